@@ -1,0 +1,34 @@
+# One entry per habit; each makes its own virtual environment and installs what it needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test lint fuzz bench clean
+
+demo: $(INSTALLED)  ## the main job: which inputs give 7x7, and why
+	$(BIN)/python examples/demo.py
+
+test: $(INSTALLED)  ## the test suite, doctests included
+	$(BIN)/python -m pytest -n auto
+
+lint: $(INSTALLED)  ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fuzz: $(INSTALLED)  ## the property tests with many more examples
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n auto tests -k "hypothesis or random or property"
+
+bench: $(INSTALLED)  ## ratios against torch, from one run on this machine
+	$(BIN)/python benchmarks/bench.py
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[torch,test,dev]'
+	touch $@

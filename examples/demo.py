@@ -1,0 +1,79 @@
+"""The main job, on real networks: which inputs give 7 x 7, which are valid at all, and why.
+
+Run by ``make demo``. Every answer is computed from the networks in ``examples/networks``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.markup import escape
+
+import symcnn
+
+NETWORKS = Path(__file__).parent / "networks"
+console = Console(highlight=False)
+
+
+def network(name: str, spec: str = "N 3 H W") -> symcnn.Network:
+    """Trace ``file:factory`` from examples/networks, on the meta device: no weights are made."""
+    file, factory = name.split(":")
+    location = importlib.util.spec_from_file_location(file, NETWORKS / f"{file}.py")
+    assert location is not None
+    assert location.loader is not None
+    module = importlib.util.module_from_spec(location)
+    sys.modules[file] = module
+    location.loader.exec_module(module)
+    with torch.device("meta"):
+        return symcnn.from_torch(getattr(module, factory)().eval(), spec)
+
+
+def say(question: str, *answers: Any) -> None:
+    """A question and its answers."""
+    console.print(f"[bold]{escape(question)}[/bold]")
+    for answer in answers:
+        for line in str(answer).splitlines():
+            console.print(f"    {escape(line)}", soft_wrap=True)
+    console.print()
+
+
+def refusal(net: symcnn.Network, **sizes: int) -> str:
+    """What the network says to a size it does not take."""
+    try:
+        return f"it works: {net.shape_at(**sizes)}"
+    except symcnn.InvalidInput as error:
+        return str(error)
+
+
+def main() -> None:
+    """Ask, and print what the library answers."""
+    resnet = network("resnet:resnet50")
+    final = resnet.at("layer4")
+    say("ResNet-50: what is its final map, for every input size?", final.output_shape)
+    say("Which inputs make that map 7 x 7?", resnet.solve(output=(7, 7)))
+
+    article = network("article_a:article_a")
+    fits = article.solve(flatten=12544)
+    needed = article.at("pool3").shape_at(N=1, H=227, W=227)
+    say("Article A puts Linear(12544, 4096) behind AlexNet. Does a 227 x 227 image fit?")
+    say("", refusal(article, N=1, H=227, W=227))
+    say("Which square images do fit?", fits.square())
+    say("And what should the number be at 227 x 227?", f"{needed.numel}, from {needed}")
+
+    trap = network("article_b:Net")
+    say("Article B flattens with view(-1, 512). What happens to one 64 x 64 image?")
+    say("", refusal(trap, N=1, H=64, W=64))
+    say("Which square images does it keep apart?", trap.valid_inputs().square())
+
+    unet = network("unet:unet")
+    say("A U-Net: which images does it take?", unet.valid_inputs())
+    say("Which layers ask for that?", *unet.reasons())
+
+
+if __name__ == "__main__":
+    main()

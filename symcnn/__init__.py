@@ -1,0 +1,58 @@
+"""symcnn: a symbolic shape algebra for convolutional networks.
+
+>>> from symcnn import nn
+>>> net = nn.Sequential(nn.Conv2d(3, 64, 7, stride=2, padding=3), nn.MaxPool2d(3, 2, 1)).trace(
+...     "N 3 H W"
+... )
+>>> net.output_shape
+(N, 64, (H + 3)//4, (W + 3)//4)
+>>> print(net.solve(output=(7, 7)))
+25 <= H <= 28 and 25 <= W <= 28
+"""
+
+from symcnn import nn
+from symcnn.errors import (
+    BadSpec,
+    DataDependent,
+    InvalidInput,
+    NoSolution,
+    ShapeMismatch,
+    SymcnnError,
+    Undecidable,
+    UnsupportedOperation,
+)
+from symcnn.expr import C, D, FloorDiv, H, L, N, W, ceildiv, symbols
+from symcnn.frontends import from_torch
+from symcnn.graph import SymbolicTensor, tensor
+from symcnn.network import Network
+from symcnn.ops.shape import cat
+from symcnn.sets import InputSet
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BadSpec",
+    "C",
+    "D",
+    "DataDependent",
+    "FloorDiv",
+    "H",
+    "InputSet",
+    "InvalidInput",
+    "L",
+    "N",
+    "Network",
+    "NoSolution",
+    "ShapeMismatch",
+    "SymbolicTensor",
+    "SymcnnError",
+    "Undecidable",
+    "UnsupportedOperation",
+    "W",
+    "cat",
+    "ceildiv",
+    "from_torch",
+    "nn",
+    "symbols",
+    "tensor",
+]

@@ -1,0 +1,1 @@
+"""Questions to a traced network, one module per question."""

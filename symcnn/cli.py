@@ -1,0 +1,291 @@
+"""The command line: the questions of the library, asked of a network in a file.
+
+Exit status: 0 answered; 1 no solution, or a size that is not valid; 2 bad use.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from difflib import get_close_matches
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from symcnn import __version__
+from symcnn.errors import BadSpec, InvalidInput, NoSolution, ShapeMismatch, SymcnnError
+from symcnn.network import Network
+from symcnn.sets import InputSet
+from symcnn.spec import parse_assignments, parse_target
+
+__all__ = ["main"]
+
+_ANSWERED_NO = (NoSolution, InvalidInput, ShapeMismatch)
+
+
+def _load(target: str) -> tuple[Any, str]:
+    """The object that ``FILE.py:NAME`` names, and NAME."""
+    file, colon, name = target.rpartition(":")
+    if not colon or not file or not name:
+        raise BadSpec(f"{target!r} is not FILE.py:NAME", cure="for example net.py:Net")
+    path = Path(file)
+    if not path.is_file():
+        raise BadSpec(f"there is no file {file}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise BadSpec(f"{file} is not a python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent.resolve()))
+    sys.modules.setdefault(path.stem, module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise BadSpec(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
+    found: Any = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            public = [n for n in vars(found) if not n.startswith("_")]
+            near = get_close_matches(part, public, n=3, cutoff=0.5)
+            cure = f"did you mean {', '.join(near)}" if near else ""
+            raise BadSpec(f"{file} has no {part}", cure=cure)
+        found = getattr(found, part)
+    return found, name
+
+
+def _network(target: str, inputs: tuple[str, ...], *, train: bool) -> Network:
+    """Trace what FILE.py:NAME names: a module instance, a class or a factory without arguments."""
+    from symcnn import nn
+    from symcnn.frontends import from_torch
+
+    found, name = _load(target)
+    if isinstance(found, nn.Module) or (isinstance(found, type) and issubclass(found, nn.Module)):
+        module = found() if isinstance(found, type) else found
+        return module.trace(*inputs)
+    import torch
+
+    if not isinstance(found, torch.nn.Module):
+        if not callable(found):
+            raise BadSpec(f"{name} is a {type(found).__name__}, not a module, class or factory")
+        found = _build(found, name)
+    if isinstance(found, nn.Module):
+        return found.trace(*inputs)
+    if not isinstance(found, torch.nn.Module):
+        raise BadSpec(f"{name}() gave a {type(found).__name__}, not a torch.nn.Module")
+    return from_torch(found.train(train), *inputs)
+
+
+def _build(factory: Callable[[], Any], name: str) -> Any:
+    """Call a factory, on the meta device where it lets us: no weights are needed."""
+    import torch
+
+    try:
+        with torch.device("meta"):
+            return factory()
+    except Exception:
+        try:
+            return factory()
+        except Exception as error:
+            raise BadSpec(
+                f"{name}() raised {type(error).__name__}: {error}",
+                cure="name a module instance, or a class or factory that needs no arguments",
+            ) from error
+
+
+def _answers(command: Callable[..., None]) -> Callable[..., None]:
+    """Errors as one clear message and an exit status; --debug shows the traceback."""
+
+    @wraps(command)
+    def run(debug: bool, **options: Any) -> None:
+        try:
+            command(**options)
+        except SymcnnError as error:
+            if debug:
+                traceback.print_exc()
+            click.echo(f"{type(error).__name__}: {error}", err=True)
+            sys.exit(1 if isinstance(error, _ANSWERED_NO) else 2)
+
+    return run
+
+
+def _network_command(command: Callable[..., None]) -> Callable[..., None]:
+    """The arguments and options that every question to a network takes."""
+    for option in (
+        click.option("--debug", is_flag=True, help="Show the traceback of an error."),
+        click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
+        click.option("--train", is_flag=True, help="Training mode (default: eval)."),
+        click.option(
+            "--at",
+            metavar="NAME",
+            help='A module or node to look at, such as "layer4"; with `shapes` also sizes.',
+        ),
+        click.option(
+            "--input",
+            "inputs",
+            metavar="SHAPE",
+            multiple=True,
+            required=True,
+            help='Shape of an input, such as "N 3 H W"; once per input.',
+        ),
+        click.argument("network", metavar="FILE.py:NAME"),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="symcnn")
+def main() -> None:
+    """A symbolic shape algebra for convolutional networks.
+
+    FILE.py:NAME is a torch.nn.Module instance, a class, or a factory without arguments. Letters in
+    a shape are sizes that stay symbols.
+    """
+
+
+@main.command()
+@_network_command
+@_answers
+def shapes(
+    network: str, inputs: tuple[str, ...], at: str | None, train: bool, as_json: bool
+) -> None:
+    """Output shape of every layer, as formulas; at sizes with --at H=224,W=224."""
+    net = _network(network, inputs, train=train)
+    sizes = parse_assignments(at) if at and "=" in at else None
+    if at and sizes is None:
+        net = net.at(at)
+    if sizes is not None:
+        shape = net.shape_at(**sizes)
+        _show({"sizes": sizes, "output": shape}, str(shape), as_json)
+        return
+    answer = {
+        "inputs": [_plain(s) for s in net.inputs],
+        "output": _plain(net.output_shape),
+        "params": _plain(net.params),
+        "macs": str(net.macs),
+        "nodes": [
+            {
+                "name": n.name,
+                "op": n.op,
+                "inputs": [_plain(s) for s in n.input_shapes],
+                "outputs": [_plain(s) for s in n.output_shapes],
+                "params": _plain(n.params),
+                "macs": _plain(n.macs),
+            }
+            for n in net.nodes
+        ],
+    }
+    if as_json:
+        _show(answer, "", as_json)
+        return
+    from rich.console import Console
+
+    from symcnn.render.text import shapes_table
+
+    Console().print(shapes_table(net))
+    click.echo(f"\noutput {net.describe_output()}\nparams {net.params:,}")
+
+
+@main.command()
+@click.option("--output", "target", metavar="7x7", help="Sizes of the map; * for any.")
+@click.option("--flatten", type=int, metavar="K", help="Elements per image of what is flattened.")
+@click.option("--square", is_flag=True, help="Only inputs with H = W.")
+@_network_command
+@_answers
+def solve(
+    network: str,
+    inputs: tuple[str, ...],
+    at: str | None,
+    train: bool,
+    as_json: bool,
+    target: str | None,
+    flatten: int | None,
+    square: bool,
+) -> None:
+    """Which inputs reach a target: --output 7x7, or --flatten 9216."""
+    if (target is None) == (flatten is None):
+        raise click.UsageError("give --output 7x7 or --flatten K")
+    wanted = parse_target(target) if target is not None else None
+    net = _network(network, inputs, train=train)
+    found = net.solve(output=wanted, flatten=flatten, at=at, square=square)
+    part = net.at(found.at) if found.at else net
+    goal = target if target is not None else f"{flatten} features"
+    text = (
+        f"{goal} at {found.at or 'the output'}, which is {part.describe_output()}\n"
+        f"comes from {found}\n{_ends(found)}"
+    )
+    _show(_set_answer(found) | {"target": goal, "shape": part.describe_output()}, text, as_json)
+
+
+@main.command()
+@_network_command
+@_answers
+def valid(
+    network: str, inputs: tuple[str, ...], at: str | None, train: bool, as_json: bool
+) -> None:
+    """Which inputs the network accepts, and which layers ask for what."""
+    net = _network(network, inputs, train=train)
+    if at:
+        net = net.at(at)
+    found = net.valid_inputs()
+    reasons = net.reasons()
+    text = f"valid inputs: {found.describe()}\n{_ends(found)}"
+    if reasons:
+        text += "because\n" + "\n".join(f"  {reason}" for reason in reasons)
+    answer = _set_answer(found)
+    answer["reasons"] = [
+        {"node": r.node, "requires": str(r.requirement), "why": r.requirement.why} for r in reasons
+    ]
+    _show(answer, text.rstrip("\n"), as_json)
+    if not found:
+        sys.exit(1)
+
+
+def _ends(found: InputSet) -> str:
+    if not found:
+        return ""
+    text = f"smallest {_member(found.smallest())}"
+    count = found.count()
+    if count is not None:
+        text += f", largest {_member(found.largest())}, {count:,} in all"
+    return text + "\n"
+
+
+def _member(value: Any) -> str:
+    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _set_answer(found: InputSet) -> dict[str, Any]:
+    bounded = bool(found) and found.count() is not None
+    return {
+        "at": found.at or None,
+        "set": found.describe(),
+        "axes": {
+            name: [[r.first, r.last, r.step] for r in found.axis(name).runs()]
+            for name in found.shown
+        },
+        "smallest": found.smallest() if found else None,
+        "largest": found.largest() if bounded else None,
+        "count": found.count() if found else 0,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Sympy expressions as text, for JSON."""
+    if isinstance(value, (tuple, list)):
+        return [_plain(v) for v in value]
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return value if isinstance(value, (int, str, type(None))) else str(value)
+
+
+def _show(answer: dict[str, Any], text: str, as_json: bool) -> None:
+    click.echo(json.dumps(_plain(answer), indent=2) if as_json else text.rstrip("\n"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Front ends: networks that were not written in symcnn's own layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from symcnn.network import Network
+
+__all__ = ["from_torch"]
+
+
+def from_torch(module: Any, *specs: str, example: Mapping[str, int] | None = None) -> Network:
+    """The network of any ``torch.nn.Module``, for inputs of these shapes: one spec per input.
+
+    The module's own forward runs on symbolic tensors; no value is computed, and its parameters,
+    mode and hooks stay as they are. `example` gives the sizes by which branches that the domain
+    leaves open are taken (default 224); each is recorded in ``net.guards``.
+
+    Raises UnsupportedOperation for an operation without a rule, DataDependent for a branch on
+    values, ShapeMismatch where shapes agree at no size, BadSpec for malformed specs.
+
+    >>> import torch
+    >>> net = from_torch(torch.nn.Conv2d(3, 8, 3, stride=2, padding=1), "N 3 H W")
+    >>> net.output_shape
+    (N, 8, (H + 1)//2, (W + 1)//2)
+    """
+    from symcnn.frontends.torch import trace
+
+    return trace(module, specs, example)

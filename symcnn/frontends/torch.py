@@ -1,0 +1,811 @@
+"""The torch front end: runs a module's own forward on tensors that have a shape and no values.
+
+Python executes the forward; every torch function called on a `TracedTensor` arrives at
+`_Tracer.dispatch`, which looks up its rule by name in `symcnn.ops`. Sizes read from a traced
+tensor are `Dim`s: torch.SymInt to torch and its libraries, kernel expressions to us. There is no
+graph capture, and nothing of torch is changed but ``Module.__call__``, for the time of the trace,
+to learn which module is running.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from functools import lru_cache, partial
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+import symcnn.ops  # fills OPS
+from symcnn.conditions import AnyOf, Condition, Requirement
+from symcnn.errors import BadSpec, DataDependent, SymcnnError, UnsupportedOperation
+from symcnn.graph import (
+    OPS,
+    Constant,
+    Guard,
+    Parameter,
+    SymbolicTensor,
+    Tape,
+    known,
+    tensor,
+    tree_map,
+)
+from symcnn.network import Network
+from symcnn.size import Int, Size, ceildiv, evaluate, floordiv, mod, prod, symbols_of
+
+__all__ = ["Dim", "TracedTensor", "trace"]
+
+_OWN_FILES = (__file__, symcnn.ops.__path__[0], torch.__path__[0])
+
+
+# Sizes ---------------------------------------------------------------------------------------
+
+
+class Dim(torch.SymInt):
+    """A symbolic size as user code sees it: arithmetic like an int's, exact.
+
+    Comparisons are decided if the domain so far decides them; otherwise they are taken as at the
+    example sizes and recorded as guards. So is whatever needs a plain int (``range(h)``).
+    """
+
+    def __init__(self, expr: Size, tracer: _Tracer) -> None:
+        self.expr = expr
+        self.tracer = tracer
+
+    @property
+    def node(self) -> Any:  # what torch's C++ side asks; it only ever reaches the example value
+        return self
+
+    def is_int(self) -> bool:
+        return True
+
+    def is_symbolic(self) -> bool:
+        return True
+
+    def is_nested_int(self) -> bool:
+        return False
+
+    def _with(self, expr: Int) -> Any:
+        return expr if isinstance(expr, int) else Dim(expr, self.tracer)
+
+    def _binary(self, other: Any, operation: Callable[[Int, Int], Int]) -> Any:
+        if isinstance(other, Dim):
+            return self._with(operation(self.expr, other.expr))
+        if isinstance(other, int):
+            return self._with(operation(self.expr, int(other)))
+        return NotImplemented
+
+    def __add__(self, other: Any) -> Any:
+        return self._binary(other, lambda a, b: a + b)
+
+    def __sub__(self, other: Any) -> Any:
+        return self._binary(other, lambda a, b: a - b)
+
+    def __rsub__(self, other: Any) -> Any:
+        return self._binary(other, lambda a, b: b - a)
+
+    def __mul__(self, other: Any) -> Any:
+        if isinstance(other, float):
+            return Real(self.expr, self.tracer) * other
+        return self._binary(other, lambda a, b: a * b)
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other: Any) -> Any:
+        return self._binary(other, floordiv)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return self._binary(other, lambda a, b: floordiv(b, a))
+
+    def __mod__(self, other: Any) -> Any:
+        return self._binary(other, mod)
+
+    def __rmod__(self, other: Any) -> Any:
+        return self._binary(other, lambda a, b: mod(b, a))
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __neg__(self) -> Any:
+        return self._with(-self.expr)
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __abs__(self) -> Any:
+        return self if self >= 0 else -self
+
+    def __truediv__(self, other: Any) -> Any:
+        return Real(self.expr, self.tracer) / other
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return Real(other, self.tracer) / self
+
+    def __pow__(self, other: Any) -> Any:
+        if isinstance(other, int) and other >= 0:
+            return self._with(self.expr**other)
+        return float(self) ** other
+
+    def __ceil__(self) -> Any:
+        return self
+
+    __floor__ = __trunc__ = __ceil__
+
+    def __round__(self, ndigits: Any = None) -> Any:
+        return self
+
+    def _compare(self, other: Any, make: Callable[[Int, Int], Condition]) -> Any:
+        if isinstance(other, Dim):
+            return self.tracer.decide(make(self.expr, other.expr))
+        if isinstance(other, int):
+            return self.tracer.decide(make(self.expr, int(other)))
+        return NotImplemented
+
+    def __eq__(self, other: Any) -> Any:
+        return self._compare(other, lambda a, b: Condition(a, "==", b))
+
+    def __ne__(self, other: Any) -> Any:
+        equal = self.__eq__(other)
+        return equal if equal is NotImplemented else not equal
+
+    def __ge__(self, other: Any) -> Any:
+        if isinstance(other, float):
+            return float(self) >= other
+        return self._compare(other, lambda a, b: Condition(a, ">=", b))
+
+    def __gt__(self, other: Any) -> Any:
+        if isinstance(other, float):
+            return float(self) > other
+        return self._compare(other, lambda a, b: Condition(a, ">=", b + 1))
+
+    def __le__(self, other: Any) -> Any:
+        if isinstance(other, float):
+            return float(self) <= other
+        return self._compare(other, lambda a, b: Condition(b, ">=", a))
+
+    def __lt__(self, other: Any) -> Any:
+        if isinstance(other, float):
+            return float(self) < other
+        return self._compare(other, lambda a, b: Condition(b, ">=", a + 1))
+
+    def __hash__(self) -> int:
+        return hash(self.expr)
+
+    def __bool__(self) -> bool:
+        return bool(self != 0)
+
+    def __int__(self) -> int:
+        return int(self.tracer.fix(self.expr))
+
+    __index__ = int_ = __int__
+
+    def __float__(self) -> float:
+        return float(self.tracer.fix(self.expr))
+
+    def __str__(self) -> str:
+        return str(self.expr)
+
+    __repr__ = __str__
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def __reduce__(self) -> Any:
+        return Dim, (self.expr, self.tracer)
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
+
+
+class Real:
+    """A quotient of sizes on its way to ``math.ceil`` or ``math.floor``: exact, never a float."""
+
+    __slots__ = ("expr", "tracer")
+
+    def __init__(self, expr: Any, tracer: _Tracer) -> None:
+        self.expr = expr  # a Size with Fraction coefficients, an int or a Fraction
+        self.tracer = tracer
+
+    def _operand(self, other: Any) -> Any:
+        if isinstance(other, (Real, Dim)):
+            return other.expr
+        return Fraction(other) if isinstance(other, float) else int(other)
+
+    def __mul__(self, other: Any) -> Any:
+        return Real(self.expr * self._operand(other), self.tracer)
+
+    __rmul__ = __mul__
+
+    def __add__(self, other: Any) -> Any:
+        return Real(self.expr + self._operand(other), self.tracer)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Any:
+        return Real(self.expr - self._operand(other), self.tracer)
+
+    def __rsub__(self, other: Any) -> Any:
+        return Real(self._operand(other) - self.expr, self.tracer)
+
+    def __truediv__(self, other: Any) -> Any:
+        den = self._operand(other)
+        if isinstance(den, Size):
+            from symcnn.size import exact_or_fail
+
+            try:
+                return Real(self.expr * exact_or_fail(1, den), self.tracer)
+            except ValueError:
+                return float(self) / float(other)
+        return Real(self.expr * (1 / Fraction(den)), self.tracer)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return Real(self._operand(other), self.tracer) / self
+
+    def __neg__(self) -> Any:
+        return Real(-self.expr, self.tracer)
+
+    def __floor__(self) -> Any:
+        return self._whole(
+            floordiv(self.expr, 1) if isinstance(self.expr, Size) else self.expr // 1
+        )
+
+    def __ceil__(self) -> Any:
+        return self._whole(
+            ceildiv(self.expr, 1) if isinstance(self.expr, Size) else -(-self.expr // 1)
+        )
+
+    def _whole(self, expr: Any) -> Any:
+        return Dim(expr, self.tracer) if isinstance(expr, Size) else int(expr)
+
+    def __float__(self) -> float:
+        return float(self.tracer.fix(self.expr))
+
+    def __trunc__(self) -> Any:
+        return self.__floor__() if self >= 0 else self.__ceil__()
+
+    def __int__(self) -> int:
+        return int(self.__trunc__())
+
+    def __round__(self, ndigits: Any = None) -> Any:
+        return round(float(self), ndigits)
+
+    def __pow__(self, power: Any) -> Any:
+        return float(self) ** power
+
+    def _gap(self, other: Any) -> Int:
+        """``self - other`` times whatever makes it an integer expression."""
+        gap = self.expr - self._operand(other)
+        if not isinstance(gap, Size):
+            return int(gap > 0) - int(gap < 0)
+        scale = prod(Fraction(c).denominator for c in gap.terms.values())
+        return gap * scale
+
+    def __ge__(self, other: Any) -> bool:
+        return self.tracer.decide(Condition(self._gap(other), ">=", 0))
+
+    def __gt__(self, other: Any) -> bool:
+        return self.tracer.decide(Condition(self._gap(other), ">=", 1))
+
+    def __le__(self, other: Any) -> bool:
+        return not self > other
+
+    def __lt__(self, other: Any) -> bool:
+        return not self >= other
+
+    def __eq__(self, other: object) -> bool:
+        return self.tracer.decide(Condition(self._gap(other), "==", 0))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def is_integer(self) -> bool:
+        """Whether the quotient is whole, as float.is_integer."""
+        whole = self.__floor__()
+        return bool(self == whole)
+
+    def __repr__(self) -> str:
+        return str(self.expr)
+
+
+class Sizes(tuple[Any, ...]):
+    """The shape of a traced tensor: a tuple of ints and `Dim`s, with torch.Size's methods."""
+
+    __slots__ = ()
+
+    def numel(self) -> Any:
+        """The number of elements."""
+        total: Any = 1
+        for size in self:
+            total = total * size
+        return total
+
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return Sizes(found) if isinstance(index, slice) else found
+
+    def __add__(self, other: Any) -> Any:
+        return Sizes((*self, *other))
+
+
+# Tensors -------------------------------------------------------------------------------------
+
+
+class TracedTensor:
+    """A symbolic tensor inside a torch forward. ``isinstance(x, torch.Tensor)`` holds."""
+
+    __slots__ = ("__weakref__", "_tracer", "_value")
+
+    def __init__(self, value: SymbolicTensor, tracer: _Tracer) -> None:
+        self._value = value
+        self._tracer = tracer
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return torch.Tensor
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _tracer_of(args, kwargs).dispatch(func, args, kwargs or {})
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("__") and (name in OPS or hasattr(torch.Tensor, name)):
+            return partial(self._tracer.method, name, self)
+        raise AttributeError(f"'Tensor' object has no attribute '{name}'")
+
+    @property
+    def shape(self) -> Sizes:
+        """The shape, as `Sizes`."""
+        tracer = self._tracer
+        return Sizes(d if isinstance(d, int) else Dim(d, tracer) for d in self._value.dims)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or one size of it."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def dim(self) -> int:
+        """The number of axes."""
+        return len(self._value.dims)
+
+    ndimension = dim
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self._value.dims)
+
+    def numel(self) -> Any:
+        """The number of elements."""
+        return self.shape.numel()
+
+    nelement = numel
+
+    def __len__(self) -> int:
+        if not self._value.dims:
+            raise TypeError("len() of a 0-d tensor")
+        return int(self.shape[0])
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self._tracer.method("getitem", self, i) for i in range(len(self)))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the module's parameters."""
+        return self._tracer.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the module's parameters."""
+        return self._tracer.device
+
+    requires_grad = is_sparse = is_quantized = is_nested = is_complex_ = False
+    is_cuda = is_mps = is_xpu = is_mkldnn = False
+    is_leaf = True
+    grad = grad_fn = names = None
+    layout = torch.strided
+
+    @property
+    def is_meta(self) -> bool:
+        """Whether the module lives on the meta device."""
+        return self._tracer.device.type == "meta"
+
+    @property
+    def data(self) -> TracedTensor:
+        """The tensor itself: it has no values."""
+        return self
+
+    @property
+    def T(self) -> Any:  # noqa: N802
+        """The axes in reverse order."""
+        return self.permute(*range(self.ndim - 1, -1, -1))
+
+    @property
+    def mT(self) -> Any:  # noqa: N802
+        """The last two axes exchanged."""
+        return self.transpose(-2, -1)
+
+    def is_floating_point(self) -> bool:
+        """Whether the values are floats."""
+        return self.dtype.is_floating_point
+
+    def is_contiguous(self, *args: Any, **kwargs: Any) -> bool:
+        """True: layout is not tracked."""
+        return True
+
+    def element_size(self) -> int:
+        """Bytes per element."""
+        return int(self.dtype.itemsize)
+
+    def _values(self, *_: Any) -> Any:
+        path = self._tracer.place()
+        raise DataDependent(
+            f"{path}: python asks for the values of a tensor, at {_caller()}",
+            cure="symcnn knows shapes only; make the branch depend on sizes or hyperparameters",
+        )
+
+    __bool__ = __int__ = __float__ = __index__ = item = tolist = numpy = _values
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        return f"TracedTensor({', '.join(map(str, self._value.dims))})"
+
+
+#: Python's operators by the rule that serves them.
+_OPERATORS = {
+    "add": "add radd iadd",
+    "sub": "sub rsub isub",
+    "mul": "mul rmul imul",
+    "div": "truediv rtruediv itruediv",
+    "floor_divide": "floordiv rfloordiv",
+    "remainder": "mod rmod",
+    "pow": "pow rpow ipow",
+    "matmul": "matmul rmatmul",
+    "eq": "eq",
+    "ne": "ne",
+    "lt": "lt",
+    "le": "le",
+    "gt": "gt",
+    "ge": "ge",
+    "logical_and": "and rand",
+    "logical_or": "or ror",
+    "logical_xor": "xor",
+    "neg": "neg",
+    "abs": "abs",
+    "logical_not": "invert",
+    "getitem": "getitem",
+}
+
+
+def _operator(name: str) -> Callable[..., Any]:
+    def call(self: TracedTensor, *args: Any) -> Any:
+        return self._tracer.method(name, self, *args)
+
+    return call
+
+
+for _op, _words in _OPERATORS.items():
+    for _word in _words.split():
+        setattr(TracedTensor, f"__{_word}__", _operator(_op))
+
+
+def _tracer_of(*values: Any) -> _Tracer:
+    for value in values:
+        if type(value) is TracedTensor:
+            return value._tracer
+        if isinstance(value, (tuple, list)):
+            inner = _find_tracer(value)
+            if inner is not None:
+                return inner
+        elif isinstance(value, dict):
+            inner = _find_tracer(tuple(value.values()))
+            if inner is not None:
+                return inner
+    raise TypeError("no traced tensor among the arguments")  # pragma: no cover
+
+
+def _find_tracer(values: Sequence[Any]) -> _Tracer | None:
+    for value in values:
+        if type(value) is TracedTensor:
+            return value._tracer
+        if isinstance(value, (tuple, list)) and (inner := _find_tracer(value)) is not None:
+            return inner
+    return None
+
+
+# The trace -----------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def _operations() -> dict[Any, str]:
+    """The functions and methods of torch, in-place variants too, by the name of their rule."""
+    found: dict[Any, str] = {}
+    for name in OPS:
+        for space in (torch.nn.functional, torch, torch.Tensor, torch.special):
+            for variant in (name, f"{name}_"):
+                function = getattr(space, variant, None)
+                if callable(function):
+                    found[function] = name
+    for name, words in _OPERATORS.items():
+        if name in OPS:
+            for word in words.split():
+                function = getattr(torch.Tensor, f"__{word}__", None)
+                if function is not None:
+                    found.setdefault(function, name)
+    return found
+
+
+class _Tracer(TorchFunctionMode):
+    """One trace: turns torch calls into nodes, and python's questions about sizes into guards."""
+
+    def __init__(self, module: torch.nn.Module, tape: Tape, example: Mapping[str, int]) -> None:
+        super().__init__()
+        self.tape = tape
+        self.example = example
+        self.operations = _operations()
+        self.leaves: dict[int, SymbolicTensor] = {}
+        self.real: list[torch.Tensor] = []  # keeps ids in `leaves` alive
+        self.dtype, self.device = torch.get_default_dtype(), torch.device("cpu")
+        self.parameters: list[Parameter] = []
+        for name, p in module.named_parameters():
+            if not self.parameters:
+                self.device = p.device
+                if p.dtype.is_floating_point:
+                    self.dtype = p.dtype
+            leaf = Parameter(tuple(p.shape), name, trainable=p.requires_grad)
+            self.parameters.append(leaf)
+            self.leaves[id(p)] = leaf
+        self.buffers = {id(b) for b in module.buffers()}
+
+    # torch calls
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if _is_traced(args) or (kwargs and _is_traced(tuple(kwargs.values()))):
+            return self.dispatch(func, args, kwargs)
+        if args and self._writes_to_module(func, args[0]):
+            return args[0]  # e.g. BatchNorm's num_batches_tracked: the module stays as it is
+        return func(*args, **kwargs)
+
+    def _writes_to_module(self, func: Any, target: Any) -> bool:
+        key = id(target)
+        if key not in self.buffers and key not in self.leaves:
+            return False
+        name: str = getattr(func, "__name__", "")
+        return name in ("__setitem__", "__set__") or (
+            name.endswith("_") and (not name.endswith("__") or name.startswith("__i"))
+        )
+
+    def dispatch(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Run the rule of a torch function."""
+        name = self.operations.get(func)
+        if name is None:
+            getter = getattr(func, "__self__", None)  # properties arrive as their __get__
+            attribute = getattr(getter, "__name__", None)
+            if getattr(func, "__name__", "") == "__get__" and attribute:
+                return getattr(args[0], attribute)
+            method = getattr(func, "__name__", "")
+            if (
+                method
+                and getattr(torch.Tensor, method, None) is func
+                and method in vars(TracedTensor)
+            ):
+                return getattr(TracedTensor, method)(*args, **kwargs)
+            raise self.unsupported(getattr(func, "__name__", str(func)))
+        return self.run(name, args, kwargs)
+
+    def method(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Run the rule of a tensor method."""
+        if name not in OPS:
+            plain = name.removesuffix("_")
+            if plain not in OPS:
+                raise self.unsupported(name)
+            name = plain
+        return self.run(name, args, kwargs)
+
+    def run(self, name: str, args: Any, kwargs: Any) -> Any:
+        """Run a rule on unwrapped arguments."""
+        kernel_args = [self.unwrap(a) for a in args]
+        if kwargs:
+            kwargs = {k: self.unwrap(a) for k, a in kwargs.items() if k != "out"}
+        try:
+            result = OPS[name](*kernel_args, **kwargs)
+        except SymcnnError as error:
+            raise self._placed(error, name) from None
+        except TypeError as error:
+            if "argument" not in str(error):
+                raise
+            raise UnsupportedOperation(
+                f"{self.place()}: {name} called in a way that its rule does not cover: {error}"
+            ) from error
+        if type(result) is SymbolicTensor:
+            return TracedTensor(result, self)
+        return tuple(TracedTensor(r, self) for r in result)
+
+    def _placed(self, error: SymcnnError, op: str) -> SymcnnError:
+        """The error with the module path in front, if it does not stand there yet."""
+        place = self.place()
+        if place and not error.cause.startswith(place):
+            return type(error)(f"{place}: {error.cause}", cure=error.cure)
+        return error
+
+    def unwrap(self, value: Any) -> Any:
+        """Torch's view of an argument as the kernel's."""
+        kind = type(value)
+        if kind is TracedTensor:
+            return value._value
+        if kind is int or kind is str or kind is float or kind is bool or value is None:
+            return value
+        if kind is Dim:
+            return value.expr
+        if isinstance(value, torch.Tensor):
+            return self.leaf(value)
+        if kind is tuple or kind is list or isinstance(value, (tuple, list)):
+            inner = [self.unwrap(v) for v in value]
+            return inner if kind is list else tuple(inner)
+        if kind is slice:
+            return slice(*map(self.unwrap, (value.start, value.stop, value.step)))
+        return value
+
+    def leaf(self, real: torch.Tensor) -> SymbolicTensor:
+        """A real tensor (weight, buffer, constant) as a symbolic one, always the same."""
+        found = self.leaves.get(id(real))
+        if found is None:
+            found = self.leaves[id(real)] = Constant(tuple(real.shape))
+            self.real.append(real)
+        return found
+
+    def place(self) -> str:
+        """The path of the module that is running."""
+        return self.tape.scopes[-1].path
+
+    def unsupported(self, op: str) -> UnsupportedOperation:
+        """The error for an operation without a rule."""
+        place = self.place() or "the network's own forward"
+        return UnsupportedOperation(
+            f"{place}: torch's {op} has no rule, at {_caller()}",
+            cure=f'write one with @symcnn.ops.registry.rule("{op}"); see CONTRIBUTING',
+        )
+
+    # python's questions
+
+    def decide(self, condition: Condition) -> bool:
+        """The truth of a comparison: proved, or taken as at the example and recorded."""
+        verdict = known(condition)
+        if verdict is not None:
+            return verdict
+        taken = condition.holds(self._sizes(condition.symbols))
+        self._guard(condition if taken else _negated(condition))
+        return taken
+
+    def fix(self, expr: Any) -> Any:
+        """The value of a size at the example, for python code that takes plain numbers only."""
+        if not isinstance(expr, Size):
+            return expr
+        value = evaluate(expr, self._sizes(symbols_of(expr)))
+        scale = prod(c.denominator for c in expr.terms.values())
+        same = Condition(expr * scale, "==", int(value * scale))
+        if known(same) is None:
+            self._guard(same)
+        return value
+
+    def _sizes(self, names: frozenset[str]) -> dict[str, int]:
+        return {
+            n: self.example.get(n, 2 if n in ("N", "B") else 3 if n == "C" else 224) for n in names
+        }
+
+    def _guard(self, requirement: Requirement) -> None:
+        self.tape.guards.append(Guard(requirement, _caller(), len(self.tape.nodes) - 1))
+
+    def wrap(self, value: Any) -> Any:
+        """Symbolic tensors in nested values as traced ones."""
+        return tree_map(
+            lambda v: TracedTensor(v, self) if isinstance(v, SymbolicTensor) else v, value
+        )
+
+    def result(self, value: Any) -> Any:
+        """Traced tensors in nested values as symbolic ones."""
+        return tree_map(lambda v: self.unwrap(v) if _is_tensor(v) else v, value)
+
+
+def _is_tensor(value: Any) -> bool:
+    return type(value) is TracedTensor or isinstance(value, torch.Tensor)
+
+
+def _is_traced(values: Sequence[Any]) -> bool:
+    for value in values:
+        kind = type(value)
+        if kind is TracedTensor or kind is Dim:
+            return True
+        if isinstance(value, (tuple, list)) and _is_traced(value):
+            return True
+    return False
+
+
+def _negated(condition: Condition) -> Requirement:
+    lhs, rhs = condition.lhs, condition.rhs
+    below = Condition(rhs, ">=", lhs + 1)
+    if condition.relation == ">=":
+        return below
+    return AnyOf((Condition(lhs, ">=", rhs + 1), below))
+
+
+def _caller() -> str:
+    """file:line of the user code that is running."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OWN_FILES):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+@contextmanager
+def _observed(module: torch.nn.Module, tape: Tape) -> Iterator[None]:
+    """Module calls reported to the tape; whatever the forward sets on modules is undone."""
+    modules = list(module.named_modules())
+    tape.paths = {id(m): path for path, m in modules}
+    before = [
+        (place, place.copy())
+        for _, m in modules
+        for place in (m.__dict__, m._buffers, m._parameters, m._modules)
+    ]
+    original = torch.nn.Module.__call__
+
+    def call(self: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+        path = tape.paths.get(id(self))
+        if not path:
+            return original(self, *args, **kwargs)
+        tape.enter(path)
+        output = None
+        try:
+            output = original(self, *args, **kwargs)
+            return output
+        finally:
+            tape.leave(output)
+
+    torch.nn.Module.__call__ = call  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        torch.nn.Module.__call__ = original  # type: ignore[method-assign]
+        for place, copy in before:
+            if len(place) != len(copy) or any(place.get(k) is not v for k, v in copy.items()):
+                place.clear()
+                place.update(copy)
+
+
+def trace(module: Any, specs: Sequence[str], example: Mapping[str, int] | None = None) -> Network:
+    """See `symcnn.from_torch`."""
+    if not isinstance(module, torch.nn.Module):
+        raise BadSpec(f"{module!r} is not a torch.nn.Module", cure="give an instance of one")
+    if not specs:
+        raise BadSpec("no shape spec", cure='give one per input, for example "N 3 H W"')
+    inputs = tuple(tensor(spec) for spec in specs)
+    tape = Tape()
+    tracer = _Tracer(module, tape, {str(k): int(v) for k, v in (example or {}).items()})
+    with tape.running(), _observed(module, tape), tracer:
+        try:
+            raw = module(*tracer.wrap(inputs))
+        except SymcnnError:
+            raise
+        except Exception as error:
+            raise _forward_failed(module, specs, error, tracer) from error
+    for scope in tape.calls:
+        scope.output = tracer.result(scope.output)
+    outputs = tracer.result(raw)
+    return Network(inputs, outputs, tape=tape, parameters=tracer.parameters, name="")
+
+
+def _forward_failed(
+    module: Any, specs: Sequence[str], error: Exception, tracer: _Tracer
+) -> SymcnnError:
+    where = "".join(tracer.place()) or type(module).__name__
+    if isinstance(error, TypeError) and "positional argument" in str(error):
+        return BadSpec(f"{error} (with {len(specs)} input spec(s))", cure="give one spec per input")
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    line = f", at {frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else ""
+    return SymcnnError(f"the forward of {where} raised {type(error).__name__}: {error}{line}")

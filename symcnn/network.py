@@ -1,0 +1,298 @@
+"""`Network`: a traced graph and the questions people ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any
+
+from symcnn.analysis import solve as _solve
+from symcnn.conditions import Requirement
+from symcnn.errors import BadSpec
+from symcnn.graph import (
+    Guard,
+    Node,
+    Parameter,
+    Scope,
+    Shape,
+    SymbolicTensor,
+    Tape,
+    ancestors,
+    name_nodes,
+    public,
+    tensors_in,
+    tree_map,
+)
+from symcnn.sets import InputSet
+from symcnn.size import Int, evaluate, symbols_of
+from symcnn.spec import check_sizes
+
+__all__ = ["Network"]
+
+_SPATIAL = frozenset("DHWLTS")
+
+
+class Network:
+    """A network as an algebra: every answer holds for all sizes at once.
+
+    Made by `symcnn.from_torch`, by ``trace`` on a `symcnn.nn` module, or from tensors:
+
+    >>> import symcnn
+    >>> from symcnn import nn
+    >>> x = symcnn.tensor("N 3 H W")
+    >>> net = Network(inputs=x, outputs=nn.Conv2d(3, 8, 3, stride=2, padding=1)(x))
+    >>> net.output_shape
+    (N, 8, (H + 1)//2, (W + 1)//2)
+    >>> print(net.solve(output=(7, 7)))
+    13 <= H <= 14 and 13 <= W <= 14
+    """
+
+    def __init__(
+        self,
+        inputs: Any,
+        outputs: Any,
+        *,
+        tape: Tape | None = None,
+        parameters: Sequence[Parameter] | None = None,
+        name: str = "",
+    ) -> None:
+        self.name = name
+        self._inputs = tuple(tensors_in(inputs))
+        self._outputs = outputs
+        self.nodes: tuple[Node, ...]
+        self._calls: tuple[Scope, ...] = ()
+        self.guards: tuple[Guard, ...] = ()
+        if tape is None:
+            self.nodes = tuple(ancestors(tensors_in(outputs)))
+        else:
+            self.nodes = tuple(tape.nodes)
+            self._calls, self.guards = tuple(tape.calls), tuple(tape.guards)
+        self._parameters = None if parameters is None else tuple(dict.fromkeys(parameters))
+        name_nodes(self.nodes)
+
+    # shapes
+
+    @property
+    def inputs(self) -> tuple[Shape, ...]:
+        """The shapes of the inputs."""
+        return tuple(t.shape for t in self._inputs)
+
+    @cached_property
+    def outputs(self) -> Any:
+        """Output shapes, nested as the module returns them."""
+        return tree_map(lambda t: t.shape if isinstance(t, SymbolicTensor) else t, self._outputs)
+
+    @property
+    def output_shape(self) -> Any:
+        """The output shape: a tuple of ints and sympy expressions (nested for several outputs)."""
+        return self.outputs
+
+    @property
+    def output_dims(self) -> tuple[Int, ...]:
+        """The sizes of the (first) output, as kernel expressions."""
+        for t in tensors_in(self._outputs):
+            return t.dims
+        raise BadSpec("the network has no tensor as its output")
+
+    def describe_output(self) -> str:
+        """The first output shape as text."""
+        return f"({', '.join(map(str, self.output_dims))})"
+
+    @cached_property
+    def symbols(self) -> tuple[str, ...]:
+        """The names of the sizes, in the order in which the inputs list them."""
+        names: dict[str, None] = {}
+        for t in self._inputs:
+            for dim in t.dims:
+                names.update(dict.fromkeys(sorted(symbols_of(dim))))
+        return tuple(names)
+
+    @cached_property
+    def batch(self) -> frozenset[str]:
+        """The sizes that a tuple such as ``(224, 224)`` leaves out: batch and channels."""
+        leading = {a for t in self._inputs for a in symbols_of(*t.dims[:1]) if t.ndim > 1}
+        return frozenset((leading - _SPATIAL) | ({"N", "C"} & set(self.symbols)))
+
+    def shape_at(self, **sizes: Any) -> Any:
+        """The output shape at given sizes, as ints: ``net.shape_at(N=1, H=224, W=224)``.
+
+        Raises InvalidInput where torch would raise, or fold images into the batch; BadSpec for a
+        size that is missing or unknown.
+        """
+        values = self._values(sizes)
+        _solve.check_valid(self, values)
+        return tree_map(
+            lambda t: (
+                Shape(evaluate(d, values) for d in t.dims) if isinstance(t, SymbolicTensor) else t
+            ),
+            self._outputs,
+        )
+
+    def _values(self, sizes: dict[str, Any]) -> dict[str, int]:
+        values = check_sizes(sizes, self._all_symbols)
+        missing = self._all_symbols - set(values)
+        if missing:
+            raise BadSpec(f"no value for {', '.join(sorted(missing))}", cure="give every size")
+        return values
+
+    @cached_property
+    def _all_symbols(self) -> frozenset[str]:
+        in_outputs = (symbols_of(*t.dims) for t in tensors_in(self._outputs))
+        in_domain = (r.symbols for r in self.requirements)
+        return frozenset(self.symbols).union(*in_outputs, *in_domain)
+
+    # parts
+
+    def at(self, name: str) -> Network:
+        """The network up to a module (``"layer4"``, ``"relu:2"`` for its second call) or a node.
+
+        Raises BadSpec, with near names, if there is none.
+        """
+        outputs = self._located(name)
+        part = Network(self._inputs, outputs, name=name)
+        part.nodes = tuple(sorted(part.nodes, key=self._order.__getitem__))
+        last = max((self._order[n] for n in part.nodes), default=-1)
+        part.guards = tuple(g for g in self.guards if g.after <= last)
+        inside = set(part.nodes)
+        part._calls = tuple(
+            c for c in self._calls if all(t.node in inside for t in tensors_in(c.output))
+        )
+        return part
+
+    @cached_property
+    def _order(self) -> dict[Node, int]:
+        return {node: i for i, node in enumerate(self.nodes)}
+
+    def _located(self, name: str) -> Any:
+        calls = [c for c in self._calls if c.path == name]
+        if calls:
+            return calls[-1].output
+        path, _, which = name.rpartition(":")
+        calls = [c for c in self._calls if c.path == path]
+        if which.isdecimal() and 1 <= int(which) <= len(calls):
+            return calls[int(which) - 1].output
+        for node in self.nodes:
+            if node.name == name:
+                return node.outputs[0] if node.result.single else node.outputs
+        names = list(dict.fromkeys([*(c.path for c in self._calls), *(n.name for n in self.nodes)]))
+        near = get_close_matches(name, names, n=3, cutoff=0.5)
+        listed = near or names[:8]
+        raise BadSpec(
+            f"no module or node is called {name!r}",
+            cure=f"{'did you mean' if near else 'there is'} {', '.join(listed)}",
+        )
+
+    # cost
+
+    @cached_property
+    def params(self) -> Any:
+        """The number of parameters, each weight once however often it is used."""
+        parameters = self._parameters
+        if parameters is None:
+            parameters = tuple(dict.fromkeys(p for n in self.nodes for p in n.parameters))
+        return public(sum((p.count for p in parameters), 0))
+
+    @cached_property
+    def macs(self) -> Any:
+        """Multiply-accumulates of all convolutions and matrix products, in N, H, W."""
+        return public(sum((n.result.macs for n in self.nodes), 0))
+
+    @property
+    def flops(self) -> Any:
+        """Two per MAC, as ``torch.utils.flop_counter`` counts."""
+        return 2 * self.macs
+
+    # solving
+
+    @cached_property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """All conditions on the sizes, in order of execution, each once."""
+        found = dict.fromkeys(r for n in self.nodes for r in n.result.requires)
+        found.update(dict.fromkeys(g.requirement for g in self.guards))
+        return tuple(found)
+
+    def valid_inputs(self) -> InputSet:
+        """The domain: exactly the inputs that the network accepts."""
+        return self._domain
+
+    @cached_property
+    def _domain(self) -> InputSet:
+        return _solve.valid_inputs(self)
+
+    def reasons(self) -> list[_solve.Reason]:
+        """Why the domain is what it is: the requirements it cannot do without, node by node."""
+        return _solve.reasons(self)
+
+    def solve(
+        self,
+        output: Any = None,
+        *,
+        flatten: int | None = None,
+        at: str | None = None,
+        square: bool = False,
+    ) -> InputSet:
+        """The inputs that reach a target: ``net.solve(output=(7, 7))``.
+
+        output: sizes of the trailing axes (None: any). Where the network's output is not a map,
+            the last map that varies with the input is meant; the answer's `at` names it.
+        flatten: elements per image of what the network flattens.
+        at: a module or node to look at instead of the output.
+        square: only inputs with H = W.
+
+        Raises NoSolution, with the nearest target that has one.
+        """
+        if (output is None) == (flatten is None):
+            raise BadSpec("solve takes either output=... or flatten=...")
+        part = self if at is None else self.at(at)
+        if flatten is None:
+            if at is None:
+                part = self._last_map(len(output) if isinstance(output, (tuple, list)) else 1)
+            return _solve.solve_output(part, output, square=square, at=part.name)
+        if at is None:
+            part = self._before_flatten()
+        return _solve.solve_flatten(part, flatten, square=square, at=part.name)
+
+    def _last_map(self, n: int) -> Network:
+        """The network, or the part up to its last map of `n` axes that vary with the input."""
+        if len(self.output_dims) not in (1, 2) and symbols_of(*self.output_dims[-n:]):
+            return self
+        spatial = set(self.symbols) - self.batch
+        if n + 2 > len(self.output_dims) or not symbols_of(*self.output_dims[-n:]) & spatial:
+            for node in reversed(self.nodes):
+                dims = node.outputs[0].dims
+                if len(dims) == n + 2 and all(symbols_of(d) & spatial for d in dims[-n:]):
+                    return self.at(self._widest_name(node))
+        return self
+
+    def _widest_name(self, node: Node) -> str:
+        """The shortest module path whose output is that of `node`."""
+        names = [c.path for c in self._calls if c.output is node.outputs[0] and c.path]
+        unique = [n for n in names if [c.path for c in self._calls].count(n) == 1]
+        return min(unique, key=len, default=node.name)
+
+    def source_name(self, t: SymbolicTensor) -> str:
+        """Where a tensor comes from: a module path, a node, or an input."""
+        return self._widest_name(t.node) if t.node is not None else t.name or "the input"
+
+    def _before_flatten(self) -> Network:
+        """The part up to what the last flattening node reads; the whole if nothing flattens."""
+        for node in reversed(self.nodes):
+            source, result = node.inputs[0], node.outputs[0]
+            if node.op in ("flatten", "view") and source.ndim > 2 and result.ndim == 2:
+                if source.node is None:
+                    return Network(self._inputs, source, name="the input")
+                return self.at(self._widest_name(source.node))
+        return self
+
+    # text
+
+    def summary(self) -> str:
+        """A table of the nodes: name, op, output shape, parameters, MACs."""
+        from symcnn.render.text import summary
+
+        return summary(self)
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(map(str, self.inputs))
+        return f"Network({inputs} -> {self.describe_output()}, {len(self.nodes)} nodes)"

@@ -1,0 +1,209 @@
+"""Convolutions and transposed convolutions; the shapes come from `symcnn.ops.conv`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from symcnn.errors import ShapeMismatch
+from symcnn.expr import from_sympy
+from symcnn.graph import OPS, Parameter
+from symcnn.nn.module import Module
+from symcnn.ops.conv import group_channels
+from symcnn.ops.registry import at_least, ntuple
+from symcnn.size import Int, floordiv
+
+__all__ = [
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
+]
+
+
+def _kernel(value: Any, n: int, name: str) -> tuple[Int, ...]:
+    return tuple(from_sympy(v) for v in ntuple(value, n, name))
+
+
+class _Conv(Module):
+    n: int
+
+    def __init__(
+        self,
+        in_channels: Any,
+        out_channels: Any,
+        kernel_size: Any,
+        stride: Any,
+        padding: Any,
+        dilation: Any,
+        groups: Any,
+        padding_mode: str,
+    ) -> None:
+        self.in_channels, self.out_channels = from_sympy(in_channels), from_sympy(out_channels)
+        self.groups = from_sympy(groups)
+        self.kernel_size = _kernel(kernel_size, self.n, "kernel_size")
+        self.stride = _kernel(stride, self.n, "stride")
+        self.dilation = _kernel(dilation, self.n, "dilation")
+        self.padding: str | tuple[Int, ...] = padding
+        if not isinstance(padding, str):
+            self.padding = _kernel(padding, self.n, "padding")
+            at_least("padding", self.padding, 0)
+        elif padding not in ("same", "valid"):
+            raise ShapeMismatch(f"padding={padding!r}", cure='"same", "valid" or numbers')
+        elif padding == "same" and any(s != 1 for s in self.stride):
+            raise ShapeMismatch(f'padding="same" needs stride 1, not {self.stride}')
+        if padding_mode not in ("zeros", "reflect", "replicate", "circular"):
+            raise ShapeMismatch(
+                f"padding_mode={padding_mode!r}", cure="zeros, reflect, replicate or circular"
+            )
+        self.padding_mode = padding_mode
+        at_least("groups", (self.groups,), 1)
+        at_least("kernel_size", self.kernel_size, 1)
+        at_least("stride", self.stride, 1)
+        at_least("dilation", self.dilation, 1)
+
+    def extra_repr(self) -> str:
+        """Channels and kernel, as in torch."""
+        shown = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"]
+        for name, default in (("stride", (1,) * self.n), ("padding", (0,) * self.n)):
+            if getattr(self, name) != default:
+                shown.append(f"{name}={getattr(self, name)}")
+        return ", ".join(shown)
+
+
+class _Convolution(_Conv):
+    def __init__(
+        self,
+        in_channels: Any,
+        out_channels: Any,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: Any = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, padding_mode
+        )
+        per_group = group_channels(self.in_channels, self.groups, "in_channels")
+        group_channels(self.out_channels, self.groups, "out_channels")
+        self.weight = Parameter((self.out_channels, per_group, *self.kernel_size), "weight")
+        self.bias = Parameter((self.out_channels,), "bias") if bias else None
+
+    def forward(self, input: Any) -> Any:
+        """The convolution, after explicit padding for the modes other than zeros."""
+        padding: Any = self.padding
+        if self.padding_mode != "zeros":
+            input = OPS["pad"](input, self._pads(), mode=self.padding_mode)
+            padding = 0
+        return OPS[f"conv{self.n}d"](
+            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
+        )
+
+    def _pads(self) -> tuple[Int, ...]:
+        """(left, right) per axis, the last axis first, as F.pad takes them."""
+        pairs: list[tuple[Int, Int]] = []
+        for i in reversed(range(self.n)):
+            if self.padding == "same":
+                total = self.dilation[i] * (self.kernel_size[i] - 1)
+                left = floordiv(total, 2)
+                pairs.append((left, total - left))
+            elif isinstance(self.padding, str):
+                pairs.append((0, 0))
+            else:
+                pairs.append((self.padding[i], self.padding[i]))
+        return tuple(p for pair in pairs for p in pair)
+
+
+class Conv1d(_Convolution):
+    """1-D convolution, as `torch.nn.Conv1d`."""
+
+    n = 1
+
+
+class Conv2d(_Convolution):
+    """2-D convolution, as `torch.nn.Conv2d`; every hyperparameter may be a symbol.
+
+    >>> Conv2d(3, 64, 7, stride=2, padding=3).trace("N 3 H W").output_shape
+    (N, 64, (H + 1)//2, (W + 1)//2)
+    """
+
+    n = 2
+
+
+class Conv3d(_Convolution):
+    """3-D convolution, as `torch.nn.Conv3d`."""
+
+    n = 3
+
+
+class _Transposed(_Conv):
+    def __init__(
+        self,
+        in_channels: Any,
+        out_channels: Any,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: Any = 1,
+        bias: bool = True,
+        dilation: Any = 1,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        if padding_mode != "zeros":
+            raise ShapeMismatch(
+                f"padding_mode={padding_mode!r}", cure='transposed convolutions take "zeros" only'
+            )
+        if isinstance(padding, str):
+            raise ShapeMismatch(f"padding={padding!r}", cure="give numbers")
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, padding_mode
+        )
+        self.output_padding = _kernel(output_padding, self.n, "output_padding")
+        group_channels(self.in_channels, self.groups, "in_channels")
+        per_group = group_channels(self.out_channels, self.groups, "out_channels")
+        self.weight = Parameter((self.in_channels, per_group, *self.kernel_size), "weight")
+        self.bias = Parameter((self.out_channels,), "bias") if bias else None
+
+    def forward(self, input: Any) -> Any:
+        """The transposed convolution."""
+        return OPS[f"conv_transpose{self.n}d"](
+            input,
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,
+            self.output_padding,
+            self.groups,
+            self.dilation,
+        )
+
+
+class ConvTranspose1d(_Transposed):
+    """1-D transposed convolution, as `torch.nn.ConvTranspose1d`."""
+
+    n = 1
+
+
+class ConvTranspose2d(_Transposed):
+    """2-D transposed convolution, as `torch.nn.ConvTranspose2d`.
+
+    >>> ConvTranspose2d(8, 4, 2, stride=2).trace("N 8 H W").output_shape
+    (N, 4, 2*H, 2*W)
+    """
+
+    n = 2
+
+
+class ConvTranspose3d(_Transposed):
+    """3-D transposed convolution, as `torch.nn.ConvTranspose3d`."""
+
+    n = 3

@@ -1,0 +1,92 @@
+"""Torch-free modules: hyperparameters, parameters and a forward; no values anywhere.
+
+Layers carry torch.nn's names, signatures and defaults; sizes may be sympy symbols. A user's own
+network subclasses `Module` as in torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from symcnn.errors import SymcnnError
+from symcnn.graph import Parameter, Tape, current_tape, tensor
+from symcnn.network import Network
+
+__all__ = ["Module"]
+
+
+class Module:
+    """Base of all layers and networks. Subclasses define `forward`.
+
+    >>> from symcnn import nn
+    >>> class Net(nn.Module):
+    ...     def __init__(self):
+    ...         self.conv = nn.Conv2d(3, 8, 3)
+    ...     def forward(self, x):
+    ...         return self.conv(x) + 1
+    >>> net = Net().trace("N 3 H W")
+    >>> net.output_shape, [node.name for node in net.nodes], net.params
+    ((N, 8, H - 2, W - 2), ['conv', 'add'], 224)
+    """
+
+    def forward(self, *inputs: Any) -> Any:
+        """What the module computes, on symbolic tensors."""
+        raise SymcnnError(f"{type(self).__name__} has no forward", cure="define forward(self, x)")
+
+    def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
+        tape = current_tape()
+        path = tape.paths.get(id(self)) if tape is not None else None
+        if tape is None or not path:
+            return self.forward(*inputs, **kwargs)
+        tape.enter(path)
+        output = None
+        try:
+            output = self.forward(*inputs, **kwargs)
+        finally:
+            tape.leave(output)
+        return output
+
+    def trace(self, *specs: str) -> Network:
+        """The network for inputs of these shapes: ``trace("N 3 H W")``, one spec per input.
+
+        Raises BadSpec for malformed specs, ShapeMismatch or InvalidInput where no size works.
+        """
+        inputs = tuple(tensor(spec) for spec in specs)
+        tape = Tape(paths={id(m): path for path, m in self.named_modules()})
+        with tape.running():
+            outputs = self(*inputs)
+        return Network(inputs, outputs, tape=tape, parameters=list(self.parameters()))
+
+    def children(self) -> Iterator[tuple[str, Module]]:
+        """(name, module) of the modules set as attributes."""
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                yield name, value
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """(path, module) of this module and all below it."""
+        yield prefix, self
+        for name, child in self.children():
+            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+
+    def parameters(self) -> Iterator[Parameter]:
+        """All parameters, each once."""
+        seen: dict[Parameter, None] = {}
+        for _, module in self.named_modules():
+            for value in vars(module).values():
+                if isinstance(value, Parameter):
+                    seen[value] = None
+        yield from seen
+
+    def extra_repr(self) -> str:
+        """What stands in the brackets of the repr."""
+        return ""
+
+    def __repr__(self) -> str:
+        head = type(self).__name__
+        children = list(self.children())
+        if not children:
+            return f"{head}({self.extra_repr()})"
+        rows = "\n".join(f"({name}): {child!r}" for name, child in children)
+        return f"{head}(\n  " + rows.replace("\n", "\n  ") + "\n)"

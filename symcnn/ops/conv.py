@@ -1,0 +1,147 @@
+"""Convolutions and their transposes.
+
+Per axis a convolution is a `Window`, a transposed one a `Scatter`; channels mix whole. MACs of a
+convolution count every output position, those of a transposed one every *input* position: that
+is where the multiplications happen (``torch.utils.flop_counter`` agrees, many tools do not).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from symcnn.axis import IDENTITY, AxisMap, Scatter, Whole, Window
+from symcnn.conditions import Condition, Requirement
+from symcnn.errors import ShapeMismatch
+from symcnn.graph import Result, SymbolicTensor
+from symcnn.ops.registry import at_least, map_axes, ntuple, require_rank, rule
+from symcnn.size import Int, Size, exact_div, exact_or_fail, prod
+
+__all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
+
+
+def _convolution(
+    n: int,
+    input: SymbolicTensor,
+    weight: SymbolicTensor,
+    bias: SymbolicTensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: Int = 1,
+) -> Result:
+    op = f"conv{n}d"
+    require_rank(input, (n + 1, n + 2), op)
+    require_rank(weight, (n + 2,), f"the weight of {op}")
+    strides, dilations = ntuple(stride, n, "stride"), ntuple(dilation, n, "dilation")
+    at_least("stride", strides, 1)
+    at_least("dilation", dilations, 1)
+    at_least("groups", (groups,), 1)
+    c_out, c_group, *kernel = weight.dims
+    at_least("kernel_size", kernel, 1)
+
+    if isinstance(padding, str):
+        if padding == "same":
+            if any(s != 1 for s in strides):
+                raise ShapeMismatch(f'{op}: padding="same" needs stride 1, not {strides}')
+            windows = [Window.same(k, d) for k, d in zip(kernel, dilations, strict=True)]
+        elif padding == "valid":
+            windows = [
+                Window.conv(k, s, 0, d) for k, s, d in zip(kernel, strides, dilations, strict=True)
+            ]
+        else:
+            raise ShapeMismatch(f"{op}: padding={padding!r}", cure='"same", "valid" or numbers')
+    else:
+        pads = ntuple(padding, n, "padding")
+        at_least("padding", pads, 0)
+        windows = [
+            Window.conv(*hyper) for hyper in zip(kernel, strides, pads, dilations, strict=True)
+        ]
+
+    batch, channels, space = input.dims[: -n - 1], input.dims[-n - 1], input.dims[-n:]
+    requires = _channels(op, channels, c_group * groups, c_out, groups, bias)
+    sizes, fitting = map_axes(space, windows, "the kernel must fit into the padded input")
+    macs = prod((*batch, *sizes)) * (c_out * c_group * prod(kernel))
+    axes = _axes(len(batch), Whole(c_out), windows)
+    return Result(((*batch, c_out, *sizes),), axes, macs, (*requires, *fitting))
+
+
+def _transposed(
+    n: int,
+    input: SymbolicTensor,
+    weight: SymbolicTensor,
+    bias: SymbolicTensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: Int = 1,
+    dilation: Any = 1,
+) -> Result:
+    op = f"conv_transpose{n}d"
+    require_rank(input, (n + 1, n + 2), op)
+    require_rank(weight, (n + 2,), f"the weight of {op}")
+    strides, dilations = ntuple(stride, n, "stride"), ntuple(dilation, n, "dilation")
+    pads, extra = ntuple(padding, n, "padding"), ntuple(output_padding, n, "output_padding")
+    for name, values, bound in (
+        ("stride", strides, 1),
+        ("dilation", dilations, 1),
+        ("groups", (groups,), 1),
+        ("padding", pads, 0),
+        ("output_padding", extra, 0),
+    ):
+        at_least(name, values, bound)
+    for o, s, d in zip(extra, strides, dilations, strict=True):
+        if isinstance(o, int) and isinstance(s, int) and isinstance(d, int) and o >= max(s, d):
+            raise ShapeMismatch(
+                f"{op}: output_padding={o}",
+                cure=f"it must be smaller than stride={s} or dilation={d}",
+            )
+    c_in, c_group, *kernel = weight.dims
+    at_least("kernel_size", kernel, 1)
+    scatters = [
+        Scatter(d * (k - 1) + 1, s, p, o)
+        for k, s, p, o, d in zip(kernel, strides, pads, extra, dilations, strict=True)
+    ]
+    batch, channels, space = input.dims[: -n - 1], input.dims[-n - 1], input.dims[-n:]
+    c_out = c_group * groups
+    requires = _channels(op, channels, c_in, c_out, groups, bias)
+    if isinstance(c_in, int) and isinstance(groups, int) and c_in % groups:
+        raise ShapeMismatch(f"{op}: {c_in} input channels do not split into groups={groups}")
+    sizes, fitting = map_axes(space, scatters, "the output must not be empty")
+    macs = prod((*batch, *space)) * (c_in * c_group * prod(kernel))
+    axes = _axes(len(batch), Whole(c_out), scatters)
+    return Result(((*batch, c_out, *sizes),), axes, macs, (*requires, *fitting))
+
+
+def _axes(batch: int, channels: AxisMap, space: Any) -> Any:
+    maps = [*[IDENTITY] * batch, channels, *space]
+    return tuple(enumerate(maps))
+
+
+def _channels(
+    op: str, have: Int, want: Int, c_out: Int, groups: Int, bias: SymbolicTensor | None
+) -> list[Requirement]:
+    if isinstance(c_out, int) and isinstance(groups, int) and c_out % groups:
+        raise ShapeMismatch(f"{op}: {c_out} output channels do not split into groups={groups}")
+    if bias is not None and bias.dims != (c_out,):
+        raise ShapeMismatch(f"{op}: the bias is {bias.dims}, not ({c_out},)")
+    why = "the input must have the channels the weight expects"
+    return [] if have == want else [Condition(have, "==", want, why)]
+
+
+def group_channels(channels: Int, groups: Int, name: str) -> Int:
+    """``channels/groups``. Raises ShapeMismatch if it leaves a remainder."""
+    whole = exact_div(channels, groups) if groups != 0 else None
+    if whole is not None:
+        return whole
+    if isinstance(channels, Size) or isinstance(groups, Size):
+        return exact_or_fail(channels, groups)  # taken to divide: a symbol for a layer that exists
+    raise ShapeMismatch(f"{name}={channels} is not divisible by groups={groups}")
+
+
+conv1d = rule("conv1d")(partial(_convolution, 1))
+conv2d = rule("conv2d")(partial(_convolution, 2))
+conv3d = rule("conv3d")(partial(_convolution, 3))
+conv_transpose1d = rule("conv_transpose1d")(partial(_transposed, 1))
+conv_transpose2d = rule("conv_transpose2d")(partial(_transposed, 2))
+conv_transpose3d = rule("conv_transpose3d")(partial(_transposed, 3))

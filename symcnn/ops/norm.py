@@ -1,0 +1,119 @@
+"""Normalisations: the shape stays; they check channels, and that there is something to average."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from symcnn.conditions import AnyOf, Condition, Requirement
+from symcnn.errors import ShapeMismatch
+from symcnn.graph import Result, SymbolicTensor
+from symcnn.ops.registry import alike, require_rank, rule
+from symcnn.size import Int, exact_div
+
+__all__: list[str] = []
+
+
+def _channels(x: SymbolicTensor, *tensors: SymbolicTensor | None) -> list[Requirement]:
+    why = "the input must have the channels the layer expects"
+    return [
+        Condition(x.dims[1], "==", t.dims[0], why)
+        for t in tensors
+        if t is not None and t.dims[0] != x.dims[1]
+    ]
+
+
+def _more_than_one(sizes: Sequence[Int], why: str) -> list[Requirement]:
+    """``prod(sizes) > 1`` for positive sizes: one of them is at least 2."""
+    return [AnyOf(tuple(Condition(size, ">=", 2) for size in sizes), why)]
+
+
+_TRAINING = "in training mode there must be more than one value per channel"
+
+
+@rule("batch_norm")
+def batch_norm(
+    input: SymbolicTensor,
+    running_mean: SymbolicTensor | None,
+    running_var: SymbolicTensor | None,
+    weight: SymbolicTensor | None = None,
+    bias: SymbolicTensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Result:
+    """Batch normalisation; in training mode torch refuses a single value per channel."""
+    require_rank(input, (2, 3, 4, 5), "batch_norm")
+    requires = _channels(input, running_mean, running_var, weight, bias)
+    if training:
+        requires += _more_than_one((input.dims[0], *input.dims[2:]), _TRAINING)
+    return alike(input, requires=tuple(requires))
+
+
+@rule("instance_norm")
+def instance_norm(
+    input: SymbolicTensor,
+    running_mean: SymbolicTensor | None = None,
+    running_var: SymbolicTensor | None = None,
+    weight: SymbolicTensor | None = None,
+    bias: SymbolicTensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Result:
+    """Instance normalisation; with statistics from the input, more than one position is needed."""
+    require_rank(input, (3, 4, 5), "instance_norm")
+    requires = _channels(input, running_mean, running_var, weight, bias)
+    if use_input_stats:
+        requires += _more_than_one(input.dims[2:], _TRAINING)
+    return alike(input, requires=tuple(requires))
+
+
+@rule("group_norm")
+def group_norm(
+    input: SymbolicTensor,
+    num_groups: Int,
+    weight: SymbolicTensor | None = None,
+    bias: SymbolicTensor | None = None,
+    eps: float = 1e-5,
+) -> Result:
+    """Group normalisation; torch asks for more than one value per group over the whole batch."""
+    if input.ndim < 2:
+        raise ShapeMismatch("group_norm takes an input with channels")
+    channels = input.dims[1]
+    per_group = exact_div(channels, num_groups)
+    if per_group is None:
+        raise ShapeMismatch(
+            f"group_norm: {channels} channels do not split into {num_groups} groups"
+        )
+    requires = _channels(input, weight, bias)
+    if per_group == 1:
+        requires += _more_than_one((input.dims[0], *input.dims[2:]), _TRAINING)
+    return alike(input, requires=tuple(requires))
+
+
+@rule("layer_norm", "rms_norm")
+def layer_norm(
+    input: SymbolicTensor, normalized_shape: Sequence[Int], *args: Any, **kwargs: Any
+) -> Result:
+    """Layer normalisation over the last axes, which must have the shape the layer was built for."""
+    shape = tuple(normalized_shape)
+    if input.ndim < len(shape):
+        raise ShapeMismatch(f"layer_norm over {shape} takes an input of at least {len(shape)} axes")
+    why = "the last axes must have the shape the layer was built for"
+    requires = tuple(
+        Condition(have, "==", want, why)
+        for have, want in zip(input.dims[input.ndim - len(shape) :], shape, strict=True)
+        if have != want
+    )
+    return alike(input, requires=requires)
+
+
+@rule("local_response_norm")
+def local_response_norm(
+    input: SymbolicTensor, size: Int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Result:
+    """Local response normalisation over neighbouring channels."""
+    if input.ndim < 3:
+        raise ShapeMismatch("local_response_norm takes an input of at least 3 axes")
+    return alike(input)

@@ -1,0 +1,122 @@
+"""Pooling: a `Window` per axis (by the ceil law ``ceil_mode`` is a right pad), or `Adaptive`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from symcnn.axis import IDENTITY, Adaptive, AxisMap, Whole, Window
+from symcnn.errors import ShapeMismatch
+from symcnn.graph import Result, SymbolicTensor
+from symcnn.ops.registry import at_least, map_axes, ntuple, require_rank, rule
+from symcnn.size import Int
+
+__all__: list[str] = []
+
+_FITS = "the pooling window must fit into the padded input"
+
+
+def _pool(
+    op: str, n: int, x: SymbolicTensor, maps: Sequence[AxisMap], *, return_indices: bool = False
+) -> Result:
+    require_rank(x, (n + 1, n + 2), op)
+    lead = x.dims[:-n]
+    sizes, requires = map_axes(x.dims[-n:], maps, _FITS)
+    axes = tuple(enumerate([*[IDENTITY] * len(lead), *maps]))
+    shape = (*lead, *sizes)
+    count = 2 if return_indices else 1
+    return Result((shape,) * count, axes, requires=tuple(requires), single=not return_indices)
+
+
+def _windows(
+    op: str,
+    n: int,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> list[AxisMap]:
+    kernel = ntuple(kernel_size, n, "kernel_size")
+    strides = kernel if stride is None or stride in ((), []) else ntuple(stride, n, "stride")
+    pads, dilations = ntuple(padding, n, "padding"), ntuple(dilation, n, "dilation")
+    at_least("kernel_size", kernel, 1)
+    at_least("stride", strides, 1)
+    at_least("dilation", dilations, 1)
+    at_least("padding", pads, 0)
+    for k, p, d in zip(kernel, pads, dilations, strict=True):
+        if all(isinstance(v, int) for v in (k, p, d)) and 2 * p > d * (k - 1) + 1:
+            raise ShapeMismatch(
+                f"{op}: padding={p} for kernel_size={k}, dilation={d}",
+                cure=f"at most half the kernel's extent: {(d * (k - 1) + 1) // 2}",
+            )
+    return [
+        Window.conv(*hyper, ceil_mode=bool(ceil_mode))
+        for hyper in zip(kernel, strides, pads, dilations, strict=True)
+    ]
+
+
+def _max_pool(
+    n: int,
+    input: SymbolicTensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Result:
+    op = f"max_pool{n}d"
+    windows = _windows(op, n, kernel_size, stride, padding, dilation, ceil_mode)
+    return _pool(op, n, input, windows, return_indices=return_indices)
+
+
+def _avg_pool(
+    n: int,
+    input: SymbolicTensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: Int | None = None,
+) -> Result:
+    op = f"avg_pool{n}d"
+    if divisor_override == 0:
+        raise ShapeMismatch(f"{op}: divisor_override=0", cure="the divisor must not be zero")
+    return _pool(op, n, input, _windows(op, n, kernel_size, stride, padding, 1, ceil_mode))
+
+
+def _lp_pool(
+    n: int,
+    input: SymbolicTensor,
+    norm_type: float,
+    kernel_size: Any,
+    stride: Any = None,
+    ceil_mode: bool = False,
+) -> Result:
+    op = f"lp_pool{n}d"
+    return _pool(op, n, input, _windows(op, n, kernel_size, stride, 0, 1, ceil_mode))
+
+
+def _adaptive_pool(
+    kind: str, n: int, input: SymbolicTensor, output_size: Any, return_indices: bool = False
+) -> Result:
+    lengths = ntuple(output_size, n, "output_size")
+    at_least("output_size", [length for length in lengths if length is not None], 1)
+    maps: list[AxisMap] = [
+        IDENTITY if length is None else Whole(1) if length == 1 else Adaptive(length)
+        for length in lengths
+    ]
+    return _pool(f"adaptive_{kind}_pool{n}d", n, input, maps, return_indices=return_indices)
+
+
+for _n in (1, 2, 3):
+    rule(f"max_pool{_n}d", f"max_pool{_n}d_with_indices")(partial(_max_pool, _n))
+    rule(f"avg_pool{_n}d")(partial(_avg_pool, _n))
+    rule(f"lp_pool{_n}d")(partial(_lp_pool, _n))
+    rule(f"adaptive_avg_pool{_n}d")(partial(_adaptive_pool, "avg", _n))
+    rule(f"adaptive_max_pool{_n}d", f"adaptive_max_pool{_n}d_with_indices")(
+        partial(_adaptive_pool, "max", _n)
+    )

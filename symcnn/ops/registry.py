@@ -1,0 +1,117 @@
+"""How a rule becomes an operation.
+
+A rule is a plain function under torch's name, with torch's parameter names and order, that takes
+symbolic tensors and hyperparameters and returns a `Result`. `@rule("conv2d")` makes it callable
+by both front ends: `symcnn.nn` calls it as it is, the torch front end finds it by its name in
+``torch.nn.functional``, ``torch`` and ``torch.Tensor``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+from symcnn.axis import IDENTITY, AxisMap
+from symcnn.conditions import Condition, Requirement
+from symcnn.errors import ShapeMismatch
+from symcnn.expr import from_sympy
+from symcnn.graph import OPS, Result, SymbolicTensor, record, tensors_in
+from symcnn.size import Int, Size, lower
+
+__all__ = ["Axes", "alike", "map_axes", "normal_dim", "ntuple", "require_rank", "rule"]
+
+Rule = Callable[..., Result]
+Axes = tuple[tuple[int | None, AxisMap], ...]
+
+_PLAIN = (SymbolicTensor, Size, int, float, str, type(None))
+
+
+def rule(*names: str) -> Callable[[Rule], Callable[..., Any]]:
+    """Register a rule under torch's `names` for it; the first is the name that nodes show."""
+
+    def register(function: Rule) -> Callable[..., Any]:
+        @wraps(function)
+        def operation(*args: Any, **kwargs: Any) -> Any:
+            args = tuple(a if isinstance(a, _PLAIN) else _kernel(a) for a in args)
+            kwargs = {k: a if isinstance(a, _PLAIN) else _kernel(a) for k, a in kwargs.items()}
+            result = function(*args, **kwargs)
+            node = record(names[0], tuple(tensors_in(*args, *kwargs.values())), result)
+            return node.outputs[0] if result.single else node.outputs
+
+        for name in names:
+            OPS[name] = operation
+        return operation
+
+    return register
+
+
+def _kernel(value: Any) -> Any:
+    """Sympy hyperparameters, at any depth, as kernel expressions."""
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, (tuple, list)):
+        return type(value)(_kernel(v) for v in value)
+    if type(value).__module__.startswith("sympy."):
+        return from_sympy(value)
+    return value
+
+
+def ntuple(value: Any, n: int, name: str) -> tuple[Any, ...]:
+    """A hyperparameter given once, or once per axis, as one value per axis.
+
+    Raises ShapeMismatch for another number of values.
+    """
+    if not isinstance(value, (tuple, list)):
+        return (value,) * n
+    if len(value) == n:
+        return tuple(value)
+    if len(value) == 1:
+        return tuple(value) * n
+    raise ShapeMismatch(f"{name}={tuple(value)} has {len(value)} values", cure=f"give 1 or {n}")
+
+
+def at_least(name: str, values: Sequence[Int], bound: int) -> None:
+    """Check a hyperparameter per axis. Symbols pass unless they never could.
+
+    Raises ShapeMismatch naming the parameter.
+    """
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, (int, Size)):
+            raise ShapeMismatch(f"{name}={value!r} is not a whole number")
+        if isinstance(value, int) and value < bound:
+            raise ShapeMismatch(f"{name}={value} is too small", cure=f"{name} is at least {bound}")
+
+
+def require_rank(x: SymbolicTensor, ranks: Sequence[int], op: str) -> None:
+    """Raises ShapeMismatch if `x` has none of the `ranks`."""
+    if len(x.dims) not in ranks:
+        want = " or ".join(f"{r}-d" for r in ranks)
+        shape = ", ".join(map(str, x.dims))
+        raise ShapeMismatch(f"{op} takes a {want} input, not {len(x.dims)}-d ({shape})")
+
+
+def normal_dim(dim: Any, rank: int, op: str) -> int:
+    """An axis number counted from the front. Raises ShapeMismatch if there is no such axis."""
+    if not isinstance(dim, int) or not -max(rank, 1) <= dim < max(rank, 1):
+        raise ShapeMismatch(f"{op}: dim={dim!r} is out of range for a {rank}-d tensor")
+    return dim % rank if rank else 0
+
+
+def alike(x: SymbolicTensor, **changes: Any) -> Result:
+    """The result of an operation that keeps the shape and works point by point."""
+    return Result((x.dims,), tuple((i, IDENTITY) for i in range(len(x.dims))), **changes)
+
+
+def map_axes(
+    dims: Sequence[Int], maps: Sequence[AxisMap], why: str
+) -> tuple[tuple[Int, ...], list[Requirement]]:
+    """The sizes after one map per axis, and what the maps require."""
+    sizes = []
+    requires: list[Requirement] = []
+    for x, axis_map in zip(dims, maps, strict=True):
+        sizes.append(x if axis_map is IDENTITY else axis_map.size(x))
+        need = axis_map.requires(x)
+        if need is not None and ((low := lower(need[0] - need[1])) is None or low < 0):
+            requires.append(Condition(need[0], ">=", need[1], why))
+    return tuple(sizes), requires

@@ -1,0 +1,406 @@
+"""Operations that rearrange: view, flatten, permute, cat, pad, slice.
+
+The law of a view: the product of the sizes stays. ``-1`` is the product divided by the other
+sizes; where the division does not come out as a formula, ``view(-1, K)`` of a batch is read as
+"K elements per image", and the domain says at which sizes that is true (`KeepsBatch`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from symcnn.axis import IDENTITY, AxisMap, Const, Resample, Whole, Window
+from symcnn.conditions import Condition, KeepsBatch, Requirement
+from symcnn.errors import ShapeMismatch, UnsupportedOperation
+from symcnn.graph import Result, SymbolicTensor, known
+from symcnn.ops.registry import map_axes, normal_dim, ntuple, rule
+from symcnn.size import (
+    Int,
+    Size,
+    ceildiv,
+    exact_div,
+    floordiv,
+    lower,
+    maximum,
+    minimum,
+    prod,
+    sole_atom,
+)
+
+__all__ = ["cat", "flatten", "pad", "reshape"]
+
+Axes = tuple[tuple[int | None, AxisMap], ...]
+
+
+def _sizes(args: tuple[Any, ...]) -> tuple[Int, ...]:
+    """``view(2, 3)`` and ``view((2, 3))`` alike."""
+    if len(args) == 1 and isinstance(args[0], (tuple, list)):
+        return tuple(args[0])
+    return args
+
+
+def _kept_axes(before: Sequence[Int], after: Sequence[Int]) -> Axes:
+    """Axes of a view: equal leading and trailing sizes are the same axes, the rest is mixed."""
+    lead = 0
+    while lead < min(len(before), len(after)) and before[lead] == after[lead]:
+        lead += 1
+    tail = 0
+    while tail < min(len(before), len(after)) - lead and before[-1 - tail] == after[-1 - tail]:
+        tail += 1
+    axes: list[tuple[int | None, AxisMap]] = [(i, IDENTITY) for i in range(lead)]
+    axes += [(None, Whole(size)) for size in after[lead : len(after) - tail]]
+    axes += [(len(before) - k, IDENTITY) for k in range(tail, 0, -1)]
+    return tuple(axes)
+
+
+def _cancelled(a: Sequence[Int], b: Sequence[Int]) -> tuple[list[Int], list[Int]]:
+    """Both lists without the sizes they share, and without ones."""
+    left, right = [s for s in a if s != 1], [s for s in b if s != 1]
+    for size in list(left):
+        if size in right:
+            left.remove(size)
+            right.remove(size)
+    return left, right
+
+
+def _reshape(input: SymbolicTensor, *shape: Any) -> Result:
+    """Another shape for the same elements; one size may be -1."""
+    before, target = input.dims, _sizes(shape)
+    holes = [i for i, size in enumerate(target) if size == -1]
+    text = f"view({', '.join(map(str, target))})"
+    if len(holes) > 1 or any(isinstance(s, int) and s < -1 for s in target):
+        raise ShapeMismatch(f"{text}: at most one size may be -1, and none smaller")
+    given = [s for s in target if s != -1]
+    have, want = _cancelled(before, given)
+    total, rest = prod(have), prod(want)
+
+    if not holes:
+        requires: tuple[Requirement, ...] = ()
+        if total != rest:
+            requires = (Condition(total, "==", rest, f"{text} must keep the number of elements"),)
+        return Result((target,), _kept_axes(before, target), requires=requires)
+
+    hole = holes[0]
+    size = exact_div(total, rest)
+    if size is not None:
+        after = (*target[:hole], size, *target[hole + 1 :])
+        return Result((after,), _kept_axes(before, after))
+    if isinstance(total, int):
+        raise ShapeMismatch(f"{text} is invalid for {prod(before)} elements")
+    if hole == 0 and len(before) > 1 and _is_batch(before[0]):
+        each, row = prod(before[1:]), prod(target[1:])
+        keeps = KeepsBatch(each, "==", row, f"{text} must keep the batch", prod(before))
+        after = (before[0], *target[1:])
+        return Result((after,), _kept_axes(before, after), requires=(keeps,))
+    size = floordiv(total, rest)
+    after = (*target[:hole], size, *target[hole + 1 :])
+    divides = Condition(total, "==", size * rest, f"{text} must divide the elements evenly")
+    return Result((after,), _kept_axes(before, after), requires=(divides,))
+
+
+reshape = rule("view", "reshape")(_reshape)
+
+
+def _is_batch(size: Int) -> bool:
+    return isinstance(size, int) or sole_atom(size) is not None
+
+
+@rule("flatten")
+def flatten(input: SymbolicTensor, start_dim: int = 0, end_dim: int = -1) -> Result:
+    """The axes `start_dim` to `end_dim` as one."""
+    start = normal_dim(start_dim, input.ndim, "flatten")
+    end = normal_dim(end_dim, input.ndim, "flatten")
+    if start > end:
+        raise ShapeMismatch(f"flatten: start_dim={start_dim} comes after end_dim={end_dim}")
+    dims = input.dims
+    after = (*dims[:start], prod(dims[start : end + 1]), *dims[end + 1 :])
+    return Result((after,), _kept_axes(dims, after))
+
+
+@rule("unflatten")
+def unflatten(input: SymbolicTensor, dim: int, sizes: Sequence[Int]) -> Result:
+    """One axis as several."""
+    axis = normal_dim(dim, input.ndim, "unflatten")
+    inner = SymbolicTensor((input.dims[axis],))
+    split = _reshape(inner, *sizes)
+    after = (*input.dims[:axis], *split.shapes[0], *input.dims[axis + 1 :])
+    return Result((after,), _kept_axes(input.dims, after), requires=split.requires)
+
+
+@rule("squeeze")
+def squeeze(input: SymbolicTensor, dim: Any = None) -> Result:
+    """Without axes of size 1 (all of them, or those named)."""
+    if dim is None:
+        unsure = [
+            s for s in input.dims if isinstance(s, Size) and known(Condition(s, ">=", 2)) is None
+        ]
+        if unsure:
+            raise UnsupportedOperation(
+                f"squeeze() drops an axis of size {unsure[0]} only where that is 1",
+                cure="name the axis: squeeze(dim)",
+            )
+        dims = [i for i, s in enumerate(input.dims) if s == 1]
+    else:
+        dims = [
+            normal_dim(d, input.ndim, "squeeze")
+            for d in (dim if isinstance(dim, (tuple, list)) else (dim,))
+        ]
+        dims = [d for d in dims if input.dims[d] == 1]
+    keep = [i for i in range(input.ndim) if i not in dims]
+    return _select(input, keep)
+
+
+def _select(input: SymbolicTensor, keep: Sequence[int]) -> Result:
+    return Result((tuple(input.dims[i] for i in keep),), tuple((i, IDENTITY) for i in keep))
+
+
+@rule("unsqueeze")
+def unsqueeze(input: SymbolicTensor, dim: int) -> Result:
+    """A new axis of size 1."""
+    axis = normal_dim(dim, input.ndim + 1, "unsqueeze")
+    dims = (*input.dims[:axis], 1, *input.dims[axis:])
+    axes: list[tuple[int | None, AxisMap]] = [(i, IDENTITY) for i in range(input.ndim)]
+    axes.insert(axis, (None, IDENTITY))
+    return Result((dims,), tuple(axes))
+
+
+@rule("permute")
+def permute(input: SymbolicTensor, *dims: Any) -> Result:
+    """The axes in another order."""
+    order = [normal_dim(d, input.ndim, "permute") for d in _sizes(dims)]
+    if sorted(order) != list(range(input.ndim)):
+        raise ShapeMismatch(f"permute{tuple(order)} does not name each of {input.ndim} axes once")
+    return _select(input, order)
+
+
+@rule("transpose", "swapaxes", "swapdims")
+def transpose(input: SymbolicTensor, dim0: int, dim1: int) -> Result:
+    """Two axes exchanged."""
+    order = list(range(input.ndim))
+    a, b = normal_dim(dim0, input.ndim, "transpose"), normal_dim(dim1, input.ndim, "transpose")
+    order[a], order[b] = b, a
+    return _select(input, order)
+
+
+def _cat(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
+    """Tensors one after the other along `dim`; all other sizes must agree."""
+    if not tensors:
+        raise ShapeMismatch("cat of no tensors")
+    first = tensors[0]
+    if any(t.ndim != first.ndim for t in tensors):
+        ranks = ", ".join(f"{t.ndim}-d" for t in tensors)
+        raise ShapeMismatch(f"cat takes tensors of one rank, not {ranks}")
+    axis = normal_dim(dim, first.ndim, "cat")
+    dims = list(first.dims)
+    requires = []
+    for t in tensors[1:]:
+        for i, size in enumerate(t.dims):
+            if i == axis:
+                dims[i] = dims[i] + size
+            elif size != dims[i]:
+                equal = Condition(size, "==", dims[i], "cat: sizes must agree along the other axes")
+                if not known(equal):
+                    requires.append(equal)
+                dims[i] = min(size, dims[i], key=lambda s: (isinstance(s, Size), len(str(s))))
+    axes: list[tuple[int | None, AxisMap]] = [(i, IDENTITY) for i in range(first.ndim)]
+    axes[axis] = (None, IDENTITY)
+    return Result((tuple(dims),), tuple(axes), requires=tuple(requires))
+
+
+cat = rule("cat", "concat", "concatenate")(_cat)
+
+
+@rule("stack")
+def stack(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
+    """Tensors of one shape along a new axis."""
+    axis = normal_dim(dim, tensors[0].ndim + 1, "stack")
+    raised = [SymbolicTensor((*t.dims[:axis], 1, *t.dims[axis:])) for t in tensors]
+    joined = _cat(raised, axis)
+    return Result(joined.shapes, (), requires=joined.requires)
+
+
+@rule("chunk")
+def chunk(input: SymbolicTensor, chunks: int, dim: int = 0) -> Result:
+    """At most `chunks` parts of equal size ``ceil(size/chunks)``, the last one smaller."""
+    size = input.dims[normal_dim(dim, input.ndim, "chunk")]
+    return _split(input, ceildiv(size, chunks), dim, f"chunk({chunks})")
+
+
+@rule("split")
+def split(input: SymbolicTensor, split_size_or_sections: Any, dim: int = 0) -> Result:
+    """Parts of a given size, or of given sizes."""
+    return _split(input, split_size_or_sections, dim, f"split({split_size_or_sections})")
+
+
+def _split(input: SymbolicTensor, sections: Any, dim: int, text: str) -> Result:
+    axis = normal_dim(dim, input.ndim, "split")
+    size = input.dims[axis]
+    requires: tuple[Requirement, ...] = ()
+    if isinstance(sections, (tuple, list)):
+        sizes = list(sections)
+        total = sum(sizes)
+        if total != size:
+            requires = (Condition(total, "==", size, f"{text}: the parts must add up to the axis"),)
+    elif isinstance(size, int) and isinstance(sections, int):
+        sizes = [min(sections, size - start) for start in range(0, size, sections)]
+    else:
+        whole = exact_div(size, sections)
+        if not isinstance(whole, int):
+            raise UnsupportedOperation(
+                f"{text}: how many parts an axis of {size} gives depends on its size"
+            )
+        sizes = [sections] * whole
+    shapes = tuple((*input.dims[:axis], s, *input.dims[axis + 1 :]) for s in sizes)
+    return Result(shapes, (), requires=requires, single=False)
+
+
+@rule("mean", "sum", "amax", "amin", "var", "std", "logsumexp", "prod", "nanmean", "nansum")
+def reduction(
+    input: SymbolicTensor, dim: Any = None, keepdim: bool = False, **kwargs: Any
+) -> Result:
+    """A statistic over some axes (all, by default): they go, or stay with size 1."""
+    if dim is None or dim == ():
+        gone = set(range(input.ndim))
+    else:
+        gone = {
+            normal_dim(d, input.ndim, "reduction")
+            for d in (dim if isinstance(dim, (tuple, list)) else (dim,))
+        }
+    dims: list[Int] = []
+    axes: list[tuple[int | None, AxisMap]] = []
+    for i, size in enumerate(input.dims):
+        if i not in gone:
+            dims.append(size)
+            axes.append((i, IDENTITY))
+        elif keepdim or kwargs.get("keepdims"):
+            dims.append(1)
+            axes.append((i, Whole(1)))
+    return Result((tuple(dims),), tuple(axes))
+
+
+@rule("pad")
+def pad(
+    input: SymbolicTensor, pad: Sequence[Int], mode: str = "constant", value: Any = None
+) -> Result:
+    """Pads in torch's order, last axis first: a window of extent 1 per axis."""
+    pads = tuple(pad)
+    if len(pads) % 2 or len(pads) > 2 * input.ndim:
+        raise ShapeMismatch(
+            f"pad={pads} is not (left, right) for up to {input.ndim} axes, last first"
+        )
+    count = len(pads) // 2
+    windows: list[AxisMap] = [IDENTITY] * (input.ndim - count)
+    requires: list[Requirement] = []
+    for i in reversed(range(count)):
+        left, right = pads[2 * i], pads[2 * i + 1]
+        size = input.dims[input.ndim - 1 - i]
+        windows.append(IDENTITY if left == 0 == right else Window(1, 1, left, right))
+        if mode in ("reflect", "circular"):
+            spare = 1 if mode == "reflect" else 0
+            why = f"{mode} padding must be {'smaller than' if spare else 'at most'} the input"
+            requires += [Condition(size, ">=", p + spare, why) for p in (left, right)]
+    sizes, fitting = map_axes(input.dims, windows, "something must be left after padding")
+    return Result((sizes,), tuple(enumerate(windows)), requires=(*requires, *fitting))
+
+
+@rule("getitem", "__getitem__")
+def getitem(input: SymbolicTensor, index: Any) -> Result:
+    """Indexing with ints, slices, None and Ellipsis."""
+    items = list(index) if isinstance(index, tuple) else [index]
+    for item in items:
+        if not (
+            item is None or item is Ellipsis or isinstance(item, (int, Size, slice))
+        ) or isinstance(item, bool):
+            raise UnsupportedOperation(f"indexing with {type(item).__name__} has no rule")
+    used = sum(item is not None and item is not Ellipsis for item in items)
+    if Ellipsis not in items:
+        items.append(Ellipsis)
+    if used > input.ndim:
+        raise ShapeMismatch(f"{used} indices for a {input.ndim}-d tensor")
+    position = items.index(Ellipsis)
+    items[position : position + 1] = [slice(None)] * (input.ndim - used)
+    dims: list[Int] = []
+    axes: list[tuple[int | None, AxisMap]] = []
+    requires: list[Requirement] = []
+    axis = 0
+    for item in items:
+        if item is None:
+            dims.append(1)
+            axes.append((None, IDENTITY))
+            continue
+        size = input.dims[axis]
+        if isinstance(item, slice):
+            length, axis_map = _slice(size, item)
+            dims.append(length)
+            axes.append((axis, axis_map))
+            if (
+                isinstance(length, Size) and (low := lower(length)) is not None and low < 1
+            ) or length == 0:
+                requires.append(Condition(length, ">=", 1, "a slice must not be empty"))
+        else:
+            why = "an index must lie within the axis"
+            inside = (item, size - item - 1) if _is_nonnegative(item) else (size + item, -item - 1)
+            requires += [Condition(gap, ">=", 0, why) for gap in inside]
+        axis += 1
+    return Result((tuple(dims),), tuple(axes), requires=tuple(requires))
+
+
+def _is_nonnegative(value: Int) -> bool:
+    low = lower(value)
+    if low is not None and low >= 0:
+        return True
+    return known(Condition(value, ">=", 0)) is True
+
+
+def _slice(size: Int, item: slice) -> tuple[Int, AxisMap]:
+    """Length and map of ``[start:stop:step]`` on an axis, with python's clipping."""
+    step = 1 if item.step is None else item.step
+    if not isinstance(step, int) or step < 1:
+        raise ShapeMismatch(f"a slice step of {step}", cure="torch takes positive steps only")
+    start = _bound(0 if item.start is None else item.start, size)
+    stop = size if item.stop is None else _bound(item.stop, size)
+    length = ceildiv(stop - start, step)
+    if known(Condition(length, ">=", 0)) is not True:
+        length = maximum(length, 0)
+    return length, Window(1, step, -start, stop - size)
+
+
+def _bound(value: Int, size: Int) -> Int:
+    """A slice bound counted from the front and clipped to the axis."""
+    if not _is_nonnegative(value):
+        if known(Condition(-value, ">=", 1)) is not True:
+            raise UnsupportedOperation(f"a slice bound of {value} may be negative or not")
+        value = value + size
+        if known(Condition(value, ">=", 0)) is not True:
+            value = maximum(value, 0)
+    return value if known(Condition(size, ">=", value)) is True else minimum(value, size)
+
+
+@rule("interpolate", "upsample")
+def interpolate(
+    input: SymbolicTensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Result:
+    """Resizing: to a size, or by a factor ``trunc(double(x) * factor)`` per axis."""
+    n = input.ndim - 2
+    want = {"nearest": (1, 2, 3), "nearest-exact": (1, 2, 3), "area": (1, 2, 3), "linear": (1,)}
+    want |= {"bilinear": (2,), "bicubic": (2,), "trilinear": (3,)}
+    if mode not in want or n not in want[mode]:
+        raise ShapeMismatch(f"interpolate: mode={mode!r} does not take a {input.ndim}-d input")
+    if (size is None) == (scale_factor is None):
+        raise ShapeMismatch("interpolate takes either size or scale_factor")
+    if size is not None:
+        maps: list[AxisMap] = [Const(s) for s in ntuple(size, n, "size")]
+    else:
+        kind = "nearest" if mode.startswith("nearest") else "linear"
+        factors = ntuple(scale_factor, n, "scale_factor")
+        maps = [Resample(float(f), kind) for f in factors]  # type: ignore[arg-type]
+    sizes, requires = map_axes(input.dims[2:], maps, "the output must not be empty")
+    axes = tuple(enumerate([IDENTITY, IDENTITY, *maps]))
+    return Result(((*input.dims[:2], *sizes),), axes, requires=tuple(requires))

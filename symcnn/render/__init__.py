@@ -1,0 +1,1 @@
+"""How answers look: text tables here; other formats beside it."""

@@ -1,0 +1,897 @@
+"""Exact sets of sizes: where a network is defined, and which inputs reach a target.
+
+With concrete hyperparameters every condition is quasi-affine (integer multiples, sums, floor
+division by constants, min, max), so its solutions form a Presburger set. Those are decided
+exactly by isl; nothing here searches. Two laws keep what isl is handed small:
+
+- a bound on one monotone atom moves inside: ``floor(e/m) >= t`` is ``e >= m*t``, and
+  ``trunc(double(e)*scale) >= t`` is ``e >= `` the least such value, found by bisection;
+- a product of sizes equal to a constant is a finite union over its divisors.
+
+Sizes are positive: every set lies within ``H >= 1 and W >= 1``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from heapq import merge
+from math import gcd, lcm
+from typing import TYPE_CHECKING, Any
+
+from symcnn import size as sz
+from symcnn.conditions import AnyOf, Condition, Requirement
+from symcnn.errors import BadSpec, NoSolution, Undecidable
+from symcnn.size import Int, Size
+
+if TYPE_CHECKING:
+    import islpy
+
+__all__ = ["InputSet", "Run", "always", "input_set", "tightest"]
+
+
+def _isl() -> Any:
+    """isl, imported when first needed: `import symcnn` does not load it."""
+    import islpy
+
+    return islpy
+
+
+# Conditions -> isl ---------------------------------------------------------------------------
+# A formula is isl text over the dimensions x0, x1, ...; user names never reach the isl parser.
+
+
+class _Writer:
+    """Writes conditions on `names` as isl formulas."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = {name: f"x{i}" for i, name in enumerate(names)}
+
+    def requirement(self, requirement: Requirement) -> str:
+        if isinstance(requirement, AnyOf):
+            return " or ".join(f"({self.requirement(option)})" for option in requirement.options)
+        gap = requirement.lhs - requirement.rhs
+        if requirement.relation == ">=":
+            return self.at_least_zero(gap)
+        if _is_linear(gap):
+            return self.zero(gap)
+        if _is_linear(requirement.lhs):  # 512 == C*h*w
+            return self.product(requirement.rhs, requirement.lhs)
+        return self.product(requirement.lhs, requirement.rhs)
+
+    def at_least_zero(self, expr: Int) -> str:
+        """``expr >= 0``; a bound on a single monotone atom moves inside it."""
+        if isinstance(expr, int):
+            return "true" if expr >= 0 else "false"
+        return (
+            _bound(expr, self.at_least_zero)
+            or self.small_product(expr)
+            or f"{self.term(expr)} >= 0"
+        )
+
+    def small_product(self, expr: Size) -> str | None:
+        """``a*b*... >= t`` where only small t can fail: the negation is a finite union."""
+        if _is_linear(expr):
+            return None
+        factors, content = _factors(expr - expr.const)
+        target = -(int(expr.const) // content)  # content*product >= -const
+        if content < 0 or target > 64 or any((sz.lower(f) or 0) < 1 for f in factors):
+            raise _undecidable(expr)
+        below = [self.factored(factors, t) for t in range(1, target)]
+        return " and ".join(f"not ({text})" for text in below) or "true"
+
+    def zero(self, expr: Int) -> str:
+        """``expr == 0`` for a linear expression."""
+        if isinstance(expr, int):
+            return "false" if expr else "true"
+        both = _bound(expr, self.at_least_zero), _bound(-expr, self.at_least_zero)
+        if None not in both:
+            return f"({both[0]}) and ({both[1]})"
+        return f"{self.term(expr)} = 0"
+
+    def product(self, lhs: Int, rhs: Int) -> str:
+        """``c*f*g*... == constant``: one case per way to write the constant as a product."""
+        if not isinstance(rhs, int) or not isinstance(lhs, Size):
+            common = _cancel(lhs, rhs)
+            if common is None:
+                raise _undecidable(lhs - rhs)
+            return self.requirement(Condition(common[0], "==", common[1]))
+        factors, content = _factors(lhs)
+        return "false" if rhs % content else self.factored(factors, rhs // content)
+
+    def factored(self, factors: Sequence[Size], target: int) -> str:
+        """``f*g*... == target`` for linear factors."""
+        if not all(map(_is_linear, factors)):
+            raise _undecidable(sz.prod(factors))
+        signed = [(sz.lower(f) or 0) < 0 or (sz.lower(f) is None) for f in factors]
+        cases = [
+            " and ".join(f"({self.zero(f - d)})" for f, d in zip(factors, split, strict=True))
+            for split in _splits(target, signed)
+        ]
+        return " or ".join(f"({case})" for case in cases) or "false"
+
+    def term(self, expr: Int) -> str:
+        """A linear expression as an isl term."""
+        if isinstance(expr, int):
+            return str(expr)
+        pieces = []
+        try:
+            for atom, coeff in expr.linear():
+                if coeff.denominator != 1:
+                    raise _undecidable(expr)
+                pieces.append(f"{coeff}" if atom is None else f"{coeff}*{self.atom(atom)}")
+        except ValueError:
+            raise _undecidable(expr) from None
+        return " + ".join(pieces)
+
+    def atom(self, atom: sz.Atom) -> str:
+        match atom:
+            case sz.Symbol(name=name) if name in self.names:
+                return self.names[name]
+            case sz.Floor() if type(atom.den) is int:
+                return f"floor(({self.term(atom.num)})/{atom.den})"
+            case sz.Max():
+                return _fold("max", [self.term(arg) for arg in atom.args])
+        raise _undecidable(atom.size())
+
+
+def _fold(function: str, terms: Sequence[str]) -> str:
+    text = terms[0]
+    for other in terms[1:]:
+        text = f"{function}({text}, {other})"
+    return text
+
+
+def _undecidable(expr: Int) -> Undecidable:
+    return Undecidable(
+        f"{expr} is not linear in the sizes, so its solutions are not a set that can be decided",
+        cure="give numbers for the hyperparameters, or ask at single sizes with shape_at",
+    )
+
+
+def _is_linear(expr: Int) -> bool:
+    if isinstance(expr, int):
+        return True
+    return all(not m or (len(m) == 1 and m[0][1] == 1) for m in expr.terms)
+
+
+def _bound(expr: Size, at_least_zero: Callable[[Int], str]) -> str | None:
+    """``c*atom + k >= 0`` for one monotone atom, as a bound on what stands inside it."""
+    atoms = [m for m in expr.terms if m]
+    if len(atoms) != 1 or len(atoms[0]) != 1 or atoms[0][0][1] != 1:
+        return None
+    (atom, _), coeff, const = atoms[0][0], expr.terms[atoms[0]], expr.const
+    if coeff > 0:  # atom >= t
+        t = int(-(const // coeff))
+        if isinstance(atom, sz.Floor) and type(atom.den) is int:
+            return at_least_zero(atom.num - t * atom.den)
+        if isinstance(atom, sz.Scaled):
+            return at_least_zero(atom.arg - _least(atom.scale, t))
+    else:  # atom <= t
+        t = int(const // -coeff)
+        if isinstance(atom, sz.Floor) and type(atom.den) is int:
+            return at_least_zero(-atom.num + (t * atom.den + atom.den - 1))
+        if isinstance(atom, sz.Scaled):
+            return at_least_zero(-atom.arg + (_least(atom.scale, t + 1) - 1))
+    return None
+
+
+def _least(scale: float, target: int) -> int:
+    """The least x >= 0 with ``trunc(double(x)*scale) >= target`` (the map is monotone)."""
+    low, high = 0, max(1, int(target / scale) + 2)
+    while low < high:
+        middle = (low + high) // 2
+        if int(float(middle) * scale) >= target:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _cancel(lhs: Int, rhs: Int) -> tuple[Int, Int] | None:
+    """Both sides without the positive factors they share: ``N*h*w == 49*N`` is ``h*w == 49``."""
+    for big, small in ((lhs, rhs), (rhs, lhs)):
+        if isinstance(small, Size) and (sz.lower(small) or 0) > 0:
+            ratio = sz.exact_div(big, small)
+            if ratio is not None:
+                return ratio, 1
+    (fs, a), (gs, b) = _factors(lhs), _factors(rhs)
+    left, right = list(fs), list(gs)
+    for f in fs:
+        if f in right and (sz.lower(f) or 0) > 0:
+            left.remove(f)
+            right.remove(f)
+    if len(left) == len(fs):
+        return None
+    return sz.prod(left) * a, sz.prod(right) * b
+
+
+@lru_cache(maxsize=512)
+def _factors(expr: Int) -> tuple[tuple[Size, ...], int]:
+    """Irreducible factors over the atoms, with multiplicity, and the integer content."""
+    import sympy
+
+    from symcnn.expr import to_sympy
+
+    if isinstance(expr, int):
+        return (), expr
+    atoms = {atom: sympy.Dummy() for atom in expr.atoms()}
+    terms = [
+        to_sympy(1)
+        * sympy.Rational(c.numerator, c.denominator)
+        * sympy.Mul(*(atoms[a] ** p for a, p in mono))
+        for mono, c in expr.terms.items()
+    ]
+    content, factors = sympy.factor_list(sympy.Add(*terms), *atoms.values())
+    if not content.is_Integer:
+        raise _undecidable(expr)
+    found: list[Size] = []
+    sign = int(content)
+    for factor, power in factors:
+        poly = sympy.Poly(factor, *atoms.values())
+        size: Int = 0
+        for powers, coeff in poly.terms():
+            term: Int = int(coeff)
+            for atom, p in zip(atoms, powers, strict=True):
+                term = term * atom.size() ** p
+            size = size + term
+        assert isinstance(size, Size)
+        high = sz.upper(size)
+        if high is not None and high < 0:
+            size, sign = -size, sign * (-1) ** power
+        found += [size] * power
+    return tuple(found), sign
+
+
+def _divisors(n: int) -> list[int]:
+    small = [d for d in range(1, int(n**0.5) + 1) if n % d == 0]
+    return sorted({*small, *(n // d for d in small)})
+
+
+def _splits(target: int, signed: Sequence[bool]) -> Iterator[tuple[int, ...]]:
+    """All ordered ways to write `target` as a product; a factor may be negative if `signed`."""
+    if target == 0:
+        raise Undecidable("a product of sizes equal to 0")
+    if len(signed) == 1:
+        if target > 0 or signed[0]:
+            yield (target,)
+        return
+    for d in _divisors(abs(target)):
+        for first in (d, -d) if signed[0] else (d,):
+            for rest in _splits(target // first, signed[1:]):
+                yield (first, *rest)
+
+
+# Sets ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The sizes ``first, first + step, ...`` up to `last` (None: without end)."""
+
+    first: int
+    last: int | None
+    step: int = 1
+
+    def __contains__(self, x: int) -> bool:
+        return (
+            x >= self.first
+            and (self.last is None or x <= self.last)
+            and not (x - self.first) % self.step
+        )
+
+    def __iter__(self) -> Iterator[int]:
+        x = self.first
+        while self.last is None or x <= self.last:
+            yield x
+            x += self.step
+
+    def conditions(self, x: Size) -> list[Condition]:
+        """The same as conditions on `x`."""
+        found = []
+        if self.step > 1:
+            found.append(Condition(x % self.step, "==", self.first % self.step))
+        if self.last == self.first:
+            return [Condition(x, "==", self.first)]
+        found.append(Condition(x, ">=", self.first))
+        if self.last is not None:
+            found.append(Condition(-x, ">=", -self.last))
+        return found
+
+    def text(self, name: str) -> str:
+        """In plain words: ``193 <= H <= 224``."""
+        if self.last == self.first:
+            return f"{name} == {self.first}"
+        span = (
+            f"{name} >= {self.first}"
+            if self.last is None
+            else f"{self.first} <= {name} <= {self.last}"
+        )
+        return (
+            span
+            if self.step == 1
+            else f"{name} % {self.step} == {self.first % self.step} and {span}"
+        )
+
+
+class InputSet:
+    """An exact set of input sizes, such as ``193 <= H <= 224 and 193 <= W <= 224``.
+
+    A value: immutable, with ``&``, ``|``, ``-`` and ``==`` as for python sets. A member is a
+    tuple of sizes in the order of `names` (a plain int where there is one name); the batch
+    may be left out.
+
+    >>> H = Size.symbol("H")
+    >>> s = input_set(["H"], [Condition((H + 31)//32, "==", 7)])
+    >>> print(s)
+    193 <= H <= 224
+    >>> 200 in s, s.smallest(), s.largest(), s.nearest(500), s.count()
+    (True, 193, 224, 224, 32)
+    """
+
+    def __init__(
+        self, names: Sequence[str], isl_set: islpy.Set, *, batch: Iterable[str] = (), at: str = ""
+    ) -> None:
+        self.names = tuple(names)
+        self.batch = frozenset(batch)  # symbols a member may leave out
+        self.at = at  # the node that the question was about, if any
+        self._set = isl_set
+
+    # algebra
+
+    def _with(self, isl_set: islpy.Set) -> InputSet:
+        return InputSet(self.names, isl_set, batch=self.batch, at=self.at)
+
+    def _aligned(self, other: InputSet) -> tuple[Any, Any, tuple[str, ...]]:
+        names = self.names + tuple(n for n in other.names if n not in self.names)
+        return self._over(names), other._over(names), names
+
+    def _over(self, names: Sequence[str]) -> Any:
+        if tuple(names) == self.names:
+            return self._set
+        isl = _isl()
+        missing = [n for n in names if n not in self.names]
+        order = [*self.names, *missing]
+        have = {n: f"x{i}" for i, n in enumerate(order)}
+        source = ", ".join(have[n] for n in self.names)
+        target = ", ".join(have[n] for n in names)
+        positive = " and ".join(f"{have[n]} >= 1" for n in missing) or "true"
+        return self._set.apply(isl.Map(f"{{ [{source}] -> [{target}] : {positive} }}"))
+
+    def _combine(self, other: InputSet, operation: str) -> InputSet:
+        a, b, names = self._aligned(other)
+        combined = getattr(a, operation)(b)
+        return InputSet(names, combined, batch=self.batch & other.batch, at=self.at or other.at)
+
+    def __and__(self, other: InputSet) -> InputSet:
+        return self._combine(other, "intersect")
+
+    def __or__(self, other: InputSet) -> InputSet:
+        return self._combine(other, "union")
+
+    def __sub__(self, other: InputSet) -> InputSet:
+        return self._combine(other, "subtract")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, InputSet) or set(self.names) != set(other.names):
+            return NotImplemented if not isinstance(other, InputSet) else False
+        a, b, _ = self._aligned(other)
+        return bool(a.is_equal(b))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __le__(self, other: InputSet) -> bool:
+        a, b, _ = self._aligned(other)
+        return bool(a.is_subset(b))
+
+    def __bool__(self) -> bool:
+        return not self._set.is_empty()
+
+    def where(self, *requirements: Requirement) -> InputSet:
+        """The members that also meet `requirements`."""
+        return self & input_set(self.names, requirements)
+
+    def axis(self, *names: str) -> InputSet:
+        """The sizes that the axes called `names` take in some member: the projection."""
+        for name in names:
+            self._index(name)
+        others = [n for n in self.names if n not in names]
+        have = {n: f"x{i}" for i, n in enumerate(self.names)}
+        source, target = ", ".join(have.values()), ", ".join(have[n] for n in names)
+        image = (
+            self._set.apply(_isl().Map(f"{{ [{source}] -> [{target}] }}"))
+            if others
+            else self._over(names)
+        )
+        return InputSet(names, image, batch=self.batch & set(names), at=self.at)
+
+    def square(self) -> InputSet:
+        """The members whose sizes (the batch aside) are all equal."""
+        shown = self.shown
+        return self.where(
+            *(Condition(Size.symbol(n), "==", Size.symbol(shown[0])) for n in shown[1:])
+        )
+
+    def _index(self, name: str) -> int:
+        if str(name) not in self.names:
+            raise BadSpec(f"no size is called {name}", cure=f"there is {', '.join(self.names)}")
+        return self.names.index(str(name))
+
+    # members
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The names that a member lists: all but the batch."""
+        return tuple(n for n in self.names if n not in self.batch) or self.names
+
+    @cached_property
+    def _visible(self) -> Any:
+        """The isl set over the shown names."""
+        return self._set if self.shown == self.names else self.axis(*self.shown)._set
+
+    def __contains__(self, member: object) -> bool:
+        if isinstance(member, Mapping):
+            sizes = {str(k): v for k, v in member.items()}
+            unknown, shown = set(sizes) - set(self.names), set(self.shown)
+            if unknown or not shown <= set(sizes):
+                raise BadSpec(f"a member gives {', '.join(self.shown)}, not {', '.join(sizes)}")
+            full = len(sizes) == len(self.names)
+            member = tuple(sizes[n] for n in (self.names if full else self.shown))
+        values = tuple(member) if isinstance(member, Sequence) else (member,)
+        if not all(isinstance(v, int) or hasattr(v, "__index__") for v in values):
+            raise BadSpec(f"{member!r} is not a tuple of whole numbers")
+        if len(values) == len(self.shown):
+            space = self._visible
+        elif len(values) == len(self.names):
+            space = self._set
+        else:
+            raise BadSpec(
+                f"{member!r} has {len(values)} sizes",
+                cure=f"a member lists {', '.join(self.shown)}",
+            )
+        point = ", ".join(str(int(v)) for v in values)
+        return not space.intersect(_isl().Set(f"{{ [{point}] }}")).is_empty()
+
+    def _best(self, order: Sequence[str], least: bool) -> Any:
+        """The member that comes first (or last) in the lexicographic `order` of isl terms."""
+        if not self:
+            raise NoSolution("the set is empty")
+        dims = [f"x{i}" for i in range(len(self.shown))]
+        ranked = self._visible.apply(
+            _isl().Map(f"{{ [{', '.join(dims)}] -> [{', '.join([*order, *dims])}] }}")
+        )
+        best = (ranked.lexmin() if least else ranked.lexmax()).sample_point()
+        values = [
+            int(best.get_coordinate_val(_isl().dim_type.set, len(order) + i).to_python())
+            for i in range(len(dims))
+        ]
+        return values[0] if len(values) == 1 else tuple(values)
+
+    def smallest(self) -> Any:
+        """The member that fits into the smallest square (then the least sum, then the order).
+
+        Raises NoSolution for an empty set.
+        """
+        dims = [f"x{i}" for i in range(len(self.shown))]
+        return self._best([_fold("max", dims), " + ".join(dims)], least=True)
+
+    def largest(self) -> Any:
+        """The member that holds the largest square (then the greatest sum).
+
+        Raises NoSolution for an empty set, or one without end.
+        """
+        if not self._visible.is_bounded():
+            raise NoSolution(f"there is no largest: {self} goes on without end")
+        dims = [f"x{i}" for i in range(len(self.shown))]
+        return self._best([_fold("min", dims), " + ".join(dims)], least=False)
+
+    def nearest(self, *sizes: int) -> Any:
+        """The member whose sizes differ least: the largest difference, then the sum of all.
+
+        Of two that are equally near, the larger.
+
+        Raises NoSolution for an empty set.
+        """
+        if len(sizes) != len(self.shown):
+            raise BadSpec(f"nearest{sizes} needs one size for each of {', '.join(self.shown)}")
+        gaps = [f"max(x{i} - {int(v)}, {int(v)} - x{i})" for i, v in enumerate(sizes)]
+        larger = [f"-x{i}" for i in range(len(sizes))]
+        return self._best([_fold("max", gaps), " + ".join(gaps), *larger], least=True)
+
+    def count(self) -> int | None:
+        """How many members there are; None if there is no end to them."""
+        if not self._visible.is_bounded():
+            return None
+        if len(self.shown) == 1:
+            return sum((r.last - r.first) // r.step + 1 for r in self.runs() if r.last is not None)
+        total = 0
+        for box in self._boxes():
+            if box is None:
+                break
+            total += _product_of(
+                len(list_) for list_ in ([x for r in runs for x in r] for runs in box)
+            )
+        else:
+            return total
+        return sum(1 for _ in self)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Members in the order of `smallest`: by the square they fit into, then by sum."""
+        if len(self.shown) == 1:
+            yield from merge(*self.runs())
+            return
+        isl = _isl()
+        dims = [f"x{i}" for i in range(len(self.shown))]
+        side, inside = _fold("max", dims), ", ".join(dims)
+        sides = InputSet(["side"], self._visible.apply(isl.Map(f"{{ [{inside}] -> [{side}] }}")))
+        for value in sides:
+            shell = self._visible.intersect(isl.Set(f"{{ [{inside}] : {side} = {value} }}"))
+            found: list[tuple[int, ...]] = []
+            shell.foreach_point(
+                lambda p, found=found: found.append(
+                    tuple(
+                        int(p.get_coordinate_val(isl.dim_type.set, i).to_python())
+                        for i in range(len(dims))
+                    )
+                )
+            )
+            yield from sorted(found, key=lambda member: (sum(member), member))
+
+    def runs(self) -> list[Run]:
+        """A one-dimensional set as arithmetic runs, in order; they do not overlap.
+
+        Raises BadSpec for several dimensions.
+        """
+        if len(self.shown) != 1:
+            raise BadSpec("runs() is for one axis", cure="s.axis('H').runs()")
+        return self._runs
+
+    @cached_property
+    def _runs(self) -> list[Run]:
+        found = [run for part in _parts(self._visible) for run in _runs_of(part)]
+        return sorted(found, key=lambda run: (run.first, run.step))
+
+    def _boxes(self) -> Iterator[list[list[Run]] | None]:
+        """The set as disjoint products of one-dimensional sets; None for a part that is none."""
+        whole = self._visible
+        for part in [whole] if _is_product(whole) else _parts(whole):
+            if _is_product(part):
+                flat = InputSet(self.shown, part)
+                yield [flat.axis(n).runs() for n in self.shown]
+            else:
+                yield None
+
+    # text
+
+    def __str__(self) -> str:
+        if not self:
+            return f"no {' and '.join(self.shown)}"
+        whole = self._visible
+        parts = [whole] if _is_product(whole) else _parts(whole)
+        ranked = sorted((InputSet(self.shown, part) for part in parts), key=InputSet._rank)
+        texts = [part._part_text() for part in ranked]
+        if len(texts) == 1:
+            return texts[0]
+        return " or ".join(f"({t})" if " and " in t else t for t in texts)
+
+    def _rank(self) -> tuple[int, int, Any]:
+        """What fits into the smallest square comes first."""
+        best = self.smallest()
+        sizes = best if isinstance(best, tuple) else (best,)
+        return max(sizes), sum(sizes), best
+
+    def _part_text(self) -> str:
+        if not _is_product(self._set):
+            return " and ".join(_sentences(_constraints(self.names, self._set)))
+        axes = [" or ".join(_runs_text(self.axis(n).runs(), n)) for n in self.names]
+        bracket = len(axes) > 1
+        return " and ".join(f"({a})" if bracket and " or " in a else a for a in axes)
+
+    __repr__ = __str__
+
+    def describe(self) -> str:
+        """In plain words, the batch included where it matters."""
+        return str(InputSet(self.names, self._set))
+
+    def as_sympy(self) -> Any:
+        """The set as a sympy condition on the size symbols.
+
+        >>> H = Size.symbol("H")
+        >>> input_set(["H"], [Condition(H % 16, "==", 0)]).as_sympy()
+        (H >= 16) & Eq(Mod(H, 16), 0)
+        """
+        import sympy
+
+        return sympy.Or(
+            *(
+                sympy.And(*(_relation(c) for c in _constraints(self.shown, part)))
+                for part in _parts(self._visible)
+            )
+        )
+
+    def _repr_latex_(self) -> str:
+        import sympy
+
+        return f"$\\displaystyle {sympy.latex(self.as_sympy())}$"
+
+
+def _product_of(counts: Iterable[int]) -> int:
+    total = 1
+    for count in counts:
+        total *= count
+    return total
+
+
+def input_set(
+    names: Sequence[str],
+    requirements: Iterable[Requirement],
+    *,
+    batch: Iterable[str] = (),
+    at: str = "",
+) -> InputSet:
+    """All positive sizes of the symbols `names` at which every requirement holds.
+
+    Raises Undecidable for a condition outside linear integer arithmetic.
+    """
+    writer = _Writer(names)
+    texts = [f"{x} >= 1" for x in writer.names.values()]
+    texts += [f"({writer.requirement(r)})" for _, r in tightest(requirements)]
+    dims = ", ".join(writer.names.values())
+    isl_set = _isl().Set(f"{{ [{dims}] : {' and '.join(texts)} }}" if texts else "{ [] }")
+    return InputSet(names, isl_set.coalesce(), batch=batch, at=at)
+
+
+def tightest(requirements: Iterable[Requirement]) -> list[tuple[Requirement, Requirement]]:
+    """(requirement as given, as simplified) without repetitions; of inequalities that differ only
+    in the constant, the strictest.
+    """
+    kept: dict[Any, tuple[Requirement, Requirement]] = {}
+    strictest: dict[Any, Any] = {}
+    for requirement in requirements:
+        if isinstance(requirement, Condition) and requirement.relation == ">=":
+            gap = _stripped(requirement.lhs - requirement.rhs)
+            if isinstance(gap, Size):
+                key, const = gap - gap.const, gap.const
+                if key not in kept or const < strictest[key]:
+                    kept[key] = requirement, Condition(gap, ">=", 0, requirement.why)
+                    strictest[key] = const
+                continue
+        kept[requirement] = requirement, requirement
+    return list(kept.values())
+
+
+def _stripped(gap: Int) -> Int:
+    """``floor(e/m) + k >= 0`` as ``e + m*k >= 0``, again and again."""
+    while isinstance(gap, Size):
+        floor = sz.sole_atom(gap - gap.const)
+        if not isinstance(floor, sz.Floor) or type(floor.den) is not int:
+            break
+        gap = floor.num + floor.den * int(gap.const)
+    return gap
+
+
+def always(
+    requirement: Requirement, names: Sequence[str], given: Iterable[Requirement] = ()
+) -> bool:
+    """Whether `requirement` holds for all positive sizes that meet `given`: decided, not tried."""
+    return input_set(names, given) <= input_set(names, [requirement])
+
+
+# isl -> python -------------------------------------------------------------------------------
+
+
+def _parts(isl_set: Any) -> list[Any]:
+    """The set as disjoint basic sets."""
+    whole = isl_set.coalesce()
+    basics = whole.get_basic_sets()
+    if len(basics) > 1:
+        basics = whole.make_disjoint().coalesce().get_basic_sets()
+    return [_isl().Set.from_basic_set(b) for b in basics]
+
+
+def _is_product(isl_set: Any) -> bool:
+    """Whether the set is the product of its projections on the axes."""
+    isl = _isl()
+    n = isl_set.dim(isl.dim_type.set)
+    if n == 1:
+        return True
+    box = None
+    for i in range(n):
+        side = isl_set
+        if i + 1 < n:
+            side = side.project_out(isl.dim_type.set, i + 1, n - i - 1)
+        if i:
+            side = side.project_out(isl.dim_type.set, 0, i)
+        box = side if box is None else box.flat_product(side)
+    return bool(isl_set.is_equal(box))
+
+
+def _runs_of(part: Any) -> list[Run]:
+    """A one-dimensional basic set as runs: one if it is an interval with a stride, else one per
+    residue of its period (within a residue class of the period, a Presburger set is convex).
+    """
+    isl = _isl()
+    info = part.get_stride_info(0)
+    step = int(info.get_stride().to_python())
+    run = _hull_run(part, step)
+    if run is not None:
+        return [run]
+    period = step
+    for basic in part.compute_divs().get_basic_sets():
+        for i in range(basic.dim(isl.dim_type.div)):
+            period = lcm(period, int(basic.get_div(i).get_denominator_val().to_python()))
+    runs = []
+    for residue in range(period):
+        inside = part.intersect(isl.Set(f"{{ [x] : x mod {period} = {residue} }}"))
+        for piece in _parts(inside):
+            if not piece.is_empty():
+                found = _hull_run(piece, period)
+                if found is None:
+                    raise Undecidable(f"cannot write {piece} as runs")  # pragma: no cover
+                runs.append(found)
+    return runs
+
+
+def _hull_run(part: Any, step: int) -> Run | None:
+    """The run from the least to the greatest element of `part`, if that is all of `part`."""
+    isl = _isl()
+    first = int(part.dim_min_val(0).to_python())
+    last_val = part.dim_max_val(0)
+    last = None if last_val.is_infty() else int(last_val.to_python())
+    upto = "" if last is None else f" and x <= {last}"
+    hull = isl.Set(f"{{ [x] : x >= {first}{upto} and (x - {first}) mod {step} = 0 }}")
+    return Run(first, last, 1 if last == first else step) if hull.is_equal(part) else None
+
+
+def _constraints(names: Sequence[str], part: Any) -> list[Condition]:
+    """The constraints of one basic set, divisibility first, as conditions on `names`."""
+    if len(names) == 1 and len(runs := _runs_of(part)) == 1:
+        return runs[0].conditions(Size.symbol(names[0]))
+    isl = _isl()
+    (basic,) = part.remove_redundancies().compute_divs().get_basic_sets()
+    symbols: list[Int] = [Size.symbol(n) for n in names]
+    divs: list[Int] = []
+
+    def total(aff: Any, kind: Any, scale: int) -> Int:
+        value: Int = int((aff.get_constant_val() * scale).to_python())
+        for i, symbol in enumerate(symbols):
+            value = value + symbol * int((aff.get_coefficient_val(kind, i) * scale).to_python())
+        for i, div in enumerate(divs):
+            value = value + div * int(
+                (aff.get_coefficient_val(isl.dim_type.div, i) * scale).to_python()
+            )
+        return value
+
+    for i in range(basic.dim(isl.dim_type.div)):
+        aff = basic.get_div(i)
+        den = int(aff.get_denominator_val().to_python())
+        divs.append(sz.floordiv(total(aff, isl.dim_type.in_, den), den))
+    found = []
+    for constraint in basic.get_constraints():
+        expr = total(constraint, isl.dim_type.set, 1)
+        if isinstance(expr, int):
+            continue
+        if constraint.is_equality():
+            lead = expr.ordered()[0][1]
+            found.append(Condition(expr if lead > 0 else -expr, "==", 0))
+        else:
+            found.append(Condition(expr, ">=", 0))
+    return sorted(found, key=lambda c: (c.relation != "==", str(c)))
+
+
+def _as_mod(condition: Condition) -> tuple[Int, int, int] | None:
+    """(e, m, r) when the condition says ``e % m == r``."""
+    gap = condition.lhs - condition.rhs
+    if condition.relation != "==" or not isinstance(gap, Size):
+        return None
+    floors = [(a, c) for a, c in gap.linear() if isinstance(a, sz.Floor)]
+    if len(floors) != 1:
+        return None
+    floor, coeff = floors[0]
+    if coeff > 0:
+        gap, coeff = -gap, -coeff
+    rest = gap - floor.size() * coeff  # rest == m*floor(num/m), so rest % m == 0
+    den = floor.den
+    if not isinstance(den, int) or den != -coeff or not isinstance(rest, Size):
+        return None
+    shift = floor.num - rest
+    if not isinstance(shift, int) or not 0 <= shift < den:
+        return None
+    const = int(rest.const)
+    return rest - const, den, -const % den
+
+
+def _words(condition: Condition) -> str:
+    """A linear condition as people write it: positive terms left and right."""
+    modular = _as_mod(condition)
+    if modular is not None:
+        expr, m, r = modular
+        text = str(expr)
+        return f"{text if text.isidentifier() else f'({text})'} % {m} == {r}"
+    gap = condition.lhs - condition.rhs
+    assert isinstance(gap, Size)
+    common = gcd(*(int(c) for c in gap.terms.values()))
+    left: Int = 0
+    right: Int = 0
+    for mono, coeff in gap.terms.items():
+        term = sz.prod(a.size() ** p for a, p in mono) * (abs(int(coeff)) // common)
+        if coeff > 0:
+            left = left + term
+        else:
+            right = right + term
+    relation = condition.relation
+    if isinstance(left, int) and isinstance(right, Size):
+        left, right, relation = right, left, "<=" if relation == ">=" else "=="  # type: ignore[assignment]
+    return f"{left} {relation} {right}"
+
+
+def _runs_text(runs: Sequence[Run], name: str) -> list[str]:
+    """Runs in words; neighbouring residues in one piece: ``H % 16 <= 7 and H >= 16``."""
+    texts: list[str] = []
+    start = 0
+    while start < len(runs):
+        first = last = runs[start]
+        stop = start + 1
+        while stop < len(runs) and _next_residue(last, runs[stop]):
+            last, stop = runs[stop], stop + 1
+        if last is first:
+            texts.append(first.text(name))
+        else:
+            low, high = first.first % first.step, last.first % last.step
+            residues = f"{low} <= {name} % {first.step}" if low else f"{name} % {first.step}"
+            span = Run(first.first, last.last).text(name)
+            texts.append(f"{residues} <= {high} and {span}")
+        start = stop
+    return texts
+
+
+def _next_residue(a: Run, b: Run) -> bool:
+    """Whether `b` is `a` moved by one, without wrapping around the step."""
+    moved = b.last == (None if a.last is None else a.last + 1)
+    return a.step == b.step > 1 and b.first == a.first + 1 and moved and b.first % b.step != 0
+
+
+def _sentences(conditions: Sequence[Condition]) -> list[str]:
+    """Conditions in words; the bounds of one size in one piece: ``227 <= H <= 258``."""
+    bounds: dict[str, list[int | None]] = {}
+    texts: list[str] = []
+    for condition in conditions:
+        gap = condition.lhs - condition.rhs
+        symbol = sz.sole_atom(gap - gap.const) if isinstance(gap, Size) else None
+        negative = sz.sole_atom(-(gap - gap.const)) if isinstance(gap, Size) else None
+        atom = symbol or negative
+        if condition.relation == "==" or not isinstance(atom, sz.Symbol):
+            texts.append(_words(condition))
+            continue
+        assert isinstance(gap, Size)
+        pair = bounds.setdefault(atom.name, [1, None])
+        if symbol is not None:
+            pair[0] = -int(gap.const)
+        else:
+            pair[1] = int(gap.const)
+    runs = [Run(low or 1, high).text(name) for name, (low, high) in sorted(bounds.items())]
+    return runs + texts
+
+
+def _relation(condition: Condition) -> Any:
+    import sympy
+
+    from symcnn.expr import to_sympy
+
+    modular = _as_mod(condition)
+    if modular is not None:
+        expr, m, r = modular
+        return sympy.Eq(sympy.Mod(to_sympy(expr), m), r)
+    gap = condition.lhs - condition.rhs
+    assert isinstance(gap, Size)
+    relation = sympy.Ge if condition.relation == ">=" else sympy.Eq
+    if len([m for m in gap.terms if m]) == 1:
+        ((mono, coeff),) = [(m, c) for m, c in gap.terms.items() if m]
+        if abs(coeff) == 1:
+            atom = to_sympy(Size({mono: 1}))
+            bound = to_sympy(-int(gap.const) * int(coeff))
+            if relation is sympy.Eq:
+                return sympy.Eq(atom, bound)
+            return sympy.Ge(atom, bound) if coeff > 0 else sympy.Le(atom, bound)
+    return relation(to_sympy(gap), 0)
