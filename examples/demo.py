@@ -60,14 +60,14 @@ def main() -> None:
     article = network("article_a:article_a")
     fits = article.solve(flatten=12544)
     needed = article.at("pool3").shape_at(N=1, H=227, W=227)
-    say("Article A puts Linear(12544, 4096) behind AlexNet. Does a 227 x 227 image fit?")
-    say("", refusal(article, N=1, H=227, W=227))
+    question = "Article A puts Linear(12544, 4096) behind AlexNet. Does a 227 x 227 image fit?"
+    say(question, refusal(article, N=1, H=227, W=227))
     say("Which square images do fit?", fits.square())
     say("And what should the number be at 227 x 227?", f"{needed.numel}, from {needed}")
 
     trap = network("article_b:Net")
-    say("Article B flattens with view(-1, 512). What happens to one 64 x 64 image?")
-    say("", refusal(trap, N=1, H=64, W=64))
+    question = "Article B flattens with view(-1, 512). What happens to one 64 x 64 image?"
+    say(question, refusal(trap, N=1, H=64, W=64))
     say("Which square images does it keep apart?", trap.valid_inputs().square())
 
     unet = network("unet:unet")

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Union
 
+from symcnn.factor import text
 from symcnn.size import Int, evaluate, lower, symbols_of, upper
 
 __all__ = ["AnyOf", "Condition", "KeepsBatch", "Requirement", "settled"]
@@ -50,7 +51,7 @@ class Condition:
         return "<" if self.relation == ">=" else "!="
 
     def __str__(self) -> str:
-        return f"{self.lhs} {self.relation} {self.rhs}"
+        return f"{text(self.lhs)} {self.relation} {text(self.rhs)}"
 
 
 @dataclass(frozen=True, slots=True)

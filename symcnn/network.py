@@ -10,6 +10,7 @@ from typing import Any
 from symcnn.analysis import solve as _solve
 from symcnn.conditions import Requirement
 from symcnn.errors import BadSpec
+from symcnn.factor import text
 from symcnn.graph import (
     Guard,
     Node,
@@ -97,7 +98,7 @@ class Network:
 
     def describe_output(self) -> str:
         """The first output shape as text."""
-        return f"({', '.join(map(str, self.output_dims))})"
+        return f"({', '.join(map(text, self.output_dims))})"
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
@@ -292,6 +293,11 @@ class Network:
         from symcnn.render.text import summary
 
         return summary(self)
+
+    def _repr_html_(self) -> str:
+        from symcnn.render.text import html
+
+        return html(self)
 
     def __repr__(self) -> str:
         inputs = ", ".join(map(str, self.inputs))

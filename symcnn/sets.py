@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from heapq import merge
 from math import gcd, lcm
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from symcnn import size as sz
 from symcnn.conditions import AnyOf, Condition, Requirement
 from symcnn.errors import BadSpec, NoSolution, Undecidable
+from symcnn.factor import factors, text
 from symcnn.size import Int, Size
 
 if TYPE_CHECKING:
@@ -74,11 +75,11 @@ class _Writer:
         """``a*b*... >= t`` where only small t can fail: the negation is a finite union."""
         if _is_linear(expr):
             return None
-        factors, content = _factors(expr - expr.const)
+        found, content = factors(expr - expr.const)
         target = -(int(expr.const) // content)  # content*product >= -const
-        if content < 0 or target > 64 or any((sz.lower(f) or 0) < 1 for f in factors):
+        if content < 0 or target > 64 or any((sz.lower(f) or 0) < 1 for f in found):
             raise _undecidable(expr)
-        below = [self.factored(factors, t) for t in range(1, target)]
+        below = [self.factored(found, t) for t in range(1, target)]
         return " and ".join(f"not ({text})" for text in below) or "true"
 
     def zero(self, expr: Int) -> str:
@@ -97,16 +98,16 @@ class _Writer:
             if common is None:
                 raise _undecidable(lhs - rhs)
             return self.requirement(Condition(common[0], "==", common[1]))
-        factors, content = _factors(lhs)
-        return "false" if rhs % content else self.factored(factors, rhs // content)
+        found, content = factors(lhs)
+        return "false" if rhs % content else self.factored(found, rhs // content)
 
-    def factored(self, factors: Sequence[Size], target: int) -> str:
+    def factored(self, parts: Sequence[Size], target: int) -> str:
         """``f*g*... == target`` for linear factors."""
-        if not all(map(_is_linear, factors)):
-            raise _undecidable(sz.prod(factors))
-        signed = [(sz.lower(f) or 0) < 0 or (sz.lower(f) is None) for f in factors]
+        if not all(map(_is_linear, parts)):
+            raise _undecidable(sz.prod(parts))
+        signed = [(sz.lower(f) or 0) < 0 or (sz.lower(f) is None) for f in parts]
         cases = [
-            " and ".join(f"({self.zero(f - d)})" for f, d in zip(factors, split, strict=True))
+            " and ".join(f"({self.zero(f - d)})" for f, d in zip(parts, split, strict=True))
             for split in _splits(target, signed)
         ]
         return " or ".join(f"({case})" for case in cases) or "false"
@@ -145,7 +146,7 @@ def _fold(function: str, terms: Sequence[str]) -> str:
 
 def _undecidable(expr: Int) -> Undecidable:
     return Undecidable(
-        f"{expr} is not linear in the sizes, so its solutions are not a set that can be decided",
+        f"{text(expr)} is not linear in the sizes: where it holds cannot be decided as a set",
         cure="give numbers for the hyperparameters, or ask at single sizes with shape_at",
     )
 
@@ -196,7 +197,7 @@ def _cancel(lhs: Int, rhs: Int) -> tuple[Int, Int] | None:
             ratio = sz.exact_div(big, small)
             if ratio is not None:
                 return ratio, 1
-    (fs, a), (gs, b) = _factors(lhs), _factors(rhs)
+    (fs, a), (gs, b) = factors(lhs), factors(rhs)
     left, right = list(fs), list(gs)
     for f in fs:
         if f in right and (sz.lower(f) or 0) > 0:
@@ -205,43 +206,6 @@ def _cancel(lhs: Int, rhs: Int) -> tuple[Int, Int] | None:
     if len(left) == len(fs):
         return None
     return sz.prod(left) * a, sz.prod(right) * b
-
-
-@lru_cache(maxsize=512)
-def _factors(expr: Int) -> tuple[tuple[Size, ...], int]:
-    """Irreducible factors over the atoms, with multiplicity, and the integer content."""
-    import sympy
-
-    from symcnn.expr import to_sympy
-
-    if isinstance(expr, int):
-        return (), expr
-    atoms = {atom: sympy.Dummy() for atom in expr.atoms()}
-    terms = [
-        to_sympy(1)
-        * sympy.Rational(c.numerator, c.denominator)
-        * sympy.Mul(*(atoms[a] ** p for a, p in mono))
-        for mono, c in expr.terms.items()
-    ]
-    content, factors = sympy.factor_list(sympy.Add(*terms), *atoms.values())
-    if not content.is_Integer:
-        raise _undecidable(expr)
-    found: list[Size] = []
-    sign = int(content)
-    for factor, power in factors:
-        poly = sympy.Poly(factor, *atoms.values())
-        size: Int = 0
-        for powers, coeff in poly.terms():
-            term: Int = int(coeff)
-            for atom, p in zip(atoms, powers, strict=True):
-                term = term * atom.size() ** p
-            size = size + term
-        assert isinstance(size, Size)
-        high = sz.upper(size)
-        if high is not None and high < 0:
-            size, sign = -size, sign * (-1) ** power
-        found += [size] * power
-    return tuple(found), sign
 
 
 def _divisors(n: int) -> list[int]:
@@ -828,28 +792,40 @@ def _words(condition: Condition) -> str:
 
 def _runs_text(runs: Sequence[Run], name: str) -> list[str]:
     """Runs in words; neighbouring residues in one piece: ``H % 16 <= 7 and H >= 16``."""
-    texts: list[str] = []
-    start = 0
-    while start < len(runs):
-        first = last = runs[start]
-        stop = start + 1
-        while stop < len(runs) and _next_residue(last, runs[stop]):
-            last, stop = runs[stop], stop + 1
-        if last is first:
-            texts.append(first.text(name))
+    groups: list[list[Run]] = []
+    for run in sorted(runs, key=lambda run: (run.step, run.first % run.step)):
+        if groups and _joins(groups[-1], run):
+            groups[-1].append(run)
         else:
-            low, high = first.first % first.step, last.first % last.step
-            residues = f"{low} <= {name} % {first.step}" if low else f"{name} % {first.step}"
-            span = Run(first.first, last.last).text(name)
-            texts.append(f"{residues} <= {high} and {span}")
-        start = stop
-    return texts
+            groups.append([run])
+    groups.sort(key=lambda group: min(run.first for run in group))
+    return [_group_text(group, name) for group in groups]
 
 
-def _next_residue(a: Run, b: Run) -> bool:
-    """Whether `b` is `a` moved by one, without wrapping around the step."""
-    moved = b.last == (None if a.last is None else a.last + 1)
-    return a.step == b.step > 1 and b.first == a.first + 1 and moved and b.first % b.step != 0
+def _joins(group: Sequence[Run], run: Run) -> bool:
+    """Whether `run` has the next residue and, but for it, the same ends as the `group`."""
+    last, step = group[-1], run.step
+    together = [*group, run]
+    firsts = [r.first for r in together]
+    lasts = [r.last for r in together if r.last is not None]
+    return (
+        step == last.step > 1
+        and run.first % step == last.first % step + 1
+        and max(firsts) - min(firsts) < step
+        and (not lasts or (len(lasts) == len(together) and max(lasts) - min(lasts) < step))
+    )
+
+
+def _group_text(group: Sequence[Run], name: str) -> str:
+    if len(group) == 1:
+        return group[0].text(name)
+    step, low, high = group[0].step, group[0].first % group[0].step, group[-1].first % group[0].step
+    text = f"{low} <= {name} % {step} <= {high}" if low else f"{name} % {step} <= {high}"
+    first = min(run.first for run in group)
+    lasts = [run.last for run in group if run.last is not None]
+    if first > 1 or lasts:
+        text += f" and {Run(first, max(lasts) if lasts else None).text(name)}"
+    return text
 
 
 def _sentences(conditions: Sequence[Condition]) -> list[str]:

@@ -91,11 +91,14 @@ class Symbol(Atom):
     ) -> None:
         self.name = self.key = name
         self.low, self.high, self.integer, self.payload = low, None, integer, payload
-        self._hash = hash((name, payload))
+        self._hash = hash((name, low, payload))
 
     def __eq__(self, other: object) -> bool:
         return self is other or (
-            type(other) is Symbol and self.name == other.name and self.payload == other.payload
+            type(other) is Symbol
+            and self.name == other.name
+            and self.low == other.low
+            and self.payload == other.payload
         )
 
     __hash__ = Atom.__hash__
@@ -600,8 +603,15 @@ def maximum(*args: Int) -> Int:
 
 
 def _never_below(a: Int, b: Int) -> bool:
+    """Whether ``a >= b`` for all sizes, at a glance."""
     low = lower(a - b)
-    return low is not None and low >= 0
+    if low is not None and low >= 0:
+        return True
+    if len(least := _sole_max(-b)) > 1:  # b is min(...)
+        return any(_never_below(a, -arg) for arg in least)
+    if len(least := _sole_max(-a)) > 1:
+        return all(_never_below(-arg, b) for arg in least)
+    return False
 
 
 def _sole_max(arg: Int) -> tuple[Int, ...]:
@@ -774,7 +784,10 @@ def _text(expr: Size) -> str:
         pieces.append(("-" if const < 0 else "+", str(abs(const))))
     (sign, first), *others = pieces
     if sign == "-":
-        first = f"-({first})" if "//" in first and first[0] != "(" else f"-{first}"
+        bare_floor = terms and sole_atom(Size({terms[0][0]: 1}))
+        first = (
+            f"-({first})" if isinstance(bare_floor, Floor) and terms[0][1] == -1 else f"-{first}"
+        )
     return " ".join([first, *(f"{sign} {body}" for sign, body in others)])
 
 

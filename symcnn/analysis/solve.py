@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from symcnn.conditions import Condition, KeepsBatch, Requirement
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, SymcnnError, Undecidable
+from symcnn.factor import text
 from symcnn.sets import InputSet, input_set, tightest
 from symcnn.size import Int, Size, evaluate, prod, symbols_of
 
@@ -176,7 +177,7 @@ def solve_flatten(net: Network, features: int, *, square: bool = False, at: str 
     if not found:
         raise NoSolution(
             f"no {'square ' if square else ''}input gives {features} features at "
-            f"{at or 'the output'}, which has {each} per image",
+            f"{at or 'the output'}, which has {text(each)} per image",
             cure=_flatten_cure(net, dims, int(features)),
         )
     return found

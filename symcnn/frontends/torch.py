@@ -20,7 +20,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 import symcnn.ops  # fills OPS
-from symcnn.conditions import AnyOf, Condition, Requirement
+from symcnn.conditions import AnyOf, Condition, Requirement, settled
 from symcnn.errors import BadSpec, DataDependent, SymcnnError, UnsupportedOperation
 from symcnn.graph import (
     OPS,
@@ -520,8 +520,11 @@ def _find_tracer(values: Sequence[Any]) -> _Tracer | None:
 
 
 @lru_cache(maxsize=1)
-def _operations() -> dict[Any, str]:
-    """The functions and methods of torch, in-place variants too, by the name of their rule."""
+def _operations(rules: int) -> dict[Any, str]:
+    """The functions and methods of torch, in-place variants too, by the name of their rule.
+
+    `rules` is how many there are, so that a rule registered later is seen.
+    """
     found: dict[Any, str] = {}
     for name in OPS:
         for space in (torch.nn.functional, torch, torch.Tensor, torch.special):
@@ -545,7 +548,7 @@ class _Tracer(TorchFunctionMode):
         super().__init__()
         self.tape = tape
         self.example = example
-        self.operations = _operations()
+        self.operations = _operations(len(OPS))
         self.leaves: dict[int, SymbolicTensor] = {}
         self.real: list[torch.Tensor] = []  # keeps ids in `leaves` alive
         self.dtype, self.device = torch.get_default_dtype(), torch.device("cpu")
@@ -730,7 +733,9 @@ def _negated(condition: Condition) -> Requirement:
     below = Condition(rhs, ">=", lhs + 1)
     if condition.relation == ">=":
         return below
-    return AnyOf((Condition(lhs, ">=", rhs + 1), below))
+    options = (Condition(lhs, ">=", rhs + 1), below)
+    possible = tuple(option for option in options if settled(option) is not False)
+    return possible[0] if len(possible) == 1 else AnyOf(possible)
 
 
 def _caller() -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from symcnn.errors import ShapeMismatch
-from symcnn.expr import from_sympy
 from symcnn.graph import OPS, Parameter
+from symcnn.nn.hyper import positive, repeated
 from symcnn.nn.module import Module
 from symcnn.ops.conv import group_channels
-from symcnn.ops.registry import at_least, ntuple
+from symcnn.ops.registry import at_least
 from symcnn.size import Int, floordiv
 
 __all__ = [
@@ -20,10 +20,6 @@ __all__ = [
     "ConvTranspose2d",
     "ConvTranspose3d",
 ]
-
-
-def _kernel(value: Any, n: int, name: str) -> tuple[Int, ...]:
-    return tuple(from_sympy(v) for v in ntuple(value, n, name))
 
 
 class _Conv(Module):
@@ -40,15 +36,21 @@ class _Conv(Module):
         groups: Any,
         padding_mode: str,
     ) -> None:
-        self.in_channels, self.out_channels = from_sympy(in_channels), from_sympy(out_channels)
-        self.groups = from_sympy(groups)
-        self.kernel_size = _kernel(kernel_size, self.n, "kernel_size")
-        self.stride = _kernel(stride, self.n, "stride")
-        self.dilation = _kernel(dilation, self.n, "dilation")
+        self.in_channels = positive(in_channels, "in_channels")
+        self.out_channels = positive(out_channels, "out_channels")
+        self.groups = positive(groups, "groups")
+        self.kernel_size = repeated(kernel_size, self.n, "kernel_size")
+        self.stride = repeated(stride, self.n, "stride")
+        self.dilation = repeated(dilation, self.n, "dilation")
         self.padding: str | tuple[Int, ...] = padding
+        if len(self.kernel_size) != self.n:
+            raise ShapeMismatch(
+                f"kernel_size={self.kernel_size}", cure=f"give one number, or {self.n}"
+            )
         if not isinstance(padding, str):
-            self.padding = _kernel(padding, self.n, "padding")
-            at_least("padding", self.padding, 0)
+            self.padding = repeated(padding, self.n, "padding")
+            if padding_mode == "zeros":  # the other modes crop where a pad is negative
+                at_least("padding", self.padding, 0)
         elif padding not in ("same", "valid"):
             raise ShapeMismatch(f"padding={padding!r}", cure='"same", "valid" or numbers')
         elif padding == "same" and any(s != 1 for s in self.stride):
@@ -58,7 +60,6 @@ class _Conv(Module):
                 f"padding_mode={padding_mode!r}", cure="zeros, reflect, replicate or circular"
             )
         self.padding_mode = padding_mode
-        at_least("groups", (self.groups,), 1)
         at_least("kernel_size", self.kernel_size, 1)
         at_least("stride", self.stride, 1)
         at_least("dilation", self.dilation, 1)
@@ -107,17 +108,15 @@ class _Convolution(_Conv):
 
     def _pads(self) -> tuple[Int, ...]:
         """(left, right) per axis, the last axis first, as F.pad takes them."""
-        pairs: list[tuple[Int, Int]] = []
-        for i in reversed(range(self.n)):
-            if self.padding == "same":
-                total = self.dilation[i] * (self.kernel_size[i] - 1)
-                left = floordiv(total, 2)
-                pairs.append((left, total - left))
-            elif isinstance(self.padding, str):
-                pairs.append((0, 0))
-            else:
-                pairs.append((self.padding[i], self.padding[i]))
-        return tuple(p for pair in pairs for p in pair)
+        if not isinstance(self.padding, str):
+            return tuple(p for p in reversed(self.padding) for _ in range(2))
+        pads: list[Int] = [0] * (2 * self.n)
+        if self.padding == "same":  # a dilation for fewer axes pads those only, as in torch
+            for i, (d, k) in enumerate(zip(self.dilation, self.kernel_size, strict=False), 1):
+                total = d * (k - 1)
+                pads[-2 * i] = floordiv(total, 2)
+                pads[-2 * i + 1] = total - pads[-2 * i]
+        return tuple(pads)
 
 
 class Conv1d(_Convolution):
@@ -167,7 +166,7 @@ class _Transposed(_Conv):
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, padding_mode
         )
-        self.output_padding = _kernel(output_padding, self.n, "output_padding")
+        self.output_padding = repeated(output_padding, self.n, "output_padding")
         group_channels(self.in_channels, self.groups, "in_channels")
         per_group = group_channels(self.out_channels, self.groups, "out_channels")
         self.weight = Parameter((self.in_channels, per_group, *self.kernel_size), "weight")

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import unwrap
 from typing import Any
 
 from symcnn.conditions import AnyOf, Condition, Requirement
 from symcnn.errors import ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor
-from symcnn.ops.registry import alike, require_rank, rule
-from symcnn.size import Int, exact_div
+from symcnn.ops.registry import alike, at_least, require_rank, rule
+from symcnn.size import Int, floordiv
 
 __all__: list[str] = []
 
 
 def _channels(x: SymbolicTensor, *tensors: SymbolicTensor | None) -> list[Requirement]:
     why = "the input must have the channels the layer expects"
-    return [
-        Condition(x.dims[1], "==", t.dims[0], why)
-        for t in tensors
-        if t is not None and t.dims[0] != x.dims[1]
-    ]
+    expected = dict.fromkeys(t.dims[0] for t in tensors if t is not None)
+    return [Condition(x.dims[1], "==", c, why) for c in expected if c != x.dims[1]]
 
 
-def _more_than_one(sizes: Sequence[Int], why: str) -> list[Requirement]:
+def _more_than_one(sizes: Sequence[Int], why: str) -> list[AnyOf]:
     """``prod(sizes) > 1`` for positive sizes: one of them is at least 2."""
     return [AnyOf(tuple(Condition(size, ">=", 2) for size in sizes), why)]
 
@@ -44,6 +42,8 @@ def batch_norm(
 ) -> Result:
     """Batch normalisation; in training mode torch refuses a single value per channel."""
     require_rank(input, (2, 3, 4, 5), "batch_norm")
+    if eps < 0 or (training and eps == 0):
+        raise ShapeMismatch(f"batch_norm: eps={eps}", cure="give a small positive number")
     requires = _channels(input, running_mean, running_var, weight, bias)
     if training:
         requires += _more_than_one((input.dims[0], *input.dims[2:]), _TRAINING)
@@ -80,25 +80,26 @@ def group_norm(
     """Group normalisation; torch asks for more than one value per group over the whole batch."""
     if input.ndim < 2:
         raise ShapeMismatch("group_norm takes an input with channels")
-    channels = input.dims[1]
-    per_group = exact_div(channels, num_groups)
-    if per_group is None:
-        raise ShapeMismatch(
-            f"group_norm: {channels} channels do not split into {num_groups} groups"
-        )
+    at_least("num_groups", (num_groups,), 1)
     requires = _channels(input, weight, bias)
-    if per_group == 1:
-        requires += _more_than_one((input.dims[0], *input.dims[2:]), _TRAINING)
+    given = weight if weight is not None else bias
+    channels = input.dims[1] if given is None else given.dims[0]
+    if given is None or isinstance(channels, int):  # a symbol for a layer that exists divides
+        split = floordiv(channels, num_groups) * num_groups
+        requires.append(Condition(channels, "==", split, "the channels must split into the groups"))
+    several = Condition(channels, ">=", 2 * num_groups)
+    (others,) = _more_than_one((input.dims[0], *input.dims[2:]), _TRAINING)
+    requires.append(AnyOf((several, *others.options), _TRAINING))
     return alike(input, requires=tuple(requires))
 
 
-@rule("layer_norm", "rms_norm")
+@rule("layer_norm")
 def layer_norm(
     input: SymbolicTensor, normalized_shape: Sequence[Int], *args: Any, **kwargs: Any
 ) -> Result:
     """Layer normalisation over the last axes, which must have the shape the layer was built for."""
     shape = tuple(normalized_shape)
-    if input.ndim < len(shape):
+    if not 1 <= len(shape) <= input.ndim:
         raise ShapeMismatch(f"layer_norm over {shape} takes an input of at least {len(shape)} axes")
     why = "the last axes must have the shape the layer was built for"
     requires = tuple(
@@ -109,6 +110,9 @@ def layer_norm(
     return alike(input, requires=requires)
 
 
+rule("rms_norm")(unwrap(layer_norm))
+
+
 @rule("local_response_norm")
 def local_response_norm(
     input: SymbolicTensor, size: Int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
@@ -116,4 +120,5 @@ def local_response_norm(
     """Local response normalisation over neighbouring channels."""
     if input.ndim < 3:
         raise ShapeMismatch("local_response_norm takes an input of at least 3 axes")
+    at_least("size", (size,), 1)
     return alike(input)

@@ -11,21 +11,20 @@ from symcnn.axis import IDENTITY, AxisMap, Const
 from symcnn.conditions import AnyOf, Condition, Requirement
 from symcnn.errors import ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor, known, tensors_in
-from symcnn.ops.registry import alike, rule
+from symcnn.ops.registry import alike, normal_dim, require_rank, rule
 from symcnn.size import Int, maximum
 
 __all__ = ["broadcast_dims"]
 
 UNARY = (
-    "abs acos acosh alpha_dropout asin asinh atan atanh celu ceil clamp clamp_max clamp_min "
-    "clip clone contiguous cos cosh detach digamma dropout dropout1d dropout2d dropout3d elu "
-    "erf erfc erfinv exp exp2 expm1 feature_alpha_dropout feature_dropout floor frac gelu "
+    "abs acos acosh asin asinh atan atanh ceil clamp clamp_max clamp_min clip clone "
+    "contiguous cos cosh detach digamma elu erf erfc erfinv exp exp2 expm1 floor frac "
     "hardshrink hardsigmoid hardswish hardtanh isfinite isinf isnan leaky_relu lgamma log "
     "log10 log1p log2 logit logsigmoid logical_not mish nan_to_num neg negative positive "
-    "reciprocal relu relu6 round rrelu rsqrt selu sigmoid sign silu sin sinc sinh softplus "
-    "softshrink softsign sqrt square tan tanh tanhshrink threshold trunc requires_grad_ float "
-    "half double bfloat16 int long bool to type type_as cpu cuda softmax log_softmax softmin "
-    "gumbel_softmax cumsum cumprod normalize identity "
+    "reciprocal relu relu6 round rsqrt selu sigmoid sign silu sin sinc sinh softplus softsign "
+    "sqrt square tan tanh tanhshrink threshold trunc requires_grad_ float half double "
+    "bfloat16 int long bool to type type_as cpu cuda gumbel_softmax cumsum cumprod normalize "
+    "identity "
 ).split()
 
 BINARY = (
@@ -43,6 +42,74 @@ for _name in UNARY:
     rule(_name)(_unary)
 
 
+def _softmax(input: SymbolicTensor, dim: Any = None, *args: Any, **kwargs: Any) -> Result:
+    if dim is not None:
+        normal_dim(dim, input.ndim, "softmax")
+    return alike(input)
+
+
+for _name in ("softmax", "log_softmax", "softmin"):
+    rule(_name)(_softmax)
+
+
+def check_probability(p: float) -> None:
+    """Raises ShapeMismatch unless `p` is a probability."""
+    if not 0 <= p <= 1:
+        raise ShapeMismatch(f"dropout: p={p}", cure="a probability lies between 0 and 1")
+
+
+def _dropout(input: SymbolicTensor, p: float = 0.5, *args: Any, **kwargs: Any) -> Result:
+    check_probability(p)
+    return alike(input)
+
+
+for (
+    _name
+) in "dropout dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout".split():
+    rule(_name)(_dropout)
+
+
+@rule("dropout1d")
+def dropout1d(input: SymbolicTensor, p: float = 0.5, *args: Any, **kwargs: Any) -> Result:
+    """Dropout of whole channels, of a batch or of one sequence."""
+    require_rank(input, (2, 3), "dropout1d")
+    return _dropout(input, p)
+
+
+@rule("celu")
+def celu(input: SymbolicTensor, alpha: float = 1.0, inplace: bool = False) -> Result:
+    """CELU; torch refuses ``alpha=0``, by which it divides."""
+    if alpha == 0:
+        raise ShapeMismatch("celu: alpha=0", cure="alpha must not be zero")
+    return alike(input)
+
+
+@rule("gelu")
+def gelu(input: SymbolicTensor, approximate: str = "none") -> Result:
+    """GELU, exact or by tanh."""
+    if approximate not in ("none", "tanh"):
+        raise ShapeMismatch(f"gelu: approximate={approximate!r}", cure='"none" or "tanh"')
+    return alike(input)
+
+
+@rule("rrelu")
+def rrelu(
+    input: SymbolicTensor, lower: float = 1 / 8, upper: float = 1 / 3, *args: Any, **kwargs: Any
+) -> Result:
+    """Leaky ReLU with a random slope between the bounds."""
+    if lower > upper:
+        raise ShapeMismatch(f"rrelu: lower={lower} is above upper={upper}")
+    return alike(input)
+
+
+@rule("softshrink")
+def softshrink(input: SymbolicTensor, lambd: float = 0.5) -> Result:
+    """Softshrink by `lambd`, which is not negative."""
+    if lambd < 0:
+        raise ShapeMismatch(f"softshrink: lambd={lambd}", cure="lambd is at least 0")
+    return alike(input)
+
+
 @rule("prelu")
 def prelu(input: SymbolicTensor, weight: SymbolicTensor) -> Result:
     """PReLU with one weight, or one per channel."""
@@ -58,8 +125,6 @@ def prelu(input: SymbolicTensor, weight: SymbolicTensor) -> Result:
 @rule("glu")
 def glu(input: SymbolicTensor, dim: int = -1) -> Result:
     """Gated linear unit: halves an axis of even length."""
-    from symcnn.ops.registry import normal_dim
-
     axis = normal_dim(dim, input.ndim, "glu")
     half = input.dims[axis] // 2
     dims = (*input.dims[:axis], half, *input.dims[axis + 1 :])

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from math import inf
 from typing import Any
 
 from symcnn.axis import IDENTITY, Adaptive, AxisMap, Whole, Window
+from symcnn.conditions import Condition
 from symcnn.errors import ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor
 from symcnn.ops.registry import at_least, map_axes, ntuple, require_rank, rule
-from symcnn.size import Int
+from symcnn.size import Int, Size
 
 __all__: list[str] = []
 
@@ -18,9 +21,15 @@ _FITS = "the pooling window must fit into the padded input"
 
 
 def _pool(
-    op: str, n: int, x: SymbolicTensor, maps: Sequence[AxisMap], *, return_indices: bool = False
+    op: str,
+    n: int,
+    x: SymbolicTensor,
+    maps: Sequence[AxisMap],
+    *,
+    return_indices: bool = False,
+    ranks: Sequence[int] = (),
 ) -> Result:
-    require_rank(x, (n + 1, n + 2), op)
+    require_rank(x, ranks or (n + 1, n + 2), op)
     lead = x.dims[:-n]
     sizes, requires = map_axes(x.dims[-n:], maps, _FITS)
     axes = tuple(enumerate([*[IDENTITY] * len(lead), *maps]))
@@ -45,11 +54,10 @@ def _windows(
     at_least("stride", strides, 1)
     at_least("dilation", dilations, 1)
     at_least("padding", pads, 0)
-    for k, p, d in zip(kernel, pads, dilations, strict=True):
-        if all(isinstance(v, int) for v in (k, p, d)) and 2 * p > d * (k - 1) + 1:
+    for k, p in zip(kernel, pads, strict=True):
+        if isinstance(k, int) and isinstance(p, int) and p > k // 2:  # dilated or not
             raise ShapeMismatch(
-                f"{op}: padding={p} for kernel_size={k}, dilation={d}",
-                cure=f"at most half the kernel's extent: {(d * (k - 1) + 1) // 2}",
+                f"{op}: padding={p} for kernel_size={k}", cure=f"at most half of it: {k // 2}"
             )
     return [
         Window.conv(*hyper, ceil_mode=bool(ceil_mode))
@@ -85,7 +93,16 @@ def _avg_pool(
     op = f"avg_pool{n}d"
     if divisor_override == 0:
         raise ShapeMismatch(f"{op}: divisor_override=0", cure="the divisor must not be zero")
-    return _pool(op, n, input, _windows(op, n, kernel_size, stride, padding, 1, ceil_mode))
+    result = _pool(op, n, input, _windows(op, n, kernel_size, stride, padding, 1, ceil_mode))
+    return _filled(result, input, kernel_size) if n == 3 else result
+
+
+def _filled(result: Result, x: SymbolicTensor, kernel_size: Any) -> Result:
+    """avg_pool3d alone wants the kernel to fit into the input itself, padding and ceil aside."""
+    why = "avg_pool3d: the kernel must fit into the input, before padding"
+    kernel = ntuple(kernel_size, 3, "kernel_size")
+    pairs = zip(x.dims[-3:], kernel, strict=True)
+    return replace(result, requires=tuple(Condition(size, ">=", k, why) for size, k in pairs))
 
 
 def _lp_pool(
@@ -97,19 +114,41 @@ def _lp_pool(
     ceil_mode: bool = False,
 ) -> Result:
     op = f"lp_pool{n}d"
-    return _pool(op, n, input, _windows(op, n, kernel_size, stride, 0, 1, ceil_mode))
+    if norm_type == 0:
+        raise ShapeMismatch(f"{op}: norm_type=0", cure="the norm must not be zero")
+    several = isinstance(kernel_size, (tuple, list))
+    if several and (len(kernel_size) != n or (n == 1 and abs(norm_type) != inf)):
+        raise ShapeMismatch(  # torch unpacks it into n numbers, or multiplies by it
+            f"{op}: kernel_size={tuple(kernel_size)}",
+            cure="give one number" if n == 1 else f"give one number, or {n}",
+        )
+    result = _pool(op, n, input, _windows(op, n, kernel_size, stride, 0, 1, ceil_mode))
+    return _filled(result, input, kernel_size) if n == 3 and abs(norm_type) != inf else result
 
 
 def _adaptive_pool(
     kind: str, n: int, input: SymbolicTensor, output_size: Any, return_indices: bool = False
 ) -> Result:
-    lengths = ntuple(output_size, n, "output_size")
+    op = f"adaptive_{kind}_pool{n}d"
+    lengths = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * n
+    if len(lengths) != n or output_size is None or (n == 1 and None in lengths):
+        raise ShapeMismatch(
+            f"{op}: output_size={output_size}",
+            cure="give one number" if n == 1 else f"give one number, or {n} (None keeps an axis)",
+        )
     at_least("output_size", [length for length in lengths if length is not None], 1)
     maps: list[AxisMap] = [
         IDENTITY if length is None else Whole(1) if length == 1 else Adaptive(length)
         for length in lengths
     ]
-    return _pool(f"adaptive_{kind}_pool{n}d", n, input, maps, return_indices=return_indices)
+    ranks: Sequence[int] = ()
+    if kind == "avg" and n > 1 and all(length == 1 for length in lengths):
+        least = n if lengths is not output_size else n + 1
+        ranks = range(least, max(input.ndim, n + 2) + 1)  # torch takes a plain mean: of any rank
+    result = _pool(op, n, input, maps, return_indices=return_indices, ranks=ranks)
+    why = "the output must not be empty"
+    filled = tuple(Condition(s, ">=", 1, why) for s in lengths if isinstance(s, Size))
+    return replace(result, requires=filled) if filled else result
 
 
 for _n in (1, 2, 3):

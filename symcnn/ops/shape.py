@@ -8,13 +8,14 @@ sizes; where the division does not come out as a formula, ``view(-1, K)`` of a b
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 from symcnn.axis import IDENTITY, AxisMap, Const, Resample, Whole, Window
 from symcnn.conditions import Condition, KeepsBatch, Requirement
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
 from symcnn.graph import Result, SymbolicTensor, known
-from symcnn.ops.registry import map_axes, normal_dim, ntuple, rule
+from symcnn.ops.registry import at_least, map_axes, normal_dim, rule
 from symcnn.size import (
     Int,
     Size,
@@ -69,8 +70,8 @@ def _reshape(input: SymbolicTensor, *shape: Any) -> Result:
     before, target = input.dims, _sizes(shape)
     holes = [i for i, size in enumerate(target) if size == -1]
     text = f"view({', '.join(map(str, target))})"
-    if len(holes) > 1 or any(isinstance(s, int) and s < -1 for s in target):
-        raise ShapeMismatch(f"{text}: at most one size may be -1, and none smaller")
+    if len(holes) > 1 or any(isinstance(s, int) and (s < -1 or s == 0) for s in target):
+        raise ShapeMismatch(f"{text}: at most one size may be -1, and none smaller, or zero")
     given = [s for s in target if s != -1]
     have, want = _cancelled(before, given)
     total, rest = prod(have), prod(want)
@@ -122,6 +123,8 @@ def flatten(input: SymbolicTensor, start_dim: int = 0, end_dim: int = -1) -> Res
 def unflatten(input: SymbolicTensor, dim: int, sizes: Sequence[Int]) -> Result:
     """One axis as several."""
     axis = normal_dim(dim, input.ndim, "unflatten")
+    if not sizes:
+        raise ShapeMismatch("unflatten: no sizes", cure="give at least one")
     inner = SymbolicTensor((input.dims[axis],))
     split = _reshape(inner, *sizes)
     after = (*input.dims[:axis], *split.shapes[0], *input.dims[axis + 1 :])
@@ -290,18 +293,37 @@ def pad(
             f"pad={pads} is not (left, right) for up to {input.ndim} axes, last first"
         )
     count = len(pads) // 2
+    if any(not isinstance(p, (int, Size)) for p in pads):
+        raise ShapeMismatch(f"pad={pads} is not made of whole numbers")
+    if mode not in ("constant", "reflect", "replicate", "circular"):
+        raise ShapeMismatch(f"pad: mode={mode!r}", cure="constant, reflect, replicate or circular")
+    if mode != "constant" and (count not in (1, 2, 3) or input.ndim - count not in (1, 2)):
+        raise ShapeMismatch(f"{mode} padding of {count} axes does not take a {input.ndim}-d input")
     windows: list[AxisMap] = [IDENTITY] * (input.ndim - count)
     requires: list[Requirement] = []
     for i in reversed(range(count)):
         left, right = pads[2 * i], pads[2 * i + 1]
         size = input.dims[input.ndim - 1 - i]
         windows.append(IDENTITY if left == 0 == right else Window(1, 1, left, right))
-        if mode in ("reflect", "circular"):
-            spare = 1 if mode == "reflect" else 0
-            why = f"{mode} padding must be {'smaller than' if spare else 'at most'} the input"
-            requires += [Condition(size, ">=", p + spare, why) for p in (left, right)]
+        if mode == "reflect":
+            why = "reflect padding must be smaller than the input"
+            requires += [Condition(size, ">=", p + 1, why) for p in (left, right)]
+        elif mode == "circular":
+            why = "circular padding must be at most the input"
+            requires.append(Condition(size + _cropped(right), ">=", left, why))
+            requires.append(Condition(size + _cropped(left), ">=", right, why))
+        elif mode == "constant":  # crops first, so pads on the other side do not make up for it
+            cropped = _cropped(left) + _cropped(right)
+            if cropped not in (0, left + right):
+                why = "no more can be cropped than there is"
+                requires.append(Condition(size, ">=", -cropped, why))
     sizes, fitting = map_axes(input.dims, windows, "something must be left after padding")
     return Result((sizes,), tuple(enumerate(windows)), requires=(*requires, *fitting))
+
+
+def _cropped(pad: Int) -> Int:
+    """What a negative pad takes away, as a number that is at most 0."""
+    return 0 if known(Condition(pad, ">=", 0)) else minimum(pad, 0)
 
 
 @rule("getitem", "__getitem__")
@@ -390,17 +412,34 @@ def interpolate(
     """Resizing: to a size, or by a factor ``trunc(double(x) * factor)`` per axis."""
     n = input.ndim - 2
     want = {"nearest": (1, 2, 3), "nearest-exact": (1, 2, 3), "area": (1, 2, 3), "linear": (1,)}
-    want |= {"bilinear": (2,), "bicubic": (2,), "trilinear": (3,)}
+    want |= {"bilinear": (2,), "bicubic": (2,), "trilinear": (3,), "lanczos": (2,)}
     if mode not in want or n not in want[mode]:
         raise ShapeMismatch(f"interpolate: mode={mode!r} does not take a {input.ndim}-d input")
-    if (size is None) == (scale_factor is None):
+    if mode in ("nearest", "nearest-exact", "area") and align_corners is not None:
+        raise ShapeMismatch(f"interpolate: mode={mode!r} has no align_corners", cure="leave it out")
+    if mode == "lanczos" and (align_corners or not antialias):
+        raise ShapeMismatch("interpolate: lanczos needs antialias=True, without align_corners")
+    if antialias and mode not in ("bilinear", "bicubic", "lanczos"):
+        raise ShapeMismatch(f"interpolate: mode={mode!r} has no antialias")
+    given = scale_factor if size is None else size
+    if given is None or (size is not None and scale_factor is not None):
         raise ShapeMismatch("interpolate takes either size or scale_factor")
+    values = given if isinstance(given, (tuple, list)) else (given,) * n
+    if len(values) != n:
+        raise ShapeMismatch(f"interpolate: {tuple(values)}", cure=f"give one number, or {n}")
+    why = "the output must not be empty"
     if size is not None:
-        maps: list[AxisMap] = [Const(s) for s in ntuple(size, n, "size")]
+        if recompute_scale_factor:
+            raise ShapeMismatch("interpolate: a size leaves no scale factor to recompute")
+        at_least("size", values, 1)
+        maps: list[AxisMap] = [Const(s) for s in values]
+        requires: list[Requirement] = [Condition(s, ">=", 1, why) for s in values]
+        sizes: tuple[Int, ...] = tuple(values)
     else:
+        if not all(isfinite(f) for f in values):
+            raise ShapeMismatch(f"interpolate: scale_factor={given} is not finite")
         kind = "nearest" if mode.startswith("nearest") else "linear"
-        factors = ntuple(scale_factor, n, "scale_factor")
-        maps = [Resample(float(f), kind) for f in factors]  # type: ignore[arg-type]
-    sizes, requires = map_axes(input.dims[2:], maps, "the output must not be empty")
+        maps = [Resample(float(f), kind) for f in values]  # type: ignore[arg-type]
+        sizes, requires = map_axes(input.dims[2:], maps, why)
     axes = tuple(enumerate([IDENTITY, IDENTITY, *maps]))
     return Result(((*input.dims[:2], *sizes),), axes, requires=tuple(requires))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from html import escape
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
+from symcnn.factor import text
 from symcnn.size import Int, Size
 
 if TYPE_CHECKING:
     from symcnn.network import Network
 
-__all__ = ["shapes_table", "summary", "to_text"]
+__all__ = ["html", "shapes_table", "summary", "to_text"]
 
 
 def shapes_table(net: Network) -> Table:
@@ -24,12 +27,15 @@ def shapes_table(net: Network) -> Table:
     table.add_column("output", overflow="fold")
     table.add_column("params", justify="right")
     table.add_column("MACs", justify="right", overflow="fold")
-    for node in net.nodes:
-        shape = ", ".join(str(d) for d in node.outputs[0].dims) if node.outputs else ""
-        table.add_row(
-            node.name, node.op, f"({shape})", _count(node.params), _product(node.result.macs)
-        )
+    for cells in _rows(net):
+        table.add_row(*cells)
     return table
+
+
+def _rows(net: Network) -> Iterator[tuple[str, ...]]:
+    for node in net.nodes:
+        shape = f"({', '.join(map(text, node.outputs[0].dims))})" if node.outputs else ""
+        yield node.name, node.op, shape, _count(node.params), _product(node.result.macs)
 
 
 def _count(value: object) -> str:
@@ -38,15 +44,22 @@ def _count(value: object) -> str:
 
 def _product(macs: Int) -> str:
     if isinstance(macs, Size):
-        return str(macs)
+        return text(macs)
     return f"{macs:,}" if macs else ""
 
 
 def summary(net: Network) -> str:
     """The table of a network with its totals, as text."""
-    shape = ", ".join(map(str, net.output_dims))
     table = to_text(shapes_table(net))
-    return f"{table}\noutput ({shape})\nparams {_count(net.params)}\n"
+    return f"{table}\noutput {net.describe_output()}\nparams {_count(net.params)}\n"
+
+
+def html(net: Network) -> str:
+    """The table of a network for a notebook."""
+    head = "".join(f"<th>{name}</th>" for name in ("name", "op", "output", "params", "MACs"))
+    rows = ("".join(f"<td>{escape(cell)}</td>" for cell in cells) for cells in _rows(net))
+    body = "".join(f"<tr>{row}</tr>" for row in (head, *rows))
+    return f"<table>{body}</table><p>output {escape(net.describe_output())}</p>"
 
 
 def to_text(renderable: object, width: int = 120) -> str:

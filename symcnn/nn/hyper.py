@@ -1,0 +1,45 @@
+"""Hyperparameters as a user gives them: ints or sympy expressions, alone or one per axis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy
+
+from symcnn.errors import BadSpec, ShapeMismatch
+from symcnn.expr import from_sympy
+from symcnn.ops.registry import at_least
+from symcnn.size import Int
+
+__all__ = ["each", "positive", "repeated", "whole"]
+
+
+def whole(value: Any, name: str) -> Int:
+    """One whole number. Raises ShapeMismatch for anything that is not known to be one."""
+    if isinstance(value, bool):
+        raise ShapeMismatch(f"{name}={value} is not a whole number")
+    try:
+        return from_sympy(value)
+    except BadSpec as error:
+        cure = error.cure if isinstance(value, sympy.Basic) else ""
+        raise ShapeMismatch(f"{name}={value!r} is not a whole number", cure=cure) from None
+
+
+def positive(value: Any, name: str) -> Int:
+    """One whole number, at least 1. Raises ShapeMismatch otherwise."""
+    number = whole(value, name)
+    at_least(name, (number,), 1)
+    return number
+
+
+def each(value: Any, name: str) -> Any:
+    """A number, None, or several of them, as given: `symcnn.ops` checks how many there may be."""
+    if isinstance(value, (tuple, list)):
+        return tuple(each(v, name) for v in value)
+    return None if value is None else whole(value, name)
+
+
+def repeated(value: Any, n: int, name: str) -> tuple[Int, ...]:
+    """A number `n` times; several numbers stay as given, however many, as in torch.nn."""
+    values = value if isinstance(value, (tuple, list)) else (value,) * n
+    return tuple(whole(v, name) for v in values)

@@ -1,0 +1,148 @@
+"""The command line: the same answers, exit status 0, 1 or 2, and never a traceback."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from symcnn.cli import main
+
+from .conftest import ROOT
+
+NETWORKS = ROOT / "examples" / "networks"
+
+
+def run(*words):
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    assert "Traceback" not in result.output
+    return result
+
+
+def net(name):
+    file, _, factory = name.partition(":")
+    return f"{NETWORKS / file}.py:{factory}"
+
+
+def test_solve_answers_which_inputs_give_7x7_and_where():
+    result = run("solve", net("resnet:resnet50"), "--input", "N 3 H W", "--output", "7x7")
+    assert result.exit_code == 0
+    assert "193 <= H <= 224 and 193 <= W <= 224" in result.output
+    assert "7x7 at layer4, which is (N, 2048, (H + 31)//32, (W + 31)//32)" in result.output
+
+
+def test_solve_in_json():
+    words = ("solve", net("resnet:resnet18"), "--input", "N 3 H W", "--output", "7x7")
+    answer = json.loads(run(*words, "--at", "layer3", "--json").output)
+    assert answer["axes"] == {"H": [[97, 112, 1]], "W": [[97, 112, 1]]}
+    assert answer["smallest"] == [97, 97]
+    assert answer["at"] == "layer3"
+
+
+def test_solve_flatten():
+    words = ("solve", net("article_a:article_a"), "--input", "N 3 H W", "--square")
+    result = run(*words, "--flatten", "12544")
+    assert result.exit_code == 0
+    assert "259 <= H <= 290" in result.output
+
+
+def test_valid_names_the_layers_that_ask():
+    result = run("valid", net("unet:unet"), "--input", "N 3 H W")
+    assert result.exit_code == 0
+    assert "H % 16 == 0 and H >= 16" in result.output
+    assert "down4 and up4: 2*(H//16) == H//8" in result.output
+
+
+def test_valid_in_json():
+    answer = json.loads(run("valid", net("unet:unet"), "--input", "N 3 H W", "--json").output)
+    assert answer["axes"]["H"] == [[16, None, 16]]
+    assert answer["smallest"] == [16, 16]
+    assert answer["largest"] is None
+    assert answer["reasons"][0]["node"] == "cat:1"
+
+
+def test_shapes_as_formulas_and_at_sizes():
+    words = ("shapes", net("resnet:resnet18"), "--input", "N 3 H W")
+    assert "layer4.1.conv2" in run(*words).output
+    answer = json.loads(run(*words, "--json").output)
+    assert answer["output"] == ["N", 1000]
+    assert answer["params"] == 11689512
+    assert answer["nodes"][0]["outputs"] == [["N", 64, "(H + 1)//2", "(W + 1)//2"]]
+    assert run(*words, "--at", "N=1,H=64,W=64").output.strip() == "(1, 1000)"
+
+
+def test_classes_instances_and_own_layers_are_all_networks(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import torch\nfrom symcnn import nn\n"
+        "instance = torch.nn.Conv2d(3, 8, 3)\n"
+        "own = nn.Sequential(nn.Conv2d(3, 8, 3))\n"
+        "class Net(torch.nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.conv = torch.nn.Conv2d(3, 8, 3)\n"
+        "    def forward(self, x):\n"
+        "        return self.conv(x)\n"
+        "def factory():\n    return Net()\n"
+        "def broken():\n    raise RuntimeError('no weights here')\n"
+        "class Raises(Net):\n"
+        "    def forward(self, x):\n        raise KeyError('missing')\n"
+        "number = 3\n"
+    )
+    for name in ("instance", "own", "Net", "factory"):
+        result = run("solve", f"{file}:{name}", "--input", "N 3 H W", "--output", "7x7")
+        assert result.exit_code == 0, result.output
+        assert "H == 9 and W == 9" in result.output
+    for name, words in (
+        ("broken", "no weights here"),
+        ("Raises", "raised KeyError"),
+        ("number", "is a int, not a module"),
+        ("facotry", "did you mean factory"),
+    ):
+        result = run("valid", f"{file}:{name}", "--input", "N 3 H W")
+        assert result.exit_code == 2
+        assert words in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (("solve", "unet:unet", "--output", "100x100"), 1, "nearest output that some input gives"),
+        (("solve", "article_b:Net", "--flatten", "7"), 1, "always a multiple of 8"),
+        (("shapes", "article_b:Net", "--at", "N=1,H=64,W=64"), 1, "a batch of 4"),
+        (("shapes", "alexnet:alexnet", "--at", "N=1,H=62,W=99"), 1, "H=63"),
+        (("solve", "unet:unet", "--output", "7by7"), 2, "is not a size"),
+        (("solve", "unet:unet"), 2, "--output 7x7 or --flatten"),
+        (("solve", "resnet:resnet18", "--output", "7x7", "--at", "layr4"), 2, "did you mean"),
+        (("valid", "resnet:resnet81"), 2, "did you mean"),
+        (("valid", "nosuch:Net"), 2, "there is no file"),
+        (("shapes", "article_b:Net", "--at", "N=1,Q=64"), 2, "no size is called Q"),
+        (("shapes", "article_b:Net", "--at", "N=1,H=64"), 2, "no value for W"),
+    ],
+)
+def test_bad_input_gives_one_clear_message(words, status, message):
+    command, name, *options = words
+    result = run(command, net(name), "--input", "N 3 H W", *options)
+    assert result.exit_code == status
+    assert message in result.output
+
+
+def test_a_malformed_spec_points_at_the_character():
+    result = run("valid", net("article_b:Net"), "--input", "N 3 H ?")
+    assert result.exit_code == 2
+    assert "    N 3 H ?\n          ^" in result.output
+
+
+def test_wrong_channels_are_a_mismatch():
+    result = run("valid", net("resnet:resnet18"), "--input", "N 1 H W")
+    assert result.exit_code == 1
+    assert "conv1" in result.output
+
+
+def test_no_input_option_is_bad_use():
+    assert run("valid", net("article_b:Net")).exit_code == 2
+
+
+def test_debug_shows_the_traceback():
+    words = ["valid", net("resnet:resnet18"), "--input", "N 1 H W", "--debug"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1

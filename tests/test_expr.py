@@ -1,0 +1,201 @@
+"""Integer expressions: the floor normal form keeps values, is stable, prints as people write."""
+
+import pickle
+
+import islpy as isl
+import numpy as np
+import pytest
+import sympy
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from symcnn import C, FloorDiv, H, N, W, ceildiv, symbols
+from symcnn import size as sz
+from symcnn.errors import BadSpec
+from symcnn.expr import from_sympy, maximum, minimum, mod, to_sympy
+from symcnn.sets import _Writer
+from symcnn.testing.expressions import expressions
+
+ANY = ("x", "y")
+
+
+@given(expressions(), st.integers(-40, 40), st.integers(-40, 40))
+def test_normal_form_keeps_the_value_also_for_negative_numerators(drawn, x, y):
+    values = {"x": x, "y": y}
+    assert sz.evaluate(drawn.normal, values) == drawn.value(values)
+
+
+@given(expressions())
+def test_normal_form_equals_the_unnormalised_expression_for_all_integers(drawn):
+    normal = _Writer(ANY).term(drawn.normal).replace("x1", "y").replace("x0", "x")
+    assert isl.Set(f"{{ [x, y] : {normal} != {drawn.isl} }}").is_empty()
+
+
+@given(expressions(low=1))
+def test_simplifications_that_use_positive_sizes_hold_for_all_positive_sizes(drawn):
+    normal = _Writer(ANY).term(drawn.normal).replace("x1", "y").replace("x0", "x")
+    assert isl.Set(f"{{ [x, y] : x >= 1 and y >= 1 and {normal} != {drawn.isl} }}").is_empty()
+
+
+@given(expressions(low=1))
+def test_normal_form_is_idempotent(drawn):
+    if isinstance(drawn.normal, sz.Size):
+        assert drawn.normal.subs({}) == drawn.normal
+    through_sympy = from_sympy(to_sympy(drawn.normal))  # sympy may simplify Min and Max further
+    assert from_sympy(to_sympy(through_sympy)) == through_sympy
+
+
+@given(expressions(low=1), st.integers(1, 60), st.integers(1, 60))
+def test_sympy_form_has_the_same_value(drawn, x, y):
+    values = dict(zip(symbols("x y"), (x, y), strict=True))
+    sympy_form = to_sympy(drawn.normal)
+    expected = drawn.value({"x": x, "y": y})
+    assert sympy_form.subs(values) == expected
+    assert sz.evaluate(from_sympy(sympy_form), {"x": x, "y": y}) == expected
+
+
+@given(expressions(low=1), st.integers(1, 60), st.integers(1, 60))
+def test_bounds_are_never_wrong(drawn, x, y):
+    value = drawn.value({"x": x, "y": y})
+    low, high = sz.lower(drawn.normal), sz.upper(drawn.normal)
+    assert low is None or low <= value
+    assert high is None or value <= high
+
+
+@given(expressions(), expressions(), st.integers(-30, 30), st.integers(-30, 30))
+def test_substitution_commutes_with_evaluation(outer, inner, x, y):
+    values = {"x": x, "y": y}
+    if isinstance(outer.normal, sz.Size):
+        replaced = outer.normal.subs({"x": inner.normal})
+        assert sz.evaluate(replaced, values) == outer.value({"x": inner.value(values), "y": y})
+
+
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        (FloorDiv(H + 31, 32), "(H + 31)//32"),
+        (FloorDiv(FloorDiv(H - 1, 2) + 1 - 1, 2) + 1, "(H + 3)//4"),
+        (FloorDiv(H, 2) + 1, "H//2 + 1"),
+        (2 * FloorDiv(H, 2), "2*(H//2)"),
+        (-FloorDiv(-H, 2), "(H + 1)//2"),
+        (-FloorDiv(H, 2), "-(H//2)"),
+        (H - 16 * FloorDiv(H, 16), "H - 16*(H//16)"),
+        (FloorDiv(6 * H + 7, 3), "2*H + 2"),
+        (FloorDiv(4 * H + 6, 8), "(H + 1)//2"),
+        (FloorDiv(H, 32 * C), "H//(32*C)"),
+        (ceildiv(H, 2), "(H + 1)//2"),
+        (mod(6 * H + 7, 3), "1"),
+        (minimum(H, H + 3), "H"),
+        (maximum(H, W), "Max(H, W)"),
+        (minimum(H, W), "Min(H, W)"),
+    ],
+)
+def test_plain_text(expression, text):
+    assert str(expression) == text
+
+
+def test_text_of_a_size_takes_the_constant_into_a_lone_floor():
+    assert str(from_sympy(FloorDiv(H + 1, 32) - 1)) == "(H - 31)//32"
+
+
+def test_latex():
+    text = sympy.latex(FloorDiv(H + 31, 32))
+    assert text == r"\left\lfloor \frac{H + 31}{32} \right\rfloor"
+
+
+def test_nested_floors_merge_for_symbolic_strides():
+    s = symbols("s")
+    assert FloorDiv(FloorDiv(H - 1, s), s) == FloorDiv(H - 1, s**2)
+
+
+def test_whole_multiples_of_a_symbolic_stride_come_out():
+    s = symbols("s")
+    assert FloorDiv(H + 2 * s - 1, s) == FloorDiv(H - 1, s) + 2
+
+
+def test_same_padding_of_an_odd_kernel_leaves_the_size():
+    k = symbols("k", odd=True)
+    assert FloorDiv(H + 2 * (k - 1) / 2 - k, 1) + 1 == H
+
+
+def test_rewrite_as_floor():
+    assert FloorDiv(H + 31, 32).rewrite(sympy.floor) == sympy.floor(H / 32 + sympy.Rational(31, 32))
+
+
+def test_reading_sympys_own_floor_ceiling_and_mod():
+    assert to_sympy(from_sympy(sympy.floor((H + 1) / 2))) == FloorDiv(H + 1, 2)
+    assert to_sympy(from_sympy(sympy.ceiling(H / 2))) == FloorDiv(H + 1, 2)
+    assert to_sympy(from_sympy(sympy.Mod(H, 2))) == H - 2 * FloorDiv(H, 2)
+
+
+def test_substitution_gives_the_normal_form_again():
+    closed = FloorDiv(H + 31, 32)
+    assert closed.subs(H, 224) == 7
+    assert closed.subs(H, 32 * W) == W
+
+
+def test_pickle_and_hash():
+    for expression in (FloorDiv(H + 31, 32), 2 * FloorDiv(H, 2) - minimum(H, W)):
+        copy = pickle.loads(pickle.dumps(expression))
+        assert copy == expression
+        assert hash(copy) == hash(expression)
+    kernel = from_sympy(FloorDiv(H + 31, 32) * W)
+    assert pickle.loads(pickle.dumps(kernel)) == kernel
+
+
+def test_lambdify_in_python_and_vectorised_in_numpy():
+    expression = 2 * FloorDiv(H + 31, 32) - FloorDiv(W, 3) + sympy.Max(H, W)
+    in_python = sympy.lambdify([H, W], expression, "math")
+    in_numpy = sympy.lambdify([H, W], expression, "numpy")
+    h = np.arange(1, 500, dtype=np.int64)
+    w = h[::-1].copy()
+    expected = [in_python(int(a), int(b)) for a, b in zip(h, w, strict=True)]
+    assert in_numpy(h, w).dtype == np.int64
+    assert in_numpy(h, w).tolist() == expected
+
+
+def test_lambdify_is_exact_on_large_int64():
+    closed = sympy.lambdify(H, FloorDiv(H + 1, 2), "numpy")
+    big = 2**60 + 1
+    assert closed(np.array([big], dtype=np.int64))[0] == 2**59 + 1
+
+
+def test_zero_divisor():
+    with pytest.raises(ZeroDivisionError):
+        FloorDiv(H, 0)
+
+
+def test_a_symbol_that_is_not_an_integer_is_refused_with_the_cure():
+    with pytest.raises(BadSpec, match="declare it"):
+        from_sympy(sympy.Symbol("r"))
+
+
+def test_products_divide_exactly():
+    h, w = from_sympy(H), from_sympy(W)
+    assert sz.exact_div((h // 2 + 1) * (w - 3) * 6, h // 2 + 1) == (w - 3) * 6
+    assert sz.exact_div(h * w, h + 1) is None
+
+
+@given(st.integers(1, 5000), st.sampled_from([0.29, 0.57, 0.7, 1 / 3, 1.15, 1.4, 2.0, 0.5, 1.5]))
+@example(100, 0.29)
+@example(3, 1 / 3)
+@example(45, 1.4)
+def test_float_scales_are_those_of_ieee_double(x, scale):
+    closed = sz.scaled(sz.Size.symbol("H"), scale)
+    assert sz.evaluate(closed, {"H": x}) == int(float(x) * scale)
+
+
+def test_scales_that_are_floors_are_written_as_floors():
+    h = sz.Size.symbol("H")
+    assert [str(sz.scaled(h, s)) for s in (2.0, 0.5, 1 / 3, 0.29)] == [
+        "2*H",
+        "H//2",
+        "H//3",
+        "trunc(H*0.29)",
+    ]
+
+
+def test_sizes_symbols_are_positive_integers():
+    for symbol in (N, C, H, W):
+        assert symbol.is_integer
+        assert symbol.is_positive

@@ -1,0 +1,289 @@
+"""The torch front end: any module's own forward, nothing of torch or the module left changed."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import symcnn
+from symcnn import (
+    BadSpec,
+    DataDependent,
+    FloorDiv,
+    H,
+    InvalidInput,
+    N,
+    ShapeMismatch,
+    SymcnnError,
+    UnsupportedOperation,
+    W,
+)
+
+
+class Forward(nn.Module):
+    """A module whose forward is a given function."""
+
+    def __init__(self, function, **children):
+        super().__init__()
+        self.function = function
+        for name, child in children.items():
+            setattr(self, name, child)
+
+    def forward(self, *inputs):
+        return self.function(self, *inputs)
+
+
+def trace(function, *specs, example=None, **children):
+    return symcnn.from_torch(
+        Forward(function, **children), *(specs or ("N 3 H W",)), example=example
+    )
+
+
+def test_functions_methods_and_modules_share_one_rule():
+    by_module = symcnn.from_torch(nn.MaxPool2d(3, 2, ceil_mode=True), "N 3 H W")
+    by_function = trace(lambda self, x: F.max_pool2d(x, 3, 2, ceil_mode=True))
+    by_torch = trace(lambda self, x: torch.max_pool2d(x, 3, 2, ceil_mode=True))
+    own = symcnn.nn.MaxPool2d(3, 2, ceil_mode=True).trace("N 3 H W")
+    shapes = {n.output_shape for n in (by_module, by_function, by_torch, own)}
+    assert shapes == {(N, 3, FloorDiv(H, 2), FloorDiv(W, 2))}
+
+
+def test_sizes_behave_as_ints_in_user_code():
+    def forward(self, x):
+        n, c, h, w = x.shape
+        assert (x.size(0), x.size(-1), x.dim(), len(x.shape)) == (n, w, 4, 4)
+        assert f"{h}" == "H"
+        assert isinstance(x, torch.Tensor)
+        assert torch.is_tensor(x)
+        assert x.shape.numel() == x.numel()
+        half = h // 2
+        pad = math.ceil(w / 4) * 4 - w
+        x = F.pad(x, (0, pad, 0, 0))
+        return x[:, :, :half].reshape(n, c * half, -1)
+
+    net = trace(forward)
+    assert net.shape_at(N=2, H=9, W=6) == (2, 12, 8)
+    assert net.shape_at(N=2, H=8, W=8) == (2, 12, 8)
+    assert net.guards == ()
+
+
+def test_a_comparison_that_the_domain_decides_is_decided():
+    def forward(self, x):
+        x = self.conv(x)
+        return x * 2 if x.shape[2] >= 1 else x.flatten()
+
+    assert trace(forward, conv=nn.Conv2d(3, 3, 5)).guards == ()
+
+
+def test_a_comparison_left_open_is_a_guard_with_its_line():
+    def forward(self, x):
+        if x.shape[2] % 2 == 1:
+            x = F.pad(x, (0, 0, 0, 1))
+        return F.max_pool2d(x, 2)
+
+    even = trace(forward)
+    assert len(even.guards) == 1
+    assert __file__ in even.guards[0].where
+    assert str(even.valid_inputs().axis("H")) == "H % 2 == 0 and H >= 2"
+    odd = trace(forward, example={"H": 225})
+    assert str(odd.valid_inputs().axis("H")) == "H % 2 == 1 and H >= 1"
+    with pytest.raises(InvalidInput, match="trace again with example"):
+        odd.shape_at(N=1, H=224, W=224)
+
+
+def test_python_that_needs_a_plain_int_fixes_the_size_and_says_so():
+    net = trace(lambda self, x: torch.cat([x for _ in range(x.shape[2])], 1), example={"H": 4})
+    assert net.output_shape == (N, 12, H, W)
+    assert str(net.guards[0].requirement) == "H == 4"
+    assert str(net.valid_inputs().axis("H")) == "H == 4"
+
+
+def test_a_branch_on_values_is_refused_with_its_line():
+    with pytest.raises(DataDependent, match=r"test_from_torch\.py:\d+"):
+        trace(lambda self, x: x if x.sum() > 0 else -x)
+
+
+def test_an_operation_without_a_rule_is_named_with_its_path():
+    class Odd(nn.Module):
+        def forward(self, x):
+            return torch.linalg.svdvals(x)
+
+    with pytest.raises(UnsupportedOperation, match=r"body\.1: torch's linalg_svdvals has no rule"):
+        trace(lambda self, x: self.body(x), body=nn.Sequential(nn.ReLU(), Odd()))
+
+
+def test_nodes_carry_the_module_path():
+    net = symcnn.from_torch(
+        nn.Sequential(nn.Conv2d(3, 8, 3), nn.Sequential(nn.ReLU(), nn.Conv2d(8, 4, 1))), "N 3 H W"
+    )
+    assert [n.name for n in net.nodes] == ["0", "1.0", "1.1"]
+    assert [n.op for n in net.nodes] == ["conv2d", "relu", "conv2d"]
+    assert net.at("1").output_shape == net.output_shape
+
+
+def test_repeated_calls_are_told_apart():
+    net = trace(lambda self, x: self.pool(self.pool(x)), pool=nn.MaxPool2d(2))
+    assert [n.name for n in net.nodes] == ["pool:1", "pool:2"]
+    assert net.at("pool:1").output_shape == (N, 3, FloorDiv(H, 2), FloorDiv(W, 2))
+    assert net.at("pool").output_shape == (N, 3, FloorDiv(H, 4), FloorDiv(W, 4))
+
+
+def test_shared_weights_count_once():
+    def forward(self, x):
+        return self.conv(self.conv(x))
+
+    net = trace(forward, conv=nn.Conv2d(3, 3, 3, padding=1))
+    assert net.params == 84
+    assert [n.params for n in net.nodes] == [84, 84]
+
+
+def test_in_place_operators_and_scalars():
+    def forward(self, x):
+        y = torch.relu_(x)
+        y += 1
+        y = 2 - y / 3
+        return -y.add_(x).mul_(0.5)
+
+    assert trace(forward).output_shape == (N, 3, H, W)
+
+
+def test_several_inputs_and_nested_outputs():
+    net = trace(lambda self, a, b: {"sum": a + b, "both": (a, [b])}, "N 3 H W", "N 3 H W")
+    assert net.outputs == {"sum": (N, 3, H, W), "both": ((N, 3, H, W), [(N, 3, H, W)])}
+    assert net.shape_at(N=1, H=2, W=3)["both"][1] == [(1, 3, 2, 3)]
+
+
+def test_two_inputs_that_must_agree():
+    net = trace(lambda self, a, b: torch.cat([a, b], 1), "N 3 H W", "N 3 h w")
+    assert net.shape_at(N=1, H=5, W=6, h=5, w=6) == (1, 6, 5, 6)
+    with pytest.raises(InvalidInput):
+        net.shape_at(N=1, H=5, W=6, h=4, w=6)
+
+
+def test_broadcasting_takes_what_torch_takes():
+    net = trace(lambda self, a, b: a + b, "N 3 H W", "N 3 h W")
+    for h, k in ((4, 4), (4, 1), (1, 4)):
+        assert net.shape_at(N=1, H=h, h=k, W=3)[2] == max(h, k)
+    with pytest.raises(InvalidInput):
+        net.shape_at(N=1, H=4, h=3, W=3)
+
+
+class Caching(nn.Module):
+    """Writes to itself in forward, as real models do."""
+
+    def __init__(self):
+        super().__init__()
+        self.bn = nn.BatchNorm2d(3)
+        self.register_buffer("calls", torch.zeros(()))
+        self.last = None
+
+    def forward(self, x):
+        self.last = x
+        self.calls += 1
+        self.calls = self.calls + 1
+        return self.bn(x)
+
+
+@pytest.mark.parametrize("fail", [False, True])
+def test_the_module_and_torch_are_left_as_found_also_after_an_error(fail):
+    module = nn.Sequential(Caching(), nn.Dropout(), nn.Conv2d(4 if fail else 3, 3, 1)).train()
+    hooks = []
+    module[0].register_forward_hook(lambda *a: hooks.append(1))
+    state = {k: v.clone() for k, v in module.state_dict().items()}
+    call, grad, seed = nn.Module.__call__, torch.is_grad_enabled(), torch.random.get_rng_state()
+    if fail:
+        with pytest.raises(ShapeMismatch, match="2"):
+            symcnn.from_torch(module, "N 3 H W")
+    else:
+        symcnn.from_torch(module, "N 3 H W")
+    assert nn.Module.__call__ is call
+    assert torch.is_grad_enabled() == grad
+    assert torch.equal(torch.random.get_rng_state(), seed)
+    assert module[0].last is None
+    assert module.training
+    assert module[1].training
+    assert all(torch.equal(v, state[k]) for k, v in module.state_dict().items())
+    assert torch.zeros(2).add(1).sum() == 2
+
+
+def test_training_mode_asks_for_more_than_one_value_per_channel():
+    net = symcnn.from_torch(nn.BatchNorm2d(3).train(), "N 3 H W")
+    assert net.shape_at(N=2, H=1, W=1) == (2, 3, 1, 1)
+    assert net.shape_at(N=1, H=1, W=2) == (1, 3, 1, 2)
+    assert (1, 1) in net.valid_inputs()
+    assert (1, 1, 1) not in net.valid_inputs()
+    with pytest.raises(InvalidInput, match="more than one value per channel"):
+        net.shape_at(N=1, H=1, W=1)
+
+
+def test_meta_modules_trace_the_same():
+    real = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)).eval()
+    with torch.device("meta"):
+        meta = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)).eval()
+    a, b = symcnn.from_torch(real, "N 3 H W"), symcnn.from_torch(meta, "N 3 H W")
+    assert (a.output_shape, a.params, a.macs) == (b.output_shape, b.params, b.macs)
+
+
+@pytest.mark.parametrize("kernel", [(1, 7), (7, 1)])
+@pytest.mark.parametrize("stride", [(2, 1), (1, 2)])
+def test_height_and_width_are_never_mixed_up(kernel, stride):
+    module = nn.Conv2d(3, 4, kernel, stride, padding=(kernel[0] // 2, 0), dilation=(1, 2))
+    net = symcnn.from_torch(module, "N 3 H W")
+    for h, w in ((20, 33), (33, 20), (13, 13)):
+        theirs = module(torch.zeros(1, 3, h, w)).shape
+        assert net.shape_at(N=1, H=h, W=w) == tuple(theirs)
+
+
+def test_even_same_kernels_pad_the_right_more():
+    module = nn.Conv2d(3, 4, (2, 4), padding="same", dilation=(3, 1))
+    net = symcnn.from_torch(module, "N 3 H W")
+    assert net.output_shape == (N, 4, H, W)
+
+
+def test_too_few_channels():
+    with pytest.raises(ShapeMismatch, match="channels the weight expects: 1 != 3"):
+        symcnn.from_torch(nn.Conv2d(3, 8, 3), "N 1 H W")
+
+
+def test_symbolic_channels_are_a_condition():
+    net = symcnn.from_torch(nn.Conv2d(3, 8, 3), "N C H W")
+    assert net.shape_at(N=1, C=3, H=5, W=5) == (1, 8, 3, 3)
+    with pytest.raises(InvalidInput):
+        net.shape_at(N=1, C=4, H=5, W=5)
+
+
+def test_a_forward_that_raises_is_reported_with_its_place():
+    def forward(self, x):
+        raise ValueError("not today")
+
+    with pytest.raises(SymcnnError, match=r"raised ValueError: not today, at .*test_from_torch"):
+        trace(forward)
+
+
+@pytest.mark.parametrize("specs", [("N 3 H W", "N 3 H W"), ()])
+def test_the_number_of_specs_must_fit_the_forward(specs):
+    with pytest.raises(BadSpec):
+        symcnn.from_torch(nn.ReLU(), *specs)
+
+
+def test_something_that_is_no_module():
+    with pytest.raises(BadSpec, match=r"not a torch\.nn\.Module"):
+        symcnn.from_torch(nn.ReLU, "N 3 H W")
+
+
+def test_unknown_nodes_are_met_with_near_names(example):
+    net = symcnn.from_torch(example("resnet:resnet18"), "N 3 H W")
+    with pytest.raises(BadSpec, match=r"did you mean .*layer4"):
+        net.at("layr4")
+
+
+def test_view_with_minus_one_that_divides_exactly_is_no_trap():
+    def forward(self, x):
+        n, c, h, w = x.shape
+        return x.permute(0, 2, 3, 1).reshape(-1, c).view(n, h * w, -1)
+
+    net = trace(forward)
+    assert net.output_shape == (N, H * W, 3)
+    assert str(net.valid_inputs()) == "H >= 1 and W >= 1"

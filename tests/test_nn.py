@@ -1,0 +1,502 @@
+"""What symcnn.nn promises: torch.nn's layers by name, signature, shape, domain and parameters.
+
+torch's CPU kernels on real tensors are the judge: its meta kernels are more lenient.
+"""
+
+import inspect
+from itertools import product
+
+import pytest
+import sympy
+from hypothesis import given
+from hypothesis import strategies as st
+
+import symcnn
+from symcnn import C, H, InvalidInput, L, N, ShapeMismatch, SymcnnError, W, nn
+from symcnn.axis import IDENTITY, Window
+from symcnn.testing import KINDS, Layer, layers, sizes
+
+torch = pytest.importorskip("torch")
+torch.set_num_threads(1)
+
+CONTAINERS = {"Module", "ModuleDict", "ModuleList", "Sequential"}
+LAYERS = sorted(set(nn.__all__) - CONTAINERS)
+
+
+# Names and signatures ------------------------------------------------------------------------
+
+
+def parameters(cls):
+    """Names, kinds and defaults, in order; none for Module's own catch-all, which takes nothing."""
+    if cls.__init__ in (torch.nn.Module.__init__, object.__init__):
+        return []
+    found = inspect.signature(cls).parameters.values()
+    return [(p.name, p.kind, p.default) for p in found]
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_has_torchs_signature(name):
+    assert parameters(getattr(nn, name)) == parameters(getattr(torch.nn, name))
+
+
+def test_all_layers_of_a_family_are_there():
+    modules = "activation batchnorm dropout flatten instancenorm normalization padding pooling"
+    not_shapes = {"MultiheadAttention", "SyncBatchNorm", "CrossMapLRN2d"}
+    not_yet = {"MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d"}
+    not_yet |= {"FractionalMaxPool2d", "FractionalMaxPool3d"}
+    names = {
+        name
+        for module in f"{modules} upsampling".split()
+        for name in getattr(torch.nn.modules, module).__all__
+        if not name.startswith("Lazy")
+    }
+    assert names - not_shapes - not_yet <= set(LAYERS)
+
+
+# Shapes, domains, parameters -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+def test_a_random_layer_gives_torchs_shape_or_both_refuse(kind, data):
+    layer = data.draw(layers(kind))
+    at = data.draw(sizes(layer))
+    assert layer.symcnn_shape(at) == layer.torch_shape(at)
+
+
+@given(data=st.data())
+def test_a_random_layer_on_numbers_gives_the_shape_of_its_closed_form(data):
+    layer = data.draw(layers())
+    at = data.draw(sizes(layer))
+    numbers = " ".join(map(str, layer.shape(at)))
+    on_numbers = Layer(layer.name, layer.args, layer.kwargs, numbers)
+    assert on_numbers.symcnn_shape({}) == layer.symcnn_shape(at)
+
+
+@given(layer=layers("conv", "transposed", "norm", "linear", "activation", valid=True))
+def test_a_random_layer_has_torchs_parameters(layer):
+    ours = {p.name: p.dims for p in layer.build().parameters()}
+    theirs = {name: tuple(p.shape) for name, p in layer.build_torch().named_parameters()}
+    assert ours == theirs
+
+
+@given(layer=layers(*sorted({*KINDS} - {"norm"}), valid=True))  # torch's norms branch on sizes
+def test_a_random_layer_is_the_same_network_from_torch(layer):
+    try:
+        ours = layer.build().trace(layer.spec)
+    except SymcnnError:
+        with pytest.raises(SymcnnError):
+            symcnn.from_torch(layer.build_torch(), layer.spec)
+        return
+    theirs = symcnn.from_torch(layer.build_torch(), layer.spec)
+    assert ours.output_shape == theirs.output_shape
+    assert (ours.params, ours.macs) == (theirs.params, theirs.macs)
+    assert ours.requirements == theirs.requirements
+
+
+@given(layer=layers(valid=True))
+def test_a_layer_drawn_as_valid_can_be_built(layer):
+    layer.build()
+    layer.build_torch()
+
+
+# The two axes of an image --------------------------------------------------------------------
+
+LOPSIDED = [
+    Layer("Conv2d", (2, 2, (1, 7)), {"stride": (2, 1)}),
+    Layer("Conv2d", (2, 2, (7, 1)), {"padding": (3, 0), "dilation": (2, 1)}),
+    Layer("Conv2d", (2, 2, (4, 2)), {"padding": "same"}),
+    Layer("Conv2d", (2, 2, (4, 1)), {"padding": "same", "dilation": (3, 2)}),
+    Layer("Conv2d", (2, 2, (2, 4)), {"padding": "same", "padding_mode": "reflect"}),
+    Layer("Conv2d", (2, 2, 3), {"padding": (2, 0), "padding_mode": "circular"}),
+    Layer("ConvTranspose2d", (2, 2, (1, 4)), {"stride": (2, 3), "output_padding": (1, 2)}),
+    Layer("MaxPool2d", ((1, 7),), {"stride": (2, 1)}),
+    Layer("MaxPool2d", ((2, 5),), {"stride": (3, 2), "padding": (1, 2), "ceil_mode": True}),
+    Layer("AvgPool2d", ((1, 7),), {"stride": (2, 1), "padding": (0, 3)}),
+    Layer("LPPool2d", (2, (1, 7)), {"stride": (2, 1)}),
+    Layer("AdaptiveAvgPool2d", ((None, 3),)),
+    Layer("AdaptiveMaxPool2d", ((5, None),)),
+    Layer("ZeroPad2d", ((0, 1, 2, 3),)),
+    Layer("ReflectionPad2d", ((0, 1, 2, 3),)),
+    Layer("Upsample", (), {"scale_factor": (2.0, 0.5)}),
+    Layer("Upsample", ((5, 7),)),
+    Layer("LayerNorm", ((9, 14),)),
+]
+
+
+@pytest.mark.parametrize("layer", LOPSIDED, ids=repr)
+def test_height_and_width_are_never_mixed_up(layer):
+    layer = Layer(layer.name, layer.args, layer.kwargs, "1 2 H W")
+    for h, w in [(9, 14), (14, 9), (7, 20), (20, 7), (1, 8), (8, 1), (3, 4)]:
+        at = {"H": h, "W": w}
+        assert layer.symcnn_shape(at) == layer.torch_shape(at), at
+
+
+def test_an_even_kernel_with_same_padding_keeps_the_size():
+    net = nn.Conv2d(3, 8, (4, 6), padding="same").trace("N 3 H W")
+    assert net.output_shape == (N, 8, H, W)
+
+
+# The laws ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dilation", [1, 2, 3])
+def test_ceil_law_by_brute_force(dilation):
+    """ceil_mode is a right pad, whatever k, s, p, x: the value, and where there is one."""
+    for k, s in product(range(1, 6), range(1, 5)):
+        for p in range((dilation * (k - 1) + 1) // 2 + 1):
+            layer = Layer("MaxPool1d", (k, s, p, dilation), {"ceil_mode": True}, "1 1 L")
+            try:
+                net = layer.build().trace("1 1 L")
+            except ShapeMismatch:
+                assert layer.torch_shape({"L": 20}) is None, layer
+                continue
+            domain = net.valid_inputs()
+            for x in range(1, 21):
+                want = layer.torch_shape({"L": x})
+                assert (x in domain) == (want is not None), (layer, x)
+                assert want is None or net.shape_at(L=x) == want, (layer, x)
+
+
+windows = st.builds(
+    Window, st.integers(1, 7), st.integers(1, 4), st.integers(-2, 4), st.integers(-2, 4)
+)
+stacks = st.lists(windows, min_size=1, max_size=4)
+
+
+def fused(stack):
+    whole = IDENTITY
+    for window in stack:
+        whole = whole.then(window)
+    return whole
+
+
+@given(stacks, st.integers(1, 300))
+def test_fusion_law_a_stack_of_windows_has_the_size_of_one(stack, x):
+    y = x
+    for window in stack:
+        y = window.size(y)
+    assert fused(stack).size(x) == y
+
+
+@given(stacks, st.integers(0, 50), st.integers(0, 5))
+def test_fusion_law_a_stack_of_windows_reads_what_one_reads(stack, first, more):
+    reads = (first, first + more)
+    for window in reversed(stack):
+        reads = window.pullback(*reads)
+    assert fused(stack).pullback(first, first + more) == reads
+
+
+@given(stacks, windows)
+def test_fusion_law_is_associative(stack, last):
+    assert fused(stack).then(last) == stack[0].then(fused([*stack[1:], last]))
+
+
+@given(st.data())
+def test_a_stack_of_layers_is_one_window_and_torchs_shape(data):
+    chain, real, whole = [], [], IDENTITY
+    for _ in range(data.draw(st.integers(1, 4))):
+        k, s, d = (data.draw(st.integers(1, most)) for most in (5, 3, 3))
+        if data.draw(st.booleans()):
+            p, ceil = data.draw(st.integers(0, k // 2)), data.draw(st.booleans())
+            pooled = {"stride": s, "padding": p, "dilation": d, "ceil_mode": ceil}
+            chain.append(nn.MaxPool1d(k, **pooled))
+            real.append(torch.nn.MaxPool1d(k, **pooled))
+            whole = whole.then(Window.conv(k, s, p, d, ceil_mode=ceil))
+        else:
+            p = data.draw(st.integers(0, 4))
+            chain.append(nn.Conv1d(1, 1, k, s, p, d))
+            real.append(torch.nn.Conv1d(1, 1, k, s, p, d))
+            whole = whole.then(Window.conv(k, s, p, d))
+    try:
+        net = nn.Sequential(*chain).trace("1 1 L")
+    except InvalidInput:  # not for any size
+        net = None
+    assert net is None or net.output_shape[2] == whole.size(L)
+    x = data.draw(st.integers(1, 60))
+    try:
+        want = tuple(torch.nn.Sequential(*real)(torch.zeros(1, 1, x)).shape)
+    except RuntimeError:
+        assert net is None or x not in net.valid_inputs()
+    else:
+        assert net.shape_at(L=x) == want
+
+
+# Hyperparameters that are symbols ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("symbolic", "numeric"),
+    [
+        (lambda k, s, p: nn.Conv2d(3, 8, k, s, p), (3, 2, 1)),
+        (lambda k, s, p: nn.Conv2d(3, 8, (k, 1), (s, 1), (p, 0)), (5, 3, 2)),
+        (lambda k, s, p: nn.ConvTranspose2d(3, 8, k, s, p), (4, 2, 1)),
+        (lambda k, s, p: nn.MaxPool2d(k, s, p), (3, 2, 1)),
+        (lambda k, s, p: nn.AvgPool2d(k, s, p, ceil_mode=True), (5, 3, 2)),
+        (lambda k, s, p: nn.ZeroPad2d((k, s, p, 0)), (3, 2, 1)),
+        (lambda k, s, p: nn.AdaptiveAvgPool2d((k, s + p)), (3, 2, 1)),
+        (lambda k, s, p: nn.Upsample(size=(k, s * p)), (3, 2, 1)),
+    ],
+)
+def test_symbolic_hyperparameters_give_the_formula_of_every_number(symbolic, numeric):
+    names = symcnn.symbols("k s p")
+    formula = symbolic(*names).trace("N 3 H W").output_shape
+    values = dict(zip(names, numeric, strict=True))
+    concrete = symbolic(*numeric).trace("N 3 H W").output_shape
+    for h, w in [(17, 24), (30, 19)]:
+        at = {**values, H: h, W: w}
+        assert [sympy.sympify(f).subs(at) for f in formula] == [
+            sympy.sympify(c).subs({H: h, W: w}) for c in concrete
+        ]
+
+
+def test_symbolic_channels_give_the_parameter_count_as_a_polynomial():
+    k = symcnn.symbols("k")
+    net = nn.Sequential(nn.Conv2d(C, 2 * C, k, bias=False), nn.BatchNorm2d(2 * C)).trace("N C H W")
+    assert net.params - (2 * C**2 * k**2 + 4 * C) == 0
+
+
+# Construction --------------------------------------------------------------------------------
+
+REFUSED = [
+    ("Conv2d", (4, 4, 3), {"groups": 0}),
+    ("Conv2d", (4, 4, 3), {"groups": 3}),
+    ("Conv2d", (4, 6, 3), {"groups": 4}),
+    ("Conv2d", (4, 4, 3), {"padding": "full"}),
+    ("Conv2d", (4, 4, 3), {"padding": "same", "stride": 2}),
+    ("Conv2d", (4, 4, 3), {"padding_mode": "wrap"}),
+    ("Conv2d", (4, 4, -1), {}),
+    ("Conv2d", (-4, 4, 3), {}),
+    ("ConvTranspose2d", (4, 4, 3), {"padding_mode": "reflect"}),
+    ("ConvTranspose2d", (4, 3, 3), {"groups": 2}),
+    ("Linear", (-1, 5), {}),
+    ("Linear", (2.5, 5), {}),
+    ("PReLU", (-1,), {}),
+    ("Hardtanh", (1.0, 1.0), {}),
+    ("Hardtanh", (), {"min_val": 2.0}),
+    ("Dropout", (1.5,), {}),
+    ("Dropout2d", (-0.5,), {}),
+    ("AlphaDropout", (2,), {}),
+    ("BatchNorm2d", (-1,), {}),
+    ("InstanceNorm2d", (-1,), {"affine": True}),
+    ("GroupNorm", (3, 4), {}),
+    ("GroupNorm", (0, 4), {}),
+    ("LayerNorm", (-1,), {}),
+    ("LayerNorm", (5.0,), {}),
+    ("RMSNorm", ((2, -3),), {}),
+    ("Unflatten", (1, 6), {}),
+    ("Unflatten", (1, (6.0,)), {}),
+    ("Upsample", (), {"scale_factor": [2, 2]}),
+    ("Upsample", (), {"scale_factor": "wide"}),
+]
+
+
+@pytest.mark.parametrize(("name", "args", "kwargs"), REFUSED)
+def test_what_torch_refuses_at_construction_is_a_shape_mismatch_there(name, args, kwargs):
+    with pytest.raises(Exception):  # noqa: B017, PT011  torch raises all kinds
+        getattr(torch.nn, name)(*args, **kwargs)
+    with pytest.raises(ShapeMismatch):
+        getattr(nn, name)(*args, **kwargs)
+
+
+def test_an_unused_num_features_may_be_anything():
+    assert nn.InstanceNorm2d(None).trace("N C H W").output_shape == (N, C, H, W)
+
+
+# Eval mode -----------------------------------------------------------------------------------
+
+
+def test_batch_norm_takes_a_single_value_in_eval_mode():
+    assert nn.BatchNorm1d(3).trace("1 3").output_shape == (1, 3)
+
+
+def test_batch_norm_without_running_statistics_needs_two_values_per_channel():
+    valid = nn.BatchNorm1d(3, track_running_stats=False).trace("N 3 L").valid_inputs()
+    assert {"N": 1, "L": 1} not in valid
+    assert {"N": 2, "L": 1} in valid
+    assert {"N": 1, "L": 2} in valid
+
+
+def test_instance_norm_without_running_statistics_needs_two_positions():
+    net = nn.InstanceNorm2d(3).trace("N 3 H W")
+    assert (1, 1) not in net.valid_inputs()
+    assert (1, 2) in net.valid_inputs()
+
+
+def test_instance_norm_with_running_statistics_takes_one_position():
+    net = nn.InstanceNorm2d(3, track_running_stats=True).trace("N 3 H W")
+    assert (1, 1) in net.valid_inputs()
+
+
+def test_running_statistics_are_not_parameters():
+    assert nn.BatchNorm2d(8, affine=False).trace("N 8 H W").params == 0
+
+
+def test_group_norm_of_one_channel_per_group_needs_two_values():
+    valid = nn.GroupNorm(4, 4).trace("N 4 L").valid_inputs()
+    assert {"N": 1, "L": 1} not in valid
+    assert {"N": 2, "L": 1} in valid
+    assert nn.GroupNorm(2, 4).trace("1 4 1").output_shape == (1, 4, 1)
+
+
+def test_group_norm_without_weights_asks_for_channels_that_split():
+    net = nn.GroupNorm(4, 8, affine=False).trace("N C H W")
+    assert str(net.valid_inputs().axis("C")) == "C % 4 == 0 and C >= 4"
+
+
+# Counterexamples of the past -----------------------------------------------------------------
+
+PAST = {
+    "pool padding is at most half the kernel, however dilated": [
+        (Layer("MaxPool1d", (3, 1, 2), {"dilation": 3}, "1 1 L"), {"L": 9}),
+        (Layer("MaxPool1d", (3, 1, 2, 2, True), {}, "1 1 L"), {"L": 9}),
+        (Layer("MaxPool2d", (4, 2, (0, 4)), {"dilation": (2, 3)}, "1 1 H W"), {"H": 9, "W": 9}),
+        (Layer("MaxPool3d", (4, 2, (2, 0, 4), 3), {}, "1 9 9 9"), {}),
+    ],
+    "avg_pool3d wants the kernel to fit before padding": [
+        (Layer("AvgPool3d", (5,), {"padding": 2}, "1 D H W"), {"D": 8, "H": 3, "W": 5}),
+        (Layer("AvgPool3d", (4,), {"ceil_mode": True}, "1 4 3 12"), {}),
+        (Layer("LPPool3d", (2, 4), {"ceil_mode": True}, "1 D 4 12"), {"D": 3}),
+        (Layer("LPPool3d", (float("inf"), 4), {"ceil_mode": True}, "1 D 4 12"), {"D": 3}),
+    ],
+    "adaptive average pooling to 1 is a mean, over any rank": [
+        (Layer("AdaptiveAvgPool2d", (1,), {}, "2 W"), {"W": 3}),
+        (Layer("AdaptiveAvgPool2d", ((1, 1),), {}, "2 W"), {"W": 3}),
+        (Layer("AdaptiveAvgPool2d", ((1, 1),), {}, "2 2 2 2 W"), {"W": 3}),
+        (Layer("AdaptiveAvgPool3d", (1,), {}, "2 2 W"), {"W": 3}),
+        (Layer("AdaptiveAvgPool1d", (1,), {}, "2 2 2 W"), {"W": 3}),
+        (Layer("AdaptiveMaxPool2d", (1,), {}, "2 W"), {"W": 3}),
+    ],
+    "an adaptive size for n axes has n numbers": [
+        (Layer("AdaptiveAvgPool2d", ((3,),)), {"N": 1, "C": 1, "H": 5, "W": 5}),
+        (Layer("AdaptiveAvgPool2d", (None,)), {"N": 1, "C": 1, "H": 5, "W": 5}),
+        (Layer("AdaptiveMaxPool1d", ((None,),), {}, "C L"), {"C": 1, "L": 5}),
+        (Layer("AdaptiveMaxPool1d", ((3,),), {}, "C L"), {"C": 1, "L": 5}),
+    ],
+    "a power pool takes a kernel as it multiplies by it": [
+        (Layer("LPPool1d", (2, (3,)), {}, "C L"), {"C": 1, "L": 5}),
+        (Layer("LPPool1d", (float("inf"), (3,)), {}, "C L"), {"C": 1, "L": 5}),
+        (Layer("LPPool2d", (2, (3,))), {"N": 1, "C": 1, "H": 5, "W": 5}),
+        (Layer("LPPool2d", (0, 3)), {"N": 1, "C": 1, "H": 5, "W": 5}),
+    ],
+    "a convolution takes one stride for all axes, but not one kernel size in a tuple": [
+        (Layer("Conv2d", (1, 1, (3,)), {}, "1 1 H W"), {"H": 5, "W": 5}),
+        (Layer("Conv2d", (1, 1, 3, (2,), (1,), (2,)), {}, "1 1 H W"), {"H": 7, "W": 5}),
+        (Layer("Conv2d", (1, 1, 3, (2, 2, 2)), {}, "1 1 H W"), {"H": 5, "W": 5}),
+    ],
+    "padding modes other than zeros take the padding as given, negative too": [
+        (Layer("Conv2d", (1, 1, 3, 1, -1), {"padding_mode": "reflect"}, "1 1 5 6"), {}),
+        (Layer("Conv2d", (1, 1, 3, 1, -1), {}, "1 1 5 6"), {}),
+        (Layer("Conv2d", (1, 1, 3, 1, (1,)), {"padding_mode": "circular"}, "1 1 5 6"), {}),
+        (Layer("Conv2d", (1, 1, 3, 1, (1,)), {"padding_mode": "circular"}, "1 5 6"), {}),
+        (
+            Layer(
+                "Conv2d",
+                (1, 1, 3),
+                {"padding": "same", "dilation": (1,), "padding_mode": "reflect"},
+                "1 1 5 6",
+            ),
+            {},
+        ),
+    ],
+    "reflect padding is smaller than the input, circular padding at most the input": [
+        (Layer("ReflectionPad1d", (4,), {}, "1 L"), {"L": 4}),
+        (Layer("ReflectionPad1d", (4,), {}, "1 L"), {"L": 5}),
+        (Layer("CircularPad1d", (5,), {}, "1 L"), {"L": 4}),
+        (Layer("CircularPad1d", (5,), {}, "1 L"), {"L": 5}),
+    ],
+    "a constant pad does not make up for what the other side crops too much": [
+        (Layer("ZeroPad1d", ((1, -5),), {}, "1 L"), {"L": 5}),
+        (Layer("ZeroPad1d", ((2, -6),), {}, "1 L"), {"L": 5}),
+        (Layer("ReplicationPad1d", ((2, -6),), {}, "1 L"), {"L": 5}),
+        (Layer("ReflectionPad1d", ((4, -8),), {}, "1 L"), {"L": 5}),
+    ],
+    "padding of n axes by values takes n + 1 or n + 2 axes, by a constant any more": [
+        (Layer("ReflectionPad1d", (1,), {}, "5 5 5 L"), {"L": 5}),
+        (Layer("ReplicationPad2d", (1,), {}, "5 L"), {"L": 5}),
+        (Layer("CircularPad1d", ((1, 1, 1, 1),), {}, "1 1 5 L"), {"L": 5}),
+        (Layer("ReplicationPad1d", ((1, 1, 1, 1),), {}, "1 5 L"), {"L": 5}),
+        (Layer("ZeroPad1d", (1,), {}, "2 2 2 2 2 L"), {"L": 5}),
+        (Layer("ZeroPad2d", ((1, 1, 1),), {}, "2 5 L"), {"L": 5}),
+    ],
+    "upsampling wants as many numbers as axes": [
+        (Layer("Upsample", ((7,),)), {"N": 1, "C": 1, "H": 5, "W": 5}),
+        (Layer("Upsample", (), {"scale_factor": (2.0,)}), {"N": 1, "C": 1, "H": 5, "W": 5}),
+        (Layer("Upsample", (), {"scale_factor": 0}), {"N": 1, "C": 1, "H": 5, "W": 5}),
+        (Layer("Upsample", (), {"scale_factor": float("inf")}), {"N": 1, "C": 1, "H": 5, "W": 5}),
+    ],
+    "upsampling options belong to their modes": [
+        (Layer("Upsample", (3,), {"align_corners": False}, "1 1 H W"), {"H": 5, "W": 5}),
+        (Layer("Upsample", (3,), {"recompute_scale_factor": True}, "1 1 H W"), {"H": 5, "W": 5}),
+        (Layer("Upsample", (3,), {"mode": "lanczos"}, "1 1 H W"), {"H": 5, "W": 5}),
+        (Layer("Upsample", (3,), {"mode": "linear"}, "1 1 H W"), {"H": 5, "W": 5}),
+    ],
+    "softmax names an axis that is there": [
+        (Layer("Softmax", (2,), {}, "5 L"), {"L": 4}),
+        (Layer("Softmin", (-3,), {}, "5 L"), {"L": 4}),
+        (Layer("LogSoftmax", (-2,), {}, "5 L"), {"L": 4}),
+        (Layer("Softmax2d", (), {}, "5 L"), {"L": 4}),
+    ],
+    "activations have limits on their constants": [
+        (Layer("CELU", (0,), {}, "5 L"), {"L": 4}),
+        (Layer("ELU", (0,), {}, "5 L"), {"L": 4}),
+        (Layer("GELU", ("erf",), {}, "5 L"), {"L": 4}),
+        (Layer("Softshrink", (-1.0,), {}, "5 L"), {"L": 4}),
+        (Layer("Hardshrink", (-1.0,), {}, "5 L"), {"L": 4}),
+        (Layer("RReLU", (0.5, 0.2), {}, "5 L"), {"L": 4}),
+    ],
+    "dropout1d takes sequences": [
+        (Layer("Dropout1d", (), {}, "2 3 5 L"), {"L": 4}),
+        (Layer("Dropout1d", (), {}, "3 L"), {"L": 4}),
+        (Layer("Dropout2d", (), {}, "L"), {"L": 4}),
+    ],
+    "batch norm wants a small positive eps": [
+        (Layer("BatchNorm1d", (3,), {"eps": -1.0}, "N 3"), {"N": 2}),
+        (Layer("BatchNorm1d", (3,), {"eps": 0.0}, "N 3"), {"N": 2}),
+        (Layer("BatchNorm1d", (3, 0.0, 0.1, True, False), {}, "N 3"), {"N": 2}),
+    ],
+    "instance norm warns of other channels but asks for them only where it uses them": [
+        (Layer("InstanceNorm1d", (3,), {}, "C L"), {"C": 4, "L": 5}),
+        (Layer("InstanceNorm1d", (3,), {"affine": True}, "C L"), {"C": 4, "L": 5}),
+        (Layer("InstanceNorm1d", (3,), {"track_running_stats": True}, "C L"), {"C": 4, "L": 5}),
+    ],
+    "layer norm is over at least one axis": [
+        (Layer("LayerNorm", ((),), {}, "N L"), {"N": 2, "L": 5}),
+        (Layer("RMSNorm", ((), None, False), {}, "N L"), {"N": 2, "L": 5}),
+        (Layer("LocalResponseNorm", (0,), {}, "N 2 L"), {"N": 2, "L": 5}),
+    ],
+    "group norm without weights does not use its number of channels": [
+        (Layer("GroupNorm", (2, 4), {"affine": False}, "N 6"), {"N": 2}),
+        (Layer("GroupNorm", (2, 0), {"affine": False}, "N 6"), {"N": 2}),
+        (Layer("GroupNorm", (2, 4), {"affine": False}, "N 5"), {"N": 2}),
+    ],
+    "unflatten splits evenly into at least one axis": [
+        (Layer("Unflatten", (1, ()), {}, "N 1"), {"N": 2}),
+        (Layer("Unflatten", (1, (0, -1)), {}, "N L"), {"N": 2, "L": 6}),
+        (Layer("Unflatten", (1, (4, -1)), {}, "N L"), {"N": 2, "L": 6}),
+        (Layer("Unflatten", (1, (2, -1)), {}, "N L"), {"N": 2, "L": 6}),
+        (Layer("Unflatten", (-1, (3, -1, 3)), {}, "N H W"), {"N": 2, "H": 5, "W": 2}),
+    ],
+    "glu halves an even axis": [
+        (Layer("GLU", (), {}, "C H W"), {"C": 1, "H": 2, "W": 1}),
+        (Layer("GLU", (0,), {}, "C H W"), {"C": 6, "H": 2, "W": 1}),
+    ],
+}
+
+
+@pytest.mark.parametrize("cases", PAST.values(), ids=PAST.keys())
+def test_regression(cases):
+    for layer, at in cases:
+        assert layer.symcnn_shape(at) == layer.torch_shape(at), layer
+
+
+def test_circular_padding_wraps_what_the_other_side_left():
+    """torch does so too, but where too little is left it returns memory it never wrote."""
+    net = nn.CircularPad1d((2, -3)).trace("1 L")
+    assert str(net.valid_inputs()) == "L >= 5"
+    assert torch.nn.CircularPad1d((2, -3))(torch.zeros(1, 5)).shape == net.shape_at(L=5)
+
+
+def test_a_size_that_is_a_formula_must_be_positive():
+    net = nn.Upsample(size=(H - 9, 5)).trace("N 3 H W")
+    assert str(net.valid_inputs()) == "H >= 10 and W >= 1"

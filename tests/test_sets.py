@@ -1,0 +1,234 @@
+"""Exact sets: solved by isl, checked by trying every small size, said in plain words."""
+
+import itertools
+import pickle
+
+import pytest
+import sympy
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symcnn import H, W
+from symcnn.conditions import AnyOf, Condition
+from symcnn.errors import BadSpec, NoSolution, Undecidable
+from symcnn.sets import Run, always, input_set
+from symcnn.size import Size, scaled
+from symcnn.testing.expressions import expressions
+
+h, w = Size.symbol("H"), Size.symbol("W")
+
+
+def one(*conditions):
+    return input_set(["H"], conditions)
+
+
+def two(*conditions):
+    return input_set(["H", "W"], conditions)
+
+
+conditions = st.builds(
+    lambda drawn, relation, bound: (Condition(drawn.normal, relation, bound), drawn, bound),
+    expressions(("H", "W"), low=1),
+    st.sampled_from([">=", "=="]),
+    st.integers(-3, 12),
+)
+
+
+@given(st.lists(conditions, min_size=1, max_size=3))
+def test_membership_is_evaluation_at_every_size(drawn):
+    found = two(*(condition for condition, _, _ in drawn))
+    for x, y in itertools.product(range(1, 12), repeat=2):
+        truth = all(
+            e.value({"H": x, "W": y}) >= bound
+            if c.relation == ">="
+            else e.value({"H": x, "W": y}) == bound
+            for c, e, bound in drawn
+        )
+        assert ((x, y) in found) == truth
+
+
+@given(conditions)
+def test_words_and_sympy_say_the_same_set(drawn):
+    condition, _, _ = drawn
+    found = two(condition)
+    if not found:
+        assert str(found) == "no H and W"
+        return
+    words, relation = str(found), found.as_sympy()
+    for x, y in itertools.product((1, 2, 3, 7, 11, 24), repeat=2):
+        inside = (x, y) in found
+        assert eval(words, {}, {"H": x, "W": y, "min": min, "max": max}) == inside
+        assert bool(relation.subs({H: x, W: y})) == inside
+
+
+@given(st.lists(st.builds(lambda m, r: (m, r), st.integers(1, 7), st.integers(0, 6)), max_size=2))
+def test_runs_of_one_axis_cover_it_once(moduli):
+    found = one(*(Condition((h * m + r) % 6, ">=", 3) for m, r in moduli))
+    covered = [x for x in range(1, 80) for run in found.runs() if x in run]
+    assert covered == [x for x in range(1, 80) if x in found]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "words"),
+    [
+        ([Condition((h + 31) // 32, "==", 7)], "193 <= H <= 224"),
+        ([Condition(h % 16, "==", 0)], "H % 16 == 0 and H >= 16"),
+        ([Condition(h, "==", 7)], "H == 7"),
+        ([], "H >= 1"),
+        ([Condition(-h, ">=", -5)], "1 <= H <= 5"),
+        ([Condition(h % 16, "==", 3), Condition(h, ">=", 40)], "H % 16 == 3 and H >= 51"),
+        ([Condition(2 * (h // 16), "==", h // 8)], "H % 16 <= 7"),
+        (
+            [Condition(2 * (h // 16), "==", h // 8), Condition(h, ">=", 9)],
+            "H % 16 <= 7 and H >= 16",
+        ),
+        ([AnyOf((Condition(h, "==", 3), Condition(h, ">=", 9)))], "H == 3 or H >= 9"),
+        ([Condition(h, ">=", 5), Condition(-h, ">=", -4)], "no H"),
+    ],
+)
+def test_one_axis_in_words(conditions, words):
+    found = one(*conditions)
+    assert set(str(found).split(" or ")) == set(words.split(" or "))
+
+
+@pytest.mark.parametrize(
+    ("conditions", "words"),
+    [
+        (
+            [Condition(h, "==", 3), Condition(w % 2, "==", 0)],
+            "H == 3 and W % 2 == 0 and W >= 2",
+        ),
+        ([Condition(h, "==", w), Condition(-h, ">=", -9)], "1 <= H <= 9 and H == W"),
+        ([Condition(h, ">=", w + 2)], "H >= 3 and W >= 1 and H >= W + 2"),
+        (
+            [Condition(h * w, "==", 4)],
+            "(H == 2 and W == 2) or (H == 1 and W == 4) or (H == 4 and W == 1)",
+        ),
+    ],
+)
+def test_two_axes_in_words(conditions, words):
+    found = two(*conditions)
+    assert found == found
+    for x, y in itertools.product(range(1, 12), repeat=2):
+        assert eval(words, {}, {"H": x, "W": y}) == ((x, y) in found)
+    assert len(str(found)) <= len(words) + 12
+
+
+def test_smallest_fits_into_the_smallest_square_and_largest_holds_the_largest():
+    found = two(Condition(h * w, "==", 36))
+    assert found.smallest() == (6, 6)
+    assert found.largest() == (6, 6)
+    assert sorted(found) == sorted((a, 36 // a) for a in (1, 2, 3, 4, 6, 9, 12, 18, 36))
+    assert next(iter(found)) == (6, 6)
+
+
+def test_nearest_differs_least_and_prefers_the_larger():
+    found = one(Condition(h % 16, "==", 0))
+    assert (found.nearest(500), found.nearest(504), found.nearest(1)) == (496, 512, 16)
+    grid = two(Condition(h % 16, "==", 0), Condition(w % 16, "==", 0))
+    assert grid.nearest(500, 375) == (496, 368)
+
+
+@given(st.lists(conditions, min_size=1, max_size=2), st.integers(1, 30), st.integers(1, 30))
+def test_nearest_is_nearest_of_all(drawn, x, y):
+    box = [Condition(-h, ">=", -14), Condition(-w, ">=", -14)]
+    found = two(*(condition for condition, _, _ in drawn), *box)
+    if found:
+        a, b = found.nearest(x, y)
+        best = min((max(abs(p - x), abs(q - y)), abs(p - x) + abs(q - y)) for p, q in found)
+        assert (a, b) in found
+        assert (max(abs(a - x), abs(b - y)), abs(a - x) + abs(b - y)) == best
+
+
+@given(st.lists(conditions, min_size=1, max_size=2))
+def test_count_and_iteration_agree(drawn):
+    box = [Condition(-h, ">=", -9), Condition(-w, ">=", -9)]
+    found = two(*(condition for condition, _, _ in drawn), *box)
+    members = list(found)
+    assert found.count() == len(members) == len(set(members))
+    assert all(member in found for member in members)
+    assert members == sorted(members, key=lambda m: (max(m), sum(m), m))
+
+
+def test_counting_a_large_box_does_not_list_it():
+    assert two(Condition(-h, ">=", -(10**6)), Condition(-w, ">=", -(10**6))).count() == 10**12
+
+
+def test_a_set_without_end_has_no_largest_and_no_count():
+    found = two(Condition(h, ">=", 5))
+    assert found.count() is None
+    with pytest.raises(NoSolution, match="without end"):
+        found.largest()
+    assert [member for member, _ in zip(found, range(3), strict=False)] == [(5, 1), (5, 2), (5, 3)]
+
+
+def test_algebra():
+    a, b = one(Condition(h, ">=", 5)), one(Condition(-h, ">=", -8))
+    assert list(a & b) == [5, 6, 7, 8]
+    assert (a | b) == one()
+    assert list(b - a) == [1, 2, 3, 4]
+    assert (a & b) <= a
+    assert not (b - b)
+
+
+def test_axes_combine_by_name():
+    rows = input_set(["H"], [Condition(h, "==", 3)])
+    columns = input_set(["W"], [Condition(w, "==", 4)])
+    assert list(rows & columns) == [(3, 4)]
+    assert str((rows & columns).axis("W")) == "W == 4"
+
+
+def test_the_batch_may_be_left_out_of_a_member():
+    n = Size.symbol("N")
+    either = AnyOf((Condition(n, ">=", 2), Condition(h, ">=", 5)))
+    found = input_set(["N", "H"], [either], batch=["N"])
+    assert 1 in found
+    assert (1, 1) not in found
+    assert (2, 1) in found
+    assert {"N": 2, "H": 1} in found
+
+
+@pytest.mark.parametrize("member", [(1, 2, 3), "ab", (1.5, 2), {"Q": 3}, None])
+def test_a_member_of_the_wrong_kind_is_an_error(member):
+    with pytest.raises(BadSpec):
+        member in two()  # noqa: B015
+
+
+def test_an_axis_that_does_not_exist():
+    with pytest.raises(BadSpec, match="no size is called Q"):
+        two().axis("Q")
+
+
+def test_products_split_over_divisors():
+    found = two(Condition(256 * (h // 4) * (w // 4), "==", 256 * 6))
+    assert {(a // 4, b // 4) for a, b in found} == {(1, 6), (2, 3), (3, 2), (6, 1)}
+    assert not two(Condition(4 * h * w, "==", 7))
+
+
+@given(st.integers(1, 40), st.sampled_from([0.29, 0.57, 0.7, 1.15, 1.4, 2.5]))
+def test_float_scales_are_solved_exactly(target, scale):
+    found = one(Condition(scaled(h, scale), "==", target))
+    expected = [x for x in range(1, 400) if int(float(x) * scale) == target]
+    assert list(found) == expected
+
+
+def test_what_is_not_linear_is_refused_not_guessed():
+    with pytest.raises(Undecidable, match="not linear"):
+        two(Condition(h * h, "==", w))
+
+
+def test_always_decides():
+    assert always(Condition(h // 2 + (h + 1) // 2, "==", h), ["H"])
+    assert not always(Condition(h % 2, "==", 0), ["H"])
+    assert always(Condition(h % 2, "==", 0), ["H"], [Condition(h % 4, "==", 2)])
+
+
+def test_as_sympy():
+    found = one(Condition(h % 16, "==", 0))
+    assert found.as_sympy() == sympy.And(H >= 16, sympy.Eq(sympy.Mod(H, 16), 0))
+
+
+def test_run_contains():
+    assert 19 in Run(3, 35, 16)
+    assert 20 not in Run(3, 35, 16)
+    assert pickle.loads(pickle.dumps(Run(1, None))) == Run(1, None)
