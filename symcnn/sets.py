@@ -417,20 +417,29 @@ class InputSet:
         point = ", ".join(str(int(v)) for v in values)
         return not space.intersect(_isl().Set(f"{{ [{point}] }}")).is_empty()
 
-    def _best(self, order: Sequence[str], least: bool) -> Any:
-        """The member that comes first (or last) in the lexicographic `order` of isl terms."""
+    def _best(self, order: Sequence[str], *, least: bool) -> Any:
+        """The member that comes first (or last) by the isl terms `order`, one after the other.
+
+        Each term is optimised alone, part by part, and then fixed: isl's own lexmin of several
+        terms fails on some sets with strides (``affine expression involves some of the domain
+        dimensions``), and its minimum of a set with an empty part is wrong.
+        """
         if not self:
             raise NoSolution("the set is empty")
+        isl = _isl()
         dims = [f"x{i}" for i in range(len(self.shown))]
-        ranked = self._visible.apply(
-            _isl().Map(f"{{ [{', '.join(dims)}] -> [{', '.join([*order, *dims])}] }}")
-        )
-        best = (ranked.lexmin() if least else ranked.lexmax()).sample_point()
-        values = [
-            int(best.get_coordinate_val(_isl().dim_type.set, len(order) + i).to_python())
-            for i in range(len(dims))
-        ]
-        return values[0] if len(values) == 1 else tuple(values)
+        inside = ", ".join(dims)
+        left, values = self._visible, []
+        for term in [*order, *dims]:
+            image = left.apply(isl.Map(f"{{ [{inside}] -> [{term}] }}"))
+            ends = [
+                int((part.dim_min_val(0) if least else part.dim_max_val(0)).to_python())
+                for part in _nonempty(image)
+            ]
+            values.append(min(ends) if least else max(ends))
+            left = left.intersect(isl.Set(f"{{ [{inside}] : {term} = {values[-1]} }}"))
+        member = values[len(order) :]
+        return member[0] if len(member) == 1 else tuple(member)
 
     def smallest(self) -> Any:
         """The member that fits into the smallest square (then the least sum, then the order).
@@ -603,7 +612,7 @@ def input_set(
     texts += [f"({writer.requirement(r)})" for _, r in tightest(requirements)]
     dims = ", ".join(writer.names.values())
     isl_set = _isl().Set(f"{{ [{dims}] : {' and '.join(texts)} }}" if texts else "{ [] }")
-    return InputSet(names, isl_set.coalesce(), batch=batch, at=at)
+    return InputSet(names, _coalesced(isl_set), batch=batch, at=at)
 
 
 def tightest(requirements: Iterable[Requirement]) -> list[tuple[Requirement, Requirement]]:
@@ -647,11 +656,21 @@ def always(
 
 def _parts(isl_set: Any) -> list[Any]:
     """The set as disjoint basic sets."""
-    whole = isl_set.coalesce()
-    basics = whole.get_basic_sets()
-    if len(basics) > 1:
-        basics = whole.make_disjoint().coalesce().get_basic_sets()
-    return [_isl().Set.from_basic_set(b) for b in basics]
+    basics = _nonempty(_coalesced(isl_set))
+    return basics if len(basics) < 2 else _nonempty(_coalesced(isl_set.make_disjoint()))
+
+
+def _nonempty(isl_set: Any) -> list[Any]:
+    """The basic sets, each as a set, without empty ones."""
+    return [_isl().Set.from_basic_set(b) for b in isl_set.get_basic_sets() if not b.is_empty()]
+
+
+def _coalesced(isl_set: Any) -> Any:
+    """The same set in fewer parts, where isl manages (its coalescing fails on rare sets)."""
+    try:
+        return isl_set.coalesce()
+    except _isl().Error:
+        return isl_set
 
 
 def _is_product(isl_set: Any) -> bool:

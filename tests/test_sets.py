@@ -150,6 +150,15 @@ def test_count_and_iteration_agree(drawn):
     assert members == sorted(members, key=lambda m: (max(m), sum(m), m))
 
 
+def test_nearest_where_isls_lexmin_of_several_terms_fails():
+    assert two(Condition(w % 9, "==", 0)).nearest(5, 2) == (5, 9)
+
+
+def test_nearest_where_isls_minimum_of_a_set_with_an_empty_part_is_wrong():
+    box = [Condition(-h, ">=", -14), Condition(-w, ">=", -14)]
+    assert two(*box).nearest(15, 1) == (14, 1)
+
+
 def test_counting_a_large_box_does_not_list_it():
     assert two(Condition(-h, ">=", -(10**6)), Condition(-w, ">=", -(10**6))).count() == 10**12
 
