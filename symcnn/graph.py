@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,8 @@ from symcnn.axis import AxisMap
 from symcnn.conditions import Condition, KeepsBatch, Requirement, settled
 from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError, Undecidable
 from symcnn.expr import to_sympy
-from symcnn.size import Int, Size, prod, symbols_of
+from symcnn.sets import InputSet, input_set
+from symcnn.size import Int, Size, prod
 from symcnn.spec import parse_shape
 
 __all__ = [
@@ -255,10 +256,12 @@ class Guard:
 
     requirement: Requirement
     where: str  # file:line
-    after: int  # how many nodes had been recorded
+    after: int  # the index of the node before it
+    otherwise: str = ""  # what the model raises on the other branch, if it does
 
     def __str__(self) -> str:
-        return f"{self.requirement}  ({self.where})"
+        raises = f", or else {self.otherwise}" if self.otherwise else ""
+        return f"{self.requirement}  ({self.where}){raises}"
 
 
 @dataclass(slots=True)
@@ -270,6 +273,11 @@ class Tape:
     scopes: list[Scope] = field(default_factory=lambda: [Scope("")])
     calls: list[Scope] = field(default_factory=list)
     paths: dict[int, str] = field(default_factory=dict)  # id of a module -> its path
+    fix: Callable[[Any], int] | None = None  # a size at the example, recorded as a guard
+    _domain: InputSet | None = None
+    _seen: tuple[int, int] = (0, 0)
+    _decided: dict[Requirement, bool] = field(default_factory=dict)  # final: domains only shrink
+    _open: set[Requirement] = field(default_factory=set)  # undecided by the domain as it is
 
     @contextmanager
     def running(self) -> Iterator[Tape]:
@@ -293,11 +301,40 @@ class Tape:
         self.scopes.pop().output = output
 
     @property
-    def requirements(self) -> list[Requirement]:
-        """All that the nodes and guards so far ask of the sizes."""
-        return [r for n in self.nodes for r in n.result.requires] + [
-            g.requirement for g in self.guards
-        ]
+    def domain(self) -> InputSet:
+        """The sizes that all nodes and guards so far accept, as far as that is decidable.
+
+        A superset of the true domain: what holds on it holds.
+        """
+        fresh = [r for n in self.nodes[self._seen[0] :] for r in n.result.requires]
+        fresh += [g.requirement for g in self.guards[self._seen[1] :]]
+        self._seen = len(self.nodes), len(self.guards)
+        if self._domain is None:
+            self._domain = input_set((), ())
+        for requirement in fresh:
+            with suppress(Undecidable):
+                self._domain &= input_set(sorted(requirement.symbols), [requirement])
+                self._open.clear()
+        return self._domain
+
+    def known(self, requirement: Requirement) -> bool | None:
+        """Whether the sizes allowed so far decide `requirement`; None if they leave it open."""
+        if requirement in self._decided:
+            return self._decided[requirement]
+        domain = self.domain
+        if requirement in self._open:
+            return None
+        try:
+            wanted = input_set(sorted(requirement.symbols), [requirement])
+        except Undecidable:
+            wanted = None
+        if wanted is not None and domain <= wanted:
+            self._decided[requirement] = True
+        elif wanted is not None and not domain & wanted:
+            self._decided[requirement] = False
+        else:
+            self._open.add(requirement)
+        return self._decided.get(requirement)
 
 
 _tape: ContextVar[Tape | None] = ContextVar("tape", default=None)
@@ -359,19 +396,7 @@ def known(requirement: Requirement) -> bool | None:
     verdict = settled(requirement)
     if verdict is not None:
         return verdict
-    from symcnn.sets import input_set
-
-    tape = _tape.get()
-    given = tape.requirements if tape is not None else []
-    names = sorted(symbols_of().union(requirement.symbols, *(r.symbols for r in given)))
-    try:
-        domain = input_set(names, given)
-        yes = input_set(names, [requirement])
-    except Undecidable:
-        return None
-    if domain <= yes:
-        return True
-    return None if domain & yes else False
+    return (_tape.get() or Tape()).known(requirement)
 
 
 def public(expr: Int) -> Any:

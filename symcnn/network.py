@@ -70,6 +70,7 @@ class Network:
             self.nodes = tuple(tape.nodes)
             self._calls, self.guards = tuple(tape.calls), tuple(tape.guards)
         self._parameters = None if parameters is None else tuple(dict.fromkeys(parameters))
+        self._positions = {node: i for i, node in enumerate(self.nodes)}
         name_nodes(self.nodes)
 
     # shapes
@@ -152,8 +153,9 @@ class Network:
         """
         outputs = self._located(name)
         part = Network(self._inputs, outputs, name=name)
-        part.nodes = tuple(sorted(part.nodes, key=self._order.__getitem__))
-        last = max((self._order[n] for n in part.nodes), default=-1)
+        part._positions = self._positions
+        part.nodes = tuple(sorted(part.nodes, key=self.position))
+        last = max(map(self.position, part.nodes), default=-1)
         part.guards = tuple(g for g in self.guards if g.after <= last)
         inside = set(part.nodes)
         part._calls = tuple(
@@ -161,9 +163,9 @@ class Network:
         )
         return part
 
-    @cached_property
-    def _order(self) -> dict[Node, int]:
-        return {node: i for i, node in enumerate(self.nodes)}
+    def position(self, node: Node) -> int:
+        """The place of a node in the trace, from which guards count too."""
+        return self._positions[node]
 
     def _located(self, name: str) -> Any:
         calls = [c for c in self._calls if c.path == name]

@@ -287,3 +287,61 @@ def test_view_with_minus_one_that_divides_exactly_is_no_trap():
     net = trace(forward)
     assert net.output_shape == (N, H * W, 3)
     assert str(net.valid_inputs()) == "H >= 1 and W >= 1"
+
+
+def test_an_input_for_which_the_model_raises_is_not_valid():
+    def forward(self, x):
+        if x.shape[2] != 256 or x.shape[3] % 8:
+            raise ValueError(f"expected 256, got {x.shape[2]}")
+        return x
+
+    net = trace(forward)
+    assert str(net.valid_inputs()) == "H == 256 and W % 8 == 0 and W >= 8"
+    with pytest.raises(InvalidInput, match=r"raised ValueError: expected 256, got H"):
+        net.shape_at(N=1, H=224, W=8)
+    assert net.shape_at(N=1, H=256, W=16) == (1, 3, 256, 16)
+
+
+def test_an_assert_on_sizes_becomes_a_condition():
+    def forward(self, x):
+        assert x.shape[2] == x.shape[3], "square only"
+        return x
+
+    assert str(trace(forward).valid_inputs()) == "H >= 1 and H == W"
+    refused = trace(forward, example={"H": 224, "W": 225})
+    assert str(refused.valid_inputs()) == "H >= 1 and H == W"
+    assert "AssertionError: square only" in str(refused.guards[0])
+
+
+def test_a_model_that_always_raises_reports_its_error():
+    def forward(self, x):
+        if x.shape[2] > 4:
+            raise ValueError("too large")
+        raise KeyError("too small")
+
+    with pytest.raises(SymcnnError, match="too large"):
+        trace(forward)
+
+
+def test_the_example_is_the_nearest_valid_size():
+    def forward(self, x):
+        assert x.shape[2] % 7 == 3
+        return x if x.shape[2] > 226 else torch.cat([x, x])
+
+    assert trace(forward).guards[-1].requirement.holds({"H": 227})
+
+
+def test_a_table_of_fixed_length_can_be_viewed_only_at_some_sizes():
+    class Positions(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Parameter(torch.zeros(1, 32, 64))
+
+        def forward(self, x):
+            n, c, h, w = x.shape
+            return x + self.table.reshape(1, h, w, -1).permute(0, 3, 1, 2)
+
+    net = symcnn.from_torch(Positions(), "N 8 H W", example={"H": 16, "W": 16})
+    assert net.shape_at(N=1, H=8, W=32) == (1, 8, 8, 32)
+    assert (16, 16) in net.valid_inputs()
+    assert (16, 15) not in net.valid_inputs()

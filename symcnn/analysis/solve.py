@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from symcnn.conditions import Condition, KeepsBatch, Requirement
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, SymcnnError, Undecidable
 from symcnn.factor import text
+from symcnn.graph import Guard, Node
 from symcnn.sets import InputSet, input_set, tightest
 from symcnn.size import Int, Size, evaluate, prod, symbols_of
 
 if TYPE_CHECKING:
-    from symcnn.graph import Node
     from symcnn.network import Network
 
 __all__ = ["Reason", "check_valid", "reasons", "solve_flatten", "solve_output", "valid_inputs"]
@@ -70,12 +70,27 @@ def check_valid(net: Network, sizes: dict[str, int]) -> None:
     """Raises InvalidInput for sizes outside the domain: the first layer that fails, and a cure."""
     if all(r.holds(sizes) for r in net.requirements):
         return
-    for node in net.nodes:
-        for requirement in node.result.requires:
-            if not requirement.holds(sizes):
-                raise InvalidInput(_complaint(node, requirement, sizes), cure=_nearest(net, sizes))
-    guard = next(g for g in net.guards if not g.requirement.holds(sizes))
-    raise InvalidInput(
+    # What fails first, in the order of execution: past a branch not taken, nothing is known.
+    steps: list[tuple[int, Node | Guard, Requirement]] = [
+        (net.position(node), node, r) for node in net.nodes for r in node.result.requires
+    ]
+    steps += [(guard.after, guard, guard.requirement) for guard in net.guards]
+    _, step, requirement = min(
+        (s for s in steps if not s[2].holds(sizes)),
+        key=lambda s: (s[0], isinstance(s[1], Guard)),
+    )
+    if isinstance(step, Guard):
+        raise _refusal(net, step, sizes)
+    raise InvalidInput(_complaint(step, requirement, sizes), cure=_nearest(net, sizes))
+
+
+def _refusal(net: Network, guard: Guard, sizes: dict[str, int]) -> InvalidInput:
+    if guard.otherwise:
+        return InvalidInput(
+            f"the model refuses {_listed(sizes)} at {guard.where}: {guard.otherwise}",
+            cure=_nearest(net, sizes),
+        )
+    return InvalidInput(
         f"the trace took a branch at {guard.where} that needs {guard.requirement}, "
         f"not so at {_listed(sizes)}",
         cure=f"trace again with example={sizes}",

@@ -518,6 +518,15 @@ def _find_tracer(values: Sequence[Any]) -> _Tracer | None:
 
 # The trace -----------------------------------------------------------------------------------
 
+#: Example sizes where none are given; all others are 224.
+_EXAMPLE = {"N": 2, "B": 2, "C": 3, "L": 16000}
+
+#: An open comparison as it was taken, and what the model raised on the other branch, if it did.
+Choice = tuple[bool, str]
+
+#: How many branches that end in an exception are backed out of before giving up.
+_ATTEMPTS = 32
+
 
 @lru_cache(maxsize=1)
 def _operations(rules: int) -> dict[Any, str]:
@@ -544,10 +553,19 @@ def _operations(rules: int) -> dict[Any, str]:
 class _Tracer(TorchFunctionMode):
     """One trace: turns torch calls into nodes, and python's questions about sizes into guards."""
 
-    def __init__(self, module: torch.nn.Module, tape: Tape, example: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        tape: Tape,
+        example: Mapping[str, int],
+        forced: Sequence[Choice] = (),
+    ) -> None:
         super().__init__()
         self.tape = tape
+        tape.fix = self.fix
         self.example = example
+        self.forced = forced
+        self.choices: list[Choice] = []
         self.operations = _operations(len(OPS))
         self.leaves: dict[int, SymbolicTensor] = {}
         self.real: list[torch.Tensor] = []  # keeps ids in `leaves` alive
@@ -680,8 +698,13 @@ class _Tracer(TorchFunctionMode):
         verdict = known(condition)
         if verdict is not None:
             return verdict
-        taken = condition.holds(self._sizes(condition.symbols))
-        self._guard(condition if taken else _negated(condition))
+        position = len(self.choices)
+        if position < len(self.forced):
+            taken, otherwise = self.forced[position]
+        else:
+            taken, otherwise = condition.holds(self._sizes(condition.symbols)), ""
+        self.choices.append((taken, otherwise))
+        self._guard(condition if taken else _negated(condition), otherwise)
         return taken
 
     def fix(self, expr: Any) -> Any:
@@ -696,12 +719,18 @@ class _Tracer(TorchFunctionMode):
         return value
 
     def _sizes(self, names: frozenset[str]) -> dict[str, int]:
-        return {
-            n: self.example.get(n, 2 if n in ("N", "B") else 3 if n == "C" else 224) for n in names
-        }
+        """The example: of the sizes that are valid so far, the nearest to the one asked for."""
+        domain = self.tape.domain
+        wanted = {n: self.example.get(n, _EXAMPLE.get(n, 224)) for n in {*names, *domain.names}}
+        if domain.names:
+            found = domain.nearest(*(wanted[n] for n in domain.names))
+            values = found if isinstance(found, tuple) else (found,)
+            wanted.update(zip(domain.names, values, strict=True))
+        return wanted
 
-    def _guard(self, requirement: Requirement) -> None:
-        self.tape.guards.append(Guard(requirement, _caller(), len(self.tape.nodes) - 1))
+    def _guard(self, requirement: Requirement, otherwise: str = "") -> None:
+        guard = Guard(requirement, _caller(), len(self.tape.nodes) - 1, otherwise)
+        self.tape.guards.append(guard)
 
     def wrap(self, value: Any) -> Any:
         """Symbolic tensors in nested values as traced ones."""
@@ -787,9 +816,31 @@ def trace(module: Any, specs: Sequence[str], example: Mapping[str, int] | None =
         raise BadSpec(f"{module!r} is not a torch.nn.Module", cure="give an instance of one")
     if not specs:
         raise BadSpec("no shape spec", cure='give one per input, for example "N 3 H W"')
+    wanted = {str(name): int(size) for name, size in (example or {}).items()}
+    forced: list[Choice] = []
+    first: SymcnnError | None = None
+    for _ in range(_ATTEMPTS):
+        tracer = _Tracer(module, Tape(), wanted, forced)
+        try:
+            return _run(module, specs, tracer)
+        except (UnsupportedOperation, DataDependent):
+            raise
+        except SymcnnError as error:
+            # An input for which the model raises is not valid: take the other branch instead.
+            first = first or error
+            last = next((i for i, c in reversed([*enumerate(tracer.choices)]) if not c[1]), None)
+            if last is None:
+                break
+            taken, _ = tracer.choices[last]
+            forced = [*tracer.choices[:last], (not taken, error.cause)]
+    assert first is not None
+    raise first
+
+
+def _run(module: torch.nn.Module, specs: Sequence[str], tracer: _Tracer) -> Network:
+    """One run of the forward."""
+    tape = tracer.tape
     inputs = tuple(tensor(spec) for spec in specs)
-    tape = Tape()
-    tracer = _Tracer(module, tape, {str(k): int(v) for k, v in (example or {}).items()})
     with tape.running(), _observed(module, tape), tracer:
         try:
             raw = module(*tracer.wrap(inputs))
@@ -800,7 +851,7 @@ def trace(module: Any, specs: Sequence[str], example: Mapping[str, int] | None =
     for scope in tape.calls:
         scope.output = tracer.result(scope.output)
     outputs = tracer.result(raw)
-    return Network(inputs, outputs, tape=tape, parameters=tracer.parameters, name="")
+    return Network(inputs, outputs, tape=tape, parameters=tracer.parameters)
 
 
 def _forward_failed(

@@ -3,6 +3,6 @@
 Importing the package fills `symcnn.graph.OPS`.
 """
 
-from symcnn.ops import conv, linear, norm, pointwise, pool, shape
+from symcnn.ops import arrange, conv, linear, matmul, norm, pointwise, pool, shape
 
-__all__ = ["conv", "linear", "norm", "pointwise", "pool", "shape"]
+__all__ = ["arrange", "conv", "linear", "matmul", "norm", "pointwise", "pool", "shape"]

@@ -141,14 +141,17 @@ def _adaptive_pool(
         IDENTITY if length is None else Whole(1) if length == 1 else Adaptive(length)
         for length in lengths
     ]
-    ranks: Sequence[int] = ()
-    if kind == "avg" and n > 1 and all(length == 1 for length in lengths):
-        least = n if lengths is not output_size else n + 1
-        ranks = range(least, max(input.ndim, n + 2) + 1)  # torch takes a plain mean: of any rank
-    result = _pool(op, n, input, maps, return_indices=return_indices, ranks=ranks)
     why = "the output must not be empty"
-    filled = tuple(Condition(s, ">=", 1, why) for s in lengths if isinstance(s, Size))
-    return replace(result, requires=filled) if filled else result
+    requires = [Condition(s, ">=", 1, why) for s in lengths if isinstance(s, Size)]
+    ranks = [n + 1, n + 2]
+    if kind == "avg" and n > 1 and input.ndim not in ranks and set(lengths) <= {1, None}:
+        # to one value per axis torch takes a plain mean, of any rank
+        ranks = [*range(n if lengths is not output_size else n + 1, input.ndim + 1)]
+        why = f"{op}: None keeps an axis of a {input.ndim}-d input only where that is 1"
+        pairs = zip(reversed(input.dims), reversed(lengths), strict=False)
+        requires += [Condition(x, "==", 1, why) for x, length in pairs if length is None]
+    result = _pool(op, n, input, maps, return_indices=return_indices, ranks=ranks)
+    return replace(result, requires=tuple(requires)) if requires else result
 
 
 for _n in (1, 2, 3):

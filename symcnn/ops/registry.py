@@ -12,14 +12,28 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
-from symcnn.axis import IDENTITY, AxisMap
+from symcnn.axis import IDENTITY, AxisMap, Whole
 from symcnn.conditions import Condition, Requirement
 from symcnn.errors import ShapeMismatch
 from symcnn.expr import from_sympy
 from symcnn.graph import OPS, Result, SymbolicTensor, record, tensors_in
 from symcnn.size import Int, Size, lower
 
-__all__ = ["Axes", "alike", "map_axes", "normal_dim", "ntuple", "require_rank", "rule"]
+__all__ = [
+    "Axes",
+    "alike",
+    "at_least",
+    "equal",
+    "kept",
+    "map_axes",
+    "mixed",
+    "normal_dim",
+    "normal_dims",
+    "ntuple",
+    "require_rank",
+    "rule",
+    "unpacked",
+]
 
 Rule = Callable[..., Result]
 Axes = tuple[tuple[int | None, AxisMap], ...]
@@ -96,6 +110,40 @@ def normal_dim(dim: Any, rank: int, op: str) -> int:
     if not isinstance(dim, int) or not -max(rank, 1) <= dim < max(rank, 1):
         raise ShapeMismatch(f"{op}: dim={dim!r} is out of range for a {rank}-d tensor")
     return dim % rank if rank else 0
+
+
+def normal_dims(dim: Any, rank: int, op: str) -> tuple[int, ...]:
+    """One or several axis numbers, counted from the front.
+
+    Raises ShapeMismatch if there is no such axis, or one is named twice.
+    """
+    dims = dim if isinstance(dim, (tuple, list)) else (dim,)
+    axes = tuple(normal_dim(d, rank, op) for d in dims)
+    if len(set(axes)) != len(axes):
+        raise ShapeMismatch(f"{op}: dim={tuple(dims)} names an axis twice")
+    return axes
+
+
+def equal(have: Int, want: Int, why: str) -> list[Requirement]:
+    """That two sizes are equal, where that is not plain."""
+    return [] if have == want else [Condition(have, "==", want, why)]
+
+
+def mixed(dims: Sequence[Int]) -> Axes:
+    """Axes of an output of which every place can read everything."""
+    return tuple((None, Whole(size)) for size in dims)
+
+
+def kept(count: int) -> list[tuple[int | None, AxisMap]]:
+    """The first `count` axes, as they were."""
+    return [(i, IDENTITY) for i in range(count)]
+
+
+def unpacked(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """``view(2, 3)`` and ``view((2, 3))`` alike."""
+    if len(args) == 1 and isinstance(args[0], (tuple, list)):
+        return tuple(args[0])
+    return args
 
 
 def alike(x: SymbolicTensor, **changes: Any) -> Result:

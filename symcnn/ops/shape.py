@@ -14,7 +14,7 @@ from typing import Any
 from symcnn.axis import IDENTITY, AxisMap, Const, Resample, Whole, Window
 from symcnn.conditions import Condition, KeepsBatch, Requirement
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
-from symcnn.graph import Result, SymbolicTensor, known
+from symcnn.graph import Result, SymbolicTensor, current_tape, known
 from symcnn.ops.registry import at_least, map_axes, normal_dim, rule
 from symcnn.size import (
     Int,
@@ -29,7 +29,7 @@ from symcnn.size import (
     sole_atom,
 )
 
-__all__ = ["cat", "flatten", "pad", "reshape"]
+__all__ = ["cat", "flatten", "join", "pad", "permuted", "reshape", "reshaped"]
 
 Axes = tuple[tuple[int | None, AxisMap], ...]
 
@@ -65,7 +65,7 @@ def _cancelled(a: Sequence[Int], b: Sequence[Int]) -> tuple[list[Int], list[Int]
     return left, right
 
 
-def _reshape(input: SymbolicTensor, *shape: Any) -> Result:
+def reshaped(input: SymbolicTensor, *shape: Any) -> Result:
     """Another shape for the same elements; one size may be -1."""
     before, target = input.dims, _sizes(shape)
     holes = [i for i, size in enumerate(target) if size == -1]
@@ -88,7 +88,14 @@ def _reshape(input: SymbolicTensor, *shape: Any) -> Result:
         after = (*target[:hole], size, *target[hole + 1 :])
         return Result((after,), _kept_axes(before, after))
     if isinstance(total, int):
-        raise ShapeMismatch(f"{text} is invalid for {prod(before)} elements")
+        tape = current_tape()
+        if tape is not None and tape.fix is not None and isinstance(rest, Size):
+            rest = tape.fix(rest)  # a table of fixed length: only some sizes can divide it
+        if isinstance(rest, Size) or total % rest:
+            raise ShapeMismatch(f"{text} is invalid for {prod(before)} elements")
+        size = total // rest
+        after = (*target[:hole], size, *target[hole + 1 :])
+        return Result((after,), _kept_axes(before, after))
     if hole == 0 and len(before) > 1 and _is_batch(before[0]):
         each, row = prod(before[1:]), prod(target[1:])
         keeps = KeepsBatch(each, "==", row, f"{text} must keep the batch", prod(before))
@@ -100,7 +107,7 @@ def _reshape(input: SymbolicTensor, *shape: Any) -> Result:
     return Result((after,), _kept_axes(before, after), requires=(divides,))
 
 
-reshape = rule("view", "reshape")(_reshape)
+reshape = rule("view", "reshape", "view_copy")(reshaped)
 
 
 def _is_batch(size: Int) -> bool:
@@ -126,7 +133,7 @@ def unflatten(input: SymbolicTensor, dim: int, sizes: Sequence[Int]) -> Result:
     if not sizes:
         raise ShapeMismatch("unflatten: no sizes", cure="give at least one")
     inner = SymbolicTensor((input.dims[axis],))
-    split = _reshape(inner, *sizes)
+    split = reshaped(inner, *sizes)
     after = (*input.dims[:axis], *split.shapes[0], *input.dims[axis + 1 :])
     return Result((after,), _kept_axes(input.dims, after), requires=split.requires)
 
@@ -151,10 +158,11 @@ def squeeze(input: SymbolicTensor, dim: Any = None) -> Result:
         ]
         dims = [d for d in dims if input.dims[d] == 1]
     keep = [i for i in range(input.ndim) if i not in dims]
-    return _select(input, keep)
+    return permuted(input, keep)
 
 
-def _select(input: SymbolicTensor, keep: Sequence[int]) -> Result:
+def permuted(input: SymbolicTensor, keep: Sequence[int]) -> Result:
+    """The axes named, in that order."""
     return Result((tuple(input.dims[i] for i in keep),), tuple((i, IDENTITY) for i in keep))
 
 
@@ -174,7 +182,7 @@ def permute(input: SymbolicTensor, *dims: Any) -> Result:
     order = [normal_dim(d, input.ndim, "permute") for d in _sizes(dims)]
     if sorted(order) != list(range(input.ndim)):
         raise ShapeMismatch(f"permute{tuple(order)} does not name each of {input.ndim} axes once")
-    return _select(input, order)
+    return permuted(input, order)
 
 
 @rule("transpose", "swapaxes", "swapdims")
@@ -183,10 +191,10 @@ def transpose(input: SymbolicTensor, dim0: int, dim1: int) -> Result:
     order = list(range(input.ndim))
     a, b = normal_dim(dim0, input.ndim, "transpose"), normal_dim(dim1, input.ndim, "transpose")
     order[a], order[b] = b, a
-    return _select(input, order)
+    return permuted(input, order)
 
 
-def _cat(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
+def join(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
     """Tensors one after the other along `dim`; all other sizes must agree."""
     if not tensors:
         raise ShapeMismatch("cat of no tensors")
@@ -211,16 +219,7 @@ def _cat(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
     return Result((tuple(dims),), tuple(axes), requires=tuple(requires))
 
 
-cat = rule("cat", "concat", "concatenate")(_cat)
-
-
-@rule("stack")
-def stack(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
-    """Tensors of one shape along a new axis."""
-    axis = normal_dim(dim, tensors[0].ndim + 1, "stack")
-    raised = [SymbolicTensor((*t.dims[:axis], 1, *t.dims[axis:])) for t in tensors]
-    joined = _cat(raised, axis)
-    return Result(joined.shapes, (), requires=joined.requires)
+cat = rule("cat", "concat", "concatenate")(join)
 
 
 @rule("chunk")

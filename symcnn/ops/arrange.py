@@ -1,0 +1,327 @@
+"""Operations that repeat, stack, and move axes about.
+
+Two laws serve nearly all of them: a repeated axis has its size times the repeats, an expanded one
+must have had size 1; and whatever moves whole axes is a permutation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from symcnn.axis import IDENTITY, AxisMap, Const, Scatter, Whole, Window
+from symcnn.conditions import AnyOf, Condition, Requirement
+from symcnn.errors import DataDependent, ShapeMismatch
+from symcnn.graph import Result, SymbolicTensor, known, tensors_in
+from symcnn.ops.pointwise import broadcast_dims
+from symcnn.ops.registry import (
+    Axes,
+    at_least,
+    equal,
+    kept,
+    mixed,
+    normal_dim,
+    normal_dims,
+    require_rank,
+    rule,
+    unpacked,
+)
+from symcnn.ops.shape import join, permuted, reshaped
+from symcnn.size import Int, Size, prod
+
+__all__: list[str] = []
+
+
+# Expanding and repeating ----------------------------------------------------------------------
+
+
+@rule("expand", "broadcast_to")
+def expand(input: SymbolicTensor, *size: Any, implicit: bool = False) -> Result:
+    """Axes of size 1 stretched, and new ones in front; -1 keeps an axis."""
+    target = unpacked(size)
+    lead = len(target) - input.ndim
+    text = f"expand({', '.join(map(str, target))})"
+    if lead < 0:
+        raise ShapeMismatch(f"{text} is too short for a {input.ndim}-d tensor")
+    dims: list[Int] = []
+    requires: list[Requirement] = []
+    for i, want in enumerate(target):
+        have = input.dims[i - lead] if i >= lead else 1
+        if want == -1 and i < lead:
+            raise ShapeMismatch(f"{text}: there is no axis for the -1 to keep")
+        dims.append(have if want == -1 else want)
+        requires += _stretches(have, dims[-1], text)
+    return Result((tuple(dims),), _stretched(input, dims), requires=tuple(requires))
+
+
+def _stretches(have: Int, want: Int, text: str) -> list[Requirement]:
+    """That an axis can be expanded: it has the size already, or size 1."""
+    why = f"{text}: only an axis of size 1 can be stretched"
+    if have in (1, want):
+        return [Condition(want, ">=", 1, why)] if isinstance(want, Size) and have != want else []
+    same, one = Condition(have, "==", want, why), Condition(have, "==", 1, why)
+    return [same] if known(one) is False else [AnyOf((same, one), why)]
+
+
+def _stretched(x: SymbolicTensor, dims: Sequence[Int]) -> Axes:
+    lead = len(dims) - x.ndim
+    return tuple(
+        (None, Whole(size))
+        if i < lead
+        else (i - lead, IDENTITY if x.dims[i - lead] == size else Const(size))
+        for i, size in enumerate(dims)
+    )
+
+
+@rule("expand_as")
+def expand_as(input: SymbolicTensor, other: SymbolicTensor) -> Result:
+    """Expanded to the shape of `other`."""
+    return _result(expand, input, *other.dims)
+
+
+@rule("broadcast_tensors")
+def broadcast_tensors(*tensors: Any) -> Result:
+    """All tensors, expanded to the shape they broadcast to."""
+    every = list(tensors_in(*tensors))
+    dims, requires = broadcast_dims(*(t.dims for t in every))
+    axes = _stretched(every[0], dims)
+    return Result((dims,) * len(every), axes, requires=tuple(requires), single=False)
+
+
+@rule("repeat")
+def repeat(input: SymbolicTensor, *repeats: Any) -> Result:
+    """The whole tensor, some times along every axis; new axes come in front."""
+    times = unpacked(repeats)
+    if len(times) < input.ndim:
+        raise ShapeMismatch(f"repeat{times} names fewer axes than the {input.ndim} there are")
+    at_least("repeats", times, 0)
+    lead = len(times) - input.ndim
+    before = (*(1,) * lead, *input.dims)
+    dims = tuple(size * n for size, n in zip(before, times, strict=True))
+    axes: Axes = tuple(
+        (i - lead, IDENTITY) if n == 1 and i >= lead else (None, Whole(dims[i]))
+        for i, n in enumerate(times)
+    )
+    return Result((dims,), axes)
+
+
+@rule("tile")
+def tile(input: SymbolicTensor, *dims: Any) -> Result:
+    """`repeat`, with ones in front where repeats are missing."""
+    times = unpacked(dims)
+    return _result(repeat, input, *(1,) * (input.ndim - len(times)), *times)
+
+
+@rule("repeat_interleave")
+def repeat_interleave(
+    input: SymbolicTensor, repeats: Any, dim: Any = None, *, output_size: Any = None
+) -> Result:
+    """Every element, some times in a row; without an axis the tensor is flattened first."""
+    if isinstance(repeats, SymbolicTensor) and output_size is None and prod(repeats.dims) != 1:
+        raise DataDependent(
+            "repeat_interleave: how often each element is repeated stands in a tensor",
+            cure="give a number, or output_size",
+        )
+    if dim is None:
+        size = prod(input.dims)
+    else:
+        axis = normal_dim(dim, input.ndim, "repeat_interleave")
+        size = input.dims[axis] if input.ndim else 1
+    if output_size is None and isinstance(repeats, SymbolicTensor):
+        raise DataDependent("repeat_interleave: the number of repeats stands in a tensor")
+    length = size * repeats if output_size is None else output_size
+    if dim is None:
+        return Result(((length,),), mixed((length,)))
+    result = (*input.dims[:axis], length, *input.dims[axis + 1 :])
+    axes = kept(input.ndim)
+    once = isinstance(repeats, (int, Size))
+    axes[axis : axis + 1] = [(axis, Scatter(repeats, repeats) if once else Whole(length))]
+    return Result((result,), tuple(axes))
+
+
+# Moving axes ----------------------------------------------------------------------------------
+
+
+@rule("movedim", "moveaxis")
+def movedim(input: SymbolicTensor, source: Any, destination: Any) -> Result:
+    """Some axes to other places; the rest keep their order."""
+    moved = normal_dims(source, input.ndim, "movedim")
+    places = normal_dims(destination, input.ndim, "movedim")
+    if len(moved) != len(places):
+        raise ShapeMismatch(f"movedim of {len(moved)} axes to {len(places)} places")
+    rest = iter(i for i in range(input.ndim) if i not in moved)
+    at = dict(zip(places, moved, strict=True))
+    return permuted(input, [at[i] if i in at else next(rest) for i in range(input.ndim)])
+
+
+@rule("t")
+def t(input: SymbolicTensor) -> Result:
+    """A matrix transposed; a vector stays."""
+    require_rank(input, (0, 1, 2), "t")
+    return permuted(input, range(input.ndim)[::-1])
+
+
+@rule("adjoint", "mT", "mH", "matrix_H")
+def adjoint(input: SymbolicTensor) -> Result:
+    """The last two axes exchanged."""
+    if input.ndim < 2:
+        raise ShapeMismatch("a transposed matrix needs at least 2 axes")
+    order = list(range(input.ndim))
+    return permuted(input, [*order[:-2], order[-1], order[-2]])
+
+
+@rule("numpy_T", "T", "H")
+def numpy_t(input: SymbolicTensor) -> Result:
+    """The axes in reverse order."""
+    return permuted(input, range(input.ndim)[::-1])
+
+
+# Stacking -------------------------------------------------------------------------------------
+
+
+@rule("stack")
+def stack(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
+    """Tensors of one shape along a new axis."""
+    if not tensors:
+        raise ShapeMismatch("stack of no tensors")
+    axis = normal_dim(dim, tensors[0].ndim + 1, "stack")
+    if any(t.ndim != tensors[0].ndim for t in tensors):
+        raise ShapeMismatch("stack takes tensors of one shape")
+    raised = [SymbolicTensor((*t.dims[:axis], 1, *t.dims[axis:])) for t in tensors]
+    joined = join(raised, axis)
+    axes = kept(tensors[0].ndim)
+    axes.insert(axis, (None, Whole(len(tensors))))
+    return Result(joined.shapes, tuple(axes), requires=joined.requires)
+
+
+def _raised(x: SymbolicTensor, rank: int) -> SymbolicTensor:
+    """With axes of size 1 added where ``atleast_{rank}d`` adds them: in front, last for images."""
+    dims = x.dims
+    if len(dims) < min(rank, 2):
+        dims = (*(1,) * (min(rank, 2) - len(dims)), *dims)
+    return SymbolicTensor((*dims, 1) if len(dims) < rank else dims)
+
+
+def _atleast(rank: int) -> Any:
+    def operation(*tensors: Any) -> Result:
+        every = list(tensors_in(*tensors))
+        shapes = tuple(_raised(x, rank).dims for x in every)
+        single = len(tensors) == 1 and isinstance(tensors[0], SymbolicTensor)
+        axes = reshaped(every[0], shapes[0]).axes if single else ()
+        return Result(shapes, axes, single=single)
+
+    return operation
+
+
+for _rank in (1, 2, 3):
+    rule(f"atleast_{_rank}d")(_atleast(_rank))
+
+
+def _stack_along(axis: int, rank: int) -> Any:
+    def operation(tensors: Sequence[SymbolicTensor], *, out: Any = None) -> Result:
+        if not tensors:
+            raise ShapeMismatch("stack of no tensors")
+        raised = [_raised(x, rank) for x in tensors]
+        return join(raised, min(axis, max(raised[0].ndim - 1, 0)))
+
+    return operation
+
+
+for _names, _axis, _rank in (
+    (("hstack",), 1, 1),
+    (("vstack", "row_stack"), 0, 2),
+    (("dstack",), 2, 3),
+):
+    rule(*_names)(_stack_along(_axis, _rank))
+
+
+@rule("column_stack")
+def column_stack(tensors: Sequence[SymbolicTensor], *, out: Any = None) -> Result:
+    """Vectors as columns, one beside the other."""
+    columns = [x if x.ndim > 1 else SymbolicTensor((prod(x.dims), 1)) for x in tensors]
+    return join(columns, 1)
+
+
+@rule("meshgrid")
+def meshgrid(*tensors: Any, indexing: str | None = None) -> Result:
+    """Every vector expanded over the grid that all of them span; "xy" swaps the first two."""
+    vectors = list(tensors_in(*tensors))
+    if not vectors or any(v.ndim > 1 for v in vectors):
+        raise ShapeMismatch("meshgrid takes vectors")
+    if indexing not in (None, "ij", "xy"):
+        raise ShapeMismatch(f"meshgrid: indexing={indexing!r}", cure='"ij" or "xy"')
+    dims = [v.dims[0] if v.ndim else 1 for v in vectors]
+    if indexing == "xy":
+        dims[:2] = dims[1::-1] if len(dims) > 1 else dims
+    return Result((tuple(dims),) * len(vectors), mixed(dims), single=False)
+
+
+# Views under other names ----------------------------------------------------------------------
+
+
+@rule("view_as", "reshape_as")
+def view_as(input: SymbolicTensor, other: SymbolicTensor) -> Result:
+    """The shape of another tensor, for the same elements."""
+    return reshaped(input, *other.dims)
+
+
+@rule("ravel")
+def ravel(input: SymbolicTensor) -> Result:
+    """All elements in one axis."""
+    return reshaped(input, prod(input.dims))
+
+
+# Pixels and channels --------------------------------------------------------------------------
+
+
+@rule("pixel_shuffle")
+def pixel_shuffle(input: SymbolicTensor, upscale_factor: Int) -> Result:
+    """``r*r`` channels become one channel of ``r x r`` pixels."""
+    channels, height, width = _image(input, "pixel_shuffle", upscale_factor)
+    r = upscale_factor
+    why = "pixel_shuffle: the channels must be a multiple of upscale_factor squared"
+    requires = tuple(equal(channels % (r * r), 0, why))
+    dims = (*input.dims[:-3], channels // (r * r), height * r, width * r)
+    return Result((dims,), _blocks(input, dims, Scatter(r, r)), requires=requires)
+
+
+@rule("pixel_unshuffle")
+def pixel_unshuffle(input: SymbolicTensor, downscale_factor: Int) -> Result:
+    """Blocks of ``r x r`` pixels become ``r*r`` channels."""
+    channels, height, width = _image(input, "pixel_unshuffle", downscale_factor)
+    r = downscale_factor
+    why = "pixel_unshuffle: height and width must be multiples of downscale_factor"
+    requires = (*equal(height % r, 0, why), *equal(width % r, 0, why))
+    dims = (*input.dims[:-3], channels * r * r, height // r, width // r)
+    return Result((dims,), _blocks(input, dims, Window(r, r)), requires=requires)
+
+
+def _image(x: SymbolicTensor, op: str, factor: Int) -> tuple[Int, Int, Int]:
+    if x.ndim < 3:
+        raise ShapeMismatch(f"{op} takes an input of at least 3 axes, not {x.ndim}")
+    at_least("the factor", (factor,), 1)
+    return x.dims[-3], x.dims[-2], x.dims[-1]
+
+
+def _blocks(x: SymbolicTensor, dims: Sequence[Int], space: AxisMap) -> Axes:
+    lead = x.ndim - 3
+    return (*kept(lead), (lead, Whole(dims[-3])), (lead + 1, space), (lead + 2, space))
+
+
+@rule("channel_shuffle", "native_channel_shuffle")
+def channel_shuffle(input: SymbolicTensor, groups: Int) -> Result:
+    """Channels dealt out anew; their number must divide into the groups."""
+    if input.ndim < 3:
+        raise ShapeMismatch(f"channel_shuffle takes an input of more than 2 axes, not {input.ndim}")
+    at_least("groups", (groups,), 1)
+    channels = input.dims[1]
+    requires = tuple(equal(channels % groups, 0, "channels must split into the groups"))
+    axes = kept(input.ndim)
+    axes[1] = (1, Whole(channels))
+    return Result((input.dims,), tuple(axes), requires=requires)
+
+
+def _result(operation: Any, *args: Any) -> Result:
+    """What another rule answers, without a node of its own."""
+    found: Result = operation.__wrapped__(*args)
+    return found

@@ -1,0 +1,330 @@
+"""Matrix products: two axes meet and vanish, the rest stays.
+
+The law: a product over ``k`` that leaves ``m x n`` in each of ``b`` batches takes ``b*m*n*k``
+MACs. Everything here is that law, once per pair of factors; ``torch.utils.flop_counter`` agrees
+wherever it counts at all (it passes over products with vectors).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from symcnn.axis import IDENTITY, AxisMap, Whole
+from symcnn.conditions import Requirement
+from symcnn.errors import ShapeMismatch
+from symcnn.graph import Result, SymbolicTensor
+from symcnn.ops.pointwise import broadcast_dims
+from symcnn.ops.registry import equal, kept, mixed, normal_dim, require_rank, rule
+from symcnn.size import Int, prod
+
+__all__ = ["product"]
+
+Dims = tuple[Int, ...]
+
+_INNER = "the columns of the first factor must be the rows of the second"
+
+
+def product(a: Dims, b: Dims) -> tuple[Dims, Int, list[Requirement]]:
+    """Shape, MACs and requirements of ``a @ b``: batches broadcast, a vector loses its axis."""
+    if not a or not b:
+        raise ShapeMismatch("matmul takes factors of at least one axis")
+    rows, columns = a[-2:-1], b[-1:] if len(b) > 1 else ()
+    inner = b[-2] if len(b) > 1 else b[0]
+    batch, requires = broadcast_dims(a[:-2], b[:-2])
+    shape = (*batch, *rows, *columns)
+    return shape, prod(shape) * inner, [*requires, *equal(a[-1], inner, _INNER)]
+
+
+@rule("matmul")
+def matmul(input: SymbolicTensor, other: SymbolicTensor) -> Result:
+    """``input @ other``, of vectors, matrices, or batches of matrices that broadcast."""
+    dims, macs, requires = product(input.dims, other.dims)
+    return Result((dims,), _axes(input.dims, other.dims, dims), macs, tuple(requires))
+
+
+def _axes(a: Dims, b: Dims, dims: Dims) -> tuple[tuple[int | None, AxisMap], ...]:
+    """Rows come from the first factor's; columns, and stretched batches, from everywhere."""
+    lead = len(dims) - (len(b) > 1) - (len(a) > 1)  # batch axes of the result
+    shift = lead - max(len(a) - 2, 0)
+    axes: list[tuple[int | None, AxisMap]] = []
+    for i, size in enumerate(dims):
+        source = i - shift
+        is_row = i == lead and len(a) > 1
+        own = is_row or (i < lead and source >= 0 and a[source] == size)
+        axes.append((source, IDENTITY) if own else (None, Whole(size)))
+    return tuple(axes)
+
+
+def _of_ranks(op: str, left: int, right: int) -> Any:
+    def operation(input: SymbolicTensor, mat2: SymbolicTensor, *args: Any, **kwargs: Any) -> Result:
+        require_rank(input, (left,), op)
+        require_rank(mat2, (right,), f"the second factor of {op}")
+        why = f"{op}: the batches must be equal"
+        batches = equal(input.dims[0], mat2.dims[0], why) if right == 3 else []
+        dims, macs, requires = product(input.dims, mat2.dims)
+        axes = _axes(input.dims, mat2.dims, dims)
+        return Result((dims,), axes, macs, (*batches, *requires))
+
+    return operation
+
+
+for _name, _left, _right in (
+    ("mm", 2, 2),
+    ("bmm", 3, 3),
+    ("mv", 2, 1),
+    ("dot", 1, 1),
+    ("vdot", 1, 1),
+):
+    rule(_name)(_of_ranks(_name, _left, _right))
+
+
+def _plus_product(op: str, rank: int, vector: bool = False) -> Any:
+    """``beta*input + alpha*(a @ b)``: `input` must broadcast to the product."""
+
+    def operation(
+        input: SymbolicTensor, a: SymbolicTensor, b: SymbolicTensor, *args: Any, **kwargs: Any
+    ) -> Result:
+        require_rank(a, (rank,), f"the first factor of {op}")
+        require_rank(b, (1 if vector else rank,), f"the second factor of {op}")
+        batches = equal(a.dims[0], b.dims[0], "the batches must be equal") if rank == 3 else []
+        dims, macs, requires = product(a.dims, b.dims)
+        if op == "addbmm":  # also sums over the batch
+            dims = dims[1:]
+        requires += _stretches(op, input.dims, dims)
+        axes = mixed(dims)
+        return Result((dims,), axes, macs, (*batches, *requires))
+
+    return operation
+
+
+def _stretches(op: str, dims: Dims, to: Dims) -> list[Requirement]:
+    if len(dims) > len(to):
+        raise ShapeMismatch(f"{op}: a {len(dims)}-d input does not fit a {len(to)}-d product")
+    pairs = zip(dims, to[len(to) - len(dims) :], strict=True)
+    why = f"{op}: the input must broadcast to the product"
+    return [need for have, want in pairs if have != 1 for need in equal(have, want, why)]
+
+
+for _name, _rank in (("addmm", 2), ("baddbmm", 3), ("addbmm", 3)):
+    rule(_name)(_plus_product(_name, _rank))
+rule("addmv")(_plus_product("addmv", 2, vector=True))
+
+
+@rule("outer", "ger")
+def outer(input: SymbolicTensor, vec2: SymbolicTensor) -> Result:
+    """All products of two vectors: nothing is summed, so no MACs."""
+    require_rank(input, (1,), "outer")
+    require_rank(vec2, (1,), "outer")
+    (rows,), (columns,) = input.dims, vec2.dims
+    return Result(((rows, columns),), ((0, IDENTITY), (None, Whole(columns))))
+
+
+@rule("addr")
+def addr(
+    input: SymbolicTensor, vec1: SymbolicTensor, vec2: SymbolicTensor, **kwargs: Any
+) -> Result:
+    """An outer product added to `input`, which broadcasts to it."""
+    require_rank(vec1, (1,), "addr")
+    require_rank(vec2, (1,), "addr")
+    dims = (vec1.dims[0], vec2.dims[0])
+    requires = tuple(_stretches("addr", input.dims, dims))
+    return Result((dims,), mixed(dims), requires=requires)
+
+
+@rule("inner")
+def inner(input: SymbolicTensor, other: SymbolicTensor) -> Result:
+    """All products over the last axes; of a number, a plain multiple."""
+    if not input.ndim or not other.ndim:
+        dims = input.dims or other.dims
+        return Result((dims,), mixed(dims))
+    *lead, size = input.dims
+    *tail, count = other.dims
+    dims = (*lead, *tail)
+    axes = (*kept(len(lead)), *mixed(tail))
+    requires = tuple(equal(size, count, "inner: the last sizes must be equal"))
+    return Result((dims,), axes, prod(dims) * size, requires)
+
+
+@rule("tensordot")
+def tensordot(a: SymbolicTensor, b: SymbolicTensor, dims: Any = 2, out: Any = None) -> Result:
+    """A product over several axes: the last of `a` with the first of `b`, or those named."""
+    if isinstance(dims, int):
+        if not 0 <= dims <= min(a.ndim, b.ndim):
+            raise ShapeMismatch(f"tensordot over {dims} axes of {a.ndim}-d and {b.ndim}-d tensors")
+        first, second = list(range(a.ndim - dims, a.ndim)), list(range(dims))
+    else:
+        pair = [d if isinstance(d, (tuple, list)) else [d] for d in dims]
+        first = [normal_dim(d, a.ndim, "tensordot") for d in pair[0]]
+        second = [normal_dim(d, b.ndim, "tensordot") for d in pair[1]]
+    if len(first) != len(second):
+        raise ShapeMismatch(f"tensordot over {len(first)} axes of one and {len(second)} of another")
+    meet = [(a.dims[i], b.dims[j]) for i, j in zip(first, second, strict=True)]
+    requires = [need for x, y in meet if 1 not in (x, y) for need in equal(x, y, _INNER)]
+    left = [i for i in range(a.ndim) if i not in first]
+    other = tuple(s for j, s in enumerate(b.dims) if j not in second)
+    shape = (*(a.dims[i] for i in left), *other)
+    axes = (*((i, IDENTITY) for i in left), *mixed(other))
+    over = prod(x if y == 1 else y for x, y in meet if 1 not in (x, y))
+    return Result((shape,), axes, prod(shape) * over, tuple(requires))
+
+
+@rule("bilinear")
+def bilinear(
+    input1: SymbolicTensor,
+    input2: SymbolicTensor,
+    weight: SymbolicTensor,
+    bias: SymbolicTensor | None = None,
+) -> Result:
+    """``x1 @ weight[o] @ x2`` for every output feature: every weight once per sample."""
+    require_rank(weight, (3,), "the weight of bilinear")
+    out, in1, in2 = weight.dims
+    if input1.ndim != input2.ndim or not input1.ndim:
+        raise ShapeMismatch(f"bilinear of a {input1.ndim}-d and a {input2.ndim}-d input")
+    requires = equal(input1.dims[-1], in1, "bilinear: the first input has in1_features")
+    requires += equal(input2.dims[-1], in2, "bilinear: the second input has in2_features")
+    for x, y in zip(input1.dims[:-1], input2.dims[:-1], strict=True):
+        requires += equal(x, y, "bilinear: the inputs must agree but for their features")
+    if bias is not None:
+        requires += equal(bias.dims[0], out, "bilinear: one bias per output feature")
+    lead = input1.dims[:-1]
+    axes = (*kept(len(lead)), (len(lead), Whole(out)))
+    macs = prod(lead) * (out * in1 * in2)
+    return Result(((*lead, out),), axes, macs, tuple(requires))
+
+
+@rule("scaled_dot_product_attention")
+def scaled_dot_product_attention(
+    query: SymbolicTensor,
+    key: SymbolicTensor,
+    value: SymbolicTensor,
+    attn_mask: SymbolicTensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Result:
+    """``softmax(q @ k.T) @ v``: every position reads all; MACs of the two products."""
+    tensors = (query, key, value)
+    if min(t.ndim for t in tensors) < 2:
+        raise ShapeMismatch("scaled_dot_product_attention takes tensors of at least 2 axes")
+    if attn_mask is not None and is_causal:
+        raise ShapeMismatch("scaled_dot_product_attention: a mask, and is_causal=True as well")
+    leads = [t.dims[:-2] for t in tensors]
+    requires: list[Requirement] = []
+    if enable_gqa:  # groups of queries share a key: its heads are repeated
+        if min(t.ndim for t in tensors) < 3:
+            raise ShapeMismatch("enable_gqa=True takes tensors with heads")
+        heads = query.dims[-3]
+        why = "the heads of the query must be a multiple of those of key and value"
+        for t in (key, value):
+            requires += equal(heads % t.dims[-3], 0, why)
+        leads = [(*lead[:-1], heads) for lead in leads]
+    batch, agree = broadcast_dims(*leads)
+    length, features = query.dims[-2:]
+    (seen, width), (count, out) = key.dims[-2:], value.dims[-2:]
+    requires += [*agree, *equal(features, width, "query and key must have the same features")]
+    requires += equal(seen, count, "there must be one value per key")
+    if attn_mask is not None:
+        requires += _stretches("attn_mask", attn_mask.dims, (*batch, length, seen))
+    dims = (*batch, length, out)
+    shift = len(dims) - query.ndim
+    axes = tuple(
+        (i - shift, IDENTITY) if i >= shift and i < len(dims) - 2 else (None, Whole(size))
+        for i, size in enumerate(dims)
+    )
+    macs = prod(batch) * (length * seen * (features + out))
+    return Result((dims,), axes, macs, tuple(requires))
+
+
+# Einstein sums --------------------------------------------------------------------------------
+
+
+@rule("einsum")
+def einsum(equation: Any, *operands: Any) -> Result:
+    """Einstein's sum convention; factors are contracted from left to right, as torch does.
+
+    MACs of a pair: the product of all sizes that meet, if any of them is summed over.
+    """
+    if not isinstance(equation, str):
+        equation, operands = _from_sublists(equation, *operands)
+    elif len(operands) == 1 and isinstance(operands[0], (tuple, list)):
+        operands = tuple(operands[0])
+    terms, output = _labels(equation, operands)
+    sizes: dict[str, Int] = {}
+    requires: list[Requirement] = []
+    for term, operand in zip(terms, operands, strict=True):
+        for label, size in zip(term, operand.dims, strict=True):
+            before = sizes.get(label, 1)
+            if before != 1 and size != 1:
+                requires += equal(before, size, f"einsum: the sizes of {label!r} must be equal")
+            if before == 1:
+                sizes[label] = size
+    missing = [label for label in output if label not in sizes]
+    if missing:
+        raise ShapeMismatch(f"einsum({equation!r}): {missing[0]!r} stands only in the output")
+    if len(set(output)) != len(output):
+        raise ShapeMismatch(f"einsum({equation!r}): a label stands twice in the output")
+    axes = tuple(
+        (terms[0].index(label), IDENTITY) if label in terms[0] else (None, Whole(sizes[label]))
+        for label in output
+    )
+    macs = _contraction(terms, [t.dims for t in operands], output)
+    return Result((tuple(sizes[label] for label in output),), axes, macs, tuple(requires))
+
+
+def _from_sublists(*args: Any) -> tuple[str, tuple[Any, ...]]:
+    """``einsum(a, [0, 1], b, [1, 2], [0, 2])`` as an equation and its operands."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    texts = [
+        "".join("..." if i is Ellipsis else alphabet[i] for i in labels) for labels in args[1::2]
+    ]
+    output = ""
+    if len(args) % 2:
+        output = "->" + "".join("..." if i is Ellipsis else alphabet[i] for i in args[-1])
+    return ",".join(texts) + output, args[0 : len(args) - len(args) % 2 : 2]
+
+
+def _labels(equation: str, operands: Sequence[Any]) -> tuple[list[list[str]], list[str]]:
+    """The labels of every operand's axes, and of the output's; ``...`` becomes "0", "1", ..."""
+    left, arrow, right = equation.replace(" ", "").partition("->")
+    texts = left.split(",")
+    if len(texts) != len(operands):
+        raise ShapeMismatch(f"einsum({equation!r}) of {len(operands)} operands")
+    if bad := [c for c in (left + right).replace("...", "") if not c.isalpha() and c != ","]:
+        raise ShapeMismatch(f"einsum({equation!r}): {bad[0]!r} is not a label")
+    dots = [t.ndim - len(s.replace("...", "")) for s, t in zip(texts, operands, strict=True)]
+    if any(n < 0 or (n and "..." not in s) for s, n in zip(texts, dots, strict=True)):
+        raise ShapeMismatch(f"einsum({equation!r}) does not fit the axes of its operands")
+    rank = max(dots)
+    terms = [_spelled(s, rank - n, rank) for s, n in zip(texts, dots, strict=True)]
+    if arrow:
+        return terms, _spelled(right, 0, rank)
+    single = "".join(texts).replace("...", "")
+    once = sorted(c for c in single if single.count(c) == 1)
+    return terms, [*map(str, range(rank if "..." in left else 0)), *once]
+
+
+def _spelled(text: str, first: int, rank: int) -> list[str]:
+    """The labels of one operand; the dots stand for axes `first` to `rank`, from the right."""
+    head, dots, tail = text.partition("...")
+    return [*head, *(map(str, range(first, rank)) if dots else ()), *tail]
+
+
+def _contraction(terms: list[list[str]], shapes: list[Dims], output: list[str]) -> Int:
+    """MACs of contracting the factors pairwise, from left to right."""
+    macs: Int = 0
+    done, sizes = terms[0], dict(zip(terms[0], shapes[0], strict=True))
+    for i, (term, shape) in enumerate(zip(terms[1:], shapes[1:], strict=True), 1):
+        later = {*output, *(label for t in terms[i + 1 :] for label in t)}
+        new = dict(zip(term, shape, strict=True))
+        # what only one factor has, and nobody needs, is summed beforehand
+        sizes = {k: s for k, s in sizes.items() if k in new or k in later}
+        new = {k: s for k, s in new.items() if k in sizes or k in later}
+        summed = [k for k in sizes if k in new and k not in later and 1 not in (sizes[k], new[k])]
+        met = {k: new[k] if sizes.get(k, 1) == 1 else sizes[k] for k in {**sizes, **new}}
+        if summed:
+            macs = macs + prod(met.values())
+        done = [k for k in met if k in later]
+        sizes = {k: met[k] for k in done}
+    return macs

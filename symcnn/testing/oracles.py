@@ -1,0 +1,101 @@
+"""Torch as the judge of a traced network: the same shapes at a size, or both refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from symcnn.errors import InvalidInput
+from symcnn.expr import from_sympy
+from symcnn.graph import Shape
+from symcnn.size import evaluate
+
+if TYPE_CHECKING:
+    from symcnn.network import Network
+
+__all__ = ["Verdict", "judge", "sample_sizes", "torch_shapes"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What both sides say at one size: all output shapes in order, or None for a refusal."""
+
+    sizes: dict[str, int]
+    ours: list[tuple[int, ...]] | None
+    torch: list[tuple[int, ...]] | None
+    why: str = ""  # our reason for a refusal
+
+    @property
+    def agree(self) -> bool:
+        """Whether both give the same shapes, or both refuse."""
+        return self.ours == self.torch
+
+    @property
+    def by_choice(self) -> bool:
+        """Whether we refuse what torch takes, on purpose: the batch trap, or an open branch."""
+        stated = ("come back as a batch of", "trace again with example")
+        return self.ours is None and any(phrase in self.why for phrase in stated)
+
+
+def judge(
+    net: Network, module: Any, sizes: Mapping[str, int], *, device: str = "meta", **keywords: Any
+) -> Verdict:
+    """Compare a network with the torch module it came from at one size."""
+    try:
+        ours, why = list(_shapes(net.shape_at(**sizes))), ""
+    except InvalidInput as error:
+        ours, why = None, str(error)
+    return Verdict(dict(sizes), ours, torch_shapes(net, module, sizes, device, **keywords), why)
+
+
+def torch_shapes(
+    net: Network, module: Any, sizes: Mapping[str, int], device: str = "meta", **keywords: Any
+) -> list[tuple[int, ...]] | None:
+    """The shapes of all tensors that the module returns, in order; None if it raises."""
+    import torch
+
+    inputs = [
+        torch.zeros([evaluate(from_sympy(d), sizes) for d in shape], device=device)
+        for shape in net.inputs
+    ]
+    try:
+        with torch.no_grad():
+            return list(_shapes(module(*inputs, **keywords)))
+    except Exception:
+        return None
+
+
+def _shapes(value: Any) -> Iterator[tuple[int, ...]]:
+    if isinstance(value, Shape):
+        yield tuple(value)
+    elif hasattr(value, "shape") and hasattr(value, "dim"):
+        yield tuple(value.shape)
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _shapes(inner)
+    elif isinstance(value, (tuple, list)):
+        for inner in value:
+            yield from _shapes(inner)
+
+
+def sample_sizes(
+    net: Network, count: int, *, inside: bool, seed: int = 0, top: int = 320
+) -> Iterator[dict[str, int]]:
+    """Random sizes inside the domain, or outside it (fewer if there are few)."""
+    draw = Random(f"{seed}{inside}")
+    domain = net.valid_inputs()
+    found: set[tuple[int, ...]] = set()
+    for _ in range(20 * count):
+        if len(found) == count:
+            return
+        drawn: Sequence[int] = [draw.randint(1, top) for _ in domain.shown]
+        if inside:
+            near = domain.nearest(*drawn)
+            drawn = near if isinstance(near, tuple) else (near,)
+        if tuple(drawn) in found or (tuple(drawn) in domain) != inside:
+            continue
+        found.add(tuple(drawn))
+        sizes = dict(zip(domain.shown, drawn, strict=True))
+        yield {**{name: draw.choice((1, 2)) for name in net.symbols}, **sizes}
