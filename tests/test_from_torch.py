@@ -338,7 +338,7 @@ def test_a_table_of_fixed_length_can_be_viewed_only_at_some_sizes():
             self.table = nn.Parameter(torch.zeros(1, 32, 64))
 
         def forward(self, x):
-            n, c, h, w = x.shape
+            h, w = x.shape[2:]
             return x + self.table.reshape(1, h, w, -1).permute(0, 3, 1, 2)
 
     net = symcnn.from_torch(Positions(), "N 8 H W", example={"H": 16, "W": 16})

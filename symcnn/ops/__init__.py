@@ -3,6 +3,17 @@
 Importing the package fills `symcnn.graph.OPS`.
 """
 
-from symcnn.ops import arrange, conv, linear, matmul, norm, pointwise, pool, shape
+from symcnn.ops import arrange, conv, index, linear, matmul, norm, pointwise, pool, reduce, shape
 
-__all__ = ["arrange", "conv", "linear", "matmul", "norm", "pointwise", "pool", "shape"]
+__all__ = [
+    "arrange",
+    "conv",
+    "index",
+    "linear",
+    "matmul",
+    "norm",
+    "pointwise",
+    "pool",
+    "reduce",
+    "shape",
+]

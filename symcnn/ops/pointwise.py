@@ -9,29 +9,39 @@ from typing import Any
 
 from symcnn.axis import IDENTITY, AxisMap, Const
 from symcnn.conditions import AnyOf, Condition, Requirement
-from symcnn.errors import ShapeMismatch
+from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor, known, tensors_in
 from symcnn.ops.registry import alike, normal_dim, require_rank, rule
 from symcnn.size import Int, maximum
 
-__all__ = ["broadcast_dims"]
+__all__ = ["broadcast", "broadcast_dims"]
 
 UNARY = (
-    "abs acos acosh asin asinh atan atanh ceil clamp clamp_max clamp_min clip clone "
+    "abs acos acosh asin asinh atan atanh ceil clone "
     "contiguous cos cosh detach digamma elu erf erfc erfinv exp exp2 expm1 floor frac "
     "hardshrink hardsigmoid hardswish hardtanh isfinite isinf isnan leaky_relu lgamma log "
     "log10 log1p log2 logit logsigmoid logical_not mish nan_to_num neg negative positive "
     "reciprocal relu relu6 round rsqrt selu sigmoid sign silu sin sinc sinh softplus softsign "
     "sqrt square tan tanh tanhshrink threshold trunc requires_grad_ float half double "
-    "bfloat16 int long bool to type type_as cpu cuda gumbel_softmax cumsum cumprod normalize "
-    "identity "
+    "bfloat16 int long bool to type type_as cpu cuda gumbel_softmax normalize "
+    "identity angle bernoulli conj conj_physical deg2rad rad2deg i0 imag real isneginf isposinf "
+    "isreal resolve_conj resolve_neg sgn signbit bitwise_not fix absolute arccos "
+    "arccosh arcsin arcsinh arctan arctanh special_expit expit char byte short cfloat cdouble "
+    "zeros_like ones_like full_like empty_like rand_like randn_like randint_like zero fill "
+    "uniform random exponential requires_grad pin_memory alias_copy log_ndtr ndtr ndtri "
+    "entr erfcx i0e i1 i1e polygamma mvlgamma renorm "
 ).split()
 
 BINARY = (
     "add sub mul div true_divide divide subtract multiply floor_divide remainder fmod pow "
     "rsub maximum minimum atan2 hypot eq ne lt le gt ge logical_and logical_or logical_xor "
-    "bitwise_and bitwise_or bitwise_xor "
+    "bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift logaddexp logaddexp2 "
+    "copysign fmax fmin nextafter heaviside ldexp xlogy xlog1py gcd lcm float_power arctan2 isclose "
+    "igamma igammac greater greater_equal less less_equal not_equal polar complex masked_fill "
 ).split()
+
+#: Functions of three tensors, all of which broadcast, and of more.
+SEVERAL = "lerp addcmul addcdiv clamp clip clamp_min clamp_max".split()
 
 
 def _unary(input: SymbolicTensor, *args: Any, **kwargs: Any) -> Result:
@@ -134,8 +144,9 @@ def glu(input: SymbolicTensor, dim: int = -1) -> Result:
     return Result((dims,), tuple(axes), requires=(need,))
 
 
-def _binary(input: Any, other: Any, *args: Any, **kwargs: Any) -> Result:
-    tensors = list(tensors_in(input, other))
+def broadcast(*operands: Any) -> Result:
+    """Point by point over tensors that broadcast; numbers among the operands do not count."""
+    tensors = list(tensors_in(*operands))
     dims, requires = broadcast_dims(*(t.dims for t in tensors))
     axes = []
     lead = len(dims) - tensors[0].ndim
@@ -146,8 +157,29 @@ def _binary(input: Any, other: Any, *args: Any, **kwargs: Any) -> Result:
     return Result((dims,), tuple(axes), requires=tuple(requires))
 
 
+def _binary(input: Any, other: Any, *args: Any, **kwargs: Any) -> Result:
+    return broadcast(input, other)
+
+
+def _several(*args: Any, **kwargs: Any) -> Result:
+    return broadcast(*args, *kwargs.values())
+
+
 for _name in BINARY:
     rule(_name)(_binary)
+for _name in SEVERAL:
+    rule(_name)(_several)
+
+
+@rule("where")
+def where(condition: Any, input: Any = None, other: Any = None) -> Result:
+    """One or the other, point by point; with one argument, the places that are not zero."""
+    if input is None and other is None:
+        raise DataDependent(
+            "where(condition): how many places are true depends on the values",
+            cure="where(condition, a, b) keeps the shape",
+        )
+    return broadcast(condition, input, other)
 
 
 def broadcast_dims(*shapes: tuple[Int, ...]) -> tuple[tuple[Int, ...], list[Requirement]]:

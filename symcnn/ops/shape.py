@@ -19,11 +19,8 @@ from symcnn.ops.registry import at_least, map_axes, normal_dim, rule
 from symcnn.size import (
     Int,
     Size,
-    ceildiv,
     exact_div,
     floordiv,
-    lower,
-    maximum,
     minimum,
     prod,
     sole_atom,
@@ -222,65 +219,6 @@ def join(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
 cat = rule("cat", "concat", "concatenate")(join)
 
 
-@rule("chunk")
-def chunk(input: SymbolicTensor, chunks: int, dim: int = 0) -> Result:
-    """At most `chunks` parts of equal size ``ceil(size/chunks)``, the last one smaller."""
-    size = input.dims[normal_dim(dim, input.ndim, "chunk")]
-    return _split(input, ceildiv(size, chunks), dim, f"chunk({chunks})")
-
-
-@rule("split")
-def split(input: SymbolicTensor, split_size_or_sections: Any, dim: int = 0) -> Result:
-    """Parts of a given size, or of given sizes."""
-    return _split(input, split_size_or_sections, dim, f"split({split_size_or_sections})")
-
-
-def _split(input: SymbolicTensor, sections: Any, dim: int, text: str) -> Result:
-    axis = normal_dim(dim, input.ndim, "split")
-    size = input.dims[axis]
-    requires: tuple[Requirement, ...] = ()
-    if isinstance(sections, (tuple, list)):
-        sizes = list(sections)
-        total = sum(sizes)
-        if total != size:
-            requires = (Condition(total, "==", size, f"{text}: the parts must add up to the axis"),)
-    elif isinstance(size, int) and isinstance(sections, int):
-        sizes = [min(sections, size - start) for start in range(0, size, sections)]
-    else:
-        whole = exact_div(size, sections)
-        if not isinstance(whole, int):
-            raise UnsupportedOperation(
-                f"{text}: how many parts an axis of {size} gives depends on its size"
-            )
-        sizes = [sections] * whole
-    shapes = tuple((*input.dims[:axis], s, *input.dims[axis + 1 :]) for s in sizes)
-    return Result(shapes, (), requires=requires, single=False)
-
-
-@rule("mean", "sum", "amax", "amin", "var", "std", "logsumexp", "prod", "nanmean", "nansum")
-def reduction(
-    input: SymbolicTensor, dim: Any = None, keepdim: bool = False, **kwargs: Any
-) -> Result:
-    """A statistic over some axes (all, by default): they go, or stay with size 1."""
-    if dim is None or dim == ():
-        gone = set(range(input.ndim))
-    else:
-        gone = {
-            normal_dim(d, input.ndim, "reduction")
-            for d in (dim if isinstance(dim, (tuple, list)) else (dim,))
-        }
-    dims: list[Int] = []
-    axes: list[tuple[int | None, AxisMap]] = []
-    for i, size in enumerate(input.dims):
-        if i not in gone:
-            dims.append(size)
-            axes.append((i, IDENTITY))
-        elif keepdim or kwargs.get("keepdims"):
-            dims.append(1)
-            axes.append((i, Whole(1)))
-    return Result((tuple(dims),), tuple(axes))
-
-
 @rule("pad")
 def pad(
     input: SymbolicTensor, pad: Sequence[Int], mode: str = "constant", value: Any = None
@@ -323,79 +261,6 @@ def pad(
 def _cropped(pad: Int) -> Int:
     """What a negative pad takes away, as a number that is at most 0."""
     return 0 if known(Condition(pad, ">=", 0)) else minimum(pad, 0)
-
-
-@rule("getitem", "__getitem__")
-def getitem(input: SymbolicTensor, index: Any) -> Result:
-    """Indexing with ints, slices, None and Ellipsis."""
-    items = list(index) if isinstance(index, tuple) else [index]
-    for item in items:
-        if not (
-            item is None or item is Ellipsis or isinstance(item, (int, Size, slice))
-        ) or isinstance(item, bool):
-            raise UnsupportedOperation(f"indexing with {type(item).__name__} has no rule")
-    used = sum(item is not None and item is not Ellipsis for item in items)
-    if Ellipsis not in items:
-        items.append(Ellipsis)
-    if used > input.ndim:
-        raise ShapeMismatch(f"{used} indices for a {input.ndim}-d tensor")
-    position = items.index(Ellipsis)
-    items[position : position + 1] = [slice(None)] * (input.ndim - used)
-    dims: list[Int] = []
-    axes: list[tuple[int | None, AxisMap]] = []
-    requires: list[Requirement] = []
-    axis = 0
-    for item in items:
-        if item is None:
-            dims.append(1)
-            axes.append((None, IDENTITY))
-            continue
-        size = input.dims[axis]
-        if isinstance(item, slice):
-            length, axis_map = _slice(size, item)
-            dims.append(length)
-            axes.append((axis, axis_map))
-            if (
-                isinstance(length, Size) and (low := lower(length)) is not None and low < 1
-            ) or length == 0:
-                requires.append(Condition(length, ">=", 1, "a slice must not be empty"))
-        else:
-            why = "an index must lie within the axis"
-            inside = (item, size - item - 1) if _is_nonnegative(item) else (size + item, -item - 1)
-            requires += [Condition(gap, ">=", 0, why) for gap in inside]
-        axis += 1
-    return Result((tuple(dims),), tuple(axes), requires=tuple(requires))
-
-
-def _is_nonnegative(value: Int) -> bool:
-    low = lower(value)
-    if low is not None and low >= 0:
-        return True
-    return known(Condition(value, ">=", 0)) is True
-
-
-def _slice(size: Int, item: slice) -> tuple[Int, AxisMap]:
-    """Length and map of ``[start:stop:step]`` on an axis, with python's clipping."""
-    step = 1 if item.step is None else item.step
-    if not isinstance(step, int) or step < 1:
-        raise ShapeMismatch(f"a slice step of {step}", cure="torch takes positive steps only")
-    start = _bound(0 if item.start is None else item.start, size)
-    stop = size if item.stop is None else _bound(item.stop, size)
-    length = ceildiv(stop - start, step)
-    if known(Condition(length, ">=", 0)) is not True:
-        length = maximum(length, 0)
-    return length, Window(1, step, -start, stop - size)
-
-
-def _bound(value: Int, size: Int) -> Int:
-    """A slice bound counted from the front and clipped to the axis."""
-    if not _is_nonnegative(value):
-        if known(Condition(-value, ">=", 1)) is not True:
-            raise UnsupportedOperation(f"a slice bound of {value} may be negative or not")
-        value = value + size
-        if known(Condition(value, ">=", 0)) is not True:
-            value = maximum(value, 0)
-    return value if known(Condition(size, ">=", value)) is True else minimum(value, size)
 
 
 @rule("interpolate", "upsample")

@@ -1,0 +1,654 @@
+"""Operations that pick out elements: slices, indices, gathers, splits, sliding windows.
+
+Picking by numbers is an axis map (a slice is a `Window`); picking by a tensor takes that tensor's
+shape. Picking by a mask has a shape that only the values know: `DataDependent`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from symcnn.axis import IDENTITY, AxisMap, Whole, Window
+from symcnn.conditions import Condition, Requirement
+from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
+from symcnn.graph import Result, SymbolicTensor, known, tensors_in
+from symcnn.ops.pointwise import broadcast_dims
+from symcnn.ops.registry import (
+    Axes,
+    alike,
+    at_least,
+    equal,
+    kept,
+    map_axes,
+    mixed,
+    normal_dim,
+    normal_dims,
+    ntuple,
+    require_rank,
+    rule,
+)
+from symcnn.size import Int, Size, ceildiv, exact_div, lower, maximum, minimum, prod
+
+__all__: list[str] = []
+
+Dims = tuple[Int, ...]
+
+
+# x[...] ---------------------------------------------------------------------------------------
+
+_MASKS = frozenset(
+    "eq ne lt le gt ge isnan isinf isfinite isclose isin logical_not logical_and logical_or "
+    "logical_xor bool signbit any all".split()
+)
+_SAME_VALUES = frozenset(
+    "view reshape flatten unflatten permute transpose squeeze unsqueeze expand repeat getitem "
+    "cat stack clone contiguous detach to roll flip where masked_fill".split()
+)
+
+
+def is_mask(x: SymbolicTensor) -> bool:
+    """Whether a tensor is known to hold truth values: a comparison made it."""
+    while x.node is not None and x.node.op in _SAME_VALUES and x.node.inputs:
+        x = x.node.inputs[0]
+    return x.node is not None and x.node.op in _MASKS
+
+
+@rule("getitem", "__getitem__")
+def getitem(input: SymbolicTensor, index: Any) -> Result:
+    """Indexing with ints, slices, None, Ellipsis, and whole numbers in lists and tensors.
+
+    Indices in tensors broadcast against each other. Their axes stand where the first of them
+    stood if they are neighbours, and in front if not.
+    """
+    dims: list[Int] = []
+    axes: list[tuple[int | None, AxisMap]] = []
+    requires: list[Requirement] = []
+    picks: list[tuple[int, Dims]] = []  # place among the output axes, shape of the index
+    axis = 0
+    for item in _spread(input, index):
+        if item is None:
+            dims.append(1)
+            axes.append((None, IDENTITY))
+            continue
+        size = input.dims[axis]
+        shape = _index_shape(item)
+        if isinstance(item, slice):
+            length, axis_map = _slice(size, item)
+            dims.append(length)
+            axes.append((axis, axis_map))
+            if _may_be_empty(length):
+                requires.append(Condition(length, ">=", 1, "a slice must not be empty"))
+        elif shape:
+            picks.append((len(dims), shape))
+            requires += _all_inside(item, size)
+        elif not isinstance(item, SymbolicTensor):
+            requires += _inside(item, size)
+        axis += 1
+    if picks:
+        picked, agree = broadcast_dims(*(shape for _, shape in picks))
+        requires += agree
+        places = {place for place, _ in picks}
+        start = picks[0][0] if len(places) == 1 else 0
+        dims[start:start] = picked
+        axes[start:start] = mixed(picked)
+    return Result((tuple(dims),), tuple(axes), requires=tuple(requires))
+
+
+def _spread(x: SymbolicTensor, index: Any) -> list[Any]:
+    """The index items, one per axis or new axis, Ellipsis written out."""
+    items = list(index) if isinstance(index, tuple) else [index]
+    for item in items:
+        if isinstance(item, SymbolicTensor) and is_mask(item):
+            raise DataDependent(
+                "indexing with a mask: how many elements are left depends on its values",
+                cure="masked_fill, where, or a product with the mask keep the shape",
+            )
+        whole = item is None or item is Ellipsis or isinstance(item, (int, Size, slice))
+        if isinstance(item, bool) or not (whole or isinstance(item, (list, tuple, SymbolicTensor))):
+            raise UnsupportedOperation(f"indexing with {type(item).__name__} has no rule")
+    dots = [i for i, item in enumerate(items) if item is Ellipsis]
+    if len(dots) > 1:
+        raise ShapeMismatch("an index takes one Ellipsis only")
+    used = sum(item is not None and item is not Ellipsis for item in items)
+    if used > x.ndim:
+        raise ShapeMismatch(f"{used} indices for a {x.ndim}-d tensor")
+    at = dots[0] if dots else len(items)
+    items[at : at + 1] = [slice(None)] * (x.ndim - used)
+    return items
+
+
+def _index_shape(item: Any) -> Dims:
+    """The shape of an index: that of a tensor, or of nested lists."""
+    if isinstance(item, SymbolicTensor):
+        return item.dims
+    if isinstance(item, (list, tuple)):
+        if any(isinstance(i, bool) for i in item):
+            return (sum(map(bool, item)),)
+        return (len(item), *(_index_shape(item[0]) if item else ()))
+    return ()
+
+
+def _all_inside(item: Any, size: Int) -> list[Requirement]:
+    """That the numbers in a list lie within the axis; those in a tensor are not known."""
+    if not isinstance(item, (list, tuple)):
+        return []
+    if any(isinstance(i, bool) for i in item):
+        return equal(size, len(item), "a list of truth values must be as long as the axis")
+    return [
+        need
+        for i in item
+        for need in (_inside(i, size) if isinstance(i, (int, Size)) else _all_inside(i, size))
+    ]
+
+
+def _inside(item: Int, size: Int) -> list[Requirement]:
+    why = "an index must lie within the axis"
+    inside = (item, size - item - 1) if _is_nonnegative(item) else (size + item, -item - 1)
+    return [Condition(gap, ">=", 0, why) for gap in inside]
+
+
+def _may_be_empty(length: Int) -> bool:
+    low = lower(length)
+    return low is not None and low < 1
+
+
+def _is_nonnegative(value: Int) -> bool:
+    low = lower(value)
+    if low is not None and low >= 0:
+        return True
+    return known(Condition(value, ">=", 0)) is True
+
+
+def _slice(size: Int, item: slice) -> tuple[Int, AxisMap]:
+    """Length and map of ``[start:stop:step]`` on an axis, with python's clipping."""
+    step = 1 if item.step is None else item.step
+    if not isinstance(step, int) or step < 1:
+        raise ShapeMismatch(f"a slice step of {step}", cure="torch takes positive steps only")
+    start = _bound(0 if item.start is None else item.start, size)
+    stop = size if item.stop is None else _bound(item.stop, size)
+    length = ceildiv(stop - start, step)
+    if known(Condition(length, ">=", 0)) is not True:
+        length = maximum(length, 0)
+    return length, Window(1, step, -start, stop - size)
+
+
+def _bound(value: Int, size: Int) -> Int:
+    """A slice bound counted from the front and clipped to the axis."""
+    if not _is_nonnegative(value):
+        if known(Condition(-value, ">=", 1)) is not True:
+            raise UnsupportedOperation(f"a slice bound of {value} may be negative or not")
+        value = value + size
+        if known(Condition(value, ">=", 0)) is not True:
+            value = maximum(value, 0)
+    return value if known(Condition(size, ">=", value)) is True else minimum(value, size)
+
+
+@rule("setitem", "__setitem__", "index_put")
+def setitem(input: SymbolicTensor, index: Any, value: Any, *args: Any, **kwargs: Any) -> Result:
+    """``x[index] = value``: the shape stays; the value must broadcast to what is picked."""
+    masks = any(is_mask(t) for t in tensors_in(index))
+    if masks or not isinstance(value, SymbolicTensor):
+        return alike(input)
+    picked = getitem.__wrapped__(input, index)  # type: ignore[attr-defined]
+    (dims,) = picked.shapes
+    have = value.dims
+    while have and have[0] == 1 and len(have) > len(dims):
+        have = have[1:]
+    if len(have) > len(dims):
+        raise ShapeMismatch(f"a {len(have)}-d value does not fit {len(dims)} picked axes")
+    why = "the value must broadcast to what the index picks"
+    pairs = zip(have, dims[len(dims) - len(have) :], strict=True)
+    needs = [need for a, b in pairs if a != 1 for need in equal(a, b, why)]
+    return alike(input, requires=(*picked.requires, *needs))
+
+
+@rule("narrow", "narrow_copy")
+def narrow(input: SymbolicTensor, dim: int, start: Any, length: Int) -> Result:
+    """`length` places of one axis, from `start` on."""
+    axis = normal_dim(dim, input.ndim, "narrow")
+    if not input.ndim:
+        raise ShapeMismatch("narrow takes a tensor of at least one axis")
+    size = input.dims[axis]
+    first: Int = 0 if isinstance(start, SymbolicTensor) else start
+    if not _is_nonnegative(first):
+        first = first + size
+    why = "narrow: the part must lie within the axis"
+    gaps = (first, size - first - length, length)
+    requires = tuple(Condition(gap, ">=", 0, why) for gap in gaps)
+    axes = kept(input.ndim)
+    axes[axis] = (axis, Window(1, 1, -first, first + length - size))
+    dims = (*input.dims[:axis], length, *input.dims[axis + 1 :])
+    return Result((dims,), tuple(axes), requires=requires)
+
+
+@rule("select", "select_copy")
+def select(input: SymbolicTensor, dim: int, index: Any) -> Result:
+    """One place of an axis, which goes."""
+    if not input.ndim:
+        raise ShapeMismatch("select takes a tensor of at least one axis")
+    axis = normal_dim(dim, input.ndim, "select")
+    inside = () if isinstance(index, SymbolicTensor) else tuple(_inside(index, input.dims[axis]))
+    keep = [i for i in range(input.ndim) if i != axis]
+    dims = tuple(input.dims[i] for i in keep)
+    return Result((dims,), tuple((i, IDENTITY) for i in keep), requires=inside)
+
+
+# Splits ---------------------------------------------------------------------------------------
+
+
+def _parts(x: SymbolicTensor, axis: int, sizes: Sequence[Int], *needs: Requirement) -> Result:
+    """Parts of one axis after the other. Whichever part it is, it reads that axis somewhere."""
+    shapes = tuple((*x.dims[:axis], s, *x.dims[axis + 1 :]) for s in sizes)
+    axes = kept(x.ndim)
+    axes[axis] = (axis, Whole(sizes[0]))
+    return Result(shapes, tuple(axes), requires=needs, single=False)
+
+
+def _axis_to_split(x: SymbolicTensor, dim: int, op: str) -> int:
+    if not x.ndim:
+        raise ShapeMismatch(f"{op} takes a tensor of at least one axis")
+    return normal_dim(dim, x.ndim, op)
+
+
+@rule("chunk", "unsafe_chunk")
+def chunk(input: SymbolicTensor, chunks: int, dim: int = 0) -> Result:
+    """At most `chunks` parts of equal size ``ceil(size/chunks)``, the last one smaller."""
+    at_least("chunks", (chunks,), 1)
+    axis = _axis_to_split(input, dim, "chunk")
+    return _split(input, ceildiv(input.dims[axis], chunks), axis, f"chunk({chunks})")
+
+
+@rule("split", "unsafe_split", "split_with_sizes", "split_with_sizes_copy")
+def split(input: SymbolicTensor, split_size_or_sections: Any, dim: int = 0) -> Result:
+    """Parts of a given size, or of given sizes."""
+    axis = _axis_to_split(input, dim, "split")
+    return _split(input, split_size_or_sections, axis, f"split({split_size_or_sections})")
+
+
+def _split(input: SymbolicTensor, sections: Any, axis: int, text: str) -> Result:
+    size = input.dims[axis]
+    if isinstance(sections, (tuple, list)):
+        if any(isinstance(s, int) and s < 0 for s in sections):
+            raise ShapeMismatch(f"{text}: a part cannot have a negative size")
+        why = f"{text}: the parts must add up to the axis"
+        return _parts(input, axis, sections, *equal(sum(sections), size, why))
+    if isinstance(sections, int) and sections < 1:
+        raise ShapeMismatch(f"{text}: a part has at least one element")
+    if isinstance(size, int) and isinstance(sections, int):
+        return _parts(
+            input, axis, [min(sections, size - start) for start in range(0, size, sections)]
+        )
+    count = exact_div(size, sections)
+    if not isinstance(count, int):
+        raise UnsupportedOperation(
+            f"{text}: how many parts an axis of {size} gives depends on its size",
+            cure="give the sizes of the parts",
+        )
+    return _parts(input, axis, [sections] * count)
+
+
+@rule("tensor_split")
+def tensor_split(input: SymbolicTensor, indices_or_sections: Any, dim: int = 0) -> Result:
+    """So many parts, sizes differing by at most one, or parts that end at given places."""
+    if isinstance(indices_or_sections, SymbolicTensor):
+        raise DataDependent("tensor_split: where to split stands in a tensor")
+    axis = _axis_to_split(input, dim, "tensor_split")
+    size = input.dims[axis]
+    if isinstance(indices_or_sections, (tuple, list)):
+        ends = [*(_bound(i, size) for i in indices_or_sections), size]
+        starts = [0, *ends[:-1]]
+        lengths = [_slice(size, slice(a, b))[0] for a, b in zip(starts, ends, strict=True)]
+        return _parts(input, axis, lengths)
+    n = indices_or_sections
+    if not isinstance(n, int):
+        raise UnsupportedOperation(f"tensor_split: the number of parts, {n}, is a symbol")
+    at_least("sections", (n,), 1)
+    return _parts(input, axis, [(size + n - 1 - i) // n for i in range(n)])
+
+
+def _split_along(op: str, axis: int, least: int) -> Any:
+    def operation(input: SymbolicTensor, indices_or_sections: Any) -> Result:
+        if input.ndim < least:
+            raise ShapeMismatch(f"{op} takes a tensor of at least {least} axes, not {input.ndim}")
+        along = 0 if op == "hsplit" and input.ndim == 1 else axis
+        found: Result = tensor_split.__wrapped__(  # type: ignore[attr-defined]
+            input, indices_or_sections, along
+        )
+        if not isinstance(indices_or_sections, int):
+            return found
+        why = f"{op}: the axis must be a multiple of the number of parts"
+        even = tuple(equal(input.dims[along] % indices_or_sections, 0, why))
+        return Result(found.shapes, found.axes, requires=even, single=False)
+
+    return operation
+
+
+for _name, _axis, _least in (("hsplit", 1, 1), ("vsplit", 0, 2), ("dsplit", 2, 3)):
+    rule(_name)(_split_along(_name, _axis, _least))
+
+
+@rule("unbind", "unbind_copy")
+def unbind(input: SymbolicTensor, dim: int = 0) -> Result:
+    """Every place of an axis, as a tensor of its own."""
+    axis = _axis_to_split(input, dim, "unbind")
+    count = input.dims[axis]
+    if isinstance(count, Size):
+        raise UnsupportedOperation(
+            f"unbind: how many tensors an axis of {count} gives depends on its size",
+            cure="unbind an axis of fixed size",
+        )
+    keep = [i for i in range(input.ndim) if i != axis]
+    dims = tuple(input.dims[i] for i in keep)
+    return Result((dims,) * count, tuple((i, IDENTITY) for i in keep), single=False)
+
+
+# Picking by tensors ---------------------------------------------------------------------------
+
+
+def _rank_one_at_least(dims: Dims) -> Dims:
+    return dims or (1,)
+
+
+def _no_larger(
+    small: Dims, large: Dims, op: str, apart_from: int | None = None
+) -> list[Requirement]:
+    """That the index is nowhere larger than the tensor, one axis aside."""
+    small, large = _rank_one_at_least(small), _rank_one_at_least(large)
+    if len(small) != len(large):
+        raise ShapeMismatch(f"{op}: the index is {len(small)}-d, not {len(large)}-d")
+    why = f"{op}: the index must be nowhere larger than the tensor, along dim aside"
+    return [
+        Condition(b, ">=", a, why)
+        for i, (a, b) in enumerate(zip(small, large, strict=True))
+        if i != apart_from and a != b
+    ]
+
+
+@rule("gather")
+def gather(input: SymbolicTensor, dim: int, index: SymbolicTensor, **kwargs: Any) -> Result:
+    """One element per index, from anywhere along `dim`: the index's shape."""
+    axis = normal_dim(dim, input.ndim, "gather")
+    requires = tuple(_no_larger(index.dims, input.dims, "gather", axis))
+    axes = [(i, Window(1, 1, 0, index.dims[i] - size)) for i, size in enumerate(input.dims)]
+    if index.dims and axes:
+        axes[axis] = (axis, Whole(index.dims[axis]))  # type: ignore[assignment]
+    return Result((index.dims,), tuple(axes) if index.dims else (), requires=requires)
+
+
+@rule("scatter", "scatter_add", "scatter_reduce")
+def scatter(
+    input: SymbolicTensor, dim: int, index: SymbolicTensor, src: Any = None, *a: Any, **k: Any
+) -> Result:
+    """Elements of `src` written where the index says: the shape stays."""
+    axis = normal_dim(dim, input.ndim, "scatter")
+    requires = _no_larger(index.dims, input.dims, "scatter", axis)
+    if isinstance(src, SymbolicTensor):
+        requires += _no_larger(index.dims, src.dims, "scatter")
+    axes = kept(input.ndim)
+    if axes:
+        axes[axis] = (axis, Whole(input.dims[axis]))
+    return Result((input.dims,), tuple(axes), requires=tuple(requires))
+
+
+@rule("index_select")
+def index_select(input: SymbolicTensor, dim: int, index: SymbolicTensor) -> Result:
+    """Places of one axis, by a vector of numbers."""
+    require_rank(index, (0, 1), "index_select's index")
+    axis = normal_dim(dim, input.ndim, "index_select")
+    if not input.ndim:
+        return alike(input, requires=tuple(equal(prod(index.dims), 1, "a number has one place")))
+    length = index.dims[0] if index.ndim else 1
+    axes = kept(input.ndim)
+    axes[axis] = (axis, Whole(length))
+    return Result(((*input.dims[:axis], length, *input.dims[axis + 1 :]),), tuple(axes))
+
+
+@rule("take_along_dim")
+def take_along_dim(input: SymbolicTensor, indices: SymbolicTensor, dim: Any = None) -> Result:
+    """`gather`, where the other axes broadcast; without an axis, from the flattened tensor."""
+    if dim is None:
+        count = prod(indices.dims)
+        return Result(((count,),), mixed((count,)))
+    if input.ndim != indices.ndim:
+        raise ShapeMismatch(f"take_along_dim: {indices.ndim}-d indices of a {input.ndim}-d tensor")
+    axis = normal_dim(dim, input.ndim, "take_along_dim")
+    without = [t.dims[:axis] + t.dims[axis + 1 :] for t in (input, indices)]
+    dims, requires = broadcast_dims(*without)
+    shape = (*dims[:axis], indices.dims[axis], *dims[axis:])
+    return Result((shape,), mixed(shape), requires=tuple(requires))
+
+
+@rule("take")
+def take(input: SymbolicTensor, index: SymbolicTensor) -> Result:
+    """Elements by their number in the flattened tensor."""
+    return Result((index.dims,), mixed(index.dims))
+
+
+@rule("index_add", "index_copy", "index_fill", "index_reduce")
+def index_add(
+    input: SymbolicTensor, dim: int, index: SymbolicTensor, source: Any, *args: Any, **kwargs: Any
+) -> Result:
+    """Places of one axis written from `source`: the shape stays."""
+    require_rank(index, (0, 1), "the index")
+    axis = normal_dim(dim, input.ndim, "index_add")
+    requires: list[Requirement] = []
+    if isinstance(source, SymbolicTensor) and source.ndim and input.ndim:
+        for i, (a, b) in enumerate(zip(source.dims, input.dims, strict=False)):
+            want = prod(index.dims) if i == axis else b
+            requires += equal(a, want, "index_add: the source must have the tensor's sizes")
+    axes = kept(input.ndim)
+    if axes:
+        axes[axis] = (axis, Whole(input.dims[axis]))
+    return Result((input.dims,), tuple(axes), requires=tuple(requires))
+
+
+def _by_values(op: str, cure: str) -> Any:
+    def operation(*args: Any, **kwargs: Any) -> Result:
+        raise DataDependent(f"{op}: the output's shape depends on the values", cure=cure)
+
+    return operation
+
+
+for _names, _cure in (
+    ("masked_select", "masked_fill, or a product with the mask, keeps the shape"),
+    ("nonzero argwhere", "where(mask, a, b) keeps the shape"),
+    ("unique unique_consecutive", "symcnn knows shapes only"),
+    ("bincount combinations", "symcnn knows shapes only"),
+):
+    for _name in _names.split():
+        rule(_name)(_by_values(_name, _cure))
+
+
+@rule("embedding")
+def embedding(input: SymbolicTensor, weight: SymbolicTensor, *args: Any, **kwargs: Any) -> Result:
+    """A row of the table per index."""
+    require_rank(weight, (2,), "the table of embedding")
+    width = weight.dims[1]
+    return Result(((*input.dims, width),), (*kept(input.ndim), (None, Whole(width))))
+
+
+@rule("one_hot")
+def one_hot(tensor: SymbolicTensor, num_classes: Int = -1) -> Result:
+    """A new last axis with a place per class."""
+    if num_classes == -1:
+        raise DataDependent("one_hot: the number of classes is the largest value", cure="give it")
+    at_least("num_classes", (num_classes,), 1)
+    return Result(((*tensor.dims, num_classes),), (*kept(tensor.ndim), (None, Whole(num_classes))))
+
+
+# Order along an axis --------------------------------------------------------------------------
+
+
+def _shuffled(x: SymbolicTensor, axes: Sequence[int]) -> Result:
+    """The shape stays; along `axes` any place can come from any other."""
+    maps = kept(x.ndim)
+    for axis in axes:
+        maps[axis] = (axis, Whole(x.dims[axis]))
+    return Result((x.dims,), tuple(maps))
+
+
+@rule("roll")
+def roll(input: SymbolicTensor, shifts: Any, dims: Any = None) -> Result:
+    """Axes shifted in a circle."""
+    if dims is None or dims in ((), []):
+        return _shuffled(input, range(input.ndim))
+    axes = [
+        normal_dim(d, input.ndim, "roll")
+        for d in (dims if isinstance(dims, (tuple, list)) else (dims,))
+    ]
+    count = len(shifts) if isinstance(shifts, (tuple, list)) else 1
+    if count != len(axes):
+        raise ShapeMismatch(f"roll: {count} shifts for {len(axes)} axes")
+    return _shuffled(input, axes if input.ndim else ())
+
+
+@rule("flip")
+def flip(input: SymbolicTensor, *dims: Any) -> Result:
+    """Axes in reverse order."""
+    named = dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
+    axes = normal_dims(tuple(named), input.ndim, "flip")
+    return _shuffled(input, axes if input.ndim else ())
+
+
+def _flip_along(op: str, axis: int) -> Any:
+    def operation(input: SymbolicTensor) -> Result:
+        if input.ndim <= axis:
+            raise ShapeMismatch(f"{op} takes a tensor of at least {axis + 1} axes")
+        return _shuffled(input, (axis,))
+
+    return operation
+
+
+rule("fliplr")(_flip_along("fliplr", 1))
+rule("flipud")(_flip_along("flipud", 0))
+
+
+@rule("rot90")
+def rot90(input: SymbolicTensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Result:
+    """A plane turned by quarter turns: odd ones exchange its axes."""
+    if len(dims) != 2 or input.ndim < 2:
+        raise ShapeMismatch(f"rot90 turns 2 axes, not {tuple(dims)} of a {input.ndim}-d tensor")
+    a, b = normal_dims(tuple(dims), input.ndim, "rot90")
+    result = list(input.dims)
+    axes = kept(input.ndim)
+    if k % 2:
+        result[a], result[b] = result[b], result[a]
+    for i, source in ((a, b), (b, a)) if k % 2 else ((a, a), (b, b)):
+        axes[i] = (source, Whole(result[i]))
+    return Result((tuple(result),), tuple(axes))
+
+
+@rule("tril", "triu")
+def tril(input: SymbolicTensor, diagonal: Any = 0) -> Result:
+    """A triangle of every matrix, zeros elsewhere."""
+    if input.ndim < 2:
+        raise ShapeMismatch(f"tril and triu take matrices, not a {input.ndim}-d tensor")
+    return alike(input)
+
+
+@rule("diagonal", "diagonal_copy", "linalg_diagonal")
+def diagonal(input: SymbolicTensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Result:
+    """A diagonal of a plane, as the last axis; the plane's axes go."""
+    a, b = normal_dims((dim1, dim2), input.ndim, "diagonal")
+    rows, columns = input.dims[a], input.dims[b]
+    length = minimum(rows, columns - offset) if offset >= 0 else minimum(rows + offset, columns)
+    keep = [i for i in range(input.ndim) if i not in (a, b)]
+    dims = (*(input.dims[i] for i in keep), length)
+    need = Condition(length, ">=", 1, "the diagonal must not be empty")
+    axes = (*((i, IDENTITY) for i in keep), (None, Whole(length)))
+    return Result((dims,), axes, requires=(need,))
+
+
+@rule("diag_embed")
+def diag_embed(input: SymbolicTensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Result:
+    """The last axis as the diagonal of a new plane."""
+    if not input.ndim:
+        raise ShapeMismatch("diag_embed takes a tensor of at least one axis")
+    a, b = normal_dims((dim1, dim2), input.ndim + 1, "diag_embed")
+    side = input.dims[-1] + abs(offset)
+    dims = list(input.dims[:-1])
+    for place in sorted((a, b)):
+        dims.insert(place, side)
+    return Result((tuple(dims),), mixed(dims))
+
+
+@rule("diag")
+def diag(input: SymbolicTensor, diagonal: int = 0) -> Result:
+    """A vector as the diagonal of a matrix, or the diagonal of a matrix as a vector."""
+    require_rank(input, (1, 2), "diag")
+    operation = diag_embed if input.ndim == 1 else globals()["diagonal"]
+    found: Result = operation.__wrapped__(input, diagonal)
+    return found
+
+
+# Sliding windows as an axis -------------------------------------------------------------------
+
+
+@rule("unfold", "im2col")
+def unfold(
+    input: SymbolicTensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> Result:
+    """Patches as columns: ``(N, C, H, W)`` to ``(N, C*kh*kw, number of windows)``."""
+    require_rank(input, (3, 4), "unfold")
+    windows, kernel = _patches(kernel_size, dilation, padding, stride)
+    sizes, requires = map_axes(input.dims[-2:], windows, "the patch must fit into the padded input")
+    dims = (*input.dims[:-3], input.dims[-3] * prod(kernel), prod(sizes))
+    axes = (*kept(input.ndim - 3), *mixed(dims[-2:]))
+    return Result((dims,), axes, requires=tuple(requires))
+
+
+@rule("fold", "col2im")
+def fold(
+    input: SymbolicTensor,
+    output_size: Any,
+    kernel_size: Any,
+    dilation: Any = 1,
+    padding: Any = 0,
+    stride: Any = 1,
+) -> Result:
+    """Columns summed back into an image of `output_size`: unfold's transpose."""
+    require_rank(input, (2, 3), "fold")
+    windows, kernel = _patches(kernel_size, dilation, padding, stride)
+    size = ntuple(output_size, 2, "output_size")
+    at_least("output_size", size, 1)
+    counts, fitting = map_axes(size, windows, "the patch must fit into the padded output")
+    rows, columns = input.dims[-2:]
+    area = prod(kernel)
+    requires = equal(rows % area, 0, "fold: the rows must be a multiple of the patch's area")
+    requires += equal(columns, prod(counts), "fold: there must be a column per patch")
+    dims = (*input.dims[:-2], rows // area, *size)
+    axes = (*kept(input.ndim - 2), *mixed(dims[-3:]))
+    return Result((dims,), axes, requires=(*fitting, *requires))
+
+
+def _patches(
+    kernel_size: Any, dilation: Any, padding: Any, stride: Any
+) -> tuple[list[AxisMap], tuple[Int, ...]]:
+    kernel, dilations = ntuple(kernel_size, 2, "kernel_size"), ntuple(dilation, 2, "dilation")
+    pads, strides = ntuple(padding, 2, "padding"), ntuple(stride, 2, "stride")
+    for name, values, bound in (
+        ("kernel_size", kernel, 1),
+        ("dilation", dilations, 1),
+        ("padding", pads, 0),
+        ("stride", strides, 1),
+    ):
+        at_least(name, values, bound)
+    hypers = zip(kernel, strides, pads, dilations, strict=True)
+    return [Window.conv(*hyper) for hyper in hypers], kernel
+
+
+@rule("Tensor.unfold")
+def windows_of(input: SymbolicTensor, dimension: int, size: Int, step: Int) -> Result:
+    """The method ``x.unfold``: windows over one axis, their content as a new last axis."""
+    at_least("size", (size,), 0)
+    at_least("step", (step,), 1)
+    axis = normal_dim(dimension, input.ndim, "unfold")
+    if not input.ndim:
+        return Result(((size,),), mixed((size,)), requires=(Condition(1, ">=", size),))
+    window: AxisMap = Window(size, step)
+    (count,), requires = map_axes((input.dims[axis],), (window,), "the window must fit")
+    axes: Axes = (*kept(input.ndim), (None, Whole(size)))
+    axes = (*axes[:axis], (axis, window), *axes[axis + 1 :])
+    dims = (*input.dims[:axis], count, *input.dims[axis + 1 :], size)
+    return Result((dims,), axes, requires=tuple(requires))

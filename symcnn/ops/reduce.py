@@ -1,0 +1,276 @@
+"""Reductions, orderings and running sums: what happens along an axis stays along that axis.
+
+A reduced axis goes, or stays with size 1, and its output reads the whole of it; a sorted or
+summed-up axis keeps its size and reads the whole of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from symcnn.axis import IDENTITY, AxisMap, Whole
+from symcnn.conditions import Condition
+from symcnn.errors import ShapeMismatch
+from symcnn.graph import Result, SymbolicTensor
+from symcnn.ops.pointwise import broadcast
+from symcnn.ops.registry import at_least, equal, kept, mixed, normal_dim, normal_dims, rule
+from symcnn.size import Int, Size
+
+__all__ = ["reduced"]
+
+
+def reduced(x: SymbolicTensor, dim: Any, keepdim: bool, op: str, count: int = 1) -> Result:
+    """`count` tensors without the axes `dim` (None: all), or with size 1 there."""
+    if dim is None or (isinstance(dim, (tuple, list)) and not dim):
+        gone = set(range(x.ndim))
+    else:
+        gone = set(normal_dims(dim, x.ndim, op))
+    dims: list[Int] = []
+    axes: list[tuple[int | None, AxisMap]] = []
+    for i, size in enumerate(x.dims):
+        if i not in gone:
+            dims.append(size)
+            axes.append((i, IDENTITY))
+        elif keepdim:
+            dims.append(1)
+            axes.append((i, Whole(1)))
+    return Result((tuple(dims),) * count, tuple(axes), single=count == 1)
+
+
+def _keepdim(keepdim: Any, kwargs: dict[str, Any]) -> bool:
+    return bool(keepdim or kwargs.get("keepdims"))
+
+
+def _statistic(op: str) -> Any:
+    """A number over some axes: ``f(input, dim=None, keepdim=False)``."""
+
+    def operation(
+        input: SymbolicTensor, dim: Any = None, keepdim: bool = False, *args: Any, **kwargs: Any
+    ) -> Result:
+        dim = kwargs.get("axis", dim)
+        return reduced(input, dim, _keepdim(keepdim, kwargs), op)
+
+    return operation
+
+
+for _name in (
+    "mean sum amax amin logsumexp prod nanmean nansum all any argmax argmin count_nonzero "
+).split():
+    rule(_name)(_statistic(_name))
+
+
+def _spread(op: str, count: int = 1) -> Any:
+    """``var`` and its kin, of which an old form takes `unbiased` where the axes stand."""
+
+    def operation(
+        input: SymbolicTensor,
+        dim: Any = None,
+        unbiased: Any = None,
+        keepdim: bool = False,
+        **k: Any,
+    ) -> Result:
+        axes = None if isinstance(dim, bool) else k.get("axis", dim)
+        return reduced(input, axes, _keepdim(keepdim, k), op, count)
+
+    return operation
+
+
+rule("var")(_spread("var"))
+rule("std")(_spread("std"))
+rule("var_mean")(_spread("var_mean", 2))
+rule("std_mean")(_spread("std_mean", 2))
+
+
+@rule("max", "min")
+def extreme(input: SymbolicTensor, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Result:
+    """The extreme of all, or values and indices along an axis, or of two tensors point by point."""
+    other = kwargs.get("other", dim)
+    if isinstance(other, SymbolicTensor):
+        return broadcast(input, other)
+    dim = kwargs.get("axis", dim)
+    if dim is None:
+        return reduced(input, None, False, "max")
+    return reduced(input, normal_dim(dim, input.ndim, "max"), _keepdim(keepdim, kwargs), "max", 2)
+
+
+@rule("median", "nanmedian")
+def median(input: SymbolicTensor, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Result:
+    """The median of all, or values and indices along an axis."""
+    return reduced(input, dim, keepdim, "median", 1 if dim is None else 2)
+
+
+@rule("mode")
+def mode(input: SymbolicTensor, dim: int = -1, keepdim: bool = False, **kwargs: Any) -> Result:
+    """The commonest values along an axis, and where they stand."""
+    return reduced(input, normal_dim(dim, input.ndim, "mode"), keepdim, "mode", 2)
+
+
+@rule("aminmax")
+def aminmax(input: SymbolicTensor, *, dim: Any = None, keepdim: bool = False) -> Result:
+    """The least and the largest value."""
+    return reduced(input, dim, keepdim, "aminmax", 2)
+
+
+@rule("norm")
+def norm(
+    input: SymbolicTensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, **kwargs: Any
+) -> Result:
+    """The norm over all, or some, axes."""
+    return reduced(input, dim, keepdim, "norm")
+
+
+@rule("linalg_norm", "linalg_vector_norm", "linalg_matrix_norm")
+def linalg_norm(
+    x: SymbolicTensor, ord: Any = None, dim: Any = None, keepdim: bool = False, **kwargs: Any
+) -> Result:
+    """The norm over all, or some, axes."""
+    return reduced(x, dim, keepdim, "norm")
+
+
+@rule("quantile", "nanquantile")
+def quantile(
+    input: SymbolicTensor, q: Any, dim: Any = None, keepdim: bool = False, **kwargs: Any
+) -> Result:
+    """One quantile, or several of them in a new first axis."""
+    one = reduced(input, dim, keepdim and dim is not None, "quantile")
+    if keepdim and dim is None:
+        one = reduced(input, None, True, "quantile")
+    if not isinstance(q, SymbolicTensor) or not q.ndim:
+        return one
+    dims = (q.dims[0], *one.shapes[0])
+    return Result((dims,), ((None, Whole(q.dims[0])), *one.axes))
+
+
+# Orderings ------------------------------------------------------------------------------------
+
+
+def _along(x: SymbolicTensor, dim: Any, op: str, count: int = 1, length: Any = None) -> Result:
+    """`count` tensors of the same shape, or with `length` along `dim`, reading all of that axis."""
+    axis = normal_dim(dim, x.ndim, op)
+    axes = kept(x.ndim)
+    dims = list(x.dims)
+    if dims:
+        dims[axis] = x.dims[axis] if length is None else length
+        axes[axis] = (axis, Whole(dims[axis]))
+    return Result((tuple(dims),) * count, tuple(axes), single=count == 1)
+
+
+@rule("topk")
+def topk(input: SymbolicTensor, k: Int, dim: int = -1, *args: Any, **kwargs: Any) -> Result:
+    """The `k` largest along an axis, and where they stand."""
+    at_least("k", (k,), 0)
+    found = _along(input, dim, "topk", 2, k)
+    size = input.dims[normal_dim(dim, input.ndim, "topk")] if input.ndim else 1
+    enough = Condition(size, ">=", k, "topk: k elements must be there")
+    return Result(found.shapes, found.axes, requires=(enough,), single=False)
+
+
+@rule("kthvalue")
+def kthvalue(input: SymbolicTensor, k: Int, dim: int = -1, keepdim: bool = False) -> Result:
+    """The k-th smallest value along an axis, and where it stands."""
+    at_least("k", (k,), 1)
+    axis = normal_dim(dim, input.ndim, "kthvalue")
+    found = reduced(input, axis, keepdim, "kthvalue", 2)
+    size = input.dims[axis] if input.ndim else 1
+    enough = Condition(size, ">=", k, "kthvalue: k elements must be there")
+    return Result(found.shapes, found.axes, requires=(enough,), single=False)
+
+
+def _order(op: str, count: int) -> Any:
+    def operation(input: SymbolicTensor, dim: Any = -1, *args: Any, **kwargs: Any) -> Result:
+        along = -1 if isinstance(dim, bool) else dim  # argsort(stable, ...) by keywords only
+        return _along(input, along, op, count)
+
+    return operation
+
+
+rule("sort")(_order("sort", 2))
+rule("argsort")(_order("argsort", 1))
+
+
+@rule("msort")
+def msort(input: SymbolicTensor) -> Result:
+    """Sorted along the first axis."""
+    return _along(input, 0, "msort")
+
+
+def _running(op: str, count: int = 1) -> Any:
+    def operation(input: SymbolicTensor, dim: int, *args: Any, **kwargs: Any) -> Result:
+        return _along(input, dim, op, count)
+
+    return operation
+
+
+for _name in ("cumsum", "cumprod", "logcumsumexp"):
+    rule(_name)(_running(_name))
+for _name in ("cummax", "cummin"):
+    rule(_name)(_running(_name, 2))
+
+
+@rule("diff")
+def diff(
+    input: SymbolicTensor, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None
+) -> Result:
+    """Differences of neighbours, `n` times: the axis gets shorter by `n`."""
+    if not input.ndim:
+        raise ShapeMismatch("diff takes a tensor of at least one axis")
+    axis = normal_dim(dim, input.ndim, "diff")
+    size = input.dims[axis]
+    for part in (prepend, append):
+        if part is not None:
+            size = size + (part.dims[axis] if part.ndim else 1)
+    found = _along(input, axis, "diff", 1, size - n)
+    rest = Condition(size, ">=", n + 1, "diff: something must be left")
+    return Result(found.shapes, found.axes, requires=(rest,) if isinstance(size, Size) else ())
+
+
+@rule("trace")
+def trace(input: SymbolicTensor) -> Result:
+    """The sum of a matrix's diagonal."""
+    if input.ndim != 2:
+        raise ShapeMismatch(f"trace takes a matrix, not a {input.ndim}-d tensor")
+    return Result(((),))
+
+
+# Distances ------------------------------------------------------------------------------------
+
+
+@rule("cosine_similarity")
+def cosine_similarity(
+    x1: SymbolicTensor, x2: SymbolicTensor, dim: int = 1, eps: float = 1e-8
+) -> Result:
+    """The cosine along an axis, of tensors that broadcast."""
+    both = broadcast(x1, x2)
+    (dims,) = both.shapes
+    found = reduced(
+        SymbolicTensor(dims), normal_dim(dim, len(dims), "cosine_similarity"), False, ""
+    )
+    return Result(found.shapes, mixed(found.shapes[0]), requires=both.requires)
+
+
+@rule("pairwise_distance")
+def pairwise_distance(
+    x1: SymbolicTensor, x2: SymbolicTensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+) -> Result:
+    """The distance over the last axis, of tensors that broadcast."""
+    both = broadcast(x1, x2)
+    (dims,) = both.shapes
+    found = reduced(SymbolicTensor(dims), -1, keepdim, "pairwise_distance")
+    return Result(found.shapes, mixed(found.shapes[0]), requires=both.requires)
+
+
+@rule("dist")
+def dist(input: SymbolicTensor, other: SymbolicTensor, p: float = 2) -> Result:
+    """The norm of a difference."""
+    return Result(((),), requires=broadcast(input, other).requires)
+
+
+@rule("cdist")
+def cdist(x1: SymbolicTensor, x2: SymbolicTensor, p: float = 2.0, *a: Any, **k: Any) -> Result:
+    """Distances of all points of one set to all of the other; batches broadcast."""
+    if min(x1.ndim, x2.ndim) < 2:
+        raise ShapeMismatch("cdist takes tensors of at least 2 axes")
+    batch = broadcast(SymbolicTensor(x1.dims[:-2]), SymbolicTensor(x2.dims[:-2]))
+    requires = equal(x1.dims[-1], x2.dims[-1], "cdist: points must have the same coordinates")
+    dims = (*batch.shapes[0], x1.dims[-2], x2.dims[-2])
+    return Result((dims,), mixed(dims), requires=(*batch.requires, *requires))
