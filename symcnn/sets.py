@@ -14,6 +14,7 @@ Sizes are positive: every set lies within ``H >= 1 and W >= 1``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import merge
@@ -43,6 +44,10 @@ def _isl() -> Any:
 # A formula is isl text over the dimensions x0, x1, ...; user names never reach the isl parser.
 
 
+#: Products are bounded by a finite union of cases up to this bound; beyond, it is `Undecidable`.
+_MOST = 1 << 20
+
+
 class _Writer:
     """Writes conditions on `names` as isl formulas."""
 
@@ -53,34 +58,17 @@ class _Writer:
         if isinstance(requirement, AnyOf):
             return " or ".join(f"({self.requirement(option)})" for option in requirement.options)
         gap = requirement.lhs - requirement.rhs
-        if requirement.relation == ">=":
-            return self.at_least_zero(gap)
-        if _is_linear(gap):
-            return self.zero(gap)
-        if _is_linear(requirement.lhs):  # 512 == C*h*w
-            return self.product(requirement.rhs, requirement.lhs)
-        return self.product(requirement.lhs, requirement.rhs)
+        if not _is_linear(gap):
+            return self.product(requirement)
+        return self.at_least_zero(gap) if requirement.relation == ">=" else self.zero(gap)
 
     def at_least_zero(self, expr: Int) -> str:
-        """``expr >= 0``; a bound on a single monotone atom moves inside it."""
+        """``expr >= 0`` for a linear one; a bound on a single monotone atom moves inside it."""
         if isinstance(expr, int):
             return "true" if expr >= 0 else "false"
-        return (
-            _bound(expr, self.at_least_zero)
-            or self.small_product(expr)
-            or f"{self.term(expr)} >= 0"
-        )
-
-    def small_product(self, expr: Size) -> str | None:
-        """``a*b*... >= t`` where only small t can fail: the negation is a finite union."""
-        if _is_linear(expr):
-            return None
-        found, content = factors(expr - expr.const)
-        target = -(int(expr.const) // content)  # content*product >= -const
-        if content < 0 or target > 64 or any((sz.lower(f) or 0) < 1 for f in found):
-            raise _undecidable(expr)
-        below = [self.factored(found, t) for t in range(1, target)]
-        return " and ".join(f"not ({text})" for text in below) or "true"
+        if not _is_linear(expr):  # what stood inside a floor
+            return self.product(Condition(expr, ">=", 0))
+        return _bound(expr, self.at_least_zero) or f"{self.term(expr)} >= 0"
 
     def zero(self, expr: Int) -> str:
         """``expr == 0`` for a linear expression."""
@@ -91,20 +79,64 @@ class _Writer:
             return f"({both[0]}) and ({both[1]})"
         return f"{self.term(expr)} = 0"
 
-    def product(self, lhs: Int, rhs: Int) -> str:
-        """``c*f*g*... == constant``: one case per way to write the constant as a product."""
-        if not isinstance(rhs, int) or not isinstance(lhs, Size):
-            common = _cancel(lhs, rhs)
-            if common is None:
-                raise _undecidable(lhs - rhs)
-            return self.requirement(Condition(common[0], "==", common[1]))
-        found, content = factors(lhs)
-        return "false" if rhs % content else self.factored(found, rhs // content)
+    def product(self, condition: Condition) -> str:
+        """``f*g*... == constant`` or ``>= constant``, for linear factors: a finite union."""
+        try:
+            found, content, target = _as_product(condition)
+        except Undecidable:
+            if condition.relation != "==":
+                raise
+            return self.paired(condition)
+        if condition.relation == "==":
+            return "false" if target % content else self.factored(found, target // content)
+        if content < 0:
+            return self.at_most(found, target // content)
+        return f"not ({self.at_most(found, -(-target // content) - 1)})"
+
+    def paired(self, condition: Condition) -> str:
+        """``f*g == a*b`` where ``f >= a >= 0`` and ``g >= b >= 0`` for all sizes.
+
+        Then it holds only where ``f == a`` and ``g == b``, or where both sides are 0. That is what a
+        view into windows asks: ``h*w == (7*(h//7))*(7*(w//7))``.
+        """
+        for large, small in _pairings(condition):
+            if all(map(self.never_below, large, small)):
+                same = " and ".join(
+                    f"({self.zero(f - a)})" for f, a in zip(large, small, strict=True)
+                )
+                empty = (" or ".join(f"({self.zero(f)})" for f in side) for side in (large, small))
+                return f"({same}) or (({') and ('.join(empty)}))"
+        raise _undecidable(condition.lhs - condition.rhs)
+
+    def never_below(self, f: Int, a: Int) -> bool:
+        """Whether ``f >= a >= 0`` for all sizes."""
+        names = list(self.names)
+        return all(always(Condition(gap, ">=", 0), names) for gap in (f - a, a))
+
+    def at_most(self, parts: Sequence[Size], bound: int) -> str:
+        """``f*g*... <= bound`` for factors that are never negative.
+
+        One case per value of ``bound//f``, of which there are at most ``2*sqrt(bound)``.
+        """
+        if bound > _MOST or any((low := sz.lower(f)) is None or low < 0 for f in parts):
+            raise _undecidable(sz.prod(parts))
+        first, *rest = parts
+        if not rest:
+            return self.at_least_zero(bound - first)
+        cases = [self.zero(f) for f in parts if sz.lower(f) == 0] if bound >= 0 else []
+        f = 1
+        while f <= bound:
+            f = bound // (quotient := bound // f)
+            cases.append(f"({self.at_least_zero(f - first)}) and ({self.at_most(rest, quotient)})")
+            f += 1
+        return " or ".join(f"({case})" for case in cases) or "false"
 
     def factored(self, parts: Sequence[Size], target: int) -> str:
         """``f*g*... == target`` for linear factors."""
         if not all(map(_is_linear, parts)):
             raise _undecidable(sz.prod(parts))
+        if target == 0:
+            return " or ".join(f"({self.zero(f)})" for f in parts)
         signed = [(sz.lower(f) or 0) < 0 or (sz.lower(f) is None) for f in parts]
         cases = [
             " and ".join(f"({self.zero(f - d)})" for f, d in zip(parts, split, strict=True))
@@ -190,22 +222,50 @@ def _least(scale: float, target: int) -> int:
     return low
 
 
-def _cancel(lhs: Int, rhs: Int) -> tuple[Int, Int] | None:
-    """Both sides without the positive factors they share: ``N*h*w == 49*N`` is ``h*w == 49``."""
-    for big, small in ((lhs, rhs), (rhs, lhs)):
-        if isinstance(small, Size) and (sz.lower(small) or 0) > 0:
-            ratio = sz.exact_div(big, small)
-            if ratio is not None:
-                return ratio, 1
-    (fs, a), (gs, b) = factors(lhs), factors(rhs)
-    left, right = list(fs), list(gs)
-    for f in fs:
-        if f in right and (sz.lower(f) or 0) > 0:
-            left.remove(f)
-            right.remove(f)
-    if len(left) == len(fs):
-        return None
-    return sz.prod(left) * a, sz.prod(right) * b
+def _as_product(condition: Condition) -> tuple[tuple[Size, ...], int, int]:
+    """Linear factors, content and target of ``content*f*g*... (==, >=) target``."""
+    gap = condition.lhs - condition.rhs
+    const = gap.const if isinstance(gap, Size) else 0
+    for lhs, rhs in (
+        (condition.lhs, condition.rhs),  # 256*h*w == 12544, (h + 1)*(w + 1) == 64
+        (gap - const, -const),  # h*w + 1 == 197
+        *_cancelled(condition),  # N*h*w == 49*N
+    ):
+        if isinstance(lhs, int):
+            lhs, rhs = rhs, lhs
+            if condition.relation == ">=":
+                lhs, rhs = -lhs, -rhs
+        if isinstance(rhs, int) and isinstance(lhs, Size):
+            with suppress(ValueError):
+                found, content = factors(lhs)
+                if all(map(_is_linear, found)):
+                    return found, content, rhs
+    raise _undecidable(gap)
+
+
+def _pairings(condition: Condition) -> Iterator[tuple[list[Int], list[Int]]]:
+    """Ways to write both sides as products of two linear factors, the contents dealt out."""
+    with suppress(ValueError):
+        (left, a), (right, b) = factors(condition.lhs), factors(condition.rhs)
+        if len(left) != 2 or len(right) != 2 or not all(map(_is_linear, left + right)):
+            return
+        for fs, x, gs, y in ((left, a, right, b), (right, b, left, a)):
+            if y % x == 0 and y > 0 < x:
+                for d in _divisors(y // x):
+                    for first, second in (gs, gs[::-1]):
+                        yield list(fs), [first * d, second * (y // x // d)]
+
+
+def _cancelled(condition: Condition) -> Iterator[tuple[Int, Int]]:
+    """Both sides without the positive factors they share."""
+    with suppress(ValueError):
+        (left, a), (right, b) = factors(condition.lhs), factors(condition.rhs)
+        rest_left, rest_right = list(left), list(right)
+        for f in left:
+            if f in rest_right and (sz.lower(f) or 0) > 0:
+                rest_left.remove(f)
+                rest_right.remove(f)
+        yield sz.prod(rest_left) * a, sz.prod(rest_right) * b
 
 
 def _divisors(n: int) -> list[int]:
@@ -215,8 +275,6 @@ def _divisors(n: int) -> list[int]:
 
 def _splits(target: int, signed: Sequence[bool]) -> Iterator[tuple[int, ...]]:
     """All ordered ways to write `target` as a product; a factor may be negative if `signed`."""
-    if target == 0:
-        raise Undecidable("a product of sizes equal to 0")
     if len(signed) == 1:
         if target > 0 or signed[0]:
             yield (target,)
@@ -624,11 +682,13 @@ def tightest(requirements: Iterable[Requirement]) -> list[tuple[Requirement, Req
     for requirement in requirements:
         if isinstance(requirement, Condition) and requirement.relation == ">=":
             gap = _stripped(requirement.lhs - requirement.rhs)
-            if isinstance(gap, Size):
+            if isinstance(gap, Size) and _is_linear(gap):
                 key, const = gap - gap.const, gap.const
                 if key not in kept or const < strictest[key]:
                     kept[key] = requirement, Condition(gap, ">=", 0, requirement.why)
                     strictest[key] = const
+                continue
+            if isinstance(gap, int) and gap >= 0:
                 continue
         kept[requirement] = requirement, requirement
     return list(kept.values())

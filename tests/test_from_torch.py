@@ -177,10 +177,14 @@ class Caching(nn.Module):
         super().__init__()
         self.bn = nn.BatchNorm2d(3)
         self.register_buffer("calls", torch.zeros(()))
-        self.last = None
+        self.last, self.seen, self.hooked = None, [], False
 
     def forward(self, x):
         self.last = x
+        self.seen.append(x)
+        if not self.hooked:  # as transformers does to record outputs
+            self.bn.register_forward_hook(lambda *_: None)
+            self.hooked = True
         self.calls += 1
         self.calls = self.calls + 1
         return self.bn(x)
@@ -202,6 +206,9 @@ def test_the_module_and_torch_are_left_as_found_also_after_an_error(fail):
     assert torch.is_grad_enabled() == grad
     assert torch.equal(torch.random.get_rng_state(), seed)
     assert module[0].last is None
+    assert module[0].seen == []
+    assert not module[0].hooked
+    assert not module[0].bn._forward_hooks
     assert module.training
     assert module[1].training
     assert all(torch.equal(v, state[k]) for k, v in module.state_dict().items())

@@ -241,3 +241,29 @@ def test_run_contains():
     assert 19 in Run(3, 35, 16)
     assert 20 not in Run(3, 35, 16)
     assert pickle.loads(pickle.dumps(Run(1, None))) == Run(1, None)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        Condition(h * w, ">=", 17),
+        Condition(-h * w, ">=", -17),
+        Condition((h // 2) * (w // 3) + 1, "==", 13),
+        Condition((h // 2) * (w // 3) + 1, ">=", 5),
+        Condition((h + 1) * (w + 1), "==", 24),
+        Condition((h + 1) * (w + 1), ">=", 24),
+        Condition(3 * (h // 2) * w, ">=", 7),
+        Condition(-2 * (h // 2) * w - 3, ">=", -20),
+        Condition(20, ">=", 2 * h * w),
+        Condition(h * w * 3, "==", h * 12),
+        Condition((h * w - 1) // 4, ">=", 3),
+        Condition(h * h, ">=", 30),
+        Condition(h * w, "==", (3 * (h // 3)) * (4 * (w // 4))),
+        Condition(4 * (h // 4) * (w // 4), "==", (h // 2) * (w // 2)),
+    ],
+    ids=str,
+)
+def test_bounded_products_are_solved_exactly(condition):
+    found = two(condition)
+    for x, y in itertools.product(range(1, 16), repeat=2):
+        assert ((x, y) in found) == condition.holds({"H": x, "W": y})

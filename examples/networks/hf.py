@@ -96,7 +96,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     ),
     "HGNetV2 (D-FINE)": lambda: hf.HGNetV2Backbone(hf.HGNetV2Config()),
     "BiT": lambda: hf.BitModel(
-        hf.BitConfig(embedding_size=32, hidden_sizes=[32, 64, 96, 128], depths=[1, 1, 1, 1])
+        hf.BitConfig(embedding_size=64, hidden_sizes=[128, 256, 384, 512], depths=[1, 1, 1, 1])
     ),
     "Hiera": lambda: hf.HieraModel(
         hf.HieraConfig(embed_dim=16, depths=[1, 1, 1, 1], num_heads=[1, 2, 2, 4])

@@ -644,7 +644,9 @@ class _Tracer(TorchFunctionMode):
             ) from error
         if type(result) is SymbolicTensor:
             return TracedTensor(result, self)
-        return tuple(TracedTensor(r, self) for r in result)
+        several = tuple(TracedTensor(r, self) for r in result)
+        named = getattr(torch.return_types, name, None)  # max(dim=...) has .values and .indices
+        return several if named is None else named(several)
 
     def _placed(self, error: SymcnnError, op: str) -> SymcnnError:
         """The error with the module path in front, if it does not stand there yet."""
@@ -780,11 +782,7 @@ def _observed(module: torch.nn.Module, tape: Tape) -> Iterator[None]:
     """Module calls reported to the tape; whatever the forward sets on modules is undone."""
     modules = list(module.named_modules())
     tape.paths = {id(m): path for path, m in modules}
-    before = [
-        (place, place.copy())
-        for _, m in modules
-        for place in (m.__dict__, m._buffers, m._parameters, m._modules)
-    ]
+    before = [(place, place.copy()) for _, m in modules for place in _containers(m)]
     original = torch.nn.Module.__call__
 
     def call(self: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
@@ -805,9 +803,29 @@ def _observed(module: torch.nn.Module, tape: Tape) -> Iterator[None]:
     finally:
         torch.nn.Module.__call__ = original  # type: ignore[method-assign]
         for place, copy in before:
-            if len(place) != len(copy) or any(place.get(k) is not v for k, v in copy.items()):
+            if (place or copy) and not _same_items(place, copy):
                 place.clear()
-                place.update(copy)
+                (place.extend if isinstance(place, list) else place.update)(copy)
+
+
+def _containers(module: torch.nn.Module) -> Iterator[Any]:
+    """All that a forward can write to: attributes, buffers, hooks, caches. All or nothing: models
+    install hooks and remember it in an attribute.
+    """
+    yield module.__dict__
+    for value in module.__dict__.values():
+        if isinstance(value, (dict, list, set)):
+            yield value
+
+
+def _same_items(place: Any, copy: Any) -> bool:
+    if len(place) != len(copy):
+        return False
+    if isinstance(place, dict):
+        return all(place.get(key) is value for key, value in copy.items())
+    if isinstance(place, list):
+        return all(a is b for a, b in zip(place, copy, strict=True))
+    return bool(place == copy)
 
 
 def trace(module: Any, specs: Sequence[str], example: Mapping[str, int] | None = None) -> Network:

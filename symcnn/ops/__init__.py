@@ -3,17 +3,38 @@
 Importing the package fills `symcnn.graph.OPS`.
 """
 
-from symcnn.ops import arrange, conv, index, linear, matmul, norm, pointwise, pool, reduce, shape
+from symcnn.ops import (
+    arrange,
+    attention,
+    conv,
+    create,
+    index,
+    linear,
+    loss,
+    matmul,
+    norm,
+    pointwise,
+    pool,
+    reduce,
+    rnn,
+    sample,
+    shape,
+)
 
 __all__ = [
     "arrange",
+    "attention",
     "conv",
+    "create",
     "index",
     "linear",
+    "loss",
     "matmul",
     "norm",
     "pointwise",
     "pool",
     "reduce",
+    "rnn",
+    "sample",
     "shape",
 ]

@@ -38,7 +38,10 @@ __all__: list[str] = []
 @rule("expand", "broadcast_to")
 def expand(input: SymbolicTensor, *size: Any, implicit: bool = False) -> Result:
     """Axes of size 1 stretched, and new ones in front; -1 keeps an axis."""
-    target = unpacked(size)
+    return _expanded(input, unpacked(size))
+
+
+def _expanded(input: SymbolicTensor, target: tuple[Int, ...]) -> Result:
     lead = len(target) - input.ndim
     text = f"expand({', '.join(map(str, target))})"
     if lead < 0:
@@ -76,7 +79,7 @@ def _stretched(x: SymbolicTensor, dims: Sequence[Int]) -> Axes:
 @rule("expand_as")
 def expand_as(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     """Expanded to the shape of `other`."""
-    return _result(expand, input, *other.dims)
+    return _expanded(input, other.dims)
 
 
 @rule("broadcast_tensors")
@@ -91,7 +94,10 @@ def broadcast_tensors(*tensors: Any) -> Result:
 @rule("repeat")
 def repeat(input: SymbolicTensor, *repeats: Any) -> Result:
     """The whole tensor, some times along every axis; new axes come in front."""
-    times = unpacked(repeats)
+    return _repeated(input, unpacked(repeats))
+
+
+def _repeated(input: SymbolicTensor, times: tuple[Int, ...]) -> Result:
     if len(times) < input.ndim:
         raise ShapeMismatch(f"repeat{times} names fewer axes than the {input.ndim} there are")
     at_least("repeats", times, 0)
@@ -109,7 +115,7 @@ def repeat(input: SymbolicTensor, *repeats: Any) -> Result:
 def tile(input: SymbolicTensor, *dims: Any) -> Result:
     """`repeat`, with ones in front where repeats are missing."""
     times = unpacked(dims)
-    return _result(repeat, input, *(1,) * (input.ndim - len(times)), *times)
+    return _repeated(input, ((1,) * (input.ndim - len(times)) + times))
 
 
 @rule("repeat_interleave")
@@ -319,9 +325,3 @@ def channel_shuffle(input: SymbolicTensor, groups: Int) -> Result:
     axes = kept(input.ndim)
     axes[1] = (1, Whole(channels))
     return Result((input.dims,), tuple(axes), requires=requires)
-
-
-def _result(operation: Any, *args: Any) -> Result:
-    """What another rule answers, without a node of its own."""
-    found: Result = operation.__wrapped__(*args)
-    return found

@@ -56,6 +56,11 @@ def is_mask(x: SymbolicTensor) -> bool:
 
 @rule("getitem", "__getitem__")
 def getitem(input: SymbolicTensor, index: Any) -> Result:
+    """Indexing: see `_picked`."""
+    return _picked(input, index)
+
+
+def _picked(input: SymbolicTensor, index: Any) -> Result:
     """Indexing with ints, slices, None, Ellipsis, and whole numbers in lists and tensors.
 
     Indices in tensors broadcast against each other. Their axes stand where the first of them
@@ -190,7 +195,7 @@ def setitem(input: SymbolicTensor, index: Any, value: Any, *args: Any, **kwargs:
     masks = any(is_mask(t) for t in tensors_in(index))
     if masks or not isinstance(value, SymbolicTensor):
         return alike(input)
-    picked = getitem.__wrapped__(input, index)  # type: ignore[attr-defined]
+    picked = _picked(input, index)
     (dims,) = picked.shapes
     have = value.dims
     while have and have[0] == 1 and len(have) > len(dims):
@@ -291,9 +296,12 @@ def _split(input: SymbolicTensor, sections: Any, axis: int, text: str) -> Result
 @rule("tensor_split")
 def tensor_split(input: SymbolicTensor, indices_or_sections: Any, dim: int = 0) -> Result:
     """So many parts, sizes differing by at most one, or parts that end at given places."""
+    return _near_equal(input, indices_or_sections, _axis_to_split(input, dim, "tensor_split"))
+
+
+def _near_equal(input: SymbolicTensor, indices_or_sections: Any, axis: int) -> Result:
     if isinstance(indices_or_sections, SymbolicTensor):
         raise DataDependent("tensor_split: where to split stands in a tensor")
-    axis = _axis_to_split(input, dim, "tensor_split")
     size = input.dims[axis]
     if isinstance(indices_or_sections, (tuple, list)):
         ends = [*(_bound(i, size) for i in indices_or_sections), size]
@@ -312,9 +320,7 @@ def _split_along(op: str, axis: int, least: int) -> Any:
         if input.ndim < least:
             raise ShapeMismatch(f"{op} takes a tensor of at least {least} axes, not {input.ndim}")
         along = 0 if op == "hsplit" and input.ndim == 1 else axis
-        found: Result = tensor_split.__wrapped__(  # type: ignore[attr-defined]
-            input, indices_or_sections, along
-        )
+        found = _near_equal(input, indices_or_sections, along)
         if not isinstance(indices_or_sections, int):
             return found
         why = f"{op}: the axis must be a multiple of the number of parts"
@@ -547,14 +553,18 @@ def tril(input: SymbolicTensor, diagonal: Any = 0) -> Result:
     return alike(input)
 
 
-@rule("diagonal", "diagonal_copy", "linalg_diagonal")
+@rule("diagonal", "diagonal_copy")
 def diagonal(input: SymbolicTensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Result:
     """A diagonal of a plane, as the last axis; the plane's axes go."""
-    a, b = normal_dims((dim1, dim2), input.ndim, "diagonal")
-    rows, columns = input.dims[a], input.dims[b]
+    return _diagonal(input, offset, dim1, dim2)
+
+
+def _diagonal(x: SymbolicTensor, offset: int, dim1: int, dim2: int) -> Result:
+    a, b = normal_dims((dim1, dim2), x.ndim, "diagonal")
+    rows, columns = x.dims[a], x.dims[b]
     length = minimum(rows, columns - offset) if offset >= 0 else minimum(rows + offset, columns)
-    keep = [i for i in range(input.ndim) if i not in (a, b)]
-    dims = (*(input.dims[i] for i in keep), length)
+    keep = [i for i in range(x.ndim) if i not in (a, b)]
+    dims = (*(x.dims[i] for i in keep), length)
     need = Condition(length, ">=", 1, "the diagonal must not be empty")
     axes = (*((i, IDENTITY) for i in keep), (None, Whole(length)))
     return Result((dims,), axes, requires=(need,))
@@ -563,13 +573,16 @@ def diagonal(input: SymbolicTensor, offset: int = 0, dim1: int = 0, dim2: int = 
 @rule("diag_embed")
 def diag_embed(input: SymbolicTensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Result:
     """The last axis as the diagonal of a new plane."""
-    if not input.ndim:
+    return _embedded(input, offset, dim1, dim2)
+
+
+def _embedded(x: SymbolicTensor, offset: int, dim1: int, dim2: int) -> Result:
+    if not x.ndim:
         raise ShapeMismatch("diag_embed takes a tensor of at least one axis")
-    a, b = normal_dims((dim1, dim2), input.ndim + 1, "diag_embed")
-    side = input.dims[-1] + abs(offset)
-    dims = list(input.dims[:-1])
-    for place in sorted((a, b)):
-        dims.insert(place, side)
+    places = normal_dims((dim1, dim2), x.ndim + 1, "diag_embed")
+    dims = list(x.dims[:-1])
+    for place in sorted(places):
+        dims.insert(place, x.dims[-1] + abs(offset))
     return Result((tuple(dims),), mixed(dims))
 
 
@@ -577,9 +590,9 @@ def diag_embed(input: SymbolicTensor, offset: int = 0, dim1: int = -2, dim2: int
 def diag(input: SymbolicTensor, diagonal: int = 0) -> Result:
     """A vector as the diagonal of a matrix, or the diagonal of a matrix as a vector."""
     require_rank(input, (1, 2), "diag")
-    operation = diag_embed if input.ndim == 1 else globals()["diagonal"]
-    found: Result = operation.__wrapped__(input, diagonal)
-    return found
+    if input.ndim == 1:
+        return _embedded(input, diagonal, -2, -1)
+    return _diagonal(input, diagonal, 0, 1)
 
 
 # Sliding windows as an axis -------------------------------------------------------------------

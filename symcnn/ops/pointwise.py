@@ -12,7 +12,7 @@ from symcnn.conditions import AnyOf, Condition, Requirement
 from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor, known, tensors_in
 from symcnn.ops.registry import alike, normal_dim, require_rank, rule
-from symcnn.size import Int, maximum
+from symcnn.size import Int, Size, maximum
 
 __all__ = ["broadcast", "broadcast_dims"]
 
@@ -35,9 +35,9 @@ UNARY = (
 BINARY = (
     "add sub mul div true_divide divide subtract multiply floor_divide remainder fmod pow "
     "rsub maximum minimum atan2 hypot eq ne lt le gt ge logical_and logical_or logical_xor "
-    "bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift logaddexp logaddexp2 "
-    "copysign fmax fmin nextafter heaviside ldexp xlogy xlog1py gcd lcm float_power arctan2 isclose "
-    "igamma igammac greater greater_equal less less_equal not_equal polar complex masked_fill "
+    "bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift logaddexp "
+    "logaddexp2 copysign fmax fmin nextafter heaviside ldexp xlogy xlog1py gcd lcm float_power "
+    "arctan2 isclose igamma igammac greater greater_equal less less_equal not_equal polar complex "
 ).split()
 
 #: Functions of three tensors, all of which broadcast, and of more.
@@ -171,6 +171,12 @@ for _name in SEVERAL:
     rule(_name)(_several)
 
 
+@rule("masked_fill", "masked_scatter")
+def masked_fill(input: SymbolicTensor, mask: SymbolicTensor, value: Any) -> Result:
+    """Some places overwritten; the mask broadcasts, the values come from anywhere."""
+    return broadcast(input, mask)
+
+
 @rule("where")
 def where(condition: Any, input: Any = None, other: Any = None) -> Result:
     """One or the other, point by point; with one argument, the places that are not zero."""
@@ -210,15 +216,11 @@ def _broadcast(a: Int, b: Int, requires: list[Requirement]) -> Int:
         raise ShapeMismatch(f"sizes {a} and {b} cannot be combined point by point")
     if known(equal):
         return min(a, b, key=lambda size: len(str(size)))
-    ones = [c for c in (Condition(a, "==", 1), Condition(b, "==", 1)) if known(c) is not False]
-    if not ones:
-        requires.append(equal)
-        return (
-            a
-            if isinstance(a, int)
-            else b
-            if isinstance(b, int)
-            else min(a, b, key=lambda s: len(str(s)))
-        )
-    requires.append(AnyOf((equal, *ones), why))
+    stretched = [s for s in (a, b) if known(Condition(s, "==", 1)) is not False]
+    ones = tuple(Condition(s, "==", 1) for s in stretched)
+    requires.append(AnyOf((equal, *ones), why) if ones else equal)
+    if len(stretched) == 1:  # the other size is the result, stretched to or not
+        return b if stretched[0] is a else a
+    if not stretched:
+        return min(a, b, key=lambda size: (isinstance(size, Size), len(str(size))))
     return maximum(a, b)

@@ -26,7 +26,7 @@ from symcnn.size import (
     sole_atom,
 )
 
-__all__ = ["cat", "flatten", "join", "pad", "permuted", "reshape", "reshaped"]
+__all__ = ["cat", "flatten", "join", "pad", "permuted", "reshape", "reshaped", "resized"]
 
 Axes = tuple[tuple[int | None, AxisMap], ...]
 
@@ -263,8 +263,7 @@ def _cropped(pad: Int) -> Int:
     return 0 if known(Condition(pad, ">=", 0)) else minimum(pad, 0)
 
 
-@rule("interpolate", "upsample")
-def interpolate(
+def resized(
     input: SymbolicTensor,
     size: Any = None,
     scale_factor: Any = None,
@@ -307,3 +306,6 @@ def interpolate(
         sizes, requires = map_axes(input.dims[2:], maps, why)
     axes = tuple(enumerate([IDENTITY, IDENTITY, *maps]))
     return Result(((*input.dims[:2], *sizes),), axes, requires=tuple(requires))
+
+
+interpolate = rule("interpolate", "upsample")(resized)

@@ -1,0 +1,104 @@
+"""Multi-head attention, as `torch.nn.MultiheadAttention` calls it.
+
+MACs: the projections of query, key, value and output, and in every head the two products.
+"""
+
+from __future__ import annotations
+
+from symcnn.axis import IDENTITY, Whole
+from symcnn.conditions import Requirement
+from symcnn.errors import ShapeMismatch
+from symcnn.graph import Result, SymbolicTensor
+from symcnn.ops.registry import Axes, equal, require_rank, rule
+from symcnn.size import Int
+
+__all__: list[str] = []
+
+
+@rule("multi_head_attention_forward")
+def multi_head_attention_forward(
+    query: SymbolicTensor,
+    key: SymbolicTensor,
+    value: SymbolicTensor,
+    embed_dim_to_check: Int,
+    num_heads: int,
+    in_proj_weight: SymbolicTensor | None,
+    in_proj_bias: SymbolicTensor | None,
+    bias_k: SymbolicTensor | None,
+    bias_v: SymbolicTensor | None,
+    add_zero_attn: bool,
+    dropout_p: float,
+    out_proj_weight: SymbolicTensor,
+    out_proj_bias: SymbolicTensor | None,
+    training: bool = True,
+    key_padding_mask: SymbolicTensor | None = None,
+    need_weights: bool = True,
+    attn_mask: SymbolicTensor | None = None,
+    use_separate_proj_weight: bool = False,
+    q_proj_weight: SymbolicTensor | None = None,
+    k_proj_weight: SymbolicTensor | None = None,
+    v_proj_weight: SymbolicTensor | None = None,
+    static_k: SymbolicTensor | None = None,
+    static_v: SymbolicTensor | None = None,
+    average_attn_weights: bool = True,
+    is_causal: bool = False,
+) -> Result:
+    """Every place of the query reads all keys and values: ``(length, batch, features)`` each.
+
+    The second output, the attention weights, is there if `need_weights`.
+    """
+    require_rank(query, (2, 3), "multi_head_attention")
+    for name, other in (("key", key), ("value", value)):
+        require_rank(other, (query.ndim,), f"the {name} of multi_head_attention")
+    length, *batch, features = query.dims
+    keys = key.dims[0]
+    width = embed_dim_to_check
+    if isinstance(width, int) and width % num_heads:
+        raise ShapeMismatch(f"embed_dim={width} does not split into {num_heads} heads")
+
+    why = "multi_head_attention: "
+    requires = equal(features, width, f"{why}the query must have embed_dim features")
+    requires += equal(keys, value.dims[0], f"{why}there must be a value per key")
+    if batch:
+        requires += equal(batch[0], key.dims[1], f"{why}batches must be equal")
+        requires += equal(batch[0], value.dims[1], f"{why}batches must be equal")
+    weights = (q_proj_weight, k_proj_weight, v_proj_weight)
+    for tensor, weight in zip((query, key, value), weights, strict=True):
+        own = weight.dims[1] if use_separate_proj_weight and weight is not None else width
+        requires += equal(tensor.dims[-1], own, f"{why}features must be as the layer was built")
+    samples: Int = batch[0] if batch else 1
+    requires += _masks(attn_mask, key_padding_mask, (length, keys), batch, samples * num_heads)
+
+    projections = width * (length * (features + width) + keys * (key.dims[-1] + value.dims[-1]))
+    seen = keys + (bias_k is not None) + bool(add_zero_attn)
+    macs = samples * (projections + 2 * length * seen * width)
+    axes: Axes = (
+        (0, Whole(length)),
+        *((1, IDENTITY) for _ in batch),
+        (query.ndim - 1, Whole(width)),
+    )
+    heads = () if average_attn_weights else (num_heads,)
+    shapes = [query.dims, (*batch, *heads, length, seen)] if need_weights else [query.dims]
+    return Result(tuple(shapes), axes, macs, tuple(requires), single=False)
+
+
+def _masks(
+    attn_mask: SymbolicTensor | None,
+    key_padding_mask: SymbolicTensor | None,
+    plane: tuple[Int, Int],
+    batch: list[Int],
+    heads: Int,
+) -> list[Requirement]:
+    """A mask per query and key, for all heads or for each; a mask per sample and key."""
+    requires: list[Requirement] = []
+    expected = []
+    if attn_mask is not None:
+        require_rank(attn_mask, (2, 3), "attn_mask")
+        expected.append((attn_mask, plane if attn_mask.ndim == 2 else (heads, *plane)))
+    if key_padding_mask is not None:
+        require_rank(key_padding_mask, (len(batch) + 1,), "key_padding_mask")
+        expected.append((key_padding_mask, (*batch, plane[1])))
+    for mask, dims in expected:
+        for have, want in zip(mask.dims, dims, strict=True):
+            requires += equal(have, want, "a mask must have the attention's shape")
+    return requires

@@ -1,0 +1,145 @@
+"""Tensors made from sizes: nothing goes in but a shape, so nothing maps to an axis.
+
+The one law: ``arange(start, end, step)`` has ``ceil((end - start)/step)`` elements.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Any
+
+from symcnn.conditions import Condition
+from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
+from symcnn.graph import Result, SymbolicTensor
+from symcnn.ops.registry import at_least, mixed, rule, unpacked
+from symcnn.size import Int, Size, ceildiv
+
+__all__: list[str] = []
+
+
+def made(*dims: Int) -> Result:
+    """A new tensor of this shape; its sizes must be positive."""
+    at_least("size", dims, 0)
+    why = "a size must not be negative"
+    requires = tuple(Condition(size, ">=", 1, why) for size in dims if isinstance(size, Size))
+    return Result((tuple(dims),), mixed(dims), requires=requires)
+
+
+def _of_size(*size: Any, **kwargs: Any) -> Result:
+    return made(*unpacked((*size, *([kwargs["size"]] if "size" in kwargs else []))))
+
+
+for _name in ("zeros", "ones", "empty", "rand", "randn"):
+    rule(_name)(_of_size)
+
+
+@rule("full")
+def full(size: Any, fill_value: Any = None, **kwargs: Any) -> Result:
+    """A shape filled with one number."""
+    return made(*size)
+
+
+@rule("empty_strided", "empty_permuted")
+def empty_strided(size: Any, stride: Any, **kwargs: Any) -> Result:
+    """A shape, whatever its layout."""
+    return made(*size)
+
+
+@rule("randint")
+def randint(*args: Any, **kwargs: Any) -> Result:
+    """Random whole numbers: ``randint(high, size)`` or ``randint(low, high, size)``."""
+    size = kwargs["size"] if "size" in kwargs else args[-1]
+    return made(*size)
+
+
+@rule("normal")
+def normal(mean: Any, std: Any = 1.0, size: Any = None, **kwargs: Any) -> Result:
+    """Random numbers: of a shape, or around the means in a tensor."""
+    if size is not None:
+        return made(*size)
+    from symcnn.ops.pointwise import broadcast
+
+    return broadcast(mean, std)
+
+
+@rule("randperm")
+def randperm(n: Int, **kwargs: Any) -> Result:
+    """The numbers below `n`, shuffled."""
+    return made(n)
+
+
+@rule("arange")
+def arange(start: Any, end: Any = None, step: Any = 1, **kwargs: Any) -> Result:
+    """Equally spaced numbers from `start` to before `end`."""
+    start, end = (0, start) if end is None else (start, end)
+    if any(isinstance(v, SymbolicTensor) for v in (start, end, step)):
+        raise DataDependent("arange: its bounds stand in a tensor", cure="give numbers")
+    if step == 0:
+        raise ShapeMismatch("arange: step=0", cure="the step must not be zero")
+    gap = end - start
+    if isinstance(gap, Size) or isinstance(step, Size):
+        if isinstance(step, float) and not step.is_integer():
+            raise UnsupportedOperation(f"arange over sizes by step={step}", cure="use whole steps")
+        return made(ceildiv(gap, int(step) if isinstance(step, float) else step))
+    length = ceil(gap / step)
+    if length < 0:
+        raise ShapeMismatch(f"arange from {start} to {end} by {step} goes the wrong way")
+    return made(length)
+
+
+@rule("linspace", "logspace")
+def linspace(start: Any, end: Any, steps: Int, *args: Any, **kwargs: Any) -> Result:
+    """`steps` equally spaced numbers."""
+    return made(steps)
+
+
+@rule("eye")
+def eye(n: Int, m: Any = None, **kwargs: Any) -> Result:
+    """A matrix with ones on its diagonal."""
+    return made(n, n if m is None else m)
+
+
+@rule("new_zeros", "new_ones", "new_empty")
+def new_zeros(input: SymbolicTensor, *size: Any, **kwargs: Any) -> Result:
+    """A new tensor of the same type."""
+    return made(*unpacked((*size, *([kwargs["size"]] if "size" in kwargs else []))))
+
+
+@rule("new_full")
+def new_full(input: SymbolicTensor, size: Any, fill_value: Any, **kwargs: Any) -> Result:
+    """A new tensor of the same type, filled with one number."""
+    return made(*size)
+
+
+@rule("new_empty_strided")
+def new_empty_strided(input: SymbolicTensor, size: Any, stride: Any, **kwargs: Any) -> Result:
+    """A new tensor of the same type, whatever its layout."""
+    return made(*size)
+
+
+@rule("scalar_tensor")
+def scalar_tensor(s: Any, **kwargs: Any) -> Result:
+    """A number as a tensor."""
+    return made()
+
+
+@rule("tensor", "as_tensor", "new_tensor")
+def tensor_of(data: Any, *args: Any, **kwargs: Any) -> Result:
+    """Nested lists of numbers (sizes among them) as a tensor."""
+    if args and not isinstance(data, (int, float, list, tuple, Size)):
+        data = args[0]
+    return made(*_nesting(data))
+
+
+def _nesting(data: Any) -> tuple[Int, ...]:
+    if isinstance(data, SymbolicTensor):
+        return data.dims
+    if isinstance(data, (list, tuple)):
+        return (len(data), *(_nesting(data[0]) if data else ()))
+    return ()
+
+
+@rule("tril_indices", "triu_indices")
+def tril_indices(row: int, col: int, offset: int = 0, **kwargs: Any) -> Result:
+    """Places in a triangle: rows and columns of as many as there are."""
+    raise UnsupportedOperation("the indices of a triangle of symbolic size have no rule")

@@ -1,0 +1,237 @@
+"""Losses: one number per element or per sample, then none, mean or sum of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from symcnn.conditions import Requirement
+from symcnn.errors import ShapeMismatch
+from symcnn.graph import Result, SymbolicTensor, tensors_in
+from symcnn.ops.pointwise import broadcast
+from symcnn.ops.registry import Axes, equal, kept, mixed, rule
+from symcnn.size import Int
+
+__all__: list[str] = []
+
+_REDUCTIONS = ("none", "mean", "sum")
+
+
+def _reduced(
+    dims: tuple[Int, ...], options: dict[str, Any], requires: list[Requirement], axes: Axes = ()
+) -> Result:
+    """`dims`, or a single number, as the options say: `reduction`, or the old `reduce`."""
+    reduction = options.get("reduction", "mean")
+    if options.get("reduce") is False:
+        reduction = "none"
+    elif isinstance(reduction, int):
+        reduction = _REDUCTIONS[reduction]
+    if reduction not in (*_REDUCTIONS, "batchmean"):
+        raise ShapeMismatch(f"reduction={reduction!r}", cure='"none", "mean" or "sum"')
+    if reduction == "none":
+        return Result((dims,), axes or mixed(dims), requires=tuple(requires))
+    return Result(((),), requires=tuple(requires))
+
+
+def _same(op: str, a: SymbolicTensor, b: SymbolicTensor) -> list[Requirement]:
+    if a.ndim != b.ndim:
+        raise ShapeMismatch(f"{op}: the target is {b.ndim}-d, the input {a.ndim}-d")
+    why = f"{op}: input and target must have the same shape"
+    return [need for x, y in zip(a.dims, b.dims, strict=True) for need in equal(x, y, why)]
+
+
+def _fits(op: str, weight: Any, dims: tuple[Int, ...]) -> list[Requirement]:
+    """That a weight broadcasts to the loss."""
+    if weight is None:
+        return []
+    if weight.ndim > len(dims):
+        raise ShapeMismatch(f"{op}: a {weight.ndim}-d weight for a {len(dims)}-d input")
+    pairs = zip(weight.dims, dims[len(dims) - weight.ndim :], strict=True)
+    why = f"{op}: the weight must broadcast to the input"
+    return [need for x, y in pairs if x != 1 for need in equal(x, y, why)]
+
+
+def _pointwise(op: str) -> Any:
+    """Input and target broadcast against each other."""
+
+    def operation(input: SymbolicTensor, target: Any, **options: Any) -> Result:
+        weight = options.get("weight")
+        both = broadcast(input, target, weight)
+        return _reduced(both.shapes[0], options, list(both.requires), both.axes)
+
+    return operation
+
+
+def _positional(names: str, operation: Any) -> Any:
+    """Torch's optional parameters in torch's order, as keywords."""
+    order = names.split()
+
+    def call(*args: Any, **kwargs: Any) -> Result:
+        named = dict(zip(order, args, strict=False))
+        result: Result = operation(**named, **kwargs)
+        return result
+
+    return call
+
+
+_REST = "size_average reduce reduction"
+for _name, _names in (
+    ("l1_loss", f"input target {_REST} weight"),
+    ("mse_loss", f"input target {_REST} weight"),
+    ("smooth_l1_loss", f"input target {_REST} beta"),
+    ("huber_loss", "input target reduction delta weight"),
+    ("kl_div", f"input target {_REST} log_target"),
+    ("poisson_nll_loss", "input target log_input full size_average eps reduce reduction"),
+    ("hinge_embedding_loss", f"input target margin {_REST}"),
+    ("soft_margin_loss", f"input target {_REST}"),
+):
+    rule(_name)(_positional(_names, _pointwise(_name)))
+
+
+def _binary_cross_entropy(input: SymbolicTensor, target: SymbolicTensor, **options: Any) -> Result:
+    op = "binary_cross_entropy"
+    requires = _same(op, input, target)
+    for name in ("weight", "pos_weight"):
+        requires += _fits(op, options.get(name), input.dims)
+    return _reduced(input.dims, options, requires, tuple(kept(input.ndim)))
+
+
+rule("binary_cross_entropy")(_positional(f"input target weight {_REST}", _binary_cross_entropy))
+rule("binary_cross_entropy_with_logits")(
+    _positional(f"input target weight {_REST} pos_weight", _binary_cross_entropy)
+)
+
+
+def _per_place(op: str, input: SymbolicTensor, target: SymbolicTensor, options: Any) -> Result:
+    """Classes on axis 1 (0, without a batch), one class per place in the target."""
+    if not input.ndim:
+        raise ShapeMismatch(f"{op} takes an input with classes")
+    at = min(input.ndim - 1, 1)
+    dims = (*input.dims[:at], *input.dims[at + 1 :])
+    requires = _same(op, SymbolicTensor(dims), target)
+    return _reduced(dims, options, requires + _classes(op, input.dims[at], options))
+
+
+def _classes(op: str, classes: Int, options: Any) -> list[Requirement]:
+    weight = options.get("weight")
+    if weight is None:
+        return []
+    if weight.ndim != 1:
+        raise ShapeMismatch(f"{op}: the weight is {weight.ndim}-d", cure="give one per class")
+    return equal(weight.dims[0], classes, f"{op}: one weight per class")
+
+
+def _nll_loss(input: SymbolicTensor, target: SymbolicTensor, **options: Any) -> Result:
+    return _per_place("nll_loss", input, target, options)
+
+
+def _cross_entropy(input: SymbolicTensor, target: SymbolicTensor, **options: Any) -> Result:
+    """Targets are classes, or probabilities: then they have the input's shape."""
+    if input.ndim != target.ndim or input.ndim < 1:
+        return _per_place("cross_entropy", input, target, options)
+    at = min(input.ndim - 1, 1)
+    dims = (*input.dims[:at], *input.dims[at + 1 :])
+    requires = _same("cross_entropy", input, target)
+    return _reduced(dims, options, requires + _classes("cross_entropy", input.dims[at], options))
+
+
+rule("nll_loss")(
+    _positional("input target weight size_average ignore_index reduce reduction", _nll_loss)
+)
+rule("cross_entropy")(
+    _positional(
+        "input target weight size_average ignore_index reduce reduction label_smoothing",
+        _cross_entropy,
+    )
+)
+
+
+def _gaussian_nll(input: SymbolicTensor, target: Any, var: Any, **options: Any) -> Result:
+    if not isinstance(var, SymbolicTensor) or var.dims in (input.dims, input.dims[:-1]):
+        both = broadcast(input, target)
+        return _reduced(both.shapes[0], options, list(both.requires))
+    if input.dims[:-1] != var.dims[:-1] and var.ndim != input.ndim:
+        raise ShapeMismatch("gaussian_nll_loss: var must have the input's shape, or one per sample")
+    both = broadcast(input, target, var)
+    return _reduced(both.shapes[0], options, list(both.requires))
+
+
+rule("gaussian_nll_loss")(_positional("input target var full eps reduction", _gaussian_nll))
+
+
+def _per_sample(op: str, input: SymbolicTensor, target: SymbolicTensor, options: Any) -> Result:
+    """The last axis holds the classes of a sample."""
+    if input.ndim not in (1, 2):
+        raise ShapeMismatch(f"{op} takes a 1-d or 2-d input, not {input.ndim}-d")
+    dims = input.dims[:-1]
+    whole = op != "multi_margin_loss"
+    requires = (
+        _same(op, input, target)
+        if whole
+        else equal(target.dims[0] if target.ndim else 1, dims[0] if dims else 1, f"{op}: targets")
+    )
+    return _reduced(dims, options, requires)
+
+
+def _margin_of_classes(op: str) -> Any:
+    def operation(input: SymbolicTensor, target: SymbolicTensor, **options: Any) -> Result:
+        return _per_sample(op, input, target, options)
+
+    return operation
+
+
+for _name, _names in (
+    ("multilabel_margin_loss", f"input target {_REST}"),
+    ("multi_margin_loss", f"input target p margin weight {_REST}"),
+):
+    rule(_name)(_positional(_names, _margin_of_classes(_name)))
+
+
+def _multilabel_soft_margin(input: SymbolicTensor, target: Any, **options: Any) -> Result:
+    both = broadcast(input, target, options.get("weight"))
+    return _reduced(both.shapes[0][:-1], options, list(both.requires))
+
+
+rule("multilabel_soft_margin_loss")(
+    _positional(f"input target weight {_REST}", _multilabel_soft_margin)
+)
+
+
+def _of_several(*names: str) -> Any:
+    """Losses of tensors that all broadcast; `names` are those with an axis of features."""
+
+    def operation(**options: Any) -> Result:
+        featured = [options[name] for name in names]
+        requires: list[Requirement] = []
+        others = [
+            t for name, t in options.items() if name not in names and name != "distance_function"
+        ]
+        if featured:
+            both = broadcast(*featured)
+            requires += both.requires
+            dims = both.shapes[0][:1] if both.shapes[0][1:] else ()
+            others.append(SymbolicTensor(dims))
+        final = broadcast(*tensors_in(*others))
+        return _reduced(final.shapes[0], options, [*requires, *final.requires])
+
+    return operation
+
+
+rule("margin_ranking_loss")(_positional(f"input1 input2 target margin {_REST}", _of_several()))
+rule("cosine_embedding_loss")(
+    _positional(f"input1 input2 target margin {_REST}", _of_several("input1", "input2"))
+)
+
+
+def _triplet(
+    anchor: SymbolicTensor, positive: SymbolicTensor, negative: SymbolicTensor, **options: Any
+) -> Result:
+    """Distances over the last axis."""
+    if len({anchor.ndim, positive.ndim, negative.ndim}) > 1:
+        raise ShapeMismatch("triplet_margin_loss: the three inputs must have the same rank")
+    all_three = broadcast(anchor, positive, negative)
+    return _reduced(all_three.shapes[0][:-1], options, list(all_three.requires))
+
+
+rule("triplet_margin_loss")(
+    _positional(f"anchor positive negative margin p eps swap {_REST}", _triplet)
+)

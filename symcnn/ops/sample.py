@@ -1,0 +1,99 @@
+"""Operations that read an image at places of their own: unpooling, grids, old-style upsampling."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from symcnn.axis import AxisMap, Scatter, Whole
+from symcnn.conditions import Condition, Requirement
+from symcnn.errors import ShapeMismatch
+from symcnn.graph import Result, SymbolicTensor
+from symcnn.ops.registry import Axes, equal, kept, mixed, ntuple, require_rank, rule
+from symcnn.ops.shape import resized
+from symcnn.size import Int
+
+__all__: list[str] = []
+
+
+def _max_unpool(
+    n: int,
+    input: SymbolicTensor,
+    indices: SymbolicTensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    output_size: Any = None,
+) -> Result:
+    """The inverse of a max pool: size ``(x - 1)*stride - 2*padding + kernel``, or one near it."""
+    op = f"max_unpool{n}d"
+    require_rank(input, (n + 1, n + 2), op)
+    kernel = ntuple(kernel_size, n, "kernel_size")
+    strides = kernel if stride is None or stride in ((), []) else ntuple(stride, n, "stride")
+    pads = ntuple(padding, n, "padding")
+    if indices.ndim != input.ndim:
+        raise ShapeMismatch(f"{op}: the indices are {indices.ndim}-d, the input {input.ndim}-d")
+    requires: list[Requirement] = []
+    for have, want in zip(indices.dims, input.dims, strict=True):
+        requires += equal(have, want, f"{op}: there must be an index per element")
+    lead, space = input.dims[:-n], input.dims[-n:]
+    scatters = [Scatter(k, s, p) for k, s, p in zip(kernel, strides, pads, strict=True)]
+    sizes: list[Int] = [f.size(x) for f, x in zip(scatters, space, strict=True)]
+    maps: list[AxisMap] = list(scatters)
+    if output_size is not None:
+        wanted = tuple(output_size)[-n:]
+        if len(output_size) not in (n, n + 2) or len(wanted) != n:
+            raise ShapeMismatch(f"{op}: output_size={tuple(output_size)}", cure=f"give {n} numbers")
+        for size, want, step in zip(sizes, wanted, strides, strict=True):
+            why = f"{op}: output_size must be within a stride of the default"
+            requires += [Condition(want, ">=", size - step + 1, why)]
+            requires += [Condition(size + step - 1, ">=", want, why)]
+        sizes, maps = list(wanted), [Whole(want) for want in wanted]
+    requires += [Condition(size, ">=", 1, "the output must not be empty") for size in sizes]
+    axes = (*kept(len(lead)), *((len(lead) + i, m) for i, m in enumerate(maps)))
+    return Result(((*lead, *sizes),), axes, requires=tuple(requires))
+
+
+for _n in (1, 2, 3):
+    rule(f"max_unpool{_n}d")(partial(_max_unpool, _n))
+
+
+@rule("grid_sample", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d")
+def grid_sample(input: SymbolicTensor, grid: SymbolicTensor, *args: Any, **kwargs: Any) -> Result:
+    """Values at the places that `grid` names: its space, the input's channels."""
+    require_rank(input, (4, 5), "grid_sample")
+    n = input.ndim - 2
+    if grid.ndim != input.ndim:
+        raise ShapeMismatch(f"grid_sample: a {grid.ndim}-d grid for a {input.ndim}-d input")
+    requires = equal(grid.dims[0], input.dims[0], "grid_sample: batches must be equal")
+    requires += equal(grid.dims[-1], n, f"grid_sample: a place has {n} coordinates")
+    space = grid.dims[1:-1]
+    axes: Axes = (*kept(2), *((2 + i, Whole(size)) for i, size in enumerate(space)))
+    return Result(((*input.dims[:2], *space),), axes, requires=tuple(requires))
+
+
+@rule("affine_grid", "affine_grid_generator")
+def affine_grid(theta: SymbolicTensor, size: Any, align_corners: bool | None = None) -> Result:
+    """The grid that an affine map makes of an image of this size."""
+    if len(size) not in (4, 5):
+        raise ShapeMismatch(f"affine_grid takes a size of 4 or 5 numbers, not {len(size)}")
+    n = len(size) - 2
+    require_rank(theta, (3,), "affine_grid")
+    batch, rows, columns = theta.dims
+    requires = equal(batch, size[0], "affine_grid: one map per image")
+    requires += equal(rows, n, f"affine_grid: maps of {n} axes have {n} rows")
+    requires += equal(columns, n + 1, f"affine_grid: maps of {n} axes have {n + 1} columns")
+    dims = (size[0], *size[2:], n)
+    return Result((dims,), mixed(dims), requires=tuple(requires))
+
+
+@rule("upsample_nearest")
+def upsample_nearest(input: SymbolicTensor, size: Any = None, scale_factor: Any = None) -> Result:
+    """`interpolate` with the nearest pixel."""
+    return resized(input, size, scale_factor, "nearest")
+
+
+@rule("upsample_bilinear")
+def upsample_bilinear(input: SymbolicTensor, size: Any = None, scale_factor: Any = None) -> Result:
+    """`interpolate`, bilinear, with aligned corners."""
+    return resized(input, size, scale_factor, "bilinear", align_corners=True)
