@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PROPERTIES := expr.py sets.py axis.py nn.py solve.py
 
-.PHONY: demo test lint fuzz bench clean
+.PHONY: demo test lint fuzz bench zoo clean
 
 demo: $(INSTALLED)  ## the main job: which inputs give 7x7, and why
 	$(BIN)/python examples/demo.py
@@ -23,6 +23,9 @@ fuzz: $(INSTALLED)  ## the property tests with 20,000 examples each
 
 bench: $(INSTALLED)  ## ratios against torch, from one run on this machine
 	$(BIN)/python benchmarks/bench.py
+
+zoo: $(INSTALLED)  ## trace the models of transformers, write docs/zoo.md
+	$(BIN)/python tools/zoo.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -96,14 +96,13 @@ class _Writer:
     def paired(self, condition: Condition) -> str:
         """``f*g == a*b`` where ``f >= a >= 0`` and ``g >= b >= 0`` for all sizes.
 
-        Then it holds only where ``f == a`` and ``g == b``, or where both sides are 0. That is what a
-        view into windows asks: ``h*w == (7*(h//7))*(7*(w//7))``.
+        Then it holds only where ``f == a`` and ``g == b``, or where both sides are 0. That is what
+        a view into windows asks: ``h*w == (7*(h//7))*(7*(w//7))``.
         """
         for large, small in _pairings(condition):
             if all(map(self.never_below, large, small)):
-                same = " and ".join(
-                    f"({self.zero(f - a)})" for f, a in zip(large, small, strict=True)
-                )
+                equal = [self.zero(f - a) for f, a in zip(large, small, strict=True)]
+                same = " and ".join(f"({text})" for text in equal)
                 empty = (" or ".join(f"({self.zero(f)})" for f in side) for side in (large, small))
                 return f"({same}) or (({') and ('.join(empty)}))"
         raise _undecidable(condition.lhs - condition.rhs)
@@ -253,7 +252,9 @@ def _pairings(condition: Condition) -> Iterator[tuple[list[Int], list[Int]]]:
             if y % x == 0 and y > 0 < x:
                 for d in _divisors(y // x):
                     for first, second in (gs, gs[::-1]):
-                        yield list(fs), [first * d, second * (y // x // d)]
+                        scaled = [first * d, second * (y // x // d)]
+                        yield list(fs), scaled
+                        yield scaled, list(fs)
 
 
 def _cancelled(condition: Condition) -> Iterator[tuple[Int, Int]]:

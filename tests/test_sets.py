@@ -260,6 +260,7 @@ def test_run_contains():
         Condition(h * h, ">=", 30),
         Condition(h * w, "==", (3 * (h // 3)) * (4 * (w // 4))),
         Condition(4 * (h // 4) * (w // 4), "==", (h // 2) * (w // 2)),
+        Condition(6 * ((h + 1) // 2) * ((w + 2) // 3), "==", h * w),
     ],
     ids=str,
 )

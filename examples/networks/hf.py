@@ -127,6 +127,10 @@ SPECS = {
     "VideoMAE": "N 16 3 H W",
 }
 
+#: Sizes by which open branches are taken, where 224 will not do: at 224 the last stage of Swin is
+#: smaller than its window, and takes the map itself for one.
+EXAMPLES = {"Swin": {"H": 448, "W": 448}, "Swinv2": {"H": 448, "W": 448}}
+
 
 def spec(name: str) -> str:
     """The input shape of a model."""

@@ -5,18 +5,20 @@ MACs: the projections of query, key, value and output, and in every head the two
 
 from __future__ import annotations
 
+from typing import Any
+
 from symcnn.axis import IDENTITY, Whole
 from symcnn.conditions import Requirement
 from symcnn.errors import ShapeMismatch
-from symcnn.graph import Result, SymbolicTensor
+from symcnn.graph import OPS, Result, SymbolicTensor
 from symcnn.ops.registry import Axes, equal, require_rank, rule
 from symcnn.size import Int
 
-__all__: list[str] = []
+__all__ = ["multi_head_attention_forward"]
 
 
 @rule("multi_head_attention_forward")
-def multi_head_attention_forward(
+def _attention(
     query: SymbolicTensor,
     key: SymbolicTensor,
     value: SymbolicTensor,
@@ -45,7 +47,7 @@ def multi_head_attention_forward(
 ) -> Result:
     """Every place of the query reads all keys and values: ``(length, batch, features)`` each.
 
-    The second output, the attention weights, is there if `need_weights`.
+    The second output is the attention weights, if `need_weights`.
     """
     require_rank(query, (2, 3), "multi_head_attention")
     for name, other in (("key", key), ("value", value)):
@@ -91,7 +93,7 @@ def _masks(
 ) -> list[Requirement]:
     """A mask per query and key, for all heads or for each; a mask per sample and key."""
     requires: list[Requirement] = []
-    expected = []
+    expected: list[tuple[SymbolicTensor, tuple[Int, ...]]] = []
     if attn_mask is not None:
         require_rank(attn_mask, (2, 3), "attn_mask")
         expected.append((attn_mask, plane if attn_mask.ndim == 2 else (heads, *plane)))
@@ -102,3 +104,12 @@ def _masks(
         for have, want in zip(mask.dims, dims, strict=True):
             requires += equal(have, want, "a mask must have the attention's shape")
     return requires
+
+
+def multi_head_attention_forward(*args: Any, **kwargs: Any) -> tuple[SymbolicTensor, Any]:
+    """Output and weights, None in place of weights that nobody needs."""
+    output, *weights = _attention(*args, **kwargs)
+    return output, weights[0] if weights else None
+
+
+OPS["multi_head_attention_forward"] = multi_head_attention_forward

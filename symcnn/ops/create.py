@@ -5,12 +5,13 @@ The one law: ``arange(start, end, step)`` has ``ceil((end - start)/step)`` eleme
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, isfinite
 from typing import Any
 
 from symcnn.conditions import Condition
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.graph import Result, SymbolicTensor
+from symcnn.ops.pointwise import broadcast
 from symcnn.ops.registry import at_least, mixed, rule, unpacked
 from symcnn.size import Int, Size, ceildiv
 
@@ -39,7 +40,15 @@ def full(size: Any, fill_value: Any = None, **kwargs: Any) -> Result:
     return made(*size)
 
 
-@rule("empty_strided", "empty_permuted")
+@rule("empty_permuted")
+def empty_permuted(size: Any, physical_layout: Any, **kwargs: Any) -> Result:
+    """A shape, whatever the order of its axes in memory."""
+    if sorted(physical_layout) != list(range(len(size))):
+        raise ShapeMismatch(f"empty_permuted: {tuple(physical_layout)} is no order of the axes")
+    return made(*size)
+
+
+@rule("empty_strided")
 def empty_strided(size: Any, stride: Any, **kwargs: Any) -> Result:
     """A shape, whatever its layout."""
     return made(*size)
@@ -55,10 +64,10 @@ def randint(*args: Any, **kwargs: Any) -> Result:
 @rule("normal")
 def normal(mean: Any, std: Any = 1.0, size: Any = None, **kwargs: Any) -> Result:
     """Random numbers: of a shape, or around the means in a tensor."""
+    if isinstance(std, (int, float)) and std < 0:
+        raise ShapeMismatch(f"normal: std={std}", cure="a spread is not negative")
     if size is not None:
         return made(*size)
-    from symcnn.ops.pointwise import broadcast
-
     return broadcast(mean, std)
 
 
@@ -81,8 +90,10 @@ def arange(start: Any, end: Any = None, step: Any = 1, **kwargs: Any) -> Result:
         if isinstance(step, float) and not step.is_integer():
             raise UnsupportedOperation(f"arange over sizes by step={step}", cure="use whole steps")
         return made(ceildiv(gap, int(step) if isinstance(step, float) else step))
+    if not isfinite(gap):
+        raise ShapeMismatch(f"arange from {start} to {end} has no end")
     length = ceil(gap / step)
-    if length < 0:
+    if gap / step < 0:
         raise ShapeMismatch(f"arange from {start} to {end} by {step} goes the wrong way")
     return made(length)
 
@@ -90,6 +101,8 @@ def arange(start: Any, end: Any = None, step: Any = 1, **kwargs: Any) -> Result:
 @rule("linspace", "logspace")
 def linspace(start: Any, end: Any, steps: Int, *args: Any, **kwargs: Any) -> Result:
     """`steps` equally spaced numbers."""
+    if any(isinstance(end, SymbolicTensor) and end.ndim for end in (start, end)):
+        raise ShapeMismatch("linspace takes numbers, or tensors without axes, as its ends")
     return made(steps)
 
 

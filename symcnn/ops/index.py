@@ -27,6 +27,7 @@ from symcnn.ops.registry import (
     ntuple,
     require_rank,
     rule,
+    unpacked,
 )
 from symcnn.size import Int, Size, ceildiv, exact_div, lower, maximum, minimum, prod
 
@@ -440,6 +441,8 @@ def index_add(
     axis = normal_dim(dim, input.ndim, "index_add")
     requires: list[Requirement] = []
     if isinstance(source, SymbolicTensor) and source.ndim and input.ndim:
+        if source.ndim != input.ndim:
+            raise ShapeMismatch(f"a {source.ndim}-d source for a {input.ndim}-d tensor")
         for i, (a, b) in enumerate(zip(source.dims, input.dims, strict=False)):
             want = prod(index.dims) if i == axis else b
             requires += equal(a, want, "index_add: the source must have the tensor's sizes")
@@ -497,6 +500,10 @@ def _shuffled(x: SymbolicTensor, axes: Sequence[int]) -> Result:
 @rule("roll")
 def roll(input: SymbolicTensor, shifts: Any, dims: Any = None) -> Result:
     """Axes shifted in a circle."""
+    if shifts in ((), []):
+        raise ShapeMismatch("roll takes a shift")
+    if dims is not None and not input.ndim:
+        raise ShapeMismatch("roll: a tensor without axes has none to shift")
     if dims is None or dims in ((), []):
         return _shuffled(input, range(input.ndim))
     axes = [
@@ -510,10 +517,10 @@ def roll(input: SymbolicTensor, shifts: Any, dims: Any = None) -> Result:
 
 
 @rule("flip")
-def flip(input: SymbolicTensor, *dims: Any) -> Result:
+def flip(input: SymbolicTensor, *dims: Any, **kwargs: Any) -> Result:
     """Axes in reverse order."""
-    named = dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
-    axes = normal_dims(tuple(named), input.ndim, "flip")
+    named = unpacked((*dims, *kwargs.values()))
+    axes = normal_dims(named, input.ndim, "flip")
     return _shuffled(input, axes if input.ndim else ())
 
 

@@ -8,8 +8,8 @@ from symcnn.conditions import Requirement
 from symcnn.errors import ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor, tensors_in
 from symcnn.ops.pointwise import broadcast
-from symcnn.ops.registry import Axes, equal, kept, mixed, rule
-from symcnn.size import Int
+from symcnn.ops.registry import Axes, equal, kept, mixed, require_rank, rule
+from symcnn.size import Int, prod
 
 __all__: list[str] = []
 
@@ -54,8 +54,9 @@ def _pointwise(op: str) -> Any:
     """Input and target broadcast against each other."""
 
     def operation(input: SymbolicTensor, target: Any, **options: Any) -> Result:
-        weight = options.get("weight")
-        both = broadcast(input, target, weight)
+        if options.get("delta", 1) <= 0:
+            raise ShapeMismatch(f"{op}: delta={options['delta']}", cure="delta is positive")
+        both = broadcast(input, target, options.get("weight"))
         return _reduced(both.shapes[0], options, list(both.requires), both.axes)
 
     return operation
@@ -160,16 +161,15 @@ rule("gaussian_nll_loss")(_positional("input target var full eps reduction", _ga
 
 def _per_sample(op: str, input: SymbolicTensor, target: SymbolicTensor, options: Any) -> Result:
     """The last axis holds the classes of a sample."""
-    if input.ndim not in (1, 2):
-        raise ShapeMismatch(f"{op} takes a 1-d or 2-d input, not {input.ndim}-d")
-    dims = input.dims[:-1]
-    whole = op != "multi_margin_loss"
-    requires = (
-        _same(op, input, target)
-        if whole
-        else equal(target.dims[0] if target.ndim else 1, dims[0] if dims else 1, f"{op}: targets")
-    )
-    return _reduced(dims, options, requires)
+    require_rank(input, (0, 1, 2), op)
+    samples, classes = input.dims[:-1], input.dims[-1] if input.ndim else 1
+    if op == "multilabel_margin_loss":
+        return _reduced(samples, options, _same(op, input, target))
+    if options.get("p", 1) not in (1, 2):
+        raise ShapeMismatch(f"{op}: p={options['p']}", cure="p is 1 or 2")
+    require_rank(target, (0, 1) if not samples else (1,), f"the target of {op}")
+    requires = equal(prod(target.dims), prod(samples), f"{op}: one target per sample")
+    return _reduced(samples, options, requires + _classes(op, classes, options))
 
 
 def _margin_of_classes(op: str) -> Any:
@@ -226,6 +226,8 @@ def _triplet(
     anchor: SymbolicTensor, positive: SymbolicTensor, negative: SymbolicTensor, **options: Any
 ) -> Result:
     """Distances over the last axis."""
+    if options.get("margin", 1) <= 0:
+        raise ShapeMismatch(f"triplet_margin_loss: margin={options['margin']} is not positive")
     if len({anchor.ndim, positive.ndim, negative.ndim}) > 1:
         raise ShapeMismatch("triplet_margin_loss: the three inputs must have the same rank")
     all_three = broadcast(anchor, positive, negative)

@@ -322,7 +322,7 @@ def _contraction(terms: list[list[str]], shapes: list[Dims], output: list[str]) 
         sizes = {k: s for k, s in sizes.items() if k in new or k in later}
         new = {k: s for k, s in new.items() if k in sizes or k in later}
         summed = [k for k in sizes if k in new and k not in later and 1 not in (sizes[k], new[k])]
-        met = {k: new[k] if sizes.get(k, 1) == 1 else sizes[k] for k in {**sizes, **new}}
+        met = {k: new.get(k, 1) if sizes.get(k, 1) == 1 else sizes[k] for k in {**sizes, **new}}
         if summed:
             macs = macs + prod(met.values())
         done = [k for k in met if k in later]

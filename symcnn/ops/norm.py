@@ -95,12 +95,18 @@ def group_norm(
 
 @rule("layer_norm")
 def layer_norm(
-    input: SymbolicTensor, normalized_shape: Sequence[Int], *args: Any, **kwargs: Any
+    input: SymbolicTensor,
+    normalized_shape: Sequence[Int],
+    weight: SymbolicTensor | None = None,
+    *args: Any,
+    **kwargs: Any,
 ) -> Result:
     """Layer normalisation over the last axes, which must have the shape the layer was built for."""
     shape = tuple(normalized_shape)
     if not 1 <= len(shape) <= input.ndim:
         raise ShapeMismatch(f"layer_norm over {shape} takes an input of at least {len(shape)} axes")
+    if weight is not None and weight.dims != shape:
+        raise ShapeMismatch(f"the weight has the shape {weight.dims}, not {shape}")
     why = "the last axes must have the shape the layer was built for"
     requires = tuple(
         Condition(have, "==", want, why)

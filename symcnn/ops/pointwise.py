@@ -19,7 +19,7 @@ __all__ = ["broadcast", "broadcast_dims"]
 UNARY = (
     "abs acos acosh asin asinh atan atanh ceil clone "
     "contiguous cos cosh detach digamma elu erf erfc erfinv exp exp2 expm1 floor frac "
-    "hardshrink hardsigmoid hardswish hardtanh isfinite isinf isnan leaky_relu lgamma log "
+    "hardshrink hardsigmoid hardswish isfinite isinf isnan leaky_relu lgamma log "
     "log10 log1p log2 logit logsigmoid logical_not mish nan_to_num neg negative positive "
     "reciprocal relu relu6 round rsqrt selu sigmoid sign silu sin sinc sinh softplus softsign "
     "sqrt square tan tanh tanhshrink threshold trunc requires_grad_ float half double "
@@ -28,8 +28,8 @@ UNARY = (
     "isreal resolve_conj resolve_neg sgn signbit bitwise_not fix absolute arccos "
     "arccosh arcsin arcsinh arctan arctanh special_expit expit char byte short cfloat cdouble "
     "zeros_like ones_like full_like empty_like rand_like randn_like randint_like zero fill "
-    "uniform random exponential requires_grad pin_memory alias_copy log_ndtr ndtr ndtri "
-    "entr erfcx i0e i1 i1e polygamma mvlgamma renorm "
+    "random requires_grad pin_memory alias_copy log_ndtr ndtr ndtri "
+    "entr erfcx i0e i1 i1e polygamma mvlgamma "
 ).split()
 
 BINARY = (
@@ -37,7 +37,7 @@ BINARY = (
     "rsub maximum minimum atan2 hypot eq ne lt le gt ge logical_and logical_or logical_xor "
     "bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift logaddexp "
     "logaddexp2 copysign fmax fmin nextafter heaviside ldexp xlogy xlog1py gcd lcm float_power "
-    "arctan2 isclose igamma igammac greater greater_equal less less_equal not_equal polar complex "
+    "arctan2 igamma igammac greater greater_equal less less_equal not_equal polar complex "
 ).split()
 
 #: Functions of three tensors, all of which broadcast, and of more.
@@ -102,6 +102,56 @@ def gelu(input: SymbolicTensor, approximate: str = "none") -> Result:
     return alike(input)
 
 
+@rule("hardtanh")
+def hardtanh(
+    input: SymbolicTensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> Result:
+    """Clipped to an interval."""
+    if min_val > max_val:
+        raise ShapeMismatch(f"hardtanh: min_val={min_val} is above max_val={max_val}")
+    return alike(input)
+
+
+@rule("uniform")
+def uniform(input: SymbolicTensor, *interval: float, **kwargs: Any) -> Result:
+    """Filled with numbers drawn from an interval."""
+    start, end = (*interval, 0.0, 1.0)[:2] if len(interval) != 1 else (interval[0], 1.0)
+    if kwargs.get("from", start) > kwargs.get("to", end):
+        raise ShapeMismatch(f"uniform: from {start} to {end} is no interval")
+    return alike(input)
+
+
+@rule("exponential")
+def exponential(input: SymbolicTensor, lambd: float = 1.0, **kwargs: Any) -> Result:
+    """Filled with numbers of an exponential distribution."""
+    if lambd <= 0:
+        raise ShapeMismatch(f"exponential: lambd={lambd}", cure="lambd is positive")
+    return alike(input)
+
+
+@rule("renorm")
+def renorm(input: SymbolicTensor, p: float, dim: int, maxnorm: float) -> Result:
+    """Every slice along an axis scaled down to a norm."""
+    if input.ndim < 2:
+        raise ShapeMismatch("renorm takes an input of at least 2 axes")
+    normal_dim(dim, input.ndim, "renorm")
+    return alike(input)
+
+
+@rule("isclose")
+def isclose(
+    input: SymbolicTensor,
+    other: SymbolicTensor,
+    rtol: float = 1e-5,
+    atol: float = 1e-8,
+    equal_nan: bool = False,
+) -> Result:
+    """Equality within tolerances."""
+    if min(rtol, atol) < 0:
+        raise ShapeMismatch(f"isclose: rtol={rtol}, atol={atol}", cure="neither is negative")
+    return broadcast(input, other)
+
+
 @rule("rrelu")
 def rrelu(
     input: SymbolicTensor, lower: float = 1 / 8, upper: float = 1 / 3, *args: Any, **kwargs: Any
@@ -123,7 +173,9 @@ def softshrink(input: SymbolicTensor, lambd: float = 0.5) -> Result:
 @rule("prelu")
 def prelu(input: SymbolicTensor, weight: SymbolicTensor) -> Result:
     """PReLU with one weight, or one per channel."""
-    (count,) = weight.dims
+    if weight.ndim > 1:
+        raise ShapeMismatch(f"prelu: the weight is {weight.ndim}-d", cure="one, or one per channel")
+    count = weight.dims[0] if weight.ndim else 1
     if count == 1:
         return alike(input)
     if input.ndim < 2:
@@ -147,6 +199,8 @@ def glu(input: SymbolicTensor, dim: int = -1) -> Result:
 def broadcast(*operands: Any) -> Result:
     """Point by point over tensors that broadcast; numbers among the operands do not count."""
     tensors = list(tensors_in(*operands))
+    if not tensors:
+        raise ShapeMismatch("an operation on tensors, but none is given")
     dims, requires = broadcast_dims(*(t.dims for t in tensors))
     axes = []
     lead = len(dims) - tensors[0].ndim
@@ -171,9 +225,17 @@ for _name in SEVERAL:
     rule(_name)(_several)
 
 
-@rule("masked_fill", "masked_scatter")
+@rule("masked_fill")
 def masked_fill(input: SymbolicTensor, mask: SymbolicTensor, value: Any) -> Result:
     """Some places overwritten; the mask broadcasts, the values come from anywhere."""
+    if isinstance(value, SymbolicTensor) and value.ndim:
+        raise ShapeMismatch("masked_fill takes one value", cure="where(mask, a, b) takes a tensor")
+    return broadcast(input, mask)
+
+
+@rule("masked_scatter")
+def masked_scatter(input: SymbolicTensor, mask: SymbolicTensor, source: Any) -> Result:
+    """Some places written one after the other from a source."""
     return broadcast(input, mask)
 
 

@@ -13,7 +13,7 @@ from symcnn.conditions import Condition
 from symcnn.errors import ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor
 from symcnn.ops.pointwise import broadcast
-from symcnn.ops.registry import at_least, equal, kept, mixed, normal_dim, normal_dims, rule
+from symcnn.ops.registry import alike, at_least, equal, kept, mixed, normal_dim, normal_dims, rule
 from symcnn.size import Int, Size
 
 __all__ = ["reduced"]
@@ -87,6 +87,8 @@ def extreme(input: SymbolicTensor, dim: Any = None, keepdim: bool = False, **kwa
     other = kwargs.get("other", dim)
     if isinstance(other, SymbolicTensor):
         return broadcast(input, other)
+    if not isinstance(input, SymbolicTensor):
+        raise ShapeMismatch("max and min take a tensor")
     dim = kwargs.get("axis", dim)
     if dim is None:
         return reduced(input, None, False, "max")
@@ -212,9 +214,12 @@ def diff(
     input: SymbolicTensor, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None
 ) -> Result:
     """Differences of neighbours, `n` times: the axis gets shorter by `n`."""
+    at_least("n", (n,), 0)
     if not input.ndim:
         raise ShapeMismatch("diff takes a tensor of at least one axis")
     axis = normal_dim(dim, input.ndim, "diff")
+    if n == 0:
+        return alike(input)
     size = input.dims[axis]
     for part in (prepend, append):
         if part is not None:

@@ -153,7 +153,7 @@ def squeeze(input: SymbolicTensor, dim: Any = None) -> Result:
             normal_dim(d, input.ndim, "squeeze")
             for d in (dim if isinstance(dim, (tuple, list)) else (dim,))
         ]
-        dims = [d for d in dims if input.dims[d] == 1]
+        dims = [d for d in dims if input.dims and input.dims[d] == 1]
     keep = [i for i in range(input.ndim) if i not in dims]
     return permuted(input, keep)
 
@@ -187,14 +187,19 @@ def transpose(input: SymbolicTensor, dim0: int, dim1: int) -> Result:
     """Two axes exchanged."""
     order = list(range(input.ndim))
     a, b = normal_dim(dim0, input.ndim, "transpose"), normal_dim(dim1, input.ndim, "transpose")
-    order[a], order[b] = b, a
+    if order:
+        order[a], order[b] = b, a
     return permuted(input, order)
+
+
+def _has_axes(x: Any) -> bool:
+    return isinstance(x, SymbolicTensor) and x.ndim > 0
 
 
 def join(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
     """Tensors one after the other along `dim`; all other sizes must agree."""
-    if not tensors:
-        raise ShapeMismatch("cat of no tensors")
+    if isinstance(tensors, SymbolicTensor) or not tensors or not all(_has_axes(t) for t in tensors):
+        raise ShapeMismatch("cat takes a list of tensors of at least one axis")
     first = tensors[0]
     if any(t.ndim != first.ndim for t in tensors):
         ranks = ", ".join(f"{t.ndim}-d" for t in tensors)

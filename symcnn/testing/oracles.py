@@ -81,11 +81,13 @@ def _shapes(value: Any) -> Iterator[tuple[int, ...]]:
 
 
 def sample_sizes(
-    net: Network, count: int, *, inside: bool, seed: int = 0, top: int = 320
+    net: Network, count: int, *, inside: bool, seed: int = 0
 ) -> Iterator[dict[str, int]]:
     """Random sizes inside the domain, or outside it (fewer if there are few)."""
     draw = Random(f"{seed}{inside}")
     domain = net.valid_inputs()
+    least = domain.smallest()
+    top = max(320, 4 * (max(least) if isinstance(least, tuple) else least))
     found: set[tuple[int, ...]] = set()
     for _ in range(20 * count):
         if len(found) == count:

@@ -1,0 +1,316 @@
+"""Torch's own declared samples, put to our rules.
+
+Torch describes its operations and modules to its own tests (``op_db``, ``module_db``): arguments
+that must work, and arguments that must raise. Here they are the judge of `symcnn.ops`: a rule gets
+the shapes of a sample's tensors, and must answer the shapes of torch's outputs, or raise too.
+
+    python -m symcnn.testing.torch_samples
+
+prints what is covered, what is skipped and why, and what fails.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import torch
+
+import symcnn
+import symcnn.ops  # fills OPS
+from symcnn.errors import DataDependent, SymcnnError, UnsupportedOperation
+from symcnn.graph import OPS, Shape, SymbolicTensor
+
+__all__ = ["Report", "check_module", "check_op", "modules", "operations"]
+
+#: Names in `op_db` that our table has under another one.
+_NAMES = {
+    "__getitem__": "getitem",
+    "max_pool2d_with_indices_backward": "",  # backward passes have no rule
+    "unfold": "Tensor.unfold",
+    "nn.functional.unfold": "unfold",
+    "linalg.norm": "linalg_norm",
+    "linalg.vector_norm": "linalg_norm",
+    "linalg.diagonal": "",
+    "constant_pad_nd": "pad",
+}
+
+#: Where torch declares the operation with its arguments in another order.
+_ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {
+    "nn.functional.embedding": lambda weight, indices: (indices, weight),
+    "einsum": lambda tensors, equation: (equation, *tensors),
+    "constant_pad_nd": lambda input, pad, value=0: (input, pad, "constant", value),
+    "normal.in_place": lambda input, mean, std: (input, std),
+}
+
+#: What torch complains of where shapes have no part in it.
+_NOT_ABOUT_SHAPES = re.compile(
+    r"up to 64 dims|must be Tensor, not|combination of arguments|Half, Float or Double"
+    r"|dtype|data ?type|scalar type|complex|device|layout|stride.*(negative|overlap)|overlap|memory"
+    r"|must be (a )?(Long|Bool|float|int|bool|Tensor)|not implemented for|requires? grad|generator"
+    r"|floating|integral|boolean|\bbool\b|IndexTensor|names|out=|result type|type|quantile"
+    r"|probability tensor|contiguous|sparse|out of bounds|unsupported operation|memory format",
+    re.IGNORECASE,
+)
+
+
+@dataclass
+class Report:
+    """The outcome of many samples."""
+
+    covered: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[tuple[str, str]] = field(default_factory=Counter)  # by name and reason
+    failed: list[str] = field(default_factory=list)
+
+    def __iadd__(self, other: Report) -> Report:
+        self.covered += other.covered
+        self.skipped += other.skipped
+        self.failed += other.failed
+        return self
+
+    def __str__(self) -> str:
+        reasons: Counter[str] = Counter()
+        for (_, reason), count in self.skipped.items():
+            reasons[reason] += count
+        lines = [f"covered {sum(self.covered.values())} samples of {len(self.covered)} names"]
+        lines += [f"skipped {sum(reasons.values())} samples"]
+        lines += [f"  {count:6} {reason}" for reason, count in reasons.most_common()]
+        lines += [f"failed {len(self.failed)}", *(f"  {text}" for text in self.failed)]
+        return "\n".join(lines)
+
+
+# Operations -----------------------------------------------------------------------------------
+
+
+def _rule_of(op: Any) -> str:
+    """The name of the rule that serves a torch operation; "" if none does."""
+    if op.name in _NAMES:
+        return _NAMES[op.name]
+    if op.name.startswith(("special.", "masked.", "fft.", "sparse.", "_")):
+        return ""
+    plain = op.name.removeprefix("nn.functional.")
+    if "." in plain:
+        return ""
+    if op.name.startswith("__r"):
+        return ""
+    return plain if plain in OPS else next((a.name for a in op.aliases if a.name in OPS), "")
+
+
+def operations() -> Iterator[tuple[Any, str]]:
+    """Torch's declared operations that have a rule, and the rule's name."""
+    from torch.testing._internal.common_methods_invocations import op_db
+
+    for op in op_db:
+        name = _rule_of(op)
+        if name in OPS:
+            yield op, name
+
+
+def check_op(op: Any, name: str, count: int | None = None) -> Report:
+    """Our rule on the first `count` samples of `op` (None: all), error samples included."""
+    report = Report()
+    supported = op.supported_dtypes("cpu")
+    if not supported:
+        report.skipped[op.name, "not for the cpu"] += 1
+        return report
+    dtype = torch.float32 if torch.float32 in supported else min(supported, key=str)
+    for sample in islice(_quietly(op.sample_inputs("cpu", dtype)), count):
+        args, kwargs = (sample.input, *sample.args), sample.kwargs
+        _compare(report, op.full_name, name, op.op, args, kwargs)
+    if op.error_inputs_func is not None:
+        for error in islice(_quietly(op.error_inputs("cpu")), count):
+            sample = error.sample_input
+            _compare_error(report, op, name, (sample.input, *sample.args), sample.kwargs, error)
+    return report
+
+
+def _quietly(samples: Iterable[Any]) -> Iterator[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield from samples
+
+
+def _compare(report: Report, label: str, rule: str, op: Any, args: Any, kwargs: Any) -> None:
+    if _is_empty((args, kwargs)):
+        report.skipped[label, "an input without elements"] += 1
+        return
+    ours, want = _ours(label, rule, args, kwargs), _torchs(op, args, kwargs)
+    if isinstance(want, Exception):
+        report.skipped[label, "torch refuses its own sample here"] += 1
+    elif any(0 in shape for shape in want):
+        report.skipped[label, "an output without elements"] += 1
+    elif isinstance(ours, DataDependent):
+        report.skipped[label, "the shape depends on values"] += 1
+    elif isinstance(ours, UnsupportedOperation):
+        report.skipped[label, f"no rule for it: {ours.cause}"] += 1
+    elif ours != want:
+        report.failed.append(f"{label}{_text(args, kwargs)}: {ours!r}, torch says {want}")
+    else:
+        report.covered[label] += 1
+
+
+def _compare_error(report: Report, op: Any, rule: str, args: Any, kwargs: Any, error: Any) -> None:
+    if _is_empty((args, kwargs)):
+        report.skipped[op.name, "an input without elements"] += 1
+        return
+    theirs = _torchs(op.op, args, kwargs)
+    if not isinstance(theirs, Exception):
+        report.skipped[op.name, "torch does not raise where it says so"] += 1
+        return
+    ours = _ours(op.full_name, rule, args, kwargs)
+    if isinstance(ours, SymcnnError):
+        report.covered[op.name] += 1
+    elif isinstance(ours, Exception) or not _NOT_ABOUT_SHAPES.search(str(theirs)):
+        first = str(theirs).splitlines()[0] if str(theirs) else type(theirs).__name__
+        report.failed.append(f"{op.name}{_text(args, kwargs)}: {ours!r}, torch raises {first!r}")
+    else:
+        report.skipped[op.name, "an error that is not about shapes"] += 1
+
+
+def _ours(label: str, rule: str, args: Any, kwargs: Any) -> Any:
+    """The rule's output shapes, or what it raises."""
+    ordered = _ARGUMENTS.get(label, lambda *same: same)
+    try:
+        return _shapes(OPS[rule](*ordered(*_symbolic(args)), **_symbolic(kwargs)))
+    except Exception as error:
+        return error
+
+
+def _torchs(op: Any, args: Any, kwargs: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return _shapes(op(*args, **kwargs))
+        except Exception as error:
+            return error
+
+
+def _symbolic(value: Any) -> Any:
+    """Tensors in nested arguments as symbolic ones, masks recognizable as such."""
+    if isinstance(value, torch.Tensor):
+        plain = SymbolicTensor(tuple(value.shape))
+        return OPS["eq"](plain, 0) if value.dtype is torch.bool else plain
+    if isinstance(value, (tuple, list)):
+        inner = [_symbolic(v) for v in value]
+        return inner if isinstance(value, list) else tuple(inner)
+    if isinstance(value, dict):
+        return {key: _symbolic(v) for key, v in value.items() if key != "out"}
+    return value
+
+
+def _shapes(value: Any) -> list[tuple[int, ...]]:
+    """The shapes of all tensors in nested outputs, in order."""
+    if isinstance(value, SymbolicTensor):
+        return [tuple(value.dims)]  # type: ignore[arg-type]
+    if isinstance(value, torch.Tensor):
+        return [tuple(value.shape)]
+    if isinstance(value, Shape):
+        return [tuple(value)]
+    if isinstance(value, (tuple, list)):
+        return [shape for v in value for shape in _shapes(v)]
+    if isinstance(value, dict):
+        return [shape for v in value.values() for shape in _shapes(v)]
+    return []
+
+
+def _is_empty(value: Any) -> bool:
+    if isinstance(value, torch.Tensor):
+        return value.numel() == 0
+    if isinstance(value, (tuple, list)):
+        return any(_is_empty(v) for v in value)
+    if isinstance(value, dict):
+        return any(_is_empty(v) for v in value.values())
+    return False
+
+
+def _text(args: Any, kwargs: Any) -> str:
+    def one(value: Any) -> str:
+        if isinstance(value, torch.Tensor):
+            return f"<{'x'.join(map(str, value.shape))}>"
+        if isinstance(value, (tuple, list)):
+            return f"({', '.join(map(one, value))})"
+        return repr(value)
+
+    every = [*map(one, args), *(f"{key}={one(value)}" for key, value in kwargs.items())]
+    return f"({', '.join(every)})"
+
+
+# Modules --------------------------------------------------------------------------------------
+
+
+def modules() -> list[Any]:
+    """Torch's declared modules."""
+    from torch.testing._internal.common_modules import module_db
+
+    return list(module_db)
+
+
+def check_module(info: Any, count: int | None = None) -> Report:
+    """The torch front end on the first `count` samples of a module, positional tensors only."""
+    report = Report()
+    label = info.name
+    samples = info.module_inputs_func(
+        info, device="cpu", dtype=torch.float32, requires_grad=False, training=False
+    )
+    for sample in islice(_quietly(samples), count):
+        if sample.forward_input is None:
+            continue
+        args, kwargs = sample.forward_input.args, sample.forward_input.kwargs
+        if any(not isinstance(a, torch.Tensor) for a in args) or kwargs:
+            report.skipped[label, "called with other things than tensors"] += 1
+            continue
+        if _is_empty(args):
+            report.skipped[label, "an input without elements"] += 1
+            continue
+        built = sample.constructor_input
+        try:
+            module = info.module_cls(*built.args, **built.kwargs).eval()
+        except Exception:
+            report.skipped[label, "torch refuses its own sample here"] += 1
+            continue
+        if isinstance(module, torch.nn.modules.lazy.LazyModuleMixin):
+            module(*args)  # gives it its parameters
+        want = _torchs(module, args, kwargs)
+        if isinstance(want, Exception):
+            report.skipped[label, "torch refuses its own sample here"] += 1
+            continue
+        specs = [" ".join(map(str, a.shape)) for a in args]
+        if not all(specs):
+            report.skipped[label, "an input without axes has no spec"] += 1
+            continue
+        try:
+            ours: Any = _shapes(symcnn.from_torch(module, *specs).outputs)
+        except UnsupportedOperation as error:
+            report.skipped[label, f"no rule for it: {error.cause}"] += 1
+            continue
+        except Exception as error:
+            ours = error
+        if ours == want:
+            report.covered[label] += 1
+        else:
+            report.failed.append(
+                f"{label}{_text(built.args, built.kwargs)} on {specs}: {ours!r}, torch says {want}"
+            )
+    return report
+
+
+def main(count: int | None = None) -> Report:
+    """All operations and modules."""
+    report = Report()
+    for op, name in operations():
+        report += check_op(op, name, count)
+    for info in modules():
+        report += check_module(info, count)
+    return report
+
+
+if __name__ == "__main__":
+    outcome = main()
+    print(outcome)
+    sys.exit(bool(outcome.failed))

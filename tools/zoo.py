@@ -1,0 +1,82 @@
+"""Trace the models of examples/networks/hf.py, compare with torch, write docs/zoo.md: `make zoo`.
+
+For each model: 20 random sizes inside its domain and 10 outside, on the meta device. Inside, all
+output shapes must be torch's; outside, torch must refuse too, unless the size belongs to a branch
+of the model's python code that the trace did not take (a guard, which the domain states).
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import torch
+import transformers
+from rich.progress import track
+
+import symcnn
+from symcnn.testing.oracles import judge, sample_sizes
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "examples" / "networks"))
+import hf  # noqa: E402
+
+HEAD = f"""# Models that nobody here wrote
+
+Written by `make zoo` (`tools/zoo.py`): every model of `examples/networks/hf.py`, from transformers
+{transformers.__version__} with random weights, traced unmodified by `symcnn.from_torch` and
+compared with torch {torch.__version__.split("+")[0]} on the meta device. *in* and *out* count
+random sizes inside and outside the domain where both sides agree; *branch* counts sizes outside
+that belong to a branch of the model's own python code which the trace did not take: the domain
+says so, and `example=` takes the other one.
+
+| model | nodes | domain | guards | in | out | branch | verdict |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+"""
+
+
+def row(name: str) -> str:
+    """The line of the table for one model."""
+    module = hf.MODELS[name]().eval()
+    try:
+        net = symcnn.from_torch(module, hf.spec(name), example=hf.EXAMPLES.get(name))
+        domain = str(net.valid_inputs())
+    except symcnn.SymcnnError as error:
+        cause = error.cause.splitlines()[0].split(", at /")[0].replace("|", "\\|")
+        return f"| {name} | | | | | | | **{type(error).__name__}**: {cause} |"
+    module = module.to("meta")
+    inside = [judge(net, module, sizes) for sizes in sample_sizes(net, 20, inside=True)]
+    outside = [judge(net, module, sizes) for sizes in sample_sizes(net, 10, inside=False)]
+    agree = sum(verdict.agree for verdict in inside)
+    refused = sum(verdict.agree for verdict in outside)
+    branch = sum(verdict.by_choice and not verdict.agree for verdict in outside)
+    good = agree == len(inside) and refused + branch == len(outside)
+    wrong = "" if good else "**differs from torch**"
+    short = domain if len(domain) < 80 else f"{domain[:77]}..."
+    return (
+        f"| {name} | {len(net.nodes)} | `{short}` | {len(net.guards)} | {agree}/{len(inside)} "
+        f"| {refused}/{len(outside)} | {branch} | {wrong or 'same as torch'} |"
+    )
+
+
+def main() -> None:
+    """Write the table."""
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+    start = time.perf_counter()
+    names = sys.argv[1:] or list(hf.MODELS)
+    rows = [row(name) for name in track(names, "tracing and comparing")]
+    same = sum("same as torch" in line for line in rows)
+    total = f"\n{same} of {len(rows)} trace and agree with torch.\n"
+    if sys.argv[1:]:
+        print("\n".join(rows))
+    else:
+        (ROOT / "docs" / "zoo.md").write_text(HEAD + "\n".join(rows) + "\n" + total)
+    print(f"{total.strip()} ({time.perf_counter() - start:.0f} s)")
+
+
+if __name__ == "__main__":
+    main()
