@@ -25,6 +25,7 @@ from symcnn.expr import C, D, FloorDiv, H, L, N, W, ceildiv, symbols
 from symcnn.frontends import from_torch
 from symcnn.graph import SymbolicTensor, tensor
 from symcnn.network import Network
+from symcnn.ops.registry import rule
 from symcnn.ops.shape import cat
 from symcnn.sets import InputSet
 
@@ -53,6 +54,7 @@ __all__ = [
     "ceildiv",
     "from_torch",
     "nn",
+    "rule",
     "symbols",
     "tensor",
 ]

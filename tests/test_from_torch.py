@@ -352,3 +352,85 @@ def test_a_table_of_fixed_length_can_be_viewed_only_at_some_sizes():
     assert net.shape_at(N=1, H=8, W=32) == (1, 8, 8, 32)
     assert (16, 16) in net.valid_inputs()
     assert (16, 15) not in net.valid_inputs()
+
+
+def test_inputs_by_keyword():
+    class Keyword(nn.Module):
+        def forward(self, image, mask=None, scale=1):
+            return image if mask is None else image * mask
+
+    net = symcnn.from_torch(Keyword(), image="N 3 H W", mask="N 1 H W")
+    assert net.output_shape == (N, 3, H, W)
+    assert symcnn.from_torch(Keyword(), "N 3 H W").output_shape == (N, 3, H, W)
+
+
+def test_a_rule_for_a_module_class_stands_for_its_forward():
+    class Deformable(nn.Module):
+        """A convolution with learned offsets: its kernel is not torch's own."""
+
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(8, 3, 3, 3))
+
+        def forward(self, x, offset):
+            raise RuntimeError("compiled elsewhere")
+
+    @symcnn.rule(Deformable)
+    def deformable(module, input, offset):
+        n, _, h, w = input.dims
+        return n, 8, h - 2, w - 2
+
+    net = trace(lambda self, x: self.deform(x, x[:, :2]), deform=Deformable())
+    assert net.output_shape == (N, 8, H - 2, W - 2)
+    assert net.params == 216
+    assert [(n.name, n.op, n.params) for n in net.nodes][-1] == ("deform", "Deformable", 216)
+
+
+def test_checkpoint_autocast_and_no_grad_are_looked_through():
+    from torch.utils.checkpoint import checkpoint
+
+    def forward(self, x):
+        with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
+            x = self.conv(x)
+        return checkpoint(self.conv, x, use_reentrant=False)
+
+    assert trace(forward, conv=nn.Conv2d(3, 3, 3)).output_shape == (N, 3, H - 4, W - 4)
+
+
+def test_scripting_and_grad_questions_have_answers():
+    def forward(self, x):
+        torch._assert(x.shape[1] == 3, "three channels")
+        if torch.jit.is_scripting() or x.requires_grad or x.is_cuda:
+            raise RuntimeError("not here")
+        return x.to(dtype=torch.float16, device=x.device).type_as(x)
+
+    assert trace(forward).output_shape == (N, 3, H, W)
+
+
+@pytest.mark.parametrize("wrap", ["weight_norm", "spectral_norm"])
+def test_parametrised_weights_count_as_torch_counts_them(wrap):
+    conv = getattr(nn.utils.parametrizations, wrap)(nn.Conv2d(3, 8, 3)).eval()
+    net = symcnn.from_torch(conv, "N 3 H W")
+    assert net.output_shape == (N, 8, H - 2, W - 2)
+    assert net.params == sum(p.numel() for p in conv.parameters())
+
+
+def test_weight_tying_counts_once():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.up, self.down = nn.Linear(8, 8, bias=False), nn.Linear(8, 8, bias=False)
+            self.down.weight = self.up.weight
+
+        def forward(self, x):
+            return self.down(self.up(x))
+
+    assert symcnn.from_torch(Tied(), "N 8").params == 64
+
+
+def test_transformers_outputs_keep_their_names():
+    hf = pytest.importorskip("transformers")
+    config = hf.ConvNextConfig(hidden_sizes=[8, 16, 32, 64], depths=[1, 1, 1, 1])
+    net = symcnn.from_torch(hf.ConvNextModel(config).eval(), pixel_values="N 3 H W")
+    assert list(net.outputs) == ["last_hidden_state", "pooler_output"]
+    assert net.outputs["pooler_output"] == (N, 64)

@@ -12,12 +12,16 @@ if TYPE_CHECKING:
 __all__ = ["from_torch"]
 
 
-def from_torch(module: Any, *specs: str, example: Mapping[str, int] | None = None) -> Network:
+def from_torch(
+    module: Any, *specs: str, example: Mapping[str, int] | None = None, **named: str
+) -> Network:
     """The network of any ``torch.nn.Module``, for inputs of these shapes: one spec per input.
 
-    The module's own forward runs on symbolic tensors; no value is computed, and its parameters,
-    mode and hooks stay as they are. `example` gives the sizes by which branches that the domain
-    leaves open are taken (default 224); each is recorded in ``net.guards``.
+    Inputs that the forward takes by keyword are given so: ``pixel_values="N 3 H W"``. The module's
+    own forward runs on symbolic tensors; no value is computed, and its parameters, mode and hooks
+    stay as they are. `example` gives the sizes by which branches that the domain leaves open are
+    taken (default 224); each is recorded in ``net.guards``. A branch that ends in an exception is
+    outside the domain.
 
     Raises UnsupportedOperation for an operation without a rule, DataDependent for a branch on
     values, ShapeMismatch where shapes agree at no size, BadSpec for malformed specs.
@@ -29,4 +33,4 @@ def from_torch(module: Any, *specs: str, example: Mapping[str, int] | None = Non
     """
     from symcnn.frontends.torch import trace
 
-    return trace(module, specs, example)
+    return trace(module, specs, named, example)

@@ -34,6 +34,7 @@ from symcnn.graph import (
     tree_map,
 )
 from symcnn.network import Network
+from symcnn.ops.registry import TARGETS
 from symcnn.size import Int, Size, ceildiv, evaluate, floordiv, mod, prod, symbols_of
 
 __all__ = ["Dim", "TracedTensor", "trace"]
@@ -602,6 +603,8 @@ class _Tracer(TorchFunctionMode):
 
     def dispatch(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Run the rule of a torch function."""
+        if func in TARGETS:
+            return self.apply(TARGETS[func], func.__name__, args, kwargs)
         name = self.operations.get(func)
         if name is None:
             getter = getattr(func, "__self__", None)  # properties arrive as their __get__
@@ -628,12 +631,21 @@ class _Tracer(TorchFunctionMode):
         return self.run(name, args, kwargs)
 
     def run(self, name: str, args: Any, kwargs: Any) -> Any:
+        """Run the rule called `name`."""
+        return self.apply(OPS[name], name, args, kwargs)
+
+    def run_module(self, module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+        """Run the rule of a module class in place of its forward."""
+        kwargs["_reads"] = tuple(map(self.leaf, module.parameters()))
+        return self.apply(TARGETS[type(module)], type(module).__name__, (module, *args), kwargs)
+
+    def apply(self, operation: Any, name: str, args: Any, kwargs: Any) -> Any:
         """Run a rule on unwrapped arguments."""
         kernel_args = [self.unwrap(a) for a in args]
         if kwargs:
             kwargs = {k: self.unwrap(a) for k, a in kwargs.items() if k != "out"}
         try:
-            result = OPS[name](*kernel_args, **kwargs)
+            result = operation(*kernel_args, **kwargs)
         except SymcnnError as error:
             raise self._placed(error, name) from None
         except TypeError as error:
@@ -778,8 +790,9 @@ def _caller() -> str:
 
 
 @contextmanager
-def _observed(module: torch.nn.Module, tape: Tape) -> Iterator[None]:
+def _observed(module: torch.nn.Module, tracer: _Tracer) -> Iterator[None]:
     """Module calls reported to the tape; whatever the forward sets on modules is undone."""
+    tape = tracer.tape
     modules = list(module.named_modules())
     tape.paths = {id(m): path for path, m in modules}
     before = [(place, place.copy()) for _, m in modules for place in _containers(m)]
@@ -787,12 +800,13 @@ def _observed(module: torch.nn.Module, tape: Tape) -> Iterator[None]:
 
     def call(self: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
         path = tape.paths.get(id(self))
+        forward = partial(tracer.run_module if type(self) in TARGETS else original, self)
         if not path:
-            return original(self, *args, **kwargs)
+            return forward(*args, **kwargs)
         tape.enter(path)
         output = None
         try:
-            output = original(self, *args, **kwargs)
+            output = forward(*args, **kwargs)
             return output
         finally:
             tape.leave(output)
@@ -828,11 +842,16 @@ def _same_items(place: Any, copy: Any) -> bool:
     return bool(place == copy)
 
 
-def trace(module: Any, specs: Sequence[str], example: Mapping[str, int] | None = None) -> Network:
+def trace(
+    module: Any,
+    specs: Sequence[str],
+    named: Mapping[str, str],
+    example: Mapping[str, int] | None = None,
+) -> Network:
     """See `symcnn.from_torch`."""
     if not isinstance(module, torch.nn.Module):
         raise BadSpec(f"{module!r} is not a torch.nn.Module", cure="give an instance of one")
-    if not specs:
+    if not specs and not named:
         raise BadSpec("no shape spec", cure='give one per input, for example "N 3 H W"')
     wanted = {str(name): int(size) for name, size in (example or {}).items()}
     forced: list[Choice] = []
@@ -840,7 +859,7 @@ def trace(module: Any, specs: Sequence[str], example: Mapping[str, int] | None =
     for _ in range(_ATTEMPTS):
         tracer = _Tracer(module, Tape(), wanted, forced)
         try:
-            return _run(module, specs, tracer)
+            return _run(module, specs, named, tracer)
         except (UnsupportedOperation, DataDependent):
             raise
         except SymcnnError as error:
@@ -855,29 +874,31 @@ def trace(module: Any, specs: Sequence[str], example: Mapping[str, int] | None =
     raise first
 
 
-def _run(module: torch.nn.Module, specs: Sequence[str], tracer: _Tracer) -> Network:
+def _run(
+    module: torch.nn.Module, specs: Sequence[str], named: Mapping[str, str], tracer: _Tracer
+) -> Network:
     """One run of the forward."""
     tape = tracer.tape
     inputs = tuple(tensor(spec) for spec in specs)
-    with tape.running(), _observed(module, tape), tracer:
+    keywords = {name: tensor(spec, name) for name, spec in named.items()}
+    with tape.running(), _observed(module, tracer), tracer:
         try:
-            raw = module(*tracer.wrap(inputs))
+            raw = module(*tracer.wrap(inputs), **tracer.wrap(keywords))
         except SymcnnError:
             raise
         except Exception as error:
-            raise _forward_failed(module, specs, error, tracer) from error
+            raise _forward_failed(module, len(specs) + len(named), error, tracer) from error
     for scope in tape.calls:
         scope.output = tracer.result(scope.output)
     outputs = tracer.result(raw)
-    return Network(inputs, outputs, tape=tape, parameters=tracer.parameters)
+    every = (*inputs, *keywords.values())
+    return Network(every, outputs, tape=tape, parameters=tracer.parameters)
 
 
-def _forward_failed(
-    module: Any, specs: Sequence[str], error: Exception, tracer: _Tracer
-) -> SymcnnError:
+def _forward_failed(module: Any, given: int, error: Exception, tracer: _Tracer) -> SymcnnError:
     where = "".join(tracer.place()) or type(module).__name__
-    if isinstance(error, TypeError) and "positional argument" in str(error):
-        return BadSpec(f"{error} (with {len(specs)} input spec(s))", cure="give one spec per input")
+    if isinstance(error, TypeError) and " argument" in str(error):
+        return BadSpec(f"{error} (with {given} input spec(s))", cure="give one spec per input")
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next

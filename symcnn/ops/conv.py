@@ -11,10 +11,10 @@ from functools import partial
 from typing import Any
 
 from symcnn.axis import IDENTITY, AxisMap, Scatter, Whole, Window
-from symcnn.conditions import Condition, Requirement
+from symcnn.conditions import Requirement
 from symcnn.errors import ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor
-from symcnn.ops.registry import at_least, map_axes, ntuple, require_rank, rule
+from symcnn.ops.registry import at_least, equal, map_axes, ntuple, require_rank, rule
 from symcnn.size import Int, Size, exact_div, exact_or_fail, prod
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
@@ -123,10 +123,12 @@ def _channels(
 ) -> list[Requirement]:
     if isinstance(c_out, int) and isinstance(groups, int) and c_out % groups:
         raise ShapeMismatch(f"{op}: {c_out} output channels do not split into groups={groups}")
-    if bias is not None and bias.dims != (c_out,):
-        raise ShapeMismatch(f"{op}: the bias is {bias.dims}, not ({c_out},)")
-    why = "the input must have the channels the weight expects"
-    return [] if have == want else [Condition(have, "==", want, why)]
+    requires = equal(have, want, "the input must have the channels the weight expects")
+    if bias is not None:
+        if bias.ndim != 1:
+            raise ShapeMismatch(f"{op}: the bias is {bias.ndim}-d, not 1-d")
+        requires += equal(bias.dims[0], c_out, f"{op}: there must be a bias per output channel")
+    return requires
 
 
 def group_channels(channels: Int, groups: Int, name: str) -> Int:

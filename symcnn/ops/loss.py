@@ -146,6 +146,46 @@ rule("cross_entropy")(
 )
 
 
+@rule("linear_cross_entropy")
+def linear_cross_entropy(
+    input: SymbolicTensor,
+    linear_weight: SymbolicTensor,
+    target: SymbolicTensor,
+    *,
+    linear_bias: SymbolicTensor | None = None,
+    **options: Any,
+) -> Result:
+    """`cross_entropy` of ``input @ linear_weight.T``; the weight may be for several outputs."""
+    op = "linear_cross_entropy"
+    require_rank(input, (1, 2), op)
+    *out, features = linear_weight.dims
+    needs = equal(input.dims[-1], features, f"{op}: the input must have the weight's features")
+    if linear_bias is not None:
+        needs += _same(op, SymbolicTensor(tuple(out)), linear_bias)
+    if input.ndim == 1 and len(out) > 1:
+        raise ShapeMismatch(f"{op}: a weight for several outputs takes a batch")
+    logits = (*input.dims[:-1], *out)
+    if options.get("ignore_index") is not None and target.ndim == len(logits):
+        raise ShapeMismatch(f"{op}: ignore_index, but the target has probabilities")
+    loss = _cross_entropy(SymbolicTensor(logits), target, **options)
+    return Result(loss.shapes, loss.axes, prod(logits) * features, (*needs, *loss.requires))
+
+
+@rule("ctc_loss")
+def ctc_loss(
+    log_probs: SymbolicTensor,
+    targets: SymbolicTensor,
+    input_lengths: Any,
+    target_lengths: Any,
+    blank: int = 0,
+    reduction: Any = "mean",
+    zero_infinity: bool = False,
+) -> Result:
+    """One number per sequence of a batch ``(time, batch, classes)``, or one in all."""
+    require_rank(log_probs, (2, 3), "ctc_loss")
+    return _reduced(log_probs.dims[1:-1], {"reduction": reduction}, [])
+
+
 def _gaussian_nll(input: SymbolicTensor, target: Any, var: Any, **options: Any) -> Result:
     if not isinstance(var, SymbolicTensor) or var.dims in (input.dims, input.dims[:-1]):
         both = broadcast(input, target)

@@ -9,7 +9,7 @@ from typing import Any
 from symcnn.conditions import AnyOf, Condition, Requirement
 from symcnn.errors import ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor
-from symcnn.ops.registry import alike, at_least, require_rank, rule
+from symcnn.ops.registry import alike, at_least, equal, require_rank, rule
 from symcnn.size import Int, floordiv
 
 __all__: list[str] = []
@@ -105,15 +105,15 @@ def layer_norm(
     shape = tuple(normalized_shape)
     if not 1 <= len(shape) <= input.ndim:
         raise ShapeMismatch(f"layer_norm over {shape} takes an input of at least {len(shape)} axes")
-    if weight is not None and weight.dims != shape:
-        raise ShapeMismatch(f"the weight has the shape {weight.dims}, not {shape}")
     why = "the last axes must have the shape the layer was built for"
-    requires = tuple(
-        Condition(have, "==", want, why)
-        for have, want in zip(input.dims[input.ndim - len(shape) :], shape, strict=True)
-        if have != want
-    )
-    return alike(input, requires=requires)
+    requires: list[Requirement] = []
+    for have, want in zip(input.dims[input.ndim - len(shape) :], shape, strict=True):
+        requires += equal(have, want, why)
+    if weight is not None and weight.ndim != len(shape):
+        raise ShapeMismatch(f"layer_norm over {shape}: the weight is {weight.ndim}-d")
+    for have, want in zip(() if weight is None else weight.dims, shape, strict=False):
+        requires += equal(have, want, "the weight must have the shape that is normalized")
+    return alike(input, requires=tuple(requires))
 
 
 rule("rms_norm")(unwrap(layer_norm))

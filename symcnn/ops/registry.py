@@ -20,6 +20,7 @@ from symcnn.graph import OPS, Result, SymbolicTensor, record, tensors_in
 from symcnn.size import Int, Size, lower
 
 __all__ = [
+    "TARGETS",
     "Axes",
     "alike",
     "at_least",
@@ -41,20 +42,44 @@ Axes = tuple[tuple[int | None, AxisMap], ...]
 _PLAIN = (SymbolicTensor, Size, int, float, str, type(None))
 
 
-def rule(*names: str) -> Callable[[Rule], Callable[..., Any]]:
-    """Register a rule under torch's `names` for it; the first is the name that nodes show."""
+#: Rules for functions and module classes that torch's own names do not reach.
+TARGETS: dict[Any, Callable[..., Any]] = {}
+
+
+def rule(*targets: Any) -> Callable[[Rule], Callable[..., Any]]:
+    """Register a rule for an operation of torch, or for a function or module class of yours.
+
+    targets: torch's names for it (the first is the one that nodes show), or the function or
+        ``torch.nn.Module`` class itself. The rule of a module class takes the module first; its
+        forward is then not looked into.
+
+    The rule returns a `Result`, or just the output shape; sizes may be sympy expressions.
+
+    >>> @rule("my_pool")
+    ... def my_pool(input, kernel_size):
+    ...     n, c, h, w = input.dims
+    ...     return n, c, h // kernel_size, w // kernel_size
+    >>> from symcnn.graph import tensor
+    >>> my_pool(tensor("N 3 H W"), 2).shape
+    (N, 3, H//2, W//2)
+    """
+    name = targets[0] if isinstance(targets[0], str) else targets[0].__name__
 
     def register(function: Rule) -> Callable[..., Any]:
         @wraps(function)
         def operation(*args: Any, **kwargs: Any) -> Any:
+            reads = kwargs.pop("_reads", ())
             args = tuple(a if isinstance(a, _PLAIN) else _kernel(a) for a in args)
             kwargs = {k: a if isinstance(a, _PLAIN) else _kernel(a) for k, a in kwargs.items()}
             result = function(*args, **kwargs)
-            node = record(names[0], tuple(tensors_in(*args, *kwargs.values())), result)
+            if not isinstance(result, Result):
+                result = Result((tuple(map(from_sympy, result)),))
+            inputs = (*tensors_in(*args, *kwargs.values()), *reads)
+            node = record(name, inputs, result)
             return node.outputs[0] if result.single else node.outputs
 
-        for name in names:
-            OPS[name] = operation
+        for target in targets:
+            (OPS if isinstance(target, str) else TARGETS)[target] = operation
         return operation
 
     return register

@@ -2,7 +2,9 @@
 
 Torch describes its operations and modules to its own tests (``op_db``, ``module_db``): arguments
 that must work, and arguments that must raise. Here they are the judge of `symcnn.ops`: a rule gets
-the shapes of a sample's tensors, and must answer the shapes of torch's outputs, or raise too.
+the shapes of a sample's tensors, and must answer the shapes of torch's outputs, or raise too. It
+does so twice: once for the numbers, once for symbols (one for every number from 2 up), where the
+answer must be right when the numbers are put in, and what it requires must hold.
 
     python -m symcnn.testing.torch_samples
 
@@ -25,9 +27,10 @@ import torch
 import symcnn
 import symcnn.ops  # fills OPS
 from symcnn.errors import DataDependent, SymcnnError, UnsupportedOperation
-from symcnn.graph import OPS, Shape, SymbolicTensor
+from symcnn.graph import OPS, Shape, SymbolicTensor, Tape, failure
+from symcnn.size import Size, evaluate
 
-__all__ = ["Report", "check_module", "check_op", "modules", "operations"]
+__all__ = ["Report", "check_macs", "check_module", "check_op", "modules", "operations"]
 
 #: Names in `op_db` that our table has under another one.
 _NAMES = {
@@ -77,8 +80,9 @@ class Report:
     def __str__(self) -> str:
         reasons: Counter[str] = Counter()
         for (_, reason), count in self.skipped.items():
-            reasons[reason] += count
-        lines = [f"covered {sum(self.covered.values())} samples of {len(self.covered)} names"]
+            reasons[re.sub(r"\bS?\d+\b|, at .*", "_", reason)] += count
+        names = {name.removesuffix(" of symbols") for name in self.covered}
+        lines = [f"covered {sum(self.covered.values())} samples of {len(names)} names"]
         lines += [f"skipped {sum(reasons.values())} samples"]
         lines += [f"  {count:6} {reason}" for reason, count in reasons.most_common()]
         lines += [f"failed {len(self.failed)}", *(f"  {text}" for text in self.failed)]
@@ -130,6 +134,31 @@ def check_op(op: Any, name: str, count: int | None = None) -> Report:
     return report
 
 
+def check_macs(op: Any, name: str, count: int | None = None) -> Report:
+    """MACs against ``torch.utils.flop_counter``, wherever it counts any."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    report = Report()
+    for sample in islice(_quietly(op.sample_inputs("cpu", torch.float32)), count):
+        args, kwargs = (sample.input, *sample.args), sample.kwargs
+        with FlopCounterMode(display=False) as counter:
+            _torchs(op.op, args, kwargs)
+        flops, tape = counter.get_total_flops(), Tape()
+        if not flops:
+            report.skipped[op.full_name, "nothing that torch counts"] += 1
+            continue
+        ordered = _ARGUMENTS.get(op.full_name, lambda *same: same)
+        with tape.running():
+            OPS[name](*ordered(*_symbolic(args, {}, False)), **_symbolic(kwargs, {}, False))
+        ours = 2 * sum(node.result.macs for node in tape.nodes)
+        if ours == flops:
+            report.covered[op.full_name] += 1
+        else:
+            text = _text(args, kwargs)
+            report.failed.append(f"{op.full_name}{text}: {ours} FLOPs, torch says {flops}")
+    return report
+
+
 def _quietly(samples: Iterable[Any]) -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -140,7 +169,14 @@ def _compare(report: Report, label: str, rule: str, op: Any, args: Any, kwargs: 
     if _is_empty((args, kwargs)):
         report.skipped[label, "an input without elements"] += 1
         return
-    ours, want = _ours(label, rule, args, kwargs), _torchs(op, args, kwargs)
+    want = _torchs(op, args, kwargs)
+    for symbols in (False, True):
+        ours = _ours(label, rule, args, kwargs, symbols=symbols)
+        name = f"{label} of symbols" if symbols else label
+        _judge(report, name, _text(args, kwargs), ours, want)
+
+
+def _judge(report: Report, label: str, text: str, ours: Any, want: Any) -> None:
     if isinstance(want, Exception):
         report.skipped[label, "torch refuses its own sample here"] += 1
     elif any(0 in shape for shape in want):
@@ -150,7 +186,7 @@ def _compare(report: Report, label: str, rule: str, op: Any, args: Any, kwargs: 
     elif isinstance(ours, UnsupportedOperation):
         report.skipped[label, f"no rule for it: {ours.cause}"] += 1
     elif ours != want:
-        report.failed.append(f"{label}{_text(args, kwargs)}: {ours!r}, torch says {want}")
+        report.failed.append(f"{label}{text}: {ours!r}, torch says {want}")
     else:
         report.covered[label] += 1
 
@@ -173,13 +209,21 @@ def _compare_error(report: Report, op: Any, rule: str, args: Any, kwargs: Any, e
         report.skipped[op.name, "an error that is not about shapes"] += 1
 
 
-def _ours(label: str, rule: str, args: Any, kwargs: Any) -> Any:
-    """The rule's output shapes, or what it raises."""
+def _ours(label: str, rule: str, args: Any, kwargs: Any, *, symbols: bool = False) -> Any:
+    """The rule's output shapes at the sample's sizes, or what it raises there."""
     ordered = _ARGUMENTS.get(label, lambda *same: same)
+    sizes: dict[str, int] = {}
+    tape = Tape()
     try:
-        return _shapes(OPS[rule](*ordered(*_symbolic(args)), **_symbolic(kwargs)))
+        arguments = ordered(*_symbolic(args, sizes, symbols)), _symbolic(kwargs, sizes, symbols)
+        with tape.running():
+            found = OPS[rule](*arguments[0], **arguments[1])
     except Exception as error:
         return error
+    for requirement in (r for node in tape.nodes for r in node.result.requires):
+        if not requirement.holds(sizes):
+            return failure(rule, requirement)
+    return [tuple(evaluate(size, sizes) for size in shape) for shape in _shapes(found)]
 
 
 def _torchs(op: Any, args: Any, kwargs: Any) -> Any:
@@ -191,17 +235,27 @@ def _torchs(op: Any, args: Any, kwargs: Any) -> Any:
             return error
 
 
-def _symbolic(value: Any) -> Any:
-    """Tensors in nested arguments as symbolic ones, masks recognizable as such."""
+def _symbolic(value: Any, sizes: dict[str, int], symbols: bool) -> Any:
+    """Tensors in nested arguments as symbolic ones, masks recognizable as such.
+
+    With `symbols`, every size from 2 up is a symbol, whose value goes into `sizes`.
+    """
     if isinstance(value, torch.Tensor):
-        plain = SymbolicTensor(tuple(value.shape))
+        plain = SymbolicTensor(
+            tuple(_symbol(n, sizes) if symbols and n > 1 else n for n in value.shape)
+        )
         return OPS["eq"](plain, 0) if value.dtype is torch.bool else plain
     if isinstance(value, (tuple, list)):
-        inner = [_symbolic(v) for v in value]
+        inner = [_symbolic(v, sizes, symbols) for v in value]
         return inner if isinstance(value, list) else tuple(inner)
     if isinstance(value, dict):
-        return {key: _symbolic(v) for key, v in value.items() if key != "out"}
+        return {k: _symbolic(v, sizes, symbols) for k, v in value.items() if k != "out"}
     return value
+
+
+def _symbol(size: int, sizes: dict[str, int]) -> Size:
+    sizes[f"S{size}"] = size
+    return Size.symbol(f"S{size}")
 
 
 def _shapes(value: Any) -> list[tuple[int, ...]]:

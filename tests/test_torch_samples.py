@@ -1,0 +1,58 @@
+"""Every operation and module that torch describes to its own tests, where we have a rule for it."""
+
+import os
+import sys
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("expecttest", reason="torch.testing._internal needs it")
+torch_samples = pytest.importorskip("symcnn.testing.torch_samples")
+
+torch.set_num_threads(1)
+
+#: How many samples of each; all of them in the long run.
+COUNT = None if os.environ.get("HYPOTHESIS_PROFILE") == "fuzz" else 30
+
+
+def every_operation():
+    report = torch_samples.Report()
+    for op, name in torch_samples.operations():
+        report += torch_samples.check_op(op, name, COUNT)
+    return report
+
+
+def every_module():
+    report = torch_samples.Report()
+    for info in torch_samples.modules():
+        report += torch_samples.check_module(info, COUNT)
+    return report
+
+
+#: What multiplies matrices, one way or another.
+PRODUCTS = set(
+    "mm bmm addmm baddbmm addbmm matmul einsum inner tensordot nn.functional.linear "
+    "nn.functional.scaled_dot_product_attention nn.functional.multi_head_attention_forward "
+    "nn.functional.conv1d nn.functional.conv2d nn.functional.conv3d "
+    "nn.functional.conv_transpose1d nn.functional.conv_transpose2d "
+    "nn.functional.conv_transpose3d nn.functional.linear_cross_entropy".split()
+)
+
+
+def every_product():
+    report = torch_samples.Report()
+    for op, name in torch_samples.operations():
+        if op.name in PRODUCTS and torch.float32 in op.supported_dtypes("cpu"):
+            report += torch_samples.check_macs(op, name, COUNT)
+    return report
+
+
+@pytest.mark.parametrize(
+    ("check", "names"), [(every_operation, 350), (every_module, 90), (every_product, 10)]
+)
+def test_property_a_rule_agrees_with_torch_on_torchs_own_samples(check, names, capsys):
+    report = check()
+    with capsys.disabled():
+        print(f"\n{check.__name__}: {report}", file=sys.stderr)
+    assert not report.failed
+    assert len({name for name in report.covered if "symbols" not in name}) >= names
