@@ -434,3 +434,21 @@ def test_transformers_outputs_keep_their_names():
     net = symcnn.from_torch(hf.ConvNextModel(config).eval(), pixel_values="N 3 H W")
     assert list(net.outputs) == ["last_hidden_state", "pooler_output"]
     assert net.outputs["pooler_output"] == (N, 64)
+
+
+class Swish(torch.autograd.Function):
+    """An operation with a gradient of its own, as memory-saving activations have."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * torch.sigmoid(x)
+
+    @staticmethod
+    def backward(ctx, grad):
+        raise AssertionError("never called")
+
+
+def test_autograd_functions_are_looked_through():
+    net = trace(lambda self, x: self.conv(Swish.apply(x)), conv=nn.Conv2d(3, 8, 3))
+    assert net.output_shape == (N, 8, H - 2, W - 2)

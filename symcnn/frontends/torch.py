@@ -300,7 +300,7 @@ class Real:
     def __eq__(self, other: object) -> bool:
         return self.tracer.decide(Condition(self._gap(other), "==", 0))
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def is_integer(self) -> bool:
         """Whether the quotient is whole, as float.is_integer."""
@@ -333,28 +333,28 @@ class Sizes(tuple[Any, ...]):
 
 # Tensors -------------------------------------------------------------------------------------
 
+_EMPTY = torch.empty((), device="meta")
 
-class TracedTensor:
-    """A symbolic tensor inside a torch forward. ``isinstance(x, torch.Tensor)`` holds."""
 
-    __slots__ = ("__weakref__", "_tracer", "_value")
+class TracedTensor(torch.Tensor):
+    """A symbolic tensor inside a torch forward: a tensor to torch, but without values.
 
-    def __init__(self, value: SymbolicTensor, tracer: _Tracer) -> None:
-        self._value = value
-        self._tracer = tracer
+    It is a real (empty) tensor underneath, so that C++ code that looks at it finds one.
+    """
 
-    @property  # type: ignore[misc]
-    def __class__(self) -> Any:
-        return torch.Tensor
+    _value: SymbolicTensor
+    _tracer: _Tracer
+
+    @staticmethod
+    def of(value: SymbolicTensor, tracer: _Tracer) -> TracedTensor:
+        """The tensor that stands for `value` in this trace."""
+        traced: TracedTensor = torch.Tensor._make_subclass(TracedTensor, _EMPTY)
+        traced._value, traced._tracer = value, tracer
+        return traced
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return _tracer_of(args, kwargs).dispatch(func, args, kwargs or {})
-
-    def __getattr__(self, name: str) -> Any:
-        if not name.startswith("__") and (name in OPS or hasattr(torch.Tensor, name)):
-            return partial(self._tracer.method, name, self)
-        raise AttributeError(f"'Tensor' object has no attribute '{name}'")
 
     @property
     def shape(self) -> Sizes:
@@ -606,20 +606,17 @@ class _Tracer(TorchFunctionMode):
         if func in TARGETS:
             return self.apply(TARGETS[func], func.__name__, args, kwargs)
         name = self.operations.get(func)
-        if name is None:
-            getter = getattr(func, "__self__", None)  # properties arrive as their __get__
-            attribute = getattr(getter, "__name__", None)
-            if getattr(func, "__name__", "") == "__get__" and attribute:
-                return getattr(args[0], attribute)
-            method = getattr(func, "__name__", "")
-            if (
-                method
-                and getattr(torch.Tensor, method, None) is func
-                and method in vars(TracedTensor)
-            ):
-                return getattr(TracedTensor, method)(*args, **kwargs)
-            raise self.unsupported(getattr(func, "__name__", str(func)))
-        return self.run(name, args, kwargs)
+        if name is not None:
+            return self.run(name, args, kwargs)
+        called: str = getattr(func, "__name__", str(func))
+        if called == "__get__":  # a property that TracedTensor leaves to torch, such as `names`
+            with torch._C.DisableTorchFunctionSubclass():
+                return func(*args, **kwargs)
+        if called in vars(TracedTensor) and getattr(torch.Tensor, called, None) is func:
+            return getattr(TracedTensor, called)(*args, **kwargs)
+        if called in OPS:  # built-ins with full names of their own: linalg_vector_norm
+            return self.run(called, args, kwargs)
+        raise self.unsupported(called)
 
     def method(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Run the rule of a tensor method."""
@@ -655,8 +652,8 @@ class _Tracer(TorchFunctionMode):
                 f"{self.place()}: {name} called in a way that its rule does not cover: {error}"
             ) from error
         if type(result) is SymbolicTensor:
-            return TracedTensor(result, self)
-        several = tuple(TracedTensor(r, self) for r in result)
+            return TracedTensor.of(result, self)
+        several = tuple(TracedTensor.of(r, self) for r in result)
         named = getattr(torch.return_types, name, None)  # max(dim=...) has .values and .indices
         return several if named is None else named(several)
 
@@ -749,7 +746,7 @@ class _Tracer(TorchFunctionMode):
     def wrap(self, value: Any) -> Any:
         """Symbolic tensors in nested values as traced ones."""
         return tree_map(
-            lambda v: TracedTensor(v, self) if isinstance(v, SymbolicTensor) else v, value
+            lambda v: TracedTensor.of(v, self) if isinstance(v, SymbolicTensor) else v, value
         )
 
     def result(self, value: Any) -> Any:
@@ -811,11 +808,11 @@ def _observed(module: torch.nn.Module, tracer: _Tracer) -> Iterator[None]:
         finally:
             tape.leave(output)
 
-    torch.nn.Module.__call__ = call  # type: ignore[method-assign]
+    torch.nn.Module.__call__ = call
     try:
         yield
     finally:
-        torch.nn.Module.__call__ = original  # type: ignore[method-assign]
+        torch.nn.Module.__call__ = original
         for place, copy in before:
             if (place or copy) and not _same_items(place, copy):
                 place.clear()

@@ -216,6 +216,8 @@ def narrow(input: SymbolicTensor, dim: int, start: Any, length: Int) -> Result:
     if not input.ndim:
         raise ShapeMismatch("narrow takes a tensor of at least one axis")
     size = input.dims[axis]
+    if isinstance(start, SymbolicTensor) and start.ndim:
+        raise ShapeMismatch("narrow: the start must be a number, or a tensor without axes")
     first: Int = 0 if isinstance(start, SymbolicTensor) else start
     if not _is_nonnegative(first):
         first = first + size

@@ -54,12 +54,11 @@ _ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {
 
 #: What torch complains of where shapes have no part in it.
 _NOT_ABOUT_SHAPES = re.compile(
-    r"up to 64 dims|must be Tensor, not|combination of arguments|Half, Float or Double"
-    r"|dtype|data ?type|scalar type|complex|device|layout|stride.*(negative|overlap)|overlap|memory"
-    r"|must be (a )?(Long|Bool|float|int|bool|Tensor)|not implemented for|requires? grad|generator"
-    r"|floating|integral|boolean|\bbool\b|IndexTensor|names|out=|result type|type|quantile"
-    r"|probability tensor|contiguous|sparse|out of bounds|unsupported operation|memory format",
-    re.IGNORECASE,
+    r"dtype|scalar type|Input type|boolean masks|bool tensor|Half, Float or Double"  # types
+    r"|must be Tensor, not|invalid combination of arguments"  # numbers for tensors
+    r"|single memory location|written-to tensor"  # overlap in memory
+    r"|index \d+ is out of bounds|cannot be converted to type"  # values
+    r"|up to 64 dims",  # how torch stores sets of axes
 )
 
 
