@@ -452,3 +452,21 @@ class Swish(torch.autograd.Function):
 def test_autograd_functions_are_looked_through():
     net = trace(lambda self, x: self.conv(Swish.apply(x)), conv=nn.Conv2d(3, 8, 3))
     assert net.output_shape == (N, 8, H - 2, W - 2)
+
+
+def test_work_that_does_not_depend_on_the_input_counts_too():
+    class Bias(nn.Module):
+        """A bias made by a small network from a table of positions, as in Swin v2."""
+
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Buffer(torch.arange(6.0).view(3, 2))
+            self.mlp = nn.Linear(2, 5)
+
+        def forward(self, x):
+            return x + self.mlp(self.table).sum()
+
+    net = symcnn.from_torch(Bias(), "N 3 H W")
+    assert net.macs == 3 * 2 * 5
+    assert net.params == 15
+    assert net.output_shape == (N, 3, H, W)

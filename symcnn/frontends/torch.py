@@ -519,6 +519,12 @@ def _find_tracer(values: Sequence[Any]) -> _Tracer | None:
 
 # The trace -----------------------------------------------------------------------------------
 
+#: The operations that cost MACs, also on tensors that do not depend on the input.
+_PRODUCTS = frozenset(
+    "linear matmul mm bmm addmm baddbmm einsum conv1d conv2d conv3d scaled_dot_product_attention"
+    " conv_transpose1d conv_transpose2d conv_transpose3d bilinear".split()
+)
+
 #: Example sizes where none are given; all others are 224.
 _EXAMPLE = {"N": 2, "B": 2, "C": 3, "L": 16000}
 
@@ -590,7 +596,16 @@ class _Tracer(TorchFunctionMode):
             return self.dispatch(func, args, kwargs)
         if args and self._writes_to_module(func, args[0]):
             return args[0]  # e.g. BatchNorm's num_batches_tracked: the module stays as it is
-        return func(*args, **kwargs)
+        result = func(*args, **kwargs)
+        if self.operations.get(func) in _PRODUCTS:
+            self._record_real(func, args, kwargs, result)
+        return result
+
+    def _record_real(self, func: Any, args: Any, kwargs: Any, result: torch.Tensor) -> None:
+        """A product of tensors with values, such as a position bias: work for every input."""
+        traced = self.dispatch(func, args, kwargs)
+        self.leaves[id(result)] = traced._value
+        self.real.append(result)
 
     def _writes_to_module(self, func: Any, target: Any) -> bool:
         key = id(target)

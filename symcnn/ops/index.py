@@ -608,10 +608,27 @@ def diag(input: SymbolicTensor, diagonal: int = 0) -> Result:
 
 
 @rule("unfold", "im2col")
-def unfold(
+def unfold(input: SymbolicTensor, *args: Any, **kwargs: Any) -> Result:
+    """Patches as columns: ``(N, C, H, W)`` to ``(N, C*kh*kw, number of windows)``.
+
+    Torch has a method of that name too, which does something else: see `windows_of`. Three plain
+    numbers could be meant for either, and a guess could be wrong without anybody noticing.
+    """
+    if "dimension" in kwargs or (len(args) == 3 and not kwargs and _plain_numbers(args)):
+        raise UnsupportedOperation(
+            f"unfold{args}: torch.nn.functional.unfold or the method x.unfold?",
+            cure="for the function, name its arguments; the method has the rule Tensor.unfold",
+        )
+    return _columns(input, *args, **kwargs)
+
+
+def _plain_numbers(values: Sequence[Any]) -> bool:
+    return all(isinstance(v, (int, Size)) for v in values)
+
+
+def _columns(
     input: SymbolicTensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
 ) -> Result:
-    """Patches as columns: ``(N, C, H, W)`` to ``(N, C*kh*kw, number of windows)``."""
     require_rank(input, (3, 4), "unfold")
     windows, kernel = _patches(kernel_size, dilation, padding, stride)
     sizes, requires = map_axes(input.dims[-2:], windows, "the patch must fit into the padded input")
