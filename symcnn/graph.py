@@ -80,12 +80,13 @@ class SymbolicTensor:
     ((N, 3, H, W), 4)
     """
 
-    __slots__ = ("dims", "name", "node")
+    __slots__ = ("boolean", "dims", "name", "node")
 
     def __init__(self, dims: Dims, node: Node | None = None, name: str = "") -> None:
         self.dims = dims
         self.node = node
         self.name = name
+        self.boolean = False  # truth values: as an index it is a mask, not positions
 
     @property
     def shape(self) -> Shape:

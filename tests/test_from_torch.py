@@ -470,3 +470,24 @@ def test_work_that_does_not_depend_on_the_input_counts_too():
     assert net.macs == 3 * 2 * 5
     assert net.params == 15
     assert net.output_shape == (N, 3, H, W)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        lambda x: x > 0,
+        lambda x: x.to(torch.bool),
+        lambda x: x.bool(),
+        lambda x: torch.ones(x.shape, dtype=torch.bool),
+        lambda x: torch.ones(3, 4, dtype=torch.bool).expand(x.shape[0], 3, 4),
+    ],
+)
+def test_indexing_with_a_mask_depends_on_values(mask):
+    with pytest.raises(DataDependent, match="mask"):
+        trace(lambda self, x: x[mask(x)], "N 3 4")
+
+
+def test_the_method_unfold_and_the_function_are_told_apart():
+    assert trace(lambda self, x: x.unfold(2, 3, 2)).output_shape == (N, 3, FloorDiv(H - 1, 2), W, 3)
+    columns = trace(lambda self, x: F.unfold(x, 3, padding=1))
+    assert columns.output_shape == (N, 27, H * W)

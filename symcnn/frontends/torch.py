@@ -548,6 +548,9 @@ def _operations(rules: int) -> dict[Any, str]:
                 function = getattr(space, variant, None)
                 if callable(function):
                     found[function] = name
+    for name in OPS:  # rules for a method whose name torch gives to a function too
+        if name.startswith("Tensor."):
+            found[getattr(torch.Tensor, name.removeprefix("Tensor."))] = name
     for name, words in _OPERATORS.items():
         if name in OPS:
             for word in words.split():
@@ -667,6 +670,9 @@ class _Tracer(TorchFunctionMode):
                 f"{self.place()}: {name} called in a way that its rule does not cover: {error}"
             ) from error
         if type(result) is SymbolicTensor:
+            result.boolean = name == "bool" or any(
+                a is torch.bool for a in (*args, *kwargs.values())
+            )
             return TracedTensor.of(result, self)
         several = tuple(TracedTensor.of(r, self) for r in result)
         named = getattr(torch.return_types, name, None)  # max(dim=...) has .values and .indices
@@ -702,6 +708,7 @@ class _Tracer(TorchFunctionMode):
         found = self.leaves.get(id(real))
         if found is None:
             found = self.leaves[id(real)] = Constant(tuple(real.shape))
+            found.boolean = real.dtype is torch.bool
             self.real.append(real)
         return found
 

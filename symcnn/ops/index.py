@@ -40,19 +40,21 @@ Dims = tuple[Int, ...]
 
 _MASKS = frozenset(
     "eq ne lt le gt ge isnan isinf isfinite isclose isin logical_not logical_and logical_or "
-    "logical_xor bool signbit any all".split()
+    "logical_xor bool signbit any all greater greater_equal less less_equal not_equal isposinf "
+    "isneginf isreal".split()
 )
 _SAME_VALUES = frozenset(
     "view reshape flatten unflatten permute transpose squeeze unsqueeze expand repeat getitem "
-    "cat stack clone contiguous detach to roll flip where masked_fill".split()
+    "cat stack clone contiguous detach to roll flip masked_fill bitwise_and bitwise_or bitwise_xor "
+    "bitwise_not".split()
 )
 
 
 def is_mask(x: SymbolicTensor) -> bool:
-    """Whether a tensor is known to hold truth values: a comparison made it."""
-    while x.node is not None and x.node.op in _SAME_VALUES and x.node.inputs:
+    """Whether a tensor holds truth values: by its type, or because a comparison made it."""
+    while not x.boolean and x.node is not None and x.node.op in _SAME_VALUES and x.node.inputs:
         x = x.node.inputs[0]
-    return x.node is not None and x.node.op in _MASKS
+    return x.boolean or (x.node is not None and x.node.op in _MASKS)
 
 
 @rule("getitem", "__getitem__")

@@ -54,7 +54,8 @@ _ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {
 
 #: What torch complains of where shapes have no part in it.
 _NOT_ABOUT_SHAPES = re.compile(
-    r"dtype|scalar type|Input type|boolean masks|bool tensor|integral Tensor|Half, Float or Double"  # types
+    r"dtype|scalar type|Input type|boolean masks|bool tensor|integral Tensor"
+    r"|Half, Float or Double"  # types
     r"|must be Tensor, not|invalid combination of arguments"  # numbers for tensors
     r"|single memory location|written-to tensor"  # overlap in memory
     r"|index \d+ is out of bounds|cannot be converted to type"  # values
