@@ -491,3 +491,34 @@ def test_the_method_unfold_and_the_function_are_told_apart():
     assert trace(lambda self, x: x.unfold(2, 3, 2)).output_shape == (N, 3, FloorDiv(H - 1, 2), W, 3)
     columns = trace(lambda self, x: F.unfold(x, 3, padding=1))
     assert columns.output_shape == (N, 27, H * W)
+
+
+def test_lazy_modules_report_what_they_would_take_and_stay_lazy():
+    module = nn.Sequential(
+        nn.LazyConv2d(8, 3, groups=1), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(10)
+    ).eval()
+    net = symcnn.from_torch(module, "N 3 H W")
+    assert net.output_shape == (N, 10)
+    weight = net.nodes[-1].parameters[0]
+    assert weight.name == "3.weight"
+    assert weight.shape[1].subs({H: 8, W: 9}) == 8 * 6 * 7
+    assert module[3].has_uninitialized_params()
+    assert not hasattr(module[0], "seen")
+    module(torch.zeros(1, 3, 8, 9))
+    assert net.params.subs({H: 8, W: 9}) == sum(p.numel() for p in module.parameters())
+    assert net.shape_at(N=1, H=20, W=30) == (1, 10)
+
+
+@pytest.mark.parametrize(
+    "lazy",
+    [
+        nn.LazyConv1d(6, 3, padding=1, padding_mode="reflect"),
+        nn.LazyConvTranspose1d(6, 3, stride=2, bias=False),
+        nn.LazyInstanceNorm1d(affine=True),
+    ],
+)
+def test_each_lazy_module_has_torchs_shape_and_parameters(lazy):
+    net = symcnn.from_torch(lazy, "N 4 L")
+    assert lazy.has_uninitialized_params()
+    assert net.shape_at(N=2, L=9) == tuple(lazy(torch.zeros(2, 4, 9)).shape)
+    assert net.params == sum(p.numel() for p in lazy.parameters())

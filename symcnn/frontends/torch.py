@@ -22,6 +22,7 @@ from torch.overrides import TorchFunctionMode
 import symcnn.ops  # fills OPS
 from symcnn.conditions import AnyOf, Condition, Requirement, settled
 from symcnn.errors import BadSpec, DataDependent, SymcnnError, UnsupportedOperation
+from symcnn.frontends.lazy import call_lazy, is_lazy, lazy_parameters
 from symcnn.graph import (
     OPS,
     Constant,
@@ -578,6 +579,7 @@ class _Tracer(TorchFunctionMode):
         self.choices: list[Choice] = []
         self.operations = _operations(len(OPS))
         self.leaves: dict[int, SymbolicTensor] = {}
+        self.lazy: dict[torch.nn.Module, dict[str, Parameter | None]] = {}
         self.real: list[torch.Tensor] = []  # keeps ids in `leaves` alive
         self.dtype, self.device = torch.get_default_dtype(), torch.device("cpu")
         self.parameters: list[Parameter] = []
@@ -586,6 +588,8 @@ class _Tracer(TorchFunctionMode):
                 self.device = p.device
                 if p.dtype.is_floating_point:
                     self.dtype = p.dtype
+            if isinstance(p, torch.nn.parameter.UninitializedParameter):
+                continue  # made when its module is called
             leaf = Parameter(tuple(p.shape), name, trainable=p.requires_grad)
             self.parameters.append(leaf)
             self.leaves[id(p)] = leaf
@@ -653,6 +657,14 @@ class _Tracer(TorchFunctionMode):
         """Run the rule of a module class in place of its forward."""
         kwargs["_reads"] = tuple(map(self.leaf, module.parameters()))
         return self.apply(TARGETS[type(module)], type(module).__name__, (module, *args), kwargs)
+
+    def run_lazy(self, module: torch.nn.Module, x: Any) -> Any:
+        """Run a lazy module with the parameters it would make, the same at every call."""
+        made = self.lazy.get(module)
+        if made is None:
+            made = self.lazy[module] = lazy_parameters(module, self.unwrap(x), self.place())
+            self.parameters += [p for p in made.values() if p is not None]
+        return self.wrap(call_lazy(module, self.unwrap(x), made))
 
     def apply(self, operation: Any, name: str, args: Any, kwargs: Any) -> Any:
         """Run a rule on unwrapped arguments."""
@@ -819,7 +831,8 @@ def _observed(module: torch.nn.Module, tracer: _Tracer) -> Iterator[None]:
 
     def call(self: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
         path = tape.paths.get(id(self))
-        forward = partial(tracer.run_module if type(self) in TARGETS else original, self)
+        replaced = tracer.run_lazy if is_lazy(self) else original
+        forward = partial(tracer.run_module if type(self) in TARGETS else replaced, self)
         if not path:
             return forward(*args, **kwargs)
         tape.enter(path)
