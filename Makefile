@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-PROPERTIES := expr.py sets.py axis.py nn.py solve.py
+PROPERTIES := expr.py sets.py axis.py nn.py solve.py torch_samples.py
 
 .PHONY: demo test lint fuzz bench zoo clean
 

@@ -33,6 +33,17 @@ from symcnn.nn.activation import (
     Tanhshrink,
     Threshold,
 )
+from symcnn.nn.arrange import (
+    ChannelShuffle,
+    Fold,
+    PixelShuffle,
+    PixelUnshuffle,
+    Unfold,
+)
+from symcnn.nn.attention import (
+    MultiheadAttention,
+    TransformerEncoderLayer,
+)
 from symcnn.nn.containers import (
     ModuleDict,
     ModuleList,
@@ -46,6 +57,10 @@ from symcnn.nn.conv import (
     ConvTranspose2d,
     ConvTranspose3d,
 )
+from symcnn.nn.distance import (
+    CosineSimilarity,
+    PairwiseDistance,
+)
 from symcnn.nn.dropout import (
     AlphaDropout,
     Dropout,
@@ -55,8 +70,20 @@ from symcnn.nn.dropout import (
     FeatureAlphaDropout,
 )
 from symcnn.nn.linear import (
+    Bilinear,
     Identity,
     Linear,
+)
+from symcnn.nn.loss import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
 )
 from symcnn.nn.module import (
     Module,
@@ -106,6 +133,14 @@ from symcnn.nn.pool import (
     MaxPool1d,
     MaxPool2d,
     MaxPool3d,
+    MaxUnpool1d,
+    MaxUnpool2d,
+    MaxUnpool3d,
+)
+from symcnn.nn.recurrent import (
+    GRU,
+    LSTM,
+    RNN,
 )
 from symcnn.nn.shape import (
     Flatten,
@@ -114,12 +149,18 @@ from symcnn.nn.shape import (
     UpsamplingBilinear2d,
     UpsamplingNearest2d,
 )
+from symcnn.nn.sparse import (
+    Embedding,
+)
 
 __all__ = [
     "CELU",
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -131,9 +172,13 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "BCELoss",
+    "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "Bilinear",
+    "ChannelShuffle",
     "CircularPad1d",
     "CircularPad2d",
     "CircularPad3d",
@@ -146,21 +191,28 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
+    "CosineSimilarity",
+    "CrossEntropyLoss",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
+    "Embedding",
     "FeatureAlphaDropout",
     "Flatten",
+    "Fold",
     "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
+    "HuberLoss",
     "Identity",
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InstanceNorm3d",
+    "KLDivLoss",
+    "L1Loss",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
@@ -170,14 +222,23 @@ __all__ = [
     "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
+    "MSELoss",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
     "Mish",
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
+    "NLLLoss",
     "PReLU",
+    "PairwiseDistance",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "RMSNorm",
     "RReLU",
     "ReLU",
@@ -191,6 +252,7 @@ __all__ = [
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SmoothL1Loss",
     "Softmax",
     "Softmax2d",
     "Softmin",
@@ -200,7 +262,9 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "TransformerEncoderLayer",
     "Unflatten",
+    "Unfold",
     "Upsample",
     "UpsamplingBilinear2d",
     "UpsamplingNearest2d",

@@ -1,4 +1,4 @@
-"""Linear and Identity."""
+"""Linear, Bilinear and Identity."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from symcnn.graph import OPS, Parameter
 from symcnn.nn.hyper import positive
 from symcnn.nn.module import Module
 
-__all__ = ["Identity", "Linear"]
+__all__ = ["Bilinear", "Identity", "Linear"]
 
 
 class Identity(Module):
@@ -51,3 +51,37 @@ class Linear(Module):
     def extra_repr(self) -> str:
         """The features, as in torch."""
         return f"in_features={self.in_features}, out_features={self.out_features}"
+
+
+class Bilinear(Module):
+    """As `torch.nn.Bilinear`: a product of two inputs per output feature.
+
+    >>> net = Bilinear(20, 30, 40).trace("N 20", "N 30")
+    >>> net.output_shape, net.params
+    ((N, 40), 24040)
+    """
+
+    def __init__(
+        self,
+        in1_features: Any,
+        in2_features: Any,
+        out_features: Any,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        self.in1_features = positive(in1_features, "in1_features")
+        self.in2_features = positive(in2_features, "in2_features")
+        self.out_features = positive(out_features, "out_features")
+        shape = (self.out_features, self.in1_features, self.in2_features)
+        self.weight = Parameter(shape, "weight")
+        self.bias = Parameter((self.out_features,), "bias") if bias else None
+
+    def forward(self, input1: Any, input2: Any) -> Any:
+        """``input1 @ weight[o] @ input2 + bias[o]`` over the last axes."""
+        return OPS["bilinear"](input1, input2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """The features, as in torch."""
+        features = f"in1_features={self.in1_features}, in2_features={self.in2_features}"
+        return f"{features}, out_features={self.out_features}"

@@ -24,6 +24,9 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
 ]
 
 
@@ -89,6 +92,40 @@ class MaxPool2d(_MaxPool):
 
 class MaxPool3d(_MaxPool):
     """3-D max pooling, as `torch.nn.MaxPool3d`."""
+
+    n = 3
+
+
+class _MaxUnpool(_Pool):
+    def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0) -> None:
+        self.kernel_size, self.stride = each(kernel_size, "kernel_size"), each(stride, "stride")
+        self.padding = each(padding, "padding")
+
+    def forward(self, input: Any, indices: Any, output_size: Any = None) -> Any:
+        """The values back in the places where a max pool found them, zeros elsewhere."""
+        return OPS[f"max_unpool{self.n}d"](
+            input, indices, self.kernel_size, self.stride, self.padding, output_size
+        )
+
+
+class MaxUnpool1d(_MaxUnpool):
+    """The inverse of 1-D max pooling, as `torch.nn.MaxUnpool1d`."""
+
+    n = 1
+
+
+class MaxUnpool2d(_MaxUnpool):
+    """The inverse of 2-D max pooling, as `torch.nn.MaxUnpool2d`.
+
+    >>> MaxUnpool2d(2).trace("N 64 H W", "N 64 H W").output_shape
+    (N, 64, 2*H, 2*W)
+    """
+
+    n = 2
+
+
+class MaxUnpool3d(_MaxUnpool):
+    """The inverse of 3-D max pooling, as `torch.nn.MaxUnpool3d`."""
 
     n = 3
 

@@ -1,0 +1,174 @@
+"""Multi-head attention and the transformer's encoder layer, in eval mode."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from symcnn.errors import ShapeMismatch
+from symcnn.graph import OPS, Parameter, SymbolicTensor
+from symcnn.nn.dropout import Dropout
+from symcnn.nn.hyper import positive
+from symcnn.nn.linear import Linear
+from symcnn.nn.module import Module
+from symcnn.nn.norm import LayerNorm
+from symcnn.ops.conv import group_channels
+from symcnn.ops.registry import require_rank
+
+__all__ = ["MultiheadAttention", "TransformerEncoderLayer"]
+
+
+class MultiheadAttention(Module):
+    """As `torch.nn.MultiheadAttention`: the output, and the attention weights or None.
+
+    >>> net = MultiheadAttention(64, 8, batch_first=True).trace("N L 64", "N S 64", "N S 64")
+    >>> net.output_shape
+    ((N, L, 64), (N, L, S))
+    """
+
+    def __init__(
+        self,
+        embed_dim: Any,
+        num_heads: int,
+        dropout: float = 0.0,
+        bias: bool = True,
+        add_bias_kv: bool = False,
+        add_zero_attn: bool = False,
+        kdim: Any = None,
+        vdim: Any = None,
+        batch_first: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        width = self.embed_dim = positive(embed_dim, "embed_dim")
+        if not isinstance(num_heads, int):
+            raise ShapeMismatch(f"num_heads={num_heads!r}", cure="give a whole number")
+        self.num_heads = positive(num_heads, "num_heads")
+        self.head_dim = group_channels(width, self.num_heads, "embed_dim")
+        self.kdim = width if kdim is None else positive(kdim, "kdim")
+        self.vdim = width if vdim is None else positive(vdim, "vdim")
+        self.dropout, self.add_zero_attn, self.batch_first = dropout, add_zero_attn, batch_first
+        self.in_proj_weight = self.q_proj_weight = None
+        self.k_proj_weight = self.v_proj_weight = None
+        if self.kdim == width and self.vdim == width:
+            self.in_proj_weight = Parameter((3 * width, width), "in_proj_weight")
+        else:
+            self.q_proj_weight = Parameter((width, width), "q_proj_weight")
+            self.k_proj_weight = Parameter((width, self.kdim), "k_proj_weight")
+            self.v_proj_weight = Parameter((width, self.vdim), "v_proj_weight")
+        self.in_proj_bias = Parameter((3 * width,), "in_proj_bias") if bias else None
+        self.out_proj = Linear(width, width, bias)
+        self.bias_k = Parameter((1, 1, width), "bias_k") if add_bias_kv else None
+        self.bias_v = Parameter((1, 1, width), "bias_v") if add_bias_kv else None
+
+    def forward(
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        key_padding_mask: Any = None,
+        need_weights: bool = True,
+        attn_mask: Any = None,
+        average_attn_weights: bool = True,
+        is_causal: bool = False,
+    ) -> tuple[SymbolicTensor, SymbolicTensor | None]:
+        """What every place of the query reads, and how much of each key, if `need_weights`."""
+        if is_causal and attn_mask is None:
+            raise ShapeMismatch("multi_head_attention: is_causal=True", cure="give attn_mask too")
+        for tensor in (query, key, value):
+            require_rank(tensor, (2, 3), "multi_head_attention")
+        swapped = self.batch_first and query.ndim == 3
+        if swapped:
+            query, key, value = (OPS["transpose"](x, 0, 1) for x in (query, key, value))
+        output, weights = OPS["multi_head_attention_forward"](
+            query,
+            key,
+            value,
+            self.embed_dim,
+            self.num_heads,
+            self.in_proj_weight,
+            self.in_proj_bias,
+            self.bias_k,
+            self.bias_v,
+            self.add_zero_attn,
+            self.dropout,
+            self.out_proj.weight,
+            self.out_proj.bias,
+            training=False,
+            key_padding_mask=key_padding_mask,
+            need_weights=need_weights,
+            attn_mask=attn_mask,
+            use_separate_proj_weight=self.in_proj_weight is None,
+            q_proj_weight=self.q_proj_weight,
+            k_proj_weight=self.k_proj_weight,
+            v_proj_weight=self.v_proj_weight,
+            average_attn_weights=average_attn_weights,
+            is_causal=is_causal,
+        )
+        return (OPS["transpose"](output, 0, 1) if swapped else output), weights
+
+
+class TransformerEncoderLayer(Module):
+    """As `torch.nn.TransformerEncoderLayer`; `activation` is "relu", "gelu" or a function.
+
+    >>> net = TransformerEncoderLayer(64, 8, 256, batch_first=True).trace("N L 64")
+    >>> net.output_shape, net.params
+    ((N, L, 64), 49984)
+    """
+
+    def __init__(
+        self,
+        d_model: Any,
+        nhead: int,
+        dim_feedforward: Any = 2048,
+        dropout: float = 0.1,
+        activation: Any = "relu",
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        if not callable(activation) and activation not in ("relu", "gelu"):
+            raise ShapeMismatch(f"activation={activation!r}", cure='"relu", "gelu" or a function')
+        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first)
+        self.linear1 = Linear(d_model, dim_feedforward, bias)
+        self.dropout = Dropout(dropout)
+        self.linear2 = Linear(dim_feedforward, d_model, bias)
+        self.norm_first = norm_first
+        self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias)
+        self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias)
+        self.dropout1 = Dropout(dropout)
+        self.dropout2 = Dropout(dropout)
+        self.activation = activation if callable(activation) else OPS[activation]
+
+    def forward(
+        self,
+        src: Any,
+        src_mask: Any = None,
+        src_key_padding_mask: Any = None,
+        is_causal: bool = False,
+    ) -> Any:
+        """Attention, then two linear layers, each added to its input and normalised."""
+
+        def attended(x: Any) -> Any:
+            output, _ = self.self_attn(
+                x,
+                x,
+                x,
+                key_padding_mask=src_key_padding_mask,
+                need_weights=False,
+                attn_mask=src_mask,
+                is_causal=is_causal,
+            )
+            return self.dropout1(output)
+
+        if self.norm_first:
+            src = src + attended(self.norm1(src))
+            return src + self._feed(self.norm2(src))
+        src = self.norm1(src + attended(src))
+        return self.norm2(src + self._feed(src))
+
+    def _feed(self, x: Any) -> Any:
+        hidden = self.dropout(self.activation(self.linear1(x)))
+        return self.dropout2(self.linear2(hidden))

@@ -1,0 +1,58 @@
+"""Embedding: a learned row for every index."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from symcnn.errors import ShapeMismatch
+from symcnn.graph import OPS, Parameter
+from symcnn.nn.hyper import each, positive
+from symcnn.nn.module import Module
+from symcnn.ops.registry import at_least
+
+__all__ = ["Embedding"]
+
+
+class Embedding(Module):
+    """As `torch.nn.Embedding`; of `_weight` only the shape counts.
+
+    >>> net = Embedding(1000, 64).trace("N L")
+    >>> net.output_shape, net.params
+    ((N, L, 64), 64000)
+    """
+
+    def __init__(
+        self,
+        num_embeddings: Any,
+        embedding_dim: Any,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+        _weight: Any = None,
+        _freeze: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        self.num_embeddings = positive(num_embeddings, "num_embeddings")
+        self.embedding_dim = positive(embedding_dim, "embedding_dim")
+        if padding_idx is not None:
+            rows = self.num_embeddings
+            at_least("padding_idx", (padding_idx + rows,), 0)
+            at_least("num_embeddings", (rows - padding_idx,), 1)
+            padding_idx = padding_idx if padding_idx >= 0 else padding_idx + rows
+        self.padding_idx, self.max_norm, self.norm_type = padding_idx, max_norm, norm_type
+        self.scale_grad_by_freq, self.sparse = scale_grad_by_freq, sparse
+        shape = (self.num_embeddings, self.embedding_dim)
+        if _weight is not None and each(tuple(_weight.shape), "_weight") != shape:
+            raise ShapeMismatch(f"_weight has shape {tuple(_weight.shape)}, not {shape}")
+        self.weight = Parameter(shape, "weight", trainable=not _freeze)
+
+    def forward(self, input: Any) -> Any:
+        """A row of the table per index."""
+        return OPS["embedding"](input, self.weight)
+
+    def extra_repr(self) -> str:
+        """The table's shape, as in torch."""
+        return f"{self.num_embeddings}, {self.embedding_dim}"
