@@ -29,6 +29,14 @@ def every_module():
     return report
 
 
+def every_operation_resized():
+    report = torch_samples.Report()
+    for op, name in torch_samples.operations():
+        for seed in range(1 if COUNT else 20):
+            report += torch_samples.check_resized(op, name, COUNT, seed)
+    return report
+
+
 #: What multiplies matrices, one way or another.
 PRODUCTS = set(
     "mm bmm addmm baddbmm addbmm matmul einsum inner tensordot nn.functional.linear "
@@ -48,7 +56,13 @@ def every_product():
 
 
 @pytest.mark.parametrize(
-    ("check", "names"), [(every_operation, 350), (every_module, 90), (every_product, 10)]
+    ("check", "names"),
+    [
+        (every_operation, 350),
+        (every_operation_resized, 300),
+        (every_module, 90),
+        (every_product, 10),
+    ],
 )
 def test_property_a_rule_agrees_with_torch_on_torchs_own_samples(check, names, capsys):
     report = check()

@@ -112,6 +112,8 @@ def _listed(sizes: dict[str, int]) -> str:
 
 
 def _nearest(net: Network, sizes: dict[str, int]) -> str:
+    if len(sizes) > 5:  # each size is a dimension to search; an error must not take long
+        return "ask net.valid_inputs() which sizes are valid"
     try:
         domain = valid_inputs(net)
     except Undecidable:

@@ -1,4 +1,4 @@
-"""Recurrent layers; shapes and MACs are `symcnn.ops.rnn`'s. Without states they start from zeros."""
+"""Recurrent layers; shapes and MACs are `symcnn.ops.rnn`'s. They start from zeros by default."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Embedding(Module):
         self,
         num_embeddings: Any,
         embedding_dim: Any,
-        padding_idx: int | None = None,
+        padding_idx: Any = None,
         max_norm: float | None = None,
         norm_type: float = 2.0,
         scale_grad_by_freq: bool = False,

@@ -68,6 +68,13 @@ def _attention(
     for tensor, weight in zip((query, key, value), weights, strict=True):
         own = weight.dims[1] if use_separate_proj_weight and weight is not None else width
         requires += equal(tensor.dims[-1], own, f"{why}features must be as the layer was built")
+    if in_proj_weight is not None and not use_separate_proj_weight:
+        requires += equal(in_proj_weight.dims[0], 3 * width, f"{why}the weight makes q, k and v")
+        requires += equal(
+            in_proj_weight.dims[1], width, f"{why}the weight takes embed_dim features"
+        )
+    if in_proj_bias is not None:
+        requires += equal(in_proj_bias.dims[0], 3 * width, f"{why}the bias is for q, k and v")
     samples: Int = batch[0] if batch else 1
     requires += _masks(attn_mask, key_padding_mask, (length, keys), batch, samples * num_heads)
 

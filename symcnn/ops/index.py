@@ -436,8 +436,7 @@ def take(input: SymbolicTensor, index: SymbolicTensor) -> Result:
     return Result((index.dims,), mixed(index.dims))
 
 
-@rule("index_add", "index_copy", "index_fill", "index_reduce")
-def index_add(
+def _index_add(
     input: SymbolicTensor, dim: int, index: SymbolicTensor, source: Any, *args: Any, **kwargs: Any
 ) -> Result:
     """Places of one axis written from `source`: the shape stays."""
@@ -454,6 +453,21 @@ def index_add(
     if axes:
         axes[axis] = (axis, Whole(input.dims[axis]))
     return Result((input.dims,), tuple(axes), requires=tuple(requires))
+
+
+rule("index_fill")(_index_add)
+
+
+def _from_source(
+    input: SymbolicTensor, dim: int, index: SymbolicTensor, *args: Any, **kwargs: Any
+) -> Result:
+    if not input.ndim and prod(index.dims) != 1:
+        raise ShapeMismatch("a 0-d tensor has one place to write to")
+    return _index_add(input, dim, index, *args, **kwargs)
+
+
+for _name in ("index_add", "index_copy", "index_reduce"):
+    rule(_name)(_from_source)
 
 
 def _by_values(op: str, cure: str) -> Any:
@@ -477,7 +491,10 @@ for _names, _cure in (
 def embedding(input: SymbolicTensor, weight: SymbolicTensor, *args: Any, **kwargs: Any) -> Result:
     """A row of the table per index."""
     require_rank(weight, (2,), "the table of embedding")
-    width = weight.dims[1]
+    rows, width = weight.dims
+    padding = kwargs.get("padding_idx", args[0] if args else None)
+    if padding is not None and isinstance(rows, int) and not -rows <= padding < rows:
+        raise ShapeMismatch(f"embedding: padding_idx={padding} is not one of {rows} rows")
     return Result(((*input.dims, width),), (*kept(input.ndim), (None, Whole(width))))
 
 

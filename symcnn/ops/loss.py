@@ -57,7 +57,10 @@ def _pointwise(op: str) -> Any:
         if options.get("delta", 1) <= 0:
             raise ShapeMismatch(f"{op}: delta={options['delta']}", cure="delta is positive")
         both = broadcast(input, target, options.get("weight"))
-        return _reduced(both.shapes[0], options, list(both.requires), both.axes)
+        requires = list(both.requires)
+        if op == "soft_margin_loss":  # torch writes into a tensor of the input's shape
+            requires += _same(op, SymbolicTensor(both.shapes[0]), input)
+        return _reduced(both.shapes[0], options, requires, both.axes)
 
     return operation
 
@@ -183,14 +186,19 @@ def ctc_loss(
 ) -> Result:
     """One number per sequence of a batch ``(time, batch, classes)``, or one in all."""
     require_rank(log_probs, (2, 3), "ctc_loss")
-    return _reduced(log_probs.dims[1:-1], {"reduction": reduction}, [])
+    requires: list[Requirement] = []
+    for lengths in (input_lengths, target_lengths):
+        given = prod(lengths.dims) if isinstance(lengths, SymbolicTensor) else len(lengths)
+        requires += equal(given, prod(log_probs.dims[1:-1]), "ctc_loss: one length per sequence")
+    return _reduced(log_probs.dims[1:-1], {"reduction": reduction}, requires)
 
 
 def _gaussian_nll(input: SymbolicTensor, target: Any, var: Any, **options: Any) -> Result:
     if not isinstance(var, SymbolicTensor) or var.dims in (input.dims, input.dims[:-1]):
         both = broadcast(input, target)
         return _reduced(both.shapes[0], options, list(both.requires))
-    if input.dims[:-1] != var.dims[:-1] and var.ndim != input.ndim:
+    differing = [b for a, b in zip(input.dims, var.dims, strict=False) if a != b]
+    if input.ndim != var.ndim or differing != [1]:  # one axis may be shared, torch says
         raise ShapeMismatch("gaussian_nll_loss: var must have the input's shape, or one per sample")
     both = broadcast(input, target, var)
     return _reduced(both.shapes[0], options, list(both.requires))

@@ -254,7 +254,10 @@ def einsum(equation: Any, *operands: Any) -> Result:
     sizes: dict[str, Int] = {}
     requires: list[Requirement] = []
     for term, operand in zip(terms, operands, strict=True):
+        own: dict[str, Int] = {}
         for label, size in zip(term, operand.dims, strict=True):
+            twice = f"einsum: {label!r} stands twice, for sizes that must be equal"
+            requires += equal(own.setdefault(label, size), size, twice)  # a diagonal
             before = sizes.get(label, 1)
             if before != 1 and size != 1:
                 requires += equal(before, size, f"einsum: the sizes of {label!r} must be equal")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from symcnn.axis import IDENTITY, AxisMap, Whole
-from symcnn.conditions import Condition
+from symcnn.conditions import Condition, Requirement
 from symcnn.errors import ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor
 from symcnn.ops.pointwise import broadcast
@@ -221,12 +221,20 @@ def diff(
     if n == 0:
         return alike(input)
     size = input.dims[axis]
+    requires: list[Requirement] = []
     for part in (prepend, append):
         if part is not None:
             size = size + (part.dims[axis] if part.ndim else 1)
+            if part.ndim not in (0, input.ndim):
+                raise ShapeMismatch(f"diff: a {part.ndim}-d part for a {input.ndim}-d tensor")
+            for i, other in enumerate(part.dims):
+                if i != axis:
+                    requires += equal(other, input.dims[i], "diff: parts as long as the tensor")
     found = _along(input, axis, "diff", 1, size - n)
     rest = Condition(size, ">=", n + 1, "diff: something must be left")
-    return Result(found.shapes, found.axes, requires=(rest,) if isinstance(size, Size) else ())
+    if isinstance(size, Size):
+        requires.append(rest)
+    return Result(found.shapes, found.axes, requires=tuple(requires))
 
 
 @rule("trace")

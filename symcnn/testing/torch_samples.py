@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from random import Random
 from typing import Any
 
 import torch
@@ -30,7 +31,15 @@ from symcnn.errors import DataDependent, SymcnnError, UnsupportedOperation
 from symcnn.graph import OPS, Shape, SymbolicTensor, Tape, failure
 from symcnn.size import Size, evaluate
 
-__all__ = ["Report", "check_macs", "check_module", "check_op", "modules", "operations"]
+__all__ = [
+    "Report",
+    "check_macs",
+    "check_module",
+    "check_op",
+    "check_resized",
+    "modules",
+    "operations",
+]
 
 #: Names in `op_db` that our table has under another one.
 _NAMES = {
@@ -61,6 +70,15 @@ _NOT_ABOUT_SHAPES = re.compile(
     r"|index \d+ is out of bounds|cannot be converted to type"  # values
     r"|up to 64 dims",  # how torch stores sets of axes
 )
+
+
+#: Where the sample's other arguments fix a size (``output_size=6``, a chunk size), and where torch
+#: contradicts itself (circular pads of mixed sign raise or not depending on the memory layout).
+_BY_VALUE = {
+    "repeat_interleave",
+    "nn.functional.linear_cross_entropy",
+    "nn.functional.pad.circular",
+}
 
 
 @dataclass
@@ -132,6 +150,62 @@ def check_op(op: Any, name: str, count: int | None = None) -> Report:
             sample = error.sample_input
             _compare_error(report, op, name, (sample.input, *sample.args), sample.kwargs, error)
     return report
+
+
+def check_resized(op: Any, name: str, count: int | None = None, seed: int = 0) -> Report:
+    """Our rule on torch's samples at other sizes: each number, wherever it stands, another one.
+
+    One time in three a single size is changed as well, so that many samples become invalid: then
+    both must raise.
+    """
+    report = Report()
+    supported = op.supported_dtypes("cpu")
+    if torch.float32 not in supported or {op.name, op.full_name} & _BY_VALUE:
+        return report
+    draw = Random(f"{seed}{op.full_name}")
+    for sample in islice(_quietly(op.sample_inputs("cpu", torch.float32)), count):
+        arguments = ((sample.input, *sample.args), sample.kwargs)
+        if not _is_empty(arguments):
+            args, kwargs = _Resizer(draw)(arguments)
+            _compare_resized(report, op, name, args, kwargs)
+    return report
+
+
+class _Resizer:
+    """Replaces sizes consistently: equal sizes stay equal, whatever tensor they belong to."""
+
+    def __init__(self, draw: Random) -> None:
+        self.draw = draw
+        self.sizes = {1: 1}
+        self.odd_one = draw.randrange(3) == 0
+
+    def __call__(self, value: Any) -> Any:
+        """The same nested arguments with other sizes."""
+        if isinstance(value, torch.Tensor):
+            shape = [self.sizes.setdefault(n, self.draw.randint(2, 9)) for n in value.shape]
+            if self.odd_one and shape:
+                self.odd_one = False
+                shape[self.draw.randrange(len(shape))] = self.draw.randint(1, 9)
+            return torch.ones(shape, dtype=value.dtype) * (0 if value.dtype == torch.int64 else 1)
+        if isinstance(value, (tuple, list)):
+            return type(value)(map(self, value))
+        if isinstance(value, dict):
+            return {k: self(v) for k, v in value.items()}
+        return value
+
+
+def _compare_resized(report: Report, op: Any, rule: str, args: Any, kwargs: Any) -> None:
+    want = _torchs(op.op, args, kwargs)
+    ours = _ours(op.full_name, rule, args, kwargs)
+    if not isinstance(want, Exception):
+        _judge(report, op.full_name, _text(args, kwargs), ours, want)
+    elif isinstance(ours, SymcnnError):
+        report.covered[op.full_name] += 1
+    elif isinstance(ours, Exception) or not _NOT_ABOUT_SHAPES.search(str(want)):
+        first = str(want).splitlines()[0] if str(want) else type(want).__name__
+        report.failed.append(f"{op.name}{_text(args, kwargs)}: {ours!r}, torch raises {first!r}")
+    else:
+        report.skipped[op.full_name, "an error that is not about shapes"] += 1
 
 
 def check_macs(op: Any, name: str, count: int | None = None) -> Report:
