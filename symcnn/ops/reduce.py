@@ -218,8 +218,6 @@ def diff(
     if not input.ndim:
         raise ShapeMismatch("diff takes a tensor of at least one axis")
     axis = normal_dim(dim, input.ndim, "diff")
-    if n == 0:
-        return alike(input)
     size = input.dims[axis]
     requires: list[Requirement] = []
     for part in (prepend, append):
@@ -230,6 +228,8 @@ def diff(
             for i, other in enumerate(part.dims):
                 if i != axis:
                     requires += equal(other, input.dims[i], "diff: parts as long as the tensor")
+    if n == 0:
+        return alike(input, requires=tuple(requires))
     found = _along(input, axis, "diff", 1, size - n)
     rest = Condition(size, ">=", n + 1, "diff: something must be left")
     if isinstance(size, Size):
