@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from symcnn.axis import AxisMap
-from symcnn.conditions import Condition, KeepsBatch, Requirement, settled
+from symcnn.conditions import Condition, Requirement, settled
 from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError, Undecidable
 from symcnn.expr import to_sympy
 from symcnn.sets import InputSet, input_set
@@ -461,8 +461,3 @@ def name_nodes(nodes: Iterable[Node]) -> None:
     for n, base in zip(unnamed, bases, strict=True):
         seen[base] += 1
         n.name = f"{base}:{seen[base]}" if base in repeated else base
-
-
-def keeps_batch(requirement: Requirement) -> bool:
-    """Whether the requirement is the batch trap rather than something torch checks."""
-    return isinstance(requirement, KeepsBatch)

@@ -20,8 +20,10 @@ __all__ = ["call_lazy", "is_lazy", "lazy_parameters"]
 
 def is_lazy(module: torch.nn.Module) -> bool:
     """Whether the module still waits for its first input."""
-    waits = getattr(module, "has_uninitialized_params", None)
-    return waits is not None and bool(waits())
+    if not isinstance(module, nn.modules.lazy.LazyModuleMixin):
+        return False  # most are not; asking a module for a missing attribute is slow
+    lazy: Any = module
+    return bool(lazy.has_uninitialized_params())
 
 
 def lazy_parameters(module: Any, x: SymbolicTensor, path: str) -> dict[str, Parameter | None]:

@@ -355,7 +355,9 @@ class TracedTensor(torch.Tensor):
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return _tracer_of(args, kwargs).dispatch(func, args, kwargs or {})
+        tracer = _tracer_of((args, kwargs))
+        assert tracer is not None
+        return tracer.dispatch(func, args, kwargs or {})
 
     @property
     def shape(self) -> Sizes:
@@ -494,27 +496,13 @@ for _op, _words in _OPERATORS.items():
         setattr(TracedTensor, f"__{_word}__", _operator(_op))
 
 
-def _tracer_of(*values: Any) -> _Tracer:
-    for value in values:
-        if type(value) is TracedTensor:
-            return value._tracer
-        if isinstance(value, (tuple, list)):
-            inner = _find_tracer(value)
-            if inner is not None:
-                return inner
-        elif isinstance(value, dict):
-            inner = _find_tracer(tuple(value.values()))
-            if inner is not None:
-                return inner
-    raise TypeError("no traced tensor among the arguments")  # pragma: no cover
-
-
-def _find_tracer(values: Sequence[Any]) -> _Tracer | None:
-    for value in values:
-        if type(value) is TracedTensor:
-            return value._tracer
-        if isinstance(value, (tuple, list)) and (inner := _find_tracer(value)) is not None:
-            return inner
+def _tracer_of(value: Any) -> _Tracer | None:
+    """The tracer of the first traced tensor in nested arguments."""
+    if type(value) is TracedTensor:
+        return value._tracer
+    inner = value.values() if isinstance(value, dict) else value
+    if isinstance(value, (tuple, list, dict)):
+        return next((found for v in inner if (found := _tracer_of(v)) is not None), None)
     return None
 
 
@@ -733,7 +721,7 @@ class _Tracer(TorchFunctionMode):
         place = self.place() or "the network's own forward"
         return UnsupportedOperation(
             f"{place}: torch's {op} has no rule, at {_caller()}",
-            cure=f'write one with @symcnn.ops.registry.rule("{op}"); see CONTRIBUTING',
+            cure=f'write one with @symcnn.rule("{op}"); see CONTRIBUTING',
         )
 
     # python's questions
@@ -767,7 +755,7 @@ class _Tracer(TorchFunctionMode):
         """The example: of the sizes that are valid so far, the nearest to the one asked for."""
         domain = self.tape.domain
         wanted = {n: self.example.get(n, _EXAMPLE.get(n, 224)) for n in {*names, *domain.names}}
-        if domain.names:
+        if domain.names and {n: wanted[n] for n in domain.names} not in domain:
             found = domain.nearest(*(wanted[n] for n in domain.names))
             values = found if isinstance(found, tuple) else (found,)
             wanted.update(zip(domain.names, values, strict=True))
