@@ -21,7 +21,7 @@ from symcnn.errors import (
     Undecidable,
     UnsupportedOperation,
 )
-from symcnn.expr import C, D, FloorDiv, H, L, N, W, ceildiv, symbols
+from symcnn.expr import C, D, FloorDiv, H, L, N, W, ceildiv, index, multiple, odd, symbols
 from symcnn.frontends import from_torch
 from symcnn.graph import SymbolicTensor, tensor
 from symcnn.network import Network
@@ -53,7 +53,10 @@ __all__ = [
     "cat",
     "ceildiv",
     "from_torch",
+    "index",
+    "multiple",
     "nn",
+    "odd",
     "rule",
     "symbols",
     "tensor",

@@ -152,8 +152,8 @@ class Constant(SymbolicTensor):
     __slots__ = ()
 
 
-def tensor(spec: str, name: str = "") -> SymbolicTensor:
-    """An input tensor of the shape `spec`, such as ``"N 3 H W"``.
+def tensor(spec: Any, name: str = "") -> SymbolicTensor:
+    """An input tensor of the shape `spec`: text such as ``"N 3 H W"``, or a tuple of expressions.
 
     Raises BadSpec for malformed text.
     """

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from symcnn.errors import BadSpec
+from symcnn.expr import from_sympy
 from symcnn.size import Int, Size
 
 __all__ = ["parse_assignments", "parse_shape", "parse_target"]
@@ -14,14 +15,17 @@ __all__ = ["parse_assignments", "parse_shape", "parse_target"]
 _TOKEN = re.compile(r"[\s,]*(?:(?P<name>[A-Za-z_]\w*)|(?P<number>\d+)|(?P<bad>\S))")
 
 
-def parse_shape(spec: str) -> tuple[Int, ...]:
+def parse_shape(spec: Any) -> tuple[Int, ...]:
     """The sizes in `spec`: names become positive integer symbols, numbers stay numbers.
 
+    A tuple of ints and sympy expressions is taken as it is: ``(N, 3, 2**n*h, 2**n*w)``.
     Raises BadSpec, pointing at the character.
 
     >>> parse_shape("N 3 H W")
     (N, 3, H, W)
     """
+    if isinstance(spec, (tuple, list)) and spec:
+        return tuple(map(from_sympy, spec))
     if not isinstance(spec, str):
         raise BadSpec(f"a shape spec is text, not {spec!r}", cure='for example "N 3 H W"')
     sizes: list[Int] = []

@@ -20,7 +20,7 @@ from symcnn.testing import KINDS, Layer, layers, sizes
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
-CONTAINERS = {"Module", "ModuleDict", "ModuleList", "Sequential"}
+CONTAINERS = {"Repeat", "Module", "ModuleDict", "ModuleList", "Sequential"}
 LAYERS = sorted(set(nn.__all__) - CONTAINERS)
 
 

@@ -142,6 +142,9 @@ from symcnn.nn.recurrent import (
     LSTM,
     RNN,
 )
+from symcnn.nn.repeat import (
+    Repeat,
+)
 from symcnn.nn.shape import (
     Flatten,
     Unflatten,
@@ -246,6 +249,7 @@ __all__ = [
     "ReflectionPad1d",
     "ReflectionPad2d",
     "ReflectionPad3d",
+    "Repeat",
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
