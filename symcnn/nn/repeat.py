@@ -239,7 +239,15 @@ def _repeated(repeat: Repeat, block: Module, input: Any, families: Sequence[Fami
     requires = undecided + _requirements(tape, values, index, n)
     axes = _axes(tape, x, state, index, n, final)
     emitted = [_put(t.dims, values) for t in outputs[1:]]
-    result = Result((final, *emitted), axes, total, requires, single=not emitted)
+    result = Result(
+        (final, *emitted),
+        axes,
+        total,
+        requires,
+        single=not emitted,
+        others=tuple((family, _unknown(final)) for family in families),
+        parts=(axes, *map(_unknown, emitted)) if emitted else (),
+    )
     weights = [value for value in vars(repeat).values() if isinstance(value, Parameter)]
     node = record("repeat", (input, *families, *weights), result)
     if not emitted:
@@ -361,23 +369,26 @@ def _axes(
     return tuple(found)
 
 
+def _unknown(dims: Sequence[Int]) -> tuple[tuple[int | None, AxisMap], ...]:
+    return tuple((axis, Unknown(size)) for axis, size in enumerate(dims))
+
+
 def _through(
     node: Node, output: SymbolicTensor, axis: int, maps: Mapping[SymbolicTensor, Any]
 ) -> AxisMap | None:
     """The map from the block's input to an axis of a node's output; None if it is no one axis."""
-    if axis >= len(node.result.axes):
+    if node.result.parts or not node.inputs:
         return None
-    source, axis_map = node.result.axes[axis]
     joined: AxisMap | None = None
-    for t in node.activations:
-        if t not in maps:  # read from elsewhere
+    for t, axes in ((node.inputs[0], node.result.axes), *node.result.others):
+        if t not in maps or axes is None:  # from elsewhere, or not read at all
             continue
-        place = (
-            axis - output.ndim + t.ndim if source is None else source - node.inputs[0].ndim + t.ndim
-        )
+        if axis >= len(axes):
+            return None
+        source, axis_map = axes[axis]
         if isinstance(axis_map, Whole):
             return axis_map
-        before = maps[t][place] if source is not None and 0 <= place < t.ndim else None
+        before = maps[t][source] if isinstance(source, int) else None
         if before is None:
             return None
         one = before.then(axis_map)
