@@ -296,6 +296,30 @@ class Network:
 
         return summary(self)
 
+    def explain(self, what: str | None = None, **options: Any) -> Any:
+        """The derivation of a closed form, step by step, every line checked.
+
+        what: ``"size"``, ``"field"``, ``"params"``, ``"macs"``, ``"domain"`` or ``"solution"``; by
+            default size and receptive field. options: see `symcnn.analysis.explain.explain`.
+        """
+        from symcnn.analysis.explain import explain
+
+        return explain(self, what, **options)
+
+    def to_latex(self, what: str = "table", **options: Any) -> str:
+        """LaTeX for a paper: a ``"table"``, ``"formulas"``, a ``"derivation"``, a ``"document"``.
+
+        options: those of `symcnn.render.paper.to_latex`, such as ``at``, ``columns``, ``siunitx``.
+        """
+        from symcnn.render.paper import to_latex
+
+        return to_latex(self, what, **options)
+
+    def _repr_latex_(self) -> str:
+        from symcnn.render.paper import output_formula
+
+        return output_formula(self)
+
     def _repr_html_(self) -> str:
         from symcnn.render.text import html
 

@@ -21,6 +21,7 @@ from symcnn.conditions import Condition, ForAll, Requirement, settled, substitut
 from symcnn.errors import BadSpec, ShapeMismatch, SymcnnError, Undecidable
 from symcnn.expr import from_sympy
 from symcnn.expr import index as index_symbols
+from symcnn.fused import fused
 from symcnn.graph import (
     Node,
     Parameter,
@@ -35,7 +36,7 @@ from symcnn.graph import (
 from symcnn.nn.hyper import whole
 from symcnn.nn.module import Module
 from symcnn.series import iterate, summation
-from symcnn.size import Int, Size, lower, maximum, power, symbols_of
+from symcnn.size import Int, Size, lower, power, symbols_of
 
 __all__ = ["Repeat"]
 
@@ -358,57 +359,16 @@ def _axes(
     tape: Tape, x: SymbolicTensor, state: SymbolicTensor, index: str, n: Int, final: Sequence[Int]
 ) -> tuple[tuple[int | None, AxisMap], ...]:
     """One map per axis: n windows in a row are one window."""
-    maps: dict[SymbolicTensor, list[AxisMap | None]] = {x: [IDENTITY] * x.ndim}
-    for node in tape.nodes:
-        for output in node.outputs:
-            maps[output] = [_through(node, output, axis, maps) for axis in range(output.ndim)]
+    maps = fused(tape.nodes, x)
     found: list[tuple[int | None, AxisMap]] = []
     for axis, size in enumerate(final):
-        one = maps.get(state, [None] * state.ndim)[axis]
+        one = maps[state][axis] if state in maps else None
         found.append((axis, _fused(one, index, n, size)))
     return tuple(found)
 
 
 def _unknown(dims: Sequence[Int]) -> tuple[tuple[int | None, AxisMap], ...]:
     return tuple((axis, Unknown(size)) for axis, size in enumerate(dims))
-
-
-def _through(
-    node: Node, output: SymbolicTensor, axis: int, maps: Mapping[SymbolicTensor, Any]
-) -> AxisMap | None:
-    """The map from the block's input to an axis of a node's output; None if it is no one axis."""
-    if node.result.parts or not node.inputs:
-        return None
-    joined: AxisMap | None = None
-    for t, axes in ((node.inputs[0], node.result.axes), *node.result.others):
-        if t not in maps or axes is None:  # from elsewhere, or not read at all
-            continue
-        if axis >= len(axes):
-            return None
-        source, axis_map = axes[axis]
-        if isinstance(axis_map, Whole):
-            return axis_map
-        before = maps[t][source] if isinstance(source, int) else None
-        if before is None:
-            return None
-        one = before.then(axis_map)
-        joined = one if joined is None else _hull(joined, one)
-        if joined is None:
-            return None
-    return joined
-
-
-def _hull(f: AxisMap, g: AxisMap) -> AxisMap | None:
-    """The window that reads what either reads: branches that meet again."""
-    if f == g:
-        return f
-    if isinstance(f, Whole) or isinstance(g, Whole):
-        return f if isinstance(f, Whole) else g
-    if not isinstance(f, Window) or not isinstance(g, Window) or f.stride != g.stride:
-        return None
-    left = maximum(f.left, g.left)
-    extent = left + maximum(f.extent - f.left, g.extent - g.left)
-    return Window(extent, f.stride, left, f.left + f.right - f.extent - left + extent)
 
 
 def _fused(one: AxisMap | None, index: str, n: Int, size: Int) -> AxisMap:
