@@ -42,6 +42,7 @@ __all__ = [
     "mod",
     "prod",
     "scaled",
+    "sharp_lower",
     "sole_atom",
     "symbols_of",
     "upper",
@@ -756,6 +757,37 @@ def upper(expr: Int) -> Bound:
         return expr
     low = lower(-expr)
     return None if low is None else -low
+
+
+def sharp_lower(expr: Int) -> Bound:
+    """A tighter lower bound than `lower`: a floor differs from its ratio by less than 1, so equal
+    slopes cancel.
+
+    >>> H = Size.symbol("H")
+    >>> lower(H - 2*(H//2)), sharp_lower(H - 2*(H//2)), sharp_lower(2*(H//2) - H)
+    (None, 0, -1)
+    """
+    low = lower(expr)
+    if low is not None or isinstance(expr, int):
+        return low
+    for mono, coeff in expr.terms.items():
+        for atom, power in mono:
+            if power != 1 or isinstance(atom, (Symbol, Scaled)):
+                continue
+            if any(a.low is None or a.low < 0 or p < 1 for a, p in mono if a is not atom):
+                continue
+            rest = expr - Size({mono: coeff})
+            factor = _size({tuple(ap for ap in mono if ap[0] is not atom): coeff})
+            if isinstance(atom, Max):
+                bounds = [sharp_lower(rest + factor * a) for a in atom.args]
+                known = [b for b in bounds if b is not None]
+                if coeff > 0:
+                    return max(known, default=None)
+                return min(known) if len(known) == len(bounds) else None
+            if isinstance(atom, Floor) and type(atom.den) is int:
+                slack = atom.den - 1 if coeff > 0 else 0
+                return sharp_lower(rest + factor * ((atom.num - slack) * Fraction(1, atom.den)))
+    return None
 
 
 def _mono_bound(mono: Monomial, want_low: bool) -> Bound:

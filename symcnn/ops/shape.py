@@ -66,7 +66,7 @@ def _kept_axes(before: Sequence[Int], after: Sequence[Int]) -> Axes:
     axes += [(None, IDENTITY)] * (len(after) - tail - lead)
     axes += [(len(before) - k, IDENTITY) for k in range(tail, 0, -1)]
     while new:
-        a, b = _run([before[i] for i in old], [after[i] for i in new])
+        a, b = run_length([before[i] for i in old], [after[i] for i in new])
         if (a, b) == (1, 1) and before[old[0]] == after[new[0]]:
             axes[new[0]] = (old[0], IDENTITY)
         elif a:
@@ -78,7 +78,7 @@ def _kept_axes(before: Sequence[Int], after: Sequence[Int]) -> Axes:
     return tuple(axes)
 
 
-def _run(before: Sequence[Int], after: Sequence[Int]) -> tuple[int, int]:
+def run_length(before: Sequence[Int], after: Sequence[Int]) -> tuple[int, int]:
     """How many leading axes on either side have the same product; all of them if none have."""
     a = b = 1
     while a <= len(before) and b <= len(after):
