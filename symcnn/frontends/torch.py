@@ -10,6 +10,7 @@ to learn which module is running.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -22,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 import symcnn.ops  # fills OPS
 from symcnn.conditions import AnyOf, Condition, Requirement, settled
 from symcnn.errors import BadSpec, DataDependent, SymcnnError, UnsupportedOperation
+from symcnn.frontends.branches import Choice, Differs, Same, without_idle_guards
 from symcnn.frontends.lazy import call_lazy, is_lazy, lazy_parameters
 from symcnn.graph import (
     OPS,
@@ -517,9 +519,6 @@ _PRODUCTS = frozenset(
 #: Example sizes where none are given; all others are 224.
 _EXAMPLE = {"N": 2, "B": 2, "C": 3, "L": 16000}
 
-#: An open comparison as it was taken, and what the model raised on the other branch, if it did.
-Choice = tuple[bool, str]
-
 #: How many branches that end in an exception are backed out of before giving up.
 _ATTEMPTS = 32
 
@@ -558,8 +557,10 @@ class _Tracer(TorchFunctionMode):
         tape: Tape,
         example: Mapping[str, int],
         forced: Sequence[Choice] = (),
+        same: Same | None = None,
     ) -> None:
         super().__init__()
+        self.same = same
         self.tape = tape
         tape.fix = self.fix
         self.example = example
@@ -669,6 +670,8 @@ class _Tracer(TorchFunctionMode):
             raise UnsupportedOperation(
                 f"{self.place()}: {name} called in a way that its rule does not cover: {error}"
             ) from error
+        if self.same is not None:
+            self.same.nodes()
         if type(result) is SymbolicTensor:
             result.boolean = name == "bool" or any(
                 a is torch.bool for a in (*args, *kwargs.values())
@@ -732,11 +735,12 @@ class _Tracer(TorchFunctionMode):
         if verdict is not None:
             return verdict
         position = len(self.choices)
+        taken, otherwise = False, ""
         if position < len(self.forced):
-            taken, otherwise = self.forced[position]
+            taken, otherwise = self.forced[position].taken, self.forced[position].otherwise
         else:
-            taken, otherwise = condition.holds(self._sizes(condition.symbols)), ""
-        self.choices.append((taken, otherwise))
+            taken = condition.holds(self._sizes(condition.symbols))
+        self.choices.append(Choice(taken, otherwise, len(self.tape.guards)))
         self._guard(condition if taken else _negated(condition), otherwise)
         return taken
 
@@ -879,28 +883,63 @@ def trace(
     for _ in range(_ATTEMPTS):
         tracer = _Tracer(module, Tape(), wanted, forced)
         try:
-            return _run(module, specs, named, tracer)
+            inputs, outputs = _run(module, specs, named, tracer)
+            _drop_idle_guards(tracer, inputs, outputs, module, specs, named)
+            return Network(inputs, outputs, tape=tracer.tape, parameters=tracer.parameters)
         except (UnsupportedOperation, DataDependent):
             raise
         except SymcnnError as error:
             # An input for which the model raises is not valid: take the other branch instead.
             first = first or error
-            last = next((i for i, c in reversed([*enumerate(tracer.choices)]) if not c[1]), None)
+            last = next(
+                (i for i, c in reversed([*enumerate(tracer.choices)]) if not c.otherwise), None
+            )
             if last is None:
                 break
-            taken, _ = tracer.choices[last]
-            forced = [*tracer.choices[:last], (not taken, error.cause)]
+            forced = [
+                *tracer.choices[:last],
+                Choice(not tracer.choices[last].taken, error.cause),
+            ]
     assert first is not None
     raise first
 
 
+def _drop_idle_guards(
+    tracer: _Tracer,
+    inputs: Sequence[SymbolicTensor],
+    outputs: Any,
+    module: torch.nn.Module,
+    specs: Sequence[str],
+    named: Mapping[str, str],
+) -> None:
+    """Leave only the guards that make a difference: see `symcnn.frontends.branches`."""
+
+    def rerun(choices: Sequence[Choice]) -> Sequence[Guard] | None:
+        again = Tape()
+        same = Same(tape, again, inputs)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                second = _Tracer(module, again, tracer.example, choices, same)
+                _, other = _run(module, specs, named, second)
+            same.whole(outputs, other)
+        except (Differs, SymcnnError):
+            return None
+        return again.guards
+
+    tape = tracer.tape
+    tape.guards = without_idle_guards(tape.guards, tracer.choices, rerun)
+
+
 def _run(
     module: torch.nn.Module, specs: Sequence[str], named: Mapping[str, str], tracer: _Tracer
-) -> Network:
-    """One run of the forward."""
+) -> tuple[Any, Any]:
+    """One run of the forward: its inputs and outputs."""
     tape = tracer.tape
     inputs = tuple(tensor(spec) for spec in specs)
     keywords = {name: tensor(spec, name) for name, spec in named.items()}
+    if tracer.same is not None:
+        tracer.same.starts((*inputs, *keywords.values()))
     with tape.running(), _observed(module, tracer), tracer:
         try:
             raw = module(*tracer.wrap(inputs), **tracer.wrap(keywords))
@@ -910,9 +949,7 @@ def _run(
             raise _forward_failed(module, len(specs) + len(named), error, tracer) from error
     for scope in tape.calls:
         scope.output = tracer.result(scope.output)
-    outputs = tracer.result(raw)
-    every = (*inputs, *keywords.values())
-    return Network(every, outputs, tape=tape, parameters=tracer.parameters)
+    return (*inputs, *keywords.values()), tracer.result(raw)
 
 
 def _forward_failed(module: Any, given: int, error: Exception, tracer: _Tracer) -> SymcnnError:
