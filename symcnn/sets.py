@@ -86,12 +86,27 @@ class _Writer:
         except Undecidable:
             if condition.relation != "==":
                 raise
-            return self.paired(condition)
+            return self.divides(condition) or self.paired(condition)
         if condition.relation == "==":
             return "false" if target % content else self.factored(found, target // content)
         if content < 0:
             return self.at_most(found, target // content)
         return f"not ({self.at_most(found, -(-target // content) - 1)})"
+
+    def divides(self, condition: Condition) -> str | None:
+        """``f*g % n == 0``: for one way to write ``n = d*e``, ``f % d == 0`` and ``g % e == 0``.
+
+        None if the condition is not of that form.
+        """
+        found = _as_remainder(condition)
+        if found is None:
+            return None
+        parts, n = found
+        cases = [
+            " and ".join(f"({self.zero(sz.mod(f, d))})" for f, d in zip(parts, split, strict=True))
+            for split in _splits(n, [False] * len(parts))
+        ]
+        return " or ".join(f"({case})" for case in cases)
 
     def paired(self, condition: Condition) -> str:
         """``f*g == a*b`` where ``f >= a >= 0`` and ``g >= b >= 0`` for all sizes.
@@ -240,6 +255,21 @@ def _as_product(condition: Condition) -> tuple[tuple[Size, ...], int, int]:
                 if all(map(_is_linear, found)):
                     return found, content, rhs
     raise _undecidable(gap)
+
+
+def _as_remainder(condition: Condition) -> tuple[tuple[Size, ...], int] | None:
+    """Linear factors and `n`, if the condition says ``f*g*... % n == 0``."""
+    gap = condition.lhs - condition.rhs
+    for mono, coeff in gap.terms.items() if isinstance(gap, Size) else ():
+        atom = sz.sole_atom(Size({mono: 1})) if mono else None
+        if isinstance(atom, sz.Floor) and isinstance(atom.den, int):
+            rest = gap - Size({mono: coeff})
+            if rest * atom.den == atom.num * -coeff:
+                with suppress(ValueError):
+                    parts, content = factors(atom.num)
+                    if all(map(_is_linear, parts)):
+                        return parts, atom.den // gcd(atom.den, content)
+    return None
 
 
 def _pairings(condition: Condition) -> Iterator[tuple[list[Int], list[Int]]]:

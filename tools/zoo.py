@@ -11,6 +11,7 @@ import logging
 import sys
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -28,7 +29,8 @@ HEAD = f"""# Models that nobody here wrote
 
 Written by `make zoo` (`tools/zoo.py`): every model of `examples/networks/hf.py`, from transformers
 {transformers.__version__} with random weights, traced unmodified by `symcnn.from_torch` and
-compared with torch {torch.__version__.split("+")[0]} on the meta device. *in* and *out* count
+compared with torch {torch.__version__.split("+")[0]} on the meta device (where the model reads
+values of its own buffers, on the CPU). *in* and *out* count
 random sizes inside and outside the domain where both sides agree; *branch* counts sizes outside
 that belong to a branch of the model's own python code which the trace did not take: the domain
 says so, and `example=` takes the other one.
@@ -47,9 +49,11 @@ def row(name: str) -> str:
     except symcnn.SymcnnError as error:
         cause = error.cause.splitlines()[0].split(", at /")[0].replace("|", "\\|")
         return f"| {name} | | | | | | | **{type(error).__name__}**: {cause} |"
-    module = module.to("meta")
-    inside = [judge(net, module, sizes) for sizes in sample_sizes(net, 20, inside=True)]
-    outside = [judge(net, module, sizes) for sizes in sample_sizes(net, 10, inside=False)]
+    device = "cpu" if name in hf.READS_VALUES else "meta"
+    module = module.to(device)
+    judged = partial(judge, net, module, device=device)
+    inside = [judged(sizes) for sizes in sample_sizes(net, 20, inside=True)]
+    outside = [judged(sizes) for sizes in sample_sizes(net, 10, inside=False)]
     agree = sum(verdict.agree for verdict in inside)
     refused = sum(verdict.agree for verdict in outside)
     branch = sum(verdict.by_choice and not verdict.agree for verdict in outside)

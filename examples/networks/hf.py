@@ -131,6 +131,9 @@ SPECS = {
 #: smaller than its window, and takes the map itself for one.
 EXAMPLES = {"Swin": {"H": 448, "W": 448}, "Swinv2": {"H": 448, "W": 448}}
 
+#: Models that read values of their own buffers, which the meta device has none of.
+READS_VALUES = {"EnCodec encoder", "EnCodec decoder", "DAC encoder"}
+
 
 def spec(name: str) -> str:
     """The input shape of a model."""

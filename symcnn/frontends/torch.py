@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import lru_cache, partial
+from os.path import dirname
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ from symcnn.conditions import AnyOf, Condition, Requirement, settled
 from symcnn.errors import BadSpec, DataDependent, SymcnnError, UnsupportedOperation
 from symcnn.frontends.branches import Choice, Differs, Same, without_idle_guards
 from symcnn.frontends.lazy import call_lazy, is_lazy, lazy_parameters
+from symcnn.frontends.scalars import FLOAT_LIMIT, TAKES_NUMBERS, scalar
 from symcnn.graph import (
     OPS,
     Constant,
@@ -42,7 +44,7 @@ from symcnn.size import Int, Size, ceildiv, evaluate, floordiv, mod, prod, symbo
 
 __all__ = ["Dim", "TracedTensor", "trace"]
 
-_OWN_FILES = (__file__, symcnn.ops.__path__[0], torch.__path__[0])
+_OWN_FILES = (dirname(__file__), symcnn.ops.__path__[0], torch.__path__[0])
 
 
 # Sizes ---------------------------------------------------------------------------------------
@@ -124,9 +126,11 @@ class Dim(torch.SymInt):
         return self if self >= 0 else -self
 
     def __truediv__(self, other: Any) -> Any:
-        return Real(self.expr, self.tracer) / other
+        return Real(self.expr, self.tracer).__truediv__(other)
 
     def __rtruediv__(self, other: Any) -> Any:
+        if isinstance(other, torch.Tensor):
+            return NotImplemented
         return Real(other, self.tracer) / self
 
     def __pow__(self, other: Any) -> Any:
@@ -220,22 +224,30 @@ class Real:
         return Fraction(other) if isinstance(other, float) else int(other)
 
     def __mul__(self, other: Any) -> Any:
+        if isinstance(other, torch.Tensor):
+            return NotImplemented
         return Real(self.expr * self._operand(other), self.tracer)
 
     __rmul__ = __mul__
 
     def __add__(self, other: Any) -> Any:
+        if isinstance(other, torch.Tensor):
+            return NotImplemented
         return Real(self.expr + self._operand(other), self.tracer)
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Any:
+        if isinstance(other, torch.Tensor):
+            return NotImplemented
         return Real(self.expr - self._operand(other), self.tracer)
 
     def __rsub__(self, other: Any) -> Any:
         return Real(self._operand(other) - self.expr, self.tracer)
 
     def __truediv__(self, other: Any) -> Any:
+        if isinstance(other, torch.Tensor):
+            return NotImplemented
         den = self._operand(other)
         if isinstance(den, Size):
             from symcnn.size import exact_or_fail
@@ -347,6 +359,7 @@ class TracedTensor(torch.Tensor):
 
     _value: SymbolicTensor
     _tracer: _Tracer
+    _number: Any = None  # the value of a 0-d tensor that was made from sizes
 
     @staticmethod
     def of(value: SymbolicTensor, tracer: _Tracer) -> TracedTensor:
@@ -444,6 +457,21 @@ class TracedTensor(torch.Tensor):
         """Bytes per element."""
         return int(self.dtype.itemsize)
 
+    def item(self) -> Any:
+        """The value, where it was made from sizes."""
+        return self._values() if self._number is None else self._number
+
+    def __bool__(self) -> bool:
+        return bool(self.item() != 0)
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    __index__ = __int__
+
+    def __float__(self) -> float:
+        return float(self.item())
+
     def _values(self, *_: Any) -> Any:
         path = self._tracer.place()
         raise DataDependent(
@@ -451,7 +479,7 @@ class TracedTensor(torch.Tensor):
             cure="symcnn knows shapes only; make the branch depend on sizes or hyperparameters",
         )
 
-    __bool__ = __int__ = __float__ = __index__ = item = tolist = numpy = _values
+    tolist = numpy = _values
 
     def __hash__(self) -> int:
         return id(self)
@@ -486,16 +514,23 @@ _OPERATORS = {
 }
 
 
-def _operator(name: str) -> Callable[..., Any]:
+def _operator(name: str, word: str) -> Callable[..., Any]:
     def call(self: TracedTensor, *args: Any) -> Any:
         return self._tracer.method(name, self, *args)
 
-    return call
+    def reflected(self: TracedTensor, other: Any) -> Any:
+        return self._tracer.method(name, other, self)
+
+    return reflected if word in _REFLECTED else call
+
+
+#: Operators whose left operand comes second.
+_REFLECTED = frozenset("rsub rdiv rtruediv rfloordiv rmod rpow rmatmul".split())
 
 
 for _op, _words in _OPERATORS.items():
     for _word in _words.split():
-        setattr(TracedTensor, f"__{_word}__", _operator(_op))
+        setattr(TracedTensor, f"__{_word}__", _operator(_op, _word))
 
 
 def _tracer_of(value: Any) -> _Tracer | None:
@@ -507,6 +542,15 @@ def _tracer_of(value: Any) -> _Tracer | None:
         return next((found for v in inner if (found := _tracer_of(v)) is not None), None)
     return None
 
+
+#: Methods that write to the tensor they are called on, beside those whose name ends in "_".
+_WRITERS = frozenset(
+    ["__setitem__", "__set__"]
+    + [
+        f"__i{word}__"
+        for word in "add sub mul div truediv floordiv mod pow and or xor lshift rshift".split()
+    ]
+)
 
 # The trace -----------------------------------------------------------------------------------
 
@@ -608,18 +652,17 @@ class _Tracer(TorchFunctionMode):
         if key not in self.buffers and key not in self.leaves:
             return False
         name: str = getattr(func, "__name__", "")
-        return name in ("__setitem__", "__set__") or (
-            name.endswith("_") and (not name.endswith("__") or name.startswith("__i"))
-        )
+        return name in _WRITERS or (name.endswith("_") and not name.endswith("__"))
 
     def dispatch(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Run the rule of a torch function."""
         if func in TARGETS:
             return self.apply(TARGETS[func], func.__name__, args, kwargs)
         name = self.operations.get(func)
-        if name is not None:
-            return self.run(name, args, kwargs)
         called: str = getattr(func, "__name__", str(func))
+        if name is not None:
+            reflected = called.strip("_") in _REFLECTED
+            return self.run(name, args[::-1] if reflected else args, kwargs)
         if called == "__get__":  # a property that TracedTensor leaves to torch, such as `names`
             with torch._C.DisableTorchFunctionSubclass():
                 return func(*args, **kwargs)
@@ -657,6 +700,9 @@ class _Tracer(TorchFunctionMode):
 
     def apply(self, operation: Any, name: str, args: Any, kwargs: Any) -> Any:
         """Run a rule on unwrapped arguments."""
+        if name in TAKES_NUMBERS:
+            args = (*args[:1], *tree_map(self.plain, list(args[1:])))
+            kwargs = tree_map(self.plain, kwargs)
         kernel_args = [self.unwrap(a) for a in args]
         if kwargs:
             kwargs = {k: self.unwrap(a) for k, a in kwargs.items() if k != "out"}
@@ -676,7 +722,10 @@ class _Tracer(TorchFunctionMode):
             result.boolean = name == "bool" or any(
                 a is torch.bool for a in (*args, *kwargs.values())
             )
-            return TracedTensor.of(result, self)
+            traced = TracedTensor.of(result, self)
+            if not result.dims:
+                traced._number = self.number(name, args, kwargs)
+            return traced
         several = tuple(TracedTensor.of(r, self) for r in result)
         named = getattr(torch.return_types, name, None)  # max(dim=...) has .values and .indices
         return several if named is None else named(several)
@@ -705,6 +754,35 @@ class _Tracer(TorchFunctionMode):
         if kind is slice:
             return slice(*map(self.unwrap, (value.start, value.stop, value.step)))
         return value
+
+    def number(self, name: str, args: Any, kwargs: Any) -> Any:
+        """The value of a 0-d result, if it is made from sizes."""
+        values = [self.value_of(a) for a in args]
+        if not values or values[0] is None:
+            return None
+        given = [a if isinstance(a, torch.dtype) else v for a, v in zip(args, values, strict=True)]
+        found = scalar(name, given, kwargs)
+        if isinstance(found, Real):
+            exact = Condition(FLOAT_LIMIT, ">=", found._gap(0))
+            if known(exact) is not True:
+                self._guard(exact)
+        return found
+
+    def value_of(self, value: Any) -> Any:
+        """An argument as a number: a size, a number, or a 0-d tensor that holds one; else None."""
+        if isinstance(value, TracedTensor):
+            return value._number
+        if isinstance(value, torch.Tensor):
+            integer = not value.ndim and not value.dtype.is_floating_point and not value.is_meta
+            return int(value) if integer and not value.is_complex() else None
+        return value if isinstance(value, (int, Dim, Real)) else None
+
+    def plain(self, value: Any) -> Any:
+        """A 0-d tensor that holds a number as the number; all else as it is."""
+        if isinstance(value, slice):
+            return slice(*map(self.plain, (value.start, value.stop, value.step)))
+        number = self.value_of(value) if isinstance(value, torch.Tensor) else None
+        return value if number is None else number
 
     def leaf(self, real: torch.Tensor) -> SymbolicTensor:
         """A real tensor (weight, buffer, constant) as a symbolic one, always the same."""
@@ -787,7 +865,7 @@ def _is_tensor(value: Any) -> bool:
 def _is_traced(values: Sequence[Any]) -> bool:
     for value in values:
         kind = type(value)
-        if kind is TracedTensor or kind is Dim:
+        if kind is TracedTensor or kind is Dim or kind is Real:
             return True
         if isinstance(value, (tuple, list)) and _is_traced(value):
             return True
