@@ -39,6 +39,22 @@ says so, and `example=` takes the other one.
 | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 
+NOTES = """
+## Narrow domains, and why
+
+A domain states the sizes for which the model's python code runs as it was traced. Some models
+decide more by size than they need to:
+
+- **MobileNetV1, FocalNet**: ``if height % stride == 0: ... else: ...`` pads by another formula on
+  each side. Each side is a network of its own; ``example=`` chooses.
+- **MobileNetV2**: ``int(x.shape[-2])`` before the same arithmetic. A plain int is one size, so the
+  trace is for that size. (MobileViT likewise: ``int(math.ceil(h / patch) * patch)``.)
+- **EnCodec**: sizes pass through 32-bit float tensors; the domain ends where those stop being exact.
+
+A comparison of which both sides lead to the same network is no guard: ``is_causal = length > 1``
+narrows nothing.
+"""
+
 
 def row(name: str) -> str:
     """The line of the table for one model."""
@@ -78,7 +94,7 @@ def main() -> None:
     if sys.argv[1:]:
         print("\n".join(rows))
     else:
-        (ROOT / "docs" / "zoo.md").write_text(HEAD + "\n".join(rows) + "\n" + total)
+        (ROOT / "docs" / "zoo.md").write_text(HEAD + "\n".join(rows) + "\n" + total + NOTES)
     print(f"{total.strip()} ({time.perf_counter() - start:.0f} s)")
 
 

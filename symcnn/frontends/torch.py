@@ -85,12 +85,18 @@ class Dim(torch.SymInt):
         return NotImplemented
 
     def __add__(self, other: Any) -> Any:
+        if isinstance(other, float):
+            return Real(self.expr, self.tracer) + other
         return self._binary(other, lambda a, b: a + b)
 
     def __sub__(self, other: Any) -> Any:
+        if isinstance(other, float):
+            return Real(self.expr, self.tracer) - other
         return self._binary(other, lambda a, b: a - b)
 
     def __rsub__(self, other: Any) -> Any:
+        if isinstance(other, float):
+            return other - Real(self.expr, self.tracer)
         return self._binary(other, lambda a, b: b - a)
 
     def __mul__(self, other: Any) -> Any:
@@ -209,14 +215,25 @@ class Dim(torch.SymInt):
         return self
 
 
-class Real:
+class Real(torch.SymFloat):
     """A quotient of sizes on its way to ``math.ceil`` or ``math.floor``: exact, never a float."""
-
-    __slots__ = ("expr", "tracer")
 
     def __init__(self, expr: Any, tracer: _Tracer) -> None:
         self.expr = expr  # a Size with Fraction coefficients, an int or a Fraction
         self.tracer = tracer
+
+    @property
+    def node(self) -> Any:
+        return self
+
+    def is_symbolic(self) -> bool:
+        return True
+
+    def is_int(self) -> bool:
+        return False
+
+    def is_float(self) -> bool:
+        return True
 
     def _operand(self, other: Any) -> Any:
         if isinstance(other, (Real, Dim)):
