@@ -48,8 +48,9 @@ decide more by size than they need to:
 - **MobileNetV1, FocalNet**: ``if height % stride == 0: ... else: ...`` pads by another formula on
   each side. Each side is a network of its own; ``example=`` chooses.
 - **MobileNetV2**: ``int(x.shape[-2])`` before the same arithmetic. A plain int is one size, so the
-  trace is for that size. (MobileViT likewise: ``int(math.ceil(h / patch) * patch)``.)
-- **EnCodec**: sizes pass through 32-bit float tensors; the domain ends where those stop being exact.
+  trace is for that size. (MobileViT likewise.)
+- **EnCodec**: sizes pass through tensors of 32-bit floats; the domain ends where those stop being
+  exact.
 
 A comparison of which both sides lead to the same network is no guard: ``is_causal = length > 1``
 narrows nothing.
