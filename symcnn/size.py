@@ -41,6 +41,7 @@ __all__ = [
     "minimum",
     "mod",
     "prod",
+    "replaced",
     "scaled",
     "sharp_lower",
     "sole_atom",
@@ -722,6 +723,19 @@ def exact_or_fail(num: Int, den: Int) -> Int:
 def evaluate(expr: Int, values: Mapping[str, int]) -> Any:
     """The value of an int or Size at `values`; KeyError names a symbol that is missing."""
     return expr if isinstance(expr, int) else expr.at(values)
+
+
+def replaced(expr: Int, atom: Atom, by: Int) -> Int:
+    """`expr` with an atom of its polynomial replaced (not those inside its floors)."""
+    if isinstance(expr, int):
+        return expr
+    total: Int = 0
+    for mono, coeff in expr.terms.items():
+        term: Any = coeff
+        for a, power in mono:
+            term = term * _power(by if a == atom else a.size(), power)
+        total = total + term
+    return total
 
 
 def symbols_of(*exprs: Int) -> frozenset[str]:
