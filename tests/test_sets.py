@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from symcnn import H, W
 from symcnn.conditions import AnyOf, Condition
 from symcnn.errors import BadSpec, NoSolution, Undecidable
-from symcnn.sets import Run, always, input_set
+from symcnn.sets import Run, _ratio, _shortfalls, always, input_set
 from symcnn.size import Size, scaled
 from symcnn.testing.expressions import expressions
 
@@ -300,3 +300,40 @@ def test_a_sum_of_products_against_a_small_number(relation, bound, sign):
     found = input_set(["H", "W"], [requirement])
     everything = _brute(Condition(1, "==", 1), 14)
     assert {p for p in everything if p in found} == _brute(requirement, 14)
+
+
+scales = st.one_of(
+    st.sampled_from([0.29, 0.57, 0.7, 1.15, 1.4, 2.5, 1 / 3, 37 / 224]),
+    st.floats(0.05, 4).map(lambda s: round(s, 3)).filter(bool),
+    st.builds(lambda a, b: a / b, st.integers(1, 300), st.integers(1, 300)),
+)
+
+
+@given(scales, st.integers(1, 2**31), st.booleans())
+def test_a_float_scale_falls_short_of_its_fraction_exactly_where_said(scale, x, multiple):
+    ratio = _ratio(scale)
+    p, q = ratio.numerator, ratio.denominator
+    x = max(q, x // q * q) if multiple else x
+    short = x % q == 0 and any(first <= x <= last for first, last in _shortfalls(scale))
+    assert int(float(x) * scale) == p * x // q - short
+
+
+@given(scales, st.integers(1, 4), st.integers(1, 4), st.integers(-2, 2))
+def test_equations_with_float_scales_are_solved_exactly(scale, a, b, c):
+    condition = Condition(a * scaled(h, scale), "==", b * h + c)
+    found = one(condition)
+    assert [x for x in range(1, 200) if x in found] == [
+        x for x in range(1, 200) if condition.holds({"H": x})
+    ]
+
+
+def test_float_scales_of_float_scales():
+    condition = Condition(scaled(scaled(h, 0.7), 1.4) % 2, "==", 1)
+    assert [x for x in range(1, 200) if x in one(condition)] == [
+        x for x in range(1, 200) if int(int(x * 0.7) * 1.4) % 2
+    ]
+
+
+def test_a_scale_that_is_no_small_fraction_is_refused():
+    with pytest.raises(Undecidable):
+        one(Condition(scaled(h, 0.7071067811865476), "==", w))

@@ -222,7 +222,9 @@ def _stretch(axis_map: AxisMap, x: Int, assumed: list[Condition]) -> AxisMap:
             return axis_map
         both = above / below
         ratio = Fraction(int(both.p), int(both.q))
-        scaled = Condition(y * ratio.denominator, "==", x * ratio.numerator, "the scale of a resize")
+        scaled = Condition(
+            y * ratio.denominator, "==", x * ratio.numerator, "the scale of a resize"
+        )
         if scaled.lhs != scaled.rhs and scaled not in assumed:
             assumed.append(scaled)
     return _Ratio(ratio.numerator, ratio.denominator, axis_map.mode)
