@@ -24,7 +24,7 @@ from math import gcd
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from symcnn.errors import Undecidable
-from symcnn.expr import ceildiv, floordiv, maximum, minimum, mod, scaled
+from symcnn.expr import ceildiv, floordiv, maximum, minimum, scaled
 from symcnn.size import Size, evaluate
 
 if TYPE_CHECKING:
@@ -67,10 +67,6 @@ class AxisMap(ABC):
     """
 
     __slots__ = ()
-
-    #: Whether first and last read index never fall as the output index grows, and every output
-    #: reads something: then what a window of outputs reads ends where its ends' readings end.
-    monotone: bool = True
 
     @abstractmethod
     def size(self, x: Number) -> Number:
@@ -215,12 +211,6 @@ class Scatter(AxisMap):
     dilation: Number = field(default=1, repr=False)
 
     @property
-    def monotone(self) -> bool:  # type: ignore[override]
-        """Where the kernel is dilated, or shorter than the stride, it is not."""
-        gaps = isinstance(self.extent, int) and isinstance(self.stride, int)
-        return self.dilation == 1 and not (gaps and self.extent < self.stride)
-
-    @property
     def gaps(self) -> bool:
         """Whether some outputs read nothing: no tap of the kernel falls on them."""
         taps = (self.extent - 1) // self.dilation + 1
@@ -302,10 +292,6 @@ class Resample(AxisMap):
     recompute: bool = False  # the scale that is used is the ratio of the sizes
     antialias: bool = False
 
-    @property
-    def monotone(self) -> bool:  # type: ignore[override]
-        return self.mode != "cubic"
-
     def size(self, x: Number) -> Number:
         return scaled(x, self.scale)
 
@@ -313,7 +299,7 @@ class Resample(AxisMap):
         if self.align_corners or self.recompute or self.antialias:
             if x is None:
                 raise ValueError("what is read depends on the input size: give x")
-            return self._stretch(x).pullback(i, j, x)
+            return self.stretch(x).pullback(i, j, x)
         ratio = Fraction(self.scale).limit_denominator(64)
         if float(ratio) != self.scale:
             raise Undecidable(
@@ -323,7 +309,7 @@ class Resample(AxisMap):
         p, q = ratio.numerator, ratio.denominator
         return _source(i, p, q, self.mode)[0], _source(j, p, q, self.mode)[1]
 
-    def _stretch(self, x: Number) -> Const:
+    def stretch(self, x: Number) -> Const:
         return Const(self.size(x), self.mode, self.align_corners, self.antialias)
 
     def reads(self, x: int) -> Reads:
@@ -421,10 +407,6 @@ class Const(AxisMap):
     align_corners: bool = False
     antialias: bool = False
 
-    @property
-    def monotone(self) -> bool:  # type: ignore[override]
-        return self.mode != "cubic"
-
     def size(self, x: Number) -> Number:
         return self.length
 
@@ -458,8 +440,6 @@ class Flip(AxisMap):
     (7, 9)
     """
 
-    monotone = False
-
     def size(self, x: Number) -> Number:
         return x
 
@@ -473,21 +453,26 @@ class Flip(AxisMap):
 class Roll(AxisMap):
     """The axis shifted by `shift` to the right, what leaves it coming back on the left.
 
-    >>> Roll(3).pullback(0, 0, 10), Roll(3).pullback(5, 5, 10)
-    ((7, 7), (2, 2))
+    The pullback as a formula is that of the interior: an index outside the input stands for the
+    one that comes back, which `reads` gives.
+
+    >>> Roll(3).pullback(5, 5), Roll(3).reads(5)[0].tolist()
+    ((2, 2), [2, 3, 4, 0, 1])
     """
 
     shift: Number
-
-    monotone = False
 
     def size(self, x: Number) -> Number:
         return x
 
     def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
-        if x is None:
-            raise ValueError("what a rolled axis reads depends on the input size: give x")
-        return mod(i - self.shift, x), mod(j - self.shift, x)
+        return i - self.shift, j - self.shift
+
+    def reads(self, x: int) -> Reads:
+        import numpy as np
+
+        i = (np.arange(x) - self.shift) % x
+        return i, i, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -560,8 +545,6 @@ class Digit(AxisMap):
 
     step: Number
     length: Number
-
-    monotone = False
 
     def size(self, x: Number) -> Number:
         return self.length

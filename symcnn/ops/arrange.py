@@ -233,7 +233,7 @@ def _stack_along(axis: int, rank: int) -> Any:
         raised = [_raised(x, rank) for x in tensors]
         joined = join(raised, min(axis, max(raised[0].ndim - 1, 0)))
         if any(a.dims != b.dims for a, b in zip(tensors, raised, strict=True)):
-            return Result(joined.shapes, (), requires=joined.requires)
+            return Result(joined.shapes, mixed(joined.shapes[0]), requires=joined.requires)
         others = ((t, axes) for t, (_, axes) in zip(tensors[1:], joined.others, strict=True))
         return replace(joined, others=tuple(others))
 
@@ -253,7 +253,7 @@ def column_stack(tensors: Sequence[SymbolicTensor], *, out: Any = None) -> Resul
     """Vectors as columns, one beside the other."""
     columns = [x if x.ndim > 1 else SymbolicTensor((prod(x.dims), 1)) for x in tensors]
     joined = join(columns, 1)
-    return Result(joined.shapes, (), requires=joined.requires)
+    return Result(joined.shapes, mixed(joined.shapes[0]), requires=joined.requires)
 
 
 @rule("meshgrid")
@@ -267,7 +267,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> Result:
     dims = [v.dims[0] if v.ndim else 1 for v in vectors]
     if indexing == "xy":
         dims[:2] = dims[1::-1] if len(dims) > 1 else dims
-    return Result((tuple(dims),) * len(vectors), (), single=False)
+    return Result((tuple(dims),) * len(vectors), mixed(dims), single=False)
 
 
 # Views under other names ----------------------------------------------------------------------

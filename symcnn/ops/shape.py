@@ -29,12 +29,14 @@ from symcnn.errors import ShapeMismatch, UnsupportedOperation
 from symcnn.graph import Result, SymbolicTensor, current_tape, known
 from symcnn.ops.registry import at_least, kept, map_axes, normal_dim, rule
 from symcnn.size import (
+    Floor,
     Int,
     Size,
     exact_div,
     floordiv,
     minimum,
     prod,
+    replaced,
     sole_atom,
 )
 
@@ -66,7 +68,7 @@ def _kept_axes(before: Sequence[Int], after: Sequence[Int]) -> Axes:
     axes += [(None, IDENTITY)] * (len(after) - tail - lead)
     axes += [(len(before) - k, IDENTITY) for k in range(tail, 0, -1)]
     while new:
-        a, b = _run([before[i] for i in old], [after[i] for i in new])
+        a, b = run_length([before[i] for i in old], [after[i] for i in new])
         if (a, b) == (1, 1) and before[old[0]] == after[new[0]]:
             axes[new[0]] = (old[0], IDENTITY)
         elif a:
@@ -78,7 +80,7 @@ def _kept_axes(before: Sequence[Int], after: Sequence[Int]) -> Axes:
     return tuple(axes)
 
 
-def _run(before: Sequence[Int], after: Sequence[Int]) -> tuple[int, int]:
+def run_length(before: Sequence[Int], after: Sequence[Int]) -> tuple[int, int]:
     """How many leading axes on either side have the same product; all of them if none have."""
     a = b = 1
     while a <= len(before) and b <= len(after):
@@ -123,6 +125,10 @@ def reshaped(input: SymbolicTensor, *shape: Any) -> Result:
 
     hole = holes[0]
     size = exact_div(total, rest)
+    if size is None:
+        count, *sizes = _under_what_is_known(prod(before), *target)
+        size = exact_div(count, prod(s for s in sizes if s != -1))
+        target = tuple(sizes) if size is not None else target
     if size is not None:
         after = (*target[:hole], size, *target[hole + 1 :])
         return Result((after,), _kept_axes(before, after))
@@ -147,6 +153,23 @@ def reshaped(input: SymbolicTensor, *shape: Any) -> Result:
 
 
 reshape = rule("view", "reshape", "view_copy")(reshaped)
+
+
+def _under_what_is_known(*exprs: Int) -> tuple[Int, ...]:
+    """The expressions with ``e//n`` as ``k*(e//(k*n))`` where the sizes so far make them equal.
+
+    After a view into 8 x 8 windows, ``H//4`` is ``8*(H//32)``.
+    """
+    floors = {a for e in exprs if isinstance(e, Size) for a in e.atoms() if isinstance(a, Floor)}
+    finer = sorted((a.den, a.key, a) for a in floors if isinstance(a.den, int))
+    for i, (n, _, fine) in enumerate(finer):
+        for m, _, coarse in reversed(finer[i + 1 :]):
+            if m % n == 0:
+                whole = coarse.size() * (m // n)
+                if known(Condition(fine.size(), "==", whole)):
+                    exprs = tuple(replaced(e, fine, whole) for e in exprs)
+                    break
+    return exprs
 
 
 def _is_batch(size: Int) -> bool:
