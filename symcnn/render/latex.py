@@ -106,7 +106,7 @@ def formula(expr: Int, notation: Notation | None = None) -> str:
         parts, content = factors(expr)
     except ValueError:
         parts, content = (), 1
-    if len(parts) < 2:
+    if not parts or (len(parts) == 1 and content in (1, -1)):
         return str(printer.doprint(reading(expr)))
     words = [] if content == 1 else ["-"] if content == -1 else [number(content, notation)]
     counted = {part: parts.count(part) for part in sorted(set(parts), key=_order)}

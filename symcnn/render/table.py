@@ -13,9 +13,9 @@ from html import escape as html_escape
 from typing import TYPE_CHECKING, Any
 
 from symcnn.axis import AxisMap, Scatter, Window
-from symcnn.errors import BadSpec
+from symcnn.errors import BadSpec, SymcnnError
+from symcnn.expr import from_sympy
 from symcnn.factor import text
-from symcnn.fused import fused
 from symcnn.graph import Node
 from symcnn.render.latex import Notation, escape, formula
 from symcnn.size import Int, Size, evaluate, symbols_of
@@ -188,11 +188,9 @@ def architecture(
         raise BadSpec(f"no column is called {unknown[0]!r}", cure=f"there is {', '.join(COLUMNS)}")
     sizes = check_sizes(at or {}, net._all_symbols)
     cells = [_row(net, name, nodes) for name, nodes in _groups(net, depth)]
-    rows = [tuple(_at(row[key], sizes) for key in columns) for row in cells]
+    rows = [tuple(_once(key, _at(row[key], sizes)) for key in columns) for row in cells]
     if not total:
         return Table(tuple(columns), tuple(rows))
-    from symcnn.expr import from_sympy
-
     sums: dict[str, Any] = {"params": from_sympy(net.params), "macs": from_sympy(net.macs)}
     last = [_at(sums[key], sizes) if key in sums else "" for key in columns]
     if columns and not last[0]:
@@ -246,24 +244,19 @@ def _kernel(node: Node) -> tuple[tuple[Int, ...] | None, tuple[Int, ...] | None]
 
 
 def _field(net: Network, node: Node) -> tuple[Int, ...] | None:
-    """Extents of the window over the input that an output of `node` sees, if it is one window."""
-    if not net._inputs or not node.outputs:
+    """The receptive field of an output of `node`, per spatial axis."""
+    if not net._inputs or not node.outputs or node.outputs[0].ndim < 3:
         return None
-    maps = _maps(net).get(node.outputs[0])
-    if maps is None or node.outputs[0].ndim < 3:
+    try:
+        sizes = tuple(map(from_sympy, net.receptive_field(at=node.name).size))
+    except SymcnnError:  # no spatial axes, or no closed form
         return None
-    windows = [m for m in maps[2:] if isinstance(m, Window)]
-    if len(windows) != len(maps) - 2:
-        return None
-    extents = tuple(window.extent for window in windows)
-    return extents[:1] if len(set(extents)) == 1 else extents
+    return sizes
 
 
-def _maps(net: Network) -> Any:
-    found = net.__dict__.get("_fused")
-    if found is None:
-        found = net.__dict__["_fused"] = fused(net.nodes, net._inputs[0])
-    return found
+def _once(key: str, cell: Any) -> Any:
+    """Equal fields along all axes are told once."""
+    return cell[:1] if key == "field" and cell and len(set(cell)) == 1 else cell
 
 
 def _at(cell: Any, sizes: Mapping[str, int]) -> Any:
