@@ -11,6 +11,7 @@
 """
 
 from symcnn import nn
+from symcnn.analysis.claims import check
 from symcnn.errors import (
     BadSpec,
     DataDependent,
@@ -52,6 +53,7 @@ __all__ = [
     "W",
     "cat",
     "ceildiv",
+    "check",
     "from_torch",
     "index",
     "multiple",
