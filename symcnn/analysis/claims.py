@@ -24,7 +24,7 @@ from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
 from symcnn.expr import from_sympy
 from symcnn.factor import text
 from symcnn.graph import Node, SymbolicTensor, tensors_in
-from symcnn.size import Int, Size, Symbol, evaluate, prod, symbols_of
+from symcnn.size import Int, Size, Symbol, evaluate, floordiv, prod, symbols_of
 from symcnn.spec import Claim, Ratio, check_sizes, parse_claim, parse_value
 
 if TYPE_CHECKING:
@@ -376,12 +376,15 @@ class _Checker:
         gaps = [a - b * v for (a, b), v in zip(claimed, found.value, strict=True)]
         if all(gap == 0 for gap in gaps):
             return base
+        pairs = zip(claimed, found.value, strict=True)
+        if all(floordiv(a, b) == v for (a, b), v in pairs):
+            base = replace(base, why="a floor is missing")
         equal = [Condition(gap, "==", 0) for gap in gaps if gap != 0]
         try:
             domain = part.valid_inputs()
             right = domain.where(*equal)
             if domain <= right:
-                return base
+                return replace(base, why="")
         except (Undecidable, KeyError):
             counter = _counterexample(gaps)
             if counter is None:
