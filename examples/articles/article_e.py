@@ -74,6 +74,7 @@ def keeping(c_in, c_out, kernel=odd):
 
 
 IMAGE = ("N C H W",)
+GROUPED = (("N", grouped, "H", "W"),)
 CATALOGUE = [
     ("convolution", nn.Conv2d(C, C_out, k, s, p), IMAGE),
     ("dilated", nn.Conv2d(C, C_out, k, s, p, d), IMAGE),
