@@ -327,6 +327,10 @@ def _interpolated(
     import numpy as np
 
     i = np.arange(y)
+    if y == x and mode in ("nearest", "linear") and not antialias:
+        return i, i, 1  # torch copies, whatever the scale
+    if y == 2 * x and mode == "nearest":
+        return i // 2, i // 2, 1
     if mode in ("nearest", "nearest-exact"):
         step = np.float32(1.0 / scale) if scale else np.float32(x) / np.float32(y)
         half = np.float32(0.5 if mode == "nearest-exact" else 0.0)

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from math import lcm
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 
 import sympy
 
@@ -99,7 +99,22 @@ class _Span:
     whole: str = ""  # the node that reads the whole axis, if one does
 
 
-_Reach = "_Line | _Span"
+@dataclass(frozen=True, slots=True)
+class _Unknown:
+    """No formula, and why; at a size there still is an answer."""
+
+    error: Undecidable
+
+    @property
+    def first(self) -> Int:
+        raise self.error
+
+    @property
+    def last(self) -> Int:
+        raise self.error
+
+
+_Reach = Union[_Line, _Span, _Unknown]
 
 
 def _least(a: Int, b: Int) -> Int:
@@ -205,6 +220,12 @@ def _stretch(axis_map: AxisMap, x: Int, assumed: list[Condition]) -> AxisMap:
     """
     if isinstance(axis_map, Resample) and (axis_map.recompute or axis_map.align_corners):
         axis_map = axis_map.stretch(x)
+    if isinstance(axis_map, Resample):
+        grown = Fraction(axis_map.scale).limit_denominator(64)
+        if 1 < grown < 3 and grown.denominator > 1:  # where x or 2*x come out, torch copies
+            more = Condition(axis_map.size(x), ">=", grown.__floor__() * x + 1, "torch copies")
+            if more not in assumed and not (isinstance(x, int) and more.holds({})):
+                assumed.append(more)
     if isinstance(axis_map, Const) and x == 1:
         return Pick(0)
     if not isinstance(axis_map, Const) or axis_map.align_corners or axis_map.antialias:
@@ -286,7 +307,7 @@ class _Reader:
             elif source is not None:
                 self.views.setdefault(source, []).append(o)  # type: ignore[arg-type]
 
-    def read(self, reach: Any) -> Any:
+    def read(self, reach: _Reach) -> _Reach:
         """What the output carries for what the tensor carries."""
         if type(reach) is _Line:
             entry = self.entries.get(reach.axis)
@@ -302,8 +323,14 @@ class _Reader:
                     reach.right + step * window.right,
                 )
             reach = _Span(reach.first, reach.last)
-        if reach.whole:
+        if type(reach) is _Unknown or reach.whole:
             return reach
+        try:
+            return self._substituted(reach)
+        except Undecidable as error:
+            return _Unknown(error)
+
+    def _substituted(self, reach: _Span) -> _Span:
         names = symbols_of(reach.first, reach.last)
         return self._span(reach, {int(n[1:].partition(".")[0]) for n in names if _is_index(n)})
 
@@ -429,11 +456,14 @@ def _combined(first: Int, last: Int, axis: int, digits: tuple[Int, ...]) -> tupl
     return _subs(first, swap), _subs(last, swap)
 
 
-def _united(reaches: list[Any]) -> Any:
+def _united(reaches: list[Any]) -> _Reach:
     """What any of several operands is reached from."""
-    one = reaches[0]
+    one: _Reach = reaches[0]
     if all(r == one for r in reaches[1:]):
         return one
+    for r in reaches:
+        if type(r) is _Unknown:
+            return r
     for r in reaches:
         if type(r) is _Span and r.whole:
             return r
