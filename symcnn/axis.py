@@ -291,6 +291,7 @@ class Resample(AxisMap):
     align_corners: bool = False
     recompute: bool = False  # the scale that is used is the ratio of the sizes
     antialias: bool = False
+    copies: bool = True  # where x, or 2*x, come out, torch copies; not for nearest in 1-d and 3-d
 
     def size(self, x: Number) -> Number:
         return scaled(x, self.scale)
@@ -314,19 +315,30 @@ class Resample(AxisMap):
 
     def reads(self, x: int) -> Reads:
         given = None if self.recompute or self.align_corners else self.scale
-        return _interpolated(x, self.size(x), self.mode, self.align_corners, self.antialias, given)
+        align, smooth = self.align_corners, self.antialias
+        return _interpolated(x, self.size(x), self.mode, align, smooth, given, self.copies)
 
     def requires(self, x: Number) -> tuple[Number, Number] | None:
         return self.size(x), 1
 
 
 def _interpolated(
-    x: int, y: int, mode: Mode, align_corners: bool, antialias: bool, scale: float | None
+    x: int,
+    y: int,
+    mode: Mode,
+    align_corners: bool,
+    antialias: bool,
+    scale: float | None,
+    copies: bool = True,
 ) -> Reads:
     """What `interpolate` reads, in torch's own arithmetic (float for nearest, else double)."""
     import numpy as np
 
     i = np.arange(y)
+    if copies and y == x and mode in ("nearest", "linear") and not antialias:
+        return i, i, 1
+    if copies and y == 2 * x and mode == "nearest":
+        return i // 2, i // 2, 1
     if mode in ("nearest", "nearest-exact"):
         step = np.float32(1.0 / scale) if scale else np.float32(x) / np.float32(y)
         half = np.float32(0.5 if mode == "nearest-exact" else 0.0)

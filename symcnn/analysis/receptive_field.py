@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from math import lcm
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 
 import sympy
 
@@ -90,16 +90,40 @@ class _Line:
 
 
 @dataclass(frozen=True, slots=True)
+class _Digits:
+    """An axis that a view has merged: its index, less `shift`, in digits of these sizes."""
+
+    axis: int
+    sizes: tuple[Int, ...]
+    shift: Int = 0  # places in front that are none of them, such as a class token
+
+
+@dataclass(frozen=True, slots=True)
 class _Span:
     """First and last input index, as formulas in the tensor's indices."""
 
     first: Int
     last: Int
-    digits: tuple[tuple[int, tuple[Int, ...]], ...] = ()  # axes written in digits, and their sizes
-    whole: str = ""  # the node that reads the whole axis, if one does
+    digits: tuple[_Digits, ...] = ()  # axes whose index is written in digits
+    whole: str = ""  # the node through which all is mixed, so that no index is left
 
 
-_Reach = "_Line | _Span"
+@dataclass(frozen=True, slots=True)
+class _Unknown:
+    """No formula, and why; at a size there still is an answer."""
+
+    error: Undecidable
+
+    @property
+    def first(self) -> Int:
+        raise self.error
+
+    @property
+    def last(self) -> Int:
+        raise self.error
+
+
+_Reach = Union[_Line, _Span, _Unknown]
 
 
 def _least(a: Int, b: Int) -> Int:
@@ -205,6 +229,12 @@ def _stretch(axis_map: AxisMap, x: Int, assumed: list[Condition]) -> AxisMap:
     """
     if isinstance(axis_map, Resample) and (axis_map.recompute or axis_map.align_corners):
         axis_map = axis_map.stretch(x)
+    if isinstance(axis_map, Resample):
+        grown = Fraction(axis_map.scale).limit_denominator(64)
+        if axis_map.copies and 1 < grown < 3 and grown.denominator > 1:
+            more = Condition(axis_map.size(x), ">=", grown.__floor__() * x + 1, "torch copies")
+            if more not in assumed and not (isinstance(x, int) and more.holds({})):
+                assumed.append(more)
     if isinstance(axis_map, Const) and x == 1:
         return Pick(0)
     if not isinstance(axis_map, Const) or axis_map.align_corners or axis_map.antialias:
@@ -286,8 +316,8 @@ class _Reader:
             elif source is not None:
                 self.views.setdefault(source, []).append(o)  # type: ignore[arg-type]
 
-    def read(self, reach: Any) -> Any:
-        """What the output carries for what the tensor carries."""
+    def read(self, reach: _Reach, length: Int) -> _Reach:
+        """What the output carries for what the tensor carries, of an input axis of `length`."""
         if type(reach) is _Line:
             entry = self.entries.get(reach.axis)
             if entry is not None and type(window := entry[1]) is Window and entry[0] is not None:
@@ -302,66 +332,66 @@ class _Reader:
                     reach.right + step * window.right,
                 )
             reach = _Span(reach.first, reach.last)
-        if reach.whole:
+        if type(reach) is _Unknown or reach.whole:
             return reach
-        names = symbols_of(reach.first, reach.last)
-        return self._span(reach, {int(n[1:].partition(".")[0]) for n in names if _is_index(n)})
+        try:
+            return _short(self._substituted(reach, length))
+        except Undecidable as error:
+            return _Unknown(error)
 
-    def _span(self, span: _Span, depends: set[int]) -> _Span:
-        digits = dict(span.digits)
+    def _substituted(self, span: _Span, length: Int) -> _Span:
+        digits = {d.axis: d for d in span.digits}
+        depends = _axes_of(span.first, span.last)
+        viewed = [source for source in self.views if depends & set(source)]
         first, last = span.first, span.last
-        result: dict[int, tuple[Int, ...]] = {}
+        result: list[_Digits] = []
         renamed: dict[str, Int] = {}
-        vanished = False
-        for axis in sorted(depends):
-            source = next((s for s in self.views if axis in s), None)
-            if source is not None:
-                continue
+        mixed = False
+        for axis in sorted(depends.difference(*viewed)):
             o, axis_map = self.entries.get(axis, (None, None))
-            if axis_map is IDENTITY and o is not None:
+            shifted = type(axis_map) is Window and axis_map.extent == axis_map.stride == 1
+            if o is not None and (axis_map is IDENTITY or (shifted and axis in digits)):
+                assert isinstance(axis_map, Window)
                 if axis in digits:
-                    result[o] = digits[axis]
-                    names = ((_index(axis, d), _index(o, d)) for d in range(len(digits[axis])))
-                    renamed |= {a.name: _mark(b) for a, b in names}
+                    old = digits[axis]
+                    result.append(_Digits(o, old.sizes, old.shift + axis_map.left))
+                    for d in range(len(old.sizes)):
+                        renamed[_index(axis, d).name] = _mark(_index(o, d))
                 else:
                     renamed[_index(axis).name] = _mark(_index(o))
-                continue
-            if axis_map is None or isinstance(axis_map, Whole):
-                vanished = True
+            elif axis_map is None or isinstance(axis_map, Whole):
+                mixed = True
                 for symbol, size in _symbols(axis, digits.get(axis), self.dims[axis]):
                     first, last = _over(first, last, symbol, [0, size - 1], size == 2)
-                continue
-            if axis in digits:
-                first, last = _combined(first, last, axis, digits[axis])
-            place = _mark(_index(o)) if o is not None else 0
-            stretched = _stretch(axis_map, self.dims[axis], self.assumed)
-            places, every = _places(stretched, place, self.dims[axis])
-            first, last = _over(first, last, _index(axis), places, every)
+            else:
+                if axis in digits:
+                    first, last = _combined(first, last, digits[axis])
+                place = _mark(_index(o)) if o is not None else 0
+                stretched = _stretch(axis_map, self.dims[axis], self.assumed)
+                places, every = _places(stretched, place, self.dims[axis])
+                first, last = _over(first, last, _index(axis), places, every)
         first, last = _subs(first, renamed), _subs(last, renamed)
-        for source, outs in self.views.items():
-            if depends & set(source):
-                first, last = self._view(first, last, source, outs, digits, result)
+        for source in viewed:
+            swap = self._view(source, digits, result)
+            first, last = _subs(first, swap), _subs(last, swap)
         first, last = _unmarked(first), _unmarked(last)
-        whole = ""
-        if vanished and not any(map(_is_index, symbols_of(first, last))):
-            whole = self.node.name
-        return _Span(first, last, tuple(sorted(result.items())), whole)
+        if mixed and not _axes_of(first, last):
+            return _Span(_most(first, 0), _least(last, length - 1), whole=self.node.name)
+        return _Span(first, last, tuple(sorted(result, key=lambda d: d.axis)))
 
     def _view(
-        self,
-        first: Int,
-        last: Int,
-        source: tuple[int, ...],
-        outs: list[int],
-        digits: dict[int, tuple[Int, ...]],
-        result: dict[int, tuple[Int, ...]],
-    ) -> tuple[Int, Int]:
+        self, source: tuple[int, ...], digits: dict[int, _Digits], result: list[_Digits]
+    ) -> dict[str, Int]:
         """The digits of the source axes, dealt out to the axes of the view."""
+        swap: dict[str, Int] = {}
         old: list[tuple[Symbol, Int]] = []
         for axis in source:
-            old += _symbols(axis, digits.get(axis), self.dims[axis])
+            own = digits.get(axis)
+            if own is not None and own.shift != 0:
+                raise Undecidable("a view of an axis that holds more than the digits it had")
+            old += _symbols(axis, own, self.dims[axis])
+        outs = self.views[source]
         new = [(o, self.out[o]) for o in outs]
-        swap: dict[str, Int] = {}
         while new:
             a, b = run_length([s for _, s in old], [s for _, s in new])
             run, parts = old[:a], new[:b]
@@ -371,7 +401,7 @@ class _Reader:
                 if len(run) == 1:
                     swap[run[0][0].name] = _mark(_index(o))
                 else:
-                    result[o] = tuple(size for _, size in run)
+                    result.append(_Digits(o, tuple(size for _, size in run)))
                     for d, (symbol, _) in enumerate(run):
                         swap[symbol.name] = _mark(_index(o, d))
                 continue
@@ -381,7 +411,32 @@ class _Reader:
             for symbol, size in reversed(run):  # a digit split; or, if need be, all written anew
                 swap[symbol.name] = place if symbol is run[0][0] else place % size
                 place = place // size
-        return _subs(first, swap), _subs(last, swap)
+        return swap
+
+
+def _axes_of(*exprs: Int) -> set[int]:
+    """The axes whose indices stand in formulas."""
+    return {int(n[1:].partition(".")[0]) for n in symbols_of(*exprs) if _is_index(n)}
+
+
+#: Formulas of more terms than this are no formulas that anyone would read.
+_LONGEST = 60
+
+
+def _short(span: _Span) -> _Span:
+    """The span; Undecidable if its formulas have grown beyond use."""
+    if _terms(span.first) + _terms(span.last) > _LONGEST:
+        raise Undecidable(
+            "the receptive field has no short formula here",
+            cure="ask at a size: .at(H=..., W=...)",
+        )
+    return span
+
+
+def _terms(expr: Int) -> int:
+    if isinstance(expr, int):
+        return 1
+    return len(expr.terms) + sum(_terms(a) for atom in expr.atoms() for a in atom.args)
 
 
 # While indices are being replaced, the new ones are marked, so that none is replaced twice.
@@ -405,11 +460,11 @@ def _is_index(name: str) -> bool:
     return name[0] == "i" and name[1:].replace(".", "").isdecimal()
 
 
-def _symbols(axis: int, digits: tuple[Int, ...] | None, size: Int) -> list[tuple[Symbol, Int]]:
+def _symbols(axis: int, digits: _Digits | None, size: Int) -> list[tuple[Symbol, Int]]:
     """The digits of an axis, most significant first, each with its size."""
     if digits is None:
         return [(_index(axis), size)]
-    return [(_index(axis, d), n) for d, n in enumerate(digits)]
+    return [(_index(axis, d), n) for d, n in enumerate(digits.sizes)]
 
 
 def _over(
@@ -418,24 +473,29 @@ def _over(
     return _lowest(first, symbol, places, every), -_lowest(-last, symbol, places, every)
 
 
-def _combined(first: Int, last: Int, axis: int, digits: tuple[Int, ...]) -> tuple[Int, Int]:
+def _combined(first: Int, last: Int, digits: _Digits) -> tuple[Int, Int]:
     """An axis written in digits, by its index again."""
-    place: Int = _index(axis).size()
+    place: Int = _index(digits.axis).size() - digits.shift
     swap: dict[str, Int] = {}
-    for d in reversed(range(1, len(digits))):
-        swap[_index(axis, d).name] = place % digits[d]
-        place = place // digits[d]
-    swap[_index(axis, 0).name] = place
+    for d in reversed(range(1, len(digits.sizes))):
+        swap[_index(digits.axis, d).name] = place % digits.sizes[d]
+        place = place // digits.sizes[d]
+    swap[_index(digits.axis, 0).name] = place
     return _subs(first, swap), _subs(last, swap)
 
 
-def _united(reaches: list[Any]) -> Any:
-    """What any of several operands is reached from."""
-    one = reaches[0]
+def _united(reaches: list[Any], length: Int, dims: tuple[Int, ...]) -> _Reach:
+    """What any of several operands is reached from: of an input axis of `length`, by an output of
+    the sizes `dims`.
+    """
+    one: _Reach = reaches[0]
     if all(r == one for r in reaches[1:]):
         return one
     for r in reaches:
-        if type(r) is _Span and r.whole:
+        if type(r) is _Unknown:
+            return r
+    for r in reaches:
+        if type(r) is _Span and r.whole and (r.first, r.last) == (0, length - 1):
             return r
     if all(type(r) is _Line and r.axis == one.axis and r.stride == one.stride for r in reaches):
         left, reach, right = one.left, one.reach, one.right
@@ -448,18 +508,43 @@ def _united(reaches: list[Any]) -> Any:
                 right = _most(right, r.right)
         return _Line(one.axis, one.stride, left, reach, right)
     spans = [_Span(r.first, r.last) if type(r) is _Line else r for r in reaches]
-    if len({s.digits for s in spans}) > 1:
-        plain = []
-        for span in spans:
-            first, last = span.first, span.last
-            for axis, sizes in span.digits:
-                first, last = _combined(first, last, axis, sizes)
-            plain.append(_Span(first, last))
-        spans = plain
-    first, last = spans[0].first, spans[0].last
-    for span in spans[1:]:
-        first, last = _least(first, span.first), _most(last, span.last)
-    return _Span(first, last, spans[0].digits)
+    try:
+        fixed = [s for s in spans if s.whole]
+        if fixed:  # what all indices see together, one of them does not see beyond
+            spans = [s for s in spans if s.whole or not _within(s, fixed[0], length, dims)]
+        digits = dict.fromkeys(d for s in spans for d in s.digits)
+        if len({d.axis for d in digits}) < len(digits):  # the same axis, in other digits
+            spans = [s if s.whole else _Span(*_plain(s)) for s in spans]
+            digits = {}
+        first, last = spans[0].first, spans[0].last
+        for span in spans[1:]:
+            first, last = _least(first, span.first), _most(last, span.last)
+        if not _axes_of(first, last):
+            whole = next((s.whole for s in spans if s.whole), "")
+            return _Span(first, last, whole=whole)
+        return _short(_Span(first, last, tuple(sorted(digits, key=lambda d: d.axis))))
+    except Undecidable as error:
+        return _Unknown(error)
+
+
+def _within(span: _Span, fixed: _Span, length: Int, dims: tuple[Int, ...]) -> bool:
+    """Whether no index along `dims` sees more than what is `fixed`."""
+    first, last = span.first, span.last
+    digits = {d.axis: d for d in span.digits}
+    for axis in _axes_of(first, last):
+        for symbol, size in _symbols(axis, digits.get(axis), dims[axis]):
+            first, last = _over(first, last, symbol, [0, size - 1], size == 2)
+    first, last = _most(first, 0), _least(last, length - 1)
+    low, high = sharp_lower(first - fixed.first), sharp_lower(fixed.last - last)
+    return low is not None and low >= 0 and high is not None and high >= 0
+
+
+def _plain(reach: _Line | _Span) -> tuple[Int, Int]:
+    """First and last index by the indices of the axes, without digits."""
+    first, last = reach.first, reach.last
+    for digits in reach.digits if type(reach) is _Span else ():
+        first, last = _combined(first, last, digits)
+    return first, last
 
 
 # The pass --------------------------------------------------------------------------------------
@@ -557,6 +642,7 @@ class _Pass:
         if len(used) == 1 and _pointwise(used[0][1], used[0][0].dims):
             self.reaches[out] = self.reaches[used[0][0]]
             return
+        lengths = [self.source.dims[a] for a in self.axes]
         carried: list[list[Any]] = [[] for _ in self.axes]
         for t, axes in used:
             if not axes and out.ndim and t.ndim:
@@ -569,11 +655,13 @@ class _Pass:
                     slot.append(reach)
                 continue
             reader = _Reader(node, axes, t.dims, out.dims, self.assumed)
-            for slot, reach in zip(carried, self.reaches[t], strict=True):
-                slot.append(reader.read(reach))
+            for slot, reach, x in zip(carried, self.reaches[t], lengths, strict=True):
+                slot.append(reader.read(reach, x))
         if len(used) > 1:
             self._compare(node, used, carried)
-        self.reaches[out] = tuple(map(_united, carried))
+        self.reaches[out] = tuple(
+            _united(each, x, out.dims) for each, x in zip(carried, lengths, strict=True)
+        )
 
     def _compare(self, node: Node, used: list[Any], carried: list[list[Any]]) -> None:
         for axis, reaches in zip(self.axes, carried, strict=True):
@@ -644,34 +732,28 @@ class _Field:
     def last(self) -> Int:
         return self.reach.last  # type: ignore[no-any-return]
 
-    @cached_property
+    @property
     def whole(self) -> str:
-        """The node that reads the whole axis; empty if the ends are inside it."""
-        if not getattr(self.reach, "whole", ""):
-            return ""
-        low, high = sharp_lower(-self.first), sharp_lower(self.last - self.x + 1)
-        covers = low is not None and low >= 0 and high is not None and high >= 0
-        return str(self.reach.whole) if covers else ""
+        """The node through which every place sees the same; empty if there is none."""
+        return getattr(self.reach, "whole", "")
 
     @cached_property
     def along(self) -> tuple[int, ...]:
         """The output axes that it moves along."""
-        names = filter(_is_index, symbols_of(self.first, self.last))
-        return tuple(sorted({int(n[1:].partition(".")[0]) for n in names}))
+        return tuple(sorted(_axes_of(self.first, self.last)))
 
     @cached_property
     def plain(self) -> tuple[Int, Int]:
         """First and last index by the output's indices, without digits."""
-        first, last = self.first, self.last
-        for axis, sizes in getattr(self.reach, "digits", ()):
-            first, last = _combined(first, last, axis, sizes)
-        return first, last
+        if type(self.reach) is _Unknown:
+            raise self.reach.error
+        return _plain(self.reach)
 
     @cached_property
     def stride(self) -> Any:
         if type(self.reach) is _Line:
             return public(self.reach.stride)
-        if not self.along:
+        if type(self.reach) is not _Unknown and not self.along:
             return 0
         first, last = self.plain
         slopes = {_slope(e, _index(a).name) for a in self.along for e in (first, last)}
@@ -696,11 +778,9 @@ class _Field:
 
     @cached_property
     def sizes(self) -> Sizes:
-        if self.whole:
-            return Sizes(public(self.x), public(self.x), public(self.x), 1)
         first, last = self.plain
         length = last - first + 1
-        if not any(map(_is_index, symbols_of(length))):
+        if not _axes_of(length):
             return Sizes(public(length), public(length), public(length), 1)
         return _varying(length, self.along, self.name)
 
@@ -866,8 +946,6 @@ class ReceptiveField:
         Raises InvalidInput for an index that is negative.
         """
         f = self._field(axis)
-        if f.whole:
-            return 0, public(f.x - 1)
         first, last = f.plain
         values, back = self._values(f, i)
         return _back(_subs(first, values), back), _back(_subs(last, values), back)
@@ -896,8 +974,6 @@ class ReceptiveField:
         strides, as formulas in the input size.
         """
         f = self._field(axis)
-        if f.whole:
-            return 0, 0
         first, last = f.plain
         ends = {_index(a).name: f.dims[a] - 1 for a in f.along}
         start, end = _subs(first, dict.fromkeys(ends, 0)), _subs(last, ends)
@@ -1221,6 +1297,10 @@ def _pulled(
             table = table.take(index, at)
             del named[at]
         else:
+            if axis_map is IDENTITY and have[axis] == 1 != dims[o]:  # stretched, at this size
+                table = table.take(0, at)
+                del named[at]
+                continue
             if axis_map is not IDENTITY:
                 table = _gathered(table, at, axis_map, have[axis], dims[o])
             named[at] = ("out", o)

@@ -258,14 +258,14 @@ def broadcast(*operands: Any) -> Result:
 
 
 def aligned(have: tuple[Int, ...], dims: tuple[Int, ...]) -> Axes:
-    """The axes of a tensor stretched to `dims`, counted from the right."""
+    """The axes of a tensor stretched to `dims`, counted from the right: those of size 1 are."""
     if have == dims:
         return same_axes(len(dims))
     lead = len(dims) - len(have)
     return tuple(
         (None, Whole(size))
         if i < lead
-        else (i - lead, IDENTITY if have[i - lead] == size else Const(size))
+        else (i - lead, Const(size) if have[i - lead] == 1 != size else IDENTITY)
         for i, size in enumerate(dims)
     )
 

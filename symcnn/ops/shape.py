@@ -393,8 +393,9 @@ def resized(
     else:
         if not all(isfinite(f) for f in values):
             raise ShapeMismatch(f"interpolate: scale_factor={given} is not finite")
-        recompute = bool(recompute_scale_factor)
-        maps = [Resample(float(f), kind, bool(align_corners), recompute, antialias) for f in values]
+        how = (kind, bool(align_corners), bool(recompute_scale_factor), antialias)
+        copies = n == 2 or mode != "nearest"
+        maps = [Resample(float(f), *how, copies) for f in values]
         sizes, requires = map_axes(input.dims[2:], maps, why)
         if mode == "area":
             maps = [Adaptive(s) for s in sizes]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from symcnn.errors import Undecidable
 from symcnn.factor import text
 from symcnn.size import Int, Size
 
@@ -83,11 +84,11 @@ def receptive_field_table(rf: ReceptiveField) -> Table:
         table.add_column(column, overflow="fold")
     row = rf.row()
     for k, name in enumerate(rf.axes):
-        if rf.whole[k]:
-            cells = [f"the whole axis, through {rf.whole[k]}"]
-        else:
+        try:
             first, last = rf.interval_text(k)
-            cells = [f"{first} ... {last}"]
+            cells = [f"{first} ... {last}" + (f", through {rf.whole[k]}" if rf.whole[k] else "")]
+        except Undecidable as error:
+            cells = [str(error).splitlines()[0]]
         size = row["size"][k]
         stride, padding = row["stride"][k], row["padding"][k]
         table.add_row(name, _told(size), _told(stride), _told(padding), *cells)
