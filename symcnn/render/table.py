@@ -138,6 +138,8 @@ class Table:
 def _plain(cell: Any) -> str:
     if cell is None or cell == "":
         return ""
+    if isinstance(cell, tuple) and len(cell) == 1:
+        return _plain(cell[0])
     if isinstance(cell, tuple):
         return TIMES.join(text(v) if isinstance(v, int) else _wrapped(v) for v in cell)
     if isinstance(cell, int):
