@@ -1048,7 +1048,8 @@ def sharp_lower(expr: Int) -> Bound:
                 return min(known) if len(known) == len(bounds) else None
             if isinstance(atom, Floor) and type(atom.den) is int:
                 slack = atom.den - 1 if coeff > 0 else 0
-                return sharp_lower(rest + factor * ((atom.num - slack) * Fraction(1, atom.den)))
+                ratio: Any = (atom.num - slack) * Fraction(1, atom.den)
+                return sharp_lower(rest + factor * ratio)
     return None
 
 

@@ -1,17 +1,9 @@
-"""Receptive fields: which input indices can reach an output index.
+"""Receptive fields: which input indices can reach an output index, for all sizes at once.
 
-One forward pass answers for every tensor of a network at once. A tensor carries, per axis of the
-input, the first and the last index that reach it, as formulas in its own indices; a layer whose
-output i reads the places ``a(i)`` to ``b(i)`` of a tensor (its axis map, see `symcnn.axis`)
-substitutes them, and several operands are united by min and max. Three laws make it small:
-
-* ends go to ends, since what an output reads moves monotonely with it; so intervals are enough;
-* a window after a window is a window, so along a chain the formulas are four numbers (`_Line`);
-* a view changes the notation of an index, not the index: an axis is a list of digits.
-
-The cost is linear in the edges of the graph, not in its paths. The formulas are those of the
-interior: an index outside the input stands for padding. `FieldAt` makes the same pass with sets in
-place of intervals: exact at a size, borders, holes and folds included.
+One forward pass over the graph answers for every tensor (see `symcnn.analysis.reach` for its
+laws), so the cost is linear in the edges, not in the paths. The formulas are those of the
+interior: an index outside the input stands for padding, or for the place that reflected, repeated
+or circular padding takes it from. `FieldAt` is exact at a size, borders included.
 
 Sources: Dumoulin and Visin, *A guide to convolution arithmetic* (2016); Araujo, Norris and Sim,
 *Computing receptive fields of convolutional neural networks* (Distill, 2019).
@@ -19,35 +11,33 @@ Sources: Dumoulin and Visin, *A guide to convolution arithmetic* (2016); Araujo,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from fractions import Fraction
-from functools import cached_property, lru_cache
-from math import lcm
-from typing import TYPE_CHECKING, Any, Union
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import sympy
 
-from symcnn.axis import IDENTITY, Axes, AxisMap, Const, Pick, Resample, Scatter, Whole, Window
-from symcnn.conditions import Condition
-from symcnn.errors import BadSpec, InvalidInput, Undecidable, UnsupportedOperation
-from symcnn.expr import from_sympy, to_sympy
-from symcnn.graph import Node, SymbolicTensor, ancestors, public
-from symcnn.ops.shape import run_length
-from symcnn.size import (
-    Floor,
-    Int,
-    Max,
-    Size,
-    Symbol,
-    evaluate,
-    exact_div,
-    floordiv,
-    maximum,
-    minimum,
-    sharp_lower,
-    symbols_of,
+from symcnn.analysis.field_at import FieldAt
+from symcnn.analysis.periods import Sizes, varying
+from symcnn.analysis.reach import (
+    Line,
+    Reader,
+    Unknown,
+    axes_of,
+    index_symbol,
+    most,
+    plain_ends,
+    slope_of,
+    substituted,
+    united,
 )
+from symcnn.axis import IDENTITY, Axes, Const, Scatter, Window
+from symcnn.conditions import AnyOf, Condition
+from symcnn.errors import BadSpec, InvalidInput, Undecidable, UnsupportedOperation
+from symcnn.expr import from_sympy
+from symcnn.graph import Node, SymbolicTensor, ancestors, public
+from symcnn.size import Int, Size, Symbol, evaluate, exact_div, maximum, symbols_of
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -56,495 +46,6 @@ __all__ = ["Branches", "FieldAt", "ReceptiveField", "Sizes", "receptive_field"]
 
 #: Layers whose statistics see whole axes; looked through with ``statistics=False``.
 _NORMS = frozenset("group_norm layer_norm instance_norm rms_norm".split())
-
-#: Up to this period, a receptive field that varies with the index is tried at every index.
-_PERIOD = 1 << 12
-
-
-@lru_cache(maxsize=1024)
-def _index(axis: int, digit: int | None = None) -> Symbol:
-    """The index along an axis of a tensor, or one digit of it."""
-    return Symbol(f"i{axis}" if digit is None else f"i{axis}.{digit}", low=0)
-
-
-# What a tensor carries per axis of the input ---------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A window: index i of `axis` is reached from ``stride*i - left`` to ``stride*i + reach``."""
-
-    axis: int
-    stride: Int
-    left: Int
-    reach: Int
-    right: Int  # the padding on the right, fused as windows fuse
-
-    @property
-    def first(self) -> Int:
-        return _index(self.axis).size() * self.stride - self.left
-
-    @property
-    def last(self) -> Int:
-        return _index(self.axis).size() * self.stride + self.reach
-
-
-@dataclass(frozen=True, slots=True)
-class _Digits:
-    """An axis that a view has merged: its index, less `shift`, in digits of these sizes."""
-
-    axis: int
-    sizes: tuple[Int, ...]
-    shift: Int = 0  # places in front that are none of them, such as a class token
-
-
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """First and last input index, as formulas in the tensor's indices."""
-
-    first: Int
-    last: Int
-    digits: tuple[_Digits, ...] = ()  # axes whose index is written in digits
-    whole: str = ""  # the node through which all is mixed, so that no index is left
-
-
-@dataclass(frozen=True, slots=True)
-class _Unknown:
-    """No formula, and why; at a size there still is an answer."""
-
-    error: Undecidable
-
-    @property
-    def first(self) -> Int:
-        raise self.error
-
-    @property
-    def last(self) -> Int:
-        raise self.error
-
-
-_Reach = Union[_Line, _Span, _Unknown]
-
-
-def _least(a: Int, b: Int) -> Int:
-    """The smaller one where that is plain for all sizes and indices; else ``min(a, b)``."""
-    if a == b:
-        return a
-    low = sharp_lower(a - b)
-    if low is not None and low >= 0:
-        return b
-    low = sharp_lower(b - a)
-    return a if low is not None and low >= 0 else minimum(a, b)
-
-
-def _most(a: Int, b: Int) -> Int:
-    return -_least(-a, -b)
-
-
-def _sign(expr: Int, name: str) -> int | None:
-    """+1 if `expr` never falls as the index grows, -1 if it never rises, 0 if it is the same
-    throughout; None if that is not plain.
-    """
-    if isinstance(expr, int):
-        return 0
-    signs = set()
-    for mono, coeff in expr.terms.items():
-        for atom, power in mono:
-            if isinstance(atom, Symbol):
-                sign: int | None = int(atom.name == name)
-            elif name not in symbols_of(*atom.args):
-                sign = 0
-            elif isinstance(atom, Floor) and name not in symbols_of(atom.den):
-                sign = _sign(atom.num, name)
-            elif isinstance(atom, Max):
-                inner = {_sign(a, name) for a in atom.args} - {0}
-                sign = inner.pop() if len(inner) == 1 else None if inner else 0
-            else:
-                sign = None
-            others = all(a.low is not None and a.low >= 0 for a, _ in mono if a is not atom)
-            if sign is None or (sign and not (others and power == 1)):
-                return None
-            if sign:
-                signs.add(sign if coeff > 0 else -sign)
-    if len(signs) > 1:
-        return None
-    return signs.pop() if signs else 0
-
-
-def _lowest(expr: Int, symbol: Symbol, places: Sequence[Int], all_of_them: bool) -> Int:
-    """The least value of `expr` as the index runs over `places`, of which there may be more
-    between the first and the last one, unless it is `all_of_them`.
-    """
-    if isinstance(expr, int):
-        return expr
-    if len(places) == 1:
-        return expr.subs({symbol.name: places[0]})
-    sign = _sign(expr, symbol.name)
-    if sign is not None:
-        return expr.subs({symbol.name: places[0 if sign >= 0 else -1]})
-    if not all_of_them:
-        raise Undecidable(
-            "the receptive field has no closed formula here",
-            cure="ask at a size: .at(H=..., W=...)",
-        )
-    least = expr.subs({symbol.name: places[0]})
-    for place in places[1:]:
-        least = _least(least, expr.subs({symbol.name: place}))
-    return least
-
-
-def _places(axis_map: AxisMap, i: Int, x: Int) -> tuple[list[Int], bool]:
-    """The places that output `i` reads, in order, and whether these are all."""
-    if isinstance(axis_map, Window):
-        first = axis_map.stride * i - axis_map.left
-        span = axis_map.extent - 1
-        if span == 0:
-            return [first], True
-        if isinstance(span, int) and isinstance(axis_map.dilation, int) and span <= 64:
-            return [first + t for t in range(0, span + 1, axis_map.dilation)], True
-        return [first, first + span], False
-    if isinstance(axis_map, Scatter) and isinstance(axis_map.stride, int):
-        if not isinstance(axis_map.extent, int) or not isinstance(axis_map.dilation, int):
-            raise Undecidable("a transposed convolution of symbolic kernel and fixed stride")
-        if axis_map.gaps:
-            raise Undecidable(
-                "outputs between the taps of a transposed convolution read nothing, so its"
-                " receptive field is no interval formula",
-                cure="ask at a size: .at(H=..., W=...)",
-            )
-        first, last, _ = axis_map.progression(i)
-        if axis_map.dilation == 1 and axis_map.extent >= axis_map.stride:
-            first, last = axis_map.pullback(i, i)
-        return ([first] if first == last else [first, last]), False
-    first, last = axis_map.pullback(i, i, x)
-    neighbours = getattr(axis_map, "mode", "") == "linear"
-    return ([first] if first == last else [first, last]), neighbours
-
-
-def _stretch(axis_map: AxisMap, x: Int, assumed: list[Condition]) -> AxisMap:
-    """A resize to a size that grows with the input, as the scale it has where sizes divide.
-
-    Where the ratio of the sizes is no constant (``H`` against ``(H + 1)//2``), the formula holds
-    for the sizes at which it is what it is for large ones; they are noted in `assumed`.
-    """
-    if isinstance(axis_map, Resample) and (axis_map.recompute or axis_map.align_corners):
-        axis_map = axis_map.stretch(x)
-    if isinstance(axis_map, Resample):
-        grown = Fraction(axis_map.scale).limit_denominator(64)
-        if axis_map.copies and 1 < grown < 3 and grown.denominator > 1:
-            more = Condition(axis_map.size(x), ">=", grown.__floor__() * x + 1, "torch copies")
-            if more not in assumed and not (isinstance(x, int) and more.holds({})):
-                assumed.append(more)
-    if isinstance(axis_map, Const) and x == 1:
-        return Pick(0)
-    if not isinstance(axis_map, Const) or axis_map.align_corners or axis_map.antialias:
-        return axis_map
-    y = axis_map.length
-    if isinstance(y, int) and isinstance(x, int):
-        ratio = Fraction(y, x)
-    else:
-        (names,) = {symbols_of(y, x)}
-        if len(names) != 1 or not symbols_of(y) or not symbols_of(x):
-            return axis_map
-        (name,) = names
-        above, below = _slope(y, name), _slope(x, name)
-        if not (above.is_Rational and below.is_Rational and above * below):
-            return axis_map
-        both = above / below
-        ratio = Fraction(int(both.p), int(both.q))
-        scaled = Condition(
-            y * ratio.denominator, "==", x * ratio.numerator, "the scale of a resize"
-        )
-        if scaled.lhs != scaled.rhs and scaled not in assumed:
-            assumed.append(scaled)
-    return _Ratio(ratio.numerator, ratio.denominator, axis_map.mode)
-
-
-@dataclass(frozen=True, slots=True)
-class _Ratio(AxisMap):
-    """A stretch by p/q."""
-
-    p: int
-    q: int
-    mode: Any
-
-    def size(self, x: Any) -> Any:
-        return floordiv(x * self.p, self.q)
-
-    def pullback(self, i: Any, j: Any, x: Any = None) -> tuple[Any, Any]:
-        return Const(self.p, self.mode).pullback(i, j, self.q)
-
-
-def _slope(expr: Int, name: str) -> Any:
-    """How much `expr` grows per index, floors and maxima aside: a sympy expression."""
-    if isinstance(expr, int):
-        return sympy.Integer(0)
-    total: Any = sympy.Integer(0)
-    for mono, coeff in expr.terms.items():
-        for atom, power in mono:
-            if isinstance(atom, Symbol):
-                slope = sympy.Integer(int(atom.name == name))
-            elif isinstance(atom, Floor):
-                slope = _slope(atom.num, name)
-                slope = slope / to_sympy(atom.den) if slope else slope
-            else:
-                slopes = {_slope(a, name) for a in atom.args}
-                if len(slopes) > 1:
-                    raise Undecidable("branches of different strides have no single stride")
-                (slope,) = slopes or {sympy.Integer(0)}
-            if slope:
-                rest = Size({tuple(ap for ap in mono if ap[0] is not atom): coeff})
-                total = total + slope * power * to_sympy(rest)
-    return sympy.nsimplify(total) if total.is_number else total
-
-
-# Reading through a layer -----------------------------------------------------------------------
-
-
-class _Reader:
-    """How one layer reads one tensor: intervals through its axis maps."""
-
-    def __init__(
-        self, node: Node, axes: Axes, dims: tuple[Int, ...], out: tuple[Int, ...], assumed: Any
-    ) -> None:
-        self.node, self.dims, self.out, self.assumed = node, dims, out, assumed
-        self.entries: dict[int, tuple[int | None, AxisMap]] = {}
-        self.views: dict[tuple[int, ...], list[int]] = {}
-        for o, (source, axis_map) in enumerate(axes):
-            if type(source) is int:
-                self.entries[source] = (o if o < len(out) else None, axis_map)
-            elif source is not None:
-                self.views.setdefault(source, []).append(o)  # type: ignore[arg-type]
-
-    def read(self, reach: _Reach, length: Int) -> _Reach:
-        """What the output carries for what the tensor carries, of an input axis of `length`."""
-        if type(reach) is _Line:
-            entry = self.entries.get(reach.axis)
-            if entry is not None and type(window := entry[1]) is Window and entry[0] is not None:
-                if window is IDENTITY:
-                    return reach if entry[0] == reach.axis else replace(reach, axis=entry[0])
-                step = reach.stride
-                return _Line(
-                    entry[0],
-                    step * window.stride,
-                    reach.left + step * window.left,
-                    reach.reach + step * (window.extent - 1 - window.left),
-                    reach.right + step * window.right,
-                )
-            reach = _Span(reach.first, reach.last)
-        if type(reach) is _Unknown or reach.whole:
-            return reach
-        try:
-            return _short(self._substituted(reach, length))
-        except Undecidable as error:
-            return _Unknown(error)
-
-    def _substituted(self, span: _Span, length: Int) -> _Span:
-        digits = {d.axis: d for d in span.digits}
-        depends = _axes_of(span.first, span.last)
-        viewed = [source for source in self.views if depends & set(source)]
-        first, last = span.first, span.last
-        result: list[_Digits] = []
-        renamed: dict[str, Int] = {}
-        mixed = False
-        for axis in sorted(depends.difference(*viewed)):
-            o, axis_map = self.entries.get(axis, (None, None))
-            shifted = type(axis_map) is Window and axis_map.extent == axis_map.stride == 1
-            if o is not None and (axis_map is IDENTITY or (shifted and axis in digits)):
-                assert isinstance(axis_map, Window)
-                if axis in digits:
-                    old = digits[axis]
-                    result.append(_Digits(o, old.sizes, old.shift + axis_map.left))
-                    for d in range(len(old.sizes)):
-                        renamed[_index(axis, d).name] = _mark(_index(o, d))
-                else:
-                    renamed[_index(axis).name] = _mark(_index(o))
-            elif axis_map is None or isinstance(axis_map, Whole):
-                mixed = True
-                for symbol, size in _symbols(axis, digits.get(axis), self.dims[axis]):
-                    first, last = _over(first, last, symbol, [0, size - 1], size == 2)
-            else:
-                if axis in digits:
-                    first, last = _combined(first, last, digits[axis])
-                place = _mark(_index(o)) if o is not None else 0
-                stretched = _stretch(axis_map, self.dims[axis], self.assumed)
-                places, every = _places(stretched, place, self.dims[axis])
-                first, last = _over(first, last, _index(axis), places, every)
-        first, last = _subs(first, renamed), _subs(last, renamed)
-        for source in viewed:
-            swap = self._view(source, digits, result)
-            first, last = _subs(first, swap), _subs(last, swap)
-        first, last = _unmarked(first), _unmarked(last)
-        if mixed and not _axes_of(first, last):
-            return _Span(_most(first, 0), _least(last, length - 1), whole=self.node.name)
-        return _Span(first, last, tuple(sorted(result, key=lambda d: d.axis)))
-
-    def _view(
-        self, source: tuple[int, ...], digits: dict[int, _Digits], result: list[_Digits]
-    ) -> dict[str, Int]:
-        """The digits of the source axes, dealt out to the axes of the view."""
-        swap: dict[str, Int] = {}
-        old: list[tuple[Symbol, Int]] = []
-        for axis in source:
-            own = digits.get(axis)
-            if own is not None and own.shift != 0:
-                raise Undecidable("a view of an axis that holds more than the digits it had")
-            old += _symbols(axis, own, self.dims[axis])
-        outs = self.views[source]
-        new = [(o, self.out[o]) for o in outs]
-        while new:
-            a, b = run_length([s for _, s in old], [s for _, s in new])
-            run, parts = old[:a], new[:b]
-            old, new = old[a:], new[b:]
-            if len(parts) == 1:  # several digits, or one, make an axis
-                o = parts[0][0]
-                if len(run) == 1:
-                    swap[run[0][0].name] = _mark(_index(o))
-                else:
-                    result.append(_Digits(o, tuple(size for _, size in run)))
-                    for d, (symbol, _) in enumerate(run):
-                        swap[symbol.name] = _mark(_index(o, d))
-                continue
-            place: Int = 0
-            for o, size in parts:
-                place = place * size + _mark(_index(o))
-            for symbol, size in reversed(run):  # a digit split; or, if need be, all written anew
-                swap[symbol.name] = place if symbol is run[0][0] else place % size
-                place = place // size
-        return swap
-
-
-def _axes_of(*exprs: Int) -> set[int]:
-    """The axes whose indices stand in formulas."""
-    return {int(n[1:].partition(".")[0]) for n in symbols_of(*exprs) if _is_index(n)}
-
-
-#: Formulas of more terms than this are no formulas that anyone would read.
-_LONGEST = 60
-
-
-def _short(span: _Span) -> _Span:
-    """The span; Undecidable if its formulas have grown beyond use."""
-    if _terms(span.first) + _terms(span.last) > _LONGEST:
-        raise Undecidable(
-            "the receptive field has no short formula here",
-            cure="ask at a size: .at(H=..., W=...)",
-        )
-    return span
-
-
-def _terms(expr: Int) -> int:
-    if isinstance(expr, int):
-        return 1
-    return len(expr.terms) + sum(_terms(a) for atom in expr.atoms() for a in atom.args)
-
-
-# While indices are being replaced, the new ones are marked, so that none is replaced twice.
-
-
-@lru_cache(maxsize=1024)
-def _mark(symbol: Symbol) -> Size:
-    return Symbol("'" + symbol.name, low=0).size()
-
-
-def _unmarked(expr: Int) -> Int:
-    names = [n for n in symbols_of(expr) if n[0] == "'"]
-    return _subs(expr, {n: Symbol(n[1:], low=0).size() for n in names})
-
-
-def _subs(expr: Int, values: Mapping[str, Int]) -> Int:
-    return expr if isinstance(expr, int) or not values else expr.subs(values)
-
-
-def _is_index(name: str) -> bool:
-    return name[0] == "i" and name[1:].replace(".", "").isdecimal()
-
-
-def _symbols(axis: int, digits: _Digits | None, size: Int) -> list[tuple[Symbol, Int]]:
-    """The digits of an axis, most significant first, each with its size."""
-    if digits is None:
-        return [(_index(axis), size)]
-    return [(_index(axis, d), n) for d, n in enumerate(digits.sizes)]
-
-
-def _over(
-    first: Int, last: Int, symbol: Symbol, places: Sequence[Int], every: bool
-) -> tuple[Int, Int]:
-    return _lowest(first, symbol, places, every), -_lowest(-last, symbol, places, every)
-
-
-def _combined(first: Int, last: Int, digits: _Digits) -> tuple[Int, Int]:
-    """An axis written in digits, by its index again."""
-    place: Int = _index(digits.axis).size() - digits.shift
-    swap: dict[str, Int] = {}
-    for d in reversed(range(1, len(digits.sizes))):
-        swap[_index(digits.axis, d).name] = place % digits.sizes[d]
-        place = place // digits.sizes[d]
-    swap[_index(digits.axis, 0).name] = place
-    return _subs(first, swap), _subs(last, swap)
-
-
-def _united(reaches: list[Any], length: Int, dims: tuple[Int, ...]) -> _Reach:
-    """What any of several operands is reached from: of an input axis of `length`, by an output of
-    the sizes `dims`.
-    """
-    one: _Reach = reaches[0]
-    if all(r == one for r in reaches[1:]):
-        return one
-    for r in reaches:
-        if type(r) is _Unknown:
-            return r
-    for r in reaches:
-        if type(r) is _Span and r.whole and (r.first, r.last) == (0, length - 1):
-            return r
-    if all(type(r) is _Line and r.axis == one.axis and r.stride == one.stride for r in reaches):
-        left, reach, right = one.left, one.reach, one.right
-        for r in reaches[1:]:
-            left = _most(left, r.left)
-            further = _most(reach, r.reach)
-            if further != reach:  # the pad on the right belongs to the window that ends there
-                reach, right = further, r.right
-            elif r.reach == reach:
-                right = _most(right, r.right)
-        return _Line(one.axis, one.stride, left, reach, right)
-    spans = [_Span(r.first, r.last) if type(r) is _Line else r for r in reaches]
-    try:
-        fixed = [s for s in spans if s.whole]
-        if fixed:  # what all indices see together, one of them does not see beyond
-            spans = [s for s in spans if s.whole or not _within(s, fixed[0], length, dims)]
-        digits = dict.fromkeys(d for s in spans for d in s.digits)
-        if len({d.axis for d in digits}) < len(digits):  # the same axis, in other digits
-            spans = [s if s.whole else _Span(*_plain(s)) for s in spans]
-            digits = {}
-        first, last = spans[0].first, spans[0].last
-        for span in spans[1:]:
-            first, last = _least(first, span.first), _most(last, span.last)
-        if not _axes_of(first, last):
-            whole = next((s.whole for s in spans if s.whole), "")
-            return _Span(first, last, whole=whole)
-        return _short(_Span(first, last, tuple(sorted(digits, key=lambda d: d.axis))))
-    except Undecidable as error:
-        return _Unknown(error)
-
-
-def _within(span: _Span, fixed: _Span, length: Int, dims: tuple[Int, ...]) -> bool:
-    """Whether no index along `dims` sees more than what is `fixed`."""
-    first, last = span.first, span.last
-    digits = {d.axis: d for d in span.digits}
-    for axis in _axes_of(first, last):
-        for symbol, size in _symbols(axis, digits.get(axis), dims[axis]):
-            first, last = _over(first, last, symbol, [0, size - 1], size == 2)
-    first, last = _most(first, 0), _least(last, length - 1)
-    low, high = sharp_lower(first - fixed.first), sharp_lower(fixed.last - last)
-    return low is not None and low >= 0 and high is not None and high >= 0
-
-
-def _plain(reach: _Line | _Span) -> tuple[Int, Int]:
-    """First and last index by the indices of the axes, without digits."""
-    first, last = reach.first, reach.last
-    for digits in reach.digits if type(reach) is _Span else ():
-        first, last = _combined(first, last, digits)
-    return first, last
 
 
 # The pass --------------------------------------------------------------------------------------
@@ -614,7 +115,7 @@ class _Pass:
     assumed: list[Condition] = field(default_factory=list)
 
     def run(self) -> _Pass:
-        self.reaches[self.source] = tuple(_Line(a, 1, 0, 0, 0) for a in self.axes)
+        self.reaches[self.source] = tuple(Line(a, 1, 0, 0, 0) for a in self.axes)
         for node in self.net.nodes:
             for k, out in enumerate(node.outputs):
                 if out is not self.source:
@@ -639,6 +140,8 @@ class _Pass:
         used = self.used(node, k)
         if not used:
             return
+        if node.result.requires:
+            self._assume(node, used, out)
         if len(used) == 1 and _pointwise(used[0][1], used[0][0].dims):
             self.reaches[out] = self.reaches[used[0][0]]
             return
@@ -654,18 +157,29 @@ class _Pass:
                 for slot, reach in zip(carried, self.reaches[t], strict=True):
                     slot.append(reach)
                 continue
-            reader = _Reader(node, axes, t.dims, out.dims, self.assumed)
+            reader = Reader(node, axes, t.dims, out.dims, self.assumed)
             for slot, reach, x in zip(carried, self.reaches[t], lengths, strict=True):
                 slot.append(reader.read(reach, x))
         if len(used) > 1:
             self._compare(node, used, carried)
         self.reaches[out] = tuple(
-            _united(each, x, out.dims) for each, x in zip(carried, lengths, strict=True)
+            united(each, x, out.dims) for each, x in zip(carried, lengths, strict=True)
         )
+
+    def _assume(self, node: Node, used: list[Any], out: SymbolicTensor) -> None:
+        """Sizes that may be equal, or else 1 and stretched, are taken to be equal."""
+        if not any(isinstance(r, AnyOf) for r in node.result.requires):
+            return
+        for t, axes in used:
+            for o, (source, axis_map) in enumerate(axes):
+                if axis_map is IDENTITY and type(source) is int and o < out.ndim:
+                    same = Condition(t.dims[source], "==", out.dims[o], "no axis is stretched")
+                    if same.lhs != same.rhs and same not in self.assumed:
+                        self.assumed.append(same)
 
     def _compare(self, node: Node, used: list[Any], carried: list[list[Any]]) -> None:
         for axis, reaches in zip(self.axes, carried, strict=True):
-            lines = [r for r in reaches if type(r) is _Line]
+            lines = [r for r in reaches if type(r) is Line]
             if len(lines) < 2 or len(lines) < len(reaches):
                 continue
             if len({(r.stride, r.reach - r.left) for r in lines}) > 1:
@@ -700,21 +214,6 @@ def _axis_name(t: SymbolicTensor, axis: int) -> str:
 # The answers -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """The sizes of a receptive field that depends on the place of the output."""
-
-    min: Any
-    max: Any
-    mean: Any
-    period: int  # of the output index
-
-    def __str__(self) -> str:
-        if self.min == self.max:
-            return str(self.max)
-        return f"{self.min} to {self.max}, {self.mean} on average, repeating every {self.period}"
-
-
 @dataclass(frozen=True)
 class _Field:
     """One axis: its name, its size, and what an output index is reached from."""
@@ -740,23 +239,23 @@ class _Field:
     @cached_property
     def along(self) -> tuple[int, ...]:
         """The output axes that it moves along."""
-        return tuple(sorted(_axes_of(self.first, self.last)))
+        return tuple(sorted(axes_of(self.first, self.last)))
 
     @cached_property
     def plain(self) -> tuple[Int, Int]:
         """First and last index by the output's indices, without digits."""
-        if type(self.reach) is _Unknown:
+        if type(self.reach) is Unknown:
             raise self.reach.error
-        return _plain(self.reach)
+        return plain_ends(self.reach)
 
     @cached_property
     def stride(self) -> Any:
-        if type(self.reach) is _Line:
+        if type(self.reach) is Line:
             return public(self.reach.stride)
-        if type(self.reach) is not _Unknown and not self.along:
+        if type(self.reach) is not Unknown and not self.along:
             return 0
         first, last = self.plain
-        slopes = {_slope(e, _index(a).name) for a in self.along for e in (first, last)}
+        slopes = {slope_of(e, index_symbol(a).name) for a in self.along for e in (first, last)}
         if len(slopes) > 1:
             raise Undecidable(
                 f"the receptive field along {self.name} has no single stride",
@@ -769,99 +268,20 @@ class _Field:
     def padding(self) -> tuple[Any, Any]:
         if self.whole:
             return 0, 0
-        if type(self.reach) is _Line:
+        if type(self.reach) is Line:
             return public(self.reach.left), public(self.reach.right)
         first, last = self.plain
-        ends = {_index(a).name: self.dims[a] - 1 for a in self.along}
-        start = _subs(first, dict.fromkeys(ends, 0))
-        return public(-start), public(_subs(last, ends) - self.x + 1)
+        ends = {index_symbol(a).name: self.dims[a] - 1 for a in self.along}
+        start = substituted(first, dict.fromkeys(ends, 0))
+        return public(-start), public(substituted(last, ends) - self.x + 1)
 
     @cached_property
     def sizes(self) -> Sizes:
         first, last = self.plain
         length = last - first + 1
-        if not _axes_of(length):
+        if not axes_of(length):
             return Sizes(public(length), public(length), public(length), 1)
-        return _varying(length, self.along, self.name)
-
-
-def _varying(length: Int, along: tuple[int, ...], name: str) -> Sizes:
-    """Least, largest and mean of a periodic formula, from one period."""
-    free = [n for n in symbols_of(length) if not _is_index(n)]
-    if len(along) != 1 or free:
-        on = "several output indices" if len(along) != 1 else ", ".join(free)
-        raise Undecidable(
-            f"the size of the receptive field along {name} depends on {on}",
-            cure="size_at(i) is the formula; ask at a size: .at(H=..., W=...)",
-        )
-    symbol = _index(along[0]).name
-    if _slope(length, symbol):
-        raise Undecidable(f"the receptive field along {name} grows with the index")
-    period = _period(length, symbol)
-    if period <= _PERIOD:
-        values = [evaluate(length, {symbol: i}) for i in range(period)]
-        mean = sympy.Rational(sum(values), period)
-        return Sizes(min(values), max(values), int(mean) if mean.is_Integer else mean, period)
-    return _long_period(length, symbol, period, name)
-
-
-def _long_period(length: Int, symbol: str, period: int, name: str) -> Sizes:
-    """Between the places where a floor jumps the formula is linear: these are enough."""
-    jumps = {0}
-    for atom in _floors(length):
-        slope = atom.num - _at_zero(atom.num, symbol)
-        if slope != Symbol(symbol, 0).size() or period // atom.den > _PERIOD:
-            raise Undecidable(
-                f"the size of the receptive field along {name} repeats every {period} outputs only",
-                cure="size_at(i) is the formula; ask at a size: .at(H=..., W=...)",
-            )
-        start = -_at_zero(atom.num, symbol) % atom.den
-        jumps |= set(range(start, period, atom.den))
-    starts = sorted(jumps)
-    ends = [*(s - 1 for s in starts[1:]), period - 1]
-    pairs = [
-        (evaluate(length, {symbol: a}), evaluate(length, {symbol: b}), b - a + 1)
-        for a, b in zip(starts, ends, strict=True)
-    ]
-    mean = sympy.Rational(sum((a + b) * n for a, b, n in pairs), 2 * period)
-    values = [v for a, b, _ in pairs for v in (a, b)]
-    return Sizes(min(values), max(values), int(mean) if mean.is_Integer else mean, period)
-
-
-def _at_zero(expr: Int, symbol: str) -> int:
-    return int(evaluate(expr, {symbol: 0}))
-
-
-def _floors(expr: Int) -> Iterator[Any]:
-    """The floors of a formula; Undecidable for other atoms, and floors inside floors."""
-    if isinstance(expr, Size):
-        for atom in expr.atoms():
-            if isinstance(atom, Floor) and type(atom.den) is int and not list(_floors(atom.num)):
-                yield atom
-            elif not isinstance(atom, Symbol):
-                raise Undecidable("a receptive field of very long period")
-
-
-def _period(expr: Int, symbol: str) -> int:
-    """After how many indices the formula is the same but for a multiple of its slope."""
-    if isinstance(expr, int):
-        return 1
-    period = 1
-    for atom in expr.atoms():
-        if isinstance(atom, Floor) and type(atom.den) is int:
-            inner = _period(atom.num, symbol)
-            step = _slope(atom.num, symbol) * inner
-            grown = int(sympy.Integer(step)) if step.is_Integer else 1
-            period = lcm(period, inner * (atom.den // _gcd(atom.den, grown)))
-        else:
-            period = lcm(period, *(_period(a, symbol) for a in atom.args))
-    return period
-
-
-def _gcd(a: int, b: int) -> int:
-    while b:
-        a, b = b, a % b
-    return abs(a)
+        return varying(length, self.along, self.name)
 
 
 class ReceptiveField:
@@ -948,15 +368,15 @@ class ReceptiveField:
         f = self._field(axis)
         first, last = f.plain
         values, back = self._values(f, i)
-        return _back(_subs(first, values), back), _back(_subs(last, values), back)
+        return _back(substituted(first, values), back), _back(substituted(last, values), back)
 
     def interval_text(self, axis: int = 0) -> tuple[str, str]:
         """The interval of output index ``i`` as text; indices i, j, ... where there are several."""
         f = self._field(axis)
         names = "ijklmn"
         along = {a: names[k] for k, a in enumerate(f.along)}
-        swap = {_index(a).name: Symbol(n, low=0).size() for a, n in along.items()}
-        first, last = (_subs(e, swap) for e in f.plain)
+        swap = {index_symbol(a).name: Symbol(n, low=0).size() for a, n in along.items()}
+        first, last = (substituted(e, swap) for e in f.plain)
         return str(first), str(last)
 
     def centre(self, i: Any, axis: int = 0) -> Any:
@@ -975,9 +395,9 @@ class ReceptiveField:
         """
         f = self._field(axis)
         first, last = f.plain
-        ends = {_index(a).name: f.dims[a] - 1 for a in f.along}
-        start, end = _subs(first, dict.fromkeys(ends, 0)), _subs(last, ends)
-        return public(maximum(start, 0)), public(_most(f.x - 1 - end, 0))
+        ends = {index_symbol(a).name: f.dims[a] - 1 for a in f.along}
+        start, end = substituted(first, dict.fromkeys(ends, 0)), substituted(last, ends)
+        return public(maximum(start, 0)), public(most(f.x - 1 - end, 0))
 
     def _field(self, axis: int) -> _Field:
         if not isinstance(axis, int) or not -len(self._fields) <= axis < len(self._fields):
@@ -1006,7 +426,7 @@ class ReceptiveField:
                     f"there is no output index {value} along an axis of {size}",
                     cure=f"the last one is {size - 1}",
                 )
-            values[_index(a).name if a >= 0 else "i"] = value
+            values[index_symbol(a).name if a >= 0 else "i"] = value
         return values, back
 
     # at a size
@@ -1070,9 +490,9 @@ class ReceptiveField:
     def row(self) -> dict[str, Any]:
         """Size, stride, left and right padding per axis; what has no single value is None."""
         return {
-            "size": tuple(_or_none(lambda f=f: f.sizes.max) for f in self._fields),
-            "stride": tuple(_or_none(lambda f=f: f.stride) for f in self._fields),
-            "padding": tuple(_or_none(lambda f=f: f.padding) for f in self._fields),
+            "size": tuple(_or_none(lambda f: f.sizes.max, f) for f in self._fields),
+            "stride": tuple(_or_none(lambda f: f.stride, f) for f in self._fields),
+            "padding": tuple(_or_none(lambda f: f.padding, f) for f in self._fields),
             "whole": self.whole,
         }
 
@@ -1093,9 +513,9 @@ def _at_least(size: Any, x: Int, values: Mapping[str, int]) -> bool:
     return number(size) >= number(public(x))
 
 
-def _or_none(ask: Callable[[], Any]) -> Any:
+def _or_none(ask: Callable[[_Field], Any], f: _Field) -> Any:
     try:
-        return ask()
+        return ask(f)
     except Undecidable:
         return None
 
@@ -1115,284 +535,6 @@ def _as_index(place: Any, back: dict[Any, Any]) -> Int:
 def _back(value: Int, back: dict[Any, Any]) -> Any:
     shown = public(value)
     return shown.subs(back) if back and isinstance(shown, sympy.Basic) else shown
-
-
-# Exact at a size -------------------------------------------------------------------------------
-
-
-class FieldAt:
-    """The receptive field at a size: for every output index, exactly which inputs it reads.
-
-    A boolean table per input axis, output indices by input indices, made by the same pass as the
-    formulas. Paths that run into padding end there; holes of dilation stay holes.
-    """
-
-    def __init__(self, rf: ReceptiveField, sizes: Mapping[str, Any]) -> None:
-        net = rf._pass.net
-        given = dict(sizes)
-        for name in net.batch:
-            given.setdefault(name, _smallest(net, name))
-        net.shape_at(**given)
-        self.values = {name: int(v) for name, v in given.items()}
-        self._rf = rf
-        self._output = tuple(evaluate(d, self.values) for d in rf._output.dims)
-        self._tables = _tables(rf, self.values)
-
-    def table(self, axis: int = 0) -> Any:
-        """Booleans, output indices by input indices: a numpy array."""
-        along, table = self._table(axis)
-        if len(along) > 1:
-            raise BadSpec(f"the receptive field depends on the output axes {along}")
-        return table if along else table[None]
-
-    def _table(self, axis: int) -> tuple[tuple[int, ...], Any]:
-        self._rf._field(axis)
-        return self._tables[axis]  # type: ignore[no-any-return]
-
-    def interval(self, i: Any, axis: int = 0) -> tuple[int, int] | None:
-        """First and last input index that reach output index `i`; None if nothing but padding does.
-
-        Raises InvalidInput for an index that is out of range.
-        """
-        row = self.mask(i, axis, hull=False)
-        (places,) = row.nonzero()
-        return (int(places[0]), int(places[-1])) if len(places) else None
-
-    def mask(self, i: Any, axis: int = 0, *, hull: bool = True) -> Any:
-        """Which indices output `i` reads, over its hull (or over the whole axis): booleans."""
-        along, table = self._table(axis)
-        places = i if isinstance(i, (tuple, list)) else (i,) * len(along)
-        if len(places) != len(along) and along:
-            raise BadSpec(f"give one index for each of the output axes {along}")
-        for a, place in zip(along or (None,), places or (i,), strict=False):
-            size = self._output[a] if a is not None else None
-            if not isinstance(place, int) or place < 0 or (size is not None and place >= size):
-                raise InvalidInput(
-                    f"there is no output index {place}" + (f" in {size}" if size else ""),
-                    cure="" if size is None else f"the last one is {size - 1}",
-                )
-        row = table[tuple(places)] if along else table
-        if not hull:
-            return row
-        (found,) = row.nonzero()
-        return row[found[0] : found[-1] + 1] if len(found) else row[:0]
-
-    def sizes(self, axis: int = 0) -> Any:
-        """The size of the hull for every output index: a numpy array; 0 where nothing is read."""
-        table = self.table(axis)
-        first = table.argmax(-1)
-        last = table.shape[-1] - 1 - table[..., ::-1].argmax(-1)
-        return (last - first + 1) * table.any(-1)
-
-    @property
-    def size(self) -> tuple[int, ...]:
-        """The largest size per axis."""
-        return self.max
-
-    @property
-    def max(self) -> tuple[int, ...]:
-        """The largest size per axis."""
-        return tuple(int(self.sizes(a).max()) for a in range(len(self._tables)))
-
-    @property
-    def min(self) -> tuple[int, ...]:
-        """The smallest size per axis: at a border, as a rule."""
-        return tuple(int(self.sizes(a).min()) for a in range(len(self._tables)))
-
-    @property
-    def mean(self) -> tuple[float, ...]:
-        """The mean size per axis."""
-        return tuple(float(self.sizes(a).mean()) for a in range(len(self._tables)))
-
-    def density(self, axis: int = 0) -> float:
-        """Which share of the hull is really read, over all outputs: below 1 for dilation holes."""
-        hulls = int(self.sizes(axis).sum())
-        return float(self.table(axis).sum()) / hulls if hulls else 0.0
-
-    def unread(self, axis: int = 0) -> list[int]:
-        """The input indices that no output reads."""
-        _, table = self._table(axis)
-        seen = table.reshape(-1, table.shape[-1]).any(0)
-        return [int(i) for i in (~seen).nonzero()[0]]
-
-    def padding_only(self, axis: int = 0) -> list[int]:
-        """The output indices that read nothing but padding."""
-        return [int(i) for i in (~self.table(axis).any(-1)).nonzero()[0]]
-
-    def __repr__(self) -> str:
-        sizes = ", ".join(f"{k}={v}" for k, v in sorted(self.values.items()))
-        return f"FieldAt({sizes}: {self.min} to {self.max})"
-
-
-def _smallest(net: Network, name: str) -> int:
-    """A batch size, or number of channels, that the network takes."""
-    try:
-        return int(next(iter(net.valid_inputs().axis(name)), 1))
-    except (Undecidable, BadSpec):
-        return 1
-
-
-def _tables(rf: ReceptiveField, values: Mapping[str, int]) -> list[tuple[tuple[int, ...], Any]]:
-    import numpy as np
-
-    found = rf._pass
-    source = found.source
-    shape = [int(evaluate(d, values)) for d in source.dims]
-    carried: dict[SymbolicTensor, list[tuple[tuple[int, ...], Any]]] = {
-        source: [((a,), np.eye(shape[a], dtype=bool)) for a in found.axes]
-    }
-    left = {id(t): 0 for t in found.reaches}
-    nodes = list(rf._nodes())
-    for node in nodes:
-        for t in {id(t): t for t in node.inputs}.values():
-            left[id(t)] = left.get(id(t), 0) + 1
-    for node in nodes:
-        for k, out in enumerate(node.outputs):
-            if out is source or out not in found.reaches:
-                continue
-            dims = tuple(int(evaluate(d, values)) for d in out.dims)
-            slots: list[list[Any]] = [[] for _ in found.axes]
-            for t, axes in found.used(node, k):
-                if t not in carried:
-                    continue
-                have = tuple(int(evaluate(d, values)) for d in t.dims)
-                bound = tuple((s, m.at(values)) for s, m in axes)
-                pulled = [_pulled(state, bound, have, dims) for state in carried[t]]
-                if all(table.any() for _, table in pulled):  # a path that ends in padding, ends
-                    for slot, state in zip(slots, pulled, strict=True):
-                        slot.append(state)
-            if all(slots):
-                carried[out] = [_union(slot) for slot in slots]
-            else:
-                carried[out] = [((), np.zeros(shape[a], dtype=bool)) for a in found.axes]
-        for t in {id(t): t for t in node.inputs}.values():
-            left[id(t)] -= 1
-            if not left[id(t)] and t is not rf._output and t is not source:
-                carried.pop(t, None)
-    return carried[rf._output]
-
-
-def _pulled(
-    state: tuple[tuple[int, ...], Any], axes: Axes, have: tuple[int, ...], dims: tuple[int, ...]
-) -> tuple[tuple[int, ...], Any]:
-    """A table by a tensor's indices, by the indices of an output that reads the tensor."""
-    along, table = state
-    entries = {s: (o, m) for o, (s, m) in enumerate(axes) if type(s) is int}
-    views: dict[tuple[int, ...], list[int]] = {}
-    for o, (s, _) in enumerate(axes):
-        if type(s) is tuple:
-            views.setdefault(s, []).append(o)
-    named: list[Any] = list(along)  # then ("out", axis), or ("view", axis) that waits for its view
-    for axis in along:
-        at = named.index(axis)
-        if any(axis in s for s in views):
-            named[at] = ("view", axis)
-            continue
-        o, axis_map = entries.get(axis, (None, None))
-        if axis_map is None or isinstance(axis_map, Whole):
-            table = table.any(at)
-            del named[at]
-        elif isinstance(axis_map, Pick) or o is None or o >= len(dims):
-            index, _ = axis_map.pullback(0, 0, have[axis])
-            table = table.take(index, at)
-            del named[at]
-        else:
-            if axis_map is IDENTITY and have[axis] == 1 != dims[o]:  # stretched, at this size
-                table = table.take(0, at)
-                del named[at]
-                continue
-            if axis_map is not IDENTITY:
-                table = _gathered(table, at, axis_map, have[axis], dims[o])
-            named[at] = ("out", o)
-    for source, outs in views.items():
-        if any(("view", a) in named for a in source):
-            named, table = _viewed(named, table, source, outs, have, dims)
-    order = sorted(range(len(named)), key=lambda k: named[k][1])
-    table = table.transpose([*order, len(named)])
-    return _slim(tuple(named[k][1] for k in order), table)
-
-
-def _slim(along: tuple[int, ...], table: Any) -> tuple[tuple[int, ...], Any]:
-    """Without the axes along which nothing changes (of a table of several)."""
-    kept = list(along)
-    if len(kept) > 1:
-        for axis in along:
-            at = kept.index(axis)
-            if len(kept) > 1 and (table == table.take([0], at)).all():
-                table = table.take(0, at)
-                kept.remove(axis)
-    return tuple(kept), table
-
-
-def _gathered(table: Any, at: int, axis_map: AxisMap, x: int, y: int) -> Any:
-    """The table by output indices: row i is the union of the rows that output i reads."""
-    import numpy as np
-
-    first, last, step = axis_map.reads(x)
-    first, last = np.asarray(first)[:y], np.asarray(last)[:y]
-    if len(first) < y:
-        first = np.concatenate([first, np.zeros(y - len(first), int)])
-        last = np.concatenate([last, np.full(y - len(last), -1)])
-    first = first + np.maximum(-(first // step), 0) * step  # into the input, by whole steps
-    last = last - np.maximum(-((x - 1 - last) // step), 0) * step
-    counts = np.maximum((last - first) // step + 1, 0)
-    most = int(counts.max(initial=0))
-    shape = [1] * table.ndim
-    shape[at] = y
-    if step == 1 and most > 8:
-        sums = np.cumsum(table, at, dtype=np.int32)
-        sums = np.concatenate([np.zeros_like(sums.take([0], at)), sums], at)
-        upper = np.where(counts > 0, last + 1, 0)
-        lower = np.where(counts > 0, first, 0)
-        return sums.take(upper, at) > sums.take(lower, at)
-    result = np.zeros((*table.shape[:at], y, *table.shape[at + 1 :]), dtype=bool)
-    for t in range(most):
-        there = t < counts
-        rows = table.take(np.where(there, first + t * step, 0), at)
-        result |= rows & there.reshape(shape)
-    return result
-
-
-def _viewed(
-    named: list[Any],
-    table: Any,
-    source: tuple[int, ...],
-    outs: list[int],
-    have: tuple[int, ...],
-    dims: tuple[int, ...],
-) -> tuple[list[Any], Any]:
-    """The axes of a view: merged, and split anew."""
-    import numpy as np
-
-    waiting = [k for k, n in enumerate(named) if n[0] == "view" and n[1] in source]
-    others = [k for k in range(len(named)) if k not in waiting]
-    table = table.transpose([*waiting, *others, len(named)])
-    for k, axis in enumerate(source):  # axes of the view that the table does not depend on
-        if ("view", axis) not in named:
-            table = np.repeat(np.expand_dims(table, k), have[axis], k)
-    rest = table.shape[len(source) :]
-    table = table.reshape(*(dims[o] for o in outs), *rest)
-    names = [*(("out", o) for o in outs), *(named[k] for k in others)]
-    for o in outs:  # and those of the output on which it does not depend
-        at = names.index(("out", o))
-        if (table == table.take([0], at)).all():
-            table = table.take(0, at)
-            del names[at]
-    return names, table
-
-
-def _union(states: list[tuple[tuple[int, ...], Any]]) -> tuple[tuple[int, ...], Any]:
-    """Tables by any of several sets of indices, as one."""
-    if len(states) == 1:
-        return states[0]
-    along = tuple(sorted({a for axes, _ in states for a in axes}))
-    result: Any = False
-    for axes, table in states:
-        missing = [k for k, a in enumerate(along) if a not in axes]
-        for k in missing:
-            table = table[(*(slice(None),) * k, None)]
-        result = result | table
-    return along, result
 
 
 # From a network --------------------------------------------------------------------------------
