@@ -7,14 +7,23 @@ brings them to a normal form and solves them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, Union
 
 from symcnn.factor import text
 from symcnn.size import Int, Size, evaluate, lower, symbols_of, upper
 
-__all__ = ["AnyOf", "Condition", "ForAll", "KeepsBatch", "Requirement", "settled", "substituted"]
+__all__ = [
+    "AnyOf",
+    "Condition",
+    "ForAll",
+    "KeepsBatch",
+    "Requirement",
+    "settled",
+    "sides_of",
+    "substituted",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +147,18 @@ class ForAll:
 
 
 Requirement = Union[Condition, AnyOf, ForAll]
+
+
+def sides_of(requirement: Requirement) -> Iterator[Int]:
+    """All expressions that a requirement compares."""
+    if isinstance(requirement, AnyOf):
+        for option in requirement.options:
+            yield from sides_of(option)
+    elif isinstance(requirement, ForAll):
+        yield requirement.count
+        yield from sides_of(requirement.each)
+    else:
+        yield from (requirement.lhs, requirement.rhs)
 
 
 def substituted(requirement: Requirement, values: Mapping[str, Int]) -> Requirement:

@@ -242,8 +242,13 @@ class _Writer:
 
     def atom(self, atom: sz.Atom) -> str:
         match atom:
-            case sz.Symbol(name=name) if name in self.names:
+            case sz.Symbol(name=name, low=1) if name in self.names:
                 return self.names[name]
+            case sz.Symbol(name=name) if name in self.names:
+                raise Undecidable(
+                    f"{name} may be 0 or less, and sets are of positive sizes",
+                    cure=f'declare it positive: symcnn.symbols("{name}"), or give it a number',
+                )
             case sz.Part(name=name) if name in self.names and type(atom.of) is int:
                 return f"floor(({self.names[name]} - {atom.rest})/{atom.of})"
             case sz.Floor() if type(atom.den) is int:

@@ -45,6 +45,7 @@ __all__ = [
     "floordiv",
     "is_whole",
     "lower",
+    "lows",
     "maximum",
     "minimum",
     "mod",
@@ -998,6 +999,21 @@ def symbols_of(*exprs: Int) -> frozenset[str]:
                 else:
                     stack.extend(atom.args)
     return frozenset(names)
+
+
+def lows(*exprs: Int) -> set[tuple[str, Bound]]:
+    """The declared lower bound of each symbol in `exprs`, also inside floors."""
+    found: set[tuple[str, Bound]] = set()
+    seen: set[Atom] = set()
+    stack = list(exprs)
+    while stack:
+        expr = stack.pop()
+        for atom in set(expr.atoms()) - seen if isinstance(expr, Size) else ():
+            seen.add(atom)
+            stack.extend(atom.args)
+            if isinstance(atom, Symbol):
+                found.add((atom.name, atom.low))
+    return found
 
 
 def lower(expr: Int) -> Bound:

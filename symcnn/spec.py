@@ -113,8 +113,13 @@ def parse_assignments(text: str) -> dict[str, int]:
     return sizes
 
 
-def check_sizes(sizes: Mapping[Any, Any], names: frozenset[str]) -> dict[str, int]:
-    """Sizes given by a caller, keyed by name or sympy symbol, as plain positive ints."""
+def check_sizes(
+    sizes: Mapping[Any, Any], names: frozenset[str], from_zero: frozenset[str] = frozenset()
+) -> dict[str, int]:
+    """Sizes given by a caller, keyed by name or sympy symbol, as plain ints.
+
+    They are positive; those `from_zero`, depths and paddings, may be 0.
+    """
     from symcnn.errors import InvalidInput
 
     checked: dict[str, int] = {}
@@ -126,7 +131,7 @@ def check_sizes(sizes: Mapping[Any, Any], names: frozenset[str]) -> dict[str, in
         if isinstance(value, bool) or not hasattr(value, "__index__"):
             raise BadSpec(f"{name}={value!r} is not a whole number")
         checked[name] = int(value.__index__())
-        if checked[name] < 1:
+        if checked[name] < (0 if name in from_zero else 1):
             raise InvalidInput(f"{name}={checked[name]}: a size is at least 1")
     return checked
 

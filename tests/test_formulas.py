@@ -425,6 +425,40 @@ def test_n_windows_are_one_window(kernel, stride, padding, dilation, depth):
         assert sympy.sympify(size).subs({L: x, n: depth}) == want.size(x)
 
 
+@pytest.fixture(scope="module")
+def everything():
+    """n convolutions of symbolic kernel, stride, padding and dilation."""
+    kernel, pad = symcnn.symbols("k"), symcnn.index("p")
+    block = nn.Conv1d(C, C, kernel, stride=s, padding=pad, dilation=d)
+    return nn.Repeat(block, n).trace("1 C L")
+
+
+@given(
+    st.integers(1, 5),
+    st.integers(1, 3),
+    st.integers(0, 4),
+    st.integers(1, 3),
+    st.integers(0, 12),
+    st.integers(1, 400),
+)
+def test_symbols_everywhere_are_torch_at_every_value(
+    everything, kernel, stride, pad, gap, depth, x
+):
+    with torch.device("meta"):
+        layers = [torch.nn.Conv1d(2, 2, kernel, stride, pad, gap) for _ in range(depth)]
+    theirs = torch_counts(layers, (1, 2, x))
+    at = {"C": 2, "k": kernel, "s": stride, "p": pad, "d": gap, "n": depth, "L": x}
+    if theirs is None:
+        with pytest.raises(InvalidInput):
+            everything.shape_at(**at)
+        return
+    assert everything.shape_at(**at) == theirs[0]
+    assert (
+        _doit(everything.params, {symcnn.symbols(name): v for name, v in at.items()}) == theirs[1]
+    )
+    assert _doit(everything.macs, {symcnn.symbols(name): v for name, v in at.items()}) == theirs[2]
+
+
 def test_no_sum_is_left_where_a_closed_form_exists():
     for block, spec, *_ in FAMILIES.values():
         net = nn.Repeat(block, n, index=i).trace(spec)

@@ -257,6 +257,16 @@ def test_javascript_code_gives_the_formula(tmp_path):
     assert json.loads(run.stdout) == [wanted(*call) for call in calls]
 
 
+def test_a_network_as_code_gives_its_shape_parameters_and_macs():
+    scope = {}
+    exec(stem().to_code(), scope)
+    sizes = {"N": 2, "H": 224, "W": 99}
+    shape = stem().shape_at(**sizes)
+    assert tuple(scope[f"size{axis}"](**sizes) for axis in range(4)) == shape
+    assert scope["params"](**sizes) == 9472
+    assert scope["macs"](**sizes) == 9408 * 2 * 112 * 50
+
+
 @settings(max_examples=60)
 @given(expr=expressions(), x=st.integers(-99, 500), y=st.integers(-99, 500))
 def test_python_code_gives_any_expression(expr, x, y):
