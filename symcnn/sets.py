@@ -26,7 +26,7 @@ from math import comb, gcd, lcm
 from typing import TYPE_CHECKING, Any
 
 from symcnn import size as sz
-from symcnn.conditions import AnyOf, Condition, ForAll, Requirement, substituted
+from symcnn.conditions import AnyOf, Condition, ForAll, Requirement, sides_of, substituted
 from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.factor import factors, text
 from symcnn.size import Int, Size
@@ -242,13 +242,8 @@ class _Writer:
 
     def atom(self, atom: sz.Atom) -> str:
         match atom:
-            case sz.Symbol(name=name, low=1) if name in self.names:
-                return self.names[name]
             case sz.Symbol(name=name) if name in self.names:
-                raise Undecidable(
-                    f"{name} may be 0 or less, and sets are of positive sizes",
-                    cure=f'declare it positive: symcnn.symbols("{name}"), or give it a number',
-                )
+                return self.names[name]
             case sz.Part(name=name) if name in self.names and type(atom.of) is int:
                 return f"floor(({self.names[name]} - {atom.rest})/{atom.of})"
             case sz.Floor() if type(atom.den) is int:
@@ -855,6 +850,12 @@ def input_set(
     writer = _Writer(names)
     texts = [f"{x} >= 1" for x in writer.names.values()]
     requirements = tuple(requirements)
+    for name, low in sz.lows(*(side for r in requirements for side in sides_of(r))):
+        if low != 1 and name in writer.names:
+            raise Undecidable(
+                f"{name} may be 0 or less, and sets are of positive sizes",
+                cure=f'declare it positive: symcnn.symbols("{name}"), or give it a number',
+            )
     texts += [
         f"({x} - {part.rest}) mod {part.of} = 0"
         for part in _parts_of(requirements)
