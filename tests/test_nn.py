@@ -49,14 +49,13 @@ def test_all_layers_of_a_family_are_there():
     modules = "activation batchnorm channelshuffle distance dropout flatten fold instancenorm"
     modules += " linear normalization padding pixelshuffle pooling"
     not_shapes = {"SyncBatchNorm", "CrossMapLRN2d"}
-    not_yet = {"FractionalMaxPool2d", "FractionalMaxPool3d"}
     names = {
         name
         for module in f"{modules} upsampling".split()
         for name in getattr(torch.nn.modules, module).__all__
         if not name.startswith("Lazy")
     }
-    assert names - not_shapes - not_yet <= set(LAYERS)
+    assert names - not_shapes <= set(LAYERS)
 
 
 # Shapes, domains, parameters -----------------------------------------------------------------

@@ -498,6 +498,46 @@ def embedding(input: SymbolicTensor, weight: SymbolicTensor, *args: Any, **kwarg
     return Result(((*input.dims, width),), (*kept(input.ndim), (None, Whole(width))))
 
 
+@rule("embedding_bag")
+def embedding_bag(
+    input: SymbolicTensor,
+    weight: SymbolicTensor,
+    offsets: SymbolicTensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: SymbolicTensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Result:
+    """Rows of the table summed up in bags: one per row of the input, or one per offset."""
+    op = "embedding_bag"
+    require_rank(weight, (2,), f"the table of {op}")
+    require_rank(input, (1, 2), op)
+    rows, width = weight.dims
+    if padding_idx is not None and isinstance(rows, int) and not -rows <= padding_idx < rows:
+        raise ShapeMismatch(f"{op}: padding_idx={padding_idx} is not one of {rows} rows")
+    if mode not in ("sum", "mean", "max") or (mode == "max" and (scale_grad_by_freq or sparse)):
+        raise ShapeMismatch(f"{op}: mode={mode!r}", cure='"sum", "mean", or "max" without options')
+    requires: list[Requirement] = []
+    if per_sample_weights is not None:
+        if mode != "sum" or per_sample_weights.ndim != input.ndim:
+            raise ShapeMismatch(f"{op}: one weight per index, for mode='sum' only")
+        for have, want in zip(per_sample_weights.dims, input.dims, strict=True):
+            requires += equal(have, want, f"{op}: one weight per index")
+    if (offsets is None) != (input.ndim == 2) or (offsets is not None and offsets.ndim != 1):
+        raise ShapeMismatch(f"{op}: a vector of offsets, for a 1-d input only")
+    bags = input.dims[0] if offsets is None else offsets.dims[0]
+    if offsets is not None and include_last_offset:
+        bags = bags - 1
+        requires.append(Condition(bags, ">=", 1, f"{op}: at least one bag"))
+    dims = (bags, width)
+    axes = (*kept(1), (None, Whole(width))) if offsets is None else mixed(dims)
+    return Result((dims,), axes, requires=tuple(requires))
+
+
 @rule("one_hot")
 def one_hot(tensor: SymbolicTensor, num_classes: Int = -1) -> Result:
     """A new last axis with a place per class."""
