@@ -19,12 +19,12 @@ from symcnn.ops.registry import (
     alike,
     at_least,
     equal,
+    exactly,
     kept,
     map_axes,
     mixed,
     normal_dim,
     normal_dims,
-    ntuple,
     require_rank,
     rule,
     unpacked,
@@ -708,7 +708,7 @@ def fold(
     """Columns summed back into an image of `output_size`: unfold's transpose."""
     require_rank(input, (2, 3), "fold")
     windows, kernel = _patches(kernel_size, dilation, padding, stride)
-    size = ntuple(output_size, 2, "output_size")
+    size = exactly(output_size, 2, "output_size")
     at_least("output_size", size, 1)
     counts, fitting = map_axes(size, windows, "the patch must fit into the padded output")
     rows, columns = input.dims[-2:]
@@ -723,8 +723,8 @@ def fold(
 def _patches(
     kernel_size: Any, dilation: Any, padding: Any, stride: Any
 ) -> tuple[list[AxisMap], tuple[Int, ...]]:
-    kernel, dilations = ntuple(kernel_size, 2, "kernel_size"), ntuple(dilation, 2, "dilation")
-    pads, strides = ntuple(padding, 2, "padding"), ntuple(stride, 2, "stride")
+    kernel, dilations = exactly(kernel_size, 2, "kernel_size"), exactly(dilation, 2, "dilation")
+    pads, strides = exactly(padding, 2, "padding"), exactly(stride, 2, "stride")
     for name, values, bound in (
         ("kernel_size", kernel, 1),
         ("dilation", dilations, 1),

@@ -12,7 +12,7 @@ from symcnn.axis import IDENTITY, Adaptive, AxisMap, Whole, Window
 from symcnn.conditions import Condition
 from symcnn.errors import ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor
-from symcnn.ops.registry import at_least, equal, kept, map_axes, ntuple, require_rank, rule
+from symcnn.ops.registry import at_least, equal, exactly, kept, map_axes, ntuple, require_rank, rule
 from symcnn.size import Int, Size, scaled
 
 __all__: list[str] = []
@@ -165,19 +165,20 @@ def _fractional(
 ) -> Result:
     """Windows at random places, so many that `output_size`, or a ratio of the input, comes out.
 
-    A window can start anywhere: every output may read the whole axis.
+    A window can start anywhere: every output may read the whole axis. Torch wants one place to
+    spare in 3-d, none in 2-d.
     """
     op = f"fractional_max_pool{n}d"
     require_rank(input, (n + 1, n + 2), op)
     if output_size is None and output_ratio is None:
         raise ShapeMismatch(f"{op}: neither output_size nor output_ratio")
-    kernel, space = ntuple(kernel_size, n, "kernel_size"), input.dims[-n:]
-    at_least("kernel_size", kernel, 1)
+    kernel, space = exactly(kernel_size, n, "kernel_size"), input.dims[-n:]
+    at_least("kernel_size", kernel, 1 if n == 3 else -(1 << 31))  # torch: any, for 2 axes
     if output_size is not None:
-        sizes: Sequence[Int] = ntuple(output_size, n, "output_size")
+        sizes: Sequence[Int] = exactly(output_size, n, "output_size")
         at_least("output_size", sizes, 1)
     else:
-        ratios = ntuple(output_ratio, n, "output_ratio")
+        ratios = exactly(output_ratio, n, "output_ratio")
         sizes = [scaled(x, float(ratio)) for x, ratio in zip(space, ratios, strict=True)]
     if _random_samples is not None:
         want = (*((1,) if input.ndim == n + 1 else input.dims[:1]), input.dims[-n - 1], n)
@@ -188,7 +189,7 @@ def _fractional(
         samples = []
     requires = [Condition(size, ">=", 1, "the output must not be empty") for size in sizes]
     requires += [
-        Condition(x, ">=", size + k - 1, f"{op}: so many windows must fit into the input")
+        Condition(x, ">=", size + k + n - 3, f"{op}: so many windows must fit into the input")
         for x, size, k in zip(space, sizes, kernel, strict=True)
     ]
     lead = input.ndim - n
