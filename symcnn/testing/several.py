@@ -291,9 +291,10 @@ def _cell(h: Hyper, n: int) -> Layer:
     batch = h.pick("N ", "")
     call: dict[str, Any] = {}
     if h.source.flip():
-        states = [In(_spoilt(h, f"{batch}{units}")) for _ in range(2)]
-        if not batch:  # torch broadcasts a cell state of two axes there, to nonsense
-            states[1] = In(str(units))
+        if batch:
+            states = [In(_spoilt(h, f"{batch}{units}")) for _ in range(2)]
+        else:  # of a state of two axes, torch's process may die here
+            states = [In(str(units + int(h.rarely()))) for _ in range(2)]
         call["hx"] = tuple(states) if name == "LSTMCell" else states[0]
     spec = _spoilt(h, f"{batch}{features}")
     return Layer(name, (features, units), h.kwargs, spec, call=call)
