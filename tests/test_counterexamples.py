@@ -128,6 +128,18 @@ LAYERS = {
         Layer("GaussianNLLLoss", (), {}, "N C", more=(In("N C"), In("3 C"))),
         {"N": 3, "C": 14},
     ),
+    "gaussian_nll_loss: one axis shared, one whose size is a number": (
+        Layer("GaussianNLLLoss", (), {}, "N C H", more=(In("N C H"), In("N 2 1"))),
+        {"N": 1, "C": 2, "H": 4},
+    ),
+    "gaussian_nll_loss: two axes shared": (
+        Layer("GaussianNLLLoss", (), {}, "N C H", more=(In("N C H"), In("N 1 1"))),
+        {"N": 3, "C": 2, "H": 4},
+    ),
+    "multilabel_soft_margin_loss sums over the input's last axis": (
+        Layer("MultiLabelSoftMarginLoss", (), {"reduction": "none"}, "3 C", more=(In("3 3 C"),)),
+        {"C": 14},
+    ),
     "gaussian_nll_loss: a variance per sample whose size is a number": (
         Layer("GaussianNLLLoss", (), {}, "N 2", more=(In("N"), In("2"))),
         {"N": 2},

@@ -226,11 +226,12 @@ def _gaussian_nll(input: SymbolicTensor, target: Any, var: Any, **options: Any) 
                 one = Condition(own, "==", 1, why)
                 open_one = isinstance(own, Size) and own != size and not per_sample
                 requires += [AnyOf((same, one), why)] if open_one else equal(own, size, why)
-        shared = [] if per_sample else [x for x, own in pairs if own != x]
-        requires += [
-            AnyOf((Condition(a, "==", 1), Condition(b, "==", 1)), why)
-            for a, b in combinations(shared, 2)
+        may_differ = [
+            Condition(own, "==", x, why)
+            for x, own in pairs
+            if own != x and not per_sample and (own == 1 or isinstance(own, Size))
         ]
+        requires += [AnyOf(two, why) for two in combinations(may_differ, 2)]
     return _reduced(both.shapes[0], options, requires)
 
 
@@ -266,7 +267,8 @@ for _name, _names in (
 
 def _multilabel_soft_margin(input: SymbolicTensor, target: Any, **options: Any) -> Result:
     both = broadcast(input, target, options.get("weight"))
-    return _reduced(both.shapes[0][:-1], options, list(both.requires))
+    shape, classes = both.shapes[0], max(input.ndim - 1, 0)  # the input's last axis is summed over
+    return _reduced(shape[:classes] + shape[classes + 1 :], options, list(both.requires))
 
 
 rule("multilabel_soft_margin_loss")(

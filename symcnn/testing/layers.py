@@ -57,8 +57,8 @@ def _transposed(h: Hyper, n: int) -> Layer:
     c_in, c_out = (split * h.number(1, 2) + int(h.rarely()) for _ in range(2))
     stride, dilation = h.per_axis(n, 1, 4), h.per_axis(n, 1, 3)
     extra = tuple(h.number(0, max(_axis(stride, i), _axis(dilation, i), 1) - 1) for i in range(n))
-    if groups > 1 and not all(_axis(dilation, i) for i in range(n)):
-        dilation = 1  # oneDNN takes dilation=0 for a kernel of 1 in groups, nothing else does
+    if not all(_axis(dilation, i) for i in range(n)):
+        dilation = 1  # oneDNN takes dilation=0 for a kernel of 1, nothing else does
     h.kwargs.update(stride=stride, dilation=dilation, output_padding=extra)
     h.maybe(padding=h.per_axis(n, 0, 4), groups=groups, bias=h.source.flip())
     h.maybe(padding_mode=h.pick("zeros", wild=("reflect",)))

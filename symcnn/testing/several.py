@@ -216,7 +216,8 @@ def _class_loss(h: Hyper, n: int) -> Layer:
         h.maybe(weight=In(str(classes + int(h.rarely()))) if h.source.flip() else None)
     made: In = Index(_spoilt(h, target))
     if name == "CrossEntropyLoss" and h.source.integer(0, 3) == 0:
-        made = In(_spoilt(h, spec))  # probabilities
+        made = In(_spoilt(h, spec))  # probabilities, not classes
+        made = made if len(made.split()) == len(spec.split()) else In(spec)
     if not made:
         spec, made = "N C", Index("N")
     return Layer(name, (), h.kwargs, spec, {"C": classes}, more=(made,))
@@ -297,6 +298,8 @@ def _cell(h: Hyper, n: int) -> Layer:
             states = [In(str(units + int(h.rarely()))) for _ in range(2)]
         call["hx"] = tuple(states) if name == "LSTMCell" else states[0]
     spec = _spoilt(h, f"{batch}{features}")
+    if len(spec.split()) != len(f"{batch}{features}".split()):
+        call = {}  # as above
     return Layer(name, (features, units), h.kwargs, spec, call=call)
 
 
