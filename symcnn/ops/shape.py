@@ -100,9 +100,9 @@ def run_length(before: Sequence[Int], after: Sequence[Int]) -> tuple[int, int]:
         have, want = prod(before[:a]), prod(after[:b])
         if have == want or _rounded(have, want, after[:b]) or _rounded(want, have, before[:a]):
             return a, b
-        if _never_below(want, have):
+        if exact_div(want, have) is not None or _never_below(want, have):
             a += 1
-        elif _never_below(have, want):
+        elif exact_div(have, want) is not None or _never_below(have, want):
             b += 1
         else:
             a, b = a + 1, b + 1

@@ -220,6 +220,8 @@ def _class_loss(h: Hyper, n: int) -> Layer:
         made = made if len(made.split()) == len(spec.split()) else In(spec)
     if not made:
         spec, made = "N C", Index("N")
+    if "Label" not in name and len(made.split()) == len(spec.split()):
+        made = In(made)  # of the input's rank it stands for probabilities, which are no indices
     return Layer(name, (), h.kwargs, spec, {"C": classes}, more=(made,))
 
 
