@@ -9,6 +9,9 @@ from typing import Any
 
 from symcnn.analysis import domain as _domain
 from symcnn.analysis import solve as _solve
+from symcnn.analysis.diagnose import Diagnosis, diagnose
+from symcnn.analysis.fix import Fix, fixes
+from symcnn.analysis.nearest import Nearest, nearest_valid
 from symcnn.conditions import Requirement
 from symcnn.errors import BadSpec
 from symcnn.factor import text
@@ -286,6 +289,36 @@ class Network:
             },
             sizes=sizes,
         )
+
+    def nearest_valid(self, *sizes: int, **named: int) -> Nearest:
+        """The nearest input that works: ``net.nearest_valid(500, 375)``, or ``H=500, W=375``.
+
+        By padding, by cropping, by resizing; the pads are ready for ``F.pad``, and the crop that
+        undoes them at the output is named where there is one.
+
+        Raises NoSolution if no input is valid, BadSpec unless each axis has a size.
+        """
+        shown = self.valid_inputs().shown
+        if sizes and len(sizes) != len(shown):
+            raise BadSpec(f"nearest_valid{sizes} needs a size for each of {', '.join(shown)}")
+        given = dict(zip(shown, sizes, strict=False)) | named
+        return nearest_valid(self, check_sizes(given, frozenset(shown)))
+
+    def diagnose(self, **sizes: Any) -> Diagnosis:
+        """What happens at a size: ``net.diagnose(N=1, H=227, W=227)``.
+
+        Where it fails: the node, what torch says, why, and every way out. Where it does not: what
+        goes wrong in silence, such as rows that no window reads.
+        """
+        return diagnose(self, self._values({"N": 1} | sizes if "N" in self.symbols else sizes))
+
+    def fix(self, **sizes: Any) -> list[Fix]:
+        """What every Linear and view constant should be, as a formula and, given sizes, a number.
+
+        Raises InvalidInput if the sizes fail for another reason before.
+        """
+        given = {"N": 1} | sizes if sizes and "N" in self.symbols else sizes
+        return fixes(self, self._values(given) if given else None)
 
     def last_map(self, n: int) -> Network:
         """The network, or the part up to its last map of `n` axes that vary with the input."""
