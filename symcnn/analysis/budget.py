@@ -217,6 +217,12 @@ class _Axis:
 
     runs: tuple[Run, ...]
 
+    @property
+    def last(self) -> int | None:
+        """The greatest; None: there is no end."""
+        lasts = [r.last for r in self.runs]
+        return None if None in lasts else max(x for x in lasts if x is not None)
+
     def at_least(self, x: int) -> int | None:
         """The smallest that is no smaller than `x`."""
         found = [max(r.first, r.first - (r.first - x) // r.step * r.step) for r in self.runs]
@@ -287,6 +293,11 @@ class _Box:
         def fits(x: int) -> bool:
             return self.fits([*point[:i], x, *point[i + 1 :]])
 
+        last = self.axes[i].last
+        if last is not None:
+            limit = last if limit is None else min(limit, last)
+        if limit is not None and limit <= point[i]:
+            return point[i]
         low, step = point[i], 1
         while fits(low + step):
             if limit is not None and low + step >= limit:
@@ -386,31 +397,47 @@ class _Box:
                         found.append((*point[:free], best, *point[free + 1 :]))
         return min(found, key=lambda p: _distance(p, target))
 
-    def corners(self) -> Iterator[Point]:
-        """The maximal sizes that fit, two axes."""
-        least = self.least
-        if not self.fits(least):
+    def corners(self) -> Iterator[tuple[int | None, int | None]]:
+        """The maximal sizes that fit, two axes, the first falling; None: without a bound."""
+        x, y = self.least
+        if not self.fits((x, y)):
             return
-        x: int | None = self.most(least, 0)
-        if x is None:
-            raise _endless()
-        y = least[1]
         while True:
-            top = self.most((x, y), 1)
-            if top is None:
-                raise _endless()
-            yield x, top
-            higher = self.axes[1].at_least(top + 1)
-            if higher is None or not self.fits((least[0], higher)):
+            right = self.most((x, y), 0)
+            top = self._free(x, y) if right is None else self.most((right, y), 1)
+            yield right, top
+            higher = None if top is None else self.axes[1].at_least(top + 1)
+            if higher is None or not self.fits((x, higher)):
                 return
             y = higher
-            x = self.most((least[0], y), 0)
-            assert x is not None
+
+    def _free(self, x: int, y: int) -> int | None:
+        """The greatest size of the second axis at which the first has no bound."""
+        try:
+            last = self.search(y, lambda v: self.most((x, v), 0) is None, first=False)
+        except NoSolution:
+            return None
+        return self.axes[1].at_most(last)
+
+
+def _hull(runs: Sequence[Run]) -> Run:
+    """All sizes from the first to the last."""
+    lasts = [r.last for r in runs]
+    last = None if None in lasts else max(x for x in lasts if x is not None)
+    return Run(min(r.first for r in runs), last)
 
 
 def _distance(point: Point, target: Point) -> tuple[int, int, Point]:
     gaps = [abs(p - t) for p, t in zip(point, target, strict=True)]
     return max(gaps), sum(gaps), tuple(-p for p in point)
+
+
+def _bounded(box: _Box) -> Iterator[Point]:
+    """The corners of a box. Raises NoSolution for one without a bound."""
+    for x, y in box.corners():
+        if x is None or y is None:
+            raise _endless()
+        yield x, y
 
 
 def _endless() -> NoSolution:
@@ -445,16 +472,16 @@ class BudgetedSet(InputSet):
     @cached_property
     def _explicit(self) -> Any:
         names = self.shown
-        strips = []
-        everything = _Box(tuple(_Axis((Run(1, None),)) for _ in names), self._fits)
         if len(names) != 2:
             raise Undecidable("set algebra with a budget on more than two axes")
-        last = 0
-        for x, y in sorted(everything.corners()):
-            strips.append(f"{last + 1} <= x0 <= {x} and 1 <= x1 <= {y}")
-            last = x
-        dims = ", ".join(f"x{self.names.index(n)}" for n in names)
-        strip = isl().Set(f"{{ [{dims}] : {' or '.join(strips) or 'false'} }}")
+        hull = [_Axis((_hull(self.base.axis(n).runs()),)) for n in names]
+        below, strips = 0, []
+        corners = _Box(tuple(hull), self._fits).corners()
+        for x, y in sorted(corners, key=lambda c: (c[0] is None, c[0])):
+            rows = f"x0 >= {below + 1}" if x is None else f"{below + 1} <= x0 <= {x}"
+            strips.append(rows + (" and x1 >= 1" if y is None else f" and 1 <= x1 <= {y}"))
+            below = x or 0
+        strip = isl().Set(f"{{ [x0, x1] : {' or '.join(strips) or 'false'} }}")
         return (self.base & InputSet(names, strip, batch=self.batch))._set
 
     def _fits(self, point: Sequence[int]) -> bool:
@@ -552,7 +579,7 @@ class BudgetedSet(InputSet):
         if self._boxed is None:
             points = set(self)
         else:
-            points = {p for box in self._boxed for p in box.corners()}
+            points = {p for box in self._boxed for p in _bounded(box)}
         found: list[Point] = []
         for x, y in sorted(points, key=lambda p: (-p[0], -p[1])):
             if not found or y > found[-1][1]:
@@ -566,7 +593,7 @@ class BudgetedSet(InputSet):
         try:
             for box in self._boxed:
                 last = 0
-                for x, y in sorted(box.corners()):
+                for x, y in sorted(_bounded(box)):
                     rows = box.axes[0].count(x) - box.axes[0].count(last)
                     total, last = total + rows * box.axes[1].count(y), x
         except NoSolution:

@@ -306,7 +306,7 @@ def _in_range(name: str, value: Any) -> Iterator[Condition]:
 
 
 def _plain(value: Any) -> str:
-    return f"{value[0]}..{value[-1]}" if isinstance(value, range) else str(value)
+    return f"{value[0]}..{value[-1]}" if isinstance(value, range) and value else str(value)
 
 
 # Budgets -------------------------------------------------------------------------------------
