@@ -173,15 +173,17 @@ def _meeting(net: Network, node: Node, sizes: Mapping[str, int]) -> Iterator[str
                 f"before {node.name}, pad {names[0]} to the size of {names[1]}: "
                 f"F.pad(x, {tuple(pad)}), or cut {names[1]}: F.pad(x, {tuple(-p for p in pad)})"
             )
-        maker = _maker(small)
-        if maker is not None and maker.op.startswith("conv_transpose"):
-            extra = tuple(abs(g) for g in space)
+        extra = tuple(abs(g) for g in space)
+        for one, other in ((small, big), (big, small)):
+            maker = _maker(one)
+            if maker is None:
+                continue
             room = [m.stride - m.output_padding for _, _, m in _scatters(maker)]
-            if all(e < r for e, r in zip(extra, room, strict=False)):
+            if one is small and room and all(e < r for e, r in zip(extra, room, strict=False)):
                 yield f"in {maker.name}: output_padding={extra[0] if len({*extra}) == 1 else extra}"
-        elif maker is not None and maker.op in ("interpolate", "upsample"):
-            target = tuple(s for s in (first if small is t else shape)[2:])
-            yield f"in {maker.name}: give size={target}, the size of {names[1]}"
+            elif maker.op in ("interpolate", "upsample"):
+                wanted = tuple(int(evaluate(d, sizes)) for d in other.dims[2:])
+                yield f"in {maker.name}: give size={wanted}, the size of {net.source_name(other)}"
 
 
 def _maker(t: SymbolicTensor) -> Node | None:

@@ -1,13 +1,14 @@
 """The nearest input that works: by padding, by cropping, by resizing, and back at the output.
 
 Padding by a multiple of the network's stride moves the output by whole pixels, so it can be
-undone there. That the output moves so (``size(x + q) == size(x) + p`` for all x) is decided, not
-assumed; where it does not hold there is no crop to name.
+undone there. That the output follows the input so (``size(x) == x*p/q``, or ``size(x + q) ==
+size(x) + p``, for all valid x) is decided, not assumed; else there is no crop to name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -138,7 +139,9 @@ def _padded(
 def _scale(
     net: Network, domain: InputSet, name: str, axis: int, to: Mapping[str, int]
 ) -> Fraction | None:
-    """p/q if the output along `axis` is p/q of the input at `to`, and q more rows give p more."""
+    """p/q if the output along `axis` is p/q of the input: for all valid sizes, or at `to` and q
+    rows more always give p more.
+    """
     try:
         dims: Any = net.output_dims
     except BadSpec:
@@ -149,9 +152,13 @@ def _scale(
     p, q = scale.numerator, scale.denominator
     if p != 1 and q != 1:
         return None
-    moved = dims[axis].subs({name: Size.symbol(name) + q})
-    try:
-        always = domain <= input_set(domain.names, [Condition(moved, "==", dims[axis] + p)])
-    except Undecidable:
-        return None
-    return scale if always else None
+    size = Size.symbol(name)
+    laws = (
+        Condition(dims[axis] * q, "==", size * p),
+        Condition(dims[axis].subs({name: size + q}), "==", dims[axis] + p),
+    )
+    for law in laws:
+        with suppress(Undecidable):
+            if domain <= input_set(domain.names, [law]):
+                return scale
+    return None

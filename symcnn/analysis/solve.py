@@ -174,8 +174,8 @@ def _target(target: Any) -> tuple[Any, ...]:
             found += words
         elif isinstance(item, range):
             found.append(_span(item, f"output={target!r}"))
-        elif item is None:
-            found.append(None)
+        elif item is None or isinstance(item, Between):
+            found.append(item)
         elif isinstance(item, bool) or not (
             hasattr(item, "__index__") or isinstance(item, Size) or hasattr(item, "free_symbols")
         ):
