@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from heapq import merge
-from math import gcd, lcm
+from itertools import product
+from math import comb, gcd, lcm
 from typing import TYPE_CHECKING, Any
 
 from symcnn import size as sz
@@ -50,6 +51,8 @@ def isl() -> Any:
 #: Products are bounded by a finite union of cases up to this bound; beyond, it is `Undecidable`.
 _MOST = 1 << 20
 
+#: Sums of products are split into at most so many cases.
+_FEW = 16
 #: What a float scale does is known exactly for sizes up to this one.
 _LONGEST = 1 << 31
 
@@ -100,14 +103,65 @@ class _Writer:
         try:
             found, content, target = _as_product(condition)
         except Undecidable:
+            if text := self.shared(condition):
+                return text
             if condition.relation != "==":
                 raise
-            return self.paired(condition)
+            return self.divides(condition) or self.paired(condition)
         if condition.relation == "==":
             return "false" if target % content else self.factored(found, target // content)
         if content < 0:
             return self.at_most(found, target // content)
         return f"not ({self.at_most(found, -(-target // content) - 1)})"
+
+    def divides(self, condition: Condition) -> str | None:
+        """``f*g % n == 0``: for one way to write ``n = d*e``, ``f % d == 0`` and ``g % e == 0``.
+
+        None if the condition is not of that form.
+        """
+        found = _as_remainder(condition)
+        if found is None:
+            return None
+        parts, n = found
+        cases = [
+            " and ".join(f"({self.zero(sz.mod(f, d))})" for f, d in zip(parts, split, strict=True))
+            for split in _splits(n, [False] * len(parts))
+        ]
+        return " or ".join(f"({case})" for case in cases)
+
+    def shared(self, condition: Condition) -> str | None:
+        """``f*g + h*k + ...`` against a small constant, for terms that are never negative: one case
+        per way to share the constant out among the terms.
+
+        None if the condition is not of that form.
+        """
+        gap = condition.lhs - condition.rhs
+        if not isinstance(gap, Size):
+            return None
+        const = int(gap.const)
+        total = abs(const)
+        sign = -1 if any(coeff < 0 for mono, coeff in gap.terms.items() if mono) else 1
+        terms = [Size({mono: coeff * sign}) for mono, coeff in gap.terms.items() if mono]
+        few = len(terms) > 1 and comb(total + len(terms), total) <= _FEW
+        if not few or const * sign > 0 or any(_may_be_negative(t) for t in terms):
+            return None
+        if condition.relation == "==":
+            return self.summing(terms, [total])
+        if sign < 0:  # at most the constant
+            return self.summing(terms, range(total + 1))
+        return f"not ({self.summing(terms, range(total))})"
+
+    def summing(self, terms: Sequence[Size], totals: Sequence[int]) -> str:
+        """That the terms, of which none is negative, have one of these sums."""
+        cases = [
+            " and ".join(
+                f"({self.requirement(Condition(term, '==', share))})"
+                for term, share in zip(terms, shares, strict=True)
+            )
+            for shares in product(range(max(totals, default=-1) + 1), repeat=len(terms))
+            if sum(shares) in totals
+        ]
+        return " or ".join(f"({case})" for case in cases) or "false"
 
     def paired(self, condition: Condition) -> str:
         """``f*g == a*b`` where ``f >= a >= 0`` and ``g >= b >= 0`` for all sizes.
@@ -332,6 +386,26 @@ def _as_product(condition: Condition) -> tuple[tuple[Size, ...], int, int]:
                 if all(map(_is_linear, found)):
                     return found, content, rhs
     raise _undecidable(gap)
+
+
+def _as_remainder(condition: Condition) -> tuple[tuple[Size, ...], int] | None:
+    """Linear factors and `n`, if the condition says ``f*g*... % n == 0``."""
+    gap = condition.lhs - condition.rhs
+    for mono, coeff in gap.terms.items() if isinstance(gap, Size) else ():
+        atom = sz.sole_atom(Size({mono: 1})) if mono else None
+        if isinstance(atom, sz.Floor) and isinstance(atom.den, int):
+            rest = gap - Size({mono: coeff})
+            if rest * atom.den == atom.num * -coeff:
+                with suppress(ValueError):
+                    parts, content = factors(atom.num)
+                    if all(map(_is_linear, parts)):
+                        return parts, atom.den // gcd(atom.den, content)
+    return None
+
+
+def _may_be_negative(expr: Int) -> bool:
+    low = sz.lower(expr)
+    return low is None or low < 0
 
 
 def _pairings(condition: Condition) -> Iterator[tuple[list[Int], list[Int]]]:
@@ -724,6 +798,11 @@ class InputSet:
         return max(sizes), sum(sizes), best
 
     def _part_text(self) -> str:
+        first, *others = self.names
+        if others and self.square()._set.is_equal(self._set):  # one axis says it all
+            runs = " or ".join(_runs_text(self.axis(first).runs(), first))
+            runs = f"({runs})" if " or " in runs else runs
+            return " and ".join([runs, *(f"{first} == {n}" for n in others)])
         if not _is_product(self._set):
             return " and ".join(_sentences(_constraints(self.names, self._set)))
         axes = [" or ".join(_runs_text(self.axis(n).runs(), n)) for n in self.names]

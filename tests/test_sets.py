@@ -270,6 +270,38 @@ def test_bounded_products_are_solved_exactly(condition):
         assert ((x, y) in found) == condition.holds({"H": x, "W": y})
 
 
+def _brute(requirement, most):
+    return {
+        (h, w)
+        for h in range(1, most)
+        for w in range(1, most)
+        if requirement.holds({"H": h, "W": w})
+    }
+
+
+@pytest.mark.parametrize("n", [4, 6, 64])
+def test_a_product_is_divisible_where_the_divisor_splits_among_its_factors(n):
+    height, width = Size.symbol("H"), Size.symbol("W")
+    area = (height // 4) * (width // 2) * 3
+    requirement = Condition(area, "==", n * (area // n))
+    found = input_set(["H", "W"], [requirement])
+    most = 40
+    assert {p for p in _brute(Condition(1, "==", 1), most) if p in found} == _brute(
+        requirement, most
+    )
+
+
+@pytest.mark.parametrize(("relation", "bound"), [("==", 1), ("==", 2), (">=", 1), (">=", 3)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_sum_of_products_against_a_small_number(relation, bound, sign):
+    height, width = Size.symbol("H"), Size.symbol("W")
+    total = (height // 2) * (width // 3) + 2 * (height // 4) * (width // 4)
+    requirement = Condition(sign * total, relation, sign * bound)
+    found = input_set(["H", "W"], [requirement])
+    everything = _brute(Condition(1, "==", 1), 14)
+    assert {p for p in everything if p in found} == _brute(requirement, 14)
+
+
 scales = st.one_of(
     st.sampled_from([0.29, 0.57, 0.7, 1.15, 1.4, 2.5, 1 / 3, 37 / 224]),
     st.floats(0.05, 4).map(lambda s: round(s, 3)).filter(bool),

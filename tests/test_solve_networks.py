@@ -45,6 +45,22 @@ def torch_map(module, recipe, size):
     return tuple(shape) if 0 not in shape else None
 
 
+def refused_or_empty(recipe, size):
+    """Whether torch's CPU kernels refuse the size, or some map on the way is empty.
+
+    The meta device lets `interpolate` make an empty map, which a pad may then fill.
+    """
+    module, empty = recipe.build(), []
+    for layer in module.modules():
+        layer.register_forward_hook(lambda _, __, y: empty.append(0 in y.shape))
+    try:
+        with torch.no_grad():
+            module(torch.zeros(recipe.shape(*size)))
+    except Exception:
+        return True
+    return any(empty)
+
+
 def member(size):
     return size if len(size) > 1 else size[0]
 
@@ -63,7 +79,11 @@ def test_domains_and_fibres_are_torchs(recipe, seed):
         return
     domain = net.valid_inputs()
     for size, shape in truth.items():
-        assert (member(size) in domain) == (shape is not None), size
+        inside = member(size) in domain
+        if not inside and shape is not None and refused_or_empty(recipe, size):
+            truth[size] = None
+            continue
+        assert inside == (shape is not None), size
     reached = sorted({shape for shape in truth.values() if shape is not None})
     for target in draw.sample(reached, min(3, len(reached))):
         try:

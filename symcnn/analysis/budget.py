@@ -157,6 +157,9 @@ def within(base: InputSet, budgets: Sequence[Budget]) -> InputSet:
     if not binding or not base:
         return base
     if not _is_chain(base):
+        ends = [_Axis(tuple(base.axis(n).runs())).last for n in names]
+        if None not in ends and _fits(binding, names, [e for e in ends if e is not None]):
+            return base  # even the largest sizes fit
         return BudgetedSet(base, tuple(binding))
 
     total: Int = sum((Size.symbol(n) for n in names), 0)

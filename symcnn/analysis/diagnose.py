@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import gcd
 from typing import TYPE_CHECKING, Any
 
 from symcnn.analysis.domain import first_failure, listed
@@ -303,15 +304,15 @@ def _at(t: SymbolicTensor, sizes: Mapping[str, int], axis: int) -> int:
 def _windows(node: Node) -> Iterator[tuple[int, SymbolicTensor, Any]]:
     """(axis, input, window) along the axes that a kernel runs over."""
     rank = len(node.outputs[0].dims)
-    for out, (axis, axis_map) in enumerate(node.result.axes[:rank]):
+    for out, (axis, axis_map) in enumerate((node.result.axes or ())[:rank]):
         inside = out >= rank - _kernel_axes(node.op)
-        if inside and axis is not None and isinstance(axis_map, Window):
+        if inside and isinstance(axis, int) and isinstance(axis_map, Window):
             yield axis, node.activations[0], axis_map
 
 
 def _scatters(node: Node) -> Iterator[tuple[int, SymbolicTensor, Any]]:
-    for axis, axis_map in node.result.axes:
-        if axis is not None and isinstance(axis_map, Scatter):
+    for axis, axis_map in node.result.axes or ():
+        if isinstance(axis, int) and isinstance(axis_map, Scatter):
             yield axis, node.activations[0], axis_map
 
 
@@ -332,16 +333,13 @@ def _traps(net: Network, sizes: Mapping[str, int]) -> Iterator[Trap]:
             if unread > 0:
                 text = f"the last {unread} of {length} {what} are never read"
                 yield Trap(node.name, "unread", axis, unread, text)
-            blind = _blind(m, length, _taps(node, axis, m))
+            blind = _blind(m, length)
             if blind:
                 text = f"{blind} of {m.size(length)} output {what} see only padding"
                 yield Trap(node.name, "padding", axis, blind, text)
         for axis, t, m in _scatters(node):
             length, what = _at(t, sizes, axis), _lines(net, t, axis)
-            empty = 0
-            for j in range(m.size(length)):
-                first, last = m.pullback(j, j)
-                empty += max(first, 0) > min(last, length - 1)
+            empty = sum(not _hears(m, j, length) for j in range(m.size(length)))
             if empty:
                 text = f"{empty} of {m.size(length)} output {what} see no input, only the bias"
                 yield Trap(node.name, "empty", axis, empty, text)
@@ -354,21 +352,20 @@ def _lines(net: Network, t: SymbolicTensor, axis: int) -> str:
     )
 
 
-def _taps(node: Node, axis: int, window: Any) -> range:
-    """The places in the window that are read: every `dilation`-th, for a convolution."""
-    weight = next((t for t in node.inputs if isinstance(t, Parameter) and t.ndim > 2), None)
-    if weight is not None and node.op.startswith("conv"):
-        kernel = weight.dims[axis - node.activations[0].ndim]
-        if isinstance(kernel, int) and kernel > 1:
-            return range(0, window.extent, (window.extent - 1) // (kernel - 1))
-    return range(window.extent)
-
-
-def _blind(window: Any, length: int, taps: range) -> int:
+def _blind(window: Window, length: int) -> int:
     """How many outputs read no input at all, only padding."""
     if not window.left and not window.right:
         return 0
+    taps = range(0, window.extent, window.dilation)
     return sum(
         not any(0 <= window.stride * i - window.left + t < length for t in taps)
         for i in range(window.size(length))
     )
+
+
+def _hears(scatter: Scatter, j: int, length: int) -> bool:
+    """Whether any input is spread to output `j`."""
+    if (j + scatter.padding) % gcd(scatter.stride, scatter.dilation):
+        return False
+    first, last, step = scatter.progression(j)
+    return any(0 <= i < length for i in range(first, last + 1, step))

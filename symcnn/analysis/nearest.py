@@ -2,7 +2,8 @@
 
 Padding by a multiple of the network's stride moves the output by whole pixels, so it can be
 undone there. That the output follows the input so (``size(x) == x*p/q``, or ``size(x + q) ==
-size(x) + p``, for all valid x) is decided, not assumed; else there is no crop to name.
+size(x) + p``, for all valid x; or receptive fields that move by q/p) is decided, not assumed; else
+there is no crop to name.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from symcnn.conditions import Condition
-from symcnn.errors import BadSpec, NoSolution, Undecidable
+from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
 from symcnn.sets import InputSet, input_set
 from symcnn.size import Size, evaluate, symbols_of
 
@@ -139,8 +140,8 @@ def _padded(
 def _scale(
     net: Network, domain: InputSet, name: str, axis: int, to: Mapping[str, int]
 ) -> Fraction | None:
-    """p/q if the output along `axis` is p/q of the input: for all valid sizes, or at `to` and q
-    rows more always give p more.
+    """p/q if the output along `axis` is p/q of the input: for all valid sizes; or at `to`, and q
+    rows more always give p more, or what an output sees moves by q/p rows from one to the next.
     """
     try:
         dims: Any = net.output_dims
@@ -161,4 +162,8 @@ def _scale(
         with suppress(Undecidable):
             if domain <= input_set(domain.names, [law]):
                 return scale
+    with suppress(SymcnnError):
+        field = net.receptive_field()
+        if field.axes and name in field.axes and field.stride[field.axes.index(name)] == 1 / scale:
+            return scale
     return None

@@ -95,7 +95,8 @@ def solve(
     if not found:
         raise _no_solution(question, wishes, square=square)
     if limits:
-        found = _keep_within(parts[0], found, limits, ranges)
+        whole = net if at is None else net.at(at)
+        found = _keep_within(whole, found, limits, ranges)
     if parameters:
         return Relation(parameters, found)
     return found
@@ -232,8 +233,7 @@ def _flatten(net: Network, features: Any, at: str | None) -> Wish:
 
 def _receptive_field(net: Network, wanted: Any, at: str | None) -> Wish:
     part = net.last_map(2) if at is None else net.at(at)
-    field: Any = part.receptive_field  # type: ignore[attr-defined]
-    extents = field().size
+    extents = part.receptive_field().size
     least = wanted if isinstance(wanted, (tuple, list)) else (wanted,) * len(extents)
     if len(least) != len(extents):
         raise BadSpec(f"receptive_field={wanted!r} needs one number for {len(extents)} axes")

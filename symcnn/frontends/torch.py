@@ -10,10 +10,12 @@ to learn which module is running.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import lru_cache, partial
+from os.path import dirname
 from typing import Any
 
 import torch
@@ -22,7 +24,9 @@ from torch.overrides import TorchFunctionMode
 import symcnn.ops  # fills OPS
 from symcnn.conditions import AnyOf, Condition, Requirement, settled
 from symcnn.errors import BadSpec, DataDependent, SymcnnError, UnsupportedOperation
+from symcnn.frontends.branches import Choice, Differs, Same, without_idle_guards
 from symcnn.frontends.lazy import call_lazy, is_lazy, lazy_parameters
+from symcnn.frontends.scalars import FLOAT_LIMIT, TAKES_NUMBERS, scalar
 from symcnn.graph import (
     OPS,
     Constant,
@@ -40,7 +44,7 @@ from symcnn.size import Int, Size, ceildiv, evaluate, floordiv, mod, prod, symbo
 
 __all__ = ["Dim", "TracedTensor", "trace"]
 
-_OWN_FILES = (__file__, symcnn.ops.__path__[0], torch.__path__[0])
+_OWN_FILES = (dirname(__file__), symcnn.ops.__path__[0], torch.__path__[0])
 
 
 # Sizes ---------------------------------------------------------------------------------------
@@ -81,12 +85,18 @@ class Dim(torch.SymInt):
         return NotImplemented
 
     def __add__(self, other: Any) -> Any:
+        if isinstance(other, float):
+            return Real(self.expr, self.tracer) + other
         return self._binary(other, lambda a, b: a + b)
 
     def __sub__(self, other: Any) -> Any:
+        if isinstance(other, float):
+            return Real(self.expr, self.tracer) - other
         return self._binary(other, lambda a, b: a - b)
 
     def __rsub__(self, other: Any) -> Any:
+        if isinstance(other, float):
+            return other - Real(self.expr, self.tracer)
         return self._binary(other, lambda a, b: b - a)
 
     def __mul__(self, other: Any) -> Any:
@@ -122,9 +132,11 @@ class Dim(torch.SymInt):
         return self if self >= 0 else -self
 
     def __truediv__(self, other: Any) -> Any:
-        return Real(self.expr, self.tracer) / other
+        return Real(self.expr, self.tracer).__truediv__(other)
 
     def __rtruediv__(self, other: Any) -> Any:
+        if isinstance(other, torch.Tensor):
+            return NotImplemented
         return Real(other, self.tracer) / self
 
     def __pow__(self, other: Any) -> Any:
@@ -203,14 +215,25 @@ class Dim(torch.SymInt):
         return self
 
 
-class Real:
+class Real(torch.SymFloat):
     """A quotient of sizes on its way to ``math.ceil`` or ``math.floor``: exact, never a float."""
-
-    __slots__ = ("expr", "tracer")
 
     def __init__(self, expr: Any, tracer: _Tracer) -> None:
         self.expr = expr  # a Size with Fraction coefficients, an int or a Fraction
         self.tracer = tracer
+
+    @property
+    def node(self) -> Any:
+        return self
+
+    def is_symbolic(self) -> bool:
+        return True
+
+    def is_int(self) -> bool:
+        return False
+
+    def is_float(self) -> bool:
+        return True
 
     def _operand(self, other: Any) -> Any:
         if isinstance(other, (Real, Dim)):
@@ -218,22 +241,30 @@ class Real:
         return Fraction(other) if isinstance(other, float) else int(other)
 
     def __mul__(self, other: Any) -> Any:
+        if isinstance(other, torch.Tensor):
+            return NotImplemented
         return Real(self.expr * self._operand(other), self.tracer)
 
     __rmul__ = __mul__
 
     def __add__(self, other: Any) -> Any:
+        if isinstance(other, torch.Tensor):
+            return NotImplemented
         return Real(self.expr + self._operand(other), self.tracer)
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Any:
+        if isinstance(other, torch.Tensor):
+            return NotImplemented
         return Real(self.expr - self._operand(other), self.tracer)
 
     def __rsub__(self, other: Any) -> Any:
         return Real(self._operand(other) - self.expr, self.tracer)
 
     def __truediv__(self, other: Any) -> Any:
+        if isinstance(other, torch.Tensor):
+            return NotImplemented
         den = self._operand(other)
         if isinstance(den, Size):
             from symcnn.size import exact_or_fail
@@ -345,6 +376,7 @@ class TracedTensor(torch.Tensor):
 
     _value: SymbolicTensor
     _tracer: _Tracer
+    _number: Any = None  # the value of a 0-d tensor that was made from sizes
 
     @staticmethod
     def of(value: SymbolicTensor, tracer: _Tracer) -> TracedTensor:
@@ -442,6 +474,21 @@ class TracedTensor(torch.Tensor):
         """Bytes per element."""
         return int(self.dtype.itemsize)
 
+    def item(self) -> Any:
+        """The value, where it was made from sizes."""
+        return self._values() if self._number is None else self._number
+
+    def __bool__(self) -> bool:
+        return bool(self.item() != 0)
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    __index__ = __int__
+
+    def __float__(self) -> float:
+        return float(self.item())
+
     def _values(self, *_: Any) -> Any:
         path = self._tracer.place()
         raise DataDependent(
@@ -449,7 +496,7 @@ class TracedTensor(torch.Tensor):
             cure="symcnn knows shapes only; make the branch depend on sizes or hyperparameters",
         )
 
-    __bool__ = __int__ = __float__ = __index__ = item = tolist = numpy = _values
+    tolist = numpy = _values
 
     def __hash__(self) -> int:
         return id(self)
@@ -484,16 +531,23 @@ _OPERATORS = {
 }
 
 
-def _operator(name: str) -> Callable[..., Any]:
+def _operator(name: str, word: str) -> Callable[..., Any]:
     def call(self: TracedTensor, *args: Any) -> Any:
         return self._tracer.method(name, self, *args)
 
-    return call
+    def reflected(self: TracedTensor, other: Any) -> Any:
+        return self._tracer.method(name, other, self)
+
+    return reflected if word in _REFLECTED else call
+
+
+#: Operators whose left operand comes second.
+_REFLECTED = frozenset("rsub rdiv rtruediv rfloordiv rmod rpow rmatmul".split())
 
 
 for _op, _words in _OPERATORS.items():
     for _word in _words.split():
-        setattr(TracedTensor, f"__{_word}__", _operator(_op))
+        setattr(TracedTensor, f"__{_word}__", _operator(_op, _word))
 
 
 def _tracer_of(value: Any) -> _Tracer | None:
@@ -506,6 +560,15 @@ def _tracer_of(value: Any) -> _Tracer | None:
     return None
 
 
+#: Methods that write to the tensor they are called on, beside those whose name ends in "_".
+_WRITERS = frozenset(
+    ["__setitem__", "__set__"]
+    + [
+        f"__i{word}__"
+        for word in "add sub mul div truediv floordiv mod pow and or xor lshift rshift".split()
+    ]
+)
+
 # The trace -----------------------------------------------------------------------------------
 
 #: The operations that cost MACs, also on tensors that do not depend on the input.
@@ -516,9 +579,6 @@ _PRODUCTS = frozenset(
 
 #: Example sizes where none are given; all others are 224.
 _EXAMPLE = {"N": 2, "B": 2, "C": 3, "L": 16000}
-
-#: An open comparison as it was taken, and what the model raised on the other branch, if it did.
-Choice = tuple[bool, str]
 
 #: How many branches that end in an exception are backed out of before giving up.
 _ATTEMPTS = 32
@@ -558,8 +618,10 @@ class _Tracer(TorchFunctionMode):
         tape: Tape,
         example: Mapping[str, int],
         forced: Sequence[Choice] = (),
+        same: Same | None = None,
     ) -> None:
         super().__init__()
+        self.same = same
         self.tape = tape
         tape.fix = self.fix
         self.example = example
@@ -607,18 +669,17 @@ class _Tracer(TorchFunctionMode):
         if key not in self.buffers and key not in self.leaves:
             return False
         name: str = getattr(func, "__name__", "")
-        return name in ("__setitem__", "__set__") or (
-            name.endswith("_") and (not name.endswith("__") or name.startswith("__i"))
-        )
+        return name in _WRITERS or (name.endswith("_") and not name.endswith("__"))
 
     def dispatch(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Run the rule of a torch function."""
         if func in TARGETS:
             return self.apply(TARGETS[func], func.__name__, args, kwargs)
         name = self.operations.get(func)
-        if name is not None:
-            return self.run(name, args, kwargs)
         called: str = getattr(func, "__name__", str(func))
+        if name is not None:
+            reflected = called.strip("_") in _REFLECTED
+            return self.run(name, args[::-1] if reflected else args, kwargs)
         if called == "__get__":  # a property that TracedTensor leaves to torch, such as `names`
             with torch._C.DisableTorchFunctionSubclass():
                 return func(*args, **kwargs)
@@ -656,6 +717,9 @@ class _Tracer(TorchFunctionMode):
 
     def apply(self, operation: Any, name: str, args: Any, kwargs: Any) -> Any:
         """Run a rule on unwrapped arguments."""
+        if name in TAKES_NUMBERS:
+            args = (*args[:1], *tree_map(self.plain, list(args[1:])))
+            kwargs = tree_map(self.plain, kwargs)
         kernel_args = [self.unwrap(a) for a in args]
         if kwargs:
             kwargs = {k: self.unwrap(a) for k, a in kwargs.items() if k != "out"}
@@ -669,11 +733,16 @@ class _Tracer(TorchFunctionMode):
             raise UnsupportedOperation(
                 f"{self.place()}: {name} called in a way that its rule does not cover: {error}"
             ) from error
+        if self.same is not None:
+            self.same.nodes()
         if type(result) is SymbolicTensor:
             result.boolean = name == "bool" or any(
                 a is torch.bool for a in (*args, *kwargs.values())
             )
-            return TracedTensor.of(result, self)
+            traced = TracedTensor.of(result, self)
+            if not result.dims:
+                traced._number = self.number(name, args, kwargs)
+            return traced
         several = tuple(TracedTensor.of(r, self) for r in result)
         named = getattr(torch.return_types, name, None)  # max(dim=...) has .values and .indices
         return several if named is None else named(several)
@@ -702,6 +771,35 @@ class _Tracer(TorchFunctionMode):
         if kind is slice:
             return slice(*map(self.unwrap, (value.start, value.stop, value.step)))
         return value
+
+    def number(self, name: str, args: Any, kwargs: Any) -> Any:
+        """The value of a 0-d result, if it is made from sizes."""
+        values = [self.value_of(a) for a in args]
+        if not values or values[0] is None:
+            return None
+        given = [a if isinstance(a, torch.dtype) else v for a, v in zip(args, values, strict=True)]
+        found = scalar(name, given, kwargs)
+        if isinstance(found, Real):
+            exact = Condition(FLOAT_LIMIT, ">=", found._gap(0))
+            if known(exact) is not True:
+                self._guard(exact)
+        return found
+
+    def value_of(self, value: Any) -> Any:
+        """An argument as a number: a size, a number, or a 0-d tensor that holds one; else None."""
+        if isinstance(value, TracedTensor):
+            return value._number
+        if isinstance(value, torch.Tensor):
+            integer = not value.ndim and not value.dtype.is_floating_point and not value.is_meta
+            return int(value) if integer and not value.is_complex() else None
+        return value if isinstance(value, (int, Dim, Real)) else None
+
+    def plain(self, value: Any) -> Any:
+        """A 0-d tensor that holds a number as the number; all else as it is."""
+        if isinstance(value, slice):
+            return slice(*map(self.plain, (value.start, value.stop, value.step)))
+        number = self.value_of(value) if isinstance(value, torch.Tensor) else None
+        return value if number is None else number
 
     def leaf(self, real: torch.Tensor) -> SymbolicTensor:
         """A real tensor (weight, buffer, constant) as a symbolic one, always the same."""
@@ -732,11 +830,12 @@ class _Tracer(TorchFunctionMode):
         if verdict is not None:
             return verdict
         position = len(self.choices)
+        taken, otherwise = False, ""
         if position < len(self.forced):
-            taken, otherwise = self.forced[position]
+            taken, otherwise = self.forced[position].taken, self.forced[position].otherwise
         else:
-            taken, otherwise = condition.holds(self._sizes(condition.symbols)), ""
-        self.choices.append((taken, otherwise))
+            taken = condition.holds(self._sizes(condition.symbols))
+        self.choices.append(Choice(taken, otherwise, len(self.tape.guards)))
         self._guard(condition if taken else _negated(condition), otherwise)
         return taken
 
@@ -783,7 +882,7 @@ def _is_tensor(value: Any) -> bool:
 def _is_traced(values: Sequence[Any]) -> bool:
     for value in values:
         kind = type(value)
-        if kind is TracedTensor or kind is Dim:
+        if kind is TracedTensor or kind is Dim or kind is Real:
             return True
         if isinstance(value, (tuple, list)) and _is_traced(value):
             return True
@@ -879,28 +978,63 @@ def trace(
     for _ in range(_ATTEMPTS):
         tracer = _Tracer(module, Tape(), wanted, forced)
         try:
-            return _run(module, specs, named, tracer)
+            inputs, outputs = _run(module, specs, named, tracer)
+            _drop_idle_guards(tracer, inputs, outputs, module, specs, named)
+            return Network(inputs, outputs, tape=tracer.tape, parameters=tracer.parameters)
         except (UnsupportedOperation, DataDependent):
             raise
         except SymcnnError as error:
             # An input for which the model raises is not valid: take the other branch instead.
             first = first or error
-            last = next((i for i, c in reversed([*enumerate(tracer.choices)]) if not c[1]), None)
+            last = next(
+                (i for i, c in reversed([*enumerate(tracer.choices)]) if not c.otherwise), None
+            )
             if last is None:
                 break
-            taken, _ = tracer.choices[last]
-            forced = [*tracer.choices[:last], (not taken, error.cause)]
+            forced = [
+                *tracer.choices[:last],
+                Choice(not tracer.choices[last].taken, error.cause),
+            ]
     assert first is not None
     raise first
 
 
+def _drop_idle_guards(
+    tracer: _Tracer,
+    inputs: Sequence[SymbolicTensor],
+    outputs: Any,
+    module: torch.nn.Module,
+    specs: Sequence[str],
+    named: Mapping[str, str],
+) -> None:
+    """Leave only the guards that make a difference: see `symcnn.frontends.branches`."""
+
+    def rerun(choices: Sequence[Choice]) -> Sequence[Guard] | None:
+        again = Tape()
+        same = Same(tape, again, inputs)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                second = _Tracer(module, again, tracer.example, choices, same)
+                _, other = _run(module, specs, named, second)
+            same.whole(outputs, other)
+        except (Differs, SymcnnError):
+            return None
+        return again.guards
+
+    tape = tracer.tape
+    tape.guards = without_idle_guards(tape.guards, tracer.choices, rerun)
+
+
 def _run(
     module: torch.nn.Module, specs: Sequence[str], named: Mapping[str, str], tracer: _Tracer
-) -> Network:
-    """One run of the forward."""
+) -> tuple[Any, Any]:
+    """One run of the forward: its inputs and outputs."""
     tape = tracer.tape
     inputs = tuple(tensor(spec) for spec in specs)
     keywords = {name: tensor(spec, name) for name, spec in named.items()}
+    if tracer.same is not None:
+        tracer.same.starts((*inputs, *keywords.values()))
     with tape.running(), _observed(module, tracer), tracer:
         try:
             raw = module(*tracer.wrap(inputs), **tracer.wrap(keywords))
@@ -910,9 +1044,7 @@ def _run(
             raise _forward_failed(module, len(specs) + len(named), error, tracer) from error
     for scope in tape.calls:
         scope.output = tracer.result(scope.output)
-    outputs = tracer.result(raw)
-    every = (*inputs, *keywords.values())
-    return Network(every, outputs, tape=tape, parameters=tracer.parameters)
+    return (*inputs, *keywords.values()), tracer.result(raw)
 
 
 def _forward_failed(module: Any, given: int, error: Exception, tracer: _Tracer) -> SymcnnError:

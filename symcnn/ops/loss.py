@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from symcnn.conditions import Requirement
 from symcnn.errors import ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor, tensors_in
 from symcnn.ops.pointwise import broadcast
-from symcnn.ops.registry import Axes, equal, kept, mixed, require_rank, rule
+from symcnn.ops.registry import alike, equal, mixed, require_rank, rule
 from symcnn.size import Int, prod
 
 __all__: list[str] = []
@@ -17,7 +18,10 @@ _REDUCTIONS = ("none", "mean", "sum")
 
 
 def _reduced(
-    dims: tuple[Int, ...], options: dict[str, Any], requires: list[Requirement], axes: Axes = ()
+    dims: tuple[Int, ...],
+    options: dict[str, Any],
+    requires: list[Requirement],
+    pointwise: Result | None = None,
 ) -> Result:
     """`dims`, or a single number, as the options say: `reduction`, or the old `reduce`."""
     reduction = options.get("reduction", "mean")
@@ -28,7 +32,9 @@ def _reduced(
     if reduction not in (*_REDUCTIONS, "batchmean"):
         raise ShapeMismatch(f"reduction={reduction!r}", cure='"none", "mean" or "sum"')
     if reduction == "none":
-        return Result((dims,), axes or mixed(dims), requires=tuple(requires))
+        if pointwise is not None:
+            return replace(pointwise, requires=tuple(requires))
+        return Result((dims,), mixed(dims), requires=tuple(requires))
     return Result(((),), requires=tuple(requires))
 
 
@@ -60,7 +66,7 @@ def _pointwise(op: str) -> Any:
         requires = list(both.requires)
         if op == "soft_margin_loss":  # torch writes into a tensor of the input's shape
             requires += _same(op, SymbolicTensor(both.shapes[0]), input)
-        return _reduced(both.shapes[0], options, requires, both.axes)
+        return _reduced(both.shapes[0], options, requires, both)
 
     return operation
 
@@ -96,7 +102,7 @@ def _binary_cross_entropy(input: SymbolicTensor, target: SymbolicTensor, **optio
     requires = _same(op, input, target)
     for name in ("weight", "pos_weight"):
         requires += _fits(op, options.get(name), input.dims)
-    return _reduced(input.dims, options, requires, tuple(kept(input.ndim)))
+    return _reduced(input.dims, options, requires, alike(input))
 
 
 rule("binary_cross_entropy")(_positional(f"input target weight {_REST}", _binary_cross_entropy))
