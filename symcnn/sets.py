@@ -798,12 +798,12 @@ class InputSet:
         return max(sizes), sum(sizes), best
 
     def _part_text(self) -> str:
-        first, *others = self.names
-        if others and self.square()._set.is_equal(self._set):  # one axis says it all
-            runs = " or ".join(_runs_text(self.axis(first).runs(), first))
-            runs = f"({runs})" if " or " in runs else runs
-            return " and ".join([runs, *(f"{first} == {n}" for n in others)])
         if not _is_product(self._set):
+            first, *others = self.names
+            if self.square()._set.is_equal(self._set):  # one axis says it all
+                runs = " or ".join(_runs_text(self.axis(first).runs(), first))
+                runs = f"({runs})" if " or " in runs else runs
+                return " and ".join([runs, *(f"{first} == {n}" for n in others)])
             return " and ".join(_sentences(_constraints(self.names, self._set)))
         axes = [" or ".join(_runs_text(self.axis(n).runs(), n)) for n in self.names]
         bracket = len(axes) > 1
