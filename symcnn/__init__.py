@@ -11,6 +11,7 @@
 """
 
 from symcnn import nn
+from symcnn.analysis.hyper import dilations_for, inverse_of, same_padding, solve_layer
 from symcnn.errors import (
     BadSpec,
     DataDependent,
@@ -52,9 +53,13 @@ __all__ = [
     "W",
     "cat",
     "ceildiv",
+    "dilations_for",
     "from_torch",
+    "inverse_of",
     "nn",
     "rule",
+    "same_padding",
+    "solve_layer",
     "symbols",
     "tensor",
 ]
