@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-PROPERTIES := expr.py sets.py axis.py nn.py solve.py torch_samples.py
+PROPERTIES := expr.py sets.py axis.py nn.py solve.py torch_samples.py solve_wishes.py solve_layer.py solve_diagnose.py solve_networks.py
 
 .PHONY: demo test lint fuzz bench zoo docs clean
 

@@ -12,6 +12,7 @@
 
 from symcnn import nn
 from symcnn.analysis.claims import check
+from symcnn.analysis.hyper import dilations_for, inverse_of, same_padding, solve_layer
 from symcnn.errors import (
     BadSpec,
     DataDependent,
@@ -54,12 +55,16 @@ __all__ = [
     "cat",
     "ceildiv",
     "check",
+    "dilations_for",
     "from_torch",
     "index",
+    "inverse_of",
     "multiple",
     "nn",
     "odd",
     "rule",
+    "same_padding",
+    "solve_layer",
     "symbols",
     "tensor",
 ]

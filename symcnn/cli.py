@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -19,9 +20,10 @@ from typing import Any
 import click
 
 from symcnn import __version__
+from symcnn.analysis.budget import BudgetedSet
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, ShapeMismatch, SymcnnError
 from symcnn.network import Network
-from symcnn.sets import InputSet
+from symcnn.sets import InputSet, Relation
 from symcnn.spec import parse_assignments, parse_target
 
 __all__ = ["main"]
@@ -192,9 +194,26 @@ def shapes(
 
 
 @main.command()
-@click.option("--output", "target", metavar="7x7", help="Sizes of the map; * for any.")
+@click.option(
+    "--output",
+    "targets",
+    metavar="7x7",
+    multiple=True,
+    help='Sizes of the map: 7, * (any), 5..8, ">=7", H/4, or h (a formula). NAME=7x7 for a module;'
+    " may be repeated.",
+)
 @click.option("--flatten", type=int, metavar="K", help="Elements per image of what is flattened.")
 @click.option("--square", is_flag=True, help="Only inputs with H = W.")
+@click.option("--aspect", metavar="16:9", help="Width to height.")
+@click.option("--multiple-of", metavar="M", help="8, or 8x16 for each axis.")
+@click.option("--within", metavar="LOW..HIGH", help="200..300, or 200..300x100..400.")
+@click.option("--receptive-field", type=int, metavar="R", help="At least so many pixels.")
+@click.option("--macs", metavar="AMOUNT", help="At most so many: 4e9, 4G.")
+@click.option("--flops", metavar="AMOUNT", help="At most so many.")
+@click.option("--params", metavar="AMOUNT", help="At most so many.")
+@click.option("--activations", metavar="AMOUNT", help="At most so many elements in all maps.")
+@click.option("--memory", metavar="AMOUNT", help='At most so many bytes of activations: "8 GiB".')
+@click.option("--size", "sizes", metavar="NAME=SIZE", help="Fixed sizes, such as N=8.")
 @_network_command
 @_answers
 def solve(
@@ -203,23 +222,54 @@ def solve(
     at: str | None,
     train: bool,
     as_json: bool,
-    target: str | None,
-    flatten: int | None,
-    square: bool,
+    targets: tuple[str, ...],
+    sizes: str | None,
+    **wishes: Any,
 ) -> None:
-    """Which inputs reach a target: --output 7x7, or --flatten 9216."""
-    if (target is None) == (flatten is None):
-        raise click.UsageError("give --output 7x7 or --flatten K")
-    wanted = parse_target(target) if target is not None else None
+    """Which inputs reach a target: --output 7x7, --flatten 9216, --macs 4e9, or several at once."""
+    given = {name: value for name, value in wishes.items() if value not in (None, False)}
+    if not targets and not given and not sizes:
+        raise click.UsageError("give a target, such as --output 7x7 or --flatten K")
+    fixed: dict[str, Any] = {} if sizes is None else dict(parse_assignments(sizes))
+    wanted = _targets(targets)
+    if "aspect" in given:
+        given["aspect"] = _numbers(given["aspect"], ":", "16:9")
+    if "multiple_of" in given:
+        several = _numbers(given["multiple_of"], "x", "8")
+        given["multiple_of"] = several[0] if len(several) == 1 else several
+    if "within" in given:
+        spans = [_numbers(span, "..", "200..300") for span in given["within"].split("x")]
+        given["within"] = spans[0] if len(spans) == 1 else tuple(spans)
     net = _network(network, inputs, train=train)
-    found = net.solve(output=wanted, flatten=flatten, at=at, square=square)
-    part = net.at(found.at) if found.at else net
-    goal = target if target is not None else f"{flatten} features"
-    text = (
-        f"{goal} at {found.at or 'the output'}, which is {part.describe_output()}\n"
-        f"comes from {found}\n{_ends(found)}"
-    )
-    _show(_set_answer(found) | {"target": goal, "shape": part.describe_output()}, text, as_json)
+    found = net.solve(wanted, at=at, **given, **fixed)
+    goals = [*targets, *([f"{given['flatten']} features"] if "flatten" in given else [])]
+    answer = _set_answer(found)
+    if len(goals) == 1 and not isinstance(wanted, dict):
+        part = net.at(found.at) if found.at else net
+        text = f"{goals[0]} at {found.at or 'the output'}, which is {part.describe_output()}\n"
+        text += f"comes from {found}\n{_ends(found)}"
+        answer |= {"target": goals[0], "shape": part.describe_output()}
+    else:
+        text = f"{found}\n{_ends(found)}"
+    _show(answer, text, as_json)
+
+
+def _targets(targets: tuple[str, ...]) -> Any:
+    """What --output says: one target, or a dict of them by module."""
+    named = [t for t in targets if re.match(r"[^<>=]+=(?!=)", t)]
+    if not named:
+        if len(targets) > 1:
+            raise BadSpec("--output twice without a module", cure="--output layer3=14x14")
+        return parse_target(targets[0]) if targets else None
+    pairs = [t.partition("=") if t in named else ("", "", t) for t in targets]
+    return {name or None: parse_target(text) for name, _, text in pairs}
+
+
+def _numbers(text: str, mark: str, example: str) -> tuple[int, ...]:
+    pieces = [piece.strip() for piece in text.split(mark)]
+    if not all(piece.isdecimal() for piece in pieces) or (mark != "x" and len(pieces) != 2):
+        raise BadSpec(f"{text!r} is not understood", cure=f"for example {example}")
+    return tuple(map(int, pieces))
 
 
 @main.command()
@@ -244,6 +294,81 @@ def valid(
     _show(answer, text.rstrip("\n"), as_json)
     if not found:
         sys.exit(1)
+
+
+@main.command()
+@click.option("--size", metavar="500x375", required=True, help="The size there is.")
+@_network_command
+@_answers
+def nearest(
+    network: str, inputs: tuple[str, ...], at: str | None, train: bool, as_json: bool, size: str
+) -> None:
+    """The nearest input that works, by padding, cropping or resizing."""
+    net = _network(network, inputs, train=train)
+    if at:
+        net = net.at(at)
+    found = net.nearest_valid(**_sizes(net, size))
+    answer = {"sizes": dict(found.sizes), "valid": found.valid}
+    for way in found.ways:
+        answer[way.kind] = {"sizes": dict(way.sizes), "pad": way.pad, "output_crop": way.crop}
+    _show(answer, str(found), as_json)
+
+
+@main.command()
+@click.option("--size", metavar="227x227", required=True, help="Or N=1,H=227,W=227.")
+@_network_command
+@_answers
+def diagnose(
+    network: str, inputs: tuple[str, ...], at: str | None, train: bool, as_json: bool, size: str
+) -> None:
+    """What happens at a size: where it fails, why, and every way out."""
+    net = _network(network, inputs, train=train)
+    if at:
+        net = net.at(at)
+    found = net.diagnose(**_sizes(net, size))
+    failure = None if found.failure is None else asdict(found.failure)
+    traps = [asdict(trap) for trap in found.traps]
+    answer = {"sizes": dict(found.sizes), "ok": found.ok, "failure": failure}
+    _show(answer | {"ways": found.ways, "traps": traps}, str(found), as_json)
+    if not found.ok:
+        sys.exit(1)
+
+
+@main.command()
+@click.option("--size", metavar="227x227", help="Give numbers for this size.")
+@_network_command
+@_answers
+def fix(
+    network: str,
+    inputs: tuple[str, ...],
+    at: str | None,
+    train: bool,
+    as_json: bool,
+    size: str | None,
+) -> None:
+    """What every Linear and view constant should be."""
+    net = _network(network, inputs, train=train)
+    if at:
+        net = net.at(at)
+    found = net.fix(**({} if size is None else _sizes(net, size)))
+    answer = [
+        {"node": f.node, "kind": f.kind, "was": f.was, "formula": str(f.formula)}
+        | {"value": f.value, "right": None if f.value is None else f.right, "line": f.line}
+        for f in found
+    ]
+    text = "\n".join(map(str, found)) or "no constant of this network fixes the input size"
+    _show({"fixes": answer}, text, as_json)
+
+
+def _sizes(net: Network, text: str) -> dict[str, int]:
+    """``N=1,H=227,W=227``, or ``227x227`` for the axes that the domain speaks of."""
+    if "=" in text:
+        return parse_assignments(text)
+    sizes = parse_target(text)
+    names = net.valid_inputs().shown
+    if len(sizes) != len(names) or not all(isinstance(s, int) for s in sizes):
+        raise BadSpec(f"{text!r} is not a size for each of {', '.join(names)}")
+    return dict(zip(names, sizes, strict=True))  # type: ignore[arg-type]
 
 
 @main.command()
@@ -441,7 +566,7 @@ def check(
 
 
 def _ends(found: InputSet) -> str:
-    if not found:
+    if not found or isinstance(found, Relation):
         return ""
     text = f"smallest {_member(found.smallest())}"
     count = found.count()
@@ -455,14 +580,18 @@ def _member(value: Any) -> str:
 
 
 def _set_answer(found: InputSet) -> dict[str, Any]:
-    bounded = bool(found) and found.count() is not None
-    return {
-        "at": found.at or None,
-        "set": found.describe(),
-        "axes": {
+    answer: dict[str, Any] = {"at": found.at or None, "set": found.describe()}
+    if isinstance(found, Relation):
+        return answer | {"set": str(found), "parameters": found.parameters}
+    bounded = bool(found) and found.bounded
+    if not isinstance(found, BudgetedSet):
+        answer["axes"] = {
             name: [[r.first, r.last, r.step] for r in found.axis(name).runs()]
             for name in found.shown
-        },
+        }
+    elif bounded and len(found.shown) == 2:
+        answer["frontier"] = found.frontier()
+    return answer | {
         "smallest": found.smallest() if found else None,
         "largest": found.largest() if bounded else None,
         "count": found.count() if found else 0,

@@ -7,7 +7,11 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
+from symcnn.analysis import domain as _domain
 from symcnn.analysis import solve as _solve
+from symcnn.analysis.diagnose import Diagnosis, diagnose
+from symcnn.analysis.fix import Fix, fixes
+from symcnn.analysis.nearest import Nearest, nearest_valid
 from symcnn.analysis.receptive_field import ReceptiveField
 from symcnn.analysis.receptive_field import receptive_field as _receptive_field
 from symcnn.conditions import Requirement, sides_of
@@ -125,7 +129,7 @@ class Network:
         size that is missing or unknown.
         """
         values = self._values(sizes)
-        _solve.check_valid(self, values)
+        _domain.check_valid(self, values)
         return tree_map(
             lambda t: (
                 Shape(evaluate(d, values) for d in t.dims) if isinstance(t, SymbolicTensor) else t
@@ -227,15 +231,15 @@ class Network:
 
     def valid_inputs(self) -> InputSet:
         """The domain: exactly the inputs that the network accepts."""
-        return self._domain
+        return self._valid
 
     @cached_property
-    def _domain(self) -> InputSet:
-        return _solve.valid_inputs(self)
+    def _valid(self) -> InputSet:
+        return _domain.valid_inputs(self)
 
-    def reasons(self) -> list[_solve.Reason]:
+    def reasons(self) -> list[_domain.Reason]:
         """Why the domain is what it is: the requirements it cannot do without, node by node."""
-        return _solve.reasons(self)
+        return _domain.reasons(self)
 
     def solve(
         self,
@@ -244,29 +248,89 @@ class Network:
         flatten: int | None = None,
         at: str | None = None,
         square: bool = False,
+        aspect: tuple[int, int] | None = None,
+        multiple_of: Any = None,
+        within: Any = None,
+        receptive_field: Any = None,
+        macs: Any = None,
+        flops: Any = None,
+        params: Any = None,
+        activations: Any = None,
+        memory: Any = None,
+        **sizes: Any,
     ) -> InputSet:
-        """The inputs that reach a target: ``net.solve(output=(7, 7))``.
+        """The inputs that reach a target: ``net.solve(output=(7, 7))``. Wishes combine.
 
-        output: sizes of the trailing axes (None: any). Where the network's output is not a map,
-            the last map that varies with the input is meant; the answer's `at` names it.
+        output: sizes of the trailing axes, each a number, None (any), a range, ``">=7"``, an
+            expression in the input sizes (``(H, W)``: as large as the input, ``(H/4, W/4)``), or a
+            symbol of its own (``("h", "w")``: the answer is a formula in h and w, a `Relation`).
+            Text in one piece, ``"7x7"``, too. A dict gives targets for several modules. Where the
+            network's output is not a map, the last map that varies with the input is meant; the
+            answer's `at` names it.
         flatten: elements per image of what the network flattens.
         at: a module or node to look at instead of the output.
-        square: only inputs with H = W.
+        square: only inputs with H = W. aspect: width to height, ``(16, 9)``, exactly.
+        multiple_of, within: ``8``, ``(200, 300)`` (both ends included), or one for each axis.
+        receptive_field: at least so many rows and columns.
+        macs, flops, params: at most so many; batch 1 unless given.
+        activations, memory: at most so many elements (bytes, in float32; ``"8 GiB"``) in all maps
+            together, which training keeps.
+        sizes: fixed sizes or ranges, ``N=8``, ``W=range(1, 641)``, also of the target's symbols.
 
-        Raises NoSolution, with the nearest target that has one.
+        Raises NoSolution, with the wishes that clash and the nearest target that has a solution;
+        BadSpec for wishes of no use; Undecidable where no exact set can be given.
         """
-        if (output is None) == (flatten is None):
-            raise BadSpec("solve takes either output=... or flatten=...")
-        part = self if at is None else self.at(at)
-        if flatten is None:
-            if at is None:
-                part = self._last_map(len(output) if isinstance(output, (tuple, list)) else 1)
-            return _solve.solve_output(part, output, square=square, at=part.name)
-        if at is None:
-            part = self._before_flatten()
-        return _solve.solve_flatten(part, flatten, square=square, at=part.name)
+        return _solve.solve(
+            self,
+            output,
+            flatten=flatten,
+            at=at,
+            square=square,
+            aspect=aspect,
+            multiple_of=multiple_of,
+            within=within,
+            receptive_field=receptive_field,
+            budgets={
+                "macs": macs,
+                "flops": flops,
+                "params": params,
+                "activations": activations,
+                "memory": memory,
+            },
+            sizes=sizes,
+        )
 
-    def _last_map(self, n: int) -> Network:
+    def nearest_valid(self, *sizes: int, **named: int) -> Nearest:
+        """The nearest input that works: ``net.nearest_valid(500, 375)``, or ``H=500, W=375``.
+
+        By padding, by cropping, by resizing; the pads are ready for ``F.pad``, and the crop that
+        undoes them at the output is named where there is one.
+
+        Raises NoSolution if no input is valid, BadSpec unless each axis has a size.
+        """
+        shown = self.valid_inputs().shown
+        if sizes and len(sizes) != len(shown):
+            raise BadSpec(f"nearest_valid{sizes} needs a size for each of {', '.join(shown)}")
+        given = dict(zip(shown, sizes, strict=False)) | named
+        return nearest_valid(self, check_sizes(given, frozenset(shown)))
+
+    def diagnose(self, **sizes: Any) -> Diagnosis:
+        """What happens at a size: ``net.diagnose(N=1, H=227, W=227)``.
+
+        Where it fails: the node, what torch says, why, and every way out. Where it does not: what
+        goes wrong in silence, such as rows that no window reads.
+        """
+        return diagnose(self, self._values({"N": 1} | sizes if "N" in self.symbols else sizes))
+
+    def fix(self, **sizes: Any) -> list[Fix]:
+        """What every Linear and view constant should be, as a formula and, given sizes, a number.
+
+        Raises InvalidInput if the sizes fail for another reason before.
+        """
+        given = {"N": 1} | sizes if sizes and "N" in self.symbols else sizes
+        return fixes(self, self._values(given) if given else None)
+
+    def last_map(self, n: int) -> Network:
         """The network, or the part up to its last map of `n` axes that vary with the input."""
         if len(self.output_dims) not in (1, 2) and symbols_of(*self.output_dims[-n:]):
             return self
@@ -288,7 +352,7 @@ class Network:
         """Where a tensor comes from: a module path, a node, or an input."""
         return self._widest_name(t.node) if t.node is not None else t.name or "the input"
 
-    def _before_flatten(self) -> Network:
+    def before_flatten(self) -> Network:
         """The part up to what the last flattening node reads; the whole if nothing flattens."""
         for node in reversed(self.nodes):
             source, result = node.inputs[0], node.outputs[0]

@@ -34,10 +34,10 @@ from symcnn.size import Int, Size
 if TYPE_CHECKING:
     import islpy
 
-__all__ = ["InputSet", "Run", "always", "input_set", "tightest"]
+__all__ = ["InputSet", "Relation", "Run", "always", "input_set", "isl", "tightest"]
 
 
-def _isl() -> Any:
+def isl() -> Any:
     """isl, imported when first needed: `import symcnn` does not load it."""
     import islpy
 
@@ -554,19 +554,19 @@ class InputSet:
     def _over(self, names: Sequence[str]) -> Any:
         if tuple(names) == self.names:
             return self._set
-        isl = _isl()
         missing = [n for n in names if n not in self.names]
         order = [*self.names, *missing]
         have = {n: f"x{i}" for i, n in enumerate(order)}
         source = ", ".join(have[n] for n in self.names)
         target = ", ".join(have[n] for n in names)
         positive = " and ".join(f"{have[n]} >= 1" for n in missing) or "true"
-        return self._set.apply(isl.Map(f"{{ [{source}] -> [{target}] : {positive} }}"))
+        return self._set.apply(isl().Map(f"{{ [{source}] -> [{target}] : {positive} }}"))
 
     def _combine(self, other: InputSet, operation: str) -> InputSet:
         a, b, names = self._aligned(other)
         combined = getattr(a, operation)(b)
-        return InputSet(names, combined, batch=self.batch & other.batch, at=self.at or other.at)
+        spoken = (set(self.names) - self.batch) | (set(other.names) - other.batch)
+        return InputSet(names, combined, batch=set(names) - spoken, at=self.at or other.at)
 
     def __and__(self, other: InputSet) -> InputSet:
         return self._combine(other, "intersect")
@@ -594,7 +594,7 @@ class InputSet:
 
     def where(self, *requirements: Requirement) -> InputSet:
         """The members that also meet `requirements`."""
-        return self & input_set(self.names, requirements)
+        return self & input_set(self.names, requirements, batch=self.batch)
 
     def axis(self, *names: str) -> InputSet:
         """The sizes that the axes called `names` take in some member: the projection."""
@@ -604,11 +604,21 @@ class InputSet:
         have = {n: f"x{i}" for i, n in enumerate(self.names)}
         source, target = ", ".join(have.values()), ", ".join(have[n] for n in names)
         image = (
-            self._set.apply(_isl().Map(f"{{ [{source}] -> [{target}] }}"))
+            self._set.apply(isl().Map(f"{{ [{source}] -> [{target}] }}"))
             if others
             else self._over(names)
         )
         return InputSet(names, image, batch=self.batch & set(names), at=self.at)
+
+    def given(self, **sizes: int) -> InputSet:
+        """What is left for the other sizes where some are fixed: ``s.given(W=640)``.
+
+        Raises BadSpec for a size that the set does not speak of.
+        """
+        for name in sizes:
+            self._index(name)
+        fixed = [Condition(Size.symbol(n), "==", int(v)) for n, v in sizes.items()]
+        return self.where(*fixed).axis(*(n for n in self.names if n not in sizes))
 
     def square(self) -> InputSet:
         """The members whose sizes (the batch aside) are all equal."""
@@ -630,9 +640,14 @@ class InputSet:
         return tuple(n for n in self.names if n not in self.batch) or self.names
 
     @cached_property
-    def _visible(self) -> Any:
+    def visible(self) -> Any:
         """The isl set over the shown names."""
         return self._set if self.shown == self.names else self.axis(*self.shown)._set
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there is an end to the members."""
+        return bool(self.visible.is_bounded())
 
     def __contains__(self, member: object) -> bool:
         if isinstance(member, Mapping):
@@ -646,7 +661,7 @@ class InputSet:
         if not all(isinstance(v, int) or hasattr(v, "__index__") for v in values):
             raise BadSpec(f"{member!r} is not a tuple of whole numbers")
         if len(values) == len(self.shown):
-            space = self._visible
+            space = self.visible
         elif len(values) == len(self.names):
             space = self._set
         else:
@@ -655,7 +670,7 @@ class InputSet:
                 cure=f"a member lists {', '.join(self.shown)}",
             )
         point = ", ".join(str(int(v)) for v in values)
-        return not space.intersect(_isl().Set(f"{{ [{point}] }}")).is_empty()
+        return not space.intersect(isl().Set(f"{{ [{point}] }}")).is_empty()
 
     def _best(self, order: Sequence[str], *, least: bool) -> Any:
         """The member that comes first (or last) by the isl terms `order`, one after the other.
@@ -666,18 +681,17 @@ class InputSet:
         """
         if not self:
             raise NoSolution("the set is empty")
-        isl = _isl()
         dims = [f"x{i}" for i in range(len(self.shown))]
         inside = ", ".join(dims)
-        left, values = self._visible, []
+        left, values = self.visible, []
         for term in [*order, *dims]:
-            image = left.apply(isl.Map(f"{{ [{inside}] -> [{term}] }}"))
+            image = left.apply(isl().Map(f"{{ [{inside}] -> [{term}] }}"))
             ends = [
                 int((part.dim_min_val(0) if least else part.dim_max_val(0)).to_python())
                 for part in _nonempty(image)
             ]
             values.append(min(ends) if least else max(ends))
-            left = left.intersect(isl.Set(f"{{ [{inside}] : {term} = {values[-1]} }}"))
+            left = left.intersect(isl().Set(f"{{ [{inside}] : {term} = {values[-1]} }}"))
         member = values[len(order) :]
         return member[0] if len(member) == 1 else tuple(member)
 
@@ -694,7 +708,7 @@ class InputSet:
 
         Raises NoSolution for an empty set, or one without end.
         """
-        if not self._visible.is_bounded():
+        if not self.bounded:
             raise NoSolution(f"there is no largest: {self} goes on without end")
         dims = [f"x{i}" for i in range(len(self.shown))]
         return self._best([_fold("min", dims), " + ".join(dims)], least=False)
@@ -706,20 +720,25 @@ class InputSet:
 
         Raises NoSolution for an empty set.
         """
-        if len(sizes) != len(self.shown):
-            raise BadSpec(f"nearest{sizes} needs one size for each of {', '.join(self.shown)}")
-        gaps = [f"max(x{i} - {int(v)}, {int(v)} - x{i})" for i, v in enumerate(sizes)]
+        target = self._target(sizes)
+        gaps = [f"max(x{i} - {v}, {v} - x{i})" for i, v in enumerate(target)]
         larger = [f"-x{i}" for i in range(len(sizes))]
         return self._best([_fold("max", gaps), " + ".join(gaps), *larger], least=True)
 
+    def _target(self, sizes: Sequence[Any]) -> tuple[int, ...]:
+        """Sizes given by a caller, one per shown name."""
+        if len(sizes) != len(self.shown) or not all(hasattr(v, "__index__") for v in sizes):
+            raise BadSpec(f"nearest{sizes} needs one size for each of {', '.join(self.shown)}")
+        return tuple(int(v.__index__()) for v in sizes)
+
     def count(self) -> int | None:
         """How many members there are; None if there is no end to them."""
-        if not self._visible.is_bounded():
+        if not self.bounded:
             return None
         if len(self.shown) == 1:
             return sum((r.last - r.first) // r.step + 1 for r in self.runs() if r.last is not None)
         total = 0
-        for box in self._boxes():
+        for box in self.boxes():
             if box is None:
                 break
             total += _product_of(
@@ -734,17 +753,16 @@ class InputSet:
         if len(self.shown) == 1:
             yield from merge(*self.runs())
             return
-        isl = _isl()
         dims = [f"x{i}" for i in range(len(self.shown))]
         side, inside = _fold("max", dims), ", ".join(dims)
-        sides = InputSet(["side"], self._visible.apply(isl.Map(f"{{ [{inside}] -> [{side}] }}")))
+        sides = InputSet(["side"], self.visible.apply(isl().Map(f"{{ [{inside}] -> [{side}] }}")))
         for value in sides:
-            shell = self._visible.intersect(isl.Set(f"{{ [{inside}] : {side} = {value} }}"))
+            shell = self.visible.intersect(isl().Set(f"{{ [{inside}] : {side} = {value} }}"))
             found: list[tuple[int, ...]] = []
             shell.foreach_point(
                 lambda p, found=found: found.append(
                     tuple(
-                        int(p.get_coordinate_val(isl.dim_type.set, i).to_python())
+                        int(p.get_coordinate_val(isl().dim_type.set, i).to_python())
                         for i in range(len(dims))
                     )
                 )
@@ -762,12 +780,12 @@ class InputSet:
 
     @cached_property
     def _runs(self) -> list[Run]:
-        found = [run for part in _parts(self._visible) for run in _runs_of(part)]
+        found = [run for part in _parts(self.visible) for run in _runs_of(part)]
         return sorted(found, key=lambda run: (run.first, run.step))
 
-    def _boxes(self) -> Iterator[list[list[Run]] | None]:
+    def boxes(self) -> Iterator[list[list[Run]] | None]:
         """The set as disjoint products of one-dimensional sets; None for a part that is none."""
-        whole = self._visible
+        whole = self.visible
         for part in [whole] if _is_product(whole) else _parts(whole):
             if _is_product(part):
                 flat = InputSet(self.shown, part)
@@ -780,7 +798,7 @@ class InputSet:
     def __str__(self) -> str:
         if not self:
             return f"no {' and '.join(self.shown)}"
-        whole = self._visible
+        whole = self.visible
         parts = [whole] if _is_product(whole) else _parts(whole)
         ranked = sorted((InputSet(self.shown, part) for part in parts), key=InputSet._rank)
         texts = [part._part_text() for part in ranked]
@@ -796,6 +814,11 @@ class InputSet:
 
     def _part_text(self) -> str:
         if not _is_product(self._set):
+            first, *others = self.names
+            if self.square()._set.is_equal(self._set):  # one axis says it all
+                runs = " or ".join(_runs_text(self.axis(first).runs(), first))
+                runs = f"({runs})" if " or " in runs else runs
+                return " and ".join([runs, *(f"{first} == {n}" for n in others)])
             return " and ".join(_sentences(_constraints(self.names, self._set)))
         axes = [" or ".join(_runs_text(self.axis(n).runs(), n)) for n in self.names]
         bracket = len(axes) > 1
@@ -819,7 +842,7 @@ class InputSet:
         return sympy.Or(
             *(
                 sympy.And(*(_relation(c) for c in _constraints(self.shown, part)))
-                for part in _parts(self._visible)
+                for part in _parts(self.visible)
             )
         )
 
@@ -827,6 +850,110 @@ class InputSet:
         import sympy
 
         return f"$\\displaystyle {sympy.latex(self.as_sympy())}$"
+
+
+class Relation(InputSet):
+    """A formula: input sizes in terms of the symbols of a target, `parameters`.
+
+    Such as ``32*h - 31 <= H <= 32*h``, what `Network.solve` says for ``output=("h", "w")``. A
+    member gives the parameters first. `given` puts numbers in.
+
+    >>> h, H = Size.symbol("h"), Size.symbol("H")
+    >>> formula = Relation(["h"], input_set(["h", "H"], [Condition((H + 31)//32, "==", h)]))
+    >>> formula, formula.given(h=7), formula.possible
+    (32*h - 31 <= H <= 32*h, 193 <= H <= 224, h >= 1)
+    """
+
+    def __init__(self, parameters: Sequence[str], members: InputSet) -> None:
+        super().__init__(members.names, members._set, batch=members.batch, at=members.at)
+        self.parameters = tuple(parameters)
+
+    @property
+    def possible(self) -> InputSet:
+        """The values of the parameters for which there is an input."""
+        return self.axis(*self.parameters)
+
+    def __str__(self) -> str:
+        if not self:
+            return f"no {' and '.join(self.shown)}"
+        whole = self.visible
+        texts = [self._formula(self.shown, whole)]
+        groups = [*self._groups()]
+        if len(groups) > 1:  # h says H and w says W: one after the other
+            sides = [self.axis(*group).visible for group in groups]
+            if _rejoined(self.shown, groups, sides).is_equal(whole):
+                found = zip(groups, sides, strict=True)
+                texts = [self._formula(group, side) for group, side in found]
+        return " and ".join(f"({t})" if " or " in t and len(texts) > 1 else t for t in texts)
+
+    __repr__ = __str__
+
+    def _groups(self) -> Iterator[list[str]]:
+        """The shown names, in groups that some constraint ties together."""
+        tied = {name: {name} for name in self.shown}
+        for part in _parts(self.visible):
+            for condition in _constraints(self.shown, part):
+                union = set[str]().union(*(tied[n] for n in condition.symbols))
+                tied.update(dict.fromkeys(union, union))
+        for name in self.shown:
+            if name == next(n for n in self.shown if n in tied[name]):
+                yield [n for n in self.shown if n in tied[name]]
+
+    def _formula(self, names: Sequence[str], members: Any) -> str:
+        unknown = [n for n in names if n not in self.parameters]
+        texts = [
+            " and ".join(_solved(_constraints(names, part), unknown)) for part in _parts(members)
+        ]
+        return " or ".join(f"({t})" if len(texts) > 1 else t for t in texts)
+
+
+def _rejoined(names: Sequence[str], groups: Sequence[Sequence[str]], sides: Sequence[Any]) -> Any:
+    """The product of sets over groups of names, in the order of `names`."""
+    whole: Any = None
+    order: list[str] = []
+    for group, side in zip(groups, sides, strict=True):
+        whole = side if whole is None else whole.flat_product(side)
+        order += group
+    have = {n: f"x{i}" for i, n in enumerate(order)}
+    source, target = ", ".join(have.values()), ", ".join(have[n] for n in names)
+    return whole.apply(isl().Map(f"{{ [{source}] -> [{target}] }}"))
+
+
+def _solved(conditions: Sequence[Condition], unknown: Sequence[str]) -> Iterator[str]:
+    """Conditions in words, those on one unknown solved for it: ``32*h - 31 <= H <= 32*h``."""
+    bounds: dict[str, tuple[list[str], list[str], list[str]]] = {}
+    others: list[Condition] = []
+    for condition in conditions:
+        gap = condition.lhs - condition.rhs
+        assert isinstance(gap, Size)
+        for name in unknown:
+            atom = Size.symbol(name)
+            coeff = gap.terms.get(next(iter(atom.terms)), 0)
+            rest = gap - atom * coeff
+            if abs(coeff) == 1 and name not in sz.symbols_of(rest):
+                low, high, same = bounds.setdefault(name, ([], [], []))
+                if condition.relation == "==":
+                    same.append(str(-rest if coeff == 1 else rest))
+                elif coeff == 1:
+                    low.append(str(-rest))
+                else:
+                    high.append(str(rest))
+                break
+        else:
+            others.append(condition)
+    for name in unknown:
+        low, high, same = bounds.get(name, ([], [], []))
+        yield from (f"{name} == {value}" for value in same)
+        least = low[0] if len(low) == 1 else f"max({', '.join(low)})" if low else ""
+        most = high[0] if len(high) == 1 else f"min({', '.join(high)})" if high else ""
+        if least and most:
+            yield f"{least} <= {name} <= {most}"
+        elif least:
+            yield f"{name} >= {least}"
+        elif most:
+            yield f"{name} <= {most}"
+    plain = [c for c in others if not isinstance(c.lhs - c.rhs, int)]
+    yield from (t for t in _sentences(plain) if not t.endswith(" >= 1"))
 
 
 def _product_of(counts: Iterable[int]) -> int:
@@ -863,7 +990,7 @@ def input_set(
     ]
     texts += [f"({writer.requirement(r)})" for _, r in tightest(requirements)]
     dims = ", ".join(writer.names.values())
-    isl_set = _isl().Set(f"{{ [{dims}] : {' and '.join(texts)} }}" if texts else "{ [] }")
+    isl_set = isl().Set(f"{{ [{dims}] : {' and '.join(texts)} }}" if texts else "{ [] }")
     return InputSet(names, _coalesced(isl_set), batch=batch, at=at)
 
 
@@ -936,30 +1063,29 @@ def _parts(isl_set: Any) -> list[Any]:
 
 def _nonempty(isl_set: Any) -> list[Any]:
     """The basic sets, each as a set, without empty ones."""
-    return [_isl().Set.from_basic_set(b) for b in isl_set.get_basic_sets() if not b.is_empty()]
+    return [isl().Set.from_basic_set(b) for b in isl_set.get_basic_sets() if not b.is_empty()]
 
 
 def _coalesced(isl_set: Any) -> Any:
     """The same set in fewer parts, where isl manages (its coalescing fails on rare sets)."""
     try:
         return isl_set.coalesce()
-    except _isl().Error:
+    except isl().Error:
         return isl_set
 
 
 def _is_product(isl_set: Any) -> bool:
     """Whether the set is the product of its projections on the axes."""
-    isl = _isl()
-    n = isl_set.dim(isl.dim_type.set)
+    n = isl_set.dim(isl().dim_type.set)
     if n == 1:
         return True
     box = None
     for i in range(n):
         side = isl_set
         if i + 1 < n:
-            side = side.project_out(isl.dim_type.set, i + 1, n - i - 1)
+            side = side.project_out(isl().dim_type.set, i + 1, n - i - 1)
         if i:
-            side = side.project_out(isl.dim_type.set, 0, i)
+            side = side.project_out(isl().dim_type.set, 0, i)
         box = side if box is None else box.flat_product(side)
     return bool(isl_set.is_equal(box))
 
@@ -968,7 +1094,6 @@ def _runs_of(part: Any) -> list[Run]:
     """A one-dimensional basic set as runs: one if it is an interval with a stride, else one per
     residue of its period (within a residue class of the period, a Presburger set is convex).
     """
-    isl = _isl()
     info = part.get_stride_info(0)
     step = int(info.get_stride().to_python())
     run = _hull_run(part, step)
@@ -976,11 +1101,11 @@ def _runs_of(part: Any) -> list[Run]:
         return [run]
     period = step
     for basic in part.compute_divs().get_basic_sets():
-        for i in range(basic.dim(isl.dim_type.div)):
+        for i in range(basic.dim(isl().dim_type.div)):
             period = lcm(period, int(basic.get_div(i).get_denominator_val().to_python()))
     runs = []
     for residue in range(period):
-        inside = part.intersect(isl.Set(f"{{ [x] : x mod {period} = {residue} }}"))
+        inside = part.intersect(isl().Set(f"{{ [x] : x mod {period} = {residue} }}"))
         for piece in _parts(inside):
             if not piece.is_empty():
                 found = _hull_run(piece, period)
@@ -992,12 +1117,11 @@ def _runs_of(part: Any) -> list[Run]:
 
 def _hull_run(part: Any, step: int) -> Run | None:
     """The run from the least to the greatest element of `part`, if that is all of `part`."""
-    isl = _isl()
     first = int(part.dim_min_val(0).to_python())
     last_val = part.dim_max_val(0)
     last = None if last_val.is_infty() else int(last_val.to_python())
     upto = "" if last is None else f" and x <= {last}"
-    hull = isl.Set(f"{{ [x] : x >= {first}{upto} and (x - {first}) mod {step} = 0 }}")
+    hull = isl().Set(f"{{ [x] : x >= {first}{upto} and (x - {first}) mod {step} = 0 }}")
     return Run(first, last, 1 if last == first else step) if hull.is_equal(part) else None
 
 
@@ -1005,7 +1129,6 @@ def _constraints(names: Sequence[str], part: Any) -> list[Condition]:
     """The constraints of one basic set, divisibility first, as conditions on `names`."""
     if len(names) == 1 and len(runs := _runs_of(part)) == 1:
         return runs[0].conditions(Size.symbol(names[0]))
-    isl = _isl()
     (basic,) = part.remove_redundancies().compute_divs().get_basic_sets()
     symbols: list[Int] = [Size.symbol(n) for n in names]
     divs: list[Int] = []
@@ -1016,17 +1139,17 @@ def _constraints(names: Sequence[str], part: Any) -> list[Condition]:
             value = value + symbol * int((aff.get_coefficient_val(kind, i) * scale).to_python())
         for i, div in enumerate(divs):
             value = value + div * int(
-                (aff.get_coefficient_val(isl.dim_type.div, i) * scale).to_python()
+                (aff.get_coefficient_val(isl().dim_type.div, i) * scale).to_python()
             )
         return value
 
-    for i in range(basic.dim(isl.dim_type.div)):
+    for i in range(basic.dim(isl().dim_type.div)):
         aff = basic.get_div(i)
         den = int(aff.get_denominator_val().to_python())
-        divs.append(sz.floordiv(total(aff, isl.dim_type.in_, den), den))
+        divs.append(sz.floordiv(total(aff, isl().dim_type.in_, den), den))
     found = []
     for constraint in basic.get_constraints():
-        expr = total(constraint, isl.dim_type.set, 1)
+        expr = total(constraint, isl().dim_type.set, 1)
         if isinstance(expr, int):
             continue
         if constraint.is_equality():

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from fractions import Fraction
 from math import gcd
 from typing import Any
 
@@ -23,6 +24,7 @@ from symcnn.size import (
 )
 
 __all__ = [
+    "Between",
     "Claim",
     "parse_assignments",
     "parse_claim",
@@ -72,23 +74,58 @@ def parse_shape(spec: Any) -> tuple[Int, ...]:
     return tuple(sizes)
 
 
-def parse_target(text: str) -> tuple[int | None, ...]:
-    """An output size from the command line: ``7x7``, ``7``, ``7x*`` (anything).
+@dataclass(frozen=True, slots=True)
+class Between:
+    """A range of sizes, both ends included; None: no bound."""
 
-    >>> parse_target("7x7"), parse_target("*x7")
-    ((7, 7), (None, 7))
+    low: int | None = None
+    high: int | None = None
+    step: int = 1
+
+    def __str__(self) -> str:
+        if self.low is None:
+            return f"<={self.high}"
+        return f">={self.low}" if self.high is None else f"{self.low}..{self.high}"
+
+
+_TARGET = re.compile(
+    r"\s*(?:(?P<any>[*_])|(?P<number>\d+)(?:\.\.(?P<to>\d+))?|(?P<relation>>=|<=)\s*(?P<bound>\d+)"
+    r"|(?:(?P<times>\d+)\s*\*\s*)?(?P<name>[A-Za-wyz][A-Za-wyz0-9_]*)(?:\s*/\s*(?P<over>\d+))?)"
+    r"\s*(?P<end>[x,]|$)"
+)
+
+
+def parse_target(text: str) -> tuple[int | Between | Size | None, ...]:
+    """An output size as text: ``7x7``, ``7x*`` (anything), ``5..8x>=7``, ``H/4xW/4``, ``hxw``.
+
+    Raises BadSpec, pointing at the character.
+
+    >>> parse_target("7x7"), parse_target("*x7"), parse_target("H/4x2*W")
+    ((7, 7), (None, 7), (H/4, 2*W))
     """
-    target: list[int | None] = []
+    target: list[int | Between | Size | None] = []
     position = 0
-    for piece in re.split(r"[x,]", text):
-        word = piece.strip()
-        if word not in ("*", "_") and (not word.isdecimal() or int(word) == 0):
-            raise BadSpec.at(
-                text, position, f"{word or 'nothing'!r} is not a size", cure='for example "7x7"'
-            )
-        target.append(int(word) if word.isdecimal() else None)
-        position += len(piece) + 1
-    return tuple(target)
+    while True:
+        match = _TARGET.match(text, position)
+        numbers = () if match is None else match.group("number", "to", "bound", "times", "over")
+        if match is None or any(n is not None and int(n) == 0 for n in numbers):
+            word = re.split(r"[x,]", text[position:])[0].strip() or "nothing"
+            raise BadSpec.at(text, position, f"{word!r} is not a size", cure='for example "7x7"')
+        if match["name"]:
+            scale = Fraction(int(match["times"] or 1), int(match["over"] or 1))
+            target.append(Size.symbol(match["name"]) * scale)
+        elif match["relation"]:
+            bound = int(match["bound"])
+            target.append(Between(bound) if match["relation"] == ">=" else Between(None, bound))
+        elif match["to"]:
+            if int(match["to"]) < int(match["number"]):
+                raise BadSpec.at(text, position, f"{match['number']}..{match['to']} is empty")
+            target.append(Between(int(match["number"]), int(match["to"])))
+        else:
+            target.append(None if match["any"] else int(match["number"]))
+        position = match.end()
+        if not match["end"]:
+            return tuple(target)
 
 
 def parse_assignments(text: str) -> dict[str, int]:

@@ -146,3 +146,86 @@ def test_debug_shows_the_traceback():
     words = ["valid", net("resnet:resnet18"), "--input", "N 1 H W", "--debug"]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 1
+
+
+# solving backwards
+
+
+def ask(command, name, *words):
+    return run(command, net(name), "--input", "N 3 H W", *words)
+
+
+def test_wishes_combine_on_the_command_line():
+    result = ask("solve", "resnet:resnet18", "--output", ">=7x>=7", "--multiple-of", "32")
+    assert (
+        "H % 32 == 0 and H >= 224"
+        in ask("solve", "resnet:resnet18", "--output", ">=7x>=7", "--multiple-of", "32").output
+    )
+    assert result.exit_code == 0
+    both = ask("solve", "resnet:resnet18", "--output", "layer3=14x14", "--output", "layer4=7x7")
+    assert both.output.startswith("209 <= H <= 224 and 209 <= W <= 224")
+    bounded = ask("solve", "resnet:resnet18", "--within", "200..300", "--aspect", "16:9")
+    assert bounded.exit_code == 1
+    assert "clash" in bounded.output or "no valid input" in bounded.output
+    fixed = ask("solve", "resnet:resnet18", "--output", "7x*", "--size", "W=224")
+    assert "193 <= H <= 224 and W == 224" in fixed.output
+
+
+def test_formulas_and_budgets_in_json():
+    formula = json.loads(ask("solve", "resnet:resnet18", "--output", "hx*", "--json").output)
+    assert formula["parameters"] == ["h"]
+    assert formula["set"] == "32*h - 31 <= H <= 32*h and W >= 1"
+    words = ("--macs", "2G", "--multiple-of", "32", "--json")
+    budget = json.loads(ask("solve", "resnet:resnet18", *words).output)
+    assert [224, 224] in budget["frontier"]
+    assert budget["set"].endswith("MACs <= 2,000,000,000")
+
+
+def test_nearest_in_words_and_json():
+    assert ask("nearest", "unet:unet", "--size", "500x375").output.splitlines()[0] == (
+        "pad to 512x384: F.pad(x, (4, 5, 6, 6)), and at the output y[..., 6:506, 4:379]"
+    )
+    answer = json.loads(ask("nearest", "unet:unet", "--size", "H=500,W=375", "--json").output)
+    assert answer["valid"] is False
+    assert answer["pad"]["pad"] == [4, 5, 6, 6]
+    assert answer["crop"]["sizes"] == {"H": 496, "W": 368}
+
+
+def test_diagnose_says_why_and_exits_with_1_where_it_fails():
+    result = ask("diagnose", "article_a:article_a", "--size", "227x227")
+    assert result.exit_code == 1
+    assert "torch says: mat1 and mat2 shapes cannot be multiplied" in result.output
+    assert "self.fc = nn.Linear(9216, 4096)" in result.output
+    fine = ask("diagnose", "article_a:article_a", "--size", "259x259", "--json")
+    assert fine.exit_code == 0
+    assert json.loads(fine.output)["ok"] is True
+
+
+def test_fix_prints_the_line():
+    assert (
+        "self.fc = nn.Linear(9216, 4096)"
+        in ask("fix", "article_a:article_a", "--size", "227x227").output
+    )
+    (fix,) = json.loads(ask("fix", "article_a:article_a", "--json").output)["fixes"]
+    assert (fix["node"], fix["was"], fix["value"], fix["right"]) == ("fc", 12544, None, None)
+    assert "no constant" in ask("fix", "unet:unet").output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("solve", "--output", "7x7", "--aspect", "wide"),
+        ("solve", "--within", "300"),
+        ("solve", "--macs", "lots"),
+        ("solve", "--output", "7x7", "--output", "8x8"),
+        ("solve", "--multiple-of", "x"),
+        ("nearest", "--size", "500"),
+        ("nearest", "--size", "H=5,Q=3"),
+        ("diagnose", "--size", "7x*"),
+        ("fix", "--size", "0x7"),
+    ],
+    ids=" ".join,
+)
+def test_bad_use_of_the_solving_commands(words):
+    command, *rest = words
+    assert ask(command, "resnet:resnet18", *rest).exit_code == 2

@@ -91,12 +91,9 @@ def test_feature_counts_of_no_use(flatten):
         chain(nn.Conv2d(3, 8, 3)).solve(flatten=flatten)
 
 
-def test_solve_takes_one_question():
-    net = chain(nn.Conv2d(3, 8, 3))
-    with pytest.raises(BadSpec):
-        net.solve()
-    with pytest.raises(BadSpec):
-        net.solve(output=(7, 7), flatten=9)
+def test_solve_needs_a_question():
+    with pytest.raises(BadSpec, match="takes a target"):
+        chain(nn.Conv2d(3, 8, 3)).solve()
 
 
 def test_shape_at_checks_its_sizes():

@@ -1,216 +1,539 @@
-"""Solving backwards: which inputs are valid, and which reach a target.
+"""Solving backwards: which inputs reach a target, or several at once.
 
-A domain is the conjunction of what the nodes require; a target adds equations on output sizes.
-Both are handed to `symcnn.sets` whole, so answers are closed sets, never the result of a search.
+Every wish (an output size, a number of features, squareness, a range, a multiple) is a
+conjunction of Presburger conditions; they are handed to `symcnn.sets` together with the domain,
+whole, so answers are closed sets and never the result of a search. A target with symbols of its
+own makes the answer a formula in them (`Relation`). Budgets are down-closed sets
+(`symcnn.analysis.budget`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from symcnn.conditions import Condition, KeepsBatch, Requirement
-from symcnn.errors import BadSpec, InvalidInput, NoSolution, SymcnnError, Undecidable
+from symcnn.analysis.domain import listed
+from symcnn.conditions import Condition, Requirement
+from symcnn.errors import BadSpec, NoSolution, SymcnnError
+from symcnn.expr import from_sympy
 from symcnn.factor import text
-from symcnn.graph import Guard, Node
-from symcnn.sets import InputSet, input_set, tightest
-from symcnn.size import Int, Size, evaluate, prod, symbols_of
+from symcnn.graph import tensors_in
+from symcnn.sets import InputSet, Relation, input_set
+from symcnn.size import Int, Size, prod, symbols_of
+from symcnn.spec import Between, parse_target
 
 if TYPE_CHECKING:
     from symcnn.network import Network
 
-__all__ = ["Reason", "check_valid", "reasons", "solve_flatten", "solve_output", "valid_inputs"]
+__all__ = ["COSTS", "solve"]
 
 
-def valid_inputs(net: Network, *extra: Requirement, at: str = "") -> InputSet:
-    """The inputs that `net` accepts and that meet the `extra` requirements."""
-    requirements = [*net.requirements, *extra]
-    speaks_of = frozenset[str]().union(*(r.symbols for r in requirements))
-    names = [n for n in net.symbols if n not in net.batch or n in speaks_of]
-    names += sorted(speaks_of - set(names))
-    return input_set(names, requirements, batch=tuple(net.batch & set(names)), at=at)
+@dataclass(frozen=True)
+class Wish:
+    """Something asked of the input, in words and as conditions."""
+
+    text: str
+    requirements: tuple[Requirement, ...]
+    part: Network | None = None  # the part of the network whose output it speaks of
+    goals: tuple[tuple[Int, int], ...] = ()  # sizes and the numbers they should be
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """A requirement that shapes the domain, and the node (or line) that makes it."""
-
-    node: str
-    requirement: Requirement
-    joins: tuple[str, ...] = ()  # where the tensors come from, if there are several
-
-    def __str__(self) -> str:
-        joined = f" of {' and '.join(self.joins)}" if self.joins else ""
-        return f"{self.node}{joined}: {self.requirement}  ({self.requirement.why})"
-
-
-def reasons(net: Network) -> list[Reason]:
-    """The requirements that the domain cannot do without, each with the node that makes it.
-
-    Of several that only differ in strictness the strictest is kept; what the others imply goes.
-    """
-    makers: dict[Requirement, tuple[str, tuple[str, ...]]] = {}
-    for node in net.nodes:
-        sources = tuple(map(net.source_name, node.activations))
-        for requirement in node.result.requires:
-            makers.setdefault(requirement, (node.name, sources if len(sources) > 1 else ()))
-    for guard in net.guards:
-        makers.setdefault(guard.requirement, (guard.where, ()))
-    names = list(valid_inputs(net).names)
-    kept = [r for r, _ in tightest(makers)]
-    for requirement in reversed(kept):
-        others = [r for r in kept if r is not requirement]
-        if input_set(names, others) <= input_set(names, [requirement]):
-            kept = others
-    return [Reason(makers[r][0], r, makers[r][1]) for r in kept]
-
-
-def check_valid(net: Network, sizes: dict[str, int]) -> None:
-    """Raises InvalidInput for sizes outside the domain: the first layer that fails, and a cure."""
-    if all(r.holds(sizes) for r in net.requirements):
-        return
-    # What fails first, in the order of execution: past a branch not taken, nothing is known.
-    steps: list[tuple[int, Node | Guard, Requirement]] = [
-        (net.position(node), node, r) for node in net.nodes for r in node.result.requires
-    ]
-    steps += [(guard.after, guard, guard.requirement) for guard in net.guards]
-    _, step, requirement = min(
-        (s for s in steps if not s[2].holds(sizes)),
-        key=lambda s: (s[0], isinstance(s[1], Guard)),
-    )
-    if isinstance(step, Guard):
-        raise _refusal(net, step, sizes)
-    raise InvalidInput(_complaint(step, requirement, sizes), cure=_nearest(net, sizes))
-
-
-def _refusal(net: Network, guard: Guard, sizes: dict[str, int]) -> InvalidInput:
-    if guard.otherwise:
-        return InvalidInput(
-            f"the model refuses {_listed(sizes)} at {guard.where}: {guard.otherwise}",
-            cure=_nearest(net, sizes),
+def solve(
+    net: Network,
+    output: Any = None,
+    *,
+    flatten: int | None = None,
+    at: str | None = None,
+    square: bool = False,
+    aspect: tuple[int, int] | None = None,
+    multiple_of: Any = None,
+    within: Any = None,
+    receptive_field: Any = None,
+    budgets: Mapping[str, Any] | None = None,
+    sizes: Mapping[str, Any] | None = None,
+) -> InputSet:
+    """See `Network.solve`, which this is."""
+    limits = {what: amount for what, amount in (budgets or {}).items() if amount is not None}
+    ranges = {str(name): value for name, value in (sizes or {}).items()}
+    if all(
+        wish is None for wish in (output, flatten, aspect, multiple_of, within, receptive_field)
+    ) and not (limits or ranges or square):
+        raise BadSpec(
+            "solve takes a target", cure="output=(7, 7), flatten=9216, macs=4e9 or another"
         )
-    return InvalidInput(
-        f"the trace took a branch at {guard.where} that needs {guard.requirement}, "
-        f"not so at {_listed(sizes)}",
-        cure=f"trace again with example={sizes}",
-    )
+    wishes = [*_outputs(net, output, at, ranges)]
+    if flatten is not None:
+        wishes.append(_flatten(net, flatten, at))
+    if receptive_field is not None:
+        wishes.append(_receptive_field(net, receptive_field, at))
+    parts = list(dict.fromkeys(w.part for w in wishes if w.part is not None))
+    if not parts:
+        parts = [net if at is None else net.at(at)]
 
-
-def _complaint(node: Node, requirement: Requirement, sizes: dict[str, int]) -> str:
-    axes = ", ".join(sorted(requirement.symbols))
-    what = "" if isinstance(requirement, KeepsBatch) else f"needs {requirement}; "
-    name = node.name if node.name.endswith(node.op) else f"{node.name} ({node.op})"
-    return (
-        f"{name} cannot take {_listed(sizes)}: {requirement.why}\n"
-        f"  along {axes}: {what}{requirement.consequence(sizes)}"
-    )
-
-
-def _listed(sizes: dict[str, int]) -> str:
-    return ", ".join(f"{name}={size}" for name, size in sizes.items())
-
-
-def _nearest(net: Network, sizes: dict[str, int]) -> str:
-    if len(sizes) > 5:  # each size is a dimension to search; an error must not take long
-        return "ask net.valid_inputs() which sizes are valid"
-    try:
-        domain = valid_inputs(net)
-    except Undecidable:
-        return "its domain is not a decidable set; try other sizes"
-    if not domain:
-        return "no input of any size is valid"
-    where = [sizes[name] for name in domain.shown]
-    best = domain.nearest(*where)
-    values = best if isinstance(best, tuple) else (best,)
-    found = _listed(dict(zip(domain.shown, values, strict=True)))
-    if list(values) == where:  # only the batch is at fault
-        return f"valid inputs: {domain.describe()}"
-    return f"nearest valid size: {found}"
-
-
-def solve_output(net: Network, target: Any, *, square: bool = False, at: str = "") -> InputSet:
-    """Inputs whose output has the sizes `target` (trailing axes, or all of them; None: any).
-
-    Raises NoSolution with the nearest target that has one, BadSpec for a target of no use.
-    """
-    wanted = tuple(target) if isinstance(target, (tuple, list)) else (target,)
-    for size in wanted:
-        if size is not None and (isinstance(size, bool) or not hasattr(size, "__index__")):
-            raise BadSpec(f"output={target!r}: a target is made of whole numbers and None")
-        if size is not None and int(size) < 1:
-            raise BadSpec(f"output={target!r}: a size is at least 1")
-    dims = net.output_dims
-    if len(wanted) > len(dims):
-        raise BadSpec(f"output={target!r} has more axes than {net.describe_output()}")
-    pairs = [
-        (dim, int(size))
-        for dim, size in zip(dims[len(dims) - len(wanted) :], wanted, strict=True)
-        if size is not None
-    ]
-    found = valid_inputs(net, *(Condition(d, "==", s) for d, s in pairs), at=at)
+    names, parameters = _names(net, parts, wishes, ranges)
+    axes = [n for n in names if n not in net.batch]
     if square:
-        found = found.square()
+        equal = [Condition(Size.symbol(n), "==", Size.symbol(axes[0])) for n in axes[1:]]
+        wishes.append(Wish("square=True", tuple(equal)))
+    if aspect is not None:
+        wishes.append(_aspect(aspect, axes))
+    if multiple_of is not None:
+        wishes.append(_multiple_of(multiple_of, axes))
+    if within is not None:
+        wishes.append(_within(within, axes))
+    wishes += [Wish(f"{n}={_plain(v)}", tuple(_in_range(n, v))) for n, v in ranges.items()]
+
+    known = [r for part in parts for r in part.requirements]
+    label = parts[0].name if len(parts) == 1 else ""
+    question = _Question(net, [*parameters, *names], known, label)
+    found = question.set(wishes)
     if not found:
-        text = "x".join("*" if size is None else str(size) for size in wanted)
-        raise NoSolution(
-            f"no {'square ' if square else ''}input gives {text} at {at or 'the output'}, "
-            f"which is {net.describe_output()}",
-            cure=_nearest_target(net, pairs),
-        )
+        raise _no_solution(question, wishes, square=square)
+    if limits:
+        whole = net if at is None else net.at(at)
+        found = _keep_within(whole, found, limits, ranges)
+    if parameters:
+        return Relation(parameters, found)
     return found
 
 
-def _nearest_target(net: Network, pairs: Sequence[tuple[Int, int]]) -> str:
-    """The nearest sizes that can be reached together, in words."""
-    domain = valid_inputs(net)
-    if not domain:
-        return "no input of any size is valid"
-    goals = [Size.symbol(f"size{i}") for i in range(len(pairs))]
-    speaks_of = symbols_of(*(dim for dim, _ in pairs))
-    names = [*domain.names, *sorted(speaks_of - set(domain.names)), *map(str, goals)]
-    equations = [Condition(dim, "==", goal) for (dim, _), goal in zip(pairs, goals, strict=True)]
-    try:
-        reached = input_set(names, [*net.requirements, *equations]).axis(*map(str, goals))
-        best = reached.nearest(*(size for _, size in pairs))
-    except SymcnnError:
-        return ""
-    text = "x".join(map(str, best)) if isinstance(best, tuple) else str(best)
-    return f"the nearest output that some input gives: {text}"
+@dataclass(frozen=True)
+class _Question:
+    net: Network
+    names: list[str]
+    known: list[Requirement]  # what the network itself asks
+    at: str
+
+    def set(self, wishes: Iterable[Wish]) -> InputSet:
+        requirements = [*self.known, *(r for wish in wishes for r in wish.requirements)]
+        batch = self.net.batch & set(self.names)
+        return input_set(self.names, requirements, batch=tuple(batch), at=self.at)
 
 
-def solve_flatten(net: Network, features: int, *, square: bool = False, at: str = "") -> InputSet:
-    """Inputs for which each image of the map has `features` elements.
+def _names(
+    net: Network, parts: Sequence[Network], wishes: Sequence[Wish], ranges: Mapping[str, Any]
+) -> tuple[list[str], list[str]]:
+    """The sizes that the answer speaks of, and the symbols that the targets bring."""
+    requirements = [r for p in parts for r in p.requirements]
+    requirements += [r for wish in wishes for r in wish.requirements]
+    spoken = frozenset[str]().union(*(r.symbols for r in requirements), ranges)
+    inner = {s for part in parts for t in tensors_in(part._outputs) for s in symbols_of(*t.dims)}
+    inner |= {s for part in parts for r in part.requirements for s in r.symbols}
+    names = [n for n in net.symbols if n not in net.batch or n in spoken]
+    names += sorted((inner & spoken) - set(names))
+    given = {s for wish in wishes for r in wish.requirements for s in r.symbols} - set(names)
+    unknown = set(ranges) - set(names) - given
+    if unknown:
+        raise BadSpec(
+            f"no size is called {', '.join(sorted(unknown))}", cure=f"there is {', '.join(names)}"
+        )
+    order = [s for wish in wishes for r in wish.requirements for s in sorted(r.symbols)]
+    return names, [s for s in dict.fromkeys(order) if s in given]
 
-    Raises NoSolution if there are none.
-    """
+
+# Wishes --------------------------------------------------------------------------------------
+
+
+def _outputs(
+    net: Network, output: Any, at: str | None, ranges: Mapping[str, Any]
+) -> Iterator[Wish]:
+    if output is None:
+        return
+    targets = output if isinstance(output, Mapping) else {at: output}
+    for place, target in targets.items():
+        items = _target(target)
+        part = net.last_map(len(items)) if place is None else net.at(place)
+        dims = part.output_dims
+        if len(items) > len(dims):
+            raise BadSpec(f"output={target!r} has more axes than {part.describe_output()}")
+        pairs = list(zip(dims[len(dims) - len(items) :], items, strict=True))
+        words = "x".join(map(_word, items))
+        yield Wish(
+            f"output={words}" + (f" at {part.name}" if part.name else ""),
+            tuple(c for dim, item in pairs for c in _is(dim, item)),
+            part,
+            tuple((d, t) for d, t in pairs if isinstance(t, int)),
+        )
+
+
+def _target(target: Any) -> tuple[Any, ...]:
+    """A target per axis: int, None, Between, or an expression."""
+    if isinstance(target, str):
+        return parse_target(target)
+    items = tuple(target) if isinstance(target, (tuple, list)) else (target,)
+    found: list[Any] = []
+    for item in items:
+        if isinstance(item, str):
+            words = parse_target(item)
+            if len(words) != 1 or isinstance(words[0], int):
+                raise BadSpec(f"output={target!r}: {item!r} is not a size", cure="write 7, not '7'")
+            found += words
+        elif isinstance(item, range):
+            found.append(_span(item, f"output={target!r}"))
+        elif item is None or isinstance(item, Between):
+            found.append(item)
+        elif isinstance(item, bool) or not (
+            hasattr(item, "__index__") or isinstance(item, Size) or hasattr(item, "free_symbols")
+        ):
+            raise BadSpec(
+                f"output={target!r}: {item!r} is not a size",
+                cure="a target is made of whole numbers, ranges, symbols and None",
+            )
+        else:
+            size = item if isinstance(item, Size) else from_sympy(item)
+            if isinstance(size, int) and size < 1:
+                raise BadSpec(f"output={target!r}: a size is at least 1")
+            found.append(size)
+    if not found:
+        raise BadSpec("output=() names no axis", cure="for example output=(7, 7)")
+    return tuple(found)
+
+
+def _span(numbers: range, what: str) -> Between:
+    if not numbers:
+        raise BadSpec(f"{what}: {numbers} is empty")
+    ordered = numbers if numbers.step > 0 else numbers[::-1]
+    return Between(ordered[0], ordered[-1], ordered.step)
+
+
+def _is(dim: Int, item: Any) -> Iterator[Condition]:
+    """That a size is what a target says."""
+    if item is None:
+        return
+    if isinstance(item, Between):
+        if item.low is not None:
+            yield Condition(dim, ">=", item.low)
+        if item.high is not None:
+            yield Condition(item.high, ">=", dim)
+        if item.step > 1 and item.low is not None:
+            yield Condition((dim - item.low) % item.step, "==", 0)
+        return
+    scale = 1
+    if isinstance(item, Size):
+        scale = math.lcm(*(Fraction(c).denominator for c in item.terms.values()))
+    yield Condition(dim * scale, "==", item * scale)
+
+
+def _word(item: Any) -> str:
+    return "*" if item is None else str(item)
+
+
+def _flatten(net: Network, features: Any, at: str | None) -> Wish:
     if isinstance(features, bool) or not hasattr(features, "__index__") or int(features) < 1:
         raise BadSpec(f"flatten={features!r} is not a positive whole number")
-    dims = net.output_dims
-    each = prod(dims[1:])
-    found = valid_inputs(net, Condition(each, "==", int(features)), at=at)
-    if square:
-        found = found.square()
-    if not found:
-        raise NoSolution(
-            f"no {'square ' if square else ''}input gives {features} features at "
-            f"{at or 'the output'}, which has {text(each)} per image",
-            cure=_flatten_cure(net, dims, int(features)),
+    part = net.before_flatten() if at is None else net.at(at)
+    each = prod(part.output_dims[1:])
+    return Wish(f"flatten={features}", (Condition(each, "==", int(features)),), part)
+
+
+def _receptive_field(net: Network, wanted: Any, at: str | None) -> Wish:
+    part = net.last_map(2) if at is None else net.at(at)
+    extents = part.receptive_field().size
+    least = wanted if isinstance(wanted, (tuple, list)) else (wanted,) * len(extents)
+    if len(least) != len(extents):
+        raise BadSpec(f"receptive_field={wanted!r} needs one number for {len(extents)} axes")
+    conditions = []
+    for have, want in zip(extents, least, strict=True):
+        if isinstance(want, bool) or not hasattr(want, "__index__") or int(want) < 1:
+            raise BadSpec(f"receptive_field={wanted!r} is not a positive whole number")
+        conditions.append(Condition(from_sympy(have), ">=", int(want)))
+    shown = "x".join(map(str, extents))
+    return Wish(f"a receptive field of {wanted} (it is {shown})", tuple(conditions), part)
+
+
+def _aspect(aspect: Any, axes: Sequence[str]) -> Wish:
+    good = (
+        isinstance(aspect, (tuple, list))
+        and len(aspect) == 2
+        and all(hasattr(a, "__index__") and not isinstance(a, bool) and a > 0 for a in aspect)
+    )
+    if not good or len(axes) < 2:
+        raise BadSpec(f"aspect={aspect!r} is not a ratio of width to height", cure="aspect=(16, 9)")
+    width, height = (Size.symbol(n) for n in (axes[-1], axes[-2]))
+    ratio = Condition(height * int(aspect[0]), "==", width * int(aspect[1]))
+    return Wish(f"aspect={aspect[0]}:{aspect[1]}", (ratio,))
+
+
+def _multiple_of(multiple: Any, axes: Sequence[str]) -> Wish:
+    factors = _per_axis(multiple, axes, "multiple_of")
+    if not all(hasattr(f, "__index__") and not isinstance(f, bool) and f > 0 for f in factors):
+        raise BadSpec(f"multiple_of={multiple!r} is not a positive whole number")
+    conditions = (
+        Condition(Size.symbol(n) % int(f), "==", 0) for n, f in zip(axes, factors, strict=True)
+    )
+    return Wish(f"multiple_of={multiple}", tuple(conditions))
+
+
+def _per_axis(value: Any, axes: Sequence[str], what: str) -> tuple[Any, ...]:
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * len(axes)
+    if len(values) != len(axes):
+        raise BadSpec(f"{what}={value!r} needs one number for each of {', '.join(axes)}")
+    return values
+
+
+def _within(bounds: Any, axes: Sequence[str]) -> Wish:
+    """``(200, 300)`` for all axes, or a pair for each."""
+    if not isinstance(bounds, (tuple, list)) or not bounds:
+        raise BadSpec(f"within={bounds!r} is not (low, high)", cure="within=(200, 300)")
+    pairs = [bounds] * len(axes) if not isinstance(bounds[0], (tuple, list)) else list(bounds)
+    conditions: list[Requirement] = []
+    if len(pairs) != len(axes):
+        raise BadSpec(f"within={bounds!r} needs one pair for each of {', '.join(axes)}")
+    for name, pair in zip(axes, pairs, strict=True):
+        if len(pair) != 2 or not all(
+            hasattr(x, "__index__") and not isinstance(x, bool) for x in pair
+        ):
+            raise BadSpec(f"within={bounds!r} is not (low, high)", cure="within=(200, 300)")
+        low, high = map(int, pair)
+        if low > high:
+            raise BadSpec(f"within={bounds!r}: there is nothing from {low} to {high}")
+        conditions += _is(Size.symbol(name), Between(low, high))
+    return Wish(f"within={bounds}", tuple(conditions))
+
+
+def _in_range(name: str, value: Any) -> Iterator[Condition]:
+    if isinstance(value, range):
+        yield from _is(Size.symbol(name), _span(value, name))
+    elif isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 1:
+        raise BadSpec(f"{name}={value!r} is neither a size nor a range of sizes")
+    else:
+        yield Condition(Size.symbol(name), "==", int(value))
+
+
+def _plain(value: Any) -> str:
+    return f"{value[0]}..{value[-1]}" if isinstance(value, range) and value else str(value)
+
+
+# Budgets -------------------------------------------------------------------------------------
+
+#: What a budget may bound: the word for it, what each node costs, and the unit.
+COSTS: dict[str, tuple[str, Any, int]] = {
+    "macs": ("MACs", lambda node: node.result.macs, 1),
+    "flops": ("FLOPs", lambda node: 2 * node.result.macs, 1),
+    "activations": ("activations", lambda node: _elements(node), 1),
+    "memory": ("bytes of activations", lambda node: 4 * _elements(node), 1),
+}
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "B": 1}
+_UNITS |= {f"{p}B": 10 ** (3 * (i + 1)) for i, p in enumerate("KMGT")}
+_UNITS |= {f"{p}iB": 1 << (10 * (i + 1)) for i, p in enumerate("KMGT")}
+_AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?(?:[eE]\+?\d+)?)\s*([KMGT]?i?B?)\s*")
+
+
+def _elements(node: Any) -> Int:
+    return sum((prod(t.dims) for t in node.outputs), 0)
+
+
+def amount(value: Any, what: str) -> int:
+    """A budget: a number, or text such as ``"8 GiB"`` or ``"4e9"``.
+
+    >>> amount(4e9, "macs"), amount("8 GiB", "memory"), amount("1.5G", "macs")
+    (4000000000, 8589934592, 1500000000)
+    """
+    if isinstance(value, str):
+        match = _AMOUNT.fullmatch(value)
+        if match is None or match[2] not in _UNITS:
+            raise BadSpec(f"{what}={value!r} is not an amount", cure='such as 4e9 or "8 GiB"')
+        return int(Fraction(match[1]) * _UNITS[match[2]])
+    if isinstance(value, float) and value == value and abs(value) != float("inf"):
+        value = int(value // 1)
+    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 0:
+        raise BadSpec(f"{what}={value!r} is not an amount", cure='such as 4e9 or "8 GiB"')
+    return int(value)
+
+
+def _keep_within(
+    part: Network, found: InputSet, limits: Mapping[str, Any], ranges: Mapping[str, Any]
+) -> InputSet:
+    from symcnn.analysis.budget import Budget, budget, within
+
+    given: dict[str, Int] = {n: v for n, v in ranges.items() if not isinstance(v, range)}
+    given |= {n: 1 for n in part.batch if n not in given and n not in found.shown}
+    budgets: list[Budget] = []
+    for what, value in limits.items():
+        limit = amount(value, what)
+        if what == "params":
+            budgets.append(budget("parameters", [from_sympy(part.params)], limit, found, given))
+        else:
+            word, cost, _ = COSTS[what]
+            budgets.append(budget(word, [cost(n) for n in part.nodes], limit, found, given))
+    for one in budgets:
+        if one.symbols - set(found.shown):
+            missing = ", ".join(sorted(one.symbols - set(found.shown)))
+            raise BadSpec(f"the {one.what} depend on {missing}", cure=f"give it: {missing}=...")
+    kept = within(found, budgets)
+    if not kept:
+        raise _over_budget(found, budgets)
+    return kept
+
+
+def _over_budget(found: InputSet, budgets: Sequence[Any]) -> NoSolution:
+    from symcnn.analysis.budget import within
+
+    least = found.smallest()
+    sizes = dict(zip(found.shown, least if isinstance(least, tuple) else (least,), strict=True))
+    over = [b for b in budgets if not within(found, [b])]
+    if not over:
+        words = " and ".join(map(str, budgets))
+        return NoSolution(f"no input keeps within {words} at once", cure="relax one of them")
+    cost = over[0].cost(sizes)
+    where = f"the smallest input, {listed(sizes)}, has" if over[0].symbols else "every input has"
+    return NoSolution(f"no input keeps within {over[0]}", cure=f"{where} {cost:,} {over[0].what}")
+
+
+# No solution ---------------------------------------------------------------------------------
+
+
+def _no_solution(question: _Question, wishes: Sequence[Wish], *, square: bool) -> NoSolution:
+    """Which wishes clash, and the nearest target that can be had with the others."""
+    domain = question.set(())
+    if not domain:
+        return NoSolution("the network accepts no input of any size", cure="see net.reasons()")
+    shape = [w for w in wishes if w.text == "square=True"]
+    for wish in wishes:
+        if wish.part is not None and not question.set([wish, *shape]):
+            others = [w for w in wishes if w is not wish and question.set([w])]
+            return _alone(question, wish, others if question.set(others) else shape, square)
+    for wish in wishes:
+        if not question.set([wish]):
+            least = domain.smallest()
+            words = "x".join(map(str, least)) if isinstance(least, tuple) else str(least)
+            return NoSolution(
+                f"no valid input has {wish.text}",
+                cure=f"valid inputs are {domain}; the smallest is {words}",
+            )
+    for a, b in combinations(wishes, 2):
+        if not question.set([a, b]):
+            return NoSolution(
+                f"{a.text} and {b.text} clash: no input has both",
+                cure=_cure(question, [a, b], wishes),
+            )
+    return NoSolution(
+        f"no input meets {', '.join(w.text for w in wishes)} at once, though any two of them go "
+        "together",
+        cure=_cure(question, wishes, wishes),
+    )
+
+
+def _alone(question: _Question, wish: Wish, others: Sequence[Wish], square: bool) -> NoSolution:
+    part = wish.part
+    assert part is not None
+    kind = "square " if square else ""
+    place = part.name or "the output"
+    if wish.text.startswith("flatten="):
+        each = prod(part.output_dims[1:])
+        return NoSolution(
+            f"no {kind}input gives {wish.text[8:]} features at {place}, which has {text(each)} "
+            "per image",
+            cure=_flatten_cure(question, wish, others),
         )
-    return found
+    if wish.text.startswith("output="):
+        goal = wish.text[7:].split(" at ")[0]
+        return NoSolution(
+            f"no {kind}input gives {goal} at {place}, which is {part.describe_output()}",
+            cure=_nearest_target(question, wish, others),
+        )
+    return NoSolution(f"no input gives {wish.text} at {place}")
 
 
-def _flatten_cure(net: Network, dims: Sequence[Int], features: int) -> str:
+def _cure(question: _Question, clashing: Sequence[Wish], wishes: Sequence[Wish]) -> str:
+    for wish in clashing:
+        others = [w for w in wishes if w is not wish]
+        if wish.goals and question.set(others):
+            near = _nearest_target(question, wish, others)
+            if near:
+                rest = " and ".join(w.text for w in others)
+                return f"with {rest}, {near}"
+    return "drop one of them"
+
+
+def _nearest_target(question: _Question, wish: Wish, others: Sequence[Wish]) -> str:
+    """The nearest sizes that can be reached together, in words."""
+    if not wish.goals:
+        return ""
+    goals = [Size.symbol(f"size{i}") for i in range(len(wish.goals))]
+    equations = [Condition(d, "==", g) for (d, _), g in zip(wish.goals, goals, strict=True)]
+    names = [*question.names]
+    names += sorted(symbols_of(*(d for d, _ in wish.goals)) - set(names))
+    requirements = [*question.known, *(r for w in others for r in w.requirements), *equations]
+    try:
+        reached = input_set([*names, *map(str, goals)], requirements).axis(*map(str, goals))
+        best = reached.nearest(*(size for _, size in wish.goals))
+    except SymcnnError:
+        return ""
+    words = "x".join(map(str, best)) if isinstance(best, tuple) else str(best)
+    return f"the nearest output that some input gives: {words}"
+
+
+def _flatten_cure(question: _Question, wish: Wish, others: Sequence[Wish]) -> str:
+    assert wish.part is not None
+    dims = wish.part.output_dims
+    features = int(wish.text[8:])
     fixed = prod(d for d in dims[1:] if isinstance(d, int))
     if isinstance(fixed, int) and features % fixed:
         return f"it is always a multiple of {fixed}"
-    smallest = valid_inputs(net)
-    if not smallest:
-        return "no input of any size is valid"
-    least = smallest.smallest()
-    values = least if isinstance(least, tuple) else (least,)
-    sizes = dict(zip(smallest.shown, values, strict=True))
-    if symbols_of(*dims[1:]) <= set(sizes):
-        count = evaluate(prod(dims[1:]), sizes)
-        return f"the smallest valid input, {_listed(sizes)}, gives {count}"
+    near = _nearest_product(
+        question,
+        [d for d in dims[1:] if not isinstance(d, int)],
+        others,
+        Fraction(features, fixed if isinstance(fixed, int) else 1),
+    )
+    if near is not None and isinstance(fixed, int):
+        sizes, count = near
+        return f"the nearest that some input gives: {count * fixed}, at {listed(sizes)}"
     return ""
+
+
+def _nearest_product(
+    question: _Question, dims: Sequence[Int], others: Sequence[Wish], target: Fraction
+) -> tuple[dict[str, int], int] | None:
+    """The product of sizes nearest to `target`, and the smallest input that gives it.
+
+    Of the factors of a product near t one is at most sqrt(t) (or the least there is): for each
+    value it can take, the nearest values of the other.
+    """
+    if not 1 <= len(dims) <= 2:
+        return None
+    goals = [f"size{i}" for i in range(len(dims))]
+    requirements = [*question.known, *(r for w in others for r in w.requirements)]
+    requirements += [Condition(d, "==", Size.symbol(g)) for d, g in zip(dims, goals, strict=True)]
+    names = [*question.names, *goals]
+    batch = tuple(question.net.batch & set(names))
+    whole = input_set(names, requirements, batch=batch)
+    reached = whole.axis(*goals)
+    found: list[tuple[Fraction, tuple[int, ...]]] = []
+
+    def around(values: InputSet, wanted: Fraction) -> Iterator[int]:
+        floor = int(wanted // 1)
+        x = Size.symbol(values.names[0])
+        for part, pick in (
+            (values.where(Condition(floor, ">=", x)), InputSet.largest),
+            (values.where(Condition(x, ">=", floor + 1)), InputSet.smallest),
+        ):
+            if part:
+                yield pick(part)
+
+    if len(dims) == 1:
+        found = [(abs(v - target), (v,)) for v in around(reached, target)]
+    else:
+        root = int(float(target) ** 0.5) + 1
+        for i in (0, 1):
+            for v in reached.axis(goals[i]):
+                rest = reached.given(**{goals[i]: v})
+                for u in around(rest, target / v):
+                    pair = (v, u) if i == 0 else (u, v)
+                    found.append((abs(v * u - target), pair))
+                if v > root or v > 4096:
+                    break
+    if not found:
+        return None
+    _, best = min(found, key=lambda f: (f[0], prod(f[1])))
+    left = whole.given(**dict(zip(goals, best, strict=True)))
+    least = left.smallest()
+    values = least if isinstance(least, tuple) else (least,)
+    return dict(zip(left.shown, values, strict=True)), math.prod(best)

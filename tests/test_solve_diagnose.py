@@ -1,0 +1,308 @@
+"""Why a size fails, in torch's own words, every way out, and the traps that raise nothing."""
+
+import random
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import symcnn
+from symcnn import BadSpec, InvalidInput, NoSolution, ShapeMismatch
+from symcnn.testing.networks import networks
+
+
+class Skip(nn.Module):
+    """A LinkNet level: what comes back is added to what went in."""
+
+    def __init__(self, up, join="add"):
+        super().__init__()
+        self.down = nn.Conv2d(3, 3, 3, stride=2, padding=1)
+        self.up, self.join = up, join
+
+    def forward(self, x):
+        y = self.up(self.down(x))
+        return x + y if self.join == "add" else torch.cat([x, y], dim=1)
+
+
+NETWORKS = {
+    "conv": nn.Conv2d(3, 8, (5, 3), padding=(1, 0)),
+    "dilated": nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.Conv2d(8, 8, 3, dilation=3)),
+    "max_pool": nn.Sequential(nn.Conv2d(3, 8, 3), nn.MaxPool2d(4, 2)),
+    "avg_pool": nn.AvgPool2d((6, 2)),
+    "linear": nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 49, 10)),
+    "add": Skip(nn.ConvTranspose2d(3, 3, 2, stride=2)),
+    "cat": Skip(nn.Upsample(scale_factor=2), "cat"),
+}
+
+
+def torch_message(module, *size, n=1):
+    try:
+        module(torch.zeros(n, 3, *size))
+    except RuntimeError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_failure_is_told_in_torchs_words(name):
+    module = NETWORKS[name]
+    net = symcnn.from_torch(module, "N 3 H W")
+    failures = 0
+    draw = random.Random(name)
+    for _ in range(60):
+        size = draw.randint(1, 12), draw.randint(1, 12)
+        found, message = net.diagnose(H=size[0], W=size[1]), torch_message(module, *size)
+        assert found.ok == (message is None)
+        if message is not None:
+            failures += 1
+            assert found.failure.says
+            assert found.failure.says in message
+    assert failures > 5
+
+
+def test_the_batch_counts_in_torchs_words():
+    module = NETWORKS["linear"]
+    net = symcnn.from_torch(module, "N 3 H W")
+    said = net.diagnose(N=5, H=12, W=9).failure.says
+    assert said == "mat1 and mat2 shapes cannot be multiplied (5x560 and 392x10)"
+    assert said in torch_message(module, 12, 9, n=5)
+
+
+def test_images_folded_into_the_batch_are_a_failure_that_torch_is_silent_about(example):
+    net = symcnn.from_torch(example("article_b:Net"), "N 3 H W")
+    found = net.diagnose(H=64, W=64)
+    assert found.failure.says == ""
+    assert "1 image(s) would come back as a batch of 4" in found.failure.found
+    assert "change the network: self.fc1 = nn.Linear(2048, 32)" in found.ways
+
+
+def test_every_way_out_of_article_a(example):
+    net = symcnn.from_torch(example("article_a:article_a"), "N 3 H W")
+    found = net.diagnose(H=227, W=227)
+    assert found.failure.node == "fc"
+    assert found.ways == (
+        "pad to 259x259: F.pad(x, (16, 16, 16, 16))",
+        "resize to 259x259: F.interpolate(x, size=(259, 259))",
+        "change the network: self.fc = nn.Linear(9216, 4096)",
+    )
+
+
+def test_two_maps_that_do_not_meet_can_be_padded_or_made_larger():
+    module = NETWORKS["add"]
+    net = symcnn.from_torch(module, "N 3 H W")
+    found = net.diagnose(H=9, W=9)
+    assert found.ok is False
+    text = "\n".join(found.ways)
+    assert "before add, pad the input to the size of up: F.pad(x, (0, 1, 0, 1))" in text
+    y = module.up(module.down(torch.zeros(1, 3, 9, 9)))
+    assert F.pad(torch.zeros(1, 3, 9, 9), (0, 1, 0, 1)).shape == y.shape
+
+
+def test_output_padding_is_named_where_it_helps():
+    net = symcnn.from_torch(Skip(nn.ConvTranspose2d(3, 3, 3, stride=2, padding=1)), "N 3 H W")
+    assert "in up: output_padding=1" in net.diagnose(H=10, W=10).ways
+    cured = Skip(nn.ConvTranspose2d(3, 3, 3, stride=2, padding=1, output_padding=1))
+    assert symcnn.from_torch(cured, "N 3 H W").diagnose(H=10, W=10).ok
+
+
+def test_an_upsampling_can_be_given_the_size():
+    net = symcnn.from_torch(NETWORKS["cat"], "N 3 H W")
+    assert "in up: give size=(9, 7), the size of the input" in net.diagnose(H=9, W=7).ways
+
+
+@pytest.mark.parametrize(
+    ("module", "size", "kinds"),
+    [
+        (nn.Conv2d(3, 3, 3, stride=2), 10, {"unread"}),
+        (nn.Conv2d(3, 3, 3, stride=2), 11, set()),
+        (nn.MaxPool2d(2), 7, {"unread"}),
+        (nn.MaxPool2d(2, ceil_mode=True), 7, set()),
+        (nn.Conv2d(3, 3, 3, padding=3), 5, {"padding"}),
+        (nn.Conv2d(3, 3, 3, padding=6, dilation=6), 4, set()),
+        (nn.Conv2d(3, 3, 2, padding=4, dilation=8), 4, {"padding"}),
+        (nn.ConvTranspose2d(3, 3, 2, stride=3), 4, {"empty"}),
+        (nn.Conv2d(3, 3, 3, stride=2, padding=1), 8, set()),
+    ],
+)
+def test_traps_are_found_where_they_are(module, size, kinds):
+    found = symcnn.from_torch(module, "N 3 H W").diagnose(H=size, W=size)
+    assert found.ok
+    assert {trap.kind for trap in found.traps} == kinds
+
+
+@given(
+    st.integers(1, 4), st.integers(1, 4), st.integers(0, 5), st.integers(1, 4), st.integers(1, 14)
+)
+def test_traps_are_counted_as_gradients_count_them(k, s, p, d, size):
+    conv = nn.Conv1d(1, 1, k, stride=s, padding=p, dilation=d, bias=False)
+    nn.init.ones_(conv.weight)
+    x = torch.ones(1, 1, size, requires_grad=True)
+    try:
+        y = conv(x)
+    except RuntimeError:
+        return
+    y.sum().backward()
+    unread, dead = 0, x.grad[0, 0] == 0
+    extent = d * (k - 1) + 1
+    while unread < size and (size + p - extent) // s * s - p + extent <= size - unread - 1:
+        unread += 1
+    found = symcnn.from_torch(conv, "N 1 L").diagnose(L=size)
+    counts = {trap.kind: trap.count for trap in found.traps}
+    assert counts.get("padding", 0) == int((y == 0).sum())
+    if "unread" in counts:
+        assert bool(dead[-counts["unread"] :].all())
+
+
+def test_where_all_is_well_it_says_so():
+    net = symcnn.from_torch(nn.Conv2d(3, 3, 3, padding=1), "N 3 H W")
+    assert str(net.diagnose(H=9, W=9)) == (
+        "N=1, H=9, W=9 is valid; every row is read and no output sees only padding"
+    )
+
+
+@given(networks(), st.integers(1, 60), st.integers(1, 60))
+def test_a_diagnosis_agrees_with_torch_and_its_sizes_work(recipe, h, w):
+    with torch.device("meta"):
+        module = recipe.build()
+    try:
+        net = symcnn.from_torch(module, recipe.spec)
+    except ShapeMismatch:
+        return
+    sizes = dict(zip(recipe.axes, (h, w), strict=False))
+    try:
+        y = module(torch.empty(recipe.shape(*sizes.values()), device="meta"))
+        runs = 0 not in y.shape  # sizes are positive
+    except RuntimeError:
+        runs = False
+    found = net.diagnose(**sizes)
+    assert found.ok == runs
+    try:
+        near = net.nearest_valid(**sizes)
+    except NoSolution:
+        assert not net.valid_inputs()
+        return
+    x = torch.empty(recipe.shape(*sizes.values()), device="meta")
+    for way in near.ways:
+        shaped = F.pad(x, way.pad) if way.pad is not None else F.interpolate(x, size=way.size)
+        assert tuple(shaped.shape[2:]) == way.size
+        y = module(shaped)
+        if way.crop is not None:
+            for axis, (first, last) in enumerate(way.crop, 2):
+                assert 0 <= first < last <= y.shape[axis]
+
+
+# the nearest input
+
+
+def test_the_crop_at_the_output_undoes_the_pad(example):
+    net = symcnn.from_torch(example("unet:unet"), "N 3 H W")
+    way = net.nearest_valid(500, 375).pad
+    assert (way.size, way.pad, way.crop) == ((512, 384), (4, 5, 6, 6), ((6, 506), (4, 379)))
+
+
+def test_a_pad_is_a_multiple_of_the_stride_where_the_output_is_smaller():
+    module = nn.Sequential(nn.Conv2d(1, 1, 4, stride=4, bias=False), nn.PixelUnshuffle(2))
+    net = symcnn.from_torch(module, "N 1 H W")
+    way = net.nearest_valid(21, 13).pad
+    assert way.size == (24, 16)
+    assert way.pad == (0, 3, 0, 3)
+    assert way.crop == ((0, 3), (0, 2))
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 70), st.integers(1, 70))
+def test_pad_and_crop_give_the_same_pixels(h, w):
+    """A same-size network that works on blocks of 8: padded and cut back, nothing has moved."""
+    module = nn.Sequential(nn.PixelUnshuffle(8), nn.PixelShuffle(8))
+    net = symcnn.from_torch(module, "N 1 H W")
+    x = torch.arange(float(h * w)).reshape(1, 1, h, w)
+    way = net.nearest_valid(h, w).pad
+    (top, bottom), (left, right) = way.crop
+    assert torch.equal(module(F.pad(x, way.pad))[..., top:bottom, left:right], x)
+
+
+def test_a_valid_size_is_left_as_it_is(example):
+    net = symcnn.from_torch(example("unet:unet"), "N 3 H W")
+    near = net.nearest_valid(H=512, W=256)
+    assert near.valid
+    assert str(near) == "512x256 is valid"
+    assert near.pad.pad == (0, 0, 0, 0)
+
+
+def test_where_nothing_is_smaller_there_is_no_crop():
+    net = symcnn.from_torch(nn.Conv2d(3, 3, 9), "N 3 H W")
+    near = net.nearest_valid(5, 20)
+    assert near.crop is None
+    assert near.pad.pad == (0, 0, 2, 2)
+
+
+@pytest.mark.parametrize("sizes", [(5,), (5, 5, 5), (0, 5), (2.5, 5)])
+def test_sizes_of_no_use(sizes):
+    net = symcnn.from_torch(nn.Conv2d(3, 3, 9), "N 3 H W")
+    with pytest.raises((BadSpec, InvalidInput)):
+        net.nearest_valid(*sizes)
+    with pytest.raises(BadSpec):
+        net.diagnose(H=5)
+
+
+# fix
+
+
+def test_the_constant_is_a_formula_and_the_line_is_right(example):
+    net = symcnn.from_torch(example("article_a:article_a"), "N 3 H W")
+    (fix,) = net.fix()
+    assert str(fix) == "fc: 12544 should be 256*((H - 35)//32)*((W - 35)//32)"
+    assert fix.formula.subs({symcnn.H: 227, symcnn.W: 290}) == 256 * 6 * 7
+    assert fix.value is None
+    (fix,) = net.fix(H=227, W=227)
+    assert (fix.node, fix.was, fix.value) == ("fc", 12544, 9216)
+    assert fix.line == "self.fc = nn.Linear(9216, 4096)"
+
+
+@pytest.mark.parametrize("size", [36, 64, 100])
+def test_a_network_whose_constants_are_fixed_takes_the_size(size):
+    class Net(nn.Module):
+        def __init__(self, features=8 * 8 * 8):
+            super().__init__()
+            self.features = features
+            self.conv = nn.Conv2d(3, 8, 3, stride=4, padding=1)
+            self.head = nn.Sequential(nn.Linear(features, 4, bias=False), nn.ReLU())
+
+        def forward(self, x):
+            x = torch.relu(self.conv(x)).view(-1, self.features)
+            return self.head(torch.relu(x))
+
+    view, linear = symcnn.from_torch(Net(), "N 3 H W").fix(H=size, W=size)
+    assert view.kind == "view"
+    assert linear.line == f"self.head[0] = nn.Linear({linear.value}, 4, bias=False)"
+    assert view.value == linear.value
+    assert Net(view.value)(torch.zeros(2, 3, size, size)).shape == (2, 4)
+
+
+def test_a_positional_parameter_is_a_constant_too():
+    class Patches(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 8, 16, stride=16)
+            self.pos = nn.Parameter(torch.zeros(1, 196, 8))
+
+        def forward(self, x):
+            return self.conv(x).flatten(2).transpose(1, 2) + self.pos
+
+    net = symcnn.from_torch(Patches(), "N 3 H W")
+    (fix,) = net.fix(H=384, W=384)
+    assert (fix.kind, fix.was, fix.value) == ("parameter", 196, 576)
+    assert fix.line == "self.pos = nn.Parameter(torch.zeros(1, 576, 8))"
+
+
+def test_a_network_without_such_constants_has_nothing_to_fix(example):
+    assert symcnn.from_torch(example("unet:unet"), "N 3 H W").fix() == []
+
+
+def test_a_size_that_fails_before_the_constant_is_refused(example):
+    net = symcnn.from_torch(example("article_a:article_a"), "N 3 H W")
+    with pytest.raises(InvalidInput, match="pool2"):
+        net.fix(H=27, W=227)

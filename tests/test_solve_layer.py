@@ -1,0 +1,185 @@
+"""Hyperparameters solved for: every answer works in torch, and none is missing."""
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+import symcnn
+from symcnn import BadSpec, H, NoSolution
+from symcnn.analysis.hyper import receptive_field_of
+
+
+def out(layer, size):
+    try:
+        return layer(torch.empty(1, 1, size, device="meta")).shape[2]
+    except RuntimeError:
+        return None
+
+
+@given(
+    st.integers(1, 40), st.integers(1, 40), st.sampled_from(["Conv1d", "MaxPool1d", "AvgPool1d"])
+)
+def test_all_windows_are_found(x, y, name):
+    ranges = {"kernel_size": range(1, 6), "stride": range(1, 5), "padding": range(4)}
+    if name != "AvgPool1d":
+        ranges["dilation"] = range(1, 3)
+    if name != "Conv1d":
+        ranges["ceil_mode"] = [False, True]
+    truth = set()
+    for values in itertools.product(*ranges.values()):
+        kwargs = dict(zip(ranges, values, strict=True))
+        if kwargs["kernel_size"] == 1 and kwargs.get("dilation", 1) > 1:
+            continue  # the same layer again
+        channels = (1, 1) if name == "Conv1d" else ()
+        with torch.device("meta"):
+            layer = getattr(nn, name)(*channels, **kwargs)
+        if out(layer, x) == y:
+            truth.add(tuple(sorted(kwargs.items())))
+    try:
+        found = symcnn.solve_layer(name, input=x, output=y, **ranges)
+    except NoSolution:
+        assert not truth
+        return
+    defaults = {"padding": 0, "dilation": 1, "ceil_mode": False, "stride": 1}
+    ours = set()
+    for choice in found:
+        full = {k: choice.values.get(k, defaults.get(k)) for k in ranges}
+        if "stride" not in choice.values and name != "Conv1d":
+            full["stride"] = choice["kernel_size"]
+        ours.add(tuple(sorted(full.items())))
+    assert ours == truth
+    assert len(found) == len(truth)
+
+
+@given(st.integers(1, 20), st.integers(1, 40))
+def test_all_transposed_convolutions_are_found(x, y):
+    ranges = {"kernel_size": range(1, 5), "stride": range(1, 4), "padding": range(3)}
+    ranges["output_padding"] = range(3)
+    truth = 0
+    for k, s, p, o in itertools.product(*ranges.values()):
+        if o >= s:  # torch's kernels refuse it, the meta device does not
+            continue
+        with torch.device("meta"):
+            layer = nn.ConvTranspose1d(1, 1, k, s, p, o)
+        truth += out(layer, x) == y
+    try:
+        found = symcnn.solve_layer(nn.ConvTranspose1d, input=x, output=y, **ranges)
+    except NoSolution:
+        found = []
+    assert len(found) == truth
+    for choice in found:
+        assert out(nn.ConvTranspose1d(1, 1, **choice, device="meta"), x) == y
+
+
+def test_224_to_56_simplest_first():
+    found = symcnn.solve_layer(nn.Conv2d, input=224, output=56, kernel_size=range(1, 12))
+    assert str(found[0]) == "kernel_size=1, stride=4"
+    assert {"kernel_size": 7, "stride": 4, "padding": 2} in [c.values for c in found]
+    assert {"kernel_size": 4, "stride": 4} in [c.values for c in found]
+    for choice in found:
+        layer = nn.Conv2d(1, 1, **choice, device="meta")
+        assert layer(torch.empty(1, 1, 224, 224, device="meta")).shape[2:] == (56, 56)
+
+
+def test_for_every_size():
+    halves = symcnn.solve_layer("Conv2d", input=H, output=(H + 1) // 2, kernel_size=[3, 5, 7])
+    assert [str(c) for c in halves] == [
+        "kernel_size=3, stride=2, padding=1",
+        "kernel_size=5, stride=2, padding=2",
+        "kernel_size=7, stride=2, padding=3",
+    ]
+    keeps = symcnn.solve_layer("Conv2d", input=H, output=H, kernel_size=range(1, 6))
+    assert [c.values for c in keeps] == [
+        {"kernel_size": 1},
+        {"kernel_size": 3, "padding": 1},
+        {"kernel_size": 5, "padding": 2},
+    ]
+
+
+def test_axes_together_and_several_pairs():
+    found = symcnn.solve_layer("MaxPool2d", input=(224, 112), output=(112, 56), stride=2)
+    assert {"kernel_size": 2} in [c.values for c in found]
+
+
+def test_pooling_and_upsampling():
+    assert symcnn.solve_layer("Upsample", input=H, output=2 * H)[0].values == {"scale_factor": 2}
+    assert symcnn.solve_layer("MaxPool2d", input=112, output=56)[0].values == {"kernel_size": 2}
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"kernel_size": range(4, 4)},
+        {"kernel_size": 0},
+        {"kernel_size": 2.5},
+        {"kernal_size": 3},
+        {"padding": -1},
+        {"input": 0},
+        {"input": (5, 5)},
+        {"input": "224"},
+    ],
+    ids=str,
+)
+def test_hyperparameters_of_no_use(wishes):
+    with pytest.raises(BadSpec):
+        symcnn.solve_layer("Conv2d", **{"input": 224, "output": 56, **wishes})
+
+
+def test_unknown_layers_and_no_solution():
+    with pytest.raises(BadSpec, match="not a layer that can be solved for"):
+        symcnn.solve_layer(nn.Linear, input=224, output=56)
+    with pytest.raises(NoSolution):
+        symcnn.solve_layer("Conv2d", input=10, output=100)
+
+
+@given(st.integers(1, 9), st.integers(1, 5), st.integers(1, 4), st.integers(1, 60))
+def test_same_padding_gives_the_size_over_the_stride_rounded_up(k, s, d, x):
+    left, right = symcnn.same_padding(k, stride=s, dilation=d)
+    with torch.device("meta"):
+        layer = nn.Sequential(nn.ZeroPad1d((left, right)), nn.Conv1d(1, 1, k, s, dilation=d))
+    assert out(layer, x) == -(-x // s)
+
+
+@given(
+    st.integers(1, 5), st.integers(1, 4), st.integers(0, 2), st.integers(1, 3), st.integers(1, 40)
+)
+def test_a_transposed_convolution_gives_back_the_size(k, s, p, d, x):
+    found = symcnn.inverse_of(k, stride=s, padding=p, dilation=d)
+    small = out(nn.Conv1d(1, 1, k, s, p, d, device="meta"), x)
+    right = [extra for extra, members in found.items() if x in members]
+    if small is None:
+        assert not right
+        return
+    (extra,) = right
+    back = nn.ConvTranspose1d(1, 1, k, s, p, extra, dilation=d, device="meta")
+    assert out(back, small) == x
+
+
+def test_with_stride_1_one_output_padding_is_right_for_every_size():
+    assert str(symcnn.inverse_of(3, padding=1)) == "{0: H >= 1}"
+
+
+@given(st.integers(1, 400), st.integers(2, 6), st.none() | st.integers(1, 9))
+def test_dilations_reach_the_field_without_gaps_in_the_fewest_layers(field, k, most):
+    found = symcnn.dilations_for(field, k, most=most)
+    assert field <= receptive_field_of(found, k) < field + k - 1
+    seen = {0}
+    for d in found:
+        seen = {x + d * j for x in seen for j in range(k)}
+    assert seen == set(range(receptive_field_of(found, k)))
+    assert most is None or all(d <= most for d in found)
+    reach = 1  # what one layer fewer could reach at most
+    for _ in found[:-1]:
+        reach += (k - 1) * min(reach, most or reach)
+    assert not found or reach < field
+
+
+def test_dilations_of_no_use():
+    with pytest.raises(BadSpec):
+        symcnn.dilations_for(0)
+    with pytest.raises(NoSolution):
+        symcnn.dilations_for(5, kernel_size=1)

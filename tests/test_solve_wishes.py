@@ -1,0 +1,418 @@
+"""Wishes that combine: ranges, formulas, scales, several targets, budgets, and what clashes."""
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import symcnn
+from symcnn import BadSpec, FloorDiv, H, NoSolution, Undecidable, W, nn, symbols
+from symcnn.analysis.budget import budget
+from symcnn.analysis.solve import amount
+from symcnn.size import Size, evaluate, prod
+
+
+@pytest.fixture(scope="module")
+def net():
+    """Strides of 2 and 4 and a valid convolution."""
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.MaxPool2d(2), nn.Conv2d(4, 5, 3)
+    ).trace("N 3 H W")
+
+
+@pytest.fixture(scope="module")
+def resnet(example):
+    return symcnn.from_torch(example("resnet:resnet50"), "N 3 H W")
+
+
+@pytest.fixture(scope="module")
+def unet(example):
+    return symcnn.from_torch(example("unet:unet"), "N 3 H W")
+
+
+# formulas
+
+
+def test_symbols_as_a_target_make_the_answer_a_formula(resnet):
+    formula = resnet.solve(output=("h", "w"))
+    assert str(formula) == "32*h - 31 <= H <= 32*h and 32*w - 31 <= W <= 32*w"
+    assert formula.given(h=7, w=7) == resnet.solve(output=(7, 7))
+    assert str(formula.possible) == "h >= 1 and w >= 1"
+    assert formula.parameters == ("h", "w")
+
+
+def test_a_formula_holds_for_every_target_from_1_to_50(resnet):
+    formula = resnet.solve(output=("h", None))
+    for h in range(1, 51):
+        assert formula.given(h=h) == resnet.solve(output=(h, None))
+
+
+def test_the_symbols_may_be_sympys_and_have_ranges(resnet):
+    h = symbols("h")
+    formula = resnet.solve(output=(h, 7), h=range(3, 5))
+    assert str(formula) == "32*h - 31 <= H <= 32*h and 3 <= h <= 4 and 193 <= W <= 224"
+
+
+def test_a_formula_says_which_targets_there_are(unet):
+    assert str(unet.solve(output=("h", None)).possible) == "h % 16 == 0 and h >= 16"
+
+
+def test_words_and_sympy_of_a_formula_say_the_same_set(net):
+    formula = net.solve(output=("h", "w"), square=True)
+    relation = formula.as_sympy()
+    for h, x in itertools.product(range(1, 6), range(1, 40)):
+        inside = (h, h, x, x) in formula
+        assert inside == ((x, x) in net.valid_inputs() and net.shape_at(N=1, H=x, W=x)[2] == h)
+        at = {"h": h, "w": h, "H": x, "W": x}
+        assert eval(str(formula), {}, {**at, "max": max, "min": min}) == inside
+        assert bool(relation.subs({symbols(k): v for k, v in at.items()})) == inside
+
+
+# same size, and scales
+
+
+def test_where_the_output_is_as_large_as_the_input(unet, net):
+    assert unet.solve(output=(H, W)) == unet.valid_inputs()
+    with pytest.raises(NoSolution):
+        net.solve(output=(H, W))
+
+
+def test_where_the_output_is_a_part_of_the_input(resnet):
+    assert str(resnet.solve(output=(H / 32, W / 32))) == (
+        "H % 32 == 0 and H >= 32 and W % 32 == 0 and W >= 32"
+    )
+    rounded = resnet.solve(output=(FloorDiv(H, 32), None))
+    assert rounded == resnet.solve(output=(H / 32, None))
+
+
+def test_where_the_output_is_twice_the_input():
+    up = nn.Sequential(nn.ConvTranspose2d(3, 3, 4, stride=2, padding=1)).trace("N 3 H W")
+    assert up.solve(output=(2 * H, 2 * W)) == up.valid_inputs()
+    assert up.solve(output="2*Hx2*W") == up.valid_inputs()
+
+
+# ranges and restrictions
+
+
+@given(
+    st.integers(1, 6),
+    st.integers(0, 5),
+    st.integers(1, 9),
+    st.integers(1, 30),
+    st.integers(0, 40),
+    st.booleans(),
+)
+def test_restrictions_are_exactly_what_they_say(low, more, multiple, least, span, square):
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.Conv2d(4, 5, 3)).trace(
+        "N 3 H W"
+    )
+    try:
+        found = net.solve(
+            output=(range(low, low + more + 1), None),
+            multiple_of=multiple,
+            within=(least, least + span),
+            square=square,
+        )
+    except NoSolution:
+        found = ()
+    for x, y in itertools.product(range(1, 30), (5, 12, 24)):
+        truth = (
+            (x, y) in net.valid_inputs()
+            and low <= net.shape_at(N=1, H=x, W=y)[2] <= low + more
+            and x % multiple == y % multiple == 0
+            and least <= min(x, y)
+            and max(x, y) <= least + span
+            and (x == y or not square)
+        )
+        assert ((x, y) in found) == truth
+
+
+def test_at_least_so_large(resnet):
+    assert str(resnet.solve(output=(">=7", ">=7"))) == "H >= 193 and W >= 193"
+    assert resnet.solve(output=">=7x>=7") == resnet.solve(output=(">=7", ">=7"))
+    assert str(resnet.solve(output=("<=2", range(3, 5)))) == "1 <= H <= 64 and 65 <= W <= 128"
+
+
+def test_aspect_is_width_to_height(resnet):
+    wide = resnet.solve(aspect=(16, 9), multiple_of=8, within=(100, 800))
+    assert list(wide) == [(72 * k, 128 * k) for k in range(2, 7)]
+
+
+def test_sizes_can_be_fixed_or_bounded_by_name(resnet):
+    assert str(resnet.solve(output=(7, None), W=224)) == "193 <= H <= 224 and W == 224"
+    assert str(resnet.solve(H=range(100, 200), W=range(64, 641, 64))) == (
+        "100 <= H <= 199 and W % 64 == 0 and 64 <= W <= 640"
+    )
+
+
+def test_several_targets_at_once(resnet):
+    both = resnet.solve(output={"layer3": (14, 14), "layer4": (7, 7)})
+    assert str(both) == "209 <= H <= 224 and 209 <= W <= 224"
+    assert both == resnet.solve(output=(14, 14), at="layer3") & resnet.solve(output=(7, 7))
+
+
+# clashes
+
+
+def test_of_contradictory_wishes_the_two_that_clash_are_named(resnet):
+    with pytest.raises(NoSolution) as error:
+        resnet.solve(output={"layer3": (14, 14), "layer4": (8, 8)}, multiple_of=2)
+    assert error.value.cause == (
+        "output=14x14 at layer3 and output=8x8 at layer4 clash: no input has both"
+    )
+    assert "the nearest output that some input gives: 15x15" in error.value.cure
+
+
+def test_a_target_outside_the_range_names_the_nearest_inside(resnet):
+    with pytest.raises(NoSolution) as error:
+        resnet.solve(output=(7, 7), within=(10, 20))
+    assert error.value.cause == (
+        "output=7x7 at layer4 and within=(10, 20) clash: no input has both"
+    )
+    assert error.value.cure.endswith("the nearest output that some input gives: 1x1")
+
+
+def test_three_wishes_of_which_any_two_go_together():
+    plain = nn.Conv2d(3, 3, 1).trace("N 3 H W")
+    with pytest.raises(NoSolution, match="any two of them go together"):
+        plain.solve(multiple_of=6, within=(13, 20), output=(range(7, 14), None))
+
+
+def test_features_that_no_input_gives_have_a_nearest(example):
+    net = symcnn.from_torch(example("article_a:article_a"), "N 3 H W")
+    with pytest.raises(NoSolution, match="nearest that some input gives: 12544, at H=259, W=259"):
+        net.solve(flatten=256 * 47, square=True)
+    assert net.solve(flatten=9216, output=(6, 6)) == net.solve(output=(6, 6))
+    with pytest.raises(NoSolution, match="flatten=9216 clash"):
+        net.solve(flatten=9216, output=(7, 7))
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"output": ()},
+        {"output": "7by7"},
+        {"output": "8..5x7"},
+        {"output": (range(5, 5), 7)},
+        {"output": (">= seven", 7)},
+        {"output": (7, 7), "h": range(4)},
+        {"output": ("h", 7), "h": range(4, 4)},
+        {"output": (7, 7), "W": 1.5},
+        {"output": (7, 7), "W": 0},
+        {"within": 5},
+        {"within": (9, 5)},
+        {"within": ((1, 2), (3, 4), (5, 6))},
+        {"within": (1, 2, 3)},
+        {"multiple_of": 0},
+        {"multiple_of": (2, 3, 4)},
+        {"multiple_of": 2.5},
+        {"aspect": 1.5},
+        {"aspect": (16, 0)},
+        {"macs": "many"},
+        {"macs": -1},
+        {"macs": True},
+        {"macs": float("nan")},
+        {"memory": "8 GiX"},
+        {"output": {"conv9": (7, 7)}},
+    ],
+    ids=str,
+)
+def test_wishes_of_no_use(net, wishes):
+    with pytest.raises(BadSpec):
+        net.solve(**wishes)
+
+
+# budgets
+
+
+def cost(net, what, x, y, n=1):
+    sizes = {"N": n, "H": x, "W": y}
+    if what == "memory":
+        return 4 * sum(evaluate(prod(t.dims), sizes) for n in net.nodes for t in n.outputs)
+    return sum(evaluate(node.result.macs, sizes) for node in net.nodes)
+
+
+layers = st.one_of(
+    st.builds(
+        lambda k, s, p: nn.Conv2d(3, 3, k, stride=s, padding=p),
+        st.tuples(st.integers(1, 4), st.integers(1, 4)),
+        st.tuples(st.integers(1, 3), st.integers(1, 3)),
+        st.integers(0, 2),
+    ),
+    st.builds(lambda k: nn.ConvTranspose2d(3, 3, k, stride=2), st.integers(1, 3)),
+)
+
+
+@given(
+    st.lists(layers, min_size=1, max_size=3),
+    st.integers(100, 60_000),
+    st.sampled_from(["macs", "memory"]),
+    st.sampled_from([{}, {"multiple_of": 3}, {"multiple_of": (2, 5)}, {"H": range(4, 30, 5)}]),
+    st.integers(1, 60),
+    st.integers(1, 60),
+)
+def test_what_fits_a_budget_is_exactly_what_costs_no_more(parts, limit, what, more, a, b):
+    net = nn.Sequential(*parts).trace("N 3 H W")
+    allowed = net.solve(within=(1, 40), **more)
+    truth = {p for p in allowed if cost(net, what, *p) <= limit}
+    try:
+        found = net.solve(within=(1, 40), **more, **{what: limit})
+    except NoSolution:
+        assert not truth
+        return
+    assert truth == set(found)
+    assert list(found) == sorted(truth, key=lambda p: (max(p), sum(p), p))
+    assert found.count() == len(truth)
+    assert found.smallest() == min(truth, key=lambda p: (max(p), sum(p), p))
+    assert found.largest() == max(truth, key=lambda p: (min(p), sum(p), p))
+    assert found.nearest(a, b) == min(
+        truth,
+        key=lambda p: (
+            max(abs(p[0] - a), abs(p[1] - b)),
+            abs(p[0] - a) + abs(p[1] - b),
+            (-p[0], -p[1]),
+        ),
+    )
+    if hasattr(found, "frontier"):
+        maximal = {
+            p for p in truth if not any(p != q and p[0] <= q[0] and p[1] <= q[1] for q in truth)
+        }
+        assert set(found.frontier()) == maximal
+        assert set(found.axis("H")) == {x for x, _ in truth}
+        assert found.where() & allowed == found
+
+
+def test_a_budget_alone_bounds_both_axes(resnet):
+    found = resnet.solve(macs=4e9)
+    assert str(found) == "H >= 1 and W >= 1 and MACs <= 4,000,000,000"
+    side = found.largest()[0]
+    assert cost(resnet, "macs", side, side) <= 4e9 < cost(resnet, "macs", side + 1, side + 1)
+    assert (216, 216) in found
+    assert (224, 224) not in found
+
+
+def test_squares_within_a_budget_are_a_plain_bound(resnet):
+    assert str(resnet.solve(macs="4G", square=True)) == "1 <= H <= 216 and H == W"
+
+
+def test_a_budget_on_memory_counts_the_batch(resnet):
+    found = resnet.solve(memory="8 GiB", N=32, square=True)
+    side = found.largest()[0]
+    assert cost(resnet, "memory", side, side, 32) <= 8 << 30
+    assert cost(resnet, "memory", side + 1, side + 1, 32) > 8 << 30
+
+
+def test_budgets_combine(resnet):
+    both = resnet.solve(macs=4e9, memory="64 MiB", multiple_of=32)
+    assert both == resnet.solve(macs=4e9, multiple_of=32) & resnet.solve(
+        memory="64 MiB", multiple_of=32
+    )
+
+
+def test_a_frontier_holds_the_maximal_sizes(resnet):
+    frontier = resnet.solve(macs=4e9, multiple_of=32).frontier()
+    assert (224, 192) in frontier
+    assert (192, 224) in frontier
+    assert frontier == sorted(frontier, reverse=True)
+
+
+@pytest.mark.parametrize("what", ["macs", "params", "memory", "activations", "flops"])
+def test_a_budget_that_nothing_meets_says_what_the_least_costs(resnet, what):
+    with pytest.raises(NoSolution, match="no input keeps within") as error:
+        resnet.solve(**{what: 1000})
+    assert "has" in error.value.cure
+
+
+def test_parameters_do_not_depend_on_the_size(resnet):
+    assert resnet.solve(params=10**9) == resnet.valid_inputs()
+
+
+def test_the_time_does_not_grow_with_the_budget(resnet):
+    class Counting(dict):
+        calls = 0
+
+        def __getitem__(self, key):
+            Counting.calls += 1
+            return super().__getitem__(key)
+
+    counts = []
+    for limit in (10**10, 10**16):
+        found = resnet.solve(macs=limit)
+        Counting.calls = 0
+        for part in found._boxed:
+            object.__setattr__(
+                part,
+                "fits",
+                lambda point, found=found: all(
+                    b.cost(Counting(zip(found.shown, point, strict=True))) <= b.limit
+                    for b in found.budgets
+                ),
+            )
+        found.largest(), found.nearest(500, 375)
+        counts.append(Counting.calls)
+    assert counts[1] < 3 * counts[0]
+
+
+def test_a_cost_that_does_not_grow_is_refused():
+    x = symcnn.tensor("N 3 H W")
+    y = nn.Conv2d(3, 3, 1)(x)
+    folded = symcnn.Network(inputs=x, outputs=y)
+    assert folded.solve(macs=900).largest() == (10, 10)
+    rest = Size.symbol("H") % 7
+    with pytest.raises(Undecidable, match="does not grow"):
+        budget("MACs", [rest], 5, folded.valid_inputs(), {})
+
+
+def test_amounts():
+    assert [amount(t, "macs") for t in (4e9, "4e9", "4G", "1.5 GB", "2 KiB", "7")] == [
+        4 * 10**9,
+        4 * 10**9,
+        4 * 10**9,
+        15 * 10**8,
+        2048,
+        7,
+    ]
+
+
+# products
+
+
+def test_divisor_pairs_with_a_restriction(example):
+    net = symcnn.from_torch(example("article_a:article_a"), "N 3 H W")
+    found = net.solve(flatten=12544, within=(60, 1700), multiple_of=16)
+    for x, y in found:
+        assert ((x - 35) // 32) * ((y - 35) // 32) == 49
+    assert (272, 288) in found
+    assert (80, 1616) in found
+
+
+def test_solving_does_not_trace_again_and_is_a_matter_of_milliseconds(example):
+    from time import perf_counter
+
+    deep = symcnn.from_torch(example("resnet:resnet152"), "N 3 H W")
+    deep.solve(output=(7, 7))  # isl is loaded
+    times = []
+    for _ in range(20):
+        start = perf_counter()
+        deep.solve(output=(7, 7))
+        times.append(perf_counter() - start)
+    assert min(times) < 0.005
+
+
+def test_no_bound_on_the_size_is_searched():
+    net = nn.Sequential(nn.Conv2d(3, 3, 3, stride=2, padding=1)).trace("N 3 H W")
+    found = net.solve(output=(10**12, 10**12))
+    assert found.smallest() == (2 * 10**12 - 1, 2 * 10**12 - 1)
+
+
+def test_torch_agrees_at_the_ends_of_a_budget(resnet, example):
+    from torch.utils.flop_counter import FlopCounterMode
+
+    module = example("resnet:resnet50")
+    side = resnet.solve(macs=4e9, square=True).largest()[0]
+    for size, fits in ((side, True), (side + 1, False)):
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            module(torch.empty(1, 3, size, size, device="meta"))
+        assert (counter.get_total_flops() // 2 <= 4e9) == fits
