@@ -34,5 +34,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[torch,test,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[torch,test,tools,dev]'
 	touch $@

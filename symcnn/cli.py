@@ -245,6 +245,58 @@ def valid(
         sys.exit(1)
 
 
+@main.command()
+@click.option("--by", type=click.Choice(["module", "node"]), default="module", show_default=True)
+@click.option("--depth", type=int, metavar="N", help="How deep the module tree is shown.")
+@click.option(
+    "--convention",
+    default="macs",
+    show_default=True,
+    metavar="NAME",
+    help="macs, flops, fvcore, thop, ptflops or torchinfo.",
+)
+@click.option("--under", metavar="CONDITION", multiple=True, help='Such as "H % 32 == 0".')
+@click.option(
+    "--show", "columns", metavar="COLUMN", multiple=True, help="Columns of the table, in order."
+)
+@click.option("--partial", is_flag=True, help="Operations without a cost count as nothing.")
+@_network_command
+@_answers
+def cost(
+    network: str,
+    inputs: tuple[str, ...],
+    at: str | None,
+    train: bool,
+    as_json: bool,
+    by: str,
+    depth: int | None,
+    convention: str,
+    under: tuple[str, ...],
+    columns: tuple[str, ...],
+    partial: bool,
+) -> None:
+    """What it costs: parameters and work per module, as formulas or at sizes (--at H=224,W=224)."""
+    net = _network(network, inputs, train=train)
+    sizes = parse_assignments(at) if at and "=" in at else None
+    if at and sizes is None:
+        net = net.at(at)
+    found = net.cost(convention, partial=partial)
+    if under:
+        found = found.under(*under)
+    if sizes is not None:
+        found = found.at(**sizes)
+    shown = columns or ("params", "work", "share")
+    if as_json:
+        _show(found.to_dict(by, shown, depth), "", as_json)
+        return
+    from rich.console import Console
+
+    from symcnn.render.cost import cost_table, totals
+
+    Console().print(cost_table(found, by, shown, depth))
+    click.echo(f"\n{totals(found)}")
+
+
 def _ends(found: InputSet) -> str:
     if not found:
         return ""
@@ -280,7 +332,7 @@ def _plain(value: Any) -> Any:
         return [_plain(v) for v in value]
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
-    return value if isinstance(value, (int, str, type(None))) else str(value)
+    return value if isinstance(value, (int, float, str, type(None))) else str(value)
 
 
 def _show(answer: dict[str, Any], text: str, as_json: bool) -> None:

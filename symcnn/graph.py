@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 from symcnn.axis import AxisMap
@@ -23,6 +24,7 @@ from symcnn.size import Int, Size, prod
 from symcnn.spec import parse_shape
 
 __all__ = [
+    "Call",
     "Constant",
     "Guard",
     "Node",
@@ -134,11 +136,14 @@ class SymbolicTensor:
 class Parameter(SymbolicTensor):
     """A learned tensor. Two nodes that read the same object share the weight."""
 
-    __slots__ = ("trainable",)
+    __slots__ = ("dtype", "trainable")
 
-    def __init__(self, dims: Dims, name: str = "", *, trainable: bool = True) -> None:
+    def __init__(
+        self, dims: Dims, name: str = "", *, trainable: bool = True, dtype: str = ""
+    ) -> None:
         super().__init__(dims, None, name)
         self.trainable = trainable
+        self.dtype = dtype  # torch's name for it, "" where the layer has none of its own
 
     @property
     def count(self) -> Int:
@@ -149,7 +154,11 @@ class Parameter(SymbolicTensor):
 class Constant(SymbolicTensor):
     """A tensor that is neither input nor parameter: a buffer, a literal."""
 
-    __slots__ = ()
+    __slots__ = ("dtype",)
+
+    def __init__(self, dims: Dims, name: str = "", *, dtype: str = "") -> None:
+        super().__init__(dims, None, name)
+        self.dtype = dtype
 
 
 def tensor(spec: str, name: str = "") -> SymbolicTensor:
@@ -175,6 +184,16 @@ class Result:
     single: bool = True  # one tensor, not a tuple of one
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """How a rule was called. `costed`: it says what it costs, not just which shape comes out."""
+
+    rule: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    costed: bool = True
+
+
 class Scope:
     """One call of a module: `path` is its name, "" for the network itself."""
 
@@ -189,12 +208,20 @@ class Scope:
 class Node:
     """One operation of a network: name, op, shapes, parameters, MACs."""
 
-    __slots__ = ("inputs", "name", "op", "outputs", "result", "scope")
+    __slots__ = ("call", "grad", "inplace", "inputs", "name", "op", "outputs", "result", "scope")
 
     def __init__(
-        self, op: str, inputs: Sequence[SymbolicTensor], result: Result, scope: Scope
+        self,
+        op: str,
+        inputs: Sequence[SymbolicTensor],
+        result: Result,
+        scope: Scope,
+        call: Call | None = None,
     ) -> None:
         self.op = op
+        self.call = call
+        self.inplace = False  # writes into its first input
+        self.grad = True  # not run under torch.no_grad
         self.name = ""
         self.inputs = tuple(inputs)
         self.result = result
@@ -205,6 +232,15 @@ class Node:
     def module(self) -> str:
         """Path of the module whose forward ran the operation."""
         return self.scope.path
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the rule was called with, by parameter name; defaults included."""
+        if self.call is None:
+            return {}
+        bound = signature(self.call.rule).bind(*self.call.args, **self.call.kwargs)
+        bound.apply_defaults()
+        return dict(bound.arguments)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -352,7 +388,9 @@ OPS: dict[str, Callable[..., Any]] = {}
 _NO_SCOPE = Scope("")
 
 
-def record(op: str, inputs: Sequence[SymbolicTensor], result: Result) -> Node:
+def record(
+    op: str, inputs: Sequence[SymbolicTensor], result: Result, call: Call | None = None
+) -> Node:
     """A node for one operation; what it requires for all sizes is checked at once.
 
     Raises ShapeMismatch or InvalidInput if a requirement fails whatever the sizes.
@@ -361,7 +399,7 @@ def record(op: str, inputs: Sequence[SymbolicTensor], result: Result) -> Node:
     scope = _NO_SCOPE if tape is None else tape.scopes[-1]
     if result.requires:
         result = _settle(op, scope, result)
-    node = Node(op, inputs, result, scope)
+    node = Node(op, inputs, result, scope, call)
     if tape is not None:
         scope.ops += 1
         tape.nodes.append(node)

@@ -32,6 +32,7 @@ from symcnn.graph import (
     Tape,
     known,
     tensor,
+    tensors_in,
     tree_map,
 )
 from symcnn.network import Network
@@ -484,16 +485,28 @@ _OPERATORS = {
 }
 
 
-def _operator(name: str) -> Callable[..., Any]:
+def _writes_in_place(name: str) -> bool:
+    """Whether ``add_`` or ``__iadd__`` is the name of a function."""
+    if name.startswith("__"):
+        return name.strip("_") in _IN_PLACE
+    return name.endswith("_")
+
+
+_IN_PLACE = frozenset("iadd isub imul itruediv ifloordiv imod ipow iand ior ixor".split())
+
+
+def _operator(name: str, word: str) -> Callable[..., Any]:
+    inplace = word in _IN_PLACE
+
     def call(self: TracedTensor, *args: Any) -> Any:
-        return self._tracer.method(name, self, *args)
+        return self._tracer.method(name, self, *args, inplace=inplace)
 
     return call
 
 
 for _op, _words in _OPERATORS.items():
     for _word in _words.split():
-        setattr(TracedTensor, f"__{_word}__", _operator(_op))
+        setattr(TracedTensor, f"__{_word}__", _operator(_op, _word))
 
 
 def _tracer_of(value: Any) -> _Tracer | None:
@@ -578,10 +591,16 @@ class _Tracer(TorchFunctionMode):
                     self.dtype = p.dtype
             if isinstance(p, torch.nn.parameter.UninitializedParameter):
                 continue  # made when its module is called
-            leaf = Parameter(tuple(p.shape), name, trainable=p.requires_grad)
+            leaf = Parameter(tuple(p.shape), name, trainable=p.requires_grad, dtype=_dtype_name(p))
             self.parameters.append(leaf)
             self.leaves[id(p)] = leaf
         self.buffers = {id(b) for b in module.buffers()}
+        self.buffer_leaves = tuple(
+            Constant(tuple(b.shape), name, dtype=_dtype_name(b))
+            for name, b in module.named_buffers()
+            if not torch.nn.parameter.is_lazy(b)
+        )
+        self.grad = torch.is_grad_enabled()
 
     # torch calls
 
@@ -617,7 +636,7 @@ class _Tracer(TorchFunctionMode):
             return self.apply(TARGETS[func], func.__name__, args, kwargs)
         name = self.operations.get(func)
         if name is not None:
-            return self.run(name, args, kwargs)
+            return self.run(name, args, kwargs, inplace=_writes_in_place(func.__name__))
         called: str = getattr(func, "__name__", str(func))
         if called == "__get__":  # a property that TracedTensor leaves to torch, such as `names`
             with torch._C.DisableTorchFunctionSubclass():
@@ -628,18 +647,18 @@ class _Tracer(TorchFunctionMode):
             return self.run(called, args, kwargs)
         raise self.unsupported(called)
 
-    def method(self, name: str, *args: Any, **kwargs: Any) -> Any:
+    def method(self, name: str, *args: Any, inplace: bool = False, **kwargs: Any) -> Any:
         """Run the rule of a tensor method."""
         if name not in OPS:
             plain = name.removesuffix("_")
             if plain not in OPS:
                 raise self.unsupported(name)
-            name = plain
-        return self.run(name, args, kwargs)
+            name, inplace = plain, True
+        return self.run(name, args, kwargs, inplace=inplace)
 
-    def run(self, name: str, args: Any, kwargs: Any) -> Any:
+    def run(self, name: str, args: Any, kwargs: Any, *, inplace: bool = False) -> Any:
         """Run the rule called `name`."""
-        return self.apply(OPS[name], name, args, kwargs)
+        return self.apply(OPS[name], name, args, kwargs, inplace=inplace)
 
     def run_module(self, module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
         """Run the rule of a module class in place of its forward."""
@@ -654,7 +673,9 @@ class _Tracer(TorchFunctionMode):
             self.parameters += [p for p in made.values() if p is not None]
         return self.wrap(call_lazy(module, self.unwrap(x), made))
 
-    def apply(self, operation: Any, name: str, args: Any, kwargs: Any) -> Any:
+    def apply(
+        self, operation: Any, name: str, args: Any, kwargs: Any, *, inplace: bool = False
+    ) -> Any:
         """Run a rule on unwrapped arguments."""
         kernel_args = [self.unwrap(a) for a in args]
         if kwargs:
@@ -669,6 +690,7 @@ class _Tracer(TorchFunctionMode):
             raise UnsupportedOperation(
                 f"{self.place()}: {name} called in a way that its rule does not cover: {error}"
             ) from error
+        self._note(result, inplace)
         if type(result) is SymbolicTensor:
             result.boolean = name == "bool" or any(
                 a is torch.bool for a in (*args, *kwargs.values())
@@ -677,6 +699,16 @@ class _Tracer(TorchFunctionMode):
         several = tuple(TracedTensor.of(r, self) for r in result)
         named = getattr(torch.return_types, name, None)  # max(dim=...) has .values and .indices
         return several if named is None else named(several)
+
+    def _note(self, result: Any, inplace: bool) -> None:
+        """What the rule cannot know: whether torch writes in place, and keeps gradients."""
+        made = next(tensors_in(result), None)
+        if made is None or made.node is None:
+            return
+        if inplace:
+            made.node.inplace = True
+        if self.grad and not torch.is_grad_enabled():
+            made.node.grad = False
 
     def _placed(self, error: SymcnnError, op: str) -> SymcnnError:
         """The error with the module path in front, if it does not stand there yet."""
@@ -707,7 +739,7 @@ class _Tracer(TorchFunctionMode):
         """A real tensor (weight, buffer, constant) as a symbolic one, always the same."""
         found = self.leaves.get(id(real))
         if found is None:
-            found = self.leaves[id(real)] = Constant(tuple(real.shape))
+            found = self.leaves[id(real)] = Constant(tuple(real.shape), dtype=_dtype_name(real))
             found.boolean = real.dtype is torch.bool
             self.real.append(real)
         return found
@@ -774,6 +806,10 @@ class _Tracer(TorchFunctionMode):
     def result(self, value: Any) -> Any:
         """Traced tensors in nested values as symbolic ones."""
         return tree_map(lambda v: self.unwrap(v) if _is_tensor(v) else v, value)
+
+
+def _dtype_name(real: torch.Tensor) -> str:
+    return str(real.dtype).removeprefix("torch.")
 
 
 def _is_tensor(value: Any) -> bool:
@@ -912,7 +948,9 @@ def _run(
         scope.output = tracer.result(scope.output)
     outputs = tracer.result(raw)
     every = (*inputs, *keywords.values())
-    return Network(every, outputs, tape=tape, parameters=tracer.parameters)
+    return Network(
+        every, outputs, tape=tape, parameters=tracer.parameters, buffers=tracer.buffer_leaves
+    )
 
 
 def _forward_failed(module: Any, given: int, error: Exception, tracer: _Tracer) -> SymcnnError:

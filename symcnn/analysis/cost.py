@@ -1,0 +1,344 @@
+"""What a network costs, for all sizes at once: parameters, work, memory.
+
+Every figure is a sum over nodes of exact integer expressions, so it is itself one: a `Formula` in
+N, H, W and whatever symbols stand in the hyperparameters. Tables, module trees and shares are the
+same sum in another order. A figure is complete or refused: an operation that does not say what
+it costs is named, unless the caller asks for ``partial=True``, and then the total says that it is
+a lower bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import sympy
+
+from symcnn.analysis.conventions import Convention, convention, elementwise
+from symcnn.errors import BadSpec, Undecidable, UnsupportedOperation
+from symcnn.formula import Formula, conditions
+from symcnn.graph import Node, Parameter, SymbolicTensor
+from symcnn.size import Int, evaluate
+
+if TYPE_CHECKING:
+    from symcnn.network import Network
+
+__all__ = ["Cost", "Row", "measure"]
+
+#: Columns by name, and their heading in a table ("work" is headed by the convention's unit).
+COLUMNS = {
+    "params": "params",
+    "work": "work",
+    "share": "share",
+    "other": "other",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a cost table: a node, or a module with everything below it."""
+
+    name: str
+    op: str  # "" for a module
+    depth: int
+    values: Mapping[str, Any]  # by column: a Formula, or an int at sizes; share: a Fraction or None
+
+    def __getitem__(self, column: str) -> Any:
+        return self.values[column]
+
+
+class Cost:
+    """The cost of a network; made by `Network.cost`.
+
+    >>> from symcnn import nn
+    >>> cost = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU()).trace("N 3 H W").cost()
+    >>> cost.total, cost.other, cost.params
+    (216*N*H*W, 16*N*H*W, 224)
+    >>> cost.at(N=1, H=32, W=32).total
+    221184
+    """
+
+    def __init__(
+        self,
+        net: Network,
+        counting: Convention,
+        *,
+        partial: bool = False,
+        sizes: Mapping[str, int] | None = None,
+        given: tuple[Any, ...] = (),
+    ) -> None:
+        self.net = net
+        self.convention = counting
+        self.partial = partial
+        self.sizes = sizes
+        self.given = given
+
+    def _with(self, **changes: Any) -> Cost:
+        options = {"partial": self.partial, "sizes": self.sizes, "given": self.given}
+        return type(self)(self.net, self.convention, **{**options, **changes})
+
+    # what it is asked of
+
+    def at(self, **sizes: Any) -> Cost:
+        """The same at given sizes: every figure a number.
+
+        Raises BadSpec for a size that is missing or unknown, InvalidInput outside the domain.
+        """
+        self.net.shape_at(**sizes)
+        return self._with(sizes={str(name): int(size) for name, size in sizes.items()})
+
+    def under(self, *given: Any) -> Cost:
+        """The same where `given` holds, see `Formula.under`: ``under("H % 32 == 0")``."""
+        return self._with(given=(*self.given, *conditions(*given)))
+
+    def _out(self, size: Int) -> Any:
+        """A kernel expression as the caller wants to see it."""
+        if self.sizes is not None:
+            return evaluate(size, self.sizes)
+        formula = Formula(size, self.net.symbols)
+        return formula.under(*self.given) if self.given else formula
+
+    # work
+
+    @cached_property
+    def missing(self) -> tuple[Node, ...]:
+        """The nodes whose rule does not say what they cost."""
+        return tuple(n for n in self.net.nodes if n.call is not None and not n.call.costed)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the totals are exact; otherwise they are lower bounds."""
+        return not self.missing
+
+    @cached_property
+    def _work(self) -> dict[Node, Int]:
+        if self.missing and not self.partial:
+            raise _no_cost(self.missing[0])
+        return {n: self.convention.count(n) for n in self.net.nodes}
+
+    @cached_property
+    def _other(self) -> dict[Node, Int]:
+        found: dict[Node, Int] = {}
+        for node in self.net.nodes:
+            work = elementwise(node)
+            if work is None and not self.partial:
+                raise _no_cost(node)
+            found[node] = work or 0
+        return found
+
+    @property
+    def total(self) -> Any:
+        """The work of one forward pass, in the unit of the convention."""
+        return self._out(sum(self._work.values(), 0))
+
+    @property
+    def other(self) -> Any:
+        """Arithmetic that is not a MAC: activations, norms, pooling; see `elementwise`."""
+        return self._out(sum(self._other.values(), 0))
+
+    # parameters
+
+    @cached_property
+    def _parameters(self) -> tuple[Parameter, ...]:
+        return self.net.parameters
+
+    def _count(self, parameters: Iterable[SymbolicTensor]) -> Int:
+        from symcnn.size import prod
+
+        return sum((prod(p.dims) for p in dict.fromkeys(parameters)), 0)
+
+    @property
+    def params(self) -> Any:
+        """The number of parameters, each weight once."""
+        return self._out(self._count(self._parameters))
+
+    @property
+    def trainable(self) -> Any:
+        """The number of parameters that are trained."""
+        return self._out(self._count(p for p in self._parameters if p.trainable))
+
+    @property
+    def frozen(self) -> Any:
+        """The number of parameters that are not trained."""
+        return self._out(self._count(p for p in self._parameters if not p.trainable))
+
+    @property
+    def buffers(self) -> Any:
+        """The number of elements of the module's buffers, such as running statistics."""
+        return self._out(self._count(self.net.buffers))
+
+    # tables
+
+    def rows(
+        self,
+        by: str = "module",
+        columns: Iterable[str] = ("params", "work", "share"),
+        depth: int | None = None,
+    ) -> tuple[Row, ...]:
+        """One row per module, as a tree in depth-first order, or per node.
+
+        by: "module" or "node"; depth: how deep the tree is shown (default: all of it).
+
+        Raises BadSpec for another word or an unknown column.
+        """
+        wanted = tuple(columns)
+        for column in wanted:
+            if column not in COLUMNS:
+                raise BadSpec(
+                    f"no column is called {column!r}", cure=f"there are: {', '.join(COLUMNS)}"
+                )
+        if by not in ("module", "node"):
+            raise BadSpec(f"by={by!r}", cure='"module" or "node"')
+        if by == "node":
+            return tuple(self._by_node(wanted))
+        return tuple(self._by_module(wanted, depth))
+
+    def _by_node(self, columns: tuple[str, ...]) -> Iterator[Row]:
+        for node in self.net.nodes:
+            yield Row(node.name, node.op, 0, self._values([node], set(node.parameters), columns))
+
+    def _by_module(self, columns: tuple[str, ...], deepest: int | None) -> Iterator[Row]:
+        inside: dict[str, list[Node]] = {"": []}
+        for node in self.net.nodes:
+            for path in _paths(node.module):
+                inside.setdefault(path, []).append(node)
+        owned: dict[str, set[Parameter]] = {"": set(self._parameters)}
+        for path, nodes in inside.items():
+            if path:
+                owned[path] = {p for n in nodes for p in n.parameters}
+        for path in sorted(inside, key=_tree_order(inside)):
+            depth = path.count(".") + 1 if path else 0
+            if deepest is not None and depth > deepest:
+                continue
+            yield Row(path, "", depth, self._values(inside[path], owned[path], columns))
+
+    def _values(
+        self, nodes: list[Node], parameters: set[Parameter], columns: tuple[str, ...]
+    ) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for column in columns:
+            if column == "params":
+                values[column] = self._out(self._count(parameters))
+            elif column == "share":
+                values[column] = self._share(sum((self._work[n] for n in nodes), 0))
+            else:
+                per_node = self._column(column)
+                values[column] = self._out(sum((per_node[n] for n in nodes), 0))
+        return values
+
+    def _column(self, name: str) -> dict[Node, Int]:
+        return {"work": self._work, "other": self._other}[name]
+
+    def _share(self, work: Int) -> Any:
+        """A part of the total: at sizes, or in the limit of large sizes; None for no work."""
+        total = sum(self._work.values(), 0)
+        if self.sizes is not None:
+            work, total = evaluate(work, self.sizes), evaluate(total, self.sizes)
+        if work == 0 or total == 0:
+            return None
+        try:
+            whole = Formula(total).leading()
+            part = Formula(work).leading(*whole.term.symbols)
+        except Undecidable:
+            return None
+        if part.degree < whole.degree:
+            return sympy.Integer(0)
+        return sympy.cancel(sympy.sympify(part.term.expr) / sympy.sympify(whole.term.expr))
+
+    def frame(self, by: str = "node", columns: Iterable[str] = ("params", "work", "other")) -> Any:
+        """The table as a pandas DataFrame: sympy expressions, or ints at sizes.
+
+        Raises BadSpec without pandas.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise BadSpec("a frame needs pandas", cure="pip install pandas") from None
+        rows = [
+            {"name": r.name, "op": r.op, **{c: _bare(v) for c, v in r.values.items()}}
+            for r in self.rows(by, columns)
+        ]
+        return pandas.DataFrame(rows)
+
+    def to_dict(
+        self,
+        by: str = "module",
+        columns: Iterable[str] = ("params", "work", "share"),
+        depth: int | None = None,
+    ) -> dict[str, Any]:
+        """Everything for JSON: totals and rows, numbers where they are numbers, else text."""
+        return {
+            "convention": self.convention.name,
+            "unit": self.convention.unit,
+            "sizes": dict(self.sizes) if self.sizes is not None else None,
+            "complete": self.complete,
+            "total": _plain(self.total),
+            "params": _plain(self.params),
+            "trainable": _plain(self.trainable),
+            "frozen": _plain(self.frozen),
+            "buffers": _plain(self.buffers),
+            "rows": [
+                {"name": r.name, "op": r.op, **{c: _plain(v) for c, v in r.values.items()}}
+                for r in self.rows(by, columns, depth)
+            ],
+        }
+
+    def table(
+        self,
+        by: str = "module",
+        columns: Iterable[str] = ("params", "work", "share"),
+        depth: int | None = None,
+    ) -> str:
+        """The table as text; see `rows`."""
+        from symcnn.render.cost import cost_table
+        from symcnn.render.text import to_text
+
+        return to_text(cost_table(self, by, columns, depth))
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        bound = "" if self.complete else "at least "
+        return f"Cost({bound}{self.total} {self.convention.unit}, {self.params} params)"
+
+
+def measure(net: Network, name: str = "macs", *, partial: bool = False) -> Cost:
+    """See `Network.cost`."""
+    return Cost(net, convention(name), partial=partial)
+
+
+def _paths(module: str) -> Iterator[str]:
+    """A module path and all that contain it: "", "layer1", "layer1.0"."""
+    yield ""
+    parts = module.split(".") if module else []
+    for i in range(len(parts)):
+        yield ".".join(parts[: i + 1])
+
+
+def _tree_order(inside: Mapping[str, Any]) -> Callable[[str], tuple[int, ...]]:
+    """Parents first, children in the order in which they first ran."""
+    first = {path: i for i, path in enumerate(inside)}
+    return lambda path: tuple(first[p] for p in _paths(path))
+
+
+def _bare(value: Any) -> Any:
+    return value.expr if isinstance(value, Formula) else value
+
+
+def _plain(value: Any) -> Any:
+    """Numbers as numbers, formulas as text, shares as floats."""
+    if isinstance(value, Formula):
+        return value.size if isinstance(value.size, int) else str(value)
+    if isinstance(value, sympy.Basic):
+        return float(value) if value.is_number else str(value)
+    return value
+
+
+def _no_cost(node: Node) -> UnsupportedOperation:
+    return UnsupportedOperation(
+        f"{node.module or node.name}: {node.op} does not say what it costs",
+        cure="let its rule return Result(shapes, macs=...), or ask with partial=True",
+    )
