@@ -82,13 +82,14 @@ class SymbolicTensor:
     ((N, 3, H, W), 4)
     """
 
-    __slots__ = ("boolean", "dims", "name", "node")
+    __slots__ = ("boolean", "dims", "name", "node", "trainable")
 
     def __init__(self, dims: Dims, node: Node | None = None, name: str = "") -> None:
         self.dims = dims
         self.node = node
         self.name = name
         self.boolean = False  # truth values: as an index it is a mask, not positions
+        self.trainable = False  # a leaf that requires a gradient
 
     @property
     def shape(self) -> Shape:
@@ -136,7 +137,7 @@ class SymbolicTensor:
 class Parameter(SymbolicTensor):
     """A learned tensor. Two nodes that read the same object share the weight."""
 
-    __slots__ = ("dtype", "trainable")
+    __slots__ = ("dtype",)
 
     def __init__(
         self, dims: Dims, name: str = "", *, trainable: bool = True, dtype: str = ""

@@ -95,6 +95,16 @@ class Network:
         return self.outputs
 
     @property
+    def input_tensors(self) -> tuple[SymbolicTensor, ...]:
+        """The inputs themselves."""
+        return self._inputs
+
+    @property
+    def output_tensors(self) -> tuple[SymbolicTensor, ...]:
+        """All tensors that the network returns, in order."""
+        return tuple(tensors_in(self._outputs))
+
+    @property
     def output_dims(self) -> tuple[Int, ...]:
         """The sizes of the (first) output, as kernel expressions."""
         for t in tensors_in(self._outputs):
@@ -212,16 +222,19 @@ class Network:
         """
         return self.cost().total.expr
 
-    @property
+    @cached_property
     def flops(self) -> Any:
         """Two per MAC, as ``torch.utils.flop_counter`` counts."""
-        return 2 * self.macs
+        return self.cost("flops").total.expr
 
-    def cost(self, convention: str = "macs", *, partial: bool = False) -> _cost.Cost:
+    def cost(
+        self, convention: str = "macs", *, partial: bool = False, input_grad: bool = False
+    ) -> _cost.Cost:
         """What the network costs, as formulas: ``net.cost().total``, ``.params``, ``.table()``.
 
         convention: "macs", "flops", "fvcore", "thop", "ptflops" or "torchinfo"; see docs/cost.md.
         partial: count operations without a cost as nothing; the total is then a lower bound.
+        input_grad: the inputs require gradients too (for the backward pass).
 
         Raises BadSpec for an unknown convention. Totals raise UnsupportedOperation for an
         operation that does not say what it costs.
@@ -230,7 +243,7 @@ class Network:
         >>> nn.Conv2d(3, 8, 3).trace("N 3 H W").cost("flops").total
         432*N*(H - 2)*(W - 2)
         """
-        return _cost.measure(self, convention, partial=partial)
+        return _cost.measure(self, convention, partial=partial, input_grad=input_grad)
 
     # solving
 

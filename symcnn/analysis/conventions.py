@@ -17,6 +17,7 @@ from typing import Any
 from symcnn.errors import BadSpec
 from symcnn.graph import Node, SymbolicTensor
 from symcnn.ops import arrange, create, index, pointwise, reduce, shape
+from symcnn.ops.matmul import pair_macs
 from symcnn.ops.registry import ntuple
 from symcnn.size import Int, prod
 
@@ -191,13 +192,22 @@ class _Everything(dict[str, Work]):
         return _torchinfo
 
 
+def _counted_einsum(node: Node) -> Int:
+    """Where all summed axes have size 1, torch multiplies point by point: not counted."""
+    return 2 * sum(pair_macs(*node.call.args, counted=True), 0) if node.call is not None else 0
+
+
 #: All conventions by name; "macs" is the default.
 CONVENTIONS = {
     c.name: c
     for c in (
         Convention("macs", "MACs", "multiply-accumulates of convolutions and matrix products"),
         Convention(
-            "flops", "FLOPs", "torch.utils.flop_counter.FlopCounterMode: two per MAC", factor=2
+            "flops",
+            "FLOPs",
+            "torch.utils.flop_counter.FlopCounterMode: two per MAC",
+            factor=2,
+            instead={"einsum": _counted_einsum},
         ),
         Convention(
             "fvcore",

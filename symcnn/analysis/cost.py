@@ -20,6 +20,7 @@ from symcnn.analysis.conventions import Convention, convention, elementwise
 from symcnn.errors import BadSpec, Undecidable, UnsupportedOperation
 from symcnn.formula import Formula, conditions
 from symcnn.graph import Node, Parameter, SymbolicTensor
+from symcnn.ops.autograd import Gradients, gradients
 from symcnn.size import Int, evaluate
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ COLUMNS = {
     "work": "work",
     "share": "share",
     "other": "other",
+    "backward": "backward",
 }
 
 
@@ -66,17 +68,24 @@ class Cost:
         counting: Convention,
         *,
         partial: bool = False,
+        input_grad: bool = False,
         sizes: Mapping[str, int] | None = None,
         given: tuple[Any, ...] = (),
     ) -> None:
         self.net = net
         self.convention = counting
         self.partial = partial
+        self.input_grad = input_grad
         self.sizes = sizes
         self.given = given
 
     def _with(self, **changes: Any) -> Cost:
-        options = {"partial": self.partial, "sizes": self.sizes, "given": self.given}
+        options: dict[str, Any] = {
+            "partial": self.partial,
+            "input_grad": self.input_grad,
+            "sizes": self.sizes,
+            "given": self.given,
+        }
         return type(self)(self.net, self.convention, **{**options, **changes})
 
     # what it is asked of
@@ -137,6 +146,50 @@ class Cost:
     def other(self) -> Any:
         """Arithmetic that is not a MAC: activations, norms, pooling; see `elementwise`."""
         return self._out(sum(self._other.values(), 0))
+
+    # the backward pass
+
+    @cached_property
+    def gradients(self) -> Gradients:
+        """Which gradients flow: from all outputs to what is trained (and the inputs, if asked)."""
+        net = self.net
+        return gradients(
+            net.nodes, net.input_tensors, net.output_tensors, input_grad=self.input_grad
+        )
+
+    @cached_property
+    def _backward(self) -> dict[Node, Int]:
+        if self.convention.name not in ("macs", "flops"):
+            raise BadSpec(
+                f"{self.convention.name} does not say what a backward pass costs",
+                cure='ask in "macs" or "flops"',
+            )
+        if self.missing and not self.partial:
+            raise _no_cost(self.missing[0])
+        factor, counted = self.convention.factor, self.convention.name == "flops"
+        found: dict[Node, Int] = {}
+        for node in self.net.nodes:
+            try:
+                found[node] = self.gradients.macs(node, counted=counted) * factor
+            except UnsupportedOperation:
+                if not self.partial:
+                    raise
+                found[node] = 0
+        return found
+
+    @property
+    def backward(self) -> Any:
+        """The work of one backward pass from all outputs, in MACs or FLOPs.
+
+        In FLOPs it equals `torch.utils.flop_counter`, which counts the gradient of a grouped
+        convolution's weight once per group; in MACs it is the work that is done.
+        """
+        return self._out(sum(self._backward.values(), 0))
+
+    @property
+    def training(self) -> Any:
+        """Forward and backward together."""
+        return self._out(sum(self._work.values(), 0) + sum(self._backward.values(), 0))
 
     # parameters
 
@@ -229,7 +282,14 @@ class Cost:
         return values
 
     def _column(self, name: str) -> dict[Node, Int]:
-        return {"work": self._work, "other": self._other}[name]
+        match name:
+            case "work":
+                return self._work
+            case "other":
+                return self._other
+            case "backward":
+                return self._backward
+        raise BadSpec(name)  # pragma: no cover
 
     def _share(self, work: Int) -> Any:
         """A part of the total: at sizes, or in the limit of large sizes; None for no work."""
@@ -305,9 +365,9 @@ class Cost:
         return f"Cost({bound}{self.total} {self.convention.unit}, {self.params} params)"
 
 
-def measure(net: Network, name: str = "macs", *, partial: bool = False) -> Cost:
+def measure(net: Network, name: str = "macs", **options: Any) -> Cost:
     """See `Network.cost`."""
-    return Cost(net, convention(name), partial=partial)
+    return Cost(net, convention(name), **options)
 
 
 def _paths(module: str) -> Iterator[str]:

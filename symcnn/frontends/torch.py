@@ -405,11 +405,20 @@ class TracedTensor(torch.Tensor):
         """The device of the module's parameters."""
         return self._tracer.device
 
-    requires_grad = is_sparse = is_quantized = is_nested = is_complex_ = False
+    is_sparse = is_quantized = is_nested = is_complex_ = False
     is_cuda = is_mps = is_xpu = is_mkldnn = False
     is_leaf = True
     grad = grad_fn = names = None
     layout = torch.strided
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether the forward asked for a gradient of this very tensor."""
+        return self._value.trainable
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        self._value.trainable = bool(wanted)
 
     @property
     def is_meta(self) -> bool:
@@ -611,15 +620,45 @@ class _Tracer(TorchFunctionMode):
         if args and self._writes_to_module(func, args[0]):
             return args[0]  # e.g. BatchNorm's num_batches_tracked: the module stays as it is
         result = func(*args, **kwargs)
-        if self.operations.get(func) in _PRODUCTS:
-            self._record_real(func, args, kwargs, result)
+        name = self.operations.get(func)
+        if name in _PRODUCTS or (name is not None and self._learned(args, kwargs)):
+            self._record_real(name, func, args, kwargs, result)
         return result
 
-    def _record_real(self, func: Any, args: Any, kwargs: Any, result: torch.Tensor) -> None:
-        """A product of tensors with values, such as a position bias: work for every input."""
-        traced = self.dispatch(func, args, kwargs)
-        self.leaves[id(result)] = traced._value
-        self.real.append(result)
+    def _learned(self, *values: Any) -> bool:
+        """Whether a tensor in nested arguments is a parameter, or computed from parameters."""
+        for value in values:
+            if isinstance(value, torch.Tensor):
+                leaf = self.leaves.get(id(value))
+                if leaf is not None and (leaf.trainable or leaf.node is not None):
+                    return True
+            elif isinstance(value, dict):
+                if self._learned(*value.values()):
+                    return True
+            elif isinstance(value, (tuple, list)) and self._learned(*value):
+                return True
+        return False
+
+    def _record_real(self, name: str, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+        """Work on tensors with values, done for every input: a position bias, a weight made anew.
+
+        What has no rule here is computed all the same; its result is then a constant.
+        """
+        mark = len(self.tape.nodes)
+        try:
+            traced = self.dispatch(func, args, kwargs)
+        except SymcnnError:
+            if name in _PRODUCTS:
+                raise
+            return
+        ours, theirs = _flat(traced), _flat(result)
+        shapes = [tuple(t.shape) for t in theirs]
+        if [t._value.dims for t in ours if type(t) is TracedTensor] != shapes:
+            del self.tape.nodes[mark:]
+            return
+        for symbolic, real in zip(ours, theirs, strict=True):
+            self.leaves[id(real)] = symbolic._value
+            self.real.append(real)
 
     def _writes_to_module(self, func: Any, target: Any) -> bool:
         key = id(target)
@@ -741,6 +780,7 @@ class _Tracer(TorchFunctionMode):
         if found is None:
             found = self.leaves[id(real)] = Constant(tuple(real.shape), dtype=_dtype_name(real))
             found.boolean = real.dtype is torch.bool
+            found.trainable = real.requires_grad
             self.real.append(real)
         return found
 
@@ -814,6 +854,13 @@ def _dtype_name(real: torch.Tensor) -> str:
 
 def _is_tensor(value: Any) -> bool:
     return type(value) is TracedTensor or isinstance(value, torch.Tensor)
+
+
+def _flat(value: Any) -> list[Any]:
+    """The tensors in nested tuples and lists."""
+    if isinstance(value, (tuple, list)):
+        return [t for v in value for t in _flat(v)]
+    return [value] if isinstance(value, torch.Tensor) else []
 
 
 def _is_traced(values: Sequence[Any]) -> bool:
