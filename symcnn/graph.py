@@ -155,11 +155,12 @@ class Parameter(SymbolicTensor):
 class Constant(SymbolicTensor):
     """A tensor that is neither input nor parameter: a buffer, a literal."""
 
-    __slots__ = ("dtype",)
+    __slots__ = ("dtype", "owned")
 
-    def __init__(self, dims: Dims, name: str = "", *, dtype: str = "") -> None:
+    def __init__(self, dims: Dims, name: str = "", *, dtype: str = "", owned: bool = False) -> None:
         super().__init__(dims, None, name)
         self.dtype = dtype
+        self.owned = owned  # its memory is the module's: a buffer, or part of one
 
 
 def tensor(spec: str, name: str = "") -> SymbolicTensor:

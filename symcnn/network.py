@@ -228,13 +228,19 @@ class Network:
         return self.cost("flops").total.expr
 
     def cost(
-        self, convention: str = "macs", *, partial: bool = False, input_grad: bool = False
+        self,
+        convention: str = "macs",
+        *,
+        partial: bool = False,
+        input_grad: bool = False,
+        dtype: str = "float32",
     ) -> _cost.Cost:
         """What the network costs, as formulas: ``net.cost().total``, ``.params``, ``.table()``.
 
         convention: "macs", "flops", "fvcore", "thop", "ptflops" or "torchinfo"; see docs/cost.md.
         partial: count operations without a cost as nothing; the total is then a lower bound.
         input_grad: the inputs require gradients too (for the backward pass).
+        dtype: what activations are made of, for memory; parameters have their own.
 
         Raises BadSpec for an unknown convention. Totals raise UnsupportedOperation for an
         operation that does not say what it costs.
@@ -243,7 +249,7 @@ class Network:
         >>> nn.Conv2d(3, 8, 3).trace("N 3 H W").cost("flops").total
         432*N*(H - 2)*(W - 2)
         """
-        return _cost.measure(self, convention, partial=partial, input_grad=input_grad)
+        return _cost.measure(self, convention, partial=partial, input_grad=input_grad, dtype=dtype)
 
     # solving
 

@@ -19,9 +19,10 @@ import sympy
 from symcnn.analysis.conventions import Convention, convention, elementwise
 from symcnn.errors import BadSpec, Undecidable, UnsupportedOperation
 from symcnn.formula import Formula, conditions
-from symcnn.graph import Node, Parameter, SymbolicTensor
+from symcnn.graph import Constant, Node, Parameter, SymbolicTensor
 from symcnn.ops.autograd import Gradients, gradients
-from symcnn.size import Int, evaluate
+from symcnn.ops.storage import Memory, Storage, refusal
+from symcnn.size import Int, evaluate, maximum, prod
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -35,7 +36,24 @@ COLUMNS = {
     "share": "share",
     "other": "other",
     "backward": "backward",
+    "activations": "activations",
+    "saved": "saved",
 }
+
+#: Copies of the trained parameters that an optimizer keeps, and bytes per parameter (its step).
+_OPTIMIZERS = {"sgd": (0, 0), "momentum": (1, 0), "adam": (2, 4), "adamw": (2, 4)}
+
+_FLOATS = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
+_OTHERS = {"int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "bool": 1}
+
+
+def width(dtype: str) -> int:
+    """Bytes per element of a dtype, by torch's name for it. Raises BadSpec for another name."""
+    name = str(dtype).removeprefix("torch.")
+    widths = {**_FLOATS, **_OTHERS}
+    if name not in widths:
+        raise BadSpec(f"no dtype is called {name}", cure=f"there are: {', '.join(widths)}")
+    return widths[name]
 
 
 @dataclass(frozen=True)
@@ -69,6 +87,7 @@ class Cost:
         *,
         partial: bool = False,
         input_grad: bool = False,
+        dtype: str = "float32",
         sizes: Mapping[str, int] | None = None,
         given: tuple[Any, ...] = (),
     ) -> None:
@@ -76,6 +95,7 @@ class Cost:
         self.convention = counting
         self.partial = partial
         self.input_grad = input_grad
+        self.dtype = dtype
         self.sizes = sizes
         self.given = given
 
@@ -83,6 +103,7 @@ class Cost:
         options: dict[str, Any] = {
             "partial": self.partial,
             "input_grad": self.input_grad,
+            "dtype": self.dtype,
             "sizes": self.sizes,
             "given": self.given,
         }
@@ -191,6 +212,130 @@ class Cost:
         """Forward and backward together."""
         return self._out(sum(self._work.values(), 0) + sum(self._backward.values(), 0))
 
+    # memory, in bytes
+
+    @cached_property
+    def memory(self) -> Memory:
+        """The network over storages: what each node makes, and what autograd keeps."""
+        return Memory(self.net.nodes, self.gradients)
+
+    @property
+    def _width(self) -> int:
+        return width(self.dtype)
+
+    def _known(self) -> Memory:
+        if self.memory.unknown and not self.partial:
+            raise refusal(*self.memory.unknown[0])
+        return self.memory
+
+    @cached_property
+    def _activations(self) -> dict[Node, Int]:
+        made = self._known().made
+        return {
+            n: sum((s.bytes(self._width) for s in made[n] if s.kind == "activation"), 0)
+            for n in self.net.nodes
+        }
+
+    @cached_property
+    def _saved(self) -> dict[Node, Int]:
+        seen: set[Storage] = set()
+        found: dict[Node, Int] = {}
+        for node, storages in self._known().saved.items():
+            new = [s for s in dict.fromkeys(storages) if s.kind != "own" and s not in seen]
+            seen.update(new)
+            found[node] = sum((s.bytes(self._width) for s in new), 0)
+        return found
+
+    @property
+    def activations(self) -> Any:
+        """Bytes of all tensors that the operations make; views and work in place make none."""
+        return self._out(sum(self._activations.values(), 0))
+
+    @property
+    def saved(self) -> Any:
+        """Bytes that autograd keeps for the backward pass, parameters and buffers aside.
+
+        Every storage counts once and whole, the network's inputs included where they are kept.
+        Equals what ``torch.autograd.graph.saved_tensors_hooks`` sees on CPU.
+        """
+        return self._out(sum(self._saved.values(), 0))
+
+    @cached_property
+    def _moments(self) -> list[Int]:
+        """Bytes alive while each node runs: a tensor lives from its maker to its last reader."""
+        memory, nodes = self._known(), self.net.nodes
+        last: dict[Storage, int] = {}
+        for i, node in enumerate(nodes):
+            for t in (*node.inputs, *node.outputs):
+                last[memory.of(t).storage] = i
+            for storage in memory.made[node]:
+                last.setdefault(storage, i)
+        for t in self.net.output_tensors:
+            last[memory.of(t).storage] = len(nodes)
+        alive: Int = 0
+        moments: list[Int] = []
+        ends: dict[int, list[Storage]] = {}
+        held = {s for s in last if s.kind == "input"}
+        for storage, i in last.items():
+            if storage.kind not in ("own", "extra"):
+                ends.setdefault(i, []).append(storage)
+        alive = sum((s.bytes(self._width) for s in held), 0)
+        for i, node in enumerate(nodes):
+            made = [s for s in memory.made[node] if s.kind == "activation"]
+            alive = alive + sum((s.bytes(self._width) for s in made), 0)
+            moments.append(alive)
+            alive = alive - sum((s.bytes(self._width) for s in ends.get(i, ())), 0)
+        return moments
+
+    @property
+    def peak(self) -> Any:
+        """Bytes of tensors alive at the worst moment of an inference pass, parameters aside.
+
+        A tensor lives from the operation that makes it to the last that reads it; the scratch
+        memory of kernels is not counted.
+        """
+        if self.sizes is not None:
+            return max((evaluate(m, self.sizes) for m in self._moments), default=0)
+        moments = [_subs_all(m, self.given) for m in self._moments]
+        return self._out(maximum(*dict.fromkeys(moments)) if moments else 0)
+
+    def _bytes(self, tensors: Iterable[SymbolicTensor]) -> Int:
+        total: Int = 0
+        for t in dict.fromkeys(tensors):
+            own = getattr(t, "dtype", "") or self.dtype
+            total = total + prod(t.dims) * width(own)
+        return total
+
+    @property
+    def weights(self) -> Any:
+        """Bytes of the parameters, each in its own dtype."""
+        return self._out(self._bytes(self._parameters))
+
+    @property
+    def by_dtype(self) -> dict[str, Any]:
+        """The number of parameters and buffer elements by dtype."""
+        groups: dict[str, list[Parameter | Constant]] = {}
+        for t in (*self._parameters, *self.net.buffers):
+            groups.setdefault(t.dtype or self.dtype, []).append(t)
+        return {name: self._out(self._count(ts)) for name, ts in groups.items()}
+
+    @property
+    def gradient_bytes(self) -> Any:
+        """Bytes of the gradients of what is trained."""
+        return self._out(self._bytes(p for p in self._parameters if p.trainable))
+
+    def optimizer(self, name: str) -> Any:
+        """Bytes of the optimizer's state: "sgd", "momentum", "adam" or "adamw", as in torch.optim.
+
+        Raises BadSpec for another name.
+        """
+        if name not in _OPTIMIZERS:
+            known = ", ".join(_OPTIMIZERS)
+            raise BadSpec(f"no optimizer is called {name!r}", cure=f"there are: {known}")
+        copies, each = _OPTIMIZERS[name]
+        trained = [p for p in self._parameters if p.trainable]
+        return self._out(self._bytes(trained) * copies + each * len(trained))
+
     # parameters
 
     @cached_property
@@ -198,8 +343,6 @@ class Cost:
         return self.net.parameters
 
     def _count(self, parameters: Iterable[SymbolicTensor]) -> Int:
-        from symcnn.size import prod
-
         return sum((prod(p.dims) for p in dict.fromkeys(parameters)), 0)
 
     @property
@@ -289,6 +432,10 @@ class Cost:
                 return self._other
             case "backward":
                 return self._backward
+            case "activations":
+                return self._activations
+            case "saved":
+                return self._saved
         raise BadSpec(name)  # pragma: no cover
 
     def _share(self, work: Int) -> Any:
@@ -382,6 +529,11 @@ def _tree_order(inside: Mapping[str, Any]) -> Callable[[str], tuple[int, ...]]:
     """Parents first, children in the order in which they first ran."""
     first = {path: i for i, path in enumerate(inside)}
     return lambda path: tuple(first[p] for p in _paths(path))
+
+
+def _subs_all(size: Int, given: tuple[Any, ...]) -> Int:
+    """The expression under all conditions: what `maximum` can then compare."""
+    return Formula(size).under(*given).size if given else size
 
 
 def _bare(value: Any) -> Any:

@@ -605,10 +605,12 @@ class _Tracer(TorchFunctionMode):
             self.leaves[id(p)] = leaf
         self.buffers = {id(b) for b in module.buffers()}
         self.buffer_leaves = tuple(
-            Constant(tuple(b.shape), name, dtype=_dtype_name(b))
+            Constant(tuple(b.shape), name, dtype=_dtype_name(b), owned=True)
             for name, b in module.named_buffers()
             if not torch.nn.parameter.is_lazy(b)
         )
+        own = (*module.parameters(), *module.buffers())
+        self.own = {t.untyped_storage()._cdata for t in own if not torch.nn.parameter.is_lazy(t)}
         self.grad = torch.is_grad_enabled()
 
     # torch calls
@@ -778,7 +780,9 @@ class _Tracer(TorchFunctionMode):
         """A real tensor (weight, buffer, constant) as a symbolic one, always the same."""
         found = self.leaves.get(id(real))
         if found is None:
-            found = self.leaves[id(real)] = Constant(tuple(real.shape), dtype=_dtype_name(real))
+            owned = real.untyped_storage()._cdata in self.own
+            found = Constant(tuple(real.shape), dtype=_dtype_name(real), owned=owned)
+            self.leaves[id(real)] = found
             found.boolean = real.dtype is torch.bool
             found.trainable = real.requires_grad
             self.real.append(real)
