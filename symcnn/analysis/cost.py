@@ -268,31 +268,30 @@ class Cost:
         for i, node in enumerate(nodes):
             for t in (*node.inputs, *node.outputs):
                 last[memory.of(t).storage] = i
-            for storage in memory.made[node]:
-                last.setdefault(storage, i)
-        for t in self.net.output_tensors:
+            last.update((s, i) for s in memory.made[node] if s not in last)
+        for t in (*self.net.input_tensors, *self.net.output_tensors):
             last[memory.of(t).storage] = len(nodes)
-        alive: Int = 0
-        moments: list[Int] = []
         ends: dict[int, list[Storage]] = {}
-        held = {s for s in last if s.kind == "input"}
         for storage, i in last.items():
-            if storage.kind not in ("own", "extra"):
-                ends.setdefault(i, []).append(storage)
-        alive = sum((s.bytes(self._width) for s in held), 0)
+            ends.setdefault(i, []).append(storage)
+
+        def total(storages: Iterable[Storage], *kinds: str) -> Int:
+            return sum((s.bytes(self._width) for s in storages if s.kind in kinds), 0)
+
+        alive: Int = total(last, "input")
+        moments: list[Int] = []
         for i, node in enumerate(nodes):
-            made = [s for s in memory.made[node] if s.kind == "activation"]
-            alive = alive + sum((s.bytes(self._width) for s in made), 0)
+            alive = alive + total(memory.made[node], "activation")
             moments.append(alive)
-            alive = alive - sum((s.bytes(self._width) for s in ends.get(i, ())), 0)
+            alive = alive - total(ends.get(i, ()), "input", "activation")
         return moments
 
     @property
     def peak(self) -> Any:
         """Bytes of tensors alive at the worst moment of an inference pass, parameters aside.
 
-        A tensor lives from the operation that makes it to the last that reads it; the scratch
-        memory of kernels is not counted.
+        A tensor lives from the operation that makes it to the last that reads it, the network's
+        inputs throughout; the scratch memory of kernels is not counted.
         """
         if self.sizes is not None:
             return max((evaluate(m, self.sizes) for m in self._moments), default=0)
@@ -315,7 +314,8 @@ class Cost:
     def by_dtype(self) -> dict[str, Any]:
         """The number of parameters and buffer elements by dtype."""
         groups: dict[str, list[Parameter | Constant]] = {}
-        for t in (*self._parameters, *self.net.buffers):
+        everything: list[Parameter | Constant] = [*self._parameters, *self.net.buffers]
+        for t in everything:
             groups.setdefault(t.dtype or self.dtype, []).append(t)
         return {name: self._out(self._count(ts)) for name, ts in groups.items()}
 

@@ -19,7 +19,7 @@ from symcnn.ops.pointwise import broadcast_dims
 from symcnn.ops.registry import equal, kept, mixed, normal_dim, require_rank, rule
 from symcnn.size import Int, minimum, prod
 
-__all__ = ["pair_macs", "product"]
+__all__ = ["labels_of", "pair_macs", "product"]
 
 Dims = tuple[Int, ...]
 
@@ -251,7 +251,7 @@ def einsum(equation: Any, *operands: Any) -> Result:
         equation, operands = _from_sublists(equation, *operands)
     elif len(operands) == 1 and isinstance(operands[0], (tuple, list)):
         operands = tuple(operands[0])
-    terms, output = _labels(equation, operands)
+    terms, output = labels_of(equation, operands)
     sizes: dict[str, Int] = {}
     requires: list[Requirement] = []
     for term, operand in zip(terms, operands, strict=True):
@@ -287,7 +287,7 @@ def pair_macs(equation: Any, *operands: Any, counted: bool = False) -> list[Int]
         equation, operands = _from_sublists(equation, *operands)
     elif len(operands) == 1 and isinstance(operands[0], (tuple, list)):
         operands = tuple(operands[0])
-    terms, output = _labels(equation, operands)
+    terms, output = labels_of(equation, operands)
     shapes = [t.dims for t in operands]
     totals: list[Int] = [0]
     for i in range(2, len(terms) + 1):
@@ -308,7 +308,7 @@ def _from_sublists(*args: Any) -> tuple[str, tuple[Any, ...]]:
     return ",".join(texts) + output, args[0 : len(args) - len(args) % 2 : 2]
 
 
-def _labels(equation: str, operands: Sequence[Any]) -> tuple[list[list[str]], list[str]]:
+def labels_of(equation: str, operands: Sequence[Any]) -> tuple[list[list[str]], list[str]]:
     """The labels of every operand's axes, and of the output's; ``...`` becomes "0", "1", ..."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     texts = left.split(",")

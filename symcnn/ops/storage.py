@@ -19,8 +19,9 @@ from typing import Any
 from symcnn.errors import UnsupportedOperation
 from symcnn.graph import Constant, Node, Parameter, SymbolicTensor, tensors_in
 from symcnn.ops.autograd import Gradients
+from symcnn.ops.matmul import labels_of
 from symcnn.ops.registry import normal_dim, normal_dims, unpacked
-from symcnn.size import Int, Size, prod
+from symcnn.size import Int, Size, maximum, prod
 
 __all__ = ["Memory", "Storage", "refusal"]
 
@@ -641,18 +642,182 @@ def _plus_matmul(m: Memory, node: Node) -> None:
     m.place(m.fresh(node.outputs[0].dims))
 
 
+def _bmm(m: Memory, left: Layout, right: Layout, keep: tuple[bool, bool]) -> Layout:
+    """A batched product of two factors of more than two axes, and what it keeps."""
+    batch = left.dims[:-2]
+    dims = (*batch, left.dims[-2], right.dims[-1])
+    factors = [
+        m.reshaped(_expanded(f, (*batch, *f.dims[-2:])), (prod(batch), *f.dims[-2:]))
+        for f in (left, right)
+    ]
+    for factor, wanted in zip(factors, keep, strict=True):
+        if wanted:
+            m.save(factor)
+    return m.fresh(dims)
+
+
 def _attention(m: Memory, node: Node) -> None:
-    """The fused CPU kernel keeps its inputs, its output and one number per row of scores."""
+    """The fused CPU kernel keeps its inputs, its output and one number per row of scores.
+
+    A mask that is learned, or another rank, takes the long way: two products and a softmax.
+    """
+    a = node.arguments
+    query, key, value, mask = a["query"], a["key"], a["value"], a["attn_mask"]
+    if a["dropout_p"] or a["enable_gqa"]:
+        raise _Unknown("with dropout or grouped queries")
+    dims = node.outputs[0].dims
+    learned = mask is not None and m.needs(mask)
+    if query.ndim == 4 and query.dims[-1] == value.dims[-1] and not learned:
+        m.place(m.fresh(dims, None, m.of(query).order))
+        m.save(query, key, value, node.outputs[0])
+        m.extra(prod(dims[:-1]))
+        if mask is not None and mask.boolean:
+            m.extra(prod(mask.dims))  # the mask as numbers
+        else:
+            m.save(mask)
+        return
+    if query.ndim < 3 or (mask is not None and mask.boolean):
+        raise _Unknown("outside the fused kernel")
+    k = m.of(key)
+    swapped = Layout(k.storage, _swapped(k.dims), _swapped(k.strides))
+    factors = [m.fresh(f.dims, None, f.order) for f in (m.of(query), swapped)]  # scaled
+    one, other = m.needs(query), m.needs(key)
+    scores = _bmm(m, factors[0], factors[1], (other, one))
+    if mask is not None:
+        scores = m.fresh(scores.dims)
+    weights = m.fresh(scores.dims)
+    if one or other or learned:
+        m.save(weights)  # for the softmax
+    m.place(_bmm(m, weights, m.of(value), (m.needs(value), one or other or learned)))
+
+
+def _heads(m: Memory, node: Node) -> None:
+    """`torch.nn.MultiheadAttention`, step by step as torch.nn.functional writes it out."""
     a = node.arguments
     query, key, value = a["query"], a["key"], a["value"]
-    if query.ndim != 4 or a["dropout_p"] or a["enable_gqa"] or query.dims[-1] != value.dims[-1]:
-        raise _Unknown("outside the fused kernel")
-    if a["attn_mask"] is not None and (m.needs(a["attn_mask"]) or a["attn_mask"].boolean):
-        raise _Unknown("with a mask that is boolean or learned")
-    dims = node.outputs[0].dims
-    m.place(m.fresh(dims, None, [i for i in (0, 2, 1, 3) if dims[i] != 1]))
-    m.save(query, key, value, a["attn_mask"], node.outputs[0])
-    m.extra(prod(dims[:-1]))
+    drops = a["training"] and a["dropout_p"]
+    other = a["bias_k"] is not None or a["add_zero_attn"] or a["use_separate_proj_weight"]
+    masks = (a["attn_mask"], a["key_padding_mask"])
+    if drops or other or query.ndim != 3 or any(mask is not None for mask in masks):
+        raise _Unknown("with masks, dropout, or projections of its own")
+    heads, width, weight = a["num_heads"], a["embed_dim_to_check"], a["in_proj_weight"]
+    learned = m.needs(weight, a["in_proj_bias"])
+    (length, batch, _), (keys, _, _) = query.dims, key.dims
+    each = width // heads
+
+    def projected(t: SymbolicTensor, count: int) -> list[Layout]:
+        """One linear layer that makes `count` tensors, which are then brought apart."""
+        rows = m.reshaped(m.of(t), (prod(t.dims[:2]), width))
+        if m.needs(weight):
+            m.save(rows)
+        made = m.fresh((count, *t.dims[:2], width))
+        strides = _in_order(made.dims)[1:]
+        return [Layout(made.storage, (*t.dims[:2], width), strides)] * count
+
+    if key is value and query is key:
+        q, k, v = projected(query, 3)
+    elif key is value:
+        (q,), (k, v) = projected(query, 1), projected(key, 2)
+    else:
+        (q,), (k,), (v,) = projected(query, 1), projected(key, 1), projected(value, 1)
+    one, two, three = (learned or m.needs(t) for t in (query, key, value))
+
+    many = batch * heads
+    if a["need_weights"]:
+        if two:
+            m.save(m.fresh((many, length, each)))  # the query, scaled
+        if one:
+            m.save(k)
+        weights = m.fresh((many, length, keys))
+        if one or two:
+            m.save(weights)
+        if three:
+            m.save(weights)
+        if one or two:
+            m.save(v)
+        mixed = m.fresh((length * batch, width))
+    else:
+        mixed = m.fresh((length * batch, width))  # as the fused kernel lays it out
+        if one or two or three:
+            m.save(q, k, v, mixed)
+            m.extra(many * length)
+    if m.needs(a["out_proj_weight"]):
+        m.save(mixed)
+    m.place(m.fresh(node.outputs[0].dims))
+    for i, t in enumerate(node.outputs[1:], 1):
+        m.place(m.fresh(t.dims), i)
+
+
+def _swapped(sizes: Dims) -> tuple[Int, ...]:
+    return (*sizes[:-2], sizes[-1], sizes[-2])
+
+
+def _einsum(m: Memory, node: Node) -> None:
+    """Two factors, brought to (kept by both, its own, summed) and merged: a batched product."""
+    equation, *operands = node.call.args if node.call is not None else ("",)
+    if not isinstance(equation, str) or len(node.inputs) != 2:
+        raise _Unknown("of other than two factors")
+    if len(operands) == 1:
+        operands = list(operands[0])
+    terms, output = labels_of(equation, operands)
+    (one, other), summed = terms, sorted({*terms[0], *terms[1]} - {*output})
+    if any(len(set(t)) != len(t) for t in terms) or not all(
+        k in one and k in other for k in summed
+    ):
+        raise _Unknown("with a diagonal, or an axis that only one factor has and sums over")
+    if not summed:
+        raise _Unknown("that sums over nothing")
+    pairs = zip(terms, operands, strict=True)
+    sizes_of = [dict(zip(term, t.dims, strict=True)) for term, t in pairs]
+    if any((sizes_of[0][k] == 1) != (sizes_of[1][k] == 1) for k in one if k in other):
+        raise _Unknown("that stretches an axis of size 1")
+    both = [k for k in output if k in one and k in other]
+    groups = []
+    for t, term, mine in zip(operands, terms, (0, 1), strict=True):
+        own = [k for k in output if k in term and k not in both]
+        order = [both, own, summed] if mine == 0 else [both, summed, own]
+        base = m.of(t)
+        at = [term.index(k) for group in order for k in group]
+        turned = Layout(
+            base.storage, tuple(base.dims[i] for i in at), tuple(base.strides[i] for i in at)
+        )
+        sizes = [prod(base.dims[term.index(k)] for k in group) for group in order]
+        groups.append((m.reshaped(turned, sizes), own))
+    (left, rows), (right, columns) = groups
+    if m.needs(operands[1]):
+        m.save(left)
+    if m.needs(operands[0]):
+        m.save(right)
+    made = [*both, *rows, *columns]
+    size = dict(zip(output, node.outputs[0].dims, strict=True))
+    product = m.fresh([size[k] for k in made])
+    m.view(product, node.outputs[0].dims, [product.strides[made.index(k)] for k in output])
+
+
+def _normalize(m: Memory, node: Node) -> None:
+    """``x/max(norm(x), eps)``: the input, the norms, and the norms again, clamped."""
+    x = _x(node)
+    call = node.call
+    args = [*call.args[1:]] if call is not None else []
+    axis = _extra_kwarg(node, "dim")
+    axis = axis if axis is not None else args[1] if len(args) > 1 else 1
+    gone = normal_dims(axis, x.ndim, "normalize")
+    m.save(x)
+    m.extra(2 * prod(d for i, d in enumerate(x.dims) if i not in gone))
+    m.place(m.fresh(x.dims, None, m.of(x).order))
+
+
+def _vector_norm(m: Memory, node: Node) -> None:
+    if node.arguments.get("ord") not in (None, 2):
+        raise _Unknown("of another order")
+    _reduces("input", "output")(m, node)
+
+
+def _windows(m: Memory, node: Node) -> None:
+    """Torch makes the result as large as the input, then resizes it: memory does not shrink."""
+    layout = m.fresh(node.outputs[0].dims)
+    layout.storage.elements = maximum(prod(_x(node).dims), prod(node.outputs[0].dims))
+    m.place(layout)
 
 
 # Normalisation ---------------------------------------------------------------------------------
@@ -871,6 +1036,11 @@ def _rules() -> dict[str, Rule]:
     put(_matmul, "matmul mm bmm")
     put(_plus_matmul, "addmm baddbmm")
     put(_attention, "scaled_dot_product_attention")
+    put(_heads, "multi_head_attention_forward")
+    put(_einsum, "einsum")
+    put(_normalize, "normalize")
+    put(_vector_norm, "linalg_norm linalg_vector_norm")
+    put(_windows, "im2col unfold col2im fold")
     put(_batch_norm, "batch_norm")
     put(_instance_norm, "instance_norm")
     put(_group_norm, "group_norm")
@@ -884,11 +1054,11 @@ def _rules() -> dict[str, Rule]:
     put(
         _copies,
         "stack roll flip repeat tile repeat_interleave pixel_shuffle pixel_unshuffle"
-        " channel_shuffle cumsum im2col fold col2im unfold tril triu hstack vstack meshgrid",
+        " channel_shuffle cumsum tril triu hstack vstack meshgrid",
     )
     put(_reduces(), "mean sum all any")
     put(_reduces("input"), "var")
-    put(_reduces("input", "output"), "amax amin std norm linalg_vector_norm logsumexp")
+    put(_reduces("input", "output"), "amax amin std norm logsumexp")
     put(_extreme, "max min topk sort")
     put(_positions, "argmax argmin argsort")
     put(_embedding, "embedding")
