@@ -11,6 +11,7 @@
 """
 
 from symcnn import nn
+from symcnn.analysis.compare import compare
 from symcnn.errors import (
     BadSpec,
     DataDependent,
@@ -52,6 +53,7 @@ __all__ = [
     "W",
     "cat",
     "ceildiv",
+    "compare",
     "from_torch",
     "nn",
     "rule",

@@ -10,6 +10,7 @@ import json
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict
 from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
@@ -259,6 +260,8 @@ def valid(
 @click.option(
     "--show", "columns", metavar="COLUMN", multiple=True, help="Columns of the table, in order."
 )
+@click.option("--peak", type=float, metavar="FLOP/S", help="With --bandwidth: a roofline.")
+@click.option("--bandwidth", type=float, metavar="BYTE/S", help="With --peak: a roofline.")
 @click.option("--partial", is_flag=True, help="Operations without a cost count as nothing.")
 @_network_command
 @_answers
@@ -273,6 +276,8 @@ def cost(
     convention: str,
     under: tuple[str, ...],
     columns: tuple[str, ...],
+    peak: float | None,
+    bandwidth: float | None,
     partial: bool,
 ) -> None:
     """What it costs: parameters and work per module, as formulas or at sizes (--at H=224,W=224)."""
@@ -285,14 +290,23 @@ def cost(
         found = found.under(*under)
     if sizes is not None:
         found = found.at(**sizes)
+    if (peak is None) != (bandwidth is None):
+        raise click.UsageError("give both --peak and --bandwidth")
+    from rich.console import Console
+
+    from symcnn.render.cost import cost_table, roofline_table, totals
+
+    if peak is not None and bandwidth is not None:
+        roofs = found.roofline(peak, bandwidth)
+        if as_json:
+            _show({"roofline": [asdict(r) for r in roofs]}, "", as_json)
+        else:
+            Console().print(roofline_table(roofs))
+        return
     shown = columns or ("params", "work", "share")
     if as_json:
         _show(found.to_dict(by, shown, depth), "", as_json)
         return
-    from rich.console import Console
-
-    from symcnn.render.cost import cost_table, totals
-
     Console().print(cost_table(found, by, shown, depth))
     click.echo(f"\n{totals(found)}")
 

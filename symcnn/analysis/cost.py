@@ -27,7 +27,7 @@ from symcnn.size import Int, evaluate, maximum, prod
 if TYPE_CHECKING:
     from symcnn.network import Network
 
-__all__ = ["Cost", "Row", "measure"]
+__all__ = ["Cost", "Roof", "Row", "measure"]
 
 #: Columns by name, and their heading in a table ("work" is headed by the convention's unit).
 COLUMNS = {
@@ -38,6 +38,7 @@ COLUMNS = {
     "backward": "backward",
     "activations": "activations",
     "saved": "saved",
+    "moved": "moved",
 }
 
 #: Copies of the trained parameters that an optimizer keeps, and bytes per parameter (its step).
@@ -67,6 +68,22 @@ class Row:
 
     def __getitem__(self, column: str) -> Any:
         return self.values[column]
+
+
+@dataclass(frozen=True)
+class Roof:
+    """One node under a roofline: its work, its traffic, what bounds it, and the least time."""
+
+    name: str
+    flops: int
+    moved: int  # bytes
+    bound: str  # "compute" or "memory"
+    seconds: float
+
+    @property
+    def intensity(self) -> float:
+        """FLOPs per byte."""
+        return self.flops / self.moved
 
 
 class Cost:
@@ -336,6 +353,72 @@ class Cost:
         trained = [p for p in self._parameters if p.trainable]
         return self._out(self._bytes(trained) * copies + each * len(trained))
 
+    # bytes moved
+
+    @cached_property
+    def _moved(self) -> dict[Node, Int]:
+        """What a node reads and writes, weights included; views move nothing."""
+        memory = self._known()
+        found: dict[Node, Int] = {}
+        for node in self.net.nodes:
+            wrote = [t for t in node.outputs if node.inplace or self._writes(node, t)]
+            read = dict.fromkeys(node.inputs) if wrote else {}
+            total: Int = 0
+            for t in (*read, *wrote):
+                own = getattr(t, "dtype", "")
+                each = width(own) if own else memory.of(t).storage.width or self._width
+                total = total + prod(t.dims) * each
+            found[node] = total
+        return found
+
+    def _writes(self, node: Node, t: SymbolicTensor) -> bool:
+        storage = self.memory.of(t).storage
+        inplace = node.arguments.get("inplace") is True
+        return inplace or storage in self.memory.made[node]
+
+    @property
+    def moved(self) -> Any:
+        """Bytes that the operations read and write, each node by itself."""
+        return self._out(sum(self._moved.values(), 0))
+
+    def _arithmetic(self, node: Node) -> Int:
+        return 2 * node.result.macs + self._other[node]
+
+    @property
+    def intensity(self) -> dict[str, Any]:
+        """FLOPs per byte moved of every node that moves some, by name (two FLOPs per MAC, and
+        `other`); a sympy expression, or a Fraction at sizes.
+        """
+        return {
+            n.name: sympy.cancel(
+                sympy.sympify(self._out(self._arithmetic(n))) / sympy.sympify(self._out(moved))
+            )
+            for n, moved in self._moved.items()
+            if moved != 0
+        }
+
+    def roofline(self, peak: float, bandwidth: float) -> tuple[Roof, ...]:
+        """What bounds each node on a machine of `peak` FLOP/s and `bandwidth` bytes/s.
+
+        Raises BadSpec unless the cost stands at sizes, see `at`.
+        """
+        if self.sizes is None:
+            raise BadSpec("a roofline needs sizes", cure="cost.at(N=1, H=224, W=224).roofline(...)")
+        if not (peak > 0 and bandwidth > 0):
+            raise BadSpec(f"peak={peak}, bandwidth={bandwidth}", cure="both are positive")
+        rows = []
+        for node, size in self._moved.items():
+            if size == 0:
+                continue
+            flops, moved = (
+                evaluate(self._arithmetic(node), self.sizes),
+                evaluate(size, self.sizes),
+            )
+            computing, moving = flops / peak, moved / bandwidth
+            bound = "compute" if computing >= moving else "memory"
+            rows.append(Roof(node.name, flops, moved, bound, max(computing, moving)))
+        return tuple(rows)
+
     # parameters
 
     @cached_property
@@ -436,6 +519,8 @@ class Cost:
                 return self._activations
             case "saved":
                 return self._saved
+            case "moved":
+                return self._moved
         raise BadSpec(name)  # pragma: no cover
 
     def _share(self, work: Int) -> Any:

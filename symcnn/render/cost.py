@@ -11,9 +11,9 @@ from rich.table import Table
 from symcnn.formula import Formula, spoken
 
 if TYPE_CHECKING:
-    from symcnn.analysis.cost import Cost
+    from symcnn.analysis.cost import Cost, Roof
 
-__all__ = ["cost_table"]
+__all__ = ["cost_table", "roofline_table", "totals"]
 
 
 def cost_table(cost: Cost, by: str, columns: Iterable[str], depth: int | None = None) -> Table:
@@ -31,6 +31,28 @@ def cost_table(cost: Cost, by: str, columns: Iterable[str], depth: int | None = 
         label = "  " * row.depth + (name.rpartition(".")[2] if by == "module" else name)
         cells = [cell(row[column]) for column in wanted]
         table.add_row(label, *([row.op] if by == "node" else []), *cells)
+    return table
+
+
+def roofline_table(roofs: Iterable[Roof]) -> Table:
+    """One row per node that moves memory, and the sum of the least times."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("node", overflow="fold")
+    for heading in ("FLOPs", "bytes", "FLOPs/byte", "bound", "least time"):
+        table.add_column(heading, justify="right")
+    rows = tuple(roofs)
+    for roof in rows:
+        table.add_row(
+            roof.name,
+            f"{roof.flops:,}",
+            f"{roof.moved:,}",
+            f"{roof.intensity:.2f}",
+            roof.bound,
+            f"{roof.seconds * 1e6:.1f} us",
+        )
+    flops, moved = sum(r.flops for r in rows), sum(r.moved for r in rows)
+    seconds = f"{sum(r.seconds for r in rows) * 1e6:.1f} us"
+    table.add_row("(total)", f"{flops:,}", f"{moved:,}", f"{flops / moved:.2f}", "", seconds)
     return table
 
 
