@@ -197,8 +197,10 @@ class Formula:
             gap = _Grid(values)(condition.lhs - condition.rhs)
             if not bool(np.all(gap >= 0 if condition.relation == ">=" else gap == 0)):
                 raise InvalidInput(f"the formula is for {spoken(condition)}, not for all of these")
-        found = _Grid(values)(self.size)
+        found = np.asarray(_Grid(values)(self.size))
         shape = np.broadcast_shapes(*(v.shape for v in values.values()))
+        if found.shape == shape and not any(found is v for v in values.values()):
+            return found
         return np.broadcast_to(found, shape).copy()
 
     def subs(self, **sizes: Any) -> Formula:
@@ -536,7 +538,7 @@ def _array(name: str, value: Any) -> Any:
     array = np.asarray(value)
     if array.dtype.kind not in "iu" or array.size == 0:
         raise BadSpec(f"{name}: sizes are whole numbers, at least one of them")
-    return array.astype(np.int64)
+    return array.astype(np.int64, copy=False)
 
 
 class _Grid:
@@ -563,8 +565,9 @@ class _Grid:
             for atom, power in mono:
                 value = self.atom(atom)
                 value = value.astype(object) if wide and hasattr(value, "astype") else value
-                term = term * value**power
-            total = total + term
+                value = value if power == 1 else value**power
+                term = value if type(term) is int and term == 1 else term * value
+            total = term if type(total) is int and total == 0 else total + term
         if below == 1:
             return total
         if bool(np.all(total % below == 0)):
@@ -578,6 +581,8 @@ class _Grid:
             match atom:
                 case sz.Symbol():
                     found = self.values[atom.name]
+                case sz.Floor(den=int(den)) if den & (den - 1) == 0:
+                    found = self(atom.num) >> (den.bit_length() - 1)  # the floor, and fast
                 case sz.Floor():
                     found = self(atom.num) // self(atom.den)
                 case sz.Max():
