@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-PROPERTIES := expr.py sets.py axis.py nn.py solve.py torch_samples.py
+PROPERTIES := expr.py sets.py axis.py nn.py solve.py torch_samples.py cost.py cost_backward.py \
+  cost_memory.py cost_compare.py
 
 .PHONY: demo test lint fuzz bench zoo clean
 

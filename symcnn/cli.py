@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import sys
 import traceback
 from collections.abc import Callable
@@ -292,22 +293,23 @@ def cost(
         found = found.at(**sizes)
     if (peak is None) != (bandwidth is None):
         raise click.UsageError("give both --peak and --bandwidth")
-    from rich.console import Console
-
     from symcnn.render.cost import cost_table, roofline_table, totals
+    from symcnn.render.text import to_text
+
+    width = shutil.get_terminal_size((100, 24)).columns
 
     if peak is not None and bandwidth is not None:
         roofs = found.roofline(peak, bandwidth)
         if as_json:
             _show({"roofline": [asdict(r) for r in roofs]}, "", as_json)
         else:
-            Console().print(roofline_table(roofs))
+            click.echo(to_text(roofline_table(roofs), width))
         return
     shown = columns or ("params", "work", "share")
     if as_json:
         _show(found.to_dict(by, shown, depth), "", as_json)
         return
-    Console().print(cost_table(found, by, shown, depth))
+    click.echo(to_text(cost_table(found, by, shown, depth), width).rstrip("\n"))
     click.echo(f"\n{totals(found)}")
 
 

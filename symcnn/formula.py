@@ -273,24 +273,16 @@ class Formula:
         """
         names = frozenset(map(str, symbols)) or self.symbols
         relaxed, slack = _relaxed(self.size, names)
-        terms = dict(relaxed.terms) if isinstance(relaxed, Size) else {(): relaxed}
+        terms = dict(_terms(relaxed))
         smooth = {m: c for m, c in terms.items() if not any(a.key in slack for a, _ in m)}
         top = max((_degree(m, names) for m in smooth), default=0)
-        leading: Int = 0
-        below: Int = 0
-        above: Int = 0
-        for mono, coeff in terms.items():
-            if mono in smooth and _degree(mono, names) == top:
+        leading: Any = 0
+        for mono, coeff in smooth.items():
+            if _degree(mono, names) == top:
                 leading = leading + Size({mono: coeff})
-                continue
-            loose = [(a, p) for a, p in mono if a.key in slack]
-            rest: Any = sz.prod(a.size() ** p for a, p in mono if a.key not in slack)
-            widest = Fraction(coeff)
-            for atom, power in loose:
-                widest *= slack[atom.key] ** power
-            low = min(widest, Fraction(0)) if loose else widest
-            high = max(widest, Fraction(0)) if loose else widest
-            below, above = below + rest * low, above + rest * high
+        bounds = [_bounds(mono, coeff, names) for mono, coeff in _terms(self.size)]
+        below: Any = sum((low for low, _ in bounds), 0) - leading
+        above: Any = sum((high for _, high in bounds), 0) - leading
         return Leading(top, *(self._with(_whole(e)) for e in (leading, below, above)))
 
     def per_pixel(self, *symbols: Any) -> Any:
@@ -658,6 +650,58 @@ def _relaxed(expr: Int, names: frozenset[str]) -> tuple[Int, dict[str, Fraction]
         return relax(atom.num) * Fraction(1, atom.den) - Size.symbol(deviation)
 
     return relax(expr), slack
+
+
+def _terms(expr: Int) -> list[tuple[sz.Monomial, Any]]:
+    return [*expr.terms.items()] if isinstance(expr, Size) else [((), expr)] if expr else []
+
+
+def _bounds(mono: sz.Monomial, coeff: Any, names: frozenset[str]) -> tuple[Any, Any]:
+    """Polynomials below and above a term, for all positive sizes.
+
+    Where all factors are bounded from below by 0, the product of the bounds; else every
+    deviation by itself.
+    """
+    low: Any = coeff
+    high: Any = coeff
+    for atom, power in mono:
+        under, over = _between(atom, names)
+        if under is None:
+            return _loosely(mono, coeff, names)
+        low, high = low * under**power, high * over**power
+    return (low, high) if coeff > 0 else (high, low)
+
+
+def _between(atom: sz.Atom, names: frozenset[str]) -> tuple[Any, Any]:
+    """Bounds of an atom that are never negative; None if there are none at a glance."""
+    if isinstance(atom, sz.Symbol) or not symbols_of(*atom.args) & names:
+        return (atom.size(),) * 2 if atom.low is not None and atom.low >= 0 else (None, None)
+    if not isinstance(atom, sz.Floor) or not isinstance(atom.den, int):
+        raise Undecidable(f"{atom.key} has no polynomial bounds here")
+    if any(not isinstance(inner, sz.Symbol) for inner in atom.num.atoms()):
+        return None, None
+    under: Any = (atom.num - (atom.den - 1)) * Fraction(1, atom.den)
+    rising = isinstance(under, Size) and all(c > 0 for m, c in under.terms.items() if m)
+    least = sum(under.terms.values()) if rising else -1  # at size 1 everywhere
+    return (under, atom.num * Fraction(1, atom.den)) if least >= 0 else (None, None)
+
+
+def _loosely(mono: sz.Monomial, coeff: Any, names: frozenset[str]) -> tuple[Any, Any]:
+    """The bounds of a term from ``e/n - d`` for each floor, deviation by deviation."""
+    relaxed, slack = _relaxed(Size({mono: coeff}), names)
+    low: Any = 0
+    high: Any = 0
+    for term, c in _terms(relaxed):
+        widest = Fraction(c)
+        loose = False
+        for atom, power in term:
+            if atom.key in slack:
+                widest *= slack[atom.key] ** power
+                loose = True
+        rest: Any = sz.prod(a.size() ** p for a, p in term if a.key not in slack)
+        low = low + rest * (min(widest, Fraction(0)) if loose else widest)
+        high = high + rest * (max(widest, Fraction(0)) if loose else widest)
+    return low, high
 
 
 def _degree(mono: sz.Monomial, names: frozenset[str]) -> int:

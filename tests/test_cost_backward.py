@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -204,6 +204,8 @@ def test_a_rule_that_gives_only_a_shape_has_no_cost():
 
 # random networks
 
+NETWORKS_DRAWN = max(60, settings().max_examples // 10)  # 2,000 in `make fuzz`
+
 
 @st.composite
 def networks(draw):
@@ -253,6 +255,7 @@ class Skip(nn.Module):
         return self.back(torch.cat([x, y], 1)) if self.cat else x + y
 
 
+@settings(max_examples=NETWORKS_DRAWN)
 @given(networks(), st.booleans(), st.integers(0, 99))
 def test_random_networks(module, input_grad, seed):
     agree(module, "N 4 H W", sizes=1, seed=seed, input_grad=input_grad)

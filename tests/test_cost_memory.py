@@ -16,7 +16,7 @@ from symcnn import BadSpec, InvalidInput, N, UnsupportedOperation
 from symcnn.testing.oracles import tensors_of, torch_saved
 
 from .conftest import load_example
-from .test_cost_backward import Derived, Einsum, Heads, Skip, networks
+from .test_cost_backward import NETWORKS_DRAWN, Derived, Einsum, Heads, Skip, networks
 from .test_networks import NETWORKS
 
 SMALL = [name for name in NETWORKS if name not in ("resnet101", "resnet152", "vgg16", "unet_valid")]
@@ -123,7 +123,7 @@ def test_frozen_layers_keep_less(frozen):
     agree(module, "N L 4", N=2, L=3)
 
 
-@settings(max_examples=100)
+@settings(max_examples=NETWORKS_DRAWN)
 @given(networks(), st.booleans(), st.integers(9, 20), st.integers(9, 20))
 def test_random_networks(module, input_grad, h, w):
     with suppress(InvalidInput):
