@@ -11,6 +11,7 @@
 """
 
 from symcnn import nn
+from symcnn.analysis.compare import compare
 from symcnn.analysis.hyper import dilations_for, inverse_of, same_padding, solve_layer
 from symcnn.errors import (
     BadSpec,
@@ -53,6 +54,7 @@ __all__ = [
     "W",
     "cat",
     "ceildiv",
+    "compare",
     "dilations_for",
     "from_torch",
     "inverse_of",
