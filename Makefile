@@ -7,7 +7,7 @@ PROPERTIES := expr.py sets.py axis.py nn.py solve.py torch_samples.py solve_wish
   solve_layer.py solve_diagnose.py solve_networks.py cost.py cost_backward.py cost_memory.py \
   cost_compare.py receptive_field.py
 
-.PHONY: demo test lint fuzz bench zoo clean
+.PHONY: demo test lint fuzz bench zoo docs clean
 
 demo: $(INSTALLED)  ## the main job: which inputs give 7x7, and why
 	$(BIN)/python examples/demo.py
@@ -31,8 +31,13 @@ bench: $(INSTALLED)  ## ratios against torch, from one run on this machine
 zoo: $(INSTALLED)  ## trace the models of transformers, write docs/zoo.md
 	$(BIN)/python tools/zoo.py
 
+docs: $(INSTALLED)  ## the documentation as a site, in site/; a warning is an error
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	$(BIN)/python tools/docs.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

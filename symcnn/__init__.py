@@ -11,6 +11,7 @@
 """
 
 from symcnn import nn
+from symcnn.analysis.claims import check
 from symcnn.analysis.compare import compare
 from symcnn.analysis.hyper import dilations_for, inverse_of, same_padding, solve_layer
 from symcnn.errors import (
@@ -23,7 +24,7 @@ from symcnn.errors import (
     Undecidable,
     UnsupportedOperation,
 )
-from symcnn.expr import C, D, FloorDiv, H, L, N, W, ceildiv, symbols
+from symcnn.expr import C, D, FloorDiv, H, L, N, W, ceildiv, index, multiple, odd, symbols
 from symcnn.frontends import from_torch
 from symcnn.graph import SymbolicTensor, tensor
 from symcnn.network import Network
@@ -54,11 +55,15 @@ __all__ = [
     "W",
     "cat",
     "ceildiv",
+    "check",
     "compare",
     "dilations_for",
     "from_torch",
+    "index",
     "inverse_of",
+    "multiple",
     "nn",
+    "odd",
     "rule",
     "same_padding",
     "solve_layer",

@@ -523,6 +523,115 @@ def cost(
     click.echo(f"\n{totals(found)}")
 
 
+@main.command()
+@click.option("--what", help="size, field, params, macs, domain or solution.")
+@click.option("--axis", help="The axis of size and field, such as H.")
+@click.option("--output", "target", metavar="7x7", help="Derive which inputs give this.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "latex", "html"]),
+    default="text",
+    help="How the derivation is written.",
+)
+@_network_command
+@_answers
+def explain(
+    network: str,
+    inputs: tuple[str, ...],
+    at: str | None,
+    train: bool,
+    as_json: bool,
+    what: str | None,
+    axis: str | None,
+    target: str | None,
+    form: str,
+) -> None:
+    """Derive a formula, layer by layer, every step checked."""
+    net = _network(network, inputs, train=train)
+    if at:
+        net = net.at(at)
+    derivation = net.explain(
+        what, axis=axis, output=None if target is None else parse_target(target)
+    )
+    parts = derivation.parts or (derivation,)
+    answer = {
+        "result": derivation.result,
+        "derivations": [
+            {
+                "title": part.title,
+                "result": part.result,
+                "steps": [
+                    {
+                        "where": step.where,
+                        "about": step.about,
+                        "law": step.law,
+                        "lines": [{"text": str(li), "note": li.note} for li in step.lines],
+                    }
+                    for step in part.steps
+                ],
+            }
+            for part in parts
+        ],
+    }
+    written = str(derivation) if form == "text" else getattr(derivation, f"to_{form}")()
+    _show(answer, written, as_json)
+
+
+@main.command()
+@click.option("--what", default="table", help="table, formulas, derivation or document.")
+@click.option("--sizes", metavar="H=224,W=224", help="Sizes at which the table has numbers.")
+@click.option("--depth", type=int, help="One row per module at this depth.")
+@click.option("--siunitx", is_flag=True, help="Numbers for the package siunitx.")
+@_network_command
+@_answers
+def latex(
+    network: str,
+    inputs: tuple[str, ...],
+    at: str | None,
+    train: bool,
+    as_json: bool,
+    what: str,
+    sizes: str | None,
+    depth: int | None,
+    siunitx: bool,
+) -> None:
+    """LaTeX for a paper: the architecture table, the formulas, the derivation, a document."""
+    net = _network(network, inputs, train=train)
+    if at:
+        net = net.at(at)
+    values = parse_assignments(sizes) if sizes else None
+    text = net.to_latex(what, at=values, depth=depth, siunitx=siunitx)
+    _show({"what": what, "latex": text}, text, as_json)
+
+
+@main.command()
+@click.option("--sizes", metavar="H=227,W=227", help="The sizes at which figures are claimed.")
+@click.option("--claim", "claims", multiple=True, required=True, help='Such as "conv1 = 55".')
+@_network_command
+@_answers
+def check(
+    network: str,
+    inputs: tuple[str, ...],
+    at: str | None,
+    train: bool,
+    as_json: bool,
+    sizes: str | None,
+    claims: tuple[str, ...],
+) -> None:
+    """Check other people's figures and formulas; exit status 1 if one is wrong."""
+    from symcnn.analysis.claims import check as check_claims
+
+    net = _network(network, inputs, train=train)
+    if at:
+        net = net.at(at)
+    report = check_claims(net, claims, at=parse_assignments(sizes) if sizes else None)
+    answer = {"right": bool(report), "verdicts": [asdict(verdict) for verdict in report]}
+    _show(answer, str(report), as_json)
+    if not report:
+        sys.exit(1)
+
+
 def _ends(found: InputSet) -> str:
     if not found or isinstance(found, Relation):
         return ""

@@ -7,14 +7,23 @@ brings them to a normal form and solves them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal, Union
 
 from symcnn.factor import text
-from symcnn.size import Int, evaluate, lower, symbols_of, upper
+from symcnn.size import Int, Size, evaluate, lower, symbols_of, upper
 
-__all__ = ["AnyOf", "Condition", "KeepsBatch", "Requirement", "settled"]
+__all__ = [
+    "AnyOf",
+    "Condition",
+    "ForAll",
+    "KeepsBatch",
+    "Requirement",
+    "settled",
+    "sides_of",
+    "substituted",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +110,79 @@ class AnyOf:
         return " or ".join(map(str, self.options))
 
 
-Requirement = Union[Condition, AnyOf]
+@dataclass(frozen=True, slots=True)
+class ForAll:
+    """`each` must hold for every block ``0 <= index < count`` of a repeat of symbolic depth."""
+
+    each: Requirement
+    index: str
+    count: Int
+
+    @property
+    def why(self) -> str:
+        """Why a block asks for it."""
+        return self.each.why
+
+    def _failing(self, values: Mapping[str, int]) -> int | None:
+        count = evaluate(self.count, values)
+        blocks = (i for i in range(count) if not self.each.holds({**values, self.index: i}))
+        return next(blocks, None)
+
+    def holds(self, values: Mapping[str, int]) -> bool:
+        """Whether it holds at `values`, in every block."""
+        return self._failing(values) is None
+
+    def consequence(self, values: Mapping[str, int]) -> str:
+        """What goes wrong at `values`, and in which block."""
+        block = self._failing(values) or 0
+        return f"block {block}: {self.each.consequence({**values, self.index: block})}"
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """Names of the sizes it speaks of."""
+        return (self.each.symbols - {self.index}) | symbols_of(self.count)
+
+    def __str__(self) -> str:
+        return f"{self.each} for all {self.index} < {self.count}"
+
+
+Requirement = Union[Condition, AnyOf, ForAll]
+
+
+def sides_of(requirement: Requirement) -> Iterator[Int]:
+    """All expressions that a requirement compares."""
+    if isinstance(requirement, AnyOf):
+        for option in requirement.options:
+            yield from sides_of(option)
+    elif isinstance(requirement, ForAll):
+        yield requirement.count
+        yield from sides_of(requirement.each)
+    else:
+        yield from (requirement.lhs, requirement.rhs)
+
+
+def substituted(requirement: Requirement, values: Mapping[str, Int]) -> Requirement:
+    """The requirement with symbols replaced."""
+
+    def put(expr: Int) -> Int:
+        return expr.subs(values) if isinstance(expr, Size) else expr
+
+    if isinstance(requirement, AnyOf):
+        options = tuple(substituted(option, values) for option in requirement.options)
+        return AnyOf(options, requirement.why)  # type: ignore[arg-type]
+    if isinstance(requirement, ForAll):
+        each = substituted(requirement.each, values)
+        return ForAll(each, requirement.index, put(requirement.count))
+    changed = replace(requirement, lhs=put(requirement.lhs), rhs=put(requirement.rhs))
+    if isinstance(changed, KeepsBatch):
+        return replace(changed, total=put(changed.total))
+    return changed
 
 
 def settled(requirement: Requirement) -> bool | None:
     """True or False if `requirement` holds, or fails, for all sizes at a glance; else None."""
+    if isinstance(requirement, ForAll):
+        return True if settled(requirement.each) else None
     if isinstance(requirement, AnyOf):
         verdicts = [settled(option) for option in requirement.options]
         return True if True in verdicts else False if set(verdicts) <= {False} else None

@@ -21,6 +21,7 @@ from sympy.printing.precedence import PRECEDENCE
 
 from symcnn import size as sz
 from symcnn.errors import BadSpec
+from symcnn.series import summation
 from symcnn.size import Int, Size
 
 __all__ = [
@@ -28,17 +29,22 @@ __all__ = [
     "D",
     "Expr",
     "FloorDiv",
+    "Geometric",
     "H",
     "L",
+    "Multiple",
     "N",
     "Trunc",
     "W",
     "ceildiv",
     "floordiv",
     "from_sympy",
+    "index",
     "maximum",
     "minimum",
     "mod",
+    "multiple",
+    "odd",
     "scaled",
     "symbols",
     "to_sympy",
@@ -56,6 +62,70 @@ def symbols(names: str, **assumptions: bool) -> Any:
     True
     """
     return sympy.symbols(names, integer=True, positive=True, **assumptions)
+
+
+def odd(names: str) -> Any:
+    """Odd positive symbols: kernels, whose ``(k - 1)/2`` is a whole number.
+
+    >>> k = odd("k")
+    >>> FloorDiv(H + 2*(k - 1)/2 - k, 1) + 1, FloorDiv(k, 2)
+    (H, k/2 - 1/2)
+    """
+    return symbols(names, odd=True)
+
+
+def index(names: str) -> Any:
+    """Symbols that count from 0: the number of the block in a `symcnn.nn.Repeat`.
+
+    >>> index("i").is_nonnegative
+    True
+    """
+    return sympy.symbols(names, integer=True, nonnegative=True)
+
+
+class Multiple(sympy.Symbol):  # type: ignore[misc]
+    """A positive symbol that is a whole multiple of `of`; made by `multiple`."""
+
+    __slots__ = ("of",)
+    of: Fraction
+
+    def __new__(cls, name: str, of: Fraction) -> Multiple:
+        whole = {"integer": True} if of.denominator == 1 else {}
+        if of.denominator == 1 and of.numerator % 2 == 0:
+            whole["even"] = True
+        self: Multiple = sympy.Symbol.__xnew__(cls, name, positive=True, **whole)
+        self.of = of
+        return self
+
+    def __getnewargs_ex__(self) -> Any:
+        return (self.name, self.of), {}
+
+    def _hashable_content(self) -> Any:
+        return (*sympy.Symbol._hashable_content(self), self.of)
+
+
+def multiple(names: str, of: Any) -> Any:
+    """Positive symbols that are whole multiples of `of`, an int or a fraction.
+
+    ``multiple("C", of=8)`` splits into 2, 4 or 8 groups without remainder; a width multiplier
+    that is a multiple of 1/32, ``multiple("alpha", of="1/32")``, scales channels to whole ones.
+
+    Raises BadSpec unless `of` is a positive fraction.
+
+    >>> C, alpha = multiple("C", of=8), multiple("alpha", of="1/32")
+    >>> FloorDiv(C, 4), FloorDiv(64*alpha, 2)
+    (C/4, 32*alpha)
+    """
+    try:
+        fraction = Fraction(str(of))
+    except ValueError:
+        raise BadSpec(f"of={of!r} is not a number", cure='for example 8 or "1/32"') from None
+    if fraction <= 0:
+        raise BadSpec(f"of={of}: a multiple of what is positive")
+    found = [Multiple(name, fraction) for name in names.replace(",", " ").split()]
+    if not found:
+        raise BadSpec("no names given")
+    return found[0] if len(found) == 1 else tuple(found)
 
 
 N, C, D, H, W, L = symbols("N C D H W L")
@@ -149,6 +219,33 @@ class Trunc(sympy.Function):  # type: ignore[misc]
         return rf"\operatorname{{trunc}}\left({body}\right)"
 
 
+class Geometric(sympy.Function):  # type: ignore[misc]
+    r"""The sum ``1 + r + ... + r**(n - 1)``, which is ``(r**n - 1)/(r - 1)``, and n for r = 1.
+
+    >>> s, n = symbols("s n")
+    >>> Geometric(s, n), Geometric(s, 3), Geometric(1, n), Geometric(3, n)
+    (Geometric(s, n), s**2 + s + 1, n, 3**n/2 - 1/2)
+    >>> sympy.latex(Geometric(s, n))
+    '\\frac{s^{n} - 1}{s - 1}'
+    """
+
+    nargs = (2,)
+    is_integer = True
+
+    @classmethod
+    def eval(cls, ratio: Any, count: Any) -> Any:
+        j = index("j_")
+        return to_sympy(summation(from_sympy(ratio**j), "j_", from_sympy(count)))
+
+    def _eval_rewrite_as_Mul(self, ratio: Any, count: Any, **_: Any) -> Any:  # noqa: N802
+        return (ratio**count - 1) / (ratio - 1)
+
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
+        ratio, count = self.args
+        text = rf"\frac{{{printer._print(ratio**count)} - 1}}{{{printer._print(ratio - 1)}}}"
+        return rf"\left({text}\right)^{{{exp}}}" if exp else text
+
+
 def to_sympy(expr: Int) -> Any:
     """A kernel expression as a sympy one (int stays a sympy Integer)."""
     return sympy.Integer(expr) if isinstance(expr, int) else _to_sympy(expr)
@@ -156,6 +253,9 @@ def to_sympy(expr: Int) -> Any:
 
 @lru_cache(maxsize=4096)
 def _to_sympy(expr: Size) -> Any:
+    whole = sz.unfolded(expr)
+    if isinstance(whole, int) or whole is not expr:
+        return to_sympy(whole)
     terms = []
     for mono, coeff in expr.terms.items():
         if len(mono) == 1 and isinstance(mono[0][0], sz.Max) and coeff < 0 and mono[0][1] == 1:
@@ -171,9 +271,18 @@ def _to_sympy(expr: Size) -> Any:
 def _atom_to_sympy(atom: sz.Atom) -> Any:
     match atom:
         case sz.Symbol(payload=None):
-            return symbols(atom.name)
+            return symbols(atom.name) if atom.low else index(atom.name)
         case sz.Symbol():
             return atom.payload
+        case sz.Part():
+            return to_sympy(atom.shown)
+        case sz.Power():
+            return to_sympy(atom.base) ** to_sympy(atom.exponent)
+        case sz.Sum():
+            if atom.ratio is not None:
+                return Geometric(to_sympy(atom.ratio), to_sympy(atom.count), evaluate=False)
+            bounds = (index(atom.index), 0, to_sympy(atom.count) - 1)
+            return sympy.Sum(to_sympy(atom.term), bounds)
         case sz.Floor():
             return FloorDiv(to_sympy(atom.num), to_sympy(atom.den), evaluate=False)
         case sz.Max():
@@ -206,15 +315,28 @@ def _from_sympy(expr: Any) -> Int:
         return int(expr)
     if expr.is_Rational:
         return Size({(): Fraction(int(expr.p), int(expr.q))})
+    if isinstance(expr, Multiple):
+        part = sz.Part(expr.name, _collapsed(expr.of), low=1, payload=expr)
+        return part.size() * expr.of
+    if expr.is_Symbol and expr.is_odd:
+        low = 0 if expr.is_positive else None
+        return 2 * sz.Part(expr.name, 2, 1, low, payload=expr).size() + 1
+    if expr.is_Symbol and expr.is_even:
+        low = 1 if expr.is_positive else 0 if expr.is_nonnegative else None
+        return 2 * sz.Part(expr.name, 2, 0, low, payload=expr).size()
     if expr.is_integer:  # a symbol with assumptions of its own, or a function we need not know
         name = str(expr)
-        plain = expr.is_Symbol and expr == symbols(name)
         low = 1 if expr.is_positive else 0 if expr.is_nonnegative else None
+        plain = expr.is_Symbol and expr in (symbols(name), index(name))
         return sz.Symbol(name, low, payload=None if plain else expr).size()
     raise BadSpec(
         f"{expr} is not known to be an integer",
         cure=f'declare it: sympy.Symbol("{expr}", integer=True, positive=True)',
     )
+
+
+def _collapsed(value: Fraction) -> Any:
+    return value.numerator if value.denominator == 1 else value
 
 
 def _read_pow(expr: Any) -> Int:
@@ -223,6 +345,11 @@ def _read_pow(expr: Any) -> Int:
         power = from_sympy(base)
         count = abs(int(exponent))
         return sz.prod([power] * count) if exponent > 0 else _invert(sz.prod([power] * count))
+    if exponent.is_integer:
+        try:
+            return sz.power(from_sympy(base), from_sympy(exponent))
+        except ValueError as error:
+            raise BadSpec(str(error)) from None
     low = 1 if expr.is_positive else None
     return sz.Symbol(str(expr), low, integer=expr.is_integer is True, payload=expr).size()
 
@@ -232,6 +359,13 @@ def _invert(expr: Int) -> Int:
         return sz.exact_or_fail(1, expr)
     except ValueError as error:
         raise BadSpec(str(error)) from None
+
+
+def _read_sum(expr: Any) -> Int:
+    term, (variable, first, last) = expr.args[0], expr.args[1]
+    if first != 0 or len(expr.args) > 2:
+        raise BadSpec(f"{expr} is not a sum from 0 over one index")
+    return summation(from_sympy(term), variable.name, from_sympy(last) + 1)
 
 
 def _read_ratio(expr: Any) -> tuple[Int, Int]:
@@ -250,6 +384,10 @@ _READ: dict[Any, Callable[[Any], Int]] = {
     sympy.Min: lambda e: sz.minimum(*map(from_sympy, e.args)),
     FloorDiv: lambda e: sz.floordiv(*map(from_sympy, e.args)),
     Trunc: lambda e: sz.scaled(from_sympy(e.args[0]), float(e.args[1])),
+    Geometric: lambda e: summation(
+        from_sympy(e.args[0] ** index("j_")), "j_", from_sympy(e.args[1])
+    ),
+    sympy.Sum: _read_sum,
 }
 
 

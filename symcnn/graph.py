@@ -163,8 +163,8 @@ class Constant(SymbolicTensor):
         self.owned = owned  # its memory is the module's: a buffer, or part of one
 
 
-def tensor(spec: str, name: str = "") -> SymbolicTensor:
-    """An input tensor of the shape `spec`, such as ``"N 3 H W"``.
+def tensor(spec: Any, name: str = "") -> SymbolicTensor:
+    """An input tensor of the shape `spec`: text such as ``"N 3 H W"``, or a tuple of expressions.
 
     Raises BadSpec for malformed text.
     """

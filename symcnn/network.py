@@ -15,7 +15,7 @@ from symcnn.analysis.fix import Fix, fixes
 from symcnn.analysis.nearest import Nearest, nearest_valid
 from symcnn.analysis.receptive_field import ReceptiveField
 from symcnn.analysis.receptive_field import receptive_field as _receptive_field
-from symcnn.conditions import Requirement
+from symcnn.conditions import Requirement, sides_of
 from symcnn.errors import BadSpec
 from symcnn.factor import text
 from symcnn.graph import (
@@ -34,7 +34,7 @@ from symcnn.graph import (
     tree_map,
 )
 from symcnn.sets import InputSet
-from symcnn.size import Int, evaluate, symbols_of
+from symcnn.size import Int, evaluate, lows, symbols_of
 from symcnn.spec import check_sizes
 
 __all__ = ["Network"]
@@ -152,11 +152,19 @@ class Network:
         )
 
     def _values(self, sizes: dict[str, Any]) -> dict[str, int]:
-        values = check_sizes(sizes, self._all_symbols)
+        values = check_sizes(sizes, self._all_symbols, self._from_zero)
         missing = self._all_symbols - set(values)
         if missing:
             raise BadSpec(f"no value for {', '.join(sorted(missing))}", cure="give every size")
         return values
+
+    @cached_property
+    def _from_zero(self) -> frozenset[str]:
+        """Symbols that were not declared positive: paddings, depths."""
+        exprs = [d for t in (*self._inputs, *tensors_in(self._outputs)) for d in t.dims]
+        exprs += [d for n in self.nodes for t in n.outputs for d in t.dims]
+        sides = (s for r in self.requirements for s in sides_of(r))
+        return frozenset(name for name, low in lows(*exprs, *sides) if low != 1)
 
     @cached_property
     def _all_symbols(self) -> frozenset[str]:
@@ -460,6 +468,43 @@ class Network:
         from symcnn.render.text import summary
 
         return summary(self)
+
+    def explain(self, what: str | None = None, **options: Any) -> Any:
+        """The derivation of a closed form, step by step, every line checked.
+
+        what: ``"size"``, ``"field"``, ``"params"``, ``"macs"``, ``"domain"`` or ``"solution"``; by
+            default size and receptive field. options: see `symcnn.analysis.explain.explain`.
+        """
+        from symcnn.analysis.explain import explain
+
+        return explain(self, what, **options)
+
+    def to_code(self, language: str = "python") -> str:
+        """Functions ``size0``, ``size1``, ... (of the output), ``params``, ``macs`` as source code.
+
+        language: ``"python"``, ``"numpy"``, ``"c"`` or ``"javascript"``; every function takes all
+            sizes, in the order of `symbols` and then by name. See `symcnn.render.code.to_code`.
+        """
+        from symcnn.render.code import to_code
+
+        formulas = {f"size{axis}": dim for axis, dim in enumerate(self.output_dims)}
+        formulas |= {"params": self.params, "macs": self.macs}
+        names = [*self.symbols, *sorted(self._all_symbols - set(self.symbols))]
+        return to_code(formulas, language, names)
+
+    def to_latex(self, what: str = "table", **options: Any) -> str:
+        """LaTeX for a paper: a ``"table"``, ``"formulas"``, a ``"derivation"``, a ``"document"``.
+
+        options: those of `symcnn.render.paper.to_latex`, such as ``at``, ``columns``, ``siunitx``.
+        """
+        from symcnn.render.paper import to_latex
+
+        return to_latex(self, what, **options)
+
+    def _repr_latex_(self) -> str:
+        from symcnn.render.paper import output_formula
+
+        return output_formula(self)
 
     def _repr_html_(self) -> str:
         from symcnn.render.text import html

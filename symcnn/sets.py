@@ -26,7 +26,7 @@ from math import comb, gcd, lcm
 from typing import TYPE_CHECKING, Any
 
 from symcnn import size as sz
-from symcnn.conditions import AnyOf, Condition, Requirement
+from symcnn.conditions import AnyOf, Condition, ForAll, Requirement, sides_of, substituted
 from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.factor import factors, text
 from symcnn.size import Int, Size
@@ -76,6 +76,8 @@ class _Writer:
         """The requirement in terms of the names and of the sizes that float scales make."""
         if isinstance(requirement, AnyOf):
             return " or ".join(f"({self.formula(option)})" for option in requirement.options)
+        if isinstance(requirement, ForAll):
+            return self.for_all(requirement)
         gap = requirement.lhs - requirement.rhs
         if not _is_linear(gap):
             return self.product(requirement)
@@ -97,6 +99,17 @@ class _Writer:
         if None not in both:
             return f"({both[0]}) and ({both[1]})"
         return f"{self.term(expr)} = 0"
+
+    def for_all(self, requirement: ForAll) -> str:
+        """A condition per block, for a number of blocks that is a number."""
+        count, index = requirement.count, requirement.index
+        if not isinstance(count, int):
+            raise Undecidable(
+                f"{requirement}: where it holds cannot be decided as a set",
+                cure="give the number of blocks as a number, or ask at single sizes with shape_at",
+            )
+        each = (substituted(requirement.each, {index: i}) for i in range(count))
+        return " and ".join(f"({self.formula(r)})" for r in each) or "true"
 
     def product(self, condition: Condition) -> str:
         """``f*g*... == constant`` or ``>= constant``, for linear factors: a finite union."""
@@ -231,6 +244,8 @@ class _Writer:
         match atom:
             case sz.Symbol(name=name) if name in self.names:
                 return self.names[name]
+            case sz.Part(name=name) if name in self.names and type(atom.of) is int:
+                return f"floor(({self.names[name]} - {atom.rest})/{atom.of})"
             case sz.Floor() if type(atom.den) is int:
                 return f"floor(({self.term(atom.num)})/{atom.den})"
             case sz.Max():
@@ -961,10 +976,42 @@ def input_set(
     """
     writer = _Writer(names)
     texts = [f"{x} >= 1" for x in writer.names.values()]
+    requirements = tuple(requirements)
+    for name, low in sz.lows(*(side for r in requirements for side in sides_of(r))):
+        if low != 1 and name in writer.names:
+            raise Undecidable(
+                f"{name} may be 0 or less, and sets are of positive sizes",
+                cure=f'declare it positive: symcnn.symbols("{name}"), or give it a number',
+            )
+    texts += [
+        f"({x} - {part.rest}) mod {part.of} = 0"
+        for part in _parts_of(requirements)
+        if type(part.of) is int and (x := writer.names.get(part.name))
+    ]
     texts += [f"({writer.requirement(r)})" for _, r in tightest(requirements)]
     dims = ", ".join(writer.names.values())
     isl_set = isl().Set(f"{{ [{dims}] : {' and '.join(texts)} }}" if texts else "{ [] }")
     return InputSet(names, _coalesced(isl_set), batch=batch, at=at)
+
+
+def _parts_of(requirements: Iterable[Requirement]) -> Iterator[sz.Part]:
+    """The symbols that are declared odd, or multiples: their sets say so."""
+    seen: set[sz.Atom] = set()
+    stack: list[Any] = list(requirements)
+    while stack:
+        match stack.pop():
+            case AnyOf(options=options):
+                stack += options
+            case ForAll(each=each):
+                stack.append(each)
+            case Condition(lhs=lhs, rhs=rhs):
+                stack += [lhs, rhs]
+            case Size() as expr:
+                for atom in set(expr.atoms()) - seen:
+                    seen.add(atom)
+                    stack += atom.args
+                    if isinstance(atom, sz.Part):
+                        yield atom
 
 
 def tightest(requirements: Iterable[Requirement]) -> list[tuple[Requirement, Requirement]]:

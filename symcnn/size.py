@@ -17,35 +17,46 @@ costs a few microseconds per operation, where building one ``sympy.floor`` costs
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from functools import lru_cache
+from itertools import product
 from math import gcd, lcm
 from typing import Any, Union
+
+from symcnn.errors import InvalidInput
 
 __all__ = [
     "Atom",
     "Floor",
     "Int",
     "Max",
+    "Part",
+    "Power",
     "Scaled",
     "Size",
+    "Sum",
     "Symbol",
     "ceildiv",
     "evaluate",
     "exact_div",
     "exact_or_fail",
     "floordiv",
+    "is_whole",
     "lower",
+    "lows",
     "maximum",
     "minimum",
     "mod",
+    "power",
     "prod",
     "replaced",
     "scaled",
     "sharp_lower",
     "sole_atom",
     "symbols_of",
+    "unfolded",
     "upper",
 ]
 
@@ -119,6 +130,178 @@ def _load_symbol(name: str, low: Bound, integer: bool, payload: object) -> Symbo
     return Symbol(name, low, integer=integer, payload=payload)
 
 
+class Part(Atom):
+    """The whole number q for which ``name = of*q + rest``: what makes a symbol odd, or a multiple.
+
+    An odd k *is* ``2*q + 1``, so k - 1 halves without a floor; printed, q is (k - 1)/2 again.
+    """
+
+    __slots__ = ("name", "of", "payload", "rest")
+
+    def __init__(
+        self, name: str, of: Coeff, rest: int = 0, low: Bound = 0, *, payload: object = None
+    ) -> None:
+        self.name, self.of, self.rest, self.payload = name, of, rest, payload
+        self.low, self.high, self.integer = low, None, True
+        self.key = f"{name}|{of}|{rest}"
+        self._hash = hash((Part, name, of, rest))
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (type(other) is Part and self.key == other.key)
+
+    __hash__ = Atom.__hash__
+
+    def at(self, values: Mapping[str, int]) -> Any:
+        q = Fraction(values[self.name] - self.rest) / self.of
+        if q.denominator != 1:
+            rest = f" + {self.rest}" if self.rest else ""
+            raise InvalidInput(
+                f"{self.name}={values[self.name]} is not of the form {self.of}*q{rest}",
+                cure=f"{self.name} was declared so",
+            )
+        return q.numerator
+
+    def subs(self, values: Mapping[str, Int]) -> Int:
+        if self.name not in values:
+            return self.size()
+        value = values[self.name]
+        if isinstance(value, (int, Fraction)):
+            return int(self.at({self.name: value}))
+        return exact_or_fail((value - self.rest) * self.of.denominator, self.of.numerator)
+
+    @property
+    def shown(self) -> Int:
+        """The same in the symbol itself: ``k/2 - 1/2``."""
+        symbol = Symbol(self.name, payload=self.payload).size()
+        return exact_or_fail((symbol - self.rest) * self.of.denominator, self.of.numerator)
+
+    def __reduce__(self) -> Any:
+        return _load_part, (self.name, self.of, self.rest, self.low, self.payload)
+
+
+def _load_part(name: str, of: Coeff, rest: int, low: Bound, payload: object) -> Part:
+    return Part(name, of, rest, low, payload=payload)
+
+
+class Power(Atom):
+    """``base**exponent`` for an exponent with symbols. Build it with `power`, never directly."""
+
+    __slots__ = ("base", "exponent")
+
+    def __init__(self, base: Int, exponent: Size) -> None:
+        self.base, self.exponent, self.high = base, exponent, None
+        self.integer = True
+        self.key = f"{_operand(base)}**{_operand(exponent)}"
+        self._hash = hash((Power, base, exponent))
+        b, e = lower(base), lower(exponent)
+        self.low = b**e if b is not None and b > 0 and e is not None and e >= 0 else None
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            type(other) is Power and self.base == other.base and self.exponent == other.exponent
+        )
+
+    __hash__ = Atom.__hash__
+
+    def at(self, values: Mapping[str, int]) -> Any:
+        base, exponent = evaluate(self.base, values), self.exponent.at(values)
+        return base**exponent if exponent >= 0 else Fraction(1, base**-exponent)
+
+    def subs(self, values: Mapping[str, Int]) -> Int:
+        base = self.base if isinstance(self.base, int) else self.base.subs(values)
+        return power(base, self.exponent.subs(values))
+
+    @property
+    def args(self) -> tuple[Int, ...]:
+        return (self.base, self.exponent)
+
+    def __reduce__(self) -> Any:
+        return Power, (self.base, self.exponent)
+
+
+class Sum(Atom):
+    """The sum of `term` over ``0 <= index < count``. Build it with `symcnn.series.summation`.
+
+    It stays where there is no closed form, and evaluates exactly at numbers.
+    """
+
+    __slots__ = ("count", "index", "term")
+
+    def __init__(self, term: Size, index: str, count: Int) -> None:
+        self.term, self.index, self.count, self.high = term, index, count, None
+        self.integer = True
+        self.key = f"sum({term}, {index} < {count})"
+        if (r := self.ratio) is not None:
+            self.key = f"(({_operand(r)}**{_operand(count)} - 1)/({r} - 1))"
+        self._hash = hash((Sum, self.key))
+        low, least = lower(term), lower(count)
+        self.low = 0 if low is not None and low >= 0 else None
+        if self.low == 0 and low and least and least > 0:
+            self.low = low * least
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            type(other) is Sum
+            and self.index == other.index
+            and self.count == other.count
+            and self.term == other.term
+        )
+
+    __hash__ = Atom.__hash__
+
+    def at(self, values: Mapping[str, int]) -> Any:
+        count = evaluate(self.count, values)
+        return _collapse(sum(self.term.at({**values, self.index: i}) for i in range(count)))
+
+    def subs(self, values: Mapping[str, Int]) -> Int:
+        inner = {name: value for name, value in values.items() if name != self.index}
+        if self.index in symbols_of(*inner.values()):
+            raise ValueError(f"{self.index} is bound in {self.key}")
+        count = self.count if isinstance(self.count, int) else self.count.subs(inner)
+        term = self.term.subs(inner)
+        if isinstance(count, int):
+            return sum(
+                (
+                    term if isinstance(term, int) else term.subs({self.index: i})
+                    for i in range(count)
+                ),
+                0,
+            )
+        if isinstance(term, int):
+            return term * count
+        return Sum(term, self.index, count).size()
+
+    @property
+    def ratio(self) -> Size | None:
+        """r, if the sum is ``1 + r + r**2 + ...`` for an r with symbols."""
+        return _ratio(self.term, self.index)
+
+    @property
+    def args(self) -> tuple[Int, ...]:
+        return (self.term, self.count)
+
+    def __reduce__(self) -> Any:
+        return Sum, (self.term, self.index, self.count)
+
+
+def _ratio(term: Size, index: str) -> Size | None:
+    i = Symbol(index, 0).size()
+    ratio: Int = 1
+    if len(term.terms) != 1:
+        return None
+    ((mono, coeff),) = term.terms.items()
+    if coeff != 1:
+        return None
+    for atom, times in mono:
+        if not isinstance(atom, Power) or times < 1:
+            return None
+        step = exact_div(atom.exponent, i)
+        if step is None or index in symbols_of(step, atom.base):
+            return None
+        ratio = ratio * power(atom.base, step * times)
+    return ratio if isinstance(ratio, Size) else None
+
+
 class Floor(Atom):
     """``floor(num/den)`` in normal form. Build it with `floordiv`, never directly."""
 
@@ -126,7 +309,7 @@ class Floor(Atom):
 
     def __init__(self, num: Size, den: Int) -> None:
         self.num, self.den, self.integer = num, den, True
-        self.key = f"{_operand(num)}//{_operand(den)}"
+        self.key = f"{_operand(num)}//{_divisor(den)}"
         self._hash = hash((Floor, num, den))
         self.low = self.high = None
         if type(den) is int:
@@ -449,6 +632,68 @@ def prod(factors: Iterable[Int]) -> Int:
     return result
 
 
+def power(base: Int, exponent: Int) -> Int:
+    """``base**exponent`` in powers of primes and symbols: ``6**(n + 1)`` is ``6*2**n*3**n``.
+
+    Raises ValueError for a base that may be 0 or negative under an exponent with symbols.
+
+    >>> n, s = Size.symbol("n"), Size.symbol("s")
+    >>> power(4, n + 1), power(2 * s, n), power(2, n) * power(2, -n)
+    (4*2**(2*n), 2**n*s**n, 1)
+    """
+    if isinstance(exponent, int):
+        if isinstance(base, int):
+            return base**exponent if exponent >= 0 else exact_or_fail(1, base**-exponent)
+        return base**exponent
+    if base == 1:
+        return 1
+    if isinstance(base, int):
+        if base < 1:
+            raise ValueError(f"({base})**({exponent}) is not a power of a positive number")
+        return prod(_prime_power(p, e, exponent) for p, e in _primes(base))
+    if len(base.terms) == 1:
+        ((mono, coeff),) = base.terms.items()
+        whole = power(coeff.numerator, exponent)
+        if coeff.denominator != 1:
+            whole = whole * power(coeff.denominator, -exponent)
+        for atom, times in mono:
+            if isinstance(atom, Power):
+                whole = whole * power(atom.base, atom.exponent * exponent * times)
+            else:
+                whole = whole * _prime_power(atom.size(), times, exponent)
+        return whole
+    return _prime_power(base, 1, exponent)
+
+
+def _prime_power(base: Int, times: int, exponent: Size) -> Int:
+    """``base**(times*exponent)``, one factor per term of the exponent."""
+    result: Int = 1
+    odd: Int = 0  # terms with fractions, such as n*n/2 - n/2, are whole only together
+    for mono, coeff in (exponent * times).terms.items():  # type: ignore[union-attr]
+        if type(coeff) is not int:
+            odd = odd + Size({mono: coeff})
+        elif not mono:
+            result = result * power(base, coeff)
+        else:
+            atom = Power(base, Size({mono: 1}))
+            result = result * Size({((atom, coeff),): 1})
+    return result * Power(base, odd).size() if isinstance(odd, Size) else result
+
+
+@lru_cache(maxsize=256)
+def _primes(number: int) -> tuple[tuple[int, int], ...]:
+    found: dict[int, int] = {}
+    p = 2
+    while number > 1:
+        if p * p > number:
+            p = number
+        while number % p == 0:
+            found[p] = found.get(p, 0) + 1
+            number //= p
+        p += 1
+    return tuple(found.items())
+
+
 def floordiv(num: Int, den: Int) -> Int:
     """``floor(num/den)`` in normal form.
 
@@ -746,10 +991,29 @@ def symbols_of(*exprs: Int) -> frozenset[str]:
         expr = stack.pop()
         if isinstance(expr, Size):
             for atom in expr.atoms():
-                if isinstance(atom, Symbol):
+                if isinstance(atom, (Symbol, Part)):
                     names.add(atom.name)
-                stack.extend(atom.args)
+                elif isinstance(atom, Sum):
+                    names |= symbols_of(atom.term) - {atom.index}
+                    stack.append(atom.count)
+                else:
+                    stack.extend(atom.args)
     return frozenset(names)
+
+
+def lows(*exprs: Int) -> set[tuple[str, Bound]]:
+    """The declared lower bound of each symbol in `exprs`, also inside floors."""
+    found: set[tuple[str, Bound]] = set()
+    seen: set[Atom] = set()
+    stack = list(exprs)
+    while stack:
+        expr = stack.pop()
+        for atom in set(expr.atoms()) - seen if isinstance(expr, Size) else ():
+            seen.add(atom)
+            stack.extend(atom.args)
+            if isinstance(atom, Symbol):
+                found.add((atom.name, atom.low))
+    return found
 
 
 def lower(expr: Int) -> Bound:
@@ -817,14 +1081,42 @@ def _mono_bound(mono: Monomial, want_low: bool) -> Bound:
     return bound
 
 
+def is_whole(expr: Int) -> bool:
+    """Whether `expr` is a whole number for all values of its symbols, as ``n*(n - 1)/2`` is.
+
+    A polynomial of degree d is, if it is at d + 1 values in a row of each atom. What has symbols
+    below the line, or powers such as ``2**n/2``, is taken to be.
+    """
+    if isinstance(expr, int) or all(type(c) is int for c in expr.terms.values()):
+        return True
+    atoms = list(expr.atoms())
+    if any(isinstance(atom, (Power, Sum)) for atom in atoms):
+        return True
+    if any(power < 0 for mono in expr.terms for _, power in mono):
+        return True
+    degree = max(sum(power for _, power in mono) for mono in expr.terms)
+    for point in product(range(degree + 1), repeat=len(atoms)):
+        at = dict(zip(atoms, point, strict=True))
+        total = sum(
+            coeff * Fraction(math.prod(at[atom] ** power for atom, power in mono))
+            for mono, coeff in expr.terms.items()
+        )
+        if Fraction(total).denominator != 1:
+            return False
+    return True
+
+
 # Text ----------------------------------------------------------------------------------------
 
 
 def _text(expr: Size) -> str:
     """Plain text. A lone floor takes its constant in: ``(H - 31)//32``, not ``(H + 1)//32 - 1``."""
+    whole = unfolded(expr)
+    if whole is not expr:
+        return str(whole)
     terms, const = [(m, c) for m, c in expr.ordered() if m], expr.const
     floor = sole_atom(expr - const)
-    if isinstance(floor, Floor) and type(const) is int:
+    if isinstance(floor, Floor) and type(const) is int and type(floor.den) is int:
         return f"{_operand(floor.num + floor.den * const)}//{_operand(floor.den)}"
     pieces = [_term(mono, coeff) for mono, coeff in terms]
     if const or not terms:
@@ -836,6 +1128,20 @@ def _text(expr: Size) -> str:
             f"-({first})" if isinstance(bare_floor, Floor) and terms[0][1] == -1 else f"-{first}"
         )
     return " ".join([first, *(f"{sign} {body}" for sign, body in others)])
+
+
+def unfolded(expr: Size) -> Int:
+    """The expression with every `Part` written in its symbol: ``k`` for ``2*q + 1``."""
+    parts: dict[Atom, Int] = {atom: atom.shown for atom in expr.atoms() if isinstance(atom, Part)}
+    if not parts:
+        return expr
+    total: Int = 0
+    for mono, coeff in expr.terms.items():
+        term: Any = coeff
+        for atom, times in mono:
+            term = term * _power(parts.get(atom, Size({((atom, 1),): 1})), times)
+        total = total + term
+    return total
 
 
 def _term(mono: Monomial, coeff: Coeff) -> tuple[str, str]:
@@ -865,8 +1171,15 @@ def _spoken_order(atom: Atom) -> tuple[int, str]:
 
 
 def _factor(atom: Atom, power: int) -> str:
+    if isinstance(atom, Power):
+        return f"{_operand(atom.base)}**{_operand(atom.exponent * power)}"
     text = f"({atom.key})" if isinstance(atom, Floor) else atom.key
     return text if power == 1 else f"{text}**{power}"
+
+
+def _divisor(expr: Int) -> str:
+    atom = sole_atom(expr)
+    return atom.key if isinstance(atom, Power) else _operand(expr)
 
 
 def _operand(expr: Int) -> str:

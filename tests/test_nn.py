@@ -21,7 +21,7 @@ from symcnn.testing.several import SEVERAL
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
-CONTAINERS = {"Module", "ModuleDict", "ModuleList", "Sequential"}
+CONTAINERS = {"Repeat", "Module", "ModuleDict", "ModuleList", "Sequential"}
 LAYERS = sorted(set(nn.__all__) - CONTAINERS)
 
 

@@ -164,6 +164,9 @@ from symcnn.nn.recurrent import (
     LSTMCell,
     RNNCell,
 )
+from symcnn.nn.repeat import (
+    Repeat,
+)
 from symcnn.nn.shape import (
     Flatten,
     Unflatten,
@@ -284,6 +287,7 @@ __all__ = [
     "ReflectionPad1d",
     "ReflectionPad2d",
     "ReflectionPad3d",
+    "Repeat",
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",

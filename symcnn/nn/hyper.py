@@ -9,7 +9,7 @@ import sympy
 from symcnn.errors import BadSpec, ShapeMismatch
 from symcnn.expr import from_sympy
 from symcnn.ops.registry import at_least
-from symcnn.size import Int
+from symcnn.size import Int, is_whole
 
 __all__ = ["each", "positive", "repeated", "whole"]
 
@@ -19,7 +19,13 @@ def whole(value: Any, name: str) -> Int:
     if isinstance(value, bool):
         raise ShapeMismatch(f"{name}={value} is not a whole number")
     try:
-        return from_sympy(value)
+        number = from_sympy(value)
+        if is_whole(number):
+            return number
+        raise BadSpec(
+            f"{number} is not whole for all its symbols",
+            cure='declare what they divide by: symcnn.odd("k"), symcnn.multiple("C", of=2)',
+        )
     except BadSpec as error:
         cure = error.cure if isinstance(value, sympy.Basic) else ""
         raise ShapeMismatch(f"{name}={value!r} is not a whole number", cure=cure) from None

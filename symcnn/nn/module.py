@@ -47,7 +47,7 @@ class Module:
             tape.leave(output)
         return output
 
-    def trace(self, *specs: str) -> Network:
+    def trace(self, *specs: Any) -> Network:
         """The network for inputs of these shapes: ``trace("N 3 H W")``, one spec per input.
 
         Raises BadSpec for malformed specs, ShapeMismatch or InvalidInput where no size works.

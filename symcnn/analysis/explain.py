@@ -1,0 +1,817 @@
+"""Derivations: how a closed form comes about, layer by layer, each line checked.
+
+A derivation is a list of steps; a step names its rule, the law behind it and where it is written,
+and then a chain of equal lines: substitution, simplification, result. Lines are small expression
+trees that keep the form in which they are written. That consecutive lines are equal *for all
+sizes* is decided when the step is made (normal form, or isl), and besides they are evaluated in
+plain python at many sizes: a derivation that could be wrong is not shown.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING, Any
+
+from symcnn import size as sz
+from symcnn.analysis import solve as _solve
+from symcnn.axis import AxisMap, Scatter, Window
+from symcnn.conditions import Condition, Requirement
+from symcnn.errors import BadSpec, SymcnnError, Undecidable
+from symcnn.factor import text
+from symcnn.fused import Maps, fused
+from symcnn.graph import Node, Shape, SymbolicTensor
+from symcnn.render.latex import Notation, escape, formula
+from symcnn.sets import always, input_set
+from symcnn.size import Floor, Int, Size, evaluate, floordiv, prod, symbols_of
+
+if TYPE_CHECKING:
+    from symcnn.network import Network
+
+__all__ = ["Derivation", "Line", "Step", "Tree", "explain"]
+
+
+# Lines ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """An expression as it is written: a leaf, or ``sum``, ``product``, ``floor`` of others."""
+
+    kind: str
+    parts: tuple[Any, ...]
+
+    @staticmethod
+    def leaf(value: Int) -> Tree:
+        """An expression in normal form, written as it is read."""
+        return Tree("leaf", (value,))
+
+    @staticmethod
+    def of(kind: str, *parts: Tree | Int) -> Tree:
+        """A sum, product or floor of trees and numbers; a sum's zeros and a product's ones go."""
+        made = [part if isinstance(part, Tree) else Tree.leaf(part) for part in parts]
+        if kind != "floor":
+            unit = 0 if kind == "sum" else 1
+            made = [p for p in made if p.parts != (unit,)] or [Tree.leaf(unit)]
+            if len(made) == 1:
+                return made[0]
+        return Tree(kind, tuple(made))
+
+    def normal(self) -> Int:
+        """The normal form."""
+        if self.kind == "leaf":
+            value: Int = self.parts[0]
+            return value
+        values = [part.normal() for part in self.parts]
+        if self.kind == "floor":
+            return floordiv(*values)
+        return sum(values, 0) if self.kind == "sum" else prod(values)
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """Names of the sizes in it."""
+        if self.kind == "leaf":
+            return symbols_of(self.parts[0])
+        return frozenset[str]().union(*(part.symbols for part in self.parts))
+
+    def at(self, values: Mapping[str, int]) -> Any:
+        """The value, computed as written."""
+        if self.kind == "leaf":
+            return evaluate(self.parts[0], values)
+        parts = [part.at(values) for part in self.parts]
+        if self.kind == "floor":
+            return parts[0] // parts[1]
+        total: Any = 0 if self.kind == "sum" else 1
+        for part in parts:
+            total = total + part if self.kind == "sum" else total * part
+        return total
+
+    def write(self, leaf: Callable[[Int], str], floor: str, times: str) -> str:
+        """The tree in some notation."""
+
+        def wrapped(tree: Tree) -> str:
+            shown = tree.write(leaf, floor, times)
+            loose = tree.kind == "sum" or (tree.kind == "leaf" and _loose(tree.parts[0]))
+            return f"({shown})" if loose else shown
+
+        if self.kind == "leaf":
+            return leaf(self.parts[0])
+        if self.kind == "floor":
+            num, den = (part.write(leaf, floor, times) for part in self.parts)
+            return floor.replace("NUM", num).replace("DEN", den)
+        if self.kind == "product":
+            return times.join(map(wrapped, self.parts))
+        shown = [part.write(leaf, floor, times) for part in self.parts]
+        return "".join(
+            [shown[0], *(f" - {s[1:]}" if s[0] == "-" else f" + {s}" for s in shown[1:])]
+        )
+
+    def __str__(self) -> str:
+        return self.write(_leaf_text, "floor((NUM)/DEN)", "*")
+
+    def to_latex(self, notation: Notation) -> str:
+        """The tree in LaTeX."""
+        floor = {
+            "brackets": r"\left\lfloor \frac{NUM}{DEN} \right\rfloor",
+            "inline": r"\lfloor (NUM) / DEN \rfloor",
+            "division": r"\left((NUM) \mathbin{//} DEN\right)",
+        }[notation.floors]
+        return self.write(lambda expr: formula(expr, notation), floor, r" \cdot ")
+
+
+def _leaf_text(expr: Int) -> str:
+    """A leaf as text; a lone floor in the words of the derivation."""
+    lone = _lone(expr)
+    if lone is None:
+        return text(expr)
+    num, den = lone
+    return f"floor(({text(num)})/{den})"
+
+
+def _lone(expr: Int) -> tuple[Int, int] | None:
+    """Numerator and denominator, if the expression is one floor (constant taken in)."""
+    if isinstance(expr, int):
+        return None
+    atom = sz.sole_atom(expr - expr.const)
+    if isinstance(atom, Floor) and type(atom.den) is int and type(expr.const) is int:
+        return atom.num + atom.den * expr.const, atom.den
+    return None
+
+
+def _loose(expr: Int) -> bool:
+    if isinstance(expr, int):
+        return expr < 0
+    return len(expr.terms) > 1 and _lone(expr) is None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a derivation: an expression or a condition, and why it follows."""
+
+    content: Tree | tuple[Requirement, ...]
+    note: str = ""
+
+    def __str__(self) -> str:
+        if isinstance(self.content, Tree):
+            return str(self.content)
+        return " and ".join(map(_relation, self.content))
+
+    def to_latex(self, notation: Notation) -> str:
+        """The line in LaTeX."""
+        if isinstance(self.content, Tree):
+            return self.content.to_latex(notation)
+        return r",\quad ".join(_latex_relation(c, notation) for c in self.content)
+
+
+def _relation(requirement: Requirement) -> str:
+    if isinstance(requirement, Condition):
+        lhs, relation, rhs = _facing(requirement)
+        return f"{_leaf_text(lhs)} {relation} {_leaf_text(rhs)}"
+    return str(requirement)
+
+
+def _facing(condition: Condition) -> tuple[Int, str, Int]:
+    """``-H >= -224`` as ``H <= 224``."""
+    lhs, rhs = condition.lhs, condition.rhs
+    bound = condition.relation == ">=" and isinstance(lhs, Size) and isinstance(rhs, int)
+    if bound and all(c < 0 for mono, c in lhs.terms.items() if mono):  # type: ignore[union-attr]
+        return -lhs, "<=", -rhs
+    return lhs, "=" if condition.relation == "==" else ">=", rhs
+
+
+def _latex_relation(requirement: Requirement, notation: Notation) -> str:
+    if not isinstance(requirement, Condition):
+        return rf"\text{{{escape(str(requirement))}}}"
+    lhs, relation, rhs = _facing(requirement)
+    sign = {"=": "=", ">=": r"\ge", "<=": r"\le"}[relation]
+    return f"{formula(lhs, notation)} {sign} {formula(rhs, notation)}"
+
+
+# Laws: rule, law, source ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """A rule in words and in a formula, the law behind it, and where it is written."""
+
+    name: str
+    rule: str
+    latex: str
+    source: str
+
+
+LAWS = {
+    "window": Law(
+        "window law",
+        "size = floor((x + left + right - extent)/stride) + 1, extent = dilation*(kernel - 1) + 1",
+        r"x' = \left\lfloor \frac{x + a + b - r}{s} \right\rfloor + 1,\quad r = d(k - 1) + 1",
+        "torch.nn.Conv2d",
+    ),
+    "scatter": Law(
+        "scatter law",
+        "size = stride*(x - 1) + extent - 2*padding + output_padding",
+        r"x' = s (x - 1) + r - 2p + o,\quad r = d(k - 1) + 1",
+        "torch.nn.ConvTranspose2d",
+    ),
+    "keep": Law(
+        "size kept",
+        "windows of stride 1 with left + right = extent - 1, and pointwise operations, keep x",
+        r"s = 1,\; a + b = r - 1 \;\Rightarrow\; x' = x",
+        "docs/laws.md#window",
+    ),
+    "rule": Law("the operation's rule", "see symcnn.ops", r"x' = f(x)", "symcnn.ops"),
+    "fusion": Law(
+        "fusion law",
+        "field = field + (extent - 1)*stride, stride = stride*(stride of the layer)",
+        r"R' = R + (r - 1) S,\quad S' = s S",
+        "docs/laws.md#fusion-law",
+    ),
+    "params": Law(
+        "parameters",
+        "out_channels*(in_channels/groups)*kernel + bias",
+        r"P = C_{\mathrm{out}} \frac{C_{\mathrm{in}}}{g} k_h k_w + C_{\mathrm{out}}",
+        "torch.nn.Conv2d",
+    ),
+    "macs": Law(
+        "multiply-accumulates",
+        "one per weight and position: output positions of a convolution, input positions of a "
+        "transposed one",
+        r"M = N \, h' w' \, C_{\mathrm{out}} \frac{C_{\mathrm{in}}}{g} k_h k_w",
+        "torch.utils.flop_counter",
+    ),
+    "bound": Law(
+        "monotone bounds",
+        "floor(e/m) >= t if and only if e >= m*t; floor(e/m) <= t if and only if e <= m*t + m - 1",
+        r"\left\lfloor e/m \right\rfloor \ge t \iff e \ge mt,\quad "
+        r"\left\lfloor e/m \right\rfloor \le t \iff e \le mt + m - 1",
+        "docs/laws.md#monotone-bounds",
+    ),
+    "sum": Law("sum", "the sum over all layers", r"\sum", "symcnn"),
+}
+
+NESTED = "nested floors: floor((floor(e/m) + c)/n) = floor((e + m*c)/(m*n))"
+WHOLE = "whole numbers leave the floor"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: where, what it is about, by which law, and lines that are equal for all sizes.
+
+    Raises SymcnnError if they are not: then the rule that wrote them is wrong.
+    """
+
+    where: str
+    about: str
+    law: str
+    lines: tuple[Line, ...]
+
+    def __post_init__(self) -> None:
+        for before, after in pairwise(self.lines):
+            if not _same(before.content, after.content):
+                raise SymcnnError(f"{self.where}: {before} is not {after}")
+
+    @property
+    def result(self) -> Line:
+        """The last line."""
+        return self.lines[-1]
+
+    def head(self, number: int) -> str:
+        """What stands before line `number`: what is meant, and then an equals sign."""
+        if isinstance(self.lines[0].content, tuple):
+            return "" if not number else "<=> "
+        return "= " if number else f"{self.about} = "
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two lines are equal for all sizes: decided, and tried besides."""
+    if isinstance(a, Tree):
+        names = sorted(a.symbols | b.symbols)
+        draw = random.Random(1)
+        for _ in range(40):
+            at = {name: 2 * draw.randint(1, 300) + 1 for name in names}
+            try:
+                if a.at(at) != b.at(at):
+                    return False
+            except (SymcnnError, OverflowError):  # outside a symbol's assumptions
+                continue
+        if a.normal() == b.normal():
+            return True
+        try:
+            return always(Condition(a.normal(), "==", b.normal()), names)
+        except Undecidable:
+            return False
+    names = sorted(frozenset[str]().union(*(r.symbols for r in (*a, *b))))
+    try:
+        return bool(input_set(names, a) == input_set(names, b))
+    except Undecidable:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """Numbered steps to a result; prints as text.
+
+    `to_markdown`, `to_html` and `to_latex` write the same steps down.
+    """
+
+    title: str
+    steps: tuple[Step, ...]
+    answer: str
+    parts: tuple[Derivation, ...] = ()
+
+    @property
+    def result(self) -> str:
+        """The result, as text."""
+        return self.answer
+
+    def __str__(self) -> str:
+        if self.parts:
+            return "\n\n".join(map(str, self.parts))
+        rows = [self.title]
+        for law in self._laws():
+            rows.append(f"{law.name}: {law.rule}  [{law.source}]")
+        for number, step in enumerate(self.steps, 1):
+            rows.append(f"{number}. {step.where}: {LAWS[step.law].name}")
+            chained = isinstance(step.lines[0].content, Tree)
+            indent = " " * (len(step.about) + 1) if chained else ""
+            for i, line in enumerate(step.lines):
+                note = f"    ({_short(line.note)})" if line.note else ""
+                rows.append(f"   {indent if i else ''}{step.head(i)}{line}{note}")
+        return "\n".join([*rows, f"so {self.answer}"])
+
+    def _laws(self) -> list[Law]:
+        """The laws used, each once."""
+        return [LAWS[law] for law in dict.fromkeys(step.law for step in self.steps)]
+
+    def to_markdown(self) -> str:
+        """Numbered steps with code lines."""
+        if self.parts:
+            return "\n\n".join(part.to_markdown() for part in self.parts)
+        rows = [f"### {self.title}", ""]
+        rows += [f"- {law.name}: `{law.rule}` ({law.source})" for law in self._laws()]
+        rows.append("")
+        for number, step in enumerate(self.steps, 1):
+            rows += [f"{number}. **{step.where}**: {LAWS[step.law].name}", ""]
+            for i, line in enumerate(step.lines):
+                head = (
+                    "" if isinstance(line.content, tuple) else f"{step.about} = " if not i else "= "
+                )
+                note = f" — {line.note}" if line.note else ""
+                rows.append(f"    - `{head}{line}`{note}")
+            rows.append("")
+        return "\n".join([*rows, f"So **{self.answer}**."])
+
+    def to_html(self) -> str:
+        """An ordered list."""
+        from html import escape as html_escape
+
+        if self.parts:
+            return "\n".join(part.to_html() for part in self.parts)
+        items = []
+        for step in self.steps:
+            lines = "".join(
+                f"<br><code>{html_escape(f'{step.head(i)}{line}')}</code>"
+                + (f" <small>{html_escape(line.note)}</small>" if line.note else "")
+                for i, line in enumerate(step.lines)
+            )
+            name = LAWS[step.law].name
+            items.append(f"<li><b>{html_escape(step.where)}</b>: {name}{lines}</li>")
+        laws = "".join(
+            f"<li>{law.name}: <code>{html_escape(law.rule)}</code> ({law.source})</li>"
+            for law in self._laws()
+        )
+        listed = "\n".join(items)
+        title, answer = html_escape(self.title), html_escape(self.answer)
+        return f"<h3>{title}</h3>\n<ul>{laws}</ul>\n<ol>\n{listed}\n</ol>\n<p>So {answer}.</p>"
+
+    def to_latex(self, notation: Notation | None = None) -> str:
+        """An ``align*`` per step, each rule stated once."""
+        notation = notation or Notation()
+        if self.parts:
+            return "\n\n".join(part.to_latex(notation) for part in self.parts)
+        rows = [rf"\subsubsection*{{{escape(self.title)}}}"]
+        rows += [
+            rf"\noindent \emph{{{escape(law.name)}}}: ${law.latex}$ "
+            rf"({{\small\texttt{{{escape(law.source)}}}}}).\par"
+            for law in self._laws()
+        ]
+        for number, step in enumerate(self.steps, 1):
+            chained = isinstance(step.lines[0].content, Tree)
+            head = _about_latex(step.about, notation) if chained else ""
+            written = [line.to_latex(notation) for line in step.lines]
+            rows.append(rf"\smallskip\noindent {number}.\ \texttt{{{escape(step.where)}}}")
+            if chained and sum(map(len, written)) < 70:
+                note = escape(_short(step.lines[0].note))
+                rows[-1] += rf": ${head} = {' = '.join(written)}$" + (f" ({note})" if note else "")
+                rows[-1] += r".\par"
+                continue
+            sign = "=" if chained else r"\iff{}"
+            lines = []
+            for i, (line, shown) in enumerate(zip(step.lines, written, strict=True)):
+                left = head if not i else ""
+                equals = f"&{sign}" if chained or i else "&"
+                note = rf" && \text{{{escape(_short(line.note))}}}" if line.note else ""
+                lines.append(f"{left} {equals} {shown}{note}".strip())
+            rows.append("\\begin{align*}\n" + " \\\\\n".join(lines) + "\n\\end{align*}")
+        rows.append(rf"\smallskip\noindent So {escape(self.answer)}.")
+        return "\n".join(rows)
+
+
+def _about_latex(about: str, notation: Notation) -> str:
+    if about in notation.names:
+        return notation.names[about]
+    return about if len(about) == 1 else f"{about[0]}_{{{about[1:]}}}"
+
+
+def _short(note: str) -> str:
+    return note.partition(":")[0]
+
+
+# The questions -------------------------------------------------------------------------------
+
+_WHAT = ("size", "field", "params", "macs", "domain", "solution")
+
+
+def explain(
+    net: Network,
+    what: str | None = None,
+    *,
+    axis: str | int | None = None,
+    output: Any = None,
+) -> Derivation:
+    """The derivation of a closed form of `net`.
+
+    what: ``"size"`` and ``"field"`` (of one axis), ``"params"``, ``"macs"``, ``"domain"``,
+        ``"solution"`` (with ``output=(7, 7)``); None: size and field.
+    axis: which axis, by number or by its symbol; by default the first after the channels.
+
+    Raises BadSpec for an unknown question or axis.
+    """
+    if what is None:
+        what = "solution" if output is not None else None
+    if what is None:
+        parts = [explain(net, "size", axis=axis)]
+        with suppress(SymcnnError):  # no one window
+            parts.append(explain(net, "field", axis=axis))
+        return Derivation("", (), "; ".join(p.answer for p in parts), tuple(parts))
+    if what not in _WHAT:
+        raise BadSpec(f"what={what!r}", cure=f"one of {', '.join(_WHAT)}")
+    if what == "params":
+        return _params(net)
+    if what == "macs":
+        return _macs(net)
+    if what == "domain":
+        return _domain(net)
+    if what == "solution":
+        return _solution(net, output)
+    chosen = _axis(net, axis)
+    return (_size if what == "size" else _field)(net, chosen)
+
+
+def _axis(net: Network, axis: str | int | None) -> int:
+    dims = net._inputs[0].dims
+    if isinstance(axis, str):
+        for number, dim in enumerate(dims):
+            if str(dim) == axis:
+                return number
+        raise BadSpec(f"no axis is called {axis}", cure=f"the input is {Shape.of(dims)}")
+    number = min(2, len(dims) - 1) if axis is None else axis
+    if not 0 <= number < len(dims):
+        raise BadSpec(f"axis={axis} of {len(dims)}")
+    return number
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """One node on the path from the input to the output, along one axis."""
+
+    node: Node
+    map: AxisMap
+    before: Int
+    after: Int
+
+
+def _path(net: Network, axis: int) -> list[_Link]:
+    """The nodes that carry `axis` from the input to the output; of branches, the widest."""
+    start = net._inputs[0]
+    maps = fused(net.nodes, start)
+    tensor = next(iter(_tensors(net)))
+    if tensor.ndim != start.ndim:  # flattened since: the last map is meant
+        tensor = next(iter(_tensors(net._last_map(max(1, start.ndim - 2)))))
+    place = axis
+    links: list[_Link] = []
+    while tensor is not start:
+        node = tensor.node
+        found = None if node is None else _source(node, tensor, place, maps)
+        if node is None or found is None:
+            raise BadSpec(
+                f"{tensor.node.name if tensor.node else 'the output'} has no axis that comes "
+                f"from axis {axis} of the input",
+                cure="name the last map of the network: net.at(...).explain()",
+            )
+        source, origin, axis_map = found
+        links.append(_Link(node, axis_map, source.dims[origin], tensor.dims[place]))
+        tensor, place = source, origin
+    return links[::-1]
+
+
+def _tensors(net: Network) -> Any:
+    from symcnn.graph import tensors_in
+
+    return tensors_in(net._outputs)
+
+
+def _source(
+    node: Node, output: SymbolicTensor, axis: int, maps: Maps
+) -> tuple[SymbolicTensor, int, AxisMap] | None:
+    """The input of `node` that the axis comes from: of several, the one that sees most."""
+    if not node.inputs:
+        return None
+    own = node.result.axes
+    if node.result.parts:
+        own = node.result.parts[node.outputs.index(output)]
+    best: tuple[SymbolicTensor, int, AxisMap] | None = None
+    widest = -1
+    for t, axes in ((node.inputs[0], own), *node.result.others):
+        if t not in maps or not axes or axis >= len(axes):
+            continue
+        source, axis_map = axes[axis]
+        if not isinstance(source, int):
+            continue
+        window = maps[t][source]
+        extent = window.extent if isinstance(window, Window) else 0
+        width = extent if isinstance(extent, int) else len(str(extent)) + 1_000_000
+        if width > widest:
+            widest, best = width, (t, source, axis_map)
+    return best
+
+
+# Sizes ---------------------------------------------------------------------------------------
+
+
+def _size(net: Network, axis: int) -> Derivation:
+    links = _path(net, axis)
+    name = str(net._inputs[0].dims[axis])
+    letter = name.lower() if name.isidentifier() and len(name) == 1 else "x"
+    steps: list[Step] = []
+    for keeps, group in groupby(links, key=lambda link: link.before == link.after):
+        nodes = list(group)
+        if keeps:
+            line = Line(Tree.leaf(nodes[0].before))
+            steps.append(Step(_between(nodes), f"{letter}{len(steps) + 1}", "keep", (line,)))
+        for link in [] if keeps else nodes:
+            steps.append(_size_step(link, f"{letter}{len(steps) + 1}"))
+    if not steps:
+        steps.append(
+            Step("the input", letter, "keep", (Line(Tree.leaf(net._inputs[0].dims[axis])),))
+        )
+    end = steps[-1].result
+    return Derivation(f"Size along axis {axis} ({name})", tuple(steps), f"the size is {end}")
+
+
+def _between(links: Sequence[_Link]) -> str:
+    names = [link.node.name for link in links]
+    if len(names) < 3:
+        return " and ".join(names)
+    return f"{names[0]} to {names[-1]} ({len(names)})"
+
+
+def _size_step(link: _Link, about: str) -> Step:
+    x, axis_map, where = link.before, link.map, f"{link.node.name} ({link.node.op})"
+    if isinstance(axis_map, Window):
+        shift = axis_map.left + axis_map.right - axis_map.extent
+        num = Tree.of("sum", x, axis_map.left, axis_map.right, -axis_map.extent)
+        lines = [Line(_over(num, axis_map.stride), "substitute")]
+        lone = _lone(x)
+        if lone is not None and axis_map.stride != 1:
+            inner = lone[0] + lone[1] * shift
+            lines.append(Line(_over(Tree.leaf(inner), lone[1] * axis_map.stride), NESTED))
+        lines.append(Line(Tree.leaf(link.after), WHOLE))
+        return Step(where, about, "window", _distinct(lines))
+    if isinstance(axis_map, Scatter):
+        tree = Tree.of(
+            "sum",
+            Tree.of("product", axis_map.stride, Tree.of("sum", x, -1)),
+            axis_map.extent,
+            Tree.of("product", -2, axis_map.padding) if axis_map.padding != 0 else 0,
+            axis_map.output_padding,
+        )
+        lines = [Line(tree, "substitute"), Line(Tree.leaf(link.after), "collect")]
+        return Step(where, about, "scatter", _distinct(lines))
+    return Step(where, about, "rule", (Line(Tree.leaf(link.after)),))
+
+
+def _over(num: Tree, stride: Int) -> Tree:
+    return Tree.of("sum", num if stride == 1 else Tree.of("floor", num, stride), 1)
+
+
+def _distinct(lines: Sequence[Line]) -> tuple[Line, ...]:
+    kept: list[Line] = []
+    for line in lines:
+        if not kept or str(kept[-1]) != str(line):
+            kept.append(line)
+    return tuple(kept)
+
+
+# Receptive fields ----------------------------------------------------------------------------
+
+
+def _field(net: Network, axis: int) -> Derivation:
+    links = [link for link in _path(net, axis) if link.map != Window(1)]
+    if not all(isinstance(link.map, Window) for link in links):
+        other = next(link for link in links if not isinstance(link.map, Window))
+        raise Undecidable(f"{other.node.name} ({other.node.op}) is no window: no one field size")
+    steps: list[Step] = []
+    extent: Int = 1
+    stride: Int = 1
+    for (r, s), group in groupby(links, key=_window):
+        nodes = list(group)
+        runs = [nodes] if s == 1 else [[node] for node in nodes]
+        for run in runs:
+            if r != 1:
+                tree = Tree.of("sum", extent, Tree.of("product", len(run), r - 1, stride))
+                after = extent + len(run) * (r - 1) * stride
+                note = f"{len(run)} windows of {text(r)}" if len(run) > 1 else ""
+                lines = (Line(tree, note), Line(Tree.leaf(after)))
+                where = f"{_between(run)}, at effective stride {text(stride)}"
+                steps.append(Step(where, f"R{len(steps) + 1}", "fusion", lines))
+                extent = after
+            stride = stride * s
+    last = _path(net, axis)[-1].node.outputs[0] if links else net._inputs[0]
+    end = _extent(net, last, axis)
+    answer = f"the receptive field is {text(extent)}, the effective stride {text(stride)}"
+    if end is not None and end != extent:
+        raise Undecidable(
+            f"two branches share the receptive field of {text(end)}: no one path has it"
+        )
+    return Derivation(f"Receptive field along axis {axis}", tuple(steps), answer)
+
+
+def _window(link: _Link) -> tuple[Int, Int]:
+    assert isinstance(link.map, Window)
+    return link.map.extent, link.map.stride
+
+
+def _extent(net: Network, tensor: SymbolicTensor, axis: int) -> Int | None:
+    """The extent of the fused window of a tensor, None if it is no window."""
+    found = fused(net.nodes, net._inputs[0])[tensor][axis]
+    return found.extent if isinstance(found, Window) else None
+
+
+# Costs ---------------------------------------------------------------------------------------
+
+
+def _params(net: Network) -> Derivation:
+    from symcnn.expr import from_sympy
+
+    seen: set[Any] = set()
+    steps: list[Step] = []
+    total: list[Int] = []
+    for node in net.nodes:
+        fresh = [p for p in dict.fromkeys(node.parameters) if p not in seen]
+        seen.update(fresh)
+        if not fresh:
+            continue
+        products = [Tree.of("product", *p.dims) for p in fresh]
+        count = sum((p.count for p in fresh), 0)
+        total.append(count)
+        lines = _distinct([Line(Tree.of("sum", *products), "substitute"), Line(Tree.leaf(count))])
+        steps.append(Step(f"{node.name} ({node.op})", "P", "params", lines))
+    whole = from_sympy(net.params)
+    if sum(total, 0) != whole:
+        rest = whole - sum(total, 0)
+        steps.append(
+            Step("parameters that no operation reads", "P", "params", (Line(Tree.leaf(rest)),))
+        )
+        total.append(rest)
+    return _totalled("Parameters", steps, total, whole, "parameters", "P")
+
+
+def _macs(net: Network) -> Derivation:
+    from symcnn.expr import from_sympy
+
+    steps: list[Step] = []
+    total: list[Int] = []
+    for node in net.nodes:
+        macs = node.result.macs
+        if macs == 0:
+            continue
+        total.append(macs)
+        lines = [Line(Tree.leaf(macs))]
+        weight = next((p for p in node.parameters if p.ndim > 1), None)
+        if weight is not None:
+            transposed = "transpose" in node.op
+            dims = (node.activations[0] if transposed else node.outputs[0]).dims
+            channel = 1 if node.op.startswith("conv") else len(dims) - 1
+            places = [d for i, d in enumerate(dims) if i != channel]
+            tree = Tree.of("product", *places, *weight.dims)
+            if tree.normal() == macs:
+                lines.insert(0, Line(tree, "positions times weights"))
+        steps.append(Step(f"{node.name} ({node.op})", "M", "macs", _distinct(lines)))
+    return _totalled("Multiply-accumulates", steps, total, from_sympy(net.macs), "MACs", "M")
+
+
+def _totalled(
+    title: str, steps: list[Step], total: Sequence[Int], whole: Int, unit: str, about: str
+) -> Derivation:
+    steps = _alike(steps)
+    if len(total) > 1:
+        counted = Counter(total)
+        trees = [Tree.of("product", times, value) for value, times in counted.items()]
+        lines = _distinct([Line(Tree.of("sum", *trees)), Line(Tree.leaf(whole))])
+        steps.append(Step("in all", about, "sum", lines))
+    return Derivation(title, tuple(steps), f"it has {text(whole)} {unit}")
+
+
+def _alike(steps: Sequence[Step]) -> list[Step]:
+    """Steps with the same lines as one, which says how many there are."""
+    groups: dict[tuple[Line, ...], list[Step]] = {}
+    for step in steps:
+        groups.setdefault(step.lines, []).append(step)
+    made = []
+    for group in groups.values():
+        where = group[0].where + (f" and {len(group) - 1} alike" if len(group) > 1 else "")
+        made.append(replace(group[0], where=where))
+    return made
+
+
+# Sets ----------------------------------------------------------------------------------------
+
+
+def _bounded(requirement: Requirement) -> list[Line]:
+    """``floor(e/m) + c >= t`` as ``e >= m*(t - c)``, again and again, to a bound on one size."""
+    lines = [Line((requirement,), requirement.why)]
+    while isinstance(requirement, Condition) and requirement.relation == ">=":
+        gap = requirement.lhs - requirement.rhs
+        if isinstance(gap, int):
+            break
+        lone = _lone(gap)
+        sign = 1
+        if lone is None:
+            lone, sign = _lone(-gap), -1
+        if lone is None:
+            const = int(gap.const)
+            settled = Condition(gap - const, ">=", -const, requirement.why)
+            if str(settled) != str(requirement):
+                lines.append(Line((settled,), "collect"))
+            break
+        num, den = lone
+        if sign > 0:  # floor(num/den) >= 0
+            requirement = Condition(num, ">=", 0, requirement.why)
+        else:  # floor(num/den) <= 0
+            requirement = Condition(den - 1 - num, ">=", 0, requirement.why)
+        const = int(requirement.lhs.const) if isinstance(requirement.lhs, Size) else 0
+        requirement = Condition(requirement.lhs - const, ">=", -const, requirement.why)
+        lines.append(Line((requirement,), "monotone bounds"))
+    return lines
+
+
+def _domain(net: Network) -> Derivation:
+    steps = [
+        Step(reason.node, "", "bound", tuple(_bounded(reason.requirement)))
+        for reason in net.reasons()
+    ]
+    found = net.valid_inputs()
+    return Derivation("Domain", tuple(steps), f"the valid inputs are {found.describe()}")
+
+
+def _solution(net: Network, output: Any) -> Derivation:
+    if output is None:
+        raise BadSpec("a solution is of a target", cure='explain("solution", output=(7, 7))')
+    found = net.solve(output=output)
+    part = net.at(found.at) if found.at else net
+    wanted = output if isinstance(output, (tuple, list)) else (output,)
+    dims = part.output_dims[len(part.output_dims) - len(wanted) :]
+    steps = []
+    for dim, target in zip(dims, wanted, strict=True):
+        if target is None or isinstance(dim, int):
+            continue
+        equation = Condition(dim, "==", int(target))
+        lines = [Line((equation,), "the closed form")]
+        lone = _lone(dim)
+        if lone is not None:
+            num, den = lone
+            both = (
+                Condition(num, ">=", den * int(target)),
+                Condition(-num, ">=", -(den * int(target) + den - 1)),
+            )
+            lines.append(Line(both, "monotone bounds"))
+            const = int(num.const) if isinstance(num, Size) else 0
+            if const:
+                ends = (
+                    Condition(num - const, ">=", den * int(target) - const),
+                    Condition(const - num, ">=", const - (den * int(target) + den - 1)),
+                )
+                lines.append(Line(ends, "collect"))
+        steps.append(Step(f"output {text(dim)}", "", "bound", tuple(lines)))
+    for reason in _solve.reasons(part):
+        steps.append(Step(reason.node, "", "bound", tuple(_bounded(reason.requirement))))
+    where = f" at {found.at}" if found.at else ""
+    shown = "x".join("*" if t is None else str(t) for t in wanted)
+    return Derivation(
+        f"Which inputs give {shown}{where}", tuple(steps), f"the inputs are {found.describe()}"
+    )

@@ -1,0 +1,390 @@
+"""`Repeat`: a block repeated n times, for a symbolic n, in closed form.
+
+The idea: traced once, a block is a function of its number i and of its input shape x. Repeating it
+is the recurrence ``x_(i+1) = f(i, x_i)``, solved by the laws of `symcnn.series`; what the blocks
+cost is a sum over i, and where a block is a window along an axis, n of them are one window whose
+extent ``1 + sum of (r_i - 1)*s**i`` is the receptive field (the fusion law, n times).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+
+from symcnn import size as sz
+from symcnn.axis import IDENTITY, AxisMap, Whole, Window
+from symcnn.conditions import Condition, ForAll, Requirement, settled, substituted
+from symcnn.errors import BadSpec, ShapeMismatch, SymcnnError, Undecidable
+from symcnn.expr import from_sympy
+from symcnn.expr import index as index_symbols
+from symcnn.fused import fused
+from symcnn.graph import (
+    Node,
+    Parameter,
+    Result,
+    Shape,
+    SymbolicTensor,
+    Tape,
+    failure,
+    record,
+    tensors_in,
+)
+from symcnn.nn.hyper import whole
+from symcnn.nn.module import Module
+from symcnn.series import iterate, summation
+from symcnn.size import Int, Size, lower, power, symbols_of
+
+__all__ = ["Repeat"]
+
+_FIRST = "the input must have the channels the first block expects"
+
+
+class Repeat(Module):
+    """`block` applied `n` times, block i to what block i - 1 gave; n may be a symbol.
+
+    block: a module whose hyperparameters may use `index`, or a function from the index to a module.
+        Every block has weights of its own. A block that returns several tensors hands the first
+        on and *emits* the others; the repeat then returns the last state and a family of tensors
+        per emission. A repeat called with families reads them last in, first out: block i of a
+        decoder reads what block n - 1 - i of the encoder emitted.
+    n: how many blocks, an int or an expression.
+    index: the symbol in `block` that counts from 0 (`symcnn.index`).
+
+    Raises ShapeMismatch, naming the block and both shapes, where a block does not take what the
+    one before it gives; Undecidable for sizes without a closed form in n.
+
+    >>> import symcnn
+    >>> from symcnn import nn
+    >>> n, k, i = symcnn.symbols("n"), symcnn.odd("k"), symcnn.index("i")
+    >>> halving = nn.Conv2d(8, 8, 3, stride=2, padding=1)
+    >>> nn.Repeat(halving, n).trace("N 8 H W").output_shape
+    (N, 8, (H - 1)//2**n + 1, (W - 1)//2**n + 1)
+    >>> doubling = nn.Conv2d(4 * 2**i, 8 * 2**i, 3, padding=1, bias=False)
+    >>> net = nn.Repeat(doubling, n, index=i).trace("N 4 H W")
+    >>> net.output_shape, net.params
+    ((N, 4*2**n, H, W), 96*2**(2*n) - 96)
+    """
+
+    def __init__(self, block: Module | Callable[[Any], Module], n: Any, index: Any = None) -> None:
+        self.n = whole(n, "n")
+        if isinstance(self.n, int) and self.n < 0:
+            raise ShapeMismatch(f"n={n}", cure="a block is repeated 0 times or more")
+        self.index = _index_name(index)
+        if isinstance(self.n, int):
+            blocks = (self._block(block, i) for i in range(self.n))
+            self._modules = {str(i): module for i, module in enumerate(blocks)}
+            return
+        self._modules = {}
+        symbol = index_symbols("i") if index is None else index
+        self._template = (block if isinstance(block, Module) else block(symbol),)
+        for path, module in self._template[0].named_modules():
+            for name, value in vars(module).items():
+                if isinstance(value, Parameter):
+                    count = summation(value.count, self.index, self.n)
+                    full = f"{path}.{name}" if path else name
+                    vars(self)[full] = Parameter((count,), full, trainable=value.trainable)
+
+    def _block(self, block: Module | Callable[[Any], Module], i: int) -> Module:
+        if isinstance(block, Module):
+            return _module_at(block, {self.index: i})
+        return block(i)
+
+    def children(self) -> Any:
+        """(number, block) pairs, for a number of blocks that is a number."""
+        yield from self._modules.items()
+
+    def extra_repr(self) -> str:
+        """How often what is repeated."""
+        return f"{self._template[0]!r}, n={self.n}"
+
+    def forward(self, input: Any, *families: Any) -> Any:
+        """The last state; with the families that the blocks emit, if they do."""
+        if isinstance(self.n, int):
+            return self._unrolled(input, families)
+        return _repeated(self, self._template[0], input, families)
+
+    def _unrolled(self, input: Any, families: Sequence[Any]) -> Any:
+        emitted: list[tuple[Any, ...]] = []
+        for i, block in enumerate(self._modules.values()):
+            read = [family[len(self._modules) - 1 - i] for family in families]
+            try:
+                output = block(input, *read)
+            except ShapeMismatch as error:
+                raise ShapeMismatch(f"block {i}: {error.cause}", cure=error.cure) from None
+            input, *rest = output if isinstance(output, tuple) else (output,)
+            emitted.append(tuple(rest))
+        columns = [*map(list, zip(*emitted, strict=True))]
+        return (input, *columns) if columns else input
+
+
+class Family(SymbolicTensor):
+    """The tensors that the blocks of a repeat emit: shapes in the index."""
+
+    __slots__ = ("count", "index")
+
+    def __init__(self, dims: tuple[Int, ...], node: Node, index: str, count: Int) -> None:
+        super().__init__(dims, node)
+        self.index, self.count = index, count
+
+    def popped(self, index: str) -> SymbolicTensor:
+        """What the block `index` of another repeat reads: the last that is left."""
+        here = self.count - 1 - sz.Symbol(index, 0).size()
+        return SymbolicTensor(_put(self.dims, {self.index: here}))
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown(AxisMap):
+    """An axis through blocks that are no windows: its length is known, who reads whom is not."""
+
+    length: Any
+
+    def size(self, x: Any) -> Any:
+        return self.length
+
+    def pullback(self, i: Any, j: Any, x: Any = None) -> tuple[Any, Any]:
+        raise Undecidable(
+            "what n repeated blocks read along this axis has no closed form that is known here",
+            cure="give the number of blocks as a number",
+        )
+
+
+def _index_name(index: Any) -> str:
+    if index is None:
+        return "i"
+    good = isinstance(index, sympy.Symbol) and index.is_integer and index.is_nonnegative
+    if not good or index.is_positive:
+        raise BadSpec(f"index={index!r} does not count from 0", cure='i = symcnn.index("i")')
+    return str(index.name)
+
+
+def _put(dims: Sequence[Int], values: Mapping[str, Int]) -> tuple[Int, ...]:
+    return tuple(d if isinstance(d, int) else d.subs(values) for d in dims)
+
+
+def _module_at(module: Module, values: Mapping[str, Int]) -> Module:
+    """A copy of a module, parameters of its own, with symbols replaced throughout."""
+    made: dict[int, Any] = {}
+
+    def put(value: Any) -> Any:
+        if isinstance(value, (Parameter, Module)):
+            if id(value) not in made:
+                if isinstance(value, Parameter):
+                    dims = _put(value.dims, values)
+                    made[id(value)] = Parameter(dims, value.name, trainable=value.trainable)
+                else:
+                    made[id(value)] = twin = copy.copy(value)
+                    twin.__dict__.update({k: put(v) for k, v in vars(value).items()})
+            return made[id(value)]
+        if isinstance(value, Size):
+            return value.subs(values)
+        if isinstance(value, (tuple, list)):
+            return type(value)(map(put, value))
+        if isinstance(value, dict):
+            return {k: put(v) for k, v in value.items()}
+        if isinstance(value, sympy.Basic):
+            return put(from_sympy(value))
+        return value
+
+    twin: Module = put(module)
+    return twin
+
+
+# The recurrence ------------------------------------------------------------------------------
+
+
+def _traced(
+    block: Module, dims: tuple[Int, ...], read: Sequence[Any]
+) -> tuple[Tape, SymbolicTensor, list[SymbolicTensor]]:
+    x = SymbolicTensor(dims)
+    tape = Tape(paths={id(m): path for path, m in block.named_modules()})
+    with tape.running():
+        output = block(x, *read)
+    return tape, x, list(tensors_in(output))
+
+
+def _repeated(repeat: Repeat, block: Module, input: Any, families: Sequence[Family]) -> Any:
+    index, n = repeat.index, repeat.n
+    for family in families:
+        if not isinstance(family, Family) or family.count != n:
+            raise BadSpec("a repeat reads the families of a repeat of as many blocks")
+    taken = symbols_of(*input.dims, *(d for f in families for d in f.dims))
+    depth = next(d for d in range(99) if not any(name.startswith(f"@{d}.") for name in taken))
+    fresh = [f"@{depth}.{axis}" for axis in range(input.ndim)]
+    read = [family.popped(index) for family in families]
+    # First on unknown shapes; then on the channels that the block turned out to ask for.
+    tape, x, outputs = _traced(block, tuple(map(Size.symbol, fresh)), read)
+    expected = _expected(tape, fresh)
+    if expected:
+        dims = tuple(expected.get(name, Size.symbol(name)) for name in fresh)
+        tape, x, outputs = _traced(block, dims, read)
+    state = outputs[0]
+    if state.ndim != input.ndim:
+        raise ShapeMismatch(
+            f"block 0 gives {Shape.of(state.dims)}, block 1 takes {input.ndim} axes"
+        )
+    values = _solved(fresh, expected, input.dims, state.dims, index)
+    here = {index: n}
+    final = _put([values[name] for name in fresh], here)
+    macs = sum((node.result.macs for node in tape.nodes), 0)
+    total = summation(_put([macs], values)[0], index, n)
+    entering = [
+        Condition(input.dims[axis], "==", _put([expected[name]], {index: 0})[0], _FIRST)
+        for axis, name in enumerate(fresh)
+        if name in expected
+    ]
+    undecided = tuple(r for r in entering if not settled(r))
+    requires = undecided + _requirements(tape, values, index, n)
+    axes = _axes(tape, x, state, index, n, final)
+    emitted = [_put(t.dims, values) for t in outputs[1:]]
+    result = Result(
+        (final, *emitted),
+        axes,
+        total,
+        requires,
+        single=not emitted,
+        others=tuple((family, _unknown(final)) for family in families),
+        parts=(axes, *map(_unknown, emitted)) if emitted else (),
+    )
+    weights = [value for value in vars(repeat).values() if isinstance(value, Parameter)]
+    node = record("repeat", (input, *families, *weights), result)
+    if not emitted:
+        return node.outputs[0]
+    return (node.outputs[0], *(Family(dims, node, index, n) for dims in emitted))
+
+
+def _expected(tape: Tape, fresh: Sequence[str]) -> dict[str, Int]:
+    """What the block asks of its input's axes: ``channels == 2**i*C``."""
+    found: dict[str, Int] = {}
+    for node in tape.nodes:
+        for r in node.result.requires:
+            if isinstance(r, Condition) and r.relation == "==":
+                for one, other in ((r.lhs, r.rhs), (r.rhs, r.lhs)):
+                    atom = sz.sole_atom(one)
+                    if (
+                        isinstance(atom, sz.Symbol)
+                        and atom.name in fresh
+                        and not symbols_of(other) & set(fresh)
+                    ):
+                        found.setdefault(atom.name, other)
+    return found
+
+
+def _solved(
+    fresh: Sequence[str],
+    expected: Mapping[str, Int],
+    start: Sequence[Int],
+    step: Sequence[Int],
+    index: str,
+) -> dict[str, Int]:
+    """The input shape of block `index`, axis by axis."""
+    i = sz.Symbol(index, 0).size()
+    values: dict[str, Int] = {}
+    waiting = list(range(len(fresh)))
+    while waiting:
+        for axis in waiting:
+            name = fresh[axis]
+            after = _put([step[axis]], values)[0]
+            if (symbols_of(after) & set(fresh)) <= {name}:
+                break
+        else:
+            raise Undecidable(f"the sizes {Shape.of(tuple(step))} depend on each other")
+        waiting.remove(axis)
+        if name in expected:
+            values[name] = want = expected[name]
+            first = Condition(start[axis], "==", _put([want], {index: 0})[0], _FIRST)
+            if settled(first) is False:
+                _fits(start, axis, first.rhs, "the input is", 0)
+            takes = _put([want], {index: i + 1})[0]
+            if after != takes:
+                known = {name: _put([value], {index: i + 1})[0] for name, value in values.items()}
+                shape = [
+                    known.get(other, before) for other, before in zip(fresh, start, strict=True)
+                ]
+                shape[axis] = after
+                for j in range(32):
+                    at = {index: j}
+                    _fits(_put(shape, at), axis, _put([takes], at)[0], f"block {j} gives", j + 1)
+                raise Undecidable(f"block {index} gives {after}, the next takes {takes}: equal?")
+        else:
+            values[name] = iterate(after, name, index, start[axis])
+    return values
+
+
+def _fits(shape: Sequence[Int], axis: int, takes: Int, who: str, block: int) -> None:
+    if shape[axis] != takes:
+        wanted = [*shape]
+        wanted[axis] = takes
+        raise ShapeMismatch(
+            f"{who} {Shape.of(tuple(shape))}, block {block} takes {Shape.of(tuple(wanted))}",
+            cure="what a block gives must be what the next one takes",
+        )
+
+
+def _requirements(
+    tape: Tape, values: Mapping[str, Int], index: str, n: Int
+) -> tuple[Requirement, ...]:
+    """What the blocks require, each for all i; what always holds is dropped."""
+    least = lower(n)
+    kept: dict[Requirement, None] = {}
+    for node in tape.nodes:
+        for requirement in node.result.requires:
+            r = substituted(requirement, values)
+            if settled(r):
+                continue
+            if index not in r.symbols:
+                if settled(r) is False:
+                    raise failure(node.name or node.op, r)
+                kept[r if least is not None and least > 0 else ForAll(r, index, n)] = None
+                continue
+            backwards = {index: n - 1 - sz.Symbol(index, 0).size()}
+            if settled(substituted(r, backwards)):
+                continue
+            for block in range(8):
+                at = substituted(r, {index: block})
+                if settled(at) is False:
+                    error = failure(f"block {block} ({node.op})", at)
+                    raise error
+            kept[ForAll(r, index, n)] = None
+    return tuple(kept)
+
+
+# Who reads whom ------------------------------------------------------------------------------
+
+
+def _axes(
+    tape: Tape, x: SymbolicTensor, state: SymbolicTensor, index: str, n: Int, final: Sequence[Int]
+) -> tuple[tuple[int | None, AxisMap], ...]:
+    """One map per axis: n windows in a row are one window."""
+    maps = fused(tape.nodes, x)
+    found: list[tuple[int | None, AxisMap]] = []
+    for axis, size in enumerate(final):
+        one = maps[state][axis] if state in maps else None
+        found.append((axis, _fused(one, index, n, size)))
+    return tuple(found)
+
+
+def _unknown(dims: Sequence[Int]) -> tuple[tuple[int | None, AxisMap], ...]:
+    return tuple((axis, Unknown(size)) for axis, size in enumerate(dims))
+
+
+def _fused(one: AxisMap | None, index: str, n: Int, size: Int) -> AxisMap:
+    if isinstance(one, Whole):
+        return Whole(size)
+    if one == IDENTITY:
+        return IDENTITY
+    if not isinstance(one, Window) or index in symbols_of(one.stride):
+        return Unknown(size)
+    step = power(one.stride, sz.Symbol(index, 0).size())
+
+    def total(each: Int) -> Int:
+        return summation(each * step, index, n)
+
+    try:
+        extent, left, right = (total(v) for v in (one.extent - 1, one.left, one.right))
+    except SymcnnError:  # pragma: no cover
+        return Unknown(size)
+    return Window(1 + extent, power(one.stride, n), left, right)

@@ -1,0 +1,49 @@
+"""The articles' pages show what the examples print."""
+
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from symcnn.cli import main
+
+from .conftest import ROOT
+
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+
+
+def shown():
+    for page in PAGES:
+        text = page.read_text()
+        for script, output in re.findall(r"```console\n\$ python (\S+)\n(.*?)```", text, re.S):
+            yield pytest.param(script, output, id=script)
+
+
+@pytest.mark.parametrize(("script", "output"), [*shown()])
+def test_a_page_shows_what_the_example_prints(script, output):
+    run = subprocess.run(
+        [sys.executable, script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.rstrip() == output.rstrip()
+
+
+def commands():
+    for page in PAGES:
+        for block in re.findall(r"```console\n(.*?)```", page.read_text(), re.S):
+            for command, output in re.findall(r"^\$ symcnn (.*)\n((?:(?!\$ ).*\n)*)", block, re.M):
+                yield pytest.param(command, output, id=f"{page.stem}-{command[:20]}")
+
+
+@pytest.mark.parametrize(("command", "output"), [*commands()])
+def test_a_page_shows_what_the_command_prints(command, output, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert CliRunner().invoke(main, shlex.split(command)).output == output
+
+
+def test_every_article_has_its_place_on_the_page():
+    text = (ROOT / "docs" / "articles.md").read_text()
+    for article in "abcde":
+        assert f"$ python examples/articles/article_{article}.py" in text

@@ -1,0 +1,169 @@
+"""Derivations: every step checked, and short enough to read."""
+
+import re
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import symcnn
+from symcnn import BadSpec, C, SymcnnError, nn
+from symcnn.analysis.explain import Line, Step, Tree, explain
+from symcnn.render.latex import document
+from symcnn.size import Size, evaluate
+
+from .conftest import load_example
+from .test_latex import compiled
+
+H = Size.symbol("H")
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    with torch.device("meta"):
+        return symcnn.from_torch(load_example("resnet").resnet50().eval(), "N 3 H W")
+
+
+def stem():
+    return nn.Sequential(
+        {"conv": nn.Conv2d(3, 64, 7, 2, 3), "relu": nn.ReLU(), "pool": nn.MaxPool2d(3, 2, 1)}
+    ).trace("N 3 H W")
+
+
+# Trees and steps -----------------------------------------------------------------------------
+
+
+def test_a_tree_keeps_the_form_it_was_written_in():
+    tree = Tree.of("sum", Tree.of("floor", Tree.of("sum", H, 3, 3, -7), 2), 1)
+    assert str(tree) == "floor((H + 3 + 3 - 7)/2) + 1"
+    assert tree.normal() == (H + 1) // 2
+    assert tree.at({"H": 10}) == 5
+
+
+def test_a_step_whose_lines_are_not_equal_is_not_made():
+    line, other = Line(Tree.leaf((H + 1) // 2)), Line(Tree.leaf(H // 2))
+    with pytest.raises(SymcnnError, match="is not"):
+        Step("here", "h", "window", (line, other))
+
+
+def test_equal_lines_in_other_normal_forms_are_equal():
+    halves = Tree.of("sum", H // 2, (H + 1) // 2)
+    assert Step("here", "h", "rule", (Line(halves), Line(Tree.leaf(H)))).result
+
+
+# Derivations ---------------------------------------------------------------------------------
+
+
+def test_a_stem_is_derived_layer_by_layer():
+    assert str(stem().explain("size")).splitlines() == [
+        "Size along axis 2 (H)",
+        "window law: size = floor((x + left + right - extent)/stride) + 1, "
+        "extent = dilation*(kernel - 1) + 1  [torch.nn.Conv2d]",
+        "size kept: windows of stride 1 with left + right = extent - 1, and pointwise operations, "
+        "keep x  [docs/laws.md#window]",
+        "1. conv (conv2d): window law",
+        "   h1 = floor((H + 3 + 3 - 7)/2) + 1    (substitute)",
+        "      = floor((H + 1)/2)    (whole numbers leave the floor)",
+        "2. relu: size kept",
+        "   h2 = floor((H + 1)/2)",
+        "3. pool (max_pool2d): window law",
+        "   h3 = floor((floor((H + 1)/2) + 1 + 1 - 3)/2) + 1    (substitute)",
+        "      = floor((H - 1)/4) + 1    (nested floors)",
+        "      = floor((H + 3)/4)    (whole numbers leave the floor)",
+        "so the size is floor((H + 3)/4)",
+    ]
+
+
+def test_resnet50_is_derived_to_its_closed_form_and_field(resnet):
+    derivation = resnet.explain()
+    assert "the size is floor((H + 31)/32)" in derivation.result
+    assert "the receptive field is 427, the effective stride 32" in derivation.result
+    steps = [len(part.steps) for part in derivation.parts]
+    assert steps == [10, 9]
+
+
+def test_resnet50s_derivation_fits_on_two_pages(resnet, tmp_path):
+    text = document(resnet.explain().to_latex(), title="ResNet-50")
+    assert compiled(tmp_path, text) <= 2
+
+
+def test_a_document_of_resnet50_compiles(resnet, tmp_path):
+    text = resnet.to_latex("document", at={"N": 1, "H": 224, "W": 224}, depth=1, siunitx=True)
+    assert compiled(tmp_path, text) <= 3
+
+
+@pytest.mark.parametrize("what", ["size", "field", "params", "macs", "domain"])
+def test_every_question_has_a_derivation_in_every_form(what):
+    net = nn.Sequential(nn.Conv2d(3, 8, 5, 2), nn.MaxPool2d(3)).trace("N 3 H W")
+    derivation = net.explain(what)
+    assert derivation.steps
+    assert derivation.to_markdown().startswith("### ")
+    assert derivation.to_html().count("<li>") >= len(derivation.steps)
+    assert derivation.to_latex().count(r"\texttt") >= len(derivation.steps)
+
+
+def test_parameters_add_up(resnet):
+    derivation = resnet.explain("params")
+    assert str(derivation.steps[-1].result) == "25557032"
+    assert "25557032" in derivation.result
+
+
+def test_a_solution_is_derived(resnet):
+    derivation = resnet.explain(output=(7, 7))
+    assert [str(line) for line in derivation.steps[0].lines] == [
+        "floor((H + 31)/32) = 7",
+        "H + 31 >= 224 and H + 31 <= 255",
+        "H >= 193 and H <= 224",
+    ]
+    assert "193 <= H <= 224 and 193 <= W <= 224" in derivation.result
+
+
+def test_a_domain_is_derived():
+    net = nn.Sequential(nn.Conv2d(3, 8, 5, 2), nn.MaxPool2d(3)).trace("N 3 H W")
+    lines = [str(line) for line in net.explain("domain").steps[0].lines]
+    assert lines[0] == "floor((H - 3)/2) >= 3"
+    assert lines[-1] == "H >= 9"
+
+
+def test_symbolic_hyperparameters_are_derived_too():
+    k, s = symcnn.odd("k"), symcnn.symbols("s")
+    net = nn.Conv2d(C, C, k, stride=s, padding=(k - 1) / 2).trace("N C H W")
+    assert str(net.explain("size").steps[0].result) == "(H - 1)//s + 1"
+    assert net.explain("field").result.startswith("the receptive field is k")
+
+
+def test_a_transposed_convolution_is_derived():
+    net = nn.ConvTranspose2d(3, 8, 4, stride=2, padding=1).trace("N 3 H W")
+    assert str(net.explain("size").steps[0].lines[0]) == "2*(H - 1) + 4 - 2"
+
+
+@pytest.mark.parametrize(("what", "axis"), [("colour", None), ("size", "Q"), ("size", 9)])
+def test_bad_questions_are_refused(what, axis):
+    with pytest.raises(BadSpec):
+        explain(stem(), what, axis=axis)
+
+
+layers = st.lists(
+    st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(0, 2), st.integers(1, 2)),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(max_examples=60)
+@given(stack=layers, size=st.integers(60, 200))
+def test_a_random_stack_is_derived_to_its_size_and_field(stack, size):
+    net = nn.Sequential(*(nn.Conv1d(1, 1, *hyper) for hyper in stack)).trace("1 1 L")
+    try:
+        want = net.shape_at(L=size)[-1]
+    except SymcnnError:
+        return
+    derivation = net.explain("size")
+    assert evaluate(derivation.steps[-1].result.content.normal(), {"L": size}) == want
+    field = net.explain("field")
+    found = re.search(r"field is (\d+), the effective stride (\d+)", field.result)
+    assert (int(found[1]), int(found[2])) == (
+        net.receptive_field().size[0],
+        net.receptive_field().stride[0],
+    )

@@ -1,0 +1,289 @@
+"""Formulas, tables and code as other programs read them: LaTeX, Markdown, CSV, python, C, ..."""
+
+import csv
+import io
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import symcnn
+from symcnn import BadSpec, C, FloorDiv, H, N, W, nn
+from symcnn.expr import Geometric, from_sympy, maximum, minimum, scaled, to_sympy
+from symcnn.render.code import LANGUAGES, to_code
+from symcnn.render.latex import Notation, document, escape, formula
+from symcnn.render.table import TIMES, architecture
+from symcnn.series import summation
+from symcnn.size import evaluate, symbols_of
+from symcnn.testing.expressions import expressions
+
+n, s = symcnn.symbols("n s")
+k = symcnn.odd("k")
+i = symcnn.index("i")
+
+
+def stem():
+    return nn.Sequential(
+        {
+            "conv_1": nn.Conv2d(3, 64, 7, stride=2, padding=3),
+            "relu": nn.ReLU(),
+            "pool": nn.MaxPool2d(3, 2, 1),
+        }
+    ).trace("N 3 H W")
+
+
+# LaTeX ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("expr", "options", "text"),
+    [
+        (FloorDiv(H + 31, 32), {}, r"\left\lfloor \frac{H + 31}{32} \right\rfloor"),
+        (FloorDiv(H - 35, 32), {"floors": "inline"}, r"\lfloor (H - 35) / 32 \rfloor"),
+        (FloorDiv(H + 31, 32), {"floors": "division"}, r"\left((H + 31) \mathbin{//} 32\right)"),
+        (FloorDiv(H, 2), {"names": {"H": r"H_{\mathrm{in}}"}, "floors": "inline"}, None),
+        (C**2 * k**2 + C, {}, r"C \, \left(C k^{2} + 1\right)"),
+        (2**n * H, {}, r"2^{n} \, H"),
+        (25557032, {}, r"25\,557\,032"),
+        (25557032, {"siunitx": True}, r"\num{25557032}"),
+    ],
+)
+def test_a_formula_in_a_chosen_notation(expr, options, text):
+    found = formula(from_sympy(expr), Notation(**options))
+    if text is None:
+        text = r"\lfloor H_{\mathrm{in}} / 2 \rfloor"
+    assert sorted(found.split(r" \, ")) == sorted(text.split(r" \, "))
+
+
+def test_an_unknown_notation_is_refused():
+    with pytest.raises(BadSpec, match="floors"):
+        Notation(floors="square")
+
+
+def test_names_are_escaped():
+    assert escape("a_b & 50%") == r"a\_b \& 50\%"
+
+
+def test_a_table_for_a_paper():
+    assert stem().to_latex() == "\n".join(
+        [
+            r"\begin{tabular}{lrrrrrr}",
+            r"\toprule",
+            r"Layer & Output size & Kernel & Stride & RF & Parameters & MACs \\",
+            r"\midrule",
+            r"conv\_1 & $64 \times \left\lfloor \frac{H + 1}{2} \right\rfloor \times "
+            r"\left\lfloor \frac{W + 1}{2} \right\rfloor$ & $7 \times 7$ & $2$ & $7$ & $9472$ & "
+            r"$9408 \, N \, \left\lfloor \frac{H + 1}{2} \right\rfloor \, "
+            r"\left\lfloor \frac{W + 1}{2} \right\rfloor$ \\",
+            r"relu & $64 \times \left\lfloor \frac{H + 1}{2} \right\rfloor \times "
+            r"\left\lfloor \frac{W + 1}{2} \right\rfloor$ &  &  & $7$ &  &  \\",
+            r"pool & $64 \times \left\lfloor \frac{H + 3}{4} \right\rfloor \times "
+            r"\left\lfloor \frac{W + 3}{4} \right\rfloor$ & $3 \times 3$ & $2$ & $11$ &  &  \\",
+            r"\midrule",
+            r"total &  &  &  &  & $9472$ & $9408 \, N \, \left\lfloor \frac{H + 1}{2} "
+            r"\right\rfloor \, \left\lfloor \frac{W + 1}{2} \right\rfloor$ \\",
+            r"\bottomrule",
+            r"\end{tabular}",
+        ]
+    )
+
+
+def test_a_table_at_a_size_has_numbers():
+    table = architecture(stem(), at={"N": 1, "H": 224, "W": 224})
+    assert table.rows[0] == ("conv_1", (64, 112, 112), (7, 7), (2,), (7,), 9472, 118013952)
+    assert "118,013,952" in table.to_markdown()
+    assert r"\num{118013952}" in table.to_latex(Notation(siunitx=True))
+
+
+def test_a_table_by_modules_adds_up():
+    net = nn.Sequential(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3)), nn.ReLU())
+    table = architecture(net.trace("N 3 H W"), ("layer", "params"), depth=1)
+    assert table.rows == (("0", 224 + 584), ("1", None))
+    assert table.total == ("total", 808)
+
+
+def test_a_table_as_csv_and_html_and_markdown():
+    table = architecture(stem(), ("layer", "output", "params"), total=False)
+    rows = list(csv.reader(io.StringIO(table.to_csv())))
+    assert rows[:2] == [
+        ["layer", "output", "params"],
+        ["conv_1", "64x((H + 1)//2)x((W + 1)//2)".replace("x", TIMES), "9472"],
+    ]
+    assert table.to_html().count("<tr>") == 4
+    assert table.to_markdown().splitlines()[0] == "| Layer | Output size | Parameters |"
+
+
+def test_a_table_as_pandas():
+    pandas = pytest.importorskip("pandas")
+    frame = architecture(stem(), ("layer", "params"), total=False).to_pandas()
+    assert isinstance(frame, pandas.DataFrame)
+    assert list(frame["layer"]) == ["conv_1", "relu", "pool"]
+
+
+def test_an_unknown_column_is_refused():
+    with pytest.raises(BadSpec, match="colour"):
+        architecture(stem(), ("layer", "colour"))
+
+
+def test_a_notebook_shows_the_output_shape():
+    shown = stem()._repr_latex_()
+    assert shown.startswith("$")
+    assert r"\frac{H + 3}{4}" in shown
+
+
+# pdflatex ------------------------------------------------------------------------------------
+
+
+def compiled(tmp_path, text):
+    """The pages of a document, or a skip."""
+    if shutil.which("pdflatex") is None:
+        pytest.skip("no pdflatex here: apt-get install texlive-latex-extra texlive-science")
+    (tmp_path / "paper.tex").write_text(text)
+    run = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert "Overfull" not in run.stdout
+    return int(re.search(r"Output written on .*\((\d+) page", run.stdout)[1])
+
+
+@pytest.mark.parametrize("siunitx", [False, True])
+@pytest.mark.parametrize("floors", ["brackets", "inline", "division"])
+def test_a_document_compiles(tmp_path, siunitx, floors):
+    notation = Notation(siunitx=siunitx, floors=floors)
+    net = nn.Repeat(nn.Conv2d(C, C, k, stride=s, padding=(k - 1) / 2), n).trace("N C H W")
+    body = [
+        architecture(stem(), ("layer", "output", "params"), total=False).to_latex(notation),
+        rf"\[ {formula(from_sympy(net.output_shape[2]), notation)} \]",
+        rf"\[ {formula(from_sympy(net.params), notation)} \]",
+        architecture(stem(), at={"N": 1, "H": 224, "W": 224}).to_latex(
+            notation, caption="A stem, 50% of it", label="tab:stem"
+        ),
+    ]
+    assert compiled(tmp_path, document("\n\n".join(body), siunitx=siunitx, title="A_B")) == 1
+
+
+# Code ----------------------------------------------------------------------------------------
+
+FORMULAS = {
+    "size": FloorDiv(H + 31, 32) - 3,
+    "negative": -FloorDiv(H - W, 3) - 7,
+    "macs": 9408 * N * FloorDiv(H + 1, 2) * FloorDiv(W + 1, 2),
+    "maximum": maximum(H - 5, FloorDiv(W, 2), 3),
+    "minimum": minimum(H, FloorDiv(W, 2)),
+    "fraction": n * (n - 1) / 2,
+    "depth": FloorDiv(H - 1, 2**n) + 2 ** (2 * n) * W,
+    "stride": FloorDiv(H - 1, s**n),
+    "odd": FloorDiv(H - k, 2) + (k - 1) / 2,
+    "scale": scaled(H, 0.29),
+    "geometric": Geometric(s, n),
+    "total": to_sympy(summation(from_sympy(FloorDiv(H, 2**i) * W), "i", from_sympy(n))),
+    "constant": 7,
+}
+POINTS = [
+    {"N": 2, "H": h, "W": w, "n": d, "s": t, "k": q}
+    for h, w, d, t, q in [
+        (224, 320, 3, 2, 3),
+        (1, 1, 1, 1, 1),
+        (99, 7, 5, 3, 7),
+        (33, 100, 6, 2, 5),
+    ]
+]
+
+
+def wanted(name, point):
+    return evaluate(from_sympy(FORMULAS[name]), point)
+
+
+def arguments(name, point):
+    return [point[a] for a in sorted(symbols_of(from_sympy(FORMULAS[name])))]
+
+
+def test_python_code_gives_the_formula():
+    scope = {}
+    exec(to_code(FORMULAS, "python"), scope)
+    for name in FORMULAS:
+        for point in POINTS:
+            assert scope[name](*arguments(name, point)) == wanted(name, point), name
+
+
+def test_numpy_code_gives_the_formula_for_arrays():
+    scope = {}
+    exec(to_code(FORMULAS, "numpy"), scope)
+    for name in set(FORMULAS) - {"total", "geometric"}:  # a sum's length is one number
+        columns = [
+            np.array(column) for column in zip(*(arguments(name, p) for p in POINTS), strict=True)
+        ]
+        want = [wanted(name, p) for p in POINTS]
+        assert np.array_equal(np.broadcast_to(scope[name](*columns), len(POINTS)), want), name
+    assert scope["total"](np.array([9, 8]), np.array([1, 2]), 2).tolist() == [13, 24]
+
+
+def test_c_code_gives_the_formula(tmp_path):
+    if shutil.which("gcc") is None:
+        pytest.skip("no gcc here")
+    calls = [(name, point) for name in FORMULAS for point in POINTS]
+    prints = "".join(
+        f'printf("%lld\\n", (long long){name}({", ".join(map(str, arguments(name, point)))}));\n'
+        for name, point in calls
+    )
+    text = f"#include <stdio.h>\n{to_code(FORMULAS, 'c')}\nint main(void) {{\n{prints}return 0;\n}}"
+    (tmp_path / "f.c").write_text(text)
+    build = ["gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function"]
+    subprocess.run([*build, "f.c", "-o", "f"], cwd=tmp_path, check=True)
+    run = subprocess.run([tmp_path / "f"], capture_output=True, text=True, check=True)
+    assert [*map(int, run.stdout.split())] == [wanted(*call) for call in calls]
+
+
+def test_javascript_code_gives_the_formula(tmp_path):
+    if shutil.which("node") is None:
+        pytest.skip("no node here")
+    calls = [(name, point) for name in FORMULAS for point in POINTS]
+    shown = ", ".join(f"{name}({', '.join(map(str, arguments(name, p)))})" for name, p in calls)
+    (tmp_path / "f.mjs").write_text(
+        f"{to_code(FORMULAS, 'javascript')}\nconsole.log(JSON.stringify([{shown}]));"
+    )
+    run = subprocess.run(["node", tmp_path / "f.mjs"], capture_output=True, text=True, check=True)
+    assert json.loads(run.stdout) == [wanted(*call) for call in calls]
+
+
+def test_a_network_as_code_gives_its_shape_parameters_and_macs():
+    scope = {}
+    exec(stem().to_code(), scope)
+    sizes = {"N": 2, "H": 224, "W": 99}
+    shape = stem().shape_at(**sizes)
+    assert tuple(scope[f"size{axis}"](**sizes) for axis in range(4)) == shape
+    assert scope["params"](**sizes) == 9472
+    assert scope["macs"](**sizes) == 9408 * 2 * 112 * 50
+
+
+@settings(max_examples=60)
+@given(expr=expressions(), x=st.integers(-99, 500), y=st.integers(-99, 500))
+def test_python_code_gives_any_expression(expr, x, y):
+    scope = {}
+    exec(to_code({"f": expr.normal}, "python", ["x", "y"]), scope)
+    assert scope["f"](x, y) == expr.value({"x": x, "y": y})
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_bad_names_are_refused(language):
+    for name, expr in (("a b", H), ("for", H), ("f", symcnn.symbols("while"))):
+        with pytest.raises(BadSpec):
+            to_code({name: expr}, language)
+    with pytest.raises(BadSpec, match="W"):
+        to_code({"f": H * W}, language, ["H"])
+
+
+def test_an_unknown_language_is_refused():
+    with pytest.raises(BadSpec, match="python, numpy, c, javascript"):
+        to_code({"f": H}, "cobol")
