@@ -18,31 +18,55 @@ Maps work on ints and on sympy expressions alike, for sizes and hyperparameters:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
-from typing import Any, Literal
+from math import gcd
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from symcnn.errors import Undecidable
 from symcnn.expr import ceildiv, floordiv, maximum, minimum, scaled
+from symcnn.size import Size, evaluate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+    Reads: TypeAlias = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any] | int]
 
 __all__ = [
     "IDENTITY",
     "Adaptive",
+    "Axes",
     "AxisMap",
     "Chain",
     "Const",
+    "Digit",
+    "Flip",
+    "Folded",
     "Identity",
+    "Pick",
     "Resample",
+    "Roll",
     "Scatter",
     "Whole",
     "Window",
 ]
 
+#: Where each axis of an output comes from: an axis, several (of a view) or none; and the map.
+Axes: TypeAlias = "tuple[tuple[int | tuple[int, ...] | None, AxisMap], ...]"
 Number = Any  # int, symcnn.size.Size or sympy.Expr: the maps do not care
+Mode = Literal["nearest", "nearest-exact", "linear", "cubic"]
 
 
 class AxisMap(ABC):
-    """One axis through one layer."""
+    """One axis through one layer.
+
+    The reading law: whatever the map, one output reads an arithmetic progression of inputs. Its
+    ends as formulas are `pullback`; its ends and steps at a size, in numbers, are `reads`.
+    """
+
+    __slots__ = ()
 
     @abstractmethod
     def size(self, x: Number) -> Number:
@@ -58,6 +82,26 @@ class AxisMap(ABC):
     def requires(self, x: Number) -> tuple[Number, Number] | None:
         """The map is defined where ``lhs >= rhs``; None: everywhere."""
         return None
+
+    def reads(self, x: int) -> Reads:
+        """First and last index and the step between, for each output, at the input size `x`.
+
+        As numpy arrays; ends outside ``0..x - 1`` are padding. The last comes before the first
+        where an output reads nothing.
+        """
+        import numpy as np
+
+        ends = np.array([self.pullback(i, i, x) for i in range(self.size(x))], int).reshape(-1, 2)
+        return ends[:, 0], ends[:, 1], 1
+
+    def at(self, values: Mapping[str, int]) -> AxisMap:
+        """The map with the sizes in its hyperparameters replaced by numbers."""
+        bound = {
+            f.name: evaluate(value, values)
+            for f in fields(self)  # type: ignore[arg-type]
+            if isinstance(value := getattr(self, f.name), Size)
+        }
+        return replace(self, **bound) if bound else self  # type: ignore[type-var]
 
     def then(self, other: AxisMap) -> AxisMap:
         """This map followed by `other`; windows fuse."""
@@ -77,6 +121,8 @@ class Window(AxisMap):
     stride: Number = 1
     left: Number = 0
     right: Number = 0
+    #: The step between the indices that are read; a fused window tells of its hull only (1).
+    dilation: Number = field(default=1, repr=False)
 
     @classmethod
     def conv(
@@ -98,7 +144,7 @@ class Window(AxisMap):
         """
         extent = dilation * (kernel_size - 1) + 1
         right = minimum(extent - 1, padding + stride - 1) if ceil_mode else padding
-        return cls(extent, stride, padding, right)
+        return cls(extent, stride, padding, right, dilation)
 
     @classmethod
     def same(cls, kernel_size: Number, dilation: Number = 1) -> Window:
@@ -109,7 +155,7 @@ class Window(AxisMap):
         """
         total = dilation * (kernel_size - 1)
         left = floordiv(total, 2)
-        return cls(total + 1, 1, left, total - left)
+        return cls(total + 1, 1, left, total - left, dilation)
 
     def size(self, x: Number) -> Number:
         return floordiv(x + (self.left + self.right - self.extent), self.stride) + 1
@@ -117,12 +163,20 @@ class Window(AxisMap):
     def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
         return self.stride * i - self.left, self.stride * j - self.left + self.extent - 1
 
+    def reads(self, x: int) -> Reads:
+        import numpy as np
+
+        first = self.stride * np.arange(self.size(x)) - self.left
+        return first, first + (self.extent - 1), self.dilation
+
     def requires(self, x: Number) -> tuple[Number, Number] | None:
         return x + (self.left + self.right), self.extent
 
     def then(self, other: AxisMap) -> AxisMap:
         if not isinstance(other, Window):
             return Chain.of(self, other)
+        if other == IDENTITY:
+            return self
         return Window(
             self.extent + self.stride * (other.extent - 1),
             self.stride * other.stride,
@@ -154,6 +208,14 @@ class Scatter(AxisMap):
     stride: Number = 1
     padding: Number = 0
     output_padding: Number = 0
+    dilation: Number = field(default=1, repr=False)
+
+    @property
+    def gaps(self) -> bool:
+        """Whether some outputs read nothing: no tap of the kernel falls on them."""
+        taps = (self.extent - 1) // self.dilation + 1
+        common = gcd(self.stride, self.dilation)
+        return common > 1 or taps < self.stride
 
     def size(self, x: Number) -> Number:
         return self.stride * (x - 1) + self.extent - 2 * self.padding + self.output_padding
@@ -162,40 +224,146 @@ class Scatter(AxisMap):
         first = ceildiv(i + self.padding - self.extent + 1, self.stride)
         return first, floordiv(j + self.padding, self.stride)
 
+    def progression(self, i: Number) -> tuple[Number, Number, Number]:
+        """First and last index and the step: exactly what output `i` reads.
+
+        Output i reads input m where ``i + padding - stride*m`` is a tap ``dilation*t`` of the
+        kernel, so t is fixed modulo ``stride/g`` and m modulo ``dilation/g``, with g their
+        greatest common divisor. The last index comes before the first where there is no such m.
+        """
+        common = gcd(self.stride, self.dilation)
+        period = self.stride // common
+        taps = (self.extent - 1) // self.dilation
+        at = i + self.padding
+        start = at // common * pow(self.dilation // common, -1, period) % period
+        most = start + (taps - start) // period * period
+        first = (at - self.dilation * most) // self.stride
+        return first, (at - self.dilation * start) // self.stride, self.dilation // common
+
+    def reads(self, x: int) -> Reads:
+        import numpy as np
+
+        i = np.arange(self.size(x))
+        first, last, step = self.progression(i)
+        hit = (i + self.padding) % gcd(self.stride, self.dilation) == 0
+        return first, np.where(hit, last, first - 1), step
+
     def requires(self, x: Number) -> tuple[Number, Number] | None:
         return self.size(x), 1
+
+
+def _source(i: Number, p: Number, q: Number, mode: Mode) -> tuple[Number, Number]:
+    """What output `i` of a stretch by p/q reads: torch's area pixel coordinates, in integers.
+
+    Nearest: ``floor(i*q/p)``. Linear and cubic: around ``(i + 1/2)*q/p - 1/2``, both neighbours
+    unless that is a whole number, whose neighbour then weighs nothing; one more on either side for
+    cubic. Source: torch's documentation of interpolate, and its kernels.
+    """
+    if mode == "nearest":
+        first = floordiv(q * i, p)
+        return first, first
+    if mode == "nearest-exact":
+        first = floordiv((2 * i + 1) * q, 2 * p)
+        return first, first
+    middle = (2 * i + 1) * q - p
+    return _around(middle, 2 * p, mode)
+
+
+def _around(num: Number, den: Number, mode: Mode) -> tuple[Number, Number]:
+    first, last = floordiv(num, den), ceildiv(num, den)
+    if mode == "cubic":  # the outer two weigh nothing where the inner two are one
+        return 2 * first - last, 2 * last - first
+    return first, last
 
 
 @dataclass(frozen=True, slots=True)
 class Resample(AxisMap):
     """`interpolate` by a scale factor: size ``trunc(double(x) * scale)``, as torch computes it.
 
-    The pullback is for ``align_corners=False`` and scales that are small fractions.
+    The pullback as a formula is for ``align_corners=False`` and scales that are small fractions.
 
     >>> Resample(0.29).size(100), Resample(2.0).size(7), Resample(2.0).pullback(3, 3)
     (28, 14, (1, 1))
     """
 
     scale: float
-    mode: Literal["nearest", "linear"] = "nearest"
+    mode: Mode = "nearest"
+    align_corners: bool = False
+    recompute: bool = False  # the scale that is used is the ratio of the sizes
+    antialias: bool = False
+    copies: bool = True  # where x, or 2*x, come out, torch copies; not for nearest in 1-d and 3-d
 
     def size(self, x: Number) -> Number:
         return scaled(x, self.scale)
 
     def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+        if self.align_corners or self.recompute or self.antialias:
+            if x is None:
+                raise ValueError("what is read depends on the input size: give x")
+            return self.stretch(x).pullback(i, j, x)
         ratio = Fraction(self.scale).limit_denominator(64)
         if float(ratio) != self.scale:
-            raise Undecidable(f"the pullback of scale {self.scale} is not a rational formula")
+            raise Undecidable(
+                f"what interpolate by {self.scale} reads is no formula in the index",
+                cure="ask at a size: .at(H=..., W=...)",
+            )
         p, q = ratio.numerator, ratio.denominator
-        if self.mode == "nearest":
-            return floordiv(q * i, p), floordiv(q * j, p)
-        return (
-            floordiv((2 * i + 1) * q - p, 2 * p),
-            floordiv((2 * j + 1) * q - p, 2 * p) + 1,
-        )
+        return _source(i, p, q, self.mode)[0], _source(j, p, q, self.mode)[1]
+
+    def stretch(self, x: Number) -> Const:
+        return Const(self.size(x), self.mode, self.align_corners, self.antialias)
+
+    def reads(self, x: int) -> Reads:
+        given = None if self.recompute or self.align_corners else self.scale
+        align, smooth = self.align_corners, self.antialias
+        return _interpolated(x, self.size(x), self.mode, align, smooth, given, self.copies)
 
     def requires(self, x: Number) -> tuple[Number, Number] | None:
         return self.size(x), 1
+
+
+def _interpolated(
+    x: int,
+    y: int,
+    mode: Mode,
+    align_corners: bool,
+    antialias: bool,
+    scale: float | None,
+    copies: bool = True,
+) -> Reads:
+    """What `interpolate` reads, in torch's own arithmetic (float for nearest, else double)."""
+    import numpy as np
+
+    i = np.arange(y)
+    if copies and y == x and mode in ("nearest", "linear") and not antialias:
+        return i, i, 1
+    if copies and y == 2 * x and mode == "nearest":
+        return i // 2, i // 2, 1
+    if mode in ("nearest", "nearest-exact"):
+        step = np.float32(1.0 / scale) if scale else np.float32(x) / np.float32(y)
+        half = np.float32(0.5 if mode == "nearest-exact" else 0.0)
+        index = np.minimum(np.floor((i.astype(np.float32) + half) * step).astype(int), x - 1)
+        return index, index, 1
+    if align_corners:
+        middle = i * ((x - 1) / (y - 1) if y > 1 else 0.0)
+        ratio = (x - 1) / (y - 1) if y > 1 else 0.0
+    else:
+        ratio = 1.0 / scale if scale else x / y
+        middle = ratio * (i + 0.5) - 0.5
+    reach = 2 if mode == "cubic" else 1
+    if antialias:
+        support = reach * max(ratio, 1.0)
+        centre = middle + (0.0 if align_corners else 0.5)
+        first = np.maximum((centre - support + 0.5).astype(int), 0)
+        return first, np.minimum((centre + support + 0.5).astype(int), x) - 1, 1
+    if mode == "linear":
+        middle = np.maximum(middle, 0.0)
+    first = np.floor(middle).astype(int)
+    between = middle != first
+    last = first + between
+    if mode == "cubic":
+        first, last = first - between, last + between
+    return np.clip(first, 0, x - 1), np.clip(last, 0, x - 1), 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,13 +408,16 @@ class Whole(AxisMap):
 class Const(AxisMap):
     """An axis of fixed `length`, stretched over the input: ``interpolate(size=...)``, expand.
 
-    The nearest pullback; source: the torch documentation of interpolate.
+    Source: the torch documentation of interpolate.
 
     >>> Const(8).size(3), Const(8).pullback(0, 7, 4)
     (8, (0, 3))
     """
 
     length: Number
+    mode: Mode = "nearest"
+    align_corners: bool = False
+    antialias: bool = False
 
     def size(self, x: Number) -> Number:
         return self.length
@@ -254,7 +425,144 @@ class Const(AxisMap):
     def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
         if x is None:
             raise ValueError("what a stretched axis reads depends on the input size: give x")
-        return floordiv(i * x, self.length), floordiv(j * x, self.length)
+        if self.antialias:
+            raise Undecidable(
+                "what an antialiased resize reads is no formula in the index",
+                cure="ask at a size: .at(H=..., W=...)",
+            )
+        if self.align_corners and self.mode in ("linear", "cubic"):
+            if self.length == 1:
+                return 0, 0
+            first, _ = _around(i * (x - 1), self.length - 1, self.mode)
+            return first, _around(j * (x - 1), self.length - 1, self.mode)[1]
+        return (
+            _source(i, self.length, x, self.mode)[0],
+            _source(j, self.length, x, self.mode)[1],
+        )
+
+    def reads(self, x: int) -> Reads:
+        return _interpolated(x, self.length, self.mode, self.align_corners, self.antialias, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Flip(AxisMap):
+    """The axis from its end: output i reads ``x - 1 - i``.
+
+    >>> Flip().pullback(0, 2, 10)
+    (7, 9)
+    """
+
+    def size(self, x: Number) -> Number:
+        return x
+
+    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+        if x is None:
+            raise ValueError("what a flipped axis reads depends on the input size: give x")
+        return x - 1 - j, x - 1 - i
+
+
+@dataclass(frozen=True, slots=True)
+class Roll(AxisMap):
+    """The axis shifted by `shift` to the right, what leaves it coming back on the left.
+
+    The pullback as a formula is that of the interior: an index outside the input stands for the
+    one that comes back, which `reads` gives.
+
+    >>> Roll(3).pullback(5, 5), Roll(3).reads(5)[0].tolist()
+    ((2, 2), [2, 3, 4, 0, 1])
+    """
+
+    shift: Number
+
+    def size(self, x: Number) -> Number:
+        return x
+
+    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+        return i - self.shift, j - self.shift
+
+    def reads(self, x: int) -> Reads:
+        import numpy as np
+
+        i = (np.arange(x) - self.shift) % x
+        return i, i, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Folded(AxisMap):
+    """Padding with what is there: reflected, repeated or from the other end.
+
+    The pullback as a formula is that of the interior: an index outside the input stands for the
+    place that is read in its stead, which `reads` gives.
+
+    >>> Folded(2, 2, "reflect").size(5), Folded(2, 2, "reflect").reads(5)[0].tolist()
+    (9, [2, 1, 0, 1, 2, 3, 4, 3, 2])
+    """
+
+    left: Number
+    right: Number
+    mode: Literal["reflect", "replicate", "circular"]
+
+    def size(self, x: Number) -> Number:
+        return x + self.left + self.right
+
+    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+        return i - self.left, j - self.left
+
+    def reads(self, x: int) -> Reads:
+        import numpy as np
+
+        i = np.arange(self.size(x)) - self.left
+        if self.mode == "reflect":
+            i = np.abs(i)
+            i = np.where(i >= x, 2 * (x - 1) - i, i)
+        else:
+            i = np.clip(i, 0, x - 1) if self.mode == "replicate" else i % x
+        return i, i, 1
+
+    def requires(self, x: Number) -> tuple[Number, Number] | None:
+        return self.size(x), 1
+
+
+@dataclass(frozen=True, slots=True)
+class Pick(AxisMap):
+    """One index of an axis that vanishes: ``x[:, 0]``. A negative one counts from the end.
+
+    >>> Pick(-1).pullback(0, 0, 10)
+    (9, 9)
+    """
+
+    index: Number
+
+    def size(self, x: Number) -> Number:
+        return 1
+
+    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+        index = self.index
+        if isinstance(index, int) and index < 0:
+            if x is None:
+                raise ValueError("an index from the end depends on the input size: give x")
+            index = index + x
+        return index, index
+
+
+@dataclass(frozen=True, slots=True)
+class Digit(AxisMap):
+    """One axis of a view: the `length` values of ``index // step % length``.
+
+    A view writes the index of its merged input axes in a mixed radix; each of its axes is a digit.
+
+    >>> Digit(step=7, length=32).size(224)
+    32
+    """
+
+    step: Number
+    length: Number
+
+    def size(self, x: Number) -> Number:
+        return self.length
+
+    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+        raise ValueError("one digit does not tell the index: all axes of the view do")
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +602,9 @@ Window(extent=5, stride=1, left=0, right=0)))
             if before is not None:
                 i, j = maximum(i, 0), minimum(j, before - 1)
         return i, j
+
+    def at(self, values: Mapping[str, int]) -> AxisMap:
+        return Chain(tuple(link.at(values) for link in self.maps))
 
 
 def _links(axis_map: AxisMap) -> tuple[AxisMap, ...]:

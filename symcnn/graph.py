@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from inspect import signature
 from typing import Any
 
-from symcnn.axis import AxisMap
+from symcnn.axis import Axes
 from symcnn.conditions import Condition, Requirement, settled
 from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError, Undecidable
 from symcnn.expr import to_sympy
@@ -175,15 +175,20 @@ def tensor(spec: str, name: str = "") -> SymbolicTensor:
 class Result:
     """What a rule answers: output shapes, how axes map, the work, and the conditions.
 
-    `axes` gives, per output axis, the input axis it comes from (None: from none, or from several)
-    and the map along it. MACs follow DESIGN: convolutions, linear layers, matrix products.
+    `axes` says how the first tensor is read: per output axis, the axis of that tensor it comes
+    from and the map along it. None: from none. Several axes: from a view of them, the map is a
+    `Digit`. Entries after the output's axes tell of axes that vanish (`Pick`); an axis that no
+    entry names is read whole. `axes` is None if no value is read at all, only the shape.
+    MACs follow DESIGN: convolutions, linear layers, matrix products.
     """
 
     shapes: tuple[Dims, ...]
-    axes: tuple[tuple[int | None, AxisMap], ...] = ()
+    axes: Axes | None = ()
     macs: Int = 0
     requires: tuple[Requirement, ...] = ()
     single: bool = True  # one tensor, not a tuple of one
+    others: tuple[tuple[SymbolicTensor, Axes | None], ...] = ()  # more tensors, and their axes
+    parts: tuple[Axes, ...] = ()  # per output, where outputs read different parts of the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,7 +423,7 @@ def _settle(op: str, scope: Scope, result: Result) -> Result:
         elif not verdict:
             place = f"{scope.path} ({op})" if scope.path else op
             raise failure(place, requirement)
-    return Result(result.shapes, result.axes, result.macs, tuple(open_ones), result.single)
+    return replace(result, requires=tuple(open_ones))
 
 
 def failure(place: str, requirement: Requirement) -> SymcnnError:

@@ -9,6 +9,8 @@ from typing import Any
 
 from symcnn.analysis import cost as _cost
 from symcnn.analysis import solve as _solve
+from symcnn.analysis.receptive_field import ReceptiveField
+from symcnn.analysis.receptive_field import receptive_field as _receptive_field
 from symcnn.conditions import Requirement
 from symcnn.errors import BadSpec
 from symcnn.factor import text
@@ -332,6 +334,60 @@ class Network:
                     return Network(self._inputs, source, name="the input")
                 return self.at(self._widest_name(source.node))
         return self
+
+    # receptive field
+
+    def receptive_field(
+        self,
+        at: str | None = None,
+        wrt: str | int | None = None,
+        *,
+        gates: bool = True,
+        statistics: bool = True,
+    ) -> ReceptiveField:
+        """What an output place sees of the input, per spatial axis, for all sizes at once.
+
+        at: a module or node to look at instead of the output.
+        wrt: a module or node, or the number of an input, to look back to; the first input on which
+            the output depends if None.
+        gates: whether squeeze-excite and other factors that are the same all over space count.
+        statistics: whether the mean and variance of group, layer and instance norms count.
+
+        Raises BadSpec, with near names, for an unknown node, and for an output that does not
+        depend on the input.
+
+        >>> import symcnn
+        >>> from symcnn import nn
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.MaxPool2d(2)).trace("N 3 H W")
+        >>> net.receptive_field().size, net.receptive_field(at="0").size
+        ((4, 4), (3, 3))
+        """
+        outputs = list(tensors_in(self._outputs if at is None else self._located(at)))
+        if not outputs:
+            raise BadSpec("the network has no tensor as its output")
+        if wrt is None:
+            sources = list(self._inputs)
+        elif isinstance(wrt, int):
+            if not 0 <= wrt < len(self._inputs):
+                raise BadSpec(f"wrt={wrt}: the network has {len(self._inputs)} input(s)")
+            sources = [self._inputs[wrt]]
+        else:
+            named = [t for t in self._inputs if t.name == wrt]
+            sources = named or list(tensors_in(self._located(wrt)))
+        refused: BadSpec | None = None
+        for source in sources:
+            for output in outputs:
+                try:
+                    return _receptive_field(
+                        self, output, source, gates=gates, statistics=statistics, cache=self._fields
+                    )
+                except BadSpec as error:
+                    refused = refused or error
+        raise refused or BadSpec("the network has no input")
+
+    @cached_property
+    def _fields(self) -> dict[Any, Any]:
+        return {}
 
     # text
 

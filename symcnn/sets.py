@@ -6,7 +6,9 @@ exactly by isl; nothing here searches. Two laws keep what isl is handed small:
 
 - a bound on one monotone atom moves inside: ``floor(e/m) >= t`` is ``e >= m*t``, and
   ``trunc(double(e)*scale) >= t`` is ``e >= `` the least such value, found by bisection;
-- a product of sizes equal to a constant is a finite union over its divisors.
+- a product of sizes equal to a constant is a finite union over its divisors;
+- a float scale is a floor but for multiples of the denominator in one interval per power of two
+  (`_shortfalls`), exactly, for sizes up to 2**31.
 
 Sizes are positive: every set lies within ``H >= 1 and W >= 1``.
 """
@@ -16,9 +18,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from fractions import Fraction
+from functools import cached_property, lru_cache
 from heapq import merge
-from math import gcd, lcm
+from itertools import product
+from math import comb, gcd, lcm
 from typing import TYPE_CHECKING, Any
 
 from symcnn import size as sz
@@ -47,16 +51,31 @@ def _isl() -> Any:
 #: Products are bounded by a finite union of cases up to this bound; beyond, it is `Undecidable`.
 _MOST = 1 << 20
 
+#: Sums of products are split into at most so many cases.
+_FEW = 16
+#: What a float scale does is known exactly for sizes up to this one.
+_LONGEST = 1 << 31
+
 
 class _Writer:
     """Writes conditions on `names` as isl formulas."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = {name: f"x{i}" for i, name in enumerate(names)}
+        self.scales: dict[sz.Scaled, tuple[str, str]] = {}  # the size made -> its name, meaning
 
     def requirement(self, requirement: Requirement) -> str:
+        text = self.formula(requirement)
+        if not self.scales:
+            return text
+        made, meanings = zip(*self.scales.values(), strict=True)
+        self.scales = {}
+        return f"exists ({', '.join(made)} : {' and '.join(meanings)} and ({text}))"
+
+    def formula(self, requirement: Requirement) -> str:
+        """The requirement in terms of the names and of the sizes that float scales make."""
         if isinstance(requirement, AnyOf):
-            return " or ".join(f"({self.requirement(option)})" for option in requirement.options)
+            return " or ".join(f"({self.formula(option)})" for option in requirement.options)
         gap = requirement.lhs - requirement.rhs
         if not _is_linear(gap):
             return self.product(requirement)
@@ -84,14 +103,65 @@ class _Writer:
         try:
             found, content, target = _as_product(condition)
         except Undecidable:
+            if text := self.shared(condition):
+                return text
             if condition.relation != "==":
                 raise
-            return self.paired(condition)
+            return self.divides(condition) or self.paired(condition)
         if condition.relation == "==":
             return "false" if target % content else self.factored(found, target // content)
         if content < 0:
             return self.at_most(found, target // content)
         return f"not ({self.at_most(found, -(-target // content) - 1)})"
+
+    def divides(self, condition: Condition) -> str | None:
+        """``f*g % n == 0``: for one way to write ``n = d*e``, ``f % d == 0`` and ``g % e == 0``.
+
+        None if the condition is not of that form.
+        """
+        found = _as_remainder(condition)
+        if found is None:
+            return None
+        parts, n = found
+        cases = [
+            " and ".join(f"({self.zero(sz.mod(f, d))})" for f, d in zip(parts, split, strict=True))
+            for split in _splits(n, [False] * len(parts))
+        ]
+        return " or ".join(f"({case})" for case in cases)
+
+    def shared(self, condition: Condition) -> str | None:
+        """``f*g + h*k + ...`` against a small constant, for terms that are never negative: one case
+        per way to share the constant out among the terms.
+
+        None if the condition is not of that form.
+        """
+        gap = condition.lhs - condition.rhs
+        if not isinstance(gap, Size):
+            return None
+        const = int(gap.const)
+        total = abs(const)
+        sign = -1 if any(coeff < 0 for mono, coeff in gap.terms.items() if mono) else 1
+        terms = [Size({mono: coeff * sign}) for mono, coeff in gap.terms.items() if mono]
+        few = len(terms) > 1 and comb(total + len(terms), total) <= _FEW
+        if not few or const * sign > 0 or any(_may_be_negative(t) for t in terms):
+            return None
+        if condition.relation == "==":
+            return self.summing(terms, [total])
+        if sign < 0:  # at most the constant
+            return self.summing(terms, range(total + 1))
+        return f"not ({self.summing(terms, range(total))})"
+
+    def summing(self, terms: Sequence[Size], totals: Sequence[int]) -> str:
+        """That the terms, of which none is negative, have one of these sums."""
+        cases = [
+            " and ".join(
+                f"({self.requirement(Condition(term, '==', share))})"
+                for term, share in zip(terms, shares, strict=True)
+            )
+            for shares in product(range(max(totals, default=-1) + 1), repeat=len(terms))
+            if sum(shares) in totals
+        ]
+        return " or ".join(f"({case})" for case in cases) or "false"
 
     def paired(self, condition: Condition) -> str:
         """``f*g == a*b`` where ``f >= a >= 0`` and ``g >= b >= 0`` for all sizes.
@@ -165,7 +235,35 @@ class _Writer:
                 return f"floor(({self.term(atom.num)})/{atom.den})"
             case sz.Max():
                 return _fold("max", [self.term(arg) for arg in atom.args])
+            case sz.Scaled() if _ratio(atom.scale) is not None:
+                if atom not in self.scales:
+                    self.term(atom.arg)  # the sizes that its argument is made of come first
+                    name = f"s{len(self.scales)}"
+                    self.scales[atom] = name, self.scaling(atom, name)
+                return self.scales[atom][0]
         raise _undecidable(atom.size())
+
+    def scaling(self, atom: sz.Scaled, made: str) -> str:
+        """``made == trunc(double(x)*scale)``: a floor, less one where `_shortfalls` says so."""
+        ratio, x = _ratio(atom.scale), self.term(atom.arg)
+        assert ratio is not None
+        p, q = ratio.numerator, ratio.denominator
+
+        def meaning(x: str, made: str) -> str:
+            floor = f"floor(({p}*({x}))/{q})"
+            spans = " or ".join(f"{a} <= {x} <= {b}" for a, b in _shortfalls(atom.scale))
+            if not spans:
+                return f"{made} = {floor}"
+            short = f"({x}) mod {q} = 0 and ({spans})"
+            return f"(({short}) and {made} = {floor} - 1) or (not ({short}) and {made} = {floor})"
+
+        low = sz.lower(atom.arg)
+        if low is not None and low >= 0:
+            return f"({meaning(x, made)})"
+        return (
+            f"(({x} >= 0 and ({meaning(x, made)})) or "
+            f"({x} < 0 and ({meaning(f'-({x})', f'-{made}')})))"
+        )
 
 
 def _fold(function: str, terms: Sequence[str]) -> str:
@@ -221,6 +319,54 @@ def _least(scale: float, target: int) -> int:
     return low
 
 
+@lru_cache(maxsize=256)
+def _ratio(scale: float) -> Fraction | None:
+    """The fraction p/q that the double `scale` stands for (0.29: 29/100), if p and q are small.
+
+    Small: then, for x up to 2**31, ``double(x)*scale`` comes out on the same side of every
+    integer as ``x*p/q``, but where that is an integer itself.
+    """
+    ratio = Fraction(scale).limit_denominator(1 << 16)
+    same = scale > 0 and float(ratio) == scale and ratio.numerator < 1 << 20
+    return ratio if same else None
+
+
+@lru_cache(maxsize=256)
+def _shortfalls(scale: float) -> tuple[tuple[int, int], ...]:
+    """Intervals of x, up to 2**31, in which ``trunc(x*scale) == x*p/q - 1`` at multiples of q.
+
+    Elsewhere it is ``floor(x*p/q)``. For a double below p/q, ``x*scale`` misses the integer by
+    an amount that grows with x, and is rounded up to it while that is at most half a unit in the
+    last place, which doubles at powers of two: from one such power to the next, the misses are
+    the last few multiples, and where they begin is found by bisection.
+    """
+    ratio = _ratio(scale)
+    assert ratio is not None
+    p, q = ratio.numerator, ratio.denominator
+
+    def short(t: int) -> bool:
+        return int(float(q * t) * scale) < p * t
+
+    found: list[tuple[int, int]] = []
+    power = 1
+    while scale < ratio and q * (first := -(-power // p)) <= _LONGEST:
+        last = min((2 * power - 1) // p, _LONGEST // q)
+        power *= 2
+        if first > last:
+            continue
+        if p * first == power // 2 and short(first):  # the unit below a power of two is halved
+            found.append((q * first, q * first))
+        low, high = first, last + 1
+        if p * first == power // 2:
+            low += 1
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if short(middle) else (middle + 1, high)
+        if low <= last:
+            found.append((q * low, q * last))
+    return tuple(found)
+
+
 def _as_product(condition: Condition) -> tuple[tuple[Size, ...], int, int]:
     """Linear factors, content and target of ``content*f*g*... (==, >=) target``."""
     gap = condition.lhs - condition.rhs
@@ -240,6 +386,26 @@ def _as_product(condition: Condition) -> tuple[tuple[Size, ...], int, int]:
                 if all(map(_is_linear, found)):
                     return found, content, rhs
     raise _undecidable(gap)
+
+
+def _as_remainder(condition: Condition) -> tuple[tuple[Size, ...], int] | None:
+    """Linear factors and `n`, if the condition says ``f*g*... % n == 0``."""
+    gap = condition.lhs - condition.rhs
+    for mono, coeff in gap.terms.items() if isinstance(gap, Size) else ():
+        atom = sz.sole_atom(Size({mono: 1})) if mono else None
+        if isinstance(atom, sz.Floor) and isinstance(atom.den, int):
+            rest = gap - Size({mono: coeff})
+            if rest * atom.den == atom.num * -coeff:
+                with suppress(ValueError):
+                    parts, content = factors(atom.num)
+                    if all(map(_is_linear, parts)):
+                        return parts, atom.den // gcd(atom.den, content)
+    return None
+
+
+def _may_be_negative(expr: Int) -> bool:
+    low = sz.lower(expr)
+    return low is None or low < 0
 
 
 def _pairings(condition: Condition) -> Iterator[tuple[list[Int], list[Int]]]:

@@ -41,7 +41,9 @@ __all__ = [
     "minimum",
     "mod",
     "prod",
+    "replaced",
     "scaled",
+    "sharp_lower",
     "sole_atom",
     "symbols_of",
     "upper",
@@ -604,7 +606,7 @@ def maximum(*args: Int) -> Int:
 
 def _never_below(a: Int, b: Int) -> bool:
     """Whether ``a >= b`` for all sizes, at a glance."""
-    low = lower(a - b)
+    low = sharp_lower(a - b)
     if low is not None and low >= 0:
         return True
     if len(least := _sole_max(-b)) > 1:  # b is min(...)
@@ -723,6 +725,19 @@ def evaluate(expr: Int, values: Mapping[str, int]) -> Any:
     return expr if isinstance(expr, int) else expr.at(values)
 
 
+def replaced(expr: Int, atom: Atom, by: Int) -> Int:
+    """`expr` with an atom of its polynomial replaced (not those inside its floors)."""
+    if isinstance(expr, int):
+        return expr
+    total: Int = 0
+    for mono, coeff in expr.terms.items():
+        term: Any = coeff
+        for a, power in mono:
+            term = term * _power(by if a == atom else a.size(), power)
+        total = total + term
+    return total
+
+
 def symbols_of(*exprs: Int) -> frozenset[str]:
     """Names of all symbols in `exprs`, also inside floors."""
     names: set[str] = set()
@@ -756,6 +771,38 @@ def upper(expr: Int) -> Bound:
         return expr
     low = lower(-expr)
     return None if low is None else -low
+
+
+def sharp_lower(expr: Int) -> Bound:
+    """A tighter lower bound than `lower`: a floor differs from its ratio by less than 1, so equal
+    slopes cancel.
+
+    >>> H = Size.symbol("H")
+    >>> lower(H - 2*(H//2)), sharp_lower(H - 2*(H//2)), sharp_lower(2*(H//2) - H)
+    (None, 0, -1)
+    """
+    low = lower(expr)
+    if low is not None or isinstance(expr, int):
+        return low
+    for mono, coeff in expr.terms.items():
+        for atom, power in mono:
+            if power != 1 or isinstance(atom, (Symbol, Scaled)):
+                continue
+            if any(a.low is None or a.low < 0 or p < 1 for a, p in mono if a is not atom):
+                continue
+            rest = expr - Size({mono: coeff})
+            factor = _size({tuple(ap for ap in mono if ap[0] is not atom): coeff})
+            if isinstance(atom, Max):
+                bounds = [sharp_lower(rest + factor * a) for a in atom.args]
+                known = [b for b in bounds if b is not None]
+                if coeff > 0:
+                    return max(known, default=None)
+                return min(known) if len(known) == len(bounds) else None
+            if isinstance(atom, Floor) and type(atom.den) is int:
+                slack = atom.den - 1 if coeff > 0 else 0
+                ratio: Any = (atom.num - slack) * Fraction(1, atom.den)
+                return sharp_lower(rest + factor * ratio)
+    return None
 
 
 def _mono_bound(mono: Monomial, want_low: bool) -> Bound:

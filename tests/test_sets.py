@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from symcnn import H, W
 from symcnn.conditions import AnyOf, Condition
 from symcnn.errors import BadSpec, NoSolution, Undecidable
-from symcnn.sets import Run, always, input_set
+from symcnn.sets import Run, _ratio, _shortfalls, always, input_set
 from symcnn.size import Size, scaled
 from symcnn.testing.expressions import expressions
 
@@ -268,3 +268,72 @@ def test_bounded_products_are_solved_exactly(condition):
     found = two(condition)
     for x, y in itertools.product(range(1, 16), repeat=2):
         assert ((x, y) in found) == condition.holds({"H": x, "W": y})
+
+
+def _brute(requirement, most):
+    return {
+        (h, w)
+        for h in range(1, most)
+        for w in range(1, most)
+        if requirement.holds({"H": h, "W": w})
+    }
+
+
+@pytest.mark.parametrize("n", [4, 6, 64])
+def test_a_product_is_divisible_where_the_divisor_splits_among_its_factors(n):
+    height, width = Size.symbol("H"), Size.symbol("W")
+    area = (height // 4) * (width // 2) * 3
+    requirement = Condition(area, "==", n * (area // n))
+    found = input_set(["H", "W"], [requirement])
+    most = 40
+    assert {p for p in _brute(Condition(1, "==", 1), most) if p in found} == _brute(
+        requirement, most
+    )
+
+
+@pytest.mark.parametrize(("relation", "bound"), [("==", 1), ("==", 2), (">=", 1), (">=", 3)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_sum_of_products_against_a_small_number(relation, bound, sign):
+    height, width = Size.symbol("H"), Size.symbol("W")
+    total = (height // 2) * (width // 3) + 2 * (height // 4) * (width // 4)
+    requirement = Condition(sign * total, relation, sign * bound)
+    found = input_set(["H", "W"], [requirement])
+    everything = _brute(Condition(1, "==", 1), 14)
+    assert {p for p in everything if p in found} == _brute(requirement, 14)
+
+
+scales = st.one_of(
+    st.sampled_from([0.29, 0.57, 0.7, 1.15, 1.4, 2.5, 1 / 3, 37 / 224]),
+    st.floats(0.05, 4).map(lambda s: round(s, 3)).filter(bool),
+    st.builds(lambda a, b: a / b, st.integers(1, 300), st.integers(1, 300)),
+)
+
+
+@given(scales, st.integers(1, 2**31), st.booleans())
+def test_a_float_scale_falls_short_of_its_fraction_exactly_where_said(scale, x, multiple):
+    ratio = _ratio(scale)
+    p, q = ratio.numerator, ratio.denominator
+    x = max(q, x // q * q) if multiple else x
+    short = x % q == 0 and any(first <= x <= last for first, last in _shortfalls(scale))
+    assert int(float(x) * scale) == p * x // q - short
+
+
+@given(scales, st.integers(1, 4), st.integers(1, 4), st.integers(-2, 2))
+def test_equations_with_float_scales_are_solved_exactly(scale, a, b, c):
+    condition = Condition(a * scaled(h, scale), "==", b * h + c)
+    found = one(condition)
+    assert [x for x in range(1, 200) if x in found] == [
+        x for x in range(1, 200) if condition.holds({"H": x})
+    ]
+
+
+def test_float_scales_of_float_scales():
+    condition = Condition(scaled(scaled(h, 0.7), 1.4) % 2, "==", 1)
+    assert [x for x in range(1, 200) if x in one(condition)] == [
+        x for x in range(1, 200) if int(int(x * 0.7) * 1.4) % 2
+    ]
+
+
+def test_a_scale_that_is_no_small_fraction_is_refused():
+    with pytest.raises(Undecidable):
+        one(Condition(scaled(h, 0.7071067811865476), "==", w))

@@ -29,6 +29,26 @@ _DINO = hf.Dinov2Config(
     apply_layernorm=True,
 )
 _BACKBONE = hf.ConvNextConfig(**_FOUR, out_features=["stage1", "stage2", "stage3", "stage4"])
+_STAGES = ["stage1", "stage2", "stage3", "stage4"]
+_RESNET = hf.ResNetConfig(embedding_size=8, out_features=_STAGES, **_FOUR)
+_MASK2FORMER = hf.Mask2FormerConfig(
+    backbone_config=hf.SwinConfig(**_SWIN, out_features=_STAGES),
+    feature_size=32,
+    mask_feature_size=32,
+    hidden_dim=32,
+    num_attention_heads=2,
+    encoder_layers=1,
+    decoder_layers=2,
+    encoder_feedforward_dim=32,
+    dim_feedforward=32,
+)
+_DAC = hf.DacConfig(
+    encoder_hidden_size=4,
+    decoder_hidden_size=64,
+    downsampling_ratios=[2, 4],
+    upsampling_ratios=[4, 2],
+    hidden_size=16,
+)
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "ResNet": lambda: hf.ResNetModel(hf.ResNetConfig(embedding_size=8, **_FOUR)),
@@ -119,17 +139,134 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
         hf.EncodecModel(hf.EncodecConfig(num_filters=4, hidden_size=8)).encoder
     ),
     "VideoMAE": lambda: hf.VideoMAEModel(hf.VideoMAEConfig(**_VIT)),
+    "EnCodec decoder": lambda: (
+        hf.EncodecModel(hf.EncodecConfig(num_filters=4, hidden_size=8)).decoder
+    ),
+    "DAC encoder": lambda: hf.DacModel(_DAC).encoder,
+    "UnivNet": lambda: hf.UnivNetModel(hf.UnivNetConfig()),
+    "MaskFormer pixel module": lambda: (
+        hf.MaskFormerModel(
+            hf.MaskFormerConfig(backbone_config=_RESNET, fpn_feature_size=32, mask_feature_size=32)
+        ).pixel_level_module
+    ),
+    "Mask2Former pixel module": lambda: hf.Mask2FormerModel(_MASK2FORMER).pixel_level_module,
+    "SAM vision, 512": lambda: hf.SamVisionModel(
+        hf.SamVisionConfig(
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            global_attn_indexes=[1],
+            output_channels=16,
+            image_size=512,
+        )
+    ),
+    "SAM2 Hiera": lambda: hf.Sam2HieraDetModel(
+        hf.Sam2HieraDetConfig(
+            hidden_size=16,
+            num_attention_heads=1,
+            blocks_per_stage=[1, 2, 2, 1],
+            embed_dim_per_stage=[16, 32, 64, 128],
+            num_attention_heads_per_stage=[1, 1, 2, 2],
+            global_attention_blocks=[4],
+        )
+    ),
+    "YOLOS": lambda: hf.YolosModel(hf.YolosConfig(**_VIT)),
+    "ViTDet": lambda: hf.VitDetModel(
+        hf.VitDetConfig(
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            window_block_indices=[0],
+            window_size=14,
+        )
+    ),
+    "SwiftFormer": lambda: hf.SwiftFormerModel(
+        hf.SwiftFormerConfig(depths=[1, 1, 1, 1], embed_dims=[8, 16, 24, 32])
+    ),
+    "TextNet": lambda: hf.TextNetModel(hf.TextNetConfig()),
+    "SuperPoint encoder": lambda: hf.SuperPointForKeypointDetection(hf.SuperPointConfig()).encoder,
+    "Data2Vec vision": lambda: hf.Data2VecVisionModel(hf.Data2VecVisionConfig(**_VIT)),
+    "ZoeDepth": lambda: hf.ZoeDepthForDepthEstimation(
+        hf.ZoeDepthConfig(
+            backbone_config=hf.BeitConfig(
+                **{**_VIT, "num_hidden_layers": 4},
+                image_size=64,
+                out_features=["stage1", "stage2", "stage3", "stage4"],
+                reshape_hidden_states=False,
+            ),
+            neck_hidden_sizes=[8, 16, 32, 32],
+            fusion_hidden_size=16,
+            bottleneck_features=16,
+            num_relative_features=16,
+        )
+    ),
+    "TimeSformer": lambda: hf.TimesformerModel(hf.TimesformerConfig(**_VIT)),
+    "ViViT": lambda: hf.VivitModel(hf.VivitConfig(**_VIT)),
+    "V-JEPA 2 encoder": lambda: (
+        hf.VJEPA2Model(
+            hf.VJEPA2Config(
+                hidden_size=32,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                pred_hidden_size=32,
+                pred_num_attention_heads=2,
+                pred_num_hidden_layers=1,
+            )
+        ).encoder
+    ),
+    "I-JEPA": lambda: hf.IJepaModel(hf.IJepaConfig(**_VIT)),
+    "DINOv3 ViT": lambda: hf.DINOv3ViTModel(hf.DINOv3ViTConfig(**_VIT)),
+    "Whisper encoder": lambda: (
+        hf.WhisperModel(
+            hf.WhisperConfig(
+                d_model=32,
+                encoder_layers=1,
+                decoder_layers=1,
+                encoder_attention_heads=2,
+                decoder_attention_heads=2,
+                encoder_ffn_dim=32,
+                decoder_ffn_dim=32,
+            )
+        ).encoder
+    ),
+    "DETR": lambda: hf.DetrModel(
+        hf.DetrConfig(
+            use_timm_backbone=False,
+            use_pretrained_backbone=False,
+            backbone=None,
+            backbone_config=hf.ResNetConfig(embedding_size=8, out_features=["stage4"], **_FOUR),
+            d_model=32,
+            encoder_layers=1,
+            decoder_layers=1,
+            encoder_attention_heads=2,
+            decoder_attention_heads=2,
+            encoder_ffn_dim=32,
+            decoder_ffn_dim=32,
+            num_queries=5,
+        )
+    ),
 }
 
 SPECS = {
     "Wav2Vec2 features": "N L",
     "EnCodec encoder": "N 1 L",
     "VideoMAE": "N 16 3 H W",
+    "EnCodec decoder": "N 8 L",
+    "DAC encoder": "N 1 L",
+    "UnivNet": "N L 100",
+    "SuperPoint encoder": "N 1 H W",
+    "TimeSformer": "N 8 3 H W",
+    "ViViT": "N 32 3 H W",
+    "V-JEPA 2 encoder": "N 8 3 H W",
+    "Whisper encoder": "N 80 L",
 }
 
 #: Sizes by which open branches are taken, where 224 will not do: at 224 the last stage of Swin is
 #: smaller than its window, and takes the map itself for one.
 EXAMPLES = {"Swin": {"H": 448, "W": 448}, "Swinv2": {"H": 448, "W": 448}}
+
+#: Models that read values of their own buffers, which the meta device has none of.
+READS_VALUES = {"EnCodec encoder", "EnCodec decoder"}
 
 
 def spec(name: str) -> str:

@@ -10,38 +10,45 @@ to learn which module is running.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import lru_cache, partial
+from os.path import dirname
 from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 
 import symcnn.ops  # fills OPS
+from symcnn.axis import IDENTITY
 from symcnn.conditions import AnyOf, Condition, Requirement, settled
 from symcnn.errors import BadSpec, DataDependent, SymcnnError, UnsupportedOperation
+from symcnn.frontends.branches import Choice, Differs, Same, without_idle_guards
 from symcnn.frontends.lazy import call_lazy, is_lazy, lazy_parameters
+from symcnn.frontends.scalars import FLOAT_LIMIT, TAKES_NUMBERS, scalar
 from symcnn.graph import (
     OPS,
     Constant,
     Guard,
     Parameter,
+    Result,
     SymbolicTensor,
     Tape,
     known,
+    record,
     tensor,
     tensors_in,
     tree_map,
 )
 from symcnn.network import Network
-from symcnn.ops.registry import TARGETS
+from symcnn.ops.registry import TARGETS, same_axes
 from symcnn.size import Int, Size, ceildiv, evaluate, floordiv, mod, prod, symbols_of
 
 __all__ = ["Dim", "TracedTensor", "trace"]
 
-_OWN_FILES = (__file__, symcnn.ops.__path__[0], torch.__path__[0])
+_OWN_FILES = (dirname(__file__), symcnn.ops.__path__[0], torch.__path__[0])
 
 
 # Sizes ---------------------------------------------------------------------------------------
@@ -82,12 +89,18 @@ class Dim(torch.SymInt):
         return NotImplemented
 
     def __add__(self, other: Any) -> Any:
+        if isinstance(other, float):
+            return Real(self.expr, self.tracer) + other
         return self._binary(other, lambda a, b: a + b)
 
     def __sub__(self, other: Any) -> Any:
+        if isinstance(other, float):
+            return Real(self.expr, self.tracer) - other
         return self._binary(other, lambda a, b: a - b)
 
     def __rsub__(self, other: Any) -> Any:
+        if isinstance(other, float):
+            return other - Real(self.expr, self.tracer)
         return self._binary(other, lambda a, b: b - a)
 
     def __mul__(self, other: Any) -> Any:
@@ -123,9 +136,11 @@ class Dim(torch.SymInt):
         return self if self >= 0 else -self
 
     def __truediv__(self, other: Any) -> Any:
-        return Real(self.expr, self.tracer) / other
+        return Real(self.expr, self.tracer).__truediv__(other)
 
     def __rtruediv__(self, other: Any) -> Any:
+        if isinstance(other, torch.Tensor):
+            return NotImplemented
         return Real(other, self.tracer) / self
 
     def __pow__(self, other: Any) -> Any:
@@ -204,14 +219,25 @@ class Dim(torch.SymInt):
         return self
 
 
-class Real:
+class Real(torch.SymFloat):
     """A quotient of sizes on its way to ``math.ceil`` or ``math.floor``: exact, never a float."""
-
-    __slots__ = ("expr", "tracer")
 
     def __init__(self, expr: Any, tracer: _Tracer) -> None:
         self.expr = expr  # a Size with Fraction coefficients, an int or a Fraction
         self.tracer = tracer
+
+    @property
+    def node(self) -> Any:
+        return self
+
+    def is_symbolic(self) -> bool:
+        return True
+
+    def is_int(self) -> bool:
+        return False
+
+    def is_float(self) -> bool:
+        return True
 
     def _operand(self, other: Any) -> Any:
         if isinstance(other, (Real, Dim)):
@@ -219,22 +245,30 @@ class Real:
         return Fraction(other) if isinstance(other, float) else int(other)
 
     def __mul__(self, other: Any) -> Any:
+        if isinstance(other, torch.Tensor):
+            return NotImplemented
         return Real(self.expr * self._operand(other), self.tracer)
 
     __rmul__ = __mul__
 
     def __add__(self, other: Any) -> Any:
+        if isinstance(other, torch.Tensor):
+            return NotImplemented
         return Real(self.expr + self._operand(other), self.tracer)
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Any:
+        if isinstance(other, torch.Tensor):
+            return NotImplemented
         return Real(self.expr - self._operand(other), self.tracer)
 
     def __rsub__(self, other: Any) -> Any:
         return Real(self._operand(other) - self.expr, self.tracer)
 
     def __truediv__(self, other: Any) -> Any:
+        if isinstance(other, torch.Tensor):
+            return NotImplemented
         den = self._operand(other)
         if isinstance(den, Size):
             from symcnn.size import exact_or_fail
@@ -346,6 +380,8 @@ class TracedTensor(torch.Tensor):
 
     _value: SymbolicTensor
     _tracer: _Tracer
+    _base: TracedTensor | None = None  # what it is a view of
+    _number: Any = None  # the value of a 0-d tensor that was made from sizes
 
     @staticmethod
     def of(value: SymbolicTensor, tracer: _Tracer) -> TracedTensor:
@@ -452,6 +488,21 @@ class TracedTensor(torch.Tensor):
         """Bytes per element."""
         return int(self.dtype.itemsize)
 
+    def item(self) -> Any:
+        """The value, where it was made from sizes."""
+        return self._values() if self._number is None else self._number
+
+    def __bool__(self) -> bool:
+        return bool(self.item() != 0)
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    __index__ = __int__
+
+    def __float__(self) -> float:
+        return float(self.item())
+
     def _values(self, *_: Any) -> Any:
         path = self._tracer.place()
         raise DataDependent(
@@ -459,7 +510,7 @@ class TracedTensor(torch.Tensor):
             cure="symcnn knows shapes only; make the branch depend on sizes or hyperparameters",
         )
 
-    __bool__ = __int__ = __float__ = __index__ = item = tolist = numpy = _values
+    tolist = numpy = _values
 
     def __hash__(self) -> int:
         return id(self)
@@ -494,23 +545,18 @@ _OPERATORS = {
 }
 
 
-def _writes_in_place(name: str) -> bool:
-    """Whether ``add_`` or ``__iadd__`` is the name of a function."""
-    if name.startswith("__"):
-        return name.strip("_") in _IN_PLACE
-    return name.endswith("_")
-
-
-_IN_PLACE = frozenset("iadd isub imul itruediv ifloordiv imod ipow iand ior ixor".split())
-
-
 def _operator(name: str, word: str) -> Callable[..., Any]:
-    inplace = word in _IN_PLACE
-
     def call(self: TracedTensor, *args: Any) -> Any:
-        return self._tracer.method(name, self, *args, inplace=inplace)
+        return self._tracer.method(name, self, *args, inplace=_writes(f"__{word}__"))
 
-    return call
+    def reflected(self: TracedTensor, other: Any) -> Any:
+        return self._tracer.method(name, other, self)
+
+    return reflected if word in _REFLECTED else call
+
+
+#: Operators whose left operand comes second.
+_REFLECTED = frozenset("rsub rdiv rtruediv rfloordiv rmod rpow rmatmul".split())
 
 
 for _op, _words in _OPERATORS.items():
@@ -528,6 +574,27 @@ def _tracer_of(value: Any) -> _Tracer | None:
     return None
 
 
+#: Methods that write to the tensor they are called on, beside those whose name ends in "_".
+_WRITERS = frozenset(
+    ["__setitem__", "__set__"]
+    + [
+        f"__i{word}__"
+        for word in "add sub mul div truediv floordiv mod pow and or xor lshift rshift".split()
+    ]
+)
+
+#: Operations whose result shares its memory with the first tensor.
+_VIEWS = frozenset(
+    "view reshape flatten unflatten squeeze unsqueeze permute transpose t adjoint numpy_T movedim"
+    " getitem narrow select split chunk unbind expand expand_as diagonal view_as".split()
+)
+
+
+def _writes(name: str) -> bool:
+    """Whether a function or method of that name writes to its first tensor."""
+    return name in _WRITERS or (name.endswith("_") and not name.endswith("__"))
+
+
 # The trace -----------------------------------------------------------------------------------
 
 #: The operations that cost MACs, also on tensors that do not depend on the input.
@@ -538,9 +605,6 @@ _PRODUCTS = frozenset(
 
 #: Example sizes where none are given; all others are 224.
 _EXAMPLE = {"N": 2, "B": 2, "C": 3, "L": 16000}
-
-#: An open comparison as it was taken, and what the model raised on the other branch, if it did.
-Choice = tuple[bool, str]
 
 #: How many branches that end in an exception are backed out of before giving up.
 _ATTEMPTS = 32
@@ -580,8 +644,10 @@ class _Tracer(TorchFunctionMode):
         tape: Tape,
         example: Mapping[str, int],
         forced: Sequence[Choice] = (),
+        same: Same | None = None,
     ) -> None:
         super().__init__()
+        self.same = same
         self.tape = tape
         tape.fix = self.fix
         self.example = example
@@ -666,19 +732,25 @@ class _Tracer(TorchFunctionMode):
         key = id(target)
         if key not in self.buffers and key not in self.leaves:
             return False
-        name: str = getattr(func, "__name__", "")
-        return name in ("__setitem__", "__set__") or (
-            name.endswith("_") and (not name.endswith("__") or name.startswith("__i"))
-        )
+        return _writes(getattr(func, "__name__", ""))
 
     def dispatch(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Run the rule of a torch function."""
         if func in TARGETS:
             return self.apply(TARGETS[func], func.__name__, args, kwargs)
         name = self.operations.get(func)
-        if name is not None:
-            return self.run(name, args, kwargs, inplace=_writes_in_place(func.__name__))
         called: str = getattr(func, "__name__", str(func))
+        if name is not None:
+            reflected = called.strip("_") in _REFLECTED
+            ordered = args[::-1] if reflected else args
+            result = self.run(name, ordered, kwargs, inplace=_writes(called))
+            if args and type(args[0]) is TracedTensor:
+                if _writes(called) or kwargs.get("inplace") is True:
+                    return self.written(args[0], result)
+                if name in _VIEWS:
+                    for part in result if isinstance(result, tuple) else (result,):
+                        part._base = args[0]
+            return result
         if called == "__get__":  # a property that TracedTensor leaves to torch, such as `names`
             with torch._C.DisableTorchFunctionSubclass():
                 return func(*args, **kwargs)
@@ -687,6 +759,21 @@ class _Tracer(TorchFunctionMode):
         if called in OPS:  # built-ins with full names of their own: linalg_vector_norm
             return self.run(called, args, kwargs)
         raise self.unsupported(called)
+
+    def written(self, target: TracedTensor, result: Any) -> Any:
+        """The tensor written to is what was written to it; and so is what it is a view of."""
+        if type(result) is not TracedTensor or len(result._value.dims) != target.ndim:
+            return result
+        target._value, target._number = result._value, result._number
+        part, base = target._value, target._base
+        while base is not None:
+            everything = tuple((None, IDENTITY) for _ in base._value.dims)
+            changed = Result(
+                (base._value.dims,), same_axes(base.ndim), others=((part, everything),)
+            )
+            base._value = record("setitem", (base._value, part), changed).outputs[0]
+            part, base = base._value, base._base
+        return target
 
     def method(self, name: str, *args: Any, inplace: bool = False, **kwargs: Any) -> Any:
         """Run the rule of a tensor method."""
@@ -718,6 +805,9 @@ class _Tracer(TorchFunctionMode):
         self, operation: Any, name: str, args: Any, kwargs: Any, *, inplace: bool = False
     ) -> Any:
         """Run a rule on unwrapped arguments."""
+        if name in TAKES_NUMBERS:
+            args = (*args[:1], *tree_map(self.plain, list(args[1:])))
+            kwargs = tree_map(self.plain, kwargs)
         kernel_args = [self.unwrap(a) for a in args]
         if kwargs:
             kwargs = {k: self.unwrap(a) for k, a in kwargs.items() if k != "out"}
@@ -732,11 +822,16 @@ class _Tracer(TorchFunctionMode):
                 f"{self.place()}: {name} called in a way that its rule does not cover: {error}"
             ) from error
         self._note(result, inplace)
+        if self.same is not None:
+            self.same.nodes()
         if type(result) is SymbolicTensor:
             result.boolean = name == "bool" or any(
                 a is torch.bool for a in (*args, *kwargs.values())
             )
-            return TracedTensor.of(result, self)
+            traced = TracedTensor.of(result, self)
+            if not result.dims:
+                traced._number = self.number(name, args, kwargs)
+            return traced
         several = tuple(TracedTensor.of(r, self) for r in result)
         named = getattr(torch.return_types, name, None)  # max(dim=...) has .values and .indices
         return several if named is None else named(several)
@@ -776,6 +871,35 @@ class _Tracer(TorchFunctionMode):
             return slice(*map(self.unwrap, (value.start, value.stop, value.step)))
         return value
 
+    def number(self, name: str, args: Any, kwargs: Any) -> Any:
+        """The value of a 0-d result, if it is made from sizes."""
+        values = [self.value_of(a) for a in args]
+        if not values or values[0] is None:
+            return None
+        given = [a if isinstance(a, torch.dtype) else v for a, v in zip(args, values, strict=True)]
+        found = scalar(name, given, kwargs)
+        if isinstance(found, Real):
+            exact = Condition(FLOAT_LIMIT, ">=", found._gap(0))
+            if known(exact) is not True:
+                self._guard(exact)
+        return found
+
+    def value_of(self, value: Any) -> Any:
+        """An argument as a number: a size, a number, or a 0-d tensor that holds one; else None."""
+        if isinstance(value, TracedTensor):
+            return value._number
+        if isinstance(value, torch.Tensor):
+            integer = not value.ndim and not value.dtype.is_floating_point and not value.is_meta
+            return int(value) if integer and not value.is_complex() else None
+        return value if isinstance(value, (int, Dim, Real)) else None
+
+    def plain(self, value: Any) -> Any:
+        """A 0-d tensor that holds a number as the number; all else as it is."""
+        if isinstance(value, slice):
+            return slice(*map(self.plain, (value.start, value.stop, value.step)))
+        number = self.value_of(value) if isinstance(value, torch.Tensor) else None
+        return value if number is None else number
+
     def leaf(self, real: torch.Tensor) -> SymbolicTensor:
         """A real tensor (weight, buffer, constant) as a symbolic one, always the same."""
         found = self.leaves.get(id(real))
@@ -808,11 +932,12 @@ class _Tracer(TorchFunctionMode):
         if verdict is not None:
             return verdict
         position = len(self.choices)
+        taken, otherwise = False, ""
         if position < len(self.forced):
-            taken, otherwise = self.forced[position]
+            taken, otherwise = self.forced[position].taken, self.forced[position].otherwise
         else:
-            taken, otherwise = condition.holds(self._sizes(condition.symbols)), ""
-        self.choices.append((taken, otherwise))
+            taken = condition.holds(self._sizes(condition.symbols))
+        self.choices.append(Choice(taken, otherwise, len(self.tape.guards)))
         self._guard(condition if taken else _negated(condition), otherwise)
         return taken
 
@@ -870,7 +995,7 @@ def _flat(value: Any) -> list[Any]:
 def _is_traced(values: Sequence[Any]) -> bool:
     for value in values:
         kind = type(value)
-        if kind is TracedTensor or kind is Dim:
+        if kind is TracedTensor or kind is Dim or kind is Real:
             return True
         if isinstance(value, (tuple, list)) and _is_traced(value):
             return True
@@ -966,28 +1091,69 @@ def trace(
     for _ in range(_ATTEMPTS):
         tracer = _Tracer(module, Tape(), wanted, forced)
         try:
-            return _run(module, specs, named, tracer)
+            inputs, outputs = _run(module, specs, named, tracer)
+            _drop_idle_guards(tracer, inputs, outputs, module, specs, named)
+            return Network(
+                inputs,
+                outputs,
+                tape=tracer.tape,
+                parameters=tracer.parameters,
+                buffers=tracer.buffer_leaves,
+            )
         except (UnsupportedOperation, DataDependent):
             raise
         except SymcnnError as error:
             # An input for which the model raises is not valid: take the other branch instead.
             first = first or error
-            last = next((i for i, c in reversed([*enumerate(tracer.choices)]) if not c[1]), None)
+            last = next(
+                (i for i, c in reversed([*enumerate(tracer.choices)]) if not c.otherwise), None
+            )
             if last is None:
                 break
-            taken, _ = tracer.choices[last]
-            forced = [*tracer.choices[:last], (not taken, error.cause)]
+            forced = [
+                *tracer.choices[:last],
+                Choice(not tracer.choices[last].taken, error.cause),
+            ]
     assert first is not None
     raise first
 
 
+def _drop_idle_guards(
+    tracer: _Tracer,
+    inputs: Sequence[SymbolicTensor],
+    outputs: Any,
+    module: torch.nn.Module,
+    specs: Sequence[str],
+    named: Mapping[str, str],
+) -> None:
+    """Leave only the guards that make a difference: see `symcnn.frontends.branches`."""
+
+    def rerun(choices: Sequence[Choice]) -> Sequence[Guard] | None:
+        again = Tape()
+        same = Same(tape, again, inputs)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                second = _Tracer(module, again, tracer.example, choices, same)
+                _, other = _run(module, specs, named, second)
+            same.whole(outputs, other)
+        except (Differs, SymcnnError):
+            return None
+        return again.guards
+
+    tape = tracer.tape
+    tape.guards = without_idle_guards(tape.guards, tracer.choices, rerun)
+
+
 def _run(
     module: torch.nn.Module, specs: Sequence[str], named: Mapping[str, str], tracer: _Tracer
-) -> Network:
-    """One run of the forward."""
+) -> tuple[Any, Any]:
+    """One run of the forward: its inputs and outputs."""
     tape = tracer.tape
     inputs = tuple(tensor(spec) for spec in specs)
     keywords = {name: tensor(spec, name) for name, spec in named.items()}
+    if tracer.same is not None:
+        tracer.same.starts((*inputs, *keywords.values()))
     with tape.running(), _observed(module, tracer), tracer:
         try:
             raw = module(*tracer.wrap(inputs), **tracer.wrap(keywords))
@@ -997,11 +1163,7 @@ def _run(
             raise _forward_failed(module, len(specs) + len(named), error, tracer) from error
     for scope in tape.calls:
         scope.output = tracer.result(scope.output)
-    outputs = tracer.result(raw)
-    every = (*inputs, *keywords.values())
-    return Network(
-        every, outputs, tape=tape, parameters=tracer.parameters, buffers=tracer.buffer_leaves
-    )
+    return (*inputs, *keywords.values()), tracer.result(raw)
 
 
 def _forward_failed(module: Any, given: int, error: Exception, tracer: _Tracer) -> SymcnnError:

@@ -7,15 +7,15 @@ must have had size 1; and whatever moves whole axes is a permutation.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from symcnn.axis import IDENTITY, AxisMap, Const, Scatter, Whole, Window
+from symcnn.axis import IDENTITY, Axes, AxisMap, Const, Folded, Scatter, Whole, Window
 from symcnn.conditions import AnyOf, Condition, Requirement
 from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor, known, tensors_in
-from symcnn.ops.pointwise import broadcast_dims
+from symcnn.ops.pointwise import aligned, broadcast_dims
 from symcnn.ops.registry import (
-    Axes,
     at_least,
     equal,
     kept,
@@ -67,13 +67,7 @@ def _stretches(have: Int, want: Int, text: str) -> list[Requirement]:
 
 
 def _stretched(x: SymbolicTensor, dims: Sequence[Int]) -> Axes:
-    lead = len(dims) - x.ndim
-    return tuple(
-        (None, Whole(size))
-        if i < lead
-        else (i - lead, IDENTITY if x.dims[i - lead] == size else Const(size))
-        for i, size in enumerate(dims)
-    )
+    return aligned(x.dims, tuple(dims))
 
 
 @rule("expand_as")
@@ -105,10 +99,17 @@ def _repeated(input: SymbolicTensor, times: tuple[Int, ...]) -> Result:
     before = (*(1,) * lead, *input.dims)
     dims = tuple(size * n for size, n in zip(before, times, strict=True))
     axes: Axes = tuple(
-        (i - lead, IDENTITY) if n == 1 and i >= lead else (None, Whole(dims[i]))
+        (None, Whole(n)) if i < lead else (i - lead, _again(before[i], n))
         for i, n in enumerate(times)
     )
     return Result((dims,), axes)
+
+
+def _again(size: Int, times: Int) -> AxisMap:
+    """An axis, some times in a row: circular padding."""
+    if times == 1:
+        return IDENTITY
+    return Const(times) if size == 1 else Folded(0, size * (times - 1), "circular")
 
 
 @rule("tile")
@@ -195,9 +196,11 @@ def stack(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
         raise ShapeMismatch("stack takes tensors of one shape")
     raised = [SymbolicTensor((*t.dims[:axis], 1, *t.dims[axis:])) for t in tensors]
     joined = join(raised, axis)
-    axes = kept(tensors[0].ndim)
-    axes.insert(axis, (None, Whole(len(tensors))))
-    return Result(joined.shapes, tuple(axes), requires=joined.requires)
+    each = kept(tensors[0].ndim)
+    each.insert(axis, (None, Whole(len(tensors))))
+    axes = tuple(each)
+    others = tuple((t, axes) for t in tensors[1:])
+    return Result(joined.shapes, axes, requires=joined.requires, others=others)
 
 
 def _raised(x: SymbolicTensor, rank: int) -> SymbolicTensor:
@@ -228,7 +231,11 @@ def _stack_along(axis: int, rank: int) -> Any:
         if not tensors:
             raise ShapeMismatch("stack of no tensors")
         raised = [_raised(x, rank) for x in tensors]
-        return join(raised, min(axis, max(raised[0].ndim - 1, 0)))
+        joined = join(raised, min(axis, max(raised[0].ndim - 1, 0)))
+        if any(a.dims != b.dims for a, b in zip(tensors, raised, strict=True)):
+            return Result(joined.shapes, mixed(joined.shapes[0]), requires=joined.requires)
+        others = ((t, axes) for t, (_, axes) in zip(tensors[1:], joined.others, strict=True))
+        return replace(joined, others=tuple(others))
 
     return operation
 
@@ -245,7 +252,8 @@ for _names, _axis, _rank in (
 def column_stack(tensors: Sequence[SymbolicTensor], *, out: Any = None) -> Result:
     """Vectors as columns, one beside the other."""
     columns = [x if x.ndim > 1 else SymbolicTensor((prod(x.dims), 1)) for x in tensors]
-    return join(columns, 1)
+    joined = join(columns, 1)
+    return Result(joined.shapes, mixed(joined.shapes[0]), requires=joined.requires)
 
 
 @rule("meshgrid")

@@ -99,7 +99,7 @@ def _transposed(
     c_in, c_group, *kernel = weight.dims
     at_least("kernel_size", kernel, 1)
     scatters = [
-        Scatter(d * (k - 1) + 1, s, p, o)
+        Scatter(d * (k - 1) + 1, s, p, o, d)
         for k, s, p, o, d in zip(kernel, strides, pads, extra, dilations, strict=True)
     ]
     batch, channels, space = input.dims[: -n - 1], input.dims[-n - 1], input.dims[-n:]

@@ -5,6 +5,7 @@ The one law: ``arange(start, end, step)`` has ``ceil((end - start)/step)`` eleme
 
 from __future__ import annotations
 
+from fractions import Fraction
 from math import ceil, isfinite
 from typing import Any
 
@@ -85,6 +86,8 @@ def arange(start: Any, end: Any = None, step: Any = 1, **kwargs: Any) -> Result:
         raise DataDependent("arange: its bounds stand in a tensor", cure="give numbers")
     if step == 0:
         raise ShapeMismatch("arange: step=0", cure="the step must not be zero")
+    if isinstance(end, Size) or isinstance(start, Size):  # a float end: 0.5 is 1/2
+        start, end = (Fraction(v) if isinstance(v, float) else v for v in (start, end))
     gap = end - start
     if isinstance(gap, Size) or isinstance(step, Size):
         if isinstance(step, float) and not step.is_integer():

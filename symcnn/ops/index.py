@@ -7,24 +7,24 @@ shape. Picking by a mask has a shape that only the values know: `DataDependent`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from symcnn.axis import IDENTITY, AxisMap, Whole, Window
+from symcnn.axis import IDENTITY, Axes, AxisMap, Flip, Pick, Roll, Scatter, Whole, Window
 from symcnn.conditions import Condition, Requirement
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.graph import Result, SymbolicTensor, known, tensors_in
 from symcnn.ops.pointwise import broadcast_dims
 from symcnn.ops.registry import (
-    Axes,
     alike,
     at_least,
     equal,
+    exactly,
     kept,
     map_axes,
     mixed,
     normal_dim,
     normal_dims,
-    ntuple,
     require_rank,
     rule,
     unpacked,
@@ -70,7 +70,8 @@ def _picked(input: SymbolicTensor, index: Any) -> Result:
     stood if they are neighbours, and in front if not.
     """
     dims: list[Int] = []
-    axes: list[tuple[int | None, AxisMap]] = []
+    axes: list[Any] = []
+    gone: list[tuple[int, AxisMap]] = []
     requires: list[Requirement] = []
     picks: list[tuple[int, Dims]] = []  # place among the output axes, shape of the index
     axis = 0
@@ -92,6 +93,7 @@ def _picked(input: SymbolicTensor, index: Any) -> Result:
             requires += _all_inside(item, size)
         elif not isinstance(item, SymbolicTensor):
             requires += _inside(item, size)
+            gone.append((axis, Pick(item if _is_nonnegative(item) else item + size)))
         axis += 1
     if picks:
         picked, agree = broadcast_dims(*(shape for _, shape in picks))
@@ -100,7 +102,7 @@ def _picked(input: SymbolicTensor, index: Any) -> Result:
         start = picks[0][0] if len(places) == 1 else 0
         dims[start:start] = picked
         axes[start:start] = mixed(picked)
-    return Result((tuple(dims),), tuple(axes), requires=tuple(requires))
+    return Result((tuple(dims),), (*axes, *gone), requires=tuple(requires))
 
 
 def _spread(x: SymbolicTensor, index: Any) -> list[Any]:
@@ -208,7 +210,20 @@ def setitem(input: SymbolicTensor, index: Any, value: Any, *args: Any, **kwargs:
     why = "the value must broadcast to what the index picks"
     pairs = zip(have, dims[len(dims) - len(have) :], strict=True)
     needs = [need for a, b in pairs if a != 1 for need in equal(a, b, why)]
-    return alike(input, requires=(*picked.requires, *needs))
+    written = (value, _written(input, picked, value))
+    return alike(input, requires=(*picked.requires, *needs), others=(written,))
+
+
+def _written(x: SymbolicTensor, picked: Result, value: SymbolicTensor) -> Axes:
+    """Where the value is read: a slice, written to, scatters it."""
+    maps: list[Any] = [(None, IDENTITY)] * x.ndim
+    (dims,) = picked.shapes
+    lead = len(dims) - value.ndim
+    for i, (source, axis_map) in enumerate((picked.axes or ())[: len(dims)]):
+        same = i >= lead and value.dims[i - lead] == dims[i]
+        if same and isinstance(source, int) and isinstance(axis_map, Window):
+            maps[source] = (i - lead, Scatter(1, axis_map.stride, axis_map.left))
+    return tuple(maps)
 
 
 @rule("narrow", "narrow_copy")
@@ -241,18 +256,31 @@ def select(input: SymbolicTensor, dim: int, index: Any) -> Result:
     inside = () if isinstance(index, SymbolicTensor) else tuple(_inside(index, input.dims[axis]))
     keep = [i for i in range(input.ndim) if i != axis]
     dims = tuple(input.dims[i] for i in keep)
-    return Result((dims,), tuple((i, IDENTITY) for i in keep), requires=inside)
+    axes = kept_but(input, axis)
+    if not isinstance(index, SymbolicTensor):
+        axes += ((axis, Pick(index if _is_nonnegative(index) else index + input.dims[axis])),)
+    return Result((dims,), axes, requires=inside)
+
+
+def kept_but(x: SymbolicTensor, axis: int) -> Axes:
+    """All axes but one."""
+    return tuple((i, IDENTITY) for i in range(x.ndim) if i != axis)
 
 
 # Splits ---------------------------------------------------------------------------------------
 
 
 def _parts(x: SymbolicTensor, axis: int, sizes: Sequence[Int], *needs: Requirement) -> Result:
-    """Parts of one axis after the other. Whichever part it is, it reads that axis somewhere."""
+    """Parts of one axis after the other: each is the axis cropped."""
     shapes = tuple((*x.dims[:axis], s, *x.dims[axis + 1 :]) for s in sizes)
-    axes = kept(x.ndim)
-    axes[axis] = (axis, Whole(sizes[0]))
-    return Result(shapes, tuple(axes), requires=needs, single=False)
+    parts = []
+    before: Int = 0
+    for size in sizes:
+        axes = kept(x.ndim)
+        axes[axis] = (axis, Window(1, 1, -before, before + size - x.dims[axis]))
+        parts.append(tuple(axes))
+        before = before + size
+    return Result(shapes, requires=needs, single=False, parts=tuple(parts))
 
 
 def _axis_to_split(x: SymbolicTensor, dim: int, op: str) -> int:
@@ -330,7 +358,7 @@ def _split_along(op: str, axis: int, least: int) -> Any:
             return found
         why = f"{op}: the axis must be a multiple of the number of parts"
         even = tuple(equal(input.dims[along] % indices_or_sections, 0, why))
-        return Result(found.shapes, found.axes, requires=even, single=False)
+        return replace(found, requires=even)
 
     return operation
 
@@ -351,7 +379,8 @@ def unbind(input: SymbolicTensor, dim: int = 0) -> Result:
         )
     keep = [i for i in range(input.ndim) if i != axis]
     dims = tuple(input.dims[i] for i in keep)
-    return Result((dims,) * count, tuple((i, IDENTITY) for i in keep), single=False)
+    parts = tuple((*kept_but(input, axis), (axis, Pick(i))) for i in range(count))
+    return Result((dims,) * count, single=False, parts=parts)
 
 
 # Picking by tensors ---------------------------------------------------------------------------
@@ -498,6 +527,46 @@ def embedding(input: SymbolicTensor, weight: SymbolicTensor, *args: Any, **kwarg
     return Result(((*input.dims, width),), (*kept(input.ndim), (None, Whole(width))))
 
 
+@rule("embedding_bag")
+def embedding_bag(
+    input: SymbolicTensor,
+    weight: SymbolicTensor,
+    offsets: SymbolicTensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: SymbolicTensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Result:
+    """Rows of the table summed up in bags: one per row of the input, or one per offset."""
+    op = "embedding_bag"
+    require_rank(weight, (2,), f"the table of {op}")
+    require_rank(input, (1, 2), op)
+    rows, width = weight.dims
+    if padding_idx is not None and isinstance(rows, int) and not -rows <= padding_idx < rows:
+        raise ShapeMismatch(f"{op}: padding_idx={padding_idx} is not one of {rows} rows")
+    if mode not in ("sum", "mean", "max") or (mode == "max" and (scale_grad_by_freq or sparse)):
+        raise ShapeMismatch(f"{op}: mode={mode!r}", cure='"sum", "mean", or "max" without options')
+    requires: list[Requirement] = []
+    if per_sample_weights is not None:
+        if mode != "sum" or per_sample_weights.ndim != input.ndim:
+            raise ShapeMismatch(f"{op}: one weight per index, for mode='sum' only")
+        for have, want in zip(per_sample_weights.dims, input.dims, strict=True):
+            requires += equal(have, want, f"{op}: one weight per index")
+    if (offsets is None) != (input.ndim == 2) or (offsets is not None and offsets.ndim != 1):
+        raise ShapeMismatch(f"{op}: a vector of offsets, for a 1-d input only")
+    bags = input.dims[0] if offsets is None else offsets.dims[0]
+    if offsets is not None and include_last_offset:
+        bags = bags - 1
+        requires.append(Condition(bags, ">=", 1, f"{op}: at least one bag"))
+    dims = (bags, width)
+    axes = (*kept(1), (None, Whole(width))) if offsets is None else mixed(dims)
+    return Result((dims,), axes, requires=tuple(requires))
+
+
 @rule("one_hot")
 def one_hot(tensor: SymbolicTensor, num_classes: Int = -1) -> Result:
     """A new last axis with a place per class."""
@@ -534,7 +603,12 @@ def roll(input: SymbolicTensor, shifts: Any, dims: Any = None) -> Result:
     count = len(shifts) if isinstance(shifts, (tuple, list)) else 1
     if count != len(axes):
         raise ShapeMismatch(f"roll: {count} shifts for {len(axes)} axes")
-    return _shuffled(input, axes if input.ndim else ())
+    by = shifts if isinstance(shifts, (tuple, list)) else (shifts,)
+    maps = kept(input.ndim)
+    for axis, shift in zip(axes if input.ndim else (), by, strict=False):
+        once = maps[axis][1] is IDENTITY
+        maps[axis] = (axis, Roll(shift) if once else Whole(input.dims[axis]))
+    return Result((input.dims,), tuple(maps))
 
 
 @rule("flip")
@@ -542,14 +616,19 @@ def flip(input: SymbolicTensor, *dims: Any, **kwargs: Any) -> Result:
     """Axes in reverse order."""
     named = unpacked((*dims, *kwargs.values()))
     axes = normal_dims(named, input.ndim, "flip")
-    return _shuffled(input, axes if input.ndim else ())
+    return _reversed(input, axes if input.ndim else ())
+
+
+def _reversed(x: SymbolicTensor, axes: Sequence[int]) -> Result:
+    maps = tuple((i, Flip() if i in axes else IDENTITY) for i in range(x.ndim))
+    return Result((x.dims,), maps)
 
 
 def _flip_along(op: str, axis: int) -> Any:
     def operation(input: SymbolicTensor) -> Result:
         if input.ndim <= axis:
             raise ShapeMismatch(f"{op} takes a tensor of at least {axis + 1} axes")
-        return _shuffled(input, (axis,))
+        return _reversed(input, (axis,))
 
     return operation
 
@@ -568,8 +647,14 @@ def rot90(input: SymbolicTensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Re
     axes = kept(input.ndim)
     if k % 2:
         result[a], result[b] = result[b], result[a]
-    for i, source in ((a, b), (b, a)) if k % 2 else ((a, a), (b, b)):
-        axes[i] = (source, Whole(result[i]))
+    turns: list[tuple[tuple[int, int, AxisMap], tuple[int, int, AxisMap]]] = [
+        ((a, a, IDENTITY), (b, b, IDENTITY)),
+        ((a, b, Flip()), (b, a, IDENTITY)),
+        ((a, a, Flip()), (b, b, Flip())),
+        ((a, b, IDENTITY), (b, a, Flip())),
+    ]
+    for i, source, axis_map in turns[k % 4]:
+        axes[i] = (source, axis_map)
     return Result((tuple(result),), tuple(axes))
 
 
@@ -668,7 +753,7 @@ def fold(
     """Columns summed back into an image of `output_size`: unfold's transpose."""
     require_rank(input, (2, 3), "fold")
     windows, kernel = _patches(kernel_size, dilation, padding, stride)
-    size = ntuple(output_size, 2, "output_size")
+    size = exactly(output_size, 2, "output_size")
     at_least("output_size", size, 1)
     counts, fitting = map_axes(size, windows, "the patch must fit into the padded output")
     rows, columns = input.dims[-2:]
@@ -683,8 +768,8 @@ def fold(
 def _patches(
     kernel_size: Any, dilation: Any, padding: Any, stride: Any
 ) -> tuple[list[AxisMap], tuple[Int, ...]]:
-    kernel, dilations = ntuple(kernel_size, 2, "kernel_size"), ntuple(dilation, 2, "dilation")
-    pads, strides = ntuple(padding, 2, "padding"), ntuple(stride, 2, "stride")
+    kernel, dilations = exactly(kernel_size, 2, "kernel_size"), exactly(dilation, 2, "dilation")
+    pads, strides = exactly(padding, 2, "padding"), exactly(stride, 2, "stride")
     for name, values, bound in (
         ("kernel_size", kernel, 1),
         ("dilation", dilations, 1),

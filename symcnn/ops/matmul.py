@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from symcnn.axis import IDENTITY, AxisMap, Whole
+from symcnn.axis import IDENTITY, Axes, AxisMap, Const, Whole
 from symcnn.conditions import Requirement
 from symcnn.errors import ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor
-from symcnn.ops.pointwise import broadcast_dims
+from symcnn.ops.pointwise import aligned, broadcast_dims
 from symcnn.ops.registry import equal, kept, mixed, normal_dim, require_rank, rule
 from symcnn.size import Int, minimum, prod
 
@@ -41,20 +41,22 @@ def product(a: Dims, b: Dims) -> tuple[Dims, Int, list[Requirement]]:
 def matmul(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     """``input @ other``, of vectors, matrices, or batches of matrices that broadcast."""
     dims, macs, requires = product(input.dims, other.dims)
-    return Result((dims,), _axes(input.dims, other.dims, dims), macs, tuple(requires))
+    first, second = _axes(input.dims, other.dims, dims)
+    return Result((dims,), first, macs, tuple(requires), others=((other, second),))
 
 
-def _axes(a: Dims, b: Dims, dims: Dims) -> tuple[tuple[int | None, AxisMap], ...]:
-    """Rows come from the first factor's; columns, and stretched batches, from everywhere."""
+def _axes(a: Dims, b: Dims, dims: Dims) -> tuple[Axes, Axes]:
+    """Rows come from the first factor's, columns from the second's; batches from both."""
     lead = len(dims) - (len(b) > 1) - (len(a) > 1)  # batch axes of the result
-    shift = lead - max(len(a) - 2, 0)
-    axes: list[tuple[int | None, AxisMap]] = []
-    for i, size in enumerate(dims):
-        source = i - shift
-        is_row = i == lead and len(a) > 1
-        own = is_row or (i < lead and source >= 0 and a[source] == size)
-        axes.append((source, IDENTITY) if own else (None, Whole(size)))
-    return tuple(axes)
+    rows: list[Any] = [*aligned(a[:-2], dims[:lead])]
+    columns: list[Any] = [*aligned(b[:-2], dims[:lead])]
+    if len(a) > 1:
+        rows.append((len(a) - 2, IDENTITY))
+        columns.append((None, IDENTITY))
+    if len(b) > 1:
+        rows.append((None, IDENTITY))
+        columns.append((len(b) - 1, IDENTITY))
+    return tuple(rows), tuple(columns)
 
 
 def _of_ranks(op: str, left: int, right: int) -> Any:
@@ -64,8 +66,8 @@ def _of_ranks(op: str, left: int, right: int) -> Any:
         why = f"{op}: the batches must be equal"
         batches = equal(input.dims[0], mat2.dims[0], why) if right == 3 else []
         dims, macs, requires = product(input.dims, mat2.dims)
-        axes = _axes(input.dims, mat2.dims, dims)
-        return Result((dims,), axes, macs, (*batches, *requires))
+        first, second = _axes(input.dims, mat2.dims, dims)
+        return Result((dims,), first, macs, (*batches, *requires), others=((mat2, second),))
 
     return operation
 
@@ -93,8 +95,12 @@ def _plus_product(op: str, rank: int, vector: bool = False) -> Any:
         if op == "addbmm":  # also sums over the batch
             dims = dims[1:]
         requires += _stretches(op, input.dims, dims)
-        axes = mixed(dims)
-        return Result((dims,), axes, macs, (*batches, *requires))
+        added = aligned(input.dims, dims)
+        if op == "addbmm":
+            return Result((dims,), added, macs, (*batches, *requires))
+        first, second = _axes(a.dims, b.dims, dims)
+        others = ((a, first), (b, second))
+        return Result((dims,), added, macs, (*batches, *requires), others=others)
 
     return operation
 
@@ -118,7 +124,8 @@ def outer(input: SymbolicTensor, vec2: SymbolicTensor) -> Result:
     require_rank(input, (1,), "outer")
     require_rank(vec2, (1,), "outer")
     (rows,), (columns,) = input.dims, vec2.dims
-    return Result(((rows, columns),), ((0, IDENTITY), (None, Whole(columns))))
+    others = ((vec2, ((None, IDENTITY), (0, IDENTITY))),)
+    return Result(((rows, columns),), ((0, IDENTITY), (None, Whole(columns))), others=others)
 
 
 @rule("addr")
@@ -166,8 +173,10 @@ def tensordot(a: SymbolicTensor, b: SymbolicTensor, dims: Any = 2, out: Any = No
     other = tuple(s for j, s in enumerate(b.dims) if j not in second)
     shape = (*(a.dims[i] for i in left), *other)
     axes = (*((i, IDENTITY) for i in left), *mixed(other))
+    kept_second = [j for j in range(b.ndim) if j not in second]
+    columns: Axes = (*((None, IDENTITY) for _ in left), *((j, IDENTITY) for j in kept_second))
     over = prod(x if y == 1 else y for x, y in meet if 1 not in (x, y))
-    return Result((shape,), axes, prod(shape) * over, tuple(requires))
+    return Result((shape,), axes, prod(shape) * over, tuple(requires), others=((b, columns),))
 
 
 @rule("bilinear")
@@ -189,9 +198,9 @@ def bilinear(
     if bias is not None:
         requires += equal(bias.dims[0], out, "bilinear: one bias per output feature")
     lead = input1.dims[:-1]
-    axes = (*kept(len(lead)), (len(lead), Whole(out)))
+    axes: Axes = (*kept(len(lead)), (len(lead), Whole(out)))
     macs = prod(lead) * (out * in1 * in2)
-    return Result(((*lead, out),), axes, macs, tuple(requires))
+    return Result(((*lead, out),), axes, macs, tuple(requires), others=((input2, axes),))
 
 
 @rule("scaled_dot_product_attention")
@@ -229,13 +238,20 @@ def scaled_dot_product_attention(
     if attn_mask is not None:
         requires += _stretches("attn_mask", attn_mask.dims, (*batch, length, seen))
     dims = (*batch, length, out)
-    shift = len(dims) - query.ndim
-    axes = tuple(
-        (i - shift, IDENTITY) if i >= shift and i < len(dims) - 2 else (None, Whole(size))
-        for i, size in enumerate(dims)
-    )
+    grouped = [_heads(t, lead, batch) for t, lead in zip(tensors, leads, strict=True)]
+    asked: Axes = (*grouped[0], (query.ndim - 2, IDENTITY), (None, IDENTITY))
+    answered: Axes = (*grouped[2], (None, IDENTITY), (value.ndim - 1, IDENTITY))
+    others: list[Any] = [(key, grouped[1]), (value, answered)]
+    if attn_mask is not None:
+        others.append((attn_mask, aligned(attn_mask.dims, (*batch, length, seen))[:-1]))
     macs = prod(batch) * (length * seen * (features + out))
-    return Result((dims,), axes, macs, tuple(requires))
+    return Result((dims,), asked, macs, tuple(requires), others=tuple(others))
+
+
+def _heads(t: SymbolicTensor, lead: Dims, batch: Dims) -> Axes:
+    """The batch axes of a factor of attention; heads that serve several queries are stretched."""
+    maps = aligned(lead, batch)
+    return (*maps[:-1], (t.ndim - 3, Whole(batch[-1]))) if lead != t.dims[:-2] else maps
 
 
 # Einstein sums --------------------------------------------------------------------------------
@@ -269,12 +285,23 @@ def einsum(equation: Any, *operands: Any) -> Result:
         raise ShapeMismatch(f"einsum({equation!r}): {missing[0]!r} stands only in the output")
     if len(set(output)) != len(output):
         raise ShapeMismatch(f"einsum({equation!r}): a label stands twice in the output")
-    axes = tuple(
-        (terms[0].index(label), IDENTITY) if label in terms[0] else (None, Whole(sizes[label]))
-        for label in output
+    axes, *others = (
+        (
+            t,
+            tuple(
+                _labelled(term.index(label), t, size) if label in term else (None, IDENTITY)
+                for label, size in ((label, sizes[label]) for label in output)
+            ),
+        )
+        for t, term in zip(operands, terms, strict=True)
     )
     macs = _contraction(terms, [t.dims for t in operands], output)
-    return Result((tuple(sizes[label] for label in output),), axes, macs, tuple(requires))
+    dims = tuple(sizes[label] for label in output)
+    return Result((dims,), axes[1], macs, tuple(requires), others=tuple(others))
+
+
+def _labelled(axis: int, t: SymbolicTensor, size: Int) -> tuple[int, AxisMap]:
+    return axis, IDENTITY if t.dims[axis] == size else Const(size)
 
 
 def pair_macs(equation: Any, *operands: Any, counted: bool = False) -> list[Int]:

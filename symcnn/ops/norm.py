@@ -1,4 +1,8 @@
-"""Normalisations: the shape stays; they check channels, and that there is something to average."""
+"""Normalisations: the shape stays; they check channels, and that there is something to average.
+
+What a layer averages over, every place of its output reads whole. Batch normalisation counts as
+point by point, as it is once the statistics are those of training.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,11 @@ from collections.abc import Sequence
 from inspect import unwrap
 from typing import Any
 
+from symcnn.axis import Whole
 from symcnn.conditions import AnyOf, Condition, Requirement
 from symcnn.errors import ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor
-from symcnn.ops.registry import alike, at_least, equal, require_rank, rule
+from symcnn.ops.registry import alike, at_least, equal, kept, require_rank, rule
 from symcnn.size import Int, floordiv
 
 __all__: list[str] = []
@@ -66,7 +71,16 @@ def instance_norm(
     requires = _channels(input, running_mean, running_var, weight, bias)
     if use_input_stats:
         requires += _more_than_one(input.dims[2:], _TRAINING)
+        return _statistics(input, range(2, input.ndim), requires)
     return alike(input, requires=tuple(requires))
+
+
+def _statistics(x: SymbolicTensor, axes: Sequence[int], requires: list[Requirement]) -> Result:
+    """The shape stays; along `axes` every place reads everything, through mean and variance."""
+    maps = kept(x.ndim)
+    for axis in axes:
+        maps[axis] = (axis, Whole(x.dims[axis]))
+    return Result((x.dims,), tuple(maps), requires=tuple(requires))
 
 
 @rule("group_norm")
@@ -90,7 +104,7 @@ def group_norm(
     several = Condition(channels, ">=", 2 * num_groups)
     (others,) = _more_than_one((input.dims[0], *input.dims[2:]), _TRAINING)
     requires.append(AnyOf((several, *others.options), _TRAINING))
-    return alike(input, requires=tuple(requires))
+    return _statistics(input, range(1, input.ndim), requires)
 
 
 @rule("layer_norm")
@@ -113,7 +127,7 @@ def layer_norm(
         raise ShapeMismatch(f"layer_norm over {shape}: the weight is {weight.ndim}-d")
     for have, want in zip(() if weight is None else weight.dims, shape, strict=False):
         requires += equal(have, want, "the weight must have the shape that is normalized")
-    return alike(input, requires=tuple(requires))
+    return _statistics(input, range(input.ndim - len(shape), input.ndim), requires)
 
 
 rule("rms_norm")(unwrap(layer_norm))
@@ -127,4 +141,6 @@ def local_response_norm(
     if input.ndim < 3:
         raise ShapeMismatch("local_response_norm takes an input of at least 3 axes")
     at_least("size", (size,), 1)
-    return alike(input)
+    maps = kept(input.ndim)
+    maps[1] = (1, Whole(input.dims[1]))
+    return Result((input.dims,), tuple(maps))

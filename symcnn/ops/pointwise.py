@@ -7,14 +7,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from symcnn.axis import IDENTITY, AxisMap, Const
+from symcnn.axis import IDENTITY, Axes, Const, Whole, Window
 from symcnn.conditions import AnyOf, Condition, Requirement
 from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor, known, tensors_in
-from symcnn.ops.registry import alike, normal_dim, require_rank, rule
+from symcnn.ops.registry import (
+    alike,
+    kept,
+    normal_dim,
+    normal_dims,
+    require_rank,
+    rule,
+    same_axes,
+)
 from symcnn.size import Int, Size, maximum
 
-__all__ = ["broadcast", "broadcast_dims"]
+__all__ = ["aligned", "broadcast", "broadcast_dims"]
 
 UNARY = (
     "abs acos acosh asin asinh atan atanh ceil clone "
@@ -23,13 +31,18 @@ UNARY = (
     "log10 log1p log2 logit logsigmoid logical_not mish nan_to_num neg negative positive "
     "reciprocal relu relu6 round rsqrt selu sigmoid sign silu sin sinc sinh softplus softsign "
     "sqrt square tan tanh tanhshrink threshold trunc requires_grad_ float half double "
-    "bfloat16 int long bool to type type_as cpu cuda gumbel_softmax normalize "
+    "bfloat16 int long bool to type cpu cuda "
     "identity angle bernoulli conj conj_physical deg2rad rad2deg i0 imag real isneginf isposinf "
     "isreal resolve_conj resolve_neg sgn signbit bitwise_not fix absolute arccos "
     "arccosh arcsin arcsinh arctan arctanh special_expit expit char byte short cfloat cdouble "
-    "zeros_like ones_like full_like empty_like rand_like randn_like randint_like zero fill "
+    ""
     "random requires_grad pin_memory alias_copy log_ndtr ndtr ndtri "
     "entr erfcx i0e i1 i1e polygamma mvlgamma "
+).split()
+
+#: Tensors with the shape of another, none of whose values they read.
+UNREAD = (
+    "zeros_like ones_like full_like empty_like rand_like randn_like randint_like zero "
 ).split()
 
 BINARY = (
@@ -52,14 +65,52 @@ for _name in UNARY:
     rule(_name)(_unary)
 
 
+def _unread(input: SymbolicTensor, *args: Any, **kwargs: Any) -> Result:
+    """A tensor of that shape, whatever the values."""
+    return Result((input.dims,), None)
+
+
+for _name in UNREAD:
+    rule(_name)(_unread)
+
+
 def _softmax(input: SymbolicTensor, dim: Any = None, *args: Any, **kwargs: Any) -> Result:
-    if dim is not None:
-        normal_dim(dim, input.ndim, "softmax")
-    return alike(input)
+    """Every place reads its axis; without one, torch takes the first of 0, 1 or 3 axes."""
+    if dim is None:
+        dim = 0 if input.ndim in (0, 1, 3) else 1
+    return _over(input, normal_dim(dim, input.ndim, "softmax"))
+
+
+def _over(x: SymbolicTensor, *axes: int) -> Result:
+    """The shape stays; along `axes` every place reads everything."""
+    maps = kept(x.ndim)
+    for axis in axes if x.ndim else ():
+        maps[axis] = (axis, Whole(x.dims[axis]))
+    return Result((x.dims,), tuple(maps))
+
+
+@rule("normalize")
+def normalize(input: SymbolicTensor, p: float = 2.0, dim: Any = 1, *args: Any, **kw: Any) -> Result:
+    """Divided by the norm along `dim`."""
+    return _over(input, *normal_dims(dim, input.ndim, "normalize"))
 
 
 for _name in ("softmax", "log_softmax", "softmin"):
     rule(_name)(_softmax)
+
+
+@rule("gumbel_softmax")
+def gumbel_softmax(
+    logits: SymbolicTensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
+) -> Result:
+    """A sample of the softmax along `dim`."""
+    return _over(logits, normal_dim(dim, logits.ndim, "gumbel_softmax"))
+
+
+@rule("type_as")
+def type_as(input: SymbolicTensor, other: SymbolicTensor) -> Result:
+    """Cast to the type of `other`, whose values do not matter."""
+    return alike(input, others=((other, None),))
 
 
 def check_probability(p: float) -> None:
@@ -191,8 +242,8 @@ def glu(input: SymbolicTensor, dim: int = -1) -> Result:
     half = input.dims[axis] // 2
     dims = (*input.dims[:axis], half, *input.dims[axis + 1 :])
     need = Condition(input.dims[axis], "==", 2 * half, "glu halves an axis: it must be even")
-    axes: list[tuple[int | None, AxisMap]] = [(i, IDENTITY) for i in range(input.ndim)]
-    axes[axis] = (None, IDENTITY)
+    axes = kept(input.ndim)
+    axes[axis] = (axis, Window(half + 1, dilation=half))  # place i reads i and its gate, i + half
     return Result((dims,), tuple(axes), requires=(need,))
 
 
@@ -202,13 +253,21 @@ def broadcast(*operands: Any) -> Result:
     if not tensors:
         raise ShapeMismatch("an operation on tensors, but none is given")
     dims, requires = broadcast_dims(*(t.dims for t in tensors))
-    axes = []
-    lead = len(dims) - tensors[0].ndim
-    for i, size in enumerate(dims):
-        source = i - lead
-        same = source >= 0 and tensors[0].dims[source] == size
-        axes.append((source if source >= 0 else None, IDENTITY if same else Const(size)))
-    return Result((dims,), tuple(axes), requires=tuple(requires))
+    axes, *others = ((t, aligned(t.dims, dims)) for t in tensors)
+    return Result((dims,), axes[1], requires=tuple(requires), others=tuple(others))
+
+
+def aligned(have: tuple[Int, ...], dims: tuple[Int, ...]) -> Axes:
+    """The axes of a tensor stretched to `dims`, counted from the right: those of size 1 are."""
+    if have == dims:
+        return same_axes(len(dims))
+    lead = len(dims) - len(have)
+    return tuple(
+        (None, Whole(size))
+        if i < lead
+        else (i - lead, Const(size) if have[i - lead] == 1 != size else IDENTITY)
+        for i, size in enumerate(dims)
+    )
 
 
 def _binary(input: Any, other: Any, *args: Any, **kwargs: Any) -> Result:

@@ -140,7 +140,7 @@ def quantile(
     if not isinstance(q, SymbolicTensor) or not q.ndim:
         return one
     dims = (q.dims[0], *one.shapes[0])
-    return Result((dims,), ((None, Whole(q.dims[0])), *one.axes))
+    return Result((dims,), ((None, Whole(q.dims[0])), *(one.axes or ())))
 
 
 # Orderings ------------------------------------------------------------------------------------

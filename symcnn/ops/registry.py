@@ -9,10 +9,10 @@ by both front ends: `symcnn.nn` calls it as it is, the torch front end finds it 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any
 
-from symcnn.axis import IDENTITY, AxisMap, Whole
+from symcnn.axis import IDENTITY, Axes, AxisMap, Whole
 from symcnn.conditions import Condition, Requirement
 from symcnn.errors import ShapeMismatch
 from symcnn.expr import from_sympy
@@ -25,6 +25,7 @@ __all__ = [
     "alike",
     "at_least",
     "equal",
+    "exactly",
     "kept",
     "map_axes",
     "mixed",
@@ -33,11 +34,11 @@ __all__ = [
     "ntuple",
     "require_rank",
     "rule",
+    "same_axes",
     "unpacked",
 ]
 
 Rule = Callable[..., Result]
-Axes = tuple[tuple[int | None, AxisMap], ...]
 
 _PLAIN = (SymbolicTensor, Size, int, float, str, type(None))
 
@@ -111,6 +112,16 @@ def ntuple(value: Any, n: int, name: str) -> tuple[Any, ...]:
     raise ShapeMismatch(f"{name}={tuple(value)} has {len(value)} values", cure=f"give 1 or {n}")
 
 
+def exactly(value: Any, n: int, name: str) -> tuple[Any, ...]:
+    """A hyperparameter given once, or `n` times: where torch does not repeat a tuple of one.
+
+    Raises ShapeMismatch for another number of values.
+    """
+    if isinstance(value, (tuple, list)) and len(value) != n:
+        raise ShapeMismatch(f"{name}={tuple(value)} has {len(value)} values", cure=f"give {n}")
+    return ntuple(value, n, name)
+
+
 def at_least(name: str, values: Sequence[Int], bound: int) -> None:
     """Check a hyperparameter per axis. Symbols pass unless they never could.
 
@@ -160,9 +171,15 @@ def mixed(dims: Sequence[Int]) -> Axes:
     return tuple((None, Whole(size)) for size in dims)
 
 
-def kept(count: int) -> list[tuple[int | None, AxisMap]]:
+def kept(count: int) -> list[tuple[int | tuple[int, ...] | None, AxisMap]]:
     """The first `count` axes, as they were."""
-    return [(i, IDENTITY) for i in range(count)]
+    return list(same_axes(count))
+
+
+@lru_cache(maxsize=64)
+def same_axes(count: int) -> Axes:
+    """All of `count` axes as they were: point by point."""
+    return tuple((i, IDENTITY) for i in range(count))
 
 
 def unpacked(args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -174,7 +191,7 @@ def unpacked(args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def alike(x: SymbolicTensor, **changes: Any) -> Result:
     """The result of an operation that keeps the shape and works point by point."""
-    return Result((x.dims,), tuple((i, IDENTITY) for i in range(len(x.dims))), **changes)
+    return Result((x.dims,), same_axes(len(x.dims)), **changes)
 
 
 def map_axes(

@@ -11,24 +11,37 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
-from symcnn.axis import IDENTITY, AxisMap, Const, Resample, Whole, Window
+from symcnn.axis import (
+    IDENTITY,
+    Adaptive,
+    Axes,
+    AxisMap,
+    Const,
+    Digit,
+    Folded,
+    Mode,
+    Pick,
+    Resample,
+    Window,
+)
 from symcnn.conditions import Condition, KeepsBatch, Requirement
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
 from symcnn.graph import Result, SymbolicTensor, current_tape, known
-from symcnn.ops.registry import at_least, map_axes, normal_dim, rule
+from symcnn.ops.registry import at_least, kept, map_axes, normal_dim, rule
 from symcnn.size import (
+    Floor,
     Int,
     Size,
     exact_div,
     floordiv,
     minimum,
     prod,
+    replaced,
+    sharp_lower,
     sole_atom,
 )
 
 __all__ = ["cat", "flatten", "join", "pad", "permuted", "reshape", "reshaped", "resized"]
-
-Axes = tuple[tuple[int | None, AxisMap], ...]
 
 
 def _sizes(args: tuple[Any, ...]) -> tuple[Int, ...]:
@@ -39,17 +52,61 @@ def _sizes(args: tuple[Any, ...]) -> tuple[Int, ...]:
 
 
 def _kept_axes(before: Sequence[Int], after: Sequence[Int]) -> Axes:
-    """Axes of a view: equal leading and trailing sizes are the same axes, the rest is mixed."""
+    """Axes of a view: as few as possible are merged and split at a time.
+
+    Equal leading and trailing sizes are the same axes; in between, the shortest runs of equal
+    product belong together. Axes of size 1 come and go.
+    """
     lead = 0
     while lead < min(len(before), len(after)) and before[lead] == after[lead]:
         lead += 1
     tail = 0
     while tail < min(len(before), len(after)) - lead and before[-1 - tail] == after[-1 - tail]:
         tail += 1
-    axes: list[tuple[int | None, AxisMap]] = [(i, IDENTITY) for i in range(lead)]
-    axes += [(None, Whole(size)) for size in after[lead : len(after) - tail]]
+    old = [i for i in range(lead, len(before) - tail) if before[i] != 1]
+    new = [i for i in range(lead, len(after) - tail) if after[i] != 1]
+    axes: list[Any] = [(i, IDENTITY) for i in range(lead)]
+    axes += [(None, IDENTITY)] * (len(after) - tail - lead)
     axes += [(len(before) - k, IDENTITY) for k in range(tail, 0, -1)]
+    while new:
+        a, b = run_length([before[i] for i in old], [after[i] for i in new])
+        if (a, b) == (1, 1) and before[old[0]] == after[new[0]]:
+            axes[new[0]] = (old[0], IDENTITY)
+        elif a:
+            step: Int = 1
+            for i in reversed(new[:b]):
+                axes[i] = (tuple(old[:a]), Digit(step, after[i]))
+                step = step * after[i]
+        old, new = old[a:], new[b:]
     return tuple(axes)
+
+
+def _never_below(a: Int, b: Int) -> bool:
+    low = sharp_lower(a - b)
+    return low is not None and low >= 0
+
+
+def _rounded(size: Int, multiple: Int, factors: Sequence[Int]) -> bool:
+    """Whether `multiple` is ``m*(size//m)``, for m among the factors. A view that needs products of
+    such sizes to be equal needs each to be: none can be larger.
+    """
+    return any(isinstance(m, int) and m > 1 and size // m * m == multiple for m in factors)
+
+
+def run_length(before: Sequence[Int], after: Sequence[Int]) -> tuple[int, int]:
+    """How many leading axes on either side have the same product; all of them if none have."""
+    a = b = 1
+    while a <= len(before) and b <= len(after):
+        have, want = prod(before[:a]), prod(after[:b])
+        if have == want or _rounded(have, want, after[:b]) or _rounded(want, have, before[:a]):
+            return a, b
+        if exact_div(want, have) is not None or _never_below(want, have):
+            a += 1
+        elif exact_div(have, want) is not None or _never_below(have, want):
+            b += 1
+        else:
+            a, b = a + 1, b + 1
+    return len(before), len(after)
 
 
 def _cancelled(a: Sequence[Int], b: Sequence[Int]) -> tuple[list[Int], list[Int]]:
@@ -81,6 +138,10 @@ def reshaped(input: SymbolicTensor, *shape: Any) -> Result:
 
     hole = holes[0]
     size = exact_div(total, rest)
+    if size is None:
+        count, *sizes = _under_what_is_known(prod(before), *target)
+        size = exact_div(count, prod(s for s in sizes if s != -1))
+        target = tuple(sizes) if size is not None else target
     if size is not None:
         after = (*target[:hole], size, *target[hole + 1 :])
         return Result((after,), _kept_axes(before, after))
@@ -105,6 +166,23 @@ def reshaped(input: SymbolicTensor, *shape: Any) -> Result:
 
 
 reshape = rule("view", "reshape", "view_copy")(reshaped)
+
+
+def _under_what_is_known(*exprs: Int) -> tuple[Int, ...]:
+    """The expressions with ``e//n`` as ``k*(e//(k*n))`` where the sizes so far make them equal.
+
+    After a view into 8 x 8 windows, ``H//4`` is ``8*(H//32)``.
+    """
+    floors = {a for e in exprs if isinstance(e, Size) for a in e.atoms() if isinstance(a, Floor)}
+    finer = sorted((a.den, a.key, a) for a in floors if isinstance(a.den, int))
+    for i, (n, _, fine) in enumerate(finer):
+        for m, _, coarse in reversed(finer[i + 1 :]):
+            if m % n == 0:
+                whole = coarse.size() * (m // n)
+                if known(Condition(fine.size(), "==", whole)):
+                    exprs = tuple(replaced(e, fine, whole) for e in exprs)
+                    break
+    return exprs
 
 
 def _is_batch(size: Int) -> bool:
@@ -159,8 +237,10 @@ def squeeze(input: SymbolicTensor, dim: Any = None) -> Result:
 
 
 def permuted(input: SymbolicTensor, keep: Sequence[int]) -> Result:
-    """The axes named, in that order."""
-    return Result((tuple(input.dims[i] for i in keep),), tuple((i, IDENTITY) for i in keep))
+    """The axes named, in that order; those left out have size 1."""
+    gone = [(i, Pick(0)) for i in range(input.ndim) if i not in keep]
+    axes: Axes = (*((i, IDENTITY) for i in keep), *gone)
+    return Result((tuple(input.dims[i] for i in keep),), axes)
 
 
 @rule("unsqueeze")
@@ -168,7 +248,7 @@ def unsqueeze(input: SymbolicTensor, dim: int) -> Result:
     """A new axis of size 1."""
     axis = normal_dim(dim, input.ndim + 1, "unsqueeze")
     dims = (*input.dims[:axis], 1, *input.dims[axis:])
-    axes: list[tuple[int | None, AxisMap]] = [(i, IDENTITY) for i in range(input.ndim)]
+    axes = kept(input.ndim)
     axes.insert(axis, (None, IDENTITY))
     return Result((dims,), tuple(axes))
 
@@ -216,9 +296,15 @@ def join(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
                 if not known(equal):
                     requires.append(equal)
                 dims[i] = min(size, dims[i], key=lambda s: (isinstance(s, Size), len(str(s))))
-    axes: list[tuple[int | None, AxisMap]] = [(i, IDENTITY) for i in range(first.ndim)]
-    axes[axis] = (None, IDENTITY)
-    return Result((tuple(dims),), tuple(axes), requires=tuple(requires))
+    pieces = []
+    before: Int = 0
+    for t in tensors:
+        length = t.dims[axis]
+        shifted = kept(first.ndim)
+        shifted[axis] = (axis, Window(1, 1, before, dims[axis] - before - length))
+        pieces.append((t, tuple(shifted)))
+        before = before + length
+    return Result((tuple(dims),), pieces[0][1], requires=tuple(requires), others=tuple(pieces[1:]))
 
 
 cat = rule("cat", "concat", "concatenate")(join)
@@ -246,7 +332,9 @@ def pad(
     for i in reversed(range(count)):
         left, right = pads[2 * i], pads[2 * i + 1]
         size = input.dims[input.ndim - 1 - i]
-        windows.append(IDENTITY if left == 0 == right else Window(1, 1, left, right))
+        plain = mode == "constant" or left == 0 == right
+        own = Window(1, 1, left, right) if plain else Folded(left, right, mode)  # type: ignore[arg-type]
+        windows.append(own)
         if mode == "reflect":
             why = "reflect padding must be smaller than the input"
             requires += [Condition(size, ">=", p + 1, why) for p in (left, right)]
@@ -266,6 +354,14 @@ def pad(
 def _cropped(pad: Int) -> Int:
     """What a negative pad takes away, as a number that is at most 0."""
     return 0 if known(Condition(pad, ">=", 0)) else minimum(pad, 0)
+
+
+_KINDS: dict[str, Mode] = {
+    "nearest": "nearest",
+    "nearest-exact": "nearest-exact",
+    "bicubic": "cubic",
+    "lanczos": "cubic",
+}
 
 
 def resized(
@@ -296,19 +392,26 @@ def resized(
     if len(values) != n:
         raise ShapeMismatch(f"interpolate: {tuple(values)}", cure=f"give one number, or {n}")
     why = "the output must not be empty"
+    kind = _KINDS.get(mode, "linear")
     if size is not None:
         if recompute_scale_factor:
             raise ShapeMismatch("interpolate: a size leaves no scale factor to recompute")
         at_least("size", values, 1)
-        maps: list[AxisMap] = [Const(s) for s in values]
+        maps: list[AxisMap] = [
+            Adaptive(s) if mode == "area" else Const(s, kind, bool(align_corners), antialias)
+            for s in values
+        ]
         requires: list[Requirement] = [Condition(s, ">=", 1, why) for s in values]
         sizes: tuple[Int, ...] = tuple(values)
     else:
         if not all(isfinite(f) for f in values):
             raise ShapeMismatch(f"interpolate: scale_factor={given} is not finite")
-        kind = "nearest" if mode.startswith("nearest") else "linear"
-        maps = [Resample(float(f), kind) for f in values]  # type: ignore[arg-type]
+        how = (kind, bool(align_corners), bool(recompute_scale_factor), antialias)
+        copies = n == 2 or mode != "nearest"
+        maps = [Resample(float(f), *how, copies) for f in values]
         sizes, requires = map_axes(input.dims[2:], maps, why)
+        if mode == "area":
+            maps = [Adaptive(s) for s in sizes]
     axes = tuple(enumerate([IDENTITY, IDENTITY, *maps]))
     return Result(((*input.dims[:2], *sizes),), axes, requires=tuple(requires))
 

@@ -10,13 +10,23 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from symcnn.errors import Undecidable
 from symcnn.factor import text
 from symcnn.size import Int, Size
 
 if TYPE_CHECKING:
+    from symcnn.analysis.receptive_field import ReceptiveField
     from symcnn.network import Network
 
-__all__ = ["html", "shapes_table", "summary", "to_text"]
+__all__ = [
+    "html",
+    "layers_table",
+    "receptive_field_table",
+    "receptive_field_text",
+    "shapes_table",
+    "summary",
+    "to_text",
+]
 
 
 def shapes_table(net: Network) -> Table:
@@ -60,6 +70,50 @@ def html(net: Network) -> str:
     rows = ("".join(f"<td>{escape(cell)}</td>" for cell in cells) for cells in _rows(net))
     body = "".join(f"<tr>{row}</tr>" for row in (head, *rows))
     return f"<table>{body}</table><p>output {escape(net.describe_output())}</p>"
+
+
+def receptive_field_text(rf: ReceptiveField) -> str:
+    """Per axis of the input: size, stride, padding and interval, as text."""
+    return to_text(receptive_field_table(rf))
+
+
+def receptive_field_table(rf: ReceptiveField) -> Table:
+    """One row per axis of the input."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("axis", "size", "stride", "padding", "output i sees"):
+        table.add_column(column, overflow="fold")
+    row = rf.row()
+    for k, name in enumerate(rf.axes):
+        try:
+            first, last = rf.interval_text(k)
+            cells = [f"{first} ... {last}" + (f", through {rf.whole[k]}" if rf.whole[k] else "")]
+        except Undecidable as error:
+            cells = [str(error).splitlines()[0]]
+        size = row["size"][k]
+        if size is not None and (sizes := rf.sizes_of(k)).min != sizes.max:
+            size = f"{sizes.min} to {sizes.max}"
+        stride, padding = row["stride"][k], row["padding"][k]
+        table.add_row(name, _told(size), _told(stride), _told(padding), *cells)
+    return table
+
+
+def layers_table(rf: ReceptiveField) -> Table:
+    """One row per node: size, stride and padding of what it sees."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("name", "op", "output", "size", "stride", "padding"):
+        table.add_column(column, overflow="fold")
+    for row in rf.table():
+        sees = [_told(row[key]) for key in ("size", "stride", "padding")]
+        table.add_row(row["name"], row["op"], str(row["output"]), *sees)
+    return table
+
+
+def _told(value: object) -> str:
+    """A value as text; one number for axes that agree, "varies" where there is no single value."""
+    if isinstance(value, tuple):
+        same = len(value) > 0 and all(v == value[0] for v in value)
+        return _told(value[0]) if same else f"({', '.join(map(_told, value))})"
+    return "varies" if value is None else str(value)
 
 
 def to_text(renderable: object, width: int = 120) -> str:

@@ -1,0 +1,71 @@
+"""Branches of python code that make no difference are no condition; all others stay one."""
+
+import pytest
+
+import symcnn
+
+torch = pytest.importorskip("torch")
+F = torch.nn.functional
+
+
+def trace(forward, *specs, **options):
+    class Model(torch.nn.Module):
+        def forward(self, *inputs):
+            return forward(*inputs)
+
+    return symcnn.from_torch(Model(), *specs, **options)
+
+
+def test_a_flag_that_an_operation_takes_and_no_shape_depends_on():
+    net = trace(
+        lambda q: F.scaled_dot_product_attention(q, q, q, is_causal=q.shape[-2] > 1), "N 4 L 8"
+    )
+    assert net.guards == ()
+    assert str(net.valid_inputs()) == "L >= 1"
+
+
+def test_a_branch_that_only_warns():
+    with pytest.warns(UserWarning, match="num_features"):
+        net = symcnn.from_torch(torch.nn.InstanceNorm1d(4, affine=False), "N C L")
+    assert not any("C" in g.requirement.symbols for g in net.guards)
+    assert net.shape_at(N=1, C=7, L=5) == (1, 7, 5)
+
+
+def test_a_branch_that_makes_another_node_stays():
+    net = trace(lambda x: F.pad(x, (0, 1)) if x.shape[-1] % 2 else x, "N 3 L")
+    assert str(net.valid_inputs()) == "L % 2 == 0 and L >= 2"
+
+
+def test_a_branch_that_returns_something_else_stays():
+    net = trace(lambda x, y: x if x.shape[-1] > 5 else y, "N L", "N L")
+    assert [str(g.requirement) for g in net.guards] == ["L >= 6"]
+
+
+def test_a_branch_that_returns_another_number_stays():
+    net = trace(lambda x: (x, 1 if x.shape[-1] > 5 else 2), "N L")
+    assert len(net.guards) == 1
+
+
+def test_two_idle_branches_that_matter_together_stay():
+    """Neither alone makes a difference, both do: only sizes that no run describes are left out."""
+
+    def forward(x):
+        short, tiny = x.shape[-1] < 100, x.shape[-1] < 9
+        return F.pad(x, (0, 1)) if short + tiny == 2 else x
+
+    net = trace(forward, "N L", example={"L": 200})
+    for length in (5, 50, 150):
+        if length in net.valid_inputs():
+            assert net.shape_at(N=1, L=length) == (1, length)
+    assert 5 not in net.valid_inputs()
+    assert 150 in net.valid_inputs()
+
+
+def test_one_of_two_swapped_inputs_is_not_the_other():
+    net = trace(lambda x, y: x - y if x.shape[-1] > 5 else y - x, "N L", "N L")
+    assert len(net.guards) == 1
+
+
+def test_python_code_that_needs_a_number_still_fixes_the_size():
+    net = trace(lambda x: x * int(x.shape[-1]), "N L", example={"L": 7})
+    assert str(net.valid_inputs()) == "L == 7"

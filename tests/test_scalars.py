@@ -1,0 +1,76 @@
+"""Sizes kept in 0-d tensors: they keep their value, and come out as the sizes they are."""
+
+import pytest
+
+import symcnn
+
+torch = pytest.importorskip("torch")
+F = torch.nn.functional
+
+
+def trace(forward, spec="N 3 L", **buffers):
+    class Model(torch.nn.Module):
+        def forward(self, x):
+            return forward(self, x)
+
+    model = Model()
+    for name, value in buffers.items():
+        model.register_buffer(name, value)
+    return model, symcnn.from_torch(model, spec)
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda self, x: x[..., : torch.tensor(x.shape[-1]) // 2],
+        lambda self, x: x[..., : (torch.tensor(x.shape[-1]) // 2).item()],
+        lambda self, x: F.pad(x, (0, torch.tensor(7) - x.shape[-1] % self.step)),
+        lambda self, x: F.pad(x, (self.step, self.step)),
+        lambda self, x: F.interpolate(x, size=[torch.tensor(x.shape[-1]) * 2 + 1]),
+        lambda self, x: F.pad(x, (0, torch.ceil(x.shape[-1] / self.step).to(torch.int64))),
+        lambda self, x: F.pad(x, (0, 2)) if (x.shape[-1] - self.step) > 3 else F.pad(x, (0, 1)),
+        lambda self, x: F.pad(x, (0, int(max(self.step, self.step + 1)))),
+    ],
+)
+def test_a_size_in_a_tensor_is_the_size(forward):
+    model, net = trace(forward, step=torch.tensor(5))
+    for length in range(9, 60):
+        assert net.shape_at(N=1, L=length) == tuple(model(torch.zeros(1, 3, length)).shape)
+
+
+def test_the_order_of_a_difference_counts():
+    model, net = trace(lambda self, x: F.pad(x, (0, 20000 - torch.tensor(x.shape[-1]))))
+    x = torch.zeros(1, 3, 15000)
+    assert net.shape_at(N=1, L=15000) == tuple(model(x).shape) == (1, 3, 20000)
+
+
+def test_where_torch_itself_takes_the_number_out_the_size_is_fixed():
+    _, net = trace(lambda self, x: x.narrow(-1, 0, torch.tensor(x.shape[-1]) - 4))
+    assert [str(g.requirement) for g in net.guards] == ["L - 4 == 15996"]
+
+
+def test_a_quotient_says_up_to_where_floats_are_exact():
+    _, net = trace(
+        lambda self, x: F.pad(x, (0, torch.ceil(x.shape[-1] / self.three).long())),
+        three=torch.tensor(3),
+    )
+    assert net.valid_inputs().largest() == 1 << 21
+
+
+def test_a_product_of_quotients_is_not_followed():
+    with pytest.raises(symcnn.DataDependent):
+        trace(
+            lambda self, x: F.pad(x, (0, int(x.shape[-1] / self.three * self.three))),
+            three=torch.tensor(3),
+        )
+
+
+def test_a_value_that_is_no_size_is_still_data():
+    with pytest.raises(symcnn.DataDependent):
+        trace(lambda self, x: x[..., : int(x.sum())])
+
+
+def test_reading_a_buffer_as_a_number_leaves_it_a_number():
+    """``int(buffer)`` is no in-place operation, whatever its name begins with."""
+    model, net = trace(lambda self, x: x[..., int(self.step) :], step=torch.tensor(5))
+    assert net.shape_at(N=1, L=9) == tuple(model(torch.zeros(1, 3, 9)).shape)
