@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import sympy
 
-from symcnn.analysis import solve as _solve
 from symcnn.analysis.explain import Line, Step, Tree, _Link, _path, _size_step
 from symcnn.axis import Scatter, Window
 from symcnn.conditions import Condition
@@ -223,7 +222,7 @@ class _Checker:
             inside = self.inside(claim.where) if claim.where else None
             return _Found((self.cost(quantity, inside),), node)
         if quantity == "flatten":
-            before = next(tensors_in(self.net._before_flatten()._outputs))
+            before = next(tensors_in(self.net.before_flatten()._outputs))
             return _Found((prod(before.dims[1:]),), before.node)
         if quantity == "features":
             return _Found((prod(dims[1:]),), node)
@@ -359,7 +358,7 @@ class _Checker:
             if claim.quantity == "flatten":
                 return f"true for {self.net.solve(flatten=whole[0], square=square).describe()}"
             if claim.quantity in ("", "size", "shape"):
-                return f"true for {_solve.solve_output(part, whole).describe()}"
+                return f"true for {part.solve(output=whole).describe()}"
         except NoSolution:
             return "true for no input"
         except SymcnnError:

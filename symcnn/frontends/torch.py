@@ -545,21 +545,9 @@ _OPERATORS = {
 }
 
 
-def _writes_in_place(name: str) -> bool:
-    """Whether ``add_`` or ``__iadd__`` is the name of a function."""
-    if name.startswith("__"):
-        return name.strip("_") in _IN_PLACE
-    return name.endswith("_")
-
-
-_IN_PLACE = frozenset("iadd isub imul itruediv ifloordiv imod ipow iand ior ixor".split())
-
-
 def _operator(name: str, word: str) -> Callable[..., Any]:
-    inplace = word in _IN_PLACE
-
     def call(self: TracedTensor, *args: Any) -> Any:
-        return self._tracer.method(name, self, *args, inplace=inplace)
+        return self._tracer.method(name, self, *args, inplace=_writes(f"__{word}__"))
 
     def reflected(self: TracedTensor, other: Any) -> Any:
         return self._tracer.method(name, other, self)
@@ -755,7 +743,7 @@ class _Tracer(TorchFunctionMode):
         if name is not None:
             reflected = called.strip("_") in _REFLECTED
             args = args[::-1] if reflected else args
-            return self.run(name, args, kwargs, inplace=_writes_in_place(called))
+            return self.run(name, args, kwargs, inplace=_writes(called))
         if called == "__get__":  # a property that TracedTensor leaves to torch, such as `names`
             with torch._C.DisableTorchFunctionSubclass():
                 return func(*args, **kwargs)
@@ -793,7 +781,7 @@ class _Tracer(TorchFunctionMode):
         """Run the rule called `name`."""
         result = self.apply(OPS[name], name, args, kwargs, inplace=inplace)
         if args and type(args[0]) is TracedTensor:
-            if inplace or name in ("setitem", "__setitem__") or kwargs.get("inplace") is True:
+            if inplace or kwargs.get("inplace") is True:
                 return self.written(args[0], result)
             if name in _VIEWS:
                 for part in result if isinstance(result, tuple) else (result,):
