@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-PROPERTIES := expr.py sets.py axis.py nn.py solve.py torch_samples.py solve_wishes.py solve_layer.py solve_diagnose.py solve_networks.py
+PROPERTIES := expr.py sets.py axis.py nn.py solve.py torch_samples.py solve_wishes.py \
+  solve_layer.py solve_diagnose.py solve_networks.py cost.py cost_backward.py cost_memory.py \
+  cost_compare.py receptive_field.py
 
 .PHONY: demo test lint fuzz bench zoo docs clean
 
@@ -41,5 +43,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[torch,test,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[torch,test,tools,dev]'
 	touch $@

@@ -12,6 +12,7 @@
 
 from symcnn import nn
 from symcnn.analysis.claims import check
+from symcnn.analysis.compare import compare
 from symcnn.analysis.hyper import dilations_for, inverse_of, same_padding, solve_layer
 from symcnn.errors import (
     BadSpec,
@@ -55,6 +56,7 @@ __all__ = [
     "cat",
     "ceildiv",
     "check",
+    "compare",
     "dilations_for",
     "from_torch",
     "index",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import shutil
 import sys
 import traceback
 from collections.abc import Callable
@@ -457,6 +458,72 @@ def rf(
 
 
 @main.command()
+@click.option("--by", type=click.Choice(["module", "node"]), default="module", show_default=True)
+@click.option("--depth", type=int, metavar="N", help="How deep the module tree is shown.")
+@click.option(
+    "--convention",
+    default="macs",
+    show_default=True,
+    metavar="NAME",
+    help="macs, flops, fvcore, thop, ptflops or torchinfo.",
+)
+@click.option("--under", metavar="CONDITION", multiple=True, help='Such as "H % 32 == 0".')
+@click.option(
+    "--show", "columns", metavar="COLUMN", multiple=True, help="Columns of the table, in order."
+)
+@click.option("--peak", type=float, metavar="FLOP/S", help="With --bandwidth: a roofline.")
+@click.option("--bandwidth", type=float, metavar="BYTE/S", help="With --peak: a roofline.")
+@click.option("--partial", is_flag=True, help="Operations without a cost count as nothing.")
+@_network_command
+@_answers
+def cost(
+    network: str,
+    inputs: tuple[str, ...],
+    at: str | None,
+    train: bool,
+    as_json: bool,
+    by: str,
+    depth: int | None,
+    convention: str,
+    under: tuple[str, ...],
+    columns: tuple[str, ...],
+    peak: float | None,
+    bandwidth: float | None,
+    partial: bool,
+) -> None:
+    """What it costs: parameters and work per module, as formulas or at sizes (--at H=224,W=224)."""
+    net = _network(network, inputs, train=train)
+    sizes = parse_assignments(at) if at and "=" in at else None
+    if at and sizes is None:
+        net = net.at(at)
+    found = net.cost(convention, partial=partial)
+    if under:
+        found = found.under(*under)
+    if sizes is not None:
+        found = found.at(**sizes)
+    if (peak is None) != (bandwidth is None):
+        raise click.UsageError("give both --peak and --bandwidth")
+    from symcnn.render.cost import cost_table, roofline_table, totals
+    from symcnn.render.text import to_text
+
+    width = shutil.get_terminal_size((100, 24)).columns
+
+    if peak is not None and bandwidth is not None:
+        roofs = found.roofline(peak, bandwidth)
+        if as_json:
+            _show({"roofline": [asdict(r) for r in roofs]}, "", as_json)
+        else:
+            click.echo(to_text(roofline_table(roofs), width))
+        return
+    shown = columns or ("params", "work", "share")
+    if as_json:
+        _show(found.to_dict(by, shown, depth), "", as_json)
+        return
+    click.echo(to_text(cost_table(found, by, shown, depth), width).rstrip("\n"))
+    click.echo(f"\n{totals(found)}")
+
+
+@main.command()
 @click.option("--what", help="size, field, params, macs, domain or solution.")
 @click.option("--axis", help="The axis of size and field, such as H.")
 @click.option("--output", "target", metavar="7x7", help="Derive which inputs give this.")
@@ -604,7 +671,7 @@ def _plain(value: Any) -> Any:
         return [_plain(v) for v in value]
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
-    return value if isinstance(value, (int, str, type(None))) else str(value)
+    return value if isinstance(value, (int, float, str, type(None))) else str(value)
 
 
 def _show(answer: dict[str, Any], text: str, as_json: bool) -> None:

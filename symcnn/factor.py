@@ -6,6 +6,7 @@ arguments, want to see: ``256*((H - 35)//32)*((W - 35)//32)``. The factoring is 
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 
 import sympy
@@ -66,6 +67,8 @@ def text(expr: Int) -> str:
     if len(parts) < 2:
         return str(expr)
     words = ["" if content == 1 else "-" if content == -1 else f"{content}*"]
-    texts = [str(part) for part in parts]
-    texts = [part if part.isidentifier() else f"({part})" for part in texts]
+    texts = []
+    for part, power in Counter(map(str, parts)).items():
+        base = part if part.isidentifier() else f"({part})"
+        texts.append(base if power == 1 else f"{base}**{power}")
     return words[0] + "*".join(sorted(texts, key=lambda t: (t not in ("N", "B"), t.lstrip("("))))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from inspect import signature
 from typing import Any
 
 from symcnn.axis import Axes
@@ -23,6 +24,7 @@ from symcnn.size import Int, Size, prod
 from symcnn.spec import parse_shape
 
 __all__ = [
+    "Call",
     "Constant",
     "Guard",
     "Node",
@@ -80,13 +82,14 @@ class SymbolicTensor:
     ((N, 3, H, W), 4)
     """
 
-    __slots__ = ("boolean", "dims", "name", "node")
+    __slots__ = ("boolean", "dims", "name", "node", "trainable")
 
     def __init__(self, dims: Dims, node: Node | None = None, name: str = "") -> None:
         self.dims = dims
         self.node = node
         self.name = name
         self.boolean = False  # truth values: as an index it is a mask, not positions
+        self.trainable = False  # a leaf that requires a gradient
 
     @property
     def shape(self) -> Shape:
@@ -134,11 +137,14 @@ class SymbolicTensor:
 class Parameter(SymbolicTensor):
     """A learned tensor. Two nodes that read the same object share the weight."""
 
-    __slots__ = ("trainable",)
+    __slots__ = ("dtype",)
 
-    def __init__(self, dims: Dims, name: str = "", *, trainable: bool = True) -> None:
+    def __init__(
+        self, dims: Dims, name: str = "", *, trainable: bool = True, dtype: str = ""
+    ) -> None:
         super().__init__(dims, None, name)
         self.trainable = trainable
+        self.dtype = dtype  # torch's name for it, "" where the layer has none of its own
 
     @property
     def count(self) -> Int:
@@ -149,7 +155,12 @@ class Parameter(SymbolicTensor):
 class Constant(SymbolicTensor):
     """A tensor that is neither input nor parameter: a buffer, a literal."""
 
-    __slots__ = ()
+    __slots__ = ("dtype", "owned")
+
+    def __init__(self, dims: Dims, name: str = "", *, dtype: str = "", owned: bool = False) -> None:
+        super().__init__(dims, None, name)
+        self.dtype = dtype
+        self.owned = owned  # its memory is the module's: a buffer, or part of one
 
 
 def tensor(spec: Any, name: str = "") -> SymbolicTensor:
@@ -180,6 +191,16 @@ class Result:
     parts: tuple[Axes, ...] = ()  # per output, where outputs read different parts of the first
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """How a rule was called. `costed`: it says what it costs, not just which shape comes out."""
+
+    rule: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    costed: bool = True
+
+
 class Scope:
     """One call of a module: `path` is its name, "" for the network itself."""
 
@@ -194,12 +215,20 @@ class Scope:
 class Node:
     """One operation of a network: name, op, shapes, parameters, MACs."""
 
-    __slots__ = ("inputs", "name", "op", "outputs", "result", "scope")
+    __slots__ = ("call", "grad", "inplace", "inputs", "name", "op", "outputs", "result", "scope")
 
     def __init__(
-        self, op: str, inputs: Sequence[SymbolicTensor], result: Result, scope: Scope
+        self,
+        op: str,
+        inputs: Sequence[SymbolicTensor],
+        result: Result,
+        scope: Scope,
+        call: Call | None = None,
     ) -> None:
         self.op = op
+        self.call = call
+        self.inplace = False  # writes into its first input
+        self.grad = True  # not run under torch.no_grad
         self.name = ""
         self.inputs = tuple(inputs)
         self.result = result
@@ -210,6 +239,15 @@ class Node:
     def module(self) -> str:
         """Path of the module whose forward ran the operation."""
         return self.scope.path
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the rule was called with, by parameter name; defaults included."""
+        if self.call is None:
+            return {}
+        bound = signature(self.call.rule).bind(*self.call.args, **self.call.kwargs)
+        bound.apply_defaults()
+        return dict(bound.arguments)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -357,7 +395,9 @@ OPS: dict[str, Callable[..., Any]] = {}
 _NO_SCOPE = Scope("")
 
 
-def record(op: str, inputs: Sequence[SymbolicTensor], result: Result) -> Node:
+def record(
+    op: str, inputs: Sequence[SymbolicTensor], result: Result, call: Call | None = None
+) -> Node:
     """A node for one operation; what it requires for all sizes is checked at once.
 
     Raises ShapeMismatch or InvalidInput if a requirement fails whatever the sizes.
@@ -366,7 +406,7 @@ def record(op: str, inputs: Sequence[SymbolicTensor], result: Result) -> Node:
     scope = _NO_SCOPE if tape is None else tape.scopes[-1]
     if result.requires:
         result = _settle(op, scope, result)
-    node = Node(op, inputs, result, scope)
+    node = Node(op, inputs, result, scope, call)
     if tape is not None:
         scope.ops += 1
         tape.nodes.append(node)

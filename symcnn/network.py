@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
+from symcnn.analysis import cost as _cost
 from symcnn.analysis import domain as _domain
 from symcnn.analysis import solve as _solve
 from symcnn.analysis.diagnose import Diagnosis, diagnose
@@ -18,6 +19,7 @@ from symcnn.conditions import Requirement, sides_of
 from symcnn.errors import BadSpec
 from symcnn.factor import text
 from symcnn.graph import (
+    Constant,
     Guard,
     Node,
     Parameter,
@@ -62,6 +64,7 @@ class Network:
         *,
         tape: Tape | None = None,
         parameters: Sequence[Parameter] | None = None,
+        buffers: Sequence[Constant] = (),
         name: str = "",
     ) -> None:
         self.name = name
@@ -76,6 +79,7 @@ class Network:
             self.nodes = tuple(tape.nodes)
             self._calls, self.guards = tuple(tape.calls), tuple(tape.guards)
         self._parameters = None if parameters is None else tuple(dict.fromkeys(parameters))
+        self.buffers = tuple(buffers)
         self._positions = {node: i for i, node in enumerate(self.nodes)}
         name_nodes(self.nodes)
 
@@ -95,6 +99,16 @@ class Network:
     def output_shape(self) -> Any:
         """The output shape: a tuple of ints and sympy expressions (nested for several outputs)."""
         return self.outputs
+
+    @property
+    def input_tensors(self) -> tuple[SymbolicTensor, ...]:
+        """The inputs themselves."""
+        return self._inputs
+
+    @property
+    def output_tensors(self) -> tuple[SymbolicTensor, ...]:
+        """All tensors that the network returns, in order."""
+        return tuple(tensors_in(self._outputs))
 
     @property
     def output_dims(self) -> tuple[Int, ...]:
@@ -203,22 +217,53 @@ class Network:
     # cost
 
     @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The parameters, each once, those that no operation reads included."""
+        if self._parameters is not None:
+            return self._parameters
+        return tuple(dict.fromkeys(p for n in self.nodes for p in n.parameters))
+
+    @cached_property
     def params(self) -> Any:
         """The number of parameters, each weight once however often it is used."""
-        parameters = self._parameters
-        if parameters is None:
-            parameters = tuple(dict.fromkeys(p for n in self.nodes for p in n.parameters))
-        return public(sum((p.count for p in parameters), 0))
+        return public(sum((p.count for p in self.parameters), 0))
 
     @cached_property
     def macs(self) -> Any:
-        """Multiply-accumulates of all convolutions and matrix products, in N, H, W."""
-        return public(sum((n.result.macs for n in self.nodes), 0))
+        """Multiply-accumulates of all convolutions and matrix products, in N, H, W.
 
-    @property
+        Raises UnsupportedOperation for an operation whose rule does not say what it costs.
+        """
+        return self.cost().total.expr
+
+    @cached_property
     def flops(self) -> Any:
         """Two per MAC, as ``torch.utils.flop_counter`` counts."""
-        return 2 * self.macs
+        return self.cost("flops").total.expr
+
+    def cost(
+        self,
+        convention: str = "macs",
+        *,
+        partial: bool = False,
+        input_grad: bool = False,
+        dtype: str = "float32",
+    ) -> _cost.Cost:
+        """What the network costs, as formulas: ``net.cost().total``, ``.params``, ``.table()``.
+
+        convention: "macs", "flops", "fvcore", "thop", "ptflops" or "torchinfo"; see docs/cost.md.
+        partial: count operations without a cost as nothing; the total is then a lower bound.
+        input_grad: the inputs require gradients too (for the backward pass).
+        dtype: what activations are made of, for memory; parameters have their own.
+
+        Raises BadSpec for an unknown convention. Totals raise UnsupportedOperation for an
+        operation that does not say what it costs.
+
+        >>> from symcnn import nn
+        >>> nn.Conv2d(3, 8, 3).trace("N 3 H W").cost("flops").total
+        432*N*(H - 2)*(W - 2)
+        """
+        return _cost.measure(self, convention, partial=partial, input_grad=input_grad, dtype=dtype)
 
     # solving
 

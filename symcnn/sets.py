@@ -34,7 +34,7 @@ from symcnn.size import Int, Size
 if TYPE_CHECKING:
     import islpy
 
-__all__ = ["InputSet", "Relation", "Run", "always", "input_set", "isl", "tightest"]
+__all__ = ["InputSet", "Relation", "Run", "always", "as_mod", "input_set", "isl", "tightest"]
 
 
 def isl() -> Any:
@@ -1160,10 +1160,10 @@ def _constraints(names: Sequence[str], part: Any) -> list[Condition]:
     return sorted(found, key=lambda c: (c.relation != "==", str(c)))
 
 
-def _as_mod(condition: Condition) -> tuple[Int, int, int] | None:
+def as_mod(condition: Condition) -> tuple[Int, int, int] | None:
     """(e, m, r) when the condition says ``e % m == r``."""
     gap = condition.lhs - condition.rhs
-    if condition.relation != "==" or not isinstance(gap, Size):
+    if condition.relation != "==" or not isinstance(gap, Size) or not _is_linear(gap):
         return None
     floors = [(a, c) for a, c in gap.linear() if isinstance(a, sz.Floor)]
     if len(floors) != 1:
@@ -1184,7 +1184,7 @@ def _as_mod(condition: Condition) -> tuple[Int, int, int] | None:
 
 def _words(condition: Condition) -> str:
     """A linear condition as people write it: positive terms left and right."""
-    modular = _as_mod(condition)
+    modular = as_mod(condition)
     if modular is not None:
         expr, m, r = modular
         text = str(expr)
@@ -1271,7 +1271,7 @@ def _relation(condition: Condition) -> Any:
 
     from symcnn.expr import to_sympy
 
-    modular = _as_mod(condition)
+    modular = as_mod(condition)
     if modular is not None:
         expr, m, r = modular
         return sympy.Eq(sympy.Mod(to_sympy(expr), m), r)

@@ -39,6 +39,7 @@ from symcnn.graph import (
     known,
     record,
     tensor,
+    tensors_in,
     tree_map,
 )
 from symcnn.network import Network
@@ -440,11 +441,20 @@ class TracedTensor(torch.Tensor):
         """The device of the module's parameters."""
         return self._tracer.device
 
-    requires_grad = is_sparse = is_quantized = is_nested = is_complex_ = False
+    is_sparse = is_quantized = is_nested = is_complex_ = False
     is_cuda = is_mps = is_xpu = is_mkldnn = False
     is_leaf = True
     grad = grad_fn = names = None
     layout = torch.strided
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether the forward asked for a gradient of this very tensor."""
+        return self._value.trainable
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        self._value.trainable = bool(wanted)
 
     @property
     def is_meta(self) -> bool:
@@ -537,7 +547,7 @@ _OPERATORS = {
 
 def _operator(name: str, word: str) -> Callable[..., Any]:
     def call(self: TracedTensor, *args: Any) -> Any:
-        return self._tracer.method(name, self, *args)
+        return self._tracer.method(name, self, *args, inplace=_writes(f"__{word}__"))
 
     def reflected(self: TracedTensor, other: Any) -> Any:
         return self._tracer.method(name, other, self)
@@ -656,10 +666,18 @@ class _Tracer(TorchFunctionMode):
                     self.dtype = p.dtype
             if isinstance(p, torch.nn.parameter.UninitializedParameter):
                 continue  # made when its module is called
-            leaf = Parameter(tuple(p.shape), name, trainable=p.requires_grad)
+            leaf = Parameter(tuple(p.shape), name, trainable=p.requires_grad, dtype=_dtype_name(p))
             self.parameters.append(leaf)
             self.leaves[id(p)] = leaf
         self.buffers = {id(b) for b in module.buffers()}
+        self.buffer_leaves = tuple(
+            Constant(tuple(b.shape), name, dtype=_dtype_name(b), owned=True)
+            for name, b in module.named_buffers()
+            if not torch.nn.parameter.is_lazy(b)
+        )
+        own = (*module.parameters(), *module.buffers())
+        self.own = {t.untyped_storage()._cdata for t in own if not torch.nn.parameter.is_lazy(t)}
+        self.grad = torch.is_grad_enabled()
 
     # torch calls
 
@@ -670,15 +688,45 @@ class _Tracer(TorchFunctionMode):
         if args and self._writes_to_module(func, args[0]):
             return args[0]  # e.g. BatchNorm's num_batches_tracked: the module stays as it is
         result = func(*args, **kwargs)
-        if self.operations.get(func) in _PRODUCTS:
-            self._record_real(func, args, kwargs, result)
+        name = self.operations.get(func)
+        if name in _PRODUCTS or (name is not None and self._learned(args, kwargs)):
+            self._record_real(name, func, args, kwargs, result)
         return result
 
-    def _record_real(self, func: Any, args: Any, kwargs: Any, result: torch.Tensor) -> None:
-        """A product of tensors with values, such as a position bias: work for every input."""
-        traced = self.dispatch(func, args, kwargs)
-        self.leaves[id(result)] = traced._value
-        self.real.append(result)
+    def _learned(self, *values: Any) -> bool:
+        """Whether a tensor in nested arguments is a parameter, or computed from parameters."""
+        for value in values:
+            if isinstance(value, torch.Tensor):
+                leaf = self.leaves.get(id(value))
+                if leaf is not None and (leaf.trainable or leaf.node is not None):
+                    return True
+            elif isinstance(value, dict):
+                if self._learned(*value.values()):
+                    return True
+            elif isinstance(value, (tuple, list)) and self._learned(*value):
+                return True
+        return False
+
+    def _record_real(self, name: str, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+        """Work on tensors with values, done for every input: a position bias, a weight made anew.
+
+        What has no rule here is computed all the same; its result is then a constant.
+        """
+        mark = len(self.tape.nodes)
+        try:
+            traced = self.dispatch(func, args, kwargs)
+        except SymcnnError:
+            if name in _PRODUCTS:
+                raise
+            return
+        ours, theirs = _flat(traced), _flat(result)
+        shapes = [tuple(t.shape) for t in theirs]
+        if [t._value.dims for t in ours if type(t) is TracedTensor] != shapes:
+            del self.tape.nodes[mark:]
+            return
+        for symbolic, real in zip(ours, theirs, strict=True):
+            self.leaves[id(real)] = symbolic._value
+            self.real.append(real)
 
     def _writes_to_module(self, func: Any, target: Any) -> bool:
         key = id(target)
@@ -694,14 +742,8 @@ class _Tracer(TorchFunctionMode):
         called: str = getattr(func, "__name__", str(func))
         if name is not None:
             reflected = called.strip("_") in _REFLECTED
-            result = self.run(name, args[::-1] if reflected else args, kwargs)
-            if args and type(args[0]) is TracedTensor:
-                if _writes(called) or kwargs.get("inplace") is True:
-                    return self.written(args[0], result)
-                if name in _VIEWS:
-                    for part in result if isinstance(result, tuple) else (result,):
-                        part._base = args[0]
-            return result
+            args = args[::-1] if reflected else args
+            return self.run(name, args, kwargs, inplace=_writes(called))
         if called == "__get__":  # a property that TracedTensor leaves to torch, such as `names`
             with torch._C.DisableTorchFunctionSubclass():
                 return func(*args, **kwargs)
@@ -726,18 +768,25 @@ class _Tracer(TorchFunctionMode):
             part, base = base._value, base._base
         return target
 
-    def method(self, name: str, *args: Any, **kwargs: Any) -> Any:
+    def method(self, name: str, *args: Any, inplace: bool = False, **kwargs: Any) -> Any:
         """Run the rule of a tensor method."""
         if name not in OPS:
             plain = name.removesuffix("_")
             if plain not in OPS:
                 raise self.unsupported(name)
-            name = plain
-        return self.run(name, args, kwargs)
+            name, inplace = plain, True
+        return self.run(name, args, kwargs, inplace=inplace)
 
-    def run(self, name: str, args: Any, kwargs: Any) -> Any:
+    def run(self, name: str, args: Any, kwargs: Any, *, inplace: bool = False) -> Any:
         """Run the rule called `name`."""
-        return self.apply(OPS[name], name, args, kwargs)
+        result = self.apply(OPS[name], name, args, kwargs, inplace=inplace)
+        if args and type(args[0]) is TracedTensor:
+            if inplace or kwargs.get("inplace") is True:
+                return self.written(args[0], result)
+            if name in _VIEWS:
+                for part in result if isinstance(result, tuple) else (result,):
+                    part._base = args[0]
+        return result
 
     def run_module(self, module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
         """Run the rule of a module class in place of its forward."""
@@ -752,7 +801,9 @@ class _Tracer(TorchFunctionMode):
             self.parameters += [p for p in made.values() if p is not None]
         return self.wrap(call_lazy(module, self.unwrap(x), made))
 
-    def apply(self, operation: Any, name: str, args: Any, kwargs: Any) -> Any:
+    def apply(
+        self, operation: Any, name: str, args: Any, kwargs: Any, *, inplace: bool = False
+    ) -> Any:
         """Run a rule on unwrapped arguments."""
         if name in TAKES_NUMBERS:
             args = (*args[:1], *tree_map(self.plain, list(args[1:])))
@@ -772,6 +823,7 @@ class _Tracer(TorchFunctionMode):
             ) from error
         if self.same is not None:
             self.same.nodes()
+        self._note(result, inplace)
         if type(result) is SymbolicTensor:
             result.boolean = name == "bool" or any(
                 a is torch.bool for a in (*args, *kwargs.values())
@@ -783,6 +835,16 @@ class _Tracer(TorchFunctionMode):
         several = tuple(TracedTensor.of(r, self) for r in result)
         named = getattr(torch.return_types, name, None)  # max(dim=...) has .values and .indices
         return several if named is None else named(several)
+
+    def _note(self, result: Any, inplace: bool) -> None:
+        """What the rule cannot know: whether torch writes in place, and keeps gradients."""
+        made = next(tensors_in(result), None)
+        if made is None or made.node is None:
+            return
+        if inplace:
+            made.node.inplace = True
+        if self.grad and not torch.is_grad_enabled():
+            made.node.grad = False
 
     def _placed(self, error: SymcnnError, op: str) -> SymcnnError:
         """The error with the module path in front, if it does not stand there yet."""
@@ -842,8 +904,11 @@ class _Tracer(TorchFunctionMode):
         """A real tensor (weight, buffer, constant) as a symbolic one, always the same."""
         found = self.leaves.get(id(real))
         if found is None:
-            found = self.leaves[id(real)] = Constant(tuple(real.shape))
+            owned = real.untyped_storage()._cdata in self.own
+            found = Constant(tuple(real.shape), dtype=_dtype_name(real), owned=owned)
+            self.leaves[id(real)] = found
             found.boolean = real.dtype is torch.bool
+            found.trainable = real.requires_grad
             self.real.append(real)
         return found
 
@@ -912,8 +977,19 @@ class _Tracer(TorchFunctionMode):
         return tree_map(lambda v: self.unwrap(v) if _is_tensor(v) else v, value)
 
 
+def _dtype_name(real: torch.Tensor) -> str:
+    return str(real.dtype).removeprefix("torch.")
+
+
 def _is_tensor(value: Any) -> bool:
     return type(value) is TracedTensor or isinstance(value, torch.Tensor)
+
+
+def _flat(value: Any) -> list[Any]:
+    """The tensors in nested tuples and lists."""
+    if isinstance(value, (tuple, list)):
+        return [t for v in value for t in _flat(v)]
+    return [value] if isinstance(value, torch.Tensor) else []
 
 
 def _is_traced(values: Sequence[Any]) -> bool:
@@ -1017,7 +1093,13 @@ def trace(
         try:
             inputs, outputs = _run(module, specs, named, tracer)
             _drop_idle_guards(tracer, inputs, outputs, module, specs, named)
-            return Network(inputs, outputs, tape=tracer.tape, parameters=tracer.parameters)
+            return Network(
+                inputs,
+                outputs,
+                tape=tracer.tape,
+                parameters=tracer.parameters,
+                buffers=tracer.buffer_leaves,
+            )
         except (UnsupportedOperation, DataDependent):
             raise
         except SymcnnError as error:

@@ -54,8 +54,8 @@ class _PerChannel(Module):
             self.weight = Parameter((channels,), "weight")
             self.bias = Parameter((channels,), "bias") if bias else None
         if track_running_stats:
-            self.running_mean = Constant((channels,), name="running_mean")
-            self.running_var = Constant((channels,), name="running_var")
+            self.running_mean = Constant((channels,), "running_mean", owned=True)
+            self.running_var = Constant((channels,), "running_var", owned=True)
 
     def _normalized(self, op: str, input: Any) -> Any:
         return OPS[op](

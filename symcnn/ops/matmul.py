@@ -8,6 +8,7 @@ wherever it counts at all (it passes over products with vectors).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from symcnn.axis import IDENTITY, Axes, AxisMap, Const, Whole
@@ -16,9 +17,9 @@ from symcnn.errors import ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor
 from symcnn.ops.pointwise import aligned, broadcast_dims
 from symcnn.ops.registry import equal, kept, mixed, normal_dim, require_rank, rule
-from symcnn.size import Int, prod
+from symcnn.size import Int, minimum, prod
 
-__all__ = ["product"]
+__all__ = ["labels_of", "pair_macs", "product"]
 
 Dims = tuple[Int, ...]
 
@@ -266,7 +267,7 @@ def einsum(equation: Any, *operands: Any) -> Result:
         equation, operands = _from_sublists(equation, *operands)
     elif len(operands) == 1 and isinstance(operands[0], (tuple, list)):
         operands = tuple(operands[0])
-    terms, output = _labels(equation, operands)
+    terms, output = labels_of(equation, operands)
     sizes: dict[str, Int] = {}
     requires: list[Requirement] = []
     for term, operand in zip(terms, operands, strict=True):
@@ -303,6 +304,25 @@ def _labelled(axis: int, t: SymbolicTensor, size: Int) -> tuple[int, AxisMap]:
     return axis, IDENTITY if t.dims[axis] == size else Const(size)
 
 
+def pair_macs(equation: Any, *operands: Any, counted: bool = False) -> list[Int]:
+    """MACs of each contraction in turn: the first two factors, the result with the third, ...
+
+    counted: as FlopCounterMode sees them: where all summed axes have size 1, torch multiplies
+        point by point, and nothing is counted.
+    """
+    if not isinstance(equation, str):
+        equation, operands = _from_sublists(equation, *operands)
+    elif len(operands) == 1 and isinstance(operands[0], (tuple, list)):
+        operands = tuple(operands[0])
+    terms, output = labels_of(equation, operands)
+    shapes = [t.dims for t in operands]
+    totals: list[Int] = [0]
+    for i in range(2, len(terms) + 1):
+        kept = [*output, *(label for term in terms[i:] for label in term)]
+        totals.append(_contraction(terms[:i], shapes[:i], kept, counted=counted))
+    return [after - before for before, after in pairwise(totals)]
+
+
 def _from_sublists(*args: Any) -> tuple[str, tuple[Any, ...]]:
     """``einsum(a, [0, 1], b, [1, 2], [0, 2])`` as an equation and its operands."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -315,7 +335,7 @@ def _from_sublists(*args: Any) -> tuple[str, tuple[Any, ...]]:
     return ",".join(texts) + output, args[0 : len(args) - len(args) % 2 : 2]
 
 
-def _labels(equation: str, operands: Sequence[Any]) -> tuple[list[list[str]], list[str]]:
+def labels_of(equation: str, operands: Sequence[Any]) -> tuple[list[list[str]], list[str]]:
     """The labels of every operand's axes, and of the output's; ``...`` becomes "0", "1", ..."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     texts = left.split(",")
@@ -341,7 +361,9 @@ def _spelled(text: str, first: int, rank: int) -> list[str]:
     return [*head, *(map(str, range(first, rank)) if dots else ()), *tail]
 
 
-def _contraction(terms: list[list[str]], shapes: list[Dims], output: list[str]) -> Int:
+def _contraction(
+    terms: list[list[str]], shapes: list[Dims], output: list[str], *, counted: bool = False
+) -> Int:
     """MACs of contracting the factors pairwise, from left to right."""
     macs: Int = 0
     done, sizes = terms[0], dict(zip(terms[0], shapes[0], strict=True))
@@ -354,7 +376,8 @@ def _contraction(terms: list[list[str]], shapes: list[Dims], output: list[str]) 
         summed = [k for k in sizes if k in new and k not in later and 1 not in (sizes[k], new[k])]
         met = {k: new.get(k, 1) if sizes.get(k, 1) == 1 else sizes[k] for k in {**sizes, **new}}
         if summed:
-            macs = macs + prod(met.values())
+            over = prod(met[k] for k in summed)
+            macs = macs + prod(met.values()) * (minimum(1, over - 1) if counted else 1)
         done = [k for k in met if k in later]
         sizes = {k: met[k] for k in done}
     return macs

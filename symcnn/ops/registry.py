@@ -16,7 +16,7 @@ from symcnn.axis import IDENTITY, Axes, AxisMap, Whole
 from symcnn.conditions import Condition, Requirement
 from symcnn.errors import ShapeMismatch
 from symcnn.expr import from_sympy
-from symcnn.graph import OPS, Result, SymbolicTensor, record, tensors_in
+from symcnn.graph import OPS, Call, Result, SymbolicTensor, record, tensors_in
 from symcnn.size import Int, Size, lower
 
 __all__ = [
@@ -73,10 +73,11 @@ def rule(*targets: Any) -> Callable[[Rule], Callable[..., Any]]:
             args = tuple(a if isinstance(a, _PLAIN) else _kernel(a) for a in args)
             kwargs = {k: a if isinstance(a, _PLAIN) else _kernel(a) for k, a in kwargs.items()}
             result = function(*args, **kwargs)
+            costed = isinstance(result, Result)
             if not isinstance(result, Result):
                 result = Result((tuple(map(from_sympy, result)),))
             inputs = (*tensors_in(*args, *kwargs.values()), *reads)
-            node = record(name, inputs, result)
+            node = record(name, inputs, result, Call(function, args, kwargs, costed))
             return node.outputs[0] if result.single else node.outputs
 
         for target in targets:

@@ -15,7 +15,15 @@ from symcnn.size import evaluate
 if TYPE_CHECKING:
     from symcnn.network import Network
 
-__all__ = ["Verdict", "judge", "sample_sizes", "torch_shapes"]
+__all__ = [
+    "Verdict",
+    "judge",
+    "sample_sizes",
+    "tensors_of",
+    "torch_flops",
+    "torch_saved",
+    "torch_shapes",
+]
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,75 @@ def torch_shapes(
             return list(_shapes(module(*inputs, **keywords)))
     except Exception:
         return None
+
+
+def torch_flops(
+    net: Network,
+    module: Any,
+    sizes: Mapping[str, int],
+    *,
+    input_grad: bool = False,
+    **keywords: Any,
+) -> tuple[int, int]:
+    """FLOPs as `torch.utils.flop_counter` counts them on meta: forward, then backward."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    inputs = [
+        torch.zeros(
+            [evaluate(from_sympy(d), sizes) for d in shape],
+            device="meta",
+            requires_grad=input_grad,
+        )
+        for shape in net.inputs
+    ]
+    with FlopCounterMode(display=False) as counter:
+        found = module(*inputs)
+        forward = counter.get_total_flops()
+        ends = [t.sum() for t in tensors_of(found) if t.requires_grad]
+        if ends:
+            torch.stack([end.reshape(()) for end in ends]).sum().backward()
+    module.zero_grad()
+    return forward, counter.get_total_flops() - forward
+
+
+def torch_saved(
+    net: Network, module: Any, sizes: Mapping[str, int], *, input_grad: bool = False
+) -> int:
+    """Bytes of all storages that autograd saves in a forward pass on CPU.
+
+    Each storage counts once and whole; those of parameters and buffers do not count.
+    """
+    import torch
+
+    own = {t.untyped_storage()._cdata for t in (*module.parameters(), *module.buffers())}
+    kept: dict[int, Any] = {}
+
+    def pack(t: Any) -> Any:
+        storage = t.untyped_storage()
+        kept[storage._cdata] = storage  # held, so that no address is used twice
+        return t
+
+    inputs = [
+        torch.randn([evaluate(from_sympy(d), sizes) for d in shape]).requires_grad_(input_grad)
+        for shape in net.inputs
+    ]
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        found = module(*inputs)
+    del found
+    return sum(storage.nbytes() for key, storage in kept.items() if key not in own)
+
+
+def tensors_of(value: Any) -> Iterator[Any]:
+    """The torch tensors in nested values."""
+    if hasattr(value, "requires_grad") and hasattr(value, "dim"):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from tensors_of(inner)
+    elif isinstance(value, (tuple, list)):
+        for inner in value:
+            yield from tensors_of(inner)
 
 
 def _shapes(value: Any) -> Iterator[tuple[int, ...]]:

@@ -1,0 +1,1084 @@
+"""Where tensors live, and which of them autograd keeps: storages, strides, saved tensors.
+
+The law of memory: *bytes belong to storages, not to tensors.* A view has its base's storage, an
+operation in place its input's; what autograd saves keeps a storage alive, however many tensors
+look at it. So three facts per operation are enough: what its outputs share, how they are laid
+out (a reshape copies exactly where strides do not merge), and which tensors its derivative reads.
+
+The derivatives are those of torch's derivatives.yaml with the CPU kernels, measured with
+``torch.autograd.graph.saved_tensors_hooks``. Strides are compared as formulas: an axis of
+symbolic size is taken to be longer than 1, where torch would ignore its stride.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from symcnn.errors import UnsupportedOperation
+from symcnn.graph import Constant, Node, Parameter, SymbolicTensor, tensors_in
+from symcnn.ops.autograd import Gradients
+from symcnn.ops.matmul import labels_of
+from symcnn.ops.registry import normal_dim, normal_dims, unpacked
+from symcnn.size import Int, Size, maximum, prod
+
+__all__ = ["Memory", "Storage", "refusal"]
+
+Dims = Sequence[Int]
+
+#: Bytes per element of what is not of the network's own dtype.
+_BOOL, _LONG = 1, 8
+
+
+class Storage:
+    """A piece of memory: `elements` of `width` bytes (None: the width of activations)."""
+
+    __slots__ = ("elements", "kind", "width")
+
+    def __init__(self, elements: Int, width: int | None, kind: str) -> None:
+        self.elements, self.width = elements, width
+        self.kind = kind  # "input", "activation", "extra" (made for the backward pass), "own"
+
+    def bytes(self, activation_width: int) -> Int:
+        """Its size, where activations have so many bytes per element."""
+        return self.elements * (activation_width if self.width is None else self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A tensor's place in memory: its storage, sizes and strides."""
+
+    storage: Storage
+    dims: tuple[Int, ...]
+    strides: tuple[Int, ...]
+
+    @property
+    def contiguous(self) -> bool:
+        """Whether it lies in order, without gaps."""
+        pairs = zip(self.dims, self.strides, _in_order(self.dims), strict=True)
+        return all(stride == wanted for size, stride, wanted in pairs if size != 1)
+
+    @property
+    def order(self) -> list[int] | None:
+        """Its axes from the outermost to the innermost, if it lies without gaps; else None."""
+        left = [i for i, size in enumerate(self.dims) if size != 1]
+        found: list[int] = []
+        need: Int = 1
+        while left:
+            inner = next((i for i in reversed(left) if self.strides[i] == need), None)
+            if inner is None:
+                return None
+            left.remove(inner)
+            found.insert(0, inner)
+            need = need * self.dims[inner]
+        return found
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether channels lie innermost, in an image that is not also in plain order."""
+        n = len(self.dims)
+        if n not in (4, 5) or self.contiguous:
+            return False
+        want = [0, *range(2, n), 1]
+        return self.order == [i for i in want if self.dims[i] != 1]
+
+
+def _in_order(dims: Dims) -> tuple[Int, ...]:
+    strides: list[Int] = []
+    step: Int = 1
+    for size in reversed(dims):
+        strides.insert(0, step)
+        step = step * size
+    return tuple(strides)
+
+
+def _ordered(dims: Dims, order: Sequence[int]) -> tuple[Int, ...]:
+    """Strides of a tensor without gaps whose axes lie in `order` (axes of size 1 aside)."""
+    strides: list[Int] = [1] * len(dims)
+    step: Int = 1
+    for i in reversed(order):
+        strides[i] = step
+        step = step * dims[i]
+    return tuple(strides)
+
+
+def _view_strides(old: Layout, dims: Dims) -> tuple[Int, ...] | None:
+    """The strides of a view with other sizes; None where torch has to copy."""
+    if old.contiguous:
+        return _in_order(dims)
+    strides: list[Int] = [1] * len(dims)
+    at = len(dims) - 1
+    base, seen, placed = old.strides[-1], 1, 1
+    total: Int = seen
+    made: Int = placed
+    for i in reversed(range(len(old.dims))):
+        total = total * old.dims[i]
+        breaks = i == 0 or (old.dims[i - 1] != 1 and old.strides[i - 1] != total * base)
+        if not breaks:
+            continue
+        while at >= 0 and (made != total or dims[at] == 1):
+            strides[at] = made * base
+            made = made * dims[at]
+            at -= 1
+        if made != total:
+            return None
+        if i > 0:
+            base, total, made = old.strides[i - 1], 1, 1
+    return tuple(strides) if at == -1 else None
+
+
+class Memory:
+    """Runs the nodes of a network over storages: what each makes, and what autograd saves."""
+
+    def __init__(self, nodes: Sequence[Node], gradients: Gradients) -> None:
+        self.gradients = gradients
+        self.layouts: dict[SymbolicTensor, Layout] = {}
+        self.made: dict[Node, list[Storage]] = {}
+        self.saved: dict[Node, list[Storage]] = {}
+        self.unknown: list[tuple[Node, str]] = []
+        for node in nodes:
+            self._node = node
+            self.made[node], self.saved[node] = [], []
+            self._grad = node.grad and any(t in gradients.needed for t in node.outputs)
+            self._run(node)
+
+    # what rules use
+
+    def of(self, t: SymbolicTensor) -> Layout:
+        """Where a tensor lies; leaves are in plain order."""
+        found = self.layouts.get(t)
+        if found is None:
+            owned = isinstance(t, Parameter) or (isinstance(t, Constant) and t.owned)
+            kind = "own" if owned else "input"
+            width = _WIDTHS.get(getattr(t, "dtype", "")) if not t.boolean else _BOOL
+            storage = Storage(prod(t.dims), width, kind)
+            found = self.layouts[t] = Layout(storage, t.dims, _in_order(t.dims))
+        return found
+
+    def needs(self, *tensors: Any) -> bool:
+        """Whether one of them requires a gradient."""
+        return self.gradients.needs(tensors_in(*tensors))
+
+    def fresh(
+        self, dims: Dims, width: int | None = None, order: Sequence[int] | None = None
+    ) -> Layout:
+        """A new tensor, in plain order or in the one given."""
+        storage = Storage(prod(dims), width, "activation")
+        self.made[self._node].append(storage)
+        strides = _in_order(dims) if order is None else _ordered(dims, order)
+        return Layout(storage, tuple(dims), strides)
+
+    def place(self, layout: Layout, index: int = 0) -> None:
+        """Put an output of the node there."""
+        self.layouts[self._node.outputs[index]] = layout
+
+    def view(self, base: Layout, dims: Dims, strides: Dims, index: int = 0) -> None:
+        """An output that shares the storage of `base`."""
+        self.place(Layout(base.storage, tuple(dims), tuple(strides)), index)
+
+    def save(self, *tensors: Any) -> None:
+        """Tensors, layouts or storages that autograd keeps."""
+        if not self._grad:
+            return
+        for t in tensors:
+            storage = (
+                t
+                if isinstance(t, Storage)
+                else t.storage
+                if isinstance(t, Layout)
+                else self.of(t).storage
+                if t is not None
+                else None
+            )
+            if storage is not None:
+                self.saved[self._node].append(storage)
+
+    def extra(self, elements: Int, width: int | None = None) -> None:
+        """Something made for the backward pass only."""
+        if self._grad:
+            storage = Storage(elements, width, "extra")
+            self.made[self._node].append(storage)
+            self.saved[self._node].append(storage)
+
+    def reshaped(self, base: Layout, dims: Dims) -> Layout:
+        """A view with other sizes, or a copy where there is none."""
+        strides = _view_strides(base, dims)
+        if strides is None:
+            storage = Storage(prod(dims), base.storage.width, "activation")
+            self.made[self._node].append(storage)
+            return Layout(storage, tuple(dims), _in_order(dims))
+        return Layout(base.storage, tuple(dims), strides)
+
+    def in_order(self, base: Layout) -> Layout:
+        """`base` if it is contiguous, else a copy that is."""
+        if base.contiguous:
+            return base
+        storage = Storage(prod(base.dims), base.storage.width, "activation")
+        self.made[self._node].append(storage)
+        return Layout(storage, base.dims, _in_order(base.dims))
+
+    def _run(self, node: Node) -> None:
+        rule = _RULES.get(node.op)
+        if rule is not None:
+            try:
+                rule(self, node)
+            except _Unknown as error:
+                self.unknown.append((node, str(error)))
+        else:
+            self.unknown.append((node, ""))
+        for i, t in enumerate(node.outputs):
+            if t not in self.layouts:
+                self.place(self.fresh(t.dims), i)
+
+
+class _Unknown(Exception):
+    """A way to call an operation that its entry does not cover."""
+
+
+#: Torch's dtypes by their bytes, for tensors that have one of their own.
+_WIDTHS = {
+    "bool": 1, "uint8": 1, "int8": 1, "int16": 2, "int32": 4, "int64": 8,
+    "complex64": 8, "complex128": 16,
+}  # fmt: skip
+
+Rule = Callable[[Memory, Node], None]
+
+
+def _x(node: Node) -> SymbolicTensor:
+    return node.inputs[0]
+
+
+# Views -----------------------------------------------------------------------------------------
+
+
+def _reshape(m: Memory, node: Node) -> None:
+    m.place(m.reshaped(m.of(_x(node)), node.outputs[0].dims))
+
+
+def _pick(m: Memory, node: Node, order: Sequence[int | None]) -> None:
+    """Output axes by the input axis they are (None: a new one)."""
+    base = m.of(_x(node))
+    strides = [1 if i is None else base.strides[i] for i in order]
+    m.view(base, node.outputs[0].dims, strides)
+
+
+def _permute(m: Memory, node: Node) -> None:
+    x = _x(node)
+    dims = unpacked(node.arguments["dims"])
+    _pick(m, node, [normal_dim(d, x.ndim, "permute") for d in dims])
+
+
+def _swap(first: Any, second: Any) -> Rule:
+    def rule(m: Memory, node: Node) -> None:
+        x, a = _x(node), node.arguments
+        order = list(range(x.ndim))
+        i = normal_dim(a[first] if isinstance(first, str) else first, x.ndim, node.op)
+        j = normal_dim(a[second] if isinstance(second, str) else second, x.ndim, node.op)
+        if order:
+            order[i], order[j] = j, i
+        _pick(m, node, order)
+
+    return rule
+
+
+def _reverse(m: Memory, node: Node) -> None:
+    _pick(m, node, range(_x(node).ndim)[::-1])
+
+
+def _movedim(m: Memory, node: Node) -> None:
+    x, a = _x(node), node.arguments
+    moved = normal_dims(a["source"], x.ndim, "movedim")
+    places = normal_dims(a["destination"], x.ndim, "movedim")
+    rest = iter(i for i in range(x.ndim) if i not in moved)
+    at = dict(zip(places, moved, strict=True))
+    _pick(m, node, [at[i] if i in at else next(rest) for i in range(x.ndim)])
+
+
+def _squeeze(m: Memory, node: Node) -> None:
+    x, dim = _x(node), node.arguments["dim"]
+    gone = range(x.ndim) if dim is None else normal_dims(dim, x.ndim, "squeeze")
+    _pick(m, node, [i for i in range(x.ndim) if not (i in gone and x.dims[i] == 1)])
+
+
+def _unsqueeze(m: Memory, node: Node) -> None:
+    x = _x(node)
+    axis = normal_dim(node.arguments["dim"], x.ndim + 1, "unsqueeze")
+    base = m.of(x)
+    step = base.strides[axis] * x.dims[axis] if axis < x.ndim else 1
+    m.view(base, node.outputs[0].dims, [*base.strides[:axis], step, *base.strides[axis:]])
+
+
+def _expand(m: Memory, node: Node) -> None:
+    m.place(_expanded(m.of(_x(node)), node.outputs[0].dims))
+
+
+def _expanded(base: Layout, dims: Dims) -> Layout:
+    lead = len(dims) - len(base.dims)
+    strides = [
+        0 if i < lead or (base.dims[i - lead] == 1 and size != 1) else base.strides[i - lead]
+        for i, size in enumerate(dims)
+    ]
+    return Layout(base.storage, tuple(dims), tuple(strides))
+
+
+def _pieces(m: Memory, node: Node) -> None:
+    """Parts of an axis: the strides stay."""
+    base = m.of(_x(node))
+    for i, t in enumerate(node.outputs):
+        m.view(base, t.dims, base.strides, i)
+
+
+def _without(m: Memory, node: Node) -> None:
+    """One place of an axis: the axis goes."""
+    x, base = _x(node), m.of(_x(node))
+    axis = normal_dim(node.arguments.get("dim", 0), x.ndim, node.op)
+    for i, t in enumerate(node.outputs):
+        m.view(base, t.dims, [*base.strides[:axis], *base.strides[axis + 1 :]], i)
+
+
+def _same(m: Memory, node: Node) -> None:
+    m.place(m.of(_x(node)))
+
+
+def _contiguous(m: Memory, node: Node) -> None:
+    if node.call is not None and len(node.call.args) + len(node.call.kwargs) > 1:
+        raise _Unknown("with a memory format")
+    m.place(m.in_order(m.of(_x(node))))
+
+
+def _getitem(m: Memory, node: Node) -> None:
+    """Basic indexing is a view; a tensor or a list as an index copies, and is kept."""
+    call = node.call
+    index = call.args[1] if call is not None and len(call.args) > 1 else ...
+    items = list(index) if isinstance(index, tuple) else [index]
+    tensors = list(tensors_in(*items))
+    if tensors or any(isinstance(i, (list, bool)) for i in items):
+        if any(t.boolean for t in tensors):
+            raise _Unknown("with a mask")
+        kept = [m.of(t).storage for t in tensors]
+        lists = sum(len(i) for i in items if isinstance(i, list))
+        m.save(*kept)
+        if lists:
+            m.extra(lists, _LONG)
+        m.place(m.fresh(node.outputs[0].dims))
+        return
+    base = m.of(_x(node))
+    named = sum(1 for i in items if i is not None and i is not Ellipsis)
+    if Ellipsis not in items:
+        items.append(Ellipsis)
+    strides: list[Int] = []
+    axis = 0
+    for item in items:
+        if item is None:
+            strides.append(1)
+        elif item is Ellipsis:
+            rest = len(base.dims) - named
+            strides += base.strides[axis : axis + rest]
+            axis += rest
+        elif isinstance(item, slice):
+            step = item.step or 1
+            strides.append(base.strides[axis] * step)
+            axis += 1
+        else:
+            axis += 1
+    m.view(base, node.outputs[0].dims, strides)
+
+
+def _setitem(m: Memory, node: Node) -> None:
+    m.place(m.of(_x(node)))
+
+
+# Point by point --------------------------------------------------------------------------------
+
+
+def _pointwise_order(m: Memory, node: Node) -> list[int] | None:
+    """The order of axes in memory that a pointwise result takes over from its operands."""
+    dims = node.outputs[0].dims
+    for t in node.inputs:
+        if t.dims == dims:
+            return m.of(t).order
+    return None
+
+
+def _out(m: Memory, node: Node, width: int | None = None) -> Layout:
+    """The output of a pointwise operation: in place, or new and laid out as the input."""
+    a = node.arguments
+    inplace = node.inplace or a.get("inplace") is True or _extra_kwarg(node, "inplace") is True
+    if inplace and node.inputs:
+        layout = m.of(_x(node))
+    else:
+        layout = m.fresh(node.outputs[0].dims, width, _pointwise_order(m, node))
+    m.place(layout)
+    return layout
+
+
+def _extra_kwarg(node: Node, name: str) -> Any:
+    return node.call.kwargs.get(name) if node.call is not None else None
+
+
+def _keeps_nothing(m: Memory, node: Node) -> None:
+    _out(m, node, m.of(_x(node)).storage.width if node.inputs else None)
+
+
+def _makes_bool(m: Memory, node: Node) -> None:
+    _out(m, node, _BOOL)
+
+
+def _keeps_input(m: Memory, node: Node) -> None:
+    before = m.of(_x(node))
+    _out(m, node)
+    if node.inplace or node.arguments.get("inplace"):
+        m.extra(prod(_x(node).dims))  # torch keeps a copy of what is overwritten
+    else:
+        m.save(before)
+
+
+def _keeps_output(m: Memory, node: Node) -> None:
+    m.save(_out(m, node))
+
+
+def _keeps_both(m: Memory, node: Node) -> None:
+    m.save(_x(node))
+    m.save(_out(m, node))
+
+
+def _leaky(m: Memory, node: Node) -> None:
+    if node.inplace or node.arguments.get("inplace") or _extra_kwarg(node, "inplace"):
+        _keeps_output(m, node)
+    else:
+        _keeps_input(m, node)
+
+
+def _operands(node: Node) -> tuple[Any, Any]:
+    a = node.arguments
+    return a.get("input"), a.get("other")
+
+
+def _mul(m: Memory, node: Node) -> None:
+    """Each factor is kept for the other's gradient; numbers are not."""
+    left, right = _operands(node)
+    if isinstance(left, SymbolicTensor) and m.needs(right):
+        m.save(left)
+    if isinstance(right, SymbolicTensor) and m.needs(left):
+        m.save(right)
+    _out(m, node)
+
+
+def _div(m: Memory, node: Node) -> None:
+    left, right = _operands(node)
+    if isinstance(right, SymbolicTensor):
+        if isinstance(left, SymbolicTensor):
+            m.save(right, left if m.needs(right) else None)
+        else:  # 2/x is 2*reciprocal(x)
+            m.save(_out(m, node))
+            return
+    _out(m, node)
+
+
+def _pow(m: Memory, node: Node) -> None:
+    left, right = _operands(node)
+    if isinstance(right, SymbolicTensor):
+        raise _Unknown("to the power of a tensor")
+    if right not in (0, 1):
+        m.save(left)
+    _out(m, node)
+
+
+def _extreme_of_two(m: Memory, node: Node) -> None:
+    m.save(*node.inputs)
+    _out(m, node)
+
+
+def _where(m: Memory, node: Node) -> None:
+    m.save(node.arguments["condition"])
+    m.place(m.fresh(node.outputs[0].dims))
+
+
+def _masked_fill(m: Memory, node: Node) -> None:
+    m.save(node.arguments["mask"])
+    _out(m, node)
+
+
+def _clamp(m: Memory, node: Node) -> None:
+    if len(node.inputs) > 1:
+        raise _Unknown("between tensors")
+    _keeps_input(m, node)
+
+
+def _glu(m: Memory, node: Node) -> None:
+    m.save(_x(node))
+
+
+def _prelu(m: Memory, node: Node) -> None:
+    m.save(_x(node), node.inputs[1])
+    _out(m, node)
+
+
+def _logsigmoid(m: Memory, node: Node) -> None:
+    m.save(_x(node))
+    m.extra(prod(_x(node).dims))
+    _out(m, node)
+
+
+def _softsign(m: Memory, node: Node) -> None:
+    m.save(_x(node))
+    m.extra(prod(_x(node).dims))
+    _out(m, node)
+
+
+def _softmax(m: Memory, node: Node) -> None:
+    m.place(m.fresh(node.outputs[0].dims))
+    m.save(node.outputs[0])
+
+
+def _dropout(m: Memory, node: Node) -> None:
+    """In training mode the noise is kept, one number per element (per channel for maps)."""
+    args = node.call.args if node.call is not None else ()
+    training = _extra_kwarg(node, "training")
+    if training is None:
+        training = args[2] if len(args) > 2 else True
+    p = node.arguments["p"]
+    if not training or p == 0:
+        m.place(m.of(_x(node)))
+        return
+    if p == 1 or "alpha" in node.op:
+        raise _Unknown("in training mode")
+    channelwise = node.op != "dropout"
+    m.extra(prod(_x(node).dims[:2]) if channelwise else prod(_x(node).dims))
+    _out(m, node)
+
+
+def _cast(m: Memory, node: Node) -> None:
+    """To the dtype that it has: the tensor itself. Integers and truth values have their own."""
+    call = node.call
+    wanted = (
+        [str(v).removeprefix("torch.") for v in (*call.args[1:], *call.kwargs.values())]
+        if (call is not None)
+        else []
+    )
+    for word in wanted:
+        if word in _WIDTHS:
+            width = _WIDTHS[word]
+            base = m.of(_x(node))
+            m.place(base if base.storage.width == width else m.fresh(node.outputs[0].dims, width))
+            return
+    base = m.of(_x(node))
+    if base.storage.width is None:
+        m.place(base)
+    else:  # to a floating dtype, taken to be the network's
+        m.place(m.fresh(node.outputs[0].dims, None, base.order))
+
+
+def _cast_to(width: int | None) -> Rule:
+    def rule(m: Memory, node: Node) -> None:
+        base = m.of(_x(node))
+        if base.storage.width == width:
+            m.place(base)
+        else:
+            m.place(m.fresh(node.outputs[0].dims, width, base.order))
+
+    return rule
+
+
+def _clone(m: Memory, node: Node) -> None:
+    m.place(m.fresh(node.outputs[0].dims, m.of(_x(node)).storage.width, m.of(_x(node)).order))
+
+
+def _new_like(m: Memory, node: Node) -> None:
+    m.place(m.fresh(node.outputs[0].dims))
+
+
+# Products --------------------------------------------------------------------------------------
+
+
+def _convolution(m: Memory, node: Node) -> None:
+    x, weight = node.inputs[0], node.inputs[1]
+    m.save(x, weight)
+    order = None
+    n = len(node.outputs[0].dims)
+    if (m.of(x).channels_last or m.of(weight).channels_last) and n == x.ndim and n in (4, 5):
+        order = [i for i in (0, *range(2, n), 1) if node.outputs[0].dims[i] != 1]
+    m.place(m.fresh(node.outputs[0].dims, None, order))
+
+
+def _linear(m: Memory, node: Node) -> None:
+    """A product with the transposed weight; rows are merged by a view where that is possible."""
+    x, weight = node.inputs[0], node.inputs[1]
+    layout = m.of(x)
+    if x.ndim > 2:
+        layout = m.reshaped(layout, (prod(x.dims[:-1]), x.dims[-1]))
+    if m.needs(weight):
+        m.save(layout)
+    if m.needs(x):
+        m.save(weight)
+    m.place(m.fresh(node.outputs[0].dims))
+
+
+def _matmul(m: Memory, node: Node) -> None:
+    a, b = node.inputs[0], node.inputs[1]
+    left, right = m.of(a), m.of(b)
+    if a.ndim > 2 and b.ndim > 2:
+        batch = node.outputs[0].dims[:-2]
+        left = m.reshaped(_expanded(left, (*batch, *a.dims[-2:])), (prod(batch), *a.dims[-2:]))
+        right = m.reshaped(_expanded(right, (*batch, *b.dims[-2:])), (prod(batch), *b.dims[-2:]))
+    elif a.ndim > 2 and b.ndim == 2:
+        left = m.reshaped(left, (prod(a.dims[:-1]), a.dims[-1]))
+    elif min(a.ndim, b.ndim) < 2 < max(a.ndim, b.ndim) or (a.ndim == 2 and b.ndim > 2):
+        raise _Unknown(f"of a {a.ndim}-d and a {b.ndim}-d factor")
+    if m.needs(b):
+        m.save(left)
+    if m.needs(a):
+        m.save(right)
+    m.place(m.fresh(node.outputs[0].dims))
+
+
+def _plus_matmul(m: Memory, node: Node) -> None:
+    a, b = node.inputs[1], node.inputs[2]
+    if m.needs(b):
+        m.save(a)
+    if m.needs(a):
+        m.save(b)
+    m.place(m.fresh(node.outputs[0].dims))
+
+
+def _bmm(m: Memory, left: Layout, right: Layout, keep: tuple[bool, bool]) -> Layout:
+    """A batched product of two factors of more than two axes, and what it keeps."""
+    batch = left.dims[:-2]
+    dims = (*batch, left.dims[-2], right.dims[-1])
+    factors = [
+        m.reshaped(_expanded(f, (*batch, *f.dims[-2:])), (prod(batch), *f.dims[-2:]))
+        for f in (left, right)
+    ]
+    for factor, wanted in zip(factors, keep, strict=True):
+        if wanted:
+            m.save(factor)
+    return m.fresh(dims)
+
+
+def _attention(m: Memory, node: Node) -> None:
+    """The fused CPU kernel keeps its inputs, its output and one number per row of scores.
+
+    A mask that is learned, or another rank, takes the long way: two products and a softmax.
+    """
+    a = node.arguments
+    query, key, value, mask = a["query"], a["key"], a["value"], a["attn_mask"]
+    if a["dropout_p"] or a["enable_gqa"]:
+        raise _Unknown("with dropout or grouped queries")
+    dims = node.outputs[0].dims
+    learned = mask is not None and m.needs(mask)
+    if query.ndim == 4 and query.dims[-1] == value.dims[-1] and not learned:
+        m.place(m.fresh(dims, None, m.of(query).order))
+        m.save(query, key, value, node.outputs[0])
+        m.extra(prod(dims[:-1]))
+        if mask is not None and mask.boolean:
+            m.extra(prod(mask.dims))  # the mask as numbers
+        else:
+            m.save(mask)
+        return
+    if query.ndim < 3 or (mask is not None and mask.boolean):
+        raise _Unknown("outside the fused kernel")
+    k = m.of(key)
+    swapped = Layout(k.storage, _swapped(k.dims), _swapped(k.strides))
+    factors = [m.fresh(f.dims, None, f.order) for f in (m.of(query), swapped)]  # scaled
+    one, other = m.needs(query), m.needs(key)
+    scores = _bmm(m, factors[0], factors[1], (other, one))
+    if mask is not None:
+        scores = m.fresh(scores.dims)
+    weights = m.fresh(scores.dims)
+    if one or other or learned:
+        m.save(weights)  # for the softmax
+    m.place(_bmm(m, weights, m.of(value), (m.needs(value), one or other or learned)))
+
+
+def _heads(m: Memory, node: Node) -> None:
+    """`torch.nn.MultiheadAttention`, step by step as torch.nn.functional writes it out."""
+    a = node.arguments
+    query, key, value = a["query"], a["key"], a["value"]
+    drops = a["training"] and a["dropout_p"]
+    other = a["bias_k"] is not None or a["add_zero_attn"] or a["use_separate_proj_weight"]
+    masks = (a["attn_mask"], a["key_padding_mask"])
+    if drops or other or query.ndim != 3 or any(mask is not None for mask in masks):
+        raise _Unknown("with masks, dropout, or projections of its own")
+    heads, width, weight = a["num_heads"], a["embed_dim_to_check"], a["in_proj_weight"]
+    learned = m.needs(weight, a["in_proj_bias"])
+    (length, batch, _), (keys, _, _) = query.dims, key.dims
+    each = width // heads
+
+    def projected(t: SymbolicTensor, count: int) -> list[Layout]:
+        """One linear layer that makes `count` tensors, which are then brought apart."""
+        rows = m.reshaped(m.of(t), (prod(t.dims[:2]), width))
+        if m.needs(weight):
+            m.save(rows)
+        made = m.fresh((count, *t.dims[:2], width))
+        strides = _in_order(made.dims)[1:]
+        return [Layout(made.storage, (*t.dims[:2], width), strides)] * count
+
+    if key is value and query is key:
+        q, k, v = projected(query, 3)
+    elif key is value:
+        (q,), (k, v) = projected(query, 1), projected(key, 2)
+    else:
+        (q,), (k,), (v,) = projected(query, 1), projected(key, 1), projected(value, 1)
+    one, two, three = (learned or m.needs(t) for t in (query, key, value))
+
+    many = batch * heads
+    if a["need_weights"]:
+        if two:
+            m.save(m.fresh((many, length, each)))  # the query, scaled
+        if one:
+            m.save(k)
+        weights = m.fresh((many, length, keys))
+        if one or two:
+            m.save(weights)
+        if three:
+            m.save(weights)
+        if one or two:
+            m.save(v)
+        mixed = m.fresh((length * batch, width))
+    else:
+        mixed = m.fresh((length * batch, width))  # as the fused kernel lays it out
+        if one or two or three:
+            m.save(q, k, v, mixed)
+            m.extra(many * length)
+    if m.needs(a["out_proj_weight"]):
+        m.save(mixed)
+    m.place(m.fresh(node.outputs[0].dims))
+    for i, t in enumerate(node.outputs[1:], 1):
+        m.place(m.fresh(t.dims), i)
+
+
+def _swapped(sizes: Dims) -> tuple[Int, ...]:
+    return (*sizes[:-2], sizes[-1], sizes[-2])
+
+
+def _einsum(m: Memory, node: Node) -> None:
+    """Two factors, brought to (kept by both, its own, summed) and merged: a batched product."""
+    equation, *operands = node.call.args if node.call is not None else ("",)
+    if not isinstance(equation, str) or len(node.inputs) != 2:
+        raise _Unknown("of other than two factors")
+    if len(operands) == 1:
+        operands = list(operands[0])
+    terms, output = labels_of(equation, operands)
+    (one, other), summed = terms, sorted({*terms[0], *terms[1]} - {*output})
+    if any(len(set(t)) != len(t) for t in terms) or not all(
+        k in one and k in other for k in summed
+    ):
+        raise _Unknown("with a diagonal, or an axis that only one factor has and sums over")
+    if not summed:
+        raise _Unknown("that sums over nothing")
+    pairs = zip(terms, operands, strict=True)
+    sizes_of = [dict(zip(term, t.dims, strict=True)) for term, t in pairs]
+    if any((sizes_of[0][k] == 1) != (sizes_of[1][k] == 1) for k in one if k in other):
+        raise _Unknown("that stretches an axis of size 1")
+    both = [k for k in output if k in one and k in other]
+    groups = []
+    for t, term, mine in zip(operands, terms, (0, 1), strict=True):
+        own = [k for k in output if k in term and k not in both]
+        order = [both, own, summed] if mine == 0 else [both, summed, own]
+        base = m.of(t)
+        at = [term.index(k) for group in order for k in group]
+        turned = Layout(
+            base.storage, tuple(base.dims[i] for i in at), tuple(base.strides[i] for i in at)
+        )
+        sizes = [prod(base.dims[term.index(k)] for k in group) for group in order]
+        groups.append((m.reshaped(turned, sizes), own))
+    (left, rows), (right, columns) = groups
+    if m.needs(operands[1]):
+        m.save(left)
+    if m.needs(operands[0]):
+        m.save(right)
+    made = [*both, *rows, *columns]
+    size = dict(zip(output, node.outputs[0].dims, strict=True))
+    product = m.fresh([size[k] for k in made])
+    m.view(product, node.outputs[0].dims, [product.strides[made.index(k)] for k in output])
+
+
+def _normalize(m: Memory, node: Node) -> None:
+    """``x/max(norm(x), eps)``: the input, the norms, and the norms again, clamped."""
+    x = _x(node)
+    call = node.call
+    args = [*call.args[1:]] if call is not None else []
+    axis = _extra_kwarg(node, "dim")
+    axis = axis if axis is not None else args[1] if len(args) > 1 else 1
+    gone = normal_dims(axis, x.ndim, "normalize")
+    m.save(x)
+    m.extra(2 * prod(d for i, d in enumerate(x.dims) if i not in gone))
+    m.place(m.fresh(x.dims, None, m.of(x).order))
+
+
+def _vector_norm(m: Memory, node: Node) -> None:
+    if node.arguments.get("ord") not in (None, 2):
+        raise _Unknown("of another order")
+    _reduces("input", "output")(m, node)
+
+
+def _windows(m: Memory, node: Node) -> None:
+    """Torch makes the result as large as the input, then resizes it: memory does not shrink."""
+    layout = m.fresh(node.outputs[0].dims)
+    layout.storage.elements = maximum(prod(_x(node).dims), prod(node.outputs[0].dims))
+    m.place(layout)
+
+
+# Normalisation ---------------------------------------------------------------------------------
+
+
+def _like_input(m: Memory, node: Node) -> None:
+    base = m.of(_x(node))
+    order = base.order if base.channels_last else None
+    m.place(m.fresh(node.outputs[0].dims, None, order))
+
+
+def _batch_norm(m: Memory, node: Node) -> None:
+    a = node.arguments
+    m.save(_x(node), a["weight"], a["running_mean"], a["running_var"])
+    if a["training"]:
+        m.extra(2 * _x(node).dims[1])
+    _like_input(m, node)
+
+
+def _instance_norm(m: Memory, node: Node) -> None:
+    """Batch norm over ``N*C`` channels: weights and statistics repeated for every image."""
+    a, x = node.arguments, _x(node)
+    many = prod(x.dims[:2])
+    m.save(m.in_order(m.of(x)))
+    m.extra(many * ((a["weight"] is not None) + 2 * (a["running_mean"] is not None)))
+    if a["use_input_stats"]:
+        m.extra(2 * many)
+    m.place(m.fresh(node.outputs[0].dims))
+
+
+def _group_norm(m: Memory, node: Node) -> None:
+    x = _x(node)
+    m.save(m.in_order(m.of(x)) if not m.of(x).channels_last else x, node.arguments["weight"])
+    m.extra(2 * x.dims[0] * node.arguments["num_groups"])
+    _like_input(m, node)
+
+
+def _layer_norm(m: Memory, node: Node) -> None:
+    x = _x(node)
+    shape = tuple(node.arguments["normalized_shape"])
+    m.save(x, node.arguments["weight"])
+    m.extra(2 * prod(x.dims[: x.ndim - len(shape)]))
+    m.place(m.fresh(node.outputs[0].dims))
+
+
+# Pooling and sampling --------------------------------------------------------------------------
+
+
+def _max_pool(m: Memory, node: Node) -> None:
+    m.save(_x(node))
+    _like_input(m, node)
+    for i, t in enumerate(node.outputs[1:], 1):
+        m.place(m.fresh(t.dims, _LONG), i)
+        m.save(t)
+    if len(node.outputs) == 1:
+        m.extra(prod(node.outputs[0].dims), _LONG)
+
+
+def _avg_pool(m: Memory, node: Node) -> None:
+    m.save(_x(node))
+    _like_input(m, node)
+
+
+def _adaptive_avg(m: Memory, node: Node) -> None:
+    """To a single place it is a mean, which keeps nothing."""
+    n = int(node.op[-2])
+    if set(node.outputs[0].dims[-n:]) != {1}:
+        m.save(_x(node))
+    _like_input(m, node)
+
+
+def _pad(m: Memory, node: Node) -> None:
+    mode = node.arguments["mode"]
+    if mode in ("reflect", "replicate"):
+        m.save(_x(node))
+    order = m.of(_x(node)).order if m.of(_x(node)).channels_last else None
+    m.place(m.fresh(node.outputs[0].dims, None, order))
+
+
+def _interpolate(m: Memory, node: Node) -> None:
+    if node.arguments.get("mode") == "area":
+        raise _Unknown("by area")
+    _like_input(m, node)
+
+
+# Joining, reducing, indexing -------------------------------------------------------------------
+
+
+def _cat(m: Memory, node: Node) -> None:
+    orders = [m.of(t) for t in node.inputs]
+    order = orders[0].order if orders and all(o.channels_last for o in orders) else None
+    m.place(m.fresh(node.outputs[0].dims, orders[0].storage.width, order))
+
+
+def _copies(m: Memory, node: Node) -> None:
+    for i, t in enumerate(node.outputs):
+        m.place(m.fresh(t.dims, m.of(_x(node)).storage.width if node.inputs else None), i)
+
+
+def _reduces(*kept: str) -> Rule:
+    def rule(m: Memory, node: Node) -> None:
+        for i, t in enumerate(node.outputs):
+            m.place(m.fresh(t.dims), i)
+        if "input" in kept:
+            m.save(_x(node))
+        if "output" in kept:
+            m.save(node.outputs[0])
+
+    return rule
+
+
+def _extreme(m: Memory, node: Node) -> None:
+    if len(node.outputs) == 1:
+        if len(node.inputs) == 2:
+            _extreme_of_two(m, node)
+        else:  # of all elements: input and result are kept
+            _reduces("input", "output")(m, node)
+        return
+    m.place(m.fresh(node.outputs[0].dims))
+    m.place(m.fresh(node.outputs[1].dims, _LONG), 1)
+    m.save(node.outputs[1])
+
+
+def _positions(m: Memory, node: Node) -> None:
+    m.place(m.fresh(node.outputs[0].dims, _LONG))
+
+
+def _embedding(m: Memory, node: Node) -> None:
+    index = node.inputs[0]
+    m.save(index)
+    m.place(m.fresh(node.outputs[0].dims))
+
+
+def _index_select(m: Memory, node: Node) -> None:
+    m.save(node.inputs[1])
+    m.place(m.fresh(node.outputs[0].dims))
+
+
+def _gather(m: Memory, node: Node) -> None:
+    m.save(node.inputs[0], node.inputs[1])
+    m.place(m.fresh(node.outputs[0].dims))
+
+
+def _created(m: Memory, node: Node) -> None:
+    call = node.call
+    words = (
+        [str(v).removeprefix("torch.") for v in call.kwargs.values()] if call is not None else []
+    )
+    width = next((_WIDTHS[w] for w in words if w in _WIDTHS), None)
+    whole = node.op in ("arange", "randint", "randperm", "tril_indices", "triu_indices")
+    if whole and not any(w.startswith(("float", "bfloat")) for w in words):
+        numbers = call.args if call is not None else ()
+        if node.op != "arange" or all(isinstance(n, (int, Size)) for n in numbers):
+            width = width or _LONG
+    for i, t in enumerate(node.outputs):
+        m.place(m.fresh(t.dims, width), i)
+
+
+def _rules() -> dict[str, Rule]:
+    table: dict[str, Rule] = {}
+
+    def put(rule: Rule, names: str) -> None:
+        table.update(dict.fromkeys(names.split(), rule))
+
+    put(_reshape, "view reshape flatten unflatten ravel view_as reshape_as")
+    put(_permute, "permute")
+    put(_swap("dim0", "dim1"), "transpose swapaxes swapdims")
+    put(_swap(-1, -2), "adjoint mT mH")
+    put(_reverse, "t numpy_T T H")
+    put(_movedim, "movedim moveaxis")
+    put(_squeeze, "squeeze")
+    put(_unsqueeze, "unsqueeze")
+    put(_expand, "expand broadcast_to expand_as")
+    put(_pieces, "narrow chunk split split_with_sizes tensor_split hsplit vsplit dsplit")
+    put(_without, "select unbind")
+    put(
+        _same, "detach identity requires_grad_ requires_grad conj resolve_conj resolve_neg positive"
+    )
+    put(_contiguous, "contiguous")
+    put(_getitem, "getitem")
+    put(_setitem, "setitem")
+    put(_keeps_nothing, "add sub rsub neg negative subtract round floor ceil sign trunc")
+    put(_keeps_output, "relu sigmoid tanh exp sqrt rsqrt reciprocal expit special_expit")
+    put(
+        _keeps_input,
+        "gelu silu hardswish hardsigmoid relu6 hardtanh mish softplus tanhshrink hardshrink"
+        " softshrink abs log log2 log10 log1p sin cos erf square logit threshold",
+    )
+    put(_leaky, "leaky_relu elu celu selu")
+    put(_logsigmoid, "logsigmoid")
+    put(_softsign, "softsign")
+    put(_softmax, "softmax log_softmax")
+    put(_dropout, "dropout dropout2d dropout3d")
+    put(_mul, "mul multiply")
+    put(_div, "div true_divide divide")
+    put(_pow, "pow")
+    put(_extreme_of_two, "maximum minimum")
+    put(_where, "where")
+    put(_masked_fill, "masked_fill")
+    put(_clamp, "clamp clip")
+    put(_glu, "glu")
+    put(_prelu, "prelu")
+    put(
+        _makes_bool,
+        "eq ne lt le gt ge logical_and logical_or logical_not logical_xor isnan isinf isfinite",
+    )
+    put(_cast, "to type type_as")
+    put(_cast_to(None), "float")
+    put(_cast_to(_LONG), "long")
+    put(_cast_to(4), "int")
+    put(_cast_to(_BOOL), "bool")
+    put(_clone, "clone")
+    put(_new_like, "zeros_like ones_like full_like empty_like rand_like randn_like")
+    put(_convolution, " ".join(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3)))
+    put(_linear, "linear")
+    put(_matmul, "matmul mm bmm")
+    put(_plus_matmul, "addmm baddbmm")
+    put(_attention, "scaled_dot_product_attention")
+    put(_heads, "multi_head_attention_forward")
+    put(_einsum, "einsum")
+    put(_normalize, "normalize")
+    put(_vector_norm, "linalg_norm linalg_vector_norm")
+    put(_windows, "im2col unfold col2im fold")
+    put(_batch_norm, "batch_norm")
+    put(_instance_norm, "instance_norm")
+    put(_group_norm, "group_norm")
+    put(_layer_norm, "layer_norm")
+    put(_max_pool, " ".join(f"{k}max_pool{n}d" for k in ("", "adaptive_") for n in (1, 2, 3)))
+    put(_avg_pool, "avg_pool1d avg_pool2d avg_pool3d")
+    put(_adaptive_avg, "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d")
+    put(_pad, "pad")
+    put(_interpolate, "interpolate upsample upsample_nearest upsample_bilinear")
+    put(_cat, "cat concat concatenate")
+    put(
+        _copies,
+        "stack roll flip repeat tile repeat_interleave pixel_shuffle pixel_unshuffle"
+        " channel_shuffle cumsum tril triu hstack vstack meshgrid",
+    )
+    put(_reduces(), "mean sum all any")
+    put(_reduces("input"), "var")
+    put(_reduces("input", "output"), "amax amin std norm logsumexp")
+    put(_extreme, "max min topk sort")
+    put(_positions, "argmax argmin argsort")
+    put(_embedding, "embedding")
+    put(_index_select, "index_select")
+    put(_gather, "gather")
+    put(
+        _created,
+        "zeros ones empty rand randn full randint randperm arange linspace logspace eye new_zeros"
+        " new_ones new_empty new_full tensor scalar_tensor tril_indices triu_indices",
+    )
+    return table
+
+
+_RULES = _rules()
+
+
+def refusal(node: Node, how: str) -> UnsupportedOperation:
+    """The error for an operation that the table does not have."""
+    called = f"{node.op} {how}".strip()
+    return UnsupportedOperation(
+        f"{node.module or node.name}: what autograd keeps for {called} is not known",
+        cure="ask with partial=True for a lower bound",
+    )

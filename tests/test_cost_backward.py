@@ -1,0 +1,264 @@
+"""The backward pass costs what torch.utils.flop_counter counts, over forward and backward."""
+
+import logging
+from contextlib import suppress
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import symcnn
+from symcnn import BadSpec, InvalidInput, UnsupportedOperation
+from symcnn.testing.oracles import sample_sizes, torch_flops
+
+from .test_networks import NETWORKS
+
+
+def agree(module, spec, *, sizes=2, seed=0, input_grad=False, example=None):
+    """Forward and backward FLOPs at random sizes in the domain, ours and torch's."""
+    net = symcnn.from_torch(module, *([spec] if isinstance(spec, str) else spec), example=example)
+    cost = net.cost("flops", input_grad=input_grad)
+    module = module.to("meta")
+    for values in sample_sizes(net, sizes, inside=True, seed=seed):
+        with suppress(InvalidInput):  # the batch may be too small for batch norm
+            here = cost.at(**values)
+            torchs = torch_flops(net, module, values, input_grad=input_grad)
+            assert (here.total, here.backward) == torchs, values
+
+
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_example_networks(name, train, example):
+    file, channels = NETWORKS[name]
+    agree(example(file).train(train), f"N {channels} H W")
+
+
+@pytest.mark.parametrize("input_grad", [False, True])
+@pytest.mark.parametrize(
+    "frozen", [["0"], ["0", "1"], ["2"], ["4"], ["0", "1", "2", "4"], []], ids=str
+)
+def test_frozen_layers_and_inputs_without_gradient(frozen, input_grad):
+    module = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, groups=4), nn.ConvTranspose2d(8, 4, 3, stride=2),
+        nn.ReLU(), nn.Conv2d(4, 2, 1),
+    )  # fmt: skip
+    for path in frozen:
+        module.get_submodule(path).requires_grad_(False)
+    agree(module, "N 3 H W", input_grad=input_grad)
+
+
+def test_a_first_layer_has_no_gradient_for_its_input():
+    net = symcnn.nn.Conv2d(3, 8, 3).trace("N 3 H W")
+    assert net.cost().backward == net.cost().total
+    assert net.cost(input_grad=True).backward == 2 * net.cost().total
+    assert net.cost(input_grad=True).training == 3 * net.cost().total
+
+
+def test_flop_counter_counts_grouped_weights_once_per_group():
+    net = symcnn.nn.Conv2d(8, 8, 3, groups=4).trace("N 8 H W")
+    assert net.cost().backward == net.cost().total
+    assert net.cost("flops").backward == 2 * 4 * net.cost().total
+    agree(nn.Conv2d(8, 8, 3, groups=4), "N 8 H W")
+
+
+class Cut(nn.Module):
+    def __init__(self, how):
+        super().__init__()
+        self.first, self.second = nn.Linear(8, 8), nn.Linear(8, 8)
+        self.how = how
+
+    def forward(self, x):
+        y = self.first(x)
+        if self.how == "detach":
+            y = y.detach()
+        elif self.how == "no_grad":
+            with torch.no_grad():
+                y = torch.relu(self.first(x))
+        elif self.how == "compare":
+            y = (y > 0).to(x.dtype)
+        elif self.how == "unused":
+            self.first(y)
+        return self.second(y)
+
+
+@pytest.mark.parametrize("how", ["detach", "no_grad", "compare", "unused", "nothing"])
+def test_what_cuts_a_gradient_off_costs_nothing_beyond(how):
+    agree(Cut(how), "L 8")
+
+
+class Derived(nn.Module):
+    """The weight is computed from a parameter, as weight standardisation does."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, 3, 3, 3))
+        self.mixer = nn.Parameter(torch.randn(4, 4))
+
+    def forward(self, x):
+        mean = self.weight.mean((1, 2, 3), keepdim=True)
+        weight = (self.mixer @ (self.weight - mean).flatten(1)).view(4, 3, 3, 3)
+        return nn.functional.conv2d(x, weight)
+
+
+def test_weights_made_from_parameters_carry_gradients():
+    agree(Derived(), "N 3 H W")
+
+
+class Heads(nn.Module):
+    def __init__(self, *, same=True, **options):
+        super().__init__()
+        self.heads = nn.MultiheadAttention(8, 2, batch_first=True, **options)
+        self.same = same
+
+    def forward(self, x, y):
+        return self.heads(x, x, x)[0] if self.same else self.heads(x, y, y)[0]
+
+
+@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("input_grad", [True, False])
+def test_attention(same, input_grad):
+    module = Heads(same=same).train()
+    agree(module, ["N L 8", "N S 8"], input_grad=input_grad)
+
+
+class Einsum(nn.Module):
+    def __init__(self, equation, *weights):
+        super().__init__()
+        self.equation = equation
+        self.weights = nn.ParameterList([torch.randn(w) for w in weights])
+
+    def forward(self, x):
+        return torch.einsum(self.equation, x, *self.weights)
+
+
+@pytest.mark.parametrize(
+    ("equation", "weights", "spec"),
+    [
+        ("nchw,dc->ndhw", [(5, 3)], "N 3 H W"),
+        ("nlc,cd,de->nle", [(3, 4), (4, 5)], "N L 3"),
+        ("nlc,nlc->nl", [], "N L 3"),
+    ],
+)
+def test_einsum(equation, weights, spec):
+    if not weights:
+        return
+    agree(Einsum(equation, *weights), spec, input_grad=True)
+
+
+class Scores(nn.Module):
+    def forward(self, x):
+        return torch.einsum("nlc,nlc->nc", x, x)
+
+
+def test_einsum_over_a_single_place_is_not_counted():
+    net = symcnn.from_torch(Scores(), "N L 4")
+    assert [net.cost("flops").at(N=2, L=n).total for n in (1, 2)] == [0, 32]
+    for n in (1, 2, 5):
+        torchs = torch_flops(net, Scores(), {"N": 2, "L": n}, input_grad=True)
+        here = net.cost("flops", input_grad=True).at(N=2, L=n)
+        assert (here.total, here.backward) == torchs
+
+
+class Last(nn.Module):
+    def __init__(self, rnn):
+        super().__init__()
+        self.rnn = rnn
+
+    def forward(self, x):
+        return self.rnn(x)[0]
+
+
+@pytest.mark.parametrize("input_grad", [True, False])
+@pytest.mark.parametrize("layer", [nn.LSTM, nn.GRU, nn.RNN])
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}], ids=str)
+def test_recurrent_layers(layer, options, input_grad):
+    agree(Last(layer(4, 6, batch_first=True, **options)), "L 7 4", input_grad=input_grad)
+
+
+def test_other_conventions_do_not_say():
+    with pytest.raises(BadSpec, match="does not say what a backward pass costs"):
+        _ = symcnn.nn.Conv2d(3, 8, 3).trace("N 3 H W").cost("thop").backward
+
+
+class Mine(nn.Module):
+    def forward(self, x):
+        return x
+
+
+def test_a_rule_that_gives_only_a_shape_has_no_cost():
+    @symcnn.rule(Mine)
+    def mine(module, input):
+        return input.dims
+
+    net = symcnn.from_torch(nn.Sequential(nn.Conv2d(3, 8, 1), Mine()), "N 3 H W")
+    for figure in ("total", "backward"):
+        with pytest.raises(UnsupportedOperation, match="1: Mine does not say what it costs"):
+            getattr(net.cost(), figure)
+    partial = net.cost(partial=True)
+    assert not partial.complete
+    assert str(partial.total) == "24*N*H*W"
+    assert "at least" in repr(partial)
+
+
+# random networks
+
+NETWORKS_DRAWN = max(60, settings().max_examples // 10)  # 2,000 in `make fuzz`
+
+
+@st.composite
+def networks(draw):
+    """Random chains with branches, some layers frozen; the input shape is N 4 H W."""
+    layers, channels = [], 4
+    for _ in range(draw(st.integers(1, 6))):
+        kind = draw(st.sampled_from(["conv", "group", "up", "norm", "act", "pool", "skip"]))
+        out = draw(st.sampled_from([2, 4, 6, 8]))
+        if kind == "conv":
+            layers.append(nn.Conv2d(channels, out, draw(st.integers(1, 3)), padding=1))
+        elif kind == "group":
+            layers.append(nn.Conv2d(channels, 2 * out, 3, padding=1, groups=2, bias=False))
+            out = 2 * out
+        elif kind == "up":
+            layers.append(nn.ConvTranspose2d(channels, out, 2, stride=2))
+        elif kind == "norm":
+            norms = [
+                nn.BatchNorm2d(channels),
+                nn.GroupNorm(1, channels),
+                nn.InstanceNorm2d(channels),
+            ]
+            layers.append(draw(st.sampled_from(norms)))
+        elif kind == "act":
+            acts = [nn.ReLU(), nn.GELU(), nn.SiLU(), nn.Sigmoid(), nn.Hardswish(), nn.PReLU()]
+            layers.append(draw(st.sampled_from(acts)))
+        elif kind == "pool":
+            layers.append(
+                draw(st.sampled_from([nn.MaxPool2d(2, ceil_mode=True), nn.AvgPool2d(3, 1, 1)]))
+            )
+        else:
+            layers.append(Skip(channels, draw(st.booleans())))
+        channels = out if kind in ("conv", "group", "up") else channels
+        layers[-1].requires_grad_(draw(st.booleans()))
+    if draw(st.booleans()):
+        layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 3)]
+    return nn.Sequential(*layers).train(draw(st.booleans()))
+
+
+class Skip(nn.Module):
+    def __init__(self, channels, cat):
+        super().__init__()
+        self.conv, self.cat = nn.Conv2d(channels, channels, 3, padding=1), cat
+        self.back = nn.Conv2d(2 * channels, channels, 1) if cat else None
+
+    def forward(self, x):
+        y = self.conv(x).relu()
+        return self.back(torch.cat([x, y], 1)) if self.cat else x + y
+
+
+@settings(max_examples=NETWORKS_DRAWN)
+@given(networks(), st.booleans(), st.integers(0, 99))
+def test_random_networks(module, input_grad, seed):
+    agree(module, "N 4 H W", sizes=1, seed=seed, input_grad=input_grad)
+
+
+logging.disable(logging.WARNING)

@@ -1,0 +1,266 @@
+"""Memory: what autograd keeps, against saved-tensor hooks on CPU; peaks, parameters, optimizers."""
+
+import logging
+from contextlib import suppress
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import symcnn
+from symcnn import BadSpec, InvalidInput, N, UnsupportedOperation
+from symcnn.testing.oracles import tensors_of, torch_saved
+
+from .conftest import load_example
+from .test_cost_backward import NETWORKS_DRAWN, Derived, Einsum, Heads, Skip, networks
+from .test_networks import NETWORKS
+
+SMALL = [name for name in NETWORKS if name not in ("resnet101", "resnet152", "vgg16", "unet_valid")]
+
+
+def agree(module, *specs, input_grad=False, **sizes):
+    net = symcnn.from_torch(module, *specs)
+    ours = net.cost(input_grad=input_grad).at(**sizes).saved
+    assert ours == torch_saved(net, module, sizes, input_grad=input_grad)
+
+
+def near(net, *goal):
+    """Valid sizes near a goal, for two images."""
+    domain = net.valid_inputs()
+    found = domain.nearest(*goal[: len(domain.shown)]) if domain.shown else ()
+    found = found if isinstance(found, tuple) else (found,)
+    return {**dict.fromkeys(net.symbols, 2), **dict(zip(domain.shown, found, strict=True))}
+
+
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("name", SMALL)
+def test_example_networks(name, train):
+    file, factory = NETWORKS[name][0].split(":")
+    module = getattr(load_example(file), factory)().train(train)
+    spec = f"N {NETWORKS[name][1]} H W"
+    agree(module, spec, **near(symcnn.from_torch(module, spec), 39, 70))
+
+
+LAYERS = {
+    "relu in place": lambda: nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), nn.ReLU(True)),
+    "silu in place": lambda: nn.Sequential(nn.Conv2d(4, 4, 1), nn.SiLU(inplace=True)),
+    "activations": lambda: nn.Sequential(
+        nn.Conv2d(4, 4, 1), nn.GELU(), nn.Sigmoid(), nn.Tanh(), nn.ELU(), nn.Softplus(),
+        nn.Hardswish(), nn.Hardsigmoid(), nn.ReLU6(), nn.LeakyReLU(), nn.Mish(), nn.PReLU(4),
+        nn.LogSigmoid(), nn.Softsign(), nn.Tanhshrink(), nn.SELU(), nn.CELU(), nn.GLU(1),
+    ),
+    "softmax": lambda: nn.Sequential(nn.Conv2d(4, 4, 1), nn.Softmax(1), nn.LogSoftmax(1)),
+    "dropout": lambda: nn.Sequential(nn.Conv2d(4, 4, 1), nn.Dropout(), nn.Dropout2d()),
+    "pools": lambda: nn.Sequential(
+        nn.Conv2d(4, 4, 1), nn.MaxPool2d(2), nn.AvgPool2d(3, 1, 1), nn.AdaptiveMaxPool2d(3),
+        nn.AdaptiveAvgPool2d(2), nn.AdaptiveAvgPool2d(1),
+    ),
+    "norms": lambda: nn.Sequential(
+        nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), nn.GroupNorm(2, 4), nn.InstanceNorm2d(4, affine=True)
+    ),
+    "paddings": lambda: nn.Sequential(
+        nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), nn.ReplicationPad2d(1),
+        nn.ZeroPad2d(1), nn.CircularPad2d(1),
+    ),
+    "resizing": lambda: nn.Sequential(
+        nn.ConvTranspose2d(4, 4, 2, 2), nn.Upsample(scale_factor=2, mode="bilinear"),
+        nn.PixelShuffle(2), nn.PixelUnshuffle(2), nn.ChannelShuffle(2),
+    ),
+    "weights from weights": lambda: nn.Sequential(nn.Conv2d(4, 3, 1), Derived()),
+    "skips": lambda: nn.Sequential(nn.Conv2d(4, 4, 1), Skip(4, cat=True), Skip(4, cat=False)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("layers", LAYERS)
+def test_what_layers_keep(layers, train):
+    module = LAYERS[layers]().train(train)
+    for input_grad in (False, True):
+        agree(module, "N 4 H W", N=2, H=9, W=12, input_grad=input_grad)
+
+
+class Tokens(nn.Module):
+    """Channels last and back again: where a reshape copies, and where it is a view."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(4, 8, 3), nn.LayerNorm(8)
+        self.linear, self.back = nn.Linear(8, 16), nn.Linear(8, 8, bias=False)
+
+    def forward(self, x):
+        y = self.conv(x).permute(0, 2, 3, 1)
+        z = self.linear(self.norm(y))[..., ::2] * y
+        n, h, w, c = z.shape
+        z = self.back(z.reshape(n, h * w, c)).softmax(-1)
+        scores = z.reshape(n, h * w, 2, 4).transpose(1, 2)
+        mixed = torch.nn.functional.scaled_dot_product_attention(scores, scores, scores)
+        return (mixed @ mixed.transpose(-1, -2)).mean(1), y.transpose(1, 3).flatten(1)
+
+
+@pytest.mark.parametrize("input_grad", [False, True])
+def test_layouts_decide_where_a_reshape_copies(input_grad):
+    agree(Tokens(), "N 4 H W", N=2, H=7, W=9, input_grad=input_grad)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_attention_heads(same):
+    agree(Heads(same=same), "N L 8", "N S 8", N=3, L=5, S=7)
+
+
+def test_einsum_is_a_product_of_rearranged_factors():
+    agree(Einsum("nchw,dc->ndhw", (5, 3)), "N 3 H W", N=2, H=5, W=6, input_grad=True)
+
+
+@pytest.mark.parametrize("frozen", [[0], [1], [0, 1], [0, 2], [0, 1, 2]], ids=str)
+def test_frozen_layers_keep_less(frozen):
+    module = nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 6), nn.Linear(6, 7))
+    for i in frozen:
+        module[i].requires_grad_(False)
+    agree(module, "N L 4", N=2, L=3)
+
+
+@settings(max_examples=NETWORKS_DRAWN)
+@given(networks(), st.booleans(), st.integers(9, 20), st.integers(9, 20))
+def test_random_networks(module, input_grad, h, w):
+    with suppress(InvalidInput):
+        agree(module, "N 4 H W", N=2, H=h, W=w, input_grad=input_grad)
+
+
+def test_formulas():
+    net = symcnn.nn.Sequential(symcnn.nn.Conv2d(3, 8, 3, padding=1), symcnn.nn.ReLU())
+    cost = net.trace("N 3 H W").cost()
+    assert str(cost.activations) == "64*N*H*W"
+    assert str(cost.saved) == "44*N*H*W"
+    assert str(cost.peak) == "76*N*H*W"
+    assert net.trace("N 3 H W").cost(dtype="float16").saved * 2 == cost.saved
+
+
+def test_shared_memory_counts_once():
+    class Twice(nn.Module):
+        def forward(self, x):
+            return x.exp().view(-1, 8).exp()
+
+    net = symcnn.from_torch(Twice(), "N 8")
+    assert net.cost(input_grad=True).saved == 64 * N
+
+
+# peaks
+
+
+class Alive(TorchDispatchMode):
+    """Bytes of the storages that are alive after each operation."""
+
+    def __init__(self, *inputs):
+        self.known = {self.key(t): self.size(t) for t in inputs}
+        self.peak = sum(self.known.values())
+
+    @staticmethod
+    def key(t):
+        return StorageWeakRef(t.untyped_storage())
+
+    @staticmethod
+    def size(t):
+        return t.untyped_storage().nbytes()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        for t in tensors_of(found):
+            self.known[self.key(t)] = self.size(t)
+        self.known = {ref: size for ref, size in self.known.items() if not ref.expired()}
+        self.peak = max(self.peak, sum(self.known.values()))
+        return found
+
+
+PEAKS = {
+    "a chain": lambda: nn.Sequential(
+        nn.Conv2d(4, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3), nn.AvgPool2d(2), nn.Sigmoid()
+    ),
+    "in place": lambda: nn.Sequential(nn.Conv2d(4, 8, 3), nn.ReLU(True), nn.Conv2d(8, 4, 1)),
+    "growing": lambda: nn.Sequential(nn.ConvTranspose2d(4, 2, 2, 2), nn.Conv2d(2, 2, 3)),
+}
+
+
+@pytest.mark.parametrize("network", PEAKS)
+def test_the_peak_of_an_inference_pass(network):
+    module = PEAKS[network]()
+    own = {Alive.key(p) for p in module.parameters()}
+    x = torch.zeros(2, 4, 12, 14)
+    with torch.no_grad(), Alive(x) as alive:
+        module(x)
+    assert not own & set(alive.known)
+    net = symcnn.from_torch(module, "N 4 H W")
+    assert net.cost().at(N=2, H=12, W=14).peak == alive.peak
+
+
+def test_a_skip_connection_keeps_its_input_alive():
+    x = symcnn.tensor("N 8 H W")
+    conv = symcnn.nn.Conv2d(8, 8, 3, padding=1)
+    plain = symcnn.Network(inputs=x, outputs=conv(conv(conv(x))))
+    middle = conv(x)
+    skip = symcnn.Network(inputs=x, outputs=conv(conv(middle)) + middle)
+    assert str(plain.cost().peak) == "96*N*H*W"
+    assert str(skip.cost().peak) == "128*N*H*W"
+
+
+# parameters and optimizers
+
+
+def test_parameters_by_dtype_frozen_and_buffers():
+    module = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 6).half())
+    module[0].requires_grad_(False)
+    cost = symcnn.from_torch(module, "N 4").cost()
+    assert (cost.params, cost.trainable, cost.frozen) == (71, 46, 25)
+    assert cost.buffers == 11
+    assert cost.by_dtype == {"float32": 45, "float16": 36, "int64": 1}
+    assert cost.weights == 35 * 4 + 36 * 2
+    assert cost.gradient_bytes == 10 * 4 + 36 * 2
+
+
+OPTIMIZERS = {
+    "sgd": lambda ps: torch.optim.SGD(ps, 0.1),
+    "momentum": lambda ps: torch.optim.SGD(ps, 0.1, momentum=0.9),
+    "adam": lambda ps: torch.optim.Adam(ps),
+    "adamw": lambda ps: torch.optim.AdamW(ps),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizer_states_are_torchs(name):
+    module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 4, 1))
+    module[0].requires_grad_(False)
+    optimizer = OPTIMIZERS[name]([p for p in module.parameters() if p.requires_grad])
+    module(torch.randn(2, 3, 8, 8)).sum().backward()
+    optimizer.step()
+    held = {
+        t.untyped_storage()._cdata: t.untyped_storage().nbytes()
+        for state in optimizer.state.values()
+        for t in state.values()
+        if t is not None
+    }
+    assert symcnn.from_torch(module, "N 3 H W").cost().optimizer(name) == sum(held.values())
+
+
+def test_unknown_optimizers_and_dtypes_are_refused():
+    net = symcnn.nn.Linear(4, 4).trace("N 4")
+    with pytest.raises(BadSpec, match="no optimizer is called 'lion'"):
+        net.cost().optimizer("lion")
+    with pytest.raises(BadSpec, match="no dtype is called float12"):
+        _ = net.cost(dtype="float12").saved
+
+
+def test_what_autograd_keeps_of_other_operations_is_not_guessed():
+    class Sorted(nn.Module):
+        def forward(self, x):
+            return torch.nn.functional.ctc_loss(x, x, x, x) if x is None else x.cummax(1)[0]
+
+    net = symcnn.from_torch(nn.Sequential(nn.Linear(4, 4), Sorted()), "N 4")
+    with pytest.raises(UnsupportedOperation, match="1: what autograd keeps for cummax"):
+        _ = net.cost().saved
+    assert net.cost(partial=True).saved == 16 * N
+
+
+logging.disable(logging.WARNING)
