@@ -371,6 +371,91 @@ def _sizes(net: Network, text: str) -> dict[str, int]:
     return dict(zip(names, sizes, strict=True))  # type: ignore[arg-type]
 
 
+@main.command()
+@click.option("--wrt", metavar="NAME", help="A module, node or input to look back to.")
+@click.option("--sizes", metavar="H=224,W=224", help="Exact and clipped, at these sizes.")
+@click.option("--index", type=int, metavar="I", help="The interval of one output index.")
+@click.option("--table", "as_table", is_flag=True, help="One row per layer.")
+@click.option("--no-gates", is_flag=True, help="Look through squeeze-excite and its kin.")
+@click.option("--no-statistics", is_flag=True, help="Look through group, layer, instance norms.")
+@_network_command
+@_answers
+def rf(
+    network: str,
+    inputs: tuple[str, ...],
+    at: str | None,
+    train: bool,
+    as_json: bool,
+    wrt: str | None,
+    sizes: str | None,
+    index: int | None,
+    as_table: bool,
+    no_gates: bool,
+    no_statistics: bool,
+) -> None:
+    """What an output place sees of the input: size, stride, padding, interval."""
+    net = _network(network, inputs, train=train)
+    field = net.receptive_field(at, wrt, gates=not no_gates, statistics=not no_statistics)
+    values = parse_assignments(sizes) if sizes else None
+    count = range(len(field.axes))
+    if values is not None:
+        exact = field.at(**values)
+        answer: dict[str, Any] = {"sizes": exact.values, "axes": {}}
+        for k, name in zip(count, field.axes, strict=True):
+            answer["axes"][name] = {
+                "min": exact.min[k],
+                "max": exact.max[k],
+                "mean": round(exact.mean[k], 3),
+                "density": round(exact.density(k), 3),
+                "unread": exact.unread(k),
+                "padding_only": exact.padding_only(k),
+                "interval": None if index is None else exact.interval(index, k),
+            }
+        lines = [
+            f"{name}: {row['min']} to {row['max']} wide, {row['mean']} on average"
+            + (f"; output {index} sees {row['interval']}" if index is not None else "")
+            + (f"; input {row['unread']} is never read" if row["unread"] else "")
+            + (f"; outputs {row['padding_only']} see only padding" if row["padding_only"] else "")
+            for name, row in answer["axes"].items()
+        ]
+        _show(answer, "\n".join(lines), as_json)
+        return
+    answer = {
+        "axes": list(field.axes),
+        **field.row(),
+        "intervals": [field.interval_text_or_none(k) for k in count],
+        "assumptions": [str(c) for c in field.assumptions],
+        "branches": [str(b) for b in field.branches],
+        "checkerboard": list(field.checkerboard),
+    }
+    if index is not None:
+        answer["interval"] = [field.interval(index, k) for k in count]
+    if as_table:
+        answer["layers"] = field.table()
+    if as_json:
+        _show(answer, "", as_json)
+        return
+    from rich.console import Console
+
+    from symcnn.render.text import layers_table, receptive_field_table
+
+    console = Console()
+    if as_table:
+        console.print(layers_table(field))
+        click.echo()
+    console.print(receptive_field_table(field))
+    for k, name in zip(count, field.axes, strict=True):
+        if index is not None:
+            click.echo(f"{name}: output {index} sees {answer['interval'][k]}")
+    for title, lines in (
+        ("for sizes with", answer["assumptions"]),
+        ("branches that are not aligned:", answer["branches"]),
+        ("checkerboard risk:", answer["checkerboard"]),
+    ):
+        if lines:
+            click.echo(f"{title} {'; '.join(lines)}")
+
+
 def _ends(found: InputSet) -> str:
     if not found or isinstance(found, Relation):
         return ""

@@ -606,7 +606,7 @@ def maximum(*args: Int) -> Int:
 
 def _never_below(a: Int, b: Int) -> bool:
     """Whether ``a >= b`` for all sizes, at a glance."""
-    low = lower(a - b)
+    low = sharp_lower(a - b)
     if low is not None and low >= 0:
         return True
     if len(least := _sole_max(-b)) > 1:  # b is min(...)

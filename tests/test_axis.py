@@ -19,7 +19,7 @@ from symcnn.axis import (
     Window,
 )
 from symcnn.errors import Undecidable
-from symcnn.size import Size
+from symcnn.size import Size, evaluate, scaled
 
 windows = st.builds(
     Window, st.integers(1, 9), st.integers(1, 4), st.integers(-2, 5), st.integers(-2, 5)
@@ -207,3 +207,14 @@ def test_closed_form_of_a_strided_chain():
         chain = chain.then(Window.conv(3, stride, 1))
     assert chain.size(H) == FloorDiv(H + 31, 32)
     assert (chain.extent, chain.stride, chain.left, chain.right) == (63, 32, 31, 31)
+
+
+@pytest.mark.parametrize("scale", [0.29, 0.57, 0.7, 1 / 3, 1.15, 1.4, 2.0, 0.123456, 2.71828])
+def test_a_float_scale_is_torchs_to_the_last_integer(scale):
+
+    size = scaled(Size.symbol("L"), scale)
+    for length in range(1, 5001):
+        expected = evaluate(size, {"L": length})
+        if expected:
+            x = torch.empty(1, 1, length, device="meta")
+            assert F.interpolate(x, scale_factor=scale).shape[2] == expected

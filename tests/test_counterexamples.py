@@ -6,6 +6,8 @@ from symcnn.errors import SymcnnError
 from symcnn.graph import OPS, Tape, tensor
 
 torch = pytest.importorskip("torch")
+from symcnn.testing import In, Index, Layer  # noqa: E402
+
 F = torch.nn.functional
 
 
@@ -79,3 +81,73 @@ def test_attention_whose_weight_is_not_for_query_key_and_value():
 def attention_args(query, weight, bias):
     """Two features, two heads; torch wants a weight of 6 x 2."""
     return query, query, query, 2, 2, weight, bias, None, None, False, 0.0, weight, bias
+
+
+LAYERS = {
+    "fold and unfold take a tuple of one for no pair": (
+        Layer("Fold", ((4, 6), 1), {"dilation": (1,), "padding": 1}, "5 C L"),
+        {"C": 3, "L": 48},
+    ),
+    "max_unpool3d wants positive strides": (
+        Layer("MaxUnpool3d", (2,), {"stride": (1, 0, -1)}, "2 5 6 7", more=(Index("2 5 6 7"),)),
+        {},
+    ),
+    "max_unpool with an output size has whole kernels too": (
+        Layer("MaxUnpool3d", (None,), {"stride": 1}, "2 3 4 5", more=(Index("2 3 4 5"),)),
+        {},
+    ),
+    "fractional_max_pool2d may fill the input": (
+        Layer("FractionalMaxPool2d", (3,), {"output_size": 2}, "C H W"),
+        {"C": 2, "H": 4, "W": 4},
+    ),
+    "fractional_max_pool3d wants one place to spare": (
+        Layer("FractionalMaxPool3d", (3,), {"output_size": 1}, "C D H W"),
+        {"C": 9, "D": 13, "H": 3, "W": 14},
+    ),
+    "fractional_max_pool2d does not look at its kernel": (
+        Layer("FractionalMaxPool2d", ((1, -1),), {"output_ratio": 1 / 3}, "C H W"),
+        {"C": 5, "H": 17, "W": 6},
+    ),
+    "cross_entropy does not smooth below zero": (
+        Layer("CrossEntropyLoss", (), {"label_smoothing": -0.1}, "N C", more=(Index("N"),)),
+        {"N": 2, "C": 9},
+    ),
+    "cosine_embedding_loss of two vectors takes one number": (
+        Layer("CosineEmbeddingLoss", (), {}, "C", more=(In("C"), In("1"))),
+        {"C": 15},
+    ),
+    "margin_ranking_loss wants equal ranks": (
+        Layer("MarginRankingLoss", (), {}, "5 C H", more=(In("C H"), In("1 1 H"))),
+        {"C": 7, "H": 10},
+    ),
+    "ctc_loss: as many targets as their lengths say": (
+        Layer("CTCLoss", (), {}, "5 C", more=(Index("2"), (5,), (1,))),
+        {"C": 2},
+    ),
+    "gaussian_nll_loss: a variance per element whose size is a number": (
+        Layer("GaussianNLLLoss", (), {}, "N C", more=(In("N C"), In("3 C"))),
+        {"N": 3, "C": 14},
+    ),
+    "gaussian_nll_loss: one axis shared, one whose size is a number": (
+        Layer("GaussianNLLLoss", (), {}, "N C H", more=(In("N C H"), In("N 2 1"))),
+        {"N": 1, "C": 2, "H": 4},
+    ),
+    "gaussian_nll_loss: two axes shared": (
+        Layer("GaussianNLLLoss", (), {}, "N C H", more=(In("N C H"), In("N 1 1"))),
+        {"N": 3, "C": 2, "H": 4},
+    ),
+    "multilabel_soft_margin_loss sums over the input's last axis": (
+        Layer("MultiLabelSoftMarginLoss", (), {"reduction": "none"}, "3 C", more=(In("3 3 C"),)),
+        {"C": 14},
+    ),
+    "gaussian_nll_loss: a variance per sample whose size is a number": (
+        Layer("GaussianNLLLoss", (), {}, "N 2", more=(In("N"), In("2"))),
+        {"N": 2},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_regression_of_a_layer(name):
+    layer, at = LAYERS[name]
+    assert layer.symcnn_shape(at) == layer.torch_shape(at)

@@ -3,17 +3,16 @@
 Everything runs on the meta device: shapes without arithmetic.
 """
 
-import importlib.util
 import json
 from functools import cache
-from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-ROOT = Path(__file__).parents[1]
+from .conftest import ROOT, load_example
+
 FIGURES = json.loads((ROOT / "tests/facts/networks.json").read_text())
 
 SOURCES = {
@@ -44,12 +43,7 @@ SOURCES = {
 @cache
 def build(name: str) -> nn.Module:
     file, factory = SOURCES[name].split(":")
-    path = ROOT / "examples/networks" / file
-    spec = importlib.util.spec_from_file_location(f"example_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_example(file.removesuffix(".py"))
     with torch.device("meta"):
         model: nn.Module = getattr(module, factory)()
     return model.eval()

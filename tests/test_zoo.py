@@ -14,8 +14,11 @@ pytest.importorskip("transformers")
 hf = load_example("hf")
 logging.disable(logging.WARNING)
 
+#: What is not traced, and what is said instead.
+NOT_YET = {"DETR": (symcnn.DataDependent, "asks for the values")}
 
-@pytest.mark.parametrize("name", hf.MODELS)
+
+@pytest.mark.parametrize("name", [name for name in hf.MODELS if name not in NOT_YET])
 def test_a_model_has_torchs_shapes_inside_its_domain_and_is_refused_outside(name):
     module = hf.MODELS[name]().eval()
     net = symcnn.from_torch(module, hf.spec(name), example=hf.EXAMPLES.get(name))
@@ -29,3 +32,10 @@ def test_a_model_has_torchs_shapes_inside_its_domain_and_is_refused_outside(name
         verdict = judge(net, module, sizes, device=device)
         assert verdict.ours is None
         assert verdict.agree or verdict.by_choice, verdict
+
+
+@pytest.mark.parametrize("name", NOT_YET)
+def test_what_is_not_covered_says_so(name):
+    error, words = NOT_YET[name]
+    with pytest.raises(error, match=words):
+        symcnn.from_torch(hf.MODELS[name]().eval(), hf.spec(name)).valid_inputs()

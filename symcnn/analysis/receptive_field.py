@@ -379,6 +379,17 @@ class ReceptiveField:
         first, last = (substituted(e, swap) for e in f.plain)
         return str(first), str(last)
 
+    def interval_text_or_none(self, axis: int = 0) -> tuple[str, str] | None:
+        """The same, or None where there is no formula."""
+        try:
+            return self.interval_text(axis)
+        except Undecidable:
+            return None
+
+    def sizes_of(self, axis: int = 0) -> Sizes:
+        """Least, largest and mean size along one axis."""
+        return self._field(axis).sizes
+
     def centre(self, i: Any, axis: int = 0) -> Any:
         """The middle of `interval`."""
         first, last = self.interval(i, axis)

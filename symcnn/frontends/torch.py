@@ -22,6 +22,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 import symcnn.ops  # fills OPS
+from symcnn.axis import IDENTITY
 from symcnn.conditions import AnyOf, Condition, Requirement, settled
 from symcnn.errors import BadSpec, DataDependent, SymcnnError, UnsupportedOperation
 from symcnn.frontends.branches import Choice, Differs, Same, without_idle_guards
@@ -32,14 +33,16 @@ from symcnn.graph import (
     Constant,
     Guard,
     Parameter,
+    Result,
     SymbolicTensor,
     Tape,
     known,
+    record,
     tensor,
     tree_map,
 )
 from symcnn.network import Network
-from symcnn.ops.registry import TARGETS
+from symcnn.ops.registry import TARGETS, same_axes
 from symcnn.size import Int, Size, ceildiv, evaluate, floordiv, mod, prod, symbols_of
 
 __all__ = ["Dim", "TracedTensor", "trace"]
@@ -376,6 +379,7 @@ class TracedTensor(torch.Tensor):
 
     _value: SymbolicTensor
     _tracer: _Tracer
+    _base: TracedTensor | None = None  # what it is a view of
     _number: Any = None  # the value of a 0-d tensor that was made from sizes
 
     @staticmethod
@@ -569,6 +573,18 @@ _WRITERS = frozenset(
     ]
 )
 
+#: Operations whose result shares its memory with the first tensor.
+_VIEWS = frozenset(
+    "view reshape flatten unflatten squeeze unsqueeze permute transpose t adjoint numpy_T movedim"
+    " getitem narrow select split chunk unbind expand expand_as diagonal view_as".split()
+)
+
+
+def _writes(name: str) -> bool:
+    """Whether a function or method of that name writes to its first tensor."""
+    return name in _WRITERS or (name.endswith("_") and not name.endswith("__"))
+
+
 # The trace -----------------------------------------------------------------------------------
 
 #: The operations that cost MACs, also on tensors that do not depend on the input.
@@ -668,8 +684,7 @@ class _Tracer(TorchFunctionMode):
         key = id(target)
         if key not in self.buffers and key not in self.leaves:
             return False
-        name: str = getattr(func, "__name__", "")
-        return name in _WRITERS or (name.endswith("_") and not name.endswith("__"))
+        return _writes(getattr(func, "__name__", ""))
 
     def dispatch(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Run the rule of a torch function."""
@@ -679,7 +694,14 @@ class _Tracer(TorchFunctionMode):
         called: str = getattr(func, "__name__", str(func))
         if name is not None:
             reflected = called.strip("_") in _REFLECTED
-            return self.run(name, args[::-1] if reflected else args, kwargs)
+            result = self.run(name, args[::-1] if reflected else args, kwargs)
+            if args and type(args[0]) is TracedTensor:
+                if _writes(called) or kwargs.get("inplace") is True:
+                    return self.written(args[0], result)
+                if name in _VIEWS:
+                    for part in result if isinstance(result, tuple) else (result,):
+                        part._base = args[0]
+            return result
         if called == "__get__":  # a property that TracedTensor leaves to torch, such as `names`
             with torch._C.DisableTorchFunctionSubclass():
                 return func(*args, **kwargs)
@@ -688,6 +710,21 @@ class _Tracer(TorchFunctionMode):
         if called in OPS:  # built-ins with full names of their own: linalg_vector_norm
             return self.run(called, args, kwargs)
         raise self.unsupported(called)
+
+    def written(self, target: TracedTensor, result: Any) -> Any:
+        """The tensor written to is what was written to it; and so is what it is a view of."""
+        if type(result) is not TracedTensor or len(result._value.dims) != target.ndim:
+            return result
+        target._value, target._number = result._value, result._number
+        part, base = target._value, target._base
+        while base is not None:
+            everything = tuple((None, IDENTITY) for _ in base._value.dims)
+            changed = Result(
+                (base._value.dims,), same_axes(base.ndim), others=((part, everything),)
+            )
+            base._value = record("setitem", (base._value, part), changed).outputs[0]
+            part, base = base._value, base._base
+        return target
 
     def method(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Run the rule of a tensor method."""

@@ -1,11 +1,13 @@
-"""Multi-head attention and the transformer's encoder layer, in eval mode."""
+"""Multi-head attention and the transformer, in eval mode."""
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from symcnn.errors import ShapeMismatch
 from symcnn.graph import OPS, Parameter, SymbolicTensor
+from symcnn.nn.containers import ModuleList
 from symcnn.nn.dropout import Dropout
 from symcnn.nn.hyper import positive
 from symcnn.nn.linear import Linear
@@ -14,7 +16,14 @@ from symcnn.nn.norm import LayerNorm
 from symcnn.ops.conv import group_channels
 from symcnn.ops.registry import require_rank
 
-__all__ = ["MultiheadAttention", "TransformerEncoderLayer"]
+__all__ = [
+    "MultiheadAttention",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
+]
 
 
 class MultiheadAttention(Module):
@@ -172,3 +181,230 @@ class TransformerEncoderLayer(Module):
     def _feed(self, x: Any) -> Any:
         hidden = self.dropout(self.activation(self.linear1(x)))
         return self.dropout2(self.linear2(hidden))
+
+
+class TransformerDecoderLayer(Module):
+    """As `torch.nn.TransformerDecoderLayer`: attention to itself, attention to a memory, two linear
+    layers.
+
+    >>> net = TransformerDecoderLayer(64, 8, 256, batch_first=True).trace("N L 64", "N S 64")
+    >>> net.output_shape
+    (N, L, 64)
+    """
+
+    def __init__(
+        self,
+        d_model: Any,
+        nhead: int,
+        dim_feedforward: Any = 2048,
+        dropout: float = 0.1,
+        activation: Any = "relu",
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        own = TransformerEncoderLayer(
+            d_model,
+            nhead,
+            dim_feedforward,
+            dropout,
+            activation,
+            layer_norm_eps,
+            batch_first,
+            norm_first,
+            bias,
+        )
+        self.self_attn = own.self_attn
+        self.multihead_attn = MultiheadAttention(
+            d_model, nhead, dropout, bias, batch_first=batch_first
+        )
+        self.linear1, self.dropout, self.linear2 = own.linear1, own.dropout, own.linear2
+        self.norm_first, self.activation = norm_first, own.activation
+        self.norm1, self.norm2 = own.norm1, own.norm2
+        self.norm3 = LayerNorm(d_model, layer_norm_eps, bias=bias)
+        self.dropout1, self.dropout2 = own.dropout1, own.dropout2
+        self.dropout3 = Dropout(dropout)
+
+    def forward(
+        self,
+        tgt: Any,
+        memory: Any,
+        tgt_mask: Any = None,
+        memory_mask: Any = None,
+        tgt_key_padding_mask: Any = None,
+        memory_key_padding_mask: Any = None,
+        tgt_is_causal: bool = False,
+        memory_is_causal: bool = False,
+    ) -> Any:
+        """Two attentions and two linear layers, each added to its input and normalised."""
+
+        def itself(x: Any) -> Any:
+            output, _ = self.self_attn(
+                x,
+                x,
+                x,
+                key_padding_mask=tgt_key_padding_mask,
+                need_weights=False,
+                attn_mask=tgt_mask,
+                is_causal=tgt_is_causal,
+            )
+            return self.dropout1(output)
+
+        def remembered(x: Any) -> Any:
+            output, _ = self.multihead_attn(
+                x,
+                memory,
+                memory,
+                key_padding_mask=memory_key_padding_mask,
+                need_weights=False,
+                attn_mask=memory_mask,
+                is_causal=memory_is_causal,
+            )
+            return self.dropout2(output)
+
+        def fed(x: Any) -> Any:
+            hidden = self.dropout(self.activation(self.linear1(x)))
+            return self.dropout3(self.linear2(hidden))
+
+        x = tgt
+        steps = ((itself, self.norm1), (remembered, self.norm2), (fed, self.norm3))
+        for step, norm in steps:
+            x = x + step(norm(x)) if self.norm_first else norm(x + step(x))
+        return x
+
+
+class TransformerEncoder(Module):
+    """As `torch.nn.TransformerEncoder`: copies of a layer, one after the other, and a norm.
+
+    >>> layer = TransformerEncoderLayer(64, 8, 256, batch_first=True)
+    >>> TransformerEncoder(layer, 6).trace("N L 64").params
+    299904
+    """
+
+    def __init__(
+        self,
+        encoder_layer: TransformerEncoderLayer,
+        num_layers: int,
+        norm: Any = None,
+        enable_nested_tensor: bool = True,
+        mask_check: bool = True,
+    ) -> None:
+        self.layers = ModuleList(deepcopy(encoder_layer) for _ in range(num_layers))
+        self.num_layers, self.norm = num_layers, norm
+
+    def forward(
+        self,
+        src: Any,
+        mask: Any = None,
+        src_key_padding_mask: Any = None,
+        is_causal: bool | None = None,
+    ) -> Any:
+        """Each layer on the output of the one before."""
+        for layer in self.layers:
+            src = layer(src, mask, src_key_padding_mask, bool(is_causal))
+        return src if self.norm is None else self.norm(src)
+
+
+class TransformerDecoder(Module):
+    """As `torch.nn.TransformerDecoder`: copies of a layer, one after the other, and a norm."""
+
+    def __init__(
+        self, decoder_layer: TransformerDecoderLayer, num_layers: int, norm: Any = None
+    ) -> None:
+        self.layers = ModuleList(deepcopy(decoder_layer) for _ in range(num_layers))
+        self.num_layers, self.norm = num_layers, norm
+
+    def forward(
+        self,
+        tgt: Any,
+        memory: Any,
+        tgt_mask: Any = None,
+        memory_mask: Any = None,
+        tgt_key_padding_mask: Any = None,
+        memory_key_padding_mask: Any = None,
+        tgt_is_causal: bool | None = None,
+        memory_is_causal: bool = False,
+    ) -> Any:
+        """Each layer on the output of the one before, all on the same memory."""
+        for layer in self.layers:
+            tgt = layer(
+                tgt,
+                memory,
+                tgt_mask,
+                memory_mask,
+                tgt_key_padding_mask,
+                memory_key_padding_mask,
+                bool(tgt_is_causal),
+                memory_is_causal,
+            )
+        return tgt if self.norm is None else self.norm(tgt)
+
+
+class Transformer(Module):
+    """As `torch.nn.Transformer`: an encoder, and a decoder that reads what it makes.
+
+    >>> Transformer(64, 8, 2, 2, 256, batch_first=True).trace("N S 64", "N L 64").output_shape
+    (N, L, 64)
+    """
+
+    def __init__(
+        self,
+        d_model: Any = 512,
+        nhead: int = 8,
+        num_encoder_layers: int = 6,
+        num_decoder_layers: int = 6,
+        dim_feedforward: Any = 2048,
+        dropout: float = 0.1,
+        activation: Any = "relu",
+        custom_encoder: Any = None,
+        custom_decoder: Any = None,
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        hyper = (d_model, nhead, dim_feedforward, dropout, activation)
+        options = (layer_norm_eps, batch_first, norm_first, bias)
+        self.encoder = custom_encoder or TransformerEncoder(
+            TransformerEncoderLayer(*hyper, *options),
+            num_encoder_layers,
+            LayerNorm(d_model, layer_norm_eps, bias=bias),
+        )
+        self.decoder = custom_decoder or TransformerDecoder(
+            TransformerDecoderLayer(*hyper, *options),
+            num_decoder_layers,
+            LayerNorm(d_model, layer_norm_eps, bias=bias),
+        )
+        self.d_model, self.nhead, self.batch_first = d_model, nhead, batch_first
+
+    def forward(
+        self,
+        src: Any,
+        tgt: Any,
+        src_mask: Any = None,
+        tgt_mask: Any = None,
+        memory_mask: Any = None,
+        src_key_padding_mask: Any = None,
+        tgt_key_padding_mask: Any = None,
+        memory_key_padding_mask: Any = None,
+        src_is_causal: bool | None = None,
+        tgt_is_causal: bool | None = None,
+        memory_is_causal: bool = False,
+    ) -> Any:
+        """The target, decoded with the encoded source as memory."""
+        memory = self.encoder(src, src_mask, src_key_padding_mask, src_is_causal)
+        return self.decoder(
+            tgt,
+            memory,
+            tgt_mask,
+            memory_mask,
+            tgt_key_padding_mask,
+            memory_key_padding_mask,
+            tgt_is_causal,
+            memory_is_causal,
+        )

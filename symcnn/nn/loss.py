@@ -214,8 +214,8 @@ class CrossEntropyLoss(_Weighted):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(weight, size_average, reduce, reduction)
-        if not 0 <= label_smoothing <= 1:
-            raise ShapeMismatch(f"label_smoothing={label_smoothing}", cure="it is from 0 to 1")
+        if label_smoothing > 1:  # below 0, torch does not smooth
+            raise ShapeMismatch(f"label_smoothing={label_smoothing}", cure="it is at most 1")
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
     def options(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from symcnn.errors import ShapeMismatch
 from symcnn.graph import OPS
 from symcnn.nn.hyper import each
 from symcnn.nn.module import Module
@@ -18,6 +19,8 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "FractionalMaxPool2d",
+    "FractionalMaxPool3d",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
@@ -281,5 +284,53 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPool):
 
 class AdaptiveMaxPool3d(_AdaptiveMaxPool):
     """3-D max pooling to a given size, as `torch.nn.AdaptiveMaxPool3d`; None keeps an axis."""
+
+    n = 3
+
+
+class _FractionalMaxPool(Module):
+    n: ClassVar[int]
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        output_size: Any = None,
+        output_ratio: Any = None,
+        return_indices: bool = False,
+        _random_samples: Any = None,
+    ) -> None:
+        if (output_size is None) == (output_ratio is None):
+            raise ShapeMismatch("give either output_size or output_ratio")
+        ratios = output_ratio if isinstance(output_ratio, (tuple, list)) else (output_ratio,)
+        if output_ratio is not None and not all(0 < ratio < 1 for ratio in ratios):
+            raise ShapeMismatch(f"output_ratio={output_ratio}", cure="it is between 0 and 1")
+        self.kernel_size = each(kernel_size, "kernel_size")
+        self.output_size, self.output_ratio = each(output_size, "output_size"), output_ratio
+        self.return_indices, self._random_samples = return_indices, _random_samples
+
+    def forward(self, input: Any) -> Any:
+        """Maxima over windows that start at random places."""
+        return OPS[f"fractional_max_pool{self.n}d"](
+            input,
+            self.kernel_size,
+            self.output_size,
+            self.output_ratio,
+            self.return_indices,
+            self._random_samples,
+        )
+
+
+class FractionalMaxPool2d(_FractionalMaxPool):
+    """2-D fractional max pooling, as `torch.nn.FractionalMaxPool2d`.
+
+    >>> FractionalMaxPool2d(3, output_ratio=0.5).trace("N 8 H W").output_shape
+    (N, 8, H//2, W//2)
+    """
+
+    n = 2
+
+
+class FractionalMaxPool3d(_FractionalMaxPool):
+    """3-D fractional max pooling, as `torch.nn.FractionalMaxPool3d`."""
 
     n = 3

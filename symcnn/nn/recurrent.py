@@ -12,7 +12,7 @@ from symcnn.ops.pointwise import check_probability
 from symcnn.ops.registry import at_least, require_rank
 from symcnn.size import Int
 
-__all__ = ["GRU", "LSTM", "RNN"]
+__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
 
 
 class _Recurrent(Module):
@@ -180,3 +180,112 @@ class LSTM(_Recurrent):
             raise ShapeMismatch("lstm: one state", cure="lstm takes (h, c)")
         output, *states = self._run(input, hx)
         return output, tuple(states)
+
+
+class _Cell(Module):
+    gates: ClassVar[int]
+
+    def _set(self, input_size: Any, hidden_size: Any, bias: bool) -> None:
+        self.input_size = positive(input_size, "input_size")
+        self.hidden_size = positive(hidden_size, "hidden_size")
+        self.bias = bias
+        units = self.gates * self.hidden_size
+        self.weight_ih = Parameter((units, self.input_size), "weight_ih")
+        self.weight_hh = Parameter((units, self.hidden_size), "weight_hh")
+        self.bias_ih = Parameter((units,), "bias_ih") if bias else None
+        self.bias_hh = Parameter((units,), "bias_hh") if bias else None
+
+    @property
+    def op(self) -> str:
+        """The rule's name."""
+        return f"{type(self).__name__.removesuffix('Cell').lower()}_cell"
+
+    def _step(self, input: SymbolicTensor, states: Any) -> Any:
+        weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        return OPS[self.op](input, states, *weights)
+
+    def _zeros(self, input: SymbolicTensor) -> Constant:
+        return Constant((*input.dims[:-1], self.hidden_size))
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        """The state after one step."""
+        require_rank(input, (1, 2), self.op)
+        return self._step(input, self._zeros(input) if hx is None else hx)
+
+    def extra_repr(self) -> str:
+        """Sizes, as in torch."""
+        return f"{self.input_size}, {self.hidden_size}"
+
+
+class RNNCell(_Cell):
+    """As `torch.nn.RNNCell`: one step of `RNN`."""
+
+    gates = 1
+
+    def __init__(
+        self,
+        input_size: Any,
+        hidden_size: Any,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        self._set(input_size, hidden_size, bias)
+        self.nonlinearity = nonlinearity
+
+    @property
+    def op(self) -> str:
+        """The rule's name."""
+        return f"rnn_{self.nonlinearity}_cell"
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        """The state after one step."""
+        if self.nonlinearity not in ("tanh", "relu"):
+            raise ShapeMismatch(f"nonlinearity={self.nonlinearity!r}", cure='"tanh" or "relu"')
+        return super().forward(input, hx)
+
+
+class GRUCell(_Cell):
+    """As `torch.nn.GRUCell`: one step of `GRU`.
+
+    >>> GRUCell(10, 20).trace("N 10").output_shape
+    (N, 20)
+    """
+
+    gates = 3
+
+    def __init__(
+        self,
+        input_size: Any,
+        hidden_size: Any,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        self._set(input_size, hidden_size, bias)
+
+
+class LSTMCell(_Cell):
+    """As `torch.nn.LSTMCell`: one step of `LSTM`, of states ``(h, c)``."""
+
+    gates = 4
+
+    def __init__(
+        self,
+        input_size: Any,
+        hidden_size: Any,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        self._set(input_size, hidden_size, bias)
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        """The states ``(h, c)`` after one step."""
+        require_rank(input, (1, 2), self.op)
+        if hx is None:
+            hx = (self._zeros(input), self._zeros(input))
+        elif not isinstance(hx, (tuple, list)):
+            raise ShapeMismatch("lstm_cell: one state", cure="lstm_cell takes (h, c)")
+        return tuple(self._step(input, hx))

@@ -1,4 +1,4 @@
-"""Embedding: a learned row for every index."""
+"""Embedding: a learned row for every index, alone or summed up in bags."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from symcnn.nn.hyper import each, positive
 from symcnn.nn.module import Module
 from symcnn.ops.registry import at_least
 
-__all__ = ["Embedding"]
+__all__ = ["Embedding", "EmbeddingBag"]
 
 
 class Embedding(Module):
@@ -56,3 +56,53 @@ class Embedding(Module):
     def extra_repr(self) -> str:
         """The table's shape, as in torch."""
         return f"{self.num_embeddings}, {self.embedding_dim}"
+
+
+class EmbeddingBag(Module):
+    """As `torch.nn.EmbeddingBag`: rows of the table summed up, a bag per row of the input.
+
+    >>> EmbeddingBag(1000, 64).trace("N L").output_shape
+    (N, 64)
+    """
+
+    def __init__(
+        self,
+        num_embeddings: Any,
+        embedding_dim: Any,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        mode: str = "mean",
+        sparse: bool = False,
+        _weight: Any = None,
+        include_last_offset: bool = False,
+        padding_idx: Any = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        table = Embedding(num_embeddings, embedding_dim, padding_idx, _weight=_weight)
+        self.num_embeddings, self.embedding_dim = table.num_embeddings, table.embedding_dim
+        self.padding_idx, self.weight = table.padding_idx, table.weight
+        self.max_norm, self.norm_type, self.sparse = max_norm, norm_type, sparse
+        self.scale_grad_by_freq, self.mode = scale_grad_by_freq, mode
+        self.include_last_offset = include_last_offset
+
+    def forward(self, input: Any, offsets: Any = None, per_sample_weights: Any = None) -> Any:
+        """A row per bag."""
+        return OPS["embedding_bag"](
+            input,
+            self.weight,
+            offsets,
+            self.max_norm,
+            self.norm_type,
+            self.scale_grad_by_freq,
+            self.mode,
+            self.sparse,
+            per_sample_weights,
+            self.include_last_offset,
+            self.padding_idx,
+        )
+
+    def extra_repr(self) -> str:
+        """The table's shape and the mode, as in torch."""
+        return f"{self.num_embeddings}, {self.embedding_dim}, mode={self.mode!r}"

@@ -9,6 +9,7 @@ from symcnn.ops import (
     conv,
     create,
     index,
+    linalg,
     linear,
     loss,
     matmul,
@@ -19,6 +20,7 @@ from symcnn.ops import (
     rnn,
     sample,
     shape,
+    signal,
 )
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "conv",
     "create",
     "index",
+    "linalg",
     "linear",
     "loss",
     "matmul",
@@ -37,4 +40,5 @@ __all__ = [
     "rnn",
     "sample",
     "shape",
+    "signal",
 ]

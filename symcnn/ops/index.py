@@ -19,12 +19,12 @@ from symcnn.ops.registry import (
     alike,
     at_least,
     equal,
+    exactly,
     kept,
     map_axes,
     mixed,
     normal_dim,
     normal_dims,
-    ntuple,
     require_rank,
     rule,
     unpacked,
@@ -527,6 +527,46 @@ def embedding(input: SymbolicTensor, weight: SymbolicTensor, *args: Any, **kwarg
     return Result(((*input.dims, width),), (*kept(input.ndim), (None, Whole(width))))
 
 
+@rule("embedding_bag")
+def embedding_bag(
+    input: SymbolicTensor,
+    weight: SymbolicTensor,
+    offsets: SymbolicTensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: SymbolicTensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Result:
+    """Rows of the table summed up in bags: one per row of the input, or one per offset."""
+    op = "embedding_bag"
+    require_rank(weight, (2,), f"the table of {op}")
+    require_rank(input, (1, 2), op)
+    rows, width = weight.dims
+    if padding_idx is not None and isinstance(rows, int) and not -rows <= padding_idx < rows:
+        raise ShapeMismatch(f"{op}: padding_idx={padding_idx} is not one of {rows} rows")
+    if mode not in ("sum", "mean", "max") or (mode == "max" and (scale_grad_by_freq or sparse)):
+        raise ShapeMismatch(f"{op}: mode={mode!r}", cure='"sum", "mean", or "max" without options')
+    requires: list[Requirement] = []
+    if per_sample_weights is not None:
+        if mode != "sum" or per_sample_weights.ndim != input.ndim:
+            raise ShapeMismatch(f"{op}: one weight per index, for mode='sum' only")
+        for have, want in zip(per_sample_weights.dims, input.dims, strict=True):
+            requires += equal(have, want, f"{op}: one weight per index")
+    if (offsets is None) != (input.ndim == 2) or (offsets is not None and offsets.ndim != 1):
+        raise ShapeMismatch(f"{op}: a vector of offsets, for a 1-d input only")
+    bags = input.dims[0] if offsets is None else offsets.dims[0]
+    if offsets is not None and include_last_offset:
+        bags = bags - 1
+        requires.append(Condition(bags, ">=", 1, f"{op}: at least one bag"))
+    dims = (bags, width)
+    axes = (*kept(1), (None, Whole(width))) if offsets is None else mixed(dims)
+    return Result((dims,), axes, requires=tuple(requires))
+
+
 @rule("one_hot")
 def one_hot(tensor: SymbolicTensor, num_classes: Int = -1) -> Result:
     """A new last axis with a place per class."""
@@ -713,7 +753,7 @@ def fold(
     """Columns summed back into an image of `output_size`: unfold's transpose."""
     require_rank(input, (2, 3), "fold")
     windows, kernel = _patches(kernel_size, dilation, padding, stride)
-    size = ntuple(output_size, 2, "output_size")
+    size = exactly(output_size, 2, "output_size")
     at_least("output_size", size, 1)
     counts, fitting = map_axes(size, windows, "the patch must fit into the padded output")
     rows, columns = input.dims[-2:]
@@ -728,8 +768,8 @@ def fold(
 def _patches(
     kernel_size: Any, dilation: Any, padding: Any, stride: Any
 ) -> tuple[list[AxisMap], tuple[Int, ...]]:
-    kernel, dilations = ntuple(kernel_size, 2, "kernel_size"), ntuple(dilation, 2, "dilation")
-    pads, strides = ntuple(padding, 2, "padding"), ntuple(stride, 2, "stride")
+    kernel, dilations = exactly(kernel_size, 2, "kernel_size"), exactly(dilation, 2, "dilation")
+    pads, strides = exactly(padding, 2, "padding"), exactly(stride, 2, "stride")
     for name, values, bound in (
         ("kernel_size", kernel, 1),
         ("dilation", dilations, 1),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
-from symcnn.conditions import Requirement
+from symcnn.conditions import AnyOf, Condition, Requirement
 from symcnn.errors import ShapeMismatch
-from symcnn.graph import Result, SymbolicTensor, tensors_in
+from symcnn.graph import Result, SymbolicTensor
 from symcnn.ops.pointwise import broadcast
 from symcnn.ops.registry import alike, equal, mixed, require_rank, rule
-from symcnn.size import Int, prod
+from symcnn.size import Int, Size, prod
 
 __all__: list[str] = []
 
@@ -196,18 +197,48 @@ def ctc_loss(
     for lengths in (input_lengths, target_lengths):
         given = prod(lengths.dims) if isinstance(lengths, SymbolicTensor) else len(lengths)
         requires += equal(given, prod(log_probs.dims[1:-1]), "ctc_loss: one length per sequence")
+    if not isinstance(input_lengths, SymbolicTensor):
+        why = "ctc_loss: no sequence is longer than the input"
+        requires.append(Condition(log_probs.dims[0], ">=", max(input_lengths), why))
+    require_rank(targets, (1, 2), "the targets of ctc_loss")
+    if targets.ndim == 2:
+        batch = prod(log_probs.dims[1:-1])
+        requires += equal(targets.dims[0], batch, "ctc_loss: targets for every sequence")
+    if not isinstance(target_lengths, SymbolicTensor):
+        if targets.ndim == 1:  # all targets, one after the other
+            total = sum(target_lengths)
+            requires += equal(targets.dims[0], total, "ctc_loss: as many targets as their lengths")
+        else:
+            why = "ctc_loss: no target is longer than its row"
+            requires.append(Condition(targets.dims[1], ">=", max(target_lengths), why))
     return _reduced(log_probs.dims[1:-1], {"reduction": reduction}, requires)
 
 
 def _gaussian_nll(input: SymbolicTensor, target: Any, var: Any, **options: Any) -> Result:
-    if not isinstance(var, SymbolicTensor) or var.dims in (input.dims, input.dims[:-1]):
-        both = broadcast(input, target)
-        return _reduced(both.shapes[0], options, list(both.requires))
-    differing = [b for a, b in zip(input.dims, var.dims, strict=False) if a != b]
-    if input.ndim != var.ndim or differing != [1]:  # one axis may be shared, torch says
-        raise ShapeMismatch("gaussian_nll_loss: var must have the input's shape, or one per sample")
-    both = broadcast(input, target, var)
-    return _reduced(both.shapes[0], options, list(both.requires))
+    """A variance per element, or one shared along one axis; without the last axis, per sample."""
+    both = broadcast(input, target)
+    requires = list(both.requires)
+    if isinstance(var, SymbolicTensor):
+        if input.ndim - var.ndim not in (0, 1):
+            raise ShapeMismatch(
+                "gaussian_nll_loss: var must have the input's shape, or one per sample"
+            )
+        why = "gaussian_nll_loss: var must have the input's sizes, one axis at most shared"
+        pairs = list(zip(input.dims, var.dims, strict=False))
+        per_sample = var.ndim < input.ndim
+        for size, own in pairs:
+            if own != 1 or per_sample:
+                same = Condition(own, "==", size, why)
+                one = Condition(own, "==", 1, why)
+                open_one = isinstance(own, Size) and own != size and not per_sample
+                requires += [AnyOf((same, one), why)] if open_one else equal(own, size, why)
+        may_differ = [
+            Condition(own, "==", x, why)
+            for x, own in pairs
+            if own != x and not per_sample and (own == 1 or isinstance(own, Size))
+        ]
+        requires += [AnyOf(two, why) for two in combinations(may_differ, 2)]
+    return _reduced(both.shapes[0], options, requires)
 
 
 rule("gaussian_nll_loss")(_positional("input target var full eps reduction", _gaussian_nll))
@@ -242,7 +273,8 @@ for _name, _names in (
 
 def _multilabel_soft_margin(input: SymbolicTensor, target: Any, **options: Any) -> Result:
     both = broadcast(input, target, options.get("weight"))
-    return _reduced(both.shapes[0][:-1], options, list(both.requires))
+    shape, classes = both.shapes[0], max(input.ndim - 1, 0)  # the input's last axis is summed over
+    return _reduced(shape[:classes] + shape[classes + 1 :], options, list(both.requires))
 
 
 rule("multilabel_soft_margin_loss")(
@@ -250,29 +282,32 @@ rule("multilabel_soft_margin_loss")(
 )
 
 
-def _of_several(*names: str) -> Any:
-    """Losses of tensors that all broadcast; `names` are those with an axis of features."""
-
-    def operation(**options: Any) -> Result:
-        featured = [options[name] for name in names]
-        requires: list[Requirement] = []
-        others = [
-            t for name, t in options.items() if name not in names and name != "distance_function"
-        ]
-        if featured:
-            both = broadcast(*featured)
-            requires += both.requires
-            dims = both.shapes[0][:1] if both.shapes[0][1:] else ()
-            others.append(SymbolicTensor(dims))
-        final = broadcast(*tensors_in(*others))
-        return _reduced(final.shapes[0], options, [*requires, *final.requires])
-
-    return operation
+def _margin_ranking(
+    input1: SymbolicTensor, input2: SymbolicTensor, target: SymbolicTensor, **options: Any
+) -> Result:
+    """One number per element; all three have as many axes."""
+    if len({input1.ndim, input2.ndim, target.ndim}) > 1:
+        raise ShapeMismatch("margin_ranking_loss: inputs and target must have the same rank")
+    final = broadcast(input1, input2, target)
+    return _reduced(final.shapes[0], options, list(final.requires))
 
 
-rule("margin_ranking_loss")(_positional(f"input1 input2 target margin {_REST}", _of_several()))
+def _cosine_embedding(
+    input1: SymbolicTensor, input2: SymbolicTensor, target: SymbolicTensor, **options: Any
+) -> Result:
+    """One number per sample: two vectors and a number, or two matrices and a vector."""
+    op = "cosine_embedding_loss"
+    require_rank(target, (0, 1), f"the target of {op}")
+    for input in (input1, input2):
+        require_rank(input, (target.ndim + 1,), op)
+    both = broadcast(input1, input2)
+    final = broadcast(SymbolicTensor(both.shapes[0][:-1]), target)
+    return _reduced(final.shapes[0], options, [*both.requires, *final.requires])
+
+
+rule("margin_ranking_loss")(_positional(f"input1 input2 target margin {_REST}", _margin_ranking))
 rule("cosine_embedding_loss")(
-    _positional(f"input1 input2 target margin {_REST}", _of_several("input1", "input2"))
+    _positional(f"input1 input2 target margin {_REST}", _cosine_embedding)
 )
 
 

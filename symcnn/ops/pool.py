@@ -12,8 +12,8 @@ from symcnn.axis import IDENTITY, Adaptive, AxisMap, Whole, Window
 from symcnn.conditions import Condition
 from symcnn.errors import ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor
-from symcnn.ops.registry import at_least, map_axes, ntuple, require_rank, rule
-from symcnn.size import Int, Size
+from symcnn.ops.registry import at_least, equal, exactly, kept, map_axes, ntuple, require_rank, rule
+from symcnn.size import Int, Size, scaled
 
 __all__: list[str] = []
 
@@ -154,6 +154,54 @@ def _adaptive_pool(
     return replace(result, requires=tuple(requires)) if requires else result
 
 
+def _fractional(
+    n: int,
+    input: SymbolicTensor,
+    kernel_size: Any,
+    output_size: Any = None,
+    output_ratio: Any = None,
+    return_indices: bool = False,
+    _random_samples: Any = None,
+) -> Result:
+    """Windows at random places, so many that `output_size`, or a ratio of the input, comes out.
+
+    A window can start anywhere: every output may read the whole axis. Torch wants one place to
+    spare in 3-d, none in 2-d.
+    """
+    op = f"fractional_max_pool{n}d"
+    require_rank(input, (n + 1, n + 2), op)
+    if output_size is None and output_ratio is None:
+        raise ShapeMismatch(f"{op}: neither output_size nor output_ratio")
+    kernel, space = exactly(kernel_size, n, "kernel_size"), input.dims[-n:]
+    at_least("kernel_size", kernel, 1 if n == 3 else -(1 << 31))  # torch: any, for 2 axes
+    if output_size is not None:
+        sizes: Sequence[Int] = exactly(output_size, n, "output_size")
+        at_least("output_size", sizes, 1)
+    else:
+        ratios = exactly(output_ratio, n, "output_ratio")
+        sizes = [scaled(x, float(ratio)) for x, ratio in zip(space, ratios, strict=True)]
+    if _random_samples is not None:
+        want = (*((1,) if input.ndim == n + 1 else input.dims[:1]), input.dims[-n - 1], n)
+        require_rank(_random_samples, (3,), f"the samples of {op}")
+        pairs = zip(_random_samples.dims, want, strict=True)
+        samples = [c for have, size in pairs for c in equal(have, size, f"{op}: samples")]
+    else:
+        samples = []
+    requires = [Condition(size, ">=", 1, "the output must not be empty") for size in sizes]
+    requires += [
+        Condition(x, ">=", size + k + n - 3, f"{op}: so many windows must fit into the input")
+        for x, size, k in zip(space, sizes, kernel, strict=True)
+    ]
+    lead = input.ndim - n
+    axes = (*kept(lead), *((lead + i, Whole(size)) for i, size in enumerate(sizes)))
+    count = 2 if return_indices else 1
+    shape = (*input.dims[:lead], *sizes)
+    return Result((shape,) * count, axes, requires=(*samples, *requires), single=count == 1)
+
+
+for _n in (2, 3):
+    _names = [f"fractional_max_pool{_n}d", f"fractional_max_pool{_n}d_with_indices"]
+    rule(*_names)(partial(_fractional, _n))
 for _n in (1, 2, 3):
     rule(f"max_pool{_n}d", f"max_pool{_n}d_with_indices")(partial(_max_pool, _n))
     rule(f"avg_pool{_n}d")(partial(_avg_pool, _n))

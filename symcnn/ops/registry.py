@@ -25,6 +25,7 @@ __all__ = [
     "alike",
     "at_least",
     "equal",
+    "exactly",
     "kept",
     "map_axes",
     "mixed",
@@ -108,6 +109,16 @@ def ntuple(value: Any, n: int, name: str) -> tuple[Any, ...]:
     if len(value) == 1:
         return tuple(value) * n
     raise ShapeMismatch(f"{name}={tuple(value)} has {len(value)} values", cure=f"give 1 or {n}")
+
+
+def exactly(value: Any, n: int, name: str) -> tuple[Any, ...]:
+    """A hyperparameter given once, or `n` times: where torch does not repeat a tuple of one.
+
+    Raises ShapeMismatch for another number of values.
+    """
+    if isinstance(value, (tuple, list)) and len(value) != n:
+        raise ShapeMismatch(f"{name}={tuple(value)} has {len(value)} values", cure=f"give {n}")
+    return ntuple(value, n, name)
 
 
 def at_least(name: str, values: Sequence[Int], bound: int) -> None:

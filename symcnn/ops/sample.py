@@ -9,7 +9,7 @@ from symcnn.axis import AxisMap, Scatter, Whole
 from symcnn.conditions import Condition, Requirement
 from symcnn.errors import ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor
-from symcnn.ops.registry import Axes, equal, kept, mixed, ntuple, require_rank, rule
+from symcnn.ops.registry import Axes, at_least, equal, kept, mixed, ntuple, require_rank, rule
 from symcnn.ops.shape import resized
 from symcnn.size import Int
 
@@ -31,6 +31,9 @@ def _max_unpool(
     kernel = ntuple(kernel_size, n, "kernel_size")
     strides = kernel if stride is None or stride in ((), []) else ntuple(stride, n, "stride")
     pads = ntuple(padding, n, "padding")
+    for name, values in (("kernel_size", kernel), ("stride", strides), ("padding", pads)):
+        # torch looks at strides for 3 axes only; else they go into the size and nowhere else
+        at_least(name, values, 1 if n == 3 and name == "stride" else -(1 << 31))
     if indices.ndim != input.ndim:
         raise ShapeMismatch(f"{op}: the indices are {indices.ndim}-d, the input {input.ndim}-d")
     requires: list[Requirement] = []

@@ -37,6 +37,7 @@ from symcnn.size import (
     minimum,
     prod,
     replaced,
+    sharp_lower,
     sole_atom,
 )
 
@@ -80,16 +81,28 @@ def _kept_axes(before: Sequence[Int], after: Sequence[Int]) -> Axes:
     return tuple(axes)
 
 
+def _never_below(a: Int, b: Int) -> bool:
+    low = sharp_lower(a - b)
+    return low is not None and low >= 0
+
+
+def _rounded(size: Int, multiple: Int, factors: Sequence[Int]) -> bool:
+    """Whether `multiple` is ``m*(size//m)``, for m among the factors. A view that needs products of
+    such sizes to be equal needs each to be: none can be larger.
+    """
+    return any(isinstance(m, int) and m > 1 and size // m * m == multiple for m in factors)
+
+
 def run_length(before: Sequence[Int], after: Sequence[Int]) -> tuple[int, int]:
     """How many leading axes on either side have the same product; all of them if none have."""
     a = b = 1
     while a <= len(before) and b <= len(after):
         have, want = prod(before[:a]), prod(after[:b])
-        if have == want:
+        if have == want or _rounded(have, want, after[:b]) or _rounded(want, have, before[:a]):
             return a, b
-        if exact_div(want, have) is not None:
+        if exact_div(want, have) is not None or _never_below(want, have):
             a += 1
-        elif exact_div(have, want) is not None:
+        elif exact_div(have, want) is not None or _never_below(have, want):
             b += 1
         else:
             a, b = a + 1, b + 1

@@ -90,6 +90,8 @@ def receptive_field_table(rf: ReceptiveField) -> Table:
         except Undecidable as error:
             cells = [str(error).splitlines()[0]]
         size = row["size"][k]
+        if size is not None and (sizes := rf.sizes_of(k)).min != sizes.max:
+            size = f"{sizes.min} to {sizes.max}"
         stride, padding = row["stride"][k], row["padding"][k]
         table.add_row(name, _told(size), _told(stride), _told(padding), *cells)
     return table

@@ -56,6 +56,7 @@ _NAMES = {
 #: Where torch declares the operation with its arguments in another order.
 _ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {
     "nn.functional.embedding": lambda weight, indices: (indices, weight),
+    "nn.functional.embedding_bag": lambda weight, indices, *rest: (indices, weight, *rest),
     "einsum": lambda tensors, equation: (equation, *tensors),
     "constant_pad_nd": lambda input, pad, value=0: (input, pad, "constant", value),
     "normal.in_place": lambda input, mean, std: (input, std),
@@ -68,6 +69,8 @@ _NOT_ABOUT_SHAPES = re.compile(
     r"|must be Tensor, not|invalid combination of arguments"  # numbers for tensors
     r"|single memory location|written-to tensor"  # overlap in memory
     r"|index \d+ is out of bounds|cannot be converted to type"  # values
+    r"|singular|positive-definite"
+    r"|Long tensor out"
     r"|up to 64 dims",  # how torch stores sets of axes
 )
 
@@ -114,6 +117,10 @@ def _rule_of(op: Any) -> str:
     """The name of the rule that serves a torch operation; "" if none does."""
     if op.name in _NAMES:
         return _NAMES[op.name]
+    if op.full_name == "linalg.pinv.singular":
+        return ""  # of a product, made by the sample
+    if op.name.startswith(("linalg.", "fft.")) and op.name.replace(".", "_", 1) in OPS:
+        return str(op.name.replace(".", "_", 1))
     if op.name.startswith(("special.", "masked.", "fft.", "sparse.", "_")):
         return ""
     plain = op.name.removeprefix("nn.functional.")

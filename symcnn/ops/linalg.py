@@ -1,0 +1,259 @@
+"""Linear algebra on batches of matrices: every entry can depend on the whole matrix.
+
+None of it counts as MACs: by the convention those are products, as ``flop_counter`` has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from symcnn.conditions import Requirement
+from symcnn.errors import ShapeMismatch, UnsupportedOperation
+from symcnn.graph import Result, SymbolicTensor
+from symcnn.ops.pointwise import broadcast, broadcast_dims
+from symcnn.ops.reduce import reduced
+from symcnn.ops.registry import Axes, equal, kept, mixed, normal_dim, require_rank, rule
+from symcnn.size import Int, Size, minimum, prod
+
+__all__: list[str] = []
+
+Dims = tuple[Int, ...]
+
+
+def _matrices(x: SymbolicTensor, op: str) -> tuple[Dims, Int, Int]:
+    """Batch, rows and columns."""
+    if x.ndim < 2:
+        raise ShapeMismatch(f"{op} takes matrices, not a {x.ndim}-d tensor")
+    return x.dims[:-2], x.dims[-2], x.dims[-1]
+
+
+def _square(x: SymbolicTensor, op: str) -> list[Requirement]:
+    _, rows, columns = _matrices(x, op)
+    return equal(rows, columns, f"{op}: the matrices must be square")
+
+
+def _result(batch: int, *shapes: Dims, requires: list[Requirement] | None = None) -> Result:
+    """Tensors whose first `batch` axes are the input's; the rest reads everything."""
+    axes: Axes = (*kept(batch), *mixed(shapes[0][batch:]))
+    return Result(shapes, axes, requires=tuple(requires or ()), single=len(shapes) == 1)
+
+
+def _of_square(op: str, shapes: Callable[[Dims, Int], tuple[Dims, ...]]) -> Any:
+    def operation(input: SymbolicTensor, *args: Any, **kwargs: Any) -> Result:
+        batch, rows, _ = _matrices(input, op)
+        return _result(len(batch), *shapes(batch, rows), requires=_square(input, op))
+
+    return operation
+
+
+#: Outputs for batches of square matrices of `n` rows.
+_SQUARE: dict[str, Callable[[Dims, Int], tuple[Dims, ...]]] = {
+    "linalg_inv inverse linalg_cholesky cholesky matrix_exp linalg_matrix_exp "
+    "linalg_matrix_power matrix_power cholesky_inverse": lambda b, n: ((*b, n, n),),
+    "linalg_inv_ex linalg_cholesky_ex": lambda b, n: ((*b, n, n), b),
+    "linalg_det det logdet": lambda b, n: (b,),
+    "linalg_slogdet slogdet": lambda b, n: (b, b),
+    "linalg_eig linalg_eigh": lambda b, n: ((*b, n), (*b, n, n)),
+    "linalg_eigvals linalg_eigvalsh": lambda b, n: ((*b, n),),
+}
+for _names, _shapes in _SQUARE.items():
+    for _name in _names.split():
+        rule(_name)(_of_square(_name, _shapes))
+
+
+@rule("linalg_svd")
+def svd(A: SymbolicTensor, full_matrices: bool = True, **kwargs: Any) -> Result:  # noqa: N803
+    """``U, S, Vh``; without `full_matrices` only as many vectors as there are values."""
+    batch, m, n = _matrices(A, "svd")
+    k = minimum(m, n)
+    u, vh = (m, n) if full_matrices else (k, k)
+    return _result(len(batch), (*batch, m, u), (*batch, k), (*batch, vh, n))
+
+
+@rule("svd")
+def old_svd(input: SymbolicTensor, some: bool = True, compute_uv: bool = True) -> Result:
+    """``U, S, V``: the old form, whose V is not transposed."""
+    batch, m, n = _matrices(input, "svd")
+    k = minimum(m, n)
+    u, v = (k, k) if some and compute_uv else (m, n)
+    return _result(len(batch), (*batch, m, u), (*batch, k), (*batch, n, v))
+
+
+@rule("linalg_svdvals")
+def svdvals(A: SymbolicTensor, **kwargs: Any) -> Result:  # noqa: N803
+    """The singular values."""
+    batch, m, n = _matrices(A, "svdvals")
+    return _result(len(batch), (*batch, minimum(m, n)))
+
+
+@rule("linalg_qr")
+def linalg_qr(A: SymbolicTensor, mode: str = "reduced", **kwargs: Any) -> Result:  # noqa: N803
+    """``Q, R``, with as many columns as fit, or all of them."""
+    batch, m, n = _matrices(A, "qr")
+    if mode not in ("reduced", "complete"):
+        raise UnsupportedOperation(f"qr: mode={mode!r}", cure='"reduced" or "complete"')
+    k = minimum(m, n) if mode == "reduced" else m
+    return _result(len(batch), (*batch, m, k), (*batch, k, n))
+
+
+@rule("qr")
+def old_qr(input: SymbolicTensor, some: bool = True) -> Result:
+    """The old form of `linalg_qr`."""
+    return linalg_qr.__wrapped__(input, "reduced" if some else "complete")  # type: ignore[no-any-return, attr-defined]
+
+
+@rule("linalg_pinv", "pinverse")
+def pinv(input: SymbolicTensor, *args: Any, **kwargs: Any) -> Result:
+    """The pseudo-inverse: rows and columns exchanged."""
+    batch, m, n = _matrices(input, "pinv")
+    return _result(len(batch), (*batch, n, m))
+
+
+@rule("linalg_matrix_norm")
+def matrix_norm(
+    A: SymbolicTensor,  # noqa: N803
+    ord: Any = "fro",
+    dim: Any = (-2, -1),
+    keepdim: bool = False,
+    **kwargs: Any,
+) -> Result:
+    """A number per matrix."""
+    _matrices(A, "matrix_norm")
+    if not isinstance(dim, (tuple, list)) or len(dim) != 2:
+        raise ShapeMismatch(f"matrix_norm: dim={dim!r}", cure="give two axes")
+    return reduced(A, dim, keepdim, "matrix_norm")
+
+
+@rule("linalg_solve")
+def solve(
+    A: SymbolicTensor,  # noqa: N803
+    B: SymbolicTensor,  # noqa: N803
+    *,
+    left: bool = True,
+    **kwargs: Any,
+) -> Result:
+    """The solution of ``A @ x = B``: batches broadcast, unless B is a batch of vectors."""
+    batch, rows, _ = _matrices(A, "solve")
+    requires = _square(A, "solve")
+    why = "solve: there must be a right-hand side per row"
+    if B.ndim == 1 or (B.ndim == A.ndim - 1 and B.dims == A.dims[:-1]):
+        if not left:
+            raise ShapeMismatch("solve: left=False takes matrices")
+        dims = (*batch, rows)
+        return Result((dims,), mixed(dims), requires=(*requires, *equal(B.dims[-1], rows, why)))
+    others, m, n = _matrices(B, "solve")
+    lead, agree = broadcast_dims(batch, others)
+    requires += [*agree, *equal(m if left else n, rows, why)]
+    dims = (*lead, m, n)
+    return Result((dims,), mixed(dims), requires=tuple(requires))
+
+
+@rule("linalg_solve_triangular")
+def solve_triangular(
+    A: SymbolicTensor,  # noqa: N803
+    B: SymbolicTensor,  # noqa: N803
+    *,
+    upper: bool,
+    left: bool = True,
+    **kwargs: Any,
+) -> Result:
+    """The solution of a triangular system."""
+    batch, rows, _ = _matrices(A, "solve_triangular")
+    others, m, n = _matrices(B, "solve_triangular")
+    lead, agree = broadcast_dims(batch, others)
+    why = "solve_triangular: there must be a right-hand side per row"
+    requires = [*_square(A, "solve_triangular"), *agree, *equal(m if left else n, rows, why)]
+    dims = (*lead, m, n)
+    return Result((dims,), mixed(dims), requires=tuple(requires))
+
+
+@rule("cholesky_solve")
+def cholesky_solve(input: SymbolicTensor, input2: SymbolicTensor, **kwargs: Any) -> Result:
+    """The solution of a system whose matrix is given by its factor."""
+    others, m, n = _matrices(input, "cholesky_solve")
+    batch, rows, _ = _matrices(input2, "cholesky_solve")
+    lead, agree = broadcast_dims(others, batch)
+    why = "cholesky_solve: there must be a right-hand side per row"
+    requires = [*_square(input2, "cholesky_solve"), *agree, *equal(m, rows, why)]
+    dims = (*lead, m, n)
+    return Result((dims,), mixed(dims), requires=tuple(requires))
+
+
+@rule("linalg_vecdot")
+def vecdot(x: SymbolicTensor, y: SymbolicTensor, *, dim: int = -1, **kwargs: Any) -> Result:
+    """Inner products along an axis."""
+    both = broadcast(x, y)
+    axis = normal_dim(dim, len(both.shapes[0]), "vecdot")
+    dims = both.shapes[0][:axis] + both.shapes[0][axis + 1 :]
+    return Result((dims,), mixed(dims), requires=both.requires)
+
+
+@rule("kron")
+def kron(input: SymbolicTensor, other: SymbolicTensor) -> Result:
+    """All products of two tensors, as blocks: sizes multiply, from the last axis on."""
+    rank = max(input.ndim, other.ndim)
+    first, second = ((1,) * (rank - t.ndim) + t.dims for t in (input, other))
+    dims = tuple(a * b for a, b in zip(first, second, strict=True))
+    return Result((dims,), mixed(dims))
+
+
+@rule("pdist")
+def pdist(input: SymbolicTensor, p: float = 2.0) -> Result:
+    """The distances of all pairs of rows."""
+    require_rank(input, (2,), "pdist")
+    rows = input.dims[0]
+    dims = ((rows * (rows - 1)) // 2,)
+    return Result((dims,), mixed(dims))
+
+
+@rule("block_diag")
+def block_diag(*tensors: Any) -> Result:
+    """Matrices along a diagonal; vectors are rows, numbers a matrix of one."""
+    if any(t.ndim > 2 for t in tensors):
+        raise ShapeMismatch("block_diag takes tensors of at most 2 axes")
+    shapes = [(1,) * (2 - t.ndim) + t.dims for t in tensors]
+    rows, columns = (sum((s[i] for s in shapes), 0) for i in range(2))
+    return Result(((rows, columns),), mixed((rows, columns)))
+
+
+@rule("cartesian_prod")
+def cartesian_prod(*tensors: Any) -> Result:
+    """All combinations of the elements of vectors."""
+    for t in tensors:
+        require_rank(t, (1,), "cartesian_prod")
+    total = prod(t.dims[0] for t in tensors)
+    dims: Dims = (total,) if len(tensors) == 1 else (total, len(tensors))
+    return Result((dims,), mixed(dims))
+
+
+def _cross(input: SymbolicTensor, other: SymbolicTensor, axis: int) -> Result:
+    both = broadcast(input, other)
+    why = "cross: the axis must have size 3"
+    needs = [c for t in (input, other) for c in equal(t.dims[axis], 3, why)]
+    return Result(both.shapes, mixed(both.shapes[0]), requires=(*both.requires, *needs))
+
+
+@rule("linalg_cross")
+def linalg_cross(
+    input: SymbolicTensor, other: SymbolicTensor, *, dim: int = -1, **kwargs: Any
+) -> Result:
+    """The vector product along an axis of size 3."""
+    if input.ndim != other.ndim:
+        raise ShapeMismatch("cross: both tensors must have the same rank")
+    return _cross(input, other, normal_dim(dim, input.ndim, "cross"))
+
+
+@rule("cross")
+def cross(input: SymbolicTensor, other: SymbolicTensor, dim: Any = None, **kwargs: Any) -> Result:
+    """The vector product along `dim`, or along the first axis of size 3."""
+    if input.ndim != other.ndim:
+        raise ShapeMismatch("cross: both tensors must have the same rank")
+    if dim is None:
+        for axis, size in enumerate(input.dims):
+            if size == 3:
+                return _cross(input, other, axis)
+            if isinstance(size, Size):
+                raise UnsupportedOperation("cross: which axis has size 3?", cure="give dim")
+        raise ShapeMismatch("cross takes an axis of size 3")
+    return _cross(input, other, normal_dim(dim, input.ndim, "cross"))

@@ -1,0 +1,229 @@
+"""Signals: Fourier transforms, integrals by trapezes, places in sorted rows.
+
+A transform reads the whole of its axis. The one law: a real signal of ``n`` values has ``n//2 + 1``
+frequencies, and back there are ``2*(m - 1)`` values unless `n` says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from symcnn.axis import IDENTITY, AxisMap, Whole, Window
+from symcnn.conditions import Condition, Requirement
+from symcnn.errors import ShapeMismatch
+from symcnn.graph import Result, SymbolicTensor
+from symcnn.ops.pointwise import broadcast
+from symcnn.ops.reduce import reduced
+from symcnn.ops.registry import alike, at_least, equal, kept, mixed, normal_dim, require_rank, rule
+from symcnn.size import Int
+
+__all__: list[str] = []
+
+
+def _along(x: SymbolicTensor, sizes: dict[int, Int]) -> Result:
+    """The shape with other sizes on some axes, each of which reads the whole axis."""
+    dims = tuple(sizes.get(i, size) for i, size in enumerate(x.dims))
+    axes: list[tuple[int | None, AxisMap]] = [
+        (i, Whole(size) if i in sizes else IDENTITY) for i, size in enumerate(dims)
+    ]
+    why = "a transform must have values"
+    needs = tuple(Condition(size, ">=", 1, why) for size in sizes.values())
+    return Result((dims,), tuple(axes), requires=needs)
+
+
+def _lengths(x: SymbolicTensor, s: Any, dim: Any, op: str) -> tuple[list[int], list[Int]]:
+    """The axes of a transform over several, and how many values each has."""
+    if dim is None:
+        count = x.ndim if s is None else len(s)
+        dim = range(x.ndim - count, x.ndim)
+    given = list(dim) if isinstance(dim, (tuple, list, range)) else [dim]
+    if given and not x.ndim:
+        raise ShapeMismatch(f"{op} takes a tensor of at least one axis")
+    axes = [normal_dim(d, x.ndim, op) for d in given]
+    if len(set(axes)) != len(axes) or (s is not None and len(s) != len(axes)):
+        raise ShapeMismatch(f"{op}: s={s} for axes {given}")
+    sizes = [x.dims[a] if s is None or s[i] == -1 else s[i] for i, a in enumerate(axes)]
+    at_least("s", sizes, 1)
+    return axes, sizes
+
+
+def _transform(op: str) -> Any:
+    real, back = "rfft" in op or "ihfft" in op, "irfft" in op or op.startswith("fft_hfft")
+
+    def several(input: SymbolicTensor, s: Any, dim: Any) -> Result:
+        axes, sizes = _lengths(input, s, dim, op)
+        if not axes:
+            raise ShapeMismatch(f"{op} takes at least one axis")
+        if back and (s is None or s[-1] == -1):
+            sizes[-1] = 2 * (input.dims[axes[-1]] - 1)
+        elif real and not back:
+            sizes[-1] = sizes[-1] // 2 + 1
+        return _along(input, dict(zip(axes, sizes, strict=True)))
+
+    def one(input: SymbolicTensor, n: Any = None, dim: int = -1, *args: Any, **k: Any) -> Result:
+        if not input.ndim:
+            raise ShapeMismatch(f"{op} takes a tensor of at least one axis")
+        return several(input, None if n is None else [n], [dim])
+
+    def plane(input: SymbolicTensor, s: Any = None, dim: Any = (-2, -1), *a: Any, **k: Any) -> Any:
+        return several(input, s, dim)
+
+    def all_axes(input: SymbolicTensor, s: Any = None, dim: Any = None, *a: Any, **k: Any) -> Any:
+        return several(input, s, dim)
+
+    return plane if op.endswith("2") else all_axes if op.endswith("n") else one
+
+
+for _kind in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft"):
+    for _suffix in ("", "2", "n"):
+        rule(f"fft_{_kind}{_suffix}")(_transform(f"fft_{_kind}{_suffix}"))
+
+
+def _shift(input: SymbolicTensor, dim: Any = None) -> Result:
+    """Frequencies in another order."""
+    axes, sizes = _lengths(input, None, dim, "fftshift")
+    return _along(input, dict(zip(axes, sizes, strict=True)))
+
+
+for _name in ("fft_fftshift", "fft_ifftshift"):
+    rule(_name)(_shift)
+
+
+@rule("stft")
+def stft(
+    input: SymbolicTensor,
+    n_fft: Int,
+    hop_length: Any = None,
+    win_length: Any = None,
+    window: SymbolicTensor | None = None,
+    center: bool = True,
+    pad_mode: str = "reflect",
+    normalized: bool = False,
+    onesided: bool | None = None,
+    return_complex: bool | None = None,
+    **kwargs: Any,
+) -> Result:
+    """Spectra of windows over a signal: ``(frequencies, windows)``, and 2 unless complex."""
+    require_rank(input, (1, 2), "stft")
+    hop = n_fft // 4 if hop_length is None else hop_length
+    width = n_fft if win_length is None else win_length
+    at_least("n_fft", (n_fft,), 1)
+    at_least("hop_length", (hop,), 1)
+    at_least("win_length", (width,), 1)
+    length = input.dims[-1]
+    requires: list[Requirement] = []
+    requires.append(Condition(n_fft, ">=", width, "stft: the window must fit into n_fft"))
+    if window is not None:
+        require_rank(window, (1,), "the window of stft")
+        requires += equal(window.dims[0], width, "stft: the window must have win_length")
+    pad = n_fft // 2 if center else 0
+    if center and pad_mode == "reflect":
+        requires.append(Condition(length, ">=", pad + 1, "reflect padding is smaller than that"))
+    frames = Window(n_fft, hop, pad, pad)
+    need = frames.requires(length)
+    if need is not None:
+        requires.append(Condition(need[0], ">=", need[1], "stft: the signal must hold a window"))
+    count = n_fft if onesided is False else n_fft // 2 + 1
+    dims = (*input.dims[:-1], count, frames.size(length), *(() if return_complex else (2,)))
+    axes = (*kept(input.ndim - 1), (None, Whole(count)), (input.ndim - 1, frames))
+    tail = mixed(dims[len(axes) :])
+    return Result((dims,), (*axes, *tail), requires=tuple(requires))
+
+
+# Integrals ------------------------------------------------------------------------------------
+
+
+def _trapezoid(op: str, running: bool) -> Any:
+    def operation(
+        y: SymbolicTensor, x: Any = None, *, dx: Any = 1.0, dim: int = -1, **kwargs: Any
+    ) -> Result:
+        axis = normal_dim(dim, y.ndim, op)
+        if not y.ndim:
+            raise ShapeMismatch(f"{op} takes a tensor of at least one axis")
+        requires: list[Requirement] = []
+        source = y
+        if isinstance(x, SymbolicTensor):
+            if x.ndim == 1:
+                requires += equal(x.dims[0], y.dims[axis], f"{op}: there must be an x per y")
+            else:
+                both = broadcast(y, x)
+                requires += both.requires
+                source = SymbolicTensor(both.shapes[0])
+        if not running:
+            shape = reduced(source, axis - y.ndim, False, op).shapes[0]
+            return Result((shape,), mixed(shape), requires=tuple(requires))
+        size = source.dims[axis - y.ndim] - 1
+        requires.append(Condition(size, ">=", 1, f"{op}: the integral must have values"))
+        at = source.ndim + axis - y.ndim
+        dims = (*source.dims[:at], size, *source.dims[at + 1 :])
+        return Result((dims,), mixed(dims), requires=tuple(requires))
+
+    return operation
+
+
+for _name in ("trapezoid", "trapz"):
+    rule(_name)(_trapezoid(_name, False))
+rule("cumulative_trapezoid")(_trapezoid("cumulative_trapezoid", True))
+
+
+# Places ---------------------------------------------------------------------------------------
+
+
+@rule("bucketize")
+def bucketize(input: Any, boundaries: SymbolicTensor, **kwargs: Any) -> Result:
+    """For every number, the bucket it falls into."""
+    require_rank(boundaries, (1,), "the boundaries of bucketize")
+    return alike(input) if isinstance(input, SymbolicTensor) else Result(((),))
+
+
+@rule("searchsorted")
+def searchsorted(
+    sorted_sequence: SymbolicTensor, input: Any, *, sorter: Any = None, **kwargs: Any
+) -> Result:
+    """For every number, its place in a sorted row; rows as many as the input's, or one for all."""
+    op = "searchsorted"
+    requires: list[Requirement] = []
+    if sorter is not None:
+        requires += _alike(sorter.dims, sorted_sequence.dims, f"{op}: the sorter's shape")
+    if not isinstance(input, SymbolicTensor):
+        require_rank(sorted_sequence, (1,), op)
+        return Result(((),), requires=tuple(requires))
+    if sorted_sequence.ndim != 1:
+        lead, own = sorted_sequence.dims[:-1], input.dims[:-1]
+        requires += _alike(own, lead, f"{op}: there must be a row per row")
+    return Result((input.dims,), mixed(input.dims), requires=tuple(requires))
+
+
+def _alike(have: Sequence[Int], want: Sequence[Int], why: str) -> list[Requirement]:
+    if len(have) != len(want):
+        raise ShapeMismatch(f"{why}: {len(have)} axes, not {len(want)}")
+    return [need for a, b in zip(have, want, strict=True) for need in equal(a, b, why)]
+
+
+@rule("isin")
+def isin(elements: Any, test_elements: Any, **kwargs: Any) -> Result:
+    """For every element, whether it is among others."""
+    return alike(elements) if isinstance(elements, SymbolicTensor) else Result(((),))
+
+
+@rule("histc")
+def histc(input: SymbolicTensor, bins: Int = 100, *args: Any, **kwargs: Any) -> Result:
+    """How many elements fall into each bin."""
+    at_least("bins", (bins,), 1)
+    return Result(((bins,),), mixed((bins,)))
+
+
+@rule("view_as_real")
+def view_as_real(input: SymbolicTensor) -> Result:
+    """Real and imaginary parts as a last axis."""
+    return Result(((*input.dims, 2),), (*kept(input.ndim), *mixed((2,))))
+
+
+@rule("view_as_complex")
+def view_as_complex(input: SymbolicTensor) -> Result:
+    """A last axis of size 2 as real and imaginary parts."""
+    if not input.ndim:
+        raise ShapeMismatch("view_as_complex takes a last axis of size 2")
+    need = equal(input.dims[-1], 2, "view_as_complex: the last axis must have size 2")
+    return Result((input.dims[:-1],), tuple(kept(input.ndim - 1)), requires=tuple(need))

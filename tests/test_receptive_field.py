@@ -1,0 +1,430 @@
+"""Receptive fields: reference figures, laws, and what torch reads when one index changes."""
+
+import re
+
+import pytest
+import sympy
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import nn as tnn
+from torch.nn import functional as F
+
+import symcnn
+from symcnn import H, W, nn
+from symcnn.axis import Scatter
+from symcnn.errors import BadSpec, InvalidInput, SymcnnError, Undecidable
+from symcnn.testing.fields import gradient_support, make_positive, support
+from symcnn.testing.networks import networks
+from tests.conftest import load_example
+
+i = sympy.Symbol("i", integer=True, nonnegative=True)
+
+
+def traced(module, spec="N 3 H W"):
+    return symcnn.from_torch(module, spec)
+
+
+# Reference figures ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def resnet50():
+    with torch.device("meta"):
+        return traced(load_example("resnet").resnet50().eval())
+
+
+@pytest.mark.parametrize(
+    ("node", "size", "stride", "padding"),
+    [("maxpool", 11, 4, 5), ("layer3", 267, 16, 133), ("layer4", 427, 32, 213)],
+)
+def test_resnet50_sees_what_the_distill_table_says(resnet50, node, size, stride, padding):
+    rf = resnet50.receptive_field(at=node)
+    assert rf.size == (size, size)
+    assert rf.stride == rf.jump == (stride, stride)
+    assert rf.padding == rf.effective_padding == ((padding, padding),) * 2
+    assert rf.interval(i) == (stride * i - padding, stride * i - padding + size - 1)
+    assert rf.centre(3) == 3 * stride
+
+
+def test_a_global_pool_sees_the_whole_axis_and_is_named(resnet50):
+    rf = resnet50.receptive_field()
+    assert rf.size == (H, W)
+    assert rf.whole == ("avgpool", "avgpool")
+    assert rf.interval(0) == (0, H - 1)
+    assert rf.stride == (0, 0)
+
+
+def test_vgg16_to_the_last_pool():
+    with torch.device("meta"):
+        net = traced(load_example("vgg").vgg16().eval())
+    rf = net.receptive_field(at="features")
+    assert (rf.size[0], rf.stride[0], rf.padding[0][0]) == (212, 32, 90)
+
+
+def test_alexnet_v2_with_valid_pools():
+    pool = nn.MaxPool2d(3, 2)
+    net = nn.Sequential(
+        *(nn.Conv2d(3, 64, 11, stride=4), nn.ReLU(), pool),
+        *(nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), pool),
+        *(nn.Conv2d(192, 384, 3, padding=1), nn.Conv2d(384, 384, 3, padding=1)),
+        *(nn.Conv2d(384, 256, 3, padding=1), pool),
+    ).trace("N 3 H W")
+    rf = net.receptive_field()
+    assert (rf.size[0], rf.stride[0], rf.padding[0][0]) == (195, 32, 64)
+
+
+def test_the_valid_unet_sees_188_to_204_pixels_depending_on_the_place():
+    with torch.device("meta"):
+        net = traced(load_example("unet").unet_valid().eval(), "N 1 H W")
+    rf = net.receptive_field()
+    sizes = rf.sizes[0]
+    assert (sizes.min, sizes.max, sizes.mean, sizes.period) == (188, 204, 200, 16)
+    assert rf.stride == (1, 1)
+    assert rf.interval(0) == (0, 187)
+    assert [str(e) for e in rf.interval(i)] == ["16*(i//16)", "16*((i + 12)//16) + 187"]
+    at = rf.at(H=572, W=572)
+    assert (at.min, at.max) == ((188, 188), (204, 204))
+    assert at.interval(387) == (384, 571)
+
+
+# Laws -------------------------------------------------------------------------------------------
+
+
+def test_a_chain_with_symbolic_hyperparameters_has_a_closed_form():
+    k, s, d = sympy.symbols("k s d", integer=True, positive=True)
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, k, stride=s), nn.Conv2d(8, 8, k, dilation=d), nn.Conv2d(8, 8, 3)
+    ).trace("N 3 H W")
+    rf = net.receptive_field()
+    assert sympy.expand(rf.size[0] - (1 + (k - 1) + (k - 1) * d * s + 2 * s)) == 0
+    assert rf.stride == (s, s)
+
+
+def test_wavenet_doubles_what_it_sees_per_layer():
+    layers = [nn.Conv1d(1, 1, 2, dilation=2**n) for n in range(10)]
+    assert nn.Sequential(*layers).trace("N 1 L").receptive_field().size == (1024,)
+
+
+def test_paths_count_once_each_node_not_once_each_path():
+    x = symcnn.tensor("N 4 H W")
+    y = x
+    for _ in range(60):  # 2**60 paths
+        y = nn.Conv2d(4, 4, 3, padding=1)(y) + y
+    rf = symcnn.Network(inputs=x, outputs=y).receptive_field()
+    assert rf.size == (121, 121)
+
+
+def test_the_stride_is_rational_after_upsampling():
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.Upsample(scale_factor=2), nn.Conv2d(8, 8, 3)
+    ).trace("N 3 H W")
+    rf = net.receptive_field()
+    assert rf.stride == (sympy.Rational(1, 2),) * 2
+    sizes = rf.sizes[0]
+    assert (sizes.min, sizes.max, sizes.period) == (4, 4, 1)
+    assert rf.interval(0) == (-1, 2)
+    assert rf.interval(1) == (-1, 2)
+    assert rf.interval(2) == (0, 3)
+
+
+def test_branches_that_are_not_centred_alike_are_told():
+    x = symcnn.tensor("N 4 H W")
+    causal = nn.Conv2d(4, 4, 3)(nn.ZeroPad2d((2, 0, 1, 1))(x))
+    net = symcnn.Network(inputs=x, outputs=nn.Conv2d(4, 4, 3, padding=1)(x) + causal)
+    (branch,) = net.receptive_field().branches
+    assert (branch.axis, branch.strides, branch.centres) == ("W", (1, 1), (0, -1))
+
+
+def test_branches_centred_alike_are_not_told():
+    x = symcnn.tensor("N 4 H W")
+    net = symcnn.Network(inputs=x, outputs=nn.Conv2d(4, 4, 3, padding=1)(x) + x)
+    assert net.receptive_field().branches == ()
+
+
+class Gated(tnn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.gate = tnn.Conv2d(3, 3, 3, padding=1), tnn.Conv2d(3, 3, 1)
+
+    def forward(self, x):
+        x = self.conv(x)
+        return x * torch.sigmoid(self.gate(F.adaptive_avg_pool2d(x, 1)))
+
+
+def test_gates_can_be_looked_through():
+    net = traced(Gated())
+    assert net.receptive_field().size == (H, W)
+    assert net.receptive_field(gates=False).size == (3, 3)
+
+
+def test_statistics_can_be_looked_through():
+    net = nn.Sequential(nn.Conv2d(4, 4, 5), nn.GroupNorm(2, 4)).trace("N 4 H W")
+    assert net.receptive_field().whole == ("1", "1")
+    assert net.receptive_field(statistics=False).size == (5, 5)
+
+
+def test_any_node_can_be_the_input():
+    net = nn.Sequential(*(nn.Conv2d(3, 3, 3, stride=2) for _ in range(4))).trace("N 3 H W")
+    assert net.receptive_field(at="2", wrt="0").size == (7, 7)
+
+
+class Attention(tnn.Module):
+    """Windows of 7 x 7 that attend to themselves, between two views: Swin's first block."""
+
+    def forward(self, x):
+        n, c, h, w = x.shape
+        x = x.permute(0, 2, 3, 1).view(n, h // 7, 7, w // 7, 7, c).transpose(2, 3)
+        x = x.reshape(-1, 49, c)
+        x = F.scaled_dot_product_attention(x, x, x)
+        x = x.view(n, h // 7, w // 7, 7, 7, c).transpose(2, 3).reshape(n, h, w, c)
+        return x.permute(0, 3, 1, 2)
+
+
+def test_windowed_attention_sees_its_window():
+    rf = traced(Attention(), "N 4 H W").receptive_field()
+    assert [str(e) for e in rf.interval(i)] == ["7*(i//7)", "7*(i//7) + 6"]
+    assert rf.size == (7, 7)
+    assert rf.at(H=21, W=14).interval(9) == (7, 13)
+
+
+def test_a_vision_transformer_sees_every_patch_but_no_leftover_rows():
+    import transformers
+
+    config = transformers.ViTConfig(
+        hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
+    )
+    net = traced(transformers.ViTModel(config).eval())
+    rf = net.receptive_field()
+    assert [str(size) for size in rf.size] == ["16*(H//16)", "16*(W//16)"]
+    assert all(rf.whole)
+
+
+# Transposed convolutions ------------------------------------------------------------------------
+
+
+@given(
+    st.tuples(
+        *(st.integers(*bounds) for bounds in ((1, 5), (1, 4), (1, 4), (0, 3), (0, 2), (1, 8)))
+    )
+)
+def test_a_transposed_convolution_is_read_by_exactly_its_taps(case):
+    kernel, stride, dilation, padding, extra, x = case
+    scatter = Scatter(dilation * (kernel - 1) + 1, stride, padding, extra, dilation)
+    if scatter.size(x) < 1:
+        return
+    first, last, step = scatter.reads(x)
+    for out in range(scatter.size(x)):
+        read = {
+            m for m in range(x) for t in range(kernel) if stride * m + dilation * t == out + padding
+        }
+        told = {m for m in range(first[out], last[out] + 1, step) if 0 <= m < x}
+        assert told == read
+
+
+def test_outputs_that_no_tap_reaches_have_no_formula_but_a_table():
+    net = nn.ConvTranspose2d(3, 3, 1, stride=2).trace("N 3 H W")
+    rf = net.receptive_field()
+    with pytest.raises(Undecidable):
+        rf.interval(i)
+    assert rf.row()["size"] == (None, None)
+    at = rf.at(H=4, W=4)
+    assert at.interval(2) == (1, 1)
+    assert at.interval(1) is None
+    assert at.padding_only() == [1, 3, 5]
+
+
+def test_checkerboards_are_told():
+    net = nn.Sequential(nn.ConvTranspose2d(3, 3, 3, 2), nn.ConvTranspose2d(3, 3, 4, 2))
+    assert net.trace("N 3 H W").receptive_field().checkerboard == ("0",)
+
+
+# At a size --------------------------------------------------------------------------------------
+
+
+def test_stride_leftovers_are_a_formula():
+    net = nn.Conv2d(3, 8, 3, stride=4).trace("N 3 H W")
+    left, right = net.receptive_field().unread()
+    assert left == 0
+    for size in range(3, 30):
+        at = net.receptive_field().at(H=size, W=9)
+        ends = [j for j in at.unread() if j > at.interval(at.table().shape[0] - 1)[1]]
+        assert right.subs(H, size) == len(ends)
+
+
+def test_density_tells_of_dilation_holes():
+    net = nn.Conv2d(3, 8, 3, dilation=4).trace("N 3 H W")
+    at = net.receptive_field().at(H=20, W=20)
+    assert at.size == (9, 9)
+    assert at.density() == pytest.approx(3 / 9)
+    assert at.mask(0).tolist() == [True, False, False, False] * 2 + [True]
+
+
+def test_outputs_of_mere_padding_see_nothing():
+    net = nn.Sequential(nn.ZeroPad2d(3), nn.Conv2d(3, 3, 1)).trace("N 3 H W")
+    assert net.receptive_field().at(H=4, W=4).padding_only() == [0, 1, 2, 7, 8, 9]
+
+
+def test_reflected_indices_fold_back():
+    net = nn.ReflectionPad2d(2).trace("N 3 H W")
+    at = net.receptive_field().at(H=5, W=5)
+    assert [at.interval(k)[0] for k in range(9)] == [2, 1, 0, 1, 2, 3, 4, 3, 2]
+
+
+def test_layers_that_see_everything_already_are_unproductive(resnet50):
+    rf = resnet50.receptive_field(at="layer4")
+    assert rf.unproductive(H=2000, W=2000) == ()
+    small = rf.unproductive(H=32, W=32)
+    assert "layer4.2.conv2" in small
+    assert "conv1" not in small
+
+
+def test_the_table_has_a_row_per_node(resnet50):
+    rows = {row["name"]: row for row in resnet50.receptive_field(at="layer4").table()}
+    assert rows["conv1"]["size"] == (7, 7)
+    assert rows["layer1.0.conv2"]["size"] == (19, 19)
+
+
+# Bad input --------------------------------------------------------------------------------------
+
+
+def test_an_unknown_node_is_named_with_near_ones(resnet50):
+    with pytest.raises(BadSpec, match="layer4"):
+        resnet50.receptive_field(at="layr4")
+
+
+def test_an_output_that_does_not_depend_on_the_input():
+    x, y = symcnn.tensor("N 3 H W", name="x"), symcnn.tensor("N 3 H W", name="y")
+    net = symcnn.Network(inputs=(x, y), outputs=nn.Conv2d(3, 3, 3)(x))
+    with pytest.raises(BadSpec, match="does not depend on y"):
+        net.receptive_field(wrt="y")
+
+
+def test_an_index_out_of_range(resnet50):
+    rf = resnet50.receptive_field(at="layer4")
+    with pytest.raises(InvalidInput):
+        rf.interval(-1)
+    with pytest.raises(InvalidInput, match="the last one is 6"):
+        rf.at(H=224, W=224).interval(7)
+    with pytest.raises(BadSpec):
+        rf.interval(0, axis=2)
+
+
+def test_a_rule_that_does_not_say_what_it_reads_is_refused():
+    class Mystery(tnn.Module):
+        def forward(self, x):
+            return x[:, :, ::2]
+
+    @symcnn.rule(Mystery)
+    def mystery(module, x):
+        n, c, h, w = x.dims
+        return n, c, (h + 1) // 2, w
+
+    net = traced(tnn.Sequential(Mystery()), "N 3 H W")
+    with pytest.raises(SymcnnError, match="does not say which places it reads"):
+        net.receptive_field()
+
+
+# Torch is the judge -----------------------------------------------------------------------------
+
+_MOST = min(settings().max_examples, 2000)
+_FOLDS = re.compile("Replic|Reflec|replicate")
+_CROPS = re.compile(r"[(, ]-\d|join='(crop|pad)'")
+
+
+@settings(max_examples=_MOST, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    networks("conv", "pool", "transposed", "resample", "pad", "crop", dims=(1, 2)),
+    st.lists(st.integers(1, 24), min_size=2, max_size=2),
+)
+def test_random_networks_read_what_torch_reads(recipe, lengths):
+    module, sizes = make_positive(recipe.build()), tuple(lengths[: recipe.dims])
+    values = dict(zip(recipe.axes, sizes, strict=True))
+    try:
+        net = symcnn.from_torch(module, recipe.spec)
+        net.shape_at(N=1, **values)
+    except SymcnnError:
+        return
+    rf = net.receptive_field()
+    at = rf.at(**values)
+    for axis in range(recipe.dims):
+        read = support(module, recipe.shape(*sizes), axis)
+        assert (at.table(axis) == read).all()
+        if all(c.holds(values) for c in rf.assumptions) and not _FOLDS.search(repr(recipe)):
+            _check_formula(rf, axis, values, read, exact=not _CROPS.search(repr(recipe)))
+
+
+def _check_formula(rf, axis, values, read, *, exact):
+    """The interval holds all that is read, and ends there if it lies inside the input."""
+    numbers = {symcnn.symbols(name): size for name, size in values.items()}
+    for out, row in enumerate(read):
+        (places,) = row.nonzero()
+        try:
+            first, last = (int(sympy.sympify(e).subs(numbers)) for e in rf.interval(out, axis))
+        except Undecidable:
+            return
+        if len(places):
+            assert first <= places[0]
+            assert places[-1] <= last
+            if exact and first >= 0 and last < len(row):
+                assert (first, last) == (places[0], places[-1])
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        tnn.Sequential(
+            tnn.Conv2d(2, 2, 3, dilation=2, padding=1), tnn.AvgPool2d(2, ceil_mode=True)
+        ),
+        tnn.Sequential(tnn.ConvTranspose2d(2, 2, 3, 2, dilation=2), tnn.Conv2d(2, 2, 3, padding=1)),
+        tnn.Sequential(tnn.Upsample(scale_factor=2, mode="bilinear"), tnn.Conv2d(2, 2, 3)),
+        tnn.Sequential(tnn.Upsample(size=(9, 11), mode="bilinear", align_corners=True)),
+        tnn.Sequential(tnn.Upsample(scale_factor=1.5, mode="bicubic"), tnn.Conv2d(2, 2, 2)),
+        tnn.Sequential(tnn.AdaptiveAvgPool2d((3, 5))),
+        tnn.Sequential(tnn.PixelUnshuffle(2), tnn.Conv2d(8, 8, 3, padding=1), tnn.PixelShuffle(2)),
+    ],
+    ids=lambda m: "-".join(type(layer).__name__ for layer in m),
+)
+def test_gradients_have_the_support_of_the_table(module):
+    module = make_positive(module)
+    for sizes in ((7, 10), (8, 6)):
+        try:
+            at = traced(module, "N 2 H W").receptive_field().at(H=sizes[0], W=sizes[1])
+        except InvalidInput:
+            continue
+        for axis in (0, 1):
+            read = gradient_support(module, (1, 2, *sizes), axis)
+            assert (at.table(axis) == read).all()
+
+
+class Shuffled(tnn.Module):
+    def forward(self, x):
+        return torch.roll(x.flip(2), 3, 3) + x.repeat(1, 1, 2, 1)[:, :, 1 : 1 + x.shape[2]]
+
+
+class Parts(tnn.Module):
+    def forward(self, x):
+        top, bottom = x[:, :, :6].split([2, 4], 2)
+        return torch.cat([bottom, top], 2) + x[:, :, :6].select(3, 1)[..., None]
+
+
+class Written(tnn.Module):
+    def forward(self, x):
+        y = torch.zeros_like(x)
+        y[:, :, 1::2] = x[:, :, : x.shape[2] // 2]
+        return y
+
+
+class InPlace(tnn.Module):
+    def forward(self, x):
+        y = x[:, :, 1:].clone()
+        y.add_(x[:, :, :-1])
+        return y
+
+
+@pytest.mark.parametrize("module", [Shuffled(), Parts(), Written(), InPlace()])
+def test_slices_flips_and_writes_read_what_torch_reads(module):
+    at = traced(module, "N 2 H W").receptive_field().at(H=8, W=7)
+    for axis in (0, 1):
+        read = support(module.double(), (1, 2, 8, 7), axis)
+        assert (at.table(axis) == read).all()
