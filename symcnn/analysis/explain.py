@@ -18,6 +18,7 @@ from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
 from symcnn import size as sz
+from symcnn.analysis.domain import reasons
 from symcnn.axis import AxisMap, Scatter, Window
 from symcnn.conditions import Condition, Requirement
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
@@ -807,7 +808,7 @@ def _solution(net: Network, output: Any) -> Derivation:
                 )
                 lines.append(Line(ends, "collect"))
         steps.append(Step(f"output {text(dim)}", "", "bound", tuple(lines)))
-    for reason in part.reasons():
+    for reason in reasons(part):
         steps.append(Step(reason.node, "", "bound", tuple(_bounded(reason.requirement))))
     where = f" at {found.at}" if found.at else ""
     shown = "x".join("*" if t is None else str(t) for t in wanted)
