@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from symcnn.analysis.claims import check
     from symcnn.analysis.compare import compare
     from symcnn.analysis.hyper import dilations_for, inverse_of, same_padding, solve_layer
+    from symcnn.effective import effective_receptive_field
     from symcnn.frontends import from_torch
     from symcnn.graph import SymbolicTensor, tensor
     from symcnn.network import Network
@@ -63,6 +64,7 @@ __all__ = [
     "check",
     "compare",
     "dilations_for",
+    "effective_receptive_field",
     "from_torch",
     "index",
     "inverse_of",
@@ -85,6 +87,7 @@ _HOMES = {
     "check": "symcnn.analysis.claims",
     "compare": "symcnn.analysis.compare",
     "dilations_for": "symcnn.analysis.hyper",
+    "effective_receptive_field": "symcnn.effective",
     "from_torch": "symcnn.frontends",
     "inverse_of": "symcnn.analysis.hyper",
     "rule": "symcnn.ops.registry",

@@ -377,6 +377,7 @@ def _sizes(net: Network, text: str) -> dict[str, int]:
 @click.option("--sizes", metavar="H=224,W=224", help="Exact and clipped, at these sizes.")
 @click.option("--index", type=int, metavar="I", help="The interval of one output index.")
 @click.option("--table", "as_table", is_flag=True, help="One row per layer.")
+@click.option("--plot", metavar="FILE.png", help="The effective field, with --sizes.")
 @click.option("--no-gates", is_flag=True, help="Look through squeeze-excite and its kin.")
 @click.option("--no-statistics", is_flag=True, help="Look through group, layer, instance norms.")
 @_network_command
@@ -391,6 +392,7 @@ def rf(
     sizes: str | None,
     index: int | None,
     as_table: bool,
+    plot: str | None,
     no_gates: bool,
     no_statistics: bool,
 ) -> None:
@@ -399,6 +401,8 @@ def rf(
     field = net.receptive_field(at, wrt, gates=not no_gates, statistics=not no_statistics)
     values = parse_assignments(sizes) if sizes else None
     count = range(len(field.axes))
+    if plot is not None:
+        _plot_effective(network, inputs, at, plot, values)
     if values is not None:
         exact = field.at(**values)
         answer: dict[str, Any] = {"sizes": exact.values, "axes": {}}
@@ -630,6 +634,23 @@ def check(
     _show(answer, str(report), as_json)
     if not report:
         sys.exit(1)
+
+
+def _plot_effective(
+    network: str, inputs: tuple[str, ...], at: str | None, path: str, values: dict[str, int] | None
+) -> None:
+    """Gradient magnitudes of the centre output as a picture."""
+    from symcnn.effective import effective_receptive_field
+
+    if values is None or len(inputs) != 1:
+        raise click.UsageError("--plot takes --sizes H=224,W=224, and a network of one input")
+    found, name = _load(network)
+    module = found() if callable(found) and not hasattr(found, "forward") else found
+    module = module() if isinstance(module, type) else module
+    if not hasattr(module, "named_modules"):
+        raise BadSpec(f"{name} is no torch.nn.Module: there are no weights to look at")
+    effective_receptive_field(module, inputs[0], at=at, **values).plot(path)
+    click.echo(f"wrote {path}")
 
 
 def _ends(found: InputSet) -> str:

@@ -312,6 +312,11 @@ class ReceptiveField:
         """The names of the input's axes."""
         return tuple(f.name for f in self._fields)
 
+    @property
+    def input_axes(self) -> tuple[int, ...]:
+        """The numbers of these axes in the input's shape."""
+        return self._pass.axes
+
     @cached_property
     def size(self) -> tuple[Any, ...]:
         """Its size per axis; the largest, where it depends on the place (see `sizes`)."""
