@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import sympy
 import torch
 from rich.console import Console
@@ -24,6 +25,7 @@ from rich.table import Table
 
 import symcnn
 from symcnn import nn
+from symcnn.formula import Formula
 
 NETWORKS = Path(__file__).parents[1] / "examples" / "networks"
 
@@ -72,15 +74,32 @@ def main() -> None:
 
     def everything() -> None:
         net = symcnn.from_torch(resnet, "N 3 H W")
-        _ = net.output_shape, net.params, net.macs
+        _ = net.output_shape, net.params, net.macs, net.receptive_field(at="layer4").size
 
     with torch.no_grad():
         trace, all_sizes, forward = interleaved(
             lambda: symcnn.from_torch(resnet, "N 3 H W"), everything, lambda: resnet(image)
         )
     row("ResNet-50: trace", trace, "one meta forward", forward, "<= 1x")
-    row("ResNet-50: and params, MACs", all_sizes, "one meta forward", forward, "<= 0.25x")
+    what = "ResNet-50: and params, MACs, receptive field"
+    row(what, all_sizes, "one meta forward", forward, "<= 0.25x")
 
+    dim = torch.export.Dim.AUTO
+    ours, exported = interleaved(
+        everything,
+        lambda: torch.export.export(
+            resnet, (image,), dynamic_shapes=({2: dim, 3: dim},), strict=False
+        ),
+        runs=2,
+    )
+    row(what, ours, "torch.export, sizes only", exported, "<= 1/100")
+
+    traced = symcnn.from_torch(resnet, "N 3 H W")
+    field, _ = interleaved(lambda: (traced._fields.clear(), traced.receptive_field()), lambda: None)
+    row("ResNet-50: receptive fields of all nodes", field, "one meta forward", forward, "")
+
+    with torch.device("meta"):
+        resnet = load("resnet").resnet152().eval()
     traced = symcnn.from_torch(resnet, "N 3 H W")
     traced.solve(output=(7, 7))
     solve, _ = interleaved(lambda: traced.solve(output=(7, 7)), lambda: None)
@@ -91,7 +110,7 @@ def main() -> None:
                 resnet(torch.empty(1, 3, size, size, device="meta"))
 
     trying, _ = interleaved(by_trying, lambda: None, runs=3)
-    row("ResNet-50: solve 7x7", solve, "trying 1..512 on meta", trying / 3 * 512, "<= 1/10,000")
+    row("ResNet-152: solve 7x7", solve, "trying 1..512 on meta", trying / 3 * 512, "<= 1/10,000")
 
     short, long, longest = interleaved(
         lambda: chain(100), lambda: chain(1000), lambda: chain(10_000), runs=3
@@ -99,6 +118,23 @@ def main() -> None:
     row("chain of 1,000 layers: sizes", long, "0.2 s", 0.2, "<= 1x")
     row("chain of 10,000 layers", longest, "chain of 1,000", long, "<= 12x")
     row("chain of 1,000 layers", long, "chain of 100", short, "")
+
+    nodes = chain(10_000)
+    field, _ = interleaved(
+        lambda: (nodes._fields.clear(), nodes.receptive_field()), lambda: None, runs=3
+    )
+    row("receptive fields of 10,000 nodes", field, "5 s", 5.0, "<= 1x")
+
+    heights = np.arange(224, 1_000_224)
+    last = traced.at("layer4")
+    height = Formula(last.output_dims[2])
+    formula, _ = interleaved(lambda: height.at(H=heights), lambda: None, runs=3)
+    loop, _ = interleaved(
+        lambda: [last.shape_at(N=1, H=int(h), W=224) for h in heights[:1000]],
+        lambda: None,
+        runs=2,
+    )
+    row("shapes at 1,000,000 sizes", formula, "shape_at in a loop", loop * 1000, "<= 1/100")
 
     ours, theirs = interleaved(fresh("import symcnn"), fresh("import sympy"), runs=5)
     row("import symcnn", ours, "import sympy", theirs, "<= 1.3x")

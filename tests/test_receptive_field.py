@@ -252,6 +252,14 @@ def test_stride_leftovers_are_a_formula():
         assert right.subs(H, size) == len(ends)
 
 
+def test_a_symbolic_index_is_clipped_to_the_image(resnet50):
+    at = resnet50.receptive_field(at="layer4").at(H=224, W=256)
+    first, last = at.interval(i, axis=1)
+    assert [(first.subs(i, k), last.subs(i, k)) for k in (0, 3, 7)] == [
+        at.interval(k, axis=1) for k in (0, 3, 7)
+    ]
+
+
 def test_density_tells_of_dilation_holes():
     net = nn.Conv2d(3, 8, 3, dilation=4).trace("N 3 H W")
     at = net.receptive_field().at(H=20, W=20)

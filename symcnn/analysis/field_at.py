@@ -51,11 +51,14 @@ class FieldAt:
         self._rf._field(axis)
         return self._tables[axis]
 
-    def interval(self, i: Any, axis: int = 0) -> tuple[int, int] | None:
+    def interval(self, i: Any, axis: int = 0) -> tuple[Any, Any] | None:
         """First and last input index that reach output index `i`; None if nothing but padding does.
 
+        For a symbol, the formula of the interior, clipped to the image.
         Raises InvalidInput for an index that is out of range.
         """
+        if getattr(i, "free_symbols", None):
+            return self._rf.clipped(i, axis, self.values)
         row = self.mask(i, axis, hull=False)
         (places,) = row.nonzero()
         return (int(places[0]), int(places[-1])) if len(places) else None
@@ -68,12 +71,14 @@ class FieldAt:
             raise BadSpec(f"give one index for each of the output axes {along}")
         for a, place in zip(along or (None,), places or (i,), strict=False):
             size = self._output[a] if a is not None else None
-            if not isinstance(place, int) or place < 0 or (size is not None and place >= size):
+            if not hasattr(place, "__index__"):
+                raise BadSpec(f"an output index is a whole number, not {place!r}")
+            if place < 0 or (size is not None and place >= size):
                 raise InvalidInput(
                     f"there is no output index {place}" + (f" in {size}" if size else ""),
                     cure="" if size is None else f"the last one is {size - 1}",
                 )
-        row = table[tuple(places)] if along else table
+        row = table[tuple(map(int, places))] if along else table
         if not hull:
             return row
         (found,) = row.nonzero()

@@ -37,7 +37,7 @@ from symcnn.conditions import AnyOf, Condition
 from symcnn.errors import BadSpec, InvalidInput, Undecidable, UnsupportedOperation
 from symcnn.expr import from_sympy
 from symcnn.graph import Node, SymbolicTensor, ancestors, public
-from symcnn.size import Int, Size, Symbol, evaluate, exact_div, maximum, symbols_of
+from symcnn.size import Int, Size, Symbol, evaluate, exact_div, maximum, minimum, symbols_of
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -374,6 +374,15 @@ class ReceptiveField:
         first, last = f.plain
         values, back = self._values(f, i)
         return _back(substituted(first, values), back), _back(substituted(last, values), back)
+
+    def clipped(self, i: Any, axis: int, sizes: Mapping[str, int]) -> tuple[Any, Any]:
+        """`interval` at given sizes, clipped to the image."""
+        f = self._field(axis)
+        values, back = self._values(f, i)
+        values |= sizes
+        first, last = (substituted(e, values) for e in f.plain)
+        end = evaluate(f.x, sizes) - 1
+        return _back(maximum(first, 0), back), _back(minimum(last, end), back)
 
     def interval_text(self, axis: int = 0) -> tuple[str, str]:
         """The interval of output index ``i`` as text; indices i, j, ... where there are several."""
