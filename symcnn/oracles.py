@@ -188,4 +188,10 @@ def sample_sizes(
             continue
         found.add(tuple(drawn))
         sizes = dict(zip(domain.shown, drawn, strict=True))
-        yield {**{name: draw.choice((1, 2)) for name in net.symbols}, **sizes}
+        rest = {name: draw.choice((1, 2)) for name in net.symbols}
+        hidden = [name for name in domain.names if name not in domain.shown]
+        if inside and hidden:  # batch sizes that the domain restricts
+            left = domain.given(**sizes)
+            near = left.nearest(*(rest[name] for name in left.shown))
+            rest |= dict(zip(left.shown, near if isinstance(near, tuple) else (near,), strict=True))
+        yield {**rest, **sizes}

@@ -29,6 +29,7 @@ from symcnn.size import evaluate, symbols_of
 
 if TYPE_CHECKING:
     from symcnn.network import Network
+    from symcnn.sets import InputSet
 
 __all__ = ["CHECKS", "Check", "Report", "interesting_sizes", "validate"]
 
@@ -239,16 +240,21 @@ def interesting_sizes(net: Network, count: int, seed: int = 0) -> list[dict[str,
         return _distinct({n: draw.randint(1, 96) for n in net.symbols} for _ in range(count))
     if not domain.shown:
         return _distinct(dict.fromkeys(net.symbols, n) for n in range(1, min(count, 4) + 1))
-    least = domain.smallest()
-    base = dict.fromkeys(net.symbols, 1) | dict(
-        zip(domain.shown, least if isinstance(least, tuple) else (least,), strict=True)
-    )
+    base = dict.fromkeys(net.symbols, 1) | _smallest(domain)
+    base |= _smallest(domain.given(**{name: base[name] for name in domain.shown}))
     borders = _distinct([base, *_borders(net, base, domain.shown)])
     edge = borders[: max(1, count // 2)]
     rest = count - len(edge)
     outside = [*sample_sizes(net, rest // 3, inside=False, seed=seed)]
     inside = [*sample_sizes(net, rest - len(outside), inside=True, seed=seed)]
     return _distinct([*edge, *inside, *outside])
+
+
+def _smallest(domain: InputSet) -> dict[str, int]:
+    if not domain.shown:
+        return {}
+    least = domain.smallest()
+    return dict(zip(domain.shown, least if isinstance(least, tuple) else (least,), strict=True))
 
 
 def _borders(net: Network, base: dict[str, int], axes: Sequence[str]) -> Iterator[dict[str, int]]:

@@ -31,7 +31,7 @@ def test_a_page_shows_what_the_example_prints(script, output):
 
 
 def commands():
-    for page in PAGES:
+    for page in [ROOT / "docs" / "howto.md"]:
         for block in re.findall(r"```console\n(.*?)```", page.read_text(), re.S):
             for command, output in re.findall(r"^\$ symcnn (.*)\n((?:(?!\$ ).*\n)*)", block, re.M):
                 yield pytest.param(command, output, id=f"{page.stem}-{command[:20]}")

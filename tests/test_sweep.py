@@ -8,7 +8,7 @@ from symcnn import nn
 from symcnn.testing import KINDS, Layer
 from symcnn.testing.sweep import case, main, sweep
 
-CONTAINERS = {"Module", "ModuleDict", "ModuleList", "Sequential"}
+CONTAINERS = {"Module", "ModuleDict", "ModuleList", "Repeat", "Sequential"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -255,3 +255,14 @@ def test_the_command_refuses_a_device_that_is_not_there():
     result = CliRunner().invoke(main, ["validate", target, "--input", "N 1 H W", "--device", "tpu"])
     assert result.exit_code == 2
     assert "there is meta, cpu" in result.output
+
+
+def test_batches_that_the_domain_restricts_are_met():
+    class Clips(nn.Module):
+        def forward(self, x):
+            return x.view(x.shape[0] // 4, 4, *x.shape[1:]).mean(1)
+
+    net = symcnn.from_torch(Clips(), "N 3 H W", example={"N": 8})
+    drawn = validation.interesting_sizes(net, 6)
+    assert drawn[0]["N"] == 4
+    assert net.validate(Clips(), samples=8)

@@ -357,7 +357,7 @@ class _Checker:
         try:
             if claim.quantity == "flatten":
                 return f"true for {self.net.solve(flatten=whole[0], square=square).describe()}"
-            if claim.quantity in ("", "size", "shape"):
+            if claim.quantity in ("", "size", "shape") and len(part.output_dims) > 2:
                 return f"true for {part.solve(output=whole).describe()}"
         except NoSolution:
             return "true for no input"
