@@ -10,10 +10,9 @@
 25 <= H <= 28 and 25 <= W <= 28
 """
 
-from symcnn import nn
-from symcnn.analysis.claims import check
-from symcnn.analysis.compare import compare
-from symcnn.analysis.hyper import dilations_for, inverse_of, same_padding, solve_layer
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from symcnn.errors import (
     BadSpec,
     DataDependent,
@@ -25,12 +24,18 @@ from symcnn.errors import (
     UnsupportedOperation,
 )
 from symcnn.expr import C, D, FloorDiv, H, L, N, W, ceildiv, index, multiple, odd, symbols
-from symcnn.frontends import from_torch
-from symcnn.graph import SymbolicTensor, tensor
-from symcnn.network import Network
-from symcnn.ops.registry import rule
-from symcnn.ops.shape import cat
-from symcnn.sets import InputSet
+
+if TYPE_CHECKING:
+    from symcnn import nn
+    from symcnn.analysis.claims import check
+    from symcnn.analysis.compare import compare
+    from symcnn.analysis.hyper import dilations_for, inverse_of, same_padding, solve_layer
+    from symcnn.frontends import from_torch
+    from symcnn.graph import SymbolicTensor, tensor
+    from symcnn.network import Network
+    from symcnn.ops.registry import rule
+    from symcnn.ops.shape import cat
+    from symcnn.sets import InputSet
 
 __version__ = "0.1.0"
 
@@ -70,3 +75,34 @@ __all__ = [
     "symbols",
     "tensor",
 ]
+
+#: Where the names above come from that are loaded when first asked for.
+_HOMES = {
+    "InputSet": "symcnn.sets",
+    "Network": "symcnn.network",
+    "SymbolicTensor": "symcnn.graph",
+    "cat": "symcnn.ops.shape",
+    "check": "symcnn.analysis.claims",
+    "compare": "symcnn.analysis.compare",
+    "dilations_for": "symcnn.analysis.hyper",
+    "from_torch": "symcnn.frontends",
+    "inverse_of": "symcnn.analysis.hyper",
+    "rule": "symcnn.ops.registry",
+    "same_padding": "symcnn.analysis.hyper",
+    "solve_layer": "symcnn.analysis.hyper",
+    "tensor": "symcnn.graph",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "nn":
+        return import_module("symcnn.nn")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import_module("symcnn.ops")  # tensors calculate by its rules
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

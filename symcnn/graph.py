@@ -7,6 +7,7 @@ front ends learn module paths and the order of execution.
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -325,12 +326,20 @@ class Tape:
 
     @contextmanager
     def running(self) -> Iterator[Tape]:
-        """Record into this tape."""
+        """Record into this tape.
+
+        A graph is many objects and no garbage: the collector, which would walk them all again and
+        again, waits until it stands.
+        """
+        collects = gc.isenabled()
+        gc.disable()
         token = _tape.set(self)
         try:
             yield self
         finally:
             _tape.reset(token)
+            if collects:
+                gc.enable()
 
     def enter(self, path: str) -> Scope:
         """A module call begins."""

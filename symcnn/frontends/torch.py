@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import lru_cache, partial
+from operator import is_
 from os.path import dirname
 from typing import Any
 
@@ -659,7 +660,11 @@ class _Tracer(TorchFunctionMode):
         self.real: list[torch.Tensor] = []  # keeps ids in `leaves` alive
         self.dtype, self.device = torch.get_default_dtype(), torch.device("cpu")
         self.parameters: list[Parameter] = []
-        for name, p in module.named_parameters():
+        self.modules = list(module.named_modules())
+        parameters, buffers = (
+            list(_named(self.modules, kind)) for kind in ("_parameters", "_buffers")
+        )
+        for name, p in parameters:
             if not self.parameters:
                 self.device = p.device
                 if p.dtype.is_floating_point:
@@ -669,14 +674,17 @@ class _Tracer(TorchFunctionMode):
             leaf = Parameter(tuple(p.shape), name, trainable=p.requires_grad, dtype=_dtype_name(p))
             self.parameters.append(leaf)
             self.leaves[id(p)] = leaf
-        self.buffers = {id(b) for b in module.buffers()}
+        self.buffers = {id(b) for _, b in buffers}
         self.buffer_leaves = tuple(
             Constant(tuple(b.shape), name, dtype=_dtype_name(b), owned=True)
-            for name, b in module.named_buffers()
+            for name, b in buffers
             if not torch.nn.parameter.is_lazy(b)
         )
-        own = (*module.parameters(), *module.buffers())
-        self.own = {t.untyped_storage()._cdata for t in own if not torch.nn.parameter.is_lazy(t)}
+        self.own = {
+            t.untyped_storage()._cdata
+            for _, t in (*parameters, *buffers)
+            if not torch.nn.parameter.is_lazy(t)
+        }
         self.grad = torch.is_grad_enabled()
 
     # torch calls
@@ -1024,9 +1032,10 @@ def _caller() -> str:
 def _observed(module: torch.nn.Module, tracer: _Tracer) -> Iterator[None]:
     """Module calls reported to the tape; whatever the forward sets on modules is undone."""
     tape = tracer.tape
-    modules = list(module.named_modules())
-    tape.paths = {id(m): path for path, m in modules}
-    before = [(place, place.copy()) for _, m in modules for place in _containers(m)]
+    tape.paths = {id(m): path for path, m in tracer.modules}
+    places = [place for _, m in tracer.modules for place in _containers(m)]
+    before = [(place, place.copy()) for place in places if place]
+    empty = [place for place in places if not place]
     original = torch.nn.Module.__call__
 
     def call(self: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
@@ -1048,10 +1057,23 @@ def _observed(module: torch.nn.Module, tracer: _Tracer) -> Iterator[None]:
         yield
     finally:
         torch.nn.Module.__call__ = original
+        for place in empty:
+            if place:
+                place.clear()
         for place, copy in before:
-            if (place or copy) and not _same_items(place, copy):
+            if not _same_items(place, copy):
                 place.clear()
                 (place.extend if isinstance(place, list) else place.update)(copy)
+
+
+def _named(modules: Iterable[tuple[str, torch.nn.Module]], kind: str) -> Iterator[tuple[str, Any]]:
+    """The parameters or buffers of modules by their full names, shared ones once."""
+    seen: set[int] = set()
+    for path, module in modules:
+        for name, value in getattr(module, kind).items():
+            if value is not None and id(value) not in seen:
+                seen.add(id(value))
+                yield f"{path}.{name}" if path else name, value
 
 
 def _containers(module: torch.nn.Module) -> Iterator[Any]:
@@ -1068,9 +1090,9 @@ def _same_items(place: Any, copy: Any) -> bool:
     if len(place) != len(copy):
         return False
     if isinstance(place, dict):
-        return all(place.get(key) is value for key, value in copy.items())
+        return place.keys() == copy.keys() and all(map(is_, place.values(), copy.values()))
     if isinstance(place, list):
-        return all(a is b for a, b in zip(place, copy, strict=True))
+        return all(map(is_, place, copy))
     return bool(place == copy)
 
 
