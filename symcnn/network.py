@@ -418,14 +418,20 @@ class Network:
         return self._calls
 
     def validate(
-        self, module: Any, device: str = "meta", *, samples: int = 24, seed: int = 0
+        self,
+        module: Any,
+        device: str = "meta",
+        *,
+        samples: int = 24,
+        seed: int = 0,
+        checks: Sequence[str] | None = None,
     ) -> Report:
         """Compare with the torch module it came from: shapes at every module call, refusals,
         parameters, FLOPs, and where there are values receptive fields.
 
         device: "meta", "cpu" or "cuda"; the module is copied there. samples: how many sizes, chosen
             at the borders of the domain, at ends of fibres, and at random inside and outside it.
-        seed: reproduces them.
+        seed: reproduces them. checks: only these of `symcnn.validate.CHECKS`.
 
         Raises BadSpec for a module that is not the one traced (saying where they differ) and for a
         device that is not there.
@@ -438,7 +444,7 @@ class Network:
         """
         from symcnn.validate import validate
 
-        return validate(self, module, device, samples=samples, seed=seed)
+        return validate(self, module, device, samples=samples, seed=seed, checks=checks)
 
     # receptive field
 

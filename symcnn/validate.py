@@ -174,7 +174,13 @@ class Report:
 
 
 def validate(
-    net: Network, module: Any, device: str = "meta", *, samples: int = 24, seed: int = 0
+    net: Network,
+    module: Any,
+    device: str = "meta",
+    *,
+    samples: int = 24,
+    seed: int = 0,
+    checks: Sequence[str] | None = None,
 ) -> Report:
     """See `symcnn.Network.validate`."""
     import torch
@@ -188,25 +194,29 @@ def validate(
             f"this is the part of a network up to {net.name}",
             cure="validate the whole: every module call on the way is compared",
         )
+    wanted = frozenset(CHECKS if checks is None else checks)
+    if unknown := sorted(wanted - set(CHECKS)):
+        raise BadSpec(f"no check is called {unknown[0]!r}", cure=f"there is {', '.join(CHECKS)}")
     _check_device(device)
-    judging = _Judging(net, module, device)
-    checks = [judging.parameters()]
+    judging = _Judging(net, module, device, wanted)
+    found = [judging.parameters()]
     chosen = interesting_sizes(net, samples, seed)
     most = max(map(_largest, chosen))
     for number, sizes in enumerate(_with_progress(chosen, "running torch")):
         if _largest(sizes) > most:
-            checks.append(Check("outputs", "skipped", sizes, why="larger ones filled the card"))
+            found.append(Check("outputs", "skipped", sizes, why="larger ones filled the card"))
             continue
         try:
-            checks += judging.at(sizes, repeat=number < _REPEATED)
+            found += judging.at(sizes, repeat=number < _REPEATED)
         except torch.OutOfMemoryError:
             most = _largest(sizes) // 2
-            checks.append(Check("outputs", "skipped", sizes, why="out of memory on the card"))
-    checks += judging.fields(chosen)
-    first = next((c for c in checks if c.verdict == "failed"), None)
+            found.append(Check("outputs", "skipped", sizes, why="out of memory on the card"))
+    found += judging.fields(chosen) if "receptive field" in wanted else ()
+    found = [c for c in found if c.what in wanted]
+    first = next((c for c in found if c.verdict == "failed"), None)
     if first is not None:
         first = judging.shrunk(first)
-    return Report(device, seed, torch.__version__, tuple(checks), first)
+    return Report(device, seed, torch.__version__, tuple(found), first)
 
 
 def _check_device(device: str) -> None:
@@ -305,8 +315,8 @@ def _distinct(sizes: Iterable[dict[str, int]]) -> list[dict[str, int]]:
 class _Judging:
     """A network, a copy of its module on the device, and how to call it."""
 
-    def __init__(self, net: Network, module: Any, device: str) -> None:
-        self.net, self.original, self.device = net, module, device
+    def __init__(self, net: Network, module: Any, device: str, wanted: frozenset[str]) -> None:
+        self.net, self.original, self.device, self.wanted = net, module, device, wanted
         _check_same(net, module)
         self.module = _moved(module, device)
         self.on_meta = self.module if device == "meta" else _moved(module, "meta")
@@ -369,7 +379,8 @@ class _Judging:
         if verdict.ours is None:
             return
         yield self._modules(sizes, called)
-        yield self._flops(sizes)
+        if "flops" in self.wanted:
+            yield self._flops(sizes)
 
     def _disagreement(self, what: str, sizes: dict[str, int], verdict: Any) -> Check:
         if verdict.by_choice:

@@ -1,5 +1,14 @@
-"""Torch as the judge, for tests: see `symcnn.oracles`."""
+"""Torch as the judge, for tests: assertions that a network says what its module does.
 
+They stand on `symcnn.validate`: sizes at the borders of the domain, at ends of fibres and at random
+inside and outside it; a failure names the smallest sizes at which it happens.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from symcnn.errors import BadSpec
 from symcnn.oracles import (
     Verdict,
     judge,
@@ -10,8 +19,14 @@ from symcnn.oracles import (
     torch_shapes,
 )
 
+if TYPE_CHECKING:
+    from symcnn.network import Network
+
 __all__ = [
     "Verdict",
+    "assert_cost",
+    "assert_receptive_field",
+    "assert_shapes",
     "judge",
     "sample_sizes",
     "tensors_of",
@@ -19,3 +34,35 @@ __all__ = [
     "torch_saved",
     "torch_shapes",
 ]
+
+
+def assert_shapes(module: Any, net: Network, **options: Any) -> None:
+    """The network gives torch's shapes at every module call, and refuses what torch refuses.
+
+    options: ``device``, ``samples``, ``seed`` of `symcnn.Network.validate`.
+    Raises AssertionError with the smallest sizes at which they differ; BadSpec if the module is
+    not the one traced, or if torch could be asked at no size.
+    """
+    _assert(module, net, ("outputs", "modules", "refusals", "repeat"), options)
+
+
+def assert_cost(module: Any, net: Network, **options: Any) -> None:
+    """Parameters and FLOPs are those that torch counts. Options and errors: `assert_shapes`."""
+    _assert(module, net, ("parameters", "flops"), options)
+
+
+def assert_receptive_field(module: Any, net: Network, **options: Any) -> None:
+    """Each output index reads the inputs that it is said to read. Options and errors:
+    `assert_shapes`; the device is "cpu" by default, as there must be values.
+    """
+    _assert(module, net, ("receptive field",), {"device": "cpu", **options})
+
+
+def _assert(module: Any, net: Network, wanted: tuple[str, ...], options: dict[str, Any]) -> None:
+    report = net.validate(module, checks=wanted, **options)
+    if report.counterexample is not None:
+        raise AssertionError(str(report.counterexample))
+    for what in wanted:
+        skipped = [c for c in report.skipped if c.what == what]
+        if skipped and not any(c.what == what for c in report.passed):
+            raise BadSpec(f"{what}: nothing could be compared: {skipped[0].why}")
