@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from symcnn.analysis.claims import check
     from symcnn.analysis.compare import compare
     from symcnn.analysis.hyper import dilations_for, inverse_of, same_padding, solve_layer
+    from symcnn.contracts import contract
     from symcnn.frontends import from_torch
     from symcnn.graph import SymbolicTensor, tensor
     from symcnn.network import Network
@@ -62,6 +63,7 @@ __all__ = [
     "ceildiv",
     "check",
     "compare",
+    "contract",
     "dilations_for",
     "from_torch",
     "index",
@@ -84,6 +86,7 @@ _HOMES = {
     "cat": "symcnn.ops.shape",
     "check": "symcnn.analysis.claims",
     "compare": "symcnn.analysis.compare",
+    "contract": "symcnn.contracts",
     "dilations_for": "symcnn.analysis.hyper",
     "from_torch": "symcnn.frontends",
     "inverse_of": "symcnn.analysis.hyper",

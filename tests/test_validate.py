@@ -266,3 +266,11 @@ def test_batches_that_the_domain_restricts_are_met():
     drawn = validation.interesting_sizes(net, 6)
     assert drawn[0]["N"] == 4
     assert net.validate(Clips(), samples=8)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_work_of_a_transposed_convolution_is_that_of_its_input(groups):
+    module = nn.ConvTranspose2d(4, 6, 3, stride=2, groups=groups)
+    report = symcnn.from_torch(module, "N 4 H W").validate(module, samples=4)
+    assert report
+    assert verdicts(report, "flops") == {"passed"}
