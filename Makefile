@@ -7,7 +7,7 @@ PROPERTIES := expr.py sets.py axis.py nn.py solve.py torch_samples.py solve_wish
   solve_layer.py solve_diagnose.py solve_networks.py cost.py cost_backward.py cost_memory.py \
   cost_compare.py receptive_field.py
 
-.PHONY: demo test lint fuzz bench zoo docs clean
+.PHONY: demo test lint fuzz mutants bench zoo docs clean
 
 demo: $(INSTALLED)  ## the main job: which inputs give 7x7, and why
 	$(BIN)/python examples/demo.py
@@ -24,6 +24,9 @@ fuzz: $(INSTALLED)  ## 200,000 random layers judged by torch, then 20,000 exampl
 	$(BIN)/python -m symcnn.testing.sweep --cases 200000
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n auto -k 'not random_layer_gives' \
 		$(addprefix tests/test_,$(PROPERTIES))
+
+mutants: $(INSTALLED)  ## break each law on purpose; the tests must notice
+	$(BIN)/python tools/mutants.py --write docs/validation/mutants.md
 
 bench: $(INSTALLED)  ## ratios against torch, from one run on this machine
 	$(BIN)/python benchmarks/bench.py

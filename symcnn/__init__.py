@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from symcnn.analysis.claims import check
     from symcnn.analysis.compare import compare
     from symcnn.analysis.hyper import dilations_for, inverse_of, same_padding, solve_layer
+    from symcnn.contracts import contract
     from symcnn.effective import effective_receptive_field
     from symcnn.frontends import from_torch
     from symcnn.graph import SymbolicTensor, tensor
@@ -63,6 +64,7 @@ __all__ = [
     "ceildiv",
     "check",
     "compare",
+    "contract",
     "dilations_for",
     "effective_receptive_field",
     "from_torch",
@@ -86,6 +88,7 @@ _HOMES = {
     "cat": "symcnn.ops.shape",
     "check": "symcnn.analysis.claims",
     "compare": "symcnn.analysis.compare",
+    "contract": "symcnn.contracts",
     "dilations_for": "symcnn.analysis.hyper",
     "effective_receptive_field": "symcnn.effective",
     "from_torch": "symcnn.frontends",

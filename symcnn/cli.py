@@ -66,29 +66,36 @@ def _network(target: str, inputs: tuple[str, ...], *, train: bool) -> Network:
     from symcnn import nn
     from symcnn.frontends import from_torch
 
+    module = _module(target)
+    if isinstance(module, nn.Module):
+        return module.trace(*inputs)
+    return from_torch(module.train(train), *inputs)
+
+
+def _module(target: str, device: str = "meta") -> Any:
+    """The module that FILE.py:NAME names or makes, of `symcnn.nn` or torch's."""
+    from symcnn import nn
+
     found, name = _load(target)
     if isinstance(found, nn.Module) or (isinstance(found, type) and issubclass(found, nn.Module)):
-        module = found() if isinstance(found, type) else found
-        return module.trace(*inputs)
+        return found() if isinstance(found, type) else found
     import torch
 
     if not isinstance(found, torch.nn.Module):
         if not callable(found):
             raise BadSpec(f"{name} is a {type(found).__name__}, not a module, class or factory")
-        found = _build(found, name)
-    if isinstance(found, nn.Module):
-        return found.trace(*inputs)
-    if not isinstance(found, torch.nn.Module):
+        found = _build(found, name, device)
+    if not isinstance(found, (nn.Module, torch.nn.Module)):
         raise BadSpec(f"{name}() gave a {type(found).__name__}, not a torch.nn.Module")
-    return from_torch(found.train(train), *inputs)
+    return found
 
 
-def _build(factory: Callable[[], Any], name: str) -> Any:
-    """Call a factory, on the meta device where it lets us: no weights are needed."""
+def _build(factory: Callable[[], Any], name: str, device: str) -> Any:
+    """Call a factory, on the device (meta: no weights are needed) where it lets us."""
     import torch
 
     try:
-        with torch.device("meta"):
+        with torch.device(device):
             return factory()
     except Exception:
         try:
@@ -644,13 +651,46 @@ def _plot_effective(
 
     if values is None or len(inputs) != 1:
         raise click.UsageError("--plot takes --sizes H=224,W=224, and a network of one input")
-    found, name = _load(network)
-    module = found() if callable(found) and not hasattr(found, "forward") else found
-    module = module() if isinstance(module, type) else module
-    if not hasattr(module, "named_modules"):
-        raise BadSpec(f"{name} is no torch.nn.Module: there are no weights to look at")
+    module = _module(network, "cpu")
+    if not hasattr(module, "register_forward_hook"):
+        raise BadSpec(f"{network} is no torch.nn.Module: there are no weights to look at")
     effective_receptive_field(module, inputs[0], at=at, **values).plot(path)
     click.echo(f"wrote {path}")
+
+
+@main.command()
+@click.option("--device", default="meta", show_default=True, help="meta, cpu or cuda.")
+@click.option("--samples", default=24, show_default=True, help="How many sizes.")
+@click.option("--seed", default=0, show_default=True, help="Reproduces the sizes.")
+@click.option("--junit", type=click.Path(dir_okay=False), metavar="FILE", help="JUnit XML, too.")
+@_network_command
+@_answers
+def validate(
+    network: str,
+    inputs: tuple[str, ...],
+    at: str | None,
+    train: bool,
+    as_json: bool,
+    device: str,
+    samples: int,
+    seed: int,
+    junit: str | None,
+) -> None:
+    """Compare with torch at many sizes; exit status 1 if they differ anywhere."""
+    from symcnn.frontends import from_torch
+
+    if at:
+        raise BadSpec("validate looks at the whole network", cure="leave out --at")
+    module = _module(network, "meta" if device == "meta" else "cpu")
+    if not hasattr(module, "register_forward_hook"):
+        raise BadSpec("this is a symcnn.nn module", cure="name the torch.nn.Module to compare with")
+    net = from_torch(module.train(train), *inputs)
+    report = net.validate(module, device, samples=samples, seed=seed)
+    if junit:
+        Path(junit).write_text(report.to_junit(), encoding="utf-8")
+    _show(report.to_dict(), str(report), as_json)
+    if not report:
+        sys.exit(1)
 
 
 def _ends(found: InputSet) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symcnn.analysis import cost as _cost
 from symcnn.analysis import domain as _domain
@@ -36,6 +36,9 @@ from symcnn.graph import (
 from symcnn.sets import InputSet
 from symcnn.size import Int, evaluate, lows, symbols_of
 from symcnn.spec import check_sizes
+
+if TYPE_CHECKING:
+    from symcnn.validate import Report
 
 __all__ = ["Network"]
 
@@ -406,6 +409,42 @@ class Network:
                     return Network(self._inputs, source, name="the input")
                 return self.at(self._widest_name(source.node))
         return self
+
+    # against torch
+
+    @property
+    def calls(self) -> tuple[Scope, ...]:
+        """The module calls of the trace, in the order in which they began: path and output."""
+        return self._calls
+
+    def validate(
+        self,
+        module: Any,
+        device: str = "meta",
+        *,
+        samples: int = 24,
+        seed: int = 0,
+        checks: Sequence[str] | None = None,
+    ) -> Report:
+        """Compare with the torch module it came from: shapes at every module call, refusals,
+        parameters, FLOPs, and where there are values receptive fields.
+
+        device: "meta", "cpu" or "cuda"; the module is copied there. samples: how many sizes, chosen
+            at the borders of the domain, at ends of fibres, and at random inside and outside it.
+        seed: reproduces them. checks: only these of `symcnn.validate.CHECKS`.
+
+        Raises BadSpec for a module that is not the one traced (saying where they differ) and for a
+        device that is not there.
+
+        >>> import symcnn, torch
+        >>> module = torch.nn.Conv2d(3, 8, 3, stride=2)
+        >>> report = symcnn.from_torch(module, "N 3 H W").validate(module)
+        >>> bool(report), report.counterexample
+        (True, None)
+        """
+        from symcnn.validate import validate
+
+        return validate(self, module, device, samples=samples, seed=seed, checks=checks)
 
     # receptive field
 

@@ -1,22 +1,32 @@
-"""Torch as the judge of a traced network: the same shapes at a size, or both refuse."""
+"""Torch as the judge, for tests: assertions that a network says what its module does.
+
+They stand on `symcnn.validate`: sizes at the borders of the domain, at ends of fibres and at random
+inside and outside it; a failure names the smallest sizes at which it happens.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from random import Random
 from typing import TYPE_CHECKING, Any
 
-from symcnn.errors import InvalidInput
-from symcnn.expr import from_sympy
-from symcnn.graph import Shape
-from symcnn.size import evaluate
+from symcnn.errors import BadSpec
+from symcnn.oracles import (
+    Verdict,
+    judge,
+    sample_sizes,
+    tensors_of,
+    torch_flops,
+    torch_saved,
+    torch_shapes,
+)
 
 if TYPE_CHECKING:
     from symcnn.network import Network
 
 __all__ = [
     "Verdict",
+    "assert_cost",
+    "assert_receptive_field",
+    "assert_shapes",
     "judge",
     "sample_sizes",
     "tensors_of",
@@ -26,161 +36,33 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What both sides say at one size: all output shapes in order, or None for a refusal."""
+def assert_shapes(module: Any, net: Network, **options: Any) -> None:
+    """The network gives torch's shapes at every module call, and refuses what torch refuses.
 
-    sizes: dict[str, int]
-    ours: list[tuple[int, ...]] | None
-    torch: list[tuple[int, ...]] | None
-    why: str = ""  # our reason for a refusal
-
-    @property
-    def agree(self) -> bool:
-        """Whether both give the same shapes, or both refuse."""
-        return self.ours == self.torch
-
-    @property
-    def by_choice(self) -> bool:
-        """Whether we refuse what torch takes, on purpose: the batch trap, or an open branch."""
-        stated = ("come back as a batch of", "trace again with example")
-        return self.ours is None and any(phrase in self.why for phrase in stated)
-
-
-def judge(
-    net: Network, module: Any, sizes: Mapping[str, int], *, device: str = "meta", **keywords: Any
-) -> Verdict:
-    """Compare a network with the torch module it came from at one size."""
-    try:
-        ours, why = list(_shapes(net.shape_at(**sizes))), ""
-    except InvalidInput as error:
-        ours, why = None, str(error)
-    return Verdict(dict(sizes), ours, torch_shapes(net, module, sizes, device, **keywords), why)
-
-
-def torch_shapes(
-    net: Network, module: Any, sizes: Mapping[str, int], device: str = "meta", **keywords: Any
-) -> list[tuple[int, ...]] | None:
-    """The shapes of all tensors that the module returns, in order; None if it raises."""
-    import torch
-
-    inputs = [
-        torch.zeros([evaluate(from_sympy(d), sizes) for d in shape], device=device)
-        for shape in net.inputs
-    ]
-    try:
-        with torch.no_grad():
-            return list(_shapes(module(*inputs, **keywords)))
-    except Exception:
-        return None
-
-
-def torch_flops(
-    net: Network,
-    module: Any,
-    sizes: Mapping[str, int],
-    *,
-    input_grad: bool = False,
-    **keywords: Any,
-) -> tuple[int, int]:
-    """FLOPs as `torch.utils.flop_counter` counts them on meta: forward, then backward."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    inputs = [
-        torch.zeros(
-            [evaluate(from_sympy(d), sizes) for d in shape],
-            device="meta",
-            requires_grad=input_grad,
-        )
-        for shape in net.inputs
-    ]
-    with FlopCounterMode(display=False) as counter:
-        found = module(*inputs)
-        forward = counter.get_total_flops()
-        ends = [t.sum() for t in tensors_of(found) if t.requires_grad]
-        if ends:
-            torch.stack([end.reshape(()) for end in ends]).sum().backward()
-    module.zero_grad()
-    return forward, counter.get_total_flops() - forward
-
-
-def torch_saved(
-    net: Network, module: Any, sizes: Mapping[str, int], *, input_grad: bool = False
-) -> int:
-    """Bytes of all storages that autograd saves in a forward pass on CPU.
-
-    Each storage counts once and whole; those of parameters and buffers do not count.
+    options: ``device``, ``samples``, ``seed`` of `symcnn.Network.validate`.
+    Raises AssertionError with the smallest sizes at which they differ; BadSpec if the module is
+    not the one traced, or if torch could be asked at no size.
     """
-    import torch
-
-    own = {t.untyped_storage()._cdata for t in (*module.parameters(), *module.buffers())}
-    kept: dict[int, Any] = {}
-
-    def pack(t: Any) -> Any:
-        storage = t.untyped_storage()
-        kept[storage._cdata] = storage  # held, so that no address is used twice
-        return t
-
-    inputs = [
-        torch.randn([evaluate(from_sympy(d), sizes) for d in shape]).requires_grad_(input_grad)
-        for shape in net.inputs
-    ]
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-        found = module(*inputs)
-    del found
-    return sum(storage.nbytes() for key, storage in kept.items() if key not in own)
+    _assert(module, net, ("outputs", "modules", "refusals", "repeat"), options)
 
 
-def tensors_of(value: Any) -> Iterator[Any]:
-    """The torch tensors in nested values."""
-    if hasattr(value, "requires_grad") and hasattr(value, "dim"):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from tensors_of(inner)
-    elif isinstance(value, (tuple, list)):
-        for inner in value:
-            yield from tensors_of(inner)
+def assert_cost(module: Any, net: Network, **options: Any) -> None:
+    """Parameters and FLOPs are those that torch counts. Options and errors: `assert_shapes`."""
+    _assert(module, net, ("parameters", "flops"), options)
 
 
-def _shapes(value: Any) -> Iterator[tuple[int, ...]]:
-    if isinstance(value, Shape):
-        yield tuple(value)
-    elif hasattr(value, "shape") and hasattr(value, "dim"):
-        yield tuple(value.shape)
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _shapes(inner)
-    elif isinstance(value, (tuple, list)):
-        for inner in value:
-            yield from _shapes(inner)
+def assert_receptive_field(module: Any, net: Network, **options: Any) -> None:
+    """Each output index reads the inputs that it is said to read. Options and errors:
+    `assert_shapes`; the device is "cpu" by default, as there must be values.
+    """
+    _assert(module, net, ("receptive field",), {"device": "cpu", **options})
 
 
-def sample_sizes(
-    net: Network, count: int, *, inside: bool, seed: int = 0
-) -> Iterator[dict[str, int]]:
-    """Random sizes inside the domain, or outside it (fewer if there are few)."""
-    draw = Random(f"{seed}{inside}")
-    domain = net.valid_inputs()
-    least = domain.smallest()
-    top = max(320, 4 * (max(least) if isinstance(least, tuple) else least))
-    found: set[tuple[int, ...]] = set()
-    for _ in range(20 * count):
-        if len(found) == count:
-            return
-        drawn: Sequence[int] = [draw.randint(1, top) for _ in domain.shown]
-        if inside:
-            near = domain.nearest(*drawn)
-            drawn = near if isinstance(near, tuple) else (near,)
-        if tuple(drawn) in found or (tuple(drawn) in domain) != inside:
-            continue
-        found.add(tuple(drawn))
-        sizes = dict(zip(domain.shown, drawn, strict=True))
-        rest = {name: draw.choice((1, 2)) for name in net.symbols}
-        hidden = [name for name in domain.names if name not in domain.shown]
-        if inside and hidden:  # batch sizes that the domain restricts
-            left = domain.given(**sizes)
-            near = left.nearest(*(rest[name] for name in left.shown))
-            rest |= dict(zip(left.shown, near if isinstance(near, tuple) else (near,), strict=True))
-        yield {**rest, **sizes}
+def _assert(module: Any, net: Network, wanted: tuple[str, ...], options: dict[str, Any]) -> None:
+    report = net.validate(module, checks=wanted, **options)
+    if report.counterexample is not None:
+        raise AssertionError(str(report.counterexample))
+    for what in wanted:
+        skipped = [c for c in report.skipped if c.what == what]
+        if skipped and not any(c.what == what for c in report.passed):
+            raise BadSpec(f"{what}: nothing could be compared: {skipped[0].why}")

@@ -1,0 +1,153 @@
+"""Contracts: what a torch module declares of its shapes, decided for all sizes at once.
+
+The declaration is a set of sizes with equations on it; the trace gives the domain and the closed
+forms; isl decides whether the equations hold on all of the domain. That is done once per instance,
+at its first call; afterwards nothing of it is left in the way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from symcnn.conditions import Condition
+from symcnn.errors import BadSpec, ShapeMismatch
+from symcnn.frontends import from_torch
+from symcnn.sets import input_set
+from symcnn.size import floordiv, symbols_of
+from symcnn.spec import Ratio, parse_formula, parse_shape
+
+if TYPE_CHECKING:
+    from symcnn.network import Network
+
+__all__ = ["check_contract", "contract"]
+
+Class = TypeVar("Class", bound=type)
+
+_RELATION = re.compile(r"(.+?)(>=|<=|==|>|<)(.+)")
+
+
+def contract(spec: str, *, domain: str = "") -> Callable[[Class], Class]:
+    """Declare the shapes of a ``torch.nn.Module`` class: ``@symcnn.contract("N 3 H W -> N 8 H/2
+    W/2")``. Several inputs or outputs are separated by commas.
+
+    Every instance is traced at its first call and the declaration decided, see `check_contract`;
+    its later calls run the plain forward.
+
+    >>> import symcnn, torch
+    >>> @symcnn.contract("N C H W -> N C (H+1)//2 (W+1)//2")
+    ... class Down(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return torch.nn.functional.max_pool2d(x, 2)
+    >>> Down()(torch.zeros(1, 3, 8, 8))
+    Traceback (most recent call last):
+    symcnn.errors.ShapeMismatch: Down breaks its contract N C H W -> N C (H+1)//2 (W+1)//2
+      at C=1, H=2, N=1, W=3 the output is (1, 1, 1, 1), not (1, 1, 1, 2)
+    """
+    inputs, _, _ = _parsed(spec, domain)  # malformed text is told at once
+
+    def declare(cls: Class) -> Class:
+        plain = cls.forward  # type: ignore[attr-defined]
+
+        @wraps(plain)
+        def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if type(self).forward is not forward:  # of a subclass, which declares what it likes
+                return plain(self, *args, **kwargs)
+            self.forward = plain.__get__(self)  # the trace and all later calls run this
+            try:
+                check_contract(from_torch(self, *inputs), spec, domain=domain, name=cls.__name__)
+            except BaseException:
+                del self.forward
+                raise
+            return self.forward(*args, **kwargs)
+
+        cls.forward = forward  # type: ignore[attr-defined]
+        return cls
+
+    return declare
+
+
+def check_contract(net: Network, spec: str, *, domain: str = "", name: str = "the network") -> None:
+    """Decide whether a network has the declared shapes, for all sizes that it takes.
+
+    spec: such as ``"N 3 H W -> N 64 H/2 W/2"``, without spaces inside a size. Sizes for which a
+        declared size is no whole number are left out. domain: conditions that the sizes meet
+        besides, such as ``"H >= 32 and W % 32 == 0"``.
+
+    Raises ShapeMismatch with the smallest sizes at which it is broken, or if no size is left on
+    which it speaks; BadSpec for malformed text; Undecidable where no exact set can be given.
+
+    >>> from symcnn import nn
+    >>> net = nn.Conv2d(3, 64, 3, stride=2, padding=1).trace("N 3 H W")
+    >>> check_contract(net, "N 3 H W -> N 64 H/2 W/2")
+    """
+    inputs, outputs, given = _parsed(spec, domain)
+    wanted = [parse_shape(text) for text in inputs]
+    if wanted != [t.dims for t in net.input_tensors]:
+        raise BadSpec(f"the network was traced with other inputs than {', '.join(inputs)}")
+    broken = f"{name} breaks its contract {spec}"
+    if [len(shape) for shape in outputs] != [t.ndim for t in net.output_tensors]:
+        raise ShapeMismatch(broken, cure=f"the output is {net.output_shape}")
+    whole: list[Condition] = []
+    equal: list[Condition] = []
+    for shape, found in zip(outputs, net.output_tensors, strict=True):
+        for (num, den), dim in zip(shape, found.dims, strict=True):
+            if den != 1:
+                whole.append(Condition(floordiv(num, den) * den, "==", num))
+            if num != dim * den:
+                equal.append(Condition(dim * den, "==", num))
+    required = [*net.requirements, *given, *whole]
+    names = sorted(
+        frozenset(net.symbols).union(*(r.symbols for r in required), *(c.symbols for c in equal))
+    )
+    taken = input_set(names, required)
+    if not taken:
+        raise ShapeMismatch(broken, cure="there is no size that it takes and the contract is about")
+    wrong = taken - taken.where(*equal)
+    if not wrong:
+        return
+    least = wrong.smallest()
+    sizes = dict(zip(wrong.shown, least if isinstance(least, tuple) else (least,), strict=True))
+    told = ", ".join(f"{n}={size}" for n, size in sizes.items())
+    have = _at([[(d, 1) for d in t.dims] for t in net.output_tensors], sizes)
+    raise ShapeMismatch(broken, cure=f"at {told} the output is {have}, not {_at(outputs, sizes)}")
+
+
+def _at(shapes: Sequence[Sequence[Ratio]], sizes: dict[str, int]) -> str:
+    from symcnn.size import evaluate
+
+    return ", ".join(
+        str(tuple(evaluate(a, sizes) // evaluate(b, sizes) for a, b in shape)) for shape in shapes
+    )
+
+
+def _parsed(spec: str, domain: str) -> tuple[list[str], list[list[Ratio]], list[Condition]]:
+    left, arrow, right = spec.partition("->")
+    if not arrow or not left.strip() or not right.strip():
+        raise BadSpec(f"{spec!r} is no contract", cure='for example "N 3 H W -> N 64 H/2 W/2"')
+    inputs = [text.strip() for text in left.split(",")]
+    known = frozenset[str]().union(*(symbols_of(*parse_shape(text)) for text in inputs))
+    outputs = [[parse_formula(word) for word in text.split()] for text in right.split(",")]
+    for num, den in (ratio for shape in outputs for ratio in shape):
+        if unknown := sorted(symbols_of(num, den) - known):
+            raise BadSpec(f"{unknown[0]} is no size of the inputs", cure="name it on the left")
+        if not isinstance(den, int):
+            raise BadSpec(f"{spec!r} divides by a size", cure="divide by numbers")
+    return inputs, outputs, [_condition(text) for text in domain.split(" and ") if text.strip()]
+
+
+def _condition(text: str) -> Condition:
+    match = _RELATION.fullmatch(text.strip())
+    if match is None:
+        raise BadSpec(f"{text!r} is no condition", cure='for example "H >= 32"')
+    (a, b), (c, d) = parse_formula(match[1]), parse_formula(match[3])
+    if not (isinstance(b, int) and isinstance(d, int)):
+        raise BadSpec(f"{text!r} divides by a size", cure="divide by numbers")
+    left, right, relation = a * d, c * b, match[2]
+    if relation == "==":
+        return Condition(left, "==", right)
+    if relation in (">=", ">"):
+        return Condition(left, ">=", right + (relation == ">"))
+    return Condition(right, ">=", left + (relation == "<"))

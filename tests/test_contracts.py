@@ -1,0 +1,109 @@
+"""Contracts: declared shapes, decided for all sizes at the first call."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import symcnn
+from symcnn.contracts import check_contract
+from symcnn.errors import BadSpec, ShapeMismatch
+
+
+@symcnn.contract("N 3 H W -> N 8 H/2 W/2")
+class Half(nn.Module):
+    def __init__(self, stride=2):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, stride=stride, padding=1)
+
+    def forward(self, x):
+        return self.conv(x)
+
+
+IMAGE = torch.zeros(1, 3, 9, 9)
+
+
+def test_a_module_that_keeps_its_contract_runs_at_every_size():
+    assert Half()(IMAGE).shape == (1, 8, 5, 5)  # H/2 is no whole number: nothing was declared
+
+
+def test_a_broken_contract_names_the_smallest_sizes():
+    with pytest.raises(ShapeMismatch, match="Half breaks its contract") as error:
+        Half(stride=1)(IMAGE)
+    assert "at H=2, N=1, W=2 the output is (1, 8, 2, 2), not (1, 8, 1, 1)" in str(error.value)
+
+
+def test_a_broken_contract_stays_broken():
+    module = Half(stride=1)
+    for _ in range(2):
+        with pytest.raises(ShapeMismatch):
+            module(IMAGE)
+
+
+def test_it_is_decided_once_per_instance(monkeypatch):
+    module = Half()
+    module(IMAGE)
+    monkeypatch.setattr("symcnn.contracts.check_contract", None)
+    module(IMAGE)
+    with pytest.raises(TypeError):
+        Half()(IMAGE)
+
+
+def test_checked_modules_copy_and_pickle():
+    module = Half()
+    module(IMAGE)
+    for again in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        assert again(IMAGE).shape == (1, 8, 5, 5)
+        assert again.forward.__self__ is again
+
+
+def test_several_inputs_and_outputs():
+    @symcnn.contract("N C H W, N C -> N C, N 2*C")
+    class Two(nn.Module):
+        def forward(self, x, y):
+            x = x.mean((2, 3))
+            return x, torch.cat([x, y], 1)
+
+    one, two = Two()(torch.zeros(2, 3, 4, 4), torch.zeros(2, 3))
+    assert (one.shape, two.shape) == ((2, 3), (2, 6))
+
+
+def test_a_subclass_that_calls_super_declares_nothing():
+    class Twice(Half):
+        def forward(self, x):
+            return F.interpolate(super().forward(x), scale_factor=2)
+
+    assert Twice()(IMAGE).shape == (1, 8, 10, 10)
+
+
+def test_conditions_restrict_what_is_declared():
+    net = symcnn.from_torch(nn.MaxPool2d(2), "N 3 H W")
+    with pytest.raises(ShapeMismatch, match="at H=3"):
+        check_contract(net, "N 3 H W -> N 3 (H+1)//2 W//2")
+    check_contract(net, "N 3 H W -> N 3 (H+1)//2 W//2", domain="H % 2 == 0 and H > 1")
+    with pytest.raises(ShapeMismatch, match="no size that it takes"):
+        check_contract(net, "N 3 H W -> N 3 H//2 W//2", domain="H < 2")
+
+
+def test_another_number_of_axes_breaks_it():
+    net = symcnn.from_torch(nn.Flatten(), "N 3 8 8")
+    with pytest.raises(ShapeMismatch, match="the output is"):
+        check_contract(net, "N 3 8 8 -> N 3 64")
+
+
+@pytest.mark.parametrize(
+    ("spec", "domain", "cause"),
+    [
+        ("N 3 H W", "", "is no contract"),
+        ("N 3 H W -> N K", "", "K is no size of the inputs"),
+        ("N 3 H W -> N H/W", "", "divides by a size"),
+        ("N 3 H W -> N ?", "", "has no place"),
+        ("N 3 H W -> N", "H", "is no condition"),
+    ],
+)
+def test_malformed_contracts_are_refused_where_they_are_written(spec, domain, cause):
+    with pytest.raises(BadSpec, match=cause):
+        symcnn.contract(spec, domain=domain)

@@ -1,0 +1,276 @@
+"""`net.validate`: torch runs at sizes where mistakes would show; a wrong formula is found."""
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+import torch
+from click.testing import CliRunner
+from torch import nn
+from torch.nn import functional as F
+
+import symcnn
+from symcnn import validate as validation
+from symcnn.cli import main
+from symcnn.errors import BadSpec
+
+from .conftest import ROOT
+
+
+class UNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.down = nn.Conv2d(3, 4, 3, padding=1)
+        self.pool = nn.MaxPool2d(4)
+        self.up = nn.Upsample(scale_factor=4)
+        self.last = nn.Conv2d(8, 2, 1)
+
+    def forward(self, x):
+        x = self.down(x)
+        return self.last(torch.cat([x, self.up(self.pool(x))], 1))
+
+
+def verdicts(report, what):
+    return {c.verdict for c in report.checks if c.what == what}
+
+
+@pytest.fixture
+def wrong_relu(monkeypatch):
+    """A network whose activation is said to drop a column."""
+
+    class Halved(nn.Module):
+        def forward(self, x):
+            return x[..., ::2]
+
+    @symcnn.rule(Halved)
+    def halved(module, x):
+        n, c, h, w = x.dims
+        return n, c, h, w // 2  # right for even sizes only
+
+    module = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), Halved())
+    return module, symcnn.from_torch(module, "N 3 H W")
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_a_right_network_passes_everything(device):
+    module = UNet()
+    report = symcnn.from_torch(module, "N 3 H W").validate(module, device, samples=12)
+    assert report
+    assert report.counterexample is None
+    for what in ("parameters", "outputs", "modules", "refusals", "flops", "repeat"):
+        assert verdicts(report, what) == {"passed"}
+    assert verdicts(report, "receptive field") == {"passed" if device == "cpu" else "skipped"}
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_a_right_network_passes_on_a_card():
+    module = UNet()
+    assert symcnn.from_torch(module, "N 3 H W").validate(module, "cuda", samples=12)
+
+
+def test_a_wrong_formula_is_found_and_shrunk_to_the_smallest_size(wrong_relu):
+    module, net = wrong_relu
+    report = net.validate(module, samples=12)
+    assert not report
+    found = report.counterexample
+    assert (found.what, found.sizes) == ("outputs", {"N": 1, "H": 1, "W": 1})
+    assert (found.ours, found.torch) == ("(1, 2, 1, 0)", "(1, 2, 1, 1)")
+
+
+def test_a_module_that_differs_inside_is_told_where():
+    traced = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(1))
+    given = nn.Sequential(nn.ReLU(), nn.AvgPool2d(2, stride=1), nn.AdaptiveAvgPool2d(1))
+    found = symcnn.from_torch(traced, "N 3 H W").validate(given, samples=6).counterexample
+    assert (found.what, found.where, found.sizes) == ("modules", "1", {"N": 1, "H": 2, "W": 3})
+
+
+def test_wrong_work_is_found(monkeypatch):
+    module = nn.Conv2d(4, 4, 3, groups=2)
+    net = symcnn.from_torch(module, "N 4 H W")
+    assert net.validate(module, samples=4)
+    right = validation.torch_flops
+    monkeypatch.setattr(validation, "torch_flops", lambda *a, **k: (2 * right(*a, **k)[0], 0))
+    report = net.validate(module, samples=4)
+    assert report.counterexample.what == "flops"
+    assert report.counterexample.sizes == {"N": 1, "H": 3, "W": 3}
+
+
+def test_a_wrong_receptive_field_is_found(monkeypatch):
+    module = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.ReLU())
+    net = symcnn.from_torch(module, "N 3 H W")
+    from symcnn.analysis.field_at import FieldAt
+
+    right = FieldAt.table
+    monkeypatch.setattr(FieldAt, "table", lambda self, axis=0: right(self, axis) & False)
+    report = net.validate(module, "cpu", samples=4)
+    assert report.counterexample.what == "receptive field"
+    assert "output index 0 along H" in str(report.counterexample)
+
+
+def test_whole_axis_statistics_are_not_judged_but_told():
+    module = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.GroupNorm(1, 2))
+    report = symcnn.from_torch(module, "N 3 H W").validate(module, "cpu", samples=4)
+    assert report
+    (skipped,) = report.skipped
+    assert skipped.why == "1 reads the whole axis"
+
+
+def test_inputs_that_are_indices_are_whole_numbers():
+    module = nn.Sequential(nn.Embedding(10, 6), nn.Linear(6, 2))
+    report = symcnn.from_torch(module, "N L").validate(module, samples=6)
+    assert report
+    assert verdicts(report, "outputs") == {"passed"}
+
+
+def test_inputs_given_by_name_are_passed_by_name():
+    class Named(nn.Module):
+        def forward(self, *, image):
+            return F.max_pool2d(image, 2)
+
+    module = Named()
+    assert symcnn.from_torch(module, image="N 3 H W").validate(module, samples=6)
+
+
+def test_the_same_seed_draws_the_same_sizes():
+    net = symcnn.from_torch(UNet(), "N 3 H W")
+    drawn = validation.interesting_sizes(net, 16, seed=3)
+    assert drawn == validation.interesting_sizes(net, 16, seed=3)
+    assert drawn != validation.interesting_sizes(net, 16, seed=4)
+
+
+def test_sizes_lie_on_both_sides_of_every_border():
+    net = symcnn.from_torch(nn.Conv2d(3, 2, 5, stride=3), "N 3 H W")
+    drawn = {(s["H"], s["W"]) for s in validation.interesting_sizes(net, 16)}
+    assert {(5, 5), (4, 5), (5, 4), (7, 5), (8, 5), (5, 7), (5, 8)} <= drawn
+    inside = [size for size in drawn if size in net.valid_inputs()]
+    assert any(h != w and max(h, w) > 50 for h, w in inside)
+    assert len(drawn) > len(inside)
+
+
+def test_a_forward_that_is_not_deterministic_is_told():
+    class Fickle(nn.Module):
+        runs = 0
+
+        def forward(self, x):
+            Fickle.runs += 1
+            return x[..., : Fickle.runs % 2 + 1]
+
+    module = Fickle()
+    report = symcnn.from_torch(module, "N 3 8 8").validate(module, samples=2)
+    assert report.counterexample.what == "repeat"
+
+
+def test_the_module_keeps_its_values_mode_and_hooks():
+    module = UNet().train()
+    before = {name: p.clone() for name, p in module.state_dict().items()}
+    symcnn.from_torch(module, "N 3 H W").validate(module, "cpu", samples=4)
+    assert module.training
+    assert not any(m._forward_hooks for m in module.modules())
+    assert all(torch.equal(p, before[name]) for name, p in module.state_dict().items())
+
+
+# Bad input ---------------------------------------------------------------------------------------
+
+
+def test_another_module_is_refused_and_the_difference_told():
+    net = symcnn.from_torch(nn.Sequential(nn.Conv2d(3, 8, 3)), "N 3 H W")
+    with pytest.raises(BadSpec, match=r"it has 0\.weight of shape \(8, 3, 5, 5\)"):
+        net.validate(nn.Sequential(nn.Conv2d(3, 8, 5)))
+    with pytest.raises(BadSpec, match="2 parameters were traced, it has 4"):
+        net.validate(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)))
+
+
+def test_a_device_that_is_not_there_is_refused_and_those_there_named():
+    module = nn.ReLU()
+    with pytest.raises(BadSpec, match="there is meta, cpu"):
+        symcnn.from_torch(module, "N 3").validate(module, "cuda:99")
+
+
+def test_a_module_without_values_cannot_run_on_cpu():
+    with torch.device("meta"):
+        module = nn.Conv2d(3, 8, 3)
+    with pytest.raises(BadSpec, match="has no values"):
+        symcnn.from_torch(module, "N 3 H W").validate(module, "cpu")
+
+
+def test_what_is_no_module_is_refused():
+    net = symcnn.from_torch(nn.ReLU(), "N 3")
+    with pytest.raises(BadSpec, match=r"no torch\.nn\.Module"):
+        net.validate(lambda x: x)
+    with pytest.raises(BadSpec, match="at least one"):
+        net.validate(nn.ReLU(), samples=0)
+
+
+def test_a_part_of_a_network_is_refused():
+    module = UNet()
+    with pytest.raises(BadSpec, match="up to pool"):
+        symcnn.from_torch(module, "N 3 H W").at("pool").validate(module)
+
+
+# Reports -----------------------------------------------------------------------------------------
+
+
+def test_a_report_is_json_and_junit(wrong_relu):
+    module, net = wrong_relu
+    report = net.validate(module, samples=4)
+    answer = json.loads(report.to_json())
+    assert answer["valid"] is False
+    assert answer["counterexample"]["sizes"] == {"N": 1, "H": 1, "W": 1}
+    suite = ElementTree.fromstring(report.to_junit())
+    assert int(suite.get("tests")) == len(report.checks) == len(suite)
+    assert int(suite.get("failures")) == len(report.failed) == len(suite.findall(".//failure"))
+    assert "FAILED, smallest counterexample: outputs at N=1, H=1, W=1" in str(report)
+
+
+def test_the_command_answers_and_writes_junit(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    junit = tmp_path / "report.xml"
+    command = ["validate", "examples/networks/unet.py:unet_valid", "--input", "N 1 H W"]
+    result = CliRunner().invoke(main, [*command, "--samples", "4", "--json", "--junit", str(junit)])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.output)["valid"] is True
+    assert ElementTree.parse(junit).getroot().get("failures") == "0"
+
+
+def test_the_command_exits_with_one_on_a_mismatch(tmp_path):
+    file = tmp_path / "lying.py"
+    file.write_text(
+        "import symcnn, torch\n"
+        "class Lying(torch.nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        return x[:, 1:]\n"
+        "@symcnn.rule(Lying)\n"
+        "def lying(module, x):\n"
+        "    return x.dims\n"
+        "net = torch.nn.Sequential(Lying())\n"
+    )
+    result = CliRunner().invoke(main, ["validate", f"{file}:net", "--input", "N L"])
+    assert result.exit_code == 1, result.output
+    assert "FAILED, smallest counterexample: outputs" in result.output
+
+
+def test_the_command_refuses_a_device_that_is_not_there():
+    target = f"{ROOT}/examples/networks/unet.py:unet_valid"
+    result = CliRunner().invoke(main, ["validate", target, "--input", "N 1 H W", "--device", "tpu"])
+    assert result.exit_code == 2
+    assert "there is meta, cpu" in result.output
+
+
+def test_batches_that_the_domain_restricts_are_met():
+    class Clips(nn.Module):
+        def forward(self, x):
+            return x.view(x.shape[0] // 4, 4, *x.shape[1:]).mean(1)
+
+    net = symcnn.from_torch(Clips(), "N 3 H W", example={"N": 8})
+    drawn = validation.interesting_sizes(net, 6)
+    assert drawn[0]["N"] == 4
+    assert net.validate(Clips(), samples=8)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_work_of_a_transposed_convolution_is_that_of_its_input(groups):
+    module = nn.ConvTranspose2d(4, 6, 3, stride=2, groups=groups)
+    report = symcnn.from_torch(module, "N 4 H W").validate(module, samples=4)
+    assert report
+    assert verdicts(report, "flops") == {"passed"}
