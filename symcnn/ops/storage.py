@@ -21,7 +21,7 @@ from symcnn.graph import Constant, Node, Parameter, SymbolicTensor, tensors_in
 from symcnn.ops.autograd import Gradients
 from symcnn.ops.matmul import labels_of
 from symcnn.ops.registry import normal_dim, normal_dims, unpacked
-from symcnn.size import Int, Size, maximum, prod
+from symcnn.size import Int, Size, exact_div, maximum, prod, sharp_lower
 
 __all__ = ["Memory", "Storage", "refusal"]
 
@@ -60,19 +60,9 @@ class Layout:
         return all(stride == wanted for size, stride, wanted in pairs if size != 1)
 
     @property
-    def order(self) -> list[int] | None:
-        """Its axes from the outermost to the innermost, if it lies without gaps; else None."""
-        left = [i for i, size in enumerate(self.dims) if size != 1]
-        found: list[int] = []
-        need: Int = 1
-        while left:
-            inner = next((i for i in reversed(left) if self.strides[i] == need), None)
-            if inner is None:
-                return None
-            left.remove(inner)
-            found.insert(0, inner)
-            need = need * self.dims[inner]
-        return found
+    def order(self) -> list[int]:
+        """Its axes from the outermost to the innermost, those of size 1 aside."""
+        return _order(self.dims, self.strides)
 
     @property
     def channels_last(self) -> bool:
@@ -91,6 +81,49 @@ def _in_order(dims: Dims) -> tuple[Int, ...]:
         strides.insert(0, step)
         step = step * size
     return tuple(strides)
+
+
+def _order(dims: Dims, *operands: Dims) -> list[int]:
+    """Axes from the outermost to the innermost, as torch sorts those of what it makes.
+
+    The first operand with two strides that differ decides of two axes (0: it has no say); where
+    none does, they stay. Source: ``TensorIteratorBase::reorder_dimensions`` and, for copies of one
+    tensor, ``infer_dense_strides``, both of ATen; gaps make no difference.
+    """
+
+    def outer(i: int, j: int) -> int:
+        for strides in operands:
+            if strides[i] == 0 or strides[j] == 0:
+                continue
+            if sign := _compare(strides[i], strides[j]) or max(0, _compare(dims[i], dims[j])):
+                return sign
+        return 0
+
+    found = [i for i in reversed(range(len(dims))) if dims[i] != 1]  # innermost first
+    for last in range(1, len(found)):
+        at = last
+        for i in reversed(range(last)):
+            sign = outer(found[i], found[at])
+            if sign > 0:
+                found[i], found[at], at = found[at], found[i], i
+            elif sign < 0:
+                break
+    return found[::-1]
+
+
+def _compare(a: Int, b: Int) -> int:
+    """The sign of ``a - b``, both positive. A multiple is larger: axes are longer than 1."""
+    if a == b:
+        return 0
+    if exact_div(a, b) is not None:
+        return 1
+    if exact_div(b, a) is not None:
+        return -1
+    for sign, difference in ((1, a - b), (-1, b - a)):
+        low = sharp_lower(difference)
+        if low is not None and low > 0:
+            return sign
+    raise _Unknown("with axes in an order that sizes decide")
 
 
 def _ordered(dims: Dims, order: Sequence[int]) -> tuple[Int, ...]:
@@ -392,13 +425,10 @@ def _setitem(m: Memory, node: Node) -> None:
 # Point by point --------------------------------------------------------------------------------
 
 
-def _pointwise_order(m: Memory, node: Node) -> list[int] | None:
+def _pointwise_order(m: Memory, node: Node) -> list[int]:
     """The order of axes in memory that a pointwise result takes over from its operands."""
     dims = node.outputs[0].dims
-    for t in node.inputs:
-        if t.dims == dims:
-            return m.of(t).order
-    return None
+    return _order(dims, *(_expanded(m.of(t), dims).strides for t in node.inputs))
 
 
 def _out(m: Memory, node: Node, width: int | None = None) -> Layout:
@@ -492,7 +522,7 @@ def _extreme_of_two(m: Memory, node: Node) -> None:
 
 def _where(m: Memory, node: Node) -> None:
     m.save(node.arguments["condition"])
-    m.place(m.fresh(node.outputs[0].dims))
+    _out(m, node)
 
 
 def _masked_fill(m: Memory, node: Node) -> None:
@@ -659,7 +689,8 @@ def _bmm(m: Memory, left: Layout, right: Layout, keep: tuple[bool, bool]) -> Lay
 def _attention(m: Memory, node: Node) -> None:
     """The fused CPU kernel keeps its inputs, its output and one number per row of scores.
 
-    A mask that is learned, or another rank, takes the long way: two products and a softmax.
+    A mask that is learned, another rank, sizes that are stretched, or a last axis that does not
+    lie innermost takes the long way: two products and a softmax.
     """
     a = node.arguments
     query, key, value, mask = a["query"], a["key"], a["value"], a["attn_mask"]
@@ -667,7 +698,9 @@ def _attention(m: Memory, node: Node) -> None:
         raise _Unknown("with dropout or grouped queries")
     dims = node.outputs[0].dims
     learned = mask is not None and m.needs(mask)
-    if query.ndim == 4 and query.dims[-1] == value.dims[-1] and not learned:
+    same = query.dims[:2] == key.dims[:2] == value.dims[:2] and query.dims[-1] == value.dims[-1]
+    rows = all(m.of(t).strides[-1] == 1 for t in (query, key, value))
+    if query.ndim == 4 and same and rows and not learned:
         m.place(m.fresh(dims, None, m.of(query).order))
         m.save(query, key, value, node.outputs[0])
         m.extra(prod(dims[:-1]))
