@@ -1,8 +1,9 @@
 """Trace the models of examples/networks/hf.py, compare with torch, write docs/zoo.md: `make zoo`.
 
 For each model: 20 random sizes inside its domain and 10 outside, on the meta device. Inside, all
-output shapes must be torch's; outside, torch must refuse too, unless the size belongs to a branch
-of the model's python code that the trace did not take (a guard, which the domain states).
+output shapes must be torch's, and at 10 of them the FLOPs of the forward and the backward pass
+too; outside, torch must refuse, unless the size belongs to a branch of the model's python code
+that the trace did not take (a guard, which the domain states).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import transformers
 from rich.progress import track
 
 import symcnn
-from symcnn.testing.oracles import judge, sample_sizes
+from symcnn.testing.oracles import judge, sample_sizes, torch_flops
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "examples" / "networks"))
@@ -33,10 +34,12 @@ compared with torch {torch.__version__.split("+")[0]} on the meta device (where 
 values of its own buffers, on the CPU). *in* and *out* count
 random sizes inside and outside the domain where both sides agree; *branch* counts sizes outside
 that belong to a branch of the model's own python code which the trace did not take: the domain
-says so, and `example=` takes the other one.
+says so, and `example=` takes the other one. *forward* and *with backward* count sizes (up to ten,
+inside) at which our FLOPs are those of `torch.utils.flop_counter`; *params* is our number of
+parameters, where torch has as many.
 
-| model | nodes | domain | guards | in | out | branch | verdict |
-| --- | --- | --- | --- | --- | --- | --- | --- |
+| model | nodes | domain | guards | in | out | branch | params | forward | with backward | verdict |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 
 NOTES = """
@@ -57,6 +60,14 @@ narrows nothing.
 """
 
 
+def costs(net: symcnn.Network, name: str, device: str, sizes: dict[str, int]) -> tuple[bool, bool]:
+    """Whether the FLOPs are torch's: those of the forward pass, those with the backward pass."""
+    fresh = hf.MODELS[name]().eval().to(device)  # some cache what they may not reuse
+    ours = net.cost("flops").at(**sizes)
+    forward, backward = torch_flops(net, fresh, sizes)
+    return ours.total == forward, ours.total + ours.backward == forward + backward
+
+
 def row(name: str) -> str:
     """The line of the table for one model."""
     module = hf.MODELS[name]().eval()
@@ -65,7 +76,7 @@ def row(name: str) -> str:
         domain = str(net.valid_inputs())
     except symcnn.SymcnnError as error:
         cause = error.cause.splitlines()[0].split(", at /")[0].replace("|", "\\|")
-        return f"| {name} | | | | | | | **{type(error).__name__}**: {cause} |"
+        return f"| {name} | | | | | | | | | | **{type(error).__name__}**: {cause} |"
     device = "cpu" if name in hf.READS_VALUES else "meta"
     module = module.to(device)
     judged = partial(judge, net, module, device=device)
@@ -74,12 +85,17 @@ def row(name: str) -> str:
     agree = sum(verdict.agree for verdict in inside)
     refused = sum(verdict.agree for verdict in outside)
     branch = sum(verdict.by_choice and not verdict.agree for verdict in outside)
+    flops = [costs(net, name, device, verdict.sizes) for verdict in inside[:10]]
+    forward, both = (sum(column) for column in zip(*flops, strict=True))
+    params = net.cost().params
     good = agree == len(inside) and refused + branch == len(outside)
+    good &= forward == both == len(flops) and params == sum(p.numel() for p in module.parameters())
     wrong = "" if good else "**differs from torch**"
     short = domain if len(domain) < 80 else f"{domain[:77]}..."
     return (
         f"| {name} | {len(net.nodes)} | `{short}` | {len(net.guards)} | {agree}/{len(inside)} "
-        f"| {refused}/{len(outside)} | {branch} | {wrong or 'same as torch'} |"
+        f"| {refused}/{len(outside)} | {branch} | {params:,} | {forward}/{len(flops)} "
+        f"| {both}/{len(flops)} | {wrong or 'same as torch'} |"
     )
 
 

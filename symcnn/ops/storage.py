@@ -21,7 +21,7 @@ from symcnn.graph import Constant, Node, Parameter, SymbolicTensor, tensors_in
 from symcnn.ops.autograd import Gradients
 from symcnn.ops.matmul import labels_of
 from symcnn.ops.registry import normal_dim, normal_dims, unpacked
-from symcnn.size import Int, Size, maximum, prod
+from symcnn.size import Int, Size, exact_div, maximum, prod, sharp_lower
 
 __all__ = ["Memory", "Storage", "refusal"]
 
@@ -60,25 +60,17 @@ class Layout:
         return all(stride == wanted for size, stride, wanted in pairs if size != 1)
 
     @property
-    def order(self) -> list[int] | None:
-        """Its axes from the outermost to the innermost, if it lies without gaps; else None."""
-        left = [i for i, size in enumerate(self.dims) if size != 1]
-        found: list[int] = []
-        need: Int = 1
-        while left:
-            inner = next((i for i in reversed(left) if self.strides[i] == need), None)
-            if inner is None:
-                return None
-            left.remove(inner)
-            found.insert(0, inner)
-            need = need * self.dims[inner]
-        return found
+    def order(self) -> list[int]:
+        """Its axes from the outermost to the innermost, those of size 1 aside."""
+        return _order(self.dims, self.strides)
 
     @property
     def channels_last(self) -> bool:
         """Whether channels lie innermost, in an image that is not also in plain order."""
         n = len(self.dims)
         if n not in (4, 5) or self.contiguous:
+            return False
+        if self.dims[1] == 1 and _compare(self.strides[1], self.strides[-1]) > 0:
             return False
         want = [0, *range(2, n), 1]
         return self.order == [i for i in want if self.dims[i] != 1]
@@ -91,6 +83,62 @@ def _in_order(dims: Dims) -> tuple[Int, ...]:
         strides.insert(0, step)
         step = step * size
     return tuple(strides)
+
+
+def _order(dims: Dims, *operands: Dims) -> list[int]:
+    """Axes from the outermost to the innermost, as torch sorts those of what it makes.
+
+    The first operand with two strides that differ decides of two axes (0: it has no say); where
+    none does, they stay. Source: ``TensorIteratorBase::reorder_dimensions`` and, for copies of one
+    tensor, ``infer_dense_strides``, both of ATen; gaps make no difference.
+    """
+
+    def outer(i: int, j: int) -> int:
+        for strides in operands:
+            if strides[i] == 0 or strides[j] == 0:
+                continue
+            if strides[i] == strides[j]:
+                if _compare(dims[i], dims[j]) > 0:
+                    return 1
+                continue
+            if _spans(strides[i], strides[j], dims[j]):
+                return 1
+            if _spans(strides[j], strides[i], dims[i]):
+                return -1
+            return _compare(strides[i], strides[j])
+        return 0
+
+    found = [i for i in reversed(range(len(dims))) if dims[i] != 1]  # innermost first
+    for last in range(1, len(found)):
+        at = last
+        for i in reversed(range(last)):
+            sign = outer(found[i], found[at])
+            if sign > 0:
+                found[i], found[at], at = found[at], found[i], i
+            elif sign < 0:
+                break
+    return found[::-1]
+
+
+def _spans(outer: Int, inner: Int, size: Int) -> bool:
+    """Whether one step of the first stride passes all places of an axis with the second."""
+    low = sharp_lower(outer - inner * (size - 1))
+    return low is not None and low > 0
+
+
+def _compare(a: Int, b: Int) -> int:
+    """The sign of ``a - b``, both positive. A multiple is larger: axes are longer than 1."""
+    if a == b:
+        return 0
+    if exact_div(a, b) is not None:
+        return 1
+    if exact_div(b, a) is not None:
+        return -1
+    for sign, difference in ((1, a - b), (-1, b - a)):
+        low = sharp_lower(difference)
+        if low is not None and low > 0:
+            return sign
+    raise _Unknown("with axes in an order that sizes decide")
 
 
 def _ordered(dims: Dims, order: Sequence[int]) -> tuple[Int, ...]:
@@ -329,6 +377,16 @@ def _pieces(m: Memory, node: Node) -> None:
         m.view(base, t.dims, base.strides, i)
 
 
+def _sliding(m: Memory, node: Node) -> None:
+    """Windows of an axis: it goes on by their step, and inside them by its own."""
+    a, base = node.arguments, m.of(_x(node))
+    axis = normal_dim(a["dimension"], _x(node).ndim, "unfold")
+    strides = list(base.strides)
+    own = strides[axis]
+    strides[axis] = own * a["step"]
+    m.view(base, node.outputs[0].dims, [*strides, own])
+
+
 def _without(m: Memory, node: Node) -> None:
     """One place of an axis: the axis goes."""
     x, base = _x(node), m.of(_x(node))
@@ -361,7 +419,7 @@ def _getitem(m: Memory, node: Node) -> None:
         m.save(*kept)
         if lists:
             m.extra(lists, _LONG)
-        m.place(m.fresh(node.outputs[0].dims))
+        _indexed(m, node, items)
         return
     base = m.of(_x(node))
     named = sum(1 for i in items if i is not None and i is not Ellipsis)
@@ -385,6 +443,20 @@ def _getitem(m: Memory, node: Node) -> None:
     m.view(base, node.outputs[0].dims, strides)
 
 
+def _indexed(m: Memory, node: Node, items: Sequence[Any]) -> None:
+    """A copy: the other axes keep their order, those of the index have no say in it."""
+    base, dims = m.of(_x(node)), node.outputs[0].dims
+    order = None
+    if base.order != sorted(base.order):
+        flat = [i for i in items if isinstance(i, (list, SymbolicTensor))]
+        rest = [i for i in items if not isinstance(i, (list, SymbolicTensor))]
+        if len(flat) != 1 or len(dims) != len(base.dims) or any(i != slice(None) for i in rest):
+            raise _Unknown("of axes that are permuted")
+        at = next(k for k, i in enumerate(items) if i is flat[0])
+        order = _order(dims, [0 if k == at else step for k, step in enumerate(base.strides)])
+    m.place(m.fresh(dims, base.storage.width, order))
+
+
 def _setitem(m: Memory, node: Node) -> None:
     m.place(m.of(_x(node)))
 
@@ -392,13 +464,10 @@ def _setitem(m: Memory, node: Node) -> None:
 # Point by point --------------------------------------------------------------------------------
 
 
-def _pointwise_order(m: Memory, node: Node) -> list[int] | None:
+def _pointwise_order(m: Memory, node: Node) -> list[int]:
     """The order of axes in memory that a pointwise result takes over from its operands."""
     dims = node.outputs[0].dims
-    for t in node.inputs:
-        if t.dims == dims:
-            return m.of(t).order
-    return None
+    return _order(dims, *(_expanded(m.of(t), dims).strides for t in node.inputs))
 
 
 def _out(m: Memory, node: Node, width: int | None = None) -> Layout:
@@ -417,8 +486,32 @@ def _extra_kwarg(node: Node, name: str) -> Any:
     return node.call.kwargs.get(name) if node.call is not None else None
 
 
+def _promoted(m: Memory, node: Node) -> int | None:
+    """The width of what arithmetic makes: floating if a factor is, else the widest of integers."""
+    call = node.call
+    numbers = [
+        v
+        for v in ((*call.args, *call.kwargs.values()) if call is not None else ())
+        if not isinstance(v, (SymbolicTensor, str, type(None), bool))
+    ]
+    tensors = [t for t in node.inputs if t.ndim] or node.inputs
+    widths = [m.of(t).storage.width for t in node.inputs]
+    if None in widths or any(not isinstance(v, (int, Size)) for v in numbers):
+        return None
+    if numbers and all(t.boolean for t in node.inputs):
+        return _LONG
+    return max((w for t in tensors if (w := m.of(t).storage.width) is not None), default=None)
+
+
 def _keeps_nothing(m: Memory, node: Node) -> None:
-    _out(m, node, m.of(_x(node)).storage.width if node.inputs else None)
+    _out(m, node, _promoted(m, node))
+
+
+def _remainder(m: Memory, node: Node) -> None:
+    """By a number nothing is kept; by a tensor both, for its gradient."""
+    if len(node.inputs) > 1 and m.needs(*node.inputs):
+        raise _Unknown("by a tensor")
+    _keeps_nothing(m, node)
 
 
 def _makes_bool(m: Memory, node: Node) -> None:
@@ -462,7 +555,7 @@ def _mul(m: Memory, node: Node) -> None:
         m.save(left)
     if isinstance(right, SymbolicTensor) and m.needs(left):
         m.save(right)
-    _out(m, node)
+    _out(m, node, _promoted(m, node))
 
 
 def _div(m: Memory, node: Node) -> None:
@@ -487,17 +580,20 @@ def _pow(m: Memory, node: Node) -> None:
 
 def _extreme_of_two(m: Memory, node: Node) -> None:
     m.save(*node.inputs)
-    _out(m, node)
+    _out(m, node, _promoted(m, node))
 
 
 def _where(m: Memory, node: Node) -> None:
     m.save(node.arguments["condition"])
-    m.place(m.fresh(node.outputs[0].dims))
+    _out(m, node)
 
 
 def _masked_fill(m: Memory, node: Node) -> None:
     m.save(node.arguments["mask"])
-    _out(m, node)
+    if node.inplace:
+        _out(m, node)
+    else:
+        m.place(m.fresh(node.outputs[0].dims, m.of(_x(node)).storage.width))
 
 
 def _clamp(m: Memory, node: Node) -> None:
@@ -518,7 +614,7 @@ def _prelu(m: Memory, node: Node) -> None:
 def _logsigmoid(m: Memory, node: Node) -> None:
     m.save(_x(node))
     m.extra(prod(_x(node).dims))
-    _out(m, node)
+    m.place(m.fresh(node.outputs[0].dims))
 
 
 def _softsign(m: Memory, node: Node) -> None:
@@ -586,7 +682,13 @@ def _clone(m: Memory, node: Node) -> None:
 
 
 def _new_like(m: Memory, node: Node) -> None:
-    m.place(m.fresh(node.outputs[0].dims))
+    base, call = m.of(_x(node)), node.call
+    words = [str(v).removeprefix("torch.") for v in call.kwargs.values()] if call else []
+    whole = any(w in _WIDTHS for w in words)
+    named = whole or any(w.startswith(("float", "bfloat", "half", "double")) for w in words)
+    width = next((_WIDTHS[w] for w in words if w in _WIDTHS), None)
+    width = width if named else base.storage.width
+    m.place(m.fresh(node.outputs[0].dims, width, base.order))
 
 
 # Products --------------------------------------------------------------------------------------
@@ -659,7 +761,8 @@ def _bmm(m: Memory, left: Layout, right: Layout, keep: tuple[bool, bool]) -> Lay
 def _attention(m: Memory, node: Node) -> None:
     """The fused CPU kernel keeps its inputs, its output and one number per row of scores.
 
-    A mask that is learned, or another rank, takes the long way: two products and a softmax.
+    A mask that is learned, another rank, sizes that are stretched, or a last axis that does not
+    lie innermost takes the long way: two products and a softmax.
     """
     a = node.arguments
     query, key, value, mask = a["query"], a["key"], a["value"], a["attn_mask"]
@@ -667,7 +770,9 @@ def _attention(m: Memory, node: Node) -> None:
         raise _Unknown("with dropout or grouped queries")
     dims = node.outputs[0].dims
     learned = mask is not None and m.needs(mask)
-    if query.ndim == 4 and query.dims[-1] == value.dims[-1] and not learned:
+    same = query.dims[:2] == key.dims[:2] == value.dims[:2] and query.dims[-1] == value.dims[-1]
+    rows = all(m.of(t).strides[-1] == 1 for t in (query, key, value))
+    if query.ndim == 4 and same and rows and not learned:
         m.place(m.fresh(dims, None, m.of(query).order))
         m.save(query, key, value, node.outputs[0])
         m.extra(prod(dims[:-1]))
@@ -912,6 +1017,22 @@ def _cat(m: Memory, node: Node) -> None:
     m.place(m.fresh(node.outputs[0].dims, orders[0].storage.width, order))
 
 
+def _stack(m: Memory, node: Node) -> None:
+    """Joined along the axis, which is then split: images with channels last stay so."""
+    layouts, dims = [m.of(t) for t in node.inputs], node.outputs[0].dims
+    width = layouts[0].storage.width
+    if not all(layout.channels_last for layout in layouts):
+        m.place(m.fresh(dims, width))
+        return
+    axis = normal_dim(node.arguments.get("dim", 0), len(dims), "stack")
+    if axis == len(dims) - 1:
+        raise _Unknown("of images with channels last, along a last axis")
+    joined = (*dims[:axis], dims[axis] * dims[axis + 1], *dims[axis + 2 :])
+    made = m.fresh(joined, width, layouts[0].order)
+    step = made.strides[axis]
+    m.view(made, dims, [*made.strides[:axis], step * dims[axis + 1], *made.strides[axis:]])
+
+
 def _copies(m: Memory, node: Node) -> None:
     for i, t in enumerate(node.outputs):
         m.place(m.fresh(t.dims, m.of(_x(node)).storage.width if node.inputs else None), i)
@@ -919,8 +1040,13 @@ def _copies(m: Memory, node: Node) -> None:
 
 def _reduces(*kept: str) -> Rule:
     def rule(m: Memory, node: Node) -> None:
+        width = m.of(_x(node)).storage.width
+        if node.op in ("all", "any"):
+            width = _BOOL
+        elif node.op in ("sum", "prod") and width is not None:
+            width = max(width, _LONG)  # integers are added up as int64
         for i, t in enumerate(node.outputs):
-            m.place(m.fresh(t.dims), i)
+            m.place(m.fresh(t.dims, width), i)
         if "input" in kept:
             m.save(_x(node))
         if "output" in kept:
@@ -936,8 +1062,9 @@ def _extreme(m: Memory, node: Node) -> None:
         else:  # of all elements: input and result are kept
             _reduces("input", "output")(m, node)
         return
-    m.place(m.fresh(node.outputs[0].dims))
-    m.place(m.fresh(node.outputs[1].dims, _LONG), 1)
+    order = m.of(_x(node)).order if node.op == "sort" else None
+    m.place(m.fresh(node.outputs[0].dims, None, order))
+    m.place(m.fresh(node.outputs[1].dims, _LONG, order), 1)
     m.save(node.outputs[1])
 
 
@@ -993,6 +1120,7 @@ def _rules() -> dict[str, Rule]:
     put(_expand, "expand broadcast_to expand_as")
     put(_pieces, "narrow chunk split split_with_sizes tensor_split hsplit vsplit dsplit")
     put(_without, "select unbind")
+    put(_sliding, "Tensor.unfold")
     put(
         _same, "detach identity requires_grad_ requires_grad conj resolve_conj resolve_neg positive"
     )
@@ -1000,6 +1128,8 @@ def _rules() -> dict[str, Rule]:
     put(_getitem, "getitem")
     put(_setitem, "setitem")
     put(_keeps_nothing, "add sub rsub neg negative subtract round floor ceil sign trunc")
+    put(_keeps_nothing, "floor_divide bitwise_and bitwise_or bitwise_xor bitwise_not")
+    put(_remainder, "remainder fmod")
     put(_keeps_output, "relu sigmoid tanh exp sqrt rsqrt reciprocal expit special_expit")
     put(
         _keeps_input,
@@ -1051,14 +1181,16 @@ def _rules() -> dict[str, Rule]:
     put(_pad, "pad")
     put(_interpolate, "interpolate upsample upsample_nearest upsample_bilinear")
     put(_cat, "cat concat concatenate")
+    put(_clone, "flip")
+    put(_stack, "stack")
     put(
         _copies,
-        "stack roll flip repeat tile repeat_interleave pixel_shuffle pixel_unshuffle"
+        "roll repeat tile repeat_interleave pixel_shuffle pixel_unshuffle"
         " channel_shuffle cumsum tril triu hstack vstack meshgrid",
     )
     put(_reduces(), "mean sum all any")
     put(_reduces("input"), "var")
-    put(_reduces("input", "output"), "amax amin std norm logsumexp")
+    put(_reduces("input", "output"), "prod amax amin std norm logsumexp")
     put(_extreme, "max min topk sort")
     put(_positions, "argmax argmin argsort")
     put(_embedding, "embedding")
