@@ -23,9 +23,6 @@ logging.disable(logging.WARNING)
 NOT_KNOWN = {
     "EnCodec encoder": "lstm",
     "EnCodec decoder": "lstm",
-    "UnivNet": "Tensor.unfold",
-    "Mask2Former pixel module": "prod",
-    "V-JEPA 2 encoder": "floor_divide",
 }
 
 MODELS = [name for name in hf.MODELS if name not in NOT_YET]
