@@ -131,11 +131,13 @@ def test_attention_lies_as_a_query_with_gaps_does():
     agree(layers, "N L 4", N=2, L=5)
 
 
+attention = torch.nn.functional.scaled_dot_product_attention
+
 ROWS = {
-    "rows": lambda x: torch.nn.functional.scaled_dot_product_attention(x, x, x),
-    "columns": lambda x: torch.nn.functional.scaled_dot_product_attention(*[x.mT] * 3),
-    "one head for all": lambda x: torch.nn.functional.scaled_dot_product_attention(x, *[x[:, :1]] * 2),
-    "a mask from a comparison": lambda x: torch.nn.functional.scaled_dot_product_attention(
+    "rows": lambda x: attention(x, x, x),
+    "columns": lambda x: attention(*[x.mT] * 3),
+    "one head for all": lambda x: attention(x, *[x[:, :1]] * 2),
+    "a mask from a comparison": lambda x: attention(
         x, x, x, attn_mask=(x @ x.mT).detach() > -9
     ),
 }  # fmt: skip
@@ -159,7 +161,8 @@ MADE = {
     "clone": torch.clone, "exp": torch.exp, "zeros_like": torch.zeros_like,
     "sum with a broadcast mean": lambda x: x.mean(1, keepdim=True) + x,
     "product of two orders": lambda x: x.contiguous() * x,
-    "where": lambda x: torch.where(x > 0, x, 2 * x), "masked_fill": lambda x: x.masked_fill(x > 0, 0),
+    "where": lambda x: torch.where(x > 0, x, 2 * x),
+    "masked_fill": lambda x: x.masked_fill(x > 0, 0),
     "logsigmoid": torch.nn.functional.logsigmoid, "flip": lambda x: x.flip(1),
     "sort": lambda x: x.sort(1)[0], "index": lambda x: x[:, [0, 0]], "roll": lambda x: x.roll(1, 1),
     "stack": lambda x: torch.stack([x, x], 1), "cat": lambda x: torch.cat([x, x], 1),

@@ -28,6 +28,9 @@ __all__ = ["Memory", "Storage", "refusal"]
 
 Dims = Sequence[Int]
 
+#: Axes from the outermost to the innermost where channels lie last, by rank.
+_LAST = {4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
+
 #: Bytes per element of what is not of the network's own dtype.
 _BOOL, _LONG = 1, 8
 
@@ -939,7 +942,7 @@ def _windows(m: Memory, node: Node) -> None:
 
 def _like_input(m: Memory, node: Node) -> None:
     base = m.of(_x(node))
-    order = base.order if base.channels_last else None
+    order = _LAST[len(base.dims)] if base.channels_last else None
     m.place(m.fresh(node.outputs[0].dims, None, order))
 
 
@@ -1007,7 +1010,7 @@ def _pad(m: Memory, node: Node) -> None:
     mode = node.arguments["mode"]
     if mode in ("reflect", "replicate"):
         m.save(_x(node))
-    order = m.of(_x(node)).order if m.of(_x(node)).channels_last else None
+    order = _LAST[_x(node).ndim] if m.of(_x(node)).channels_last else None
     m.place(m.fresh(node.outputs[0].dims, m.of(_x(node)).storage.width, order))
 
 
@@ -1022,7 +1025,8 @@ def _interpolate(m: Memory, node: Node) -> None:
 
 def _cat(m: Memory, node: Node) -> None:
     orders = [m.of(t) for t in node.inputs]
-    order = orders[0].order if orders and all(o.channels_last for o in orders) else None
+    last = bool(orders) and all(o.channels_last for o in orders)
+    order = _LAST[len(orders[0].dims)] if last else None
     m.place(m.fresh(node.outputs[0].dims, orders[0].storage.width, order))
 
 
@@ -1037,7 +1041,7 @@ def _stack(m: Memory, node: Node) -> None:
     if axis == len(dims) - 1:
         raise _Unknown("of images with channels last, along a last axis")
     joined = (*dims[:axis], dims[axis] * dims[axis + 1], *dims[axis + 2 :])
-    made = m.fresh(joined, width, layouts[0].order)
+    made = m.fresh(joined, width, _LAST[len(joined)])
     step = made.strides[axis]
     m.view(made, dims, [*made.strides[:axis], step * dims[axis + 1], *made.strides[axis:]])
 
@@ -1053,7 +1057,7 @@ def _copies(m: Memory, node: Node) -> None:
 def _images(m: Memory, node: Node) -> None:
     """Elements in another place: images with channels last stay so."""
     base = m.of(_x(node))
-    order = base.order if base.channels_last else None
+    order = _LAST[len(base.dims)] if base.channels_last else None
     m.place(m.fresh(node.outputs[0].dims, base.storage.width, order))
 
 
