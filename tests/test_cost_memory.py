@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import symcnn
 from symcnn import BadSpec, InvalidInput, N, UnsupportedOperation
+from symcnn.size import evaluate
 from symcnn.testing.oracles import tensors_of, torch_saved
 
 from .conftest import load_example
@@ -104,6 +105,93 @@ class Tokens(nn.Module):
 @pytest.mark.parametrize("input_grad", [False, True])
 def test_layouts_decide_where_a_reshape_copies(input_grad):
     agree(Tokens(), "N 4 H W", N=2, H=7, W=9, input_grad=input_grad)
+
+
+class Of(nn.Module):
+    """A function of the input, as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def test_attention_lies_as_a_query_with_gaps_does():
+    """SAM2's Hiera: query, key and value are interleaved; heads then merge without a copy."""
+
+    def attend(x):
+        n, length, width = x.shape
+        q, k, v = (t.transpose(1, 2) for t in x.reshape(n, length, 3, 2, width // 6).unbind(2))
+        mixed = torch.nn.functional.scaled_dot_product_attention(q, k, v)
+        return mixed.transpose(1, 2).reshape(n, length, -1).exp() * 2
+
+    layers = nn.Sequential(nn.Linear(4, 24), Of(attend), nn.Linear(8, 4))
+    agree(layers, "N L 4", N=2, L=5)
+
+
+attention = torch.nn.functional.scaled_dot_product_attention
+
+ROWS = {
+    "rows": lambda x: attention(x, x, x),
+    "columns": lambda x: attention(*[x.mT] * 3),
+    "one head for all": lambda x: attention(x, *[x[:, :1]] * 2),
+    "a mask from a comparison": lambda x: attention(
+        x, x, x, attn_mask=(x @ x.mT).detach() > -9
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ROWS)
+def test_the_fused_attention_kernel_wants_rows_and_as_many_heads(case):
+    agree(Of(ROWS[case]), "N 3 H 8", N=2, H=5, input_grad=True)
+
+
+VIEWS = {
+    "channels last": lambda x: x.permute(0, 2, 3, 1),
+    "channels last, with gaps": lambda x: x.permute(0, 2, 3, 1)[:, :, :3],
+    "every other": lambda x: x[..., ::2],
+    "turned": lambda x: x.permute(3, 1, 0, 2),
+    "a half, turned": lambda x: x.chunk(2, 1)[1].permute(2, 0, 1, 3),
+    "one channel": lambda x: x[:, :1].permute(0, 3, 1, 2),
+}
+
+MADE = {
+    "clone": torch.clone, "exp": torch.exp, "zeros_like": torch.zeros_like,
+    "sum with a broadcast mean": lambda x: x.mean(1, keepdim=True) + x,
+    "product of two orders": lambda x: x.contiguous() * x,
+    "where": lambda x: torch.where(x > 0, x, 2 * x),
+    "masked_fill": lambda x: x.masked_fill(x > 0, 0),
+    "logsigmoid": torch.nn.functional.logsigmoid, "flip": lambda x: x.flip(1),
+    "sort": lambda x: x.sort(1)[0], "index": lambda x: x[:, [0, 0]], "roll": lambda x: x.roll(1, 1),
+    "stack": lambda x: torch.stack([x, x], 1), "cat": lambda x: torch.cat([x, x], 1),
+    "pixel_shuffle": lambda x: torch.nn.functional.pixel_shuffle(torch.cat([x] * 4, 1), 2),
+    "glu": lambda x: torch.nn.functional.glu(torch.cat([x, x], 1), 1), "prod": lambda x: x.prod(1),
+    "floor_divide": lambda x: x // 2, "remainder": lambda x: x % 2,
+    "windows": lambda x: x.unfold(0, 2, 2), "max_pool": nn.MaxPool2d(1), "pad": nn.ZeroPad2d(1),
+    "bool times int": lambda x: (x > 0) * 2, "int times int": lambda x: x.long() * 2,
+    "bool times float": lambda x: (x > 0) * 0.5, "sum of bools": lambda x: (x > 0).sum(1),
+    "running count": lambda x: (x > 0).cumsum(1), "clamped int": lambda x: x.long().clamp(0, 2),
+    "zeros like bools": lambda x: torch.zeros_like(x > 0), "mean of ints": lambda x: x.long() / 2,
+    "where of ints": lambda x: torch.where(x > 0, x.long(), x.long()),
+    "sorted ints": lambda x: x.long().sort(1)[0], "power of ints": lambda x: x.long() ** 2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("made", MADE)
+@pytest.mark.parametrize("view", VIEWS)
+def test_what_is_made_of_a_view_lies_as_torch_lays_it(view, made):
+    module = nn.Sequential(Of(VIEWS[view]), Of(MADE[made]))
+    net, sizes = symcnn.from_torch(module, "N 4 H W"), {"N": 6, "H": 8, "W": 10}
+    x = torch.randn(6, 4, 8, 10, requires_grad=True)
+    theirs, cost = module(x), net.cost(input_grad=True)
+    assert cost.at(**sizes).saved == torch_saved(net, module, sizes, input_grad=True)
+    ours = cost.memory.of(net.output_tensors[0])
+    assert (ours.storage.width or 4) == theirs.element_size()
+    strides = [evaluate(step, sizes) for step in ours.strides]
+    longer = [i for i, size in enumerate(theirs.shape) if size != 1]
+    assert [strides[i] for i in longer] == [theirs.stride(i) for i in longer]
 
 
 @pytest.mark.parametrize("same", [True, False])

@@ -23,9 +23,11 @@ logging.disable(logging.WARNING)
 NOT_KNOWN = {
     "EnCodec encoder": "lstm",
     "EnCodec decoder": "lstm",
-    "UnivNet": "Tensor.unfold",
-    "Mask2Former pixel module": "prod",
-    "V-JEPA 2 encoder": "floor_divide",
+    "Swin": "cat with axes in an order that sizes decide",
+    "Swinv2": "cat with axes in an order that sizes decide",
+    "SAM vision": "getitem of axes that are permuted",
+    "Mask2Former pixel module": "cat with axes in an order that sizes decide",
+    "SAM vision, 512": "getitem of axes that are permuted",
 }
 
 MODELS = [name for name in hf.MODELS if name not in NOT_YET]

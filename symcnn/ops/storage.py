@@ -19,6 +19,7 @@ from typing import Any
 from symcnn.errors import UnsupportedOperation
 from symcnn.graph import Constant, Node, Parameter, SymbolicTensor, tensors_in
 from symcnn.ops.autograd import Gradients
+from symcnn.ops.index import is_mask
 from symcnn.ops.matmul import labels_of
 from symcnn.ops.registry import normal_dim, normal_dims, unpacked
 from symcnn.size import Int, Size, exact_div, maximum, prod, sharp_lower
@@ -26,6 +27,9 @@ from symcnn.size import Int, Size, exact_div, maximum, prod, sharp_lower
 __all__ = ["Memory", "Storage", "refusal"]
 
 Dims = Sequence[Int]
+
+#: Axes from the outermost to the innermost where channels lie last, by rank.
+_LAST = {4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
 
 #: Bytes per element of what is not of the network's own dtype.
 _BOOL, _LONG = 1, 8
@@ -412,7 +416,7 @@ def _getitem(m: Memory, node: Node) -> None:
     items = list(index) if isinstance(index, tuple) else [index]
     tensors = list(tensors_in(*items))
     if tensors or any(isinstance(i, (list, bool)) for i in items):
-        if any(t.boolean for t in tensors):
+        if any(m.of(t).storage.width == _BOOL for t in tensors):
             raise _Unknown("with a mask")
         kept = [m.of(t).storage for t in tensors]
         lists = sum(len(i) for i in items if isinstance(i, list))
@@ -486,19 +490,23 @@ def _extra_kwarg(node: Node, name: str) -> Any:
     return node.call.kwargs.get(name) if node.call is not None else None
 
 
-def _promoted(m: Memory, node: Node) -> int | None:
+def _promoted(m: Memory, node: Node, first: int = 0) -> int | None:
     """The width of what arithmetic makes: floating if a factor is, else the widest of integers."""
-    call = node.call
+    call, operands = node.call, node.inputs[first:]
     numbers = [
         v
         for v in ((*call.args, *call.kwargs.values()) if call is not None else ())
         if not isinstance(v, (SymbolicTensor, str, type(None), bool))
     ]
-    tensors = [t for t in node.inputs if t.ndim] or node.inputs
-    widths = [m.of(t).storage.width for t in node.inputs]
+    tensors = [t for t in operands if t.ndim] or operands
+    widths = [m.of(t).storage.width for t in operands]
     if None in widths or any(not isinstance(v, (int, Size)) for v in numbers):
         return None
-    if numbers and all(t.boolean for t in node.inputs):
+    if numbers and all(w == _BOOL for w in widths):
+        if not all(
+            is_mask(t) and (t.boolean or t.node is None or t.node.op != "to") for t in operands
+        ):
+            raise _Unknown("of 8-bit integers and numbers")
         return _LONG
     return max((w for t in tensors if (w := m.of(t).storage.width) is not None), default=None)
 
@@ -575,7 +583,7 @@ def _pow(m: Memory, node: Node) -> None:
         raise _Unknown("to the power of a tensor")
     if right not in (0, 1):
         m.save(left)
-    _out(m, node)
+    _out(m, node, _promoted(m, node))
 
 
 def _extreme_of_two(m: Memory, node: Node) -> None:
@@ -585,7 +593,7 @@ def _extreme_of_two(m: Memory, node: Node) -> None:
 
 def _where(m: Memory, node: Node) -> None:
     m.save(node.arguments["condition"])
-    _out(m, node)
+    _out(m, node, _promoted(m, node, 1))
 
 
 def _masked_fill(m: Memory, node: Node) -> None:
@@ -599,11 +607,15 @@ def _masked_fill(m: Memory, node: Node) -> None:
 def _clamp(m: Memory, node: Node) -> None:
     if len(node.inputs) > 1:
         raise _Unknown("between tensors")
-    _keeps_input(m, node)
+    if m.of(_x(node)).storage.width is not None:  # integers have no gradient
+        _keeps_nothing(m, node)
+    else:
+        _keeps_input(m, node)
 
 
 def _glu(m: Memory, node: Node) -> None:
     m.save(_x(node))
+    m.place(m.fresh(node.outputs[0].dims, None, m.of(_x(node)).order))
 
 
 def _prelu(m: Memory, node: Node) -> None:
@@ -776,12 +788,12 @@ def _attention(m: Memory, node: Node) -> None:
         m.place(m.fresh(dims, None, m.of(query).order))
         m.save(query, key, value, node.outputs[0])
         m.extra(prod(dims[:-1]))
-        if mask is not None and mask.boolean:
+        if mask is not None and m.of(mask).storage.width == _BOOL:
             m.extra(prod(mask.dims))  # the mask as numbers
         else:
             m.save(mask)
         return
-    if query.ndim < 3 or (mask is not None and mask.boolean):
+    if query.ndim < 3 or (mask is not None and m.of(mask).storage.width == _BOOL):
         raise _Unknown("outside the fused kernel")
     k = m.of(key)
     swapped = Layout(k.storage, _swapped(k.dims), _swapped(k.strides))
@@ -930,7 +942,7 @@ def _windows(m: Memory, node: Node) -> None:
 
 def _like_input(m: Memory, node: Node) -> None:
     base = m.of(_x(node))
-    order = base.order if base.channels_last else None
+    order = _LAST[len(base.dims)] if base.channels_last else None
     m.place(m.fresh(node.outputs[0].dims, None, order))
 
 
@@ -998,8 +1010,8 @@ def _pad(m: Memory, node: Node) -> None:
     mode = node.arguments["mode"]
     if mode in ("reflect", "replicate"):
         m.save(_x(node))
-    order = m.of(_x(node)).order if m.of(_x(node)).channels_last else None
-    m.place(m.fresh(node.outputs[0].dims, None, order))
+    order = _LAST[_x(node).ndim] if m.of(_x(node)).channels_last else None
+    m.place(m.fresh(node.outputs[0].dims, m.of(_x(node)).storage.width, order))
 
 
 def _interpolate(m: Memory, node: Node) -> None:
@@ -1013,7 +1025,8 @@ def _interpolate(m: Memory, node: Node) -> None:
 
 def _cat(m: Memory, node: Node) -> None:
     orders = [m.of(t) for t in node.inputs]
-    order = orders[0].order if orders and all(o.channels_last for o in orders) else None
+    last = bool(orders) and all(o.channels_last for o in orders)
+    order = _LAST[len(orders[0].dims)] if last else None
     m.place(m.fresh(node.outputs[0].dims, orders[0].storage.width, order))
 
 
@@ -1028,14 +1041,24 @@ def _stack(m: Memory, node: Node) -> None:
     if axis == len(dims) - 1:
         raise _Unknown("of images with channels last, along a last axis")
     joined = (*dims[:axis], dims[axis] * dims[axis + 1], *dims[axis + 2 :])
-    made = m.fresh(joined, width, layouts[0].order)
+    made = m.fresh(joined, width, _LAST[len(joined)])
     step = made.strides[axis]
     m.view(made, dims, [*made.strides[:axis], step * dims[axis + 1], *made.strides[axis:]])
 
 
 def _copies(m: Memory, node: Node) -> None:
+    width = m.of(_x(node)).storage.width if node.inputs else None
+    if node.op == "cumsum" and width is not None:
+        width = max(width, _LONG)
     for i, t in enumerate(node.outputs):
-        m.place(m.fresh(t.dims, m.of(_x(node)).storage.width if node.inputs else None), i)
+        m.place(m.fresh(t.dims, width), i)
+
+
+def _images(m: Memory, node: Node) -> None:
+    """Elements in another place: images with channels last stay so."""
+    base = m.of(_x(node))
+    order = _LAST[len(base.dims)] if base.channels_last else None
+    m.place(m.fresh(node.outputs[0].dims, base.storage.width, order))
 
 
 def _reduces(*kept: str) -> Rule:
@@ -1063,7 +1086,7 @@ def _extreme(m: Memory, node: Node) -> None:
             _reduces("input", "output")(m, node)
         return
     order = m.of(_x(node)).order if node.op == "sort" else None
-    m.place(m.fresh(node.outputs[0].dims, None, order))
+    m.place(m.fresh(node.outputs[0].dims, m.of(_x(node)).storage.width, order))
     m.place(m.fresh(node.outputs[1].dims, _LONG, order), 1)
     m.save(node.outputs[1])
 
@@ -1080,12 +1103,12 @@ def _embedding(m: Memory, node: Node) -> None:
 
 def _index_select(m: Memory, node: Node) -> None:
     m.save(node.inputs[1])
-    m.place(m.fresh(node.outputs[0].dims))
+    m.place(m.fresh(node.outputs[0].dims, m.of(_x(node)).storage.width))
 
 
 def _gather(m: Memory, node: Node) -> None:
     m.save(node.inputs[0], node.inputs[1])
-    m.place(m.fresh(node.outputs[0].dims))
+    m.place(m.fresh(node.outputs[0].dims, m.of(_x(node)).storage.width))
 
 
 def _created(m: Memory, node: Node) -> None:
@@ -1183,10 +1206,10 @@ def _rules() -> dict[str, Rule]:
     put(_cat, "cat concat concatenate")
     put(_clone, "flip")
     put(_stack, "stack")
+    put(_images, "roll pixel_shuffle pixel_unshuffle channel_shuffle")
     put(
         _copies,
-        "roll repeat tile repeat_interleave pixel_shuffle pixel_unshuffle"
-        " channel_shuffle cumsum tril triu hstack vstack meshgrid",
+        "repeat tile repeat_interleave cumsum tril triu hstack vstack meshgrid",
     )
     put(_reduces(), "mean sum all any")
     put(_reduces("input"), "var")
