@@ -89,7 +89,7 @@ MUTANTS = (
         _AXIS,
         "return x + (self.left + self.right), self.extent",
         "return x + self.left, self.extent",
-        _SWEEP.format("conv"),
+        "tests/test_validate.py -k both_sides",
     ),
     Mutant(
         "fusion: extent without the stride",
@@ -152,7 +152,7 @@ MUTANTS = (
         _AXIS,
         "middle = (2 * i + 1) * q - p",
         "middle = 2 * i * q",
-        "tests/test_axis.py -k resample_pullback",
+        "tests/test_axis.py -k pixel_centres",
     ),
     Mutant(
         "adaptive windows end early",
@@ -236,14 +236,14 @@ MUTANTS = (
         "symcnn/ops/linear.py",
         "prod(lead) * (in_features * out_features)",
         "prod(lead) * out_features",
-        "tests/test_cost.py -k article_e",
+        "tests/test_validate.py -k indices",
     ),
     Mutant(
         "conditions: strict where they are not",
         "symcnn/conditions.py",
         "lhs >= rhs if self.relation",
         "lhs > rhs if self.relation",
-        "tests/test_sets.py -k membership",
+        "tests/test_validate.py -k both_sides",
     ),
     Mutant(
         "group norm: one value per group is enough",
