@@ -218,3 +218,8 @@ def test_a_float_scale_is_torchs_to_the_last_integer(scale):
         if expected:
             x = torch.empty(1, 1, length, device="meta")
             assert F.interpolate(x, scale_factor=scale).shape[2] == expected
+
+
+def test_linear_interpolation_reads_around_pixel_centres():
+    double = Resample(2.0, "linear")
+    assert [double.pullback(i, i) for i in range(1, 5)] == [(0, 1), (0, 1), (1, 2), (1, 2)]

@@ -274,3 +274,10 @@ def test_work_of_a_transposed_convolution_is_that_of_its_input(groups):
     report = symcnn.from_torch(module, "N 4 H W").validate(module, samples=4)
     assert report
     assert verdicts(report, "flops") == {"passed"}
+
+
+def test_padding_on_both_sides_lets_a_kernel_fit():
+    module = nn.Conv2d(3, 2, 5, padding=2)
+    net = symcnn.from_torch(module, "N 3 H W")
+    assert net.validate(module, samples=6)
+    assert net.shape_at(N=1, H=1, W=1) == (1, 2, 1, 1)
