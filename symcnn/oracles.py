@@ -102,13 +102,15 @@ def torch_flops(
 ) -> tuple[int, int]:
     """FLOPs as `torch.utils.flop_counter` counts them: forward, then backward.
 
-    On the device of the module's parameters; on meta, where nothing is computed, if it has none.
+    On the device of the module's parameters; on meta, where nothing is computed, if it has none,
+    or is a plain function.
     Without oneDNN, whose fused LSTM on CPU is one operation that the counter takes for nothing.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    device = next((p.device for p in module.parameters()), torch.device("meta"))
+    parameters = module.parameters() if isinstance(module, torch.nn.Module) else ()
+    device = next((p.device for p in parameters), torch.device("meta"))
     inputs = [
         torch.zeros(shape, device=device, requires_grad=input_grad)
         for shape in _input_shapes(net, sizes)
