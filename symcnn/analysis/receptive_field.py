@@ -367,7 +367,9 @@ class ReceptiveField:
     def interval(self, i: Any, axis: int = 0) -> tuple[Any, Any]:
         """First and last input index that can reach output index `i`: a number or a symbol.
 
-        axis: which spatial axis. Indices outside the input are padding; `at` clips them.
+        axis: which spatial axis. The formula is that of the interior: indices outside the input are
+            padding, and so may be, near a border, indices behind a crop or a resize that leaves
+            pixels over. `at` is exact there too.
         Raises InvalidInput for an index that is negative.
         """
         f = self._field(axis)
