@@ -338,7 +338,7 @@ def test_a_rule_that_does_not_say_what_it_reads_is_refused():
 _MOST = min(settings().max_examples, 2000)
 _FOLDS = re.compile("Replic|Reflec|replicate")
 #: What leaves input over at an end, so that padding behind it stands for indices inside the input.
-_CROPS = re.compile(r"[(, ]-\d|join='(crop|pad|resize)'|scale_factor=0\.")
+_CROPS = re.compile(r"[(, ]-\d|join='(crop|pad|resize)'|scale_factor=(?![123]\.0[,)])")
 
 
 @settings(max_examples=_MOST, deadline=None, suppress_health_check=list(HealthCheck))
@@ -360,7 +360,8 @@ def test_random_networks_read_what_torch_reads(recipe, lengths):
         read = support(module, recipe.shape(*sizes), axis)
         assert (at.table(axis) == read).all()
         if all(c.holds(values) for c in rf.assumptions) and not _FOLDS.search(repr(recipe)):
-            _check_formula(rf, axis, values, read, exact=not _CROPS.search(repr(recipe)))
+            wide = min(sizes) >= 12  # in small images whole branches may read nothing but padding
+            _check_formula(rf, axis, values, read, exact=wide and not _CROPS.search(repr(recipe)))
 
 
 def _check_formula(rf, axis, values, read, *, exact):
