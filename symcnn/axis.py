@@ -94,6 +94,11 @@ class AxisMap(ABC):
         ends = np.array([self.pullback(i, i, x) for i in range(self.size(x))], int).reshape(-1, 2)
         return ends[:, 0], ends[:, 1], 1
 
+    def hyperparameters(self) -> list[Size]:
+        """Those of its fields that are formulas."""
+        values = (getattr(self, f.name) for f in fields(self))  # type: ignore[arg-type]
+        return [value for value in values if isinstance(value, Size)]
+
     def at(self, values: Mapping[str, int]) -> AxisMap:
         """The map with the sizes in its hyperparameters replaced by numbers."""
         bound = {

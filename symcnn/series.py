@@ -178,8 +178,10 @@ def _geometric(degree: int, r: Fraction) -> tuple[Fraction, ...]:
     return tuple(q)
 
 
-def iterate(step: Int, x: str, index: str, start: Int) -> Int:
+def iterate(step: Int, x: str, index: str, start: Int, low: int | None = 1) -> Int:
     """The closed form of ``x_i`` for ``x_0 = start`` and ``x_(i + 1) = step(index=i, x=x_i)``.
+
+    low: the lower bound with which the symbol `x` was made.
 
     Raises Undecidable for a recurrence that has none (here).
 
@@ -190,7 +192,7 @@ def iterate(step: Int, x: str, index: str, start: Int) -> Int:
     i**2 + H - i
     """
     i = Symbol(index, 0).size()
-    here = Size.symbol(x)
+    here = Symbol(x, low).size()
     if step == here:
         return start
     if isinstance(step, int) or x not in symbols_of(step):

@@ -813,8 +813,8 @@ def _floordiv_symbolic(num: Int, den: Int) -> Int:
         return whole + q
     if isinstance(rest, int):
         low = lower(den)
-        if rest == 0 or (low is not None and 0 <= rest < low):
-            return whole
+        if rest == 0 or (low is not None and -low <= rest < low):
+            return whole - (rest < 0)
         return whole + Floor(Size({(): rest}), den).size()
     if not _integer_valued(rest):
         return whole + Floor(rest, den).size()

@@ -472,6 +472,12 @@ def test_a_sum_of_floors_stays_a_sum_and_is_exact_at_numbers():
     assert _doit(net.macs, {H: 37, W: 21, n: 3}) == 9 * (19 * 11 + 10 * 6 + 5 * 3)
 
 
+def test_a_depth_that_keeps_the_size_is_an_argument_of_the_code():
+    scope = {}
+    exec(nn.Repeat(Residual(C), n).trace("N C H W").to_code(), scope)
+    assert scope["params"](N=1, C=2, H=4, W=4, n=3) == 3 * (2 * 9 * 4 + 2 * 4)
+
+
 def test_repeats_nest():
     stage = seq(nn.Repeat(nn.Conv2d(C, C, 3, padding=1), m), nn.MaxPool2d(2))
     net = nn.Repeat(stage, n).trace((N, C, 2**n * h, 2**n * w))

@@ -118,7 +118,7 @@ def check(
 225 <= W <= 226
     right  params = 224
     """
-    sizes = check_sizes(at or {}, net._all_symbols)
+    sizes = check_sizes(at or {}, net._told_symbols(at or {}))
     if at is not None:
         sizes = dict.fromkeys(net.batch & {"N", "B"}, 1) | sizes
     checker = _Checker(net, sizes)

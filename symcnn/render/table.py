@@ -188,7 +188,7 @@ def architecture(
     unknown = [key for key in columns if key not in COLUMNS]
     if unknown:
         raise BadSpec(f"no column is called {unknown[0]!r}", cure=f"there is {', '.join(COLUMNS)}")
-    sizes = check_sizes(at or {}, net._all_symbols)
+    sizes = check_sizes(at or {}, net._told_symbols(at or {}))
     cells = [_row(net, name, nodes) for name, nodes in _groups(net, depth)]
     rows = [tuple(_once(key, _at(row[key], sizes)) for key in columns) for row in cells]
     if not total:
