@@ -253,8 +253,7 @@ class Formula:
         >>> Formula(3 * ((H + 31) // 32) * ((W + 31) // 32)).under("H % 32 == 0", "W % 32 == 0")
         3*H*W/1024  [H % 32 == 0 and W % 32 == 0]
         """
-        symbols = (a for a in _nested_atoms(self.size) if isinstance(a, sz.Symbol))
-        known = {a.name: a.size() for a in symbols if a.low != 1}
+        known = sz.spelling(self.size)
         stated = tuple(
             Condition(_subs(c.lhs, known), c.relation, _subs(c.rhs, known))
             for c in conditions(*given)

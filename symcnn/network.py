@@ -34,7 +34,7 @@ from symcnn.graph import (
     tree_map,
 )
 from symcnn.sets import InputSet
-from symcnn.size import Int, evaluate, lows, symbols_of
+from symcnn.size import Int, evaluate, lows, spelling, symbols_of
 from symcnn.spec import check_sizes
 
 if TYPE_CHECKING:
@@ -194,6 +194,17 @@ class Network:
             for axes in (result.axes, *result.parts, *(a for _, a in result.others)):
                 exprs += [v for _, m in axes or () for v in m.hyperparameters()]
         return frozenset(n for n in symbols_of(*exprs) if n.isidentifier()) - self._all_symbols
+
+    @cached_property
+    def spelled(self) -> dict[str, Int]:
+        """What a symbol written by name stands for here: a depth that may be 0, an odd kernel."""
+        exprs = [d for t in (*self._inputs, *tensors_in(self._outputs)) for d in t.dims]
+        for node in self.nodes:
+            result = node.result
+            exprs += [result.macs, *(d for p in node.parameters for d in p.dims)]
+            exprs += [d for t in node.outputs for d in t.dims]
+            exprs += [result.blocks.count] if result.blocks else []
+        return spelling(*exprs)
 
     # parts
 

@@ -528,12 +528,18 @@ def _back(value: Int, back: dict[Any, Any]) -> Any:
 
 def spatial_axes(net: Network, t: SymbolicTensor) -> tuple[int, ...]:
     """The axes a receptive field is asked along: those behind batch and channels; where sizes
-    other than those stand in front (``N H W C``), the axes of these sizes.
+    other than those stand in front (``N H W C``), the axes of these sizes. A product such as
+    ``C*e`` is a number of channels.
     """
-    ours = [i for i, d in enumerate(t.dims) if symbols_of(d) - net.batch]
+    ours = [i for i, d in enumerate(t.dims) if _spatial(d, net.batch)]
     if t.ndim >= 3 and (not ours or min(ours) >= 2):
         return tuple(range(2, t.ndim))
     return tuple(ours) or tuple(range(min(1, t.ndim - 1), t.ndim))
+
+
+def _spatial(dim: Int, batch: frozenset[str]) -> bool:
+    channels = isinstance(dim, Size) and any("C" in symbols_of(a.size()) for a in dim.atoms())
+    return bool(symbols_of(dim) - batch) and not (channels and "C" in batch)
 
 
 def receptive_field(

@@ -17,7 +17,7 @@ from symcnn.errors import BadSpec, SymcnnError
 from symcnn.expr import from_sympy
 from symcnn.factor import text
 from symcnn.graph import Node
-from symcnn.render.latex import Notation, escape, formula
+from symcnn.render.latex import Notation, escape, formula, times
 from symcnn.size import Int, Size, evaluate, symbols_of
 from symcnn.spec import check_sizes
 
@@ -162,7 +162,7 @@ def _latex(cell: Any, notation: Notation) -> str:
     if isinstance(cell, str):
         return escape(cell)
     if isinstance(cell, tuple):
-        return "$" + r" \times ".join(formula(v, notation) for v in cell) + "$"
+        return "$" + times(cell, notation) + "$"
     return f"${formula(cell, notation)}$"
 
 
