@@ -105,10 +105,16 @@ class Tree:
             return floor.replace("NUM", num).replace("DEN", den)
         if self.kind == "product":
             return times.join(map(wrapped, self.parts))
-        shown = [part.write(leaf, floor, times) for part in self.parts]
-        return "".join(
-            [shown[0], *(f" - {s[1:]}" if s[0] == "-" else f" + {s}" for s in shown[1:])]
-        )
+        first, *others = self.parts
+        shown = [first.write(leaf, floor, times)]
+        for part in others:
+            constant: Any = part.parts[0] if part.kind == "leaf" else None
+            less = isinstance(constant, int) and constant < 0  # also where a minus is \num{-7}
+            term = leaf(-constant) if less else part.write(leaf, floor, times)
+            if not less and term[0] == "-":
+                less, term = True, term[1:]
+            shown.append(f" - {term}" if less else f" + {term}")
+        return "".join(shown)
 
     def __str__(self) -> str:
         return self.write(_leaf_text, "floor((NUM)/DEN)", "*")

@@ -177,7 +177,7 @@ _PLACE = "@"
 
 
 def _unknown(dims: Sequence[Int]) -> Axes:
-    why = "what the blocks of one repeat read of another's has no closed form that is known here"
+    why = "what the blocks of two repeats read of each other has no closed form here"
     return tuple((axis, Unknown(size, why)) for axis, size in enumerate(dims))
 
 
