@@ -38,7 +38,10 @@ def test_a_symbolic_scale_is_torchs_at_every_value(mode):
         sizes = {"N": 1, "C": 1, "H": 4, "W": 3}
         assert net.shape_at(r=scale, **sizes) == tuple(x.shape)
         ours, theirs = net.receptive_field(), there.receptive_field()
-        for place in (0, 7, 100):
+        if "nearest" in mode:  # torch multiplies by 1/r in float32, which may round down
+            with pytest.raises(Undecidable, match="float32"):
+                ours.interval("i")
+        for place in () if "nearest" in mode else (0, 7, 100):
             want = theirs.interval(place)
             assert tuple(at(end, r=scale, i=place) for end in ours.interval("i")) == want
         one, other = ours.at(r=scale, **sizes), theirs.at(**sizes)
