@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ from symcnn.graph import (
     tree_map,
 )
 from symcnn.sets import InputSet
-from symcnn.size import Int, evaluate, lows, symbols_of
+from symcnn.size import Int, evaluate, lows, spelling, symbols_of
 from symcnn.spec import check_sizes
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class Network:
         )
 
     def _values(self, sizes: dict[str, Any]) -> dict[str, int]:
-        values = check_sizes(sizes, self._all_symbols, self._from_zero)
+        values = check_sizes(sizes, self._told_symbols(sizes), self._from_zero)
         missing = self._all_symbols - set(values)
         if missing:
             raise BadSpec(f"no value for {', '.join(sorted(missing))}", cure="give every size")
@@ -165,7 +165,8 @@ class Network:
     def _from_zero(self) -> frozenset[str]:
         """Symbols that were not declared positive: paddings, depths."""
         exprs = [d for t in (*self._inputs, *tensors_in(self._outputs)) for d in t.dims]
-        exprs += [d for n in self.nodes for t in n.outputs for d in t.dims]
+        exprs += [d for n in self.nodes for t in (*n.outputs, *n.parameters) for d in t.dims]
+        exprs += [n.result.blocks.count for n in self.nodes if n.result.blocks]
         sides = (s for r in self.requirements for s in sides_of(r))
         return frozenset(name for name, low in lows(*exprs, *sides) if low != 1)
 
@@ -174,6 +175,36 @@ class Network:
         in_outputs = (symbols_of(*t.dims) for t in tensors_in(self._outputs))
         in_domain = (r.symbols for r in self.requirements)
         return frozenset(self.symbols).union(*in_outputs, *in_domain)
+
+    def _told_symbols(self, sizes: Iterable[Any]) -> frozenset[str]:
+        """The symbols that may be given, to know whether all of `sizes` are among them."""
+        known = self._all_symbols
+        return known if known.issuperset(map(str, sizes)) else known | self._hidden_symbols
+
+    @cached_property
+    def _hidden_symbols(self) -> frozenset[str]:
+        """Symbols of which only parameters, costs or receptive fields tell: an odd kernel that
+        keeps the size, the number of residual blocks.
+        """
+        exprs: list[Int] = []
+        for node in self.nodes:
+            result = node.result
+            exprs += [result.macs, *(d for p in node.parameters for d in p.dims)]
+            exprs += [result.blocks.count] if result.blocks else []
+            for axes in (result.axes, *result.parts, *(a for _, a in result.others)):
+                exprs += [v for _, m in axes or () for v in m.hyperparameters()]
+        return frozenset(n for n in symbols_of(*exprs) if n.isidentifier()) - self._all_symbols
+
+    @cached_property
+    def spelled(self) -> dict[str, Int]:
+        """What a symbol written by name stands for here: a depth that may be 0, an odd kernel."""
+        exprs = [d for t in (*self._inputs, *tensors_in(self._outputs)) for d in t.dims]
+        for node in self.nodes:
+            result = node.result
+            exprs += [result.macs, *(d for p in node.parameters for d in p.dims)]
+            exprs += [d for t in node.outputs for d in t.dims]
+            exprs += [result.blocks.count] if result.blocks else []
+        return spelling(*exprs)
 
     # parts
 
@@ -524,11 +555,14 @@ class Network:
         language: ``"python"``, ``"numpy"``, ``"c"`` or ``"javascript"``; every function takes all
             sizes, in the order of `symbols` and then by name. See `symcnn.render.code.to_code`.
         """
+        from symcnn.expr import from_sympy
         from symcnn.render.code import to_code
 
         formulas = {f"size{axis}": dim for axis, dim in enumerate(self.output_dims)}
         formulas |= {"params": self.params, "macs": self.macs}
         names = [*self.symbols, *sorted(self._all_symbols - set(self.symbols))]
+        hidden = {name for f in formulas.values() for name in symbols_of(from_sympy(f))}
+        names += sorted(hidden - set(names))
         return to_code(formulas, language, names)
 
     def to_latex(self, what: str = "table", **options: Any) -> str:

@@ -22,6 +22,7 @@ from symcnn.formula import Formula, conditions
 from symcnn.graph import Constant, Node, Parameter, SymbolicTensor
 from symcnn.ops.autograd import Gradients, gradients
 from symcnn.ops.storage import Memory, Storage, refusal
+from symcnn.series import summation
 from symcnn.size import Int, evaluate, maximum, prod
 
 if TYPE_CHECKING:
@@ -55,6 +56,17 @@ def width(dtype: str) -> int:
     if name not in widths:
         raise BadSpec(f"no dtype is called {name}", cure=f"there are: {', '.join(widths)}")
     return widths[name]
+
+
+def _over_blocks(node: Node, count: Callable[[Node], Int]) -> Int:
+    """The figure of a node; of a repeat, the sum over its blocks."""
+    blocks = node.result.blocks
+    if blocks is None:
+        return count(node)
+    each = sum((_over_blocks(n, count) for n in blocks.nodes), 0)
+    return summation(
+        each if isinstance(each, int) else each.subs(blocks.values), blocks.index, blocks.count
+    )
 
 
 @dataclass(frozen=True)
@@ -163,17 +175,20 @@ class Cost:
     def _work(self) -> dict[Node, Int]:
         if self.missing and not self.partial:
             raise _no_cost(self.missing[0])
-        return {n: self.convention.count(n) for n in self.net.nodes}
+        return {n: _over_blocks(n, self.convention.count) for n in self.net.nodes}
 
     @cached_property
     def _other(self) -> dict[Node, Int]:
         found: dict[Node, Int] = {}
         for node in self.net.nodes:
-            work = elementwise(node)
-            if work is None and not self.partial:
-                raise _no_cost(node)
-            found[node] = work or 0
+            found[node] = _over_blocks(node, self._elementwise)
         return found
+
+    def _elementwise(self, node: Node) -> Int:
+        work = elementwise(node)
+        if work is None and not self.partial:
+            raise _no_cost(node)
+        return work or 0
 
     @property
     def total(self) -> Any:
@@ -191,6 +206,7 @@ class Cost:
     def gradients(self) -> Gradients:
         """Which gradients flow: from all outputs to what is trained (and the inputs, if asked)."""
         net = self.net
+        self._unrolled("which gradients flow")
         return gradients(
             net.nodes, net.input_tensors, net.output_tensors, input_grad=self.input_grad
         )
@@ -234,6 +250,7 @@ class Cost:
     @cached_property
     def memory(self) -> Memory:
         """The network over storages: what each node makes, and what autograd keeps."""
+        self._unrolled("what stands in memory")
         return Memory(self.net.nodes, self.gradients)
 
     @property
@@ -247,11 +264,30 @@ class Cost:
 
     @cached_property
     def _activations(self) -> dict[Node, Int]:
+        if any(n.result.blocks for n in self.net.nodes):
+            return {n: _over_blocks(n, self._made_alone) for n in self.net.nodes}
         made = self._known().made
-        return {
-            n: sum((s.bytes(self._width) for s in made[n] if s.kind == "activation"), 0)
-            for n in self.net.nodes
-        }
+        return {n: self._bytes_made(made[n]) for n in self.net.nodes}
+
+    def _bytes_made(self, storages: Iterable[Storage]) -> Int:
+        return sum((s.bytes(self._width) for s in storages if s.kind == "activation"), 0)
+
+    def _made_alone(self, node: Node) -> Int:
+        """What one node makes, its inputs taken as they come: that of a repeated block."""
+        alone = gradients((node,), node.inputs, node.outputs, input_grad=False)
+        memory = Memory((node,), alone)
+        if memory.unknown and not self.partial:
+            raise refusal(*memory.unknown[0])
+        return self._bytes_made(memory.made[node])
+
+    def _unrolled(self, what: str) -> None:
+        """Raises Undecidable where a symbolic number of blocks stands in the way."""
+        for node in self.net.nodes:
+            if node.result.blocks is not None:
+                raise Undecidable(
+                    f"{node.name}: {what} in {node.result.blocks.count} blocks has no closed form",
+                    cure="give the number of blocks as a number",
+                )
 
     @cached_property
     def _saved(self) -> dict[Node, Int]:
@@ -350,6 +386,8 @@ class Cost:
             known = ", ".join(_OPTIMIZERS)
             raise BadSpec(f"no optimizer is called {name!r}", cure=f"there are: {known}")
         copies, each = _OPTIMIZERS[name]
+        if each:
+            self._unrolled("the number of tensors")
         trained = [p for p in self._parameters if p.trainable]
         return self._out(self._bytes(trained) * copies + each * len(trained))
 
