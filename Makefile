@@ -20,8 +20,14 @@ lint: $(INSTALLED)  ## ruff and mypy --strict
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-fuzz: $(INSTALLED)  ## 200,000 random layers judged by torch, then 20,000 examples of each property
-	$(BIN)/python -m symcnn.testing.sweep --cases 200000
+# The long form: make fuzz LAYERS=1000000 NETWORKS=10000; stopped, it goes on where it was.
+LAYERS ?= 200000
+NETWORKS ?= 2000
+SEED ?= 0
+
+fuzz: $(INSTALLED)  ## random layers and networks judged by torch, then 20,000 examples per property
+	$(BIN)/symcnn sweep --layers $(LAYERS) --networks $(NETWORKS) --seed $(SEED) \
+		--state .sweep-$(SEED).json --report docs/validation/sweep.md
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n auto -k 'not random_layer_gives' \
 		$(addprefix tests/test_,$(PROPERTIES))
 
