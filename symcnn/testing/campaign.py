@@ -30,7 +30,7 @@ from symcnn.testing.sweep import WHAT, Mismatch, Tally, judge_cases
 __all__ = ["BLOCKS", "Campaign", "versions"]
 
 #: Cases that one process does before it ends.
-BLOCKS = {"layer": 2500, "network": 50}
+BLOCKS = {"layer": 1000, "network": 20}
 
 _FORMAT = 1
 _SAVE_EVERY = 5.0  # seconds
@@ -42,8 +42,8 @@ Spans = list[tuple[int, int]]  # disjoint, in order, without the last
 class Campaign:
     """What was asked, what is done, and what came of it.
 
-    >>> Campaign(seed=0, done={"layer": [(0, 2500)]}).missing("layer", 6000)
-    [(2500, 5000), (5000, 6000)]
+    >>> Campaign(seed=0, done={"layer": [(0, 1000)]}).missing("layer", 2500)
+    [(1000, 2000), (2000, 2500)]
     """
 
     seed: int
