@@ -26,7 +26,6 @@ def run(pytester, monkeypatch):
     monkeypatch.syspath_prepend(ROOT)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    always = ("-p", "pytest_symcnn", "-p", "no:cacheprovider")
 
     def run(text, *options):
         pytester.makepyfile(STEM + text)
