@@ -695,6 +695,20 @@ def validate(
 
 
 @main.command()
+@_network_command
+@_answers
+def prove(
+    network: str, inputs: tuple[str, ...], at: str | None, train: bool, as_json: bool
+) -> None:
+    """Prove the closed forms, layer by layer, for all sizes; exit status 1 if one is wrong."""
+    net = _network(network, inputs, train=train)
+    proof = (net.at(at) if at else net).prove()
+    _show(proof.to_dict(), str(proof), as_json)
+    if not proof:
+        sys.exit(1)
+
+
+@main.command()
 @click.option("--layers", default=200_000, show_default=True, help="How many layer cases.")
 @click.option("--networks", default=2_000, show_default=True, help="How many networks.")
 @click.option("--seed", default=0, show_default=True, help="Reproduces every case.")

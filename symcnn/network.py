@@ -38,6 +38,7 @@ from symcnn.size import Int, evaluate, lows, symbols_of
 from symcnn.spec import check_sizes
 
 if TYPE_CHECKING:
+    from symcnn.analysis.prove import Proof
     from symcnn.validate import Report
 
 __all__ = ["Network"]
@@ -445,6 +446,22 @@ class Network:
         from symcnn.validate import validate
 
         return validate(self, module, device, samples=samples, seed=seed, checks=checks)
+
+    def prove(self) -> Proof:
+        """Decide that every closed form is what the layers, one by one, make of the sizes, for all
+        integers in the domain; what isl cannot decide is tested at many sizes, and listed.
+
+        >>> from symcnn import nn
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.MaxPool2d(2)).trace("N 3 H W")
+        >>> proof = net.prove()
+        >>> proof.complete, proof.tested, proof.wrong
+        (True, (), ())
+        >>> print(proof.proved[2])
+        0: size[2] is (H - 1)//2, as torch's documentation says  (proved: isl)
+        """
+        from symcnn.analysis.prove import prove
+
+        return prove(self)
 
     # receptive field
 
