@@ -663,6 +663,8 @@ def _plot_effective(
 @click.option("--device", default="meta", show_default=True, help="meta, cpu or cuda.")
 @click.option("--samples", default=24, show_default=True, help="How many sizes.")
 @click.option("--seed", default=0, show_default=True, help="Reproduces the sizes.")
+@click.option("--dtype", metavar="NAME", help="Cast to float16, bfloat16, float32 or float64.")
+@click.option("--channels-last", is_flag=True, help="In torch.channels_last.")
 @click.option("--junit", type=click.Path(dir_okay=False), metavar="FILE", help="JUnit XML, too.")
 @_network_command
 @_answers
@@ -676,6 +678,8 @@ def validate(
     samples: int,
     seed: int,
     junit: str | None,
+    dtype: str | None,
+    channels_last: bool,
 ) -> None:
     """Compare with torch at many sizes; exit status 1 if they differ anywhere."""
     from symcnn.frontends import from_torch
@@ -686,7 +690,9 @@ def validate(
     if not hasattr(module, "register_forward_hook"):
         raise BadSpec("this is a symcnn.nn module", cure="name the torch.nn.Module to compare with")
     net = from_torch(module.train(train), *inputs)
-    report = net.validate(module, device, samples=samples, seed=seed)
+    report = net.validate(
+        module, device, samples=samples, seed=seed, dtype=dtype, channels_last=channels_last
+    )
     if junit:
         Path(junit).write_text(report.to_junit(), encoding="utf-8")
     _show(report.to_dict(), str(report), as_json)

@@ -426,13 +426,17 @@ class Network:
         samples: int = 24,
         seed: int = 0,
         checks: Sequence[str] | None = None,
+        dtype: str | None = None,
+        channels_last: bool = False,
     ) -> Report:
         """Compare with the torch module it came from: shapes at every module call, refusals,
-        parameters, FLOPs, and where there are values receptive fields.
+        parameters, FLOPs, peak memory, and where there are values receptive fields and what
+        autograd keeps.
 
         device: "meta", "cpu" or "cuda"; the module is copied there. samples: how many sizes, chosen
             at the borders of the domain, at ends of fibres, and at random inside and outside it.
         seed: reproduces them. checks: only these of `symcnn.validate.CHECKS`.
+        dtype, channels_last: cast the copy and its inputs, to "float16", "bfloat16", ...
 
         Raises BadSpec for a module that is not the one traced (saying where they differ) and for a
         device that is not there.
@@ -445,7 +449,16 @@ class Network:
         """
         from symcnn.validate import validate
 
-        return validate(self, module, device, samples=samples, seed=seed, checks=checks)
+        return validate(
+            self,
+            module,
+            device,
+            samples=samples,
+            seed=seed,
+            checks=checks,
+            dtype=dtype,
+            channels_last=channels_last,
+        )
 
     def prove(self) -> Proof:
         """Decide that every closed form is what the layers, one by one, make of the sizes, for all
