@@ -7,7 +7,7 @@ PROPERTIES := expr.py sets.py axis.py nn.py solve.py torch_samples.py solve_wish
   solve_layer.py solve_diagnose.py solve_networks.py cost.py cost_backward.py cost_memory.py \
   cost_compare.py receptive_field.py
 
-.PHONY: demo test lint fuzz mutants bench zoo docs clean
+.PHONY: demo test lint fuzz mutants validate-gpu bench zoo docs clean
 
 demo: $(INSTALLED)  ## the main job: which inputs give 7x7, and why
 	$(BIN)/python examples/demo.py
@@ -33,6 +33,9 @@ fuzz: $(INSTALLED)  ## random layers and networks judged by torch, then 20,000 e
 
 mutants: $(INSTALLED)  ## break each law on purpose; the tests must notice
 	$(BIN)/python tools/mutants.py --write docs/validation/mutants.md
+
+validate-gpu: $(INSTALLED)  ## on a CUDA machine: examples and models in three dtypes, with a report
+	$(BIN)/python tools/on_device.py --device cuda
 
 bench: $(INSTALLED)  ## ratios against torch, from one run on this machine
 	$(BIN)/python benchmarks/bench.py
