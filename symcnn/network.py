@@ -38,6 +38,7 @@ from symcnn.size import Int, evaluate, lows, spelling, symbols_of
 from symcnn.spec import check_sizes
 
 if TYPE_CHECKING:
+    from symcnn.analysis.prove import Proof
     from symcnn.validate import Report
 
 __all__ = ["Network"]
@@ -456,13 +457,17 @@ class Network:
         samples: int = 24,
         seed: int = 0,
         checks: Sequence[str] | None = None,
+        dtype: str | None = None,
+        channels_last: bool = False,
     ) -> Report:
         """Compare with the torch module it came from: shapes at every module call, refusals,
-        parameters, FLOPs, and where there are values receptive fields.
+        parameters, FLOPs, peak memory, and where there are values receptive fields and what
+        autograd keeps.
 
         device: "meta", "cpu" or "cuda"; the module is copied there. samples: how many sizes, chosen
             at the borders of the domain, at ends of fibres, and at random inside and outside it.
         seed: reproduces them. checks: only these of `symcnn.validate.CHECKS`.
+        dtype, channels_last: cast the copy and its inputs, to "float16", "bfloat16", ...
 
         Raises BadSpec for a module that is not the one traced (saying where they differ) and for a
         device that is not there.
@@ -475,7 +480,32 @@ class Network:
         """
         from symcnn.validate import validate
 
-        return validate(self, module, device, samples=samples, seed=seed, checks=checks)
+        return validate(
+            self,
+            module,
+            device,
+            samples=samples,
+            seed=seed,
+            checks=checks,
+            dtype=dtype,
+            channels_last=channels_last,
+        )
+
+    def prove(self) -> Proof:
+        """Decide that every closed form is what the layers, one by one, make of the sizes, for all
+        integers in the domain; what isl cannot decide is tested at many sizes, and listed.
+
+        >>> from symcnn import nn
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.MaxPool2d(2)).trace("N 3 H W")
+        >>> proof = net.prove()
+        >>> proof.complete, proof.tested, proof.wrong
+        (True, (), ())
+        >>> print(proof.proved[2])
+        0: size[2] is (H - 1)//2, as torch's documentation says  (proved: isl)
+        """
+        from symcnn.analysis.prove import prove
+
+        return prove(self)
 
     # receptive field
 
