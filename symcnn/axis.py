@@ -286,7 +286,7 @@ class Resample(AxisMap):
     (28, 14, (1, 1))
     """
 
-    scale: float
+    scale: float | Size  # a symbol stands for a whole number
     mode: Mode = "nearest"
     align_corners: bool = False
     recompute: bool = False  # the scale that is used is the ratio of the sizes
@@ -294,6 +294,8 @@ class Resample(AxisMap):
     copies: bool = True  # where x, or 2*x, come out, torch copies; not for nearest in 1-d and 3-d
 
     def size(self, x: Number) -> Number:
+        if isinstance(self.scale, Size):  # a whole number: the product in double is exact
+            return x * self.scale
         return scaled(x, self.scale)
 
     def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
@@ -301,6 +303,8 @@ class Resample(AxisMap):
             if x is None:
                 raise ValueError("what is read depends on the input size: give x")
             return self.stretch(x).pullback(i, j, x)
+        if isinstance(self.scale, Size):
+            return _source(i, self.scale, 1, self.mode)[0], _source(j, self.scale, 1, self.mode)[1]
         ratio = Fraction(self.scale).limit_denominator(64)
         if float(ratio) != self.scale:
             raise Undecidable(
@@ -314,7 +318,8 @@ class Resample(AxisMap):
         return Const(self.size(x), self.mode, self.align_corners, self.antialias)
 
     def reads(self, x: int) -> Reads:
-        given = None if self.recompute or self.align_corners else self.scale
+        scale = None if isinstance(self.scale, Size) else self.scale  # a symbol has no sizes
+        given = None if self.recompute or self.align_corners else scale
         align, smooth = self.align_corners, self.antialias
         return _interpolated(x, self.size(x), self.mode, align, smooth, given, self.copies)
 

@@ -12,6 +12,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from difflib import get_close_matches
 from functools import wraps
@@ -24,6 +25,7 @@ from symcnn import __version__
 from symcnn.analysis.budget import BudgetedSet
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, ShapeMismatch, SymcnnError
 from symcnn.network import Network
+from symcnn.progress import silent
 from symcnn.sets import InputSet, Relation
 from symcnn.spec import parse_assignments, parse_target
 
@@ -113,7 +115,8 @@ def _answers(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(debug: bool, **options: Any) -> None:
         try:
-            command(**options)
+            with silent() if options.get("as_json") else nullcontext():
+                command(**options)
         except SymcnnError as error:
             if debug:
                 traceback.print_exc()

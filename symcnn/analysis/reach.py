@@ -218,6 +218,10 @@ def _stretch(axis_map: AxisMap, x: Int, assumed: list[Condition]) -> AxisMap:
     if isinstance(axis_map, Resample) and (axis_map.recompute or axis_map.align_corners):
         axis_map = axis_map.stretch(x)
     if isinstance(axis_map, Resample):
+        if isinstance(axis_map.scale, Size):
+            raise Undecidable(
+                f"what a resize by {axis_map.scale} reads", cure="put numbers in: net.given(...)"
+            )
         grown = Fraction(axis_map.scale).limit_denominator(64)
         if axis_map.copies and 1 < grown < 3 and grown.denominator > 1:
             more = Condition(axis_map.size(x), ">=", grown.__floor__() * x + 1, "torch copies")

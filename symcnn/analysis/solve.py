@@ -17,9 +17,10 @@ from fractions import Fraction
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from symcnn.analysis.choices import Choices, solve_choices
 from symcnn.analysis.domain import listed
 from symcnn.conditions import Condition, Requirement
-from symcnn.errors import BadSpec, NoSolution, SymcnnError
+from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
 from symcnn.expr import from_sympy
 from symcnn.factor import text
 from symcnn.graph import tensors_in
@@ -44,6 +45,47 @@ class Wish:
 
 
 def solve(
+    net: Network, output: Any = None, *, sizes: Mapping[str, Any] | None = None, **wishes: Any
+) -> InputSet | Choices:
+    """See `Network.solve`, which this is."""
+    ranges = {str(name): value for name, value in (sizes or {}).items()}
+    opened = {name: ranges[name] for name in net.hyperparameters if name in ranges}
+    left = {name: value for name, value in ranges.items() if name not in opened}
+    if not opened:
+        return _decided(net, output, sizes=left, **wishes)
+    spoken = {name for item in _items(output) for name in symbols_of(item)}
+
+    def found(twin: Network, values: Mapping[str, int], *, explain: bool) -> InputSet:
+        numbers = {name: value for name, value in values.items() if name in spoken}
+        return _decided(twin, output, sizes={**left, **numbers}, explain=explain, **wishes)
+
+    if not any(isinstance(value, (range, list, tuple, set)) for value in opened.values()):
+        return found(net.given(**opened), opened, explain=True)
+    said = {"output": output, **wishes, **wishes.get("budgets", {}), **left}
+    wanted = [f"{k}={v}" for k, v in said.items() if v not in (None, False) and k != "budgets"]
+    return solve_choices(net, opened, found, ", ".join(wanted))
+
+
+def _decided(net: Network, output: Any, **wishes: Any) -> InputSet:
+    try:
+        return _solve(net, output, **wishes)
+    except Undecidable as error:
+        if not net.hyperparameters:
+            raise
+        cure = ", ".join(f"{name}=range(1, 12)" for name in net.hyperparameters)
+        raise Undecidable(error.cause, cure=f"give a range: {cure}") from None
+
+
+def _items(output: Any) -> Iterator[Size]:
+    """The expressions in a target."""
+    targets = output.values() if isinstance(output, Mapping) else (output,)
+    for target in targets:
+        for item in () if target is None else _target(target):
+            if isinstance(item, Size):
+                yield item
+
+
+def _solve(
     net: Network,
     output: Any = None,
     *,
@@ -56,8 +98,8 @@ def solve(
     receptive_field: Any = None,
     budgets: Mapping[str, Any] | None = None,
     sizes: Mapping[str, Any] | None = None,
+    explain: bool = True,
 ) -> InputSet:
-    """See `Network.solve`, which this is."""
     limits = {what: amount for what, amount in (budgets or {}).items() if amount is not None}
     ranges = {str(name): value for name, value in (sizes or {}).items()}
     if all(
@@ -93,7 +135,7 @@ def solve(
     question = _Question(net, [*parameters, *names], known, label)
     found = question.set(wishes)
     if not found:
-        raise _no_solution(question, wishes, square=square)
+        raise _no_solution(question, wishes, square=square) if explain else NoSolution("")
     if limits:
         whole = net if at is None else net.at(at)
         found = _keep_within(whole, found, limits, ranges)

@@ -404,11 +404,11 @@ def resized(
         requires: list[Requirement] = [Condition(s, ">=", 1, why) for s in values]
         sizes: tuple[Int, ...] = tuple(values)
     else:
-        if not all(isfinite(f) for f in values):
+        if not all(isinstance(f, Size) or isfinite(f) for f in values):
             raise ShapeMismatch(f"interpolate: scale_factor={given} is not finite")
         how = (kind, bool(align_corners), bool(recompute_scale_factor), antialias)
         copies = n == 2 or mode != "nearest"
-        maps = [Resample(float(f), *how, copies) for f in values]
+        maps = [Resample(f if isinstance(f, Size) else float(f), *how, copies) for f in values]
         sizes, requires = map_axes(input.dims[2:], maps, why)
         if mode == "area":
             maps = [Adaptive(s) for s in sizes]
