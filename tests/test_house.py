@@ -16,7 +16,8 @@ from .conftest import ROOT
 #: From the ground up: a module imports only what stands before it, or beside it in its package.
 FLOORS = """
     errors progress size series expr factor axis conditions sets spec formula graph replay fused ops
-    render analysis oracles probe validate network nn frontends effective contracts testing cli __main__
+    render analysis oracles probe validate network nn frontends effective contracts testing cli
+    __main__
 """.split()
 
 
