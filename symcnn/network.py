@@ -335,6 +335,9 @@ class Network:
         params: Any = None,
         activations: Any = None,
         memory: Any = None,
+        saved: Any = None,
+        peak: Any = None,
+        dtype: str = "float32",
         **sizes: Any,
     ) -> Any:
         """The inputs that reach a target: ``net.solve(output=(7, 7))``. Wishes combine.
@@ -349,10 +352,13 @@ class Network:
         at: a module or node to look at instead of the output.
         square: only inputs with H = W. aspect: width to height, ``(16, 9)``, exactly.
         multiple_of, within: ``8``, ``(200, 300)`` (both ends included), or one for each axis.
-        receptive_field: at least so many rows and columns.
-        macs, flops, params: at most so many; batch 1 unless given.
-        activations, memory: at most so many elements (bytes, in float32; ``"8 GiB"``) in all maps
-            together, which training keeps.
+        receptive_field: at least so many rows and columns; ``"<=64"``, ``"64..128"``.
+        macs, flops, params: at most so many, ``4e9``, ``"4G"``; or ``">=1G"``, ``"1G..4G"``. Batch
+            1 unless given.
+        activations, saved, peak: bytes, ``"8 GiB"``, the figures of `cost` by these names: all
+            tensors that the operations make; what autograd keeps for the backward pass; the most
+            alive at once in inference. memory: the same as activations. None counts parameters.
+        dtype: what activations are made of, for these bytes.
         sizes: fixed sizes or ranges, ``N=8``, ``W=range(1, 641)``, also of the target's symbols.
             Hyperparameters that are symbols too: ``k=3``, or ``k=range(1, 12)``, ``s=[1, 2]``, and
             then the answer is `Choices`: all solutions, simplest first, each with its inputs.
@@ -376,7 +382,10 @@ class Network:
                 "params": params,
                 "activations": activations,
                 "memory": memory,
+                "saved": saved,
+                "peak": peak,
             },
+            dtype=dtype,
             sizes=sizes,
         )
 
