@@ -22,6 +22,7 @@ lint: $(INSTALLED)  ## ruff and mypy --strict
 
 fuzz: $(INSTALLED)  ## 200,000 random layers judged by torch, then 20,000 examples of each property
 	$(BIN)/python -m symcnn.testing.sweep --cases 200000
+	$(BIN)/python -m symcnn.testing.domains --networks 1000
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n auto -k 'not random_layer_gives' \
 		$(addprefix tests/test_,$(PROPERTIES))
 
