@@ -407,13 +407,19 @@ def resized(
         if not all(isinstance(f, Size) or isfinite(f) for f in values):
             raise ShapeMismatch(f"interpolate: scale_factor={given} is not finite")
         how = (kind, bool(align_corners), bool(recompute_scale_factor), antialias)
-        copies = n == 2 or mode != "nearest"
-        maps = [Resample(f if isinstance(f, Size) else float(f), *how, copies) for f in values]
+        factors = [f if isinstance(f, Size) else float(f) for f in values]
+        maps = [Resample(f, *how) for f in factors]
         sizes, requires = map_axes(input.dims[2:], maps, why)
+        if mode == "nearest" and n == 2 and any(not _is_whole(f) for f in factors):
+            maps = [Resample(f, *how, s) for f, s in zip(factors, sizes[::-1], strict=True)]
         if mode == "area":
             maps = [Adaptive(s) for s in sizes]
     axes = tuple(enumerate([IDENTITY, IDENTITY, *maps]))
     return Result(((*input.dims[:2], *sizes),), axes, requires=tuple(requires))
+
+
+def _is_whole(scale: float | Size) -> bool:
+    return isinstance(scale, Size) or scale.is_integer()
 
 
 interpolate = rule("interpolate", "upsample")(resized)
