@@ -4,8 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PROPERTIES := expr.py sets.py axis.py nn.py solve.py torch_samples.py solve_wishes.py \
-  solve_layer.py solve_diagnose.py solve_networks.py cost.py cost_backward.py cost_memory.py \
-  cost_compare.py receptive_field.py
+  solve_layer.py solve_choices.py solve_diagnose.py solve_networks.py cost.py cost_backward.py \
+  cost_memory.py cost_compare.py receptive_field.py
 
 .PHONY: demo test lint fuzz mutants validate-gpu bench zoo docs clean
 
@@ -28,6 +28,7 @@ SEED ?= 0
 fuzz: $(INSTALLED)  ## random layers and networks judged by torch, then 20,000 examples per property
 	$(BIN)/symcnn sweep --layers $(LAYERS) --networks $(NETWORKS) --seed $(SEED) \
 		--state .sweep-$(SEED).json --report docs/validation/sweep.md
+	$(BIN)/python -m symcnn.testing.domains --networks 1000
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n auto -k 'not random_layer_gives' \
 		$(addprefix tests/test_,$(PROPERTIES))
 

@@ -308,7 +308,7 @@ class Resample(AxisMap):
     (28, 14, (1, 1))
     """
 
-    scale: float | Size  # a symbol is a whole number
+    scale: float | Size  # a symbol stands for a whole number
     mode: Mode = "nearest"
     align_corners: bool = False
     recompute: bool = False  # the scale that is used is the ratio of the sizes
@@ -316,7 +316,9 @@ class Resample(AxisMap):
     beside: Number | None = None  # nearest in 2-D: the output size of the other axis
 
     def size(self, x: Number) -> Number:
-        return self.scale * x if isinstance(self.scale, Size) else scaled(x, self.scale)
+        if isinstance(self.scale, Size):  # a whole number: the product in double is exact
+            return x * self.scale
+        return scaled(x, self.scale)
 
     def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
         if self.align_corners or self.recompute or self.antialias:

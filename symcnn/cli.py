@@ -23,10 +23,12 @@ import click
 
 from symcnn import __version__
 from symcnn.analysis.budget import BudgetedSet
+from symcnn.analysis.choices import Choices
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, ShapeMismatch, SymcnnError
 from symcnn.network import Network
+from symcnn.progress import silent, waiting
 from symcnn.sets import InputSet, Relation
-from symcnn.spec import parse_assignments, parse_target
+from symcnn.spec import parse_assignments, parse_ranges, parse_target
 
 __all__ = ["main"]
 
@@ -114,7 +116,8 @@ def _answers(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(debug: bool, **options: Any) -> None:
         try:
-            command(**options)
+            with silent() if options.get("as_json") else waiting(f"{command.__name__} ..."):
+                command(**options)
         except SymcnnError as error:
             if debug:
                 traceback.print_exc()
@@ -216,13 +219,17 @@ def shapes(
 @click.option("--aspect", metavar="16:9", help="Width to height.")
 @click.option("--multiple-of", metavar="M", help="8, or 8x16 for each axis.")
 @click.option("--within", metavar="LOW..HIGH", help="200..300, or 200..300x100..400.")
-@click.option("--receptive-field", type=int, metavar="R", help="At least so many pixels.")
-@click.option("--macs", metavar="AMOUNT", help="At most so many: 4e9, 4G.")
-@click.option("--flops", metavar="AMOUNT", help="At most so many.")
-@click.option("--params", metavar="AMOUNT", help="At most so many.")
-@click.option("--activations", metavar="AMOUNT", help="At most so many elements in all maps.")
-@click.option("--memory", metavar="AMOUNT", help='At most so many bytes of activations: "8 GiB".')
-@click.option("--size", "sizes", metavar="NAME=SIZE", help="Fixed sizes, such as N=8.")
+@click.option("--receptive-field", metavar="R", help='At least so many pixels; "<=64", 64..128.')
+@click.option("--macs", metavar="AMOUNT", help='At most so many: 4e9, 4G; ">=1G", 1G..4G.')
+@click.option("--flops", metavar="AMOUNT", help="So many FLOPs.")
+@click.option("--params", metavar="AMOUNT", help="So many parameters.")
+@click.option("--memory", metavar="AMOUNT", help='Bytes of all activations: "8 GiB".')
+@click.option("--saved", metavar="AMOUNT", help="Bytes kept for the backward pass.")
+@click.option("--peak", metavar="AMOUNT", help="The most bytes alive at once in inference.")
+@click.option("--dtype", metavar="NAME", help="What activations are made of (float32).")
+@click.option(
+    "--size", "sizes", metavar="NAME=SIZE", help="Fixed sizes or hyperparameters: N=8,k=1..11."
+)
 @_network_command
 @_answers
 def solve(
@@ -239,7 +246,7 @@ def solve(
     given = {name: value for name, value in wishes.items() if value not in (None, False)}
     if not targets and not given and not sizes:
         raise click.UsageError("give a target, such as --output 7x7 or --flatten K")
-    fixed: dict[str, Any] = {} if sizes is None else dict(parse_assignments(sizes))
+    fixed = {} if sizes is None else parse_ranges(sizes)
     wanted = _targets(targets)
     if "aspect" in given:
         given["aspect"] = _numbers(given["aspect"], ":", "16:9")
@@ -251,6 +258,10 @@ def solve(
         given["within"] = spans[0] if len(spans) == 1 else tuple(spans)
     net = _network(network, inputs, train=train)
     found = net.solve(wanted, at=at, **given, **fixed)
+    if isinstance(found, Choices):
+        rows = [{"values": dict(one), **_set_answer(one.inputs)} for one in found]
+        _show({"choices": rows}, str(found), as_json)
+        return
     goals = [*targets, *([f"{given['flatten']} features"] if "flatten" in given else [])]
     answer = _set_answer(found)
     if len(goals) == 1 and not isinstance(wanted, dict):

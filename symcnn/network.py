@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ from symcnn.graph import (
     tensors_in,
     tree_map,
 )
+from symcnn.replay import Atoms, Replay, checked, declared, hyperparameters
 from symcnn.sets import InputSet
 from symcnn.size import Int, evaluate, lows, spelling, symbols_of
 from symcnn.spec import check_sizes
@@ -226,6 +227,35 @@ class Network:
         )
         return part
 
+    @cached_property
+    def hyperparameters(self) -> tuple[str, ...]:
+        """The symbols that its layers are built of and that are no sizes of the inputs."""
+        return tuple(self.roles)
+
+    @cached_property
+    def roles(self) -> dict[str, tuple[str, ...]]:
+        """What the hyperparameters are, by torch's names: ``{"k": ("kernel_size",)}``."""
+        return hyperparameters(self.nodes, self.symbols)
+
+    @cached_property
+    def declared(self) -> Atoms:
+        """All its symbols, as they were declared."""
+        return declared(self.nodes, self._inputs)
+
+    def given(self, **values: Any) -> Network:
+        """The same network with numbers, or expressions, for some of its symbols.
+
+        Raises BadSpec for a symbol that it does not have, and for a number that the symbol was
+        declared not to be; ShapeMismatch and InvalidInput for numbers that its layers refuse.
+
+        >>> import symcnn
+        >>> from symcnn import nn
+        >>> k = symcnn.symbols("k")
+        >>> nn.Conv2d(3, 8, k).trace("N 3 H W").given(k=3).output_shape
+        (N, 8, H - 2, W - 2)
+        """
+        return _given(self, values)
+
     def position(self, node: Node) -> int:
         """The place of a node in the trace, from which guards count too."""
         return self._positions[node]
@@ -337,8 +367,11 @@ class Network:
         params: Any = None,
         activations: Any = None,
         memory: Any = None,
+        saved: Any = None,
+        peak: Any = None,
+        dtype: str = "float32",
         **sizes: Any,
-    ) -> InputSet:
+    ) -> Any:
         """The inputs that reach a target: ``net.solve(output=(7, 7))``. Wishes combine.
 
         output: sizes of the trailing axes, each a number, None (any), a range, ``">=7"``, an
@@ -351,11 +384,16 @@ class Network:
         at: a module or node to look at instead of the output.
         square: only inputs with H = W. aspect: width to height, ``(16, 9)``, exactly.
         multiple_of, within: ``8``, ``(200, 300)`` (both ends included), or one for each axis.
-        receptive_field: at least so many rows and columns.
-        macs, flops, params: at most so many; batch 1 unless given.
-        activations, memory: at most so many elements (bytes, in float32; ``"8 GiB"``) in all maps
-            together, which training keeps.
+        receptive_field: at least so many rows and columns; ``"<=64"``, ``"64..128"``.
+        macs, flops, params: at most so many, ``4e9``, ``"4G"``; or ``">=1G"``, ``"1G..4G"``. Batch
+            1 unless given.
+        activations, saved, peak: bytes, ``"8 GiB"``, the figures of `cost` by these names: all
+            tensors that the operations make; what autograd keeps for the backward pass; the most
+            alive at once in inference. memory: the same as activations. None counts parameters.
+        dtype: what activations are made of, for these bytes.
         sizes: fixed sizes or ranges, ``N=8``, ``W=range(1, 641)``, also of the target's symbols.
+            Hyperparameters that are symbols too: ``k=3``, or ``k=range(1, 12)``, ``s=[1, 2]``, and
+            then the answer is `Choices`: all solutions, simplest first, each with its inputs.
 
         Raises NoSolution, with the wishes that clash and the nearest target that has a solution;
         BadSpec for wishes of no use; Undecidable where no exact set can be given.
@@ -376,7 +414,10 @@ class Network:
                 "params": params,
                 "activations": activations,
                 "memory": memory,
+                "saved": saved,
+                "peak": peak,
             },
+            dtype=dtype,
             sizes=sizes,
         )
 
@@ -617,3 +658,19 @@ class Network:
     def __repr__(self) -> str:
         inputs = ", ".join(map(str, self.inputs))
         return f"Network({inputs} -> {self.describe_output()}, {len(self.nodes)} nodes)"
+
+
+def _given(net: Network, values: Mapping[str, Any]) -> Network:
+    """See `Network.given`."""
+    replay = Replay(net.nodes, checked(net.declared, values))
+    twin = Network(replay(net._inputs), tree_map(replay, net._outputs), name=net.name)
+    twin.nodes = tuple(replay.nodes)
+    twin._positions = {node: i for i, node in enumerate(twin.nodes)}
+    twin._parameters = None if net._parameters is None else replay(net._parameters)
+    twin.buffers = replay(net.buffers)
+    twin.guards = replay.guards(net.guards)
+    for call in net._calls:
+        scope = Scope(call.path)
+        scope.output = tree_map(replay, call.output)
+        twin._calls += (scope,)
+    return twin

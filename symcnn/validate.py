@@ -17,8 +17,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from inspect import signature
 from random import Random
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from symcnn.analysis.domain import first_failure, listed
@@ -33,6 +32,7 @@ from symcnn.oracles import (
     torch_saved,
     torch_shapes,
 )
+from symcnn.progress import watched
 from symcnn.size import evaluate, symbols_of
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from symcnn.sets import InputSet
 
 __all__ = ["CHECKS", "DTYPES", "Check", "Report", "interesting_sizes", "validate"]
-
-Item = TypeVar("Item")
 
 #: What is compared, in the order of the report.
 CHECKS = {
@@ -230,7 +228,7 @@ def validate(
     found = [judging.parameters()]
     chosen = interesting_sizes(net, samples, seed)
     most = max(map(_largest, chosen))
-    for number, sizes in enumerate(_with_progress(chosen, "running torch")):
+    for number, sizes in enumerate(watched(chosen, "running torch", len(chosen))):
         if _largest(sizes) > most:
             found.append(Check("outputs", "skipped", sizes, why="larger ones filled the memory"))
             continue
@@ -790,24 +788,3 @@ def _calls_of(module: Any) -> Iterator[dict[str, list[Any]]]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _with_progress(items: Sequence[Item], told: str) -> Iterator[Item]:
-    """The items, with a bar on standard error from the second second on."""
-    bar: Any = None
-    start = perf_counter()
-    try:
-        for done, item in enumerate(items):
-            if bar is None and perf_counter() - start > 2:
-                from rich.console import Console
-                from rich.progress import Progress
-
-                bar = Progress(console=Console(stderr=True), transient=True)
-                task = bar.add_task(told, total=len(items))
-                bar.start()
-            if bar is not None:
-                bar.update(task, completed=done)
-            yield item
-    finally:
-        if bar is not None:
-            bar.stop()

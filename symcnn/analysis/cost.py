@@ -23,7 +23,7 @@ from symcnn.graph import Constant, Node, Parameter, SymbolicTensor
 from symcnn.ops.autograd import Gradients, gradients
 from symcnn.ops.storage import Memory, Storage, refusal
 from symcnn.series import summation
-from symcnn.size import Int, evaluate, maximum, prod
+from symcnn.size import Int, Max, evaluate, maximum, prod, sole_atom
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -313,9 +313,8 @@ class Cost:
         """
         return self._out(sum(self._saved.values(), 0))
 
-    @cached_property
-    def _moments(self) -> list[Int]:
-        """Bytes alive while each node runs: a tensor lives from its maker to its last reader."""
+    def _alive(self) -> Iterator[list[Storage]]:
+        """What is alive while each node runs: a tensor lives from its maker to its last reader."""
         memory, nodes = self._known(), self.net.nodes
         last: dict[Storage, int] = {}
         for i, node in enumerate(nodes):
@@ -324,20 +323,35 @@ class Cost:
             last.update((s, i) for s in memory.made[node] if s not in last)
         for t in (*self.net.input_tensors, *self.net.output_tensors):
             last[memory.of(t).storage] = len(nodes)
-        ends: dict[int, list[Storage]] = {}
-        for storage, i in last.items():
-            ends.setdefault(i, []).append(storage)
-
-        def total(storages: Iterable[Storage], *kinds: str) -> Int:
-            return sum((s.bytes(self._width) for s in storages if s.kind in kinds), 0)
-
-        alive: Int = total(last, "input")
-        moments: list[Int] = []
+        alive = dict.fromkeys(s for s in last if s.kind == "input")
         for i, node in enumerate(nodes):
-            alive = alive + total(memory.made[node], "activation")
-            moments.append(alive)
-            alive = alive - total(ends.get(i, ()), "input", "activation")
-        return moments
+            alive.update(dict.fromkeys(s for s in memory.made[node] if s.kind == "activation"))
+            yield [*alive]
+            alive = {s: None for s in alive if last[s] != i}
+
+    @cached_property
+    def _moments(self) -> dict[Int, list[Storage]]:
+        """Bytes alive while each node runs, and whose they are."""
+        return {sum((s.bytes(self._width) for s in alive), 0): alive for alive in self._alive()}
+
+    def terms(self, what: str) -> list[list[Int]]:
+        """A figure as it comes together: lists of terms, of which the largest sum is the figure.
+
+        what: "work", "activations", "saved" or "peak"; all but the peak are one list, a term per
+            node.
+
+        >>> from symcnn import nn
+        >>> nn.Conv2d(3, 8, 3).trace("N 3 H W").cost().terms("activations")
+        [[32*N*H*W - 64*N*H - 64*N*W + 128*N]]
+        """
+        if what == "peak":
+            moments = self._moments
+            atom = sole_atom(maximum(*moments)) if len(moments) > 1 else None
+            if isinstance(atom, Max) and set(atom.args) <= set(moments):
+                moments = {moment: moments[moment] for moment in atom.args}
+            return [[s.bytes(self._width) for s in alive] for alive in moments.values()]
+        figures = {"work": "_work", "activations": "_activations", "saved": "_saved"}
+        return [[*getattr(self, figures[what]).values()]]
 
     @property
     def peak(self) -> Any:

@@ -410,13 +410,16 @@ def resized(
         factors = [f if isinstance(f, Size) else float(f) for f in values]
         maps = [Resample(f, *how) for f in factors]
         sizes, requires = map_axes(input.dims[2:], maps, why)
-        whole = all(isinstance(f, Size) or f.is_integer() for f in factors)
-        if mode == "nearest" and n == 2 and not whole:
+        if mode == "nearest" and n == 2 and any(not _is_whole(f) for f in factors):
             maps = [Resample(f, *how, s) for f, s in zip(factors, sizes[::-1], strict=True)]
         if mode == "area":
             maps = [Adaptive(s) for s in sizes]
     axes = tuple(enumerate([IDENTITY, IDENTITY, *maps]))
     return Result(((*input.dims[:2], *sizes),), axes, requires=tuple(requires))
+
+
+def _is_whole(scale: float | Size) -> bool:
+    return isinstance(scale, Size) or scale.is_integer()
 
 
 interpolate = rule("interpolate", "upsample")(resized)
