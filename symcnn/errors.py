@@ -6,6 +6,9 @@ library says about a network, and nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 __all__ = [
     "BadSpec",
     "DataDependent",
@@ -21,15 +24,31 @@ __all__ = [
 class SymcnnError(Exception):
     """Base of all errors raised on purpose by symcnn.
 
+    cure: what to do, or a function that finds it out. It is called when the error is first read:
+    one that is only caught costs nothing.
+
     >>> print(SymcnnError("the cause", cure="the cure"))
     the cause
       the cure
     """
 
-    def __init__(self, cause: str, *, cure: str = "") -> None:
+    def __init__(self, cause: str, *, cure: str | Callable[[], str] = "") -> None:
+        super().__init__(cause)
         self.cause = cause
-        self.cure = cure
-        super().__init__(f"{cause}\n  {cure}" if cure else cause)
+        self._cure = cure
+
+    @property
+    def cure(self) -> str:
+        """What to do about it, in one line; empty if there is nothing to be said."""
+        if not isinstance(self._cure, str):
+            self._cure = self._cure()
+        return self._cure
+
+    def __str__(self) -> str:
+        return f"{self.cause}\n  {self.cure}" if self.cure else self.cause
+
+    def __reduce__(self) -> tuple[Callable[[str], SymcnnError], tuple[str]]:
+        return partial(type(self), cure=self.cure), (self.cause,)
 
 
 class InvalidInput(SymcnnError, ValueError):

@@ -1,8 +1,10 @@
 """Cases that a random search once found wrong, each kept by name: torch refuses, and so do we."""
 
+import pickle
+
 import pytest
 
-from symcnn.errors import SymcnnError
+from symcnn.errors import InvalidInput, SymcnnError
 from symcnn.graph import OPS, Tape, tensor
 
 torch = pytest.importorskip("torch")
@@ -159,3 +161,13 @@ LAYERS = {
 def test_regression_of_a_layer(name):
     layer, at = LAYERS[name]
     assert layer.symcnn_shape(at) == layer.torch_shape(at)
+
+
+def test_an_error_that_is_only_caught_finds_out_no_cure():
+    asked = []
+    error = InvalidInput("the cause", cure=lambda: asked.append("once") or "the cure")
+    assert error.cause == "the cause"
+    assert not asked
+    assert str(error) == "the cause\n  the cure"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+    assert asked == ["once"]

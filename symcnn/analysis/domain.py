@@ -92,14 +92,14 @@ def check_valid(net: Network, sizes: dict[str, int]) -> None:
     step, requirement = failure
     if isinstance(step, Guard):
         raise _refusal(net, step, sizes)
-    raise InvalidInput(_complaint(step, requirement, sizes), cure=_nearest(net, sizes))
+    raise InvalidInput(_complaint(step, requirement, sizes), cure=lambda: _nearest(net, sizes))
 
 
 def _refusal(net: Network, guard: Guard, sizes: dict[str, int]) -> InvalidInput:
     if guard.otherwise:
         return InvalidInput(
             f"the model refuses {listed(sizes)} at {guard.where}: {guard.otherwise}",
-            cure=_nearest(net, sizes),
+            cure=lambda: _nearest(net, sizes),
         )
     return InvalidInput(
         f"the trace took a branch at {guard.where} that needs {guard.requirement}, "
