@@ -15,7 +15,7 @@ from typing import Any
 from symcnn.conditions import settled, sides_of, substituted
 from symcnn.errors import BadSpec, InvalidInput
 from symcnn.expr import from_sympy
-from symcnn.graph import Call, Guard, Node, Result, SymbolicTensor, Tape, record
+from symcnn.graph import Blocks, Call, Guard, Node, Result, SymbolicTensor, Tape, record
 from symcnn.size import Atom, Int, Part, Size, Symbol, symbols_of
 
 __all__ = ["Atoms", "Replay", "checked", "declared", "hyperparameters", "may_be"]
@@ -75,6 +75,10 @@ class Replay:
             return {key: self(v) for key, v in value.items()}
         if isinstance(value, slice):
             return slice(self(value.start), self(value.stop), self(value.step))
+        if isinstance(value, Blocks):
+            with Tape().running():  # a family of its own, and no part of the graph
+                for node in value.nodes:
+                    self._again(node)
         if is_dataclass(value) and not isinstance(value, type):
             return replace(value, **{f.name: self(getattr(value, f.name)) for f in fields(value)})
         return value

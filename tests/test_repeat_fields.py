@@ -237,3 +237,18 @@ def test_sizes_that_the_blocks_do_not_take_are_refused():
     net = nn.Repeat(nn.Conv1d(C, C, 3), n).trace((1, C, H))
     with pytest.raises(InvalidInput):
         net.receptive_field().at(C=1, H=5, n=3)
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_a_depth_put_in_afterwards_gives_the_unrolled_network(name):
+    block, channels = BLOCKS[name]
+    net = nn.Repeat(block, n, index=i).trace((1, channels, H))
+    for depth in (0, 1, 3):
+        given, unrolled = (
+            net.given(n=depth),
+            nn.Repeat(block, depth, index=i).trace((1, channels, H)),
+        )
+        assert given.outputs == unrolled.outputs
+        assert given.cost().total == unrolled.cost().total
+        fields = given.receptive_field(), unrolled.receptive_field()
+        assert fields[0].interval(5) == fields[1].interval(5)
