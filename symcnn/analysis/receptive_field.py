@@ -11,7 +11,7 @@ Sources: Dumoulin and Visin, *A guide to convolution arithmetic* (2016); Araujo,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,7 @@ from symcnn.conditions import AnyOf, Condition
 from symcnn.errors import BadSpec, InvalidInput, Undecidable, UnsupportedOperation
 from symcnn.expr import from_sympy
 from symcnn.graph import Node, SymbolicTensor, ancestors, public
+from symcnn.ops.registry import same_axes
 from symcnn.size import Int, Size, Symbol, evaluate, exact_div, maximum, minimum, symbols_of
 
 if TYPE_CHECKING:
@@ -51,26 +52,30 @@ _NORMS = frozenset("group_norm layer_norm instance_norm rms_norm".split())
 # The pass --------------------------------------------------------------------------------------
 
 
-def _readings(node: Node, output: int) -> Iterator[tuple[SymbolicTensor, Axes | None]]:
-    """The tensors that an output reads, and how."""
+def _readings(
+    node: Node, output: int, among: Container[SymbolicTensor]
+) -> list[tuple[SymbolicTensor, Axes | None]]:
+    """Those of some tensors that an output reads, and how."""
     result = node.result
-    same_shape = result.shapes[output] == result.shapes[0]
-    declared: set[int] = set()
-    if node.inputs:
+    read = [t for t in node.inputs if t in among]
+    plain = not result.others and not result.parts and len(node.outputs) == 1
+    if plain and len(read) == 1 and read[0] is node.inputs[0]:
+        return [(read[0], result.axes)]
+    dims = result.shapes[output]
+    same_shape = dims == result.shapes[0]
+    found: dict[SymbolicTensor, Axes | None] = {}
+    if node.inputs and node.inputs[0] in among:
         axes: Axes | None = result.parts[output] if result.parts else result.axes
-        declared.add(id(node.inputs[0]))
-        yield node.inputs[0], axes if same_shape or result.parts else _everything(node, output)
-    for t, axes in result.others:
-        declared.add(id(t))
-        yield t, axes if same_shape else _everything(node, output)
-    for t in node.inputs:
-        if id(t) not in declared:
-            declared.add(id(t))
-            yield t, _everything(node, output)
+        found[node.inputs[0]] = axes if same_shape or result.parts else _everything(dims)
+    several = [(t, axes if same_shape else _everything(dims)) for t, axes in result.others]
+    several = [(t, axes) for t, axes in several if t in among]
+    declared = {*found, *(t for t, _ in several)}
+    rest = [t for t in dict.fromkeys(read) if t not in declared]
+    return [*found.items(), *several, *((t, _everything(dims)) for t in rest)]
 
 
-def _everything(node: Node, output: int) -> Axes:
-    return tuple((None, IDENTITY) for _ in node.result.shapes[output])
+def _everything(dims: tuple[Int, ...]) -> Axes:
+    return tuple((None, IDENTITY) for _ in dims)
 
 
 def _is_gate(node: Node, t: SymbolicTensor, axes: Axes | None) -> bool:
@@ -124,11 +129,7 @@ class _Pass:
 
     def used(self, node: Node, output: int) -> list[tuple[SymbolicTensor, Axes]]:
         """The tensors an output reads that depend on the source, and how."""
-        found = [
-            (t, axes)
-            for t, axes in _readings(node, output)
-            if t in self.reaches and axes is not None
-        ]
+        found = [(t, axes) for t, axes in _readings(node, output, self.reaches) if axes is not None]
         if not self.gates and len(found) > 1:
             ungated = [(t, axes) for t, axes in found if not _is_gate(node, t, axes)]
             found = ungated or found
@@ -201,6 +202,8 @@ def _half(value: Any) -> Any:
 def _pointwise(axes: Axes | None, dims: tuple[Int, ...]) -> bool:
     if axes is None or len(axes) != len(dims):
         return False
+    if axes is same_axes(len(dims)):
+        return True
     return all(m is IDENTITY and o == s for o, (s, m) in enumerate(axes))
 
 
