@@ -28,7 +28,8 @@ fuzz: $(INSTALLED)  ## 200,000 random layers judged by torch, then 20,000 exampl
 mutants: $(INSTALLED)  ## break each law on purpose; the tests must notice
 	$(BIN)/python tools/mutants.py --write docs/validation/mutants.md
 
-bench: $(INSTALLED)  ## ratios against torch, from one run on this machine
+bench: $(INSTALLED)  ## ratios against torch and other tools in one run; writes docs/benchmarks.md
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/bench.py
 
 zoo: $(INSTALLED)  ## trace the models of transformers, write docs/zoo.md
