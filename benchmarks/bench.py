@@ -302,8 +302,8 @@ small in width. A dash: it failed, see below.
 
 ![Seconds over nodes and edges, log-log](growth.svg)
 
-Exponents fitted to the upper half of each line; 1 is linear in nodes plus edges. Each time is the
-least of up to three runs.
+Exponents fitted to the upper half of each line; 1 is linear in nodes plus edges. Each time is
+processor time, the least of up to three runs.
 
 {table(head, exponents)}
 
