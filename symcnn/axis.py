@@ -21,6 +21,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from math import gcd
+from struct import pack, unpack
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from symcnn.errors import Undecidable
@@ -258,7 +259,15 @@ def _source(i: Number, p: Number, q: Number, mode: Mode) -> tuple[Number, Number
     Nearest: ``floor(i*q/p)``. Linear and cubic: around ``(i + 1/2)*q/p - 1/2``, both neighbours
     unless that is a whole number, whose neighbour then weighs nothing; one more on either side for
     cubic. Source: torch's documentation of interpolate, and its kernels.
+
+    Torch multiplies by q/p in float32. Rounded up, as 1/3 is, no floor changes; rounded down, as
+    20/23 is, it moves some whole numbers to the pixel before, by no rule in i: no formula then.
     """
+    if mode in ("nearest", "nearest-exact") and not _rounds_up(p, q):
+        raise Undecidable(
+            f"which pixel nearest resampling by {p}/{q} reads hangs on float32 rounding",
+            cure="ask at a size: .at(H=..., W=...)",
+        )
     if mode == "nearest":
         first = floordiv(q * i, p)
         return first, first
@@ -267,6 +276,14 @@ def _source(i: Number, p: Number, q: Number, mode: Mode) -> tuple[Number, Number
         return first, first
     middle = (2 * i + 1) * q - p
     return _around(middle, 2 * p, mode)
+
+
+def _rounds_up(p: Number, q: Number) -> bool:
+    """Whether q/p in single precision is known to be at least q/p, as for every power of two p."""
+    if not isinstance(p, int) or not isinstance(q, int):
+        return isinstance(p, int) and p & (p - 1) == 0
+    (single,) = unpack("f", pack("f", q / p))
+    return Fraction(single) >= Fraction(q, p)
 
 
 def _around(num: Number, den: Number, mode: Mode) -> tuple[Number, Number]:
@@ -291,7 +308,7 @@ class Resample(AxisMap):
     align_corners: bool = False
     recompute: bool = False  # the scale that is used is the ratio of the sizes
     antialias: bool = False
-    copies: bool = True  # where x, or 2*x, come out, torch copies; not for nearest in 1-d and 3-d
+    beside: Number | None = None  # nearest in 2-D: the output size of the other axis
 
     def size(self, x: Number) -> Number:
         return scaled(x, self.scale)
@@ -316,7 +333,17 @@ class Resample(AxisMap):
     def reads(self, x: int) -> Reads:
         given = None if self.recompute or self.align_corners else self.scale
         align, smooth = self.align_corners, self.antialias
-        return _interpolated(x, self.size(x), self.mode, align, smooth, given, self.copies)
+        return _interpolated(x, self.size(x), self.mode, align, smooth, given, self.copies(x))
+
+    def copies(self, x: Number) -> Number | bool:
+        """Whether the places are those of factor 1 or 2 where the sizes say so, not the scale's.
+
+        Of the modes that torch computes so, "linear" always, "nearest" in small 2-D images only
+        (``_use_vectorized_kernel_cond_2d`` in UpSampleKernel.cpp; measured: elsewhere never).
+        """
+        if self.mode == "linear":
+            return True
+        return self.beside is not None and self.size(x) + self.beside <= 128
 
     def requires(self, x: Number) -> tuple[Number, Number] | None:
         return self.size(x), 1
@@ -331,7 +358,11 @@ def _interpolated(
     scale: float | None,
     copies: bool = True,
 ) -> Reads:
-    """What `interpolate` reads, in torch's own arithmetic (float for nearest, else double)."""
+    """What `interpolate` reads, in torch's own arithmetic.
+
+    That is double, but for the nearest modes: float there. In a large float64 image torch computes
+    these in double as well, and may read the neighbour of what it reads in float32 and on a GPU.
+    """
     import numpy as np
 
     i = np.arange(y)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 __all__ = ["gradient_support", "make_positive", "support"]
 
@@ -29,6 +31,25 @@ def make_positive(module: nn.Module) -> nn.Module:
     return module
 
 
+class _NearestAsInSingle(TorchFunctionMode):
+    """The nearest modes of `interpolate` pick, in double, the pixels they pick in single precision.
+
+    On the CPU torch computes their indices in the image's own precision (in large images), so
+    a double can pick the neighbour of what a float, or any dtype on a GPU, does.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        image = args[0] if args else kwargs.get("input")
+        given = args[3] if len(args) > 3 else kwargs.get("mode", "nearest")
+        if func is not F.interpolate or not str(given).startswith("nearest"):
+            return func(*args, **kwargs)
+        places = torch.arange(image[0, 0].numel(), dtype=torch.float32).reshape(image[:1, :1].shape)
+        rest = {k: v for k, v in kwargs.items() if k != "input"}
+        picked = func(places, *args[1:], **rest).long()
+        return image.flatten(2)[..., picked.flatten()].unflatten(2, picked.shape[2:])
+
+
 def support(module: nn.Module, shape: Sequence[int], axis: int) -> Any:
     """Whether output index i reads input index j along a spatial axis: a table, i by j.
 
@@ -41,7 +62,7 @@ def support(module: nn.Module, shape: Sequence[int], axis: int) -> Any:
     after = before.clone()
     for j in range(length):
         after[j].select(1 + axis, j).add_(1e6)
-    with torch.no_grad():
+    with torch.no_grad(), _NearestAsInSingle():
         changed = module(before) != module(after)
     other = [k for k in range(1, changed.ndim) if k != 2 + axis]
     return (changed.amax(other) if other else changed).T.numpy()

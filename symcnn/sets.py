@@ -2,11 +2,13 @@
 
 With concrete hyperparameters every condition is quasi-affine (integer multiples, sums, floor
 division by constants, min, max), so its solutions form a Presburger set. Those are decided
-exactly by isl; nothing here searches. Two laws keep what isl is handed small:
+exactly by isl; nothing here searches. A few laws keep what isl is handed small:
 
 - a bound on one monotone atom moves inside: ``floor(e/m) >= t`` is ``e >= m*t``, and
   ``trunc(double(e)*scale) >= t`` is ``e >= `` the least such value, found by bisection;
 - a product of sizes equal to a constant is a finite union over its divisors;
+- an expression that grows with every size reaches a bound above the corners of a frontier;
+- what is linear for each value of a size is a finite union, where other conditions bound that size;
 - a float scale is a floor but for multiples of the denominator in one interval per power of two
   (`_shortfalls`), exactly, for sizes up to 2**31.
 
@@ -29,7 +31,8 @@ from symcnn import size as sz
 from symcnn.conditions import AnyOf, Condition, ForAll, Requirement, sides_of, substituted
 from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.factor import factors, text
-from symcnn.size import Int, Size
+from symcnn.frontier import corners, grows
+from symcnn.size import Int, Size, symbols_of
 
 if TYPE_CHECKING:
     import islpy
@@ -53,6 +56,10 @@ _MOST = 1 << 20
 
 #: Sums of products are split into at most so many cases.
 _FEW = 16
+
+#: A frontier has at most so many corners; beyond, it is `Undecidable`.
+_MANY = 1024
+
 #: What a float scale does is known exactly for sizes up to this one.
 _LONGEST = 1 << 31
 
@@ -118,6 +125,8 @@ class _Writer:
         except Undecidable:
             if text := self.shared(condition):
                 return text
+            if text := self.staircase(condition):
+                return text
             if condition.relation != "==":
                 raise
             return self.divides(condition) or self.paired(condition)
@@ -141,6 +150,37 @@ class _Writer:
             for split in _splits(n, [False] * len(parts))
         ]
         return " or ".join(f"({case})" for case in cases)
+
+    def staircase(self, condition: Condition) -> str | None:
+        """``f >= c``, ``f <= c`` or ``f == c`` for an expression f that grows with every size: what
+        lies above the corners of its frontier. Corners are looked for up to 2**31.
+
+        None if the expression does not grow, or there are too many corners.
+        """
+        gap = condition.lhs - condition.rhs
+        falls = grows(-gap)
+        if not (falls or grows(gap)) or not symbols_of(gap) <= set(self.names):
+            return None
+        up = -gap if falls else gap
+        bounds = (0, 1) if condition.relation == "==" else (1,) if falls else (0,)
+        texts = [text for bound in bounds if (text := self.above(up, bound)) is not None]
+        if len(texts) < len(bounds):
+            return None
+        if condition.relation == "==":
+            return f"({texts[0]}) and not ({texts[1]})"
+        return f"not ({texts[0]})" if falls else texts[0]
+
+    def above(self, expr: Int, bound: int) -> str | None:
+        """``expr >= bound`` as a union of what lies above each corner."""
+        names = sorted(symbols_of(expr))
+        found = corners(expr, bound, names, _MANY)
+        if found is None:
+            return None
+        cases = [
+            " and ".join(f"{self.names[n]} >= {v}" for n, v in zip(names, corner, strict=True))
+            for corner in found
+        ]
+        return " or ".join(f"({case})" for case in cases) or "false"
 
     def shared(self, condition: Condition) -> str | None:
         """``f*g + h*k + ...`` against a small constant, for terms that are never negative: one case
@@ -988,11 +1028,59 @@ def input_set(
         for part in _parts_of(requirements)
         if type(part.of) is int and (x := writer.names.get(part.name))
     ]
-    needed = _as_multiples([r for _, r in tightest(requirements)])
-    texts += [f"({writer.requirement(r)})" for r in needed]
+    hard: list[tuple[Requirement, Undecidable]] = []
+    for requirement in _as_multiples([r for _, r in tightest(requirements)]):
+        try:
+            texts.append(f"({writer.requirement(requirement)})")
+        except Undecidable as error:
+            hard.append((requirement, error))
+    found = InputSet(names, _isl_set(writer, texts), batch=batch, at=at)
+    while hard:  # what one of them bounds may decide another
+        cases = [_cases(writer, requirement, found) for requirement, _ in hard]
+        if set(cases) == {None}:
+            raise hard[0][1]
+        texts += [f"({text})" for text in cases if text is not None]
+        hard = [one for one, text in zip(hard, cases, strict=True) if text is None]
+        found = InputSet(names, _isl_set(writer, texts), batch=batch, at=at)
+    return found
+
+
+def _isl_set(writer: _Writer, texts: Sequence[str]) -> Any:
     dims = ", ".join(writer.names.values())
-    isl_set = isl().Set(f"{{ [{dims}] : {' and '.join(texts)} }}" if texts else "{ [] }")
-    return InputSet(names, _coalesced(isl_set), batch=batch, at=at)
+    return _coalesced(isl().Set(f"{{ [{dims}] : {' and '.join(texts)} }}" if texts else "{ [] }"))
+
+
+def _cases(writer: _Writer, requirement: Requirement, known: InputSet) -> str | None:
+    """A condition that is linear for each value of a size, as a union over the values that are
+    `known` to be possible; None if there is no such size, or no bound on it.
+    """
+    for name in [n for n in known.names if n in symbols_of(*sides_of(requirement))]:
+        possible = known.axis(name)
+        if not possible.bounded or (possible.count() or 0) > _MANY:
+            continue
+        groups: list[tuple[Requirement, int, int]] = []
+        try:
+            for value in possible:
+                case = substituted(requirement, {name: value})
+                same = groups and groups[-1][0] == case
+                first = groups.pop()[1] if same else value
+                groups.append((case, first, value))
+        except ZeroDivisionError:
+            continue
+        texts = [_case(writer, case, known) for case, _, _ in groups]
+        if None not in texts:
+            x = writer.names[name]
+            spans = (f"{first} <= {x} <= {last}" for _, first, last in groups)
+            cases = (f"({s} and ({t}))" for s, t in zip(spans, texts, strict=True))
+            return " or ".join(cases) or "false"
+    return None
+
+
+def _case(writer: _Writer, requirement: Requirement, known: InputSet) -> str | None:
+    try:
+        return writer.requirement(requirement)
+    except Undecidable:
+        return _cases(writer, requirement, known)
 
 
 def _parts_of(requirements: Iterable[Requirement]) -> Iterator[sz.Part]:

@@ -23,11 +23,6 @@ logging.disable(logging.WARNING)
 NOT_KNOWN = {
     "EnCodec encoder": "lstm",
     "EnCodec decoder": "lstm",
-    "Swin": "cat with axes in an order that sizes decide",
-    "Swinv2": "cat with axes in an order that sizes decide",
-    "SAM vision": "getitem of axes that are permuted",
-    "Mask2Former pixel module": "cat with axes in an order that sizes decide",
-    "SAM vision, 512": "getitem of axes that are permuted",
 }
 
 MODELS = [name for name in hf.MODELS if name not in NOT_YET]

@@ -524,3 +524,10 @@ def test_each_lazy_module_has_torchs_shape_and_parameters(lazy):
     assert lazy.has_uninitialized_params()
     assert net.shape_at(N=2, L=9) == tuple(lazy(torch.zeros(2, 4, 9)).shape)
     assert net.params == sum(p.numel() for p in lazy.parameters())
+
+
+def test_arange_takes_its_end_by_name():
+    net = trace(lambda m, x: torch.arange(end=x.shape[2]), "N 3 H W")
+    assert net.shape_at(N=1, H=7, W=5) == (7,)
+    net = trace(lambda m, x: torch.arange(start=2, end=x.shape[3], step=3), "N 3 H W")
+    assert net.shape_at(N=1, H=7, W=12) == tuple(torch.arange(start=2, end=12, step=3).shape)

@@ -407,6 +407,35 @@ def test_gradients_have_the_support_of_the_table(module):
             assert (at.table(axis) == read).all()
 
 
+def test_nearest_by_a_fraction_in_a_large_image():
+    module = make_positive(
+        tnn.Sequential(tnn.ConvTranspose2d(1, 1, 1, stride=3), tnn.Upsample(scale_factor=1.15))
+    )
+    at = traced(module, "N 1 H W").receptive_field().at(H=15, W=24)  # 49 x 80 come out
+    for axis in (0, 1):
+        assert (at.table(axis) == support(module, (1, 1, 15, 24), axis)).all()
+
+
+def test_nearest_by_a_scale_whose_inverse_float32_rounds_down_has_no_formula():
+    rf = traced(tnn.Sequential(tnn.Upsample(scale_factor=1.15)), "N 1 H W").receptive_field()
+    with pytest.raises(Undecidable, match="float32 rounding"):
+        rf.interval(0)
+    assert rf.at(H=70, W=70).interval(69) == (59, 59)  # 69/1.15 is 60
+    thrice = traced(tnn.Sequential(tnn.Upsample(scale_factor=3)), "N 1 H W").receptive_field()
+    assert thrice.interval(69) == (23, 23)
+
+
+@pytest.mark.parametrize("sizes", [(30, 60), (40, 90)])
+def test_nearest_copies_rows_in_small_images_only(sizes):
+    module = tnn.Upsample(scale_factor=(2.02, 1.01))
+    rf = traced(tnn.Sequential(module), "N 1 H W").receptive_field().at(H=sizes[0], W=sizes[1])
+    single = torch.arange(float(sizes[0]))[None, None, :, None].expand(1, 1, *sizes)
+    picked = module(single)[0, 0, :, 0].long()
+    assert rf.table(0).argmax(1).tolist() == picked.tolist()
+    picked = module(torch.arange(float(sizes[1])).expand(1, 1, *sizes))[0, 0, 0].long()
+    assert rf.table(1).argmax(1).tolist() == picked.tolist()
+
+
 class Shuffled(tnn.Module):
     def forward(self, x):
         return torch.roll(x.flip(2), 3, 3) + x.repeat(1, 1, 2, 1)[:, :, 1 : 1 + x.shape[2]]

@@ -337,3 +337,48 @@ def test_float_scales_of_float_scales():
 def test_a_scale_that_is_no_small_fraction_is_refused():
     with pytest.raises(Undecidable):
         one(Condition(scaled(h, 0.7071067811865476), "==", w))
+
+
+# Conditions that are not linear -----------------------------------------------------------------
+
+_H, _W = Size.symbol("H"), Size.symbol("W")
+
+
+@st.composite
+def growing(draw):
+    """A sum of products of floors of the two sizes, each of which grows."""
+    terms = []
+    for _ in range(draw(st.integers(1, 3))):
+        a, b = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+        h, w = (_H + draw(st.integers(0, 4))) // a, (_W + draw(st.integers(0, 4))) // b
+        terms.append(draw(st.sampled_from([h * w, (3 * h * w) // 2, h * h * w, h + w])))
+    return sum(terms, 0)
+
+
+@given(growing(), st.integers(0, 60), st.sampled_from([">=", "==", "<="]))
+def test_what_grows_reaches_a_bound_above_its_frontier(expr, bound, relation):
+    condition = Condition(expr, relation, bound)
+    if relation == "<=":
+        condition = Condition(bound, ">=", expr)
+    found = input_set(["H", "W"], [condition])
+    for h in (*range(1, 40), 200):
+        for w in (*range(1, 40), 200):
+            assert ((h, w) in found) == condition.holds({"H": h, "W": w})
+
+
+def test_a_size_that_is_bounded_decides_what_is_linear_for_each_of_its_values():
+    window = (_H + 28) // 32
+    conditions = [
+        Condition(7, ">=", window),
+        Condition(window, ">=", 1),
+        Condition((_W // window) * window, "==", _W),
+    ]
+    found = input_set(["H", "W"], conditions)
+    for h in range(1, 240):
+        for w in (*range(1, 60), 210, 420):
+            assert ((h, w) in found) == (1 <= (h + 28) // 32 <= 7 and w % ((h + 28) // 32) == 0)
+
+
+def test_a_product_without_a_bound_stays_undecided():
+    with pytest.raises(Undecidable):
+        input_set(["H", "W"], [Condition((_W // _H) * _H, "==", _W)])

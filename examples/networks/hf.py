@@ -63,6 +63,9 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "MobileViT": lambda: hf.MobileViTModel(hf.MobileViTConfig()),
     "MobileViTV2": lambda: hf.MobileViTV2Model(hf.MobileViTV2Config()),
     "Swin": lambda: hf.SwinModel(hf.SwinConfig(**_SWIN)),
+    "Swin at 224": lambda: hf.SwinForImageClassification(
+        hf.SwinConfig(embed_dim=24, depths=[1, 1, 2, 1])
+    ),
     "Swinv2": lambda: hf.Swinv2Model(hf.Swinv2Config(**_SWIN)),
     "ViT": lambda: hf.ViTModel(hf.ViTConfig(**_VIT)),
     "DeiT": lambda: hf.DeiTModel(hf.DeiTConfig(**_VIT)),
@@ -113,6 +116,22 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     ),
     "RT-DETR backbone": lambda: hf.RTDetrResNetBackbone(
         hf.RTDetrResNetConfig(embedding_size=8, **_FOUR)
+    ),
+    "RT-DETR": lambda: hf.RTDetrForObjectDetection(
+        hf.RTDetrConfig(
+            backbone_config=hf.RTDetrResNetConfig(
+                embedding_size=8, out_features=["stage2", "stage3", "stage4"], **_FOUR
+            ),
+            encoder_in_channels=_FOUR["hidden_sizes"][1:],
+            d_model=32,
+            encoder_hidden_dim=32,
+            encoder_ffn_dim=32,
+            decoder_in_channels=[32, 32, 32],
+            decoder_ffn_dim=32,
+            decoder_layers=1,
+            encoder_attention_heads=2,
+            decoder_attention_heads=2,
+        )
     ),
     "HGNetV2 (D-FINE)": lambda: hf.HGNetV2Backbone(hf.HGNetV2Config()),
     "BiT": lambda: hf.BitModel(

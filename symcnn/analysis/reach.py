@@ -219,7 +219,8 @@ def _stretch(axis_map: AxisMap, x: Int, assumed: list[Condition]) -> AxisMap:
         axis_map = axis_map.stretch(x)
     if isinstance(axis_map, Resample):
         grown = Fraction(axis_map.scale).limit_denominator(64)
-        if axis_map.copies and 1 < grown < 3 and grown.denominator > 1:
+        may_copy = axis_map.mode == "linear" or axis_map.beside is not None
+        if may_copy and 1 < grown < 3 and grown.denominator > 1:
             more = Condition(axis_map.size(x), ">=", grown.__floor__() * x + 1, "torch copies")
             if more not in assumed and not (isinstance(x, int) and more.holds({})):
                 assumed.append(more)

@@ -79,9 +79,12 @@ def randperm(n: Int, **kwargs: Any) -> Result:
 
 
 @rule("arange")
-def arange(start: Any, end: Any = None, step: Any = 1, **kwargs: Any) -> Result:
+def arange(start: Any = None, end: Any = None, step: Any = 1, **kwargs: Any) -> Result:
     """Equally spaced numbers from `start` to before `end`."""
-    start, end = (0, start) if end is None else (start, end)
+    start, end = (start, end) if end is not None else (0, start)
+    if end is None:
+        raise ShapeMismatch("arange needs an end")
+    start = 0 if start is None else start
     if any(isinstance(v, SymbolicTensor) for v in (start, end, step)):
         raise DataDependent("arange: its bounds stand in a tensor", cure="give numbers")
     if step == 0:

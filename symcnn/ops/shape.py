@@ -407,9 +407,10 @@ def resized(
         if not all(isfinite(f) for f in values):
             raise ShapeMismatch(f"interpolate: scale_factor={given} is not finite")
         how = (kind, bool(align_corners), bool(recompute_scale_factor), antialias)
-        copies = n == 2 or mode != "nearest"
-        maps = [Resample(float(f), *how, copies) for f in values]
+        maps = [Resample(float(f), *how) for f in values]
         sizes, requires = map_axes(input.dims[2:], maps, why)
+        if mode == "nearest" and n == 2 and not all(float(f).is_integer() for f in values):
+            maps = [Resample(float(f), *how, s) for f, s in zip(values, sizes[::-1], strict=True)]
         if mode == "area":
             maps = [Adaptive(s) for s in sizes]
     axes = tuple(enumerate([IDENTITY, IDENTITY, *maps]))

@@ -12,6 +12,7 @@ symbolic size is taken to be longer than 1, where torch would ignore its stride.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,7 +75,10 @@ class Layout:
         n = len(self.dims)
         if n not in (4, 5) or self.contiguous:
             return False
-        if self.dims[1] == 1 and _compare(self.strides[1], self.strides[-1]) > 0:
+        decides = (
+            self.dims[1] == 1 or self.dims[-1] != 1
+        )  # of the stride of a size 1, torch asks too
+        if decides and _compare(self.strides[1], self.strides[-1]) > 0:
             return False
         want = [0, *range(2, n), 1]
         return self.order == [i for i in want if self.dims[i] != 1]
@@ -140,9 +144,29 @@ def _compare(a: Int, b: Int) -> int:
         return -1
     for sign, difference in ((1, a - b), (-1, b - a)):
         low = sharp_lower(difference)
-        if low is not None and low > 0:
+        if (low is not None and low > 0) or _outweighs(difference):
             return sign
     raise _Unknown("with axes in an order that sizes decide")
+
+
+def _outweighs(difference: Int) -> bool:
+    """Whether each term below 0 is a part of a product above 0: so is ``h*w + n - w``.
+
+    As in `_compare`, axes are longer than 1.
+    """
+    if isinstance(difference, int):
+        return difference > 0
+    left = {mono: c for mono, c in difference.terms.items() if c > 0}
+    for mono, coeff in difference.terms.items():
+        if coeff < 0:
+            part = Counter(dict(mono))
+            whole = next(
+                (m for m, c in left.items() if part <= Counter(dict(m)) and c >= -coeff), None
+            )
+            if whole is None:
+                return False
+            left[whole] += coeff
+    return any(left.values())
 
 
 def _ordered(dims: Dims, order: Sequence[int]) -> tuple[Int, ...]:
@@ -448,17 +472,47 @@ def _getitem(m: Memory, node: Node) -> None:
 
 
 def _indexed(m: Memory, node: Node, items: Sequence[Any]) -> None:
-    """A copy: the other axes keep their order, those of the index have no say in it."""
+    """A copy, whose axes are ordered as those of the input, then as those of the indices.
+
+    Axes of the index have no say among those of the input, and the other way round. Indices that do
+    not stand side by side lead.
+    """
     base, dims = m.of(_x(node)), node.outputs[0].dims
     order = None
     if base.order != sorted(base.order):
-        flat = [i for i in items if isinstance(i, (list, SymbolicTensor))]
-        rest = [i for i in items if not isinstance(i, (list, SymbolicTensor))]
-        if len(flat) != 1 or len(dims) != len(base.dims) or any(i != slice(None) for i in rest):
-            raise _Unknown("of axes that are permuted")
-        at = next(k for k, i in enumerate(items) if i is flat[0])
-        order = _order(dims, [0 if k == at else step for k, step in enumerate(base.strides)])
+        order = _order(dims, *_index_strides(m, base, items, len(dims)))
     m.place(m.fresh(dims, base.storage.width, order))
+
+
+def _index_strides(m: Memory, base: Layout, items: Sequence[Any], n: int) -> list[list[Int]]:
+    """The strides of the input and of each index along the `n` axes of what is picked."""
+    named = sum(1 for i in items if i is not None and i is not Ellipsis)
+    missing = [slice(None)] * (len(base.dims) - named)
+    whole = [*items] if Ellipsis in items else [*items, Ellipsis]
+    at = whole.index(Ellipsis)
+    whole[at : at + 1] = missing
+    places: list[int] = []  # of the indices, among the axes before
+    indices: list[tuple[Int, ...]] = []
+    strides: list[Int] = []
+    steps = iter(base.strides)
+    for item in whole:
+        if isinstance(item, (SymbolicTensor, list)):
+            places.append(len(strides))
+            indices.append(m.of(item).strides if isinstance(item, SymbolicTensor) else (1,))
+            next(steps)
+        elif item is None:
+            strides.append(1)
+        elif isinstance(item, slice):
+            strides.append(next(steps) * (item.step or 1))
+        else:
+            next(steps)
+    lead = places[0] if len(set(places)) == 1 else 0
+    rank = n - len(strides)
+    found = [[*strides[:lead], *[0] * rank, *strides[lead:]]]
+    for own in indices:
+        wide = [0] * (rank - len(own)) + [*own]
+        found.append([*[0] * lead, *wide, *[0] * (len(strides) - lead)])
+    return found
 
 
 def _setitem(m: Memory, node: Node) -> None:
@@ -1014,6 +1068,11 @@ def _pad(m: Memory, node: Node) -> None:
     m.place(m.fresh(node.outputs[0].dims, m.of(_x(node)).storage.width, order))
 
 
+def _grid_sample(m: Memory, node: Node) -> None:
+    m.save(*node.inputs)
+    m.place(m.fresh(node.outputs[0].dims))
+
+
 def _interpolate(m: Memory, node: Node) -> None:
     if node.arguments.get("mode") == "area":
         raise _Unknown("by area")
@@ -1202,6 +1261,7 @@ def _rules() -> dict[str, Rule]:
     put(_avg_pool, "avg_pool1d avg_pool2d avg_pool3d")
     put(_adaptive_avg, "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d")
     put(_pad, "pad")
+    put(_grid_sample, "grid_sample")
     put(_interpolate, "interpolate upsample upsample_nearest upsample_bilinear")
     put(_cat, "cat concat concatenate")
     put(_clone, "flip")
