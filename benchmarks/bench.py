@@ -22,7 +22,6 @@ import click
 import growth
 import numpy as np
 import peers
-import sympy
 import torch
 from clock import Spread, fresh, interleaved, printed
 from rich.console import Console
@@ -294,9 +293,9 @@ small in width. A dash: it failed, see below.
 
 {chr(10).join(why)}
 
-??? note "Medians and spread"
+### Medians and spread
 
-{_indented(table(("model", "tool", "runs", "time"), spreads))}
+{table(("model", "tool", "runs", "time"), spreads)}
 
 ## Growth
 
@@ -323,10 +322,6 @@ functions count for their callers; under a profiler).
 
 {table(("what", "figure"), parts["start"])}
 """
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"    {line}" for line in text.splitlines())
 
 
 @click.command()
@@ -362,7 +357,7 @@ def main(record: bool, only: tuple[str, ...]) -> None:
             parts["peers"] = list(peers.compare(told))
     text = page(where, parts)
     print(text)
-    print(f"{time.perf_counter() - began:.0f} s; sympy {sympy.__version__}")
+    print(f"{time.perf_counter() - began:.0f} s")
     if not only:
         PAGE.write_text(text)
         growth.plot(parts["growth"], PLOT)
