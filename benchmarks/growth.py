@@ -114,6 +114,7 @@ def grow(
                 net = build(size)
                 times.setdefault("trace", []).append(time.process_time() - start)
                 for question, ask in QUESTIONS.items():
+                    gc.collect()  # what the trace left to the collector is not the question's
                     start = time.process_time()
                     ask(net)
                     times.setdefault(question, []).append(time.process_time() - start)

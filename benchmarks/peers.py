@@ -122,13 +122,14 @@ def _meta_forward(asked: Asked) -> Any:
     return asked.run(asked.meta, asked.image)
 
 
-def _export(asked: Asked) -> Any:
+def _export(asked: Asked, *, real: bool = False) -> Any:
+    module, image = (asked.real, asked.pixels) if real else (asked.meta, asked.image)
     sizes = {2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
     if asked.name:
-        kwargs = {asked.name: asked.image}
+        kwargs = {asked.name: image}
         shapes: Any = {asked.name: sizes}
-        return torch.export.export(asked.meta, (), kwargs, dynamic_shapes=shapes, strict=False)
-    return torch.export.export(asked.meta, (asked.image,), dynamic_shapes=(sizes,), strict=False)
+        return torch.export.export(module, (), kwargs, dynamic_shapes=shapes, strict=False)
+    return torch.export.export(module, (image,), dynamic_shapes=(sizes,), strict=False)
 
 
 def _fx(asked: Asked) -> Any:
@@ -181,11 +182,15 @@ def _onnx(asked: Asked) -> Callable[[], Any]:
     """The export is done before, and not timed; what is timed starts from the file."""
     from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
 
-    program = torch.onnx.export(_export(asked), dynamo=True, optimize=False, verbose=False)
+    program = torch.onnx.export(
+        _export(asked, real=True), dynamo=True, optimize=True, verbose=False
+    )
     assert program is not None
     whole = program.model_proto
-    for weight in whole.graph.initializer:  # shapes need no values
-        weight.ClearField("raw_data")
+    del whole.graph.value_info[:]  # the shapes that the export has found already
+    for weight in whole.graph.initializer:  # shapes need no weights, only small constants
+        if len(weight.raw_data) > 4096:
+            weight.ClearField("raw_data")
     return lambda: SymbolicShapeInference.infer_shapes(copy.deepcopy(whole), auto_merge=True)
 
 
@@ -220,13 +225,17 @@ PEERS = (
 )
 
 
+class Late(BaseException):
+    """No `Exception`: exporters catch those and try another way."""
+
+
 @contextmanager
 def _limited(seconds: float) -> Iterator[None]:
     def late(*_: Any) -> None:
-        raise TimeoutError(f"not done after {seconds:g} s")
+        raise Late(f"not done after {seconds:g} s")
 
     before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1)  # again, if one is swallowed
     try:
         yield
     finally:
@@ -272,7 +281,7 @@ def _compared(model: str, seconds: float) -> Compared:
                 run = peer.ask(asked) if peer.prepared else partial(peer.ask, asked)
                 run()
             able[peer.name] = run
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, Late) as error:
             lines = str(error).strip().splitlines() or [""]
             failed[peer.name] = f"{type(error).__name__}: {lines[0][:110]}"
     ours, *theirs = interleaved(
