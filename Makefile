@@ -4,10 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PROPERTIES := expr.py sets.py axis.py nn.py solve.py torch_samples.py solve_wishes.py \
-  solve_layer.py solve_diagnose.py solve_networks.py cost.py cost_backward.py cost_memory.py \
-  cost_compare.py receptive_field.py
+  solve_layer.py solve_choices.py solve_diagnose.py solve_networks.py cost.py cost_backward.py \
+  cost_memory.py cost_compare.py receptive_field.py
 
-.PHONY: demo test lint fuzz mutants bench zoo docs clean
+.PHONY: demo test lint fuzz mutants validate-gpu bench zoo docs clean
 
 demo: $(INSTALLED)  ## the main job: which inputs give 7x7, and why
 	$(BIN)/python examples/demo.py
@@ -20,13 +20,23 @@ lint: $(INSTALLED)  ## ruff and mypy --strict
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-fuzz: $(INSTALLED)  ## 200,000 random layers judged by torch, then 20,000 examples of each property
-	$(BIN)/python -m symcnn.testing.sweep --cases 200000
+# The long form: make fuzz LAYERS=1000000 NETWORKS=10000; stopped, it goes on where it was.
+LAYERS ?= 200000
+NETWORKS ?= 2000
+SEED ?= 0
+
+fuzz: $(INSTALLED)  ## random layers and networks judged by torch, then 20,000 examples per property
+	$(BIN)/symcnn sweep --layers $(LAYERS) --networks $(NETWORKS) --seed $(SEED) \
+		--state .sweep-$(SEED).json --report docs/validation/sweep.md
+	$(BIN)/python -m symcnn.testing.domains --networks 1000
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n auto -k 'not random_layer_gives' \
 		$(addprefix tests/test_,$(PROPERTIES))
 
 mutants: $(INSTALLED)  ## break each law on purpose; the tests must notice
 	$(BIN)/python tools/mutants.py --write docs/validation/mutants.md
+
+validate-gpu: $(INSTALLED)  ## on a CUDA machine: examples and models in three dtypes, with a report
+	$(BIN)/python tools/on_device.py --device cuda
 
 bench: $(INSTALLED)  ## ratios against torch and other tools in one run; writes docs/benchmarks.md
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'

@@ -1,7 +1,8 @@
 """Papers' own formulas and tables, from symbolic networks: ``python examples/papers.py``.
 
 - V. Dumoulin, F. Visin: A guide to convolution arithmetic for deep learning, 2016 (1603.07285)
-- A. Araujo, W. Norris, J. Sim: Computing receptive fields of convolutional neural networks, 2019
+- A. Araujo, W. Norris, J. Sim: Computing receptive fields of convolutional neural networks, 2019;
+  the FLOPs are those their library lists (github.com/google-research/receptive_field)
 - A. G. Howard et al.: MobileNets, 2017 (1704.04861)
 - M. Tan, Q. V. Le: EfficientNet, 2019 (1905.11946)
 - G. Huang et al.: Densely connected convolutional networks, 2017 (1608.06993)
@@ -10,13 +11,18 @@
 - O. Ronneberger et al.: U-Net, 2015 (1505.04597)
 """
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import sympy
 
 import symcnn
 from symcnn import C, FloorDiv, H, N, W, nn
 from symcnn.axis import IDENTITY, Window
+
+sys.path.insert(0, str(Path(__file__).parent / "networks"))
+from slim import TABLE
 
 i, k, s, p, d = symcnn.symbols("i k s p d")
 odd = symcnn.odd("k")
@@ -87,17 +93,63 @@ def round_trip() -> sympy.Expr:
 
 
 def araujo(layers: int) -> bool:
-    """Whether their sums for field, stride and padding are the fusion law, for `layers` layers."""
+    """Whether their closed forms (field, stride, padding, start, end and centre) are what the
+    fusion law gives, for `layers` layers of symbolic kernel, stride and padding.
+    """
     ks, ss, ps = (symcnn.symbols(" ".join(f"{x}{j}" for j in range(layers))) for x in "ksp")
     ks, ss, ps = (x if isinstance(x, tuple) else (x,) for x in (ks, ss, ps))
     fused = IDENTITY
     for window in map(Window.conv, ks, ss, ps):
         fused = fused.then(window)
     before = [sympy.prod(ss[:j]) for j in range(layers)]
+    stride = sympy.prod(ss)
     field = sum((q - 1) * b for q, b in zip(ks, before, strict=True)) + 1
     padding = sum(q * b for q, b in zip(ps, before, strict=True))
-    pairs = [(fused.extent, field), (fused.stride, sympy.prod(ss)), (fused.left, padding)]
+    u = symcnn.index("u")
+    start, end = u * stride - padding, u * stride - padding + field - 1
+    first, last = fused.pullback(u, u)
+    pairs = [
+        (fused.extent, field),
+        (fused.stride, stride),
+        (fused.left, padding),
+        (first, start),
+        (last, end),
+        ((first + last) / 2, u * stride - padding + (field - 1) / 2),
+    ]
     return all(sympy.expand(one - other) == 0 for one, other in pairs)
+
+
+def araujo_recurrences() -> dict[str, bool]:
+    """Their recurrences, from layer l to the one before: the step of the induction over layers.
+
+    The layers behind l are one window of field r, stride S, padding P; with layer l in front they
+    are one again. The base is the identity, r = S = 1 and P = 0: so they hold for any depth.
+    """
+    field, stride, pad, u = symcnn.symbols("r S P u")
+    behind = Window(field, stride, pad, pad)
+    whole = Window.conv(k, s, p).then(behind)
+    (u1, v1), (u0, v0) = behind.pullback(u, u), whole.pullback(u, u)
+    steps = {
+        "r' = s*r + (k - s)": whole.extent - (s * field + (k - s)),
+        "S' = s*S": whole.stride - s * stride,
+        "P' = s*P + p": whole.left - (s * pad + p),
+        "u' = s*u - p": u0 - (s * u1 - p),
+        "v' = s*v - p + k - 1": v0 - (s * v1 - p + k - 1),
+        "c' = s*c + (k - 1)/2 - p": (u0 + v0) / 2 - (s * (u1 + v1) / 2 + (k - 1) / 2 - p),
+    }
+    return {name: sympy.expand(gap) == 0 for name, gap in steps.items()}
+
+
+def araujo_table() -> list[tuple[str, tuple, tuple]]:
+    """Network, the published field, stride, padding and FLOPs (10^9, at 224), and ours."""
+    table = []
+    for network, published in TABLE.items():
+        net = network().trace("1 3 H W")
+        rf = net.receptive_field()
+        flops = 2 * int(net.macs.subs({H: 224, W: 224})) / 1e9
+        ours = (rf.size[0], rf.stride[0], rf.padding[0][0], flops)
+        table.append((network.__name__, published, ours))
+    return table
 
 
 # MobileNet, EfficientNet ---------------------------------------------------------------------
@@ -329,6 +381,12 @@ def main() -> None:
         print(f"  {r.number:2} {r.about}: {r.derived}  {'proved' if r.proved else 'NOT SO'}")
     print(f"  transpose of a convolution, output padding (i + 2p - k) mod s: size {round_trip()}")
     print(f"Araujo et al.: their sums are the fusion law: {all(map(araujo, range(1, 7)))}")
+    for name, holds in araujo_recurrences().items():
+        print(f"  {name}  {'proved' if holds else 'NOT SO'}")
+    print("  field, stride, padding, 10^9 FLOPs: paper / here")
+    for name, (*paper, theirs), (*ours, flops) in araujo_table():
+        same = "/".join(map(str, paper if paper == ours else [*paper, "but", *ours]))
+        print(f"  {name:20} {same:12} {theirs:5.2f} / {flops:.2f}")
     print(f"MobileNet: separable over plain convolution: {mobilenet_ratio()}")
     print(f"MobileNet: MACs with alpha and rho: {sympy.factor(mobilenet_multipliers())}")
     print(f"EfficientNet: MACs scale with {efficientnet_scaling()}")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from symcnn.analysis.claims import check
     from symcnn.analysis.compare import compare
     from symcnn.analysis.hyper import dilations_for, inverse_of, same_padding, solve_layer
+    from symcnn.analysis.stack import stack_for
     from symcnn.contracts import contract
     from symcnn.effective import effective_receptive_field
     from symcnn.frontends import from_torch
@@ -76,6 +77,7 @@ __all__ = [
     "rule",
     "same_padding",
     "solve_layer",
+    "stack_for",
     "symbols",
     "tensor",
 ]
@@ -96,6 +98,7 @@ _HOMES = {
     "rule": "symcnn.ops.registry",
     "same_padding": "symcnn.analysis.hyper",
     "solve_layer": "symcnn.analysis.hyper",
+    "stack_for": "symcnn.analysis.stack",
     "tensor": "symcnn.graph",
 }
 

@@ -95,6 +95,11 @@ class AxisMap(ABC):
         ends = np.array([self.pullback(i, i, x) for i in range(self.size(x))], int).reshape(-1, 2)
         return ends[:, 0], ends[:, 1], 1
 
+    def hyperparameters(self) -> list[Size]:
+        """Those of its fields that are formulas."""
+        values = (getattr(self, f.name) for f in fields(self))  # type: ignore[arg-type]
+        return [value for value in values if isinstance(value, Size)]
+
     def at(self, values: Mapping[str, int]) -> AxisMap:
         """The map with the sizes in its hyperparameters replaced by numbers."""
         bound = {
@@ -303,7 +308,7 @@ class Resample(AxisMap):
     (28, 14, (1, 1))
     """
 
-    scale: float
+    scale: float | Size  # a symbol stands for a whole number
     mode: Mode = "nearest"
     align_corners: bool = False
     recompute: bool = False  # the scale that is used is the ratio of the sizes
@@ -311,6 +316,8 @@ class Resample(AxisMap):
     beside: Number | None = None  # nearest in 2-D: the output size of the other axis
 
     def size(self, x: Number) -> Number:
+        if isinstance(self.scale, Size):  # a whole number: the product in double is exact
+            return x * self.scale
         return scaled(x, self.scale)
 
     def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
@@ -318,6 +325,8 @@ class Resample(AxisMap):
             if x is None:
                 raise ValueError("what is read depends on the input size: give x")
             return self.stretch(x).pullback(i, j, x)
+        if isinstance(self.scale, Size):
+            return _source(i, self.scale, 1, self.mode)[0], _source(j, self.scale, 1, self.mode)[1]
         ratio = Fraction(self.scale).limit_denominator(64)
         if float(ratio) != self.scale:
             raise Undecidable(
@@ -331,7 +340,7 @@ class Resample(AxisMap):
         return Const(self.size(x), self.mode, self.align_corners, self.antialias)
 
     def reads(self, x: int) -> Reads:
-        given = None if self.recompute or self.align_corners else self.scale
+        given: Any = None if self.recompute or self.align_corners else self.scale
         align, smooth = self.align_corners, self.antialias
         return _interpolated(x, self.size(x), self.mode, align, smooth, given, self.copies(x))
 

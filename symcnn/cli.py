@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shutil
 import sys
@@ -22,10 +23,12 @@ import click
 
 from symcnn import __version__
 from symcnn.analysis.budget import BudgetedSet
+from symcnn.analysis.choices import Choices
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, ShapeMismatch, SymcnnError
 from symcnn.network import Network
+from symcnn.progress import silent, waiting
 from symcnn.sets import InputSet, Relation
-from symcnn.spec import parse_assignments, parse_target
+from symcnn.spec import parse_assignments, parse_ranges, parse_target
 
 __all__ = ["main"]
 
@@ -113,7 +116,8 @@ def _answers(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(debug: bool, **options: Any) -> None:
         try:
-            command(**options)
+            with silent() if options.get("as_json") else waiting(f"{command.__name__} ..."):
+                command(**options)
         except SymcnnError as error:
             if debug:
                 traceback.print_exc()
@@ -215,13 +219,17 @@ def shapes(
 @click.option("--aspect", metavar="16:9", help="Width to height.")
 @click.option("--multiple-of", metavar="M", help="8, or 8x16 for each axis.")
 @click.option("--within", metavar="LOW..HIGH", help="200..300, or 200..300x100..400.")
-@click.option("--receptive-field", type=int, metavar="R", help="At least so many pixels.")
-@click.option("--macs", metavar="AMOUNT", help="At most so many: 4e9, 4G.")
-@click.option("--flops", metavar="AMOUNT", help="At most so many.")
-@click.option("--params", metavar="AMOUNT", help="At most so many.")
-@click.option("--activations", metavar="AMOUNT", help="At most so many elements in all maps.")
-@click.option("--memory", metavar="AMOUNT", help='At most so many bytes of activations: "8 GiB".')
-@click.option("--size", "sizes", metavar="NAME=SIZE", help="Fixed sizes, such as N=8.")
+@click.option("--receptive-field", metavar="R", help='At least so many pixels; "<=64", 64..128.')
+@click.option("--macs", metavar="AMOUNT", help='At most so many: 4e9, 4G; ">=1G", 1G..4G.')
+@click.option("--flops", metavar="AMOUNT", help="So many FLOPs.")
+@click.option("--params", metavar="AMOUNT", help="So many parameters.")
+@click.option("--memory", metavar="AMOUNT", help='Bytes of all activations: "8 GiB".')
+@click.option("--saved", metavar="AMOUNT", help="Bytes kept for the backward pass.")
+@click.option("--peak", metavar="AMOUNT", help="The most bytes alive at once in inference.")
+@click.option("--dtype", metavar="NAME", help="What activations are made of (float32).")
+@click.option(
+    "--size", "sizes", metavar="NAME=SIZE", help="Fixed sizes or hyperparameters: N=8,k=1..11."
+)
 @_network_command
 @_answers
 def solve(
@@ -238,7 +246,7 @@ def solve(
     given = {name: value for name, value in wishes.items() if value not in (None, False)}
     if not targets and not given and not sizes:
         raise click.UsageError("give a target, such as --output 7x7 or --flatten K")
-    fixed: dict[str, Any] = {} if sizes is None else dict(parse_assignments(sizes))
+    fixed = {} if sizes is None else parse_ranges(sizes)
     wanted = _targets(targets)
     if "aspect" in given:
         given["aspect"] = _numbers(given["aspect"], ":", "16:9")
@@ -250,6 +258,10 @@ def solve(
         given["within"] = spans[0] if len(spans) == 1 else tuple(spans)
     net = _network(network, inputs, train=train)
     found = net.solve(wanted, at=at, **given, **fixed)
+    if isinstance(found, Choices):
+        rows = [{"values": dict(one), **_set_answer(one.inputs)} for one in found]
+        _show({"choices": rows}, str(found), as_json)
+        return
     goals = [*targets, *([f"{given['flatten']} features"] if "flatten" in given else [])]
     answer = _set_answer(found)
     if len(goals) == 1 and not isinstance(wanted, dict):
@@ -662,6 +674,8 @@ def _plot_effective(
 @click.option("--device", default="meta", show_default=True, help="meta, cpu or cuda.")
 @click.option("--samples", default=24, show_default=True, help="How many sizes.")
 @click.option("--seed", default=0, show_default=True, help="Reproduces the sizes.")
+@click.option("--dtype", metavar="NAME", help="Cast to float16, bfloat16, float32 or float64.")
+@click.option("--channels-last", is_flag=True, help="In torch.channels_last.")
 @click.option("--junit", type=click.Path(dir_okay=False), metavar="FILE", help="JUnit XML, too.")
 @_network_command
 @_answers
@@ -675,6 +689,8 @@ def validate(
     samples: int,
     seed: int,
     junit: str | None,
+    dtype: str | None,
+    channels_last: bool,
 ) -> None:
     """Compare with torch at many sizes; exit status 1 if they differ anywhere."""
     from symcnn.frontends import from_torch
@@ -685,12 +701,90 @@ def validate(
     if not hasattr(module, "register_forward_hook"):
         raise BadSpec("this is a symcnn.nn module", cure="name the torch.nn.Module to compare with")
     net = from_torch(module.train(train), *inputs)
-    report = net.validate(module, device, samples=samples, seed=seed)
+    report = net.validate(
+        module, device, samples=samples, seed=seed, dtype=dtype, channels_last=channels_last
+    )
     if junit:
         Path(junit).write_text(report.to_junit(), encoding="utf-8")
     _show(report.to_dict(), str(report), as_json)
     if not report:
         sys.exit(1)
+
+
+@main.command()
+@_network_command
+@_answers
+def prove(
+    network: str, inputs: tuple[str, ...], at: str | None, train: bool, as_json: bool
+) -> None:
+    """Prove the closed forms, layer by layer, for all sizes; exit status 1 if one is wrong."""
+    net = _network(network, inputs, train=train)
+    proof = (net.at(at) if at else net).prove()
+    _show(proof.to_dict(), str(proof), as_json)
+    if not proof:
+        sys.exit(1)
+
+
+@main.command()
+@click.option("--layers", default=200_000, show_default=True, help="How many layer cases.")
+@click.option("--networks", default=2_000, show_default=True, help="How many networks.")
+@click.option("--seed", default=0, show_default=True, help="Reproduces every case.")
+@click.option("--processes", type=click.IntRange(min=1), help="How many (default: one per core).")
+@click.option("--state", metavar="FILE", help="Keep what is done, and go on from there.")
+@click.option("--report", metavar="FILE.md", help="Write a summary in Markdown.")
+@click.option("--case", metavar="layer:N", help="Only this case, or network:N: what both say.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@_answers
+def sweep(
+    layers: int,
+    networks: int,
+    seed: int,
+    processes: int | None,
+    state: str | None,
+    report: str | None,
+    case: str | None,
+    as_json: bool,
+) -> None:
+    """Random layers and networks judged by torch; exit status 1 if one differs, or if stopped."""
+    try:
+        from symcnn.testing.campaign import Campaign
+        from symcnn.testing.sweep import judge_cases, parse_case, told
+    except ImportError as error:
+        raise BadSpec(f"{error.name} is missing", cure="pip install 'symcnn[torch,test]'") from None
+    if case is not None:
+        what, number = parse_case(case)
+        tally = judge_cases(what, seed, [number])
+        text = "\n".join([told(what, seed, number), *map(str, tally.mismatches)])
+        _show(tally.to_dict(), f"{text}\n{tally.wrong} mismatches", as_json)
+        sys.exit(1 if tally.wrong else 0)
+    file = Path(state) if state else None
+    campaign = Campaign(seed) if file is None else Campaign.load(file, seed)
+    counts = {what: n for what, n in (("layer", layers), ("network", networks)) if n > 0}
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress
+
+    with Progress(
+        *Progress.get_default_columns(),
+        MofNCompleteColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as progress:
+        bars = {what: progress.add_task(f"{what}s", total=n) for what, n in counts.items()}
+
+        def show(now: Campaign) -> None:
+            for what, bar in bars.items():
+                progress.update(bar, completed=now.done_below(what, counts[what]))
+
+        show(campaign)
+        complete = campaign.run(
+            counts, processes=processes or os.cpu_count() or 1, path=file, told=show
+        )
+    if report:
+        Path(report).write_text(campaign.to_markdown(), encoding="utf-8")
+    text = str(campaign) if complete else f"{campaign}\nstopped early"
+    _show(campaign.to_dict() | {"complete": complete}, text, as_json)
+    sys.exit(0 if complete and not campaign.tally.wrong else 1)
 
 
 def _ends(found: InputSet) -> str:

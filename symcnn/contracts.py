@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from symcnn import nn
 from symcnn.conditions import Condition
 from symcnn.errors import BadSpec, ShapeMismatch
 from symcnn.frontends import from_torch
@@ -22,7 +23,7 @@ from symcnn.spec import Ratio, parse_formula, parse_shape
 if TYPE_CHECKING:
     from symcnn.network import Network
 
-__all__ = ["check_contract", "contract"]
+__all__ = ["check_contract", "check_module", "contract", "traced"]
 
 Class = TypeVar("Class", bound=type)
 
@@ -113,6 +114,26 @@ def check_contract(net: Network, spec: str, *, domain: str = "", name: str = "th
     told = ", ".join(f"{n}={size}" for n, size in sizes.items())
     have = _at([[(d, 1) for d in t.dims] for t in net.output_tensors], sizes)
     raise ShapeMismatch(broken, cure=f"at {told} the output is {have}, not {_at(outputs, sizes)}")
+
+
+def check_module(module: Any, spec: str, *, domain: str = "") -> None:
+    """`check_contract` for a module, of torch or of symcnn.nn, under its class's name.
+
+    >>> from symcnn import nn
+    >>> check_module(nn.MaxPool2d(2), "N C H W -> N C H/2 W/2")
+    """
+    inputs, _, _ = _parsed(spec, domain)
+    name = type(module).__name__
+    check_contract(traced(module, *inputs), spec, domain=domain, name=name)
+
+
+def traced(module: Any, *specs: str) -> Network:
+    """The network of a module, of torch or of symcnn.nn. Raises BadSpec for anything else."""
+    if isinstance(module, nn.Module):
+        return module.trace(*specs)
+    if not hasattr(module, "register_forward_hook"):
+        raise BadSpec(f"{type(module).__name__} is no torch.nn.Module, nor one of symcnn.nn")
+    return from_torch(module, *specs)
 
 
 def _at(shapes: Sequence[Sequence[Ratio]], sizes: dict[str, int]) -> str:

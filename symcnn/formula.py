@@ -26,6 +26,7 @@ from symcnn.conditions import Condition, Requirement
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, Undecidable
 from symcnn.expr import from_sympy, to_sympy
 from symcnn.factor import text
+from symcnn.series import closing
 from symcnn.sets import as_mod
 from symcnn.size import Int, Size, evaluate, symbols_of
 from symcnn.spec import check_sizes
@@ -85,6 +86,12 @@ class Formula:
     def symbols(self) -> frozenset[str]:
         """The names of the sizes it depends on."""
         return symbols_of(self.size)
+
+    @property
+    def _from_zero(self) -> frozenset[str]:
+        """Depths and paddings, which may be 0."""
+        sides = (side for c in self.given for side in (c.lhs, c.rhs))
+        return frozenset(name for name, low in sz.lows(self.size, *sides) if low == 0)
 
     def _with(self, size: Int) -> Formula:
         return Formula(size, self.names, self.given)
@@ -180,7 +187,7 @@ class Formula:
             )
         if any(hasattr(v, "__len__") and getattr(v, "ndim", 1) for v in sizes.values()):
             return self._over(sizes)
-        values = check_sizes(sizes, self.names)
+        values = check_sizes(sizes, self.names, self._from_zero)
         for condition in self.given:
             if condition.symbols <= set(values) and not condition.holds(values):
                 where = ", ".join(f"{name}={value}" for name, value in values.items())
@@ -192,16 +199,30 @@ class Formula:
         import numpy as np
 
         values = {name: _array(name, value) for name, value in sizes.items()}
-        check_sizes({name: int(value.min()) for name, value in values.items()}, self.names)
+        least = {name: int(value.min()) for name, value in values.items()}
+        check_sizes(least, self.names, self._from_zero)
         for condition in self.given:
             gap = _Grid(values)(condition.lhs - condition.rhs)
             if not bool(np.all(gap >= 0 if condition.relation == ">=" else gap == 0)):
                 raise InvalidInput(f"the formula is for {spoken(condition)}, not for all of these")
+        if any(isinstance(a, (sz.Power, sz.Sum)) for a in _nested_atoms(self.size)):
+            return self._one_by_one(values)
         found = np.asarray(_Grid(values)(self.size))
         shape = np.broadcast_shapes(*(v.shape for v in values.values()))
         if found.shape == shape and not any(found is v for v in values.values()):
             return found
         return np.broadcast_to(found, shape).copy()
+
+    def _one_by_one(self, values: Mapping[str, Any]) -> Any:
+        """Powers and sums outgrow 64 bits soon: python's integers, point by point."""
+        import numpy as np
+
+        grids = np.broadcast_arrays(*values.values())
+        found = np.empty(grids[0].shape, dtype=object)
+        for place in np.ndindex(found.shape):
+            at = {name: int(g[place]) for name, g in zip(values, grids, strict=True)}
+            found[place] = evaluate(self.size, at)
+        return found
 
     def subs(self, **sizes: Any) -> Formula:
         """The formula with some sizes replaced, by numbers or by expressions.
@@ -232,9 +253,13 @@ class Formula:
         >>> Formula(3 * ((H + 31) // 32) * ((W + 31) // 32)).under("H % 32 == 0", "W % 32 == 0")
         3*H*W/1024  [H % 32 == 0 and W % 32 == 0]
         """
-        stated = conditions(*given)
+        known = sz.spelling(self.size)
+        stated = tuple(
+            Condition(_subs(c.lhs, known), c.relation, _subs(c.rhs, known))
+            for c in conditions(*given)
+        )
         expr: Int = self.size
-        classes: dict[str, tuple[int, int]] = {}
+        classes: dict[str, tuple[Int, int]] = {}
         left = sorted(stated, key=lambda c: _residue(c) is not None)  # equations come first
         while left:
             condition, *left = left
@@ -258,8 +283,8 @@ class Formula:
         for name, (m, r) in classes.items():
             quotient = sz.Symbol(f"{name}'", low=0 if r else 1)
             inner[name] = quotient.size() * m + r
-            outer[quotient.name] = (Size.symbol(name) - r) * Fraction(1, m)
-        expr = _subs(_subs(expr, inner), outer)
+            outer[quotient.name] = sz.exact_or_fail(Size.symbol(name) - r, m)
+        expr = _subs(closing(_subs(expr, inner)), outer)
         return Formula(expr, self.names, (*self.given, *stated))
 
     def leading(self, *symbols: Any) -> Leading:
@@ -332,7 +357,7 @@ def _floored(expr: Any) -> Any:
 
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<name>[A-Za-z_]\w*)|(?P<number>\d+)|(?P<op>==|>=|<=|//|[-+*%()])|(?P<bad>\S))"
+    r"\s*(?:(?P<name>[A-Za-z_]\w*)|(?P<number>\d+)|(?P<op>==|>=|<=|//|\*\*|[-+*%()])|(?P<bad>\S))"
 )
 
 
@@ -385,9 +410,9 @@ class _Reader:
         return total
 
     def product(self) -> Int:
-        total = self.atom()
+        total = self.power()
         while (op := self.accept("*", "//", "%")) is not None:
-            factor = self.atom()
+            factor = self.power()
             if op != "*" and factor == 0:
                 raise self.fail("division by zero")
             total = (
@@ -398,6 +423,18 @@ class _Reader:
                 else sz.mod(total, factor)
             )
         return total
+
+    def power(self) -> Int:
+        base = self.atom()
+        if self.accept("**") is None:
+            return base
+        exponent = self.power()
+        if isinstance(exponent, int) and exponent > 64:
+            raise self.fail("an exponent should be at most 64")
+        try:
+            return sz.power(base, exponent)
+        except ValueError as error:
+            raise self.fail(str(error)) from None
 
     def atom(self) -> Int:
         kind, word, _ = self.tokens[self.position]
@@ -452,17 +489,50 @@ def _conditions(given: Any) -> Iterator[Condition]:
         )
 
 
-def _residue(condition: Condition) -> tuple[str, int, int] | None:
+def _residue(condition: Condition) -> tuple[str, Int, int] | None:
     """(name, m, r) where the condition says ``name % m == r``."""
-    modular = as_mod(condition)
+    modular = as_mod(condition) or _by_symbols(condition)
     if modular is None or not isinstance(sz.sole_atom(modular[0]), sz.Symbol):
         return None
     return str(modular[0]), modular[1], modular[2]
 
 
-def _both(name: str, one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+def _by_symbols(condition: Condition) -> tuple[Int, Size, int] | None:
+    """(e, m, r) for ``e % m == r`` and an m with symbols, such as ``2**n``."""
+    gap = condition.lhs - condition.rhs
+    if condition.relation != "==" or not isinstance(gap, Size):
+        return None
+    for atom in _atoms(gap):
+        if isinstance(atom, sz.Floor) and isinstance(atom.den, Size) and len(atom.den.terms) == 1:
+            for whole in (gap, -gap):
+                rest = whole + atom.den * atom.size()
+                const = rest.const if isinstance(rest, Size) else 0
+                if isinstance(rest, Size) and rest - const == atom.num and const <= 0:
+                    return atom.num, atom.den, -int(const)
+    return None
+
+
+def _atoms(expr: Int) -> Iterator[sz.Atom]:
+    return expr.atoms() if isinstance(expr, Size) else iter(())
+
+
+def _nested_atoms(*exprs: Int) -> Iterator[sz.Atom]:
+    """The atoms of formulas, also those inside floors, powers and sums."""
+    for expr in exprs:
+        for atom in _atoms(expr):
+            yield atom
+            yield from _nested_atoms(*atom.args)
+
+
+def _both(name: str, one: tuple[Int, int], other: tuple[Int, int]) -> tuple[Int, int]:
     """Two residue classes of one size as a single one (the Chinese remainder theorem)."""
     (m, r), (n, s) = one, other
+    if isinstance(m, Size) or isinstance(n, Size):
+        if n == 1 or (r == s == 0 and sz.exact_div(m, n) is not None):
+            return one
+        if m == 1 or (r == s == 0 and sz.exact_div(n, m) is not None):
+            return other
+        raise BadSpec(f"{name} % {m} == {r} and {name} % {n} == {s}: give one of them")
     together = lcm(m, n)
     for x in range(r, together, m):
         if x % n == s:
@@ -488,12 +558,20 @@ def _solved(condition: Condition) -> dict[str, Int]:
 
 def spoken(condition: Requirement) -> str:
     """A condition in words: ``H % 32 == 0``."""
-    modular = as_mod(condition) if isinstance(condition, Condition) else None
+    if not isinstance(condition, Condition):
+        return str(condition)
+    modular = as_mod(condition) or _by_symbols(condition)
     if modular is None:
         return str(condition)
     expr, m, r = modular
+    return f"{_bracketed(expr)} % {_bracketed(m)} == {r}"
+
+
+def _bracketed(expr: Int) -> str:
+    """An operand of ``%``: brackets where python needs them."""
     name = str(expr)
-    return f"{name if name.isidentifier() else f'({name})'} % {m} == {r}"
+    plain = name.isidentifier() or isinstance(expr, int) or isinstance(sz.sole_atom(expr), sz.Power)
+    return name if plain else f"({name})"
 
 
 def _text(size: Int) -> str:
@@ -644,12 +722,20 @@ def _relaxed(expr: Int, names: frozenset[str]) -> tuple[Int, dict[str, Fraction]
         if isinstance(atom, sz.Symbol) or not symbols_of(*atom.args) & names:
             return atom.size()
         if not isinstance(atom, sz.Floor) or not isinstance(atom.den, int):
-            raise Undecidable(f"{atom.key} has no polynomial bounds here")
+            raise _unbounded(atom)
         deviation = f"d{len(slack)}'"
         slack[deviation] = Fraction(atom.den - 1, atom.den)
         return relax(atom.num) * Fraction(1, atom.den) - Size.symbol(deviation)
 
     return relax(expr), slack
+
+
+def _unbounded(atom: sz.Atom) -> Undecidable:
+    closes = isinstance(atom, sz.Sum)
+    return Undecidable(
+        f"{atom.key} has no polynomial bounds here",
+        cure='close its sums: under("H % 2**n == 0", ...)' if closes else "",
+    )
 
 
 def _terms(expr: Int) -> list[tuple[sz.Monomial, Any]]:
@@ -677,7 +763,7 @@ def _between(atom: sz.Atom, names: frozenset[str]) -> tuple[Any, Any]:
     if isinstance(atom, sz.Symbol) or not symbols_of(*atom.args) & names:
         return (atom.size(),) * 2 if atom.low is not None and atom.low >= 0 else (None, None)
     if not isinstance(atom, sz.Floor) or not isinstance(atom.den, int):
-        raise Undecidable(f"{atom.key} has no polynomial bounds here")
+        raise _unbounded(atom)
     if any(not isinstance(inner, sz.Symbol) for inner in atom.num.atoms()):
         return None, None
     under: Any = (atom.num - (atom.den - 1)) * Fraction(1, atom.den)

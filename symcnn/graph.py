@@ -25,6 +25,7 @@ from symcnn.size import Int, Size, prod
 from symcnn.spec import parse_shape
 
 __all__ = [
+    "Blocks",
     "Call",
     "Constant",
     "Guard",
@@ -190,6 +191,24 @@ class Result:
     single: bool = True  # one tensor, not a tuple of one
     others: tuple[tuple[SymbolicTensor, Axes | None], ...] = ()  # more tensors, and their axes
     parts: tuple[Axes, ...] = ()  # per output, where outputs read different parts of the first
+    blocks: Blocks | None = None  # of a repeat: what it repeats
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """A block traced once, repeated `count` times: what can be asked of it at a number.
+
+    `values` are the sizes of block `index`; `reads` what it reads of the families it is called
+    with, `outputs` its state and what it emits.
+    """
+
+    nodes: tuple[Node, ...]
+    input: SymbolicTensor
+    reads: tuple[SymbolicTensor, ...]
+    outputs: tuple[SymbolicTensor, ...]
+    index: str
+    count: Int
+    values: Mapping[str, Int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -33,11 +33,13 @@ from symcnn.graph import (
     tensors_in,
     tree_map,
 )
+from symcnn.replay import Atoms, Replay, checked, declared, hyperparameters
 from symcnn.sets import InputSet
-from symcnn.size import Int, evaluate, lows, symbols_of
+from symcnn.size import Int, evaluate, lows, spelling, symbols_of
 from symcnn.spec import check_sizes
 
 if TYPE_CHECKING:
+    from symcnn.analysis.prove import Proof
     from symcnn.validate import Report
 
 __all__ = ["Network"]
@@ -155,7 +157,7 @@ class Network:
         )
 
     def _values(self, sizes: dict[str, Any]) -> dict[str, int]:
-        values = check_sizes(sizes, self._all_symbols, self._from_zero)
+        values = check_sizes(sizes, self._told_symbols(sizes), self._from_zero)
         missing = self._all_symbols - set(values)
         if missing:
             raise BadSpec(f"no value for {', '.join(sorted(missing))}", cure="give every size")
@@ -165,7 +167,8 @@ class Network:
     def _from_zero(self) -> frozenset[str]:
         """Symbols that were not declared positive: paddings, depths."""
         exprs = [d for t in (*self._inputs, *tensors_in(self._outputs)) for d in t.dims]
-        exprs += [d for n in self.nodes for t in n.outputs for d in t.dims]
+        exprs += [d for n in self.nodes for t in (*n.outputs, *n.parameters) for d in t.dims]
+        exprs += [n.result.blocks.count for n in self.nodes if n.result.blocks]
         sides = (s for r in self.requirements for s in sides_of(r))
         return frozenset(name for name, low in lows(*exprs, *sides) if low != 1)
 
@@ -174,6 +177,36 @@ class Network:
         in_outputs = (symbols_of(*t.dims) for t in tensors_in(self._outputs))
         in_domain = (r.symbols for r in self.requirements)
         return frozenset(self.symbols).union(*in_outputs, *in_domain)
+
+    def _told_symbols(self, sizes: Iterable[Any]) -> frozenset[str]:
+        """The symbols that may be given, to know whether all of `sizes` are among them."""
+        known = self._all_symbols
+        return known if known.issuperset(map(str, sizes)) else known | self._hidden_symbols
+
+    @cached_property
+    def _hidden_symbols(self) -> frozenset[str]:
+        """Symbols of which only parameters, costs or receptive fields tell: an odd kernel that
+        keeps the size, the number of residual blocks.
+        """
+        exprs: list[Int] = []
+        for node in self.nodes:
+            result = node.result
+            exprs += [result.macs, *(d for p in node.parameters for d in p.dims)]
+            exprs += [result.blocks.count] if result.blocks else []
+            for axes in (result.axes, *result.parts, *(a for _, a in result.others)):
+                exprs += [v for _, m in axes or () for v in m.hyperparameters()]
+        return frozenset(n for n in symbols_of(*exprs) if n.isidentifier()) - self._all_symbols
+
+    @cached_property
+    def spelled(self) -> dict[str, Int]:
+        """What a symbol written by name stands for here: a depth that may be 0, an odd kernel."""
+        exprs = [d for t in (*self._inputs, *tensors_in(self._outputs)) for d in t.dims]
+        for node in self.nodes:
+            result = node.result
+            exprs += [result.macs, *(d for p in node.parameters for d in p.dims)]
+            exprs += [d for t in node.outputs for d in t.dims]
+            exprs += [result.blocks.count] if result.blocks else []
+        return spelling(*exprs)
 
     # parts
 
@@ -193,6 +226,35 @@ class Network:
             c for c in self._calls if all(t.node in inside for t in tensors_in(c.output))
         )
         return part
+
+    @cached_property
+    def hyperparameters(self) -> tuple[str, ...]:
+        """The symbols that its layers are built of and that are no sizes of the inputs."""
+        return tuple(self.roles)
+
+    @cached_property
+    def roles(self) -> dict[str, tuple[str, ...]]:
+        """What the hyperparameters are, by torch's names: ``{"k": ("kernel_size",)}``."""
+        return hyperparameters(self.nodes, self.symbols)
+
+    @cached_property
+    def declared(self) -> Atoms:
+        """All its symbols, as they were declared."""
+        return declared(self.nodes, self._inputs)
+
+    def given(self, **values: Any) -> Network:
+        """The same network with numbers, or expressions, for some of its symbols.
+
+        Raises BadSpec for a symbol that it does not have, and for a number that the symbol was
+        declared not to be; ShapeMismatch and InvalidInput for numbers that its layers refuse.
+
+        >>> import symcnn
+        >>> from symcnn import nn
+        >>> k = symcnn.symbols("k")
+        >>> nn.Conv2d(3, 8, k).trace("N 3 H W").given(k=3).output_shape
+        (N, 8, H - 2, W - 2)
+        """
+        return _given(self, values)
 
     def position(self, node: Node) -> int:
         """The place of a node in the trace, from which guards count too."""
@@ -305,8 +367,11 @@ class Network:
         params: Any = None,
         activations: Any = None,
         memory: Any = None,
+        saved: Any = None,
+        peak: Any = None,
+        dtype: str = "float32",
         **sizes: Any,
-    ) -> InputSet:
+    ) -> Any:
         """The inputs that reach a target: ``net.solve(output=(7, 7))``. Wishes combine.
 
         output: sizes of the trailing axes, each a number, None (any), a range, ``">=7"``, an
@@ -319,11 +384,16 @@ class Network:
         at: a module or node to look at instead of the output.
         square: only inputs with H = W. aspect: width to height, ``(16, 9)``, exactly.
         multiple_of, within: ``8``, ``(200, 300)`` (both ends included), or one for each axis.
-        receptive_field: at least so many rows and columns.
-        macs, flops, params: at most so many; batch 1 unless given.
-        activations, memory: at most so many elements (bytes, in float32; ``"8 GiB"``) in all maps
-            together, which training keeps.
+        receptive_field: at least so many rows and columns; ``"<=64"``, ``"64..128"``.
+        macs, flops, params: at most so many, ``4e9``, ``"4G"``; or ``">=1G"``, ``"1G..4G"``. Batch
+            1 unless given.
+        activations, saved, peak: bytes, ``"8 GiB"``, the figures of `cost` by these names: all
+            tensors that the operations make; what autograd keeps for the backward pass; the most
+            alive at once in inference. memory: the same as activations. None counts parameters.
+        dtype: what activations are made of, for these bytes.
         sizes: fixed sizes or ranges, ``N=8``, ``W=range(1, 641)``, also of the target's symbols.
+            Hyperparameters that are symbols too: ``k=3``, or ``k=range(1, 12)``, ``s=[1, 2]``, and
+            then the answer is `Choices`: all solutions, simplest first, each with its inputs.
 
         Raises NoSolution, with the wishes that clash and the nearest target that has a solution;
         BadSpec for wishes of no use; Undecidable where no exact set can be given.
@@ -344,7 +414,10 @@ class Network:
                 "params": params,
                 "activations": activations,
                 "memory": memory,
+                "saved": saved,
+                "peak": peak,
             },
+            dtype=dtype,
             sizes=sizes,
         )
 
@@ -425,13 +498,17 @@ class Network:
         samples: int = 24,
         seed: int = 0,
         checks: Sequence[str] | None = None,
+        dtype: str | None = None,
+        channels_last: bool = False,
     ) -> Report:
         """Compare with the torch module it came from: shapes at every module call, refusals,
-        parameters, FLOPs, and where there are values receptive fields.
+        parameters, FLOPs, peak memory, and where there are values receptive fields and what
+        autograd keeps.
 
         device: "meta", "cpu" or "cuda"; the module is copied there. samples: how many sizes, chosen
             at the borders of the domain, at ends of fibres, and at random inside and outside it.
         seed: reproduces them. checks: only these of `symcnn.validate.CHECKS`.
+        dtype, channels_last: cast the copy and its inputs, to "float16", "bfloat16", ...
 
         Raises BadSpec for a module that is not the one traced (saying where they differ) and for a
         device that is not there.
@@ -444,7 +521,32 @@ class Network:
         """
         from symcnn.validate import validate
 
-        return validate(self, module, device, samples=samples, seed=seed, checks=checks)
+        return validate(
+            self,
+            module,
+            device,
+            samples=samples,
+            seed=seed,
+            checks=checks,
+            dtype=dtype,
+            channels_last=channels_last,
+        )
+
+    def prove(self) -> Proof:
+        """Decide that every closed form is what the layers, one by one, make of the sizes, for all
+        integers in the domain; what isl cannot decide is tested at many sizes, and listed.
+
+        >>> from symcnn import nn
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.MaxPool2d(2)).trace("N 3 H W")
+        >>> proof = net.prove()
+        >>> proof.complete, proof.tested, proof.wrong
+        (True, (), ())
+        >>> print(proof.proved[2])
+        0: size[2] is (H - 1)//2, as torch's documentation says  (proved: isl)
+        """
+        from symcnn.analysis.prove import prove
+
+        return prove(self)
 
     # receptive field
 
@@ -524,11 +626,14 @@ class Network:
         language: ``"python"``, ``"numpy"``, ``"c"`` or ``"javascript"``; every function takes all
             sizes, in the order of `symbols` and then by name. See `symcnn.render.code.to_code`.
         """
+        from symcnn.expr import from_sympy
         from symcnn.render.code import to_code
 
         formulas = {f"size{axis}": dim for axis, dim in enumerate(self.output_dims)}
         formulas |= {"params": self.params, "macs": self.macs}
         names = [*self.symbols, *sorted(self._all_symbols - set(self.symbols))]
+        hidden = {name for f in formulas.values() for name in symbols_of(from_sympy(f))}
+        names += sorted(hidden - set(names))
         return to_code(formulas, language, names)
 
     def to_latex(self, what: str = "table", **options: Any) -> str:
@@ -553,3 +658,19 @@ class Network:
     def __repr__(self) -> str:
         inputs = ", ".join(map(str, self.inputs))
         return f"Network({inputs} -> {self.describe_output()}, {len(self.nodes)} nodes)"
+
+
+def _given(net: Network, values: Mapping[str, Any]) -> Network:
+    """See `Network.given`."""
+    replay = Replay(net.nodes, checked(net.declared, values))
+    twin = Network(replay(net._inputs), tree_map(replay, net._outputs), name=net.name)
+    twin.nodes = tuple(replay.nodes)
+    twin._positions = {node: i for i, node in enumerate(twin.nodes)}
+    twin._parameters = None if net._parameters is None else replay(net._parameters)
+    twin.buffers = replay(net.buffers)
+    twin.guards = replay.guards(net.guards)
+    for call in net._calls:
+        scope = Scope(call.path)
+        scope.output = tree_map(replay, call.output)
+        twin._calls += (scope,)
+    return twin

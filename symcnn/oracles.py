@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from random import Random
@@ -24,6 +24,7 @@ __all__ = [
     "shapes_in",
     "tensors_of",
     "torch_flops",
+    "torch_peak",
     "torch_saved",
     "torch_shapes",
 ]
@@ -132,11 +133,17 @@ def torch_flops(
 
 
 def torch_saved(
-    net: Network, module: Any, sizes: Mapping[str, int], *, input_grad: bool = False
+    net: Network,
+    module: Any,
+    sizes: Mapping[str, int],
+    *,
+    input_grad: bool = False,
+    call: Callable[..., Any] | None = None,
 ) -> int:
     """Bytes of all storages that autograd saves in a forward pass on CPU.
 
-    Each storage counts once and whole; those of parameters and buffers do not count.
+    Each storage counts once and whole; those of parameters and buffers do not count. `call` runs
+    the module, if not as it is.
     """
     import torch
 
@@ -150,9 +157,53 @@ def torch_saved(
 
     inputs = [torch.randn(shape).requires_grad_(input_grad) for shape in _input_shapes(net, sizes)]
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-        found = module(*inputs)
+        found = (call or module)(*inputs)
     del found
     return sum(storage.nbytes() for key, storage in kept.items() if key not in own)
+
+
+def torch_peak(
+    module: Any, call: Callable[..., Any], inputs: Sequence[Any]
+) -> tuple[int, int, int]:
+    """Bytes of all tensors alive at the worst moment of an inference pass, after each of torch's
+    operations; how many storages they are in; and the same bytes with every storage rounded up to
+    the 512 bytes in which CUDA's allocator deals.
+
+    Inputs count throughout, parameters and buffers do not. That is what torch's own references
+    keep alive: a python variable may keep a tensor longer than its last reader needs it.
+    """
+    import torch
+    from torch.multiprocessing.reductions import StorageWeakRef
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    own = {t.untyped_storage()._cdata for t in (*module.parameters(), *module.buffers())}
+    alive: dict[int, tuple[Any, int]] = {}
+    worst = (0, 0, 0)
+
+    def seen(*values: Any) -> None:
+        for t in tensors_of(values):
+            storage = t.untyped_storage()
+            if storage._cdata not in own and storage.nbytes():
+                ref = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
+                alive[storage._cdata] = ref, storage.nbytes()
+
+    class Watching(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            nonlocal worst
+            made = func(*args, **(kwargs or {}))
+            for key in [key for key, (ref, _) in alive.items() if ref.expired()]:
+                del alive[key]
+            seen(made)
+            sizes = [size for _, size in alive.values()]
+            worst = max(worst, (sum(sizes), len(sizes), sum(-(-s // 512) * 512 for s in sizes)))
+            return made
+
+    seen(*inputs)
+    with torch.no_grad(), Watching():  # type: ignore[no-untyped-call]
+        call(*inputs)
+    return worst
 
 
 def tensors_of(value: Any) -> Iterator[Any]:

@@ -35,7 +35,7 @@ from symcnn.size import (
     symbols_of,
 )
 
-__all__ = ["closed", "iterate", "summation", "tidy"]
+__all__ = ["closed", "closing", "iterate", "summation", "tidy"]
 
 
 def _subs(expr: Int, name: str, value: Int) -> Int:
@@ -76,9 +76,49 @@ def summation(term: Int, index: str, count: Int) -> Int:
     rising = _summed(term, index, count)
     if closed(rising):
         return rising
-    # Counted from the last block, halves become doubles: 2**n//2**i is 2*2**j for i = n - 1 - j.
-    falling = _summed(_subs(term, index, count - 1 - Symbol(index, 0).size()), index, count)
-    return falling if closed(falling) else rising
+    # Counted from both ends, n = i + j + 1 for the last n - 1 - i = j blocks: 2**n//2**i is 2*2**j.
+    for name, terms in ((index, _falling(term, index, count)), (index, _met(term, index, count))):
+        if terms is not None and closed(found := _summed(terms, name, count)):
+            return found
+    return rising
+
+
+def _falling(term: Int, index: str, count: Int) -> Int:
+    return _subs(term, index, count - 1 - Symbol(index, 0).size())
+
+
+def _met(term: Int, index: str, count: Int) -> Int | None:
+    """The term in normal form for ``count = index + j + 1``, for a count such as n or n - 1."""
+    assert isinstance(count, Size)
+    const = count.const
+    symbol = sole_atom(count - const)
+    if not isinstance(symbol, Symbol) or symbol.name == index or not isinstance(const, int):
+        return None
+    i, j = Symbol(index, 0).size(), Symbol("j'", 0)
+    found = _subs(term, symbol.name, i + j.size() + 1 - const)
+    return _subs(found, j.name, count - 1 - i)
+
+
+def closing(expr: Int) -> Int:
+    """`expr` with its sums tried anew, after symbols have been replaced.
+
+    >>> i, n, t = Symbol("i", 0).size(), Size.symbol("n"), Size.symbol("t")
+    >>> open = summation(Size.symbol("H") // power(2, i), "i", n)
+    >>> open, closing(open.subs({"H": power(2, n) * t}))
+    (sum(H//2**i, i < n), 2*2**n*t - 2*t)
+    """
+    if isinstance(expr, int):
+        return expr
+    total: Int = 0
+    for mono, coeff in expr.terms.items():
+        term: Int = _scaled(1, coeff)
+        for atom, times in mono:
+            factor: Int = Size({((atom, times),): 1})
+            if isinstance(atom, Sum) and atom.ratio is None:
+                factor = summation(closing(atom.term), atom.index, atom.count) ** times
+            term = term * factor
+        total = total + term
+    return total
 
 
 def _summed(term: Int, index: str, count: Int) -> Int:
@@ -178,8 +218,10 @@ def _geometric(degree: int, r: Fraction) -> tuple[Fraction, ...]:
     return tuple(q)
 
 
-def iterate(step: Int, x: str, index: str, start: Int) -> Int:
+def iterate(step: Int, x: str, index: str, start: Int, low: int | None = 1) -> Int:
     """The closed form of ``x_i`` for ``x_0 = start`` and ``x_(i + 1) = step(index=i, x=x_i)``.
+
+    low: the lower bound with which the symbol `x` was made.
 
     Raises Undecidable for a recurrence that has none (here).
 
@@ -190,7 +232,7 @@ def iterate(step: Int, x: str, index: str, start: Int) -> Int:
     i**2 + H - i
     """
     i = Symbol(index, 0).size()
-    here = Size.symbol(x)
+    here = Symbol(x, low).size()
     if step == here:
         return start
     if isinstance(step, int) or x not in symbols_of(step):

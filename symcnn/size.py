@@ -55,6 +55,7 @@ __all__ = [
     "scaled",
     "sharp_lower",
     "sole_atom",
+    "spelling",
     "symbols_of",
     "unfolded",
     "upper",
@@ -813,8 +814,8 @@ def _floordiv_symbolic(num: Int, den: Int) -> Int:
         return whole + q
     if isinstance(rest, int):
         low = lower(den)
-        if rest == 0 or (low is not None and 0 <= rest < low):
-            return whole
+        if rest == 0 or (low is not None and -low <= rest < low):
+            return whole - (rest < 0)
         return whole + Floor(Size({(): rest}), den).size()
     if not _integer_valued(rest):
         return whole + Floor(rest, den).size()
@@ -1014,6 +1015,28 @@ def lows(*exprs: Int) -> set[tuple[str, Bound]]:
             if isinstance(atom, Symbol):
                 found.add((atom.name, atom.low))
     return found
+
+
+def spelling(*exprs: Int) -> dict[str, Int]:
+    """Symbols that are more than a positive whole number, by name: what each is in `exprs`.
+
+    >>> n, k = Symbol("n", low=0), Part("k", of=2, rest=1)
+    >>> spelling(power(2, n.size()) * (2 * k.size() + 1) * Size.symbol("H"))
+    {'k': k, 'n': n}
+    """
+    found: dict[str, Int] = {}
+    seen: set[Atom] = set()
+    stack = list(exprs)
+    while stack:
+        expr = stack.pop()
+        for atom in set(expr.atoms()) - seen if isinstance(expr, Size) else ():
+            seen.add(atom)
+            stack.extend(atom.args)
+            if isinstance(atom, Symbol) and atom.low != 1:
+                found[atom.name] = atom.size()
+            elif isinstance(atom, Part):
+                found[atom.name] = atom.size() * atom.of + atom.rest
+    return {name: found[name] for name in sorted(found)}
 
 
 def lower(expr: Int) -> Bound:

@@ -29,6 +29,7 @@ __all__ = [
     "parse_assignments",
     "parse_claim",
     "parse_formula",
+    "parse_ranges",
     "parse_shape",
     "parse_target",
     "parse_value",
@@ -148,6 +149,29 @@ def parse_assignments(text: str) -> dict[str, int]:
         sizes[match[1]] = int(match[2])
         position += len(piece) + 1
     return sizes
+
+
+def parse_ranges(text: str) -> dict[str, Any]:
+    """Sizes or ranges of them by name, both ends included; a hyperparameter may be 0.
+
+    >>> parse_ranges("N=8, k=1..11")
+    {'N': 8, 'k': range(1, 12)}
+    """
+    found: dict[str, Any] = {}
+    position = 0
+    for piece in text.split(","):
+        match = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*=\s*(\d+)(?:\s*\.\.\s*(\d+))?\s*", piece)
+        if match is None or (match[3] and int(match[3]) < int(match[2])):
+            raise BadSpec.at(
+                text,
+                position,
+                f"{piece.strip()!r} is not NAME=SIZE or NAME=LOW..HIGH",
+                cure='for example "N=8,k=1..11"',
+            )
+        low = int(match[2])
+        found[match[1]] = range(low, int(match[3]) + 1) if match[3] else low
+        position += len(piece) + 1
+    return found
 
 
 def check_sizes(

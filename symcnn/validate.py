@@ -17,23 +17,29 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from inspect import signature
 from random import Random
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from symcnn.analysis.domain import first_failure, listed
 from symcnn.errors import BadSpec, SymcnnError, Undecidable, UnsupportedOperation
 from symcnn.graph import tensors_in
-from symcnn.oracles import judge, sample_sizes, shapes_in, torch_flops, torch_shapes
+from symcnn.oracles import (
+    judge,
+    sample_sizes,
+    shapes_in,
+    torch_flops,
+    torch_peak,
+    torch_saved,
+    torch_shapes,
+)
+from symcnn.progress import watched
 from symcnn.size import evaluate, symbols_of
 
 if TYPE_CHECKING:
     from symcnn.network import Network
     from symcnn.sets import InputSet
 
-__all__ = ["CHECKS", "Check", "Report", "interesting_sizes", "validate"]
-
-Item = TypeVar("Item")
+__all__ = ["CHECKS", "DTYPES", "Check", "Report", "interesting_sizes", "validate"]
 
 #: What is compared, in the order of the report.
 CHECKS = {
@@ -42,6 +48,8 @@ CHECKS = {
     "modules": "the shapes that come out of every module call",
     "refusals": "sizes outside the domain are refused by torch too",
     "flops": "FLOPs of the forward pass, as torch.utils.flop_counter counts on meta",
+    "saved": "bytes that autograd keeps in a forward pass, on CPU, at the first sizes",
+    "peak": "bytes alive at the worst moment of inference: torch's references keep no less",
     "receptive field": "which input index each output index reads, by changing one at a time",
     "repeat": "the forward gives the same shapes when it runs again",
 }
@@ -56,6 +64,10 @@ _SHOWING = frozenset(
     """.split()
 )
 
+#: What modules and inputs may be cast to.
+DTYPES = ("float32", "float16", "bfloat16", "float64")
+
+_MEASURED = 4  # sizes at which memory is measured
 _FIELD_MOST = 64  # no larger sizes for receptive fields: one image per input index
 _REPEATED = 4  # sizes at which the forward runs twice
 _SHRINKS = 200  # forwards that shrinking may take
@@ -72,7 +84,7 @@ class Check:
     where: str = ""  # the module call, "" for the network's output
     ours: str = ""
     torch: str = ""
-    why: str = ""  # the reason, if skipped
+    why: str = ""  # the reason, if skipped; what else was measured
 
     def __str__(self) -> str:
         place = f" of {self.where}" if self.where else ""
@@ -80,7 +92,7 @@ class Check:
         if self.verdict == "skipped":
             return f"{self.what}{place}{at}: skipped, {self.why}"
         if self.verdict == "passed":
-            return f"{self.what}{place}{at}: passed"
+            return f"{self.what}{place}{at}: passed{', ' + self.why if self.why else ''}"
         return f"{self.what}{place}{at}: symcnn says {self.ours}, torch {self.torch}"
 
 
@@ -96,6 +108,8 @@ class Report:
     torch: str  # its version
     checks: tuple[Check, ...]
     counterexample: Check | None = None
+    dtype: str = ""  # what module and inputs were cast to, "" if they stayed
+    channels_last: bool = False
 
     def __bool__(self) -> bool:
         return not self.failed
@@ -119,12 +133,15 @@ class Report:
         return self._of("skipped")
 
     def __str__(self) -> str:
-        lines = [f"validated on {self.device}, torch {self.torch}, seed {self.seed}"]
+        cast = f" in {self.dtype}" if self.dtype else ""
+        cast += ", channels last" if self.channels_last else ""
+        lines = [f"validated on {self.device}{cast}, torch {self.torch}, seed {self.seed}"]
         for what, meaning in CHECKS.items():
             counts = Counter(c.verdict for c in self.checks if c.what == what)
             if counts:
                 told = ", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items()))
                 lines.append(f"  {what}: {told}  ({meaning})")
+        lines += [f"{c}" for c in self.passed if c.what == "peak" and c.why]
         reasons = Counter(f"{c.what}: {c.why}" for c in self.skipped)
         lines += [f"skipped {n}x {reason}" for reason, n in reasons.items()]
         if self.counterexample is not None:
@@ -136,6 +153,8 @@ class Report:
         return {
             "valid": bool(self),
             "device": self.device,
+            "dtype": self.dtype,
+            "channels_last": self.channels_last,
             "torch": self.torch,
             "seed": self.seed,
             "passed": len(self.passed),
@@ -143,7 +162,9 @@ class Report:
             "skipped": [asdict(c) for c in self.skipped],
             "counterexample": None if self.counterexample is None else asdict(self.counterexample),
             "checks": [
-                {"what": c.what, "verdict": c.verdict, "sizes": dict(c.sizes)} for c in self.checks
+                {"what": c.what, "verdict": c.verdict, "sizes": dict(c.sizes)}
+                | ({"ours": c.ours, "torch": c.torch, "why": c.why} if c.what == "peak" else {})
+                for c in self.checks
             ],
         }
 
@@ -181,6 +202,8 @@ def validate(
     samples: int = 24,
     seed: int = 0,
     checks: Sequence[str] | None = None,
+    dtype: str | None = None,
+    channels_last: bool = False,
 ) -> Report:
     """See `symcnn.Network.validate`."""
     import torch
@@ -197,26 +220,65 @@ def validate(
     wanted = frozenset(CHECKS if checks is None else checks)
     if unknown := sorted(wanted - set(CHECKS)):
         raise BadSpec(f"no check is called {unknown[0]!r}", cure=f"there is {', '.join(CHECKS)}")
+    if dtype is not None and dtype not in DTYPES:
+        raise BadSpec(f"no dtype is called {dtype!r} here", cure=f"there is {', '.join(DTYPES)}")
     _check_device(device)
-    judging = _Judging(net, module, device, wanted)
+    dtype = dtype or _own_dtype(module)
+    judging = _Judging(net, module, device, wanted, dtype, channels_last)
     found = [judging.parameters()]
     chosen = interesting_sizes(net, samples, seed)
     most = max(map(_largest, chosen))
-    for number, sizes in enumerate(_with_progress(chosen, "running torch")):
+    for number, sizes in enumerate(watched(chosen, "running torch", len(chosen))):
         if _largest(sizes) > most:
-            found.append(Check("outputs", "skipped", sizes, why="larger ones filled the card"))
+            found.append(Check("outputs", "skipped", sizes, why="larger ones filled the memory"))
             continue
-        try:
-            found += judging.at(sizes, repeat=number < _REPEATED)
-        except torch.OutOfMemoryError:
+        while True:
+            try:
+                found += judging.at(sizes, repeat=number < _REPEATED, memory=True)
+                break
+            except torch.OutOfMemoryError:
+                found.append(Check("outputs", "skipped", sizes, why=f"out of memory on {device}"))
+            _release(device)
             most = _largest(sizes) // 2
-            found.append(Check("outputs", "skipped", sizes, why="out of memory on the card"))
+            smaller = _halved(net, sizes)
+            if smaller == sizes or _largest(smaller) > most:
+                break
+            sizes = smaller
     found += judging.fields(chosen) if "receptive field" in wanted else ()
     found = [c for c in found if c.what in wanted]
     first = next((c for c in found if c.verdict == "failed"), None)
     if first is not None:
         first = judging.shrunk(first)
-    return Report(device, seed, torch.__version__, tuple(found), first)
+    return Report(device, seed, torch.__version__, tuple(found), first, dtype or "", channels_last)
+
+
+def _own_dtype(module: Any) -> str | None:
+    """What the inputs must be cast to, if the module is of one dtype that is not float32."""
+    found = {str(p.dtype).removeprefix("torch.") for p in module.parameters()}
+    (only,) = found if len(found) == 1 else ("",)
+    return only if only in DTYPES[1:] else None
+
+
+def _release(device: str) -> None:
+    """What a failed attempt left behind on a card goes."""
+    import torch
+
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+
+
+def _halved(net: Network, sizes: dict[str, int]) -> dict[str, int]:
+    """About half of every size, moved into the domain where that is known."""
+    half = {name: max(1, size // 2) for name, size in sizes.items()}
+    try:
+        domain = net.valid_inputs()
+    except Undecidable:
+        return half
+    if not domain or not domain.shown:
+        return half
+    near = domain.nearest(*(half[name] for name in domain.shown))
+    values = near if isinstance(near, tuple) else (near,)
+    return half | dict(zip(domain.shown, values, strict=True))
 
 
 def _check_device(device: str) -> None:
@@ -315,11 +377,24 @@ def _distinct(sizes: Iterable[dict[str, int]]) -> list[dict[str, int]]:
 class _Judging:
     """A network, a copy of its module on the device, and how to call it."""
 
-    def __init__(self, net: Network, module: Any, device: str, wanted: frozenset[str]) -> None:
+    def __init__(
+        self,
+        net: Network,
+        module: Any,
+        device: str,
+        wanted: frozenset[str],
+        dtype: str | None = None,
+        channels_last: bool = False,
+    ) -> None:
         self.net, self.original, self.device, self.wanted = net, module, device, wanted
+        self.dtype, self.channels_last = dtype, channels_last
+        self.measurements = _MEASURED
         _check_same(net, module)
-        self.module = _moved(module, device)
-        self.on_meta = self.module if device == "meta" else _moved(module, "meta")
+        self.module = _cast(_moved(module, device), dtype, channels_last=channels_last)
+        same = device == "meta"
+        self.on_meta = (
+            self.module if same else _cast(_moved(module, "meta"), dtype, channels_last=False)
+        )
         self.calls: dict[str, list[Any]] = defaultdict(list)
         for scope in net.calls:
             self.calls[scope.path].append(scope.output)
@@ -336,8 +411,7 @@ class _Judging:
         """The module as a function of its inputs in our order."""
 
         def run(*inputs: Any) -> Any:
-            if self.whole_numbers:
-                inputs = tuple(x.long() for x in inputs)
+            inputs = tuple(map(self.cast_input, inputs))
             return (
                 module(**dict(zip(self.named, inputs, strict=True)))
                 if self.named
@@ -345,6 +419,18 @@ class _Judging:
             )
 
         return run
+
+    def cast_input(self, x: Any) -> Any:
+        """An input in the dtype and layout asked for; indices as whole numbers."""
+        import torch
+
+        if self.whole_numbers:
+            return x.long()
+        if self.dtype is not None:
+            x = x.to(getattr(torch, self.dtype))
+        if self.channels_last and x.dim() == 4:
+            x = x.to(memory_format=torch.channels_last)
+        return x
 
     def _takes_whole_numbers(self) -> bool:
         """Whether the inputs are indices: torch refuses floats at a valid size, and takes longs."""
@@ -364,7 +450,9 @@ class _Judging:
         theirs = sum(p.numel() for p in self.original.parameters())
         return _compared("parameters", {}, self.net.params, theirs)
 
-    def at(self, sizes: dict[str, int], *, repeat: bool = False) -> Iterator[Check]:
+    def at(
+        self, sizes: dict[str, int], *, repeat: bool = False, memory: bool = False
+    ) -> Iterator[Check]:
         """All comparisons at one size."""
         with _calls_of(self.module) as called:
             verdict = judge(self.net, self.call(self.module), sizes, device=self.device)
@@ -381,6 +469,12 @@ class _Judging:
         yield self._modules(sizes, called)
         if "flops" in self.wanted:
             yield self._flops(sizes)
+        if memory and self.measurements:
+            self.measurements -= 1
+            if "saved" in self.wanted:
+                yield self._saved(sizes)
+            if "peak" in self.wanted:
+                yield self._peak(sizes)
 
     def _disagreement(self, what: str, sizes: dict[str, int], verdict: Any) -> Check:
         if verdict.by_choice:
@@ -390,6 +484,9 @@ class _Judging:
             first, second = (_told(s, verdict.error) for s in (verdict.torch, again))
             return Check("repeat", "failed", sizes, ours="one answer", torch=f"{first}, {second}")
         words = verdict.error
+        if verdict.torch is None and "not implemented for" in words:
+            why = f"torch has no kernel for this dtype on {self.device} ({words})"
+            return Check(what, "skipped", sizes, why=why)
         unable = words.startswith("NotImplementedError") or any(u in words for u in _UNABLE)
         if verdict.torch is None and self.device == "meta" and unable:
             why = f"torch cannot run this on meta ({words}); try device='cpu'"
@@ -428,7 +525,74 @@ class _Judging:
 
     @cached_property
     def _cost(self) -> Any:
-        return self.net.cost("flops")
+        return self.net.cost("flops", dtype=self.dtype or "float32")
+
+    # memory
+
+    def _saved(self, sizes: dict[str, int]) -> Check:
+        """Bytes that autograd keeps: our formulas are of torch's CPU kernels."""
+        if self.device != "cpu" or self.channels_last:
+            why = "stated for contiguous tensors on cpu, see docs/cost.md"
+            return Check("saved", "skipped", sizes, why=why)
+        try:
+            ours = self._cost.at(**sizes).saved
+        except SymcnnError as error:
+            return Check("saved", "skipped", sizes, why=error.cause)
+        call = self.call(self.module)
+        try:
+            theirs = torch_saved(self.net, self.module, sizes, call=call)
+        except Exception as error:
+            return Check("saved", "skipped", sizes, why=f"torch raised {type(error).__name__}")
+        return _compared("saved", sizes, ours, theirs)
+
+    def _peak(self, sizes: dict[str, int]) -> Check:
+        """Our peak is that of an ideal inference pass, in which every tensor goes after its last
+        reader: torch may keep more, by references in python and inside of operations, never less.
+        """
+        try:
+            ours = self._cost.at(**sizes).peak
+        except SymcnnError as error:
+            return Check("peak", "skipped", sizes, why=error.cause)
+        inputs = self._inputs(sizes)
+        try:
+            alive, count, rounded = torch_peak(self.module, self.call(self.module), inputs)
+        except Exception as error:
+            return Check("peak", "skipped", sizes, why=f"torch raised {type(error).__name__}")
+        told = f"symcnn {ours:,} bytes, torch's references {alive:,} in {count} storages"
+        if self.device.startswith("cuda"):
+            allocated = self._allocated(inputs)
+            told += (
+                f"; allocated {allocated:,}: {rounded - alive:,} more by rounding each to 512 "
+                f"bytes, {allocated - rounded:,} of workspace"
+            )
+        verdict = "passed" if ours <= alive else "failed"
+        return Check("peak", verdict, sizes, ours=str(ours), torch=str(alive), why=told)
+
+    def _inputs(self, sizes: dict[str, int]) -> list[Any]:
+        import torch
+
+        shapes = [[evaluate(d, sizes) for d in t.dims] for t in self.net.input_tensors]
+        return [self.cast_input(torch.zeros(s, device=self.device)) for s in shapes]
+
+    def _allocated(self, inputs: list[Any]) -> int:
+        """What the card's allocator hands out at most in an inference pass, inputs included.
+
+        The second pass counts: the first leaves behind the workspaces that libraries keep.
+        """
+        import torch
+
+        call, own = self.call(self.module), sum(-(-x.nbytes // 512) * 512 for x in inputs)
+        most = 0
+        with torch.no_grad():
+            for _ in range(2):
+                torch.cuda.synchronize(self.device)
+                torch.cuda.reset_peak_memory_stats(self.device)
+                before = torch.cuda.memory_allocated(self.device)
+                made = call(*inputs)
+                torch.cuda.synchronize(self.device)
+                most = torch.cuda.max_memory_allocated(self.device) - before + own
+                del made
+        return int(most)
 
     # receptive fields
 
@@ -503,11 +667,12 @@ class _Judging:
         def fails(sizes: dict[str, int]) -> Check | None:
             nonlocal left
             left -= 1
-            return next(
-                (c for c in self.at(sizes) if c.verdict == "failed" and c.what == found.what), None
-            )
+            memory = found.what in ("saved", "peak")
+            self.measurements = int(memory)
+            checks = self.at(sizes, memory=memory)
+            return next((c for c in checks if c.verdict == "failed" and c.what == found.what), None)
 
-        if found.what not in ("outputs", "refusals", "modules", "flops"):
+        if found.what not in ("outputs", "refusals", "modules", "flops", "saved", "peak"):
             return found
         smaller = True
         while smaller:
@@ -598,6 +763,17 @@ def _moved(module: Any, device: str) -> Any:
         ) from error
 
 
+def _cast(module: Any, dtype: str | None, *, channels_last: bool) -> Any:
+    """The module, of which nobody else has a copy, in another dtype and layout."""
+    import torch
+
+    if dtype is not None:
+        module = module.to(getattr(torch, dtype))
+    if channels_last:
+        module = module.to(memory_format=torch.channels_last)
+    return module
+
+
 @contextmanager
 def _calls_of(module: Any) -> Iterator[dict[str, list[Any]]]:
     """The output shapes of every module call while this lasts, by path."""
@@ -612,24 +788,3 @@ def _calls_of(module: Any) -> Iterator[dict[str, list[Any]]]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _with_progress(items: Sequence[Item], told: str) -> Iterator[Item]:
-    """The items, with a bar on standard error from the second second on."""
-    bar: Any = None
-    start = perf_counter()
-    try:
-        for done, item in enumerate(items):
-            if bar is None and perf_counter() - start > 2:
-                from rich.console import Console
-                from rich.progress import Progress
-
-                bar = Progress(console=Console(stderr=True), transient=True)
-                task = bar.add_task(told, total=len(items))
-                bar.start()
-            if bar is not None:
-                bar.update(task, completed=done)
-            yield item
-    finally:
-        if bar is not None:
-            bar.stop()

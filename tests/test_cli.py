@@ -229,3 +229,31 @@ def test_fix_prints_the_line():
 def test_bad_use_of_the_solving_commands(words):
     command, *rest = words
     assert ask(command, "resnet:resnet18", *rest).exit_code == 2
+
+
+def test_budgets_by_name_from_below_and_in_half_precision():
+    command = ("solve", "resnet:resnet18", "--square")
+    assert "H >= 245 and H == W" in ask(*command, "--peak", ">=8 MiB").output
+    assert "H == W" in ask(*command, "--macs", "1G..2G", "--dtype", "float16").output
+    assert ask(*command, "--saved", "1 KiB").exit_code == 1
+    assert ask(*command, "--receptive-field", "<=64").exit_code == 1
+
+
+OPEN = """
+from symcnn import nn, symbols
+k, s = symbols("k s")
+net = nn.Conv2d(3, 8, k, stride=s)
+"""
+
+
+def test_hyperparameters_that_are_open(tmp_path):
+    (tmp_path / "opened.py").write_text(OPEN)
+    command = ["solve", str(tmp_path / "opened.py:net"), "--input", "N 3 H W", "--output", "56x56"]
+    runner = CliRunner()
+    found = runner.invoke(main, [*command, "--size", "k=3..5,s=4"])
+    assert found.output.splitlines()[0] == "k=3, s=4: 223 <= H <= 226 and 223 <= W <= 226"
+    answer = json.loads(runner.invoke(main, [*command, "--size", "k=3..5,s=4", "--json"]).output)
+    assert [row["values"]["k"] for row in answer["choices"]] == [3, 4, 5]
+    assert answer["choices"][0]["smallest"] == [223, 223]
+    assert runner.invoke(main, [*command, "--size", "k=3..5,s=4,H=99"]).exit_code == 1
+    assert runner.invoke(main, [*command, "--size", "k=5..3"]).exit_code == 2

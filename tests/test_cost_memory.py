@@ -20,7 +20,12 @@ from .conftest import load_example
 from .test_cost_backward import NETWORKS_DRAWN, Derived, Einsum, Heads, Skip, networks
 from .test_networks import NETWORKS
 
-SMALL = [name for name in NETWORKS if name not in ("resnet101", "resnet152", "vgg16", "unet_valid")]
+#: Training modes that each network is compared in: large ones are only evaluated.
+MODES = [(name, False) for name in NETWORKS] + [
+    (name, True)
+    for name in NETWORKS
+    if name not in ("resnet101", "resnet152", "vgg16", "unet_valid")
+]
 
 
 def agree(module, *specs, input_grad=False, **sizes):
@@ -37,8 +42,7 @@ def near(net, *goal):
     return {**dict.fromkeys(net.symbols, 2), **dict(zip(domain.shown, found, strict=True))}
 
 
-@pytest.mark.parametrize("train", [False, True])
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(("name", "train"), MODES)
 def test_example_networks(name, train):
     file, factory = NETWORKS[name][0].split(":")
     module = getattr(load_example(file), factory)().train(train)

@@ -144,6 +144,14 @@ LAYERS = {
         Layer("GaussianNLLLoss", (), {}, "N 2", more=(In("N"), In("2"))),
         {"N": 2},
     ),
+    "triplet_margin_loss: positive and negative meet the anchor, not each other": (
+        Layer("TripletMarginLoss", (), {}, "N", more=(In("2"), In("3"))),
+        {"N": 1},
+    ),
+    "triplet_margin_loss: to swap, positive and negative must meet": (
+        Layer("TripletMarginLoss", (), {"swap": True}, "N", more=(In("2"), In("3"))),
+        {"N": 1},
+    ),
 }
 
 

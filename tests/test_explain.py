@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import symcnn
 from symcnn import BadSpec, C, SymcnnError, nn
 from symcnn.analysis.explain import Line, Step, Tree, explain
-from symcnn.render.latex import document
+from symcnn.render.latex import Notation, document
 from symcnn.size import Size, evaluate
 
 from .conftest import load_example
@@ -101,6 +101,15 @@ def test_every_question_has_a_derivation_in_every_form(what):
     assert derivation.to_markdown().startswith("### ")
     assert derivation.to_html().count("<li>") >= len(derivation.steps)
     assert derivation.to_latex().count(r"\texttt") >= len(derivation.steps)
+
+
+@pytest.mark.parametrize("siunitx", [False, True])
+def test_a_negative_number_is_subtracted_in_every_notation(siunitx):
+    """Counterexample: with siunitx a substitution read ``3 + 3 + -7``."""
+    shown = stem().explain("size").to_latex(Notation(siunitx=siunitx))
+    assert "+ -" not in shown
+    assert r"+ \num{-" not in shown
+    assert ("3 - 7" in shown) or (r"\num{3} - \num{7}" in shown)
 
 
 def test_parameters_add_up(resnet):

@@ -4,6 +4,7 @@ import time
 from fractions import Fraction
 from itertools import product
 
+import numpy as np
 import pytest
 import sympy
 import torch
@@ -470,6 +471,88 @@ def test_a_sum_of_floors_stays_a_sum_and_is_exact_at_numbers():
     net = nn.Repeat(nn.Conv2d(1, 1, 3, stride=2, padding=1), n).trace("1 1 H W")
     assert net.macs.atoms(sympy.Sum)
     assert _doit(net.macs, {H: 37, W: 21, n: 3}) == 9 * (19 * 11 + 10 * 6 + 5 * 3)
+
+
+DIVISIBLE = ("H % 2**n == 0", "W % 2**n == 0")
+
+
+@pytest.mark.parametrize("family", ["stride-2 stages", "VGG stages"])
+def test_sums_of_floors_close_where_the_sizes_divide(family):
+    block, spec, *_ = FAMILIES[family]
+    total = nn.Repeat(block, n, index=i).trace(spec).cost("macs").total.under(*DIVISIBLE)
+    assert closed(total.size)
+    for depth, (a, b) in product(DEPTHS, [(1, 1), (3, 2), (5, 8)]):
+        unrolled = nn.Repeat(block, depth, index=i).trace(spec).cost("macs").total
+        sizes = {"N": 2, "C": 4, "H": a * 2**depth, "W": b * 2**depth}
+        want = unrolled.at(**{q: v for q, v in sizes.items() if q in unrolled.names})
+        assert total.at(n=depth, **{q: v for q, v in sizes.items() if q in total.names}) == want
+
+
+def test_the_sum_that_closes_is_a_geometric_one():
+    halving = nn.Repeat(nn.Conv2d(C, C, 3, stride=2, padding=1, bias=False), n).trace("N C H W")
+    total = halving.cost("macs").total.under(*DIVISIBLE)
+    assert str(total) == "3*N*C**2*H*W - 3*N*C**2*H*W/2**(2*n)"
+    assert sympy.expand(total.expr - 3 * N * C**2 * H * W * (1 - sympy.Integer(2) ** (-2 * n))) == 0
+    with pytest.raises(InvalidInput, match=r"H % 2\*\*n == 0"):
+        total.at(N=1, C=1, H=6, W=8, n=2)
+
+
+@pytest.mark.parametrize("depth", range(1, 9))
+def test_a_unet_of_depth_n_has_closed_macs_at_the_sizes_it_takes(depth):
+    """Its domain is exactly the multiples of 2**n, so nothing is lost by the assumption."""
+    net = UNet(n, C).trace("N 3 H W")
+    total = net.cost("macs").total.under(*DIVISIBLE)
+    assert closed(total.size)
+    unrolled = UNet(depth, C).trace("N 3 H W")
+    for x in range(1, 4 * 2**depth + 1, max(1, 2**depth // 4)):
+        sizes = {"N": 1, "C": 2, "H": x, "W": 2**depth}
+        if x % 2**depth:
+            with pytest.raises(InvalidInput):
+                net.shape_at(n=depth, **sizes)
+            with pytest.raises((InvalidInput, ShapeMismatch)):
+                unrolled.shape_at(**sizes)
+        else:
+            assert total.at(n=depth, **sizes) == unrolled.cost("macs").total.at(**sizes)
+
+
+@given(
+    kernel=st.integers(1, 5),
+    stride=st.integers(2, 4),
+    padding=st.integers(0, 2),
+    depth=st.integers(0, 9),
+    multiple=st.integers(1, 9),
+    rest=st.integers(0, 3),
+)
+def test_closed_sums_are_the_open_ones_wherever_they_hold(
+    kernel, stride, padding, depth, multiple, rest
+):
+    net = nn.Repeat(nn.Conv1d(C, C, kernel, stride, padding), n).trace("1 C L")
+    total = net.cost("macs").total
+    given = total.under(f"L % {stride}**n == {rest}")
+    x = multiple * stride**depth + rest
+    if rest < stride**depth:
+        assert given.at(C=3, n=depth, L=x) == total.at(C=3, n=depth, L=x)
+
+
+def test_a_formula_in_the_depth_takes_arrays():
+    net = nn.Repeat(nn.Conv1d(C, C, 3, 2, 1), n).trace("1 C L")
+    depths = np.arange(5)
+    total = net.cost("macs").total
+    found = total.at(C=2, L=2 ** (depths + 2), n=depths)
+    assert found.tolist() == [total.at(C=2, L=2 ** (d + 2), n=d) for d in range(5)]
+
+
+@pytest.mark.parametrize("given", ["H % 2**n == 0 and H % 3**n == 0", "H % 2**(99) == 0", "2**H"])
+def test_moduli_that_cannot_be_joined_or_read_are_refused(given):
+    net = nn.Repeat(nn.Conv2d(1, 1, 3, stride=2, padding=1), n).trace("1 1 H W")
+    with pytest.raises(BadSpec):
+        net.cost("macs").total.under(given)
+
+
+def test_a_depth_that_keeps_the_size_is_an_argument_of_the_code():
+    scope = {}
+    exec(nn.Repeat(Residual(C), n).trace("N C H W").to_code(), scope)
+    assert scope["params"](N=1, C=2, H=4, W=4, n=3) == 3 * (2 * 9 * 4 + 2 * 4)
 
 
 def test_repeats_nest():

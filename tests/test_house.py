@@ -15,8 +15,9 @@ from .conftest import ROOT
 
 #: From the ground up: a module imports only what stands before it, or beside it in its package.
 FLOORS = """
-    errors size series expr factor axis conditions frontier sets spec formula graph fused ops render
-    analysis oracles probe validate network nn frontends effective contracts testing cli __main__
+    errors progress size series expr factor axis conditions frontier sets spec formula graph replay
+    ops render analysis oracles probe validate network nn frontends effective contracts testing cli
+    __main__
 """.split()
 
 

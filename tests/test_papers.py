@@ -70,15 +70,62 @@ def test_araujos_closed_forms_are_the_fusion_law(papers, layers):
     assert papers.araujo(layers)
 
 
-@pytest.mark.parametrize(("name", "layer", "field"), [("vgg:vgg16", "features", 212)])
-def test_araujos_table(example, name, layer, field):
+def test_araujos_recurrences_hold_at_every_layer(papers):
+    steps = papers.araujo_recurrences()
+    assert len(steps) == 6
+    assert all(steps.values())
+
+
+def test_a_wrong_recurrence_would_be_noticed(papers, monkeypatch):
+    monkeypatch.setattr(papers.Window, "pullback", lambda self, i, j, x=None: (i, j))
+    assert not all(papers.araujo_recurrences().values())
+    assert not papers.araujo(2)
+
+
+@pytest.fixture(scope="module")
+def araujos_table(papers):
+    return {name: (theirs, ours) for name, theirs, ours in papers.araujo_table()}
+
+
+ARAUJO = """alexnet_v2 vgg_16 mobilenet_v1 mobilenet_v1_075 resnet_v1_50 resnet_v1_101 resnet_v1_152
+    resnet_v1_200 inception_v2 inception_v3 inception_v4 inception_resnet_v2""".split()
+
+
+@pytest.mark.parametrize("name", ARAUJO)
+def test_araujos_table(araujos_table, name):
+    """Field, stride and padding exactly; FLOPs as published, which count biases besides."""
+    (*theirs, published), (*ours, flops) = araujos_table[name]
+    assert ours == theirs
+    assert abs(flops / published - 1) < 0.005
+
+
+def test_araujos_paths_are_aligned(papers):
+    for network in papers.TABLE:
+        assert network().trace("1 3 H W").receptive_field().branches == ()
+
+
+def test_a_path_shifted_by_one_is_not_aligned():
+    class Shifted(nn.Module):
+        def __init__(self):
+            self.conv = nn.Conv1d(1, 1, 3)
+            self.pad = nn.ZeroPad1d((2, 0))
+
+        def forward(self, x):
+            return x + self.conv(self.pad(x))
+
+    (one,) = Shifted().trace("1 1 L").receptive_field().branches
+    assert one.centres == (0, -1)
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [("vgg:vgg16", 212), ("resnet:resnet50", 427), ("inception:inception_v3", 1311)],
+)
+def test_torchs_networks_against_araujos_table(example, name, field):
+    """torchvision's ResNet strides in the first unit of a stage, so it sees 427, not 483."""
     net = symcnn.from_torch(example(name), "N 3 H W")
-    assert net.receptive_field(at=_features(net, layer)).size == (field, field)
-
-
-def _features(net, layer):
-    pools = [node.name for node in net.nodes if node.op == "max_pool2d"]
-    return layer if any(c.path == layer for c in net._calls) else pools[-1]
+    last = net.last_map(2)
+    assert last.receptive_field().size == (field, field)
 
 
 def test_mobilenets_ratio(papers):

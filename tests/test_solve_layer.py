@@ -1,6 +1,8 @@
 """Hyperparameters solved for: every answer works in torch, and none is missing."""
 
 import itertools
+from fractions import Fraction
+from itertools import product
 
 import pytest
 import torch
@@ -183,3 +185,107 @@ def test_dilations_of_no_use():
         symcnn.dilations_for(0)
     with pytest.raises(NoSolution):
         symcnn.dilations_for(5, kernel_size=1)
+
+
+# the cheapest stack
+
+
+def pixels_seen(layers):
+    """The pixels that output 0 reads and how far outputs are apart, by walking back."""
+    seen, step = {0}, 1
+    for k, s, d in reversed(layers):
+        seen = {s * i + d * j for i in seen for j in range(k)}
+        step *= s
+    return seen, step
+
+
+def macs(layers, axes):
+    """Per input pixel and pair of channels, counted at a size that all strides divide."""
+    size = whole = 2 ** len(layers)
+    total = 0
+    for k, s, _ in layers:
+        size = Fraction(size, s)
+        total += k**axes * size**axes
+    return Fraction(total) / whole**axes
+
+
+@given(
+    st.integers(1, 14),
+    st.sets(st.integers(1, 4), min_size=1, max_size=2),
+    st.sets(st.integers(1, 2), min_size=1),
+    st.sets(st.integers(1, 3), min_size=1, max_size=2),
+    st.integers(1, 4),
+    st.none() | st.integers(1, 8),
+    st.integers(1, 3),
+    st.booleans(),
+)
+def test_no_stack_of_a_few_layers_is_cheaper(field, ks, ss, ds, depth, stride, axes, dense):
+    best = None
+    layers = [*product(sorted(ks), sorted(ss), sorted(ds))]
+    for count in range(depth + 1):
+        for stack in product(layers, repeat=count):
+            seen, step = pixels_seen(stack)
+            whole = seen == set(range(len(seen))) and step <= len(seen)
+            if (
+                max(seen) + 1 >= field
+                and step <= min(stride or field, field)
+                and (whole or not dense)
+            ):
+                best = min(best or (macs(stack, axes),), (macs(stack, axes),))
+    options = {"stride": [*ss], "dilation": [*ds], "effective_stride": stride, "depth": depth}
+    try:
+        found = symcnn.stack_for(field, [*ks], **options, axes=axes, dense=dense)
+    except NoSolution:
+        assert best is None
+        return
+    assert best == (found.cost,) == (macs(found.layers, axes),)
+    seen, step = pixels_seen(found.layers)
+    assert (max(seen) + 1, step) == (found.receptive_field, found.effective_stride)
+    assert found.receptive_field >= field
+
+
+@given(st.integers(1, 120), st.sampled_from([2, 3, 5]), st.integers(1, 9))
+def test_with_stride_1_and_one_kernel_the_dilations_are_as_few(field, k, most):
+    stack = symcnn.stack_for(field, k, dilation=range(1, most + 1))
+    alone = symcnn.dilations_for(field, k, most=most)
+    assert stack.depth == len(alone)
+    assert stack.receptive_field == 1 + (k - 1) * sum(alone)
+
+
+def test_a_stack_is_layers_for_torch():
+    stack = symcnn.stack_for(40, [3, 5, 7], stride=[1, 2], effective_stride=8)
+    module = torch.nn.Sequential(*(torch.nn.Conv2d(4, 4, **layer) for layer in stack))
+    field = symcnn.from_torch(module, "N 4 H W").receptive_field()
+    assert field.size == (stack.receptive_field,) * 2
+    assert field.stride == (stack.effective_stride,) * 2
+    assert stack.depth == len(stack) == len(stack[:]) == len(module)
+
+
+def test_where_strides_cost_less_than_depth():
+    assert symcnn.stack_for(224).depth == 112
+    strided = symcnn.stack_for(224, stride=[1, 2], effective_stride=32)
+    assert (strided.depth, strided.effective_stride, strided.receptive_field) == (8, 32, 255)
+    assert strided.cost < 4
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"kernel_size": []},
+        {"stride": 0},
+        {"dilation": "2"},
+        {"depth": 0},
+        {"axes": 4},
+        {"effective_stride": 0},
+    ],
+)
+def test_stacks_of_no_use(wishes):
+    with pytest.raises(BadSpec):
+        symcnn.stack_for(9, **wishes)
+
+
+def test_fields_that_no_stack_has():
+    with pytest.raises(NoSolution, match="in 2 layers"):
+        symcnn.stack_for(9, depth=2)
+    with pytest.raises(NoSolution, match="sees 9 pixels"):
+        symcnn.stack_for(9, 1)

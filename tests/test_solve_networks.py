@@ -1,107 +1,34 @@
 """Brute force: domains and fibres of random networks, size by size, against torch on meta.
 
-Each axis is swept while the other stays at a few sizes; a quarter as many pairs are drawn at
-random. The default run looks at some networks at sizes up to 60; ``make fuzz`` at 1,000 networks
-and every size up to 300 (set SYMCNN_SWEEP to choose: ``SYMCNN_SWEEP=1000x300``).
+In small; ``python -m symcnn.testing.domains``, which `make fuzz` runs, looks at 1,000 networks and
+every size up to 300.
 """
 
-import os
 import random
 
 import torch
-from hypothesis import HealthCheck, given, settings
+from click.testing import CliRunner
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symcnn
-from symcnn import NoSolution, ShapeMismatch, Undecidable
-from symcnn.testing.networks import networks
+from symcnn import NoSolution, ShapeMismatch
+from symcnn.sets import InputSet, Relation, input_set
+from symcnn.testing import domains
+from symcnn.testing.domains import judge, main, recipes
+from symcnn.testing.domains import sweep as swept
+from symcnn.testing.networks import EncoderDecoder, NetworkRecipe, Op, networks
 
-_FUZZ = os.environ.get("HYPOTHESIS_PROFILE") == "fuzz"
-COUNT, MOST = map(int, os.environ.get("SYMCNN_SWEEP", "1000x300" if _FUZZ else "60x60").split("x"))
-sweep = settings(
-    max_examples=COUNT, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
-)
-
-
-def swept(recipe, draw):
-    """Sizes to look at: each axis in turn, the others at a few sizes, and some at random."""
-    axes = len(recipe.axes)
-    for axis in range(axes):
-        for x in range(1, MOST + 1):
-            size = [draw.choice((1, 8, 31, 48, 97)) for _ in range(axes)]
-            size[axis] = x
-            yield tuple(size)
-    for _ in range(MOST // 4):
-        yield tuple(draw.randint(1, MOST) for _ in range(axes))
+COUNT = settings().max_examples // 4
 
 
-def torch_map(module, recipe, size):
-    """The sizes of torch's output map, None where torch raises or gives an empty map."""
-    try:
-        with torch.no_grad():
-            shape = module(torch.empty(recipe.shape(*size), device="meta")).shape[2:]
-    except Exception:
-        return None
-    return tuple(shape) if 0 not in shape else None
-
-
-def refused_or_empty(recipe, size):
-    """Whether torch's CPU kernels refuse the size, or some map on the way is empty.
-
-    The meta device lets `interpolate` make an empty map, which a pad may then fill.
-    """
-    module, empty = recipe.build(), []
-    for layer in module.modules():
-        layer.register_forward_hook(lambda _, __, y: empty.append(0 in y.shape))
-    try:
-        with torch.no_grad():
-            module(torch.zeros(recipe.shape(*size)))
-    except Exception:
-        return True
-    return any(empty)
-
-
-def member(size):
-    return size if len(size) > 1 else size[0]
-
-
-@sweep
+@settings(max_examples=COUNT, print_blob=True)
 @given(networks(), st.integers(0, 10**6))
 def test_domains_and_fibres_are_torchs(recipe, seed):
-    draw = random.Random(seed)
-    with torch.device("meta"):
-        module = recipe.build()
-    truth = {size: torch_map(module, recipe, size) for size in swept(recipe, draw)}
-    try:
-        net = symcnn.from_torch(module, recipe.spec)
-    except ShapeMismatch:  # no size at all
-        assert set(truth.values()) == {None}
-        return
-    domain = net.valid_inputs()
-    for size, shape in truth.items():
-        inside = member(size) in domain
-        if not inside and shape is not None and refused_or_empty(recipe, size):
-            truth[size] = None
-            continue
-        assert inside == (shape is not None), size
-    reached = sorted({shape for shape in truth.values() if shape is not None})
-    for target in draw.sample(reached, min(3, len(reached))):
-        try:
-            fibre = net.solve(output=target, at=net.nodes[-1].name if net.nodes else None)
-        except Undecidable:
-            raise AssertionError(f"{target} should be decidable") from None
-        for size, shape in truth.items():
-            assert (member(size) in fibre) == (shape == target), (target, size)
-    missed = tuple(draw.randint(1, 50) for _ in recipe.axes)
-    if missed not in reached:
-        try:
-            fibre = net.solve(output=missed)
-        except NoSolution:
-            return
-        assert not any(member(size) in fibre for size in truth)
+    assert judge(recipe, random.Random(seed), most=60).mismatches == []
 
 
-@settings(sweep, max_examples=max(20, COUNT // 5))
+@settings(max_examples=COUNT // 2)
 @given(networks(dims=(1,), most=4))
 def test_the_formula_of_a_symbolic_target_gives_the_fibre_of_every_number(recipe):
     with torch.device("meta"):
@@ -118,3 +45,70 @@ def test_the_formula_of_a_symbolic_target_gives_the_fibre_of_every_number(recipe
             assert y not in formula.possible
             continue
         assert formula.given(y=y) == fibre
+
+
+# The sweep itself
+
+
+UNET = NetworkRecipe(
+    EncoderDecoder(
+        Op("MaxPool", {"kernel_size": 2}),
+        Op("Conv", {"kernel_size": 3, "padding": 1}, 2),
+        Op("ConvTranspose", {"kernel_size": 2, "stride": 2}, 2),
+        "strict",
+    ),
+    dims=2,
+    channels=1,
+)
+
+
+def test_every_size_is_looked_at_along_every_axis(monkeypatch):
+    seen = set()
+    look = domains._torch_map
+    monkeypatch.setattr(domains, "_torch_map", lambda *a: (seen.add(a[2]), look(*a))[1])
+    tally = judge(UNET, random.Random(0), most=40)
+    for axis in (0, 1):
+        assert {size[axis] for size in seen} == {*range(1, 41)}
+    assert tally.mismatches == []
+    assert tally.valid >= 20  # 2, 4, .. 40 along either axis, in pairs
+    assert tally.fibres == 4
+
+
+def test_a_wrong_domain_is_noticed(monkeypatch):
+    monkeypatch.setattr(symcnn.Network, "valid_inputs", lambda net: input_set(["H", "W"], []))
+    found = judge(UNET, random.Random(0), most=20).mismatches
+    assert any("we say it takes" in line and "torch None" in line for line in found)
+
+
+def test_a_wrong_fibre_is_noticed(monkeypatch):
+    real = symcnn.Network.solve
+
+    def off_by_two(net, output, at):
+        return real(net, output=tuple(y if "y" in str(y) else y + 2 for y in output), at=at)
+
+    monkeypatch.setattr(symcnn.Network, "solve", off_by_two)
+    found = judge(UNET, random.Random(0), most=20).mismatches
+    assert any("in the fibre of" in line for line in found)
+
+
+def test_a_wrong_formula_is_noticed(monkeypatch):
+    real = Relation.given
+    monkeypatch.setattr(Relation, "given", lambda formula, y0, y1: real(formula, y0=y1, y1=y0))
+    found = judge(UNET, random.Random(0), most=20).mismatches
+    assert any("in the formula" in line for line in found)
+
+
+def test_networks_are_always_the_same_for_a_seed():
+    assert recipes(5, 4) == recipes(5, 4) != recipes(6, 4)
+
+
+def test_a_mismatch_fails_the_command(monkeypatch):
+    monkeypatch.setattr(InputSet, "boxes", lambda members: iter([]))
+    assert swept(0, 0, 2, 10).mismatches
+
+
+def test_the_command_counts_and_exits_with_success():
+    result = CliRunner().invoke(main, ["--networks", "3", "--most", "12", "--processes", "1"])
+    assert result.exit_code == 0, result.output
+    assert "3 networks at" in result.output
+    assert "0 mismatches" in result.output

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symcnn
@@ -325,6 +325,130 @@ def test_a_budget_that_nothing_meets_says_what_the_least_costs(resnet, what):
     assert "has" in error.value.cure
 
 
+# at least
+
+
+@given(
+    st.lists(layers, min_size=1, max_size=3),
+    st.integers(100, 60_000),
+    st.none() | st.integers(0, 60_000),
+    st.sampled_from(["macs", "memory"]),
+    st.sampled_from([{}, {"multiple_of": 3}, {"square": True}, {"H": range(4, 30, 5)}]),
+    st.integers(1, 60),
+)
+@settings(max_examples=settings().max_examples // 4)
+def test_what_costs_at_least_so_much_is_exact_too(parts, low, more, what, wish, a):
+    net = nn.Sequential(*parts).trace("N 3 H W")
+    high = None if more is None else low + more
+    limit = f">={low}" if high is None else f"{low}..{high}"
+    allowed = net.solve(within=(1, 40), **wish)
+    truth = {
+        p
+        for p in allowed
+        if low <= cost(net, what, *p) and (high is None or cost(net, what, *p) <= high)
+    }
+    try:
+        found = net.solve(within=(1, 40), **wish, **{what: limit})
+    except NoSolution:
+        assert not truth
+        return
+    assert truth == set(found)
+    assert {p for p in allowed if p in found} == truth
+    assert found.count() == len(truth)
+    assert found.smallest() == min(truth, key=lambda p: (max(p), sum(p), p))
+    assert found.largest() == max(truth, key=lambda p: (min(p), sum(p), p))
+    assert found.nearest(a, a) in truth
+    assert found & allowed == found == found.where()
+    if hasattr(found, "frontier"):
+        maximal = {
+            p for p in truth if not any(p != q and p[0] <= q[0] and p[1] <= q[1] for q in truth)
+        }
+        assert set(found.frontier()) == maximal
+
+
+def test_at_least_without_a_bound_on_the_size(resnet):
+    assert str(resnet.solve(macs=">=4e9", square=True)) == "H >= 217 and H == W"
+    found = resnet.solve(macs=">=4e9")
+    assert str(found) == "H >= 1 and W >= 1 and MACs >= 4,000,000,000"
+    assert (217, 217) in found
+    assert (216, 216) not in found
+    assert found.count() is None
+    assert not found.bounded
+    assert found == resnet.valid_inputs() - resnet.solve(macs=4 * 10**9 - 1)
+
+
+def test_a_budget_may_have_two_ends(resnet):
+    found = resnet.solve(macs="4G..5G", multiple_of=32)
+    assert found == resnet.solve(macs="5G", multiple_of=32) & resnet.solve(macs=">=4G")
+    assert found == resnet.solve(macs=range(4 * 10**9, 5 * 10**9 + 1), multiple_of=32)
+    assert (224, 224) in found
+
+
+@pytest.mark.parametrize(
+    ("wish", "told"),
+    [
+        ({"params": ">=1e9"}, "25,557,032 parameters"),
+        ({"macs": ">=4G", "within": (1, 64)}, "H=64, W=64, has 335,691,776"),
+    ],
+)
+def test_a_least_cost_that_nothing_has_says_what_the_most_is(resnet, wish, told):
+    with pytest.raises(NoSolution) as error:
+        resnet.solve(**wish)
+    assert told in error.value.cure
+
+
+def test_two_budgets_that_clash(resnet):
+    with pytest.raises(NoSolution, match="at once"):
+        resnet.solve(macs="<=1G", memory=">=1 GiB")
+
+
+@pytest.mark.parametrize("limit", ["5G..4G", "4G..", ">=", ">=x", range(0, 9, 2), ">=-3"])
+def test_budgets_of_no_use(resnet, limit):
+    with pytest.raises(BadSpec):
+        resnet.solve(macs=limit)
+
+
+# memory
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize(
+    ("what", "figure"),
+    [(f, f) for f in ("activations", "saved", "peak")] + [("memory", "activations")],
+)
+def test_memory_is_the_figure_that_cost_has(unet, what, figure, dtype):
+    found = unet.solve(**{what: "64 MiB"}, N=2, square=True, dtype=dtype)
+    side = found.largest()[0]
+    bytes_at = [
+        getattr(unet.cost(dtype=dtype).at(N=2, H=x, W=x), figure) for x in (side, side + 16)
+    ]
+    assert bytes_at[0] <= 64 << 20 < bytes_at[1]
+
+
+def test_the_peak_may_be_bounded_from_below(resnet):
+    least = resnet.solve(peak=">=1 MiB", square=True).smallest()[0]
+    peaks = [resnet.cost().at(N=1, H=x, W=x).peak for x in (least - 1, least)]
+    assert peaks[0] < 1 << 20 <= peaks[1]
+
+
+def test_half_precision_takes_half_the_memory(resnet):
+    assert resnet.solve(memory="1 GiB", dtype="float16") == resnet.solve(memory="2 GiB")
+
+
+def test_a_cost_that_is_not_known_is_refused_and_not_zero():
+    class Opaque(torch.nn.Module):
+        def forward(self, x):
+            return x
+
+    @symcnn.rule(Opaque)
+    def opaque(module, input):
+        return input.dims
+
+    net = symcnn.from_torch(Opaque(), "N 3 H W")
+    with pytest.raises(symcnn.UnsupportedOperation, match="Opaque"):
+        net.solve(macs=100)
+
+
 def test_parameters_do_not_depend_on_the_size(resnet):
     assert resnet.solve(params=10**9) == resnet.valid_inputs()
 
@@ -363,6 +487,12 @@ def test_a_cost_that_does_not_grow_is_refused():
     rest = Size.symbol("H") % 7
     with pytest.raises(Undecidable, match="does not grow"):
         budget("MACs", [rest], 5, folded.valid_inputs(), {})
+
+
+def test_a_receptive_field_may_have_an_upper_end(resnet):
+    assert resnet.solve(receptive_field="<=427") == resnet.valid_inputs()
+    with pytest.raises(NoSolution, match="it is 427x427"):
+        resnet.solve(receptive_field="1..426")
 
 
 def test_amounts():

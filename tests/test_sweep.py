@@ -1,21 +1,38 @@
-"""Random layers in great number, in small: what `make fuzz` does, and that it would notice."""
+"""`symcnn sweep` in small: that it judges, would notice, resumes, stops, and names every case."""
+
+import json
+import os
+import re
+import signal
 
 import pytest
 from click.testing import CliRunner
 
 pytest.importorskip("torch")
 from symcnn import nn
-from symcnn.testing import KINDS, Layer
-from symcnn.testing.sweep import case, main, sweep
+from symcnn.cli import main
+from symcnn.errors import BadSpec
+from symcnn.network import Network
+from symcnn.testing import KINDS, Layer, campaign
+from symcnn.testing.campaign import Campaign
+from symcnn.testing.sweep import Tally, case, judge_cases, layer_case, network_case
 
 CONTAINERS = {"Module", "ModuleDict", "ModuleList", "Repeat", "Sequential"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_layers_of_every_kind_have_torchs_shape(kind):
-    tally = sweep(7, kind, range(60))
-    assert tally.total == 60
+    first = KINDS.index(kind)
+    tally = judge_cases("layer", 7, range(first, first + 60 * len(KINDS), len(KINDS)))
+    assert tally.kinds == {kind: 60}
     assert tally.mismatches == []
+
+
+def test_random_networks_have_torchs_shapes_domain_and_cost():
+    tally = judge_cases("network", 7, range(60))
+    assert (tally.networks, tally.mismatches) == (60, [])
+    assert tally.sizes > 300
+    assert tally.counts["sizes that torch refuses"] > 30
 
 
 def test_the_kinds_cover_every_layer_there_is():
@@ -24,20 +41,144 @@ def test_the_kinds_cover_every_layer_there_is():
 
 
 def test_a_case_is_always_the_same():
-    assert case(3, "conv", 5) == case(3, "conv", 5)
-    assert case(3, "conv", 5) != case(4, "conv", 5)
+    assert layer_case(3, 5) == layer_case(3, 5)
+    assert layer_case(3, 5) != layer_case(4, 5)
+    assert network_case(3, 5) == network_case(3, 5)
+    assert network_case(3, 5) != network_case(3, 6)
+
+
+# That it would notice ------------------------------------------------------------------------
 
 
 def test_a_mismatch_is_reported_as_python_that_makes_the_layer(monkeypatch):
     monkeypatch.setattr(Layer, "symcnn_shape", lambda self, at: (0,))
-    (line,) = sweep(7, "linear", range(1)).mismatches
-    made = line.split(": ", 1)[1].split("  # ")[0]
-    layer, at = eval(made, {"Layer": Layer})
-    assert (layer.name, at) == (case(7, "linear", 0)[0].name, case(7, "linear", 0)[1])
+    (found,) = judge_cases("layer", 7, [0]).mismatches
+    assert found.case == "layer:0"
+    layer, at = eval(found.told.split("  # ")[0], {"Layer": Layer})
+    assert (layer.name, at) == (case(7, KINDS[0], 0)[0].name, case(7, KINDS[0], 0)[1])
 
 
-def test_the_command_counts_and_exits_with_success():
-    result = CliRunner().invoke(main, ["--cases", "40", "--processes", "1", "--kind", "pad"])
+@pytest.mark.parametrize(
+    ("attribute", "wrong", "words"),
+    [
+        ("params", lambda net: -1, "-1 parameters"),
+        ("output_tensors", lambda net: (), r"\[\] at"),
+        ("cost", lambda net: lambda _: _Nothing(), "0 FLOPs at"),
+        ("valid_inputs", lambda net: lambda: _Everything(), "the layers and the set"),
+    ],
+)
+def test_a_network_that_says_something_else_is_told(attribute, wrong, words, monkeypatch):
+    monkeypatch.setattr(Network, attribute, property(wrong))
+    found = judge_cases("network", 7, range(12)).mismatches
+    assert any(re.search(words, m.told) for m in found), found
+
+
+class _Nothing:
+    total = 0
+
+    def at(self, **sizes):
+        return self
+
+
+class _Everything:
+    shown = ("H",)
+
+    def __contains__(self, size):
+        return True
+
+    def nearest(self, *size):
+        return 1
+
+
+# Resuming ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def _small_blocks(monkeypatch):
+    monkeypatch.setitem(campaign.BLOCKS, "layer", 20)
+    monkeypatch.setitem(campaign.BLOCKS, "network", 5)
+
+
+@pytest.mark.usefixtures("_small_blocks")
+def test_a_sweep_goes_on_where_it_stopped(tmp_path):
+    file = tmp_path / "state.json"
+    assert Campaign(7).run({"layer": 40}, processes=1, path=file)
+    more = Campaign.load(file, 7)
+    assert more.missing("layer", 50) == [(40, 50)]
+    assert more.run({"layer": 50, "network": 5}, processes=2, path=file)
+    whole = Campaign.load(file, 7)
+    assert whole.done == {"layer": [(0, 50)], "network": [(0, 5)]}
+    assert (whole.tally.layers, whole.tally.networks) == (50, 5)
+    assert [run["cases"] for run in whole.runs] == [{"layer": 40}, {"layer": 10, "network": 5}]
+    assert whole.tally == Tally.from_dict(whole.tally.to_dict())
+
+
+@pytest.mark.usefixtures("_small_blocks")
+def test_stopped_it_keeps_what_it_has(tmp_path):
+    file = tmp_path / "state.json"
+
+    def stop(_):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    stopped = Campaign(7)
+    assert not stopped.run({"layer": 200}, processes=1, path=file, told=stop)
+    assert 0 < Campaign.load(file, 7).done_below("layer", 200) < 200
+
+
+def test_a_process_that_dies_is_told():
+    (mismatch,) = campaign._received(*_dead_worker(), "layer", 0, 20).mismatches
+    assert mismatch.told == "the process died (exit 3) within layer 0 to 19"
+
+
+def _dead_worker():
+    context = campaign._context()
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=os._exit, args=(3,))
+    process.start()
+    theirs.close()
+    return ours, process
+
+
+def test_another_seed_or_another_file_is_refused(tmp_path):
+    file = tmp_path / "state.json"
+    Campaign(7).save(file)
+    with pytest.raises(BadSpec, match="is of seed 7, not 8"):
+        Campaign.load(file, 8)
+    file.write_text("{}")
+    with pytest.raises(BadSpec, match="holds no sweep"):
+        Campaign.load(file, 7)
+
+
+# The command ---------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("_small_blocks")
+def test_the_command_counts_writes_a_summary_and_exits_with_success(tmp_path):
+    state, report = tmp_path / "state.json", tmp_path / "sweep.md"
+    command = ["sweep", "--layers", "50", "--networks", "5", "--processes", "1", "--seed", "7"]
+    result = CliRunner().invoke(
+        main, [*command, "--state", str(state), "--report", str(report), "--json"]
+    )
     assert result.exit_code == 0, result.output
-    assert "40 cases of" in result.output
-    assert "0 mismatches" in result.output
+    answer = json.loads(result.stdout)
+    assert answer["done"] == {"layer": 50, "network": 5}
+    assert (answer["wrong"], answer["complete"], answer["seed"]) == (0, True, 7)
+    summary = report.read_text()
+    assert "50 layer cases, 5 networks" in summary
+    assert "no mismatch" in summary
+    assert "torch 2." in summary
+
+
+def test_the_command_looks_at_one_case():
+    result = CliRunner().invoke(main, ["sweep", "--seed", "2", "--case", "13969"])
+    assert result.exit_code == 0, result.output
+    assert "layer:13969 (pair loss): Layer('TripletMarginLoss'" in result.output
+    result = CliRunner().invoke(main, ["sweep", "--case", "network:3", "--json"])
+    assert json.loads(result.output)["networks"] == 1
+
+
+@pytest.mark.parametrize("text", ["layers:1", "network:", "x"])
+def test_what_is_no_case_is_refused(text):
+    result = CliRunner().invoke(main, ["sweep", "--case", text])
+    assert result.exit_code == 2
+    assert "is no case" in result.output

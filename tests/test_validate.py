@@ -57,16 +57,46 @@ def test_a_right_network_passes_everything(device):
     report = symcnn.from_torch(module, "N 3 H W").validate(module, device, samples=12)
     assert report
     assert report.counterexample is None
-    for what in ("parameters", "outputs", "modules", "refusals", "flops", "repeat"):
+    for what in ("parameters", "outputs", "modules", "refusals", "flops", "peak", "repeat"):
         assert verdicts(report, what) == {"passed"}
+    assert verdicts(report, "saved") == {"passed" if device == "cpu" else "skipped"}
     assert verdicts(report, "receptive field") == {"passed" if device == "cpu" else "skipped"}
 
 
-@pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-def test_a_right_network_passes_on_a_card():
+def on_a_card(test):
+    there = torch.cuda.is_available()
+    return pytest.mark.cuda(pytest.mark.skipif(not there, reason="no CUDA device here")(test))
+
+
+@on_a_card
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_right_network_passes_on_a_card(dtype, channels_last):
     module = UNet()
-    assert symcnn.from_torch(module, "N 3 H W").validate(module, "cuda", samples=12)
+    net = symcnn.from_torch(module, "N 3 H W")
+    report = net.validate(module, "cuda", samples=12, dtype=dtype, channels_last=channels_last)
+    assert report, str(report)
+    assert verdicts(report, "peak") == {"passed"}
+
+
+@on_a_card
+def test_on_a_card_the_allocators_rounding_and_the_workspace_are_stated():
+    module = UNet()
+    report = symcnn.from_torch(module, "N 3 H W").validate(module, "cuda", samples=12)
+    (peak, *_) = (c for c in report.passed if c.what == "peak")
+    assert "by rounding each to 512 bytes" in peak.why
+    assert "of workspace" in peak.why
+
+
+@on_a_card
+def test_a_size_that_no_card_holds_is_halved_on_a_card(monkeypatch):
+    module = nn.Conv2d(3, 64, 3, padding=1)
+    net = symcnn.from_torch(module, "N 3 H W")
+    huge = {"N": 1, "H": 2**18, "W": 2**18}
+    monkeypatch.setattr(validation, "interesting_sizes", lambda *a: [huge])
+    report = net.validate(module, "cuda", checks=["outputs"])
+    assert report.skipped
+    assert report.passed
 
 
 def test_a_wrong_formula_is_found_and_shrunk_to_the_smallest_size(wrong_relu):
@@ -94,6 +124,89 @@ def test_wrong_work_is_found(monkeypatch):
     report = net.validate(module, samples=4)
     assert report.counterexample.what == "flops"
     assert report.counterexample.sizes == {"N": 1, "H": 3, "W": 3}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_other_dtypes_have_the_same_shapes_and_their_own_bytes(dtype):
+    module = UNet()
+    report = symcnn.from_torch(module, "N 3 H W").validate(module, "cpu", samples=6, dtype=dtype)
+    assert report, str(report)
+    assert verdicts(report, "saved") == {"passed"}
+    assert f"validated on cpu in {dtype}" in str(report)
+    assert next(module.parameters()).dtype == torch.float32
+
+
+def test_a_module_of_another_dtype_gets_inputs_of_it():
+    module = UNet().bfloat16()
+    report = symcnn.from_torch(module, "N 3 H W").validate(module, "cpu", samples=6)
+    assert report, str(report)
+    assert report.dtype == "bfloat16"
+    assert verdicts(report, "saved") == {"passed"}
+
+
+def test_channels_last_has_the_same_shapes():
+    module = UNet()
+    report = symcnn.from_torch(module, "N 3 H W").validate(
+        module, "cpu", samples=6, channels_last=True
+    )
+    assert report, str(report)
+    assert verdicts(report, "saved") == {"skipped"}
+    assert verdicts(report, "outputs") == {"passed"}
+
+
+def test_a_dtype_that_is_none_is_refused():
+    module = nn.ReLU()
+    with pytest.raises(BadSpec, match="there is float32, float16"):
+        symcnn.from_torch(module, "N 3").validate(module, dtype="half")
+
+
+def test_wrong_saved_bytes_are_found_and_shrunk(monkeypatch):
+    module = UNet()
+    net = symcnn.from_torch(module, "N 3 H W")
+    right = validation.torch_saved
+    monkeypatch.setattr(validation, "torch_saved", lambda *a, **k: right(*a, **k) + 8)
+    found = net.validate(module, "cpu", samples=6).counterexample
+    assert (found.what, found.sizes) == ("saved", {"N": 1, "H": 4, "W": 4})
+    assert int(found.torch) == int(found.ours) + 8
+
+
+def test_a_peak_that_torch_stays_below_is_found(monkeypatch):
+    module = UNet()
+    net = symcnn.from_torch(module, "N 3 H W")
+    monkeypatch.setattr(validation, "torch_peak", lambda *a: (7, 1, 512))
+    found = net.validate(module, samples=6).counterexample
+    assert (found.what, found.torch) == ("peak", "7")
+
+
+def test_the_peak_of_a_chain_is_what_torchs_references_keep():
+    module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 2, 3), nn.MaxPool2d(2))
+    report = symcnn.from_torch(module, "N 3 H W").validate(module, samples=8)
+    peaks = [c for c in report.passed if c.what == "peak"]
+    assert peaks
+    assert all(c.ours == c.torch for c in peaks)
+
+
+def test_a_size_that_fills_the_memory_is_halved_and_reported(monkeypatch):
+    """What a full card raises, from the CPU."""
+    right = validation.judge
+
+    def full(net, module, sizes, **options):
+        if max(sizes.values()) > 60:
+            raise torch.OutOfMemoryError("out of memory")
+        return right(net, module, sizes, **options)
+
+    monkeypatch.setattr(validation, "judge", full)
+    module = UNet()
+    report = symcnn.from_torch(module, "N 3 H W").validate(module, samples=24)
+    assert report
+    reasons = {c.why for c in report.skipped if c.what == "outputs"}
+    assert "out of memory on meta" in reasons
+    assert "larger ones filled the memory" in reasons
+    first = next(c for c in report.skipped if c.what == "outputs")
+    half = max(first.sizes.values()) // 2
+    after = report.checks[report.checks.index(first) + 1]
+    assert max(after.sizes.values()) <= half
+    assert max(after.sizes.values()) > half // 4
 
 
 def test_a_wrong_receptive_field_is_found(monkeypatch):

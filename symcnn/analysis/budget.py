@@ -2,10 +2,11 @@
 
 A cost is a sum of products of sizes, and sizes grow with the input: so what fits into a budget
 is *down-closed*. Smaller than a member is a member, and the set is all that lies below its
-frontier of maximal sizes. Where the valid sizes of the axes are independent of each other
-(every part of the domain a box), the smallest, largest and nearest members are found by bisection
-along the axes: exact, and in a time that grows with the logarithm of the bound. The frontier
-itself, and what needs all of it (set algebra, one axis), takes a step per corner.
+frontier of maximal sizes. "At least" is the complement of such a set. Where the valid sizes of the
+axes are independent of each other (every part of the domain a box), the smallest, largest and
+nearest members are found by bisection along the axes: exact, and in a time that grows with the
+logarithm of the bound. The frontier itself, and what needs all of it (set algebra, one axis, "at
+least"), takes a step per corner.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import product
+from functools import cached_property, partial
+from itertools import chain, product
 from math import gcd
 from typing import Any
 
@@ -22,6 +23,7 @@ from symcnn import size as sz
 from symcnn.conditions import Condition, Requirement
 from symcnn.errors import NoSolution, Undecidable
 from symcnn.factor import factors
+from symcnn.progress import watched
 from symcnn.sets import InputSet, Run, input_set, isl
 from symcnn.size import Int, Size, evaluate, symbols_of
 
@@ -141,54 +143,75 @@ def _atom_grows(atom: sz.Atom) -> bool:
     return positive and all(map(_plainly_grows, atom.args))
 
 
-def within(base: InputSet, budgets: Sequence[Budget]) -> InputSet:
-    """The members of `base` that keep within all `budgets`.
+#: Budgets that are to be broken together: a member is not within all of them.
+Floor = tuple[Budget, ...]
 
-    A plain set where the members form a chain (one axis, squares, a fixed aspect): there the
+
+def within(base: InputSet, budgets: Sequence[Budget], floors: Sequence[Floor] = ()) -> InputSet:
+    """The members of `base` that keep within all `budgets`, and not within all of any of `floors`.
+
+    A plain set where the members form a chain (one axis, squares, a fixed aspect): there a
     budget is one bound, found by bisection. The budgets speak of shown names only.
     """
-    names = base.shown
-    binding = []
-    for one in budgets:
-        if one.symbols:
-            binding.append(one)
-        elif one.cost({}) > one.limit:
-            return base.where(Condition(-1, ">=", 0))
-    if not binding or not base:
+    nothing = base.where(Condition(-1, ">=", 0))
+    if any(not b.symbols and b.cost({}) > b.limit for b in budgets):
+        return nothing
+    budgets = tuple(b for b in budgets if b.symbols)
+    floors = [f for f in floors if all(b.symbols or b.cost({}) <= b.limit for b in f)]
+    floors = [tuple(b for b in f if b.symbols) for f in floors]
+    if () in floors:
+        return nothing
+    if not base or not (budgets or floors):
         return base
+    names = base.shown
     if not _is_chain(base):
-        ends = [_Axis(tuple(base.axis(n).runs())).last for n in names]
-        if None not in ends and _fits(binding, names, [e for e in ends if e is not None]):
-            return base  # even the largest sizes fit
-        return BudgetedSet(base, tuple(binding))
+        runs = [_Axis(tuple(base.axis(n).runs())) for n in names]
+        least = [min(r.first for r in axis.runs) for axis in runs]
+        floors = [f for f in floors if _fits(f, names, least)]  # even the smallest sizes break it
+        ends = [e for axis in runs if (e := axis.last) is not None]
+        if len(ends) == len(names):
+            if any(_fits(f, names, ends) for f in floors):
+                return nothing
+            if _fits(budgets, names, ends):
+                budgets = ()  # even the largest sizes fit
+        return BudgetedSet(base, budgets, tuple(floors)) if budgets or floors else base
 
     total: Int = sum((Size.symbol(n) for n in names), 0)
+    found = base
+    if budgets:
+        top = _reach(base, budgets)
+        found = found if top is None else found.where(Condition(top, ">=", total))
+    for one in floors:
+        top = _reach(base, one)
+        found = nothing if top is None else found.where(Condition(total, ">=", top + 1))
+    return found
 
-    def below(bound: int) -> Point | None:
-        """The greatest member whose sizes sum to `bound` at most."""
-        part = base.where(Condition(bound, ">=", total))
-        return _tuple(part.largest()) if part else None
+
+def _reach(base: InputSet, budgets: Sequence[Budget]) -> int | None:
+    """Of a chain that is not empty: up to which sum of sizes members fit; None: without an end."""
+    names = base.shown
+    total: Int = sum((Size.symbol(n) for n in names), 0)
 
     def fits(bound: int) -> bool:
-        point = below(bound)
-        return point is None or _fits(binding, names, point)
+        part = base.where(Condition(bound, ">=", total))
+        return not part or _fits(budgets, names, _tuple(part.largest()))
 
     end = None if not base.bounded else sum(_tuple(base.largest()))
     if end is not None and fits(end):
-        return base
+        return None
     low = sum(_tuple(base.smallest()))
     if not fits(low):
-        return base.where(Condition(-1, ">=", 0))
+        return low - 1
     step = 1
     while fits(low + step):
         if step.bit_length() > _ENDLESS:
-            return base
+            return None
         low, step = low + step, 2 * step
     high = low + step
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
-    return base.where(Condition(low, ">=", total))
+    return low
 
 
 def _tuple(member: Any) -> Point:
@@ -423,6 +446,25 @@ class _Box:
         return self.axes[1].at_most(last)
 
 
+def _steps(hull: tuple[_Axis, ...], fits: Callable[[Sequence[int]], bool], *, below: bool) -> str:
+    """What lies below (or beyond) a frontier over two axes, as isl text: a strip per corner."""
+    corners = watched(_Box(hull, fits).corners(), "walking along the frontier")
+    last, strips = 0, []
+    for x, y in sorted(corners, key=lambda c: (c[0] is None, c[0])):
+        rows = f"x0 >= {last + 1}" if x is None else f"{last + 1} <= x0 <= {x}"
+        if below:
+            strips.append(rows + (" and x1 >= 1" if y is None else f" and 1 <= x1 <= {y}"))
+        elif y is not None:
+            strips.append(f"{rows} and x1 >= {y + 1}")
+        if x is None:
+            break
+        last = x
+    else:
+        if not below:
+            strips.append(f"x0 >= {last + 1} and x1 >= 1")
+    return f"{{ [x0, x1] : {' or '.join(strips) or 'false'} }}"
+
+
 def _hull(runs: Sequence[Run]) -> Run:
     """All sizes from the first to the last."""
     lasts = [r.last for r in runs]
@@ -451,15 +493,19 @@ def _endless() -> NoSolution:
 
 
 class BudgetedSet(InputSet):
-    """The members of a set that keep within budgets that grow with every size.
+    """The members of a set that keep within budgets that grow with every size, and (`floors`)
+    those that break others.
 
     Membership, `smallest`, `largest`, `nearest` and `count` need no list of members. `frontier`
     gives the maximal sizes: every member is at most one of them along every axis.
     """
 
-    def __init__(self, base: InputSet, budgets: tuple[Budget, ...]) -> None:
+    def __init__(
+        self, base: InputSet, budgets: tuple[Budget, ...], floors: tuple[Floor, ...] = ()
+    ) -> None:
         self.base = base
         self.budgets = budgets
+        self.floors = floors
         super().__init__(base.names, base._set, batch=base.batch, at=base.at)
 
     # the isl set, corner by corner, for whatever needs all of it
@@ -477,22 +523,28 @@ class BudgetedSet(InputSet):
         names = self.shown
         if len(names) != 2:
             raise Undecidable("set algebra with a budget on more than two axes")
-        hull = [_Axis((_hull(self.base.axis(n).runs()),)) for n in names]
-        below, strips = 0, []
-        corners = _Box(tuple(hull), self._fits).corners()
-        for x, y in sorted(corners, key=lambda c: (c[0] is None, c[0])):
-            rows = f"x0 >= {below + 1}" if x is None else f"{below + 1} <= x0 <= {x}"
-            strips.append(rows + (" and x1 >= 1" if y is None else f" and 1 <= x1 <= {y}"))
-            below = x or 0
-        strip = isl().Set(f"{{ [x0, x1] : {' or '.join(strips) or 'false'} }}")
-        return (self.base & InputSet(names, strip, batch=self.batch))._set
+        hull = tuple(_Axis((_hull(self.base.axis(n).runs()),)) for n in names)
+        regions = [_steps(hull, self._fits_budgets, below=True)] if self.budgets else []
+        regions += [_steps(hull, partial(_fits, f, names), below=False) for f in self.floors]
+        found = self.base
+        for region in regions:
+            found = found & InputSet(names, isl().Set(region), batch=self.batch)
+        return found._set
+
+    def _fits_budgets(self, point: Sequence[int]) -> bool:
+        return _fits(self.budgets, self.shown, point)
 
     def _fits(self, point: Sequence[int]) -> bool:
-        return _fits(self.budgets, self.shown, point)
+        """Whether a member of the base belongs."""
+        return self._fits_budgets(point) and not any(
+            _fits(floor, self.shown, point) for floor in self.floors
+        )
 
     @cached_property
     def _boxed(self) -> list[_Box] | None:
-        """The base as boxes; None if the axes depend on each other."""
+        """The base as boxes; None if the axes depend on each other, or there are floors."""
+        if self.floors:
+            return None
         found = []
         for box in self.base.boxes():
             if box is None:
@@ -513,14 +565,15 @@ class BudgetedSet(InputSet):
     # the set algebra that stays symbolic
 
     def where(self, *requirements: Requirement) -> InputSet:
-        return within(self.base.where(*requirements), self.budgets)
+        return within(self.base.where(*requirements), self.budgets, self.floors)
 
     def __and__(self, other: InputSet) -> InputSet:
-        budgets = self.budgets
+        budgets, floors = self.budgets, self.floors
         if isinstance(other, BudgetedSet):
-            budgets, other = (*budgets, *other.budgets), other.base
+            budgets, floors = (*budgets, *other.budgets), (*floors, *other.floors)
+            other = other.base
         if set(other.names) <= set(self.names):
-            return within(self.base & other, budgets)
+            return within(self.base & other, budgets, floors)
         return super().__and__(other)
 
     # members
@@ -579,10 +632,13 @@ class BudgetedSet(InputSet):
         """
         if len(self.shown) != 2:
             raise Undecidable("a frontier of more than two axes")
+        if self.floors:  # what lies above a member breaks the floors too
+            return [p for p in BudgetedSet(self.base, self.budgets).frontier() if self._fits(p)]
         if self._boxed is None:
             points = set(self)
         else:
-            points = {p for box in self._boxed for p in _bounded(box)}
+            corners = chain.from_iterable(map(_bounded, self._boxed))
+            points = set(watched(corners, "walking along the frontier"))
         found: list[Point] = []
         for x, y in sorted(points, key=lambda p: (-p[0], -p[1])):
             if not found or y > found[-1][1]:
@@ -636,12 +692,17 @@ class BudgetedSet(InputSet):
     # text
 
     def __str__(self) -> str:
-        return " and ".join([_bracketed(str(self.base)), *map(str, self.budgets)])
+        return " and ".join([_bracketed(str(self.base)), *self._bounds()])
+
+    def _bounds(self) -> Iterator[str]:
+        yield from map(str, self.budgets)
+        for floor in self.floors:
+            yield f"{floor[0].what} >= {floor[0].limit + 1:,}"
 
     __repr__ = __str__
 
     def describe(self) -> str:
-        return " and ".join([_bracketed(self.base.describe()), *map(str, self.budgets)])
+        return " and ".join([_bracketed(self.base.describe()), *self._bounds()])
 
     def as_sympy(self) -> Any:
         import sympy
@@ -649,7 +710,10 @@ class BudgetedSet(InputSet):
         from symcnn.expr import to_sympy
 
         bounds = (sympy.Le(to_sympy(b.expr), b.limit) for b in self.budgets)
-        return sympy.And(self.base.as_sympy(), *bounds)
+        beyond = (
+            sympy.Or(*(sympy.Gt(to_sympy(b.expr), b.limit) for b in floor)) for floor in self.floors
+        )
+        return sympy.And(self.base.as_sympy(), *bounds, *beyond)
 
 
 def _bracketed(words: str) -> str:

@@ -118,7 +118,7 @@ def check(
 225 <= W <= 226
     right  params = 224
     """
-    sizes = check_sizes(at or {}, net._all_symbols)
+    sizes = check_sizes(at or {}, net._told_symbols(at or {}))
     if at is not None:
         sizes = dict.fromkeys(net.batch & {"N", "B"}, 1) | sizes
     checker = _Checker(net, sizes)
@@ -255,7 +255,9 @@ class _Checker:
 
     def bound(self, value: Ratio, found: _Found, part: Network, axis: int) -> Ratio:
         """A claimed formula with the layer's own letters replaced by what they stand for."""
-        names = symbols_of(*value) - self.net._all_symbols
+        spelled = self.net.spelled
+        value = tuple(v.subs(spelled) if isinstance(v, Size) else v for v in value)  # type: ignore[assignment]
+        names = symbols_of(*value) - self.net._all_symbols - set(spelled)
         if not names or found.node is None:
             return value
         letters = _letters(found.node, axis)
@@ -263,9 +265,10 @@ class _Checker:
         return tuple(v.subs(values) if isinstance(v, Size) else v for v in value)  # type: ignore[return-value]
 
     def known(self, claim: Claim, claimed: Sequence[Ratio]) -> None:
-        unknown = symbols_of(*(v for pair in claimed for v in pair)) - self.net._all_symbols
+        names = symbols_of(*(v for pair in claimed for v in pair))
+        unknown = names - self.net._told_symbols(names)
         if unknown:
-            listed = ", ".join(sorted(self.net._all_symbols))
+            listed = ", ".join(sorted(self.net._all_symbols | self.net._hidden_symbols))
             raise BadSpec(
                 f"{claim.text}: {', '.join(sorted(unknown))} is no size of the network",
                 cure=f"the sizes are {listed}; a layer's own letters are x, k, s, p, d, c_in, ...",

@@ -22,7 +22,8 @@ from symcnn.formula import Formula, conditions
 from symcnn.graph import Constant, Node, Parameter, SymbolicTensor
 from symcnn.ops.autograd import Gradients, gradients
 from symcnn.ops.storage import Memory, Storage, refusal
-from symcnn.size import Int, evaluate, maximum, prod
+from symcnn.series import summation
+from symcnn.size import Int, Max, evaluate, maximum, prod, sole_atom
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -55,6 +56,17 @@ def width(dtype: str) -> int:
     if name not in widths:
         raise BadSpec(f"no dtype is called {name}", cure=f"there are: {', '.join(widths)}")
     return widths[name]
+
+
+def _over_blocks(node: Node, count: Callable[[Node], Int]) -> Int:
+    """The figure of a node; of a repeat, the sum over its blocks."""
+    blocks = node.result.blocks
+    if blocks is None:
+        return count(node)
+    each = sum((_over_blocks(n, count) for n in blocks.nodes), 0)
+    return summation(
+        each if isinstance(each, int) else each.subs(blocks.values), blocks.index, blocks.count
+    )
 
 
 @dataclass(frozen=True)
@@ -163,17 +175,20 @@ class Cost:
     def _work(self) -> dict[Node, Int]:
         if self.missing and not self.partial:
             raise _no_cost(self.missing[0])
-        return {n: self.convention.count(n) for n in self.net.nodes}
+        return {n: _over_blocks(n, self.convention.count) for n in self.net.nodes}
 
     @cached_property
     def _other(self) -> dict[Node, Int]:
         found: dict[Node, Int] = {}
         for node in self.net.nodes:
-            work = elementwise(node)
-            if work is None and not self.partial:
-                raise _no_cost(node)
-            found[node] = work or 0
+            found[node] = _over_blocks(node, self._elementwise)
         return found
+
+    def _elementwise(self, node: Node) -> Int:
+        work = elementwise(node)
+        if work is None and not self.partial:
+            raise _no_cost(node)
+        return work or 0
 
     @property
     def total(self) -> Any:
@@ -191,6 +206,7 @@ class Cost:
     def gradients(self) -> Gradients:
         """Which gradients flow: from all outputs to what is trained (and the inputs, if asked)."""
         net = self.net
+        self._unrolled("which gradients flow")
         return gradients(
             net.nodes, net.input_tensors, net.output_tensors, input_grad=self.input_grad
         )
@@ -234,6 +250,7 @@ class Cost:
     @cached_property
     def memory(self) -> Memory:
         """The network over storages: what each node makes, and what autograd keeps."""
+        self._unrolled("what stands in memory")
         return Memory(self.net.nodes, self.gradients)
 
     @property
@@ -247,11 +264,30 @@ class Cost:
 
     @cached_property
     def _activations(self) -> dict[Node, Int]:
+        if any(n.result.blocks for n in self.net.nodes):
+            return {n: _over_blocks(n, self._made_alone) for n in self.net.nodes}
         made = self._known().made
-        return {
-            n: sum((s.bytes(self._width) for s in made[n] if s.kind == "activation"), 0)
-            for n in self.net.nodes
-        }
+        return {n: self._bytes_made(made[n]) for n in self.net.nodes}
+
+    def _bytes_made(self, storages: Iterable[Storage]) -> Int:
+        return sum((s.bytes(self._width) for s in storages if s.kind == "activation"), 0)
+
+    def _made_alone(self, node: Node) -> Int:
+        """What one node makes, its inputs taken as they come: that of a repeated block."""
+        alone = gradients((node,), node.inputs, node.outputs, input_grad=False)
+        memory = Memory((node,), alone)
+        if memory.unknown and not self.partial:
+            raise refusal(*memory.unknown[0])
+        return self._bytes_made(memory.made[node])
+
+    def _unrolled(self, what: str) -> None:
+        """Raises Undecidable where a symbolic number of blocks stands in the way."""
+        for node in self.net.nodes:
+            if node.result.blocks is not None:
+                raise Undecidable(
+                    f"{node.name}: {what} in {node.result.blocks.count} blocks has no closed form",
+                    cure="give the number of blocks as a number",
+                )
 
     @cached_property
     def _saved(self) -> dict[Node, Int]:
@@ -277,9 +313,8 @@ class Cost:
         """
         return self._out(sum(self._saved.values(), 0))
 
-    @cached_property
-    def _moments(self) -> list[Int]:
-        """Bytes alive while each node runs: a tensor lives from its maker to its last reader."""
+    def _alive(self) -> Iterator[list[Storage]]:
+        """What is alive while each node runs: a tensor lives from its maker to its last reader."""
         memory, nodes = self._known(), self.net.nodes
         last: dict[Storage, int] = {}
         for i, node in enumerate(nodes):
@@ -288,20 +323,35 @@ class Cost:
             last.update((s, i) for s in memory.made[node] if s not in last)
         for t in (*self.net.input_tensors, *self.net.output_tensors):
             last[memory.of(t).storage] = len(nodes)
-        ends: dict[int, list[Storage]] = {}
-        for storage, i in last.items():
-            ends.setdefault(i, []).append(storage)
-
-        def total(storages: Iterable[Storage], *kinds: str) -> Int:
-            return sum((s.bytes(self._width) for s in storages if s.kind in kinds), 0)
-
-        alive: Int = total(last, "input")
-        moments: list[Int] = []
+        alive = dict.fromkeys(s for s in last if s.kind == "input")
         for i, node in enumerate(nodes):
-            alive = alive + total(memory.made[node], "activation")
-            moments.append(alive)
-            alive = alive - total(ends.get(i, ()), "input", "activation")
-        return moments
+            alive.update(dict.fromkeys(s for s in memory.made[node] if s.kind == "activation"))
+            yield [*alive]
+            alive = {s: None for s in alive if last[s] != i}
+
+    @cached_property
+    def _moments(self) -> dict[Int, list[Storage]]:
+        """Bytes alive while each node runs, and whose they are."""
+        return {sum((s.bytes(self._width) for s in alive), 0): alive for alive in self._alive()}
+
+    def terms(self, what: str) -> list[list[Int]]:
+        """A figure as it comes together: lists of terms, of which the largest sum is the figure.
+
+        what: "work", "activations", "saved" or "peak"; all but the peak are one list, a term per
+            node.
+
+        >>> from symcnn import nn
+        >>> nn.Conv2d(3, 8, 3).trace("N 3 H W").cost().terms("activations")
+        [[32*N*H*W - 64*N*H - 64*N*W + 128*N]]
+        """
+        if what == "peak":
+            moments = self._moments
+            atom = sole_atom(maximum(*moments)) if len(moments) > 1 else None
+            if isinstance(atom, Max) and set(atom.args) <= set(moments):
+                moments = {moment: moments[moment] for moment in atom.args}
+            return [[s.bytes(self._width) for s in alive] for alive in moments.values()]
+        figures = {"work": "_work", "activations": "_activations", "saved": "_saved"}
+        return [[*getattr(self, figures[what]).values()]]
 
     @property
     def peak(self) -> Any:
@@ -350,6 +400,8 @@ class Cost:
             known = ", ".join(_OPTIMIZERS)
             raise BadSpec(f"no optimizer is called {name!r}", cure=f"there are: {known}")
         copies, each = _OPTIMIZERS[name]
+        if each:
+            self._unrolled("the number of tensors")
         trained = [p for p in self._parameters if p.trainable]
         return self._out(self._bytes(trained) * copies + each * len(trained))
 

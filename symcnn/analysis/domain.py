@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from symcnn.conditions import KeepsBatch, Requirement
 from symcnn.errors import InvalidInput, Undecidable
 from symcnn.graph import Guard, Node
+from symcnn.progress import watched
 from symcnn.sets import InputSet, input_set, tightest
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def reasons(net: Network) -> list[Reason]:
         makers.setdefault(guard.requirement, (guard.where, ()))
     names = list(valid_inputs(net).names)
     kept = [r for r, _ in tightest(makers)]
-    for requirement in reversed(kept):
+    for requirement in watched(reversed(kept), "looking for reasons", len(kept)):
         others = [r for r in kept if r is not requirement]
         if input_set(names, others) <= input_set(names, [requirement]):
             kept = others

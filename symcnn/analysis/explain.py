@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from symcnn import size as sz
 from symcnn.analysis.domain import reasons
+from symcnn.analysis.receptive_field import Pass
 from symcnn.axis import AxisMap, Scatter, Window
 from symcnn.conditions import Condition, Requirement
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
 from symcnn.factor import text
-from symcnn.fused import Maps, fused
 from symcnn.graph import Node, Shape, SymbolicTensor
 from symcnn.render.latex import Notation, escape, formula
 from symcnn.sets import always, input_set
@@ -105,10 +105,16 @@ class Tree:
             return floor.replace("NUM", num).replace("DEN", den)
         if self.kind == "product":
             return times.join(map(wrapped, self.parts))
-        shown = [part.write(leaf, floor, times) for part in self.parts]
-        return "".join(
-            [shown[0], *(f" - {s[1:]}" if s[0] == "-" else f" + {s}" for s in shown[1:])]
-        )
+        first, *others = self.parts
+        shown = [first.write(leaf, floor, times)]
+        for part in others:
+            constant: Any = part.parts[0] if part.kind == "leaf" else None
+            less = isinstance(constant, int) and constant < 0  # also where a minus is \num{-7}
+            term = leaf(-constant) if less else part.write(leaf, floor, times)
+            if not less and term[0] == "-":
+                less, term = True, term[1:]
+            shown.append(f" - {term}" if less else f" + {term}")
+        return "".join(shown)
 
     def __str__(self) -> str:
         return self.write(_leaf_text, "floor((NUM)/DEN)", "*")
@@ -498,7 +504,7 @@ class _Link:
 def _path(net: Network, axis: int) -> list[_Link]:
     """The nodes that carry `axis` from the input to the output; of branches, the widest."""
     start = net._inputs[0]
-    maps = fused(net.nodes, start)
+    seen = _seen(net)
     tensor = next(iter(_tensors(net)))
     if tensor.ndim != start.ndim:  # flattened since: the last map is meant
         tensor = next(iter(_tensors(net.last_map(max(1, start.ndim - 2)))))
@@ -506,7 +512,7 @@ def _path(net: Network, axis: int) -> list[_Link]:
     links: list[_Link] = []
     while tensor is not start:
         node = tensor.node
-        found = None if node is None else _source(node, tensor, place, maps)
+        found = None if node is None else _source(node, tensor, place, seen)
         if node is None or found is None:
             raise BadSpec(
                 f"{tensor.node.name if tensor.node else 'the output'} has no axis that comes "
@@ -519,6 +525,12 @@ def _path(net: Network, axis: int) -> list[_Link]:
     return links[::-1]
 
 
+def _seen(net: Network) -> Pass:
+    """What every tensor sees of the input, along all axes."""
+    start = net._inputs[0]
+    return Pass(net.nodes, start, tuple(range(start.ndim))).run()
+
+
 def _tensors(net: Network) -> Any:
     from symcnn.graph import tensors_in
 
@@ -526,7 +538,7 @@ def _tensors(net: Network) -> Any:
 
 
 def _source(
-    node: Node, output: SymbolicTensor, axis: int, maps: Maps
+    node: Node, output: SymbolicTensor, axis: int, seen: Pass
 ) -> tuple[SymbolicTensor, int, AxisMap] | None:
     """The input of `node` that the axis comes from: of several, the one that sees most."""
     if not node.inputs:
@@ -537,13 +549,13 @@ def _source(
     best: tuple[SymbolicTensor, int, AxisMap] | None = None
     widest = -1
     for t, axes in ((node.inputs[0], own), *node.result.others):
-        if t not in maps or not axes or axis >= len(axes):
+        if t not in seen.reaches or not axes or axis >= len(axes):
             continue
         source, axis_map = axes[axis]
         if not isinstance(source, int):
             continue
-        window = maps[t][source]
-        extent = window.extent if isinstance(window, Window) else 0
+        window = seen.window(t, source)
+        extent = 0 if window is None else window.extent
         width = extent if isinstance(extent, int) else len(str(extent)) + 1_000_000
         if width > widest:
             widest, best = width, (t, source, axis_map)
@@ -658,8 +670,8 @@ def _window(link: _Link) -> tuple[Int, Int]:
 
 def _extent(net: Network, tensor: SymbolicTensor, axis: int) -> Int | None:
     """The extent of the fused window of a tensor, None if it is no window."""
-    found = fused(net.nodes, net._inputs[0])[tensor][axis]
-    return found.extent if isinstance(found, Window) else None
+    window = _seen(net).window(tensor, axis)
+    return None if window is None else window.extent
 
 
 # Costs ---------------------------------------------------------------------------------------

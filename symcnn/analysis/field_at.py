@@ -7,12 +7,14 @@ Borders, dilation holes, folds and gaps need no law of their own here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from symcnn.analysis.readings import used
 from symcnn.axis import IDENTITY, Axes, AxisMap, Pick, Whole
 from symcnn.errors import BadSpec, InvalidInput, Undecidable
-from symcnn.graph import SymbolicTensor
+from symcnn.graph import Blocks, Node, Parameter, SymbolicTensor
 from symcnn.size import evaluate
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ class FieldAt:
     """
 
     def __init__(self, rf: ReceptiveField, sizes: Mapping[str, Any]) -> None:
-        net = rf._pass.net
+        net = rf._net
         given = dict(sizes)
         for name in net.batch:
             given.setdefault(name, _smallest(net, name))
@@ -38,7 +40,10 @@ class FieldAt:
         self.values = {name: int(v) for name, v in given.items()}
         self._rf = rf
         self._output = tuple(evaluate(d, self.values) for d in rf._output.dims)
-        self._tables = tables(rf, self.values)
+        try:
+            self._tables = tables(rf, self.values)
+        except KeyError as error:
+            raise BadSpec(f"no value for {error.args[0]}", cure="give every size") from None
 
     def table(self, axis: int = 0) -> Any:
         """Booleans, output indices by input indices: a numpy array."""
@@ -139,44 +144,100 @@ def _smallest(net: Network, name: str) -> int:
         return 1
 
 
-def tables(rf: ReceptiveField, values: Mapping[str, int]) -> list[tuple[tuple[int, ...], Any]]:
+#: What a tensor carries: per axis of the source, the axes the table depends on, and the table.
+State = list[tuple[tuple[int, ...], Any]]
+
+
+def tables(rf: ReceptiveField, values: Mapping[str, int]) -> State:
+    """The tables of the output of a receptive field."""
     import numpy as np
 
     found = rf._pass
-    source = found.source
-    shape = [int(evaluate(d, values)) for d in source.dims]
-    carried: dict[SymbolicTensor, list[tuple[tuple[int, ...], Any]]] = {
-        source: [((a,), np.eye(shape[a], dtype=bool)) for a in found.axes]
-    }
-    left = {id(t): 0 for t in found.reaches}
-    nodes = list(rf._nodes())
-    for node in nodes:
-        for t in {id(t): t for t in node.inputs}.values():
-            left[id(t)] = left.get(id(t), 0) + 1
-    for node in nodes:
-        for k, out in enumerate(node.outputs):
-            if out is source or out not in found.reaches:
-                continue
-            dims = tuple(int(evaluate(d, values)) for d in out.dims)
-            slots: list[list[Any]] = [[] for _ in found.axes]
-            for t, axes in found.used(node, k):
-                if t not in carried:
-                    continue
-                have = tuple(int(evaluate(d, values)) for d in t.dims)
-                bound = tuple((s, m.at(values)) for s, m in axes)
-                pulled = [_pulled(state, bound, have, dims) for state in carried[t]]
-                if all(table.any() for _, table in pulled):  # a path that ends in padding, ends
-                    for slot, state in zip(slots, pulled, strict=True):
-                        slot.append(state)
-            if all(slots):
-                carried[out] = [_union(slot) for slot in slots]
+    source, nodes = found.source, list(rf._nodes())
+    shape = [int(evaluate(found.source.dims[a], values)) for a in found.axes]
+    start: State = [((a,), np.eye(x, dtype=bool)) for a, x in zip(found.axes, shape, strict=True)]
+    walk = _Walk(values, [np.zeros(x, dtype=bool) for x in shape], found.gates, found.statistics)
+    walk.carried[source] = start
+    kept = {rf._output, source}
+    walk.run(nodes, kept)
+    return walk.carried[rf._output]
+
+
+class _Walk:
+    """The tables of all tensors among some nodes, forgotten when nobody asks for them any more."""
+
+    def __init__(
+        self, values: Mapping[str, int], nothing: list[Any], gates: bool, statistics: bool
+    ) -> None:
+        self.values, self.nothing = values, nothing
+        self.gates, self.statistics = gates, statistics
+        self.carried: dict[SymbolicTensor, State] = {}
+        self.families: dict[SymbolicTensor, list[State]] = {}  # of repeats, block by block
+        self.reached: set[SymbolicTensor] = set()
+
+    def run(self, nodes: Sequence[Node], kept: Container[SymbolicTensor]) -> None:
+        self.reached |= {*self.carried, *self.families}
+        left = Counter(t for node in nodes for t in dict.fromkeys(node.inputs))
+        for node in nodes:
+            if node.result.blocks is not None:
+                self._repeat(node, node.result.blocks)
             else:
-                carried[out] = [((), np.zeros(shape[a], dtype=bool)) for a in found.axes]
-        for t in {id(t): t for t in node.inputs}.values():
-            left[id(t)] -= 1
-            if not left[id(t)] and t is not rf._output and t is not source:
-                carried.pop(t, None)
-    return carried[rf._output]
+                for k, out in enumerate(node.outputs):
+                    if out not in self.carried:
+                        self._node(node, k, out)
+            for t in dict.fromkeys(node.inputs):
+                left[t] -= 1
+                if not left[t] and t not in kept:
+                    self.carried.pop(t, None)
+
+    def _dims(self, t: SymbolicTensor) -> tuple[int, ...]:
+        return tuple(int(evaluate(d, self.values)) for d in t.dims)
+
+    def _node(self, node: Node, k: int, out: SymbolicTensor) -> None:
+        read = used(node, k, self.reached, self.gates, self.statistics)
+        if not read:
+            return
+        self.reached.add(out)
+        dims = self._dims(out)
+        slots: list[list[Any]] = [[] for _ in self.nothing]
+        for t, axes in read:
+            if t in self.families:
+                raise BadSpec(f"{node.name}: what the blocks of a repeat emit is read by a repeat")
+            have = self._dims(t)
+            bound = tuple((s, m.at(self.values)) for s, m in axes)
+            pulled = [_pulled(state, bound, have, dims) for state in self.carried[t]]
+            if all(table.any() for _, table in pulled):  # a path that ends in padding, ends
+                for slot, state in zip(slots, pulled, strict=True):
+                    slot.append(state)
+        if all(slots):
+            self.carried[out] = [_union(slot) for slot in slots]
+        else:
+            self.carried[out] = [((), table) for table in self.nothing]
+
+    def _repeat(self, node: Node, blocks: Blocks) -> None:
+        """Block after block, each with its own sizes."""
+        entering, *families = (t for t in node.inputs if not isinstance(t, Parameter))
+        state = self.carried.get(entering)
+        emitted: list[list[State]] = [[] for _ in blocks.outputs[1:]]
+        count = int(evaluate(blocks.count, self.values))
+        for i in range(count):
+            values = {**self.values, blocks.index: i}
+            values |= {name: int(evaluate(v, values)) for name, v in blocks.values.items()}
+            inner = _Walk(values, self.nothing, self.gates, self.statistics)
+            if state is not None:
+                inner.carried[blocks.input] = state
+            for t, family in zip(blocks.reads, families, strict=True):
+                if family in self.families:
+                    inner.carried[t] = self.families[family][count - 1 - i]
+            inner.run(blocks.nodes, {*blocks.outputs})
+            state = inner.carried.get(blocks.outputs[0])
+            for column, t in zip(emitted, blocks.outputs[1:], strict=True):
+                column.append(inner.carried.get(t) or [((), table) for table in self.nothing])
+        if state is not None:
+            self.carried[node.outputs[0]] = state
+            self.reached.add(node.outputs[0])
+        self.families.update(zip(node.outputs[1:], emitted, strict=True))
+        self.reached.update(node.outputs[1:])
 
 
 def _pulled(

@@ -23,6 +23,7 @@ __all__ = [
     "Choice",
     "dilations_for",
     "inverse_of",
+    "opened",
     "same_padding",
     "solve_layer",
 ]
@@ -111,7 +112,7 @@ def _expression(size: Any) -> Int:
     return size if isinstance(size, Size) else from_sympy(size)
 
 
-def _open(hyper: Mapping[str, Any], name: str, otherwise: Sequence[Any]) -> list[Any]:
+def opened(hyper: Mapping[str, Any], name: str, otherwise: Sequence[Any]) -> list[Any]:
     """The values that a hyperparameter may take."""
     value = hyper.get(name, otherwise)
     values = list(value) if isinstance(value, (range, list, tuple)) else [value]
@@ -161,19 +162,19 @@ def _windows(
     pairs: Sequence[tuple[Int, Int]], hyper: Mapping[str, Any], *, pool: bool
 ) -> Iterator[dict[str, Any]]:
     numbers = all(isinstance(x, int) and isinstance(y, int) for x, y in pairs)
-    kernels = _open(hyper, "kernel_size", range(1, 12))
-    strides = _open(hyper, "stride", _strides(pairs, up=False))
+    kernels = opened(hyper, "kernel_size", range(1, 12))
+    strides = opened(hyper, "stride", _strides(pairs, up=False))
     for k, s, d, ceil in product(
         kernels,
         strides,
-        _open(hyper, "dilation", [1]),
-        _open(hyper, "ceil_mode", [False]) if pool else [False],
+        opened(hyper, "dilation", [1]),
+        opened(hyper, "ceil_mode", [False]) if pool else [False],
     ):
         if k == 1 and d > 1:
             continue
         extent = d * (k - 1) + 1
         most = k // 2 if pool else extent // 2
-        pads = _open(hyper, "padding", range(most + 1))
+        pads = opened(hyper, "padding", range(most + 1))
         if numbers and not ceil:  # s*(y - 1) <= x + 2*p - extent <= s*y - 1
             low = max(-(-(s * (y - 1) - x + extent) // 2) for x, y in pairs)
             high = min((s * y - 1 - x + extent) // 2 for x, y in pairs)
@@ -203,13 +204,13 @@ def _transposed(
     pairs: Sequence[tuple[Int, Int]], hyper: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
     for k, s, d in product(
-        _open(hyper, "kernel_size", range(1, 12)),
-        _open(hyper, "stride", _strides(pairs, up=True)),
-        _open(hyper, "dilation", [1]),
+        opened(hyper, "kernel_size", range(1, 12)),
+        opened(hyper, "stride", _strides(pairs, up=True)),
+        opened(hyper, "dilation", [1]),
     ):
         extent = d * (k - 1) + 1
         for p, o in product(
-            _open(hyper, "padding", range(extent // 2 + 1)), _open(hyper, "output_padding", [0])
+            opened(hyper, "padding", range(extent // 2 + 1)), opened(hyper, "output_padding", [0])
         ):
             if o < max(s, d) and _leads(Scatter(extent, s, p, o), pairs):
                 yield {
@@ -224,7 +225,7 @@ def _transposed(
 def _upsample(
     pairs: Sequence[tuple[Int, Int]], hyper: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    for scale in _open(hyper, "scale_factor", [1, 2, 3, 4, 8, 16, 32, 1.5, 0.5, 0.25]):
+    for scale in opened(hyper, "scale_factor", [1, 2, 3, 4, 8, 16, 32, 1.5, 0.5, 0.25]):
         if isinstance(scale, (int, float)) and scale > 0 and _leads(Resample(float(scale)), pairs):
             yield {"scale_factor": scale}
 
@@ -276,7 +277,7 @@ def same_padding(kernel_size: int, stride: int = 1, dilation: int = 1) -> tuple[
     ((1, 1), (3, 3), (1, 2), (2, 2))
     """
     for name, value in (("kernel_size", kernel_size), ("stride", stride), ("dilation", dilation)):
-        _open({name: value}, name, ())
+        opened({name: value}, name, ())
     window = Window.same(kernel_size, dilation)
     return window.left, window.right
 
@@ -297,7 +298,7 @@ def inverse_of(
     """
     values = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
     for name, value in (*values.items(), ("padding", padding)):
-        _open({name: value}, name, ())
+        opened({name: value}, name, ())
     h = Size.symbol("H")
     conv = Window.conv(kernel_size, stride, padding, dilation)
     fits = conv.requires(h)
@@ -328,9 +329,9 @@ def dilations_for(
     ((1, 3, 9, 27, 72), (1, 5, 2), (1, 3, 8, 8, 8, 4))
     """
     for name, value in (("receptive_field", receptive_field), ("kernel_size", kernel_size)):
-        _open({name: value}, name, ())
+        opened({name: value}, name, ())
     if most is not None:
-        _open({"most": most}, "most", ())
+        opened({"most": most}, "most", ())
     if kernel_size == 1 and receptive_field > 1:
         raise NoSolution("a kernel of 1 sees one pixel, however dilated", cure="kernel_size=3")
     missing = -(-(receptive_field - 1) // max(kernel_size - 1, 1))  # what the dilations sum to

@@ -2,7 +2,9 @@
 
 After upsampling the size is a sum of floors in the index. Its slope is 0, so it repeats, and one
 period tells everything; a very long one is told by the places where a floor jumps, for between
-them the formula is linear.
+them the formula is linear. The size after upsampling by a symbolic m is
+``floor((i + b)/m) - floor((i - a)/m) + c``: it takes no values but ``floor((a + b)/m) + c`` and
+``ceil((a + b)/m) + c``, both of them unless they are one, and ``(a + b)/m + c`` on average.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ import sympy
 
 from symcnn.analysis.reach import index_symbol, is_index, slope_of
 from symcnn.errors import Undecidable
-from symcnn.size import Floor, Int, Size, Symbol, evaluate, symbols_of
+from symcnn.expr import to_sympy
+from symcnn.graph import public
+from symcnn.size import Floor, Int, Size, Symbol, ceildiv, evaluate, floordiv, sole_atom, symbols_of
 
 __all__ = ["Sizes", "varying"]
 
@@ -31,7 +35,7 @@ class Sizes:
     min: Any
     max: Any
     mean: Any
-    period: int  # of the output index
+    period: Any  # of the output index
 
     def __str__(self) -> str:
         if self.min == self.max:
@@ -42,6 +46,8 @@ class Sizes:
 def varying(length: Int, along: tuple[int, ...], name: str) -> Sizes:
     """Least, largest and mean of a periodic formula, from one period."""
     free = [n for n in symbols_of(length) if not is_index(n)]
+    if len(along) == 1 and free and (found := _two_floors(length, index_symbol(along[0]))):
+        return found
     if len(along) != 1 or free:
         on = "several output indices" if len(along) != 1 else ", ".join(free)
         raise Undecidable(
@@ -57,6 +63,31 @@ def varying(length: Int, along: tuple[int, ...], name: str) -> Sizes:
         mean = sympy.Rational(sum(values), period)
         return Sizes(min(values), max(values), int(mean) if mean.is_Integer else mean, period)
     return _long_period(length, symbol, period, name)
+
+
+def _two_floors(length: Int, symbol: Symbol) -> Sizes | None:
+    """The sizes ``floor((i + b)/m) - floor((i - a)/m) + c`` for an m without i."""
+    assert isinstance(length, Size)
+    ends: dict[int, Floor] = {}
+    rest: Int = 0
+    for mono, coeff in length.terms.items():
+        if symbol.name not in symbols_of(here := Size({mono: 1})):
+            rest = rest + here * coeff
+            continue
+        atom = sole_atom(here)
+        if not isinstance(atom, Floor) or coeff not in (1, -1) or coeff in ends:
+            return None
+        ends[int(coeff)] = atom
+    if len(ends) != 2 or ends[1].den != ends[-1].den:
+        return None
+    den = ends[1].den
+    shifts = [end.num - symbol.size() for end in (ends[1], ends[-1])]
+    if symbol.name in symbols_of(den, *shifts):
+        return None
+    gap = shifts[0] - shifts[1]
+    least, most = floordiv(gap, den) + rest, ceildiv(gap, den) + rest
+    mean = to_sympy(rest) + to_sympy(gap) / to_sympy(den)
+    return Sizes(public(least), public(most), sympy.expand(mean), public(den))
 
 
 def _long_period(length: Int, symbol: str, period: int, name: str) -> Sizes:

@@ -23,7 +23,7 @@ import sympy
 
 from symcnn.axis import IDENTITY, Axes, AxisMap, Const, Pick, Resample, Scatter, Whole, Window
 from symcnn.conditions import Condition
-from symcnn.errors import Undecidable
+from symcnn.errors import SymcnnError, Undecidable
 from symcnn.expr import to_sympy
 from symcnn.graph import Node
 from symcnn.ops.shape import run_length
@@ -42,6 +42,7 @@ __all__ = [
     "least",
     "most",
     "plain_ends",
+    "sign",
     "slope_of",
     "substituted",
     "united",
@@ -97,9 +98,9 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """No formula, and why; at a size there still is an answer."""
+    """No formula, and why; at a size there often is an answer."""
 
-    error: Undecidable
+    error: SymcnnError
 
     @property
     def first(self) -> Int:
@@ -129,7 +130,7 @@ def most(a: Int, b: Int) -> Int:
     return -least(-a, -b)
 
 
-def _sign(expr: Int, name: str) -> int | None:
+def sign(expr: Int, name: str) -> int | None:
     """+1 if `expr` never falls as the index grows, -1 if it never rises, 0 if it is the same
     throughout; None if that is not plain.
     """
@@ -139,21 +140,21 @@ def _sign(expr: Int, name: str) -> int | None:
     for mono, coeff in expr.terms.items():
         for atom, power in mono:
             if isinstance(atom, Symbol):
-                sign: int | None = int(atom.name == name)
+                way: int | None = int(atom.name == name)
             elif name not in symbols_of(*atom.args):
-                sign = 0
+                way = 0
             elif isinstance(atom, Floor) and name not in symbols_of(atom.den):
-                sign = _sign(atom.num, name)
+                way = sign(atom.num, name)
             elif isinstance(atom, Max):
-                inner = {_sign(a, name) for a in atom.args} - {0}
-                sign = inner.pop() if len(inner) == 1 else None if inner else 0
+                inner = {sign(a, name) for a in atom.args} - {0}
+                way = inner.pop() if len(inner) == 1 else None if inner else 0
             else:
-                sign = None
+                way = None
             others = all(a.low is not None and a.low >= 0 for a, _ in mono if a is not atom)
-            if sign is None or (sign and not (others and power == 1)):
+            if way is None or (way and not (others and power == 1)):
                 return None
-            if sign:
-                signs.add(sign if coeff > 0 else -sign)
+            if way:
+                signs.add(way if coeff > 0 else -way)
     if len(signs) > 1:
         return None
     return signs.pop() if signs else 0
@@ -167,9 +168,9 @@ def _lowest(expr: Int, symbol: Symbol, places: Sequence[Int], all_of_them: bool)
         return expr
     if len(places) == 1:
         return expr.subs({symbol.name: places[0]})
-    sign = _sign(expr, symbol.name)
-    if sign is not None:
-        return expr.subs({symbol.name: places[0 if sign >= 0 else -1]})
+    way = sign(expr, symbol.name)
+    if way is not None:
+        return expr.subs({symbol.name: places[0 if way >= 0 else -1]})
     if not all_of_them:
         raise Undecidable(
             "the receptive field has no closed formula here",
@@ -217,7 +218,7 @@ def _stretch(axis_map: AxisMap, x: Int, assumed: list[Condition]) -> AxisMap:
     """
     if isinstance(axis_map, Resample) and (axis_map.recompute or axis_map.align_corners):
         axis_map = axis_map.stretch(x)
-    if isinstance(axis_map, Resample):
+    if isinstance(axis_map, Resample) and not isinstance(axis_map.scale, Size):
         grown = Fraction(axis_map.scale).limit_denominator(64)
         may_copy = axis_map.mode == "linear" or axis_map.beside is not None
         if may_copy and 1 < grown < 3 and grown.denominator > 1:

@@ -11,7 +11,7 @@ Sources: Dumoulin and Visin, *A guide to convolution arithmetic* (2016); Araujo,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,8 @@ from symcnn.analysis.reach import (
     substituted,
     united,
 )
-from symcnn.axis import IDENTITY, Axes, Const, Scatter, Window
+from symcnn.analysis.readings import used
+from symcnn.axis import IDENTITY, Axes, Scatter, Window
 from symcnn.conditions import AnyOf, Condition
 from symcnn.errors import BadSpec, InvalidInput, Undecidable, UnsupportedOperation
 from symcnn.expr import from_sympy
@@ -43,47 +44,9 @@ from symcnn.size import Int, Size, Symbol, evaluate, exact_div, maximum, minimum
 if TYPE_CHECKING:
     from symcnn.network import Network
 
-__all__ = ["Branches", "FieldAt", "ReceptiveField", "Sizes", "receptive_field"]
-
-#: Layers whose statistics see whole axes; looked through with ``statistics=False``.
-_NORMS = frozenset("group_norm layer_norm instance_norm rms_norm".split())
-
+__all__ = ["Branches", "FieldAt", "Pass", "ReceptiveField", "Sizes", "receptive_field"]
 
 # The pass --------------------------------------------------------------------------------------
-
-
-def _readings(
-    node: Node, output: int, among: Container[SymbolicTensor]
-) -> list[tuple[SymbolicTensor, Axes | None]]:
-    """Those of some tensors that an output reads, and how."""
-    result = node.result
-    read = [t for t in node.inputs if t in among]
-    plain = not result.others and not result.parts and len(node.outputs) == 1
-    if plain and len(read) == 1 and read[0] is node.inputs[0]:
-        return [(read[0], result.axes)]
-    dims = result.shapes[output]
-    same_shape = dims == result.shapes[0]
-    found: dict[SymbolicTensor, Axes | None] = {}
-    if node.inputs and node.inputs[0] in among:
-        axes: Axes | None = result.parts[output] if result.parts else result.axes
-        found[node.inputs[0]] = axes if same_shape or result.parts else _everything(dims)
-    several = [(t, axes if same_shape else _everything(dims)) for t, axes in result.others]
-    several = [(t, axes) for t, axes in several if t in among]
-    declared = {*found, *(t for t, _ in several)}
-    rest = [t for t in dict.fromkeys(read) if t not in declared]
-    return [*found.items(), *several, *((t, _everything(dims)) for t in rest)]
-
-
-def _everything(dims: tuple[Int, ...]) -> Axes:
-    return tuple((None, IDENTITY) for _ in dims)
-
-
-def _is_gate(node: Node, t: SymbolicTensor, axes: Axes | None) -> bool:
-    """A factor that is the same all over space: squeeze-excite and its kin."""
-    if node.op != "mul" or len(node.outputs[0].dims) < 3 or not axes:
-        return False
-    stretched = [type(m) is Const or s is None for s, m in axes]
-    return any(stretched[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,53 +70,49 @@ class Branches:
 
 
 @dataclass(slots=True)
-class _Pass:
-    """All receptive fields of a network with respect to one tensor."""
+class Pass:
+    """All receptive fields among `nodes` with respect to one tensor, along some of its axes."""
 
-    net: Network
+    nodes: Sequence[Node]
     source: SymbolicTensor
     axes: tuple[int, ...]  # those of the source
-    gates: bool
-    statistics: bool
+    gates: bool = True
+    statistics: bool = True
     reaches: dict[SymbolicTensor, tuple[Any, ...]] = field(default_factory=dict)
     branches: list[Branches] = field(default_factory=list)
     assumed: list[Condition] = field(default_factory=list)
 
-    def run(self) -> _Pass:
+    def run(self) -> Pass:
         self.reaches[self.source] = tuple(Line(a, 1, 0, 0, 0) for a in self.axes)
-        for node in self.net.nodes:
+        for node in self.nodes:
             for k, out in enumerate(node.outputs):
                 if out is not self.source:
                     self._node(node, k, out)
         return self
 
-    def used(self, node: Node, output: int) -> list[tuple[SymbolicTensor, Axes]]:
-        """The tensors an output reads that depend on the source, and how."""
-        found = [(t, axes) for t, axes in _readings(node, output, self.reaches) if axes is not None]
-        if not self.gates and len(found) > 1:
-            ungated = [(t, axes) for t, axes in found if not _is_gate(node, t, axes)]
-            found = ungated or found
-        if not self.statistics and node.op in _NORMS:
-            found = [(t, tuple((i, IDENTITY) for i in range(t.ndim))) for t, _ in found]
-        return found
+    def window(self, t: SymbolicTensor, axis: int) -> Window | None:
+        """The window through which a tensor sees the source along one of its own axes, if any."""
+        for reach in self.reaches.get(t, ()):
+            if type(reach) is Line and reach.axis == axis:
+                return Window(reach.left + reach.reach + 1, reach.stride, reach.left, reach.right)
+        return None
 
     def _node(self, node: Node, k: int, out: SymbolicTensor) -> None:
-        used = self.used(node, k)
-        if not used:
+        try:
+            read = used(node, k, self.reaches, self.gates, self.statistics)
+        except UnsupportedOperation as error:  # told to who asks for what depends on it
+            self.reaches[out] = (Unknown(error),) * len(self.axes)
+            return
+        if not read:
             return
         if node.result.requires:
-            self._assume(node, used, out)
-        if len(used) == 1 and _pointwise(used[0][1], used[0][0].dims):
-            self.reaches[out] = self.reaches[used[0][0]]
+            self._assume(node, read, out)
+        if len(read) == 1 and _pointwise(read[0][1], read[0][0].dims):
+            self.reaches[out] = self.reaches[read[0][0]]
             return
         lengths = [self.source.dims[a] for a in self.axes]
         carried: list[list[Any]] = [[] for _ in self.axes]
-        for t, axes in used:
-            if not axes and out.ndim and t.ndim:
-                raise UnsupportedOperation(
-                    f"{node.name}: the rule of {node.op} does not say which places it reads",
-                    cure="let it return a Result with axes",
-                )
+        for t, axes in read:
             if _pointwise(axes, t.dims):
                 for slot, reach in zip(carried, self.reaches[t], strict=True):
                     slot.append(reach)
@@ -161,24 +120,24 @@ class _Pass:
             reader = Reader(node, axes, t.dims, out.dims, self.assumed)
             for slot, reach, x in zip(carried, self.reaches[t], lengths, strict=True):
                 slot.append(reader.read(reach, x))
-        if len(used) > 1:
-            self._compare(node, used, carried)
+        if len(read) > 1:
+            self._compare(node, read, carried)
         self.reaches[out] = tuple(
             united(each, x, out.dims) for each, x in zip(carried, lengths, strict=True)
         )
 
-    def _assume(self, node: Node, used: list[Any], out: SymbolicTensor) -> None:
+    def _assume(self, node: Node, read: list[Any], out: SymbolicTensor) -> None:
         """Sizes that may be equal, or else 1 and stretched, are taken to be equal."""
         if not any(isinstance(r, AnyOf) for r in node.result.requires):
             return
-        for t, axes in used:
+        for t, axes in read:
             for o, (source, axis_map) in enumerate(axes):
                 if axis_map is IDENTITY and type(source) is int and o < out.ndim:
                     same = Condition(t.dims[source], "==", out.dims[o], "no axis is stretched")
                     if same.lhs != same.rhs and same not in self.assumed:
                         self.assumed.append(same)
 
-    def _compare(self, node: Node, used: list[Any], carried: list[list[Any]]) -> None:
+    def _compare(self, node: Node, read: list[Any], carried: list[list[Any]]) -> None:
         for axis, reaches in zip(self.axes, carried, strict=True):
             lines = [r for r in reaches if type(r) is Line]
             if len(lines) < 2 or len(lines) < len(reaches):
@@ -188,7 +147,7 @@ class _Pass:
                     Branches(
                         node.name,
                         _axis_name(self.source, axis),
-                        tuple("" if t.node is None else t.node.name for t, _ in used),
+                        tuple("" if t.node is None else t.node.name for t, _ in read),
                         tuple(public(r.stride) for r in lines),
                         tuple(_half(public(r.reach - r.left)) for r in lines),
                     )
@@ -300,8 +259,8 @@ class ReceptiveField:
     ((35, 45), (0, 5))
     """
 
-    def __init__(self, found: _Pass, output: SymbolicTensor) -> None:
-        self._pass, self._output = found, output
+    def __init__(self, net: Network, found: Pass, output: SymbolicTensor) -> None:
+        self._net, self._pass, self._output = net, found, output
         source = found.source
         self._fields = tuple(
             _Field(_axis_name(source, axis), source.dims[axis], reach, output.dims)
@@ -495,7 +454,7 @@ class ReceptiveField:
             source = next((t for t in node.inputs if t in self._pass.reaches), None)
             if source is None or all(w.extent == 1 for w in windows) or not node.parameters:
                 continue
-            field = ReceptiveField(self._pass, source)
+            field = ReceptiveField(self._net, self._pass, source)
             if all(_at_least(f.sizes.max, f.x, values) for f in field._fields):
                 found.append(node.name)
         return tuple(found)
@@ -513,7 +472,7 @@ class ReceptiveField:
         rows = []
         for node in self._nodes():
             out = next(o for o in node.outputs if o in self._pass.reaches)
-            one = ReceptiveField(self._pass, out)
+            one = ReceptiveField(self._net, self._pass, out)
             rows.append({"name": node.name, "op": node.op, "output": node.output_shape} | one.row())
         return rows
 
@@ -572,12 +531,18 @@ def _back(value: Int, back: dict[Any, Any]) -> Any:
 
 def spatial_axes(net: Network, t: SymbolicTensor) -> tuple[int, ...]:
     """The axes a receptive field is asked along: those behind batch and channels; where sizes
-    other than those stand in front (``N H W C``), the axes of these sizes.
+    other than those stand in front (``N H W C``), the axes of these sizes. A product such as
+    ``C*e`` is a number of channels.
     """
-    ours = [i for i, d in enumerate(t.dims) if symbols_of(d) - net.batch]
+    ours = [i for i, d in enumerate(t.dims) if _spatial(d, net.batch)]
     if t.ndim >= 3 and (not ours or min(ours) >= 2):
         return tuple(range(2, t.ndim))
     return tuple(ours) or tuple(range(min(1, t.ndim - 1), t.ndim))
+
+
+def _spatial(dim: Int, batch: frozenset[str]) -> bool:
+    channels = isinstance(dim, Size) and any("C" in symbols_of(a.size()) for a in dim.atoms())
+    return bool(symbols_of(dim) - batch) and not (channels and "C" in batch)
 
 
 def receptive_field(
@@ -595,14 +560,17 @@ def receptive_field(
     """
     key = (id(source), gates, statistics)
     if key not in cache:
-        cache[key] = _Pass(net, source, spatial_axes(net, source), gates, statistics).run()
-    found: _Pass = cache[key]
+        cache[key] = Pass(net.nodes, source, spatial_axes(net, source), gates, statistics).run()
+    found: Pass = cache[key]
     if output not in found.reaches:
         raise BadSpec(
             f"{_told(net, output)} does not depend on {_told(net, source)}",
             cure="choose another output (at=...) or input (wrt=...)",
         )
-    return ReceptiveField(found, output)
+    for reach in found.reaches[output]:
+        if type(reach) is Unknown and isinstance(reach.error, UnsupportedOperation):
+            raise reach.error
+    return ReceptiveField(net, found, output)
 
 
 def _told(net: Network, t: SymbolicTensor) -> str:

@@ -17,9 +17,10 @@ from fractions import Fraction
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from symcnn.analysis.choices import Choices, solve_choices
 from symcnn.analysis.domain import listed
 from symcnn.conditions import Condition, Requirement
-from symcnn.errors import BadSpec, NoSolution, SymcnnError
+from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
 from symcnn.expr import from_sympy
 from symcnn.factor import text
 from symcnn.graph import tensors_in
@@ -44,6 +45,47 @@ class Wish:
 
 
 def solve(
+    net: Network, output: Any = None, *, sizes: Mapping[str, Any] | None = None, **wishes: Any
+) -> InputSet | Choices:
+    """See `Network.solve`, which this is."""
+    ranges = {str(name): value for name, value in (sizes or {}).items()}
+    opened = {name: ranges[name] for name in net.hyperparameters if name in ranges}
+    left = {name: value for name, value in ranges.items() if name not in opened}
+    if not opened:
+        return _decided(net, output, sizes=left, **wishes)
+    spoken = {name for item in _items(output) for name in symbols_of(item)}
+
+    def found(twin: Network, values: Mapping[str, int], *, explain: bool) -> InputSet:
+        numbers = {name: value for name, value in values.items() if name in spoken}
+        return _decided(twin, output, sizes={**left, **numbers}, explain=explain, **wishes)
+
+    if not any(isinstance(value, (range, list, tuple, set)) for value in opened.values()):
+        return found(net.given(**opened), opened, explain=True)
+    said = {"output": output, **wishes, **wishes.get("budgets", {}), **left}
+    wanted = [f"{k}={v}" for k, v in said.items() if v not in (None, False) and k != "budgets"]
+    return solve_choices(net, opened, found, ", ".join(wanted))
+
+
+def _decided(net: Network, output: Any, **wishes: Any) -> InputSet:
+    try:
+        return _solve(net, output, **wishes)
+    except Undecidable as error:
+        if not net.hyperparameters:
+            raise
+        cure = ", ".join(f"{name}=range(1, 12)" for name in net.hyperparameters)
+        raise Undecidable(error.cause, cure=f"give a range: {cure}") from None
+
+
+def _items(output: Any) -> Iterator[Size]:
+    """The expressions in a target."""
+    targets = output.values() if isinstance(output, Mapping) else (output,)
+    for target in targets:
+        for item in () if target is None else _target(target):
+            if isinstance(item, Size):
+                yield item
+
+
+def _solve(
     net: Network,
     output: Any = None,
     *,
@@ -56,8 +98,9 @@ def solve(
     receptive_field: Any = None,
     budgets: Mapping[str, Any] | None = None,
     sizes: Mapping[str, Any] | None = None,
+    dtype: str = "float32",
+    explain: bool = True,
 ) -> InputSet:
-    """See `Network.solve`, which this is."""
     limits = {what: amount for what, amount in (budgets or {}).items() if amount is not None}
     ranges = {str(name): value for name, value in (sizes or {}).items()}
     if all(
@@ -93,10 +136,10 @@ def solve(
     question = _Question(net, [*parameters, *names], known, label)
     found = question.set(wishes)
     if not found:
-        raise _no_solution(question, wishes, square=square)
+        raise _no_solution(question, wishes, square=square) if explain else NoSolution("")
     if limits:
         whole = net if at is None else net.at(at)
-        found = _keep_within(whole, found, limits, ranges)
+        found = _keep_within(whole, found, limits, ranges, dtype)
     if parameters:
         return Relation(parameters, found)
     return found
@@ -234,14 +277,15 @@ def _flatten(net: Network, features: Any, at: str | None) -> Wish:
 def _receptive_field(net: Network, wanted: Any, at: str | None) -> Wish:
     part = net.last_map(2) if at is None else net.at(at)
     extents = part.receptive_field().size
-    least = wanted if isinstance(wanted, (tuple, list)) else (wanted,) * len(extents)
-    if len(least) != len(extents):
+    items = _target(wanted)
+    if len(items) == 1:
+        items *= len(extents)
+    if len(items) != len(extents):
         raise BadSpec(f"receptive_field={wanted!r} needs one number for {len(extents)} axes")
-    conditions = []
-    for have, want in zip(extents, least, strict=True):
-        if isinstance(want, bool) or not hasattr(want, "__index__") or int(want) < 1:
-            raise BadSpec(f"receptive_field={wanted!r} is not a positive whole number")
-        conditions.append(Condition(from_sympy(have), ">=", int(want)))
+    conditions: list[Condition] = []
+    for have, want in zip(extents, items, strict=True):
+        least = Between(want) if isinstance(want, int) else want  # a number is the least
+        conditions += _is(from_sympy(have), least)
     shown = "x".join(map(str, extents))
     return Wish(f"a receptive field of {wanted} (it is {shown})", tuple(conditions), part)
 
@@ -311,12 +355,16 @@ def _plain(value: Any) -> str:
 
 # Budgets -------------------------------------------------------------------------------------
 
-#: What a budget may bound: the word for it, what each node costs, and the unit.
-COSTS: dict[str, tuple[str, Any, int]] = {
-    "macs": ("MACs", lambda node: node.result.macs, 1),
-    "flops": ("FLOPs", lambda node: 2 * node.result.macs, 1),
-    "activations": ("activations", lambda node: _elements(node), 1),
-    "memory": ("bytes of activations", lambda node: 4 * _elements(node), 1),
+#: What a budget may bound: the word for it, and the figure of `Network.cost` that it is, by
+#: convention and name ("params" are a figure of the network). "memory" is "activations".
+COSTS: dict[str, tuple[str, str, str]] = {
+    "macs": ("MACs", "macs", "work"),
+    "flops": ("FLOPs", "flops", "work"),
+    "params": ("parameters", "", ""),
+    "activations": ("bytes of activations", "macs", "activations"),
+    "memory": ("bytes of activations", "macs", "activations"),
+    "saved": ("bytes saved", "macs", "saved"),
+    "peak": ("bytes alive at once", "macs", "peak"),
 }
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "B": 1}
@@ -325,21 +373,19 @@ _UNITS |= {f"{p}iB": 1 << (10 * (i + 1)) for i, p in enumerate("KMGT")}
 _AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?(?:[eE]\+?\d+)?)\s*([KMGT]?i?B?)\s*")
 
 
-def _elements(node: Any) -> Int:
-    return sum((prod(t.dims) for t in node.outputs), 0)
-
-
-def amount(value: Any, what: str) -> int:
-    """A budget: a number, or text such as ``"8 GiB"`` or ``"4e9"``.
+def amount(value: Any, what: str, *, up: bool = False) -> int:
+    """A budget: a number, or text such as ``"8 GiB"`` or ``"4e9"``; what is no whole number is
+    rounded down, or `up`.
 
     >>> amount(4e9, "macs"), amount("8 GiB", "memory"), amount("1.5G", "macs")
     (4000000000, 8589934592, 1500000000)
     """
     if isinstance(value, str):
-        match = _AMOUNT.fullmatch(value)
+        match = _AMOUNT.fullmatch(value.strip())
         if match is None or match[2] not in _UNITS:
             raise BadSpec(f"{what}={value!r} is not an amount", cure='such as 4e9 or "8 GiB"')
-        return int(Fraction(match[1]) * _UNITS[match[2]])
+        exact = Fraction(match[1]) * _UNITS[match[2]]
+        return math.ceil(exact) if up else math.floor(exact)
     if isinstance(value, float) and value == value and abs(value) != float("inf"):
         value = int(value // 1)
     if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 0:
@@ -347,39 +393,85 @@ def amount(value: Any, what: str) -> int:
     return int(value)
 
 
+def limits_of(value: Any, what: str) -> tuple[int | None, int | None]:
+    """The least and the most that a budget allows: an amount is the most.
+
+    >>> limits_of("8 GiB", "memory"), limits_of(">=4e9", "macs"), limits_of("1G..2G", "macs")
+    ((None, 8589934592), (4000000000, None), (1000000000, 2000000000))
+    """
+    if isinstance(value, range):
+        span = _span(value, what)
+        if span.step != 1:
+            raise BadSpec(f"{what}={value}: a budget has no steps", cure=f"{what}=range(1, 100)")
+        return span.low, span.high
+    if isinstance(value, str):
+        low, dots, high = value.partition("..")
+        if dots:
+            bounds = amount(low, what, up=True), amount(high, what)
+            if bounds[0] > bounds[1]:
+                raise BadSpec(f"{what}={value!r} is empty")
+            return bounds
+        if value.strip().startswith(">="):
+            return amount(value.strip()[2:], what, up=True), None
+        value = value.strip().removeprefix("<=")
+    return None, amount(value, what)
+
+
 def _keep_within(
-    part: Network, found: InputSet, limits: Mapping[str, Any], ranges: Mapping[str, Any]
+    part: Network,
+    found: InputSet,
+    limits: Mapping[str, Any],
+    ranges: Mapping[str, Any],
+    dtype: str,
 ) -> InputSet:
     from symcnn.analysis.budget import Budget, budget, within
 
     given: dict[str, Int] = {n: v for n, v in ranges.items() if not isinstance(v, range)}
     given |= {n: 1 for n in part.batch if n not in given and n not in found.shown}
     budgets: list[Budget] = []
+    floors: list[tuple[Budget, ...]] = []
     for what, value in limits.items():
-        limit = amount(value, what)
-        if what == "params":
-            budgets.append(budget("parameters", [from_sympy(part.params)], limit, found, given))
-        else:
-            word, cost, _ = COSTS[what]
-            budgets.append(budget(word, [cost(n) for n in part.nodes], limit, found, given))
-    for one in budgets:
+        low, high = limits_of(value, what)
+        word, convention, figure = COSTS[what]
+        sums = [[from_sympy(part.params)]]
+        if figure:
+            sums = part.cost(convention, dtype=dtype).terms(figure)
+        if high is not None:
+            budgets += [budget(word, terms, high, found, given) for terms in sums]
+        if low is not None:
+            floors.append(tuple(budget(word, terms, low - 1, found, given) for terms in sums))
+    for one in (*budgets, *(b for floor in floors for b in floor)):
         if one.symbols - set(found.shown):
             missing = ", ".join(sorted(one.symbols - set(found.shown)))
             raise BadSpec(f"the {one.what} depend on {missing}", cure=f"give it: {missing}=...")
-    kept = within(found, budgets)
+    kept = within(found, budgets, floors)
     if not kept:
-        raise _over_budget(found, budgets)
+        raise _over_budget(found, budgets, floors)
     return kept
 
 
-def _over_budget(found: InputSet, budgets: Sequence[Any]) -> NoSolution:
+def _over_budget(
+    found: InputSet, budgets: Sequence[Any], floors: Sequence[tuple[Any, ...]]
+) -> NoSolution:
     from symcnn.analysis.budget import within
 
+    for floor in floors:
+        if not within(found, [], [floor]):
+            cause = f"no input has {floor[0].what} >= {floor[0].limit + 1:,}"
+            if any(b.symbols for b in floor):
+                largest = found.largest()
+                values = largest if isinstance(largest, tuple) else (largest,)
+                sizes = dict(zip(found.shown, values, strict=True))
+                most = max(b.cost(sizes) for b in floor)
+                return NoSolution(cause, cure=f"the largest, {listed(sizes)}, has {most:,}")
+            most = max(b.cost({}) for b in floor)
+            return NoSolution(cause, cure=f"every input has {most:,} {floor[0].what}")
     least = found.smallest()
     sizes = dict(zip(found.shown, least if isinstance(least, tuple) else (least,), strict=True))
     over = [b for b in budgets if not within(found, [b])]
     if not over:
-        words = " and ".join(map(str, budgets))
+        floor_words = (f"{f[0].what} >= {f[0].limit + 1:,}" for f in floors)
+        words = " and ".join([*map(str, budgets), *floor_words])
         return NoSolution(f"no input keeps within {words} at once", cure="relax one of them")
     cost = over[0].cost(sizes)
     where = f"the smallest input, {listed(sizes)}, has" if over[0].symbols else "every input has"

@@ -1,9 +1,11 @@
 """`Repeat`: a block repeated n times, for a symbolic n, in closed form.
 
 The idea: traced once, a block is a function of its number i and of its input shape x. Repeating it
-is the recurrence ``x_(i+1) = f(i, x_i)``, solved by the laws of `symcnn.series`; what the blocks
-cost is a sum over i, and where a block is a window along an axis, n of them are one window whose
-extent ``1 + sum of (r_i - 1)*s**i`` is the receptive field (the fusion law, n times).
+is the recurrence ``x_(i+1) = f(i, x_i)``, solved by the laws of `symcnn.series`, and what the
+blocks cost is a sum over i. Receptive fields are a recurrence too, backwards: where a block is a
+window along an axis, n of them are one window of extent ``1 + sum of (r_i - 1)*s**i`` (the fusion
+law, n times); elsewhere both ends of what a block reads are formulas in the index, iterated from
+the last block to the first.
 """
 
 from __future__ import annotations
@@ -16,13 +18,16 @@ from typing import Any
 import sympy
 
 from symcnn import size as sz
-from symcnn.axis import IDENTITY, AxisMap, Whole, Window
+from symcnn.analysis.reach import Line, Reach, Span, axes_of, index_symbol, sign
+from symcnn.analysis.reach import Unknown as Unread
+from symcnn.analysis.receptive_field import Pass
+from symcnn.axis import IDENTITY, Axes, AxisMap, Window
 from symcnn.conditions import Condition, ForAll, Requirement, settled, substituted
-from symcnn.errors import BadSpec, ShapeMismatch, SymcnnError, Undecidable
+from symcnn.errors import BadSpec, ShapeMismatch, Undecidable
 from symcnn.expr import from_sympy
 from symcnn.expr import index as index_symbols
-from symcnn.fused import fused
 from symcnn.graph import (
+    Blocks,
     Node,
     Parameter,
     Result,
@@ -137,19 +142,43 @@ class Family(SymbolicTensor):
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown(AxisMap):
-    """An axis through blocks that are no windows: its length is known, who reads whom is not."""
+class Between(AxisMap):
+    """An axis of `length` whose index `_PLACE` reads from `first` to `last`: formulas in it."""
 
-    length: Any
+    length: Int
+    first: Int
+    last: Int
+
+    def size(self, x: Any) -> Any:
+        return self.length
+
+    def pullback(self, i: Any, j: Any, x: Any = None) -> tuple[Any, Any]:
+        return _put([self.first], {_PLACE: i})[0], _put([self.last], {_PLACE: j})[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown(AxisMap):
+    """An axis whose length is known, and not who reads whom: no formula, and why."""
+
+    length: Int
+    why: str = "what n repeated blocks read along this axis has no closed form that is known here"
 
     def size(self, x: Any) -> Any:
         return self.length
 
     def pullback(self, i: Any, j: Any, x: Any = None) -> tuple[Any, Any]:
         raise Undecidable(
-            "what n repeated blocks read along this axis has no closed form that is known here",
-            cure="give the number of blocks as a number",
+            self.why, cure="ask at a size: .at(...), or give the number of blocks as a number"
         )
+
+
+#: The output index in `Between`; before clipping it may be negative.
+_PLACE = "@"
+
+
+def _unknown(dims: Sequence[Int]) -> Axes:
+    why = "what the blocks of two repeats read of each other has no closed form here"
+    return tuple((axis, Unknown(size, why)) for axis, size in enumerate(dims))
 
 
 def _index_name(index: Any) -> str:
@@ -238,7 +267,7 @@ def _repeated(repeat: Repeat, block: Module, input: Any, families: Sequence[Fami
     ]
     undecided = tuple(r for r in entering if not settled(r))
     requires = undecided + _requirements(tape, values, index, n)
-    axes = _axes(tape, x, state, index, n, final)
+    axes = _axes(tape, x, state, values, index, n, final)
     emitted = [_put(t.dims, values) for t in outputs[1:]]
     result = Result(
         (final, *emitted),
@@ -248,12 +277,14 @@ def _repeated(repeat: Repeat, block: Module, input: Any, families: Sequence[Fami
         single=not emitted,
         others=tuple((family, _unknown(final)) for family in families),
         parts=(axes, *map(_unknown, emitted)) if emitted else (),
+        blocks=Blocks(tuple(tape.nodes), x, tuple(read), tuple(outputs), index, n, values),
     )
     weights = [value for value in vars(repeat).values() if isinstance(value, Parameter)]
     node = record("repeat", (input, *families, *weights), result)
     if not emitted:
         return node.outputs[0]
-    return (node.outputs[0], *(Family(dims, node, index, n) for dims in emitted))
+    node.outputs = (node.outputs[0], *(Family(dims, node, index, n) for dims in emitted))
+    return node.outputs
 
 
 def _expected(tape: Tape, fresh: Sequence[str]) -> dict[str, Int]:
@@ -356,35 +387,65 @@ def _requirements(
 
 
 def _axes(
-    tape: Tape, x: SymbolicTensor, state: SymbolicTensor, index: str, n: Int, final: Sequence[Int]
-) -> tuple[tuple[int | None, AxisMap], ...]:
-    """One map per axis: n windows in a row are one window."""
-    maps = fused(tape.nodes, x)
-    found: list[tuple[int | None, AxisMap]] = []
-    for axis, size in enumerate(final):
-        one = maps[state][axis] if state in maps else None
-        found.append((axis, _fused(one, index, n, size)))
-    return tuple(found)
+    tape: Tape,
+    x: SymbolicTensor,
+    state: SymbolicTensor,
+    values: Mapping[str, Int],
+    index: str,
+    n: Int,
+    final: Sequence[Int],
+) -> Axes:
+    """One map per axis of the last state, through all blocks."""
+    found = Pass(tape.nodes, x, tuple(range(x.ndim))).run()
+    axes: list[tuple[int | None, AxisMap]] = [(None, IDENTITY)] * len(final)
+    for source, reach in enumerate(found.reaches.get(state, ())):
+        if found.assumed or type(reach) is Unread:
+            along = {source}
+        else:
+            along = axes_of(reach.first, reach.last)
+            if not along:  # through all blocks, as through one, the axis is read whole
+                continue
+        for axis in along:
+            axis_map: AxisMap = Unknown(final[axis])
+            if len(along) == 1 and not found.assumed:
+                axis_map = _through_all(reach, axis, values, index, n, final[axis])
+            axes[axis] = (source, axis_map)
+    return tuple(axes)
 
 
-def _unknown(dims: Sequence[Int]) -> tuple[tuple[int | None, AxisMap], ...]:
-    return tuple((axis, Unknown(size)) for axis, size in enumerate(dims))
+def _through_all(
+    reach: Reach, axis: int, values: Mapping[str, Int], index: str, n: Int, length: Int
+) -> AxisMap:
+    """What one block reads along an axis, n times."""
+    if type(reach) is Line:
+        if (reach.stride, reach.left, reach.reach, reach.right) == (1, 0, 0, 0):
+            return IDENTITY
+        window = _window(reach, values, index, n)
+        if window is not None:
+            return window
+    if isinstance(reach, (Line, Span)) and not (isinstance(reach, Span) and reach.digits):
+        symbol = index_symbol(axis)
+        back = {index: n - 1 - sz.Symbol(index, 0).size()}
+        place = sz.Symbol(_PLACE, None).size()
+        ends = []
+        for end in (reach.first, reach.last):
+            if sign(end, symbol.name) != 1:
+                return Unknown(length)
+            step = _put(_put(_put([end], values), back), {symbol.name: place})[0]
+            try:
+                solved = iterate(step, _PLACE, index, place, low=None)
+            except Undecidable:
+                return Unknown(length)
+            ends.append(_put([solved], {index: n})[0])
+        return Between(length, *ends)
+    return Unknown(length)
 
 
-def _fused(one: AxisMap | None, index: str, n: Int, size: Int) -> AxisMap:
-    if isinstance(one, Whole):
-        return Whole(size)
-    if one == IDENTITY:
-        return IDENTITY
-    if not isinstance(one, Window) or index in symbols_of(one.stride):
-        return Unknown(size)
-    step = power(one.stride, sz.Symbol(index, 0).size())
-
-    def total(each: Int) -> Int:
-        return summation(each * step, index, n)
-
-    try:
-        extent, left, right = (total(v) for v in (one.extent - 1, one.left, one.right))
-    except SymcnnError:  # pragma: no cover
-        return Unknown(size)
-    return Window(1 + extent, power(one.stride, n), left, right)
+def _window(line: Line, values: Mapping[str, Int], index: str, n: Int) -> Window | None:
+    """N windows in a row are one window."""
+    stride, left, last, right = _put((line.stride, line.left, line.reach, line.right), values)
+    if index in symbols_of(stride):
+        return None
+    step = power(stride, sz.Symbol(index, 0).size())
+    left, last, right = (summation(each * step, index, n) for each in (left, last, right))
+    return Window(1 + left + last, power(stride, n), left, right)

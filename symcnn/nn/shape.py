@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import sympy
+
 from symcnn.errors import ShapeMismatch
 from symcnn.graph import OPS
-from symcnn.nn.hyper import each
+from symcnn.nn.hyper import each, whole
 from symcnn.nn.module import Module
 
 __all__ = ["Flatten", "Unflatten", "Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"]
@@ -92,7 +94,9 @@ class Upsample(Module):
         return f"{what}={getattr(self, what)}, mode={self.mode!r}"
 
 
-def _factor(value: Any) -> float:
+def _factor(value: Any) -> Any:
+    if isinstance(value, sympy.Basic) and value.free_symbols:
+        return whole(value, "scale_factor")
     try:
         return float(value)
     except (TypeError, ValueError):

@@ -9,7 +9,7 @@ from typing import Any
 from symcnn.conditions import AnyOf, Condition, Requirement
 from symcnn.errors import ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor
-from symcnn.ops.pointwise import broadcast
+from symcnn.ops.pointwise import broadcast, broadcast_dims
 from symcnn.ops.registry import alike, equal, mixed, require_rank, rule
 from symcnn.size import Int, Size, prod
 
@@ -314,13 +314,17 @@ rule("cosine_embedding_loss")(
 def _triplet(
     anchor: SymbolicTensor, positive: SymbolicTensor, negative: SymbolicTensor, **options: Any
 ) -> Result:
-    """Distances over the last axis."""
+    """Distances over the last axis, of two at a time: positive and negative meet only to swap."""
     if options.get("margin", 1) <= 0:
         raise ShapeMismatch(f"triplet_margin_loss: margin={options['margin']} is not positive")
     if len({anchor.ndim, positive.ndim, negative.ndim}) > 1:
         raise ShapeMismatch("triplet_margin_loss: the three inputs must have the same rank")
-    all_three = broadcast(anchor, positive, negative)
-    return _reduced(all_three.shapes[0][:-1], options, list(all_three.requires))
+    pairs = [(anchor, positive), (anchor, negative)]
+    if options.get("swap"):
+        pairs.append((positive, negative))
+    distances = [broadcast_dims(a.dims, b.dims) for a, b in pairs]
+    dims, requires = broadcast_dims(*(shape[:-1] for shape, _ in distances))
+    return _reduced(dims, options, [r for _, needed in distances for r in needed] + requires)
 
 
 rule("triplet_margin_loss")(

@@ -404,17 +404,22 @@ def resized(
         requires: list[Requirement] = [Condition(s, ">=", 1, why) for s in values]
         sizes: tuple[Int, ...] = tuple(values)
     else:
-        if not all(isfinite(f) for f in values):
+        if not all(isinstance(f, Size) or isfinite(f) for f in values):
             raise ShapeMismatch(f"interpolate: scale_factor={given} is not finite")
         how = (kind, bool(align_corners), bool(recompute_scale_factor), antialias)
-        maps = [Resample(float(f), *how) for f in values]
+        factors = [f if isinstance(f, Size) else float(f) for f in values]
+        maps = [Resample(f, *how) for f in factors]
         sizes, requires = map_axes(input.dims[2:], maps, why)
-        if mode == "nearest" and n == 2 and not all(float(f).is_integer() for f in values):
-            maps = [Resample(float(f), *how, s) for f, s in zip(values, sizes[::-1], strict=True)]
+        if mode == "nearest" and n == 2 and any(not _is_whole(f) for f in factors):
+            maps = [Resample(f, *how, s) for f, s in zip(factors, sizes[::-1], strict=True)]
         if mode == "area":
             maps = [Adaptive(s) for s in sizes]
     axes = tuple(enumerate([IDENTITY, IDENTITY, *maps]))
     return Result(((*input.dims[:2], *sizes),), axes, requires=tuple(requires))
+
+
+def _is_whole(scale: float | Size) -> bool:
+    return isinstance(scale, Size) or scale.is_integer()
 
 
 interpolate = rule("interpolate", "upsample")(resized)

@@ -75,10 +75,10 @@ class Layout:
         n = len(self.dims)
         if n not in (4, 5) or self.contiguous:
             return False
-        decides = (
-            self.dims[1] == 1 or self.dims[-1] != 1
-        )  # of the stride of a size 1, torch asks too
-        if decides and _compare(self.strides[1], self.strides[-1]) > 0:
+        columns = self.strides[-1] * (self.dims[-1] - 1)
+        if self.dims[-1] != 1 and _positive(self.strides[1] - columns):
+            return False
+        if self.dims[1] == 1 and _compare(self.strides[1], self.strides[-1]) > 0:
             return False
         want = [0, *range(2, n), 1]
         return self.order == [i for i in want if self.dims[i] != 1]
@@ -143,19 +143,19 @@ def _compare(a: Int, b: Int) -> int:
     if exact_div(b, a) is not None:
         return -1
     for sign, difference in ((1, a - b), (-1, b - a)):
-        low = sharp_lower(difference)
-        if (low is not None and low > 0) or _outweighs(difference):
+        if _positive(difference):
             return sign
     raise _Unknown("with axes in an order that sizes decide")
 
 
-def _outweighs(difference: Int) -> bool:
-    """Whether each term below 0 is a part of a product above 0: so is ``h*w + n - w``.
+def _positive(difference: Int) -> bool:
+    """Whether a bound says so, or each term below 0 is part of a product above 0: ``h*w + n - w``.
 
     As in `_compare`, axes are longer than 1.
     """
-    if isinstance(difference, int):
-        return difference > 0
+    low = sharp_lower(difference)
+    if isinstance(difference, int) or (low is not None and low > 0):
+        return low is not None and low > 0
     left = {mono: c for mono, c in difference.terms.items() if c > 0}
     for mono, coeff in difference.terms.items():
         if coeff < 0:
@@ -1073,6 +1073,10 @@ def _grid_sample(m: Memory, node: Node) -> None:
     m.place(m.fresh(node.outputs[0].dims))
 
 
+def _recurrent(m: Memory, node: Node) -> None:
+    raise _Unknown("with a workspace that oneDNN sizes by the machine")
+
+
 def _interpolate(m: Memory, node: Node) -> None:
     if node.arguments.get("mode") == "area":
         raise _Unknown("by area")
@@ -1262,6 +1266,7 @@ def _rules() -> dict[str, Rule]:
     put(_adaptive_avg, "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d")
     put(_pad, "pad")
     put(_grid_sample, "grid_sample")
+    put(_recurrent, "lstm")
     put(_interpolate, "interpolate upsample upsample_nearest upsample_bilinear")
     put(_cat, "cat concat concatenate")
     put(_clone, "flip")

@@ -6,7 +6,7 @@ constant inside, ``\lfloor (H + 31)/32 \rfloor``. Nothing here computes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from symcnn.expr import FloorDiv, to_sympy
 from symcnn.factor import factors
 from symcnn.size import Floor, Int, Size, sole_atom
 
-__all__ = ["Notation", "document", "escape", "formula", "number", "reading"]
+__all__ = ["Notation", "document", "escape", "formula", "number", "reading", "times"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,30 @@ def formula(expr: Int, notation: Notation | None = None) -> str:
             text = rf"\left({text}\right)"
         words.append(text if times == 1 else f"{text}^{{{times}}}")
     return r" \, ".join(words)
+
+
+def times(values: Iterable[Int], notation: Notation | None = None) -> str:
+    r"""Sizes of a shape, a sum in brackets: ``C \times \left(H - 2\right)``.
+
+    >>> from symcnn.size import Size
+    >>> print(times((8, Size.symbol("H") - 2)))
+    8 \times \left(H - 2\right)
+    """
+    listed = tuple(values)
+    factor = formula if len(listed) == 1 else _factor
+    return r" \times ".join(factor(value, notation) for value in listed)
+
+
+def _factor(value: Int, notation: Notation | None = None) -> str:
+    shown = formula(value, notation)
+    if isinstance(value, int):
+        return shown
+    try:
+        parts, content = factors(value)
+    except ValueError:
+        parts, content = (), 1
+    whole = not parts or (len(parts) == 1 and content in (1, -1))
+    return rf"\left({shown}\right)" if whole and reading(value).is_Add else shown
 
 
 def _order(part: Size) -> tuple[int, str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from symcnn.errors import BadSpec
 from symcnn.expr import from_sympy
-from symcnn.render.latex import Notation, document, formula
+from symcnn.render.latex import Notation, document, formula, times
 from symcnn.render.table import architecture
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def to_latex(
 
 def formulas(net: Network, notation: Notation) -> str:
     """Output shape, parameters and MACs as an ``align*``."""
-    shape = r" \times ".join(formula(dim, notation) for dim in net.output_dims)
+    shape = times(net.output_dims, notation)
     rows = [
         rf"\text{{output}} &= {shape}",
         rf"\text{{parameters}} &= {formula(from_sympy(net.params), notation)}",

@@ -17,7 +17,7 @@ from symcnn.errors import BadSpec, SymcnnError
 from symcnn.expr import from_sympy
 from symcnn.factor import text
 from symcnn.graph import Node
-from symcnn.render.latex import Notation, escape, formula
+from symcnn.render.latex import Notation, escape, formula, times
 from symcnn.size import Int, Size, evaluate, symbols_of
 from symcnn.spec import check_sizes
 
@@ -162,7 +162,7 @@ def _latex(cell: Any, notation: Notation) -> str:
     if isinstance(cell, str):
         return escape(cell)
     if isinstance(cell, tuple):
-        return "$" + r" \times ".join(formula(v, notation) for v in cell) + "$"
+        return "$" + times(cell, notation) + "$"
     return f"${formula(cell, notation)}$"
 
 
@@ -188,7 +188,7 @@ def architecture(
     unknown = [key for key in columns if key not in COLUMNS]
     if unknown:
         raise BadSpec(f"no column is called {unknown[0]!r}", cure=f"there is {', '.join(COLUMNS)}")
-    sizes = check_sizes(at or {}, net._all_symbols)
+    sizes = check_sizes(at or {}, net._told_symbols(at or {}))
     cells = [_row(net, name, nodes) for name, nodes in _groups(net, depth)]
     rows = [tuple(_once(key, _at(row[key], sizes)) for key in columns) for row in cells]
     if not total:

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 from hypothesis import strategies as st
 
 from symcnn import nn
+from symcnn.analysis.domain import first_failure
 from symcnn.errors import SymcnnError
 from symcnn.graph import Shape, Tape, tensor
 from symcnn.network import Network
@@ -119,9 +120,13 @@ class Layer:
         return Network(made, outputs, tape=tape, parameters=list(module.parameters()))
 
     def symcnn_shape(self, sizes: Mapping[str, int]) -> Shapes | None:
-        """The output shape by symcnn, None where it refuses."""
+        """The output shape by symcnn, None where it refuses.
+
+        No message is made up for a refusal: to search the nearest valid size may take seconds.
+        """
         try:
-            return _plain(self.network().shape_at(**sizes))
+            net = self.network()
+            return None if first_failure(net, sizes) else _plain(net.shape_at(**sizes))
         except SymcnnError:
             return None
 

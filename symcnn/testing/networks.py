@@ -17,7 +17,7 @@ agree is left to chance, so domains are of every kind: bounds, residues, unions,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,8 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from symcnn.testing.layer import Drawn, Source
 
 __all__ = [
     "JOINS",
@@ -37,6 +39,7 @@ __all__ = [
     "Op",
     "Recipe",
     "Residual",
+    "draw_network",
     "networks",
 ]
 
@@ -167,7 +170,8 @@ class _Sum(nn.Module):
         self.body, self.shortcut = body, shortcut
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.body(x) + self.shortcut(x)
+        total: Tensor = self.body(x) + self.shortcut(x)
+        return total
 
 
 class _Join(nn.Module):
@@ -204,80 +208,74 @@ class _Level(nn.Module):
 # Drawing -------------------------------------------------------------------------------------
 
 
-def _per_axis(dims: int, low: int, high: int) -> st.SearchStrategy[Any]:
+def _per_axis(source: Source, dims: int, low: int, high: int) -> Any:
     """One number for all axes, or one for each."""
-    number = st.integers(low, high)
-    return number if dims == 1 else number | st.tuples(*[number] * dims)
+    if dims == 1 or not source.flip():
+        return source.integer(low, high)
+    return tuple(source.integer(low, high) for _ in range(dims))
 
 
 def _at(value: Any, axis: int) -> int:
-    return value[axis] if isinstance(value, tuple) else value
+    return int(value[axis] if isinstance(value, tuple) else value)
 
 
-@st.composite
-def _conv(draw: Any, dims: int) -> Recipe:
+def _conv(source: Source, dims: int) -> Recipe:
     options = {
-        "kernel_size": draw(_per_axis(dims, 1, 5)),
-        "stride": draw(_per_axis(dims, 1, 3)),
-        "padding": draw(_per_axis(dims, 0, 3)),
-        "dilation": draw(_per_axis(dims, 1, 3)),
+        "kernel_size": _per_axis(source, dims, 1, 5),
+        "stride": _per_axis(source, dims, 1, 3),
+        "padding": _per_axis(source, dims, 0, 3),
+        "dilation": _per_axis(source, dims, 1, 3),
     }
-    if draw(st.integers(0, 5)) == 5:
+    if source.integer(0, 5) == 5:
         options |= {"padding": "same", "stride": 1}
-    if draw(st.integers(0, 7)) == 7:
+    if source.integer(0, 7) == 7:
         options["padding_mode"] = "replicate"
-    return Op("Conv", options, draw(st.integers(1, 3)))
+    return Op("Conv", options, source.integer(1, 3))
 
 
-@st.composite
-def _pool(draw: Any, dims: int) -> Recipe:
-    kernel = draw(_per_axis(dims, 1, 4))
+def _pool(source: Source, dims: int) -> Recipe:
+    kernel = _per_axis(source, dims, 1, 4)
     options = {
         "kernel_size": kernel,
-        "stride": draw(_per_axis(dims, 1, 3)),
-        "padding": tuple(draw(st.integers(0, _at(kernel, i) // 2)) for i in range(dims)),
-        "ceil_mode": draw(st.booleans()),
+        "stride": _per_axis(source, dims, 1, 3),
+        "padding": tuple(source.integer(0, _at(kernel, i) // 2) for i in range(dims)),
+        "ceil_mode": source.flip(),
     }
-    if draw(st.booleans()):
+    if source.flip():
         return Op("AvgPool", options)
-    return Op("MaxPool", options | {"dilation": draw(_per_axis(dims, 1, 2))})
+    return Op("MaxPool", options | {"dilation": _per_axis(source, dims, 1, 2)})
 
 
-@st.composite
-def _transposed(draw: Any, dims: int) -> Recipe:
-    stride, dilation = draw(_per_axis(dims, 1, 3)), draw(_per_axis(dims, 1, 2))
+def _transposed(source: Source, dims: int) -> Recipe:
+    stride, dilation = _per_axis(source, dims, 1, 3), _per_axis(source, dims, 1, 2)
     extra = [max(_at(stride, i), _at(dilation, i)) - 1 for i in range(dims)]
     options = {
-        "kernel_size": draw(_per_axis(dims, 1, 4)),
+        "kernel_size": _per_axis(source, dims, 1, 4),
         "stride": stride,
-        "padding": draw(_per_axis(dims, 0, 2)),
-        "output_padding": tuple(draw(st.integers(0, most)) for most in extra),
+        "padding": _per_axis(source, dims, 0, 2),
+        "output_padding": tuple(source.integer(0, most) for most in extra),
         "dilation": dilation,
     }
-    return Op("ConvTranspose", options, draw(st.integers(1, 3)))
+    return Op("ConvTranspose", options, source.integer(1, 3))
 
 
-@st.composite
-def _resample(draw: Any, dims: int) -> Recipe:
-    scale = draw(st.sampled_from([2.0, 0.5, 1.5, 3.0, 0.7, 1.4, 0.29, 1.15, 1 / 3]))
+def _resample(source: Source, dims: int) -> Recipe:
+    scale = source.choose([2.0, 0.5, 1.5, 3.0, 0.7, 1.4, 0.29, 1.15, 1 / 3])
     smooth = {1: "linear", 2: "bilinear", 3: "trilinear"}[dims]
-    mode = draw(st.sampled_from(["nearest", smooth]))
-    return Op("Upsample", {"scale_factor": scale, "mode": mode})
+    return Op("Upsample", {"scale_factor": scale, "mode": source.choose(["nearest", smooth])})
 
 
-@st.composite
-def _pad(draw: Any, dims: int) -> Recipe:
-    name = draw(st.sampled_from(["ZeroPad", "ReplicationPad", "ReflectionPad"]))
-    return Op(name, {"padding": tuple(draw(st.integers(0, 3)) for _ in range(2 * dims))})
+def _pad(source: Source, dims: int) -> Recipe:
+    name = source.choose(["ZeroPad", "ReplicationPad", "ReflectionPad"])
+    return Op(name, {"padding": tuple(source.integer(0, 3) for _ in range(2 * dims))})
 
 
-@st.composite
-def _crop(draw: Any, dims: int) -> Recipe:
-    return Op("ZeroPad", {"padding": tuple(draw(st.integers(-3, 1)) for _ in range(2 * dims))})
+def _crop(source: Source, dims: int) -> Recipe:
+    return Op("ZeroPad", {"padding": tuple(source.integer(-3, 1) for _ in range(2 * dims))})
 
 
-def _pointwise(dims: int) -> st.SearchStrategy[Recipe]:
-    return st.sampled_from([Op("ReLU"), Op("BatchNorm"), Op("GELU")])
+def _pointwise(source: Source, dims: int) -> Recipe:
+    return source.choose([Op("ReLU"), Op("BatchNorm"), Op("GELU")])
 
 
 _DRAW = {
@@ -295,20 +293,20 @@ class _Drawing:
     """What a network may be made of, and how many layers it may still have."""
 
     def __init__(
-        self, draw: Any, layers: tuple[str, ...], shapes: tuple[str, ...], dims: int, most: int
+        self, source: Source, layers: Sequence[str], shapes: Sequence[str], dims: int, most: int
     ) -> None:
-        self.draw, self.layers, self.shapes, self.dims = draw, layers, shapes, dims
+        self.source, self.layers, self.shapes, self.dims = source, layers, shapes, dims
         self.left = most
 
     def layer(self) -> Recipe:
         """One layer."""
         self.left -= 1
-        return self.draw(_DRAW[self.draw(st.sampled_from(self.layers))](self.dims))
+        return _DRAW[self.source.choose(self.layers)](self.source, self.dims)
 
     def chain(self, depth: int = 2) -> Recipe:
         """Parts one after the other; `depth` is how far blocks may nest."""
         parts = [self.part(depth)]
-        while self.left > 0 and self.draw(st.booleans()):
+        while self.left > 0 and self.source.flip():
             parts.append(self.part(depth))
         return parts[0] if len(parts) == 1 else Chain(tuple(parts))
 
@@ -316,51 +314,67 @@ class _Drawing:
         """A layer or a block."""
         shape = "chain"
         if depth and self.left > 1:
-            shape = self.draw(st.sampled_from(self.shapes))
+            shape = self.source.choose(self.shapes)
         if shape == "residual":
-            stride = self.draw(st.sampled_from([1, 1, 2, 3]))
+            stride = self.source.choose([1, 1, 2, 3])
             if stride == 1 or "conv" not in self.layers:
                 return Residual(self.branch(), Chain(()))
             shortcut = Op("Conv", {"kernel_size": 1, "stride": stride}, self.width())
             return Residual(self.branch(stride), shortcut)
         if shape == "concat":
-            return Concat((self.branch(), self.branch() if self.draw(st.booleans()) else Chain(())))
+            return Concat((self.branch(), self.branch() if self.source.flip() else Chain(())))
         if shape == "encoder_decoder":
             return self.level(depth)
         return self.layer()
 
     def width(self) -> int:
         """The channels that a layer makes."""
-        return self.draw(st.integers(1, 3))
+        return self.source.integer(1, 3)
 
     def branch(self, stride: int = 1) -> Recipe:
         """Mostly an odd kernel padded by half, which meets a shortcut; else a short chain."""
-        if "conv" not in self.layers or self.draw(st.integers(0, 3)) == 3:
+        if "conv" not in self.layers or self.source.integer(0, 3) == 3:
             return self.chain(depth=0)
         self.left -= 1
-        half, dilation = self.draw(st.integers(0, 2)), self.draw(st.integers(1, 2))
+        half, dilation = self.source.integer(0, 2), self.source.integer(1, 2)
         options = {"kernel_size": 2 * half + 1, "padding": half * dilation}
         return Op("Conv", options | {"stride": stride, "dilation": dilation}, self.width())
 
     def level(self, depth: int) -> Recipe:
         """An encoder and its decoder, which may hold further levels."""
-        join = self.draw(st.sampled_from(JOINS))
-        stride = self.draw(st.integers(1, 3))
+        join = self.source.choose(JOINS)
+        stride = self.source.integer(1, 3)
         self.left -= 2
-        if "pool" in self.layers and self.draw(st.booleans()):
+        if "pool" in self.layers and self.source.flip():
             down: Recipe = Op("MaxPool", {"kernel_size": stride})
         elif "conv" in self.layers:
             down = Op("Conv", {"kernel_size": 3, "stride": stride, "padding": 1}, 2)
         else:
             down = self.layer()
         inner = self.chain(depth=depth - 1) if self.left > 0 else Chain(())
-        if "transposed" in self.layers and self.draw(st.booleans()):
+        if "transposed" in self.layers and self.source.flip():
             up: Recipe = Op("ConvTranspose", {"kernel_size": stride, "stride": stride}, 2)
         elif "resample" in self.layers:
             up = Op("Upsample", {"scale_factor": float(stride)})
         else:
             up = self.layer()
         return EncoderDecoder(down, inner, up, join)
+
+
+def draw_network(
+    source: Source,
+    layers: Sequence[str] = LAYERS,
+    shapes: Sequence[str] = SHAPES,
+    dims: Sequence[int] = (1, 2),
+    most: int = 6,
+) -> NetworkRecipe:
+    """The recipe of a network, from numbers of `source`; see `networks`."""
+    for given, known in ((layers, LAYERS), (shapes, SHAPES)):
+        if unknown := set(given) - set(known):
+            raise ValueError(f"{', '.join(sorted(unknown))}: not among {', '.join(known)}")
+    drawing = _Drawing(source, layers, shapes, source.choose(dims), most)
+    channels = source.integer(1, 3)
+    return NetworkRecipe(drawing.chain(), drawing.dims, channels)
 
 
 @st.composite
@@ -376,9 +390,4 @@ def networks(
     layers: kinds of layers (`LAYERS`; default all). shapes: ways to put them together (`SHAPES`).
     dims: numbers of spatial axes. most: layers in all, about.
     """
-    for given, known in ((layers, LAYERS), (shapes, SHAPES)):
-        if unknown := set(given) - set(known):
-            raise ValueError(f"{', '.join(sorted(unknown))}: not among {', '.join(known)}")
-    drawing = _Drawing(draw, layers or LAYERS, shapes, draw(st.sampled_from(dims)), most)
-    channels = draw(st.integers(1, 3))
-    return NetworkRecipe(drawing.chain(), drawing.dims, channels)
+    return draw_network(Drawn(draw), layers or LAYERS, shapes, dims, most)

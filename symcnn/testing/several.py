@@ -171,7 +171,7 @@ def _distance(h: Hyper, n: int) -> Layer:
 # Losses ---------------------------------------------------------------------------------------
 
 #: Losses of an input and a target that broadcast, or must be alike, and their own keywords.
-_ALIKE = {
+_ALIKE: dict[str, dict[str, Any]] = {
     "L1Loss": {},
     "MSELoss": {},
     "SmoothL1Loss": {"beta": ((1.0, 0.0), (-1.0,))},

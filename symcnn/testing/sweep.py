@@ -1,140 +1,334 @@
-"""Random layers in great number, judged by torch: ``python -m symcnn.testing.sweep``, `make fuzz`.
+"""Random layers and random networks, judged by torch: what `symcnn sweep` does in great number.
 
-Every case is a layer of one of the `KINDS` with random hyperparameters, on inputs of random sizes;
-our shape must be that of torch's CPU kernels, and where torch refuses, so must we. Cases depend on
-the seed and their number only, so any one of them can be looked at again; a mismatch is printed as
-python that makes the layer.
+A layer is one of the `KINDS` with random hyperparameters on inputs of random sizes; our shape must
+be that of torch's CPU kernels, and where torch refuses, so must we. A network is a random recipe of
+`symcnn.testing.networks`; at sizes inside and outside its domain the shapes must be torch's on
+meta, the domain as a set must hold the sizes that torch takes and no other, and parameters and
+FLOPs must be those that torch counts.
+
+Cases depend on the seed and their number only, so any one of them can be looked at again.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
-from itertools import islice
-from time import perf_counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
-import click
-
+from symcnn.analysis.domain import first_failure
+from symcnn.errors import BadSpec, ShapeMismatch, SymcnnError, Undecidable
+from symcnn.oracles import torch_flops, torch_shapes
+from symcnn.size import evaluate
 from symcnn.testing.layer import Layer, Seeded
 from symcnn.testing.layers import KINDS, draw_layer, draw_sizes
 
-__all__ = ["Tally", "case", "sweep"]
+if TYPE_CHECKING:
+    from symcnn.network import Network
+    from symcnn.testing.networks import NetworkRecipe
 
-#: Cases that one process does at a time.
-_CHUNK = 250
+__all__ = [
+    "WHAT",
+    "Mismatch",
+    "Tally",
+    "case",
+    "judge_cases",
+    "layer_case",
+    "network_case",
+    "parse_case",
+    "told",
+]
+
+#: Mismatches that are told; more are counted.
+_TOLD = 100
+_MOST = 40  # random sizes of a network; borders of its domain may lie above
+_FAR = 4096  # but not further than this
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """A case on which torch and we differ."""
+
+    case: str  # "layer:123456" or "network:17"
+    told: str  # python or a recipe that makes it, and both answers
+
+    def __str__(self) -> str:
+        return f"{self.case}: {self.told}"
 
 
 @dataclass
 class Tally:
     """What came of many cases."""
 
-    cases: Counter[str] = field(default_factory=Counter)  # by kind
-    refused: int = 0  # by torch, and so by us
-    layers: set[str] = field(default_factory=set)  # names of layers
-    mismatches: list[str] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)  # layers judged, by kind
+    names: set[str] = field(default_factory=set)  # of layers
+    networks: int = 0
+    sizes: int = 0  # at which networks were compared
+    counts: Counter[str] = field(default_factory=Counter)  # of what is worth knowing besides
+    wrong: int = 0
+    mismatches: list[Mismatch] = field(default_factory=list)  # the first of them
 
     def __iadd__(self, other: Tally) -> Tally:
-        self.cases += other.cases
-        self.refused += other.refused
-        self.layers |= other.layers
-        self.mismatches += other.mismatches
+        self.kinds += other.kinds
+        self.names |= other.names
+        self.networks += other.networks
+        self.sizes += other.sizes
+        self.counts += other.counts
+        self.wrong += other.wrong
+        self.mismatches = [*self.mismatches, *other.mismatches][:_TOLD]
         return self
 
-    @property
-    def total(self) -> int:
-        """How many cases."""
-        return sum(self.cases.values())
+    def add(self, mismatch: Mismatch) -> None:
+        """One more case on which we differ."""
+        self.wrong += 1
+        self.mismatches = [*self.mismatches, mismatch][:_TOLD]
 
-    def __str__(self) -> str:
-        lines = [*self.mismatches]
-        lines += [f"{count:8} {kind}" for kind, count in sorted(self.cases.items())]
-        lines.append(
-            f"{self.total} cases of {len(self.layers)} layers of {len(self.cases)} kinds "
-            f"({self.refused} refused by torch), {len(self.mismatches)} mismatches"
+    @property
+    def layers(self) -> int:
+        """How many layers."""
+        return sum(self.kinds.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values; `Tally.from_dict` makes it again."""
+        return {
+            "kinds": dict(sorted(self.kinds.items())),
+            "names": sorted(self.names),
+            "networks": self.networks,
+            "sizes": self.sizes,
+            "counts": dict(sorted(self.counts.items())),
+            "wrong": self.wrong,
+            "mismatches": [asdict(m) for m in self.mismatches],
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Tally:
+        """From what `to_dict` gave."""
+        return cls(
+            kinds=Counter(values["kinds"]),
+            names=set(values["names"]),
+            networks=values["networks"],
+            sizes=values["sizes"],
+            counts=Counter(values["counts"]),
+            wrong=values["wrong"],
+            mismatches=[Mismatch(**m) for m in values["mismatches"]],
         )
-        return "\n".join(lines)
+
+
+# Layers ------------------------------------------------------------------------------------------
 
 
 def case(seed: int, kind: str, number: int) -> tuple[Layer, dict[str, int]]:
-    """One layer and sizes for it; always the same for the same arguments."""
+    """One layer of a kind and sizes for it; always the same for the same arguments."""
     source = Seeded(f"{seed} {kind} {number}")
     layer = draw_layer(source, (kind,))
     return layer, draw_sizes(source, layer)
 
 
-def sweep(seed: int, kind: str, numbers: range) -> Tally:
-    """These cases, here and now."""
+def layer_case(seed: int, number: int) -> tuple[str, Layer, dict[str, int]]:
+    """The kind, layer and sizes of one number; the kinds take turns."""
+    kind = KINDS[number % len(KINDS)]
+    return kind, *case(seed, kind, number // len(KINDS))
+
+
+def _judge_layer(seed: int, number: int, tally: Tally) -> None:
+    kind, layer, at = layer_case(seed, number)
+    tally.kinds[kind] += 1
+    tally.names.add(layer.name)
+    want = layer.torch_shape(at)
+    tally.counts["layers that torch refuses"] += want is None
+    try:
+        ours = layer.symcnn_shape(at)
+    except Exception as error:  # a refusal is None; anything raised here is a bug
+        ours = _words(error)
+    if ours != want:
+        told = f"{layer.line(at)}  # {_shown(ours)}, torch: {_shown(want)}"
+        tally.add(Mismatch(f"layer:{number}", told))
+
+
+# Networks ----------------------------------------------------------------------------------------
+
+
+def network_case(seed: int, number: int) -> tuple[NetworkRecipe, list[dict[str, int]]]:
+    """One network and random sizes for it; sizes at its domain's border come on top."""
+    from symcnn.testing.networks import draw_network
+
+    source = Seeded(f"{seed} network {number}")
+    recipe = draw_network(source)
+    return recipe, [
+        {"N": source.integer(1, 3)} | {a: source.integer(1, _MOST) for a in recipe.axes}
+        for _ in range(4)
+    ]
+
+
+def _judge_network(seed: int, number: int, tally: Tally) -> None:
+    recipe, sizes = network_case(seed, number)
+    tally.networks += 1
+    for told in _differences(recipe, sizes, tally):
+        tally.add(Mismatch(f"network:{number}", f"{recipe}: {told}"))
+        return
+
+
+def _differences(recipe: NetworkRecipe, sizes: list[dict[str, int]], tally: Tally) -> Iterator[str]:
+    """What torch and we say differently of one network, in words."""
+    import torch
+
+    from symcnn.frontends import from_torch
+
+    with torch.device("meta"):
+        module = recipe.build()
+    try:
+        net = from_torch(module, recipe.spec)
+    except ShapeMismatch:  # at no size do the branches agree
+        tally.counts["networks that take no size"] += 1
+        for at in sizes:
+            tally.sizes += 1
+            shape = [at["N"], recipe.channels, *(at[a] for a in recipe.axes)]
+            if (theirs := _torch_takes(module, shape)) is not None:
+                yield f"no size is valid, torch: {theirs} at {at}"
+        return
+    except Exception as error:
+        yield f"the trace raised {_words(error)}"
+        return
+    theirs = sum(p.numel() for p in module.parameters())
+    if net.params != theirs:
+        yield f"{net.params} parameters, torch: {theirs}"
+    domain: Any = None
+    try:
+        domain = net.valid_inputs()
+        sizes = [*sizes, *_borders(domain, sizes)]
+    except Undecidable:
+        tally.counts["domains that no exact set tells"] += 1
+    for at in sizes:
+        tally.sizes += 1
+        try:
+            yield from _differences_at(recipe, net, domain, module, at, tally)
+        except SymcnnError as error:
+            yield f"at {at}: {_words(error)}"
+
+
+def _differences_at(
+    recipe: NetworkRecipe, net: Network, domain: Any, module: Any, at: dict[str, int], tally: Tally
+) -> Iterator[str]:
+    ours = None
+    if first_failure(net, at) is None:
+        ours = [tuple(evaluate(d, at) for d in t.dims) for t in net.output_tensors]
+    if domain is not None and domain.shown:
+        inside = tuple(at[name] for name in domain.shown) in domain
+        if inside != (ours is not None):
+            yield f"at {at} the layers and the set {domain} differ"
+    theirs = torch_shapes(net, module, at)
+    tally.counts["sizes that torch refuses"] += theirs is None
+    if ours != theirs:
+        if ours is None and _empty_or_refused(recipe, at):
+            # On meta torch lets `interpolate` make an empty map, which a pad may fill again.
+            tally.counts["sizes that only torch's CPU kernels refuse"] += 1
+            return
+        yield f"{_shown(ours)} at {at}, torch: {_shown(theirs)}"
+    elif ours is not None:
+        counted, _ = torch_flops(net, module, at, backward=False)
+        if (said := net.cost("flops").at(**at).total) != counted:
+            yield f"{said} FLOPs at {at}, torch: {counted}"
+
+
+def _borders(domain: Any, sizes: list[dict[str, int]]) -> Iterator[dict[str, int]]:
+    """The valid sizes nearest to two of `sizes`, and one beside each, which may be outside."""
+    if not domain or not domain.shown:
+        return
+    for at in sizes[:2]:
+        near = domain.nearest(*(at[name] for name in domain.shown))
+        values = near if isinstance(near, tuple) else (near,)
+        if max(values) > _FAR:
+            continue
+        inside = at | dict(zip(domain.shown, values, strict=True))
+        yield inside
+        first = domain.shown[0]
+        if inside[first] > 1:
+            yield inside | {first: inside[first] - 1}
+
+
+def _torch_takes(module: Any, shape: list[int]) -> Any:
+    import torch
+
+    try:
+        with torch.no_grad():
+            return tuple(module(torch.empty(shape, device="meta")).shape)
+    except Exception:
+        return None
+
+
+def _empty_or_refused(recipe: NetworkRecipe, at: dict[str, int]) -> bool:
+    """Whether torch's CPU kernels refuse the sizes, or some map on the way is empty."""
+    import torch
+
+    module, empty = recipe.build(), []
+    for layer in module.modules():
+        layer.register_forward_hook(lambda _, __, y: empty.append(0 in y.shape))
+    try:
+        with torch.no_grad():
+            module(torch.zeros([at["N"], recipe.channels, *(at[a] for a in recipe.axes)]))
+    except Exception:
+        return True
+    return any(empty)
+
+
+def _words(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+
+
+def _shown(answer: Any) -> str:
+    return "refuses" if answer is None else str(answer)
+
+
+# Many --------------------------------------------------------------------------------------------
+
+#: What may be judged: one case of each, by its number.
+WHAT: dict[str, Callable[[int, int, Tally], None]] = {
+    "layer": _judge_layer,
+    "network": _judge_network,
+}
+
+
+def judge_cases(what: str, seed: int, numbers: Iterable[int]) -> Tally:
+    """These cases, here and now: `what` is "layer" or "network".
+
+    >>> tally = judge_cases("layer", 0, range(25))
+    >>> tally.layers, tally.wrong
+    (25, 0)
+    """
+    import warnings
+
     import torch
 
     torch.set_num_threads(1)
     tally = Tally()
-    for number in numbers:
-        layer, at = case(seed, kind, number)
-        want = layer.torch_shape(at)
-        try:
-            ours = layer.symcnn_shape(at)
-        except Exception as error:  # a refusal is None; anything raised here is a bug
-            ours = f"{type(error).__name__}: {error}"
-        tally.cases[kind] += 1
-        tally.layers.add(layer.name)
-        tally.refused += want is None
-        if ours != want:
-            line = layer.line(at)
-            tally.mismatches.append(f"{seed} {kind!r} {number}: {line}  # {ours}, torch: {want}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for number in numbers:
+            try:
+                WHAT[what](seed, number, tally)
+            except Exception as error:  # of the judge itself: a case not judged is no success
+                tally.add(Mismatch(f"{what}:{number}", f"not judged: {_words(error)}"))
     return tally
 
 
-def _chunks(cases: int, kinds: tuple[str, ...]) -> Iterator[tuple[str, range]]:
-    """The cases, shared out evenly among the kinds."""
-    each = -(-cases // len(kinds))
-    for start in range(0, each, _CHUNK):
-        for kind in kinds:
-            yield kind, range(start, min(start + _CHUNK, each))
+def parse_case(text: str) -> tuple[str, int]:
+    """``"network:17"``, ``"layer:123456"`` or ``"123456"``. Raises BadSpec for anything else.
+
+    >>> parse_case("network:17"), parse_case("123456")
+    (('network', 17), ('layer', 123456))
+    """
+    what, colon, number = text.rpartition(":")
+    what = what if colon else "layer"
+    if what not in WHAT or not number.isdecimal():
+        raise BadSpec(f"{text!r} is no case", cure="for example layer:123456 or network:17")
+    return what, int(number)
 
 
-@click.command()
-@click.option("--cases", default=200_000, show_default=True, help="how many, of all kinds together")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--processes", default=os.cpu_count() or 1, show_default="one per core")
-@click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="only these kinds")
-def main(cases: int, seed: int, processes: int, kinds: tuple[str, ...]) -> None:
-    """Random layers in great number, judged by torch."""
-    from rich.progress import Progress
-
-    start, tally = perf_counter(), Tally()
-    chunks = _chunks(cases, kinds or KINDS)
-    pool = ProcessPoolExecutor(processes)
-    running: dict[Future[Tally], tuple[str, range]] = {}
-
-    def more(count: int) -> None:
-        for kind, numbers in islice(chunks, count):
-            running[pool.submit(sweep, seed, kind, numbers)] = kind, numbers
-
-    with Progress(transient=True) as progress:
-        bar = progress.add_task("judging layers", total=cases)
-        try:
-            more(2 * processes)
-            while running:
-                done = next(as_completed(running))
-                tally += done.result()
-                del running[done]
-                more(1)
-                progress.update(bar, completed=tally.total)
-        except KeyboardInterrupt:
-            click.echo("stopped early", err=True)
-        except BrokenProcessPool:
-            for kind, numbers in running.values():
-                tally.mismatches.append(f"{seed} {kind!r} {numbers}: the process died in here")
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-    click.echo(f"{tally}, {perf_counter() - start:.0f} s, seed {seed}")
-    if tally.mismatches or tally.total < cases:
-        raise SystemExit(1)
-
-
-if __name__ == "__main__":
-    main()
+def told(what: str, seed: int, number: int) -> str:
+    """What a case is, for reading: python that makes the layer, or a recipe, and the sizes."""
+    if what == "network":
+        recipe, sizes = network_case(seed, number)
+        return f"network:{number}: {recipe} on {recipe.spec!r} at {sizes}"
+    kind, layer, at = layer_case(seed, number)
+    return f"layer:{number} ({kind}): {layer.line(at)}"

@@ -1,0 +1,66 @@
+"""Which tensors an output reads, and how; gates and statistics are left out if asked.
+
+A tensor that a rule takes and does not tell of is read whole: an upper bound, never too little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+
+from symcnn.axis import IDENTITY, Axes, Const
+from symcnn.errors import UnsupportedOperation
+from symcnn.graph import Node, SymbolicTensor
+
+__all__ = ["used"]
+
+#: Layers whose statistics see whole axes; looked through with ``statistics=False``.
+_NORMS = frozenset("group_norm layer_norm instance_norm rms_norm".split())
+
+
+def used(
+    node: Node, output: int, reached: Container[SymbolicTensor], gates: bool, statistics: bool
+) -> list[tuple[SymbolicTensor, Axes]]:
+    """The tensors, of those `reached`, that an output reads, and how."""
+    found = [(t, axes) for t, axes in _readings(node, output, reached) if axes is not None]
+    for t, axes in found:
+        if not axes and node.outputs[output].ndim and t.ndim:
+            raise UnsupportedOperation(
+                f"{node.name or node.op}: the rule of {node.op} does not say which places it reads",
+                cure="let it return a Result with axes",
+            )
+    if not gates and len(found) > 1:
+        ungated = [(t, axes) for t, axes in found if not _is_gate(node, t, axes)]
+        found = ungated or found
+    if not statistics and node.op in _NORMS:
+        found = [(t, tuple((i, IDENTITY) for i in range(t.ndim))) for t, _ in found]
+    return found
+
+
+def _readings(
+    node: Node, output: int, reached: Container[SymbolicTensor]
+) -> Iterator[tuple[SymbolicTensor, Axes | None]]:
+    """The tensors, of those `reached`, that an output reads, and how."""
+    result = node.result
+    same_shape = result.shapes[output] == result.shapes[0]
+    if node.inputs and node.inputs[0] in reached:
+        axes: Axes | None = result.parts[output] if result.parts else result.axes
+        yield node.inputs[0], axes if same_shape or result.parts else _everything(node, output)
+    declared = {*node.inputs[:1], *(t for t, _ in result.others)}
+    for t, axes in result.others:
+        if t in reached:
+            yield t, axes if same_shape else _everything(node, output)
+    for t in dict.fromkeys(node.inputs):
+        if t in reached and t not in declared:
+            yield t, _everything(node, output)
+
+
+def _everything(node: Node, output: int) -> Axes:
+    return tuple((None, IDENTITY) for _ in node.result.shapes[output])
+
+
+def _is_gate(node: Node, t: SymbolicTensor, axes: Axes | None) -> bool:
+    """A factor that is the same all over space: squeeze-excite and its kin."""
+    if node.op != "mul" or len(node.outputs[0].dims) < 3 or not axes:
+        return False
+    stretched = [type(m) is Const or s is None for s, m in axes]
+    return any(stretched[1:])

@@ -1,0 +1,47 @@
+"""tools/on_device.py: a report measured on a device, and none where there is none."""
+
+import importlib.util
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from .conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def tool():
+    spec = importlib.util.spec_from_file_location("on_device", ROOT / "tools" / "on_device.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_without_a_card_nothing_is_written_and_nothing_claimed(tool, tmp_path):
+    report = tmp_path / "card.md"
+    result = CliRunner().invoke(tool.main, ["--write", str(report)])
+    assert result.exit_code == 2
+    assert "nothing was run" in result.output
+    assert not report.exists()
+
+
+def test_a_report_has_a_row_for_each_variant(tool, tmp_path):
+    report = tmp_path / "meta.md"
+    result = CliRunner().invoke(
+        tool.main,
+        [
+            "--device",
+            "meta",
+            "--samples",
+            "3",
+            "--model",
+            "unet:unet_valid",
+            "--write",
+            str(report),
+        ],
+    )
+    assert result.exit_code == 0, result.output
+    rows = [line for line in report.read_text().splitlines() if line.startswith("| unet")]
+    assert len(rows) == len(tool.VARIANTS)
+    assert all("same as torch" in row for row in rows)

@@ -1,0 +1,166 @@
+"""`net.prove()`: closed forms against the layers' definitions, for all integers in the domain."""
+
+import json
+import random
+
+import pytest
+import torch
+from click.testing import CliRunner
+from hypothesis import given, settings
+
+import symcnn
+from symcnn import nn, symbols
+from symcnn.cli import main
+from symcnn.size import Size
+from symcnn.testing.networks import networks
+
+from .conftest import ROOT
+
+H = Size.symbol("H")
+
+
+def stem(**options):
+    pool = nn.MaxPool2d(3, 2, 1, **options)
+    return nn.Sequential(nn.Conv2d(3, 8, 7, stride=2, padding=3), nn.ReLU(), pool)
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "least"),
+    [
+        ("resnet:resnet50", "N 3 H W", 700),
+        ("unet:unet", "N 3 H W", 250),
+        ("unet:unet_valid", "N 1 H W", 200),
+        ("googlenet:googlenet", "N 3 H W", 800),
+        ("densenet:densenet121", "N 3 H W", 1800),
+        ("article_a:article_a", "N 3 H W", 60),
+        ("mobilenet:mobilenet_v2", "N 3 H W", 600),
+    ],
+)
+def test_every_claim_about_an_example_network_is_proved(name, spec, least, example):
+    proof = symcnn.from_torch(example(name), spec).prove()
+    assert proof.complete, str(proof)
+    assert len(proof.proved) >= least
+    assert {c.what for c in proof.claims} == {"size", "not empty", "domain", "macs"}
+
+
+@settings(max_examples=60)
+@given(networks())
+def test_random_networks_are_proved(recipe):
+    with torch.device("meta"):
+        module = recipe.build()
+    try:
+        net = symcnn.from_torch(module, recipe.spec)
+    except symcnn.ShapeMismatch:
+        return
+    proof = net.prove()
+    assert proof.complete, str(proof)
+
+
+# What it would notice ------------------------------------------------------------------------
+
+
+def tampered(net, number, change):
+    """The network with another closed form for the height that one of its nodes makes."""
+    (output,) = net.nodes[number].outputs
+    n, c, h, w = output.dims
+    output.dims = (n, c, change(h), w)
+    return net.prove()
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_wrong_closed_form_is_found_with_a_size(number):
+    proof = tampered(stem().trace("N 3 H W"), number, lambda h: h + 1)
+    assert not proof
+    first = proof.wrong[0]
+    assert first.what == "size"
+    assert "not at H=1" in first.how
+
+
+def test_a_closed_form_that_is_wrong_at_one_residue_only_is_found():
+    proof = tampered(stem().trace("N 3 H W"), 2, lambda h: (H + 2) // 4)
+    assert "not at H=1" in proof.wrong[0].how
+    assert tampered(stem().trace("N 3 H W"), 2, lambda h: (2 * H + 7) // 8).complete
+
+
+def test_a_domain_that_is_too_large_or_too_small_is_found():
+    for kernel, other in ((5, 3), (3, 5)):
+        net = nn.Conv2d(3, 8, kernel).trace("N 3 H W")
+        net._valid = nn.Conv2d(3, 8, other).trace("N 3 H W").valid_inputs()
+        wrong = {c.what: c for c in net.prove().wrong}
+        assert "not at 3" in wrong["domain"].how
+
+
+def test_forgotten_macs_are_found():
+    net = stem().trace("N 3 H W")
+    net.__dict__["macs"] = net.macs * 2
+    (wrong,) = net.prove().wrong
+    assert wrong.what == "macs"
+
+
+def test_the_ceil_law_is_compared_with_torchs_own_words():
+    """Not with the law itself: the definition has torch's case for windows that start outside."""
+    draw = random.Random(0)
+    for _ in range(40):
+        kernel, stride, pad = draw.randint(1, 4), draw.randint(1, 4), 0
+        pad = draw.randint(0, kernel // 2)
+        net = nn.MaxPool2d(kernel, stride, pad, ceil_mode=True).trace("N 3 H W")
+        assert net.prove().complete, (kernel, stride, pad)
+    wrong = tampered(nn.MaxPool2d(2, 3, 1, ceil_mode=True).trace("N 3 H W"), 0, lambda h: h + 1)
+    assert not wrong
+
+
+# What is only tested, and what is open -------------------------------------------------------
+
+
+def test_symbolic_hyperparameters_are_tested_and_said_to_be():
+    k, s, p = symbols("k s p")
+    proof = nn.Conv2d(3, 8, k, stride=s, padding=p).trace("N 3 H W").prove()
+    assert proof
+    assert not proof.complete
+    assert any(c.what == "size" for c in proof.tested)
+    assert "only tested" in str(proof)
+    assert "at 24 sizes" in str(proof)
+
+
+def test_a_wrong_formula_in_symbols_fails_its_test():
+    k, s, p = symbols("k s p")
+    net = nn.Conv2d(3, 8, k, stride=s, padding=p).trace("N 3 H W")
+    assert tampered(net, 0, lambda h: h + 1).wrong
+
+
+def test_odd_kernels_are_proved():
+    net = nn.Conv2d(3, 8, symcnn.odd("k"), padding="same").trace("N 3 H W")
+    assert net.prove().complete
+
+
+def test_blocks_of_symbolic_number_are_open_with_the_reason():
+    n = symbols("n")
+    proof = nn.Repeat(nn.Conv1d(4, 4, 3), n).trace("N 4 L").prove()
+    assert proof.open
+    assert "repeat" in str(proof)
+
+
+def test_float_scales_do_not_take_long():
+    layers = nn.Upsample(scale_factor=0.29), nn.Conv2d(3, 4, 3), nn.Upsample(scale_factor=1.4)
+    assert nn.Sequential(*layers).trace("N 3 H W").prove().complete
+
+
+def test_a_network_that_takes_no_size_has_an_empty_domain_proved():
+    x = symcnn.tensor("N 3 H W")
+    again = nn.Upsample(scale_factor=2)(nn.MaxPool2d(2)(x))
+    even, odd = symcnn.cat([x, again], dim=1), symcnn.cat([nn.Conv2d(3, 3, 2)(x), again], dim=1)
+    net = symcnn.Network(inputs=x, outputs=(even, odd))
+    assert not net.valid_inputs()
+    proof = net.prove()
+    assert [c.verdict for c in proof.claims if c.what == "domain"] == ["proved"]
+
+
+def test_the_command_answers(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    command = ["prove", "examples/networks/unet.py:unet", "--input", "N 3 H W"]
+    result = CliRunner().invoke(main, [*command, "--json"])
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.output)
+    assert (answer["complete"], answer["wrong"], answer["tested"]) == (True, [], [])
+    text = CliRunner().invoke(main, [*command, "--at", "pool"]).output
+    assert text.startswith("for all integers in the domain, ")

@@ -1,0 +1,146 @@
+"""Validate networks on a device, in several dtypes, and write what came of it: `make validate-gpu`.
+
+The networks of examples/networks and the transformers models of examples/networks/hf.py, in
+float32, float16 and bfloat16, each also in channels last where it takes one map. Every figure is
+measured by the run that writes it; what could not be compared is counted, with the reason. Without
+the device the tool says so and ends with status 2.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import platform
+import re
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import click
+import torch
+from rich.progress import track
+
+import symcnn
+from symcnn.validate import Report
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "examples" / "networks"))
+
+#: Networks of examples/networks: file:factory, and the channels of its input.
+EXAMPLES = {
+    "unet:unet": 3,
+    "unet:unet_valid": 1,
+    "resnet:resnet50": 3,
+    "alexnet:alexnet": 3,
+    "densenet:densenet121": 3,
+    "googlenet:googlenet": 3,
+    "inception:inception_v3": 3,
+    "mobilenet:mobilenet_v2": 3,
+    "squeezenet:squeezenet1_0": 3,
+    "vgg:vgg16": 3,
+    "article_a:article_a": 3,
+}
+VARIANTS = (("float32", False), ("float16", False), ("bfloat16", False), ("float32", True))
+
+
+def networks(names: tuple[str, ...]) -> Iterator[tuple[str, Callable[[], Any], Any, Any]]:
+    """Name, factory, specs and example of each network asked for."""
+    for name, channels in EXAMPLES.items():
+        file, factory = name.split(":")
+        if not names or name in names:
+            yield name, getattr(importlib.import_module(file), factory), f"N {channels} H W", None
+    try:
+        import hf
+    except ImportError:
+        return
+    for name, factory in hf.MODELS.items():
+        if not names or name in names:
+            yield name, factory, hf.spec(name), hf.EXAMPLES.get(name)
+
+
+def validated(
+    factory: Callable[[], Any], spec: str, example: Any, device: str, samples: int
+) -> Iterator[tuple[str, Report | str]]:
+    """A report for each variant, or why there is none."""
+    for dtype, channels_last in VARIANTS:
+        variant = dtype + (", channels last" if channels_last else "")
+        try:
+            module = factory().eval()
+            net = symcnn.from_torch(module, spec, example=example)
+            yield (
+                variant,
+                net.validate(
+                    module, device, samples=samples, dtype=dtype, channels_last=channels_last
+                ),
+            )
+        except symcnn.SymcnnError as error:
+            yield variant, f"{type(error).__name__}: {error.cause.splitlines()[0]}"
+        if device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+
+def line(name: str, variant: str, report: Report | str) -> str:
+    """One row of the table."""
+    if isinstance(report, str):
+        told = re.sub(r" at /\S*", "", report).replace("|", "\\|")
+        return f"| {name} | {variant} | | | | | not compared: {told} |"
+    reasons = Counter(c.why.split(" (")[0] for c in report.skipped)
+    told = "; ".join(f"{n}x {why}" for why, n in reasons.most_common(3)).replace("|", "\\|")
+    verdict = "same as torch" if report else f"**{report.counterexample}**"
+    peak = max(
+        (c for c in report.passed if c.what == "peak"), key=lambda c: int(c.torch), default=None
+    )
+    return (
+        f"| {name} | {variant} | {len(report.passed)} | {len(report.failed)} | "
+        f"{'' if peak is None else peak.why} | {told} | {verdict} |"
+    )
+
+
+@click.command()
+@click.option("--device", default="cuda", show_default=True)
+@click.option("--samples", default=12, show_default=True, help="Sizes for each.")
+@click.option("--model", "models", multiple=True, help="Only these.")
+@click.option("--write", metavar="FILE", help="Default: docs/validation/NAME-OF-THE-DEVICE.md.")
+def main(device: str, samples: int, models: tuple[str, ...], write: str | None) -> None:
+    """Validate on a device and write the report."""
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        click.echo("there is no CUDA device here: nothing was run, nothing is claimed", err=True)
+        raise SystemExit(2)
+    on_card = device.startswith("cuda")
+    name = torch.cuda.get_device_name(device) if on_card else f"{device} {platform.machine()}"
+    start, rows, failed = perf_counter(), [], 0
+    for title, factory, spec, example in track([*networks(models)], "validating"):
+        for variant, report in validated(factory, spec, example, device, samples):
+            rows.append(line(title, variant, report))
+            failed += isinstance(report, Report) and not report
+    text = "\n".join(
+        [
+            f"# {name}",
+            "",
+            f"Written by `tools/on_device.py --device {device} --samples {samples}`: torch "
+            f"{torch.__version__}, python {platform.python_version()}, "
+            f"{perf_counter() - start:,.0f} s. *peak* is of the largest size measured.",
+            "",
+            f"{len(rows)} runs, {failed} with a mismatch.",
+            "",
+            "| network | variant | passed | failed | peak | skipped | verdict |",
+            "| --- | --- | --- | --- | --- | --- | --- |",
+            *rows,
+            "",
+        ]
+    )
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    path = Path(write) if write else ROOT / "docs" / "validation" / f"{slug}.md"
+    path.write_text(text, encoding="utf-8")
+    click.echo(f"{len(rows)} runs, {failed} with a mismatch; wrote {path}")
+    raise SystemExit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
