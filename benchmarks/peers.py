@@ -283,7 +283,8 @@ def _compared(model: str, seconds: float) -> Compared:
             able[peer.name] = run
         except (Exception, SystemExit, Late) as error:
             lines = str(error).strip().splitlines() or [""]
-            failed[peer.name] = f"{type(error).__name__}: {lines[0][:110]}"
+            kind = "" if isinstance(error, Late) else f"{type(error).__name__}: "
+            failed[peer.name] = f"{kind}{lines[0][:110]}"
     ours, *theirs = interleaved(
         lambda: everything(asked), *able.values(), runs=5, seconds=seconds, warm=False
     )
