@@ -38,7 +38,8 @@ mutants: $(INSTALLED)  ## break each law on purpose; the tests must notice
 validate-gpu: $(INSTALLED)  ## on a CUDA machine: examples and models in three dtypes, with a report
 	$(BIN)/python tools/on_device.py --device cuda
 
-bench: $(INSTALLED)  ## ratios against torch, from one run on this machine
+bench: $(INSTALLED)  ## ratios against torch and other tools in one run; writes docs/benchmarks.md
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/bench.py
 
 zoo: $(INSTALLED)  ## trace the models of transformers, write docs/zoo.md

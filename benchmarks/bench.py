@@ -1,151 +1,370 @@
-"""Ratios against torch, from one run on this machine: ``make bench``.
+"""The figures of symcnn, side by side with other tools in one run: ``make bench``.
 
-Each figure is the median of interleaved runs; both sides use the same module object. Times are
-printed to be read, ratios to be compared.
+Both sides of a ratio run in turn, on the same module; a time is a median with the least and the
+most. Ratios are to be compared, times only read. The page docs/benchmarks.md and its plot are
+written by this command; ``--record`` keeps the ratio that a test in CI holds us to.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import cProfile
+import importlib.metadata
+import json
 import os
 import platform
-import statistics
-import subprocess
+import pstats
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
+import growth
 import numpy as np
-import sympy
+import peers
 import torch
+from clock import Spread, fresh, interleaved, printed
 from rich.console import Console
-from rich.table import Table
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 import symcnn
-from symcnn import nn
 from symcnn.formula import Formula
 
-NETWORKS = Path(__file__).parents[1] / "examples" / "networks"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "benchmarks.md"
+PLOT = ROOT / "docs" / "growth.svg"
+CPU = time.process_time
+RECORDED = Path(__file__).parent / "recorded.json"
 
 
-def load(file: str) -> Any:
-    spec = importlib.util.spec_from_file_location(file, NETWORKS / f"{file}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+class Bare(torch.Tensor):
+    """A tensor that answers every operation with itself: the module's own python is left."""
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return args[0]
+
+    def dim(self) -> int:
+        return 4
 
 
-def interleaved(*functions: Callable[[], Any], runs: int = 15) -> list[float]:
-    """Median seconds of each function, run in turn."""
-    times: list[list[float]] = [[] for _ in functions]
-    for _ in range(runs + 1):
-        for function, record in zip(functions, times, strict=True):
-            start = time.perf_counter()
-            function()
-            record.append(time.perf_counter() - start)
-    return [statistics.median(record[1:]) for record in times]  # the first run warms up
-
-
-def fresh(code: str) -> Callable[[], Any]:
-    """A new python process that runs `code`."""
-    return lambda: subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def chain(layers: int) -> symcnn.Network:
-    """A chain of 3x3 convolutions, every fiftieth with stride 2."""
-    blocks = [nn.Conv2d(8, 8, 3, stride=2 if i % 50 == 49 else 1) for i in range(layers)]
-    return nn.Sequential(*blocks).trace("N 8 H W")
-
-
-def main() -> None:
-    table = Table("what", "ours", "against", "theirs", "ratio", "reach", box=None)
-
-    def row(what: str, ours: float, against: str, theirs: float, reach: str) -> None:
-        ratio = f"{ours / theirs:.3g}x"
-        table.add_row(what, f"{ours * 1e3:.2f} ms", against, f"{theirs * 1e3:.2f} ms", ratio, reach)
-
+def resnet(depth: int) -> torch.nn.Module:
     with torch.device("meta"):
-        resnet = load("resnet").resnet50().eval()
-        image = torch.empty(1, 3, 224, 224)
+        return getattr(peers.load("resnet"), f"resnet{depth}")().eval()
 
-    def everything() -> None:
-        net = symcnn.from_torch(resnet, "N 3 H W")
-        _ = net.output_shape, net.params, net.macs, net.receptive_field(at="layer4").size
 
+def everything(module: torch.nn.Module) -> None:
+    net = symcnn.from_torch(module, "N 3 H W")
+    _ = net.output_shape, net.params, net.macs, net.receptive_field(at="layer4").size
+
+
+def ratio_to_meta(rounds: int = 15) -> tuple[Spread, Spread]:
+    """Everything about ResNet-50 at all sizes, and one meta forward at one."""
+    module, image = resnet(50), torch.empty(1, 3, 224, 224, device="meta")
     with torch.no_grad():
-        trace, all_sizes, forward = interleaved(
-            lambda: symcnn.from_torch(resnet, "N 3 H W"), everything, lambda: resnet(image)
+        ours, meta = interleaved(
+            lambda: everything(module), lambda: module(image), runs=rounds, clock=CPU
         )
-    row("ResNet-50: trace", trace, "one meta forward", forward, "<= 1x")
-    what = "ResNet-50: and params, MACs, receptive field"
-    row(what, all_sizes, "one meta forward", forward, "<= 0.25x")
+    return ours, meta
 
-    dim = torch.export.Dim.AUTO
+
+def figures() -> list[tuple[str, str, str, str, str, str]]:
+    """The table of figures to reach."""
+    rows: list[tuple[str, str, str, str, str, str]] = []
+
+    def row(what: str, ours: Spread, against: str, theirs: Spread, reach: str) -> None:
+        rows.append((what, str(ours), against, str(theirs), f"{ours / theirs:.3g}x", reach))
+
+    ours, meta = ratio_to_meta()
+    what = "ResNet-50: trace, shapes, params, MACs, receptive field, all sizes"
+    row(what, ours, "one `meta` forward", meta, "<= 0.25x")
+
+    module, image = resnet(50), torch.empty(1, 3, 224, 224, device="meta")
+    auto = torch.export.Dim.AUTO
     ours, exported = interleaved(
-        everything,
+        lambda: everything(module),
         lambda: torch.export.export(
-            resnet, (image,), dynamic_shapes=({2: dim, 3: dim},), strict=False
+            module, (image,), dynamic_shapes=({2: auto, 3: auto},), strict=False
         ),
-        runs=2,
+        runs=3,
+        clock=CPU,
     )
-    row(what, ours, "torch.export, sizes only", exported, "<= 1/100")
+    row("the same", ours, "`torch.export`, dynamic H and W: shapes only", exported, "<= 1/100")
 
-    traced = symcnn.from_torch(resnet, "N 3 H W")
-    field, _ = interleaved(lambda: (traced._fields.clear(), traced.receptive_field()), lambda: None)
-    row("ResNet-50: receptive fields of all nodes", field, "one meta forward", forward, "")
+    bare = torch.Tensor._make_subclass(Bare, torch.empty((), device="meta"))
+    ours, floor = interleaved(lambda: everything(module), lambda: module(bare), runs=15, clock=CPU)
+    row("the same", ours, "the floor: the module's own python", floor, "<= 5x")
 
-    with torch.device("meta"):
-        resnet = load("resnet").resnet152().eval()
-    traced = symcnn.from_torch(resnet, "N 3 H W")
+    large = resnet(152)
+    traced = symcnn.from_torch(large, "N 3 H W")
     traced.solve(output=(7, 7))
-    solve, _ = interleaved(lambda: traced.solve(output=(7, 7)), lambda: None)
 
-    def by_trying() -> None:
+    def three() -> None:
         with torch.no_grad():
             for size in (1, 224, 512):
-                resnet(torch.empty(1, 3, size, size, device="meta"))
+                large(torch.empty(1, 3, size, size, device="meta"))
 
-    trying, _ = interleaved(by_trying, lambda: None, runs=3)
-    row("ResNet-152: solve 7x7", solve, "trying 1..512 on meta", trying / 3 * 512, "<= 1/10,000")
+    solve, trying = interleaved(lambda: traced.solve(output=(7, 7)), three, runs=3, clock=CPU)
+    every = Spread(tuple(t / 3 * 512 for t in trying.runs))
+    row("ResNet-152: solve 7x7", solve, "trying 1..512 on `meta`", every, "<= 1/10,000")
 
-    short, long, longest = interleaved(
-        lambda: chain(100), lambda: chain(1000), lambda: chain(10_000), runs=3
+    short, long = interleaved(
+        lambda: growth.chain(1000), lambda: growth.chain(10_000), runs=3, seconds=20, clock=CPU
     )
-    row("chain of 1,000 layers: sizes", long, "0.2 s", 0.2, "<= 1x")
-    row("chain of 10,000 layers", longest, "chain of 1,000", long, "<= 12x")
-    row("chain of 1,000 layers", long, "chain of 100", short, "")
-
-    nodes = chain(10_000)
-    field, _ = interleaved(
-        lambda: (nodes._fields.clear(), nodes.receptive_field()), lambda: None, runs=3
-    )
-    row("receptive fields of 10,000 nodes", field, "5 s", 5.0, "<= 1x")
+    row("chain of 10,000 layers: trace", long, "chain of 1,000", short, "<= 12x")
 
     heights = np.arange(224, 1_000_224)
     last = traced.at("layer4")
     height = Formula(last.output_dims[2])
-    formula, _ = interleaved(lambda: height.at(H=heights), lambda: None, runs=3)
-    loop, _ = interleaved(
-        lambda: [last.shape_at(N=1, H=int(h), W=224) for h in heights[:1000]],
-        lambda: None,
-        runs=2,
+    formula, loop = interleaved(
+        lambda: height.at(H=heights),
+        lambda: [last.shape_at(N=1, H=int(h), W=224) for h in heights[:300]],
+        runs=3,
     )
-    row("shapes at 1,000,000 sizes", formula, "shape_at in a loop", loop * 1000, "<= 1/100")
+    loop = Spread(tuple(t * len(heights) / 300 for t in loop.runs))
+    row("shapes at 1,000,000 sizes", formula, "`shape_at` in a loop", loop, "<= 1/100")
 
-    ours, theirs = interleaved(fresh("import symcnn"), fresh("import sympy"), runs=5)
-    row("import symcnn", ours, "import sympy", theirs, "<= 1.3x")
-
-    console = Console(width=130)
-    console.print(
-        f"python {platform.python_version()}, torch {torch.__version__}, "
-        f"sympy {sympy.__version__}, "
-        f"{os.cpu_count()} cores, {platform.machine()}"
+    ours, theirs = interleaved(
+        lambda: fresh("import symcnn"), lambda: fresh("import sympy"), runs=5, seconds=20
     )
-    console.print(table)
+    row("`import symcnn`", ours, "`import sympy`", theirs, "<= 1.3x")
+    return rows
+
+
+#: Whose code a file is, by a part of its path; the first that fits.
+LAYERS = {
+    "symcnn/size.py": "the algebra (size.py, axis.py, conditions.py)",
+    "symcnn/axis.py": "the algebra (size.py, axis.py, conditions.py)",
+    "symcnn/conditions.py": "the algebra (size.py, axis.py, conditions.py)",
+    "symcnn/ops/": "the rules (ops/, graph.py)",
+    "symcnn/graph.py": "the rules (ops/, graph.py)",
+    "symcnn/frontends/": "the torch front end",
+    "symcnn/analysis/": "the analyses",
+    "symcnn/sets.py": "isl",
+    "islpy": "isl",
+    "sympy": "sympy",
+    "symcnn/": "the rest of symcnn",
+    "/torch/": "the module's own python, and torch's",
+    "examples/networks": "the module's own python, and torch's",
+}
+
+
+def profile() -> list[tuple[str, float]]:
+    """Where the time of ResNet-50 goes, in shares; built-in functions count for who calls them."""
+    module = resnet(50)
+    everything(module)
+    profiler = cProfile.Profile(builtins=False)
+    profiler.enable()
+    for _ in range(10):
+        everything(module)
+        symcnn.from_torch(module, "N 3 H W").valid_inputs()
+    profiler.disable()
+    shares: dict[str, float] = {}
+    for (file, _, _), (_, _, own, _, _) in pstats.Stats(profiler).stats.items():  # type: ignore[attr-defined]
+        whose = next((name for part, name in LAYERS.items() if part in file), "the rest of python")
+        shares[whose] = shares.get(whose, 0.0) + own
+    total = sum(shares.values())
+    return sorted(((w, s / total) for w, s in shares.items()), key=lambda ws: -ws[1])
+
+
+#: Memory is asked in a process of its own: what the operating system has given it at most.
+_MEMORY = """
+import re
+def memory(which):
+    return int(re.search(which + r":\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
+"""
+_RESNET = """
+import sys, time; sys.path[:0] = [{bench!r}]
+import bench
+module = bench.resnet({depth})
+import symcnn.frontends.torch
+before, start = memory("VmRSS"), time.perf_counter()
+net = bench.symcnn.from_torch(module, "N 3 H W")
+print(time.perf_counter() - start, memory("VmRSS") - before)
+"""
+_CHAIN = """
+import sys; sys.path[:0] = [{bench!r}]
+import growth
+before = memory("VmRSS")
+net = growth.chain({layers})
+print(memory("VmHWM") - before)
+"""
+
+
+def start() -> list[tuple[str, str]]:
+    """Start-up and memory, each in processes of their own."""
+    here = str(Path(__file__).parent)
+    imported, helped = interleaved(
+        lambda: fresh("import symcnn"),
+        lambda: fresh("import sys; sys.argv[1:] = ['--help']; from symcnn.cli import main; main()"),
+        runs=3,
+        seconds=15,
+    )
+    first, _ = map(float, fresh(_MEMORY + _RESNET.format(bench=here, depth=50)).split())
+    _, resnet152 = map(float, fresh(_MEMORY + _RESNET.format(bench=here, depth=152)).split())
+    long = float(fresh(_MEMORY + _CHAIN.format(bench=here, layers=100_000)))
+    return [
+        ("`import symcnn`, with the start of python", str(imported)),
+        ("`symcnn --help`", str(helped)),
+        ("first trace of ResNet-50 (nothing remembered yet)", printed(first)),
+        ("memory that the trace of ResNet-152 adds", f"{resnet152:.1f} MiB"),
+        ("memory that a chain of 100,000 layers adds at its peak", f"{long:.0f} MiB"),
+    ]
+
+
+def machine() -> str:
+    """What this ran on, and how busy that was."""
+    names = ["torch", "sympy", "islpy", "numpy", "transformers"]
+    names += sorted({p.package for p in peers.PEERS} - {"torch"})
+    versions = []
+    for name in names:
+        try:
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            versions.append(f"{name} not installed")
+    load = os.getloadavg()[0]
+    return (
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, load {load:.1f} at the "
+        f"start; python {platform.python_version()}, {', '.join(versions)}."
+    )
+
+
+def table(head: tuple[str, ...], rows: Any) -> str:
+    """A table in markdown."""
+    lines = [" | ".join(head), " | ".join("---" for _ in head)]
+    lines += [" | ".join(str(cell).replace("|", "/") for cell in row) for row in rows]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def page(where: str, parts: dict[str, Any]) -> str:
+    """docs/benchmarks.md."""
+    found: list[peers.Compared] = parts["peers"]
+    names = [peer.name for peer in peers.PEERS]
+    all_of_it = "shapes, params, MACs, receptive field, domain"
+    answers = [("symcnn", "all", all_of_it)]
+    answers += [(p.name, p.sizes, p.answers) for p in peers.PEERS]
+    times = [
+        (
+            name,
+            *(f"{c.times[name] / c.ours:.3g}x" if name in c.times else "-" for c in found),
+        )
+        for name in names
+    ]
+    ours = ("**symcnn**", *(f"**{printed(c.ours.median)}**" for c in found))
+    spreads = [(c.model, "symcnn", len(c.ours.runs), str(c.ours)) for c in found]
+    spreads += [(c.model, n, len(t.runs), str(t)) for c in found for n, t in c.times.items()]
+    why = [f"- {c.model}, {n}: `{reason}`" for c in found for n, reason in c.failed.items()]
+    why += [f"- {c.model}, symcnn refuses: `{reason}`" for c in found for reason in c.refused]
+    grown: list[growth.Growth] = parts["growth"]
+    exponents = [
+        (
+            g.family,
+            f"{g.sizes[0]:,} to {g.sizes[-1]:,} {g.unit}",
+            f"{g.elements[-1]:,}",
+            question,
+            f"{printed(s[-1])}",
+            f"{growth.exponent(g.elements, s):.2f}",
+        )
+        for g in grown
+        for question, s in g.seconds.items()
+    ]
+    formulas = "; ".join(f"{g.family} {', '.join(map(str, g.formula))}" for g in grown)
+    head = ("family", "sizes", "nodes + edges", "question", "time at the largest", "exponent")
+    return f"""# Benchmarks
+
+Written by `make bench`; nothing here is typed in. Both sides of a ratio ran in turn in one
+process, on the same module objects. Times are medians, with the least and the most of the runs
+in brackets: read them, but compare the ratios. What runs in one thread is in processor time.
+
+{where}
+
+## Figures to reach
+
+{table(("what", "ours", "against", "theirs", "ratio", "reach"), parts["figures"])}
+
+## Other tools
+
+What each answers, and for how many sizes:
+
+{table(("tool", "sizes", "answers"), answers)}
+
+Their time over ours, at 224x224 where they take one size; ours is for {all_of_it}, at all sizes
+at once. fvcore, torchscan, ptflops and thop compute with values on the CPU, the others on `meta`.
+onnxruntime starts from an exported file; the export is not timed. The models of transformers are
+small in width. A dash: it failed, see below.
+
+{table(("tool", *(c.model for c in found)), [ours, *times])}
+
+{chr(10).join(why)}
+
+### Medians and spread
+
+{table(("model", "tool", "runs", "time"), spreads)}
+
+## Growth
+
+![Seconds over nodes and edges, log-log](growth.svg)
+
+Exponents fitted to the upper half of each line; 1 is linear in nodes plus edges. Each time is
+processor time, the least of up to three runs.
+
+{table(head, exponents)}
+
+Characters of the last output size as a formula, along the sizes of each family: {formulas}.
+
+A *formula* for the peak of memory is not among them: it is the maximum of one polynomial per node,
+compared pairwise, which is quadratic. The peak at a size is linear.
+
+## Where the time goes
+
+ResNet-50: trace, shapes, params, MACs, receptive field and domain, by whose python runs (built-in
+functions count for their callers; under a profiler).
+
+{table(("whose", "share"), [(w, f"{s:.0%}") for w, s in parts["profile"]])}
+
+## Start-up and memory
+
+{table(("what", "figure"), parts["start"])}
+"""
+
+
+@click.command()
+@click.option("--record", is_flag=True, help="Keep the ratio that the test in CI compares with.")
+@click.option("--only", multiple=True, type=click.Choice(["figures", "peers", "growth"]))
+def main(record: bool, only: tuple[str, ...]) -> None:
+    """All figures; writes docs/benchmarks.md, docs/growth.svg."""
+    if record:
+        ours, meta = ratio_to_meta()
+        ratio = round(min(ours.runs) / min(meta.runs), 4)
+        RECORDED.write_text(json.dumps({"resnet50 over one meta forward": ratio}) + "\n")
+        print(f"recorded {ratio}")
+        return
+    began, where = time.perf_counter(), machine()
+    parts: dict[str, Any] = {"figures": [], "profile": [], "start": [], "peers": [], "growth": []}
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    out = Console(file=os.fdopen(os.dup(sys.stderr.fileno()), "w"))  # not what `quiet` silences
+    with Progress(*columns, console=out) as progress:
+        task = progress.add_task("figures to reach", total=None)
+
+        def told(text: str) -> None:
+            progress.update(task, description=text)
+
+        if not only or "figures" in only:
+            parts["figures"] = figures()
+            told("profile")
+            parts["profile"] = profile()
+            told("start-up and memory")
+            parts["start"] = start()
+        if not only or "growth" in only:
+            parts["growth"] = growth.grow(told=told)
+        if not only or "peers" in only:
+            parts["peers"] = list(peers.compare(told))
+    text = page(where, parts)
+    print(text)
+    print(f"{time.perf_counter() - began:.0f} s")
+    if not only:
+        PAGE.write_text(text)
+        growth.plot(parts["growth"], PLOT)
 
 
 if __name__ == "__main__":

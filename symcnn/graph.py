@@ -253,7 +253,7 @@ class Node:
         self.inputs = tuple(inputs)
         self.result = result
         self.scope = scope
-        self.outputs = tuple(SymbolicTensor(dims, self) for dims in result.shapes)
+        self.outputs = tuple([SymbolicTensor(dims, self) for dims in result.shapes])
 
     @property
     def module(self) -> str:
@@ -478,13 +478,19 @@ def public(expr: Int) -> Any:
     return to_sympy(expr) if isinstance(expr, Size) else expr
 
 
+_NO_TENSORS = frozenset((int, bool, float, str, type(None), Size))
+
+
 def tensors_in(*values: Any) -> Iterator[SymbolicTensor]:
     """All symbolic tensors in nested tuples, lists and dicts."""
     for value in values:
+        if type(value) in _NO_TENSORS:
+            continue
         if isinstance(value, SymbolicTensor):
             yield value
         elif isinstance(value, (tuple, list)):
-            yield from tensors_in(*value)
+            if not _NO_TENSORS.issuperset(map(type, value)):
+                yield from tensors_in(*value)
         elif isinstance(value, Mapping):
             yield from tensors_in(*value.values())
 

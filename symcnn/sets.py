@@ -1029,7 +1029,7 @@ def input_set(
         if type(part.of) is int and (x := writer.names.get(part.name))
     ]
     hard: list[tuple[Requirement, Undecidable]] = []
-    for _, requirement in tightest(requirements):
+    for requirement in _as_multiples([r for _, r in tightest(requirements)]):
         try:
             texts.append(f"({writer.requirement(requirement)})")
         except Undecidable as error:
@@ -1122,6 +1122,50 @@ def tightest(requirements: Iterable[Requirement]) -> list[tuple[Requirement, Req
                 continue
         kept[requirement] = requirement, requirement
     return list(kept.values())
+
+
+def _as_multiples(requirements: Sequence[Requirement]) -> list[Requirement]:
+    """``e % m == 0 and floor(e/m) % n == 0`` as ``e % (m*n) == 0``, from the smallest m upward.
+
+    Every level of a U-Net asks for one more halving; isl, which would take each floor for an
+    unknown of its own, is told once.
+    """
+    steps: dict[Size, list[tuple[int, int, Requirement]]] = {}
+    for requirement in requirements:
+        if (step := _divides(requirement)) is not None:
+            steps.setdefault(step[0], []).append((*step[1:], requirement))
+    merged: set[Requirement] = set()
+    made: list[Requirement] = []
+    for e, found in steps.items():
+        multiple = 1
+        for m, n, requirement in sorted(found, key=lambda step: step[:2]):
+            if multiple % m == 0:
+                multiple = lcm(multiple, m * n)
+                merged.add(requirement)
+        if multiple > 1:
+            made.append(Condition(sz.mod(e, multiple), "==", 0))
+    return [*made, *(r for r in requirements if r not in merged)]
+
+
+def _divides(requirement: Requirement) -> tuple[Size, int, int] | None:
+    """(e, m, n), if the requirement says ``floor(e/m) % n == 0``."""
+    if type(requirement) is not Condition or requirement.relation != "==":
+        return None
+    gap = requirement.lhs - requirement.rhs
+    for mono, coeff in gap.terms.items() if isinstance(gap, Size) else ():
+        outer = sz.sole_atom(Size({mono: 1}))
+        if not isinstance(outer, sz.Floor) or type(outer.den) is not int:
+            continue
+        rest = gap - Size({mono: coeff})
+        if isinstance(outer.num, Size) and rest * outer.den == outer.num * -coeff:
+            return outer.num, 1, outer.den
+        for inner in rest.atoms() if isinstance(rest, Size) else ():
+            m = inner.den if isinstance(inner, sz.Floor) and inner.num == outer.num else 0
+            if isinstance(m, int) and m and outer.den % m == 0:
+                n = outer.den // m
+                if rest * n == inner.size() * -coeff:
+                    return outer.num, m, n
+    return None
 
 
 def _stripped(gap: Int) -> Int:

@@ -21,7 +21,7 @@ def used(
     node: Node, output: int, reached: Container[SymbolicTensor], gates: bool, statistics: bool
 ) -> list[tuple[SymbolicTensor, Axes]]:
     """The tensors, of those `reached`, that an output reads, and how."""
-    found = [(t, axes) for t, axes in _readings(node, output) if t in reached and axes is not None]
+    found = [(t, axes) for t, axes in _readings(node, output, reached) if axes is not None]
     for t, axes in found:
         if not axes and node.outputs[output].ndim and t.ndim:
             raise UnsupportedOperation(
@@ -36,21 +36,21 @@ def used(
     return found
 
 
-def _readings(node: Node, output: int) -> Iterator[tuple[SymbolicTensor, Axes | None]]:
-    """The tensors that an output reads, and how."""
+def _readings(
+    node: Node, output: int, reached: Container[SymbolicTensor]
+) -> Iterator[tuple[SymbolicTensor, Axes | None]]:
+    """The tensors, of those `reached`, that an output reads, and how."""
     result = node.result
     same_shape = result.shapes[output] == result.shapes[0]
-    declared: set[int] = set()
-    if node.inputs:
+    if node.inputs and node.inputs[0] in reached:
         axes: Axes | None = result.parts[output] if result.parts else result.axes
-        declared.add(id(node.inputs[0]))
         yield node.inputs[0], axes if same_shape or result.parts else _everything(node, output)
+    declared = {*node.inputs[:1], *(t for t, _ in result.others)}
     for t, axes in result.others:
-        declared.add(id(t))
-        yield t, axes if same_shape else _everything(node, output)
-    for t in node.inputs:
-        if id(t) not in declared:
-            declared.add(id(t))
+        if t in reached:
+            yield t, axes if same_shape else _everything(node, output)
+    for t in dict.fromkeys(node.inputs):
+        if t in reached and t not in declared:
             yield t, _everything(node, output)
 
 

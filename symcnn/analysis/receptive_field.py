@@ -38,6 +38,7 @@ from symcnn.conditions import AnyOf, Condition
 from symcnn.errors import BadSpec, InvalidInput, Undecidable, UnsupportedOperation
 from symcnn.expr import from_sympy
 from symcnn.graph import Node, SymbolicTensor, ancestors, public
+from symcnn.ops.registry import same_axes
 from symcnn.size import Int, Size, Symbol, evaluate, exact_div, maximum, minimum, symbols_of
 
 if TYPE_CHECKING:
@@ -160,6 +161,8 @@ def _half(value: Any) -> Any:
 def _pointwise(axes: Axes | None, dims: tuple[Int, ...]) -> bool:
     if axes is None or len(axes) != len(dims):
         return False
+    if axes is same_axes(len(dims)):
+        return True
     return all(m is IDENTITY and o == s for o, (s, m) in enumerate(axes))
 
 

@@ -14,10 +14,10 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache
 from operator import is_
 from os.path import dirname
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -598,6 +598,9 @@ def _writes(name: str) -> bool:
 
 # The trace -----------------------------------------------------------------------------------
 
+#: Arguments that rules take as they are.
+_PLAIN = frozenset((int, str, float, bool, type(None)))
+
 #: The operations that cost MACs, also on tensors that do not depend on the input.
 _PRODUCTS = frozenset(
     "linear matmul mm bmm addmm baddbmm einsum conv1d conv2d conv3d scaled_dot_product_attention"
@@ -611,9 +614,17 @@ _EXAMPLE = {"N": 2, "B": 2, "C": 3, "L": 16000}
 _ATTEMPTS = 32
 
 
+class _Operation(NamedTuple):
+    """How a function of torch is run."""
+
+    rule: str
+    reflected: bool = False  # its left operand comes second
+    writes: bool = False  # to its first tensor
+
+
 @lru_cache(maxsize=1)
-def _operations(rules: int) -> dict[Any, str]:
-    """The functions and methods of torch, in-place variants too, by the name of their rule.
+def _operations(rules: int) -> dict[Any, _Operation]:
+    """The functions and methods of torch, in-place variants too, and the rules that serve them.
 
     `rules` is how many there are, so that a rule registered later is seen.
     """
@@ -633,7 +644,12 @@ def _operations(rules: int) -> dict[Any, str]:
                 function = getattr(torch.Tensor, f"__{word}__", None)
                 if function is not None:
                     found.setdefault(function, name)
-    return found
+    return {function: _operation(function, name) for function, name in found.items()}
+
+
+def _operation(function: Any, rule: str) -> _Operation:
+    called: str = getattr(function, "__name__", str(function))
+    return _Operation(rule, called.strip("_") in _REFLECTED, _writes(called))
 
 
 class _Tracer(TorchFunctionMode):
@@ -674,18 +690,22 @@ class _Tracer(TorchFunctionMode):
             leaf = Parameter(tuple(p.shape), name, trainable=p.requires_grad, dtype=_dtype_name(p))
             self.parameters.append(leaf)
             self.leaves[id(p)] = leaf
-        self.buffers = {id(b) for _, b in buffers}
-        self.buffer_leaves = tuple(
-            Constant(tuple(b.shape), name, dtype=_dtype_name(b), owned=True)
-            for name, b in buffers
-            if not torch.nn.parameter.is_lazy(b)
-        )
-        self.own = {
+        self.buffers = {id(b): b for _, b in buffers}
+        for name, b in buffers:
+            if not torch.nn.parameter.is_lazy(b):
+                self.leaves[id(b)] = _constant(b, name, owned=True)
+        self.buffer_leaves = [t for t in self.leaves.values() if isinstance(t, Constant)]
+        self.weights = [p for _, p in parameters]
+        self.grad = torch.is_grad_enabled()
+
+    @cached_property
+    def own(self) -> set[int]:
+        """The storages of the module's parameters and buffers."""
+        return {
             t.untyped_storage()._cdata
-            for _, t in (*parameters, *buffers)
+            for t in (*self.weights, *self.buffers.values())
             if not torch.nn.parameter.is_lazy(t)
         }
-        self.grad = torch.is_grad_enabled()
 
     # torch calls
 
@@ -696,9 +716,9 @@ class _Tracer(TorchFunctionMode):
         if args and self._writes_to_module(func, args[0]):
             return args[0]  # e.g. BatchNorm's num_batches_tracked: the module stays as it is
         result = func(*args, **kwargs)
-        name = self.operations.get(func)
-        if name in _PRODUCTS or (name is not None and self._learned(args, kwargs)):
-            self._record_real(name, func, args, kwargs, result)
+        served = self.operations.get(func)
+        if served is not None and (served.rule in _PRODUCTS or self._learned(args, kwargs)):
+            self._record_real(served.rule, func, args, kwargs, result)
         return result
 
     def _learned(self, *values: Any) -> bool:
@@ -746,12 +766,11 @@ class _Tracer(TorchFunctionMode):
         """Run the rule of a torch function."""
         if func in TARGETS:
             return self.apply(TARGETS[func], func.__name__, args, kwargs)
-        name = self.operations.get(func)
+        served = self.operations.get(func)
+        if served is not None:
+            name, reflected, writes = served
+            return self.run(name, args[::-1] if reflected else args, kwargs, inplace=writes)
         called: str = getattr(func, "__name__", str(func))
-        if name is not None:
-            reflected = called.strip("_") in _REFLECTED
-            args = args[::-1] if reflected else args
-            return self.run(name, args, kwargs, inplace=_writes(called))
         if called == "__get__":  # a property that TracedTensor leaves to torch, such as `names`
             with torch._C.DisableTorchFunctionSubclass():
                 return func(*args, **kwargs)
@@ -833,9 +852,9 @@ class _Tracer(TorchFunctionMode):
             self.same.nodes()
         self._note(result, inplace)
         if type(result) is SymbolicTensor:
-            result.boolean = name == "bool" or any(
-                a is torch.bool for a in (*args, *kwargs.values())
-            )
+            if name == "bool" or torch.dtype in map(type, (*args, *kwargs.values())):
+                types = [a for a in (*args, *kwargs.values()) if type(a) is torch.dtype]
+                result.boolean = name == "bool" or torch.bool in types
             traced = TracedTensor.of(result, self)
             if not result.dims:
                 traced._number = self.number(name, args, kwargs)
@@ -846,7 +865,7 @@ class _Tracer(TorchFunctionMode):
 
     def _note(self, result: Any, inplace: bool) -> None:
         """What the rule cannot know: whether torch writes in place, and keeps gradients."""
-        made = next(tensors_in(result), None)
+        made = result if type(result) is SymbolicTensor else next(tensors_in(result), None)
         if made is None or made.node is None:
             return
         if inplace:
@@ -866,8 +885,11 @@ class _Tracer(TorchFunctionMode):
         kind = type(value)
         if kind is TracedTensor:
             return value._value
-        if kind is int or kind is str or kind is float or kind is bool or value is None:
+        if kind in _PLAIN:
             return value
+        leaf = self.leaves.get(id(value))  # their tensors live as long, so the id is theirs
+        if leaf is not None:
+            return leaf
         if kind is Dim:
             return value.expr
         if isinstance(value, torch.Tensor):
@@ -913,10 +935,7 @@ class _Tracer(TorchFunctionMode):
         found = self.leaves.get(id(real))
         if found is None:
             owned = real.untyped_storage()._cdata in self.own
-            found = Constant(tuple(real.shape), dtype=_dtype_name(real), owned=owned)
-            self.leaves[id(real)] = found
-            found.boolean = real.dtype is torch.bool
-            found.trainable = real.requires_grad
+            found = self.leaves[id(real)] = _constant(real, owned=owned)
             self.real.append(real)
         return found
 
@@ -982,11 +1001,28 @@ class _Tracer(TorchFunctionMode):
 
     def result(self, value: Any) -> Any:
         """Traced tensors in nested values as symbolic ones."""
+        if type(value) is TracedTensor:
+            return value._value
         return tree_map(lambda v: self.unwrap(v) if _is_tensor(v) else v, value)
 
 
+def _constant(real: torch.Tensor, name: str = "", *, owned: bool) -> Constant:
+    found = Constant(tuple(real.shape), name, dtype=_dtype_name(real), owned=owned)
+    found.boolean = real.dtype is torch.bool
+    found.trainable = real.requires_grad
+    return found
+
+
+#: Dtypes by torch's name for them.
+_NAMES = {
+    dtype: str(dtype).removeprefix("torch.")
+    for dtype in vars(torch).values()
+    if isinstance(dtype, torch.dtype)
+}
+
+
 def _dtype_name(real: torch.Tensor) -> str:
-    return str(real.dtype).removeprefix("torch.")
+    return _NAMES[real.dtype]
 
 
 def _is_tensor(value: Any) -> bool:
@@ -1033,21 +1069,22 @@ def _observed(module: torch.nn.Module, tracer: _Tracer) -> Iterator[None]:
     """Module calls reported to the tape; whatever the forward sets on modules is undone."""
     tape = tracer.tape
     tape.paths = {id(m): path for path, m in tracer.modules}
-    places = [place for _, m in tracer.modules for place in _containers(m)]
+    places = _containers(tracer.modules)
     before = [(place, place.copy()) for place in places if place]
     empty = [place for place in places if not place]
     original = torch.nn.Module.__call__
 
     def call(self: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
         path = tape.paths.get(id(self))
-        replaced = tracer.run_lazy if is_lazy(self) else original
-        forward = partial(tracer.run_module if type(self) in TARGETS else replaced, self)
+        forward: Any = tracer.run_lazy if is_lazy(self) else original
+        if type(self) in TARGETS:
+            forward = tracer.run_module
         if not path:
-            return forward(*args, **kwargs)
+            return forward(self, *args, **kwargs)
         tape.enter(path)
         output = None
         try:
-            output = forward(*args, **kwargs)
+            output = forward(self, *args, **kwargs)
             return output
         finally:
             tape.leave(output)
@@ -1057,9 +1094,8 @@ def _observed(module: torch.nn.Module, tracer: _Tracer) -> Iterator[None]:
         yield
     finally:
         torch.nn.Module.__call__ = original
-        for place in empty:
-            if place:
-                place.clear()
+        for place in empty if any(empty) else ():
+            place.clear()
         for place, copy in before:
             if not _same_items(place, copy):
                 place.clear()
@@ -1076,24 +1112,29 @@ def _named(modules: Iterable[tuple[str, torch.nn.Module]], kind: str) -> Iterato
                 yield f"{path}.{name}" if path else name, value
 
 
-def _containers(module: torch.nn.Module) -> Iterator[Any]:
+class _Containers(dict[type, bool]):
+    """Which types hold other objects."""
+
+    def __missing__(self, kind: type) -> bool:
+        found = self[kind] = issubclass(kind, (dict, list, set))
+        return found
+
+
+def _containers(modules: Iterable[tuple[str, Any]]) -> list[Any]:
     """All that a forward can write to: attributes, buffers, hooks, caches. All or nothing: models
     install hooks and remember it in an attribute.
     """
-    yield module.__dict__
-    for value in module.__dict__.values():
-        if isinstance(value, (dict, list, set)):
-            yield value
+    holds = _Containers()
+    attributes = [module.__dict__ for _, module in modules]
+    inner = [v for place in attributes for v in place.values() if holds[type(v)]]
+    return attributes + inner
 
 
 def _same_items(place: Any, copy: Any) -> bool:
-    if len(place) != len(copy):
+    """Whether the very same objects stand there, in the same order."""
+    if len(place) != len(copy) or not all(map(is_, place, copy)):
         return False
-    if isinstance(place, dict):
-        return place.keys() == copy.keys() and all(map(is_, place.values(), copy.values()))
-    if isinstance(place, list):
-        return all(map(is_, place, copy))
-    return bool(place == copy)
+    return not isinstance(place, dict) or all(map(is_, place.values(), copy.values()))
 
 
 def trace(

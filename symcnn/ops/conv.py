@@ -14,7 +14,7 @@ from symcnn.axis import IDENTITY, AxisMap, Scatter, Whole, Window
 from symcnn.conditions import Requirement
 from symcnn.errors import ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor
-from symcnn.ops.registry import at_least, equal, map_axes, ntuple, require_rank, rule
+from symcnn.ops.registry import at_least, equal, map_axes, ntuple, of_shapes, require_rank, rule
 from symcnn.size import Int, Size, exact_div, exact_or_fail, prod
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
@@ -141,9 +141,9 @@ def group_channels(channels: Int, groups: Int, name: str) -> Int:
     raise ShapeMismatch(f"{name}={channels} is not divisible by groups={groups}")
 
 
-conv1d = rule("conv1d")(partial(_convolution, 1))
-conv2d = rule("conv2d")(partial(_convolution, 2))
-conv3d = rule("conv3d")(partial(_convolution, 3))
-conv_transpose1d = rule("conv_transpose1d")(partial(_transposed, 1))
-conv_transpose2d = rule("conv_transpose2d")(partial(_transposed, 2))
-conv_transpose3d = rule("conv_transpose3d")(partial(_transposed, 3))
+conv1d = rule("conv1d")(of_shapes(partial(_convolution, 1)))
+conv2d = rule("conv2d")(of_shapes(partial(_convolution, 2)))
+conv3d = rule("conv3d")(of_shapes(partial(_convolution, 3)))
+conv_transpose1d = rule("conv_transpose1d")(of_shapes(partial(_transposed, 1)))
+conv_transpose2d = rule("conv_transpose2d")(of_shapes(partial(_transposed, 2)))
+conv_transpose3d = rule("conv_transpose3d")(of_shapes(partial(_transposed, 3)))

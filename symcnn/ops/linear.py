@@ -6,13 +6,14 @@ from symcnn.axis import IDENTITY, AxisMap, Whole
 from symcnn.conditions import Condition
 from symcnn.errors import ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor
-from symcnn.ops.registry import rule
+from symcnn.ops.registry import of_shapes, rule
 from symcnn.size import prod
 
 __all__ = ["linear"]
 
 
 @rule("linear")
+@of_shapes
 def linear(
     input: SymbolicTensor, weight: SymbolicTensor, bias: SymbolicTensor | None = None
 ) -> Result:

@@ -14,7 +14,7 @@ from symcnn.axis import Whole
 from symcnn.conditions import AnyOf, Condition, Requirement
 from symcnn.errors import ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor
-from symcnn.ops.registry import alike, at_least, equal, kept, require_rank, rule
+from symcnn.ops.registry import alike, at_least, equal, kept, of_shapes, require_rank, rule
 from symcnn.size import Int, floordiv
 
 __all__: list[str] = []
@@ -35,6 +35,7 @@ _TRAINING = "in training mode there must be more than one value per channel"
 
 
 @rule("batch_norm")
+@of_shapes
 def batch_norm(
     input: SymbolicTensor,
     running_mean: SymbolicTensor | None,
@@ -56,6 +57,7 @@ def batch_norm(
 
 
 @rule("instance_norm")
+@of_shapes
 def instance_norm(
     input: SymbolicTensor,
     running_mean: SymbolicTensor | None = None,
@@ -84,6 +86,7 @@ def _statistics(x: SymbolicTensor, axes: Sequence[int], requires: list[Requireme
 
 
 @rule("group_norm")
+@of_shapes
 def group_norm(
     input: SymbolicTensor,
     num_groups: Int,
@@ -108,6 +111,7 @@ def group_norm(
 
 
 @rule("layer_norm")
+@of_shapes
 def layer_norm(
     input: SymbolicTensor,
     normalized_shape: Sequence[Int],

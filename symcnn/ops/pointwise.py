@@ -314,6 +314,8 @@ def broadcast_dims(*shapes: tuple[Int, ...]) -> tuple[tuple[Int, ...], list[Requ
 
     Sizes that are not the same expression must be equal, or one of them 1.
     """
+    if all(shape == shapes[0] for shape in shapes[1:]):
+        return shapes[0], []
     rank = max(map(len, shapes))
     requires: list[Requirement] = []
     result: list[Int] = []

@@ -12,7 +12,17 @@ from symcnn.axis import IDENTITY, Adaptive, AxisMap, Whole, Window
 from symcnn.conditions import Condition
 from symcnn.errors import ShapeMismatch
 from symcnn.graph import Result, SymbolicTensor
-from symcnn.ops.registry import at_least, equal, exactly, kept, map_axes, ntuple, require_rank, rule
+from symcnn.ops.registry import (
+    at_least,
+    equal,
+    exactly,
+    kept,
+    map_axes,
+    ntuple,
+    of_shapes,
+    require_rank,
+    rule,
+)
 from symcnn.size import Int, Size, scaled
 
 __all__: list[str] = []
@@ -203,10 +213,10 @@ for _n in (2, 3):
     _names = [f"fractional_max_pool{_n}d", f"fractional_max_pool{_n}d_with_indices"]
     rule(*_names)(partial(_fractional, _n))
 for _n in (1, 2, 3):
-    rule(f"max_pool{_n}d", f"max_pool{_n}d_with_indices")(partial(_max_pool, _n))
-    rule(f"avg_pool{_n}d")(partial(_avg_pool, _n))
+    rule(f"max_pool{_n}d", f"max_pool{_n}d_with_indices")(of_shapes(partial(_max_pool, _n)))
+    rule(f"avg_pool{_n}d")(of_shapes(partial(_avg_pool, _n)))
     rule(f"lp_pool{_n}d")(partial(_lp_pool, _n))
-    rule(f"adaptive_avg_pool{_n}d")(partial(_adaptive_pool, "avg", _n))
+    rule(f"adaptive_avg_pool{_n}d")(of_shapes(partial(_adaptive_pool, "avg", _n)))
     rule(f"adaptive_max_pool{_n}d", f"adaptive_max_pool{_n}d_with_indices")(
         partial(_adaptive_pool, "max", _n)
     )

@@ -16,7 +16,16 @@ from symcnn.axis import IDENTITY, Axes, AxisMap, Whole
 from symcnn.conditions import Condition, Requirement
 from symcnn.errors import ShapeMismatch
 from symcnn.expr import from_sympy
-from symcnn.graph import OPS, Call, Result, SymbolicTensor, record, tensors_in
+from symcnn.graph import (
+    OPS,
+    Call,
+    Constant,
+    Parameter,
+    Result,
+    SymbolicTensor,
+    record,
+    tensors_in,
+)
 from symcnn.size import Int, Size, lower
 
 __all__ = [
@@ -32,6 +41,7 @@ __all__ = [
     "normal_dim",
     "normal_dims",
     "ntuple",
+    "of_shapes",
     "require_rank",
     "rule",
     "same_axes",
@@ -40,7 +50,12 @@ __all__ = [
 
 Rule = Callable[..., Result]
 
-_PLAIN = (SymbolicTensor, Size, int, float, str, type(None))
+#: Arguments that are what rules take already.
+_SCALARS = frozenset((Size, int, bool, float, str, type(None)))
+_PLAIN = _SCALARS | {SymbolicTensor, Parameter, Constant}
+
+#: How many answers of one rule are remembered.
+_REMEMBERED = 1024
 
 
 #: Rules for functions and module classes that torch's own names do not reach.
@@ -70,11 +85,11 @@ def rule(*targets: Any) -> Callable[[Rule], Callable[..., Any]]:
         @wraps(function)
         def operation(*args: Any, **kwargs: Any) -> Any:
             reads = kwargs.pop("_reads", ())
-            args = tuple(a if isinstance(a, _PLAIN) else _kernel(a) for a in args)
-            kwargs = {k: a if isinstance(a, _PLAIN) else _kernel(a) for k, a in kwargs.items()}
-            result = function(*args, **kwargs)
-            costed = isinstance(result, Result)
-            if not isinstance(result, Result):
+            args = tuple([a if type(a) in _PLAIN else _kernel(a) for a in args])
+            kwargs = {k: _kernel(a) for k, a in kwargs.items()}
+            result: Any = function(*args, **kwargs)
+            costed = type(result) is Result
+            if not costed:
                 result = Result((tuple(map(from_sympy, result)),))
             inputs = (*tensors_in(*args, *kwargs.values()), *reads)
             node = record(name, inputs, result, Call(function, args, kwargs, costed))
@@ -87,11 +102,49 @@ def rule(*targets: Any) -> Callable[[Rule], Callable[..., Any]]:
     return register
 
 
+def of_shapes(function: Rule) -> Rule:
+    """A rule that looks at shapes and hyperparameters only, and remembers what it answered.
+
+    Networks repeat themselves: of ResNet-50's 175 operations 55 are different. What a rule raises
+    is not remembered; of what it answers a bounded number is, per process.
+    """
+    answers: dict[Any, Result] = {}
+
+    @wraps(function)
+    def remembered(*args: Any, **kwargs: Any) -> Result:
+        values = (*args, *kwargs.values())
+        kinds = map(type, values)  # True and 1.0 are no sizes, though equal to 1
+        asked = (*map(_asked, values), *kinds, *kwargs)
+        try:
+            found = answers.get(asked)
+        except TypeError:  # something that cannot be a key
+            return function(*args, **kwargs)
+        if found is None:
+            found = function(*args, **kwargs)
+            if len(answers) >= _REMEMBERED:
+                answers.clear()
+            answers[asked] = found
+        return found
+
+    return remembered
+
+
+def _asked(value: Any) -> Any:
+    """An argument as (part of) a key, but for its type."""
+    if isinstance(value, SymbolicTensor):
+        return value.dims
+    if isinstance(value, (tuple, list)):
+        return (*map(_asked, value), *map(type, value))
+    return value
+
+
 def _kernel(value: Any) -> Any:
     """Sympy hyperparameters, at any depth, as kernel expressions."""
-    if isinstance(value, _PLAIN):
+    if type(value) in _PLAIN:
         return value
     if isinstance(value, (tuple, list)):
+        if _PLAIN.issuperset(map(type, value)):
+            return value
         return type(value)(_kernel(v) for v in value)
     if type(value).__module__.startswith("sympy."):
         return from_sympy(value)

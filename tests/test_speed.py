@@ -1,0 +1,139 @@
+"""Speed, as a ratio within one run and never as a time; and what makes it is bounded and exact."""
+
+import gc
+import json
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import symcnn
+from symcnn import nn
+from symcnn.conditions import Condition
+from symcnn.errors import ShapeMismatch
+from symcnn.graph import OPS, Result, tensor
+from symcnn.ops import registry
+from symcnn.ops.registry import of_shapes
+from symcnn.sets import input_set
+from symcnn.size import Size, floordiv, mod
+
+RECORDED = Path(__file__).parents[1] / "benchmarks" / "recorded.json"
+
+
+def least(function):
+    start = time.process_time()
+    function()
+    return time.process_time() - start
+
+
+def test_all_answers_cost_no_more_than_twice_the_recorded_share_of_a_meta_forward(example):
+    """The best of several runs in turn on each side, in processor time: a busy machine slows both,
+    and a run that nobody disturbed is enough.
+    """
+    import torch
+
+    module, image = example("resnet:resnet50"), torch.empty(1, 3, 224, 224, device="meta")
+
+    def everything():
+        net = symcnn.from_torch(module, "N 3 H W")
+        _ = net.output_shape, net.params, net.macs, net.receptive_field(at="layer4").size
+
+    ours, meta = [], []
+    with torch.no_grad():
+        for _ in range(12):
+            gc.collect()
+            ours.append(least(everything))
+            meta.append(least(lambda: module(image)))
+    recorded = json.loads(RECORDED.read_text())["resnet50 over one meta forward"]
+    assert min(ours) / min(meta) < 2 * recorded
+
+
+def test_a_rule_of_shapes_is_asked_once_for_equal_shapes():
+    asked = []
+
+    @of_shapes
+    def rule(input, k):
+        asked.append(k)
+        return Result(((*input.dims, k),))
+
+    x, y = tensor("N 3 H W"), tensor("N 3 H W")
+    assert rule(x, 2) == rule(y, 2) == Result(((*x.dims, 2),))
+    assert rule(x, k=2) == rule(x, 2)
+    assert asked == [2, 2]
+
+
+def test_what_is_remembered_is_bounded(monkeypatch):
+    asked = []
+
+    @of_shapes
+    def rule(input, k):
+        asked.append(k)
+        return Result(((k,),))
+
+    monkeypatch.setattr(registry, "_REMEMBERED", 3)
+    x = tensor("N")
+    for _ in range(2):
+        assert [rule(x, k).shapes[0][0] for k in range(5)] == [0, 1, 2, 3, 4]
+    assert len(asked) > 5
+
+
+def test_what_was_remembered_for_1_does_not_answer_for_true():
+    """Equal keys, different questions: the answer must not depend on what was asked before."""
+    x, w = tensor("N 3 H W"), tensor((8, 3, 3, 3))
+    for stride, wrong in ((1, True), ((1, 1), (1, True)), (2, 2.0)):
+        OPS["conv2d"](x, w, None, stride)
+        with pytest.raises(ShapeMismatch):
+            OPS["conv2d"](x, w, None, wrong)
+
+
+def test_a_tensor_is_not_taken_for_the_tuple_of_its_sizes():
+    x, w = tensor("N 3 H W"), tensor((8, 3, 3, 3))
+    asked = []
+
+    @of_shapes
+    def rule(*args):
+        asked.append(args)
+        return Result((x.dims,))
+
+    rule(w)
+    rule(w.dims)
+    rule(list(w.dims))
+    assert len(asked) == 3
+
+
+def test_errors_are_not_remembered_and_name_their_own_layer():
+    for name in ("first", "second"):
+        net = nn.Sequential({name: nn.Conv2d(4, 8, 3)})
+        with pytest.raises(ShapeMismatch, match=name):
+            net.trace("N 3 H W")
+
+
+@given(
+    factor=st.integers(1, 3),
+    shift=st.integers(-4, 6),
+    steps=st.lists(
+        st.tuples(st.sampled_from([1, 2, 3, 4, 6, 8]), st.sampled_from([2, 3, 4])), max_size=4
+    ),
+)
+def test_steps_of_divisibility_are_merged_without_loss(factor, shift, steps):
+    """``floor(e/m) % n == 0`` for several m, given to isl as one multiple where they chain."""
+    e = factor * Size.symbol("H") + shift
+    asked = [Condition(mod(floordiv(e, m), n), "==", 0) for m, n in steps]
+    asked = [c for c in asked if isinstance(c.lhs, Size)]
+    found = input_set(["H"], asked)
+    for h in range(1, 200):
+        assert (h in found) == all(c.holds({"H": h}) for c in asked)
+
+
+def test_the_domain_of_a_deep_unet_is_one_divisibility():
+    x = y = symcnn.tensor("N 8 H W")
+    skips = []
+    for _ in range(40):
+        skips.append(y)
+        y = nn.MaxPool2d(2)(y)
+    for skip in reversed(skips):
+        y = symcnn.cat([skip, nn.ConvTranspose2d(y.dims[1], 8, 2, stride=2)(y)], dim=1)
+    domain = symcnn.Network(inputs=x, outputs=y).valid_inputs()
+    assert str(domain) == " and ".join(f"{s} % {2**40} == 0 and {s} >= {2**40}" for s in "HW")
