@@ -116,6 +116,22 @@ class MultiheadAttention(Module):
         return (OPS["transpose"](output, 0, 1) if swapped else output), weights
 
 
+def _attended(
+    attention: MultiheadAttention, x: Any, memory: Any, mask: Any, padding: Any, causal: bool
+) -> Any:
+    """What `x` finds in `memory`; nobody looks at the weights."""
+    output, _ = attention(
+        x,
+        memory,
+        memory,
+        key_padding_mask=padding,
+        need_weights=False,
+        attn_mask=mask,
+        is_causal=causal,
+    )
+    return output
+
+
 class TransformerEncoderLayer(Module):
     """As `torch.nn.TransformerEncoderLayer`; `activation` is "relu", "gelu" or a function.
 
@@ -161,16 +177,8 @@ class TransformerEncoderLayer(Module):
         """Attention, then two linear layers, each added to its input and normalised."""
 
         def attended(x: Any) -> Any:
-            output, _ = self.self_attn(
-                x,
-                x,
-                x,
-                key_padding_mask=src_key_padding_mask,
-                need_weights=False,
-                attn_mask=src_mask,
-                is_causal=is_causal,
-            )
-            return self.dropout1(output)
+            masks = (src_mask, src_key_padding_mask, is_causal)
+            return self.dropout1(_attended(self.self_attn, x, x, *masks))
 
         if self.norm_first:
             src = src + attended(self.norm1(src))
@@ -242,28 +250,12 @@ class TransformerDecoderLayer(Module):
         """Two attentions and two linear layers, each added to its input and normalised."""
 
         def itself(x: Any) -> Any:
-            output, _ = self.self_attn(
-                x,
-                x,
-                x,
-                key_padding_mask=tgt_key_padding_mask,
-                need_weights=False,
-                attn_mask=tgt_mask,
-                is_causal=tgt_is_causal,
-            )
-            return self.dropout1(output)
+            masks = (tgt_mask, tgt_key_padding_mask, tgt_is_causal)
+            return self.dropout1(_attended(self.self_attn, x, x, *masks))
 
         def remembered(x: Any) -> Any:
-            output, _ = self.multihead_attn(
-                x,
-                memory,
-                memory,
-                key_padding_mask=memory_key_padding_mask,
-                need_weights=False,
-                attn_mask=memory_mask,
-                is_causal=memory_is_causal,
-            )
-            return self.dropout2(output)
+            masks = (memory_mask, memory_key_padding_mask, memory_is_causal)
+            return self.dropout2(_attended(self.multihead_attn, x, memory, *masks))
 
         def fed(x: Any) -> Any:
             hidden = self.dropout(self.activation(self.linear1(x)))

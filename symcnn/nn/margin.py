@@ -6,7 +6,7 @@ from typing import Any
 
 from symcnn.errors import ShapeMismatch
 from symcnn.graph import OPS
-from symcnn.nn.loss import _buffer, _Loss
+from symcnn.nn.loss import _buffer, _Loss, _Weighted
 
 __all__ = [
     "CTCLoss",
@@ -106,24 +106,10 @@ class MarginRankingLoss(_Pair):
     op = "margin_ranking_loss"
 
 
-class MultiLabelSoftMarginLoss(_Loss):
+class MultiLabelSoftMarginLoss(_Weighted):
     """As `torch.nn.MultiLabelSoftMarginLoss`: one number per sample."""
 
     op = "multilabel_soft_margin_loss"
-
-    def __init__(
-        self,
-        weight: Any = None,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.weight = _buffer(weight, "weight")
-
-    def options(self) -> dict[str, Any]:
-        """The weight."""
-        return {"weight": self.weight}
 
 
 class MultiMarginLoss(_Loss):
