@@ -57,7 +57,8 @@ _MOST = 1 << 20
 #: Sums of products are split into at most so many cases.
 _FEW = 16
 
-#: A frontier has at most so many corners; beyond, it is `Undecidable`.
+#: So many corners of a frontier, or values of a size, are gone through; more are `Undecidable`.
+#: Sets of more parts are not simplified: every part would be compared with every other.
 _MANY = 1024
 
 #: What a float scale does is known exactly for sizes up to this one.
@@ -581,6 +582,7 @@ class InputSet:
         self.batch = frozenset(batch)  # symbols a member may leave out
         self.at = at  # the node that the question was about, if any
         self._set = isl_set
+        self._asked: tuple[Requirement, ...] = ()  # what it was made of, if it was
 
     # algebra
 
@@ -907,6 +909,7 @@ class Relation(InputSet):
     def __init__(self, parameters: Sequence[str], members: InputSet) -> None:
         super().__init__(members.names, members._set, batch=members.batch, at=members.at)
         self.parameters = tuple(parameters)
+        self._asked = members._asked
 
     @property
     def possible(self) -> InputSet:
@@ -917,6 +920,9 @@ class Relation(InputSet):
         if not self:
             return f"no {' and '.join(self.shown)}"
         whole = self.visible
+        if whole.n_basic_set() > _MANY and (sides := self._apart()):
+            texts = [self._formula(side.shown, side.visible) for side in sides if side.shown]
+            return " and ".join(f"({t})" if " or " in t else t for t in texts)
         texts = [self._formula(self.shown, whole)]
         groups = [*self._groups()]
         if len(groups) > 1:  # h says H and w says W: one after the other
@@ -927,6 +933,19 @@ class Relation(InputSet):
         return " and ".join(f"({t})" if " or " in t and len(texts) > 1 else t for t in texts)
 
     __repr__ = __str__
+
+    def _apart(self) -> list[InputSet]:
+        """The sets of the names that no requirement ties together, whose product this is."""
+        tied = {name: {name} for name in self.names}
+        for requirement in self._asked:
+            union = set[str]().union(*(tied[n] for n in requirement.symbols & tied.keys()))
+            tied.update(dict.fromkeys(union, union))
+        found = []
+        for group in {frozenset(names): names for names in tied.values()}:
+            asked = [r for r in self._asked if r.symbols & group]
+            names = [n for n in self.names if n in group]
+            found.append(input_set(names, asked, batch=self.batch & group))
+        return found if self._asked else []
 
     def _groups(self) -> Iterator[list[str]]:
         """The shown names, in groups that some constraint ties together."""
@@ -1042,6 +1061,7 @@ def input_set(
         texts += [f"({text})" for text in cases if text is not None]
         hard = [one for one, text in zip(hard, cases, strict=True) if text is None]
         found = InputSet(names, _isl_set(writer, texts), batch=batch, at=at)
+    found._asked = requirements
     return found
 
 
@@ -1201,6 +1221,8 @@ def _nonempty(isl_set: Any) -> list[Any]:
 
 def _coalesced(isl_set: Any) -> Any:
     """The same set in fewer parts, where isl manages (its coalescing fails on rare sets)."""
+    if isl_set.n_basic_set() > _MANY:  # every pair of parts is compared
+        return isl_set
     try:
         return isl_set.coalesce()
     except isl().Error:

@@ -112,3 +112,12 @@ def test_the_command_counts_and_exits_with_success():
     assert result.exit_code == 0, result.output
     assert "3 networks at" in result.output
     assert "0 mismatches" in result.output
+
+
+def test_a_formula_for_two_axes_with_a_float_scale_is_one_formula_per_axis():
+    net = symcnn.from_torch(torch.nn.Upsample(scale_factor=0.7), "N 2 H W")  # 52 parts per axis
+    formula = net.solve(output=("y", "z"))
+    for y, z in ((1, 1), (7, 63), (20, 20)):
+        assert formula.given(y=y, z=z) == net.solve(output=(y, z))
+    for text in ("10*y + 9 >= 7*H", "10*z + 9 >= 7*W"):
+        assert text in str(formula)
