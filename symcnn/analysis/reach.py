@@ -476,7 +476,7 @@ def _combined(first: Int, last: Int, digits: Digits) -> tuple[Int, Int]:
     return substituted(first, swap), substituted(last, swap)
 
 
-def united(reaches: list[Any], length: Int, dims: tuple[Int, ...]) -> Reach:
+def united(reaches: Sequence[Any], length: Int, dims: tuple[Int, ...]) -> Reach:
     """What any of several operands is reached from: of an input axis of `length`, by an output of
     the sizes `dims`.
     """
