@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from inspect import signature
 from typing import Any, NamedTuple
 
@@ -392,7 +393,7 @@ class Tape:
             self._domain = input_set((), ())
         for requirement in fresh:
             with suppress(Undecidable):
-                self._domain &= input_set(sorted(requirement.symbols), [requirement])
+                self._domain &= _sizes_of(requirement)
                 self._open.clear()
         return self._domain
 
@@ -404,7 +405,7 @@ class Tape:
         if requirement in self._open:
             return None
         try:
-            wanted = input_set(sorted(requirement.symbols), [requirement])
+            wanted = _sizes_of(requirement)
         except Undecidable:
             wanted = None
         if wanted is not None and domain <= wanted:
@@ -414,6 +415,12 @@ class Tape:
         else:
             self._open.add(requirement)
         return self._decided.get(requirement)
+
+
+@lru_cache(maxsize=1024)
+def _sizes_of(requirement: Requirement) -> InputSet:
+    """The sizes that meet it. A forward asks the same again and again; so does one run again."""
+    return input_set(sorted(requirement.symbols), [requirement])
 
 
 _tape: ContextVar[Tape | None] = ContextVar("tape", default=None)

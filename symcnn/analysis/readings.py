@@ -49,9 +49,7 @@ def _readings(
     reads = [t for t in node.inputs if t in reached]
     if reads != [*node.inputs[:1]]:
         declared = {t for t, _ in told}
-        told += [
-            (t, _everything(node, output)) for t in dict.fromkeys(reads) if t not in declared
-        ]
+        told += [(t, _everything(node, output)) for t in dict.fromkeys(reads) if t not in declared]
     return [(t, axes) for t, axes in told if axes is not None and t in reached]
 
 
