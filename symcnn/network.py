@@ -144,11 +144,15 @@ class Network:
     def shape_at(self, **sizes: Any) -> Any:
         """The output shape at given sizes, as ints: ``net.shape_at(N=1, H=224, W=224)``.
 
-        Raises InvalidInput where torch would raise, or fold images into the batch; BadSpec for a
-        size that is missing or unknown.
+        Raises InvalidInput where torch would raise, or fold images into the batch; ShapeMismatch
+        for hyperparameters that a layer refuses; BadSpec for a size that is missing or unknown.
         """
         values = self._values(sizes)
         _domain.check_valid(self, values)
+        if chosen := {name: values[name] for name in self.hyperparameters if name in values}:
+            # what a layer checks of a number it could not check of a symbol
+            rest = {name: size for name, size in values.items() if name not in chosen}
+            return self.given(**chosen).shape_at(**rest)
         return tree_map(
             lambda t: (
                 Shape(evaluate(d, values) for d in t.dims) if isinstance(t, SymbolicTensor) else t

@@ -145,10 +145,15 @@ class Part(Atom):
         self.name, self.of, self.rest, self.payload = name, of, rest, payload
         self.low, self.high, self.integer = low, None, True
         self.key = f"{name}|{of}|{rest}"
-        self._hash = hash((Part, name, of, rest))
+        self._hash = hash((Part, name, of, rest, low, payload))
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (type(other) is Part and self.key == other.key)
+        return self is other or (
+            type(other) is Part
+            and self.key == other.key
+            and self.low == other.low
+            and self.payload == other.payload
+        )
 
     __hash__ = Atom.__hash__
 

@@ -161,6 +161,17 @@ def test_einsum_over_a_single_place_is_not_counted():
         assert (here.total, here.backward) == torchs
 
 
+def test_bilinear_does_work_that_torch_does_not_count():
+    module = nn.Bilinear(5, 6, 7)
+    net = symcnn.from_torch(module, "N 5", "N 6")
+    here = net.cost("flops", input_grad=True).at(N=3)
+    assert (here.total, here.backward) == torch_flops(net, module, {"N": 3}, input_grad=True)
+    one = 3 * 5 * 6 * 7
+    work = net.cost().at(N=3)
+    assert (work.total, work.backward) == (one, one)  # the gradient of the weight
+    assert net.cost(input_grad=True).at(N=3).backward == 3 * one
+
+
 class Last(nn.Module):
     def __init__(self, rnn):
         super().__init__()

@@ -3,9 +3,13 @@
 import pickle
 
 import pytest
+import sympy
 
+import symcnn
 from symcnn.errors import InvalidInput, SymcnnError
+from symcnn.expr import from_sympy, to_sympy
 from symcnn.graph import OPS, Tape, tensor
+from symcnn.size import lower
 
 torch = pytest.importorskip("torch")
 from symcnn.testing import In, Index, Layer  # noqa: E402
@@ -171,3 +175,11 @@ def test_an_error_that_is_only_caught_finds_out_no_cure():
     assert str(error) == "the cause\n  the cure"
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
     assert asked == ["once"]
+
+
+def test_odd_symbols_of_one_name_and_other_assumptions_are_told_apart():
+    plain, positive = sympy.Symbol("k", odd=True), symcnn.odd("k")
+    assert to_sympy(from_sympy(plain)) == plain
+    assert to_sympy(from_sympy(positive)) == positive != plain
+    assert lower(from_sympy(positive)) == 1
+    assert lower(from_sympy(plain)) is None

@@ -247,3 +247,11 @@ def test_numbers_are_put_into_a_traced_module_too():
     net = symcnn.from_torch(module, "N 3 H W").given(H=8)
     assert str(net.output_shape) == "(N, 48*W - 96)"
     assert net.params == 224
+
+
+def test_a_shape_at_hyperparameters_is_refused_where_the_layer_is():
+    o = symcnn.index("o")
+    net = nn.ConvTranspose2d(3, 8, 3, stride=2, output_padding=o).trace("N 3 H W")
+    assert net.shape_at(N=1, H=7, W=9, o=1) == (1, 8, 16, 20)
+    with pytest.raises(symcnn.ShapeMismatch, match="output_padding"):
+        net.shape_at(N=1, H=7, W=9, o=2)

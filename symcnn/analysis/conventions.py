@@ -207,7 +207,7 @@ CONVENTIONS = {
             "FLOPs",
             "torch.utils.flop_counter.FlopCounterMode: two per MAC",
             factor=2,
-            instead={"einsum": _counted_einsum},
+            instead={"einsum": _counted_einsum, "bilinear": lambda node: 0},
         ),
         Convention(
             "fvcore",

@@ -119,6 +119,13 @@ def _recurrent(node: Node) -> list[Product]:
     return found
 
 
+def _bilinear(node: Node) -> list[Product]:
+    """Three factors: the gradient of each is a product of the other two and the output's."""
+    x, y, weight = node.inputs[:3]
+    macs = node.result.macs
+    return [_pair(x, weight, macs), Product((y,), (), macs, 0)]
+
+
 def _cell(node: Node) -> list[Product]:
     a = node.arguments
     places = prod(a["input"].dims[:-1])
@@ -136,6 +143,7 @@ _PRODUCTS: Mapping[str, Callable[[Node], list[Product]]] = {
     **dict.fromkeys("linear matmul mm bmm mv dot vdot inner tensordot".split(), _factors(0, 1)),
     **dict.fromkeys("addmm baddbmm addbmm addmv".split(), _factors(1, 2)),
     "einsum": _einsum,
+    "bilinear": _bilinear,
     "scaled_dot_product_attention": _attention,
     "multi_head_attention_forward": _heads,
     **dict.fromkeys("lstm gru rnn_tanh rnn_relu".split(), _recurrent),
@@ -147,6 +155,7 @@ _PRODUCTS: Mapping[str, Callable[[Node], list[Product]]] = {
 _COUNTED: Mapping[str, Callable[[Node], list[Product]]] = {
     **dict.fromkeys(_CONVOLUTIONS, _counted_convolution),
     "einsum": partial(_einsum, counted=True),
+    "bilinear": lambda node: [],
 }
 
 
