@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from inspect import signature
-from typing import Any
+from typing import Any, NamedTuple
 
 from symcnn.axis import Axes
 from symcnn.conditions import Condition, Requirement, settled
@@ -40,6 +41,7 @@ __all__ = [
     "record",
     "tensor",
     "tensors_in",
+    "uncollected",
 ]
 
 Dims = tuple[Int, ...]
@@ -211,8 +213,7 @@ class Blocks:
     values: Mapping[str, Int]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """How a rule was called. `costed`: it says what it costs, not just which shape comes out."""
 
     rule: Callable[..., Any]
@@ -328,6 +329,20 @@ class Guard:
         return f"{self.requirement}  ({self.where}){raises}"
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """A graph is many objects and no garbage: the collector, which would walk them all again and
+    again, waits until it stands.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
 @dataclass(slots=True)
 class Tape:
     """What happened during one trace: nodes and guards in order, and the stack of module calls."""
@@ -345,20 +360,13 @@ class Tape:
 
     @contextmanager
     def running(self) -> Iterator[Tape]:
-        """Record into this tape.
-
-        A graph is many objects and no garbage: the collector, which would walk them all again and
-        again, waits until it stands.
-        """
-        collects = gc.isenabled()
-        gc.disable()
-        token = _tape.set(self)
-        try:
-            yield self
-        finally:
-            _tape.reset(token)
-            if collects:
-                gc.enable()
+        """Record into this tape."""
+        with uncollected():
+            token = _tape.set(self)
+            try:
+                yield self
+            finally:
+                _tape.reset(token)
 
     def enter(self, path: str) -> Scope:
         """A module call begins."""
@@ -385,7 +393,7 @@ class Tape:
             self._domain = input_set((), ())
         for requirement in fresh:
             with suppress(Undecidable):
-                self._domain &= input_set(sorted(requirement.symbols), [requirement])
+                self._domain &= _sizes_of(requirement)
                 self._open.clear()
         return self._domain
 
@@ -397,7 +405,7 @@ class Tape:
         if requirement in self._open:
             return None
         try:
-            wanted = input_set(sorted(requirement.symbols), [requirement])
+            wanted = _sizes_of(requirement)
         except Undecidable:
             wanted = None
         if wanted is not None and domain <= wanted:
@@ -407,6 +415,12 @@ class Tape:
         else:
             self._open.add(requirement)
         return self._decided.get(requirement)
+
+
+@lru_cache(maxsize=1024)
+def _sizes_of(requirement: Requirement) -> InputSet:
+    """The sizes that meet it. A forward asks the same again and again; so does one run again."""
+    return input_set(sorted(requirement.symbols), [requirement])
 
 
 _tape: ContextVar[Tape | None] = ContextVar("tape", default=None)
@@ -481,18 +495,20 @@ def public(expr: Int) -> Any:
 _NO_TENSORS = frozenset((int, bool, float, str, type(None), Size))
 
 
-def tensors_in(*values: Any) -> Iterator[SymbolicTensor]:
+def tensors_in(*values: Any) -> list[SymbolicTensor]:
     """All symbolic tensors in nested tuples, lists and dicts."""
+    found: list[SymbolicTensor] = []
     for value in values:
         if type(value) in _NO_TENSORS:
             continue
         if isinstance(value, SymbolicTensor):
-            yield value
+            found.append(value)
         elif isinstance(value, (tuple, list)):
             if not _NO_TENSORS.issuperset(map(type, value)):
-                yield from tensors_in(*value)
+                found += tensors_in(*value)
         elif isinstance(value, Mapping):
-            yield from tensors_in(*value.values())
+            found += tensors_in(*value.values())
+    return found
 
 
 def tree_map(function: Callable[[Any], Any], value: Any) -> Any:

@@ -843,8 +843,12 @@ def mod(num: Int, den: Int) -> Int:
     return num - den * floordiv(num, den)
 
 
+@lru_cache(maxsize=4096, typed=True)
 def maximum(*args: Int) -> Int:
-    """The largest of `args`; arguments that another one always beats are dropped."""
+    """The largest of `args`; arguments that another one always beats are dropped.
+
+    Pairwise comparisons are dear, and layer after layer substitutes into the same few: remembered.
+    """
     kept: list[Int] = []
     for arg in args:
         for a in _sole_max(arg):

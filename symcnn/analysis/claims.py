@@ -212,7 +212,7 @@ class _Checker:
 
     def found(self, claim: Claim, part: Network) -> _Found:
         quantity = claim.quantity
-        tensor = next(tensors_in(part._outputs))
+        tensor = tensors_in(part._outputs)[0]
         node = tensor.node
         dims = tensor.dims
         if not quantity:
@@ -222,7 +222,7 @@ class _Checker:
             inside = self.inside(claim.where) if claim.where else None
             return _Found((self.cost(quantity, inside),), node)
         if quantity == "flatten":
-            before = next(tensors_in(self.net.before_flatten()._outputs))
+            before = tensors_in(self.net.before_flatten()._outputs)[0]
             return _Found((prod(before.dims[1:]),), before.node)
         if quantity == "features":
             return _Found((prod(dims[1:]),), node)

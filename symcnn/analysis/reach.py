@@ -324,6 +324,8 @@ class Reader:
             reach = Span(reach.first, reach.last)
         if not isinstance(reach, Span) or reach.whole:
             return reach
+        if all(self.entries.get(a) == (a, IDENTITY) for a in axes_of(reach.first, reach.last)):
+            return reach  # every index stays where it is
         try:
             return _short(self._substituted(reach, length))
         except Undecidable as error:
@@ -476,7 +478,7 @@ def _combined(first: Int, last: Int, digits: Digits) -> tuple[Int, Int]:
     return substituted(first, swap), substituted(last, swap)
 
 
-def united(reaches: list[Any], length: Int, dims: tuple[Int, ...]) -> Reach:
+def united(reaches: Sequence[Any], length: Int, dims: tuple[Int, ...]) -> Reach:
     """What any of several operands is reached from: of an input axis of `length`, by an output of
     the sizes `dims`.
     """
@@ -513,7 +515,7 @@ def united(reaches: list[Any], length: Int, dims: tuple[Int, ...]) -> Reach:
         return Unknown(error)
 
 
-def _one_window(lines: list[Line]) -> Line:
+def _one_window(lines: Sequence[Line]) -> Line:
     """The window that holds windows of one stride."""
     one = lines[0]
     left, reach, right = one.left, one.reach, one.right

@@ -5,7 +5,7 @@ A tensor that a rule takes and does not tell of is read whole: an upper bound, n
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container
 
 from symcnn.axis import IDENTITY, Axes, Const
 from symcnn.errors import UnsupportedOperation
@@ -38,20 +38,19 @@ def used(
 
 def _readings(
     node: Node, output: int, reached: Container[SymbolicTensor]
-) -> Iterator[tuple[SymbolicTensor, Axes | None]]:
-    """The tensors, of those `reached`, that an output reads, and how."""
+) -> list[tuple[SymbolicTensor, Axes]]:
+    """The same, before anything is left out: what the rule tells of, then what it does not."""
     result = node.result
-    same_shape = result.shapes[output] == result.shapes[0]
-    if node.inputs and node.inputs[0] in reached:
-        axes: Axes | None = result.parts[output] if result.parts else result.axes
-        yield node.inputs[0], axes if same_shape or result.parts else _everything(node, output)
-    declared = {*node.inputs[:1], *(t for t, _ in result.others)}
-    for t, axes in result.others:
-        if t in reached:
-            yield t, axes if same_shape else _everything(node, output)
-    for t in dict.fromkeys(node.inputs):
-        if t in reached and t not in declared:
-            yield t, _everything(node, output)
+    told = [(node.inputs[0], result.axes), *result.others] if node.inputs else []
+    if result.shapes[output] != result.shapes[0]:
+        told = [(t, _everything(node, output)) for t, _ in told]
+    if result.parts:
+        told[0] = (node.inputs[0], result.parts[output])
+    reads = [t for t in node.inputs if t in reached]
+    if reads != [*node.inputs[:1]]:
+        declared = {t for t, _ in told}
+        told += [(t, _everything(node, output)) for t in dict.fromkeys(reads) if t not in declared]
+    return [(t, axes) for t, axes in told if axes is not None and t in reached]
 
 
 def _everything(node: Node, output: int) -> Axes:

@@ -107,23 +107,29 @@ class Pass:
             return
         if node.result.requires:
             self._assume(node, read, out)
-        if len(read) == 1 and _pointwise(read[0][1], read[0][0].dims):
-            self.reaches[out] = self.reaches[read[0][0]]
+        carried = [self._through(node, t, axes, out) for t, axes in read]
+        if len(carried) == 1:
+            self.reaches[out] = carried[0]
             return
-        lengths = [self.source.dims[a] for a in self.axes]
-        carried: list[list[Any]] = [[] for _ in self.axes]
-        for t, axes in read:
-            if _pointwise(axes, t.dims):
-                for slot, reach in zip(carried, self.reaches[t], strict=True):
-                    slot.append(reach)
-                continue
-            reader = Reader(node, axes, t.dims, out.dims, self.assumed)
-            for slot, reach, x in zip(carried, self.reaches[t], lengths, strict=True):
-                slot.append(reader.read(reach, x))
-        if len(read) > 1:
-            self._compare(node, read, carried)
+        along = list(zip(*carried, strict=True))
+        self._compare(node, read, along)
         self.reaches[out] = tuple(
-            united(each, x, out.dims) for each, x in zip(carried, lengths, strict=True)
+            united(each, self.source.dims[axis], out.dims)
+            for each, axis in zip(along, self.axes, strict=True)
+        )
+
+    def _through(
+        self, node: Node, t: SymbolicTensor, axes: Axes, out: SymbolicTensor
+    ) -> tuple[Any, ...]:
+        """What an output carries of one tensor that it reads."""
+        if axes == same_axes(len(t.dims)):
+            return self.reaches[t]
+        reader = Reader(node, axes, t.dims, out.dims, self.assumed)
+        return tuple(
+            [
+                reader.read(reach, self.source.dims[axis])
+                for axis, reach in zip(self.axes, self.reaches[t], strict=True)
+            ]
         )
 
     def _assume(self, node: Node, read: list[Any], out: SymbolicTensor) -> None:
@@ -137,8 +143,8 @@ class Pass:
                     if same.lhs != same.rhs and same not in self.assumed:
                         self.assumed.append(same)
 
-    def _compare(self, node: Node, read: list[Any], carried: list[list[Any]]) -> None:
-        for axis, reaches in zip(self.axes, carried, strict=True):
+    def _compare(self, node: Node, read: list[Any], along: Sequence[Any]) -> None:
+        for axis, reaches in zip(self.axes, along, strict=True):
             lines = [r for r in reaches if type(r) is Line]
             if len(lines) < 2 or len(lines) < len(reaches):
                 continue
@@ -156,14 +162,6 @@ class Pass:
 
 def _half(value: Any) -> Any:
     return value // 2 if isinstance(value, int) and value % 2 == 0 else sympy.Rational(1, 2) * value
-
-
-def _pointwise(axes: Axes | None, dims: tuple[Int, ...]) -> bool:
-    if axes is None or len(axes) != len(dims):
-        return False
-    if axes is same_axes(len(dims)):
-        return True
-    return all(m is IDENTITY and o == s for o, (s, m) in enumerate(axes))
 
 
 def _axis_name(t: SymbolicTensor, axis: int) -> str:

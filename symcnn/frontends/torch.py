@@ -40,11 +40,11 @@ from symcnn.graph import (
     known,
     record,
     tensor,
-    tensors_in,
     tree_map,
+    uncollected,
 )
 from symcnn.network import Network
-from symcnn.ops.registry import TARGETS, same_axes
+from symcnn.ops.registry import TARGETS, Operation, kernel, same_axes
 from symcnn.size import Int, Size, ceildiv, evaluate, floordiv, mod, prod, symbols_of
 
 __all__ = ["Dim", "TracedTensor", "trace"]
@@ -685,7 +685,7 @@ class _Tracer(TorchFunctionMode):
                 self.device = p.device
                 if p.dtype.is_floating_point:
                     self.dtype = p.dtype
-            if isinstance(p, torch.nn.parameter.UninitializedParameter):
+            if torch.nn.parameter.is_lazy(p):
                 continue  # made when its module is called
             leaf = Parameter(tuple(p.shape), name, trainable=p.requires_grad, dtype=_dtype_name(p))
             self.parameters.append(leaf)
@@ -711,7 +711,7 @@ class _Tracer(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if _is_traced(args) or (kwargs and _is_traced(tuple(kwargs.values()))):
+        if _is_traced(args) or (kwargs and _is_traced(kwargs.values())):
             return self.dispatch(func, args, kwargs)
         if args and self._writes_to_module(func, args[0]):
             return args[0]  # e.g. BatchNorm's num_batches_tracked: the module stays as it is
@@ -817,8 +817,9 @@ class _Tracer(TorchFunctionMode):
 
     def run_module(self, module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
         """Run the rule of a module class in place of its forward."""
-        kwargs["_reads"] = tuple(map(self.leaf, module.parameters()))
-        return self.apply(TARGETS[type(module)], type(module).__name__, (module, *args), kwargs)
+        reads = tuple(map(self.leaf, module.parameters()))
+        kind = type(module)
+        return self.apply(TARGETS[kind], kind.__name__, (module, *args), kwargs, reads=reads)
 
     def run_lazy(self, module: torch.nn.Module, x: Any) -> Any:
         """Run a lazy module with the parameters it would make, the same at every call."""
@@ -829,17 +830,28 @@ class _Tracer(TorchFunctionMode):
         return self.wrap(call_lazy(module, self.unwrap(x), made))
 
     def apply(
-        self, operation: Any, name: str, args: Any, kwargs: Any, *, inplace: bool = False
+        self,
+        operation: Any,
+        name: str,
+        args: Any,
+        kwargs: Any,
+        *,
+        inplace: bool = False,
+        reads: Sequence[SymbolicTensor] = (),
     ) -> Any:
-        """Run a rule on unwrapped arguments."""
+        """Run a rule on unwrapped arguments; `reads` are tensors beside them."""
         if name in TAKES_NUMBERS:
             args = (*args[:1], *tree_map(self.plain, list(args[1:])))
             kwargs = tree_map(self.plain, kwargs)
-        kernel_args = [self.unwrap(a) for a in args]
-        if kwargs:
-            kwargs = {k: self.unwrap(a) for k, a in kwargs.items() if k != "out"}
+        ours = tuple([a if type(a) in _PLAIN else self.unwrap(a) for a in args])
+        named = {k: self.unwrap(a) for k, a in kwargs.items() if k != "out"} if kwargs else kwargs
         try:
-            result = operation(*kernel_args, **kwargs)
+            if type(operation) is Operation:
+                node = operation.node(ours, named, reads)
+                result, single = node.outputs, node.result.single
+            else:  # made of operations
+                result = operation(*ours, **named)
+                node, single = result[0].node, False
         except SymcnnError as error:
             raise self._placed(error, name) from None
         except TypeError as error:
@@ -850,28 +862,21 @@ class _Tracer(TorchFunctionMode):
             ) from error
         if self.same is not None:
             self.same.nodes()
-        self._note(result, inplace)
-        if type(result) is SymbolicTensor:
-            if name == "bool" or torch.dtype in map(type, (*args, *kwargs.values())):
-                types = [a for a in (*args, *kwargs.values()) if type(a) is torch.dtype]
-                result.boolean = name == "bool" or torch.bool in types
-            traced = TracedTensor.of(result, self)
-            if not result.dims:
+        node.inplace = inplace
+        if self.grad and not torch.is_grad_enabled():
+            node.grad = False
+        if single:
+            (made,) = result
+            types = [a for a in (*args, *kwargs.values()) if type(a) is torch.dtype]
+            if name == "bool" or types:
+                made.boolean = name == "bool" or torch.bool in types
+            traced = TracedTensor.of(made, self)
+            if not made.dims:
                 traced._number = self.number(name, args, kwargs)
             return traced
         several = tuple(TracedTensor.of(r, self) for r in result)
-        named = getattr(torch.return_types, name, None)  # max(dim=...) has .values and .indices
-        return several if named is None else named(several)
-
-    def _note(self, result: Any, inplace: bool) -> None:
-        """What the rule cannot know: whether torch writes in place, and keeps gradients."""
-        made = result if type(result) is SymbolicTensor else next(tensors_in(result), None)
-        if made is None or made.node is None:
-            return
-        if inplace:
-            made.node.inplace = True
-        if self.grad and not torch.is_grad_enabled():
-            made.node.grad = False
+        tupled = getattr(torch.return_types, name, None)  # max(dim=...) has .values and .indices
+        return several if tupled is None else tupled(several)
 
     def _placed(self, error: SymcnnError, op: str) -> SymcnnError:
         """The error with the module path in front, if it does not stand there yet."""
@@ -887,6 +892,10 @@ class _Tracer(TorchFunctionMode):
             return value._value
         if kind in _PLAIN:
             return value
+        if kind is tuple or kind is list:
+            if _PLAIN.issuperset(map(type, value)):
+                return kind(value)  # a list may change later
+            return kind([self.unwrap(v) for v in value])
         leaf = self.leaves.get(id(value))  # their tensors live as long, so the id is theirs
         if leaf is not None:
             return leaf
@@ -894,12 +903,11 @@ class _Tracer(TorchFunctionMode):
             return value.expr
         if isinstance(value, torch.Tensor):
             return self.leaf(value)
-        if kind is tuple or kind is list or isinstance(value, (tuple, list)):
-            inner = [self.unwrap(v) for v in value]
-            return inner if kind is list else tuple(inner)
+        if isinstance(value, (tuple, list)):
+            return tuple([self.unwrap(v) for v in value])
         if kind is slice:
             return slice(*map(self.unwrap, (value.start, value.stop, value.step)))
-        return value
+        return kernel(value)
 
     def number(self, name: str, args: Any, kwargs: Any) -> Any:
         """The value of a 0-d result, if it is made from sizes."""
@@ -1036,7 +1044,7 @@ def _flat(value: Any) -> list[Any]:
     return [value] if isinstance(value, torch.Tensor) else []
 
 
-def _is_traced(values: Sequence[Any]) -> bool:
+def _is_traced(values: Iterable[Any]) -> bool:
     for value in values:
         kind = type(value)
         if kind is TracedTensor or kind is Dim or kind is Real:
@@ -1152,17 +1160,18 @@ def trace(
     forced: list[Choice] = []
     first: SymcnnError | None = None
     for _ in range(_ATTEMPTS):
-        tracer = _Tracer(module, Tape(), wanted, forced)
         try:
-            inputs, outputs = _run(module, specs, named, tracer)
-            _drop_idle_guards(tracer, inputs, outputs, module, specs, named)
-            return Network(
-                inputs,
-                outputs,
-                tape=tracer.tape,
-                parameters=tracer.parameters,
-                buffers=tracer.buffer_leaves,
-            )
+            with uncollected():
+                tracer = _Tracer(module, Tape(), wanted, forced)
+                inputs, outputs = _run(module, specs, named, tracer)
+                _drop_idle_guards(tracer, inputs, outputs, module, specs, named)
+                return Network(
+                    inputs,
+                    outputs,
+                    tape=tracer.tape,
+                    parameters=tracer.parameters,
+                    buffers=tracer.buffer_leaves,
+                )
         except (UnsupportedOperation, DataDependent):
             raise
         except SymcnnError as error:

@@ -129,7 +129,7 @@ def _bilinear(node: Node) -> list[Product]:
 def _cell(node: Node) -> list[Product]:
     a = node.arguments
     places = prod(a["input"].dims[:-1])
-    state = next(tensors_in(a["hx"]))
+    state = tensors_in(a["hx"])[0]
     return [
         _pair(a["input"], a["w_ih"], places * prod(a["w_ih"].dims)),
         _pair(state, a["w_hh"], places * prod(a["w_hh"].dims)),

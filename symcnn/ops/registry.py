@@ -9,7 +9,7 @@ by both front ends: `symcnn.nn` calls it as it is, the torch front end finds it 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache, wraps
+from functools import lru_cache, update_wrapper, wraps
 from typing import Any
 
 from symcnn.axis import IDENTITY, Axes, AxisMap, Whole
@@ -20,6 +20,7 @@ from symcnn.graph import (
     OPS,
     Call,
     Constant,
+    Node,
     Parameter,
     Result,
     SymbolicTensor,
@@ -31,11 +32,13 @@ from symcnn.size import Int, Size, lower
 __all__ = [
     "TARGETS",
     "Axes",
+    "Operation",
     "alike",
     "at_least",
     "equal",
     "exactly",
     "kept",
+    "kernel",
     "map_axes",
     "mixed",
     "normal_dim",
@@ -54,12 +57,39 @@ Rule = Callable[..., Result]
 _SCALARS = frozenset((Size, int, bool, float, str, type(None)))
 _PLAIN = _SCALARS | {SymbolicTensor, Parameter, Constant}
 
+_NUMBERS = frozenset((int,))
+
 #: How many answers of one rule are remembered.
 _REMEMBERED = 1024
 
 
 #: Rules for functions and module classes that torch's own names do not reach.
 TARGETS: dict[Any, Callable[..., Any]] = {}
+
+
+class Operation:
+    """A rule that records what it answers."""
+
+    def __init__(self, name: str, rule: Rule) -> None:
+        update_wrapper(self, rule)
+        self.name, self.rule = name, rule
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The output, or the outputs, for arguments that may be sympy's."""
+        node = self.node(tuple(map(kernel, args)), {k: kernel(a) for k, a in kwargs.items()})
+        return node.outputs[0] if node.result.single else node.outputs
+
+    def node(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], reads: Sequence[SymbolicTensor] = ()
+    ) -> Node:
+        """The new node for arguments of the kernel's; `reads` are tensors beside them."""
+        result: Any = self.rule(*args, **kwargs)
+        costed = type(result) is Result
+        if not costed:
+            result = Result((tuple(map(from_sympy, result)),))
+        inputs = tensors_in(*args, *kwargs.values())
+        inputs += reads
+        return record(self.name, inputs, result, Call(self.rule, args, kwargs, costed))
 
 
 def rule(*targets: Any) -> Callable[[Rule], Callable[..., Any]]:
@@ -81,20 +111,8 @@ def rule(*targets: Any) -> Callable[[Rule], Callable[..., Any]]:
     """
     name = targets[0] if isinstance(targets[0], str) else targets[0].__name__
 
-    def register(function: Rule) -> Callable[..., Any]:
-        @wraps(function)
-        def operation(*args: Any, **kwargs: Any) -> Any:
-            reads = kwargs.pop("_reads", ())
-            args = tuple([a if type(a) in _PLAIN else _kernel(a) for a in args])
-            kwargs = {k: _kernel(a) for k, a in kwargs.items()}
-            result: Any = function(*args, **kwargs)
-            costed = type(result) is Result
-            if not costed:
-                result = Result((tuple(map(from_sympy, result)),))
-            inputs = (*tensors_in(*args, *kwargs.values()), *reads)
-            node = record(name, inputs, result, Call(function, args, kwargs, costed))
-            return node.outputs[0] if result.single else node.outputs
-
+    def register(function: Rule) -> Operation:
+        operation = Operation(name, function)
         for target in targets:
             (OPS if isinstance(target, str) else TARGETS)[target] = operation
         return operation
@@ -114,7 +132,7 @@ def of_shapes(function: Rule) -> Rule:
     def remembered(*args: Any, **kwargs: Any) -> Result:
         values = (*args, *kwargs.values())
         kinds = map(type, values)  # True and 1.0 are no sizes, though equal to 1
-        asked = (*map(_asked, values), *kinds, *kwargs)
+        asked = (*[v if type(v) in _SCALARS else _asked(v) for v in values], *kinds, *kwargs)
         try:
             found = answers.get(asked)
         except TypeError:  # something that cannot be a key
@@ -134,18 +152,20 @@ def _asked(value: Any) -> Any:
     if isinstance(value, SymbolicTensor):
         return value.dims
     if isinstance(value, (tuple, list)):
+        if _NUMBERS.issuperset(map(type, value)):
+            return tuple(value)
         return (*map(_asked, value), *map(type, value))
     return value
 
 
-def _kernel(value: Any) -> Any:
+def kernel(value: Any) -> Any:
     """Sympy hyperparameters, at any depth, as kernel expressions."""
     if type(value) in _PLAIN:
         return value
     if isinstance(value, (tuple, list)):
         if _PLAIN.issuperset(map(type, value)):
             return value
-        return type(value)(_kernel(v) for v in value)
+        return type(value)(kernel(v) for v in value)
     if type(value).__module__.startswith("sympy."):
         return from_sympy(value)
     return value
