@@ -20,15 +20,15 @@ lint: $(INSTALLED)  ## ruff and mypy --strict
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The long form: make fuzz LAYERS=1000000 NETWORKS=10000; stopped, it goes on where it was.
+# The long form: make fuzz LAYERS=1000000 NETWORKS=10000 DOMAINS=1000; stopped, it goes on where it was.
 LAYERS ?= 200000
 NETWORKS ?= 2000
+DOMAINS ?= 200
 SEED ?= 0
 
-fuzz: $(INSTALLED)  ## random layers and networks judged by torch, then 20,000 examples per property
-	$(BIN)/symcnn sweep --layers $(LAYERS) --networks $(NETWORKS) --seed $(SEED) \
-		--state .sweep-$(SEED).json --report docs/validation/sweep.md
-	$(BIN)/python -m symcnn.testing.domains --networks 1000
+fuzz: $(INSTALLED)  ## layers, networks, domains judged by torch, then 20,000 examples per property
+	$(BIN)/symcnn sweep --layers $(LAYERS) --networks $(NETWORKS) --domains $(DOMAINS) \
+		--seed $(SEED) --state .sweep-$(SEED).json --report docs/validation/sweep.md
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n auto -k 'not random_layer_gives' \
 		$(addprefix tests/test_,$(PROPERTIES))
 

@@ -728,17 +728,19 @@ def prove(
 @main.command()
 @click.option("--layers", default=200_000, show_default=True, help="How many layer cases.")
 @click.option("--networks", default=2_000, show_default=True, help="How many networks.")
+@click.option("--domains", default=100, show_default=True, help="How many at every size.")
 @click.option("--seed", default=0, show_default=True, help="Reproduces every case.")
 @click.option("--processes", type=click.IntRange(min=1), help="How many (default: one per core).")
 @click.option("--state", metavar="FILE", help="Keep what is done, and go on from there.")
 @click.option("--report", metavar="FILE.md", help="Write a summary in Markdown.")
-@click.option("--case", metavar="layer:N", help="Only this case, or network:N: what both say.")
+@click.option("--case", metavar="layer:N", help="Only this, or network:N, domain:N: what both say.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @_answers
 def sweep(
     layers: int,
     networks: int,
+    domains: int,
     seed: int,
     processes: int | None,
     state: str | None,
@@ -746,7 +748,7 @@ def sweep(
     case: str | None,
     as_json: bool,
 ) -> None:
-    """Random layers and networks judged by torch; exit status 1 if one differs, or if stopped."""
+    """Random layers, networks, domains, judged by torch; exit status 1: one differs, or stopped."""
     try:
         from symcnn.testing.campaign import Campaign
         from symcnn.testing.sweep import judge_cases, parse_case, told
@@ -760,7 +762,8 @@ def sweep(
         sys.exit(1 if tally.wrong else 0)
     file = Path(state) if state else None
     campaign = Campaign(seed) if file is None else Campaign.load(file, seed)
-    counts = {what: n for what, n in (("layer", layers), ("network", networks)) if n > 0}
+    asked = {"layer": layers, "network": networks, "domain": domains}
+    counts = {what: n for what, n in asked.items() if n > 0}
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress
 

@@ -205,7 +205,7 @@ class Formula:
             gap = _Grid(values)(condition.lhs - condition.rhs)
             if not bool(np.all(gap >= 0 if condition.relation == ">=" else gap == 0)):
                 raise InvalidInput(f"the formula is for {spoken(condition)}, not for all of these")
-        if any(isinstance(a, (sz.Power, sz.Sum)) for a in _nested_atoms(self.size)):
+        if any(isinstance(a, (sz.Power, sz.Sum)) for a in sz.every_atom(self.size)):
             return self._one_by_one(values)
         found = np.asarray(_Grid(values)(self.size))
         shape = np.broadcast_shapes(*(v.shape for v in values.values()))
@@ -514,14 +514,6 @@ def _by_symbols(condition: Condition) -> tuple[Int, Size, int] | None:
 
 def _atoms(expr: Int) -> Iterator[sz.Atom]:
     return expr.atoms() if isinstance(expr, Size) else iter(())
-
-
-def _nested_atoms(*exprs: Int) -> Iterator[sz.Atom]:
-    """The atoms of formulas, also those inside floors, powers and sums."""
-    for expr in exprs:
-        for atom in _atoms(expr):
-            yield atom
-            yield from _nested_atoms(*atom.args)
 
 
 def _both(name: str, one: tuple[Int, int], other: tuple[Int, int]) -> tuple[Int, int]:

@@ -16,7 +16,7 @@ from symcnn.conditions import settled, sides_of, substituted
 from symcnn.errors import BadSpec, InvalidInput
 from symcnn.expr import from_sympy
 from symcnn.graph import Blocks, Call, Guard, Node, Result, SymbolicTensor, Tape, record
-from symcnn.size import Atom, Int, Part, Size, Symbol, symbols_of
+from symcnn.size import Atom, Int, Part, Size, Symbol, every_atom, symbols_of
 
 __all__ = ["Atoms", "Replay", "checked", "declared", "hyperparameters", "may_be"]
 
@@ -175,21 +175,19 @@ def declared(nodes: Iterable[Node], inputs: Iterable[SymbolicTensor]) -> Atoms:
     for node in nodes:
         stack += [node.arguments, *(t.dims for t in (*node.inputs, *node.outputs))]
         stack += [side for r in node.result.requires for side in sides_of(r)]
-    seen: set[Atom] = set()
-    found: Atoms = {}
+    sizes: list[Size] = []
     while stack:
         value = stack.pop()
         if isinstance(value, Size):
-            fresh = set(value.atoms()) - seen
-            seen |= fresh
-            stack += [arg for atom in fresh for arg in atom.args]
-            for atom in fresh:
-                if isinstance(atom, (Symbol, Part)):
-                    found.setdefault(atom.name, []).append(atom)
+            sizes.append(value)
         elif isinstance(value, (tuple, list)):
             stack += value
         elif isinstance(value, Mapping):
             stack += value.values()
+    found: Atoms = {}
+    for atom in every_atom(*sizes):
+        if isinstance(atom, (Symbol, Part)):
+            found.setdefault(atom.name, []).append(atom)
     return found
 
 

@@ -27,6 +27,7 @@ from symcnn.size import (
     Size,
     Sum,
     Symbol,
+    every_atom,
     exact_div,
     floordiv,
     power,
@@ -49,15 +50,7 @@ def _scaled(expr: Int, factor: int | Fraction) -> Int:
 
 def closed(expr: Int) -> bool:
     """Whether no sum in `expr` is left without a closed form."""
-    stack = [expr]
-    while stack:
-        part = stack.pop()
-        if isinstance(part, Size):
-            for atom in part.atoms():
-                if isinstance(atom, Sum) and atom.ratio is None:
-                    return False
-                stack.extend(atom.args)
-    return True
+    return all(atom.ratio is not None for atom in every_atom(expr) if isinstance(atom, Sum))
 
 
 def summation(term: Int, index: str, count: Int) -> Int:

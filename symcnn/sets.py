@@ -23,8 +23,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from heapq import merge
-from itertools import product
-from math import comb, gcd, lcm
+from math import gcd, lcm
 from typing import TYPE_CHECKING, Any
 
 from symcnn import size as sz
@@ -124,8 +123,6 @@ class _Writer:
         try:
             found, content, target = _as_product(condition)
         except Undecidable:
-            if text := self.shared(condition):
-                return text
             if text := self.staircase(condition):
                 return text
             if condition.relation != "==":
@@ -180,40 +177,6 @@ class _Writer:
         cases = [
             " and ".join(f"{self.names[n]} >= {v}" for n, v in zip(names, corner, strict=True))
             for corner in found
-        ]
-        return " or ".join(f"({case})" for case in cases) or "false"
-
-    def shared(self, condition: Condition) -> str | None:
-        """``f*g + h*k + ...`` against a small constant, for terms that are never negative: one case
-        per way to share the constant out among the terms.
-
-        None if the condition is not of that form.
-        """
-        gap = condition.lhs - condition.rhs
-        if not isinstance(gap, Size):
-            return None
-        const = int(gap.const)
-        total = abs(const)
-        sign = -1 if any(coeff < 0 for mono, coeff in gap.terms.items() if mono) else 1
-        terms = [Size({mono: coeff * sign}) for mono, coeff in gap.terms.items() if mono]
-        few = len(terms) > 1 and comb(total + len(terms), total) <= _FEW
-        if not few or const * sign > 0 or any(_may_be_negative(t) for t in terms):
-            return None
-        if condition.relation == "==":
-            return self.summing(terms, [total])
-        if sign < 0:  # at most the constant
-            return self.summing(terms, range(total + 1))
-        return f"not ({self.summing(terms, range(total))})"
-
-    def summing(self, terms: Sequence[Size], totals: Sequence[int]) -> str:
-        """That the terms, of which none is negative, have one of these sums."""
-        cases = [
-            " and ".join(
-                f"({self.requirement(Condition(term, '==', share))})"
-                for term, share in zip(terms, shares, strict=True)
-            )
-            for shares in product(range(max(totals, default=-1) + 1), repeat=len(terms))
-            if sum(shares) in totals
         ]
         return " or ".join(f"({case})" for case in cases) or "false"
 
@@ -1105,22 +1068,8 @@ def _case(writer: _Writer, requirement: Requirement, known: InputSet) -> str | N
 
 def _parts_of(requirements: Iterable[Requirement]) -> Iterator[sz.Part]:
     """The symbols that are declared odd, or multiples: their sets say so."""
-    seen: set[sz.Atom] = set()
-    stack: list[Any] = list(requirements)
-    while stack:
-        match stack.pop():
-            case AnyOf(options=options):
-                stack += options
-            case ForAll(each=each):
-                stack.append(each)
-            case Condition(lhs=lhs, rhs=rhs):
-                stack += [lhs, rhs]
-            case Size() as expr:
-                for atom in set(expr.atoms()) - seen:
-                    seen.add(atom)
-                    stack += atom.args
-                    if isinstance(atom, sz.Part):
-                        yield atom
+    sides = (side for requirement in requirements for side in sides_of(requirement))
+    return (atom for atom in sz.every_atom(*sides) if isinstance(atom, sz.Part))
 
 
 def tightest(requirements: Iterable[Requirement]) -> list[tuple[Requirement, Requirement]]:

@@ -1011,9 +1011,8 @@ def symbols_of(*exprs: Int) -> frozenset[str]:
     return frozenset(names)
 
 
-def lows(*exprs: Int) -> set[tuple[str, Bound]]:
-    """The declared lower bound of each symbol in `exprs`, also inside floors."""
-    found: set[tuple[str, Bound]] = set()
+def every_atom(*exprs: Int) -> Iterator[Atom]:
+    """Each atom in `exprs` once, also those inside floors, powers and sums."""
     seen: set[Atom] = set()
     stack = list(exprs)
     while stack:
@@ -1021,9 +1020,12 @@ def lows(*exprs: Int) -> set[tuple[str, Bound]]:
         for atom in set(expr.atoms()) - seen if isinstance(expr, Size) else ():
             seen.add(atom)
             stack.extend(atom.args)
-            if isinstance(atom, Symbol):
-                found.add((atom.name, atom.low))
-    return found
+            yield atom
+
+
+def lows(*exprs: Int) -> set[tuple[str, Bound]]:
+    """The declared lower bound of each symbol in `exprs`, also inside floors."""
+    return {(atom.name, atom.low) for atom in every_atom(*exprs) if isinstance(atom, Symbol)}
 
 
 def spelling(*exprs: Int) -> dict[str, Int]:
@@ -1034,17 +1036,11 @@ def spelling(*exprs: Int) -> dict[str, Int]:
     {'k': k, 'n': n}
     """
     found: dict[str, Int] = {}
-    seen: set[Atom] = set()
-    stack = list(exprs)
-    while stack:
-        expr = stack.pop()
-        for atom in set(expr.atoms()) - seen if isinstance(expr, Size) else ():
-            seen.add(atom)
-            stack.extend(atom.args)
-            if isinstance(atom, Symbol) and atom.low != 1:
-                found[atom.name] = atom.size()
-            elif isinstance(atom, Part):
-                found[atom.name] = atom.size() * atom.of + atom.rest
+    for atom in every_atom(*exprs):
+        if isinstance(atom, Symbol) and atom.low != 1:
+            found[atom.name] = atom.size()
+        elif isinstance(atom, Part):
+            found[atom.name] = atom.size() * atom.of + atom.rest
     return {name: found[name] for name in sorted(found)}
 
 

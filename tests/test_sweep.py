@@ -13,9 +13,17 @@ from symcnn import nn
 from symcnn.cli import main
 from symcnn.errors import BadSpec
 from symcnn.network import Network
+from symcnn.sets import InputSet
 from symcnn.testing import KINDS, Layer, campaign
 from symcnn.testing.campaign import Campaign
-from symcnn.testing.sweep import Tally, case, judge_cases, layer_case, network_case
+from symcnn.testing.sweep import (
+    Tally,
+    case,
+    domain_case,
+    judge_cases,
+    layer_case,
+    network_case,
+)
 
 CONTAINERS = {"Module", "ModuleDict", "ModuleList", "Repeat", "Sequential"}
 
@@ -35,6 +43,13 @@ def test_random_networks_have_torchs_shapes_domain_and_cost():
     assert tally.counts["sizes that torch refuses"] > 30
 
 
+def test_domains_are_what_torch_takes_at_every_size():
+    tally = judge_cases("domain", 7, range(2))
+    assert (tally.domains, tally.mismatches) == (2, [])
+    assert tally.counts["sizes at which domains were compared"] > 2 * 300
+    assert tally.counts["fibres compared at all of these sizes"] == 8
+
+
 def test_the_kinds_cover_every_layer_there_is():
     drawn = {case(0, kind, i)[0].name for kind in KINDS for i in range(600)}
     assert {*nn.__all__} - CONTAINERS <= drawn
@@ -45,6 +60,10 @@ def test_a_case_is_always_the_same():
     assert layer_case(3, 5) != layer_case(4, 5)
     assert network_case(3, 5) == network_case(3, 5)
     assert network_case(3, 5) != network_case(3, 6)
+    recipe, draw = domain_case(3, 5)
+    again, same = domain_case(3, 5)
+    assert (recipe, draw.random()) == (again, same.random())
+    assert domain_case(3, 5)[0] != domain_case(3, 6)[0]
 
 
 # That it would notice ------------------------------------------------------------------------
@@ -155,13 +174,14 @@ def test_another_seed_or_another_file_is_refused(tmp_path):
 @pytest.mark.usefixtures("_small_blocks")
 def test_the_command_counts_writes_a_summary_and_exits_with_success(tmp_path):
     state, report = tmp_path / "state.json", tmp_path / "sweep.md"
-    command = ["sweep", "--layers", "50", "--networks", "5", "--processes", "1", "--seed", "7"]
+    asked = ["--layers", "50", "--networks", "5", "--domains", "1"]
+    command = ["sweep", *asked, "--processes", "1", "--seed", "7"]
     result = CliRunner().invoke(
         main, [*command, "--state", str(state), "--report", str(report), "--json"]
     )
     assert result.exit_code == 0, result.output
     answer = json.loads(result.stdout)
-    assert answer["done"] == {"layer": 50, "network": 5}
+    assert answer["done"] == {"layer": 50, "network": 5, "domain": 1}
     assert (answer["wrong"], answer["complete"], answer["seed"]) == (0, True, 7)
     summary = report.read_text()
     assert "50 layer cases, 5 networks" in summary
@@ -175,6 +195,13 @@ def test_the_command_looks_at_one_case():
     assert "layer:13969 (pair loss): Layer('TripletMarginLoss'" in result.output
     result = CliRunner().invoke(main, ["sweep", "--case", "network:3", "--json"])
     assert json.loads(result.output)["networks"] == 1
+
+
+def test_a_domain_that_is_wrong_is_a_mismatch(monkeypatch):
+    monkeypatch.setattr(InputSet, "boxes", lambda members: iter([]))
+    result = CliRunner().invoke(main, ["sweep", "--case", "domain:0"])
+    assert result.exit_code == 1
+    assert "domain:0" in result.output
 
 
 @pytest.mark.parametrize("text", ["layers:1", "network:", "x"])

@@ -449,26 +449,8 @@ def _getitem(m: Memory, node: Node) -> None:
             m.extra(lists, _LONG)
         _indexed(m, node, items)
         return
-    base = m.of(_x(node))
-    named = sum(1 for i in items if i is not None and i is not Ellipsis)
-    if Ellipsis not in items:
-        items.append(Ellipsis)
-    strides: list[Int] = []
-    axis = 0
-    for item in items:
-        if item is None:
-            strides.append(1)
-        elif item is Ellipsis:
-            rest = len(base.dims) - named
-            strides += base.strides[axis : axis + rest]
-            axis += rest
-        elif isinstance(item, slice):
-            step = item.step or 1
-            strides.append(base.strides[axis] * step)
-            axis += 1
-        else:
-            axis += 1
-    m.view(base, node.outputs[0].dims, strides)
+    base, dims = m.of(_x(node)), node.outputs[0].dims
+    m.view(base, dims, _index_strides(m, base, items, len(dims))[0])
 
 
 def _indexed(m: Memory, node: Node, items: Sequence[Any]) -> None:

@@ -30,9 +30,9 @@ from symcnn.testing.sweep import WHAT, Mismatch, Tally, judge_cases
 __all__ = ["BLOCKS", "Campaign", "versions"]
 
 #: Cases that one process does before it ends.
-BLOCKS = {"layer": 1000, "network": 20}
+BLOCKS = {"layer": 1000, "network": 20, "domain": 5}
 
-_FORMAT = 1
+_FORMAT = 2
 _SAVE_EVERY = 5.0  # seconds
 
 Spans = list[tuple[int, int]]  # disjoint, in order, without the last
@@ -203,6 +203,7 @@ class Campaign:
         lines.append(
             f"{tally.layers:,} layer cases ({len(tally.names)} layers of {len(tally.kinds)} kinds) "
             f"and {tally.networks:,} networks at {tally.sizes:,} sizes, "
+            f"{tally.domains:,} domains, "
             f"{tally.wrong} mismatches, {self.seconds:,.0f} s, seed {self.seed}"
         )
         return "\n".join(lines)
@@ -219,17 +220,20 @@ class Campaign:
         lines = [
             "# Sweep",
             "",
-            "Random layers and random networks, judged by torch; written by `symcnn sweep`. "
+            "Random layers, networks and domains, judged by torch; written by `symcnn sweep`. "
             "Layers: our shape",
             "against torch's CPU kernels, refusals included. Networks, at sizes inside and outside "
             "the domain:",
             "shapes against torch on meta, the domain as a set, parameters, FLOPs against "
-            "`FlopCounterMode`.",
+            "`FlopCounterMode`. Domains: of random networks again, at every size up to 300 along "
+            "every axis:",
+            "the domain, the inputs of some outputs, and their formula, against torch on meta.",
             "",
             f"**{tally.layers:,} layer cases, {tally.networks:,} networks at {tally.sizes:,} "
-            f"sizes: {verdict}.** Seed {self.seed}, {self.seconds:,.0f} s.",
+            f"sizes, {tally.domains:,} domains: {verdict}.** "
+            f"Seed {self.seed}, {self.seconds:,.0f} s.",
             f"Any case again: `symcnn sweep --seed {self.seed} --case layer:123` "
-            "(or `network:17`).",
+            "(or `network:17`, `domain:17`).",
             "",
         ]
         if tally.mismatches:

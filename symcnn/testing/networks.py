@@ -163,6 +163,30 @@ class NetworkRecipe:
         """The shape of one input image."""
         return (1, self.channels, *sizes)
 
+    def runs(self, *sizes: int) -> bool:
+        """Whether torch's CPU kernels take an image of these sizes, and no map comes out empty.
+
+        The meta device lets `interpolate` make an empty map, which a pad may then fill.
+        """
+        module, empty = self.build(), []
+        for layer in module.modules():
+            layer.register_forward_hook(lambda _, __, y: empty.append(0 in y.shape))
+        try:
+            with torch.no_grad():
+                module(torch.zeros(self.shape(*sizes)))
+        except Exception:
+            return False
+        return not any(empty)
+
+
+def torch_shape(module: nn.Module, shape: Sequence[int]) -> tuple[int, ...] | None:
+    """What torch makes of an input of that shape, None where it raises; on the meta device."""
+    try:
+        with torch.no_grad():
+            return tuple(module(torch.empty(tuple(shape), device="meta")).shape)
+    except Exception:
+        return None
+
 
 class _Sum(nn.Module):
     def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:

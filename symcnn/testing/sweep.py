@@ -1,10 +1,11 @@
-"""Random layers and random networks, judged by torch: what `symcnn sweep` does in great number.
+"""Random layers, networks and domains, judged by torch: what `symcnn sweep` does in great number.
 
 A layer is one of the `KINDS` with random hyperparameters on inputs of random sizes; our shape must
 be that of torch's CPU kernels, and where torch refuses, so must we. A network is a random recipe of
 `symcnn.testing.networks`; at sizes inside and outside its domain the shapes must be torch's on
 meta, the domain as a set must hold the sizes that torch takes and no other, and parameters and
-FLOPs must be those that torch counts.
+FLOPs must be those that torch counts. A domain is that of a random network too, compared with what
+torch takes at every size up to 300 along every axis: see `symcnn.testing.domains`.
 
 Cases depend on the seed and their number only, so any one of them can be looked at again.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from symcnn.analysis.domain import first_failure
@@ -32,6 +34,7 @@ __all__ = [
     "Mismatch",
     "Tally",
     "case",
+    "domain_case",
     "judge_cases",
     "layer_case",
     "network_case",
@@ -49,7 +52,7 @@ _FAR = 4096  # but not further than this
 class Mismatch:
     """A case on which torch and we differ."""
 
-    case: str  # "layer:123456" or "network:17"
+    case: str  # "layer:123456", "network:17" or "domain:17"
     told: str  # python or a recipe that makes it, and both answers
 
     def __str__(self) -> str:
@@ -64,6 +67,7 @@ class Tally:
     names: set[str] = field(default_factory=set)  # of layers
     networks: int = 0
     sizes: int = 0  # at which networks were compared
+    domains: int = 0
     counts: Counter[str] = field(default_factory=Counter)  # of what is worth knowing besides
     wrong: int = 0
     mismatches: list[Mismatch] = field(default_factory=list)  # the first of them
@@ -73,6 +77,7 @@ class Tally:
         self.names |= other.names
         self.networks += other.networks
         self.sizes += other.sizes
+        self.domains += other.domains
         self.counts += other.counts
         self.wrong += other.wrong
         self.mismatches = [*self.mismatches, *other.mismatches][:_TOLD]
@@ -95,6 +100,7 @@ class Tally:
             "names": sorted(self.names),
             "networks": self.networks,
             "sizes": self.sizes,
+            "domains": self.domains,
             "counts": dict(sorted(self.counts.items())),
             "wrong": self.wrong,
             "mismatches": [asdict(m) for m in self.mismatches],
@@ -108,6 +114,7 @@ class Tally:
             names=set(values["names"]),
             networks=values["networks"],
             sizes=values["sizes"],
+            domains=values["domains"],
             counts=Counter(values["counts"]),
             wrong=values["wrong"],
             mismatches=[Mismatch(**m) for m in values["mismatches"]],
@@ -173,6 +180,7 @@ def _differences(recipe: NetworkRecipe, sizes: list[dict[str, int]], tally: Tall
     import torch
 
     from symcnn.frontends import from_torch
+    from symcnn.testing.networks import torch_shape
 
     with torch.device("meta"):
         module = recipe.build()
@@ -183,8 +191,8 @@ def _differences(recipe: NetworkRecipe, sizes: list[dict[str, int]], tally: Tall
         for at in sizes:
             tally.sizes += 1
             shape = [at["N"], recipe.channels, *(at[a] for a in recipe.axes)]
-            if (theirs := _torch_takes(module, shape)) is not None:
-                yield f"no size is valid, torch: {theirs} at {at}"
+            if (found := torch_shape(module, shape)) is not None:
+                yield f"no size is valid, torch: {found} at {at}"
         return
     except Exception as error:
         yield f"the trace raised {_words(error)}"
@@ -219,8 +227,7 @@ def _differences_at(
     theirs = torch_shapes(net, module, at)
     tally.counts["sizes that torch refuses"] += theirs is None
     if ours != theirs:
-        if ours is None and _empty_or_refused(recipe, at):
-            # On meta torch lets `interpolate` make an empty map, which a pad may fill again.
+        if ours is None and not recipe.runs(*(at[a] for a in recipe.axes)):
             tally.counts["sizes that only torch's CPU kernels refuse"] += 1
             return
         yield f"{_shown(ours)} at {at}, torch: {_shown(theirs)}"
@@ -246,31 +253,6 @@ def _borders(domain: Any, sizes: list[dict[str, int]]) -> Iterator[dict[str, int
             yield inside | {first: inside[first] - 1}
 
 
-def _torch_takes(module: Any, shape: list[int]) -> Any:
-    import torch
-
-    try:
-        with torch.no_grad():
-            return tuple(module(torch.empty(shape, device="meta")).shape)
-    except Exception:
-        return None
-
-
-def _empty_or_refused(recipe: NetworkRecipe, at: dict[str, int]) -> bool:
-    """Whether torch's CPU kernels refuse the sizes, or some map on the way is empty."""
-    import torch
-
-    module, empty = recipe.build(), []
-    for layer in module.modules():
-        layer.register_forward_hook(lambda _, __, y: empty.append(0 in y.shape))
-    try:
-        with torch.no_grad():
-            module(torch.zeros([at["N"], recipe.channels, *(at[a] for a in recipe.axes)]))
-    except Exception:
-        return True
-    return any(empty)
-
-
 def _words(error: Exception) -> str:
     lines = str(error).splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else ''}"
@@ -280,17 +262,41 @@ def _shown(answer: Any) -> str:
     return "refuses" if answer is None else str(answer)
 
 
+# Domains -----------------------------------------------------------------------------------------
+
+
+def domain_case(seed: int, number: int) -> tuple[NetworkRecipe, Random]:
+    """One network whose domain is looked at size by size, and what draws the sizes."""
+    from symcnn.testing.networks import draw_network
+
+    source = f"{seed} domain {number}"
+    return draw_network(Seeded(source)), Random(source)
+
+
+def _judge_domain(seed: int, number: int, tally: Tally) -> None:
+    from symcnn.testing.domains import MOST, judge
+
+    found = judge(*domain_case(seed, number), MOST)
+    tally.domains += 1
+    tally.counts["sizes at which domains were compared"] += found.sizes
+    tally.counts["sizes at which domains were compared, valid"] += found.valid
+    tally.counts["fibres compared at all of these sizes"] += found.fibres
+    for told in found.mismatches[:1]:
+        tally.add(Mismatch(f"domain:{number}", told))
+
+
 # Many --------------------------------------------------------------------------------------------
 
 #: What may be judged: one case of each, by its number.
 WHAT: dict[str, Callable[[int, int, Tally], None]] = {
     "layer": _judge_layer,
     "network": _judge_network,
+    "domain": _judge_domain,
 }
 
 
 def judge_cases(what: str, seed: int, numbers: Iterable[int]) -> Tally:
-    """These cases, here and now: `what` is "layer" or "network".
+    """These cases, here and now: `what` is "layer", "network" or "domain".
 
     >>> tally = judge_cases("layer", 0, range(25))
     >>> tally.layers, tally.wrong
@@ -330,5 +336,8 @@ def told(what: str, seed: int, number: int) -> str:
     if what == "network":
         recipe, sizes = network_case(seed, number)
         return f"network:{number}: {recipe} on {recipe.spec!r} at {sizes}"
+    if what == "domain":
+        recipe, _ = domain_case(seed, number)
+        return f"domain:{number}: {recipe} on {recipe.spec!r} at every size"
     kind, layer, at = layer_case(seed, number)
     return f"layer:{number} ({kind}): {layer.line(at)}"
