@@ -1,8 +1,10 @@
 """Receptive fields of a torch module by experiment: who changes when an input index changes.
 
-A large number is added to one index of the input at a time, all indices in one batch. With
-positive weights nothing cancels, and a maximum takes the changed place whoever wins otherwise; so
-an output changes exactly if it reads the index. `gradient_support` asks autograd instead.
+A huge number is added to one index of the input at a time, all indices in one batch. With positive
+weights nothing cancels, and a maximum takes the changed place whoever wins otherwise; so an output
+changes exactly if it reads the index. The weights of a layer average: numbers stay near 1, and what
+reaches the end from one tap in 3 through hundreds of layers still shows beside them.
+`gradient_support` asks autograd instead: a maximum shows only its winner, but an image is enough.
 """
 
 from __future__ import annotations
@@ -20,11 +22,12 @@ __all__ = ["gradient_support", "make_positive", "support"]
 
 
 def make_positive(module: nn.Module) -> nn.Module:
-    """All weights between 1/2 and 3/2, in double precision; batch norms that change nothing."""
+    """Positive weights, about 1 in sum, in double precision; batch norms that change nothing."""
     module = module.double().eval()
     generator = torch.Generator().manual_seed(0)
     for parameter in module.parameters():
         parameter.data.uniform_(0.5, 1.5, generator=generator)
+        parameter.data /= max(1, parameter[:1].numel())  # of one output, but of transposed ones
     for norm in module.modules():
         if isinstance(norm, nn.modules.batchnorm._BatchNorm) and norm.running_mean is not None:
             norm.reset_running_stats()
@@ -44,10 +47,15 @@ class _NearestAsInSingle(TorchFunctionMode):
         given = args[3] if len(args) > 3 else kwargs.get("mode", "nearest")
         if func is not F.interpolate or not str(given).startswith("nearest"):
             return func(*args, **kwargs)
-        places = torch.arange(image[0, 0].numel(), dtype=torch.float32).reshape(image[:1, :1].shape)
+        pixels = torch.arange(image[0, 0].numel(), dtype=torch.float32, device=image.device)
+        places = pixels.reshape(image[:1, :1].shape)
         rest = {k: v for k, v in kwargs.items() if k != "input"}
         picked = func(places, *args[1:], **rest).long()
         return image.flatten(2)[..., picked.flatten()].unflatten(2, picked.shape[2:])
+
+
+#: Beside numbers near 1 it shows through 450 layers of three taps each; it may grow by 1e100 too.
+_HUGE = 1e200
 
 
 def support(module: nn.Module, shape: Sequence[int], axis: int) -> Any:
@@ -61,22 +69,30 @@ def support(module: nn.Module, shape: Sequence[int], axis: int) -> Any:
     before = image.repeat(length, *[1] * (len(shape) - 1))
     after = before.clone()
     for j in range(length):
-        after[j].select(1 + axis, j).add_(1e6)
+        after[j].select(1 + axis, j).add_(_HUGE)
     with torch.no_grad(), _NearestAsInSingle():
         changed = module(before) != module(after)
     other = [k for k in range(1, changed.ndim) if k != 2 + axis]
     return (changed.amax(other) if other else changed).T.numpy()
 
 
-def gradient_support(module: nn.Module, shape: Sequence[int], axis: int) -> Any:
-    """The same from gradients, one backward pass per output index; no max pooling in `module`."""
-    image = torch.ones(*shape, dtype=torch.float64, requires_grad=True)
-    output = module(image)
+def gradient_support(
+    module: nn.Module, shape: Sequence[int], axis: int, outputs: Sequence[int] | None = None
+) -> Any:
+    """The same from gradients, one backward pass per output index: all of them, or `outputs`.
+
+    It runs where the module's parameters are. Of what a maximum reads only the winner shows.
+    """
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    image = torch.ones(*shape, dtype=torch.float64, device=device, requires_grad=True)
+    with _NearestAsInSingle():
+        output = module(image)
     other = [k for k in range(image.ndim) if k != 2 + axis]
     rows = []
-    for i in range(output.shape[2 + axis]):
+    for i in range(output.shape[2 + axis]) if outputs is None else outputs:
         (gradient,) = torch.autograd.grad(
             output.select(2 + axis, i).sum(), image, retain_graph=True, allow_unused=True
         )
-        rows.append(torch.zeros(shape[2 + axis]) if gradient is None else gradient.abs().sum(other))
-    return np.stack([row.detach().numpy() > 0 for row in rows])
+        row = torch.zeros(shape[2 + axis]) if gradient is None else gradient.abs().sum(other)
+        rows.append(row.cpu().numpy() > 0)
+    return np.stack(rows)

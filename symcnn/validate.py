@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from inspect import signature
+from math import prod
 from random import Random
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -50,7 +51,7 @@ CHECKS = {
     "flops": "FLOPs of the forward pass, as torch.utils.flop_counter counts on meta",
     "saved": "bytes that autograd keeps in a forward pass, on CPU, at the first sizes",
     "peak": "bytes alive at the worst moment of inference: torch's references keep no less",
-    "receptive field": "which input index each output index reads, by changing one at a time",
+    "receptive field": "which input index each output index reads: changing one at a time, by gradient",
     "repeat": "the forward gives the same shapes when it runs again",
 }
 
@@ -64,11 +65,15 @@ _SHOWING = frozenset(
     """.split()
 )
 
+#: Of what these read, only the winner has a gradient.
+_WINNERS = frozenset({"max_pool1d", "max_pool2d", "max_pool3d"})
+
 #: What modules and inputs may be cast to.
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 
 _MEASURED = 4  # sizes at which memory is measured
-_FIELD_MOST = 64  # no larger sizes for receptive fields: one image per input index
+_CHANGED_MOST = 2**18  # input elements, one image per index, where indices are changed one by one
+_GRADIENT_MOST = 2**17  # input elements where receptive fields are compared by gradient
 _REPEATED = 4  # sizes at which the forward runs twice
 _SHRINKS = 200  # forwards that shrinking may take
 _UNABLE = ("meta", "same device", "fake tensor")  # torch's words where a device cannot do it
@@ -597,7 +602,7 @@ class _Judging:
     # receptive fields
 
     def fields(self, chosen: Sequence[dict[str, int]]) -> Iterator[Check]:
-        """Receptive fields at the two smallest sizes that differ along the axes."""
+        """Receptive fields at the smallest sizes and at the greatest that are not too costly."""
         if self.device == "meta":
             yield Check("receptive field", "skipped", {}, why="no values on meta")
             return
@@ -609,14 +614,26 @@ class _Judging:
         if reason := self._no_field(field):
             yield Check("receptive field", "skipped", {}, why=reason)
             return
-        valid = [s for s in chosen if first_failure(self.net, s) is None]
-        small = [s for s in valid if max(s[a] for a in field.axes) <= _FIELD_MOST]
-        small.sort(key=lambda s: (len({s[a] for a in field.axes}) == 1, sum(s.values())))
+        valid = _distinct(s | dict.fromkeys(self.net.batch, 1) for s in chosen)
+        valid = [s for s in valid if first_failure(self.net, s) is None]
+        valid.sort(key=lambda s: prod(self._image(s)))
+        few = [
+            s
+            for s in valid
+            if max(s[a] for a in field.axes) * prod(self._image(s)) <= _CHANGED_MOST
+        ]
+        small = [s for s in valid if prod(self._image(s)) <= _GRADIENT_MOST]
         if not small:
-            why = f"no size drawn is at most {_FIELD_MOST} along every axis"
+            why = f"no image drawn has at most {_GRADIENT_MOST:,} elements"
             yield Check("receptive field", "skipped", {}, why=why)
-        for sizes in small[:2]:
-            yield self._field_at(sizes | dict.fromkeys(self.net.batch, 1))
+        uneven = [s for s in few if len({s[a] for a in field.axes}) == len(field.axes)]
+        for sizes in _distinct([*few[:1], *uneven[:1], *uneven[-1:]]):
+            yield self._field_at(sizes, by_gradient=False)
+        for sizes in small[-1:]:
+            yield self._field_at(sizes, by_gradient=True)
+
+    def _image(self, sizes: Mapping[str, int]) -> list[int]:
+        return [1, *(evaluate(d, sizes) for d in self.net.input_tensors[0].dims[1:])]
 
     def _no_field(self, field: Any) -> str:
         if any(field.whole):
@@ -633,30 +650,39 @@ class _Judging:
             return "only where every spatial axis is a symbol of its own"
         return ""
 
-    def _field_at(self, sizes: dict[str, int]) -> Check:
+    def _field_at(self, sizes: dict[str, int], *, by_gradient: bool) -> Check:
+        """All output indices by changing inputs, on the CPU; some by gradient, on the device."""
         import torch
 
-        from symcnn.probe import make_positive, support
+        from symcnn.probe import gradient_support, make_positive, support
 
-        module = make_positive(copy.deepcopy(self.original)).cpu()
-        shape = [1, *(evaluate(d, sizes) for d in self.net.input_tensors[0].dims[1:])]
+        module = make_positive(copy.deepcopy(self.original))
+        module = module.to(self.device) if by_gradient else module.cpu()
+        shape = self._image(sizes)
         at = self.net.receptive_field().at(**sizes)
-        exact = {n.op for n in self.net.nodes} <= _SHOWING
-        for axis in range(len(shape) - 2):
+        ops = {n.op for n in self.net.nodes}
+        exact = ops <= (_SHOWING - _WINNERS if by_gradient else _SHOWING)
+        for axis, name in enumerate(self.net.receptive_field().axes):
             said = torch.as_tensor(at.table(axis))
+            outputs = [*range(len(said))]
+            if by_gradient:
+                outputs = sorted({0, len(said) // 2, len(said) - 1})
             try:
-                read = torch.as_tensor(support(module, shape, axis))
+                if by_gradient:
+                    found = gradient_support(module, shape, axis, outputs)
+                else:
+                    found = support(module, shape, axis)
             except Exception as error:
                 why = f"torch raised {type(error).__name__} in double precision"
                 return Check("receptive field", "skipped", sizes, why=why)
+            said, read = said[outputs], torch.as_tensor(found)
             wrong = said != read if exact else read & ~said
             if wrong.any():
                 i = int(wrong.any(1).nonzero()[0])
-                name = self.net.receptive_field().axes[axis]
                 ours, theirs = (row[i].nonzero().flatten().tolist() for row in (said, read))
-                where = f"output index {i} along {name}"
+                where = f"output index {outputs[i]} along {name}"
                 return _compared("receptive field", sizes, ours, theirs, where)
-        return Check("receptive field", "passed", sizes)
+        return Check("receptive field", "passed", sizes, "by gradient" if by_gradient else "")
 
     # shrinking
 

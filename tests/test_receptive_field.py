@@ -407,6 +407,15 @@ def test_gradients_have_the_support_of_the_table(module):
             assert (at.table(axis) == read).all()
 
 
+def test_a_single_tap_shows_through_a_deep_chain():
+    module = make_positive(tnn.Sequential(*(tnn.Conv1d(4, 4, 3, padding=1) for _ in range(60))))
+    at = traced(module, "N 4 L").receptive_field().at(L=130)
+    assert at.interval(64) == (4, 124)
+    assert (at.table() == support(module, (1, 4, 130), 0)).all()
+    rows = gradient_support(module, (1, 4, 130), 0, [0, 64])
+    assert (at.table()[[0, 64]] == rows).all()
+
+
 def test_nearest_by_a_fraction_in_a_large_image():
     module = make_positive(
         tnn.Sequential(tnn.ConvTranspose2d(1, 1, 1, stride=3), tnn.Upsample(scale_factor=1.15))

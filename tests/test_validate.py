@@ -221,6 +221,25 @@ def test_a_wrong_receptive_field_is_found(monkeypatch):
     assert "output index 0 along H" in str(report.counterexample)
 
 
+@pytest.mark.parametrize("layer", [nn.ReLU(), nn.MaxPool2d(3, 1, padding=1), nn.Sigmoid()])
+def test_a_receptive_field_wrong_in_large_images_is_found_by_gradient(layer, monkeypatch):
+    module = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), layer)
+    net = symcnn.from_torch(module, "N 3 H W")
+    right = net.validate(module, "cpu", checks=["receptive field"])
+    fields = [c for c in right.checks if c.what == "receptive field"]
+    assert {c.verdict for c in fields} == {"passed"}
+    assert [c.where for c in fields].count("by gradient") == 1
+    assert max(fields[-1].sizes.values()) > 100
+
+    from symcnn.analysis.field_at import FieldAt
+
+    table = FieldAt.table
+    small = lambda self, axis=0: (t := table(self, axis)) & (len(t) < 100)  # noqa: E731
+    monkeypatch.setattr(FieldAt, "table", small)
+    report = net.validate(module, "cpu", checks=["receptive field"])
+    assert report.counterexample.what == "receptive field"
+
+
 def test_whole_axis_statistics_are_not_judged_but_told():
     module = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.GroupNorm(1, 2))
     report = symcnn.from_torch(module, "N 3 H W").validate(module, "cpu", samples=4)
