@@ -473,6 +473,9 @@ def _splits(target: int, signed: Sequence[bool]) -> Iterator[tuple[int, ...]]:
 
 # Sets ----------------------------------------------------------------------------------------
 
+#: Axes that requirements tie together, and their isl set.
+_Side = tuple[tuple[str, ...], Any]
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -539,63 +542,76 @@ class InputSet:
     """
 
     def __init__(
-        self, names: Sequence[str], isl_set: islpy.Set, *, batch: Iterable[str] = (), at: str = ""
+        self,
+        names: Sequence[str],
+        members: islpy.Set | tuple[_Side, ...],
+        *,
+        batch: Iterable[str] = (),
+        at: str = "",
     ) -> None:
+        """members: one isl set over all `names`, or several of which this is the product."""
         self.names = tuple(names)
         self.batch = frozenset(batch)  # symbols a member may leave out
         self.at = at  # the node that the question was about, if any
-        self._set = isl_set
-        self._asked: tuple[Requirement, ...] = ()  # what it was made of, if it was
+        self._sides = members if isinstance(members, tuple) else ((self.names, members),)
 
     # algebra
+
+    @cached_property
+    def _set(self) -> Any:
+        """The isl set over all names. The sides are mostly enough, and have far fewer parts."""
+        return _rejoined(self.names, self._sides)
 
     def _with(self, isl_set: islpy.Set) -> InputSet:
         return InputSet(self.names, isl_set, batch=self.batch, at=self.at)
 
-    def _aligned(self, other: InputSet) -> tuple[Any, Any, tuple[str, ...]]:
-        names = self.names + tuple(n for n in other.names if n not in self.names)
-        return self._over(names), other._over(names), names
-
     def _over(self, names: Sequence[str]) -> Any:
-        if tuple(names) == self.names:
-            return self._set
-        missing = [n for n in names if n not in self.names]
-        order = [*self.names, *missing]
-        have = {n: f"x{i}" for i, n in enumerate(order)}
-        source = ", ".join(have[n] for n in self.names)
-        target = ", ".join(have[n] for n in names)
-        positive = " and ".join(f"{have[n]} >= 1" for n in missing) or "true"
-        return self._set.apply(isl().Map(f"{{ [{source}] -> [{target}] : {positive} }}"))
+        """The isl set over `names`, of which no side of ours leaves some; any but ours are free."""
+        sides = [side for side in self._sides if not {*side[0]} - {*names}]
+        free = [((n,), isl().Set("{ [x] : x >= 1 }")) for n in names if n not in self.names]
+        return _rejoined(names, [*sides, *free])
 
-    def _combine(self, other: InputSet, operation: str) -> InputSet:
-        a, b, names = self._aligned(other)
-        combined = getattr(a, operation)(b)
+    def _aligned(self, other: InputSet, *, whole: bool = False) -> Iterator[tuple[Any, Any, Any]]:
+        """Names and both isl sets over them, for each group that one of the two ties together."""
+        names = self.names + tuple(n for n in other.names if n not in self.names)
+        ties = [names] if whole else [side for side, _ in (*self._sides, *other._sides)]
+        for group in _tied(names, ties) or [()]:
+            yield group, self._over(group), other._over(group)
+
+    def _combine(self, other: InputSet, sides: Iterable[_Side]) -> InputSet:
+        names = self.names + tuple(n for n in other.names if n not in self.names)
         spoken = (set(self.names) - self.batch) | (set(other.names) - other.batch)
-        return InputSet(names, combined, batch=set(names) - spoken, at=self.at or other.at)
+        return InputSet(names, tuple(sides), batch=set(names) - spoken, at=self.at or other.at)
 
     def __and__(self, other: InputSet) -> InputSet:
-        return self._combine(other, "intersect")
+        sides = []
+        for names, a, b in self._aligned(other):
+            ours, theirs = {*names} & {*self.names}, {*names} & {*other.names}
+            sides.append((names, a if not theirs else b if not ours else a.intersect(b)))
+        return self._combine(other, sides)
 
     def __or__(self, other: InputSet) -> InputSet:
-        return self._combine(other, "union")
+        pairs = self._aligned(other, whole=True)
+        return self._combine(other, ((n, a.union(b)) for n, a, b in pairs))
 
     def __sub__(self, other: InputSet) -> InputSet:
-        return self._combine(other, "subtract")
+        pairs = self._aligned(other, whole=True)
+        return self._combine(other, ((n, a.subtract(b)) for n, a, b in pairs))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, InputSet) or set(self.names) != set(other.names):
             return NotImplemented if not isinstance(other, InputSet) else False
-        a, b, _ = self._aligned(other)
-        return bool(a.is_equal(b))
+        if not self or not other:
+            return not self and not other
+        return all(a.is_equal(b) for _, a, b in self._aligned(other))
 
     __hash__ = None  # type: ignore[assignment]
 
     def __le__(self, other: InputSet) -> bool:
-        a, b, _ = self._aligned(other)
-        return bool(a.is_subset(b))
+        return not self or all(a.is_subset(b) for _, a, b in self._aligned(other))
 
     def __bool__(self) -> bool:
-        return not self._set.is_empty()
+        return not any(side.is_empty() for _, side in self._sides)
 
     def where(self, *requirements: Requirement) -> InputSet:
         """The members that also meet `requirements`."""
@@ -605,15 +621,16 @@ class InputSet:
         """The sizes that the axes called `names` take in some member: the projection."""
         for name in names:
             self._index(name)
-        others = [n for n in self.names if n not in names]
-        have = {n: f"x{i}" for i, n in enumerate(self.names)}
-        source, target = ", ".join(have.values()), ", ".join(have[n] for n in names)
-        image = (
-            self._set.apply(isl().Map(f"{{ [{source}] -> [{target}] }}"))
-            if others
-            else self._over(names)
-        )
-        return InputSet(names, image, batch=self.batch & set(names), at=self.at)
+        sides = []
+        for have, side in self._sides:
+            kept = tuple(n for n in have if n in names)
+            if kept == have:
+                sides.append((have, side))
+            elif (
+                kept or side.is_empty() or not names
+            ):  # a side of no axis says whether there is any
+                sides.append((kept, _ordered(side, have, kept)))
+        return InputSet(names, tuple(sides), batch=self.batch & set(names), at=self.at)
 
     def given(self, **sizes: int) -> InputSet:
         """What is left for the other sizes where some are fixed: ``s.given(W=640)``.
@@ -652,7 +669,8 @@ class InputSet:
     @property
     def bounded(self) -> bool:
         """Whether there is an end to the members."""
-        return bool(self.visible.is_bounded())
+        sides = self.axis(*self.shown)._sides
+        return not self or all(side.is_bounded() for _, side in sides)
 
     def __contains__(self, member: object) -> bool:
         if isinstance(member, Mapping):
@@ -666,16 +684,20 @@ class InputSet:
         if not all(isinstance(v, int) or hasattr(v, "__index__") for v in values):
             raise BadSpec(f"{member!r} is not a tuple of whole numbers")
         if len(values) == len(self.shown):
-            space = self.visible
+            inside = self.axis(*self.shown)
         elif len(values) == len(self.names):
-            space = self._set
+            inside = self
         else:
             raise BadSpec(
                 f"{member!r} has {len(values)} sizes",
                 cure=f"a member lists {', '.join(self.shown)}",
             )
-        point = ", ".join(str(int(v)) for v in values)
-        return not space.intersect(isl().Set(f"{{ [{point}] }}")).is_empty()
+        at = dict(zip(inside.names, map(int, values), strict=True))
+        for names, side in inside._sides:
+            point = ", ".join(str(at[n]) for n in names)
+            if side.intersect(isl().Set(f"{{ [{point}] }}")).is_empty():
+                return False
+        return True
 
     def _best(self, order: Sequence[str], *, least: bool) -> Any:
         """The member that comes first (or last) by the isl terms `order`, one after the other.
@@ -689,7 +711,7 @@ class InputSet:
         dims = [f"x{i}" for i in range(len(self.shown))]
         inside = ", ".join(dims)
         left, values = self.visible, []
-        for term in [*order, *dims]:
+        for term in dict.fromkeys([*order, *dims]):
             image = left.apply(isl().Map(f"{{ [{inside}] -> [{term}] }}"))
             ends = [
                 int((part.dim_min_val(0) if least else part.dim_max_val(0)).to_python())
@@ -697,14 +719,24 @@ class InputSet:
             ]
             values.append(min(ends) if least else max(ends))
             left = left.intersect(isl().Set(f"{{ [{inside}] : {term} = {values[-1]} }}"))
-        member = values[len(order) :]
+        member = values[-len(dims) :]
         return member[0] if len(member) == 1 else tuple(member)
+
+    @cached_property
+    def _axes(self) -> tuple[InputSet, ...]:
+        """The sets of two or more shown axes that nothing ties together; else none."""
+        alone = {names[0]: side for names, side in self.axis(*self.shown)._sides if len(names) == 1}
+        if len(alone) < max(2, len(self.shown)):
+            return ()
+        return tuple(InputSet((n,), alone[n]) for n in self.shown)
 
     def smallest(self) -> Any:
         """The member that fits into the smallest square (then the least sum, then the order).
 
         Raises NoSolution for an empty set.
         """
+        if self._axes:
+            return tuple(axis.smallest() for axis in self._axes)
         dims = [f"x{i}" for i in range(len(self.shown))]
         return self._best([_fold("max", dims), " + ".join(dims)], least=True)
 
@@ -715,6 +747,8 @@ class InputSet:
         """
         if not self.bounded:
             raise NoSolution(f"there is no largest: {self} goes on without end")
+        if self._axes:
+            return tuple(axis.largest() for axis in self._axes)
         dims = [f"x{i}" for i in range(len(self.shown))]
         return self._best([_fold("min", dims), " + ".join(dims)], least=False)
 
@@ -726,6 +760,9 @@ class InputSet:
         Raises NoSolution for an empty set.
         """
         target = self._target(sizes)
+        if self._axes:
+            pairs = zip(self._axes, target, strict=True)
+            return tuple(axis.nearest(size) for axis, size in pairs)
         gaps = [f"max(x{i} - {v}, {v} - x{i})" for i, v in enumerate(target)]
         larger = [f"-x{i}" for i in range(len(sizes))]
         return self._best([_fold("max", gaps), " + ".join(gaps), *larger], least=True)
@@ -790,23 +827,30 @@ class InputSet:
 
     def boxes(self) -> Iterator[list[list[Run]] | None]:
         """The set as disjoint products of one-dimensional sets; None for a part that is none."""
-        whole = self.visible
-        for part in [whole] if _is_product(whole) else _parts(whole):
-            if _is_product(part):
-                flat = InputSet(self.shown, part)
-                yield [flat.axis(n).runs() for n in self.shown]
-            else:
-                yield None
+        for part in self._products():
+            yield [axis.runs() for axis in part._factors] if part._factors else None
+
+    @cached_property
+    def _factors(self) -> tuple[InputSet, ...]:
+        """The sets of the shown axes if this is their product, as isl decides; else none."""
+        if self._axes:
+            return self._axes
+        if not _is_product(self.visible):
+            return ()
+        return tuple(self.axis(n) for n in self.shown)
+
+    def _products(self) -> list[InputSet]:
+        """Disjoint sets whose union this is: products of their axes, where there are such."""
+        if self._factors:
+            return [InputSet(self.shown, self.axis(*self.shown)._sides)]
+        return [InputSet(self.shown, part) for part in _parts(self.visible)]
 
     # text
 
     def __str__(self) -> str:
         if not self:
             return f"no {' and '.join(self.shown)}"
-        whole = self.visible
-        parts = [whole] if _is_product(whole) else _parts(whole)
-        ranked = sorted((InputSet(self.shown, part) for part in parts), key=InputSet._rank)
-        texts = [part._part_text() for part in ranked]
+        texts = [part._part_text() for part in sorted(self._products(), key=InputSet._rank)]
         if len(texts) == 1:
             return texts[0]
         return " or ".join(f"({t})" if " and " in t else t for t in texts)
@@ -818,14 +862,14 @@ class InputSet:
         return max(sizes), sum(sizes), best
 
     def _part_text(self) -> str:
-        if not _is_product(self._set):
+        if not self._factors:
             first, *others = self.names
             if self.square()._set.is_equal(self._set):  # one axis says it all
                 runs = " or ".join(_runs_text(self.axis(first).runs(), first))
                 runs = f"({runs})" if " or " in runs else runs
                 return " and ".join([runs, *(f"{first} == {n}" for n in others)])
             return " and ".join(_sentences(_constraints(self.names, self._set)))
-        axes = [" or ".join(_runs_text(self.axis(n).runs(), n)) for n in self.names]
+        axes = [" or ".join(_runs_text(a.runs(), *a.names)) for a in self._factors]
         bracket = len(axes) > 1
         return " and ".join(f"({a})" if bracket and " or " in a else a for a in axes)
 
@@ -833,7 +877,7 @@ class InputSet:
 
     def describe(self) -> str:
         """In plain words, the batch included where it matters."""
-        return str(InputSet(self.names, self._set))
+        return str(InputSet(self.names, self._sides))
 
     def as_sympy(self) -> Any:
         """The set as a sympy condition on the size symbols.
@@ -844,12 +888,16 @@ class InputSet:
         """
         import sympy
 
-        return sympy.Or(
-            *(
-                sympy.And(*(_relation(c) for c in _constraints(self.shown, part)))
-                for part in _parts(self.visible)
+        sides = [
+            sympy.Or(
+                *(
+                    sympy.And(*(_relation(c) for c in _constraints(names, part)))
+                    for part in _parts(side)
+                )
             )
-        )
+            for names, side in self.axis(*self.shown)._sides
+        ]
+        return sympy.And(*sides)
 
     def _repr_latex_(self) -> str:
         import sympy
@@ -870,9 +918,8 @@ class Relation(InputSet):
     """
 
     def __init__(self, parameters: Sequence[str], members: InputSet) -> None:
-        super().__init__(members.names, members._set, batch=members.batch, at=members.at)
+        super().__init__(members.names, members._sides, batch=members.batch, at=members.at)
         self.parameters = tuple(parameters)
-        self._asked = members._asked
 
     @property
     def possible(self) -> InputSet:
@@ -882,44 +929,25 @@ class Relation(InputSet):
     def __str__(self) -> str:
         if not self:
             return f"no {' and '.join(self.shown)}"
-        whole = self.visible
-        if whole.n_basic_set() > _MANY and (sides := self._apart()):
-            texts = [self._formula(side.shown, side.visible) for side in sides if side.shown]
-            return " and ".join(f"({t})" if " or " in t else t for t in texts)
-        texts = [self._formula(self.shown, whole)]
-        groups = [*self._groups()]
-        if len(groups) > 1:  # h says H and w says W: one after the other
-            sides = [self.axis(*group).visible for group in groups]
-            if _rejoined(self.shown, groups, sides).is_equal(whole):
-                found = zip(groups, sides, strict=True)
-                texts = [self._formula(group, side) for group, side in found]
+        texts = [
+            text
+            for names, side in self.axis(*self.shown)._sides
+            for text in self._formulas(names, side)
+        ]
         return " and ".join(f"({t})" if " or " in t and len(texts) > 1 else t for t in texts)
 
     __repr__ = __str__
 
-    def _apart(self) -> list[InputSet]:
-        """The sets of the names that no requirement ties together, whose product this is."""
-        tied = {name: {name} for name in self.names}
-        for requirement in self._asked:
-            union = set[str]().union(*(tied[n] for n in requirement.symbols & tied.keys()))
-            tied.update(dict.fromkeys(union, union))
-        found = []
-        for group in {frozenset(names): names for names in tied.values()}:
-            asked = [r for r in self._asked if r.symbols & group]
-            names = [n for n in self.names if n in group]
-            found.append(input_set(names, asked, batch=self.batch & group))
-        return found if self._asked else []
-
-    def _groups(self) -> Iterator[list[str]]:
-        """The shown names, in groups that some constraint ties together."""
-        tied = {name: {name} for name in self.shown}
-        for part in _parts(self.visible):
-            for condition in _constraints(self.shown, part):
-                union = set[str]().union(*(tied[n] for n in condition.symbols))
-                tied.update(dict.fromkeys(union, union))
-        for name in self.shown:
-            if name == next(n for n in self.shown if n in tied[name]):
-                yield [n for n in self.shown if n in tied[name]]
+    def _formulas(self, names: Sequence[str], members: Any) -> Iterator[str]:
+        """One formula, or one for each group of names: h says H and w says W."""
+        whole = InputSet(names, members)
+        ties = (c.symbols for part in _parts(members) for c in _constraints(names, part))
+        sides = tuple((group, whole.axis(*group)._set) for group in _tied(names, ties))
+        if not _rejoined(names, sides).is_equal(members):
+            sides = ((tuple(names), members),)
+        for group, side in sides:
+            if text := self._formula(group, side):
+                yield text
 
     def _formula(self, names: Sequence[str], members: Any) -> str:
         unknown = [n for n in names if n not in self.parameters]
@@ -929,16 +957,36 @@ class Relation(InputSet):
         return " or ".join(f"({t})" if len(texts) > 1 else t for t in texts)
 
 
-def _rejoined(names: Sequence[str], groups: Sequence[Sequence[str]], sides: Sequence[Any]) -> Any:
-    """The product of sets over groups of names, in the order of `names`."""
-    whole: Any = None
+def _rejoined(names: Sequence[str], sides: Sequence[_Side]) -> Any:
+    """The product of sides, as one isl set, in the order of `names`."""
+    whole: Any = isl().Set("{ [] }")
     order: list[str] = []
-    for group, side in zip(groups, sides, strict=True):
-        whole = side if whole is None else whole.flat_product(side)
+    for number, (group, side) in enumerate(sides):
+        whole = whole.flat_product(side) if number else side
         order += group
-    have = {n: f"x{i}" for i, n in enumerate(order)}
-    source, target = ", ".join(have.values()), ", ".join(have[n] for n in names)
-    return whole.apply(isl().Map(f"{{ [{source}] -> [{target}] }}"))
+    return _ordered(whole, order, names)
+
+
+def _ordered(isl_set: Any, have: Sequence[str], names: Sequence[str]) -> Any:
+    """The isl set of the axes called `have`, projected on `names`, in their order."""
+    if [*have] == [*names]:
+        return isl_set
+    dims = {n: f"x{i}" for i, n in enumerate(have)}
+    source, target = ", ".join(dims.values()), ", ".join(dims[n] for n in names)
+    return isl_set.apply(isl().Map(f"{{ [{source}] -> [{target}] }}"))
+
+
+def _tied(names: Sequence[str], ties: Iterable[Iterable[str]]) -> list[tuple[str, ...]]:
+    """The names in groups, as the ties join them.
+
+    >>> _tied("abcd", ["ca", "d"])
+    [('a', 'c'), ('b',), ('d',)]
+    """
+    group = {name: {name} for name in names}
+    for tie in ties:
+        union = set[str]().union(*(group[n] for n in tie if n in group))
+        group.update(dict.fromkeys(union, union))
+    return [*dict.fromkeys(tuple(n for n in names if n in group[name]) for name in names)]
 
 
 def _solved(conditions: Sequence[Condition], unknown: Sequence[str]) -> Iterator[str]:
@@ -996,15 +1044,27 @@ def input_set(
 
     Raises Undecidable for a condition outside linear integer arithmetic.
     """
-    writer = _Writer(names)
-    texts = [f"{x} >= 1" for x in writer.names.values()]
     requirements = tuple(requirements)
     for name, low in sz.lows(*(side for r in requirements for side in sides_of(r))):
-        if low != 1 and name in writer.names:
+        if low != 1 and name in names:
             raise Undecidable(
                 f"{name} may be 0 or less, and sets are of positive sizes",
                 cure=f'declare it positive: symcnn.symbols("{name}"), or give it a number',
             )
+    groups = _tied(names, (r.symbols for r in requirements)) or [()]
+    asked: dict[tuple[str, ...], list[Requirement]] = {group: [] for group in groups}
+    for requirement in requirements:  # what speaks of none of them holds, or does not, anywhere
+        asked[next((g for g in groups if requirement.symbols & {*g}), groups[0])].append(
+            requirement
+        )
+    sides = tuple((group, _side(group, mine)) for group, mine in asked.items())
+    return InputSet(names, sides, batch=batch, at=at)
+
+
+def _side(names: Sequence[str], requirements: Sequence[Requirement]) -> Any:
+    """The isl set of names that the requirements tie together."""
+    writer = _Writer(names)
+    texts = [f"{x} >= 1" for x in writer.names.values()]
     texts += [
         f"({x} - {part.rest}) mod {part.of} = 0"
         for part in _parts_of(requirements)
@@ -1016,16 +1076,14 @@ def input_set(
             texts.append(f"({writer.requirement(requirement)})")
         except Undecidable as error:
             hard.append((requirement, error))
-    found = InputSet(names, _isl_set(writer, texts), batch=batch, at=at)
     while hard:  # what one of them bounds may decide another
+        found = InputSet(names, _isl_set(writer, texts))
         cases = [_cases(writer, requirement, found) for requirement, _ in hard]
         if set(cases) == {None}:
             raise hard[0][1]
         texts += [f"({text})" for text in cases if text is not None]
         hard = [one for one, text in zip(hard, cases, strict=True) if text is None]
-        found = InputSet(names, _isl_set(writer, texts), batch=batch, at=at)
-    found._asked = requirements
-    return found
+    return _isl_set(writer, texts)
 
 
 def _isl_set(writer: _Writer, texts: Sequence[str]) -> Any:
@@ -1203,10 +1261,7 @@ def _runs_of(part: Any) -> list[Run]:
     run = _hull_run(part, step)
     if run is not None:
         return [run]
-    period = step
-    for basic in part.compute_divs().get_basic_sets():
-        for i in range(basic.dim(isl().dim_type.div)):
-            period = lcm(period, int(basic.get_div(i).get_denominator_val().to_python()))
+    period = lcm(step, *map(_period, part.compute_divs().get_basic_sets()))
     runs = []
     for residue in range(period):
         inside = part.intersect(isl().Set(f"{{ [x] : x mod {period} = {residue} }}"))
@@ -1217,6 +1272,21 @@ def _runs_of(part: Any) -> list[Run]:
                     raise Undecidable(f"cannot write {piece} as runs")  # pragma: no cover
                 runs.append(found)
     return runs
+
+
+def _period(basic: Any) -> int:
+    """After how many sizes the floors of a one-dimensional basic set have all gone on by whole
+    numbers: one floor after its denominator, one of others after so many of their periods.
+    """
+    div = isl().dim_type.div
+    periods: list[int] = []
+    for i in range(basic.dim(div)):
+        floor = basic.get_div(i)
+        inner = (
+            p for j, p in enumerate(periods) if not floor.get_coefficient_val(div, j).is_zero()
+        )
+        periods.append(int(floor.get_denominator_val().to_python()) * lcm(*inner))
+    return lcm(*periods)
 
 
 def _hull_run(part: Any, step: int) -> Run | None:

@@ -87,7 +87,7 @@ def test_a_domain_that_is_too_large_or_too_small_is_found():
         net = nn.Conv2d(3, 8, kernel).trace("N 3 H W")
         net._valid = nn.Conv2d(3, 8, other).trace("N 3 H W").valid_inputs()
         wrong = {c.what: c for c in net.prove().wrong}
-        assert "not at 3" in wrong["domain"].how
+        assert "not at (3, 3)" in wrong["domain"].how
 
 
 def test_forgotten_macs_are_found():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from symcnn import H, W
 from symcnn.conditions import AnyOf, Condition
 from symcnn.errors import BadSpec, NoSolution, Undecidable
-from symcnn.sets import Run, _ratio, _shortfalls, always, input_set
+from symcnn.sets import InputSet, Run, _ratio, _shortfalls, always, input_set
 from symcnn.size import Size, scaled
 from symcnn.testing.expressions import expressions
 
@@ -382,3 +382,51 @@ def test_a_size_that_is_bounded_decides_what_is_linear_for_each_of_its_values():
 def test_a_product_without_a_bound_stays_undecided():
     with pytest.raises(Undecidable):
         input_set(["H", "W"], [Condition((_W // _H) * _H, "==", _W)])
+
+
+def test_a_floor_of_floors_repeats_after_the_product_of_their_denominators():
+    expr = (17 * ((h + 1) // 2)) % 40
+    found = one(Condition(expr, ">=", 33))
+    truth = [x for x in range(1, 400) if 17 * ((x + 1) // 2) % 40 >= 33]
+    assert [x for x in range(1, 400) if any(x in run for run in found.runs())] == truth
+    assert {run.step for run in found.runs()} == {80}
+
+
+def test_what_nothing_ties_together_stays_apart():
+    ragged = [Condition(5 * h // 13 % 7, ">=", 3), Condition(11 * w // 13 % 7, ">=", 3)]
+    whole = input_set(["N", "H", "W"], ragged, batch="N")
+    assert [names for names, _ in whole._sides] == [("N",), ("H",), ("W",)]
+    tied = whole & input_set(["H", "W"], [Condition(h, ">=", w)])
+    assert [names for names, _ in tied._sides] == [("N",), ("H", "W")]
+    assert tied <= whole
+    assert whole.axis("W") == input_set(["W"], ragged[1:])
+    assert whole.given(H=whole.smallest()[0]) == whole.axis("N", "W")
+    assert not whole.given(H=1)
+
+
+def along(name):
+    drawn = expressions((name,), low=1)
+    bounds = st.integers(-12, 12)
+    return st.builds(lambda e, bound: Condition(e.normal, ">=", bound), drawn, bounds)
+
+
+@given(
+    st.lists(along("H"), max_size=2),
+    st.lists(along("W"), max_size=2),
+    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+)
+def test_independent_axes_answer_as_the_whole_does(rows, columns, size):
+    apart = two(*rows, *columns)
+    assert len(apart._sides) == 2
+    whole = InputSet(("H", "W"), apart._set)
+    assert apart == whole
+    assert bool(apart) == bool(whole)
+    assert (size in apart) == (size in whole)
+    assert apart.bounded == whole.bounded
+    assert str(apart) == str(whole)
+    if apart:
+        assert apart.smallest() == whole.smallest()
+        assert apart.nearest(*size) == whole.nearest(*size)
+        if apart.bounded:
+            assert apart.largest() == whole.largest()
+            assert apart.count() == whole.count()

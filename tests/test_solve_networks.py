@@ -102,3 +102,20 @@ def test_a_formula_for_two_axes_with_a_float_scale_is_one_formula_per_axis():
         assert formula.given(y=y, z=z) == net.solve(output=(y, z))
     for text in ("10*y + 9 >= 7*H", "10*z + 9 >= 7*W"):
         assert text in str(formula)
+
+
+class ScaledThenHalved(torch.nn.Module):
+    def forward(self, x):
+        x = torch.nn.functional.interpolate(x, scale_factor=1.4)[:, :, ::2, ::2]
+        down = torch.nn.functional.max_pool2d(x, 2)
+        return torch.cat([x, torch.nn.functional.interpolate(down, scale_factor=2.0)], 1)
+
+
+def test_a_domain_with_a_float_scale_on_two_axes_is_one_domain_per_axis():
+    domain = symcnn.from_torch(ScaledThenHalved(), "N 3 H W").valid_inputs()  # 53 parts per axis
+    assert 4 not in domain.axis("H")
+    assert (domain.smallest(), domain.nearest(4, 9)) == ((3, 3), (5, 9))
+    (box,) = domain.boxes()
+    assert len(box) == 2
+    rows, columns = str(domain).split(" and (")
+    assert rows.strip("()") == columns.strip("()").replace("W", "H")

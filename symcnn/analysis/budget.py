@@ -506,16 +506,16 @@ class BudgetedSet(InputSet):
         self.base = base
         self.budgets = budgets
         self.floors = floors
-        super().__init__(base.names, base._set, batch=base.batch, at=base.at)
+        super().__init__(base.names, (), batch=base.batch, at=base.at)
 
     # the isl set, corner by corner, for whatever needs all of it
 
     @property
-    def _set(self) -> Any:
+    def _sides(self) -> Any:
         return self._explicit
 
-    @_set.setter
-    def _set(self, value: Any) -> None:
+    @_sides.setter
+    def _sides(self, value: Any) -> None:
         """There is none until it is asked for."""
 
     @cached_property
@@ -529,7 +529,7 @@ class BudgetedSet(InputSet):
         found = self.base
         for region in regions:
             found = found & InputSet(names, isl().Set(region), batch=self.batch)
-        return found._set
+        return found._sides
 
     def _fits_budgets(self, point: Sequence[int]) -> bool:
         return _fits(self.budgets, self.shown, point)
