@@ -184,7 +184,9 @@ def test_the_command_counts_writes_a_summary_and_exits_with_success(tmp_path):
     assert answer["done"] == {"layer": 50, "network": 5, "domain": 1}
     assert (answer["wrong"], answer["complete"], answer["seed"]) == (0, True, 7)
     summary = report.read_text()
-    assert "50 layer cases, 5 networks" in summary
+    assert re.search(
+        r"50 layer cases \(\d+ layers\), 5 networks at \d+ sizes, 1 domains: no mismatch", summary
+    )
     assert "no mismatch" in summary
     assert "torch 2." in summary
 

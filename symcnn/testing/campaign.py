@@ -32,6 +32,15 @@ __all__ = ["BLOCKS", "Campaign", "versions"]
 #: Cases that one process does before it ends.
 BLOCKS = {"layer": 1000, "network": 20, "domain": 5}
 
+#: How each kind is judged, for the report.
+_HOW = {
+    "layer": "Layers: our shape against torch's CPU kernels, refusals included.",
+    "network": "Networks, at sizes inside and outside the domain: shapes against torch on meta, "
+    "the domain as a set, parameters, FLOPs against `FlopCounterMode`.",
+    "domain": "Domains of random networks, at every size up to 300 along every axis: the domain, "
+    "the inputs of some outputs, and their formula, against torch on meta.",
+}
+
 _FORMAT = 2
 _SAVE_EVERY = 5.0  # seconds
 
@@ -201,12 +210,20 @@ class Campaign:
         lines += [f"{count:9,} {kind}" for kind, count in sorted(tally.kinds.items())]
         lines += [f"{count:9,} {what}" for what, count in sorted(tally.counts.items())]
         lines.append(
-            f"{tally.layers:,} layer cases ({len(tally.names)} layers of {len(tally.kinds)} kinds) "
-            f"and {tally.networks:,} networks at {tally.sizes:,} sizes, "
-            f"{tally.domains:,} domains, "
-            f"{tally.wrong} mismatches, {self.seconds:,.0f} s, seed {self.seed}"
+            f"{self._judged()}, {tally.wrong} mismatches, {self.seconds:,.0f} s, seed {self.seed}"
         )
         return "\n".join(lines)
+
+    def _judged(self) -> str:
+        tally = self.tally
+        found = []
+        if tally.layers:
+            found.append(f"{tally.layers:,} layer cases ({len(tally.names)} layers)")
+        if tally.networks:
+            found.append(f"{tally.networks:,} networks at {tally.sizes:,} sizes")
+        if tally.domains:
+            found.append(f"{tally.domains:,} domains")
+        return ", ".join(found) or "nothing"
 
     @property
     def seconds(self) -> float:
@@ -217,23 +234,17 @@ class Campaign:
         """The summary that is kept under docs/validation/, measured and not typed."""
         tally = self.tally
         verdict = "no mismatch" if not tally.wrong else f"{tally.wrong} mismatches"
+        told = [_HOW[what] for what in WHAT if what in self.done]
+        first = next((what for what in WHAT if what in self.done), "layer")
         lines = [
             "# Sweep",
             "",
-            "Random layers, networks and domains, judged by torch; written by `symcnn sweep`. "
-            "Layers: our shape",
-            "against torch's CPU kernels, refusals included. Networks, at sizes inside and outside "
-            "the domain:",
-            "shapes against torch on meta, the domain as a set, parameters, FLOPs against "
-            "`FlopCounterMode`. Domains: of random networks again, at every size up to 300 along "
-            "every axis:",
-            "the domain, the inputs of some outputs, and their formula, against torch on meta.",
+            "What was drawn at random, and put to torch; written by `symcnn sweep`.",
             "",
-            f"**{tally.layers:,} layer cases, {tally.networks:,} networks at {tally.sizes:,} "
-            f"sizes, {tally.domains:,} domains: {verdict}.** "
-            f"Seed {self.seed}, {self.seconds:,.0f} s.",
-            f"Any case again: `symcnn sweep --seed {self.seed} --case layer:123` "
-            "(or `network:17`, `domain:17`).",
+            *(f"- {how}" for how in told),
+            "",
+            f"**{self._judged()}: {verdict}.** Seed {self.seed}, {self.seconds:,.0f} s.",
+            f"Any case again: `symcnn sweep --seed {self.seed} --case {first}:17`.",
             "",
         ]
         if tally.mismatches:
@@ -246,8 +257,9 @@ class Campaign:
                 f"| {run['began']} | {run['seconds']:,.0f} | {cases} | {run['processes']} | "
                 f"{run['source']} | {run['versions']} | {run['machine']} |"
             )
-        lines += ["", "| kind of layer | cases |", "| --- | --- |"]
-        lines += [f"| {kind} | {count:,} |" for kind, count in sorted(tally.kinds.items())]
+        if tally.kinds:
+            lines += ["", "| kind of layer | cases |", "| --- | --- |"]
+            lines += [f"| {kind} | {count:,} |" for kind, count in sorted(tally.kinds.items())]
         lines += ["", "| besides | |", "| --- | --- |"]
         lines += [f"| {what} | {count:,} |" for what, count in sorted(tally.counts.items())]
         return "\n".join(lines) + "\n"
