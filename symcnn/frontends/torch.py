@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import cached_property, lru_cache
-from itertools import chain, compress, islice
 from operator import is_
 from os.path import dirname
 from typing import Any, NamedTuple
@@ -1078,7 +1077,9 @@ def _observed(module: torch.nn.Module, tracer: _Tracer) -> Iterator[None]:
     """Module calls reported to the tape; whatever the forward sets on modules is undone."""
     tape = tracer.tape
     tape.paths = {id(m): path for path, m in tracer.modules}
-    before = _Kept(module for _, module in tracer.modules)
+    places = _containers(tracer.modules)
+    before = [(place, place.copy()) for place in places if place]
+    empty = [place for place in places if not place]
     original = torch.nn.Module.__call__
 
     def call(self: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
@@ -1101,7 +1102,12 @@ def _observed(module: torch.nn.Module, tracer: _Tracer) -> Iterator[None]:
         yield
     finally:
         torch.nn.Module.__call__ = original
-        before.restore()
+        for place in empty if any(empty) else ():
+            place.clear()
+        for place, copy in before:
+            if not _same_items(place, copy):
+                place.clear()
+                (place.extend if isinstance(place, list) else place.update)(copy)
 
 
 def _named(modules: Iterable[tuple[str, torch.nn.Module]], kind: str) -> Iterator[tuple[str, Any]]:
@@ -1122,49 +1128,21 @@ class _Containers(dict[type, bool]):
         return found
 
 
-class _Kept:
+def _containers(modules: Iterable[tuple[str, Any]]) -> list[Any]:
     """All that a forward can write to: attributes, buffers, hooks, caches. All or nothing: models
     install hooks and remember it in an attribute.
-
-    There are thousands of them in a large network, and mostly none changes: what they hold stands
-    in three long lists, which python compares at once.
     """
+    holds = _Containers()
+    attributes = [module.__dict__ for _, module in modules]
+    inner = [v for place in attributes for v in place.values() if holds[type(v)]]
+    return attributes + inner
 
-    def __init__(self, modules: Iterable[torch.nn.Module]) -> None:
-        holds = _Containers()
-        attributes = [module.__dict__ for module in modules]
-        values = [*chain.from_iterable(map(dict.values, attributes))]
-        inner = [*compress(values, map(holds.__getitem__, map(type, values)))]
-        self.places: list[Any] = attributes + inner
-        self.dicts = [place for place in self.places if isinstance(place, dict)]
-        self.before = self._now()
 
-    def _now(self) -> tuple[list[int], list[Any], list[Any]]:
-        """How long the containers are, what they hold, and the values of the dicts."""
-        places, dicts = self.places, self.dicts
-        return (
-            [*map(len, places)],
-            [*chain.from_iterable(places)],
-            [*chain.from_iterable(map(dict.values, dicts))],
-        )
-
-    def restore(self) -> None:
-        """Everything as it was: the very same objects, in the same order."""
-        (lengths, *held), (now, *there) = self.before, self._now()
-        if lengths == now and all(all(map(is_, a, b)) for a, b in zip(held, there, strict=True)):
-            return
-        items, values = map(iter, held)
-        for place, length in zip(self.places, lengths, strict=True):
-            inside = [*islice(items, length)]
-            if not isinstance(place, dict):
-                if [*map(id, place)] != [*map(id, inside)]:
-                    place.clear()
-                    (place.extend if isinstance(place, list) else place.update)(inside)
-                continue
-            also = [*islice(values, length)]
-            if [*map(id, chain(place, place.values()))] != [*map(id, chain(inside, also))]:
-                place.clear()
-                place.update(zip(inside, also, strict=True))
+def _same_items(place: Any, copy: Any) -> bool:
+    """Whether the very same objects stand there, in the same order."""
+    if len(place) != len(copy) or not all(map(is_, place, copy)):
+        return False
+    return not isinstance(place, dict) or all(map(is_, place.values(), copy.values()))
 
 
 def trace(
