@@ -567,7 +567,9 @@ class InputSet:
 
     def _over(self, names: Sequence[str]) -> Any:
         """The isl set over `names`, of which no side of ours leaves some; any but ours are free."""
-        sides = [side for side in self._sides if not {*side[0]} - {*names}]
+        sides = [side for side in self._sides if side[0] and not {*side[0]} - {*names}]
+        if len(sides) == 1 and sides[0][0] == names:
+            return sides[0][1]
         free = [((n,), isl().Set("{ [x] : x >= 1 }")) for n in names if n not in self.names]
         return _rejoined(names, [*sides, *free])
 
@@ -575,7 +577,7 @@ class InputSet:
         """Names and both isl sets over them, for each group that one of the two ties together."""
         names = self.names + tuple(n for n in other.names if n not in self.names)
         ties = [names] if whole else [side for side, _ in (*self._sides, *other._sides)]
-        for group in _tied(names, ties) or [()]:
+        for group in _tied(names, ties):
             yield group, self._over(group), other._over(group)
 
     def _combine(self, other: InputSet, sides: Iterable[_Side]) -> InputSet:
@@ -584,7 +586,7 @@ class InputSet:
         return InputSet(names, tuple(sides), batch=set(names) - spoken, at=self.at or other.at)
 
     def __and__(self, other: InputSet) -> InputSet:
-        sides = []
+        sides = [side for side in (*self._sides, *other._sides) if not side[0]]
         for names, a, b in self._aligned(other):
             ours, theirs = {*names} & {*self.names}, {*names} & {*other.names}
             sides.append((names, a if not theirs else b if not ours else a.intersect(b)))
@@ -608,7 +610,8 @@ class InputSet:
     __hash__ = None  # type: ignore[assignment]
 
     def __le__(self, other: InputSet) -> bool:
-        return not self or all(a.is_subset(b) for _, a, b in self._aligned(other))
+        pairs = ((a, b) for n, a, b in self._aligned(other) if not {*n}.isdisjoint(other.names))
+        return all(a.is_subset(b) for a, b in pairs) or not self
 
     def __bool__(self) -> bool:
         return not any(side.is_empty() for _, side in self._sides)
@@ -624,12 +627,12 @@ class InputSet:
         sides = []
         for have, side in self._sides:
             kept = tuple(n for n in have if n in names)
-            if kept == have:
-                sides.append((have, side))
-            elif (
-                kept or side.is_empty() or not names
-            ):  # a side of no axis says whether there is any
+            if kept:
                 sides.append((kept, _ordered(side, have, kept)))
+            elif side.is_empty():
+                dims = ", ".join(f"x{i}" for i in range(len(names)))
+                sides = [(names, isl().Set(f"{{ [{dims}] : false }}"))]
+                break
         return InputSet(names, tuple(sides), batch=self.batch & set(names), at=self.at)
 
     def given(self, **sizes: int) -> InputSet:

@@ -13,8 +13,9 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from operator import is_
 from os.path import dirname
 from typing import Any, NamedTuple
@@ -26,7 +27,7 @@ import symcnn.ops  # fills OPS
 from symcnn.axis import IDENTITY
 from symcnn.conditions import AnyOf, Condition, Requirement, settled
 from symcnn.errors import BadSpec, DataDependent, SymcnnError, UnsupportedOperation
-from symcnn.frontends.branches import Choice, Differs, Same, without_idle_guards
+from symcnn.frontends.branches import Choice, Differs, Same, Step, without_idle_guards
 from symcnn.frontends.lazy import call_lazy, is_lazy, lazy_parameters
 from symcnn.frontends.scalars import FLOAT_LIMIT, TAKES_NUMBERS, scalar
 from symcnn.graph import (
@@ -661,15 +662,16 @@ class _Tracer(TorchFunctionMode):
         tape: Tape,
         example: Mapping[str, int],
         forced: Sequence[Choice] = (),
-        same: Same | None = None,
     ) -> None:
         super().__init__()
-        self.same = same
+        self.same: Same | None = None
         self.tape = tape
         tape.fix = self.fix
         self.example = example
         self.forced = forced
         self.choices: list[Choice] = []
+        self.steps: list[Step] = []  # all that the run asked so far
+        self.script: list[Step] = []  # answers of an earlier run, the next one last
         self.operations = _operations(len(OPS))
         self.leaves: dict[int, SymbolicTensor] = {}
         self.lazy: dict[torch.nn.Module, dict[str, Parameter | None]] = {}
@@ -697,6 +699,20 @@ class _Tracer(TorchFunctionMode):
         self.buffer_leaves = [t for t in self.leaves.values() if isinstance(t, Constant)]
         self.weights = [p for _, p in parameters]
         self.grad = torch.is_grad_enabled()
+
+    def again(self, forced: Sequence[Choice], same: Same) -> _Tracer:
+        """A tracer for one more run, with the last choice taken the other way.
+
+        Up to there it answers what this one answered; module and inputs are the same.
+        """
+        other = copy(self)
+        other.tape, other.same, other.forced = same.now, same, forced
+        same.now.fix = other.fix
+        other.script = [s for s in self.steps if s.choices < len(forced)][::-1]
+        other.choices, other.steps = [], []
+        other.leaves, other.lazy = dict(self.leaves), dict(self.lazy)
+        other.real, other.parameters = [*self.real], [*self.parameters]
+        return other
 
     @cached_property
     def own(self) -> set[int]:
@@ -823,11 +839,48 @@ class _Tracer(TorchFunctionMode):
 
     def run_lazy(self, module: torch.nn.Module, x: Any) -> Any:
         """Run a lazy module with the parameters it would make, the same at every call."""
-        made = self.lazy.get(module)
+        if self.script:
+            return self.wrap(self.replay("lazy"))
+        mark, made = len(self.steps), self.lazy.get(module)
         if made is None:
             made = self.lazy[module] = lazy_parameters(module, self.unwrap(x), self.place())
             self.parameters += [p for p in made.values() if p is not None]
-        return self.wrap(call_lazy(module, self.unwrap(x), made))
+        result = call_lazy(module, self.unwrap(x), made)
+        self.note(mark, "lazy", result)
+        return self.wrap(result)
+
+    # steps
+
+    def note(self, mark: int, asked: Any, answer: Any) -> None:
+        """The step that began when there were `mark` of them; those within it are part of it."""
+        del self.steps[mark:]
+        tape = self.tape
+        step = Step(asked, answer, len(tape.nodes), len(tape.guards), len(self.choices))
+        self.steps.append(step)
+
+    def replay(self, asked: Any, tensors: Iterable[Any] = ()) -> Any:
+        """The answer of the earlier run; `tensors` are what it is asked about."""
+        step, tape = self.script.pop(), self.tape
+        if step.asked != asked:
+            raise Differs
+        assert self.same is not None
+        before, nodes = self.same.before, len(tape.nodes)
+        tape.nodes += before.nodes[nodes : step.nodes]
+        tape.guards += before.guards[len(tape.guards) : step.guards]
+        self.choices += self.forced[len(self.choices) : step.choices]
+        if nodes < len(tape.nodes):
+            self._adopt(_flat([*tensors]), tape.nodes[nodes].inputs)
+        if isinstance(step.answer, SymcnnError):
+            raise step.answer
+        return step.answer
+
+    def _adopt(self, tensors: Sequence[Any], known: Sequence[SymbolicTensor]) -> None:
+        """Constants that the forward made anew are those that it made before."""
+        if len(tensors) == len(known):
+            for real, symbolic in zip(tensors, known, strict=True):
+                if type(real) is not TracedTensor and id(real) not in self.leaves:
+                    self.leaves[id(real)] = symbolic
+                    self.real.append(real)
 
     def apply(
         self,
@@ -840,6 +893,39 @@ class _Tracer(TorchFunctionMode):
         reads: Sequence[SymbolicTensor] = (),
     ) -> Any:
         """Run a rule on unwrapped arguments; `reads` are tensors beside them."""
+        if self.script:
+            return self.traced(name, *self.replay(name, (*args, *kwargs.values())))
+        mark = len(self.steps)
+        try:
+            answer = self._applied(operation, name, args, kwargs, inplace, reads)
+        except SymcnnError as error:
+            self.note(mark, name, error)
+            raise
+        self.note(mark, name, answer)
+        return self.traced(name, *answer)
+
+    def traced(self, name: str, made: Sequence[SymbolicTensor], single: bool, number: Any) -> Any:
+        """What a rule answered, for the forward."""
+        if single:
+            traced = TracedTensor.of(made[0], self)
+            if number is not None:
+                mine = isinstance(number, (Dim, Real))
+                traced._number = type(number)(number.expr, self) if mine else number
+            return traced
+        several = tuple(TracedTensor.of(r, self) for r in made)
+        tupled = getattr(torch.return_types, name, None)  # max(dim=...) has .values and .indices
+        return several if tupled is None else tupled(several)
+
+    def _applied(
+        self,
+        operation: Any,
+        name: str,
+        args: Any,
+        kwargs: Any,
+        inplace: bool,
+        reads: Sequence[SymbolicTensor],
+    ) -> tuple[Sequence[SymbolicTensor], bool, Any]:
+        """The outputs of a rule, whether it is one, and its number if it has one."""
         if name in TAKES_NUMBERS:
             args = (*args[:1], *tree_map(self.plain, list(args[1:])))
             kwargs = tree_map(self.plain, kwargs)
@@ -865,18 +951,15 @@ class _Tracer(TorchFunctionMode):
         node.inplace = inplace
         if self.grad and not torch.is_grad_enabled():
             node.grad = False
+        number = None
         if single:
             (made,) = result
             types = [a for a in (*args, *kwargs.values()) if type(a) is torch.dtype]
             if name == "bool" or types:
                 made.boolean = name == "bool" or torch.bool in types
-            traced = TracedTensor.of(made, self)
             if not made.dims:
-                traced._number = self.number(name, args, kwargs)
-            return traced
-        several = tuple(TracedTensor.of(r, self) for r in result)
-        tupled = getattr(torch.return_types, name, None)  # max(dim=...) has .values and .indices
-        return several if tupled is None else tupled(several)
+                number = self.number(name, args, kwargs)
+        return result, single, number
 
     def _placed(self, error: SymcnnError, op: str) -> SymcnnError:
         """The error with the module path in front, if it does not stand there yet."""
@@ -963,9 +1046,16 @@ class _Tracer(TorchFunctionMode):
 
     def decide(self, condition: Condition) -> bool:
         """The truth of a comparison: proved, or taken as at the example and recorded."""
-        verdict = known(condition)
-        if verdict is not None:
-            return verdict
+        if self.script:
+            return bool(self.replay(condition))
+        mark, taken = len(self.steps), known(condition)
+        if taken is None:
+            taken = self._choose(condition)
+        self.note(mark, condition, taken)
+        return taken
+
+    def _choose(self, condition: Condition) -> bool:
+        """An open comparison: as it was to be taken, else as at the example."""
         position = len(self.choices)
         taken, otherwise = False, ""
         if position < len(self.forced):
@@ -980,11 +1070,15 @@ class _Tracer(TorchFunctionMode):
         """The value of a size at the example, for python code that takes plain numbers only."""
         if not isinstance(expr, Size):
             return expr
+        if self.script:
+            return self.replay(expr)
+        mark = len(self.steps)
         value = evaluate(expr, self._sizes(symbols_of(expr)))
         scale = prod(c.denominator for c in expr.terms.values())
         same = Condition(expr * scale, "==", int(value * scale))
         if known(same) is None:
             self._guard(same)
+        self.note(mark, expr, value)
         return value
 
     def _sizes(self, names: frozenset[str]) -> dict[str, int]:
@@ -1163,8 +1257,10 @@ def trace(
         try:
             with uncollected():
                 tracer = _Tracer(module, Tape(), wanted, forced)
-                inputs, outputs = _run(module, specs, named, tracer)
-                _drop_idle_guards(tracer, inputs, outputs, module, specs, named)
+                given = tuple(map(tensor, specs)), {n: tensor(s, n) for n, s in named.items()}
+                inputs = *given[0], *given[1].values()
+                outputs = _run(module, *given, tracer)
+                _drop_idle_guards(tracer, inputs, outputs, partial(_run, module, *given))
                 return Network(
                     inputs,
                     outputs,
@@ -1194,48 +1290,43 @@ def _drop_idle_guards(
     tracer: _Tracer,
     inputs: Sequence[SymbolicTensor],
     outputs: Any,
-    module: torch.nn.Module,
-    specs: Sequence[str],
-    named: Mapping[str, str],
+    run: Callable[[_Tracer], Any],
 ) -> None:
     """Leave only the guards that make a difference: see `symcnn.frontends.branches`."""
 
     def rerun(choices: Sequence[Choice]) -> Sequence[Guard] | None:
-        again = Tape()
-        same = Same(tape, again, inputs)
+        same = Same(tracer.tape, Tape(), inputs)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                second = _Tracer(module, again, tracer.example, choices, same)
-                _, other = _run(module, specs, named, second)
+                other = run(tracer.again(choices, same))
             same.whole(outputs, other)
         except (Differs, SymcnnError):
             return None
-        return again.guards
+        return same.now.guards
 
     tape = tracer.tape
     tape.guards = without_idle_guards(tape.guards, tracer.choices, rerun)
 
 
 def _run(
-    module: torch.nn.Module, specs: Sequence[str], named: Mapping[str, str], tracer: _Tracer
-) -> tuple[Any, Any]:
-    """One run of the forward: its inputs and outputs."""
+    module: torch.nn.Module,
+    inputs: Sequence[SymbolicTensor],
+    keywords: Mapping[str, SymbolicTensor],
+    tracer: _Tracer,
+) -> Any:
+    """One run of the forward: its outputs."""
     tape = tracer.tape
-    inputs = tuple(tensor(spec) for spec in specs)
-    keywords = {name: tensor(spec, name) for name, spec in named.items()}
-    if tracer.same is not None:
-        tracer.same.starts((*inputs, *keywords.values()))
     with tape.running(), _observed(module, tracer), tracer:
         try:
             raw = module(*tracer.wrap(inputs), **tracer.wrap(keywords))
         except SymcnnError:
             raise
         except Exception as error:
-            raise _forward_failed(module, len(specs) + len(named), error, tracer) from error
+            raise _forward_failed(module, len(inputs) + len(keywords), error, tracer) from error
     for scope in tape.calls:
         scope.output = tracer.result(scope.output)
-    return (*inputs, *keywords.values()), tracer.result(raw)
+    return tracer.result(raw)
 
 
 def _forward_failed(module: Any, given: int, error: Exception, tracer: _Tracer) -> SymcnnError:
