@@ -73,6 +73,7 @@ QUESTIONS: Mapping[str, Callable[[symcnn.Network], Any]] = {
     "receptive field": lambda net: net.receptive_field().size,
     "domain": lambda net: net.valid_inputs(),
     "activation memory": lambda net: net.cost().activations,
+    "peak memory": lambda net: net.cost().peak,
     "peak memory at a size": lambda net: net.cost().at(**_smallest(net)).peak,
 }
 

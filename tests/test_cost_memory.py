@@ -276,6 +276,17 @@ PEAKS = {
 }
 
 
+def test_the_peak_of_a_chain_that_eats_the_border_is_one_polynomial():
+    layers = [symcnn.nn.Conv2d(8, 8, 3) for _ in range(30)]
+    net = symcnn.nn.Sequential(*layers).trace("N 8 H W")
+    peak = net.cost().peak
+    assert str(peak) == "32*N*(3*H*W - 6*H - 6*W + 20)"
+    for height in (61, 62, 100):
+        at = net.cost().at(N=2, H=height, W=77).peak
+        assert peak.at(N=2, H=height, W=77) == at
+    assert len(net.cost().terms("peak")) == 1
+
+
 @pytest.mark.parametrize("network", PEAKS)
 def test_the_peak_of_an_inference_pass(network):
     module = PEAKS[network]()

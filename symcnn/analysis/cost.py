@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import sympy
 
 from symcnn.analysis.conventions import Convention, convention, elementwise
-from symcnn.errors import BadSpec, Undecidable, UnsupportedOperation
+from symcnn.errors import BadSpec, SymcnnError, Undecidable, UnsupportedOperation
 from symcnn.formula import Formula, conditions
 from symcnn.graph import Constant, Node, Parameter, SymbolicTensor
 from symcnn.ops.autograd import Gradients, gradients
 from symcnn.ops.storage import Memory, Storage, refusal
 from symcnn.series import summation
-from symcnn.size import Int, Max, evaluate, maximum, prod, sole_atom
+from symcnn.size import Int, Max, Size, evaluate, maximum, prod, sole_atom
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -345,11 +345,8 @@ class Cost:
         [[32*N*H*W - 64*N*H - 64*N*W + 128*N]]
         """
         if what == "peak":
-            moments = self._moments
-            atom = sole_atom(maximum(*moments)) if len(moments) > 1 else None
-            if isinstance(atom, Max) and set(atom.args) <= set(moments):
-                moments = {moment: moments[moment] for moment in atom.args}
-            return [[s.bytes(self._width) for s in alive] for alive in moments.values()]
+            worst = [self._moments[moment] for moment in self._worst(self._moments)]
+            return [[s.bytes(self._width) for s in alive] for alive in worst]
         figures = {"work": "_work", "activations": "_activations", "saved": "_saved"}
         return [[*getattr(self, figures[what]).values()]]
 
@@ -358,12 +355,41 @@ class Cost:
         """Bytes of tensors alive at the worst moment of an inference pass, parameters aside.
 
         A tensor lives from the operation that makes it to the last that reads it, the network's
-        inputs throughout; the scratch memory of kernels is not counted.
+        inputs throughout; the scratch memory of kernels is not counted. The formula is the maximum
+        of the moments that are the worst at some valid size.
+
+        >>> from symcnn import nn
+        >>> nn.Sequential(*[nn.Conv2d(8, 8, 3) for _ in range(4)]).trace("1 8 H W").cost().peak
+        96*H*W - 192*H - 192*W + 640
         """
         if self.sizes is not None:
             return max((evaluate(m, self.sizes) for m in self._moments), default=0)
-        moments = [_subs_all(m, self.given) for m in self._moments]
-        return self._out(maximum(*dict.fromkeys(moments)) if moments else 0)
+        moments = self._worst(dict.fromkeys(_subs_all(m, self.given) for m in self._moments))
+        return self._out(maximum(*moments) if moments else 0)
+
+    def _worst(self, moments: Iterable[Int]) -> list[Int]:
+        """Those of which one is the greatest, at every valid size.
+
+        Sizes are counted from the least that is valid: from there on, a layer that eats two rows
+        leaves less than the one before.
+        """
+        moved = {_from_least(m, self._least): m for m in moments}
+        greatest = maximum(*moved) if moved else 0
+        atom = sole_atom(greatest)
+        kept = atom.args if isinstance(atom, Max) else (greatest,)
+        return [moved[m] for m in kept] if moved.keys() >= {*kept} else [*moved.values()]
+
+    @cached_property
+    def _least(self) -> dict[str, int]:
+        """The least valid value of each size, where it is known to be more than 1."""
+        try:
+            domain = self.net.valid_inputs()
+        except SymcnnError:
+            return {}
+        if not domain:
+            return {}
+        least = {name: domain.axis(name).smallest() for name in domain.shown}
+        return {name: value for name, value in least.items() if value > 1}
 
     def _bytes(self, tensors: Iterable[SymbolicTensor]) -> Int:
         total: Int = 0
@@ -671,6 +697,13 @@ def _tree_order(inside: Mapping[str, Any]) -> Callable[[str], tuple[int, ...]]:
 def _subs_all(size: Int, given: tuple[Any, ...]) -> Int:
     """The expression under all conditions: what `maximum` can then compare."""
     return Formula(size).under(*given).size if given else size
+
+
+def _from_least(size: Int, least: Mapping[str, int]) -> Int:
+    """The expression with every size counted from 1 at its least value."""
+    if isinstance(size, int):
+        return size
+    return size.subs({name: Size.symbol(name) + (value - 1) for name, value in least.items()})
 
 
 def _bare(value: Any) -> Any:

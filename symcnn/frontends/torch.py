@@ -853,10 +853,10 @@ class _Tracer(TorchFunctionMode):
 
     def note(self, mark: int, asked: Any, answer: Any) -> None:
         """The step that began when there were `mark` of them; those within it are part of it."""
-        del self.steps[mark:]
-        tape = self.tape
-        step = Step(asked, answer, len(tape.nodes), len(tape.guards), len(self.choices))
-        self.steps.append(step)
+        steps, tape = self.steps, self.tape
+        if len(steps) > mark:
+            del steps[mark:]
+        steps.append(Step(asked, answer, len(tape.nodes), len(tape.guards), len(self.choices)))
 
     def replay(self, asked: Any, tensors: Iterable[Any] = ()) -> Any:
         """The answer of the earlier run; `tensors` are what it is asked about."""
