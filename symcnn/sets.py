@@ -567,7 +567,7 @@ class InputSet:
 
     def _over(self, names: Sequence[str]) -> Any:
         """The isl set over `names`, of which no side of ours leaves some; any but ours are free."""
-        sides = [side for side in self._sides if side[0] and not {*side[0]} - {*names}]
+        sides = [side for side in self._sides if {*side[0]} <= {*names}]
         if len(sides) == 1 and sides[0][0] == names:
             return sides[0][1]
         free = [((n,), isl().Set("{ [x] : x >= 1 }")) for n in names if n not in self.names]
@@ -577,7 +577,7 @@ class InputSet:
         """Names and both isl sets over them, for each group that one of the two ties together."""
         names = self.names + tuple(n for n in other.names if n not in self.names)
         ties = [names] if whole else [side for side, _ in (*self._sides, *other._sides)]
-        for group in _tied(names, ties):
+        for group in _tied(names, ties) or [()]:
             yield group, self._over(group), other._over(group)
 
     def _combine(self, other: InputSet, sides: Iterable[_Side]) -> InputSet:
@@ -586,10 +586,10 @@ class InputSet:
         return InputSet(names, tuple(sides), batch=set(names) - spoken, at=self.at or other.at)
 
     def __and__(self, other: InputSet) -> InputSet:
-        sides = [side for side in (*self._sides, *other._sides) if not side[0]]
+        sides = []
         for names, a, b in self._aligned(other):
-            ours, theirs = {*names} & {*self.names}, {*names} & {*other.names}
-            sides.append((names, a if not theirs else b if not ours else a.intersect(b)))
+            free = [s for s in (self, other) if s.names and {*names}.isdisjoint(s.names)]
+            sides.append((names, a.intersect(b) if not free else b if free[0] is self else a))
         return self._combine(other, sides)
 
     def __or__(self, other: InputSet) -> InputSet:
@@ -610,7 +610,8 @@ class InputSet:
     __hash__ = None  # type: ignore[assignment]
 
     def __le__(self, other: InputSet) -> bool:
-        pairs = ((a, b) for n, a, b in self._aligned(other) if not {*n}.isdisjoint(other.names))
+        said = self._aligned(other)  # of the rest, `other` takes all
+        pairs = ((a, b) for n, a, b in said if not other.names or {*n} & {*other.names})
         return all(a.is_subset(b) for a, b in pairs) or not self
 
     def __bool__(self) -> bool:
@@ -631,8 +632,7 @@ class InputSet:
                 sides.append((kept, _ordered(side, have, kept)))
             elif side.is_empty():
                 dims = ", ".join(f"x{i}" for i in range(len(names)))
-                sides = [(names, isl().Set(f"{{ [{dims}] : false }}"))]
-                break
+                return InputSet(names, isl().Set(f"{{ [{dims}] : false }}"), at=self.at)
         return InputSet(names, tuple(sides), batch=self.batch & set(names), at=self.at)
 
     def given(self, **sizes: int) -> InputSet:
@@ -1242,7 +1242,7 @@ def _coalesced(isl_set: Any) -> Any:
 def _is_product(isl_set: Any) -> bool:
     """Whether the set is the product of its projections on the axes."""
     n = isl_set.dim(isl().dim_type.set)
-    if n == 1:
+    if n < 2:
         return True
     box = None
     for i in range(n):

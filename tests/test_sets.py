@@ -430,3 +430,17 @@ def test_independent_axes_answer_as_the_whole_does(rows, columns, size):
         if apart.bounded:
             assert apart.largest() == whole.largest()
             assert apart.count() == whole.count()
+
+
+def test_a_set_over_no_sizes_is_everything_or_nothing():
+    everything, nothing = input_set((), ()), input_set((), [Condition(0, "==", 1)])
+    assert (bool(everything), bool(nothing)) == (True, False)
+    some = one(Condition(h, ">=", 3))
+    assert (everything & some, everything - everything) == (some, nothing)
+    for empty in (nothing & some, some & nothing, some - everything, some.axis() - everything):
+        assert not empty
+    assert nothing <= everything
+    assert not everything <= nothing
+    assert not some <= nothing
+    assert some <= everything
+    assert some | nothing == some
