@@ -21,7 +21,7 @@ from symcnn.axis import Axes
 from symcnn.conditions import Condition, Requirement, settled
 from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError, Undecidable
 from symcnn.expr import to_sympy
-from symcnn.sets import InputSet, input_set
+from symcnn.sets import InputSet, input_set, with_numbers
 from symcnn.size import Int, Size, prod
 from symcnn.spec import parse_shape
 
@@ -393,7 +393,7 @@ class Tape:
             self._domain = input_set((), ())
         for requirement in fresh:
             with suppress(Undecidable):
-                self._domain &= _sizes_of(requirement)
+                self._domain &= _sizes_of(with_numbers(requirement, self._domain.fixed))
                 self._open.clear()
         return self._domain
 
@@ -405,7 +405,7 @@ class Tape:
         if requirement in self._open:
             return None
         try:
-            wanted = _sizes_of(requirement)
+            wanted = _sizes_of(with_numbers(requirement, domain.fixed))
         except Undecidable:
             wanted = None
         if wanted is not None and domain <= wanted:

@@ -473,6 +473,9 @@ def _splits(target: int, signed: Sequence[bool]) -> Iterator[tuple[int, ...]]:
 
 # Sets ----------------------------------------------------------------------------------------
 
+#: ``(e, m, r)`` for ``e % m == r``.
+_Modular = tuple[Int, int, int]
+
 #: Axes that requirements tie together, and their isl set.
 _Side = tuple[tuple[str, ...], Any]
 
@@ -674,6 +677,17 @@ class InputSet:
         """Whether there is an end to the members."""
         sides = self.axis(*self.shown)._sides
         return not self or all(side.is_bounded() for _, side in sides)
+
+    @cached_property
+    def fixed(self) -> dict[str, int]:
+        """The sizes that are the same in all members, of those that nothing ties to others."""
+        found = {}
+        for names, side in self._sides:
+            if len(names) == 1 and not side.is_empty():
+                least, most = side.dim_min_val(0), side.dim_max_val(0)
+                if least == most:
+                    found[names[0]] = int(least.to_python())
+        return found
 
     def __contains__(self, member: object) -> bool:
         if isinstance(member, Mapping):
@@ -1054,6 +1068,7 @@ def input_set(
                 f"{name} may be 0 or less, and sets are of positive sizes",
                 cure=f'declare it positive: symcnn.symbols("{name}"), or give it a number',
             )
+    requirements = _with_fixed(requirements)
     groups = _tied(names, (r.symbols for r in requirements)) or [()]
     asked: dict[tuple[str, ...], list[Requirement]] = {group: [] for group in groups}
     for requirement in requirements:  # what speaks of none of them holds, or does not, anywhere
@@ -1062,6 +1077,35 @@ def input_set(
         )
     sides = tuple((group, _side(group, mine)) for group, mine in asked.items())
     return InputSet(names, sides, batch=batch, at=at)
+
+
+def _with_fixed(requirements: tuple[Requirement, ...]) -> tuple[Requirement, ...]:
+    """The same with numbers for sizes that requirements on them alone fix: those tie nothing."""
+    fixed: dict[str, int] = {}
+    while True:
+        alone: dict[str, list[Requirement]] = {}
+        for requirement in requirements:
+            if len(requirement.symbols) == 1:
+                alone.setdefault(min(requirement.symbols), []).append(requirement)
+        tied = frozenset[str]().union(*(r.symbols for r in requirements if len(r.symbols) > 1))
+        found: dict[str, int] = {}
+        for name in sorted(tied & alone.keys()):
+            with suppress(Undecidable):
+                found |= InputSet((name,), _side((name,), alone[name])).fixed
+        if not found:
+            return requirements
+        fixed |= found
+        requirements = tuple(with_numbers(r, fixed) for r in requirements)
+
+
+def with_numbers(requirement: Requirement, fixed: Mapping[str, int]) -> Requirement:
+    """A requirement on several sizes with numbers for those that are fixed."""
+    known = {name: fixed[name] for name in requirement.symbols & fixed.keys()}
+    if not known or len(requirement.symbols) < 2:
+        return requirement
+    with suppress(ZeroDivisionError):
+        return substituted(requirement, known)
+    return requirement
 
 
 def _side(names: Sequence[str], requirements: Sequence[Requirement]) -> Any:
@@ -1091,7 +1135,13 @@ def _side(names: Sequence[str], requirements: Sequence[Requirement]) -> Any:
 
 def _isl_set(writer: _Writer, texts: Sequence[str]) -> Any:
     dims = ", ".join(writer.names.values())
-    return _coalesced(isl().Set(f"{{ [{dims}] : {' and '.join(texts)} }}" if texts else "{ [] }"))
+    return _parsed(f"{{ [{dims}] : {' and '.join(texts)} }}" if texts else "{ [] }")
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> Any:
+    """The isl set of a text. What is required of H mostly is of W too: the text is the same."""
+    return _coalesced(isl().Set(text))
 
 
 def _cases(writer: _Writer, requirement: Requirement, known: InputSet) -> str | None:
@@ -1334,10 +1384,20 @@ def _constraints(names: Sequence[str], part: Any) -> list[Condition]:
             found.append(Condition(expr if lead > 0 else -expr, "==", 0))
         else:
             found.append(Condition(expr, ">=", 0))
+    finer = [modular for c in found if (modular := as_mod(c)) is not None]
+    found = [c for c in found if not any(_follows(as_mod(c), other) for other in finer)]
     return sorted(found, key=lambda c: (c.relation != "==", str(c)))
 
 
-def as_mod(condition: Condition) -> tuple[Int, int, int] | None:
+def _follows(modular: _Modular | None, other: _Modular) -> bool:
+    """Whether ``e % m == r`` follows from ``e % (k*m) == s``: H is even where H % 4 == 0."""
+    if modular is None or modular[0] != other[0] or modular == other:
+        return False
+    (_, m, r), (_, multiple, rest) = modular, other
+    return multiple % m == 0 and rest % m == r
+
+
+def as_mod(condition: Condition) -> _Modular | None:
     """(e, m, r) when the condition says ``e % m == r``."""
     gap = condition.lhs - condition.rhs
     if condition.relation != "==" or not isinstance(gap, Size) or not _is_linear(gap):

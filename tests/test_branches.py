@@ -1,6 +1,8 @@
 """Branches of python code that make no difference are no condition; all others stay one."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import symcnn
 
@@ -69,3 +71,51 @@ def test_one_of_two_swapped_inputs_is_not_the_other():
 def test_python_code_that_needs_a_number_still_fixes_the_size():
     net = trace(lambda x: x * int(x.shape[-1]), "N L", example={"L": 7})
     assert str(net.valid_inputs()) == "L == 7"
+
+
+def test_a_contiguous_more_or_less_makes_no_difference():
+    """As diffusers' upsampling does for large batches and images."""
+
+    def forward(x):
+        for _ in range(2):
+            if x.shape[0] >= 64:
+                x = x.contiguous()
+            if x.numel() * 2 > 2**31:
+                x = x.contiguous()
+            x = F.interpolate(x, scale_factor=2.0)
+        return x
+
+    net = trace(forward, "N 8 H W")
+    assert net.guards == ()
+    assert str(net.valid_inputs()) == "H >= 1 and W >= 1"
+    assert [node.op for node in net.nodes] == ["interpolate"] * 2
+
+
+def test_a_contiguous_tensor_is_not_another_one():
+    def forward(x, y):
+        return (x if x.shape[-1] > 5 else y).contiguous()
+
+    assert len(trace(forward, "N L", "N L").guards) == 1
+
+
+@given(st.lists(st.sampled_from("idle pad crop both nested".split()), min_size=1, max_size=4))
+def test_whatever_branches_there_are_valid_sizes_have_torchs_shape(kinds):
+    def forward(x):
+        before = x.shape[-1]
+        for limit, kind in enumerate(kinds, 3):
+            long = x.shape[-1] > 2 * limit
+            if kind == "pad" and long:
+                x = F.pad(x, (0, 1))
+            elif kind == "crop":
+                x = x[..., 1:] if before % limit == 0 else x
+            elif kind == "both":
+                x = F.pad(x, (1, 0)) if long and before > 20 else x.contiguous()
+            elif kind == "nested" and long and before % 2:
+                x = x.contiguous() if before > 3 * limit else F.pad(x, (2, 0))
+            x = F.relu(x)
+        return x
+
+    net = trace(forward, "N L", example={"L": 12})
+    for length in range(1, 40):
+        if length in net.valid_inputs():
+            assert net.shape_at(N=1, L=length) == forward(torch.zeros(1, length)).shape

@@ -444,3 +444,18 @@ def test_a_set_over_no_sizes_is_everything_or_nothing():
     assert not some <= nothing
     assert some <= everything
     assert some | nothing == some
+
+
+def test_a_divisibility_that_follows_from_another_is_not_said():
+    tied = two(Condition(h % 4, "==", 0), Condition(h % 2, "==", 0), Condition(h + w, ">=", 12))
+    assert str(tied) == "H >= 1 and W >= 1 and H % 4 == 0 and H + W >= 12"
+
+
+def test_a_size_that_is_fixed_ties_nothing():
+    n = Size.symbol("N")
+    batches = Condition(n * ((h + 12) // 14) * ((w + 12) // 14) % 256, "==", 0)
+    fixed = [Condition((x + 12) // 14, "==", 16) for x in (h, w)]
+    fixed += [Condition(x % 32, "==", 0) for x in (h, w)]
+    found = input_set(["N", "H", "W"], [batches, *fixed])
+    assert found == input_set(["N", "H", "W"], [Condition(h, "==", 224), Condition(w, "==", 224)])
+    assert [names for names, _ in found._sides] == [("N",), ("H",), ("W",)]

@@ -4,10 +4,12 @@ The law: *a comparison whose both outcomes lead to the same network is no condit
 decides a branch, the trace takes one side and records a guard. Running the forward once more, with
 that one comparison taken the other way, tells whether the side mattered: if every node, every call
 and every output is the same, both runs together describe the sizes of both sides, and the guard is
-dropped. So ``is_causal = length > 1 and mask is None`` costs nobody a size.
+dropped. So ``is_causal = length > 1 and mask is None`` costs nobody a size. One ``contiguous`` more
+or less is the same network: it returns what it is given, laid out anew if it must be.
 
 The second run stops at the first node that differs. It may ask only what the first run asks too:
-its later guards must be among those that stay, so that no size is left that neither run describes.
+its later guards must be among those that stay, so that no size is left that neither run describes,
+or make no difference in their turn.
 Up to that comparison nothing is computed again: python runs, and is given the answers of the first
 run, step by step.
 """
@@ -18,9 +20,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from symcnn.conditions import Requirement
 from symcnn.graph import Guard, Node, SymbolicTensor, Tape, tree_map
 
-__all__ = ["Choice", "Differs", "Same", "Step", "without_idle_guards"]
+__all__ = ["Asked", "Choice", "Differs", "Same", "Step", "without_idle_guards"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,13 @@ class Choice:
     taken: bool
     otherwise: str = ""  # what the model raised on the other branch, if it did
     guard: int = 0  # which guard of the run records it
+
+
+#: So many runs are tried per comparison, where one leads to others.
+_RERUNS = 4
+
+#: Operations that return what they are given.
+_NEUTRAL = frozenset({"contiguous"})
 
 
 class Step(NamedTuple):
@@ -57,24 +67,31 @@ class Same:
         self.seen = 0
         # tensors of both runs that are the same one; the inputs are
         self.pairs = {id(t): t for t in inputs}
+        self.given: dict[int, SymbolicTensor] = {}  # what a neutral operation returns again
+        self.left = iter([node for node in before.nodes if not self._neutral(node)])
 
     def nodes(self) -> None:
         """All nodes recorded since the last time."""
-        if len(self.now.nodes) > len(self.before.nodes):
-            raise Differs
-        for old, new in zip(
-            self.before.nodes[self.seen : len(self.now.nodes)],
-            self.now.nodes[self.seen :],
-            strict=True,
-        ):
-            self._node(old, new)
-        self.seen = len(self.now.nodes)
+        fresh = self.now.nodes[self.seen :]
+        self.seen += len(fresh)
+        for new in fresh:
+            if not self._neutral(new):
+                old = next(self.left, None)
+                if old is None:
+                    raise Differs
+                self._node(old, new)
+
+    def _neutral(self, node: Node) -> bool:
+        if node.op not in _NEUTRAL:
+            return False
+        (given, *_), (made,) = node.inputs, node.outputs
+        self.given[id(made)] = self.given.get(id(given), given)
+        return True
 
     def _node(self, old: Node, new: Node) -> None:
         if old is new:  # of a step that was not computed again
             for t in (*new.inputs, *new.outputs):
-                if self.pairs.setdefault(id(t), t) is not t:
-                    raise Differs
+                self._tensor(t, t)
             return
         alike = (old.op, old.module, _spoken(old)) == (new.op, new.module, _spoken(new))
         if not alike or len(old.inputs) != len(new.inputs):
@@ -83,6 +100,7 @@ class Same:
             self._tensor(a, b)
 
     def _tensor(self, a: SymbolicTensor, b: SymbolicTensor) -> None:
+        a, b = self.given.get(id(a), a), self.given.get(id(b), b)
         if type(a) is not type(b) or (a.dims, a.name, a.boolean) != (b.dims, b.name, b.boolean):
             raise Differs
         if self.pairs.setdefault(id(a), b) is not b or self.pairs.setdefault(id(b), a) is not a:
@@ -91,7 +109,7 @@ class Same:
     def whole(self, old: Any, new: Any) -> None:
         """The runs as wholes, with what they return."""
         self.nodes()
-        if len(self.now.nodes) != len(self.before.nodes):
+        if next(self.left, None) is not None:
             raise Differs
         if [c.path for c in self.before.calls] != [c.path for c in self.now.calls]:
             raise Differs
@@ -120,28 +138,46 @@ def _leaves(value: Any) -> list[Any]:
     return found
 
 
+#: One run's guards and choices.
+Asked = tuple[Sequence[Guard], Sequence[Choice]]
+
+
 def without_idle_guards(
     guards: Sequence[Guard],
     choices: Sequence[Choice],
-    rerun: Callable[[list[Choice]], Sequence[Guard] | None],
+    rerun: Callable[[list[Choice]], Asked | None],
 ) -> list[Guard]:
     """The guards that make a difference.
 
     choices: every open comparison of the run.
-    rerun: runs the forward with its first choices as given, and returns its guards if it is the
+    rerun: runs the forward with its first choices as given, and returns what it asked if it is the
         same network.
 
-    From the last guard to the first: by then the later ones that stay are known.
+    From the last guard to the first: by then the later ones that stay are known. What a run with
+    one comparison turned asks beyond those must make no difference there either.
     """
     kept: dict[int, Guard] = dict(enumerate(guards))
+    left = _RERUNS * len(choices)
+
+    def idle(choices: Sequence[Choice], position: int, staying: set[Requirement]) -> bool:
+        nonlocal left
+        choice, left = choices[position], left - 1
+        if choice.otherwise or left < 0:  # the other way the model raises; or too many to try
+            return False
+        turned = Choice(not choice.taken, guard=choice.guard)
+        asked = rerun([*choices[:position], turned])
+        if asked is None:
+            return False
+        later, others = asked
+        by_guard = {other.guard: i for i, other in enumerate(others) if i > position}
+        return all(
+            guard.requirement in staying or (i in by_guard and idle(others, by_guard[i], staying))
+            for i, guard in enumerate(later)
+            if i > choice.guard
+        )
+
     for position, choice in reversed([*enumerate(choices)]):
-        if choice.otherwise:
-            continue  # the other way the model raises
-        flipped = Choice(not choice.taken, guard=choice.guard)
-        others = rerun([*choices[:position], flipped])
-        if others is None:
-            continue
         staying = {guard.requirement for i, guard in kept.items() if i > choice.guard}
-        if all(guard.requirement in staying for guard in others[choice.guard + 1 :]):
+        if idle(choices, position, staying):
             del kept[choice.guard]
     return list(kept.values())

@@ -27,7 +27,7 @@ import symcnn.ops  # fills OPS
 from symcnn.axis import IDENTITY
 from symcnn.conditions import AnyOf, Condition, Requirement, settled
 from symcnn.errors import BadSpec, DataDependent, SymcnnError, UnsupportedOperation
-from symcnn.frontends.branches import Choice, Differs, Same, Step, without_idle_guards
+from symcnn.frontends.branches import Asked, Choice, Differs, Same, Step, without_idle_guards
 from symcnn.frontends.lazy import call_lazy, is_lazy, lazy_parameters
 from symcnn.frontends.scalars import FLOAT_LIMIT, TAKES_NUMBERS, scalar
 from symcnn.graph import (
@@ -701,14 +701,16 @@ class _Tracer(TorchFunctionMode):
         self.grad = torch.is_grad_enabled()
 
     def again(self, forced: Sequence[Choice], same: Same) -> _Tracer:
-        """A tracer for one more run, with the last choice taken the other way.
+        """A tracer for one more run, with some choice taken the other way.
 
         Up to there it answers what this one answered; module and inputs are the same.
         """
+        pairs = enumerate(zip(self.choices, forced, strict=False))
+        alike = next((i for i, (mine, theirs) in pairs if mine != theirs), len(forced))
         other = copy(self)
         other.tape, other.same, other.forced = same.now, same, forced
         same.now.fix = other.fix
-        other.script = [s for s in self.steps if s.choices < len(forced)][::-1]
+        other.script = [s for s in self.steps if s.choices <= alike][::-1]
         other.choices, other.steps = [], []
         other.leaves, other.lazy = dict(self.leaves), dict(self.lazy)
         other.real, other.parameters = [*self.real], [*self.parameters]
@@ -1294,16 +1296,17 @@ def _drop_idle_guards(
 ) -> None:
     """Leave only the guards that make a difference: see `symcnn.frontends.branches`."""
 
-    def rerun(choices: Sequence[Choice]) -> Sequence[Guard] | None:
+    def rerun(choices: Sequence[Choice]) -> Asked | None:
         same = Same(tracer.tape, Tape(), inputs)
+        again = tracer.again(choices, same)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                other = run(tracer.again(choices, same))
+                other = run(again)
             same.whole(outputs, other)
         except (Differs, SymcnnError):
             return None
-        return same.now.guards
+        return same.now.guards, again.choices
 
     tape = tracer.tape
     tape.guards = without_idle_guards(tape.guards, tracer.choices, rerun)
