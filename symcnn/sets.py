@@ -428,9 +428,11 @@ def _may_be_negative(expr: Int) -> bool:
 
 
 def _pairings(condition: Condition) -> Iterator[tuple[list[Int], list[Int]]]:
-    """Ways to write both sides as products of two linear factors, the contents dealt out."""
-    with suppress(ValueError):
-        (left, a), (right, b) = factors(condition.lhs), factors(condition.rhs)
+    """Ways to write both sides as products of two linear factors, the contents dealt out; a factor
+    that both share, as the batch, aside.
+    """
+    for lhs, rhs in _cancelled(condition):
+        (left, a), (right, b) = factors(lhs), factors(rhs)
         if len(left) != 2 or len(right) != 2 or not all(map(_is_linear, left + right)):
             return
         for fs, x, gs, y in ((left, a, right, b), (right, b, left, a)):
