@@ -531,3 +531,34 @@ def test_arange_takes_its_end_by_name():
     assert net.shape_at(N=1, H=7, W=5) == (7,)
     net = trace(lambda m, x: torch.arange(start=2, end=x.shape[3], step=3), "N 3 H W")
     assert net.shape_at(N=1, H=7, W=12) == tuple(torch.arange(start=2, end=12, step=3).shape)
+
+
+@pytest.mark.parametrize("join", [torch.cat, torch.concat])
+def test_a_slice_without_elements_leaves_what_it_is_concatenated_with(join):
+    """As vision transformers without a class token do with their prefix."""
+
+    class Prefixed(torch.nn.Module):
+        def __init__(self, prefix):
+            super().__init__()
+            self.prefix = prefix
+
+        def forward(self, x):
+            return join([x[:, : self.prefix], 2 * x[:, self.prefix :]], dim=1)
+
+    net = symcnn.from_torch(Prefixed(0), "N L 8")
+    assert str(net.output_shape) == "(N, L, 8)"
+    assert str(net.valid_inputs()) == "L >= 1"
+    assert [node.op for node in net.nodes] == ["getitem", "mul", "cat"]
+    assert str(symcnn.from_torch(Prefixed(2), "N L 8").valid_inputs()) == "L >= 3"
+
+
+@pytest.mark.parametrize(
+    "use", [lambda x: x[:, :0], lambda x: x[:, :0] + 1, lambda x: torch.cat([x[:, :0]], 1).relu()]
+)
+def test_a_slice_without_elements_is_refused_elsewhere(use):
+    class Model(torch.nn.Module):
+        def forward(self, x):
+            return use(x)
+
+    with pytest.raises(UnsupportedOperation, match="a slice without elements"):
+        symcnn.from_torch(Model(), "N L 8")

@@ -521,6 +521,36 @@ class TracedTensor(torch.Tensor):
         return f"TracedTensor({', '.join(map(str, self._value.dims))})"
 
 
+class Nothing(TracedTensor):
+    """A slice that has no element whatever the sizes, such as ``x[:, :0]``.
+
+    Sizes are positive here, so it is no symbolic tensor. Concatenated with something it leaves that
+    something; for all else there is no rule.
+    """
+
+    @property
+    def _value(self) -> Any:
+        raise UnsupportedOperation(
+            f"{self._tracer.place()}: a slice without elements, at {_caller()}",
+            cure="it can only be concatenated with something",
+        )
+
+    @staticmethod
+    def made(name: str, args: Any) -> bool:
+        """Whether an operation is to make one."""
+        if name != "getitem" or len(args) != 2:
+            return False
+        items = args[1] if isinstance(args[1], tuple) else (args[1],)
+        return any(isinstance(i, slice) and type(i.stop) is int and i.stop == 0 for i in items)
+
+
+def _something(values: Any) -> Any:
+    """What is to be concatenated, but for nothings, if anything is left."""
+    if isinstance(values, (tuple, list)):
+        return [v for v in values if type(v) is not Nothing] or values
+    return values
+
+
 #: Python's operators by the rule that serves them.
 _OPERATORS = {
     "add": "add radd iadd",
@@ -568,7 +598,7 @@ for _op, _words in _OPERATORS.items():
 
 def _tracer_of(value: Any) -> _Tracer | None:
     """The tracer of the first traced tensor in nested arguments."""
-    if type(value) is TracedTensor:
+    if type(value) is TracedTensor or type(value) is Nothing:
         return value._tracer
     inner = value.values() if isinstance(value, dict) else value
     if isinstance(value, (tuple, list, dict)):
@@ -584,6 +614,9 @@ _WRITERS = frozenset(
         for word in "add sub mul div truediv floordiv mod pow and or xor lshift rshift".split()
     ]
 )
+
+#: Operations that take nothings.
+_JOINS = frozenset({"cat", "concat", "concatenate"})
 
 #: Operations whose result shares its memory with the first tensor.
 _VIEWS = frozenset(
@@ -895,6 +928,10 @@ class _Tracer(TorchFunctionMode):
         reads: Sequence[SymbolicTensor] = (),
     ) -> Any:
         """Run a rule on unwrapped arguments; `reads` are tensors beside them."""
+        if Nothing.made(name, args):
+            nothing: Nothing = torch.Tensor._make_subclass(Nothing, _EMPTY)
+            nothing._tracer = self
+            return nothing
         if self.script:
             return self.traced(name, *self.replay(name, (*args, *kwargs.values())))
         mark = len(self.steps)
@@ -928,6 +965,9 @@ class _Tracer(TorchFunctionMode):
         reads: Sequence[SymbolicTensor],
     ) -> tuple[Sequence[SymbolicTensor], bool, Any]:
         """The outputs of a rule, whether it is one, and its number if it has one."""
+        if name in _JOINS:
+            args = (*map(_something, args[:1]), *args[1:])
+            kwargs = {key: _something(value) for key, value in kwargs.items()}
         if name in TAKES_NUMBERS:
             args = (*args[:1], *tree_map(self.plain, list(args[1:])))
             kwargs = tree_map(self.plain, kwargs)
@@ -986,6 +1026,8 @@ class _Tracer(TorchFunctionMode):
             return leaf
         if kind is Dim:
             return value.expr
+        if kind is Nothing:
+            return value._value
         if isinstance(value, torch.Tensor):
             return self.leaf(value)
         if isinstance(value, (tuple, list)):
@@ -1143,7 +1185,7 @@ def _flat(value: Any) -> list[Any]:
 def _is_traced(values: Iterable[Any]) -> bool:
     for value in values:
         kind = type(value)
-        if kind is TracedTensor or kind is Dim or kind is Real:
+        if kind is TracedTensor or kind is Dim or kind is Real or kind is Nothing:
             return True
         if isinstance(value, (tuple, list)) and _is_traced(value):
             return True
