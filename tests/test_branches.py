@@ -119,3 +119,30 @@ def test_whatever_branches_there_are_valid_sizes_have_torchs_shape(kinds):
     for length in range(1, 40):
         if length in net.valid_inputs():
             assert net.shape_at(N=1, L=length) == forward(torch.zeros(1, length)).shape
+
+
+def test_two_sizes_compared_at_once_leave_out_only_what_equals_both():
+    """As vision transformers do that resize their position embedding only where they must."""
+
+    def forward(x):
+        height, width = x.shape[-2:]
+        if (height, width) != (48, 32):
+            x = F.interpolate(x, size=(48, 32))
+        return x
+
+    net = trace(forward, "N 3 H W")
+    valid = net.valid_inputs()
+    assert all(size in valid for size in ((48, 31), (47, 32), (1, 1), (48, 500)))
+    assert (48, 32) not in valid
+    assert len(net.guards) == 1
+
+
+def test_the_other_side_of_a_branch_counts_as_far_as_it_is_the_same():
+    def forward(x):
+        if x.shape[-1] > 10 and x.shape[-2] > 20:
+            return F.pad(x, (0, 1))
+        return x
+
+    valid = trace(forward, "N H W", example={"H": 5, "W": 5}).valid_inputs()
+    assert all(size in valid for size in ((5, 5), (5, 50), (50, 5), (20, 11)))
+    assert (21, 11) not in valid

@@ -9,7 +9,7 @@ or less is the same network: it returns what it is given, laid out anew if it mu
 
 The second run stops at the first node that differs. It may ask only what the first run asks too:
 its later guards must be among those that stay, so that no size is left that neither run describes,
-or make no difference in their turn.
+or make no difference in their turn. What is left of them, e, weakens the guard g: to ``g or e``.
 Up to that comparison nothing is computed again: python runs, and is given the answers of the first
 run, step by step.
 """
@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from symcnn.conditions import Requirement
+from symcnn.conditions import AnyOf, Condition, Requirement
 from symcnn.graph import Guard, Node, SymbolicTensor, Tape, tree_map
 
 __all__ = ["Asked", "Choice", "Differs", "Same", "Step", "without_idle_guards"]
@@ -147,37 +147,48 @@ def without_idle_guards(
     choices: Sequence[Choice],
     rerun: Callable[[list[Choice]], Asked | None],
 ) -> list[Guard]:
-    """The guards that make a difference.
+    """The guards that make a difference, in as far as they do.
 
     choices: every open comparison of the run.
     rerun: runs the forward with its first choices as given, and returns what it asked if it is the
         same network.
 
-    From the last guard to the first: by then the later ones that stay are known. What a run with
-    one comparison turned asks beyond those must make no difference there either.
+    From the last guard to the first: by then the later ones that stay are known. If the run with
+    the comparison g turned is the same network as long as e holds, ``g or e`` is what is required.
     """
-    kept: dict[int, Guard] = dict(enumerate(guards))
+    kept: dict[int, list[Guard]] = {i: [guard] for i, guard in enumerate(guards)}
     left = _RERUNS * len(choices)
 
-    def idle(choices: Sequence[Choice], position: int, staying: set[Requirement]) -> bool:
+    def needed(
+        guard: Requirement, choices: Sequence[Choice], position: int, staying: set[Requirement]
+    ) -> list[Requirement]:
+        """All that must hold for the network to be the same, in place of the guard."""
         nonlocal left
         choice, left = choices[position], left - 1
         if choice.otherwise or left < 0:  # the other way the model raises; or too many to try
-            return False
+            return [guard]
         turned = Choice(not choice.taken, guard=choice.guard)
         asked = rerun([*choices[:position], turned])
         if asked is None:
-            return False
+            return [guard]
         later, others = asked
         by_guard = {other.guard: i for i, other in enumerate(others) if i > position}
-        return all(
-            guard.requirement in staying or (i in by_guard and idle(others, by_guard[i], staying))
-            for i, guard in enumerate(later)
-            if i > choice.guard
-        )
+        beyond: list[Requirement] = []
+        for i, further in enumerate(later):
+            e = further.requirement
+            if i > choice.guard and e not in staying:
+                beyond += needed(e, others, by_guard[i], staying) if i in by_guard else [e]
+        return [_either(guard, e) for e in beyond]
 
     for position, choice in reversed([*enumerate(choices)]):
-        staying = {guard.requirement for i, guard in kept.items() if i > choice.guard}
-        if idle(choices, position, staying):
-            del kept[choice.guard]
-    return list(kept.values())
+        guard = guards[choice.guard]
+        staying = {g.requirement for i, gs in kept.items() if i > choice.guard for g in gs}
+        found = needed(guard.requirement, choices, position, staying)
+        kept[choice.guard] = [replace(guard, requirement=r) for r in dict.fromkeys(found)]
+    return [guard for guards in kept.values() for guard in guards]
+
+
+def _either(a: Requirement, b: Requirement) -> Requirement:
+    """``a or b``; those with a number of blocks, which do not occur here, aside."""
+    options = [o for r in (a, b) for o in (r.options if isinstance(r, AnyOf) else (r,))]
+    return AnyOf(tuple(dict.fromkeys(o for o in options if isinstance(o, Condition))))
