@@ -562,3 +562,26 @@ def test_a_slice_without_elements_is_refused_elsewhere(use):
 
     with pytest.raises(UnsupportedOperation, match="a slice without elements"):
         symcnn.from_torch(Model(), "N L 8")
+
+
+def test_a_ratio_of_two_sizes_is_compared_exactly():
+    """As attention with relative positions does, of queries and keys of other sizes."""
+
+    class Ratio(torch.nn.Module):
+        def forward(self, q, k):
+            ratio = max(k.shape[-1] / q.shape[-1], 1.0)
+            return q if ratio <= 2 else k
+
+    valid = symcnn.from_torch(Ratio(), "N 2 Q", "N 2 K", example={"Q": 10, "K": 15}).valid_inputs()
+    assert (10, 15) in valid
+    assert (10, 20) in valid
+    assert (10, 21) not in valid
+
+
+def test_an_assertion_about_values_is_passed_over():
+    class Asserted(torch.nn.Module):
+        def forward(self, x):
+            torch._assert_async((x > 0).any())
+            return x + 1
+
+    assert [n.op for n in symcnn.from_torch(Asserted(), "N L").nodes] == ["gt", "any", "add"]

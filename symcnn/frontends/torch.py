@@ -320,6 +320,14 @@ class Real(torch.SymFloat):
         gap = self.expr - self._operand(other)
         if not isinstance(gap, Size):
             return int(gap > 0) - int(gap < 0)
+        below = {
+            atom: max(-p for mono in gap.terms for a, p in mono if a == atom)
+            for atom in {a for mono in gap.terms for a, p in mono if p < 0}
+        }
+        if all((atom.low or 0) > 0 for atom in below):  # a size: the sign stays
+            gap = gap * prod(atom.size() ** power for atom, power in below.items())
+        if not isinstance(gap, Size):
+            return int(gap > 0) - int(gap < 0)
         scale = prod(Fraction(c).denominator for c in gap.terms.values())
         return gap * scale
 
@@ -822,6 +830,8 @@ class _Tracer(TorchFunctionMode):
             name, reflected, writes = served
             return self.run(name, args[::-1] if reflected else args, kwargs, inplace=writes)
         called: str = getattr(func, "__name__", str(func))
+        if called == "_assert_async":  # of values; shapes do not depend on it
+            return None
         if called == "__get__":  # a property that TracedTensor leaves to torch, such as `names`
             with torch._C.DisableTorchFunctionSubclass():
                 return func(*args, **kwargs)
