@@ -55,6 +55,12 @@ class Replay:
             new.boolean, new.name = old.boolean, old.name
             self._remember(old, new)
 
+    def _apart(self, nodes: Iterable[Node]) -> None:
+        """Nodes that are no part of the graph."""
+        with Tape().running():
+            for node in nodes:
+                self._again(node)
+
     def _remember(self, old: Any, new: Any) -> None:
         self._twins[id(old)] = new
         self._kept.append(old)
@@ -64,8 +70,10 @@ class Replay:
             return value.subs(self.values)
         if isinstance(value, (SymbolicTensor, Node)):
             if id(value) not in self._twins:
-                assert isinstance(value, SymbolicTensor)
-                self._remember(value, self._tensor(value))
+                if isinstance(value, SymbolicTensor):
+                    self._remember(value, self._tensor(value))
+                else:
+                    self._apart([value])  # of work on constants, which the graph leaves out
             return self._twins[id(value)]
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             return type(value)(*map(self, value))
@@ -76,9 +84,7 @@ class Replay:
         if isinstance(value, slice):
             return slice(self(value.start), self(value.stop), self(value.step))
         if isinstance(value, Blocks):
-            with Tape().running():  # a family of its own, and no part of the graph
-                for node in value.nodes:
-                    self._again(node)
+            self._apart(value.nodes)  # a family of its own
         if is_dataclass(value) and not isinstance(value, type):
             return replace(value, **{f.name: self(getattr(value, f.name)) for f in fields(value)})
         return value

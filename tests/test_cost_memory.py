@@ -367,3 +367,78 @@ def test_what_autograd_keeps_of_other_operations_is_not_guessed():
 
 
 logging.disable(logging.WARNING)
+
+
+# What is overwritten, and used again -------------------------------------------------------------
+
+WRITES = (
+    "a.mul_(b)", "a.mul_(w)", "a.div_(b.exp())", "a.div_(2)", "a.pow_(2)", "a.add_(b)",
+    "F.hardswish(a, inplace=True)", "F.silu(a, inplace=True)", "F.relu6(a, inplace=True)",
+    "F.relu(a, inplace=True)", "F.leaky_relu(a, inplace=True)", "F.elu(a, inplace=True)",
+    "F.hardsigmoid(a, inplace=True)", "a.sigmoid_()", "a.exp_()", "a.clamp_(min=0)", "a.sqrt_()",
+    "a.masked_fill_(b > 0, 0.)", "torch.addcmul(a, b, w)", "torch.addcdiv(a, b, b.exp())",
+)  # fmt: skip
+
+
+class Overwriting(nn.Module):
+    def __init__(self, code):
+        super().__init__()
+        self.first, self.second = (nn.Conv2d(4, 4, 3, padding=1) for _ in range(2))
+        self.weight = nn.Parameter(torch.ones(4, 1, 1))
+        self.code = code
+
+    def forward(self, x):
+        a, b, w = self.first(x), self.second(x), self.weight
+        y = eval(self.code, {"a": a, "b": b, "w": w, "torch": torch, "F": nn.functional})
+        return y * torch.sigmoid(y), self.second(y)
+
+
+@pytest.mark.parametrize("code", WRITES)
+def test_of_what_is_overwritten_a_copy_is_kept_beside_the_result(code):
+    agree(Overwriting(code), "N 4 H W", N=2, H=5, W=7)
+
+
+class Regrouped(nn.Module):
+    """Heads and tokens change places: for one image a view, for several a copy."""
+
+    def __init__(self):
+        super().__init__()
+        self.qkv, self.proj = nn.Linear(8, 24), nn.Linear(8, 8)
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).reshape(x.shape[0], -1, 3, 2, 4).permute(2, 0, 3, 1, 4)
+        mixed = (q @ k.transpose(-2, -1)).softmax(-1) @ v
+        return self.proj(mixed.transpose(1, 2).reshape(x.shape))
+
+
+class FixedGrid(nn.Module):
+    """A view that is one only at the size which the network accepts."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.mix = nn.Conv2d(3, 4, 4, stride=4), nn.Conv2d(4, 4, 3, padding=1)
+        self.cls = nn.Parameter(torch.zeros(1, 1, 4))
+
+    def forward(self, x):
+        tokens = self.embed(x).flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.cls.expand(x.shape[0], -1, -1), tokens], 1)
+        return self.mix(tokens[:, 1:].transpose(1, 2).view(x.shape[0], 4, 6, 5))
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_at_sizes_what_is_a_view_is_decided_by_the_sizes(images):
+    agree(Regrouped(), "N L 8", N=images, L=5)
+    agree(FixedGrid(), "N 3 H W", N=images, H=24, W=20)
+    agree(nn.Sequential(nn.Unfold(3), nn.Fold((6, 6), 3), nn.Sigmoid(), nn.Conv2d(4, 4, 1)),
+          "N 4 6 6", N=images)  # fmt: skip
+
+
+def test_a_constant_made_on_the_way_lives_from_its_first_reader():
+    class Encoded(nn.Module):
+        def forward(self, x):
+            x = torch.cat([x, x], 1)
+            return (x + torch.arange(1000.0).reshape(1000, 1)[: x.shape[1]]).sum(1)
+
+    net = symcnn.from_torch(Encoded(), "N 500 L")
+    assert net.cost().at(N=1, L=3).peak == 4 * (1500 + 3000 + 3000 + 1000)
+    assert net.cost().at(N=1, L=1000).peak == 4 * (500_000 + 1_000_000 + 1_000_000 + 1000)

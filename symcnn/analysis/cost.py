@@ -136,17 +136,21 @@ class Cost:
             "sizes": self.sizes,
             "given": self.given,
         }
-        return type(self)(self.net, self.convention, **{**options, **changes})
+        return type(self)(changes.pop("net", self.net), self.convention, **{**options, **changes})
 
     # what it is asked of
 
     def at(self, **sizes: Any) -> Cost:
         """The same at given sizes: every figure a number.
 
+        It is the cost of the network at these sizes, its layers called with numbers: where a view
+        is possible, and what lies in which order in memory, may depend on a size that is 1.
+
         Raises BadSpec for a size that is missing or unknown, InvalidInput outside the domain.
         """
         self.net.shape_at(**sizes)
-        return self._with(sizes={str(name): int(size) for name, size in sizes.items()})
+        numbers = {str(name): int(size) for name, size in sizes.items()}
+        return self._with(net=self.net.given(**numbers), sizes=numbers)
 
     def under(self, *given: Any) -> Cost:
         """The same where `given` holds, see `Formula.under`: ``under("H % 32 == 0")``."""
@@ -309,12 +313,16 @@ class Cost:
         """Bytes that autograd keeps for the backward pass, parameters and buffers aside.
 
         Every storage counts once and whole, the network's inputs included where they are kept.
-        Equals what ``torch.autograd.graph.saved_tensors_hooks`` sees on CPU.
+        Equals what ``torch.autograd.graph.saved_tensors_hooks`` sees on CPU. The formula is for axes
+        longer than 1, and for sizes that are equal only where they are written alike; at sizes
+        (`at`) nothing is assumed.
         """
         return self._out(sum(self._saved.values(), 0))
 
     def _alive(self) -> Iterator[list[Storage]]:
-        """What is alive while each node runs: a tensor lives from its maker to its last reader."""
+        """What is alive while each node runs: a tensor lives from its maker to its last reader, a
+        constant that the forward makes from its first.
+        """
         memory, nodes = self._known(), self.net.nodes
         last: dict[Storage, int] = {}
         for i, node in enumerate(nodes):
@@ -323,8 +331,10 @@ class Cost:
             last.update((s, i) for s in memory.made[node] if s not in last)
         for t in (*self.net.input_tensors, *self.net.output_tensors):
             last[memory.of(t).storage] = len(nodes)
-        alive = dict.fromkeys(s for s in last if s.kind == "input")
+        alive = dict.fromkeys(memory.of(t).storage for t in self.net.input_tensors)
         for i, node in enumerate(nodes):
+            read = (memory.of(t).storage for t in node.inputs)
+            alive.update(dict.fromkeys(s for s in read if s.kind == "input"))
             alive.update(dict.fromkeys(s for s in memory.made[node] if s.kind == "activation"))
             yield [*alive]
             alive = {s: None for s in alive if last[s] != i}

@@ -512,14 +512,18 @@ def _pointwise_order(m: Memory, node: Node) -> list[int]:
 
 def _out(m: Memory, node: Node, width: int | None = None) -> Layout:
     """The output of a pointwise operation: in place, or new and laid out as the input."""
-    a = node.arguments
-    inplace = node.inplace or a.get("inplace") is True or _extra_kwarg(node, "inplace") is True
-    if inplace and node.inputs:
+    if in_place(node):
         layout = m.of(_x(node))
     else:
         layout = m.fresh(node.outputs[0].dims, width, _pointwise_order(m, node))
     m.place(layout)
     return layout
+
+
+def in_place(node: Node) -> bool:
+    """Whether the operation writes to its input: as a method, or because an argument says so."""
+    said = node.arguments.get("inplace"), _extra_kwarg(node, "inplace")
+    return bool(node.inputs) and (node.inplace or True in said)
 
 
 def _extra_kwarg(node: Node, name: str) -> Any:
@@ -562,13 +566,18 @@ def _makes_bool(m: Memory, node: Node) -> None:
     _out(m, node, _BOOL)
 
 
+def _keep(m: Memory, node: Node, *tensors: Any) -> None:
+    """Save operands. Of the one that the operation overwrites torch keeps a copy."""
+    for t in tensors:
+        if t is _x(node) and in_place(node):
+            m.extra(prod(t.dims), m.of(t).storage.width)
+        else:
+            m.save(t)
+
+
 def _keeps_input(m: Memory, node: Node) -> None:
-    before = m.of(_x(node))
+    _keep(m, node, _x(node))
     _out(m, node)
-    if node.inplace or node.arguments.get("inplace"):
-        m.extra(prod(_x(node).dims))  # torch keeps a copy of what is overwritten
-    else:
-        m.save(before)
 
 
 def _keeps_output(m: Memory, node: Node) -> None:
@@ -581,7 +590,7 @@ def _keeps_both(m: Memory, node: Node) -> None:
 
 
 def _leaky(m: Memory, node: Node) -> None:
-    if node.inplace or node.arguments.get("inplace") or _extra_kwarg(node, "inplace"):
+    if in_place(node):
         _keeps_output(m, node)
     else:
         _keeps_input(m, node)
@@ -596,9 +605,24 @@ def _mul(m: Memory, node: Node) -> None:
     """Each factor is kept for the other's gradient; numbers are not."""
     left, right = _operands(node)
     if isinstance(left, SymbolicTensor) and m.needs(right):
-        m.save(left)
+        _keep(m, node, left)
     if isinstance(right, SymbolicTensor) and m.needs(left):
-        m.save(right)
+        _keep(m, node, right)
+    _out(m, node, _promoted(m, node))
+
+
+def _addcmul(m: Memory, node: Node) -> None:
+    """As the product in it."""
+    _, first, second = node.inputs
+    m.save(first if m.needs(second) else None, second if m.needs(first) else None)
+    _out(m, node, _promoted(m, node))
+
+
+def _addcdiv(m: Memory, node: Node) -> None:
+    """As the quotient in it."""
+    _, first, second = node.inputs
+    if m.needs(first, second):
+        m.save(second, first if m.needs(second) else None)
     _out(m, node, _promoted(m, node))
 
 
@@ -606,7 +630,9 @@ def _div(m: Memory, node: Node) -> None:
     left, right = _operands(node)
     if isinstance(right, SymbolicTensor):
         if isinstance(left, SymbolicTensor):
-            m.save(right, left if m.needs(right) else None)
+            m.save(right)
+            if m.needs(right):
+                _keep(m, node, left)
         else:  # 2/x is 2*reciprocal(x)
             m.save(_out(m, node))
             return
@@ -618,7 +644,7 @@ def _pow(m: Memory, node: Node) -> None:
     if isinstance(right, SymbolicTensor):
         raise _Unknown("to the power of a tensor")
     if right not in (0, 1):
-        m.save(left)
+        _keep(m, node, left)
     _out(m, node, _promoted(m, node))
 
 
@@ -634,7 +660,7 @@ def _where(m: Memory, node: Node) -> None:
 
 def _masked_fill(m: Memory, node: Node) -> None:
     m.save(node.arguments["mask"])
-    if node.inplace:
+    if in_place(node):
         _out(m, node)
     else:
         m.place(m.fresh(node.outputs[0].dims, m.of(_x(node)).storage.width))
@@ -1211,6 +1237,8 @@ def _rules() -> dict[str, Rule]:
     put(_dropout, "dropout dropout2d dropout3d")
     put(_mul, "mul multiply")
     put(_div, "div true_divide divide")
+    put(_addcmul, "addcmul")
+    put(_addcdiv, "addcdiv")
     put(_pow, "pow")
     put(_extreme_of_two, "maximum minimum")
     put(_where, "where")
