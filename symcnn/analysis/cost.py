@@ -313,9 +313,9 @@ class Cost:
         """Bytes that autograd keeps for the backward pass, parameters and buffers aside.
 
         Every storage counts once and whole, the network's inputs included where they are kept.
-        Equals what ``torch.autograd.graph.saved_tensors_hooks`` sees on CPU. The formula is for axes
-        longer than 1, and for sizes that are equal only where they are written alike; at sizes
-        (`at`) nothing is assumed.
+        Equals what ``torch.autograd.graph.saved_tensors_hooks`` sees on CPU. The formula is for
+        axes longer than 1, and for sizes that are equal only where they are written alike; at
+        sizes (`at`) nothing is assumed.
         """
         return self._out(sum(self._saved.values(), 0))
 
