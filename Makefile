@@ -7,7 +7,7 @@ PROPERTIES := expr.py sets.py axis.py nn.py solve.py torch_samples.py solve_wish
   solve_layer.py solve_choices.py solve_diagnose.py solve_networks.py cost.py cost_backward.py \
   cost_memory.py cost_compare.py receptive_field.py
 
-.PHONY: demo test lint fuzz mutants validate-gpu bench zoo docs clean
+.PHONY: demo test lint fuzz mutants validate-gpu bench zoo families docs clean
 
 demo: $(INSTALLED)  ## the main job: which inputs give 7x7, and why
 	$(BIN)/python examples/demo.py
@@ -44,6 +44,10 @@ bench: $(INSTALLED)  ## ratios against torch and other tools in one run; writes 
 
 zoo: $(INSTALLED)  ## trace the models of transformers, write docs/zoo.md
 	$(BIN)/python tools/zoo.py
+
+families: $(INSTALLED)  ## the same of timm, monai and diffusers, write docs/families.md
+	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt timm monai diffusers einops
+	$(BIN)/python tools/families.py
 
 docs: $(INSTALLED)  ## the documentation as a site, in site/; a warning is an error
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'

@@ -53,9 +53,6 @@ def isl() -> Any:
 #: Products are bounded by a finite union of cases up to this bound; beyond, it is `Undecidable`.
 _MOST = 1 << 20
 
-#: Sums of products are split into at most so many cases.
-_FEW = 16
-
 #: So many corners of a frontier, or values of a size, are gone through; more are `Undecidable`.
 #: Sets of more parts are not simplified: every part would be compared with every other.
 _MANY = 1024
@@ -420,11 +417,6 @@ def _as_remainder(condition: Condition) -> tuple[tuple[Size, ...], int] | None:
                     if all(map(_is_linear, parts)):
                         return parts, atom.den // gcd(atom.den, content)
     return None
-
-
-def _may_be_negative(expr: Int) -> bool:
-    low = sz.lower(expr)
-    return low is None or low < 0
 
 
 def _pairings(condition: Condition) -> Iterator[tuple[list[Int], list[Int]]]:

@@ -255,3 +255,13 @@ def test_a_shape_at_hyperparameters_is_refused_where_the_layer_is():
     assert net.shape_at(N=1, H=7, W=9, o=1) == (1, 8, 16, 20)
     with pytest.raises(symcnn.ShapeMismatch, match="output_padding"):
         net.shape_at(N=1, H=7, W=9, o=2)
+
+
+def test_a_list_that_grows_after_it_was_concatenated_does_not_change_the_network():
+    made = [symcnn.tensor("N 8 H W")]
+    for i in range(3):
+        made.append(nn.Conv2d(8 + 4 * i, 4, 3, padding=1)(symcnn.cat(made, dim=1)))
+    net = symcnn.Network(inputs=made[0], outputs=symcnn.cat(made, dim=1))
+    assert str(net.given(H=5).output_shape) == "(N, 20, 5, W)"
+    total = net.cost().total
+    assert net.cost().at(N=1, H=5, W=6).total == total.at(N=1, H=5, W=6)

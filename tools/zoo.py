@@ -12,6 +12,8 @@ import logging
 import sys
 import time
 import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -37,7 +39,9 @@ that belong to a branch of the model's own python code which the trace did not t
 says so, and `example=` takes the other one. *forward* and *with backward* count sizes (up to ten,
 inside) at which our FLOPs are those of `torch.utils.flop_counter`; *params* is our number of
 parameters, where torch has as many.
+"""
 
+COLUMNS = """
 | model | nodes | domain | guards | in | out | branch | params | forward | with backward | verdict |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
@@ -60,32 +64,42 @@ narrows nothing.
 """
 
 
-def costs(net: symcnn.Network, name: str, device: str, sizes: dict[str, int]) -> tuple[bool, bool]:
+@dataclass(frozen=True)
+class Model:
+    """A model to trace, and how."""
+
+    name: str
+    make: Callable[[], torch.nn.Module]
+    specs: tuple[str, ...]
+    example: Mapping[str, int] | None = None
+    device: str = "meta"
+
+
+def costs(net: symcnn.Network, model: Model, sizes: dict[str, int]) -> tuple[bool, bool]:
     """Whether the FLOPs are torch's: those of the forward pass, those with the backward pass."""
-    fresh = hf.MODELS[name]().eval().to(device)  # some cache what they may not reuse
+    fresh = model.make().eval().to(model.device)  # some cache what they may not reuse
     ours = net.cost("flops").at(**sizes)
     forward, backward = torch_flops(net, fresh, sizes)
     return ours.total == forward, ours.total + ours.backward == forward + backward
 
 
-def row(name: str) -> str:
-    """The line of the table for one model."""
-    module = hf.MODELS[name]().eval()
+def row(model: Model, insides: int = 20, outsides: int = 10, costed: int = 10) -> str:
+    """The line of the table for one model, compared at so many sizes."""
+    module = model.make().eval()
     try:
-        net = symcnn.from_torch(module, hf.spec(name), example=hf.EXAMPLES.get(name))
+        net = symcnn.from_torch(module, *model.specs, example=model.example)
         domain = str(net.valid_inputs())
     except symcnn.SymcnnError as error:
         cause = error.cause.splitlines()[0].split(", at /")[0].replace("|", "\\|")
-        return f"| {name} | | | | | | | | | | **{type(error).__name__}**: {cause} |"
-    device = "cpu" if name in hf.READS_VALUES else "meta"
-    module = module.to(device)
-    judged = partial(judge, net, module, device=device)
-    inside = [judged(sizes) for sizes in sample_sizes(net, 20, inside=True)]
-    outside = [judged(sizes) for sizes in sample_sizes(net, 10, inside=False)]
+        return f"| {model.name} | | | | | | | | | | **{type(error).__name__}**: {cause} |"
+    module = module.to(model.device)
+    judged = partial(judge, net, module, device=model.device)
+    inside = [judged(sizes) for sizes in sample_sizes(net, insides, inside=True)]
+    outside = [judged(sizes) for sizes in sample_sizes(net, outsides, inside=False)]
     agree = sum(verdict.agree for verdict in inside)
     refused = sum(verdict.agree for verdict in outside)
     branch = sum(verdict.by_choice and not verdict.agree for verdict in outside)
-    flops = [costs(net, name, device, verdict.sizes) for verdict in inside[:10]]
+    flops = [costs(net, model, verdict.sizes) for verdict in inside[:costed]]
     forward, both = (sum(column) for column in zip(*flops, strict=True))
     params = net.cost().params
     good = agree == len(inside) and refused + branch == len(outside)
@@ -93,26 +107,41 @@ def row(name: str) -> str:
     wrong = "" if good else "**differs from torch**"
     short = domain if len(domain) < 80 else f"{domain[:77]}..."
     return (
-        f"| {name} | {len(net.nodes)} | `{short}` | {len(net.guards)} | {agree}/{len(inside)} "
-        f"| {refused}/{len(outside)} | {branch} | {params:,} | {forward}/{len(flops)} "
-        f"| {both}/{len(flops)} | {wrong or 'same as torch'} |"
+        f"| {model.name} | {len(net.nodes)} | `{short}` | {len(net.guards)} "
+        f"| {agree}/{len(inside)} | {refused}/{len(outside)} | {branch} | {params:,} "
+        f"| {forward}/{len(flops)} | {both}/{len(flops)} | {wrong or 'same as torch'} |"
     )
 
 
-def main() -> None:
-    """Write the table."""
+def write(models: Sequence[Model], head: str, notes: str, page: Path, **sizes: int) -> None:
+    """The page with the table of all models, and the time it took."""
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     start = time.perf_counter()
-    names = sys.argv[1:] or list(hf.MODELS)
-    rows = [row(name) for name in track(names, "tracing and comparing")]
+    rows = [row(model, **sizes) for model in track(models, "tracing and comparing")]
     same = sum("same as torch" in line for line in rows)
     total = f"\n{same} of {len(rows)} trace and agree with torch.\n"
-    if sys.argv[1:]:
-        print("\n".join(rows))
-    else:
-        (ROOT / "docs" / "zoo.md").write_text(HEAD + "\n".join(rows) + "\n" + total + NOTES)
+    page.write_text(head + COLUMNS + "\n".join(rows) + "\n" + total + notes)
     print(f"{total.strip()} ({time.perf_counter() - start:.0f} s)")
+
+
+def main() -> None:
+    """Write the table of transformers' models."""
+    models = [
+        Model(
+            name,
+            make,
+            (hf.spec(name),),
+            hf.EXAMPLES.get(name),
+            "cpu" if name in hf.READS_VALUES else "meta",
+        )
+        for name, make in hf.MODELS.items()
+    ]
+    asked = [model for model in models if model.name in sys.argv[1:]]
+    for model in asked:
+        print(row(model))
+    if not asked:
+        write(models, HEAD, NOTES, ROOT / "docs" / "zoo.md")
 
 
 if __name__ == "__main__":

@@ -164,7 +164,7 @@ def kernel(value: Any) -> Any:
         return value
     if isinstance(value, (tuple, list)):
         if _PLAIN.issuperset(map(type, value)):
-            return value
+            return value if type(value) is tuple else type(value)(value)  # a list may change later
         return type(value)(kernel(v) for v in value)
     if type(value).__module__.startswith("sympy."):
         return from_sympy(value)
