@@ -20,6 +20,9 @@ from symcnn.size import Atom, Int, Part, Size, Symbol, every_atom, symbols_of
 
 __all__ = ["Atoms", "Replay", "checked", "declared", "hyperparameters", "may_be"]
 
+#: What stays as it is.
+_PLAIN = frozenset((int, str, float, bool, type(None)))
+
 #: Symbols by name, as they were declared.
 Atoms = dict[str, list[Atom]]
 
@@ -66,6 +69,8 @@ class Replay:
         self._kept.append(old)
 
     def __call__(self, value: Any) -> Any:
+        if type(value) in _PLAIN:
+            return value
         if isinstance(value, Size):
             return value.subs(self.values)
         if isinstance(value, (SymbolicTensor, Node)):

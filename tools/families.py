@@ -16,8 +16,11 @@ from types import ModuleType
 from typing import Any
 from unittest.mock import MagicMock
 
+import diffusers
+import monai
 import torch
 import zoo
+from monai.networks import nets
 
 _STANDS_IN = """transforms transforms.functional transforms.v2 models models.feature_extraction ops
 ops.misc datasets io""".split()
@@ -37,10 +40,7 @@ if find_spec("torchvision") is None:
         sys.modules[_name] = _Anything(_name)
         sys.modules[_name].__path__ = []
 
-import diffusers  # noqa: E402
-import monai  # noqa: E402
 import timm  # noqa: E402
-from monai.networks import nets  # noqa: E402
 
 HEAD = f"""# Families of models
 
