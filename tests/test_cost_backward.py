@@ -273,3 +273,22 @@ def test_random_networks(module, input_grad, seed):
 
 
 logging.disable(logging.WARNING)
+
+
+class Looked(nn.Module):
+    """A table of positions, read by a product with truth values cast to the table's dtype."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Parameter(torch.ones(10, 4))
+
+    def forward(self, x):
+        where = nn.functional.one_hot(torch.arange(5) % 10, num_classes=10)
+        return x + where.to(self.table) @ self.table + torch.ones(1).expand_as(self.table).sum()
+
+
+def test_no_gradient_flows_to_what_is_only_cast_to_the_dtype_of_a_weight():
+    net = symcnn.from_torch(Looked(), "N 5 4")
+    cost = net.cost("flops").at(N=2)
+    assert (cost.total, cost.backward) == torch_flops(net, Looked(), {"N": 2})
+    assert cost.backward == 2 * 5 * 10 * 4  # of the table alone

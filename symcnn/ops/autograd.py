@@ -197,6 +197,9 @@ _INDICES = frozenset(
     + [f"{kind}_pool{n}d" for kind in ("max", "adaptive_max") for n in (1, 2, 3)]
 )
 
+#: Of the second tensor these take the shape, the dtype or the device, and no values.
+_LIKE = frozenset("to type type_as view_as reshape_as expand_as".split())
+
 _INTEGERS = ("int", "long", "bool", "uint", "short")
 
 
@@ -207,6 +210,11 @@ def _differentiable(node: Node) -> bool:
         casts = [*node.call.args, *node.call.kwargs.values()]
         return not any(str(c).removeprefix("torch.").startswith(_INTEGERS) for c in casts[1:])
     return True
+
+
+def _sources(node: Node) -> Sequence[SymbolicTensor]:
+    """The inputs whose values are in the outputs."""
+    return node.inputs[:1] if node.op in _LIKE else node.inputs
 
 
 class Gradients:
@@ -245,7 +253,7 @@ def gradients(
     for node in nodes:
         needed.update(t for t in node.inputs if t.trainable)
     for node in nodes:
-        if _differentiable(node) and any(t in needed for t in node.inputs):
+        if _differentiable(node) and any(t in needed for t in _sources(node)):
             made = node.outputs[:1] if node.op in _INDICES else node.outputs
             needed.update(t for t in made if not t.boolean)
     reached = {t for t in outputs if t in needed}
@@ -253,5 +261,5 @@ def gradients(
     for node in reversed(nodes):
         if any(t in reached for t in node.outputs):
             run.add(node)
-            reached.update(t for t in node.inputs if t in needed)
+            reached.update(t for t in _sources(node) if t in needed)
     return Gradients(needed, run)
