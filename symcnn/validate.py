@@ -33,7 +33,7 @@ from symcnn.oracles import (
     torch_saved,
     torch_shapes,
 )
-from symcnn.progress import watched
+from symcnn.progress import waiting, watched
 from symcnn.size import evaluate, symbols_of
 
 if TYPE_CHECKING:
@@ -249,7 +249,9 @@ def validate(
             if smaller == sizes or _largest(smaller) > most:
                 break
             sizes = smaller
-    found += judging.fields(chosen) if "receptive field" in wanted else ()
+    if "receptive field" in wanted:
+        with waiting("comparing receptive fields"):
+            found += judging.fields(chosen)
     found = [c for c in found if c.what in wanted]
     first = next((c for c in found if c.verdict == "failed"), None)
     if first is not None:
