@@ -662,15 +662,19 @@ class InputSet:
         return tuple(n for n in self.names if n not in self.batch) or self.names
 
     @cached_property
+    def _listed(self) -> InputSet:
+        """The set over the shown names."""
+        return self.axis(*self.shown)
+
+    @property
     def visible(self) -> Any:
         """The isl set over the shown names."""
-        return self._set if self.shown == self.names else self.axis(*self.shown)._set
+        return self._listed._set
 
     @property
     def bounded(self) -> bool:
         """Whether there is an end to the members."""
-        sides = self.axis(*self.shown)._sides
-        return not self or all(side.is_bounded() for _, side in sides)
+        return not self or all(side.is_bounded() for _, side in self._listed._sides)
 
     @cached_property
     def fixed(self) -> dict[str, int]:
@@ -695,7 +699,7 @@ class InputSet:
         if not all(isinstance(v, int) or hasattr(v, "__index__") for v in values):
             raise BadSpec(f"{member!r} is not a tuple of whole numbers")
         if len(values) == len(self.shown):
-            inside = self.axis(*self.shown)
+            inside = self._listed
         elif len(values) == len(self.names):
             inside = self
         else:
@@ -736,7 +740,7 @@ class InputSet:
     @cached_property
     def _axes(self) -> tuple[InputSet, ...]:
         """The sets of two or more shown axes that nothing ties together; else none."""
-        alone = {names[0]: side for names, side in self.axis(*self.shown)._sides if len(names) == 1}
+        alone = {names[0]: side for names, side in self._listed._sides if len(names) == 1}
         if len(alone) < max(2, len(self.shown)):
             return ()
         return tuple(InputSet((n,), alone[n]) for n in self.shown)
@@ -853,7 +857,7 @@ class InputSet:
     def _products(self) -> list[InputSet]:
         """Disjoint sets whose union this is: products of their axes, where there are such."""
         if self._factors:
-            return [InputSet(self.shown, self.axis(*self.shown)._sides)]
+            return [InputSet(self.shown, self._listed._sides)]
         return [InputSet(self.shown, part) for part in _parts(self.visible)]
 
     # text
@@ -906,7 +910,7 @@ class InputSet:
                     for part in _parts(side)
                 )
             )
-            for names, side in self.axis(*self.shown)._sides
+            for names, side in self._listed._sides
         ]
         return sympy.And(*sides)
 
@@ -941,9 +945,7 @@ class Relation(InputSet):
         if not self:
             return f"no {' and '.join(self.shown)}"
         texts = [
-            text
-            for names, side in self.axis(*self.shown)._sides
-            for text in self._formulas(names, side)
+            text for names, side in self._listed._sides for text in self._formulas(names, side)
         ]
         return " and ".join(f"({t})" if " or " in t and len(texts) > 1 else t for t in texts)
 

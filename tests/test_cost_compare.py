@@ -4,6 +4,7 @@ import json
 
 import pytest
 import sympy
+import torch
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -107,3 +108,16 @@ def test_the_command_shows_a_roofline():
     assert {row["bound"] for row in rows} == {"compute", "memory"}
     assert "(total)" in CliRunner().invoke(main, words).output
     assert CliRunner().invoke(main, words[:-2]).exit_code == 2
+
+
+def test_a_method_in_place_writes_as_much_as_the_function_that_is_told_to():
+    class Method(torch.nn.Module):
+        def forward(self, x):
+            return (x + 1).relu_()
+
+    class Function(torch.nn.Module):
+        def forward(self, x):
+            return torch.nn.functional.relu(x + 1, inplace=True)
+
+    moved = [symcnn.from_torch(m(), "N 3 L").cost().moved for m in (Method, Function)]
+    assert [str(m) for m in moved] == ["48*N*L"] * 2  # the sum reads and writes, and so does relu

@@ -137,10 +137,12 @@ def main() -> None:
         )
         for name, make in hf.MODELS.items()
     ]
-    asked = [model for model in models if model.name in sys.argv[1:]]
-    for model in asked:
-        print(row(model))
-    if not asked:
+    named = {model.name: model for model in models}
+    if unknown := [name for name in sys.argv[1:] if name not in named]:
+        sys.exit(f"no model is called {unknown[0]!r}; there is {', '.join(named)}")
+    for name in sys.argv[1:]:
+        print(row(named[name]))
+    if not sys.argv[1:]:
         write(models, HEAD, NOTES, ROOT / "docs" / "zoo.md")
 
 

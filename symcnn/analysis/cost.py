@@ -21,7 +21,7 @@ from symcnn.errors import BadSpec, SymcnnError, Undecidable, UnsupportedOperatio
 from symcnn.formula import Formula, conditions
 from symcnn.graph import Constant, Node, Parameter, SymbolicTensor
 from symcnn.ops.autograd import Gradients, gradients
-from symcnn.ops.storage import Memory, Storage, refusal
+from symcnn.ops.storage import Memory, Storage, in_place, refusal
 from symcnn.series import summation
 from symcnn.size import Int, Max, Size, evaluate, maximum, prod, sole_atom
 
@@ -460,9 +460,7 @@ class Cost:
         return found
 
     def _writes(self, node: Node, t: SymbolicTensor) -> bool:
-        storage = self.memory.of(t).storage
-        inplace = node.arguments.get("inplace") is True
-        return inplace or storage in self.memory.made[node]
+        return in_place(node) or self.memory.of(t).storage in self.memory.made[node]
 
     @property
     def moved(self) -> Any:
