@@ -60,8 +60,8 @@ def test_a_stem_is_derived_layer_by_layer():
         "Size along axis 2 (H)",
         "window law: size = floor((x + left + right - extent)/stride) + 1, "
         "extent = dilation*(kernel - 1) + 1  [torch.nn.Conv2d]",
-        "size kept: windows of stride 1 with left + right = extent - 1, and pointwise operations, "
-        "keep x  [docs/laws.md#window]",
+        "size kept: windows of stride 1 with left + right = extent - 1, pointwise operations, and "
+        "views as long as what they are made of, keep x  [docs/laws.md#window]",
         "1. conv (conv2d): window law",
         "   h1 = floor((H + 3 + 3 - 7)/2) + 1    (substitute)",
         "      = floor((H + 1)/2)    (whole numbers leave the floor)",
@@ -176,3 +176,72 @@ def test_a_random_stack_is_derived_to_its_size_and_field(stack, size):
         net.receptive_field().size[0],
         net.receptive_field().stride[0],
     )
+
+
+# Networks of others --------------------------------------------------------------------------
+
+
+def test_a_size_that_a_concatenation_requires_is_equal_in_the_domain():
+    """DLA, HRNet: half by pooling, and half by a convolution; not equal for all H."""
+
+    class Halves(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.pool = torch.nn.MaxPool2d(2)
+            self.conv = torch.nn.Conv2d(3, 3, 3, stride=2, padding=1)
+
+        def forward(self, x):
+            return torch.cat([self.conv(x), self.pool(x)], 1)
+
+    text = str(symcnn.from_torch(Halves(), "N 3 H W").explain("size"))
+    assert "= floor((H)/2)    (required to be as long)" in text
+
+
+def test_a_size_that_a_sum_may_stretch_is_its_operations_rule():
+    """At H of 1 or 2 the one map has a row, the other two: no equality holds in all the domain."""
+
+    class Fused(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem = torch.nn.Conv2d(3, 4, 3, stride=2, padding=1)
+            self.down = torch.nn.Conv2d(4, 4, 3, stride=2, padding=1)
+            self.up = torch.nn.Upsample(scale_factor=2)
+
+        def forward(self, x):
+            x = self.stem(x)
+            return self.up(self.down(x)) + x
+
+    text = str(symcnn.from_torch(Fused(), "N 3 H W").explain("size"))
+    assert "add (add): the operation's rule\n   h2 = 2*((H + 3)//4)" in text
+
+
+def test_a_view_back_into_a_map_takes_the_size_of_an_earlier_one():
+    """Attention over all places: its receptive field is the whole map, its size that of the map."""
+
+    class Attention(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem = torch.nn.Conv2d(3, 4, 3, stride=2, padding=1)
+
+        def forward(self, x):
+            x = self.stem(x)
+            n, c, h, w = x.shape
+            return torch.nn.functional.relu(x.flatten(2).view(n, c, h, w))
+
+    net = symcnn.from_torch(Attention(), "N 3 H W")
+    assert "h2 = floor((H + 1)/2)" in str(net.explain("size"))
+    with pytest.raises(symcnn.Undecidable, match="no window"):
+        net.explain("field")
+
+
+def test_a_size_without_a_past_is_its_operations_rule():
+    """Blocks of pixels as one axis and another (CSATv2): no axis of the input is the new one."""
+
+    class Blocks(torch.nn.Module):
+        def forward(self, x):
+            n, c, h, w = x.shape
+            return x.view(n, c * 64, h // 8, w // 8)
+
+    text = str(symcnn.from_torch(Blocks(), "N 3 H W").explain("size"))
+    assert "view (view): the operation's rule" in text
+    assert "so the size is floor((H)/8)" in text

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from symcnn import size as sz
 from symcnn.analysis.domain import reasons
 from symcnn.analysis.receptive_field import Pass
-from symcnn.axis import AxisMap, Scatter, Window
+from symcnn.axis import AxisMap, Const, Scatter, Whole, Window
 from symcnn.conditions import Condition, Requirement
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
 from symcnn.factor import text
@@ -225,7 +225,8 @@ LAWS = {
     ),
     "keep": Law(
         "size kept",
-        "windows of stride 1 with left + right = extent - 1, and pointwise operations, keep x",
+        "windows of stride 1 with left + right = extent - 1, pointwise operations, and views as "
+        "long as what they are made of, keep x",
         r"s = 1,\; a + b = r - 1 \;\Rightarrow\; x' = x",
         "docs/laws.md#window",
     ),
@@ -261,11 +262,13 @@ LAWS = {
 
 NESTED = "nested floors: floor((floor(e/m) + c)/n) = floor((e + m*c)/(m*n))"
 WHOLE = "whole numbers leave the floor"
+REQUIRED = "required to be as long: true in the domain"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: where, what it is about, by which law, and lines that are equal for all sizes.
+    """One step: where, what it is about, by which law, and lines that are equal for all sizes; the
+    last two, if there is a `domain`, for all sizes in it.
 
     Raises SymcnnError if they are not: then the rule that wrote them is wrong.
     """
@@ -274,10 +277,13 @@ class Step:
     about: str
     law: str
     lines: tuple[Line, ...]
+    domain: InputSet | None = None
 
     def __post_init__(self) -> None:
-        for before, after in pairwise(self.lines):
-            if not _same(before.content, after.content):
+        last = len(self.lines) - 2
+        for i, (before, after) in enumerate(pairwise(self.lines)):
+            within = self.domain if i == last else None
+            if not _same(before.content, after.content, within):
                 raise SymcnnError(f"{self.where}: {before} is not {after}")
 
     @property
@@ -292,10 +298,15 @@ class Step:
         return "= " if number else f"{self.about} = "
 
 
-def _same(a: Any, b: Any) -> bool:
-    """Whether two lines are equal for all sizes: decided, and tried besides."""
+def _same(a: Any, b: Any, domain: InputSet | None = None) -> bool:
+    """Whether two lines are equal for all sizes, or those of a domain: decided, and the former tried
+    besides.
+    """
     if isinstance(a, Tree):
         names = sorted(a.symbols | b.symbols)
+        equal = Condition(a.normal(), "==", b.normal())
+        if domain is not None:
+            return _implied(domain, equal)
         draw = random.Random(1)
         for _ in range(40):
             at = {name: 2 * draw.randint(1, 300) + 1 for name in names}
@@ -307,13 +318,22 @@ def _same(a: Any, b: Any) -> bool:
         if a.normal() == b.normal():
             return True
         try:
-            return always(Condition(a.normal(), "==", b.normal()), names)
+            return always(equal, names)
         except Undecidable:
             return False
     names = sorted(frozenset[str]().union(*(r.symbols for r in (*a, *b))))
     try:
         return bool(input_set(names, a) == input_set(names, b))
     except Undecidable:
+        return False
+
+
+def _implied(domain: InputSet, condition: Condition) -> bool:
+    """Whether a condition holds in all of a domain; False where that is not decidable."""
+    names = [name for name in domain.names if name in condition.symbols]
+    try:
+        return domain.axis(*names) <= input_set(names, [condition])
+    except (Undecidable, BadSpec):
         return False
 
 
@@ -493,36 +513,71 @@ def _axis(net: Network, axis: str | int | None) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Link:
-    """One node on the path from the input to the output, along one axis."""
+    """One tensor on the path from the input to the output, and the axis it is made from."""
 
-    node: Node
+    tensor: SymbolicTensor
     map: AxisMap
     before: Int
     after: Int
 
+    @property
+    def name(self) -> str:
+        """The node that makes it."""
+        node = self.tensor.node
+        return node.name if node is not None else self.tensor.name or "the input"
+
+    @property
+    def where(self) -> str:
+        """The node, and its operation."""
+        node = self.tensor.node
+        return f"{node.name} ({node.op})" if node is not None else self.name
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the size is that of the axis it comes from."""
+        return self.before == self.after and not isinstance(self.map, Const)
+
 
 def _path(net: Network, axis: int) -> list[_Link]:
-    """The nodes that carry `axis` from the input to the output; of branches, the widest."""
+    """The nodes that carry `axis` from the input to the output; of branches, the widest.
+
+    Where an operation makes an axis of a length that python took from another tensor (a view back
+    into a map), the path goes on there: the length is the same, though whole axes are read.
+    """
     start = net._inputs[0]
     seen = _seen(net)
     tensor = next(iter(_tensors(net)))
     if tensor.ndim != start.ndim:  # flattened since: the last map is meant
         tensor = next(iter(_tensors(net.last_map(max(1, start.ndim - 2)))))
-    place = axis
+    place = min(axis, tensor.ndim - 1)
     links: list[_Link] = []
     while tensor is not start:
-        node = tensor.node
-        found = None if node is None else _source(node, tensor, place, seen)
-        if node is None or found is None:
-            raise BadSpec(
-                f"{tensor.node.name if tensor.node else 'the output'} has no axis that comes "
-                f"from axis {axis} of the input",
-                cure="name the last map of the network: net.at(...).explain()",
-            )
+        node, length = tensor.node, tensor.dims[place]
+        found = None
+        if node is not None:
+            found = _source(node, tensor, place, seen) or _alike_before(net, node, length, axis)
+        if found is None:
+            links.append(_Link(tensor, Const(length), length, length))
+            break
         source, origin, axis_map = found
-        links.append(_Link(node, axis_map, source.dims[origin], tensor.dims[place]))
+        links.append(_Link(tensor, axis_map, source.dims[origin], length))
         tensor, place = source, origin
     return links[::-1]
+
+
+def _alike_before(
+    net: Network, node: Node, length: Int, axis: int
+) -> tuple[SymbolicTensor, int, AxisMap] | None:
+    """The latest tensor before `node` with an axis as long, if possible at the same place."""
+    start = net._inputs[0]
+    if isinstance(length, int):
+        return None
+    earlier = [n.outputs[0] for n in net.nodes[: net.position(node)]]
+    for t in (*reversed(earlier), start):
+        if length in t.dims:
+            place = axis if axis < t.ndim and t.dims[axis] == length else t.dims.index(length)
+            return t, place, Whole(length)
+    return None
 
 
 def _seen(net: Network) -> Pass:
@@ -570,13 +625,13 @@ def _size(net: Network, axis: int) -> Derivation:
     name = str(net._inputs[0].dims[axis])
     letter = name.lower() if name.isidentifier() and len(name) == 1 else "x"
     steps: list[Step] = []
-    for keeps, group in groupby(links, key=lambda link: link.before == link.after):
+    for keeps, group in groupby(links, key=lambda link: link.keeps):
         nodes = list(group)
         if keeps:
             line = Line(Tree.leaf(nodes[0].before))
             steps.append(Step(_between(nodes), f"{letter}{len(steps) + 1}", "keep", (line,)))
         for link in [] if keeps else nodes:
-            steps.append(_size_step(link, f"{letter}{len(steps) + 1}"))
+            steps.append(_size_step(net, link, f"{letter}{len(steps) + 1}"))
     if not steps:
         steps.append(
             Step("the input", letter, "keep", (Line(Tree.leaf(net._inputs[0].dims[axis])),))
@@ -586,14 +641,14 @@ def _size(net: Network, axis: int) -> Derivation:
 
 
 def _between(links: Sequence[_Link]) -> str:
-    names = [link.node.name for link in links]
+    names = [link.name for link in links]
     if len(names) < 3:
         return " and ".join(names)
     return f"{names[0]} to {names[-1]} ({len(names)})"
 
 
-def _size_step(link: _Link, about: str) -> Step:
-    x, axis_map, where = link.before, link.map, f"{link.node.name} ({link.node.op})"
+def _size_step(net: Network, link: _Link, about: str) -> Step:
+    x, axis_map, where = link.before, link.map, link.where
     if isinstance(axis_map, Window):
         shift = axis_map.left + axis_map.right - axis_map.extent
         num = Tree.of("sum", x, axis_map.left, axis_map.right, -axis_map.extent)
@@ -602,8 +657,7 @@ def _size_step(link: _Link, about: str) -> Step:
         if lone is not None and axis_map.stride != 1:
             inner = lone[0] + lone[1] * shift
             lines.append(Line(_over(Tree.leaf(inner), lone[1] * axis_map.stride), NESTED))
-        lines.append(Line(Tree.leaf(link.after), WHOLE))
-        return Step(where, about, "window", _distinct(lines))
+        return _ended(net, where, about, "window", lines, link.after, WHOLE)
     if isinstance(axis_map, Scatter):
         tree = Tree.of(
             "sum",
@@ -612,9 +666,25 @@ def _size_step(link: _Link, about: str) -> Step:
             Tree.of("product", -2, axis_map.padding) if axis_map.padding != 0 else 0,
             axis_map.output_padding,
         )
-        lines = [Line(tree, "substitute"), Line(Tree.leaf(link.after), "collect")]
-        return Step(where, about, "scatter", _distinct(lines))
+        lines = [Line(tree, "substitute")]
+        return _ended(net, where, about, "scatter", lines, link.after, "collect")
     return Step(where, about, "rule", (Line(Tree.leaf(link.after)),))
+
+
+def _ended(
+    net: Network, where: str, about: str, law: str, lines: list[Line], after: Int, note: str
+) -> Step:
+    """A step that ends with the size that the tensor has: by the law; because a concatenation
+    requires that it is as long as another; or as the operation says (a sum stretches an axis of 1).
+    """
+    made, end = lines[0].content, Tree.leaf(after)
+    assert isinstance(made, Tree)
+    if _same(made, end):
+        return Step(where, about, law, _distinct([*lines, Line(end, note)]))
+    if not _same(made, end, domain := net.valid_inputs()):
+        return Step(where, about, "rule", (Line(end),))
+    lines = [*lines, Line(Tree.leaf(made.normal()), note), Line(end, REQUIRED)]
+    return Step(where, about, law, _distinct(lines), domain)
 
 
 def _over(num: Tree, stride: Int) -> Tree:
@@ -633,10 +703,11 @@ def _distinct(lines: Sequence[Line]) -> tuple[Line, ...]:
 
 
 def _field(net: Network, axis: int) -> Derivation:
-    links = [link for link in _path(net, axis) if link.map != Window(1)]
+    path = _path(net, axis)
+    links = [link for link in path if link.map != Window(1)]
     if not all(isinstance(link.map, Window) for link in links):
         other = next(link for link in links if not isinstance(link.map, Window))
-        raise Undecidable(f"{other.node.name} ({other.node.op}) is no window: no one field size")
+        raise Undecidable(f"{other.where} is no window: no one field size")
     steps: list[Step] = []
     extent: Int = 1
     stride: Int = 1
@@ -653,7 +724,7 @@ def _field(net: Network, axis: int) -> Derivation:
                 steps.append(Step(where, f"R{len(steps) + 1}", "fusion", lines))
                 extent = after
             stride = stride * s
-    last = _path(net, axis)[-1].node.outputs[0] if links else net._inputs[0]
+    last = path[-1].tensor if path else net._inputs[0]
     end = _extent(net, last, axis)
     answer = f"the receptive field is {text(extent)}, the effective stride {text(stride)}"
     if end is not None and end != extent:
