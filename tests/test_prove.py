@@ -164,3 +164,56 @@ def test_the_command_answers(monkeypatch):
     assert (answer["complete"], answer["wrong"], answer["tested"]) == (True, [], [])
     text = CliRunner().invoke(main, [*command, "--at", "pool"]).output
     assert text.startswith("for all integers in the domain, ")
+
+
+# Networks of others --------------------------------------------------------------------------
+
+
+class Windows(torch.nn.Module):
+    """Swin, DaViT: into windows of 7 x 7 (padded), and back; the batch is a factor of an axis."""
+
+    def forward(self, x):
+        x = torch.nn.functional.pad(x, (0, -x.shape[3] % 7, 0, -x.shape[2] % 7))
+        n, c, h, w = x.shape
+        x = x.view(n, c, h // 7, 7, w // 7, 7).permute(0, 2, 4, 3, 5, 1).reshape(-1, 7, 7, c)
+        return x.view(-1, h // 7, w // 7, 7, 7, c).permute(0, 5, 1, 3, 2, 4).reshape(n, c, h, w)
+
+
+class Heads(torch.nn.Module):
+    """MViT: heads as images, pooled, and back."""
+
+    def forward(self, x):
+        n, c, h, w = x.shape
+        x = x.view(n, 2, c // 2, h * w).transpose(2, 3)
+        x = x.reshape(-1, h, w, c // 2).permute(0, 3, 1, 2)
+        return torch.nn.functional.max_pool2d(x, 2).flatten(2).reshape(n, 2, c // 2, -1)
+
+
+class Halo(torch.nn.Module):
+    """HaloNet: windows of 8 x 8 of what is a quarter of the input; 8 divides it because 32 does."""
+
+    def forward(self, x):
+        x = torch.nn.functional.avg_pool2d(x, 4)
+        n, c, h, w = x.shape
+        x = x.view(n, c, h // 8, 8, w // 8, 8).permute(0, 1, 3, 5, 2, 4)
+        return x.reshape(-1, 2, h // 8 * 8, w // 8 * 8)
+
+
+@pytest.mark.parametrize("kind", [Windows, Heads, Halo])
+def test_views_with_the_batch_in_a_factor_are_proved(kind):
+    proof = symcnn.from_torch(kind(), "N 4 H W").prove()
+    assert proof.complete, str(proof)
+
+
+def test_a_batch_of_which_only_a_layer_speaks_is_proved():
+    """LeViT, SAM: the domain does not name the batch, a layer's own requirement does."""
+
+    class Back(torch.nn.Module):
+        def forward(self, x):
+            n, c, h, w = x.shape
+            x = x.view(n, c, h // 7, 7, w // 7, 7).permute(0, 2, 4, 3, 5, 1).reshape(-1, 7, 7, c)
+            return x.view(n, h // 7, w // 7, 7, 7, c)
+
+    net = symcnn.from_torch(Back(), "N 4 H W")
+    assert "N" not in net.valid_inputs().names
+    assert net.prove().complete, str(net.prove())

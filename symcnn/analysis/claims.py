@@ -305,7 +305,8 @@ class _Checker:
             except SymcnnError:
                 return ""
             before, after = (evaluate(v, self.sizes) for v in (link.before, link.after))
-            step = _size_step(_Link(link.node, _numbers(link.map, self.sizes), before, after), "")
+            numbers = _Link(link.tensor, _numbers(link.map, self.sizes), before, after)
+            step = _size_step(self.net, numbers, "")
             return " = ".join(map(str, step.lines))
         if claim.quantity == "flatten" or (
             claim.quantity == "features" and node.outputs[0].ndim > 2
@@ -463,7 +464,7 @@ def _numbers(axis_map: Any, sizes: Mapping[str, int]) -> Any:
 def _carried(net: Network, source: SymbolicTensor, node: Node, axis: int, size: int) -> Int | None:
     """What the layers from `source` to `node` make of a size."""
     links = _path(net.at(node.name), axis)
-    places = [i for i, link in enumerate(links) if link.node is source.node]
+    places = [i for i, link in enumerate(links) if link.tensor is source]
     if not places:
         return None
     here: Int = size

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from symcnn import size as sz
 from symcnn.analysis.domain import reasons
 from symcnn.analysis.receptive_field import Pass
-from symcnn.axis import AxisMap, Const, Scatter, Whole, Window
+from symcnn.axis import AxisMap, Const, Scatter, Window
 from symcnn.conditions import Condition, Requirement
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
 from symcnn.factor import text
@@ -31,6 +31,7 @@ from symcnn.size import Floor, Int, Size, evaluate, floordiv, prod, symbols_of
 
 if TYPE_CHECKING:
     from symcnn.network import Network
+    from symcnn.sets import InputSet
 
 __all__ = ["Derivation", "Line", "Step", "Tree", "explain"]
 
@@ -299,9 +300,7 @@ class Step:
 
 
 def _same(a: Any, b: Any, domain: InputSet | None = None) -> bool:
-    """Whether two lines are equal for all sizes, or those of a domain: decided, and the former tried
-    besides.
-    """
+    """Whether two lines are equal for all sizes (decided, and tried besides), or in a domain."""
     if isinstance(a, Tree):
         names = sorted(a.symbols | b.symbols)
         equal = Condition(a.normal(), "==", b.normal())
@@ -332,7 +331,7 @@ def _implied(domain: InputSet, condition: Condition) -> bool:
     """Whether a condition holds in all of a domain; False where that is not decidable."""
     names = [name for name in domain.names if name in condition.symbols]
     try:
-        return domain.axis(*names) <= input_set(names, [condition])
+        return bool(domain.axis(*names) <= input_set(names, [condition]))
     except (Undecidable, BadSpec):
         return False
 
@@ -519,6 +518,7 @@ class _Link:
     map: AxisMap
     before: Int
     after: Int
+    taken: bool = False  # a length that python took from elsewhere, not what the map makes of one
 
     @property
     def name(self) -> str:
@@ -553,21 +553,24 @@ def _path(net: Network, axis: int) -> list[_Link]:
     links: list[_Link] = []
     while tensor is not start:
         node, length = tensor.node, tensor.dims[place]
-        found = None
-        if node is not None:
-            found = _source(node, tensor, place, seen) or _alike_before(net, node, length, axis)
-        if found is None:
-            links.append(_Link(tensor, Const(length), length, length))
-            break
-        source, origin, axis_map = found
-        links.append(_Link(tensor, axis_map, source.dims[origin], length))
+        found = None if node is None else _source(node, tensor, place, seen)
+        if found is not None:
+            source, origin, axis_map = found
+            links.append(_Link(tensor, axis_map, source.dims[origin], length))
+        else:
+            alike = None if node is None else _alike_before(net, node, length, axis)
+            if alike is None:
+                links.append(_Link(tensor, Const(length), length, length, taken=True))
+                break
+            source, origin = alike
+            links.append(_Link(tensor, Window(1), length, length, taken=True))
         tensor, place = source, origin
     return links[::-1]
 
 
 def _alike_before(
     net: Network, node: Node, length: Int, axis: int
-) -> tuple[SymbolicTensor, int, AxisMap] | None:
+) -> tuple[SymbolicTensor, int] | None:
     """The latest tensor before `node` with an axis as long, if possible at the same place."""
     start = net._inputs[0]
     if isinstance(length, int):
@@ -575,8 +578,7 @@ def _alike_before(
     earlier = [n.outputs[0] for n in net.nodes[: net.position(node)]]
     for t in (*reversed(earlier), start):
         if length in t.dims:
-            place = axis if axis < t.ndim and t.dims[axis] == length else t.dims.index(length)
-            return t, place, Whole(length)
+            return t, axis if t.dims[axis : axis + 1] == (length,) else t.dims.index(length)
     return None
 
 
@@ -705,8 +707,8 @@ def _distinct(lines: Sequence[Line]) -> tuple[Line, ...]:
 def _field(net: Network, axis: int) -> Derivation:
     path = _path(net, axis)
     links = [link for link in path if link.map != Window(1)]
-    if not all(isinstance(link.map, Window) for link in links):
-        other = next(link for link in links if not isinstance(link.map, Window))
+    other = next((k for k in path if k.taken or not isinstance(k.map, Window)), None)
+    if other is not None:
         raise Undecidable(f"{other.where} is no window: no one field size")
     steps: list[Step] = []
     extent: Int = 1

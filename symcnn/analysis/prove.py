@@ -30,8 +30,9 @@ from symcnn.errors import SymcnnError, Undecidable
 from symcnn.factor import factors, text
 from symcnn.graph import Node, Result, SymbolicTensor, Tape
 from symcnn.ops.registry import ntuple
+from symcnn.ops.shape import reshaped, under_what_is_known
 from symcnn.sets import InputSet, input_set
-from symcnn.size import Int, Scaled, Size, Symbol, evaluate, sole_atom, symbols_of
+from symcnn.size import Int, Scaled, Size, Symbol, evaluate, prod, sole_atom, symbols_of
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Claim", "Proof", "prove"]
 
 _SAMPLES = 24  # sizes at which a claim is tested that cannot be proved
-_MOST = 96  # the largest size drawn
+_MOST = (4, 12, 96, 1000)  # the largest size drawn, in turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,48 +166,71 @@ class _Proving:
     # one node
 
     def node(self, node: Node) -> Iterator[Claim]:
-        """The induction step of one node."""
-        fresh = _Fresh(node, frozenset(self.net.symbols))
-        result: Result | None = None
-        for known in (lambda: None, lambda: self._known_before(node, fresh)):
-            try:
-                result = fresh.run(known())
+        """The induction step of one node: with as little seen of its sizes as will do."""
+        found: tuple[int, _Fresh, Result, list[Claim]] | None = None
+        reason = ""
+        for parts, known in _WAYS:
+            if parts is _seen and not _is_view(node):
                 break
+            fresh = _Fresh(node, frozenset(self.net.symbols), parts)
+            try:
+                result = fresh.run(self._known_before(node, fresh) if known else None)
             except Exception as error:
                 reason = _words(error)
-        else:
+                continue
+            claims = [*self._sizes(node, fresh, result)]
+            doubt = max((_DOUBT.index(claim.verdict) for claim in claims), default=0)
+            if found is None or doubt < found[0]:
+                found = doubt, fresh, result, claims
+            if doubt == 0:
+                break
+        if found is None:
             self.unknown.append(f"{node.name}: {reason}")
-        documented = _documented(node)
-        for number, output in enumerate(node.outputs):
-            for axis, dim in enumerate(output.dims):
-                which = f"[{axis}]" if len(node.outputs) == 1 else f"[{number}][{axis}]"
-                says = f"size{which} is {text(dim)}"
-                if result is None:
-                    yield self._by_numbers(node, says, number, axis, dim, reason)
-                    continue
-                meant = result.shapes[number][axis]
-                where = documented.get(axis - output.ndim) if number == 0 else None
-                if where is not None:
-                    verdict = self.decide(where, {})
-                    says = f"{says}, as torch's documentation says"
-                elif (isinstance(meant, int) or _is_symbol(meant)) and fresh.back(meant) == dim:
-                    verdict = "proved", "identity"
-                else:
-                    same = fresh.back(meant) == dim
-                    if same and _has_scale(meant):  # nothing is simplified through a float scale
-                        verdict = "proved", "normal form"
-                    else:
-                        verdict = self.decide([Condition(meant, "==", dim)], fresh.means)
-                    if same and verdict[0] == "tested":  # a product of sizes that are proved
-                        verdict = "proved", "normal form"
-                    says = f"{says} = {text(meant)}{fresh.listed(meant)}"
-                yield Claim("size", node.name, says, *verdict)
-        if result is None:
+            for number, axis, dim, says in _said(node):
+                yield self._by_numbers(node, says, number, axis, dim, reason)
             return
+        _, fresh, result, claims = found
+        yield from claims
         for requirement in result.requires:
             self._require(requirement, fresh)
         if node.result.macs != 0 or result.macs != 0:
             yield self._macs(node, result, fresh)
+
+    def _sizes(self, node: Node, fresh: _Fresh, result: Result) -> Iterator[Claim]:
+        """What the rule answers on fresh sizes against the closed forms."""
+        documented = _documented(node)
+        for number, axis, dim, says in _said(node):
+            meant = result.shapes[number][axis]
+            same = fresh.back(meant) == dim
+            where = documented.get(axis - node.outputs[0].ndim) if number == 0 else None
+            if where is not None:
+                verdict = self.decide(where, {})
+                says = f"{says}, as torch's documentation says"
+            elif same and fresh.seen:  # no more than the trace knew: the law of a view decides
+                verdict = self._kept(node)
+                says = f"{says}: as many elements as before"
+            elif same and (isinstance(meant, int) or _is_symbol(meant)):
+                verdict = "proved", "identity"
+            else:
+                if same and _has_scale(meant):  # nothing is simplified through a float scale
+                    verdict = "proved", "normal form"
+                else:
+                    verdict = self.decide([Condition(meant, "==", dim)], fresh.means)
+                if same and verdict[0] == "tested":  # a product of sizes that are proved
+                    verdict = "proved", "normal form"
+                says = f"{says} = {text(meant)}{fresh.listed(meant)}"
+            yield Claim("size", node.name, says, *verdict)
+
+    def _kept(self, node: Node) -> tuple[str, str]:
+        """Whether a node makes as many elements as it takes, given what is required before it."""
+        have, want = (prod(t.dims) for t in (node.inputs[0], node.outputs[0]))
+        tape = Tape()
+        tape._domain = self.domain
+        with tape.running():
+            have, want = under_what_is_known(have, want)
+        if have == want:
+            return "proved", "isl"
+        return self.decide([Condition(have, "==", want)], {})
 
     def _known_before(self, node: Node, fresh: _Fresh) -> Tape:
         """What the layers before require: a rule may rest on it, as it did in the trace."""
@@ -232,7 +256,7 @@ class _Proving:
         """A rule that takes no fresh symbols is asked at numbers."""
         for count, sizes in enumerate(self.samples):
             try:
-                made = _Fresh(node, frozenset(), sizes).run().shapes[number][axis]
+                made = _Fresh(node, frozenset(), _seen, sizes).run().shapes[number][axis]
             except Exception as error:
                 why = f"its rule takes neither symbols ({reason}) nor numbers ({_words(error)})"
                 return Claim("size", node.name, says, "open", why)
@@ -308,9 +332,9 @@ class _Proving:
         draw, found = random.Random(0), dict[tuple[int, ...], dict[str, int]]()
         names = [*self.net.symbols, *sorted(self.net._all_symbols - set(self.net.symbols))]
         for number in range(60 * _SAMPLES):
-            most = (4, 12, _MOST)[number % 3]
+            most = _MOST[number % len(_MOST)]
             sizes = {name: draw.randint(1, most) for name in names}
-            if self.decidable and self.domain and self.domain.shown and number % 2:
+            if self.decidable and self.domain and self.domain.shown and number // 4 % 2:
                 shown = self.domain.shown
                 near = self.domain.nearest(*(sizes[n] for n in shown))
                 sizes |= dict(zip(shown, near if isinstance(near, tuple) else (near,), strict=True))
@@ -354,7 +378,7 @@ class _Proving:
         parts += [one for one in self.required.values() if one is not None]
         have = self.domain
         met = reduce(and_, parts, input_set(have.names, ()))
-        if met == have:
+        if met <= have and have <= met:
             return Claim("domain", "", says, "proved", "isl")
         differ = (met - have) | (have - met)
         return Claim("domain", "", says, "wrong", f"not at {differ.smallest()}")
@@ -397,30 +421,73 @@ class _Proving:
         return Claim("macs", "", says, *self.test([Condition(added, "==", total)], {}))
 
 
+def _said(node: Node) -> Iterator[tuple[int, int, Int, str]]:
+    """Output, axis, closed form, and the statement of it, for every size that a node makes."""
+    for number, output in enumerate(node.outputs):
+        for axis, dim in enumerate(output.dims):
+            which = f"[{axis}]" if len(node.outputs) == 1 else f"[{number}][{axis}]"
+            yield number, axis, dim, f"size{which} is {text(dim)}"
+
+
 # One layer ---------------------------------------------------------------------------------------
+
+
+_DOUBT = ("proved", "tested", "open", "wrong")
+
+Parts = Callable[[Size], tuple[tuple[Size, ...], int]]  # a size as factors, and a number
+
+
+def _whole(dim: Size) -> tuple[tuple[Size, ...], int]:
+    return (dim,), 1
+
+
+def _factors(dim: Size) -> tuple[tuple[Size, ...], int]:
+    try:
+        return factors(dim)
+    except ValueError:
+        return _whole(dim)
+
+
+def _seen(_: Size) -> tuple[tuple[Size, ...], int]:
+    return (), 1
+
+
+#: How much a rule may see of its sizes, and whether it is told what the layers before require: the
+#: least first.
+_WAYS: tuple[tuple[Parts, bool], ...] = (
+    (_whole, False),
+    (_whole, True),
+    (_factors, False),
+    (_seen, True),
+)
 
 
 class _Fresh:
     """A node's rule on sizes that are symbols of their own: x0, x1, ... for what `means` says.
 
-    With `sizes`, on numbers.
+    `parts` says what of a size gets a symbol: the whole of it, or every factor by itself, where the
+    rule must divide. With `sizes`, on numbers.
     """
 
     def __init__(
-        self, node: Node, taken: frozenset[str], sizes: Mapping[str, int] | None = None
+        self,
+        node: Node,
+        taken: frozenset[str],
+        parts: Parts,
+        sizes: Mapping[str, int] | None = None,
     ) -> None:
-        self.node, self.sizes = node, sizes
+        self.node, self.parts, self.sizes = node, parts, sizes
+        self.seen = parts is _seen and sizes is None  # no size is hidden from the rule
         self.names: dict[Size, Size] = {}
         self.means: dict[str, Size] = {}
         if sizes is None:
-            for t in node.inputs:
-                for dim in t.dims:
-                    if isinstance(dim, Size) and dim not in self.names and not _is_symbol(dim):
-                        name = f"x{len(self.names)}"
-                        while name in taken:
-                            name += "_"
-                        self.names[dim] = Size.symbol(name)
-                        self.means[name] = dim
+            dims = (d for t in node.inputs for d in t.dims if isinstance(d, Size))
+            for part in dict.fromkeys(p for d in dims for p in parts(d)[0] if not _is_symbol(p)):
+                name = f"x{len(self.names)}"
+                while name in taken:
+                    name += "_"
+                self.names[part] = Size.symbol(name)
+                self.means[name] = part
 
     def run(self, known: Tape | None = None) -> Result:
         """What the rule answers, given what is `known` of the sizes. Raises what it raises."""
@@ -454,7 +521,10 @@ class _Fresh:
             return dim
         if self.sizes is not None:
             return int(evaluate(dim, self.sizes))
-        return self.names.get(dim, dim)
+        if not self.names:
+            return dim
+        found, content = self.parts(dim)
+        return content * prod(self.names.get(part, part) for part in found)
 
     def _tensor(self, t: SymbolicTensor) -> SymbolicTensor:
         dims = tuple(map(self._size, t.dims))
@@ -494,6 +564,10 @@ def _has_scale(dim: Int) -> bool:
                     return True
                 stack += atom.args
     return False
+
+
+def _is_view(node: Node) -> bool:
+    return node.call is not None and node.call.rule is reshaped
 
 
 def _is_symbol(dim: Size) -> bool:

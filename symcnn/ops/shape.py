@@ -41,7 +41,17 @@ from symcnn.size import (
     sole_atom,
 )
 
-__all__ = ["cat", "flatten", "join", "pad", "permuted", "reshape", "reshaped", "resized"]
+__all__ = [
+    "cat",
+    "flatten",
+    "join",
+    "pad",
+    "permuted",
+    "reshape",
+    "reshaped",
+    "resized",
+    "under_what_is_known",
+]
 
 
 def _sizes(args: tuple[Any, ...]) -> tuple[Int, ...]:
@@ -139,7 +149,7 @@ def reshaped(input: SymbolicTensor, *shape: Any) -> Result:
     hole = holes[0]
     size = exact_div(total, rest)
     if size is None:
-        count, *sizes = _under_what_is_known(prod(before), *target)
+        count, *sizes = under_what_is_known(prod(before), *target)
         size = exact_div(count, prod(s for s in sizes if s != -1))
         target = tuple(sizes) if size is not None else target
     if size is not None:
@@ -168,7 +178,7 @@ def reshaped(input: SymbolicTensor, *shape: Any) -> Result:
 reshape = rule("view", "reshape", "view_copy")(reshaped)
 
 
-def _under_what_is_known(*exprs: Int) -> tuple[Int, ...]:
+def under_what_is_known(*exprs: Int) -> tuple[Int, ...]:
     """The expressions with ``e//n`` as ``k*(e//(k*n))`` where the sizes so far make them equal.
 
     After a view into 8 x 8 windows, ``H//4`` is ``8*(H//32)``.
