@@ -286,7 +286,8 @@ def _atom_to_sympy(atom: sz.Atom) -> Any:
         case sz.Floor():
             return FloorDiv(to_sympy(atom.num), to_sympy(atom.den), evaluate=False)
         case sz.Max():
-            return sympy.Max(*map(to_sympy, atom.args))
+            few = len(atom.args) < 4  # sympy compares every pair, which of many takes seconds
+            return sympy.Max(*map(to_sympy, atom.args), evaluate=few)
         case sz.Scaled():
             return Trunc(to_sympy(atom.arg), sympy.Float(atom.scale), evaluate=False)
     raise TypeError(type(atom))  # pragma: no cover

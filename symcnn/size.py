@@ -18,14 +18,14 @@ costs a few microseconds per operation, where building one ``sympy.floor`` costs
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
-from itertools import product
+from itertools import cycle, product
 from math import gcd, lcm
 from typing import Any, Union
 
-from symcnn.errors import InvalidInput
+from symcnn.errors import InvalidInput, SymcnnError
 
 __all__ = [
     "Atom",
@@ -849,14 +849,39 @@ def maximum(*args: Int) -> Int:
 
     Pairwise comparisons are dear, and layer after layer substitutes into the same few: remembered.
     """
+    every = [a for arg in args for a in _sole_max(arg)]
+    tried = _tried(every) if len(every) > _FEW else {}
+
+    def covers(a: Int, b: Int) -> bool:
+        values = zip(tried.get(a, ()), tried.get(b, ()), strict=True)
+        return all(x >= y for x, y in values) and _never_below(a, b)
+
     kept: list[Int] = []
-    for arg in args:
-        for a in _sole_max(arg):
-            if not any(_never_below(b, a) for b in kept):
-                kept = [b for b in kept if not _never_below(a, b)] + [a]
+    for a in every:
+        if not any(covers(b, a) for b in kept):
+            kept = [b for b in kept if not covers(a, b)] + [a]
     if len(kept) == 1:
         return kept[0]
     return Max(tuple(sorted(kept, key=lambda a: (isinstance(a, int), str(a))))).size()
+
+
+_FEW = 8  # arguments of a maximum that are compared without trying numbers first
+_OFFSETS = (0, 1, 30, 1000)  # how far sizes that are tried lie above the least
+
+
+def _tried(exprs: Sequence[Int]) -> dict[Int, list[Any]]:
+    """The values of many expressions at a few sizes: one of two that is less there is not above."""
+    least = sorted((name, low or 0) for name, low in lows(*exprs))
+    points = [{name: low + far for name, low in least} for far in _OFFSETS]
+    for i in range(len(_OFFSETS)):
+        turned = _OFFSETS[i:] + _OFFSETS[:i]
+        points.append(
+            {name: low + far for (name, low), far in zip(least, cycle(turned), strict=False)}
+        )
+    try:
+        return {e: [evaluate(e, point) for point in points] for e in exprs}
+    except (KeyError, ArithmeticError, ValueError, SymcnnError):  # of symbols that are more
+        return {}
 
 
 def _never_below(a: Int, b: Int) -> bool:

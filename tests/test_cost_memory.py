@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import symcnn
 from symcnn import BadSpec, InvalidInput, N, UnsupportedOperation
+from symcnn.ops.storage import refusal
 from symcnn.size import evaluate
 from symcnn.testing.oracles import tensors_of, torch_saved
 
@@ -442,3 +443,54 @@ def test_a_constant_made_on_the_way_lives_from_its_first_reader():
     net = symcnn.from_torch(Encoded(), "N 500 L")
     assert net.cost().at(N=1, L=3).peak == 4 * (1500 + 3000 + 3000 + 1000)
     assert net.cost().at(N=1, L=1000).peak == 4 * (500_000 + 1_000_000 + 1_000_000 + 1000)
+
+
+class Blocks(nn.Module):
+    """Swin2SR: tokens of blocks of 8 x 8 back into a map; H is 8*(H//8) in the domain only."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.mix = nn.Conv2d(3, 256, 8, stride=8), nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, x):
+        n, _, h, w = x.shape
+        tokens = self.embed(x).flatten(2).reshape(n, 4, -1).transpose(1, 2).contiguous()
+        return self.mix(tokens.transpose(1, 2).view(n, 4, h, w))
+
+
+class Whole(nn.Module):
+    """ViT for one size: the grid of tokens is as large as the table, and so is the image."""
+
+    def __init__(self):
+        super().__init__()
+        self.mix = nn.Conv2d(3, 3, 3, padding=1)
+        self.table = nn.Parameter(torch.zeros(1, 31, 3))
+        self.end = nn.Conv2d(3, 2, 1)
+
+    def forward(self, x):
+        tokens = nn.functional.pad(self.mix(x).flatten(2).transpose(1, 2), (0, 0, 1, 0))
+        tokens = (tokens + self.table)[:, 1:]
+        return self.end(tokens.transpose(1, 2).view(x.shape[0], 3, x.shape[2], 5))
+
+
+@pytest.mark.parametrize(
+    ("module", "spec", "sizes"),
+    [
+        (Blocks(), "N 3 H W", {"H": 24, "W": 16}),
+        (Whole(), "N 3 H 5", {"H": 6}),
+        (FixedGrid(), "N 3 H W", {"H": 26, "W": 20}),
+    ],
+)
+def test_formulas_know_what_the_domain_makes_equal(module, spec, sizes):
+    agree(module, spec, N=2, **sizes)
+    cost = symcnn.from_torch(module, spec).cost()
+    at = {"N": 3, **sizes}
+    for what in ("activations", "saved", "peak"):
+        formula, number = (getattr(c, what) for c in (cost, cost.at(**at)))
+        assert formula.at(**{name: at[name] for name in formula.symbols}) == number
+
+
+def test_an_order_that_only_sizes_decide_is_to_be_asked_at_sizes():
+    (node,) = symcnn.from_torch(nn.Conv2d(4, 4, 1), "N 4 H W").nodes
+    error = refusal(node, "with axes in an order that sizes decide")
+    assert error.cure == "ask at sizes, cost.at(...), or with partial=True for a lower bound"

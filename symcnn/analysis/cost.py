@@ -267,7 +267,25 @@ class Cost:
         return self.memory
 
     @cached_property
+    def _laid(self) -> Cost:
+        """The same where each size that the domain fixes is a number: what is 1 there, and what is
+        as long as what else, decides which views are copies.
+        """
+        try:
+            fixed = {} if self.sizes is not None else self.net.valid_inputs().fixed
+        except SymcnnError:
+            fixed = {}
+        return self._with(net=self.net.given(**fixed)) if fixed else self
+
+    def _as_laid(self, figures: Callable[[Cost], dict[Node, Int]]) -> dict[Node, Int]:
+        """Figures of the nodes, which are those of the same nodes where fixed sizes are numbers."""
+        found = figures(self._laid)
+        return dict(zip(self.net.nodes, found.values(), strict=True))
+
+    @cached_property
     def _activations(self) -> dict[Node, Int]:
+        if self._laid is not self:
+            return self._as_laid(lambda laid: laid._activations)
         if any(n.result.blocks for n in self.net.nodes):
             return {n: _over_blocks(n, self._made_alone) for n in self.net.nodes}
         made = self._known().made
@@ -295,6 +313,8 @@ class Cost:
 
     @cached_property
     def _saved(self) -> dict[Node, Int]:
+        if self._laid is not self:
+            return self._as_laid(lambda laid: laid._saved)
         seen: set[Storage] = set()
         found: dict[Node, Int] = {}
         for node, storages in self._known().saved.items():
@@ -305,7 +325,10 @@ class Cost:
 
     @property
     def activations(self) -> Any:
-        """Bytes of all tensors that the operations make; views and work in place make none."""
+        """Bytes of all tensors that the operations make; views and work in place make none.
+
+        The formula is for axes longer than 1, see `saved`.
+        """
         return self._out(sum(self._activations.values(), 0))
 
     @property
@@ -342,6 +365,8 @@ class Cost:
     @cached_property
     def _moments(self) -> dict[Int, list[Storage]]:
         """Bytes alive while each node runs, and whose they are."""
+        if self._laid is not self:
+            return self._laid._moments
         return {sum((s.bytes(self._width) for s in alive), 0): alive for alive in self._alive()}
 
     def terms(self, what: str) -> list[list[Int]]:
@@ -446,6 +471,8 @@ class Cost:
     @cached_property
     def _moved(self) -> dict[Node, Int]:
         """What a node reads and writes, weights included; views move nothing."""
+        if self._laid is not self:
+            return self._as_laid(lambda laid: laid._moved)
         memory = self._known()
         found: dict[Node, Int] = {}
         for node in self.net.nodes:

@@ -28,12 +28,15 @@ from symcnn.size import Int, Size, exact_div, maximum, prod, sharp_lower
 __all__ = ["Memory", "Storage", "refusal"]
 
 Dims = Sequence[Int]
+Runs = list[tuple[range, range]]  # axes of the one, axes of the other: as many elements
 
 #: Axes from the outermost to the innermost where channels lie last, by rank.
 _LAST = {4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
 
 #: Bytes per element of what is not of the network's own dtype.
 _BOOL, _LONG = 1, 8
+
+_BY_SIZES = "that sizes decide"
 
 
 class Storage:
@@ -52,11 +55,14 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A tensor's place in memory: its storage, sizes and strides."""
+    """A tensor's place in memory: its storage, sizes and strides; if axes were merged and split, of
+    what it is a view, and which axes became which.
+    """
 
     storage: Storage
     dims: tuple[Int, ...]
     strides: tuple[Int, ...]
+    base: tuple[Layout, Runs] | None = None
 
     @property
     def contiguous(self) -> bool:
@@ -66,8 +72,18 @@ class Layout:
 
     @property
     def order(self) -> list[int]:
-        """Its axes from the outermost to the innermost, those of size 1 aside."""
-        return _order(self.dims, self.strides)
+        """Its axes from the outermost to the innermost, those of size 1 aside: by its strides or,
+        where only sizes tell those apart, as the axes lie of which it is a view.
+        """
+        try:
+            return _order(self.dims, self.strides)
+        except _Unknown:
+            if self.base is None:
+                raise
+            old, runs = self.base
+            run_of = {axis: new for axes, new in runs for axis in axes}
+            found = dict.fromkeys(i for axis in old.order for i in run_of[axis])
+            return [i for i in found if self.dims[i] != 1]
 
     @property
     def channels_last(self) -> bool:
@@ -145,7 +161,7 @@ def _compare(a: Int, b: Int) -> int:
     for sign, difference in ((1, a - b), (-1, b - a)):
         if _positive(difference):
             return sign
-    raise _Unknown("with axes in an order that sizes decide")
+    raise _Unknown(f"with axes in an order {_BY_SIZES}")
 
 
 def _positive(difference: Int) -> bool:
@@ -179,12 +195,17 @@ def _ordered(dims: Dims, order: Sequence[int]) -> tuple[Int, ...]:
     return tuple(strides)
 
 
-def _view_strides(old: Layout, dims: Dims) -> tuple[Int, ...] | None:
-    """The strides of a view with other sizes; None where torch has to copy."""
+def _view_strides(old: Layout, dims: Dims) -> tuple[tuple[Int, ...], Runs] | None:
+    """The strides of a view with other sizes, and what becomes what; None where torch has to copy.
+
+    From the last axis on, runs of axes hold as many elements. Where that does not show, it may show
+    in the axes before them: there are as many elements in all.
+    """
     if old.contiguous:
-        return _in_order(dims)
+        return _in_order(dims), [(range(len(old.dims)), range(len(dims)))]
     strides: list[Int] = [1] * len(dims)
-    at = len(dims) - 1
+    runs: Runs = []
+    at, first, last = len(dims) - 1, len(dims), len(old.dims)
     base, seen, placed = old.strides[-1], 1, 1
     total: Int = seen
     made: Int = placed
@@ -193,15 +214,18 @@ def _view_strides(old: Layout, dims: Dims) -> tuple[Int, ...] | None:
         breaks = i == 0 or (old.dims[i - 1] != 1 and old.strides[i - 1] != total * base)
         if not breaks:
             continue
-        while at >= 0 and (made != total or dims[at] == 1):
+        before = prod(old.dims[:i])
+        while at >= 0 and (dims[at] == 1 or not (made == total or prod(dims[: at + 1]) == before)):
             strides[at] = made * base
             made = made * dims[at]
             at -= 1
-        if made != total:
+        if made != total and prod(dims[: at + 1]) != before:
             return None
+        runs.append((range(i, last), range(at + 1, first)))
+        first, last = at + 1, i
         if i > 0:
             base, total, made = old.strides[i - 1], 1, 1
-    return tuple(strides) if at == -1 else None
+    return (tuple(strides), runs) if at == -1 else None
 
 
 class Memory:
@@ -279,12 +303,13 @@ class Memory:
 
     def reshaped(self, base: Layout, dims: Dims) -> Layout:
         """A view with other sizes, or a copy where there is none."""
-        strides = _view_strides(base, dims)
-        if strides is None:
+        found = _view_strides(base, dims)
+        if found is None:
             storage = Storage(prod(dims), base.storage.width, "activation")
             self.made[self._node].append(storage)
             return Layout(storage, tuple(dims), _in_order(dims))
-        return Layout(base.storage, tuple(dims), strides)
+        strides, runs = found
+        return Layout(base.storage, tuple(dims), strides, (base, runs))
 
     def in_order(self, base: Layout) -> Layout:
         """`base` if it is contiguous, else a copy that is."""
@@ -1308,7 +1333,8 @@ _RULES = _rules()
 def refusal(node: Node, how: str) -> UnsupportedOperation:
     """The error for an operation that the table does not have."""
     called = f"{node.op} {how}".strip()
+    numbers = "ask at sizes, cost.at(...), or " if how.endswith(_BY_SIZES) else "ask "
     return UnsupportedOperation(
         f"{node.module or node.name}: what autograd keeps for {called} is not known",
-        cure="ask with partial=True for a lower bound",
+        cure=f"{numbers}with partial=True for a lower bound",
     )
