@@ -730,6 +730,7 @@ def prove(
 @click.option("--networks", default=2_000, show_default=True, help="How many networks.")
 @click.option("--domains", default=100, show_default=True, help="How many at every size.")
 @click.option("--seed", default=0, show_default=True, help="Reproduces every case.")
+@click.option("--device", default="", help="Where they run; else layers on CPU, networks on meta.")
 @click.option("--processes", type=click.IntRange(min=1), help="How many (default: one per core).")
 @click.option("--state", metavar="FILE", help="Keep what is done, and go on from there.")
 @click.option("--report", metavar="FILE.md", help="Write a summary in Markdown.")
@@ -742,6 +743,7 @@ def sweep(
     networks: int,
     domains: int,
     seed: int,
+    device: str,
     processes: int | None,
     state: str | None,
     report: str | None,
@@ -752,16 +754,19 @@ def sweep(
     try:
         from symcnn.testing.campaign import Campaign
         from symcnn.testing.sweep import judge_cases, parse_case, told
+        from symcnn.validate import check_device
     except ImportError as error:
         raise BadSpec(f"{error.name} is missing", cure="pip install 'symcnn[torch,test]'") from None
+    if device:
+        check_device(device)
     if case is not None:
         what, number = parse_case(case)
-        tally = judge_cases(what, seed, [number])
+        tally = judge_cases(what, seed, [number], device)
         text = "\n".join([told(what, seed, number), *map(str, tally.mismatches)])
         _show(tally.to_dict(), f"{text}\n{tally.wrong} mismatches", as_json)
         sys.exit(1 if tally.wrong else 0)
     file = Path(state) if state else None
-    campaign = Campaign(seed) if file is None else Campaign.load(file, seed)
+    campaign = Campaign(seed, device) if file is None else Campaign.load(file, seed, device)
     asked = {"layer": layers, "network": networks, "domain": domains}
     counts = {what: n for what, n in asked.items() if n > 0}
     from rich.console import Console

@@ -436,7 +436,9 @@ class Network:
         shown = self.valid_inputs().shown
         if sizes and len(sizes) != len(shown):
             raise BadSpec(f"nearest_valid{sizes} needs a size for each of {', '.join(shown)}")
-        given = dict(zip(shown, sizes, strict=False)) | named
+        apart = set(self.symbols) - set(shown)  # of which every size will do
+        given = dict(zip(shown, sizes, strict=False))
+        given |= {name: size for name, size in named.items() if name not in apart}
         return nearest_valid(self, check_sizes(given, frozenset(shown)))
 
     def diagnose(self, **sizes: Any) -> Diagnosis:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Verdict",
+    "failures",
     "judge",
     "sample_sizes",
     "shapes_in",
@@ -81,11 +82,19 @@ def _run(
         inputs = [torch.zeros(shape, device=device) for shape in _input_shapes(net, sizes)]
         with torch.no_grad():
             return list(shapes_in(module(*inputs, **keywords))), ""
-    except torch.OutOfMemoryError:
+    except failures():
         raise
     except Exception as error:
         words = str(error).strip().splitlines()
         return None, f"{type(error).__name__}: {words[0] if words else ''}"
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """What torch raises where a device is full or has failed: that is no answer about a shape."""
+    import torch
+
+    accelerator = getattr(torch, "AcceleratorError", torch.OutOfMemoryError)  # from torch 2.8 on
+    return (torch.OutOfMemoryError, accelerator)
 
 
 def _input_shapes(net: Network, sizes: Mapping[str, int]) -> list[list[int]]:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from symcnn.network import Network
     from symcnn.sets import InputSet
 
-__all__ = ["CHECKS", "DTYPES", "Check", "Report", "interesting_sizes", "validate"]
+__all__ = ["CHECKS", "DTYPES", "Check", "Report", "check_device", "interesting_sizes", "validate"]
 
 #: What is compared, in the order of the report.
 CHECKS = {
@@ -227,7 +227,7 @@ def validate(
         raise BadSpec(f"no check is called {unknown[0]!r}", cure=f"there is {', '.join(CHECKS)}")
     if dtype is not None and dtype not in DTYPES:
         raise BadSpec(f"no dtype is called {dtype!r} here", cure=f"there is {', '.join(DTYPES)}")
-    _check_device(device)
+    check_device(device)
     dtype = dtype or _own_dtype(module)
     judging = _Judging(net, module, device, wanted, dtype, channels_last)
     found = [judging.parameters()]
@@ -288,7 +288,8 @@ def _halved(net: Network, sizes: dict[str, int]) -> dict[str, int]:
     return half | dict(zip(domain.shown, values, strict=True))
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
+    """Raises BadSpec for a device that is not there."""
     import torch
 
     there = ["meta", "cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
@@ -397,7 +398,7 @@ class _Judging:
         self.dtype, self.channels_last = dtype, channels_last
         self.measurements = _MEASURED
         _check_same(net, module)
-        self.module = _cast(_moved(module, device), dtype, channels_last=channels_last)
+        self.module = self.copied()
         same = device == "meta"
         self.on_meta = (
             self.module if same else _cast(_moved(module, "meta"), dtype, channels_last=False)
@@ -407,6 +408,11 @@ class _Judging:
             self.calls[scope.path].append(scope.output)
         self.named = self._keywords()
         self.whole_numbers = self._takes_whole_numbers()
+
+    def copied(self) -> Any:
+        """A copy of the module on the device, which nothing has run yet."""
+        there = _moved(self.original, self.device)
+        return _cast(there, self.dtype, channels_last=self.channels_last)
 
     def _keywords(self) -> tuple[str, ...]:
         """The inputs that the forward takes by name."""
@@ -560,9 +566,9 @@ class _Judging:
             ours = self._cost.at(**sizes).peak
         except SymcnnError as error:
             return Check("peak", "skipped", sizes, why=error.cause)
-        inputs = self._inputs(sizes)
+        inputs, first = self._inputs(sizes), self.copied()  # what it caches is made in a first pass
         try:
-            alive, count, rounded = torch_peak(self.module, self.call(self.module), inputs)
+            alive, count, rounded = torch_peak(first, self.call(first), inputs)
         except Exception as error:
             return Check("peak", "skipped", sizes, why=f"torch raised {type(error).__name__}")
         told = f"symcnn {ours:,} bytes, torch's references {alive:,} in {count} storages"

@@ -306,3 +306,10 @@ def test_a_size_that_fails_before_the_constant_is_refused(example):
     net = symcnn.from_torch(example("article_a:article_a"), "N 3 H W")
     with pytest.raises(InvalidInput, match="pool2"):
         net.fix(H=27, W=227)
+
+
+def test_the_nearest_valid_size_is_asked_with_the_batch_as_everything_is():
+    net = symcnn.from_torch(torch.nn.Conv2d(3, 4, 7), "N 3 H W")
+    assert net.nearest_valid(N=2, H=3, W=9).pad == net.nearest_valid(3, 9).pad
+    with pytest.raises(symcnn.BadSpec, match="no size is called M"):
+        net.nearest_valid(M=2, H=3, W=9)

@@ -11,6 +11,7 @@ import symcnn
 from symcnn import BadSpec, FloorDiv, H, NoSolution, Undecidable, W, nn, symbols
 from symcnn.analysis.budget import budget
 from symcnn.analysis.solve import amount
+from symcnn.conditions import Condition
 from symcnn.size import Size, evaluate, prod
 
 
@@ -546,3 +547,13 @@ def test_torch_agrees_at_the_ends_of_a_budget(resnet, example):
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             module(torch.empty(1, 3, size, size, device="meta"))
         assert (counter.get_total_flops() // 2 <= 4e9) == fits
+
+
+def test_a_budget_asks_no_growth_of_a_size_that_the_domain_fixes():
+    """Swin for one size: windows are counted with floors that do not grow, at one size only."""
+    h, w = Size.symbol("H"), Size.symbol("W")
+    domain = symcnn.nn.Conv2d(3, 4, 1).trace("1 3 H W").valid_inputs()
+    with pytest.raises(Undecidable, match="does not grow"):
+        budget("macs", [(h % 7 + 1) * w], 30, domain, {})
+    fixed = domain.where(Condition(h, "==", 16))
+    assert budget("macs", [(h % 7 + 1) * w], 30, fixed, {}).terms == ((3, (w,)),)

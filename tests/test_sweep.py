@@ -6,9 +6,9 @@ import re
 import signal
 
 import pytest
+import torch
 from click.testing import CliRunner
 
-pytest.importorskip("torch")
 from symcnn import nn
 from symcnn.cli import main
 from symcnn.errors import BadSpec
@@ -211,3 +211,64 @@ def test_what_is_no_case_is_refused(text):
     result = CliRunner().invoke(main, ["sweep", "--case", text])
     assert result.exit_code == 2
     assert "is no case" in result.output
+
+
+# On another device ---------------------------------------------------------------------------
+
+
+def test_what_only_a_device_refuses_or_takes_is_counted_and_no_mismatch():
+    """Meta functions refuse layers that the CPU takes, and take some that it refuses."""
+    tally = judge_cases("layer", 0, range(1500), "meta")
+    assert tally.mismatches == []
+    assert tally.counts["layers that only meta refuses"] > 5
+    assert tally.counts["layers that only meta takes"] > 0
+
+
+def test_networks_run_on_the_device_beside_meta():
+    tally = judge_cases("network", 7, range(20), "cpu")
+    assert tally.mismatches == []
+    assert tally.counts["sizes at which networks ran on cpu"] > 60
+
+
+def test_a_shape_that_a_device_alone_gives_is_a_mismatch(monkeypatch):
+    monkeypatch.setattr(
+        Layer, "torch_shape", lambda self, at, device="cpu": (1,) if device == "meta" else (2,)
+    )
+    monkeypatch.setattr(Layer, "symcnn_shape", lambda self, at: (2,))
+    (found,) = judge_cases("layer", 0, [0], "meta").mismatches
+    assert found.told.endswith("# (2,), torch: (1,)")
+
+
+def test_a_full_card_is_no_refusal(monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Layer, "build_torch", full)
+    (found,) = judge_cases("layer", 0, [0]).mismatches
+    assert "not judged: OutOfMemoryError" in found.told
+
+
+def test_a_state_goes_on_with_its_own_device_only(tmp_path):
+    file = tmp_path / "state.json"
+    Campaign(7, "meta").save(file)
+    assert Campaign.load(file, 7, "meta").device == "meta"
+    with pytest.raises(BadSpec, match="is of device meta, not none"):
+        Campaign.load(file, 7)
+
+
+def test_on_a_card_a_process_does_ten_times_as_many():
+    assert Campaign(0).missing("network", 400)[0] == (0, 20)
+    assert Campaign(0, "cuda:0").missing("network", 400)[0] == (0, 200)
+
+
+def test_a_device_that_is_not_there_is_refused():
+    result = CliRunner().invoke(main, ["sweep", "--layers", "1", "--device", "cuda:99"])
+    assert result.exit_code == 2
+    assert "no device 'cuda:99'" in result.output
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_layers_and_networks_have_their_shapes_on_a_card():
+    for what, count in (("layer", 500), ("network", 20)):
+        assert judge_cases(what, 7, range(count), "cuda").mismatches == []

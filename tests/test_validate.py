@@ -115,6 +115,25 @@ def test_a_module_that_differs_inside_is_told_where():
     assert (found.what, found.where, found.sizes) == ("modules", "1", {"N": 1, "H": 2, "W": 3})
 
 
+def test_the_peak_of_a_module_that_caches_is_that_of_its_first_pass():
+    """LeViT: in eval mode a table of biases is gathered once and kept."""
+
+    class Biased(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Parameter(torch.zeros(4))
+            self.kept = None
+
+        def forward(self, x):
+            if self.kept is None:
+                self.kept = self.table[torch.zeros(1000, dtype=torch.long, device=x.device)].sum()
+            return x + self.kept
+
+    module = Biased()
+    net = symcnn.from_torch(module, "N 4 L")
+    assert verdicts(net.validate(module, "cpu", samples=4, checks=["peak"]), "peak") == {"passed"}
+
+
 def test_wrong_work_is_found(monkeypatch):
     module = nn.Conv2d(4, 4, 3, groups=2)
     net = symcnn.from_torch(module, "N 4 H W")

@@ -70,11 +70,13 @@ class Budget:
 def budget(
     what: str, costs: Iterable[Int], limit: int, domain: InputSet, given: Mapping[str, Int]
 ) -> Budget:
-    """The budget `limit` on the sum of `costs`, for the sizes in `domain`; `given` are fixed.
+    """The budget `limit` on the sum of `costs`, for the sizes in `domain`; `given` are fixed, and
+    so are those of which the domain leaves one.
 
     Raises Undecidable for a cost that is not known to grow with every size.
     """
     terms: dict[tuple[Size, ...], Int] = {}
+    given = {**domain.fixed, **given}
     for cost in costs:
         if isinstance(cost, Size):
             cost = cost.subs(given)

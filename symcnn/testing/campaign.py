@@ -29,7 +29,7 @@ from symcnn.testing.sweep import WHAT, Mismatch, Tally, judge_cases
 
 __all__ = ["BLOCKS", "Campaign", "versions"]
 
-#: Cases that one process does before it ends.
+#: Cases that one process does before it ends; on a card, which takes seconds to open, ten times.
 BLOCKS = {"layer": 1000, "network": 20, "domain": 5}
 
 #: How each kind is judged, for the report.
@@ -41,7 +41,7 @@ _HOW = {
     "the inputs of some outputs, and their formula, against torch on meta.",
 }
 
-_FORMAT = 2
+_FORMAT = 3
 _SAVE_EVERY = 5.0  # seconds
 
 Spans = list[tuple[int, int]]  # disjoint, in order, without the last
@@ -56,6 +56,7 @@ class Campaign:
     """
 
     seed: int
+    device: str = ""  # where layers and networks run, see `judge_cases`
     done: dict[str, Spans] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     runs: list[dict[str, Any]] = field(default_factory=list)
@@ -63,16 +64,20 @@ class Campaign:
     # files
 
     @classmethod
-    def load(cls, path: Path, seed: int) -> Campaign:
-        """The campaign in a file, or a new one. Raises BadSpec for another seed or no campaign."""
+    def load(cls, path: Path, seed: int, device: str = "") -> Campaign:
+        """The campaign in a file, or a new one.
+
+        Raises BadSpec for another seed or device, and for a file that holds no campaign.
+        """
         if not path.exists():
-            return cls(seed)
+            return cls(seed, device)
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
             if kept["format"] != _FORMAT:
                 raise BadSpec(f"{path} is of another version of symcnn", cure="take another file")
             found = cls(
                 kept["seed"],
+                kept["device"],
                 {what: [(a, b) for a, b in spans] for what, spans in kept["done"].items()},
                 Tally.from_dict(kept["tally"]),
                 kept["runs"],
@@ -86,6 +91,11 @@ class Campaign:
                 f"{path} is of seed {found.seed}, not {seed}",
                 cure=f"--seed {found.seed} goes on with it; another file starts anew",
             )
+        if found.device != device:
+            raise BadSpec(
+                f"{path} is of device {found.device or 'none'}, not {device or 'none'}",
+                cure="go on with the same --device; another file starts anew",
+            )
         return found
 
     def save(self, path: Path) -> None:
@@ -93,6 +103,7 @@ class Campaign:
         values = {
             "format": _FORMAT,
             "seed": self.seed,
+            "device": self.device,
             "done": self.done,
             "tally": self.tally.to_dict(),
             "runs": self.runs,
@@ -109,7 +120,7 @@ class Campaign:
         for first, after in [*self.done.get(what, []), (count, count)]:
             gaps += [(start, min(first, count))] if start < min(first, count) else []
             start = max(start, after)
-        size = BLOCKS[what]
+        size = BLOCKS[what] * (10 if self.device.startswith("cuda") else 1)
         return [(a, min(a + size, end)) for begin, end in gaps for a in range(begin, end, size)]
 
     def _finish(self, what: str, first: int, after: int) -> None:
@@ -141,7 +152,7 @@ class Campaign:
         block. Ctrl-C, or a SIGTERM, stops it: what is done stays.
         """
         this_run = {"began": _now(), "seconds": 0.0, "processes": processes, "cases": {}}
-        self.runs.append(this_run | versions())
+        self.runs.append(this_run | versions(self.device))
         begun, saved = perf_counter(), perf_counter()
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         workers: dict[Connection, tuple[Any, str, int, int]] = {}
@@ -152,7 +163,9 @@ class Campaign:
             while True:
                 while len(workers) < processes and (block := next(blocks, None)) is not None:
                     ours, theirs = context.Pipe(duplex=False)
-                    process = context.Process(target=_work, args=(theirs, self.seed, *block))
+                    process = context.Process(
+                        target=_work, args=(theirs, self.seed, self.device, *block)
+                    )
                     process.start()
                     theirs.close()
                     workers[ours] = process, *block
@@ -202,7 +215,8 @@ class Campaign:
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, for JSON."""
         done = {what: self.done_below(what, 2**63) for what in WHAT}
-        return {"seed": self.seed, "done": done, **self.tally.to_dict(), "runs": self.runs}
+        told = {"seed": self.seed, "device": self.device or None, "done": done}
+        return told | self.tally.to_dict() | {"runs": self.runs}
 
     def __str__(self) -> str:
         tally = self.tally
@@ -233,6 +247,7 @@ class Campaign:
     def to_markdown(self) -> str:
         """The summary that is kept under docs/validation/, measured and not typed."""
         tally = self.tally
+        on = f" --device {self.device}" if self.device else ""
         verdict = "no mismatch" if not tally.wrong else f"{tally.wrong} mismatches"
         told = [_HOW[what] for what in WHAT if what in self.done]
         first = next((what for what in WHAT if what in self.done), "layer")
@@ -244,7 +259,7 @@ class Campaign:
             *(f"- {how}" for how in told),
             "",
             f"**{self._judged()}: {verdict}.** Seed {self.seed}, {self.seconds:,.0f} s.",
-            f"Any case again: `symcnn sweep --seed {self.seed} --case {first}:17`.",
+            f"Any case again: `symcnn sweep --seed {self.seed}{on} --case {first}:17`.",
             "",
         ]
         if tally.mismatches:
@@ -265,10 +280,10 @@ class Campaign:
         return "\n".join(lines) + "\n"
 
 
-def _work(pipe: Connection, seed: int, what: str, first: int, after: int) -> None:
+def _work(pipe: Connection, seed: int, device: str, what: str, first: int, after: int) -> None:
     """One block, in a process of its own; Ctrl-C is for the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    pipe.send(judge_cases(what, seed, range(first, after)))
+    pipe.send(judge_cases(what, seed, range(first, after), device))
     pipe.close()
 
 
@@ -300,8 +315,8 @@ def _now() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def versions() -> dict[str, str]:
-    """What a run was made with: versions, the source's digest, the kind of machine."""
+def versions(device: str = "") -> dict[str, str]:
+    """What a run was made with: versions, the source's digest, the kind of machine and card."""
     found = [f"symcnn {symcnn.__version__}"]
     for package in ("torch", "islpy"):
         try:
@@ -309,7 +324,7 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found.append(f"no {package}")
     found.append(f"python {platform.python_version()}")
-    return {"versions": ", ".join(found), "source": _digest(), "machine": _machine()}
+    return {"versions": ", ".join(found), "source": _digest(), "machine": _machine(device)}
 
 
 def _digest() -> str:
@@ -322,7 +337,7 @@ def _digest() -> str:
     return total.hexdigest()[:8]
 
 
-def _machine() -> str:
+def _machine(device: str) -> str:
     name = platform.machine()
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
@@ -331,4 +346,9 @@ def _machine() -> str:
                 break
     except OSError:
         pass
-    return f"{name}, {os.cpu_count()} cores, {platform.system()}"
+    machine = f"{name}, {os.cpu_count()} cores, {platform.system()}"
+    if not device.startswith("cuda"):
+        return f"{machine}, on {device}" if device else machine
+    import torch
+
+    return f"{machine}, {torch.cuda.get_device_name(device)}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Protocol, TypeVar
@@ -18,6 +19,7 @@ from symcnn import nn
 from symcnn.errors import SymcnnError
 from symcnn.graph import Shape, Tape, tensor
 from symcnn.network import Network
+from symcnn.oracles import failures
 
 __all__ = ["Drawn", "Hyper", "In", "Index", "Layer", "Seeded", "Source"]
 
@@ -125,22 +127,26 @@ class Layer:
         except SymcnnError:
             return None
 
-    def torch_shape(self, sizes: Mapping[str, int]) -> Shapes | None:
-        """The output shape by torch's CPU kernels on real zeros, None where torch raises.
+    def torch_shape(self, sizes: Mapping[str, int], device: str = "cpu") -> Shapes | None:
+        """The output shape by torch's kernels on real zeros, None where torch raises.
 
         None too where torch hands back a tensor without elements: to symcnn, sizes are positive.
+        A card that is full or has failed says nothing about shapes: that is raised.
         """
         import torch
 
         def one(value: Any) -> Any:
             return _zeros(value, sizes) if isinstance(value, In) else value
 
-        with warnings.catch_warnings(), torch.no_grad():
+        there = nullcontext() if device == "cpu" else torch.device(device)
+        with warnings.catch_warnings(), torch.no_grad(), there:
             warnings.simplefilter("ignore")
             try:
                 module = self.build_torch()
                 more, call = _mapped(one, self._others)
                 output = module(_zeros(self.spec, sizes), *more, **call)
+            except failures():
+                raise
             except Exception:
                 return None
         shapes = _plain(output)

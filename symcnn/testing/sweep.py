@@ -7,6 +7,9 @@ meta, the domain as a set must hold the sizes that torch takes and no other, and
 FLOPs must be those that torch counts. A domain is that of a random network too, compared with what
 torch takes at every size up to 300 along every axis: see `symcnn.testing.domains`.
 
+On another device, a card say, layers run there in place of the CPU, and networks besides; what that
+device alone refuses, or takes, is counted and is no mismatch.
+
 Cases depend on the seed and their number only, so any one of them can be looked at again.
 """
 
@@ -137,19 +140,25 @@ def layer_case(seed: int, number: int) -> tuple[str, Layer, dict[str, int]]:
     return kind, *case(seed, kind, number // len(KINDS))
 
 
-def _judge_layer(seed: int, number: int, tally: Tally) -> None:
+def _judge_layer(seed: int, number: int, tally: Tally, device: str) -> None:
     kind, layer, at = layer_case(seed, number)
+    device = device or "cpu"
     tally.kinds[kind] += 1
     tally.names.add(layer.name)
-    want = layer.torch_shape(at)
+    want = layer.torch_shape(at, device)
     tally.counts["layers that torch refuses"] += want is None
     try:
         ours = layer.symcnn_shape(at)
     except Exception as error:  # a refusal is None; anything raised here is a bug
         ours = _words(error)
-    if ours != want:
-        told = f"{layer.line(at)}  # {_shown(ours)}, torch: {_shown(want)}"
-        tally.add(Mismatch(f"layer:{number}", told))
+    if ours == want:
+        return
+    if device != "cpu" and None in (ours, want) and ours == layer.torch_shape(at):
+        alone = "refuses" if want is None else "takes"  # a limit of that device, not of the layer
+        tally.counts[f"layers that only {device} {alone}"] += 1
+        return
+    told = f"{layer.line(at)}  # {_shown(ours)}, torch: {_shown(want)}"
+    tally.add(Mismatch(f"layer:{number}", told))
 
 
 # Networks ----------------------------------------------------------------------------------------
@@ -167,15 +176,17 @@ def network_case(seed: int, number: int) -> tuple[NetworkRecipe, list[dict[str, 
     ]
 
 
-def _judge_network(seed: int, number: int, tally: Tally) -> None:
+def _judge_network(seed: int, number: int, tally: Tally, device: str) -> None:
     recipe, sizes = network_case(seed, number)
     tally.networks += 1
-    for told in _differences(recipe, sizes, tally):
+    for told in _differences(recipe, sizes, tally, device or "meta"):
         tally.add(Mismatch(f"network:{number}", f"{recipe}: {told}"))
         return
 
 
-def _differences(recipe: NetworkRecipe, sizes: list[dict[str, int]], tally: Tally) -> Iterator[str]:
+def _differences(
+    recipe: NetworkRecipe, sizes: list[dict[str, int]], tally: Tally, device: str
+) -> Iterator[str]:
     """What torch and we say differently of one network, in words."""
     import torch
 
@@ -206,12 +217,29 @@ def _differences(recipe: NetworkRecipe, sizes: list[dict[str, int]], tally: Tall
         sizes = [*sizes, *_borders(domain, sizes)]
     except Undecidable:
         tally.counts["domains that no exact set tells"] += 1
+    with torch.device(device):
+        there = module if device == "meta" else recipe.build()
     for at in sizes:
         tally.sizes += 1
         try:
             yield from _differences_at(recipe, net, domain, module, at, tally)
+            yield from _differences_on(device, net, there, module, at, tally)
         except SymcnnError as error:
             yield f"at {at}: {_words(error)}"
+
+
+def _differences_on(
+    device: str, net: Network, there: Any, module: Any, at: dict[str, int], tally: Tally
+) -> Iterator[str]:
+    """What a device makes of it, beside the module on meta."""
+    if device == "meta":
+        return
+    theirs, meant = torch_shapes(net, there, at, device), torch_shapes(net, module, at)
+    tally.counts[f"sizes at which networks ran on {device}"] += theirs is not None
+    if theirs is None and meant is not None:
+        tally.counts[f"sizes that only {device} refuses"] += 1
+    elif theirs != meant:
+        yield f"{_shown(theirs)} on {device} at {at}, on meta {_shown(meant)}"
 
 
 def _differences_at(
@@ -273,7 +301,7 @@ def domain_case(seed: int, number: int) -> tuple[NetworkRecipe, Random]:
     return draw_network(Seeded(source)), Random(source)
 
 
-def _judge_domain(seed: int, number: int, tally: Tally) -> None:
+def _judge_domain(seed: int, number: int, tally: Tally, _: str) -> None:
     from symcnn.testing.domains import judge
 
     found = judge(*domain_case(seed, number))
@@ -288,15 +316,18 @@ def _judge_domain(seed: int, number: int, tally: Tally) -> None:
 # Many --------------------------------------------------------------------------------------------
 
 #: What may be judged: one case of each, by its number.
-WHAT: dict[str, Callable[[int, int, Tally], None]] = {
+WHAT: dict[str, Callable[[int, int, Tally, str], None]] = {
     "layer": _judge_layer,
     "network": _judge_network,
     "domain": _judge_domain,
 }
 
 
-def judge_cases(what: str, seed: int, numbers: Iterable[int]) -> Tally:
+def judge_cases(what: str, seed: int, numbers: Iterable[int], device: str = "") -> Tally:
     """These cases, here and now: `what` is "layer", "network" or "domain".
+
+    device: where layers and networks run; "" for layers on the CPU, networks on meta. On a card
+    nothing waits for a kernel until the last case is under way.
 
     >>> tally = judge_cases("layer", 0, range(25))
     >>> tally.layers, tally.wrong
@@ -308,13 +339,19 @@ def judge_cases(what: str, seed: int, numbers: Iterable[int]) -> Tally:
 
     torch.set_num_threads(1)
     tally = Tally()
+    number = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for number in numbers:
             try:
-                WHAT[what](seed, number, tally)
+                WHAT[what](seed, number, tally, device)
             except Exception as error:  # of the judge itself: a case not judged is no success
                 tally.add(Mismatch(f"{what}:{number}", f"not judged: {_words(error)}"))
+        if device.startswith("cuda"):
+            try:
+                torch.cuda.synchronize(device)
+            except Exception as error:  # of a kernel that was started before
+                tally.add(Mismatch(f"{what}:{number}", f"this or one before: {_words(error)}"))
     return tally
 
 
