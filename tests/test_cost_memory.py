@@ -494,3 +494,30 @@ def test_an_order_that_only_sizes_decide_is_to_be_asked_at_sizes():
     (node,) = symcnn.from_torch(nn.Conv2d(4, 4, 1), "N 4 H W").nodes
     error = refusal(node, "with axes in an order that sizes decide")
     assert error.cure == "ask at sizes, cost.at(...), or with partial=True for a lower bound"
+
+
+HALVES = {
+    **{name: (make, "N 4 H W", {"N": 2, "H": 9, "W": 12}) for name, make in LAYERS.items()},
+    **{name: (lambda f=f: Of(f), "N 3 H 8", {"N": 2, "H": 5}) for name, f in ROWS.items()},
+    "tokens": (Tokens, "N 4 H W", {"N": 2, "H": 7, "W": 9}),
+    "floor_divide": (lambda: Of(lambda x: (x // 2).exp()), "N L", {"N": 2, "L": 5}),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("case", HALVES)
+def test_other_dtypes_keep_their_own_bytes_and_sums_in_single_precision(case, dtype):
+    """Attention keeps a float per row of scores, whatever its rows are; the long way is in floats.
+
+    (A quotient rounded down has a gradient, though torch has no formula for it.)
+    """
+    make, spec, sizes = HALVES[case]
+    kind = getattr(torch, dtype)
+    module = make().train().to(kind)
+    net = symcnn.from_torch(module, spec)
+
+    def call(x):
+        return module(x.to(kind))
+
+    ours = net.cost(dtype=dtype, input_grad=True).at(**sizes).saved
+    assert ours == torch_saved(net, module, sizes, input_grad=True, call=call)

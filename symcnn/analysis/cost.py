@@ -255,7 +255,7 @@ class Cost:
     def memory(self) -> Memory:
         """The network over storages: what each node makes, and what autograd keeps."""
         self._unrolled("what stands in memory")
-        return Memory(self.net.nodes, self.gradients)
+        return Memory(self.net.nodes, self.gradients, self._width)
 
     @property
     def _width(self) -> int:
@@ -297,7 +297,7 @@ class Cost:
     def _made_alone(self, node: Node) -> Int:
         """What one node makes, its inputs taken as they come: that of a repeated block."""
         alone = gradients((node,), node.inputs, node.outputs, input_grad=False)
-        memory = Memory((node,), alone)
+        memory = Memory((node,), alone, self._width)
         if memory.unknown and not self.partial:
             raise refusal(*memory.unknown[0])
         return self._bytes_made(memory.made[node])

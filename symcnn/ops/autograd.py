@@ -185,7 +185,7 @@ _CUT = frozenset(
     "detach eq ne lt le gt ge greater greater_equal less less_equal not_equal logical_and"
     " logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor bitwise_not"
     " bitwise_left_shift bitwise_right_shift isnan isinf isfinite isneginf isposinf isreal isclose"
-    " signbit argmax argmin argsort any all count_nonzero floor_divide bool int long byte char"
+    " signbit argmax argmin argsort any all count_nonzero bool int long byte char"
     " short zeros_like ones_like full_like empty_like rand_like randn_like randint_like new_zeros"
     " new_ones new_empty new_full new_empty_strided bernoulli nonzero argwhere unique"
     " unique_consecutive bincount one_hot searchsorted bucketize zero".split()

@@ -231,8 +231,9 @@ def _view_strides(old: Layout, dims: Dims) -> tuple[tuple[Int, ...], Runs] | Non
 class Memory:
     """Runs the nodes of a network over storages: what each makes, and what autograd saves."""
 
-    def __init__(self, nodes: Sequence[Node], gradients: Gradients) -> None:
+    def __init__(self, nodes: Sequence[Node], gradients: Gradients, width: int = 4) -> None:
         self.gradients = gradients
+        self.width = width  # of activations: what is kept in single precision is wider than halves
         self.layouts: dict[SymbolicTensor, Layout] = {}
         self.made: dict[Node, list[Storage]] = {}
         self.saved: dict[Node, list[Storage]] = {}
@@ -843,7 +844,9 @@ def _plus_matmul(m: Memory, node: Node) -> None:
     m.place(m.fresh(node.outputs[0].dims))
 
 
-def _bmm(m: Memory, left: Layout, right: Layout, keep: tuple[bool, bool]) -> Layout:
+def _bmm(
+    m: Memory, left: Layout, right: Layout, keep: tuple[bool, bool], width: int | None = None
+) -> Layout:
     """A batched product of two factors of more than two axes, and what it keeps."""
     batch = left.dims[:-2]
     dims = (*batch, left.dims[-2], right.dims[-1])
@@ -854,16 +857,16 @@ def _bmm(m: Memory, left: Layout, right: Layout, keep: tuple[bool, bool]) -> Lay
     for factor, wanted in zip(factors, keep, strict=True):
         if wanted:
             m.save(factor)
-    return m.fresh(dims)
+    return m.fresh(dims, width)
 
 
 def _attention(m: Memory, node: Node) -> None:
     """The fused CPU kernel keeps its inputs, its output and one number per row of scores.
 
     A mask that is learned, another rank, sizes that are stretched, or a last axis that does not
-    lie innermost takes the long way: two products and a softmax.
+    lie innermost takes the long way: two products and a softmax, which halves take as floats.
     """
-    a = node.arguments
+    a, single = node.arguments, 4
     query, key, value, mask = a["query"], a["key"], a["value"], a["attn_mask"]
     if a["dropout_p"] or a["enable_gqa"]:
         raise _Unknown("with dropout or grouped queries")
@@ -874,7 +877,7 @@ def _attention(m: Memory, node: Node) -> None:
     if query.ndim == 4 and same and rows and not learned:
         m.place(m.fresh(dims, None, m.of(query).order))
         m.save(query, key, value, node.outputs[0])
-        m.extra(prod(dims[:-1]))
+        m.extra(prod(dims[:-1]), max(single, m.width))
         if mask is not None and m.of(mask).storage.width == _BOOL:
             m.extra(prod(mask.dims))  # the mask as numbers
         else:
@@ -882,17 +885,23 @@ def _attention(m: Memory, node: Node) -> None:
         return
     if query.ndim < 3 or (mask is not None and m.of(mask).storage.width == _BOOL):
         raise _Unknown("outside the fused kernel")
-    k = m.of(key)
+    q, k, v = (m.of(t) for t in (query, key, value))
+    wide = single if m.width < single else None
+    if wide is not None:
+        q, k, v = (m.fresh(f.dims, wide, f.order) for f in (q, k, v))
     swapped = Layout(k.storage, _swapped(k.dims), _swapped(k.strides))
-    factors = [m.fresh(f.dims, None, f.order) for f in (m.of(query), swapped)]  # scaled
+    factors = [m.fresh(f.dims, wide, f.order) for f in (q, swapped)]  # scaled
     one, other = m.needs(query), m.needs(key)
-    scores = _bmm(m, factors[0], factors[1], (other, one))
+    scores = _bmm(m, factors[0], factors[1], (other, one), wide)
     if mask is not None:
-        scores = m.fresh(scores.dims)
-    weights = m.fresh(scores.dims)
+        scores = m.fresh(scores.dims, wide)
+    weights = m.fresh(scores.dims, wide)
     if one or other or learned:
         m.save(weights)  # for the softmax
-    m.place(_bmm(m, weights, m.of(value), (m.needs(value), one or other or learned)))
+    kept = m.needs(value), one or other or learned
+    m.place(_bmm(m, weights, v, kept, wide))
+    if wide is not None:
+        m.place(m.fresh(dims))
 
 
 def _heads(m: Memory, node: Node) -> None:
