@@ -36,7 +36,7 @@ mutants: $(INSTALLED)  ## break each law on purpose; the tests must notice
 	$(BIN)/python tools/mutants.py --write docs/validation/mutants.md
 
 validate-gpu: $(INSTALLED)  ## on a CUDA machine: examples and models in three dtypes, with a report
-	$(BIN)/python tools/on_device.py --device cuda
+	$(BIN)/python tools/on_device.py --device cuda --processes 4
 
 bench: $(INSTALLED)  ## ratios against torch and other tools in one run; writes docs/benchmarks.md
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'

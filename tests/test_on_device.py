@@ -45,3 +45,29 @@ def test_a_report_has_a_row_for_each_variant(tool, tmp_path):
     rows = [line for line in report.read_text().splitlines() if line.startswith("| unet")]
     assert len(rows) == len(tool.VARIANTS)
     assert all("same as torch" in row for row in rows)
+
+
+def test_an_unknown_network_is_refused_before_anything_is_written(tool, tmp_path):
+    report = tmp_path / "meta.md"
+    result = CliRunner().invoke(
+        tool.main, ["--device", "meta", "--model", "x", "--write", str(report)]
+    )
+    assert result.exit_code == 2
+    assert "no network is called 'x'" in result.output
+    assert not report.exists()
+
+
+def test_a_run_that_is_stopped_leaves_what_it_has(tool, tmp_path, monkeypatch):
+    report = tmp_path / "meta.md"
+
+    def stopping(name, device, samples):
+        if name == "unet:unet_valid":
+            raise KeyboardInterrupt
+        return [f"| {name} |"], 0
+
+    monkeypatch.setattr(tool, "rows_of", stopping)
+    names = ["--model", "unet:unet", "--model", "unet:unet_valid"]
+    result = CliRunner().invoke(tool.main, ["--device", "meta", *names, "--write", str(report)])
+    assert result.exit_code == 1
+    assert "(1 of 2 networks so far)" in report.read_text()
+    assert "| unet:unet |" in report.read_text()

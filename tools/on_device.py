@@ -2,8 +2,9 @@
 
 The networks of examples/networks and the transformers models of examples/networks/hf.py, in
 float32, float16 and bfloat16, each also in channels last where it takes one map. Every figure is
-measured by the run that writes it; what could not be compared is counted, with the reason. Without
-the device the tool says so and ends with status 2.
+measured by the run that writes it; what could not be compared is counted, with the reason. The
+report is written again after every network, so that a run which is stopped leaves what it has.
+Without the device the tool says so and ends with status 2.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -100,44 +104,66 @@ def line(name: str, variant: str, report: Report | str) -> str:
     )
 
 
+def rows_of(name: str, device: str, samples: int) -> tuple[list[str], int]:
+    """The rows of one network, and how many of them hold a mismatch."""
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+    ((title, factory, spec, example),) = networks((name,))
+    found = [*validated(factory, spec, example, device, samples)]
+    wrong = sum(isinstance(report, Report) and not report for _, report in found)
+    return [line(title, variant, report) for variant, report in found], wrong
+
+
+def written(path: Path, rows: list[str], failed: int, measured: str, name: str) -> None:
+    """The report, of what there is so far."""
+    lines = [
+        f"# {name}",
+        "",
+        f"{measured} *peak* is of the largest size measured.",
+        "",
+        f"{len(rows)} runs, {failed} with a mismatch.",
+        "",
+        "| network | variant | passed | failed | peak | skipped | verdict |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        *rows,
+        "",
+    ]
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
 @click.command()
 @click.option("--device", default="cuda", show_default=True)
 @click.option("--samples", default=12, show_default=True, help="Sizes for each.")
 @click.option("--model", "models", multiple=True, help="Only these.")
+@click.option("--processes", default=1, show_default=True, help="Networks at a time.")
 @click.option("--write", metavar="FILE", help="Default: docs/validation/NAME-OF-THE-DEVICE.md.")
-def main(device: str, samples: int, models: tuple[str, ...], write: str | None) -> None:
+def main(
+    device: str, samples: int, models: tuple[str, ...], processes: int, write: str | None
+) -> None:
     """Validate on a device and write the report."""
-    warnings.filterwarnings("ignore")
-    logging.disable(logging.WARNING)
     if device.startswith("cuda") and not torch.cuda.is_available():
         click.echo("there is no CUDA device here: nothing was run, nothing is claimed", err=True)
         raise SystemExit(2)
     on_card = device.startswith("cuda")
     name = torch.cuda.get_device_name(device) if on_card else f"{device} {platform.machine()}"
-    start, rows, failed = perf_counter(), [], 0
-    for title, factory, spec, example in track([*networks(models)], "validating"):
-        for variant, report in validated(factory, spec, example, device, samples):
-            rows.append(line(title, variant, report))
-            failed += isinstance(report, Report) and not report
-    text = "\n".join(
-        [
-            f"# {name}",
-            "",
-            f"Written by `tools/on_device.py --device {device} --samples {samples}`: torch "
-            f"{torch.__version__}, python {platform.python_version()}, "
-            f"{perf_counter() - start:,.0f} s. *peak* is of the largest size measured.",
-            "",
-            f"{len(rows)} runs, {failed} with a mismatch.",
-            "",
-            "| network | variant | passed | failed | peak | skipped | verdict |",
-            "| --- | --- | --- | --- | --- | --- | --- |",
-            *rows,
-            "",
-        ]
-    )
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     path = Path(write) if write else ROOT / "docs" / "validation" / f"{slug}.md"
-    path.write_text(text, encoding="utf-8")
+    names = [title for title, *_ in networks(models)]
+    if unknown := sorted({*models} - {*names}):
+        raise click.BadParameter(f"no network is called {unknown[0]!r}", param_hint="--model")
+    start, rows, failed = perf_counter(), list[str](), 0
+    judge = partial(rows_of, device=device, samples=samples)
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        each = map(judge, names) if processes == 1 else pool.map(judge, names)
+        for number, (more, wrong) in enumerate(track(each, "validating", len(names)), 1):
+            rows, failed = rows + more, failed + wrong
+            part = "" if number == len(names) else f" ({number} of {len(names)} networks so far)"
+            measured = (
+                f"Written by `tools/on_device.py --device {device} --samples {samples}`: torch "
+                f"{torch.__version__}, python {platform.python_version()}, "
+                f"{perf_counter() - start:,.0f} s{part}."
+            )
+            written(path, rows, failed, measured, name)
     click.echo(f"{len(rows)} runs, {failed} with a mismatch; wrote {path}")
     raise SystemExit(1 if failed else 0)
 
