@@ -236,7 +236,18 @@ class Scope:
 class Node:
     """One operation of a network: name, op, shapes, parameters, MACs."""
 
-    __slots__ = ("call", "grad", "inplace", "inputs", "name", "op", "outputs", "result", "scope")
+    __slots__ = (
+        "call",
+        "custom",
+        "grad",
+        "inplace",
+        "inputs",
+        "name",
+        "op",
+        "outputs",
+        "result",
+        "scope",
+    )
 
     def __init__(
         self,
@@ -250,6 +261,7 @@ class Node:
         self.call = call
         self.inplace = False  # writes into its first input
         self.grad = True  # not run under torch.no_grad
+        self.custom = ""  # the torch.autograd.Function that it is part of: its gradient is another
         self.name = ""
         self.inputs = tuple(inputs)
         self.result = result

@@ -52,7 +52,7 @@ class Replay:
             call = Call(call.rule, args, kwargs, call.costed)
         twin = record(node.op, self(node.inputs), result or self(node.result), call)
         twin.name, twin.scope = node.name, node.scope
-        twin.grad, twin.inplace = node.grad, node.inplace
+        twin.grad, twin.inplace, twin.custom = node.grad, node.inplace, node.custom
         self._remember(node, twin)
         for old, new in zip(node.outputs, twin.outputs, strict=True):
             new.boolean, new.name = old.boolean, old.name

@@ -292,3 +292,37 @@ def test_no_gradient_flows_to_what_is_only_cast_to_the_dtype_of_a_weight():
     cost = net.cost("flops").at(N=2)
     assert (cost.total, cost.backward) == torch_flops(net, Looked(), {"N": 2})
     assert cost.backward == 2 * 5 * 10 * 4  # of the table alone
+
+
+class Straight(torch.autograd.Function):
+    """Signs of weights; the gradient goes straight through, as if they were the weights."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return (x > 0).to(x.dtype) * 2 - 1
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+
+
+class Binary(nn.Conv2d):
+    """WRN with weights of one bit, and Swish with a gradient of its own, as in EfficientNet."""
+
+    def forward(self, x):
+        return nn.functional.conv2d(Straight.apply(x), Straight.apply(self.weight), self.bias)
+
+
+def test_the_backward_of_an_autograd_function_is_not_guessed():
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), Binary(4, 5, 3))
+    net, sizes = symcnn.from_torch(module, "N 3 H W"), {"N": 2, "H": 9, "W": 8}
+    cost = net.cost("flops")
+    for what in ("backward", "saved"):
+        with pytest.raises(
+            symcnn.UnsupportedOperation, match="1: what the backward pass of Straig"
+        ):
+            getattr(cost, what)
+    least = net.cost("flops", partial=True).at(**sizes)
+    assert (least.total, least.backward) == torch_flops(net, module, sizes)
+    with torch.no_grad():
+        assert symcnn.from_torch(module, "N 3 H W").cost("flops").backward == 0

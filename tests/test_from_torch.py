@@ -451,6 +451,13 @@ class Swish(torch.autograd.Function):
         raise AssertionError("never called")
 
 
+@pytest.mark.parametrize("scale", [lambda h: 1.0 / h, lambda h: 0.5 / h * 2.0, lambda h: 1 / h])
+def test_a_float_over_a_size_is_exact(scale):
+    """``torch.eye(n) * (1.0 / n)``: covariance pooling; then back to a size without rounding."""
+    net = trace(lambda self, x: torch.zeros(math.floor(scale(x.shape[2]) * x.shape[2] ** 2)))
+    assert net.output_shape == (H,)
+
+
 def test_autograd_functions_are_looked_through():
     net = trace(lambda self, x: self.conv(Swish.apply(x)), conv=nn.Conv2d(3, 8, 3))
     assert net.output_shape == (N, 8, H - 2, W - 2)

@@ -36,15 +36,15 @@ compared with torch {torch.__version__.split("+")[0]} on the meta device (where 
 values of its own buffers, on the CPU). *in* and *out* count
 random sizes inside and outside the domain where both sides agree; *branch* counts sizes outside
 that belong to a branch of the model's own python code which the trace did not take: the domain
-says so, and `example=` takes the other one. *forward* and *with backward* count sizes (up to ten,
-inside) at which our FLOPs are those of `torch.utils.flop_counter`; *params* is our number of
-parameters, where torch has as many.
+says so, and `example=` takes the other one. *forward* and *backward* count sizes (up to ten,
+inside) at which our FLOPs of that pass are those of `torch.utils.flop_counter`; *params* is our
+number of parameters, where torch has as many. *proved* counts what `net.prove()` decides for all
+integers in the domain, of all that it claims; the rest is evaluated at many sizes, and none may be
+wrong.
 """
 
-COLUMNS = """
-| model | nodes | domain | guards | in | out | branch | params | forward | with backward | verdict |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
-"""
+NAMES = "model nodes domain guards in out branch params forward backward proved verdict".split()
+COLUMNS = f"\n| {' | '.join(NAMES)} |\n|{' --- |' * len(NAMES)}\n"
 
 NOTES = """
 ## Narrow domains, and why
@@ -91,7 +91,7 @@ def row(model: Model, insides: int = 20, outsides: int = 10, costed: int = 10) -
         domain = str(net.valid_inputs())
     except symcnn.SymcnnError as error:
         cause = error.cause.splitlines()[0].split(", at /")[0].replace("|", "\\|")
-        return f"| {model.name} | | | | | | | | | | **{type(error).__name__}**: {cause} |"
+        return f"| {model.name} | | | | | | | | | | | **{type(error).__name__}**: {cause} |"
     module = module.to(model.device)
     judged = partial(judge, net, module, device=model.device)
     inside = [judged(sizes) for sizes in sample_sizes(net, insides, inside=True)]
@@ -101,15 +101,17 @@ def row(model: Model, insides: int = 20, outsides: int = 10, costed: int = 10) -
     branch = sum(verdict.by_choice and not verdict.agree for verdict in outside)
     flops = [costs(net, model, verdict.sizes) for verdict in inside[:costed]]
     forward, both = (sum(column) for column in zip(*flops, strict=True))
-    params = net.cost().params
+    params, proof = net.cost().params, net.prove()
     good = agree == len(inside) and refused + branch == len(outside)
     good &= forward == both == len(flops) and params == sum(p.numel() for p in module.parameters())
+    good &= bool(proof)
     wrong = "" if good else "**differs from torch**"
     short = domain if len(domain) < 80 else f"{domain[:77]}..."
     return (
         f"| {model.name} | {len(net.nodes)} | `{short}` | {len(net.guards)} "
         f"| {agree}/{len(inside)} | {refused}/{len(outside)} | {branch} | {params:,} "
-        f"| {forward}/{len(flops)} | {both}/{len(flops)} | {wrong or 'same as torch'} |"
+        f"| {forward}/{len(flops)} | {both}/{len(flops)} "
+        f"| {len(proof.proved)}/{len(proof.claims)} | {wrong or 'same as torch'} |"
     )
 
 

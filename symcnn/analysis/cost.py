@@ -224,6 +224,7 @@ class Cost:
             )
         if self.missing and not self.partial:
             raise _no_cost(self.missing[0])
+        self._own_backward("costs")
         factor, counted = self.convention.factor, self.convention.name == "flops"
         found: dict[Node, Int] = {}
         for node in self.net.nodes:
@@ -234,6 +235,16 @@ class Cost:
                     raise
                 found[node] = 0
         return found
+
+    def _own_backward(self, what: str) -> None:
+        """Raises UnsupportedOperation where a torch.autograd.Function has its own backward pass."""
+        node = self.gradients.custom
+        if node is not None and not self.partial:
+            raise UnsupportedOperation(
+                f"{node.module or node.name}: what the backward pass of {node.custom}, a "
+                f"torch.autograd.Function, {what} is not known",
+                cure="ask with partial=True for a lower bound",
+            )
 
     @property
     def backward(self) -> Any:
@@ -315,6 +326,7 @@ class Cost:
     def _saved(self) -> dict[Node, Int]:
         if self._laid is not self:
             return self._as_laid(lambda laid: laid._saved)
+        self._own_backward("keeps")
         seen: set[Storage] = set()
         found: dict[Node, Int] = {}
         for node, storages in self._known().saved.items():

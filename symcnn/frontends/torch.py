@@ -143,7 +143,7 @@ class Dim(torch.SymInt):
     def __rtruediv__(self, other: Any) -> Any:
         if isinstance(other, torch.Tensor):
             return NotImplemented
-        return Real(other, self.tracer) / self
+        return Real(self.expr, self.tracer).__rtruediv__(other)
 
     def __pow__(self, other: Any) -> Any:
         if isinstance(other, int) and other >= 0:
@@ -1002,7 +1002,7 @@ class _Tracer(TorchFunctionMode):
             self.same.nodes()
         node.inplace = inplace
         if self.grad and not torch.is_grad_enabled():
-            node.grad = False
+            node.grad, node.custom = False, _custom_function()
         number = None
         if single:
             (made,) = result
@@ -1382,6 +1382,19 @@ def _run(
     for scope in tape.calls:
         scope.output = tracer.result(scope.output)
     return tracer.result(raw)
+
+
+_APPLY = vars(torch.autograd.Function)["apply"].__func__.__code__
+
+
+def _custom_function() -> str:
+    """The torch.autograd.Function whose forward runs now: torch runs it without gradients."""
+    frame: Any = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code is _APPLY:
+            return str(frame.f_locals["cls"].__name__)
+        frame = frame.f_back
+    return ""
 
 
 def _forward_failed(module: Any, given: int, error: Exception, tracer: _Tracer) -> SymcnnError:

@@ -204,6 +204,8 @@ _INTEGERS = ("int", "long", "bool", "uint", "short")
 
 
 def _differentiable(node: Node) -> bool:
+    if node.custom:  # its gradient goes around
+        return True
     if not node.grad or node.op in _CUT:
         return False
     if node.op in ("to", "type", "type_as") and node.call is not None:
@@ -224,13 +226,18 @@ class Gradients:
         self.needed = needed  # requires_grad
         self.run = run  # nodes whose backward runs
 
+    @property
+    def custom(self) -> Node | None:
+        """A node with a backward pass of its own, a torch.autograd.Function, if there is one."""
+        return next((node for node in self.run if node.custom), None)
+
     def needs(self, tensors: Iterable[SymbolicTensor]) -> bool:
         """Whether one of them requires a gradient."""
         return any(t in self.needed for t in tensors)
 
     def macs(self, node: Node, *, counted: bool = False) -> Int:
         """MACs of the backward pass of one node; `counted`: as FlopCounterMode counts them."""
-        if node not in self.run:
+        if node not in self.run or node.custom:
             return 0
         total: Int = 0
         for product in products(node, counted=counted):
@@ -255,7 +262,7 @@ def gradients(
     for node in nodes:
         if _differentiable(node) and any(t in needed for t in _sources(node)):
             made = node.outputs[:1] if node.op in _INDICES else node.outputs
-            needed.update(t for t in made if not t.boolean)
+            needed.update(t for t in made if node.custom or not t.boolean)
     reached = {t for t in outputs if t in needed}
     run: set[Node] = set()
     for node in reversed(nodes):
