@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import symcnn
 from symcnn import BadSpec, InvalidInput, N, UnsupportedOperation
 from symcnn.ops.storage import refusal
+from symcnn.oracles import torch_peak
 from symcnn.size import evaluate
 from symcnn.testing.oracles import tensors_of, torch_saved
 
@@ -521,3 +522,31 @@ def test_other_dtypes_keep_their_own_bytes_and_sums_in_single_precision(case, dt
 
     ours = net.cost(dtype=dtype, input_grad=True).at(**sizes).saved
     assert ours == torch_saved(net, module, sizes, input_grad=True, call=call)
+
+
+class Biased(nn.Module):
+    """Swin: attention with a learned bias, which the fused kernel takes only without gradients."""
+
+    def __init__(self, bias):
+        super().__init__()
+        self.table, self.bias = nn.Parameter(torch.zeros(9, 9)), bias
+
+    def forward(self, x):
+        return attention(x, x, x, attn_mask=self.bias(self.table))
+
+
+BIASES = [lambda t: t, lambda t: t.mT, lambda t: t + 0, lambda t: t[torch.arange(9)], torch.detach]
+
+
+@pytest.mark.parametrize("bias", BIASES)
+def test_the_peak_counts_no_scores_of_attention(bias):
+    """Kernels that keep them, and such that do not, are the device's choice."""
+    module, x = Biased(bias), torch.zeros(2, 3, 9, 4)
+    agree(module, "N 3 9 4", N=2, input_grad=True)
+    made = 0 if bias(module.table).untyped_storage()._cdata in owned(module) else 4 * 81
+    peak = symcnn.from_torch(module, "N 3 9 4").cost().at(N=2).peak
+    assert peak == 2 * x.nbytes + made <= torch_peak(module, module, [x])[0]
+
+
+def owned(module):
+    return {p.untyped_storage()._cdata for p in module.parameters()}

@@ -92,8 +92,9 @@ def line(name: str, variant: str, report: Report | str) -> str:
     if isinstance(report, str):
         told = re.sub(r" at /\S*", "", report).replace("|", "\\|")
         return f"| {name} | {variant} | | | | | not compared: {told} |"
-    reasons = Counter(c.why.split(" (")[0] for c in report.skipped)
-    told = "; ".join(f"{n}x {why}" for why, n in reasons.most_common(3)).replace("|", "\\|")
+    reasons = Counter(c.why.split(" (")[0].splitlines()[0] for c in report.skipped)
+    told = "; ".join(f"{n}x {why}" for why, n in reasons.most_common(3))
+    told = re.sub(r" at /\S*", "", told).replace("|", "\\|")
     verdict = "same as torch" if report else f"**{report.counterexample}**"
     peak = max(
         (c for c in report.passed if c.what == "peak"), key=lambda c: int(c.torch), default=None

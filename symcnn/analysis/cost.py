@@ -272,10 +272,17 @@ class Cost:
     def _width(self) -> int:
         return width(self.dtype)
 
-    def _known(self) -> Memory:
-        if self.memory.unknown and not self.partial:
-            raise refusal(*self.memory.unknown[0])
-        return self.memory
+    @cached_property
+    def _inference(self) -> Memory:
+        """The same where nothing requires a gradient: kernels may take shorter ways then."""
+        self._unrolled("what stands in memory")
+        return Memory(self.net.nodes, Gradients(set(), set()), self._width)
+
+    def _known(self, *, inference: bool = False) -> Memory:
+        memory = self._inference if inference else self.memory
+        if memory.unknown and not self.partial:
+            raise refusal(*memory.unknown[0])
+        return memory
 
     @cached_property
     def _laid(self) -> Cost:
@@ -356,9 +363,10 @@ class Cost:
 
     def _alive(self) -> Iterator[list[Storage]]:
         """What is alive while each node runs: a tensor lives from its maker to its last reader, a
-        constant that the forward makes from its first.
+        constant that the forward makes from its first. Of what an operation makes on its way (a
+        copy, the scores of attention) one at a time: how many it keeps at once is its own affair.
         """
-        memory, nodes = self._known(), self.net.nodes
+        memory, nodes = self._known(inference=True), self.net.nodes
         last: dict[Storage, int] = {}
         for i, node in enumerate(nodes):
             for t in (*node.inputs, *node.outputs):
@@ -370,8 +378,13 @@ class Cost:
         for i, node in enumerate(nodes):
             read = (memory.of(t).storage for t in node.inputs)
             alive.update(dict.fromkeys(s for s in read if s.kind == "input"))
-            alive.update(dict.fromkeys(s for s in memory.made[node] if s.kind == "activation"))
-            yield [*alive]
+            made = [s for s in memory.made[node] if s.kind == "activation"]
+            outputs = {memory.of(t).storage for t in node.outputs}
+            scratch = [s for s in made if last[s] == i and s not in outputs]
+            if node.op == "scaled_dot_product_attention":  # devices differ in what they fuse
+                made, scratch = [s for s in made if s not in scratch], []
+            alive.update(dict.fromkeys(s for s in made if s not in scratch))
+            yield from [[*alive, s] for s in scratch] or [[*alive]]
             alive = {s: None for s in alive if last[s] != i}
 
     @cached_property
