@@ -441,9 +441,7 @@ class _Judging:
             return x.long()
         if self.dtype is not None:
             x = x.to(getattr(torch, self.dtype))
-        if self.channels_last and x.dim() == 4:
-            x = x.to(memory_format=torch.channels_last)
-        return x
+        return _last(x) if self.channels_last else x
 
     def _takes_whole_numbers(self) -> bool:
         """Whether the inputs are indices: torch refuses floats at a valid size, and takes longs."""
@@ -804,8 +802,17 @@ def _cast(module: Any, dtype: str | None, *, channels_last: bool) -> Any:
     if dtype is not None:
         module = module.to(getattr(torch, dtype))
     if channels_last:
-        module = module.to(memory_format=torch.channels_last)
+        for t in (*module.parameters(), *module.buffers()):
+            t.data = _last(t.data)
     return module
+
+
+def _last(t: Any) -> Any:
+    """A tensor with its channels innermost, if it is a map, or the weight of a convolution."""
+    import torch
+
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    return t.to(memory_format=formats[t.dim()]) if t.dim() in formats else t
 
 
 @contextmanager

@@ -134,6 +134,12 @@ def test_the_peak_of_a_module_that_caches_is_that_of_its_first_pass():
     assert verdicts(net.validate(module, "cpu", samples=4, checks=["peak"]), "peak") == {"passed"}
 
 
+def test_channels_last_is_for_volumes_too():
+    module = nn.Sequential(nn.Conv3d(3, 4, 3), nn.BatchNorm3d(4), nn.ReLU())
+    net = symcnn.from_torch(module, "N 3 D H W")
+    assert net.validate(module, "cpu", samples=4, channels_last=True)
+
+
 def test_wrong_work_is_found(monkeypatch):
     module = nn.Conv2d(4, 4, 3, groups=2)
     net = symcnn.from_torch(module, "N 4 H W")
