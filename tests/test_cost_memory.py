@@ -550,3 +550,10 @@ def test_the_peak_counts_no_scores_of_attention(bias):
 
 def owned(module):
     return {p.untyped_storage()._cdata for p in module.parameters()}
+
+
+def test_what_the_code_does_in_float32_by_name_is_not_guessed_in_halves():
+    net = symcnn.from_torch(Of(lambda x: x.softmax(-1, dtype=torch.float32)), "N L")
+    assert net.cost(input_grad=True).saved == 4 * N * symcnn.L
+    with pytest.raises(UnsupportedOperation, match="softmax in float32, within a network of an"):
+        str(net.cost(dtype="float16", input_grad=True).saved)

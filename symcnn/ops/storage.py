@@ -724,6 +724,8 @@ def _softsign(m: Memory, node: Node) -> None:
 
 
 def _softmax(m: Memory, node: Node) -> None:
+    if node.call is not None and node.call.kwargs.get("dtype") is not None:
+        _in_single(m)
     m.place(m.fresh(node.outputs[0].dims))
     m.save(node.outputs[0])
 
@@ -764,6 +766,17 @@ def _cast(m: Memory, node: Node) -> None:
         m.place(base)
     else:  # to a floating dtype, taken to be the network's
         m.place(m.fresh(node.outputs[0].dims, None, base.order))
+
+
+def _in_single(m: Memory) -> None:
+    """What the code does in float32 by name is in the network's own dtype if that is float32."""
+    if m.width != 4:
+        raise _Unknown("in float32, within a network of another dtype,")
+
+
+def _float(m: Memory, node: Node) -> None:
+    _in_single(m)
+    _cast_to(None)(m, node)
 
 
 def _cast_to(width: int | None) -> Rule:
@@ -1285,7 +1298,7 @@ def _rules() -> dict[str, Rule]:
         "eq ne lt le gt ge logical_and logical_or logical_not logical_xor isnan isinf isfinite",
     )
     put(_cast, "to type type_as")
-    put(_cast_to(None), "float")
+    put(_float, "float")
     put(_cast_to(_LONG), "long")
     put(_cast_to(4), "int")
     put(_cast_to(_BOOL), "bool")
