@@ -46,7 +46,7 @@ def factors(expr: Int) -> tuple[tuple[Size, ...], int]:
         assert isinstance(size, Size)
         high = upper(size)
         if high is not None and high < 0:
-            size, sign = -size, sign * (-1) ** power
+            size, sign = -size, sign * (-1) ** int(power)
         parts += [size] * power
     return tuple(parts), sign
 

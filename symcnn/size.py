@@ -7,6 +7,7 @@ The idea: a size is a polynomial over *atoms* (symbols, floor divisions, maxima)
     floor((g*e + c)/(g*n))      = floor((e + floor(c/g))/n)
     floor((floor(e/m) + f)/n)   = floor((e + m*f)/(m*n))
     floor(-e/n)                 = -floor((e + n - 1)/n)
+    e - floor(e/2)              = floor((e + 1)/2)
 
 so a chain of fifty strided layers has one floor, not fifty, and equal sizes are nearly always
 equal objects. Constant results are plain ``int``: concrete networks have concrete shapes.
@@ -746,7 +747,7 @@ def _floordiv(num: Int, den: int) -> Int:
             rest[mono] = r
     const = rest.pop((), 0)
     if not rest:  # 0 <= const < den
-        return _size(whole)
+        return _halves(_size(whole))
     if not integer:
         return Floor(_with_const(rest, const), den).size() + _size(whole)
 
@@ -762,6 +763,22 @@ def _floordiv(num: Int, den: int) -> Int:
         rest = {mono: -c for mono, c in rest.items()}
 
     return _nested(_with_const(rest, const), den) * sign + _size(whole)
+
+
+def _halves(expr: Any) -> Int:
+    """``e - floor(e/2) = floor((e + 1)/2)``, as of a size that is padded to be even, and halved."""
+    for mono, c in expr.terms.items() if isinstance(expr, Size) and len(expr.terms) > 1 else ():
+        atom, power = mono[0] if len(mono) == 1 else (None, 0)
+        if c >= 0 or power != 1 or not isinstance(atom, Floor) or type(atom.den) is not int:
+            continue
+        half = _floordiv(atom.num, atom.den // 2) if atom.den % 2 == 0 else 0
+        if isinstance(half, Size) and all(
+            expr.terms.get(m) == -c * times for m, times in half.terms.items() if m
+        ):
+            rest = expr + c * half - c * atom.size()
+            return _halves(rest - c * _floordiv(atom.num + atom.den // 2, atom.den))
+    found: Int = expr
+    return found
 
 
 def _with_const(terms: dict[Monomial, int], const: int) -> Size:

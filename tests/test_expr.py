@@ -13,6 +13,7 @@ from symcnn import C, FloorDiv, H, N, W, ceildiv, symbols
 from symcnn import size as sz
 from symcnn.errors import BadSpec
 from symcnn.expr import from_sympy, maximum, minimum, mod, to_sympy
+from symcnn.factor import factors
 from symcnn.sets import _Writer
 from symcnn.testing.expressions import expressions
 
@@ -199,3 +200,25 @@ def test_sizes_symbols_are_positive_integers():
     for symbol in (N, C, H, W):
         assert symbol.is_integer
         assert symbol.is_positive
+
+
+K = sz.Size.symbol("H")
+
+
+@pytest.mark.parametrize("text", ["(h + h%2)//2", "3*(h + h%2)//2", "(2*h - 2*(h//2) + 7)//2"])
+@pytest.mark.parametrize("h", [K, (K + 3) // 4, (K + 3) // 4 + 5, 3 * K + 1])
+def test_a_size_padded_to_be_even_and_halved_is_half_of_it_rounded_up(text, h):
+    """Swin merges patches so: ``pad(x, (0, w % 2, 0, h % 2))[::2]``."""
+    half = eval(text, {"h": h})
+    assert str(half).count("//") == 1, half
+    for size in range(1, 40):
+        assert half.at({"H": size}) == eval(text, {"h": h.at({"H": size})})
+
+
+def test_the_content_of_factors_is_pythons_integer():
+    """A sympy one does not multiply with a size: ``3*min(H, 40)**2``, a table cut on both axes."""
+    least = sz.minimum(K, 40)
+    for content in (3, -3):
+        parts, found = factors(content * least * least)
+        assert type(found) is int
+        assert sz.prod(parts) * found == content * least * least

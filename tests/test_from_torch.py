@@ -20,6 +20,7 @@ from symcnn import (
     UnsupportedOperation,
     W,
 )
+from symcnn.testing.oracles import judge
 
 
 class Forward(nn.Module):
@@ -592,3 +593,51 @@ def test_an_assertion_about_values_is_passed_over():
             return x + 1
 
     assert [n.op for n in symcnn.from_torch(Asserted(), "N L").nodes] == ["gt", "any", "add"]
+
+
+def test_tensor_split_takes_its_overloads_by_name():
+    """MViT of torchvision: the class token apart from the others."""
+    net = trace(lambda self, x: torch.tensor_split(x, indices=[1], dim=2)[1])
+    assert net.output_shape == (N, 3, H - 1, W)
+    net = trace(lambda self, x: torch.tensor_split(x, sections=2, dim=2)[0])
+    assert str(net.output_shape) == "(N, 3, (H + 1)//2, W)"
+    with pytest.raises(ShapeMismatch, match="either indices or sections"):
+        trace(lambda self, x: torch.tensor_split(x, indices=[1], sections=2))
+
+
+class Positions(nn.Module):
+    """A table that is no parameter, cut to the length of the input, as transformers have them."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("table", torch.zeros(1, 500, 8))
+        self.index = torch.zeros(40, 40, dtype=torch.long)
+        self.weight = nn.Parameter(torch.zeros(7, 3))
+
+
+def test_a_buffer_is_cut_to_a_size():
+    class Added(Positions):
+        def forward(self, x):
+            return x + self.table[:, : x.size(1), : x.size(2)]
+
+    net = symcnn.from_torch(Added(), "N L 8")
+    assert net.output_shape == (N, symcnn.L, 8)
+    assert str(net.valid_inputs()) == "1 <= L <= 500"
+    assert net.guards == ()
+    verdict = judge(net, Added(), {"N": 2, "L": 501}, device="cpu")
+    assert verdict.agree
+    assert verdict.ours is None
+
+
+def test_a_table_of_positions_is_cut_to_a_size():
+    """Swin of torchvision: the rows and columns of a table of indices, and then its values."""
+
+    class Biased(Positions):
+        def forward(self, x):
+            n = x.size(1)
+            return self.weight[self.index[:n, :n].flatten()].view(n, n, -1)
+
+    net = symcnn.from_torch(Biased(), "N L 8")
+    assert net.shape_at(N=2, L=33) == (33, 33, 3)
+    for length in (1, 40, 41):
+        assert judge(net, Biased(), {"N": 2, "L": length}, device="cpu").agree

@@ -1199,6 +1199,8 @@ def _is_traced(values: Iterable[Any]) -> bool:
             return True
         if isinstance(value, (tuple, list)) and _is_traced(value):
             return True
+        if kind is slice and _is_traced((value.start, value.stop, value.step)):
+            return True
     return False
 
 

@@ -327,9 +327,19 @@ def _split(input: SymbolicTensor, sections: Any, axis: int, text: str) -> Result
 
 
 @rule("tensor_split")
-def tensor_split(input: SymbolicTensor, indices_or_sections: Any, dim: int = 0) -> Result:
+def tensor_split(
+    input: SymbolicTensor,
+    indices_or_sections: Any = None,
+    dim: int = 0,
+    *,
+    indices: Any = None,
+    sections: Any = None,
+) -> Result:
     """So many parts, sizes differing by at most one, or parts that end at given places."""
-    return _near_equal(input, indices_or_sections, _axis_to_split(input, dim, "tensor_split"))
+    given = [v for v in (indices_or_sections, indices, sections) if v is not None]
+    if len(given) != 1:
+        raise ShapeMismatch("tensor_split takes either indices or sections")
+    return _near_equal(input, given[0], _axis_to_split(input, dim, "tensor_split"))
 
 
 def _near_equal(input: SymbolicTensor, indices_or_sections: Any, axis: int) -> Result:
