@@ -20,7 +20,7 @@ from symcnn import (
     UnsupportedOperation,
     W,
 )
-from symcnn.testing.oracles import judge
+from symcnn.testing.oracles import judge, torch_shapes
 
 
 class Forward(nn.Module):
@@ -639,3 +639,33 @@ def test_a_table_of_positions_is_cut_to_a_size():
     assert net.shape_at(N=2, L=33) == (33, 33, 3)
     for length in (1, 40, 41):
         assert judge(net, Biased(), {"N": 2, "L": length}, device="cpu").agree
+
+
+WRITTEN = {
+    "copy_": lambda x: torch.zeros_like(x).copy_(x[:, :, :1]),
+    "copy_, too many axes": lambda x: x[0].clone().copy_(x[:2]),
+    "slice_scatter": lambda x: torch.slice_scatter(x, x[:, :, :2], 2, 1, 3),
+    "slice_scatter, every other": lambda x: x.slice_scatter(x[:, :, :2], 2, 0, 4, 2),
+    "slice_scatter, too small": lambda x: torch.slice_scatter(x, x[:, :, :1], 2, 0, 3),
+    "select_scatter": lambda x: torch.select_scatter(x, x[:, 0], 1, -1),
+    "select_scatter, stretched": lambda x: torch.select_scatter(x, x[:, 0, :, :1], 1, 1),
+}
+
+
+@pytest.mark.parametrize("case", WRITTEN)
+def test_what_is_written_into_a_tensor_must_fit(case):
+    module = Forward(lambda self, x: WRITTEN[case](x))
+    for h, w in ((1, 1), (2, 1), (2, 5), (3, 4), (5, 5), (1, 6), (9, 2)):
+        sizes = {"N": 2, "H": h, "W": w}
+        try:
+            net = symcnn.from_torch(module, "N 3 H W")
+        except ShapeMismatch:
+            net = symcnn.from_torch(nn.Identity(), "N 3 H W")
+            assert torch_shapes(net, module, sizes, "cpu") is None
+        else:
+            assert judge(net, module, sizes, device="cpu").agree, sizes
+
+
+def test_a_view_as_another_dtype_is_refused():
+    with pytest.raises(UnsupportedOperation, match="depends on the bytes of both"):
+        trace(lambda self, x: x.view(torch.int32))

@@ -340,7 +340,7 @@ _MOVES = (
     " byte short cfloat cdouble zeros_like ones_like full_like empty_like rand_like randn_like"
     " randint_like zero fill random pin_memory uniform exponential bernoulli where masked_fill"
     " masked_scatter max_unpool1d max_unpool2d max_unpool3d polar complex affine_grid"
-    " affine_grid_generator view flatten"
+    " affine_grid_generator view flatten copy slice_scatter select_scatter"
 ).split()
 
 

@@ -194,8 +194,7 @@ def _bound(value: Int, size: Int) -> Int:
     return value if known(Condition(size, ">=", value)) is True else minimum(value, size)
 
 
-@rule("setitem", "__setitem__", "index_put")
-def setitem(input: SymbolicTensor, index: Any, value: Any, *args: Any, **kwargs: Any) -> Result:
+def _set(input: SymbolicTensor, index: Any, value: Any, *args: Any, **kwargs: Any) -> Result:
     """``x[index] = value``: the shape stays; the value must broadcast to what is picked."""
     masks = any(is_mask(t) for t in tensors_in(index))
     if masks or not isinstance(value, SymbolicTensor):
@@ -214,6 +213,9 @@ def setitem(input: SymbolicTensor, index: Any, value: Any, *args: Any, **kwargs:
     return alike(input, requires=(*picked.requires, *needs), others=(written,))
 
 
+setitem = rule("setitem", "__setitem__", "index_put")(_set)
+
+
 def _written(x: SymbolicTensor, picked: Result, value: SymbolicTensor) -> Axes:
     """Where the value is read: a slice, written to, scatters it."""
     maps: list[Any] = [(None, IDENTITY)] * x.ndim
@@ -224,6 +226,43 @@ def _written(x: SymbolicTensor, picked: Result, value: SymbolicTensor) -> Axes:
         if same and isinstance(source, int) and isinstance(axis_map, Window):
             maps[source] = (i - lead, Scatter(1, axis_map.stride, axis_map.left))
     return tuple(maps)
+
+
+@rule("copy")
+def copy(input: SymbolicTensor, src: SymbolicTensor, non_blocking: bool = False) -> Result:
+    """``x.copy_(src)``: as ``x[...] = src``."""
+    return _set(input, ..., src)
+
+
+@rule("slice_scatter")
+def slice_scatter(
+    input: SymbolicTensor,
+    src: SymbolicTensor,
+    dim: int = 0,
+    start: Any = None,
+    end: Any = None,
+    step: int = 1,
+) -> Result:
+    """``x[..., start:end:step] = src`` in a new tensor; `src` must be as large as the slice."""
+    axis = normal_dim(dim, input.ndim, "slice_scatter")
+    return _scattered(input, (*[slice(None)] * axis, slice(start, end, step)), src, "slice_scatter")
+
+
+@rule("select_scatter")
+def select_scatter(input: SymbolicTensor, src: SymbolicTensor, dim: int, index: Any) -> Result:
+    """``x[..., index] = src`` in a new tensor; `src` must be as large as that place."""
+    axis = normal_dim(dim, input.ndim, "select_scatter")
+    return _scattered(input, (*[slice(None)] * axis, index), src, "select_scatter")
+
+
+def _scattered(x: SymbolicTensor, index: Any, src: SymbolicTensor, name: str) -> Result:
+    written = _set(x, index, src)
+    (dims,) = _picked(x, index).shapes
+    if len(dims) != src.ndim:
+        raise ShapeMismatch(f"{name}: {src.ndim} axes do not fit {len(dims)}")
+    why = f"{name}: the tensor must be as large as the places it is written to"
+    same = [need for a, b in zip(src.dims, dims, strict=True) for need in equal(a, b, why)]
+    return replace(written, requires=(*written.requires, *same))
 
 
 @rule("narrow", "narrow_copy")

@@ -131,6 +131,8 @@ def _cancelled(a: Sequence[Int], b: Sequence[Int]) -> tuple[list[Int], list[Int]
 
 def reshaped(input: SymbolicTensor, *shape: Any) -> Result:
     """Another shape for the same elements; one size may be -1."""
+    if len(shape) == 1 and str(shape[0]).startswith("torch."):
+        raise UnsupportedOperation(f"view({shape[0]}): the last axis depends on the bytes of both")
     before, target = input.dims, _sizes(shape)
     holes = [i for i, size in enumerate(target) if size == -1]
     text = f"view({', '.join(map(str, target))})"
