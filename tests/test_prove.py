@@ -10,6 +10,7 @@ from hypothesis import given, settings
 
 import symcnn
 from symcnn import nn, symbols
+from symcnn.analysis.prove import _Proving
 from symcnn.cli import main
 from symcnn.size import Size
 from symcnn.testing.networks import networks
@@ -217,3 +218,15 @@ def test_a_batch_of_which_only_a_layer_speaks_is_proved():
     net = symcnn.from_torch(Back(), "N 4 H W")
     assert "N" not in net.valid_inputs().names
     assert net.prove().complete, str(net.prove())
+
+
+def test_a_view_that_loses_elements_is_wrong():
+    net = symcnn.from_torch(Halo(), "N 4 H W")
+    proving = _Proving(net)
+    node = next(n for n in net.nodes if n.op == "view")
+    assert proving._kept(node) == ("proved", "isl")
+    (output,) = node.outputs
+    output.dims = (2 * output.dims[0], *output.dims[1:])
+    verdict, how = proving._kept(node)
+    assert verdict == "wrong"
+    assert "H=32, W=32" in how

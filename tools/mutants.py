@@ -259,6 +259,41 @@ MUTANTS = (
         "if False:",
         "tests/test_validate.py -k differs_inside",
     ),
+    Mutant(
+        "half of a size padded to be even, rounded down",
+        "symcnn/size.py",
+        "return _halves(rest - c * _floordiv(atom.num + atom.den // 2, atom.den))",
+        "return _halves(rest - c * _floordiv(atom.num, atom.den))",
+        "tests/test_expr.py -k padded_to_be_even",
+    ),
+    Mutant(
+        "prove: a view is held to nothing",
+        "symcnn/analysis/prove.py",
+        'return self.decide([Condition(have, "==", want)], {})',
+        'return "proved", "isl"',
+        "tests/test_prove.py",
+    ),
+    Mutant(
+        "a buffer is cut to the example",
+        "symcnn/frontends/torch.py",
+        "if kind is slice and _is_traced((value.start, value.stop, value.step)):",
+        "if False:",
+        "tests/test_from_torch.py -k 'buffer_is_cut or table_of_positions'",
+    ),
+    Mutant(
+        "memory: a view whose sizes look different is a copy",
+        "symcnn/ops/storage.py",
+        "if made != total and prod(dims[: at + 1]) != before:",
+        "if made != total:",
+        "tests/test_cost_memory.py -k what_the_domain_makes_equal",
+    ),
+    Mutant(
+        "the backward of an autograd.Function is nothing",
+        "symcnn/analysis/cost.py",
+        'self._own_backward("costs")',
+        "pass",
+        "tests/test_cost_backward.py -k autograd_function",
+    ),
 )
 
 
