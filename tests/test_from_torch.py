@@ -669,3 +669,14 @@ def test_what_is_written_into_a_tensor_must_fit(case):
 def test_a_view_as_another_dtype_is_refused():
     with pytest.raises(UnsupportedOperation, match="depends on the bytes of both"):
         trace(lambda self, x: x.view(torch.int32))
+
+
+def test_an_error_without_words_is_told_as_it_is_written():
+    class Gray(nn.Module):
+        def forward(self, x):
+            if x.size(1) != 1:
+                raise ValueError  # gray images only
+            return x
+
+    with pytest.raises(SymcnnError, match="ValueError: raise ValueError  # gray images only, at "):
+        symcnn.from_torch(Gray(), "N 3 H W")

@@ -9,6 +9,7 @@ to learn which module is running.
 
 from __future__ import annotations
 
+import linecache
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -1406,5 +1407,7 @@ def _forward_failed(module: Any, given: int, error: Exception, tracer: _Tracer) 
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
-    line = f", at {frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else ""
-    return SymcnnError(f"the forward of {where} raised {type(error).__name__}: {error}{line}")
+    file, number = (frame.tb_frame.f_code.co_filename, frame.tb_lineno) if frame else ("", 0)
+    said = str(error) or linecache.getline(file, number).strip()  # an assertion says nothing itself
+    line = f", at {file}:{number}" if frame else ""
+    return SymcnnError(f"the forward of {where} raised {type(error).__name__}: {said}{line}")
