@@ -680,3 +680,11 @@ def test_an_error_without_words_is_told_as_it_is_written():
 
     with pytest.raises(SymcnnError, match="ValueError: raise ValueError  # gray images only, at "):
         symcnn.from_torch(Gray(), "N 3 H W")
+
+
+def test_no_part_of_a_split_is_negative():
+    module = Forward(lambda self, x: x.split([4, x.shape[2] - 4], 2)[0])
+    net = symcnn.from_torch(module, "N 3 H W")
+    assert str(net.valid_inputs()) == "H >= 4 and W >= 1"
+    for h in (3, 4, 5):
+        assert judge(net, module, {"N": 1, "H": h, "W": 2}, device="cpu").agree

@@ -346,10 +346,12 @@ def split(input: SymbolicTensor, split_size_or_sections: Any, dim: int = 0) -> R
 def _split(input: SymbolicTensor, sections: Any, axis: int, text: str) -> Result:
     size = input.dims[axis]
     if isinstance(sections, (tuple, list)):
+        negative = f"{text}: a part cannot have a negative size"
         if any(isinstance(s, int) and s < 0 for s in sections):
-            raise ShapeMismatch(f"{text}: a part cannot have a negative size")
+            raise ShapeMismatch(negative)
+        least = [Condition(s, ">=", 0, negative) for s in sections if not _is_nonnegative(s)]
         why = f"{text}: the parts must add up to the axis"
-        return _parts(input, axis, sections, *equal(sum(sections), size, why))
+        return _parts(input, axis, sections, *equal(sum(sections), size, why), *least)
     if isinstance(sections, int) and sections < 1:
         raise ShapeMismatch(f"{text}: a part has at least one element")
     if isinstance(size, int) and isinstance(sections, int):
