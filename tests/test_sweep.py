@@ -43,6 +43,14 @@ def test_random_networks_have_torchs_shapes_domain_and_cost():
     assert tally.counts["sizes that torch refuses"] > 30
 
 
+def test_an_empty_map_on_the_way_is_no_valid_size_of_a_network_without_any():
+    """Cropped to nothing and padded to 1, which a sum then stretches: torch takes L of 7 to 9."""
+    tally = judge_cases("network", 4, [3332])
+    assert tally.mismatches == []
+    assert tally.counts["networks that take no size"] == 1
+    assert tally.counts["sizes at which torch's CPU kernels refuse, or a map on the way is empty"]
+
+
 def test_domains_are_what_torch_takes_at_every_size():
     tally = judge_cases("domain", 7, range(2))
     assert (tally.domains, tally.mismatches) == (2, [])

@@ -49,6 +49,7 @@ __all__ = [
 _TOLD = 100
 _MOST = 40  # random sizes of a network; borders of its domain may lie above
 _FAR = 4096  # but not further than this
+_EMPTY = "sizes at which torch's CPU kernels refuse, or a map on the way is empty"
 
 
 @dataclass(frozen=True)
@@ -201,9 +202,14 @@ def _differences(
         tally.counts["networks that take no size"] += 1
         for at in sizes:
             tally.sizes += 1
-            shape = [at["N"], recipe.channels, *(at[a] for a in recipe.axes)]
-            if (found := torch_shape(module, shape)) is not None:
+            image = [at[a] for a in recipe.axes]
+            found = torch_shape(module, [at["N"], recipe.channels, *image])
+            if found is None:
+                continue
+            if recipe.runs(*image):
                 yield f"no size is valid, torch: {found} at {at}"
+            else:
+                tally.counts[_EMPTY] += 1
         return
     except Exception as error:
         yield f"the trace raised {_words(error)}"
@@ -256,7 +262,7 @@ def _differences_at(
     tally.counts["sizes that torch refuses"] += theirs is None
     if ours != theirs:
         if ours is None and not recipe.runs(*(at[a] for a in recipe.axes)):
-            tally.counts["sizes that only torch's CPU kernels refuse"] += 1
+            tally.counts[_EMPTY] += 1
             return
         yield f"{_shown(ours)} at {at}, torch: {_shown(theirs)}"
     elif ours is not None:
