@@ -51,6 +51,12 @@ def test_an_empty_map_on_the_way_is_no_valid_size_of_a_network_without_any():
     assert tally.counts["sizes at which torch's CPU kernels refuse, or a map on the way is empty"]
 
 
+@pytest.mark.parametrize("number", [685724, 887849])
+def test_a_mask_of_one_element_is_refused_as_torch_does_in_training(number):
+    """In inference transformer layers take a short cut that views a mask as L x L, unchecked."""
+    assert judge_cases("layer", 4, [number]).mismatches == []
+
+
 def test_domains_are_what_torch_takes_at_every_size():
     tally = judge_cases("domain", 7, range(2))
     assert (tally.domains, tally.mismatches) == (2, [])
