@@ -245,3 +245,21 @@ def test_a_size_without_a_past_is_its_operations_rule():
     text = str(symcnn.from_torch(Blocks(), "N 3 H W").explain("size"))
     assert "view (view): the operation's rule" in text
     assert "so the size is floor((H)/8)" in text
+
+
+def test_a_required_size_is_its_operations_rule_where_the_domain_is_no_exact_set(monkeypatch):
+    class Halves(torch.nn.Module):
+        def forward(self, x):
+            halves = torch.nn.functional.max_pool2d(x, 3, 2, 1), x[:, :, 1::2, 1::2]
+            return torch.cat(halves, 1)
+
+    net = symcnn.from_torch(Halves(), "N 3 H W")
+    assert "(required to be as long)" in str(net.explain("size"))
+
+    def undecidable(_):
+        raise symcnn.Undecidable("no exact set")
+
+    monkeypatch.setattr(symcnn.Network, "valid_inputs", undecidable)
+    text = str(net.explain("size"))
+    assert "cat (cat): the operation's rule" in text
+    assert "so the size is floor((H)/2)" in text

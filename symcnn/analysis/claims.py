@@ -304,6 +304,8 @@ class _Checker:
                 link = _path(self.net.at(node.name), 2)[-1]
             except SymcnnError:
                 return ""
+            if link.taken:
+                return ""
             before, after = (evaluate(v, self.sizes) for v in (link.before, link.after))
             numbers = _Link(link.tensor, _numbers(link.map, self.sizes), before, after)
             step = _size_step(self.net, numbers, "")

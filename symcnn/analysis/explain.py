@@ -683,7 +683,11 @@ def _ended(
     assert isinstance(made, Tree)
     if _same(made, end):
         return Step(where, about, law, _distinct([*lines, Line(end, note)]))
-    if not _same(made, end, domain := net.valid_inputs()):
+    try:
+        domain = net.valid_inputs()
+    except Undecidable:
+        domain = None
+    if domain is None or not _same(made, end, domain):
         return Step(where, about, "rule", (Line(end),))
     lines = [*lines, Line(Tree.leaf(made.normal()), note), Line(end, REQUIRED)]
     return Step(where, about, law, _distinct(lines), domain)

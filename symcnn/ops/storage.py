@@ -36,6 +36,9 @@ _LAST = {4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
 #: Bytes per element of what is not of the network's own dtype.
 _BOOL, _LONG = 1, 8
 
+#: Bytes per element of float32, in which a network is unless its cost is asked in another dtype.
+_SINGLE = 4
+
 _BY_SIZES = "that sizes decide"
 
 
@@ -231,7 +234,7 @@ def _view_strides(old: Layout, dims: Dims) -> tuple[tuple[Int, ...], Runs] | Non
 class Memory:
     """Runs the nodes of a network over storages: what each makes, and what autograd saves."""
 
-    def __init__(self, nodes: Sequence[Node], gradients: Gradients, width: int = 4) -> None:
+    def __init__(self, nodes: Sequence[Node], gradients: Gradients, width: int = _SINGLE) -> None:
         self.gradients = gradients
         self.width = width  # of activations: what is kept in single precision is wider than halves
         self.layouts: dict[SymbolicTensor, Layout] = {}
@@ -770,7 +773,7 @@ def _cast(m: Memory, node: Node) -> None:
 
 def _in_single(m: Memory) -> None:
     """What the code does in float32 by name is in the network's own dtype if that is float32."""
-    if m.width != 4:
+    if m.width != _SINGLE:
         raise _Unknown("in float32, within a network of another dtype,")
 
 
@@ -879,7 +882,7 @@ def _attention(m: Memory, node: Node) -> None:
     A mask that is learned, another rank, sizes that are stretched, or a last axis that does not
     lie innermost takes the long way: two products and a softmax, which halves take as floats.
     """
-    a, single = node.arguments, 4
+    a = node.arguments
     query, key, value, mask = a["query"], a["key"], a["value"], a["attn_mask"]
     if a["dropout_p"] or a["enable_gqa"]:
         raise _Unknown("with dropout or grouped queries")
@@ -890,7 +893,7 @@ def _attention(m: Memory, node: Node) -> None:
     if query.ndim == 4 and same and rows and not learned:
         m.place(m.fresh(dims, None, m.of(query).order))
         m.save(query, key, value, node.outputs[0])
-        m.extra(prod(dims[:-1]), max(single, m.width))
+        m.extra(prod(dims[:-1]), max(_SINGLE, m.width))
         if mask is not None and m.of(mask).storage.width == _BOOL:
             m.extra(prod(mask.dims))  # the mask as numbers
         else:
@@ -899,7 +902,7 @@ def _attention(m: Memory, node: Node) -> None:
     if query.ndim < 3 or (mask is not None and m.of(mask).storage.width == _BOOL):
         raise _Unknown("outside the fused kernel")
     q, k, v = (m.of(t) for t in (query, key, value))
-    wide = single if m.width < single else None
+    wide = _SINGLE if m.width < _SINGLE else None
     if wide is not None:
         q, k, v = (m.fresh(f.dims, wide, f.order) for f in (q, k, v))
     swapped = Layout(k.storage, _swapped(k.dims), _swapped(k.strides))
