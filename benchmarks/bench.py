@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 import symcnn
-from symcnn.formula import Formula
+from symcnn.sets.formula import Formula
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -133,14 +133,13 @@ def figures() -> list[tuple[str, str, str, str, str, str]]:
 
 #: Whose code a file is, by a part of its path; the first that fits.
 LAYERS = {
-    "symcnn/size.py": "the algebra (size.py, axis.py, conditions.py)",
-    "symcnn/axis.py": "the algebra (size.py, axis.py, conditions.py)",
-    "symcnn/conditions.py": "the algebra (size.py, axis.py, conditions.py)",
-    "symcnn/ops/": "the rules (ops/, graph.py)",
-    "symcnn/graph.py": "the rules (ops/, graph.py)",
+    "symcnn/algebra/": "the algebra (algebra/, condition.py)",
+    "symcnn/sets/condition.py": "the algebra (algebra/, condition.py)",
+    "symcnn/ops/": "the rules (ops/, trace/)",
+    "symcnn/trace/": "the rules (ops/, trace/)",
     "symcnn/frontends/": "the torch front end",
-    "symcnn/analysis/": "the analyses",
-    "symcnn/sets.py": "isl",
+    "symcnn/questions/": "the analyses",
+    "symcnn/sets/": "isl",
     "islpy": "isl",
     "sympy": "sympy",
     "symcnn/": "the rest of symcnn",
@@ -177,7 +176,7 @@ _RESNET = """
 import sys, time; sys.path[:0] = [{bench!r}]
 import bench
 module = bench.resnet({depth})
-import symcnn.frontends.torch
+import symcnn.frontends.torch.trace
 before, start = memory("VmRSS"), time.perf_counter()
 net = bench.symcnn.from_torch(module, "N 3 H W")
 print(time.perf_counter() - start, memory("VmRSS") - before)

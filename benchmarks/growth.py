@@ -16,7 +16,7 @@ from typing import Any
 
 import symcnn
 from symcnn import nn
-from symcnn.graph import Constant, Parameter
+from symcnn.trace.graph import Constant, Parameter
 
 __all__ = ["FAMILIES", "QUESTIONS", "Growth", "exponent", "grow", "plot"]
 

@@ -19,7 +19,7 @@ import sympy
 
 import symcnn
 from symcnn import C, FloorDiv, H, N, W, nn
-from symcnn.axis import IDENTITY, Window
+from symcnn.algebra.axis import IDENTITY, Window
 
 sys.path.insert(0, str(Path(__file__).parent / "networks"))
 from slim import TABLE

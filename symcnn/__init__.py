@@ -13,6 +13,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from symcnn.algebra.expr import C, D, FloorDiv, H, L, N, W, ceildiv, index, multiple, odd, symbols
 from symcnn.errors import (
     BadSpec,
     DataDependent,
@@ -23,22 +24,21 @@ from symcnn.errors import (
     Undecidable,
     UnsupportedOperation,
 )
-from symcnn.expr import C, D, FloorDiv, H, L, N, W, ceildiv, index, multiple, odd, symbols
 
 if TYPE_CHECKING:
     from symcnn import nn
-    from symcnn.analysis.claims import check
-    from symcnn.analysis.compare import compare
-    from symcnn.analysis.hyper import dilations_for, inverse_of, same_padding, solve_layer
-    from symcnn.analysis.stack import stack_for
     from symcnn.contracts import contract
-    from symcnn.effective import effective_receptive_field
     from symcnn.frontends import from_torch
-    from symcnn.graph import SymbolicTensor, tensor
+    from symcnn.frontends.effective import effective_receptive_field
     from symcnn.network import Network
     from symcnn.ops.registry import rule
     from symcnn.ops.shape import cat
-    from symcnn.sets import InputSet
+    from symcnn.questions.cost.compare import compare
+    from symcnn.questions.layer.hyper import dilations_for, inverse_of, same_padding, solve_layer
+    from symcnn.questions.layer.stack import stack_for
+    from symcnn.questions.proof.claims import check
+    from symcnn.sets.inputset import InputSet
+    from symcnn.trace.graph import SymbolicTensor, tensor
 
 __version__ = "0.1.0"
 
@@ -84,22 +84,22 @@ __all__ = [
 
 #: Where the names above come from that are loaded when first asked for.
 _HOMES = {
-    "InputSet": "symcnn.sets",
+    "InputSet": "symcnn.sets.inputset",
     "Network": "symcnn.network",
-    "SymbolicTensor": "symcnn.graph",
+    "SymbolicTensor": "symcnn.trace.graph",
     "cat": "symcnn.ops.shape",
-    "check": "symcnn.analysis.claims",
-    "compare": "symcnn.analysis.compare",
+    "check": "symcnn.questions.proof.claims",
+    "compare": "symcnn.questions.cost.compare",
     "contract": "symcnn.contracts",
-    "dilations_for": "symcnn.analysis.hyper",
-    "effective_receptive_field": "symcnn.effective",
+    "dilations_for": "symcnn.questions.layer.hyper",
+    "effective_receptive_field": "symcnn.frontends.effective",
     "from_torch": "symcnn.frontends",
-    "inverse_of": "symcnn.analysis.hyper",
+    "inverse_of": "symcnn.questions.layer.hyper",
     "rule": "symcnn.ops.registry",
-    "same_padding": "symcnn.analysis.hyper",
-    "solve_layer": "symcnn.analysis.hyper",
-    "stack_for": "symcnn.analysis.stack",
-    "tensor": "symcnn.graph",
+    "same_padding": "symcnn.questions.layer.hyper",
+    "solve_layer": "symcnn.questions.layer.hyper",
+    "stack_for": "symcnn.questions.layer.stack",
+    "tensor": "symcnn.trace.graph",
 }
 
 

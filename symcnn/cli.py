@@ -22,13 +22,13 @@ from typing import Any
 import click
 
 from symcnn import __version__
-from symcnn.analysis.budget import BudgetedSet
-from symcnn.analysis.choices import Choices
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, ShapeMismatch, SymcnnError
 from symcnn.network import Network
 from symcnn.progress import silent, waiting
-from symcnn.sets import InputSet, Relation
-from symcnn.spec import parse_assignments, parse_ranges, parse_target
+from symcnn.questions.inputs.budget import BudgetedSet
+from symcnn.questions.inputs.choices import Choices
+from symcnn.sets.grammar import parse_assignments, parse_ranges, parse_target
+from symcnn.sets.inputset import InputSet, Relation
 
 __all__ = ["main"]
 
@@ -199,7 +199,7 @@ def shapes(
         return
     from rich.console import Console
 
-    from symcnn.render.text import shapes_table
+    from symcnn.words.text import shapes_table
 
     Console().print(shapes_table(net))
     click.echo(f"\noutput {net.describe_output()}\nparams {net.params:,}")
@@ -461,7 +461,7 @@ def rf(
         return
     from rich.console import Console
 
-    from symcnn.render.text import layers_table, receptive_field_table
+    from symcnn.words.text import layers_table, receptive_field_table
 
     console = Console()
     if as_table:
@@ -526,8 +526,8 @@ def cost(
         found = found.at(**sizes)
     if (peak is None) != (bandwidth is None):
         raise click.UsageError("give both --peak and --bandwidth")
-    from symcnn.render.cost import cost_table, roofline_table, totals
-    from symcnn.render.text import to_text
+    from symcnn.words.cost import cost_table, roofline_table, totals
+    from symcnn.words.text import to_text
 
     width = shutil.get_terminal_size((100, 24)).columns
 
@@ -643,7 +643,7 @@ def check(
     claims: tuple[str, ...],
 ) -> None:
     """Check other people's figures and formulas; exit status 1 if one is wrong."""
-    from symcnn.analysis.claims import check as check_claims
+    from symcnn.questions.proof.claims import check as check_claims
 
     net = _network(network, inputs, train=train)
     if at:
@@ -659,7 +659,7 @@ def _plot_effective(
     network: str, inputs: tuple[str, ...], at: str | None, path: str, values: dict[str, int] | None
 ) -> None:
     """Gradient magnitudes of the centre output as a picture."""
-    from symcnn.effective import effective_receptive_field
+    from symcnn.frontends.effective import effective_receptive_field
 
     if values is None or len(inputs) != 1:
         raise click.UsageError("--plot takes --sizes H=224,W=224, and a network of one input")
@@ -752,9 +752,9 @@ def sweep(
 ) -> None:
     """Random layers, networks, domains, judged by torch; exit status 1: one differs, or stopped."""
     try:
+        from symcnn.judge.validate import check_device
         from symcnn.testing.campaign import Campaign
         from symcnn.testing.sweep import judge_cases, parse_case, told
-        from symcnn.validate import check_device
     except ImportError as error:
         raise BadSpec(f"{error.name} is missing", cure="pip install 'symcnn[torch,test]'") from None
     if device:

@@ -13,12 +13,12 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from symcnn import nn
-from symcnn.conditions import Condition
+from symcnn.algebra.size import floordiv, symbols_of
 from symcnn.errors import BadSpec, ShapeMismatch
 from symcnn.frontends import from_torch
-from symcnn.sets import input_set
-from symcnn.size import floordiv, symbols_of
-from symcnn.spec import Ratio, parse_formula, parse_shape
+from symcnn.sets.condition import Condition
+from symcnn.sets.grammar import Ratio, parse_formula, parse_shape
+from symcnn.sets.inputset import input_set
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -137,7 +137,7 @@ def traced(module: Any, *specs: str) -> Network:
 
 
 def _at(shapes: Sequence[Sequence[Ratio]], sizes: dict[str, int]) -> str:
-    from symcnn.size import evaluate
+    from symcnn.algebra.size import evaluate
 
     return ", ".join(
         str(tuple(evaluate(a, sizes) // evaluate(b, sizes) for a, b in shape)) for shape in shapes

@@ -7,18 +7,21 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from symcnn.analysis import cost as _cost
-from symcnn.analysis import domain as _domain
-from symcnn.analysis import solve as _solve
-from symcnn.analysis.diagnose import Diagnosis, diagnose
-from symcnn.analysis.fix import Fix, fixes
-from symcnn.analysis.nearest import Nearest, nearest_valid
-from symcnn.analysis.receptive_field import ReceptiveField
-from symcnn.analysis.receptive_field import receptive_field as _receptive_field
-from symcnn.conditions import Requirement, sides_of
+from symcnn.algebra.factor import text
+from symcnn.algebra.size import Int, evaluate, lows, spelling, symbols_of
 from symcnn.errors import BadSpec
-from symcnn.factor import text
-from symcnn.graph import (
+from symcnn.questions.cost import cost as _cost
+from symcnn.questions.field.receptive_field import ReceptiveField
+from symcnn.questions.field.receptive_field import receptive_field as _receptive_field
+from symcnn.questions.inputs import domain as _domain
+from symcnn.questions.inputs import solve as _solve
+from symcnn.questions.inputs.diagnose import Diagnosis, diagnose
+from symcnn.questions.inputs.fix import Fix, fixes
+from symcnn.questions.inputs.nearest import Nearest, nearest_valid
+from symcnn.sets.condition import Requirement, sides_of
+from symcnn.sets.grammar import check_sizes
+from symcnn.sets.inputset import InputSet
+from symcnn.trace.graph import (
     Constant,
     Guard,
     Node,
@@ -33,14 +36,11 @@ from symcnn.graph import (
     tensors_in,
     tree_map,
 )
-from symcnn.replay import Atoms, Replay, checked, declared, hyperparameters
-from symcnn.sets import InputSet
-from symcnn.size import Int, evaluate, lows, spelling, symbols_of
-from symcnn.spec import check_sizes
+from symcnn.trace.rerun import Atoms, Replay, checked, declared, hyperparameters
 
 if TYPE_CHECKING:
-    from symcnn.analysis.prove import Proof
-    from symcnn.validate import Report
+    from symcnn.judge.validate import Report
+    from symcnn.questions.proof.prove import Proof
 
 __all__ = ["Network"]
 
@@ -513,7 +513,7 @@ class Network:
 
         device: "meta", "cpu" or "cuda"; the module is copied there. samples: how many sizes, chosen
             at the borders of the domain, at ends of fibres, and at random inside and outside it.
-        seed: reproduces them. checks: only these of `symcnn.validate.CHECKS`.
+        seed: reproduces them. checks: only these of `symcnn.judge.validate.CHECKS`.
         dtype, channels_last: cast the copy and its inputs, to "float16", "bfloat16", ...
 
         Raises BadSpec for a module that is not the one traced (saying where they differ) and for a
@@ -525,7 +525,7 @@ class Network:
         >>> bool(report), report.counterexample
         (True, None)
         """
-        from symcnn.validate import validate
+        from symcnn.judge.validate import validate
 
         return validate(
             self,
@@ -550,7 +550,7 @@ class Network:
         >>> print(proof.proved[2])
         0: size[2] is (H - 1)//2, as torch's documentation says  (proved: isl)
         """
-        from symcnn.analysis.prove import prove
+        from symcnn.questions.proof.prove import prove
 
         return prove(self)
 
@@ -612,7 +612,7 @@ class Network:
 
     def summary(self) -> str:
         """A table of the nodes: name, op, output shape, parameters, MACs."""
-        from symcnn.render.text import summary
+        from symcnn.words.text import summary
 
         return summary(self)
 
@@ -620,9 +620,9 @@ class Network:
         """The derivation of a closed form, step by step, every line checked.
 
         what: ``"size"``, ``"field"``, ``"params"``, ``"macs"``, ``"domain"`` or ``"solution"``; by
-            default size and receptive field. options: see `symcnn.analysis.explain.explain`.
+            default size and receptive field. options: see `symcnn.questions.explain.explain`.
         """
-        from symcnn.analysis.explain import explain
+        from symcnn.questions.explain import explain
 
         return explain(self, what, **options)
 
@@ -630,10 +630,10 @@ class Network:
         """Functions ``size0``, ``size1``, ... (of the output), ``params``, ``macs`` as source code.
 
         language: ``"python"``, ``"numpy"``, ``"c"`` or ``"javascript"``; every function takes all
-            sizes, in the order of `symbols` and then by name. See `symcnn.render.code.to_code`.
+            sizes, in the order of `symbols` and then by name. See `symcnn.words.code.to_code`.
         """
-        from symcnn.expr import from_sympy
-        from symcnn.render.code import to_code
+        from symcnn.algebra.expr import from_sympy
+        from symcnn.words.code import to_code
 
         formulas = {f"size{axis}": dim for axis, dim in enumerate(self.output_dims)}
         formulas |= {"params": self.params, "macs": self.macs}
@@ -645,19 +645,19 @@ class Network:
     def to_latex(self, what: str = "table", **options: Any) -> str:
         """LaTeX for a paper: a ``"table"``, ``"formulas"``, a ``"derivation"``, a ``"document"``.
 
-        options: those of `symcnn.render.paper.to_latex`, such as ``at``, ``columns``, ``siunitx``.
+        options: those of `symcnn.words.paper.to_latex`, such as ``at``, ``columns``, ``siunitx``.
         """
-        from symcnn.render.paper import to_latex
+        from symcnn.words.paper import to_latex
 
         return to_latex(self, what, **options)
 
     def _repr_latex_(self) -> str:
-        from symcnn.render.paper import output_formula
+        from symcnn.words.paper import output_formula
 
         return output_formula(self)
 
     def _repr_html_(self) -> str:
-        from symcnn.render.text import html
+        from symcnn.words.text import html
 
         return html(self)
 

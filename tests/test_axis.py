@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symcnn import FloorDiv, H, symbols
-from symcnn.axis import (
+from symcnn.algebra.axis import (
     IDENTITY,
     Adaptive,
     Chain,
@@ -18,8 +18,8 @@ from symcnn.axis import (
     Whole,
     Window,
 )
+from symcnn.algebra.size import Size, evaluate, scaled
 from symcnn.errors import Undecidable
-from symcnn.size import Size, evaluate, scaled
 
 windows = st.builds(
     Window, st.integers(1, 9), st.integers(1, 4), st.integers(-2, 5), st.integers(-2, 5)

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 import symcnn
 from symcnn import BadSpec, C, InvalidInput, nn
-from symcnn.size import Size, evaluate
-from symcnn.spec import parse_claim, parse_formula, parse_value
+from symcnn.algebra.size import Size, evaluate
+from symcnn.sets.grammar import parse_claim, parse_formula, parse_value
 
 from .conftest import load_example
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import symcnn
 from symcnn import BadSpec, H, InvalidInput, N, NoSolution, Undecidable, W, nn
+from symcnn.algebra.size import evaluate
 from symcnn.cli import main
-from symcnn.formula import Formula
-from symcnn.size import evaluate
+from symcnn.sets.formula import Formula
 from symcnn.testing.expressions import expressions
 
 from .conftest import ROOT

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 import symcnn
-from symcnn.analysis.conventions import CONVENTIONS
 from symcnn.cli import main
+from symcnn.questions.cost.conventions import CONVENTIONS
 
 from .conftest import ROOT
 

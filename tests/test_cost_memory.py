@@ -13,9 +13,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import symcnn
 from symcnn import BadSpec, InvalidInput, N, UnsupportedOperation
+from symcnn.algebra.size import evaluate
+from symcnn.judge.oracles import torch_peak
 from symcnn.ops.storage import refusal
-from symcnn.oracles import torch_peak
-from symcnn.size import evaluate
 from symcnn.testing.oracles import tensors_of, torch_saved
 
 from .conftest import load_example

@@ -6,10 +6,10 @@ import pytest
 import sympy
 
 import symcnn
+from symcnn.algebra.expr import from_sympy, to_sympy
+from symcnn.algebra.size import lower
 from symcnn.errors import InvalidInput, SymcnnError
-from symcnn.expr import from_sympy, to_sympy
-from symcnn.graph import OPS, Tape, tensor
-from symcnn.size import lower
+from symcnn.trace.graph import OPS, Tape, tensor
 
 torch = pytest.importorskip("torch")
 from symcnn.testing import In, Index, Layer  # noqa: E402

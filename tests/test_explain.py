@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 import symcnn
 from symcnn import BadSpec, C, SymcnnError, nn
-from symcnn.analysis.explain import Line, Step, Tree, explain
-from symcnn.render.latex import Notation, document
-from symcnn.size import Size, evaluate
+from symcnn.algebra.size import Size, evaluate
+from symcnn.questions.explain import Line, Step, Tree, explain
+from symcnn.words.latex import Notation, document
 
 from .conftest import load_example
 from .test_latex import compiled

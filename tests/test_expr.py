@@ -10,11 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from symcnn import C, FloorDiv, H, N, W, ceildiv, symbols
-from symcnn import size as sz
+from symcnn.algebra import size as sz
+from symcnn.algebra.expr import from_sympy, maximum, minimum, mod, to_sympy
+from symcnn.algebra.factor import factors
 from symcnn.errors import BadSpec
-from symcnn.expr import from_sympy, maximum, minimum, mod, to_sympy
-from symcnn.factor import factors
-from symcnn.sets import _Writer
+from symcnn.sets.inputset import _Writer
 from symcnn.testing.expressions import expressions
 
 ANY = ("x", "y")

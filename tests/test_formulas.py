@@ -14,10 +14,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import symcnn
 from symcnn import BadSpec, C, FloorDiv, H, InvalidInput, L, N, ShapeMismatch, Undecidable, W, nn
-from symcnn.axis import IDENTITY, Window
-from symcnn.expr import Geometric, from_sympy, to_sympy
-from symcnn.series import closed, iterate, summation
-from symcnn.size import Size, Symbol, evaluate, power, prod
+from symcnn.algebra.axis import IDENTITY, Window
+from symcnn.algebra.expr import Geometric, from_sympy, to_sympy
+from symcnn.algebra.series import closed, iterate, summation
+from symcnn.algebra.size import Size, Symbol, evaluate, power, prod
 
 n, m, i = symcnn.index("n m i")
 d, s, g, k0 = symcnn.symbols("d s g k0")

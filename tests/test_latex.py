@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 import symcnn
 from symcnn import BadSpec, C, FloorDiv, H, N, W, nn
-from symcnn.expr import Geometric, from_sympy, maximum, minimum, scaled, to_sympy
-from symcnn.render.code import LANGUAGES, to_code
-from symcnn.render.latex import Notation, document, escape, formula
-from symcnn.render.table import TIMES, architecture
-from symcnn.series import summation
-from symcnn.size import evaluate, symbols_of
+from symcnn.algebra.expr import Geometric, from_sympy, maximum, minimum, scaled, to_sympy
+from symcnn.algebra.series import summation
+from symcnn.algebra.size import evaluate, symbols_of
 from symcnn.testing.expressions import expressions
+from symcnn.words.code import LANGUAGES, to_code
+from symcnn.words.latex import Notation, document, escape, formula
+from symcnn.words.table import TIMES, architecture
 
 n, s = symcnn.symbols("n s")
 k = symcnn.odd("k")

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 import symcnn
 from symcnn import C, H, InvalidInput, L, N, ShapeMismatch, SymcnnError, W, nn
-from symcnn.axis import IDENTITY, Window
-from symcnn.graph import Parameter
+from symcnn.algebra.axis import IDENTITY, Window
 from symcnn.testing import KINDS, Layer, layers, sizes
 from symcnn.testing.several import SEVERAL
+from symcnn.trace.graph import Parameter
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)

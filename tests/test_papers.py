@@ -55,10 +55,10 @@ def test_dumoulin_and_visin_against_torch(papers, number):
 
 
 def _at(values, at):
-    from symcnn.size import evaluate
+    from symcnn.algebra.size import evaluate
 
     values = values if isinstance(values, tuple) else (values,)
-    return tuple(evaluate(symcnn.expr.from_sympy(v), at) for v in values)
+    return tuple(evaluate(symcnn.algebra.expr.from_sympy(v), at) for v in values)
 
 
 def test_a_transpose_with_the_rows_left_over_gives_the_input_size_back(papers):

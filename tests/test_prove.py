@@ -10,9 +10,9 @@ from hypothesis import given, settings
 
 import symcnn
 from symcnn import nn, symbols
-from symcnn.analysis.prove import _Proving
+from symcnn.algebra.size import Size
 from symcnn.cli import main
-from symcnn.size import Size
+from symcnn.questions.proof.prove import _Proving
 from symcnn.testing.networks import networks
 
 from .conftest import ROOT

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 import symcnn
 from symcnn import H, W, nn
-from symcnn.axis import Scatter
+from symcnn.algebra.axis import Scatter
 from symcnn.errors import BadSpec, InvalidInput, SymcnnError, Undecidable
 from symcnn.testing.fields import gradient_support, make_positive, support
 from symcnn.testing.networks import networks

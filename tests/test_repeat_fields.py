@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 import symcnn
 from symcnn import BadSpec, C, H, InvalidInput, Undecidable, nn
-from symcnn.expr import from_sympy
-from symcnn.size import evaluate
+from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.size import evaluate
 
 from .test_formulas import Residual, UNet
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symcnn import H, W
-from symcnn.conditions import AnyOf, Condition
+from symcnn.algebra.size import Size, scaled
 from symcnn.errors import BadSpec, NoSolution, Undecidable
-from symcnn.sets import InputSet, Run, _ratio, _shortfalls, always, input_set
-from symcnn.size import Size, scaled
+from symcnn.sets.condition import AnyOf, Condition
+from symcnn.sets.inputset import InputSet, Run, _ratio, _shortfalls, always, input_set
 from symcnn.testing.expressions import expressions
 
 h, w = Size.symbol("H"), Size.symbol("W")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 import symcnn
 from symcnn import BadSpec, H, InvalidInput, N, NoSolution, ShapeMismatch, W, nn, symbols
-from symcnn.spec import parse_assignments, parse_shape, parse_target
+from symcnn.sets.grammar import parse_assignments, parse_shape, parse_target
 
 
 def chain(*layers):

@@ -12,7 +12,7 @@ from torch import nn
 
 import symcnn
 from symcnn import BadSpec, H, NoSolution
-from symcnn.analysis.hyper import receptive_field_of
+from symcnn.questions.layer.hyper import receptive_field_of
 
 
 def out(layer, size):

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 import symcnn
 from symcnn import BadSpec, FloorDiv, H, NoSolution, Undecidable, W, nn, symbols
-from symcnn.analysis.budget import budget
-from symcnn.analysis.solve import amount
-from symcnn.conditions import Condition
-from symcnn.size import Size, evaluate, prod
+from symcnn.algebra.size import Size, evaluate, prod
+from symcnn.questions.inputs.budget import budget
+from symcnn.questions.inputs.solve import amount
+from symcnn.sets.condition import Condition
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 import symcnn
 from symcnn import nn
-from symcnn.conditions import Condition
+from symcnn.algebra.size import Size, floordiv, mod
 from symcnn.errors import ShapeMismatch
-from symcnn.graph import OPS, Result, tensor
 from symcnn.ops import registry
 from symcnn.ops.registry import of_shapes
-from symcnn.sets import input_set
-from symcnn.size import Size, floordiv, mod
+from symcnn.sets.condition import Condition
+from symcnn.sets.inputset import input_set
+from symcnn.trace.graph import OPS, Result, tensor
 
 RECORDED = Path(__file__).parents[1] / "benchmarks" / "recorded.json"
 

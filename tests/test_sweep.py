@@ -13,7 +13,7 @@ from symcnn import nn
 from symcnn.cli import main
 from symcnn.errors import BadSpec
 from symcnn.network import Network
-from symcnn.sets import InputSet
+from symcnn.sets.inputset import InputSet
 from symcnn.testing import KINDS, Layer, campaign
 from symcnn.testing.campaign import Campaign
 from symcnn.testing.sweep import (

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 
 import symcnn
 from symcnn import C, H, N, Undecidable, W, nn
-from symcnn.expr import from_sympy
-from symcnn.size import evaluate
+from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.size import evaluate
 
 from .test_formulas import FAMILIES, Residual, UNet, torch_counts
 

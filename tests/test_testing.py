@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import symcnn
-from symcnn.analysis.field_at import FieldAt
 from symcnn.errors import BadSpec, NoSolution, SymcnnError
+from symcnn.questions.field.field_at import FieldAt
 from symcnn.testing import (
     assert_cost,
     assert_receptive_field,

@@ -10,9 +10,9 @@ from torch import nn
 from torch.nn import functional as F
 
 import symcnn
-from symcnn import validate as validation
 from symcnn.cli import main
 from symcnn.errors import BadSpec
+from symcnn.judge import validate as validation
 
 from .conftest import ROOT
 
@@ -237,7 +237,7 @@ def test_a_size_that_fills_the_memory_is_halved_and_reported(monkeypatch):
 def test_a_wrong_receptive_field_is_found(monkeypatch):
     module = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.ReLU())
     net = symcnn.from_torch(module, "N 3 H W")
-    from symcnn.analysis.field_at import FieldAt
+    from symcnn.questions.field.field_at import FieldAt
 
     right = FieldAt.table
     monkeypatch.setattr(FieldAt, "table", lambda self, axis=0: right(self, axis) & False)
@@ -256,7 +256,7 @@ def test_a_receptive_field_wrong_in_large_images_is_found_by_gradient(layer, mon
     assert [c.where for c in fields].count("by gradient") == 1
     assert max(fields[-1].sizes.values()) > 100
 
-    from symcnn.analysis.field_at import FieldAt
+    from symcnn.questions.field.field_at import FieldAt
 
     table = FieldAt.table
     small = lambda self, axis=0: (t := table(self, axis)) & (len(t) < 100)  # noqa: E731

@@ -35,7 +35,7 @@ class Mutant:
     tests: str  # arguments of pytest
 
 
-_AXIS, _CONV, _POOL = "symcnn/axis.py", "symcnn/ops/conv.py", "symcnn/ops/pool.py"
+_AXIS, _CONV, _POOL = "symcnn/algebra/axis.py", "symcnn/ops/conv.py", "symcnn/ops/pool.py"
 _CEIL = "tests/test_axis.py -k ceil_law"
 _FUSION = "tests/test_axis.py -k 'stack_of_windows or fused_window or associative'"
 _SCATTER = "tests/test_axis.py -k scatter"
@@ -240,7 +240,7 @@ MUTANTS = (
     ),
     Mutant(
         "conditions: strict where they are not",
-        "symcnn/conditions.py",
+        "symcnn/sets/condition.py",
         "lhs >= rhs if self.relation",
         "lhs > rhs if self.relation",
         "tests/test_validate.py -k both_sides",
@@ -254,28 +254,28 @@ MUTANTS = (
     ),
     Mutant(
         "validation: a module's shape is not looked at",
-        "symcnn/validate.py",
+        "symcnn/judge/validate.py",
         "if ours != shapes:",
         "if False:",
         "tests/test_validate.py -k differs_inside",
     ),
     Mutant(
         "half of a size padded to be even, rounded down",
-        "symcnn/size.py",
+        "symcnn/algebra/size.py",
         "return _halves(rest - c * _floordiv(atom.num + atom.den // 2, atom.den))",
         "return _halves(rest - c * _floordiv(atom.num, atom.den))",
         "tests/test_expr.py -k padded_to_be_even",
     ),
     Mutant(
         "prove: a view is held to nothing",
-        "symcnn/analysis/prove.py",
+        "symcnn/questions/proof/prove.py",
         'return self.decide([Condition(have, "==", want)], {})',
         'return "proved", "isl"',
         "tests/test_prove.py",
     ),
     Mutant(
         "a buffer is cut to the example",
-        "symcnn/frontends/torch.py",
+        "symcnn/frontends/torch/tracer.py",
         "if kind is slice and _is_traced((value.start, value.stop, value.step)):",
         "if False:",
         "tests/test_from_torch.py -k 'buffer_is_cut or table_of_positions'",
@@ -289,7 +289,7 @@ MUTANTS = (
     ),
     Mutant(
         "the backward of an autograd.Function is nothing",
-        "symcnn/analysis/cost.py",
+        "symcnn/questions/cost/cost.py",
         'self._own_backward("costs")',
         "pass",
         "tests/test_cost_backward.py -k autograd_function",

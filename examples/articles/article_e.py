@@ -6,9 +6,9 @@ by the library: size, parameters, MACs, receptive field.
 
 import symcnn
 from symcnn import C, nn
-from symcnn.axis import IDENTITY, Whole
-from symcnn.factor import text
-from symcnn.graph import Result
+from symcnn.algebra.axis import IDENTITY, Whole
+from symcnn.algebra.factor import text
+from symcnn.trace.graph import Result
 
 k, s, p, d, g, m = *symcnn.symbols("k s p d"), *symcnn.symbols("g m")
 odd = symcnn.odd("k")
@@ -128,7 +128,7 @@ def row(name, module, specs):
             seen = " x ".join(field)
         except symcnn.SymcnnError:
             seen = "varies with the place"
-    costs = (text(symcnn.expr.from_sympy(value)) for value in (net.params, net.macs))
+    costs = (text(symcnn.algebra.expr.from_sympy(value)) for value in (net.params, net.macs))
     return (name, shape, *("" if cost == "0" else cost for cost in costs), seen)
 
 

@@ -31,6 +31,6 @@ def from_torch(
     >>> net.output_shape
     (N, 8, (H + 1)//2, (W + 1)//2)
     """
-    from symcnn.frontends.torch import trace
+    from symcnn.frontends.torch.trace import trace
 
     return trace(module, specs, named, example)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from symcnn.errors import ShapeMismatch
-from symcnn.graph import OPS, Parameter
 from symcnn.nn.hyper import positive
 from symcnn.nn.module import Module
 from symcnn.ops.registry import require_rank
+from symcnn.trace.graph import OPS, Parameter
 
 __all__ = [
     "CELU",

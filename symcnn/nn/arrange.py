@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from symcnn.graph import OPS
 from symcnn.nn.hyper import each, whole
 from symcnn.nn.module import Module
+from symcnn.trace.graph import OPS
 
 __all__ = ["ChannelShuffle", "Fold", "PixelShuffle", "PixelUnshuffle", "Unfold"]
 

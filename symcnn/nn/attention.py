@@ -6,7 +6,6 @@ from copy import deepcopy
 from typing import Any
 
 from symcnn.errors import ShapeMismatch
-from symcnn.graph import OPS, Parameter, SymbolicTensor
 from symcnn.nn.containers import ModuleList
 from symcnn.nn.dropout import Dropout
 from symcnn.nn.hyper import positive
@@ -15,6 +14,7 @@ from symcnn.nn.module import Module
 from symcnn.nn.norm import LayerNorm
 from symcnn.ops.conv import group_channels
 from symcnn.ops.registry import require_rank
+from symcnn.trace.graph import OPS, Parameter, SymbolicTensor
 
 __all__ = [
     "MultiheadAttention",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from symcnn.algebra.size import Int, floordiv
 from symcnn.errors import ShapeMismatch
-from symcnn.graph import OPS, Parameter
 from symcnn.nn.hyper import positive, repeated
 from symcnn.nn.module import Module
 from symcnn.ops.conv import group_channels
 from symcnn.ops.registry import at_least
-from symcnn.size import Int, floordiv
+from symcnn.trace.graph import OPS, Parameter
 
 __all__ = [
     "Conv1d",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from symcnn.graph import OPS
 from symcnn.nn.module import Module
+from symcnn.trace.graph import OPS
 
 __all__ = ["CosineSimilarity", "PairwiseDistance"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from symcnn.graph import OPS
 from symcnn.nn.module import Module
 from symcnn.ops.pointwise import check_probability
+from symcnn.trace.graph import OPS
 
 __all__ = [
     "AlphaDropout",

@@ -6,10 +6,10 @@ from typing import Any
 
 import sympy
 
+from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.size import Int, is_whole
 from symcnn.errors import BadSpec, ShapeMismatch
-from symcnn.expr import from_sympy
 from symcnn.ops.registry import at_least
-from symcnn.size import Int, is_whole
 
 __all__ = ["each", "positive", "repeated", "whole"]
 

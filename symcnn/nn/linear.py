@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from symcnn.graph import OPS, Parameter
 from symcnn.nn.hyper import positive
 from symcnn.nn.module import Module
+from symcnn.trace.graph import OPS, Parameter
 
 __all__ = ["Bilinear", "Identity", "Linear"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from symcnn.errors import ShapeMismatch
-from symcnn.graph import OPS, Constant
 from symcnn.nn.hyper import whole
 from symcnn.nn.module import Module
+from symcnn.trace.graph import OPS, Constant
 
 __all__ = [
     "BCELoss",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from symcnn.errors import ShapeMismatch
-from symcnn.graph import OPS
 from symcnn.nn.loss import _buffer, _Loss, _Weighted
+from symcnn.trace.graph import OPS
 
 __all__ = [
     "CTCLoss",

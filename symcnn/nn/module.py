@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from symcnn.errors import SymcnnError
-from symcnn.graph import Parameter, Tape, current_tape, tensor
 from symcnn.network import Network
+from symcnn.trace.graph import Parameter, Tape, current_tape, tensor
 
 __all__ = ["Module"]
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from symcnn.graph import OPS, Constant, Parameter
+from symcnn.algebra.size import Int
 from symcnn.nn.hyper import positive, whole
 from symcnn.nn.module import Module
 from symcnn.ops.conv import group_channels
 from symcnn.ops.registry import at_least, require_rank
-from symcnn.size import Int
+from symcnn.trace.graph import OPS, Constant, Parameter
 
 __all__ = [
     "BatchNorm1d",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from symcnn.graph import OPS
 from symcnn.nn.hyper import repeated
 from symcnn.nn.module import Module
 from symcnn.ops.registry import require_rank
+from symcnn.trace.graph import OPS
 
 __all__ = [
     "CircularPad1d",

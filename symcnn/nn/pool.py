@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from symcnn.errors import ShapeMismatch
-from symcnn.graph import OPS
 from symcnn.nn.hyper import each
 from symcnn.nn.module import Module
+from symcnn.trace.graph import OPS
 
 __all__ = [
     "AdaptiveAvgPool1d",

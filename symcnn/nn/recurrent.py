@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from symcnn.algebra.size import Int
 from symcnn.errors import ShapeMismatch
-from symcnn.graph import OPS, Constant, Parameter, SymbolicTensor
 from symcnn.nn.hyper import positive, whole
 from symcnn.nn.module import Module
 from symcnn.ops.pointwise import check_probability
 from symcnn.ops.registry import at_least, require_rank
-from symcnn.size import Int
+from symcnn.trace.graph import OPS, Constant, Parameter, SymbolicTensor
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
 

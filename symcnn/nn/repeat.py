@@ -1,7 +1,8 @@
 """`Repeat`: a block repeated n times, for a symbolic n, in closed form.
 
 The idea: traced once, a block is a function of its number i and of its input shape x. Repeating it
-is the recurrence ``x_(i+1) = f(i, x_i)``, solved by the laws of `symcnn.series`, and what the
+is the recurrence ``x_(i+1) = f(i, x_i)``, solved by the laws of `symcnn.algebra.series`, and what
+the
 blocks cost is a sum over i. Receptive fields are a recurrence too, backwards: where a block is a
 window along an axis, n of them are one window of extent ``1 + sum of (r_i - 1)*s**i`` (the fusion
 law, n times); elsewhere both ends of what a block reads are formulas in the index, iterated from
@@ -17,16 +18,20 @@ from typing import Any
 
 import sympy
 
-from symcnn import size as sz
-from symcnn.analysis.reach import Line, Reach, Span, axes_of, index_symbol, sign
-from symcnn.analysis.reach import Unknown as Unread
-from symcnn.analysis.receptive_field import Pass
-from symcnn.axis import IDENTITY, Axes, AxisMap, Window
-from symcnn.conditions import Condition, ForAll, Requirement, settled, substituted
+from symcnn.algebra import size as sz
+from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Window
+from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.expr import index as index_symbols
+from symcnn.algebra.series import iterate, summation
+from symcnn.algebra.size import Int, Size, lower, power, symbols_of
 from symcnn.errors import BadSpec, ShapeMismatch, Undecidable
-from symcnn.expr import from_sympy
-from symcnn.expr import index as index_symbols
-from symcnn.graph import (
+from symcnn.nn.hyper import whole
+from symcnn.nn.module import Module
+from symcnn.questions.field.reach import Line, Reach, Span, axes_of, index_symbol, sign
+from symcnn.questions.field.reach import Unknown as Unread
+from symcnn.questions.field.receptive_field import Pass
+from symcnn.sets.condition import Condition, ForAll, Requirement, settled, substituted
+from symcnn.trace.graph import (
     Blocks,
     Node,
     Parameter,
@@ -38,10 +43,6 @@ from symcnn.graph import (
     record,
     tensors_in,
 )
-from symcnn.nn.hyper import whole
-from symcnn.nn.module import Module
-from symcnn.series import iterate, summation
-from symcnn.size import Int, Size, lower, power, symbols_of
 
 __all__ = ["Repeat"]
 

@@ -7,9 +7,9 @@ from typing import Any
 import sympy
 
 from symcnn.errors import ShapeMismatch
-from symcnn.graph import OPS
 from symcnn.nn.hyper import each, whole
 from symcnn.nn.module import Module
+from symcnn.trace.graph import OPS
 
 __all__ = ["Flatten", "Unflatten", "Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"]
 

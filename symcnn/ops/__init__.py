@@ -1,6 +1,6 @@
 """One rule per operation, shared by every front end.
 
-Importing the package fills `symcnn.graph.OPS`.
+Importing the package fills `symcnn.trace.graph.OPS`.
 """
 
 from symcnn.ops import (

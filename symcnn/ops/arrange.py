@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from symcnn.axis import IDENTITY, Axes, AxisMap, Const, Folded, Scatter, Whole, Window
-from symcnn.conditions import AnyOf, Condition, Requirement
+from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Const, Folded, Scatter, Whole, Window
+from symcnn.algebra.size import Int, Size, prod
 from symcnn.errors import DataDependent, ShapeMismatch
-from symcnn.graph import Result, SymbolicTensor, known, tensors_in
 from symcnn.ops.pointwise import aligned, broadcast_dims
 from symcnn.ops.registry import (
     at_least,
@@ -27,7 +26,8 @@ from symcnn.ops.registry import (
     unpacked,
 )
 from symcnn.ops.shape import join, permuted, reshaped
-from symcnn.size import Int, Size, prod
+from symcnn.sets.condition import AnyOf, Condition, Requirement
+from symcnn.trace.graph import Result, SymbolicTensor, known, tensors_in
 
 __all__: list[str] = []
 

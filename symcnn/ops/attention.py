@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from symcnn.axis import IDENTITY, Whole
-from symcnn.conditions import Requirement
+from symcnn.algebra.axis import IDENTITY, Whole
+from symcnn.algebra.size import Int
 from symcnn.errors import ShapeMismatch
-from symcnn.graph import OPS, Result, SymbolicTensor
 from symcnn.ops.registry import Axes, equal, require_rank, rule
-from symcnn.size import Int
+from symcnn.sets.condition import Requirement
+from symcnn.trace.graph import OPS, Result, SymbolicTensor
 
 __all__ = ["multi_head_attention_forward"]
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from symcnn.algebra.size import Int, prod
 from symcnn.errors import UnsupportedOperation
-from symcnn.graph import Node, SymbolicTensor, tensors_in
 from symcnn.ops.matmul import pair_macs
-from symcnn.size import Int, prod
+from symcnn.trace.graph import Node, SymbolicTensor, tensors_in
 
 __all__ = ["Gradients", "Product", "gradients", "products"]
 

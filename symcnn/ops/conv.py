@@ -10,12 +10,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from symcnn.axis import IDENTITY, AxisMap, Scatter, Whole, Window
-from symcnn.conditions import Requirement
+from symcnn.algebra.axis import IDENTITY, AxisMap, Scatter, Whole, Window
+from symcnn.algebra.size import Int, Size, exact_div, exact_or_fail, prod
 from symcnn.errors import ShapeMismatch
-from symcnn.graph import Result, SymbolicTensor
 from symcnn.ops.registry import at_least, equal, map_axes, ntuple, of_shapes, require_rank, rule
-from symcnn.size import Int, Size, exact_div, exact_or_fail, prod
+from symcnn.sets.condition import Requirement
+from symcnn.trace.graph import Result, SymbolicTensor
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 

@@ -9,12 +9,12 @@ from fractions import Fraction
 from math import ceil, isfinite
 from typing import Any
 
-from symcnn.conditions import Condition
+from symcnn.algebra.size import Int, Size, ceildiv
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
-from symcnn.graph import Result, SymbolicTensor
 from symcnn.ops.pointwise import broadcast
 from symcnn.ops.registry import at_least, mixed, rule, unpacked
-from symcnn.size import Int, Size, ceildiv
+from symcnn.sets.condition import Condition
+from symcnn.trace.graph import Result, SymbolicTensor
 
 __all__: list[str] = []
 

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from symcnn.axis import IDENTITY, Axes, AxisMap, Flip, Pick, Roll, Scatter, Whole, Window
-from symcnn.conditions import Condition, Requirement
+from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Flip, Pick, Roll, Scatter, Whole, Window
+from symcnn.algebra.size import Int, Size, ceildiv, exact_div, lower, maximum, minimum, prod
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
-from symcnn.graph import Result, SymbolicTensor, known, tensors_in
 from symcnn.ops.pointwise import broadcast_dims
 from symcnn.ops.registry import (
     alike,
@@ -29,7 +28,8 @@ from symcnn.ops.registry import (
     rule,
     unpacked,
 )
-from symcnn.size import Int, Size, ceildiv, exact_div, lower, maximum, minimum, prod
+from symcnn.sets.condition import Condition, Requirement
+from symcnn.trace.graph import Result, SymbolicTensor, known, tensors_in
 
 __all__: list[str] = []
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from symcnn.conditions import Requirement
+from symcnn.algebra.size import Int, Size, minimum, prod
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
-from symcnn.graph import Result, SymbolicTensor
 from symcnn.ops.pointwise import broadcast, broadcast_dims
 from symcnn.ops.reduce import reduced
 from symcnn.ops.registry import Axes, equal, kept, mixed, normal_dim, require_rank, rule
-from symcnn.size import Int, Size, minimum, prod
+from symcnn.sets.condition import Requirement
+from symcnn.trace.graph import Result, SymbolicTensor
 
 __all__: list[str] = []
 

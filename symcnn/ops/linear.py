@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from symcnn.axis import IDENTITY, AxisMap, Whole
-from symcnn.conditions import Condition
+from symcnn.algebra.axis import IDENTITY, AxisMap, Whole
+from symcnn.algebra.size import prod
 from symcnn.errors import ShapeMismatch
-from symcnn.graph import Result, SymbolicTensor
 from symcnn.ops.registry import of_shapes, rule
-from symcnn.size import prod
+from symcnn.sets.condition import Condition
+from symcnn.trace.graph import Result, SymbolicTensor
 
 __all__ = ["linear"]
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
-from symcnn.conditions import AnyOf, Condition, Requirement
+from symcnn.algebra.size import Int, Size, prod
 from symcnn.errors import ShapeMismatch
-from symcnn.graph import Result, SymbolicTensor
 from symcnn.ops.pointwise import broadcast, broadcast_dims
 from symcnn.ops.registry import alike, equal, mixed, require_rank, rule
-from symcnn.size import Int, Size, prod
+from symcnn.sets.condition import AnyOf, Condition, Requirement
+from symcnn.trace.graph import Result, SymbolicTensor
 
 __all__: list[str] = []
 

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from symcnn.axis import IDENTITY, Axes, AxisMap, Const, Whole
-from symcnn.conditions import Requirement
+from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Const, Whole
+from symcnn.algebra.size import Int, minimum, prod
 from symcnn.errors import ShapeMismatch
-from symcnn.graph import Result, SymbolicTensor
 from symcnn.ops.pointwise import aligned, broadcast_dims
 from symcnn.ops.registry import equal, kept, mixed, normal_dim, require_rank, rule
-from symcnn.size import Int, minimum, prod
+from symcnn.sets.condition import Requirement
+from symcnn.trace.graph import Result, SymbolicTensor
 
 __all__ = ["labels_of", "pair_macs", "product"]
 

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from inspect import unwrap
 from typing import Any
 
-from symcnn.axis import Whole
-from symcnn.conditions import AnyOf, Condition, Requirement
+from symcnn.algebra.axis import Whole
+from symcnn.algebra.size import Int, floordiv
 from symcnn.errors import ShapeMismatch
-from symcnn.graph import Result, SymbolicTensor
 from symcnn.ops.registry import alike, at_least, equal, kept, of_shapes, require_rank, rule
-from symcnn.size import Int, floordiv
+from symcnn.sets.condition import AnyOf, Condition, Requirement
+from symcnn.trace.graph import Result, SymbolicTensor
 
 __all__: list[str] = []
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from symcnn.axis import IDENTITY, Axes, Const, Whole, Window
-from symcnn.conditions import AnyOf, Condition, Requirement
+from symcnn.algebra.axis import IDENTITY, Axes, Const, Whole, Window
+from symcnn.algebra.size import Int, Size, maximum
 from symcnn.errors import DataDependent, ShapeMismatch
-from symcnn.graph import Result, SymbolicTensor, known, tensors_in
 from symcnn.ops.registry import (
     alike,
     kept,
@@ -20,7 +19,8 @@ from symcnn.ops.registry import (
     rule,
     same_axes,
 )
-from symcnn.size import Int, Size, maximum
+from symcnn.sets.condition import AnyOf, Condition, Requirement
+from symcnn.trace.graph import Result, SymbolicTensor, known, tensors_in
 
 __all__ = ["aligned", "broadcast", "broadcast_dims"]
 

@@ -8,10 +8,9 @@ from functools import partial
 from math import inf
 from typing import Any
 
-from symcnn.axis import IDENTITY, Adaptive, AxisMap, Whole, Window
-from symcnn.conditions import Condition
+from symcnn.algebra.axis import IDENTITY, Adaptive, AxisMap, Whole, Window
+from symcnn.algebra.size import Int, Size, scaled
 from symcnn.errors import ShapeMismatch
-from symcnn.graph import Result, SymbolicTensor
 from symcnn.ops.registry import (
     at_least,
     equal,
@@ -23,7 +22,8 @@ from symcnn.ops.registry import (
     require_rank,
     rule,
 )
-from symcnn.size import Int, Size, scaled
+from symcnn.sets.condition import Condition
+from symcnn.trace.graph import Result, SymbolicTensor
 
 __all__: list[str] = []
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from symcnn.axis import IDENTITY, AxisMap, Whole
-from symcnn.conditions import Condition, Requirement
+from symcnn.algebra.axis import IDENTITY, AxisMap, Whole
+from symcnn.algebra.size import Int, Size
 from symcnn.errors import ShapeMismatch
-from symcnn.graph import Result, SymbolicTensor
 from symcnn.ops.pointwise import broadcast
 from symcnn.ops.registry import alike, at_least, equal, kept, mixed, normal_dim, normal_dims, rule
-from symcnn.size import Int, Size
+from symcnn.sets.condition import Condition, Requirement
+from symcnn.trace.graph import Result, SymbolicTensor
 
 __all__ = ["reduced"]
 

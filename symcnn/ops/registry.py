@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, update_wrapper, wraps
 from typing import Any
 
-from symcnn.axis import IDENTITY, Axes, AxisMap, Whole
-from symcnn.conditions import Condition, Requirement
+from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Whole
+from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.size import Int, Size, lower
 from symcnn.errors import ShapeMismatch
-from symcnn.expr import from_sympy
-from symcnn.graph import (
+from symcnn.sets.condition import Condition, Requirement
+from symcnn.trace.graph import (
     OPS,
     Call,
     Constant,
@@ -27,7 +28,6 @@ from symcnn.graph import (
     record,
     tensors_in,
 )
-from symcnn.size import Int, Size, lower
 
 __all__ = [
     "TARGETS",
@@ -105,7 +105,7 @@ def rule(*targets: Any) -> Callable[[Rule], Callable[..., Any]]:
     ... def my_pool(input, kernel_size):
     ...     n, c, h, w = input.dims
     ...     return n, c, h // kernel_size, w // kernel_size
-    >>> from symcnn.graph import tensor
+    >>> from symcnn.trace.graph import tensor
     >>> my_pool(tensor("N 3 H W"), 2).shape
     (N, 3, H//2, W//2)
     """

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from symcnn.axis import IDENTITY, Whole
-from symcnn.conditions import Requirement
+from symcnn.algebra.axis import IDENTITY, Whole
+from symcnn.algebra.size import Int, prod
 from symcnn.errors import DataDependent, ShapeMismatch
-from symcnn.graph import Result, SymbolicTensor
 from symcnn.ops.registry import Axes, equal, kept, mixed, require_rank, rule
-from symcnn.size import Int, prod
+from symcnn.sets.condition import Requirement
+from symcnn.trace.graph import Result, SymbolicTensor
 
 __all__: list[str] = []
 

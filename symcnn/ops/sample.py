@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from symcnn.axis import AxisMap, Scatter, Whole
-from symcnn.conditions import Condition, Requirement
+from symcnn.algebra.axis import AxisMap, Scatter, Whole
+from symcnn.algebra.size import Int
 from symcnn.errors import ShapeMismatch
-from symcnn.graph import Result, SymbolicTensor
 from symcnn.ops.registry import Axes, at_least, equal, kept, mixed, ntuple, require_rank, rule
 from symcnn.ops.shape import resized
-from symcnn.size import Int
+from symcnn.sets.condition import Condition, Requirement
+from symcnn.trace.graph import Result, SymbolicTensor
 
 __all__: list[str] = []
 

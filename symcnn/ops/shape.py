@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
-from symcnn.axis import (
+from symcnn.algebra.axis import (
     IDENTITY,
     Adaptive,
     Axes,
@@ -24,11 +24,7 @@ from symcnn.axis import (
     Resample,
     Window,
 )
-from symcnn.conditions import Condition, KeepsBatch, Requirement
-from symcnn.errors import ShapeMismatch, UnsupportedOperation
-from symcnn.graph import Result, SymbolicTensor, current_tape, known
-from symcnn.ops.registry import at_least, kept, map_axes, normal_dim, rule
-from symcnn.size import (
+from symcnn.algebra.size import (
     Floor,
     Int,
     Size,
@@ -40,6 +36,10 @@ from symcnn.size import (
     sharp_lower,
     sole_atom,
 )
+from symcnn.errors import ShapeMismatch, UnsupportedOperation
+from symcnn.ops.registry import at_least, kept, map_axes, normal_dim, rule
+from symcnn.sets.condition import Condition, KeepsBatch, Requirement
+from symcnn.trace.graph import Result, SymbolicTensor, current_tape, known
 
 __all__ = [
     "cat",

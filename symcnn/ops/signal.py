@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from symcnn.axis import IDENTITY, AxisMap, Whole, Window
-from symcnn.conditions import Condition, Requirement
+from symcnn.algebra.axis import IDENTITY, AxisMap, Whole, Window
+from symcnn.algebra.size import Int
 from symcnn.errors import ShapeMismatch
-from symcnn.graph import Result, SymbolicTensor
 from symcnn.ops.pointwise import broadcast
 from symcnn.ops.reduce import reduced
 from symcnn.ops.registry import alike, at_least, equal, kept, mixed, normal_dim, require_rank, rule
-from symcnn.size import Int
+from symcnn.sets.condition import Condition, Requirement
+from symcnn.trace.graph import Result, SymbolicTensor
 
 __all__: list[str] = []
 

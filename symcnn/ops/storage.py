@@ -17,13 +17,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from symcnn.algebra.size import Int, Size, exact_div, maximum, prod, sharp_lower
 from symcnn.errors import UnsupportedOperation
-from symcnn.graph import Constant, Node, Parameter, SymbolicTensor, tensors_in
 from symcnn.ops.autograd import Gradients
 from symcnn.ops.index import is_mask
 from symcnn.ops.matmul import labels_of
 from symcnn.ops.registry import normal_dim, normal_dims, unpacked
-from symcnn.size import Int, Size, exact_div, maximum, prod, sharp_lower
+from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor, tensors_in
 
 __all__ = ["Memory", "Storage", "refusal"]
 

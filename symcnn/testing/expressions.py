@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from symcnn import size as sz
-from symcnn.size import Int
+from symcnn.algebra import size as sz
+from symcnn.algebra.size import Int
 
 __all__ = ["Drawn", "expressions"]
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from symcnn.analysis.domain import first_failure
+from symcnn.algebra.size import Int, evaluate, symbols_of
 from symcnn.errors import NoSolution
-from symcnn.sets import input_set
-from symcnn.size import Int, evaluate, symbols_of
-from symcnn.spec import parse_shape
+from symcnn.questions.inputs.domain import first_failure
+from symcnn.sets.grammar import parse_shape
+from symcnn.sets.inputset import input_set
 
 if TYPE_CHECKING:
     from symcnn.network import Network
-    from symcnn.sets import InputSet
+    from symcnn.sets.inputset import InputSet
 
 __all__ = ["invalid_inputs", "shapes", "valid_inputs"]
 

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from symcnn import nn
 from symcnn.errors import SymcnnError
-from symcnn.graph import Shape, Tape, tensor
+from symcnn.judge.oracles import failures
 from symcnn.network import Network
-from symcnn.oracles import failures
+from symcnn.trace.graph import Shape, Tape, tensor
 
 __all__ = ["Drawn", "Hyper", "In", "Index", "Layer", "Seeded", "Source"]
 

@@ -1,7 +1,7 @@
 """Torch as the judge, for tests: assertions that a network says what its module does.
 
-They stand on `symcnn.validate`: sizes at the borders of the domain, at ends of fibres and at random
-inside and outside it; a failure names the smallest sizes at which it happens.
+They stand on `symcnn.judge.validate`: sizes at the borders of the domain, at ends of fibres and at
+random inside and outside it; a failure names the smallest sizes at which it happens.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from symcnn.errors import BadSpec
-from symcnn.oracles import (
+from symcnn.judge.oracles import (
     Verdict,
     judge,
     sample_sizes,

@@ -21,10 +21,10 @@ from dataclasses import asdict, dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from symcnn.analysis.domain import first_failure
+from symcnn.algebra.size import evaluate
 from symcnn.errors import BadSpec, ShapeMismatch, SymcnnError, Undecidable
-from symcnn.oracles import torch_flops, torch_shapes
-from symcnn.size import evaluate
+from symcnn.judge.oracles import torch_flops, torch_shapes
+from symcnn.questions.inputs.domain import first_failure
 from symcnn.testing.layer import Layer, Seeded
 from symcnn.testing.layers import KINDS, draw_layer, draw_sizes
 

@@ -27,9 +27,9 @@ import torch
 
 import symcnn
 import symcnn.ops  # fills OPS
+from symcnn.algebra.size import Size, evaluate
 from symcnn.errors import DataDependent, SymcnnError, UnsupportedOperation
-from symcnn.graph import OPS, Shape, SymbolicTensor, Tape, failure
-from symcnn.size import Size, evaluate
+from symcnn.trace.graph import OPS, Shape, SymbolicTensor, Tape, failure
 
 __all__ = [
     "Report",

@@ -1,1 +1,0 @@
-"""Questions to a traced network, one module per question."""

@@ -1,0 +1,115 @@
+"""The effective receptive field: how much each pixel counts, in numbers, from torch.
+
+The theoretical field (`symcnn.questions.field.receptive_field`) says which pixels can reach an
+output;
+gradients say how much they do, for given weights. Most of the weight lies in the middle: Luo, Li,
+Urtasun and Zemel, *Understanding the effective receptive field* (NeurIPS 2016).
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from symcnn.algebra.size import evaluate
+from symcnn.errors import BadSpec
+from symcnn.frontends import from_torch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["EffectiveField", "effective_receptive_field"]
+
+
+@dataclass(frozen=True)
+class EffectiveField:
+    """Gradient magnitudes of one output place, and the box that the theory draws around them."""
+
+    values: Any  # numpy: input sizes per spatial axis; the largest is 1
+    box: tuple[tuple[int, int], ...]  # first and last input index per axis
+    place: tuple[int, ...]  # the output index
+
+    def share(self, level: float = 0.05) -> float:
+        """Which share of the box has at least `level` of the largest magnitude."""
+        inside = self.values[tuple(slice(a, b + 1) for a, b in self.box)]
+        return float((inside >= level).mean())
+
+    def plot(self, path: str | Path) -> None:
+        """The magnitudes as a picture, the theoretical box on top; for two axes.
+
+        Needs the extra ``plot``.
+        """
+        from matplotlib.figure import Figure
+        from matplotlib.patches import Rectangle
+
+        if len(self.box) != 2:
+            raise BadSpec(f"a picture has 2 axes, not {len(self.box)}")
+        figure = Figure(figsize=(5, 5), layout="constrained")
+        axes = figure.add_subplot(xlabel="W", ylabel="H", title=f"seen by output {self.place}")
+        figure.colorbar(axes.imshow(self.values, cmap="viridis"), shrink=0.8)
+        (top, bottom), (left, right) = self.box
+        corner = (left - 0.5, top - 0.5)
+        size = (right - left + 1, bottom - top + 1)
+        axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor="white", linestyle="--"))
+        figure.savefig(path, dpi=150)
+
+
+def effective_receptive_field(
+    module: Any,
+    spec: str,
+    *,
+    at: str | None = None,
+    samples: int = 16,
+    seed: int = 0,
+    **sizes: int,
+) -> EffectiveField:
+    """Mean gradient magnitude of the centre output over random inputs, at given sizes.
+
+    module: a ``torch.nn.Module``, with the weights to look at; a copy is run, in eval mode.
+    at: a submodule to look at instead of the output. Needs the extra ``torch``.
+
+    >>> import torch
+    >>> stack = torch.nn.Sequential(*(torch.nn.Conv2d(1, 1, 3, bias=False) for _ in range(4)))
+    >>> field = effective_receptive_field(stack, "N 1 H W", H=21, W=21)
+    >>> field.box, field.values.shape
+    (((6, 14), (6, 14)), (21, 21))
+    """
+    import torch
+
+    module = deepcopy(module).eval()
+    net = from_torch(module, spec)
+    (given,) = net.inputs[:1] if len(net.inputs) == 1 else (None,)
+    if given is None:
+        raise BadSpec("the effective receptive field is for networks of one input")
+    field = net.receptive_field(at)
+    exact = field.at(**sizes)
+    shape = [int(evaluate(d, exact.values)) for d in net.input_tensors[0].dims]
+    spatial = field.input_axes
+
+    caught: list[torch.Tensor] = []
+    if at is not None:
+        found = dict(module.named_modules()).get(at)
+        if found is None:
+            raise BadSpec(f"at={at!r} is no submodule, whose output could be looked at")
+        found.register_forward_hook(lambda _module, _inputs, output: caught.append(output))
+    generator = torch.Generator().manual_seed(seed)
+    total: Any = 0
+    place: tuple[int, ...] = ()
+    for _ in range(samples):
+        image = torch.randn(*shape, generator=generator, requires_grad=True)
+        caught.clear()
+        output = module(image)
+        output = caught[-1] if at is not None else output
+        if not isinstance(output, torch.Tensor) or output.ndim < 2 + len(spatial):
+            raise BadSpec("the output is no map", cure='name one: at="layer4"')
+        place = tuple(n // 2 for n in output.shape[-len(spatial) :])
+        centre: torch.Tensor = output
+        for i in reversed(place):
+            centre = centre[..., i]
+        (gradient,) = torch.autograd.grad(centre.sum(), image)
+        others = [k for k in range(image.ndim) if k not in spatial]
+        total = total + gradient.abs().sum(others)
+    box = tuple(exact.interval(i, axis) or (0, -1) for axis, i in enumerate(place))
+    values = (total / total.max().clamp_min(1e-30)).numpy()
+    return EffectiveField(values, box, place)

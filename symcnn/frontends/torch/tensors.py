@@ -1,0 +1,287 @@
+"""Traced tensors: tensors to torch, with a shape, a history and no values to us."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from symcnn.errors import DataDependent, UnsupportedOperation
+from symcnn.frontends.torch.sizes import Dim, Sizes
+from symcnn.frontends.torch.where import caller
+from symcnn.trace.graph import SymbolicTensor
+
+if TYPE_CHECKING:
+    from symcnn.frontends.torch.tracer import Tracer
+
+__all__ = [
+    "EMPTY",
+    "JOINS",
+    "OPERATORS",
+    "REFLECTED",
+    "VIEWS",
+    "Nothing",
+    "TracedTensor",
+    "something",
+    "tracer_of",
+    "writes",
+]
+
+EMPTY = torch.empty((), device="meta")
+
+
+class TracedTensor(torch.Tensor):
+    """A symbolic tensor inside a torch forward: a tensor to torch, but without values.
+
+    It is a real (empty) tensor underneath, so that C++ code that looks at it finds one.
+    """
+
+    _value: SymbolicTensor
+    _tracer: Tracer
+    _base: TracedTensor | None = None  # what it is a view of
+    _number: Any = None  # the value of a 0-d tensor that was made from sizes
+
+    @staticmethod
+    def of(value: SymbolicTensor, tracer: Tracer) -> TracedTensor:
+        """The tensor that stands for `value` in this trace."""
+        traced: TracedTensor = torch.Tensor._make_subclass(TracedTensor, EMPTY)
+        traced._value, traced._tracer = value, tracer
+        return traced
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        tracer = tracer_of((args, kwargs))
+        assert tracer is not None
+        return tracer.dispatch(func, args, kwargs or {})
+
+    @property
+    def shape(self) -> Sizes:
+        """The shape, as `Sizes`."""
+        tracer = self._tracer
+        return Sizes(d if isinstance(d, int) else Dim(d, tracer) for d in self._value.dims)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or one size of it."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def dim(self) -> int:
+        """The number of axes."""
+        return len(self._value.dims)
+
+    ndimension = dim
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self._value.dims)
+
+    def numel(self) -> Any:
+        """The number of elements."""
+        return self.shape.numel()
+
+    nelement = numel
+
+    def __len__(self) -> int:
+        if not self._value.dims:
+            raise TypeError("len() of a 0-d tensor")
+        return int(self.shape[0])
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self._tracer.method("getitem", self, i) for i in range(len(self)))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the module's parameters."""
+        return self._tracer.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the module's parameters."""
+        return self._tracer.device
+
+    is_sparse = is_quantized = is_nested = is_complex_ = False
+    is_cuda = is_mps = is_xpu = is_mkldnn = False
+    is_leaf = True
+    grad = grad_fn = names = None
+    layout = torch.strided
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether the forward asked for a gradient of this very tensor."""
+        return self._value.trainable
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        self._value.trainable = bool(wanted)
+
+    @property
+    def is_meta(self) -> bool:
+        """Whether the module lives on the meta device."""
+        return self._tracer.device.type == "meta"
+
+    @property
+    def data(self) -> TracedTensor:
+        """The tensor itself: it has no values."""
+        return self
+
+    @property
+    def T(self) -> Any:  # noqa: N802
+        """The axes in reverse order."""
+        return self.permute(*range(self.ndim - 1, -1, -1))
+
+    @property
+    def mT(self) -> Any:  # noqa: N802
+        """The last two axes exchanged."""
+        return self.transpose(-2, -1)
+
+    def is_floating_point(self) -> bool:
+        """Whether the values are floats."""
+        return self.dtype.is_floating_point
+
+    def is_contiguous(self, *args: Any, **kwargs: Any) -> bool:
+        """True: layout is not tracked."""
+        return True
+
+    def element_size(self) -> int:
+        """Bytes per element."""
+        return int(self.dtype.itemsize)
+
+    def item(self) -> Any:
+        """The value, where it was made from sizes."""
+        return self._values() if self._number is None else self._number
+
+    def __bool__(self) -> bool:
+        return bool(self.item() != 0)
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    __index__ = __int__
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def _values(self, *_: Any) -> Any:
+        path = self._tracer.place()
+        raise DataDependent(
+            f"{path}: python asks for the values of a tensor, at {caller()}",
+            cure="symcnn knows shapes only; make the branch depend on sizes or hyperparameters",
+        )
+
+    tolist = numpy = _values
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        return f"TracedTensor({', '.join(map(str, self._value.dims))})"
+
+
+class Nothing(TracedTensor):
+    """A slice that has no element whatever the sizes, such as ``x[:, :0]``.
+
+    Sizes are positive here, so it is no symbolic tensor. Concatenated with something it leaves that
+    something; for all else there is no rule.
+    """
+
+    @property
+    def _value(self) -> Any:
+        raise UnsupportedOperation(
+            f"{self._tracer.place()}: a slice without elements, at {caller()}",
+            cure="it can only be concatenated with something",
+        )
+
+    @staticmethod
+    def made(name: str, args: Any) -> bool:
+        """Whether an operation is to make one."""
+        if name != "getitem" or len(args) != 2:
+            return False
+        items = args[1] if isinstance(args[1], tuple) else (args[1],)
+        return any(isinstance(i, slice) and type(i.stop) is int and i.stop == 0 for i in items)
+
+
+def something(values: Any) -> Any:
+    """What is to be concatenated, but for nothings, if anything is left."""
+    if isinstance(values, (tuple, list)):
+        return [v for v in values if type(v) is not Nothing] or values
+    return values
+
+
+#: Python's operators by the rule that serves them.
+OPERATORS = {
+    "add": "add radd iadd",
+    "sub": "sub rsub isub",
+    "mul": "mul rmul imul",
+    "div": "truediv rtruediv itruediv",
+    "floor_divide": "floordiv rfloordiv",
+    "remainder": "mod rmod",
+    "pow": "pow rpow ipow",
+    "matmul": "matmul rmatmul",
+    "eq": "eq",
+    "ne": "ne",
+    "lt": "lt",
+    "le": "le",
+    "gt": "gt",
+    "ge": "ge",
+    "logical_and": "and rand",
+    "logical_or": "or ror",
+    "logical_xor": "xor",
+    "neg": "neg",
+    "abs": "abs",
+    "logical_not": "invert",
+    "getitem": "getitem",
+}
+
+
+def _operator(name: str, word: str) -> Callable[..., Any]:
+    def call(self: TracedTensor, *args: Any) -> Any:
+        return self._tracer.method(name, self, *args, inplace=writes(f"__{word}__"))
+
+    def reflected(self: TracedTensor, other: Any) -> Any:
+        return self._tracer.method(name, other, self)
+
+    return reflected if word in REFLECTED else call
+
+
+#: Operators whose left operand comes second.
+REFLECTED = frozenset("rsub rdiv rtruediv rfloordiv rmod rpow rmatmul".split())
+
+
+for _op, _words in OPERATORS.items():
+    for _word in _words.split():
+        setattr(TracedTensor, f"__{_word}__", _operator(_op, _word))
+
+
+def tracer_of(value: Any) -> Tracer | None:
+    """The tracer of the first traced tensor in nested arguments."""
+    if type(value) is TracedTensor or type(value) is Nothing:
+        return value._tracer
+    inner = value.values() if isinstance(value, dict) else value
+    if isinstance(value, (tuple, list, dict)):
+        return next((found for v in inner if (found := tracer_of(v)) is not None), None)
+    return None
+
+
+#: Methods that write to the tensor they are called on, beside those whose name ends in "_".
+_WRITERS = frozenset(
+    ["__setitem__", "__set__"]
+    + [
+        f"__i{word}__"
+        for word in "add sub mul div truediv floordiv mod pow and or xor lshift rshift".split()
+    ]
+)
+
+#: Operations that take nothings.
+JOINS = frozenset({"cat", "concat", "concatenate"})
+
+#: Operations whose result shares its memory with the first tensor.
+VIEWS = frozenset(
+    "view reshape flatten unflatten squeeze unsqueeze permute transpose t adjoint numpy_T movedim"
+    " getitem narrow select split chunk unbind expand expand_as diagonal view_as".split()
+)
+
+
+def writes(name: str) -> bool:
+    """Whether a function or method of that name writes to its first tensor."""
+    return name in _WRITERS or (name.endswith("_") and not name.endswith("__"))

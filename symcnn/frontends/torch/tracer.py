@@ -1,0 +1,645 @@
+"""The trace of a torch forward: torch calls become nodes, python's questions about sizes guards.
+
+Python executes the forward; every torch function called on a `TracedTensor` arrives at
+`Tracer.dispatch`, which looks up its rule by name in `symcnn.ops`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from symcnn.algebra.axis import IDENTITY
+from symcnn.algebra.size import Size, evaluate, prod, symbols_of
+from symcnn.errors import SymcnnError, UnsupportedOperation
+from symcnn.frontends.torch.branches import Choice, Differs, Same, Step
+from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
+from symcnn.frontends.torch.scalars import FLOAT_LIMIT, TAKES_NUMBERS, scalar
+from symcnn.frontends.torch.sizes import Dim, Real
+from symcnn.frontends.torch.tensors import (
+    EMPTY,
+    JOINS,
+    OPERATORS,
+    REFLECTED,
+    VIEWS,
+    Nothing,
+    TracedTensor,
+    something,
+    writes,
+)
+from symcnn.frontends.torch.where import caller
+from symcnn.ops.registry import TARGETS, Operation, kernel, same_axes
+from symcnn.sets.condition import AnyOf, Condition, Requirement, settled
+from symcnn.trace.graph import (
+    OPS,
+    Constant,
+    Guard,
+    Parameter,
+    Result,
+    SymbolicTensor,
+    Tape,
+    known,
+    record,
+    tree_map,
+)
+
+__all__ = ["Tracer"]
+
+#: Arguments that rules take as they are.
+PLAIN = frozenset((int, str, float, bool, type(None)))
+
+#: The operations that cost MACs, also on tensors that do not depend on the input.
+_PRODUCTS = frozenset(
+    "linear matmul mm bmm addmm baddbmm einsum conv1d conv2d conv3d scaled_dot_product_attention"
+    " conv_transpose1d conv_transpose2d conv_transpose3d bilinear".split()
+)
+
+#: Example sizes where none are given; all others are 224.
+_EXAMPLE = {"N": 2, "B": 2, "C": 3, "L": 16000}
+
+
+class _Operation(NamedTuple):
+    """How a function of torch is run."""
+
+    rule: str
+    reflected: bool = False  # its left operand comes second
+    writes: bool = False  # to its first tensor
+
+
+@lru_cache(maxsize=1)
+def _operations(rules: int) -> dict[Any, _Operation]:
+    """The functions and methods of torch, in-place variants too, and the rules that serve them.
+
+    `rules` is how many there are, so that a rule registered later is seen.
+    """
+    found: dict[Any, str] = {}
+    for name in OPS:
+        for space in (torch.nn.functional, torch, torch.Tensor, torch.special):
+            for variant in (name, f"{name}_"):
+                function = getattr(space, variant, None)
+                if callable(function):
+                    found[function] = name
+    for name in OPS:  # rules for a method whose name torch gives to a function too
+        if name.startswith("Tensor."):
+            found[getattr(torch.Tensor, name.removeprefix("Tensor."))] = name
+    for name, words in OPERATORS.items():
+        if name in OPS:
+            for word in words.split():
+                function = getattr(torch.Tensor, f"__{word}__", None)
+                if function is not None:
+                    found.setdefault(function, name)
+    return {function: _operation(function, name) for function, name in found.items()}
+
+
+def _operation(function: Any, rule: str) -> _Operation:
+    called: str = getattr(function, "__name__", str(function))
+    return _Operation(rule, called.strip("_") in REFLECTED, writes(called))
+
+
+class Tracer(TorchFunctionMode):
+    """One trace: turns torch calls into nodes, and python's questions about sizes into guards."""
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        tape: Tape,
+        example: Mapping[str, int],
+        forced: Sequence[Choice] = (),
+    ) -> None:
+        super().__init__()
+        self.same: Same | None = None
+        self.tape = tape
+        tape.fix = self.fix
+        self.example = example
+        self.forced = forced
+        self.choices: list[Choice] = []
+        self.steps: list[Step] = []  # all that the run asked so far
+        self.script: list[Step] = []  # answers of an earlier run, the next one last
+        self.operations = _operations(len(OPS))
+        self.leaves: dict[int, SymbolicTensor] = {}
+        self.lazy: dict[torch.nn.Module, dict[str, Parameter | None]] = {}
+        self.real: list[torch.Tensor] = []  # keeps ids in `leaves` alive
+        self.dtype, self.device = torch.get_default_dtype(), torch.device("cpu")
+        self.parameters: list[Parameter] = []
+        self.modules = list(module.named_modules())
+        parameters, buffers = (
+            list(_named(self.modules, kind)) for kind in ("_parameters", "_buffers")
+        )
+        for name, p in parameters:
+            if not self.parameters:
+                self.device = p.device
+                if p.dtype.is_floating_point:
+                    self.dtype = p.dtype
+            if torch.nn.parameter.is_lazy(p):
+                continue  # made when its module is called
+            leaf = Parameter(tuple(p.shape), name, trainable=p.requires_grad, dtype=_dtype_name(p))
+            self.parameters.append(leaf)
+            self.leaves[id(p)] = leaf
+        self.buffers = {id(b): b for _, b in buffers}
+        for name, b in buffers:
+            if not torch.nn.parameter.is_lazy(b):
+                self.leaves[id(b)] = _constant(b, name, owned=True)
+        self.buffer_leaves = [t for t in self.leaves.values() if isinstance(t, Constant)]
+        self.weights = [p for _, p in parameters]
+        self.grad = torch.is_grad_enabled()
+
+    def again(self, forced: Sequence[Choice], same: Same) -> Tracer:
+        """A tracer for one more run, with some choice taken the other way.
+
+        Up to there it answers what this one answered; module and inputs are the same.
+        """
+        pairs = enumerate(zip(self.choices, forced, strict=False))
+        alike = next((i for i, (mine, theirs) in pairs if mine != theirs), len(forced))
+        other = copy(self)
+        other.tape, other.same, other.forced = same.now, same, forced
+        same.now.fix = other.fix
+        other.script = [s for s in self.steps if s.choices <= alike][::-1]
+        other.choices, other.steps = [], []
+        other.leaves, other.lazy = dict(self.leaves), dict(self.lazy)
+        other.real, other.parameters = [*self.real], [*self.parameters]
+        return other
+
+    @cached_property
+    def own(self) -> set[int]:
+        """The storages of the module's parameters and buffers."""
+        return {
+            t.untyped_storage()._cdata
+            for t in (*self.weights, *self.buffers.values())
+            if not torch.nn.parameter.is_lazy(t)
+        }
+
+    # torch calls
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if _is_traced(args) or (kwargs and _is_traced(kwargs.values())):
+            return self.dispatch(func, args, kwargs)
+        if args and self._writes_to_module(func, args[0]):
+            return args[0]  # e.g. BatchNorm's num_batches_tracked: the module stays as it is
+        result = func(*args, **kwargs)
+        served = self.operations.get(func)
+        if served is not None and (served.rule in _PRODUCTS or self._learned(args, kwargs)):
+            self._record_real(served.rule, func, args, kwargs, result)
+        return result
+
+    def _learned(self, *values: Any) -> bool:
+        """Whether a tensor in nested arguments is a parameter, or computed from parameters."""
+        for value in values:
+            if isinstance(value, torch.Tensor):
+                leaf = self.leaves.get(id(value))
+                if leaf is not None and (leaf.trainable or leaf.node is not None):
+                    return True
+            elif isinstance(value, dict):
+                if self._learned(*value.values()):
+                    return True
+            elif isinstance(value, (tuple, list)) and self._learned(*value):
+                return True
+        return False
+
+    def _record_real(self, name: str, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+        """Work on tensors with values, done for every input: a position bias, a weight made anew.
+
+        What has no rule here is computed all the same; its result is then a constant.
+        """
+        mark = len(self.tape.nodes)
+        try:
+            traced = self.dispatch(func, args, kwargs)
+        except SymcnnError:
+            if name in _PRODUCTS:
+                raise
+            return
+        ours, theirs = flat(traced), flat(result)
+        shapes = [tuple(t.shape) for t in theirs]
+        if [t._value.dims for t in ours if type(t) is TracedTensor] != shapes:
+            del self.tape.nodes[mark:]
+            return
+        for symbolic, real in zip(ours, theirs, strict=True):
+            self.leaves[id(real)] = symbolic._value
+            self.real.append(real)
+
+    def _writes_to_module(self, func: Any, target: Any) -> bool:
+        key = id(target)
+        if key not in self.buffers and key not in self.leaves:
+            return False
+        return writes(getattr(func, "__name__", ""))
+
+    def dispatch(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Run the rule of a torch function."""
+        if func in TARGETS:
+            return self.apply(TARGETS[func], func.__name__, args, kwargs)
+        served = self.operations.get(func)
+        if served is not None:
+            name, reflected, writes = served
+            return self.run(name, args[::-1] if reflected else args, kwargs, inplace=writes)
+        called: str = getattr(func, "__name__", str(func))
+        if called == "_assert_async":  # of values; shapes do not depend on it
+            return None
+        if called == "__get__":  # a property that TracedTensor leaves to torch, such as `names`
+            with torch._C.DisableTorchFunctionSubclass():
+                return func(*args, **kwargs)
+        if called in vars(TracedTensor) and getattr(torch.Tensor, called, None) is func:
+            return getattr(TracedTensor, called)(*args, **kwargs)
+        if called in OPS:  # built-ins with full names of their own: linalg_vector_norm
+            return self.run(called, args, kwargs)
+        raise self.unsupported(called)
+
+    def written(self, target: TracedTensor, result: Any) -> Any:
+        """The tensor written to is what was written to it; and so is what it is a view of."""
+        if type(result) is not TracedTensor or len(result._value.dims) != target.ndim:
+            return result
+        target._value, target._number = result._value, result._number
+        part, base = target._value, target._base
+        while base is not None:
+            everything = tuple((None, IDENTITY) for _ in base._value.dims)
+            changed = Result(
+                (base._value.dims,), same_axes(base.ndim), others=((part, everything),)
+            )
+            base._value = record("setitem", (base._value, part), changed).outputs[0]
+            part, base = base._value, base._base
+        return target
+
+    def method(self, name: str, *args: Any, inplace: bool = False, **kwargs: Any) -> Any:
+        """Run the rule of a tensor method."""
+        if name not in OPS:
+            plain = name.removesuffix("_")
+            if plain not in OPS:
+                raise self.unsupported(name)
+            name, inplace = plain, True
+        return self.run(name, args, kwargs, inplace=inplace)
+
+    def run(self, name: str, args: Any, kwargs: Any, *, inplace: bool = False) -> Any:
+        """Run the rule called `name`."""
+        result = self.apply(OPS[name], name, args, kwargs, inplace=inplace)
+        if args and type(args[0]) is TracedTensor:
+            if inplace or kwargs.get("inplace") is True:
+                return self.written(args[0], result)
+            if name in VIEWS:
+                for part in result if isinstance(result, tuple) else (result,):
+                    part._base = args[0]
+        return result
+
+    def run_module(self, module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+        """Run the rule of a module class in place of its forward."""
+        reads = tuple(map(self.leaf, module.parameters()))
+        kind = type(module)
+        return self.apply(TARGETS[kind], kind.__name__, (module, *args), kwargs, reads=reads)
+
+    def run_lazy(self, module: torch.nn.Module, x: Any) -> Any:
+        """Run a lazy module with the parameters it would make, the same at every call."""
+        if self.script:
+            return self.wrap(self.replay("lazy"))
+        mark, made = len(self.steps), self.lazy.get(module)
+        if made is None:
+            made = self.lazy[module] = lazy_parameters(module, self.unwrap(x), self.place())
+            self.parameters += [p for p in made.values() if p is not None]
+        result = call_lazy(module, self.unwrap(x), made)
+        self.note(mark, "lazy", result)
+        return self.wrap(result)
+
+    # steps
+
+    def note(self, mark: int, asked: Any, answer: Any) -> None:
+        """The step that began when there were `mark` of them; those within it are part of it."""
+        steps, tape = self.steps, self.tape
+        if len(steps) > mark:
+            del steps[mark:]
+        steps.append(Step(asked, answer, len(tape.nodes), len(tape.guards), len(self.choices)))
+
+    def replay(self, asked: Any, tensors: Iterable[Any] = ()) -> Any:
+        """The answer of the earlier run; `tensors` are what it is asked about."""
+        step, tape = self.script.pop(), self.tape
+        if step.asked != asked:
+            raise Differs
+        assert self.same is not None
+        before, nodes = self.same.before, len(tape.nodes)
+        tape.nodes += before.nodes[nodes : step.nodes]
+        tape.guards += before.guards[len(tape.guards) : step.guards]
+        self.choices += self.forced[len(self.choices) : step.choices]
+        if nodes < len(tape.nodes):
+            self._adopt(flat([*tensors]), tape.nodes[nodes].inputs)
+        if isinstance(step.answer, SymcnnError):
+            raise step.answer
+        return step.answer
+
+    def _adopt(self, tensors: Sequence[Any], known: Sequence[SymbolicTensor]) -> None:
+        """Constants that the forward made anew are those that it made before."""
+        if len(tensors) == len(known):
+            for real, symbolic in zip(tensors, known, strict=True):
+                if type(real) is not TracedTensor and id(real) not in self.leaves:
+                    self.leaves[id(real)] = symbolic
+                    self.real.append(real)
+
+    def apply(
+        self,
+        operation: Any,
+        name: str,
+        args: Any,
+        kwargs: Any,
+        *,
+        inplace: bool = False,
+        reads: Sequence[SymbolicTensor] = (),
+    ) -> Any:
+        """Run a rule on unwrapped arguments; `reads` are tensors beside them."""
+        if Nothing.made(name, args):
+            nothing: Nothing = torch.Tensor._make_subclass(Nothing, EMPTY)
+            nothing._tracer = self
+            return nothing
+        if self.script:
+            return self.traced(name, *self.replay(name, (*args, *kwargs.values())))
+        mark = len(self.steps)
+        try:
+            answer = self._applied(operation, name, args, kwargs, inplace, reads)
+        except SymcnnError as error:
+            self.note(mark, name, error)
+            raise
+        self.note(mark, name, answer)
+        return self.traced(name, *answer)
+
+    def traced(self, name: str, made: Sequence[SymbolicTensor], single: bool, number: Any) -> Any:
+        """What a rule answered, for the forward."""
+        if single:
+            traced = TracedTensor.of(made[0], self)
+            if number is not None:
+                mine = isinstance(number, (Dim, Real))
+                traced._number = type(number)(number.expr, self) if mine else number
+            return traced
+        several = tuple(TracedTensor.of(r, self) for r in made)
+        tupled = getattr(torch.return_types, name, None)  # max(dim=...) has .values and .indices
+        return several if tupled is None else tupled(several)
+
+    def _applied(
+        self,
+        operation: Any,
+        name: str,
+        args: Any,
+        kwargs: Any,
+        inplace: bool,
+        reads: Sequence[SymbolicTensor],
+    ) -> tuple[Sequence[SymbolicTensor], bool, Any]:
+        """The outputs of a rule, whether it is one, and its number if it has one."""
+        if name in JOINS:
+            args = (*map(something, args[:1]), *args[1:])
+            kwargs = {key: something(value) for key, value in kwargs.items()}
+        if name in TAKES_NUMBERS:
+            args = (*args[:1], *tree_map(self.plain, list(args[1:])))
+            kwargs = tree_map(self.plain, kwargs)
+        ours = tuple([a if type(a) in PLAIN else self.unwrap(a) for a in args])
+        named = {k: self.unwrap(a) for k, a in kwargs.items() if k != "out"} if kwargs else kwargs
+        try:
+            if type(operation) is Operation:
+                node = operation.node(ours, named, reads)
+                result, single = node.outputs, node.result.single
+            else:  # made of operations
+                result = operation(*ours, **named)
+                node, single = result[0].node, False
+        except SymcnnError as error:
+            raise self._placed(error, name) from None
+        except TypeError as error:
+            if "argument" not in str(error):
+                raise
+            raise UnsupportedOperation(
+                f"{self.place()}: {name} called in a way that its rule does not cover: {error}"
+            ) from error
+        if self.same is not None:
+            self.same.nodes()
+        node.inplace = inplace
+        if self.grad and not torch.is_grad_enabled():
+            node.grad, node.custom = False, _custom_function()
+        number = None
+        if single:
+            (made,) = result
+            types = [a for a in (*args, *kwargs.values()) if type(a) is torch.dtype]
+            if name == "bool" or types:
+                made.boolean = name == "bool" or torch.bool in types
+            if not made.dims:
+                number = self.number(name, args, kwargs)
+        return result, single, number
+
+    def _placed(self, error: SymcnnError, op: str) -> SymcnnError:
+        """The error with the module path in front, if it does not stand there yet."""
+        place = self.place()
+        if place and not error.cause.startswith(place):
+            return type(error)(f"{place}: {error.cause}", cure=error.cure)
+        return error
+
+    def unwrap(self, value: Any) -> Any:
+        """Torch's view of an argument as the kernel's."""
+        kind = type(value)
+        if kind is TracedTensor:
+            return value._value
+        if kind in PLAIN:
+            return value
+        if kind is tuple or kind is list:
+            if PLAIN.issuperset(map(type, value)):
+                return kind(value)  # a list may change later
+            return kind([self.unwrap(v) for v in value])
+        leaf = self.leaves.get(id(value))  # their tensors live as long, so the id is theirs
+        if leaf is not None:
+            return leaf
+        if kind is Dim:
+            return value.expr
+        if kind is Nothing:
+            return value._value
+        if isinstance(value, torch.Tensor):
+            return self.leaf(value)
+        if isinstance(value, (tuple, list)):
+            return tuple([self.unwrap(v) for v in value])
+        if kind is slice:
+            return slice(*map(self.unwrap, (value.start, value.stop, value.step)))
+        return kernel(value)
+
+    def number(self, name: str, args: Any, kwargs: Any) -> Any:
+        """The value of a 0-d result, if it is made from sizes."""
+        values = [self.value_of(a) for a in args]
+        if not values or values[0] is None:
+            return None
+        given = [a if isinstance(a, torch.dtype) else v for a, v in zip(args, values, strict=True)]
+        found = scalar(name, given, kwargs)
+        if isinstance(found, Real):
+            exact = Condition(FLOAT_LIMIT, ">=", found._gap(0))
+            if known(exact) is not True:
+                self._guard(exact)
+        return found
+
+    def value_of(self, value: Any) -> Any:
+        """An argument as a number: a size, a number, or a 0-d tensor that holds one; else None."""
+        if isinstance(value, TracedTensor):
+            return value._number
+        if isinstance(value, torch.Tensor):
+            integer = not value.ndim and not value.dtype.is_floating_point and not value.is_meta
+            return int(value) if integer and not value.is_complex() else None
+        return value if isinstance(value, (int, Dim, Real)) else None
+
+    def plain(self, value: Any) -> Any:
+        """A 0-d tensor that holds a number as the number; all else as it is."""
+        if isinstance(value, slice):
+            return slice(*map(self.plain, (value.start, value.stop, value.step)))
+        number = self.value_of(value) if isinstance(value, torch.Tensor) else None
+        return value if number is None else number
+
+    def leaf(self, real: torch.Tensor) -> SymbolicTensor:
+        """A real tensor (weight, buffer, constant) as a symbolic one, always the same."""
+        found = self.leaves.get(id(real))
+        if found is None:
+            owned = real.untyped_storage()._cdata in self.own
+            found = self.leaves[id(real)] = _constant(real, owned=owned)
+            self.real.append(real)
+        return found
+
+    def place(self) -> str:
+        """The path of the module that is running."""
+        return self.tape.scopes[-1].path
+
+    def unsupported(self, op: str) -> UnsupportedOperation:
+        """The error for an operation without a rule."""
+        place = self.place() or "the network's own forward"
+        return UnsupportedOperation(
+            f"{place}: torch's {op} has no rule, at {caller()}",
+            cure=f'write one with @symcnn.rule("{op}"); see CONTRIBUTING',
+        )
+
+    # python's questions
+
+    def decide(self, condition: Condition) -> bool:
+        """The truth of a comparison: proved, or taken as at the example and recorded."""
+        if self.script:
+            return bool(self.replay(condition))
+        mark, taken = len(self.steps), known(condition)
+        if taken is None:
+            taken = self._choose(condition)
+        self.note(mark, condition, taken)
+        return taken
+
+    def _choose(self, condition: Condition) -> bool:
+        """An open comparison: as it was to be taken, else as at the example."""
+        position = len(self.choices)
+        taken, otherwise = False, ""
+        if position < len(self.forced):
+            taken, otherwise = self.forced[position].taken, self.forced[position].otherwise
+        else:
+            taken = condition.holds(self._sizes(condition.symbols))
+        self.choices.append(Choice(taken, otherwise, len(self.tape.guards)))
+        self._guard(condition if taken else _negated(condition), otherwise)
+        return taken
+
+    def fix(self, expr: Any) -> Any:
+        """The value of a size at the example, for python code that takes plain numbers only."""
+        if not isinstance(expr, Size):
+            return expr
+        if self.script:
+            return self.replay(expr)
+        mark = len(self.steps)
+        value = evaluate(expr, self._sizes(symbols_of(expr)))
+        scale = prod(c.denominator for c in expr.terms.values())
+        same = Condition(expr * scale, "==", int(value * scale))
+        if known(same) is None:
+            self._guard(same)
+        self.note(mark, expr, value)
+        return value
+
+    def _sizes(self, names: frozenset[str]) -> dict[str, int]:
+        """The example: of the sizes that are valid so far, the nearest to the one asked for."""
+        domain = self.tape.domain
+        wanted = {n: self.example.get(n, _EXAMPLE.get(n, 224)) for n in {*names, *domain.names}}
+        if domain.names and {n: wanted[n] for n in domain.names} not in domain:
+            found = domain.nearest(*(wanted[n] for n in domain.names))
+            values = found if isinstance(found, tuple) else (found,)
+            wanted.update(zip(domain.names, values, strict=True))
+        return wanted
+
+    def _guard(self, requirement: Requirement, otherwise: str = "") -> None:
+        guard = Guard(requirement, caller(), len(self.tape.nodes) - 1, otherwise)
+        self.tape.guards.append(guard)
+
+    def wrap(self, value: Any) -> Any:
+        """Symbolic tensors in nested values as traced ones."""
+        return tree_map(
+            lambda v: TracedTensor.of(v, self) if isinstance(v, SymbolicTensor) else v, value
+        )
+
+    def result(self, value: Any) -> Any:
+        """Traced tensors in nested values as symbolic ones."""
+        if type(value) is TracedTensor:
+            return value._value
+        return tree_map(lambda v: self.unwrap(v) if is_tensor(v) else v, value)
+
+
+def _constant(real: torch.Tensor, name: str = "", *, owned: bool) -> Constant:
+    found = Constant(tuple(real.shape), name, dtype=_dtype_name(real), owned=owned)
+    found.boolean = real.dtype is torch.bool
+    found.trainable = real.requires_grad
+    return found
+
+
+#: Dtypes by torch's name for them.
+_NAMES = {
+    dtype: str(dtype).removeprefix("torch.")
+    for dtype in vars(torch).values()
+    if isinstance(dtype, torch.dtype)
+}
+
+
+def _dtype_name(real: torch.Tensor) -> str:
+    return _NAMES[real.dtype]
+
+
+def is_tensor(value: Any) -> bool:
+    return type(value) is TracedTensor or isinstance(value, torch.Tensor)
+
+
+def flat(value: Any) -> list[Any]:
+    """The tensors in nested tuples and lists."""
+    if isinstance(value, (tuple, list)):
+        return [t for v in value for t in flat(v)]
+    return [value] if isinstance(value, torch.Tensor) else []
+
+
+def _is_traced(values: Iterable[Any]) -> bool:
+    for value in values:
+        kind = type(value)
+        if kind is TracedTensor or kind is Dim or kind is Real or kind is Nothing:
+            return True
+        if isinstance(value, (tuple, list)) and _is_traced(value):
+            return True
+        if kind is slice and _is_traced((value.start, value.stop, value.step)):
+            return True
+    return False
+
+
+def _negated(condition: Condition) -> Requirement:
+    lhs, rhs = condition.lhs, condition.rhs
+    below = Condition(rhs, ">=", lhs + 1)
+    if condition.relation == ">=":
+        return below
+    options = (Condition(lhs, ">=", rhs + 1), below)
+    possible = tuple(option for option in options if settled(option) is not False)
+    return possible[0] if len(possible) == 1 else AnyOf(possible)
+
+
+_APPLY = vars(torch.autograd.Function)["apply"].__func__.__code__
+
+
+def _custom_function() -> str:
+    """The torch.autograd.Function whose forward runs now: torch runs it without gradients."""
+    frame: Any = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code is _APPLY:
+            return str(frame.f_locals["cls"].__name__)
+        frame = frame.f_back
+    return ""
+
+
+def _named(modules: Iterable[tuple[str, torch.nn.Module]], kind: str) -> Iterator[tuple[str, Any]]:
+    """The parameters or buffers of modules by their full names, shared ones once."""
+    seen: set[int] = set()
+    for path, module in modules:
+        for name, value in getattr(module, kind).items():
+            if value is not None and id(value) not in seen:
+                seen.add(id(value))
+                yield f"{path}.{name}" if path else name, value

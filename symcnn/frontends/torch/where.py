@@ -1,0 +1,22 @@
+"""Where in the user's code something happens: the frame below all of torch's and our own."""
+
+from __future__ import annotations
+
+import sys
+from os.path import dirname
+
+import torch
+
+import symcnn.ops
+
+__all__ = ["caller"]
+
+_OWN_FILES = (dirname(dirname(__file__)), symcnn.ops.__path__[0], torch.__path__[0])
+
+
+def caller() -> str:
+    """file:line of the user code that is running."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OWN_FILES):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -1,0 +1,1 @@
+"""What torch says of the same network."""

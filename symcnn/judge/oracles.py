@@ -1,0 +1,270 @@
+"""Torch as the judge of a traced network: the same shapes at a size, or both refuse."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.size import evaluate
+from symcnn.errors import InvalidInput
+from symcnn.trace.graph import Shape
+
+if TYPE_CHECKING:
+    from symcnn.network import Network
+
+__all__ = [
+    "Verdict",
+    "failures",
+    "judge",
+    "sample_sizes",
+    "shapes_in",
+    "tensors_of",
+    "torch_flops",
+    "torch_peak",
+    "torch_saved",
+    "torch_shapes",
+]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What both sides say at one size: all output shapes in order, or None for a refusal."""
+
+    sizes: dict[str, int]
+    ours: list[tuple[int, ...]] | None
+    torch: list[tuple[int, ...]] | None
+    why: str = ""  # our reason for a refusal
+    error: str = ""  # torch's
+
+    @property
+    def agree(self) -> bool:
+        """Whether both give the same shapes, or both refuse."""
+        return self.ours == self.torch
+
+    @property
+    def by_choice(self) -> bool:
+        """Whether we refuse what torch takes, on purpose: the batch trap, or an open branch."""
+        stated = ("come back as a batch of", "trace again with example")
+        return self.ours is None and any(phrase in self.why for phrase in stated)
+
+
+def judge(
+    net: Network, module: Any, sizes: Mapping[str, int], *, device: str = "meta", **keywords: Any
+) -> Verdict:
+    """Compare a network with the torch module it came from at one size."""
+    try:
+        ours, why = list(shapes_in(net.shape_at(**sizes))), ""
+    except InvalidInput as error:
+        ours, why = None, str(error)
+    theirs, words = _run(net, module, sizes, device, keywords)
+    return Verdict(dict(sizes), ours, theirs, why, words)
+
+
+def torch_shapes(
+    net: Network, module: Any, sizes: Mapping[str, int], device: str = "meta", **keywords: Any
+) -> list[tuple[int, ...]] | None:
+    """The shapes of all tensors that the module returns, in order; None if it raises."""
+    return _run(net, module, sizes, device, keywords)[0]
+
+
+def _run(
+    net: Network, module: Any, sizes: Mapping[str, int], device: str, keywords: Mapping[str, Any]
+) -> tuple[list[tuple[int, ...]] | None, str]:
+    """The shapes, and torch's words if it raises. A card that is full says nothing about them."""
+    import torch
+
+    try:
+        inputs = [torch.zeros(shape, device=device) for shape in _input_shapes(net, sizes)]
+        with torch.no_grad():
+            return list(shapes_in(module(*inputs, **keywords))), ""
+    except failures():
+        raise
+    except Exception as error:
+        words = str(error).strip().splitlines()
+        return None, f"{type(error).__name__}: {words[0] if words else ''}"
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """What torch raises where a device is full or has failed: that is no answer about a shape."""
+    import torch
+
+    accelerator = getattr(torch, "AcceleratorError", torch.OutOfMemoryError)  # from torch 2.8 on
+    return (torch.OutOfMemoryError, accelerator)
+
+
+def _input_shapes(net: Network, sizes: Mapping[str, int]) -> list[list[int]]:
+    return [[evaluate(from_sympy(d), sizes) for d in shape] for shape in net.inputs]
+
+
+def torch_flops(
+    net: Network,
+    module: Any,
+    sizes: Mapping[str, int],
+    *,
+    input_grad: bool = False,
+    backward: bool = True,
+    **keywords: Any,
+) -> tuple[int, int]:
+    """FLOPs as `torch.utils.flop_counter` counts them: forward, then backward.
+
+    On the device of the module's parameters; on meta, where nothing is computed, if it has none,
+    or is a plain function.
+    Without oneDNN, whose fused LSTM on CPU is one operation that the counter takes for nothing.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    parameters = module.parameters() if isinstance(module, torch.nn.Module) else ()
+    device = next((p.device for p in parameters), torch.device("meta"))
+    inputs = [
+        torch.zeros(shape, device=device, requires_grad=input_grad)
+        for shape in _input_shapes(net, sizes)
+    ]
+    with ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", "TF32 acceleration")  # the flags below mention it
+        stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+        counter = stack.enter_context(FlopCounterMode(display=False))
+        found = module(*inputs)
+        forward = counter.get_total_flops()
+        if not backward:
+            return forward, 0
+        ends = [t.sum() for t in tensors_of(found) if t.requires_grad]
+        if ends:
+            torch.stack([end.reshape(()) for end in ends]).sum().backward()  # type: ignore[no-untyped-call]
+    module.zero_grad()
+    return forward, counter.get_total_flops() - forward
+
+
+def torch_saved(
+    net: Network,
+    module: Any,
+    sizes: Mapping[str, int],
+    *,
+    input_grad: bool = False,
+    call: Callable[..., Any] | None = None,
+) -> int:
+    """Bytes of all storages that autograd saves in a forward pass on CPU.
+
+    Each storage counts once and whole; those of parameters and buffers do not count. `call` runs
+    the module, if not as it is.
+    """
+    import torch
+
+    own = {t.untyped_storage()._cdata for t in (*module.parameters(), *module.buffers())}
+    kept: dict[int, Any] = {}
+
+    def pack(t: Any) -> Any:
+        storage = t.untyped_storage()
+        kept[storage._cdata] = storage  # held, so that no address is used twice
+        return t
+
+    inputs = [torch.randn(shape).requires_grad_(input_grad) for shape in _input_shapes(net, sizes)]
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        found = (call or module)(*inputs)
+    del found
+    return sum(storage.nbytes() for key, storage in kept.items() if key not in own)
+
+
+def torch_peak(
+    module: Any, call: Callable[..., Any], inputs: Sequence[Any]
+) -> tuple[int, int, int]:
+    """Bytes of all tensors alive at the worst moment of an inference pass, after each of torch's
+    operations; how many storages they are in; and the same bytes with every storage rounded up to
+    the 512 bytes in which CUDA's allocator deals.
+
+    Inputs count throughout, parameters and buffers do not. That is what torch's own references
+    keep alive: a python variable may keep a tensor longer than its last reader needs it.
+    """
+    import torch
+    from torch.multiprocessing.reductions import StorageWeakRef
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    own = {t.untyped_storage()._cdata for t in (*module.parameters(), *module.buffers())}
+    alive: dict[int, tuple[Any, int]] = {}
+    worst = (0, 0, 0)
+
+    def seen(*values: Any) -> None:
+        for t in tensors_of(values):
+            storage = t.untyped_storage()
+            if storage._cdata not in own and storage.nbytes():
+                ref = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
+                alive[storage._cdata] = ref, storage.nbytes()
+
+    class Watching(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            nonlocal worst
+            made = func(*args, **(kwargs or {}))
+            for key in [key for key, (ref, _) in alive.items() if ref.expired()]:
+                del alive[key]
+            seen(made)
+            sizes = [size for _, size in alive.values()]
+            worst = max(worst, (sum(sizes), len(sizes), sum(-(-s // 512) * 512 for s in sizes)))
+            return made
+
+    seen(*inputs)
+    with torch.no_grad(), Watching():  # type: ignore[no-untyped-call]
+        call(*inputs)
+    return worst
+
+
+def tensors_of(value: Any) -> Iterator[Any]:
+    """The torch tensors in nested values."""
+    if hasattr(value, "requires_grad") and hasattr(value, "dim"):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from tensors_of(inner)
+    elif isinstance(value, (tuple, list)):
+        for inner in value:
+            yield from tensors_of(inner)
+
+
+def shapes_in(value: Any) -> Iterator[tuple[int, ...]]:
+    """The shapes of all tensors in nested values, of torch's or of ours, in order."""
+    if isinstance(value, Shape):
+        yield tuple(value)
+    elif hasattr(value, "shape") and hasattr(value, "dim"):
+        yield tuple(value.shape)
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from shapes_in(inner)
+    elif isinstance(value, (tuple, list)):
+        for inner in value:
+            yield from shapes_in(inner)
+
+
+def sample_sizes(
+    net: Network, count: int, *, inside: bool, seed: int = 0
+) -> Iterator[dict[str, int]]:
+    """Random sizes inside the domain, or outside it (fewer if there are few)."""
+    draw = Random(f"{seed}{inside}")
+    domain = net.valid_inputs()
+    least = domain.smallest()
+    top = max(320, 4 * (max(least) if isinstance(least, tuple) else least))
+    found: set[tuple[int, ...]] = set()
+    for _ in range(20 * count):
+        if len(found) == count:
+            return
+        drawn: Sequence[int] = [draw.randint(1, top) for _ in domain.shown]
+        if inside:
+            near = domain.nearest(*drawn)
+            drawn = near if isinstance(near, tuple) else (near,)
+        if tuple(drawn) in found or (tuple(drawn) in domain) != inside:
+            continue
+        found.add(tuple(drawn))
+        sizes = dict(zip(domain.shown, drawn, strict=True))
+        rest = {name: draw.choice((1, 2)) for name in net.symbols}
+        hidden = [name for name in domain.names if name not in domain.shown]
+        if inside and hidden:  # batch sizes that the domain restricts
+            left = domain.given(**sizes)
+            near = left.nearest(*(rest[name] for name in left.shown))
+            rest |= dict(zip(left.shown, near if isinstance(near, tuple) else (near,), strict=True))
+        yield {**rest, **sizes}

@@ -1,0 +1,831 @@
+"""A network against the torch module it came from, at sizes where mistakes would show.
+
+Both must give the same shapes or both refuse: that is the judgement of `symcnn.judge.oracles`. This
+module chooses the sizes (the borders of the domain, the ends of fibres, small, large and non-square
+ones inside, and ones outside), looks at every module call on the way, and shrinks what it finds.
+Nothing is passed silently: what could not be compared is listed with the reason.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from inspect import signature
+from math import prod
+from random import Random
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+from symcnn.algebra.size import evaluate, symbols_of
+from symcnn.errors import BadSpec, SymcnnError, Undecidable, UnsupportedOperation
+from symcnn.judge.oracles import (
+    judge,
+    sample_sizes,
+    shapes_in,
+    torch_flops,
+    torch_peak,
+    torch_saved,
+    torch_shapes,
+)
+from symcnn.progress import waiting, watched
+from symcnn.questions.inputs.domain import first_failure, listed
+from symcnn.trace.graph import tensors_in
+
+if TYPE_CHECKING:
+    from symcnn.network import Network
+    from symcnn.sets.inputset import InputSet
+
+__all__ = ["CHECKS", "DTYPES", "Check", "Report", "check_device", "interesting_sizes", "validate"]
+
+#: What is compared, in the order of the report.
+CHECKS = {
+    "parameters": "the number of elements in all parameters",
+    "outputs": "the shapes that come out, inside the domain",
+    "modules": "the shapes that come out of every module call",
+    "refusals": "sizes outside the domain are refused by torch too",
+    "flops": "FLOPs of the forward pass, as torch.utils.flop_counter counts on meta",
+    "saved": "bytes that autograd keeps in a forward pass, on CPU, at the first sizes",
+    "peak": "bytes alive at the worst moment of inference: torch's references keep no less",
+    "receptive field": "which inputs each output reads, by changing one at a time; by gradient",
+    "repeat": "the forward gives the same shapes when it runs again",
+}
+
+#: Operations with which, all weights positive, every tap shows: the fields must be equal. Others
+#: may saturate or cancel, and then torch may only show fewer places than we say.
+_SHOWING = frozenset(
+    """
+    add avg_pool1d avg_pool2d avg_pool3d batch_norm cat contiguous conv1d conv2d conv3d
+    conv_transpose1d conv_transpose2d conv_transpose3d dropout identity max_pool1d max_pool2d
+    max_pool3d pad relu
+    """.split()
+)
+
+#: Of what these read, only the winner has a gradient.
+_WINNERS = frozenset({"max_pool1d", "max_pool2d", "max_pool3d"})
+
+#: What modules and inputs may be cast to.
+DTYPES = ("float32", "float16", "bfloat16", "float64")
+
+_MEASURED = 4  # sizes at which memory is measured
+_CHANGED_MOST = 2**18  # input elements, one image per index, where indices are changed one by one
+_GRADIENT_MOST = 2**17  # input elements where receptive fields are compared by gradient
+_REPEATED = 4  # sizes at which the forward runs twice
+_SHRINKS = 200  # forwards that shrinking may take
+_UNABLE = ("meta", "same device", "fake tensor")  # torch's words where a device cannot do it
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One comparison at one size."""
+
+    what: str  # of CHECKS
+    verdict: str  # passed, failed or skipped
+    sizes: Mapping[str, int]
+    where: str = ""  # the module call, "" for the network's output
+    ours: str = ""
+    torch: str = ""
+    why: str = ""  # the reason, if skipped; what else was measured
+
+    def __str__(self) -> str:
+        place = f" of {self.where}" if self.where else ""
+        at = f" at {listed(self.sizes)}" if self.sizes else ""
+        if self.verdict == "skipped":
+            return f"{self.what}{place}{at}: skipped, {self.why}"
+        if self.verdict == "passed":
+            return f"{self.what}{place}{at}: passed{', ' + self.why if self.why else ''}"
+        return f"{self.what}{place}{at}: symcnn says {self.ours}, torch {self.torch}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of a validation; true if nothing failed.
+
+    `counterexample` is the first failure, at the smallest sizes at which it still fails.
+    """
+
+    device: str
+    seed: int
+    torch: str  # its version
+    checks: tuple[Check, ...]
+    counterexample: Check | None = None
+    dtype: str = ""  # what module and inputs were cast to, "" if they stayed
+    channels_last: bool = False
+
+    def __bool__(self) -> bool:
+        return not self.failed
+
+    def _of(self, verdict: str) -> tuple[Check, ...]:
+        return tuple(c for c in self.checks if c.verdict == verdict)
+
+    @cached_property
+    def passed(self) -> tuple[Check, ...]:
+        """The comparisons that agree."""
+        return self._of("passed")
+
+    @cached_property
+    def failed(self) -> tuple[Check, ...]:
+        """The comparisons that do not."""
+        return self._of("failed")
+
+    @cached_property
+    def skipped(self) -> tuple[Check, ...]:
+        """What could not be compared, and why."""
+        return self._of("skipped")
+
+    def __str__(self) -> str:
+        cast = f" in {self.dtype}" if self.dtype else ""
+        cast += ", channels last" if self.channels_last else ""
+        lines = [f"validated on {self.device}{cast}, torch {self.torch}, seed {self.seed}"]
+        for what, meaning in CHECKS.items():
+            counts = Counter(c.verdict for c in self.checks if c.what == what)
+            if counts:
+                told = ", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items()))
+                lines.append(f"  {what}: {told}  ({meaning})")
+        lines += [f"{c}" for c in self.passed if c.what == "peak" and c.why]
+        reasons = Counter(f"{c.what}: {c.why}" for c in self.skipped)
+        lines += [f"skipped {n}x {reason}" for reason, n in reasons.items()]
+        if self.counterexample is not None:
+            lines.append(f"FAILED, smallest counterexample: {self.counterexample}")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values, for JSON."""
+        return {
+            "valid": bool(self),
+            "device": self.device,
+            "dtype": self.dtype,
+            "channels_last": self.channels_last,
+            "torch": self.torch,
+            "seed": self.seed,
+            "passed": len(self.passed),
+            "failed": [asdict(c) for c in self.failed],
+            "skipped": [asdict(c) for c in self.skipped],
+            "counterexample": None if self.counterexample is None else asdict(self.counterexample),
+            "checks": [
+                {"what": c.what, "verdict": c.verdict, "sizes": dict(c.sizes)}
+                | ({"ours": c.ours, "torch": c.torch, "why": c.why} if c.what == "peak" else {})
+                for c in self.checks
+            ],
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as text."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    def to_junit(self) -> str:
+        """JUnit XML, one test case per comparison, for CI servers."""
+        suite = ElementTree.Element(
+            "testsuite",
+            name="symcnn validate",
+            tests=str(len(self.checks)),
+            failures=str(len(self.failed)),
+            errors="0",
+            skipped=str(len(self.skipped)),
+        )
+        for check in self.checks:
+            name = f"{check.what} {listed(check.sizes)}".strip()
+            case = ElementTree.SubElement(
+                suite, "testcase", classname=f"symcnn.{self.device}", name=name
+            )
+            if check.verdict == "failed":
+                ElementTree.SubElement(case, "failure", message=str(check))
+            elif check.verdict == "skipped":
+                ElementTree.SubElement(case, "skipped", message=check.why)
+        return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+
+
+def validate(
+    net: Network,
+    module: Any,
+    device: str = "meta",
+    *,
+    samples: int = 24,
+    seed: int = 0,
+    checks: Sequence[str] | None = None,
+    dtype: str | None = None,
+    channels_last: bool = False,
+) -> Report:
+    """See `symcnn.Network.validate`."""
+    import torch
+
+    if not isinstance(module, torch.nn.Module):
+        raise BadSpec(f"{type(module).__name__} is no torch.nn.Module", cure="give the one traced")
+    if not isinstance(samples, int) or samples < 1:
+        raise BadSpec(f"samples={samples!r}: at least one size is needed")
+    if net.name:
+        raise BadSpec(
+            f"this is the part of a network up to {net.name}",
+            cure="validate the whole: every module call on the way is compared",
+        )
+    wanted = frozenset(CHECKS if checks is None else checks)
+    if unknown := sorted(wanted - set(CHECKS)):
+        raise BadSpec(f"no check is called {unknown[0]!r}", cure=f"there is {', '.join(CHECKS)}")
+    if dtype is not None and dtype not in DTYPES:
+        raise BadSpec(f"no dtype is called {dtype!r} here", cure=f"there is {', '.join(DTYPES)}")
+    check_device(device)
+    dtype = dtype or _own_dtype(module)
+    judging = _Judging(net, module, device, wanted, dtype, channels_last)
+    found = [judging.parameters()]
+    chosen = interesting_sizes(net, samples, seed)
+    most = max(map(_largest, chosen))
+    for number, sizes in enumerate(watched(chosen, "running torch", len(chosen))):
+        if _largest(sizes) > most:
+            found.append(Check("outputs", "skipped", sizes, why="larger ones filled the memory"))
+            continue
+        while True:
+            try:
+                found += judging.at(sizes, repeat=number < _REPEATED, memory=True)
+                break
+            except torch.OutOfMemoryError:
+                found.append(Check("outputs", "skipped", sizes, why=f"out of memory on {device}"))
+            _release(device)
+            most = _largest(sizes) // 2
+            smaller = _halved(net, sizes)
+            if smaller == sizes or _largest(smaller) > most:
+                break
+            sizes = smaller
+    if "receptive field" in wanted:
+        with waiting("comparing receptive fields"):
+            found += judging.fields(chosen)
+    found = [c for c in found if c.what in wanted]
+    first = next((c for c in found if c.verdict == "failed"), None)
+    if first is not None:
+        first = judging.shrunk(first)
+    return Report(device, seed, torch.__version__, tuple(found), first, dtype or "", channels_last)
+
+
+def _own_dtype(module: Any) -> str | None:
+    """What the inputs must be cast to, if the module is of one dtype that is not float32."""
+    found = {str(p.dtype).removeprefix("torch.") for p in module.parameters()}
+    (only,) = found if len(found) == 1 else ("",)
+    return only if only in DTYPES[1:] else None
+
+
+def _release(device: str) -> None:
+    """What a failed attempt left behind on a card goes."""
+    import torch
+
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+
+
+def _halved(net: Network, sizes: dict[str, int]) -> dict[str, int]:
+    """About half of every size, moved into the domain where that is known."""
+    half = {name: max(1, size // 2) for name, size in sizes.items()}
+    try:
+        domain = net.valid_inputs()
+    except Undecidable:
+        return half
+    if not domain or not domain.shown:
+        return half
+    near = domain.nearest(*(half[name] for name in domain.shown))
+    values = near if isinstance(near, tuple) else (near,)
+    return half | dict(zip(domain.shown, values, strict=True))
+
+
+def check_device(device: str) -> None:
+    """Raises BadSpec for a device that is not there."""
+    import torch
+
+    there = ["meta", "cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    if "cuda:0" in there:
+        there.append("cuda")
+    if device not in there:
+        raise BadSpec(f"there is no device {device!r} here", cure=f"there is {', '.join(there)}")
+
+
+# Which sizes --------------------------------------------------------------------------------------
+
+
+def interesting_sizes(net: Network, count: int, seed: int = 0) -> list[dict[str, int]]:
+    """`count` sizes at which mistakes would show: the smallest, borders, fibre ends, then random
+    ones, two of three inside the domain; the same for the same seed.
+
+    >>> import symcnn
+    >>> net = symcnn.nn.Conv2d(3, 8, 3, stride=2).trace("1 3 H W")
+    >>> interesting_sizes(net, 6)[:3]
+    [{'H': 3, 'W': 3}, {'H': 2, 'W': 3}, {'H': 3, 'W': 2}]
+    """
+    try:
+        domain = net.valid_inputs()
+    except Undecidable:
+        domain = None
+    if not domain:  # of no size, or of sizes that no exact set tells: any will do, both are asked
+        draw = Random(seed)
+        return _distinct({n: draw.randint(1, 96) for n in net.symbols} for _ in range(count))
+    if not domain.shown:
+        return _distinct(dict.fromkeys(net.symbols, n) for n in range(1, min(count, 4) + 1))
+    base = dict.fromkeys(net.symbols, 1) | _smallest(domain)
+    base |= _smallest(domain.given(**{name: base[name] for name in domain.shown}))
+    borders = _distinct([base, *_borders(net, base, domain.shown)])
+    edge = borders[: max(1, count // 2)]
+    rest = count - len(edge)
+    outside = [*sample_sizes(net, rest // 3, inside=False, seed=seed)]
+    inside = [*sample_sizes(net, rest - len(outside), inside=True, seed=seed)]
+    return _distinct([*edge, *inside, *outside])
+
+
+def _smallest(domain: InputSet) -> dict[str, int]:
+    if not domain.shown:
+        return {}
+    least = domain.smallest()
+    return dict(zip(domain.shown, least if isinstance(least, tuple) else (least,), strict=True))
+
+
+def _borders(net: Network, base: dict[str, int], axes: Sequence[str]) -> Iterator[dict[str, int]]:
+    """Sizes on both sides of where the domain begins or ends, or the output size changes; the axes
+    take turns.
+    """
+    runs = [_along(net, base, axis) for axis in axes]
+    while runs:
+        for run in [*runs]:
+            sizes = next(run, None)
+            if sizes is None:
+                runs.remove(run)
+            else:
+                yield sizes
+
+
+def _along(net: Network, base: dict[str, int], axis: str) -> Iterator[dict[str, int]]:
+    def answer(x: int) -> Any:
+        sizes = base | {axis: x}
+        if first_failure(net, sizes) is not None:
+            return None
+        return [evaluate(d, sizes) for t in net.output_tensors for d in t.dims]
+
+    start = base[axis]
+    for low, high, changes in ((max(1, start - 1), start + 1, 2), (start + 1, start + 64, 2)):
+        before = answer(low)
+        for x in range(low + 1, high + 1):
+            now = answer(x)
+            if now != before:
+                changes -= 1
+                yield from (base | {axis: x - 1}, base | {axis: x})
+            if not changes:
+                break
+            before = now
+
+
+def _largest(sizes: Mapping[str, int]) -> int:
+    return max(sizes.values(), default=0)
+
+
+def _distinct(sizes: Iterable[dict[str, int]]) -> list[dict[str, int]]:
+    return [*{tuple(s.items()): s for s in sizes}.values()]
+
+
+# What is compared ---------------------------------------------------------------------------------
+
+
+class _Judging:
+    """A network, a copy of its module on the device, and how to call it."""
+
+    def __init__(
+        self,
+        net: Network,
+        module: Any,
+        device: str,
+        wanted: frozenset[str],
+        dtype: str | None = None,
+        channels_last: bool = False,
+    ) -> None:
+        self.net, self.original, self.device, self.wanted = net, module, device, wanted
+        self.dtype, self.channels_last = dtype, channels_last
+        self.measurements = _MEASURED
+        _check_same(net, module)
+        self.module = self.copied()
+        same = device == "meta"
+        self.on_meta = (
+            self.module if same else _cast(_moved(module, "meta"), dtype, channels_last=False)
+        )
+        self.calls: dict[str, list[Any]] = defaultdict(list)
+        for scope in net.calls:
+            self.calls[scope.path].append(scope.output)
+        self.named = self._keywords()
+        self.whole_numbers = self._takes_whole_numbers()
+
+    def copied(self) -> Any:
+        """A copy of the module on the device, which nothing has run yet."""
+        there = _moved(self.original, self.device)
+        return _cast(there, self.dtype, channels_last=self.channels_last)
+
+    def _keywords(self) -> tuple[str, ...]:
+        """The inputs that the forward takes by name."""
+        known = signature(self.original.forward).parameters
+        names = tuple(t.name for t in self.net.input_tensors)
+        return names if names and all(n and n in known for n in names) else ()
+
+    def call(self, module: Any) -> Callable[..., Any]:
+        """The module as a function of its inputs in our order."""
+
+        def run(*inputs: Any) -> Any:
+            inputs = tuple(map(self.cast_input, inputs))
+            return (
+                module(**dict(zip(self.named, inputs, strict=True)))
+                if self.named
+                else module(*inputs)
+            )
+
+        return run
+
+    def cast_input(self, x: Any) -> Any:
+        """An input in the dtype and layout asked for; indices as whole numbers."""
+        import torch
+
+        if self.whole_numbers:
+            return x.long()
+        if self.dtype is not None:
+            x = x.to(getattr(torch, self.dtype))
+        return _last(x) if self.channels_last else x
+
+    def _takes_whole_numbers(self) -> bool:
+        """Whether the inputs are indices: torch refuses floats at a valid size, and takes longs."""
+        self.whole_numbers = False
+        sizes = interesting_sizes(self.net, 1)[0]
+        for self.whole_numbers in (False, True):
+            if torch_shapes(self.net, self.call(self.module), sizes, self.device) is not None:
+                return self.whole_numbers
+        return False
+
+    def parameters(self) -> Check:
+        """The number of parameters."""
+        import torch
+
+        if any(torch.nn.parameter.is_lazy(p) for p in self.original.parameters()):
+            return Check("parameters", "skipped", {}, why="the module is lazy: run it once before")
+        theirs = sum(p.numel() for p in self.original.parameters())
+        return _compared("parameters", {}, self.net.params, theirs)
+
+    def at(
+        self, sizes: dict[str, int], *, repeat: bool = False, memory: bool = False
+    ) -> Iterator[Check]:
+        """All comparisons at one size."""
+        with _calls_of(self.module) as called:
+            verdict = judge(self.net, self.call(self.module), sizes, device=self.device)
+        what = "refusals" if verdict.ours is None else "outputs"
+        if not verdict.agree:
+            yield self._disagreement(what, sizes, verdict)
+            return
+        yield Check(what, "passed", sizes)
+        if repeat:
+            again = torch_shapes(self.net, self.call(self.module), sizes, self.device)
+            yield _compared("repeat", sizes, verdict.torch, again)
+        if verdict.ours is None:
+            return
+        yield self._modules(sizes, called)
+        if "flops" in self.wanted:
+            yield self._flops(sizes)
+        if memory and self.measurements:
+            self.measurements -= 1
+            if "saved" in self.wanted:
+                yield self._saved(sizes)
+            if "peak" in self.wanted:
+                yield self._peak(sizes)
+
+    def _disagreement(self, what: str, sizes: dict[str, int], verdict: Any) -> Check:
+        if verdict.by_choice:
+            return Check(what, "skipped", sizes, why=f"refused on purpose: {verdict.why}")
+        again = torch_shapes(self.net, self.call(self.module), sizes, self.device)
+        if again != verdict.torch:
+            first, second = (_told(s, verdict.error) for s in (verdict.torch, again))
+            return Check("repeat", "failed", sizes, ours="one answer", torch=f"{first}, {second}")
+        words = verdict.error
+        if verdict.torch is None and "not implemented for" in words:
+            why = f"torch has no kernel for this dtype on {self.device} ({words})"
+            return Check(what, "skipped", sizes, why=why)
+        unable = words.startswith("NotImplementedError") or any(u in words for u in _UNABLE)
+        if verdict.torch is None and self.device == "meta" and unable:
+            why = f"torch cannot run this on meta ({words}); try device='cpu'"
+            return Check(what, "skipped", sizes, why=why)
+        ours = _told(verdict.ours, verdict.why.splitlines()[0] if verdict.why else "")
+        return Check(what, "failed", sizes, ours=ours, torch=_told(verdict.torch, words))
+
+    def _modules(self, sizes: dict[str, int], called: dict[str, list[Any]]) -> Check:
+        uncompared = []
+        for path, outputs in self.calls.items():
+            theirs = called.get(path, [])
+            if len(theirs) != len(outputs):  # a rule for the whole, or a fused kernel of torch's
+                uncompared.append(path)
+                continue
+            for number, (output, shapes) in enumerate(zip(outputs, theirs, strict=True), 1):
+                ours = [tuple(evaluate(d, sizes) for d in t.dims) for t in tensors_in(output)]
+                if ours != shapes:
+                    where = path if len(outputs) == 1 else f"{path}:{number}"
+                    return _compared("modules", sizes, ours, shapes, where)
+        if uncompared:
+            some = ", ".join(uncompared[:3]) + (", ..." if len(uncompared) > 3 else "")
+            why = f"torch calls {some} another number of times; the others agree"
+            return Check("modules", "skipped", sizes, why=why)
+        return Check("modules", "passed", sizes)
+
+    def _flops(self, sizes: dict[str, int]) -> Check:
+        try:
+            ours = self._cost.at(**sizes).total
+        except UnsupportedOperation as error:
+            return Check("flops", "skipped", sizes, why=error.cause)
+        try:
+            theirs, _ = torch_flops(self.net, self.call(self.on_meta), sizes, backward=False)
+        except Exception as error:
+            return Check("flops", "skipped", sizes, why=f"torch on meta: {type(error).__name__}")
+        return _compared("flops", sizes, ours, theirs)
+
+    @cached_property
+    def _cost(self) -> Any:
+        return self.net.cost("flops", dtype=self.dtype or "float32")
+
+    # memory
+
+    def _saved(self, sizes: dict[str, int]) -> Check:
+        """Bytes that autograd keeps: our formulas are of torch's CPU kernels."""
+        if self.device != "cpu" or self.channels_last:
+            why = "stated for contiguous tensors on cpu, see docs/cost.md"
+            return Check("saved", "skipped", sizes, why=why)
+        try:
+            ours = self._cost.at(**sizes).saved
+        except SymcnnError as error:
+            return Check("saved", "skipped", sizes, why=error.cause)
+        call = self.call(self.module)
+        try:
+            theirs = torch_saved(self.net, self.module, sizes, call=call)
+        except Exception as error:
+            return Check("saved", "skipped", sizes, why=f"torch raised {type(error).__name__}")
+        return _compared("saved", sizes, ours, theirs)
+
+    def _peak(self, sizes: dict[str, int]) -> Check:
+        """Our peak is that of an ideal inference pass, in which every tensor goes after its last
+        reader: torch may keep more, by references in python and inside of operations, never less.
+        """
+        try:
+            ours = self._cost.at(**sizes).peak
+        except SymcnnError as error:
+            return Check("peak", "skipped", sizes, why=error.cause)
+        inputs, first = self._inputs(sizes), self.copied()  # what it caches is made in a first pass
+        try:
+            alive, count, rounded = torch_peak(first, self.call(first), inputs)
+        except Exception as error:
+            return Check("peak", "skipped", sizes, why=f"torch raised {type(error).__name__}")
+        told = f"symcnn {ours:,} bytes, torch's references {alive:,} in {count} storages"
+        if self.device.startswith("cuda"):
+            allocated = self._allocated(inputs)
+            told += (
+                f"; allocated {allocated:,}: {rounded - alive:,} more by rounding each to 512 "
+                f"bytes, {allocated - rounded:,} of workspace"
+            )
+        verdict = "passed" if ours <= alive else "failed"
+        return Check("peak", verdict, sizes, ours=str(ours), torch=str(alive), why=told)
+
+    def _inputs(self, sizes: dict[str, int]) -> list[Any]:
+        import torch
+
+        shapes = [[evaluate(d, sizes) for d in t.dims] for t in self.net.input_tensors]
+        return [self.cast_input(torch.zeros(s, device=self.device)) for s in shapes]
+
+    def _allocated(self, inputs: list[Any]) -> int:
+        """What the card's allocator hands out at most in an inference pass, inputs included.
+
+        The second pass counts: the first leaves behind the workspaces that libraries keep.
+        """
+        import torch
+
+        call, own = self.call(self.module), sum(-(-x.nbytes // 512) * 512 for x in inputs)
+        most = 0
+        with torch.no_grad():
+            for _ in range(2):
+                torch.cuda.synchronize(self.device)
+                torch.cuda.reset_peak_memory_stats(self.device)
+                before = torch.cuda.memory_allocated(self.device)
+                made = call(*inputs)
+                torch.cuda.synchronize(self.device)
+                most = torch.cuda.max_memory_allocated(self.device) - before + own
+                del made
+        return int(most)
+
+    # receptive fields
+
+    def fields(self, chosen: Sequence[dict[str, int]]) -> Iterator[Check]:
+        """Receptive fields at the smallest sizes and at the greatest that are not too costly."""
+        if self.device == "meta":
+            yield Check("receptive field", "skipped", {}, why="no values on meta")
+            return
+        try:
+            field = self.net.receptive_field()
+        except SymcnnError as error:
+            yield Check("receptive field", "skipped", {}, why=error.cause)
+            return
+        if reason := self._no_field(field):
+            yield Check("receptive field", "skipped", {}, why=reason)
+            return
+        valid = _distinct(s | dict.fromkeys(self.net.batch, 1) for s in chosen)
+        valid = [s for s in valid if first_failure(self.net, s) is None]
+        valid.sort(key=lambda s: prod(self._image(s)))
+        few = [
+            s
+            for s in valid
+            if max(s[a] for a in field.axes) * prod(self._image(s)) <= _CHANGED_MOST
+        ]
+        small = [s for s in valid if prod(self._image(s)) <= _GRADIENT_MOST]
+        if not small:
+            why = f"no image drawn has at most {_GRADIENT_MOST:,} elements"
+            yield Check("receptive field", "skipped", {}, why=why)
+        uneven = [s for s in few if len({s[a] for a in field.axes}) == len(field.axes)]
+        for sizes in _distinct([*few[:1], *uneven[:1], *uneven[-1:]]):
+            yield self._field_at(sizes, by_gradient=False)
+        for sizes in small[-1:]:
+            yield self._field_at(sizes, by_gradient=True)
+
+    def _image(self, sizes: Mapping[str, int]) -> list[int]:
+        return [1, *(evaluate(d, sizes) for d in self.net.input_tensors[0].dims[1:])]
+
+    def _no_field(self, field: Any) -> str:
+        if any(field.whole):
+            return f"{next(filter(None, field.whole))} reads the whole axis"
+        inputs, outputs = self.net.input_tensors, self.net.output_tensors
+        if len(inputs) != 1 or len(outputs) != 1 or self.whole_numbers:
+            return "only for one map in and one map out"
+        dims = inputs[0].dims
+        if len(dims) != outputs[0].ndim or len(dims) < 3 or not isinstance(dims[1], int):
+            return "only for maps N C ... of as many axes in as out"
+        if len(field.axes) != len(dims) - 2 or any(
+            symbols_of(d) != {a} for d, a in zip(dims[2:], field.axes, strict=True)
+        ):
+            return "only where every spatial axis is a symbol of its own"
+        return ""
+
+    def _field_at(self, sizes: dict[str, int], *, by_gradient: bool) -> Check:
+        """All output indices by changing inputs, on the CPU; some by gradient, on the device."""
+        import torch
+
+        from symcnn.judge.probe import gradient_support, make_positive, support
+
+        module = make_positive(copy.deepcopy(self.original))
+        module = module.to(self.device) if by_gradient else module.cpu()
+        shape = self._image(sizes)
+        at = self.net.receptive_field().at(**sizes)
+        ops = {n.op for n in self.net.nodes}
+        exact = ops <= (_SHOWING - _WINNERS if by_gradient else _SHOWING)
+        for axis, name in enumerate(self.net.receptive_field().axes):
+            said = torch.as_tensor(at.table(axis))
+            outputs = [*range(len(said))]
+            if by_gradient:
+                outputs = sorted({0, len(said) // 2, len(said) - 1})
+            try:
+                if by_gradient:
+                    found = gradient_support(module, shape, axis, outputs)
+                else:
+                    found = support(module, shape, axis)
+            except Exception as error:
+                why = f"torch raised {type(error).__name__} in double precision"
+                return Check("receptive field", "skipped", sizes, why=why)
+            said, read = said[outputs], torch.as_tensor(found)
+            wrong = said != read if exact else read & ~said
+            if wrong.any():
+                i = int(wrong.any(1).nonzero()[0])
+                ours, theirs = (row[i].nonzero().flatten().tolist() for row in (said, read))
+                where = f"output index {outputs[i]} along {name}"
+                return _compared("receptive field", sizes, ours, theirs, where)
+        return Check("receptive field", "passed", sizes, "by gradient" if by_gradient else "")
+
+    # shrinking
+
+    def shrunk(self, found: Check) -> Check:
+        """The same kind of failure at the smallest sizes, each size as small as it can be."""
+        left = _SHRINKS
+
+        def fails(sizes: dict[str, int]) -> Check | None:
+            nonlocal left
+            left -= 1
+            memory = found.what in ("saved", "peak")
+            self.measurements = int(memory)
+            checks = self.at(sizes, memory=memory)
+            return next((c for c in checks if c.verdict == "failed" and c.what == found.what), None)
+
+        if found.what not in ("outputs", "refusals", "modules", "flops", "saved", "peak"):
+            return found
+        smaller = True
+        while smaller:
+            smaller = False
+            for name, size in found.sizes.items():
+                for candidate in dict.fromkeys([*range(1, min(size, 9)), size // 2, size - 1]):
+                    if not 1 <= candidate < size or left <= 0:
+                        continue
+                    better = fails({**found.sizes, name: candidate})
+                    if better is not None:
+                        found, smaller = better, True
+                        break
+        return found
+
+
+def _compared(
+    what: str, sizes: Mapping[str, int], ours: Any, theirs: Any, where: str = ""
+) -> Check:
+    if ours == theirs:
+        return Check(what, "passed", sizes, where)
+    return Check(what, "failed", sizes, where, _told(ours), _told(theirs))
+
+
+def _told(value: Any, refusal: str = "") -> str:
+    if value is None:
+        return f"refuses ({refusal})" if refusal else "refuses"
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], tuple):
+        value = value[0]
+    return str(value)
+
+
+def _check_same(net: Network, module: Any) -> None:
+    """Raises BadSpec, saying where they differ, if this cannot be the module that was traced."""
+    import torch
+
+    if any(torch.nn.parameter.is_lazy(p) for p in module.parameters()):
+        return
+    open_ones = frozenset[str]().union(*(symbols_of(*p.dims) for p in net.parameters))
+    if open_ones:
+        raise BadSpec(
+            f"parameters of this network depend on {', '.join(sorted(open_ones))}",
+            cure="trace it with numbers in their place: a module has numbers",
+        )
+    ours = [(p.name, tuple(p.dims)) for p in net.parameters]
+    theirs = [(name, tuple(p.shape)) for name, p in module.named_parameters()]
+    extra = [*(Counter(s for _, s in theirs) - Counter(s for _, s in ours))]
+    missing = [*(Counter(s for _, s in ours) - Counter(s for _, s in theirs))]
+    if not extra and not missing:
+        return
+    told = [f"{len(ours)} parameters were traced, it has {len(theirs)}"]
+    told += [f"it has {n} of shape {s}" for n, s in theirs if s in extra and (n, s) not in ours][:2]
+    told += [f"traced {n} of shape {s}" for n, s in ours if s in missing and (n, s) not in theirs][
+        :2
+    ]
+    raise BadSpec(
+        f"this is not the module that was traced: {'; '.join(told)}",
+        cure="give the module that symcnn.from_torch was given",
+    )
+
+
+def _moved(module: Any, device: str) -> Any:
+    """A copy on a device; on meta no memory is taken."""
+    import torch
+
+    tensors = [*module.parameters(), *module.buffers()]
+    if device != "meta" and any(t.is_meta for t in tensors):
+        raise BadSpec(
+            "the module is on meta and has no values",
+            cure="build it without torch.device('meta'), or validate with device='meta'",
+        )
+    memo: dict[int, Any] = {}
+    for t in tensors:
+        if torch.nn.parameter.is_lazy(t):
+            continue
+        there = t.detach().to(device, copy=True)
+        made = (
+            torch.nn.Parameter(there, t.requires_grad)
+            if t.is_leaf and isinstance(t, torch.nn.Parameter)
+            else there
+        )
+        memo[id(t)] = made
+    try:
+        return copy.deepcopy(module, memo)
+    except Exception as error:
+        raise BadSpec(
+            f"the module cannot be copied: {type(error).__name__}: {error}",
+            cure="make it one that copy.deepcopy takes",
+        ) from error
+
+
+def _cast(module: Any, dtype: str | None, *, channels_last: bool) -> Any:
+    """The module, of which nobody else has a copy, in another dtype and layout."""
+    import torch
+
+    if dtype is not None:
+        module = module.to(getattr(torch, dtype))
+    if channels_last:
+        for t in (*module.parameters(), *module.buffers()):
+            t.data = _last(t.data)
+    return module
+
+
+def _last(t: Any) -> Any:
+    """A tensor with its channels innermost, if it is a map, or the weight of a convolution."""
+    import torch
+
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    return t.to(memory_format=formats[t.dim()]) if t.dim() in formats else t
+
+
+@contextmanager
+def _calls_of(module: Any) -> Iterator[dict[str, list[Any]]]:
+    """The output shapes of every module call while this lasts, by path."""
+    called: dict[str, list[Any]] = defaultdict(list)
+
+    def hook(path: str) -> Callable[..., None]:
+        return lambda _, __, output: called[path].append(list(shapes_in(output)))
+
+    handles = [m.register_forward_hook(hook(path)) for path, m in module.named_modules() if path]
+    try:
+        yield called
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,1 @@
+"""What an output place sees of the input."""

@@ -1,0 +1,575 @@
+"""Receptive fields: which input indices can reach an output index, for all sizes at once.
+
+One forward pass over the graph answers for every tensor (see `symcnn.questions.field.reach` for its
+laws), so the cost is linear in the edges, not in the paths. The formulas are those of the
+interior: an index outside the input stands for padding, or for the place that reflected, repeated
+or circular padding takes it from. `FieldAt` is exact at a size, borders included.
+
+Sources: Dumoulin and Visin, *A guide to convolution arithmetic* (2016); Araujo, Norris and Sim,
+*Computing receptive fields of convolutional neural networks* (Distill, 2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import sympy
+
+from symcnn.algebra.axis import IDENTITY, Axes, Scatter, Window
+from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.size import Int, Size, Symbol, evaluate, exact_div, maximum, minimum, symbols_of
+from symcnn.errors import BadSpec, InvalidInput, Undecidable, UnsupportedOperation
+from symcnn.ops.registry import same_axes
+from symcnn.questions.field.field_at import FieldAt
+from symcnn.questions.field.periods import Sizes, varying
+from symcnn.questions.field.reach import (
+    Line,
+    Reader,
+    Unknown,
+    axes_of,
+    index_symbol,
+    most,
+    plain_ends,
+    slope_of,
+    substituted,
+    united,
+)
+from symcnn.questions.field.readings import used
+from symcnn.sets.condition import AnyOf, Condition
+from symcnn.trace.graph import Node, SymbolicTensor, ancestors, public
+
+if TYPE_CHECKING:
+    from symcnn.network import Network
+
+__all__ = ["Branches", "FieldAt", "Pass", "ReceptiveField", "Sizes", "receptive_field"]
+
+# The pass --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Branches:
+    """Operands of a node whose receptive fields are not centred on each other, or move at
+    different strides: the alignment check of Araujo, Norris and Sim (2019).
+    """
+
+    node: str
+    axis: str
+    sources: tuple[str, ...]  # the last node of each branch
+    strides: tuple[Any, ...]
+    centres: tuple[Any, ...]  # of output 0
+
+    def __str__(self) -> str:
+        each = (
+            f"{s or 'the input'} (stride {stride}, centre {centre})"
+            for s, stride, centre in zip(self.sources, self.strides, self.centres, strict=True)
+        )
+        return f"{self.node}: along {self.axis}, {' against '.join(each)}"
+
+
+@dataclass(slots=True)
+class Pass:
+    """All receptive fields among `nodes` with respect to one tensor, along some of its axes."""
+
+    nodes: Sequence[Node]
+    source: SymbolicTensor
+    axes: tuple[int, ...]  # those of the source
+    gates: bool = True
+    statistics: bool = True
+    reaches: dict[SymbolicTensor, tuple[Any, ...]] = field(default_factory=dict)
+    branches: list[Branches] = field(default_factory=list)
+    assumed: list[Condition] = field(default_factory=list)
+
+    def run(self) -> Pass:
+        self.reaches[self.source] = tuple(Line(a, 1, 0, 0, 0) for a in self.axes)
+        for node in self.nodes:
+            for k, out in enumerate(node.outputs):
+                if out is not self.source:
+                    self._node(node, k, out)
+        return self
+
+    def window(self, t: SymbolicTensor, axis: int) -> Window | None:
+        """The window through which a tensor sees the source along one of its own axes, if any."""
+        for reach in self.reaches.get(t, ()):
+            if type(reach) is Line and reach.axis == axis:
+                return Window(reach.left + reach.reach + 1, reach.stride, reach.left, reach.right)
+        return None
+
+    def _node(self, node: Node, k: int, out: SymbolicTensor) -> None:
+        try:
+            read = used(node, k, self.reaches, self.gates, self.statistics)
+        except UnsupportedOperation as error:  # told to who asks for what depends on it
+            self.reaches[out] = (Unknown(error),) * len(self.axes)
+            return
+        if not read:
+            return
+        if node.result.requires:
+            self._assume(node, read, out)
+        carried = [self._through(node, t, axes, out) for t, axes in read]
+        if len(carried) == 1:
+            self.reaches[out] = carried[0]
+            return
+        along = list(zip(*carried, strict=True))
+        self._compare(node, read, along)
+        self.reaches[out] = tuple(
+            united(each, self.source.dims[axis], out.dims)
+            for each, axis in zip(along, self.axes, strict=True)
+        )
+
+    def _through(
+        self, node: Node, t: SymbolicTensor, axes: Axes, out: SymbolicTensor
+    ) -> tuple[Any, ...]:
+        """What an output carries of one tensor that it reads."""
+        if axes == same_axes(len(t.dims)):
+            return self.reaches[t]
+        reader = Reader(node, axes, t.dims, out.dims, self.assumed)
+        return tuple(
+            [
+                reader.read(reach, self.source.dims[axis])
+                for axis, reach in zip(self.axes, self.reaches[t], strict=True)
+            ]
+        )
+
+    def _assume(self, node: Node, read: list[Any], out: SymbolicTensor) -> None:
+        """Sizes that may be equal, or else 1 and stretched, are taken to be equal."""
+        if not any(isinstance(r, AnyOf) for r in node.result.requires):
+            return
+        for t, axes in read:
+            for o, (source, axis_map) in enumerate(axes):
+                if axis_map is IDENTITY and type(source) is int and o < out.ndim:
+                    same = Condition(t.dims[source], "==", out.dims[o], "no axis is stretched")
+                    if same.lhs != same.rhs and same not in self.assumed:
+                        self.assumed.append(same)
+
+    def _compare(self, node: Node, read: list[Any], along: Sequence[Any]) -> None:
+        for axis, reaches in zip(self.axes, along, strict=True):
+            lines = [r for r in reaches if type(r) is Line]
+            if len(lines) < 2 or len(lines) < len(reaches):
+                continue
+            if len({(r.stride, r.reach - r.left) for r in lines}) > 1:
+                self.branches.append(
+                    Branches(
+                        node.name,
+                        _axis_name(self.source, axis),
+                        tuple("" if t.node is None else t.node.name for t, _ in read),
+                        tuple(public(r.stride) for r in lines),
+                        tuple(_half(public(r.reach - r.left)) for r in lines),
+                    )
+                )
+
+
+def _half(value: Any) -> Any:
+    return value // 2 if isinstance(value, int) and value % 2 == 0 else sympy.Rational(1, 2) * value
+
+
+def _axis_name(t: SymbolicTensor, axis: int) -> str:
+    """The size symbol of an axis where it has one of its own, else its number."""
+    size = t.dims[axis]
+    text = str(size)
+    return text if isinstance(size, Size) and text.isidentifier() else f"axis {axis}"
+
+
+# The answers -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Field:
+    """One axis: its name, its size, and what an output index is reached from."""
+
+    name: str
+    x: Int
+    reach: Any
+    dims: tuple[Int, ...]  # of the output
+
+    @cached_property
+    def first(self) -> Int:
+        return self.reach.first  # type: ignore[no-any-return]
+
+    @cached_property
+    def last(self) -> Int:
+        return self.reach.last  # type: ignore[no-any-return]
+
+    @property
+    def whole(self) -> str:
+        """The node through which every place sees the same; empty if there is none."""
+        return getattr(self.reach, "whole", "")
+
+    @cached_property
+    def along(self) -> tuple[int, ...]:
+        """The output axes that it moves along."""
+        return tuple(sorted(axes_of(self.first, self.last)))
+
+    @cached_property
+    def plain(self) -> tuple[Int, Int]:
+        """First and last index by the output's indices, without digits."""
+        if type(self.reach) is Unknown:
+            raise self.reach.error
+        return plain_ends(self.reach)
+
+    @cached_property
+    def stride(self) -> Any:
+        if type(self.reach) is Line:
+            return public(self.reach.stride)
+        if type(self.reach) is not Unknown and not self.along:
+            return 0
+        first, last = self.plain
+        slopes = {slope_of(e, index_symbol(a).name) for a in self.along for e in (first, last)}
+        if len(slopes) > 1:
+            raise Undecidable(
+                f"the receptive field along {self.name} has no single stride",
+                cure="interval(i) is exact; branches tells where paths disagree",
+            )
+        (slope,) = slopes
+        return int(slope) if slope.is_Integer else slope
+
+    @cached_property
+    def padding(self) -> tuple[Any, Any]:
+        if self.whole:
+            return 0, 0
+        if type(self.reach) is Line:
+            return public(self.reach.left), public(self.reach.right)
+        first, last = self.plain
+        ends = {index_symbol(a).name: self.dims[a] - 1 for a in self.along}
+        start = substituted(first, dict.fromkeys(ends, 0))
+        return public(-start), public(substituted(last, ends) - self.x + 1)
+
+    @cached_property
+    def sizes(self) -> Sizes:
+        first, last = self.plain
+        length = last - first + 1
+        if not axes_of(length):
+            return Sizes(public(length), public(length), public(length), 1)
+        return varying(length, self.along, self.name)
+
+
+class ReceptiveField:
+    """What an output place sees of the input, per spatial axis of the input.
+
+    >>> import symcnn
+    >>> from symcnn import nn
+    >>> net = nn.Sequential(nn.Conv2d(3, 8, 7, stride=2, padding=3), nn.MaxPool2d(3, 2, 1))
+    >>> rf = net.trace("N 3 H W").receptive_field()
+    >>> rf.size, rf.stride, rf.padding
+    ((11, 11), (4, 4), ((5, 5), (5, 5)))
+    >>> rf.interval(10), rf.at(H=224, W=224).interval(0)
+    ((35, 45), (0, 5))
+    """
+
+    def __init__(self, net: Network, found: Pass, output: SymbolicTensor) -> None:
+        self._net, self._pass, self._output = net, found, output
+        source = found.source
+        self._fields = tuple(
+            _Field(_axis_name(source, axis), source.dims[axis], reach, output.dims)
+            for axis, reach in zip(found.axes, found.reaches[output], strict=True)
+        )
+
+    # size, stride, padding
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The names of the input's axes."""
+        return tuple(f.name for f in self._fields)
+
+    @property
+    def input_axes(self) -> tuple[int, ...]:
+        """The numbers of these axes in the input's shape."""
+        return self._pass.axes
+
+    @cached_property
+    def size(self) -> tuple[Any, ...]:
+        """Its size per axis; the largest, where it depends on the place (see `sizes`)."""
+        return tuple(f.sizes.max for f in self._fields)
+
+    @cached_property
+    def sizes(self) -> tuple[Sizes, ...]:
+        """Least, largest and mean size per axis, and the period of the output index."""
+        return tuple(f.sizes for f in self._fields)
+
+    @cached_property
+    def stride(self) -> tuple[Any, ...]:
+        """How far it moves per output place; a fraction after upsampling, 0 for a whole axis."""
+        return tuple(f.stride for f in self._fields)
+
+    @property
+    def jump(self) -> tuple[Any, ...]:
+        """Another name for `stride`."""
+        return self.stride
+
+    @cached_property
+    def padding(self) -> tuple[tuple[Any, Any], ...]:
+        """Per axis, how far it reaches beyond the input on the left and on the right."""
+        return tuple(f.padding for f in self._fields)
+
+    @property
+    def effective_padding(self) -> tuple[tuple[Any, Any], ...]:
+        """Another name for `padding`."""
+        return self.padding
+
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """Per axis, the node through which every place sees the whole axis; empty if none."""
+        return tuple(f.whole for f in self._fields)
+
+    @property
+    def branches(self) -> tuple[Branches, ...]:
+        """Where paths meet whose receptive fields are not centred alike, or differ in stride."""
+        return tuple(self._pass.branches)
+
+    @property
+    def assumptions(self) -> tuple[Condition, ...]:
+        """What the formulas take for granted of the sizes; `at` needs none of it."""
+        return tuple(self._pass.assumed)
+
+    # places
+
+    def interval(self, i: Any, axis: int = 0) -> tuple[Any, Any]:
+        """First and last input index that can reach output index `i`: a number or a symbol.
+
+        axis: which spatial axis. The formula is that of the interior: indices outside the input are
+            padding, and so may be, near a border, indices behind a crop or a resize that leaves
+            pixels over. `at` is exact there too.
+        Raises InvalidInput for an index that is negative.
+        """
+        f = self._field(axis)
+        first, last = f.plain
+        values, back = self._values(f, i)
+        return _back(substituted(first, values), back), _back(substituted(last, values), back)
+
+    def clipped(self, i: Any, axis: int, sizes: Mapping[str, int]) -> tuple[Any, Any]:
+        """`interval` at given sizes, clipped to the image."""
+        f = self._field(axis)
+        values, back = self._values(f, i)
+        values |= sizes
+        first, last = (substituted(e, values) for e in f.plain)
+        end = evaluate(f.x, sizes) - 1
+        return _back(maximum(first, 0), back), _back(minimum(last, end), back)
+
+    def interval_text(self, axis: int = 0) -> tuple[str, str]:
+        """The interval of output index ``i`` as text; indices i, j, ... where there are several."""
+        f = self._field(axis)
+        names = "ijklmn"
+        along = {a: names[k] for k, a in enumerate(f.along)}
+        swap = {index_symbol(a).name: Symbol(n, low=0).size() for a, n in along.items()}
+        first, last = (substituted(e, swap) for e in f.plain)
+        return str(first), str(last)
+
+    def interval_text_or_none(self, axis: int = 0) -> tuple[str, str] | None:
+        """The same, or None where there is no formula."""
+        try:
+            return self.interval_text(axis)
+        except Undecidable:
+            return None
+
+    def sizes_of(self, axis: int = 0) -> Sizes:
+        """Least, largest and mean size along one axis."""
+        return self._field(axis).sizes
+
+    def centre(self, i: Any, axis: int = 0) -> Any:
+        """The middle of `interval`."""
+        first, last = self.interval(i, axis)
+        return _half(first + last)
+
+    def size_at(self, i: Any, axis: int = 0) -> Any:
+        """The size at output index `i`: a formula where that is a symbol."""
+        first, last = self.interval(i, axis)
+        return last - first + 1
+
+    def unread(self, axis: int = 0) -> tuple[Any, Any]:
+        """How many input indices no output reads, on the left and on the right: the leftovers of
+        strides, as formulas in the input size.
+        """
+        f = self._field(axis)
+        first, last = f.plain
+        ends = {index_symbol(a).name: f.dims[a] - 1 for a in f.along}
+        start, end = substituted(first, dict.fromkeys(ends, 0)), substituted(last, ends)
+        return public(maximum(start, 0)), public(most(f.x - 1 - end, 0))
+
+    def _field(self, axis: int) -> _Field:
+        if not isinstance(axis, int) or not -len(self._fields) <= axis < len(self._fields):
+            raise BadSpec(
+                f"axis={axis!r}: there are {len(self._fields)} spatial axes",
+                cure=f"axis 0 is {self._fields[0].name}",
+            )
+        return self._fields[axis]
+
+    def _values(self, f: _Field, i: Any) -> tuple[dict[str, Int], dict[Any, Any]]:
+        places = i if isinstance(i, (tuple, list)) else (i,) * max(len(f.along), 1)
+        if len(f.along) > 1 and not isinstance(i, (tuple, list)):
+            raise BadSpec(
+                f"the receptive field along {f.name} depends on the output axes {f.along}",
+                cure="give one index for each",
+            )
+        back: dict[Any, Any] = {}
+        values: dict[str, Int] = {}
+        for a, place in zip(f.along or (-1,), places, strict=False):
+            value = _as_index(place, back)
+            if isinstance(value, int) and value < 0:
+                raise InvalidInput(f"there is no output index {value}", cure="indices begin at 0")
+            size = f.dims[a] if a >= 0 else None
+            if isinstance(value, int) and isinstance(size, int) and value >= size:
+                raise InvalidInput(
+                    f"there is no output index {value} along an axis of {size}",
+                    cure=f"the last one is {size - 1}",
+                )
+            values[index_symbol(a).name if a >= 0 else "i"] = value
+        return values, back
+
+    # at a size
+
+    def at(self, **sizes: Any) -> FieldAt:
+        """The receptive field at given sizes: exact, clipped to the image.
+
+        Raises InvalidInput for sizes that the network does not take.
+        """
+        return FieldAt(self, sizes)
+
+    # diagnosis
+
+    @cached_property
+    def checkerboard(self) -> tuple[str, ...]:
+        """Transposed convolutions whose kernel is no multiple of their stride: some of their
+        outputs sum more taps than their neighbours (Odena, Dumoulin and Olah, Distill 2016).
+        """
+        found: dict[str, None] = {}
+        for node in self._nodes():
+            for _, axis_map in node.result.axes or ():
+                if isinstance(axis_map, Scatter) and node.op.startswith("conv_transpose"):
+                    taps = (axis_map.extent - 1) // axis_map.dilation + 1
+                    if exact_div(taps, axis_map.stride) is None:
+                        found[node.name] = None
+        return tuple(found)
+
+    def unproductive(self, **sizes: Any) -> tuple[str, ...]:
+        """Layers with a kernel whose input already sees the whole image, so that they see no more:
+        the criterion of receptive field analysis (Richter et al., 2021).
+        """
+        values = {n: int(v) for n, v in sizes.items()}
+        found = []
+        for node in self._nodes():
+            windows = [m for _, m in node.result.axes or () if isinstance(m, Window)]
+            source = next((t for t in node.inputs if t in self._pass.reaches), None)
+            if source is None or all(w.extent == 1 for w in windows) or not node.parameters:
+                continue
+            field = ReceptiveField(self._net, self._pass, source)
+            if all(_at_least(f.sizes.max, f.x, values) for f in field._fields):
+                found.append(node.name)
+        return tuple(found)
+
+    def _nodes(self) -> Iterator[Node]:
+        """The nodes between input and output."""
+        for node in ancestors([self._output]):
+            if any(out in self._pass.reaches for out in node.outputs):
+                yield node
+
+    # tables
+
+    def table(self) -> list[dict[str, Any]]:
+        """A row per node up to the output: name, op, output shape, size, stride, padding."""
+        rows = []
+        for node in self._nodes():
+            out = next(o for o in node.outputs if o in self._pass.reaches)
+            one = ReceptiveField(self._net, self._pass, out)
+            rows.append({"name": node.name, "op": node.op, "output": node.output_shape} | one.row())
+        return rows
+
+    def row(self) -> dict[str, Any]:
+        """Size, stride, left and right padding per axis; what has no single value is None."""
+        return {
+            "size": tuple(_or_none(lambda f: f.sizes.max, f) for f in self._fields),
+            "stride": tuple(_or_none(lambda f: f.stride, f) for f in self._fields),
+            "padding": tuple(_or_none(lambda f: f.padding, f) for f in self._fields),
+            "whole": self.whole,
+        }
+
+    def __str__(self) -> str:
+        from symcnn.words.text import receptive_field_text
+
+        return receptive_field_text(self)
+
+    def __repr__(self) -> str:
+        row = self.row()
+        return f"ReceptiveField(size={row['size']}, stride={row['stride']})"
+
+
+def _at_least(size: Any, x: Int, values: Mapping[str, int]) -> bool:
+    def number(e: Any) -> int:
+        return int(evaluate(from_sympy(e), values))
+
+    return number(size) >= number(public(x))
+
+
+def _or_none(ask: Callable[[_Field], Any], f: _Field) -> Any:
+    try:
+        return ask(f)
+    except Undecidable:
+        return None
+
+
+def _as_index(place: Any, back: dict[Any, Any]) -> Int:
+    """An output index as a kernel expression; `back` restores symbols without assumptions."""
+    if isinstance(place, str):
+        return Symbol(place, low=0).size()
+    if isinstance(place, sympy.Basic):
+        for symbol in sorted(place.free_symbols, key=str):
+            if not symbol.is_integer:
+                known = sympy.Symbol(symbol.name, integer=True, nonnegative=True)
+                place, back[known] = place.subs(symbol, known), symbol
+    return from_sympy(place)
+
+
+def _back(value: Int, back: dict[Any, Any]) -> Any:
+    shown = public(value)
+    return shown.subs(back) if back and isinstance(shown, sympy.Basic) else shown
+
+
+# From a network --------------------------------------------------------------------------------
+
+
+def spatial_axes(net: Network, t: SymbolicTensor) -> tuple[int, ...]:
+    """The axes a receptive field is asked along: those behind batch and channels; where sizes
+    other than those stand in front (``N H W C``), the axes of these sizes. A product such as
+    ``C*e`` is a number of channels.
+    """
+    ours = [i for i, d in enumerate(t.dims) if _spatial(d, net.batch)]
+    if t.ndim >= 3 and (not ours or min(ours) >= 2):
+        return tuple(range(2, t.ndim))
+    return tuple(ours) or tuple(range(min(1, t.ndim - 1), t.ndim))
+
+
+def _spatial(dim: Int, batch: frozenset[str]) -> bool:
+    channels = isinstance(dim, Size) and any("C" in symbols_of(a.size()) for a in dim.atoms())
+    return bool(symbols_of(dim) - batch) and not (channels and "C" in batch)
+
+
+def receptive_field(
+    net: Network,
+    output: SymbolicTensor,
+    source: SymbolicTensor,
+    *,
+    gates: bool = True,
+    statistics: bool = True,
+    cache: dict[Any, Any],
+) -> ReceptiveField:
+    """The receptive field of `output` with respect to `source`, from the pass over the network.
+
+    Raises BadSpec if the output does not depend on it.
+    """
+    key = (id(source), gates, statistics)
+    if key not in cache:
+        cache[key] = Pass(net.nodes, source, spatial_axes(net, source), gates, statistics).run()
+    found: Pass = cache[key]
+    if output not in found.reaches:
+        raise BadSpec(
+            f"{_told(net, output)} does not depend on {_told(net, source)}",
+            cure="choose another output (at=...) or input (wrt=...)",
+        )
+    for reach in found.reaches[output]:
+        if type(reach) is Unknown and isinstance(reach.error, UnsupportedOperation):
+            raise reach.error
+    return ReceptiveField(net, found, output)
+
+
+def _told(net: Network, t: SymbolicTensor) -> str:
+    return net.source_name(t)

@@ -1,0 +1,1 @@
+"""Which inputs: the domain, targets, budgets, the nearest valid size, what to mend."""

@@ -1,0 +1,722 @@
+"""Budgets: the inputs whose cost stays within a bound.
+
+A cost is a sum of products of sizes, and sizes grow with the input: so what fits into a budget
+is *down-closed*. Smaller than a member is a member, and the set is all that lies below its
+frontier of maximal sizes. "At least" is the complement of such a set. Where the valid sizes of the
+axes are independent of each other (every part of the domain a box), the smallest, largest and
+nearest members are found by bisection along the axes: exact, and in a time that grows with the
+logarithm of the bound. The frontier itself, and what needs all of it (set algebra, one axis, "at
+least"), takes a step per corner.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import chain, product
+from math import gcd
+from typing import Any
+
+from symcnn.algebra import size as sz
+from symcnn.algebra.factor import factors
+from symcnn.algebra.size import Int, Size, evaluate, symbols_of
+from symcnn.errors import NoSolution, Undecidable
+from symcnn.progress import watched
+from symcnn.sets.condition import Condition, Requirement
+from symcnn.sets.inputset import InputSet, Run, input_set, isl
+
+__all__ = ["Budget", "BudgetedSet", "budget", "within"]
+
+Point = tuple[int, ...]
+
+#: A cost that has not passed its budget at a size of so many bits has stopped growing.
+_ENDLESS = 80
+
+
+@dataclass(frozen=True)
+class Budget:
+    """``sum(coefficient * product of factors) <= limit``, every factor growing with the sizes."""
+
+    what: str
+    terms: tuple[tuple[Int, tuple[Size, ...]], ...]
+    limit: int
+
+    def cost(self, sizes: Mapping[str, int]) -> int:
+        """The cost at `sizes`."""
+        total = 0
+        for coefficient, parts in self.terms:
+            term = evaluate(coefficient, sizes)
+            for part in parts:
+                term *= max(0, part.at(sizes))  # below 0 only outside the domain
+            total += term
+        return total
+
+    @property
+    def expr(self) -> Int:
+        """The cost as one expression."""
+        return sum((c * sz.prod(parts) for c, parts in self.terms), 0)
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """Names of the sizes that the cost depends on."""
+        return symbols_of(*(part for _, parts in self.terms for part in parts))
+
+    def __str__(self) -> str:
+        return f"{self.what} <= {self.limit:,}"
+
+
+def budget(
+    what: str, costs: Iterable[Int], limit: int, domain: InputSet, given: Mapping[str, Int]
+) -> Budget:
+    """The budget `limit` on the sum of `costs`, for the sizes in `domain`; `given` are fixed, and
+    so are those of which the domain leaves one.
+
+    Raises Undecidable for a cost that is not known to grow with every size.
+    """
+    terms: dict[tuple[Size, ...], Int] = {}
+    given = {**domain.fixed, **given}
+    for cost in costs:
+        if isinstance(cost, Size):
+            cost = cost.subs(given)
+        parts: tuple[Size, ...] = ()
+        content: Int = cost
+        if isinstance(cost, Size):
+            try:
+                parts, content = _factored(cost)
+            except ValueError:
+                raise Undecidable(f"the {what} {cost} are not a polynomial in the sizes") from None
+        terms[parts] = terms.get(parts, 0) + content
+    for part in {part for parts in terms for part in parts}:
+        if not _grows(part, domain):
+            raise Undecidable(
+                f"the {what} hold the factor {part}, which does not grow with the size",
+                cure="ask for the cost at single sizes",
+            )
+    if any(isinstance(c, int) and c < 0 for c in terms.values()):
+        raise Undecidable(f"the {what} do not grow with the size")
+    return Budget(what, tuple((c, parts) for parts, c in terms.items()), limit)
+
+
+def _factored(cost: Size) -> tuple[tuple[Size, ...], int]:
+    """Factors and content; what differs only in the content is factored once."""
+    if all(isinstance(c, int) for c in cost.terms.values()):
+        content = gcd(*(int(c) for c in cost.terms.values()))
+        parts, more = factors(Size({m: c // content for m, c in cost.terms.items()}))
+        return parts, content * more
+    return factors(cost)
+
+
+def _grows(part: Size, domain: InputSet) -> bool:
+    """Whether `part` is nowhere negative in `domain` and never falls as a size grows."""
+    if _plainly_grows(part):
+        low = sz.lower(part)
+        if low is not None and low >= 0:
+            return True
+        return domain <= input_set(domain.names, [Condition(part, ">=", 0)])
+    try:
+        if not domain <= input_set(domain.names, [Condition(part, ">=", 0)]):
+            return False
+        for name in symbols_of(part):
+            step = part.subs({name: Size.symbol(name) + 1}) - part
+            if not input_set(domain.names, []) <= input_set(
+                domain.names, [Condition(step, ">=", 0)]
+            ):
+                return False
+    except Undecidable:
+        return False
+    return True
+
+
+def _plainly_grows(expr: Int) -> bool:
+    if isinstance(expr, int):
+        return True
+    return all(
+        not mono or (c > 0 and all(p > 0 and _atom_grows(atom) for atom, p in mono))
+        for mono, c in expr.terms.items()
+    )
+
+
+def _atom_grows(atom: sz.Atom) -> bool:
+    if isinstance(atom, sz.Floor):
+        return isinstance(atom.den, int) and _plainly_grows(atom.num)
+    positive = atom.low is not None and atom.low >= 0
+    return positive and all(map(_plainly_grows, atom.args))
+
+
+#: Budgets that are to be broken together: a member is not within all of them.
+Floor = tuple[Budget, ...]
+
+
+def within(base: InputSet, budgets: Sequence[Budget], floors: Sequence[Floor] = ()) -> InputSet:
+    """The members of `base` that keep within all `budgets`, and not within all of any of `floors`.
+
+    A plain set where the members form a chain (one axis, squares, a fixed aspect): there a
+    budget is one bound, found by bisection. The budgets speak of shown names only.
+    """
+    nothing = base.where(Condition(-1, ">=", 0))
+    if any(not b.symbols and b.cost({}) > b.limit for b in budgets):
+        return nothing
+    budgets = tuple(b for b in budgets if b.symbols)
+    floors = [f for f in floors if all(b.symbols or b.cost({}) <= b.limit for b in f)]
+    floors = [tuple(b for b in f if b.symbols) for f in floors]
+    if () in floors:
+        return nothing
+    if not base or not (budgets or floors):
+        return base
+    names = base.shown
+    if not _is_chain(base):
+        runs = [_Axis(tuple(base.axis(n).runs())) for n in names]
+        least = [min(r.first for r in axis.runs) for axis in runs]
+        floors = [f for f in floors if _fits(f, names, least)]  # even the smallest sizes break it
+        ends = [e for axis in runs if (e := axis.last) is not None]
+        if len(ends) == len(names):
+            if any(_fits(f, names, ends) for f in floors):
+                return nothing
+            if _fits(budgets, names, ends):
+                budgets = ()  # even the largest sizes fit
+        return BudgetedSet(base, budgets, tuple(floors)) if budgets or floors else base
+
+    total: Int = sum((Size.symbol(n) for n in names), 0)
+    found = base
+    if budgets:
+        top = _reach(base, budgets)
+        found = found if top is None else found.where(Condition(top, ">=", total))
+    for one in floors:
+        top = _reach(base, one)
+        found = nothing if top is None else found.where(Condition(total, ">=", top + 1))
+    return found
+
+
+def _reach(base: InputSet, budgets: Sequence[Budget]) -> int | None:
+    """Of a chain that is not empty: up to which sum of sizes members fit; None: without an end."""
+    names = base.shown
+    total: Int = sum((Size.symbol(n) for n in names), 0)
+
+    def fits(bound: int) -> bool:
+        part = base.where(Condition(bound, ">=", total))
+        return not part or _fits(budgets, names, _tuple(part.largest()))
+
+    end = None if not base.bounded else sum(_tuple(base.largest()))
+    if end is not None and fits(end):
+        return None
+    low = sum(_tuple(base.smallest()))
+    if not fits(low):
+        return low - 1
+    step = 1
+    while fits(low + step):
+        if step.bit_length() > _ENDLESS:
+            return None
+        low, step = low + step, 2 * step
+    high = low + step
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def _tuple(member: Any) -> Point:
+    return member if isinstance(member, tuple) else (member,)
+
+
+def _fits(budgets: Sequence[Budget], names: Sequence[str], point: Sequence[int]) -> bool:
+    sizes = dict(zip(names, point, strict=True))
+    return all(b.cost(sizes) <= b.limit for b in budgets)
+
+
+def _is_chain(base: InputSet) -> bool:
+    """Whether of two members one is at least as large along every axis."""
+    n = len(base.shown)
+    if n == 1:
+        return True
+    a, b = ([f"{c}{i}" for i in range(n)] for c in "ab")
+    space = f"[{', '.join(a + b)}]"
+    pairs = base.visible.flat_product(base.visible)
+    crossing = " or ".join(
+        f"(a{i} < b{i} and a{j} > b{j})" for i in range(n) for j in range(n) if i != j
+    )
+    return bool(pairs.intersect(isl().Set(f"{{ {space} : {crossing} }}")).is_empty())
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """The valid sizes of one axis, as runs."""
+
+    runs: tuple[Run, ...]
+
+    @property
+    def last(self) -> int | None:
+        """The greatest; None: there is no end."""
+        lasts = [r.last for r in self.runs]
+        return None if None in lasts else max(x for x in lasts if x is not None)
+
+    def at_least(self, x: int) -> int | None:
+        """The smallest that is no smaller than `x`."""
+        found = [max(r.first, r.first - (r.first - x) // r.step * r.step) for r in self.runs]
+        fitting = [
+            v for v, r in zip(found, self.runs, strict=True) if r.last is None or v <= r.last
+        ]
+        return min(fitting, default=None)
+
+    def at_most(self, x: int) -> int | None:
+        """The greatest that is no greater than `x`."""
+        found = []
+        for r in self.runs:
+            top = x if r.last is None else min(x, r.last)
+            if top >= r.first:
+                found.append(r.first + (top - r.first) // r.step * r.step)
+        return max(found, default=None)
+
+    def nearest(self, x: int, low: int, high: int) -> int | None:
+        """The one in ``low..high`` that differs least from `x`; of two, the larger."""
+        inside = min(max(x, low), high)
+        near = [v for v in (self.at_most(inside), self.at_least(inside)) if v is not None]
+        near = [v for v in near if low <= v <= high]
+        return min(near, key=lambda v: (abs(v - x), -v), default=None)
+
+    def upto(self, x: int) -> list[int]:
+        """All up to `x`."""
+        runs = (
+            range(r.first, min(x, x if r.last is None else r.last) + 1, r.step) for r in self.runs
+        )
+        return sorted(v for run in runs for v in run)
+
+    def count(self, x: int) -> int:
+        """How many are at most `x`."""
+        total = 0
+        for r in self.runs:
+            top = x if r.last is None else min(x, r.last)
+            total += max(0, (top - r.first) // r.step + 1)
+        return total
+
+
+@dataclass(frozen=True)
+class _Box:
+    """Valid sizes that are independent of each other, below a frontier."""
+
+    axes: tuple[_Axis, ...]
+    fits: Callable[[Sequence[int]], bool]
+
+    @property
+    def least(self) -> Point:
+        return tuple(min(r.first for r in axis.runs) for axis in self.axes)
+
+    def ceil(self, point: Sequence[int]) -> Point | None:
+        """The least member that is no smaller than `point`, if that fits the budgets."""
+        found = []
+        for axis, x in zip(self.axes, point, strict=True):
+            value = axis.at_least(x)
+            if value is None:
+                return None
+            found.append(value)
+        return tuple(found) if self.fits(found) else None
+
+    def most(self, point: Sequence[int], i: int, limit: int | None = None) -> int | None:
+        """The greatest size of axis `i`, the others as in `point`, that fits; None: no bound.
+
+        The size in `point` must itself be a member that fits.
+        """
+
+        def fits(x: int) -> bool:
+            return self.fits([*point[:i], x, *point[i + 1 :]])
+
+        last = self.axes[i].last
+        if last is not None:
+            limit = last if limit is None else min(limit, last)
+        if limit is not None and limit <= point[i]:
+            return point[i]
+        low, step = point[i], 1
+        while fits(low + step):
+            if limit is not None and low + step >= limit:
+                return self.axes[i].at_most(limit)
+            if step.bit_length() > _ENDLESS:
+                return None
+            low, step = low + step, 2 * step
+        high = low + step
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fits(middle) else (low, middle)
+        return self.axes[i].at_most(low if limit is None else min(low, limit))
+
+    def search(self, low: int, reached: Callable[[int], bool], *, first: bool) -> int:
+        """The first (or last) value from `low` on for which a monotone `reached` holds."""
+        if reached(low) == first:
+            return low
+        step = 1
+        while reached(low + step) != first:
+            if step.bit_length() > _ENDLESS:
+                raise _endless()
+            low, step = low + step, 2 * step
+        high = low + step
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if reached(middle) == first else (middle, high)
+        return high if first else low
+
+    def lines(
+        self, i: int, value: int, low: Point, high: Sequence[int | None]
+    ) -> Iterator[tuple[Point, int]]:
+        """Lines in the slab where axis `i` is `value`: a least point and the axis still free."""
+        others = [j for j in range(len(self.axes)) if j != i]
+        *scanned, free = others
+        ranges = []
+        for j in scanned:
+            top = high[j]
+            if top is None:
+                top = self.most(low, j)
+            if top is None:
+                return
+            ranges.append([v for v in self.axes[j].upto(top) if v >= low[j]])
+        for values in product(*ranges):
+            point = [*low]
+            point[i] = value
+            for j, v in zip(scanned, values, strict=True):
+                point[j] = v
+            start = self.axes[free].at_least(low[free])
+            if start is not None:
+                point[free] = start
+                if self.fits(point):
+                    yield tuple(point), free
+
+    def largest(self) -> Point | None:
+        """Holds the largest square, then has the greatest sum; None if there is no bound."""
+        if not self.fits(self.least):
+            return None
+        side = self.search(1, lambda t: self.ceil([t] * len(self.axes)) is not None, first=False)
+        low = self.ceil([side] * len(self.axes))
+        assert low is not None
+        side = min(low)
+        found = []
+        for i, axis in enumerate(self.axes):
+            if axis.at_least(side) != side:
+                continue
+            for point, free in self.lines(i, side, low, [None] * len(self.axes)):
+                top = self.most(point, free)
+                if top is None:
+                    raise _endless()
+                found.append((*point[:free], top, *point[free + 1 :]))
+        return max(found, key=lambda p: (min(p), sum(p), p))
+
+    def nearest(self, target: Point) -> Point | None:
+        """Differs least from `target`: greatest difference, then sum, then the larger."""
+        if not self.fits(self.least):
+            return None
+
+        def reached(d: int) -> bool:
+            corner = self.ceil([t - d for t in target])
+            return corner is not None and all(
+                c <= t + d for c, t in zip(corner, target, strict=True)
+            )
+
+        gap = self.search(0, reached, first=True)
+        low = self.ceil([t - gap for t in target])
+        assert low is not None
+        found = []
+        for i, axis in enumerate(self.axes):
+            for value in {target[i] - gap, target[i] + gap}:
+                if axis.at_least(value) != value:
+                    continue
+                for point, free in self.lines(i, value, low, [t + gap for t in target]):
+                    top = self.most(point, free, limit=target[free] + gap)
+                    top = target[free] + gap if top is None else top
+                    best = self.axes[free].nearest(target[free], point[free], top)
+                    if best is not None:
+                        found.append((*point[:free], best, *point[free + 1 :]))
+        return min(found, key=lambda p: _distance(p, target))
+
+    def corners(self) -> Iterator[tuple[int | None, int | None]]:
+        """The maximal sizes that fit, two axes, the first falling; None: without a bound."""
+        x, y = self.least
+        if not self.fits((x, y)):
+            return
+        while True:
+            right = self.most((x, y), 0)
+            top = self._free(x, y) if right is None else self.most((right, y), 1)
+            yield right, top
+            higher = None if top is None else self.axes[1].at_least(top + 1)
+            if higher is None or not self.fits((x, higher)):
+                return
+            y = higher
+
+    def _free(self, x: int, y: int) -> int | None:
+        """The greatest size of the second axis at which the first has no bound."""
+        try:
+            last = self.search(y, lambda v: self.most((x, v), 0) is None, first=False)
+        except NoSolution:
+            return None
+        return self.axes[1].at_most(last)
+
+
+def _steps(hull: tuple[_Axis, ...], fits: Callable[[Sequence[int]], bool], *, below: bool) -> str:
+    """What lies below (or beyond) a frontier over two axes, as isl text: a strip per corner."""
+    corners = watched(_Box(hull, fits).corners(), "walking along the frontier")
+    last, strips = 0, []
+    for x, y in sorted(corners, key=lambda c: (c[0] is None, c[0])):
+        rows = f"x0 >= {last + 1}" if x is None else f"{last + 1} <= x0 <= {x}"
+        if below:
+            strips.append(rows + (" and x1 >= 1" if y is None else f" and 1 <= x1 <= {y}"))
+        elif y is not None:
+            strips.append(f"{rows} and x1 >= {y + 1}")
+        if x is None:
+            break
+        last = x
+    else:
+        if not below:
+            strips.append(f"x0 >= {last + 1} and x1 >= 1")
+    return f"{{ [x0, x1] : {' or '.join(strips) or 'false'} }}"
+
+
+def _hull(runs: Sequence[Run]) -> Run:
+    """All sizes from the first to the last."""
+    lasts = [r.last for r in runs]
+    last = None if None in lasts else max(x for x in lasts if x is not None)
+    return Run(min(r.first for r in runs), last)
+
+
+def _distance(point: Point, target: Point) -> tuple[int, int, Point]:
+    gaps = [abs(p - t) for p, t in zip(point, target, strict=True)]
+    return max(gaps), sum(gaps), tuple(-p for p in point)
+
+
+def _bounded(box: _Box) -> Iterator[Point]:
+    """The corners of a box. Raises NoSolution for one without a bound."""
+    for x, y in box.corners():
+        if x is None or y is None:
+            raise _endless()
+        yield x, y
+
+
+def _endless() -> NoSolution:
+    return NoSolution(
+        "the budget leaves the size of an axis without a bound",
+        cure="bound it: within=(1, 4096)",
+    )
+
+
+class BudgetedSet(InputSet):
+    """The members of a set that keep within budgets that grow with every size, and (`floors`)
+    those that break others.
+
+    Membership, `smallest`, `largest`, `nearest` and `count` need no list of members. `frontier`
+    gives the maximal sizes: every member is at most one of them along every axis.
+    """
+
+    def __init__(
+        self, base: InputSet, budgets: tuple[Budget, ...], floors: tuple[Floor, ...] = ()
+    ) -> None:
+        self.base = base
+        self.budgets = budgets
+        self.floors = floors
+        super().__init__(base.names, (), batch=base.batch, at=base.at)
+
+    # the isl set, corner by corner, for whatever needs all of it
+
+    @property
+    def _sides(self) -> Any:
+        return self._explicit
+
+    @_sides.setter
+    def _sides(self, value: Any) -> None:
+        """There is none until it is asked for."""
+
+    @cached_property
+    def _explicit(self) -> Any:
+        names = self.shown
+        if len(names) != 2:
+            raise Undecidable("set algebra with a budget on more than two axes")
+        hull = tuple(_Axis((_hull(self.base.axis(n).runs()),)) for n in names)
+        regions = [_steps(hull, self._fits_budgets, below=True)] if self.budgets else []
+        regions += [_steps(hull, partial(_fits, f, names), below=False) for f in self.floors]
+        found = self.base
+        for region in regions:
+            found = found & InputSet(names, isl().Set(region), batch=self.batch)
+        return found._sides
+
+    def _fits_budgets(self, point: Sequence[int]) -> bool:
+        return _fits(self.budgets, self.shown, point)
+
+    def _fits(self, point: Sequence[int]) -> bool:
+        """Whether a member of the base belongs."""
+        return self._fits_budgets(point) and not any(
+            _fits(floor, self.shown, point) for floor in self.floors
+        )
+
+    @cached_property
+    def _boxed(self) -> list[_Box] | None:
+        """The base as boxes; None if the axes depend on each other, or there are floors."""
+        if self.floors:
+            return None
+        found = []
+        for box in self.base.boxes():
+            if box is None:
+                return None
+            found.append(_Box(tuple(_Axis(tuple(runs)) for runs in box), self._fits))
+        return found
+
+    def _best_of(
+        self, ask: Callable[[_Box], Point | None], otherwise: Callable[[], Any], key: Any
+    ) -> Any:
+        if self._boxed is None:
+            return otherwise()
+        found = [p for p in map(ask, self._boxed) if p is not None]
+        if not found:
+            raise NoSolution("the set is empty")
+        return min(found, key=key)
+
+    # the set algebra that stays symbolic
+
+    def where(self, *requirements: Requirement) -> InputSet:
+        return within(self.base.where(*requirements), self.budgets, self.floors)
+
+    def __and__(self, other: InputSet) -> InputSet:
+        budgets, floors = self.budgets, self.floors
+        if isinstance(other, BudgetedSet):
+            budgets, floors = (*budgets, *other.budgets), (*floors, *other.floors)
+            other = other.base
+        if set(other.names) <= set(self.names):
+            return within(self.base & other, budgets, floors)
+        return super().__and__(other)
+
+    # members
+
+    def __contains__(self, member: object) -> bool:
+        if member not in self.base:
+            return False
+        if isinstance(member, Mapping):
+            sizes = {str(k): int(v) for k, v in member.items()}
+            return self._fits([sizes[n] for n in self.shown])
+        values = dict(zip(self._order(member), _tuple(member), strict=True))
+        return self._fits([values[n] for n in self.shown])
+
+    def _order(self, member: Any) -> tuple[str, ...]:
+        return self.shown if len(_tuple(member)) == len(self.shown) else self.names
+
+    def __bool__(self) -> bool:
+        if self._boxed is None:
+            return super().__bool__()
+        return any(self._fits(box.least) for box in self._boxed)
+
+    def smallest(self) -> Any:
+        return self._best_of(
+            lambda box: box.least if self._fits(box.least) else None,
+            super().smallest,
+            lambda p: (max(p), sum(p), p),
+        )
+
+    def largest(self) -> Any:
+        return self._best_of(
+            lambda box: box.largest(),
+            super().largest,
+            lambda p: (-min(p), -sum(p), tuple(-x for x in p)),
+        )
+
+    def nearest(self, *sizes: int) -> Any:
+        target = self._target(sizes)
+        return self._best_of(
+            lambda box: box.nearest(target),
+            lambda: super(BudgetedSet, self).nearest(*sizes),
+            lambda p: _distance(p, target),
+        )
+
+    @property
+    def bounded(self) -> bool:
+        try:
+            self.frontier()
+        except NoSolution:
+            return False
+        return True
+
+    def frontier(self) -> list[Point]:
+        """The maximal sizes, the tallest first. A step per corner of the frontier.
+
+        Raises NoSolution where the budget leaves an axis without a bound.
+        """
+        if len(self.shown) != 2:
+            raise Undecidable("a frontier of more than two axes")
+        if self.floors:  # what lies above a member breaks the floors too
+            return [p for p in BudgetedSet(self.base, self.budgets).frontier() if self._fits(p)]
+        if self._boxed is None:
+            points = set(self)
+        else:
+            corners = chain.from_iterable(map(_bounded, self._boxed))
+            points = set(watched(corners, "walking along the frontier"))
+        found: list[Point] = []
+        for x, y in sorted(points, key=lambda p: (-p[0], -p[1])):
+            if not found or y > found[-1][1]:
+                found.append((x, y))
+        return found
+
+    def count(self) -> int | None:
+        if self._boxed is None or len(self.shown) != 2:
+            return super().count()
+        total = 0
+        try:
+            for box in self._boxed:
+                last = 0
+                for x, y in sorted(_bounded(box)):
+                    rows = box.axes[0].count(x) - box.axes[0].count(last)
+                    total, last = total + rows * box.axes[1].count(y), x
+        except NoSolution:
+            return None
+        return total
+
+    def __iter__(self) -> Iterator[Any]:
+        if self._boxed is None or len(self.shown) != 2:
+            yield from super().__iter__()
+            return
+        corners = self.frontier()
+        heights = [x for x, _ in reversed(corners)]
+        sides = sorted(
+            {
+                v
+                for box in self._boxed
+                for axis in box.axes
+                for v in axis.upto(max((max(c) for c in corners), default=0))
+            }
+        )
+        for side in sides:
+            shell: set[Point] = set()
+            for box in self._boxed:
+                rows, columns = box.axes
+                if rows.at_least(side) == side:
+                    shell.update((side, y) for y in columns.upto(side))
+                if columns.at_least(side) == side:
+                    shell.update((x, side) for x in rows.upto(side))
+            inside = [
+                p
+                for p in shell
+                if (i := bisect_left(heights, p[0])) < len(heights)
+                and p[1] <= corners[len(heights) - 1 - i][1]
+            ]
+            yield from sorted(inside, key=lambda p: (sum(p), p))
+
+    # text
+
+    def __str__(self) -> str:
+        return " and ".join([_bracketed(str(self.base)), *self._bounds()])
+
+    def _bounds(self) -> Iterator[str]:
+        yield from map(str, self.budgets)
+        for floor in self.floors:
+            yield f"{floor[0].what} >= {floor[0].limit + 1:,}"
+
+    __repr__ = __str__
+
+    def describe(self) -> str:
+        return " and ".join([_bracketed(self.base.describe()), *self._bounds()])
+
+    def as_sympy(self) -> Any:
+        import sympy
+
+        from symcnn.algebra.expr import to_sympy
+
+        bounds = (sympy.Le(to_sympy(b.expr), b.limit) for b in self.budgets)
+        beyond = (
+            sympy.Or(*(sympy.Gt(to_sympy(b.expr), b.limit) for b in floor)) for floor in self.floors
+        )
+        return sympy.And(self.base.as_sympy(), *bounds, *beyond)
+
+
+def _bracketed(words: str) -> str:
+    return f"({words})" if " or " in words else words

@@ -1,0 +1,371 @@
+"""Why a size fails, and every way out; or, where it does not fail, what goes wrong in silence.
+
+The first requirement that fails, in the order of execution, is where torch stops. Where nothing
+fails, three things can still be other than meant, and can be seen per axis: rows at the end that
+no window reads, outputs that see nothing but padding, and images folded into the batch (which
+symcnn counts as a failure).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from math import gcd
+from typing import TYPE_CHECKING, Any
+
+from symcnn.algebra.axis import Scatter, Window
+from symcnn.algebra.size import evaluate
+from symcnn.errors import SymcnnError
+from symcnn.questions.inputs.domain import first_failure, listed
+from symcnn.questions.inputs.fix import fixes
+from symcnn.questions.inputs.nearest import nearest_valid
+from symcnn.sets.condition import Condition, KeepsBatch, Requirement
+from symcnn.trace.graph import Guard, Node, Parameter, SymbolicTensor
+
+if TYPE_CHECKING:
+    from symcnn.network import Network
+
+__all__ = ["Diagnosis", "Failure", "Trap", "diagnose"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The first node (or line) that a size fails at.
+
+    says: torch's own message, "" where torch would not complain or its words are not known here.
+    """
+
+    node: str
+    op: str
+    needs: str
+    found: str
+    why: str
+    says: str = ""
+
+    def __str__(self) -> str:
+        lines = [f"fails at {self.node} ({self.op}): {self.why}"]
+        if self.needs:
+            lines.append(f"  needs {self.needs}; {self.found}")
+        else:
+            lines.append(f"  {self.found}")
+        if self.says:
+            lines.append(f"  torch says: {self.says}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Trap:
+    """Something that raises no error and is seldom meant."""
+
+    node: str
+    kind: str  # "unread" or "padding" or "empty"
+    axis: int
+    count: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.node}: {self.text}"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What happens at `sizes`: a `failure` with the `ways` out, or a list of `traps`."""
+
+    sizes: Mapping[str, int]
+    failure: Failure | None
+    ways: tuple[str, ...]
+    traps: tuple[Trap, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the sizes are valid."""
+        return self.failure is None
+
+    def __str__(self) -> str:
+        if self.failure is not None:
+            ways = [f"  {way}" for way in self.ways]
+            return "\n".join([f"{listed(self.sizes)} {self.failure}", "ways out:", *ways])
+        if self.traps:
+            traps = [f"  {trap}" for trap in self.traps]
+            return "\n".join([f"{listed(self.sizes)} is valid, but note:", *traps])
+        return f"{listed(self.sizes)} is valid; every row is read and no output sees only padding"
+
+    __repr__ = __str__
+
+
+def diagnose(net: Network, sizes: Mapping[str, int]) -> Diagnosis:
+    """See `Network.diagnose`."""
+    failed = first_failure(net, sizes)
+    if failed is None:
+        return Diagnosis(sizes, None, (), tuple(_traps(net, sizes)))
+    step, requirement = failed
+    found = requirement.consequence(sizes)
+    if isinstance(step, Guard):
+        needs = str(requirement)
+        why = step.otherwise or "the trace took the other branch there"
+        failure = Failure(step.where, "branch", needs, found, why, step.otherwise)
+        return Diagnosis(sizes, failure, tuple(_sizes_that_work(net, sizes)), ())
+    needs = "" if isinstance(requirement, KeepsBatch) else str(requirement)
+    says = _torch_says(step, requirement, sizes)
+    failure = Failure(step.name, step.op, needs, found, requirement.why, says)
+    ways = [*_sizes_that_work(net, sizes), *_changes(net, step, requirement, sizes)]
+    return Diagnosis(sizes, failure, tuple(ways), ())
+
+
+# Ways out ------------------------------------------------------------------------------------
+
+
+def _sizes_that_work(net: Network, sizes: Mapping[str, int]) -> Iterator[str]:
+    try:
+        shown = net.valid_inputs().shown
+        if len(shown) <= 4:  # each size is a dimension to search
+            near = nearest_valid(net, {n: sizes[n] for n in shown})
+            if not near.valid:
+                yield from map(str, near.ways)
+    except SymcnnError:
+        return
+
+
+def _changes(
+    net: Network, node: Node, requirement: Requirement, sizes: Mapping[str, int]
+) -> Iterator[str]:
+    """What could be changed in the network."""
+    try:
+        lines = [f.line for f in fixes(net, sizes) if not f.right]
+    except SymcnnError:
+        lines = []
+    here = {f.node for f in fixes(net)}
+    if node.name in here:
+        yield from (f"change the network: {line}" for line in lines)
+    elif node.op in ("cat", "concat") or _is_pointwise(node):
+        yield from _meeting(net, node, sizes)
+    elif node.op.startswith("conv") and not node.op.startswith("conv_t"):
+        missing = [
+            max(0, -(-(m.extent - _at(t, sizes, i) - m.left - m.right) // 2))
+            for i, t, m in _windows(node)
+        ]
+        more = missing[0] if len(set(missing)) == 1 else tuple(missing)
+        yield f"pad more in {node.name}: padding greater by {more}"
+
+
+def _is_pointwise(node: Node) -> bool:
+    return node.op in _JOINS and len(node.activations) > 1
+
+
+_JOINS = ("add", "sub", "mul", "div", "maximum", "minimum", "where")
+
+
+def _meeting(net: Network, node: Node, sizes: Mapping[str, int]) -> Iterator[str]:
+    """Ways to make two maps meet that differ in size."""
+    shapes = [[evaluate(d, sizes) for d in t.dims] for t in node.activations]
+    if len({len(s) for s in shapes}) != 1:
+        return
+    first, rank = shapes[0], len(shapes[0])
+    for t, shape in zip(node.activations[1:], shapes[1:], strict=True):
+        gaps = [a - b for a, b in zip(first, shape, strict=True)]
+        space = gaps[2:] if rank > 2 else gaps
+        if not any(space):
+            continue
+        small, big = (t, node.activations[0]) if sum(space) > 0 else (node.activations[0], t)
+        pad = [end for gap in reversed(space) for end in (0, abs(gap))]
+        names = net.source_name(small), net.source_name(big)
+        if all(g >= 0 for g in space) or all(g <= 0 for g in space):
+            yield (
+                f"before {node.name}, pad {names[0]} to the size of {names[1]}: "
+                f"F.pad(x, {tuple(pad)}), or cut {names[1]}: F.pad(x, {tuple(-p for p in pad)})"
+            )
+        extra = tuple(abs(g) for g in space)
+        for one, other in ((small, big), (big, small)):
+            maker = _maker(one)
+            if maker is None:
+                continue
+            room = [m.stride - m.output_padding for _, _, m in _scatters(maker)]
+            if one is small and room and all(e < r for e, r in zip(extra, room, strict=False)):
+                yield f"in {maker.name}: output_padding={extra[0] if len({*extra}) == 1 else extra}"
+            elif maker.op in ("interpolate", "upsample"):
+                wanted = tuple(int(evaluate(d, sizes)) for d in other.dims[2:])
+                yield f"in {maker.name}: give size={wanted}, the size of {net.source_name(other)}"
+
+
+def _maker(t: SymbolicTensor) -> Node | None:
+    """The node that gave a tensor its size: through what works point by point."""
+    node = t.node
+    while (
+        node is not None
+        and node.activations
+        and node.outputs[0].dims[2:] == (node.activations[0].dims[2:])
+    ):
+        node = node.activations[0].node
+    return node
+
+
+# Torch's words -------------------------------------------------------------------------------
+
+
+def _torch_says(node: Node, requirement: Requirement, sizes: Mapping[str, int]) -> str:
+    for prefix, words in _SAYS.items():
+        if node.op.startswith(prefix):
+            return words(node, requirement, sizes)
+    return ""
+
+
+def _says_conv(node: Node, requirement: Requirement, sizes: Mapping[str, int]) -> str:
+    if not isinstance(requirement, Condition) or requirement.relation != ">=":
+        return ""
+    windows = [*_windows(node)]
+    padded = " x ".join(str(_at(t, sizes, i) + m.left + m.right) for i, t, m in windows)
+    kernel = " x ".join(str(m.extent) for _, _, m in windows)
+    return (
+        f"Calculated padded input size per channel: ({padded}). Kernel size: ({kernel}). "
+        "Kernel size can't be greater than actual input size"
+    )
+
+
+def _says_pool(node: Node, requirement: Requirement, sizes: Mapping[str, int]) -> str:
+    windows = [*_windows(node)]
+    if len(windows) < 2:
+        return ""
+    t = node.activations[0]
+    lead = [str(evaluate(d, sizes)) for d in t.dims[1 : -len(windows)]]
+    before = "x".join([*lead, *(str(_at(t, sizes, i)) for i, t, _ in windows)])
+    after = "x".join([*lead, *(str(m.size(_at(t, sizes, i))) for i, t, m in windows)])
+    return (
+        f"Given input size: ({before}). Calculated output size: ({after}). Output size is too small"
+    )
+
+
+def _says_linear(node: Node, requirement: Requirement, sizes: Mapping[str, int]) -> str:
+    weight = next((t for t in node.inputs if isinstance(t, Parameter)), None)
+    if weight is None:
+        return ""
+    *lead, features = (evaluate(d, sizes) for d in node.activations[0].dims)
+    rows = 1
+    for size in lead:
+        rows *= size
+    out, into = (evaluate(d, sizes) for d in weight.dims)
+    return f"mat1 and mat2 shapes cannot be multiplied ({rows}x{features} and {into}x{out})"
+
+
+def _says_cat(node: Node, requirement: Requirement, sizes: Mapping[str, int]) -> str:
+    shapes = [[evaluate(d, sizes) for d in t.dims] for t in node.activations]
+    if len({len(s) for s in shapes}) != 1:
+        return ""
+    along = next(
+        (
+            i
+            for i, d in enumerate(node.outputs[0].dims)
+            if evaluate(d, sizes) == sum(s[i] for s in shapes)
+        ),
+        1,
+    )
+    for number, shape in enumerate(shapes):
+        for i, (a, b) in enumerate(zip(shapes[0], shape, strict=True)):
+            if a != b and i != along:
+                return (
+                    f"Sizes of tensors must match except in dimension {along}. Expected size {a} "
+                    f"but got size {b} for tensor number {number} in the list."
+                )
+    return ""
+
+
+def _says_pointwise(node: Node, requirement: Requirement, sizes: Mapping[str, int]) -> str:
+    shapes = [[evaluate(d, sizes) for d in t.dims] for t in node.inputs]
+    if len(shapes) != 2:
+        return ""
+    rank = max(map(len, shapes))
+    a, b = ([1] * (rank - len(s)) + s for s in shapes)
+    for i in range(rank - 1, -1, -1):
+        if a[i] != b[i] and 1 not in (a[i], b[i]):
+            return (
+                f"The size of tensor a ({a[i]}) must match the size of tensor b ({b[i]}) at "
+                f"non-singleton dimension {i}"
+            )
+    return ""
+
+
+_SAYS: dict[str, Callable[[Node, Requirement, Mapping[str, int]], str]] = {
+    "conv_transpose": lambda *_: "",
+    "conv": _says_conv,
+    "max_pool": _says_pool,
+    "avg_pool": _says_pool,
+    "linear": _says_linear,
+    "cat": _says_cat,
+    **dict.fromkeys(_JOINS, _says_pointwise),
+}
+
+
+# Traps ---------------------------------------------------------------------------------------
+
+
+def _at(t: SymbolicTensor, sizes: Mapping[str, int], axis: int) -> int:
+    return int(evaluate(t.dims[axis], sizes))
+
+
+def _windows(node: Node) -> Iterator[tuple[int, SymbolicTensor, Any]]:
+    """(axis, input, window) along the axes that a kernel runs over."""
+    rank = len(node.outputs[0].dims)
+    for out, (axis, axis_map) in enumerate((node.result.axes or ())[:rank]):
+        inside = out >= rank - _kernel_axes(node.op)
+        if inside and isinstance(axis, int) and isinstance(axis_map, Window):
+            yield axis, node.activations[0], axis_map
+
+
+def _scatters(node: Node) -> Iterator[tuple[int, SymbolicTensor, Any]]:
+    for axis, axis_map in node.result.axes or ():
+        if isinstance(axis, int) and isinstance(axis_map, Scatter):
+            yield axis, node.activations[0], axis_map
+
+
+def _kernel_axes(op: str) -> int:
+    return next((n for n in (1, 2, 3) if op.endswith(f"{n}d")), 0)
+
+
+def _traps(net: Network, sizes: Mapping[str, int]) -> Iterator[Trap]:
+    for node in net.nodes:
+        if not node.activations or not ("conv" in node.op or "pool" in node.op):
+            continue
+        for axis, t, m in _windows(node):
+            length, what = _at(t, sizes, axis), _lines(net, t, axis)
+            numbers = (m.extent, m.stride, m.left, m.right)
+            if not all(isinstance(n, int) for n in numbers):
+                continue
+            unread = (length + m.left + m.right - m.extent) % m.stride - m.right
+            if unread > 0:
+                text = f"the last {unread} of {length} {what} are never read"
+                yield Trap(node.name, "unread", axis, unread, text)
+            blind = _blind(m, length)
+            if blind:
+                text = f"{blind} of {m.size(length)} output {what} see only padding"
+                yield Trap(node.name, "padding", axis, blind, text)
+        for axis, t, m in _scatters(node):
+            length, what = _at(t, sizes, axis), _lines(net, t, axis)
+            empty = sum(not _hears(m, j, length) for j in range(m.size(length)))
+            if empty:
+                text = f"{empty} of {m.size(length)} output {what} see no input, only the bias"
+                yield Trap(node.name, "empty", axis, empty, text)
+
+
+def _lines(net: Network, t: SymbolicTensor, axis: int) -> str:
+    """What the lines along an axis are called."""
+    return (
+        {1: "columns", 2: "rows"}.get(len(t.dims) - axis, "slices") if t.ndim > 3 else "positions"
+    )
+
+
+def _blind(window: Window, length: int) -> int:
+    """How many outputs read no input at all, only padding."""
+    if not window.left and not window.right:
+        return 0
+    taps = range(0, window.extent, window.dilation)
+    return sum(
+        not any(0 <= window.stride * i - window.left + t < length for t in taps)
+        for i in range(window.size(length))
+    )
+
+
+def _hears(scatter: Scatter, j: int, length: int) -> bool:
+    """Whether any input is spread to output `j`."""
+    if (j + scatter.padding) % gcd(scatter.stride, scatter.dilation):
+        return False
+    first, last, step = scatter.progression(j)
+    return any(0 <= i < length for i in range(first, last + 1, step))

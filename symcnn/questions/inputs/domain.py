@@ -1,0 +1,141 @@
+"""The domain: which inputs a network accepts, and which node asks for what.
+
+It is the conjunction of what the nodes and guards require, handed to `symcnn.sets.inputset` whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from symcnn.errors import InvalidInput, Undecidable
+from symcnn.progress import watched
+from symcnn.sets.condition import KeepsBatch, Requirement
+from symcnn.sets.inputset import InputSet, input_set, tightest
+from symcnn.trace.graph import Guard, Node
+
+if TYPE_CHECKING:
+    from symcnn.network import Network
+
+__all__ = ["Reason", "check_valid", "first_failure", "listed", "reasons", "valid_inputs"]
+
+
+def valid_inputs(net: Network, *extra: Requirement, at: str = "") -> InputSet:
+    """The inputs that `net` accepts and that meet the `extra` requirements."""
+    requirements = [*net.requirements, *extra]
+    speaks_of = frozenset[str]().union(*(r.symbols for r in requirements))
+    names = [n for n in net.symbols if n not in net.batch or n in speaks_of]
+    names += sorted(speaks_of - set(names))
+    return input_set(names, requirements, batch=tuple(net.batch & set(names)), at=at)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A requirement that shapes the domain, and the node (or line) that makes it."""
+
+    node: str
+    requirement: Requirement
+    joins: tuple[str, ...] = ()  # where the tensors come from, if there are several
+
+    def __str__(self) -> str:
+        joined = f" of {' and '.join(self.joins)}" if self.joins else ""
+        return f"{self.node}{joined}: {self.requirement}  ({self.requirement.why})"
+
+
+def reasons(net: Network) -> list[Reason]:
+    """The requirements that the domain cannot do without, each with the node that makes it.
+
+    Of several that only differ in strictness the strictest is kept; what the others imply goes.
+    """
+    makers: dict[Requirement, tuple[str, tuple[str, ...]]] = {}
+    for node in net.nodes:
+        sources = tuple(map(net.source_name, node.activations))
+        for requirement in node.result.requires:
+            makers.setdefault(requirement, (node.name, sources if len(sources) > 1 else ()))
+    for guard in net.guards:
+        makers.setdefault(guard.requirement, (guard.where, ()))
+    names = list(valid_inputs(net).names)
+    kept = [r for r, _ in tightest(makers)]
+    for requirement in watched(reversed(kept), "looking for reasons", len(kept)):
+        others = [r for r in kept if r is not requirement]
+        if input_set(names, others) <= input_set(names, [requirement]):
+            kept = others
+    return [Reason(makers[r][0], r, makers[r][1]) for r in kept]
+
+
+def first_failure(
+    net: Network, sizes: Mapping[str, int]
+) -> tuple[Node | Guard, Requirement] | None:
+    """What fails first at `sizes`, in the order of execution; None if the sizes are valid.
+
+    Past a branch not taken, nothing is known.
+    """
+    if all(r.holds(sizes) for r in net.requirements):
+        return None
+    steps: list[tuple[int, Node | Guard, Requirement]] = [
+        (net.position(node), node, r) for node in net.nodes for r in node.result.requires
+    ]
+    steps += [(guard.after, guard, guard.requirement) for guard in net.guards]
+    _, step, requirement = min(
+        (s for s in steps if not s[2].holds(sizes)),
+        key=lambda s: (s[0], isinstance(s[1], Guard)),
+    )
+    return step, requirement
+
+
+def check_valid(net: Network, sizes: dict[str, int]) -> None:
+    """Raises InvalidInput for sizes outside the domain: the first layer that fails, and a cure."""
+    failure = first_failure(net, sizes)
+    if failure is None:
+        return
+    step, requirement = failure
+    if isinstance(step, Guard):
+        raise _refusal(net, step, sizes)
+    raise InvalidInput(_complaint(step, requirement, sizes), cure=lambda: _nearest(net, sizes))
+
+
+def _refusal(net: Network, guard: Guard, sizes: dict[str, int]) -> InvalidInput:
+    if guard.otherwise:
+        return InvalidInput(
+            f"the model refuses {listed(sizes)} at {guard.where}: {guard.otherwise}",
+            cure=lambda: _nearest(net, sizes),
+        )
+    return InvalidInput(
+        f"the trace took a branch at {guard.where} that needs {guard.requirement}, "
+        f"not so at {listed(sizes)}",
+        cure=f"trace again with example={sizes}",
+    )
+
+
+def _complaint(node: Node, requirement: Requirement, sizes: dict[str, int]) -> str:
+    axes = ", ".join(sorted(requirement.symbols))
+    what = "" if isinstance(requirement, KeepsBatch) else f"needs {requirement}; "
+    name = node.name if node.name.endswith(node.op) else f"{node.name} ({node.op})"
+    return (
+        f"{name} cannot take {listed(sizes)}: {requirement.why}\n"
+        f"  along {axes}: {what}{requirement.consequence(sizes)}"
+    )
+
+
+def listed(sizes: Mapping[str, int]) -> str:
+    """Sizes for reading: ``N=1, H=224``."""
+    return ", ".join(f"{name}={size}" for name, size in sizes.items())
+
+
+def _nearest(net: Network, sizes: dict[str, int]) -> str:
+    if len(sizes) > 5:  # each size is a dimension to search; an error must not take long
+        return "ask net.valid_inputs() which sizes are valid"
+    try:
+        domain = valid_inputs(net)
+    except Undecidable:
+        return "its domain is not a decidable set; try other sizes"
+    if not domain:
+        return "no input of any size is valid"
+    where = [sizes[name] for name in domain.shown]
+    best = domain.nearest(*where)
+    values = best if isinstance(best, tuple) else (best,)
+    found = listed(dict(zip(domain.shown, values, strict=True)))
+    if list(values) == where:  # only the batch is at fault
+        return f"valid inputs: {domain.describe()}"
+    return f"nearest valid size: {found}"

@@ -1,0 +1,632 @@
+"""Solving backwards: which inputs reach a target, or several at once.
+
+Every wish (an output size, a number of features, squareness, a range, a multiple) is a
+conjunction of Presburger conditions; they are handed to `symcnn.sets.inputset` together with the
+domain,
+whole, so answers are closed sets and never the result of a search. A target with symbols of its
+own makes the answer a formula in them (`Relation`). Budgets are down-closed sets
+(`symcnn.questions.inputs.budget`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.factor import text
+from symcnn.algebra.size import Int, Size, prod, symbols_of
+from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
+from symcnn.questions.inputs.choices import Choices, solve_choices
+from symcnn.questions.inputs.domain import listed
+from symcnn.sets.condition import Condition, Requirement
+from symcnn.sets.grammar import Between, parse_target
+from symcnn.sets.inputset import InputSet, Relation, input_set
+from symcnn.trace.graph import tensors_in
+
+if TYPE_CHECKING:
+    from symcnn.network import Network
+
+__all__ = ["COSTS", "solve"]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Something asked of the input, in words and as conditions."""
+
+    text: str
+    requirements: tuple[Requirement, ...]
+    part: Network | None = None  # the part of the network whose output it speaks of
+    goals: tuple[tuple[Int, int], ...] = ()  # sizes and the numbers they should be
+
+
+def solve(
+    net: Network, output: Any = None, *, sizes: Mapping[str, Any] | None = None, **wishes: Any
+) -> InputSet | Choices:
+    """See `Network.solve`, which this is."""
+    ranges = {str(name): value for name, value in (sizes or {}).items()}
+    opened = {name: ranges[name] for name in net.hyperparameters if name in ranges}
+    left = {name: value for name, value in ranges.items() if name not in opened}
+    if not opened:
+        return _decided(net, output, sizes=left, **wishes)
+    spoken = {name for item in _items(output) for name in symbols_of(item)}
+
+    def found(twin: Network, values: Mapping[str, int], *, explain: bool) -> InputSet:
+        numbers = {name: value for name, value in values.items() if name in spoken}
+        return _decided(twin, output, sizes={**left, **numbers}, explain=explain, **wishes)
+
+    if not any(isinstance(value, (range, list, tuple, set)) for value in opened.values()):
+        return found(net.given(**opened), opened, explain=True)
+    said = {"output": output, **wishes, **wishes.get("budgets", {}), **left}
+    wanted = [f"{k}={v}" for k, v in said.items() if v not in (None, False) and k != "budgets"]
+    return solve_choices(net, opened, found, ", ".join(wanted))
+
+
+def _decided(net: Network, output: Any, **wishes: Any) -> InputSet:
+    try:
+        return _solve(net, output, **wishes)
+    except Undecidable as error:
+        if not net.hyperparameters:
+            raise
+        cure = ", ".join(f"{name}=range(1, 12)" for name in net.hyperparameters)
+        raise Undecidable(error.cause, cure=f"give a range: {cure}") from None
+
+
+def _items(output: Any) -> Iterator[Size]:
+    """The expressions in a target."""
+    targets = output.values() if isinstance(output, Mapping) else (output,)
+    for target in targets:
+        for item in () if target is None else _target(target):
+            if isinstance(item, Size):
+                yield item
+
+
+def _solve(
+    net: Network,
+    output: Any = None,
+    *,
+    flatten: int | None = None,
+    at: str | None = None,
+    square: bool = False,
+    aspect: tuple[int, int] | None = None,
+    multiple_of: Any = None,
+    within: Any = None,
+    receptive_field: Any = None,
+    budgets: Mapping[str, Any] | None = None,
+    sizes: Mapping[str, Any] | None = None,
+    dtype: str = "float32",
+    explain: bool = True,
+) -> InputSet:
+    limits = {what: amount for what, amount in (budgets or {}).items() if amount is not None}
+    ranges = {str(name): value for name, value in (sizes or {}).items()}
+    if all(
+        wish is None for wish in (output, flatten, aspect, multiple_of, within, receptive_field)
+    ) and not (limits or ranges or square):
+        raise BadSpec(
+            "solve takes a target", cure="output=(7, 7), flatten=9216, macs=4e9 or another"
+        )
+    wishes = [*_outputs(net, output, at, ranges)]
+    if flatten is not None:
+        wishes.append(_flatten(net, flatten, at))
+    if receptive_field is not None:
+        wishes.append(_receptive_field(net, receptive_field, at))
+    parts = list(dict.fromkeys(w.part for w in wishes if w.part is not None))
+    if not parts:
+        parts = [net if at is None else net.at(at)]
+
+    names, parameters = _names(net, parts, wishes, ranges)
+    axes = [n for n in names if n not in net.batch]
+    if square:
+        equal = [Condition(Size.symbol(n), "==", Size.symbol(axes[0])) for n in axes[1:]]
+        wishes.append(Wish("square=True", tuple(equal)))
+    if aspect is not None:
+        wishes.append(_aspect(aspect, axes))
+    if multiple_of is not None:
+        wishes.append(_multiple_of(multiple_of, axes))
+    if within is not None:
+        wishes.append(_within(within, axes))
+    wishes += [Wish(f"{n}={_plain(v)}", tuple(_in_range(n, v))) for n, v in ranges.items()]
+
+    known = [r for part in parts for r in part.requirements]
+    label = parts[0].name if len(parts) == 1 else ""
+    question = _Question(net, [*parameters, *names], known, label)
+    found = question.set(wishes)
+    if not found:
+        raise _no_solution(question, wishes, square=square) if explain else NoSolution("")
+    if limits:
+        whole = net if at is None else net.at(at)
+        found = _keep_within(whole, found, limits, ranges, dtype)
+    if parameters:
+        return Relation(parameters, found)
+    return found
+
+
+@dataclass(frozen=True)
+class _Question:
+    net: Network
+    names: list[str]
+    known: list[Requirement]  # what the network itself asks
+    at: str
+
+    def set(self, wishes: Iterable[Wish]) -> InputSet:
+        requirements = [*self.known, *(r for wish in wishes for r in wish.requirements)]
+        batch = self.net.batch & set(self.names)
+        return input_set(self.names, requirements, batch=tuple(batch), at=self.at)
+
+
+def _names(
+    net: Network, parts: Sequence[Network], wishes: Sequence[Wish], ranges: Mapping[str, Any]
+) -> tuple[list[str], list[str]]:
+    """The sizes that the answer speaks of, and the symbols that the targets bring."""
+    requirements = [r for p in parts for r in p.requirements]
+    requirements += [r for wish in wishes for r in wish.requirements]
+    spoken = frozenset[str]().union(*(r.symbols for r in requirements), ranges)
+    inner = {s for part in parts for t in tensors_in(part._outputs) for s in symbols_of(*t.dims)}
+    inner |= {s for part in parts for r in part.requirements for s in r.symbols}
+    names = [n for n in net.symbols if n not in net.batch or n in spoken]
+    names += sorted((inner & spoken) - set(names))
+    given = {s for wish in wishes for r in wish.requirements for s in r.symbols} - set(names)
+    unknown = set(ranges) - set(names) - given
+    if unknown:
+        raise BadSpec(
+            f"no size is called {', '.join(sorted(unknown))}", cure=f"there is {', '.join(names)}"
+        )
+    order = [s for wish in wishes for r in wish.requirements for s in sorted(r.symbols)]
+    return names, [s for s in dict.fromkeys(order) if s in given]
+
+
+# Wishes --------------------------------------------------------------------------------------
+
+
+def _outputs(
+    net: Network, output: Any, at: str | None, ranges: Mapping[str, Any]
+) -> Iterator[Wish]:
+    if output is None:
+        return
+    targets = output if isinstance(output, Mapping) else {at: output}
+    for place, target in targets.items():
+        items = _target(target)
+        part = net.last_map(len(items)) if place is None else net.at(place)
+        dims = part.output_dims
+        if len(items) > len(dims):
+            raise BadSpec(f"output={target!r} has more axes than {part.describe_output()}")
+        pairs = list(zip(dims[len(dims) - len(items) :], items, strict=True))
+        words = "x".join(map(_word, items))
+        yield Wish(
+            f"output={words}" + (f" at {part.name}" if part.name else ""),
+            tuple(c for dim, item in pairs for c in _is(dim, item)),
+            part,
+            tuple((d, t) for d, t in pairs if isinstance(t, int)),
+        )
+
+
+def _target(target: Any) -> tuple[Any, ...]:
+    """A target per axis: int, None, Between, or an expression."""
+    if isinstance(target, str):
+        return parse_target(target)
+    items = tuple(target) if isinstance(target, (tuple, list)) else (target,)
+    found: list[Any] = []
+    for item in items:
+        if isinstance(item, str):
+            words = parse_target(item)
+            if len(words) != 1 or isinstance(words[0], int):
+                raise BadSpec(f"output={target!r}: {item!r} is not a size", cure="write 7, not '7'")
+            found += words
+        elif isinstance(item, range):
+            found.append(_span(item, f"output={target!r}"))
+        elif item is None or isinstance(item, Between):
+            found.append(item)
+        elif isinstance(item, bool) or not (
+            hasattr(item, "__index__") or isinstance(item, Size) or hasattr(item, "free_symbols")
+        ):
+            raise BadSpec(
+                f"output={target!r}: {item!r} is not a size",
+                cure="a target is made of whole numbers, ranges, symbols and None",
+            )
+        else:
+            size = item if isinstance(item, Size) else from_sympy(item)
+            if isinstance(size, int) and size < 1:
+                raise BadSpec(f"output={target!r}: a size is at least 1")
+            found.append(size)
+    if not found:
+        raise BadSpec("output=() names no axis", cure="for example output=(7, 7)")
+    return tuple(found)
+
+
+def _span(numbers: range, what: str) -> Between:
+    if not numbers:
+        raise BadSpec(f"{what}: {numbers} is empty")
+    ordered = numbers if numbers.step > 0 else numbers[::-1]
+    return Between(ordered[0], ordered[-1], ordered.step)
+
+
+def _is(dim: Int, item: Any) -> Iterator[Condition]:
+    """That a size is what a target says."""
+    if item is None:
+        return
+    if isinstance(item, Between):
+        if item.low is not None:
+            yield Condition(dim, ">=", item.low)
+        if item.high is not None:
+            yield Condition(item.high, ">=", dim)
+        if item.step > 1 and item.low is not None:
+            yield Condition((dim - item.low) % item.step, "==", 0)
+        return
+    scale = 1
+    if isinstance(item, Size):
+        scale = math.lcm(*(Fraction(c).denominator for c in item.terms.values()))
+    yield Condition(dim * scale, "==", item * scale)
+
+
+def _word(item: Any) -> str:
+    return "*" if item is None else str(item)
+
+
+def _flatten(net: Network, features: Any, at: str | None) -> Wish:
+    if isinstance(features, bool) or not hasattr(features, "__index__") or int(features) < 1:
+        raise BadSpec(f"flatten={features!r} is not a positive whole number")
+    part = net.before_flatten() if at is None else net.at(at)
+    each = prod(part.output_dims[1:])
+    return Wish(f"flatten={features}", (Condition(each, "==", int(features)),), part)
+
+
+def _receptive_field(net: Network, wanted: Any, at: str | None) -> Wish:
+    part = net.last_map(2) if at is None else net.at(at)
+    extents = part.receptive_field().size
+    items = _target(wanted)
+    if len(items) == 1:
+        items *= len(extents)
+    if len(items) != len(extents):
+        raise BadSpec(f"receptive_field={wanted!r} needs one number for {len(extents)} axes")
+    conditions: list[Condition] = []
+    for have, want in zip(extents, items, strict=True):
+        least = Between(want) if isinstance(want, int) else want  # a number is the least
+        conditions += _is(from_sympy(have), least)
+    shown = "x".join(map(str, extents))
+    return Wish(f"a receptive field of {wanted} (it is {shown})", tuple(conditions), part)
+
+
+def _aspect(aspect: Any, axes: Sequence[str]) -> Wish:
+    good = (
+        isinstance(aspect, (tuple, list))
+        and len(aspect) == 2
+        and all(hasattr(a, "__index__") and not isinstance(a, bool) and a > 0 for a in aspect)
+    )
+    if not good or len(axes) < 2:
+        raise BadSpec(f"aspect={aspect!r} is not a ratio of width to height", cure="aspect=(16, 9)")
+    width, height = (Size.symbol(n) for n in (axes[-1], axes[-2]))
+    ratio = Condition(height * int(aspect[0]), "==", width * int(aspect[1]))
+    return Wish(f"aspect={aspect[0]}:{aspect[1]}", (ratio,))
+
+
+def _multiple_of(multiple: Any, axes: Sequence[str]) -> Wish:
+    factors = _per_axis(multiple, axes, "multiple_of")
+    if not all(hasattr(f, "__index__") and not isinstance(f, bool) and f > 0 for f in factors):
+        raise BadSpec(f"multiple_of={multiple!r} is not a positive whole number")
+    conditions = (
+        Condition(Size.symbol(n) % int(f), "==", 0) for n, f in zip(axes, factors, strict=True)
+    )
+    return Wish(f"multiple_of={multiple}", tuple(conditions))
+
+
+def _per_axis(value: Any, axes: Sequence[str], what: str) -> tuple[Any, ...]:
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * len(axes)
+    if len(values) != len(axes):
+        raise BadSpec(f"{what}={value!r} needs one number for each of {', '.join(axes)}")
+    return values
+
+
+def _within(bounds: Any, axes: Sequence[str]) -> Wish:
+    """``(200, 300)`` for all axes, or a pair for each."""
+    if not isinstance(bounds, (tuple, list)) or not bounds:
+        raise BadSpec(f"within={bounds!r} is not (low, high)", cure="within=(200, 300)")
+    pairs = [bounds] * len(axes) if not isinstance(bounds[0], (tuple, list)) else list(bounds)
+    conditions: list[Requirement] = []
+    if len(pairs) != len(axes):
+        raise BadSpec(f"within={bounds!r} needs one pair for each of {', '.join(axes)}")
+    for name, pair in zip(axes, pairs, strict=True):
+        if len(pair) != 2 or not all(
+            hasattr(x, "__index__") and not isinstance(x, bool) for x in pair
+        ):
+            raise BadSpec(f"within={bounds!r} is not (low, high)", cure="within=(200, 300)")
+        low, high = map(int, pair)
+        if low > high:
+            raise BadSpec(f"within={bounds!r}: there is nothing from {low} to {high}")
+        conditions += _is(Size.symbol(name), Between(low, high))
+    return Wish(f"within={bounds}", tuple(conditions))
+
+
+def _in_range(name: str, value: Any) -> Iterator[Condition]:
+    if isinstance(value, range):
+        yield from _is(Size.symbol(name), _span(value, name))
+    elif isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 1:
+        raise BadSpec(f"{name}={value!r} is neither a size nor a range of sizes")
+    else:
+        yield Condition(Size.symbol(name), "==", int(value))
+
+
+def _plain(value: Any) -> str:
+    return f"{value[0]}..{value[-1]}" if isinstance(value, range) and value else str(value)
+
+
+# Budgets -------------------------------------------------------------------------------------
+
+#: What a budget may bound: the word for it, and the figure of `Network.cost` that it is, by
+#: convention and name ("params" are a figure of the network). "memory" is "activations".
+COSTS: dict[str, tuple[str, str, str]] = {
+    "macs": ("MACs", "macs", "work"),
+    "flops": ("FLOPs", "flops", "work"),
+    "params": ("parameters", "", ""),
+    "activations": ("bytes of activations", "macs", "activations"),
+    "memory": ("bytes of activations", "macs", "activations"),
+    "saved": ("bytes saved", "macs", "saved"),
+    "peak": ("bytes alive at once", "macs", "peak"),
+}
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "B": 1}
+_UNITS |= {f"{p}B": 10 ** (3 * (i + 1)) for i, p in enumerate("KMGT")}
+_UNITS |= {f"{p}iB": 1 << (10 * (i + 1)) for i, p in enumerate("KMGT")}
+_AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?(?:[eE]\+?\d+)?)\s*([KMGT]?i?B?)\s*")
+
+
+def amount(value: Any, what: str, *, up: bool = False) -> int:
+    """A budget: a number, or text such as ``"8 GiB"`` or ``"4e9"``; what is no whole number is
+    rounded down, or `up`.
+
+    >>> amount(4e9, "macs"), amount("8 GiB", "memory"), amount("1.5G", "macs")
+    (4000000000, 8589934592, 1500000000)
+    """
+    if isinstance(value, str):
+        match = _AMOUNT.fullmatch(value.strip())
+        if match is None or match[2] not in _UNITS:
+            raise BadSpec(f"{what}={value!r} is not an amount", cure='such as 4e9 or "8 GiB"')
+        exact = Fraction(match[1]) * _UNITS[match[2]]
+        return math.ceil(exact) if up else math.floor(exact)
+    if isinstance(value, float) and value == value and abs(value) != float("inf"):
+        value = int(value // 1)
+    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 0:
+        raise BadSpec(f"{what}={value!r} is not an amount", cure='such as 4e9 or "8 GiB"')
+    return int(value)
+
+
+def limits_of(value: Any, what: str) -> tuple[int | None, int | None]:
+    """The least and the most that a budget allows: an amount is the most.
+
+    >>> limits_of("8 GiB", "memory"), limits_of(">=4e9", "macs"), limits_of("1G..2G", "macs")
+    ((None, 8589934592), (4000000000, None), (1000000000, 2000000000))
+    """
+    if isinstance(value, range):
+        span = _span(value, what)
+        if span.step != 1:
+            raise BadSpec(f"{what}={value}: a budget has no steps", cure=f"{what}=range(1, 100)")
+        return span.low, span.high
+    if isinstance(value, str):
+        low, dots, high = value.partition("..")
+        if dots:
+            bounds = amount(low, what, up=True), amount(high, what)
+            if bounds[0] > bounds[1]:
+                raise BadSpec(f"{what}={value!r} is empty")
+            return bounds
+        if value.strip().startswith(">="):
+            return amount(value.strip()[2:], what, up=True), None
+        value = value.strip().removeprefix("<=")
+    return None, amount(value, what)
+
+
+def _keep_within(
+    part: Network,
+    found: InputSet,
+    limits: Mapping[str, Any],
+    ranges: Mapping[str, Any],
+    dtype: str,
+) -> InputSet:
+    from symcnn.questions.inputs.budget import Budget, budget, within
+
+    given: dict[str, Int] = {n: v for n, v in ranges.items() if not isinstance(v, range)}
+    given |= {n: 1 for n in part.batch if n not in given and n not in found.shown}
+    budgets: list[Budget] = []
+    floors: list[tuple[Budget, ...]] = []
+    for what, value in limits.items():
+        low, high = limits_of(value, what)
+        word, convention, figure = COSTS[what]
+        sums = [[from_sympy(part.params)]]
+        if figure:
+            sums = part.cost(convention, dtype=dtype).terms(figure)
+        if high is not None:
+            budgets += [budget(word, terms, high, found, given) for terms in sums]
+        if low is not None:
+            floors.append(tuple(budget(word, terms, low - 1, found, given) for terms in sums))
+    for one in (*budgets, *(b for floor in floors for b in floor)):
+        if one.symbols - set(found.shown):
+            missing = ", ".join(sorted(one.symbols - set(found.shown)))
+            raise BadSpec(f"the {one.what} depend on {missing}", cure=f"give it: {missing}=...")
+    kept = within(found, budgets, floors)
+    if not kept:
+        raise _over_budget(found, budgets, floors)
+    return kept
+
+
+def _over_budget(
+    found: InputSet, budgets: Sequence[Any], floors: Sequence[tuple[Any, ...]]
+) -> NoSolution:
+    from symcnn.questions.inputs.budget import within
+
+    for floor in floors:
+        if not within(found, [], [floor]):
+            cause = f"no input has {floor[0].what} >= {floor[0].limit + 1:,}"
+            if any(b.symbols for b in floor):
+                largest = found.largest()
+                values = largest if isinstance(largest, tuple) else (largest,)
+                sizes = dict(zip(found.shown, values, strict=True))
+                most = max(b.cost(sizes) for b in floor)
+                return NoSolution(cause, cure=f"the largest, {listed(sizes)}, has {most:,}")
+            most = max(b.cost({}) for b in floor)
+            return NoSolution(cause, cure=f"every input has {most:,} {floor[0].what}")
+    least = found.smallest()
+    sizes = dict(zip(found.shown, least if isinstance(least, tuple) else (least,), strict=True))
+    over = [b for b in budgets if not within(found, [b])]
+    if not over:
+        floor_words = (f"{f[0].what} >= {f[0].limit + 1:,}" for f in floors)
+        words = " and ".join([*map(str, budgets), *floor_words])
+        return NoSolution(f"no input keeps within {words} at once", cure="relax one of them")
+    cost = over[0].cost(sizes)
+    where = f"the smallest input, {listed(sizes)}, has" if over[0].symbols else "every input has"
+    return NoSolution(f"no input keeps within {over[0]}", cure=f"{where} {cost:,} {over[0].what}")
+
+
+# No solution ---------------------------------------------------------------------------------
+
+
+def _no_solution(question: _Question, wishes: Sequence[Wish], *, square: bool) -> NoSolution:
+    """Which wishes clash, and the nearest target that can be had with the others."""
+    domain = question.set(())
+    if not domain:
+        return NoSolution("the network accepts no input of any size", cure="see net.reasons()")
+    shape = [w for w in wishes if w.text == "square=True"]
+    for wish in wishes:
+        if wish.part is not None and not question.set([wish, *shape]):
+            others = [w for w in wishes if w is not wish and question.set([w])]
+            return _alone(question, wish, others if question.set(others) else shape, square)
+    for wish in wishes:
+        if not question.set([wish]):
+            least = domain.smallest()
+            words = "x".join(map(str, least)) if isinstance(least, tuple) else str(least)
+            return NoSolution(
+                f"no valid input has {wish.text}",
+                cure=f"valid inputs are {domain}; the smallest is {words}",
+            )
+    for a, b in combinations(wishes, 2):
+        if not question.set([a, b]):
+            return NoSolution(
+                f"{a.text} and {b.text} clash: no input has both",
+                cure=_cure(question, [a, b], wishes),
+            )
+    return NoSolution(
+        f"no input meets {', '.join(w.text for w in wishes)} at once, though any two of them go "
+        "together",
+        cure=_cure(question, wishes, wishes),
+    )
+
+
+def _alone(question: _Question, wish: Wish, others: Sequence[Wish], square: bool) -> NoSolution:
+    part = wish.part
+    assert part is not None
+    kind = "square " if square else ""
+    place = part.name or "the output"
+    if wish.text.startswith("flatten="):
+        each = prod(part.output_dims[1:])
+        return NoSolution(
+            f"no {kind}input gives {wish.text[8:]} features at {place}, which has {text(each)} "
+            "per image",
+            cure=_flatten_cure(question, wish, others),
+        )
+    if wish.text.startswith("output="):
+        goal = wish.text[7:].split(" at ")[0]
+        return NoSolution(
+            f"no {kind}input gives {goal} at {place}, which is {part.describe_output()}",
+            cure=_nearest_target(question, wish, others),
+        )
+    return NoSolution(f"no input gives {wish.text} at {place}")
+
+
+def _cure(question: _Question, clashing: Sequence[Wish], wishes: Sequence[Wish]) -> str:
+    for wish in clashing:
+        others = [w for w in wishes if w is not wish]
+        if wish.goals and question.set(others):
+            near = _nearest_target(question, wish, others)
+            if near:
+                rest = " and ".join(w.text for w in others)
+                return f"with {rest}, {near}"
+    return "drop one of them"
+
+
+def _nearest_target(question: _Question, wish: Wish, others: Sequence[Wish]) -> str:
+    """The nearest sizes that can be reached together, in words."""
+    if not wish.goals:
+        return ""
+    goals = [Size.symbol(f"size{i}") for i in range(len(wish.goals))]
+    equations = [Condition(d, "==", g) for (d, _), g in zip(wish.goals, goals, strict=True)]
+    names = [*question.names]
+    names += sorted(symbols_of(*(d for d, _ in wish.goals)) - set(names))
+    requirements = [*question.known, *(r for w in others for r in w.requirements), *equations]
+    try:
+        reached = input_set([*names, *map(str, goals)], requirements).axis(*map(str, goals))
+        best = reached.nearest(*(size for _, size in wish.goals))
+    except SymcnnError:
+        return ""
+    words = "x".join(map(str, best)) if isinstance(best, tuple) else str(best)
+    return f"the nearest output that some input gives: {words}"
+
+
+def _flatten_cure(question: _Question, wish: Wish, others: Sequence[Wish]) -> str:
+    assert wish.part is not None
+    dims = wish.part.output_dims
+    features = int(wish.text[8:])
+    fixed = prod(d for d in dims[1:] if isinstance(d, int))
+    if isinstance(fixed, int) and features % fixed:
+        return f"it is always a multiple of {fixed}"
+    near = _nearest_product(
+        question,
+        [d for d in dims[1:] if not isinstance(d, int)],
+        others,
+        Fraction(features, fixed if isinstance(fixed, int) else 1),
+    )
+    if near is not None and isinstance(fixed, int):
+        sizes, count = near
+        return f"the nearest that some input gives: {count * fixed}, at {listed(sizes)}"
+    return ""
+
+
+def _nearest_product(
+    question: _Question, dims: Sequence[Int], others: Sequence[Wish], target: Fraction
+) -> tuple[dict[str, int], int] | None:
+    """The product of sizes nearest to `target`, and the smallest input that gives it.
+
+    Of the factors of a product near t one is at most sqrt(t) (or the least there is): for each
+    value it can take, the nearest values of the other.
+    """
+    if not 1 <= len(dims) <= 2:
+        return None
+    goals = [f"size{i}" for i in range(len(dims))]
+    requirements = [*question.known, *(r for w in others for r in w.requirements)]
+    requirements += [Condition(d, "==", Size.symbol(g)) for d, g in zip(dims, goals, strict=True)]
+    names = [*question.names, *goals]
+    batch = tuple(question.net.batch & set(names))
+    whole = input_set(names, requirements, batch=batch)
+    reached = whole.axis(*goals)
+    found: list[tuple[Fraction, tuple[int, ...]]] = []
+
+    def around(values: InputSet, wanted: Fraction) -> Iterator[int]:
+        floor = int(wanted // 1)
+        x = Size.symbol(values.names[0])
+        for part, pick in (
+            (values.where(Condition(floor, ">=", x)), InputSet.largest),
+            (values.where(Condition(x, ">=", floor + 1)), InputSet.smallest),
+        ):
+            if part:
+                yield pick(part)
+
+    if len(dims) == 1:
+        found = [(abs(v - target), (v,)) for v in around(reached, target)]
+    else:
+        root = int(float(target) ** 0.5) + 1
+        for i in (0, 1):
+            for v in reached.axis(goals[i]):
+                rest = reached.given(**{goals[i]: v})
+                for u in around(rest, target / v):
+                    pair = (v, u) if i == 0 else (u, v)
+                    found.append((abs(v * u - target), pair))
+                if v > root or v > 4096:
+                    break
+    if not found:
+        return None
+    _, best = min(found, key=lambda f: (f[0], prod(f[1])))
+    left = whole.given(**dict(zip(goals, best, strict=True)))
+    least = left.smallest()
+    values = least if isinstance(least, tuple) else (least,)
+    return dict(zip(left.shown, values, strict=True)), math.prod(best)

@@ -1,0 +1,1 @@
+"""Hyperparameters: the layers that map one size to another."""

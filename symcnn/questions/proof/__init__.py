@@ -1,0 +1,1 @@
+"""What is true for all sizes: closed forms and claims."""

@@ -1,0 +1,662 @@
+"""Proofs: that the closed forms are what the layers, one after the other, make of a size.
+
+The law is induction over the nodes. Let F(H, W) be the closed form of a size. For every node: if
+its input sizes are x = F(H, W), then by the layer's definition its output sizes are the closed
+forms that the network carries, for all integers in the domain. The definition is torch's
+documentation where it has a formula (`_DOCUMENTED`: written as inequalities, so that no floor of
+ours is in it), else the operation's rule, applied to sizes that are fresh symbols x, so that
+nothing was simplified across layers. isl decides each step. That no size on the way is empty, and
+that the domain is what the layers require one by one, is decided too.
+
+What is outside linear integer arithmetic (symbolic kernels, products) is evaluated at many sizes,
+and said to be tested. Nothing is left out: what could be neither is listed as open.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import asdict, dataclass
+from functools import cached_property, reduce
+from inspect import signature
+from operator import and_
+from typing import TYPE_CHECKING, Any
+
+from symcnn.algebra.factor import factors, text
+from symcnn.algebra.size import Int, Scaled, Size, Symbol, evaluate, prod, sole_atom, symbols_of
+from symcnn.errors import SymcnnError, Undecidable
+from symcnn.ops.registry import ntuple
+from symcnn.ops.shape import reshaped, under_what_is_known
+from symcnn.questions.inputs.domain import first_failure, listed
+from symcnn.sets.condition import AnyOf, Condition, Requirement, settled, substituted
+from symcnn.sets.inputset import InputSet, input_set
+from symcnn.trace.graph import Node, Result, SymbolicTensor, Tape
+
+if TYPE_CHECKING:
+    from symcnn.network import Network
+
+__all__ = ["Claim", "Proof", "prove"]
+
+_SAMPLES = 24  # sizes at which a claim is tested that cannot be proved
+_MOST = (4, 12, 96, 1000)  # the largest size drawn, in turn
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One statement about all sizes in the domain, and how it is known."""
+
+    what: str  # of _WHAT
+    where: str  # the node, "" for the network
+    says: str
+    verdict: str  # proved, tested, wrong or open
+    how: str  # isl, identity, normal form; at how many sizes; or why not
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        return f"{place}{self.says}  ({self.verdict}: {self.how})"
+
+
+#: What is claimed, in the order of the report.
+_WHAT = {
+    "size": "sizes are what each layer makes of the sizes before it",
+    "not empty": "no size on the way is below 1",
+    "domain": "the domain is what the layers require, one by one",
+    "macs": "MACs are those of each layer at the sizes it meets, and their sum",
+}
+
+
+@dataclass(frozen=True)
+class Proof:
+    """All claims about a network; true if none is wrong. `complete`: all are proved."""
+
+    domain: str
+    claims: tuple[Claim, ...]
+
+    def __bool__(self) -> bool:
+        return not self.wrong
+
+    def _of(self, verdict: str) -> tuple[Claim, ...]:
+        return tuple(c for c in self.claims if c.verdict == verdict)
+
+    @cached_property
+    def proved(self) -> tuple[Claim, ...]:
+        """What holds for all integers in the domain."""
+        return self._of("proved")
+
+    @cached_property
+    def tested(self) -> tuple[Claim, ...]:
+        """What was only evaluated at many sizes."""
+        return self._of("tested")
+
+    @cached_property
+    def wrong(self) -> tuple[Claim, ...]:
+        """What does not hold, with a size at which it fails."""
+        return self._of("wrong")
+
+    @cached_property
+    def open(self) -> tuple[Claim, ...]:
+        """What could be neither proved nor tested, and why."""
+        return self._of("open")
+
+    @property
+    def complete(self) -> bool:
+        """Whether every claim is proved."""
+        return len(self.proved) == len(self.claims)
+
+    def __str__(self) -> str:
+        lines = [f"for all integers in the domain, {self.domain}:"]
+        for what, meaning in _WHAT.items():
+            mine = [c for c in self.claims if c.what == what]
+            counts = Counter(c.verdict for c in mine)
+            if mine:
+                told = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
+                lines.append(f"  {what}: {told}  ({meaning})")
+        ways = Counter(c.how for c in self.proved)
+        if ways:
+            lines.append("proved by " + ", ".join(f"{way} {n}" for way, n in ways.most_common()))
+        listed_ones = {"WRONG": self.wrong, "only tested": self.tested, "open": self.open}
+        for title, claims in listed_ones.items():
+            lines += [title] * bool(claims) + [f"  {claim}" for claim in claims]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values, for JSON."""
+        return {
+            "holds": bool(self),
+            "complete": self.complete,
+            "domain": self.domain,
+            "proved": len(self.proved),
+            "tested": [asdict(c) for c in self.tested],
+            "wrong": [asdict(c) for c in self.wrong],
+            "open": [asdict(c) for c in self.open],
+            "claims": [asdict(c) for c in self.claims],
+        }
+
+
+def prove(net: Network) -> Proof:
+    """See `symcnn.Network.prove`."""
+    proving = _Proving(net)
+    claims = [c for node in net.nodes for c in proving.node(node)]
+    claims += [proving.not_empty(), proving.domain_claim(), proving.total()]
+    return Proof(proving.told, tuple(claims))
+
+
+class _Proving:
+    """A network, its domain, and what has been decided already: equal layers are decided once."""
+
+    def __init__(self, net: Network) -> None:
+        self.net = net
+        names = net.symbols
+        self.decidable = True
+        try:
+            self.domain = net.valid_inputs()
+            self.told = self.domain.describe()
+        except Undecidable as error:
+            self.decidable = False
+            self.domain = input_set(names, ())  # holds on more than the domain: holds on it
+            self.told = f"no exact set ({error.cause})"
+        self.domains: dict[tuple[str, ...], InputSet] = {}
+        self.verdicts: dict[Any, tuple[str, str]] = {}
+        #: What each layer requires by itself, over the network's sizes; None: not decidable.
+        self.required: dict[Any, InputSet | None] = {}
+        self.unknown: list[str] = []
+
+    # one node
+
+    def node(self, node: Node) -> Iterator[Claim]:
+        """The induction step of one node: with as little seen of its sizes as will do."""
+        found: tuple[int, _Fresh, Result, list[Claim]] | None = None
+        reason = ""
+        for parts, known in _WAYS:
+            if parts is _seen and not _is_view(node):
+                break
+            fresh = _Fresh(node, frozenset(self.net.symbols), parts)
+            try:
+                result = fresh.run(self._known_before(node, fresh) if known else None)
+            except Exception as error:
+                reason = _words(error)
+                continue
+            claims = [*self._sizes(node, fresh, result)]
+            doubt = max((_DOUBT.index(claim.verdict) for claim in claims), default=0)
+            if found is None or doubt < found[0]:
+                found = doubt, fresh, result, claims
+            if doubt == 0:
+                break
+        if found is None:
+            self.unknown.append(f"{node.name}: {reason}")
+            for number, axis, dim, says in _said(node):
+                yield self._by_numbers(node, says, number, axis, dim, reason)
+            return
+        _, fresh, result, claims = found
+        yield from claims
+        for requirement in result.requires:
+            self._require(requirement, fresh)
+        if node.result.macs != 0 or result.macs != 0:
+            yield self._macs(node, result, fresh)
+
+    def _sizes(self, node: Node, fresh: _Fresh, result: Result) -> Iterator[Claim]:
+        """What the rule answers on fresh sizes against the closed forms."""
+        documented = _documented(node)
+        for number, axis, dim, says in _said(node):
+            meant = result.shapes[number][axis]
+            same = fresh.back(meant) == dim
+            where = documented.get(axis - node.outputs[0].ndim) if number == 0 else None
+            if where is not None:
+                verdict = self.decide(where, {})
+                says = f"{says}, as torch's documentation says"
+            elif same and fresh.seen:  # no more than the trace knew: the law of a view decides
+                verdict = self._kept(node)
+                says = f"{says}: as many elements as before"
+            elif same and (isinstance(meant, int) or _is_symbol(meant)):
+                verdict = "proved", "identity"
+            else:
+                if same and _has_scale(meant):  # nothing is simplified through a float scale
+                    verdict = "proved", "normal form"
+                else:
+                    verdict = self.decide([Condition(meant, "==", dim)], fresh.means)
+                if same and verdict[0] == "tested":  # a product of sizes that are proved
+                    verdict = "proved", "normal form"
+                says = f"{says} = {text(meant)}{fresh.listed(meant)}"
+            yield Claim("size", node.name, says, *verdict)
+
+    def _kept(self, node: Node) -> tuple[str, str]:
+        """Whether a node makes as many elements as it takes, given what is required before it."""
+        have, want = (prod(t.dims) for t in (node.inputs[0], node.outputs[0]))
+        tape = Tape()
+        tape._domain = self.domain
+        with tape.running():
+            have, want = under_what_is_known(have, want)
+        if have == want:
+            return "proved", "isl"
+        return self.decide([Condition(have, "==", want)], {})
+
+    def _known_before(self, node: Node, fresh: _Fresh) -> Tape:
+        """What the layers before require: a rule may rest on it, as it did in the trace."""
+        tape = Tape()
+        guards = [g for g in self.net.guards if g.after < self.net.position(node)]
+        equal = [Condition(Size.symbol(n), "==", value) for n, value in fresh.means.items()]
+        names = [*self.domain.names, *fresh.means]
+        tape._domain = input_set(names, [*(g.requirement for g in guards), *equal])
+        for met in self.required.values():
+            tape._domain = tape._domain if met is None else tape._domain & met
+        return tape
+
+    def _macs(self, node: Node, result: Result, fresh: _Fresh) -> Claim:
+        says = f"MACs are {text(result.macs)}{fresh.listed(result.macs)}"
+        if fresh.back(result.macs) == node.result.macs:
+            return Claim("macs", node.name, says, "proved", "normal form")
+        same = Condition(result.macs, "==", node.result.macs)
+        return Claim("macs", node.name, says, *self.test([same], fresh.means))
+
+    def _by_numbers(
+        self, node: Node, says: str, number: int, axis: int, dim: Int, reason: str
+    ) -> Claim:
+        """A rule that takes no fresh symbols is asked at numbers."""
+        for count, sizes in enumerate(self.samples):
+            try:
+                made = _Fresh(node, frozenset(), _seen, sizes).run().shapes[number][axis]
+            except Exception as error:
+                why = f"its rule takes neither symbols ({reason}) nor numbers ({_words(error)})"
+                return Claim("size", node.name, says, "open", why)
+            if made != evaluate(dim, sizes):
+                told = f"at {listed(sizes)} it is {made}"
+                return Claim("size", node.name, says, "wrong", told)
+            if count + 1 == _SAMPLES:
+                break
+        if not self.samples:
+            return Claim("size", node.name, says, "open", "no valid size was found to try")
+        return Claim("size", node.name, says, "tested", f"at {len(self.samples)} sizes; {reason}")
+
+    # deciding
+
+    def decide(self, wanted: Sequence[Requirement], means: Mapping[str, Size]) -> tuple[str, str]:
+        """Whether all of `wanted` hold on the domain where the fresh sizes are what they mean."""
+        used = frozenset[str]().union(*(w.symbols for w in wanted))
+        means = {name: value for name, value in means.items() if name in used}
+        key = tuple(wanted), tuple(means.items())
+        if key not in self.verdicts:
+            self.verdicts[key] = self._decided(wanted, means)
+        return self.verdicts[key]
+
+    def _decided(self, wanted: Sequence[Requirement], means: Mapping[str, Size]) -> tuple[str, str]:
+        if all(map(settled, wanted)):
+            return "proved", "normal form"
+        try:
+            taken, names = self._taken(wanted, means)
+            holds = input_set(names, wanted)
+            if taken <= holds:
+                return "proved", "isl"
+            wrong = taken - holds
+        except Undecidable:
+            return self.test(wanted, means)
+        if not self.decidable:  # beyond the domain it may fail
+            return self.test(wanted, means)
+        least = wrong.smallest()
+        sizes = dict(zip(wrong.shown, least if isinstance(least, tuple) else (least,), strict=True))
+        return "wrong", f"not at {listed({n: s for n, s in sizes.items() if n not in means})}"
+
+    def _taken(
+        self, wanted: Iterable[Requirement], means: Mapping[str, Size]
+    ) -> tuple[InputSet, list[str]]:
+        """The domain with the fresh sizes beside it, and the names that matter."""
+        used = frozenset[str]().union(*(w.symbols for w in wanted), symbols_of(*means.values()))
+        names = [n for n in self.domain.names if n in used]
+        rest = sorted(used - set(names) - set(means))
+        taken = self._domain_of(tuple(names))
+        everything = [*names, *rest, *means]
+        equal = [Condition(Size.symbol(n), "==", value) for n, value in means.items()]
+        return taken & input_set(everything, equal), everything
+
+    def _domain_of(self, names: tuple[str, ...]) -> InputSet:
+        """The domain's projection on these sizes: on them it decides as the whole does."""
+        if names not in self.domains:
+            kept = self.domain.axis(*names) if names else input_set((), ())
+            self.domains[names] = InputSet(kept.names, kept._sides)
+        return self.domains[names]
+
+    def test(self, wanted: Sequence[Requirement], means: Mapping[str, Size]) -> tuple[str, str]:
+        """The same at many sizes."""
+        for sizes in self.samples:
+            values = sizes | {name: evaluate(value, sizes) for name, value in means.items()}
+            if not all(w.holds(values) for w in wanted):
+                return "wrong", f"not at {listed(sizes)}"
+        if not self.samples:
+            return "open", "not linear in the sizes, and no valid size was found to try"
+        return "tested", f"at {len(self.samples)} sizes; not linear in the sizes"
+
+    @cached_property
+    def samples(self) -> list[dict[str, int]]:
+        """Valid sizes, small and large; for symbols that are declared odd or so, such numbers."""
+        draw, found = random.Random(0), dict[tuple[int, ...], dict[str, int]]()
+        names = [*self.net.symbols, *sorted(self.net._all_symbols - set(self.net.symbols))]
+        for number in range(60 * _SAMPLES):
+            most = _MOST[number % len(_MOST)]
+            sizes = {name: draw.randint(1, most) for name in names}
+            if self.decidable and self.domain and self.domain.shown and number // 4 % 2:
+                shown = self.domain.shown
+                near = self.domain.nearest(*(sizes[n] for n in shown))
+                sizes |= dict(zip(shown, near if isinstance(near, tuple) else (near,), strict=True))
+            with suppress(SymcnnError, ValueError, ZeroDivisionError):
+                if first_failure(self.net, sizes) is None:
+                    found.setdefault(tuple(sizes.values()), sizes)
+            if len(found) == _SAMPLES:
+                break
+        return [*found.values()]
+
+    # the whole
+
+    def _require(self, requirement: Requirement, fresh: _Fresh) -> None:
+        """Note where a layer's own requirement holds, as a set of the network's sizes."""
+        if settled(requirement):
+            return
+        used = {n: v for n, v in fresh.means.items() if n in requirement.symbols}
+        key = requirement, tuple(used.items())
+        if key in self.required:
+            return
+        names = sorted((requirement.symbols - set(used)) | symbols_of(*used.values()))
+        equal = [Condition(Size.symbol(n), "==", value) for n, value in used.items()]
+        try:
+            met = input_set([*names, *used], [*equal, requirement])
+            self.required[key] = met.axis(*names) if names else met
+        except Undecidable:  # a product of sizes is no size that isl knows; of formulas it may be
+            try:
+                self.required[key] = input_set(names, [substituted(requirement, fresh.means)])
+            except Undecidable:
+                self.required[key] = None
+
+    def domain_claim(self) -> Claim:
+        """The domain against what the layers require by themselves."""
+        says = f"the domain is {self.told}"
+        guards = [g.requirement for g in self.net.guards]
+        undecided = not self.decidable or None in self.required.values()
+        if undecided or self.unknown:
+            why = self.unknown[0] if self.unknown else "not linear in the sizes"
+            return Claim("domain", "", says, "open", why)
+        parts = [input_set(sorted(g.symbols), [g]) for g in guards]
+        parts += [one for one in self.required.values() if one is not None]
+        have = self.domain
+        met = reduce(and_, parts, input_set(have.names, ()))
+        if met <= have and have <= met:
+            return Claim("domain", "", says, "proved", "isl")
+        differ = (met - have) | (have - met)
+        return Claim("domain", "", says, "wrong", f"not at {differ.smallest()}")
+
+    def not_empty(self) -> Claim:
+        """Every size of every tensor is at least 1."""
+        tensors = [t for n in self.net.nodes for t in n.outputs]
+        dims = dict.fromkeys(d for t in tensors for d in t.dims if isinstance(d, Size))
+        says = f"each of {len(dims)} different sizes is at least 1"
+        verdicts = {d: self._positive(d) for d in dims}
+        for verdict in ("wrong", "open", "tested"):
+            for dim, (found, how) in verdicts.items():
+                if found == verdict:
+                    return Claim("not empty", "", says, verdict, f"{text(dim)}: {how}")
+        return Claim("not empty", "", says, "proved", "isl")
+
+    def _positive(self, dim: Size) -> tuple[str, str]:
+        """Whether a size is at least 1: by itself, or as a product of such sizes."""
+        verdict = self.decide([Condition(dim, ">=", 1)], {})
+        if verdict[0] == "tested":
+            with suppress(ValueError):
+                parts, content = factors(dim)
+                one_each = [self.decide([Condition(f, ">=", 1)], {})[0] for f in parts]
+                if content >= 1 and len(parts) > 1 and {*one_each} == {"proved"}:
+                    return "proved", "isl"
+        return verdict
+
+    def total(self) -> Claim:
+        """The network's MACs are the sum over its nodes."""
+        from symcnn.algebra.expr import from_sympy
+
+        try:
+            total = from_sympy(self.net.macs)
+        except SymcnnError as error:
+            return Claim("macs", "", "the sum over all nodes", "open", error.cause)
+        added: Int = sum((n.result.macs for n in self.net.nodes), 0)
+        says = f"MACs are {text(total)}, the sum over all nodes"
+        if added == total:
+            return Claim("macs", "", says, "proved", "normal form")
+        return Claim("macs", "", says, *self.test([Condition(added, "==", total)], {}))
+
+
+def _said(node: Node) -> Iterator[tuple[int, int, Int, str]]:
+    """Output, axis, closed form, and the statement of it, for every size that a node makes."""
+    for number, output in enumerate(node.outputs):
+        for axis, dim in enumerate(output.dims):
+            which = f"[{axis}]" if len(node.outputs) == 1 else f"[{number}][{axis}]"
+            yield number, axis, dim, f"size{which} is {text(dim)}"
+
+
+# One layer ---------------------------------------------------------------------------------------
+
+
+_DOUBT = ("proved", "tested", "open", "wrong")
+
+Parts = Callable[[Size], tuple[tuple[Size, ...], int]]  # a size as factors, and a number
+
+
+def _whole(dim: Size) -> tuple[tuple[Size, ...], int]:
+    return (dim,), 1
+
+
+def _factors(dim: Size) -> tuple[tuple[Size, ...], int]:
+    try:
+        return factors(dim)
+    except ValueError:
+        return _whole(dim)
+
+
+def _seen(_: Size) -> tuple[tuple[Size, ...], int]:
+    return (), 1
+
+
+#: How much a rule may see of its sizes, and whether it is told what the layers before require: the
+#: least first.
+_WAYS: tuple[tuple[Parts, bool], ...] = (
+    (_whole, False),
+    (_whole, True),
+    (_factors, False),
+    (_seen, True),
+)
+
+
+class _Fresh:
+    """A node's rule on sizes that are symbols of their own: x0, x1, ... for what `means` says.
+
+    `parts` says what of a size gets a symbol: the whole of it, or every factor by itself, where the
+    rule must divide. With `sizes`, on numbers.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        taken: frozenset[str],
+        parts: Parts,
+        sizes: Mapping[str, int] | None = None,
+    ) -> None:
+        self.node, self.parts, self.sizes = node, parts, sizes
+        self.seen = parts is _seen and sizes is None  # no size is hidden from the rule
+        self.names: dict[Size, Size] = {}
+        self.means: dict[str, Size] = {}
+        if sizes is None:
+            dims = (d for t in node.inputs for d in t.dims if isinstance(d, Size))
+            for part in dict.fromkeys(p for d in dims for p in parts(d)[0] if not _is_symbol(p)):
+                name = f"x{len(self.names)}"
+                while name in taken:
+                    name += "_"
+                self.names[part] = Size.symbol(name)
+                self.means[name] = part
+
+    def run(self, known: Tape | None = None) -> Result:
+        """What the rule answers, given what is `known` of the sizes. Raises what it raises."""
+        call = self.node.call
+        if call is None:
+            raise UnrecordedError
+        args, kwargs = self._put(call.args), self._put(dict(call.kwargs))
+        with known.running() if known is not None else nullcontext():
+            result = call.rule(*args, **kwargs)
+        if not isinstance(result, Result):
+            from symcnn.algebra.expr import from_sympy
+
+            result = Result((tuple(map(from_sympy, result)),))
+        return result
+
+    def _put(self, value: Any) -> Any:
+        if isinstance(value, SymbolicTensor):
+            return self._tensor(value)
+        if isinstance(value, Size):
+            return self._size(value)
+        if isinstance(value, dict):
+            return {key: self._put(v) for key, v in value.items()}
+        if isinstance(value, slice):
+            return slice(*map(self._put, (value.start, value.stop, value.step)))
+        if type(value) in (tuple, list):
+            return type(value)(self._put(v) for v in value)
+        return value
+
+    def _size(self, dim: Int) -> Int:
+        if isinstance(dim, int):
+            return dim
+        if self.sizes is not None:
+            return int(evaluate(dim, self.sizes))
+        if not self.names:
+            return dim
+        found, content = self.parts(dim)
+        return content * prod(self.names.get(part, part) for part in found)
+
+    def _tensor(self, t: SymbolicTensor) -> SymbolicTensor:
+        dims = tuple(map(self._size, t.dims))
+        if dims == t.dims:
+            return t
+        made = object.__new__(type(t))
+        for cls in type(t).__mro__:
+            for slot in getattr(cls, "__slots__", ()):
+                setattr(made, slot, getattr(t, slot))
+        made.dims = dims
+        return made
+
+    def back(self, expr: Int) -> Int:
+        """The expression with the sizes that the fresh ones mean."""
+        return expr.subs(self.means) if isinstance(expr, Size) else expr
+
+    def listed(self, expr: Int) -> str:
+        """What the fresh sizes of an expression mean, for reading."""
+        used = [n for n in self.means if n in symbols_of(expr)]
+        return f" at {', '.join(f'{n} = {text(self.means[n])}' for n in used)}" if used else ""
+
+
+class UnrecordedError(Exception):
+    """The node does not know how its rule was called."""
+
+    def __str__(self) -> str:
+        return "made without a rule"
+
+
+def _has_scale(dim: Int) -> bool:
+    stack: list[Any] = [dim]
+    while stack:
+        expr = stack.pop()
+        if isinstance(expr, Size):
+            for atom in expr.atoms():
+                if isinstance(atom, Scaled):
+                    return True
+                stack += atom.args
+    return False
+
+
+def _is_view(node: Node) -> bool:
+    return node.call is not None and node.call.rule is reshaped
+
+
+def _is_symbol(dim: Size) -> bool:
+    return isinstance(sole_atom(dim), Symbol)
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+
+
+# torch's documentation ---------------------------------------------------------------------------
+
+
+def _documented(node: Node) -> dict[int, list[Requirement]]:
+    """Per spatial axis, from the right, what torch's documentation says of its output size."""
+    op = node.op.removesuffix("_with_indices")
+    kind, n = op[:-2], op[-2:]
+    if kind not in _DOCUMENTED or n not in ("1d", "2d", "3d") or node.call is None:
+        return {}
+    count = int(n[0])
+    try:
+        bound = signature(node.call.rule).bind(*node.call.args, **node.call.kwargs)
+        bound.apply_defaults()
+        return {
+            axis: _DOCUMENTED[kind](bound.arguments, count, axis, node.outputs[0].dims[axis])
+            for axis in range(-count, 0)
+        }
+    except (SymcnnError, TypeError, KeyError):
+        return {}
+
+
+def _one(given: Mapping[str, Any], name: str, n: int, axis: int, default: Any = None) -> Any:
+    value = given.get(name, default)
+    return ntuple(default if value is None or value == () else value, n, name)[axis]
+
+
+def _floor(numerator: Int, stride: Int, t: Int) -> list[Requirement]:
+    """``t == floor(numerator/stride + 1)``, without a floor."""
+    return [
+        Condition(numerator - stride * (t - 1), ">=", 0),
+        Condition(stride * t - 1 - numerator, ">=", 0),
+    ]
+
+
+def _conv(given: Mapping[str, Any], n: int, axis: int, t: Int) -> list[Requirement]:
+    """Conv2d: ``floor((x + 2p - d(k - 1) - 1)/s + 1)``; "same": as large as the input."""
+    x, kernel = given["input"].dims[axis], given["weight"].dims[axis]
+    stride, dilation = (_one(given, name, n, axis) for name in ("stride", "dilation"))
+    if given["padding"] == "same":
+        return [Condition(t, "==", x)]
+    padding = 0 if given["padding"] == "valid" else _one(given, "padding", n, axis)
+    return _floor(x + 2 * padding - dilation * (kernel - 1) - 1, stride, t)
+
+
+def _transposed(given: Mapping[str, Any], n: int, axis: int, t: Int) -> list[Requirement]:
+    """ConvTranspose2d: ``(x - 1)s - 2p + d(k - 1) + o + 1``."""
+    x, kernel = given["input"].dims[axis], given["weight"].dims[axis]
+    s, p, d, o = (
+        _one(given, name, n, axis) for name in ("stride", "padding", "dilation", "output_padding")
+    )
+    return [Condition(t, "==", (x - 1) * s - 2 * p + d * (kernel - 1) + o + 1)]
+
+
+def _pool(given: Mapping[str, Any], n: int, axis: int, t: Int) -> list[Requirement]:
+    """MaxPool2d, AvgPool2d: the same floor; in ceil mode the ceiling o, less one if the last window
+    would start past the input and the left padding (``pooling_output_shape``, ATen/native/Pool.h).
+    """
+    x, kernel = given["input"].dims[axis], _one(given, "kernel_size", n, axis)
+    s = _one(given, "stride", n, axis, given["kernel_size"])
+    p, d = _one(given, "padding", n, axis, 0), _one(given, "dilation", n, axis, 1)
+    numerator = x + 2 * p - d * (kernel - 1) - 1
+    if not given["ceil_mode"]:
+        return _floor(numerator, s, t)
+
+    def ceiling(o: Int) -> list[Condition]:  # o == ceil(numerator/s) + 1
+        return [
+            Condition(numerator - 1 - s * (o - 2), ">=", 0),
+            Condition(s * (o - 1) - numerator, ">=", 0),
+        ]
+
+    kept = [*ceiling(t), Condition(x + p - 1 - (t - 1) * s, ">=", 0)]
+    dropped = [*ceiling(t + 1), Condition(t * s - x - p, ">=", 0)]
+    return [AnyOf((a, b)) for a in kept for b in dropped]
+
+
+_DOCUMENTED: dict[str, Callable[..., list[Requirement]]] = {
+    "conv": _conv,
+    "conv_transpose": _transposed,
+    "max_pool": _pool,
+    "avg_pool": _pool,
+    "lp_pool": _pool,
+}

@@ -1,1 +1,0 @@
-"""How answers look: text tables here; other formats beside it."""

@@ -1,0 +1,197 @@
+"""What a layer asks of its input: equalities and inequalities between integer expressions.
+
+A network's domain is the conjunction of its nodes' conditions. They stay as the rule wrote
+them (``padded input >= kernel extent``), so that an error can quote both sides;
+`symcnn.sets.inputset` brings them to a normal form and solves them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, Union
+
+from symcnn.algebra.factor import text
+from symcnn.algebra.size import Int, Size, evaluate, lower, symbols_of, upper
+
+__all__ = [
+    "AnyOf",
+    "Condition",
+    "ForAll",
+    "KeepsBatch",
+    "Requirement",
+    "settled",
+    "sides_of",
+    "substituted",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """``lhs >= rhs`` or ``lhs == rhs``, and why a layer asks for it.
+
+    >>> from symcnn.algebra.size import Size
+    >>> H = Size.symbol("H")
+    >>> print(Condition(H + 6, ">=", 7, "the kernel must fit into the padded input"))
+    H + 6 >= 7
+    """
+
+    lhs: Int
+    relation: Literal[">=", "=="]
+    rhs: Int
+    why: str = ""
+
+    def holds(self, values: Mapping[str, int]) -> bool:
+        """Whether it holds at `values`."""
+        lhs, rhs = evaluate(self.lhs, values), evaluate(self.rhs, values)
+        return bool(lhs >= rhs if self.relation == ">=" else lhs == rhs)
+
+    def consequence(self, values: Mapping[str, int]) -> str:
+        """What goes wrong at `values`, in words."""
+        return f"{evaluate(self.lhs, values)} {self._negated} {evaluate(self.rhs, values)}"
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """Names of the sizes it speaks of."""
+        return symbols_of(self.lhs, self.rhs)
+
+    @property
+    def _negated(self) -> str:
+        return "<" if self.relation == ">=" else "!="
+
+    def __str__(self) -> str:
+        return f"{text(self.lhs)} {self.relation} {text(self.rhs)}"
+
+
+@dataclass(frozen=True, slots=True)
+class KeepsBatch(Condition):
+    """``view(-1, rhs)`` keeps the images apart only if each has `rhs` elements (`lhs` of them).
+
+    Where `total` (all elements) is another multiple of `rhs`, torch does not raise: it hands back
+    a batch of another size. That is the one place where symcnn refuses what torch accepts.
+    """
+
+    total: Int = 0
+
+    def consequence(self, values: Mapping[str, int]) -> str:
+        """What torch would do at `values`: raise, or fold images into the batch."""
+        total, row = evaluate(self.total, values), evaluate(self.rhs, values)
+        each = evaluate(self.lhs, values)
+        have = f"each image has {each} elements, not {row}"
+        if total % row:
+            return f"{have}; torch: shape '[-1, {row}]' is invalid for input of size {total}"
+        return (
+            f"{have}; torch would not complain: "
+            f"{total // each} image(s) would come back as a batch of {total // row}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """At least one of `options` must hold."""
+
+    options: tuple[Condition, ...]
+    why: str = ""
+
+    def holds(self, values: Mapping[str, int]) -> bool:
+        """Whether one of them holds at `values`."""
+        return any(option.holds(values) for option in self.options)
+
+    def consequence(self, values: Mapping[str, int]) -> str:
+        """What goes wrong at `values`, in words."""
+        return " and ".join(option.consequence(values) for option in self.options)
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """Names of the sizes it speaks of."""
+        return frozenset[str]().union(*(option.symbols for option in self.options))
+
+    def __str__(self) -> str:
+        return " or ".join(map(str, self.options))
+
+
+@dataclass(frozen=True, slots=True)
+class ForAll:
+    """`each` must hold for every block ``0 <= index < count`` of a repeat of symbolic depth."""
+
+    each: Requirement
+    index: str
+    count: Int
+
+    @property
+    def why(self) -> str:
+        """Why a block asks for it."""
+        return self.each.why
+
+    def _failing(self, values: Mapping[str, int]) -> int | None:
+        count = evaluate(self.count, values)
+        blocks = (i for i in range(count) if not self.each.holds({**values, self.index: i}))
+        return next(blocks, None)
+
+    def holds(self, values: Mapping[str, int]) -> bool:
+        """Whether it holds at `values`, in every block."""
+        return self._failing(values) is None
+
+    def consequence(self, values: Mapping[str, int]) -> str:
+        """What goes wrong at `values`, and in which block."""
+        block = self._failing(values) or 0
+        return f"block {block}: {self.each.consequence({**values, self.index: block})}"
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """Names of the sizes it speaks of."""
+        return (self.each.symbols - {self.index}) | symbols_of(self.count)
+
+    def __str__(self) -> str:
+        return f"{self.each} for all {self.index} < {self.count}"
+
+
+Requirement = Union[Condition, AnyOf, ForAll]
+
+
+def sides_of(requirement: Requirement) -> Iterator[Int]:
+    """All expressions that a requirement compares."""
+    if isinstance(requirement, AnyOf):
+        for option in requirement.options:
+            yield from sides_of(option)
+    elif isinstance(requirement, ForAll):
+        yield requirement.count
+        yield from sides_of(requirement.each)
+    else:
+        yield from (requirement.lhs, requirement.rhs)
+
+
+def substituted(requirement: Requirement, values: Mapping[str, Int]) -> Requirement:
+    """The requirement with symbols replaced."""
+
+    def put(expr: Int) -> Int:
+        return expr.subs(values) if isinstance(expr, Size) else expr
+
+    if isinstance(requirement, AnyOf):
+        options = tuple(substituted(option, values) for option in requirement.options)
+        return AnyOf(options, requirement.why)  # type: ignore[arg-type]
+    if isinstance(requirement, ForAll):
+        each = substituted(requirement.each, values)
+        return ForAll(each, requirement.index, put(requirement.count))
+    changed = replace(requirement, lhs=put(requirement.lhs), rhs=put(requirement.rhs))
+    if isinstance(changed, KeepsBatch):
+        return replace(changed, total=put(changed.total))
+    return changed
+
+
+def settled(requirement: Requirement) -> bool | None:
+    """True or False if `requirement` holds, or fails, for all sizes at a glance; else None."""
+    if isinstance(requirement, ForAll):
+        return True if settled(requirement.each) else None
+    if isinstance(requirement, AnyOf):
+        verdicts = [settled(option) for option in requirement.options]
+        return True if True in verdicts else False if set(verdicts) <= {False} else None
+    if requirement.lhs == requirement.rhs:
+        return True
+    gap = requirement.lhs - requirement.rhs
+    low, high = lower(gap), upper(gap)
+    if requirement.relation == "==":
+        return False if (low is not None and low > 0) or (high is not None and high < 0) else None
+    return (
+        True if low is not None and low >= 0 else False if high is not None and high < 0 else None
+    )

@@ -1,0 +1,791 @@
+"""Formulas: a cost or a size as a value of its own, with the questions people ask of polynomials.
+
+Costs are polynomials over floors of the sizes. Three laws make them readable, each exact:
+
+- *congruence*: under ``H % m == r``, ``H`` is ``m*t + r``, and the floor normal form leaves no
+  floor whose denominator divides `m` (`Formula.under`);
+- *relaxation*: ``floor(e/n) = e/n - d`` with ``0 <= d <= (n - 1)/n``, so a formula is a polynomial
+  plus bounded deviations of lower degree (`Formula.leading`, `Formula.per_pixel`);
+- arithmetic on int64 arrays is exact as long as no intermediate value reaches ``2**63``, which is
+  known beforehand; beyond, python's own integers take over (`Formula.at`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import lcm
+from typing import Any
+
+import sympy
+
+from symcnn.algebra import size as sz
+from symcnn.algebra.expr import from_sympy, to_sympy
+from symcnn.algebra.factor import text
+from symcnn.algebra.series import closing
+from symcnn.algebra.size import Int, Size, evaluate, symbols_of
+from symcnn.errors import BadSpec, InvalidInput, NoSolution, Undecidable
+from symcnn.sets.condition import Condition, Requirement
+from symcnn.sets.grammar import check_sizes
+from symcnn.sets.inputset import as_mod
+
+__all__ = ["Formula", "Leading", "conditions", "spoken"]
+
+#: Symbols that count pixels, where `per_pixel` is not told which.
+_SPACE = ("D", "H", "W", "L", "T")
+
+
+@dataclass(frozen=True, slots=True)
+class Leading:
+    """``term + below <= formula <= term + above`` for all positive sizes.
+
+    `degree` is the degree of `term` in the symbols asked for.
+    """
+
+    degree: int
+    term: Formula
+    below: Formula
+    above: Formula
+
+    def __str__(self) -> str:
+        return f"{self.term}, off by {self.below} to {self.above}"
+
+
+class Formula:
+    """An integer expression in the sizes (a polynomial over floors), immutable.
+
+    `names` are the sizes it may be asked at, also those it does not depend on. `given` are the
+    conditions under which it holds, see `under`.
+
+    >>> from symcnn import H, W
+    >>> f = Formula(64 * ((H + 1) // 2) * ((W + 1) // 2))
+    >>> f, f.at(H=224, W=224)
+    (64*((H + 1)//2)*((W + 1)//2), 802816)
+    """
+
+    __slots__ = ("given", "names", "size")
+
+    def __init__(
+        self, expr: Any, names: Iterable[str] = (), given: Sequence[Condition] = ()
+    ) -> None:
+        self.size: Int = expr.size if isinstance(expr, Formula) else from_sympy(_floored(expr))
+        self.given = tuple(given)
+        self.names = symbols_of(self.size).union(names, *(c.symbols for c in self.given))
+
+    @property
+    def expr(self) -> Any:
+        """The formula for sympy (an int stays an int)."""
+        return to_sympy(self.size) if isinstance(self.size, Size) else self.size
+
+    def _sympy_(self) -> Any:
+        return sympy.sympify(self.expr)
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """The names of the sizes it depends on."""
+        return symbols_of(self.size)
+
+    @property
+    def _from_zero(self) -> frozenset[str]:
+        """Depths and paddings, which may be 0."""
+        sides = (side for c in self.given for side in (c.lhs, c.rhs))
+        return frozenset(name for name, low in sz.lows(self.size, *sides) if low == 0)
+
+    def _with(self, size: Int) -> Formula:
+        return Formula(size, self.names, self.given)
+
+    # text
+
+    def __str__(self) -> str:
+        return _text(self.size)
+
+    def __repr__(self) -> str:
+        holds = f"  [{' and '.join(map(spoken, self.given))}]" if self.given else ""
+        return f"{self}{holds}"
+
+    def __format__(self, spec: str) -> str:
+        if spec and isinstance(self.size, int):
+            return format(self.size, spec)
+        return format(str(self), "" if spec in (",", "_") else spec)
+
+    def _repr_latex_(self) -> str:
+        return f"${sympy.latex(self.expr)}$"
+
+    # arithmetic
+
+    def __eq__(self, other: object) -> bool:
+        try:
+            return bool(self.size == _kernel(other))
+        except BadSpec:
+            return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.size)
+
+    def __bool__(self) -> bool:
+        return self.size != 0
+
+    def __int__(self) -> int:
+        if isinstance(self.size, Size):
+            raise BadSpec(f"{self} is not a number", cure="ask .at(H=..., W=...) for one")
+        return self.size
+
+    __index__ = __int__
+
+    def _join(self, other: Any, size: Int) -> Formula:
+        if not isinstance(other, Formula):
+            return self._with(size)
+        given = (*self.given, *(c for c in other.given if c not in self.given))
+        return Formula(size, self.names | other.names, given)
+
+    def __add__(self, other: Any) -> Formula:
+        return self._join(other, self.size + _kernel(other))
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Formula:
+        return self._with(-self.size)
+
+    def __sub__(self, other: Any) -> Formula:
+        return self._join(other, self.size - _kernel(other))
+
+    def __rsub__(self, other: Any) -> Formula:
+        return self._with(_kernel(other) - self.size)
+
+    def __mul__(self, other: Any) -> Formula:
+        return self._join(other, self.size * _kernel(other))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Any:
+        below = other.expr if isinstance(other, Formula) else other
+        return sympy.cancel(sympy.sympify(self.expr) / below)
+
+    # values
+
+    def at(self, **sizes: Any) -> Any:
+        """The value at sizes: ints give an int, numpy arrays an array, element by element.
+
+        Arrays broadcast. The answer is exact: int64 where that is wide enough, else an array of
+        python's integers. (An expression that is not whole gives Fractions.)
+
+        Raises BadSpec for a size that is missing or unknown, InvalidInput where a condition that
+        the formula stands `under` does not hold.
+
+        >>> import numpy as np
+        >>> from symcnn import H
+        >>> Formula(H * H // 2).at(H=np.arange(1, 6))
+        array([ 0,  2,  4,  8, 12])
+        """
+        missing = self.symbols - set(sizes)
+        if missing:
+            raise BadSpec(
+                f"no value for {', '.join(sorted(missing))}",
+                cure="give every size, or keep symbols with subs(...)",
+            )
+        if any(hasattr(v, "__len__") and getattr(v, "ndim", 1) for v in sizes.values()):
+            return self._over(sizes)
+        values = check_sizes(sizes, self.names, self._from_zero)
+        for condition in self.given:
+            if condition.symbols <= set(values) and not condition.holds(values):
+                where = ", ".join(f"{name}={value}" for name, value in values.items())
+                raise InvalidInput(f"the formula is for {spoken(condition)}, not {where}")
+        return evaluate(self.size, values)
+
+    def _over(self, sizes: Mapping[str, Any]) -> Any:
+        """The values at arrays of sizes."""
+        import numpy as np
+
+        values = {name: _array(name, value) for name, value in sizes.items()}
+        least = {name: int(value.min()) for name, value in values.items()}
+        check_sizes(least, self.names, self._from_zero)
+        for condition in self.given:
+            gap = _Grid(values)(condition.lhs - condition.rhs)
+            if not bool(np.all(gap >= 0 if condition.relation == ">=" else gap == 0)):
+                raise InvalidInput(f"the formula is for {spoken(condition)}, not for all of these")
+        if any(isinstance(a, (sz.Power, sz.Sum)) for a in sz.every_atom(self.size)):
+            return self._one_by_one(values)
+        found = np.asarray(_Grid(values)(self.size))
+        shape = np.broadcast_shapes(*(v.shape for v in values.values()))
+        if found.shape == shape and not any(found is v for v in values.values()):
+            return found
+        return np.broadcast_to(found, shape).copy()
+
+    def _one_by_one(self, values: Mapping[str, Any]) -> Any:
+        """Powers and sums outgrow 64 bits soon: python's integers, point by point."""
+        import numpy as np
+
+        grids = np.broadcast_arrays(*values.values())
+        found = np.empty(grids[0].shape, dtype=object)
+        for place in np.ndindex(found.shape):
+            at = {name: int(g[place]) for name, g in zip(values, grids, strict=True)}
+            found[place] = evaluate(self.size, at)
+        return found
+
+    def subs(self, **sizes: Any) -> Formula:
+        """The formula with some sizes replaced, by numbers or by expressions.
+
+        >>> from symcnn import H, W
+        >>> Formula((H // 2) * W).subs(H=2 * W)
+        W**2
+        """
+        for name in sizes:
+            if name not in self.names:
+                known = ", ".join(sorted(self.names)) or "none"
+                raise BadSpec(f"no size is called {name}", cure=f"the sizes are: {known}")
+        values = {name: _kernel(value) for name, value in sizes.items()}
+        return Formula(_subs(self.size, values), self.names - set(values))
+
+    # laws
+
+    def under(self, *given: Any) -> Formula:
+        """The same formula where `given` holds: exact, with no floor that `given` decides.
+
+        given: sympy relations such as ``Eq(H % 32, 0)`` and ``Eq(H, W)``, or text such as
+            ``"H % 32 == 0"``. (Python compares ``H % 32 == 0`` as objects, before we could see it.)
+
+        Raises BadSpec for what is neither a congruence nor an equation of sizes, NoSolution if
+        the conditions contradict each other.
+
+        >>> from symcnn import H, W
+        >>> Formula(3 * ((H + 31) // 32) * ((W + 31) // 32)).under("H % 32 == 0", "W % 32 == 0")
+        3*H*W/1024  [H % 32 == 0 and W % 32 == 0]
+        """
+        known = sz.spelling(self.size)
+        stated = tuple(
+            Condition(_subs(c.lhs, known), c.relation, _subs(c.rhs, known))
+            for c in conditions(*given)
+        )
+        expr: Int = self.size
+        classes: dict[str, tuple[Int, int]] = {}
+        left = sorted(stated, key=lambda c: _residue(c) is not None)  # equations come first
+        while left:
+            condition, *left = left
+            residue = _residue(condition)
+            if residue is not None:
+                name, m, r = residue
+                classes[name] = _both(name, classes.get(name, (1, 0)), (m, r))
+            elif condition.relation == "==":
+                solved = _solved(condition)
+                expr = _subs(expr, solved)
+                left = [
+                    Condition(_subs(c.lhs, solved), c.relation, _subs(c.rhs, solved)) for c in left
+                ]
+            else:
+                raise BadSpec(
+                    f"{spoken(condition)} is neither a congruence nor an equation of sizes",
+                    cure='for example "H % 32 == 0" or "H == W"',
+                )
+        inner: dict[str, Any] = {}
+        outer: dict[str, Any] = {}
+        for name, (m, r) in classes.items():
+            quotient = sz.Symbol(f"{name}'", low=0 if r else 1)
+            inner[name] = quotient.size() * m + r
+            outer[quotient.name] = sz.exact_or_fail(Size.symbol(name) - r, m)
+        expr = _subs(closing(_subs(expr, inner)), outer)
+        return Formula(expr, self.names, (*self.given, *stated))
+
+    def leading(self, *symbols: Any) -> Leading:
+        """The terms of highest degree in `symbols` (default: all), and exact bounds of the rest.
+
+        Raises Undecidable for a formula with maxima, or with floors by symbols.
+
+        >>> from symcnn import H
+        >>> print(Formula(6 * ((H + 3) // 4)).leading())
+        3*H/2, off by 0 to 9/2
+        """
+        names = frozenset(map(str, symbols)) or self.symbols
+        relaxed, slack = _relaxed(self.size, names)
+        terms = dict(_terms(relaxed))
+        smooth = {m: c for m, c in terms.items() if not any(a.key in slack for a, _ in m)}
+        top = max((_degree(m, names) for m in smooth), default=0)
+        leading: Any = 0
+        for mono, coeff in smooth.items():
+            if _degree(mono, names) == top:
+                leading = leading + Size({mono: coeff})
+        bounds = [_bounds(mono, coeff, names) for mono, coeff in _terms(self.size)]
+        below: Any = sum((low for low, _ in bounds), 0) - leading
+        above: Any = sum((high for _, high in bounds), 0) - leading
+        return Leading(top, *(self._with(_whole(e)) for e in (leading, below, above)))
+
+    def per_pixel(self, *symbols: Any) -> Any:
+        """The limit of formula/(H*W) for large images; of the spatial symbols there are, or given.
+
+        Infinite (``sympy.oo``) where the formula grows faster than the pixels, as attention does.
+
+        Raises Undecidable where the limit depends on the aspect ratio.
+
+        >>> from symcnn import H, N, W
+        >>> Formula(N * (9 * ((H + 1) // 2) * ((W + 1) // 2) + H)).per_pixel()
+        9*N/4
+        """
+        names = frozenset(map(str, symbols)) or self.names & frozenset(_SPACE)
+        if not names:
+            raise BadSpec(f"{self} has no spatial size", cure="name them: per_pixel(X, Y)")
+        relaxed, _ = _relaxed(self.size, names)
+        limit: Int = 0
+        for mono, coeff in relaxed.terms.items() if isinstance(relaxed, Size) else ():
+            powers = {a.key: p for a, p in mono if a.key in names}
+            rest: Any = sz.prod(a.size() ** p for a, p in mono if a.key not in names) * coeff
+            if all(powers.get(n, 0) == 1 for n in names):
+                limit = limit + rest
+            elif all(powers.get(n, 0) >= 1 for n in names):
+                return sympy.oo
+            elif any(p > 1 for p in powers.values()):
+                raise Undecidable(f"{self} per pixel depends on the aspect ratio")
+        return self._with(_whole(limit))
+
+
+# Reading ---------------------------------------------------------------------------------------
+
+
+def _kernel(value: Any) -> Int:
+    if isinstance(value, Formula):
+        return value.size
+    return from_sympy(_floored(value))
+
+
+def _floored(expr: Any) -> Any:
+    """A rational as a kernel constant; anything else as it is."""
+    return (
+        Size({(): expr})
+        if isinstance(expr, Fraction) and expr.denominator > 1
+        else (int(expr) if isinstance(expr, Fraction) else expr)
+    )
+
+
+_TOKEN = re.compile(
+    r"\s*(?:(?P<name>[A-Za-z_]\w*)|(?P<number>\d+)|(?P<op>==|>=|<=|//|\*\*|[-+*%()])|(?P<bad>\S))"
+)
+
+
+class _Reader:
+    """``H % 32 == 0``, ``2*H + 1 == W``: sums, products, ``//`` and ``%`` of names and numbers."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.tokens: list[tuple[str, str, int]] = []
+        for match in _TOKEN.finditer(source.rstrip()):
+            kind = match.lastgroup or "bad"
+            if kind == "bad":
+                raise BadSpec.at(source, match.start(kind), f"{match[kind]!r} cannot be read here")
+            self.tokens.append((kind, match[kind], match.start(kind)))
+        self.tokens.append(("end", "", len(source)))
+        self.position = 0
+
+    def accept(self, *words: str) -> str | None:
+        kind, word, _ = self.tokens[self.position]
+        if kind == "op" and word in words:
+            self.position += 1
+            return word
+        return None
+
+    def fail(self, cause: str) -> BadSpec:
+        return BadSpec.at(
+            self.source,
+            self.tokens[self.position][2],
+            cure='for example "H % 32 == 0"',
+            cause=cause,
+        )
+
+    def condition(self) -> Condition:
+        left = self.sum()
+        relation = self.accept("==", ">=", "<=")
+        if relation is None:
+            raise self.fail("a condition has ==, >= or <=")
+        right = self.sum()
+        if self.tokens[self.position][0] != "end":
+            raise self.fail("the condition should end here")
+        if relation == "<=":
+            left, right, relation = -left, -right, ">="
+        return Condition(left, ">=" if relation == ">=" else "==", right)
+
+    def sum(self) -> Int:
+        total = -self.product() if self.accept("-") else self.product()
+        while (op := self.accept("+", "-")) is not None:
+            term = self.product()
+            total = total + term if op == "+" else total - term
+        return total
+
+    def product(self) -> Int:
+        total = self.power()
+        while (op := self.accept("*", "//", "%")) is not None:
+            factor = self.power()
+            if op != "*" and factor == 0:
+                raise self.fail("division by zero")
+            total = (
+                total * factor
+                if op == "*"
+                else sz.floordiv(total, factor)
+                if op == "//"
+                else sz.mod(total, factor)
+            )
+        return total
+
+    def power(self) -> Int:
+        base = self.atom()
+        if self.accept("**") is None:
+            return base
+        exponent = self.power()
+        if isinstance(exponent, int) and exponent > 64:
+            raise self.fail("an exponent should be at most 64")
+        try:
+            return sz.power(base, exponent)
+        except ValueError as error:
+            raise self.fail(str(error)) from None
+
+    def atom(self) -> Int:
+        kind, word, _ = self.tokens[self.position]
+        if kind == "name":
+            self.position += 1
+            return Size.symbol(word)
+        if kind == "number":
+            self.position += 1
+            return int(word)
+        if self.accept("("):
+            inner = self.sum()
+            if not self.accept(")"):
+                raise self.fail("a bracket is not closed")
+            return inner
+        raise self.fail("a name or a number should stand here")
+
+
+def conditions(*given: Any) -> tuple[Condition, ...]:
+    """Conditions from text, from sympy relations, or as they are. Raises BadSpec.
+
+    >>> from symcnn import H
+    >>> import sympy
+    >>> conditions("H % 32 == 0") == conditions(sympy.Eq(H % 32, 0))
+    True
+    """
+    return tuple(c for one in given for c in _conditions(one))
+
+
+def _conditions(given: Any) -> Iterator[Condition]:
+    if isinstance(given, Condition):
+        yield given
+    elif isinstance(given, str):
+        for part in re.split(r"\s+and\s+", given.strip()):
+            yield _Reader(part).condition()
+    elif isinstance(given, sympy.And):
+        for part in given.args:
+            yield from _conditions(part)
+    elif isinstance(given, sympy.Eq):
+        yield Condition(from_sympy(given.lhs), "==", from_sympy(given.rhs))
+    elif isinstance(given, sympy.Ge | sympy.Gt):
+        yield Condition(
+            from_sympy(given.lhs), ">=", from_sympy(given.rhs) + (given.func is sympy.Gt)
+        )
+    elif isinstance(given, sympy.Le | sympy.Lt):
+        yield Condition(
+            from_sympy(given.rhs), ">=", from_sympy(given.lhs) + (given.func is sympy.Lt)
+        )
+    else:
+        raise BadSpec(
+            f"{given!r} is not a condition on sizes",
+            cure='python compares H % 32 == 0 as objects; write "H % 32 == 0" or Eq(H % 32, 0)',
+        )
+
+
+def _residue(condition: Condition) -> tuple[str, Int, int] | None:
+    """(name, m, r) where the condition says ``name % m == r``."""
+    modular = as_mod(condition) or _by_symbols(condition)
+    if modular is None or not isinstance(sz.sole_atom(modular[0]), sz.Symbol):
+        return None
+    return str(modular[0]), modular[1], modular[2]
+
+
+def _by_symbols(condition: Condition) -> tuple[Int, Size, int] | None:
+    """(e, m, r) for ``e % m == r`` and an m with symbols, such as ``2**n``."""
+    gap = condition.lhs - condition.rhs
+    if condition.relation != "==" or not isinstance(gap, Size):
+        return None
+    for atom in _atoms(gap):
+        if isinstance(atom, sz.Floor) and isinstance(atom.den, Size) and len(atom.den.terms) == 1:
+            for whole in (gap, -gap):
+                rest = whole + atom.den * atom.size()
+                const = rest.const if isinstance(rest, Size) else 0
+                if isinstance(rest, Size) and rest - const == atom.num and const <= 0:
+                    return atom.num, atom.den, -int(const)
+    return None
+
+
+def _atoms(expr: Int) -> Iterator[sz.Atom]:
+    return expr.atoms() if isinstance(expr, Size) else iter(())
+
+
+def _both(name: str, one: tuple[Int, int], other: tuple[Int, int]) -> tuple[Int, int]:
+    """Two residue classes of one size as a single one (the Chinese remainder theorem)."""
+    (m, r), (n, s) = one, other
+    if isinstance(m, Size) or isinstance(n, Size):
+        if n == 1 or (r == s == 0 and sz.exact_div(m, n) is not None):
+            return one
+        if m == 1 or (r == s == 0 and sz.exact_div(n, m) is not None):
+            return other
+        raise BadSpec(f"{name} % {m} == {r} and {name} % {n} == {s}: give one of them")
+    together = lcm(m, n)
+    for x in range(r, together, m):
+        if x % n == s:
+            return together, x
+    raise NoSolution(f"no {name} has {name} % {m} == {r} and {name} % {n} == {s}")
+
+
+def _solved(condition: Condition) -> dict[str, Int]:
+    """An equation that names a size: ``H == 2*W`` as what to put for H."""
+    gap = condition.lhs - condition.rhs
+    if isinstance(gap, int):
+        if gap:
+            raise NoSolution(f"{spoken(condition)} holds for no size")
+        return {}
+    for mono, coeff in gap.ordered():
+        atom = mono[0][0] if len(mono) == 1 and mono[0][1] == 1 else None
+        if isinstance(atom, sz.Symbol) and abs(coeff) == 1:
+            value: Any = (gap - atom.size() * coeff) * -coeff
+            if atom.name not in symbols_of(value):
+                return {atom.name: value}
+    raise BadSpec(f"{spoken(condition)} cannot be solved for a size", cure='for example "H == W"')
+
+
+def spoken(condition: Requirement) -> str:
+    """A condition in words: ``H % 32 == 0``."""
+    if not isinstance(condition, Condition):
+        return str(condition)
+    modular = as_mod(condition) or _by_symbols(condition)
+    if modular is None:
+        return str(condition)
+    expr, m, r = modular
+    return f"{_bracketed(expr)} % {_bracketed(m)} == {r}"
+
+
+def _bracketed(expr: Int) -> str:
+    """An operand of ``%``: brackets where python needs them."""
+    name = str(expr)
+    plain = name.isidentifier() or isinstance(expr, int) or isinstance(sz.sole_atom(expr), sz.Power)
+    return name if plain else f"({name})"
+
+
+def _text(size: Int) -> str:
+    """Rational polynomials over one denominator: ``(3*H*W + H)/1024``; products where whole."""
+    if isinstance(size, int) or all(type(c) is int for c in size.terms.values()):
+        return text(size)
+    below = lcm(*(Fraction(c).denominator for c in size.terms.values()))
+    above = size * below
+    if isinstance(above, int):
+        return f"{above}/{below}"
+    if len(above.terms) == 1:
+        return str(size)
+    words = text(above)
+    single = words.count("(") == words.count(" ") == 0 or (" " not in _outside(words))
+    return f"{words}/{below}" if single else f"({words})/{below}"
+
+
+def _outside(words: str) -> str:
+    """What stands outside all brackets."""
+    depth, kept = 0, []
+    for character in words:
+        depth += (character == "(") - (character == ")")
+        if depth == 0:
+            kept.append(character)
+    return "".join(kept)
+
+
+# Evaluating ------------------------------------------------------------------------------------
+
+
+def _array(name: str, value: Any) -> Any:
+    import numpy as np
+
+    array = np.asarray(value)
+    if array.dtype.kind not in "iu" or array.size == 0:
+        raise BadSpec(f"{name}: sizes are whole numbers, at least one of them")
+    return array.astype(np.int64, copy=False)
+
+
+class _Grid:
+    """Evaluates kernel expressions at arrays; every atom once."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values = values
+        self.most = {name: int(value.max()) for name, value in values.items()}
+        self.atoms: dict[sz.Atom, Any] = {}
+        self.bounds: dict[sz.Atom, int] = {}
+
+    def __call__(self, expr: Int) -> Any:
+        import numpy as np
+
+        if isinstance(expr, int):
+            return np.int64(expr) if abs(expr) < 2**63 else expr
+        if any(power < 0 for mono in expr.terms for _, power in mono):
+            raise BadSpec(f"{expr} divides by sizes: evaluate it one size at a time")
+        below = lcm(*(Fraction(c).denominator for c in expr.terms.values()))
+        wide = self.bound(expr) * below >= 2**63
+        total: Any = 0
+        for mono, coeff in expr.terms.items():
+            term: Any = int(coeff * below)
+            for atom, power in mono:
+                value = self.atom(atom)
+                value = value.astype(object) if wide and hasattr(value, "astype") else value
+                value = value if power == 1 else value**power
+                term = value if type(term) is int and term == 1 else term * value
+            total = term if type(total) is int and total == 0 else total + term
+        if below == 1:
+            return total
+        if bool(np.all(total % below == 0)):
+            return total // below
+        return np.vectorize(lambda t: Fraction(int(t), below), otypes=[object])(total)
+
+    def atom(self, atom: sz.Atom) -> Any:
+        import numpy as np
+
+        if atom not in self.atoms:
+            match atom:
+                case sz.Symbol():
+                    found = self.values[atom.name]
+                case sz.Floor(den=int(den)) if den & (den - 1) == 0:
+                    found = self(atom.num) >> (den.bit_length() - 1)  # the floor, and fast
+                case sz.Floor():
+                    found = self(atom.num) // self(atom.den)
+                case sz.Max():
+                    found = self(atom.args[0])
+                    for other in atom.args[1:]:
+                        found = np.maximum(found, self(other))
+                case sz.Scaled():  # double(x)*scale, as torch computes it
+                    found = np.trunc(self(atom.arg).astype(np.float64) * atom.scale).astype(
+                        np.int64
+                    )
+                case _:  # pragma: no cover
+                    raise TypeError(type(atom))
+            self.atoms[atom] = found
+        return self.atoms[atom]
+
+    def bound(self, expr: Int) -> int:
+        """What no intermediate value exceeds in size."""
+        if isinstance(expr, int):
+            return abs(expr)
+        total = 0
+        for mono, coeff in expr.terms.items():
+            term = -(-abs(Fraction(coeff)).numerator // 1)
+            for atom, power in mono:
+                term *= self.bound_of(atom) ** power
+            total += term
+        return total
+
+    def bound_of(self, atom: sz.Atom) -> int:
+        if atom not in self.bounds:
+            match atom:
+                case sz.Symbol():
+                    found = self.most[atom.name]
+                case sz.Scaled():
+                    found = int(self.bound(atom.arg) * max(atom.scale, 1.0)) + 1
+                case _:  # a floor is at most its numerator, a maximum one of its arguments
+                    found = max(map(self.bound, atom.args))
+            self.bounds[atom] = max(found, 1)
+        return self.bounds[atom]
+
+
+def _subs(expr: Int, values: Mapping[str, Int]) -> Int:
+    return expr if isinstance(expr, int) or not values else expr.subs(values)
+
+
+# Relaxing --------------------------------------------------------------------------------------
+
+
+def _relaxed(expr: Int, names: frozenset[str]) -> tuple[Int, dict[str, Fraction]]:
+    """The formula with ``e/n - d`` for every floor in `names`, and the greatest value of each d."""
+    slack: dict[str, Fraction] = {}
+    made: dict[sz.Atom, Int] = {}
+
+    def relax(expr: Int) -> Int:
+        if isinstance(expr, int):
+            return expr
+        total: Int = 0
+        for mono, coeff in expr.terms.items():
+            term: Any = coeff
+            for atom, power in mono:
+                if atom not in made:
+                    made[atom] = replaced(atom)
+                term = term * made[atom] ** power
+            total = total + term
+        return total
+
+    def replaced(atom: sz.Atom) -> Int:
+        if isinstance(atom, sz.Symbol) or not symbols_of(*atom.args) & names:
+            return atom.size()
+        if not isinstance(atom, sz.Floor) or not isinstance(atom.den, int):
+            raise _unbounded(atom)
+        deviation = f"d{len(slack)}'"
+        slack[deviation] = Fraction(atom.den - 1, atom.den)
+        return relax(atom.num) * Fraction(1, atom.den) - Size.symbol(deviation)
+
+    return relax(expr), slack
+
+
+def _unbounded(atom: sz.Atom) -> Undecidable:
+    closes = isinstance(atom, sz.Sum)
+    return Undecidable(
+        f"{atom.key} has no polynomial bounds here",
+        cure='close its sums: under("H % 2**n == 0", ...)' if closes else "",
+    )
+
+
+def _terms(expr: Int) -> list[tuple[sz.Monomial, Any]]:
+    return [*expr.terms.items()] if isinstance(expr, Size) else [((), expr)] if expr else []
+
+
+def _bounds(mono: sz.Monomial, coeff: Any, names: frozenset[str]) -> tuple[Any, Any]:
+    """Polynomials below and above a term, for all positive sizes.
+
+    Where all factors are bounded from below by 0, the product of the bounds; else every
+    deviation by itself.
+    """
+    low: Any = coeff
+    high: Any = coeff
+    for atom, power in mono:
+        under, over = _between(atom, names)
+        if under is None:
+            return _loosely(mono, coeff, names)
+        low, high = low * under**power, high * over**power
+    return (low, high) if coeff > 0 else (high, low)
+
+
+def _between(atom: sz.Atom, names: frozenset[str]) -> tuple[Any, Any]:
+    """Bounds of an atom that are never negative; None if there are none at a glance."""
+    if isinstance(atom, sz.Symbol) or not symbols_of(*atom.args) & names:
+        return (atom.size(),) * 2 if atom.low is not None and atom.low >= 0 else (None, None)
+    if not isinstance(atom, sz.Floor) or not isinstance(atom.den, int):
+        raise _unbounded(atom)
+    if any(not isinstance(inner, sz.Symbol) for inner in atom.num.atoms()):
+        return None, None
+    under: Any = (atom.num - (atom.den - 1)) * Fraction(1, atom.den)
+    rising = isinstance(under, Size) and all(c > 0 for m, c in under.terms.items() if m)
+    least = sum(under.terms.values()) if rising else -1  # at size 1 everywhere
+    return (under, atom.num * Fraction(1, atom.den)) if least >= 0 else (None, None)
+
+
+def _loosely(mono: sz.Monomial, coeff: Any, names: frozenset[str]) -> tuple[Any, Any]:
+    """The bounds of a term from ``e/n - d`` for each floor, deviation by deviation."""
+    relaxed, slack = _relaxed(Size({mono: coeff}), names)
+    low: Any = 0
+    high: Any = 0
+    for term, c in _terms(relaxed):
+        widest = Fraction(c)
+        loose = False
+        for atom, power in term:
+            if atom.key in slack:
+                widest *= slack[atom.key] ** power
+                loose = True
+        rest: Any = sz.prod(a.size() ** p for a, p in term if a.key not in slack)
+        low = low + rest * (min(widest, Fraction(0)) if loose else widest)
+        high = high + rest * (max(widest, Fraction(0)) if loose else widest)
+    return low, high
+
+
+def _degree(mono: sz.Monomial, names: frozenset[str]) -> int:
+    return sum(power for atom, power in mono if atom.key in names)
+
+
+def _whole(expr: Any) -> Int:
+    """A Fraction as a kernel constant, anything else as it is."""
+    return _kernel(expr)

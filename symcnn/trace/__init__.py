@@ -1,0 +1,1 @@
+"""What a network leaves behind: nodes in order, made again under a substitution."""

@@ -1,0 +1,570 @@
+"""The graph a network leaves behind: tensors that know their shape, nodes that know their rule.
+
+A rule (see `symcnn.ops`) maps tensors and hyperparameters to a `Result`; `record` turns that into
+a `Node` and new `SymbolicTensor`s. Recording goes to the `Tape` in force, if any: that is how the
+front ends learn module paths and the order of execution.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from inspect import signature
+from typing import Any, NamedTuple
+
+from symcnn.algebra.axis import Axes
+from symcnn.algebra.expr import to_sympy
+from symcnn.algebra.size import Int, Size, prod
+from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError, Undecidable
+from symcnn.sets.condition import Condition, Requirement, settled
+from symcnn.sets.grammar import parse_shape
+from symcnn.sets.inputset import InputSet, input_set, with_numbers
+
+__all__ = [
+    "Blocks",
+    "Call",
+    "Constant",
+    "Guard",
+    "Node",
+    "Parameter",
+    "Result",
+    "Scope",
+    "Shape",
+    "SymbolicTensor",
+    "Tape",
+    "known",
+    "record",
+    "tensor",
+    "tensors_in",
+    "uncollected",
+]
+
+Dims = tuple[Int, ...]
+
+
+class Shape(tuple[Any, ...]):
+    """A shape as a tuple of ints and sympy expressions.
+
+    >>> Shape.of((Size.symbol("N"), 3, 7)).numel
+    21*N
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, dims: Dims) -> Shape:
+        """From kernel sizes."""
+        return cls(d if isinstance(d, int) else to_sympy(d) for d in dims)
+
+    @property
+    def shape(self) -> Shape:
+        """Itself, so that a network's outputs can be asked like tensors."""
+        return self
+
+    @property
+    def numel(self) -> Any:
+        """The number of elements."""
+        total: Any = 1
+        for d in self:
+            total = total * d
+        return total
+
+    def __str__(self) -> str:
+        return f"({', '.join(map(str, self))}{',' if len(self) == 1 else ''})"
+
+
+class SymbolicTensor:
+    """A tensor with a shape and a history, and no values.
+
+    >>> x = tensor("N 3 H W")
+    >>> x.shape, x.ndim
+    ((N, 3, H, W), 4)
+    """
+
+    __slots__ = ("boolean", "dims", "name", "node", "trainable")
+
+    def __init__(self, dims: Dims, node: Node | None = None, name: str = "") -> None:
+        self.dims = dims
+        self.node = node
+        self.name = name
+        self.boolean = False  # truth values: as an index it is a mask, not positions
+        self.trainable = False  # a leaf that requires a gradient
+
+    @property
+    def shape(self) -> Shape:
+        """The shape: ints and sympy expressions."""
+        return Shape.of(self.dims)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.dims)
+
+    def __repr__(self) -> str:
+        shape = ", ".join(map(str, self.dims))
+        return f"SymbolicTensor({self.name + ': ' if self.name else ''}{shape})"
+
+    # Operators call the rules by name: `symcnn.ops` fills the table, so no import runs upward.
+    def __add__(self, other: Any) -> Any:
+        return OPS["add"](self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return OPS["add"](self, other)
+
+    def __sub__(self, other: Any) -> Any:
+        return OPS["sub"](self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return OPS["sub"](self, other)
+
+    def __mul__(self, other: Any) -> Any:
+        return OPS["mul"](self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return OPS["mul"](self, other)
+
+    def __truediv__(self, other: Any) -> Any:
+        return OPS["div"](self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return OPS["div"](self, other)
+
+    def __neg__(self) -> Any:
+        return OPS["neg"](self)
+
+
+class Parameter(SymbolicTensor):
+    """A learned tensor. Two nodes that read the same object share the weight."""
+
+    __slots__ = ("dtype",)
+
+    def __init__(
+        self, dims: Dims, name: str = "", *, trainable: bool = True, dtype: str = ""
+    ) -> None:
+        super().__init__(dims, None, name)
+        self.trainable = trainable
+        self.dtype = dtype  # torch's name for it, "" where the layer has none of its own
+
+    @property
+    def count(self) -> Int:
+        """The number of elements."""
+        return prod(self.dims)
+
+
+class Constant(SymbolicTensor):
+    """A tensor that is neither input nor parameter: a buffer, a literal."""
+
+    __slots__ = ("dtype", "owned")
+
+    def __init__(self, dims: Dims, name: str = "", *, dtype: str = "", owned: bool = False) -> None:
+        super().__init__(dims, None, name)
+        self.dtype = dtype
+        self.owned = owned  # its memory is the module's: a buffer, or part of one
+
+
+def tensor(spec: Any, name: str = "") -> SymbolicTensor:
+    """An input tensor of the shape `spec`: text such as ``"N 3 H W"``, or a tuple of expressions.
+
+    Raises BadSpec for malformed text.
+    """
+    return SymbolicTensor(parse_shape(spec), name=name)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a rule answers: output shapes, how axes map, the work, and the conditions.
+
+    `axes` says how the first tensor is read: per output axis, the axis of that tensor it comes
+    from and the map along it. None: from none. Several axes: from a view of them, the map is a
+    `Digit`. Entries after the output's axes tell of axes that vanish (`Pick`); an axis that no
+    entry names is read whole. `axes` is None if no value is read at all, only the shape.
+    MACs follow DESIGN: convolutions, linear layers, matrix products.
+    """
+
+    shapes: tuple[Dims, ...]
+    axes: Axes | None = ()
+    macs: Int = 0
+    requires: tuple[Requirement, ...] = ()
+    single: bool = True  # one tensor, not a tuple of one
+    others: tuple[tuple[SymbolicTensor, Axes | None], ...] = ()  # more tensors, and their axes
+    parts: tuple[Axes, ...] = ()  # per output, where outputs read different parts of the first
+    blocks: Blocks | None = None  # of a repeat: what it repeats
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """A block traced once, repeated `count` times: what can be asked of it at a number.
+
+    `values` are the sizes of block `index`; `reads` what it reads of the families it is called
+    with, `outputs` its state and what it emits.
+    """
+
+    nodes: tuple[Node, ...]
+    input: SymbolicTensor
+    reads: tuple[SymbolicTensor, ...]
+    outputs: tuple[SymbolicTensor, ...]
+    index: str
+    count: Int
+    values: Mapping[str, Int]
+
+
+class Call(NamedTuple):
+    """How a rule was called. `costed`: it says what it costs, not just which shape comes out."""
+
+    rule: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    costed: bool = True
+
+
+class Scope:
+    """One call of a module: `path` is its name, "" for the network itself."""
+
+    __slots__ = ("children", "ops", "output", "path")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.ops = self.children = 0
+        self.output: Any = None
+
+
+class Node:
+    """One operation of a network: name, op, shapes, parameters, MACs."""
+
+    __slots__ = (
+        "call",
+        "custom",
+        "grad",
+        "inplace",
+        "inputs",
+        "name",
+        "op",
+        "outputs",
+        "result",
+        "scope",
+    )
+
+    def __init__(
+        self,
+        op: str,
+        inputs: Sequence[SymbolicTensor],
+        result: Result,
+        scope: Scope,
+        call: Call | None = None,
+    ) -> None:
+        self.op = op
+        self.call = call
+        self.inplace = False  # writes into its first input
+        self.grad = True  # not run under torch.no_grad
+        self.custom = ""  # the torch.autograd.Function that it is part of: its gradient is another
+        self.name = ""
+        self.inputs = tuple(inputs)
+        self.result = result
+        self.scope = scope
+        self.outputs = tuple([SymbolicTensor(dims, self) for dims in result.shapes])
+
+    @property
+    def module(self) -> str:
+        """Path of the module whose forward ran the operation."""
+        return self.scope.path
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the rule was called with, by parameter name; defaults included."""
+        if self.call is None:
+            return {}
+        bound = signature(self.call.rule).bind(*self.call.args, **self.call.kwargs)
+        bound.apply_defaults()
+        return dict(bound.arguments)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The parameters it reads."""
+        return tuple(t for t in self.inputs if isinstance(t, Parameter))
+
+    @property
+    def activations(self) -> tuple[SymbolicTensor, ...]:
+        """The tensors it reads that depend on the network's input, or are it."""
+        return tuple(t for t in self.inputs if not isinstance(t, (Parameter, Constant)))
+
+    @property
+    def input_shapes(self) -> tuple[Shape, ...]:
+        """Shapes of the tensors it reads, parameters and buffers aside."""
+        return tuple(t.shape for t in self.activations)
+
+    @property
+    def output_shapes(self) -> tuple[Shape, ...]:
+        """Shapes of the tensors it makes."""
+        return tuple(t.shape for t in self.outputs)
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of the first tensor it reads."""
+        return self.input_shapes[0]
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the first tensor it makes."""
+        return self.output_shapes[0]
+
+    @property
+    def params(self) -> Any:
+        """How many parameters it reads (weights shared with another node count here too)."""
+        return public(sum((p.count for p in dict.fromkeys(self.parameters)), 0))
+
+    @property
+    def macs(self) -> Any:
+        """Multiply-accumulates."""
+        return public(self.result.macs)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(map(str, self.output_shapes))
+        return f"Node({self.name or self.op}: {self.op} -> {shapes})"
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A branch in the model's python code that a size decided: taken as for the example size."""
+
+    requirement: Requirement
+    where: str  # file:line
+    after: int  # the index of the node before it
+    otherwise: str = ""  # what the model raises on the other branch, if it does
+
+    def __str__(self) -> str:
+        raises = f", or else {self.otherwise}" if self.otherwise else ""
+        return f"{self.requirement}  ({self.where}){raises}"
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """A graph is many objects and no garbage: the collector, which would walk them all again and
+    again, waits until it stands.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+@dataclass(slots=True)
+class Tape:
+    """What happened during one trace: nodes and guards in order, and the stack of module calls."""
+
+    nodes: list[Node] = field(default_factory=list)
+    guards: list[Guard] = field(default_factory=list)
+    scopes: list[Scope] = field(default_factory=lambda: [Scope("")])
+    calls: list[Scope] = field(default_factory=list)
+    paths: dict[int, str] = field(default_factory=dict)  # id of a module -> its path
+    fix: Callable[[Any], int] | None = None  # a size at the example, recorded as a guard
+    _domain: InputSet | None = None
+    _seen: tuple[int, int] = (0, 0)
+    _decided: dict[Requirement, bool] = field(default_factory=dict)  # final: domains only shrink
+    _open: set[Requirement] = field(default_factory=set)  # undecided by the domain as it is
+
+    @contextmanager
+    def running(self) -> Iterator[Tape]:
+        """Record into this tape."""
+        with uncollected():
+            token = _tape.set(self)
+            try:
+                yield self
+            finally:
+                _tape.reset(token)
+
+    def enter(self, path: str) -> Scope:
+        """A module call begins."""
+        self.scopes[-1].children += 1
+        scope = Scope(path)
+        self.scopes.append(scope)
+        self.calls.append(scope)
+        return scope
+
+    def leave(self, output: Any = None) -> None:
+        """The innermost module call ends."""
+        self.scopes.pop().output = output
+
+    @property
+    def domain(self) -> InputSet:
+        """The sizes that all nodes and guards so far accept, as far as that is decidable.
+
+        A superset of the true domain: what holds on it holds.
+        """
+        fresh = [r for n in self.nodes[self._seen[0] :] for r in n.result.requires]
+        fresh += [g.requirement for g in self.guards[self._seen[1] :]]
+        self._seen = len(self.nodes), len(self.guards)
+        if self._domain is None:
+            self._domain = input_set((), ())
+        for requirement in fresh:
+            with suppress(Undecidable):
+                self._domain &= _sizes_of(with_numbers(requirement, self._domain.fixed))
+                self._open.clear()
+        return self._domain
+
+    def known(self, requirement: Requirement) -> bool | None:
+        """Whether the sizes allowed so far decide `requirement`; None if they leave it open."""
+        if requirement in self._decided:
+            return self._decided[requirement]
+        domain = self.domain
+        if requirement in self._open:
+            return None
+        try:
+            wanted = _sizes_of(with_numbers(requirement, domain.fixed))
+        except Undecidable:
+            wanted = None
+        if wanted is not None and domain <= wanted:
+            self._decided[requirement] = True
+        elif wanted is not None and not domain & wanted:
+            self._decided[requirement] = False
+        else:
+            self._open.add(requirement)
+        return self._decided.get(requirement)
+
+
+@lru_cache(maxsize=1024)
+def _sizes_of(requirement: Requirement) -> InputSet:
+    """The sizes that meet it. A forward asks the same again and again; so does one run again."""
+    return input_set(sorted(requirement.symbols), [requirement])
+
+
+_tape: ContextVar[Tape | None] = ContextVar("tape", default=None)
+
+
+def current_tape() -> Tape | None:
+    """The tape in force, if a trace is running."""
+    return _tape.get()
+
+
+#: Every operation by its canonical name; `symcnn.ops` fills it.
+OPS: dict[str, Callable[..., Any]] = {}
+
+_NO_SCOPE = Scope("")
+
+
+def record(
+    op: str, inputs: Sequence[SymbolicTensor], result: Result, call: Call | None = None
+) -> Node:
+    """A node for one operation; what it requires for all sizes is checked at once.
+
+    Raises ShapeMismatch or InvalidInput if a requirement fails whatever the sizes.
+    """
+    tape = _tape.get()
+    scope = _NO_SCOPE if tape is None else tape.scopes[-1]
+    if result.requires:
+        result = _settle(op, scope, result)
+    node = Node(op, inputs, result, scope, call)
+    if tape is not None:
+        scope.ops += 1
+        tape.nodes.append(node)
+    return node
+
+
+def _settle(op: str, scope: Scope, result: Result) -> Result:
+    """The result without the requirements that always hold."""
+    open_ones = []
+    for requirement in result.requires:
+        verdict = settled(requirement)
+        if verdict is None:
+            open_ones.append(requirement)
+        elif not verdict:
+            place = f"{scope.path} ({op})" if scope.path else op
+            raise failure(place, requirement)
+    return replace(result, requires=tuple(open_ones))
+
+
+def failure(place: str, requirement: Requirement) -> SymcnnError:
+    """The error for a requirement that no size meets."""
+    fitting = isinstance(requirement, Condition) and requirement.relation == ">="
+    kind = InvalidInput if fitting else ShapeMismatch
+    text = str(requirement)
+    if not requirement.symbols:
+        text = requirement.consequence({})
+        return kind(f"{place}: {requirement.why}: {text}")
+    return kind(f"{place}: {requirement.why}: {text} holds for no size")
+
+
+def known(requirement: Requirement) -> bool | None:
+    """Whether the sizes allowed so far decide `requirement`; None if they leave it open."""
+    verdict = settled(requirement)
+    if verdict is not None:
+        return verdict
+    return (_tape.get() or Tape()).known(requirement)
+
+
+def public(expr: Int) -> Any:
+    """A kernel expression for users: int, or sympy."""
+    return to_sympy(expr) if isinstance(expr, Size) else expr
+
+
+_NO_TENSORS = frozenset((int, bool, float, str, type(None), Size))
+
+
+def tensors_in(*values: Any) -> list[SymbolicTensor]:
+    """All symbolic tensors in nested tuples, lists and dicts."""
+    found: list[SymbolicTensor] = []
+    for value in values:
+        if type(value) in _NO_TENSORS:
+            continue
+        if isinstance(value, SymbolicTensor):
+            found.append(value)
+        elif isinstance(value, (tuple, list)):
+            if not _NO_TENSORS.issuperset(map(type, value)):
+                found += tensors_in(*value)
+        elif isinstance(value, Mapping):
+            found += tensors_in(*value.values())
+    return found
+
+
+def tree_map(function: Callable[[Any], Any], value: Any) -> Any:
+    """`function` applied to the leaves of nested tuples, lists and dicts."""
+    if isinstance(value, Shape):
+        return function(value)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):  # a named tuple
+        return type(value)(*(tree_map(function, v) for v in value))
+    if isinstance(value, (tuple, list)):
+        return type(value)(tree_map(function, v) for v in value)
+    if isinstance(value, dict):
+        return {key: tree_map(function, v) for key, v in value.items()}
+    return function(value)
+
+
+def ancestors(outputs: Iterable[SymbolicTensor]) -> list[Node]:
+    """The nodes that `outputs` depend on, in an order of execution."""
+    order: dict[Node, None] = {}
+    stack: list[tuple[Node, bool]] = [(t.node, False) for t in outputs if t.node is not None][::-1]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            order[node] = None
+        elif node not in order:
+            stack.append((node, True))
+            stack += [
+                (t.node, False)
+                for t in reversed(node.inputs)
+                if t.node is not None and t.node not in order
+            ]
+    return list(order)
+
+
+def name_nodes(nodes: Iterable[Node]) -> None:
+    """Name each node by its module path (``layer1.0.conv1``), or path and op where a module does
+    more than one thing (``layer1.0.add``); ``:1``, ``:2`` tell repetitions apart.
+    """
+    unnamed = [n for n in nodes if not n.name]
+    bases = []
+    for n in unnamed:
+        whole = n.scope.ops == 1 and not n.scope.children and n.scope.path
+        bases.append(n.scope.path if whole else f"{n.scope.path}.{n.op}".lstrip("."))
+    repeated = {base for base, times in Counter(bases).items() if times > 1}
+    seen: Counter[str] = Counter()
+    for n, base in zip(unnamed, bases, strict=True):
+        seen[base] += 1
+        n.name = f"{base}:{seen[base]}" if base in repeated else base

@@ -1,0 +1,219 @@
+"""A graph once more, with numbers (or other expressions) for some of its symbols.
+
+Every node is made again by its own rule from what its rule was called with: so what a rule checks
+of a number, and cannot check of a symbol (an output_padding below the stride, a pad of at most half
+a pooling window), is checked. A node that was made without a rule is put in as a whole.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.size import Atom, Int, Part, Size, Symbol, every_atom, symbols_of
+from symcnn.errors import BadSpec, InvalidInput
+from symcnn.sets.condition import settled, sides_of, substituted
+from symcnn.trace.graph import Blocks, Call, Guard, Node, Result, SymbolicTensor, Tape, record
+
+__all__ = ["Atoms", "Replay", "checked", "declared", "hyperparameters", "may_be"]
+
+#: What stays as it is.
+_PLAIN = frozenset((int, str, float, bool, type(None)))
+
+#: Symbols by name, as they were declared.
+Atoms = dict[str, list[Atom]]
+
+
+class Replay:
+    """Puts `values` for symbols into whatever a network is made of: ``replay(tensors)``.
+
+    Raises what the rules raise for numbers that they refuse: ShapeMismatch, InvalidInput.
+    """
+
+    def __init__(self, nodes: Iterable[Node], values: Mapping[str, Int]) -> None:
+        self.values = values
+        self._twins: dict[int, Any] = {}
+        self._kept: list[Any] = []  # whose ids are in use
+        tape = Tape()
+        with tape.running():
+            for node in nodes:
+                self._again(node)
+        self.nodes = tape.nodes
+
+    def _again(self, node: Node) -> None:
+        call, result = node.call, None
+        if call is not None:
+            args, kwargs = self(call.args), self(dict(call.kwargs))
+            made = call.rule(*args, **kwargs)
+            result = made if isinstance(made, Result) else Result((tuple(map(from_sympy, made)),))
+            call = Call(call.rule, args, kwargs, call.costed)
+        twin = record(node.op, self(node.inputs), result or self(node.result), call)
+        twin.name, twin.scope = node.name, node.scope
+        twin.grad, twin.inplace, twin.custom = node.grad, node.inplace, node.custom
+        self._remember(node, twin)
+        for old, new in zip(node.outputs, twin.outputs, strict=True):
+            new.boolean, new.name = old.boolean, old.name
+            self._remember(old, new)
+
+    def _apart(self, nodes: Iterable[Node]) -> None:
+        """Nodes that are no part of the graph."""
+        with Tape().running():
+            for node in nodes:
+                self._again(node)
+
+    def _remember(self, old: Any, new: Any) -> None:
+        self._twins[id(old)] = new
+        self._kept.append(old)
+
+    def __call__(self, value: Any) -> Any:
+        if type(value) in _PLAIN:
+            return value
+        if isinstance(value, Size):
+            return value.subs(self.values)
+        if isinstance(value, (SymbolicTensor, Node)):
+            if id(value) not in self._twins:
+                if isinstance(value, SymbolicTensor):
+                    self._remember(value, self._tensor(value))
+                else:
+                    self._apart([value])  # of work on constants, which the graph leaves out
+            return self._twins[id(value)]
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return type(value)(*map(self, value))
+        if isinstance(value, (tuple, list)):
+            return type(value)(map(self, value))
+        if isinstance(value, Mapping):
+            return {key: self(v) for key, v in value.items()}
+        if isinstance(value, slice):
+            return slice(self(value.start), self(value.stop), self(value.step))
+        if isinstance(value, Blocks):
+            self._apart(value.nodes)  # a family of its own
+        if is_dataclass(value) and not isinstance(value, type):
+            return replace(value, **{f.name: self(getattr(value, f.name)) for f in fields(value)})
+        return value
+
+    def _tensor(self, tensor: SymbolicTensor) -> SymbolicTensor:
+        """Inputs, parameters, constants, and whatever else has a shape."""
+        twin = copy.copy(tensor)
+        twin.dims = tuple(map(self, tensor.dims))
+        if tensor.node is not None:
+            twin.node = self(tensor.node)
+        return twin
+
+    def guards(self, guards: Iterable[Guard]) -> tuple[Guard, ...]:
+        """The branches, those left out that the values decide.
+
+        Raises InvalidInput for values that take another branch.
+        """
+        found = []
+        for guard in guards:
+            requirement = substituted(guard.requirement, self.values)
+            verdict = settled(requirement)
+            if verdict is False:
+                raise InvalidInput(f"the branch at {guard.where} is another: {guard.requirement}")
+            if verdict is None:
+                found.append(replace(guard, requirement=requirement))
+        return tuple(found)
+
+
+def hyperparameters(nodes: Iterable[Node], inputs: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The symbols that layers are built of, and not inputs, with torch's names for what they are.
+
+    In the order in which they first stand in a layer.
+    """
+    found: dict[str, dict[str, None]] = {}
+    born = set(inputs)
+    for node in nodes:
+        given = {name: _sizes_in(value) for name, value in node.arguments.items()}
+        if node.call is None:
+            given["n"] = set[str]().union(*(r.symbols for r in node.result.requires))
+            given["n"] |= symbols_of(node.result.macs, *(d for t in node.outputs for d in t.dims))
+        else:
+            shapes = [p.dims for p in node.parameters]
+            kernel = {n for dims in shapes for n in symbols_of(*dims[2:])}
+            given["kernel_size"] = kernel | given.get("kernel_size", set())
+            given["channels"] = {n for dims in shapes for n in symbols_of(*dims[:2])}
+        for role in sorted(given, key=lambda role: _ORDER.get(role, len(_ORDER))):
+            for name in sorted(given[role] - born):
+                found.setdefault(name, {})[role] = None
+        born |= symbols_of(*(d for t in node.outputs for d in t.dims)) - set(found)
+    return {name: tuple(roles) for name, roles in found.items()}
+
+
+def checked(declared: Mapping[str, Sequence[Atom]], values: Mapping[str, Any]) -> dict[str, Int]:
+    """Values for symbols as kernel expressions. Raises BadSpec for what they cannot be."""
+    found: dict[str, Int] = {}
+    for key, value in values.items():
+        name = str(key)
+        if name not in declared:
+            raise BadSpec(
+                f"no symbol is called {name}",
+                cure=f"there is {', '.join(sorted(declared)) or 'none'}",
+            )
+        if isinstance(value, bool):
+            raise BadSpec(f"{name}={value} is not a whole number")
+        found[name] = from_sympy(value)
+        if not may_be(declared[name], found[name]):
+            raise BadSpec(
+                f"{name}={value}, but {name} was declared otherwise",
+                cure=f'such as symcnn.index("{name}") for one that may be 0',
+            )
+    return found
+
+
+def may_be(declared: Sequence[Atom], value: Int) -> bool:
+    """Whether a symbol that was declared so may have this value."""
+    return all(_may_be(atom, value) for atom in declared)
+
+
+def _may_be(atom: Atom, value: Int) -> bool:
+    """Whether a symbol that was declared so may have this value."""
+    if not isinstance(value, int):
+        return True
+    if isinstance(atom, Part):
+        try:
+            value = int(atom.at({atom.name: value}))
+        except InvalidInput:
+            return False
+    return atom.low is None or value >= atom.low
+
+
+def declared(nodes: Iterable[Node], inputs: Iterable[SymbolicTensor]) -> Atoms:
+    """The symbols of a network by name, as they were declared: positive, odd, from 0."""
+    stack: list[Any] = [d for t in inputs for d in t.dims]
+    for node in nodes:
+        stack += [node.arguments, *(t.dims for t in (*node.inputs, *node.outputs))]
+        stack += [side for r in node.result.requires for side in sides_of(r)]
+    sizes: list[Size] = []
+    while stack:
+        value = stack.pop()
+        if isinstance(value, Size):
+            sizes.append(value)
+        elif isinstance(value, (tuple, list)):
+            stack += value
+        elif isinstance(value, Mapping):
+            stack += value.values()
+    found: Atoms = {}
+    for atom in every_atom(*sizes):
+        if isinstance(atom, (Symbol, Part)):
+            found.setdefault(atom.name, []).append(atom)
+    return found
+
+
+#: Roles in the order in which torch's layers name them.
+_ORDER = {
+    role: i
+    for i, role in enumerate(
+        ("channels", "kernel_size", "stride", "padding", "dilation", "output_padding")
+    )
+}
+
+
+def _sizes_in(value: Any) -> set[str]:
+    if isinstance(value, Size):
+        return set(symbols_of(value))
+    if isinstance(value, (tuple, list)):
+        return set[str]().union(*map(_sizes_in, value))
+    return set()

@@ -1,0 +1,288 @@
+"""Closed forms as functions of other languages: python, NumPy, C, JavaScript.
+
+Written from the kernel expression, so floors stay integer divisions and nothing is rounded. A
+polynomial with fractions, ``n**2/2 - n/2``, becomes one exact division, ``(n*n - n)/2``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from keyword import iskeyword
+from math import lcm
+from typing import Any
+
+from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.size import (
+    Atom,
+    Coeff,
+    Floor,
+    Int,
+    Max,
+    Part,
+    Power,
+    Scaled,
+    Size,
+    Sum,
+    Symbol,
+    symbols_of,
+)
+from symcnn.errors import BadSpec
+
+__all__ = ["LANGUAGES", "to_code"]
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """How a language writes whole numbers and their functions."""
+
+    literal: str
+    floor: str
+    maximum: str
+    power: str
+    scaled: str
+    function: Callable[[str, Sequence[str], str], str]
+    total: Callable[[str, str, str, Sequence[str]], str]
+    prelude: str = ""
+    reserved: frozenset[str] = frozenset()
+
+
+def _python(name: str, arguments: Sequence[str], body: str) -> str:
+    return f"def {name}({', '.join(arguments)}):\n    return {body}\n"
+
+
+def _c(name: str, arguments: Sequence[str], body: str) -> str:
+    typed = ", ".join(f"int64_t {a}" for a in arguments) or "void"
+    return f"int64_t {name}({typed}) {{\n    return {body};\n}}\n"
+
+
+def _javascript(name: str, arguments: Sequence[str], body: str) -> str:
+    big = "".join(f"  {a} = BigInt({a});\n" for a in arguments)
+    head = f"export function {name}({', '.join(arguments)})"
+    return f"{head} {{\n{big}  return symcnnPlain({body});\n}}\n"
+
+
+def _python_sum(term: str, index: str, count: str, _: Sequence[str]) -> str:
+    return f"sum({term} for {index} in range({count}))"
+
+
+def _javascript_sum(term: str, index: str, count: str, _: Sequence[str]) -> str:
+    return f"symcnnSum({count}, ({index}) => {term})"
+
+
+_C_PRELUDE = """#include <stdint.h>
+
+static int64_t symcnn_floordiv(int64_t a, int64_t b) {
+    int64_t q = a / b;
+    return a % b != 0 && (a < 0) != (b < 0) ? q - 1 : q;
+}
+static int64_t symcnn_max(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t symcnn_pow(int64_t base, int64_t exponent) {
+    int64_t result = 1;
+    while (exponent-- > 0) result *= base;
+    return result;
+}
+"""
+
+_JAVASCRIPT_PRELUDE = """function symcnnFloordiv(a, b) {
+  const q = a / b;
+  return a % b !== 0n && a < 0n !== b < 0n ? q - 1n : q;
+}
+function symcnnMax(a, b) { return a > b ? a : b; }
+function symcnnSum(count, term) {
+  let total = 0n;
+  for (let i = 0n; i < count; i++) total += term(i);
+  return total;
+}
+function symcnnPlain(value) {
+  const plain = Number(value);
+  return Number.isSafeInteger(plain) ? plain : value;
+}
+"""
+
+_C_WORDS = frozenset(
+    "auto break case char const continue default do double else enum extern float for goto if "
+    "inline int long register return short signed sizeof static struct switch typedef union "
+    "unsigned void volatile while".split()
+)
+_JAVASCRIPT_WORDS = frozenset(
+    "await break case catch class const continue debugger default delete do else enum export "
+    "extends false finally for function if import in instanceof let new null return super switch "
+    "this throw true try typeof var void while with yield".split()
+)
+
+#: Every language by name.
+LANGUAGES = {
+    "python": Language(
+        "{}", "({} // {})", "max({}, {})", "{}**{}", "int({} * {!r})", _python, _python_sum
+    ),
+    "numpy": Language(
+        "{}",
+        "({} // {})",
+        "np.maximum({}, {})",
+        "{}**{}",
+        "np.trunc({} * {!r}).astype(np.int64)",
+        _python,
+        _python_sum,
+        "import numpy as np\n",
+    ),
+    "c": Language(
+        "INT64_C({})",
+        "symcnn_floordiv({}, {})",
+        "symcnn_max({}, {})",
+        "symcnn_pow({}, {})",
+        "(int64_t)((double)({}) * {!r})",
+        _c,
+        lambda *_: "",
+        _C_PRELUDE,
+        _C_WORDS,
+    ),
+    "javascript": Language(
+        "{}n",
+        "symcnnFloordiv({}, {})",
+        "symcnnMax({}, {})",
+        "{} ** {}",
+        "BigInt(Math.trunc(Number({}) * {!r}))",
+        _javascript,
+        _javascript_sum,
+        _JAVASCRIPT_PRELUDE,
+        _JAVASCRIPT_WORDS,
+    ),
+}
+
+
+def to_code(
+    formulas: Mapping[str, Any], language: str = "python", arguments: Sequence[str] | None = None
+) -> str:
+    """Source code with one function per formula, exact for all sizes.
+
+    formulas: function names and ints or expressions.
+    language: ``"python"``, ``"numpy"`` (takes arrays), ``"c"`` (``int64_t``; exact while no
+        product passes 2**63), ``"javascript"`` (an ES module; BigInt inside, plain numbers out
+        where they are exact).
+    arguments: the parameters of every function; by default each takes its own symbols, sorted.
+
+    Raises BadSpec for an unknown language, a name that is none in it, or a symbol without a place.
+
+    >>> from symcnn import H
+    >>> print(to_code({"height": (H + 31) // 32 * 2 - 1}))
+    def height(H):
+        return -1 + 2*((31 + H) // 32)
+    <BLANKLINE>
+    """
+    if language not in LANGUAGES:
+        raise BadSpec(f"language={language!r}", cure=f"one of {', '.join(LANGUAGES)}")
+    writer = _Writer(LANGUAGES[language], language)
+    functions = []
+    for name, formula in formulas.items():
+        expr = from_sympy(formula)
+        needs = sorted(symbols_of(expr))
+        takes = needs if arguments is None else list(arguments)
+        for word in (name, *takes):
+            if not word.isidentifier() or iskeyword(word) or word in writer.language.reserved:
+                raise BadSpec(f"{word!r} is not a name in {language}")
+        missing = sorted(set(needs) - set(takes))
+        if missing:
+            raise BadSpec(f"{name} needs {', '.join(missing)}, which are not among its arguments")
+        body = writer.size(expr)
+        functions += writer.helpers
+        writer.helpers.clear()
+        functions.append(writer.language.function(name, takes, body))
+    prelude = [writer.language.prelude] if writer.language.prelude else []
+    return "\n".join([*prelude, *functions])
+
+
+@dataclass
+class _Writer:
+    language: Language
+    name: str
+    helpers: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def size(self, expr: Int) -> str:
+        """An expression; fractions and negative powers as one exact division."""
+        if isinstance(expr, int):
+            return self.literal(expr)
+        scale = lcm(*(c.denominator for c in expr.terms.values()))
+        below: dict[Atom, int] = {}
+        for mono in expr.terms:
+            for atom, power in mono:
+                below[atom] = max(below.get(atom, 0), -power)
+        below = {atom: power for atom, power in below.items() if power > 0}
+        if scale == 1 and not below:
+            return self.polynomial(expr)
+        den = Size({tuple(sorted(below.items(), key=lambda ap: ap[0].key)): scale})
+        num = expr * den
+        return self.language.floor.format(self.bracketed(num), self.bracketed(den))
+
+    def polynomial(self, expr: Size) -> str:
+        pieces: list[str] = []
+        for mono, coeff in sorted(expr.terms.items(), key=lambda term: len(term[0])):
+            factors = [self.power(atom, power) for atom, power in mono]
+            if abs(coeff) != 1 or not factors:
+                factors.insert(0, self.literal(max(coeff, -coeff)))
+            sign = ("-" if coeff < 0 else "+") if pieces else ("-" if coeff < 0 else "")
+            body = "*".join(factors)
+            pieces.append(f"{sign} {body}" if pieces else f"{sign}{body}")
+        return " ".join(pieces)
+
+    def bracketed(self, expr: Int) -> str:
+        text = self.size(expr)
+        return text if text.isidentifier() or isinstance(expr, int) else f"({text})"
+
+    def literal(self, value: Coeff) -> str:
+        text: str = self.language.literal.format(abs(value))
+        return f"(-{text})" if value < 0 else text
+
+    def power(self, atom: Atom, power: int) -> str:
+        text = self.atom(atom)
+        return "*".join([text] * power)
+
+    def atom(self, atom: Atom) -> str:
+        language = self.language
+        match atom:
+            case Symbol():
+                return atom.name
+            case Part():
+                return self.part(atom)
+            case Floor():
+                return language.floor.format(self.bracketed(atom.num), self.bracketed(atom.den))
+            case Max():
+                text, *others = (self.size(arg) for arg in atom.args)
+                for other in others:
+                    text = language.maximum.format(text, other)
+                return text
+            case Power():
+                base, exponent = self.bracketed(atom.base), self.bracketed(atom.exponent)
+                text = language.power.format(base, exponent)
+                return f"({text})" if "**" in text else text
+            case Scaled():
+                return language.scaled.format(self.bracketed(atom.arg), atom.scale)
+            case Sum():
+                return self.total(atom)
+        raise TypeError(type(atom))  # pragma: no cover
+
+    def part(self, atom: Part) -> str:
+        if atom.of.denominator != 1:
+            raise BadSpec(
+                f"{atom.name} is a fraction, which no integer function takes",
+                cure="substitute a value first",
+            )
+        num = f"({atom.name} - {self.literal(atom.rest)})" if atom.rest else atom.name
+        return self.language.floor.format(num, self.literal(atom.of))
+
+    def total(self, atom: Sum) -> str:
+        term, count = self.size(atom.term), self.size(atom.count)
+        if self.name != "c":
+            return self.language.total(term, atom.index, count, ())
+        self.count += 1  # C has no sum in an expression: a function of its own
+        name = f"symcnn_sum{self.count}"
+        names = sorted(symbols_of(atom.size()))
+        typed = ", ".join(f"int64_t {a}" for a in names)
+        self.helpers.append(
+            f"static int64_t {name}({typed}) {{\n"
+            f"    int64_t total = 0;\n"
+            f"    for (int64_t {atom.index} = 0; {atom.index} < {count}; {atom.index}++)\n"
+            f"        total += {term};\n    return total;\n}}\n"
+        )
+        return f"{name}({', '.join(names)})"

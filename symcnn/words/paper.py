@@ -1,0 +1,102 @@
+"""What a paper needs of a network, in LaTeX: the table, the formulas, the derivation, or all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from symcnn.algebra.expr import from_sympy
+from symcnn.errors import BadSpec
+from symcnn.words.latex import Notation, document, formula, times
+from symcnn.words.table import architecture
+
+if TYPE_CHECKING:
+    from symcnn.network import Network
+
+__all__ = ["formulas", "output_formula", "to_latex"]
+
+_WHAT = ("table", "formulas", "derivation", "document")
+
+
+def to_latex(
+    net: Network,
+    what: str = "table",
+    *,
+    names: Mapping[str, str] | None = None,
+    floors: Any = "brackets",
+    siunitx: bool = False,
+    columns: Sequence[str] | None = None,
+    at: Mapping[Any, Any] | None = None,
+    depth: int | None = None,
+    caption: str = "",
+    label: str = "",
+    title: str = "",
+) -> str:
+    r"""A network in LaTeX.
+
+    what: ``"table"`` (booktabs), ``"formulas"`` (an ``align*`` of output shape, parameters, MACs),
+        ``"derivation"`` (step by step, see ``Network.explain``), ``"document"`` (all three, for
+        pdflatex).
+    names, floors, siunitx: the notation, see `Notation`. columns, at, depth: the table, see
+        `architecture`; a document's table has numbers if `at` is given, else formulas for shapes.
+
+    Raises BadSpec for an option of no use.
+    """
+    if what not in _WHAT:
+        raise BadSpec(f"what={what!r}", cure=f"one of {', '.join(_WHAT)}")
+    notation = Notation(names or {}, floors, siunitx)
+    if what == "formulas":
+        return formulas(net, notation)
+    if what == "derivation":
+        return str(net.explain().to_latex(notation))
+    if columns is None:
+        columns = ("layer", "output", "kernel", "stride", "field", "params", "macs")
+        if what == "document" and at is None:
+            columns = ("layer", "output", "kernel", "stride", "field", "params")
+    table = architecture(net, columns, at=at, depth=depth).to_latex(
+        notation, caption=caption, label=label
+    )
+    if what == "table":
+        return table
+    parts = [
+        r"\subsection*{Architecture}",
+        r"{\footnotesize" + "\n" + table + "\n}",
+        r"\subsection*{Closed forms}",
+        formulas(net, notation),
+        r"\subsection*{Derivation}",
+        net.explain().to_latex(notation),
+    ]
+    return document("\n\n".join(parts), title=title or net.name, siunitx=siunitx)
+
+
+def formulas(net: Network, notation: Notation) -> str:
+    """Output shape, parameters and MACs as an ``align*``."""
+    shape = times(net.output_dims, notation)
+    rows = [
+        rf"\text{{output}} &= {shape}",
+        rf"\text{{parameters}} &= {formula(from_sympy(net.params), notation)}",
+    ]
+    macs = from_sympy(net.macs)
+    rows.append(rf"\text{{MACs}} &= {_broken(macs, notation)}")
+    return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
+
+
+def _broken(expr: Any, notation: Notation) -> str:
+    """A long sum over several lines, a term or two on each."""
+    whole = formula(expr, notation)
+    if isinstance(expr, int) or len(whole) < 120 or len(expr.terms) < 2:
+        return whole
+    from symcnn.algebra.size import Size
+
+    lines: list[str] = []
+    for mono, coeff in expr.ordered():
+        term = formula(Size({mono: abs(coeff)}) if mono else abs(coeff), notation)
+        sign = "-" if coeff < 0 else "+" if lines else ""
+        lines.append(f"{sign} {term}".strip())
+    return " \\\\\n&\\quad ".join(lines)
+
+
+def output_formula(net: Network) -> str:
+    """The output shape, for a notebook."""
+    shape = ", ".join(formula(dim) for dim in net.output_dims)
+    return rf"$\left({shape}\right)$"

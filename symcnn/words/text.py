@@ -1,0 +1,124 @@
+"""Plain-text tables, by rich."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from html import escape
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from symcnn.algebra.factor import text
+from symcnn.algebra.size import Int, Size
+from symcnn.errors import Undecidable
+
+if TYPE_CHECKING:
+    from symcnn.network import Network
+    from symcnn.questions.field.receptive_field import ReceptiveField
+
+__all__ = [
+    "html",
+    "layers_table",
+    "receptive_field_table",
+    "receptive_field_text",
+    "shapes_table",
+    "summary",
+    "to_text",
+]
+
+
+def shapes_table(net: Network) -> Table:
+    """One row per node: name, op, output shape, parameters, MACs."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("name", overflow="fold")
+    table.add_column("op")
+    table.add_column("output", overflow="fold")
+    table.add_column("params", justify="right")
+    table.add_column("MACs", justify="right", overflow="fold")
+    for cells in _rows(net):
+        table.add_row(*cells)
+    return table
+
+
+def _rows(net: Network) -> Iterator[tuple[str, ...]]:
+    for node in net.nodes:
+        shape = f"({', '.join(map(text, node.outputs[0].dims))})" if node.outputs else ""
+        yield node.name, node.op, shape, _count(node.params), _product(node.result.macs)
+
+
+def _count(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) and value else str(value or "")
+
+
+def _product(macs: Int) -> str:
+    if isinstance(macs, Size):
+        return text(macs)
+    return f"{macs:,}" if macs else ""
+
+
+def summary(net: Network) -> str:
+    """The table of a network with its totals, as text."""
+    table = to_text(shapes_table(net))
+    return f"{table}\noutput {net.describe_output()}\nparams {_count(net.params)}\n"
+
+
+def html(net: Network) -> str:
+    """The table of a network for a notebook."""
+    head = "".join(f"<th>{name}</th>" for name in ("name", "op", "output", "params", "MACs"))
+    rows = ("".join(f"<td>{escape(cell)}</td>" for cell in cells) for cells in _rows(net))
+    body = "".join(f"<tr>{row}</tr>" for row in (head, *rows))
+    return f"<table>{body}</table><p>output {escape(net.describe_output())}</p>"
+
+
+def receptive_field_text(rf: ReceptiveField) -> str:
+    """Per axis of the input: size, stride, padding and interval, as text."""
+    return to_text(receptive_field_table(rf))
+
+
+def receptive_field_table(rf: ReceptiveField) -> Table:
+    """One row per axis of the input."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("axis", "size", "stride", "padding", "output i sees"):
+        table.add_column(column, overflow="fold")
+    row = rf.row()
+    for k, name in enumerate(rf.axes):
+        try:
+            first, last = rf.interval_text(k)
+            cells = [f"{first} ... {last}" + (f", through {rf.whole[k]}" if rf.whole[k] else "")]
+        except Undecidable as error:
+            cells = [str(error).splitlines()[0]]
+        size = row["size"][k]
+        if size is not None and (sizes := rf.sizes_of(k)).min != sizes.max:
+            size = f"{sizes.min} to {sizes.max}"
+        stride, padding = row["stride"][k], row["padding"][k]
+        table.add_row(name, _told(size), _told(stride), _told(padding), *cells)
+    return table
+
+
+def layers_table(rf: ReceptiveField) -> Table:
+    """One row per node: size, stride and padding of what it sees."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("name", "op", "output", "size", "stride", "padding"):
+        table.add_column(column, overflow="fold")
+    for row in rf.table():
+        sees = [_told(row[key]) for key in ("size", "stride", "padding")]
+        table.add_row(row["name"], row["op"], str(row["output"]), *sees)
+    return table
+
+
+def _told(value: object) -> str:
+    """A value as text; one number for axes that agree, "varies" where there is no single value."""
+    if isinstance(value, tuple):
+        same = len(value) > 0 and all(v == value[0] for v in value)
+        return _told(value[0]) if same else f"({', '.join(map(_told, value))})"
+    return "varies" if value is None else str(value)
+
+
+def to_text(renderable: object, width: int = 120) -> str:
+    """A rich object as plain text without trailing blanks."""
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(renderable)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    return "\n".join(line.rstrip() for line in text.splitlines())
