@@ -13,7 +13,7 @@ from typing import Any
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Const, Folded, Scatter, Whole, Window
 from symcnn.algebra.size import Int, Size, prod
 from symcnn.errors import DataDependent, ShapeMismatch
-from symcnn.ops.pointwise import aligned, broadcast_dims
+from symcnn.ops.pointwise import aligned, broadcast_dims, fits
 from symcnn.ops.registry import (
     at_least,
     equal,
@@ -26,8 +26,8 @@ from symcnn.ops.registry import (
     unpacked,
 )
 from symcnn.ops.shape import join, permuted, reshaped
-from symcnn.sets.condition import AnyOf, Condition, Requirement
-from symcnn.trace.graph import Result, SymbolicTensor, known, tensors_in
+from symcnn.sets.condition import Condition, Requirement
+from symcnn.trace.graph import Result, SymbolicTensor, tensors_in
 
 __all__: list[str] = []
 
@@ -53,17 +53,10 @@ def _expanded(input: SymbolicTensor, target: tuple[Int, ...]) -> Result:
         if want == -1 and i < lead:
             raise ShapeMismatch(f"{text}: there is no axis for the -1 to keep")
         dims.append(have if want == -1 else want)
-        requires += _stretches(have, dims[-1], text)
+        if isinstance(want, Size) and have == 1:
+            requires.append(Condition(want, ">=", 1, f"{text}: a size is at least 1"))
+    requires += fits(input.dims, dims, f"{text}: only an axis of size 1 can be stretched")
     return Result((tuple(dims),), _stretched(input, dims), requires=tuple(requires))
-
-
-def _stretches(have: Int, want: Int, text: str) -> list[Requirement]:
-    """That an axis can be expanded: it has the size already, or size 1."""
-    why = f"{text}: only an axis of size 1 can be stretched"
-    if have in (1, want):
-        return [Condition(want, ">=", 1, why)] if isinstance(want, Size) and have != want else []
-    same, one = Condition(have, "==", want, why), Condition(have, "==", 1, why)
-    return [same] if known(one) is False else [AnyOf((same, one), why)]
 
 
 def _stretched(x: SymbolicTensor, dims: Sequence[Int]) -> Axes:

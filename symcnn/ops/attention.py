@@ -78,16 +78,20 @@ def _attention(
     samples: Int = batch[0] if batch else 1
     requires += _masks(attn_mask, key_padding_mask, (length, keys), batch, samples * num_heads)
 
-    projections = width * (length * (features + width) + keys * (key.dims[-1] + value.dims[-1]))
+    out, inner = out_proj_weight.dims
+    requires += equal(inner, width, f"{why}the output's weight takes embed_dim features")
+    projections = width * (length * (features + out) + keys * (key.dims[-1] + value.dims[-1]))
     seen = keys + (bias_k is not None) + bool(add_zero_attn)
     macs = samples * (projections + 2 * length * seen * width)
     axes: Axes = (
         (0, Whole(length)),
         *((1, IDENTITY) for _ in batch),
-        (query.ndim - 1, Whole(width)),
+        (query.ndim - 1, Whole(out)),
     )
     heads = () if average_attn_weights else (num_heads,)
-    shapes = [query.dims, (*batch, *heads, length, seen)] if need_weights else [query.dims]
+    shapes = [(*query.dims[:-1], out)]
+    if need_weights:
+        shapes.append((*batch, *heads, length, seen))
     return Result(tuple(shapes), axes, macs, tuple(requires), single=False)
 
 

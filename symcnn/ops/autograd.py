@@ -15,7 +15,7 @@ from typing import Any
 
 from symcnn.algebra.size import Int, prod
 from symcnn.errors import UnsupportedOperation
-from symcnn.ops.matmul import pair_macs
+from symcnn.ops.matmul import counted_macs, pair_macs
 from symcnn.trace.graph import Node, SymbolicTensor, tensors_in
 
 __all__ = ["Gradients", "Product", "gradients", "products"]
@@ -40,6 +40,11 @@ def _pair(left: Any, right: Any, macs: Int) -> Product:
 
 def _factors(first: int, second: int) -> Callable[[Node], list[Product]]:
     return lambda node: [_pair(node.inputs[first], node.inputs[second], node.result.macs)]
+
+
+def _counted_product(node: Node) -> list[Product]:
+    """What torch runs by mv or dot, FlopCounterMode passes over, backward too."""
+    return _PRODUCTS[node.op](node) if counted_macs(node) != 0 else []
 
 
 def _counted_convolution(node: Node) -> list[Product]:
@@ -78,7 +83,7 @@ def _heads(node: Node) -> list[Product]:
         _pair(value, weights[2], keys * value.dims[-1] * width),
         _pair(q, k, length * seen * width),
         _pair([q, k], v, length * seen * width),
-        _pair([q, k, v], a["out_proj_weight"], length * width * width),
+        _pair([q, k, v], a["out_proj_weight"], length * prod(a["out_proj_weight"].dims)),
     ]
 
 
@@ -156,6 +161,7 @@ _COUNTED: Mapping[str, Callable[[Node], list[Product]]] = {
     **dict.fromkeys(_CONVOLUTIONS, _counted_convolution),
     "einsum": partial(_einsum, counted=True),
     "bilinear": lambda node: [],
+    **dict.fromkeys("matmul linear inner mv dot vdot addmv".split(), _counted_product),
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Flip, Pick, Roll, Scatter, Whole, Window
 from symcnn.algebra.size import Int, Size, ceildiv, exact_div, lower, maximum, minimum, prod
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
-from symcnn.ops.pointwise import broadcast_dims
+from symcnn.ops.pointwise import broadcast_dims, fits
 from symcnn.ops.registry import (
     alike,
     at_least,
@@ -204,11 +204,7 @@ def _set(input: SymbolicTensor, index: Any, value: Any, *args: Any, **kwargs: An
     have = value.dims
     while have and have[0] == 1 and len(have) > len(dims):
         have = have[1:]
-    if len(have) > len(dims):
-        raise ShapeMismatch(f"a {len(have)}-d value does not fit {len(dims)} picked axes")
-    why = "the value must broadcast to what the index picks"
-    pairs = zip(have, dims[len(dims) - len(have) :], strict=True)
-    needs = [need for a, b in pairs if a != 1 for need in equal(a, b, why)]
+    needs = fits(have, dims, "the value must broadcast to what the index picks")
     written = (value, _written(input, picked, value))
     return alike(input, requires=(*picked.requires, *needs), others=(written,))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from symcnn.algebra.axis import IDENTITY, AxisMap, Whole
 from symcnn.algebra.size import prod
 from symcnn.errors import ShapeMismatch
-from symcnn.ops.registry import of_shapes, rule
-from symcnn.sets.condition import Condition
+from symcnn.ops.pointwise import fits
+from symcnn.ops.registry import equal, of_shapes, require_rank, rule
 from symcnn.trace.graph import Result, SymbolicTensor
 
 __all__ = ["linear"]
@@ -20,11 +20,15 @@ def linear(
     """``x @ weight.T + bias`` over the last axis."""
     if input.ndim == 0:
         raise ShapeMismatch("linear takes an input of at least one axis")
-    out_features, in_features = weight.dims
+    require_rank(weight, (1, 2), "the weight of linear")
+    *rows, in_features = weight.dims
     *lead, features = input.dims
-    why = "the input must have the features the layer expects"
-    requires = () if features == in_features else (Condition(features, "==", in_features, why),)
+    requires = equal(features, in_features, "the input must have the features the layer expects")
+    if bias is not None:
+        if weight.ndim == 1:  # torch adds no bias to a product with a vector
+            raise ShapeMismatch("linear takes no bias with a weight of one axis")
+        requires += fits(bias.dims, (*lead, *rows), "linear: the bias must fit the output")
     axes: list[tuple[int | None, AxisMap]] = [(i, IDENTITY) for i in range(len(lead))]
-    axes.append((len(lead), Whole(out_features)))
-    macs = prod(lead) * (in_features * out_features)
-    return Result(((*lead, out_features),), tuple(axes), macs, requires)
+    axes += [(len(lead), Whole(size)) for size in rows]
+    macs = prod(lead) * prod(weight.dims)
+    return Result(((*lead, *rows),), tuple(axes), macs, tuple(requires))

@@ -13,13 +13,13 @@ from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Const, Whole
 from symcnn.algebra.size import Int, minimum, prod
-from symcnn.errors import ShapeMismatch
-from symcnn.ops.pointwise import aligned, broadcast_dims
+from symcnn.errors import ShapeMismatch, UnsupportedOperation
+from symcnn.ops.pointwise import aligned, broadcast_dims, fits
 from symcnn.ops.registry import equal, kept, mixed, normal_dim, require_rank, rule
 from symcnn.sets.condition import Requirement
-from symcnn.trace.graph import Result, SymbolicTensor
+from symcnn.trace.graph import Node, Result, SymbolicTensor
 
-__all__ = ["labels_of", "pair_macs", "product"]
+__all__ = ["counted_macs", "labels_of", "pair_macs", "product"]
 
 Dims = tuple[Int, ...]
 
@@ -35,6 +35,34 @@ def product(a: Dims, b: Dims) -> tuple[Dims, Int, list[Requirement]]:
     batch, requires = broadcast_dims(a[:-2], b[:-2])
     shape = (*batch, *rows, *columns)
     return shape, prod(shape) * inner, [*requires, *equal(a[-1], inner, _INNER)]
+
+
+#: Products with vectors, and one that torch adds up by itself: FlopCounterMode passes over them.
+_UNCOUNTED = frozenset("mv dot vdot addmv addbmm bilinear".split())
+
+
+def counted_macs(node: Node) -> Int:
+    """The MACs of a product as FlopCounterMode sees them: it counts mm, bmm and their kin, and
+    passes over what torch runs by ``mv`` and ``dot``.
+
+    Raises UnsupportedOperation for a vector times a batch, where it depends on gradients and on
+    how the batch lies in memory.
+    """
+    if node.op in _UNCOUNTED:
+        return 0
+    if node.op == "einsum" and node.call is not None:
+        return sum(pair_macs(*node.call.args, counted=True), 0)
+    if node.op in ("matmul", "linear", "inner") and len(node.inputs) > 1:
+        first, second = (t.ndim for t in node.inputs[:2])
+        if node.op == "matmul" and first == 1 and second > 2:
+            raise UnsupportedOperation(
+                f"{node.module or node.name}: whether torch.utils.flop_counter counts a vector "
+                "times a batch depends on its layout and on gradients",
+                cure='ask in "macs", or write the product as batch.mT @ vector',
+            )
+        if second == 1 and (node.op != "inner" or first == 1):
+            return 0
+    return node.result.macs
 
 
 @rule("matmul")
@@ -94,7 +122,7 @@ def _plus_product(op: str, rank: int, vector: bool = False) -> Any:
         dims, macs, requires = product(a.dims, b.dims)
         if op == "addbmm":  # also sums over the batch
             dims = dims[1:]
-        requires += _stretches(op, input.dims, dims)
+        requires += fits(input.dims, dims, f"{op}: the input must broadcast to the product")
         added = aligned(input.dims, dims)
         if op == "addbmm":
             return Result((dims,), added, macs, (*batches, *requires))
@@ -103,14 +131,6 @@ def _plus_product(op: str, rank: int, vector: bool = False) -> Any:
         return Result((dims,), added, macs, (*batches, *requires), others=others)
 
     return operation
-
-
-def _stretches(op: str, dims: Dims, to: Dims) -> list[Requirement]:
-    if len(dims) > len(to):
-        raise ShapeMismatch(f"{op}: a {len(dims)}-d input does not fit a {len(to)}-d product")
-    pairs = zip(dims, to[len(to) - len(dims) :], strict=True)
-    why = f"{op}: the input must broadcast to the product"
-    return [need for have, want in pairs if have != 1 for need in equal(have, want, why)]
 
 
 for _name, _rank in (("addmm", 2), ("baddbmm", 3), ("addbmm", 3)):
@@ -136,7 +156,7 @@ def addr(
     require_rank(vec1, (1,), "addr")
     require_rank(vec2, (1,), "addr")
     dims = (vec1.dims[0], vec2.dims[0])
-    requires = tuple(_stretches("addr", input.dims, dims))
+    requires = tuple(fits(input.dims, dims, "addr: the input must broadcast to the product"))
     return Result((dims,), mixed(dims), requires=requires)
 
 
@@ -236,7 +256,8 @@ def scaled_dot_product_attention(
     requires += [*agree, *equal(features, width, "query and key must have the same features")]
     requires += equal(seen, count, "there must be one value per key")
     if attn_mask is not None:
-        requires += _stretches("attn_mask", attn_mask.dims, (*batch, length, seen))
+        why = "the attention mask must broadcast to the scores"
+        requires += fits(attn_mask.dims, (*batch, length, seen), why)
     dims = (*batch, length, out)
     grouped = [_heads(t, lead, batch) for t, lead in zip(tensors, leads, strict=True)]
     asked: Axes = (*grouped[0], (query.ndim - 2, IDENTITY), (None, IDENTITY))

@@ -5,6 +5,7 @@ One rule serves each family; the tables below say which of torch's names belong 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Axes, Const, Whole, Window
@@ -22,7 +23,7 @@ from symcnn.ops.registry import (
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor, known, tensors_in
 
-__all__ = ["aligned", "broadcast", "broadcast_dims"]
+__all__ = ["aligned", "broadcast", "broadcast_dims", "fits"]
 
 UNARY = (
     "abs acos acosh asin asinh atan atanh ceil clone "
@@ -326,6 +327,24 @@ def broadcast_dims(*shapes: tuple[Int, ...]) -> tuple[tuple[Int, ...], list[Requ
                 size = _broadcast(size, shape[i], requires)
         result.append(size)
     return tuple(result), requires
+
+
+def fits(dims: Sequence[Int], to: Sequence[Int], why: str) -> list[Requirement]:
+    """That a tensor broadcasts to a shape that is there: each size equal, or 1.
+
+    Raises ShapeMismatch for more axes than there are.
+    """
+    if len(dims) > len(to):
+        raise ShapeMismatch(f"{why}: {len(dims)} axes do not fit {len(to)}")
+    pairs = zip(dims, to[len(to) - len(dims) :], strict=True)
+    return [
+        need for have, want in pairs if have not in (1, want) for need in _fits(have, want, why)
+    ]
+
+
+def _fits(have: Int, want: Int, why: str) -> list[Requirement]:
+    same, one = Condition(have, "==", want, why), Condition(have, "==", 1, why)
+    return [same] if known(one) is False else [AnyOf((same, one), why)]
 
 
 def _broadcast(a: Int, b: Int, requires: list[Requirement]) -> Int:

@@ -9,6 +9,7 @@ by both front ends: `symcnn.nn` calls it as it is, the torch front end finds it 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache, update_wrapper, wraps
 from typing import Any
 
@@ -80,16 +81,42 @@ class Operation:
         return node.outputs[0] if node.result.single else node.outputs
 
     def node(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], reads: Sequence[SymbolicTensor] = ()
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        reads: Sequence[SymbolicTensor] = (),
+        target: SymbolicTensor | None = None,
     ) -> Node:
-        """The new node for arguments of the kernel's; `reads` are tensors beside them."""
+        """The new node for arguments of the kernel's; `reads` are tensors beside them, `target`
+        is the one that it writes to.
+        """
         result: Any = self.rule(*args, **kwargs)
         costed = type(result) is Result
         if not costed:
             result = Result((tuple(map(from_sympy, result)),))
+        if target is not None:
+            result = _into(self.name, target, result)
         inputs = tensors_in(*args, *kwargs.values())
         inputs += reads
         return record(self.name, inputs, result, Call(self.rule, args, kwargs, costed))
+
+
+def _into(op: str, target: SymbolicTensor, result: Result) -> Result:
+    """The result, written into a tensor that is there: what broadcasts does not make it larger.
+
+    Raises ShapeMismatch for a result of other axes.
+    """
+    (dims, *_), have = result.shapes, target.dims
+    if dims == have:
+        return result
+    if len(dims) != len(have):
+        raise ShapeMismatch(
+            f"{op} in place: the result is {len(dims)}-d, the tensor written to {len(have)}-d",
+            cure=f"{op} without the underscore makes a new tensor",
+        )
+    why = f"{op} in place: the result must have the shape of the tensor that is written to"
+    same = [need for a, b in zip(dims, have, strict=True) for need in equal(a, b, why)]
+    return replace(result, shapes=(have,), requires=(*result.requires, *same))
 
 
 def rule(*targets: Any) -> Callable[[Rule], Callable[..., Any]]:

@@ -8,6 +8,7 @@ sizes; where the division does not come out as a formula, ``view(-1, K)`` of a b
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import isfinite
 from typing import Any
 
@@ -37,9 +38,9 @@ from symcnn.algebra.size import (
     sole_atom,
 )
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
-from symcnn.ops.registry import at_least, kept, map_axes, normal_dim, rule
+from symcnn.ops.registry import at_least, equal, kept, map_axes, normal_dim, normal_dims, rule
 from symcnn.sets.condition import Condition, KeepsBatch, Requirement
-from symcnn.trace.graph import Result, SymbolicTensor, current_tape, known
+from symcnn.trace.graph import OPS, Result, SymbolicTensor, current_tape, decided, known
 
 __all__ = [
     "cat",
@@ -50,6 +51,7 @@ __all__ = [
     "reshape",
     "reshaped",
     "resized",
+    "squeeze",
     "under_what_is_known",
 ]
 
@@ -226,26 +228,34 @@ def unflatten(input: SymbolicTensor, dim: int, sizes: Sequence[Int]) -> Result:
 
 
 @rule("squeeze")
-def squeeze(input: SymbolicTensor, dim: Any = None) -> Result:
-    """Without axes of size 1 (all of them, or those named)."""
-    if dim is None:
-        unsure = [
-            s for s in input.dims if isinstance(s, Size) and known(Condition(s, ">=", 2)) is None
-        ]
-        if unsure:
-            raise UnsupportedOperation(
-                f"squeeze() drops an axis of size {unsure[0]} only where that is 1",
-                cure="name the axis: squeeze(dim)",
-            )
-        dims = [i for i, s in enumerate(input.dims) if s == 1]
-    else:
-        dims = [
-            normal_dim(d, input.ndim, "squeeze")
-            for d in (dim if isinstance(dim, (tuple, list)) else (dim,))
-        ]
-        dims = [d for d in dims if input.dims and input.dims[d] == 1]
-    keep = [i for i in range(input.ndim) if i not in dims]
-    return permuted(input, keep)
+def _without(input: SymbolicTensor, dim: tuple[int, ...]) -> Result:
+    """Without the axes named, whose size is 1."""
+    why = "an axis that is squeezed out has size 1"
+    result = permuted(input, [i for i in range(input.ndim) if i not in dim])
+    return replace(result, requires=tuple(r for i in dim for r in equal(input.dims[i], 1, why)))
+
+
+def squeeze(input: SymbolicTensor, dim: Any = None) -> Any:
+    """Without axes of size 1 (all of them, or those named).
+
+    Whether an axis is 1 is a branch, as python's own comparison of the size would be: the rule is
+    called with what came of it.
+    """
+    named = range(input.ndim) if dim is None else normal_dims(dim, input.ndim, "squeeze")
+    return _without(input, tuple(d for d in named if input.dims and _is_one(input.dims[d])))
+
+
+def _is_one(size: Int) -> bool:
+    one = size == 1 if isinstance(size, int) else decided(Condition(size, "==", 1))
+    if one is None:
+        raise UnsupportedOperation(
+            f"squeeze drops an axis of size {size} only where that is 1",
+            cure=f"reshape says which is meant: the sizes where {size} is 1, or the others",
+        )
+    return one
+
+
+OPS["squeeze"] = squeeze
 
 
 def permuted(input: SymbolicTensor, keep: Sequence[int]) -> Result:

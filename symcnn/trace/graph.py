@@ -37,6 +37,7 @@ __all__ = [
     "Shape",
     "SymbolicTensor",
     "Tape",
+    "decided",
     "known",
     "record",
     "tensor",
@@ -365,6 +366,7 @@ class Tape:
     calls: list[Scope] = field(default_factory=list)
     paths: dict[int, str] = field(default_factory=dict)  # id of a module -> its path
     fix: Callable[[Any], int] | None = None  # a size at the example, recorded as a guard
+    decide: Callable[[Condition], bool] | None = None  # which branch of a comparison is followed
     _domain: InputSet | None = None
     _seen: tuple[int, int] = (0, 0)
     _decided: dict[Requirement, bool] = field(default_factory=dict)  # final: domains only shrink
@@ -497,6 +499,18 @@ def known(requirement: Requirement) -> bool | None:
     if verdict is not None:
         return verdict
     return (_tape.get() or Tape()).known(requirement)
+
+
+def decided(condition: Condition) -> bool | None:
+    """Whether it holds: as the sizes decide, else on the branch that is followed.
+
+    None where no branches are followed: the caller refuses, it does not guess.
+    """
+    verdict = known(condition)
+    tape = _tape.get()
+    if verdict is None and tape is not None and tape.decide is not None:
+        return tape.decide(condition)
+    return verdict
 
 
 def public(expr: Int) -> Any:

@@ -278,7 +278,9 @@ JOINS = frozenset({"cat", "concat", "concatenate"})
 #: Operations whose result shares its memory with the first tensor.
 VIEWS = frozenset(
     "view reshape flatten unflatten squeeze unsqueeze permute transpose t adjoint numpy_T movedim"
-    " getitem narrow select split chunk unbind expand expand_as diagonal view_as".split()
+    " getitem narrow select split chunk unbind expand expand_as diagonal view_as swapaxes swapdims"
+    " moveaxis tensor_split hsplit vsplit dsplit split_with_sizes view_as_real view_as_complex real"
+    " imag Tensor.unfold detach ravel reshape_as broadcast_to mT".split()
 )
 
 

@@ -115,7 +115,7 @@ class Tracer(TorchFunctionMode):
         super().__init__()
         self.same: Same | None = None
         self.tape = tape
-        tape.fix = self.fix
+        tape.fix, tape.decide = self.fix, self.decide
         self.example = example
         self.forced = forced
         self.choices: list[Choice] = []
@@ -158,7 +158,7 @@ class Tracer(TorchFunctionMode):
         alike = next((i for i, (mine, theirs) in pairs if mine != theirs), len(forced))
         other = copy(self)
         other.tape, other.same, other.forced = same.now, same, forced
-        same.now.fix = other.fix
+        same.now.fix, same.now.decide = other.fix, other.decide
         other.script = [s for s in self.steps if s.choices <= alike][::-1]
         other.choices, other.steps = [], []
         other.leaves, other.lazy = dict(self.leaves), dict(self.lazy)
@@ -249,20 +249,30 @@ class Tracer(TorchFunctionMode):
             return self.run(called, args, kwargs)
         raise self.unsupported(called)
 
-    def written(self, target: TracedTensor, result: Any) -> Any:
+    def written(self, target: Any, result: Any) -> Any:
         """The tensor written to is what was written to it; and so is what it is a view of."""
-        if type(result) is not TracedTensor or len(result._value.dims) != target.ndim:
+        if type(result) is not TracedTensor or not is_tensor(target):
+            return result
+        if type(target) is not TracedTensor:  # one with values, which are none any more
+            part, whole = result._value, target._base
+            self.leaves[id(target)] = part
+            self.real.append(target)
+            if whole is not None:
+                self.leaves[id(whole)] = self._with_part(self.leaf(whole), part)
+                self.real.append(whole)
             return result
         target._value, target._number = result._value, result._number
         part, base = target._value, target._base
         while base is not None:
-            everything = tuple((None, IDENTITY) for _ in base._value.dims)
-            changed = Result(
-                (base._value.dims,), same_axes(base.ndim), others=((part, everything),)
-            )
-            base._value = record("setitem", (base._value, part), changed).outputs[0]
+            base._value = self._with_part(base._value, part)
             part, base = base._value, base._base
         return target
+
+    def _with_part(self, base: SymbolicTensor, part: SymbolicTensor) -> SymbolicTensor:
+        """A tensor of which a view was written to."""
+        everything = tuple((None, IDENTITY) for _ in base.dims)
+        changed = Result((base.dims,), same_axes(base.ndim), others=((part, everything),))
+        return record("setitem", (base, part), changed).outputs[0]
 
     def method(self, name: str, *args: Any, inplace: bool = False, **kwargs: Any) -> Any:
         """Run the rule of a tensor method."""
@@ -276,13 +286,29 @@ class Tracer(TorchFunctionMode):
     def run(self, name: str, args: Any, kwargs: Any, *, inplace: bool = False) -> Any:
         """Run the rule called `name`."""
         result = self.apply(OPS[name], name, args, kwargs, inplace=inplace)
-        if args and type(args[0]) is TracedTensor:
-            if inplace or kwargs.get("inplace") is True:
+        if kwargs.get("out") is not None:
+            return self._into(kwargs["out"], result)
+        if args and (inplace or kwargs.get("inplace") is True):
+            if name not in VIEWS:
                 return self.written(args[0], result)
-            if name in VIEWS:
-                for part in result if isinstance(result, tuple) else (result,):
-                    part._base = args[0]
+            if type(args[0]) is TracedTensor:  # another shape for it; its elements stay
+                args[0]._value = result._value
+                return args[0]
+        if args and type(args[0]) is TracedTensor and name in VIEWS:
+            for part in result if isinstance(result, tuple) else (result,):
+                part._base = args[0]
         return result
+
+    def _into(self, out: Any, result: Any) -> Any:
+        """What was computed into `out`, which takes its shape."""
+        pairs = [(out, result)] if is_tensor(out) else [*zip(out, result, strict=True)]
+        for target, made in pairs:
+            if type(target) is TracedTensor:
+                target._value, target._number = made._value, made._number
+            else:
+                self.leaves[id(target)] = made._value
+                self.real.append(target)
+        return out
 
     def run_module(self, module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
         """Run the rule of a module class in place of its forward."""
@@ -393,11 +419,14 @@ class Tracer(TorchFunctionMode):
         named = {k: self.unwrap(a) for k, a in kwargs.items() if k != "out"} if kwargs else kwargs
         try:
             if type(operation) is Operation:
-                node = operation.node(ours, named, reads)
+                target = ours[0] if inplace and name not in VIEWS else None
+                node = operation.node(ours, named, reads, target)
                 result, single = node.outputs, node.result.single
             else:  # made of operations
                 result = operation(*ours, **named)
-                node, single = result[0].node, False
+                single = isinstance(result, SymbolicTensor)
+                result = (result,) if single else result
+                node = result[0].node
         except SymcnnError as error:
             raise self._placed(error, name) from None
         except TypeError as error:

@@ -17,7 +17,7 @@ from typing import Any
 from symcnn.algebra.size import Int, prod
 from symcnn.errors import BadSpec
 from symcnn.ops import arrange, create, index, pointwise, reduce, shape
-from symcnn.ops.matmul import pair_macs
+from symcnn.ops.matmul import counted_macs
 from symcnn.ops.registry import ntuple
 from symcnn.trace.graph import Node, SymbolicTensor
 
@@ -192,11 +192,6 @@ class _Everything(dict[str, Work]):
         return _torchinfo
 
 
-def _counted_einsum(node: Node) -> Int:
-    """Where all summed axes have size 1, torch multiplies point by point: not counted."""
-    return 2 * sum(pair_macs(*node.call.args, counted=True), 0) if node.call is not None else 0
-
-
 #: All conventions by name; "macs" is the default.
 CONVENTIONS = {
     c.name: c
@@ -207,7 +202,10 @@ CONVENTIONS = {
             "FLOPs",
             "torch.utils.flop_counter.FlopCounterMode: two per MAC",
             factor=2,
-            instead={"einsum": _counted_einsum, "bilinear": lambda node: 0},
+            instead=_named(
+                _times(2, counted_macs),
+                "einsum bilinear matmul linear inner mv dot vdot addmv addbmm",
+            ),
         ),
         Convention(
             "fvcore",

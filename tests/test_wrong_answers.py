@@ -1,0 +1,296 @@
+"""Answers that were wrong once, and their neighbours: torch says what is right."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+import symcnn
+
+
+class Forward(nn.Module):
+    """A forward as a module, with some parameters."""
+
+    def __init__(self, forward: Callable[..., Any], **parameters: torch.Tensor) -> None:
+        super().__init__()
+        self.run = forward
+        for name, value in parameters.items():
+            self.register_parameter(name, nn.Parameter(value))
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.run(self, *inputs)
+
+
+def net(forward: Callable[..., Any], *specs: str, example: Any = None, **parameters: Any) -> Any:
+    return symcnn.from_torch(Forward(forward, **parameters), *specs, example=example)
+
+
+def torch_shape(forward: Callable[..., Any], *shapes: Any, **parameters: Any) -> Any:
+    """What torch returns, or None where it refuses."""
+    try:
+        with torch.no_grad():
+            out = Forward(forward, **parameters)(*(torch.zeros(s) for s in shapes))
+    except (RuntimeError, IndexError, TypeError, ValueError):
+        return None
+    return tuple(out.shape)
+
+
+def our_shape(network: Any, **sizes: int) -> Any:
+    try:
+        return tuple(network.shape_at(**sizes))
+    except symcnn.errors.InvalidInput:
+        return None
+
+
+# A squeezed axis may have size 1 or not: that is a branch ---------------------------------------
+
+
+@pytest.mark.parametrize("length", [50, 54, 57])
+@pytest.mark.parametrize(
+    "squeeze",
+    [
+        lambda x: x.squeeze(-1) if x.shape[-1] == 1 else x,
+        lambda x: x.squeeze(-1),
+        lambda x: x.squeeze((1, 2)),
+        lambda x: torch.squeeze(x, dim=2),
+        lambda x: x.squeeze_(-1),
+        lambda x: x.squeeze(),
+    ],
+)
+def test_an_axis_that_is_1_is_squeezed_out(squeeze, length):
+    def forward(self: Any, x: Any) -> Any:
+        return squeeze(F.conv1d(x, self.w, stride=8))
+
+    weights = {"w": torch.zeros(4, 3, 50)}
+    found = net(forward, "N 3 L", example={"L": 54}, **weights)
+    assert our_shape(found, N=2, L=length) == torch_shape(forward, (2, 3, length), **weights)
+    assert found.at("squeeze").given(N=2).output_shape == (2, 4)
+
+
+def test_an_axis_that_is_longer_stays():
+    found = net(lambda self, x: x.squeeze(-1), "N 3 L", example={"L": 60})
+    assert our_shape(found, N=2, L=60) == (2, 3, 60)
+
+
+def test_squeezing_a_batch_of_one_is_a_branch_on_the_batch():
+    def forward(self: Any, x: Any) -> Any:
+        return x.mean((2, 3), keepdim=True).squeeze()
+
+    several, one = net(forward, "N 3 H W"), net(forward, "N 3 H W", example={"N": 1})
+    assert our_shape(several, N=4, H=5, W=6) == (4, 3)
+    assert our_shape(one, N=1, H=5, W=6) == torch_shape(forward, (1, 3, 5, 6)) == (3,)
+
+
+def test_a_tensor_squeezed_in_place_has_lost_the_axis():
+    def forward(self: Any, x: Any) -> Any:
+        y = x[:, :1].clone()
+        y.squeeze_(1)
+        y.unsqueeze_(0)
+        y.transpose_(0, 1)
+        return y
+
+    assert our_shape(net(forward, "N 3 H W"), N=2, H=4, W=5) == (2, 1, 4, 5)
+
+
+# In place, nothing grows ------------------------------------------------------------------------
+
+_IN_PLACE = {
+    "add_": lambda self, x, y: x.clone().add_(y),
+    "mul_": lambda self, x, y: x.clone().mul_(y),
+    "sub_": lambda self, x, y: x.clone().sub_(y),
+    "div_": lambda self, x, y: x.clone().div_(y),
+    "copy_": lambda self, x, y: x.clone().copy_(y),
+    "maximum of a part": lambda self, x, y: x.clone().clamp_(min=y),
+    "addcmul_": lambda self, x, y: x.clone().addcmul_(y, y),
+    "lerp_": lambda self, x, y: x.clone().lerp_(y, 0.5),
+    "masked_fill_": lambda self, x, y: x.clone().masked_fill_(y > 0, 0.0),
+    "[...] =": lambda self, x, y: _assigned(x, y),
+    "+=": lambda self, x, y: _added(x, y),
+}
+
+
+def _assigned(x: Any, y: Any) -> Any:
+    x = x.clone()
+    x[...] = y
+    return x
+
+
+def _added(x: Any, y: Any) -> Any:
+    x = x.clone()
+    x += y
+    return x
+
+
+@pytest.mark.parametrize("form", _IN_PLACE)
+def test_what_is_written_to_does_not_grow(form):
+    found = net(_IN_PLACE[form], "N 3 H W", "N 3 h w")
+    for H, W, h, w in [(4, 5, 4, 5), (4, 5, 1, 5), (4, 5, 1, 1), (1, 5, 4, 5), (1, 1, 4, 5)]:
+        ours = our_shape(found, N=2, H=H, W=W, h=h, w=w)
+        assert ours == torch_shape(_IN_PLACE[form], (2, 3, H, W), (2, 3, h, w)), (H, W, h, w)
+
+
+def test_a_position_is_added_in_place_to_as_many_places():
+    def forward(self: Any, x: Any) -> Any:
+        x = F.conv2d(x, self.w, stride=32).flatten(2).transpose(1, 2)
+        x += self.p
+        return x
+
+    found = net(forward, "N 3 H W", w=torch.zeros(8, 3, 32, 32), p=torch.zeros(1, 64, 8))
+    assert (256, 256) in found.valid_inputs()
+    assert (32, 32) not in found.valid_inputs()
+
+
+# Another width behind the heads -----------------------------------------------------------------
+
+
+def _pooled_by_attention(self: Any, x: Any) -> Any:
+    x = x.flatten(2).permute(2, 0, 1)
+    return F.multi_head_attention_forward(
+        *(x, x, x, 32, 4, self.w, None, None, None, False, 0.0, self.out, None),
+        need_weights=True,
+    )[0]
+
+
+@pytest.mark.parametrize("width", [16, 32, 48])
+def test_the_output_of_attention_is_as_wide_as_its_last_weight(width):
+    weights = {"w": torch.zeros(96, 32), "out": torch.zeros(width, 32)}
+    found = net(_pooled_by_attention, "N 32 H W", **weights)
+    assert our_shape(found, N=2, H=3, W=5) == (15, 2, width)
+    with FlopCounterMode(display=False) as counted:
+        torch_shape(_pooled_by_attention, (2, 32, 3, 5), **weights)
+    flops = found.flops.subs(dict(zip(found.inputs[0], (2, 32, 3, 5), strict=True)))
+    assert flops == counted.get_total_flops()
+
+
+# A product with a vector is no FLOP to torch ----------------------------------------------------
+
+_VECTORS = {
+    "mv": lambda self, x: torch.mv(self.u, self.v),
+    "dot": lambda self, x: torch.dot(self.v, self.v),
+    "vdot": lambda self, x: torch.vdot(self.v, self.v),
+    "addmv": lambda self, x: torch.addmv(self.v[:4], self.u, self.v),
+    "matrix @ vector": lambda self, x: self.u @ self.v,
+    "vector @ vector": lambda self, x: self.v @ self.v,
+    "vector @ matrix": lambda self, x: self.v @ self.u.T,
+    "batch @ vector": lambda self, x: x @ self.v,
+    "linear by a vector": lambda self, x: F.linear(x, self.v),
+    "linear of a vector": lambda self, x: F.linear(self.v, self.u),
+    "inner of vectors": lambda self, x: torch.inner(self.v, self.v),
+    "inner": lambda self, x: torch.inner(self.u, self.v),
+    "addbmm": lambda self, x: torch.addbmm(x[0, :, :4].sum() * self.v[:4, None], x, x.mT),
+    "einsum": lambda self, x: torch.einsum("bnd,d->bn", x, self.v),
+    "outer": lambda self, x: torch.outer(self.v, self.v),
+}
+
+
+@pytest.mark.parametrize("form", _VECTORS)
+def test_flops_of_products_with_vectors_are_those_of_flop_counter_mode(form):
+    forward, weights = _VECTORS[form], {"v": torch.zeros(8), "u": torch.zeros(4, 8)}
+    if form == "addbmm":
+        forward = lambda self, x: torch.addbmm(self.u[:, :1], x[:, :4], x[:, :4].mT)  # noqa: E731
+    found = net(forward, "N 5 8", **weights)
+    module = Forward(forward, **weights)
+    with FlopCounterMode(display=False) as ahead:
+        out = module(torch.zeros(2, 5, 8))
+    with FlopCounterMode(display=False) as back:
+        out.sum().backward()
+    cost = found.cost("flops").at(N=2)
+    assert cost.total == ahead.get_total_flops()
+    assert cost.backward == back.get_total_flops()
+
+
+def test_a_vector_times_a_batch_is_refused_by_name_where_it_depends_on_layout():
+    found = net(lambda self, x: self.v @ x, "N 8 5", v=torch.zeros(8))
+    assert our_shape(found, N=2) == (2, 5)
+    with pytest.raises(symcnn.errors.UnsupportedOperation, match="layout"):
+        found.flops  # noqa: B018
+
+
+@pytest.mark.parametrize("norm", [nn.utils.spectral_norm, nn.utils.parametrizations.spectral_norm])
+def test_spectral_norm_costs_no_flops(norm):
+    module = norm(nn.Conv2d(3, 8, 3)).eval()
+    found = symcnn.from_torch(module, "N 3 H W")
+    with FlopCounterMode(display=False) as counted, torch.no_grad():
+        module(torch.zeros(1, 3, 8, 9))
+    assert found.cost("flops").at(N=1, H=8, W=9).total == counted.get_total_flops()
+
+
+# Weights of one axis ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "b"),
+    [
+        ((5, 8), (8,), None),
+        ((2, 5, 8), (8,), None),
+        ((5, 8), (8,), (1,)),
+        ((5, 8), (3, 8), (1,)),
+        ((5, 8), (3, 8), (5, 3)),
+        ((5, 8), (3, 8), (2,)),
+        ((2, 5, 8), (3, 8), (1, 5, 3)),
+        ((5, 8), (3, 7), None),
+        ((5, 8), (1, 3, 8), None),
+    ],
+)
+def test_linear_takes_the_weights_and_biases_that_torch_takes(x, w, b):
+    def forward(self: Any, x: Any) -> Any:
+        return F.linear(x, self.w, self.b if b else None)
+
+    weights = {"w": torch.zeros(w), **({"b": torch.zeros(b)} if b else {})}
+    want = torch_shape(forward, x, **weights)
+    try:
+        have = tuple(net(forward, " ".join(map(str, x)), **weights).output_shape)
+    except symcnn.errors.SymcnnError:
+        have = None
+    assert have == want
+
+
+# What is written to a tensor with values is there afterwards ------------------------------------
+
+
+def _in_a_canvas(self: Any, x: Any) -> Any:
+    canvas = torch.zeros(1, 3, 16, 16)
+    canvas[:, :, 2:9, 3:8] = x
+    return canvas
+
+
+def _into_a_row(self: Any, x: Any) -> Any:
+    canvas = torch.zeros(3, 7, 5)
+    canvas[1].add_(x[0, 1])
+    return canvas[None]
+
+
+def _added_up(self: Any, x: Any) -> Any:
+    total = torch.zeros(1, 3, 7, 5)
+    total.add_(x)
+    return total
+
+
+def _out(self: Any, x: Any) -> Any:
+    y = torch.empty(0)
+    torch.add(x, 1, out=y)
+    return y
+
+
+def _out_of_two(self: Any, x: Any) -> Any:
+    values, places = torch.empty_like(x), torch.empty_like(x, dtype=torch.long)
+    torch.max(x, dim=1, out=(values, places))
+    return values[None]
+
+
+@pytest.mark.parametrize("forward", [_in_a_canvas, _into_a_row, _added_up, _out, _out_of_two])
+def test_a_tensor_holds_what_was_written_to_it(forward):
+    found = net(forward, "1 3 7 5")
+    assert tuple(found.output_shape) == torch_shape(forward, (1, 3, 7, 5))
+    assert found.nodes
+    reached = {t for n in found.nodes for t in n.inputs}
+    assert found.input_tensors[0] in reached
+    assert found.output_tensors[0].node is not None
+
+
+def test_out_takes_the_shape_of_the_result():
+    assert net(_out, "N 3 H W").output_shape == net(lambda self, x: x + 1, "N 3 H W").output_shape
