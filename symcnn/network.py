@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
@@ -21,6 +22,7 @@ from symcnn.questions.inputs.nearest import Nearest, nearest_valid
 from symcnn.sets.condition import Requirement, sides_of
 from symcnn.sets.grammar import check_sizes
 from symcnn.sets.inputset import InputSet
+from symcnn.sets.simplest import Simplest
 from symcnn.trace.graph import (
     Constant,
     Guard,
@@ -87,6 +89,8 @@ class Network:
         self.buffers = tuple(buffers)
         self._positions = {node: i for i, node in enumerate(self.nodes)}
         name_nodes(self.nodes)
+        for node in self.nodes:
+            node.law = node.law or self.simplest
 
     # shapes
 
@@ -98,7 +102,10 @@ class Network:
     @cached_property
     def outputs(self) -> Any:
         """Output shapes, nested as the module returns them."""
-        return tree_map(lambda t: t.shape if isinstance(t, SymbolicTensor) else t, self._outputs)
+        return tree_map(
+            lambda t: Shape.of(map(self.simplest, t.dims)) if isinstance(t, SymbolicTensor) else t,
+            self._outputs,
+        )
 
     @property
     def output_shape(self) -> Any:
@@ -124,7 +131,31 @@ class Network:
 
     def describe_output(self) -> str:
         """The first output shape as text."""
-        return f"({', '.join(map(text, self.output_dims))})"
+        return f"({', '.join(text(self.simplest(d)) for d in self.output_dims)})"
+
+    @cached_property
+    def simplest(self) -> Simplest:
+        """An expression (an int or a kernel expression) in its simplest form on the domain.
+
+        The domain decides floors and maxima: ``floor(H/4)`` is ``H/4`` where ``H % 4 == 0``. All
+        formulas that the network answers with are in this form; `general` has the others.
+        """
+        return _domain.simplest(self)
+
+    @property
+    def general(self) -> Network:
+        """The same network, whose formulas are as the layers make them, whatever the domain.
+
+        >>> from symcnn import nn
+        >>> net = nn.Sequential(nn.Unflatten(2, (-1, 2)), nn.Flatten(2)).trace("N 8 L")
+        >>> net.output_shape, net.general.output_shape
+        ((N, 8, L), (N, 8, 2*(L//2)))
+        """
+        twin = copy.copy(self)
+        for name in ("outputs", "params", "macs", "flops", "_fields"):
+            twin.__dict__.pop(name, None)
+        twin.__dict__["simplest"] = Simplest()
+        return twin
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
@@ -295,7 +326,7 @@ class Network:
     @cached_property
     def params(self) -> Any:
         """The number of parameters, each weight once however often it is used."""
-        return public(sum((p.count for p in self.parameters), 0))
+        return public(self.simplest(sum((p.count for p in self.parameters), 0)))
 
     @cached_property
     def macs(self) -> Any:
@@ -635,7 +666,9 @@ class Network:
         from symcnn.algebra.expr import from_sympy
         from symcnn.words.code import to_code
 
-        formulas = {f"size{axis}": dim for axis, dim in enumerate(self.output_dims)}
+        formulas: dict[str, Any] = {
+            f"size{axis}": self.simplest(dim) for axis, dim in enumerate(self.output_dims)
+        }
         formulas |= {"params": self.params, "macs": self.macs}
         names = [*self.symbols, *sorted(self._all_symbols - set(self.symbols))]
         hidden = {name for f in formulas.values() for name in symbols_of(from_sympy(f))}

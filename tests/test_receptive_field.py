@@ -195,9 +195,10 @@ def test_a_vision_transformer_sees_every_patch_but_no_leftover_rows():
         hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
     )
     net = traced(transformers.ViTModel(config).eval())
-    rf = net.receptive_field()
+    rf = net.general.receptive_field()
     assert [str(size) for size in rf.size] == ["16*(H//16)", "16*(W//16)"]
     assert all(rf.whole)
+    assert net.receptive_field().size == (224, 224)  # the sizes that it takes
 
 
 # Transposed convolutions ------------------------------------------------------------------------

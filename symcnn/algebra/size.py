@@ -19,7 +19,7 @@ and costs a few microseconds per operation, where building one ``sympy.floor`` c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from itertools import cycle, product
@@ -543,11 +543,19 @@ class Size:
 
     def subs(self, values: Mapping[str, Int]) -> Int:
         """The expression with symbols replaced, in normal form again."""
+        return self.map(lambda atom: atom.subs(values))
+
+    def map(self, function: Callable[[Atom], Int]) -> Int:
+        """The expression with each atom of its polynomial replaced by what `function` makes of it.
+
+        >>> (Size.symbol("H") * (Size.symbol("W")//2)).map(lambda atom: atom.size() + 1)
+        H*(W//2) + H + W//2 + 1
+        """
         total: Int = 0
         for mono, coeff in self.terms.items():
             term: Any = coeff
             for atom, power in mono:
-                term = term * _power(atom.subs(values), power)
+                term = term * _power(function(atom), power)
             total = total + term
         return total
 
@@ -1025,15 +1033,7 @@ def evaluate(expr: Int, values: Mapping[str, int]) -> Any:
 
 def replaced(expr: Int, atom: Atom, by: Int) -> Int:
     """`expr` with an atom of its polynomial replaced (not those inside its floors)."""
-    if isinstance(expr, int):
-        return expr
-    total: Int = 0
-    for mono, coeff in expr.terms.items():
-        term: Any = coeff
-        for a, power in mono:
-            term = term * _power(by if a == atom else a.size(), power)
-        total = total + term
-    return total
+    return expr if isinstance(expr, int) else expr.map(lambda a: by if a == atom else a.size())
 
 
 def symbols_of(*exprs: Int) -> frozenset[str]:
@@ -1203,16 +1203,9 @@ def _text(expr: Size) -> str:
 
 def unfolded(expr: Size) -> Int:
     """The expression with every `Part` written in its symbol: ``k`` for ``2*q + 1``."""
-    parts: dict[Atom, Int] = {atom: atom.shown for atom in expr.atoms() if isinstance(atom, Part)}
-    if not parts:
+    if not any(isinstance(atom, Part) for atom in expr.atoms()):
         return expr
-    total: Int = 0
-    for mono, coeff in expr.terms.items():
-        term: Any = coeff
-        for atom, times in mono:
-            term = term * _power(parts.get(atom, Size({((atom, 1),): 1})), times)
-        total = total + term
-    return total
+    return expr.map(lambda atom: atom.shown if isinstance(atom, Part) else atom.size())
 
 
 def _term(mono: Monomial, coeff: Coeff) -> tuple[str, str]:

@@ -29,7 +29,8 @@ from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, Undecidable
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import check_sizes
-from symcnn.sets.inputset import as_mod
+from symcnn.sets.inputset import InputSet, as_mod
+from symcnn.sets.simplest import Simplest
 
 __all__ = ["Formula", "Leading", "conditions", "spoken"]
 
@@ -53,6 +54,25 @@ class Leading:
         return f"{self.term}, off by {self.below} to {self.above}"
 
 
+@dataclass(frozen=True, slots=True)
+class Within:
+    """The condition that sizes are members of a set."""
+
+    sizes: InputSet
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """Names of the sizes that the set speaks of."""
+        return frozenset(self.sizes.names)
+
+    def holds(self, values: Mapping[str, int]) -> bool:
+        """Whether `values` are a member."""
+        return {name: values[name] for name in self.sizes.names} in self.sizes
+
+    def __str__(self) -> str:
+        return str(self.sizes)
+
+
 class Formula:
     """An integer expression in the sizes (a polynomial over floors), immutable.
 
@@ -68,7 +88,7 @@ class Formula:
     __slots__ = ("given", "names", "size")
 
     def __init__(
-        self, expr: Any, names: Iterable[str] = (), given: Sequence[Condition] = ()
+        self, expr: Any, names: Iterable[str] = (), given: Sequence[Condition | Within] = ()
     ) -> None:
         self.size: Int = expr.size if isinstance(expr, Formula) else from_sympy(_floored(expr))
         self.given = tuple(given)
@@ -90,7 +110,7 @@ class Formula:
     @property
     def _from_zero(self) -> frozenset[str]:
         """Depths and paddings, which may be 0."""
-        sides = (side for c in self.given for side in (c.lhs, c.rhs))
+        sides = (s for c in self.given if isinstance(c, Condition) for s in (c.lhs, c.rhs))
         return frozenset(name for name, low in sz.lows(self.size, *sides) if low == 0)
 
     def _with(self, size: Int) -> Formula:
@@ -202,8 +222,14 @@ class Formula:
         least = {name: int(value.min()) for name, value in values.items()}
         check_sizes(least, self.names, self._from_zero)
         for condition in self.given:
-            gap = _Grid(values)(condition.lhs - condition.rhs)
-            if not bool(np.all(gap >= 0 if condition.relation == ">=" else gap == 0)):
+            if isinstance(condition, Within):
+                grids = np.broadcast_arrays(*(values[n] for n in condition.sizes.names))
+                points = zip(*(grid.flat for grid in grids), strict=True)
+                holds = all(tuple(map(int, point)) in condition.sizes for point in points)
+            else:
+                gap = _Grid(values)(condition.lhs - condition.rhs)
+                holds = bool(np.all(gap >= 0 if condition.relation == ">=" else gap == 0))
+            if not holds:
                 raise InvalidInput(f"the formula is for {spoken(condition)}, not for all of these")
         if any(isinstance(a, (sz.Power, sz.Sum)) for a in sz.every_atom(self.size)):
             return self._one_by_one(values)
@@ -243,8 +269,9 @@ class Formula:
     def under(self, *given: Any) -> Formula:
         """The same formula where `given` holds: exact, with no floor that `given` decides.
 
-        given: sympy relations such as ``Eq(H % 32, 0)`` and ``Eq(H, W)``, or text such as
-            ``"H % 32 == 0"``. (Python compares ``H % 32 == 0`` as objects, before we could see it.)
+        given: sympy relations such as ``Eq(H % 32, 0)`` and ``Eq(H, W)``, text such as
+            ``"H % 32 == 0"``, or an `InputSet`. (Python compares ``H % 32 == 0`` as objects,
+            before we could see it.)
 
         Raises BadSpec for what is neither a congruence nor an equation of sizes, NoSolution if
         the conditions contradict each other.
@@ -254,9 +281,12 @@ class Formula:
         3*H*W/1024  [H % 32 == 0 and W % 32 == 0]
         """
         known = sz.spelling(self.size)
+        every = conditions(*given)
+        inside = tuple(c for c in every if isinstance(c, Within))
         stated = tuple(
             Condition(_subs(c.lhs, known), c.relation, _subs(c.rhs, known))
-            for c in conditions(*given)
+            for c in every
+            if isinstance(c, Condition)
         )
         expr: Int = self.size
         classes: dict[str, tuple[Int, int]] = {}
@@ -285,7 +315,9 @@ class Formula:
             inner[name] = quotient.size() * m + r
             outer[quotient.name] = sz.exact_or_fail(Size.symbol(name) - r, m)
         expr = _subs(closing(_subs(expr, inner)), outer)
-        return Formula(expr, self.names, (*self.given, *stated))
+        for within in inside:
+            expr = Simplest(within.sizes)(expr)
+        return Formula(expr, self.names, (*self.given, *stated, *inside))
 
     def leading(self, *symbols: Any) -> Leading:
         """The terms of highest degree in `symbols` (default: all), and exact bounds of the rest.
@@ -452,8 +484,8 @@ class _Reader:
         raise self.fail("a name or a number should stand here")
 
 
-def conditions(*given: Any) -> tuple[Condition, ...]:
-    """Conditions from text, from sympy relations, or as they are. Raises BadSpec.
+def conditions(*given: Any) -> tuple[Condition | Within, ...]:
+    """Conditions from text, from sympy relations, sets, or as they are. Raises BadSpec.
 
     >>> from symcnn import H
     >>> import sympy
@@ -463,9 +495,11 @@ def conditions(*given: Any) -> tuple[Condition, ...]:
     return tuple(c for one in given for c in _conditions(one))
 
 
-def _conditions(given: Any) -> Iterator[Condition]:
-    if isinstance(given, Condition):
+def _conditions(given: Any) -> Iterator[Condition | Within]:
+    if isinstance(given, (Condition, Within)):
         yield given
+    elif isinstance(given, InputSet):
+        yield Within(given)
     elif isinstance(given, str):
         for part in re.split(r"\s+and\s+", given.strip()):
             yield _Reader(part).condition()
@@ -548,7 +582,7 @@ def _solved(condition: Condition) -> dict[str, Int]:
     raise BadSpec(f"{spoken(condition)} cannot be solved for a size", cure='for example "H == W"')
 
 
-def spoken(condition: Requirement) -> str:
+def spoken(condition: Requirement | Within) -> str:
     """A condition in words: ``H % 32 == 0``."""
     if not isinstance(condition, Condition):
         return str(condition)

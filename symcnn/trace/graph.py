@@ -58,7 +58,7 @@ class Shape(tuple[Any, ...]):
     __slots__ = ()
 
     @classmethod
-    def of(cls, dims: Dims) -> Shape:
+    def of(cls, dims: Iterable[Int]) -> Shape:
         """From kernel sizes."""
         return cls(d if isinstance(d, int) else to_sympy(d) for d in dims)
 
@@ -243,6 +243,7 @@ class Node:
         "grad",
         "inplace",
         "inputs",
+        "law",
         "name",
         "op",
         "outputs",
@@ -264,6 +265,7 @@ class Node:
         self.grad = True  # not run under torch.no_grad
         self.custom = ""  # the torch.autograd.Function that it is part of: its gradient is another
         self.name = ""
+        self.law: Callable[[Int], Int] | None = None  # simplifies on the domain of its network
         self.inputs = tuple(inputs)
         self.result = result
         self.scope = scope
@@ -296,12 +298,15 @@ class Node:
     @property
     def input_shapes(self) -> tuple[Shape, ...]:
         """Shapes of the tensors it reads, parameters and buffers aside."""
-        return tuple(t.shape for t in self.activations)
+        return tuple(self._shown(t) for t in self.activations)
 
     @property
     def output_shapes(self) -> tuple[Shape, ...]:
         """Shapes of the tensors it makes."""
-        return tuple(t.shape for t in self.outputs)
+        return tuple(self._shown(t) for t in self.outputs)
+
+    def _shown(self, t: SymbolicTensor) -> Shape:
+        return t.shape if self.law is None else Shape.of(map(self.law, t.dims))
 
     @property
     def input_shape(self) -> Shape:
@@ -316,12 +321,13 @@ class Node:
     @property
     def params(self) -> Any:
         """How many parameters it reads (weights shared with another node count here too)."""
-        return public(sum((p.count for p in dict.fromkeys(self.parameters)), 0))
+        total = sum((p.count for p in dict.fromkeys(self.parameters)), 0)
+        return public(total if self.law is None else self.law(total))
 
     @property
     def macs(self) -> Any:
         """Multiply-accumulates."""
-        return public(self.result.macs)
+        return public(self.result.macs if self.law is None else self.law(self.result.macs))
 
     def __repr__(self) -> str:
         shapes = ", ".join(map(str, self.output_shapes))

@@ -71,7 +71,7 @@ def to_latex(
 
 def formulas(net: Network, notation: Notation) -> str:
     """Output shape, parameters and MACs as an ``align*``."""
-    shape = times(net.output_dims, notation)
+    shape = times(map(net.simplest, net.output_dims), notation)
     rows = [
         rf"\text{{output}} &= {shape}",
         rf"\text{{parameters}} &= {formula(from_sympy(net.params), notation)}",
@@ -98,5 +98,5 @@ def _broken(expr: Any, notation: Notation) -> str:
 
 def output_formula(net: Network) -> str:
     """The output shape, for a notebook."""
-    shape = ", ".join(formula(dim) for dim in net.output_dims)
+    shape = ", ".join(formula(net.simplest(dim)) for dim in net.output_dims)
     return rf"$\left({shape}\right)$"

@@ -212,7 +212,7 @@ def _groups(net: Network, depth: int | None) -> list[tuple[str, list[Node]]]:
 
 def _row(net: Network, name: str, nodes: Sequence[Node]) -> dict[str, Any]:
     last = nodes[-1]
-    dims = last.outputs[0].dims if last.outputs else ()
+    dims = tuple(map(net.simplest, last.outputs[0].dims)) if last.outputs else ()
     weights = dict.fromkeys(p for node in nodes for p in node.parameters)
     row: dict[str, Any] = {
         "layer": name,
@@ -221,8 +221,8 @@ def _row(net: Network, name: str, nodes: Sequence[Node]) -> dict[str, Any]:
         "kernel": None,
         "stride": None,
         "field": _field(net, last),
-        "params": sum((p.count for p in weights), 0) or None,
-        "macs": sum((node.result.macs for node in nodes), 0) or None,
+        "params": net.simplest(sum((p.count for p in weights), 0)) or None,
+        "macs": net.simplest(sum((node.result.macs for node in nodes), 0)) or None,
     }
     if len(nodes) == 1:
         row["kernel"], row["stride"] = _kernel(last)

@@ -44,8 +44,15 @@ def shapes_table(net: Network) -> Table:
 
 def _rows(net: Network) -> Iterator[tuple[str, ...]]:
     for node in net.nodes:
-        shape = f"({', '.join(map(text, node.outputs[0].dims))})" if node.outputs else ""
-        yield node.name, node.op, shape, _count(node.params), _product(node.result.macs)
+        sizes = map(net.simplest, node.outputs[0].dims if node.outputs else ())
+        shape = f"({', '.join(map(text, sizes))})" if node.outputs else ""
+        yield (
+            node.name,
+            node.op,
+            shape,
+            _count(node.params),
+            _product(net.simplest(node.result.macs)),
+        )
 
 
 def _count(value: object) -> str:

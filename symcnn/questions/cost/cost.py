@@ -160,7 +160,7 @@ class Cost:
         """A kernel expression as the caller wants to see it."""
         if self.sizes is not None:
             return evaluate(size, self.sizes)
-        formula = Formula(size, self.net.symbols)
+        formula = Formula(self.net.simplest(size), self.net.symbols)
         return formula.under(*self.given) if self.given else formula
 
     # work
@@ -425,7 +425,7 @@ class Cost:
         if self.sizes is not None:
             return max((evaluate(m, self.sizes) for m in self._moments), default=0)
         moments = self._worst(dict.fromkeys(_subs_all(m, self.given) for m in self._moments))
-        return self._out(maximum(*moments) if moments else 0)
+        return self._out(maximum(*map(self.net.simplest, moments)) if moments else 0)
 
     def _worst(self, moments: Iterable[Int]) -> list[Int]:
         """Those of which one is the greatest, at every valid size.
@@ -433,7 +433,8 @@ class Cost:
         Sizes are counted from the least that is valid: from there on, a layer that eats two rows
         leaves less than the one before.
         """
-        moved = {_from_least(m, self._least): m for m in moments}
+        simple = {self.net.simplest(m): m for m in moments}
+        moved = {_from_least(s, self._least): m for s, m in simple.items()}
         greatest = maximum(*moved) if moved else 0
         atom = sole_atom(greatest)
         kept = atom.args if isinstance(atom, Max) else (greatest,)

@@ -182,6 +182,7 @@ class _Field:
     x: Int
     reach: Any
     dims: tuple[Int, ...]  # of the output
+    simplest: Callable[[Int], Int]  # on the domain of the network
 
     @cached_property
     def first(self) -> Int:
@@ -206,12 +207,13 @@ class _Field:
         """First and last index by the output's indices, without digits."""
         if type(self.reach) is Unknown:
             raise self.reach.error
-        return plain_ends(self.reach)
+        first, last = plain_ends(self.reach)
+        return self.simplest(first), self.simplest(last)
 
     @cached_property
     def stride(self) -> Any:
         if type(self.reach) is Line:
-            return public(self.reach.stride)
+            return public(self.simplest(self.reach.stride))
         if type(self.reach) is not Unknown and not self.along:
             return 0
         first, last = self.plain
@@ -229,16 +231,17 @@ class _Field:
         if self.whole:
             return 0, 0
         if type(self.reach) is Line:
-            return public(self.reach.left), public(self.reach.right)
+            return public(self.simplest(self.reach.left)), public(self.simplest(self.reach.right))
         first, last = self.plain
         ends = {index_symbol(a).name: self.dims[a] - 1 for a in self.along}
         start = substituted(first, dict.fromkeys(ends, 0))
-        return public(-start), public(substituted(last, ends) - self.x + 1)
+        right = self.simplest(substituted(last, ends) - self.x + 1)
+        return public(self.simplest(-start)), public(right)
 
     @cached_property
     def sizes(self) -> Sizes:
         first, last = self.plain
-        length = last - first + 1
+        length = self.simplest(last - first + 1)
         if not axes_of(length):
             return Sizes(public(length), public(length), public(length), 1)
         return varying(length, self.along, self.name)
@@ -261,7 +264,7 @@ class ReceptiveField:
         self._net, self._pass, self._output = net, found, output
         source = found.source
         self._fields = tuple(
-            _Field(_axis_name(source, axis), source.dims[axis], reach, output.dims)
+            _Field(_axis_name(source, axis), source.dims[axis], reach, output.dims, net.simplest)
             for axis, reach in zip(found.axes, found.reaches[output], strict=True)
         )
 
@@ -384,7 +387,8 @@ class ReceptiveField:
         first, last = f.plain
         ends = {index_symbol(a).name: f.dims[a] - 1 for a in f.along}
         start, end = substituted(first, dict.fromkeys(ends, 0)), substituted(last, ends)
-        return public(maximum(start, 0)), public(most(f.x - 1 - end, 0))
+        left, right = maximum(start, 0), most(f.x - 1 - end, 0)
+        return public(f.simplest(left)), public(f.simplest(right))
 
     def _field(self, axis: int) -> _Field:
         if not isinstance(axis, int) or not -len(self._fields) <= axis < len(self._fields):

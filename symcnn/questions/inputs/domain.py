@@ -13,12 +13,21 @@ from symcnn.errors import InvalidInput, Undecidable
 from symcnn.progress import watched
 from symcnn.sets.condition import KeepsBatch, Requirement
 from symcnn.sets.inputset import InputSet, input_set, tightest
+from symcnn.sets.simplest import Simplest, known_sizes
 from symcnn.trace.graph import Guard, Node
 
 if TYPE_CHECKING:
     from symcnn.network import Network
 
-__all__ = ["Reason", "check_valid", "first_failure", "listed", "reasons", "valid_inputs"]
+__all__ = [
+    "Reason",
+    "check_valid",
+    "first_failure",
+    "listed",
+    "reasons",
+    "simplest",
+    "valid_inputs",
+]
 
 
 def valid_inputs(net: Network, *extra: Requirement, at: str = "") -> InputSet:
@@ -28,6 +37,22 @@ def valid_inputs(net: Network, *extra: Requirement, at: str = "") -> InputSet:
     names = [n for n in net.symbols if n not in net.batch or n in speaks_of]
     names += sorted(speaks_of - set(names))
     return input_set(names, requirements, batch=tuple(net.batch & set(names)), at=at)
+
+
+def simplest(net: Network) -> Simplest:
+    """The simplest form of expressions on the domain of `net`, which is computed when needed.
+
+    Where the domain is not decidable, those requirements count that are: what holds where these
+    hold, holds on the domain.
+    """
+
+    def sizes() -> InputSet | None:
+        try:
+            return net.valid_inputs()
+        except Undecidable:
+            return known_sizes(net.symbols, net.requirements)
+
+    return Simplest(sizes, lambda: net.requirements)
 
 
 @dataclass(frozen=True, slots=True)

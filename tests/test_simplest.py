@@ -1,0 +1,177 @@
+"""The domain law: formulas on a network's own domain have no floor that the domain decides."""
+
+import itertools
+import time
+
+import pytest
+import sympy
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+import symcnn
+from symcnn import H, N, W, nn
+from symcnn.algebra import size as sz
+from symcnn.algebra.size import Size, evaluate, maximum
+from symcnn.sets.condition import AnyOf, Condition
+from symcnn.sets.inputset import input_set
+from symcnn.sets.simplest import Simplest, known_sizes
+from symcnn.testing.expressions import expressions
+
+x, y = Size.symbol("x"), Size.symbol("y")
+
+
+def on(*conditions):
+    return Simplest(input_set(["x", "y"], conditions))
+
+
+def residue(e, m, r=0):
+    return Condition(sz.mod(e, m), "==", r)
+
+
+# The law --------------------------------------------------------------------------------------
+
+
+@st.composite
+def sets(draw):
+    """Sets of x and y: residues, bounds, ties between the two, and unions of them."""
+
+    def condition():
+        kind = draw(st.sampled_from(["residue", "least", "most", "tie"]))
+        a, b = draw(st.permutations([x, y]))
+        k = draw(st.integers(1, 9))
+        if kind == "residue":
+            m = draw(st.sampled_from([2, 3, 4, 6, 8]))
+            return residue(a + draw(st.sampled_from([0, 1])) * b, m, k % m)
+        if kind == "tie":
+            return Condition(a + k, ">=", b)
+        return Condition(a, ">=", k) if kind == "least" else Condition(k + 8, ">=", a)
+
+    every = [condition() for _ in range(draw(st.integers(0, 3)))]
+    if draw(st.booleans()):
+        every.append(AnyOf((condition(), condition())))
+    return every
+
+
+@given(drawn=expressions(low=1), conditions=sets())
+def test_the_simplest_form_has_the_same_value_at_every_member(drawn, conditions):
+    domain = input_set(["x", "y"], conditions)
+    assume(domain)
+    found = Simplest(domain)(drawn.normal)
+    for at in itertools.product(range(1, 26), repeat=2):
+        values = dict(zip("xy", at, strict=True))
+        if all(c.holds(values) for c in conditions):
+            assert evaluate(found, values) == drawn.value(values)
+
+
+def test_a_floor_whose_remainder_is_constant_is_a_quotient():
+    assert str(on(residue(x, 4))((x + 7) // 4)) == "x/4 + 1"
+    assert str(on(residue(x, 16, 5))((x + 13) // 16 * 16)) == "x + 11"
+
+
+def test_a_tie_between_two_sizes_decides_floors_of_both():
+    assert str(on(residue(x + y, 2, 1))((x + y) // 2)) == "x/2 + y/2 - 1/2"
+
+
+def test_a_floor_that_has_one_value_is_that_value():
+    short = on(Condition(x, ">=", 224), Condition(239, ">=", x))
+    assert short(x // 16) == 14
+    assert short(maximum(x, 240)) == 240
+
+
+def test_the_greater_of_two_is_the_maximum():
+    assert on(Condition(x, ">=", 9))(maximum(x - 8, 0)) == x - 8
+    assert on(Condition(x, ">=", y + 1))(maximum(x, y)) == x
+    assert str(on(Condition(x, ">=", 2))(maximum(x, y))) == "max(x, y)"
+
+
+def test_the_residues_of_both_sizes_decide_a_floor_of_their_product():
+    assert str(on(residue(x, 4), residue(y, 6))(x * y // 8)) == "x*y/8"
+
+
+def test_floors_in_floors_are_decided_from_within():
+    assert str(on(residue(x, 2))((x + x // 2) // 3)) == "x/2"
+
+
+def test_what_the_set_does_not_speak_of_stays():
+    assert str(on(residue(x, 2))((x + Size.symbol("z")) // 2)) == "(x + z)//2"
+
+
+def test_of_a_domain_that_is_not_decidable_the_decidable_part_counts():
+    hard = Condition(x * y, "==", x + y * y + 3)
+    assert str(Simplest(known_sizes(["x", "y"], [hard, residue(x, 2)]))(x // 2)) == "x/2"
+
+
+# Networks -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def unet(example):
+    return symcnn.from_torch(example("unet:UNet"), "N 3 H W")
+
+
+def test_a_padded_unet_pads_by_94_and_costs_a_polynomial(unet):
+    field, costs = unet.receptive_field(), unet.cost()
+    assert field.padding == ((94, 94), (94, 94))
+    assert unet.output_shape[2:] == (H, W)
+    for formula in (unet.macs, unet.flops, costs.total.expr, costs.peak.expr, costs.saved.expr):
+        assert sympy.Poly(formula, N, H, W)
+    assert not unet.macs.has(symcnn.FloorDiv)
+
+
+def test_what_is_shown_is_simplest_too(unet):
+    for shown in (unet.summary(), unet.to_latex(), unet.to_code(), unet._repr_html_()):
+        assert "//" not in shown
+        assert "floor" not in shown
+    assert [node.output_shape[2] for node in unet.nodes if node.op == "max_pool2d"] == [
+        H / 2**k for k in range(1, 5)
+    ]
+
+
+def test_the_general_form_is_there_by_name(unet):
+    assert unet.general.receptive_field().padding[0] == (
+        94,
+        symcnn.FloorDiv(H + 13, 16) * 16 - H + 94,
+    )
+    assert unet.general.macs.has(symcnn.FloorDiv)
+    assert unet.general.macs.subs({H: 32, W: 48}) == unet.macs.subs({H: 32, W: 48})
+
+
+@pytest.mark.parametrize("at", [{"H": 16, "W": 32}, {"H": 48, "W": 16}])
+def test_the_simplest_forms_are_torchs_numbers(unet, example, at):
+    from torch.utils.flop_counter import FlopCounterMode
+
+    module = example("unet:UNet")
+    with FlopCounterMode(display=False) as counter:
+        out = module(torch.empty(2, 3, at["H"], at["W"], device="meta"))
+    values = {N: 2, H: at["H"], W: at["W"]}
+    assert unet.flops.subs(values) == counter.get_total_flops()
+    assert tuple(sympy.sympify(d).subs(values) for d in unet.output_shape) == out.shape
+
+
+def test_a_part_is_simplest_on_its_own_domain():
+    net = nn.Sequential(nn.MaxPool2d(2), nn.Unflatten(2, (-1, 3)), nn.Flatten(2)).trace("N 3 H W")
+    assert net.at("0").output_shape[2] == symcnn.FloorDiv(H, 2)
+
+
+def test_under_takes_a_set(unet):
+    square = symcnn.from_torch(torch.nn.MaxPool2d(2), "N 3 H W").cost()
+    assert str(square.under(unet.valid_inputs()).other) == "3*N*H*W"
+
+
+def test_where_nothing_is_to_simplify_it_costs_next_to_nothing(example):
+    module = example("resnet:resnet50")
+
+    def seconds(question):
+        return min(_timed(question, symcnn.from_torch(module, "N 3 H W")) for _ in range(5))
+
+    whole = min(_timed(lambda m: symcnn.from_torch(m, "N 3 H W"), module) for _ in range(5))
+    law = seconds(lambda net: (net.output_shape, net.macs))
+    bare = seconds(lambda net: (net.general.output_shape, net.general.macs))
+    assert law - bare < 0.1 * whole
+
+
+def _timed(question, *args):
+    start = time.perf_counter()
+    question(*args)
+    return time.perf_counter() - start
