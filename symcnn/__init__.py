@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from symcnn.contracts import contract
     from symcnn.frontends import from_torch
     from symcnn.frontends.effective import effective_receptive_field
+    from symcnn.frontends.onnx import from_onnx
     from symcnn.network import Network
     from symcnn.ops.registry import rule
     from symcnn.ops.shape import cat
@@ -68,6 +69,7 @@ __all__ = [
     "contract",
     "dilations_for",
     "effective_receptive_field",
+    "from_onnx",
     "from_torch",
     "index",
     "inverse_of",
@@ -93,6 +95,7 @@ _HOMES = {
     "contract": "symcnn.contracts",
     "dilations_for": "symcnn.questions.layer.hyper",
     "effective_receptive_field": "symcnn.frontends.effective",
+    "from_onnx": "symcnn.frontends.onnx",
     "from_torch": "symcnn.frontends",
     "inverse_of": "symcnn.questions.layer.hyper",
     "rule": "symcnn.ops.registry",

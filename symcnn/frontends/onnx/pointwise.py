@@ -1,0 +1,304 @@
+"""Operators that work point by point, along axes, or as matrix products: tables of names.
+
+Left stands ONNX's name, right the rule's. What differs is said by a function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+from symcnn.algebra.size import Int
+from symcnn.errors import DataDependent, ShapeMismatch
+from symcnn.frontends.onnx.step import Step, operator
+from symcnn.trace.graph import OPS, SymbolicTensor
+
+__all__: list[str] = []
+
+
+def _table(text: str) -> dict[str, str]:
+    return dict(pair.split("=") for pair in text.split())
+
+
+UNARY = _table("""
+    Abs=abs Acos=acos Acosh=acosh Asin=asin Asinh=asinh Atan=atan Atanh=atanh BitwiseNot=bitwise_not
+    Ceil=ceil Cos=cos Cosh=cosh Elu=elu Erf=erf Exp=exp Floor=floor Gelu=gelu
+    HardSigmoid=hardsigmoid HardSwish=hardswish  IsInf=isinf IsNaN=isnan
+    LeakyRelu=leaky_relu Log=log Mish=mish Neg=neg Not=logical_not Reciprocal=reciprocal Relu=relu
+    Round=round Selu=selu Shrink=hardshrink Sigmoid=sigmoid Sign=sign Sin=sin Sinh=sinh
+    Softplus=softplus Softsign=softsign Sqrt=sqrt Swish=silu Tan=tan Tanh=tanh
+    ThresholdedRelu=threshold Celu=elu Bernoulli=bernoulli
+""")
+
+#: Casts, and numbers written otherwise: the values stay, their type changes.
+CASTS = "Cast CastLike QuantizeLinear DequantizeLinear BitCast"
+
+BINARY = _table("""
+    Add=add And=logical_and BitwiseAnd=bitwise_and BitwiseOr=bitwise_or BitwiseXor=bitwise_xor
+    Div=div Equal=eq Greater=gt GreaterOrEqual=ge Less=lt LessOrEqual=le Mod=remainder Mul=mul
+    Or=logical_or Pow=pow Sub=sub Xor=logical_xor
+""")
+
+REDUCTIONS = _table("""
+    ReduceL1=norm ReduceL2=norm ReduceLogSum=logsumexp ReduceLogSumExp=logsumexp ReduceMax=amax
+    ReduceMean=mean ReduceMin=amin ReduceProd=prod ReduceSum=sum ReduceSumSquare=sum
+""")
+
+
+def _each(table: dict[str, str], make: Callable[[str], Callable[[Step], Any]]) -> None:
+    for name, op in table.items():
+        operator(name)(make(op))
+
+
+_each(UNARY, lambda op: lambda step: OPS[op](step.tensor()))
+
+
+@operator(*CASTS.split())
+def cast(step: Step) -> Any:
+    """Point by point; scales and zero points belong to the type."""
+    return OPS["to"](step.tensor(), step.attribute("to", ""))
+
+
+def _binary(op: str) -> Callable[[Step], Any]:
+    def run(step: Step) -> Any:
+        a, b = step.tensor(0), step.tensor(1)
+        if step.version < 7 and step.attribute("broadcast", 0):
+            b = _placed(a, b, step.attribute("axis"))
+        return OPS[op](a, b)
+
+    return run
+
+
+def _placed(a: SymbolicTensor, b: SymbolicTensor, axis: int | None) -> SymbolicTensor:
+    """The second operand of old versions, whose axes begin at a given one of the first."""
+    if axis is None:
+        return b
+    after = a.ndim - axis % a.ndim - b.ndim
+    return OPS["view"](b, *b.dims, *(1,) * after) if after > 0 else b
+
+
+_each(BINARY, _binary)
+
+
+@operator("BitShift")
+def bit_shift(step: Step) -> Any:
+    """To the left or the right."""
+    side = "left" if step.attribute("direction") == "LEFT" else "right"
+    return OPS[f"bitwise_{side}_shift"](step.tensor(0), step.tensor(1))
+
+
+def _folded(op: str) -> Callable[[Step], Any]:
+    def run(step: Step) -> Any:
+        first, *rest = step.tensors()
+        return reduce(lambda a, b: OPS[op](a, b), rest, first) if rest else OPS["identity"](first)
+
+    return run
+
+
+_each({"Max": "maximum", "Min": "minimum", "Sum": "add", "Mean": "add"}, _folded)
+
+
+@operator("Where")
+def where(step: Step) -> Any:
+    """One or the other, by a mask; all three broadcast."""
+    return OPS["where"](step.tensor(0), step.tensor(1), step.tensor(2))
+
+
+@operator("Clip")
+def clip(step: Step) -> Any:
+    """Between numbers."""
+    return OPS["clamp"](step.tensor())
+
+
+@operator("PRelu")
+def prelu(step: Step) -> Any:
+    """Its slopes broadcast to the input, which does not grow."""
+    x, slope = step.tensor(0), step.tensor(1)
+    if slope.ndim > x.ndim:
+        raise ShapeMismatch(f"a slope of {slope.ndim} axes for an input of {x.ndim}")
+    return OPS["mul"](x, slope)
+
+
+@operator("Dropout")
+def dropout(step: Step) -> Any:
+    """Nothing, outside training; the mask has the same shape."""
+    out = OPS["dropout"](step.tensor())
+    return (out, OPS["ones_like"](out)) if step.wants(1) else out
+
+
+def _softmax(op: str) -> Callable[[Step], Any]:
+    def run(step: Step) -> Any:
+        x = step.tensor()
+        if step.version >= 13:
+            return OPS[op](x, step.attribute("axis", -1))
+        axis = step.attribute("axis", 1) % max(x.ndim, 1)  # of a matrix, axes merged: all from here
+        if axis == x.ndim - 1:
+            return OPS[op](x, axis)
+        flat = OPS["flatten"](x, axis) if x.ndim - axis > 1 else x
+        return OPS["view"](OPS[op](flat, axis), *x.dims)
+
+    return run
+
+
+_each({"Softmax": "softmax", "LogSoftmax": "log_softmax", "Hardmax": "softmax"}, _softmax)
+
+
+def _reduction(op: str) -> Callable[[Step], Any]:
+    def run(step: Step) -> Any:
+        x, axes = step.tensor(), step.numbers("axes", 1)
+        keep = bool(step.attribute("keepdims", 1))
+        if not axes:
+            if step.attribute("noop_with_empty_axes", 0):
+                return OPS["abs"](x)
+            axes = tuple(range(x.ndim))
+        if not x.ndim:
+            return OPS["abs"](x)
+        if op == "norm":
+            return OPS["norm"](x, 2, tuple(axes), keep)
+        return _reduced(op, x, axes, keep)
+
+    return run
+
+
+def _reduced(op: str, x: SymbolicTensor, axes: tuple[Int, ...], keep: bool) -> Any:
+    if op != "prod":
+        return OPS[op](x, tuple(axes), keep)
+    for axis in sorted((a % x.ndim for a in axes if isinstance(a, int)), reverse=True):
+        x = OPS["prod"](x, axis, keep)
+    return x
+
+
+_each(REDUCTIONS, _reduction)
+
+
+@operator("ArgMax", "ArgMin")
+def argmax(step: Step) -> Any:
+    """Where along an axis."""
+    keep = bool(step.attribute("keepdims", 1))
+    return OPS[step.op.lower()](step.tensor(), step.attribute("axis", 0), keep)
+
+
+@operator("CumSum", "CumProd")
+def cumsum(step: Step) -> Any:
+    """Running sums and products along an axis; the shape stays whichever that is."""
+    x = step.tensor()
+    if step.value(1).content is None:
+        return OPS["transform"](x, x.dims)
+    return OPS[step.op.lower()](x, step.number("axis", 1, 0))
+
+
+@operator("TopK")
+def topk(step: Step) -> Any:
+    """The largest along an axis, and where they stand."""
+    return OPS["topk"](step.tensor(), step.number("k", 1), step.attribute("axis", -1))
+
+
+@operator("LpNormalization")
+def lp_normalization(step: Step) -> Any:
+    """Divided by the norm along an axis."""
+    return OPS["normalize"](step.tensor(), 2.0, step.attribute("axis", -1))
+
+
+# Products -------------------------------------------------------------------------------------
+
+
+@operator("MatMul", "MatMulInteger")
+def matmul(step: Step) -> Any:
+    """A matrix product; batches broadcast."""
+    return OPS["matmul"](step.tensor(0), step.tensor(1))
+
+
+@operator("QLinearMatMul")
+def qlinear_matmul(step: Step) -> Any:
+    """The same, of quantised numbers."""
+    return OPS["matmul"](step.tensor(0), step.tensor(3))
+
+
+@operator("Gemm")
+def gemm(step: Step) -> Any:
+    """``A' @ B' + C``: torch's linear, where it is."""
+    a, b, c = step.tensor(0), step.tensor(1), step.optional(2)
+    if a.ndim != 2 or b.ndim != 2:
+        raise ShapeMismatch(f"Gemm takes matrices, not {a.ndim}-d and {b.ndim}-d tensors")
+    if step.attribute("transA", 0):
+        a = OPS["t"](a)
+    if step.attribute("transB", 0):
+        if c is None or (c.ndim == 1 and c.dims[0] == b.dims[0]):
+            return OPS["linear"](a, b, c)
+        b = OPS["t"](b)
+    return OPS["matmul"](a, b) if c is None else OPS["addmm"](c, a, b)
+
+
+@operator("Einsum")
+def einsum(step: Step) -> Any:
+    """Einstein's sum."""
+    return OPS["einsum"](step.attribute("equation"), *step.tensors())
+
+
+@operator("Det")
+def det(step: Step) -> Any:
+    """The determinant of each matrix."""
+    return OPS["det"](step.tensor())
+
+
+# Made of nothing, or of chance ----------------------------------------------------------------
+
+
+@operator("RandomNormal", "RandomUniform")
+def random(step: Step) -> Any:
+    """Random numbers of a shape."""
+    return OPS["randn"](tuple(step.attribute("shape", ())))
+
+
+@operator("RandomNormalLike", "RandomUniformLike")
+def random_like(step: Step) -> Any:
+    """Random numbers of the shape of another tensor."""
+    return OPS["randn_like"](step.tensor())
+
+
+@operator("EyeLike")
+def eye_like(step: Step) -> Any:
+    """Ones on a diagonal, of the shape of another tensor."""
+    return OPS["zeros_like"](step.tensor())
+
+
+@operator("Multinomial")
+def multinomial(step: Step) -> Any:
+    """Samples of each row."""
+    return OPS["zeros"]((step.tensor().dims[0], step.attribute("sample_size", 1)))
+
+
+@operator("HannWindow", "HammingWindow", "BlackmanWindow")
+def window(step: Step) -> Any:
+    """A window of a length."""
+    return OPS["zeros"]((step.number("size", 0),))
+
+
+@operator("DynamicQuantizeLinear")
+def dynamic_quantize(step: Step) -> Any:
+    """The quantised tensor, its scale and zero point."""
+    x = step.tensor()
+    return OPS["to"](x, "uint8"), OPS["amax"](x), OPS["amax"](x)
+
+
+@operator("NonZero", "Compress", "NonMaxSuppression", "Unique")
+def data_dependent(step: Step) -> Any:
+    """How many elements there are depends on the values."""
+    raise DataDependent(
+        f"{step.op}: how many elements come out depends on the values",
+        cure="cut the model before this node: onnx.utils.extract_model",
+    )
+
+
+@operator("OneHot")
+def one_hot(step: Step) -> Any:
+    """A new axis of as many places as there are classes."""
+    x = step.tensor()
+    depth = step.number("depth", 1)
+    axis = step.attribute("axis", -1) % (x.ndim + 1)
+    made = OPS["eq"](
+        OPS["unsqueeze"](x, axis),
+        OPS["view"](OPS["arange"](depth), *(depth if i == axis else 1 for i in range(x.ndim + 1))),
+    )
+    return made

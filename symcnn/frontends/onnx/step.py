@@ -1,0 +1,210 @@
+"""One node of a graph, as its operator sees it: inputs, attributes, version.
+
+Operators moved what they are told from attributes to inputs as versions went by: the axes of a
+``Squeeze``, the pads of a ``Pad``, the scales of a ``Resize``. `Step.numbers` reads both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from symcnn.algebra.size import Int
+from symcnn.errors import BadSpec, DataDependent
+from symcnn.frontends.onnx.values import Array, Unknown, Value, whole
+from symcnn.trace.graph import SymbolicTensor
+
+if TYPE_CHECKING:
+    from onnx import AttributeProto, NodeProto
+
+    from symcnn.frontends.onnx.run import Run
+
+__all__ = [
+    "FOLDS",
+    "OPERATORS",
+    "Operator",
+    "Scope",
+    "Step",
+    "attribute_of",
+    "attributes_of",
+    "folds",
+    "operator",
+]
+
+#: What the names of a graph stand for: Values, or lists of them.
+Scope = MutableMapping[str, Any]
+
+Operator = Callable[["Step"], Any]
+
+#: What runs on tensors, by the operator's name.
+OPERATORS: dict[str, Operator] = {}
+
+#: What runs on known elements, by the operator's name.
+FOLDS: dict[str, Callable[[Step], Array]] = {}
+
+
+def operator(*names: str) -> Callable[[Operator], Operator]:
+    """Register what an operator of ONNX is here: a function of a `Step` that calls the rules.
+
+    It returns a tensor, a tuple of tensors (None where an output does not exist), or Values.
+    """
+
+    def register(function: Operator) -> Operator:
+        OPERATORS.update(dict.fromkeys(names, function))
+        return function
+
+    return register
+
+
+def folds(*names: str) -> Callable[[Callable[[Step], Array]], Callable[[Step], Array]]:
+    """Register what an operator does to elements that are known."""
+
+    def register(function: Callable[[Step], Array]) -> Callable[[Step], Array]:
+        FOLDS.update(dict.fromkeys(names, function))
+        return function
+
+    return register
+
+
+class Step:
+    """One node while it is run."""
+
+    __slots__ = ("attributes", "inputs", "node", "op", "run", "scope", "version")
+
+    def __init__(
+        self,
+        run: Run,
+        node: NodeProto,
+        inputs: Sequence[Any],
+        attributes: dict[str, Any],
+        version: int,
+        scope: Scope,
+    ) -> None:
+        self.run = run
+        self.node = node
+        self.op = node.op_type
+        self.inputs = inputs  # Values, lists of Values (sequences), None where left out
+        self.attributes = attributes
+        self.version = version
+        self.scope = scope  # the names around it, which the bodies of branches and loops see
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs the node has."""
+        return len(self.node.output)
+
+    def wants(self, i: int) -> bool:
+        """Whether output `i` is used."""
+        return i < len(self.node.output) and bool(self.node.output[i])
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """An attribute, or its default."""
+        return self.attributes.get(name, default)
+
+    def given(self, i: int) -> bool:
+        """Whether input `i` is there."""
+        return i < len(self.inputs) and self.inputs[i] is not None
+
+    def value(self, i: int) -> Value:
+        """Input `i`. Raises BadSpec where it is left out."""
+        if not self.given(i):
+            raise BadSpec(f"{self.op} lacks its input {i}", cure="onnx.checker says what is wrong")
+        value = self.inputs[i]
+        if not isinstance(value, Value):
+            raise BadSpec(f"{self.op} takes a tensor as its input {i}, not a sequence")
+        return value
+
+    def tensor(self, i: int = 0) -> SymbolicTensor:
+        """Input `i` as a tensor."""
+        return self.value(i).tensor
+
+    def optional(self, i: int) -> SymbolicTensor | None:
+        """Input `i` as a tensor, None where it is left out."""
+        return self.tensor(i) if self.given(i) else None
+
+    def tensors(self) -> list[SymbolicTensor]:
+        """All inputs that are there, as tensors."""
+        return [self.tensor(i) for i in range(len(self.inputs)) if self.given(i)]
+
+    def content(self, i: int) -> Array:
+        """The elements of input `i`. Raises Unknown unless they are known."""
+        content = self.value(i).content
+        if content is None:
+            raise Unknown
+        return content
+
+    def numbers(self, name: str, i: int | None = None) -> tuple[Int, ...] | None:
+        """Whole numbers that an attribute or an input lists; None if neither does.
+
+        Raises DataDependent where the input's elements are not known.
+        """
+        given = self.attributes.get(name)
+        if given is not None:
+            return tuple(given) if isinstance(given, (tuple, list)) else (given,)
+        if i is None or not self.given(i):
+            return None
+        try:
+            return tuple(map(whole, self.content(i).flat))
+        except Unknown:
+            raise DataDependent(
+                f"{name} stands in the tensor {self.value(i).name!r}, whose values are not known",
+                cure="shapes, axes and pads must follow from the sizes of the inputs",
+            ) from None
+
+    def number(self, name: str, i: int | None = None, default: Any = None) -> Any:
+        """One such number."""
+        found = self.numbers(name, i)
+        return found[0] if found else default
+
+    def floats(self, name: str, i: int | None = None) -> tuple[float, ...] | None:
+        """Floats that an attribute or an input lists; None if neither does."""
+        given = self.attributes.get(name)
+        if given is not None:
+            return tuple(given) if isinstance(given, (tuple, list)) else (given,)
+        if i is None or not self.given(i) or 0 in self.value(i).dims:
+            return None
+        content = self.value(i).content
+        if content is None or content.dtype == object:
+            raise DataDependent(f"{name} stands in the tensor {self.value(i).name!r}, not a number")
+        return tuple(float(v) for v in content.flat)
+
+
+def attributes_of(node: NodeProto) -> dict[str, Any]:
+    """The attributes of a node as python values; text as str, tensors and graphs as protos."""
+    return {a.name: _READERS[a.type](a) for a in node.attribute}
+
+
+def attribute_of(attribute: AttributeProto) -> Any:
+    """The value of one attribute."""
+    return _READERS[attribute.type](attribute)
+
+
+def _strings(a: AttributeProto) -> tuple[str, ...]:
+    return tuple(s.decode() for s in a.strings)
+
+
+#: How to read an attribute, by AttributeProto.AttributeType.
+_READERS: dict[int, Callable[[Any], Any]] = {
+    0: lambda a: None,
+    1: lambda a: a.f,
+    2: lambda a: a.i,
+    3: lambda a: a.s.decode(errors="replace"),
+    4: lambda a: a.t,
+    5: lambda a: a.g,
+    6: lambda a: tuple(a.floats),
+    7: lambda a: tuple(a.ints),
+    8: _strings,
+    9: lambda a: tuple(a.tensors),
+    10: lambda a: tuple(a.graphs),
+    11: lambda a: a.sparse_tensor,
+    12: lambda a: tuple(a.sparse_tensors),
+    13: lambda a: a.tp,
+    14: lambda a: tuple(a.type_protos),
+}
+
+
+def numeric(array: Array) -> bool:
+    """Whether no formulas are among the elements."""
+    return bool(isinstance(array, np.ndarray) and array.dtype != object)
