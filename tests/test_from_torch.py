@@ -453,10 +453,17 @@ class Swish(torch.autograd.Function):
 
 
 @pytest.mark.parametrize("scale", [lambda h: 1.0 / h, lambda h: 0.5 / h * 2.0, lambda h: 1 / h])
-def test_a_float_over_a_size_is_exact(scale):
-    """``torch.eye(n) * (1.0 / n)``: covariance pooling; then back to a size without rounding."""
-    net = trace(lambda self, x: torch.zeros(math.floor(scale(x.shape[2]) * x.shape[2] ** 2)))
-    assert net.output_shape == (H,)
+def test_a_float_over_a_size_is_a_number(scale):
+    """``torch.eye(n) * (1.0 / n)``: covariance pooling."""
+    net = trace(lambda self, x: x * scale(x.shape[2]))
+    assert net.output_shape == (N, 3, H, W)
+    assert not net.guards
+
+
+def test_floats_that_round_are_not_taken_for_quotients():
+    """``floor(1/49 * 49**2)`` is 48 in python: no formula in H, so H is fixed."""
+    net = trace(lambda self, x: torch.zeros(math.floor(1 / x.shape[2] * x.shape[2] ** 2)))
+    assert net.valid_inputs().axis("H").largest() == 224
 
 
 def test_autograd_functions_are_looked_through():

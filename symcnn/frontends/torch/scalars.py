@@ -18,6 +18,8 @@ from typing import Any
 
 import torch
 
+from symcnn.frontends.torch.sizes import Real
+
 __all__ = ["FLOAT_LIMIT", "TAKES_NUMBERS", "scalar"]
 
 #: With ``|p| <= 2**21`` a quotient ``p/q`` is off by less than ``1/(8*q)`` per rounding, while no
@@ -71,7 +73,7 @@ def scalar(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         return None
     if name in _EXACT:
         return _EXACT[name](*args)
-    if name in _OF_INTEGERS and all(isinstance(a, (int, torch.SymInt)) for a in args):
+    if name in _OF_INTEGERS and all(type(a) is not Real and isinstance(a, int) for a in args):
         if name in ("div", "floor_divide", "remainder") and args[1] == 0:
             return None
         return _OF_INTEGERS[name](*args)

@@ -1,21 +1,49 @@
 """Sizes as user code sees them: integers and quotients of integers, exact, over symbols.
 
-A `Dim` is a torch.SymInt to torch and its libraries and a kernel expression to us; a `Real` is a
-quotient of sizes on its way to ``math.ceil``. What python asks of them goes to the trace.
+A `Dim` is an int to python, a torch.SymInt to torch and its libraries, and a kernel expression to
+us; a `Real` is the float that python computes from sizes, on its way to ``math.ceil`` or ``int``.
+
+The law of a `Real`: *the number that python rounds is the quotient, or it is looked up.* Beside
+the exact quotient ``num/den`` a Real remembers the float arithmetic that made it (see
+`symcnn.frontends.torch.quotients`). ``h * 0.29``, which is no floor of a quotient, stays the
+truncated product that it is. What remains fixes the sizes. What python asks goes to the trace.
 """
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Protocol
 
 import torch
 
-from symcnn.algebra.size import Int, Size, ceildiv, floordiv, mod, prod
+from symcnn.algebra.size import Int, Size, exact_div, floordiv, lower, maximum, mod, scaled
+from symcnn.frontends.torch.quotients import (
+    ARITHMETIC,
+    CLOSED,
+    POWERS,
+    RELATIONS,
+    ROUNDED,
+    Recipe,
+    agrees,
+    compares,
+    computed,
+    exact_quotient,
+    is_dyadic,
+    is_exact,
+    is_product,
+    near_fraction,
+    of_one,
+    reduced,
+    sizes_of,
+    square_root,
+    unfloored,
+)
 from symcnn.sets.condition import Condition
 
-__all__ = ["Dim", "Real", "Sizes"]
+__all__ = ["Dim", "Real", "Sizes", "largest"]
 
 
 class Questions(Protocol):
@@ -29,15 +57,19 @@ class Questions(Protocol):
 
 
 class Dim(torch.SymInt):
-    """A symbolic size as user code sees it: arithmetic like an int's, exact.
+    """A symbolic size as user code sees it: an int, by its class and by its arithmetic.
 
-    Comparisons are decided if the domain so far decides them; otherwise they are taken as at the
-    example sizes and recorded as guards. So is whatever needs a plain int (``range(h)``).
+    Comparisons are decided if the domain so far decides them; otherwise they are branches.
+    Whatever needs a plain int (``range(h)``) fixes the size.
     """
 
     def __init__(self, expr: Size, tracer: Questions) -> None:
         self.expr = expr
         self.tracer = tracer
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # so isinstance(h, int) holds, also in numbers and typing
+        return int
 
     @property
     def node(self) -> Any:  # what torch's C++ side asks; it only ever reaches the example value
@@ -52,46 +84,63 @@ class Dim(torch.SymInt):
     def is_nested_int(self) -> bool:
         return False
 
+    real = numerator = property(lambda self: self)
+    imag = property(lambda self: 0)
+    denominator = property(lambda self: 1)
+
+    def conjugate(self) -> Any:
+        return self
+
+    def as_integer_ratio(self) -> Any:
+        return self, 1
+
+    def is_integer(self) -> bool:
+        return True
+
     def _with(self, expr: Int) -> Any:
         return expr if isinstance(expr, int) else Dim(expr, self.tracer)
 
     def _binary(self, other: Any, operation: Callable[[Int, Int], Int]) -> Any:
-        if isinstance(other, Dim):
-            return self._with(operation(self.expr, other.expr))
-        if isinstance(other, int):
-            return self._with(operation(self.expr, int(other)))
-        return NotImplemented
+        whole = _whole(other)
+        return NotImplemented if whole is None else self._with(operation(self.expr, whole))
+
+    def _real(self) -> Real:
+        return Real(self.expr, 1, self.expr, self.tracer)
 
     def __add__(self, other: Any) -> Any:
         if isinstance(other, float):
-            return Real(self.expr, self.tracer) + other
+            return self._real() + other
         return self._binary(other, lambda a, b: a + b)
 
     def __sub__(self, other: Any) -> Any:
         if isinstance(other, float):
-            return Real(self.expr, self.tracer) - other
+            return self._real() - other
         return self._binary(other, lambda a, b: a - b)
 
     def __rsub__(self, other: Any) -> Any:
         if isinstance(other, float):
-            return other - Real(self.expr, self.tracer)
+            return other - self._real()
         return self._binary(other, lambda a, b: b - a)
 
     def __mul__(self, other: Any) -> Any:
         if isinstance(other, float):
-            return Real(self.expr, self.tracer) * other
+            return self._real() * other
         return self._binary(other, lambda a, b: a * b)
 
     __radd__ = __add__
     __rmul__ = __mul__
 
     def __floordiv__(self, other: Any) -> Any:
+        if isinstance(other, float):
+            return self._real() // other
         return self._binary(other, floordiv)
 
     def __rfloordiv__(self, other: Any) -> Any:
         return self._binary(other, lambda a, b: floordiv(b, a))
 
     def __mod__(self, other: Any) -> Any:
+        if isinstance(other, float):
+            return self._real() % other
         return self._binary(other, mod)
 
     def __rmod__(self, other: Any) -> Any:
@@ -100,6 +149,9 @@ class Dim(torch.SymInt):
     def __divmod__(self, other: Any) -> Any:
         return self // other, self % other
 
+    def __rdivmod__(self, other: Any) -> Any:
+        return other // self, other % self
+
     def __neg__(self) -> Any:
         return self._with(-self.expr)
 
@@ -107,62 +159,119 @@ class Dim(torch.SymInt):
         return self
 
     def __abs__(self) -> Any:
-        return self if self >= 0 else -self
+        return self._with(maximum(self.expr, -self.expr))
 
     def __truediv__(self, other: Any) -> Any:
-        return Real(self.expr, self.tracer).__truediv__(other)
+        return self._real()._step("/", other)
 
     def __rtruediv__(self, other: Any) -> Any:
-        if isinstance(other, torch.Tensor):
-            return NotImplemented
-        return Real(self.expr, self.tracer).__rtruediv__(other)
+        return self._real()._step("/", other, reflected=True)
 
     def __pow__(self, other: Any) -> Any:
-        if isinstance(other, int) and other >= 0:
-            return self._with(self.expr**other)
-        return float(self) ** other
+        if isinstance(other, int) and (power := int(other)) >= 0:
+            return self._with(self.expr**power)
+        return self._real().__pow__(other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return other ** int(self)
+
+    def sqrt(self) -> Any:
+        """The root, as numpy asks an object for it."""
+        return self**0.5
+
+    # bits are digits in base 2: what they select is a sum of remainders
+
+    def __and__(self, other: Any) -> Any:
+        return self._binary(other, self._and)
+
+    def __or__(self, other: Any) -> Any:
+        return self._binary(other, lambda a, b: a + b - self._and(a, b))
+
+    def __xor__(self, other: Any) -> Any:
+        return self._binary(other, lambda a, b: a + b - 2 * self._and(a, b))
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def _and(self, a: Int, b: Int) -> Int:
+        if a == b:
+            return a
+        if isinstance(a, int):
+            a, b = b, a
+        if not isinstance(b, int):
+            b = int(self.tracer.fix(b))
+        if b < 0:
+            return a - self._and(a, ~b)
+        total: Int = 0
+        place = 0
+        while b >> place:  # each run of ones is a remainder, in its place
+            while not b >> place & 1:
+                place += 1
+            run = 1
+            while b >> (place + run) & 1:
+                run += 1
+            total = total + mod(floordiv(a, 1 << place), 1 << run) * (1 << place)
+            place += run
+        return total
+
+    def __invert__(self) -> Any:
+        return self._with(-self.expr - 1)
+
+    def __lshift__(self, other: Any) -> Any:
+        return self * (1 << int(other))
+
+    def __rshift__(self, other: Any) -> Any:
+        return self // (1 << int(other))
+
+    def __rlshift__(self, other: Any) -> Any:
+        return other << int(self)
+
+    def __rrshift__(self, other: Any) -> Any:
+        return other >> int(self)
+
+    def bit_length(self) -> int:
+        """Bits of the number: of the example."""
+        return int(self).bit_length()
 
     def __ceil__(self) -> Any:
         return self
 
-    __floor__ = __trunc__ = __ceil__
+    __floor__ = __trunc__ = rint = __ceil__
 
     def __round__(self, ndigits: Any = None) -> Any:
+        if ndigits is not None and ndigits < 0:
+            return round(self / 10**-ndigits) * 10**-ndigits
         return self
 
-    def _compare(self, other: Any, make: Callable[[Int, Int], Condition]) -> Any:
-        if isinstance(other, Dim):
-            return self.tracer.decide(make(self.expr, other.expr))
-        if isinstance(other, int):
-            return self.tracer.decide(make(self.expr, int(other)))
-        return NotImplemented
+    def _compare(self, other: Any, relation: str) -> Any:
+        whole = _whole(other)
+        if whole is None:
+            real = isinstance(other, (float, Fraction))
+            return self._real()._compare(other, relation) if real else NotImplemented
+        a, b = self.expr, whole
+        if relation in ("<=", "<"):
+            a, b, relation = b, a, {"<=": ">=", "<": ">"}[relation]
+        if relation == ">":
+            b, relation = b + 1, ">="
+        return self.tracer.decide(Condition(a, relation, b))  # type: ignore[arg-type]
 
     def __eq__(self, other: Any) -> Any:
-        return self._compare(other, lambda a, b: Condition(a, "==", b))
+        return self._compare(other, "==")
 
     def __ne__(self, other: Any) -> Any:
         equal = self.__eq__(other)
         return equal if equal is NotImplemented else not equal
 
     def __ge__(self, other: Any) -> Any:
-        if isinstance(other, float):
-            return float(self) >= other
-        return self._compare(other, lambda a, b: Condition(a, ">=", b))
+        return self._compare(other, ">=")
 
     def __gt__(self, other: Any) -> Any:
-        if isinstance(other, float):
-            return float(self) > other
-        return self._compare(other, lambda a, b: Condition(a, ">=", b + 1))
+        return self._compare(other, ">")
 
     def __le__(self, other: Any) -> Any:
-        if isinstance(other, float):
-            return float(self) <= other
-        return self._compare(other, lambda a, b: Condition(b, ">=", a))
+        return self._compare(other, "<=")
 
     def __lt__(self, other: Any) -> Any:
-        if isinstance(other, float):
-            return float(self) < other
-        return self._compare(other, lambda a, b: Condition(b, ">=", a + 1))
+        return self._compare(other, "<")
 
     def __hash__(self) -> int:
         return hash(self.expr)
@@ -192,13 +301,50 @@ class Dim(torch.SymInt):
     def __deepcopy__(self, memo: Any) -> Any:
         return self
 
+    # torch's own helpers on sizes: torch.sym_max, sym_min, sym_float
+
+    def __sym_max__(self, other: Any) -> Any:
+        return largest((self, other))
+
+    def __sym_min__(self, other: Any) -> Any:
+        return largest((self, other), sign=-1)
+
+    def __sym_float__(self) -> Any:
+        return self._real()
+
+
+def _whole(value: Any) -> Int | None:
+    """A whole number of any kind as the kernel's; None if it is none."""
+    if type(value) is int:
+        return value
+    if type(value) is Dim:
+        return value.expr
+    if isinstance(value, torch.Tensor) or not hasattr(type(value), "__index__"):
+        return None
+    return operator.index(value)
+
 
 class Real(torch.SymFloat):
-    """A quotient of sizes on its way to ``math.ceil`` or ``math.floor``: exact, never a float."""
+    """A float that python computes from sizes: the exact quotient, and how it was computed.
 
-    def __init__(self, expr: Any, tracer: Questions) -> None:
-        self.expr = expr  # a Size with Fraction coefficients, an int or a Fraction
-        self.tracer = tracer
+    `num` and `den` are whole expressions, `recipe` the float arithmetic, `through` the quotients
+    that some step of it may have rounded.
+    """
+
+    def __init__(
+        self,
+        num: Int,
+        den: Int,
+        recipe: Recipe,
+        tracer: Questions,
+        through: tuple[tuple[Int, Int] | None, ...] = (),
+    ) -> None:
+        self.num, self.den, self.recipe, self.tracer = num, den, recipe, tracer
+        self.through = through
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return float
 
     @property
     def node(self) -> Any:
@@ -213,126 +359,304 @@ class Real(torch.SymFloat):
     def is_float(self) -> bool:
         return True
 
-    def _operand(self, other: Any) -> Any:
-        if isinstance(other, (Real, Dim)):
-            return other.expr
-        return Fraction(other) if isinstance(other, float) else int(other)
+    real = property(lambda self: self)
+    imag = property(lambda self: 0.0)
+
+    def again(self, tracer: Questions) -> Real:
+        """The same in another run."""
+        return Real(self.num, self.den, self.recipe, tracer, self.through)
+
+    def _operand(self, other: Any) -> Real | None:
+        if type(other) is Real:
+            return other
+        whole = _whole(other)
+        if whole is not None:
+            return Real(whole, 1, whole, self.tracer)
+        if not isinstance(other, (float, Fraction)) or not math.isfinite(other):
+            return None
+        near, exact = near_fraction(float(other))
+        return Real(
+            near.numerator, near.denominator, float(other), self.tracer, () if exact else (None,)
+        )
+
+    def _step(self, sign: str, other: Any, *, reflected: bool = False) -> Any:
+        operand = None if isinstance(other, torch.Tensor) else self._operand(other)
+        if operand is None:
+            if isinstance(other, float):  # inf, nan
+                pair = (other, float(self)) if reflected else (float(self), other)
+                return ARITHMETIC[sign](*pair)
+            return NotImplemented
+        a, b = (operand, self) if reflected else (self, operand)
+        if sign == "/":
+            if (
+                isinstance(b.num, Size)
+                and ((low := lower(b.num)) is None or low < 1)
+                and not self.tracer.decide(Condition(b.num, ">=", 1))
+            ):
+                return a._float() / b._float()
+            if b.num == 0:
+                raise ZeroDivisionError("division by zero")
+            num, den = a.num * b.den, a.den * b.num
+        elif sign == "*":
+            num, den = a.num * b.num, a.den * b.den
+        else:
+            num, den = ARITHMETIC[sign](a.num * b.den, b.num * a.den), a.den * b.den
+        num, den = reduced(num, den)
+        through = a.through + b.through
+        if through or not is_dyadic(den):
+            # adding a number, or doubling, keeps a rounded quotient on its side of every whole one
+            alone = operand.through == () and len(self.through) == 1 and self.through[0]
+            keeps = alone and not sizes_of(operand.recipe)
+            keeps = keeps and (sign in "+-" or (sign == "*" and abs(operand.recipe) in POWERS))
+            through = ((num, den),) if keeps else (*through, (num, den))
+        return Real(num, den, (sign, a.recipe, b.recipe), self.tracer, through)
 
     def __mul__(self, other: Any) -> Any:
-        if isinstance(other, torch.Tensor):
-            return NotImplemented
-        return Real(self.expr * self._operand(other), self.tracer)
-
-    __rmul__ = __mul__
+        return self._step("*", other)
 
     def __add__(self, other: Any) -> Any:
-        if isinstance(other, torch.Tensor):
-            return NotImplemented
-        return Real(self.expr + self._operand(other), self.tracer)
+        return self._step("+", other)
 
-    __radd__ = __add__
+    __rmul__, __radd__ = __mul__, __add__
 
     def __sub__(self, other: Any) -> Any:
-        if isinstance(other, torch.Tensor):
-            return NotImplemented
-        return Real(self.expr - self._operand(other), self.tracer)
+        return self._step("-", other)
 
     def __rsub__(self, other: Any) -> Any:
-        return Real(self._operand(other) - self.expr, self.tracer)
+        return self._step("-", other, reflected=True)
 
     def __truediv__(self, other: Any) -> Any:
-        if isinstance(other, torch.Tensor):
-            return NotImplemented
-        den = self._operand(other)
-        if isinstance(den, Size):
-            from symcnn.algebra.size import exact_or_fail
-
-            try:
-                return Real(self.expr * exact_or_fail(1, den), self.tracer)
-            except ValueError:
-                return float(self) / float(other)
-        return Real(self.expr * (1 / Fraction(den)), self.tracer)
+        return self._step("/", other)
 
     def __rtruediv__(self, other: Any) -> Any:
-        return Real(self._operand(other), self.tracer) / self
+        return self._step("/", other, reflected=True)
+
+    def __floordiv__(self, other: Any) -> Any:
+        quotient = self / other
+        return NotImplemented if quotient is NotImplemented else _as_float(math.floor(quotient))
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        quotient = other / self
+        return _as_float(math.floor(quotient))
+
+    def __mod__(self, other: Any) -> Any:
+        return self - self // other * other
 
     def __neg__(self) -> Any:
-        return Real(-self.expr, self.tracer)
+        return self._step("*", -1)
 
-    def __floor__(self) -> Any:
-        return self._whole(
-            floordiv(self.expr, 1) if isinstance(self.expr, Size) else self.expr // 1
-        )
+    def __pos__(self) -> Any:
+        return self
 
-    def __ceil__(self) -> Any:
-        return self._whole(
-            ceildiv(self.expr, 1) if isinstance(self.expr, Size) else -(-self.expr // 1)
-        )
-
-    def _whole(self, expr: Any) -> Any:
-        return Dim(expr, self.tracer) if isinstance(expr, Size) else int(expr)
-
-    def __float__(self) -> float:
-        return float(self.tracer.fix(self.expr))
-
-    def __trunc__(self) -> Any:
-        return self.__floor__() if self >= 0 else self.__ceil__()
-
-    def __int__(self) -> int:
-        return int(self.__trunc__())
-
-    def __round__(self, ndigits: Any = None) -> Any:
-        return round(float(self), ndigits)
+    def __abs__(self) -> Any:
+        return self if self >= 0 else -self
 
     def __pow__(self, power: Any) -> Any:
-        return float(self) ** power
+        if isinstance(power, torch.Tensor):
+            return NotImplemented
+        if power == 2:
+            return self * self
+        if power == 0.5 and self.den == 1 and not self.through:
+            root = square_root(self.num)
+            if root is not None:
+                return Real(root, 1, root, self.tracer)
+        return self._float() ** float(power)
 
-    def _gap(self, other: Any) -> Int:
-        """``self - other`` times whatever makes it an integer expression."""
-        gap = self.expr - self._operand(other)
-        if not isinstance(gap, Size):
-            return int(gap > 0) - int(gap < 0)
-        below = {
-            atom: max(-p for mono in gap.terms for a, p in mono if a == atom)
-            for atom in {a for mono in gap.terms for a, p in mono if p < 0}
-        }
-        if all((atom.low or 0) > 0 for atom in below):  # a size: the sign stays
-            gap = gap * prod(atom.size() ** power for atom, power in below.items())
-        if not isinstance(gap, Size):
-            return int(gap > 0) - int(gap < 0)
-        scale = prod(Fraction(c).denominator for c in gap.terms.values())
-        return gap * scale
+    def __rpow__(self, base: Any) -> Any:
+        return base ** self._float()
 
-    def __ge__(self, other: Any) -> bool:
-        return self.tracer.decide(Condition(self._gap(other), ">=", 0))
+    def sqrt(self) -> Any:
+        """The root, as numpy asks an object for it."""
+        return self**0.5
 
-    def __gt__(self, other: Any) -> bool:
-        return self.tracer.decide(Condition(self._gap(other), ">=", 1))
+    # what it is when it is rounded
 
-    def __le__(self, other: Any) -> bool:
-        return not self > other
+    def _settled(self) -> tuple[Int, Int]:
+        """The quotient, with floors that the domain says are exact as quotients."""
+        num, den = reduced(unfloored(self.num), unfloored(self.den))
+        whole = exact_div(num, den) if isinstance(den, Size) or den != 1 else num
+        return (num, den) if whole is None else (whole, 1)
 
-    def __lt__(self, other: Any) -> bool:
-        return not self >= other
+    def _rounding(self) -> str:
+        """Whether float arithmetic rounds on the way: "no", "last" (only at its end), "yes"."""
+        pending = [q is None or not is_exact(*q) for q in self.through]
+        if not any(pending):
+            return "no"
+        return "last" if pending.index(True) == len(pending) - 1 and self.through[-1] else "yes"
 
-    def __eq__(self, other: object) -> bool:
-        return self.tracer.decide(Condition(self._gap(other), "==", 0))
+    def _is(self, how: str) -> Any:
+        """The whole number that floor, ceil, round or trunc make of it."""
+        num, den = self._settled()
+        if self._rounding() == "yes" and (isinstance(num, Size) or isinstance(den, Size)):
+            (leaf, *others) = sorted(sizes_of(self.recipe), key=str)
+            recipe = of_one(self.recipe)
+            if others or not agrees(recipe, how, self._plain_quotient(leaf)):
+                if not others and how in ("floor", "trunc") and is_product(recipe):
+                    factor = recipe[2] if recipe[1] is None else recipe[1]
+                    if (low := lower(leaf)) is not None and low >= 0 and factor > 0:
+                        return self._dim(scaled(leaf, float(factor)))
+                return ROUNDED[how](self._float())
+        return self._dim(CLOSED[how](num, den))
 
-    __hash__ = None
+    def _plain_quotient(self, leaf: Size) -> tuple[Int, Int] | None:
+        """The quotient in one symbol that stands for the only size, if it is a quotient of that."""
+        symbol = Size.symbol("x")
+        try:
+            value = exact_quotient(self.recipe, {leaf: symbol})
+        except (ValueError, ZeroDivisionError):
+            return None
+        return value
+
+    def _dim(self, expr: Int) -> Any:
+        return Dim(expr, self.tracer) if isinstance(expr, Size) else int(expr)
+
+    def __floor__(self) -> Any:
+        return self._is("floor")
+
+    def __ceil__(self) -> Any:
+        return self._is("ceil")
+
+    def __trunc__(self) -> Any:
+        return self._is("trunc")
+
+    def __round__(self, ndigits: Any = None) -> Any:
+        return self._is("round") if ndigits is None else round(self._float(), ndigits)
+
+    def rint(self) -> Any:
+        """The nearest whole number, as numpy asks an object for it."""
+        return _as_float(self._is("round"))
+
+    def __int__(self) -> int:
+        return int(self._is("trunc"))
+
+    def _float(self) -> float:
+        return float(computed(self.recipe, self.tracer.fix))
+
+    __float__ = _float
+
+    def __bool__(self) -> bool:
+        return bool(self != 0)
+
+    def gap(self, other: Any) -> Int:
+        """``self - other`` times whatever makes it an integer expression with its sign."""
+        operand = self._operand(other)
+        assert operand is not None
+        return self.num * operand.den - operand.num * self.den
+
+    def _compare(self, other: Any, relation: str) -> Any:
+        operand = None if isinstance(other, torch.Tensor) else self._operand(other)
+        if operand is None:
+            if isinstance(other, float):  # inf, nan
+                return RELATIONS[relation](0.0, other)
+            return NotImplemented
+        # a correctly rounded quotient is on the side of a float on which the quotient is
+        leaves = sizes_of(self.recipe) | sizes_of(operand.recipe)
+        rounds = "yes" in [r._rounding() for r in (self, operand) if sizes_of(r.recipe)]
+        if rounds and leaves and not (len(leaves) == 1 and self._orders(operand, relation)):
+            return RELATIONS[relation](self._float(), operand._float())
+        gap: Int = self.num * operand.den - operand.num * self.den
+        low: Int = 1
+        if relation in ("<=", "<"):
+            gap, relation = -gap, {"<=": ">=", "<": ">"}[relation]
+        if relation == ">":
+            gap, relation, low = gap - low, ">=", 0
+        return self.tracer.decide(Condition(gap, relation, 0))  # type: ignore[arg-type]
+
+    def _orders(self, other: Real, relation: str) -> bool:
+        """Whether floats of the first sizes compare as the quotients do."""
+        (leaf,) = sizes_of(self.recipe) | sizes_of(other.recipe)
+        mine, theirs = self._plain_quotient(leaf), other._plain_quotient(leaf)
+        if mine is None or theirs is None:
+            return False
+        gap: Any = mine[0] * theirs[1] - theirs[0] * mine[1]
+        return compares(of_one(self.recipe), of_one(other.recipe), relation, gap)
+
+    def __ge__(self, other: Any) -> Any:
+        return self._compare(other, ">=")
+
+    def __gt__(self, other: Any) -> Any:
+        return self._compare(other, ">")
+
+    def __le__(self, other: Any) -> Any:
+        return self._compare(other, "<=")
+
+    def __lt__(self, other: Any) -> Any:
+        return self._compare(other, "<")
+
+    def __eq__(self, other: object) -> Any:
+        return self._compare(other, "==")
+
+    def __ne__(self, other: object) -> Any:
+        equal = self.__eq__(other)
+        return equal if equal is NotImplemented else not equal
+
+    def __hash__(self) -> int:
+        return hash((self.num, self.den))
 
     def is_integer(self) -> bool:
         """Whether the quotient is whole, as float.is_integer."""
-        whole = self.__floor__()
-        return bool(self == whole)
+        return bool(self == self._is("floor"))
 
-    def __repr__(self) -> str:
-        return str(self.expr)
+    def __str__(self) -> str:
+        return f"{self.num}" if self.den == 1 else f"({self.num})/({self.den})"
+
+    __repr__ = __str__
+
+    def __format__(self, spec: str) -> str:
+        return str(self)
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
+
+    def __sym_int__(self) -> Any:
+        return self._is("trunc")
+
+    def __sym_max__(self, other: Any) -> Any:
+        return largest((self, other))
+
+    def __sym_min__(self, other: Any) -> Any:
+        return largest((self, other), sign=-1)
+
+    def __sym_float__(self) -> Any:
+        return self
+
+
+def _as_float(value: Any) -> Any:
+    return value._real() if type(value) is Dim else float(value)
+
+
+def largest(values: Any, *, sign: int = 1) -> Any:
+    """The largest of sizes and numbers (the smallest for ``sign=-1``): a size itself.
+
+    None where it is none, as of whole numbers and quotients by sizes.
+    """
+    whole = [_whole(v) for v in values]
+    tracer = next((v.tracer for v in values if type(v) in (Dim, Real)), None)
+    if tracer is None:
+        return None
+    if None not in whole:
+        expr = maximum(*(w * sign for w in whole if w is not None)) * sign
+        return Dim(expr, tracer) if isinstance(expr, Size) else expr
+    reals = [Real(0, 1, 0, tracer)._operand(v) for v in values]
+    if any(r is None or r.through or not isinstance(r.den, int) for r in reals):
+        return None
+    dens = [r.den for r in reals if r is not None and isinstance(r.den, int)]
+    common = math.lcm(*dens)
+    nums = [r.num * (common // d) * sign for r, d in zip(reals, dens, strict=True) if r is not None]
+    num, den = reduced(maximum(*nums) * sign, common)
+    if not is_dyadic(den):
+        return None
+    return Real(num, den, ("/", num, den), tracer)
 
 
 class Sizes(tuple[Any, ...]):
-    """The shape of a traced tensor: a tuple of ints and `Dim`s, with torch.Size's methods."""
+    """The shape of a traced tensor: a tuple of ints and `Dim`s, a torch.Size by its class."""
 
     __slots__ = ()
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return torch.Size
 
     def numel(self) -> Any:
         """The number of elements."""
@@ -347,3 +671,11 @@ class Sizes(tuple[Any, ...]):
 
     def __add__(self, other: Any) -> Any:
         return Sizes((*self, *other))
+
+    def __radd__(self, other: Any) -> Any:
+        return Sizes((*other, *self))
+
+    def __mul__(self, times: Any) -> Any:
+        return Sizes(tuple(self) * times)
+
+    __rmul__ = __mul__

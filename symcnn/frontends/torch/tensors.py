@@ -49,6 +49,10 @@ class TracedTensor(torch.Tensor):
         traced._value, traced._tracer = value, tracer
         return traced
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return torch.Tensor
+
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         tracer = tracer_of((args, kwargs))

@@ -16,6 +16,7 @@ import torch
 
 from symcnn.errors import BadSpec, DataDependent, SymcnnError, UnsupportedOperation
 from symcnn.frontends.torch.branches import Asked, Choice, Differs, Same, without_idle_guards
+from symcnn.frontends.torch.builtins import replaced_names
 from symcnn.frontends.torch.observe import observed
 from symcnn.frontends.torch.tracer import Tracer
 from symcnn.network import Network
@@ -106,7 +107,8 @@ def _run(
 ) -> Any:
     """One run of the forward: its outputs."""
     tape = tracer.tape
-    with tape.running(), observed(module, tracer), tracer:
+    names = replaced_names(tracer.modules)
+    with tape.running(), observed(module, tracer), names, tracer:
         try:
             raw = module(*tracer.wrap(inputs), **tracer.wrap(keywords))
         except SymcnnError:

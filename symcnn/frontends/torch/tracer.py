@@ -238,6 +238,9 @@ class Tracer(TorchFunctionMode):
             name, reflected, writes = served
             return self.run(name, args[::-1] if reflected else args, kwargs, inplace=writes)
         called: str = getattr(func, "__name__", str(func))
+        if called.startswith("sym_"):  # torch's helpers on sizes, which ask the sizes themselves
+            with torch._C.DisableTorchFunction():
+                return func(*args, **kwargs)
         if called == "_assert_async":  # of values; shapes do not depend on it
             return None
         if called == "__get__":  # a property that TracedTensor leaves to torch, such as `names`
@@ -392,8 +395,9 @@ class Tracer(TorchFunctionMode):
         if single:
             traced = TracedTensor.of(made[0], self)
             if number is not None:
-                mine = isinstance(number, (Dim, Real))
-                traced._number = type(number)(number.expr, self) if mine else number
+                if type(number) is Dim:
+                    number = Dim(number.expr, self)
+                traced._number = number.again(self) if type(number) is Real else number
             return traced
         several = tuple(TracedTensor.of(r, self) for r in made)
         tupled = getattr(torch.return_types, name, None)  # max(dim=...) has .values and .indices
@@ -490,8 +494,8 @@ class Tracer(TorchFunctionMode):
             return None
         given = [a if isinstance(a, torch.dtype) else v for a, v in zip(args, values, strict=True)]
         found = scalar(name, given, kwargs)
-        if isinstance(found, Real):
-            exact = Condition(FLOAT_LIMIT, ">=", found._gap(0))
+        if type(found) is Real:
+            exact = Condition(FLOAT_LIMIT, ">=", found.gap(0))
             if known(exact) is not True:
                 self._guard(exact)
         return found

@@ -1,0 +1,532 @@
+"""The names ``int``, ``type``, ``max``, ... in code that runs in a trace.
+
+Python insists that ``int(h)`` is a plain int, that ``len(x)`` is one, and ``type(x)`` tells a
+traced tensor from a torch.Tensor. So, for the time of a trace, the functions that the module's
+forward can reach call another ``int`` there: one that returns a size as the size that it is, and
+does with everything else just what ``int`` does.
+
+The law: *a call site is told apart from every other use.* In the bytecode of python, a global name
+that is about to be called is loaded by an instruction of its own (``LOAD_GLOBAL`` with a NULL
+beside it). That instruction is replaced, in place, by one that loads the stand-in; so ``int(h)``
+keeps a size while ``type(h) is int``, ``{int: ...}`` and ``dtype=int`` see the int that they name.
+A stand-in asks the type of its argument and nothing else: a real forward in another thread, at the
+same time, computes what it always computes. Traces count how many of them need a function so, and
+the last one puts its code back.
+
+What is reached: methods of the modules' classes and of the objects in their attributes, hooks, and
+from there every function, class and closure that code names. The code of torch, of python's own
+library and of compiled packages is left alone. Functions under ``torch.jit.script`` run their
+python body on traced tensors, and a ``functools.lru_cache`` is passed by for sizes, whose equality
+is a question for the trace.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dis
+import functools
+import sys
+import sysconfig
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from os.path import dirname
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+import torch
+
+from symcnn.frontends.torch.sizes import Dim, Real, Sizes, largest
+from symcnn.frontends.torch.tensors import Nothing, TracedTensor
+
+__all__ = ["replaced_names"]
+
+_TENSORS = frozenset({TracedTensor, Nothing})
+_OURS = _TENSORS | {Dim, Real, Sizes}
+_SIZES = frozenset({Dim, Real})
+
+
+def _int(value: Any = 0, *base: Any, **kwargs: Any) -> Any:
+    kind = type(value)
+    if kind in _TENSORS:
+        value = value.item()
+        kind = type(value)
+    if kind is Dim:
+        return value
+    if kind is Real:
+        return value.__trunc__()
+    return int(value, *base, **kwargs)
+
+
+def _float(*value: Any) -> Any:
+    if len(value) == 1:
+        kind = type(value[0])
+        if kind in _TENSORS:
+            return _float(value[0].item())
+        if kind in _SIZES:
+            return value[0].__sym_float__()
+    return float(*value)
+
+
+def _type(*args: Any, **kwargs: Any) -> Any:
+    if len(args) == 1 and type(args[0]) in _OURS:
+        return args[0].__class__
+    return type(*args, **kwargs)
+
+
+def _isinstance(value: Any, kinds: Any, /) -> bool:
+    if type(value) in _TENSORS:
+        if isinstance(kinds, tuple):
+            return any(_isinstance(value, kind) for kind in kinds)
+        if type(kinds) is _LEGACY:  # such as torch.HalfTensor
+            return bool(value.type() == f"{kinds.__module__}.{kinds.__name__}")
+    return isinstance(value, kinds)
+
+
+_LEGACY = type(torch.FloatTensor)
+
+
+def _len(value: Any, /) -> Any:
+    if type(value) in _TENSORS:
+        if not value.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return value.shape[0]
+    return len(value)
+
+
+def _extreme(function: Callable[..., Any], sign: int) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if kwargs or not args:
+            return function(*args, **kwargs)
+        if len(args) == 1:
+            if type(args[0]) in _TENSORS:
+                return function(args[0])
+            args = (tuple(args[0]),)
+        values = args if len(args) > 1 else args[0]
+        if not _SIZES.isdisjoint(map(type, values)):
+            found = largest(values, sign=sign)
+            if found is not None:
+                return found
+        return function(*args)
+
+    return call
+
+
+def _map(function: Any, *values: Any) -> Any:
+    return map(_stand_in(function), *values)
+
+
+def _stand_in(function: Any) -> Any:
+    return (
+        _STAND_INS.get(getattr(function, "__name__", ""), function)
+        if (type(function) in _BUILTIN and _is_builtin(function))
+        else function
+    )
+
+
+_BUILTIN = frozenset({type, type(len)})
+
+
+def _is_builtin(function: Any) -> bool:
+    return vars(builtins).get(function.__name__) is function
+
+
+def _apart(values: Iterable[Any]) -> list[Any]:
+    """Values without repetitions: whether sizes are equal is asked, not hashed."""
+    found: list[Any] = []
+    for value in values:
+        if type(value) not in _SIZES or not any(_equal(value, other) for other in found):
+            found.append(value)
+    return found
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return a is b or bool(a == b)
+
+
+def _collection(kind: Any) -> Callable[..., Any]:
+    def call(*values: Any) -> Any:
+        if len(values) == 1 and isinstance(values[0], (tuple, list)):
+            return kind(_apart(values[0]))
+        return kind(*values)
+
+    return call
+
+
+_STAND_INS: Mapping[str, Callable[..., Any]] = {
+    "int": _int,
+    "float": _float,
+    "type": _type,
+    "isinstance": _isinstance,
+    "len": _len,
+    "max": _extreme(max, 1),
+    "min": _extreme(min, -1),
+    "map": _map,
+    "set": _collection(set),
+    "frozenset": _collection(frozenset),
+}
+
+
+# Call sites -----------------------------------------------------------------------------------
+
+_LOAD_GLOBAL, _LOAD_CONST = dis.opmap["LOAD_GLOBAL"], dis.opmap["LOAD_CONST"]
+_EXTENDED, _NOP = dis.opmap["EXTENDED_ARG"], dis.opmap["NOP"]
+_CACHE, _NULL = dis.opmap["CACHE"], dis.opmap["PUSH_NULL"]
+_NULL_FIRST = sys.version_info < (3, 13)  # below the function, or above it
+
+
+def _rewritten(code: CodeType, shadowed: Mapping[str, Any]) -> CodeType:
+    """The code with stand-ins at its call sites; the code itself where there are none."""
+    wanted = {i for i, n in enumerate(code.co_names) if n in _STAND_INS and n not in shadowed}
+    consts = [_rewritten(c, shadowed) if type(c) is CodeType else c for c in code.co_consts]
+    changed = any(a is not b for a, b in zip(consts, code.co_consts, strict=True))
+    if not wanted:
+        return code.replace(co_consts=tuple(consts)) if changed else code
+    units, places = bytearray(code.co_code), dict[str, int]()
+    start = i = oparg = 0
+    while i < len(units):
+        op, oparg = units[i], oparg << 8 | units[i + 1]
+        if op == _EXTENDED:
+            i += 2
+            continue
+        end = i + 2
+        while end < len(units) and units[end] == _CACHE:
+            end += 2
+        if op == _LOAD_GLOBAL and oparg & 1 and oparg >> 1 in wanted:
+            name = code.co_names[oparg >> 1]
+            if name not in places:
+                places[name] = len(consts)
+                consts.append(_STAND_INS[name])
+            high, low = divmod(places[name], 256)
+            load = [_EXTENDED, high, _LOAD_CONST, low]
+            null = [_NULL, 0]
+            new = null + load if _NULL_FIRST else load + null
+            units[start:end] = new + [_NOP, 0] * ((end - start - len(new)) // 2)
+            changed = True
+        start = i = end
+        oparg = 0
+    return code.replace(co_code=bytes(units), co_consts=tuple(consts)) if changed else code
+
+
+# What a forward reaches -----------------------------------------------------------------------
+
+_LIBRARY = sysconfig.get_paths()["stdlib"]
+_LEFT_ALONE = frozenset({"torch", "symcnn", "numpy", "sympy", *sys.stdlib_module_names}) - {
+    "__main__",
+    "test",
+}
+_OWN = (dirname(torch.__file__), dirname(dirname(dirname(__file__))))
+_CACHED = type(functools.lru_cache(len))
+_SCRIPTED = torch.jit.ScriptFunction
+
+
+class _Reached:
+    """The functions that code reaches, and the names under which it finds what is wrapped."""
+
+    def __init__(self) -> None:
+        self.functions: dict[FunctionType, None] = {}
+        self.wrapped: list[tuple[Any, str, Any]] = []  # where, name, object
+        self.named: list[tuple[dict[str, Any], str, Any]] = []  # what it was found by
+        self._seen: set[int] = set()
+        self._kept: list[Any] = []
+        self._stack: list[Any] = []
+
+    def follow(self, roots: Iterable[Any]) -> _Reached:
+        """Everything from the roots on."""
+        self._stack += roots
+        while self._stack:
+            self._visit(self._stack.pop())
+        return self
+
+    def _visit(self, value: Any) -> None:
+        kind = type(value)
+        if kind in _PLAIN or id(value) in self._seen:
+            return
+        self._seen.add(id(value))
+        self._kept.append(value)
+        if kind is FunctionType:
+            self._function(value)
+        elif kind is MethodType:
+            self._stack += (value.__func__, value.__self__)
+        elif kind is functools.partial:
+            self._stack += (value.func, *value.args, *value.keywords.values())
+        elif isinstance(value, type):
+            self._class(value)
+        elif kind in (tuple, list):
+            self._stack += value[:_MANY]
+        elif kind is dict:
+            self._stack += [*value.values()][:_MANY]
+        elif kind is _SCRIPTED or kind is _CACHED:
+            self._stack.append(_body(value))
+        elif kind is property:
+            self._stack += (value.fget, value.fset)
+        elif kind in (staticmethod, classmethod):
+            self._stack.append(value.__func__)
+        elif kind is functools.cached_property:
+            self._stack.append(value.func)
+        elif not isinstance(value, (ModuleType, torch.Tensor)):
+            self._stack.append(kind)
+
+    def _class(self, value: type) -> None:
+        for base in value.__mro__:
+            if base.__module__.partition(".")[0] not in _LEFT_ALONE:
+                for name, member in vars(base).items():
+                    if type(member) not in _PLAIN:
+                        self._wrap(base, name, _own(member))
+                        self._stack.append(_own(member))
+
+    def _wrap(self, where: Any, name: str, value: Any) -> None:
+        if type(value) is _SCRIPTED or type(value) is _CACHED:
+            self.wrapped.append((where, name, value))
+
+    def _function(self, value: FunctionType) -> None:
+        code = _code(value)
+        if _is_left_alone(code.co_filename):
+            return
+        self.functions[value] = None
+        self._stack += [cell.cell_contents for cell in value.__closure__ or () if _full(cell)]
+        space, codes = value.__globals__, [code]
+        modules: list[ModuleType] = []
+        names: set[str] = set()
+        while codes:
+            code = codes.pop()
+            names.update(code.co_names)
+            codes += [c for c in code.co_consts if type(c) is CodeType]
+        for name in names & space.keys():
+            found = _own(space[name])
+            if type(found) in _PLAIN:
+                continue
+            self.named.append((space, name, found))
+            self._wrap(space, name, found)
+            if isinstance(found, ModuleType):
+                modules.append(found)
+            else:
+                self._stack.append(found)
+        while modules:
+            space = vars(modules.pop())
+            if str(space.get("__name__")).partition(".")[0] in _LEFT_ALONE:
+                continue
+            for name in names & space.keys():
+                found = _own(space[name])
+                if isinstance(found, ModuleType):
+                    if id(found) not in self._seen:
+                        self._seen.add(id(found))
+                        modules.append(found)
+                elif type(found) not in _PLAIN:
+                    self.named.append((space, name, found))
+                    self._wrap(space, name, found)
+                    self._stack.append(found)
+
+
+_PLAIN = frozenset((int, str, float, bool, bytes, type(None), torch.dtype, torch.device))
+_MANY = 64  # of a long list, as many are looked at
+
+
+def _full(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:
+        return False
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_left_alone(file: str) -> bool:
+    if file.startswith(_OWN) or file.startswith("<frozen"):
+        return True
+    return file.startswith(_LIBRARY) and "-packages" not in file
+
+
+def _body(wrapper: Any) -> Any:
+    """The python function that a scripted or cached one was made from."""
+    if type(wrapper) is _CACHED:
+        return wrapper.__wrapped__
+    return getattr(wrapper, "_torchdynamo_inline", None)
+
+
+def _own(value: Any) -> Any:
+    """What was there before traces began."""
+    return getattr(value, "stands_for", value) if type(value) is FunctionType else value
+
+
+def _unwrapped(wrapper: Any) -> Callable[..., Any]:
+    """Does what the wrapper does, and runs its body where it is asked about sizes."""
+    body = _body(wrapper)
+
+    @functools.wraps(body)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        function = body if _asks(args) or _asks(kwargs.values()) else wrapper
+        return function(*args, **kwargs)
+
+    call.stands_for = wrapper  # type: ignore[attr-defined]
+    for name in ("cache_clear", "cache_info", "cache_parameters"):
+        if hasattr(wrapper, name):
+            setattr(call, name, getattr(wrapper, name))
+    return call
+
+
+def _asks(values: Iterable[Any]) -> bool:
+    for value in values:
+        if type(value) in _OURS:
+            return True
+        if isinstance(value, (tuple, list)) and _asks(value):
+            return True
+    return False
+
+
+# For the time of a trace ----------------------------------------------------------------------
+
+
+class _Swap:
+    """Something under a name, what stands there during traces, and how many traces there are."""
+
+    def __init__(self, owner: Any, name: str, own: Any, other: Any) -> None:
+        self.owner, self.name, self.own, self.other = owner, name, own, other
+        self.count = 0
+
+    def put(self) -> None:
+        """For one trace more."""
+        self.count += 1
+        if self.count == 1:
+            self._set(self.own, self.other)
+
+    def back(self) -> None:
+        """For one trace less."""
+        self.count -= 1
+        if not self.count:
+            self._set(self.other, self.own)
+
+    def _set(self, old: Any, new: Any) -> None:
+        """Unless somebody else has put something there."""
+        owner = self.owner
+        if isinstance(owner, dict):
+            if owner.get(self.name) is old:
+                owner[self.name] = new
+        elif (getattr if self.name == "__code__" else _raw)(owner, self.name) is old:
+            setattr(owner, self.name, new)
+
+
+def _raw(owner: Any, name: str) -> Any:
+    return vars(owner).get(name)
+
+
+#: Every swap that was ever needed, by where it is: all traces count on the same one.
+_swaps: WeakValueDictionary[tuple[int, str], _Swap] = WeakValueDictionary()
+_lock = threading.RLock()
+
+
+def _swap(owner: Any, name: str, own: Any, make: Callable[[], Any]) -> _Swap | None:
+    key = id(owner), name
+    found = _swaps.get(key)
+    if found is None or found.owner is not owner or found.own is not own:
+        other = make()
+        if other is own:
+            return None
+        found = _swaps[key] = _Swap(owner, name, own, other)
+    return found
+
+
+def _code(function: FunctionType) -> CodeType:
+    """The function's own code, also during a trace."""
+    code, swap = function.__code__, _swaps.get((id(function), "__code__"))
+    if swap is not None and swap.owner is function and code is swap.other:
+        return swap.own  # type: ignore[no-any-return]
+    return code
+
+
+class _Replaced:
+    """What a class or function reaches, ready to be put in place."""
+
+    def __init__(self, root: Any) -> None:
+        found = _Reached().follow([root])
+        self.named = found.named
+        self.codes = [(function, _code(function)) for function in found.functions]
+        swaps = [
+            _swap(f, "__code__", c, lambda f=f, c=c: _rewritten(c, f.__globals__))  # type: ignore[misc]
+            for f, c in self.codes
+        ]
+        swaps += [
+            _swap(where, name, value, lambda value=value: _unwrapped(value))  # type: ignore[misc]
+            for where, name, value in found.wrapped
+            if _body(value) is not None
+        ]
+        self.swaps = [swap for swap in swaps if swap is not None]
+
+    def stands(self) -> bool:
+        """Whether code is and names what it was and named: nobody put another in its place."""
+        return all(_own(space.get(name)) is value for space, name, value in self.named) and all(
+            _code(function) is code for function, code in self.codes
+        )
+
+
+_known: WeakKeyDictionary[Any, _Replaced] = WeakKeyDictionary()
+
+
+def _replaced(root: Any) -> _Replaced:
+    found = _known.get(root)
+    if found is None or not found.stands():
+        found = _known[root] = _Replaced(root)
+    return found
+
+
+def _roots(modules: Iterable[tuple[str, Any]]) -> dict[Any, None]:
+    """The classes and functions that a forward starts from."""
+    roots: dict[Any, None] = {}
+    for _, module in modules:
+        kind = type(module)
+        roots[kind] = None
+        for hooks in (module._forward_hooks, module._forward_pre_hooks):
+            for hook in hooks.values() if hooks else ():
+                roots.update(dict.fromkeys(_callables(hook)))
+        if kind.__module__.partition(".")[0] not in _LEFT_ALONE:
+            for name, value in module.__dict__.items():
+                if type(value) not in _PLAIN and name not in _OF_TORCH:
+                    roots.update(dict.fromkeys(_callables(value)))
+    return roots
+
+
+#: The containers of every torch module.
+_OF_TORCH = frozenset(vars(torch.nn.Module()))
+
+
+def _callables(value: Any, depth: int = 2) -> Iterator[Any]:
+    """The functions and classes whose code an object in an attribute may run."""
+    kind = type(value)
+    if kind in _PLAIN or isinstance(value, (torch.Tensor, torch.nn.Module, ModuleType)):
+        return
+    if kind in (FunctionType, type) or isinstance(value, type):
+        yield value
+    elif kind is MethodType:
+        yield from (value.__func__, type(value.__self__))
+    elif kind is functools.partial:
+        for v in (value.func, *value.args, *value.keywords.values()):
+            yield from _callables(v, depth)
+    elif kind in (tuple, list, dict):
+        inner = value.values() if kind is dict else value
+        for v in [*inner][:_MANY] if depth else ():
+            yield from _callables(v, depth - 1)
+    elif kind is _CACHED:
+        yield _body(value)
+    elif kind.__module__.partition(".")[0] not in _LEFT_ALONE:
+        yield kind
+
+
+@contextmanager
+def replaced_names(modules: Iterable[tuple[str, Any]]) -> Iterator[None]:
+    """Stand-ins at the call sites of all that the forwards of `modules` reach."""
+    modules = [*modules]
+    with _lock:
+        swaps = [s for root in _roots(modules) for s in _replaced(root).swaps]
+        for _, module in modules:  # scripted functions in attributes
+            scripted = [(n, v) for n, v in module.__dict__.items() if type(v) is _SCRIPTED]
+            for name, value in scripted:
+                swap = _swap(module.__dict__, name, value, functools.partial(_unwrapped, value))
+                swaps += [swap] if swap is not None and _body(value) is not None else []
+        for swap in swaps:
+            swap.put()
+    try:
+        yield
+    finally:
+        with _lock:
+            for swap in swaps:
+                swap.back()

@@ -1,0 +1,296 @@
+"""Float arithmetic on sizes: when the number that python rounds is the rounded quotient.
+
+Floats round; quotients of sizes do not. A *recipe* is the float arithmetic as python does it: a
+size, a number, or (operation, left, right). The law: a correctly rounded quotient has the floor,
+the ceiling and the nearest whole number of the quotient itself, and so has every step that floats
+do exactly (powers of two, quotients that are whole on the domain). Where more than that rounds, the
+values at the first 65,536 sizes tell.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+from symcnn.algebra.size import (
+    SCALE_BOUND,
+    Floor,
+    Int,
+    Size,
+    ceildiv,
+    exact_div,
+    exact_or_fail,
+    floordiv,
+    lower,
+    maximum,
+    minimum,
+    mod,
+    prod,
+    replaced,
+)
+from symcnn.sets.condition import Condition
+from symcnn.trace.graph import known
+
+__all__ = [
+    "ARITHMETIC",
+    "CLOSED",
+    "POWERS",
+    "RELATIONS",
+    "ROUNDED",
+    "Recipe",
+    "agrees",
+    "compares",
+    "computed",
+    "exact_quotient",
+    "is_dyadic",
+    "is_exact",
+    "is_product",
+    "near_fraction",
+    "of_one",
+    "reduced",
+    "sizes_of",
+    "square_root",
+    "unfloored",
+]
+
+
+#: How python computes a float: a size, a number, or (operation, left, right).
+Recipe = Any
+
+ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "**": operator.pow,
+}
+
+
+ROUNDED: dict[str, Callable[[Any], int]] = {
+    "floor": math.floor,
+    "ceil": math.ceil,
+    "trunc": math.trunc,
+    "round": round,
+}
+
+RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    ">=": operator.ge,
+    ">": operator.gt,
+    "<=": operator.le,
+    "<": operator.lt,
+}
+
+
+def _half_even(num: Int, den: Int) -> Int:
+    """The whole number nearest to ``num/den``, the even one of two: ``round``."""
+    up = floordiv(2 * num + den, 2 * den)
+    if isinstance(den, int) and den % 2:
+        return up  # no half occurs
+    # a half was rounded up to an odd number iff num/den - 1/2 is a multiple of 2
+    lift, whole = 2 * num - den, 4 * den
+    return up - (floordiv(lift, whole) - floordiv(lift - 1, whole))
+
+
+def _trunc(num: Int, den: Int) -> Int:
+    """Towards zero: the floor of what is positive, the ceiling of what is negative."""
+    low = lower(num)
+    if low is not None and low >= 0:
+        return floordiv(num, den)
+    return maximum(floordiv(num, den), 0) + minimum(ceildiv(num, den), 0)
+
+
+CLOSED: dict[str, Callable[[Int, Int], Int]] = {
+    "floor": floordiv,
+    "ceil": ceildiv,
+    "round": _half_even,
+    "trunc": _trunc,
+}
+
+
+@lru_cache(maxsize=256)
+def near_fraction(value: float) -> tuple[Fraction, bool]:
+    """The short fraction that a float is written for, and whether the float is just that."""
+    exact = Fraction(value)
+    if exact.denominator <= 1 << 20:
+        return exact, True
+    near = exact.limit_denominator(1 << 12)
+    return (near, False) if float(near) == value else (exact, False)
+
+
+#: What floats are multiplied by without rounding.
+POWERS = frozenset(2.0**i for i in range(-20, 21))
+
+
+def is_dyadic(den: Int) -> bool:
+    """Whether floats divide by it without rounding."""
+    return type(den) is int and den & (den - 1) == 0
+
+
+def reduced(num: Int, den: Int) -> tuple[Int, Int]:
+    """A quotient without common numbers and powers, over a positive number where it is one."""
+    if isinstance(den, Size) and len(den.terms) > 1:
+        whole = exact_div(num, den)
+        return (num, den) if whole is None else (whole, 1)
+    quotient: Any = exact_or_fail(num, den)
+    if isinstance(quotient, int):
+        return quotient, 1
+    below: dict[Any, int] = {}
+    for mono in quotient.terms:
+        for atom, power in mono:
+            if power < 0:
+                below[atom] = max(below.get(atom, 0), -power)
+    scale = math.lcm(*(Fraction(c).denominator for c in quotient.terms.values()))
+    den = prod(atom.size() ** power for atom, power in below.items()) * scale
+    return _integral(quotient * den), den
+
+
+def _integral(expr: Any) -> Int:
+    if isinstance(expr, Size) and set(expr.terms) == {()}:
+        return int(expr.const)
+    return expr  # type: ignore[no-any-return]
+
+
+def unfloored(expr: Int) -> Int:
+    """The domain law: a floor that is exact on the domain, as the quotient."""
+    for atom in [*expr.atoms()] if isinstance(expr, Size) else ():
+        if isinstance(atom, Floor) and isinstance(atom.den, int):
+            exact = known(Condition(mod(atom.num, atom.den), "==", 0))
+            if exact:
+                quotient: Any = unfloored(atom.num) * Fraction(1, atom.den)
+                expr = replaced(expr, atom, quotient)
+    return expr
+
+
+def is_exact(num: Int, den: Int) -> bool:
+    """Whether the quotient is a float exactly: whole on the domain, but for powers of two."""
+    num, den = reduced(unfloored(num), unfloored(den))
+    if not isinstance(den, int):
+        return exact_div(num, den) is not None
+    for mono in num.terms if isinstance(num, Size) else ():
+        rest = den // math.gcd(den, int(num.terms[mono]))  # type: ignore[union-attr]
+        for atom, power in mono:
+            for _ in range(power):
+                for d in sorted((d for d in range(2, rest + 1) if rest % d == 0), reverse=True):
+                    if known(Condition(mod(atom.size(), d), "==", 0)):
+                        rest //= d
+                        break
+        if not is_dyadic(rest):
+            return False
+    return isinstance(num, Size) or is_dyadic(den)
+
+
+@lru_cache(maxsize=1024)
+def square_root(expr: Int) -> Int | None:
+    """The root of the square of a product."""
+    if isinstance(expr, int):
+        root = math.isqrt(expr) if expr >= 0 else 0
+        return root if root * root == expr else None
+    if len(expr.terms) != 1:
+        return None
+    ((mono, coeff),) = expr.terms.items()
+    number = square_root(coeff) if isinstance(coeff, int) else None
+    if number is None or any(p % 2 or (a.low or 0) < 0 for a, p in mono):
+        return None
+    return prod(a.size() ** (p // 2) for a, p in mono) * number
+
+
+# recipes
+
+
+def sizes_of(recipe: Recipe) -> set[Size]:
+    """The sizes that a float is computed from."""
+    if isinstance(recipe, tuple):
+        return sizes_of(recipe[1]) | sizes_of(recipe[2])
+    return {recipe} if isinstance(recipe, Size) else set()
+
+
+def of_one(recipe: Recipe) -> Recipe:
+    """The recipe with its only size as None."""
+    if isinstance(recipe, tuple):
+        return recipe[0], of_one(recipe[1]), of_one(recipe[2])
+    return None if isinstance(recipe, Size) else recipe
+
+
+def is_product(recipe: Recipe) -> bool:
+    """Whether it is a size times a number."""
+    return isinstance(recipe, tuple) and recipe[0] == "*" and not isinstance(recipe[1], tuple)
+
+
+def computed(recipe: Recipe, at: Callable[[Any], Any]) -> Any:
+    """What python computes, with numbers for the sizes."""
+    if isinstance(recipe, tuple):
+        sign, a, b = recipe
+        return ARITHMETIC[sign](computed(a, at), computed(b, at))
+    return at(recipe) if recipe is None or isinstance(recipe, Size) else recipe
+
+
+def exact_quotient(recipe: Recipe, values: dict[Size, Int]) -> tuple[Int, Int]:
+    """The exact quotient of a recipe, with expressions for its sizes."""
+    if isinstance(recipe, tuple):
+        sign, (a, b), (c, d) = (
+            recipe[0],
+            exact_quotient(recipe[1], values),
+            exact_quotient(recipe[2], values),
+        )
+        if sign == "/":
+            return reduced(a * d, b * c)
+        if sign == "*":
+            return reduced(a * c, b * d)
+        return reduced(ARITHMETIC[sign](a * d, c * b), b * d)
+    if isinstance(recipe, Size):
+        return values[recipe], 1
+    near = near_fraction(float(recipe))[0]
+    return near.numerator, near.denominator
+
+
+def _first_values(recipe: Recipe) -> list[float]:
+    """What python computes for the first sizes."""
+    found = []
+    for x in range(1, SCALE_BOUND + 1):
+        found.append(float(computed(recipe, lambda _: x)))  # noqa: B023
+    return found
+
+
+def _at(expr: Int, x: int) -> int:
+    return expr if isinstance(expr, int) else int(expr.at({"x": x}))
+
+
+@lru_cache(maxsize=256)
+def agrees(recipe: Recipe, how: str, quotient: tuple[Int, Int] | None) -> bool:
+    """Whether the rounded float is the rounded quotient, for the first sizes."""
+    if quotient is None:
+        return False
+    num, den = quotient
+    try:
+        values = _first_values(recipe)
+    except ArithmeticError:
+        return False
+    if isinstance(den, int) and isinstance(num, Size) and set(num.terms) <= {(), *_SYMBOL}:
+        slope, const = int(num.terms.get(_SYMBOL[0], 0)), int(num.const)
+        exact = ((slope * x + const, den) for x in range(1, SCALE_BOUND + 1))
+    else:
+        exact = ((_at(num, x), _at(den, x)) for x in range(1, SCALE_BOUND + 1))
+    closed = CLOSED[how]
+    rounded = ROUNDED[how]
+    return all(rounded(v) == closed(n, d) for v, (n, d) in zip(values, exact, strict=True))
+
+
+_SYMBOL = tuple(Size.symbol("x").terms)
+
+
+@lru_cache(maxsize=256)
+def compares(mine: Recipe, theirs: Recipe, relation: str, gap: Any) -> bool:
+    """Whether two floats of the first sizes stand as `gap` stands to zero."""
+    order = RELATIONS[relation]
+    try:
+        pairs = zip(_first_values(mine), _first_values(theirs), strict=True)
+        return all(order(a, b) == order(_at(gap, x), 0) for x, (a, b) in enumerate(pairs, start=1))
+    except ArithmeticError:
+        return False
