@@ -1,0 +1,1 @@
+"""Places: what part of an input decides what part of an output; tiles, shards, streams."""

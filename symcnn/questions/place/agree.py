@@ -1,0 +1,298 @@
+"""Agreement: at which sizes two networks make the same shapes, and read the same places.
+
+Shapes agree where their formulas are equal: an equation, whose solutions are an exact set. Reads
+agree where every output reads from the same first to the same last place in both, padding counted:
+no index i of an output may have ends that differ, so the sizes at which one does are projected out.
+Two conventions for the same layer, such as TensorFlow's and torch's padding, are told apart by that:
+their shapes agree everywhere, and their reads at every other size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from symcnn.algebra.size import Int, Size, Symbol, evaluate, symbols_of
+from symcnn.errors import BadSpec, SymcnnError, Undecidable
+from symcnn.questions.field.reach import index_symbol, is_index, substituted
+from symcnn.questions.inputs.domain import listed
+from symcnn.sets.condition import Condition, Requirement
+from symcnn.sets.inputset import InputSet, input_set
+from symcnn.trace.graph import SymbolicTensor, public
+
+if TYPE_CHECKING:
+    from symcnn.network import Network
+    from symcnn.questions.field.receptive_field import ReceptiveField
+
+__all__ = ["Agreement", "agree"]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Where two networks agree.
+
+    Attributes:
+        sizes: the inputs that both take and of which they make outputs of the same shapes.
+        reads: those of them at which every output reads the same places.
+        shift: per axis, how much further right the first network starts to read than the second,
+            as a formula in the sizes (and i, where it hangs on the output's index).
+        axes: the names of these axes.
+        valid: the inputs that both take.
+        differs: why shapes differ at all sizes, if they do: the two shapes.
+    """
+
+    sizes: InputSet
+    reads: InputSet
+    shift: tuple[Any, ...]
+    axes: tuple[str, ...]
+    valid: InputSet
+    differs: str = ""
+
+    def __bool__(self) -> bool:
+        """Whether they agree, in shapes and reads, at all inputs that both take."""
+        return bool(self.reads) and self.valid <= self.reads
+
+    @property
+    def shifts(self) -> tuple[dict[int, InputSet], ...]:
+        """Per axis, every value of the shift with the sizes at which it is that; empty where it
+        hangs on the index, or takes more than 16 values.
+        """
+        return tuple(_values(shift, self.sizes) for shift in self._kernel)
+
+    @property
+    def _kernel(self) -> tuple[Int, ...]:
+        from symcnn.algebra.expr import from_sympy
+
+        return tuple(from_sympy(s) for s in self.shift)
+
+    def __str__(self) -> str:
+        lines = [
+            f"both take: {self.valid.describe()}",
+            f"shapes agree: {self._told(self.sizes, self.valid)}",
+        ]
+        if self.differs:
+            lines.append(f"  {self.differs}")
+        if self.sizes:
+            lines.append(f"reads agree: {self._told(self.reads, self.sizes)}")
+            for name, shift, values in zip(self.axes, self.shift, self.shifts, strict=True):
+                if shift != 0:
+                    cases = ", ".join(f"{v} where {s.axis(name)}" for v, s in values.items())
+                    lines.append(f"  along {name} the first reads {shift} further right")
+                    lines += [f"    {cases}"] if 1 < len(values) <= 4 else []
+        return "\n".join(lines)
+
+    def _told(self, found: InputSet, of: InputSet) -> str:
+        if not found:
+            return "nowhere"
+        return "at all of these" if of <= found else found.describe()
+
+
+def agree(a: Network, b: Network) -> Agreement:
+    """At which sizes two networks make the same shapes and read the same places.
+
+    The second may be a port of the first, another convention of padding, or what an exported file
+    holds. Both are asked of their inputs in order, and of their outputs in order.
+
+    Args:
+        a: a network.
+        b: a network with inputs of the same shapes, by the same letters.
+
+    Returns:
+        `Agreement`: ``.sizes`` and ``.reads``, exact sets of inputs, and ``.shift``, per axis a
+        formula.
+
+    Raises:
+        BadSpec: the inputs, or the number of outputs, are not the same.
+        Undecidable: a receptive field has no formula, or a set is not Presburger.
+
+    >>> import symcnn
+    >>> from symcnn import nn
+    >>> padded = nn.Conv1d(1, 1, 3, stride=2, padding=1).trace("N 1 L")
+    >>> late = nn.Sequential(nn.ZeroPad1d((0, 1)), nn.Conv1d(1, 1, 3, stride=2)).trace("N 1 L")
+    >>> found = symcnn.agree(padded, late)
+    >>> print(found)
+    both take: L >= 2
+    shapes agree: L % 2 == 0 and L >= 2
+    reads agree: nowhere
+      along L the first reads -1 further right
+    """
+    _same_inputs(a, b)
+    ours, theirs = a.output_tensors, b.output_tensors
+    if len(ours) != len(theirs):
+        raise BadSpec(
+            f"the first network returns {len(ours)} tensors, the second {len(theirs)}",
+            cure='compare parts: a.at("..."), b.at("...")',
+        )
+    valid = a.valid_inputs() & b.valid_inputs()
+    equal: list[Requirement] = []
+    differs = ""
+    for one, other in zip(ours, theirs, strict=True):
+        if one.ndim != other.ndim:
+            raise BadSpec(
+                f"the first network makes {_shape(one)}, the second {_shape(other)}",
+                cure='compare parts: a.at("..."), b.at("...")',
+            )
+        for x, y in zip(one.dims, other.dims, strict=True):
+            if x != y:
+                equal.append(Condition(x, "==", y, "the same shape"))
+                differs = differs or f"{_shape(one)} against {_shape(other)}"
+    sizes = valid.where(*equal) if equal else valid
+    reads, shift, axes = _reads(a, b, sizes)
+    return Agreement(sizes, reads, shift, axes, valid, "" if sizes else differs)
+
+
+def _same_inputs(a: Network, b: Network) -> None:
+    ours, theirs = [t.dims for t in a.input_tensors], [t.dims for t in b.input_tensors]
+    if ours == theirs:
+        return
+    for k, (x, y) in enumerate(zip(ours, theirs, strict=False)):
+        if x != y:
+            told = f"input {k} is ({', '.join(map(str, x))}) and ({', '.join(map(str, y))})"
+            if len(x) == len(y) and sorted(map(str, x)) == sorted(map(str, y)):
+                raise BadSpec(f"{told}: another layout", cure="permute in one of them")
+            text = " ".join(map(str, x))
+            raise BadSpec(told, cure=f'trace both with the same letters, such as "{text}"')
+    raise BadSpec(
+        f"the first network takes {len(ours)} inputs, the second {len(theirs)}",
+        cure='compare parts: a.at("..."), b.at("...")',
+    )
+
+
+def _shape(t: SymbolicTensor) -> str:
+    return f"({', '.join(map(str, t.shape))})"
+
+
+# Reads ------------------------------------------------------------------------------------------
+
+
+def _reads(
+    a: Network, b: Network, sizes: InputSet
+) -> tuple[InputSet, tuple[Any, ...], tuple[str, ...]]:
+    """Where all outputs read alike, the shift of the first one, and the names of its axes."""
+    shift: tuple[Any, ...] = ()
+    axes: tuple[str, ...] = ()
+    found = sizes
+    for k, (one, other) in enumerate(zip(a.output_tensors, b.output_tensors, strict=True)):
+        for n in range(len(a.input_tensors)):
+            ours, theirs = _field(a, one, n), _field(b, other, n)
+            if ours is None or theirs is None:
+                if ours is not theirs:
+                    found = found - found
+                continue
+            pairs = list(zip(ours._fields, theirs._fields, strict=True))
+            for x, y in pairs if sizes else ():
+                found = found - _apart(x, y, one, found)
+            if found and _holes_differ(ours, theirs, found):
+                found = found - found
+            if not axes:
+                axes = tuple(x.name for x, _ in pairs)
+                shift = tuple(public(_shown(x.plain[0] - y.plain[0])) for x, y in pairs)
+    return found, shift, axes
+
+
+def _shown(expr: Int) -> Int:
+    names = [n for n in symbols_of(expr) if is_index(n)]
+    return substituted(expr, {n: Symbol("i", low=0).size() for n in names[:1]})
+
+
+def _field(net: Network, output: SymbolicTensor, n: int) -> ReceptiveField | None:
+    from symcnn.questions.field.receptive_field import receptive_field
+
+    try:
+        return receptive_field(net, output, net.input_tensors[n], cache=net._fields)
+    except BadSpec:
+        return None
+
+
+def _apart(x: Any, y: Any, output: SymbolicTensor, sizes: InputSet) -> InputSet:
+    """The sizes at which some output reads from or to another place along an axis."""
+    nowhere = sizes - sizes
+    result = nowhere
+    for ours, theirs in zip(x.plain, y.plain, strict=True):
+        gap = ours - theirs
+        if isinstance(gap, int):
+            if gap:
+                return sizes
+            continue
+        indices = sorted(n for n in symbols_of(gap) if is_index(n))
+        inside: list[Requirement] = [
+            Condition(output.dims[a], ">=", index_symbol(a).size() + 1)
+            for a in range(output.ndim)
+            if index_symbol(a).name in indices
+        ]
+        for sign in (1, -1):
+            differ = Condition(gap * sign, ">=", 1)
+            result = result | _projected(sizes, indices, [*inside, differ])
+    return result
+
+
+def _projected(
+    sizes: InputSet, indices: list[str], conditions: list[Requirement]
+) -> InputSet:
+    """The sizes for which some indices meet conditions. An index from 0 is one from 1, less 1."""
+    if not indices:
+        return sizes.where(*conditions)
+    from symcnn.sets.condition import substituted as put
+
+    renamed = {n: Size.symbol(f"j{k}") - 1 for k, n in enumerate(indices)}
+    moved = [put(c, renamed) for c in conditions]
+    names = [*sizes.names, *(f"j{k}" for k in range(len(indices)))]
+    found = sizes & input_set(names, moved, batch=tuple(sizes.batch))
+    return found.axis(*sizes.names)
+
+
+def _holes_differ(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -> bool:
+    """Whether, between the same ends, they read other places (dilation): looked at at one size."""
+    if _maps(ours) == _maps(theirs):
+        return False
+    try:
+        size = max(max(ours.size), max(theirs.size))
+        near = sizes.nearest(*(2 * size + 1 for _ in sizes.shown))
+        values = near if isinstance(near, tuple) else (near,)
+        at = dict(zip(sizes.shown, values, strict=True))
+        one, other = ours.at(**at), theirs.at(**at)
+        return any(
+            (one._table(axis)[1] != other._table(axis)[1]).any()
+            for axis in range(len(ours.axes))
+            if one._table(axis)[0] == other._table(axis)[0]
+        )
+    except (SymcnnError, TypeError, ValueError):
+        return False
+
+
+def _maps(field: ReceptiveField) -> list[Any]:
+    """How every node on the way reads what it reads, along all axes: the same, the same reads."""
+    order = {node: k for k, node in enumerate(field._nodes())}
+    return [
+        (
+            node.result.axes,
+            [axes for _, axes in node.result.others],
+            [order.get(t.node, -1) for t in node.activations if t.node is not None],
+        )
+        for node in order
+    ]
+
+
+# Values -----------------------------------------------------------------------------------------
+
+
+def _values(shift: Int, sizes: InputSet) -> dict[int, InputSet]:
+    """Every value of a shift with its sizes, if there are few."""
+    names = symbols_of(shift)
+    if not sizes or not names <= set(sizes.shown):
+        return {}
+    found: dict[int, InputSet] = {}
+    left = sizes
+    for _ in range(16):
+        try:
+            smallest = left.smallest()
+            values = smallest if isinstance(smallest, tuple) else (smallest,)
+            value = int(evaluate(shift, dict(zip(left.shown, values, strict=True))))
+            found[value] = sizes.where(Condition(shift, "==", value))
+        except Undecidable:
+            return {}
+        left = left - found[value]
+        if not left:
+            return dict(sorted(found.items()))
+    return {}

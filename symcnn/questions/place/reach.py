@@ -1,0 +1,164 @@
+"""What every output reads of an input without end: first and last place, over one period.
+
+As a part moves by the period, all that is read moves with it: ``last(i + q) = last(i) + period``,
+where q outputs come of a period. So two tables of q numbers per tensor tell of all its places.
+Places before 0 are padding.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from symcnn.algebra.axis import (
+    Adaptive,
+    AxisMap,
+    Chain,
+    Const,
+    Folded,
+    Resample,
+    Roll,
+    Scatter,
+    Window,
+)
+from symcnn.errors import Undecidable
+from symcnn.questions.place.cut import Course, Moved, Read
+from symcnn.trace.graph import SymbolicTensor
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Ends = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+__all__ = ["Reach", "taps"]
+
+#: More outputs than these in a period are not told apart.
+_MOST = 1 << 16
+
+_NEVER = 1 << 62
+
+
+class Reach:
+    """First and last place of the input that every output of every tensor reads."""
+
+    def __init__(self, course: Course) -> None:
+        import numpy as np
+
+        self.course, self.period = course, course.period
+        self.ends: dict[SymbolicTensor, Ends] = {}
+        for t in course.sources:
+            if isinstance(course.state[t], Moved):
+                all_ = np.arange(self.period, dtype=np.int64)
+                self.ends[t] = all_, all_
+        for out, reads in course.steps:
+            first, last = self.through(out, reads[0])
+            for read in reads[1:]:
+                more = self.through(out, read)
+                first, last = np.minimum(first, more[0]), np.maximum(last, more[1])
+            self.ends[out] = first, last
+
+    def outputs(self, t: SymbolicTensor) -> int:
+        """How many places of a tensor come of one period of the input."""
+        moved = self.course.state[t]
+        assert isinstance(moved, Moved)
+        count = int(moved.rate * self.period)
+        if count > _MOST:
+            raise Undecidable(f"a period of {count} places is too long to be told")
+        return count
+
+    def through(self, out: SymbolicTensor, read: Read) -> Ends:
+        """What the outputs of a layer read of the input through one of the tensors it reads."""
+        import numpy as np
+
+        first, last = self.ends[read.tensor]
+        if read.same:
+            return first, last
+        low, high = self.taps(read, np.arange(self.outputs(out), dtype=np.int64))
+        there = low <= high
+        low, high = np.where(there, low, 0), np.where(there, high, 0)
+        return (
+            np.where(there, self._at(first, low), _NEVER),
+            np.where(there, self._at(last, high), -_NEVER),
+        )
+
+    def taps(self, read: Read, i: NDArray[np.int64]) -> Ends:
+        """First and last place of the tensor that outputs `i` of a layer read."""
+        if read.views != (1, 1):
+            many, copies = read.views
+            return i // copies * many, i // copies * many + many - 1
+        rate = None
+        if isinstance(read.axis_map, (Const, Adaptive, Resample)):
+            rate = self.course.rate(read)
+        return taps(read.axis_map.at(self.course.sizes), i, rate)
+
+    def _at(self, table: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The table, continued beyond its period."""
+        found: NDArray[np.int64] = (
+            table[places % len(table)] + places // len(table) * self.period
+        )
+        return found
+
+    def span(self, t: SymbolicTensor, start: int, stop: int) -> tuple[int, int]:
+        """The first and the last place that outputs ``[start, stop)`` read."""
+        period = self.outputs(t)
+        heads = range(start, min(stop, start + period))
+        tails = range(max(start, stop - period), stop)
+        first = min((self.first(t, i) for i in heads), default=0)
+        return first, max((self.last(t, i) for i in tails), default=-1)
+
+    def first(self, t: SymbolicTensor, i: int) -> int:
+        """The first place that output `i` of a tensor reads."""
+        table = self.ends[self.course.home(t)][0]
+        return int(table[i % len(table)]) + i // len(table) * self.period
+
+    def last(self, t: SymbolicTensor, i: int) -> int:
+        """The last place that output `i` of a tensor reads."""
+        table = self.ends[self.course.home(t)][1]
+        return int(table[i % len(table)]) + i // len(table) * self.period
+
+
+def taps(axis_map: AxisMap, i: NDArray[np.int64], rate: Fraction | None = None) -> Ends:
+    """First and last place that outputs `i` read through a map; a resize stretches by `rate`."""
+    import numpy as np
+
+    if isinstance(axis_map, Window):
+        first = axis_map.stride * i - axis_map.left
+        return first, first + axis_map.extent - 1
+    if isinstance(axis_map, Scatter):
+        first, last, _ = axis_map.progression(i)
+        if axis_map.gaps:
+            _, _, step = axis_map.progression(0)
+            hit = (i + axis_map.padding) % (axis_map.dilation // step) == 0
+            last = np.where(hit, last, first - 1)
+        return first, last
+    if isinstance(axis_map, Folded):
+        return i - axis_map.left, i - axis_map.left
+    if isinstance(axis_map, Roll):
+        return i - axis_map.shift, i - axis_map.shift
+    if isinstance(axis_map, Chain):
+        first = last = i
+        for link in reversed(axis_map.maps):
+            first, last = taps(link, first)[0], taps(link, last)[1]
+        return first, last
+    assert rate is not None
+    p, q = rate.numerator, rate.denominator
+    if isinstance(axis_map, Adaptive):
+        return i * q // p, -(-(i + 1) * q // p) - 1
+    return _stretched(axis_map, i, p, q)
+
+
+def _stretched(axis_map: Any, i: NDArray[np.int64], p: int, q: int) -> Ends:
+    """A resize by p/q: torch's area pixel coordinates, in integers."""
+    if axis_map.mode == "nearest":
+        return i * q // p, i * q // p
+    if axis_map.mode == "nearest-exact":
+        return (2 * i + 1) * q // (2 * p), (2 * i + 1) * q // (2 * p)
+    reach = 2 if axis_map.mode == "cubic" else 1
+    middle = (2 * i + 1) * q - p
+    if axis_map.antialias:
+        support = reach * max(2 * p, 2 * q)  # in units of 1/(2p), about the middle
+        return -((support - middle) // (2 * p)), (middle + support) // (2 * p)
+    first, last = middle // (2 * p), -(-middle // (2 * p))
+    between = last - first
+    return (first - between, last + between) if axis_map.mode == "cubic" else (first, last)

@@ -1,0 +1,152 @@
+"""Shards: an input divided among devices, and the rows that each needs of its neighbours.
+
+A part owns ``x/parts`` rows, a whole number of periods, and the outputs that stand for them. It
+reads from the first row that its first output sees to the last one that its last output sees; what
+of that it does not own is its halo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from symcnn.errors import BadSpec
+from symcnn.questions.place.cut import Course, Moved
+from symcnn.questions.place.reach import Reach
+from symcnn.questions.place.tiles import courses, filled
+
+if TYPE_CHECKING:
+    from symcnn.network import Network
+
+__all__ = ["Shard", "Shards", "shards"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One part, by slices per axis.
+
+    Attributes:
+        input: the rows that it owns.
+        read: the rows that its outputs see: its own, and its halo.
+        output: its outputs, in places of the whole.
+        halo: per axis, how many rows it needs of its neighbours on the left and on the right;
+            negative where it does not even read all that it owns.
+    """
+
+    input: tuple[slice, ...]
+    read: tuple[slice, ...]
+    output: tuple[slice, ...]
+    halo: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Shards:
+    """All parts of an input, in order.
+
+    Attributes:
+        axes: the names of the axes that are divided.
+        parts: every `Shard`.
+        halo: per axis, the halo of an inner part, on the left and on the right.
+        period: per axis, what the rows of a part are a multiple of.
+    """
+
+    axes: tuple[str, ...]
+    parts: tuple[Shard, ...]
+    halo: tuple[tuple[int, int], ...]
+    period: tuple[int, ...]
+
+    def __iter__(self) -> Iterator[Shard]:
+        return iter(self.parts)
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __getitem__(self, k: int) -> Shard:
+        return self.parts[k]
+
+    def __str__(self) -> str:
+        inner = ", ".join(
+            f"{name} {left} and {right} (period {period})"
+            for name, (left, right), period in zip(self.axes, self.halo, self.period, strict=True)
+        )
+        lines = [f"{len(self.parts)} parts; halo of an inner one along {inner}"]
+        for k, part in enumerate(self.parts):
+            rows = " x ".join(f"{s.start}:{s.stop}" for s in part.input)
+            outs = " x ".join(f"{s.start}:{s.stop}" for s in part.output)
+            halo = ", ".join(f"{left} and {right}" for left, right in part.halo)
+            lines.append(f"  {k}: rows {rows} -> outputs {outs}, halo {halo}")
+        return "\n".join(lines)
+
+
+def shards(
+    net: Network,
+    *,
+    parts: int | Sequence[int],
+    at: str | None = None,
+    gates: bool = True,
+    statistics: bool = True,
+    sizes: Mapping[str, Any],
+) -> Shards:
+    """See `Network.shards`, which this is."""
+    part = net if at is None else net.at(at)
+    asked = [str(name) for name in sizes if str(name) not in part.batch]
+    if not asked:
+        raise BadSpec("shards takes the size of what is divided", cure="shards(H=1024, parts=4)")
+    whole, found = courses(
+        net, at, filled(part, sizes), gates=gates, statistics=statistics, only=asked
+    )
+    several = (parts, *(1,) * (len(found) - 1))
+    if isinstance(parts, (tuple, list)):
+        several = tuple(parts)
+    if len(several) != len(found):
+        raise BadSpec(f"parts={parts!r} for the axes {', '.join(asked)}", cure="give one for each")
+    along = [_along(course, count) for course, count in zip(found, several, strict=True)]
+    made = tuple(Shard(*map(tuple, zip(*row, strict=True))) for row in product(*along))
+    halos = tuple(_inner(Reach(course), course) for course in found)
+    periods = tuple(course.period for course in found)
+    return Shards(tuple(c.name for c in found), made, halos, periods)
+
+
+#: Along one axis: rows, what is read, outputs, halo.
+_Row = tuple[slice, slice, slice, tuple[int, int]]
+
+
+def _along(course: Course, parts: Any) -> list[_Row]:
+    x, period = course.sizes[course.name], course.period
+    if isinstance(parts, bool) or not hasattr(parts, "__index__") or parts < 1:
+        raise BadSpec(f"parts={parts!r} is no number of parts", cure="parts=4")
+    step = int(parts) * period
+    if x % step:
+        near = sorted({x // step * step, -(-x // step) * step} - {0})
+        raise BadSpec(
+            f"{course.name}={x} in {parts} parts: the rows of a part are a multiple of {period}",
+            cure=" or ".join(f"{course.name}={n}" for n in near) + _fewer(x, period),
+        )
+    reach, end = Reach(course), course.end
+    assert isinstance(end, Moved)
+    rows: list[_Row] = []
+    width, outputs = x // parts, int(end.rate * (x // parts))
+    for k in range(parts):
+        start, stop = k * outputs, (k + 1) * outputs if k < parts - 1 else course.length
+        stop = min(stop, course.length)
+        first, last = reach.span(course.output, start, stop)
+        first, last = max(first, 0), min(last, x - 1)
+        own = slice(k * width, (k + 1) * width)
+        if stop <= start or last < first:
+            first, last = own.start, own.start - 1
+        halo = own.start - first, last + 1 - own.stop
+        rows.append((own, slice(first, last + 1), slice(start, stop), halo))
+    return rows
+
+
+def _fewer(x: int, period: int) -> str:
+    """How many parts the size can be divided into."""
+    counts = [n for n in range(2, 65) if x % (n * period) == 0]
+    return f"; {x} goes into {', '.join(map(str, counts))} parts" if counts else ""
+
+
+def _inner(reach: Reach, course: Course) -> tuple[int, int]:
+    first, last = reach.ends[course.home(course.output)]
+    return int(-first.min()), int(last.max() - course.period + 1)

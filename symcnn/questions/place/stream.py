@@ -1,0 +1,237 @@
+"""Streams: how far a network looks back and ahead along time, and what it keeps to run on.
+
+Output i stands for the moment ``floor(stride*i)`` of the input. It waits for the last sample that
+it reads, so of n samples as many outputs are final as have ``last(i) < n``. A layer that has read
+up to m, and whose next output starts at f, keeps ``m - f + 1`` samples; where branches meet, the
+one that is done sooner waits for the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.size import Int, Symbol, evaluate, floordiv, maximum
+from symcnn.errors import BadSpec
+from symcnn.questions.place.cut import Course, Moved
+from symcnn.questions.place.reach import Reach
+from symcnn.questions.place.tiles import courses, filled
+from symcnn.trace.graph import Node, SymbolicTensor, public
+
+if TYPE_CHECKING:
+    from symcnn.network import Network
+
+__all__ = ["Stream", "stream"]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """How a network runs along an axis without end.
+
+    Attributes:
+        axis: the name of the axis.
+        stride: input samples per output, a fraction for more outputs than inputs.
+        lookback: how many samples before its own an output reads.
+        lookahead: how many samples after its own an output waits for; 0 if it is causal.
+        hop: the least number of samples that may be fed at a time, after which all is as before.
+        outputs: how many outputs come of a hop.
+        buffers: samples of its input that each layer keeps between hops, by node; not those of 0.
+        delays: where branches meet, for each operand how many places it waits for the slowest.
+        waits: the nodes that look ahead, and by how many samples of the input each adds.
+    """
+
+    axis: str
+    stride: Any
+    lookback: int
+    lookahead: int
+    hop: int
+    outputs: int
+    buffers: Mapping[str, int]
+    delays: Mapping[str, tuple[int, ...]]
+    waits: Mapping[str, int]
+    _last: tuple[int, ...] = field(repr=False, default=())
+
+    @property
+    def causal(self) -> bool:
+        """Whether no output waits for a later sample than its own."""
+        return self.lookahead <= 0
+
+    def final(self, n: Any) -> Any:
+        """How many outputs are final once `n` samples are there: a number, or a formula in n."""
+        size: Int = Symbol(n, low=0).size() if isinstance(n, str) else from_sympy(n)
+        if isinstance(size, int) and size < 0:
+            raise BadSpec(f"there are no {size} samples", cure="n is at least 0")
+        count = _count(self._last, self.hop)
+        if isinstance(size, int):
+            return max(evaluate(count, {_N.name: size}), 0)
+        found = count if isinstance(count, int) else count.subs({_N.name: size})
+        return public(maximum(found, 0))
+
+    def __str__(self) -> str:
+        per = f"{self.outputs} output{'s' * (self.outputs > 1)} per hop of {self.hop}"
+        lines = [f"along {self.axis}: {per}; output i reads {self._reads()}"]
+        if self.causal:
+            lines.append("  causal: no output waits for a sample after its own")
+        else:
+            waits = ", ".join(f"{node} {more}" for node, more in list(self.waits.items())[:4])
+            lines.append(f"  not causal: an output waits for {self.lookahead} more samples")
+            lines.append(f"  which is due to {waits}")
+        lines.append(f"  lookback {self.lookback}; of n samples {self.final('n')} outputs are final")
+        for name, items in (("keeps", self.buffers), ("delays", self.delays)):
+            if items:
+                shown = [f"{node} {value}" for node, value in list(items.items())[:6]]
+                more = len(items) - len(shown)
+                lines.append(f"  {name} {', '.join(shown)}{f' and {more} more' if more else ''}")
+        return "\n".join(lines)
+
+    def _reads(self) -> str:
+        own = "i" if self.stride == 1 else f"{self.stride}*i"
+        own = f"floor({own})" if isinstance(self.stride, Fraction) else own
+        ends = (own + (f" {'-+'[d > 0]} {abs(d)}" if d else "") for d in (-self.lookback, self.lookahead))
+        return f"at most {' .. '.join(ends)}"
+
+
+_N = Symbol("n", low=0)
+
+
+def _count(last: tuple[int, ...], hop: int) -> Int:
+    """How many i have ``last(i) < n``, where ``last(i + q) = last(i) + hop``: one floor if so.
+
+    Both sides of such an equation grow by q per hop, so one period of n proves it.
+    """
+    n = _N.size()
+    q = len(last)
+    terms = [floordiv(n - 1 - e, hop) + 1 for e in last]
+
+    def same(candidate: Int) -> bool:
+        return all(
+            evaluate(candidate, {"n": v}) == sum((v - 1 - e) // hop + 1 for e in last)
+            for v in range(hop)
+        )
+
+    start = sum((-1 - e) // hop + 1 for e in last)  # at n = 0
+    for c in range(hop):
+        for candidate in (
+            floordiv(n + c, hop) * q + start,
+            floordiv(n * q + c, hop) + start,
+        ):
+            if same(candidate):
+                return candidate
+    return sum(terms, 0)
+
+
+def stream(
+    net: Network,
+    axis: str | None = None,
+    *,
+    at: str | None = None,
+    gates: bool = True,
+    statistics: bool = True,
+) -> Stream:
+    """See `Network.stream`, which this is."""
+    part = net if at is None else net.at(at)
+    names = [n for n in part.symbols if n not in part.batch]
+    if axis is None and len(names) > 1:
+        raise BadSpec(f"stream along which of {', '.join(names)}?", cure=f'axis="{names[0]}"')
+    axis = names[0] if axis is None and names else str(axis)
+    if axis not in names:
+        raise BadSpec(f"no axis is called {axis}", cure=f"there is {', '.join(names) or 'none'}")
+    sizes = filled(part, {}, _LONG)
+    _, (course,) = courses(net, at, sizes, gates=gates, statistics=statistics, only=[axis])
+    reach = Reach(course)
+    end = course.end
+    assert isinstance(end, Moved)
+    back, ahead = _looks(reach, course.output)
+    stride = 1 / end.rate
+    _, last = reach.ends[course.home(course.output)]
+    return Stream(
+        axis,
+        int(stride) if stride.denominator == 1 else stride,
+        back,
+        ahead,
+        course.period,
+        reach.outputs(course.output),
+        dict(_buffers(course, reach)),
+        dict(_delays(course, reach)),
+        dict(_waits(course, reach)),
+        tuple(int(e) for e in last),
+    )
+
+
+#: About how long an input is at which rates are read off.
+_LONG = 1 << 20
+
+
+def _own(reach: Reach, t: SymbolicTensor) -> Any:
+    """The moment that each output of a tensor stands for."""
+    moved = reach.course.state[t]
+    assert isinstance(moved, Moved)
+    i = np.arange(reach.outputs(t), dtype=np.int64)
+    return i * moved.rate.denominator // moved.rate.numerator
+
+
+def _looks(reach: Reach, t: SymbolicTensor) -> tuple[int, int]:
+    """How far a tensor looks back and ahead."""
+    first, last = reach.ends[reach.course.home(t)]
+    own = _own(reach, t)
+    return int((own - first).max()), int((last - own).max())
+
+
+def _nodes(course: Course) -> list[tuple[Node, SymbolicTensor, list[Any]]]:
+    return [(out.node, out, reads) for out, reads in course.steps if out.node is not None]
+
+
+def _buffers(course: Course, reach: Reach) -> Any:
+    """What a layer keeps: from where its next output starts, once it has made all it can."""
+    for node, out, reads in _nodes(course):
+        most = 0
+        for read in reads:
+            if read.same or read.views != (1, 1):
+                continue
+            moved = course.state[read.tensor]
+            step = course.state[out]
+            assert isinstance(moved, Moved)
+            assert isinstance(step, Moved)
+            own = step.rate / moved.rate
+            i = np.arange(own.numerator + 1, dtype=np.int64)
+            first, last = reach.taps(read, i)
+            jumps = last[1:] > last[:-1]
+            keeps = np.where(jumps, last[:-1] - first[1:] + 1, 0)
+            most = max(most, int(keeps.max(initial=0)))
+        if most:
+            yield node.name, most
+
+
+def _delays(course: Course, reach: Reach) -> Any:
+    """Of operands that are done at other moments, how many places of each wait."""
+    for node, out, reads in _nodes(course):
+        if len(reads) < 2:
+            continue
+        ends = [reach.through(out, read)[1] for read in reads]
+        slowest = np.maximum.reduce(ends)
+        waits = tuple(_waiting(end, slowest, reach.period) for end in ends)
+        if any(waits):
+            yield node.name, waits
+
+
+def _waiting(fast: Any, slow: Any, period: int) -> int:
+    """How many places of the fast operand wait, at most, for the slow one to be as far."""
+
+    def done(ends: Any, moment: int) -> int:
+        return int(((moment - ends) // period + 1).sum())
+
+    return max(done(fast, int(end)) - done(slow, int(end)) for end in slow)
+
+
+def _waits(course: Course, reach: Reach) -> Any:
+    """The nodes whose outputs look further ahead than all that they read."""
+    for node, out, reads in _nodes(course):
+        before = max(_looks(reach, read.tensor)[1] for read in reads)
+        more = _looks(reach, out)[1] - before
+        if more > 0:
+            yield node.name, more

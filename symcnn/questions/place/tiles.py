@@ -1,0 +1,436 @@
+"""Tiles: parts of an input which, run one by one, give the output of the whole, exactly.
+
+Tiles overlap: what lies near an inner border of a tile hangs on what is beyond (`symcnn.questions.
+place.cut`), and is taken from its neighbour. The axes of a convolutional network do not mix places,
+so a plan is a plan for each axis. Along one, every tile starts as late as it may: at the last
+multiple of the period from where its first exact output still joins what is there already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from symcnn.errors import BadSpec, InvalidInput, NoSolution, SymcnnError
+from symcnn.questions.field.receptive_field import spatial_axes
+from symcnn.questions.inputs.domain import check_valid
+from symcnn.questions.inputs.solve import amount
+from symcnn.questions.place.cut import Course, Cut, Lost
+from symcnn.questions.place.reach import Reach
+from symcnn.sets.grammar import check_sizes
+from symcnn.trace.graph import SymbolicTensor
+
+if TYPE_CHECKING:
+    from symcnn.network import Network
+
+__all__ = ["Tile", "Tiling", "courses", "tiles", "whole_sizes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One tile, by slices per axis: ``out[place] = net(x[input])[core]``."""
+
+    input: tuple[slice, ...]
+    core: tuple[slice, ...]
+    place: tuple[slice, ...]
+
+    def __str__(self) -> str:
+        return f"{_span(self.input)} -> {_span(self.core)} at {_span(self.place)}"
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """The tiles of an image, and what they cost.
+
+    Attributes:
+        axes: the names of the axes that are cut, in the order of all slices.
+        sizes: the size of the whole, by name.
+        tiles: every `Tile`, in the order of the places of its output.
+        halo: per axis, how many rows beyond its own a part needs on the left and on the right.
+        period: per axis, the distance by which a tile may move.
+        overhead: rows that are run, by rows that there are: 1.28 means 28 % more work.
+        note: what the plan leaves out of account (statistics, gates), if it does.
+    """
+
+    axes: tuple[str, ...]
+    sizes: Mapping[str, int]
+    tiles: tuple[Tile, ...]
+    halo: tuple[tuple[int, int], ...]
+    period: tuple[int, ...]
+    overhead: float
+    note: str = ""
+
+    def __iter__(self) -> Any:
+        return iter(self.tiles)
+
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+    @property
+    def origins(self) -> tuple[tuple[int, ...], ...]:
+        """Where the tiles start, per axis."""
+        starts = zip(*(tuple(s.start for s in t.input) for t in self.tiles), strict=True)
+        return tuple(tuple(dict.fromkeys(axis)) for axis in starts)
+
+    def __str__(self) -> str:
+        shapes = dict.fromkeys(tuple(s.stop - s.start for s in t.input) for t in self.tiles)
+        size = " and ".join("x".join(map(str, shape)) for shape in shapes)
+        whole = "x".join(str(self.sizes[a]) for a in self.axes)
+        count = len(self.tiles)
+        lines = [f"{whole}: {count} tile{'s' * (count > 1)} of {size}, overhead {self.overhead:g}"]
+        for k, name in enumerate(self.axes):
+            left, right = self.halo[k]
+            starts = ", ".join(map(str, _shortened(self.origins[k])))
+            lines.append(
+                f"  {name}: from {starts}; halo {left} and {right}, period {self.period[k]}"
+            )
+        lines.append("  out[..., place] = net(x[..., input])[..., core]")
+        lines += [f"  {tile}" for tile in _shortened(self.tiles)]
+        return "\n".join([*lines, *([f"  {self.note}"] if self.note else [])])
+
+
+def tiles(
+    net: Network,
+    *,
+    tile: int | Sequence[int | None] | None = None,
+    peak: int | str | None = None,
+    at: str | None = None,
+    gates: bool = True,
+    statistics: bool = True,
+    dtype: str = "float32",
+    sizes: Mapping[str, Any],
+) -> Tiling:
+    """See `Network.tiles`, which this is."""
+    whole, found = courses(net, at, sizes, gates=gates, statistics=statistics)
+    names = tuple(c.name for c in found)
+    if (tile is None) == (peak is None):
+        raise BadSpec("tiles takes a size or a budget", cure='tile=256, or peak="8 GiB"')
+    if peak is not None:
+        tile = _largest(net, at, whole, found, amount(peak, "peak"), dtype)
+    wanted = _per_axis(tile, names, whole)
+    plans = []
+    for course, width in zip(found, wanted, strict=True):
+        _check(net, whole, course, width)
+        plan = _plan(course, width)
+        if plan is None:
+            raise _too_small(net, whole, course, width)
+        plans.append(plan)
+    lengths = [dict.fromkeys(cut.stop - cut.start for cut, _, _ in plan) for plan in plans]
+    for combination in product(*lengths):
+        check_valid(net, {**whole, **dict(zip(names, combination, strict=True))})
+    made = [
+        Tile(
+            tuple(slice(cut.start, cut.stop) for cut, _, _ in row),
+            tuple(slice(a - cut.place, b - cut.place) for cut, a, b in row),
+            tuple(slice(a, b) for _, a, b in row),
+        )
+        for row in product(*plans)
+    ]
+    overhead = 1.0
+    for course, plan in zip(found, plans, strict=True):
+        overhead *= sum(cut.stop - cut.start for cut, _, _ in plan) / whole[course.name]
+    return Tiling(
+        names,
+        {n: whole[n] for n in names},
+        tuple(made),
+        tuple(halo(course) for course in found),
+        tuple(course.period for course in found),
+        round(overhead, 12),
+        _note(gates, statistics),
+    )
+
+
+def _note(gates: bool, statistics: bool) -> str:
+    left = [w for w, on in (("gates", gates), ("statistics of norms", statistics)) if not on]
+    return f"exact but for {' and '.join(left)}, which see the whole image" if left else ""
+
+
+# The sizes and the courses ----------------------------------------------------------------------
+
+
+def whole_sizes(net: Network, sizes: Mapping[str, Any]) -> dict[str, int]:
+    """The sizes of a whole input, the batch 1 unless given. Raises InvalidInput, BadSpec."""
+    given = {name: 1 for name in net.symbols if name in net.batch} | dict(sizes)
+    values = check_sizes(given, frozenset(net.symbols))
+    if missing := set(net.symbols) - set(values):
+        raise BadSpec(f"no value for {', '.join(sorted(missing))}", cure="give every size")
+    check_valid(net, values)
+    return values
+
+
+def filled(net: Network, sizes: Mapping[str, Any], large: int = 1) -> dict[str, Any]:
+    """The sizes given, and a valid one, near `large`, for each of the others."""
+    given = {name: 1 for name in net.symbols if name in net.batch} | dict(sizes)
+    if {*net.symbols} <= {*given}:
+        return given
+    domain = net.valid_inputs()
+    known = check_sizes({n: v for n, v in given.items() if n in domain.names}, {*domain.names})
+    left = domain.given(**known)
+    if not left:
+        net.shape_at(**{**dict.fromkeys(net.symbols, large), **given})
+    if left.names:
+        best = left.nearest(*(large for _ in left.shown))
+        values = best if isinstance(best, tuple) else (best,)
+        given |= dict(zip(left.shown, values, strict=True))
+    return {**dict.fromkeys(net.symbols, large), **given}
+
+
+def courses(
+    net: Network,
+    at: str | None,
+    sizes: Mapping[str, Any],
+    *,
+    gates: bool = True,
+    statistics: bool = True,
+    only: Sequence[str] = (),
+) -> tuple[dict[str, int], list[Course]]:
+    """The sizes of the whole, and how a part moves along each axis that is cut (`only` those).
+
+    Raises NoSolution, with the node, where an axis is read as a whole.
+    """
+    part = net if at is None else net.at(at)
+    output = _output(net, part)
+    whole = whole_sizes(part, sizes)
+    source = next(t for t in part.input_tensors)
+    names = [str(source.dims[a]) for a in spatial_axes(part, source)]
+    names = [n for n in names if n in whole and n in (only or names)]
+    if not names:
+        raise BadSpec(
+            f"{net.source_name(source)} ({', '.join(map(str, source.shape))}) has no such axis",
+            cure="an axis that is cut has a letter of its own as its size",
+        )
+    options = {"gates": gates, "statistics": statistics}
+    found = [Course(part, output, name, whole, **options) for name in names]
+    for course in found:
+        if isinstance(course.end, Lost):
+            raise _unbounded(part, course.end, course.name, whole, options)
+    return whole, found
+
+
+def _output(net: Network, part: Network) -> SymbolicTensor:
+    outputs = part.output_tensors
+    if not outputs:
+        raise BadSpec("the network has no tensor as its output")
+    if len(set(outputs)) > 1:
+        named = ", ".join(dict.fromkeys(net.source_name(t) for t in outputs))
+        raise BadSpec(f"the network returns {len(outputs)} tensors", cure=f"at= one of {named}")
+    return outputs[0]
+
+
+def _unbounded(
+    net: Network, lost: Lost, name: str, whole: Mapping[str, int], options: Mapping[str, bool]
+) -> NoSolution:
+    """The refusal, and what would be exact without a norm or a gate."""
+    for left in ("statistics", "gates"):
+        if not options[left]:
+            continue
+        course = Course(net, net.output_tensors[0], name, whole, **{**options, left: False})
+        if not isinstance(course.end, Lost):
+            before, after = halo(course)
+            what = "its statistics" if left == "statistics" else "gates"
+            return NoSolution(
+                f"{lost}: no part of the input alone gives a part of the output",
+                cure=f"all but {what} has a halo of {before} and {after}: {left}=False leaves"
+                f" {'them' if left == 'gates' else 'these'} out",
+            )
+    return NoSolution(
+        f"{lost}: no part of the input alone gives a part of the output",
+        cure=f'ask for what comes before, at="{_before(net, lost, name, whole)}"',
+    )
+
+
+def _before(net: Network, lost: Lost, name: str, whole: Mapping[str, int]) -> str:
+    """The last module before the node to blame that has tiles."""
+    course = Course(net, net.output_tensors[0], name, whole)
+    for node in reversed(net.nodes):
+        state = course.state.get(node.outputs[0])
+        if state is not None and not isinstance(state, Lost):
+            return net.source_name(node.outputs[0])
+    return "..."
+
+
+def halo(course: Course) -> tuple[int, int]:
+    """How many rows beyond its own a part of the input needs, on the left and on the right.
+
+    What a part of a whole number of periods reads, in the middle of a large input.
+    """
+    reach = Reach(course)
+    first, last = reach.ends[course.home(course.output)]
+    return int(max(-first.min(), 0)), int(max(last.max() - course.period + 1, 0))
+
+
+# One axis ---------------------------------------------------------------------------------------
+
+#: A cut, and the outputs that are taken from it, in places of the whole.
+Row = tuple[Cut, int, int]
+
+
+def _plan(course: Course, width: int) -> list[Row] | None:
+    """The tiles along one axis, all `width` long but perhaps the last; None if there are none."""
+    x, period = course.sizes[course.name], course.period
+    end = course.end
+    assert not isinstance(end, Lost)
+    y = course.length
+    if width >= x:
+        return [(course.cut(0, x), 0, y)]
+    rows: list[Row] = []
+    inner, start, covered = _inner(course, width), 0, 0
+    while covered < y:
+        if rows:
+            if inner is None:
+                return None
+            latest = int((covered - inner.exact[0]) / end.rate) // period * period
+            last = ceil((x - width) / period) * period
+            if latest <= start or (latest >= last and last <= start):
+                return None
+            start = min(latest, last)
+        if inner is None or start == 0 or start + width >= x:
+            cut = course.cut(start, min(start + width, x))
+        else:  # nearer to a border there is less of what an inner tile does not see
+            cut = Cut(start, start + width, int(end.rate * start), inner.wrong)
+        first, stop = cut.exact
+        if first > covered or stop <= covered:
+            return None
+        rows.append((cut, covered, stop))
+        covered = stop
+    return rows
+
+
+def _inner(course: Course, width: int) -> Cut | None:
+    """A tile in the middle, moved to the start; None if nothing of it is exact."""
+    x, period = course.sizes[course.name], course.period
+    start = max((x - width) // 2 // period * period, period)
+    stop = min(start + width, x)  # where there is no inner tile, the last one is like it
+    if stop <= start:
+        return None
+    cut = course.cut(start, stop)
+    return None if cut.wrong.all() else Cut(0, stop - start, 0, cut.wrong)
+
+
+def _per_axis(tile: Any, names: Sequence[str], whole: Mapping[str, int]) -> list[int]:
+    several = tuple(tile) if isinstance(tile, (tuple, list)) else (tile,) * len(names)
+    if len(several) != len(names):
+        raise BadSpec(f"tile={tile!r} has {len(several)} sizes", cure=f"one for {', '.join(names)}")
+    widths = [whole[n] if w is None else w for n, w in zip(names, several, strict=True)]
+    if not all(hasattr(w, "__index__") and not isinstance(w, bool) and w > 0 for w in widths):
+        raise BadSpec(f"tile={tile!r} is no size", cure="tile=256, or one for each axis")
+    return [min(int(w), whole[n]) for n, w in zip(names, widths, strict=True)]
+
+
+def _accepts(net: Network, whole: Mapping[str, int], name: str, width: int) -> bool:
+    try:
+        check_valid(net, {**whole, name: width})
+    except InvalidInput:
+        return False
+    return True
+
+
+def _check(net: Network, whole: Mapping[str, int], course: Course, width: int) -> None:
+    """Raises InvalidInput for a tile that the network does not take, with one that it does."""
+    if _accepts(net, whole, course.name, width):
+        return
+    try:
+        check_valid(net, {**whole, course.name: width})
+    except InvalidInput as error:
+        near = _nearest(net, whole, course, width)
+        cure = f"tile={near}" if near else error.cure
+        raise InvalidInput(f"tile={width}: {error.cause}", cure=cure) from None
+
+
+def _nearest(net: Network, whole: Mapping[str, int], course: Course, width: int) -> int | None:
+    """The least tile from `width` on that works along an axis."""
+    x, period = course.sizes[course.name], course.period
+
+    def works(candidate: int) -> bool:
+        return _accepts(net, whole, course.name, candidate) and _plan(course, candidate) is not None
+
+    for rest in dict.fromkeys((0, x % period)):
+        low = -(-(width - rest) // period)
+        step, high = 1, low
+        while rest + high * period < x and not works(rest + high * period):
+            high, step = high + step, 2 * step
+        if rest + high * period >= x:
+            continue
+        low = max(low, high - step // 2)
+        return next(
+            rest + k * period for k in range(low, high + 1) if works(rest + k * period)
+        )
+    return None
+
+
+def _too_small(net: Network, whole: Mapping[str, int], course: Course, width: int) -> NoSolution:
+    left, right = halo(course)
+    near = _nearest(net, whole, course, width)
+    found = f"the least that works is tile={near}" if near else "only the whole works"
+    return NoSolution(
+        f"tile={width} along {course.name} is too small: {left} rows on its left and {right} on its"
+        f" right hang on its neighbours, and it may move by {course.period} only",
+        cure=found,
+    )
+
+
+def _largest(
+    net: Network,
+    at: str | None,
+    whole: Mapping[str, int],
+    found: Sequence[Course],
+    budget: int,
+    dtype: str,
+) -> tuple[int, ...]:
+    """The largest tiles, the same along all axes but for their ends, whose run fits the budget."""
+    cost = (net if at is None else net.at(at)).cost(dtype=dtype)
+    periods = [course.period for course in found]
+    names = [course.name for course in found]
+
+    def widths(k: int) -> tuple[int, ...]:
+        step = max(periods)
+        return tuple(
+            min(whole[n], -(-k * step // p) * p) for n, p in zip(names, periods, strict=True)
+        )
+
+    def fits(k: int) -> bool:
+        sizes = {**whole, **dict(zip(names, widths(k), strict=True))}
+        try:
+            return int(cost.at(**sizes).peak) <= budget
+        except InvalidInput:
+            return False
+
+    most = -(-max(whole[n] for n in names) // max(periods))
+    low = next((k for k in range(1, most + 1) if _takes(net, whole, names, widths(k))), most)
+    if not fits(low):
+        raise NoSolution(
+            f"a tile of {'x'.join(map(str, widths(low)))} needs more than {budget:,} bytes already",
+            cure="give a larger budget",
+        )
+    high = most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return widths(low)
+
+
+def _takes(
+    net: Network, whole: Mapping[str, int], names: Sequence[str], widths: Sequence[int]
+) -> bool:
+    try:
+        check_valid(net, {**whole, **dict(zip(names, widths, strict=True))})
+    except SymcnnError:
+        return False
+    return True
+
+
+# Text -------------------------------------------------------------------------------------------
+
+
+def _span(slices: Sequence[slice]) -> str:
+    return " x ".join(f"{s.start}:{s.stop}" for s in slices)
+
+
+def _shortened(items: Sequence[Any], most: int = 8) -> list[Any]:
+    """A long list without its middle."""
+    if len(items) <= most:
+        return list(items)
+    return [*items[: most - 2], "...", items[-1]]
