@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from symcnn.questions.cost.compare import compare
     from symcnn.questions.layer.hyper import dilations_for, inverse_of, same_padding, solve_layer
     from symcnn.questions.layer.stack import stack_for
+    from symcnn.questions.place.agree import agree
     from symcnn.questions.proof.claims import check
     from symcnn.sets.inputset import InputSet
     from symcnn.trace.graph import SymbolicTensor, tensor
@@ -62,6 +63,7 @@ __all__ = [
     "Undecidable",
     "UnsupportedOperation",
     "W",
+    "agree",
     "cat",
     "ceildiv",
     "check",
@@ -89,6 +91,7 @@ _HOMES = {
     "InputSet": "symcnn.sets.inputset",
     "Network": "symcnn.network",
     "SymbolicTensor": "symcnn.trace.graph",
+    "agree": "symcnn.questions.place.agree",
     "cat": "symcnn.ops.shape",
     "check": "symcnn.questions.proof.claims",
     "compare": "symcnn.questions.cost.compare",

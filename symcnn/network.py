@@ -19,6 +19,7 @@ from symcnn.questions.inputs import solve as _solve
 from symcnn.questions.inputs.diagnose import Diagnosis, diagnose
 from symcnn.questions.inputs.fix import Fix, fixes
 from symcnn.questions.inputs.nearest import Nearest, nearest_valid
+from symcnn.questions.place.asked import Places
 from symcnn.sets.condition import Requirement, sides_of
 from symcnn.sets.grammar import check_sizes
 from symcnn.sets.inputset import InputSet
@@ -49,7 +50,7 @@ __all__ = ["Network"]
 _SPATIAL = frozenset("DHWLTS")
 
 
-class Network:
+class Network(Places):
     """A network as an algebra: every answer holds for all sizes at once.
 
     Made by `symcnn.from_torch`, by ``trace`` on a `symcnn.nn` module, or from tensors:
@@ -393,6 +394,8 @@ class Network:
         flatten: int | None = None,
         at: str | None = None,
         square: bool = False,
+        even: bool = False,
+        unread: int | None = None,
         aspect: tuple[int, int] | None = None,
         multiple_of: Any = None,
         within: Any = None,
@@ -417,6 +420,8 @@ class Network:
             answer's `at` names it.
         flatten: elements per image of what the network flattens.
         at: a module or node to look at instead of the output.
+        even: only sizes at which no window drops a row or uses its padding on one side only.
+        unread: 0, only sizes of which every row is read by some output.
         square: only inputs with H = W. aspect: width to height, ``(16, 9)``, exactly.
         multiple_of, within: ``8``, ``(200, 300)`` (both ends included), or one for each axis.
         receptive_field: at least so many rows and columns; ``"<=64"``, ``"64..128"``.
@@ -439,6 +444,8 @@ class Network:
             flatten=flatten,
             at=at,
             square=square,
+            even=even,
+            unread=unread,
             aspect=aspect,
             multiple_of=multiple_of,
             within=within,

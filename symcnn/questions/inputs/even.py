@@ -10,22 +10,36 @@ Beside it: the sizes at which no row of the input is left unread.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from symcnn.algebra.axis import Folded, Window
-from symcnn.algebra.size import Int, mod
-from symcnn.errors import NoSolution, Undecidable
-from symcnn.sets.condition import Condition, settled
+from symcnn.algebra.size import Int, maximum, mod
+from symcnn.errors import BadSpec, NoSolution, Undecidable
+from symcnn.questions.field.reach import index_symbol, substituted
+from symcnn.sets.condition import Condition, Requirement, settled
 
 if TYPE_CHECKING:
     from symcnn.network import Network
     from symcnn.trace.graph import Node
 
-__all__ = ["even", "read_through"]
+__all__ = ["even_wishes"]
 
 
-def even(net: Network) -> tuple[Condition, ...]:
+def even_wishes(
+    parts: Iterable[Network], even: bool, unread: int | None
+) -> Iterator[tuple[str, tuple[Requirement, ...]]]:
+    """What ``solve(even=True, unread=0)`` asks of parts of a network: words and conditions."""
+    if unread not in (None, 0):
+        raise BadSpec(f"unread={unread!r}", cure="unread=0: the sizes of which every row is read")
+    for part in parts:
+        if even:
+            yield "even=True", _even(part)
+        if unread == 0:
+            yield "unread=0", _all_read(part)
+
+
+def _even(net: Network) -> tuple[Condition, ...]:
     """What the sizes meet at which every window of the network is even.
 
     Raises NoSolution, with the node, where a window is at no size.
@@ -66,7 +80,7 @@ def _crops(pad: Int) -> bool:
     return isinstance(pad, int) and pad < 0
 
 
-def read_through(net: Network) -> tuple[Condition, ...]:
+def _all_read(net: Network) -> tuple[Condition, ...]:
     """What the sizes meet at which every row of the input is read by some output.
 
     Raises Undecidable where the receptive field leaves gaps, or has no formula.
@@ -78,9 +92,6 @@ def read_through(net: Network) -> tuple[Condition, ...]:
             continue
         if isinstance(one.stride, int) and one.stride > one.sizes.min:
             raise NoSolution(f"unread=0: outputs {one.stride} apart read {one.sizes.max} rows each")
-        from symcnn.algebra.size import maximum
-        from symcnn.questions.field.reach import index_symbol, substituted
-
         first, last = one.plain
         if len(one.along) > 1:
             raise Undecidable(f"what is read along {one.name} hangs on several axes")

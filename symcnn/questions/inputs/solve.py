@@ -24,6 +24,7 @@ from symcnn.algebra.size import Int, Size, prod, symbols_of
 from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
 from symcnn.questions.inputs.choices import Choices, solve_choices
 from symcnn.questions.inputs.domain import listed
+from symcnn.questions.inputs.even import even_wishes
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Between, parse_target
 from symcnn.sets.inputset import InputSet, Relation, input_set
@@ -93,6 +94,8 @@ def _solve(
     flatten: int | None = None,
     at: str | None = None,
     square: bool = False,
+    even: bool = False,
+    unread: int | None = None,
     aspect: tuple[int, int] | None = None,
     multiple_of: Any = None,
     within: Any = None,
@@ -106,7 +109,7 @@ def _solve(
     ranges = {str(name): value for name, value in (sizes or {}).items()}
     if all(
         wish is None for wish in (output, flatten, aspect, multiple_of, within, receptive_field)
-    ) and not (limits or ranges or square):
+    ) and not (limits or ranges or square or even or unread is not None):
         raise BadSpec(
             "solve takes a target", cure="output=(7, 7), flatten=9216, macs=4e9 or another"
         )
@@ -121,6 +124,7 @@ def _solve(
 
     names, parameters = _names(net, parts, wishes, ranges)
     axes = [n for n in names if n not in net.batch]
+    wishes += [Wish(said, wanted) for said, wanted in even_wishes(parts, even, unread)]
     if square:
         equal = [Condition(Size.symbol(n), "==", Size.symbol(axes[0])) for n in axes[1:]]
         wishes.append(Wish("square=True", tuple(equal)))

@@ -1,22 +1,20 @@
 """Agreement: at which sizes two networks make the same shapes, and read the same places.
 
 Shapes agree where their formulas are equal: an equation, whose solutions are an exact set. Reads
-agree where every output reads from the same first to the same last place in both, padding counted:
-no index i of an output may have ends that differ, so the sizes at which one does are projected out.
-Two conventions for the same layer, such as TensorFlow's and torch's padding, are told apart by that:
+agree where every output reads from the same first to the same last place in both, padding
+counted: no index i of an output may have ends that differ, so the sizes at which one does are
+projected out. Two conventions for one layer, such as TensorFlow's and torch's padding, differ so:
 their shapes agree everywhere, and their reads at every other size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra.size import Int, Size, Symbol, evaluate, symbols_of
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
 from symcnn.questions.field.reach import index_symbol, is_index, substituted
-from symcnn.questions.inputs.domain import listed
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.trace.graph import SymbolicTensor, public
@@ -173,7 +171,7 @@ def _reads(
     shift: tuple[Any, ...] = ()
     axes: tuple[str, ...] = ()
     found = sizes
-    for k, (one, other) in enumerate(zip(a.output_tensors, b.output_tensors, strict=True)):
+    for one, other in zip(a.output_tensors, b.output_tensors, strict=True):
         for n in range(len(a.input_tensors)):
             ours, theirs = _field(a, one, n), _field(b, other, n)
             if ours is None or theirs is None:
@@ -227,9 +225,7 @@ def _apart(x: Any, y: Any, output: SymbolicTensor, sizes: InputSet) -> InputSet:
     return result
 
 
-def _projected(
-    sizes: InputSet, indices: list[str], conditions: list[Requirement]
-) -> InputSet:
+def _projected(sizes: InputSet, indices: list[str], conditions: list[Requirement]) -> InputSet:
     """The sizes for which some indices meet conditions. An index from 0 is one from 1, less 1."""
     if not indices:
         return sizes.where(*conditions)

@@ -1,12 +1,12 @@
 """A part of an input, run alone: which of its outputs are those of the whole.
 
 The tile law. Along one axis a part ``[start, stop)`` of an input of length x is run through the
-network. Every tensor of that run has a place in the tensor of the whole run, `rate*start`, where
+network. Every tensor of that run has a place in the tensor of the whole run, ``rate*start``, where
 the rate is how many of its places one place of the input makes: 1/s behind a window of stride s,
 s behind a transposed convolution. Only a start that puts every tensor at a whole number is aligned;
-the least of these is the **period**. Then an output of a layer equals that of the whole iff it reads
-the same places, none of which lies beyond the part while there is something in the whole, and
-none of which differs itself. At the true borders of the input both run into the same padding.
+the least of these is the **period**. Then an output of a layer equals that of the whole iff it
+reads the same places, none of which lies beyond the part while there is something in the whole,
+and none of which differs itself. At the true borders both run into the same padding.
 
 So the border of the part is what is looked at, node by node, not the interval of the whole chain:
 where a crop stands before padding, that interval lies inside the part and the output is wrong.
@@ -219,6 +219,8 @@ class Course:
                 product *= rate
             return product
         if isinstance(bound, Resample) and not (bound.recompute or bound.align_corners):
+            if isinstance(bound.scale, Size):
+                return Fraction(int(evaluate(bound.scale, self.sizes)))
             ratio = Fraction(bound.scale).limit_denominator(64)
             return ratio if float(ratio) == bound.scale else None
         if isinstance(axis_map, _SIZED) and x is not None:
@@ -238,7 +240,7 @@ class Course:
             return None
         (a, b), (c, d) = ((evaluate(y, s), evaluate(x, s)) for s in (here, there))
         ratio = Fraction(c - a, d - b)
-        return ratio if 0 < ratio and ratio.denominator < _FAR else None
+        return ratio if ratio > 0 and ratio.denominator < _FAR else None
 
     def _view(
         self,
@@ -451,7 +453,8 @@ def _among(
 
     above = -((first - np.maximum(first, low)) // step)
     below = (np.minimum(last, high) - first) // step
-    return np.maximum(below - above + 1, 0)
+    found: NDArray[Any] = np.maximum(below - above + 1, 0)
+    return found
 
 
 def _any(
@@ -472,4 +475,5 @@ def _any(
     high = np.where(last >= x, last - (last - (x - 1) + n - 1) // n * n, last)
     reads = (high >= low) & (low < x) & (high >= 0)
     low, high = np.where(reads, low, 0), np.where(reads, high, 0)
-    return np.where(reads, flat[high + n] - flat[low] > 0, False)
+    found: NDArray[np.bool_] = reads & (flat[high + n] > flat[low])
+    return found

@@ -94,9 +94,7 @@ class Reach:
 
     def _at(self, table: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.int64]:
         """The table, continued beyond its period."""
-        found: NDArray[np.int64] = (
-            table[places % len(table)] + places // len(table) * self.period
-        )
+        found: NDArray[np.int64] = table[places % len(table)] + places // len(table) * self.period
         return found
 
     def span(self, t: SymbolicTensor, start: int, stop: int) -> tuple[int, int]:

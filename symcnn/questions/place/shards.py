@@ -94,9 +94,7 @@ def shards(
     asked = [str(name) for name in sizes if str(name) not in part.batch]
     if not asked:
         raise BadSpec("shards takes the size of what is divided", cure="shards(H=1024, parts=4)")
-    whole, found = courses(
-        net, at, filled(part, sizes), gates=gates, statistics=statistics, only=asked
-    )
+    _, found = courses(net, at, filled(part, sizes), gates=gates, statistics=statistics, only=asked)
     several = (parts, *(1,) * (len(found) - 1))
     if isinstance(parts, (tuple, list)):
         several = tuple(parts)

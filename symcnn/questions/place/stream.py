@@ -81,7 +81,9 @@ class Stream:
             waits = ", ".join(f"{node} {more}" for node, more in list(self.waits.items())[:4])
             lines.append(f"  not causal: an output waits for {self.lookahead} more samples")
             lines.append(f"  which is due to {waits}")
-        lines.append(f"  lookback {self.lookback}; of n samples {self.final('n')} outputs are final")
+        lines.append(
+            f"  lookback {self.lookback}; of n samples {self.final('n')} outputs are final"
+        )
         for name, items in (("keeps", self.buffers), ("delays", self.delays)):
             if items:
                 shown = [f"{node} {value}" for node, value in list(items.items())[:6]]
@@ -92,7 +94,10 @@ class Stream:
     def _reads(self) -> str:
         own = "i" if self.stride == 1 else f"{self.stride}*i"
         own = f"floor({own})" if isinstance(self.stride, Fraction) else own
-        ends = (own + (f" {'-+'[d > 0]} {abs(d)}" if d else "") for d in (-self.lookback, self.lookahead))
+        ends = (
+            own + (f" {'-+'[d > 0]} {abs(d)}" if d else "")
+            for d in (-self.lookback, self.lookahead)
+        )
         return f"at most {' .. '.join(ends)}"
 
 

@@ -167,7 +167,8 @@ def filled(net: Network, sizes: Mapping[str, Any], large: int = 1) -> dict[str, 
     if {*net.symbols} <= {*given}:
         return given
     domain = net.valid_inputs()
-    known = check_sizes({n: v for n, v in given.items() if n in domain.names}, {*domain.names})
+    known = {n: v for n, v in given.items() if n in domain.names}
+    known = check_sizes(known, frozenset(domain.names))
     left = domain.given(**known)
     if not left:
         net.shape_at(**{**dict.fromkeys(net.symbols, large), **given})
@@ -192,7 +193,7 @@ def courses(
     Raises NoSolution, with the node, where an axis is read as a whole.
     """
     part = net if at is None else net.at(at)
-    output = _output(net, part)
+    output = _output(net, part, at)
     whole = whole_sizes(part, sizes)
     source = next(t for t in part.input_tensors)
     names = [str(source.dims[a]) for a in spatial_axes(part, source)]
@@ -210,11 +211,11 @@ def courses(
     return whole, found
 
 
-def _output(net: Network, part: Network) -> SymbolicTensor:
+def _output(net: Network, part: Network, at: str | None) -> SymbolicTensor:
     outputs = part.output_tensors
     if not outputs:
         raise BadSpec("the network has no tensor as its output")
-    if len(set(outputs)) > 1:
+    if len(set(outputs)) > 1 and at is None:
         named = ", ".join(dict.fromkeys(net.source_name(t) for t in outputs))
         raise BadSpec(f"the network returns {len(outputs)} tensors", cure=f"at= one of {named}")
     return outputs[0]
@@ -355,9 +356,7 @@ def _nearest(net: Network, whole: Mapping[str, int], course: Course, width: int)
         if rest + high * period >= x:
             continue
         low = max(low, high - step // 2)
-        return next(
-            rest + k * period for k in range(low, high + 1) if works(rest + k * period)
-        )
+        return next(rest + k * period for k in range(low, high + 1) if works(rest + k * period))
     return None
 
 
