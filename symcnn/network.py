@@ -636,7 +636,13 @@ class Network(Places):
             for output in outputs:
                 try:
                     return _receptive_field(
-                        self, output, source, gates=gates, statistics=statistics, cache=self._fields
+                        self,
+                        output,
+                        source,
+                        at=at,
+                        gates=gates,
+                        statistics=statistics,
+                        cache=self._fields,
                     )
                 except BadSpec as error:
                     refused = refused or error

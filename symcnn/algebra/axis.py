@@ -49,6 +49,7 @@ __all__ = [
     "Pick",
     "Resample",
     "Roll",
+    "Running",
     "Scatter",
     "Whole",
     "Window",
@@ -442,6 +443,21 @@ class Whole(AxisMap):
         if x is None:
             raise ValueError("the whole axis is read, whatever its size: give x")
         return 0, x - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Running(AxisMap):
+    """What runs along an axis: output i reads all up to i, as a cumulative sum does.
+
+    >>> Running().size(9), Running().pullback(2, 5)
+    (9, (0, 5))
+    """
+
+    def size(self, x: Number) -> Number:
+        return x
+
+    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+        return 0, j
 
 
 @dataclass(frozen=True, slots=True)

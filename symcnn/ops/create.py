@@ -5,6 +5,7 @@ The one law: ``arange(start, end, step)`` has ``ceil((end - start)/step)`` eleme
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from math import ceil, isfinite
 from typing import Any
@@ -118,22 +119,27 @@ def eye(n: Int, m: Any = None, **kwargs: Any) -> Result:
     return made(n, n if m is None else m)
 
 
+def _unread(result: Result) -> Result:
+    """What is made whatever the values of the tensor it is made like."""
+    return replace(result, axes=None)
+
+
 @rule("new_zeros", "new_ones", "new_empty")
 def new_zeros(input: SymbolicTensor, *size: Any, **kwargs: Any) -> Result:
     """A new tensor of the same type."""
-    return made(*unpacked((*size, *([kwargs["size"]] if "size" in kwargs else []))))
+    return _unread(made(*unpacked((*size, *([kwargs["size"]] if "size" in kwargs else [])))))
 
 
 @rule("new_full")
 def new_full(input: SymbolicTensor, size: Any, fill_value: Any, **kwargs: Any) -> Result:
     """A new tensor of the same type, filled with one number."""
-    return made(*size)
+    return _unread(made(*size))
 
 
 @rule("new_empty_strided")
 def new_empty_strided(input: SymbolicTensor, size: Any, stride: Any, **kwargs: Any) -> Result:
     """A new tensor of the same type, whatever its layout."""
-    return made(*size)
+    return _unread(made(*size))
 
 
 @rule("scalar_tensor")

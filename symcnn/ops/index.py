@@ -6,14 +6,26 @@ shape. Picking by a mask has a shape that only the values know: `DataDependent`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Flip, Pick, Roll, Scatter, Whole, Window
+from symcnn.algebra.axis import (
+    IDENTITY,
+    Axes,
+    AxisMap,
+    Digit,
+    Flip,
+    Pick,
+    Roll,
+    Scatter,
+    Whole,
+    Window,
+)
 from symcnn.algebra.size import Int, Size, ceildiv, exact_div, lower, maximum, minimum, prod
+from symcnn.algebra.taps import Laid, Tap
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
-from symcnn.ops.pointwise import broadcast_dims, fits
+from symcnn.ops.pointwise import aligned, broadcast_dims, fits
 from symcnn.ops.registry import (
     alike,
     at_least,
@@ -26,6 +38,7 @@ from symcnn.ops.registry import (
     normal_dims,
     require_rank,
     rule,
+    same_axes,
     unpacked,
 )
 from symcnn.sets.condition import Condition, Requirement
@@ -460,7 +473,10 @@ def gather(input: SymbolicTensor, dim: int, index: SymbolicTensor, **kwargs: Any
     axes = [(i, Window(1, 1, 0, index.dims[i] - size)) for i, size in enumerate(input.dims)]
     if index.dims and axes:
         axes[axis] = (axis, Whole(index.dims[axis]))  # type: ignore[assignment]
-    return Result((index.dims,), tuple(axes) if index.dims else (), requires=requires)
+    others = ((index, same_axes(index.ndim)),)
+    return Result(
+        (index.dims,), tuple(axes) if index.dims else (), requires=requires, others=others
+    )
 
 
 @rule("scatter", "scatter_add", "scatter_reduce")
@@ -472,10 +488,23 @@ def scatter(
     requires = _no_larger(index.dims, input.dims, "scatter", axis)
     if isinstance(src, SymbolicTensor):
         requires += _no_larger(index.dims, src.dims, "scatter")
-    axes = kept(input.ndim)
-    if axes:
-        axes[axis] = (axis, Whole(input.dims[axis]))
-    return Result((input.dims,), tuple(axes), requires=tuple(requires))
+    return Result(
+        (input.dims,),
+        same_axes(input.ndim),
+        requires=tuple(requires),
+        others=tuple(
+            (t, _onto(t, input, axis)) for t in (index, src) if isinstance(t, SymbolicTensor)
+        ),
+    )
+
+
+def _onto(t: SymbolicTensor, x: SymbolicTensor, axis: int) -> Axes:
+    """Where a tensor is read whose elements go anywhere along `axis` of `x`."""
+    if not x.ndim or not t.ndim:
+        return same_axes(t.ndim)
+    axes = [(i, Window(1, 1, 0, x.dims[i] - size)) for i, size in enumerate(t.dims)]
+    axes[axis] = (axis, Whole(x.dims[axis]))  # type: ignore[assignment]
+    return tuple(axes)
 
 
 @rule("index_select")
@@ -488,7 +517,10 @@ def index_select(input: SymbolicTensor, dim: int, index: SymbolicTensor) -> Resu
     length = index.dims[0] if index.ndim else 1
     axes = kept(input.ndim)
     axes[axis] = (axis, Whole(length))
-    return Result(((*input.dims[:axis], length, *input.dims[axis + 1 :]),), tuple(axes))
+    dims = (*input.dims[:axis], length, *input.dims[axis + 1 :])
+    places: Any = [(None, IDENTITY)] * input.ndim
+    places[axis] = (0 if index.ndim else None, IDENTITY)
+    return Result((dims,), tuple(axes), others=((index, tuple(places)),))
 
 
 @rule("take_along_dim")
@@ -503,7 +535,10 @@ def take_along_dim(input: SymbolicTensor, indices: SymbolicTensor, dim: Any = No
     without = [t.dims[:axis] + t.dims[axis + 1 :] for t in (input, indices)]
     dims, requires = broadcast_dims(*without)
     shape = (*dims[:axis], indices.dims[axis], *dims[axis:])
-    return Result((shape,), mixed(shape), requires=tuple(requires))
+    axes = list(aligned(input.dims, shape))
+    axes[axis] = (axis, Whole(shape[axis]))
+    others = ((indices, aligned(indices.dims, shape)),)
+    return Result((shape,), tuple(axes), requires=tuple(requires), others=others)
 
 
 @rule("take")
@@ -783,9 +818,21 @@ def _columns(
     require_rank(input, (3, 4), "unfold")
     windows, kernel = _patches(kernel_size, dilation, padding, stride)
     sizes, requires = map_axes(input.dims[-2:], windows, "the patch must fit into the padded input")
-    dims = (*input.dims[:-3], input.dims[-3] * prod(kernel), prod(sizes))
+    lead, channels = input.dims[:-3], input.dims[-3]
+    dims = (*lead, channels * prod(kernel), prod(sizes))
     axes = (*kept(input.ndim - 3), *mixed(dims[-2:]))
-    return Result((dims,), axes, requires=tuple(requires))
+    n = len(lead)
+    within = [Tap(w.dilation, k) for w, k in zip(windows, kernel, strict=True)]
+    between = [Tap(w.stride, y, -w.left) for w, y in zip(windows, sizes, strict=True)]
+    coupled = [((n + 1 + i,), taps[i]) for taps in (within, between) for i in range(2)]
+    taps: Axes = (*kept(n + 1), *coupled)
+    merged: Axes = (
+        *kept(n),
+        ((n, n + 1, n + 2), Digit(1, dims[-2])),
+        ((n + 3, n + 4), Digit(1, dims[-1])),
+    )
+    steps = ((taps, (*lead, channels, *kernel, *sizes)), (merged, dims))
+    return Result((dims,), axes, requires=tuple(requires), steps=steps)
 
 
 @rule("fold", "col2im")
@@ -807,14 +854,35 @@ def fold(
     area = prod(kernel)
     requires = equal(rows % area, 0, "fold: the rows must be a multiple of the patch's area")
     requires += equal(columns, prod(counts), "fold: there must be a column per patch")
-    dims = (*input.dims[:-2], rows // area, *size)
+    lead, channels = input.dims[:-2], rows // area
+    dims = (*lead, channels, *size)
     axes = (*kept(input.ndim - 2), *mixed(dims[-3:]))
-    return Result((dims,), axes, requires=(*fitting, *requires))
+    n = len(lead)
+    split: Axes = (
+        *kept(n),
+        *(((n,), Digit(step, length)) for step, length in _digits((channels, *kernel))),
+        *(((n + 1,), Digit(step, length)) for step, length in _digits(counts)),
+    )
+    laid: Axes = (
+        *kept(n + 1),
+        *(
+            ((n + 1 + i, n + 3 + i), Laid(k, y, w.stride, w.left, w.dilation))
+            for i, (w, k, y) in enumerate(zip(windows, kernel, size, strict=True))
+        ),
+    )
+    steps = ((split, (*lead, channels, *kernel, *counts)), (laid, dims))
+    return Result((dims,), axes, requires=(*fitting, *requires), steps=steps)
+
+
+def _digits(sizes: Sequence[Int]) -> Iterator[tuple[Int, Int]]:
+    """The step and the length of every digit."""
+    for i, size in enumerate(sizes):
+        yield prod(sizes[i + 1 :]), size
 
 
 def _patches(
     kernel_size: Any, dilation: Any, padding: Any, stride: Any
-) -> tuple[list[AxisMap], tuple[Int, ...]]:
+) -> tuple[list[Window], tuple[Int, ...]]:
     kernel, dilations = exactly(kernel_size, 2, "kernel_size"), exactly(dilation, 2, "dilation")
     pads, strides = exactly(padding, 2, "padding"), exactly(stride, 2, "stride")
     for name, values, bound in (
@@ -841,4 +909,6 @@ def windows_of(input: SymbolicTensor, dimension: int, size: Int, step: Int) -> R
     axes: Axes = (*kept(input.ndim), (None, Whole(size)))
     axes = (*axes[:axis], (axis, window), *axes[axis + 1 :])
     dims = (*input.dims[:axis], count, *input.dims[axis + 1 :], size)
-    return Result((dims,), axes, requires=tuple(requires))
+    taps: Any = [*kept(input.ndim), ((axis,), Tap(1, size))]
+    taps[axis] = ((axis,), Tap(step, count))
+    return Result((dims,), axes, requires=tuple(requires), steps=((tuple(taps), dims),))

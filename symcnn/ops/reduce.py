@@ -6,9 +6,10 @@ summed-up axis keeps its size and reads the whole of it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from symcnn.algebra.axis import IDENTITY, AxisMap, Whole
+from symcnn.algebra.axis import IDENTITY, AxisMap, Running, Whole
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import ShapeMismatch
 from symcnn.ops.pointwise import broadcast
@@ -198,7 +199,9 @@ def msort(input: SymbolicTensor) -> Result:
 
 def _running(op: str, count: int = 1) -> Any:
     def operation(input: SymbolicTensor, dim: int, *args: Any, **kwargs: Any) -> Result:
-        return _along(input, dim, op, count)
+        found = _along(input, dim, op, count)
+        axes = tuple((a, Running() if isinstance(m, Whole) else m) for a, m in found.axes or ())
+        return replace(found, axes=axes)
 
     return operation
 

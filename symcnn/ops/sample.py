@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from symcnn.algebra.axis import AxisMap, Scatter, Whole
+from symcnn.algebra.axis import IDENTITY, AxisMap, Scatter, Whole
 from symcnn.algebra.size import Int
 from symcnn.errors import ShapeMismatch
 from symcnn.ops.registry import Axes, at_least, equal, kept, mixed, ntuple, require_rank, rule
@@ -54,7 +54,7 @@ def _max_unpool(
         sizes, maps = list(wanted), [Whole(want) for want in wanted]
     requires += [Condition(size, ">=", 1, "the output must not be empty") for size in sizes]
     axes = (*kept(len(lead)), *((len(lead) + i, m) for i, m in enumerate(maps)))
-    return Result(((*lead, *sizes),), axes, requires=tuple(requires))
+    return Result(((*lead, *sizes),), axes, requires=tuple(requires), others=((indices, axes),))
 
 
 for _n in (1, 2, 3):
@@ -72,7 +72,9 @@ def grid_sample(input: SymbolicTensor, grid: SymbolicTensor, *args: Any, **kwarg
     requires += equal(grid.dims[-1], n, f"grid_sample: a place has {n} coordinates")
     space = grid.dims[1:-1]
     axes: Axes = (*kept(2), *((2 + i, Whole(size)) for i, size in enumerate(space)))
-    return Result(((*input.dims[:2], *space),), axes, requires=tuple(requires))
+    places: Axes = ((0, IDENTITY), (None, IDENTITY), *((1 + i, IDENTITY) for i in range(n)))
+    others = ((grid, places),)
+    return Result(((*input.dims[:2], *space),), axes, requires=tuple(requires), others=others)
 
 
 @rule("affine_grid", "affine_grid_generator")

@@ -184,6 +184,8 @@ class Result:
     from and the map along it. None: from none. Several axes: from a view of them, the map is a
     `Digit`. Entries after the output's axes tell of axes that vanish (`Pick`); an axis that no
     entry names is read whole. `axes` is None if no value is read at all, only the shape.
+    Where an operation couples axes (patches become channels), `steps` reads the first tensor
+    exactly: axes and sizes, step after step, the last with the output's sizes.
     MACs follow DESIGN: convolutions, linear layers, matrix products.
     """
 
@@ -195,6 +197,7 @@ class Result:
     others: tuple[tuple[SymbolicTensor, Axes | None], ...] = ()  # more tensors, and their axes
     parts: tuple[Axes, ...] = ()  # per output, where outputs read different parts of the first
     blocks: Blocks | None = None  # of a repeat: what it repeats
+    steps: tuple[tuple[Axes, Dims], ...] = ()  # the first tensor's axes in several steps, exactly
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from symcnn.algebra.size import (
     symbols_of,
 )
 from symcnn.errors import Undecidable
-from symcnn.questions.field.reach import index_symbol, is_index, slope_of
+from symcnn.questions.field.reach import index_symbol, is_index, sign, slope_of
 from symcnn.trace.graph import public
 
 __all__ = ["Sizes", "varying"]
@@ -44,18 +44,37 @@ class Sizes:
 
     min: Any
     max: Any
-    mean: Any
+    mean: Any  # None where there is no formula
     period: Any  # of the output index
 
     def __str__(self) -> str:
         if self.min == self.max:
             return str(self.max)
-        return f"{self.min} to {self.max}, {self.mean} on average, repeating every {self.period}"
+        mean = "" if self.mean is None else f", {self.mean} on average"
+        return f"{self.min} to {self.max}{mean}, repeating every {self.period}"
 
 
-def varying(length: Int, along: tuple[int, ...], name: str) -> Sizes:
-    """Least, largest and mean of a periodic formula, from one period."""
+def _growing(length: Int, axis: int, places: Int) -> Sizes | None:
+    """A length that never falls, or never rises: its two ends."""
+    symbol = index_symbol(axis).name
+    way = sign(length, symbol)
+    if not way:
+        return None
+    assert isinstance(length, Size)
+    ends = [length.subs({symbol: 0}), length.subs({symbol: places - 1})]
+    low, high = ends if way > 0 else ends[::-1]
+    linear = all(isinstance(a, Symbol) for a in length.atoms())
+    mean = (to_sympy(low) + to_sympy(high)) / 2 if linear else None
+    return Sizes(public(low), public(high), mean, public(places))
+
+
+def varying(length: Int, along: tuple[int, ...], name: str, places: Int | None = None) -> Sizes:
+    """Least, largest and mean of a periodic formula, from one period; of one that grows, as after a
+    running sum, from the first and the last of its `places`.
+    """
     free = [n for n in symbols_of(length) if not is_index(n)]
+    if len(along) == 1 and places is not None and (found := _growing(length, along[0], places)):
+        return found
     if len(along) == 1 and free and (found := _two_floors(length, index_symbol(along[0]))):
         return found
     if len(along) != 1 or free:

@@ -13,25 +13,13 @@ Three laws make it small:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Union
 
 import sympy
 
-from symcnn.algebra.axis import (
-    IDENTITY,
-    Axes,
-    AxisMap,
-    Const,
-    Pick,
-    Resample,
-    Scatter,
-    Whole,
-    Window,
-)
 from symcnn.algebra.expr import to_sympy
 from symcnn.algebra.size import (
     Floor,
@@ -39,29 +27,34 @@ from symcnn.algebra.size import (
     Max,
     Size,
     Symbol,
-    floordiv,
+    maximum,
     minimum,
+    replaced,
     sharp_lower,
     symbols_of,
 )
 from symcnn.errors import SymcnnError, Undecidable
-from symcnn.ops.shape import run_length
-from symcnn.sets.condition import Condition
-from symcnn.trace.graph import Node
 
 __all__ = [
     "Digits",
     "Line",
     "Reach",
-    "Reader",
     "Span",
     "Unknown",
     "axes_of",
+    "combined",
+    "digit_symbols",
     "index_symbol",
     "is_index",
     "least",
+    "limits",
     "most",
+    "narrowest",
+    "over",
+    "over_channels",
     "plain_ends",
+    "pruned",
+    "short",
     "sign",
     "slope_of",
     "substituted",
@@ -202,89 +195,6 @@ def _lowest(expr: Int, symbol: Symbol, places: Sequence[Int], all_of_them: bool)
     return found
 
 
-def _places(axis_map: AxisMap, i: Int, x: Int) -> tuple[list[Int], bool]:
-    """The places that output `i` reads, in order, and whether these are all."""
-    if isinstance(axis_map, Window):
-        first = axis_map.stride * i - axis_map.left
-        span = axis_map.extent - 1
-        if span == 0:
-            return [first], True
-        if isinstance(span, int) and isinstance(axis_map.dilation, int) and span <= 64:
-            return [first + t for t in range(0, span + 1, axis_map.dilation)], True
-        return [first, first + span], False
-    if isinstance(axis_map, Scatter) and isinstance(axis_map.stride, int):
-        if not isinstance(axis_map.extent, int) or not isinstance(axis_map.dilation, int):
-            raise Undecidable("a transposed convolution of symbolic kernel and fixed stride")
-        if axis_map.gaps:
-            raise Undecidable(
-                "outputs between the taps of a transposed convolution read nothing, so its"
-                " receptive field is no interval formula",
-                cure="ask at a size: .at(H=..., W=...)",
-            )
-        first, last, _ = axis_map.progression(i)
-        if axis_map.dilation == 1 and axis_map.extent >= axis_map.stride:
-            first, last = axis_map.pullback(i, i)
-        return ([first] if first == last else [first, last]), False
-    first, last = axis_map.pullback(i, i, x)
-    neighbours = getattr(axis_map, "mode", "") == "linear"
-    return ([first] if first == last else [first, last]), neighbours
-
-
-def _stretch(axis_map: AxisMap, x: Int, assumed: list[Condition]) -> AxisMap:
-    """A resize to a size that grows with the input, as the scale it has where sizes divide.
-
-    Where the ratio of the sizes is no constant (``H`` against ``(H + 1)//2``), the formula holds
-    for the sizes at which it is what it is for large ones; they are noted in `assumed`.
-    """
-    if isinstance(axis_map, Resample) and (axis_map.recompute or axis_map.align_corners):
-        axis_map = axis_map.stretch(x)
-    if isinstance(axis_map, Resample) and not isinstance(axis_map.scale, Size):
-        grown = Fraction(axis_map.scale).limit_denominator(64)
-        may_copy = axis_map.mode == "linear" or axis_map.beside is not None
-        if may_copy and 1 < grown < 3 and grown.denominator > 1:
-            more = Condition(axis_map.size(x), ">=", grown.__floor__() * x + 1, "torch copies")
-            if more not in assumed and not (isinstance(x, int) and more.holds({})):
-                assumed.append(more)
-    if isinstance(axis_map, Const) and x == 1:
-        return Pick(0)
-    if not isinstance(axis_map, Const) or axis_map.align_corners or axis_map.antialias:
-        return axis_map
-    y = axis_map.length
-    if isinstance(y, int) and isinstance(x, int):
-        ratio = Fraction(y, x)
-    else:
-        (names,) = {symbols_of(y, x)}
-        if len(names) != 1 or not symbols_of(y) or not symbols_of(x):
-            return axis_map
-        (name,) = names
-        above, below = slope_of(y, name), slope_of(x, name)
-        if not (above.is_Rational and below.is_Rational and above * below):
-            return axis_map
-        both = above / below
-        ratio = Fraction(int(both.p), int(both.q))
-        scaled = Condition(
-            y * ratio.denominator, "==", x * ratio.numerator, "the scale of a resize"
-        )
-        if scaled.lhs != scaled.rhs and scaled not in assumed:
-            assumed.append(scaled)
-    return _Ratio(ratio.numerator, ratio.denominator, axis_map.mode)
-
-
-@dataclass(frozen=True, slots=True)
-class _Ratio(AxisMap):
-    """A stretch by p/q."""
-
-    p: int
-    q: int
-    mode: Any
-
-    def size(self, x: Any) -> Any:
-        return floordiv(x * self.p, self.q)
-
-    def pullback(self, i: Any, j: Any, x: Any = None) -> tuple[Any, Any]:
-        return Const(self.p, self.mode).pullback(i, j, self.q)
-
-
 def slope_of(expr: Int, name: str) -> Any:
     """How much `expr` grows per index, floors and maxima aside: a sympy expression."""
     if isinstance(expr, int):
@@ -308,124 +218,6 @@ def slope_of(expr: Int, name: str) -> Any:
     return sympy.nsimplify(total) if total.is_number else total
 
 
-# Reading through a layer -----------------------------------------------------------------------
-
-
-class Reader:
-    """How one layer reads one tensor: intervals through its axis maps."""
-
-    def __init__(
-        self, node: Node, axes: Axes, dims: tuple[Int, ...], out: tuple[Int, ...], assumed: Any
-    ) -> None:
-        self.node, self.dims, self.out, self.assumed = node, dims, out, assumed
-        self.entries: dict[int, tuple[int | None, AxisMap]] = {}
-        self.views: dict[tuple[int, ...], list[int]] = {}
-        for o, (source, axis_map) in enumerate(axes):
-            if type(source) is int:
-                self.entries[source] = (o if o < len(out) else None, axis_map)
-            elif source is not None:
-                self.views.setdefault(source, []).append(o)  # type: ignore[arg-type]
-
-    def read(self, reach: Reach, length: Int) -> Reach:
-        """What the output carries for what the tensor carries, of an input axis of `length`."""
-        if type(reach) is Line:
-            entry = self.entries.get(reach.axis)
-            if entry is not None and type(window := entry[1]) is Window and entry[0] is not None:
-                if window is IDENTITY:
-                    return reach if entry[0] == reach.axis else replace(reach, axis=entry[0])
-                step = reach.stride
-                return Line(
-                    entry[0],
-                    step * window.stride,
-                    reach.left + step * window.left,
-                    reach.reach + step * (window.extent - 1 - window.left),
-                    reach.right + step * window.right,
-                )
-            reach = Span(reach.first, reach.last)
-        if not isinstance(reach, Span) or reach.whole:
-            return reach
-        if all(self.entries.get(a) == (a, IDENTITY) for a in axes_of(reach.first, reach.last)):
-            return reach  # every index stays where it is
-        try:
-            return _short(self._substituted(reach, length))
-        except Undecidable as error:
-            return Unknown(error)
-
-    def _substituted(self, span: Span, length: Int) -> Span:
-        digits = {d.axis: d for d in span.digits}
-        depends = axes_of(span.first, span.last)
-        viewed = [source for source in self.views if depends & set(source)]
-        first, last = span.first, span.last
-        result: list[Digits] = []
-        renamed: dict[str, Int] = {}
-        mixed = False
-        for axis in sorted(depends.difference(*viewed)):
-            o, axis_map = self.entries.get(axis, (None, None))
-            shifted = type(axis_map) is Window and axis_map.extent == axis_map.stride == 1
-            if o is not None and (axis_map is IDENTITY or (shifted and axis in digits)):
-                assert isinstance(axis_map, Window)
-                if axis in digits:
-                    old = digits[axis]
-                    result.append(Digits(o, old.sizes, old.shift + axis_map.left))
-                    for d in range(len(old.sizes)):
-                        renamed[index_symbol(axis, d).name] = _mark(index_symbol(o, d))
-                else:
-                    renamed[index_symbol(axis).name] = _mark(index_symbol(o))
-            elif axis_map is None or isinstance(axis_map, Whole):
-                mixed = True
-                for symbol, size in _symbols(axis, digits.get(axis), self.dims[axis]):
-                    first, last = _over(first, last, symbol, [0, size - 1], size == 2)
-            else:
-                if axis in digits:
-                    first, last = _combined(first, last, digits[axis])
-                place = _mark(index_symbol(o)) if o is not None else 0
-                stretched = _stretch(axis_map, self.dims[axis], self.assumed)
-                places, every = _places(stretched, place, self.dims[axis])
-                first, last = _over(first, last, index_symbol(axis), places, every)
-        first, last = substituted(first, renamed), substituted(last, renamed)
-        for source in viewed:
-            swap = self._view(source, digits, result)
-            first, last = substituted(first, swap), substituted(last, swap)
-        first, last = _unmarked(first), _unmarked(last)
-        if mixed and not axes_of(first, last):
-            return Span(most(first, 0), least(last, length - 1), whole=self.node.name)
-        return Span(first, last, tuple(sorted(result, key=lambda d: d.axis)))
-
-    def _view(
-        self, source: tuple[int, ...], digits: dict[int, Digits], result: list[Digits]
-    ) -> dict[str, Int]:
-        """The digits of the source axes, dealt out to the axes of the view."""
-        swap: dict[str, Int] = {}
-        old: list[tuple[Symbol, Int]] = []
-        for axis in source:
-            own = digits.get(axis)
-            if own is not None and own.shift != 0:
-                raise Undecidable("a view of an axis that holds more than the digits it had")
-            old += _symbols(axis, own, self.dims[axis])
-        outs = self.views[source]
-        new = [(o, self.out[o]) for o in outs]
-        while new:
-            a, b = run_length([s for _, s in old], [s for _, s in new])
-            run, parts = old[:a], new[:b]
-            old, new = old[a:], new[b:]
-            if len(parts) == 1:  # several digits, or one, make an axis
-                o = parts[0][0]
-                if len(run) == 1:
-                    swap[run[0][0].name] = _mark(index_symbol(o))
-                else:
-                    result.append(Digits(o, tuple(size for _, size in run)))
-                    for d, (symbol, _) in enumerate(run):
-                        swap[symbol.name] = _mark(index_symbol(o, d))
-                continue
-            place: Int = 0
-            for o, size in parts:
-                place = place * size + _mark(index_symbol(o))
-            for symbol, size in reversed(run):  # a digit split; or, if need be, all written anew
-                swap[symbol.name] = place if symbol is run[0][0] else place % size
-                place = place // size
-        return swap
-
-
 def axes_of(*exprs: Int) -> set[int]:
     """The axes whose indices stand in formulas."""
     return {int(n[1:].partition(".")[0]) for n in symbols_of(*exprs) if is_index(n)}
@@ -435,7 +227,7 @@ def axes_of(*exprs: Int) -> set[int]:
 _LONGEST = 60
 
 
-def _short(span: Span) -> Span:
+def short(span: Span) -> Span:
     """The span; Undecidable if its formulas have grown beyond use."""
     if _terms(span.first) + _terms(span.last) > _LONGEST:
         raise Undecidable(
@@ -451,19 +243,6 @@ def _terms(expr: Int) -> int:
     return len(expr.terms) + sum(_terms(a) for atom in expr.atoms() for a in atom.args)
 
 
-# While indices are being replaced, the new ones are marked, so that none is replaced twice.
-
-
-@lru_cache(maxsize=1024)
-def _mark(symbol: Symbol) -> Size:
-    return Symbol("'" + symbol.name, low=0).size()
-
-
-def _unmarked(expr: Int) -> Int:
-    names = [n for n in symbols_of(expr) if n[0] == "'"]
-    return substituted(expr, {n: Symbol(n[1:], low=0).size() for n in names})
-
-
 def substituted(expr: Int, values: Mapping[str, Int]) -> Int:
     """The formula with symbols replaced."""
     return expr if isinstance(expr, int) or not values else expr.subs(values)
@@ -474,20 +253,21 @@ def is_index(name: str) -> bool:
     return name[0] == "i" and name[1:].replace(".", "").isdecimal()
 
 
-def _symbols(axis: int, digits: Digits | None, size: Int) -> list[tuple[Symbol, Int]]:
+def digit_symbols(axis: int, digits: Digits | None, size: Int) -> list[tuple[Symbol, Int]]:
     """The digits of an axis, most significant first, each with its size."""
     if digits is None:
         return [(index_symbol(axis), size)]
     return [(index_symbol(axis, d), n) for d, n in enumerate(digits.sizes)]
 
 
-def _over(
+def over(
     first: Int, last: Int, symbol: Symbol, places: Sequence[Int], every: bool
 ) -> tuple[Int, Int]:
+    """Both ends as an index runs over `places`: see `_lowest`."""
     return _lowest(first, symbol, places, every), -_lowest(-last, symbol, places, every)
 
 
-def _combined(first: Int, last: Int, digits: Digits) -> tuple[Int, Int]:
+def combined(first: Int, last: Int, digits: Digits) -> tuple[Int, Int]:
     """An axis written in digits, by its index again."""
     place: Int = index_symbol(digits.axis).size() - digits.shift
     swap: dict[str, Int] = {}
@@ -520,19 +300,140 @@ def united(reaches: Sequence[Any], length: Int, dims: tuple[Int, ...]) -> Reach:
         fixed = [s for s in spans if s.whole]
         if fixed:  # what all indices see together, one of them does not see beyond
             spans = [s for s in spans if s.whole or not _within(s, fixed[0], length, dims)]
+        spans = _in_one_notation(spans)
         digits = dict.fromkeys(d for s in spans for d in s.digits)
-        if len({d.axis for d in digits}) < len(digits):  # the same axis, in other digits
-            spans = [s if s.whole else Span(*plain_ends(s)) for s in spans]
-            digits = {}
         first, last = spans[0].first, spans[0].last
         for span in spans[1:]:
             first, last = least(first, span.first), most(last, span.last)
+        first, last = pruned(first, last, limits(dims, digits))
         if not axes_of(first, last):
             whole = next((s.whole for s in spans if s.whole), "")
             return Span(first, last, whole=whole)
-        return _short(Span(first, last, tuple(sorted(digits, key=lambda d: d.axis))))
+        return short(Span(first, last, tuple(sorted(digits, key=lambda d: d.axis))))
     except Undecidable as error:
         return Unknown(error)
+
+
+def _in_one_notation(spans: Sequence[Span]) -> list[Span]:
+    """The spans with every axis written alike in all: in the digits of those that have the same,
+    else by its index.
+    """
+    kinds: dict[int, set[Digits]] = {}
+    for digits in (d for s in spans for d in s.digits):
+        kinds.setdefault(digits.axis, set()).add(digits)
+    if not kinds:
+        return list(spans)
+    alike = {axis: found.pop() for axis, found in kinds.items() if len(found) == 1}
+    written: list[Span] = []
+    for span in spans:
+        if span.whole:
+            written.append(span)
+            continue
+        first, last, kept = span.first, span.last, []
+        for digits in span.digits:
+            if digits.axis in alike:
+                kept.append(digits)
+            else:
+                first, last = combined(first, last, digits)
+        own = {d.axis for d in kept}
+        swap = {
+            index_symbol(axis).name: _place(digits)
+            for axis, digits in alike.items()
+            if axis not in own
+        }
+        kept += [alike[a] for a in sorted(axes_of(first, last) & {*alike} - own)]
+        written.append(Span(substituted(first, swap), substituted(last, swap), tuple(kept)))
+    return written
+
+
+def _place(digits: Digits) -> Int:
+    """The index along an axis, from its digits."""
+    place: Int = 0
+    for d, size in enumerate(digits.sizes):
+        place = place * size + index_symbol(digits.axis, d).size()
+    return place + digits.shift
+
+
+def limits(dims: Sequence[Int], digits: Iterable[Digits]) -> dict[str, Int]:
+    """The largest value of every index of a tensor of these sizes, digits included."""
+    found = {index_symbol(axis).name: size - 1 for axis, size in enumerate(dims)}
+    for own in digits:
+        for d, size in enumerate(own.sizes):
+            found[index_symbol(own.axis, d).name] = size - 1
+    return found
+
+
+def pruned(first: Int, last: Int, most_of: Mapping[str, Int]) -> tuple[Int, Int]:
+    """The two ends without the sides of a minimum or maximum that never win within the limits."""
+    return _pruned(first, most_of), _pruned(last, most_of)
+
+
+def _pruned(expr: Int, most_of: Mapping[str, Int]) -> Int:
+    if isinstance(expr, int):
+        return expr
+    for atom in [a for a in expr.atoms() if isinstance(a, Max)]:
+        args = list(atom.args)
+        for side in atom.args:
+            others = [a for a in args if a is not side]
+            if others and any(_never_below(a, side, most_of) for a in others):
+                args = others
+        if len(args) < len(atom.args):
+            expr = replaced(expr, atom, maximum(*args))
+            if isinstance(expr, int):
+                return expr
+    return expr
+
+
+def _never_below(a: Int, b: Int, most_of: Mapping[str, Int]) -> bool:
+    """Whether ``a >= b`` at all indices within their limits."""
+    gap = a - b
+    ends: dict[str, Int] = {}
+    for name in symbols_of(gap):
+        if is_index(name):
+            way = sign(gap, name)
+            if way is None:
+                return False
+            ends[name] = most_of.get(name, 0) if way < 0 else 0
+            if way < 0 and name not in most_of:
+                return False
+    low = sharp_lower(substituted(gap, ends))
+    return low is not None and low >= 0
+
+
+def narrowest(reaches: Sequence[Any], dims: tuple[Int, ...]) -> Reach:
+    """Of several operands, what the one of the smallest field is reached from: on large images,
+    so what sees a whole axis is passed over beside what does not.
+    """
+    for r in reaches:
+        if type(r) is Unknown:
+            return r
+    local = [r for r in reaches if type(r) is Line or not r.whole] or list(reaches)
+    best = local[0]
+    try:
+        for r in local[1:]:
+            if _smaller(r, best, dims):
+                best = r
+    except Undecidable as error:
+        return Unknown(error)
+    return best  # type: ignore[no-any-return]
+
+
+def _smaller(a: Line | Span, b: Line | Span, dims: tuple[Int, ...]) -> bool:
+    """Whether the field of `a` is the smaller one."""
+    gap = (b.last - b.first) - (a.last - a.first)
+    digits = [d for r in (a, b) if type(r) is Span for d in r.digits]
+    most_of = limits(dims, digits)
+    if _never_below(0, gap, most_of):
+        return False
+    if _never_below(gap, 0, most_of):
+        return True
+    names = symbols_of(gap)
+    slopes = [slope_of(gap, name) for name in names if not is_index(name)]
+    if not slopes or any(map(is_index, names)) or not all(s.is_number for s in slopes):
+        raise Undecidable("which path has the smaller receptive field depends on the place")
+    if min(slopes) < 0 < max(slopes):
+        raise Undecidable("which path has the smaller receptive field depends on the sizes")
+    return bool(max(slopes) > 0)
 
 
 def _one_window(lines: Sequence[Line]) -> Line:
@@ -554,16 +455,23 @@ def _within(span: Span, fixed: Span, length: Int, dims: tuple[Int, ...]) -> bool
     first, last = span.first, span.last
     digits = {d.axis: d for d in span.digits}
     for axis in axes_of(first, last):
-        for symbol, size in _symbols(axis, digits.get(axis), dims[axis]):
-            first, last = _over(first, last, symbol, [0, size - 1], size == 2)
+        for symbol, size in digit_symbols(axis, digits.get(axis), dims[axis]):
+            first, last = over(first, last, symbol, [0, size - 1], size == 2)
     first, last = most(first, 0), least(last, length - 1)
     low, high = sharp_lower(first - fixed.first), sharp_lower(fixed.last - last)
     return low is not None and low >= 0 and high is not None and high >= 0
+
+
+def over_channels(dims: Sequence[Int], along: Collection[int]) -> bool:
+    """Whether an output's place is meant with all its channels: axis 1, of fixed size, where what
+    is read moves along axes behind it as well.
+    """
+    return 1 in along and isinstance(dims[1], int) and any(a > 1 for a in along)
 
 
 def plain_ends(reach: Line | Span) -> tuple[Int, Int]:
     """First and last index by the indices of the axes, without digits."""
     first, last = reach.first, reach.last
     for digits in reach.digits if type(reach) is Span else ():
-        first, last = _combined(first, last, digits)
+        first, last = combined(first, last, digits)
     return first, last

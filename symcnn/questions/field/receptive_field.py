@@ -12,7 +12,7 @@ Sources: Dumoulin and Visin, *A guide to convolution arithmetic* (2016); Araujo,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -27,16 +27,21 @@ from symcnn.questions.field.field_at import FieldAt
 from symcnn.questions.field.periods import Sizes, varying
 from symcnn.questions.field.reach import (
     Line,
-    Reader,
+    Span,
     Unknown,
     axes_of,
+    digit_symbols,
     index_symbol,
     most,
+    narrowest,
+    over,
+    over_channels,
     plain_ends,
     slope_of,
     substituted,
     united,
 )
+from symcnn.questions.field.reader import Reader
 from symcnn.questions.field.readings import used
 from symcnn.sets.condition import AnyOf, Condition
 from symcnn.trace.graph import Node, SymbolicTensor, ancestors, public
@@ -81,6 +86,16 @@ class Pass:
     reaches: dict[SymbolicTensor, tuple[Any, ...]] = field(default_factory=dict)
     branches: list[Branches] = field(default_factory=list)
     assumed: list[Condition] = field(default_factory=list)
+    smallest: bool = False  # the field along the shortest path, not the hull of all
+    _shortest: Pass | None = None
+
+    @property
+    def shortest(self) -> Pass:
+        """The same pass along the shortest paths."""
+        if self._shortest is None:
+            rest = self.nodes, self.source, self.axes, self.gates, self.statistics
+            self._shortest = self if self.smallest else Pass(*rest, smallest=True).run()
+        return self._shortest
 
     def run(self) -> Pass:
         self.reaches[self.source] = tuple(Line(a, 1, 0, 0, 0) for a in self.axes)
@@ -112,6 +127,9 @@ class Pass:
             self.reaches[out] = carried[0]
             return
         along = list(zip(*carried, strict=True))
+        if self.smallest:
+            self.reaches[out] = tuple(narrowest(each, out.dims) for each in along)
+            return
         self._compare(node, read, along)
         self.reaches[out] = tuple(
             united(each, self.source.dims[axis], out.dims)
@@ -124,13 +142,20 @@ class Pass:
         """What an output carries of one tensor that it reads."""
         if axes == same_axes(len(t.dims)):
             return self.reaches[t]
-        reader = Reader(node, axes, t.dims, out.dims, self.assumed)
-        return tuple(
-            [
-                reader.read(reach, self.source.dims[axis])
-                for axis, reach in zip(self.axes, self.reaches[t], strict=True)
-            ]
-        )
+        steps: Any = ((axes, out.dims),)
+        if node.result.steps and t is node.inputs[0] and _whole_but_in_steps(node, axes):
+            steps = node.result.steps
+        carried, dims = self.reaches[t], t.dims
+        for maps, after in steps:
+            reader = Reader(node, maps, dims, after, self.assumed)
+            carried = tuple(
+                [
+                    reader.read(reach, self.source.dims[axis])
+                    for axis, reach in zip(self.axes, carried, strict=True)
+                ]
+            )
+            dims = after
+        return carried
 
     def _assume(self, node: Node, read: list[Any], out: SymbolicTensor) -> None:
         """Sizes that may be equal, or else 1 and stretched, are taken to be equal."""
@@ -158,6 +183,13 @@ class Pass:
                         tuple(_half(public(r.reach - r.left)) for r in lines),
                     )
                 )
+
+
+def _whole_but_in_steps(node: Node, axes: Axes) -> bool:
+    """Whether the steps read an axis place by place that the one map per axis reads whole."""
+    told = {s for s, m in axes if isinstance(s, int)}
+    steps = {a for s, _ in node.result.steps[0][0] for a in (s if isinstance(s, tuple) else (s,))}
+    return bool(steps - told - {None})
 
 
 def _half(value: Any) -> Any:
@@ -244,7 +276,8 @@ class _Field:
         length = self.simplest(last - first + 1)
         if not axes_of(length):
             return Sizes(public(length), public(length), public(length), 1)
-        return varying(length, self.along, self.name)
+        places = self.dims[self.along[0]] if len(self.along) == 1 else None
+        return varying(length, self.along, self.name, places)
 
 
 class ReceptiveField:
@@ -260,11 +293,19 @@ class ReceptiveField:
     ((35, 45), (0, 5))
     """
 
-    def __init__(self, net: Network, found: Pass, output: SymbolicTensor) -> None:
-        self._net, self._pass, self._output = net, found, output
+    def __init__(
+        self, net: Network, found: Pass, output: SymbolicTensor, at: str | None = None
+    ) -> None:
+        self._net, self._pass, self._output, self._at = net, found, output, at
         source = found.source
         self._fields = tuple(
-            _Field(_axis_name(source, axis), source.dims[axis], reach, output.dims, net.simplest)
+            _Field(
+                _axis_name(source, axis),
+                source.dims[axis],
+                _of_place(reach, output),
+                output.dims,
+                net.simplest,
+            )
             for axis, reach in zip(found.axes, found.reaches[output], strict=True)
         )
 
@@ -429,6 +470,53 @@ class ReceptiveField:
         """
         return FieldAt(self, sizes)
 
+    @cached_property
+    def _part(self) -> Network:
+        """The network up to the output: whose sizes `at` takes."""
+        return self._net if self._at is None else self._net.at(self._at)
+
+    # along the shortest path
+
+    @cached_property
+    def smallest(self) -> ReceptiveField:
+        """The receptive field along the shortest path: where paths join, that of the operand that
+        sees least, instead of the hull of all.
+
+        >>> import symcnn
+        >>> from symcnn import nn
+        >>> x = symcnn.tensor("N 8 H W")
+        >>> rf = symcnn.Network(x, nn.Conv2d(8, 8, 3, padding=1)(x) + x).receptive_field()
+        >>> rf.smallest.size, rf.size
+        ((1, 1), (3, 3))
+        """
+        return ReceptiveField(self._net, self._pass.shortest, self._output, self._at)
+
+    @cached_property
+    def feasible(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """The (smallest, largest) image sizes that the layers up to here are made for.
+
+        On an image of at least the first, no layer sees more than the image even along the
+        shortest path, so that none is `unproductive`; on one of more than the second, no place
+        sees the whole image. They are the largest fields of any layer, along the shortest path and
+        over all paths; layers that see a whole axis whatever its size are left out. Source:
+        Richter, Schöning, Wiedenroth and Krumnack, *Should you go deeper?* (2021).
+        """
+        return self._largest(self._pass.shortest), self._largest(self._pass)
+
+    def _largest(self, found: Pass) -> tuple[Any, ...]:
+        sizes: list[Any] = [1] * len(self._fields)
+        for node in self._nodes():
+            for out in node.outputs:
+                for k, reach in enumerate(found.reaches.get(out, ())):
+                    if type(reach) is Line:
+                        sizes[k] = most(sizes[k], reach.left + reach.reach + 1)
+                    elif type(reach) is Span and not reach.whole:
+                        f = replace(self._fields[k], reach=reach, dims=out.dims)
+                        size = _or_none(lambda f: f.sizes.max, f)
+                        if size is not None and not symbols_of(from_sympy(size)) & symbols_of(f.x):
+                            sizes[k] = most(sizes[k], from_sympy(size))
+        return tuple(map(public, sizes))
+
     # diagnosis
 
     @cached_property
@@ -446,18 +534,17 @@ class ReceptiveField:
         return tuple(found)
 
     def unproductive(self, **sizes: Any) -> tuple[str, ...]:
-        """Layers with a kernel whose input already sees the whole image, so that they see no more:
-        the criterion of receptive field analysis (Richter et al., 2021).
+        """Layers with weights in front of which even the shortest path sees more than the image,
+        along every axis: the criterion of receptive field analysis (Richter et al., 2021).
         """
         values = {n: int(v) for n, v in sizes.items()}
-        found = []
+        shortest, found = self._pass.shortest, []
         for node in self._nodes():
-            windows = [m for _, m in node.result.axes or () if isinstance(m, Window)]
-            source = next((t for t in node.inputs if t in self._pass.reaches), None)
-            if source is None or all(w.extent == 1 for w in windows) or not node.parameters:
+            source = next((t for t in node.inputs if t in shortest.reaches), None)
+            if source is None or not node.parameters or node.result.macs == 0:
                 continue
-            field = ReceptiveField(self._net, self._pass, source)
-            if all(_at_least(f.sizes.max, f.x, values) for f in field._fields):
+            field = ReceptiveField(self._net, shortest, source)
+            if all(_exceeds(f.sizes.max, f.x, values) for f in field._fields):
                 found.append(node.name)
         return tuple(found)
 
@@ -497,11 +584,25 @@ class ReceptiveField:
         return f"ReceptiveField(size={row['size']}, stride={row['stride']})"
 
 
-def _at_least(size: Any, x: Int, values: Mapping[str, int]) -> bool:
+def _of_place(reach: Any, output: SymbolicTensor) -> Any:
+    """What a place of the output is reached from: by any of its channels."""
+    if type(reach) is not Span or not over_channels(output.dims, axes_of(reach.first, reach.last)):
+        return reach
+    first, last = reach.first, reach.last
+    own = next((d for d in reach.digits if d.axis == 1), None)
+    try:
+        for symbol, size in digit_symbols(1, own, output.dims[1]):
+            first, last = over(first, last, symbol, [0, size - 1], size == 2)
+    except Undecidable as error:
+        return Unknown(error)
+    return Span(first, last, tuple(d for d in reach.digits if d.axis != 1), reach.whole)
+
+
+def _exceeds(size: Any, x: Int, values: Mapping[str, int]) -> bool:
     def number(e: Any) -> int:
         return int(evaluate(from_sympy(e), values))
 
-    return number(size) >= number(public(x))
+    return number(size) > number(public(x))
 
 
 def _or_none(ask: Callable[[_Field], Any], f: _Field) -> Any:
@@ -552,11 +653,14 @@ def receptive_field(
     output: SymbolicTensor,
     source: SymbolicTensor,
     *,
+    at: str | None = None,
     gates: bool = True,
     statistics: bool = True,
     cache: dict[Any, Any],
 ) -> ReceptiveField:
     """The receptive field of `output` with respect to `source`, from the pass over the network.
+
+    at: the module or node that makes the output, None for the network's own.
 
     Raises BadSpec if the output does not depend on it.
     """
@@ -572,7 +676,7 @@ def receptive_field(
     for reach in found.reaches[output]:
         if type(reach) is Unknown and isinstance(reach.error, UnsupportedOperation):
             raise reach.error
-    return ReceptiveField(net, found, output)
+    return ReceptiveField(net, found, output, at)
 
 
 def _told(net: Network, t: SymbolicTensor) -> str:

@@ -1,0 +1,62 @@
+"""Joint maps: several output axes that read one axis together, and several axes laid into one.
+
+Cutting an image into patches couples its axes: tap `t` of patch `o` is row
+``stride*o - padding + dilation*t``. Read from the image that is `Tap`, one per output axis; read
+from the patches, laid back into an image, it is `Laid`. One equation, solved for either side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from symcnn.algebra.axis import AxisMap, Number, Scatter
+
+__all__ = ["Laid", "Tap"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tap(AxisMap):
+    """One of the output axes that read an axis together: the place read is the sum over them of
+    ``step*index + shift``. A place outside the axis is padding.
+
+    >>> Tap(step=2, length=5, shift=-1).size(9)
+    5
+    """
+
+    step: Number
+    length: Number
+    shift: Number = 0
+
+    def size(self, x: Number) -> Number:
+        return self.length
+
+    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+        raise ValueError("one tap does not tell the place: all axes that read it together do")
+
+
+@dataclass(frozen=True, slots=True)
+class Laid(AxisMap):
+    """Two axes, tap and patch, laid into one of `length`: output y is the sum over all places with
+    ``dilation*tap + stride*patch == y + padding``.
+
+    >>> Laid(taps=3, length=9).scatter
+    Scatter(extent=3, stride=1, padding=0, output_padding=0)
+    """
+
+    taps: Number
+    length: Number
+    stride: Number = 1
+    padding: Number = 0
+    dilation: Number = 1
+
+    @property
+    def scatter(self) -> Scatter:
+        """Which patches an output reads, whatever the tap."""
+        extent = self.dilation * (self.taps - 1) + 1
+        return Scatter(extent, self.stride, self.padding, 0, self.dilation)
+
+    def size(self, x: Number) -> Number:
+        return self.length
+
+    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+        return self.scatter.pullback(i, j, x)

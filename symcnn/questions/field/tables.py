@@ -1,0 +1,325 @@
+"""Boolean tables: which inputs a tensor's places read, and how a layer passes that on, at a size.
+
+A `Table` has an array axis for each index of the tensor on which the answer depends, and a last
+one for the input's index. An axis of the tensor that a view has merged is a list of digits, and
+the table has an array axis for those digits only that matter: patches of a large image, or
+windows folded into the batch, cost no more than the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Pick, Whole
+from symcnn.algebra.taps import Laid, Tap
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Bools: TypeAlias = npt.NDArray[np.bool_]
+
+__all__ = ["Table", "narrowest", "pulled", "united"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Booleans by some digits of a tensor's indices, and by the input's index.
+
+    `along` names the array axes but the last: (axis, digit), in order. `digits` are the sizes of
+    the axes that are written in several.
+    """
+
+    along: tuple[tuple[int, int], ...]
+    values: Bools
+    digits: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def axes(self) -> frozenset[int]:
+        """The tensor's axes on which it depends."""
+        return frozenset(a for a, _ in self.along)
+
+    def plain(self, *axes: int) -> Table:
+        """With these axes written by their index, not in digits."""
+        import numpy as np
+
+        table = self
+        for axis in axes:
+            sizes = table.digits.get(axis)
+            if sizes is None:
+                continue
+            rest = {a: s for a, s in table.digits.items() if a != axis}
+            if axis not in table.axes:
+                table = Table(table.along, table.values, rest)
+                continue
+            own = [k for k, (a, _) in enumerate(table.along) if a == axis]
+            have = [table.along[k][1] for k in own]
+            values = np.moveaxis(table.values, own, range(len(own)))
+            for d in range(len(sizes)):
+                if d not in have:
+                    values = np.expand_dims(values, d)
+            tail = values.shape[len(sizes) :]
+            values = np.broadcast_to(values, (*sizes, *tail)).reshape(prod(sizes), *tail)
+            others = [name for name in table.along if name[0] != axis]
+            table = _ordered([(axis, 0), *others], values, rest)
+        return table
+
+    def without(self, axis: int) -> Table:
+        """What any of the places along an axis reads."""
+        own = tuple(k for k, (a, _) in enumerate(self.along) if a == axis)
+        rest = {a: s for a, s in self.digits.items() if a != axis}
+        along = tuple(name for name in self.along if name[0] != axis)
+        values: Any = self.values.any(own)
+        return Table(along, values, rest)
+
+
+def _ordered(
+    names: Sequence[tuple[int, int]], values: Bools, digits: Mapping[int, tuple[int, ...]]
+) -> Table:
+    """A table with its array axes in order, without those along which nothing changes."""
+    order = sorted(range(len(names)), key=lambda k: names[k])
+    shown: Any = values.transpose([*order, len(names)])
+    along = [names[k] for k in order]
+    if len(along) > 1:
+        for name in tuple(along):
+            at = along.index(name)
+            if len(along) > 1 and (shown == shown.take([0], at)).all():
+                shown = shown.take(0, at)
+                along.remove(name)
+    kept = {a: s for a, s in digits.items() if any(a == b for b, _ in along)}
+    return Table(tuple(along), shown, kept)
+
+
+def pulled(table: Table, axes: Axes, have: tuple[int, ...], dims: tuple[int, ...]) -> Table:
+    """A table by a tensor's indices, by those of an output of sizes `dims` that reads it."""
+    import numpy as np
+
+    entries = {s: (o, m) for o, (s, m) in enumerate(axes) if type(s) is int}
+    views: dict[tuple[int, ...], list[int]] = {}
+    for o, (s, _) in enumerate(axes):
+        if type(s) is tuple:
+            views.setdefault(s, []).append(o)
+    shared = {a for s in views for a in s}
+    through = {a for a, (o, m) in entries.items() if m is IDENTITY and have[a] == dims[o]}
+    whole = {a for a in table.axes - shared if isinstance(entries.get(a, _NONE)[1], Whole)}
+    table = table.plain(*sorted({*table.digits} - shared - through - whole))
+    names: list[Any] = list(table.along)  # of the input, until it is ("out", axis, digit)
+    values: Any = table.values
+    digits: dict[int, tuple[int, ...]] = {}
+    for name in table.along:
+        axis, digit = name
+        at = names.index(name)
+        if axis in shared:
+            continue
+        o, axis_map = entries.get(axis, _NONE)
+        if axis in whole:
+            values = values.any(at)
+            del names[at]
+        elif isinstance(axis_map, Pick) or o >= len(dims):
+            index, _ = axis_map.pullback(0, 0, have[axis])
+            values = values.take(index, at)
+            del names[at]
+        elif axis_map is IDENTITY and have[axis] == 1 != dims[o]:  # stretched, at this size
+            values = values.take(0, at)
+            del names[at]
+        else:
+            if axis_map is not IDENTITY:
+                values = _gathered(values, at, axis_map, have[axis], dims[o])
+            names[at] = ("out", o, digit)
+            if axis in table.digits:
+                digits[o] = table.digits[axis]
+    for source, outs in views.items():
+        first = axes[outs[0]][1]
+        if not table.axes & {*source}:
+            continue
+        if isinstance(first, Tap):
+            taps: Any = [axes[o][1] for o in outs]
+            values = _tapped(names, values, source[0], outs, taps)
+        elif isinstance(first, Laid):
+            values = _laid(names, values, source, outs[0], first, have)
+        else:
+            old = [
+                ((a, d), size)
+                for a in source
+                for d, size in enumerate(table.digits.get(a, (have[a],)))
+            ]
+            values = _viewed(names, values, digits, old, [(o, dims[o]) for o in outs])
+    return _ordered([(o, d) for _, o, d in names], np.asarray(values), digits)
+
+
+_NONE: tuple[int, AxisMap] = (-1, Whole())
+
+
+def _gathered(table: Any, at: int, axis_map: AxisMap, x: int, y: int) -> Any:
+    """The table by output indices: row i is the union of the rows that output i reads."""
+    import numpy as np
+
+    first, last, step = axis_map.reads(x)
+    first, last = np.asarray(first)[:y], np.asarray(last)[:y]
+    if len(first) < y:
+        first = np.concatenate([first, np.zeros(y - len(first), int)])
+        last = np.concatenate([last, np.full(y - len(last), -1)])
+    first = first + np.maximum(-(first // step), 0) * step  # into the input, by whole steps
+    last = last - np.maximum(-((x - 1 - last) // step), 0) * step
+    counts = np.maximum((last - first) // step + 1, 0)
+    most = int(counts.max(initial=0))
+    shape = [1] * table.ndim
+    shape[at] = y
+    if step == 1 and most > 8:
+        sums = np.cumsum(table, at, dtype=np.int32)
+        sums = np.concatenate([np.zeros_like(sums.take([0], at)), sums], at)
+        upper = np.where(counts > 0, last + 1, 0)
+        lower = np.where(counts > 0, first, 0)
+        return sums.take(upper, at) > sums.take(lower, at)
+    result = np.zeros((*table.shape[:at], y, *table.shape[at + 1 :]), dtype=bool)
+    for t in range(most):
+        there = t < counts
+        rows = table.take(np.where(there, first + t * step, 0), at)
+        result |= rows & there.reshape(shape)
+    return result
+
+
+def _tapped(names: list[Any], values: Any, axis: int, outs: Sequence[int], taps: Any) -> Any:
+    """An axis read by several at once: the array axis becomes one for each of them."""
+    import numpy as np
+
+    at = names.index((axis, 0))
+    each = [np.arange(tap.length) * tap.step + tap.shift for tap in taps]
+    place: Any = sum(np.ix_(*each))
+    x = values.shape[at]
+    inside = (place >= 0) & (place < x)
+    values = values.take(np.where(inside, place, 0), at)
+    values = values & inside.reshape([*inside.shape, *[1] * (values.ndim - at - inside.ndim)])
+    names[at : at + 1] = [("out", o, 0) for o in outs]
+    return values
+
+
+def _laid(
+    names: list[Any], values: Any, source: tuple[int, ...], o: int, laid: Laid, have: Sequence[int]
+) -> Any:
+    """Taps and patches laid into one axis: all pairs that meet at an output."""
+    import numpy as np
+
+    for k, axis in enumerate(source):  # both in front, tap first
+        if (axis, 0) in names:
+            at = names.index((axis, 0))
+            names.insert(k, names.pop(at))
+            values = np.moveaxis(values, at, k)
+        else:
+            names.insert(k, (axis, 0))
+            shape = (*values.shape[:k], have[axis], *values.shape[k:])
+            values = np.broadcast_to(np.expand_dims(values, k), shape)
+    y = np.arange(laid.length) + laid.padding
+    result = np.zeros((laid.length, *values.shape[2:]), dtype=bool)
+    for t in range(values.shape[0]):
+        patch, rest = np.divmod(y - laid.dilation * t, laid.stride)
+        there = (rest == 0) & (patch >= 0) & (patch < values.shape[1])
+        rows = values[t].take(np.where(there, patch, 0), 0)
+        result |= rows & there.reshape([-1, *[1] * (rows.ndim - 1)])
+    names[:2] = [("out", o, 0)]
+    return result
+
+
+def _viewed(
+    names: list[Any],
+    values: Any,
+    digits: dict[int, tuple[int, ...]],
+    old: Sequence[tuple[tuple[int, int], int]],
+    new: Sequence[tuple[int, int]],
+) -> Any:
+    """The digits `old` of the axes of a view, by name and size, dealt out to the axes `new`."""
+    import numpy as np
+
+    dealt = _dealt([size for _, size in old], [size for _, size in new])
+    if dealt is None:  # they do not fit into each other: all as one index, and that split
+        for k, (name, size) in enumerate(old):
+            if name in names:
+                at = names.index(name)
+                values = np.moveaxis(values, at, k)
+                names.insert(k, names.pop(at))
+            else:
+                shape = values.shape
+                values = np.broadcast_to(np.expand_dims(values, k), (*shape[:k], size, *shape[k:]))
+                names.insert(k, name)
+        values = values.reshape(*(size for _, size in new), *values.shape[len(old) :])
+        names[: len(old)] = [("out", o, 0) for o, _ in new]
+        return values
+    for k, (name, _) in enumerate(old):
+        if name not in names:
+            continue
+        at = names.index(name)
+        own = [
+            (("out", o, d), size)
+            for (o, _), pieces in zip(new, dealt, strict=True)
+            for d, (piece, size) in enumerate(pieces)
+            if piece == k
+        ]
+        values = values.reshape(*values.shape[:at], *(n for _, n in own), *values.shape[at + 1 :])
+        names[at : at + 1] = [piece for piece, _ in own]
+    for (o, _), pieces in zip(new, dealt, strict=True):
+        if len(pieces) > 1:
+            digits[o] = tuple(size for _, size in pieces)
+    return values
+
+
+def _dealt(old: Sequence[int], new: Sequence[int]) -> list[list[tuple[int, int]]] | None:
+    """Per new size the pieces it is made of, as (which of the old, size); None if there are none.
+
+    >>> _dealt([4, 6], [8, 3]), _dealt([2, 3, 5], [6, 5]), _dealt([4, 3], [6, 2])
+    ([[(0, 4), (1, 2)], [(1, 3)]], [[(0, 2), (1, 3)], [(2, 5)]], None)
+    """
+    left = [(k, size) for k, size in enumerate(old) if size != 1]
+    dealt: list[list[tuple[int, int]]] = []
+    for rest in new:
+        pieces = []
+        while rest > 1:
+            k, size = left[0]
+            if rest % size == 0:
+                pieces.append(left.pop(0))
+                rest //= size
+            elif size % rest == 0:
+                pieces.append((k, rest))
+                left[0] = (k, size // rest)
+                rest = 1
+            else:
+                return None
+        dealt.append(pieces)
+    return dealt
+
+
+def united(tables: Sequence[Table]) -> Table:
+    """What any of several sets of indices reads, as one table."""
+    if len(tables) == 1:
+        return tables[0]
+    clash = {
+        a
+        for t in tables
+        for a in t.axes
+        if len({u.digits.get(a) for u in tables if a in u.axes}) > 1
+    }
+    tables = [t.plain(*clash) for t in tables]
+    along = sorted({name for t in tables for name in t.along})
+    digits = {a: s for t in tables for a, s in t.digits.items()}
+    result: Any = False
+    for t in tables:
+        values = t.values
+        for k, name in enumerate(along):
+            if name not in t.along:
+                values = values[(slice(None),) * k + (None,)]
+        result = result | values
+    return Table(tuple(along), result, digits)
+
+
+def narrowest(tables: Sequence[Table]) -> Table:
+    """Of several tables the one whose rows are the shortest, on average."""
+    return min(tables, key=_width)
+
+
+def _width(table: Table) -> float:
+    values = table.values
+    last = values.shape[-1] - values[..., ::-1].argmax(-1)
+    return float(((last - values.argmax(-1)) * values.any(-1)).mean())

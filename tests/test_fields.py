@@ -1,0 +1,242 @@
+"""Receptive fields where axes are coupled, picked and windowed; and along the shortest path."""
+
+import numpy as np
+import pytest
+import sympy
+import torch
+from torch import nn as tnn
+from torch.nn import functional as F
+
+import symcnn
+from symcnn import H, W, nn
+from symcnn.errors import InvalidInput
+from symcnn.testing.fields import gradient_support
+from tests.conftest import load_example
+
+i = sympy.Symbol("i", integer=True, nonnegative=True)
+
+
+class Of(tnn.Module):
+    """A function of an image."""
+
+    def __init__(self, function, *layers):
+        super().__init__()
+        self.function, self.layers = function, tnn.ModuleList(layers)
+
+    def forward(self, x):
+        return self.function(x, *self.layers)
+
+
+def traced(function, *layers, spec="N 3 H W"):
+    return symcnn.from_torch(Of(function, *layers), spec)
+
+
+conv = tnn.Conv2d(3, 3, 3, padding=1)
+
+
+# Picked and coupled axes ----------------------------------------------------------------------
+
+
+def picked_by(x):
+    return (x > 2).long()
+
+
+@pytest.mark.parametrize(
+    ("function", "size"),
+    [
+        (lambda x, c: c(x).gather(1, picked_by(c(x))), 3),
+        (lambda x, c: torch.take_along_dim(c(x), picked_by(c(x)), 1), 3),
+        (lambda x, c: x.new_zeros(x.shape).scatter(1, picked_by(c(x)), c(x)), 3),
+        (lambda x, c: torch.zeros_like(x).scatter_add_(1, picked_by(c(x)), c(x)), 3),
+        (lambda x, c: c(x).index_select(1, torch.tensor([0, 2])), 3),
+        (lambda x, c: F.unfold(c(x), 3, padding=1).view(1, 27, x.shape[2], x.shape[3]), 5),
+        (lambda x, c: c(x).unfold(2, 3, 1).unfold(3, 3, 1).flatten(4).amax(-1), 5),
+    ],
+    ids="gather take_along_dim scatter scatter_add index_select unfold Tensor.unfold".split(),
+)
+def test_picking_along_channels_and_cutting_patches_stay_local(function, size):
+    assert traced(function, conv, spec="1 3 H W").receptive_field().size == (size, size)
+
+
+def test_what_is_new_whatever_the_values_sees_nothing_of_the_tensor_it_is_like():
+    net = traced(lambda x, c: x.new_ones(x.shape) + c(x), conv)
+    assert net.receptive_field().size == (3, 3)
+
+
+def test_the_grid_of_a_sampled_image_is_read_place_by_place():
+    grid = tnn.Conv2d(3, 2, 3, padding=1)
+    net = traced(lambda x, g: F.grid_sample(torch.zeros_like(x), g(x).permute(0, 2, 3, 1)), grid)
+    assert net.receptive_field().size == (3, 3)
+
+
+def test_patches_laid_back_unmixed_see_their_own_pixel_only():
+    net = traced(lambda x: F.fold(F.unfold(x, 3, padding=1), x.shape[2:], 3, padding=1))
+    assert net.receptive_field().interval(i) == (i, i)
+    at = net.receptive_field().at(H=7, W=9)
+    assert (at.table(0) == np.eye(7, dtype=bool)).all()
+
+
+def test_overlapping_blocks_leave_the_rows_behind_the_last_unread():
+    mix = tnn.Conv1d(3 * 64 * 64, 3 * 64 * 64, 1, groups=3).to("meta")
+    net = traced(
+        lambda x, m: F.fold(m(F.unfold(x, 64, stride=32)), x.shape[2:], 64, stride=32), mix
+    )
+    at = net.receptive_field().at(H=250, W=64)
+    assert at.interval(40) == (0, 95)
+    assert at.unread() == [*range(224, 250)]
+    assert at.padding_only() == [*range(224, 250)]
+
+
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_patches_are_read_as_gradients_read_them(dilation):
+    mix = tnn.Conv1d(2 * 9, 4 * 9, 1)
+    options = {"kernel_size": 3, "dilation": dilation, "padding": 2, "stride": 2}
+
+    def function(x, m):
+        return F.fold(m(F.unfold(x, **options)), x.shape[2:], **options)
+
+    module = Of(function, mix).double()
+    at = symcnn.from_torch(module, "1 2 H W").receptive_field().at(H=11, W=13)
+    for axis in range(2):
+        assert (at.table(axis) == gradient_support(module, (1, 2, 11, 13), axis)).all()
+
+
+def test_a_running_sum_reads_what_came_before():
+    net = traced(lambda x, c: c(x).cumsum(2), conv)
+    rf = net.receptive_field()
+    assert rf.interval(i) == (-1, i + 1)
+    assert rf.at(H=9, W=9).interval(4) == (0, 5)
+
+
+# Windows, twice -------------------------------------------------------------------------------
+
+
+class Local(tnn.Module):
+    """Attention within windows of `side` x `side`."""
+
+    def __init__(self, side=7):
+        super().__init__()
+        self.side, self.query, self.out = side, tnn.Conv2d(4, 4, 1), tnn.Conv2d(4, 4, 1)
+
+    def forward(self, x):
+        b, c, h, w = x.shape
+        p, rows, columns = self.side, h // self.side, w // self.side
+        x = x.reshape(b, c, rows, p, columns, p).permute(0, 2, 4, 1, 3, 5)
+        x = x.reshape(b * rows * columns, c, p, p)
+        q = self.query(x).flatten(2).transpose(1, 2)
+        x = ((q @ q.transpose(1, 2)).softmax(-1) @ q).transpose(1, 2)
+        x = self.out(x.reshape(b * rows * columns, c, p, p))
+        x = x.reshape(b, rows, columns, c, p, p).permute(0, 3, 1, 4, 2, 5)
+        return x.reshape(b, c, rows * p, columns * p)
+
+
+class Everywhere(tnn.Module):
+    """Attention to one key per block."""
+
+    def __init__(self, side=7):
+        super().__init__()
+        self.query, self.key = tnn.Conv2d(4, 4, 1), tnn.Conv2d(4, 4, side, side)
+
+    def forward(self, x):
+        b, c, h, w = x.shape
+        q, k = self.query(x).flatten(2).transpose(1, 2), self.key(x).flatten(2).transpose(1, 2)
+        return ((q @ k.transpose(1, 2)).softmax(-1) @ k).transpose(1, 2).reshape(b, c, h, w)
+
+
+class Beside(tnn.Module):
+    """A layer, and beside it what it reads."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(x) + x
+
+
+def net_of(*layers):
+    return symcnn.from_torch(tnn.Sequential(*layers), "N 4 H W")
+
+
+def test_windows_have_the_size_of_a_window():
+    assert net_of(Local()).receptive_field().size == (7, 7)
+    assert net_of(Local(), Local()).receptive_field().size == (7, 7)
+    assert net_of(Beside(Local()), Beside(Local())).receptive_field().size == (7, 7)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        lambda: [Beside(Local()), Beside(Everywhere())],
+        lambda: [Beside(Local()), Beside(Everywhere()), Beside(Local())],
+        lambda: [Everywhere(), Local()],
+        lambda: [Beside(Everywhere()), Beside(tnn.Conv2d(4, 4, 3, padding=1)), Beside(Local())],
+    ],
+    ids=["local global", "local global local", "global local", "global conv local"],
+)
+def test_a_place_that_attends_everywhere_between_windows_sees_the_whole_axis(layers):
+    net = net_of(*layers())
+    at = net.receptive_field().at(H=21, W=14)
+    assert at.size == (21, 14)
+    size = net.receptive_field().size[0]
+    assert sympy.sympify(size).subs(H, 21) >= 21  # it reaches into the padding
+
+
+def test_attention_everywhere_beside_its_input_sees_all_rows():
+    assert net_of(Beside(Everywhere()), Beside(Everywhere())).receptive_field().size == (H, W)
+
+
+# Along the shortest path ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def resnet50():
+    with torch.device("meta"):
+        return symcnn.from_torch(load_example("resnet").resnet50().eval(), "N 3 H W")
+
+
+def test_resnet50_is_made_for_images_of_75_to_427_pixels(resnet50):
+    assert resnet50.receptive_field().feasible == ((75, 75), (427, 427))
+    assert resnet50.receptive_field(at="layer4").feasible == ((75, 75), (427, 427))
+
+
+def test_no_layer_of_resnet50_is_unproductive_at_224(resnet50):
+    rf = resnet50.receptive_field()
+    assert rf.unproductive(H=224, W=224) == ()
+    assert rf.unproductive(H=75, W=75) == ()
+    assert rf.unproductive(H=74, W=74) == ("layer4.1.conv3", "layer4.2.conv3")
+
+
+def test_shortcuts_pass_over_the_layers_beside_them(resnet50):
+    smallest = resnet50.receptive_field(at="layer4").smallest
+    assert smallest.size == (11, 11)
+    assert smallest.stride == (32, 32)
+    assert smallest.at(H=224, W=224).size == (11, 11)
+    assert resnet50.receptive_field(at="layer4.2.conv2").smallest.size == (75, 75)
+
+
+def test_without_branches_the_smallest_field_is_the_field():
+    net = nn.Sequential(nn.Conv2d(3, 8, 7, stride=2, padding=3), nn.MaxPool2d(3, 2, 1))
+    rf = net.trace("N 3 H W").receptive_field()
+    assert rf.smallest.size == rf.size
+    assert rf.feasible == (rf.size, rf.size)
+
+
+def test_a_gate_is_not_on_the_shortest_path():
+    gated = Of(lambda x, c: c(x) * c(x).mean((2, 3), keepdim=True).sigmoid(), conv)
+    rf = symcnn.from_torch(gated, "N 3 H W").receptive_field()
+    assert rf.size == (H, W)
+    assert rf.smallest.size == (3, 3)
+
+
+# Up to a module ---------------------------------------------------------------------------------
+
+
+def test_the_field_of_a_part_takes_the_sizes_that_the_part_takes():
+    net = symcnn.from_torch(
+        tnn.Sequential(tnn.Conv2d(3, 8, 3, padding=1), tnn.Flatten(), tnn.Linear(8 * 64, 10)),
+        "N 3 H W",
+    )
+    assert net.receptive_field(at="0").at(H=20, W=30).interval(5) == (4, 6)
+    with pytest.raises(InvalidInput, match="2"):
+        net.receptive_field().at(H=20, W=30)
