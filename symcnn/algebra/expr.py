@@ -157,6 +157,14 @@ class FloorDiv(sympy.Function):  # type: ignore[misc]
         except BadSpec:
             return sympy.floor(num / den)
 
+    def __eq__(self, other: object) -> Any:
+        """Python's ``(H + 1)//2`` on sympy expressions is sympy's floor: the same value."""
+        if type(other) is sympy.floor:
+            return bool(from_sympy(self) == from_sympy(other))
+        return super().__eq__(other)
+
+    __hash__ = sympy.Function.__hash__
+
     def _eval_is_nonnegative(self) -> bool | None:
         low = sz.lower(from_sympy(self))
         return True if low is not None and low >= 0 else None
@@ -165,8 +173,42 @@ class FloorDiv(sympy.Function):  # type: ignore[misc]
         low = sz.lower(from_sympy(self))
         return True if low is not None and low > 0 else None
 
+    @classmethod
+    def of(cls, expr: Any) -> Any:
+        """An expression with `FloorDiv` for sympy's ``floor``, ``ceiling`` and ``Mod``.
+
+        >>> FloorDiv.of(sympy.floor(H / 32 + sympy.Rational(31, 32)) + sympy.ceiling(W / 2))
+        (H + 31)//32 + (W + 1)//2
+        """
+        return to_sympy(from_sympy(expr))
+
     def _eval_rewrite_as_floor(self, num: Any, den: Any, **_: Any) -> Any:
         return sympy.floor(num / den)
+
+    def _eval_rewrite_as_ceiling(self, num: Any, den: Any, **_: Any) -> Any:
+        return sympy.ceiling((num - den + 1) / den)
+
+    def _eval_rewrite_as_Mod(self, num: Any, den: Any, **_: Any) -> Any:  # noqa: N802
+        return (num - sympy.Mod(num, den)) / den
+
+    # Calculus is for functions of real numbers.
+
+    def _eval_derivative(self, variable: Any) -> Any:
+        raise BadSpec(
+            f"{self} steps: it has no derivative by {variable}",
+            cure=f"the slope for large sizes: limit(expr/{variable}, {variable}, oo)",
+        )
+
+    def _eval_nseries(self, x: Any, n: Any, logx: Any, cdir: Any = 0) -> Any:
+        raise BadSpec(f"{self} steps: it has no power series", cure="rewrite(floor) for sympy's")
+
+    def _eval_aseries(self, n: Any, args0: Any, x: Any, logx: Any) -> Any:
+        return self._eval_nseries(x, n, logx)
+
+    def _eval_as_leading_term(self, x: Any, logx: Any = None, cdir: Any = 0) -> Any:
+        return self.rewrite(sympy.floor).as_leading_term(x, logx=logx, cdir=cdir)
+
+    # Code. One exact quotient is rounded down: ``H*(1/49)`` would be 0.999... at 49.
 
     def _sympystr(self, printer: Any) -> str:
         num, den = self.args
@@ -175,15 +217,44 @@ class FloorDiv(sympy.Function):  # type: ignore[misc]
             f"//{printer.parenthesize(den, PRECEDENCE['Mul'])}"
         )
 
-    _pythoncode = _numpycode = _sympystr
+    def _code(self, printer: Any) -> str:
+        num, den = (f"({printer._print(arg)})" for arg in self.args)
+        return _FLOORS[printer.printmethod].format(num, den)
 
     def _mpmathcode(self, printer: Any) -> str:
-        return str(printer._print(self.rewrite(sympy.floor)))
+        num, den = (f"({printer._print(arg)})" for arg in self.args)
+        return f"({printer._module_format('mpmath.mpf')}({num} - {num} % {den})/{den})"
+
+    def _pretty(self, printer: Any) -> Any:
+        return printer._print(self.rewrite(sympy.floor))
 
     def _latex(self, printer: Any, exp: str | None = None) -> str:
         num, den = (printer._print(arg) for arg in self.args)
         text = rf"\left\lfloor \frac{{{num}}}{{{den}}} \right\rfloor"
         return f"{text}^{{{exp}}}" if exp else text
+
+
+#: How languages round a quotient down, by the name that sympy gives its printers' methods.
+_FLOORS = {
+    "_ccode": "floor((double){}/{})",
+    "_cxxcode": "std::floor((double){}/{})",
+    "_fcode": "floor(dble{}/{})",
+    "_glsl": "floor(float{}/float{})",
+    "_javascript": "Math.floor({}/{})",
+    "_julia": "fld({}, {})",
+    "_maple": "floor({}/{})",
+    "_mcode": "Floor[{}/{}]",
+    "_numexprcode": "floor(1.0*{}/{})",
+    "_octave": "floor({}./{})",
+    "_rcode": "({} %/% {})",
+    "_rust_code": "{}.div_euclid({})",
+    "_tensorflowcode": "({}//{})",
+    "_torchcode": "({}//{})",
+}
+for _method in _FLOORS:
+    setattr(FloorDiv, _method, FloorDiv._code)
+for _method in ("_pythoncode", "_numpycode", "_lambdacode", "_cmathcode"):
+    setattr(FloorDiv, _method, FloorDiv._sympystr)
 
 
 class Trunc(sympy.Function):  # type: ignore[misc]
@@ -207,7 +278,12 @@ class Trunc(sympy.Function):  # type: ignore[misc]
         x, scale = self.args
         return f"(({printer._print(x)})*{float(scale)!r}//1)"
 
-    _numpycode = _pythoncode
+    _numpycode = _lambdacode = _pythoncode
+
+    def _mpmathcode(self, printer: Any) -> str:
+        x, scale = self.args
+        number = printer._module_format("mpmath.mpf")
+        return f"{number}(int(float({printer._print(x)})*{float(scale)!r}))"  # in double
 
     def _sympystr(self, printer: Any) -> str:
         x, scale = self.args
@@ -239,6 +315,12 @@ class Geometric(sympy.Function):  # type: ignore[misc]
 
     def _eval_rewrite_as_Mul(self, ratio: Any, count: Any, **_: Any) -> Any:  # noqa: N802
         return (ratio**count - 1) / (ratio - 1)
+
+    def _pythoncode(self, printer: Any) -> str:
+        ratio, count = map(printer._print, self.args)
+        return f"sum([({ratio})**j_ for j_ in range(int({count}))], 0)"  # numpy: along axis 0
+
+    _numpycode = _lambdacode = _mpmathcode = _pythoncode
 
     def _latex(self, printer: Any, exp: str | None = None) -> str:
         ratio, count = self.args

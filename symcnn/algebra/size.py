@@ -1019,7 +1019,7 @@ def exact_or_fail(num: Int, den: Int) -> Int:
     if len(den.terms) != 1:
         raise ValueError(f"({num})/({den}) is not a polynomial")
     ((mono, coeff),) = den.terms.items()
-    inverse = Size({tuple((a, -p) for a, p in mono): Fraction(1) / coeff})
+    inverse = Size({tuple((a, -p) for a, p in mono): _collapse(Fraction(1) / coeff)})
     return inverse * num
 
 

@@ -42,6 +42,15 @@ class Sequential(_List):
         else:
             super().__init__(modules)
 
+    @classmethod
+    def of(cls, *parts: Module) -> Sequential:
+        """The parts one after the other, those of a part that is a plain sequence among them."""
+        every: list[Module] = []
+        for part in parts:
+            plain = type(part) is cls and [*part._modules] == [*map(str, range(len(part)))]
+            every += [*part] if plain and isinstance(part, Sequential) else [part]
+        return cls(*every)
+
     def forward(self, input: Any) -> Any:
         """Each module on the output of the one before."""
         for module in self:

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from symcnn.algebra.axis import Window
 from symcnn.errors import SymcnnError
 from symcnn.network import Network
+from symcnn.nn.sizes import are_sizes, inverse, sizes_after, windows
+from symcnn.sets.inputset import InputSet
 from symcnn.trace.graph import Parameter, Tape, current_tape, tensor
 
 __all__ = ["Module"]
@@ -35,7 +38,21 @@ class Module:
         raise SymcnnError(f"{type(self).__name__} has no forward", cure="define forward(self, x)")
 
     def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
+        """The output for symbolic tensors; for sizes, one per axis, the sizes of the output.
+
+        inputs: tensors, or sizes: ints, sympy expressions, names, or arrays of ints, for which the
+            answer is arrays.
+        Raises InvalidInput for numbers that the module refuses.
+
+        >>> from symcnn import H, W, nn
+        >>> nn.Conv2d(3, 64, 7, stride=2, padding=3)(H, W)
+        ((H + 1)//2, (W + 1)//2)
+        >>> nn.Sequential(nn.Conv2d(3, 8, 3), nn.MaxPool2d(2))(224, 225)
+        (111, 111)
+        """
         tape = current_tape()
+        if tape is None and not kwargs and are_sizes(inputs):
+            return sizes_after(self, inputs)
         path = tape.paths.get(id(self)) if tape is not None else None
         if tape is None or not path:
             return self.forward(*inputs, **kwargs)
@@ -57,6 +74,40 @@ class Module:
         with tape.running():
             outputs = self(*inputs)
         return Network(inputs, outputs, tape=tape, parameters=list(self.parameters()))
+
+    def inverse(self, *sizes: Any) -> InputSet:
+        """The sizes in front of the module after which these sizes come, exactly.
+
+        sizes: one per axis: numbers, ranges, ``">=7"``, or names, ``layer.inverse("h", "w")``: the
+            answer is then formulas in h and w.
+        Raises NoSolution where there are none.
+
+        >>> from symcnn import nn
+        >>> stem = nn.Conv2d(3, 64, 7, stride=2, padding=3) >> nn.MaxPool2d(3, stride=2, padding=1)
+        >>> print(stem.inverse(7, 7))
+        25 <= H <= 28 and 25 <= W <= 28
+        >>> print(stem.inverse("h", "w"))
+        4*h - 3 <= H <= 4*h and 4*w - 3 <= W <= 4*w
+        """
+        return inverse(self, sizes)
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """The window that the module is along each axis: extent, stride, padding left and right.
+
+        Raises BadSpec for a module that is none.
+
+        >>> from symcnn import nn
+        >>> (nn.Conv1d(3, 64, 7, stride=2, padding=3) >> nn.MaxPool1d(3, 2, padding=1)).windows
+        (Window(extent=11, stride=4, left=5, right=5),)
+        """
+        return windows(self)
+
+    def __rshift__(self, other: Any) -> Any:
+        """``f >> g``: first f, then g, as one `Sequential`."""
+        from symcnn.nn.containers import Sequential
+
+        return Sequential.of(self, other) if isinstance(other, Module) else NotImplemented
 
     def children(self) -> Iterator[tuple[str, Module]]:
         """(name, module) of the modules set as attributes."""

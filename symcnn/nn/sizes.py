@@ -1,0 +1,200 @@
+"""Layers by hand: a layer is a function of sizes, without a network and without torch.
+
+``nn.Conv2d(3, 64, 7, stride=2, padding=3)(H, W)`` is ``((H + 1)//2, (W + 1)//2)``. Behind it stands
+a trace of the layer on a tensor of these sizes, so whatever has a rule is such a function, a whole
+`Sequential` too. The number of channels is a symbol, and what the layers require of it says what
+it is: no layer needs to be told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import sympy
+
+from symcnn.algebra.axis import Window
+from symcnn.algebra.expr import from_sympy, symbols
+from symcnn.algebra.size import Int, Size, exact_or_fail, symbols_of
+from symcnn.errors import BadSpec, InvalidInput, SymcnnError, Undecidable
+from symcnn.sets.condition import Condition, Requirement
+from symcnn.sets.formula import Formula
+from symcnn.sets.inputset import InputSet, input_set
+from symcnn.trace.graph import public
+
+if TYPE_CHECKING:
+    from symcnn.network import Network
+    from symcnn.nn.module import Module
+
+__all__ = ["are_sizes", "inverse", "sizes_after", "windows"]
+
+#: Names of axes by how many there are.
+_AXES = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
+
+
+def are_sizes(values: Sequence[Any]) -> bool:
+    """Whether all values are sizes: ints, sympy or kernel expressions, names, arrays of ints."""
+    return bool(values) and all(map(_is_size, values))
+
+
+def _is_size(value: Any) -> bool:
+    if isinstance(value, (int, str, Size, sympy.Expr, Formula)):
+        return not isinstance(value, bool)
+    return getattr(getattr(value, "dtype", None), "kind", "") in ("i", "u")  # numpy's
+
+
+def sizes_after(module: Module, sizes: Sequence[Any]) -> tuple[Any, ...]:
+    """The sizes after a module, see `Module.__call__`.
+
+    Raises InvalidInput for numbers that the module refuses, BadSpec for another number of sizes
+    than it takes.
+    """
+    if any(getattr(size, "ndim", 0) for size in sizes):
+        return _over_arrays(module, sizes)
+    back: dict[Any, Any] = {}
+    net = _traced(module, [_kernel(size, back) for size in sizes])
+    shown = [public(net.simplest(dim)) for dim in _dims_after(net, len(sizes))]
+    return tuple(
+        size.subs(back) if back and isinstance(size, sympy.Basic) else _plain(size)
+        for size in shown
+    )
+
+
+def inverse(module: Module, sizes: Sequence[Any]) -> InputSet:
+    """The sizes in front of a module after which these sizes come, see `Module.inverse`."""
+    found: InputSet = _free(module, len(sizes)).solve(output=tuple(sizes))
+    return found
+
+
+def windows(module: Module) -> tuple[Window, ...]:
+    """The window that a module is along each axis, see `Module.windows`."""
+    refused: SymcnnError | None = None
+    for n in _AXES:
+        try:
+            net = _free(module, n)
+        except SymcnnError as error:
+            refused = refused or error
+            continue
+        field = net.receptive_field()
+        if any(field.whole):
+            raise BadSpec(
+                f"every place after {field.whole[0]} sees the whole axis: it is no window"
+            )
+        along = zip(field.size, field.stride, field.padding, strict=True)
+        return tuple(Window(size, stride, *pads) for size, stride, pads in along)
+    raise BadSpec(f"{type(module).__name__} takes no sizes: {refused}") from refused
+
+
+def _kernel(size: Any, back: dict[Any, Any]) -> Int:
+    """A size as a kernel expression; `back` restores symbols that have no assumptions."""
+    if isinstance(size, str):
+        if not size.isidentifier():
+            raise BadSpec(f"{size!r} is not a name", cure='for a network, layer.trace("N 3 H W")')
+        return Size.symbol(size)
+    if isinstance(size, Formula):
+        return size.size
+    if isinstance(size, sympy.Basic):
+        for symbol in sorted(size.free_symbols, key=str):
+            if symbol.is_integer is None:
+                whole = symbols(symbol.name)
+                size, back[whole] = size.subs(symbol, whole), symbol
+    found = from_sympy(size)
+    if isinstance(found, int) and found < 1:
+        raise InvalidInput(f"{found} is no size", cure="sizes are 1 or more")
+    return found
+
+
+def _plain(size: Any) -> Any:
+    return int(size) if isinstance(size, sympy.Integer) else size
+
+
+def _free(module: Module, n: int) -> Network:
+    """The network of a module on sizes that are symbols."""
+    if n not in _AXES:
+        raise BadSpec(f"{n} sizes are given", cure="give one, two or three")
+    return _traced(module, [Size.symbol(name) for name in _AXES[n]])
+
+
+def _traced(module: Module, sizes: Sequence[Int]) -> Network:
+    """The network for a batch of maps of these sizes, with the channels that it asks for."""
+    taken = symbols_of(*sizes)
+    batch, channels = (Size.symbol(_unused(name, taken)) for name in ("N", "C"))
+    net = module.trace((batch, channels, *sizes))
+    wanted = _wanted(net, channels)
+    if wanted is not None:
+        net = module.trace((batch, wanted, *sizes))
+    for node in net.nodes:
+        rank = re.search(r"([123])d$", node.op)
+        if rank and node.inputs[0].ndim != int(rank[1]) + 2:
+            raise BadSpec(
+                f"{node.name} ({node.op}) takes {rank[1]} size(s), not {node.inputs[0].ndim - 2}"
+            )
+    return net
+
+
+def _unused(name: str, taken: frozenset[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _wanted(net: Network, channels: Size) -> Int | None:
+    """The number of channels for which the layers ask, if they ask for one."""
+    name = str(channels)
+    alone = [r for r in net.requirements if r.symbols == {name}]
+    with suppress(Undecidable):
+        fixed = input_set([name], alone).fixed
+        if name in fixed:
+            return fixed[name]
+    for requirement in net.requirements:
+        gap = _gap(requirement)
+        coeff = gap.terms.get(next(iter(channels.terms)), 0) if isinstance(gap, Size) else 0
+        if coeff:
+            rest = -(gap - channels * coeff)
+            if name not in symbols_of(rest):
+                return exact_or_fail(rest, int(coeff)) if abs(coeff) == 1 else None
+    return None
+
+
+def _gap(requirement: Requirement) -> Int:
+    """What an equation says is 0."""
+    equation = isinstance(requirement, Condition) and requirement.relation == "=="
+    return requirement.lhs - requirement.rhs if equation else 0  # type: ignore[union-attr]
+
+
+def _dims_after(net: Network, n: int) -> tuple[Int, ...]:
+    """The sizes behind batch and channels; of what is no map, all behind the batch."""
+    dims = net.output_dims
+    return dims[2:] if len(dims) == n + 2 else dims[1:]
+
+
+def _over_arrays(module: Module, sizes: Sequence[Any]) -> tuple[Any, ...]:
+    """The sizes after a module element by element, arrays broadcast."""
+    import numpy as np
+
+    net = _free(module, len(sizes))
+    values = dict(zip(_AXES[len(sizes)], np.broadcast_arrays(*sizes), strict=True))
+    for requirement in net.requirements:
+        if requirement.symbols <= values.keys() and not _hold(requirement, values):
+            points = zip(*(grid.flat for grid in values.values()), strict=True)
+            where = next(
+                at
+                for point in points
+                if not requirement.holds(at := dict(zip(values, map(int, point), strict=True)))
+            )
+            listed = ", ".join(f"{name}={size}" for name, size in where.items())
+            told = f"{requirement.why}: {requirement.consequence(where)}"
+            raise InvalidInput(f"{type(module).__name__} cannot take {listed}: {told}")
+    dims = _dims_after(net, len(sizes))
+    return tuple(Formula(net.simplest(dim), values).at(**values) for dim in dims)
+
+
+def _hold(requirement: Requirement, values: dict[str, Any]) -> bool:
+    """Whether a requirement holds at all elements."""
+    if isinstance(requirement, Condition):
+        gap = Formula(requirement.lhs - requirement.rhs, values).at(**values)
+        return bool((gap >= 0 if requirement.relation == ">=" else gap == 0).all())
+    points = zip(*(grid.flat for grid in values.values()), strict=True)
+    return all(requirement.holds(dict(zip(values, map(int, p), strict=True))) for p in points)
