@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from symcnn.sets.condition import Requirement, sides_of
 from symcnn.sets.grammar import check_sizes
 from symcnn.sets.inputset import InputSet
 from symcnn.sets.simplest import Simplest
+from symcnn.trace.branches import Branch, Unfollowed, said
 from symcnn.trace.graph import (
     Constant,
     Guard,
@@ -81,6 +82,8 @@ class Network(Places):
         self.nodes: tuple[Node, ...]
         self._calls: tuple[Scope, ...] = ()
         self.guards: tuple[Guard, ...] = ()
+        self.unfollowed: tuple[Unfollowed, ...] = ()
+        self._at: Callable[[Mapping[str, int]], Network] | None = None  # traces again at numbers
         if tape is None:
             self.nodes = tuple(ancestors(tensors_in(outputs)))
         else:
@@ -92,6 +95,29 @@ class Network(Places):
         name_nodes(self.nodes)
         for node in self.nodes:
             node.law = node.law or self.simplest
+
+    # branches
+
+    @property
+    def branches(self) -> tuple[Branch[Network], ...]:
+        """The paths through the forward: disjoint sets of sizes, and a network for each."""
+        where = _domain.sizes(self, [g.requirement for g in self.guards])
+        taken = tuple(f"{g.where} {said(g.requirement)}" for g in self.guards)
+        return (Branch(where, self, taken),)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every branch that sizes decide was followed: answers hold for all sizes."""
+        return not self.unfollowed
+
+    def branch_at(self, **sizes: int) -> Network:
+        """The network of the branch that these sizes take: itself, or a trace at numbers where no
+        branch was followed.
+        """
+        values = {str(name): int(size) for name, size in sizes.items()}
+        if self._at is None or all(g.requirement.holds(values) for g in self.guards):
+            return self
+        return self._at(values)
 
     # shapes
 
@@ -180,6 +206,9 @@ class Network(Places):
         for hyperparameters that a layer refuses; BadSpec for a size that is missing or unknown.
         """
         values = self._values(sizes)
+        net = self.branch_at(**values)
+        if net is not self:
+            return net.shape_at()
         _domain.check_valid(self, values)
         if chosen := {name: values[name] for name in self.hyperparameters if name in values}:
             # what a layer checks of a number it could not check of a symbol

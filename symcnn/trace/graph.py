@@ -339,12 +339,13 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A branch in the model's python code that a size decided: taken as for the example size."""
+    """A branch in the model's python code that a size decided: the side that the trace is on."""
 
     requirement: Requirement
     where: str  # file:line
     after: int  # the index of the node before it
     otherwise: str = ""  # what the model raises on the other branch, if it does
+    fixes: str = ""  # why the other side is no branch that a trace could follow, if it is not
 
     def __str__(self) -> str:
         raises = f", or else {self.otherwise}" if self.otherwise else ""

@@ -31,7 +31,6 @@ class Choice:
     """An open comparison as it was taken."""
 
     taken: bool
-    otherwise: str = ""  # what the model raised on the other branch, if it did
     guard: int = 0  # which guard of the run records it
 
 
@@ -165,7 +164,7 @@ def without_idle_guards(
         """All that must hold for the network to be the same, in place of the guard."""
         nonlocal left
         choice, left = choices[position], left - 1
-        if choice.otherwise or left < 0:  # the other way the model raises; or too many to try
+        if left < 0:  # too many to try
             return [guard]
         turned = Choice(not choice.taken, guard=choice.guard)
         asked = rerun([*choices[:position], turned])

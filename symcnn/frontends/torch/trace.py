@@ -1,31 +1,68 @@
-"""The torch front end: runs a module's own forward on tensors that have a shape and no values.
+"""The torch front end: a forward with branches on sizes is a union of forwards without any.
 
-There is no graph capture, and nothing of torch is changed but ``Module.__call__``, for the time of
-the trace, to learn which module is running.
+The module's own forward runs on tensors that have a shape and no values. One run takes one side of
+each comparison that the sizes leave open, the side of a point, and records a guard: so it describes
+every size that meets its guards. The law (see `symcnn.trace.branches`): *the sizes that a run does
+not describe are, for each of its guards, those that meet all before and not this one.* These sets
+are disjoint; a point of each is where the forward runs next, until none is left. An exception of
+the model is a run too: its sizes are refused, and its message is the reason.
 """
 
 from __future__ import annotations
 
 import linecache
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from os.path import dirname
 from typing import Any
 
 import torch
 
-from symcnn.errors import BadSpec, DataDependent, SymcnnError, UnsupportedOperation
+from symcnn.algebra.size import Size, evaluate, symbols_of
+from symcnn.branched import union
+from symcnn.errors import BadSpec, DataDependent, SymcnnError, Undecidable, UnsupportedOperation
 from symcnn.frontends.torch.branches import Asked, Choice, Differs, Same, without_idle_guards
 from symcnn.frontends.torch.builtins import replaced_names
 from symcnn.frontends.torch.observe import observed
-from symcnn.frontends.torch.tracer import Tracer
+from symcnn.frontends.torch.tracer import Nowhere, Tracer
 from symcnn.network import Network
-from symcnn.trace.graph import SymbolicTensor, Tape, tensor, uncollected
+from symcnn.sets.condition import Condition, Requirement
+from symcnn.sets.inputset import InputSet, input_set
+from symcnn.trace.branches import Unfollowed, negation, said
+from symcnn.trace.graph import Guard, SymbolicTensor, Tape, tensor, uncollected
 
 __all__ = ["trace"]
 
-#: How many branches that end in an exception are backed out of before giving up.
-_ATTEMPTS = 32
+#: A size that python needs as a number is followed through as many values.
+_VALUES = 8
+
+_OURS = dirname(dirname(dirname(__file__)))
+
+
+@dataclass
+class _Region:
+    """Sizes that no run describes yet: they meet `guards`, up to a guard of another run."""
+
+    guards: tuple[Guard, ...] = ()
+    sizes: InputSet | None = None  # None: all
+    before: tuple[_Run, int] | None = None  # the run, and which of its guards they do not meet
+
+
+@dataclass
+class _Run:
+    """One run of the forward: a network, or a refusal."""
+
+    tracer: Tracer
+    region: _Region
+    outputs: Any = None
+    refusal: SymcnnError | None = None
+
+    @property
+    def guards(self) -> list[Guard]:
+        return self.tracer.tape.guards
 
 
 def trace(
@@ -33,73 +70,243 @@ def trace(
     specs: Sequence[str],
     named: Mapping[str, str],
     example: Mapping[str, int] | None = None,
+    branches: int = 64,
 ) -> Network:
     """See `symcnn.from_torch`."""
     if not isinstance(module, torch.nn.Module):
         raise BadSpec(f"{module!r} is not a torch.nn.Module", cure="give an instance of one")
     if not specs and not named:
         raise BadSpec("no shape spec", cure='give one per input, for example "N 3 H W"')
+    if branches < 1:
+        raise BadSpec(f"branches={branches}: at least one branch is followed")
     wanted = {str(name): int(size) for name, size in (example or {}).items()}
-    forced: list[Choice] = []
-    first: SymcnnError | None = None
-    for _ in range(_ATTEMPTS):
+    inputs = [tensor(s) for s in specs]
+    keywords = {n: tensor(s, n) for n, s in named.items()}
+    with uncollected():
+        return _Front(module, inputs, keywords, wanted, branches).network()
+
+
+class _Front:
+    """A module and its symbolic inputs: what all runs of its forward share."""
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        inputs: Sequence[SymbolicTensor],
+        keywords: Mapping[str, SymbolicTensor],
+        example: Mapping[str, int],
+        limit: int,
+    ) -> None:
+        self.module, self.example, self.limit = module, example, limit
+        self.given = inputs, keywords
+        self.inputs = *inputs, *keywords.values()
+        dims = [d for t in self.inputs for d in t.dims]
+        self.names = tuple(dict.fromkeys(n for d in dims for n in sorted(symbols_of(d))))
+        self.unfollowed: list[Unfollowed] = []
+        self.work = deque([_Region()])
+
+    def network(self) -> Network:
+        """The union of the networks of all runs. Raises the first refusal if there is none."""
+        runs: list[_Run] = []
+        while self.work:
+            region = self.work.popleft()
+            if len(runs) >= self.limit:
+                self._leave(region, f"more than {self.limit} branches: raise `branches=`")
+                continue
+            run = self._run(region)
+            if run is not None:
+                runs.append(run)
+                self._open(run)
+        for run in runs:
+            if run.refusal is not None and run.region.before is not None:
+                other, i = run.region.before
+                other.guards[i] = replace(other.guards[i], otherwise=run.refusal.cause)
+        followed = [run for run in runs if run.refusal is None and run.outputs is not None]
+        if not followed:
+            raise next(run.refusal for run in runs if run.refusal is not None)
+        nets = [self._network(run) for run in followed]
+        refused = [
+            ((*run.region.guards, *run.guards), run.refusal.cause) for run in runs if run.refusal
+        ]
+        return union(nets, self.names, refused, tuple(self.unfollowed), self._at)
+
+    def _network(self, run: _Run) -> Network:
+        tracer = run.tracer
+        return Network(
+            self.inputs,
+            run.outputs,
+            tape=tracer.tape,
+            parameters=tracer.parameters,
+            buffers=tracer.buffer_leaves,
+        )
+
+    # runs
+
+    def _run(self, region: _Region) -> _Run | None:
+        """The forward at a point of the region; None if it cannot be followed there."""
+        tracer = Tracer(self.module, Tape(), self.example, region=region.sizes)
+        run = _Run(tracer, region)
         try:
-            with uncollected():
-                tracer = Tracer(module, Tape(), wanted, forced)
-                given = tuple(map(tensor, specs)), {n: tensor(s, n) for n, s in named.items()}
-                inputs = *given[0], *given[1].values()
-                outputs = _run(module, *given, tracer)
-                _drop_idle_guards(tracer, inputs, outputs, partial(_run, module, *given))
-                return Network(
-                    inputs,
-                    outputs,
-                    tape=tracer.tape,
-                    parameters=tracer.parameters,
-                    buffers=tracer.buffer_leaves,
-                )
-        except (UnsupportedOperation, DataDependent):
-            raise
+            run.outputs = _call(self.module, *self.given, tracer)
+        except Nowhere:
+            return run  # a requirement refuses every size that is left
+        except (UnsupportedOperation, DataDependent) as error:
+            self._give_up(region, error)
+            return None
         except SymcnnError as error:
-            # An input for which the model raises is not valid: take the other branch instead.
-            first = first or error
-            last = next(
-                (i for i, c in reversed([*enumerate(tracer.choices)]) if not c.otherwise), None
-            )
-            if last is None:
-                break
-            forced = [
-                *tracer.choices[:last],
-                Choice(not tracer.choices[last].taken, error.cause),
-            ]
-    assert first is not None
-    raise first
+            ours = self._ours(error, tracer)
+            if ours is not None:
+                if not isinstance(ours, SymcnnError):
+                    raise ours from None
+                self._give_up(region, ours)
+                return None
+            run.refusal = error
+            return run
+        tape = tracer.tape
+        tape.guards = without_idle_guards(
+            tape.guards, tracer.choices, lambda choices: self._rerun(run, choices)
+        )
+        tape.guards += self._beyond(run)
+        return run
 
+    def _beyond(self, run: _Run) -> list[Guard]:
+        """The guards of the region, where those of the run leave it: branches are disjoint."""
+        own = [g.requirement for g in run.guards]
+        region = [g for g in run.region.guards if g.requirement not in own]
+        with suppress(Undecidable):
+            wanted = input_set(self.names, [g.requirement for g in region])
+            if input_set(self.names, own) <= wanted:
+                return []
+        return region
 
-def _drop_idle_guards(
-    tracer: Tracer,
-    inputs: Sequence[SymbolicTensor],
-    outputs: Any,
-    run: Callable[[Tracer], Any],
-) -> None:
-    """Leave only the guards that make a difference: see `symcnn.frontends.torch.branches`."""
-
-    def rerun(choices: Sequence[Choice]) -> Asked | None:
-        same = Same(tracer.tape, Tape(), inputs)
-        again = tracer.again(choices, same)
+    def _rerun(self, run: _Run, choices: Sequence[Choice]) -> Asked | None:
+        """What a run with other choices asks, if it makes the same network."""
+        same = Same(run.tracer.tape, Tape(), self.inputs)
+        again = run.tracer.again(choices, same)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                other = run(again)
-            same.whole(outputs, other)
-        except (Differs, SymcnnError):
+                other = _call(self.module, *self.given, again)
+            same.whole(run.outputs, other)
+        except (Differs, Nowhere, SymcnnError):
             return None
         return same.now.guards, again.choices
 
-    tape = tracer.tape
-    tape.guards = without_idle_guards(tape.guards, tracer.choices, rerun)
+    def _ours(self, error: SymcnnError, tracer: Tracer) -> Exception | None:
+        """What to raise for an error that the forward does not raise at numbers: it is ours."""
+        try:
+            self._at(tracer.point(self.names))
+        except (UnsupportedOperation, DataDependent) as numeric:
+            return numeric
+        except (SymcnnError, Nowhere):
+            return None
+        cause = error.__cause__
+        if not isinstance(cause, Exception):
+            return error
+        *_, frame = _frames(cause)
+        if frame.f_code.co_filename.startswith(_OURS):
+            return cause
+        return UnsupportedOperation(
+            f"python asks of a size what only a number can answer: {error.cause}",
+            cure="give numbers for the sizes, or change the line",
+        )
+
+    def _at(self, sizes: Mapping[str, int]) -> Network:
+        """The network for these numbers: the forward runs once more, and leaves nothing open."""
+        inputs, keywords = self.given
+        numbers = [_at_numbers(t, sizes) for t in inputs]
+        named = {name: _at_numbers(t, sizes) for name, t in keywords.items()}
+        tracer = Tracer(self.module, Tape(), {})
+        outputs = _call(self.module, numbers, named, tracer)
+        return Network(
+            (*numbers, *named.values()),
+            outputs,
+            tape=tracer.tape,
+            parameters=tracer.parameters,
+            buffers=tracer.buffer_leaves,
+        )
+
+    # regions
+
+    def _open(self, run: _Run) -> None:
+        """The sizes that `run` does not describe, as regions to run the forward in."""
+        guards, nodes = run.guards, run.tracer.tape.nodes
+        if not guards:
+            return
+        alive = run.region.sizes or input_set(self.names, ())
+        before: list[Requirement] = [g.requirement for g in run.region.guards]
+        passed = 0
+        for i, guard in enumerate(guards):
+            for node in nodes[passed : guard.after + 1]:
+                for requirement in node.result.requires:
+                    before.append(requirement)
+                    alive = self._within(alive, requirement)
+            passed = max(passed, guard.after + 1)
+            others = negation(guard.requirement)
+            path = *run.region.guards, *guards[:i]
+            beyond = tuple(replace(guard, requirement=r, fixes="") for r in others)
+            region = _Region((*path, *beyond), None, (run, i))
+            try:
+                region.sizes = self._meeting(alive, before, others)
+            except Undecidable as error:
+                self._leave(region, f"no exact set: {error.cause}")
+            else:
+                if region.sizes:
+                    if guard.fixes and not self._few(region.sizes, guard):
+                        self._leave(region, guard.fixes)
+                    else:
+                        self.work.append(region)
+            before.append(guard.requirement)
+            alive = self._within(alive, guard.requirement)
+
+    def _within(self, sizes: InputSet, requirement: Requirement) -> InputSet:
+        with suppress(Undecidable):
+            return self._meeting(sizes, (), (requirement,))
+        return sizes
+
+    def _meeting(
+        self, sizes: InputSet, before: Sequence[Requirement], wanted: Sequence[Requirement]
+    ) -> InputSet:
+        """The `sizes` that meet what is `wanted`; what comes before may be needed to decide it."""
+        try:
+            return sizes & input_set(self.names, wanted)
+        except Undecidable:
+            if not before:
+                raise
+            return sizes & input_set(self.names, [*before, *wanted])
+
+    def _few(self, sizes: InputSet, guard: Guard) -> bool:
+        """Whether the size that the guard fixes takes few values among `sizes`."""
+        requirement = guard.requirement
+        if not isinstance(requirement, Condition) or requirement.relation != "==":
+            return False
+        value = Condition(requirement.lhs + 1, "==", Size.symbol("value"))
+        try:
+            values = (sizes & input_set((*self.names, "value"), [value])).axis("value")
+        except Undecidable:
+            return False
+        return values.bounded and (values.count() or 0) <= _VALUES
+
+    def _leave(self, region: _Region, reason: str) -> None:
+        """Say that nothing is known of a region."""
+        run, i = region.before or (None, 0)
+        if run is None:
+            return
+        guard = run.guards[i]
+        turned = " and ".join(map(said, negation(guard.requirement)))
+        self.unfollowed.append(Unfollowed(guard.where, turned, reason))
+
+    def _give_up(self, region: _Region, error: SymcnnError) -> None:
+        if region.before is None:  # the sizes that were asked for
+            raise error
+        self._leave(region, error.cause)
 
 
-def _run(
+def _at_numbers(t: SymbolicTensor, sizes: Mapping[str, int]) -> SymbolicTensor:
+    return SymbolicTensor(tuple(int(evaluate(d, sizes)) for d in t.dims), name=t.name)
+
+
+def _call(
     module: torch.nn.Module,
     inputs: Sequence[SymbolicTensor],
     keywords: Mapping[str, SymbolicTensor],
@@ -118,6 +325,14 @@ def _run(
     for scope in tape.calls:
         scope.output = tracer.result(scope.output)
     return tracer.result(raw)
+
+
+def _frames(error: BaseException) -> list[Any]:
+    found, frame = [], error.__traceback__
+    while frame is not None:
+        found.append(frame.tb_frame)
+        frame = frame.tb_next
+    return found
 
 
 def _forward_failed(module: Any, given: int, error: Exception, tracer: Tracer) -> SymcnnError:

@@ -35,7 +35,9 @@ from symcnn.frontends.torch.tensors import (
 )
 from symcnn.frontends.torch.where import caller
 from symcnn.ops.registry import TARGETS, Operation, kernel, same_axes
-from symcnn.sets.condition import AnyOf, Condition, Requirement, settled
+from symcnn.sets.condition import Condition, Requirement
+from symcnn.sets.inputset import InputSet
+from symcnn.trace.branches import negation
 from symcnn.trace.graph import (
     OPS,
     Constant,
@@ -49,7 +51,7 @@ from symcnn.trace.graph import (
     tree_map,
 )
 
-__all__ = ["Tracer"]
+__all__ = ["Nowhere", "Tracer"]
 
 #: Arguments that rules take as they are.
 PLAIN = frozenset((int, str, float, bool, type(None)))
@@ -102,6 +104,10 @@ def _operation(function: Any, rule: str) -> _Operation:
     return _Operation(rule, called.strip("_") in REFLECTED, writes(called))
 
 
+class Nowhere(BaseException):
+    """No size of the region that a run is to describe is left."""
+
+
 class Tracer(TorchFunctionMode):
     """One trace: turns torch calls into nodes, and python's questions about sizes into guards."""
 
@@ -110,14 +116,15 @@ class Tracer(TorchFunctionMode):
         module: torch.nn.Module,
         tape: Tape,
         example: Mapping[str, int],
-        forced: Sequence[Choice] = (),
+        region: InputSet | None = None,
     ) -> None:
         super().__init__()
         self.same: Same | None = None
         self.tape = tape
         tape.fix, tape.decide = self.fix, self.decide
         self.example = example
-        self.forced = forced
+        self.region = region  # the sizes that the run is to describe; None: all
+        self.forced: Sequence[Choice] = ()
         self.choices: list[Choice] = []
         self.steps: list[Step] = []  # all that the run asked so far
         self.script: list[Step] = []  # answers of an earlier run, the next one last
@@ -497,7 +504,7 @@ class Tracer(TorchFunctionMode):
         if type(found) is Real:
             exact = Condition(FLOAT_LIMIT, ">=", found.gap(0))
             if known(exact) is not True:
-                self._guard(exact)
+                self._guard(exact, "32-bit floats may round beyond")
         return found
 
     def value_of(self, value: Any) -> Any:
@@ -550,35 +557,42 @@ class Tracer(TorchFunctionMode):
         return taken
 
     def _choose(self, condition: Condition) -> bool:
-        """An open comparison: as it was to be taken, else as at the example."""
+        """An open comparison: as it was to be taken, else as at the point of the run."""
         position = len(self.choices)
-        taken, otherwise = False, ""
         if position < len(self.forced):
-            taken, otherwise = self.forced[position].taken, self.forced[position].otherwise
+            taken = self.forced[position].taken
         else:
-            taken = condition.holds(self._sizes(condition.symbols))
-        self.choices.append(Choice(taken, otherwise, len(self.tape.guards)))
-        self._guard(condition if taken else _negated(condition), otherwise)
+            taken = condition.holds(self.point(condition.symbols))
+        self.choices.append(Choice(taken, len(self.tape.guards)))
+        (requirement,) = [condition] if taken else negation(condition)
+        self._guard(requirement)
         return taken
 
     def fix(self, expr: Any) -> Any:
-        """The value of a size at the example, for python code that takes plain numbers only."""
+        """The value of a size at the point of the run, for python that takes plain numbers only."""
         if not isinstance(expr, Size):
             return expr
         if self.script:
             return self.replay(expr)
         mark = len(self.steps)
-        value = evaluate(expr, self._sizes(symbols_of(expr)))
+        value = evaluate(expr, self.point(symbols_of(expr)))
         scale = prod(c.denominator for c in expr.terms.values())
         same = Condition(expr * scale, "==", int(value * scale))
         if known(same) is None:
-            self._guard(same)
+            self._guard(same, "python needs a number there")
         self.note(mark, expr, value)
         return value
 
-    def _sizes(self, names: frozenset[str]) -> dict[str, int]:
-        """The example: of the sizes that are valid so far, the nearest to the one asked for."""
+    def point(self, names: Iterable[str]) -> dict[str, int]:
+        """Where the run is: of the sizes that it describes so far, those nearest to the example.
+
+        Raises Nowhere if none is left.
+        """
         domain = self.tape.domain
+        if self.region is not None:
+            domain = domain & self.region
+            if not domain:
+                raise Nowhere
         wanted = {n: self.example.get(n, _EXAMPLE.get(n, 224)) for n in {*names, *domain.names}}
         if domain.names and {n: wanted[n] for n in domain.names} not in domain:
             found = domain.nearest(*(wanted[n] for n in domain.names))
@@ -586,8 +600,8 @@ class Tracer(TorchFunctionMode):
             wanted.update(zip(domain.names, values, strict=True))
         return wanted
 
-    def _guard(self, requirement: Requirement, otherwise: str = "") -> None:
-        guard = Guard(requirement, caller(), len(self.tape.nodes) - 1, otherwise)
+    def _guard(self, requirement: Requirement, fixes: str = "") -> None:
+        guard = Guard(requirement, caller(), len(self.tape.nodes) - 1, fixes=fixes)
         self.tape.guards.append(guard)
 
     def wrap(self, value: Any) -> Any:
@@ -643,16 +657,6 @@ def _is_traced(values: Iterable[Any]) -> bool:
         if kind is slice and _is_traced((value.start, value.stop, value.step)):
             return True
     return False
-
-
-def _negated(condition: Condition) -> Requirement:
-    lhs, rhs = condition.lhs, condition.rhs
-    below = Condition(rhs, ">=", lhs + 1)
-    if condition.relation == ">=":
-        return below
-    options = (Condition(lhs, ">=", rhs + 1), below)
-    possible = tuple(option for option in options if settled(option) is not False)
-    return possible[0] if len(possible) == 1 else AnyOf(possible)
 
 
 _APPLY = vars(torch.autograd.Function)["apply"].__func__.__code__

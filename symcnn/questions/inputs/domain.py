@@ -5,7 +5,7 @@ It is the conjunction of what the nodes and guards require, handed to `symcnn.se
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,13 +26,18 @@ __all__ = [
     "listed",
     "reasons",
     "simplest",
+    "sizes",
     "valid_inputs",
 ]
 
 
 def valid_inputs(net: Network, *extra: Requirement, at: str = "") -> InputSet:
     """The inputs that `net` accepts and that meet the `extra` requirements."""
-    requirements = [*net.requirements, *extra]
+    return sizes(net, [*net.requirements, *extra], at)
+
+
+def sizes(net: Network, requirements: Sequence[Requirement], at: str = "") -> InputSet:
+    """The sizes that meet `requirements`: of the inputs, the batch only where they speak of it."""
     speaks_of = frozenset[str]().union(*(r.symbols for r in requirements))
     names = [n for n in net.symbols if n not in net.batch or n in speaks_of]
     names += sorted(speaks_of - set(names))

@@ -1,0 +1,511 @@
+"""`Branched`: a network with branches on sizes, the disjoint union of networks without any.
+
+The law: *every question distributes over the union.* The domain is the union of the domains, a
+solution the union of the solutions; a figure at a size is that of the branch that the size takes. A
+formula is one where one closed form holds on all branches, which isl decides, and else a case for
+each: `Cases`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property, reduce
+from operator import or_
+from typing import Any
+
+import sympy
+
+from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.size import Int
+from symcnn.errors import BadSpec, InvalidInput, NoSolution, SymcnnError, Undecidable
+from symcnn.network import Network
+from symcnn.questions.inputs.diagnose import Diagnosis, Failure
+from symcnn.questions.inputs.domain import Reason, listed
+from symcnn.questions.inputs.fix import Fix
+from symcnn.questions.proof.prove import Proof
+from symcnn.sets.condition import Condition, Requirement
+from symcnn.sets.formula import Formula
+from symcnn.sets.inputset import InputSet, Relation, input_set
+from symcnn.trace.branches import Branch, Unfollowed
+from symcnn.trace.graph import Guard, Shape, tree_map
+
+__all__ = ["Branched", "Cases", "union"]
+
+#: The path of a forward that raises, and what it raises.
+Refusal = tuple[tuple[Guard, ...], str]
+
+
+def union(
+    nets: Sequence[Network],
+    names: Sequence[str],
+    refusals: Sequence[Refusal],
+    unfollowed: tuple[Unfollowed, ...],
+    at: Callable[[Mapping[str, int]], Network],
+) -> Network:
+    """The network of all branches: the only one, or a `Branched`.
+
+    Args:
+        nets: a network for each branch; their guards say which sizes take it.
+        names: the sizes of the inputs.
+        refusals: the paths on which the model raises.
+        unfollowed: what no branch describes.
+        at: the network for numbers, for sizes that no branch describes.
+    """
+    net = nets[0] if len(nets) == 1 else Branched(nets, names, refusals)
+    net.unfollowed, net._at = unfollowed, at if unfollowed else None
+    return net
+
+
+class Cases:
+    """A formula with a case for each set of sizes: disjoint sets, and the formula on each.
+
+    >>> H = Size.symbol("H")
+    >>> even = input_set(["H"], [Condition(H % 2, "==", 0)])
+    >>> print(Cases([(even, Formula(H)), (input_set(["H"], []) - even, Formula(0))]))
+    H if H % 2 == 0 and H >= 2; 0 if H % 2 == 1 and H >= 1
+    """
+
+    def __init__(self, pieces: Iterable[tuple[InputSet, Any]]) -> None:
+        self.pieces = tuple(pieces)
+
+    @property
+    def expr(self) -> Any:
+        """The cases as one sympy expression, a Piecewise."""
+        return sympy.Piecewise(*((_sympy(v), s.as_sympy()) for s, v in self.pieces))
+
+    def _sympy_(self) -> Any:
+        return self.expr
+
+    def at(self, **sizes: int) -> Any:
+        """The value at sizes. Raises InvalidInput where there is no case for them."""
+        for where, value in self.pieces:
+            if _inside(where, sizes):
+                return value.at(**sizes) if hasattr(value, "at") else value
+        raise InvalidInput(f"no case is for {listed(sizes)}")
+
+    def under(self, *given: Any) -> Any:
+        """Each case where `given` holds, see `Formula.under`."""
+        return Cases((s, Formula(v).under(*given)) for s, v in self.pieces)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Cases) and self.pieces == other.pieces
+
+    def __hash__(self) -> int:
+        return hash(tuple(str(piece) for piece in self.pieces))
+
+    def __str__(self) -> str:
+        return "; ".join(f"{value} if {where.describe()}" for where, value in self.pieces)
+
+    __repr__ = __str__
+
+    def _repr_latex_(self) -> str:
+        return f"${sympy.latex(self.expr)}$"
+
+
+def _inside(where: InputSet, sizes: Mapping[str, Any]) -> bool:
+    """Whether sizes lie in a set, whichever of them the set speaks of."""
+    return {n: int(sizes[n]) for n in where.names} in where if where.names else bool(where)
+
+
+def _sympy(value: Any) -> Any:
+    if isinstance(value, (tuple, list)):
+        return sympy.Tuple(*map(_sympy, value))
+    return sympy.sympify(value.expr if hasattr(value, "expr") else value)
+
+
+def _equal_on(where: InputSet, a: Any, b: Any) -> bool:
+    """Whether two values are the same for all sizes of a set, as far as that is decidable."""
+    if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
+        return len(a) == len(b) and all(_equal_on(where, x, y) for x, y in zip(a, b, strict=True))
+    if a is b or (type(a) is type(b) and a == b):
+        return True
+    try:
+        one, other = (from_sympy(v.size if isinstance(v, Formula) else v) for v in (a, b))
+    except (SymcnnError, TypeError, ValueError, sympy.SympifyError):
+        return bool(str(a) == str(b))
+    with suppress(Undecidable):
+        return where <= input_set(where.names, [Condition(one, "==", other)])
+    return False
+
+
+def merged(pieces: Sequence[tuple[InputSet, Any]]) -> Any:
+    """One value where one is right on all sets; else `Cases`, those of equal values as one."""
+    for _, value in pieces:
+        if all(_equal_on(where, value, own) for where, own in pieces):
+            return value
+    groups: list[tuple[InputSet, Any]] = []
+    for where, value in pieces:
+        for i, (other, own) in enumerate(groups):
+            if _equal_on(where, own, value):
+                groups[i] = other | where, own
+                break
+            if _equal_on(other, value, own):
+                groups[i] = other | where, value
+                break
+        else:
+            groups.append((where, value))
+    return Cases(groups)
+
+
+class Branched(Network):
+    """A network whose python branches on sizes: `branches` lists the paths.
+
+    Records (`nodes`, `calls`, `guards`) are those of the first branch, the one that the example
+    size takes; every question is answered over all branches.
+
+    >>> import symcnn, torch
+    >>> class Padded(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return torch.nn.functional.pad(x, (0, 1)) if x.shape[-1] % 2 else x * 2
+    >>> net = symcnn.from_torch(Padded(), "N 3 L")
+    >>> len(net.branches), net.complete, net.output_shape
+    (2, True, (N, 3, 2*((L + 1)//2)))
+    """
+
+    def __init__(
+        self, nets: Sequence[Network], names: Sequence[str], refusals: Sequence[Refusal] = ()
+    ) -> None:
+        first = nets[0]
+        self.__dict__.update({k: v for k, v in vars(first).items() if k not in _COMPUTED})
+        self.nets = tuple(nets)
+        self.sizes = tuple(names)
+        self.refusals = tuple(refusals)
+
+    # branches
+
+    @cached_property
+    def branches(self) -> tuple[Branch[Network], ...]:
+        """The paths through the forward: disjoint sets of sizes, and a network for each."""
+        return tuple(branch for net in self.nets for branch in net.branches)
+
+    def branch_at(self, **sizes: int) -> Network:
+        """The network of the branch that these sizes take.
+
+        Raises InvalidInput where the model raises, or no branch was followed.
+        """
+        values = {str(name): int(size) for name, size in sizes.items()}
+        for net in self.nets:
+            if all(g.requirement.holds(values) for g in net.guards):
+                return net
+        for path, said in self.refusals:
+            if all(g.requirement.holds(values) for g in path):
+                raise InvalidInput(
+                    f"the model refuses {listed(values)} at {path[-1].where}: {said}",
+                    cure=lambda: _cure(self, values),
+                )
+        if self._at is not None:
+            return self._at(values)
+        raise InvalidInput(f"no branch takes {listed(values)}", cure=lambda: _cure(self, values))
+
+    def _each(self, ask: Callable[[Network], Any]) -> Any:
+        """The answer of each branch, as one where one is right on all branches."""
+        return merged([(self._part(b), ask(b.network)) for b in self.branches])
+
+    @cached_property
+    def _parts(self) -> dict[int, InputSet]:
+        return {}
+
+    def _part(self, branch: Branch[Network]) -> InputSet:
+        """The valid sizes of a branch, as far as there is an exact set of them."""
+        key = id(branch.network)
+        if key not in self._parts:
+            try:
+                self._parts[key] = branch.network.valid_inputs()
+            except Undecidable:
+                self._parts[key] = branch.where
+        return self._parts[key]
+
+    # shapes
+
+    @cached_property
+    def outputs(self) -> Any:
+        """Output shapes, nested as the module returns them; a Piecewise where branches differ."""
+        found = [net.outputs for net in self.nets]
+        kinds = {str(tree_map(lambda s: len(s) if isinstance(s, Shape) else s, o)) for o in found}
+        if len(kinds) > 1:
+            whole = self._each(lambda net: net.outputs)
+            return whole.expr if isinstance(whole, Cases) else whole
+        flat = [_leaves(o) for o in found]
+        joined = iter([self._joined(shapes) for shapes in zip(*flat, strict=True)])
+        return tree_map(lambda _: next(joined), found[0])
+
+    def _joined(self, shapes: Sequence[Any]) -> Any:
+        if not isinstance(shapes[0], Shape):
+            return shapes[0]
+        parts = [self._part(b) for b in self.branches]
+        sizes = (merged([*zip(parts, sizes, strict=True)]) for sizes in zip(*shapes, strict=True))
+        return Shape(s.expr if isinstance(s, Cases) else s for s in sizes)
+
+    @property
+    def output_dims(self) -> tuple[Int, ...]:
+        """The sizes of the (first) output, where one closed form holds on all branches."""
+        shape = next((s for s in _leaves(self.outputs) if isinstance(s, Shape)), None)
+        if shape is None or any(isinstance(d, sympy.Piecewise) for d in shape):
+            raise BadSpec(
+                "the branches of the network have outputs of different forms",
+                cure="ask a branch: net.branches[0].network",
+            )
+        return tuple(from_sympy(d) for d in shape)
+
+    def describe_output(self) -> str:
+        """The first output shape as text."""
+        shape = next((s for s in _leaves(self.outputs) if isinstance(s, Shape)), None)
+        return str(self.outputs) if shape is None else str(shape)
+
+    def shape_at(self, **sizes: Any) -> Any:
+        """See `Network.shape_at`: that of the branch that the sizes take."""
+        values = self._values(sizes)
+        net = self.branch_at(**values)
+        return net.shape_at(**{n: v for n, v in values.items() if n in net._told_symbols(values)})
+
+    @cached_property
+    def _all_symbols(self) -> frozenset[str]:
+        return frozenset[str]().union(*(net._all_symbols for net in self.nets))
+
+    @cached_property
+    def symbols(self) -> tuple[str, ...]:
+        """The names of the sizes, in the order in which the inputs list them."""
+        return self.nets[0].symbols
+
+    # parts
+
+    def _again(self, nets: Iterable[Network]) -> Network:
+        found = [*nets]
+        net = union(found, self.sizes, self.refusals, self.unfollowed, self._at or _nowhere)
+        net.name = found[0].name
+        return net
+
+    def at(self, name: str) -> Network:
+        """See `Network.at`: the branches in which there is such a node."""
+        return self._again(self._those(lambda net: net.at(name), BadSpec))
+
+    def given(self, **values: Any) -> Network:
+        """See `Network.given`: the branches that the values leave."""
+        twin = self._again(self._those(lambda net: net.given(**values), InvalidInput))
+        if isinstance(twin, Branched):
+            twin.sizes = tuple(n for n in self.sizes if n not in values)
+            twin.refusals = ()
+        return twin
+
+    def last_map(self, n: int) -> Network:
+        """See `Network.last_map`."""
+        return self._again(net.last_map(n) for net in self.nets)
+
+    def before_flatten(self) -> Network:
+        """See `Network.before_flatten`."""
+        return self._again(net.before_flatten() for net in self.nets)
+
+    def _those(self, ask: Callable[[Network], Any], *refused: type[SymcnnError]) -> list[Any]:
+        """The answers of the branches that have one. Raises the first refusal if none has."""
+        found: list[Any] = []
+        errors: list[SymcnnError] = []
+        for net in self.nets:
+            try:
+                found.append(ask(net))
+            except refused as error:
+                errors.append(error)
+        if not found:
+            raise errors[0]
+        return found
+
+    # cost
+
+    @cached_property
+    def params(self) -> Any:
+        """The number of parameters; lazy ones may depend on the branch."""
+        return _plain(self._each(lambda net: net.params))
+
+    @cached_property
+    def macs(self) -> Any:
+        """Multiply-accumulates; a Piecewise where branches differ."""
+        return _plain(self._each(lambda net: net.macs))
+
+    @cached_property
+    def flops(self) -> Any:
+        """Two per MAC; a Piecewise where branches differ."""
+        return _plain(self._each(lambda net: net.flops))
+
+    def cost(self, convention: str = "macs", **options: Any) -> Any:
+        """See `Network.cost`: an answer of the same names, with `Cases` where branches differ."""
+        return Distributed(self, lambda net: net.cost(convention, **options), "cost")
+
+    # sets
+
+    @cached_property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """What every branch requires."""
+        first, *others = (net.requirements for net in self.nets)
+        return tuple(r for r in first if all(r in other for other in others))
+
+    @cached_property
+    def _valid(self) -> InputSet:
+        return reduce(or_, (net.valid_inputs() for net in self.nets))
+
+    def reasons(self) -> list[Reason]:
+        """See `Network.reasons`: those of each branch, and where the model raises."""
+        domain = self.valid_inputs()
+        found: dict[str, Reason] = {}
+        for net in self.nets:
+            for reason in net.reasons():
+                branch = any(g.requirement == reason.requirement for g in net.guards)
+                others = input_set(domain.names, [reason.requirement])
+                if not branch or domain <= others:
+                    found.setdefault(str(reason), reason)
+        return [*found.values()]
+
+    def solve(self, output: Any = None, **wishes: Any) -> Any:
+        """See `Network.solve`: the solutions of all branches."""
+        found = self._those(lambda net: net.solve(output, **wishes), NoSolution)
+        if len(found) == 1:
+            return found[0]
+        if isinstance(found[0], Relation):
+            members = reduce(or_, (InputSet(f.names, f._sides, batch=f.batch) for f in found))
+            return Relation(found[0].parameters, members)
+        if not isinstance(found[0], InputSet):  # choices of hyperparameters, each with its inputs
+            return type(found[0])([s for f in found for s in f])
+        return reduce(or_, found)
+
+    def diagnose(self, **sizes: Any) -> Diagnosis:
+        """See `Network.diagnose`: in the branch that the sizes take."""
+        values = self._values({"N": 1} | sizes if "N" in self.symbols else sizes)
+        try:
+            net = self.branch_at(**values)
+        except InvalidInput as error:
+            path = next(
+                (p for p, _ in self.refusals if all(g.requirement.holds(values) for g in p)), ()
+            )
+            where = path[-1].where if path else ""
+            needs = str(path[-1].requirement) if path else ""
+            failure = Failure(where, "branch", needs, "", error.cause, error.cause)
+            return Diagnosis(values, failure, (_cure(self, values),), ())
+        return net.diagnose(**values)
+
+    def fix(self, **sizes: Any) -> list[Fix]:
+        """See `Network.fix`: in all branches, or in the one that the sizes take."""
+        if sizes:
+            given = {"N": 1} | sizes if "N" in self.symbols else sizes
+            return self.branch_at(**self._values(given)).fix(**sizes)
+        found = {str(fix): fix for net in self.nets for fix in net.fix()}
+        return [*found.values()]
+
+    # fields, proofs, words
+
+    def receptive_field(self, *args: Any, **options: Any) -> Any:
+        """See `Network.receptive_field`: one answer with `Cases` where branches differ."""
+        fields = self._those(lambda net: net.receptive_field(*args, **options), BadSpec)
+        if len({str(field) for field in fields}) == 1 and len(fields) == len(self.nets):
+            return fields[0]
+        return Distributed(self, lambda net: net.receptive_field(*args, **options), "field")
+
+    def prove(self, **options: Any) -> Proof:
+        """See `Network.prove`: the claims of every branch."""
+        proofs = [net.prove(**options) for net in self.nets]
+        claims = tuple(claim for proof in proofs for claim in proof.claims)
+        return Proof(str(self.valid_inputs()), claims)
+
+    def explain(self, what: str | None = None, **options: Any) -> Any:
+        """See `Network.explain`: the derivation in each branch."""
+        found = [(b.where, b.network.explain(what, **options)) for b in self.branches]
+        if len({str(answer) for _, answer in found}) == 1:
+            return found[0][1]
+        return "\n\n".join(f"for {where.describe()}:\n{answer}" for where, answer in found)
+
+    def summary(self, *args: Any, **options: Any) -> Any:
+        """See `Network.summary`: one table for each branch."""
+        return self._texts(lambda net: str(net.summary(*args, **options)))
+
+    def to_latex(self, what: str = "table", **options: Any) -> str:
+        """See `Network.to_latex`: for each branch, under a comment with its sizes."""
+        return self._texts(lambda net: net.to_latex(what, **options), "% for ")
+
+    def _texts(self, ask: Callable[[Network], str], title: str = "for ") -> str:
+        found = [(b.where, ask(b.network)) for b in self.branches]
+        if len({text for _, text in found}) == 1:
+            return found[0][1]
+        return "\n\n".join(f"{title}{where.describe()}:\n{text}" for where, text in found)
+
+    def _repr_latex_(self) -> str:
+        return f"${sympy.latex(_sympy(self.outputs))}$"
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(map(str, self.inputs))
+        return f"Network({inputs} -> {self.describe_output()}, {len(self.nets)} branches)"
+
+
+#: What a network computes for itself from what it is made of.
+_COMPUTED = frozenset(k for k, v in vars(Network).items() if isinstance(v, cached_property))
+
+
+class Distributed:
+    """An answer of a network with branches: each figure one value, or `Cases`.
+
+    Attributes are those of the answer of one branch. `at` gives the answer of the branch that sizes
+    take, and `parts` that of each.
+    """
+
+    def __init__(self, net: Branched, ask: Callable[[Network], Any], what: str) -> None:
+        self._net, self._ask, self._what = net, ask, what
+
+    @cached_property
+    def parts(self) -> tuple[tuple[InputSet, Any], ...]:
+        """The answer of each branch, with the sizes that take it."""
+        return tuple((self._net._part(b), self._ask(b.network)) for b in self._net.branches)
+
+    def at(self, **sizes: Any) -> Any:
+        """The answer at sizes: that of the branch that they take."""
+        values = self._net._values({"N": 1, **sizes} if "N" in self._net.symbols else sizes)
+        return self._ask(self._net.branch_at(**values)).at(**sizes)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        found = [(where, getattr(answer, name)) for where, answer in self.parts]
+        if all(callable(value) and not isinstance(value, Formula) for _, value in found):
+            return lambda *args, **options: merged(
+                [(where, value(*args, **options)) for where, value in found]
+            )
+        if (
+            all(isinstance(value, tuple) for _, value in found)
+            and len({len(value) for _, value in found}) == 1
+        ):
+            items = zip(*(value for _, value in found), strict=True)
+            return tuple(
+                merged([(w, v) for (w, _), v in zip(found, item, strict=True)]) for item in items
+            )
+        return merged(found)
+
+    def __str__(self) -> str:
+        texts = [(where, str(answer)) for where, answer in self.parts]
+        if len({text for _, text in texts}) == 1:
+            return texts[0][1]
+        return "\n\n".join(f"for {where.describe()}:\n{text}" for where, text in texts)
+
+    __repr__ = __str__
+
+
+def _plain(value: Any) -> Any:
+    return value.expr if isinstance(value, Cases) else value
+
+
+def _leaves(value: Any) -> list[Any]:
+    found: list[Any] = []
+    tree_map(found.append, value)
+    return found
+
+
+def _nowhere(_: Mapping[str, int]) -> Network:
+    raise BadSpec("a part of a network with branches cannot be traced again")
+
+
+def _cure(net: Network, sizes: Mapping[str, int]) -> str:
+    """The nearest valid size, for the end of an error."""
+    try:
+        domain = net.valid_inputs()
+    except Undecidable:
+        return "its domain is not a decidable set; try other sizes"
+    if not domain:
+        return "no input of any size is valid"
+    near = domain.nearest(*(sizes[name] for name in domain.shown))
+    values = near if isinstance(near, tuple) else (near,)
+    return f"nearest valid size: {listed(dict(zip(domain.shown, values, strict=True)))}"

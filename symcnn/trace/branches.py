@@ -1,0 +1,81 @@
+"""Branches: a network whose python branches on sizes is a disjoint union of networks without any.
+
+The law: *let a run of a forward decide the comparisons g1, ..., gn, one after the other. Then all
+sizes are those that meet all of them, and for each i those that meet g1, ..., g(i-1) and not gi;
+these sets are disjoint.* Each of the others is decided by a run of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from symcnn.sets.condition import AnyOf, Condition, Requirement, settled
+from symcnn.sets.formula import spoken
+from symcnn.sets.inputset import InputSet
+
+__all__ = ["Branch", "Unfollowed", "negation", "said"]
+
+Net = TypeVar("Net")
+
+
+@dataclass(frozen=True)
+class Branch(Generic[Net]):
+    """One path through a forward: the sizes that take it, and the network that they meet.
+
+    Attributes:
+        where: the sizes that take this path; those of other branches take another.
+        network: a network without branches.
+        taken: the comparisons on the way, ``"model.py:12 H % 2 == 1"``.
+    """
+
+    where: InputSet
+    network: Net
+    taken: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.network!r}"
+
+
+@dataclass(frozen=True)
+class Unfollowed:
+    """A side of a comparison that no branch describes, and why.
+
+    Attributes:
+        where_in_code: file and line of the comparison.
+        condition: what the sizes meet that are left out.
+        reason: why the forward was not followed there.
+    """
+
+    where_in_code: str
+    condition: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.condition} ({self.where_in_code}): {self.reason}"
+
+
+def negation(requirement: Requirement) -> list[Requirement]:
+    """What holds where `requirement` does not, all of it."""
+    if isinstance(requirement, AnyOf):
+        return [r for option in requirement.options for r in negation(option)]
+    assert isinstance(requirement, Condition)  # no python branch speaks of a number of blocks
+    lhs, rhs = requirement.lhs, requirement.rhs
+    below = Condition(rhs, ">=", lhs + 1)
+    if requirement.relation == ">=":
+        return [below]
+    options = (Condition(lhs, ">=", rhs + 1), below)
+    possible = tuple(option for option in options if settled(option) is not False)
+    return [possible[0] if len(possible) == 1 else AnyOf(possible)]
+
+
+def said(requirement: Requirement) -> str:
+    """A requirement as python writes it: ``H % 2 != 0`` for more or less than 0."""
+    if isinstance(requirement, AnyOf) and len(requirement.options) == 2:
+        above, below = requirement.options
+        equal = Condition(below.rhs - 1, "==", below.lhs)
+        if negation(equal) == [requirement] or negation(equal) == [AnyOf((above, below))]:
+            return spoken(equal).replace(" == ", " != ")
+    if isinstance(requirement, AnyOf):
+        return " or ".join(map(spoken, requirement.options))
+    return spoken(requirement)

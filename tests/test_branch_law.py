@@ -1,0 +1,347 @@
+"""A forward whose python branches on sizes is the union of its branches: torch judges each size."""
+
+import math
+from itertools import product
+
+import pytest
+import sympy
+
+import symcnn
+from symcnn import H, N, W
+from symcnn.errors import InvalidInput, SymcnnError, Undecidable
+
+torch = pytest.importorskip("torch")
+nn, F = torch.nn, torch.nn.functional
+
+
+class Forward(nn.Module):
+    def __init__(self, forward, **modules):
+        super().__init__()
+        for name, module in modules.items():
+            setattr(self, name, module)
+        self.function = forward
+
+    def forward(self, *inputs):
+        return self.function(self, *inputs)
+
+
+def pad_if_odd(self, x):
+    h, w = x.shape[2:]
+    if h % 2 or w % 2:
+        x = F.pad(x, (0, w % 2, 0, h % 2))
+    return self.conv(x)
+
+
+def pad_to_eight_and_crop_back(self, x):
+    h, w = x.shape[2:]
+    bottom, right = (8 - h % 8) % 8, (8 - w % 8) % 8
+    if bottom or right:
+        x = F.pad(x, (0, right, 0, bottom))
+    x = F.max_pool2d(x, 8)
+    return F.interpolate(x, scale_factor=8)[:, :, :h, :w]
+
+
+def raises_unless_multiple(self, x):
+    if x.shape[2] % 8:
+        raise ValueError("the height must be a multiple of 8")
+    return x
+
+
+def asserts_square(self, x):
+    assert x.shape[2] == x.shape[3], "square only"
+    return F.max_pool2d(x, 2)
+
+
+def nested(self, x):
+    h, w = x.shape[2:]
+    if h > 10:
+        if w > 20:
+            return F.max_pool2d(x, 2)
+        return F.max_pool2d(x, (2, 1))
+    return x
+
+
+def elif_chain(self, x):
+    h = x.shape[2]
+    if h < 8:
+        x = F.interpolate(x, scale_factor=4)
+    elif h < 16:
+        x = F.interpolate(x, scale_factor=2)
+    elif h == 20:
+        raise RuntimeError("20 is unlucky")
+    return F.avg_pool2d(x, 4)
+
+
+def early_return(self, x):
+    if min(x.shape[2:]) < 7:
+        return x
+    return self.conv(x)
+
+
+def conditional_expression(self, x):
+    return F.max_pool2d(x, 3 if x.shape[3] > 30 else 2)
+
+
+def while_it_is_large(self, x):
+    h, w = x.shape[2:]
+    while h > 7 and w > 7:
+        x = F.max_pool2d(x, 2)
+        h, w = x.shape[2:]
+    return x
+
+
+def orientation(self, x):
+    if x.shape[2] > x.shape[3]:
+        x = x.transpose(2, 3)
+    return F.max_pool2d(x, (2, 3))
+
+
+def ratio(self, x):
+    h, w = x.shape[2:]
+    if h / w > 2:
+        return F.max_pool2d(x, (2, 1))
+    if w / h >= 1.5:
+        return F.max_pool2d(x, (1, 2))
+    return x
+
+
+def same_by_hand(self, x):
+    h, w = x.shape[-2:]
+    k, s = 5, 3
+    ph = max((math.ceil(h / s) - 1) * s + k - h, 0)
+    pw = max((math.ceil(w / s) - 1) * s + k - w, 0)
+    if ph > 0 or pw > 0:
+        x = F.pad(x, (pw // 2, pw - pw // 2, ph // 2, ph - ph // 2))
+    return F.conv2d(x, torch.zeros(4, 3, k, k), stride=s)
+
+
+def same_with_nested_ifs(self, x):
+    """As TensorFlow's padding is written in many ports: the stride divides, or does not."""
+    h, w = x.shape[-2:]
+    ph = max(3 - 2, 0) if h % 2 == 0 else max(3 - h % 2, 0)
+    pw = max(3 - 2, 0) if w % 2 == 0 else max(3 - w % 2, 0)
+    x = F.pad(x, (pw // 2, pw - pw // 2, ph // 2, ph - ph // 2))
+    return F.conv2d(x, torch.zeros(4, 3, 3, 3), stride=2)
+
+
+def windows(self, x):
+    """Partition into windows and back, padded where needed, as Swin and its children do."""
+    n, c, h, w = x.shape
+    size = 4
+    bottom, right = (size - h % size) % size, (size - w % size) % size
+    if bottom > 0 or right > 0:
+        x = F.pad(x, (0, right, 0, bottom))
+    hp, wp = h + bottom, w + right
+    x = x.view(n, c, hp // size, size, wp // size, size).permute(0, 2, 4, 3, 5, 1)
+    x = x.reshape(-1, size * size, c)
+    batch = int(x.shape[0] / (hp * wp / size / size))
+    x = x.view(batch, hp // size, wp // size, size, size, c).permute(0, 5, 1, 3, 2, 4)
+    return x.reshape(batch, c, hp, wp)[:, :, :h, :w]
+
+
+def no_window_if_small(self, x):
+    h, w = x.shape[2:]
+    size = 7
+    if h <= size or w <= size:
+        size = min(h, w)
+    return F.max_pool2d(x, size)
+
+
+def adaptive_fallback(self, x):
+    if x.shape[2] < 4 or x.shape[3] < 4:
+        return F.adaptive_avg_pool2d(x, 1)
+    return F.adaptive_avg_pool2d(F.max_pool2d(x, 2), 1)
+
+
+def crop_to_even(self, x):
+    if x.shape[2] % 2 == 1:
+        x = x[:, :, :-1]
+    if x.shape[3] % 2 == 1:
+        x = x[:, :, :, :-1]
+    return F.max_pool2d(x, 2)
+
+
+def repeated_conditions(self, x):
+    for _ in range(24):
+        if x.shape[2] % 4:
+            x = F.pad(x, (0, 0, 0, 1))
+        if x.shape[3] > 40:
+            x = x + 1
+        else:
+            x = x * 2
+    return x
+
+
+def unet_that_pads_its_skip(self, x):
+    skip = x
+    y = F.interpolate(F.max_pool2d(x, 2), scale_factor=2)
+    dh, dw = skip.size(2) - y.size(2), skip.size(3) - y.size(3)
+    if dh > 0 or dw > 0:
+        y = F.pad(y, (0, dw, 0, dh))
+    return torch.cat([skip, y], 1)
+
+
+def unet_that_resizes_its_skip(self, x):
+    y = F.interpolate(F.max_pool2d(x, 2), scale_factor=2)
+    if y.shape != x.shape:
+        y = F.interpolate(y, size=x.shape[2:])
+    return torch.cat([x, y], 1)
+
+
+def unless_equal(self, x):
+    if (x.shape[2], x.shape[3]) != (24, 32):
+        x = F.interpolate(x, size=(24, 32))
+    return x
+
+
+def largest_multiple(self, x):
+    h = x.shape[2] // 4 * 4
+    if h == 0:
+        raise ValueError(f"too small: {x.shape[2]}")
+    return x[:, :, :h]
+
+
+def either_axis(self, x):
+    h, w = x.shape[2:]
+    if h % 3 == 0:
+        return F.max_pool2d(x, (3, 1))
+    if w % 3 == 0:
+        return F.max_pool2d(x, (1, 3))
+    return x
+
+
+def not_both(self, x):
+    h, w = x.shape[2:]
+    if not (h > 12 and w > 12):
+        return F.pad(x, (1, 1, 1, 1))
+    return x
+
+
+def within_bounds(self, x):
+    if 8 <= x.shape[2] < 40:
+        return F.max_pool2d(x, 2)
+    raise ValueError("from 8 to 39 rows")
+
+
+def area(self, x):
+    if x.shape[2] * x.shape[3] >= 900:
+        return F.max_pool2d(x, 2)
+    return x
+
+
+def fails_in_a_layer(self, x):
+    if x.shape[2] > 30:
+        return self.linear(x.flatten(1))
+    return x.flatten(1)
+
+
+def try_and_fall_back(self, x):
+    try:
+        if x.shape[2] < 5:
+            raise ValueError("small")
+        return F.max_pool2d(x, 5)
+    except ValueError:
+        return x
+
+
+def depends_on_a_branch(self, x):
+    y = F.max_pool2d(x, 2) if x.shape[2] > 16 else x
+    if y.shape[2] % 2:
+        y = F.pad(y, (0, 0, 1, 0))
+    return y
+
+
+def power_of_two(self, x):
+    h = x.shape[2]
+    if h & (h - 1) if isinstance(h, int) and h > 64 else h % 16:
+        x = F.pad(x, (0, 0, 0, 16 - h % 16))
+    return x
+
+
+def sum_of_sides(self, x):
+    if x.shape[2] + x.shape[3] > 50:
+        return x[:, :, ::2]
+    return x
+
+
+def counts_tokens(self, x):
+    tokens = x.flatten(2).transpose(1, 2)
+    if tokens.shape[1] % 2:
+        tokens = torch.cat([tokens, tokens[:, :1]], 1)
+    return tokens
+
+
+def chunk_where_long(self, x):
+    return torch.cat(x.chunk(2, 2), 1) if x.shape[2] % 2 == 0 else x
+
+
+def stride_by_size(self, x):
+    stride = 1 if x.shape[2] < 20 else 2 if x.shape[2] < 40 else 4
+    return F.conv2d(x, torch.zeros(4, 3, 3, 3), stride=stride, padding=1)
+
+
+def deep(self, x):
+    for _ in range(3):
+        if x.shape[2] % 2 == 1 or x.shape[3] % 2 == 1:
+            x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
+        x = F.max_pool2d(x, 2)
+    return x
+
+
+FORWARDS = [
+    pad_if_odd, pad_to_eight_and_crop_back, raises_unless_multiple, asserts_square, nested,
+    elif_chain, early_return, conditional_expression, while_it_is_large, orientation, ratio,
+    same_by_hand, same_with_nested_ifs, windows, no_window_if_small, adaptive_fallback,
+    crop_to_even, repeated_conditions, unet_that_pads_its_skip, unet_that_resizes_its_skip,
+    unless_equal, largest_multiple, either_axis, not_both, within_bounds, area, fails_in_a_layer,
+    try_and_fall_back, depends_on_a_branch, power_of_two, sum_of_sides, counts_tokens,
+    chunk_where_long, stride_by_size, deep,
+]  # fmt: skip
+
+
+def model(forward):
+    return Forward(forward, conv=nn.Conv2d(3, 8, 2, 2), linear=nn.Linear(3 * 32 * 32, 5))
+
+
+def torch_says(module, n, h, w):
+    try:
+        return tuple(module(torch.zeros(n, 3, h, w)).shape)
+    except Exception:
+        return None
+
+
+def grid():
+    """Every size up to 12 x 12, every height and width up to 64, and a sample of the rest."""
+    sizes = {(h, w) for h, w in product(range(1, 65), repeat=2) if h <= 12 and w <= 12}
+    sizes |= {(h, w) for h, w in product(range(1, 65), (16, 33)) for h, w in ((h, w), (w, h))}
+    return sorted(sizes | {(7 * i % 64 + 1, 11 * i % 64 + 1) for i in range(150)})
+
+
+@pytest.mark.parametrize("forward", FORWARDS, ids=lambda f: f.__name__)
+def test_every_size_has_torchs_shape_whichever_branch_it_takes(forward):
+    module = model(forward)
+    net = symcnn.from_torch(module, "N 3 H W")
+    assert net.complete, net.unfollowed
+    domain = net.valid_inputs()
+    reached = {}
+    for h, w in grid():
+        shape = torch_says(module, 2, h, w)
+        assert ((h, w) in domain) == (shape is not None), (h, w, shape)
+        if shape is None:
+            with pytest.raises(InvalidInput):
+                net.shape_at(N=2, H=h, W=w)
+        else:
+            assert net.shape_at(N=2, H=h, W=w) == shape, (h, w)
+            reached.setdefault(shape[2:], set()).add((h, w))
+    for target, sizes in sorted(reached.items())[:3]:
+        if len(target) == 2:
+            solution = net.solve(output=target)
+            assert all(((h, w) in solution) == ((h, w) in sizes) for h, w in grid()), target
+
+
+@pytest.mark.parametrize("forward", FORWARDS, ids=lambda f: f.__name__)
+def test_branches_are_disjoint(forward):
+    branches = symcnn.from_torch(model(forward), "N 3 H W").branches
+    for i, one in enumerate(branches):
+        for other in branches[i + 1 :]:
+            assert not one.where & other.where
