@@ -84,14 +84,14 @@ def test_a_comparison_left_open_is_a_guard_with_its_line():
             x = F.pad(x, (0, 0, 0, 1))
         return F.max_pool2d(x, 2)
 
-    even = trace(forward)
-    assert len(even.guards) == 1
-    assert __file__ in even.guards[0].where
-    assert str(even.valid_inputs().axis("H")) == "H % 2 == 0 and H >= 2"
-    odd = trace(forward, example={"H": 225})
-    assert str(odd.valid_inputs().axis("H")) == "H % 2 == 1 and H >= 1"
+    even, odd = trace(forward).branches
+    assert len(even.network.guards) == 1
+    assert __file__ in even.network.guards[0].where
+    assert str(even.where.axis("H")) == "H % 2 == 0 and H >= 2"
+    assert str(odd.where.axis("H")) == "H % 2 == 1 and H >= 1"
+    assert trace(forward, example={"H": 225}).branches[0].taken[0].endswith("H % 2 == 1")
     with pytest.raises(InvalidInput, match="trace again with example"):
-        odd.shape_at(N=1, H=224, W=224)
+        odd.network.shape_at(N=1, H=224, W=224)
 
 
 def test_python_that_needs_a_plain_int_fixes_the_size_and_says_so():
@@ -587,7 +587,8 @@ def test_a_ratio_of_two_sizes_is_compared_exactly():
             ratio = max(k.shape[-1] / q.shape[-1], 1.0)
             return q if ratio <= 2 else k
 
-    valid = symcnn.from_torch(Ratio(), "N 2 Q", "N 2 K", example={"Q": 10, "K": 15}).valid_inputs()
+    net = symcnn.from_torch(Ratio(), "N 2 Q", "N 2 K", example={"Q": 10, "K": 15})
+    valid = net.branches[0].where
     assert (10, 15) in valid
     assert (10, 20) in valid
     assert (10, 21) not in valid

@@ -58,7 +58,8 @@ class Unfollowed:
 def negation(requirement: Requirement) -> list[Requirement]:
     """What holds where `requirement` does not, all of it."""
     if isinstance(requirement, AnyOf):
-        return [r for option in requirement.options for r in negation(option)]
+        equal = _unequal(requirement)
+        return [equal] if equal else [r for o in requirement.options for r in negation(o)]
     assert isinstance(requirement, Condition)  # no python branch speaks of a number of blocks
     lhs, rhs = requirement.lhs, requirement.rhs
     below = Condition(rhs, ">=", lhs + 1)
@@ -69,13 +70,20 @@ def negation(requirement: Requirement) -> list[Requirement]:
     return [possible[0] if len(possible) == 1 else AnyOf(possible)]
 
 
+def _unequal(requirement: AnyOf) -> Condition | None:
+    """The equation that does not hold, where one side is to be above or below the other."""
+    if len(requirement.options) == 2:
+        above, below = requirement.options
+        if (above.lhs, above.rhs - 1) == (below.rhs, below.lhs):
+            return Condition(above.lhs, "==", below.lhs)
+    return None
+
+
 def said(requirement: Requirement) -> str:
     """A requirement as python writes it: ``H % 2 != 0`` for more or less than 0."""
-    if isinstance(requirement, AnyOf) and len(requirement.options) == 2:
-        above, below = requirement.options
-        equal = Condition(below.rhs - 1, "==", below.lhs)
-        if negation(equal) == [requirement] or negation(equal) == [AnyOf((above, below))]:
-            return spoken(equal).replace(" == ", " != ")
     if isinstance(requirement, AnyOf):
+        equal = _unequal(requirement)
+        if equal is not None:
+            return spoken(equal).replace(" == ", " != ")
         return " or ".join(map(spoken, requirement.options))
     return spoken(requirement)

@@ -118,9 +118,7 @@ class _Front:
                 runs.append(run)
                 self._open(run)
         for run in runs:
-            if run.refusal is not None and run.region.before is not None:
-                other, i = run.region.before
-                other.guards[i] = replace(other.guards[i], otherwise=run.refusal.cause)
+            _tell_refusal(run)
         followed = [run for run in runs if run.refusal is None and run.outputs is not None]
         if not followed:
             raise next(run.refusal for run in runs if run.refusal is not None)
@@ -300,6 +298,20 @@ class _Front:
         if region.before is None:  # the sizes that were asked for
             raise error
         self._leave(region, error.cause)
+
+
+def _tell_refusal(run: _Run) -> None:
+    """The guard between a network and a refusal says what the model raises on its other side."""
+    if run.region.before is None:
+        return
+    other, i = run.region.before
+    if run.refusal is not None:
+        other.guards[i] = replace(other.guards[i], otherwise=run.refusal.cause)
+    elif other.refusal is not None:
+        turned = negation(other.guards[i].requirement)
+        for j, guard in enumerate(run.guards):
+            if guard.requirement in turned:
+                run.guards[j] = replace(guard, otherwise=other.refusal.cause)
 
 
 def _at_numbers(t: SymbolicTensor, sizes: Mapping[str, int]) -> SymbolicTensor:
