@@ -9,7 +9,6 @@ each: `Cases`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property, reduce
 from operator import or_
 from typing import Any
@@ -24,11 +23,12 @@ from symcnn.questions.inputs.diagnose import Diagnosis, Failure
 from symcnn.questions.inputs.domain import Reason, listed
 from symcnn.questions.inputs.fix import Fix
 from symcnn.questions.proof.prove import Proof
-from symcnn.sets.condition import Condition, Requirement
+from symcnn.sets.condition import Requirement
 from symcnn.sets.formula import Formula
 from symcnn.sets.inputset import InputSet, Relation, input_set
+from symcnn.sets.simplest import Simplest
 from symcnn.trace.branches import Branch, Unfollowed
-from symcnn.trace.graph import Guard, Shape, tree_map
+from symcnn.trace.graph import Guard, Shape, public, tree_map
 
 __all__ = ["Branched", "Cases", "union"]
 
@@ -60,10 +60,9 @@ def union(
 class Cases:
     """A formula with a case for each set of sizes: disjoint sets, and the formula on each.
 
-    >>> H = Size.symbol("H")
-    >>> even = input_set(["H"], [Condition(H % 2, "==", 0)])
-    >>> print(Cases([(even, Formula(H)), (input_set(["H"], []) - even, Formula(0))]))
-    H if H % 2 == 0 and H >= 2; 0 if H % 2 == 1 and H >= 1
+    >>> small, large = (input_set(["H"], conditions(c)) for c in ("H <= 7", "H >= 8"))
+    >>> print(Cases([(small, Formula("H")), (large, Formula("H//2"))]))
+    H if 1 <= H <= 7; H//2 if H >= 8
     """
 
     def __init__(self, pieces: Iterable[tuple[InputSet, Any]]) -> None:
@@ -114,38 +113,55 @@ def _sympy(value: Any) -> Any:
     return sympy.sympify(value.expr if hasattr(value, "expr") else value)
 
 
-def _equal_on(where: InputSet, a: Any, b: Any) -> bool:
-    """Whether two values are the same for all sizes of a set, as far as that is decidable."""
-    if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
-        return len(a) == len(b) and all(_equal_on(where, x, y) for x, y in zip(a, b, strict=True))
-    if a is b or (type(a) is type(b) and a == b):
-        return True
-    try:
-        one, other = (from_sympy(v.size if isinstance(v, Formula) else v) for v in (a, b))
-    except (SymcnnError, TypeError, ValueError, sympy.SympifyError):
-        return bool(str(a) == str(b))
-    with suppress(Undecidable):
-        return where <= input_set(where.names, [Condition(one, "==", other)])
-    return False
+def merged(pieces: Sequence[tuple[InputSet, Any]], whole: Simplest) -> Any:
+    """One value where one is right on all sets; else `Cases`, those of equal values as one.
 
-
-def merged(pieces: Sequence[tuple[InputSet, Any]]) -> Any:
-    """One value where one is right on all sets; else `Cases`, those of equal values as one."""
-    for _, value in pieces:
-        if all(_equal_on(where, value, own) for where, own in pieces):
-            return value
-    groups: list[tuple[InputSet, Any]] = []
-    for where, value in pieces:
+    Args:
+        pieces: disjoint sets, and the value on each, in its general form.
+        whole: simplifies on the union of the sets.
+    """
+    values = [value for _, value in pieces]
+    if all(isinstance(v, (tuple, list)) for v in values) and len({*map(len, values)}) == 1:
+        wheres = [where for where, _ in pieces]
+        items = ([*zip(wheres, item, strict=True)] for item in zip(*values, strict=True))
+        return type(values[0])(merged(item, whole) for item in items)
+    sizes = [size for value in values if (size := _kernel(value)) is not None]
+    if len(sizes) < len(values):
+        same = len({str(value) for value in values}) == 1
+        return values[0] if same else Cases(pieces)
+    groups: list[tuple[InputSet, Int]] = []
+    for (where, _), size in zip(pieces, sizes, strict=True):
+        law = Simplest(where)
         for i, (other, own) in enumerate(groups):
-            if _equal_on(where, own, value):
+            if law(own - size) == 0:
                 groups[i] = other | where, own
                 break
-            if _equal_on(other, value, own):
-                groups[i] = other | where, value
+            if Simplest(other)(own - size) == 0:
+                groups[i] = other | where, size
                 break
         else:
-            groups.append((where, value))
-    return Cases(groups)
+            groups.append((where, size))
+    shown: list[tuple[InputSet, Any]] = [
+        (where, _like(values[0], (whole if len(groups) == 1 else Simplest(where))(size)))
+        for where, size in groups
+    ]
+    return shown[0][1] if len(shown) == 1 else Cases(shown)
+
+
+def _kernel(value: Any) -> Int | None:
+    if isinstance(value, Formula):
+        return value.size
+    if isinstance(value, str):
+        return None
+    try:
+        return from_sympy(value)
+    except (SymcnnError, TypeError, ValueError, AttributeError, sympy.SympifyError):
+        return None
+
+
+def _like(value: Any, size: Int) -> Any:
+    """A size as the answer has sizes: a formula, or an expression."""
+    return Formula(size) if isinstance(value, Formula) else public(size)
 
 
 class Branched(Network):
@@ -200,7 +216,8 @@ class Branched(Network):
 
     def _each(self, ask: Callable[[Network], Any]) -> Any:
         """The answer of each branch, as one where one is right on all branches."""
-        return merged([(self._part(b), ask(b.network)) for b in self.branches])
+        pieces = [(self._part(b), ask(b.network.general)) for b in self.branches]
+        return merged(pieces, self.simplest)
 
     @cached_property
     def _parts(self) -> dict[int, InputSet]:
@@ -221,7 +238,7 @@ class Branched(Network):
     @cached_property
     def outputs(self) -> Any:
         """Output shapes, nested as the module returns them; a Piecewise where branches differ."""
-        found = [net.outputs for net in self.nets]
+        found = [net.general.outputs for net in self.nets]
         kinds = {str(tree_map(lambda s: len(s) if isinstance(s, Shape) else s, o)) for o in found}
         if len(kinds) > 1:
             whole = self._each(lambda net: net.outputs)
@@ -234,8 +251,16 @@ class Branched(Network):
         if not isinstance(shapes[0], Shape):
             return shapes[0]
         parts = [self._part(b) for b in self.branches]
-        sizes = (merged([*zip(parts, sizes, strict=True)]) for sizes in zip(*shapes, strict=True))
-        return Shape(s.expr if isinstance(s, Cases) else s for s in sizes)
+        sizes = (
+            merged([*zip(parts, each, strict=True)], self.simplest)
+            for each in zip(*shapes, strict=True)
+        )
+        return Shape(map(_plain, sizes))
+
+    @cached_property
+    def simplest(self) -> Simplest:
+        """See `Network.simplest`: on the union of the domains."""
+        return Simplest(lambda: _or_none(self.valid_inputs))
 
     @property
     def output_dims(self) -> tuple[Int, ...]:
@@ -460,20 +485,16 @@ class Distributed:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        found = [(where, getattr(answer, name)) for where, answer in self.parts]
+        found = [(where, getattr(answer, name)) for where, answer in self._general]
         if all(callable(value) and not isinstance(value, Formula) for _, value in found):
             return lambda *args, **options: merged(
-                [(where, value(*args, **options)) for where, value in found]
+                [(where, value(*args, **options)) for where, value in found], self._net.simplest
             )
-        if (
-            all(isinstance(value, tuple) for _, value in found)
-            and len({len(value) for _, value in found}) == 1
-        ):
-            items = zip(*(value for _, value in found), strict=True)
-            return tuple(
-                merged([(w, v) for (w, _), v in zip(found, item, strict=True)]) for item in items
-            )
-        return merged(found)
+        return merged(found, self._net.simplest)
+
+    @cached_property
+    def _general(self) -> tuple[tuple[InputSet, Any], ...]:
+        return tuple((self._net._part(b), self._ask(b.network.general)) for b in self._net.branches)
 
     def __str__(self) -> str:
         texts = [(where, str(answer)) for where, answer in self.parts]
@@ -492,6 +513,13 @@ def _leaves(value: Any) -> list[Any]:
     found: list[Any] = []
     tree_map(found.append, value)
     return found
+
+
+def _or_none(ask: Callable[[], InputSet]) -> InputSet | None:
+    try:
+        return ask()
+    except Undecidable:
+        return None
 
 
 def _nowhere(_: Mapping[str, int]) -> Network:

@@ -22,7 +22,13 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from symcnn.algebra.size import evaluate, symbols_of
-from symcnn.errors import BadSpec, SymcnnError, Undecidable, UnsupportedOperation
+from symcnn.errors import (
+    BadSpec,
+    InvalidInput,
+    SymcnnError,
+    Undecidable,
+    UnsupportedOperation,
+)
 from symcnn.judge.oracles import (
     judge,
     sample_sizes,
@@ -33,7 +39,7 @@ from symcnn.judge.oracles import (
     torch_shapes,
 )
 from symcnn.progress import waiting, watched
-from symcnn.questions.inputs.domain import first_failure, listed
+from symcnn.questions.inputs.domain import listed
 from symcnn.trace.graph import tensors_in
 
 if TYPE_CHECKING:
@@ -322,7 +328,8 @@ def interesting_sizes(net: Network, count: int, seed: int = 0) -> list[dict[str,
         return _distinct(dict.fromkeys(net.symbols, n) for n in range(1, min(count, 4) + 1))
     base = dict.fromkeys(net.symbols, 1) | _smallest(domain)
     base |= _smallest(domain.given(**{name: base[name] for name in domain.shown}))
-    borders = _distinct([base, *_borders(net, base, domain.shown)])
+    least = [base | _smallest(domain & branch.where) for branch in net.branches[1:]]
+    borders = _distinct([base, *least, *_borders(net, base, domain.shown)])
     edge = borders[: max(1, count // 2)]
     rest = count - len(edge)
     outside = [*sample_sizes(net, rest // 3, inside=False, seed=seed)]
@@ -353,10 +360,10 @@ def _borders(net: Network, base: dict[str, int], axes: Sequence[str]) -> Iterato
 
 def _along(net: Network, base: dict[str, int], axis: str) -> Iterator[dict[str, int]]:
     def answer(x: int) -> Any:
-        sizes = base | {axis: x}
-        if first_failure(net, sizes) is not None:
+        try:
+            return net.shape_at(**base | {axis: x})
+        except InvalidInput:
             return None
-        return [evaluate(d, sizes) for t in net.output_tensors for d in t.dims]
 
     start = base[axis]
     for low, high, changes in ((max(1, start - 1), start + 1, 2), (start + 1, start + 64, 2)):
@@ -369,6 +376,14 @@ def _along(net: Network, base: dict[str, int], axis: str) -> Iterator[dict[str, 
             if not changes:
                 break
             before = now
+
+
+def _is_valid(net: Network, sizes: Mapping[str, int]) -> bool:
+    try:
+        net.shape_at(**sizes)
+    except InvalidInput:
+        return False
+    return True
 
 
 def _largest(sizes: Mapping[str, int]) -> int:
@@ -403,9 +418,6 @@ class _Judging:
         self.on_meta = (
             self.module if same else _cast(_moved(module, "meta"), dtype, channels_last=False)
         )
-        self.calls: dict[str, list[Any]] = defaultdict(list)
-        for scope in net.calls:
-            self.calls[scope.path].append(scope.output)
         self.named = self._keywords()
         self.whole_numbers = self._takes_whole_numbers()
 
@@ -506,8 +518,11 @@ class _Judging:
         return Check(what, "failed", sizes, ours=ours, torch=_told(verdict.torch, words))
 
     def _modules(self, sizes: dict[str, int], called: dict[str, list[Any]]) -> Check:
+        calls: dict[str, list[Any]] = defaultdict(list)
+        for scope in self.net.branch_at(**sizes).calls:
+            calls[scope.path].append(scope.output)
         uncompared = []
-        for path, outputs in self.calls.items():
+        for path, outputs in calls.items():
             theirs = called.get(path, [])
             if len(theirs) != len(outputs):  # a rule for the whole, or a fused kernel of torch's
                 uncompared.append(path)
@@ -621,7 +636,7 @@ class _Judging:
             yield Check("receptive field", "skipped", {}, why=reason)
             return
         valid = _distinct(s | dict.fromkeys(self.net.batch, 1) for s in chosen)
-        valid = [s for s in valid if first_failure(self.net, s) is None]
+        valid = [s for s in valid if _is_valid(self.net, s)]
         valid.sort(key=lambda s: prod(self._image(s)))
         few = [
             s

@@ -74,7 +74,7 @@ def _unequal(requirement: AnyOf) -> Condition | None:
     """The equation that does not hold, where one side is to be above or below the other."""
     if len(requirement.options) == 2:
         above, below = requirement.options
-        if (above.lhs, above.rhs - 1) == (below.rhs, below.lhs):
+        if (above.lhs + 1, above.rhs - 1) == (below.rhs, below.lhs):
             return Condition(above.lhs, "==", below.lhs)
     return None
 
