@@ -28,7 +28,8 @@ from symcnn.progress import silent, waiting
 from symcnn.questions.inputs.budget import BudgetedSet
 from symcnn.questions.inputs.choices import Choices
 from symcnn.sets.grammar import parse_assignments, parse_ranges, parse_target
-from symcnn.sets.inputset import InputSet, Relation
+from symcnn.sets.inputset import InputSet
+from symcnn.sets.relation import Relation
 
 __all__ = ["main"]
 

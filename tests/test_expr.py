@@ -14,7 +14,7 @@ from symcnn.algebra import size as sz
 from symcnn.algebra.expr import from_sympy, maximum, minimum, mod, to_sympy
 from symcnn.algebra.factor import factors
 from symcnn.errors import BadSpec
-from symcnn.sets.inputset import _Writer
+from symcnn.sets.presburger import Writer
 from symcnn.testing.expressions import expressions
 
 ANY = ("x", "y")
@@ -28,13 +28,13 @@ def test_normal_form_keeps_the_value_also_for_negative_numerators(drawn, x, y):
 
 @given(expressions())
 def test_normal_form_equals_the_unnormalised_expression_for_all_integers(drawn):
-    normal = _Writer(ANY).term(drawn.normal).replace("x1", "y").replace("x0", "x")
+    normal = Writer(ANY).term(drawn.normal).replace("x1", "y").replace("x0", "x")
     assert isl.Set(f"{{ [x, y] : {normal} != {drawn.isl} }}").is_empty()
 
 
 @given(expressions(low=1))
 def test_simplifications_that_use_positive_sizes_hold_for_all_positive_sizes(drawn):
-    normal = _Writer(ANY).term(drawn.normal).replace("x1", "y").replace("x0", "x")
+    normal = Writer(ANY).term(drawn.normal).replace("x1", "y").replace("x0", "x")
     assert isl.Set(f"{{ [x, y] : x >= 1 and y >= 1 and {normal} != {drawn.isl} }}").is_empty()
 
 

@@ -12,7 +12,10 @@ from symcnn import H, W
 from symcnn.algebra.size import Size, scaled
 from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.sets.condition import AnyOf, Condition
-from symcnn.sets.inputset import InputSet, Run, _ratio, _shortfalls, always, input_set
+from symcnn.sets.inputset import InputSet, always, input_set
+from symcnn.sets.runs import Run
+from symcnn.sets.scales import ratio as _ratio
+from symcnn.sets.scales import shortfalls as _shortfalls
 from symcnn.testing.expressions import expressions
 
 h, w = Size.symbol("H"), Size.symbol("W")
@@ -395,9 +398,9 @@ def test_a_floor_of_floors_repeats_after_the_product_of_their_denominators():
 def test_what_nothing_ties_together_stays_apart():
     ragged = [Condition(5 * h // 13 % 7, ">=", 3), Condition(11 * w // 13 % 7, ">=", 3)]
     whole = input_set(["N", "H", "W"], ragged, batch="N")
-    assert [names for names, _ in whole._sides] == [("N",), ("H",), ("W",)]
+    assert [side.names for side in whole._sides] == [("N",), ("H",), ("W",)]
     tied = whole & input_set(["H", "W"], [Condition(h, ">=", w)])
-    assert [names for names, _ in tied._sides] == [("N",), ("H", "W")]
+    assert [side.names for side in tied._sides] == [("N",), ("H", "W")]
     assert tied <= whole
     assert whole.axis("W") == input_set(["W"], ragged[1:])
     assert whole.given(H=whole.smallest()[0]) == whole.axis("N", "W")
@@ -458,4 +461,4 @@ def test_a_size_that_is_fixed_ties_nothing():
     fixed += [Condition(x % 32, "==", 0) for x in (h, w)]
     found = input_set(["N", "H", "W"], [batches, *fixed])
     assert found == input_set(["N", "H", "W"], [Condition(h, "==", 224), Condition(w, "==", 224)])
-    assert [names for names, _ in found._sides] == [("N",), ("H",), ("W",)]
+    assert [side.names for side in found._sides] == [("N",), ("H",), ("W",)]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import symcnn
 from symcnn import NoSolution, ShapeMismatch
-from symcnn.sets.inputset import Relation, input_set
+from symcnn.sets.inputset import input_set
+from symcnn.sets.relation import Relation
 from symcnn.testing import domains
 from symcnn.testing.domains import judge
 from symcnn.testing.networks import EncoderDecoder, NetworkRecipe, Op, networks

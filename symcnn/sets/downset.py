@@ -1,100 +1,329 @@
-"""Frontiers: where an expression that grows with every size reaches a bound.
+"""Down-closed sets: where an expression that grows with every size stays below a bound.
 
-**What holds at some sizes, and for an expression that grows, holds at all larger ones.** Such a set
-is the union of what lies above its minimal points, of which there are finitely many (Dickson's
-lemma). So ``h*w + 3*(h//2)*(w//2) >= 300``, which is no linear condition, is one in the end: a
-staircase, and each corner of it is found by bisection.
+**What holds at some sizes, and for an expression that grows, holds at all larger ones.** So the
+bound ``h*w >= 65536``, which is no linear condition, is a staircase; its steps are found by
+bisection, and between two of them the set is a box: where a set of sizes meets the bound is a
+question for each box. A bound is carried along as it is, and cut into boxes only when a question
+needs it.
+
+Whether an expression grows is seen from the least sizes of the set: in ``H = least + t`` every
+coefficient of ``2*H*W - 2*H - 2*W`` is positive.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import gcd, isqrt
+from typing import Any
 
 from symcnn.algebra import size as sz
-from symcnn.algebra.size import Int, evaluate
+from symcnn.algebra.factor import text
+from symcnn.algebra.size import Int, Size, evaluate, symbols_of
+from symcnn.errors import Undecidable
 
-__all__ = ["corners", "grows"]
+__all__ = ["Bound", "Box", "boxes", "grows", "merged", "nowhere", "ranges"]
 
-#: A corner is looked for up to this size.
-_FAR = 1 << 31
+#: Sizes end here, as torch's do.
+FAR = (1 << 63) - 1
+
+#: So many boxes are gone through to find a member, ...
+_BOXES = 1 << 14
+
+#: ... and so many edges of a staircase are looked for to write it down.
+_EDGES = 1 << 13
+
+#: Least and greatest value of each size; None: no end.
+Box = Mapping[str, tuple[int, "int | None"]]
 
 
-def grows(expr: Int) -> bool:
-    """Whether `expr` never falls as a size grows: a glance at its form, so a no may be a yes.
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """``expr >= limit``, or, if not `above`, ``expr < limit``, for an expression that grows.
 
-    >>> from symcnn.algebra.size import Size
     >>> H, W = Size.symbol("H"), Size.symbol("W")
-    >>> grows(H * W + (H * W)//7), grows(H * W - H), grows(H * ((W - 9)//2))
-    (True, False, False)
+    >>> print(Bound.of(2 * (H // 32) * (W // 32) + 1, 66), Bound.of(H * W, 7).contrary)
+    (H//32)*(W//32) >= 33 H*W <= 6
     """
+
+    expr: Size
+    limit: int
+    above: bool = True
+
+    @staticmethod
+    def of(expr: Size, limit: int) -> Bound:
+        """``expr >= limit`` in its shortest form."""
+        const = expr.const
+        bare = expr - const
+        assert isinstance(bare, Size)
+        content = gcd(*(int(c) for c in bare.terms.values()))
+        whole = bare * Fraction(1, content)
+        assert isinstance(whole, Size)
+        return Bound(whole, -((int(const) - limit) // content))
+
+    @property
+    def contrary(self) -> Bound:
+        """What holds where this does not."""
+        return replace(self, above=not self.above)
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """Names of the sizes it speaks of."""
+        return symbols_of(self.expr)
+
+    def holds(self, values: Mapping[str, int]) -> bool:
+        """Whether it holds at `values`."""
+        return bool((evaluate(self.expr, values) >= self.limit) == self.above)
+
+    def __str__(self) -> str:
+        relation, limit = (">=", self.limit) if self.above else ("<=", self.limit - 1)
+        return f"{text(self.expr)} {relation} {limit}"
+
+
+def ranges(bounds: Iterable[Bound]) -> list[str]:
+    """Bounds in words, both of one expression together: ``7 <= H*W <= 9``."""
+    found: dict[Size, dict[bool, Bound]] = {}
+    for bound in bounds:
+        found.setdefault(bound.expr, {})[bound.above] = bound
+    return sorted(
+        f"{both[True].limit} <= {both[False]}" if len(both) == 2 else str(*both.values())
+        for both in found.values()
+    )
+
+
+def grows(expr: Int, least: Mapping[str, int] | None = None) -> bool:
+    """Whether `expr` never falls as a size grows, from the sizes `least` on (1 if not given).
+
+    A glance at its form, so a no may be a yes.
+
+    >>> H, W = Size.symbol("H"), Size.symbol("W")
+    >>> grows(H * W + (H * W)//7), grows(2*H*W - 2*H - 2*W), grows(H * W - 2*H)
+    (True, True, False)
+    >>> grows(H * ((W - 9)//2)), grows(H * ((W - 9)//2), {"W": 9})
+    (False, True)
+    """
+    if isinstance(expr, int):
+        return True
+    if _rises(expr):
+        return True
+    start = {n: (least or {}).get(n, 1) for n in symbols_of(expr)}
+    try:
+        return _rises(expr.subs({n: sz.Symbol(n, 0).size() + v for n, v in start.items()}))
+    except (ArithmeticError, ValueError):
+        return False
+
+
+def _rises(expr: Int) -> bool:
     if isinstance(expr, int):
         return True
     return all(
         coeff > 0
-        and all(power > 0 and _atom_grows(atom) for atom, power in mono)
+        and all(power > 0 and _atom_rises(atom) for atom, power in mono)
         and (sum(p for _, p in mono) == 1 or all(a.low is not None and a.low >= 0 for a, _ in mono))
         for mono, coeff in expr.terms.items()
         if mono
     )
 
 
-def _atom_grows(atom: sz.Atom) -> bool:
+def _atom_rises(atom: sz.Atom) -> bool:
     match atom:
         case sz.Floor():
-            return isinstance(atom.den, int) and grows(atom.num)
+            return isinstance(atom.den, int) and _rises(atom.num)
         case sz.Scaled():
-            return grows(atom.arg)
+            return _rises(atom.arg)
         case sz.Max():
-            return all(map(grows, atom.args))
+            return all(map(_rises, atom.args))
     return isinstance(atom, sz.Symbol)
 
 
-def corners(expr: Int, bound: int, names: Sequence[str], most: int) -> list[tuple[int, ...]] | None:
-    """The minimal positive values of `names` at which `expr`, which grows, is at least `bound`.
-
-    None if there are more than `most`.
-
-    >>> from symcnn.algebra.size import Size
-    >>> H, W = Size.symbol("H"), Size.symbol("W")
-    >>> corners(H * W, 12, ("H", "W"), 99)
-    [(1, 12), (2, 6), (3, 4), (4, 3), (6, 2), (12, 1)]
+def merged(bounds: Iterable[Bound], box: Box) -> frozenset[Bound] | None:
+    """Bounds on sizes of a box: the strictest of each expression, without those that hold in all of
+    it; None if they contradict each other, or the box.
     """
-    try:
-        return _corners(expr, bound, tuple(names), {}, most)
-    except OverflowError:
-        return None
+    strictest: dict[tuple[Size, bool], int] = {}
+    for bound in bounds:
+        key = bound.expr, bound.above
+        known = strictest.get(key, bound.limit)
+        strictest[key] = (max if bound.above else min)(known, bound.limit)
+    found: set[Bound] = set()
+    for (expr, above), limit in strictest.items():
+        if above and strictest.get((expr, False), limit + 1) <= limit:
+            return None
+        low, high = _ends(expr, box)
+        if low >= limit if above else high is not None and high < limit:
+            continue
+        if high is not None and high < limit if above else low >= limit:
+            return None
+        found.add(Bound(expr, limit, above))
+    return frozenset(found)
 
 
-def _corners(
-    expr: Int, bound: int, names: tuple[str, ...], values: Mapping[str, int], most: int
-) -> list[tuple[int, ...]]:
-    """The same, for the sizes in `values`: where the corners of the rest change, there is one."""
-    if not names:
-        return [()] if evaluate(expr, values) >= bound else []
-    first, rest = names[0], names[1:]
-
-    def above(value: int) -> list[tuple[int, ...]]:
-        return _corners(expr, bound, rest, {**values, first: value}, most)
-
-    found: list[tuple[int, ...]] = []
-    seen: list[tuple[int, ...]] = []
-    value, last = 1, above(_FAR)
-    while seen != last:
-        value = _least(value, lambda v, old=tuple(seen): tuple(above(v)) != old)  # type: ignore[misc]
-        before, seen = seen, above(value)
-        found += [(value, *corner) for corner in seen if corner not in before]
-        if len(found) > most:
-            raise OverflowError
-    return found
+def _ends(expr: Size, box: Box) -> tuple[Any, Any]:
+    names = symbols_of(expr)
+    low = expr.at({n: box[n][0] for n in names})
+    if any(box[n][1] is None for n in names):
+        return low, None
+    return low, expr.at({n: box[n][1] or 0 for n in names})
 
 
-def _least(start: int, holds: Callable[[int], bool]) -> int:
-    """The least value from `start` on at which `holds`, as it does at all that are large."""
-    step = 1
-    while not holds(start + step - 1):
-        step *= 2
-    low, high = start + step // 2, start + step - 1
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+def nowhere(
+    bounds: Iterable[Bound], box: Box, sample: Callable[[Box], Mapping[str, int] | None]
+) -> bool:
+    """Whether all bounds hold at no member of a set, which a box holds: decided by halving it.
+
+    sample: some member in a box, None if there is none. Sizes are halved on the scale on which they
+    multiply, so a bound on a product is settled after a few dozen boxes.
+
+    Raises Undecidable if it takes more than 16,384.
+    """
+    bounds = tuple(bounds)
+    names = sorted(frozenset[str]().union(*(b.symbols for b in bounds)))
+    stack = [dict(box)]
+    for _ in range(_BOXES):
+        if not stack:
+            return True
+        here = stack.pop()
+        open_ones = []
+        for b in bounds:
+            low = b.expr.at({n: here[n][0] for n in names}) >= b.limit
+            high = b.expr.at({n: _top(here[n]) for n in names})
+            if (high < b.limit) if b.above else low:
+                break
+            if not (low if b.above else high < b.limit):
+                open_ones.append(b)
+        else:
+            member = sample(here)
+            if member is None:
+                continue
+            if all(b.holds(member) for b in open_ones):
+                return False
+            stack += _halves(here, names)
+    raise _too_many(bounds)
+
+
+def _halves(box: dict[str, tuple[int, int | None]], names: Sequence[str]) -> Iterator[Any]:
+    """A box in two, along the size that spans the most octaves."""
+
+    def span(name: str) -> float:
+        return _top(box[name]) / box[name][0]
+
+    name = max(names, key=span)
+    low, high = box[name]
+    top = _top(box[name])
+    middle = min(max(isqrt(low * top), low), top - 1)
+    yield {**box, name: (middle + 1, high)}
+    yield {**box, name: (low, middle)}
+
+
+def boxes(bounds: Iterable[Bound], within: Box) -> Iterator[Box]:
+    """Disjoint boxes: together, the sizes of a box at which all bounds hold.
+
+    >>> H, W = Size.symbol("H"), Size.symbol("W")
+    >>> list(boxes([Bound.of(H * W, 3)], {"H": (1, None), "W": (1, 9)}))[:2]
+    [{'W': (1, 1), 'H': (3, None)}, {'W': (2, 2), 'H': (2, None)}]
+
+    Raises Undecidable for a staircase of thousands of steps.
+    """
+    bounds = sorted(bounds, key=str)
+    spoken = frozenset[str]().union(*(b.symbols for b in bounds))
+    names = sorted(spoken, key=lambda n: (_top(within[n]) - within[n][0], n))
+    free = {n: span for n, span in within.items() if n not in spoken}
+    edges = _Edges(bounds)
+    for box in edges.boxes(bounds, names, within, {}):
+        yield {**box, **free}
+
+
+def _too_many(bounds: Iterable[Bound]) -> Undecidable:
+    words = " and ".join(sorted(map(str, bounds)))
+    return Undecidable(
+        f"{words}: its staircase has too many steps to go through",
+        cure="give one of the sizes a number or a range",
+    )
+
+
+def _top(span: tuple[int, int | None]) -> int:
+    return FAR if span[1] is None else span[1]
+
+
+@dataclass
+class _Edges:
+    """The staircase of bounds, in at most so many bisections."""
+
+    bounds: Sequence[Bound]
+    left: int = _EDGES
+
+    def boxes(
+        self, bounds: Sequence[Bound], names: Sequence[str], within: Box, at: Mapping[str, int]
+    ) -> Iterator[dict[str, tuple[int, int | None]]]:
+        first, *rest = names
+        low, end = within[first]
+        high = FAR if end is None else end
+        if not rest:
+            for b in bounds:
+                edge = self.edge(b, first, at, low, high)
+                low, high = (max(low, edge), high) if b.above else (low, min(high, edge - 1))
+            if low <= high:
+                yield {first: (low, None if end is None and high == FAR else high)}
+            return
+        value = low
+        while value <= high:
+            here = {**at, first: value}
+            after = min(self.change(b, first, rest, within, here, high) for b in bounds)
+            last = None if end is None and after > high else min(after - 1, high)
+            for box in self.boxes(bounds, rest, within, here):
+                yield {first: (value, last), **box}
+            value = after
+
+    def edge(self, bound: Bound, name: str, at: Mapping[str, int], low: int, high: int) -> int:
+        """The least value of a size from `low` on at which the expression reaches the limit; or
+        one more than `high`.
+        """
+        self.left -= 1
+        if self.left < 0:
+            raise _too_many(self.bounds)
+        return _least(low, high, lambda v: bool(bound.expr.at({**at, name: v}) >= bound.limit))
+
+    def change(
+        self,
+        bound: Bound,
+        first: str,
+        rest: Sequence[str],
+        within: Box,
+        here: Mapping[str, int],
+        high: int,
+    ) -> int:
+        """The next value of the size `first` at which a bound cuts the others differently."""
+        value = here[first]
+        if len(rest) == 1:
+            low, end = within[rest[0]]
+            edge = self.edge(bound, rest[0], here, low, FAR if end is None else end)
+            if edge == low:
+                return high + 1
+            return self.edge(bound, first, {**here, rest[0]: edge - 1}, value + 1, high)
+
+        def cut(v: int) -> list[Any]:
+            above = replace(bound, above=True)
+            return list(self.boxes([above], rest, within, {**here, first: v}))
+
+        before = cut(value)
+        return _least(value + 1, high, lambda v: cut(v) != before)
+
+
+def _least(start: int, high: int, holds: Callable[[int], bool]) -> int:
+    """The least value in ``start..high`` at which `holds`, as it does from there on; else one more
+    than `high`.
+    """
+    low, step = start, 1
+    while low <= high:
+        probe = min(low + step - 1, high)
+        if holds(probe):
+            break
+        low, step = probe + 1, 2 * step
+    else:
+        return high + 1
+    top = probe
+    while low < top:
+        middle = (low + top) // 2
+        low, top = (low, middle) if holds(middle) else (middle + 1, top)
     return low

@@ -29,8 +29,9 @@ from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, Undecidable
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import check_sizes
-from symcnn.sets.inputset import InputSet, as_mod
+from symcnn.sets.inputset import InputSet
 from symcnn.sets.simplest import Simplest
+from symcnn.sets.words import as_mod
 
 __all__ = ["Formula", "Leading", "conditions", "spoken"]
 

@@ -20,7 +20,8 @@ from torch import nn
 from symcnn.errors import NoSolution, ShapeMismatch
 from symcnn.frontends import from_torch
 from symcnn.network import Network
-from symcnn.sets.inputset import InputSet, Run
+from symcnn.sets.inputset import InputSet
+from symcnn.sets.runs import Run
 from symcnn.testing.networks import NetworkRecipe, torch_shape
 
 __all__ = ["MOST", "Judged", "judge"]

@@ -23,7 +23,8 @@ from symcnn.algebra.size import Int, Size, prod
 from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError, Undecidable
 from symcnn.sets.condition import Condition, Requirement, settled
 from symcnn.sets.grammar import parse_shape
-from symcnn.sets.inputset import InputSet, input_set, with_numbers
+from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.presburger import with_numbers
 
 __all__ = [
     "Blocks",

@@ -15,7 +15,8 @@ from symcnn.algebra.size import Int, Size, exact_div
 from symcnn.errors import BadSpec, Undecidable
 from symcnn.sets.condition import Condition
 from symcnn.sets.formula import Formula
-from symcnn.sets.inputset import InputSet, Run, input_set
+from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.runs import Run
 
 if TYPE_CHECKING:
     from symcnn.network import Network

@@ -25,7 +25,9 @@ from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import NoSolution, Undecidable
 from symcnn.progress import watched
 from symcnn.sets.condition import Condition, Requirement
-from symcnn.sets.inputset import InputSet, Run, input_set, isl
+from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.isl import isl
+from symcnn.sets.runs import Run
 
 __all__ = ["Budget", "BudgetedSet", "budget", "within"]
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from symcnn.errors import InvalidInput, Undecidable
 from symcnn.progress import watched
 from symcnn.sets.condition import KeepsBatch, Requirement
-from symcnn.sets.inputset import InputSet, input_set, tightest
+from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.presburger import tightest
 from symcnn.sets.simplest import Simplest, known_sizes
 from symcnn.trace.graph import Guard, Node
 

@@ -27,7 +27,8 @@ from symcnn.questions.inputs.domain import listed
 from symcnn.questions.inputs.even import even_wishes
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Between, parse_target
-from symcnn.sets.inputset import InputSet, Relation, input_set
+from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.relation import Relation
 from symcnn.trace.graph import tensors_in
 
 if TYPE_CHECKING:

@@ -1,0 +1,177 @@
+"""isl, with a bound on its work: Presburger sets as C values.
+
+**A question has a budget of steps**, counted by isl itself and so the same on every machine. What
+would take more raises `Undecidable` instead of running on; `steps` gives more. No single call lasts
+much longer than half a second, after which python sees Ctrl-C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache, wraps
+from typing import Any, ParamSpec, TypeVar
+
+from symcnn.errors import Undecidable
+
+__all__ = [
+    "MANY",
+    "coalesced",
+    "empty",
+    "fold",
+    "is_product",
+    "isl",
+    "nonempty",
+    "ordered",
+    "parsed",
+    "parts",
+    "question",
+    "steps",
+]
+
+#: So many parts are simplified against each other, so many values of a size gone through.
+MANY = 1024
+
+#: What a question may take if nothing else is said: about half a second.
+STEPS = 30_000_000
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_most: ContextVar[int] = ContextVar("steps", default=STEPS)
+_asking: ContextVar[bool] = ContextVar("asking", default=False)
+
+
+@lru_cache(maxsize=1)
+def isl() -> Any:
+    """isl, imported when first needed: `import symcnn` does not load it."""
+    import islpy
+
+    return islpy
+
+
+@contextmanager
+def steps(most: int) -> Iterator[None]:
+    """Within this block a question about sets may take `most` steps of isl (30 million if not).
+
+    >>> with steps(10**9):
+    ...     pass
+    """
+    token = _most.set(int(most))
+    try:
+        yield
+    finally:
+        _most.reset(token)
+
+
+def question(ask: Callable[P, R]) -> Callable[P, R]:
+    """A question about sets: one that others lead to shares the budget of the first."""
+
+    @wraps(ask)
+    def asked(*args: P.args, **kwargs: P.kwargs) -> R:
+        if _asking.get():
+            return ask(*args, **kwargs)
+        token = _asking.set(True)
+        restart()
+        try:
+            return ask(*args, **kwargs)
+        except isl().Error as error:
+            if "maximal number of operations" not in str(error):
+                raise
+            raise too_much() from None
+        finally:
+            isl().DEFAULT_CONTEXT.set_max_operations(0)
+            isl().DEFAULT_CONTEXT.reset_operations()
+            _asking.reset(token)
+
+    return asked
+
+
+def restart() -> None:
+    """The whole budget anew."""
+    context = isl().DEFAULT_CONTEXT
+    context.set_max_operations(_most.get())
+    context.reset_operations()
+
+
+def too_much(what: str = "this set") -> Undecidable:
+    """The budget is spent: on what, and what to do."""
+    return Undecidable(
+        f"{what}: the answer takes more than {_most.get():,} steps",
+        cure="give a size a number or a range (N=1, H=224), or allow more steps: "
+        f"with symcnn.steps({_most.get() * 100}): ...",
+    )
+
+
+@lru_cache(maxsize=1024)
+def parsed(text: str) -> Any:
+    """The isl set of a text. What is required of H mostly is of W too: the text is the same."""
+    return coalesced(isl().Set(text))
+
+
+def empty(dims: int) -> Any:
+    """The empty set of so many dimensions."""
+    return isl().Set(f"{{ [{', '.join(f'x{i}' for i in range(dims))}] : false }}")
+
+
+def parts(isl_set: Any) -> list[Any]:
+    """The set as disjoint basic sets."""
+    basics = nonempty(coalesced(isl_set))
+    return basics if len(basics) < 2 else nonempty(coalesced(isl_set.make_disjoint()))
+
+
+def nonempty(isl_set: Any) -> list[Any]:
+    """The basic sets, each as a set, without empty ones."""
+    return [isl().Set.from_basic_set(b) for b in isl_set.get_basic_sets() if not b.is_empty()]
+
+
+def coalesced(isl_set: Any) -> Any:
+    """The same set in fewer parts, where isl manages (its coalescing fails on rare sets)."""
+    if isl_set.n_basic_set() > MANY:  # every pair of parts is compared
+        return isl_set
+    try:
+        return isl_set.coalesce()
+    except isl().Error as error:
+        if "maximal number of operations" in str(error):
+            raise
+        return isl_set
+
+
+def is_product(isl_set: Any) -> bool:
+    """Whether the set is the product of its projections on the axes."""
+    n = isl_set.dim(isl().dim_type.set)
+    if n < 2:
+        return True
+    box = None
+    for i in range(n):
+        side = isl_set
+        if i + 1 < n:
+            side = side.project_out(isl().dim_type.set, i + 1, n - i - 1)
+        if i:
+            side = side.project_out(isl().dim_type.set, 0, i)
+        box = side if box is None else box.flat_product(side)
+    return bool(isl_set.is_equal(box))
+
+
+def ordered(isl_set: Any, have: Sequence[str], names: Sequence[str]) -> Any:
+    """The isl set of the axes called `have`, projected on `names`, in their order."""
+    if [*have] == [*names]:
+        return isl_set
+    dims = {n: f"x{i}" for i, n in enumerate(have)}
+    source, target = ", ".join(dims.values()), ", ".join(dims[n] for n in names)
+    return isl_set.apply(isl().Map(f"{{ [{source}] -> [{target}] }}"))
+
+
+def ends(isl_set: Any, axis: int) -> tuple[int, int | None]:
+    """The least and the greatest value along an axis of a set that is not empty; None: no end."""
+    low, high = isl_set.dim_min_val(axis), isl_set.dim_max_val(axis)
+    return int(low.to_python()), None if high.is_infty() else int(high.to_python())
+
+
+def fold(function: str, terms: Sequence[str]) -> str:
+    """``max(max(a, b), c)``: isl takes two at a time."""
+    text = terms[0]
+    for other in terms[1:]:
+        text = f"{function}({text}, {other})"
+    return text

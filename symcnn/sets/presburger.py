@@ -1,0 +1,596 @@
+"""A condition is isl text: requirements over positive sizes, as regions.
+
+What is quasi-affine is written down for isl as it stands, over the dimensions x0, x1, ...; names of
+users never reach isl's parser. What is not becomes a union of what is, by the laws of
+`symcnn.sets.products`, under what is known from the other requirements. Three laws keep small what
+isl is handed:
+
+- a bound on one monotone atom moves inside: ``floor(e/m) >= t`` is ``e >= m*t``, and
+  ``trunc(double(e)*scale) >= t`` is ``e >= `` the least such value, found by bisection;
+- **what is equal is substituted first**: where requirements leave one size in a few residue classes
+  ``H = p*q + r``, the others are written in q, where the floor normal form has taken their floors
+  apart, and so on: every level of a network asks its question at its own scale;
+- what is linear for each value of a size is a finite union, where other conditions bound that size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import reduce
+from math import lcm
+from typing import Any
+
+from symcnn.algebra import size as sz
+from symcnn.algebra.size import Int, Size, symbols_of
+from symcnn.errors import Undecidable
+from symcnn.sets import scales
+from symcnn.sets.condition import (
+    AnyOf,
+    Condition,
+    ForAll,
+    Requirement,
+    settled,
+    sides_of,
+    substituted,
+)
+from symcnn.sets.downset import Bound
+from symcnn.sets.isl import MANY, empty, ends, fold, isl, parsed
+from symcnn.sets.products import cases, is_linear, undecidable
+from symcnn.sets.region import Region
+from symcnn.sets.runs import runs_of
+
+__all__ = ["region", "tightest", "with_numbers"]
+
+#: A region as text: isl formulas, each with bounds to keep besides.
+Texts = list[tuple[str, frozenset[Bound]]]
+
+
+class Writer:
+    """Writes conditions on `names` as isl formulas; `low` is what the sizes start from."""
+
+    def __init__(self, names: Sequence[str], low: int = 1) -> None:
+        self.names = {name: f"x{i}" for i, name in enumerate(names)}
+        self.low = low
+        self.scales: dict[sz.Scaled, tuple[str, str]] = {}  # the size made -> its name, meaning
+
+    def linear(self, requirement: Requirement) -> str:
+        """A requirement of linear conditions as one formula.
+
+        Raises Undecidable for any other.
+        """
+        text = self._formula(requirement)
+        if not self.scales:
+            return text
+        made, meanings = zip(*self.scales.values(), strict=True)
+        self.scales = {}
+        return f"exists ({', '.join(made)} : {' and '.join(meanings)} and ({text}))"
+
+    def _formula(self, requirement: Requirement) -> str:
+        if isinstance(requirement, AnyOf):
+            return " or ".join(f"({self._formula(option)})" for option in requirement.options)
+        if isinstance(requirement, ForAll):
+            return " and ".join(f"({self._formula(r)})" for r in _blocks(requirement)) or "true"
+        gap = requirement.lhs - requirement.rhs
+        return self.at_least_zero(gap) if requirement.relation == ">=" else self.zero(gap)
+
+    def at_least_zero(self, expr: Int) -> str:
+        """``expr >= 0``; a bound on a single monotone atom moves inside it."""
+        if isinstance(expr, int):
+            return "true" if expr >= 0 else "false"
+        return _bound(expr, self.at_least_zero) or f"{self.term(expr)} >= 0"
+
+    def zero(self, expr: Int) -> str:
+        """``expr == 0``."""
+        if isinstance(expr, int):
+            return "false" if expr else "true"
+        both = _bound(expr, self.at_least_zero), _bound(-expr, self.at_least_zero)
+        if None not in both:
+            return f"({both[0]}) and ({both[1]})"
+        return f"{self.term(expr)} = 0"
+
+    def term(self, expr: Int) -> str:
+        """A linear expression as an isl term."""
+        if isinstance(expr, int):
+            return str(expr)
+        if not is_linear(expr):
+            raise undecidable(expr)
+        pieces = []
+        for atom, coeff in expr.linear():
+            if coeff.denominator != 1:
+                raise undecidable(expr)
+            pieces.append(f"{coeff}" if atom is None else f"{coeff}*{self.atom(atom)}")
+        return " + ".join(pieces)
+
+    def atom(self, atom: sz.Atom) -> str:
+        """An atom as an isl term."""
+        match atom:
+            case sz.Symbol(name=name) if name in self.names:
+                return self.names[name]
+            case sz.Part(name=name) if name in self.names and type(atom.of) is int:
+                return f"floor(({self.names[name]} - {atom.rest})/{atom.of})"
+            case sz.Floor() if type(atom.den) is int:
+                return f"floor(({self.term(atom.num)})/{atom.den})"
+            case sz.Max():
+                return fold("max", [self.term(arg) for arg in atom.args])
+            case sz.Scaled() if scales.ratio(atom.scale) is not None:
+                if atom not in self.scales:
+                    self.term(atom.arg)  # the sizes that its argument is made of come first
+                    name = f"s{len(self.scales)}"
+                    self.scales[atom] = name, self._scaling(atom, name)
+                return self.scales[atom][0]
+        raise undecidable(atom.size())
+
+    def _scaling(self, atom: sz.Scaled, made: str) -> str:
+        """``made == trunc(double(x)*scale)``: a floor, less one where `shortfalls` says so."""
+        ratio, x = scales.ratio(atom.scale), self.term(atom.arg)
+        assert ratio is not None
+        p, q = ratio.numerator, ratio.denominator
+
+        def meaning(x: str, made: str) -> str:
+            floor = f"floor(({p}*({x}))/{q})"
+            spans = " or ".join(f"{a} <= {x} <= {b}" for a, b in scales.shortfalls(atom.scale))
+            if not spans:
+                return f"{made} = {floor}"
+            short = f"({x}) mod {q} = 0 and ({spans})"
+            return f"(({short}) and {made} = {floor} - 1) or (not ({short}) and {made} = {floor})"
+
+        low = sz.lower(atom.arg)
+        if low is not None and low >= 0:
+            return f"({meaning(x, made)})"
+        return (
+            f"(({x} >= 0 and ({meaning(x, made)})) or "
+            f"({x} < 0 and ({meaning(f'-({x})', f'-{made}')})))"
+        )
+
+    def set(self, texts: Iterable[str]) -> Any:
+        """The isl set of sizes that meet all formulas."""
+        texts = [*(f"{x} >= {self.low}" for x in self.names.values()), *texts]
+        dims = ", ".join(self.names.values())
+        return parsed(f"{{ [{dims}] : {' and '.join(texts)} }}" if texts else "{ [] }")
+
+
+def _blocks(requirement: ForAll) -> Iterator[Requirement]:
+    """A requirement per block, for a number of blocks that is a number."""
+    count, index = requirement.count, requirement.index
+    if not isinstance(count, int):
+        raise Undecidable(
+            f"{requirement}: where it holds cannot be decided as a set",
+            cure="give the number of blocks as a number, or ask at single sizes with shape_at",
+        )
+    return (substituted(requirement.each, {index: i}) for i in range(count))
+
+
+def _bound(expr: Size, at_least_zero: Callable[[Int], str]) -> str | None:
+    """``c*atom + k >= 0`` for one monotone atom, as a bound on what stands inside it."""
+    atoms = [m for m in expr.terms if m]
+    if len(atoms) != 1 or len(atoms[0]) != 1 or atoms[0][0][1] != 1:
+        return None
+    (atom, _), coeff, const = atoms[0][0], expr.terms[atoms[0]], expr.const
+    if coeff > 0:  # atom >= t
+        t = int(-(const // coeff))
+        if isinstance(atom, sz.Floor) and type(atom.den) is int:
+            return at_least_zero(atom.num - t * atom.den)
+        if isinstance(atom, sz.Scaled):
+            return at_least_zero(atom.arg - scales.least(atom.scale, t))
+    else:  # atom <= t
+        t = int(const // -coeff)
+        if isinstance(atom, sz.Floor) and type(atom.den) is int:
+            return at_least_zero(-atom.num + (t * atom.den + atom.den - 1))
+        if isinstance(atom, sz.Scaled):
+            return at_least_zero(-atom.arg + (scales.least(atom.scale, t + 1) - 1))
+    return None
+
+
+# What is known ---------------------------------------------------------------------------------
+
+
+class Sizes:
+    """All sizes of a region: what the laws of products may use."""
+
+    def __init__(self, known: Region) -> None:
+        self.region = known
+        self.names = known.names
+        self._said: dict[Condition, bool] = {}
+        self.least: Mapping[str, int] = {}
+        if not known.is_empty():
+            hull = list(known.cases.values())
+            self.least = {n: min(ends(s, i)[0] for s in hull) for i, n in enumerate(self.names)}
+
+    def entails(self, condition: Condition) -> bool:
+        """Whether a linear condition holds at all of them."""
+        if condition not in self._said:
+            self._said[condition] = self._entails(condition)
+        return self._said[condition]
+
+    def _entails(self, condition: Condition) -> bool:
+        if (verdict := settled(condition)) is not None:
+            return verdict
+        gap = condition.lhs - condition.rhs
+        if not symbols_of(gap) <= {*self.names}:
+            return False
+        if not is_linear(gap):
+            low = sz.lower(gap)
+            return condition.relation == ">=" and low is not None and low >= 0
+        writer = Writer(self.names)
+        with suppress(Undecidable):
+            inside = isl().Set(
+                f"{{ [{', '.join(writer.names.values())}] : {writer.linear(condition)} }}"
+            )
+            return all(s.is_subset(inside) for s in self.region.cases.values())
+        return False
+
+
+# Requirements together -------------------------------------------------------------------------
+
+
+def region(names: Sequence[str], requirements: Iterable[Requirement]) -> list[Region]:
+    """The positive sizes at which all requirements hold, as a product: a region for each group of
+    sizes that they tie together.
+
+    Raises Undecidable for a requirement that no law makes decidable.
+    """
+    requirements = [r for _, r in tightest(requirements)]
+    left: list[Requirement] = []
+    for requirement in requirements:
+        left += _apart(requirement)
+    left = _as_multiples(_with_fixed(left))
+    groups = tied(names, (r.symbols for r in left)) or [()]
+    asked: dict[tuple[str, ...], list[Requirement]] = {group: [] for group in groups}
+    for requirement in left:  # what speaks of none of them holds, or does not, anywhere
+        asked[next((g for g in groups if requirement.symbols & {*g}), groups[0])].append(
+            requirement
+        )
+    parts = [*_parts_of(requirements)]
+    return [_group(group, mine, parts) for group, mine in asked.items()]
+
+
+class _Anything:
+    """Of positive sizes nothing else is known."""
+
+    def __init__(self) -> None:
+        self.least: Mapping[str, int] = {}
+
+    def entails(self, condition: Condition) -> bool:
+        """Whether it holds at all positive sizes."""
+        if (verdict := settled(condition)) is not None:
+            return verdict
+        gap = condition.lhs - condition.rhs
+        low = sz.sharp_lower(gap)
+        if condition.relation == ">=" and low is not None and low >= 0:
+            return True
+        if not is_linear(gap) or any(low != 1 for _, low in sz.lows(gap)):
+            return False
+        names = sorted(symbols_of(gap))
+        with suppress(Undecidable):
+            writer = Writer(names)
+            return bool(writer.set([]).is_subset(writer.set([writer.linear(condition)])))
+        return False
+
+
+def _apart(requirement: Requirement) -> list[Requirement]:
+    """A requirement as several, where a law of products takes it apart: ``h == 7*(h//7)`` and the
+    same of w tie nothing.
+    """
+    if isinstance(requirement, ForAll) and isinstance(requirement.count, int):
+        return [part for each in _blocks(requirement) for part in _apart(each)]
+    if not isinstance(requirement, Condition) or is_linear(requirement.lhs - requirement.rhs):
+        return [requirement]
+    with suppress(Undecidable):
+        found = cases(requirement, _Anything())
+        if found is not None and len(found) == 1:
+            parts = found[0]
+            if all(isinstance(part, Condition) for part in parts):
+                return [
+                    more for part in parts if isinstance(part, Condition) for more in _apart(part)
+                ]
+    return [requirement]
+
+
+def _group(
+    names: tuple[str, ...], requirements: Sequence[Requirement], parts: Sequence[sz.Part]
+) -> Region:
+    """The region of sizes that requirements tie together."""
+    easy = [r for r in requirements if _easy(r)]
+    hard = [r for r in requirements if not _easy(r)]
+    stated = [
+        f"({x} - {part.rest}) mod {part.of} = 0"
+        for part in parts
+        for n, x in Writer(names).names.items()
+        if n == part.name and type(part.of) is int
+    ]
+    alone = {n: [r for r in easy if r.symbols == {n}] for n in names}
+    whole = _together(names, [r for r in easy if len(r.symbols) != 1], stated)
+    lines = [_line(n, alone[n]) for n in names]
+    if lines and any(alone.values()):
+        whole = whole.intersect(reduce(lambda a, b: a.flat_product(b), lines))
+    found = Region(names, {frozenset(): whole})
+    while hard:  # what one of them bounds may decide another
+        known = Sizes(found)
+        left: list[tuple[Requirement, Undecidable]] = []
+        for requirement in hard:
+            try:
+                found = found.intersect(_meeting(requirement, known))
+            except Undecidable as error:
+                left.append((requirement, error))
+        if len(left) == len(hard):
+            raise left[0][1]
+        hard = [requirement for requirement, _ in left]
+    return found
+
+
+def _easy(requirement: Requirement) -> bool:
+    return all(is_linear(_gap(c)) for c in _conditions(requirement))
+
+
+def _gap(condition: Condition) -> Int:
+    return condition.lhs - condition.rhs
+
+
+def _conditions(requirement: Requirement) -> Iterator[Condition]:
+    if isinstance(requirement, AnyOf):
+        for option in requirement.options:
+            yield from _conditions(option)
+    elif isinstance(requirement, ForAll):
+        for each in _blocks(requirement):
+            yield from _conditions(each)
+    else:
+        yield requirement
+
+
+def _together(names: Sequence[str], easy: Sequence[Requirement], stated: Sequence[str]) -> Any:
+    writer = Writer(names)
+    return writer.set([*stated, *(f"({writer.linear(r)})" for r in easy)])
+
+
+#: A size in so many residue classes is taken apart into them.
+_CLASSES = 8
+
+
+def _line(name: str, requirements: Sequence[Requirement], low: int = 1) -> Any:
+    """The values of one size, from `low` on, that meet linear requirements."""
+    writer = Writer([name], low)
+    for i, requirement in enumerate(requirements, 1):
+        left = requirements[i:]
+        if not left or not _divides(requirement):
+            continue
+        here = writer.set(f"({writer.linear(r)})" for r in requirements[:i])
+        found = runs_of(here)
+        endless = [run for run in found if run.last is None]
+        few = sum(len(range(r.first, r.last + 1, r.step)) for r in found if r.last is not None)
+        steps = {run.step for run in endless}
+        if steps <= {1} or len(endless) > _CLASSES or few > MANY:
+            continue
+        whole = empty(1)
+        for run in found:
+            if run.last is None:
+                whole = whole.union(_residue(name, run.first, run.step, left))
+            else:
+                fit = [x for x in run if all(r.holds({name: x}) for r in left)]
+                for x in fit:
+                    whole = whole.union(isl().Set(f"{{ [{x}] }}"))
+        return whole.coalesce()
+    return writer.set(f"({writer.linear(r)})" for r in requirements)
+
+
+def _residue(name: str, first: int, step: int, left: Sequence[Requirement]) -> Any:
+    """The values ``first + step*q`` that meet requirements, which are asked of q."""
+    q = sz.Symbol(name, 0).size()
+    asked = [substituted(r, {name: q * step + first}) for r in left]
+    asked = [r for r in asked if settled(r) is not True]
+    found = _line(name, [r for _, r in tightest(asked)], 0)
+    return found.apply(isl().Map(f"{{ [q] -> [{step}*q + {first}] }}"))
+
+
+def _divides(requirement: Requirement) -> bool:
+    """Whether it may leave a size in a few residue classes."""
+    return isinstance(requirement, Condition) and requirement.relation == "=="
+
+
+def _meeting(requirement: Requirement, known: Sizes) -> Region:
+    """The region of sizes, of those known, that meet a requirement."""
+    if isinstance(requirement, AnyOf):
+        found = Region.of(known.names, [])
+        for option in requirement.options:
+            found = found.union(_meeting(option, known))
+        return found
+    if isinstance(requirement, ForAll):
+        found = known.region
+        for each in _blocks(requirement):
+            found = found.intersect(_meeting(each, known))
+        return found
+    if is_linear(_gap(requirement)):
+        writer = Writer(known.names)
+        linear = writer.set([f"({writer.linear(requirement)})"])
+        return known.region.intersect(Region(known.names, {frozenset(): linear}))
+    found_cases = cases(requirement, known)
+    if found_cases is None:
+        return _by_values(requirement, known)
+    found = Region.of(known.names, [])
+    plain = [c for c in found_cases if all(not isinstance(p, Bound) and _easy(p) for p in c)]
+    if plain:  # one text for all of them
+        writer = Writer(known.names)
+        texts = (
+            " and ".join(f"({writer.linear(p)})" for p in case if isinstance(p, Condition))
+            or "true"
+            for case in plain
+        )
+        union = writer.set(["(" + " or ".join(f"({t or 'true'})" for t in texts) + ")"])
+        found = known.region.intersect(Region(known.names, {frozenset(): union}))
+    for case in found_cases:
+        if case in plain:
+            continue
+        here = known.region
+        easy = [p for p in case if isinstance(p, Condition) and _easy(p)]
+        if easy:
+            here = here.intersect(
+                Region(known.names, {frozenset(): _together(known.names, easy, [])})
+            )
+        bounds = [p for p in case if isinstance(p, Bound)]
+        here = Region.of(known.names, [(s, [*b, *bounds]) for b, s in here.cases.items()])
+        for part in case:
+            if isinstance(part, Condition) and part not in easy and not here.is_empty():
+                here = here.intersect(_meeting(part, Sizes(here)))
+        found = found.union(here)
+    return found
+
+
+def _by_values(requirement: Condition, known: Sizes) -> Region:
+    """A condition that is linear for each value of a size, as a union over its possible values.
+
+    Raises Undecidable if there is no such size, or no bound on it.
+    """
+    asked = symbols_of(*sides_of(requirement))
+    for name in [n for n in known.names if n in asked]:
+        axis = known.region.over([name]).isl
+        if not axis.is_bounded():
+            continue
+        runs = runs_of(axis)
+        values = [x for run in runs for x in (run if run.last is not None else ())][: MANY + 1]
+        if len(values) > MANY:
+            continue
+        groups: list[tuple[Requirement, int, int]] = []
+        try:
+            for value in sorted(values):
+                case = substituted(requirement, {name: value})
+                same = groups and groups[-1][0] == case
+                first = groups.pop()[1] if same else value
+                groups.append((case, first, value))
+        except ZeroDivisionError:
+            continue
+        found = Region.of(known.names, [])
+        with suppress(Undecidable):
+            for case, first, last in groups:
+                x = Size.symbol(name)
+                span = [Condition(x, ">=", first), Condition(last, ">=", x)]
+                here = known.region.intersect(
+                    Region(known.names, {frozenset(): _together(known.names, span, [])})
+                )
+                found = found.union(_meeting(case, Sizes(here)))
+            return found
+    raise undecidable(_gap(requirement))
+
+
+def _parts_of(requirements: Iterable[Requirement]) -> Iterator[sz.Part]:
+    """The symbols that are declared odd, or multiples: their sets say so."""
+    sides = (side for requirement in requirements for side in sides_of(requirement))
+    return (atom for atom in sz.every_atom(*sides) if isinstance(atom, sz.Part))
+
+
+def tied(names: Sequence[str], ties: Iterable[Iterable[str]]) -> list[tuple[str, ...]]:
+    """The names in groups, as the ties join them.
+
+    >>> tied("abcd", ["ca", "d"])
+    [('a', 'c'), ('b',), ('d',)]
+    """
+    group = {name: {name} for name in names}
+    for tie in ties:
+        union = set[str]().union(*(group[n] for n in tie if n in group))
+        group.update(dict.fromkeys(union, union))
+    return [*dict.fromkeys(tuple(n for n in names if n in group[name]) for name in names)]
+
+
+def with_numbers(requirement: Requirement, fixed: Mapping[str, int]) -> Requirement:
+    """A requirement on several sizes with numbers for those that are fixed."""
+    known = {name: fixed[name] for name in requirement.symbols & fixed.keys()}
+    if not known or len(requirement.symbols) < 2:
+        return requirement
+    with suppress(ZeroDivisionError):
+        return substituted(requirement, known)
+    return requirement
+
+
+def _with_fixed(requirements: list[Requirement]) -> list[Requirement]:
+    """The same with numbers for sizes that requirements on them alone fix: those tie nothing."""
+    fixed: dict[str, int] = {}
+    while True:
+        alone: dict[str, list[Requirement]] = {}
+        for requirement in requirements:
+            if len(requirement.symbols) == 1:
+                alone.setdefault(min(requirement.symbols), []).append(requirement)
+        tied = frozenset[str]().union(*(r.symbols for r in requirements if len(r.symbols) > 1))
+        found: dict[str, int] = {}
+        for name in sorted(tied & alone.keys()):
+            with suppress(Undecidable):
+                values = _group((name,), alone[name], []).isl
+                if not values.is_empty() and (span := ends(values, 0))[0] == span[1]:
+                    found[name] = span[0]
+        if not found:
+            return requirements
+        fixed |= found
+        requirements = [with_numbers(r, fixed) for r in requirements]
+
+
+def tightest(requirements: Iterable[Requirement]) -> list[tuple[Requirement, Requirement]]:
+    """(requirement as given, as simplified) without repetitions; of inequalities that differ only
+    in the constant, the strictest.
+    """
+    kept: dict[Any, tuple[Requirement, Requirement]] = {}
+    strictest: dict[Any, Any] = {}
+    for requirement in requirements:
+        if isinstance(requirement, Condition) and requirement.relation == ">=":
+            gap = _stripped(requirement.lhs - requirement.rhs)
+            if isinstance(gap, Size) and is_linear(gap):
+                key, const = gap - gap.const, gap.const
+                if key not in kept or const < strictest[key]:
+                    kept[key] = requirement, Condition(gap, ">=", 0, requirement.why)
+                    strictest[key] = const
+                continue
+            if isinstance(gap, int) and gap >= 0:
+                continue
+        kept[requirement] = requirement, requirement
+    return list(kept.values())
+
+
+def _as_multiples(requirements: Sequence[Requirement]) -> list[Requirement]:
+    """``e % m == 0 and floor(e/m) % n == 0`` as ``e % (m*n) == 0``, from the smallest m upward.
+
+    Every level of a U-Net asks for one more halving; isl, which would take each floor for an
+    unknown of its own, is told once.
+    """
+    steps: dict[Size, list[tuple[int, int, Requirement]]] = {}
+    for requirement in requirements:
+        if (step := _multiple(requirement)) is not None:
+            steps.setdefault(step[0], []).append((*step[1:], requirement))
+    merged: set[Requirement] = set()
+    made: list[Requirement] = []
+    for e, found in steps.items():
+        multiple = 1
+        for m, n, requirement in sorted(found, key=lambda step: step[:2]):
+            if multiple % m == 0:
+                multiple = lcm(multiple, m * n)
+                merged.add(requirement)
+        if multiple > 1:
+            made.append(Condition(sz.mod(e, multiple), "==", 0))
+    return [*made, *(r for r in requirements if r not in merged)]
+
+
+def _multiple(requirement: Requirement) -> tuple[Size, int, int] | None:
+    """(e, m, n), if the requirement says ``floor(e/m) % n == 0``."""
+    if type(requirement) is not Condition or requirement.relation != "==":
+        return None
+    gap = requirement.lhs - requirement.rhs
+    for mono, coeff in gap.terms.items() if isinstance(gap, Size) else ():
+        outer = sz.sole_atom(Size({mono: 1}))
+        if not isinstance(outer, sz.Floor) or type(outer.den) is not int:
+            continue
+        rest = gap - Size({mono: coeff})
+        if isinstance(outer.num, Size) and rest * outer.den == outer.num * -coeff:
+            return outer.num, 1, outer.den
+        for inner in rest.atoms() if isinstance(rest, Size) else ():
+            m = inner.den if isinstance(inner, sz.Floor) and inner.num == outer.num else 0
+            if isinstance(m, int) and m and outer.den % m == 0:
+                n = outer.den // m
+                if rest * n == inner.size() * -coeff:
+                    return outer.num, m, n
+    return None
+
+
+def _stripped(gap: Int) -> Int:
+    """``floor(e/m) + k >= 0`` as ``e + m*k >= 0``, again and again."""
+    while isinstance(gap, Size):
+        floor = sz.sole_atom(gap - gap.const)
+        if not isinstance(floor, sz.Floor) or type(floor.den) is not int:
+            break
+        gap = floor.num + floor.den * int(gap.const)
+    return gap

@@ -1,0 +1,399 @@
+"""Products of sizes: conditions that are not linear, as finite unions of some that are.
+
+Each law is exact, and applies to a whole kind:
+
+- a product equal to a number is a case for each way to write the number as a product;
+- a product divisible by n is a case for each way to share out n;
+- ``f*g == a*b`` with ``f >= a >= 0`` and ``g >= b >= 0`` holds only factor by factor (or at 0);
+- a maximum is the argument that is not below the others;
+- a floor by a size is a number where the quotient stays in a range, and then
+  ``floor(e/d) == q`` is ``q*d <= e < (q + 1)*d``;
+- what grows with every size keeps a bound (`symcnn.sets.downset`).
+
+What such a law may use is passed in: what is `Known` of the sizes so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from itertools import islice
+from math import gcd
+from typing import Protocol
+
+from symcnn.algebra import size as sz
+from symcnn.algebra.factor import factors, text
+from symcnn.algebra.size import Int, Size
+from symcnn.errors import Undecidable
+from symcnn.sets.condition import Condition
+from symcnn.sets.downset import Bound, grows
+
+__all__ = ["Cases", "Known", "cases", "is_linear", "undecidable"]
+
+#: One of the cases holds; a case is all of its conditions.
+Cases = list[list["Condition | Bound"]]
+
+#: So many cases are written out.
+_MANY = 4096
+
+#: Quotients of two sizes are told apart up to this one.
+_QUOTIENTS = 256
+
+#: Numbers up to this one are factorised; a tensor has fewer elements.
+_LARGE = 1 << 64
+
+
+class Known(Protocol):
+    """What is so of all sizes in question."""
+
+    @property
+    def least(self) -> Mapping[str, int]:
+        """The least value of each size."""
+
+    def entails(self, condition: Condition) -> bool:
+        """Whether a linear condition holds at all of them."""
+
+
+def undecidable(expr: Int) -> Undecidable:
+    """The refusal."""
+    return Undecidable(
+        f"{text(expr)} is not linear in the sizes: where it holds cannot be decided as a set",
+        cure="give numbers for the hyperparameters, or ask at single sizes with shape_at",
+    )
+
+
+@lru_cache(maxsize=8192)
+def is_linear(expr: Int) -> bool:
+    """Whether it is quasi-affine: sums and multiples of sizes, floors by numbers and maxima."""
+    if isinstance(expr, int):
+        return True
+    return all(
+        not mono or (len(mono) == 1 and mono[0][1] == 1 and _plain(mono[0][0]))
+        for mono in expr.terms
+    )
+
+
+def _plain(atom: sz.Atom) -> bool:
+    match atom:
+        case sz.Symbol() | sz.Part():
+            return True
+        case sz.Floor():
+            return type(atom.den) is int and is_linear(atom.num)
+        case sz.Max() | sz.Scaled():
+            return all(map(is_linear, atom.args))
+    return False
+
+
+def cases(condition: Condition, known: Known) -> Cases | None:
+    """A condition that is not linear as a union of others, nearer to linear; None: no law applies.
+
+    >>> H, W = Size.symbol("H"), Size.symbol("W")
+    >>> class Anything:
+    ...     least = {"H": 1, "W": 1}
+    ...     def entails(self, condition): return True
+    >>> for case in cases(Condition(H * (W//2) + 1, "==", 3), Anything()):
+    ...     print(*case, sep=" and ")
+    H - 1 == 0 and (W - 4)//2 == 0
+    H - 2 == 0 and (W - 2)//2 == 0
+    """
+    gap = condition.lhs - condition.rhs
+    if isinstance(gap, int):
+        return [[]] if (gap >= 0 if condition.relation == ">=" else gap == 0) else []
+    for law in (_inside, _shared, _number, _greatest, _remainder, _bounded, _paired, _quotient):
+        found = law(condition, gap, known)
+        if found is not None:
+            return found
+    return None
+
+
+Law = Callable[[Condition, Size, Known], "Cases | None"]
+
+
+def _inside(condition: Condition, gap: Size, known: Known) -> Cases | None:
+    """``floor(e/m) + k >= 0`` is ``e + m*k >= 0``."""
+    bare = gap - gap.const
+    for sign in (1, -1):
+        atom = sz.sole_atom(bare * sign)
+        if isinstance(atom, sz.Floor) and type(atom.den) is int:
+            k, m = int(gap.const), atom.den
+            low = Condition(atom.num + k * m, ">=", 0)  # floor(e/m) >= -k
+            high = Condition(k * m + m - 1, ">=", atom.num)  # floor(e/m) <= k
+            if condition.relation == ">=":
+                return [[low if sign == 1 else high]]
+            value = -k * sign  # of the floor
+            return [
+                [
+                    Condition(atom.num, ">=", value * m),
+                    Condition(value * m + m - 1, ">=", atom.num),
+                ]
+            ]
+    return None
+
+
+def _shared(condition: Condition, gap: Size, known: Known) -> Cases | None:
+    """Both sides without the positive factors they share: ``N*h*w == 49*N``, ``N*(n % 4) == 0``."""
+    with suppress(ValueError):
+        whole, content = factors(gap)
+        positive = [f for f in whole if known.entails(Condition(f, ">=", 1))]
+        if positive and len(whole) > 1:
+            rest = list(whole)
+            for f in positive:
+                if len(rest) > 1 or condition.relation == "==":
+                    rest.remove(f)
+            if len(rest) < len(whole):
+                return [[Condition(sz.prod(rest) * content, condition.relation, 0)]]
+    with suppress(ValueError):
+        (left, a), (right, b) = factors(condition.lhs), factors(condition.rhs)
+        left_rest, right_rest = list(left), list(right)
+        for f in left:
+            if f in right_rest and known.entails(Condition(f, ">=", 1)):
+                left_rest.remove(f)
+                right_rest.remove(f)
+        if len(left_rest) < len(left):
+            lhs, rhs = sz.prod(left_rest) * a, sz.prod(right_rest) * b
+            return [[Condition(lhs, condition.relation, rhs)]]
+    return None
+
+
+def _number(condition: Condition, gap: Size, known: Known) -> Cases | None:
+    """``content*f*g*... == number``, for linear factors."""
+    if condition.relation != "==":
+        return None
+    for lhs, rhs in (
+        (condition.lhs, condition.rhs),  # 256*h*w == 12544, (h + 1)*(w + 1) == 64
+        (condition.rhs, condition.lhs),
+        (gap - gap.const, -gap.const),  # h*w + 1 == 197
+    ):
+        if not isinstance(rhs, int) or not isinstance(lhs, Size):
+            continue
+        with suppress(ValueError):
+            found, content = factors(lhs)
+            found = tuple(sorted(found, key=str))
+            if not all(map(is_linear, found)):
+                continue
+            if rhs == 0:
+                return [[Condition(f, "==", 0)] for f in found]
+            if rhs % content:
+                return []
+            return _factored(found, rhs // content, known)
+    return None
+
+
+def _factored(found: Sequence[Size], target: int, known: Known) -> Cases:
+    signed = [not known.entails(Condition(f, ">=", 0)) for f in found]
+    split = [*islice(_splits(target, signed), _MANY + 1)]
+    if len(split) > _MANY:
+        raise Undecidable(
+            f"{text(sz.prod(found))} == {target}: there are more than {_MANY:,} ways to write it "
+            "as a product",
+            cure="give one of the sizes a number, or ask for squares",
+        )
+    return [[Condition(f - d, "==", 0) for f, d in zip(found, ds, strict=True)] for ds in split]
+
+
+def _greatest(condition: Condition, gap: Size, known: Known) -> Cases | None:
+    """A maximum is the argument that is not below the others: a case per argument.
+
+    ``h*w == min(h*w, n)`` is ``h*w <= n``: a table of n rows, cut to as many as are needed.
+    """
+    for mono in gap.terms:
+        for atom, _ in mono:
+            if isinstance(atom, sz.Max):
+                found: Cases = []
+                for i, a in enumerate(atom.args):
+                    others = [b for j, b in enumerate(atom.args) if j != i]
+                    case: list[Condition | Bound] = [Condition(a, ">=", b) for b in others]
+                    rest = sz.replaced(gap, atom, a)
+                    found.append([*case, Condition(rest, condition.relation, 0)])
+                return found
+    return None
+
+
+def _remainder(condition: Condition, gap: Size, known: Known) -> Cases | None:
+    """``f*g % n == 0``: for one way to write ``n = d*e``, ``f % d == 0`` and ``g % e == 0``."""
+    if condition.relation != "==":
+        return None
+    for mono, coeff in gap.terms.items():
+        atom = sz.sole_atom(Size({mono: 1})) if mono else None
+        if not isinstance(atom, sz.Floor) or type(atom.den) is not int:
+            continue
+        rest = gap - Size({mono: coeff})
+        if rest * atom.den != atom.num * -coeff:
+            continue
+        with suppress(ValueError):
+            found, content = factors(atom.num)
+            if all(map(is_linear, found)):
+                n = atom.den // gcd(atom.den, content)
+                splits = [*islice(_splits(n, [False] * len(found)), _MANY)]
+                return [
+                    [Condition(sz.mod(f, d), "==", 0) for f, d in zip(found, ds, strict=True)]
+                    for ds in splits
+                ]
+    return None
+
+
+def _bounded(condition: Condition, gap: Size, known: Known) -> Cases | None:
+    """A bound on what grows with every size."""
+    if not all(type(c) is int for c in gap.terms.values()):
+        return None
+    falls = grows(-gap, known.least)
+    if not falls and not grows(gap, known.least):
+        return None
+    up, limit = (-gap, 0) if falls else (gap, 0)
+    if not _rises_from_one(up):
+        start = {n: sz.maximum(Size.symbol(n), v) for n, v in known.least.items() if v > 1}
+        moved = up.subs(start)
+        assert isinstance(moved, Size)
+        up = moved
+    if condition.relation == "==":
+        return [[Bound.of(up, limit), Bound.of(up, limit + 1).contrary]]
+    return [[Bound.of(up, limit + 1).contrary if falls else Bound.of(up, limit)]]
+
+
+def _rises_from_one(expr: Int) -> bool:
+    return grows(expr)
+
+
+def _paired(condition: Condition, gap: Size, known: Known) -> Cases | None:
+    """``f*g*... == a*b*...`` where ``f >= a >= 0`` and ``g >= b >= 0`` and so on.
+
+    Then it holds only where ``f == a`` and ``g == b``, or where both sides are 0. That is what a
+    view into windows asks: ``h*w == (7*(h//7))*(7*(w//7))``.
+    """
+    if condition.relation != "==":
+        return None
+    for lhs, rhs in ((condition.lhs, condition.rhs), _split_signs(gap)):
+        if not isinstance(lhs, Size) or not isinstance(rhs, Size):
+            continue
+        with suppress(ValueError):
+            (left, a), (right, b) = factors(lhs), factors(rhs)
+            if len(left) != len(right) or len(left) < 2 or a <= 0 or b <= 0:
+                continue
+            if not all(map(is_linear, (*left, *right))):
+                continue
+            for large, x, small, y in ((left, a, right, b), (right, b, left, a)):
+                shared = gcd(x, y)
+                pairs = _dealt(list(large), x // shared, list(small), y // shared, known)
+                if pairs is not None:
+                    return _factor_by_factor(pairs, known)
+    return None
+
+
+def _split_signs(gap: Size) -> tuple[Int, Int]:
+    """What is added and what is taken away."""
+    plus: Int = sum((Size({m: c}) for m, c in gap.terms.items() if c > 0), 0)
+    minus: Int = sum((Size({m: -c}) for m, c in gap.terms.items() if c < 0), 0)
+    return plus, minus
+
+
+def _dealt(
+    large: list[Size], x: int, small: list[Size], y: int, known: Known
+) -> list[tuple[Int, Int]] | None:
+    """Pairs (f, a) with ``f >= a >= 0``, the contents x and y dealt out among them; None if there
+    are none.
+    """
+    if not large:
+        return [] if x == y == 1 else None
+    f, *others = large
+    for i, a in enumerate(small):
+        if sz.symbols_of(f) != sz.symbols_of(a):
+            continue
+        for d in _divisors(x):
+            for e in reversed(_divisors(y)):
+                if gcd(d, e) == 1 and _never_below(f * d, a * e, known):
+                    rest = _dealt(others, x // d, small[:i] + small[i + 1 :], y // e, known)
+                    if rest is not None:
+                        return [(f * d, a * e), *rest]
+    return None
+
+
+def _never_below(f: Int, a: Int, known: Known) -> bool:
+    """Whether ``f >= a >= 0``."""
+    return known.entails(Condition(f, ">=", a)) and known.entails(Condition(a, ">=", 0))
+
+
+def _factor_by_factor(pairs: Sequence[tuple[Int, Int]], known: Known) -> Cases:
+    equal: list[Condition | Bound] = [Condition(f, "==", a) for f, a in pairs]
+    empty: Cases = [
+        [Condition(f, "==", 0)] for f, _ in pairs if not known.entails(Condition(f, ">=", 1))
+    ]
+    small: Cases = [
+        [Condition(a, "==", 0)] for _, a in pairs if not known.entails(Condition(a, ">=", 1))
+    ]
+    return [equal, *([*one, *two] for one in empty for two in small)]
+
+
+def _quotient(condition: Condition, gap: Size, known: Known) -> Cases | None:
+    """``floor(e/d)`` for a size d, where the quotient stays in a range: a case for each value."""
+    for atom in sz.every_atom(gap):
+        if not isinstance(atom, sz.Floor) or type(atom.den) is int:
+            continue
+        if atom not in set(gap.atoms()) or not is_linear(atom.num) or not is_linear(atom.den):
+            continue
+        num, den = atom.num, atom.den
+        positive = Condition(den, ">=", 1)  # python divides by nothing else here
+        span = _range(num, den, known)
+        if span is None:
+            continue
+        return [
+            [
+                positive,
+                Condition(num, ">=", den * q),
+                Condition(den * (q + 1), ">=", num + 1),
+                Condition(sz.replaced(gap, atom, q), condition.relation, 0),
+            ]
+            for q in range(span[0], span[1] + 1)
+        ]
+    return None
+
+
+def _range(num: Size, den: Int, known: Known) -> tuple[int, int] | None:
+    """The least and the greatest whole quotient, both from 0 to `_QUOTIENTS`."""
+
+    def below(q: int) -> bool:
+        return known.entails(Condition(den * (q + 1), ">=", num + 1))
+
+    if not known.entails(Condition(num, ">=", 0)):
+        return None
+    high = 1
+    while not below(high):
+        high *= 2
+        if high > _QUOTIENTS:
+            return None
+    low = 0
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if below(middle) else (middle + 1, high)
+    return 0, high
+
+
+def _divisors(n: int) -> list[int]:
+    """The divisors of a number, in order."""
+    return list(_divisors_of(n))
+
+
+@lru_cache(maxsize=1024)
+def _divisors_of(n: int) -> tuple[int, ...]:
+    from sympy import divisors, factorint, isprime
+
+    if n >= _LARGE:
+        rest = [p for p in factorint(n, limit=1 << 12) if p >= _LARGE or not isprime(p)]
+        if rest:
+            raise Undecidable(
+                f"{n} is too large to be written as a product of sizes",
+                cure="no tensor has so many elements",
+            )
+    return tuple(divisors(n))
+
+
+def _splits(target: int, signed: Sequence[bool]) -> Iterator[tuple[int, ...]]:
+    """All ordered ways to write `target` as a product; a factor may be negative if `signed`."""
+    if len(signed) == 1:
+        if target > 0 or signed[0]:
+            yield (target,)
+        return
+    for d in _divisors(abs(target)):
+        for first in (d, -d) if signed[0] else (d,):
+            for rest in _splits(target // first, signed[1:]):
+                yield (first, *rest)

@@ -1,0 +1,247 @@
+"""Regions: Presburger sets, and among their members those that keep growing expressions in bounds.
+
+A region is a finite union of cases, each an isl set with `Bound`s: a boolean algebra in which
+``h*w >= 65536`` costs no more than ``h >= 256``. The contrary of a bound is a bound, so a union, a
+difference and a complement are again such unions, and nothing is cut into boxes for them; whether
+a case is empty is asked of isl for each box between two steps of a staircase.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from symcnn.sets.downset import Bound, Box, boxes, merged, nowhere
+from symcnn.sets.isl import coalesced, empty, ends, isl, ordered
+
+__all__ = ["Region"]
+
+_Bounds = frozenset[Bound]
+
+
+class Region:
+    """A set of sizes over `names`: for each set of bounds, the isl set whose members have to keep
+    them.
+    """
+
+    def __init__(self, names: Sequence[str], cases: Mapping[_Bounds, Any]) -> None:
+        self.names = tuple(names)
+        self.cases = dict(cases)
+
+    @staticmethod
+    def of(names: Sequence[str], cases: Iterable[tuple[Any, Iterable[Bound]]]) -> Region:
+        """The union of the members of isl sets that keep bounds."""
+        found: dict[_Bounds, Any] = {}
+        for isl_set, bounds in cases:
+            kept = _merged(names, isl_set, bounds)
+            if kept is not None:
+                known = found.get(kept)
+                found[kept] = isl_set if known is None else coalesced(known.union(isl_set))
+        return Region(names, _resolved(found))
+
+    # as isl sees it
+
+    @property
+    def plain(self) -> bool:
+        """Whether no member has a bound to keep."""
+        return not any(self.cases)
+
+    @cached_property
+    def isl(self) -> Any:
+        """The same as one isl set, bounds cut into boxes."""
+        whole = empty(len(self.names))
+        for bounds, isl_set in self.cases.items():
+            whole = whole.union(_cut(self.names, isl_set, bounds))
+        return coalesced(whole)
+
+    def __contains__(self, values: Mapping[str, int]) -> bool:
+        point = isl().Set(f"{{ [{', '.join(str(values[n]) for n in self.names)}] }}")
+        return any(
+            all(b.holds(values) for b in bounds) and not isl_set.intersect(point).is_empty()
+            for bounds, isl_set in self.cases.items()
+        )
+
+    @cached_property
+    def _is_empty(self) -> bool:
+        return all(_nothing(self.names, s, bounds) for bounds, s in self.cases.items())
+
+    def is_empty(self) -> bool:
+        """Whether there is no member."""
+        return self._is_empty
+
+    def is_bounded(self) -> bool:
+        """Whether there is an end to the members."""
+        return (
+            bool(self.isl.is_bounded())
+            if not self.plain
+            else all(s.is_bounded() for s in self.cases.values())
+        )
+
+    def ends(self) -> tuple[int, int | None]:
+        """The least and the greatest member of a region of one size that is not empty."""
+        return ends(self.isl, 0)
+
+    # algebra
+
+    def intersect(self, other: Region) -> Region:
+        """What is in both."""
+        return Region.of(
+            self.names,
+            (
+                (s.intersect(t), a | b)
+                for a, s in self.cases.items()
+                for b, t in other.cases.items()
+            ),
+        )
+
+    def union(self, other: Region) -> Region:
+        """What is in one of the two."""
+        return Region.of(self.names, ((s, b) for r in (self, other) for b, s in r.cases.items()))
+
+    def subtract(self, other: Region) -> Region:
+        """What is in this one only: outside the isl set of each case of the other, or against one
+        of its bounds.
+        """
+        left = self
+        for bounds, isl_set in other.cases.items():
+            left = Region.of(self.names, left._without(isl_set, bounds))
+        return left
+
+    def _without(self, isl_set: Any, bounds: _Bounds) -> Iterator[tuple[Any, Iterable[Bound]]]:
+        for mine, s in self.cases.items():
+            yield s.subtract(isl_set), mine
+            kept = list(mine)
+            for bound in sorted(bounds - mine, key=str):
+                yield s.intersect(isl_set), [*kept, bound.contrary]
+                kept.append(bound)
+
+    def is_subset(self, other: Region) -> bool:
+        """Whether every member is one of `other`."""
+        return self.subtract(other).is_empty()
+
+    def is_equal(self, other: Region) -> bool:
+        """Whether both have the same members."""
+        if self.plain and other.plain:
+            return bool(self.isl.is_equal(other.isl))
+        return self.is_subset(other) and other.is_subset(self)
+
+    def __reduce__(self) -> Any:
+        return _loaded, (self.names, [(s.to_str(), bounds) for bounds, s in self.cases.items()])
+
+    # axes
+
+    def over(self, names: Sequence[str]) -> Region:
+        """The projection on `names`, in their order."""
+        if self.names == tuple(names):
+            return self
+        cases = [
+            (ordered(s, self.names, names), bounds)
+            if all(b.symbols <= {*names} for b in bounds)
+            else (ordered(_cut(self.names, s, bounds), self.names, names), ())
+            for bounds, s in self.cases.items()
+        ]
+        return Region.of(names, cases)
+
+    @staticmethod
+    def product(names: Sequence[str], factors: Sequence[Region]) -> Region:
+        """The product of regions over different sizes, in the order of `names`."""
+        if len(factors) == 1:
+            return factors[0].over(names)
+        have: list[str] = []
+        cases: list[tuple[Any, _Bounds]] = [(isl().Set("{ [] }"), frozenset())]
+        for number, factor in enumerate(factors):
+            cases = [
+                (s.flat_product(t) if number else t, a | b)
+                for s, a in cases
+                for b, t in factor.cases.items()
+            ]
+            have += factor.names
+        return Region(have, {}).joined(cases).over(names)
+
+    def joined(self, cases: Sequence[tuple[Any, _Bounds]]) -> Region:
+        """A region over the same names."""
+        return Region.of(self.names, cases)
+
+
+def _loaded(names: Sequence[str], cases: Iterable[tuple[str, _Bounds]]) -> Region:
+    return Region(names, {bounds: isl().Set(text) for text, bounds in cases})
+
+
+def _box(names: Sequence[str], isl_set: Any) -> Box:
+    return {n: ends(isl_set, i) for i, n in enumerate(names)}
+
+
+def _merged(names: Sequence[str], isl_set: Any, bounds: Iterable[Bound]) -> _Bounds | None:
+    """The bounds as far as they matter to a set; None if it has no member that keeps them."""
+    if isl_set.is_empty():
+        return None
+    bounds = tuple(bounds)
+    return merged(bounds, _box(names, isl_set)) if bounds else frozenset()
+
+
+def _nothing(names: Sequence[str], isl_set: Any, bounds: _Bounds) -> bool:
+    if not bounds or isl_set.is_empty():
+        return bool(isl_set.is_empty())
+
+    def sample(box: Box) -> dict[str, int] | None:
+        found = isl_set.intersect(isl().Set(_text(names, [box])))
+        if found.is_empty():
+            return None
+        point = found.sample_point()
+        dim = isl().dim_type.set
+        return {n: int(point.get_coordinate_val(dim, i).to_python()) for i, n in enumerate(names)}
+
+    return nowhere(bounds, _box(names, isl_set), sample)
+
+
+def _cut(names: Sequence[str], isl_set: Any, bounds: _Bounds) -> Any:
+    """The members that keep the bounds, as an isl set."""
+    if not bounds or isl_set.is_empty():
+        return isl_set
+    return isl_set.intersect(isl().Set(_text(names, boxes(bounds, _box(names, isl_set)))))
+
+
+def _text(names: Sequence[str], found: Iterable[Box]) -> str:
+    dims = {n: f"x{i}" for i, n in enumerate(names)}
+    cases = (
+        " and ".join(
+            f"{low} <= {dims[n]}" + ("" if high is None else f" <= {high}")
+            for n, (low, high) in box.items()
+        )
+        for box in found
+    )
+    return f"{{ [{', '.join(dims.values())}] : {' or '.join(f'({c})' for c in cases) or 'false'} }}"
+
+
+def _resolved(cases: dict[_Bounds, Any]) -> dict[_Bounds, Any]:
+    """The same in fewer cases: what is in one with fewer bounds goes from the others; and of two
+    that differ in a bound and its contrary, what both hold needs neither.
+    """
+    while len(cases) > 1:
+        pair = _opposite(cases)
+        if pair is None:
+            break
+        one, bound = pair
+        other, both = one - {bound} | {bound.contrary}, one - {bound}
+        whole = cases.pop(one)
+        cases.pop(other)
+        known = cases.get(both)
+        cases[both] = whole if known is None else coalesced(known.union(whole))
+    for bounds in sorted(cases, key=len):
+        for more in [b for b in cases if bounds in cases and bounds < b]:
+            rest = cases[more].subtract(cases[bounds])
+            if rest.is_empty():
+                del cases[more]
+            else:
+                cases[more] = rest
+    return cases
+
+
+def _opposite(cases: Mapping[_Bounds, Any]) -> tuple[_Bounds, Bound] | None:
+    for one in cases:
+        for bound in one:
+            other = cases.get(one - {bound} | {bound.contrary})
+            if bound.above and other is not None and other.is_equal(cases[one]):
+                return one, bound
+    return None

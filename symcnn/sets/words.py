@@ -1,0 +1,193 @@
+"""Presburger sets in words: what isl holds as constraints, as people write it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import gcd
+from typing import Any
+
+from symcnn.algebra import size as sz
+from symcnn.algebra.size import Int, Size
+from symcnn.sets.condition import Condition
+from symcnn.sets.isl import isl
+from symcnn.sets.products import is_linear
+from symcnn.sets.runs import Run, runs_of
+
+__all__ = ["as_mod", "constraints", "relation", "sentences", "solved"]
+
+#: ``(e, m, r)`` for ``e % m == r``.
+_Modular = tuple[Int, int, int]
+
+
+def constraints(names: Sequence[str], part: Any) -> list[Condition]:
+    """The constraints of one basic set, divisibility first, as conditions on `names`."""
+    if len(names) == 1 and len(runs := runs_of(part)) == 1:
+        return runs[0].conditions(Size.symbol(names[0]))
+    (basic,) = part.remove_redundancies().compute_divs().get_basic_sets()
+    symbols: list[Int] = [Size.symbol(n) for n in names]
+    divs: list[Int] = []
+
+    def total(aff: Any, kind: Any, scale: int) -> Int:
+        value: Int = int((aff.get_constant_val() * scale).to_python())
+        for i, symbol in enumerate(symbols):
+            value = value + symbol * int((aff.get_coefficient_val(kind, i) * scale).to_python())
+        for i, div in enumerate(divs):
+            value = value + div * int(
+                (aff.get_coefficient_val(isl().dim_type.div, i) * scale).to_python()
+            )
+        return value
+
+    for i in range(basic.dim(isl().dim_type.div)):
+        aff = basic.get_div(i)
+        den = int(aff.get_denominator_val().to_python())
+        divs.append(sz.floordiv(total(aff, isl().dim_type.in_, den), den))
+    found = []
+    for constraint in basic.get_constraints():
+        expr = total(constraint, isl().dim_type.set, 1)
+        if isinstance(expr, int):
+            continue
+        if constraint.is_equality():
+            lead = expr.ordered()[0][1]
+            found.append(Condition(expr if lead > 0 else -expr, "==", 0))
+        else:
+            found.append(Condition(expr, ">=", 0))
+    finer = [modular for c in found if (modular := as_mod(c)) is not None]
+    found = [c for c in found if not any(_follows(as_mod(c), other) for other in finer)]
+    return sorted(found, key=lambda c: (c.relation != "==", str(c)))
+
+
+def _follows(modular: _Modular | None, other: _Modular) -> bool:
+    """Whether ``e % m == r`` follows from ``e % (k*m) == s``: H is even where H % 4 == 0."""
+    if modular is None or modular[0] != other[0] or modular == other:
+        return False
+    (_, m, r), (_, multiple, rest) = modular, other
+    return multiple % m == 0 and rest % m == r
+
+
+def as_mod(condition: Condition) -> _Modular | None:
+    """(e, m, r) when the condition says ``e % m == r``."""
+    gap = condition.lhs - condition.rhs
+    if condition.relation != "==" or not isinstance(gap, Size) or not is_linear(gap):
+        return None
+    floors = [(a, c) for a, c in gap.linear() if isinstance(a, sz.Floor)]
+    if len(floors) != 1:
+        return None
+    floor, coeff = floors[0]
+    if coeff > 0:
+        gap, coeff = -gap, -coeff
+    rest = gap - floor.size() * coeff  # rest == m*floor(num/m), so rest % m == 0
+    den = floor.den
+    if not isinstance(den, int) or den != -coeff or not isinstance(rest, Size):
+        return None
+    shift = floor.num - rest
+    if not isinstance(shift, int) or not 0 <= shift < den:
+        return None
+    const = int(rest.const)
+    return rest - const, den, -const % den
+
+
+def _words(condition: Condition) -> str:
+    """A linear condition as people write it: positive terms left and right."""
+    modular = as_mod(condition)
+    if modular is not None:
+        expr, m, r = modular
+        text = str(expr)
+        return f"{text if text.isidentifier() else f'({text})'} % {m} == {r}"
+    gap = condition.lhs - condition.rhs
+    assert isinstance(gap, Size)
+    common = gcd(*(int(c) for c in gap.terms.values()))
+    left: Int = 0
+    right: Int = 0
+    for mono, coeff in gap.terms.items():
+        term = sz.prod(a.size() ** p for a, p in mono) * (abs(int(coeff)) // common)
+        if coeff > 0:
+            left = left + term
+        else:
+            right = right + term
+    relation = condition.relation
+    if isinstance(left, int) and isinstance(right, Size):
+        left, right, relation = right, left, "<=" if relation == ">=" else "=="  # type: ignore[assignment]
+    return f"{left} {relation} {right}"
+
+
+def sentences(conditions: Sequence[Condition]) -> list[str]:
+    """Conditions in words; the bounds of one size in one piece: ``227 <= H <= 258``."""
+    bounds: dict[str, list[int | None]] = {}
+    texts: list[str] = []
+    for condition in conditions:
+        gap = condition.lhs - condition.rhs
+        symbol = sz.sole_atom(gap - gap.const) if isinstance(gap, Size) else None
+        negative = sz.sole_atom(-(gap - gap.const)) if isinstance(gap, Size) else None
+        atom = symbol or negative
+        if condition.relation == "==" or not isinstance(atom, sz.Symbol):
+            texts.append(_words(condition))
+            continue
+        assert isinstance(gap, Size)
+        pair = bounds.setdefault(atom.name, [1, None])
+        if symbol is not None:
+            pair[0] = -int(gap.const)
+        else:
+            pair[1] = int(gap.const)
+    runs = [Run(low or 1, high).text(name) for name, (low, high) in sorted(bounds.items())]
+    return runs + texts
+
+
+def relation(condition: Condition) -> Any:
+    """A linear condition for sympy."""
+    import sympy
+
+    from symcnn.algebra.expr import to_sympy
+
+    modular = as_mod(condition)
+    if modular is not None:
+        expr, m, r = modular
+        return sympy.Eq(sympy.Mod(to_sympy(expr), m), r)
+    gap = condition.lhs - condition.rhs
+    assert isinstance(gap, Size)
+    relation = sympy.Ge if condition.relation == ">=" else sympy.Eq
+    if len([m for m in gap.terms if m]) == 1:
+        ((mono, coeff),) = [(m, c) for m, c in gap.terms.items() if m]
+        if abs(coeff) == 1:
+            atom = to_sympy(Size({mono: 1}))
+            bound = to_sympy(-int(gap.const) * int(coeff))
+            if relation is sympy.Eq:
+                return sympy.Eq(atom, bound)
+            return sympy.Ge(atom, bound) if coeff > 0 else sympy.Le(atom, bound)
+    return relation(to_sympy(gap), 0)
+
+
+def solved(conditions: Sequence[Condition], unknown: Sequence[str]) -> Iterator[str]:
+    """Conditions in words, those on one unknown solved for it: ``32*h - 31 <= H <= 32*h``."""
+    bounds: dict[str, tuple[list[str], list[str], list[str]]] = {}
+    others: list[Condition] = []
+    for condition in conditions:
+        gap = condition.lhs - condition.rhs
+        assert isinstance(gap, Size)
+        for name in unknown:
+            atom = Size.symbol(name)
+            coeff = gap.terms.get(next(iter(atom.terms)), 0)
+            rest = gap - atom * coeff
+            if abs(coeff) == 1 and name not in sz.symbols_of(rest):
+                low, high, same = bounds.setdefault(name, ([], [], []))
+                if condition.relation == "==":
+                    same.append(str(-rest if coeff == 1 else rest))
+                elif coeff == 1:
+                    low.append(str(-rest))
+                else:
+                    high.append(str(rest))
+                break
+        else:
+            others.append(condition)
+    for name in unknown:
+        low, high, same = bounds.get(name, ([], [], []))
+        yield from (f"{name} == {value}" for value in same)
+        least = low[0] if len(low) == 1 else f"max({', '.join(low)})" if low else ""
+        most = high[0] if len(high) == 1 else f"min({', '.join(high)})" if high else ""
+        if least and most:
+            yield f"{least} <= {name} <= {most}"
+        elif least:
+            yield f"{name} >= {least}"
+        elif most:
+            yield f"{name} <= {most}"
+    plain = [c for c in others if not isinstance(c.lhs - c.rhs, int)]
+    yield from (t for t in sentences(plain) if not t.endswith(" >= 1"))
