@@ -29,7 +29,7 @@ __all__ = ["Bound", "Box", "boxes", "grows", "merged", "nowhere", "ranges"]
 FAR = (1 << 63) - 1
 
 #: So many boxes are gone through to find a member, ...
-_BOXES = 1 << 14
+BOXES = 1 << 14
 
 #: ... and so many edges of a staircase are looked for to write it down.
 _EDGES = 1 << 13
@@ -167,6 +167,19 @@ def _ends(expr: Size, box: Box) -> tuple[Any, Any]:
     return low, expr.at({n: box[n][1] or 0 for n in names})
 
 
+def verdict(bounds: Iterable[Bound], box: Box) -> bool | None:
+    """Whether all bounds hold in all of a box; None if not so everywhere."""
+    certain = True
+    for b in bounds:
+        names = b.symbols
+        low = b.expr.at({n: box[n][0] for n in names}) >= b.limit
+        high = b.expr.at({n: top(box[n]) for n in names}) >= b.limit
+        if high != b.above and low == high:
+            return False
+        certain = certain and low == high
+    return True if certain else None
+
+
 def nowhere(
     bounds: Iterable[Bound], box: Box, sample: Callable[[Box], Mapping[str, int] | None]
 ) -> bool:
@@ -178,40 +191,30 @@ def nowhere(
     Raises Undecidable if it takes more than 16,384.
     """
     bounds = tuple(bounds)
-    names = sorted(frozenset[str]().union(*(b.symbols for b in bounds)))
-    stack = [dict(box)]
-    for _ in range(_BOXES):
+    stack = [box]
+    for _ in range(BOXES):
         if not stack:
             return True
         here = stack.pop()
-        open_ones = []
-        for b in bounds:
-            low = b.expr.at({n: here[n][0] for n in names}) >= b.limit
-            high = b.expr.at({n: _top(here[n]) for n in names})
-            if (high < b.limit) if b.above else low:
-                break
-            if not (low if b.above else high < b.limit):
-                open_ones.append(b)
-        else:
-            member = sample(here)
-            if member is None:
-                continue
-            if all(b.holds(member) for b in open_ones):
+        held = verdict(bounds, here)
+        if held is not False and (member := sample(here)) is not None:
+            if held or all(b.holds(member) for b in bounds):
                 return False
-            stack += _halves(here, names)
-    raise _too_many(bounds)
+            stack += halves(bounds, here)
+    raise too_many(bounds)
 
 
-def _halves(box: dict[str, tuple[int, int | None]], names: Sequence[str]) -> Iterator[Any]:
+def halves(bounds: Iterable[Bound], box: Box) -> Iterator[Box]:
     """A box in two, along the size that spans the most octaves."""
+    names = sorted(frozenset[str]().union(*(b.symbols for b in bounds)))
 
     def span(name: str) -> float:
-        return _top(box[name]) / box[name][0]
+        return top(box[name]) / box[name][0]
 
     name = max(names, key=span)
     low, high = box[name]
-    top = _top(box[name])
-    middle = min(max(isqrt(low * top), low), top - 1)
+    end = top(box[name])
+    middle = min(max(isqrt(low * end), low), end - 1)
     yield {**box, name: (middle + 1, high)}
     yield {**box, name: (low, middle)}
 
@@ -227,14 +230,15 @@ def boxes(bounds: Iterable[Bound], within: Box) -> Iterator[Box]:
     """
     bounds = sorted(bounds, key=str)
     spoken = frozenset[str]().union(*(b.symbols for b in bounds))
-    names = sorted(spoken, key=lambda n: (_top(within[n]) - within[n][0], n))
+    names = sorted(spoken, key=lambda n: (top(within[n]) - within[n][0], n))
     free = {n: span for n, span in within.items() if n not in spoken}
     edges = _Edges(bounds)
     for box in edges.boxes(bounds, names, within, {}):
         yield {**box, **free}
 
 
-def _too_many(bounds: Iterable[Bound]) -> Undecidable:
+def too_many(bounds: Iterable[Bound]) -> Undecidable:
+    """The refusal of a staircase that is too long."""
     words = " and ".join(sorted(map(str, bounds)))
     return Undecidable(
         f"{words}: its staircase has too many steps to go through",
@@ -242,7 +246,8 @@ def _too_many(bounds: Iterable[Bound]) -> Undecidable:
     )
 
 
-def _top(span: tuple[int, int | None]) -> int:
+def top(span: tuple[int, int | None]) -> int:
+    """The greatest size of a span."""
     return FAR if span[1] is None else span[1]
 
 
@@ -281,7 +286,7 @@ class _Edges:
         """
         self.left -= 1
         if self.left < 0:
-            raise _too_many(self.bounds)
+            raise too_many(self.bounds)
         return _least(low, high, lambda v: bool(bound.expr.at({**at, name: v}) >= bound.limit))
 
     def change(

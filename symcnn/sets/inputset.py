@@ -9,7 +9,7 @@ Sizes are positive: every set lies within ``H >= 1 and W >= 1``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from heapq import merge
 from math import prod
@@ -20,7 +20,7 @@ from symcnn.algebra import size as sz
 from symcnn.algebra.size import Size
 from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.sets.condition import Condition, Requirement, sides_of
-from symcnn.sets.downset import Bound, ranges
+from symcnn.sets.downset import Bound, Box, ranges, top
 from symcnn.sets.isl import fold, is_product, isl, nonempty, parts, question
 from symcnn.sets.presburger import region, tied
 from symcnn.sets.region import Region
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import islpy
 
 __all__ = ["InputSet", "always", "input_set"]
+
+Point = tuple[int, ...]
 
 #: How far the points lie by which sets are told apart before they are compared.
 _NEAR = (8, 64, 640, 5000)
@@ -277,28 +279,19 @@ class InputSet:
         at = dict(zip(inside.names, map(int, values), strict=True))
         return all(at in side for side in inside._sides)
 
-    def _best(self, order: Sequence[str], *, least: bool) -> Any:
+    def _best(self, order: Sequence[str], least: bool, reach: Callable[[Box], Point]) -> Any:
         """The member that comes first (or last) by the isl terms `order`, one after the other.
 
-        Each term is optimised alone, part by part, and then fixed: isl's own lexmin of several
-        terms fails on some sets with strides (``affine expression involves some of the domain
-        dimensions``), and its minimum of a set with an empty part is wrong.
+        reach: what the first terms are at best in a box of sizes, as costs.
         """
         if not self:
             raise NoSolution("the set is empty")
         dims = [f"x{i}" for i in range(len(self.shown))]
-        inside = ", ".join(dims)
-        left, values = self.visible, []
-        for term in dict.fromkeys([*order, *dims]):
-            image = left.apply(isl().Map(f"{{ [{inside}] -> [{term}] }}"))
-            ends = [
-                int((part.dim_min_val(0) if least else part.dim_max_val(0)).to_python())
-                for part in nonempty(image)
-            ]
-            values.append(min(ends) if least else max(ends))
-            left = left.intersect(isl().Set(f"{{ [{inside}] : {term} = {values[-1]} }}"))
-        member = values[-len(dims) :]
-        return member[0] if len(member) == 1 else tuple(member)
+        terms = [*dict.fromkeys([*order, *dims])]
+        _, member = self._listed._whole.best(
+            reach, lambda part: _optimum(part, ", ".join(dims), terms, least=least)
+        )
+        return member[0] if len(member) == 1 else member
 
     @cached_property
     def _axes(self) -> tuple[InputSet, ...]:
@@ -317,7 +310,12 @@ class InputSet:
         if self._axes:
             return tuple(axis.smallest() for axis in self._axes)
         dims = [f"x{i}" for i in range(len(self.shown))]
-        return self._best([fold("max", dims), " + ".join(dims)], least=True)
+
+        def reach(box: Box) -> Point:
+            lows = [low for low, _ in box.values()]
+            return max(lows), sum(lows)
+
+        return self._best([fold("max", dims), " + ".join(dims)], True, reach)
 
     @question
     def largest(self) -> Any:
@@ -330,7 +328,12 @@ class InputSet:
         if self._axes:
             return tuple(axis.largest() for axis in self._axes)
         dims = [f"x{i}" for i in range(len(self.shown))]
-        return self._best([fold("min", dims), " + ".join(dims)], least=False)
+
+        def reach(box: Box) -> Point:
+            highs = [top(span) for span in box.values()]
+            return -min(highs), -sum(highs)
+
+        return self._best([fold("min", dims), " + ".join(dims)], False, reach)
 
     @question
     def nearest(self, *sizes: int) -> Any:
@@ -346,7 +349,16 @@ class InputSet:
             return tuple(axis.nearest(size) for axis, size in pairs)
         gaps = [f"max(x{i} - {v}, {v} - x{i})" for i, v in enumerate(target)]
         larger = [f"-x{i}" for i in range(len(sizes))]
-        return self._best([fold("max", gaps), " + ".join(gaps), *larger], least=True)
+        wanted = dict(zip(self.shown, target, strict=True))
+
+        def reach(box: Box) -> Point:
+            far = [
+                max(low - wanted[n], wanted[n] - top((low, high)), 0)
+                for n, (low, high) in box.items()
+            ]
+            return max(far), sum(far)
+
+        return self._best([fold("max", gaps), " + ".join(gaps), *larger], True, reach)
 
     def _target(self, sizes: Sequence[Any]) -> tuple[int, ...]:
         """Sizes given by a caller, one per shown name."""
@@ -496,6 +508,28 @@ class InputSet:
         import sympy
 
         return f"$\\displaystyle {sympy.latex(self.as_sympy())}$"
+
+
+def _optimum(
+    isl_set: Any, inside: str, terms: Sequence[str], *, least: bool
+) -> tuple[Point, Point]:
+    """The costs and the sizes of the member that comes first (or last) by isl terms.
+
+    Each term is optimised alone, part by part, and then fixed: isl's own lexmin of several terms
+    fails on some sets with strides (``affine expression involves some of the domain dimensions``),
+    and its minimum of a set with an empty part is wrong.
+    """
+    left, values = isl_set, []
+    for term in terms:
+        image = left.apply(isl().Map(f"{{ [{inside}] -> [{term}] }}"))
+        ends = [
+            int((part.dim_min_val(0) if least else part.dim_max_val(0)).to_python())
+            for part in nonempty(image)
+        ]
+        values.append(min(ends) if least else max(ends))
+        left = left.intersect(isl().Set(f"{{ [{inside}] : {term} = {values[-1]} }}"))
+    member = tuple(values[-len(inside.split(", ")) :])
+    return tuple(v if least else -v for v in values), member
 
 
 def _free(name: str) -> Region:

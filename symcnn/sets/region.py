@@ -8,11 +8,23 @@ a case is empty is asked of isl for each box between two steps of a staircase.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from heapq import heappop, heappush
 from typing import Any
 
-from symcnn.sets.downset import Bound, Box, boxes, merged, nowhere
+from symcnn.sets.downset import (
+    BOXES,
+    FAR,
+    Bound,
+    Box,
+    boxes,
+    halves,
+    merged,
+    nowhere,
+    too_many,
+    verdict,
+)
 from symcnn.sets.isl import coalesced, empty, ends, isl, ordered
 
 __all__ = ["Region"]
@@ -72,11 +84,55 @@ class Region:
 
     def is_bounded(self) -> bool:
         """Whether there is an end to the members."""
-        return (
-            bool(self.isl.is_bounded())
-            if not self.plain
-            else all(s.is_bounded() for s in self.cases.values())
+        return all(
+            s.is_bounded() or (bounds and self._ends(s, bounds)) for bounds, s in self.cases.items()
         )
+
+    def _ends(self, isl_set: Any, bounds: _Bounds) -> bool:
+        """Whether no member that keeps the bounds has a size next to the largest there are."""
+        for name, (low, high) in _box(self.names, isl_set).items():
+            if high is None:
+                x = f"x{self.names.index(name)}"
+                dims = ", ".join(f"x{i}" for i in range(len(self.names)))
+                far = isl_set.intersect(isl().Set(f"{{ [{dims}] : {x} >= {max(low, FAR // 2)} }}"))
+                kept = _merged(self.names, far, bounds)
+                if kept is not None and not _nothing(self.names, far, kept):
+                    return False
+        return True
+
+    def best(
+        self, reach: Callable[[Box], Any], optimum: Callable[[Any], tuple[Any, Any]]
+    ) -> tuple[Any, Any]:
+        """The least costs of a member, and the member, of a region that is not empty.
+
+        reach: what the first costs are at least in a box. optimum: the same answer for an isl set.
+        Boxes are taken apart, the one that reaches furthest first, until bounds hold all over it.
+        """
+        if self.plain:
+            return optimum(self.isl)
+        heap: list[tuple[Any, int, Any]] = []
+        for bounds, isl_set in self.cases.items():
+            if not isl_set.is_empty():
+                box = _box(self.names, isl_set)
+                heappush(heap, (reach(box), len(heap), (bounds, isl_set, box)))
+        for number in range(BOXES):
+            cost, _, found = heappop(heap)
+            if len(found) == 1:
+                return cost, found[0]
+            bounds, isl_set, box = found
+            held = verdict(bounds, box)
+            if held is False:
+                continue
+            inside = isl_set.intersect(isl().Set(_text(self.names, [box])))
+            if inside.is_empty():
+                continue
+            if held:
+                cost, member = optimum(inside)
+                heappush(heap, (cost, -number - 1, (member,)))
+            else:
+                for i, half in enumerate(halves(bounds, box)):
+                    heappush(heap, (reach(half), 2 * number + i + 1024, (bounds, isl_set, half)))
+        raise too_many(b for bounds in self.cases for b in bounds)
 
     def ends(self) -> tuple[int, int | None]:
         """The least and the greatest member of a region of one size that is not empty."""
