@@ -25,7 +25,8 @@ from symcnn.questions.inputs.fix import Fix
 from symcnn.questions.proof.prove import Proof
 from symcnn.sets.condition import Requirement
 from symcnn.sets.formula import Formula
-from symcnn.sets.inputset import InputSet, Relation, input_set
+from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.relation import Relation
 from symcnn.sets.simplest import Simplest
 from symcnn.trace.branches import Branch, Unfollowed
 from symcnn.trace.graph import Guard, Shape, public, tree_map
