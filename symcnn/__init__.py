@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from symcnn.contracts import contract
     from symcnn.frontends import from_torch
     from symcnn.frontends.effective import effective_receptive_field
+    from symcnn.frontends.exported import from_exported
     from symcnn.frontends.onnx import from_onnx
+    from symcnn.frontends.onnx.annotate import annotate
     from symcnn.network import Network
     from symcnn.ops.registry import rule
     from symcnn.ops.shape import cat
@@ -64,6 +66,7 @@ __all__ = [
     "UnsupportedOperation",
     "W",
     "agree",
+    "annotate",
     "cat",
     "ceildiv",
     "check",
@@ -71,6 +74,7 @@ __all__ = [
     "contract",
     "dilations_for",
     "effective_receptive_field",
+    "from_exported",
     "from_onnx",
     "from_torch",
     "index",
@@ -92,12 +96,14 @@ _HOMES = {
     "Network": "symcnn.network",
     "SymbolicTensor": "symcnn.trace.graph",
     "agree": "symcnn.questions.place.agree",
+    "annotate": "symcnn.frontends.onnx.annotate",
     "cat": "symcnn.ops.shape",
     "check": "symcnn.questions.proof.claims",
     "compare": "symcnn.questions.cost.compare",
     "contract": "symcnn.contracts",
     "dilations_for": "symcnn.questions.layer.hyper",
     "effective_receptive_field": "symcnn.frontends.effective",
+    "from_exported": "symcnn.frontends.exported",
     "from_onnx": "symcnn.frontends.onnx",
     "from_torch": "symcnn.frontends",
     "inverse_of": "symcnn.questions.layer.hyper",

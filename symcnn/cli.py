@@ -66,20 +66,40 @@ def _load(target: str) -> tuple[Any, str]:
 
 
 def _network(target: str, inputs: tuple[str, ...], *, train: bool) -> Network:
-    """Trace what FILE.py:NAME names: a module instance, a class or a factory without arguments."""
+    """Trace what FILE.py:NAME names, a module instance, a class or a factory without arguments;
+    or read FILE.onnx.
+    """
     from symcnn import nn
     from symcnn.frontends import from_torch
 
+    if target.endswith(".onnx"):
+        from symcnn.frontends.onnx import from_onnx
+
+        return from_onnx(target, _named(inputs))
+    if not inputs:
+        raise BadSpec("no shape of an input", cure='--input "N 3 H W", once per input')
     module = _module(target)
     if isinstance(module, nn.Module):
         return module.trace(*inputs)
     return from_torch(module.train(train), *inputs)
 
 
+def _named(inputs: tuple[str, ...]) -> Any:
+    """Shapes of inputs by name, ``x=N 3 H W``, or in the file's order."""
+    if not inputs:
+        return None
+    pairs = [text.partition("=") for text in inputs]
+    if all(mark for _, mark, _ in pairs):
+        return {name.strip(): shape for name, _, shape in pairs}
+    return inputs
+
+
 def _module(target: str, device: str = "meta") -> Any:
     """The module that FILE.py:NAME names or makes, of `symcnn.nn` or torch's."""
     from symcnn import nn
 
+    if target.endswith(".onnx"):
+        raise BadSpec(f"{target} is no torch module", cure="name the module: FILE.py:NAME")
     found, name = _load(target)
     if isinstance(found, nn.Module) or (isinstance(found, type) and issubclass(found, nn.Module)):
         return found() if isinstance(found, type) else found
@@ -144,10 +164,9 @@ def _network_command(command: Callable[..., None]) -> Callable[..., None]:
             "inputs",
             metavar="SHAPE",
             multiple=True,
-            required=True,
-            help='Shape of an input, such as "N 3 H W"; once per input.',
+            help='Shape of an input, such as "N 3 H W"; once per input. A file names its own.',
         ),
-        click.argument("network", metavar="FILE.py:NAME"),
+        click.argument("network", metavar="FILE.py:NAME|FILE.onnx"),
     ):
         command = option(command)
     return command
@@ -158,8 +177,8 @@ def _network_command(command: Callable[..., None]) -> Callable[..., None]:
 def main() -> None:
     """A symbolic shape algebra for convolutional networks.
 
-    FILE.py:NAME is a torch.nn.Module instance, a class, or a factory without arguments. Letters in
-    a shape are sizes that stay symbols.
+    FILE.py:NAME is a torch.nn.Module instance, a class, or a factory without arguments; FILE.onnx
+    is a model of ONNX. Letters in a shape are sizes that stay symbols.
     """
 
 
@@ -724,6 +743,28 @@ def prove(
     _show(proof.to_dict(), str(proof), as_json)
     if not proof:
         sys.exit(1)
+
+
+@main.command()
+@click.argument("model", metavar="FILE.onnx")
+@click.argument("out", metavar="OUT.onnx")
+@click.option(
+    "--input",
+    "inputs",
+    metavar="SHAPE",
+    multiple=True,
+    help='Shape of an input, such as "N 3 H W" or "x=N 3 H W"; by default as the file says.',
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@_answers
+def annotate(model: str, out: str, inputs: tuple[str, ...], as_json: bool) -> None:
+    """Write the shape of every tensor into a model of ONNX, as formulas, for viewers."""
+    from symcnn.frontends.onnx.annotate import annotate as annotate_model
+
+    told = annotate_model(model, out, _named(inputs))
+    count = len(told.graph.value_info) + len(told.graph.output)
+    _show({"out": out, "tensors": count}, f"wrote {out}: {count} tensors with shapes", as_json)
 
 
 @main.command()

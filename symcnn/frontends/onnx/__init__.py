@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,14 +24,17 @@ if TYPE_CHECKING:
 __all__ = ["from_onnx", "traced"]
 
 
-def from_onnx(model: str | Path | ModelProto, inputs: Mapping[str, str] | None = None) -> Network:
+def from_onnx(
+    model: str | Path | ModelProto, inputs: Mapping[str, str] | Sequence[str] | None = None
+) -> Network:
     """The network of an ONNX file or ``onnx.ModelProto``; neither torch nor onnxruntime is needed.
 
     Args:
         model: a path, or the model itself. Weights are not read.
-        inputs: the shape of each input by its name, ``{"x": "N 3 H W"}``: sizes that the file
-            fixes can so be freed, and named. By default the file's own ``dim_param`` names are the
-            sizes; a dimension without a name gets one, such as ``x_2``.
+        inputs: the shape of each input by its name, ``{"x": "N 3 H W"}``, or of all of them in
+            the file's order: sizes that the file fixes can so be freed, and named. By default the
+            file's own ``dim_param`` names are the sizes; a dimension without a name gets one, such
+            as ``x_2``.
 
     Returns:
         The network, whose nodes are called as torch's exporters name the modules, or as the
@@ -58,7 +61,7 @@ def from_onnx(model: str | Path | ModelProto, inputs: Mapping[str, str] | None =
 
 
 def traced(
-    model: str | Path | ModelProto, inputs: Mapping[str, str] | None = None
+    model: str | Path | ModelProto, inputs: Mapping[str, str] | Sequence[str] | None = None
 ) -> tuple[Network, Run]:
     """The network, and the run that made it, which knows the value of every name."""
     require_onnx()
@@ -76,15 +79,16 @@ def traced(
         tape = Tape()
         run = Run(model, tape, folder)
         given: dict[str, Any] = {}
-        for info in _true_inputs(model.graph):
-            tensor = SymbolicTensor(_dims(info, inputs), name=info.name)
+        infos = _true_inputs(model.graph)
+        specs = _by_name(inputs, [info.name for info in infos])
+        for info in infos:
+            tensor = SymbolicTensor(_dims(info, specs), name=info.name)
             kind = info.type.tensor_type.elem_type
             tensor.boolean = kind == 9
             given[info.name] = Value(tensor, dtype=dtype_of(kind), name=info.name)
-        _check_names(inputs, given)
         with tape.running():
             found = run.graph(model.graph, given)
-            if inputs is None:
+            if not specs:
                 _check_declared(model.graph, run, {a for v in given.values() for a in v.dims})
         outputs = [_outputs(value) for value in found]
         net = Network(
@@ -124,30 +128,43 @@ def _true_inputs(graph: GraphProto) -> list[ValueInfoProto]:
     for info in found:
         if not info.type.HasField("tensor_type"):
             raise UnsupportedOperation(f"the input {info.name!r} is no tensor")
-        if not info.type.tensor_type.HasField("shape"):
-            raise BadSpec(
-                f"the file gives no shape for the input {info.name!r}",
-                cure=f'name the sizes: inputs={{"{info.name}": "N 3 H W"}}',
-            )
     return found
 
 
-def _check_names(inputs: Mapping[str, str] | None, given: Mapping[str, Any]) -> None:
-    for name in inputs or ():
-        if name not in given:
-            raise BadSpec(f"there is no input {name!r}", cure=f"there is {', '.join(given)}")
+def _by_name(
+    inputs: Mapping[str, str] | Sequence[str] | None, names: Sequence[str]
+) -> Mapping[str, str]:
+    """The shapes that were told, by the names of the inputs."""
+    if inputs is None:
+        return {}
+    if isinstance(inputs, str):
+        inputs = [inputs]
+    if not isinstance(inputs, Mapping):
+        if len(inputs) > len(names):
+            raise BadSpec(f"{len(inputs)} shapes for {len(names)} inputs: {', '.join(names)}")
+        return dict(zip(names, inputs, strict=False))
+    for name in inputs:
+        if name not in names:
+            raise BadSpec(f"there is no input {name!r}", cure=f"there is {', '.join(names)}")
+    return inputs
 
 
-def _dims(info: ValueInfoProto, inputs: Mapping[str, str] | None) -> tuple[Int, ...]:
+def _dims(info: ValueInfoProto, inputs: Mapping[str, str]) -> tuple[Int, ...]:
     """The sizes of an input: as told, or as the file names them."""
     declared = info.type.tensor_type.shape.dim
-    if inputs is not None and info.name in inputs:
+    has_shape = info.type.tensor_type.HasField("shape")
+    if info.name in inputs:
         dims = parse_shape(inputs[info.name])
-        if len(dims) != len(declared):
+        if has_shape and len(dims) != len(declared):
             raise BadSpec(
                 f"{inputs[info.name]!r} has {len(dims)} sizes; {info.name!r} has {len(declared)}"
             )
         return dims
+    if not has_shape:
+        raise BadSpec(
+            f"the file gives no shape for the input {info.name!r}",
+            cure=f'name the sizes: inputs={{"{info.name}": "N 3 H W"}}',
+        )
     return tuple(_dim(dim, info.name, i) for i, dim in enumerate(declared))
 
 

@@ -399,7 +399,7 @@ def scale_in_double(scale: float) -> float:
     Both give ``floor(x*scale)`` for every size to `SCALE_BOUND`; where no factor does, the scale
     is refused. Source: the reference implementation and onnxruntime, which multiply floats.
 
-    >>> scale_in_double(float(np.float32(20 / 23))) == 20 / 23
+    >>> scale_in_double(float(np.float32(1 / 3))) == 1 / 3
     True
     """
     single = np.float32(scale)

@@ -1,0 +1,492 @@
+"""Exported programs: a graph of ATen operators, run on shapes, node after node.
+
+The law: *an operator of ATen is torch's function of that name.* Its rule takes its arguments by
+the names that its schema gives them; the table below lists the operators whose name or arguments
+are others. Sizes are values of the graph, so they are computed with, as formulas.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter as Argument
+from inspect import signature
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.size import Int, Size, maximum, minimum
+from symcnn.errors import BadSpec, SymcnnError, UnsupportedOperation
+from symcnn.network import Network
+from symcnn.sets.condition import Condition, Requirement
+from symcnn.sets.grammar import parse_shape
+from symcnn.trace.graph import (
+    OPS,
+    Constant,
+    Guard,
+    Parameter,
+    SymbolicTensor,
+    Tape,
+    known,
+    uncollected,
+)
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+    from torch.fx import GraphModule, Node
+
+__all__ = ["from_exported", "plain"]
+
+
+def from_exported(program: ExportedProgram) -> Network:
+    """The network of a ``torch.export.ExportedProgram``, or of what ``torch.compile`` captured.
+
+    Args:
+        program: what ``torch.export.export`` returns. Its dynamic dimensions are the sizes, under
+            the names of their ``Dim``; those that it was not given stay numbers.
+
+    Returns:
+        The network. The ranges of the dimensions belong to its domain.
+
+    Raises:
+        UnsupportedOperation: for ATen operators without a rule.
+        BadSpec: for something that is no exported program.
+
+    >>> import torch
+    >>> H, W = torch.export.Dim("H", min=4), torch.export.Dim("W", min=4)
+    >>> program = torch.export.export(
+    ...     torch.nn.Conv2d(3, 8, 3).eval(),
+    ...     (torch.zeros(1, 3, 32, 32),),
+    ...     dynamic_shapes=({2: H, 3: W},),
+    ... )
+    >>> from_exported(program).output_shape
+    (1, 8, H - 2, W - 2)
+    """
+    import torch
+
+    if not isinstance(program, torch.export.ExportedProgram):
+        raise BadSpec(
+            f"{type(program).__name__} is no ExportedProgram",
+            cure="symcnn.from_torch takes modules, symcnn.from_onnx files of ONNX",
+        )
+    held = program.graph_signature
+    names = _dim_names(program.graph)
+    users = set(held.user_inputs)
+    with uncollected():
+        run = _Run(Tape())
+        inputs: list[SymbolicTensor] = []
+        with run.tape.running():
+            for node in program.graph.find_nodes(op="placeholder"):
+                if node.name in users:
+                    value = _symbolic(node.meta["val"], names, node.name)
+                    if isinstance(value, SymbolicTensor):
+                        inputs.append(value)
+                    run.values[node] = value
+                else:
+                    name, learned = _held(held, node.name)
+                    run.values[node] = run.held(node.meta["val"], name, learned=learned)
+            for symbol, span in program.range_constraints.items():
+                run.within(_size(symbol, names), span)
+            outputs = run.graph(program.graph)
+            count = len(outputs) - len(held.user_outputs)
+            outputs = outputs[count:]  # what stands before is written to buffers
+        return run.network(inputs, outputs[0] if len(outputs) == 1 else tuple(outputs))
+
+
+def plain(module: Any) -> Any:
+    """The module itself, where ``torch.compile`` wraps it.
+
+    Raises BadSpec for what has no python forward, saying what to give instead.
+    """
+    import torch
+
+    while isinstance(getattr(module, "_orig_mod", None), torch.nn.Module):
+        module = module._orig_mod
+    if isinstance(module, torch.export.ExportedProgram):
+        raise BadSpec("this is an ExportedProgram", cure="give it to symcnn.from_exported")
+    if isinstance(module, torch.jit.ScriptModule):
+        raise BadSpec(
+            f"{module.original_name} is scripted or traced: it has no python forward to run",
+            cure="give the module that it was made from, or export it: symcnn.from_onnx",
+        )
+    return module
+
+
+def is_exported(module: Any) -> bool:
+    """Whether a module is the graph of an exported program: ``program.module()``."""
+    import torch
+
+    return isinstance(module, torch.fx.GraphModule) and any(
+        hasattr(node.target, "overloadpacket") for node in module.graph.nodes
+    )
+
+
+def of_graph(module: GraphModule, specs: Sequence[str], named: Mapping[str, str]) -> Network:
+    """The network of ``program.module()``, for inputs of these shapes."""
+    with uncollected():
+        run = _Run(Tape())
+        given = iter(specs)
+        inputs = []
+        with run.tape.running():
+            places = [node for node in module.graph.nodes if node.op == "placeholder"]
+            for node in places:
+                spec = named.get(node.name) or next(given, None)
+                if spec is None:
+                    raise BadSpec(f"no shape for the input {node.name!r}", cure="one spec each")
+                inputs.append(SymbolicTensor(parse_shape(spec), name=node.name))
+                run.values[node] = inputs[-1]
+            for node in module.graph.nodes:
+                if node.op == "get_attr":
+                    held: Any = module
+                    for part in str(node.target).split("."):
+                        held = getattr(held, part)
+                    run.values[node] = run.held(held, str(node.target))
+            outputs = run.graph(module.graph)
+        return run.network(inputs, outputs[0] if len(outputs) == 1 else tuple(outputs))
+
+
+class _Run:
+    """One pass over a graph."""
+
+    def __init__(self, tape: Tape) -> None:
+        self.tape = tape
+        self.values: dict[Node, Any] = {}
+        self.parameters: dict[str, Parameter] = {}
+        self.buffers: dict[str, Constant] = {}
+
+    def network(self, inputs: Sequence[SymbolicTensor], outputs: Any) -> Network:
+        """What has been run."""
+        return Network(
+            inputs,
+            outputs,
+            tape=self.tape,
+            parameters=tuple(self.parameters.values()),
+            buffers=tuple(self.buffers.values()),
+        )
+
+    def held(self, value: Any, name: str, *, learned: bool = False) -> Any:
+        """A parameter or a buffer, once per name."""
+        import torch
+
+        if not isinstance(value, torch.Tensor):
+            return value
+        dims, dtype = tuple(value.shape), str(value.dtype).removeprefix("torch.")
+        if learned or isinstance(value, torch.nn.Parameter):
+            leaf = Parameter(dims, name, trainable=value.requires_grad, dtype=dtype)
+            return self.parameters.setdefault(name, leaf)
+        buffer = Constant(dims, name, dtype=dtype, owned=True)
+        buffer.boolean = value.dtype is torch.bool
+        return self.buffers.setdefault(name, buffer)
+
+    def within(self, size: Int, span: Any) -> None:
+        """The range of a dimension belongs to the domain."""
+        low, high = span.lower, span.upper
+        why = "the range of the dimension in the exported program"
+        if isinstance(size, Size) and low.is_Integer and int(low) > 1:
+            self.require(Condition(size, ">=", int(low), why))
+        if isinstance(size, Size) and high.is_Integer:
+            self.require(Condition(int(high), ">=", size, why))
+
+    def require(self, requirement: Requirement) -> None:
+        """A condition that the program checks."""
+        if known(requirement) is not True:
+            place = "the exported program"
+            self.tape.guards.append(Guard(requirement, place, len(self.tape.nodes) - 1))
+
+    def graph(self, graph: Any) -> Sequence[Any]:
+        """Run it: the outputs."""
+        for node in graph.nodes:
+            if node.op == "output":
+                (found,) = node.args
+                flat = found if isinstance(found, (tuple, list)) else (found,)
+                for _ in self.tape.scopes[1:]:
+                    self.tape.leave(self.tape.scopes[-1].output)
+                return [self._value(v) for v in flat]
+            if node.op == "call_function":
+                self._enter(node)
+                try:
+                    self.values[node] = self._call(node)
+                except SymcnnError as error:
+                    place = getattr(node, "stack_trace", None) or ""
+                    line = place.strip().splitlines()[-1].strip() if place else ""
+                    told = f"at {node.name}{f' ({line})' if line else ''}: {error.cause}"
+                    raise type(error)(told, cure=error.cure) from error
+                for scope in self.tape.scopes[1:]:
+                    if isinstance(self.values[node], SymbolicTensor):
+                        scope.output = self.values[node]
+            elif node.op == "call_module" and "guard" not in str(node.target):
+                raise UnsupportedOperation(f"the submodule {node.target} of a graph has no rule")
+        raise BadSpec("the graph returns nothing")
+
+    def _enter(self, node: Any) -> None:
+        stack = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values() if path]
+        opened = [scope.path for scope in self.tape.scopes[1:]]
+        same = 0
+        while same < min(len(stack), len(opened)) and stack[same] == opened[same]:
+            same += 1
+        for _ in opened[same:]:
+            self.tape.leave(self.tape.scopes[-1].output)
+        for path in stack[same:]:
+            self.tape.enter(path)
+
+    def _value(self, argument: Any) -> Any:
+        import torch
+
+        if isinstance(argument, torch.fx.Node):
+            return self.values[argument]
+        if isinstance(argument, (tuple, list)):
+            return type(argument)(self._value(v) for v in argument)
+        return argument
+
+    def _call(self, node: Any) -> Any:
+        target = node.target
+        args = tuple(self._value(a) for a in node.args)
+        kwargs = {name: self._value(a) for name, a in node.kwargs.items()}
+        packet = getattr(target, "overloadpacket", None)
+        if packet is None:
+            return self._python(target, args)
+        name = packet.__name__
+        if name.startswith(("_assert", "sym_constrain", "_guards")):
+            if name == "_assert_scalar" and isinstance(args[0], Condition):
+                self.require(args[0])
+            return None
+        if name == "sym_size":
+            return args[0].dims[args[1]]
+        if name == "sym_numel":
+            return prod(args[0].dims)
+        given = dict(zip((a.name for a in target._schema.arguments), args, strict=False))
+        return _aten(name, {**given, **kwargs})
+
+    def _python(self, target: Any, args: tuple[Any, ...]) -> Any:
+        """Sizes that are calculated with, and outputs that are taken from a tuple."""
+        name = getattr(target, "__name__", str(target))
+        if name in _ON_SIZES:
+            return _ON_SIZES[name](*args)
+        if target is operator.getitem or not any(isinstance(a, SymbolicTensor) for a in args):
+            return target(*args)
+        raise UnsupportedOperation(f"{name} of a tensor has no rule")
+
+
+def _at_least(a: Any, b: Any) -> Any:
+    condition = Condition(a, ">=", b, "what the exported program checks")
+    return condition if known(condition) is None else known(condition)
+
+
+def _equal(a: Any, b: Any) -> Any:
+    condition = Condition(a, "==", b, "what the exported program checks")
+    return condition if known(condition) is None else known(condition)
+
+
+_ON_SIZES: dict[str, Callable[..., Any]] = {
+    "sym_max": maximum,
+    "sym_min": minimum,
+    "ge": _at_least,
+    "le": lambda a, b: _at_least(b, a),
+    "gt": lambda a, b: _at_least(a, b + 1),
+    "lt": lambda a, b: _at_least(b, a + 1),
+    "eq": _equal,
+    "sym_int": lambda a: a,
+}
+
+
+# Operators ------------------------------------------------------------------------------------
+
+
+def _resize(mode: str, **more: Any) -> Callable[[dict[str, Any]], Any]:
+    def run(given: dict[str, Any]) -> Any:
+        size = given.get("output_size")
+        scale: Any = given.get("scale_factors") or [
+            given[key] for key in ("scales", "scales_d", "scales_h", "scales_w") if key in given
+        ]
+        align = given.get("align_corners")
+        chosen = {"size": tuple(size)} if size else {"scale_factor": tuple(scale or ())}
+        return OPS["interpolate"](
+            given.get("input", given.get("self")), **chosen, mode=mode, align_corners=align, **more
+        )
+
+    return run
+
+
+def _padded(mode: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda given: OPS["pad"](
+        given["self"], tuple(given["pad" if "pad" in given else "padding"]), mode
+    )
+
+
+def _first_of(name: str, **renamed: str) -> Callable[[dict[str, Any]], Any]:
+    """A normalisation that also returns its statistics, of which nothing is asked."""
+
+    def run(given: dict[str, Any]) -> Any:
+        told = {renamed.get(key, key): value for key, value in given.items()}
+        return (_rule(name, told), None, None)
+
+    return run
+
+
+def _slice(given: dict[str, Any]) -> Any:
+    x, end = given["self"], given.get("end")
+    axis = given.get("dim", 0) % x.ndim
+    far = isinstance(end, int) and end >= 1 << 31
+    part = slice(given.get("start"), None if far else end, given.get("step", 1))
+    return OPS["getitem"](x, (*[slice(None)] * axis, part))
+
+
+def _convolution(given: dict[str, Any]) -> Any:
+    n = given["input"].ndim - 2
+    names = ("input", "weight", "bias", "stride", "padding")
+    told = {name: given[name] for name in names if name in given}
+    told |= {"groups": given.get("groups", 1), "dilation": given.get("dilation", 1)}
+    if given.get("transposed"):
+        told["output_padding"] = given.get("output_padding", 0)
+        return OPS[f"conv_transpose{n}d"](**told)
+    return OPS[f"conv{n}d"](**told)
+
+
+def _index(given: dict[str, Any]) -> Any:
+    return OPS["getitem"](
+        given["self"], tuple(slice(None) if i is None else i for i in given["indices"])
+    )
+
+
+def _attention(given: dict[str, Any]) -> Any:
+    out = OPS["scaled_dot_product_attention"](given["query"], given["key"], given["value"])
+    return (out, *[None] * 8)
+
+
+_ATEN: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "convolution": _convolution,
+    "_convolution": _convolution,
+    "slice": _slice,
+    "index": _index,
+    "embedding": lambda g: OPS["embedding"](g["indices"], g["weight"]),
+    "constant_pad_nd": _padded("constant"),
+    "_softmax": lambda g: OPS["softmax"](g["self"], g["dim"]),
+    "_log_softmax": lambda g: OPS["log_softmax"](g["self"], g["dim"]),
+    "native_layer_norm": _first_of("layer_norm"),
+    "native_group_norm": lambda g: (
+        OPS["group_norm"](g["input"], g["group"], g.get("weight"), g.get("bias")),
+        None,
+        None,
+    ),
+    "_native_batch_norm_legit_no_training": _first_of("batch_norm"),
+    "native_batch_norm": _first_of("batch_norm"),
+    "_native_batch_norm_legit": _first_of("batch_norm"),
+    "native_dropout": lambda g: (OPS["dropout"](g["input"]), None),
+    "_adaptive_avg_pool2d": lambda g: OPS["adaptive_avg_pool2d"](g["self"], g["output_size"]),
+    "_adaptive_avg_pool3d": lambda g: OPS["adaptive_avg_pool3d"](g["self"], g["output_size"]),
+    "_to_copy": lambda g: OPS["to"](g["self"]),
+    "_unsafe_view": lambda g: OPS["view"](g["self"], *g["size"]),
+    "view": lambda g: OPS["view"](g["self"], *g["size"]),
+    "reshape": lambda g: OPS["view"](g["self"], *g["shape"]),
+    "expand": lambda g: OPS["expand"](g["self"], *g["size"]),
+    "repeat": lambda g: OPS["repeat"](g["self"], *g["repeats"]),
+    "permute": lambda g: OPS["permute"](g["self"], *g["dims"]),
+    "tile": lambda g: OPS["tile"](g["self"], *g["dims"]),
+    "einsum": lambda g: OPS["einsum"](g["equation"], *g["tensors"]),
+    "lift_fresh_copy": lambda g: OPS["clone"](g["self"]),
+    "alias": lambda g: g["self"],
+    "upsample_nearest1d": _resize("nearest"),
+    "upsample_nearest2d": _resize("nearest"),
+    "upsample_nearest3d": _resize("nearest"),
+    "_upsample_nearest_exact2d": _resize("nearest-exact"),
+    "upsample_linear1d": _resize("linear"),
+    "upsample_bilinear2d": _resize("bilinear"),
+    "upsample_trilinear3d": _resize("trilinear"),
+    "upsample_bicubic2d": _resize("bicubic"),
+    "_upsample_bilinear2d_aa": _resize("bilinear", antialias=True),
+    "_upsample_bicubic2d_aa": _resize("bicubic", antialias=True),
+    **{f"{kind}_pad{n}d": _padded(mode) for kind, mode in (
+        ("reflection", "reflect"), ("replication", "replicate")) for n in (1, 2, 3)},
+    **dict.fromkeys(
+        (
+            "_scaled_dot_product_flash_attention_for_cpu",
+            "_scaled_dot_product_flash_attention",
+            "_scaled_dot_product_efficient_attention",
+            "_scaled_dot_product_fused_attention_overrideable",
+        ),
+        _attention,
+    ),
+}  # fmt: skip
+
+
+def _aten(name: str, given: dict[str, Any]) -> Any:
+    """Run an operator of ATen."""
+    for spelled in (name, name.removesuffix("_")):
+        if spelled in _ATEN:
+            return _ATEN[spelled](given)
+        if spelled in OPS:
+            return _rule(spelled, given)
+    raise UnsupportedOperation(
+        f"aten.{name} has no rule", cure=f'write one with @symcnn.rule("{name}"); see CONTRIBUTING'
+    )
+
+
+def _rule(name: str, given: Mapping[str, Any]) -> Any:
+    """Call a rule by the names of the schema; what the rule does not take is not about shapes.
+
+    Names that the rule has not are its leading parameters, in order: ``self`` is its ``input``.
+    """
+    takes = signature(OPS[name]).parameters
+    kinds = {p.kind for p in takes.values()}
+    if Argument.VAR_POSITIONAL in kinds or not set(given) & set(takes):
+        return OPS[name](*given.values())
+    named = [n for n, p in takes.items() if p.kind is not Argument.VAR_KEYWORD]
+    told = {n: v for n, v in given.items() if n in named}
+    others = [v for n, v in given.items() if n not in named]
+    for n in named:
+        if n not in told and others and takes[n].default is Argument.empty:
+            told[n] = others.pop(0)
+    return OPS[name](**told)
+
+
+# Sizes ----------------------------------------------------------------------------------------
+
+
+def _held(signature: Any, name: str) -> tuple[str, bool]:
+    """What a placeholder holds: its name in the module, and whether it is a parameter."""
+    for spec in signature.input_specs:
+        if getattr(spec.arg, "name", None) == name:
+            return spec.target or name, spec.kind.name == "PARAMETER"
+    return name, False
+
+
+def _dim_names(graph: Any) -> dict[str, str]:
+    """The names of the Dims, by the symbols that torch put in their place."""
+    import torch
+
+    for node in graph.find_nodes(op="placeholder"):
+        value = node.meta.get("val")
+        for size in value.shape if isinstance(value, torch.Tensor) else ():
+            if isinstance(size, torch.SymInt):
+                env = size.node.shape_env
+                told = env.source_name_to_debug_name
+                names = {str(v): told.get(s, s) for s, v in env.source_to_var.items()}
+                return {v: n for v, n in names.items() if n.isidentifier()}
+    return {}
+
+
+def _size(value: Any, names: Mapping[str, str]) -> Int:
+    """A dimension: a number, or a formula in the Dims."""
+    import sympy
+
+    expr = value.node.expr if hasattr(value, "node") else value
+    if isinstance(expr, int) or expr.is_Integer:
+        return int(expr)
+    swap = {
+        s: sympy.Symbol(names.get(s.name, s.name), integer=True, positive=True)
+        for s in expr.free_symbols
+    }
+    found = from_sympy(expr.xreplace(swap))
+    assert isinstance(found, (int, Size))
+    return found
+
+
+def _symbolic(value: Any, names: Mapping[str, str], name: str) -> Any:
+    """What a placeholder stands for: a tensor with its shape, a size, a number."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        tensor = SymbolicTensor(tuple(_size(d, names) for d in value.shape), name=name)
+        tensor.boolean = value.dtype is torch.bool
+        return tensor
+    return _size(value, names) if isinstance(value, torch.SymInt) else value

@@ -1,0 +1,404 @@
+"""Networks from ONNX files: what comes out, what is told, what is refused."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+from onnx import TensorProto, helper, numpy_helper
+
+import symcnn
+from symcnn.cli import main
+from symcnn.errors import BadSpec, DataDependent, ShapeMismatch, UnsupportedOperation
+
+FLOAT, INT = TensorProto.FLOAT, TensorProto.INT64
+
+
+def model(nodes, inputs, outputs=("y",), tables=None, opset=17, **more):
+    """A model of `nodes`; `tables` are its initializers."""
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info(n, FLOAT, dims) for n, dims in inputs.items()],
+        [helper.make_tensor_value_info(n, FLOAT, None) for n in outputs],
+        [numpy_helper.from_array(np.asarray(v), n) for n, v in (tables or {}).items()],
+    )
+    opsets = [helper.make_opsetid("", opset), *more.pop("opsets", [])]
+    return helper.make_model(graph, opset_imports=opsets, **more)
+
+
+def one(op, dims, tables=None, opset=17, **attributes):
+    """A model of one node on one input, and on tables."""
+    node = helper.make_node(op, ["x", *(tables or {})], ["y"], **attributes)
+    return model([node], {"x": dims}, tables=tables, opset=opset)
+
+
+def shape(*args, **kwargs):
+    return str(symcnn.from_onnx(one(*args, **kwargs)).output_shape)
+
+
+IMAGE = ["N", 3, "H", "W"]
+KERNEL = {"w": np.zeros((8, 3, 3, 3), np.float32)}
+
+
+def test_dim_params_name_the_sizes():
+    assert symcnn.from_onnx(one("Relu", ["batch", 3, "h", "w"])).symbols == ("batch", "h", "w")
+
+
+def test_dimensions_without_a_name_get_one():
+    assert symcnn.from_onnx(one("Relu", [1, 3, None, None])).symbols == ("x_2", "x_3")
+
+
+def test_fixed_dimensions_stay_fixed_unless_inputs_frees_them():
+    file = one("MaxPool", [1, 3, 224, 224], kernel_shape=[2, 2], strides=[2, 2])
+    assert symcnn.from_onnx(file).output_shape == (1, 3, 112, 112)
+    net = symcnn.from_onnx(file, inputs={"x": "N 3 H W"})
+    assert str(net.output_shape) == "(N, 3, H//2, W//2)"
+
+
+def test_inputs_may_be_told_in_order():
+    assert symcnn.from_onnx(one("Relu", [1, 3, 8, 8]), ["N 3 H W"]).symbols == ("N", "H", "W")
+
+
+def test_a_convolution_is_torchs():
+    net = symcnn.from_onnx(one("Conv", IMAGE, KERNEL, strides=[2, 2], pads=[1, 1, 1, 1]))
+    assert str(net.output_shape) == "(N, 8, (H + 1)//2, (W + 1)//2)"
+    assert net.params == 216
+    assert net.receptive_field().size == (3, 3)
+
+
+def test_pads_that_differ_are_a_window_with_these_pads():
+    net = symcnn.from_onnx(one("Conv", IMAGE, KERNEL, strides=[2, 2], pads=[0, 0, 1, 1]))
+    assert net.receptive_field().padding == ((0, 1), (0, 1))
+
+
+@pytest.mark.parametrize("auto", ["SAME_UPPER", "SAME_LOWER"])
+def test_same_gives_the_ceiling_of_the_size_over_the_stride(auto):
+    file = one("Conv", IMAGE, KERNEL, strides=[2, 2], auto_pad=auto)
+    assert str(symcnn.from_onnx(file).output_shape) == "(N, 8, (H + 1)//2, (W + 1)//2)"
+
+
+def test_same_pads_a_kernel_of_one_by_nothing():
+    file = one(
+        "Conv",
+        IMAGE,
+        {"w": np.zeros((8, 3, 1, 1), np.float32)},
+        strides=[2, 2],
+        auto_pad="SAME_UPPER",
+    )
+    assert str(symcnn.from_onnx(file).output_shape) == "(N, 8, (H + 1)//2, (W + 1)//2)"
+
+
+def test_ceil_mode_with_pads_that_differ():
+    net = symcnn.from_onnx(
+        one(
+            "MaxPool",
+            IMAGE,
+            kernel_shape=[3, 3],
+            strides=[2, 2],
+            pads=[0, 0, 1, 1],
+            ceil_mode=1,
+            opset=19,
+        )
+    )
+    assert [net.shape_at(N=1, H=h, W=h)[2] for h in (4, 5, 6, 7)] == [2, 3, 3, 4]
+
+
+def test_a_transposed_convolution_is_cropped_by_pads_that_differ():
+    kernel = {"w": np.zeros((3, 8, 3, 3), np.float32)}
+    net = symcnn.from_onnx(
+        one("ConvTranspose", IMAGE, kernel, strides=[2, 2], auto_pad="SAME_UPPER")
+    )
+    assert str(net.output_shape) == "(N, 8, 2*H, 2*W)"
+
+
+def test_shape_arithmetic_is_followed_as_values():
+    nodes = [
+        helper.make_node("Shape", ["x"], ["s"]),
+        helper.make_node("Gather", ["s", "zero"], ["n"]),
+        helper.make_node("Unsqueeze", ["n", "axes"], ["n1"]),
+        helper.make_node("Concat", ["n1", "rest"], ["to"], axis=0),
+        helper.make_node("Reshape", ["x", "to"], ["y"]),
+    ]
+    tables = {"zero": np.int64(0), "axes": np.array([0]), "rest": np.array([-1])}
+    net = symcnn.from_onnx(model(nodes, {"x": IMAGE}, tables=tables))
+    assert str(net.output_shape) == "(N, 3*H*W)"
+    assert len(net.nodes) == 1
+
+
+def test_a_size_halved_in_floats_and_floored():
+    nodes = [
+        helper.make_node("Shape", ["x"], ["s"], start=2),
+        helper.make_node("Cast", ["s"], ["f"], to=FLOAT),
+        helper.make_node("Mul", ["f", "half"], ["g"]),
+        helper.make_node("Floor", ["g"], ["fl"]),
+        helper.make_node("Cast", ["fl"], ["i"], to=INT),
+        helper.make_node("Shape", ["x"], ["front"], end=2),
+        helper.make_node("Concat", ["front", "i"], ["to"], axis=0),
+        helper.make_node("Resize", ["x", "", "", "to"], ["y"], mode="linear"),
+    ]
+    net = symcnn.from_onnx(model(nodes, {"x": IMAGE}, tables={"half": np.float32(0.5)}))
+    assert str(net.output_shape) == "(N, 3, H//2, W//2)"
+
+
+def test_a_branch_that_the_sizes_decide_is_taken():
+    def body(name, op):
+        out = helper.make_tensor_value_info(name, FLOAT, None)
+        return helper.make_graph([helper.make_node(op, ["x"], [name])], op, [], [out])
+
+    nodes = [
+        helper.make_node("Shape", ["x"], ["s"], start=1, end=2),
+        helper.make_node("Equal", ["s", "three"], ["is3"]),
+        helper.make_node(
+            "If",
+            ["is3"],
+            ["y"],
+            then_branch=body("a", "Relu"),
+            else_branch=body("b", "GlobalAveragePool"),
+        ),
+    ]
+    net = symcnn.from_onnx(model(nodes, {"x": IMAGE}, tables={"three": np.array([3])}))
+    assert [n.op for n in net.nodes] == ["relu"]
+
+
+def test_a_loop_runs_as_often_as_a_number_says():
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["go_on"]),
+            helper.make_node("MaxPool", ["a"], ["b"], kernel_shape=[2, 2], strides=[2, 2]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("i", INT, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("a", FLOAT, None),
+        ],
+        [
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("b", FLOAT, None),
+        ],
+    )
+    nodes = [helper.make_node("Loop", ["times", "", "x"], ["y"], body=body)]
+    net = symcnn.from_onnx(model(nodes, {"x": IMAGE}, tables={"times": np.int64(3)}))
+    assert str(net.output_shape) == "(N, 3, H//8, W//8)"
+
+
+def test_a_function_of_the_model_is_run():
+    own = helper.make_function(
+        "own",
+        "twice",
+        ["a"],
+        ["c"],
+        [
+            helper.make_node("MaxPool", ["a"], ["b"], kernel_shape=[2, 2], strides=[2, 2]),
+            helper.make_node("MaxPool", ["b"], ["c"], kernel_shape=[2, 2], strides=[2, 2]),
+        ],
+        [helper.make_opsetid("", 17)],
+    )
+    nodes = [helper.make_node("twice", ["x"], ["y"], domain="own")]
+    opsets = [helper.make_opsetid("own", 1)]
+    net = symcnn.from_onnx(model(nodes, {"x": IMAGE}, functions=[own], opsets=opsets))
+    assert str(net.output_shape) == "(N, 3, H//4, W//4)"
+
+
+def test_running_statistics_are_no_parameters():
+    tables = {name: np.ones(3, np.float32) for name in ("scale", "bias", "mean", "var")}
+    net = symcnn.from_onnx(one("BatchNormalization", IMAGE, tables))
+    assert net.params == 6
+
+
+def test_a_scale_is_that_of_single_precision():
+    scales = np.array([1, 1, 0.29, 0.29], np.float32)
+    node = helper.make_node(
+        "Resize",
+        ["x", "", "scales"],
+        ["y"],
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    )
+    net = symcnn.from_onnx(model([node], {"x": IMAGE}, tables={"scales": scales}))
+    assert net.shape_at(N=1, H=100, W=100)[2] == int(np.float32(100) * np.float32(0.29)) == 29
+
+
+def test_a_baked_shape_is_a_requirement():
+    net = symcnn.from_onnx(
+        one("Reshape", [1, 9, "H", "W"], {"to": np.array([1, 1, 3, 3, 244, 204])})
+    )
+    assert net.valid_inputs().count() == 40
+    assert all(h * w == 49776 for h, w in net.valid_inputs())
+    assert net.output_shape == (1, 1, 3, 3, 244, 204)
+
+
+def test_names_of_torchs_exporters_are_module_paths():
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"], name="/layer1/layer1.0/relu/Relu"),
+        helper.make_node("Relu", ["a"], ["y"], name="/layer2/act/Relu"),
+    ]
+    net = symcnn.from_onnx(model(nodes, {"x": IMAGE}))
+    assert [n.name for n in net.nodes] == ["layer1.0.relu", "layer2.act"]
+    assert len(net.at("layer1").nodes) == 1
+
+
+def test_other_nodes_keep_their_names():
+    nodes = [helper.make_node("Relu", ["x"], ["y"], name="stage1_act")]
+    assert symcnn.from_onnx(model(nodes, {"x": IMAGE})).nodes[0].name == "stage1_act"
+
+
+# Bad input ------------------------------------------------------------------------------------
+
+
+def test_a_file_that_is_cut_off(tmp_path):
+    path = tmp_path / "cut.onnx"
+    data = one("Conv", IMAGE, {"w": np.zeros((64, 3, 16, 16), np.float32)}).SerializeToString()
+    for length in (len(data) // 2, len(data) - 3, 7, 0):
+        path.write_bytes(data[:length])
+        with pytest.raises(BadSpec, match=r"cut\.onnx"):
+            symcnn.from_onnx(path)
+
+
+def test_something_that_is_no_model(tmp_path):
+    path = tmp_path / "x.onnx"
+    path.write_text("this is no model at all, but a text")
+    with pytest.raises(BadSpec, match="not a whole ONNX model"):
+        symcnn.from_onnx(path)
+    with pytest.raises(BadSpec, match="there is no file"):
+        symcnn.from_onnx(tmp_path / "none.onnx")
+
+
+def test_missing_operators_are_told_all_at_once():
+    nodes = [
+        helper.make_node("Foo", ["x"], ["a"], domain="com.acme", name="first"),
+        helper.make_node("Foo", ["a"], ["b"], domain="com.acme", name="second"),
+        helper.make_node("Bar", ["b"], ["y"], domain="com.acme"),
+    ]
+    with pytest.raises(UnsupportedOperation) as told:
+        symcnn.from_onnx(model(nodes, {"x": IMAGE}, opsets=[helper.make_opsetid("com.acme", 1)]))
+    assert "2 operator(s)" in str(told.value)
+    assert "com.acme.Foo: 2 nodes, at first, second" in str(told.value)
+    assert "com.acme.Bar: 1 node, at the node that gives 'y'" in str(told.value)
+
+
+def test_an_operator_set_that_is_too_new():
+    with pytest.raises(UnsupportedOperation, match="operator set 99"):
+        symcnn.from_onnx(one("Relu", IMAGE, opset=99))
+
+
+def test_names_that_contradict_what_comes_out():
+    file = one("MaxPool", IMAGE, kernel_shape=[2, 2], strides=[2, 2])
+    for axis, dim in enumerate(IMAGE):
+        told = file.graph.output[0].type.tensor_type.shape.dim.add()
+        if axis == 1:
+            told.dim_value = dim
+        else:
+            told.dim_param = dim
+    with pytest.raises(BadSpec, match=r"axis 2 of 'y' is H; H//2 comes out"):
+        symcnn.from_onnx(file)
+    assert str(symcnn.from_onnx(file, {"x": "N 3 H W"}).output_shape) == "(N, 3, H//2, W//2)"
+
+
+def test_a_number_that_contradicts_what_comes_out():
+    file = one("Relu", [1, 3, 8, 8])
+    for dim in (1, 3, 8, 9):
+        file.graph.output[0].type.tensor_type.shape.dim.add().dim_value = dim
+    with pytest.raises(BadSpec, match=r"axis 3 of 'y' is 9; 8 comes out"):
+        symcnn.from_onnx(file)
+
+
+def test_shapes_that_agree_at_no_size_name_the_node():
+    nodes = [helper.make_node("Conv", ["x", "w"], ["y"], name="stem")]
+    file = model(nodes, {"x": ["N", 4, "H", "W"]}, tables=KERNEL)
+    with pytest.raises(ShapeMismatch, match=r"at stem \(Conv\)"):
+        symcnn.from_onnx(file)
+
+
+def test_what_depends_on_values_is_refused_by_name():
+    with pytest.raises(DataDependent, match="NonZero"):
+        symcnn.from_onnx(one("NonZero", IMAGE))
+
+
+def test_an_input_that_does_not_exist():
+    with pytest.raises(BadSpec, match="no input 'z'"):
+        symcnn.from_onnx(one("Relu", IMAGE), {"z": "N 3 H W"})
+
+
+def test_reading_needs_neither_torch_nor_onnxruntime(tmp_path):
+    path = tmp_path / "m.onnx"
+    onnx.save(one("Conv", IMAGE, KERNEL), path)
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['onnxruntime'] = None\n"
+        "import symcnn\n"
+        f"print(symcnn.from_onnx({str(path)!r}).solve(output=(7, 7)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "H == 9 and W == 9"
+
+
+def test_the_weights_of_a_file_are_not_read(tmp_path):
+    path = tmp_path / "m.onnx"
+    onnx.save(one("Conv", IMAGE, {"w": np.zeros((256, 3, 32, 32), np.float32)}), path)
+    from symcnn.frontends.onnx.file import read
+
+    assert path.stat().st_size > 3_000_000
+    assert len(read(path).SerializeToString()) < 500
+    assert symcnn.from_onnx(path).params == 256 * 3 * 32 * 32
+
+
+# Annotation -----------------------------------------------------------------------------------
+
+
+def dims(info):
+    return [d.dim_param or d.dim_value for d in info.type.tensor_type.shape.dim]
+
+
+def test_annotate_writes_formulas_that_the_checker_takes(tmp_path):
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], strides=[2, 2], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Flatten", ["b"], ["y"]),
+    ]
+    source, out = tmp_path / "m.onnx", tmp_path / "told.onnx"
+    onnx.save(model(nodes, {"x": IMAGE}, tables=KERNEL), source)
+    symcnn.annotate(source, out)
+    told = onnx.load(out)
+    onnx.checker.check_model(told, full_check=True)
+    found = {info.name: dims(info) for info in told.graph.value_info}
+    assert found["a"] == found["b"] == ["N", 8, "(H + 1)//2", "(W + 1)//2"]
+    assert dims(told.graph.output[0]) == ["N", "8*((H + 1)//2)*((W + 1)//2)"]
+    assert len(told.graph.initializer[0].raw_data) == 864
+
+
+# Command line ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "m.onnx"
+    onnx.save(one("Conv", IMAGE, KERNEL, strides=[2, 2], pads=[1, 1, 1, 1]), path)
+    return str(path)
+
+
+def test_a_file_stands_wherever_a_network_goes(file):
+    run = CliRunner().invoke(main, ["solve", file, "--output", "7x7", "--json"])
+    assert run.exit_code == 0, run.output
+    assert json.loads(run.output)["set"] == "13 <= H <= 14 and 13 <= W <= 14"
+    run = CliRunner().invoke(main, ["valid", file, "--input", "N 3 64 W"])
+    assert "W >= 1" in run.output
+    run = CliRunner().invoke(main, ["valid", file, "--input", "x=N 3 H H"])
+    assert "H >= 1" in run.output
+
+
+def test_annotate_on_the_command_line(file, tmp_path):
+    out = str(tmp_path / "told.onnx")
+    run = CliRunner().invoke(main, ["annotate", file, out])
+    assert run.exit_code == 0
+    assert dims(onnx.load(out).graph.output[0]) == ["N", 8, "(H + 1)//2", "(W + 1)//2"]
+
+
+def test_a_file_is_no_module_to_validate(file):
+    run = CliRunner().invoke(main, ["validate", file])
+    assert run.exit_code == 2
+    assert "no torch module" in run.output
