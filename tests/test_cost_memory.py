@@ -315,7 +315,11 @@ def test_a_skip_connection_keeps_its_input_alive():
 
 
 def test_parameters_by_dtype_frozen_and_buffers():
-    module = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 6).half())
+    class Half(nn.Module):
+        def forward(self, x):
+            return x.half()
+
+    module = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), Half(), nn.Linear(5, 6).half())
     module[0].requires_grad_(False)
     cost = symcnn.from_torch(module, "N 4").cost()
     assert (cost.params, cost.trainable, cost.frozen) == (71, 46, 25)

@@ -26,13 +26,19 @@ from symcnn.trace.graph import (
     Parameter,
     Result,
     SymbolicTensor,
+    Tape,
+    current_tape,
     record,
     tensors_in,
 )
 
 __all__ = [
+    "AUTOCAST",
+    "CASTS",
+    "DTYPES",
     "TARGETS",
     "Axes",
+    "Law",
     "Operation",
     "alike",
     "at_least",
@@ -63,6 +69,17 @@ _NUMBERS = frozenset((int,))
 #: How many answers of one rule are remembered.
 _REMEMBERED = 1024
 
+
+#: The dtypes of what an operation makes, from its node and the dtype of a python float: one for
+#: all outputs, or one for each.
+Law = Callable[[Node, str], "str | Sequence[str]"]
+
+#: The law of every operation that does not keep the dtype of its first tensor.
+DTYPES: dict[str, Law] = {}
+
+#: The dtype in which autocast has an operation read its floats, from its name and the device and
+#: dtype of autocast; "" where it reads them as they are.
+AUTOCAST: list[Callable[[str, str, str], str]] = []
 
 #: Rules for functions and module classes that torch's own names do not reach.
 TARGETS: dict[Any, Callable[..., Any]] = {}
@@ -98,7 +115,13 @@ class Operation:
             result = _into(self.name, target, result)
         inputs = tensors_in(*args, *kwargs.values())
         inputs += reads
-        return record(self.name, inputs, result, Call(self.rule, args, kwargs, costed))
+        node = record(self.name, inputs, result, Call(self.rule, args, kwargs, costed))
+        law, tape = DTYPES.get(self.name), current_tape()
+        if law is not None or kwargs or not inputs or (tape is not None and tape.autocast):
+            _set_dtypes(node, law, tape or Tape())
+            if target is not None:
+                _keep_dtype(node, target)
+        return node
 
 
 def _into(op: str, target: SymbolicTensor, result: Result) -> Result:
@@ -119,12 +142,54 @@ def _into(op: str, target: SymbolicTensor, result: Result) -> Result:
     return replace(result, shapes=(have,), requires=(*result.requires, *same))
 
 
-def rule(*targets: Any) -> Callable[[Rule], Callable[..., Any]]:
+def _set_dtypes(node: Node, law: Law | None, tape: Tape) -> None:
+    """The dtypes of what a node makes: given by an argument, else by its law."""
+    call, inputs = node.call, node.inputs
+    default = tape.dtype
+    given = call.kwargs.get("dtype") if call is not None else None
+    cast = AUTOCAST[0](node.op, *tape.autocast) if tape.autocast else ""
+    if given is None and call is not None and law is not None:
+        given = next((a for a in call.args if type(a).__name__ == "dtype"), None)
+    if given is not None:
+        made: str | Sequence[str] = str(given).removeprefix("torch.")
+    elif cast and inputs and (inputs[0].dtype in _CASTABLE or not inputs[0].dtype):
+        made = cast
+    elif law is not None:
+        made = law(node, default)
+    else:
+        made = inputs[0].dtype if inputs else default
+    each = [made] * len(node.outputs) if isinstance(made, str) else made
+    for t, dtype in zip(node.outputs, each, strict=False):
+        t.dtype = dtype
+
+
+def _keep_dtype(node: Node, target: SymbolicTensor) -> None:
+    """What is written to keeps its dtype. Raises ShapeMismatch where torch does not cast so."""
+    for t in node.outputs[:1]:
+        if CASTS and not CASTS[0](t.dtype, target.dtype):
+            raise ShapeMismatch(
+                f"{node.op}_: a result of {t.dtype} cannot be written into a tensor of"
+                f" {target.dtype}",
+                cure="make a new tensor, or cast the one that is written to",
+            )
+        t.dtype = target.dtype
+
+
+#: Whether torch writes results of one dtype into a tensor of another.
+CASTS: list[Callable[[str, str], bool]] = []
+
+#: What autocast casts: all floats but doubles.
+_CASTABLE = frozenset({"float32", "float16", "bfloat16"})
+
+
+def rule(*targets: Any, dtype: Law | None = None) -> Callable[[Rule], Callable[..., Any]]:
     """Register a rule for an operation of torch, or for a function or module class of yours.
 
     targets: torch's names for it (the first is the one that nodes show), or the function or
         ``torch.nn.Module`` class itself. The rule of a module class takes the module first; its
         forward is then not looked into.
+    dtype: the dtype that it makes, from its node and the dtype of a python float; by default that
+        of its first tensor.
 
     The rule returns a `Result`, or just the output shape; sizes may be sympy expressions.
 
@@ -140,6 +205,8 @@ def rule(*targets: Any) -> Callable[[Rule], Callable[..., Any]]:
 
     def register(function: Rule) -> Operation:
         operation = Operation(name, function)
+        if dtype is not None:
+            DTYPES[name] = dtype
         for target in targets:
             (OPS if isinstance(target, str) else TARGETS)[target] = operation
         return operation

@@ -307,6 +307,11 @@ def _ours(label: str, rule: str, args: Any, kwargs: Any, *, symbols: bool = Fals
     return [tuple(evaluate(size, sizes) for size in shape) for shape in _shapes(found)]
 
 
+def reordered(label: str, *args: Any) -> tuple[Any, ...]:
+    """The arguments of a sample in the order in which the function takes them."""
+    return _ARGUMENTS.get(label, lambda *same: same)(*args)  # type: ignore[no-any-return]
+
+
 def _torchs(op: Any, args: Any, kwargs: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -88,14 +88,26 @@ class SymbolicTensor:
     ((N, 3, H, W), 4)
     """
 
-    __slots__ = ("boolean", "dims", "name", "node", "trainable")
+    __slots__ = ("dims", "dtype", "name", "node", "trainable")
 
-    def __init__(self, dims: Dims, node: Node | None = None, name: str = "") -> None:
+    def __init__(
+        self, dims: Dims, node: Node | None = None, name: str = "", dtype: str = ""
+    ) -> None:
         self.dims = dims
         self.node = node
         self.name = name
-        self.boolean = False  # truth values: as an index it is a mask, not positions
+        self.dtype = dtype  # torch's name for it; "" where nothing says, the network's own
         self.trainable = False  # a leaf that requires a gradient
+
+    @property
+    def boolean(self) -> bool:
+        """Truth values: as an index it is a mask, not positions."""
+        return self.dtype == "bool"
+
+    @boolean.setter
+    def boolean(self, wanted: bool) -> None:
+        if wanted != self.boolean:
+            self.dtype = "bool" if wanted else ""
 
     @property
     def shape(self) -> Shape:
@@ -143,14 +155,13 @@ class SymbolicTensor:
 class Parameter(SymbolicTensor):
     """A learned tensor. Two nodes that read the same object share the weight."""
 
-    __slots__ = ("dtype",)
+    __slots__ = ()
 
     def __init__(
         self, dims: Dims, name: str = "", *, trainable: bool = True, dtype: str = ""
     ) -> None:
-        super().__init__(dims, None, name)
+        super().__init__(dims, None, name, dtype)
         self.trainable = trainable
-        self.dtype = dtype  # torch's name for it, "" where the layer has none of its own
 
     @property
     def count(self) -> Int:
@@ -161,20 +172,21 @@ class Parameter(SymbolicTensor):
 class Constant(SymbolicTensor):
     """A tensor that is neither input nor parameter: a buffer, a literal."""
 
-    __slots__ = ("dtype", "owned")
+    __slots__ = ("owned",)
 
     def __init__(self, dims: Dims, name: str = "", *, dtype: str = "", owned: bool = False) -> None:
-        super().__init__(dims, None, name)
-        self.dtype = dtype
+        super().__init__(dims, None, name, dtype)
         self.owned = owned  # its memory is the module's: a buffer, or part of one
 
 
-def tensor(spec: Any, name: str = "") -> SymbolicTensor:
+def tensor(spec: Any, name: str = "", dtype: str = "") -> SymbolicTensor:
     """An input tensor of the shape `spec`: text such as ``"N 3 H W"``, or a tuple of expressions.
+
+    dtype: torch's name for it, such as "int64"; by default the network's own.
 
     Raises BadSpec for malformed text.
     """
-    return SymbolicTensor(parse_shape(spec), name=name)
+    return SymbolicTensor(parse_shape(spec), name=name, dtype=dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +285,8 @@ class Node:
         self.inputs = tuple(inputs)
         self.result = result
         self.scope = scope
-        self.outputs = tuple([SymbolicTensor(dims, self) for dims in result.shapes])
+        dtype = inputs[0].dtype if inputs else ""  # unless its operation says otherwise
+        self.outputs = tuple([SymbolicTensor(dims, self, "", dtype) for dims in result.shapes])
 
     @property
     def module(self) -> str:
@@ -378,6 +391,8 @@ class Tape:
     paths: dict[int, str] = field(default_factory=dict)  # id of a module -> its path
     fix: Callable[[Any], int] | None = None  # a size at the example, recorded as a guard
     decide: Callable[[Condition], bool] | None = None  # which branch of a comparison is followed
+    dtype: str = ""  # of a python float
+    autocast: tuple[str, str] | None = None  # the device and dtype of torch.autocast
     _domain: InputSet | None = None
     _seen: tuple[int, int] = (0, 0)
     _decided: dict[Requirement, bool] = field(default_factory=dict)  # final: domains only shrink

@@ -55,7 +55,7 @@ class Replay:
         twin.grad, twin.inplace, twin.custom = node.grad, node.inplace, node.custom
         self._remember(node, twin)
         for old, new in zip(node.outputs, twin.outputs, strict=True):
-            new.boolean, new.name = old.boolean, old.name
+            new.dtype, new.name = old.dtype, old.name
             self._remember(old, new)
 
     def _apart(self, nodes: Iterable[Node]) -> None:

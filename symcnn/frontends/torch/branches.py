@@ -100,7 +100,7 @@ class Same:
 
     def _tensor(self, a: SymbolicTensor, b: SymbolicTensor) -> None:
         a, b = self.given.get(id(a), a), self.given.get(id(b), b)
-        if type(a) is not type(b) or (a.dims, a.name, a.boolean) != (b.dims, b.name, b.boolean):
+        if type(a) is not type(b) or (a.dims, a.name, a.dtype) != (b.dims, b.name, b.dtype):
             raise Differs
         if self.pairs.setdefault(id(a), b) is not b or self.pairs.setdefault(id(b), a) is not a:
             raise Differs

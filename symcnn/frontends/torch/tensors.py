@@ -10,6 +10,7 @@ import torch
 from symcnn.errors import DataDependent, UnsupportedOperation
 from symcnn.frontends.torch.sizes import Dim, Sizes
 from symcnn.frontends.torch.where import caller
+from symcnn.ops.dtypes import LEGACY
 from symcnn.trace.graph import SymbolicTensor
 
 if TYPE_CHECKING:
@@ -96,8 +97,9 @@ class TracedTensor(torch.Tensor):
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype of the module's parameters."""
-        return self._tracer.dtype
+        """The dtype, as torch would compute it."""
+        found: torch.dtype = getattr(torch, self._value.dtype or "float32")
+        return found
 
     @property
     def device(self) -> torch.device:
@@ -147,9 +149,39 @@ class TracedTensor(torch.Tensor):
         """True: layout is not tracked."""
         return True
 
+    def is_complex(self) -> bool:
+        """Whether the values are complex."""
+        return self.dtype.is_complex
+
+    def is_signed(self) -> bool:
+        """Whether the values may be negative."""
+        return self.dtype.is_signed
+
+    def type(self, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """The name of the type, or a cast."""
+        if dtype is not None:
+            return self._tracer.method("type", self, dtype, *args, **kwargs)
+        name = next(name for name, d in LEGACY.items() if d == self._value.dtype)
+        device = self.device.type
+        return f"torch.{'' if device == 'cpu' else device + '.'}{name}Tensor"
+
     def element_size(self) -> int:
         """Bytes per element."""
         return int(self.dtype.itemsize)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes per element."""
+        return self.element_size()
+
+    @property
+    def nbytes(self) -> Any:
+        """Bytes of all elements."""
+        return self.numel() * self.element_size()
+
+    def get_device(self) -> int:
+        """The number of the GPU; -1 for the CPU."""
+        return -1 if self.device.index is None else self.device.index
 
     def item(self) -> Any:
         """The value, where it was made from sizes."""

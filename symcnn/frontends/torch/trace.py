@@ -315,7 +315,8 @@ def _tell_refusal(run: _Run) -> None:
 
 
 def _at_numbers(t: SymbolicTensor, sizes: Mapping[str, int]) -> SymbolicTensor:
-    return SymbolicTensor(tuple(int(evaluate(d, sizes)) for d in t.dims), name=t.name)
+    dims = tuple(int(evaluate(d, sizes)) for d in t.dims)
+    return SymbolicTensor(dims, name=t.name, dtype=t.dtype)
 
 
 def _call(
@@ -326,6 +327,8 @@ def _call(
 ) -> Any:
     """One run of the forward: its outputs."""
     tape = tracer.tape
+    for x in (*inputs, *keywords.values()):
+        x.dtype = x.dtype or str(tracer.dtype).removeprefix("torch.")
     names = replaced_names(tracer.modules)
     with tape.running(), observed(module, tracer), names, tracer:
         try:

@@ -34,6 +34,7 @@ from symcnn.frontends.torch.tensors import (
     writes,
 )
 from symcnn.frontends.torch.where import caller
+from symcnn.ops.dtypes import result_type
 from symcnn.ops.registry import TARGETS, Operation, kernel, same_axes
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet
@@ -99,6 +100,11 @@ def _operations(rules: int) -> dict[Any, _Operation]:
     return {function: _operation(function, name) for function, name in found.items()}
 
 
+def _homonyms(name: str) -> tuple[Any, Any]:
+    """The method of that name, and the function."""
+    return getattr(torch.Tensor, name, None), getattr(torch, name, None)
+
+
 def _operation(function: Any, rule: str) -> _Operation:
     called: str = getattr(function, "__name__", str(function))
     return _Operation(rule, called.strip("_") in REFLECTED, writes(called))
@@ -134,6 +140,7 @@ class Tracer(TorchFunctionMode):
         self.real: list[torch.Tensor] = []  # keeps ids in `leaves` alive
         self.dtype, self.device = torch.get_default_dtype(), torch.device("cpu")
         self.parameters: list[Parameter] = []
+        tape.dtype = _NAMES[torch.get_default_dtype()]
         self.modules = list(module.named_modules())
         parameters, buffers = (
             list(_named(self.modules, kind)) for kind in ("_parameters", "_buffers")
@@ -253,8 +260,10 @@ class Tracer(TorchFunctionMode):
         if called == "__get__":  # a property that TracedTensor leaves to torch, such as `names`
             with torch._C.DisableTorchFunctionSubclass():
                 return func(*args, **kwargs)
-        if called in vars(TracedTensor) and getattr(torch.Tensor, called, None) is func:
+        if called in vars(TracedTensor) and func in _homonyms(called):
             return getattr(TracedTensor, called)(*args, **kwargs)
+        if func is torch.result_type:
+            return getattr(torch, result_type(map(self.unwrap, args), self.tape.dtype))
         if called in OPS:  # built-ins with full names of their own: linalg_vector_norm
             return self.run(called, args, kwargs)
         raise self.unsupported(called)
@@ -426,6 +435,7 @@ class Tracer(TorchFunctionMode):
         if name in TAKES_NUMBERS:
             args = (*args[:1], *tree_map(self.plain, list(args[1:])))
             kwargs = tree_map(self.plain, kwargs)
+        self.tape.autocast = self._autocast() if torch.is_autocast_enabled(self._kind) else None
         ours = tuple([a if type(a) in PLAIN else self.unwrap(a) for a in args])
         named = {k: self.unwrap(a) for k, a in kwargs.items() if k != "out"} if kwargs else kwargs
         try:
@@ -454,12 +464,17 @@ class Tracer(TorchFunctionMode):
         number = None
         if single:
             (made,) = result
-            types = [a for a in (*args, *kwargs.values()) if type(a) is torch.dtype]
-            if name == "bool" or types:
-                made.boolean = name == "bool" or torch.bool in types
             if not made.dims:
                 number = self.number(name, args, kwargs)
         return result, single, number
+
+    def _autocast(self) -> tuple[str, str]:
+        return self._kind, _NAMES[torch.get_autocast_dtype(self._kind)]
+
+    @property
+    def _kind(self) -> str:
+        """The device as autocast calls it."""
+        return "cuda" if self.device.type == "cuda" else "cpu"
 
     def _placed(self, error: SymcnnError, op: str) -> SymcnnError:
         """The error with the module path in front, if it does not stand there yet."""
@@ -619,7 +634,6 @@ class Tracer(TorchFunctionMode):
 
 def _constant(real: torch.Tensor, name: str = "", *, owned: bool) -> Constant:
     found = Constant(tuple(real.shape), name, dtype=_dtype_name(real), owned=owned)
-    found.boolean = real.dtype is torch.bool
     found.trainable = real.requires_grad
     return found
 

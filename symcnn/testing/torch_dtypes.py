@@ -1,0 +1,109 @@
+"""Torch as the judge of dtypes: every operation that torch declares, in every dtype that it takes.
+
+What torch declares of an operation (``op_db``) comes with samples for each of its dtypes. Here the
+first few of each are run by torch and by our rule, and the dtypes of the outputs are compared;
+where one operand is cast to another dtype, so are those of the promoted result.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import torch
+
+from symcnn.errors import DataDependent, SymcnnError, UnsupportedOperation
+from symcnn.testing.torch_samples import operations, reordered
+from symcnn.trace.graph import OPS, SymbolicTensor, Tape
+
+__all__ = ["Verdict", "check_dtypes", "operations"]
+
+#: The dtypes that are tried.
+TRIED = (
+    torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32,
+    torch.uint8, torch.bool, torch.complex64,
+)  # fmt: skip
+
+
+@dataclass
+class Verdict:
+    """How many samples were compared, and which differ."""
+
+    compared: int = 0
+    differ: list[str] = field(default_factory=list)
+
+
+def check_dtypes(op: Any, name: str, count: int = 2) -> Verdict:
+    """Our dtypes for the first `count` samples of `op` in each dtype, and for mixed operands."""
+    verdict = Verdict()
+    for dtype in TRIED:
+        if dtype not in op.supported_dtypes("cpu"):
+            continue
+        for sample in islice(_quietly(op.sample_inputs("cpu", dtype)), count):
+            args = (sample.input, *sample.args)
+            _compare(verdict, op, name, args, sample.kwargs)
+            if len(args) > 1 and all(isinstance(a, torch.Tensor) for a in args[:2]):
+                for other in (torch.float64, torch.int32, torch.float16):
+                    mixed = (args[0], args[1].to(other), *args[2:])
+                    _compare(verdict, op, name, mixed, sample.kwargs)
+    return verdict
+
+
+def _quietly(samples: Any) -> Iterator[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield from samples
+
+
+def _compare(verdict: Verdict, op: Any, name: str, args: Any, kwargs: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            want = _dtypes(op.op(*args, **kwargs))
+        except Exception:  # torch has no kernel for it, or no such promotion
+            return
+    try:
+        with Tape(dtype="float32").running():
+            ordered = reordered(op.full_name, *_symbolic(args))
+            have: Any = _dtypes(OPS[name](*ordered, **_symbolic(kwargs)))
+    except (UnsupportedOperation, DataDependent):
+        return
+    except SymcnnError as error:
+        have = error
+    except Exception:  # a way to call it that has no rule
+        return
+    verdict.compared += 1
+    if have != want:
+        given = [_said(a) for a in (*args, *kwargs.items())]
+        verdict.differ.append(f"{op.full_name}({', '.join(given)}): {have}, torch {want}")
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, torch.Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}"
+    return repr(value)
+
+
+def _symbolic(value: Any) -> Any:
+    """Tensors in nested arguments as symbolic ones, of the same dtype."""
+    if isinstance(value, torch.Tensor):
+        return SymbolicTensor(tuple(value.shape), dtype=str(value.dtype).removeprefix("torch."))
+    if isinstance(value, (tuple, list)):
+        return type(value)([_symbolic(v) for v in value])
+    if isinstance(value, dict):
+        return {k: _symbolic(v) for k, v in value.items() if k != "out"}
+    return value
+
+
+def _dtypes(value: Any) -> list[str]:
+    """The dtypes of all tensors in nested outputs, in order."""
+    if isinstance(value, SymbolicTensor):
+        return [value.dtype]
+    if isinstance(value, torch.Tensor):
+        return [str(value.dtype).removeprefix("torch.")]
+    if isinstance(value, dict):
+        value = [*value.values()]
+    return [d for v in value for d in _dtypes(v)] if isinstance(value, (tuple, list)) else []

@@ -1,0 +1,113 @@
+"""A traced tensor has the dtype that torch would give it: torch is the judge."""
+
+import pytest
+
+import symcnn
+
+torch = pytest.importorskip("torch")
+nn, F = torch.nn, torch.nn.functional
+
+from symcnn.testing.torch_dtypes import check_dtypes, operations  # noqa: E402
+
+#: torch's own samples of these mix floats of several widths in ways of their own.
+ODD_MIXTURES = frozenset(
+    "nn.functional.binary_cross_entropy_with_logits nn.functional.triplet_margin_loss"
+    " nn.functional.cosine_embedding_loss nn.functional.poisson_nll_loss normal"
+    " nn.functional.pad.circular".split()
+)
+
+
+def test_every_operation_that_torch_declares_has_torchs_dtypes():
+    compared = 0
+    for op, name in [*operations()][::4]:
+        if op.full_name not in ODD_MIXTURES:
+            verdict = check_dtypes(op, name, count=1)
+            assert verdict.differ == []
+            compared += verdict.compared
+    assert compared > 1000
+
+
+class Asks(nn.Module):
+    """Tells what it is answered about what `make` makes."""
+
+    def __init__(self, make, ask, tell):
+        super().__init__()
+        self.make, self.ask, self.tell = make, ask, tell
+        self.pool = nn.MaxPool2d(2, return_indices=True)
+        self.conv = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x):
+        self.tell(self.ask(self.make(self, x)))
+        return x
+
+
+MADE = {
+    "itself": lambda m, x: x,
+    "a comparison": lambda m, x: x > 0,
+    "a mask of a mask": lambda m, x: (x > 0) & (x < 1),
+    "a mask turned round": lambda m, x: ~(x > 0),
+    "indices": lambda m, x: x.argmax(1),
+    "indices of a maximum": lambda m, x: x.max(1).indices,
+    "the maximum": lambda m, x: x.max(1)[0],
+    "pool indices": lambda m, x: m.pool(x)[1],
+    "sorted places": lambda m, x: x.sort(-1)[1],
+    "half": lambda m, x: x.half(),
+    "double": lambda m, x: x.double(),
+    "bfloat16 and float32": lambda m, x: x.bfloat16() + x,
+    "half and bfloat16": lambda m, x: x.half() * x.bfloat16(),
+    "half and a number": lambda m, x: x.half() * 2.5,
+    "integers and a number": lambda m, x: x.long() * 2.5,
+    "integers and a whole number": lambda m, x: x.int() * 2,
+    "a quotient of integers": lambda m, x: x.long() / 2,
+    "a whole quotient": lambda m, x: x.long() // 2,
+    "divided downwards": lambda m, x: torch.div(x.long(), 2, rounding_mode="floor"),
+    "a sum of a mask": lambda m, x: (x > 0).sum(1),
+    "a mean of half": lambda m, x: x.half().mean((2, 3)),
+    "a mean in another dtype": lambda m, x: x.long().mean(1, dtype=torch.float64),
+    "a softmax in float32": lambda m, x: x.half().softmax(1, dtype=torch.float32),
+    "to": lambda m, x: x.to(torch.float16),
+    "to by name": lambda m, x: x.to(dtype=torch.int32),
+    "to another": lambda m, x: x.to(x.argmax(1)),
+    "to a device": lambda m, x: x.half().to(x.device),
+    "type_as": lambda m, x: x.type_as(x > 0),
+    "type of a name": lambda m, x: x.type("torch.HalfTensor"),
+    "where": lambda m, x: torch.where(x > 0, x.half(), 0.0),
+    "concatenated": lambda m, x: torch.cat([x.half(), x.long()], 1),
+    "zeros_like": lambda m, x: torch.zeros_like(x > 0),
+    "ones_like in half": lambda m, x: torch.ones_like(x, dtype=torch.half),
+    "new zeros": lambda m, x: x.half().new_zeros(x.shape),
+    "zeros of its size": lambda m, x: torch.zeros(x.shape),
+    "arange": lambda m, x: torch.arange(x.shape[2]),
+    "arange in floats": lambda m, x: torch.arange(0.0, x.shape[2]),
+    "full of a truth": lambda m, x: torch.full(x.shape, True),
+    "one-hot": lambda m, x: F.one_hot(x.argmax(1), 3),
+    "a spectrum": lambda m, x: torch.fft.rfft2(x),
+    "the size of a spectrum": lambda m, x: torch.fft.rfft2(x).abs(),
+    "written into": lambda m, x: x.half().add_(x),
+    "0-d and with axes": lambda m, x: x.half() + torch.tensor(1.0),
+    "nonzero": lambda m, x: x.isnan().any(),
+}
+
+ASKED = {
+    "dtype": lambda t: t.dtype,
+    "is_floating_point": lambda t: (t.is_floating_point(), torch.is_floating_point(t)),
+    "is_complex": lambda t: (t.is_complex(), torch.is_complex(t)),
+    "element_size": lambda t: t.element_size(),
+    "type": lambda t: t.type(),
+    "legacy": lambda t: (isinstance(t, torch.HalfTensor), isinstance(t, torch.LongTensor)),
+    "result_type": lambda t: (torch.result_type(t, 1), torch.result_type(t, 1.5)),
+    "itemsize": lambda t: t.itemsize,
+    "is_signed": lambda t: t.is_signed(),
+}
+
+
+@pytest.mark.parametrize("ask", ASKED)
+def test_questions_about_dtypes_are_answered_as_torch_answers_them(ask):
+    for name, make in MADE.items():
+        answers = []
+        module = Asks(make, ASKED[ask], answers.append)
+        module(torch.randn(2, 3, 8, 8))
+        symcnn.from_torch(module, "N 3 H W")
+        theirs, *ours = answers
+        assert ours, name
+        assert {*ours} == {theirs}, name
