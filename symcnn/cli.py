@@ -226,6 +226,35 @@ def shapes(
 
 
 @main.command()
+@click.option("--sizes", metavar="H=224,W=224", help="Sizes at which cells are numbers.")
+@click.option("--depth", type=int, metavar="N", help="One row per module down to this depth.")
+@click.option(
+    "--columns",
+    metavar="COLUMN,...",
+    default="op,output,params,macs",
+    help="Of op, input, output, params, macs, memory, field, source.",
+)
+@_network_command
+@_answers
+def summary(
+    network: str,
+    inputs: tuple[str, ...],
+    at: str | None,
+    train: bool,
+    as_json: bool,
+    sizes: str | None,
+    depth: int | None,
+    columns: str,
+) -> None:
+    """The table of a network: layers, shapes, parameters, MACs, and the totals."""
+    net = _network(network, inputs, train=train)
+    net = net.at(at) if at else net
+    numbers = parse_assignments(sizes) if sizes else None
+    found = net.summary(at=numbers, depth=depth, columns=columns.replace(" ", "").split(","))
+    _show(found.to_dict() if as_json else {}, str(found).rstrip(), as_json)
+
+
+@main.command()
 @click.option(
     "--output",
     "targets",

@@ -45,6 +45,7 @@ from symcnn.trace.rerun import Atoms, Replay, checked, declared, hyperparameters
 if TYPE_CHECKING:
     from symcnn.judge.validate import Report
     from symcnn.questions.proof.prove import Proof
+    from symcnn.questions.summary import Summary
 
 __all__ = ["Network"]
 
@@ -683,11 +684,30 @@ class Network(Places):
 
     # text
 
-    def summary(self) -> str:
-        """A table of the nodes: name, op, output shape, parameters, MACs."""
-        from symcnn.words.text import summary
+    def summary(self, **options: Any) -> Summary:
+        """A table of the nodes or modules and the totals, as text; its `rows` are data.
 
-        return summary(self)
+        at: sizes, ``{"H": 224, "W": 224}``, at which cells are numbers; else they are formulas.
+        depth: one row per module down to this depth of the tree; by default one per node.
+        columns: of "op", "input", "output", "params", "macs", "memory", "field" and "source".
+
+        Raises BadSpec for an unknown column or size, InvalidInput for sizes that are not valid.
+
+        >>> from symcnn import nn
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU()).trace("N 3 H W")
+        >>> print(net.summary(at={"N": 1, "H": 33, "W": 33}))
+        name  op      output          params    MACs
+        0     conv2d  (1, 8, 16, 16)     224  55,296
+        1     relu    (1, 8, 16, 16)
+        output (1, 8, 16, 16)
+        params 224
+        MACs 55,296
+        field (3, 3)
+        <BLANKLINE>
+        """
+        from symcnn.questions.summary import summary
+
+        return summary(self, **options)
 
     def explain(self, what: str | None = None, **options: Any) -> Any:
         """The derivation of a closed form, step by step, every line checked.

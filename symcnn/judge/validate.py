@@ -41,6 +41,7 @@ from symcnn.judge.oracles import (
 from symcnn.progress import waiting, watched
 from symcnn.questions.inputs.domain import listed
 from symcnn.trace.graph import tensors_in
+from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -86,7 +87,7 @@ _UNABLE = ("meta", "same device", "fake tensor")  # torch's words where a device
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class Check(Shown):
     """One comparison at one size."""
 
     what: str  # of CHECKS
@@ -108,7 +109,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Shown):
     """What came of a validation; true if nothing failed.
 
     `counterexample` is the first failure, at the smallest sizes at which it still fails.

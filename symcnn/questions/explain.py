@@ -28,6 +28,7 @@ from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import always, input_set
 from symcnn.trace.graph import Node, Shape, SymbolicTensor
 from symcnn.words.latex import Notation, escape, formula
+from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -40,7 +41,7 @@ __all__ = ["Derivation", "Line", "Step", "Tree", "explain"]
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(Shown):
     """An expression as it is written: a leaf, or ``sum``, ``product``, ``floor`` of others."""
 
     kind: str
@@ -156,7 +157,7 @@ def _loose(expr: Int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Line(Shown):
     """One line of a derivation: an expression or a condition, and why it follows."""
 
     content: Tree | tuple[Requirement, ...]
@@ -337,7 +338,7 @@ def _implied(domain: InputSet, condition: Condition) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Derivation:
+class Derivation(Shown):
     """Numbered steps to a result; prints as text.
 
     `to_markdown`, `to_html` and `to_latex` write the same steps down.

@@ -8,6 +8,7 @@ front ends learn module paths and the order of execution.
 from __future__ import annotations
 
 import gc
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from inspect import signature
+from types import FrameType
 from typing import Any, NamedTuple
 
 from symcnn.algebra.axis import Axes
@@ -25,6 +27,7 @@ from symcnn.sets.condition import Condition, Requirement, settled
 from symcnn.sets.grammar import parse_shape
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.presburger import with_numbers
+from symcnn.trace.where import NOWHERE, here
 
 __all__ = [
     "Blocks",
@@ -265,6 +268,7 @@ class Node:
         "outputs",
         "result",
         "scope",
+        "where",
     )
 
     def __init__(
@@ -281,12 +285,21 @@ class Node:
         self.grad = True  # not run under torch.no_grad
         self.custom = ""  # the torch.autograd.Function that it is part of: its gradient is another
         self.name = ""
+        self.where = NOWHERE  # in the user's code
         self.law: Callable[[Int], Int] | None = None  # simplifies on the domain of its network
         self.inputs = tuple(inputs)
         self.result = result
         self.scope = scope
         dtype = inputs[0].dtype if inputs else ""  # unless its operation says otherwise
         self.outputs = tuple([SymbolicTensor(dims, self, "", dtype) for dims in result.shapes])
+
+    @property
+    def source(self) -> str:
+        """Where in the user's code the operation stands, ``file.py:12``; empty if nowhere.
+
+        `where` has the whole path, and the line as it is written.
+        """
+        return str(self.where)
 
     @property
     def module(self) -> str:
@@ -390,6 +403,7 @@ class Tape:
     calls: list[Scope] = field(default_factory=list)
     paths: dict[int, str] = field(default_factory=dict)  # id of a module -> its path
     fix: Callable[[Any], int] | None = None  # a size at the example, recorded as a guard
+    base: FrameType | None = None  # of the code that traces: what is above is the user's
     decide: Callable[[Condition], bool] | None = None  # which branch of a comparison is followed
     dtype: str = ""  # of a python float
     autocast: tuple[str, str] | None = None  # the device and dtype of torch.autocast
@@ -402,11 +416,12 @@ class Tape:
     def running(self) -> Iterator[Tape]:
         """Record into this tape."""
         with uncollected():
-            token = _tape.set(self)
+            token, self.base = _tape.set(self), sys._getframe(2)
             try:
                 yield self
             finally:
                 _tape.reset(token)
+                self.base = None
 
     def enter(self, path: str) -> Scope:
         """A module call begins."""
@@ -489,6 +504,7 @@ def record(
     if result.requires:
         result = _settle(op, scope, result)
     node = Node(op, inputs, result, scope, call)
+    node.where = here(None if tape is None else tape.base)
     if tape is not None:
         scope.ops += 1
         tape.nodes.append(node)

@@ -51,7 +51,7 @@ class Replay:
             result = made if isinstance(made, Result) else Result((tuple(map(from_sympy, made)),))
             call = Call(call.rule, args, kwargs, call.costed)
         twin = record(node.op, self(node.inputs), result or self(node.result), call)
-        twin.name, twin.scope = node.name, node.scope
+        twin.name, twin.scope, twin.where = node.name, node.scope, node.where
         twin.grad, twin.inplace, twin.custom = node.grad, node.inplace, node.custom
         self._remember(node, twin)
         for old, new in zip(node.outputs, twin.outputs, strict=True):

@@ -18,8 +18,9 @@ from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import BadSpec, SymcnnError
 from symcnn.sets.grammar import check_sizes
-from symcnn.trace.graph import Node
+from symcnn.trace.graph import Node, Parameter
 from symcnn.words.latex import Notation, escape, formula, times
+from symcnn.words.tree import Part, owned, parts
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -189,7 +190,8 @@ def architecture(
     if unknown:
         raise BadSpec(f"no column is called {unknown[0]!r}", cure=f"there is {', '.join(COLUMNS)}")
     sizes = check_sizes(at or {}, net._told_symbols(at or {}))
-    cells = [_row(net, name, nodes) for name, nodes in _groups(net, depth)]
+    weights = owned(net)
+    cells = [_row(net, part, weights(part)) for part in parts(net, depth)]
     rows = [tuple(_once(key, _at(row[key], sizes)) for key in columns) for row in cells]
     if not total:
         return Table(tuple(columns), tuple(rows))
@@ -200,23 +202,12 @@ def architecture(
     return Table(tuple(columns), tuple(rows), tuple(last))
 
 
-def _groups(net: Network, depth: int | None) -> list[tuple[str, list[Node]]]:
-    groups: dict[str, list[Node]] = {}
-    for node in net.nodes:
-        path = node.module
-        parts = path.split(".") if path else []
-        name = node.name if depth is None or len(parts) < 1 else ".".join(parts[:depth])
-        groups.setdefault(name, []).append(node)
-    return list(groups.items())
-
-
-def _row(net: Network, name: str, nodes: Sequence[Node]) -> dict[str, Any]:
-    last = nodes[-1]
+def _row(net: Network, part: Part, weights: Sequence[Parameter]) -> dict[str, Any]:
+    nodes, last = part.nodes, part.nodes[-1]
     dims = tuple(map(net.simplest, last.outputs[0].dims)) if last.outputs else ()
-    weights = dict.fromkeys(p for node in nodes for p in node.parameters)
     row: dict[str, Any] = {
-        "layer": name,
-        "op": last.op if len(nodes) == 1 else "",
+        "layer": part.name,
+        "op": part.op,
         "output": dims[1:] if len(dims) > 1 else dims,
         "kernel": None,
         "stride": None,

@@ -24,7 +24,6 @@ __all__ = [
     "receptive_field_table",
     "receptive_field_text",
     "shapes_table",
-    "summary",
     "to_text",
 ]
 
@@ -63,12 +62,6 @@ def _product(macs: Int) -> str:
     if isinstance(macs, Size):
         return text(macs)
     return f"{macs:,}" if macs else ""
-
-
-def summary(net: Network) -> str:
-    """The table of a network with its totals, as text."""
-    table = to_text(shapes_table(net))
-    return f"{table}\noutput {net.describe_output()}\nparams {_count(net.params)}\n"
 
 
 def html(net: Network) -> str:
@@ -125,7 +118,13 @@ def _told(value: object) -> str:
 
 def to_text(renderable: object, width: int = 120) -> str:
     """A rich object as plain text without trailing blanks."""
-    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        color_system=None,
+        force_jupyter=False,
+        force_terminal=False,
+    )
     console.print(renderable)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in text.splitlines())

@@ -17,6 +17,7 @@ from symcnn.sets.condition import Condition
 from symcnn.sets.formula import Formula
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.runs import Run
+from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -27,7 +28,7 @@ __all__ = ["Comparison", "compare"]
 _MOST = 1 << 20
 
 
-class Comparison:
+class Comparison(Shown):
     """What `compare` found: `difference` is ``a - b`` and `ratio` is ``a/b``, in one column.
 
     >>> import symcnn

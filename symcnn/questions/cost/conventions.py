@@ -208,6 +208,12 @@ CONVENTIONS = {
             ),
         ),
         Convention(
+            "bias",
+            "MACs and bias adds",
+            "multiply-accumulates, and one addition per output element of a layer with a bias",
+            also=_named(_bias, f"{_CONVS} linear bilinear"),
+        ),
+        Convention(
             "fvcore",
             "flops (one per MAC)",
             "fvcore.nn.FlopCountAnalysis: MACs, normalisations, 2-d resizing and global pooling",

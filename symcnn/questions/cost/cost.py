@@ -24,6 +24,7 @@ from symcnn.ops.storage import Memory, Storage, in_place, refusal
 from symcnn.questions.cost.conventions import Convention, convention, elementwise
 from symcnn.sets.formula import Formula, conditions
 from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor
+from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -98,7 +99,7 @@ class Roof:
         return self.flops / self.moved
 
 
-class Cost:
+class Cost(Shown):
     """The cost of a network; made by `Network.cost`.
 
     >>> from symcnn import nn

@@ -31,6 +31,7 @@ from symcnn.algebra.size import (
 from symcnn.errors import Undecidable
 from symcnn.questions.field.reach import index_symbol, is_index, sign, slope_of
 from symcnn.trace.graph import public
+from symcnn.words.shown import Shown
 
 __all__ = ["Sizes", "varying"]
 
@@ -39,7 +40,7 @@ _PERIOD = 1 << 12
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class Sizes(Shown):
     """The sizes of a receptive field that depends on the place of the output."""
 
     min: Any

@@ -45,6 +45,7 @@ from symcnn.questions.field.reader import Reader
 from symcnn.questions.field.readings import used
 from symcnn.sets.condition import AnyOf, Condition
 from symcnn.trace.graph import Node, SymbolicTensor, ancestors, public
+from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -55,7 +56,7 @@ __all__ = ["Branches", "FieldAt", "Pass", "ReceptiveField", "Sizes", "receptive_
 
 
 @dataclass(frozen=True, slots=True)
-class Branches:
+class Branches(Shown):
     """Operands of a node whose receptive fields are not centred on each other, or move at
     different strides: the alignment check of Araujo, Norris and Sim (2019).
     """
@@ -280,7 +281,7 @@ class _Field:
         return varying(length, self.along, self.name, places)
 
 
-class ReceptiveField:
+class ReceptiveField(Shown):
     """What an output place sees of the input, per spatial axis of the input.
 
     >>> import symcnn

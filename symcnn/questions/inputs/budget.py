@@ -28,6 +28,7 @@ from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.isl import isl
 from symcnn.sets.runs import Run
+from symcnn.words.shown import Shown
 
 __all__ = ["Budget", "BudgetedSet", "budget", "within"]
 
@@ -38,7 +39,7 @@ _ENDLESS = 80
 
 
 @dataclass(frozen=True)
-class Budget:
+class Budget(Shown):
     """``sum(coefficient * product of factors) <= limit``, every factor growing with the sizes."""
 
     what: str

@@ -20,6 +20,7 @@ from symcnn.progress import watched
 from symcnn.questions.inputs.domain import listed
 from symcnn.sets.inputset import InputSet
 from symcnn.trace.rerun import may_be
+from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +44,7 @@ _MOST = 1_000_000
 
 
 @dataclass(frozen=True)
-class Solution:
+class Solution(Shown):
     """Numbers for the hyperparameters, and the inputs that then reach the target.
 
     ``net.given(**solution)`` is the network, `net` too.
@@ -64,7 +65,7 @@ class Solution:
         return f"{listed(self.values)}: {self.inputs}"
 
 
-class Choices(Sequence[Solution]):
+class Choices(Shown, Sequence[Solution]):
     """All solutions, simplest first: fewest hyperparameters off torch's default, then smallest.
 
     >>> import symcnn

@@ -21,6 +21,7 @@ from symcnn.questions.inputs.fix import fixes
 from symcnn.questions.inputs.nearest import nearest_valid
 from symcnn.sets.condition import Condition, KeepsBatch, Requirement
 from symcnn.trace.graph import Guard, Node, Parameter, SymbolicTensor
+from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -29,7 +30,7 @@ __all__ = ["Diagnosis", "Failure", "Trap", "diagnose"]
 
 
 @dataclass(frozen=True)
-class Failure:
+class Failure(Shown):
     """The first node (or line) that a size fails at.
 
     says: torch's own message, "" where torch would not complain or its words are not known here.
@@ -54,7 +55,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Trap:
+class Trap(Shown):
     """Something that raises no error and is seldom meant."""
 
     node: str
@@ -68,7 +69,7 @@ class Trap:
 
 
 @dataclass(frozen=True)
-class Diagnosis:
+class Diagnosis(Shown):
     """What happens at `sizes`: a `failure` with the `ways` out, or a list of `traps`."""
 
     sizes: Mapping[str, int]

@@ -16,6 +16,7 @@ from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.presburger import tightest
 from symcnn.sets.simplest import Simplest, known_sizes
 from symcnn.trace.graph import Guard, Node
+from symcnn.words.shown import Listed, Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -62,7 +63,7 @@ def simplest(net: Network) -> Simplest:
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(Shown):
     """A requirement that shapes the domain, and the node (or line) that makes it."""
 
     node: str
@@ -92,7 +93,7 @@ def reasons(net: Network) -> list[Reason]:
         others = [r for r in kept if r is not requirement]
         if input_set(names, others) <= input_set(names, [requirement]):
             kept = others
-    return [Reason(makers[r][0], r, makers[r][1]) for r in kept]
+    return Listed([Reason(makers[r][0], r, makers[r][1]) for r in kept])
 
 
 def first_failure(

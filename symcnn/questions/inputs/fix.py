@@ -16,6 +16,7 @@ from symcnn.algebra.size import Int, Size, evaluate
 from symcnn.errors import InvalidInput
 from symcnn.sets.condition import AnyOf, Condition, KeepsBatch, Requirement
 from symcnn.trace.graph import Node, Parameter, SymbolicTensor, public
+from symcnn.words.shown import Listed, Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -24,7 +25,7 @@ __all__ = ["Fix", "fixes"]
 
 
 @dataclass(frozen=True)
-class Fix:
+class Fix(Shown):
     """A constant of the network, and what it should be.
 
     `formula` holds for all sizes; `value` is for the sizes asked about (None: none given). `line`
@@ -88,7 +89,7 @@ def fixes(net: Network, sizes: Mapping[str, int] | None = None) -> list[Fix]:
         value = None if sizes is None else evaluate(size, sizes)
         kind, line = _line(node, was, text(size) if value is None else value)
         found.append(Fix(node.name, kind, was, size, value, line))
-    return found
+    return Listed(found)
 
 
 class _Upto:

@@ -18,6 +18,7 @@ from symcnn.algebra.size import Size, evaluate, symbols_of
 from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
 from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import InputSet, input_set
+from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -26,7 +27,7 @@ __all__ = ["Nearest", "Way", "nearest_valid"]
 
 
 @dataclass(frozen=True)
-class Way:
+class Way(Shown):
     """One way to a valid input.
 
     sizes: the valid sizes. pad: for ``F.pad``, last axis first, left before right (cropping is a
@@ -56,7 +57,7 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Nearest:
+class Nearest(Shown):
     """The nearest valid inputs to `sizes`: `pad` is the least that is no smaller, `crop` the
     greatest that is no larger (None where there is none), `resize` the nearest of all.
     """

@@ -18,6 +18,7 @@ from symcnn.algebra.size import Int, Size, symbols_of
 from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import InputSet, always, input_set
+from symcnn.words.shown import Shown
 
 __all__ = [
     "Choice",
@@ -33,7 +34,7 @@ _DEFAULTS: dict[str, Any] = {"dilation": 1, "output_padding": 0, "ceil_mode": Fa
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Shown):
     """One layer that does it: its hyperparameters by torch's names, those at their default left
     out. ``nn.Conv2d(c_in, c_out, **choice)`` works.
     """

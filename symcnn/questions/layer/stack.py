@@ -18,6 +18,7 @@ from typing import Any, overload
 from symcnn.errors import BadSpec, NoSolution
 from symcnn.progress import watched
 from symcnn.questions.layer.hyper import Choice, opened
+from symcnn.words.shown import Shown
 
 __all__ = ["Stack", "stack_for"]
 
@@ -25,7 +26,7 @@ Layer = tuple[int, int, int]  # kernel_size, stride, dilation
 
 
 @dataclass(frozen=True)
-class Stack(Sequence[Choice]):
+class Stack(Shown, Sequence[Choice]):
     """Convolutions one after the other, ``nn.Conv2d(c, c, **layer)`` for each."""
 
     layers: tuple[Layer, ...]

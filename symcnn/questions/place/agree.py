@@ -18,6 +18,7 @@ from symcnn.questions.field.reach import index_symbol, is_index, substituted
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.trace.graph import SymbolicTensor, public
+from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -27,7 +28,7 @@ __all__ = ["Agreement", "agree"]
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Agreement(Shown):
     """Where two networks agree.
 
     Attributes:

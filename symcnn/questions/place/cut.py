@@ -40,6 +40,7 @@ from symcnn.errors import Undecidable
 from symcnn.ops.pointwise import BINARY, SEVERAL, UNARY
 from symcnn.questions.field.readings import used
 from symcnn.trace.graph import Node, SymbolicTensor, ancestors
+from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +66,7 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(Shown):
     """A tensor without a place in that of the whole: the node that is to blame, and why."""
 
     node: str

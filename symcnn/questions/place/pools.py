@@ -18,6 +18,7 @@ from symcnn.errors import Undecidable
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet
 from symcnn.trace.graph import Node, public
+from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -26,7 +27,7 @@ __all__ = ["PlainPool", "plain_pools"]
 
 
 @dataclass(frozen=True)
-class PlainPool:
+class PlainPool(Shown):
     """An adaptive pool, as a plain one.
 
     Attributes:

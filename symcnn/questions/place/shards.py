@@ -16,6 +16,7 @@ from symcnn.errors import BadSpec
 from symcnn.questions.place.cut import Course, Moved
 from symcnn.questions.place.reach import Reach
 from symcnn.questions.place.tiles import courses, filled
+from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -42,7 +43,7 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Shards:
+class Shards(Shown):
     """All parts of an input, in order.
 
     Attributes:

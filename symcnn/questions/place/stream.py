@@ -22,6 +22,7 @@ from symcnn.questions.place.cut import Course, Moved
 from symcnn.questions.place.reach import Reach
 from symcnn.questions.place.tiles import courses, filled
 from symcnn.trace.graph import Node, SymbolicTensor, public
+from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -30,7 +31,7 @@ __all__ = ["Stream", "stream"]
 
 
 @dataclass(frozen=True)
-class Stream:
+class Stream(Shown):
     """How a network runs along an axis without end.
 
     Attributes:

@@ -22,6 +22,7 @@ from symcnn.questions.place.cut import Course, Cut, Lost
 from symcnn.questions.place.reach import Reach
 from symcnn.sets.grammar import check_sizes
 from symcnn.trace.graph import SymbolicTensor
+from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -30,7 +31,7 @@ __all__ = ["Tile", "Tiling", "courses", "tiles", "whole_sizes"]
 
 
 @dataclass(frozen=True, slots=True)
-class Tile:
+class Tile(Shown):
     """One tile, by slices per axis: ``out[place] = net(x[input])[core]``."""
 
     input: tuple[slice, ...]
@@ -42,7 +43,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Tiling:
+class Tiling(Shown):
     """The tiles of an image, and what they cost.
 
     Attributes:

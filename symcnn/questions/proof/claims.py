@@ -25,6 +25,7 @@ from symcnn.questions.explain import Line, Step, Tree, _Link, _path, _size_step
 from symcnn.sets.condition import Condition
 from symcnn.sets.grammar import Claim, Ratio, check_sizes, parse_claim, parse_value
 from symcnn.trace.graph import Node, SymbolicTensor, tensors_in
+from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -33,7 +34,7 @@ __all__ = ["Report", "Verdict", "check"]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Shown):
     """What became of one claim.
 
     claimed, true: as text. why: the step that gives the true value, checked. follows: the earlier
@@ -63,7 +64,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Report(Shown):
     """The verdicts in the order of the claims; true if every claim is right."""
 
     verdicts: tuple[Verdict, ...]

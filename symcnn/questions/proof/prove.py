@@ -33,6 +33,7 @@ from symcnn.questions.inputs.domain import first_failure, listed
 from symcnn.sets.condition import AnyOf, Condition, Requirement, settled, substituted
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.trace.graph import Node, Result, SymbolicTensor, Tape
+from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -44,7 +45,7 @@ _MOST = (4, 12, 96, 1000)  # the largest size drawn, in turn
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Shown):
     """One statement about all sizes in the domain, and how it is known."""
 
     what: str  # of _WHAT
@@ -68,7 +69,7 @@ _WHAT = {
 
 
 @dataclass(frozen=True)
-class Proof:
+class Proof(Shown):
     """All claims about a network; true if none is wrong. `complete`: all are proved."""
 
     domain: str

@@ -1,0 +1,274 @@
+"""The table of a network that people paste: what each layer makes, has and costs; and the totals.
+
+One row per node, or per module down to a depth, as formulas or at sizes. A row is a stretch of the
+trace (`symcnn.words.tree`), so a module that runs twice stands where it runs. A parameter counts
+where it is read first: the rows add up to the totals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.factor import text
+from symcnn.algebra.size import Int, Size, evaluate, symbols_of
+from symcnn.errors import BadSpec, InvalidInput, SymcnnError
+from symcnn.sets.grammar import check_sizes
+from symcnn.trace.graph import Dims, Node, Parameter
+from symcnn.words.shown import Text
+from symcnn.words.tree import Part, owned, parts
+
+if TYPE_CHECKING:
+    from symcnn.network import Network
+
+__all__ = ["COLUMNS", "Row", "Summary", "summary"]
+
+#: Every column by its key: the heading, and whether it is of numbers.
+COLUMNS = {
+    "op": ("op", False),
+    "input": ("input", False),
+    "output": ("output", False),
+    "params": ("params", True),
+    "macs": ("MACs", True),
+    "memory": ("bytes", True),
+    "field": ("field", True),
+    "source": ("source", False),
+}
+
+_DEFAULT = ("op", "output", "params", "macs")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line: a node or a module call, and its cells by column.
+
+    Cells are sizes (ints or kernel expressions), tuples of sizes, text, or None.
+    """
+
+    name: str
+    level: int
+    calls: int
+    cells: Mapping[str, Any]
+
+
+class Summary(Text):
+    """The table as text; `rows`, `totals` and `to_dict` are what it is written from."""
+
+    rows: tuple[Row, ...]
+    totals: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything for JSON: numbers where they are numbers, else text."""
+        rows = [
+            {"name": r.name, "level": r.level, "calls": r.calls}
+            | {key: _json(cell) for key, cell in r.cells.items()}
+            for r in self.rows
+        ]
+        return {"rows": rows, "totals": {key: _json(v) for key, v in self.totals.items()}}
+
+
+def summary(
+    net: Network,
+    *,
+    at: Mapping[Any, Any] | None = None,
+    depth: int | None = None,
+    columns: Sequence[str] = _DEFAULT,
+) -> Summary:
+    """The table of a network, see `Network.summary`.
+
+    Raises BadSpec for an unknown column or size, InvalidInput for sizes that are not valid.
+    """
+    if unknown := [key for key in columns if key not in COLUMNS]:
+        raise BadSpec(f"no column is called {unknown[0]!r}", cure=f"there is {', '.join(COLUMNS)}")
+    if depth is not None and (not isinstance(depth, int) or depth < 1):
+        raise BadSpec(f"depth={depth!r}", cure="1 shows the modules of the network itself")
+    asked = at or {}
+    sizes = check_sizes({str(k): v for k, v in asked.items()}, net._told_symbols(asked))
+    _check_valid(net, sizes)
+    fill = _Filler(net, sizes)
+    rows = tuple(
+        Row(part.name, part.level, part.calls, {key: fill.cell(key, part) for key in columns})
+        for part in parts(net, depth, tree=depth is not None)
+    )
+    totals = fill.totals(columns)
+    found = Summary(_written(rows, columns, totals, tree=depth is not None))
+    found.rows, found.totals = rows, totals
+    return found
+
+
+def _check_valid(net: Network, sizes: Mapping[str, int]) -> None:
+    """Raises InvalidInput for sizes of which none, or not these, are valid."""
+    if sizes and net._all_symbols <= sizes.keys():
+        net.shape_at(**sizes)
+        return
+    try:
+        domain = net.valid_inputs()
+        named = {name: size for name, size in sizes.items() if name in domain.names}
+        possible = bool(domain.given(**named)) if named else True
+    except SymcnnError:  # no exact set tells
+        return
+    if not possible:
+        listed = ", ".join(f"{name}={size}" for name, size in sizes.items())
+        raise InvalidInput(f"{listed} is not valid", cure=f"valid inputs: {domain}")
+
+
+class _Filler:
+    """The cells and totals of one network at sizes (or at none)."""
+
+    def __init__(self, net: Network, sizes: Mapping[str, int]) -> None:
+        self.net, self.sizes = net, sizes
+        self.owned = owned(net)
+        self._bytes: dict[Node, Int] | None = None
+
+    def at(self, size: Int) -> Int:
+        """The simplest form, or the value at the sizes."""
+        found = self.net.simplest(size)
+        if isinstance(found, int) or not self.sizes:
+            return found
+        if symbols_of(found) <= self.sizes.keys():
+            value: Int = evaluate(found, self.sizes)
+            return value
+        return found.subs(self.sizes)
+
+    def shape(self, dims: Dims) -> tuple[Int, ...]:
+        return tuple(map(self.at, dims))
+
+    def cell(self, key: str, part: Part) -> Any:
+        first, last = part.nodes[0], part.nodes[-1]
+        match key:
+            case "op":
+                return part.op
+            case "input":
+                return self.shape(first.activations[0].dims) if first.activations else None
+            case "output":
+                return self.shape(last.outputs[0].dims) if last.outputs else None
+            case "params":
+                return self.at(_count(self.owned(part)))
+            case "macs":
+                return self.at(sum((node.result.macs for node in part.nodes), 0))
+            case "memory":
+                return self.at(sum((self.bytes[node] for node in part.nodes), 0))
+            case "field":
+                return self.field(last)
+        return first.source  # where its first operation stands
+
+    @property
+    def bytes(self) -> dict[Node, Int]:
+        """The bytes that each node makes."""
+        if self._bytes is None:
+            rows = self.net.cost().rows("node", ["activations"])
+            values = (from_sympy(row["activations"].size) for row in rows)
+            self._bytes = dict(zip(self.net.nodes, values, strict=True))
+        return self._bytes
+
+    def field(self, node: Node) -> Any:
+        if not self.net.input_tensors or not node.outputs:
+            return None
+        try:
+            sizes = self.net.receptive_field(at=node.name).size
+        except SymcnnError:  # no spatial axes, or no closed form
+            return None
+        found = self.shape(tuple(map(from_sympy, sizes)))
+        return found[:1] if len(set(found)) == 1 else found
+
+    def totals(self, columns: Iterable[str]) -> dict[str, Any]:
+        """What stands under the table."""
+        net = self.net
+        read = {p for node in net.nodes for p in node.parameters}
+        found: dict[str, Any] = {
+            "output": tuple(self.shape(t.dims) for t in net.output_tensors),
+            "params": self.at(_count(net.parameters)),
+            "trainable": self.at(_count(p for p in net.parameters if p.trainable)),
+            "frozen": self.at(_count(p for p in net.parameters if not p.trainable)),
+            "unused": self.at(_count(p for p in net.parameters if p not in read)),
+            "macs": _or_refusal(lambda: self.at(from_sympy(net.macs))),
+        }
+        if "memory" in columns:
+            found["activations"] = _or_refusal(lambda: self.at(sum(self.bytes.values(), 0)))
+            found["weights"] = self.at(from_sympy(net.cost().weights.size))
+        if not self.sizes:
+            found["domain"] = _or_refusal(lambda: str(net.valid_inputs()))
+        try:
+            field = net.receptive_field().row()
+        except SymcnnError:
+            return found
+        if None not in field["size"]:
+            found["field"] = self.shape(tuple(map(from_sympy, field["size"])))
+        return found
+
+
+def _count(parameters: Iterable[Parameter]) -> Int:
+    return sum((p.count for p in dict.fromkeys(parameters)), 0)
+
+
+def _or_refusal(ask: Callable[[], Any]) -> Any:
+    """The answer, or why there is none, in one line."""
+    try:
+        return ask()
+    except SymcnnError as error:
+        return f"not known: {error.cause.splitlines()[0]}"
+
+
+# Text -------------------------------------------------------------------------------------------
+
+
+def _written(
+    rows: Sequence[Row], columns: Sequence[str], totals: Mapping[str, Any], *, tree: bool
+) -> str:
+    from rich.table import Table
+
+    from symcnn.words.text import to_text
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("name", overflow="fold")
+    for key in columns:
+        heading, number = COLUMNS[key]
+        table.add_column(heading, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        times = f" (x{row.calls})" if row.calls > 1 else ""
+        label = _branch(row) if tree else row.name
+        table.add_row(label + times, *(_plain(row.cells[key]) for key in columns))
+    return "\n".join([to_text(table), *_lines(totals), ""])
+
+
+def _branch(row: Row) -> str:
+    own = row.name.rpartition(".")[2]
+    return own if row.level == 1 else "│  " * (row.level - 2) + "├─ " + own
+
+
+def _lines(totals: Mapping[str, Any]) -> Iterator[str]:
+    """The totals, one a line."""
+    yield f"output {', '.join(map(_plain, totals['output']))}"
+    params = f"params {_plain(totals['params']) or 0}"
+    parted = [f"{_plain(totals[key])} {key}" for key in ("frozen", "unused") if totals[key] != 0]
+    if parted:
+        parted.insert(0, f"{_plain(totals['trainable']) or 0} trainable")
+        params += f" ({', '.join(parted)})"
+    yield params
+    yield f"MACs {_plain(totals['macs']) or 0}"
+    if "activations" in totals:
+        made, weights = _plain(totals["activations"]), _plain(totals["weights"])
+        yield f"memory {made or 0} bytes made, {weights or 0} bytes of weights"
+    if "field" in totals:
+        yield f"field {_plain(totals['field'])}"
+    if "domain" in totals:
+        yield f"domain {totals['domain'] or 'every size'}"
+
+
+def _plain(cell: Any) -> str:
+    """A cell as text; blank for nothing."""
+    if isinstance(cell, tuple):
+        return _plain(cell[0]) if len(cell) == 1 else f"({', '.join(map(text, cell))})"
+    if isinstance(cell, Size):
+        return text(cell)
+    if isinstance(cell, int):
+        return f"{cell:,}" if cell else ""
+    return cell or ""
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_json(v) for v in value]
+    return str(value) if isinstance(value, Size) else value

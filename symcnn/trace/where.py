@@ -1,0 +1,104 @@
+"""Where in the user's code an operation stands: the frame below all of torch's and our own.
+
+A trace notes the code and the instruction, which costs a walk up the stack; the line and its text
+are looked up when someone asks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+from linecache import getline
+from os.path import basename, dirname
+from types import CodeType, FrameType
+
+__all__ = ["NOWHERE", "Where", "here"]
+
+_SYMCNN = dirname(dirname(__file__))
+
+#: Whether a file is of symcnn, torch or python's machinery, and not the user's.
+_OURS: dict[str, bool] = {}
+
+
+class Where:
+    """A place in the user's code: ``file.py:12``; `path` is the whole path, `text` the line."""
+
+    __slots__ = ("_code", "_instruction", "_place")
+
+    def __init__(self, code: CodeType | None, instruction: int = 0) -> None:
+        self._code, self._instruction = code, instruction
+        self._place: tuple[str, int] | None = None
+
+    def _found(self) -> tuple[str, int]:
+        if self._place is None:
+            self._place = ("", 0)
+            if self._code is not None:
+                self._place = self._code.co_filename, _line(self._code, self._instruction)
+            self._code = None
+        return self._place
+
+    @property
+    def path(self) -> str:
+        """The file; empty where the operation stands in no code of the user's."""
+        return self._found()[0]
+
+    @property
+    def line(self) -> int:
+        """The number of the line."""
+        return self._found()[1]
+
+    @property
+    def text(self) -> str:
+        """The line as it is written."""
+        return getline(self.path, self.line).strip() if self.path else ""
+
+    def __bool__(self) -> bool:
+        return bool(self.path)
+
+    def __str__(self) -> str:
+        return f"{basename(self.path)}:{self.line}" if self.path else ""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _at, self._found()
+
+
+def _at(path: str, line: int) -> Where:
+    where = Where(None)
+    where._place = path, line
+    return where
+
+
+def _line(code: CodeType, instruction: int) -> int:
+    for start, end, line in code.co_lines():
+        if start <= instruction < end and line is not None:
+            return line
+    return code.co_firstlineno
+
+
+def here(base: FrameType | None) -> Where:
+    """The innermost frame of the user's code above `base`, where the trace began."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame is not base:
+        code = frame.f_code
+        ours = _OURS.get(code.co_filename)
+        if ours is None:
+            ours = _OURS[code.co_filename] = _is_ours(code.co_filename)
+        if not ours:
+            return Where(code, frame.f_lasti)
+        frame = frame.f_back
+    return NOWHERE
+
+
+#: Where python calls functions for others.
+_MACHINERY = (contextlib.__file__, functools.__file__)
+
+
+def _is_ours(file: str) -> bool:
+    torch = getattr(sys.modules.get("torch"), "__file__", None)
+    homes = (_SYMCNN, *([dirname(torch)] if torch else []))
+    return file.startswith(homes) or file.startswith("<frozen") or file in _MACHINERY
+
+
+#: No place in the user's code.
+NOWHERE = Where(None)
