@@ -117,7 +117,8 @@ class Operation:
         inputs += reads
         node = record(self.name, inputs, result, Call(self.rule, args, kwargs, costed))
         law, tape = DTYPES.get(self.name), current_tape()
-        if law is not None or kwargs or not inputs or (tape is not None and tape.autocast):
+        typed = law is not None or "dtype" in kwargs or not inputs
+        if typed or target is not None or (tape is not None and tape.autocast):
             _set_dtypes(node, law, tape or Tape())
             if target is not None:
                 _keep_dtype(node, target)

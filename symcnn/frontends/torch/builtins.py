@@ -469,9 +469,10 @@ def _replaced(root: Any) -> _Replaced:
     return found
 
 
-def _roots(modules: Iterable[tuple[str, Any]]) -> dict[Any, None]:
-    """The classes and functions that a forward starts from."""
+def _roots(modules: Iterable[tuple[str, Any]]) -> tuple[dict[Any, None], list[_Swap]]:
+    """The classes and functions that a forward starts from, and scripted functions beside them."""
     roots: dict[Any, None] = {}
+    scripted: list[_Swap | None] = []
     for _, module in modules:
         kind = type(module)
         roots[kind] = None
@@ -480,9 +481,13 @@ def _roots(modules: Iterable[tuple[str, Any]]) -> dict[Any, None]:
                 roots.update(dict.fromkeys(_callables(hook)))
         if kind.__module__.partition(".")[0] not in _LEFT_ALONE:
             for name, value in module.__dict__.items():
-                if type(value) not in _PLAIN and name not in _OF_TORCH:
-                    roots.update(dict.fromkeys(_callables(value)))
-    return roots
+                if type(value) in _PLAIN or name in _OF_TORCH:
+                    continue
+                roots.update(dict.fromkeys(_callables(value)))
+                if type(value) is _SCRIPTED and _body(value) is not None:
+                    make = functools.partial(_unwrapped, value)
+                    scripted.append(_swap(module.__dict__, name, value, make))
+    return roots, [swap for swap in scripted if swap is not None]
 
 
 #: The containers of every torch module.
@@ -514,14 +519,9 @@ def _callables(value: Any, depth: int = 2) -> Iterator[Any]:
 @contextmanager
 def replaced_names(modules: Iterable[tuple[str, Any]]) -> Iterator[None]:
     """Stand-ins at the call sites of all that the forwards of `modules` reach."""
-    modules = [*modules]
     with _lock:
-        swaps = [s for root in _roots(modules) for s in _replaced(root).swaps]
-        for _, module in modules:  # scripted functions in attributes
-            scripted = [(n, v) for n, v in module.__dict__.items() if type(v) is _SCRIPTED]
-            for name, value in scripted:
-                swap = _swap(module.__dict__, name, value, functools.partial(_unwrapped, value))
-                swaps += [swap] if swap is not None and _body(value) is not None else []
+        roots, swaps = _roots(modules)
+        swaps += [s for root in roots for s in _replaced(root).swaps]
         for swap in swaps:
             swap.put()
     try:

@@ -140,6 +140,7 @@ class Tracer(TorchFunctionMode):
         self.real: list[torch.Tensor] = []  # keeps ids in `leaves` alive
         self.dtype, self.device = torch.get_default_dtype(), torch.device("cpu")
         self.parameters: list[Parameter] = []
+        self._kind = "cpu"  # the device as autocast calls it
         tape.dtype = _NAMES[torch.get_default_dtype()]
         self.modules = list(module.named_modules())
         parameters, buffers = (
@@ -148,6 +149,7 @@ class Tracer(TorchFunctionMode):
         for name, p in parameters:
             if not self.parameters:
                 self.device = p.device
+                self._kind = "cuda" if p.is_cuda else "cpu"
                 if p.dtype.is_floating_point:
                     self.dtype = p.dtype
             if torch.nn.parameter.is_lazy(p):
@@ -470,11 +472,6 @@ class Tracer(TorchFunctionMode):
 
     def _autocast(self) -> tuple[str, str]:
         return self._kind, _NAMES[torch.get_autocast_dtype(self._kind)]
-
-    @property
-    def _kind(self) -> str:
-        """The device as autocast calls it."""
-        return "cuda" if self.device.type == "cuda" else "cpu"
 
     def _placed(self, error: SymcnnError, op: str) -> SymcnnError:
         """The error with the module path in front, if it does not stand there yet."""
