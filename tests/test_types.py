@@ -4,8 +4,11 @@ Each forward is traced once for all sizes and run by torch at a grid of sizes, b
 branch that the grid meets; wherever the network accepts a size, it says what torch computes.
 """
 
+import enum
+import functools
 import math
 import numbers
+import threading
 
 import numpy as np
 import pytest
@@ -151,6 +154,8 @@ IS_A_TENSOR = {
     "no parameter": lambda x: not isinstance(x, nn.Parameter),
     "a Size": lambda x: isinstance(x.shape, torch.Size) and type(x.size()) is torch.Size,
     "part of a Size": lambda x: isinstance(x.shape[2:], torch.Size),
+    "a legacy type": lambda x: isinstance(x, torch.FloatTensor),
+    "another legacy type": lambda x: not isinstance(x, (torch.HalfTensor, torch.LongTensor)),
     "numel": lambda x: isinstance(x.numel(), int) and isinstance(x.shape.numel(), int),
 }
 
@@ -159,3 +164,182 @@ IS_A_TENSOR = {
 def test_a_traced_tensor_is_a_tensor(question):
     net = agrees(lambda x: x * 1 if question(x) else x[:, :1])
     assert [n.op for n in net.nodes] == ["mul"]
+
+
+# Tensors of other classes
+
+
+class Sub(torch.Tensor):
+    def doubled(self):
+        return self * 2
+
+
+class Looks(torch.Tensor):
+    """A class with a __torch_function__ of its own, whose results are plain tensors."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        plain = [a.as_subclass(torch.Tensor) if isinstance(a, cls) else a for a in args]
+        return super().__torch_function__(function, types, plain, kwargs or {})
+
+
+SUBCLASSES = {
+    "as_subclass": lambda x: x.as_subclass(Sub) * 2,
+    "its constructor": lambda x: Sub(x) * 2,
+    "torch.Tensor": lambda x: torch.Tensor(x)[:, :2],
+    "its methods": lambda x: Sub(x).doubled(),
+    "its shape": lambda x: x[:, : Sub(x).shape[1] - 1, : Sub(x).dim()],
+    "its class": lambda x: x if type(Sub(x) * 2) is Sub else x[:, :1],
+    "its class, with others": lambda x: x if isinstance(Sub(x) + x, Sub) else x[:, :1],
+    "its class in a view": lambda x: x if type(Sub(x).flatten(1)) is Sub else x[:, :1],
+    "its own function": lambda x: x if type(Looks(x) * 2) is torch.Tensor else x[:, :1],
+    "back": lambda x: x if type(Sub(x).as_subclass(torch.Tensor)) is torch.Tensor else x[:, :1],
+    "concatenated": lambda x: torch.cat([Sub(x), x], 1),
+    "in a layer": lambda x: F.conv2d(Sub(x), torch.ones(5, 3, 1, 1)),
+    "written to": lambda x: Sub(x).mul_(2),
+    "a parameter": lambda x: nn.Parameter(x) * 2,
+}
+
+
+@pytest.mark.parametrize("forward", SUBCLASSES.values(), ids=SUBCLASSES)
+def test_a_tensor_of_another_class_is_the_tensor(forward):
+    agrees(forward)
+
+
+# Keys
+
+TABLE = {224: 2, 30: 4}
+
+
+KEYS = {
+    "in a set": lambda x: F.pad(x, (0, 2 if x.shape[2] in {224, 30} else 1)),
+    "in a tuple": lambda x: F.pad(x, (0, 2 if x.shape[2] in (224, 30) else 1)),
+    "in a dict": lambda x: F.pad(x, (0, {224: 2}.get(x.shape[2], 0))),
+    "in a global dict": lambda x: F.pad(x, (0, TABLE.get(x.shape[2], 3))),
+    "as part of a key": lambda x: F.pad(x, (0, {(224, 30): 2}.get((x.shape[2], x.shape[3]), 1))),
+    "in a set of sizes": lambda x: F.pad(x, (0, len(set(x.shape[2:])))),
+    "in a display": lambda x: F.pad(x, (0, len({x.shape[2], x.shape[3]}))),
+    "as an index": lambda x: F.pad(x, (0, [30, 64].index(x.shape[2]) if x.shape[2] == 64 else 7)),
+}
+
+
+@pytest.mark.parametrize("forward", KEYS.values(), ids=KEYS)
+def test_a_size_is_found_where_its_number_is(forward):
+    agrees(forward)
+
+
+def test_a_cache_by_sizes_holds_for_all_sizes():
+    class Cached(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cache = {}
+
+        def forward(self, x):
+            key = (x.shape[2], x.shape[3])
+            if key not in self.cache:
+                self.cache[key] = x.shape[2] // 2 + 1
+            return to(x, self.cache[key], 5)
+
+    net = symcnn.from_torch(Cached(), "N 3 H W")
+    assert net.shape_at(N=1, H=9, W=7) == (1, 3, 5, 5)
+    assert str(net.valid_inputs()) == "H >= 1 and W >= 1"
+
+
+@functools.lru_cache
+def halves(h, w):
+    return h // 2 + 1, w // 2 + 1
+
+
+def test_a_cached_function_is_asked_about_all_sizes():
+    halves.cache_clear()
+    agrees(lambda x: to(x, *halves(x.shape[2], x.shape[3])))
+    assert all(isinstance(v, int) for v in halves(8, 8))
+    assert halves.cache_info().currsize == len(SIZES) + 1  # of real calls
+
+
+# Scripted functions
+
+
+@torch.jit.script
+def cropped(x):
+    if x.dim() == 4:
+        x = x[:, :, :3]
+    return x
+
+
+@torch.jit.script
+def alike(x, y):
+    if x.shape == y.shape:
+        return x
+    return y
+
+
+@torch.jit.script_if_tracing
+def scripted_if_traced(x):
+    return x[:, :, :3] if x.dim() == 4 else x
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [cropped, scripted_if_traced, lambda x: alike(x, x[:, :, :2]), lambda x: cropped(x * 2)],
+)
+def test_a_scripted_function_runs_its_python_body(forward):
+    agrees(forward)
+
+
+# Whole numbers of any kind
+
+
+class Two(enum.IntEnum):
+    TWO = 2
+
+
+WHOLE = {
+    "numpy's, in a layer": lambda: nn.Conv2d(3, 4, np.int64(3), np.int32(2), dilation=np.int32(1)),
+    "numpy's, in a pool": lambda: nn.MaxPool2d(np.int64(2), stride=np.int32(1)),
+    "an enum": lambda: nn.AvgPool2d(1, stride=Two.TWO),
+}
+
+
+@pytest.mark.parametrize("make", WHOLE.values(), ids=WHOLE)
+def test_whatever_has_an_index_is_a_whole_number(make):
+    agrees(make())
+
+
+# The process
+
+
+def test_after_a_trace_functions_are_as_they_were():
+    def forward(x):
+        return F.pad(x, (0, int(x.shape[2])))
+
+    code = forward.__code__
+    module = Forward(forward)
+    symcnn.from_torch(module, "N 3 H W")
+    assert forward.__code__ is code
+    with pytest.raises(symcnn.SymcnnError):
+        symcnn.from_torch(Forward(lambda x: (int(x.shape[2]), x.nowhere)), "N 3 H W")
+    assert forward.__code__ is code
+    assert Forward.forward.__code__.co_consts == (None,)
+    assert type(alike) is torch.jit.ScriptFunction
+
+
+def test_a_real_forward_beside_a_trace_computes_what_it_always_does():
+    started, done, seen = threading.Event(), threading.Event(), []
+
+    def forward(x):
+        if not isinstance(x.shape[2], int) or x.shape[2] != 9:
+            started.set()
+            done.wait(10)
+        seen.append((type(int(x.shape[3] / 2)), type(len(x)), max(x.shape[2], 4)))
+        return F.pad(x, (0, int(x.shape[3])))
+
+    module = Forward(forward)
+    thread = threading.Thread(target=symcnn.from_torch, args=(module, "N 3 H W"))
+    thread.start()
+    started.wait(10)
+    assert module(torch.zeros(1, 3, 9, 8)).shape == (1, 3, 9, 16)
+    assert seen == [(int, int, 9)]
+    done.set()
+    thread.join()
+    assert module(torch.zeros(1, 3, 9, 8)).shape == (1, 3, 9, 16)

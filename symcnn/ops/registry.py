@@ -8,6 +8,7 @@ by both front ends: `symcnn.nn` calls it as it is, the torch front end finds it 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache, update_wrapper, wraps
@@ -261,8 +262,11 @@ def kernel(value: Any) -> Any:
         if _PLAIN.issuperset(map(type, value)):
             return value if type(value) is tuple else type(value)(value)  # a list may change later
         return type(value)(kernel(v) for v in value)
-    if type(value).__module__.startswith("sympy."):
+    kind = type(value)
+    if kind.__module__.startswith("sympy."):
         return from_sympy(value)
+    if hasattr(kind, "__index__"):  # whole numbers of any kind: numpy's, enums, 0-d tensors
+        return operator.index(value)
     return value
 
 

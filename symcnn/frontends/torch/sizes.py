@@ -13,13 +13,16 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Callable
 from fractions import Fraction
+from os.path import dirname
 from typing import Any, Protocol
 
 import torch
 
 from symcnn.algebra.size import Int, Size, exact_div, floordiv, lower, maximum, mod, scaled
+from symcnn.frontends.torch.keys import KeyBook, numbers_near
 from symcnn.frontends.torch.quotients import (
     ARITHMETIC,
     CLOSED,
@@ -44,6 +47,10 @@ from symcnn.frontends.torch.quotients import (
 from symcnn.sets.condition import Condition
 
 __all__ = ["Dim", "Real", "Sizes", "largest"]
+
+
+_OURS = dirname(dirname(dirname(__file__)))
+_book = KeyBook()
 
 
 class Questions(Protocol):
@@ -274,6 +281,15 @@ class Dim(torch.SymInt):
         return self._compare(other, "<")
 
     def __hash__(self) -> int:
+        frame = sys._getframe(1)
+        if frame.f_code.co_filename.startswith(_OURS):
+            return hash(self.expr)
+        for number in numbers_near(frame):
+            if self == number:
+                return hash(number)
+        for other in _book.beside(self.expr, frame):
+            if other == self.expr or self.tracer.decide(Condition(self.expr, "==", other)):
+                return hash(other)
         return hash(self.expr)
 
     def __bool__(self) -> bool:

@@ -18,6 +18,14 @@ from torch.overrides import TorchFunctionMode
 from symcnn.algebra.axis import IDENTITY
 from symcnn.algebra.size import Size, evaluate, prod, symbols_of
 from symcnn.errors import SymcnnError, UnsupportedOperation
+from symcnn.frontends.torch.aliases import (
+    AliasFound,
+    base_of,
+    classes_of,
+    of_class,
+    on_bases,
+    own_function,
+)
 from symcnn.frontends.torch.branches import Choice, Differs, Same, Step
 from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
 from symcnn.frontends.torch.scalars import FLOAT_LIMIT, TAKES_NUMBERS, scalar
@@ -139,6 +147,7 @@ class Tracer(TorchFunctionMode):
         self.lazy: dict[torch.nn.Module, dict[str, Parameter | None]] = {}
         self.real: list[torch.Tensor] = []  # keeps ids in `leaves` alive
         self.dtype, self.device = torch.get_default_dtype(), torch.device("cpu")
+        self.aliased = self.within = False  # whether classes made tensors of traced ones
         self.parameters: list[Parameter] = []
         self._kind = "cpu"  # the device as autocast calls it
         tape.dtype = _NAMES[torch.get_default_dtype()]
@@ -194,8 +203,16 @@ class Tracer(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if _is_traced(args) or (kwargs and _is_traced(kwargs.values())):
-            return self.dispatch(func, args, kwargs)
+        traced = _is_traced(args) or (kwargs and _is_traced(kwargs.values()))
+        if self.aliased or not traced:
+            kinds = classes_of([*args, *kwargs.values()])
+            if kinds:
+                return self._of_classes([*kinds], func, args, kwargs)
+        if traced:
+            try:
+                return self.dispatch(func, args, kwargs)
+            except AliasFound:
+                return self.__torch_function__(func, types, args, kwargs)
         if args and self._writes_to_module(func, args[0]):
             return args[0]  # e.g. BatchNorm's num_batches_tracked: the module stays as it is
         result = func(*args, **kwargs)
@@ -203,6 +220,23 @@ class Tracer(TorchFunctionMode):
         if served is not None and (served.rule in _PRODUCTS or self._learned(args, kwargs)):
             self._record_real(served.rule, func, args, kwargs, result)
         return result
+
+    def _of_classes(self, kinds: Sequence[type], func: Any, args: Any, kwargs: Any) -> Any:
+        """A function of tensors that classes made of traced ones."""
+        self.aliased = True
+        own = next((f for f in map(own_function, kinds) if f is not None), None)
+        if own is not None and not self.within:
+            self.within = True
+            try:
+                with self:
+                    return own(func, tuple(kinds), args, kwargs)
+            finally:
+                self.within = False
+        result = self.dispatch(func, on_bases(args), {k: on_bases(v) for k, v in kwargs.items()})
+        if own is not None:  # converts it itself
+            return result
+        least = [k for k in kinds if all(issubclass(k, other) for other in kinds)]
+        return of_class(result, least[0] if least else torch.Tensor)
 
     def _learned(self, *values: Any) -> bool:
         """Whether a tensor in nested arguments is a parameter, or computed from parameters."""
@@ -260,6 +294,10 @@ class Tracer(TorchFunctionMode):
         if called == "_assert_async":  # of values; shapes do not depend on it
             return None
         if called == "__get__":  # a property that TracedTensor leaves to torch, such as `names`
+            own = getattr(func, "__self__", None)
+            name = getattr(own, "__name__", "")
+            if name in vars(TracedTensor):
+                return getattr(args[0], name)
             with torch._C.DisableTorchFunctionSubclass():
                 return func(*args, **kwargs)
         if called in vars(TracedTensor) and func in _homonyms(called):
@@ -539,6 +577,12 @@ class Tracer(TorchFunctionMode):
         """A real tensor (weight, buffer, constant) as a symbolic one, always the same."""
         found = self.leaves.get(id(real))
         if found is None:
+            base = base_of(real)
+            if base is not None:
+                if not self.aliased:
+                    self.aliased = True
+                    raise AliasFound
+                return base._value
             owned = real.untyped_storage()._cdata in self.own
             found = self.leaves[id(real)] = _constant(real, owned=owned)
             self.real.append(real)
@@ -624,6 +668,7 @@ class Tracer(TorchFunctionMode):
 
     def result(self, value: Any) -> Any:
         """Traced tensors in nested values as symbolic ones."""
+        self.aliased = True
         if type(value) is TracedTensor:
             return value._value
         return tree_map(lambda v: self.unwrap(v) if is_tensor(v) else v, value)

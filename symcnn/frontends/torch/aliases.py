@@ -1,0 +1,70 @@
+"""Tensors that a class makes of a traced one: ``Sub(x)``, ``x.as_subclass(Sub)``, ``Tensor(x)``.
+
+Torch's C++ makes them without asking anybody. The law: *such a tensor is a view, and its base is
+the traced tensor.* So it is an object of its class, with its methods, and whatever torch does with
+it is done with its base; what comes out is of that class again, as ``Tensor.__torch_function__``
+has it, or what the ``__torch_function__`` of the class makes of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from symcnn.frontends.torch.tensors import Nothing, TracedTensor
+
+__all__ = ["AliasFound", "base_of", "classes_of", "of_class", "on_bases", "own_function"]
+
+_TRACED = frozenset({TracedTensor, Nothing})
+_DEFAULT = torch.Tensor.__torch_function__.__func__  # type: ignore[attr-defined]
+
+
+class AliasFound(BaseException):
+    """The first of them stands among the arguments of an operation."""
+
+
+def base_of(value: Any) -> TracedTensor | None:
+    """The traced tensor that a tensor of another class stands for, if it does."""
+    if not isinstance(value, torch.Tensor) or type(value) in _TRACED:
+        return None
+    with torch._C.DisableTorchFunction():
+        base = value._base if value.is_meta else None
+    return base if type(base) is TracedTensor else None
+
+
+def classes_of(value: Any) -> dict[type, None]:
+    """The classes of such tensors in nested arguments, torch.Tensor among them."""
+    if isinstance(value, (tuple, list)):
+        return {kind: None for v in value for kind in classes_of(v)}
+    return {} if base_of(value) is None else {type(value): None}
+
+
+def on_bases(value: Any) -> Any:
+    """Nested arguments with the traced tensors in place of them."""
+    if isinstance(value, (tuple, list)) and not hasattr(value, "_fields"):
+        return type(value)(map(on_bases, value))
+    base = base_of(value)
+    return value if base is None else base
+
+
+def of_class(value: Any, kind: type) -> Any:
+    """Traced tensors in a result as objects of that class."""
+    if isinstance(value, (tuple, list)):
+        if hasattr(value, "_fields"):
+            return type(value)(*(of_class(v, kind) for v in value))
+        return type(value)([of_class(v, kind) for v in value])
+    if type(value) is TracedTensor and kind is not torch.Tensor:
+        with torch._C.DisableTorchFunction():
+            return torch.Tensor.as_subclass(value, kind)
+    return value
+
+
+def own_function(kind: type) -> Any:
+    """The ``__torch_function__`` of a class, if it has one of its own."""
+    function: Any = getattr(kind, "__torch_function__", None)
+    plain = getattr(function, "__func__", function) in (_DEFAULT, _DISABLED)
+    return None if plain else function
+
+
+_DISABLED = torch._C._disabled_torch_function_impl
