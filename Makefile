@@ -24,10 +24,11 @@ lint: $(INSTALLED)  ## ruff and mypy --strict
 LAYERS ?= 200000
 NETWORKS ?= 2000
 DOMAINS ?= 200
+FIELDS ?= 100
 SEED ?= 0
 
 fuzz: $(INSTALLED)  ## layers, networks, domains judged by torch, then 20,000 examples per property
-	$(BIN)/symcnn sweep --layers $(LAYERS) --networks $(NETWORKS) --domains $(DOMAINS) \
+	$(BIN)/symcnn sweep --layers $(LAYERS) --networks $(NETWORKS) --domains $(DOMAINS) --fields $(FIELDS) \
 		--seed $(SEED) --state .sweep-$(SEED).json --report docs/validation/sweep.md
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n auto -k 'not random_layer_gives' \
 		$(addprefix tests/test_,$(PROPERTIES))

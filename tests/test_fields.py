@@ -11,6 +11,8 @@ import symcnn
 from symcnn import H, W, nn
 from symcnn.errors import InvalidInput
 from symcnn.testing.fields import gradient_support
+from symcnn.testing.mixing import Block, Mixing, judge
+from symcnn.testing.sweep import judge_cases
 from tests.conftest import load_example
 
 i = sympy.Symbol("i", integer=True, nonnegative=True)
@@ -240,3 +242,19 @@ def test_the_field_of_a_part_takes_the_sizes_that_the_part_takes():
     assert net.receptive_field(at="0").at(H=20, W=30).interval(5) == (4, 6)
     with pytest.raises(InvalidInput, match="2"):
         net.receptive_field().at(H=20, W=30)
+
+
+# Random networks --------------------------------------------------------------------------------
+
+
+def test_fields_of_networks_that_mix_places_are_the_support_of_gradients():
+    tally = judge_cases("field", 1, range(24))
+    assert tally.mismatches == []
+    assert tally.fields == 24
+    assert tally.counts["output indices whose field was compared"] > 500
+
+
+def test_a_field_that_is_too_small_is_a_mismatch(monkeypatch):
+    monkeypatch.setattr("symcnn.questions.field.field_at.united", lambda tables: tables[0])
+    found = judge(Mixing((Block("beside", inner=(Block("roll", (3,)),)),), ((12, 12),)))
+    assert "gradients" in found.mismatches[0]

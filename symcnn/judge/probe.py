@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["gradient_support", "make_positive", "support"]
+__all__ = ["NearestAsInSingle", "gradient_support", "make_positive", "support"]
 
 
 def make_positive(module: nn.Module) -> nn.Module:
@@ -34,7 +34,7 @@ def make_positive(module: nn.Module) -> nn.Module:
     return module
 
 
-class _NearestAsInSingle(TorchFunctionMode):
+class NearestAsInSingle(TorchFunctionMode):
     """The nearest modes of `interpolate` pick, in double, the pixels they pick in single precision.
 
     On the CPU torch computes their indices in the image's own precision (in large images), so
@@ -70,7 +70,7 @@ def support(module: nn.Module, shape: Sequence[int], axis: int) -> Any:
     after = before.clone()
     for j in range(length):
         after[j].select(1 + axis, j).add_(_HUGE)
-    with torch.no_grad(), _NearestAsInSingle():
+    with torch.no_grad(), NearestAsInSingle():
         changed = module(before) != module(after)
     other = [k for k in range(1, changed.ndim) if k != 2 + axis]
     return (changed.amax(other) if other else changed).T.numpy()
@@ -85,7 +85,7 @@ def gradient_support(
     """
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     image = torch.ones(*shape, dtype=torch.float64, device=device, requires_grad=True)
-    with _NearestAsInSingle():
+    with NearestAsInSingle():
         output = module(image)
     other = [k for k in range(image.ndim) if k != 2 + axis]
     rows = []

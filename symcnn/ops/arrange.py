@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Const, Folded, Scatter, Whole, Window
+from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Const, Folded, Scatter, Whole
 from symcnn.algebra.size import Int, Size, prod
 from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.ops.pointwise import aligned, broadcast_dims, fits
@@ -278,41 +278,7 @@ def ravel(input: SymbolicTensor) -> Result:
     return reshaped(input, prod(input.dims))
 
 
-# Pixels and channels --------------------------------------------------------------------------
-
-
-@rule("pixel_shuffle")
-def pixel_shuffle(input: SymbolicTensor, upscale_factor: Int) -> Result:
-    """``r*r`` channels become one channel of ``r x r`` pixels."""
-    channels, height, width = _image(input, "pixel_shuffle", upscale_factor)
-    r = upscale_factor
-    why = "pixel_shuffle: the channels must be a multiple of upscale_factor squared"
-    requires = tuple(equal(channels % (r * r), 0, why))
-    dims = (*input.dims[:-3], channels // (r * r), height * r, width * r)
-    return Result((dims,), _blocks(input, dims, Scatter(r, r)), requires=requires)
-
-
-@rule("pixel_unshuffle")
-def pixel_unshuffle(input: SymbolicTensor, downscale_factor: Int) -> Result:
-    """Blocks of ``r x r`` pixels become ``r*r`` channels."""
-    channels, height, width = _image(input, "pixel_unshuffle", downscale_factor)
-    r = downscale_factor
-    why = "pixel_unshuffle: height and width must be multiples of downscale_factor"
-    requires = (*equal(height % r, 0, why), *equal(width % r, 0, why))
-    dims = (*input.dims[:-3], channels * r * r, height // r, width // r)
-    return Result((dims,), _blocks(input, dims, Window(r, r)), requires=requires)
-
-
-def _image(x: SymbolicTensor, op: str, factor: Int) -> tuple[Int, Int, Int]:
-    if x.ndim < 3:
-        raise ShapeMismatch(f"{op} takes an input of at least 3 axes, not {x.ndim}")
-    at_least("the factor", (factor,), 1)
-    return x.dims[-3], x.dims[-2], x.dims[-1]
-
-
-def _blocks(x: SymbolicTensor, dims: Sequence[Int], space: AxisMap) -> Axes:
-    lead = x.ndim - 3
-    return (*kept(lead), (lead, Whole(dims[-3])), (lead + 1, space), (lead + 2, space))
+# Channels ------------------------------------------------------------------------------------
 
 
 @rule("channel_shuffle", "native_channel_shuffle")

@@ -6,7 +6,7 @@ shape. Picking by a mask has a shape that only the values know: `DataDependent`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,6 @@ from symcnn.algebra.axis import (
     IDENTITY,
     Axes,
     AxisMap,
-    Digit,
     Flip,
     Pick,
     Roll,
@@ -23,16 +22,13 @@ from symcnn.algebra.axis import (
     Window,
 )
 from symcnn.algebra.size import Int, Size, ceildiv, exact_div, lower, maximum, minimum, prod
-from symcnn.algebra.taps import Laid, Tap
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.ops.pointwise import aligned, broadcast_dims, fits
 from symcnn.ops.registry import (
     alike,
     at_least,
     equal,
-    exactly,
     kept,
-    map_axes,
     mixed,
     normal_dim,
     normal_dims,
@@ -788,127 +784,3 @@ def diag(input: SymbolicTensor, diagonal: int = 0) -> Result:
     if input.ndim == 1:
         return _embedded(input, diagonal, -2, -1)
     return _diagonal(input, diagonal, 0, 1)
-
-
-# Sliding windows as an axis -------------------------------------------------------------------
-
-
-@rule("unfold", "im2col")
-def unfold(input: SymbolicTensor, *args: Any, **kwargs: Any) -> Result:
-    """Patches as columns: ``(N, C, H, W)`` to ``(N, C*kh*kw, number of windows)``.
-
-    Torch has a method of that name too, which does something else: see `windows_of`. Three plain
-    numbers could be meant for either, and a guess could be wrong without anybody noticing.
-    """
-    if "dimension" in kwargs or (len(args) == 3 and not kwargs and _plain_numbers(args)):
-        raise UnsupportedOperation(
-            f"unfold{args}: torch.nn.functional.unfold or the method x.unfold?",
-            cure="for the function, name its arguments; the method has the rule Tensor.unfold",
-        )
-    return _columns(input, *args, **kwargs)
-
-
-def _plain_numbers(values: Sequence[Any]) -> bool:
-    return all(isinstance(v, (int, Size)) for v in values)
-
-
-def _columns(
-    input: SymbolicTensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
-) -> Result:
-    require_rank(input, (3, 4), "unfold")
-    windows, kernel = _patches(kernel_size, dilation, padding, stride)
-    sizes, requires = map_axes(input.dims[-2:], windows, "the patch must fit into the padded input")
-    lead, channels = input.dims[:-3], input.dims[-3]
-    dims = (*lead, channels * prod(kernel), prod(sizes))
-    axes = (*kept(input.ndim - 3), *mixed(dims[-2:]))
-    n = len(lead)
-    within = [Tap(w.dilation, k) for w, k in zip(windows, kernel, strict=True)]
-    between = [Tap(w.stride, y, -w.left) for w, y in zip(windows, sizes, strict=True)]
-    coupled = [((n + 1 + i,), taps[i]) for taps in (within, between) for i in range(2)]
-    taps: Axes = (*kept(n + 1), *coupled)
-    merged: Axes = (
-        *kept(n),
-        ((n, n + 1, n + 2), Digit(1, dims[-2])),
-        ((n + 3, n + 4), Digit(1, dims[-1])),
-    )
-    steps = ((taps, (*lead, channels, *kernel, *sizes)), (merged, dims))
-    return Result((dims,), axes, requires=tuple(requires), steps=steps)
-
-
-@rule("fold", "col2im")
-def fold(
-    input: SymbolicTensor,
-    output_size: Any,
-    kernel_size: Any,
-    dilation: Any = 1,
-    padding: Any = 0,
-    stride: Any = 1,
-) -> Result:
-    """Columns summed back into an image of `output_size`: unfold's transpose."""
-    require_rank(input, (2, 3), "fold")
-    windows, kernel = _patches(kernel_size, dilation, padding, stride)
-    size = exactly(output_size, 2, "output_size")
-    at_least("output_size", size, 1)
-    counts, fitting = map_axes(size, windows, "the patch must fit into the padded output")
-    rows, columns = input.dims[-2:]
-    area = prod(kernel)
-    requires = equal(rows % area, 0, "fold: the rows must be a multiple of the patch's area")
-    requires += equal(columns, prod(counts), "fold: there must be a column per patch")
-    lead, channels = input.dims[:-2], rows // area
-    dims = (*lead, channels, *size)
-    axes = (*kept(input.ndim - 2), *mixed(dims[-3:]))
-    n = len(lead)
-    split: Axes = (
-        *kept(n),
-        *(((n,), Digit(step, length)) for step, length in _digits((channels, *kernel))),
-        *(((n + 1,), Digit(step, length)) for step, length in _digits(counts)),
-    )
-    laid: Axes = (
-        *kept(n + 1),
-        *(
-            ((n + 1 + i, n + 3 + i), Laid(k, y, w.stride, w.left, w.dilation))
-            for i, (w, k, y) in enumerate(zip(windows, kernel, size, strict=True))
-        ),
-    )
-    steps = ((split, (*lead, channels, *kernel, *counts)), (laid, dims))
-    return Result((dims,), axes, requires=(*fitting, *requires), steps=steps)
-
-
-def _digits(sizes: Sequence[Int]) -> Iterator[tuple[Int, Int]]:
-    """The step and the length of every digit."""
-    for i, size in enumerate(sizes):
-        yield prod(sizes[i + 1 :]), size
-
-
-def _patches(
-    kernel_size: Any, dilation: Any, padding: Any, stride: Any
-) -> tuple[list[Window], tuple[Int, ...]]:
-    kernel, dilations = exactly(kernel_size, 2, "kernel_size"), exactly(dilation, 2, "dilation")
-    pads, strides = exactly(padding, 2, "padding"), exactly(stride, 2, "stride")
-    for name, values, bound in (
-        ("kernel_size", kernel, 1),
-        ("dilation", dilations, 1),
-        ("padding", pads, 0),
-        ("stride", strides, 1),
-    ):
-        at_least(name, values, bound)
-    hypers = zip(kernel, strides, pads, dilations, strict=True)
-    return [Window.conv(*hyper) for hyper in hypers], kernel
-
-
-@rule("Tensor.unfold")
-def windows_of(input: SymbolicTensor, dimension: int, size: Int, step: Int) -> Result:
-    """The method ``x.unfold``: windows over one axis, their content as a new last axis."""
-    at_least("size", (size,), 0)
-    at_least("step", (step,), 1)
-    axis = normal_dim(dimension, input.ndim, "unfold")
-    if not input.ndim:
-        return Result(((size,),), mixed((size,)), requires=(Condition(1, ">=", size),))
-    window: AxisMap = Window(size, step)
-    (count,), requires = map_axes((input.dims[axis],), (window,), "the window must fit")
-    axes: Axes = (*kept(input.ndim), (None, Whole(size)))
-    axes = (*axes[:axis], (axis, window), *axes[axis + 1 :])
-    dims = (*input.dims[:axis], count, *input.dims[axis + 1 :], size)
-    taps: Any = [*kept(input.ndim), ((axis,), Tap(1, size))]
-    taps[axis] = ((axis,), Tap(step, count))
-    return Result((dims,), axes, requires=tuple(requires), steps=((tuple(taps), dims),))

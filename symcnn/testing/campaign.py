@@ -30,7 +30,7 @@ from symcnn.testing.sweep import WHAT, Mismatch, Tally, judge_cases
 __all__ = ["BLOCKS", "Campaign", "versions"]
 
 #: Cases that one process does before it ends; on a card, which takes seconds to open, ten times.
-BLOCKS = {"layer": 1000, "network": 20, "domain": 5}
+BLOCKS = {"layer": 1000, "network": 20, "domain": 5, "field": 20}
 
 #: How each kind is judged, for the report.
 _HOW = {
@@ -39,9 +39,11 @@ _HOW = {
     "the domain as a set, parameters, FLOPs against `FlopCounterMode`.",
     "domain": "Domains of random networks, at every size up to 300 along every axis: the domain, "
     "the inputs of some outputs, and their formula, against torch on meta.",
+    "field": "Receptive fields of networks that mix places (patches, windows, attention, tokens, "
+    "resizes, branches), of every output index, against the support of gradients.",
 }
 
-_FORMAT = 3
+_FORMAT = 4
 _SAVE_EVERY = 5.0  # seconds
 
 Spans = list[tuple[int, int]]  # disjoint, in order, without the last
@@ -237,6 +239,8 @@ class Campaign:
             found.append(f"{tally.networks:,} networks at {tally.sizes:,} sizes")
         if tally.domains:
             found.append(f"{tally.domains:,} domains")
+        if tally.fields:
+            found.append(f"{tally.fields:,} receptive fields")
         return ", ".join(found) or "nothing"
 
     @property

@@ -1,11 +1,12 @@
-"""Random layers, networks and domains, judged by torch: what `symcnn sweep` does in great number.
+"""Random layers, networks, domains, fields, judged by torch: `symcnn sweep` does very many.
 
 A layer is one of the `KINDS` with random hyperparameters on inputs of random sizes; our shape must
 be that of torch's CPU kernels, and where torch refuses, so must we. A network is a random recipe of
 `symcnn.testing.networks`; at sizes inside and outside its domain the shapes must be torch's on
 meta, the domain as a set must hold the sizes that torch takes and no other, and parameters and
 FLOPs must be those that torch counts. A domain is that of a random network too, compared with what
-torch takes at every size up to 300 along every axis: see `symcnn.testing.domains`.
+torch takes at every size up to 300 along every axis: see `symcnn.testing.domains`. A field is that
+of a random network that mixes places, against gradients: see `symcnn.testing.mixing`.
 
 On another device, a card say, layers run there in place of the CPU, and networks besides; what that
 device alone refuses, or takes, is counted and is no mismatch.
@@ -30,6 +31,7 @@ from symcnn.testing.layers import KINDS, draw_layer, draw_sizes
 
 if TYPE_CHECKING:
     from symcnn.network import Network
+    from symcnn.testing.mixing import Mixing
     from symcnn.testing.networks import NetworkRecipe
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "Tally",
     "case",
     "domain_case",
+    "field_case",
     "judge_cases",
     "layer_case",
     "network_case",
@@ -72,6 +75,7 @@ class Tally:
     networks: int = 0
     sizes: int = 0  # at which networks were compared
     domains: int = 0
+    fields: int = 0
     counts: Counter[str] = field(default_factory=Counter)  # of what is worth knowing besides
     wrong: int = 0
     mismatches: list[Mismatch] = field(default_factory=list)  # the first of them
@@ -82,6 +86,7 @@ class Tally:
         self.networks += other.networks
         self.sizes += other.sizes
         self.domains += other.domains
+        self.fields += other.fields
         self.counts += other.counts
         self.wrong += other.wrong
         self.mismatches = [*self.mismatches, *other.mismatches][:_TOLD]
@@ -105,6 +110,7 @@ class Tally:
             "networks": self.networks,
             "sizes": self.sizes,
             "domains": self.domains,
+            "fields": self.fields,
             "counts": dict(sorted(self.counts.items())),
             "wrong": self.wrong,
             "mismatches": [asdict(m) for m in self.mismatches],
@@ -119,6 +125,7 @@ class Tally:
             networks=values["networks"],
             sizes=values["sizes"],
             domains=values["domains"],
+            fields=values["fields"],
             counts=Counter(values["counts"]),
             wrong=values["wrong"],
             mismatches=[Mismatch(**m) for m in values["mismatches"]],
@@ -319,6 +326,29 @@ def _judge_domain(seed: int, number: int, tally: Tally, _: str) -> None:
         tally.add(Mismatch(f"domain:{number}", told))
 
 
+# Fields ------------------------------------------------------------------------------------------
+
+
+def field_case(seed: int, number: int) -> Mixing:
+    """One network whose receptive field is compared with gradients."""
+    from symcnn.testing.mixing import draw_mixing
+
+    return draw_mixing(Seeded(f"{seed} field {number}"))
+
+
+def _judge_field(seed: int, number: int, tally: Tally, _: str) -> None:
+    from symcnn.testing.mixing import judge
+
+    recipe = field_case(seed, number)
+    found = judge(recipe, number)
+    tally.fields += 1
+    tally.counts["fields of networks that take none of the sizes tried"] += found.size is None
+    tally.counts["output indices whose field was compared"] += found.places
+    tally.counts["intervals that are formulas"] += found.formulas
+    for told in found.mismatches[:1]:
+        tally.add(Mismatch(f"field:{number}", f"{recipe}: {told}"))
+
+
 # Many --------------------------------------------------------------------------------------------
 
 #: What may be judged: one case of each, by its number.
@@ -326,11 +356,12 @@ WHAT: dict[str, Callable[[int, int, Tally, str], None]] = {
     "layer": _judge_layer,
     "network": _judge_network,
     "domain": _judge_domain,
+    "field": _judge_field,
 }
 
 
 def judge_cases(what: str, seed: int, numbers: Iterable[int], device: str = "") -> Tally:
-    """These cases, here and now: `what` is "layer", "network" or "domain".
+    """These cases, here and now: `what` is one of `WHAT`.
 
     device: where layers and networks run; "" for layers on the CPU, networks on meta. On a card
     nothing waits for a kernel until the last case is under way.
@@ -362,7 +393,7 @@ def judge_cases(what: str, seed: int, numbers: Iterable[int], device: str = "") 
 
 
 def parse_case(text: str) -> tuple[str, int]:
-    """``"network:17"``, ``"domain:17"``, ``"123456"`` for a layer. Raises BadSpec for any other.
+    """``"network:17"``, ``"field:17"``, ``"123456"`` for a layer. Raises BadSpec for any other.
 
     >>> parse_case("network:17"), parse_case("123456")
     (('network', 17), ('layer', 123456))
@@ -371,7 +402,8 @@ def parse_case(text: str) -> tuple[str, int]:
     what = what if colon else "layer"
     if what not in WHAT or not number.isdecimal():
         raise BadSpec(
-            f"{text!r} is no case", cure="for example layer:123456, network:17 or domain:17"
+            f"{text!r} is no case",
+            cure="such as layer:123456, network:17, domain:17, field:17",
         )
     return what, int(number)
 
@@ -384,5 +416,7 @@ def told(what: str, seed: int, number: int) -> str:
     if what == "domain":
         recipe, _ = domain_case(seed, number)
         return f"domain:{number}: {recipe} on {recipe.spec!r} at every size"
+    if what == "field":
+        return f"field:{number}: {field_case(seed, number)}"
     kind, layer, at = layer_case(seed, number)
     return f"layer:{number} ({kind}): {layer.line(at)}"

@@ -49,12 +49,15 @@ class FieldAt:
 
     def table(self, axis: int = 0) -> Any:
         """Booleans, output indices by input indices: a numpy array."""
-        along, table = self._table(axis)
+        along, table = self.tables(axis)
         if len(along) > 1:
             raise BadSpec(f"the receptive field depends on the output axes {along}")
         return table if along else table[None]
 
-    def _table(self, axis: int) -> tuple[tuple[int, ...], Any]:
+    def tables(self, axis: int = 0) -> tuple[tuple[int, ...], Any]:
+        """The output axes on which the answer depends, and the table: booleans by the indices
+        along these, and by the input's index.
+        """
         self._rf._field(axis)
         table = self._tables[axis]
         if over_channels(self._rf._output.dims, table.axes):
@@ -76,7 +79,7 @@ class FieldAt:
 
     def mask(self, i: Any, axis: int = 0, *, hull: bool = True) -> Any:
         """Which indices output `i` reads, over its hull (or over the whole axis): booleans."""
-        along, table = self._table(axis)
+        along, table = self.tables(axis)
         places = i if isinstance(i, (tuple, list)) else (i,) * len(along)
         if len(places) != len(along) and along:
             raise BadSpec(f"give one index for each of the output axes {along}")
@@ -129,7 +132,7 @@ class FieldAt:
 
     def unread(self, axis: int = 0) -> list[int]:
         """The input indices that no output reads."""
-        _, table = self._table(axis)
+        _, table = self.tables(axis)
         seen = table.reshape(-1, table.shape[-1]).any(0)
         return [int(i) for i in (~seen).nonzero()[0]]
 
@@ -162,7 +165,8 @@ def tables(rf: ReceptiveField, values: Mapping[str, int]) -> State:
     source, nodes = found.source, list(rf._nodes())
     shape = [int(evaluate(found.source.dims[a], values)) for a in found.axes]
     start = [
-        Table(((a, 0),), np.eye(x, dtype=bool)) for a, x in zip(found.axes, shape, strict=True)
+        Table(((a, 0),), np.eye(x, dtype=bool), own=frozenset({(a, 0)}))
+        for a, x in zip(found.axes, shape, strict=True)
     ]
     walk = _Walk(values, [np.zeros(x, dtype=bool) for x in shape], found)
     walk.carried[source] = start

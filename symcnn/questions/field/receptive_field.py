@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import sympy
 
-from symcnn.algebra.axis import IDENTITY, Axes, Scatter, Window
+from symcnn.algebra.axis import IDENTITY, Axes, Folded, Roll, Scatter, Window
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, Symbol, evaluate, exact_div, maximum, minimum, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, Undecidable, UnsupportedOperation
@@ -461,6 +461,18 @@ class ReceptiveField(Shown):
                 )
             values[index_symbol(a).name if a >= 0 else "i"] = value
         return values, back
+
+    @cached_property
+    def folded(self) -> bool:
+        """Whether indices outside the input stand for others inside: reflected, repeated or
+        circular padding, or a roll, on the way.
+        """
+        return any(
+            isinstance(m, (Folded, Roll))
+            for node in self._nodes()
+            for axes in (node.result.axes, *(a for _, a in node.result.others))
+            for _, m in axes or ()
+        )
 
     # at a size
 

@@ -9,6 +9,7 @@ windows folded into the batch, cost no more than the image.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -31,12 +32,14 @@ class Table:
     """Booleans by some digits of a tensor's indices, and by the input's index.
 
     `along` names the array axes but the last: (axis, digit), in order. `digits` are the sizes of
-    the axes that are written in several.
+    the axes that are written in several. `own` are those of them that come from the input's axis:
+    they stay where nothing changes along them, for what reads nothing may follow (a gap, padding).
     """
 
     along: tuple[tuple[int, int], ...]
     values: Bools
     digits: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    own: frozenset[tuple[int, int]] = frozenset()
 
     @cached_property
     def axes(self) -> frozenset[int]:
@@ -54,7 +57,7 @@ class Table:
                 continue
             rest = {a: s for a, s in table.digits.items() if a != axis}
             if axis not in table.axes:
-                table = Table(table.along, table.values, rest)
+                table = Table(table.along, table.values, rest, table.own)
                 continue
             own = [k for k, (a, _) in enumerate(table.along) if a == axis]
             have = [table.along[k][1] for k in own]
@@ -65,7 +68,9 @@ class Table:
             tail = values.shape[len(sizes) :]
             values = np.broadcast_to(values, (*sizes, *tail)).reshape(prod(sizes), *tail)
             others = [name for name in table.along if name[0] != axis]
-            table = _ordered([(axis, 0), *others], values, rest)
+            stays = {name for name in table.own if name[0] != axis}
+            stays |= {(axis, 0)} if len(stays) < len(table.own) else set()
+            table = _ordered([(axis, 0), *others], values, rest, stays)
         return table
 
     def without(self, axis: int) -> Table:
@@ -74,24 +79,26 @@ class Table:
         rest = {a: s for a, s in self.digits.items() if a != axis}
         along = tuple(name for name in self.along if name[0] != axis)
         values: Any = self.values.any(own)
-        return Table(along, values, rest)
+        return Table(along, values, rest, self.own & {*along})
 
 
 def _ordered(
-    names: Sequence[tuple[int, int]], values: Bools, digits: Mapping[int, tuple[int, ...]]
+    names: Sequence[tuple[int, int]],
+    values: Bools,
+    digits: Mapping[int, tuple[int, ...]],
+    own: AbstractSet[tuple[int, int]],
 ) -> Table:
     """A table with its array axes in order, without those along which nothing changes."""
     order = sorted(range(len(names)), key=lambda k: names[k])
     shown: Any = values.transpose([*order, len(names)])
     along = [names[k] for k in order]
-    if len(along) > 1:
-        for name in tuple(along):
-            at = along.index(name)
-            if len(along) > 1 and (shown == shown.take([0], at)).all():
-                shown = shown.take(0, at)
-                along.remove(name)
+    for name in tuple(along):
+        at = along.index(name)
+        if name not in own and (shown == shown.take([0], at)).all():
+            shown = shown.take(0, at)
+            along.remove(name)
     kept = {a: s for a, s in digits.items() if any(a == b for b, _ in along)}
-    return Table(tuple(along), shown, kept)
+    return Table(tuple(along), shown, kept, frozenset(own) & {*along})
 
 
 def pulled(table: Table, axes: Axes, have: tuple[int, ...], dims: tuple[int, ...]) -> Table:
@@ -104,12 +111,14 @@ def pulled(table: Table, axes: Axes, have: tuple[int, ...], dims: tuple[int, ...
         if type(s) is tuple:
             views.setdefault(s, []).append(o)
     shared = {a for s in views for a in s}
-    through = {a for a, (o, m) in entries.items() if m is IDENTITY and have[a] == dims[o]}
+    joint = {a for s, (o, *_) in views.items() if isinstance(axes[o][1], (Tap, Laid)) for a in s}
+    through = {a for a, (o, m) in entries.items() if m == IDENTITY and have[a] == dims[o]}
     whole = {a for a in table.axes - shared if isinstance(entries.get(a, _NONE)[1], Whole)}
-    table = table.plain(*sorted({*table.digits} - shared - through - whole))
+    table = table.plain(*sorted({*table.digits} - (shared - joint) - through - whole))
     names: list[Any] = list(table.along)  # of the input, until it is ("out", axis, digit)
     values: Any = table.values
     digits: dict[int, tuple[int, ...]] = {}
+    own: set[Any] = {*table.own}
     for name in table.along:
         axis, digit = name
         at = names.index(name)
@@ -127,9 +136,10 @@ def pulled(table: Table, axes: Axes, have: tuple[int, ...], dims: tuple[int, ...
             values = values.take(0, at)
             del names[at]
         else:
-            if axis_map is not IDENTITY:
+            if axis_map != IDENTITY:
                 values = _gathered(values, at, axis_map, have[axis], dims[o])
             names[at] = ("out", o, digit)
+            own |= {names[at]} if name in own else set()
             if axis in table.digits:
                 digits[o] = table.digits[axis]
     for source, outs in views.items():
@@ -138,17 +148,18 @@ def pulled(table: Table, axes: Axes, have: tuple[int, ...], dims: tuple[int, ...
             continue
         if isinstance(first, Tap):
             taps: Any = [axes[o][1] for o in outs]
-            values = _tapped(names, values, source[0], outs, taps)
+            values = _tapped(names, own, values, source[0], outs, taps)
         elif isinstance(first, Laid):
-            values = _laid(names, values, source, outs[0], first, have)
+            values = _laid(names, own, values, source, outs[0], first, have)
         else:
             old = [
                 ((a, d), size)
                 for a in source
                 for d, size in enumerate(table.digits.get(a, (have[a],)))
             ]
-            values = _viewed(names, values, digits, old, [(o, dims[o]) for o in outs])
-    return _ordered([(o, d) for _, o, d in names], np.asarray(values), digits)
+            values = _viewed(names, own, values, digits, old, [(o, dims[o]) for o in outs])
+    stays = {(name[1], name[2]) for name in own if name[0] == "out"}
+    return _ordered([(o, d) for _, o, d in names], np.asarray(values), digits, stays)
 
 
 _NONE: tuple[int, AxisMap] = (-1, Whole())
@@ -183,7 +194,9 @@ def _gathered(table: Any, at: int, axis_map: AxisMap, x: int, y: int) -> Any:
     return result
 
 
-def _tapped(names: list[Any], values: Any, axis: int, outs: Sequence[int], taps: Any) -> Any:
+def _tapped(
+    names: list[Any], own: set[Any], values: Any, axis: int, outs: Sequence[int], taps: Any
+) -> Any:
     """An axis read by several at once: the array axis becomes one for each of them."""
     import numpy as np
 
@@ -195,11 +208,18 @@ def _tapped(names: list[Any], values: Any, axis: int, outs: Sequence[int], taps:
     values = values.take(np.where(inside, place, 0), at)
     values = values & inside.reshape([*inside.shape, *[1] * (values.ndim - at - inside.ndim)])
     names[at : at + 1] = [("out", o, 0) for o in outs]
+    own |= {("out", o, 0) for o in outs} if (axis, 0) in own else set()
     return values
 
 
 def _laid(
-    names: list[Any], values: Any, source: tuple[int, ...], o: int, laid: Laid, have: Sequence[int]
+    names: list[Any],
+    own: set[Any],
+    values: Any,
+    source: tuple[int, ...],
+    o: int,
+    laid: Laid,
+    have: Sequence[int],
 ) -> Any:
     """Taps and patches laid into one axis: all pairs that meet at an output."""
     import numpy as np
@@ -220,12 +240,14 @@ def _laid(
         there = (rest == 0) & (patch >= 0) & (patch < values.shape[1])
         rows = values[t].take(np.where(there, patch, 0), 0)
         result |= rows & there.reshape([-1, *[1] * (rows.ndim - 1)])
+    own |= {("out", o, 0)} if own & {*names[:2]} else set()
     names[:2] = [("out", o, 0)]
     return result
 
 
 def _viewed(
     names: list[Any],
+    own: set[Any],
     values: Any,
     digits: dict[int, tuple[int, ...]],
     old: Sequence[tuple[tuple[int, int], int]],
@@ -246,20 +268,22 @@ def _viewed(
                 values = np.broadcast_to(np.expand_dims(values, k), (*shape[:k], size, *shape[k:]))
                 names.insert(k, name)
         values = values.reshape(*(size for _, size in new), *values.shape[len(old) :])
+        own |= {("out", o, 0) for o, _ in new} if own & {*names[: len(old)]} else set()
         names[: len(old)] = [("out", o, 0) for o, _ in new]
         return values
     for k, (name, _) in enumerate(old):
         if name not in names:
             continue
         at = names.index(name)
-        own = [
+        made = [
             (("out", o, d), size)
             for (o, _), pieces in zip(new, dealt, strict=True)
             for d, (piece, size) in enumerate(pieces)
             if piece == k
         ]
-        values = values.reshape(*values.shape[:at], *(n for _, n in own), *values.shape[at + 1 :])
-        names[at : at + 1] = [piece for piece, _ in own]
+        values = values.reshape(*values.shape[:at], *(n for _, n in made), *values.shape[at + 1 :])
+        names[at : at + 1] = [piece for piece, _ in made]
+        own |= {piece for piece, _ in made} if name in own else set()
     for (o, _), pieces in zip(new, dealt, strict=True):
         if len(pieces) > 1:
             digits[o] = tuple(size for _, size in pieces)
@@ -311,7 +335,8 @@ def united(tables: Sequence[Table]) -> Table:
             if name not in t.along:
                 values = values[(slice(None),) * k + (None,)]
         result = result | values
-    return Table(tuple(along), result, digits)
+    own = frozenset(name for t in tables for name in t.own)
+    return Table(tuple(along), result, digits, own)
 
 
 def narrowest(tables: Sequence[Table]) -> Table:

@@ -250,9 +250,9 @@ def _holes_differ(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet)
         at = dict(zip(sizes.shown, values, strict=True))
         one, other = ours.at(**at), theirs.at(**at)
         return any(
-            (one._table(axis)[1] != other._table(axis)[1]).any()
+            (one.tables(axis)[1] != other.tables(axis)[1]).any()
             for axis in range(len(ours.axes))
-            if one._table(axis)[0] == other._table(axis)[0]
+            if one.tables(axis)[0] == other.tables(axis)[0]
         )
     except (SymcnnError, TypeError, ValueError):
         return False

@@ -1,0 +1,218 @@
+"""Patches: windows cut out of an image, as channels or as an axis, and laid back into one.
+
+One law serves all of them: row ``stride*o - padding + dilation*t`` of the image is tap `t` of
+patch `o` (`symcnn.algebra.taps`). Columns (`unfold`, `fold`) merge taps into the channels and
+patches into one axis; pixel shuffling is the same with patches that do not overlap, and keeps
+their axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Digit, Scatter, Whole, Window
+from symcnn.algebra.size import Int, Size, prod
+from symcnn.algebra.taps import Laid, Tap
+from symcnn.errors import ShapeMismatch, UnsupportedOperation
+from symcnn.ops.registry import (
+    at_least,
+    equal,
+    exactly,
+    kept,
+    map_axes,
+    mixed,
+    normal_dim,
+    require_rank,
+    rule,
+)
+from symcnn.sets.condition import Condition
+from symcnn.trace.graph import Result, SymbolicTensor
+
+__all__: list[str] = []
+
+Dims = tuple[Int, ...]
+#: The tensor read in several steps: axes and sizes of each.
+Steps = tuple[tuple[Axes, Dims], ...]
+
+
+def _cut(input: Dims, windows: Sequence[Window], kernel: Dims, sizes: Dims, dims: Dims) -> Steps:
+    """An image as patches, their taps merged into the channels, and if `dims` say so their places
+    into one axis.
+    """
+    n = len(input) - 3
+    within = [Tap(w.dilation, k) for w, k in zip(windows, kernel, strict=True)]
+    between = [Tap(w.stride, y, -w.left) for w, y in zip(windows, sizes, strict=True)]
+    coupled = [((n + 1 + i,), taps[i]) for taps in (within, between) for i in range(2)]
+    merged: list[Any] = [*kept(n), ((n, n + 1, n + 2), Digit(1, dims[n]))]
+    if len(dims) == n + 2:
+        merged.append(((n + 3, n + 4), Digit(1, dims[-1])))
+    else:
+        merged += [(n + 3, IDENTITY), (n + 4, IDENTITY)]
+    cut: Axes = (*kept(n + 1), *coupled)
+    return (cut, (*input[: n + 1], *kernel, *sizes)), (tuple(merged), dims)
+
+
+def _laid(
+    lead: Dims, windows: Sequence[Window], kernel: Dims, counts: Dims, dims: Dims, columns: bool
+) -> Steps:
+    """Patches laid back into an image of sizes `dims`: taps out of the channels, and out of one
+    axis their places if they are `columns`.
+    """
+    n, channels = len(lead), dims[-3]
+    split: list[Any] = kept(n)
+    split += [((n,), Digit(step, length)) for step, length in _digits((channels, *kernel))]
+    if columns:
+        split += [((n + 1,), Digit(step, length)) for step, length in _digits(counts)]
+    else:
+        split += [(n + 1, IDENTITY), (n + 2, IDENTITY)]
+    both = zip(windows, kernel, dims[-2:], strict=True)
+    laid: Axes = (
+        *kept(n + 1),
+        *(
+            ((n + 1 + i, n + 3 + i), Laid(k, y, w.stride, w.left, w.dilation))
+            for i, (w, k, y) in enumerate(both)
+        ),
+    )
+    return (tuple(split), (*lead, channels, *kernel, *counts)), (laid, dims)
+
+
+def _digits(sizes: Sequence[Int]) -> Iterator[tuple[Int, Int]]:
+    """The step and the length of every digit."""
+    for i, size in enumerate(sizes):
+        yield prod(sizes[i + 1 :]), size
+
+
+# Columns -------------------------------------------------------------------------------------
+
+
+@rule("unfold", "im2col")
+def unfold(input: SymbolicTensor, *args: Any, **kwargs: Any) -> Result:
+    """Patches as columns: ``(N, C, H, W)`` to ``(N, C*kh*kw, number of windows)``.
+
+    Torch has a method of that name too, which does something else: see `windows_of`. Three plain
+    numbers could be meant for either, and a guess could be wrong without anybody noticing.
+    """
+    if "dimension" in kwargs or (len(args) == 3 and not kwargs and _plain_numbers(args)):
+        raise UnsupportedOperation(
+            f"unfold{args}: torch.nn.functional.unfold or the method x.unfold?",
+            cure="for the function, name its arguments; the method has the rule Tensor.unfold",
+        )
+    return _columns(input, *args, **kwargs)
+
+
+def _plain_numbers(values: Sequence[Any]) -> bool:
+    return all(isinstance(v, (int, Size)) for v in values)
+
+
+def _columns(
+    input: SymbolicTensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> Result:
+    require_rank(input, (3, 4), "unfold")
+    windows, kernel = _patches(kernel_size, dilation, padding, stride)
+    sizes, requires = map_axes(input.dims[-2:], windows, "the patch must fit into the padded input")
+    lead, channels = input.dims[:-3], input.dims[-3]
+    dims = (*lead, channels * prod(kernel), prod(sizes))
+    axes = (*kept(input.ndim - 3), *mixed(dims[-2:]))
+    steps = _cut(input.dims, windows, kernel, sizes, dims)
+    return Result((dims,), axes, requires=tuple(requires), steps=steps)
+
+
+@rule("fold", "col2im")
+def fold(
+    input: SymbolicTensor,
+    output_size: Any,
+    kernel_size: Any,
+    dilation: Any = 1,
+    padding: Any = 0,
+    stride: Any = 1,
+) -> Result:
+    """Columns summed back into an image of `output_size`: unfold's transpose."""
+    require_rank(input, (2, 3), "fold")
+    windows, kernel = _patches(kernel_size, dilation, padding, stride)
+    size = exactly(output_size, 2, "output_size")
+    at_least("output_size", size, 1)
+    counts, fitting = map_axes(size, windows, "the patch must fit into the padded output")
+    rows, columns = input.dims[-2:]
+    area = prod(kernel)
+    requires = equal(rows % area, 0, "fold: the rows must be a multiple of the patch's area")
+    requires += equal(columns, prod(counts), "fold: there must be a column per patch")
+    lead, channels = input.dims[:-2], rows // area
+    dims = (*lead, channels, *size)
+    axes = (*kept(input.ndim - 2), *mixed(dims[-3:]))
+    steps = _laid(lead, windows, kernel, counts, dims, columns=True)
+    return Result((dims,), axes, requires=(*fitting, *requires), steps=steps)
+
+
+def _patches(
+    kernel_size: Any, dilation: Any, padding: Any, stride: Any
+) -> tuple[list[Window], tuple[Int, ...]]:
+    kernel, dilations = exactly(kernel_size, 2, "kernel_size"), exactly(dilation, 2, "dilation")
+    pads, strides = exactly(padding, 2, "padding"), exactly(stride, 2, "stride")
+    for name, values, bound in (
+        ("kernel_size", kernel, 1),
+        ("dilation", dilations, 1),
+        ("padding", pads, 0),
+        ("stride", strides, 1),
+    ):
+        at_least(name, values, bound)
+    hypers = zip(kernel, strides, pads, dilations, strict=True)
+    return [Window.conv(*hyper) for hyper in hypers], kernel
+
+
+@rule("Tensor.unfold")
+def windows_of(input: SymbolicTensor, dimension: int, size: Int, step: Int) -> Result:
+    """The method ``x.unfold``: windows over one axis, their content as a new last axis."""
+    at_least("size", (size,), 0)
+    at_least("step", (step,), 1)
+    axis = normal_dim(dimension, input.ndim, "unfold")
+    if not input.ndim:
+        return Result(((size,),), mixed((size,)), requires=(Condition(1, ">=", size),))
+    window: AxisMap = Window(size, step)
+    (count,), requires = map_axes((input.dims[axis],), (window,), "the window must fit")
+    axes: Axes = (*kept(input.ndim), (None, Whole(size)))
+    axes = (*axes[:axis], (axis, window), *axes[axis + 1 :])
+    dims = (*input.dims[:axis], count, *input.dims[axis + 1 :], size)
+    taps: Any = [*kept(input.ndim), ((axis,), Tap(1, size))]
+    taps[axis] = ((axis,), Tap(step, count))
+    return Result((dims,), axes, requires=tuple(requires), steps=((tuple(taps), dims),))
+
+
+# Pixels and channels --------------------------------------------------------------------------
+
+
+@rule("pixel_shuffle")
+def pixel_shuffle(input: SymbolicTensor, upscale_factor: Int) -> Result:
+    """``r*r`` channels become one channel of ``r x r`` pixels."""
+    channels, height, width = _image(input, "pixel_shuffle", upscale_factor)
+    r = upscale_factor
+    why = "pixel_shuffle: the channels must be a multiple of upscale_factor squared"
+    requires = tuple(equal(channels % (r * r), 0, why))
+    dims = (*input.dims[:-3], channels // (r * r), height * r, width * r)
+    windows = [Window(r, r)] * 2
+    steps = _laid(input.dims[:-3], windows, (r, r), (height, width), dims, columns=False)
+    return Result((dims,), _blocks(input, dims, Scatter(r, r)), requires=requires, steps=steps)
+
+
+@rule("pixel_unshuffle")
+def pixel_unshuffle(input: SymbolicTensor, downscale_factor: Int) -> Result:
+    """Blocks of ``r x r`` pixels become ``r*r`` channels."""
+    channels, height, width = _image(input, "pixel_unshuffle", downscale_factor)
+    r = downscale_factor
+    why = "pixel_unshuffle: height and width must be multiples of downscale_factor"
+    requires = (*equal(height % r, 0, why), *equal(width % r, 0, why))
+    dims = (*input.dims[:-3], channels * r * r, height // r, width // r)
+    steps = _cut(input.dims, [Window(r, r)] * 2, (r, r), dims[-2:], dims)
+    return Result((dims,), _blocks(input, dims, Window(r, r)), requires=requires, steps=steps)
+
+
+def _image(x: SymbolicTensor, op: str, factor: Int) -> tuple[Int, Int, Int]:
+    if x.ndim < 3:
+        raise ShapeMismatch(f"{op} takes an input of at least 3 axes, not {x.ndim}")
+    at_least("the factor", (factor,), 1)
+    return x.dims[-3], x.dims[-2], x.dims[-1]
+
+
+def _blocks(x: SymbolicTensor, dims: Sequence[Int], space: AxisMap) -> Axes:
+    lead = x.ndim - 3
+    return (*kept(lead), (lead, Whole(dims[-3])), (lead + 1, space), (lead + 2, space))
