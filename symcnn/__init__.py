@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from symcnn.questions.layer.hyper import dilations_for, inverse_of, same_padding, solve_layer
     from symcnn.questions.layer.stack import stack_for
     from symcnn.questions.place.agree import agree
+    from symcnn.questions.place.buckets import buckets
     from symcnn.questions.proof.claims import check
     from symcnn.sets.inputset import InputSet
     from symcnn.trace.graph import SymbolicTensor, tensor
@@ -67,6 +68,7 @@ __all__ = [
     "W",
     "agree",
     "annotate",
+    "buckets",
     "cat",
     "ceildiv",
     "check",
@@ -97,6 +99,7 @@ _HOMES = {
     "SymbolicTensor": "symcnn.trace.graph",
     "agree": "symcnn.questions.place.agree",
     "annotate": "symcnn.frontends.onnx.annotate",
+    "buckets": "symcnn.questions.place.buckets",
     "cat": "symcnn.ops.shape",
     "check": "symcnn.questions.proof.claims",
     "compare": "symcnn.questions.cost.compare",

@@ -17,8 +17,9 @@ from symcnn.questions.field.receptive_field import receptive_field as _receptive
 from symcnn.questions.inputs import domain as _domain
 from symcnn.questions.inputs import solve as _solve
 from symcnn.questions.inputs.diagnose import Diagnosis, diagnose
-from symcnn.questions.inputs.fix import Fix, fixes
+from symcnn.questions.inputs.fix import fixes
 from symcnn.questions.inputs.nearest import Nearest, nearest_valid
+from symcnn.questions.inputs.refit import refits
 from symcnn.questions.place.asked import Places
 from symcnn.sets.condition import Requirement, sides_of
 from symcnn.sets.grammar import check_sizes
@@ -517,11 +518,17 @@ class Network(Places):
         """
         return diagnose(self, self._values({"N": 1} | sizes if "N" in self.symbols else sizes))
 
-    def fix(self, **sizes: Any) -> list[Fix]:
+    def fix(self, output: Any = None, **sizes: Any) -> list[Any]:
         """What every Linear and view constant should be, as a formula and, given sizes, a number.
 
-        Raises InvalidInput if the sizes fail for another reason before.
+        output: instead, what the last axes should be, ``("H", "W")``: the hyperparameters
+            (padding, output_padding, ceil_mode) that make them so, each way with its inputs.
+
+        Raises InvalidInput if the sizes fail for another reason before; NoSolution for a target
+        that no such hyperparameter reaches.
         """
+        if output is not None:
+            return list(refits(self, output))
         given = {"N": 1} | sizes if sizes and "N" in self.symbols else sizes
         return fixes(self, self._values(given) if given else None)
 

@@ -34,7 +34,7 @@ from symcnn.trace.graph import tensors_in
 if TYPE_CHECKING:
     from symcnn.network import Network
 
-__all__ = ["COSTS", "solve"]
+__all__ = ["COSTS", "parsed_target", "solve"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _items(output: Any) -> Iterator[Size]:
     """The expressions in a target."""
     targets = output.values() if isinstance(output, Mapping) else (output,)
     for target in targets:
-        for item in () if target is None else _target(target):
+        for item in () if target is None else parsed_target(target):
             if isinstance(item, Size):
                 yield item
 
@@ -195,7 +195,7 @@ def _outputs(
         return
     targets = output if isinstance(output, Mapping) else {at: output}
     for place, target in targets.items():
-        items = _target(target)
+        items = parsed_target(target)
         part = net.last_map(len(items)) if place is None else net.at(place)
         dims = part.output_dims
         if len(items) > len(dims):
@@ -210,7 +210,7 @@ def _outputs(
         )
 
 
-def _target(target: Any) -> tuple[Any, ...]:
+def parsed_target(target: Any) -> tuple[Any, ...]:
     """A target per axis: int, None, Between, or an expression."""
     if isinstance(target, str):
         return parse_target(target)
@@ -283,7 +283,7 @@ def _flatten(net: Network, features: Any, at: str | None) -> Wish:
 def _receptive_field(net: Network, wanted: Any, at: str | None) -> Wish:
     part = net.last_map(2) if at is None else net.at(at)
     extents = part.receptive_field().size
-    items = _target(wanted)
+    items = parsed_target(wanted)
     if len(items) == 1:
         items *= len(extents)
     if len(items) != len(extents):

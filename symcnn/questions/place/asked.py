@@ -136,12 +136,13 @@ class Places:
             NoSolution: a node reads the axis as a whole.
 
         >>> from symcnn import nn
-        >>> causal = [nn.Sequential(nn.ZeroPad1d((2, 0)), nn.Conv1d(1, 1, 3, stride=2))] * 3
+        >>> conv = nn.Conv1d(1, 1, 3, stride=2)
+        >>> causal = [layer for _ in range(3) for layer in (nn.ZeroPad1d((2, 0)), conv)]
         >>> print(nn.Sequential(*causal).trace("N 1 L").stream())
         along L: 1 output per hop of 8; output i reads at most 8*i - 14 .. 8*i
           causal: no output waits for a sample after its own
           lookback 14; of n samples (n + 7)//8 outputs are final
-          keeps 0.1:1 1, 0.1:2 1, 0.1:3 1
+          keeps 5:1 1, 5:2 1, 5:3 1
         """
         return stream(cast("Network", self), axis, at=at, gates=gates, statistics=statistics)
 
