@@ -21,7 +21,11 @@ from symcnn.errors import BadSpec, InvalidInput, NoSolution, SymcnnError, Undeci
 from symcnn.network import Network
 from symcnn.questions.inputs.diagnose import Diagnosis, Failure
 from symcnn.questions.inputs.domain import Reason, listed
-from symcnn.questions.inputs.fix import Fix
+from symcnn.questions.inputs.refit import joined, refits
+from symcnn.questions.place.pools import PlainPool
+from symcnn.questions.place.shards import Shards
+from symcnn.questions.place.stream import Stream
+from symcnn.questions.place.tiles import Tiling, filled
 from symcnn.questions.proof.prove import Proof
 from symcnn.sets.condition import Requirement
 from symcnn.sets.formula import Formula
@@ -407,13 +411,43 @@ class Branched(Network):
             return Diagnosis(values, failure, (_cure(self, values),), ())
         return net.diagnose(**values)
 
-    def fix(self, **sizes: Any) -> list[Fix]:
+    def fix(self, output: Any = None, **sizes: Any) -> list[Any]:
         """See `Network.fix`: in all branches, or in the one that the sizes take."""
+        if output is not None:
+            return joined(self._those(lambda net: refits(net, output), NoSolution))
         if sizes:
             given = {"N": 1} | sizes if "N" in self.symbols else sizes
             return self.branch_at(**self._values(given)).fix(**sizes)
         found = {str(fix): fix for net in self.nets for fix in net.fix()}
         return [*found.values()]
+
+    # places
+
+    def tiles(self, *args: Any, **options: Any) -> Tiling:
+        """See `Network.tiles`: in the branch that the whole takes, and so do all tiles."""
+        return self._taken(options).tiles(*args, **options)
+
+    def shards(self, *args: Any, **options: Any) -> Shards:
+        """See `Network.shards`: in the branch that the whole takes."""
+        return self._taken(options).shards(*args, **options)
+
+    def _taken(self, options: Mapping[str, Any]) -> Network:
+        known = {n: v for n, v in options.items() if n in self.symbols}
+        return self.branch_at(**filled(self, known))
+
+    def stream(self, *args: Any, **options: Any) -> Stream:
+        """See `Network.stream`. Raises Undecidable where branches run otherwise."""
+        found: list[Stream] = self._those(lambda net: net.stream(*args, **options), BadSpec)
+        if any(stream != found[0] for stream in found):
+            raise Undecidable(
+                "the branches of the network run otherwise along the axis",
+                cure="ask a branch: net.branches[0].network.stream()",
+            )
+        return found[0]
+
+    def plain_pools(self) -> tuple[PlainPool, ...]:
+        """See `Network.plain_pools`: those of every branch."""
+        return tuple(pool for net in self.nets for pool in net.plain_pools())
 
     # fields, proofs, words
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +110,16 @@ def _is_new(one: Refit, found: Sequence[Refit]) -> bool:
         or (not other.changes and not any(other.crop) and one.where <= other.where)
         for other in found
     )
+
+
+def joined(found: Iterable[list[Refit]]) -> list[Refit]:
+    """The ways of several branches: what is changed alike is one way, right where any of it is."""
+    ways: dict[str, Refit] = {}
+    for one in (refit for branch in found for refit in branch):
+        key = str((one.changes, one.crop))
+        known = ways.get(key)
+        ways[key] = one if known is None else replace(known, where=known.where | one.where)
+    return [*ways.values()]
 
 
 # One layer --------------------------------------------------------------------------------------

@@ -12,6 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import sympy
+
+from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, Symbol, evaluate, symbols_of
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
 from symcnn.questions.field.reach import index_symbol, is_index, substituted
@@ -57,13 +60,10 @@ class Agreement(Shown):
         """Per axis, every value of the shift with the sizes at which it is that; empty where it
         hangs on the index, or takes more than 16 values.
         """
-        return tuple(_values(shift, self.sizes) for shift in self._kernel)
-
-    @property
-    def _kernel(self) -> tuple[Int, ...]:
-        from symcnn.algebra.expr import from_sympy
-
-        return tuple(from_sympy(s) for s in self.shift)
+        return tuple(
+            {} if isinstance(s, sympy.Piecewise) else _values(from_sympy(s), self.sizes)
+            for s in self.shift
+        )
 
     def __str__(self) -> str:
         lines = [
@@ -117,6 +117,28 @@ def agree(a: Network, b: Network) -> Agreement:
       along L the first reads -1 further right
     """
     _same_inputs(a, b)
+    found = [_agree(one.network, other.network) for one in a.branches for other in b.branches]
+    return found[0] if len(found) == 1 else _joined(found)
+
+
+def _joined(found: list[Agreement]) -> Agreement:
+    """The agreement of all pairs of branches: their sets are disjoint."""
+    first, *others = [one for one in found if one.valid] or found
+    sizes, reads, valid = first.sizes, first.reads, first.valid
+    for one in others:
+        sizes, reads, valid = sizes | one.sizes, reads | one.reads, valid | one.valid
+    cases = [one for one in (first, *others) if one.sizes]
+    shift = (cases or [first])[0].shift
+    if any(one.shift != shift for one in cases):
+        shift = tuple(
+            sympy.Piecewise(*((one.shift[k], one.sizes.as_sympy()) for one in cases))
+            for k in range(len(shift))
+        )
+    differs = next((one.differs for one in (first, *others) if one.differs), "")
+    return Agreement(sizes, reads, shift, first.axes, valid, "" if sizes else differs)
+
+
+def _agree(a: Network, b: Network) -> Agreement:
     ours, theirs = a.output_tensors, b.output_tensors
     if len(ours) != len(theirs):
         raise BadSpec(

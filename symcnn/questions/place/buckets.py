@@ -184,7 +184,17 @@ def _price(
                 raise
 
         return asked
-    return _formula_price(_formula(net, cost, names), names, fixed)
+    if len(net.branches) == 1 or not isinstance(cost, str) or cost not in _COSTS:
+        return _formula_price(_formula(net, cost, names), names, fixed)
+    prices: dict[int, Callable[[Sizes], Any]] = {}
+
+    def of_branch(bucket: Sizes) -> Any:
+        taken = net.branch_at(**{**fixed, **dict(zip(names, bucket, strict=True))})
+        if id(taken) not in prices:
+            prices[id(taken)] = _formula_price(_formula(taken, cost, names), names, fixed)
+        return prices[id(taken)](bucket)
+
+    return of_branch
 
 
 def _formula(net: Network, cost: Any, names: Sequence[str]) -> Int:
@@ -228,7 +238,7 @@ class _Holder:
         self.domain, self.names, self.price = domain, names, price
         self._found: dict[Sizes, Sizes] = {}
         self._costs: dict[Sizes, Any] = {}
-        self.apart = all(len(names) == 1 for names, _ in domain._sides)
+        self.apart = all(len(side.names) == 1 for side in domain._sides)
         self._axes = {n: domain.axis(n) for n in names if n in domain.names}
 
     def least(self, image: Sizes) -> Sizes:
