@@ -37,12 +37,14 @@ if TYPE_CHECKING:
     from symcnn.ops.registry import rule
     from symcnn.ops.shape import cat
     from symcnn.questions.cost.compare import compare
+    from symcnn.questions.inputs.system import solve
     from symcnn.questions.layer.hyper import dilations_for, inverse_of, same_padding, solve_layer
     from symcnn.questions.layer.stack import stack_for
     from symcnn.questions.place.agree import agree
     from symcnn.questions.place.buckets import buckets
     from symcnn.questions.proof.claims import check
     from symcnn.sets.inputset import InputSet
+    from symcnn.sets.isl import steps
     from symcnn.trace.graph import SymbolicTensor, tensor
 
 __version__ = "0.1.0"
@@ -86,8 +88,10 @@ __all__ = [
     "odd",
     "rule",
     "same_padding",
+    "solve",
     "solve_layer",
     "stack_for",
+    "steps",
     "symbols",
     "tensor",
 ]
@@ -112,8 +116,10 @@ _HOMES = {
     "inverse_of": "symcnn.questions.layer.hyper",
     "rule": "symcnn.ops.registry",
     "same_padding": "symcnn.questions.layer.hyper",
+    "solve": "symcnn.questions.inputs.system",
     "solve_layer": "symcnn.questions.layer.hyper",
     "stack_for": "symcnn.questions.layer.stack",
+    "steps": "symcnn.sets.isl",
     "tensor": "symcnn.trace.graph",
 }
 

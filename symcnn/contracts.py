@@ -7,7 +7,6 @@ at its first call; afterwards nothing of it is left in the way.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,8 +15,8 @@ from symcnn import nn
 from symcnn.algebra.size import floordiv, symbols_of
 from symcnn.errors import BadSpec, ShapeMismatch
 from symcnn.frontends import from_torch
-from symcnn.sets.condition import Condition
-from symcnn.sets.grammar import Ratio, parse_formula, parse_shape
+from symcnn.sets.condition import Condition, Requirement
+from symcnn.sets.grammar import Ratio, parse_conditions, parse_formula, parse_shape
 from symcnn.sets.inputset import input_set
 
 if TYPE_CHECKING:
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["check_contract", "check_module", "contract", "traced"]
 
 Class = TypeVar("Class", bound=type)
-
-_RELATION = re.compile(r"(.+?)(>=|<=|==|>|<)(.+)")
 
 
 def contract(spec: str, *, domain: str = "") -> Callable[[Class], Class]:
@@ -144,7 +141,7 @@ def _at(shapes: Sequence[Sequence[Ratio]], sizes: dict[str, int]) -> str:
     )
 
 
-def _parsed(spec: str, domain: str) -> tuple[list[str], list[list[Ratio]], list[Condition]]:
+def _parsed(spec: str, domain: str) -> tuple[list[str], list[list[Ratio]], list[Requirement]]:
     left, arrow, right = spec.partition("->")
     if not arrow or not left.strip() or not right.strip():
         raise BadSpec(f"{spec!r} is no contract", cure='for example "N 3 H W -> N 64 H/2 W/2"')
@@ -156,19 +153,4 @@ def _parsed(spec: str, domain: str) -> tuple[list[str], list[list[Ratio]], list[
             raise BadSpec(f"{unknown[0]} is no size of the inputs", cure="name it on the left")
         if not isinstance(den, int):
             raise BadSpec(f"{spec!r} divides by a size", cure="divide by numbers")
-    return inputs, outputs, [_condition(text) for text in domain.split(" and ") if text.strip()]
-
-
-def _condition(text: str) -> Condition:
-    match = _RELATION.fullmatch(text.strip())
-    if match is None:
-        raise BadSpec(f"{text!r} is no condition", cure='for example "H >= 32"')
-    (a, b), (c, d) = parse_formula(match[1]), parse_formula(match[3])
-    if not (isinstance(b, int) and isinstance(d, int)):
-        raise BadSpec(f"{text!r} divides by a size", cure="divide by numbers")
-    left, right, relation = a * d, c * b, match[2]
-    if relation == "==":
-        return Condition(left, "==", right)
-    if relation in (">=", ">"):
-        return Condition(left, ">=", right + (relation == ">"))
-    return Condition(right, ">=", left + (relation == "<"))
+    return inputs, outputs, [*parse_conditions(domain)] if domain.strip() else []

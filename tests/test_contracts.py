@@ -101,7 +101,7 @@ def test_another_number_of_axes_breaks_it():
         ("N 3 H W -> N K", "", "K is no size of the inputs"),
         ("N 3 H W -> N H/W", "", "divides by a size"),
         ("N 3 H W -> N ?", "", "has no place"),
-        ("N 3 H W -> N", "H", "is no condition"),
+        ("N 3 H W -> N", "H", "no condition"),
     ],
 )
 def test_malformed_contracts_are_refused_where_they_are_written(spec, domain, cause):

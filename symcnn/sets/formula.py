@@ -12,7 +12,6 @@ Costs are polynomials over floors of the sizes. Three laws make them readable, e
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,9 +27,10 @@ from symcnn.algebra.series import closing
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, Undecidable
 from symcnn.sets.condition import Condition, Requirement
-from symcnn.sets.grammar import check_sizes
+from symcnn.sets.grammar import Statement, check_sizes
 from symcnn.sets.inputset import InputSet
 from symcnn.sets.simplest import Simplest
+from symcnn.sets.system import members, stated, symbols_in
 from symcnn.sets.words import as_mod
 
 __all__ = ["Formula", "Leading", "conditions", "spoken"]
@@ -271,8 +271,8 @@ class Formula:
         """The same formula where `given` holds: exact, with no floor that `given` decides.
 
         given: sympy relations such as ``Eq(H % 32, 0)`` and ``Eq(H, W)``, text such as
-            ``"H % 32 == 0"``, or an `InputSet`. (Python compares ``H % 32 == 0`` as objects,
-            before we could see it.)
+            ``"H % 32 == 0"`` or ``"H > 3"``, or an `InputSet`. (Python compares ``H % 32 == 0``
+            as objects, before we could see it.)
 
         Raises BadSpec for what is neither a congruence nor an equation of sizes, NoSolution if
         the conditions contradict each other.
@@ -389,102 +389,6 @@ def _floored(expr: Any) -> Any:
     )
 
 
-_TOKEN = re.compile(
-    r"\s*(?:(?P<name>[A-Za-z_]\w*)|(?P<number>\d+)|(?P<op>==|>=|<=|//|\*\*|[-+*%()])|(?P<bad>\S))"
-)
-
-
-class _Reader:
-    """``H % 32 == 0``, ``2*H + 1 == W``: sums, products, ``//`` and ``%`` of names and numbers."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self.tokens: list[tuple[str, str, int]] = []
-        for match in _TOKEN.finditer(source.rstrip()):
-            kind = match.lastgroup or "bad"
-            if kind == "bad":
-                raise BadSpec.at(source, match.start(kind), f"{match[kind]!r} cannot be read here")
-            self.tokens.append((kind, match[kind], match.start(kind)))
-        self.tokens.append(("end", "", len(source)))
-        self.position = 0
-
-    def accept(self, *words: str) -> str | None:
-        kind, word, _ = self.tokens[self.position]
-        if kind == "op" and word in words:
-            self.position += 1
-            return word
-        return None
-
-    def fail(self, cause: str) -> BadSpec:
-        return BadSpec.at(
-            self.source,
-            self.tokens[self.position][2],
-            cure='for example "H % 32 == 0"',
-            cause=cause,
-        )
-
-    def condition(self) -> Condition:
-        left = self.sum()
-        relation = self.accept("==", ">=", "<=")
-        if relation is None:
-            raise self.fail("a condition has ==, >= or <=")
-        right = self.sum()
-        if self.tokens[self.position][0] != "end":
-            raise self.fail("the condition should end here")
-        if relation == "<=":
-            left, right, relation = -left, -right, ">="
-        return Condition(left, ">=" if relation == ">=" else "==", right)
-
-    def sum(self) -> Int:
-        total = -self.product() if self.accept("-") else self.product()
-        while (op := self.accept("+", "-")) is not None:
-            term = self.product()
-            total = total + term if op == "+" else total - term
-        return total
-
-    def product(self) -> Int:
-        total = self.power()
-        while (op := self.accept("*", "//", "%")) is not None:
-            factor = self.power()
-            if op != "*" and factor == 0:
-                raise self.fail("division by zero")
-            total = (
-                total * factor
-                if op == "*"
-                else sz.floordiv(total, factor)
-                if op == "//"
-                else sz.mod(total, factor)
-            )
-        return total
-
-    def power(self) -> Int:
-        base = self.atom()
-        if self.accept("**") is None:
-            return base
-        exponent = self.power()
-        if isinstance(exponent, int) and exponent > 64:
-            raise self.fail("an exponent should be at most 64")
-        try:
-            return sz.power(base, exponent)
-        except ValueError as error:
-            raise self.fail(str(error)) from None
-
-    def atom(self) -> Int:
-        kind, word, _ = self.tokens[self.position]
-        if kind == "name":
-            self.position += 1
-            return Size.symbol(word)
-        if kind == "number":
-            self.position += 1
-            return int(word)
-        if self.accept("("):
-            inner = self.sum()
-            if not self.accept(")"):
-                raise self.fail("a bracket is not closed")
-            return inner
-        raise self.fail("a name or a number should stand here")
-
-
 def conditions(*given: Any) -> tuple[Condition | Within, ...]:
     """Conditions from text, from sympy relations, sets, or as they are. Raises BadSpec.
 
@@ -501,27 +405,17 @@ def _conditions(given: Any) -> Iterator[Condition | Within]:
         yield given
     elif isinstance(given, InputSet):
         yield Within(given)
-    elif isinstance(given, str):
-        for part in re.split(r"\s+and\s+", given.strip()):
-            yield _Reader(part).condition()
-    elif isinstance(given, sympy.And):
-        for part in given.args:
-            yield from _conditions(part)
-    elif isinstance(given, sympy.Eq):
-        yield Condition(from_sympy(given.lhs), "==", from_sympy(given.rhs))
-    elif isinstance(given, sympy.Ge | sympy.Gt):
-        yield Condition(
-            from_sympy(given.lhs), ">=", from_sympy(given.rhs) + (given.func is sympy.Gt)
-        )
-    elif isinstance(given, sympy.Le | sympy.Lt):
-        yield Condition(
-            from_sympy(given.rhs), ">=", from_sympy(given.lhs) + (given.func is sympy.Lt)
-        )
     else:
-        raise BadSpec(
-            f"{given!r} is not a condition on sizes",
-            cure='python compares H % 32 == 0 as objects; write "H % 32 == 0" or Eq(H % 32, 0)',
-        )
+        statement = stated(given)
+        parts = statement.parts if statement.kind == "and" else (statement,)
+        for part in parts:
+            if isinstance(part, Condition) and part.relation == "==":
+                yield part
+            elif isinstance(part, Statement) and part.kind == "and":
+                yield from _conditions(part)
+            else:
+                whole = part if isinstance(part, Statement) else Statement("and", (part,))
+                yield Within(members(whole, sorted(symbols_in(whole))))
 
 
 def _residue(condition: Condition) -> tuple[str, Int, int] | None:

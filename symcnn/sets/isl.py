@@ -27,7 +27,9 @@ __all__ = [
     "parsed",
     "parts",
     "question",
+    "restart",
     "steps",
+    "too_much",
 ]
 
 #: So many parts are simplified against each other, so many values of a size gone through.

@@ -35,7 +35,17 @@ from symcnn.sets.condition import (
     substituted,
 )
 from symcnn.sets.downset import Bound
-from symcnn.sets.isl import MANY, empty, ends, fold, isl, parsed
+from symcnn.sets.isl import (
+    MANY,
+    coalesced,
+    empty,
+    ends,
+    fold,
+    isl,
+    parsed,
+    restart,
+    too_much,
+)
 from symcnn.sets.products import cases, is_linear, undecidable
 from symcnn.sets.region import Region
 from symcnn.sets.runs import runs_of
@@ -143,11 +153,39 @@ class Writer:
             f"({x} < 0 and ({meaning(f'-({x})', f'-{made}')})))"
         )
 
-    def set(self, texts: Iterable[str]) -> Any:
-        """The isl set of sizes that meet all formulas."""
+    def set(self, requirements: Iterable[Requirement], stated: Iterable[str] = ()) -> Any:
+        """The isl set of sizes that meet all of linear requirements, and formulas.
+
+        Alternatives are met one after the other: together, they would be multiplied out.
+        """
+        plain = [r for r in requirements if isinstance(r, Condition)]
+        others = [r for r in requirements if not isinstance(r, Condition)]
+        try:
+            found = self._set([*stated, *(f"({self.linear(r)})" for r in plain)])
+            for requirement in others:
+                found = coalesced(found.intersect(self._set([f"({self.linear(requirement)})"])))
+        except isl().Error as error:
+            raise self._culprit([*plain, *others], error) from None
+        return found
+
+    def _set(self, texts: Iterable[str]) -> Any:
         texts = [*(f"{x} >= {self.low}" for x in self.names.values()), *texts]
         dims = ", ".join(self.names.values())
         return parsed(f"{{ [{dims}] : {' and '.join(texts)} }}" if texts else "{ [] }")
+
+    def _culprit(self, requirements: Sequence[Requirement], error: Exception) -> Exception:
+        """The refusal that names the requirement at which the steps ran out."""
+        if "maximal number of operations" not in str(error):
+            return error
+        restart()
+        found = self._set(())
+        for requirement in requirements:
+            try:
+                found = found.intersect(self._set([f"({self.linear(requirement)})"]))
+                found.is_empty()
+            except isl().Error:
+                return too_much(str(requirement))
+        return too_much(" and ".join(map(str, requirements)))
 
 
 def _blocks(requirement: ForAll) -> Iterator[Requirement]:
@@ -264,7 +302,7 @@ class _Anything:
         names = sorted(symbols_of(gap))
         with suppress(Undecidable):
             writer = Writer(names)
-            return bool(writer.set([]).is_subset(writer.set([writer.linear(condition)])))
+            return bool(writer.set([]).is_subset(writer.set([condition])))
         return False
 
 
@@ -300,7 +338,7 @@ def _group(
         if n == part.name and type(part.of) is int
     ]
     alone = {n: [r for r in easy if r.symbols == {n}] for n in names}
-    whole = _together(names, [r for r in easy if len(r.symbols) != 1], stated)
+    whole = _together(names, [r for r in easy if all(r not in rs for rs in alone.values())], stated)
     lines = [_line(n, alone[n]) for n in names]
     if lines and any(alone.values()):
         whole = whole.intersect(reduce(lambda a, b: a.flat_product(b), lines))
@@ -339,8 +377,7 @@ def _conditions(requirement: Requirement) -> Iterator[Condition]:
 
 
 def _together(names: Sequence[str], easy: Sequence[Requirement], stated: Sequence[str]) -> Any:
-    writer = Writer(names)
-    return writer.set([*stated, *(f"({writer.linear(r)})" for r in easy)])
+    return Writer(names).set(easy, stated)
 
 
 #: A size in so many residue classes is taken apart into them.
@@ -354,7 +391,7 @@ def _line(name: str, requirements: Sequence[Requirement], low: int = 1) -> Any:
         left = requirements[i:]
         if not left or not _divides(requirement):
             continue
-        here = writer.set(f"({writer.linear(r)})" for r in requirements[:i])
+        here = writer.set(requirements[:i])
         found = runs_of(here)
         endless = [run for run in found if run.last is None]
         few = sum(len(range(r.first, r.last + 1, r.step)) for r in found if r.last is not None)
@@ -370,7 +407,7 @@ def _line(name: str, requirements: Sequence[Requirement], low: int = 1) -> Any:
                 for x in fit:
                     whole = whole.union(isl().Set(f"{{ [{x}] }}"))
         return whole.coalesce()
-    return writer.set(f"({writer.linear(r)})" for r in requirements)
+    return writer.set(requirements)
 
 
 def _residue(name: str, first: int, step: int, left: Sequence[Requirement]) -> Any:
@@ -400,8 +437,7 @@ def _meeting(requirement: Requirement, known: Sizes) -> Region:
             found = found.intersect(_meeting(each, known))
         return found
     if is_linear(_gap(requirement)):
-        writer = Writer(known.names)
-        linear = writer.set([f"({writer.linear(requirement)})"])
+        linear = Writer(known.names).set([requirement])
         return known.region.intersect(Region(known.names, {frozenset(): linear}))
     found_cases = cases(requirement, known)
     if found_cases is None:
@@ -415,7 +451,7 @@ def _meeting(requirement: Requirement, known: Sizes) -> Region:
             or "true"
             for case in plain
         )
-        union = writer.set(["(" + " or ".join(f"({t or 'true'})" for t in texts) + ")"])
+        union = writer.set([], ["(" + " or ".join(f"({t or 'true'})" for t in texts) + ")"])
         found = known.region.intersect(Region(known.names, {frozenset(): union}))
     for case in found_cases:
         if case in plain:

@@ -11,7 +11,6 @@ own makes the answer a formula in them (`Relation`). Budgets are down-closed set
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,7 +25,7 @@ from symcnn.questions.inputs.choices import Choices, solve_choices
 from symcnn.questions.inputs.domain import listed
 from symcnn.questions.inputs.even import even_wishes
 from symcnn.sets.condition import Condition, Requirement
-from symcnn.sets.grammar import Between, parse_target
+from symcnn.sets.grammar import Between, parse_amount, parse_target
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.relation import Relation
 from symcnn.trace.graph import tensors_in
@@ -373,11 +372,6 @@ COSTS: dict[str, tuple[str, str, str]] = {
     "peak": ("bytes alive at once", "macs", "peak"),
 }
 
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "B": 1}
-_UNITS |= {f"{p}B": 10 ** (3 * (i + 1)) for i, p in enumerate("KMGT")}
-_UNITS |= {f"{p}iB": 1 << (10 * (i + 1)) for i, p in enumerate("KMGT")}
-_AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?(?:[eE]\+?\d+)?)\s*([KMGT]?i?B?)\s*")
-
 
 def amount(value: Any, what: str, *, up: bool = False) -> int:
     """A budget: a number, or text such as ``"8 GiB"`` or ``"4e9"``; what is no whole number is
@@ -387,11 +381,7 @@ def amount(value: Any, what: str, *, up: bool = False) -> int:
     (4000000000, 8589934592, 1500000000)
     """
     if isinstance(value, str):
-        match = _AMOUNT.fullmatch(value.strip())
-        if match is None or match[2] not in _UNITS:
-            raise BadSpec(f"{what}={value!r} is not an amount", cure='such as 4e9 or "8 GiB"')
-        exact = Fraction(match[1]) * _UNITS[match[2]]
-        return math.ceil(exact) if up else math.floor(exact)
+        return parse_amount(value, what, up=up)
     if isinstance(value, float) and value == value and abs(value) != float("inf"):
         value = int(value // 1)
     if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 0:

@@ -1,0 +1,107 @@
+"""Systems: any conditions on sizes, from text or sympy, as one set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import sympy
+
+from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.size import Int
+from symcnn.errors import BadSpec
+from symcnn.sets.condition import AnyOf, Condition, ForAll, Requirement
+from symcnn.sets.grammar import Statement, parse_statement
+from symcnn.sets.inputset import InputSet, input_set
+
+__all__ = ["members", "stated", "symbols_in"]
+
+
+def stated(given: Any) -> Statement:
+    """What text, a sympy relation or a requirement states.
+
+    Raises BadSpec for anything else.
+
+    >>> H = sympy.Symbol("H", integer=True, positive=True)
+    >>> stated("H % 32 == 0") == stated(sympy.Eq(sympy.Mod(H, 32), 0))
+    True
+    """
+    if isinstance(given, Statement):
+        return given
+    if isinstance(given, (Condition, AnyOf, ForAll)):
+        return Statement("and", (given,))
+    if isinstance(given, str):
+        return parse_statement(given)
+    if isinstance(given, (sympy.And, sympy.Or)):
+        parts = tuple(stated(part) for part in sorted(given.args, key=str))
+        return Statement("and" if isinstance(given, sympy.And) else "or", parts)
+    if isinstance(given, sympy.Not):
+        return stated(sympy.Not(given.args[0], evaluate=True))
+    if given in (sympy.true, sympy.false):
+        return Statement("and", (Condition(0 if given == sympy.true else -1, ">=", 0),))
+    for kind, made in _RELATIONS.items():
+        if isinstance(given, kind):
+            return Statement("and", (made(*_sides(given)),))
+    raise BadSpec(
+        f"{given!r} is not a condition on sizes",
+        cure='python compares H % 32 == 0 as objects; write "H % 32 == 0" or Eq(H % 32, 0)',
+    )
+
+
+#: Relations of sympy as requirements.
+_RELATIONS: dict[Any, Callable[[Int, Int], Requirement]] = {
+    sympy.Eq: lambda a, b: Condition(a, "==", b),
+    sympy.Ne: lambda a, b: AnyOf((Condition(a, ">=", b + 1), Condition(b, ">=", a + 1))),
+    sympy.Ge: lambda a, b: Condition(a, ">=", b),
+    sympy.Gt: lambda a, b: Condition(a, ">=", b + 1),
+    sympy.Le: lambda a, b: Condition(b, ">=", a),
+    sympy.Lt: lambda a, b: Condition(b, ">=", a + 1),
+}
+
+
+def _sides(relation: Any) -> tuple[Int, Int]:
+    """Both sides without fractions."""
+    num, den = sympy.fraction(sympy.together(relation.lhs - relation.rhs))
+    if den.is_Integer and den != 1:
+        return from_sympy(sympy.expand(num)), 0
+    return from_sympy(relation.lhs), from_sympy(relation.rhs)
+
+
+def symbols_in(statement: Statement | Requirement) -> frozenset[str]:
+    """Names of the sizes that it speaks of."""
+    if isinstance(statement, Statement):
+        return frozenset[str]().union(*map(symbols_in, statement.parts))
+    return statement.symbols
+
+
+def members(statement: Statement, names: Sequence[str]) -> InputSet:
+    """The sizes of the symbols `names` of which a statement is true."""
+    if statement.kind == "or":
+        whole = input_set(names, [Condition(-1, ">=", 0)])
+        for part in statement.parts:
+            whole = whole | members(_alone(part), names)
+        return whole
+    together: list[Requirement] = []
+    apart: list[Statement] = []
+    for part in _flat(statement):
+        if isinstance(part, Statement):
+            apart.append(part)
+        else:
+            together.append(part)
+    found = input_set(names, together)
+    for part in apart:
+        found = found & members(part, names)
+    return found
+
+
+def _alone(part: Requirement | Statement) -> Statement:
+    return part if isinstance(part, Statement) else Statement("and", (part,))
+
+
+def _flat(statement: Statement) -> Iterable[Requirement | Statement]:
+    """The parts of a statement, those of statements with ``and`` among them included."""
+    for part in statement.parts:
+        if isinstance(part, Statement) and (part.kind == "and" or len(part.parts) == 1):
+            yield from _flat(part)
+        else:
+            yield part
