@@ -463,6 +463,8 @@ _known: WeakKeyDictionary[Any, _Replaced] = WeakKeyDictionary()
 
 
 def _replaced(root: Any) -> _Replaced:
+    if "<locals>" in getattr(root, "__qualname__", ""):
+        return _Replaced(root)  # remembered, it would live for ever, with all that it encloses
     found = _known.get(root)
     if found is None or not found.stands():
         found = _known[root] = _Replaced(root)

@@ -1,79 +1,92 @@
-"""Modules while they run: which is running, and left as they were."""
+"""A module while it runs: which of its modules is running; module and process left as they were.
+
+What runs is a copy (`symcnn.frontends.torch.copies`). Only the copies tell of their calls: nothing
+of torch's is changed, and real forwards of the same module notice nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import random
+import sys
+import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
-from operator import is_
+from functools import partial
 from typing import Any
 
 import torch
 
+from symcnn.frontends.torch.builtins import replaced_names
+from symcnn.frontends.torch.copies import Copies
 from symcnn.frontends.torch.lazy import is_lazy
 from symcnn.frontends.torch.tracer import Tracer
 from symcnn.ops.registry import TARGETS
 
 __all__ = ["observed"]
 
+#: Where torch's modules look for what to call in place of their forward.
+_CALL = "_compiled_call_impl"
+
 
 @contextmanager
-def observed(module: torch.nn.Module, tracer: Tracer) -> Iterator[None]:
-    """Module calls reported to the tape; whatever the forward sets on modules is undone."""
+def observed(module: torch.nn.Module, tracer: Tracer) -> Iterator[Any]:
+    """A copy of the module whose calls are reported to the tape."""
     tape = tracer.tape
     tape.paths = {id(m): path for path, m in tracer.modules}
-    places = _containers(tracer.modules)
-    before = [(place, place.copy()) for place in places if place]
-    empty = [place for place in places if not place]
-    original = torch.nn.Module.__call__
 
-    def call(self: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
-        path = tape.paths.get(id(self))
-        forward: Any = tracer.run_lazy if is_lazy(self) else original
-        if type(self) in TARGETS:
-            forward = tracer.run_module
+    def call(original: Any, copy: Any, *args: Any, **kwargs: Any) -> Any:
+        path = tape.paths.get(id(original))
+        forward: Any = copy._call_impl
+        if type(copy) in TARGETS:
+            forward = partial(tracer.run_module, copy)
+        elif is_lazy(copy):
+            forward = partial(tracer.run_lazy, original)
         if not path:
-            return forward(self, *args, **kwargs)
+            return forward(*args, **kwargs)
         tape.enter(path)
         output = None
         try:
-            output = forward(self, *args, **kwargs)
+            output = forward(*args, **kwargs)
             return output
         finally:
             tape.leave(output)
 
-    torch.nn.Module.__call__ = call
+    copies = Copies()
+    with _process(), replaced_names(tracer.modules):
+        try:
+            root = copies.of(module)
+            for original, copy in copies.modules:
+                copy.__dict__[_CALL] = partial(call, original, copy)
+            yield root
+        finally:
+            for _, copy in copies.modules:
+                copy.__dict__.pop(_CALL, None)
+            copies.close()
+
+
+@contextmanager
+def _process() -> Iterator[None]:
+    """What belongs to the process, or to the thread, as it was before."""
+    grad, dtype = torch.is_grad_enabled(), torch.get_default_dtype()
+    filters: Any = warnings.filters
+    before, drawn = filters[:], random.getstate()
+    numpy: Any = sys.modules.get("numpy")
+    numbers = None if numpy is None else numpy.random.get_state()
     try:
         yield
     finally:
-        torch.nn.Module.__call__ = original
-        for place in empty if any(empty) else ():
-            place.clear()
-        for place, copy in before:
-            if not _same_items(place, copy):
-                place.clear()
-                (place.extend if isinstance(place, list) else place.update)(copy)
-
-
-class _Containers(dict[type, bool]):
-    """Which types hold other objects."""
-
-    def __missing__(self, kind: type) -> bool:
-        found = self[kind] = issubclass(kind, (dict, list, set))
-        return found
-
-
-def _containers(modules: Iterable[tuple[str, Any]]) -> list[Any]:
-    """All that a forward can write to: attributes, buffers, hooks, caches. All or nothing: models
-    install hooks and remember it in an attribute.
-    """
-    holds = _Containers()
-    attributes = [module.__dict__ for _, module in modules]
-    inner = [v for place in attributes for v in place.values() if holds[type(v)]]
-    return attributes + inner
-
-
-def _same_items(place: Any, copy: Any) -> bool:
-    """Whether the very same objects stand there, in the same order."""
-    if len(place) != len(copy) or not all(map(is_, place, copy)):
-        return False
-    return not isinstance(place, dict) or all(map(is_, place.values(), copy.values()))
+        if torch.is_grad_enabled() != grad:
+            torch.set_grad_enabled(grad)
+        if torch.get_default_dtype() != dtype:
+            torch.set_default_dtype(dtype)
+        if warnings.filters is not filters or filters != before:
+            filters[:] = before
+            warnings.filters = filters
+            warnings.simplefilter("default", append=True)  # so that python looks again
+            filters[:] = before
+        if random.getstate() != drawn:
+            random.setstate(drawn)
+        if numbers is not None:
+            now = numpy.random.get_state()
+            if now[2:] != numbers[2:] or (now[1] != numbers[1]).any():
+                numpy.random.set_state(numbers)

@@ -6,12 +6,14 @@ every size that meets its guards. The law (see `symcnn.trace.branches`): *the si
 not describe are, for each of its guards, those that meet all before and not this one.* These sets
 are disjoint; a point of each is where the forward runs next, until none is left. An exception of
 the model is a run too: its sizes are refused, and its message is the reason.
+
+There is no graph capture, and nothing of torch is changed: a copy of the module runs, and tells
+what it calls.
 """
 
 from __future__ import annotations
 
 import linecache
-import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -25,7 +27,6 @@ from symcnn.algebra.size import Size, evaluate, symbols_of
 from symcnn.branched import union
 from symcnn.errors import BadSpec, DataDependent, SymcnnError, Undecidable, UnsupportedOperation
 from symcnn.frontends.torch.branches import Asked, Choice, Differs, Same, without_idle_guards
-from symcnn.frontends.torch.builtins import replaced_names
 from symcnn.frontends.torch.observe import observed
 from symcnn.frontends.torch.tracer import Nowhere, Tracer
 from symcnn.network import Network
@@ -182,9 +183,7 @@ class _Front:
         same = Same(run.tracer.tape, Tape(), self.inputs)
         again = run.tracer.again(choices, same)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                other = _call(self.module, *self.given, again)
+            other = _call(self.module, *self.given, again)
             same.whole(run.outputs, other)
         except (Differs, Nowhere, SymcnnError):
             return None
@@ -329,10 +328,9 @@ def _call(
     tape = tracer.tape
     for x in (*inputs, *keywords.values()):
         x.dtype = x.dtype or str(tracer.dtype).removeprefix("torch.")
-    names = replaced_names(tracer.modules)
-    with tape.running(), observed(module, tracer), names, tracer:
+    with tape.running(), observed(module, tracer) as copy, tracer.writes, tracer:
         try:
-            raw = module(*tracer.wrap(inputs), **tracer.wrap(keywords))
+            raw = copy(*tracer.wrap(inputs), **tracer.wrap(keywords))
         except SymcnnError:
             raise
         except Exception as error:

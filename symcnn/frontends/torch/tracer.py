@@ -42,6 +42,7 @@ from symcnn.frontends.torch.tensors import (
     writes,
 )
 from symcnn.frontends.torch.where import caller
+from symcnn.frontends.torch.writes import Writes
 from symcnn.ops.dtypes import result_type
 from symcnn.ops.registry import TARGETS, Operation, kernel, same_axes
 from symcnn.sets.condition import Condition, Requirement
@@ -55,6 +56,7 @@ from symcnn.trace.graph import (
     Result,
     SymbolicTensor,
     Tape,
+    current_tape,
     known,
     record,
     tree_map,
@@ -134,6 +136,7 @@ class Tracer(TorchFunctionMode):
     ) -> None:
         super().__init__()
         self.same: Same | None = None
+        self.writes = Writes(tape, self.reshaped)
         self.tape = tape
         tape.fix, tape.decide = self.fix, self.decide
         self.example = example
@@ -185,7 +188,7 @@ class Tracer(TorchFunctionMode):
         other.tape, other.same, other.forced = same.now, same, forced
         same.now.fix, same.now.decide = other.fix, other.decide
         other.script = [s for s in self.steps if s.choices <= alike][::-1]
-        other.choices, other.steps = [], []
+        other.choices, other.steps, other.writes = [], [], Writes(same.now, other.reshaped)
         other.leaves, other.lazy = dict(self.leaves), dict(self.lazy)
         other.real, other.parameters = [*self.real], [*self.parameters]
         return other
@@ -203,6 +206,11 @@ class Tracer(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if self.writes.busy or current_tape() is not self.tape:  # another trace runs in this one
+            return func(*args, **kwargs)
+        if self.writes.parts:
+            args = self.writes.traced(args, self.joined)
+            kwargs = self.writes.traced(kwargs, self.joined)
         traced = _is_traced(args) or (kwargs and _is_traced(kwargs.values()))
         if self.aliased or not traced:
             kinds = classes_of([*args, *kwargs.values()])
@@ -213,9 +221,9 @@ class Tracer(TorchFunctionMode):
                 return self.dispatch(func, args, kwargs)
             except AliasFound:
                 return self.__torch_function__(func, types, args, kwargs)
-        if args and self._writes_to_module(func, args[0]):
-            return args[0]  # e.g. BatchNorm's num_batches_tracked: the module stays as it is
-        result = func(*args, **kwargs)
+        result = self.writes.run(func, args, kwargs)
+        if args and result is args[0]:  # written to, or nothing to do: it is what it was
+            return result
         served = self.operations.get(func)
         if served is not None and (served.rule in _PRODUCTS or self._learned(args, kwargs)):
             self._record_real(served.rule, func, args, kwargs, result)
@@ -273,12 +281,6 @@ class Tracer(TorchFunctionMode):
             self.leaves[id(real)] = symbolic._value
             self.real.append(real)
 
-    def _writes_to_module(self, func: Any, target: Any) -> bool:
-        key = id(target)
-        if key not in self.buffers and key not in self.leaves:
-            return False
-        return writes(getattr(func, "__name__", ""))
-
     def dispatch(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Run the rule of a torch function."""
         if func in TARGETS:
@@ -313,12 +315,7 @@ class Tracer(TorchFunctionMode):
         if type(result) is not TracedTensor or not is_tensor(target):
             return result
         if type(target) is not TracedTensor:  # one with values, which are none any more
-            part, whole = result._value, target._base
-            self.leaves[id(target)] = part
-            self.real.append(target)
-            if whole is not None:
-                self.leaves[id(whole)] = self._with_part(self.leaf(whole), part)
-                self.real.append(whole)
+            self.writes.write(target, result)
             return result
         target._value, target._number = result._value, result._number
         part, base = target._value, target._base
@@ -332,6 +329,10 @@ class Tracer(TorchFunctionMode):
         everything = tuple((None, IDENTITY) for _ in base.dims)
         changed = Result((base.dims,), same_axes(base.ndim), others=((part, everything),))
         return record("setitem", (base, part), changed).outputs[0]
+
+    def joined(self, whole: Any, part: TracedTensor) -> TracedTensor:
+        """A tensor, traced or real, of which a traced one is part."""
+        return TracedTensor.of(self._with_part(self.unwrap(whole), part._value), self)
 
     def method(self, name: str, *args: Any, inplace: bool = False, **kwargs: Any) -> Any:
         """Run the rule of a tensor method."""
@@ -348,6 +349,8 @@ class Tracer(TorchFunctionMode):
         if kwargs.get("out") is not None:
             return self._into(kwargs["out"], result)
         if args and (inplace or kwargs.get("inplace") is True):
+            if type(args[0]) is not TracedTensor and not _is_traced((*args, *kwargs.values())):
+                return result  # with values, as `writes` knows
             if name not in VIEWS:
                 return self.written(args[0], result)
             if type(args[0]) is TracedTensor:  # another shape for it; its elements stay
@@ -365,8 +368,7 @@ class Tracer(TorchFunctionMode):
             if type(target) is TracedTensor:
                 target._value, target._number = made._value, made._number
             else:
-                self.leaves[id(target)] = made._value
-                self.real.append(target)
+                self.writes.write(target, made)
         return out
 
     def run_module(self, module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
@@ -563,7 +565,9 @@ class Tracer(TorchFunctionMode):
             return value._number
         if isinstance(value, torch.Tensor):
             integer = not value.ndim and not value.dtype.is_floating_point and not value.is_meta
-            return int(value) if integer and not value.is_complex() else None
+            if not integer or value.is_complex():
+                return None
+            return int(self.writes.current(value))
         return value if isinstance(value, (int, Dim, Real)) else None
 
     def plain(self, value: Any) -> Any:
@@ -583,10 +587,16 @@ class Tracer(TorchFunctionMode):
                     self.aliased = True
                     raise AliasFound
                 return base._value
-            owned = real.untyped_storage()._cdata in self.own
-            found = self.leaves[id(real)] = _constant(real, owned=owned)
+            with torch._C.DisableTorchFunction():
+                owned = real.untyped_storage()._cdata in self.own
+                found = self.leaves[id(real)] = _constant(real, owned=owned)
             self.real.append(real)
         return found
+
+    def reshaped(self, real: torch.Tensor, now: torch.Tensor) -> None:
+        """A real tensor has another shape from now on."""
+        self.leaves[id(real)] = _constant(now, owned=False)
+        self.real.append(real)
 
     def place(self) -> str:
         """The path of the module that is running."""

@@ -1,0 +1,574 @@
+"""A module's python state, copied for one run.
+
+The law: *what a forward writes, it writes to a copy*. A run calls a copy of the module: every
+module, container and helper object that the module reaches is copied once, at any depth, and
+refers to the copies of the others; tensors are shared (`symcnn.frontends.torch.writes` answers for
+them). So nothing has to be put back, a training step of the same module in another thread is
+neither seen nor undone, and what a forward remembers of a trace goes when the run goes.
+
+Some state cannot be copied: what classes and python files hold, attributes of tensors, objects
+that say themselves how they are copied (locks, loggers, enums). `Kept` remembers it and puts it
+back, object by object, where it is not the same object any more.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+import types
+import weakref
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable
+from itertools import islice
+from operator import is_, itemgetter
+from random import Random
+from typing import Any, ClassVar
+
+import torch
+
+from symcnn.frontends.torch.builtins import _own
+
+__all__ = ["Copies", "Kept"]
+
+#: Attributes that are what they are: most of what a module holds.
+_PLAIN: frozenset[type] = frozenset(
+    {int, float, bool, complex, str, bytes, type(None), type, slice, range, types.ModuleType}
+    | {torch.dtype, torch.device, torch.Size, torch.layout}
+)
+_CONTAINERS = (dict, list, set, deque)
+
+#: What each module begins with: containers of its own, most of them hooks that nobody set. Hooks of
+#: its state_dict are no part of a forward.
+_FIRST = tuple(vars(torch.nn.Module()))
+_OWN = {k: type(v) for k, v in vars(torch.nn.Module()).items() if isinstance(v, _CONTAINERS)}
+_HOOKS = tuple(k for k, kind in _OWN.items() if kind is OrderedDict and "state_dict" not in k)
+_REGISTRIES = tuple(k for k, kind in _OWN.items() if kind is not OrderedDict)
+_hooks = itemgetter(*_HOOKS)
+_STANDARD = frozenset(sys.stdlib_module_names) - {"__main__"}
+
+
+def _base(place: Any) -> Any:
+    """The container that it is, whatever its class makes of it."""
+    bases = (OrderedDict, *_CONTAINERS)
+    return next(base for base in bases if isinstance(place, base))
+
+
+def _content(place: Any) -> Any:
+    """A plain copy. Classes derived from containers may make items anew when they are asked."""
+    if isinstance(place, dict):
+        return dict(dict.items(place))
+    return _base(place).copy(place)
+
+
+def _put(place: Any, content: Any) -> None:
+    """The content in place of what stands there."""
+    base = _base(place)
+    base.clear(place)
+    if isinstance(place, dict):
+        for key, value in content.items():
+            base.__setitem__(place, key, value)
+    elif isinstance(place, set):
+        base.update(place, content)
+    else:
+        base.extend(place, content)
+
+
+def _same(place: Any, before: Any) -> bool:
+    """Whether the very same objects stand there, in the same order."""
+    if len(place) != len(before):
+        return False
+    try:
+        if not isinstance(place, dict):
+            return all(map(is_, _base(place).__iter__(place), before))
+        return all(map(is_, dict.keys(place), before)) and all(
+            map(is_, dict.values(place), before.values())
+        )
+    except RuntimeError:  # another thread writes to it
+        return False
+
+
+class Kept:
+    """Places as they were, to be put back."""
+
+    def __init__(self) -> None:
+        self.before: list[tuple[Any, Any]] = []
+        self.empty: list[Any] = []
+        self.cells: list[tuple[types.CellType, Any]] = []
+        self.seen: set[int] = set()
+
+    def keep(self, place: Any) -> None:
+        """Remember a container, and the containers in it, as they are."""
+        stack = [place]
+        while stack:
+            place = stack.pop()
+            if id(place) in self.seen:
+                continue
+            self.seen.add(id(place))
+            if not place:
+                self.empty.append(place)
+                continue
+            before = _content(place)
+            self.before.append((place, before))
+            inner = before.values() if isinstance(before, dict) else before
+            stack += [v for v in inner if isinstance(v, _CONTAINERS)]
+
+    def function(self, function: types.FunctionType) -> None:
+        """Remember what a function keeps from call to call."""
+        for cell in function.__closure__ or ():
+            self.cell(cell)
+        values = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
+        for value in values:
+            if isinstance(value, _CONTAINERS):
+                self.keep(value)
+        if function.__dict__:
+            self.keep(function.__dict__)
+
+    def cell(self, cell: types.CellType) -> None:
+        """Remember a variable of an enclosing function."""
+        try:
+            content = cell.cell_contents
+        except ValueError:  # not assigned yet
+            return
+        self.cells.append((cell, content))
+        if isinstance(content, _CONTAINERS):
+            self.keep(content)
+
+    def back(self) -> None:
+        """All as it was."""
+        for place in self.empty if any(self.empty) else ():
+            _base(place).clear(place)
+        for place, before in self.before:
+            if not _same(place, before):
+                _put(place, before)
+        for cell, content in self.cells:
+            if cell.cell_contents is not content:
+                cell.cell_contents = content
+
+
+class _Shared:
+    """What a class or a python file holds: remembered by the first of the runs that overlap, put
+    back by the last.
+    """
+
+    lock = threading.RLock()
+    running: ClassVar[dict[int, _Shared]] = {}
+
+    def __init__(self, owner: type | types.ModuleType) -> None:
+        self.owner, self.runs = owner, 0
+        self.before = self._now()
+        self.kept = Kept()
+        for value in self.before.values():
+            kind = type(value)
+            if kind in _PLAIN:
+                continue
+            if kind is types.FunctionType:
+                if value.__closure__ or value.__defaults__ or value.__kwdefaults__:
+                    self.kept.function(value)
+                continue
+            inner: Any = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
+            if isinstance(value, property):
+                inner = value.fget
+            if type(inner) is types.FunctionType:
+                self.kept.function(inner)
+            elif isinstance(value, _CONTAINERS):
+                self.kept.keep(value)
+            elif _helps(type(value)):
+                self.kept.keep(vars(value))
+
+    def _now(self) -> dict[str, Any]:
+        """What it holds, but for what traces put in its place."""
+        return {name: _own(value) for name, value in vars(self.owner).copy().items()}
+
+    def back(self) -> None:
+        """All as it was; what was defined or imported meanwhile stays."""
+        now = self._now()
+        if not _same(now, self.before):
+            for name in now.keys() - self.before.keys():
+                if not isinstance(now[name], (type, types.ModuleType, types.FunctionType)):
+                    delattr(self.owner, name)
+            for name, value in self.before.items():
+                if now.get(name, self) is not value:
+                    setattr(self.owner, name, value)
+        self.kept.back()
+
+    @classmethod
+    def enter(cls, owners: Iterable[Any]) -> list[_Shared]:
+        """Remember, unless another run does."""
+        with cls.lock:
+            found = []
+            for owner in owners:
+                shared = cls.running.get(id(owner))
+                if shared is None:
+                    shared = cls.running[id(owner)] = cls(owner)
+                shared.runs += 1
+                found.append(shared)
+            return found
+
+    @classmethod
+    def leave(cls, entered: Iterable[_Shared]) -> None:
+        """Put back, unless another run is on."""
+        with cls.lock:
+            for shared in entered:
+                shared.runs -= 1
+                if not shared.runs:
+                    del cls.running[id(shared.owner)]
+                    shared.back()
+
+
+def _helps(kind: type) -> bool:
+    """Whether an object of that class is plain python with attributes."""
+    return (
+        kind.__dictoffset__ != 0
+        and not issubclass(kind, type)
+        and kind.__module__.partition(".")[0] not in ("torch", "builtins", *_STANDARD)
+    )
+
+
+def _copyable(kind: type) -> bool:
+    """Whether an object is its class and its attributes, and no more.
+
+    What has its own word on being copied, or on being collected, is not.
+    """
+    default = ("__new__", "__reduce_ex__", "__reduce__")
+    return (
+        all(getattr(kind, name) is getattr(object, name) for name in default)
+        and not any(hasattr(kind, name) for name in ("__copy__", "__deepcopy__", "__del__"))
+        and kind.__module__.partition(".")[0] not in _STANDARD
+        and bool(kind.__flags__ & 1 << 9)  # defined in python
+    )
+
+
+Copier = Callable[[Any], Any]
+
+
+class _Kinds(dict[type, Copier | None]):
+    """How an object of each type is copied; None: not at all."""
+
+    def __init__(self, copies: Copies) -> None:
+        super().__init__(dict.fromkeys(_PLAIN))
+        self.copies = copies
+        self |= {
+            dict: copies.mapping,
+            OrderedDict: copies.mapping,
+            defaultdict: copies.mapping,
+            list: copies.sequence,
+            deque: copies.sequence,
+            set: copies.unordered,
+            tuple: copies.immutable,
+            frozenset: copies.immutable,
+            types.FunctionType: copies.function,
+            types.MethodType: copies.method,
+            functools.partial: copies.partial,
+            weakref.ref: copies.reference,
+            types.SimpleNamespace: copies.namespace,
+            Random: copies.random,
+        }
+
+    def __missing__(self, kind: type) -> Copier | None:
+        copies = self.copies
+        found: Copier | None = None
+        if issubclass(kind, torch.nn.Module):
+            found = copies.module if kind.__new__ is object.__new__ else copies.shared
+        elif issubclass(kind, torch.Tensor):
+            found = copies.tensor
+        elif issubclass(kind, _CONTAINERS):
+            found = copies.derived if _plain_container(kind) else copies.shared
+        elif issubclass(kind, tuple):
+            found = copies.immutable
+        elif not issubclass(kind, type) and kind.__flags__ & 1 << 9:
+            found = copies.helper if _copyable(kind) else copies.shared
+        self[kind] = found
+        return found
+
+
+def _plain_container(kind: type) -> bool:
+    """Whether an object of a class derived from a container's is its items and attributes."""
+    own = (kind.__new__, kind.copy) if hasattr(kind, "copy") else ()
+    return own in [(base.__new__, base.copy) for base in (dict, OrderedDict, list, set)]
+
+
+class Copies:
+    """The copies of one run."""
+
+    def __init__(self) -> None:
+        self.kept = Kept()
+        self.found: dict[int, Any] = {}  # by the id of the original
+        self.originals: list[Any] = []  # alive, so that ids stay theirs
+        self.modules: list[tuple[Any, torch.nn.Module]] = []  # with their originals
+        self.todo: list[dict[Any, Any] | list[Any] | deque[Any]] = []
+        self.kinds = _Kinds(self)
+        self.entered: list[_Shared] = []
+
+    def of(self, module: torch.nn.Module) -> Any:
+        """The copy of a module and of all that it reaches."""
+        copy = self.value(module)
+        todo = self.todo
+        while todo:
+            place = todo.pop()
+            self._fill(place, place.items() if isinstance(place, dict) else enumerate(place.copy()))
+        self.entered = _Shared.enter(self._owners())
+        return copy
+
+    def _fill(self, place: Any, items: Iterable[tuple[Any, Any]]) -> None:
+        """Copies in place of the originals."""
+        kinds, bare = self.kinds, self.kept.empty
+        for key, value in items:
+            kind = type(value)
+            if kind in _PLAIN:
+                continue
+            if kind is tuple:
+                if _PLAIN.issuperset(map(type, value)):
+                    continue
+            elif kind is torch.nn.Parameter and not (attributes := value.__dict__):
+                bare.append(attributes)
+                continue
+            how = kinds[kind]
+            if how is not None:
+                new = how(value)
+                if new is not value:
+                    place[key] = new
+
+    def close(self) -> None:
+        """Forget the copies, and put back what could not be copied."""
+        _Shared.leave(self.entered)
+        self.kept.back()
+        del self.kinds.copies  # no circle is left for the collector
+        self.kinds.clear()
+
+    def _owners(self) -> list[Any]:
+        """The classes, and the python files they are written in, of all that was copied."""
+        owners: dict[int, Any] = {}
+        for kind, how in self.kinds.items():
+            if how is None or kind.__module__.startswith("torch."):
+                continue
+            for base in kind.__mro__:
+                root = base.__module__.partition(".")[0]
+                if id(base) in owners or root == "torch" or root in _STANDARD:
+                    continue
+                owners[id(base)] = base
+                file = sys.modules.get(base.__module__)
+                if file is not None:
+                    owners[id(file)] = file
+        return list(owners.values())
+
+    def value(self, value: Any) -> Any:
+        """The copy of anything; itself if there is nothing in it to be written to."""
+        how = self.kinds[type(value)]
+        return value if how is None else how(value)
+
+    def _made(self, original: Any, copy: Any) -> Any:
+        self.found[id(original)] = copy
+        self.originals.append(original)
+        return copy
+
+    def module(self, module: Any) -> Any:
+        found = self.found.get(id(module))
+        if found is not None:
+            return found
+        attributes = module.__dict__.copy()
+        try:
+            copy: Any = object.__new__(type(module))
+        except TypeError:  # partly written in C
+            return self.shared(module)
+        object.__setattr__(copy, "__dict__", attributes)
+        self.modules.append((module, copy))
+        self._made(module, copy)
+        if (*islice(attributes, len(_FIRST)),) != _FIRST or any(_hooks(attributes)):
+            self.todo.append(attributes)
+            return copy
+        for key in _HOOKS:
+            attributes[key] = OrderedDict()
+        for key in _REGISTRIES:
+            attributes[key] = value = attributes[key].copy()
+            if value:
+                self.todo.append(value)
+        self._fill(attributes, islice(attributes.items(), len(_FIRST), None))
+        return copy
+
+    def mapping(self, value: Any) -> Any:
+        found = self.found.get(id(value))
+        if found is not None:
+            return found
+        copy = self._made(value, value.copy())
+        for key in copy:
+            if type(key) is not str and self.value(key) is not key:
+                return self._rekeyed(copy)
+        self.todo.append(copy)
+        return copy
+
+    def _rekeyed(self, copy: Any) -> Any:
+        items = [(self.value(k), v) for k, v in copy.items()]
+        copy.clear()
+        copy.update(items)
+        self.todo.append(copy)
+        return copy
+
+    def sequence(self, value: Any) -> Any:
+        found = self.found.get(id(value))
+        if found is not None:
+            return found
+        copy = self._made(value, value.copy())
+        if not _PLAIN.issuperset(map(type, copy)):
+            self.todo.append(copy)
+        return copy
+
+    def unordered(self, value: Any) -> Any:
+        found = self.found.get(id(value))
+        if found is not None:
+            return found
+        copy = self._made(value, value.copy())
+        if not _PLAIN.issuperset(map(type, copy)):
+            items = list(map(self.value, copy))
+            copy.clear()
+            copy.update(items)
+        return copy
+
+    def derived(self, value: Any) -> Any:
+        """An object of a class derived from a container's: its items and its attributes."""
+        found = self.found.get(id(value))
+        if found is not None:
+            return found
+        kind = type(value)
+        make: Any = kind.__new__
+        copy = self._made(value, make(kind))
+        content = _content(value)
+        if isinstance(value, dict):
+            _put(copy, {self.value(k): self.value(v) for k, v in content.items()})
+        else:
+            _put(copy, map(self.value, content))
+        attributes = getattr(value, "__dict__", None)
+        if attributes:
+            vars(copy).update(attributes)
+            self.todo.append(vars(copy))
+        return copy
+
+    def immutable(self, value: Any) -> Any:
+        if _PLAIN.issuperset(map(type, value)):
+            return value
+        parts = list(map(self.value, value))
+        if all(map(is_, parts, value)):
+            return value
+        kind: Any = type(value)
+        return kind(*parts) if hasattr(value, "_fields") else kind(parts)
+
+    def function(self, function: Any) -> Any:
+        """A function whose enclosing variables, or defaults, hold what was copied."""
+        if not (function.__closure__ or function.__defaults__ or function.__kwdefaults__):
+            return function
+        found = self.found.get(id(function))
+        if found is not None:
+            return found
+        self._made(function, function)  # while it is looked at, it may meet itself
+        cells = tuple(map(self._cell, function.__closure__ or ()))
+        defaults = self.value(function.__defaults__)
+        keywords = self.value(function.__kwdefaults__)
+        if all(map(is_, cells, function.__closure__ or ())) and (
+            defaults is function.__defaults__ and not function.__kwdefaults__
+        ):
+            return function
+        copy = types.FunctionType(
+            function.__code__, function.__globals__, function.__name__, defaults, cells or None
+        )
+        copy.__kwdefaults__ = keywords
+        functools.update_wrapper(copy, function, updated=())
+        vars(copy).pop("__wrapped__", None)
+        vars(copy).update(vars(function))
+        return self._made(function, copy)
+
+    def _cell(self, cell: types.CellType) -> Any:
+        found = self.found.get(id(cell))
+        if found is not None:
+            return found
+        try:
+            content = cell.cell_contents
+        except ValueError:  # not assigned yet
+            return cell
+        copied = self.value(content)
+        if copied is content:  # a number, perhaps: written to all the same
+            self.kept.cell(cell)
+            return cell
+        return self._made(cell, types.CellType(copied))
+
+    def method(self, method: Any) -> Any:
+        owner = self.value(method.__self__)
+        return method if owner is method.__self__ else types.MethodType(method.__func__, owner)
+
+    def partial(self, partial: Any) -> Any:
+        parts = (partial.func, *partial.args, *partial.keywords.values())
+        copies = list(map(self.value, parts))
+        if all(map(is_, copies, parts)):
+            return partial
+        count = 1 + len(partial.args)
+        keywords = dict(zip(partial.keywords, copies[count:], strict=True))
+        return functools.partial(copies[0], *copies[1:count], **keywords)
+
+    def reference(self, reference: Any) -> Any:
+        target = reference()
+        copy = None if target is None else self.value(target)
+        return reference if copy is target else weakref.ref(copy)
+
+    def namespace(self, value: Any) -> Any:
+        found = self.found.get(id(value))
+        if found is not None:
+            return found
+        copy = self._made(value, types.SimpleNamespace(**vars(value)))
+        self.todo.append(vars(copy))
+        return copy
+
+    def random(self, value: Any) -> Any:
+        found = self.found.get(id(value))
+        if found is not None:
+            return found
+        copy = Random()
+        copy.setstate(value.getstate())
+        return self._made(value, copy)
+
+    def helper(self, value: Any) -> Any:
+        """A helper object. One without any attribute may be a mark that code compares with."""
+        found = self.found.get(id(value))
+        if found is not None:
+            return found
+        kind = type(value)
+        attributes = getattr(value, "__dict__", None)
+        slots = [n for b in kind.__mro__ for n in _slots(b)]
+        if not attributes and not slots:
+            return self.shared(value)
+        try:
+            copy = object.__new__(kind)
+        except TypeError:  # partly written in C, or abstract
+            return self.shared(value)
+        self._made(value, copy)
+        if attributes:
+            copy.__dict__.update(attributes)
+            self.todo.append(copy.__dict__)
+        for name in slots:
+            if hasattr(value, name):
+                object.__setattr__(copy, name, self.value(getattr(value, name)))
+        return copy
+
+    def tensor(self, tensor: Any) -> Any:
+        """Shared; its attributes are put back."""
+        attributes = tensor.__dict__
+        if not attributes:
+            self.kept.empty.append(attributes)
+        elif id(attributes) not in self.found:
+            self.kept.keep(attributes)
+        return tensor
+
+    def shared(self, value: Any) -> Any:
+        """An object that stays the same one: its attributes are put back."""
+        if id(value) not in self.found:
+            self._made(value, value)
+            attributes = getattr(value, "__dict__", None)
+            if isinstance(attributes, dict):
+                self.kept.keep(attributes)
+            if isinstance(value, _CONTAINERS):
+                self.kept.keep(value)
+        return value
+
+
+def _slots(kind: type) -> list[str]:
+    names = vars(kind).get("__slots__", ())
+    names = (names,) if isinstance(names, str) else names
+    return [n for n in names if n not in ("__dict__", "__weakref__")]

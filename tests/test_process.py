@@ -1,0 +1,509 @@
+"""A trace leaves module, torch and process as they were, beside whatever else goes on in them."""
+
+import asyncio
+import functools
+import gc
+import random
+import sys
+import threading
+import types
+import warnings
+from collections import OrderedDict, defaultdict, deque
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from sympy import Min
+from torch import nn
+
+import symcnn
+from symcnn import H, N, W
+from symcnn.errors import DataDependent, SymcnnError
+from symcnn.frontends.torch.tensors import TracedTensor
+
+
+class Block(nn.Module):
+    """Remembers, counts and caches."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3)
+        self.last, self.calls, self.seen = None, 0, {"of": [{}]}
+
+    def forward(self, x):
+        self.calls += 1
+        self.last = self.bn(self.conv(x)).relu()
+        self.seen["of"][0][self.calls] = self.last
+        return self.last
+
+
+def net():
+    return nn.Sequential(Block(), nn.MaxPool2d(2), Block()).train()
+
+
+def summary(network):
+    return network.output_shape, [(n.name, n.op, n.output_shape) for n in network.nodes]
+
+
+# threads
+
+
+def test_a_thousand_traces_over_eight_threads_beside_training():
+    shared, own = net(), [net() for _ in range(8)]
+    expected = summary(symcnn.from_torch(net(), "N 3 H W"))
+    call = nn.Module.__call__
+    done, started = threading.Event(), threading.Event()
+    steps = []
+
+    def train():
+        optimizer = torch.optim.SGD(shared.parameters(), lr=1e-3)
+        while not done.is_set():
+            loss = shared(torch.randn(2, 3, 8, 8)).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            assert type(shared[0].last) is torch.Tensor
+            steps.append(loss.item())
+            started.set()
+
+    def traces(i):
+        wrong = 0
+        for k in range(125):
+            module = shared if k % 2 else own[i]
+            wrong += summary(symcnn.from_torch(module, "N 3 H W")) != expected
+        return wrong
+
+    trainer = ThreadPoolExecutor(1)
+    training = trainer.submit(train)
+    assert started.wait(10)
+    with ThreadPoolExecutor(8) as pool:
+        wrong = sum(pool.map(traces, range(8)))
+    done.set()
+    training.result()
+    assert wrong == 0
+    assert nn.Module.__call__ is call
+    assert shared[0].calls == shared[2].calls == len(steps) == shared[0].bn.num_batches_tracked
+    assert all(m.calls == 0 for module in own for m in module if isinstance(m, Block))
+
+
+def test_what_a_real_forward_sets_during_a_trace_stays():
+    class Slow(Block):
+        def forward(self, x):
+            if isinstance(x, TracedTensor):
+                inside.set()
+                assert go_on.wait(10)
+            return super().forward(x)
+
+    inside, go_on = threading.Event(), threading.Event()
+    module = Slow()
+    with ThreadPoolExecutor(1) as pool:
+        traced = pool.submit(symcnn.from_torch, module, "N 3 H W")
+        assert inside.wait(10)
+        y = module(torch.ones(2, 3, 8, 8))
+        go_on.set()
+        assert traced.result().output_shape == (N, 3, H, W)
+    assert module.last is y
+    assert module.calls == 1
+    assert module.seen["of"][0] == {1: y}
+    assert module.bn.num_batches_tracked == 1
+
+
+def test_tasks_of_an_event_loop_trace_at_once():
+    async def traced(module):
+        await asyncio.sleep(0)
+        return summary(await asyncio.to_thread(symcnn.from_torch, module, "N 3 H W"))
+
+    async def together():
+        module = net()
+        return await asyncio.gather(*(traced(module) for _ in range(20)))
+
+    answers = asyncio.run(together())
+    assert answers == answers[:1] * 20
+
+
+def test_a_trace_within_a_trace():
+    class Outer(Block):
+        def forward(self, x):
+            self.inner = symcnn.from_torch(self.conv, "N 3 A B")
+            weight = self.conv.weight.flatten(1) @ torch.ones(27, 3)
+            return super().forward(x) + weight.sum()
+
+    class Plain(Block):
+        def forward(self, x):
+            weight = self.conv.weight.flatten(1) @ torch.ones(27, 3)
+            return super().forward(x) + weight.sum()
+
+    assert summary(symcnn.from_torch(Outer(), "N 3 H W")) == summary(
+        symcnn.from_torch(Plain(), "N 3 H W")
+    )
+
+
+def test_lazy_modules_run_for_real_beside_traces():
+    lazy = nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(2))
+
+    def real(_):
+        made = nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(2))
+        return type(made(torch.ones(1, 3, 6, 6)))
+
+    with ThreadPoolExecutor(4) as pool:
+        networks = pool.map(lambda _: symcnn.from_torch(lazy, "N 3 6 W"), range(20))
+        assert set(pool.map(real, range(20))) == {torch.Tensor}
+        assert {n.output_shape for n in networks} == {(N, 2)}
+    assert nn.parameter.is_lazy(lazy[0].weight)
+
+
+# tensors
+
+
+def state_of(module, extra=()):
+    tensors = [*module.parameters(), *module.buffers(), *extra]
+    return [
+        (
+            t,
+            t.data_ptr(),
+            t.detach().clone(),
+            (t._version, t.grad, t.requires_grad, t.grad_fn),
+            (t.shape, t.stride(), t.untyped_storage().nbytes(), dict(vars(t))),
+        )
+        for t in tensors
+    ]
+
+
+def assert_untouched(before, after):
+    for old, new in zip(before, after, strict=True):
+        assert old[0] is new[0]
+        assert torch.equal(old[2], new[2])
+        assert (old[1], *old[3:]) == (new[1], *new[3:])
+
+
+def max_norm(self, x):
+    return x + F.embedding(torch.tensor([1, 2]), self.table, max_norm=0.1).sum()
+
+
+def out_of_normalize(self, x):
+    with torch.no_grad():
+        self.u = F.normalize(torch.mv(self.weight, self.v), dim=0, out=self.u)
+    return x * self.u.sum()
+
+
+def initialised(self, x):
+    nn.init.kaiming_uniform_(self.weight)
+    nn.init.constant_(self.buf, 3)
+    nn.init.trunc_normal_(self.table)
+    return x * self.buf[0]
+
+
+def backward(self, x):
+    (self.weight * 2).sum().backward()
+    assert torch.equal(self.weight.grad, torch.full_like(self.weight, 2))
+    self.weight.grad.zero_()
+    return x
+
+
+def grad_of(self, x):
+    self.weight.grad = torch.ones_like(self.weight)
+    self.weight.requires_grad_(False)
+    self.weight.requires_grad = False
+    return x
+
+
+def set_data(self, x):
+    self.weight.data = torch.zeros(2, 2)
+    assert self.weight.shape == (2, 2)
+    return x
+
+
+def no_grad(write):
+    def forward(self, x):
+        with torch.no_grad():
+            write(self, x)
+        return x
+
+    return forward
+
+
+WRITES = {
+    "max_norm": max_norm,
+    "embedding max_norm": lambda s, x: x + s.embed(torch.tensor([1, 2])).sum(),
+    "power iteration": out_of_normalize,
+    "spectral norm": lambda s, x: s.spectral(x),
+    "batch norm of a constant": lambda s, x: x + s.bn(torch.randn(4, 3, 2, 2)).mean(),
+    "instance norm of a constant": lambda s, x: (
+        x + F.instance_norm(torch.randn(4, 3, 2, 2), s.mean, s.var).mean()
+    ),
+    "batch norm of the input": lambda s, x: s.bn(x),
+    "counter": lambda s, x: x * (s.steps.add_(1).item() + s.steps.item()),
+    "item": no_grad(lambda s, x: s.buf[0].add_(1)),
+    "view": no_grad(lambda s, x: s.buf.view(-1).add_(1)),
+    "view of a parameter": no_grad(lambda s, x: s.weight.view(-1)[1:3].mul_(2)),
+    "data": lambda s, x: x + s.weight.data.add_(1).sum(),
+    "detach": lambda s, x: x + s.weight.detach().mul_(2).sum(),
+    "init": initialised,
+    "hardtanh": lambda s, x: x + F.hardtanh(s.buf, inplace=True).sum(),
+    "threshold": lambda s, x: x + F.threshold_(s.buf, 0.1, 2.0).sum(),
+    "relu_": lambda s, x: x + torch.relu_(s.buf).sum(),
+    "out": lambda s, x: x + torch.add(s.buf, 1, out=s.buf).sum(),
+    "out of two": no_grad(lambda s, x: torch.max(s.weight, 0, out=(s.most, s.where))),
+    "foreach": no_grad(lambda s, x: torch._foreach_add_([s.buf, s.weight], 1)),
+    "foreach lerp": no_grad(lambda s, x: torch._foreach_lerp_([s.buf], [torch.ones(4)], 0.5)),
+    "set_": lambda s, x: x + s.buf.set_(torch.ones(4)).sum(),
+    "resize_": lambda s, x: x + s.buf.resize_(9).numel(),
+    "squeeze": lambda s, x: x + s.buf.unsqueeze_(0).shape[0],
+    "iadd": no_grad(lambda s, x: s.weight.__iadd__(1)),
+    "setitem": no_grad(lambda s, x: s.weight.__setitem__(0, 3.0)),
+    "copy": no_grad(lambda s, x: s.weight.copy_(s.weight * 2)),
+    "fill diagonal": no_grad(lambda s, x: s.weight.fill_diagonal_(7)),
+    "index_copy": no_grad(lambda s, x: s.buf.index_fill_(0, torch.tensor([1]), 7)),
+    "backward": backward,
+    "grad": grad_of,
+    "grad kept": no_grad(lambda s, x: s.table.grad.zero_()),
+    "plain tensor": no_grad(lambda s, x: s.plain.mul_(0)),
+    "in a list": no_grad(lambda s, x: s.several[0]["t"].mul_(0)),
+    "random": lambda s, x: x + s.plain.uniform_().sum(),
+    "dropout of a constant": lambda s, x: x + F.dropout(s.plain, 0.5, inplace=True).sum(),
+    "traced into a buffer": lambda s, x: x + s.buf.copy_(x.mean((0, 2, 3)).sum().expand(4)).sum(),
+    "traced by index": lambda s, x: (s.buf.__setitem__(0, x.mean()), x + s.buf.sum())[1],
+    "traced added": lambda s, x: x + s.buf.add_(x.mean()).sum(),
+    "traced out": lambda s, x: x + torch.mul(x.mean(), s.plain, out=s.buf).sum(),
+    "traced into a view": lambda s, x: (s.buf.view(2, 2)[0].copy_(x.mean().expand(2)), x)[1],
+}
+
+
+class Written(nn.Module):
+    def __init__(self, write):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, 4))
+        self.table = nn.Parameter(torch.randn(5, 4) * 9)
+        self.table.grad = torch.ones(5, 4)
+        self.embed = nn.Embedding(5, 4, max_norm=0.1)
+        self.bn = nn.BatchNorm2d(3)
+        self.spectral = nn.utils.parametrizations.spectral_norm(nn.Conv2d(3, 3, 1))
+        self.register_buffer("buf", torch.ones(4))
+        self.register_buffer("u", torch.ones(4))
+        self.register_buffer("v", torch.ones(4))
+        self.register_buffer("most", torch.ones(4))
+        self.register_buffer("where", torch.ones(4, dtype=torch.long))
+        self.register_buffer("steps", torch.tensor(0))
+        self.register_buffer("mean", torch.zeros(3))
+        self.register_buffer("var", torch.ones(3))
+        self.plain, self.several = torch.ones(4), [{"t": torch.ones(4)}]
+        self.write = write
+
+    def forward(self, x):
+        return self.write(self, x)
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_tensors_are_left_byte_for_byte(name):
+    module = Written(WRITES[name]).train()
+    extra = [module.plain, module.several[0]["t"], module.table.grad]
+    before, seed = state_of(module, extra), torch.random.get_rng_state()
+    assert symcnn.from_torch(module, "N 3 H W").output_shape == (N, 3, H, W)
+    assert_untouched(before, state_of(module, extra))
+    assert torch.equal(torch.random.get_rng_state(), seed)
+    first, second = (symcnn.from_torch(module, "N 3 H W") for _ in range(2))
+    assert summary(first) == summary(second)
+
+
+def test_a_run_reads_what_it_wrote():
+    def forward(self, x):
+        self.buf.view(2, 2)[0].mul_(5)
+        self.steps.add_(1)
+        self.steps += 1
+        assert self.buf.tolist() == [5, 5, 1, 1]
+        assert self.buf[0].item() == 5
+        assert self.buf.numpy()[1] == 5
+        return x[:, :, : int(self.steps)]
+
+    module = Written(forward)
+    assert symcnn.from_torch(module, "N 3 H W").output_shape == (N, 3, Min(2, H), W)
+    assert module.buf.tolist() == [1] * 4
+
+
+def test_in_place_errors_are_torchs_own():
+    module = Written(lambda s, x: x + s.weight.add_(1).sum())
+    with pytest.raises(SymcnnError, match="a leaf Variable that requires grad"):
+        symcnn.from_torch(module, "N 3 H W")
+
+
+def test_a_buffer_written_to_depends_on_the_input():
+    def forward(self, x):
+        self.buf[0] = x.mean()
+        return x[:, :, : int(self.buf[0])]
+
+    with pytest.raises(DataDependent):
+        symcnn.from_torch(Written(forward), "N 3 H W")
+
+
+def test_meta_modules_are_written_to_as_well():
+    module = Written(WRITES["foreach"]).to("meta")
+    assert symcnn.from_torch(module, "N 3 H W").output_shape == (N, 3, H, W)
+
+
+# python
+
+
+class Helper:
+    def __init__(self):
+        self.last, self.log = None, deque(maxlen=3)
+
+
+class Slotted:
+    __slots__ = ("last",)
+
+
+MARK = type("Mark", (), {})()
+
+
+class Remembers(nn.Module):
+    shared = {"of": []}  # noqa: RUF012
+    latest = None
+    count = 0
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+        self.nested = {"a": [{"b": deque()}], "c": OrderedDict(d=defaultdict(list))}
+        self.helper, self.slotted = Helper(), Slotted()
+        self.slotted.last = None
+        self.space = types.SimpleNamespace(last=None)
+        self.pair = ([], {"k": set()})
+        self.mark, self.rng = MARK, random.Random(3)
+        self.helper.owner = self
+        self.hook = self.remember
+        self.partial = functools.partial(self.remember, "partial")
+        kept, times = [], 0
+
+        def closure(x):
+            nonlocal times
+            times += 1
+            kept.append(x)
+            return times
+
+        self.closure = closure
+        self.conv.register_forward_hook(lambda m, i, o: kept.append(o))
+
+    def remember(self, *values):
+        self.values = values
+        return self
+
+    def forward(self, x, into=[]):  # noqa: B006
+        assert self.mark is MARK
+        assert self.helper.owner is self
+        assert self.hook(x) is self
+        assert self.partial(x) is self
+        y = self.conv(x)
+        self.nested["a"][0]["b"].append(y)
+        self.nested["c"]["d"]["e"].append(y)
+        self.nested["new"] = y
+        self.helper.last = self.slotted.last = self.space.last = y
+        self.helper.log.append(y)
+        self.helper.new = y
+        self.pair[0].append(y)
+        self.pair[1]["k"].add(y)
+        self.closure(y)
+        into.append(y)
+        self.conv.weight.note = y
+        self.conv.stride = (1, 1)
+        self.shared["of"].append(y)
+        type(self).latest = y
+        type(self).count += 1
+        Remembers.fresh = y
+        self.conv.register_forward_hook(lambda m, i, o: None)
+        self.added = nn.Identity()
+        self.register_buffer("later", torch.zeros(1))
+        self.rng.random()
+        SEEN.append(y)
+        cached(x.shape[2])
+        del self.helper.owner
+        return y
+
+
+SEEN = []
+
+
+@functools.lru_cache
+def cached(size):
+    return torch.zeros(3) if isinstance(size, int) else size
+
+
+def picture(module):
+    return {
+        "attributes": [(name, list(vars(m).items())) for name, m in module.named_modules()],
+        "nested": repr(module.nested),
+        "helper": (dict(vars(module.helper)), list(module.helper.log)),
+        "rest": (module.slotted.last, vars(module.space).copy(), repr(module.pair)),
+        "class": {k: v for k, v in vars(Remembers).items() if k != "shared"},
+        "shared": repr(Remembers.shared),
+        "hooks": dict(module.conv._forward_hooks),
+        "closure": [repr(c.cell_contents) for c in module.closure.__closure__],
+        "weight": dict(vars(module.conv.weight)),
+        "default": repr(Remembers.forward.__defaults__),
+        "rng": module.rng.getstate(),
+        "seen": list(SEEN),
+    }
+
+
+def test_python_state_is_left_attribute_for_attribute():
+    module = Remembers()
+    before = picture(module)
+    for _ in range(2):
+        assert symcnn.from_torch(module, "N 3 H W").output_shape == (N, 3, H, W)
+        assert picture(module) == before
+
+
+def test_no_traced_tensor_survives():
+    module = Remembers()
+    network = symcnn.from_torch(module, "N 3 H W")
+    gc.collect()
+    left = [o for o in gc.get_objects() if type(o) is TracedTensor]
+    assert left == []
+    assert len(network.nodes) == 1
+
+
+def test_process_wide_settings_are_put_back():
+    def forward(self, x):
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float64)
+        warnings.simplefilter("ignore")
+        random.random()
+        np.random.rand()
+        torch.rand(3)
+        torch.nn.Linear(2, 2)
+        return x
+
+    def settings():
+        return (
+            torch.is_grad_enabled(),
+            torch.get_default_dtype(),
+            list(warnings.filters),
+            random.getstate(),
+            np.random.get_state()[1].tolist(),
+            np.random.get_state()[2],
+            torch.random.get_rng_state().tolist(),
+            gc.isenabled(),
+            sys.getrecursionlimit(),
+        )
+
+    module = Written(forward)
+    before = settings()
+    symcnn.from_torch(module, "N 3 H W")
+    assert settings() == before
+
+
+def test_drawing_within_a_trace_goes_on():
+    def forward(self, x):
+        a, b = torch.rand(3), torch.rand(3)
+        c, d = self.plain.bernoulli(0.5), F.dropout(torch.ones(64))
+        e = torch.ones(4).normal_(generator=self.generator)
+        assert not torch.equal(a, b)
+        assert 0 < d.count_nonzero() < 64
+        return x * (a + b + c[:3] + e[:3]).sum()
+
+    module = Written(forward)
+    module.generator = torch.Generator().manual_seed(3)
+    state = module.generator.get_state()
+    symcnn.from_torch(module, "N 3 H W")
+    assert torch.equal(module.generator.get_state(), state)
