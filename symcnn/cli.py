@@ -275,7 +275,9 @@ def summary(
 @click.option("--memory", metavar="AMOUNT", help='Bytes of all activations: "8 GiB".')
 @click.option("--saved", metavar="AMOUNT", help="Bytes kept for the backward pass.")
 @click.option("--peak", metavar="AMOUNT", help="The most bytes alive at once in inference.")
-@click.option("--dtype", metavar="NAME", help="What activations are made of (float32).")
+@click.option(
+    "--dtype", metavar="NAME", help="What activations are made of, where not the module's own."
+)
 @click.option(
     "--size", "sizes", metavar="NAME=SIZE", help="Fixed sizes or hyperparameters: N=8,k=1..11."
 )

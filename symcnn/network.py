@@ -379,14 +379,15 @@ class Network(Places):
         *,
         partial: bool = False,
         input_grad: bool = False,
-        dtype: str = "float32",
+        dtype: str | None = None,
     ) -> _cost.Cost:
         """What the network costs, as formulas: ``net.cost().total``, ``.params``, ``.table()``.
 
         convention: "macs", "flops", "fvcore", "thop", "ptflops" or "torchinfo"; see docs/cost.md.
         partial: count operations without a cost as nothing; the total is then a lower bound.
         input_grad: the inputs require gradients too (for the backward pass).
-        dtype: what activations are made of, for memory; parameters have their own.
+        dtype: what activations are made of, for memory, if not what the trace says (a module in
+            half, a cast, autocast); parameters have their own.
 
         Raises BadSpec for an unknown convention. Totals raise UnsupportedOperation for an
         operation that does not say what it costs.
@@ -438,7 +439,7 @@ class Network(Places):
         memory: Any = None,
         saved: Any = None,
         peak: Any = None,
-        dtype: str = "float32",
+        dtype: str | None = None,
         **sizes: Any,
     ) -> Any:
         """The inputs that reach a target: ``net.solve(output=(7, 7))``. Wishes combine.
@@ -461,7 +462,7 @@ class Network(Places):
         activations, saved, peak: bytes, ``"8 GiB"``, the figures of `cost` by these names: all
             tensors that the operations make; what autograd keeps for the backward pass; the most
             alive at once in inference. memory: the same as activations. None counts parameters.
-        dtype: what activations are made of, for these bytes.
+        dtype: what activations are made of, for these bytes, if not what the trace says.
         sizes: fixed sizes or ranges, ``N=8``, ``W=range(1, 641)``, also of the target's symbols.
             Hyperparameters that are symbols too: ``k=3``, or ``k=range(1, 12)``, ``s=[1, 2]``, and
             then the answer is `Choices`: all solutions, simplest first, each with its inputs.

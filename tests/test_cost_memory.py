@@ -561,3 +561,52 @@ def test_what_the_code_does_in_float32_by_name_is_not_guessed_in_halves():
     assert net.cost(input_grad=True).saved == 4 * N * symcnn.L
     with pytest.raises(UnsupportedOperation, match="softmax in float32, within a network of an"):
         str(net.cost(dtype="float16", input_grad=True).saved)
+
+
+class Inside(nn.Module):
+    """A block in another dtype, cast by hand."""
+
+    def __init__(self):
+        super().__init__()
+        self.before, self.after = nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 1)
+        self.block = nn.Conv2d(4, 8, 1).bfloat16()
+        self.shrink = nn.Conv2d(8, 4, 1).bfloat16()
+
+    def forward(self, x):
+        y = self.before(x).bfloat16()
+        y = self.shrink(torch.relu(self.block(y)))
+        return self.after(y.float())
+
+
+class Autocast(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Conv2d(4, 8, 3), nn.Linear(8, 5)
+
+    def forward(self, x):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = torch.relu(self.one(x))
+            return self.two(y.mean((2, 3))) * 2
+
+
+@pytest.mark.parametrize("make", [Inside, Autocast])
+def test_a_cast_inside_and_autocast_are_seen_without_being_told(make):
+    module = make().train()
+    net = symcnn.from_torch(module, "N 4 H W")
+    sizes = {"N": 2, "H": 9, "W": 12}
+    ours = net.cost(input_grad=True).at(**sizes).saved
+    assert ours == torch_saved(net, module, sizes, input_grad=True)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("case", ["tokens", *list(LAYERS)[:4]])
+def test_a_module_in_another_dtype_is_that_without_being_told(case, dtype):
+    make, spec, sizes = HALVES[case]
+    kind = getattr(torch, dtype)
+    net = symcnn.from_torch(make().train().to(kind), spec)
+    told = symcnn.from_torch(make().train(), spec).cost(dtype=dtype, input_grad=True)
+    cost = net.cost(input_grad=True)
+    assert cost.dtype == dtype
+    for figure in ("saved", "peak", "activations"):
+        ours = getattr(cost.at(**sizes), figure)
+        assert ours == getattr(told.at(**sizes), figure)

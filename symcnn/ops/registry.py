@@ -155,7 +155,7 @@ def _set_dtypes(node: Node, law: Law | None, tape: Tape) -> None:
     if given is not None:
         made: str | Sequence[str] = str(given).removeprefix("torch.")
     elif cast and inputs and (inputs[0].dtype in _CASTABLE or not inputs[0].dtype):
-        made = cast
+        made = node.cast = cast
     elif law is not None:
         made = law(node, default)
     else:

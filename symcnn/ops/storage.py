@@ -17,10 +17,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from symcnn.algebra.size import Int, Size, exact_div, maximum, prod, sharp_lower
+from symcnn.algebra.size import Int, exact_div, maximum, prod, sharp_lower
 from symcnn.errors import UnsupportedOperation
 from symcnn.ops.autograd import Gradients
-from symcnn.ops.index import is_mask
+from symcnn.ops.dtypes import BYTES
 from symcnn.ops.matmul import labels_of
 from symcnn.ops.registry import normal_dim, normal_dims, unpacked
 from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor, tensors_in
@@ -33,11 +33,8 @@ Runs = list[tuple[range, range]]  # axes of the one, axes of the other: as many 
 #: Axes from the outermost to the innermost where channels lie last, by rank.
 _LAST = {4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
 
-#: Bytes per element of what is not of the network's own dtype.
-_BOOL, _LONG = 1, 8
-
-#: Bytes per element of float32, in which a network is unless its cost is asked in another dtype.
-_SINGLE = 4
+#: Bytes per element of places, and of sums in single precision.
+_LONG, _SINGLE = 8, 4
 
 _BY_SIZES = "that sizes decide"
 
@@ -234,9 +231,14 @@ def _view_strides(old: Layout, dims: Dims) -> tuple[tuple[Int, ...], Runs] | Non
 class Memory:
     """Runs the nodes of a network over storages: what each makes, and what autograd saves."""
 
-    def __init__(self, nodes: Sequence[Node], gradients: Gradients, width: int = _SINGLE) -> None:
+    def __init__(
+        self, nodes: Sequence[Node], gradients: Gradients, own: str = "", dtype: str = ""
+    ) -> None:
         self.gradients = gradients
-        self.width = width  # of activations: what is kept in single precision is wider than halves
+        self.own = own  # the dtype in which the network runs
+        self.width = BYTES[dtype or own]  # of what is of that dtype
+        self.recast = bool(dtype) and BYTES[dtype] != BYTES[own]  # asked in another than it runs in
+        self._weights: dict[SymbolicTensor, Layout] = {}  # copies that autocast keeps
         self.layouts: dict[SymbolicTensor, Layout] = {}
         self.made: dict[Node, list[Storage]] = {}
         self.saved: dict[Node, list[Storage]] = {}
@@ -255,10 +257,22 @@ class Memory:
         if found is None:
             owned = isinstance(t, Parameter) or (isinstance(t, Constant) and t.owned)
             kind = "own" if owned else "input"
-            width = _WIDTHS.get(getattr(t, "dtype", "")) if not t.boolean else _BOOL
-            storage = Storage(prod(t.dims), width, kind)
+            storage = Storage(prod(t.dims), self.width_of(t), kind)
             found = self.layouts[t] = Layout(storage, t.dims, _in_order(t.dims))
         return found
+
+    def width_of(self, t: SymbolicTensor) -> int | None:
+        """Bytes per element; None for a tensor of the network's own dtype."""
+        return None if t.dtype in ("", self.own) else BYTES[t.dtype]
+
+    def bytes_of(self, t: SymbolicTensor) -> int:
+        """Bytes per element."""
+        return self.width_of(t) or self.width
+
+    def _floats(self) -> int | None:
+        """Bytes per element of what the node makes beside its outputs."""
+        tensors = (*self._node.outputs, *self._node.inputs)
+        return next((self.width_of(t) for t in tensors if is_float(t)), None)
 
     def needs(self, *tensors: Any) -> bool:
         """Whether one of them requires a gradient."""
@@ -268,6 +282,7 @@ class Memory:
         self, dims: Dims, width: int | None = None, order: Sequence[int] | None = None
     ) -> Layout:
         """A new tensor, in plain order or in the one given."""
+        width = self._floats() if width is None else width
         storage = Storage(prod(dims), width, "activation")
         self.made[self._node].append(storage)
         strides = _in_order(dims) if order is None else _ordered(dims, order)
@@ -301,6 +316,7 @@ class Memory:
     def extra(self, elements: Int, width: int | None = None) -> None:
         """Something made for the backward pass only."""
         if self._grad:
+            width = self._floats() if width is None else width
             storage = Storage(elements, width, "extra")
             self.made[self._node].append(storage)
             self.saved[self._node].append(storage)
@@ -325,6 +341,7 @@ class Memory:
 
     def _run(self, node: Node) -> None:
         rule = _RULES.get(node.op)
+        before = self._cast(node) if node.cast else {}
         if rule is not None:
             try:
                 rule(self, node)
@@ -332,20 +349,37 @@ class Memory:
                 self.unknown.append((node, str(error)))
         else:
             self.unknown.append((node, ""))
+        self.layouts.update(before)
         for i, t in enumerate(node.outputs):
             if t not in self.layouts:
                 self.place(self.fresh(t.dims), i)
+            storage = self.layouts[t].storage
+            if storage in self.made[node]:
+                storage.width = self.width_of(t)
+
+    def _cast(self, node: Node) -> dict[SymbolicTensor, Layout]:
+        """Copies of what autocast has the node read in another dtype; where they lay before."""
+        before: dict[SymbolicTensor, Layout] = {}
+        for t in dict.fromkeys(node.inputs):
+            if is_float(t) and t.dtype != node.cast and t not in self._weights:
+                base = self.of(t)
+                copy = self.fresh(t.dims, BYTES[node.cast], base.order)
+                if isinstance(t, Parameter) and t.trainable:
+                    self._weights[t] = copy
+                before[t], self.layouts[t] = base, copy
+            elif t in self._weights:
+                before[t], self.layouts[t] = self.of(t), self._weights[t]
+        return before
+
+
+def is_float(t: SymbolicTensor) -> bool:
+    """Whether it holds floats."""
+    return t.dtype == "" or "float" in t.dtype
 
 
 class _Unknown(Exception):
     """A way to call an operation that its entry does not cover."""
 
-
-#: Torch's dtypes by their bytes, for tensors that have one of their own.
-_WIDTHS = {
-    "bool": 1, "uint8": 1, "int8": 1, "int16": 2, "int32": 4, "int64": 8,
-    "complex64": 8, "complex128": 16,
-}  # fmt: skip
 
 Rule = Callable[[Memory, Node], None]
 
@@ -469,7 +503,7 @@ def _getitem(m: Memory, node: Node) -> None:
     items = list(index) if isinstance(index, tuple) else [index]
     tensors = list(tensors_in(*items))
     if tensors or any(isinstance(i, (list, bool)) for i in items):
-        if any(m.of(t).storage.width == _BOOL for t in tensors):
+        if any(t.boolean for t in tensors):
             raise _Unknown("with a mask")
         kept = [m.of(t).storage for t in tensors]
         lists = sum(len(i) for i in items if isinstance(i, list))
@@ -492,7 +526,7 @@ def _indexed(m: Memory, node: Node, items: Sequence[Any]) -> None:
     order = None
     if base.order != sorted(base.order):
         order = _order(dims, *_index_strides(m, base, items, len(dims)))
-    m.place(m.fresh(dims, base.storage.width, order))
+    m.place(m.fresh(dims, None, order))
 
 
 def _index_strides(m: Memory, base: Layout, items: Sequence[Any], n: int) -> list[list[Int]]:
@@ -539,12 +573,12 @@ def _pointwise_order(m: Memory, node: Node) -> list[int]:
     return _order(dims, *(_expanded(m.of(t), dims).strides for t in node.inputs))
 
 
-def _out(m: Memory, node: Node, width: int | None = None) -> Layout:
+def _out(m: Memory, node: Node) -> Layout:
     """The output of a pointwise operation: in place, or new and laid out as the input."""
     if in_place(node):
         layout = m.of(_x(node))
     else:
-        layout = m.fresh(node.outputs[0].dims, width, _pointwise_order(m, node))
+        layout = m.fresh(node.outputs[0].dims, None, _pointwise_order(m, node))
     m.place(layout)
     return layout
 
@@ -559,29 +593,8 @@ def _extra_kwarg(node: Node, name: str) -> Any:
     return node.call.kwargs.get(name) if node.call is not None else None
 
 
-def _promoted(m: Memory, node: Node, first: int = 0) -> int | None:
-    """The width of what arithmetic makes: floating if a factor is, else the widest of integers."""
-    call, operands = node.call, node.inputs[first:]
-    numbers = [
-        v
-        for v in ((*call.args, *call.kwargs.values()) if call is not None else ())
-        if not isinstance(v, (SymbolicTensor, str, type(None), bool))
-    ]
-    tensors = [t for t in operands if t.ndim] or operands
-    widths = [m.of(t).storage.width for t in operands]
-    if None in widths or any(not isinstance(v, (int, Size)) for v in numbers):
-        return None
-    if numbers and all(w == _BOOL for w in widths):
-        if not all(
-            is_mask(t) and (t.boolean or t.node is None or t.node.op != "to") for t in operands
-        ):
-            raise _Unknown("of 8-bit integers and numbers")
-        return _LONG
-    return max((w for t in tensors if (w := m.of(t).storage.width) is not None), default=None)
-
-
 def _keeps_nothing(m: Memory, node: Node) -> None:
-    _out(m, node, _promoted(m, node))
+    _out(m, node)
 
 
 def _remainder(m: Memory, node: Node) -> None:
@@ -592,7 +605,7 @@ def _remainder(m: Memory, node: Node) -> None:
 
 
 def _makes_bool(m: Memory, node: Node) -> None:
-    _out(m, node, _BOOL)
+    _out(m, node)
 
 
 def _keep(m: Memory, node: Node, *tensors: Any) -> None:
@@ -637,14 +650,14 @@ def _mul(m: Memory, node: Node) -> None:
         _keep(m, node, left)
     if isinstance(right, SymbolicTensor) and m.needs(left):
         _keep(m, node, right)
-    _out(m, node, _promoted(m, node))
+    _out(m, node)
 
 
 def _addcmul(m: Memory, node: Node) -> None:
     """As the product in it."""
     _, first, second = node.inputs
     m.save(first if m.needs(second) else None, second if m.needs(first) else None)
-    _out(m, node, _promoted(m, node))
+    _out(m, node)
 
 
 def _addcdiv(m: Memory, node: Node) -> None:
@@ -652,7 +665,7 @@ def _addcdiv(m: Memory, node: Node) -> None:
     _, first, second = node.inputs
     if m.needs(first, second):
         m.save(second, first if m.needs(second) else None)
-    _out(m, node, _promoted(m, node))
+    _out(m, node)
 
 
 def _div(m: Memory, node: Node) -> None:
@@ -674,17 +687,17 @@ def _pow(m: Memory, node: Node) -> None:
         raise _Unknown("to the power of a tensor")
     if right not in (0, 1):
         _keep(m, node, left)
-    _out(m, node, _promoted(m, node))
+    _out(m, node)
 
 
 def _extreme_of_two(m: Memory, node: Node) -> None:
     m.save(*node.inputs)
-    _out(m, node, _promoted(m, node))
+    _out(m, node)
 
 
 def _where(m: Memory, node: Node) -> None:
     m.save(node.arguments["condition"])
-    _out(m, node, _promoted(m, node, 1))
+    _out(m, node)
 
 
 def _masked_fill(m: Memory, node: Node) -> None:
@@ -692,13 +705,13 @@ def _masked_fill(m: Memory, node: Node) -> None:
     if in_place(node):
         _out(m, node)
     else:
-        m.place(m.fresh(node.outputs[0].dims, m.of(_x(node)).storage.width))
+        m.place(m.fresh(node.outputs[0].dims))
 
 
 def _clamp(m: Memory, node: Node) -> None:
     if len(node.inputs) > 1:
         raise _Unknown("between tensors")
-    if m.of(_x(node)).storage.width is not None:  # integers have no gradient
+    if not is_float(_x(node)):  # integers have no gradient
         _keeps_nothing(m, node)
     else:
         _keeps_input(m, node)
@@ -751,60 +764,22 @@ def _dropout(m: Memory, node: Node) -> None:
 
 
 def _cast(m: Memory, node: Node) -> None:
-    """To the dtype that it has: the tensor itself. Integers and truth values have their own."""
-    call = node.call
-    wanted = (
-        [str(v).removeprefix("torch.") for v in (*call.args[1:], *call.kwargs.values())]
-        if (call is not None)
-        else []
-    )
-    for word in wanted:
-        if word in _WIDTHS:
-            width = _WIDTHS[word]
-            base = m.of(_x(node))
-            m.place(base if base.storage.width == width else m.fresh(node.outputs[0].dims, width))
-            return
-    base = m.of(_x(node))
-    if base.storage.width is None:
-        m.place(base)
-    else:  # to a floating dtype, taken to be the network's
-        m.place(m.fresh(node.outputs[0].dims, None, base.order))
+    """To the dtype that it has: the tensor itself."""
+    if node.op == "float":
+        _in_single(m)
+    x, made = _x(node), node.outputs[0]
+    base = m.of(x)
+    m.place(base if x.dtype == made.dtype else m.fresh(made.dims, None, base.order))
 
 
 def _in_single(m: Memory) -> None:
-    """What the code does in float32 by name is in the network's own dtype if that is float32."""
-    if m.width != _SINGLE:
+    """What the code does in float32 by name is not in the dtype in which its cost is asked."""
+    if m.recast:
         raise _Unknown("in float32, within a network of another dtype,")
 
 
-def _float(m: Memory, node: Node) -> None:
-    _in_single(m)
-    _cast_to(None)(m, node)
-
-
-def _cast_to(width: int | None) -> Rule:
-    def rule(m: Memory, node: Node) -> None:
-        base = m.of(_x(node))
-        if base.storage.width == width:
-            m.place(base)
-        else:
-            m.place(m.fresh(node.outputs[0].dims, width, base.order))
-
-    return rule
-
-
 def _clone(m: Memory, node: Node) -> None:
-    m.place(m.fresh(node.outputs[0].dims, m.of(_x(node)).storage.width, m.of(_x(node)).order))
-
-
-def _new_like(m: Memory, node: Node) -> None:
-    base, call = m.of(_x(node)), node.call
-    words = [str(v).removeprefix("torch.") for v in call.kwargs.values()] if call else []
-    whole = any(w in _WIDTHS for w in words)
-    named = whole or any(w.startswith(("float", "bfloat", "half", "double")) for w in words)
-    width = next((_WIDTHS[w] for w in words if w in _WIDTHS), None)
-    width = width if named else base.storage.width
-    m.place(m.fresh(node.outputs[0].dims, width, base.order))
+    m.place(m.fresh(node.outputs[0].dims, None, m.of(_x(node)).order))
 
 
 # Products --------------------------------------------------------------------------------------
@@ -893,16 +868,16 @@ def _attention(m: Memory, node: Node) -> None:
     if query.ndim == 4 and same and rows and not learned:
         m.place(m.fresh(dims, None, m.of(query).order))
         m.save(query, key, value, node.outputs[0])
-        m.extra(prod(dims[:-1]), max(_SINGLE, m.width))
-        if mask is not None and m.of(mask).storage.width == _BOOL:
+        m.extra(prod(dims[:-1]), max(_SINGLE, m.bytes_of(query)))
+        if mask is not None and mask.boolean:
             m.extra(prod(mask.dims))  # the mask as numbers
         else:
             m.save(mask)
         return
-    if query.ndim < 3 or (mask is not None and m.of(mask).storage.width == _BOOL):
+    if query.ndim < 3 or (mask is not None and mask.boolean):
         raise _Unknown("outside the fused kernel")
     q, k, v = (m.of(t) for t in (query, key, value))
-    wide = _SINGLE if m.width < _SINGLE else None
+    wide = _SINGLE if m.bytes_of(query) < _SINGLE else None
     if wide is not None:
         q, k, v = (m.fresh(f.dims, wide, f.order) for f in (q, k, v))
     swapped = Layout(k.storage, _swapped(k.dims), _swapped(k.strides))
@@ -1123,7 +1098,7 @@ def _pad(m: Memory, node: Node) -> None:
     if mode in ("reflect", "replicate"):
         m.save(_x(node))
     order = _LAST[_x(node).ndim] if m.of(_x(node)).channels_last else None
-    m.place(m.fresh(node.outputs[0].dims, m.of(_x(node)).storage.width, order))
+    m.place(m.fresh(node.outputs[0].dims, None, order))
 
 
 def _grid_sample(m: Memory, node: Node) -> None:
@@ -1148,49 +1123,40 @@ def _cat(m: Memory, node: Node) -> None:
     orders = [m.of(t) for t in node.inputs]
     last = bool(orders) and all(o.channels_last for o in orders)
     order = _LAST[len(orders[0].dims)] if last else None
-    m.place(m.fresh(node.outputs[0].dims, orders[0].storage.width, order))
+    m.place(m.fresh(node.outputs[0].dims, None, order))
 
 
 def _stack(m: Memory, node: Node) -> None:
     """Joined along the axis, which is then split: images with channels last stay so."""
     layouts, dims = [m.of(t) for t in node.inputs], node.outputs[0].dims
-    width = layouts[0].storage.width
     if not all(layout.channels_last for layout in layouts):
-        m.place(m.fresh(dims, width))
+        m.place(m.fresh(dims))
         return
     axis = normal_dim(node.arguments.get("dim", 0), len(dims), "stack")
     if axis == len(dims) - 1:
         raise _Unknown("of images with channels last, along a last axis")
     joined = (*dims[:axis], dims[axis] * dims[axis + 1], *dims[axis + 2 :])
-    made = m.fresh(joined, width, _LAST[len(joined)])
+    made = m.fresh(joined, None, _LAST[len(joined)])
     step = made.strides[axis]
     m.view(made, dims, [*made.strides[:axis], step * dims[axis + 1], *made.strides[axis:]])
 
 
 def _copies(m: Memory, node: Node) -> None:
-    width = m.of(_x(node)).storage.width if node.inputs else None
-    if node.op == "cumsum" and width is not None:
-        width = max(width, _LONG)
     for i, t in enumerate(node.outputs):
-        m.place(m.fresh(t.dims, width), i)
+        m.place(m.fresh(t.dims), i)
 
 
 def _images(m: Memory, node: Node) -> None:
     """Elements in another place: images with channels last stay so."""
     base = m.of(_x(node))
     order = _LAST[len(base.dims)] if base.channels_last else None
-    m.place(m.fresh(node.outputs[0].dims, base.storage.width, order))
+    m.place(m.fresh(node.outputs[0].dims, None, order))
 
 
 def _reduces(*kept: str) -> Rule:
     def rule(m: Memory, node: Node) -> None:
-        width = m.of(_x(node)).storage.width
-        if node.op in ("all", "any"):
-            width = _BOOL
-        elif node.op in ("sum", "prod") and width is not None:
-            width = max(width, _LONG)  # integers are added up as int64
         for i, t in enumerate(node.outputs):
-            m.place(m.fresh(t.dims, width), i)
+            m.place(m.fresh(t.dims), i)
         if "input" in kept:
             m.save(_x(node))
         if "output" in kept:
@@ -1207,7 +1173,7 @@ def _extreme(m: Memory, node: Node) -> None:
             _reduces("input", "output")(m, node)
         return
     order = m.of(_x(node)).order if node.op == "sort" else None
-    m.place(m.fresh(node.outputs[0].dims, m.of(_x(node)).storage.width, order))
+    m.place(m.fresh(node.outputs[0].dims, None, order))
     m.place(m.fresh(node.outputs[1].dims, _LONG, order), 1)
     m.save(node.outputs[1])
 
@@ -1224,27 +1190,12 @@ def _embedding(m: Memory, node: Node) -> None:
 
 def _index_select(m: Memory, node: Node) -> None:
     m.save(node.inputs[1])
-    m.place(m.fresh(node.outputs[0].dims, m.of(_x(node)).storage.width))
+    m.place(m.fresh(node.outputs[0].dims))
 
 
 def _gather(m: Memory, node: Node) -> None:
     m.save(node.inputs[0], node.inputs[1])
-    m.place(m.fresh(node.outputs[0].dims, m.of(_x(node)).storage.width))
-
-
-def _created(m: Memory, node: Node) -> None:
-    call = node.call
-    words = (
-        [str(v).removeprefix("torch.") for v in call.kwargs.values()] if call is not None else []
-    )
-    width = next((_WIDTHS[w] for w in words if w in _WIDTHS), None)
-    whole = node.op in ("arange", "randint", "randperm", "tril_indices", "triu_indices")
-    if whole and not any(w.startswith(("float", "bfloat")) for w in words):
-        numbers = call.args if call is not None else ()
-        if node.op != "arange" or all(isinstance(n, (int, Size)) for n in numbers):
-            width = width or _LONG
-    for i, t in enumerate(node.outputs):
-        m.place(m.fresh(t.dims, width), i)
+    m.place(m.fresh(node.outputs[0].dims))
 
 
 def _rules() -> dict[str, Rule]:
@@ -1302,12 +1253,9 @@ def _rules() -> dict[str, Rule]:
         "eq ne lt le gt ge logical_and logical_or logical_not logical_xor isnan isinf isfinite",
     )
     put(_cast, "to type type_as")
-    put(_float, "float")
-    put(_cast_to(_LONG), "long")
-    put(_cast_to(4), "int")
-    put(_cast_to(_BOOL), "bool")
+    put(_cast, "float double half bfloat16 long int short char byte bool")
     put(_clone, "clone")
-    put(_new_like, "zeros_like ones_like full_like empty_like rand_like randn_like")
+    put(_clone, "zeros_like ones_like full_like empty_like rand_like randn_like")
     put(_convolution, " ".join(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3)))
     put(_linear, "linear")
     put(_matmul, "matmul mm bmm")
@@ -1346,7 +1294,7 @@ def _rules() -> dict[str, Rule]:
     put(_index_select, "index_select")
     put(_gather, "gather")
     put(
-        _created,
+        _copies,
         "zeros ones empty rand randn full randint randperm arange linspace logspace eye new_zeros"
         " new_ones new_empty new_full tensor scalar_tensor tril_indices triu_indices",
     )

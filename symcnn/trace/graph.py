@@ -258,6 +258,7 @@ class Node:
 
     __slots__ = (
         "call",
+        "cast",
         "custom",
         "grad",
         "inplace",
@@ -282,6 +283,7 @@ class Node:
         self.op = op
         self.call = call
         self.inplace = False  # writes into its first input
+        self.cast = ""  # the dtype in which autocast has it read its floats
         self.grad = True  # not run under torch.no_grad
         self.custom = ""  # the torch.autograd.Function that it is part of: its gradient is another
         self.name = ""

@@ -53,6 +53,7 @@ class Replay:
         twin = record(node.op, self(node.inputs), result or self(node.result), call)
         twin.name, twin.scope, twin.where = node.name, node.scope, node.where
         twin.grad, twin.inplace, twin.custom = node.grad, node.inplace, node.custom
+        twin.cast = node.cast
         self._remember(node, twin)
         for old, new in zip(node.outputs, twin.outputs, strict=True):
             new.dtype, new.name = old.dtype, old.name

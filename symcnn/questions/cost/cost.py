@@ -20,6 +20,7 @@ from symcnn.algebra.series import summation
 from symcnn.algebra.size import Int, Max, Size, evaluate, maximum, prod, sole_atom
 from symcnn.errors import BadSpec, SymcnnError, Undecidable, UnsupportedOperation
 from symcnn.ops.autograd import Gradients, gradients
+from symcnn.ops.dtypes import BYTES
 from symcnn.ops.storage import Memory, Storage, in_place, refusal
 from symcnn.questions.cost.conventions import Convention, convention, elementwise
 from symcnn.sets.formula import Formula, conditions
@@ -46,17 +47,22 @@ COLUMNS = {
 #: Copies of the trained parameters that an optimizer keeps, and bytes per parameter (its step).
 _OPTIMIZERS = {"sgd": (0, 0), "momentum": (1, 0), "adam": (2, 4), "adamw": (2, 4)}
 
-_FLOATS = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
-_OTHERS = {"int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "bool": 1}
-
 
 def width(dtype: str) -> int:
     """Bytes per element of a dtype, by torch's name for it. Raises BadSpec for another name."""
     name = str(dtype).removeprefix("torch.")
-    widths = {**_FLOATS, **_OTHERS}
-    if name not in widths:
-        raise BadSpec(f"no dtype is called {name}", cure=f"there are: {', '.join(widths)}")
-    return widths[name]
+    if name not in BYTES or not name:
+        known = ", ".join(filter(None, BYTES))
+        raise BadSpec(f"no dtype is called {name}", cure=f"there are: {known}")
+    return BYTES[name]
+
+
+def own_dtype(net: Network) -> str:
+    """The dtype in which a network runs: that of its inputs or, where these are indices, of its
+    parameters; float32 where no layer says.
+    """
+    found = (t.dtype for t in (*net.input_tensors, *net.parameters))
+    return next((dtype for dtype in found if "float" in dtype), "float32")
 
 
 def _over_blocks(node: Node, count: Callable[[Node], Int]) -> Int:
@@ -117,7 +123,7 @@ class Cost(Shown):
         *,
         partial: bool = False,
         input_grad: bool = False,
-        dtype: str = "float32",
+        dtype: str | None = None,
         sizes: Mapping[str, int] | None = None,
         given: tuple[Any, ...] = (),
     ) -> None:
@@ -125,7 +131,8 @@ class Cost(Shown):
         self.convention = counting
         self.partial = partial
         self.input_grad = input_grad
-        self.dtype = dtype
+        self.own = own_dtype(net)
+        self.dtype = str(dtype or self.own).removeprefix("torch.")
         self.sizes = sizes
         self.given = given
 
@@ -267,17 +274,22 @@ class Cost(Shown):
     def memory(self) -> Memory:
         """The network over storages: what each node makes, and what autograd keeps."""
         self._unrolled("what stands in memory")
-        return Memory(self.net.nodes, self.gradients, self._width)
+        return Memory(self.net.nodes, self.gradients, self.own, self._dtype)
 
     @property
     def _width(self) -> int:
         return width(self.dtype)
 
+    @property
+    def _dtype(self) -> str:
+        _ = self._width  # refuses what is none
+        return self.dtype
+
     @cached_property
     def _inference(self) -> Memory:
         """The same where nothing requires a gradient: kernels may take shorter ways then."""
         self._unrolled("what stands in memory")
-        return Memory(self.net.nodes, Gradients(set(), set()), self._width)
+        return Memory(self.net.nodes, Gradients(set(), set()), self.own, self._dtype)
 
     def _known(self, *, inference: bool = False) -> Memory:
         memory = self._inference if inference else self.memory
@@ -316,7 +328,7 @@ class Cost(Shown):
     def _made_alone(self, node: Node) -> Int:
         """What one node makes, its inputs taken as they come: that of a repeated block."""
         alone = gradients((node,), node.inputs, node.outputs, input_grad=False)
-        memory = Memory((node,), alone, self._width)
+        memory = Memory((node,), alone, self.own, self._dtype)
         if memory.unknown and not self.partial:
             raise refusal(*memory.unknown[0])
         return self._bytes_made(memory.made[node])
@@ -456,8 +468,7 @@ class Cost(Shown):
     def _bytes(self, tensors: Iterable[SymbolicTensor]) -> Int:
         total: Int = 0
         for t in dict.fromkeys(tensors):
-            own = getattr(t, "dtype", "") or self.dtype
-            total = total + prod(t.dims) * width(own)
+            total = total + prod(t.dims) * width(t.dtype or self.dtype)
         return total
 
     @property
@@ -507,8 +518,8 @@ class Cost(Shown):
             read = dict.fromkeys(node.inputs) if wrote else {}
             total: Int = 0
             for t in (*read, *wrote):
-                own = getattr(t, "dtype", "")
-                each = width(own) if own else memory.of(t).storage.width or self._width
+                leaf = isinstance(t, (Parameter, Constant)) and t.dtype
+                each = width(t.dtype) if leaf else memory.bytes_of(t)
                 total = total + prod(t.dims) * each
             found[node] = total
         return found

@@ -102,7 +102,7 @@ def _solve(
     receptive_field: Any = None,
     budgets: Mapping[str, Any] | None = None,
     sizes: Mapping[str, Any] | None = None,
-    dtype: str = "float32",
+    dtype: str | None = None,
     explain: bool = True,
 ) -> InputSet:
     limits = {what: amount for what, amount in (budgets or {}).items() if amount is not None}
@@ -418,7 +418,7 @@ def _keep_within(
     found: InputSet,
     limits: Mapping[str, Any],
     ranges: Mapping[str, Any],
-    dtype: str,
+    dtype: str | None,
 ) -> InputSet:
     from symcnn.questions.inputs.budget import Budget, budget, within
 
