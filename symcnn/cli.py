@@ -27,7 +27,12 @@ from symcnn.network import Network
 from symcnn.progress import silent, waiting
 from symcnn.questions.inputs.budget import BudgetedSet
 from symcnn.questions.inputs.choices import Choices
-from symcnn.sets.grammar import parse_assignments, parse_ranges, parse_target
+from symcnn.sets.grammar import (
+    parse_assignments,
+    parse_numbers,
+    parse_ranges,
+    parse_target,
+)
 from symcnn.sets.inputset import InputSet
 from symcnn.sets.relation import Relation
 
@@ -300,12 +305,12 @@ def solve(
     fixed = {} if sizes is None else parse_ranges(sizes)
     wanted = _targets(targets)
     if "aspect" in given:
-        given["aspect"] = _numbers(given["aspect"], ":", "16:9")
+        given["aspect"] = parse_numbers(given["aspect"], ":", "16:9")
     if "multiple_of" in given:
-        several = _numbers(given["multiple_of"], "x", "8")
+        several = parse_numbers(given["multiple_of"], "x", "8")
         given["multiple_of"] = several[0] if len(several) == 1 else several
     if "within" in given:
-        spans = [_numbers(span, "..", "200..300") for span in given["within"].split("x")]
+        spans = [parse_numbers(span, "..", "200..300") for span in given["within"].split("x")]
         given["within"] = spans[0] if len(spans) == 1 else tuple(spans)
     net = _network(network, inputs, train=train)
     found = net.solve(wanted, at=at, **given, **fixed)
@@ -334,13 +339,6 @@ def _targets(targets: tuple[str, ...]) -> Any:
         return parse_target(targets[0]) if targets else None
     pairs = [t.partition("=") if t in named else ("", "", t) for t in targets]
     return {name or None: parse_target(text) for name, _, text in pairs}
-
-
-def _numbers(text: str, mark: str, example: str) -> tuple[int, ...]:
-    pieces = [piece.strip() for piece in text.split(mark)]
-    if not all(piece.isdecimal() for piece in pieces) or (mark != "x" and len(pieces) != 2):
-        raise BadSpec(f"{text!r} is not understood", cure=f"for example {example}")
-    return tuple(map(int, pieces))
 
 
 @main.command()

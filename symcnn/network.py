@@ -333,7 +333,7 @@ class Network(Places):
             return calls[-1].output
         path, _, which = name.rpartition(":")
         calls = [c for c in self._calls if c.path == path]
-        if which.isdecimal() and 1 <= int(which) <= len(calls):
+        if len(which) < 19 and which.isdecimal() and 1 <= int(which) <= len(calls):
             return calls[int(which) - 1].output
         for node in self.nodes:
             if node.name == name:

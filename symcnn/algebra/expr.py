@@ -117,8 +117,9 @@ def multiple(names: str, of: Any) -> Any:
     (C/4, 32*alpha)
     """
     try:
-        fraction = Fraction(str(of))
-    except ValueError:
+        text = str(of)
+        fraction = Fraction(text if len(text) <= 40 and "e" not in text.lower() else "")
+    except (ValueError, ZeroDivisionError):
         raise BadSpec(f"of={of!r} is not a number", cure='for example 8 or "1/32"') from None
     if fraction <= 0:
         raise BadSpec(f"of={of}: a multiple of what is positive")

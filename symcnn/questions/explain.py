@@ -24,7 +24,9 @@ from symcnn.algebra.size import Floor, Int, Size, evaluate, floordiv, prod, symb
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
 from symcnn.questions.field.receptive_field import Pass
 from symcnn.questions.inputs.domain import reasons
+from symcnn.questions.inputs.solve import parsed_target
 from symcnn.sets.condition import Condition, Requirement
+from symcnn.sets.grammar import Between, quantity_of, short
 from symcnn.sets.inputset import always, input_set
 from symcnn.trace.graph import Node, Shape, SymbolicTensor
 from symcnn.words.latex import Notation, escape, formula
@@ -484,8 +486,9 @@ def explain(
         with suppress(SymcnnError):  # no one window
             parts.append(explain(net, "field", axis=axis))
         return Derivation("", (), "; ".join(p.answer for p in parts), tuple(parts))
+    what = quantity_of(what) or what
     if what not in _WHAT:
-        raise BadSpec(f"what={what!r}", cure=f"one of {', '.join(_WHAT)}")
+        raise BadSpec(f"what={short(what)!r}", cure=f"one of {', '.join(_WHAT)}")
     if what == "params":
         return _params(net)
     if what == "macs":
@@ -869,34 +872,39 @@ def _domain(net: Network) -> Derivation:
     return Derivation("Domain", tuple(steps), f"the valid inputs are {found.describe()}")
 
 
+def _in_range(expr: Int, low: Int | None, high: Int | None) -> tuple[Condition, ...]:
+    """``low <= expr <= high``; None: no bound."""
+    below = () if low is None else (Condition(expr, ">=", low),)
+    return below if high is None else (*below, Condition(-expr, ">=", -high))
+
+
 def _solution(net: Network, output: Any) -> Derivation:
     if output is None:
         raise BadSpec("a solution is of a target", cure='explain("solution", output=(7, 7))')
     found = net.solve(output=output)
     part = net.at(found.at) if found.at else net
-    wanted = output if isinstance(output, (tuple, list)) else (output,)
+    wanted = parsed_target(output)
     dims = part.output_dims[len(part.output_dims) - len(wanted) :]
     steps = []
     for dim, target in zip(dims, wanted, strict=True):
         if target is None or isinstance(dim, int):
             continue
-        equation = Condition(dim, "==", int(target))
-        lines = [Line((equation,), "the closed form")]
+        exact = not isinstance(target, Between)
+        low, high = (target, target) if exact else (target.low, target.high)
+        equation = (Condition(dim, "==", target),) if exact else _in_range(dim, low, high)
+        lines = [Line(equation, "the closed form")]
         lone = _lone(dim)
         if lone is not None:
             num, den = lone
-            both = (
-                Condition(num, ">=", den * int(target)),
-                Condition(-num, ">=", -(den * int(target) + den - 1)),
+            ends = (
+                None if low is None else low * den,
+                None if high is None else high * den + den - 1,
             )
-            lines.append(Line(both, "monotone bounds"))
+            lines.append(Line(_in_range(num, *ends), "monotone bounds"))
             const = int(num.const) if isinstance(num, Size) else 0
             if const:
-                ends = (
-                    Condition(num - const, ">=", den * int(target) - const),
-                    Condition(const - num, ">=", const - (den * int(target) + den - 1)),
-                )
-                lines.append(Line(ends, "collect"))
+                moved = (None if end is None else end - const for end in ends)
+                lines.append(Line(_in_range(num - const, *moved), "collect"))
         steps.append(Step(f"output {text(dim)}", "", "bound", tuple(lines)))
     for reason in reasons(part):
         steps.append(Step(reason.node, "", "bound", tuple(_bounded(reason.requirement))))

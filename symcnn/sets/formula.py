@@ -30,7 +30,8 @@ from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Statement, check_sizes
 from symcnn.sets.inputset import InputSet
 from symcnn.sets.simplest import Simplest
-from symcnn.sets.system import members, stated, symbols_in
+from symcnn.sets.system import members, symbols_in
+from symcnn.sets.system import stated as as_statement
 from symcnn.sets.words import as_mod
 
 __all__ = ["Formula", "Leading", "conditions", "spoken"]
@@ -299,7 +300,11 @@ class Formula:
                 name, m, r = residue
                 classes[name] = _both(name, classes.get(name, (1, 0)), (m, r))
             elif condition.relation == "==":
-                solved = _solved(condition)
+                try:
+                    solved = _solved(condition)
+                except BadSpec:  # it gives no size by itself: the sizes that meet it are a set
+                    inside += (Within(members(as_statement(condition), sorted(condition.symbols))),)
+                    continue
                 expr = _subs(expr, solved)
                 left = [
                     Condition(_subs(c.lhs, solved), c.relation, _subs(c.rhs, solved)) for c in left
@@ -406,7 +411,7 @@ def _conditions(given: Any) -> Iterator[Condition | Within]:
     elif isinstance(given, InputSet):
         yield Within(given)
     else:
-        statement = stated(given)
+        statement = as_statement(given)
         parts = statement.parts if statement.kind == "and" else (statement,)
         for part in parts:
             if isinstance(part, Condition) and part.relation == "==":

@@ -14,10 +14,12 @@ from symcnn.sets.grammar.sizes import (
     check_sizes,
     parse_amount,
     parse_assignments,
+    parse_numbers,
     parse_ranges,
     parse_shape,
     parse_target,
 )
+from symcnn.sets.grammar.text import short
 from symcnn.sets.grammar.tree import (
     Ratio,
     Statement,
@@ -38,10 +40,12 @@ __all__ = [
     "parse_claim",
     "parse_conditions",
     "parse_formula",
+    "parse_numbers",
     "parse_ranges",
     "parse_shape",
     "parse_statement",
     "parse_target",
     "parse_value",
     "quantity_of",
+    "short",
 ]

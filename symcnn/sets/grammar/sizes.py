@@ -161,6 +161,19 @@ def _assigned(text: str, cure: str) -> Iterator[tuple[str, int | range, int]]:
         words = words[1:]
 
 
+def parse_numbers(text: str, mark: str, example: str) -> tuple[int, ...]:
+    """Numbers with a mark between them: any number of them for ``x``, else two.
+
+    >>> parse_numbers("16:9", ":", "16:9")
+    (16, 9)
+    """
+    cure = f"for example {example}"
+    pieces = [piece.strip() for piece in given(text, "numbers", cure).split(mark)]
+    if not all(p.isdecimal() and p.isascii() for p in pieces) or (mark != "x" and len(pieces) != 2):
+        raise BadSpec(f"{short(text)!r} is not understood", cure=cure)
+    return tuple(number(text, 0, piece, cure) for piece in pieces)
+
+
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "B": 1}
 _UNITS |= {f"{p}B": 10 ** (3 * (i + 1)) for i, p in enumerate("KMGT")}
 _UNITS |= {f"{p}iB": 1 << (10 * (i + 1)) for i, p in enumerate("KMGT")}

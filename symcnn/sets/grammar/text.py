@@ -11,9 +11,9 @@ from symcnn.errors import BadSpec
 
 #: No text is longer, no number has more digits, no brackets or powers stand deeper, ...
 LENGTH, DIGITS, DEPTH = 2000, 18, 40
-#: ... no exponent is greater, no number has more bits, no sum has more terms, and sizes divide by
-#: sizes that divide by sizes no deeper.
-EXPONENT, BITS, TERMS, QUOTIENTS = 64, 128, 400, 2
+#: ... no exponent is greater, no number has more bits, no sum more terms, nor more of them times
+#: its degree, and sizes divide by sizes that divide by sizes no deeper.
+EXPONENT, BITS, TERMS, DEGREES, QUOTIENTS = 64, 128, 400, 1000, 2
 
 
 def given(text: Any, what: str, cure: str) -> str:

@@ -32,6 +32,7 @@ from symcnn.errors import BadSpec
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.sets.grammar.text import (
     BITS,
+    DEGREES,
     DEPTH,
     EXPONENT,
     QUOTIENTS,
@@ -185,7 +186,9 @@ class _Tree:
         """Brackets that match, at a bearable depth, and names that are no keywords of python."""
         opened: list[Word] = []
         run = 0
-        for word in found:
+        for last, word in zip([None, *found], found, strict=False):
+            if last and _ends(last) and _starts(word, last):
+                fail(self.text, word.start, "an operator is missing here", self.cure)
             run = run + 1 if word.text in ("-", "+", "**") else 0 if word.kind == "op" else run
             if word.text in ("(", "{"):
                 opened.append(word)
@@ -295,7 +298,7 @@ class _Tree:
                 if isinstance(base, int):
                     if base.bit_length() * c > BITS:
                         self.fail(node, f"a number of more than {BITS} bits")
-                elif comb(len(base.terms) + c - 1, c) > TERMS:
+                elif comb(len(base.terms) + c - 1, c) * (c if len(base.terms) > 1 else 1) > DEGREES:
                     self.fail(node, f"a sum of more than {TERMS} terms")
             return power(a, c), power(b, c)
         least = lower(c)
@@ -344,6 +347,9 @@ class _Tree:
             self.fail(node, f"a sum of more than {TERMS} terms")
         if any(Fraction(c).numerator.bit_length() > BITS for c in value.terms.values()):
             self.fail(node, f"a number of more than {BITS} bits")
+        degree = max(sum(abs(p) for _, p in mono) for mono in value.terms)
+        if degree * len(value.terms) > DEGREES:
+            self.fail(node, "a sum of too many powers")
         if _quotients(value) > QUOTIENTS:
             self.fail(node, "sizes that divide by sizes, too deep")
 
@@ -401,6 +407,17 @@ class _Tree:
         self.small(left, a, d)
         self.small(right, c, b)
         return Condition(a * d, sign, c * b + more)
+
+
+def _ends(word: Word) -> bool:
+    """Whether a value may end with it."""
+    return word.text in (")", "}") or (word.kind != "op" and word.text not in _KEYWORDS)
+
+
+def _starts(word: Word, last: Word) -> bool:
+    """Whether a value starts with it, where `last` ends one."""
+    called = word.text == "(" and last.kind != "name"
+    return called or (word.kind != "op" and word.text not in _KEYWORDS)
 
 
 def _reserved(name: str) -> bool:
