@@ -27,11 +27,12 @@ DOMAINS ?= 200
 FIELDS ?= 100
 SEED ?= 0
 
-fuzz: $(INSTALLED)  ## layers, networks, domains judged by torch, then 20,000 examples per property
+fuzz: $(INSTALLED)  ## layers, networks, domains judged by torch, 20,000 examples per property, 100,000 texts
 	$(BIN)/symcnn sweep --layers $(LAYERS) --networks $(NETWORKS) --domains $(DOMAINS) --fields $(FIELDS) \
 		--seed $(SEED) --state .sweep-$(SEED).json --report docs/validation/sweep.md
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n auto -k 'not random_layer_gives' \
 		$(addprefix tests/test_,$(PROPERTIES))
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -k mutated tests/test_grammar.py
 
 mutants: $(INSTALLED)  ## break each law on purpose; the tests must notice
 	$(BIN)/python tools/mutants.py --write docs/validation/mutants.md

@@ -9,6 +9,7 @@ import sympy
 import symcnn
 from symcnn import BadSpec, H, W, nn
 from symcnn.algebra.size import Size
+from symcnn.cli import main
 from symcnn.sets.condition import AnyOf, Condition
 from symcnn.sets.formula import Formula
 from symcnn.sets.grammar import parse_amount, parse_conditions, parse_formula, parse_shape
@@ -21,7 +22,7 @@ h, w = Size.symbol("H"), Size.symbol("W")
 
 
 def test_mutated_text_is_read_or_refused_soon_at_every_entry():
-    assert [str(fault) for fault in faults(TEXTS, seed=7)] == []
+    assert [str(fault) for fault in faults(main, TEXTS, seed=7)] == []
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,8 @@ def mutated(count: int, seed: int = 0) -> Iterator[str]:
         yield text
 
 
-def entries() -> dict[str, Callable[[str], Any]]:
-    """Every place where a user's text is read, by name."""
+def entries(main: Any) -> dict[str, Callable[[str], Any]]:
+    """Every place where a user's text is read, by name; main: the command line."""
     import symcnn
     from symcnn import H, W, nn
     from symcnn.contracts import check_module
@@ -100,15 +100,13 @@ def entries() -> dict[str, Callable[[str], Any]]:
         "at": net.at,
         "multiple": lambda text: symcnn.multiple("C", of=text),
         "inverse": lambda text: symcnn.inverse_of(layer, text),
-        **_commands(),
+        **_commands(main),
     }
 
 
-def _commands() -> dict[str, Callable[[str], Any]]:
+def _commands(main: Any) -> dict[str, Callable[[str], Any]]:
     """The command line, on a network in a file."""
     from click.testing import CliRunner
-
-    from symcnn.cli import main
 
     folder = Path(tempfile.mkdtemp())
     (folder / "net.py").write_text(
@@ -147,11 +145,11 @@ class Fault:
         return f"{self.entry}({json.dumps(self.text[:200])}): {self.what}"
 
 
-def faults(count: int, seed: int = 0, seconds: float = 0.2) -> Iterator[Fault]:
+def faults(main: Any, count: int, seed: int = 0, seconds: float = 0.2) -> Iterator[Fault]:
     """What is wrong with `count` texts: errors that are no `SymcnnError`, refusals that take more
-    than some seconds of processor time.
+    than some seconds of processor time. main: the command line.
     """
-    places = entries()
+    places = entries(main)
     names = sorted(places)
     draw = random.Random(seed)
     for number, text in enumerate(mutated(count, seed)):
