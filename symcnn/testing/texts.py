@@ -66,7 +66,7 @@ def mutated(count: int, seed: int = 0) -> Iterator[str]:
 def entries(main: Any) -> dict[str, Callable[[str], Any]]:
     """Every place where a user's text is read, by name; main: the command line."""
     import symcnn
-    from symcnn import H, W, nn
+    from symcnn import nn
     from symcnn.contracts import check_module
     from symcnn.sets import grammar
     from symcnn.sets.formula import Formula
@@ -92,7 +92,7 @@ def entries(main: Any) -> dict[str, Callable[[str], Any]]:
         "check a value": lambda text: symcnn.check(net, {"0": text}),
         "contract": lambda text: check_module(layer, text),
         "contract domain": lambda text: check_module(layer, "N 3 H W -> N 8 H W", domain=text),
-        "under": lambda text: Formula(H * W // 4).under(text),
+        "under": lambda text: Formula(symcnn.H * symcnn.W // 4).under(text),
         "solve": symcnn.solve,
         "explain": lambda text: net.explain("solution", output=text),
         "explain what": lambda text: net.explain(text),
