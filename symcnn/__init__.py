@@ -28,7 +28,7 @@ from symcnn.errors import (
 if TYPE_CHECKING:
     from symcnn import nn
     from symcnn.contracts import contract
-    from symcnn.frontends import from_torch
+    from symcnn.frontends import from_torch, trace_until_error
     from symcnn.frontends.effective import effective_receptive_field
     from symcnn.frontends.exported import from_exported
     from symcnn.frontends.onnx import from_onnx
@@ -94,6 +94,7 @@ __all__ = [
     "steps",
     "symbols",
     "tensor",
+    "trace_until_error",
 ]
 
 #: Where the names above come from that are loaded when first asked for.
@@ -121,6 +122,7 @@ _HOMES = {
     "stack_for": "symcnn.questions.layer.stack",
     "steps": "symcnn.sets.isl",
     "tensor": "symcnn.trace.graph",
+    "trace_until_error": "symcnn.frontends",
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 __all__ = [
     "BadSpec",
@@ -26,23 +27,52 @@ class SymcnnError(Exception):
 
     cure: what to do, or a function that finds it out. It is called when the error is first read:
     one that is only caught costs nothing.
+    sides: what there is, and what is wanted.
 
     >>> print(SymcnnError("the cause", cure="the cure"))
     the cause
       the cure
     """
 
-    def __init__(self, cause: str, *, cure: str | Callable[[], str] = "") -> None:
+    #: Of a trace that failed: the network up to there, see `symcnn.trace_until_error`.
+    partial: Any = None
+
+    #: What traced, when it failed.
+    tracer: Any = None
+
+    #: The operation that failed, see `symcnn.trace.graph.Attempt`.
+    attempt: Any = None
+
+    def __init__(
+        self, cause: str, *, cure: str | Callable[[], str] = "", sides: tuple[Any, ...] = ()
+    ) -> None:
         super().__init__(cause)
         self.cause = cause
         self._cure = cure
+        self._cures: tuple[Any, ...] | Callable[[], tuple[Any, ...]] = ()
+        self.sides = sides  # what there is and what is wanted, of two sizes that do not agree
 
     @property
     def cure(self) -> str:
         """What to do about it, in one line; empty if there is nothing to be said."""
         if not isinstance(self._cure, str):
             self._cure = self._cure()
-        return self._cure
+        if not self.cures:
+            return self._cure
+        said = "\n  or: ".join(str(cure).replace("\n", "\n      ") for cure in self.cures)
+        return f"{self._cure}\n  cure: {said}".removeprefix("\n  ")
+
+    @property
+    def cures(self) -> tuple[Any, ...]:
+        """Changes to the model that were tried and make the shapes agree, the shortest first."""
+        if not isinstance(self._cures, tuple):
+            finder, self._cures = self._cures, ()
+            self._cures = finder()
+        return self._cures
+
+    def finds_cures(self, finder: Callable[[], tuple[Any, ...]]) -> None:
+        """How cures are found, when they are first read."""
+        self._cures = finder
 
     def __str__(self) -> str:
         return f"{self.cause}\n  {self.cure}" if self.cure else self.cause

@@ -337,7 +337,7 @@ class Network(Places):
             return calls[int(which) - 1].output
         for node in self.nodes:
             if node.name == name:
-                return node.outputs[0] if node.result.single else node.outputs
+                return node.made
         names = list(dict.fromkeys([*(c.path for c in self._calls), *(n.name for n in self.nodes)]))
         near = get_close_matches(name, names, n=3, cutoff=0.5)
         listed = near or names[:8]

@@ -9,7 +9,33 @@ if TYPE_CHECKING:
 
     from symcnn.network import Network
 
-__all__ = ["from_torch"]
+__all__ = ["from_torch", "trace_until_error"]
+
+
+def trace_until_error(module: Any, *specs: str, **options: Any) -> Network:
+    """The network up to where its trace fails, for all questions; the whole if it does not.
+
+    module: of torch or of `symcnn.nn`. The error itself has the same network as `partial`.
+
+    Raises what the trace raises before it begins: BadSpec for malformed specs.
+
+    >>> from symcnn import nn
+    >>> net = trace_until_error(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(4, 8, 3)), "N 3 H W")
+    >>> net.output_shape
+    (N, 8, H - 2, W - 2)
+    """
+    from symcnn import nn
+    from symcnn.errors import SymcnnError
+
+    try:
+        if isinstance(module, nn.Module):
+            return module.trace(*specs, **options)
+        return from_torch(module, *specs, **options)
+    except SymcnnError as error:
+        if error.partial is None:
+            raise
+        found: Network = error.partial
+        return found
 
 
 def from_torch(

@@ -6,13 +6,14 @@ network subclasses `Module` as in torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from symcnn.algebra.axis import Window
 from symcnn.errors import SymcnnError
 from symcnn.network import Network
 from symcnn.nn.sizes import are_sizes, inverse, sizes_after, windows
+from symcnn.questions.blame import blamed
 from symcnn.sets.inputset import InputSet
 from symcnn.trace.graph import Parameter, Tape, current_tape, tensor
 
@@ -70,10 +71,24 @@ class Module:
         Raises BadSpec for malformed specs, ShapeMismatch or InvalidInput where no size works.
         """
         inputs = tuple(tensor(spec) for spec in specs)
+        outputs, tape, error = self._traced(inputs)
+        net = Network(inputs, outputs, tape=tape, parameters=list(self.parameters()))
+        if error is not None:
+            raise blamed(error, net, self, lambda module: module._again(inputs))
+        return net
+
+    def _traced(self, inputs: Sequence[Any]) -> tuple[Any, Tape, SymcnnError | None]:
+        """The outputs of a trace; of one that fails the last, and why."""
         tape = Tape(paths={id(m): path for path, m in self.named_modules()})
-        with tape.running():
-            outputs = self(*inputs)
-        return Network(inputs, outputs, tape=tape, parameters=list(self.parameters()))
+        try:
+            with tape.running():
+                return self(*inputs), tape, None
+        except SymcnnError as error:
+            return tape.nodes[-1].made if tape.nodes else inputs, tape, error
+
+    def _again(self, inputs: Sequence[Any]) -> tuple[SymcnnError | None, int]:
+        _, tape, error = self._traced(inputs)
+        return error, len(tape.nodes)
 
     def inverse(self, *sizes: Any) -> InputSet:
         """The sizes in front of the module after which these sizes come, exactly.

@@ -355,7 +355,7 @@ def _broadcast(a: Int, b: Int, requires: list[Requirement]) -> Int:
     why = "sizes must agree, or one be 1, to be combined point by point"
     equal = Condition(a, "==", b, why)
     if isinstance(a, int) and isinstance(b, int):
-        raise ShapeMismatch(f"sizes {a} and {b} cannot be combined point by point")
+        raise ShapeMismatch(f"sizes {a} and {b} cannot be combined point by point", sides=(a, b))
     if known(equal):
         return min(a, b, key=lambda size: len(str(size)))
     stretched = [s for s in (a, b) if known(Condition(s, "==", 1)) is not False]

@@ -17,10 +17,11 @@ from typing import Any
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Whole
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, lower
-from symcnn.errors import ShapeMismatch
+from symcnn.errors import ShapeMismatch, SymcnnError
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import (
     OPS,
+    Attempt,
     Call,
     Constant,
     Node,
@@ -96,7 +97,7 @@ class Operation:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The output, or the outputs, for arguments that may be sympy's."""
         node = self.node(tuple(map(kernel, args)), {k: kernel(a) for k, a in kwargs.items()})
-        return node.outputs[0] if node.result.single else node.outputs
+        return node.made
 
     def node(
         self,
@@ -108,15 +109,20 @@ class Operation:
         """The new node for arguments of the kernel's; `reads` are tensors beside them, `target`
         is the one that it writes to.
         """
-        result: Any = self.rule(*args, **kwargs)
-        costed = type(result) is Result
-        if not costed:
-            result = Result((tuple(map(from_sympy, result)),))
-        if target is not None:
-            result = _into(self.name, target, result)
-        inputs = tensors_in(*args, *kwargs.values())
-        inputs += reads
-        node = record(self.name, inputs, result, Call(self.rule, args, kwargs, costed))
+        try:
+            result: Any = self.rule(*args, **kwargs)
+            costed = type(result) is Result
+            if not costed:
+                result = Result((tuple(map(from_sympy, result)),))
+            if target is not None:
+                result = _into(self.name, target, result)
+            inputs = tensors_in(*args, *kwargs.values())
+            inputs += reads
+            node = record(self.name, inputs, result, Call(self.rule, args, kwargs, costed))
+        except SymcnnError as error:
+            if error.attempt is None:
+                error.attempt = Attempt.of(self.name, tensors_in(*args, *kwargs.values()))
+            raise
         law, tape = DTYPES.get(self.name), current_tape()
         typed = law is not None or "dtype" in kwargs or not inputs
         if typed or target is not None or (tape is not None and tape.autocast):

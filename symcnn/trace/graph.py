@@ -23,13 +23,14 @@ from symcnn.algebra.axis import Axes
 from symcnn.algebra.expr import to_sympy
 from symcnn.algebra.size import Int, Size, prod
 from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError, Undecidable
-from symcnn.sets.condition import Condition, Requirement, settled
+from symcnn.sets.condition import Condition, Requirement, settled, sides_of
 from symcnn.sets.grammar import parse_shape
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.presburger import with_numbers
-from symcnn.trace.where import NOWHERE, here
+from symcnn.trace.where import NOWHERE, Where, here
 
 __all__ = [
+    "Attempt",
     "Blocks",
     "Call",
     "Constant",
@@ -323,6 +324,11 @@ class Node:
         return tuple(t for t in self.inputs if isinstance(t, Parameter))
 
     @property
+    def made(self) -> Any:
+        """What it returns: a tensor, or a tuple of them."""
+        return self.outputs[0] if self.result.single else self.outputs
+
+    @property
     def activations(self) -> tuple[SymbolicTensor, ...]:
         """The tensors it reads that depend on the network's input, or are it."""
         return tuple(t for t in self.inputs if not isinstance(t, (Parameter, Constant)))
@@ -530,11 +536,28 @@ def failure(place: str, requirement: Requirement) -> SymcnnError:
     """The error for a requirement that no size meets."""
     fitting = isinstance(requirement, Condition) and requirement.relation == ">="
     kind = InvalidInput if fitting else ShapeMismatch
-    text = str(requirement)
+    text, sides = str(requirement), tuple(sides_of(requirement))[:2]
     if not requirement.symbols:
         text = requirement.consequence({})
-        return kind(f"{place}: {requirement.why}: {text}")
-    return kind(f"{place}: {requirement.why}: {text} holds for no size")
+        return kind(f"{place}: {requirement.why}: {text}", sides=sides)
+    return kind(f"{place}: {requirement.why}: {text} holds for no size", sides=sides)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An operation that failed, so that there is no node of it."""
+
+    op: str
+    inputs: tuple[SymbolicTensor, ...]
+    module: str  # the path of the module that ran it
+    where: Where
+
+    @classmethod
+    def of(cls, op: str, inputs: Iterable[SymbolicTensor]) -> Attempt:
+        """The operation that runs now."""
+        tape = _tape.get()
+        path, base = ("", None) if tape is None else (tape.scopes[-1].path, tape.base)
+        return cls(op, tuple(inputs), path, here(base))
 
 
 def known(requirement: Requirement) -> bool | None:

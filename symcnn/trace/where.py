@@ -13,7 +13,7 @@ from linecache import getline
 from os.path import basename, dirname
 from types import CodeType, FrameType
 
-__all__ = ["NOWHERE", "Where", "here"]
+__all__ = ["NOWHERE", "Where", "here", "line_of"]
 
 _SYMCNN = dirname(dirname(__file__))
 
@@ -24,18 +24,17 @@ _OURS: dict[str, bool] = {}
 class Where:
     """A place in the user's code: ``file.py:12``; `path` is the whole path, `text` the line."""
 
-    __slots__ = ("_code", "_instruction", "_place")
+    __slots__ = ("_instruction", "_place", "code")
 
     def __init__(self, code: CodeType | None, instruction: int = 0) -> None:
-        self._code, self._instruction = code, instruction
+        self.code, self._instruction = code, instruction
         self._place: tuple[str, int] | None = None
 
     def _found(self) -> tuple[str, int]:
         if self._place is None:
             self._place = ("", 0)
-            if self._code is not None:
-                self._place = self._code.co_filename, _line(self._code, self._instruction)
-            self._code = None
+            if self.code is not None:
+                self._place = self.code.co_filename, line_of(self.code, self._instruction)
         return self._place
 
     @property
@@ -69,7 +68,8 @@ def _at(path: str, line: int) -> Where:
     return where
 
 
-def _line(code: CodeType, instruction: int) -> int:
+def line_of(code: CodeType, instruction: int) -> int:
+    """The line that an instruction stands on."""
     for start, end, line in code.co_lines():
         if start <= instruction < end and line is not None:
             return line

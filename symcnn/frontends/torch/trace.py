@@ -30,6 +30,7 @@ from symcnn.frontends.torch.branches import Asked, Choice, Differs, Same, withou
 from symcnn.frontends.torch.observe import observed
 from symcnn.frontends.torch.tracer import Nowhere, Tracer
 from symcnn.network import Network
+from symcnn.questions.blame import blamed
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.trace.branches import Unfollowed, negation, said
@@ -83,8 +84,14 @@ def trace(
     wanted = {str(name): int(size) for name, size in (example or {}).items()}
     inputs = [tensor(s) for s in specs]
     keywords = {n: tensor(s, n) for n, s in named.items()}
+    front = _Front(module, inputs, keywords, wanted, branches)
     with uncollected():
-        return _Front(module, inputs, keywords, wanted, branches).network()
+        try:
+            return front.network()
+        except SymcnnError as error:
+            if error.tracer is not None:
+                blamed(error, front.until(error.tracer), module, front.again)
+            raise
 
 
 class _Front:
@@ -129,6 +136,21 @@ class _Front:
         ]
         return union(nets, self.names, refused, tuple(self.unfollowed), self._at)
 
+    def until(self, tracer: Tracer) -> Network:
+        """The network up to where a run failed."""
+        nodes = tracer.tape.nodes
+        outputs = nodes[-1].made if nodes else self.inputs
+        return Network(self.inputs, outputs, tape=tracer.tape, parameters=tracer.parameters)
+
+    def again(self, module: torch.nn.Module) -> tuple[SymcnnError | None, int]:
+        """How far a run of another module comes, and why no further."""
+        tracer = Tracer(module, Tape(), self.example)
+        try:
+            _call(module, *self.given, tracer)
+        except SymcnnError as error:
+            return error, len(tracer.tape.nodes)
+        return None, len(tracer.tape.nodes)
+
     def _network(self, run: _Run) -> Network:
         tracer = run.tracer
         return Network(
@@ -150,9 +172,11 @@ class _Front:
         except Nowhere:
             return run  # a requirement refuses every size that is left
         except (UnsupportedOperation, DataDependent) as error:
+            error.tracer = tracer
             self._give_up(region, error)
             return None
         except SymcnnError as error:
+            error.tracer = tracer
             ours = self._ours(error, tracer)
             if ours is not None:
                 if not isinstance(ours, SymcnnError):

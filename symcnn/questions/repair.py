@@ -1,0 +1,466 @@
+"""Cures for a forward whose shapes do not agree: changes to the model, tried before they are said.
+
+The law: two sizes disagree, `have` and `want`. What decides either is a whole number v that someone
+wrote: a hyperparameter of a layer, the size of a parameter, an attribute, a number in the line that
+fails. If v stands behind `have`, then ``v*want/have`` in its place makes both agree, and if it
+stands behind `want`, ``v*have/want`` (for a padding, half the difference). Which of the numbers
+around the failure stand behind them nobody needs to know: each is changed in a copy of the model
+that shares all weights, and the copy is traced. A cure may take a few steps, as the layer behind
+the one that changed has to follow.
+"""
+
+from __future__ import annotations
+
+import copy
+import dis
+import inspect
+import linecache
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from math import gcd
+from types import CodeType, FunctionType, MethodType
+from typing import Any
+
+from symcnn.algebra.size import Int, Size
+from symcnn.errors import SymcnnError
+from symcnn.trace.graph import Attempt, Constant, Node, Parameter, SymbolicTensor
+from symcnn.trace.where import Where, line_of
+
+__all__ = ["Cure", "constructor", "cures"]
+
+#: So many changes are tried, and so many steps belong to one cure.
+_TRIES, _STEPS, _SAID = 48, 3, 3
+
+#: Traces a model again: the error, and how many operations came before.
+Again = Callable[[Any], "tuple[SymcnnError | None, int]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cure:
+    """Changes that make shapes agree: python, or ``file.py:12:`` and the line as it should be."""
+
+    steps: tuple[str, ...]
+    complete: bool  # nothing else fails then
+
+    def __str__(self) -> str:
+        return "\n".join(self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """One change: how it is written, and what it does to a copy of the model."""
+
+    text: str
+    apply: Callable[[Any], None]
+    unlikely: bool = False
+
+    @property
+    def target(self) -> str:
+        """What is changed: of one cure, no step undoes another."""
+        return self.text.partition(" = ")[0]
+
+
+def cures(module: Any, error: SymcnnError, position: int, again: Again) -> tuple[Cure, ...]:
+    """Up to three cures for an error of a trace, the shortest first.
+
+    position: how many operations came before it.
+    """
+    left = [_TRIES]
+    found: list[Cure] = []
+    for cure in _found(module, error, position, again, left, (), _STEPS):
+        if str(cure) not in map(str, found):
+            found.append(cure)
+        if sum(c.complete for c in found) >= _SAID:
+            break
+    whole = [cure for cure in found if cure.complete] or found
+    return tuple(sorted(whole, key=lambda cure: len(cure.steps))[:_SAID])
+
+
+def _found(
+    module: Any,
+    error: SymcnnError,
+    position: int,
+    again: Again,
+    left: list[int],
+    before: tuple[str, ...],
+    steps: int,
+) -> Iterator[Cure]:
+    """Cures that begin with one change to the module, breadth first."""
+    further: list[tuple[Any, SymcnnError, int, tuple[str, ...]]] = []
+    done = False
+    taken = {step.partition(" = ")[0] for step in before}
+    for change in _changes(module, error):
+        if left[0] <= 0:
+            return
+        if change.target in taken or (done and change.unlikely):
+            continue
+        left[0] -= 1
+        with suppress(Exception):  # a layer that cannot be built so, a copy that cannot be made
+            changed = _shallow(module)
+            change.apply(changed)
+            failure, reached = again(changed)
+            said = (*before, change.text)
+            if failure is None:
+                done = True
+                yield Cure(said, complete=True)
+                continue
+            if reached > position:
+                yield Cure(said, complete=False)
+            if failure.attempt is not None and failure.attempt.module != _module_of(error):
+                further.append((changed, failure, reached, said))
+    if steps > 1 and not done:
+        for changed, failure, reached, said in further:
+            yield from _found(changed, failure, reached, again, left, said, steps - 1)
+
+
+def _module_of(error: SymcnnError) -> str | None:
+    return error.attempt.module if error.attempt is not None else None
+
+
+def _shallow(module: Any) -> Any:
+    """A copy whose children and parameters are the same objects."""
+    twin = copy.copy(module)
+    for name in ("_modules", "_parameters", "_buffers"):
+        if name in vars(twin):
+            vars(twin)[name] = vars(twin)[name].copy()
+    for name, value in [*vars(twin).items()]:
+        if isinstance(value, MethodType) and value.__self__ is module:
+            vars(twin)[name] = MethodType(value.__func__, twin)
+    return twin
+
+
+def _own(model: Any, path: str) -> Any:
+    """The module at a path, copied with all on the way to it, so that it can be changed."""
+    for name in path.split(".") if path else ():
+        children = getattr(model, "_modules", {})
+        child = _shallow(children[name] if name in children else getattr(model, name))
+        _put_child(model, name, child)
+        model = child
+    return model
+
+
+def _put_child(owner: Any, name: str, child: Any) -> None:
+    children = getattr(owner, "_modules", {})
+    if name in children:
+        children[name] = child
+    else:
+        setattr(owner, name, child)
+
+
+# What could be changed --------------------------------------------------------------------------
+
+
+def _changes(module: Any, error: SymcnnError) -> Iterator[_Change]:
+    """All changes around the failure that could make its sides agree, the likeliest first."""
+    attempt: Attempt | None = error.attempt
+    if attempt is None:
+        return
+    named = dict(module.named_modules())
+    pairs = [*_pairs(error, attempt)]
+    own = named.get(attempt.module)
+    if own is not None and attempt.module:
+        yield from _of_layer(attempt.module, own, pairs)
+    for t in attempt.inputs:
+        if isinstance(t, Parameter):
+            yield from _of_parameter(t, named, pairs)
+    if own is not None:
+        yield from _of_attributes(attempt.module, own, pairs)
+    line = [] if own is None else [*_of_line(attempt.module, own, attempt.where, pairs)]
+    yield from (change for change in line if not change.unlikely)
+    for path in _upstream(attempt.inputs):
+        if path in named and path:
+            yield from _of_layer(path, named[path], pairs)
+    yield from (change for change in line if change.unlikely)
+
+
+def _pairs(error: SymcnnError, attempt: Attempt) -> Iterator[tuple[Int, Int]]:
+    """What the failing sizes are, both ways round."""
+    if len(error.sides) == 2:
+        have, want = error.sides
+        yield have, want
+        yield want, have
+        return
+    shapes = [t.dims for t in attempt.inputs]
+    for i, a in enumerate(shapes):
+        for b in shapes[i + 1 :]:
+            for x, y in zip(reversed(a), reversed(b), strict=False):
+                if isinstance(x, int) and isinstance(y, int) and x != y:
+                    yield x, y
+                    yield y, x
+
+
+def _numbers(value: int, pairs: Iterable[tuple[Int, Int]]) -> Iterator[int]:
+    """What could stand in place of a number that one side is a multiple of."""
+    seen: dict[int, None] = {}
+    for have, want in pairs:
+        if (
+            isinstance(have, int)
+            and isinstance(want, int)
+            and want > 0
+            and value * have % want == 0
+        ):
+            seen[value * have // want] = None
+    yield from (number for number in seen if number != value and number > 0)
+
+
+def _layer_path(path: str, name: str = "model") -> str:
+    """A module as python code: ``model.features[0]``."""
+    for part in path.split(".") if path else ():
+        if part.isidentifier():
+            name += f".{part}"
+        else:
+            name += f"[{part}]" if part.isdecimal() else f"[{part!r}]"
+    return name
+
+
+def _of_layer(path: str, layer: Any, pairs: Sequence[tuple[Int, Int]]) -> Iterator[_Change]:
+    """The layer made anew with another number."""
+    made = _hyperparameters(layer)
+    if made is None:
+        return
+    torch = type(layer).__module__.startswith("torch.") and "device" in _defaults(layer)
+    weightless = {"device": "meta"} if torch else {}
+    for name, value in made.items():
+        for other in _others(name, value, made, pairs):
+            arguments = {**made, name: other}
+            for key, default in _defaults(layer).items():
+                if default is None and key != name and arguments.get(key) == value:
+                    arguments[key] = None  # it followed the number that changes
+            for number in (arguments, _divided(arguments, other)):
+                with suppress(Exception):  # the layer refuses these numbers
+                    fresh = type(layer)(**number, **weightless)
+                    text = f"{_layer_path(path)} = nn.{_written(layer, number)}"
+                    yield _Change(text, _replacing(path, fresh))
+                    break
+
+
+def _others(
+    name: str, value: Any, made: dict[str, Any], pairs: Sequence[tuple[Int, Int]]
+) -> Iterator[Any]:
+    """Other values for a hyperparameter: a number, or one of a tuple's."""
+    if name in ("padding", "output_padding"):
+        yield from _paddings(name, value, made, pairs)
+    elif type(value) is int:
+        yield from _numbers(value, pairs)
+    elif isinstance(value, tuple) and name not in ("kernel_size", "stride", "dilation"):
+        for i, entry in enumerate(value):
+            if type(entry) is int:
+                for number in _numbers(entry, pairs):
+                    yield (*value[:i], number, *value[i + 1 :])
+
+
+def _paddings(
+    name: str, value: Any, made: dict[str, Any], pairs: Sequence[tuple[Int, Int]]
+) -> Iterator[Any]:
+    """Paddings that make up for a difference of sizes."""
+    for have, want in pairs:
+        gap = want - have
+        share = 1 if name == "output_padding" else 2
+        if isinstance(gap, int) and gap % share == 0 and gap:
+            entries = value if isinstance(value, tuple) else (value,)
+            if all(type(entry) is int for entry in entries):
+                moved = tuple(entry + gap // share for entry in entries)
+                if min(moved) >= 0:
+                    yield moved if isinstance(value, tuple) else moved[0]
+
+
+def _divided(arguments: dict[str, Any], number: Any) -> dict[str, Any]:
+    """The same with groups and heads that divide the number of channels."""
+    if type(number) is not int:
+        return arguments
+    return {
+        name: gcd(value, number)
+        if type(value) is int and ("groups" in name or "heads" in name)
+        else value
+        for name, value in arguments.items()
+    }
+
+
+def _defaults(layer: Any) -> dict[str, Any]:
+    parameters = inspect.signature(type(layer).__init__).parameters
+    return {name: p.default for name, p in parameters.items()}
+
+
+def _hyperparameters(layer: Any) -> dict[str, Any] | None:
+    """What a layer was made with, by parameter name: its attributes. None if these do not tell."""
+    found: dict[str, Any] = {}
+    for name, default in _defaults(layer).items():
+        if name in ("self", "device", "dtype"):
+            continue
+        if name == "args":  # the layers of recurrent networks do not say what they take
+            return None
+        value = getattr(layer, name, inspect.Parameter.empty)
+        if name == "bias" and not isinstance(value, bool):
+            value = value is not None
+        if value is inspect.Parameter.empty:
+            if default is inspect.Parameter.empty:
+                return None
+            continue
+        found[name] = value
+    return found or None
+
+
+def constructor(layer: Any) -> str:
+    """The call that makes a layer, ``Conv2d(3, 8, 3, padding=1)``; empty if it cannot be told."""
+    made = _hyperparameters(layer)
+    return "" if made is None else _written(layer, made)
+
+
+def _written(layer: Any, made: dict[str, Any]) -> str:
+    """The call that makes a layer, without defaults."""
+    words = []
+    for name, default in _defaults(layer).items():
+        if name not in made:
+            continue
+        value = made[name]
+        if isinstance(value, tuple) and len(set(value)) == 1 and name != "normalized_shape":
+            value = value[0]
+        if default is inspect.Parameter.empty:
+            words.append(repr(value) if not isinstance(value, Size) else str(value))
+        elif default is None and value in made.values() and _follows(layer, made, value):
+            continue  # torch fills it in: an embedding's kdim
+        elif value != default and not (name == "stride" and value == made.get("kernel_size")):
+            words.append(f"{name}={value!r}")
+    return f"{type(layer).__name__}({', '.join(words)})"
+
+
+def _follows(layer: Any, made: dict[str, Any], value: Any) -> bool:
+    """Whether a hyperparameter without which the layer cannot be made has this value."""
+    needed = (n for n, d in _defaults(layer).items() if d is inspect.Parameter.empty)
+    return value is not None and any(made.get(name) == value for name in needed)
+
+
+def _replacing(path: str, fresh: Any) -> Callable[[Any], None]:
+    def apply(model: Any) -> None:
+        parent, _, name = path.rpartition(".")
+        _put_child(_own(model, parent), name, fresh)
+        if hasattr(fresh, "train"):
+            fresh.train(model.training)
+
+    return apply
+
+
+def _of_parameter(
+    parameter: Parameter, named: dict[str, Any], pairs: Sequence[tuple[Int, Int]]
+) -> Iterator[_Change]:
+    """A parameter that the forward reads itself, of another shape."""
+    path, _, name = parameter.name.rpartition(".")
+    owner = named.get(path)
+    value = getattr(owner, name, None)
+    if owner is None or not hasattr(value, "new_empty"):  # not torch's
+        return
+    if type(owner).__module__.startswith("torch.nn."):  # made by its layer
+        return
+    for axis, size in enumerate(parameter.dims):
+        if not isinstance(size, int):
+            continue
+        for number in _numbers(size, pairs):
+            shape = (*parameter.dims[:axis], number, *parameter.dims[axis + 1 :])
+            text = f"{_layer_path(path)}.{name} = nn.Parameter(torch.empty({_listed(shape)}))"
+
+            def apply(model: Any, path: str = path, name: str = name, shape: Any = shape) -> None:
+                place = _own(model, path)
+                old = getattr(place, name)
+                setattr(place, name, type(old)(old.new_empty(shape)))
+
+            yield _Change(text, apply)
+
+
+def _listed(shape: Iterable[Int]) -> str:
+    return ", ".join(map(str, shape))
+
+
+def _of_attributes(path: str, owner: Any, pairs: Sequence[tuple[Int, Int]]) -> Iterator[_Change]:
+    """A number that the module keeps for its forward."""
+    if type(owner).__module__.startswith(("torch.nn.", "symcnn.nn.")):
+        return
+    for name, value in vars(owner).items():
+        if type(value) is int and not name.startswith("_"):
+            for number in _numbers(value, pairs):
+
+                def apply(model: Any, name: str = name, number: int = number) -> None:
+                    setattr(_own(model, path), name, number)
+
+                yield _Change(f"{_layer_path(path)}.{name} = {number}", apply)
+
+
+def _of_line(
+    path: str, owner: Any, where: Where, pairs: Sequence[tuple[Int, Int]]
+) -> Iterator[_Change]:
+    """The line that fails, with another number: likely one that is a size itself."""
+    method = next(
+        (
+            (name, function)
+            for kind in type(owner).__mro__
+            for name, function in vars(kind).items()
+            if isinstance(function, FunctionType) and function.__code__ is where.code
+        ),
+        None,
+    )
+    line = linecache.getline(where.path, where.line)
+    if method is None or not line:
+        return
+    for value in dict.fromkeys(map(int, re.findall(_NUMBER, line))):
+        for number in _numbers(value, pairs):
+            code = _with_number(method[1].__code__, where.line, value, number)
+
+            def apply(model: Any, code: CodeType = code) -> None:
+                name, function = method
+                place = _own(model, path)
+                changed = FunctionType(
+                    code, function.__globals__, name, function.__defaults__, function.__closure__
+                )
+                changed.__kwdefaults__ = function.__kwdefaults__
+                place.__dict__[name] = MethodType(changed, place)
+
+            told = re.sub(rf"(?<![\w.]){value}(?![\w.])", str(number), line)
+            unlikely = not any(value in pair for pair in pairs)
+            yield _Change(f"{where}: {told.strip()}", apply, unlikely)
+
+
+#: A whole number in a line of python.
+_NUMBER = r"(?<![\w.])\d+(?![\w.])"
+
+
+def _with_number(code: CodeType, line: int, value: int, number: int) -> CodeType:
+    """The code with another number on one line: its instructions load another constant."""
+    body, constants = bytearray(code.co_code), [*code.co_consts]
+    for step in dis.get_instructions(code):
+        if line_of(code, step.offset) != line:
+            continue
+        if step.opname == "LOAD_SMALL_INT" and step.argval == value and number < 256:
+            body[step.offset + 1] = number
+        elif step.opname == "LOAD_CONST" and _holds(step.argval, value) and len(constants) < 256:
+            body[step.offset + 1] = len(constants)
+            constants.append(_put(step.argval, value, number))
+    return code.replace(co_code=bytes(body), co_consts=tuple(constants))
+
+
+def _holds(constant: Any, value: int) -> bool:
+    entries = constant if isinstance(constant, tuple) else (constant,)
+    return any(type(entry) is int and entry == value for entry in entries)
+
+
+def _put(constant: Any, value: int, number: int) -> Any:
+    if not isinstance(constant, tuple):
+        return number
+    return tuple(number if type(e) is int and e == value else e for e in constant)
+
+
+def _upstream(inputs: Iterable[SymbolicTensor]) -> Iterator[str]:
+    """The modules of the nearest layers with weights that the inputs come from."""
+    seen: set[Node] = set()
+    found: dict[str, None] = {}
+    queue = [t.node for t in inputs if not isinstance(t, (Parameter, Constant)) and t.node]
+    while queue and len(seen) < 64:
+        node = queue.pop(0)
+        if node in seen:
+            continue
+        seen.add(node)
+        if node.parameters and node.result.macs != 0:
+            found[node.module] = None
+        else:
+            queue += [t.node for t in node.activations if t.node]
+    yield from found

@@ -1,0 +1,251 @@
+"""A trace that fails: where, both sides, the network up to there, and cures that work.
+
+Each bug network is a file of its own. The first cure that its error prints is applied, to the file
+or to the model, and the network is then traced, and run by torch.
+"""
+
+import importlib.util
+import itertools
+import re
+import time
+
+import pytest
+import torch
+
+import symcnn
+from symcnn import H, N, W, nn
+from symcnn.errors import ShapeMismatch, SymcnnError, UnsupportedOperation
+from symcnn.questions.repair import constructor
+
+BUGS = {
+    "cat": """
+        self.a = nn.Conv2d(3, 8, 3, padding=1)
+        self.b = nn.Conv2d(3, 4, 3, padding=1)
+        self.c = nn.Sequential(nn.Conv2d(16, 8, 3), nn.ReLU())
+    def forward(self, x):
+        both = torch.cat([self.a(x), self.b(x)], 1)
+        return self.c(both)
+    """,
+    "add": """
+        self.c = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU())
+    def forward(self, x):
+        return x + self.c(x)
+    """,
+    "linear": """
+        self.c = nn.Conv2d(3, 8, 3)
+        self.pool = nn.AdaptiveAvgPool2d((4, 3))
+        self.fc = nn.Linear(128, 10)
+    def forward(self, x):
+        return self.fc(self.pool(self.c(x)).flatten(1))
+    """,
+    "batch norm": """
+        self.c = nn.Conv2d(3, 8, 3)
+        self.bn = nn.BatchNorm2d(16)
+    def forward(self, x):
+        return self.bn(self.c(x))
+    """,
+    "group norm": """
+        self.c = nn.Conv2d(3, 24, 3)
+        self.gn = nn.GroupNorm(16, 32)
+    def forward(self, x):
+        return self.gn(self.c(x))
+    """,
+    "transposed": """
+        self.c = nn.Conv2d(3, 24, 3)
+        self.up = nn.ConvTranspose2d(32, 8, 2, stride=2)
+    def forward(self, x):
+        return self.up(self.c(x))
+    """,
+    "attention": """
+        self.c = nn.Conv2d(3, 90, 16, 16)
+        self.a = nn.MultiheadAttention(64, 4, batch_first=True)
+    def forward(self, x):
+        y = self.c(x).flatten(2).transpose(1, 2)
+        return self.a(y, y, y)[0]
+    """,
+    "attention heads": """
+        self.c = nn.Conv2d(3, 96, 16, 16)
+        self.heads, self.dim = 4, 32
+    def forward(self, x):
+        y = self.c(x).flatten(2).transpose(1, 2)
+        b, n, c = y.shape
+        return y.reshape(b, n, self.heads, self.dim).transpose(1, 2)
+    """,
+    "einsum": """
+        self.c = nn.Conv2d(3, 12, 3)
+        self.w = nn.Parameter(torch.empty(5, 8))
+    def forward(self, x):
+        return torch.einsum("nchw,oc->nohw", self.c(x), self.w)
+    """,
+    "view": """
+        self.c = nn.Sequential(nn.Conv2d(3, 16, 5), nn.AdaptiveAvgPool2d(6))
+        self.fc = nn.Linear(400, 10)
+    def forward(self, x):
+        x = self.c(x)
+        x = x.view(x.shape[0], 400)
+        return self.fc(x)
+    """,
+    "broadcasting": """
+        self.c = nn.Conv2d(3, 12, 3)
+        self.scale = nn.Parameter(torch.ones(1, 8, 1, 1))
+    def forward(self, x):
+        return self.c(x) * self.scale
+    """,
+    "matmul": """
+        self.q, self.k = nn.Conv2d(3, 8, 1), nn.Conv2d(3, 12, 1)
+    def forward(self, x):
+        return self.q(x).flatten(2).transpose(1, 2) @ self.k(x).flatten(2)
+    """,
+    "sizes at cat": """
+        self.a = nn.Conv2d(3, 8, 3, padding=1)
+        self.b = nn.Conv2d(3, 8, 5)
+    def forward(self, x):
+        return torch.cat([self.a(x), self.b(x)], 1)
+    """,
+}
+
+_numbers = itertools.count()
+
+
+def built(path):
+    """The model of a file."""
+    spec = importlib.util.spec_from_file_location(f"bug{next(_numbers)}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Model()
+
+
+def written(tmp_path, bug):
+    head = "import torch\nfrom torch import nn\n\n\nclass Model(nn.Module):\n"
+    body = f"    def __init__(self):\n        super().__init__()\n{BUGS[bug].strip(chr(10))}\n"
+    path = tmp_path / f"{bug.replace(' ', '_')}_{next(_numbers)}.py"
+    path.write_text(head + body)
+    return path
+
+
+def failure(model):
+    with pytest.raises(ShapeMismatch) as caught:
+        symcnn.from_torch(model, "N 3 H W")
+    return caught.value
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_the_first_cure_that_is_printed_fixes_it(tmp_path, bug):
+    path = written(tmp_path, bug)
+    error = failure(built(path))
+    shown = str(error)
+    first = shown.partition("cure: ")[2].partition("\n  or: ")[0].splitlines()
+    steps = [step.strip() for step in first]
+    assert steps == list(error.cures[0].steps)
+    lines = path.read_text().splitlines()
+    for step in steps:
+        if place := re.fullmatch(rf"{re.escape(path.name)}:(\d+): (.*)", step):
+            old = lines[int(place[1]) - 1]
+            lines[int(place[1]) - 1] = old[: len(old) - len(old.lstrip())] + place[2]
+    path.write_text("\n".join(lines))
+    model = built(path)
+    for step in steps:
+        if not step.startswith(path.name):
+            exec(step, {"model": model, "nn": torch.nn, "torch": torch})
+    net = symcnn.from_torch(model, "N 3 H W")
+    out = model.eval()(torch.zeros(2, 3, 64, 64))
+    assert net.shape_at(N=2, H=64, W=64) == tuple(out.shape)
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_the_error_names_the_line_and_what_it_reads(tmp_path, bug):
+    path = written(tmp_path, bug)
+    error = failure(built(path))
+    place = re.search(rf"at {re.escape(path.name)}:(\d+): (.*)", error.cause)
+    assert path.read_text().splitlines()[int(place[1]) - 1].strip() == place[2]
+    assert re.search(r"\((N|\(H)", error.cause)  # a shape
+
+
+def test_a_failed_join_tells_where_both_sides_come_from(tmp_path):
+    path = written(tmp_path, "cat")
+    lines = str(failure(built(path))).splitlines()
+    assert lines[0] == (
+        "c.0 (conv2d): the input must have the channels the weight expects: 12 != 16"
+    )
+    assert lines[2].strip() == (
+        f"cat (N, 12, H, W) at {path.name}:12 ="
+        f" a (N, 8, H, W) at {path.name}:12 + b (N, 4, H, W) at {path.name}:12"
+    )
+    assert lines[3].strip() == "c.0 is nn.Conv2d(16, 8, 3)"
+    assert lines[4].strip() == "cure: model.c[0] = nn.Conv2d(12, 8, 3)"
+
+
+def test_the_model_itself_is_left_as_it_was(tmp_path):
+    model = built(written(tmp_path, "add"))
+    before = {name: id(value) for name, value in model.named_parameters()}
+    layers = {name: id(layer) for name, layer in model.named_modules()}
+    assert failure(model).cures
+    assert before == {name: id(value) for name, value in model.named_parameters()}
+    assert layers == {name: id(layer) for name, layer in model.named_modules()}
+
+
+def test_the_network_up_to_the_failure_answers_all_questions(tmp_path):
+    model = built(written(tmp_path, "cat"))
+    for partial in (failure(model).partial, symcnn.trace_until_error(model, "N 3 H W")):
+        assert [node.name for node in partial.nodes] == ["a", "b", "cat"]
+        assert partial.output_shape == (N, 12, H, W)
+        assert partial.receptive_field().size == (3, 3)
+        assert "cat" in partial.summary()
+    whole = symcnn.trace_until_error(torch.nn.Conv2d(3, 8, 3), "N 3 H W")
+    assert whole.output_shape == (N, 8, H - 2, W - 2)
+
+
+def test_what_has_no_rule_leaves_a_partial_network_too():
+    class Odd(torch.nn.Module):
+        def forward(self, x):
+            return torch.geqrf(torch.relu(x))
+
+    with pytest.raises(UnsupportedOperation) as caught:
+        symcnn.from_torch(Odd(), "N 3 H H")
+    assert [node.op for node in caught.value.partial.nodes] == ["relu"]
+
+
+def test_layers_of_our_own_are_cured_alike():
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(4, 8, 3, padding=1))
+    with pytest.raises(ShapeMismatch) as caught:
+        net.trace("N 3 H W")
+    assert str(caught.value.cures[0]) == "model[1] = nn.Conv2d(8, 8, 3, padding=1)"
+    assert caught.value.partial.output_shape == (N, 8, H - 2, W - 2)
+    assert symcnn.trace_until_error(net, "N 3 H W").output_shape == (N, 8, H - 2, W - 2)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        torch.nn.Conv2d(4, 8, (3, 5), stride=2, padding=1, groups=2, bias=False),
+        torch.nn.ConvTranspose1d(4, 8, 3, 2, output_padding=1),
+        torch.nn.Linear(3, 4, bias=False),
+        torch.nn.GroupNorm(2, 8),
+        torch.nn.LayerNorm((8, 8)),
+        torch.nn.MultiheadAttention(8, 2, batch_first=True),
+        torch.nn.MaxPool2d(2),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_the_call_that_makes_a_layer_is_told_from_the_layer(layer):
+    again = eval(constructor(layer), vars(torch.nn))
+    assert repr(again) == repr(layer)
+    assert [p.shape for p in again.parameters()] == [p.shape for p in layer.parameters()]
+
+
+def test_an_error_that_is_only_caught_looks_for_no_cure(example):
+    class Wrong(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = example("resnet:resnet50")
+            self.body.fc = torch.nn.Linear(512, 10, device="meta")
+
+        def forward(self, x):
+            return self.body(x)
+
+    start = time.perf_counter()
+    with pytest.raises(SymcnnError) as caught:
+        symcnn.from_torch(Wrong(), "N 3 H W")
+    caught_after = time.perf_counter() - start
+    assert str(caught.value.cures[0]) == "model.body.fc = nn.Linear(2048, 10)"
+    assert caught_after < 2
