@@ -8,6 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("expecttest", reason="torch.testing._internal needs it")
 torch_samples = pytest.importorskip("symcnn.testing.torch_samples")
+forms = pytest.importorskip("symcnn.testing.forms")
 
 torch.set_num_threads(1)
 
@@ -70,3 +71,21 @@ def test_property_a_rule_agrees_with_torch_on_torchs_own_samples(check, names, c
         print(f"\n{check.__name__}: {report}", file=sys.stderr)
     assert not report.failed
     assert len({name for name in report.covered if "symbols" not in name}) >= names
+
+
+#: So many calls here; 200,000 in the long run.
+CALLS = 200_000 if COUNT is None else 1_500
+
+
+def test_property_every_form_of_a_call_is_answered_as_torch_answers_it():
+    tally: dict[str, int] = {}
+    wrong: list[str] = []
+    for number in range(CALLS):
+        call = forms.draw_call(0, number)
+        if call is not None:
+            outcome = forms.judge_call(call, symbols=bool(number % 2))
+            tally[outcome.verdict] = tally.get(outcome.verdict, 0) + 1
+            if outcome.verdict == "differs":
+                wrong.append(outcome.told)
+    assert not wrong
+    assert tally["agrees"] >= CALLS * 0.7

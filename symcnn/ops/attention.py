@@ -5,6 +5,7 @@ MACs: the projections of query, key, value and output, and in every head the two
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Whole
@@ -17,8 +18,7 @@ from symcnn.trace.graph import OPS, Result, SymbolicTensor
 __all__ = ["multi_head_attention_forward"]
 
 
-@rule("multi_head_attention_forward")
-def _attention(
+def _rule(
     query: SymbolicTensor,
     key: SymbolicTensor,
     value: SymbolicTensor,
@@ -117,6 +117,10 @@ def _masks(
     return requires
 
 
+_attention = rule("multi_head_attention_forward")(_rule)
+
+
+@wraps(_rule)
 def multi_head_attention_forward(*args: Any, **kwargs: Any) -> tuple[SymbolicTensor, Any]:
     """Output and weights, None in place of weights that nobody needs."""
     output, *weights = _attention(*args, **kwargs)

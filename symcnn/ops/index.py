@@ -38,7 +38,7 @@ from symcnn.ops.registry import (
     unpacked,
 )
 from symcnn.sets.condition import Condition, Requirement
-from symcnn.trace.graph import Result, SymbolicTensor, known, tensors_in
+from symcnn.trace.graph import Result, SymbolicTensor, known, plain_number, tensors_in
 
 __all__: list[str] = []
 
@@ -338,7 +338,11 @@ def chunk(input: SymbolicTensor, chunks: int, dim: int = 0) -> Result:
     """At most `chunks` parts of equal size ``ceil(size/chunks)``, the last one smaller."""
     at_least("chunks", (chunks,), 1)
     axis = _axis_to_split(input, dim, "chunk")
-    return _split(input, ceildiv(input.dims[axis], chunks), axis, f"chunk({chunks})")
+    size = input.dims[axis]
+    each = ceildiv(size, chunks)
+    if not isinstance(exact_div(size, each), int):  # as many as there are
+        each = ceildiv(plain_number(size), chunks)
+    return _split(input, each, axis, f"chunk({chunks})")
 
 
 @rule("split", "unsafe_split", "split_with_sizes", "split_with_sizes_copy")
@@ -364,12 +368,16 @@ def _split(input: SymbolicTensor, sections: Any, axis: int, text: str) -> Result
             input, axis, [min(sections, size - start) for start in range(0, size, sections)]
         )
     count = exact_div(size, sections)
-    if not isinstance(count, int):
+    if isinstance(count, int):
+        return _parts(input, axis, [sections] * count)
+    length = plain_number(size)
+    if not isinstance(length, int) or not isinstance(sections, int):
         raise UnsupportedOperation(
             f"{text}: how many parts an axis of {size} gives depends on its size",
             cure="give the sizes of the parts",
         )
-    return _parts(input, axis, [sections] * count)
+    parts = [min(sections, length - start) for start in range(0, length, sections)]
+    return _parts(input, axis, parts, *equal(size, length, f"{text} gives {len(parts)} parts"))
 
 
 @rule("tensor_split")
@@ -405,7 +413,8 @@ def _near_equal(input: SymbolicTensor, indices_or_sections: Any, axis: int) -> R
 
 
 def _split_along(op: str, axis: int, least: int) -> Any:
-    def operation(input: SymbolicTensor, indices_or_sections: Any) -> Result:
+    def operation(input: SymbolicTensor, *places: Any) -> Result:
+        indices_or_sections = places[0] if len(places) == 1 else places
         if input.ndim < least:
             raise ShapeMismatch(f"{op} takes a tensor of at least {least} axes, not {input.ndim}")
         along = 0 if op == "hsplit" and input.ndim == 1 else axis
@@ -427,7 +436,7 @@ for _name, _axis, _least in (("hsplit", 1, 1), ("vsplit", 0, 2), ("dsplit", 2, 3
 def unbind(input: SymbolicTensor, dim: int = 0) -> Result:
     """Every place of an axis, as a tensor of its own."""
     axis = _axis_to_split(input, dim, "unbind")
-    count = input.dims[axis]
+    count = plain_number(input.dims[axis])
     if isinstance(count, Size):
         raise UnsupportedOperation(
             f"unbind: how many tensors an axis of {count} gives depends on its size",
@@ -436,7 +445,9 @@ def unbind(input: SymbolicTensor, dim: int = 0) -> Result:
     keep = [i for i in range(input.ndim) if i != axis]
     dims = tuple(input.dims[i] for i in keep)
     parts = tuple((*kept_but(input, axis), (axis, Pick(i))) for i in range(count))
-    return Result((dims,) * count, single=False, parts=parts)
+    why = f"unbind gives {count} tensors"
+    requires = tuple(equal(input.dims[axis], count, why))
+    return Result((dims,) * count, requires=requires, single=False, parts=parts)
 
 
 # Picking by tensors ---------------------------------------------------------------------------

@@ -6,6 +6,7 @@ None of it counts as MACs: by the convention those are products, as ``flop_count
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from symcnn.algebra.size import Int, Size, minimum, prod
@@ -104,10 +105,11 @@ def old_qr(input: SymbolicTensor, some: bool = True) -> Result:
 
 
 @rule("linalg_pinv", "pinverse")
-def pinv(input: SymbolicTensor, *args: Any, **kwargs: Any) -> Result:
+def pinv(input: SymbolicTensor, *args: Any, hermitian: bool = False, **kwargs: Any) -> Result:
     """The pseudo-inverse: rows and columns exchanged."""
     batch, m, n = _matrices(input, "pinv")
-    return _result(len(batch), (*batch, n, m))
+    square = equal(m, n, "pinv of a Hermitian matrix: it must be square") if hermitian else []
+    return replace(_result(len(batch), (*batch, n, m)), requires=tuple(square))
 
 
 @rule("linalg_matrix_norm")

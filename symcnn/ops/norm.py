@@ -15,7 +15,7 @@ from symcnn.algebra.size import Int, floordiv
 from symcnn.errors import ShapeMismatch
 from symcnn.ops.registry import alike, at_least, equal, kept, of_shapes, require_rank, rule
 from symcnn.sets.condition import AnyOf, Condition, Requirement
-from symcnn.trace.graph import Result, SymbolicTensor
+from symcnn.trace.graph import OPS, Result, SymbolicTensor
 
 __all__: list[str] = []
 
@@ -93,6 +93,7 @@ def group_norm(
     weight: SymbolicTensor | None = None,
     bias: SymbolicTensor | None = None,
     eps: float = 1e-5,
+    cudnn_enabled: bool = True,
 ) -> Result:
     """Group normalisation; torch asks for more than one value per group over the whole batch."""
     if input.ndim < 2:
@@ -148,3 +149,25 @@ def local_response_norm(
     maps = kept(input.ndim)
     maps[1] = (1, Whole(input.dims[1]))
     return Result((input.dims,), tuple(maps))
+
+
+def _below(op: Any) -> Any:
+    """The function of that name in torch itself, which takes the affine map before statistics."""
+
+    def operation(
+        input: SymbolicTensor,
+        weight: SymbolicTensor | None,
+        bias: SymbolicTensor | None,
+        running_mean: SymbolicTensor | None,
+        running_var: SymbolicTensor | None,
+        training: bool,
+        momentum: float,
+        eps: float,
+        cudnn_enabled: bool = True,
+    ) -> Any:
+        return op(input, running_mean, running_var, weight, bias, training, momentum, eps)
+
+    return operation
+
+
+OPS["torch.batch_norm"], OPS["torch.instance_norm"] = _below(batch_norm), _below(instance_norm)

@@ -38,7 +38,7 @@ UNARY = (
     "arccosh arcsin arcsinh arctan arctanh special_expit expit char byte short cfloat cdouble "
     ""
     "random requires_grad pin_memory alias_copy log_ndtr ndtr ndtri "
-    "entr erfcx i0e i1 i1e polygamma mvlgamma "
+    "entr erfcx i0e i1 i1e mvlgamma "
 ).split()
 
 #: Tensors with the shape of another, none of whose values they read.
@@ -170,6 +170,34 @@ def uniform(input: SymbolicTensor, *interval: float, **kwargs: Any) -> Result:
     start, end = (*interval, 0.0, 1.0)[:2] if len(interval) != 1 else (interval[0], 1.0)
     if kwargs.get("from", start) > kwargs.get("to", end):
         raise ShapeMismatch(f"uniform: from {start} to {end} is no interval")
+    return alike(input)
+
+
+@rule("Tensor.normal_")
+def normal_(
+    input: SymbolicTensor, mean: float = 0.0, std: float = 1.0, *, generator: Any = None
+) -> Result:
+    """Filled with numbers of a normal distribution."""
+    if std < 0:
+        raise ShapeMismatch(f"normal_: std={std}", cure="a spread is not negative")
+    return alike(input)
+
+
+@rule("Tensor.polygamma")
+def polygamma_of(input: SymbolicTensor, n: int) -> Result:
+    """A derivative of digamma; the method takes its order last."""
+    return _polygamma(n, input)
+
+
+@rule("polygamma")
+def polygamma(n: int, input: SymbolicTensor) -> Result:
+    """A derivative of digamma; the function takes its order first."""
+    return _polygamma(n, input)
+
+
+def _polygamma(n: int, input: SymbolicTensor) -> Result:
+    if n < 0:
+        raise ShapeMismatch(f"polygamma: n={n}", cure="the order is at least 0")
     return alike(input)
 
 

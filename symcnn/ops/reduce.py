@@ -38,18 +38,13 @@ def reduced(x: SymbolicTensor, dim: Any, keepdim: bool, op: str, count: int = 1)
     return Result((tuple(dims),) * count, tuple(axes), single=count == 1)
 
 
-def _keepdim(keepdim: Any, kwargs: dict[str, Any]) -> bool:
-    return bool(keepdim or kwargs.get("keepdims"))
-
-
 def _statistic(op: str) -> Any:
     """A number over some axes: ``f(input, dim=None, keepdim=False)``."""
 
     def operation(
         input: SymbolicTensor, dim: Any = None, keepdim: bool = False, *args: Any, **kwargs: Any
     ) -> Result:
-        dim = kwargs.get("axis", dim)
-        return reduced(input, dim, _keepdim(keepdim, kwargs), op)
+        return reduced(input, dim, keepdim, op)
 
     return operation
 
@@ -70,8 +65,7 @@ def _spread(op: str, count: int = 1) -> Any:
         keepdim: bool = False,
         **k: Any,
     ) -> Result:
-        axes = None if isinstance(dim, bool) else k.get("axis", dim)
-        return reduced(input, axes, _keepdim(keepdim, k), op, count)
+        return reduced(input, None if isinstance(dim, bool) else dim, keepdim, op, count)
 
     return operation
 
@@ -90,10 +84,9 @@ def extreme(input: SymbolicTensor, dim: Any = None, keepdim: bool = False, **kwa
         return broadcast(input, other)
     if not isinstance(input, SymbolicTensor):
         raise ShapeMismatch("max and min take a tensor")
-    dim = kwargs.get("axis", dim)
     if dim is None:
         return reduced(input, None, False, "max")
-    return reduced(input, normal_dim(dim, input.ndim, "max"), _keepdim(keepdim, kwargs), "max", 2)
+    return reduced(input, normal_dim(dim, input.ndim, "max"), keepdim, "max", 2)
 
 
 @rule("median", "nanmedian")

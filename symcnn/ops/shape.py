@@ -38,15 +38,25 @@ from symcnn.algebra.size import (
     sole_atom,
 )
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
-from symcnn.ops.registry import at_least, equal, kept, map_axes, normal_dim, normal_dims, rule
+from symcnn.ops.registry import (
+    at_least,
+    equal,
+    kept,
+    map_axes,
+    normal_dim,
+    normal_dims,
+    rule,
+    unpacked,
+)
 from symcnn.sets.condition import Condition, KeepsBatch, Requirement
-from symcnn.trace.graph import OPS, Result, SymbolicTensor, current_tape, decided, known
+from symcnn.trace.graph import OPS, Result, SymbolicTensor, decided, known, plain_number
 
 __all__ = [
     "cat",
     "flatten",
     "join",
     "pad",
+    "padded",
     "permuted",
     "reshape",
     "reshaped",
@@ -54,13 +64,6 @@ __all__ = [
     "squeeze",
     "under_what_is_known",
 ]
-
-
-def _sizes(args: tuple[Any, ...]) -> tuple[Int, ...]:
-    """``view(2, 3)`` and ``view((2, 3))`` alike."""
-    if len(args) == 1 and isinstance(args[0], (tuple, list)):
-        return tuple(args[0])
-    return args
 
 
 def _kept_axes(before: Sequence[Int], after: Sequence[Int]) -> Axes:
@@ -135,7 +138,7 @@ def reshaped(input: SymbolicTensor, *shape: Any) -> Result:
     """Another shape for the same elements; one size may be -1."""
     if len(shape) == 1 and type(shape[0]).__name__ == "dtype":
         raise UnsupportedOperation(f"view({shape[0]}): the last axis depends on the bytes of both")
-    before, target = input.dims, _sizes(shape)
+    before, target = input.dims, unpacked(shape)
     holes = [i for i, size in enumerate(target) if size == -1]
     text = f"view({', '.join(map(str, target))})"
     if len(holes) > 1 or any(isinstance(s, int) and (s < -1 or s == 0) for s in target):
@@ -160,9 +163,7 @@ def reshaped(input: SymbolicTensor, *shape: Any) -> Result:
         after = (*target[:hole], size, *target[hole + 1 :])
         return Result((after,), _kept_axes(before, after))
     if isinstance(total, int):
-        tape = current_tape()
-        if tape is not None and tape.fix is not None and isinstance(rest, Size):
-            rest = tape.fix(rest)  # a table of fixed length: only some sizes can divide it
+        rest = plain_number(rest)  # a table of fixed length: only some sizes can divide it
         if isinstance(rest, Size) or total % rest:
             raise ShapeMismatch(f"{text} is invalid for {prod(before)} elements")
         size = total // rest
@@ -235,13 +236,14 @@ def _without(input: SymbolicTensor, dim: tuple[int, ...]) -> Result:
     return replace(result, requires=tuple(r for i in dim for r in equal(input.dims[i], 1, why)))
 
 
-def squeeze(input: SymbolicTensor, dim: Any = None) -> Any:
+def squeeze(input: SymbolicTensor, *dim: Any) -> Any:
     """Without axes of size 1 (all of them, or those named).
 
     Whether an axis is 1 is a branch, as python's own comparison of the size would be: the rule is
     called with what came of it.
     """
-    named = range(input.ndim) if dim is None else normal_dims(dim, input.ndim, "squeeze")
+    every = not dim or dim == (None,)
+    named = range(input.ndim) if every else normal_dims(unpacked(dim), input.ndim, "squeeze")
     return _without(input, tuple(d for d in named if input.dims and _is_one(input.dims[d])))
 
 
@@ -278,7 +280,7 @@ def unsqueeze(input: SymbolicTensor, dim: int) -> Result:
 @rule("permute")
 def permute(input: SymbolicTensor, *dims: Any) -> Result:
     """The axes in another order."""
-    order = [normal_dim(d, input.ndim, "permute") for d in _sizes(dims)]
+    order = [normal_dim(d, input.ndim, "permute") for d in unpacked(dims)]
     if sorted(order) != list(range(input.ndim)):
         raise ShapeMismatch(f"permute{tuple(order)} does not name each of {input.ndim} axes once")
     return permuted(input, order)
@@ -332,8 +334,13 @@ def join(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
 cat = rule("cat", "concat", "concatenate")(join)
 
 
-@rule("pad")
-def pad(
+@rule("constant_pad_nd")
+def constant_pad_nd(input: SymbolicTensor, pad: Sequence[Int], value: Any = 0) -> Result:
+    """`pad` with a constant, by the name that it has below."""
+    return padded(input, pad)
+
+
+def padded(
     input: SymbolicTensor, pad: Sequence[Int], mode: str = "constant", value: Any = None
 ) -> Result:
     """Pads in torch's order, last axis first: a window of extent 1 per axis."""
@@ -371,6 +378,9 @@ def pad(
                 requires.append(Condition(size, ">=", -cropped, why))
     sizes, fitting = map_axes(input.dims, windows, "something must be left after padding")
     return Result((sizes,), tuple(enumerate(windows)), requires=(*requires, *fitting))
+
+
+pad = rule("pad")(padded)
 
 
 def _cropped(pad: Int) -> Int:

@@ -12,7 +12,7 @@ from typing import Any
 from symcnn.algebra.axis import IDENTITY, AxisMap, Whole, Window
 from symcnn.algebra.size import Int
 from symcnn.errors import ShapeMismatch
-from symcnn.ops.pointwise import broadcast
+from symcnn.ops.pointwise import broadcast_dims
 from symcnn.ops.reduce import reduced
 from symcnn.ops.registry import alike, at_least, equal, kept, mixed, normal_dim, require_rank, rule
 from symcnn.sets.condition import Condition, Requirement
@@ -142,24 +142,27 @@ def _trapezoid(op: str, running: bool) -> Any:
         if not y.ndim:
             raise ShapeMismatch(f"{op} takes a tensor of at least one axis")
         requires: list[Requirement] = []
-        source = y
-        if isinstance(x, SymbolicTensor):
-            if x.ndim == 1:
-                requires += equal(x.dims[0], y.dims[axis], f"{op}: there must be an x per y")
-            else:
-                both = broadcast(y, x)
-                requires += both.requires
-                source = SymbolicTensor(both.shapes[0])
+        steps = _steps(y.dims, axis)  # between neighbours
+        if isinstance(x, SymbolicTensor) and x.ndim == 1:
+            requires += equal(x.dims[0], y.dims[axis], f"{op}: there must be an x per y")
+        elif isinstance(x, SymbolicTensor):
+            if not -x.ndim <= axis - y.ndim:
+                raise ShapeMismatch(f"{op}: {x.ndim}-d places have no such axis as dim={dim}")
+            steps, agree = broadcast_dims(steps, _steps(x.dims, axis - y.ndim))
+            requires += agree
         if not running:
-            shape = reduced(source, axis - y.ndim, False, op).shapes[0]
+            shape = reduced(SymbolicTensor(steps), axis - y.ndim, False, op).shapes[0]
             return Result((shape,), mixed(shape), requires=tuple(requires))
-        size = source.dims[axis - y.ndim] - 1
-        requires.append(Condition(size, ">=", 1, f"{op}: the integral must have values"))
-        at = source.ndim + axis - y.ndim
-        dims = (*source.dims[:at], size, *source.dims[at + 1 :])
-        return Result((dims,), mixed(dims), requires=tuple(requires))
+        requires.append(Condition(steps[axis - y.ndim], ">=", 1, f"{op}: there must be values"))
+        return Result((steps,), mixed(steps), requires=tuple(requires))
 
     return operation
+
+
+def _steps(dims: tuple[Int, ...], axis: int) -> tuple[Int, ...]:
+    """One less along an axis."""
+    at = axis % len(dims)
+    return (*dims[:at], dims[at] - 1, *dims[at + 1 :])
 
 
 for _name in ("trapezoid", "trapz"):

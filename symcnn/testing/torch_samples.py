@@ -46,6 +46,7 @@ _NAMES = {
     "__getitem__": "getitem",
     "max_pool2d_with_indices_backward": "",  # backward passes have no rule
     "unfold": "Tensor.unfold",
+    "polygamma": "Tensor.polygamma",
     "nn.functional.unfold": "unfold",
     "linalg.norm": "linalg_norm",
     "linalg.vector_norm": "linalg_norm",
@@ -63,7 +64,7 @@ _ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {
 }
 
 #: What torch complains of where shapes have no part in it.
-_NOT_ABOUT_SHAPES = re.compile(
+NOT_ABOUT_SHAPES = re.compile(
     r"dtype|scalar type|Input type|boolean masks|bool tensor|integral Tensor"
     r"|Half, Float or Double"  # types
     r"|must be Tensor, not|invalid combination of arguments"  # numbers for tensors
@@ -77,7 +78,7 @@ _NOT_ABOUT_SHAPES = re.compile(
 
 #: Where the sample's other arguments fix a size (``output_size=6``, a chunk size), and where torch
 #: contradicts itself (circular pads of mixed sign raise or not depending on the memory layout).
-_BY_VALUE = {
+BY_VALUE = {
     "repeat_interleave",
     "nn.functional.linear_cross_entropy",
     "nn.functional.pad.circular",
@@ -149,11 +150,11 @@ def check_op(op: Any, name: str, count: int | None = None) -> Report:
         report.skipped[op.name, "not for the cpu"] += 1
         return report
     dtype = torch.float32 if torch.float32 in supported else min(supported, key=str)
-    for sample in islice(_quietly(op.sample_inputs("cpu", dtype)), count):
+    for sample in islice(quietly(op.sample_inputs("cpu", dtype)), count):
         args, kwargs = (sample.input, *sample.args), sample.kwargs
         _compare(report, op.full_name, name, op.op, args, kwargs)
     if op.error_inputs_func is not None:
-        for error in islice(_quietly(op.error_inputs("cpu")), count):
+        for error in islice(quietly(op.error_inputs("cpu")), count):
             sample = error.sample_input
             _compare_error(report, op, name, (sample.input, *sample.args), sample.kwargs, error)
     return report
@@ -167,18 +168,18 @@ def check_resized(op: Any, name: str, count: int | None = None, seed: int = 0) -
     """
     report = Report()
     supported = op.supported_dtypes("cpu")
-    if torch.float32 not in supported or {op.name, op.full_name} & _BY_VALUE:
+    if torch.float32 not in supported or {op.name, op.full_name} & BY_VALUE:
         return report
     draw = Random(f"{seed}{op.full_name}")
-    for sample in islice(_quietly(op.sample_inputs("cpu", torch.float32)), count):
+    for sample in islice(quietly(op.sample_inputs("cpu", torch.float32)), count):
         arguments = ((sample.input, *sample.args), sample.kwargs)
-        if not _is_empty(arguments):
-            args, kwargs = _Resizer(draw)(arguments)
+        if not is_empty(arguments):
+            args, kwargs = Resizer(draw)(arguments)
             _compare_resized(report, op, name, args, kwargs)
     return report
 
 
-class _Resizer:
+class Resizer:
     """Replaces sizes consistently: equal sizes stay equal, whatever tensor they belong to."""
 
     def __init__(self, draw: Random) -> None:
@@ -205,12 +206,14 @@ def _compare_resized(report: Report, op: Any, rule: str, args: Any, kwargs: Any)
     want = _torchs(op.op, args, kwargs)
     ours = _ours(op.full_name, rule, args, kwargs)
     if not isinstance(want, Exception):
-        _judge(report, op.full_name, _text(args, kwargs), ours, want)
+        _judge(report, op.full_name, written_out(args, kwargs), ours, want)
     elif isinstance(ours, SymcnnError):
         report.covered[op.full_name] += 1
-    elif isinstance(ours, Exception) or not _NOT_ABOUT_SHAPES.search(str(want)):
+    elif isinstance(ours, Exception) or not NOT_ABOUT_SHAPES.search(str(want)):
         first = str(want).splitlines()[0] if str(want) else type(want).__name__
-        report.failed.append(f"{op.name}{_text(args, kwargs)}: {ours!r}, torch raises {first!r}")
+        report.failed.append(
+            f"{op.name}{written_out(args, kwargs)}: {ours!r}, torch raises {first!r}"
+        )
     else:
         report.skipped[op.full_name, "an error that is not about shapes"] += 1
 
@@ -220,7 +223,7 @@ def check_macs(op: Any, name: str, count: int | None = None) -> Report:
     from torch.utils.flop_counter import FlopCounterMode
 
     report = Report()
-    for sample in islice(_quietly(op.sample_inputs("cpu", torch.float32)), count):
+    for sample in islice(quietly(op.sample_inputs("cpu", torch.float32)), count):
         args, kwargs = (sample.input, *sample.args), sample.kwargs
         with FlopCounterMode(display=False) as counter:
             _torchs(op.op, args, kwargs)
@@ -235,26 +238,26 @@ def check_macs(op: Any, name: str, count: int | None = None) -> Report:
         if ours == flops:
             report.covered[op.full_name] += 1
         else:
-            text = _text(args, kwargs)
+            text = written_out(args, kwargs)
             report.failed.append(f"{op.full_name}{text}: {ours} FLOPs, torch says {flops}")
     return report
 
 
-def _quietly(samples: Iterable[Any]) -> Iterator[Any]:
+def quietly(samples: Iterable[Any]) -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield from samples
 
 
 def _compare(report: Report, label: str, rule: str, op: Any, args: Any, kwargs: Any) -> None:
-    if _is_empty((args, kwargs)):
+    if is_empty((args, kwargs)):
         report.skipped[label, "an input without elements"] += 1
         return
     want = _torchs(op, args, kwargs)
     for symbols in (False, True):
         ours = _ours(label, rule, args, kwargs, symbols=symbols)
         name = f"{label} of symbols" if symbols else label
-        _judge(report, name, _text(args, kwargs), ours, want)
+        _judge(report, name, written_out(args, kwargs), ours, want)
 
 
 def _judge(report: Report, label: str, text: str, ours: Any, want: Any) -> None:
@@ -273,7 +276,7 @@ def _judge(report: Report, label: str, text: str, ours: Any, want: Any) -> None:
 
 
 def _compare_error(report: Report, op: Any, rule: str, args: Any, kwargs: Any, error: Any) -> None:
-    if _is_empty((args, kwargs)):
+    if is_empty((args, kwargs)):
         report.skipped[op.name, "an input without elements"] += 1
         return
     theirs = _torchs(op.op, args, kwargs)
@@ -283,9 +286,11 @@ def _compare_error(report: Report, op: Any, rule: str, args: Any, kwargs: Any, e
     ours = _ours(op.full_name, rule, args, kwargs)
     if isinstance(ours, SymcnnError):
         report.covered[op.name] += 1
-    elif isinstance(ours, Exception) or not _NOT_ABOUT_SHAPES.search(str(theirs)):
+    elif isinstance(ours, Exception) or not NOT_ABOUT_SHAPES.search(str(theirs)):
         first = str(theirs).splitlines()[0] if str(theirs) else type(theirs).__name__
-        report.failed.append(f"{op.name}{_text(args, kwargs)}: {ours!r}, torch raises {first!r}")
+        report.failed.append(
+            f"{op.name}{written_out(args, kwargs)}: {ours!r}, torch raises {first!r}"
+        )
     else:
         report.skipped[op.name, "an error that is not about shapes"] += 1
 
@@ -304,7 +309,7 @@ def _ours(label: str, rule: str, args: Any, kwargs: Any, *, symbols: bool = Fals
     for requirement in (r for node in tape.nodes for r in node.result.requires):
         if not requirement.holds(sizes):
             return failure(rule, requirement)
-    return [tuple(evaluate(size, sizes) for size in shape) for shape in _shapes(found)]
+    return [tuple(evaluate(size, sizes) for size in shape) for shape in shapes_of(found)]
 
 
 def reordered(label: str, *args: Any) -> tuple[Any, ...]:
@@ -316,7 +321,7 @@ def _torchs(op: Any, args: Any, kwargs: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return _shapes(op(*args, **kwargs))
+            return shapes_of(op(*args, **kwargs))
         except Exception as error:
             return error
 
@@ -344,7 +349,7 @@ def _symbol(size: int, sizes: dict[str, int]) -> Size:
     return Size.symbol(f"S{size}")
 
 
-def _shapes(value: Any) -> list[tuple[int, ...]]:
+def shapes_of(value: Any) -> list[tuple[int, ...]]:
     """The shapes of all tensors in nested outputs, in order."""
     if isinstance(value, SymbolicTensor):
         return [tuple(value.dims)]  # type: ignore[arg-type]
@@ -353,23 +358,23 @@ def _shapes(value: Any) -> list[tuple[int, ...]]:
     if isinstance(value, Shape):
         return [tuple(value)]
     if isinstance(value, (tuple, list)):
-        return [shape for v in value for shape in _shapes(v)]
+        return [shape for v in value for shape in shapes_of(v)]
     if isinstance(value, dict):
-        return [shape for v in value.values() for shape in _shapes(v)]
+        return [shape for v in value.values() for shape in shapes_of(v)]
     return []
 
 
-def _is_empty(value: Any) -> bool:
+def is_empty(value: Any) -> bool:
     if isinstance(value, torch.Tensor):
         return value.numel() == 0
     if isinstance(value, (tuple, list)):
-        return any(_is_empty(v) for v in value)
+        return any(is_empty(v) for v in value)
     if isinstance(value, dict):
-        return any(_is_empty(v) for v in value.values())
+        return any(is_empty(v) for v in value.values())
     return False
 
 
-def _text(args: Any, kwargs: Any) -> str:
+def written_out(args: Any, kwargs: Any) -> str:
     def one(value: Any) -> str:
         if isinstance(value, torch.Tensor):
             return f"<{'x'.join(map(str, value.shape))}>"
@@ -398,14 +403,14 @@ def check_module(info: Any, count: int | None = None) -> Report:
     samples = info.module_inputs_func(
         info, device="cpu", dtype=torch.float32, requires_grad=False, training=False
     )
-    for sample in islice(_quietly(samples), count):
+    for sample in islice(quietly(samples), count):
         if sample.forward_input is None:
             continue
         args, kwargs = sample.forward_input.args, sample.forward_input.kwargs
         if any(not isinstance(a, torch.Tensor) for a in args) or kwargs:
             report.skipped[label, "called with other things than tensors"] += 1
             continue
-        if _is_empty(args):
+        if is_empty(args):
             report.skipped[label, "an input without elements"] += 1
             continue
         built = sample.constructor_input
@@ -425,7 +430,7 @@ def check_module(info: Any, count: int | None = None) -> Report:
             report.skipped[label, "an input without axes has no spec"] += 1
             continue
         try:
-            ours: Any = _shapes(symcnn.from_torch(module, *specs).outputs)
+            ours: Any = shapes_of(symcnn.from_torch(module, *specs).outputs)
         except UnsupportedOperation as error:
             report.skipped[label, f"no rule for it: {error.cause}"] += 1
             continue
@@ -434,9 +439,8 @@ def check_module(info: Any, count: int | None = None) -> Report:
         if ours == want:
             report.covered[label] += 1
         else:
-            report.failed.append(
-                f"{label}{_text(built.args, built.kwargs)} on {specs}: {ours!r}, torch says {want}"
-            )
+            made = f"{label}{written_out(built.args, built.kwargs)}"
+            report.failed.append(f"{made} on {specs}: {ours!r}, torch says {want}")
     return report
 
 

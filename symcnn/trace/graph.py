@@ -44,6 +44,7 @@ __all__ = [
     "Tape",
     "decided",
     "known",
+    "plain_number",
     "record",
     "tensor",
     "tensors_in",
@@ -578,6 +579,14 @@ def decided(condition: Condition) -> bool | None:
     if verdict is None and tape is not None and tape.decide is not None:
         return tape.decide(condition)
     return verdict
+
+
+def plain_number(size: Int) -> Int:
+    """A size as python must have it, to make so many things: fixed where a trace follows python."""
+    tape = _tape.get()
+    if isinstance(size, int) or tape is None or tape.fix is None:
+        return size
+    return tape.fix(size)
 
 
 def public(expr: Int) -> Any:

@@ -27,6 +27,7 @@ from symcnn.frontends.torch.aliases import (
     own_function,
 )
 from symcnn.frontends.torch.branches import Choice, Differs, Same, Step
+from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed
 from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
 from symcnn.frontends.torch.scalars import FLOAT_LIMIT, TAKES_NUMBERS, scalar
 from symcnn.frontends.torch.sizes import Dim, Real
@@ -73,6 +74,9 @@ _PRODUCTS = frozenset(
     " conv_transpose1d conv_transpose2d conv_transpose3d bilinear".split()
 )
 
+#: What torch runs into the tensor as an output, which takes the result's shape.
+_RESIZES = frozenset({"addbmm"})
+
 #: Example sizes where none are given; all others are 224.
 _EXAMPLE = {"N": 2, "B": 2, "C": 3, "L": 16000}
 
@@ -98,9 +102,12 @@ def _operations(rules: int) -> dict[Any, _Operation]:
                 function = getattr(space, variant, None)
                 if callable(function):
                     found[function] = name
-    for name in OPS:  # rules for a method whose name torch gives to a function too
-        if name.startswith("Tensor."):
-            found[getattr(torch.Tensor, name.removeprefix("Tensor."))] = name
+    for name in OPS:  # of several functions of one name: the method, or that in torch itself
+        home, dot, plain = name.partition(".")
+        for variant in (plain, f"{plain}_") if dot else ():
+            function = getattr(torch.Tensor if home == "Tensor" else torch, variant, None)
+            if callable(function):
+                found[function] = name
     for name, words in OPERATORS.items():
         if name in OPS:
             for word in words.split():
@@ -285,30 +292,63 @@ class Tracer(TorchFunctionMode):
         """Run the rule of a torch function."""
         if func in TARGETS:
             return self.apply(TARGETS[func], func.__name__, args, kwargs)
-        served = self.operations.get(func)
-        if served is not None:
-            name, reflected, writes = served
-            return self.run(name, args[::-1] if reflected else args, kwargs, inplace=writes)
         called: str = getattr(func, "__name__", str(func))
-        if called.startswith("sym_"):  # torch's helpers on sizes, which ask the sizes themselves
-            with torch._C.DisableTorchFunction():
-                return func(*args, **kwargs)
-        if called == "_assert_async":  # of values; shapes do not depend on it
-            return None
-        if called == "__get__":  # a property that TracedTensor leaves to torch, such as `names`
-            own = getattr(func, "__self__", None)
-            name = getattr(own, "__name__", "")
-            if name in vars(TracedTensor):
-                return getattr(args[0], name)
-            with torch._C.DisableTorchFunctionSubclass():
-                return func(*args, **kwargs)
-        if called in vars(TracedTensor) and func in _homonyms(called):
-            return getattr(TracedTensor, called)(*args, **kwargs)
-        if func is torch.result_type:
-            return getattr(torch, result_type(map(self.unwrap, args), self.tape.dtype))
-        if called in OPS:  # built-ins with full names of their own: linalg_vector_norm
-            return self.run(called, args, kwargs)
-        raise self.unsupported(called)
+        served = self.operations.get(func)
+        if called == "__get__":  # a property: `H`, `real`; or one that is no operation, as `names`
+            called = getattr(getattr(func, "__self__", None), "__name__", "")
+            if called in vars(TracedTensor):
+                return getattr(args[0], called)
+            if called not in OPS:
+                with torch._C.DisableTorchFunctionSubclass():
+                    return func(*args, **kwargs)
+        elif served is None:
+            if called.startswith("sym_"):  # torch's helpers on sizes, which ask the sizes
+                with torch._C.DisableTorchFunction():
+                    return func(*args, **kwargs)
+            if called == "_assert_async":  # of values; shapes do not depend on it
+                return None
+            if called in vars(TracedTensor) and func in _homonyms(called):
+                return getattr(TracedTensor, called)(*args, **kwargs)
+            if func is torch.result_type:
+                return getattr(torch, result_type(map(self.unwrap, args), self.tape.dtype))
+        if served is None and called in OPS:  # with full names of their own: linalg_vector_norm
+            served = _Operation(called)
+        if served is None:
+            raise self.unsupported(called)
+        name, reflected, writes = served
+        if reflected:
+            args = args[::-1]
+        else:
+            args, kwargs = self._in_place_of_names(func, OPS[name], args, kwargs)
+        return self.run(name, args, kwargs, inplace=writes)
+
+    def _in_place_of_names(
+        self, func: Any, operation: Any, args: Any, kwargs: Any
+    ) -> tuple[Any, Any]:
+        """The arguments as the rule takes them: in its names, 0-d tensors as numbers."""
+        form = len(args), frozenset(NUMPY.get(k, k) for k in kwargs if k != "out")
+        args, kwargs = placed(func, operation, args, kwargs)
+        if not any(map(_scalar_in, (*args, *kwargs.values()))):
+            return args, kwargs
+        places, names, rest = numbers(func, operation, *form)
+        kinds = [*places[: len(args)], *[rest] * (len(args) - len(places))]
+        return tuple(map(self._as_number, args, kinds)), {
+            k: self._as_number(v, names.get(k, Kind.ANY)) for k, v in kwargs.items()
+        }
+
+    def _as_number(self, value: Any, kind: Kind) -> Any:
+        """0-d tensors, at any depth, as the numbers that they hold, where numbers are expected.
+
+        Raises DataDependent for a size that only the tensor's value tells.
+        """
+        if not kind or not _scalar_in(value):
+            return value
+        if isinstance(value, (tuple, list)):
+            return type(value)(self._as_number(v, kind) for v in value)
+        plain = self.plain(value)
+        if kind is Kind.SIZE and plain is value:
+            return value._values() if isinstance(value, TracedTensor) else value.item()
+        return plain
 
     def written(self, target: Any, result: Any) -> Any:
         """The tensor written to is what was written to it; and so is what it is a view of."""
@@ -482,7 +522,7 @@ class Tracer(TorchFunctionMode):
         named = {k: self.unwrap(a) for k, a in kwargs.items() if k != "out"} if kwargs else kwargs
         try:
             if type(operation) is Operation:
-                target = ours[0] if inplace and name not in VIEWS else None
+                target = ours[0] if inplace and name not in VIEWS | _RESIZES else None
                 node = operation.node(ours, named, reads, target)
                 result, single = node.outputs, node.result.single
             else:  # made of operations
@@ -704,6 +744,17 @@ def _dtype_name(real: torch.Tensor) -> str:
 
 def is_tensor(value: Any) -> bool:
     return type(value) is TracedTensor or isinstance(value, torch.Tensor)
+
+
+def _scalar_in(value: Any) -> bool:
+    """Whether it is, or holds, a tensor without axes."""
+    if type(value) in PLAIN:
+        return False
+    if type(value) is TracedTensor:
+        return not value._value.dims
+    if isinstance(value, torch.Tensor):
+        return type(value) is not Nothing and not value.dim()
+    return isinstance(value, (tuple, list)) and any(map(_scalar_in, value))
 
 
 def flat(value: Any) -> list[Any]:
