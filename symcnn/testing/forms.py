@@ -44,7 +44,8 @@ _NUMPY_NAMES = {theirs: other for other, theirs in NUMPY.items() if other in ("a
 _ABOUT_VALUES = re.compile(
     r"result type|can't be cast|requires grad|not implemented for|expected .* to be of type"
     r"|view of a leaf|memory format|is not supported for|only supports|expected tensor"
-    r"|complex output|non-boolean outputs|divisible by|weight to be",  # a symbol for a layer divides
+    r"|complex output|non-boolean outputs"
+    r"|divisible by|weight to be",  # a symbol for a layer divides
     re.IGNORECASE,
 )
 
