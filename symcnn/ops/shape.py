@@ -8,7 +8,6 @@ sizes; where the division does not come out as a formula, ``view(-1, K)`` of a b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from math import isfinite
 from typing import Any
 
@@ -40,7 +39,6 @@ from symcnn.algebra.size import (
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
 from symcnn.ops.registry import (
     at_least,
-    equal,
     kept,
     map_axes,
     normal_dim,
@@ -230,10 +228,8 @@ def unflatten(input: SymbolicTensor, dim: int, sizes: Sequence[Int]) -> Result:
 
 @rule("squeeze")
 def _without(input: SymbolicTensor, dim: tuple[int, ...]) -> Result:
-    """Without the axes named, whose size is 1."""
-    why = "an axis that is squeezed out has size 1"
-    result = permuted(input, [i for i in range(input.ndim) if i not in dim])
-    return replace(result, requires=tuple(r for i in dim for r in equal(input.dims[i], 1, why)))
+    """Without the axes named; that they have size 1 is the branch that is followed."""
+    return permuted(input, [i for i in range(input.ndim) if i not in dim])
 
 
 def squeeze(input: SymbolicTensor, *dim: Any) -> Any:

@@ -718,6 +718,8 @@ class Tracer(TorchFunctionMode):
 
     def result(self, value: Any) -> Any:
         """Traced tensors in nested values as symbolic ones."""
+        if self.writes.parts:
+            value = self.writes.traced(value, self.joined)
         self.aliased = True
         if type(value) is TracedTensor:
             return value._value
