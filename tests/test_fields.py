@@ -1,5 +1,7 @@
 """Receptive fields where axes are coupled, picked and windowed; and along the shortest path."""
 
+import random
+
 import numpy as np
 import pytest
 import sympy
@@ -10,7 +12,7 @@ from torch.nn import functional as F
 import symcnn
 from symcnn import H, W, nn
 from symcnn.errors import InvalidInput
-from symcnn.testing.fields import gradient_support
+from symcnn.testing.fields import gradient_support, make_positive, support
 from symcnn.testing.mixing import Block, Mixing, judge
 from symcnn.testing.sweep import judge_cases
 from tests.conftest import load_example
@@ -258,3 +260,30 @@ def test_a_field_that_is_too_small_is_a_mismatch(monkeypatch):
     monkeypatch.setattr("symcnn.questions.field.field_at.united", lambda tables: tables[0])
     found = judge(Mixing((Block("beside", inner=(Block("roll", (3,)),)),), ((12, 12),)))
     assert "gradients" in found.mismatches[0]
+
+
+# Resizes ----------------------------------------------------------------------------------------
+
+
+def test_a_resize_reads_one_row_where_torchs_own_floor_says_so():
+    """The floor of a place is that of its single precision, whatever the image's."""
+    for x, y in [(2, 50), (3, 99), (15, 51), (29, 87)]:
+        module = tnn.Upsample(size=y, mode="linear", align_corners=True)
+        at = symcnn.from_torch(module, "N 1 L").receptive_field().at(L=x)
+        weights = module(torch.eye(x, dtype=torch.float64)[None])[0].T
+        assert (at.table() == (weights != 0).numpy()).all()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_chains_of_resizes_read_what_torch_reads(seed):
+    draw = random.Random(seed)
+    layers = [tnn.MaxPool1d(4, 3, 1)]
+    for _ in range(3):
+        wanted = draw.choice(
+            [{"size": draw.randint(5, 99)}, {"scale_factor": draw.choice([2, 0.7])}]
+        )
+        align = draw.choice([True, True, False])
+        layers.append(tnn.Upsample(**wanted, mode="linear", align_corners=align))
+    module = make_positive(tnn.Sequential(*layers))
+    at = symcnn.from_torch(module, "N 1 L").receptive_field().at(L=99)
+    assert (at.table() == support(module, (1, 1, 99), 0)).all()

@@ -399,8 +399,8 @@ def _interpolated(
         return first, np.minimum((centre + support + 0.5).astype(int), x) - 1, 1
     if mode == "linear":
         middle = np.maximum(middle, 0.0)
-    first = np.floor(middle).astype(int)
-    between = middle != first
+    first = np.floor(middle.astype(np.float32)).astype(int)  # torch's floorf, in every precision
+    between = middle > first
     last = first + between
     if mode == "cubic":
         first, last = first - between, last + between
