@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from symcnn.errors import SymcnnError, Undecidable
+from symcnn.errors import BadSpec, SymcnnError, Undecidable
 from symcnn.testing.layer import Source
 
 if TYPE_CHECKING:
@@ -455,7 +455,7 @@ def _formulas(
         places = np.nonzero(row)[0]
         try:
             first, last = rf.clipped(i, axis, sizes)
-        except Undecidable:
+        except (Undecidable, BadSpec):  # no formula, or one in several indices
             return 0
         except SymcnnError as error:
             mismatches.append(f"the interval of {i} along {axis}: {error}")

@@ -62,8 +62,7 @@ class FieldAt:
         table = self._tables[axis]
         if over_channels(self._rf._output.dims, table.axes):
             table = table.without(1)
-        table = table.plain(*table.digits)
-        return tuple(a for a, _ in table.along), table.values
+        return table.plain(*table.digits).moving()
 
     def interval(self, i: Any, axis: int = 0) -> tuple[Any, Any] | None:
         """First and last input index that reach output index `i`; None if nothing but padding does.

@@ -123,7 +123,7 @@ class Pass:
             return
         if node.result.requires:
             self._assume(node, read, out)
-        carried = [self._through(node, t, axes, out) for t, axes in read]
+        carried = [self.through(node, t, axes, out) for t, axes in read]
         if len(carried) == 1:
             self.reaches[out] = carried[0]
             return
@@ -137,7 +137,7 @@ class Pass:
             for each, axis in zip(along, self.axes, strict=True)
         )
 
-    def _through(
+    def through(
         self, node: Node, t: SymbolicTensor, axes: Axes, out: SymbolicTensor
     ) -> tuple[Any, ...]:
         """What an output carries of one tensor that it reads."""
@@ -309,6 +309,20 @@ class ReceptiveField(Shown):
             )
             for axis, reach in zip(found.axes, found.reaches[output], strict=True)
         )
+
+    @property
+    def passed(self) -> Pass:
+        """The pass that it comes from."""
+        return self._pass
+
+    @property
+    def output(self) -> SymbolicTensor:
+        """The tensor whose field it is."""
+        return self._output
+
+    def of(self, t: SymbolicTensor) -> ReceptiveField:
+        """The field of another tensor, of the same pass."""
+        return ReceptiveField(self._net, self._pass, t)
 
     # size, stride, padding
 

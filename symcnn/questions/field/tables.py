@@ -81,6 +81,20 @@ class Table:
         values: Any = self.values.any(own)
         return Table(along, values, rest, self.own & {*along})
 
+    def moving(self) -> tuple[tuple[int, ...], Bools]:
+        """The axes along which it moves, of several: not those along which some places read
+        nothing and all others the same. And the table by these.
+        """
+        along, values = [a for a, _ in self.along], self.values
+        for axis in tuple(along):
+            at = along.index(axis)
+            every: Any = values.any(at, keepdims=True)
+            alike = (values == every) | ~values.any(-1, keepdims=True)
+            if len(along) > 1 and alike.all():
+                values = every.squeeze(at)
+                along.remove(axis)
+        return tuple(along), values
+
 
 def _ordered(
     names: Sequence[tuple[int, int]],
@@ -144,7 +158,8 @@ def pulled(table: Table, axes: Axes, have: tuple[int, ...], dims: tuple[int, ...
                 digits[o] = table.digits[axis]
     for source, outs in views.items():
         first = axes[outs[0]][1]
-        if not table.axes & {*source}:
+        lost = isinstance(first, Laid) and have[source[1]] == 1  # one patch: no digit of a view
+        if not table.axes & {*source} and not lost:
             continue
         if isinstance(first, Tap):
             taps: Any = [axes[o][1] for o in outs]

@@ -21,7 +21,9 @@ from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, Symbol, evaluate, floordiv, prod, symbols_of
 from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
-from symcnn.questions.explain import Line, Step, Tree, _Link, _path, _size_step
+from symcnn.questions.explain import Line, Step, Tree
+from symcnn.questions.explain.paths import path_of
+from symcnn.questions.explain.size import size_step
 from symcnn.sets.condition import Condition
 from symcnn.sets.grammar import Claim, Ratio, check_sizes, parse_claim, parse_value
 from symcnn.trace.graph import Node, SymbolicTensor, tensors_in
@@ -302,14 +304,14 @@ class _Checker:
         assert node is not None
         if found.spatial and claim.quantity not in ("field", "stride"):
             try:
-                link = _path(self.net.at(node.name), 2)[-1]
+                link = path_of(self.net.at(node.name), 2)[-1]
             except SymcnnError:
                 return ""
             if link.taken:
                 return ""
             before, after = (evaluate(v, self.sizes) for v in (link.before, link.after))
-            numbers = _Link(link.tensor, _numbers(link.map, self.sizes), before, after)
-            step = _size_step(self.net, numbers, "")
+            numbers = replace(link, map=_numbers(link.map, self.sizes), before=before, after=after)
+            step = size_step(self.net, numbers, "")
             return " = ".join(map(str, step.lines))
         if claim.quantity == "flatten" or (
             claim.quantity == "features" and node.outputs[0].ndim > 2
@@ -466,7 +468,7 @@ def _numbers(axis_map: Any, sizes: Mapping[str, int]) -> Any:
 
 def _carried(net: Network, source: SymbolicTensor, node: Node, axis: int, size: int) -> Int | None:
     """What the layers from `source` to `node` make of a size."""
-    links = _path(net.at(node.name), axis)
+    links = path_of(net.at(node.name), axis)
     places = [i for i, link in enumerate(links) if link.tensor is source]
     if not places:
         return None

@@ -1,0 +1,81 @@
+"""Derivations: how a closed form comes about, layer by layer, each line checked.
+
+A derivation is a list of steps; a step names its rule, the law behind it and where it is written,
+and then a chain of equal lines: substitution, simplification, result. Lines are small expression
+trees that keep the form in which they are written. That consecutive lines are equal *for all
+sizes* is decided when the step is made (normal form, or isl), and besides they are evaluated in
+plain python at many sizes: a derivation that could be wrong is not shown.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from symcnn.errors import BadSpec, SymcnnError
+from symcnn.questions.explain.costs import derive_macs, derive_params
+from symcnn.questions.explain.derivation import Derivation, Step
+from symcnn.questions.explain.field import derive_field
+from symcnn.questions.explain.lines import Line, Tree
+from symcnn.questions.explain.sets import derive_domain, derive_solution
+from symcnn.questions.explain.size import derive_size
+from symcnn.sets.grammar import quantity_of, short
+from symcnn.trace.graph import Shape
+
+if TYPE_CHECKING:
+    from symcnn.network import Network
+
+__all__ = ["Derivation", "Line", "Step", "Tree", "explain"]
+
+
+_WHAT = ("size", "field", "params", "macs", "domain", "solution")
+
+
+def explain(
+    net: Network,
+    what: str | None = None,
+    *,
+    axis: str | int | None = None,
+    output: Any = None,
+) -> Derivation:
+    """The derivation of a closed form of `net`.
+
+    what: ``"size"`` and ``"field"`` (of one axis), ``"params"``, ``"macs"``, ``"domain"``,
+        ``"solution"`` (with ``output=(7, 7)``); None: size and field.
+    axis: which axis, by number or by its symbol; by default the first after the channels.
+
+    Raises BadSpec for an unknown question or axis.
+    """
+    if what is None:
+        what = "solution" if output is not None else None
+    if what is None:
+        parts = [explain(net, "size", axis=axis)]
+        with suppress(SymcnnError):  # no one window
+            parts.append(explain(net, "field", axis=axis))
+        return Derivation("", (), "; ".join(p.answer for p in parts), tuple(parts))
+    what = quantity_of(what) or what
+    if what not in _WHAT:
+        raise BadSpec(f"what={short(what)!r}", cure=f"one of {', '.join(_WHAT)}")
+    if what == "params":
+        return derive_params(net)
+    if what == "macs":
+        return derive_macs(net)
+    if what == "domain":
+        return derive_domain(net)
+    if what == "solution":
+        return derive_solution(net, output)
+    chosen = _axis(net, axis)
+    return (derive_size if what == "size" else derive_field)(net, chosen)
+
+
+def _axis(net: Network, axis: str | int | None) -> int:
+    dims = net._inputs[0].dims
+    if isinstance(axis, str):
+        for number, dim in enumerate(dims):
+            if str(dim) == axis:
+                return number
+        raise BadSpec(f"no axis is called {axis}", cure=f"the input is {Shape.of(dims)}")
+    number = min(2, len(dims) - 1) if axis is None else axis
+    if not 0 <= number < len(dims):
+        raise BadSpec(f"axis={axis} of {len(dims)}")
+    return number

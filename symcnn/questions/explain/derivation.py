@@ -1,0 +1,237 @@
+"""Steps and derivations: chains of equal lines, checked as they are made, written in every form."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from symcnn.errors import BadSpec, SymcnnError, Undecidable
+from symcnn.questions.explain.laws import LAWS, Law
+from symcnn.questions.explain.lines import Ends, Line, Tree
+from symcnn.sets.condition import Condition
+from symcnn.sets.inputset import InputSet, always, input_set
+from symcnn.words.latex import Notation, escape
+from symcnn.words.shown import Shown
+
+__all__ = ["Derivation", "Step", "distinct", "implied", "same"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: where, what it is about, by which law, and lines that are equal for all sizes; the
+    last two, if there is a `domain`, for all sizes in it.
+
+    Raises SymcnnError if they are not: then the rule that wrote them is wrong.
+    """
+
+    where: str
+    about: str
+    law: str
+    lines: tuple[Line, ...]
+    domain: InputSet | None = None
+    premises: tuple[str, ...] = ()  # what it starts from: the branches of a join
+
+    def __post_init__(self) -> None:
+        last = len(self.lines) - 2
+        for i, (before, after) in enumerate(pairwise(self.lines)):
+            within = self.domain if i == last else None
+            if not same(before.content, after.content, within):
+                raise SymcnnError(f"{self.where}: {before} is not {after}")
+
+    @property
+    def chained(self) -> bool:
+        """Whether its lines are equal values, not equivalent conditions."""
+        return isinstance(self.lines[0].content, (Tree, Ends))
+
+    @property
+    def result(self) -> Line:
+        """The last line."""
+        return self.lines[-1]
+
+    def head(self, number: int) -> str:
+        """What stands before line `number`: what is meant, and then an equals sign."""
+        if not self.chained:
+            return "" if not number else "<=> "
+        return "= " if number else f"{self.about} = "
+
+
+def same(a: Any, b: Any, domain: InputSet | None = None) -> bool:
+    """Whether two lines are equal for all sizes (decided, and tried besides), or in a domain."""
+    if isinstance(a, Tree):
+        names = sorted(a.symbols | b.symbols)
+        equal = Condition(a.normal(), "==", b.normal())
+        if domain is not None:
+            return implied(domain, equal)
+        draw = random.Random(1)
+        for _ in range(40):
+            at = {name: 2 * draw.randint(1, 300) + 1 for name in names}
+            try:
+                if a.at(at) != b.at(at):
+                    return False
+            except (SymcnnError, OverflowError):  # outside a symbol's assumptions
+                continue
+        if a.normal() == b.normal():
+            return True
+        try:
+            return always(equal, names)
+        except Undecidable:
+            return False
+    if isinstance(a, Ends):
+        return isinstance(b, Ends) and same(a.first, b.first) and same(a.last, b.last)
+    try:
+        one, other = _sizes(a, domain), _sizes(b, domain)
+        return bool(one <= other and other <= one)
+    except Undecidable:
+        return False
+
+
+def _sizes(content: Any, domain: InputSet | None) -> InputSet:
+    """The sizes that meet conditions, within a domain."""
+    if isinstance(content, InputSet):
+        return content
+    names = sorted(frozenset[str]().union(*(r.symbols for r in content)))
+    found = input_set(names, content)
+    return found if domain is None else domain & found
+
+
+def implied(domain: InputSet, condition: Condition) -> bool:
+    """Whether a condition holds in all of a domain; False where that is not decidable."""
+    names = [name for name in domain.names if name in condition.symbols]
+    try:
+        return bool(domain.axis(*names) <= input_set(names, [condition]))
+    except (Undecidable, BadSpec):
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation(Shown):
+    """Numbered steps to a result; prints as text.
+
+    `to_markdown`, `to_html` and `to_latex` write the same steps down.
+    """
+
+    title: str
+    steps: tuple[Step, ...]
+    answer: str
+    parts: tuple[Derivation, ...] = ()
+
+    @property
+    def result(self) -> str:
+        """The result, as text."""
+        return self.answer
+
+    def __str__(self) -> str:
+        if self.parts:
+            return "\n\n".join(map(str, self.parts))
+        rows = [self.title]
+        for law in self._laws():
+            rows.append(f"{law.name}: {law.rule}  [{law.source}]")
+        for number, step in enumerate(self.steps, 1):
+            rows.append(f"{number}. {step.where}: {LAWS[step.law].name}")
+            chained = step.chained
+            rows += [f"   {premise}" for premise in step.premises]
+            indent = " " * (len(step.about) + 1) if chained else ""
+            for i, line in enumerate(step.lines):
+                note = f"    ({short(line.note)})" if line.note else ""
+                rows.append(f"   {indent if i else ''}{step.head(i)}{line}{note}")
+        return "\n".join([*rows, f"so {self.answer}"])
+
+    def _laws(self) -> list[Law]:
+        """The laws used, each once."""
+        return [LAWS[law] for law in dict.fromkeys(step.law for step in self.steps)]
+
+    def to_markdown(self) -> str:
+        """Numbered steps with code lines."""
+        if self.parts:
+            return "\n\n".join(part.to_markdown() for part in self.parts)
+        rows = [f"### {self.title}", ""]
+        rows += [f"- {law.name}: `{law.rule}` ({law.source})" for law in self._laws()]
+        rows.append("")
+        for number, step in enumerate(self.steps, 1):
+            rows += [f"{number}. **{step.where}**: {LAWS[step.law].name}", ""]
+            rows += [f"    - {premise}" for premise in step.premises]
+            for i, line in enumerate(step.lines):
+                head = "" if not step.chained else f"{step.about} = " if not i else "= "
+                note = f" — {line.note}" if line.note else ""
+                rows.append(f"    - `{head}{line}`{note}")
+            rows.append("")
+        return "\n".join([*rows, f"So **{self.answer}**."])
+
+    def to_html(self) -> str:
+        """An ordered list."""
+        from html import escape as html_escape
+
+        if self.parts:
+            return "\n".join(part.to_html() for part in self.parts)
+        items = []
+        for step in self.steps:
+            lines = "".join(
+                f"<br><code>{html_escape(f'{step.head(i)}{line}')}</code>"
+                + (f" <small>{html_escape(line.note)}</small>" if line.note else "")
+                for i, line in enumerate(step.lines)
+            )
+            name = LAWS[step.law].name
+            told = "".join(f"<br>{html_escape(premise)}" for premise in step.premises)
+            items.append(f"<li><b>{html_escape(step.where)}</b>: {name}{told}{lines}</li>")
+        laws = "".join(
+            f"<li>{law.name}: <code>{html_escape(law.rule)}</code> ({law.source})</li>"
+            for law in self._laws()
+        )
+        listed = "\n".join(items)
+        title, answer = html_escape(self.title), html_escape(self.answer)
+        return f"<h3>{title}</h3>\n<ul>{laws}</ul>\n<ol>\n{listed}\n</ol>\n<p>So {answer}.</p>"
+
+    def to_latex(self, notation: Notation | None = None) -> str:
+        """An ``align*`` per step, each rule stated once."""
+        notation = notation or Notation()
+        if self.parts:
+            return "\n\n".join(part.to_latex(notation) for part in self.parts)
+        rows = [rf"\subsubsection*{{{escape(self.title)}}}"]
+        rows += [
+            rf"\noindent \emph{{{escape(law.name)}}}: ${law.latex}$ "
+            rf"({{\small\texttt{{{escape(law.source)}}}}}).\par"
+            for law in self._laws()
+        ]
+        for number, step in enumerate(self.steps, 1):
+            chained = step.chained
+            head = _about_latex(step.about, notation) if chained else ""
+            written = [line.to_latex(notation) for line in step.lines]
+            rows.append(rf"\smallskip\noindent {number}.\ \texttt{{{escape(step.where)}}}")
+            rows[-1] += "".join(rf"\par {escape(premise)}" for premise in step.premises)
+            if chained and sum(map(len, written)) < 70:
+                note = escape(short(step.lines[0].note))
+                rows[-1] += rf": ${head} = {' = '.join(written)}$" + (f" ({note})" if note else "")
+                rows[-1] += r".\par"
+                continue
+            sign = "=" if chained else r"\iff{}"
+            lines = []
+            for i, (line, shown) in enumerate(zip(step.lines, written, strict=True)):
+                left = head if not i else ""
+                equals = f"&{sign}" if chained or i else "&"
+                note = rf" && \text{{{escape(short(line.note))}}}" if line.note else ""
+                lines.append(f"{left} {equals} {shown}{note}".strip())
+            rows.append("\\begin{align*}\n" + " \\\\\n".join(lines) + "\n\\end{align*}")
+        rows.append(rf"\smallskip\noindent So {escape(self.answer)}.")
+        return "\n".join(rows)
+
+
+def _about_latex(about: str, notation: Notation) -> str:
+    if about in notation.names:
+        return notation.names[about]
+    return about if len(about) == 1 else f"{about[0]}_{{{about[1:]}}}"
+
+
+def short(note: str) -> str:
+    return note.partition(":")[0]
+
+
+def distinct(lines: Sequence[Line]) -> tuple[Line, ...]:
+    """Without lines that say what the one before says."""
+    kept: list[Line] = []
+    for line in lines:
+        if not kept or str(kept[-1]) != str(line):
+            kept.append(line)
+    return tuple(kept)

@@ -1,0 +1,220 @@
+"""Lines of a derivation: expressions that keep the form they are written in, and conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from symcnn.algebra import size as sz
+from symcnn.algebra.factor import text
+from symcnn.algebra.size import Floor, Int, Size, evaluate, floordiv, prod, symbols_of
+from symcnn.sets.condition import Condition, Requirement
+from symcnn.sets.inputset import InputSet
+from symcnn.words.latex import Notation, escape, formula
+from symcnn.words.shown import Shown
+
+__all__ = ["Ends", "Line", "Tree", "leaf_text", "sole_floor"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tree(Shown):
+    """An expression as it is written: a leaf, or a ``sum``, ``product``, ``floor``, ``min`` or
+    ``max`` of others.
+    """
+
+    kind: str
+    parts: tuple[Any, ...]
+
+    @staticmethod
+    def leaf(value: Int) -> Tree:
+        """An expression in normal form, written as it is read."""
+        return Tree("leaf", (value,))
+
+    @staticmethod
+    def of(kind: str, *parts: Tree | Int) -> Tree:
+        """Of trees and numbers; a sum's zeros and a product's ones go, and what stands twice in a
+        minimum or maximum.
+        """
+        made = [part if isinstance(part, Tree) else Tree.leaf(part) for part in parts]
+        if kind in ("min", "max"):
+            made = list(dict.fromkeys(made))
+            return Tree(kind, tuple(made)) if len(made) > 1 else made[0]
+        if kind != "floor":
+            unit = 0 if kind == "sum" else 1
+            made = [p for p in made if p.parts != (unit,)] or [Tree.leaf(unit)]
+            if len(made) == 1:
+                return made[0]
+        return Tree(kind, tuple(made))
+
+    def normal(self) -> Int:
+        """The normal form."""
+        if self.kind == "leaf":
+            value: Int = self.parts[0]
+            return value
+        values = [part.normal() for part in self.parts]
+        if self.kind in _EXTREMES:
+            return _EXTREMES[self.kind][0](*values)
+        if self.kind == "floor":
+            return floordiv(*values)
+        return sum(values, 0) if self.kind == "sum" else prod(values)
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """Names of the sizes in it."""
+        if self.kind == "leaf":
+            return symbols_of(self.parts[0])
+        return frozenset[str]().union(*(part.symbols for part in self.parts))
+
+    def at(self, values: Mapping[str, int]) -> Any:
+        """The value, computed as written."""
+        if self.kind == "leaf":
+            return evaluate(self.parts[0], values)
+        parts = [part.at(values) for part in self.parts]
+        if self.kind in _EXTREMES:
+            return _EXTREMES[self.kind][1](*parts)
+        if self.kind == "floor":
+            return parts[0] // parts[1]
+        total: Any = 0 if self.kind == "sum" else 1
+        for part in parts:
+            total = total + part if self.kind == "sum" else total * part
+        return total
+
+    def write(self, leaf: Callable[[Int], str], floor: str, times: str) -> str:
+        """The tree in some notation."""
+
+        def wrapped(tree: Tree) -> str:
+            shown = tree.write(leaf, floor, times)
+            loose = tree.kind == "sum" or (tree.kind == "leaf" and _loose(tree.parts[0]))
+            return f"({shown})" if loose else shown
+
+        if self.kind == "leaf":
+            return leaf(self.parts[0])
+        if self.kind == "floor":
+            num, den = (part.write(leaf, floor, times) for part in self.parts)
+            return floor.replace("NUM", num).replace("DEN", den)
+        if self.kind in _EXTREMES:
+            return (
+                f"{self.kind}({', '.join(part.write(leaf, floor, times) for part in self.parts)})"
+            )
+        if self.kind == "product":
+            return times.join(map(wrapped, self.parts))
+        first, *others = self.parts
+        shown = [first.write(leaf, floor, times)]
+        for part in others:
+            constant: Any = part.parts[0] if part.kind == "leaf" else None
+            less = isinstance(constant, int) and constant < 0  # also where a minus is \num{-7}
+            term = leaf(-constant) if less else part.write(leaf, floor, times)
+            if not less and term[0] == "-":
+                less, term = True, term[1:]
+            shown.append(f" - {term}" if less else f" + {term}")
+        return "".join(shown)
+
+    def __str__(self) -> str:
+        return self.write(leaf_text, "floor((NUM)/DEN)", "*")
+
+    def to_latex(self, notation: Notation) -> str:
+        """The tree in LaTeX."""
+        floor = {
+            "brackets": r"\left\lfloor \frac{NUM}{DEN} \right\rfloor",
+            "inline": r"\lfloor (NUM) / DEN \rfloor",
+            "division": r"\left((NUM) \mathbin{//} DEN\right)",
+        }[notation.floors]
+        return self.write(lambda expr: formula(expr, notation), floor, r" \cdot ")
+
+
+#: Minimum and maximum, of formulas and of numbers.
+_EXTREMES: dict[str, tuple[Callable[..., Int], Callable[..., Any]]] = {
+    "min": (sz.minimum, min),
+    "max": (sz.maximum, max),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ends(Shown):
+    """The first and the last index that an output index sees."""
+
+    first: Tree
+    last: Tree
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first} .. {self.last}"
+
+    def to_latex(self, notation: Notation) -> str:
+        """The interval in LaTeX."""
+        first, last = self.first.to_latex(notation), self.last.to_latex(notation)
+        return first if self.first == self.last else rf"{first} \;\ldots\; {last}"
+
+
+def leaf_text(expr: Int) -> str:
+    """A leaf as text; a lone floor in the words of the derivation."""
+    found = sole_floor(expr)
+    if found is None:
+        return text(expr)
+    num, den = found
+    return f"floor(({text(num)})/{den})"
+
+
+def sole_floor(expr: Int) -> tuple[Int, int] | None:
+    """Numerator and denominator, if the expression is one floor (constant taken in)."""
+    if isinstance(expr, int):
+        return None
+    atom = sz.sole_atom(expr - expr.const)
+    if isinstance(atom, Floor) and type(atom.den) is int and type(expr.const) is int:
+        return atom.num + atom.den * expr.const, atom.den
+    return None
+
+
+def _loose(expr: Int) -> bool:
+    if isinstance(expr, int):
+        return expr < 0
+    return len(expr.terms) > 1 and sole_floor(expr) is None
+
+
+@dataclass(frozen=True, slots=True)
+class Line(Shown):
+    """One line of a derivation: an expression, an interval, conditions or a set of sizes, and why
+    it follows.
+    """
+
+    content: Tree | Ends | tuple[Requirement, ...] | InputSet
+    note: str = ""
+
+    def __str__(self) -> str:
+        if isinstance(self.content, (Tree, Ends)):
+            return str(self.content)
+        if isinstance(self.content, InputSet):
+            return self.content.describe()
+        return " and ".join(map(_relation, self.content))
+
+    def to_latex(self, notation: Notation) -> str:
+        """The line in LaTeX."""
+        if isinstance(self.content, (Tree, Ends)):
+            return self.content.to_latex(notation)
+        if isinstance(self.content, InputSet):
+            return rf"\text{{{escape(self.content.describe())}}}"
+        return r",\quad ".join(_latex_relation(c, notation) for c in self.content)
+
+
+def _relation(requirement: Requirement) -> str:
+    if isinstance(requirement, Condition):
+        lhs, relation, rhs = _facing(requirement)
+        return f"{leaf_text(lhs)} {relation} {leaf_text(rhs)}"
+    return str(requirement)
+
+
+def _facing(condition: Condition) -> tuple[Int, str, Int]:
+    """``-H >= -224`` as ``H <= 224``."""
+    lhs, rhs = condition.lhs, condition.rhs
+    bound = condition.relation == ">=" and isinstance(lhs, Size) and isinstance(rhs, int)
+    if bound and all(c < 0 for mono, c in lhs.terms.items() if mono):  # type: ignore[union-attr]
+        return -lhs, "<=", -rhs
+    return lhs, "=" if condition.relation == "==" else ">=", rhs
+
+
+def _latex_relation(requirement: Requirement, notation: Notation) -> str:
+    if not isinstance(requirement, Condition):
+        return rf"\text{{{escape(str(requirement))}}}"
+    lhs, relation, rhs = _facing(requirement)
+    sign = {"=": "=", ">=": r"\ge", "<=": r"\le"}[relation]
+    return f"{formula(lhs, notation)} {sign} {formula(rhs, notation)}"
