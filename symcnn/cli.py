@@ -775,6 +775,32 @@ def prove(
 
 
 @main.command()
+@click.option(
+    "--for",
+    "target",
+    required=True,
+    metavar="TOOL",
+    help="torch.export, jax, tensorrt, openvino, onnx, bioimageio, spandrel or jaxtyping.",
+)
+@click.option("--sizes", metavar="N=1,H=32..1024", help="What is asked of sizes: fixed, or ranges.")
+@_network_command
+@_answers
+def spec(
+    network: str,
+    inputs: tuple[str, ...],
+    at: str | None,
+    train: bool,
+    as_json: bool,
+    target: str,
+    sizes: str | None,
+) -> None:
+    """The sizes that the network takes, as another tool wants them said."""
+    net = _network(network, inputs, train=train)
+    found = (net.at(at) if at else net).spec(target, **(parse_ranges(sizes) if sizes else {}))
+    _show(asdict(found), str(found), as_json)
+
+
+@main.command()
 @click.argument("model", metavar="FILE.onnx")
 @click.argument("out", metavar="OUT.onnx")
 @click.option(

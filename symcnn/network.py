@@ -21,6 +21,7 @@ from symcnn.questions.inputs.fix import fixes
 from symcnn.questions.inputs.nearest import Nearest, nearest_valid
 from symcnn.questions.inputs.refit import refits
 from symcnn.questions.place.asked import Places
+from symcnn.questions.spec.asked import Specs
 from symcnn.sets.condition import Requirement, sides_of
 from symcnn.sets.grammar import check_sizes
 from symcnn.sets.inputset import InputSet
@@ -53,7 +54,7 @@ __all__ = ["Network"]
 _SPATIAL = frozenset("DHWLTS")
 
 
-class Network(Places):
+class Network(Places, Specs):
     """A network as an algebra: every answer holds for all sizes at once.
 
     Made by `symcnn.from_torch`, by ``trace`` on a `symcnn.nn` module, or from tensors:

@@ -1,0 +1,230 @@
+"""The domain as products of arithmetic progressions: what a file format can say of sizes.
+
+The law: *a format speaks of one axis at a time: a first size, a last one, a step.* So the domain is
+taken apart into disjoint products of such runs, which isl does exactly; each is a part. What ties
+axes together and is no product is told as a loss, never left out without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice, product
+from typing import TYPE_CHECKING, Any
+
+from symcnn.algebra.size import Int, Size, Symbol, symbols_of
+from symcnn.errors import BadSpec, NoSolution
+from symcnn.sets.condition import AnyOf, Condition, Requirement
+from symcnn.sets.inputset import InputSet
+from symcnn.sets.runs import Run
+
+if TYPE_CHECKING:
+    from symcnn.network import Network
+
+__all__ = ["Box", "Wish", "boxes", "compares", "growing", "wishes"]
+
+#: More parts than this are not written out.
+_MOST = 64
+
+
+@dataclass(frozen=True)
+class Box:
+    """A product of runs: one for each size; a size that is tied to another is the other.
+
+    Attributes:
+        runs: first, last and step by name.
+        ties: the name that a size is equal to, in every member.
+        loses: what ties sizes in the domain and is no product.
+    """
+
+    runs: Mapping[str, Run]
+    ties: Mapping[str, str]
+    loses: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        texts = [run.text(name) for name, run in self.runs.items() if name not in self.ties]
+        return " and ".join([*texts, *(f"{a} == {b}" for a, b in self.ties.items())])
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked of one size: its bounds, a step from the first, and the size to tune for."""
+
+    first: int
+    last: int | None
+    step: int = 1
+    best: int | None = None
+
+    def conditions(self, name: str) -> list[Condition]:
+        """The same as conditions."""
+        return Run(self.first, self.last, self.step).conditions(Size.symbol(name))
+
+
+def wishes(net: Network, sizes: Mapping[str, Any]) -> dict[str, Wish]:
+    """What a caller says of sizes: a number, a range, ``(min, max)``, ``(min, opt, max)``.
+
+    Raises BadSpec for a size that the network does not have, and for what is no range.
+    """
+    found = {}
+    for name, said in sizes.items():
+        if name not in net.symbols:
+            raise BadSpec(f"no size is called {name}", cure=f"there is {', '.join(net.symbols)}")
+        found[name] = _wish(name, said)
+    return found
+
+
+def _wish(name: str, said: Any) -> Wish:
+    if isinstance(said, range) and len(said) and said.step > 0:
+        return Wish(said[0], said[-1], said.step)
+    if isinstance(said, (tuple, list)) and len(said) in (2, 3):
+        first, *best, last = said
+        ordered = [v for v in (first, *best, last) if v is not None]
+        if all(hasattr(v, "__index__") for v in ordered) and ordered == sorted(ordered):
+            return Wish(int(first), None if last is None else int(last), 1, *map(int, best))
+    elif hasattr(said, "__index__"):
+        return Wish(int(said), int(said), 1, int(said))
+    raise BadSpec(
+        f"{name}={said!r} is no range of sizes",
+        cure=f"a number, range(1, 9), (min, max) or (min, opt, max): {name}=(32, 224, 1024)",
+    )
+
+
+def boxes(net: Network, told: Mapping[str, Wish], *, growing_only: bool = False) -> list[Box]:
+    """The domain of a network as boxes, most useful first: those that reach furthest.
+
+    Args:
+        net: the network.
+        told: what is asked of its sizes.
+        growing_only: only sizes at which no map on the way has a size of 0 or 1.
+
+    Raises:
+        NoSolution: if there is no such size.
+        BadSpec: if the network has no size that may vary.
+    """
+    found: list[Box] = []
+    for branch in net.branches:
+        domain = branch.network.valid_inputs() & branch.where
+        for name, wish in told.items():
+            if name in domain.names:
+                domain = domain.where(*wish.conditions(name))
+        if growing_only:
+            domain = domain.where(*growing(branch.network, domain))
+        if domain:
+            found += _boxes(domain, net.symbols, told)
+    if not found:
+        raise NoSolution("the network takes no such size")
+    return sorted(found, key=_reach)
+
+
+def _reach(box: Box) -> Any:
+    runs = box.runs.values()
+    return [run.last is not None for run in runs], [run.step for run in runs]
+
+
+def _boxes(domain: InputSet, names: Sequence[str], told: Mapping[str, Wish]) -> list[Box]:
+    """A set as boxes over all `names`; a size that the set does not speak of is free."""
+    batch: dict[str, list[Run]] = {}
+    for name in names:
+        if name not in domain.names:
+            wish = told.get(name, Wish(1, None))
+            batch[name] = [Run(wish.first, wish.last, wish.step)]
+        elif name in domain.batch and name not in domain.shown:
+            batch[name] = domain.axis(name).runs()
+    loses = []
+    if set(batch) & set(domain.names):
+        free = domain.axis(*domain.shown)
+        one = {n: r[0] for n, r in batch.items() if len(r) == 1}
+        held = [c for n, r in one.items() for c in r.conditions(Size.symbol(n))]
+        if len(one) < len(batch) or not free.where(*held) <= domain:
+            loses.append(f"what ties the batch to other sizes: {domain.describe()}")
+    made: list[Box] = []
+    for axes in islice(_products(domain), _MOST + 1):
+        runs, ties, more = axes
+        every = {**batch, **runs}
+        order = [n for n in names if n in every]
+        for choice in islice(product(*(every[n] for n in order)), _MOST + 1 - len(made)):
+            picked = dict(zip(order, choice, strict=True))
+            picked |= {name: picked[other] for name, other in ties.items()}
+            made.append(Box(picked, ties, (*loses, *more)))
+    if len(made) > _MOST:
+        made = made[:_MOST]
+        last = made[-1]
+        made[-1] = Box(last.runs, last.ties, (*last.loses, f"more than {_MOST} parts"))
+    return made
+
+
+def _products(
+    domain: InputSet,
+) -> Iterator[tuple[dict[str, list[Run]], dict[str, str], tuple[str, ...]]]:
+    """Runs per shown axis, what is tied to what, and what that loses."""
+    names = domain.shown
+    if not domain.names:
+        yield {}, {}, ()
+        return
+    for part in domain.boxes():
+        if part is not None:
+            yield dict(zip(names, part, strict=True)), {}, ()
+            continue
+        first, *others = names
+        if domain <= domain.square():  # one axis says all
+            yield {first: domain.axis(first).runs()}, dict.fromkeys(others, first), ()
+            return
+        hull = {n: domain.axis(n).runs() for n in names}
+        yield hull, {}, (f"what ties {' and '.join(names)}: {domain}",)
+        return
+
+
+# Maps on the way ------------------------------------------------------------------------------
+
+
+def growing(net: Network, domain: InputSet) -> list[Requirement]:
+    """That no map on the way has a size of 0 or 1, the sizes of the inputs themselves aside.
+
+    A product of sizes is greater than 1 where one factor is; sizes of the inputs count as such.
+    """
+    found: dict[Requirement, None] = {}
+    for node in net.nodes:
+        for t in node.outputs:
+            for size in t.dims:
+                need = _above_one(size)
+                if need is not None:
+                    found[need] = None
+    return list(found)
+
+
+def compares(net: Network) -> bool:
+    """Whether the forward compares sizes that are no multiples of those of the input.
+
+    Pools in ceil mode compare their last window with the input, crops what is there with what is
+    wanted.
+    """
+    return any(
+        node.call is not None
+        and (
+            any(map(_floored, (*node.call.args, *node.call.kwargs.values())))
+            or node.arguments.get("ceil_mode") is True
+        )
+        for node in net.nodes
+    )
+
+
+def _floored(value: Any) -> bool:
+    if isinstance(value, Size):
+        return any(not isinstance(atom, Symbol) for atom in value.atoms())
+    if isinstance(value, slice):
+        return any(map(_floored, (value.start, value.stop, value.step)))
+    return isinstance(value, (tuple, list)) and any(map(_floored, value))
+
+
+def _above_one(size: Int) -> Requirement | None:
+    why = "a size of 0 or 1 is another program to torch.export"
+    if isinstance(size, int) or not symbols_of(size):
+        return None
+    terms = [*size.terms.items()]
+    if len(terms) > 1:
+        return Condition(size, ">=", 2, why)
+    ((mono, coeff),) = terms
+    if coeff != 1 or any(isinstance(atom, Symbol) for atom, _ in mono):
+        return None
+    options = tuple(Condition(atom.size(), ">=", 2, why) for atom, power in mono if power > 0)
+    return options[0] if len(options) == 1 else AnyOf(options, why)

@@ -1,0 +1,240 @@
+"""What other tools are told of the sizes, judged by the tools themselves where they are here."""
+
+import json
+
+import pytest
+import torch
+from click.testing import CliRunner
+from torch import Tensor
+from torch import nn as tnn
+
+import symcnn
+from symcnn import nn
+from symcnn.cli import main
+from symcnn.errors import BadSpec, NoSolution
+
+from .conftest import load_example
+
+
+class UNet(tnn.Module):
+    """Padded, of depth 2."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = tnn.Conv2d(3, 8, 3, padding=1)
+        self.b = tnn.Conv2d(8, 8, 3, padding=1)
+        self.c = tnn.Conv2d(8, 8, 3, padding=1)
+        self.up1 = tnn.ConvTranspose2d(8, 8, 2, 2)
+        self.up2 = tnn.ConvTranspose2d(16, 8, 2, 2)
+
+    def forward(self, x):
+        a = self.a(x)
+        b = self.b(tnn.functional.max_pool2d(a, 2))
+        c = self.c(tnn.functional.max_pool2d(b, 2))
+        return torch.cat([self.up2(torch.cat([self.up1(c), b], 1)), a], 1)
+
+
+@pytest.fixture(scope="module")
+def unet():
+    return symcnn.from_torch(UNet().eval(), "N 3 H W")
+
+
+def exported(module, spec, size):
+    """Export with the Dims that the text of a spec makes."""
+    names = {}
+    exec(spec.text, names)
+    x = torch.zeros(2, 3, size, size, device="meta")
+    return torch.export.export(module, (x,), dynamic_shapes=names["dynamic_shapes"])
+
+
+# torch.export ---------------------------------------------------------------------------------
+
+
+def test_a_unet_is_exported_in_multiples(unet):
+    spec = unet.spec("torch.export")
+    assert '_h = Dim("_h", min=2)' in spec.text
+    assert spec.text.endswith("dynamic_shapes = ({0: N, 2: 4*_h, 3: 4*_w},)")
+    assert spec.loses == ()
+    with torch.device("meta"):
+        exported(UNet().eval(), spec, 32)
+
+
+def test_no_map_on_the_way_has_a_size_of_one():
+    with torch.device("meta"):
+        model = load_example("resnet").resnet18().eval()
+    spec = symcnn.from_torch(model, "N 3 H W").spec("torch.export")
+    assert spec.parts[0].value["dims"]["H"] == {"min": 33, "max": None}
+    exported(model, spec, 64)
+    names = {}
+    exec(spec.text.replace("min=33", "min=32"), names)
+    with pytest.raises(Exception, match="Not all values of H"):
+        torch.export.export(
+            model,
+            (torch.zeros(2, 3, 64, 64, device="meta"),),
+            dynamic_shapes=names["dynamic_shapes"],
+        )
+
+
+def test_a_pool_in_ceil_mode_is_exported_by_sizes_derived_from_a_dim():
+    with torch.device("meta"):
+        model = tnn.Sequential(tnn.Conv2d(3, 8, 3, 2), tnn.MaxPool2d(3, 2, ceil_mode=True)).eval()
+    spec = symcnn.from_torch(model, "N 3 H W").spec("torch.export")
+    assert spec.text.endswith("dynamic_shapes = ({0: N, 2: _h + 1, 3: _w + 1},)")
+    exported(model, spec, 50)
+
+
+def test_one_part_per_residue_class():
+    net = symcnn.tensor("N 1 L")
+    x = symcnn.nn.Conv1d(1, 1, 1)(net)
+    y = symcnn.Network(inputs=net, outputs=x)
+    assert len(y.spec("jax").parts) == 1
+
+    class Two(tnn.Module):
+        def forward(self, x):
+            if x.shape[2] % 4 not in (0, 3):
+                raise ValueError("0 or 3")
+            return x
+
+    spec = symcnn.from_torch(Two(), "N 1 L").spec("jax")
+    assert sorted(p.where for p in spec.parts) == [
+        "N >= 1 and L % 4 == 0 and L >= 4",
+        "N >= 1 and L % 4 == 3 and L >= 3",
+    ]
+    assert "4*_l + 3" in spec.text
+
+
+def test_a_bounded_size_has_a_greatest_one():
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4 * 4 * 4, 2)).trace("N 1 H H")
+    assert net.spec("torch.export").parts[0].sizes["H"] == (6, 6, 1)
+    spec = net.spec("torch.export")
+    assert spec.text.endswith("dynamic_shapes = ({0: N},)")
+
+
+# Profiles -------------------------------------------------------------------------------------
+
+
+def test_a_profile_of_tensorrt(unet):
+    spec = unet.spec("tensorrt", N=(1, 4, 8), H=(32, 224, 1024), W=range(64, 513, 64))
+    assert spec.parts[0].value == {
+        "x": {"min": [1, 3, 32, 64], "opt": [4, 3, 224, 192], "max": [8, 3, 1024, 512]}
+    }
+    assert "--optShapes=x:4x3x224x192" in spec.text
+    assert "H % 4 == 0: a profile holds every size between" in spec.loses
+
+
+def test_an_end_that_is_made_up_is_told(unet):
+    assert any("H has no end" in line for line in unet.spec("tensorrt").loses)
+
+
+def test_a_partial_shape_of_openvino(unet):
+    spec = unet.spec("openvino", N=1, W=(32, 512))
+    assert spec.text == 'model.reshape({"x": "[1,3,4..,32..512]"})'
+    assert spec.parts[0].value == {"x": "[1,3,4..,32..512]"}
+
+
+# Names and annotations ------------------------------------------------------------------------
+
+
+def test_names_of_onnx(unet):
+    spec = unet.spec("onnx")
+    assert spec.parts[0].value == {"x": ["N", 3, "H", "W"], "y": ["N", 16, "H", "W"]}
+    names = {}
+    exec(spec.text, names)
+    assert names["dynamic_axes"]["x"] == {0: "N", 2: "H", 3: "W"}
+    assert "H % 4 == 0 and H >= 4: a dim_param is a name, without a range" in spec.loses
+
+
+def test_jaxtyping_checks_the_annotations_at_run_time():
+    jaxtyping = pytest.importorskip("jaxtyping")
+    layer = tnn.Conv2d(3, 64, 7, stride=4, padding=3)
+    spec = symcnn.from_torch(layer, "N 3 H W").spec("jaxtyping")
+    assert spec.parts[0].value["y"] == 'Float[Tensor, "N 64 (H+3)//4 (W+3)//4"]'
+    names = {"Float": jaxtyping.Float, "Tensor": Tensor}
+    takes, gives = (eval(spec.parts[0].value[n], names) for n in ("x", "y"))
+
+    @jaxtyping.jaxtyped(typechecker=None)
+    def fits(x, y):
+        return isinstance(x, takes) and isinstance(y, gives)
+
+    for size in (29, 30, 31, 32, 33):
+        x = torch.zeros(2, 3, size, 40)
+        y = layer(x)
+        assert fits(x, y)
+        assert not fits(x, y[:, :, 1:])
+
+
+# bioimage.io, spandrel ------------------------------------------------------------------------
+
+
+def test_a_description_for_bioimageio(unet):
+    value = unet.spec("bioimageio").parts[0].value
+    assert value["inputs"][0]["axes"][2] == {
+        "type": "space", "id": "y", "size": {"min": 4, "step": 4}
+    }  # fmt: skip
+    out = value["outputs"][0]["axes"][2]
+    assert out["size"] == {"tensor_id": "x", "axis_id": "y", "offset": 0}
+    assert (out["scale"], out["halo"]) == (1, 7)
+
+
+def test_a_description_is_yaml(unet):
+    yaml = pytest.importorskip("yaml")
+    spec = unet.spec("bioimageio")
+    assert yaml.safe_load(spec.text) == spec.parts[0].value
+
+
+def test_an_output_of_half_the_size_has_scale_two_and_the_offset():
+    net = nn.Conv2d(3, 8, 3, stride=2, padding=0).trace("N 3 H W")
+    spec = net.spec("bioimageio", H=range(3, 1000, 2), W=range(3, 1000, 2))
+    out = spec.parts[0].value["outputs"][0]["axes"][2]
+    # H = 2k + 1 gives k: half of it, less a half: no whole offset
+    assert "size" in out
+    even = net.spec("bioimageio", H=range(4, 1001, 2), W=range(4, 1001, 2))
+    out = even.parts[0].value["outputs"][0]["axes"][2]
+    assert (out["scale"], out["size"]["offset"]) == (2, -1)
+
+
+def test_the_requirements_of_spandrel(unet):
+    spec = unet.spec("spandrel")
+    assert spec.text == "SizeRequirements(minimum=0, multiple_of=4, square=False)"
+    assert spec.loses == ()
+
+
+def test_spandrel_has_no_greatest_size(unet):
+    assert any("no greatest size" in line for line in unet.spec("spandrel", H=(4, 64)).loses)
+
+
+# Bad use --------------------------------------------------------------------------------------
+
+
+def test_a_format_that_does_not_exist(unet):
+    with pytest.raises(BadSpec, match="no format is called 'tensorflow'"):
+        unet.spec("tensorflow")
+
+
+def test_a_size_that_does_not_exist(unet):
+    with pytest.raises(BadSpec, match="no size is called Q"):
+        unet.spec("jax", Q=3)
+
+
+@pytest.mark.parametrize("bad", [(5, 3), "32", (1, 2, 3, 4), range(0)])
+def test_something_that_is_no_range(unet, bad):
+    with pytest.raises(BadSpec, match="no range of sizes"):
+        unet.spec("tensorrt", H=bad)
+
+
+def test_sizes_that_the_network_does_not_take(unet):
+    with pytest.raises(NoSolution):
+        unet.spec("tensorrt", H=30)
+
+
+# Command line ---------------------------------------------------------------------------------
+
+
+def test_spec_on_the_command_line(tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text("from symcnn import nn\nnet = nn.MaxPool2d(4)\n")
+    call = ["spec", f"{path}:net", "--input", "N 3 H W", "--for"]
+    run = CliRunner().invoke(main, [*call, "spandrel"])
+    assert run.output.startswith("SizeRequirements(minimum=4")
+    run = CliRunner().invoke(main, [*call, "tensorrt", "--sizes", "N=1,H=8..64,W=8", "--json"])
+    assert json.loads(run.output)["parts"][0]["value"]["x"]["max"] == [1, 3, 64, 8]
