@@ -20,6 +20,7 @@ import types
 import weakref
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import islice
 from operator import is_, itemgetter
 from random import Random
@@ -44,7 +45,21 @@ _FIRST = tuple(vars(torch.nn.Module()))
 _OWN = {k: type(v) for k, v in vars(torch.nn.Module()).items() if isinstance(v, _CONTAINERS)}
 _HOOKS = tuple(k for k, kind in _OWN.items() if kind is OrderedDict and "state_dict" not in k)
 _REGISTRIES = tuple(k for k, kind in _OWN.items() if kind is not OrderedDict)
-_hooks = itemgetter(*_HOOKS)
+_hooks, _COUNT = itemgetter(*_HOOKS), len(_FIRST)
+
+#: Settings of layers, such as kernel sizes and strides, that were looked at: nothing in them can be
+#: written to. Networks repeat themselves.
+_inert: set[tuple[Any, ...]] = set()
+_MANY = 4096
+
+
+def _inert_all(values: tuple[Any, ...]) -> bool:
+    numbers = {int, float, bool, str, type(None)}
+    return all(
+        numbers.issuperset(map(type, v)) if type(v) is tuple else type(v) in numbers for v in values
+    )
+
+
 _STANDARD = frozenset(sys.stdlib_module_names) - {"__main__"}
 
 
@@ -373,17 +388,26 @@ class Copies:
             return self.shared(module)
         object.__setattr__(copy, "__dict__", attributes)
         self.modules.append((module, copy))
-        self._made(module, copy)
-        if (*islice(attributes, len(_FIRST)),) != _FIRST or any(_hooks(attributes)):
+        self.found[id(module)] = copy
+        if (*islice(attributes, _COUNT),) != _FIRST or any(_hooks(attributes)):
             self.todo.append(attributes)
             return copy
         for key in _HOOKS:
             attributes[key] = OrderedDict()
         for key in _REGISTRIES:
-            attributes[key] = value = attributes[key].copy()
+            value = attributes[key]
             if value:
+                attributes[key] = value = value.copy()
                 self.todo.append(value)
-        self._fill(attributes, islice(attributes.items(), len(_FIRST), None))
+            else:
+                attributes[key] = set() if type(value) is set else {}
+        settings = (*islice(attributes.values(), _COUNT, None),)
+        with suppress(TypeError):  # something that can be written to
+            if settings in _inert:
+                return copy
+        self._fill(attributes, islice(attributes.items(), _COUNT, None))
+        if len(_inert) < _MANY and _inert_all(settings):
+            _inert.add(settings)
         return copy
 
     def mapping(self, value: Any) -> Any:
