@@ -99,6 +99,21 @@ class Network(Places, Specs):
         for node in self.nodes:
             node.law = node.law or self.simplest
 
+    def __getstate__(self) -> Any:
+        """Nodes first: each reads only what those before it made, so no depth is too much."""
+        kind = type(self)
+        computed = {k for k in vars(self) if isinstance(getattr(kind, k, None), cached_property)}
+        state = {k: v for k, v in vars(self).items() if k not in computed}
+        return self.nodes, [call.output for call in self._calls], state
+
+    def __setstate__(self, state: Any) -> None:
+        _, outputs, attributes = state
+        self.__dict__.update(attributes)
+        for call, output in zip(self._calls, outputs, strict=True):
+            call.output = output
+        for node in self.nodes:
+            node.law = node.law or self.simplest
+
     # branches
 
     @property

@@ -1,9 +1,12 @@
 """A trace leaves module, torch and process as they were, beside whatever else goes on in them."""
 
 import asyncio
+import copy
 import functools
 import gc
+import pickle
 import random
+import subprocess
 import sys
 import threading
 import types
@@ -507,3 +510,62 @@ def test_drawing_within_a_trace_goes_on():
     state = module.generator.get_state()
     symcnn.from_torch(module, "N 3 H W")
     assert torch.equal(module.generator.get_state(), state)
+
+
+# answers as values
+
+
+class Padded(nn.Module):
+    def forward(self, x):
+        return F.pad(x, (0, 1)) if x.shape[-1] % 2 else x * 2
+
+
+class Many(nn.Module):
+    def forward(self, x):
+        for _ in range(300):
+            x = x + 1
+        return x
+
+
+def copies(value):
+    return pickle.loads(pickle.dumps(value)), copy.deepcopy(value)
+
+
+@pytest.mark.parametrize("module", [net(), Padded(), Many()], ids=["net", "branches", "deep"])
+def test_networks_pickle_and_copy(module):
+    network = symcnn.from_torch(module, "N 3 H W")
+    for other in copies(network):
+        assert summary(other) == summary(network)
+        assert other.shape_at(N=1, H=9, W=9) == network.shape_at(N=1, H=9, W=9)
+        assert str(other.valid_inputs()) == str(network.valid_inputs())
+        assert str(other.summary()) == str(network.summary())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda n: n.cost(),
+        lambda n: n.receptive_field(),
+        lambda n: n.valid_inputs(),
+        lambda n: n.solve(output=(7, 7)),
+        lambda n: n.solve(macs=4e9),
+        lambda n: n.prove(),
+    ],
+    ids=["cost", "field", "domain", "solution", "budget", "proof"],
+)
+def test_answers_pickle_and_copy(answer):
+    found = answer(symcnn.from_torch(net(), "N 3 H W"))
+    for other in copies(found):
+        assert str(other) == str(found)
+
+
+def test_a_worker_answers_for_a_network_traced_elsewhere():
+    network = symcnn.from_torch(net(), "N 3 H W")
+    code = (
+        "import pickle, sys; net = pickle.load(sys.stdin.buffer); print(net.solve(output=(7, 7)))"
+        "; print('torch' in sys.modules)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], input=pickle.dumps(network), capture_output=True, check=True
+    )
+    assert run.stdout.decode().split("\n")[:2] == [str(network.solve(output=(7, 7))), "False"]

@@ -16,6 +16,7 @@ from contextlib import suppress
 from functools import cached_property
 from itertools import islice, product
 from math import gcd
+from typing import Any
 
 from symcnn.algebra import size as sz
 from symcnn.algebra.size import Atom, Floor, Int, Max, Size, Symbol, evaluate, symbols_of
@@ -50,6 +51,9 @@ class Simplest:
     ) -> None:
         self._source, self._requirements = domain, requirements
         self._decided: dict[Atom, Int] = {}
+
+    def __reduce__(self) -> Any:
+        return Simplest, (self.domain,)
 
     @cached_property
     def domain(self) -> InputSet | None:

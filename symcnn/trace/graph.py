@@ -15,7 +15,9 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from importlib import import_module
 from inspect import signature
+from operator import attrgetter
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -243,6 +245,24 @@ class Call(NamedTuple):
     kwargs: Mapping[str, Any]
     costed: bool = True
 
+    def __reduce__(self) -> Any:
+        return _call, (_spoken_of(self.rule), self.args, dict(self.kwargs), self.costed)
+
+
+@lru_cache(maxsize=1024)
+def _spoken_of(rule: Callable[..., Any]) -> tuple[str, str]:
+    """Where a rule is found again: its operation, or its module and name."""
+    for name, operation in OPS.items():
+        if getattr(operation, "rule", operation) is rule:
+            return "", name
+    return rule.__module__, rule.__qualname__
+
+
+def _call(place: tuple[str, str], args: Any, kwargs: Any, costed: bool) -> Call:
+    module, name = place
+    operation: Any = attrgetter(name)(import_module(module)) if module else OPS[name]
+    return Call(getattr(operation, "rule", operation), args, kwargs, costed)
+
 
 class Scope:
     """One call of a module: `path` is its name, "" for the network itself."""
@@ -253,6 +273,16 @@ class Scope:
         self.path = path
         self.ops = self.children = 0
         self.output: Any = None
+
+    def __reduce__(self) -> Any:
+        """Without the output, which leads to all that comes before it."""
+        return _scope, (self.path, self.ops, self.children)
+
+
+def _scope(path: str, ops: int, children: int) -> Scope:
+    scope = Scope(path)
+    scope.ops, scope.children = ops, children
+    return scope
 
 
 class Node:
@@ -296,6 +326,12 @@ class Node:
         self.scope = scope
         dtype = inputs[0].dtype if inputs else ""  # unless its operation says otherwise
         self.outputs = tuple([SymbolicTensor(dims, self, "", dtype) for dims in result.shapes])
+
+    def __getstate__(self) -> Any:
+        """Without the law, which belongs to the network."""
+        return None, {key: getattr(self, key) for key in self.__slots__ if key != "law"} | {
+            "law": None
+        }
 
     @property
     def source(self) -> str:

@@ -513,6 +513,9 @@ class BudgetedSet(InputSet):
         self.floors = floors
         super().__init__(base.names, (), batch=base.batch, at=base.at)
 
+    def __reduce__(self) -> Any:
+        return BudgetedSet, (self.base, self.budgets, self.floors)
+
     # the isl set, corner by corner, for whatever needs all of it
 
     @property

@@ -1,0 +1,182 @@
+"""What a process that traces on request can rely on, measured.
+
+    python -m tests.robustness --write docs/validation/robustness.md
+
+Traces from many threads beside training, memory after many traces, and what it costs to leave the
+module as it was.
+"""
+
+from __future__ import annotations
+
+import gc
+import platform
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+import click
+import torch
+from torch import nn
+
+import symcnn
+from symcnn.frontends.torch.copies import Copies
+from symcnn.frontends.torch.observe import _process
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "networks"))
+
+COMMAND = "python -m tests.robustness"
+
+
+class Block(nn.Module):
+    """Caches, counts, hooks: all that a trace must not leave behind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3)
+        self.seen: dict[str, list[torch.Tensor]] = {"all": []}
+        self.calls = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        y: torch.Tensor = self.bn(self.conv(x)).relu()
+        self.seen["all"] = [y]
+        return y[:, :, : y.shape[2] // 2 * 2]
+
+
+def _net() -> nn.Module:
+    return nn.Sequential(Block(), nn.MaxPool2d(2), Block()).train()
+
+
+def _resident() -> int:
+    """Bytes of memory that the process holds."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096
+
+
+def memory(traces: int) -> list[tuple[int, int, int]]:
+    """Traces done, bytes held, objects alive: after a hundred, and after all."""
+    shared, rows = _net(), []
+    for i in range(1, traces + 1):
+        module = shared if i % 2 else _net()
+        symcnn.from_torch(module, "N 3 H W").solve(output=(8, 8))
+        if i == 100 or i == traces or i % max(traces // 4, 1) == 0:
+            gc.collect()
+            rows.append((i, _resident(), len(gc.get_objects())))
+    return rows
+
+
+def threads(traces: int, workers: int) -> tuple[int, int, int]:
+    """Traces that are wrong, training steps meanwhile, and steps that the module did not count."""
+    module, steps, done = _net(), [0], threading.Event()
+    expected = str(symcnn.from_torch(_net(), "N 3 H W").summary())
+
+    def train() -> None:
+        optimizer = torch.optim.SGD(module.parameters(), lr=1e-3)
+        while not done.is_set():
+            optimizer.zero_grad()
+            module(torch.randn(2, 3, 8, 8)).square().mean().backward()
+            optimizer.step()
+            steps[0] += 1
+
+    def wrong(_: int) -> bool:
+        return str(symcnn.from_torch(module, "N 3 H W").summary()) != expected
+
+    with ThreadPoolExecutor(workers + 1) as pool:
+        training = pool.submit(train)
+        count = sum(pool.map(wrong, range(traces)))
+        done.set()
+        training.result()
+    first: Block = module[0]  # type: ignore[index,assignment]
+    return count, steps[0], abs(steps[0] - first.calls)
+
+
+def guard(repeats: int) -> tuple[float, float]:
+    """Seconds of a trace of ResNet-50, and of what leaves its module as it was."""
+    import resnet
+
+    module = resnet.resnet50().eval()
+
+    def guarded() -> None:
+        with _process():
+            copies = Copies()
+            copies.of(module)
+            copies.close()
+
+    def clock(function: Callable[[], object]) -> float:
+        start = time.perf_counter()
+        function()
+        return time.perf_counter() - start
+
+    def traced() -> object:
+        return symcnn.from_torch(module, "N 3 H W")
+
+    pairs = [(clock(traced), clock(guarded)) for _ in range(repeats)]
+    return median(a for a, _ in pairs), median(b for _, b in pairs)
+
+
+def report(traces: int, concurrent: int, workers: int, repeats: int) -> str:
+    """The page."""
+    whole, share = guard(repeats)
+    wrong, steps, lost = threads(concurrent, workers)
+    rows = memory(traces)
+    table = "\n".join(f"| {n:,} | {b / 2**20:.0f} MiB | {o:,} |" for n, b, o in rows)
+    made = f"symcnn {version('symcnn')}, torch {torch.__version__}, python {sys.version.split()[0]}"
+    return f"""# A process that traces on request
+
+Written by `{COMMAND} --traces {traces} --concurrent {concurrent} --workers {workers}`; {made},
+{platform.machine()}. What is left as it was, form by form, are the tests in
+`tests/test_process.py`.
+
+## Threads
+
+{concurrent:,} traces from {workers} threads of one module that another thread trains meanwhile:
+**{wrong} wrong**; {steps:,} training steps, of which the module's own counter misses **{lost}**.
+
+## Memory
+
+Traces of a small network in training mode, every second one of a new module, each with one
+question. Memory that the process holds, and python objects that are alive:
+
+| traces | memory | objects |
+| ---: | ---: | ---: |
+{table}
+
+## Cost
+
+ResNet-50, median of {repeats} pairs in turn: a trace takes {whole * 1e3:.1f} ms, the copy of the
+module and the process-wide settings {share * 1e3:.2f} ms of it, **{share / whole:.1%}**.
+
+## What cannot be guarded
+
+- Memory of a tensor that is written to without torch: through a numpy array that shares it, an
+  `UntypedStorage`, or a tensor class that runs its operations itself.
+- What a class, a python file or an object with its own word on being copied holds (locks, loggers,
+  enums) is put back when the last of the traces that overlap ends: a real forward that writes there
+  meanwhile is undone. What modules, containers and plain helper objects hold is copied, and real
+  forwards keep what they write.
+- Numbers drawn meanwhile by other threads from `random` and `numpy.random` may be drawn again;
+  torch's generators are copied, and no number of theirs is.
+"""
+
+
+@click.command(help=__doc__)
+@click.option("--traces", default=20_000, show_default=True)
+@click.option("--concurrent", default=1_000, show_default=True)
+@click.option("--workers", default=8, show_default=True)
+@click.option("--repeats", default=30, show_default=True)
+@click.option("--write", type=click.Path(path_type=Path), help="The page to write.")
+def main(traces: int, concurrent: int, workers: int, repeats: int, write: Path | None) -> None:
+    """Measure, print, and write the page."""
+    page = report(traces, concurrent, workers, repeats)
+    click.echo(page)
+    if write is not None:
+        write.write_text(page)
+
+
+if __name__ == "__main__":
+    main()
