@@ -246,11 +246,11 @@ def depends_on_a_branch(self, x):
     return y
 
 
-def power_of_two(self, x):
+def bits(self, x):
     h = x.shape[2]
-    if h & (h - 1) if isinstance(h, int) and h > 64 else h % 16:
-        x = F.pad(x, (0, 0, 0, 16 - h % 16))
-    return x
+    if h & 1:
+        x = F.pad(x, (0, 0, 0, 1))
+    return x if x.shape[3] >> 3 else F.pad(x, (0, (x.shape[3] - 1 | 7) + 1 - x.shape[3]))
 
 
 def sum_of_sides(self, x):
@@ -286,10 +286,10 @@ def deep(self, x):
 FORWARDS = [
     pad_if_odd, pad_to_eight_and_crop_back, raises_unless_multiple, asserts_square, nested,
     elif_chain, early_return, conditional_expression, while_it_is_large, orientation, ratio,
-    same_by_hand, same_with_nested_ifs, no_window_if_small, adaptive_fallback,
+    same_by_hand, same_with_nested_ifs, windows, no_window_if_small, adaptive_fallback,
     crop_to_even, repeated_conditions, unet_that_pads_its_skip, unet_that_resizes_its_skip,
     unless_equal, largest_multiple, either_axis, not_both, within_bounds, area, fails_in_a_layer,
-    try_and_fall_back, depends_on_a_branch, power_of_two, sum_of_sides,
+    try_and_fall_back, depends_on_a_branch, bits, sum_of_sides,
     stride_by_size, deep,
 ]  # fmt: skip
 
