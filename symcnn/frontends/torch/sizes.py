@@ -59,6 +59,9 @@ class Questions(Protocol):
     def decide(self, condition: Condition) -> bool:
         """Whether it holds: by the domain, or on the branch that is followed."""
 
+    def sided(self, expr: Int) -> Int:
+        """The expression without maxima: which size is the greatest is a branch."""
+
     def fix(self, expr: Any) -> Any:
         """The value at the example, for python code that takes plain numbers only."""
 
@@ -140,18 +143,18 @@ class Dim(torch.SymInt):
     def __floordiv__(self, other: Any) -> Any:
         if isinstance(other, float):
             return self._real() // other
-        return self._binary(other, floordiv)
+        return self._binary(other, lambda a, b: floordiv(a, self.tracer.sided(b)))
 
     def __rfloordiv__(self, other: Any) -> Any:
-        return self._binary(other, lambda a, b: floordiv(b, a))
+        return self._binary(other, lambda a, b: floordiv(b, self.tracer.sided(a)))
 
     def __mod__(self, other: Any) -> Any:
         if isinstance(other, float):
             return self._real() % other
-        return self._binary(other, mod)
+        return self._binary(other, lambda a, b: mod(a, self.tracer.sided(b)))
 
     def __rmod__(self, other: Any) -> Any:
-        return self._binary(other, lambda a, b: mod(b, a))
+        return self._binary(other, lambda a, b: mod(b, self.tracer.sided(a)))
 
     def __divmod__(self, other: Any) -> Any:
         return self // other, self % other

@@ -16,7 +16,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from symcnn.algebra.axis import IDENTITY
-from symcnn.algebra.size import Size, evaluate, prod, symbols_of
+from symcnn.algebra.size import Int, Max, Size, evaluate, every_atom, prod, replaced, symbols_of
 from symcnn.errors import SymcnnError, UnsupportedOperation
 from symcnn.frontends.torch.aliases import (
     AliasFound,
@@ -520,6 +520,8 @@ class Tracer(TorchFunctionMode):
         self.tape.autocast = self._autocast() if torch.is_autocast_enabled(self._kind) else None
         ours = tuple([a if type(a) in PLAIN else self.unwrap(a) for a in args])
         named = {k: self.unwrap(a) for k, a in kwargs.items() if k != "out"} if kwargs else kwargs
+        if name not in TAKES_NUMBERS:
+            ours, named = self._sided(ours), {k: self._sided(v) for k, v in named.items()}
         try:
             if type(operation) is Operation:
                 target = ours[0] if inplace and name not in VIEWS | _RESIZES else None
@@ -673,6 +675,26 @@ class Tracer(TorchFunctionMode):
         (requirement,) = [condition] if taken else negation(condition)
         self._guard(requirement)
         return taken
+
+    def sided(self, expr: Int) -> Int:
+        """The expression without maxima: which of several sizes is the greatest is a branch.
+
+        A maximum is a size like others, but what is divided by one is no linear condition.
+        """
+        while atoms := [a for a in every_atom(expr) if isinstance(a, Max)]:
+            greatest, *others = atoms[-1].args
+            for other in others:
+                if not self.decide(Condition(greatest, ">=", other)):
+                    greatest = other
+            expr = replaced(expr, atoms[-1], greatest)
+        return expr
+
+    def _sided(self, value: Any) -> Any:
+        if type(value) is Size:
+            return self.sided(value)
+        if type(value) is tuple and not PLAIN.issuperset(map(type, value)):
+            return tuple([self._sided(v) for v in value])
+        return value
 
     def fix(self, expr: Any) -> Any:
         """The value of a size at the point of the run, for python that takes plain numbers only."""
