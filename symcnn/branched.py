@@ -9,9 +9,10 @@ each: `Cases`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property, reduce
 from operator import or_
-from typing import Any
+from typing import Any, NamedTuple
 
 import sympy
 
@@ -19,6 +20,7 @@ from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, SymcnnError, Undecidable
 from symcnn.network import Network
+from symcnn.questions.inputs import domain
 from symcnn.questions.inputs.diagnose import Diagnosis, Failure
 from symcnn.questions.inputs.domain import Reason, listed
 from symcnn.questions.inputs.refit import joined, refits
@@ -27,7 +29,7 @@ from symcnn.questions.place.shards import Shards
 from symcnn.questions.place.stream import Stream
 from symcnn.questions.place.tiles import Tiling, filled
 from symcnn.questions.proof.prove import Proof
-from symcnn.sets.condition import Requirement
+from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.formula import Formula
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.relation import Relation
@@ -37,8 +39,16 @@ from symcnn.trace.graph import Guard, Shape, public, tree_map
 
 __all__ = ["Branched", "Cases", "union"]
 
-#: The path of a forward that raises, and what it raises.
-Refusal = tuple[tuple[Guard, ...], str]
+
+class Refusal(NamedTuple):
+    """A path that ends without a network: what the model raises, or "" where a layer refuses."""
+
+    path: tuple[Guard, ...]
+    said: str
+
+    def takes(self, sizes: Mapping[str, int]) -> bool:
+        """Whether sizes take this path."""
+        return all(guard.requirement.holds(sizes) for guard in self.path)
 
 
 def union(
@@ -134,23 +144,31 @@ def merged(pieces: Sequence[tuple[InputSet, Any]], whole: Simplest) -> Any:
     if len(sizes) < len(values):
         same = len({str(value) for value in values}) == 1
         return values[0] if same else Cases(pieces)
-    groups: list[tuple[InputSet, Int]] = []
-    for (where, _), size in zip(pieces, sizes, strict=True):
-        law = Simplest(where)
-        for i, (other, own) in enumerate(groups):
-            if law(own - size) == 0:
-                groups[i] = other | where, own
-                break
-            if Simplest(other)(own - size) == 0:
-                groups[i] = other | where, size
-                break
-        else:
-            groups.append((where, size))
-    shown: list[tuple[InputSet, Any]] = [
-        (where, _like(values[0], (whole if len(groups) == 1 else Simplest(where))(size)))
-        for where, size in groups
-    ]
-    return shown[0][1] if len(shown) == 1 else Cases(shown)
+    laws = [Simplest(where) for where, _ in pieces]
+    for size in dict.fromkeys(sizes):
+        if all(_zero(law, size - own) for law, own in zip(laws, sizes, strict=True)):
+            return _like(values[0], whole(size))
+    groups: dict[Int, list[int]] = {}
+    for i, size in enumerate(sizes):
+        twins = [other for other in groups if _zero(laws[i], other - size)]
+        groups.setdefault(twins[0] if twins else size, []).append(i)
+    return Cases(
+        (where, _like(values[0], Simplest(where)(size)))
+        for size, members in groups.items()
+        for where in (reduce(or_, (pieces[i][0] for i in members)),)
+    )
+
+
+def _zero(law: Simplest, gap: Int) -> bool:
+    """Whether a difference is 0 on all of a set."""
+    if law(gap) == 0:
+        return True
+    where = law.domain
+    if where is None:
+        return False
+    with suppress(Undecidable):
+        return where <= input_set(where.names, [Condition(gap, "==", 0)])
+    return False
 
 
 def _kernel(value: Any) -> Int | None:
@@ -209,15 +227,13 @@ class Branched(Network):
         for net in self.nets:
             if all(g.requirement.holds(values) for g in net.guards):
                 return net
-        for path, said in self.refusals:
-            if all(g.requirement.holds(values) for g in path):
-                raise InvalidInput(
-                    f"the model refuses {listed(values)} at {path[-1].where}: {said}",
-                    cure=lambda: _cure(self, values),
-                )
-        if self._at is not None:
+        refusal = next((r for r in self.refusals if r.takes(values)), None)
+        if refusal is None and self._at is not None:
             return self._at(values)
-        raise InvalidInput(f"no branch takes {listed(values)}", cure=lambda: _cure(self, values))
+        where = f" at {refusal.path[-1].where}: {refusal.said}" if refusal and refusal.said else ""
+        raise InvalidInput(
+            f"the model refuses {listed(values)}{where}", cure=lambda: _cure(self, values)
+        )
 
     def _each(self, ask: Callable[[Network], Any]) -> Any:
         """The answer of each branch, as one where one is right on all branches."""
@@ -370,17 +386,27 @@ class Branched(Network):
 
     @cached_property
     def _valid(self) -> InputSet:
-        return reduce(or_, (net.valid_inputs() for net in self.nets))
+        """The union of the branches' domains: by what no branch takes, which mostly is little."""
+        if not self.complete or self.name:
+            return reduce(or_, (net.valid_inputs() for net in self.nets))
+        found = domain.sizes(self, [])
+        for branch in self.branches:
+            valid = self._part(branch)
+            if not branch.where <= valid:
+                found -= branch.where - valid
+        for refusal in self.refusals:
+            found -= domain.sizes(self, [g.requirement for g in refusal.path])
+        return found
 
     def reasons(self) -> list[Reason]:
         """See `Network.reasons`: those of each branch, and where the model raises."""
-        domain = self.valid_inputs()
+        valid = self.valid_inputs()
         found: dict[str, Reason] = {}
         for net in self.nets:
             for reason in net.reasons():
                 branch = any(g.requirement == reason.requirement for g in net.guards)
-                others = input_set(domain.names, [reason.requirement])
-                if not branch or domain <= others:
+                others = input_set(valid.names, [reason.requirement])
+                if not branch or valid <= others:
                     found.setdefault(str(reason), reason)
         return [*found.values()]
 
@@ -402,11 +428,9 @@ class Branched(Network):
         try:
             net = self.branch_at(**values)
         except InvalidInput as error:
-            path = next(
-                (p for p, _ in self.refusals if all(g.requirement.holds(values) for g in p)), ()
-            )
-            where = path[-1].where if path else ""
-            needs = str(path[-1].requirement) if path else ""
+            refusal = next((r for r in self.refusals if r.takes(values)), None)
+            where = refusal.path[-1].where if refusal else ""
+            needs = str(refusal.path[-1].requirement) if refusal else ""
             failure = Failure(where, "branch", needs, "", error.cause, error.cause)
             return Diagnosis(values, failure, (_cure(self, values),), ())
         return net.diagnose(**values)

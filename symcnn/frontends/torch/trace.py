@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from symcnn.algebra.size import Size, evaluate, symbols_of
-from symcnn.branched import union
+from symcnn.branched import Refusal, union
 from symcnn.errors import BadSpec, DataDependent, SymcnnError, Undecidable, UnsupportedOperation
 from symcnn.frontends.torch.branches import Asked, Choice, Differs, Same, without_idle_guards
 from symcnn.frontends.torch.observe import observed
@@ -111,6 +111,7 @@ class _Front:
         dims = [d for t in self.inputs for d in t.dims]
         self.names = tuple(dict.fromkeys(n for d in dims for n in sorted(symbols_of(d))))
         self.unfollowed: list[Unfollowed] = []
+        self.refusals: list[Refusal] = []
         self.work = deque([_Region()])
 
     def network(self) -> Network:
@@ -131,10 +132,11 @@ class _Front:
         if not followed:
             raise next(run.refusal for run in runs if run.refusal is not None)
         nets = [self._network(run) for run in followed]
-        refused = [
-            ((*run.region.guards, *run.guards), run.refusal.cause) for run in runs if run.refusal
-        ]
-        return union(nets, self.names, refused, tuple(self.unfollowed), self._at)
+        for run in runs:
+            if run.refusal is not None or run.outputs is None:
+                said = "" if run.refusal is None else run.refusal.cause
+                self.refusals.append(Refusal((*run.region.guards, *run.guards), said))
+        return union(nets, self.names, self.refusals, tuple(self.unfollowed), self._at)
 
     def until(self, tracer: Tracer) -> Network:
         """The network up to where a run failed."""
@@ -272,11 +274,12 @@ class _Front:
             except Undecidable as error:
                 self._leave(region, f"no exact set: {error.cause}")
             else:
-                if region.sizes:
-                    if guard.fixes and not self._few(region.sizes, guard):
-                        self._leave(region, guard.fixes)
-                    else:
-                        self.work.append(region)
+                if not region.sizes:  # a layer refuses them before the branch
+                    self.refusals.append(Refusal(region.guards, ""))
+                elif guard.fixes and not self._few(region.sizes, guard):
+                    self._leave(region, guard.fixes)
+                else:
+                    self.work.append(region)
             before.append(guard.requirement)
             alive = self._within(alive, guard.requirement)
 
