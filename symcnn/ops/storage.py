@@ -13,7 +13,7 @@ symbolic size is taken to be longer than 1, where torch would ignore its stride.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -243,10 +243,14 @@ class Memory:
         self.made: dict[Node, list[Storage]] = {}
         self.saved: dict[Node, list[Storage]] = {}
         self.unknown: list[tuple[Node, str]] = []
+        self.run(nodes)
+
+    def run(self, nodes: Iterable[Node]) -> None:
+        """More nodes, in order."""
         for node in nodes:
             self._node = node
             self.made[node], self.saved[node] = [], []
-            self._grad = node.grad and any(t in gradients.needed for t in node.outputs)
+            self._grad = node.grad and any(t in self.gradients.needed for t in node.outputs)
             self._run(node)
 
     # what rules use
@@ -258,7 +262,8 @@ class Memory:
             owned = isinstance(t, Parameter) or (isinstance(t, Constant) and t.owned)
             kind = "own" if owned else "input"
             storage = Storage(prod(t.dims), self.width_of(t), kind)
-            found = self.layouts[t] = Layout(storage, t.dims, _in_order(t.dims))
+            strides = getattr(t, "strides", None) or _in_order(t.dims)
+            found = self.layouts[t] = Layout(storage, t.dims, strides)
         return found
 
     def width_of(self, t: SymbolicTensor) -> int | None:
@@ -490,10 +495,26 @@ def _same(m: Memory, node: Node) -> None:
     m.place(m.of(_x(node)))
 
 
+def _format(node: Node) -> list[int] | None:
+    """The order of axes that a memory format asks for; None for torch.preserve_format or none."""
+    call = node.call
+    given = (*call.args, *call.kwargs.values()) if call is not None else ()
+    wanted = next((str(v) for v in given if type(v).__name__ == "memory_format"), "")
+    n = len(node.outputs[0].dims)
+    if "channels_last" in wanted:
+        return [*_LAST[n]]
+    return [*range(n)] if "contiguous" in wanted else None
+
+
 def _contiguous(m: Memory, node: Node) -> None:
-    if node.call is not None and len(node.call.args) + len(node.call.kwargs) > 1:
-        raise _Unknown("with a memory format")
-    m.place(m.in_order(m.of(_x(node))))
+    base, order = m.of(_x(node)), _format(node)
+    if order is None or order == sorted(order):
+        m.place(m.in_order(base))
+        return
+    wanted = _ordered(base.dims, order)
+    pairs = zip(base.dims, base.strides, wanted, strict=True)
+    lies = all(stride == step for size, stride, step in pairs if size != 1)
+    m.place(base if lies else m.fresh(base.dims, None, order))
 
 
 def _getitem(m: Memory, node: Node) -> None:
@@ -769,7 +790,11 @@ def _cast(m: Memory, node: Node) -> None:
         _in_single(m)
     x, made = _x(node), node.outputs[0]
     base = m.of(x)
-    m.place(base if x.dtype == made.dtype else m.fresh(made.dims, None, base.order))
+    order = _format(node)
+    if order is not None and x.dtype == made.dtype:
+        _contiguous(m, node)
+        return
+    m.place(base if x.dtype == made.dtype else m.fresh(made.dims, None, order or base.order))
 
 
 def _in_single(m: Memory) -> None:
@@ -779,7 +804,7 @@ def _in_single(m: Memory) -> None:
 
 
 def _clone(m: Memory, node: Node) -> None:
-    m.place(m.fresh(node.outputs[0].dims, None, m.of(_x(node)).order))
+    m.place(m.fresh(node.outputs[0].dims, None, _format(node) or m.of(_x(node)).order))
 
 
 # Products --------------------------------------------------------------------------------------

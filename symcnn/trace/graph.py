@@ -162,13 +162,14 @@ class SymbolicTensor:
 class Parameter(SymbolicTensor):
     """A learned tensor. Two nodes that read the same object share the weight."""
 
-    __slots__ = ()
+    __slots__ = ("strides",)
 
     def __init__(
         self, dims: Dims, name: str = "", *, trainable: bool = True, dtype: str = ""
     ) -> None:
         super().__init__(dims, None, name, dtype)
         self.trainable = trainable
+        self.strides: tuple[int, ...] | None = None  # where it does not lie in plain order
 
     @property
     def count(self) -> Int:
@@ -179,10 +180,11 @@ class Parameter(SymbolicTensor):
 class Constant(SymbolicTensor):
     """A tensor that is neither input nor parameter: a buffer, a literal."""
 
-    __slots__ = ("owned",)
+    __slots__ = ("owned", "strides")
 
     def __init__(self, dims: Dims, name: str = "", *, dtype: str = "", owned: bool = False) -> None:
         super().__init__(dims, None, name, dtype)
+        self.strides: tuple[int, ...] | None = None  # where it does not lie in plain order
         self.owned = owned  # its memory is the module's: a buffer, or part of one
 
 

@@ -11,10 +11,19 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
 
-from symcnn.frontends.torch.tensors import Nothing, TracedTensor
+from symcnn.frontends.torch.tensors import Nothing, TracedTensor, as_subclass
 
-__all__ = ["AliasFound", "base_of", "classes_of", "of_class", "on_bases", "own_function"]
+__all__ = [
+    "AliasFound",
+    "base_of",
+    "classes_of",
+    "constructed",
+    "of_class",
+    "on_bases",
+    "own_function",
+]
 
 _TRACED = frozenset({TracedTensor, Nothing})
 _DEFAULT = torch.Tensor.__torch_function__.__func__  # type: ignore[attr-defined]
@@ -54,10 +63,19 @@ def of_class(value: Any, kind: type) -> Any:
         if hasattr(value, "_fields"):
             return type(value)(*(of_class(v, kind) for v in value))
         return type(value)([of_class(v, kind) for v in value])
-    if type(value) is TracedTensor and kind is not torch.Tensor:
-        with torch._C.DisableTorchFunction():
-            return torch.Tensor.as_subclass(value, kind)
-    return value
+    return as_subclass(value, kind) if type(value) is TracedTensor else value
+
+
+def constructed(kind: Any) -> Any:
+    """The class, to be called with tensors."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if any(isinstance(a, torch.Tensor) for a in args):
+            with _disable_current_modes():
+                return kind(*args, **kwargs)
+        return kind(*args, **kwargs)
+
+    return call
 
 
 def own_function(kind: type) -> Any:

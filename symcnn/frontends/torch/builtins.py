@@ -37,6 +37,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import torch
 
+from symcnn.frontends.torch.aliases import constructed
 from symcnn.frontends.torch.sizes import Dim, Real, Sizes, largest
 from symcnn.frontends.torch.tensors import Nothing, TracedTensor
 
@@ -178,7 +179,8 @@ _NULL_FIRST = sys.version_info < (3, 13)  # below the function, or above it
 
 def _rewritten(code: CodeType, shadowed: Mapping[str, Any]) -> CodeType:
     """The code with stand-ins at its call sites; the code itself where there are none."""
-    wanted = {i for i, n in enumerate(code.co_names) if n in _STAND_INS and n not in shadowed}
+    wanted = {i: _instead(n, shadowed) for i, n in enumerate(code.co_names)}
+    wanted = {i: function for i, function in wanted.items() if function is not None}
     consts = [_rewritten(c, shadowed) if type(c) is CodeType else c for c in code.co_consts]
     changed = any(a is not b for a, b in zip(consts, code.co_consts, strict=True))
     if not wanted:
@@ -197,7 +199,7 @@ def _rewritten(code: CodeType, shadowed: Mapping[str, Any]) -> CodeType:
             name = code.co_names[oparg >> 1]
             if name not in places:
                 places[name] = len(consts)
-                consts.append(_STAND_INS[name])
+                consts.append(wanted[oparg >> 1])
             high, low = divmod(places[name], 256)
             load = [_EXTENDED, high, _LOAD_CONST, low]
             null = [_NULL, 0]
@@ -207,6 +209,17 @@ def _rewritten(code: CodeType, shadowed: Mapping[str, Any]) -> CodeType:
         start = i = end
         oparg = 0
     return code.replace(co_code=bytes(units), co_consts=tuple(consts)) if changed else code
+
+
+def _instead(name: str, space: Mapping[str, Any]) -> Callable[..., Any] | None:
+    """What to call in place of a global name; None for the name itself."""
+    if name not in space:
+        return _STAND_INS.get(name)
+    found = space[name]
+    tensors = isinstance(found, type) and issubclass(found, torch.Tensor)
+    if tensors and not issubclass(found, torch.nn.Parameter) and found is not torch.Tensor:
+        return constructed(found)  # type: ignore[no-any-return]
+    return None
 
 
 # What a forward reaches -----------------------------------------------------------------------

@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
 
 from symcnn.errors import DataDependent, UnsupportedOperation
+from symcnn.frontends.torch.layout import follows
 from symcnn.frontends.torch.sizes import Dim, Sizes
 from symcnn.frontends.torch.where import caller
 from symcnn.ops.dtypes import LEGACY
+from symcnn.ops.storage import Layout
 from symcnn.trace.graph import SymbolicTensor
 
 if TYPE_CHECKING:
@@ -24,10 +27,14 @@ __all__ = [
     "VIEWS",
     "Nothing",
     "TracedTensor",
+    "as_subclass",
     "something",
     "tracer_of",
     "writes",
 ]
+
+#: Memory formats with channels innermost, and the number of axes of their tensors.
+_LAST = {torch.channels_last: 4, torch.channels_last_3d: 5}
 
 EMPTY = torch.empty((), device="meta")
 
@@ -141,13 +148,38 @@ class TracedTensor(torch.Tensor):
         """The last two axes exchanged."""
         return self.transpose(-2, -1)
 
+    def as_subclass(self, cls: type) -> Any:
+        """An object of another class, which stands for this tensor."""
+        return as_subclass(self, cls)
+
     def is_floating_point(self) -> bool:
         """Whether the values are floats."""
         return self.dtype.is_floating_point
 
-    def is_contiguous(self, *args: Any, **kwargs: Any) -> bool:
-        """True: layout is not tracked."""
-        return True
+    def _layout(self) -> Layout:
+        tracer = self._tracer
+        return tracer.layouts.of(self._value, tracer.place(), caller())
+
+    def is_contiguous(self, memory_format: Any = torch.contiguous_format) -> bool:
+        """Whether it lies in memory in that order, without gaps."""
+        order = range(self.ndim)
+        if memory_format in _LAST:
+            if self.ndim != _LAST[memory_format]:
+                return False
+            order = [0, *range(2, self.ndim), 1]
+        return follows(self._layout(), order, self._tracer.decide)
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Elements from one place of an axis to the next."""
+        tracer = self._tracer
+        found = tuple(d if isinstance(d, int) else Dim(d, tracer) for d in self._layout().strides)
+        return found if dim is None else found[dim]
+
+    def storage_offset(self) -> Any:
+        """Elements before the first."""
+        tracer = self._tracer
+        found = tracer.layouts.offset(self._value, tracer.place(), caller())
+        return found if isinstance(found, int) else Dim(found, tracer)
 
     def is_complex(self) -> bool:
         """Whether the values are complex."""
@@ -212,6 +244,14 @@ class TracedTensor(torch.Tensor):
 
     def __repr__(self) -> str:
         return f"TracedTensor({', '.join(map(str, self._value.dims))})"
+
+
+def as_subclass(value: Any, kind: type) -> Any:
+    """A tensor as an object of another class. Modes would make an object of torch.Tensor first."""
+    if kind is torch.Tensor:
+        return value
+    with torch._C.DisableTorchFunction(), _disable_current_modes():
+        return torch.Tensor.as_subclass(value, kind)
 
 
 class Nothing(TracedTensor):

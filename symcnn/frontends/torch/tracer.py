@@ -28,6 +28,7 @@ from symcnn.frontends.torch.aliases import (
 )
 from symcnn.frontends.torch.branches import Choice, Differs, Same, Step
 from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed
+from symcnn.frontends.torch.layout import Layouts
 from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
 from symcnn.frontends.torch.scalars import FLOAT_LIMIT, TAKES_NUMBERS, scalar
 from symcnn.frontends.torch.sizes import Dim, Real
@@ -39,6 +40,7 @@ from symcnn.frontends.torch.tensors import (
     VIEWS,
     Nothing,
     TracedTensor,
+    as_subclass,
     something,
     writes,
 )
@@ -157,6 +159,7 @@ class Tracer(TorchFunctionMode):
         self.lazy: dict[torch.nn.Module, dict[str, Parameter | None]] = {}
         self.real: list[torch.Tensor] = []  # keeps ids in `leaves` alive
         self.dtype, self.device = torch.get_default_dtype(), torch.device("cpu")
+        self._layouts: Layouts | None = None
         self.aliased = self.within = False  # whether classes made tensors of traced ones
         self.parameters: list[Parameter] = []
         self._kind = "cpu"  # the device as autocast calls it
@@ -174,6 +177,8 @@ class Tracer(TorchFunctionMode):
             if torch.nn.parameter.is_lazy(p):
                 continue  # made when its module is called
             leaf = Parameter(tuple(p.shape), name, trainable=p.requires_grad, dtype=_dtype_name(p))
+            if not p.is_contiguous():
+                leaf.strides = p.stride()
             self.parameters.append(leaf)
             self.leaves[id(p)] = leaf
         self.buffers = {id(b): b for _, b in buffers}
@@ -302,11 +307,13 @@ class Tracer(TorchFunctionMode):
                 with torch._C.DisableTorchFunctionSubclass():
                     return func(*args, **kwargs)
         elif served is None:
-            if called.startswith("sym_"):  # torch's helpers on sizes, which ask the sizes
+            if called.startswith("sym_") or func is _ALIAS:  # they ask the sizes, and nobody
                 with torch._C.DisableTorchFunction():
                     return func(*args, **kwargs)
             if called == "_assert_async":  # of values; shapes do not depend on it
                 return None
+            if called == "as_subclass":
+                return as_subclass(*args, **kwargs)
             if called in vars(TracedTensor) and func in _homonyms(called):
                 return getattr(TracedTensor, called)(*args, **kwargs)
             if func is torch.result_type:
@@ -640,6 +647,13 @@ class Tracer(TorchFunctionMode):
         self.leaves[id(real)] = _constant(now, owned=False)
         self.real.append(real)
 
+    @property
+    def layouts(self) -> Layouts:
+        """Where the tensors of this run lie."""
+        if self._layouts is None or self._layouts.tape is not self.tape:
+            self._layouts = Layouts(self.tape)
+        return self._layouts
+
     def place(self) -> str:
         """The path of the module that is running."""
         return self.tape.scopes[-1].path
@@ -751,6 +765,8 @@ class Tracer(TorchFunctionMode):
 def _constant(real: torch.Tensor, name: str = "", *, owned: bool) -> Constant:
     found = Constant(tuple(real.shape), name, dtype=_dtype_name(real), owned=owned)
     found.trainable = real.requires_grad
+    if not real.is_contiguous():
+        found.strides = real.stride()
     return found
 
 
@@ -800,6 +816,7 @@ def _is_traced(values: Iterable[Any]) -> bool:
     return False
 
 
+_ALIAS = torch.ops.aten.alias.default
 _APPLY = vars(torch.autograd.Function)["apply"].__func__.__code__
 
 

@@ -1,0 +1,138 @@
+"""Where traced tensors lie: strides, offset, contiguity, as far as torch decides them by sizes.
+
+The record of operations already says what is a view and how axes lie in memory: that is how
+`symcnn.ops.storage` counts bytes. Asked for strides, the trace runs the same record over storages.
+The law of contiguity is torch's: *strides are the products of the sizes further in, axes of size 1
+aside.* So ``x.permute(0, 2, 3, 1)`` is contiguous for images of one pixel and for no other, which
+is a branch. What an operation leaves open is DataDependent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from symcnn.algebra.size import Int, Size, exact_div
+from symcnn.errors import DataDependent
+from symcnn.ops.autograd import Gradients
+from symcnn.ops.storage import Layout, Memory
+from symcnn.sets.condition import Condition
+from symcnn.trace.graph import Node, SymbolicTensor, Tape
+
+__all__ = ["Layouts", "follows"]
+
+Decide = Callable[[Condition], bool]
+
+#: Views that begin where their tensor begins.
+_IN_PLACE = frozenset(
+    "view reshape flatten unflatten ravel view_as reshape_as permute transpose swapaxes swapdims"
+    " adjoint mT mH t numpy_T T H movedim moveaxis squeeze unsqueeze expand broadcast_to expand_as"
+    " detach identity contiguous Tensor.unfold setitem".split()
+)
+
+
+class Layouts:
+    """The layouts of the tensors of a tape, followed as far as somebody asks."""
+
+    def __init__(self, tape: Tape) -> None:
+        self.tape = tape
+        self.memory = Memory((), Gradients(set(), set()))
+        self.seen = self.failed = 0
+        self.open: dict[SymbolicTensor, tuple[Node, str]] = {}  # what is not known, and why
+
+    def _follow(self) -> None:
+        fresh = self.tape.nodes[self.seen :]
+        self.seen += len(fresh)
+        for node in fresh:
+            self.memory.run((node,))
+            cause = next((self.open[t] for t in node.inputs if t in self.open), None)
+            if len(self.memory.unknown) > self.failed:
+                self.failed = len(self.memory.unknown)
+                cause = self.memory.unknown[-1]
+            if cause is not None:
+                self.open.update(dict.fromkeys(node.outputs, cause))
+
+    def of(self, t: SymbolicTensor, place: str, line: str) -> Layout:
+        """Where a tensor lies. Raises DataDependent where sizes, or operations, leave it open."""
+        self._follow()
+        if t in self.open:
+            node, why = self.open[t]
+            raise DataDependent(
+                f"{place}: python asks how a tensor lies in memory, at {line}, which"
+                f" {node.op} leaves open{' ' + why if why else ''}",
+                cure="call contiguous() before, or do not ask",
+            )
+        return self.memory.of(t)
+
+    def offset(self, t: SymbolicTensor, place: str, line: str) -> Int:
+        """Elements before the first one. Raises DataDependent as `of` does."""
+        self.of(t, place, line)
+        node = t.node
+        if node is None or self.memory.of(t).storage in self.memory.made.get(node, ()):
+            return 0
+        x = node.inputs[0]
+        before = self.offset(x, place, line)
+        strides = self.memory.of(x).strides
+        a = node.arguments
+        if node.op in _IN_PLACE:
+            return before
+        if node.op == "getitem":
+            return before + _start(a["index"], x.dims, strides)
+        if node.op in ("select", "narrow"):
+            first: Int = a["index" if node.op == "select" else "start"]
+            return before + first * strides[int(a["dim"])]
+        if self.memory.of(x) is self.memory.of(t):
+            return before
+        raise DataDependent(
+            f"{place}: python asks where a tensor begins in memory, at {line}, which {node.op}"
+            " leaves open"
+        )
+
+
+def _start(index: Any, dims: Sequence[Int], strides: Sequence[Int]) -> Int:
+    """Where an index begins, in elements."""
+    items = [*index] if isinstance(index, tuple) else [index]
+    named = sum(1 for i in items if i is not None and i is not Ellipsis)
+    at = items.index(Ellipsis) if Ellipsis in items else len(items)
+    items[at : at + 1] = [slice(None)] * (len(dims) - named)
+    total: Int = 0
+    axes = iter(zip(dims, strides, strict=True))
+    for item in items:
+        if item is None:
+            continue
+        size, stride = next(axes)
+        first = item.start if isinstance(item, slice) else item
+        if first is None:
+            continue
+        if isinstance(first, int) and first < 0:
+            first = first + size
+        total = total + first * stride
+    return total
+
+
+def follows(layout: Layout, order: Sequence[int], decide: Decide) -> bool:
+    """Whether axes lie in this order, the innermost last, without gaps."""
+    expected: Int = 1
+    for axis in reversed(order):
+        size, stride = layout.dims[axis], layout.strides[axis]
+        if size == 1:
+            continue
+        single = isinstance(size, Size) and stride != expected
+        if single and decide(Condition(size, "==", 1)):
+            continue
+        if stride != expected and not _equal(stride, expected, decide):
+            return False
+        expected = expected * size
+    return True
+
+
+def _equal(a: Int, b: Int, decide: Decide) -> bool:
+    """Whether two products of sizes are equal: each factor that they do not share is 1."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a == b
+    for one, other in ((a, b), (b, a)):
+        rest = exact_div(one, other) if other else None
+        if isinstance(rest, Size) and len(rest.terms) == 1:
+            ((mono, number),) = rest.terms.items()
+            return number == 1 and all(decide(Condition(f.size(), "==", 1)) for f, _ in mono)
+    return decide(Condition(a, "==", b))
