@@ -370,7 +370,7 @@ def _table() -> dict[str, Law]:
         "acos acosh asin asinh atan atanh cos cosh digamma erf erfc erfinv exp exp2 expm1 lgamma"
         " log log10 log1p log2 logit reciprocal rsqrt sigmoid sin sinc sinh sqrt tan tanh deg2rad"
         " rad2deg i0 arccos arccosh arcsin arcsinh arctan arctanh special_expit expit log_ndtr"
-        " tanhshrink ndtr ndtri entr erfcx i0e i1 i1e polygamma mvlgamma xlogy"
+        " tanhshrink ndtr ndtri entr erfcx i0e i1 i1e polygamma Tensor.polygamma mvlgamma xlogy"
         " xlog1py logaddexp logaddexp2 atan2 arctan2 copysign hypot igamma igammac ldexp",
     )
     put(_first_float, "logsumexp special_logsumexp local_response_norm softsign")
