@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size
-from symcnn.errors import BadSpec
-from symcnn.questions.explain.derivation import Derivation, Step
+from symcnn.errors import BadSpec, Undecidable
+from symcnn.questions.explain.derivation import Derivation, Step, distinct
 from symcnn.questions.explain.lines import Line, sole_floor
-from symcnn.questions.inputs.domain import reasons
+from symcnn.questions.inputs.domain import Reason, reasons
 from symcnn.questions.inputs.solve import parsed_target
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Between
+from symcnn.sets.inputset import InputSet, input_set
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -49,13 +53,56 @@ def _bounded(requirement: Requirement) -> list[Line]:
 
 
 def derive_domain(net: Network) -> Derivation:
-    """The valid inputs."""
-    steps = [
-        Step(reason.node, "", "bound", tuple(_bounded(reason.requirement)))
-        for reason in net.reasons()
-    ]
+    """The valid inputs: the requirements that matter, from the output on, and after each the sizes
+    that are left. What holds of several sizes alike is derived once.
+    """
+    chains: dict[tuple[str, ...], list[Reason]] = {}
+    for reason in net.reasons():
+        chains.setdefault(tuple(sorted(reason.requirement.symbols)), []).append(reason)
+    steps: list[Step] = []
+    known: dict[tuple[str, ...], tuple[str, ...]] = {}  # a chain in neutral letters: whose it is
+    for names, chain in chains.items():
+        neutral = tuple(f"{r.node} {_neutral(r.requirement, names)}" for r in chain)
+        if neutral in known:
+            of = f"{' and '.join(names)} as {' and '.join(known[neutral])}"
+            steps[-1] = replace(steps[-1], premises=(*steps[-1].premises, f"along {of}"))
+            continue
+        known[neutral] = names
+        steps += _left_over(names, chain)
     found = net.valid_inputs()
+    if not steps:
+        line = Line(found, "no node requires anything")
+        steps = [Step("the network", "", "floors", (line,))]
     return Derivation("Domain", tuple(steps), f"the valid inputs are {found.describe()}")
+
+
+def _neutral(requirement: Requirement, names: Sequence[str]) -> str:
+    """A requirement in letters that belong to no axis."""
+    words = dict(zip(names, "abcdefgh", strict=False))
+    return re.sub(r"[A-Za-z_]\w*", lambda m: f"${words.get(m[0], m[0])}", str(requirement))
+
+
+def _left_over(names: Sequence[str], chain: Sequence[Reason]) -> Iterator[Step]:
+    """The requirements on some sizes, one by one; equalities first, those nearest to the output in
+    front, since they are the plainest.
+    """
+    ordered = sorted(chain, key=lambda r: getattr(r.requirement, "relation", "") != "==")
+    count = sum(getattr(r.requirement, "relation", "") == "==" for r in ordered)
+    ordered = [*ordered[:count][::-1], *ordered[count:]]
+    left: InputSet | None = None
+    for k, reason in enumerate(ordered):
+        lines = _bounded(reason.requirement)
+        law = "floors" if k < count else "bound"
+        joined = (f"joins {' and '.join(reason.joins)}",) if reason.joins else ()
+        try:
+            before = left if left is not None else input_set(names, ())
+            left = input_set(names, [r.requirement for r in ordered[: k + 1]])
+            note = "with the steps before" if k else "as a set"
+            lines = [*lines, Line(left, note)]
+            yield Step(reason.node, "", law, distinct(lines), before, joined)
+        except Undecidable:
+            left = None
+            yield Step(reason.node, "", law, distinct(lines), premises=joined)
 
 
 def _in_range(expr: Int, low: Int | None, high: Int | None) -> tuple[Condition, ...]:

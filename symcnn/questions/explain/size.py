@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from symcnn.algebra.axis import Scatter, Window
+from symcnn.algebra.axis import IDENTITY, Scatter, Window
 from symcnn.algebra.size import Int
 from symcnn.errors import Undecidable
 from symcnn.questions.explain.derivation import Derivation, Step, distinct, same
@@ -79,6 +79,8 @@ _JOINS = frozenset("cat concat add sub mul div maximum minimum where stack".spli
 def size_step(net: Network, link: Link, about: str) -> Step:
     """What one node makes of the length."""
     x, axis_map, where = link.before, link.map, link.where
+    if axis_map == IDENTITY:  # a join: as long as the other branches
+        return _ended(net, where, about, "keep", [Line(Tree.leaf(x))], link.after, "")
     if isinstance(axis_map, Window):
         shift = axis_map.left + axis_map.right - axis_map.extent
         num = Tree.of("sum", x, axis_map.left, axis_map.right, -axis_map.extent)

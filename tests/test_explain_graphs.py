@@ -1,0 +1,211 @@
+"""Derivations on graphs: the last line is what the question answers, and joins say who decides."""
+
+import re
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+
+import symcnn
+from symcnn.algebra.expr import from_sympy
+from symcnn.errors import SymcnnError, Undecidable
+
+from .conftest import load_example
+
+EXAMPLES = [
+    ("alexnet", "alexnet"),
+    ("densenet", "densenet121"),
+    ("googlenet", "googlenet"),
+    ("inception", "inception_v3"),
+    ("mobilenet", "mobilenet_v2"),
+    ("resnet", "resnet18"),
+    ("resnet", "resnet50"),
+    ("slim", "inception_v4"),
+    ("slim", "inception_resnet_v2"),
+    ("squeezenet", "squeezenet1_0"),
+    ("unet", "unet"),
+    ("unet", "unet_valid"),
+    ("vgg", "vgg16"),
+]
+
+
+class Level(nn.Module):
+    """A level of a U-Net in one dimension."""
+
+    def __init__(self, depth):
+        super().__init__()
+        self.before, self.after = nn.Conv1d(4, 4, 3, padding=1), nn.Conv1d(8, 4, 3, padding=1)
+        self.down, self.up = nn.AvgPool1d(2), nn.ConvTranspose1d(4, 4, 2, 2)
+        self.inner = Level(depth - 1) if depth else nn.Conv1d(4, 4, 3, padding=1)
+
+    def forward(self, x):
+        x = self.before(x)
+        return self.after(torch.cat([x, self.up(self.inner(self.down(x)))], 1))
+
+
+class Pyramid(nn.Module):
+    """A feature pyramid: laterals, and what comes from above, resized to them."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 7, 2, 3)
+        self.stages = nn.ModuleList(nn.Conv2d(4, 4, 3, 2, 1) for _ in range(2))
+        self.lateral = nn.ModuleList(nn.Conv2d(4, 4, 1) for _ in range(3))
+        self.out = nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, x):
+        maps = [self.stem(x)]
+        for stage in self.stages:
+            maps.append(stage(maps[-1]))
+        top = self.lateral[2](maps[2])
+        for i in (1, 0):
+            up = nn.functional.interpolate(top, scale_factor=2.0)
+            top = self.lateral[i](maps[i]) + up
+        return self.out(top)
+
+
+class Block(nn.Module):
+    """ConvNeXt's: 7x7 per channel, layer norm over channels, two linear layers, a shortcut."""
+
+    def __init__(self):
+        super().__init__()
+        self.depthwise, self.norm = nn.Conv2d(4, 4, 7, padding=3, groups=4), nn.LayerNorm(4)
+        self.wide, self.narrow = nn.Linear(4, 16), nn.Linear(16, 4)
+
+    def forward(self, x):
+        y = self.norm(self.depthwise(x).permute(0, 2, 3, 1))
+        return x + self.narrow(nn.functional.gelu(self.wide(y))).permute(0, 3, 1, 2)
+
+
+class Shifted(nn.Module):
+    """Two branches that see to either side: no branch holds the other."""
+
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = nn.ZeroPad1d((4, 0)), nn.ZeroPad1d((0, 6))
+        self.a, self.b = nn.Conv1d(1, 1, 5), nn.Conv1d(1, 1, 7)
+
+    def forward(self, x):
+        return self.a(self.left(x)) + self.b(self.right(x))
+
+
+class Gated(nn.Module):
+    """Squeeze and excite."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.pool = nn.Conv2d(3, 4, 3, padding=1), nn.AdaptiveAvgPool2d(1)
+
+    def forward(self, x):
+        x = self.conv(x)
+        return x * self.pool(x).sigmoid()
+
+
+OWN = {
+    "unet": (lambda: Level(3), "N 4 L"),
+    "pyramid": (Pyramid, "N 3 H W"),
+    "convnext": (
+        lambda: nn.Sequential(nn.Conv2d(3, 4, 4, 4), Block(), Block(), nn.Conv2d(4, 4, 2, 2)),
+        "N 3 H W",
+    ),
+    "shifted": (Shifted, "N 1 L"),
+    "gated": (Gated, "N 3 H W"),
+    "shuffle": (lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.PixelShuffle(2)), "N 3 H W"),
+}
+
+
+def traced(make, spec):
+    with torch.device("meta"):
+        made = make()
+        return made.trace(spec) if hasattr(made, "trace") else symcnn.from_torch(made.eval(), spec)
+
+
+def nets():
+    for file, name in EXAMPLES:
+        spec = "N 1 H W" if name == "unet_valid" else "N 3 H W"
+        yield pytest.param(lambda f=file, n=name: getattr(load_example(f), n)(), spec, id=name)
+    for name, (make, spec) in OWN.items():
+        yield pytest.param(make, spec, id=name)
+
+
+@pytest.mark.parametrize(("make", "spec"), [*nets()])
+def test_the_last_line_is_what_the_question_answers(make, spec):
+    net = traced(make, spec)
+    rf, size = net.receptive_field(), net.last_map(len(spec.split()) - 2).output_shape[2]
+    derivation = net.explain("size")
+    assert derivation.steps[-1].result.content.normal() == from_sympy(size)
+    assert str(derivation).endswith(f"so the size is {derivation.steps[-1].result}")
+    try:
+        figure = rf.size[0]
+    except Undecidable:
+        with pytest.raises(SymcnnError):
+            net.explain("field")
+    else:
+        last = str(net.explain("field")).splitlines()[-1]
+        assert re.match(rf"so the receptive field is {re.escape(str(figure))}\b", last)
+    domain = str(net.explain("domain")).splitlines()[-1]
+    assert domain == f"so the valid inputs are {net.valid_inputs().describe()}"
+
+
+@pytest.mark.parametrize(("make", "spec"), [*nets()])
+@pytest.mark.parametrize("what", ["size", "field", "domain"])
+def test_no_line_says_what_the_line_before_says(make, spec, what):
+    net = traced(make, spec)
+    try:
+        derivation = net.explain(what)
+    except Undecidable:
+        return
+    for step in derivation.steps:
+        lines = [str(line) for line in step.lines]
+        assert all(a != b for a, b in pairwise(lines))
+
+
+# What a derivation says -------------------------------------------------------------------------
+
+
+def test_a_unet_is_derived_through_its_depth_and_not_along_a_skip():
+    net = traced(*OWN["unet"])
+    derivation = net.explain("field")
+    assert f"field is {net.receptive_field().size[0]} at most" in derivation.result
+    assert (
+        "by the path through inner.inner.inner.up, inner.inner.up, inner.up, up"
+        in derivation.result
+    )
+    skip = next(s for s in derivation.steps if s.where.startswith("up "))
+    assert skip.premises == ("at cat before (i - 1 .. i + 1, 3 in all) lies within",)
+
+
+def test_branches_that_see_to_either_side_make_a_hull():
+    derivation = traced(*OWN["shifted"]).explain("field")
+    (join,) = (s for s in derivation.steps if s.law == "join")
+    assert join.premises == ("a (i - 4 .. i, 5 in all)", "b (i .. i + 6, 7 in all)")
+    assert [str(line) for line in join.lines] == ["max(4, 0) + max(0, 6) + 1", "11"]
+    assert derivation.result.startswith("the receptive field is 11, the effective stride 1")
+
+
+def test_a_gate_is_named_and_so_is_the_field_without_it():
+    derivation = traced(*OWN["gated"]).explain("field")
+    assert derivation.result.startswith("the receptive field is H, the whole axis, through pool")
+    assert "(without gates: 3)" in derivation.result
+
+
+def test_a_global_pool_leaves_the_field_of_the_map_in_front_of_it():
+    result = traced(lambda: load_example("resnet").resnet50(), "N 3 H W").explain("field").result
+    assert "through avgpool; in front of it the receptive field is 427" in result
+
+
+def test_a_domain_is_derived_from_the_joins_step_by_step():
+    steps = traced(lambda: load_example("unet").unet(), "N 3 H W").explain("domain").steps
+    assert [step.where for step in steps] == ["cat:4", "cat:3", "cat:2", "cat:1"]
+    assert [str(step.result) for step in steps] == [
+        f"H % {n} == 0 and H >= {n}" for n in (2, 4, 8, 16)
+    ]
+    assert steps[0].premises == ("joins down1 and up1",)
+    assert steps[-1].premises[-1] == "along W as H"
+
+
+def test_a_size_names_the_other_branch_of_a_join():
+    text = str(traced(lambda: load_example("unet").unet(), "N 3 H W").explain("size"))
+    assert "at cat:4 down1 is H long" in text
+    assert "2*(H//2)\n       = H    (required to be as long)" in text
