@@ -827,12 +827,13 @@ def annotate(model: str, out: str, inputs: tuple[str, ...], as_json: bool) -> No
 @click.option("--networks", default=2_000, show_default=True, help="How many networks.")
 @click.option("--domains", default=100, show_default=True, help="How many at every size.")
 @click.option("--fields", default=100, show_default=True, help="How many receptive fields.")
+@click.option("--places", default=100, show_default=True, help="Tiles, shards, streams, agreement.")
 @click.option("--seed", default=0, show_default=True, help="Reproduces every case.")
 @click.option("--device", default="", help="Where they run; else layers on CPU, networks on meta.")
 @click.option("--processes", type=click.IntRange(min=1), help="How many (default: one per core).")
 @click.option("--state", metavar="FILE", help="Keep what is done, and go on from there.")
 @click.option("--report", metavar="FILE.md", help="Write a summary in Markdown.")
-@click.option("--case", metavar="layer:N", help="Only this; network:N, domain:N, field:N.")
+@click.option("--case", metavar="layer:N", help="Only this; network:N, domain:N, field:N, place:N.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @_answers
@@ -841,6 +842,7 @@ def sweep(
     networks: int,
     domains: int,
     fields: int,
+    places: int,
     seed: int,
     device: str,
     processes: int | None,
@@ -867,6 +869,7 @@ def sweep(
     file = Path(state) if state else None
     campaign = Campaign(seed, device) if file is None else Campaign.load(file, seed, device)
     asked = {"layer": layers, "network": networks, "domain": domains, "field": fields}
+    asked["place"] = places
     counts = {what: n for what, n in asked.items() if n > 0}
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress

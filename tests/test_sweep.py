@@ -188,20 +188,29 @@ def test_another_seed_or_another_file_is_refused(tmp_path):
 @pytest.mark.usefixtures("_small_blocks")
 def test_the_command_counts_writes_a_summary_and_exits_with_success(tmp_path):
     state, report = tmp_path / "state.json", tmp_path / "sweep.md"
-    asked = ["--layers", "50", "--networks", "5", "--domains", "1", "--fields", "3"]
+    asked = [
+        "--layers",
+        "50",
+        "--networks",
+        "5",
+        "--domains",
+        "1",
+        "--fields",
+        "3",
+        "--places",
+        "4",
+    ]
     command = ["sweep", *asked, "--processes", "1", "--seed", "7"]
     result = CliRunner().invoke(
         main, [*command, "--state", str(state), "--report", str(report), "--json"]
     )
     assert result.exit_code == 0, result.output
     answer = json.loads(result.stdout)
-    assert answer["done"] == {"layer": 50, "network": 5, "domain": 1, "field": 3}
+    assert answer["done"] == {"layer": 50, "network": 5, "domain": 1, "field": 3, "place": 4}
     assert (answer["wrong"], answer["complete"], answer["seed"]) == (0, True, 7)
     summary = report.read_text()
-    judged = (
-        r"50 layer cases \(\d+ layers\), 5 networks at \d+ sizes, 1 domains, 3 receptive fields"
-    )
-    assert re.search(judged + ": no mismatch", summary)
+    judged = r"50 layer cases \(\d+ layers\), 5 networks at \d+ sizes, 1 domains"
+    assert re.search(judged + ", 3 receptive fields, 4 places: no mismatch", summary)
     assert "no mismatch" in summary
     assert "torch 2." in summary
 

@@ -30,7 +30,7 @@ from symcnn.testing.sweep import WHAT, Mismatch, Tally, judge_cases
 __all__ = ["BLOCKS", "Campaign", "versions"]
 
 #: Cases that one process does before it ends; on a card, which takes seconds to open, ten times.
-BLOCKS = {"layer": 1000, "network": 20, "domain": 5, "field": 20}
+BLOCKS = {"layer": 1000, "network": 20, "domain": 5, "field": 20, "place": 20}
 
 #: How each kind is judged, for the report.
 _HOW = {
@@ -41,9 +41,10 @@ _HOW = {
     "the inputs of some outputs, and their formula, against torch on meta.",
     "field": "Receptive fields of networks that mix places (patches, windows, attention, tokens, "
     "resizes, branches), of every output index, against the support of gradients.",
+    "place": "Tiles, shards, streams and agreement of random networks, against runs in double.",
 }
 
-_FORMAT = 4
+_FORMAT = 5
 _SAVE_EVERY = 5.0  # seconds
 
 Spans = list[tuple[int, int]]  # disjoint, in order, without the last
@@ -241,6 +242,8 @@ class Campaign:
             found.append(f"{tally.domains:,} domains")
         if tally.fields:
             found.append(f"{tally.fields:,} receptive fields")
+        if tally.places:
+            found.append(f"{tally.places:,} places")
         return ", ".join(found) or "nothing"
 
     @property

@@ -6,7 +6,9 @@ be that of torch's CPU kernels, and where torch refuses, so must we. A network i
 meta, the domain as a set must hold the sizes that torch takes and no other, and parameters and
 FLOPs must be those that torch counts. A domain is that of a random network too, compared with what
 torch takes at every size up to 300 along every axis: see `symcnn.testing.domains`. A field is that
-of a random network that mixes places, against gradients: see `symcnn.testing.mixing`.
+of a random network that mixes places, against gradients: see `symcnn.testing.mixing`. A place is
+a tiling, a sharding, a stream or an agreement of random networks, held against runs in double: see
+`symcnn.testing.places`.
 
 On another device, a card say, layers run there in place of the CPU, and networks besides; what that
 device alone refuses, or takes, is counted and is no mismatch.
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from symcnn.network import Network
     from symcnn.testing.mixing import Mixing
     from symcnn.testing.networks import NetworkRecipe
+    from symcnn.testing.places import Place
 
 __all__ = [
     "WHAT",
@@ -45,6 +48,7 @@ __all__ = [
     "layer_case",
     "network_case",
     "parse_case",
+    "place_case",
     "told",
 ]
 
@@ -76,6 +80,7 @@ class Tally:
     sizes: int = 0  # at which networks were compared
     domains: int = 0
     fields: int = 0
+    places: int = 0
     counts: Counter[str] = field(default_factory=Counter)  # of what is worth knowing besides
     wrong: int = 0
     mismatches: list[Mismatch] = field(default_factory=list)  # the first of them
@@ -87,6 +92,7 @@ class Tally:
         self.sizes += other.sizes
         self.domains += other.domains
         self.fields += other.fields
+        self.places += other.places
         self.counts += other.counts
         self.wrong += other.wrong
         self.mismatches = [*self.mismatches, *other.mismatches][:_TOLD]
@@ -111,6 +117,7 @@ class Tally:
             "sizes": self.sizes,
             "domains": self.domains,
             "fields": self.fields,
+            "places": self.places,
             "counts": dict(sorted(self.counts.items())),
             "wrong": self.wrong,
             "mismatches": [asdict(m) for m in self.mismatches],
@@ -126,6 +133,7 @@ class Tally:
             sizes=values["sizes"],
             domains=values["domains"],
             fields=values["fields"],
+            places=values["places"],
             counts=Counter(values["counts"]),
             wrong=values["wrong"],
             mismatches=[Mismatch(**m) for m in values["mismatches"]],
@@ -349,6 +357,29 @@ def _judge_field(seed: int, number: int, tally: Tally, _: str) -> None:
         tally.add(Mismatch(f"field:{number}", f"{recipe}: {told}"))
 
 
+# Places ------------------------------------------------------------------------------------------
+
+
+def place_case(seed: int, number: int) -> Place:
+    """One question about places; the questions take turns."""
+    from symcnn.testing.places import QUESTIONS, draw_place
+
+    question = QUESTIONS[number % len(QUESTIONS)]
+    return draw_place(Seeded(f"{seed} place {number}"), question)
+
+
+def _judge_place(seed: int, number: int, tally: Tally, _: str) -> None:
+    from symcnn.testing.places import judge
+
+    place = place_case(seed, number)
+    found = judge(place)
+    tally.places += 1
+    tally.counts[f"answers of {place.question}"] += not found.refused
+    tally.counts["outputs whose place was compared"] += found.compared
+    for told in found.mismatches[:1]:
+        tally.add(Mismatch(f"place:{number}", f"{place}: {told}"))
+
+
 # Many --------------------------------------------------------------------------------------------
 
 #: What may be judged: one case of each, by its number.
@@ -357,6 +388,7 @@ WHAT: dict[str, Callable[[int, int, Tally, str], None]] = {
     "network": _judge_network,
     "domain": _judge_domain,
     "field": _judge_field,
+    "place": _judge_place,
 }
 
 
@@ -403,7 +435,7 @@ def parse_case(text: str) -> tuple[str, int]:
     if what not in WHAT or not number.isdecimal():
         raise BadSpec(
             f"{text!r} is no case",
-            cure="such as layer:123456, network:17, domain:17, field:17",
+            cure="such as layer:123456, network:17, domain:17, field:17, place:17",
         )
     return what, int(number)
 
@@ -418,5 +450,7 @@ def told(what: str, seed: int, number: int) -> str:
         return f"domain:{number}: {recipe} on {recipe.spec!r} at every size"
     if what == "field":
         return f"field:{number}: {field_case(seed, number)}"
+    if what == "place":
+        return f"place:{number}: {place_case(seed, number)}"
     kind, layer, at = layer_case(seed, number)
     return f"layer:{number} ({kind}): {layer.line(at)}"

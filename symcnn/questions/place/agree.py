@@ -15,9 +15,16 @@ from typing import TYPE_CHECKING, Any
 import sympy
 
 from symcnn.algebra.expr import from_sympy
-from symcnn.algebra.size import Int, Size, Symbol, evaluate, symbols_of
+from symcnn.algebra.size import Int, Size, Symbol, evaluate, maximum, minimum, symbols_of
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
-from symcnn.questions.field.reach import index_symbol, is_index, substituted
+from symcnn.questions.field.reach import (
+    Line,
+    index_symbol,
+    is_index,
+    least,
+    most,
+    substituted,
+)
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.trace.graph import SymbolicTensor, public
@@ -36,7 +43,8 @@ class Agreement(Shown):
 
     Attributes:
         sizes: the inputs that both take and of which they make outputs of the same shapes.
-        reads: those of them at which every output reads the same places.
+        reads: those of them at which every output reads the same places. Where dilation leaves
+            holes, a size may be left out at which only holes differ.
         shift: per axis, how much further right the first network starts to read than the second,
             as a formula in the sizes (and i, where it hangs on the output's index).
         axes: the names of these axes.
@@ -204,8 +212,10 @@ def _reads(
             pairs = list(zip(ours._fields, theirs._fields, strict=True))
             for x, y in pairs if sizes else ():
                 found = found - _apart(x, y, one, found)
-            if found and _holes_differ(ours, theirs, found):
-                found = found - found
+            if found and _maps(ours) != _maps(theirs):
+                found = found - _other_ends(ours, theirs, found)
+                if _holes_differ(ours, theirs, found):
+                    found = found - found
             if not axes:
                 axes = tuple(x.name for x, _ in pairs)
                 shift = tuple(public(_shown(x.plain[0] - y.plain[0])) for x, y in pairs)
@@ -261,10 +271,91 @@ def _projected(sizes: InputSet, indices: list[str], conditions: list[Requirement
     return found.axis(*sizes.names)
 
 
+def _other_ends(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -> InputSet:
+    """The sizes at which, near a border, an output reads more in one of them.
+
+    Where a layer on the way leaves rows over, or crops, its places end before the input does, and
+    what comes after pads there: an output reads up to where the last place ends, and nothing if it
+    starts behind that place.
+    """
+    result = sizes - sizes
+    output = ours._output
+    bounds = zip(_bounds(ours), _bounds(theirs), strict=True)
+    for x, y, (a, b) in zip(ours._fields, theirs._fields, bounds, strict=True):
+        if a == b or len(x.along) != 1 or x.along != y.along:
+            continue
+        (axis,) = x.along
+        first, last = x.plain
+        index = index_symbol(axis)
+        inside: list[Requirement] = [Condition(output.dims[axis], ">=", index.size() + 1)]
+        for one, other in ((a, b), (b, a)):
+            for between in (
+                (maximum(first, one.low), maximum(first, other.low)),
+                (minimum(last, one.high), minimum(last, other.high)),
+            ):
+                differ = [*inside, Condition(between[0], ">=", between[1] + 1)]
+                result = result | _projected(sizes, [index.name], differ)
+            late = [Condition(first, ">=", one.final + 1), Condition(other.final, ">=", first)]
+            early = [Condition(one.initial, ">=", last + 1), Condition(last, ">=", other.initial)]
+            for dead in (late, early):
+                result = result | _projected(sizes, [index.name], [*inside, *dead])
+    return result
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    """Where the places of all tensors on the way end: the first and the last place of the input
+    that reach the output at all; where the first place of a tensor ends, and the last one starts.
+    """
+
+    low: Int
+    high: Int
+    initial: Int
+    final: Int
+
+
+def _bounds(field: ReceptiveField) -> list[_Bounds]:
+    """Per axis, those of the tensors on the way to the output; the widest of several ways."""
+    found = field._pass
+    carried = {
+        found.source: [
+            _Bounds(0, found.source.dims[a] - 1, 0, found.source.dims[a] - 1) for a in found.axes
+        ]
+    }
+    for node in field._nodes():
+        inside = [carried[t] for t in dict.fromkeys(node.inputs) if t in carried]
+        for out in node.outputs:
+            if out in found.reaches and inside:
+                carried[out] = [
+                    _through(reach, out, [each[k] for each in inside])
+                    for k, reach in enumerate(found.reaches[out])
+                ]
+    return carried[field._output]
+
+
+def _through(reach: Any, out: SymbolicTensor, inside: list[_Bounds]) -> _Bounds:
+    low, high, initial, final = (
+        inside[0].low,
+        inside[0].high,
+        inside[0].initial,
+        inside[0].final,
+    )
+    for other in inside[1:]:
+        low, high = least(low, other.low), most(high, other.high)
+        initial, final = least(initial, other.initial), most(final, other.final)
+    if type(reach) is not Line:
+        return _Bounds(low, high, initial, final)
+    start = reach.stride * (out.dims[reach.axis] - 1) - reach.left
+    return _Bounds(
+        most(low, -reach.left),
+        least(high, start + reach.left + reach.reach),
+        most(initial, reach.reach),
+        least(final, start),
+    )
+
+
 def _holes_differ(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -> bool:
     """Whether, between the same ends, they read other places (dilation): looked at at one size."""
-    if _maps(ours) == _maps(theirs):
-        return False
     try:
         size = max(max(ours.size), max(theirs.size))
         near = sizes.nearest(*(2 * size + 1 for _ in sizes.shown))

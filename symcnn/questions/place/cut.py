@@ -126,8 +126,9 @@ class Course:
         *,
         gates: bool = True,
         statistics: bool = True,
+        every: bool = False,
     ) -> None:
-        self.name, self.sizes = name, dict(sizes)
+        self.name, self.sizes, self.every = name, dict(sizes), every
         self.gates, self.statistics = gates, statistics
         self.output = output
         self.state: dict[SymbolicTensor, Moved | Lost] = {}
@@ -144,7 +145,7 @@ class Course:
         for node in ancestors([output]):
             for k, out in enumerate(node.outputs):
                 self._follow(node, k, out)
-        self._whole = self._dims(self.sizes)
+        self._whole = self.lengths(self.sizes)
         self._reads: dict[Any, Any] = {}
 
     def home(self, t: SymbolicTensor) -> SymbolicTensor:
@@ -190,6 +191,10 @@ class Course:
         if not entries:
             return self._view(node, t, axes, out, state, found)
         (o, axis_map), *more = entries
+        if isinstance(axis_map, Roll) or getattr(axis_map, "mode", "") == "circular":
+            return self._lost(node, f"reads the other end of {self.name}")
+        if self.every and self.name in symbols_of(getattr(axis_map, "left", 0)):
+            return self._lost(node, f"pads by what hangs on the size of {self.name}")
         rate = None if more or o >= out.ndim else self._rate(axis_map, t.dims[state.axis])
         if rate is None:
             kind = "reads along" if isinstance(axis_map, _SIZED) else "reads the whole of"
@@ -209,7 +214,7 @@ class Course:
             return Fraction(1, bound.stride)
         if isinstance(bound, Scatter):
             return Fraction(bound.stride)
-        if isinstance(bound, (Folded, Roll)):
+        if isinstance(bound, Folded):
             return Fraction(1)
         if isinstance(bound, Chain):
             rates = [self._rate(link, None) for link in bound.maps]
@@ -235,13 +240,15 @@ class Course:
         return self._rate(read.axis_map, read.tensor.dims[read.axis])
 
     def _ratio(self, y: Any, x: Any) -> Fraction | None:
-        """y/x, where it is the same at all sizes from here on."""
+        """y/x, where it is the same here and for large sizes (and at `every` one, if asked)."""
         here, there = self.sizes, {**self.sizes, self.name: self.sizes[self.name] + _FAR}
         if evaluate(x, here) == evaluate(x, there):
             return None
         (a, b), (c, d) = ((evaluate(y, s), evaluate(x, s)) for s in (here, there))
         ratio = Fraction(c - a, d - b)
-        return ratio if ratio > 0 and ratio.denominator < _FAR else None
+        if self.every and y * ratio.denominator != x * ratio.numerator:
+            return None
+        return ratio if 0 < ratio == Fraction(a, b) else None
 
     def _view(
         self,
@@ -306,7 +313,7 @@ class Course:
 
     # the run of a part
 
-    def _dims(self, sizes: Mapping[str, int]) -> dict[SymbolicTensor, int]:
+    def lengths(self, sizes: Mapping[str, int]) -> dict[SymbolicTensor, int]:
         """How long every tensor is along the axis that moves."""
         return {
             t: int(evaluate(t.dims[m.axis], sizes))
@@ -327,7 +334,7 @@ class Course:
             )
             return Cut(start, stop, place, np.ones(length, dtype=bool))
         part = {**self.sizes, self.name: stop - start}
-        lengths = self._dims(part)
+        lengths = self.lengths(part)
         wrong: dict[SymbolicTensor, Any] = {
             t: np.zeros(lengths[t], dtype=bool) for t in self.sources if t in lengths
         }
@@ -363,8 +370,8 @@ class Course:
         moved = self.state[read.tensor]
         assert isinstance(moved, Moved)
         shift, x, whole = int(moved.rate * start), len(bad), self._whole[read.tensor]
-        first, last, step = self._taps(self._bound(read.axis_map, part), x)
-        there = self._taps(self._bound(read.axis_map, self.sizes), whole)
+        first, last, step = self.taps(self._bound(read.axis_map, part), x)
+        there = self.taps(self._bound(read.axis_map, self.sizes), whole)
         there = [a[place : place + length] for a in there]
         beyond = max(length - len(there[0]), 0)
         first, last, step = (a[: length - beyond] for a in (first, last, step))
@@ -393,7 +400,7 @@ class Course:
             return True
         return Fraction(here.size(x), x) == Fraction(there.size(whole), whole)
 
-    def _taps(self, axis_map: AxisMap, x: int) -> list[NDArray[Any]]:
+    def taps(self, axis_map: AxisMap, x: int) -> list[NDArray[Any]]:
         """First and last place and the step between, of every output."""
         import numpy as np
 

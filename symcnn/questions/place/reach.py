@@ -97,6 +97,45 @@ class Reach:
         found: NDArray[np.int64] = table[places % len(table)] + places // len(table) * self.period
         return found
 
+    def heads(self, t: SymbolicTensor) -> NDArray[np.int64]:
+        """The last place that every output reads at the true start of the input, where what lies
+        before it is padding: -1 for outputs of nothing but padding. Right up to some way off the
+        end of the input.
+        """
+        import numpy as np
+
+        course = self.course
+        lengths = course.lengths(course.sizes)
+        found: dict[SymbolicTensor, NDArray[np.int64]] = {
+            s: np.arange(lengths[s], dtype=np.int64) for s in course.sources if s in lengths
+        }
+        for out, reads in course.steps:
+            last = np.full(lengths[out], -1, dtype=np.int64)
+            for read in reads:
+                one = self._headed(read, found[read.tensor], lengths[out])
+                last = np.maximum(last, one)
+            found[out] = last
+        return found[course.home(t)]
+
+    def _headed(self, read: Read, table: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+        import numpy as np
+
+        if read.same:
+            return table[:length]
+        x = len(table)
+        if read.views != (1, 1):
+            low, high = self.taps(read, np.arange(length, dtype=np.int64))
+            step = np.ones(length, dtype=np.int64)
+        else:
+            low, high, step = self.course.taps(read.axis_map.at(self.course.sizes), x)
+        found = np.full(length, -1, dtype=np.int64)
+        count = int(((high - low) // step).max(initial=-1)) + 1
+        for k in range(count):
+            place = low + k * step
+            there = (place <= high) & (place >= 0) & (place < x)
+            found = np.maximum(found, np.where(there, table[np.where(there, place, 0)], -1))
+        return found
+
     def span(self, t: SymbolicTensor, start: int, stop: int) -> tuple[int, int]:
         """The first and the last place that outputs ``[start, stop)`` read."""
         period = self.outputs(t)

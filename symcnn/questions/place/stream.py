@@ -8,16 +8,18 @@ one that is done sooner waits for the other.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import sympy
 
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Symbol, evaluate, floordiv, maximum
-from symcnn.errors import BadSpec
+from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.questions.place.cut import Course, Moved
 from symcnn.questions.place.reach import Reach
 from symcnn.questions.place.tiles import courses, filled
@@ -56,6 +58,7 @@ class Stream(Shown):
     delays: Mapping[str, tuple[int, ...]]
     waits: Mapping[str, int]
     _last: tuple[int, ...] = field(repr=False, default=())
+    _head: tuple[int, ...] = field(repr=False, default=())
 
     @property
     def causal(self) -> bool:
@@ -65,13 +68,41 @@ class Stream(Shown):
     def final(self, n: Any) -> Any:
         """How many outputs are final once `n` samples are there: a number, or a formula in n."""
         size: Int = Symbol(n, low=0).size() if isinstance(n, str) else from_sympy(n)
-        if isinstance(size, int) and size < 0:
-            raise BadSpec(f"there are no {size} samples", cure="n is at least 0")
         count = _count(self._last, self.hop)
         if isinstance(size, int):
-            return max(evaluate(count, {_N.name: size}), 0)
+            if size < 0:
+                raise BadSpec(f"there are no {size} samples", cure="n is at least 0")
+            return self._final(count, size)
         found = count if isinstance(count, int) else count.subs({_N.name: size})
-        return public(maximum(found, 0))
+        formula = public(maximum(found, 0))
+        starts = self._starts(count)
+        if len(starts) > _PIECES:
+            raise Undecidable(
+                f"for less than {max(starts)} samples there is no short formula",
+                cure="ask for a number: final(100)",
+            )
+        shown = public(size)
+        cases = [(value, shown < until) for until, value in starts.items()]
+        return sympy.Piecewise(*cases, (formula, True)) if cases else formula
+
+    def _final(self, count: Int, n: int) -> int:
+        """At a number: the outputs before the first that waits for sample n or a later one."""
+        head = bisect_left(self._head, n)
+        if head < len(self._head):
+            return head
+        return max(int(evaluate(count, {_N.name: n})), head)
+
+    def _starts(self, count: Int) -> dict[int, int]:
+        """Near the start of the stream, where it is not as later on: up to which n, how many."""
+        most = max(self._head, default=-1)
+        own = [self._final(count, n) for n in range(most + 2)]
+        late = [max(evaluate(count, {_N.name: n}), 0) for n in range(most + 2)]
+        odd = max((n for n in range(most + 2) if own[n] != late[n]), default=-1)
+        found: dict[int, int] = {}
+        for n in range(odd + 1):
+            if n == odd or own[n + 1] != own[n]:
+                found[n + 1] = own[n]
+        return found
 
     def __str__(self) -> str:
         per = f"{self.outputs} output{'s' * (self.outputs > 1)} per hop of {self.hop}"
@@ -148,13 +179,19 @@ def stream(
     if axis not in names:
         raise BadSpec(f"no axis is called {axis}", cure=f"there is {', '.join(names) or 'none'}")
     sizes = filled(part, {}, _LONG)
-    _, (course,) = courses(net, at, sizes, gates=gates, statistics=statistics, only=[axis])
+    if sizes[axis] < _LONG // 2:
+        raise NoSolution(
+            f"{axis}={sizes[axis]} is about the most that the network takes: it does not run on",
+            cure="see net.valid_inputs()",
+        )
+    options = {"gates": gates, "statistics": statistics, "every": True}
+    _, (course,) = courses(net, at, sizes, only=[axis], **options)
     reach = Reach(course)
     end = course.end
     assert isinstance(end, Moved)
     back, ahead = _looks(reach, course.output)
     stride = 1 / end.rate
-    _, last = reach.ends[course.home(course.output)]
+    last = _leading(reach.ends[course.home(course.output)][1], course.period)
     return Stream(
         axis,
         int(stride) if stride.denominator == 1 else stride,
@@ -165,9 +202,45 @@ def stream(
         dict(_buffers(course, reach)),
         dict(_delays(course, reach)),
         dict(_waits(course, reach)),
-        tuple(int(e) for e in last),
+        last,
+        _head(net, at, axis, gates, statistics, last, (back, ahead, course.period)),
     )
 
+
+def _leading(last: Any, hop: int) -> tuple[int, ...]:
+    """For what sample an output and all before it wait: never less than the one before."""
+    twice = np.maximum.accumulate(np.concatenate([last - hop, last]))
+    return tuple(int(e) for e in twice[len(last) :])
+
+
+def _head(
+    net: Network,
+    at: str | None,
+    axis: str,
+    gates: bool,
+    statistics: bool,
+    last: tuple[int, ...],
+    looks: tuple[int, int, int],
+) -> tuple[int, ...]:
+    """The same for the first outputs, as long as it is not as later on: at the true start there is
+    padding, and what is reflected there comes from later.
+    """
+    part = net if at is None else net.at(at)
+    far = sum(map(abs, looks)) + looks[2]
+    sizes = filled(part, {}, 4 * far + 64)
+    _, (course,) = courses(
+        net, at, sizes, gates=gates, statistics=statistics, only=[axis], every=True
+    )
+    own = np.maximum.accumulate(Reach(course).heads(course.output))
+    i = np.arange(len(own))
+    later = np.array(last)[i % len(last)] + i // len(last) * looks[2]
+    inside = (later < sizes[axis] - far) & (own < sizes[axis] - far)
+    odd = np.nonzero((own != np.maximum(later, -1)) & inside)[0]
+    return tuple(int(e) for e in own[: odd[-1] + 1]) if len(odd) else ()
+
+
+#: More pieces than these are no formula that anyone would read.
+_PIECES = 16
 
 #: About how long an input is at which rates are read off.
 _LONG = 1 << 20

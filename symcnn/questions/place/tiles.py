@@ -18,7 +18,7 @@ from symcnn.errors import BadSpec, InvalidInput, NoSolution, SymcnnError
 from symcnn.questions.field.receptive_field import spatial_axes
 from symcnn.questions.inputs.domain import check_valid
 from symcnn.questions.inputs.solve import amount
-from symcnn.questions.place.cut import Course, Cut, Lost
+from symcnn.questions.place.cut import Course, Cut, Lost, Moved
 from symcnn.questions.place.reach import Reach
 from symcnn.sets.grammar import check_sizes
 from symcnn.trace.graph import SymbolicTensor
@@ -32,7 +32,10 @@ __all__ = ["Tile", "Tiling", "courses", "tiles", "whole_sizes"]
 
 @dataclass(frozen=True, slots=True)
 class Tile(Shown):
-    """One tile, by slices per axis: ``out[place] = net(x[input])[core]``."""
+    """One tile, by slices per axis: ``out[place] = net(x[input])[core]``.
+
+    Those of the input in the order of its axes, the others in the order of the output's.
+    """
 
     input: tuple[slice, ...]
     core: tuple[slice, ...]
@@ -122,11 +125,13 @@ def tiles(
     lengths = [dict.fromkeys(cut.stop - cut.start for cut, _, _ in plan) for plan in plans]
     for combination in product(*lengths):
         check_valid(net, {**whole, **dict(zip(names, combination, strict=True))})
+    ends = [course.end.axis for course in found if isinstance(course.end, Moved)]
+    order = sorted(range(len(ends)), key=lambda k: ends[k])  # of the output's axes
     made = [
         Tile(
             tuple(slice(cut.start, cut.stop) for cut, _, _ in row),
-            tuple(slice(a - cut.place, b - cut.place) for cut, a, b in row),
-            tuple(slice(a, b) for _, a, b in row),
+            tuple(slice(row[k][1] - row[k][0].place, row[k][2] - row[k][0].place) for k in order),
+            tuple(slice(*row[k][1:]) for k in order),
         )
         for row in product(*plans)
     ]
@@ -188,8 +193,10 @@ def courses(
     gates: bool = True,
     statistics: bool = True,
     only: Sequence[str] = (),
+    every: bool = False,
 ) -> tuple[dict[str, int], list[Course]]:
-    """The sizes of the whole, and how a part moves along each axis that is cut (`only` those).
+    """The sizes of the whole, and how a part moves along each axis that is cut (`only` those);
+    `every`: at all sizes, not just at these.
 
     Raises NoSolution, with the node, where an axis is read as a whole.
     """
@@ -204,7 +211,7 @@ def courses(
             f"{net.source_name(source)} ({', '.join(map(str, source.shape))}) has no such axis",
             cure="an axis that is cut has a letter of its own as its size",
         )
-    options = {"gates": gates, "statistics": statistics}
+    options = {"gates": gates, "statistics": statistics, "every": every}
     found = [Course(part, output, name, whole, **options) for name in names]
     for course in found:
         if isinstance(course.end, Lost):

@@ -1,0 +1,41 @@
+"""Tiles, shards, streams and agreement of random networks: a small part of the sweep."""
+
+import pytest
+
+from symcnn.testing.places import QUESTIONS, judge
+from symcnn.testing.sweep import Tally, judge_cases, place_case
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_random_networks_have_their_places(question):
+    first = QUESTIONS.index(question)
+    tally = judge_cases("place", 7, range(first, 80, len(QUESTIONS)))
+    assert tally.mismatches == []
+    assert (tally.places, tally.counts[f"answers of {question}"] >= 5) == (20, True)
+
+
+@pytest.mark.parametrize(
+    ("number", "what"),
+    [
+        (45, "shards: a map resized to its skip, by a ratio that hangs on the size"),
+        (110, "stream: a skip padded by what hangs on the size"),
+        (118, "stream: a replicated border, of a network of one size"),
+        (288, "tiles: height and width change places"),
+        (295, "agreement: rows left over on the way"),
+        (607, "agreement: a place that is not there, between places that are"),
+    ],
+)
+def test_what_the_sweep_found(number, what):
+    place = place_case(0, number)
+    assert place.question in what or place.question == "agree"
+    assert judge(place).mismatches == []
+
+
+def test_a_wrong_answer_is_noticed(monkeypatch):
+    from symcnn.questions.place.stream import Stream
+
+    right = Stream.final
+    monkeypatch.setattr(Stream, "final", lambda self, n: right(self, n) + 1)
+    tally = Tally()
+    tally += judge_cases("place", 7, range(2, 80, 4))
+    assert tally.wrong
