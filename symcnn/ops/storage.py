@@ -560,14 +560,16 @@ def _index_strides(m: Memory, base: Layout, items: Sequence[Any], n: int) -> lis
     places: list[int] = []  # of the indices, among the axes before
     indices: list[tuple[Int, ...]] = []
     strides: list[Int] = []
-    steps = iter(base.strides)
+    steps, ahead = iter(base.strides), 0
     for item in whole:
+        if item is not None:
+            ahead += 1
         if isinstance(item, (SymbolicTensor, list)):
             places.append(len(strides))
             indices.append(m.of(item).strides if isinstance(item, SymbolicTensor) else (1,))
             next(steps)
         elif item is None:
-            strides.append(1)
+            strides.append(base.strides[ahead] * base.dims[ahead] if ahead < len(base.dims) else 1)
         elif isinstance(item, slice):
             strides.append(next(steps) * (item.step or 1))
         else:

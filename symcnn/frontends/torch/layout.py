@@ -15,6 +15,7 @@ from typing import Any
 from symcnn.algebra.size import Int, Size, exact_div
 from symcnn.errors import DataDependent
 from symcnn.ops.autograd import Gradients
+from symcnn.ops.registry import normal_dim
 from symcnn.ops.storage import Layout, Memory
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Node, SymbolicTensor, Tape
@@ -29,6 +30,10 @@ _IN_PLACE = frozenset(
     " adjoint mT mH t numpy_T T H movedim moveaxis squeeze unsqueeze expand broadcast_to expand_as"
     " detach identity contiguous Tensor.unfold setitem".split()
 )
+
+
+#: Views of one part of an axis after the other.
+_PIECES = frozenset("chunk split split_with_sizes tensor_split unbind".split())
 
 
 class Layouts:
@@ -80,7 +85,12 @@ class Layouts:
             return before + _start(a["index"], x.dims, strides)
         if node.op in ("select", "narrow"):
             first: Int = a["index" if node.op == "select" else "start"]
-            return before + first * strides[int(a["dim"])]
+            return before + first * strides[normal_dim(a["dim"], x.ndim, node.op)]
+        if node.op in _PIECES:
+            axis = normal_dim(a.get("dim", 0), x.ndim, node.op)
+            ahead = node.outputs[: node.outputs.index(t)]
+            places = len(ahead) if node.op == "unbind" else sum((p.dims[axis] for p in ahead), 0)
+            return before + places * strides[axis]
         if self.memory.of(x) is self.memory.of(t):
             return before
         raise DataDependent(
