@@ -655,6 +655,7 @@ def explain(
 @click.option("--sizes", metavar="H=224,W=224", help="Sizes at which the table has numbers.")
 @click.option("--depth", type=int, help="One row per module at this depth.")
 @click.option("--siunitx", is_flag=True, help="Numbers for the package siunitx.")
+@click.option("--floors", default="brackets", help="brackets, inline, division or shortest.")
 @_network_command
 @_answers
 def latex(
@@ -667,13 +668,14 @@ def latex(
     sizes: str | None,
     depth: int | None,
     siunitx: bool,
+    floors: str,
 ) -> None:
     """LaTeX for a paper: the architecture table, the formulas, the derivation, a document."""
     net = _network(network, inputs, train=train)
     if at:
         net = net.at(at)
     values = parse_assignments(sizes) if sizes else None
-    text = net.to_latex(what, at=values, depth=depth, siunitx=siunitx)
+    text = net.to_latex(what, at=values, depth=depth, siunitx=siunitx, floors=floors)
     _show({"what": what, "latex": text}, text, as_json)
 
 

@@ -287,3 +287,11 @@ def test_bad_names_are_refused(language):
 def test_an_unknown_language_is_refused():
     with pytest.raises(BadSpec, match="python, numpy, c, javascript"):
         to_code({"f": H}, "cobol")
+
+
+def test_the_shorter_of_floor_and_ceiling():
+    shortest = Notation(floors="shortest")
+    h = from_sympy(H)
+    assert formula((h + 31) // 32, shortest) == r"\left\lceil \frac{H}{32} \right\rceil"
+    assert formula((h - 1) // 2, shortest) == r"\left\lfloor \frac{H - 1}{2} \right\rfloor"
+    assert formula(h // 2, shortest) == r"\left\lfloor \frac{H}{2} \right\rfloor"

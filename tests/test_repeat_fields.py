@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import symcnn
 from symcnn import BadSpec, C, H, InvalidInput, Undecidable, nn
 from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.factor import text
 from symcnn.algebra.size import evaluate
 
 from .test_formulas import Residual, UNet
@@ -252,3 +253,33 @@ def test_a_depth_put_in_afterwards_gives_the_unrolled_network(name):
         assert given.cost().total == unrolled.cost().total
         fields = given.receptive_field(), unrolled.receptive_field()
         assert fields[0].interval(5) == fields[1].interval(5)
+
+
+# Repeats in repeats ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        lambda k, d: nn.Repeat(lambda i: nn.Conv1d(8, 8, k, dilation=d**i), n),
+        lambda k, d: nn.Repeat(lambda i: nn.Conv1d(8, 8, k, dilation=2**i, padding="same"), n),
+        lambda k, d: nn.Repeat(lambda i: nn.Conv1d(8, 8, 3, dilation=d**i, padding=d**i), n),
+    ],
+)
+def test_a_repeat_in_a_repeat_is_the_stack_of_its_blocks(block):
+    k, d, m = symcnn.symbols("k d m")
+    net = nn.Repeat(lambda j: block(k, d), m).trace("N 8 L")
+    (field,) = net.receptive_field().size
+    assert not field.has(sympy.Sum)
+    for values in ({"k": 3, "d": 2, "m": 2, "n": 3}, {"k": 4, "d": 3, "m": 3, "n": 2}):
+        one = [block(values["k"], values["d"])] * values["m"]
+        plain = nn.Sequential(*one).trace("N 8 L").given(n=values["n"])
+        at = {symbol: values[symbol.name] for symbol in field.free_symbols}
+        assert field.subs(at).doit() == plain.receptive_field().size[0]
+
+
+def test_two_stacks_have_twice_the_reach():
+    k = symcnn.odd("k")
+    stack = nn.Repeat(lambda i: nn.Conv1d(8, 8, k, dilation=2**i, padding=2**i * (k - 1) / 2), n)
+    (field,) = nn.Sequential(stack, stack).trace("N 8 L").receptive_field().size
+    assert text(from_sympy(field)) == "2*(2**n - 1)*(k - 1) + 1"

@@ -20,8 +20,10 @@ from functools import lru_cache
 from math import comb
 
 from symcnn.algebra.size import (
+    Coeff,
     Floor,
     Int,
+    Monomial,
     Power,
     Size,
     Sum,
@@ -118,7 +120,6 @@ def _summed(term: Int, index: str, count: Int) -> Int:
     if isinstance(term, int):
         return term * count
     total: Int = 0
-    rest: Int = 0
     for mono, coeff in term.terms.items():
         found = _powers(mono, index)
         value = None
@@ -126,12 +127,19 @@ def _summed(term: Int, index: str, count: Int) -> Int:
             outside, degree, ratio = found
             value = _power_sum(degree, ratio, index, count)
         if found is None or value is None:
-            rest = rest + Size({mono: coeff})
+            total = total + _open(mono, coeff, index, count)
         else:
             total = total + _scaled(outside * value, coeff)
-    if isinstance(rest, Size):
-        return total + Sum(rest, index, count).size()
     return total
+
+
+def _open(mono: Monomial, coeff: Coeff, index: str, count: Int) -> Int:
+    """A term without a closed form: what does not count with it stands before the sum, so that
+    opposite sums cancel.
+    """
+    outside = tuple(p for p in mono if index not in symbols_of(Size({(p,): 1})))
+    inside = Size({tuple(p for p in mono if p not in outside): 1})
+    return Size({outside: coeff}) * Sum(inside, index, count).size()
 
 
 def _powers(mono: tuple[tuple[object, int], ...], index: str) -> tuple[Int, int, Int] | None:

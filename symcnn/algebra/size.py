@@ -263,9 +263,15 @@ class Sum(Atom):
 
     def subs(self, values: Mapping[str, Int]) -> Int:
         inner = {name: value for name, value in values.items() if name != self.index}
-        if self.index in symbols_of(*inner.values()):
-            raise ValueError(f"{self.index} is bound in {self.key}")
-        count = self.count if isinstance(self.count, int) else self.count.subs(inner)
+        taken = symbols_of(*inner.values())
+        if self.index in taken:  # what is put in speaks of another index of this name
+            fresh = self.index
+            while fresh in taken | symbols_of(self.term):
+                fresh += "_"
+            term = self.term.subs({self.index: Symbol(fresh, 0).size()})
+            assert isinstance(term, Size)
+            return Sum(term, fresh, self.count).subs(values)
+        count = self.count if isinstance(self.count, int) else self.count.subs(values)
         term = self.term.subs(inner)
         if isinstance(count, int):
             return sum(

@@ -21,13 +21,17 @@ from symcnn.errors import BadSpec
 __all__ = ["Notation", "document", "escape", "formula", "number", "reading", "times"]
 
 
+_FLOORS = ("brackets", "inline", "division", "shortest")
+
+
 @dataclass(frozen=True, slots=True)
 class Notation:
     r"""How formulas are written.
 
     names: LaTeX for a symbol, such as ``{"H": r"H_{\mathrm{in}}"}``.
     floors: ``"brackets"`` for floor brackets around a fraction, ``"inline"`` for brackets around a
-        slash, ``"division"`` for integer division, ``(H + 31) // 32``.
+        slash, ``"division"`` for integer division, ``(H + 31) // 32``; ``"shortest"`` for the
+        shorter of floor and ceiling, ``\lceil H/32 \rceil``.
     siunitx: numbers as ``\num{25557032}``; else with thin spaces, and no package.
 
     >>> from symcnn.algebra.size import Size
@@ -37,12 +41,12 @@ class Notation:
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
-    floors: Literal["brackets", "inline", "division"] = "brackets"
+    floors: Literal["brackets", "inline", "division", "shortest"] = "brackets"
     siunitx: bool = False
 
     def __post_init__(self) -> None:
-        if self.floors not in ("brackets", "inline", "division"):
-            raise BadSpec(f"floors={self.floors!r}", cure='"brackets", "inline" or "division"')
+        if self.floors not in _FLOORS:
+            raise BadSpec(f"floors={self.floors!r}", cure=f"one of {', '.join(_FLOORS)}")
 
 
 class _Printer(LatexPrinter):  # type: ignore[misc]
@@ -58,9 +62,13 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
 
     def _print_FloorDiv(self, expr: Any, exp: str | None = None) -> str:  # noqa: N802
         num, den = expr.args
-        if self.notation.floors == "brackets":
-            top, bottom = self._print(num), self._print(den)
-            text = rf"\left\lfloor \frac{{{top}}}{{{bottom}}} \right\rfloor"
+        if self.notation.floors in ("brackets", "shortest"):
+            top, bottom, kind = self._print(num), self._print(den), "floor"
+            if self.notation.floors == "shortest":
+                raised = self._print(num - den + 1)  # floor(x/d) = ceil((x - d + 1)/d)
+                if len(raised) < len(top):
+                    top, kind = raised, "ceil"
+            text = rf"\left\l{kind} \frac{{{top}}}{{{bottom}}} \right\r{kind}"
         else:
             top, bottom = self._grouped(num), self._grouped(den)
             text = (
