@@ -443,8 +443,8 @@ class InputSet:
     def __str__(self) -> str:
         if not self:
             return f"no {' and '.join(self.shown)}"
-        if not all(side.plain for side in self._listed._sides):
-            texts = [text for side in self._listed._sides if (text := _bounded_text(side))]
+        if len(self._listed._sides) > 1 or not all(side.plain for side in self._listed._sides):
+            texts = [text for side in self._listed._sides if (text := _side_text(side))]
             return " and ".join(f"({t})" if " or " in t and len(texts) > 1 else t for t in texts)
         texts = [part._part_text() for part in sorted(self._products(), key=InputSet._rank)]
         if len(texts) == 1:
@@ -465,9 +465,18 @@ class InputSet:
                 runs = f"({runs})" if " or " in runs else runs
                 return " and ".join([runs, *(f"{first} == {n}" for n in others)])
             return " and ".join(sentences(constraints(self.names, self._set)))
-        axes = [" or ".join(spoken(a.runs(), *a.names)) for a in self._factors]
+        axes = [a._axis_text() for a in self._factors]
         bracket = len(axes) > 1
         return " and ".join(f"({a})" if bracket and " or " in a else a for a in axes)
+
+    def _axis_text(self) -> str:
+        """One size in words; by its constraints where it repeats after very many only."""
+        try:
+            return " or ".join(spoken(self.runs(), *self.names))
+        except Undecidable:
+            return " or ".join(
+                " and ".join(sentences(constraints(self.names, part))) for part in parts(self._set)
+            )
 
     __repr__ = __str__
 
@@ -543,7 +552,7 @@ def _loaded(
     return InputSet(names, sides, batch=batch, at=at)
 
 
-def _bounded_text(side: Region) -> str:
+def _side_text(side: Region) -> str:
     """A region in words: the cases with their bounds."""
     texts = []
     for bounds, isl_set in sorted(side.cases.items(), key=lambda case: sorted(map(str, case[0]))):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache, wraps
+from itertools import combinations
 from typing import Any, ParamSpec, TypeVar
 
 from symcnn.errors import Undecidable
@@ -28,6 +29,7 @@ __all__ = [
     "parts",
     "question",
     "restart",
+    "spent",
     "steps",
     "too_much",
 ]
@@ -79,7 +81,7 @@ def question(ask: Callable[P, R]) -> Callable[P, R]:
         try:
             return ask(*args, **kwargs)
         except isl().Error as error:
-            if "maximal number of operations" not in str(error):
+            if not spent(error):
                 raise
             raise too_much() from None
         finally:
@@ -95,6 +97,19 @@ def restart() -> None:
     context = isl().DEFAULT_CONTEXT
     context.set_max_operations(_most.get())
     context.reset_operations()
+
+
+def spent(error: Exception) -> bool:
+    """Whether an error of isl comes from a budget that is spent; its parser names a syntax error
+    then.
+    """
+    if "maximal number of operations" in str(error):
+        return True
+    try:
+        isl().Set("{ [x] : x >= 1 }").is_empty()
+    except isl().Error:
+        return True
+    return False
 
 
 def too_much(what: str = "this set") -> Undecidable:
@@ -120,7 +135,22 @@ def empty(dims: int) -> Any:
 def parts(isl_set: Any) -> list[Any]:
     """The set as disjoint basic sets."""
     basics = nonempty(coalesced(isl_set))
-    return basics if len(basics) < 2 else nonempty(coalesced(isl_set.make_disjoint()))
+    if len(basics) < 2 or _apart(basics):
+        return basics
+    return nonempty(coalesced(isl_set.make_disjoint()))
+
+
+def _apart(basics: Sequence[Any]) -> bool:
+    """Whether the least boxes around the sets do not meet: then neither do the sets."""
+    axes = range(basics[0].dim(isl().dim_type.set))
+    boxes = [[ends(basic, axis) for axis in axes] for basic in basics]
+    return all(
+        any(
+            (b is not None and b < c) or (d is not None and d < a)
+            for (a, b), (c, d) in zip(one, other, strict=True)
+        )
+        for one, other in combinations(boxes, 2)
+    )
 
 
 def nonempty(isl_set: Any) -> list[Any]:
@@ -135,7 +165,7 @@ def coalesced(isl_set: Any) -> Any:
     try:
         return isl_set.coalesce()
     except isl().Error as error:
-        if "maximal number of operations" in str(error):
+        if spent(error):
             raise
         return isl_set
 
@@ -145,6 +175,8 @@ def is_product(isl_set: Any) -> bool:
     n = isl_set.dim(isl().dim_type.set)
     if n < 2:
         return True
+    if isl_set.n_basic_set() > 1 and not _crossed(isl_set, n):
+        return False
     box = None
     for i in range(n):
         side = isl_set
@@ -154,6 +186,20 @@ def is_product(isl_set: Any) -> bool:
             side = side.project_out(isl().dim_type.set, 0, i)
         box = side if box is None else box.flat_product(side)
     return bool(isl_set.is_equal(box))
+
+
+def _crossed(isl_set: Any, n: int) -> bool:
+    """Whether of some members each has, with the first size of another, a place in the set."""
+    dim = isl().dim_type.set
+    points = [b.sample_point() for b in isl_set.get_basic_sets()[:8] if not b.is_empty()]
+    members = [[p.get_coordinate_val(dim, i).to_python() for i in range(n)] for p in points]
+    return all(
+        not isl_set.intersect(
+            isl().Set(f"{{ [{', '.join(map(str, [one[0], *other[1:]]))}] }}")
+        ).is_empty()
+        for one in members
+        for other in members
+    )
 
 
 def ordered(isl_set: Any, have: Sequence[str], names: Sequence[str]) -> Any:

@@ -44,6 +44,7 @@ from symcnn.sets.isl import (
     isl,
     parsed,
     restart,
+    spent,
     too_much,
 )
 from symcnn.sets.products import cases, is_linear, undecidable
@@ -175,7 +176,7 @@ class Writer:
 
     def _culprit(self, requirements: Sequence[Requirement], error: Exception) -> Exception:
         """The refusal that names the requirement at which the steps ran out."""
-        if "maximal number of operations" not in str(error):
+        if not spent(error):
             return error
         restart()
         found = self._set(())
@@ -392,7 +393,10 @@ def _line(name: str, requirements: Sequence[Requirement], low: int = 1) -> Any:
         if not left or not _divides(requirement):
             continue
         here = writer.set(requirements[:i])
-        found = runs_of(here)
+        try:
+            found = runs_of(here, most=_CLASSES)
+        except Undecidable:  # of too long a period
+            continue
         endless = [run for run in found if run.last is None]
         few = sum(len(range(r.first, r.last + 1, r.step)) for r in found if r.last is not None)
         steps = {run.step for run in endless}
@@ -579,7 +583,7 @@ def tightest(requirements: Iterable[Requirement]) -> list[tuple[Requirement, Req
 
 
 def _as_multiples(requirements: Sequence[Requirement]) -> list[Requirement]:
-    """``e % m == 0 and floor(e/m) % n == 0`` as ``e % (m*n) == 0``, from the smallest m upward.
+    """``floor(e/m) % n == 0 and floor(e/(m*n)) % k == 0`` as ``floor(e/m) % (n*k) == 0``.
 
     Every level of a U-Net asks for one more halving; isl, which would take each floor for an
     unknown of its own, is told once.
@@ -591,13 +595,16 @@ def _as_multiples(requirements: Sequence[Requirement]) -> list[Requirement]:
     merged: set[Requirement] = set()
     made: list[Requirement] = []
     for e, found in steps.items():
-        multiple = 1
+        chains: list[tuple[int, int]] = []  # (m, n): floor(e/m) % n == 0
         for m, n, requirement in sorted(found, key=lambda step: step[:2]):
-            if multiple % m == 0:
-                multiple = lcm(multiple, m * n)
-                merged.add(requirement)
-        if multiple > 1:
-            made.append(Condition(sz.mod(e, multiple), "==", 0))
+            merged.add(requirement)
+            for i, (start, whole) in enumerate(chains):
+                if m % start == 0 and whole % (m // start) == 0:
+                    chains[i] = start, lcm(whole, m // start * n)
+                    break
+            else:
+                chains.append((m, n))
+        made += [Condition(sz.mod(sz.floordiv(e, m), n), "==", 0) for m, n in chains]
     return [*made, *(r for r in requirements if r not in merged)]
 
 

@@ -75,9 +75,12 @@ class Run:
         )
 
 
-def runs_of(isl_set: Any) -> list[Run]:
-    """A one-dimensional set as disjoint runs, in order; equal sets give equal runs."""
-    raw = [run for part in parts(isl_set) for run in _raw(part)]
+def runs_of(isl_set: Any, most: int = 16 * _LONGEST) -> list[Run]:
+    """A one-dimensional set as disjoint runs, in order; equal sets give equal runs.
+
+    most: up to which period residues are tried one by one.
+    """
+    raw = [run for part in parts(isl_set) for run in _raw(part, most)]
     endless = [run for run in raw if run.last is None]
     period = lcm(*(run.step for run in endless)) if endless else 1
     if period > _LONGEST:
@@ -180,7 +183,7 @@ def _joined(raw: Sequence[Run]) -> list[Run]:
     return found
 
 
-def _raw(part: Any) -> list[Run]:
+def _raw(part: Any, most: int = 16 * _LONGEST) -> list[Run]:
     """A one-dimensional basic set as runs: one if it is an interval with a stride, else one per
     residue of its period (within a residue class of the period, a Presburger set is convex).
     """
@@ -189,6 +192,8 @@ def _raw(part: Any) -> list[Run]:
     if run is not None:
         return [run]
     period = lcm(step, *map(_period, part.compute_divs().get_basic_sets()))
+    if period > most:
+        raise Undecidable(f"a set that repeats after {period} sizes only is not listed as runs")
     runs = []
     for residue in range(period):
         inside = part.intersect(isl().Set(f"{{ [x] : x mod {period} = {residue} }}"))
@@ -220,7 +225,8 @@ def _hull(part: Any, step: int) -> Run | None:
     """The run from the least to the greatest element of `part`, if that is all of `part`."""
     first, last = ends(part, 0)
     upto = "" if last is None else f" and x <= {last}"
-    hull = isl().Set(f"{{ [x] : x >= {first}{upto} and (x - {first}) mod {step} = 0 }}")
+    every = f"exists (q : x = {first} + {step}*q)"  # isl reads no large number after mod
+    hull = isl().Set(f"{{ [x] : x >= {first}{upto} and {every} }}")
     return Run(first, last, 1 if last == first else step) if hull.is_equal(part) else None
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from math import gcd
 from typing import Any
 
 from symcnn.algebra import size as sz
 from symcnn.algebra.size import Int, Size
+from symcnn.errors import Undecidable
 from symcnn.sets.condition import Condition
 from symcnn.sets.isl import isl
 from symcnn.sets.products import is_linear
@@ -21,8 +23,9 @@ _Modular = tuple[Int, int, int]
 
 def constraints(names: Sequence[str], part: Any) -> list[Condition]:
     """The constraints of one basic set, divisibility first, as conditions on `names`."""
-    if len(names) == 1 and len(runs := runs_of(part)) == 1:
-        return runs[0].conditions(Size.symbol(names[0]))
+    with suppress(Undecidable):
+        if len(names) == 1 and len(runs := runs_of(part)) == 1:
+            return runs[0].conditions(Size.symbol(names[0]))
     (basic,) = part.remove_redundancies().compute_divs().get_basic_sets()
     symbols: list[Int] = [Size.symbol(n) for n in names]
     divs: list[Int] = []

@@ -340,7 +340,7 @@ def _traps(net: Network, sizes: Mapping[str, int]) -> Iterator[Trap]:
                 yield Trap(node.name, "padding", axis, blind, text)
         for axis, t, m in _scatters(node):
             length, what = _at(t, sizes, axis), _lines(net, t, axis)
-            empty = sum(not _hears(m, j, length) for j in range(m.size(length)))
+            empty = _deaf(m, length)
             if empty:
                 text = f"{empty} of {m.size(length)} output {what} see no input, only the bias"
                 yield Trap(node.name, "empty", axis, empty, text)
@@ -354,14 +354,28 @@ def _lines(net: Network, t: SymbolicTensor, axis: int) -> str:
 
 
 def _blind(window: Window, length: int) -> int:
-    """How many outputs read no input at all, only padding."""
-    if not window.left and not window.right:
-        return 0
+    """How many outputs read no input at all, only padding: some of those whose window is not
+    wholly inside.
+    """
     taps = range(0, window.extent, window.dilation)
+    outputs = window.size(length)
+    first = min(-(-window.left // window.stride), outputs)
+    last = max((length + window.left - window.extent) // window.stride + 1, first)
     return sum(
         not any(0 <= window.stride * i - window.left + t < length for t in taps)
-        for i in range(window.size(length))
+        for i in (*range(first), *range(last, outputs))
     )
+
+
+def _deaf(scatter: Scatter, length: int) -> int:
+    """How many outputs no input is spread to: between the borders, as many in every stride."""
+    outputs = scatter.size(length)
+    margin = scatter.extent + scatter.padding + scatter.output_padding + scatter.stride
+    inside = range(margin, max(outputs - margin, margin), scatter.stride)
+    lone = sum(not _hears(scatter, margin + j, length) for j in range(scatter.stride))
+    whole = max(len(inside) - 1, 0)
+    edges = (*range(min(margin, outputs)), *range(margin + whole * scatter.stride, outputs))
+    return lone * whole + sum(not _hears(scatter, j, length) for j in edges)
 
 
 def _hears(scatter: Scatter, j: int, length: int) -> bool:

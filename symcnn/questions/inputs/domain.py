@@ -6,6 +6,7 @@ It is the conjunction of what the nodes and guards require, handed to `symcnn.se
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -89,11 +90,19 @@ def reasons(net: Network) -> list[Reason]:
         makers.setdefault(guard.requirement, (guard.where, ()))
     names = list(valid_inputs(net).names)
     kept = [r for r, _ in tightest(makers)]
-    for requirement in watched(reversed(kept), "looking for reasons", len(kept)):
-        others = [r for r in kept if r is not requirement]
-        if input_set(names, others) <= input_set(names, [requirement]):
-            kept = others
+    with suppress(Undecidable):
+        kept = _needed(names, kept)
     return Listed([Reason(makers[r][0], r, makers[r][1]) for r in kept])
+
+
+def _needed(names: Sequence[str], requirements: Sequence[Requirement]) -> list[Requirement]:
+    """Those that do not follow from the others, looked at from the last to the first."""
+    needed: list[Requirement] = []
+    for i in watched(reversed(range(len(requirements))), "looking for reasons", len(requirements)):
+        others = [*requirements[:i], *needed]
+        if not input_set(names, others) <= input_set(names, [requirements[i]]):
+            needed.insert(0, requirements[i])
+    return needed
 
 
 def first_failure(
