@@ -398,7 +398,8 @@ def diagnose(
     failure = None if found.failure is None else asdict(found.failure)
     traps = [asdict(trap) for trap in found.traps]
     answer = {"sizes": dict(found.sizes), "ok": found.ok, "failure": failure}
-    _show(answer | {"ways": found.ways, "traps": traps}, str(found), as_json)
+    answer |= {"ways": found.ways, "traps": traps, "unread": dict(found.unread)}
+    _show(answer, str(found), as_json)
     if not found.ok:
         sys.exit(1)
 

@@ -122,7 +122,7 @@ def test_an_upsampling_can_be_given_the_size():
         (nn.MaxPool2d(2, ceil_mode=True), 7, set()),
         (nn.Conv2d(3, 3, 3, padding=3), 5, {"padding"}),
         (nn.Conv2d(3, 3, 3, padding=6, dilation=6), 4, set()),
-        (nn.Conv2d(3, 3, 2, padding=4, dilation=8), 4, {"padding"}),
+        (nn.Conv2d(3, 3, 2, padding=4, dilation=8), 4, {"padding", "unread"}),
         (nn.ConvTranspose2d(3, 3, 2, stride=3), 4, {"empty"}),
         (nn.Conv2d(3, 3, 3, stride=2, padding=1), 8, set()),
     ],
@@ -145,15 +145,68 @@ def test_traps_are_counted_as_gradients_count_them(k, s, p, d, size):
     except RuntimeError:
         return
     y.sum().backward()
-    unread, dead = 0, x.grad[0, 0] == 0
-    extent = d * (k - 1) + 1
-    while unread < size and (size + p - extent) // s * s - p + extent <= size - unread - 1:
-        unread += 1
     found = symcnn.from_torch(conv, "N 1 L").diagnose(L=size)
     counts = {trap.kind: trap.count for trap in found.traps}
     assert counts.get("padding", 0) == int((y == 0).sum())
-    if "unread" in counts:
-        assert bool(dead[-counts["unread"] :].all())
+    assert counts.get("unread", 0) == int((x.grad == 0).sum())
+
+
+class Of(nn.Module):
+    """A function of an image."""
+
+    def __init__(self, function, *layers):
+        super().__init__()
+        self.function, self.layers = function, nn.ModuleList(layers)
+
+    def forward(self, x):
+        return self.function(x, *self.layers)
+
+
+SILENT = {
+    "steps": (lambda x: x[:, :, ::2], "6 of 12 rows (1, 3, 5, 7, ...) are never read"),
+    "crop": (lambda x: x[:, :, 2:-1], "3 of 12 rows (0, 1, 11) are never read"),
+    "narrow": (lambda x: x.narrow(2, 0, 9), "the last 3 of 12 rows are never read"),
+    "nearest": (lambda x: F.interpolate(x, scale_factor=0.5), "6 of 12 rows (1, 3, 5, 7, ...)"),
+    "linear": (
+        lambda x: F.interpolate(x, scale_factor=0.25, mode="bilinear"),
+        "6 of 12 rows (0, 3, 4, 7, ...) are never read",
+    ),
+    "Tensor.unfold": (lambda x: x.unfold(2, 3, 4), "3 of 12 rows (3, 7, 11) are never read"),
+    "unfold": (lambda x: F.unfold(x, 5, stride=4), "the last 3 of 12 rows are never read"),
+    "pool of one": (lambda x: F.max_pool2d(x, 1, 2), "6 of 12 rows (1, 3, 5, 7, ...)"),
+    "behind": (
+        lambda x: F.avg_pool2d(x, 2)[:, :, 1:],
+        "the first 2 of 12 rows of the input reach no output",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_rows_that_nothing_reads_are_those_that_the_field_does_not_hold(name):
+    function, text = SILENT[name]
+    net = symcnn.from_torch(Of(function), "N 3 H W")
+    found = net.diagnose(H=12, W=13)
+    unread = net.receptive_field().at(H=12, W=13)
+    assert found.unread == {"H": tuple(unread.unread(0)), "W": tuple(unread.unread(1))}
+    assert any(text in str(trap) for trap in found.traps), found
+    assert "every row is read" not in str(found)
+
+
+def test_what_one_branch_crops_another_may_read():
+    net = symcnn.from_torch(Of(lambda x: x[:, :, 2:-2] + F.avg_pool2d(x, 5, 1, (0, 2))), "N 3 H W")
+    assert "every row is read" in str(net.diagnose(H=12, W=12))
+
+
+def test_a_failure_of_a_decoder_with_a_given_size_is_diagnosed():
+    down, up = nn.Conv2d(3, 8, 3, 2, 1), nn.ConvTranspose2d(8, 3, 3, 2, 1)
+    net = symcnn.from_torch(Of(lambda x, d, u: u(d(x), output_size=x.shape), down, up), "N 3 H W")
+    assert net.diagnose(H=12, W=13).ok
+
+
+def test_traps_of_very_long_axes_are_told_at_once():
+    net = symcnn.from_torch(nn.Sequential(nn.Conv2d(3, 3, 3, 2, 3), nn.MaxPool2d(2)), "N 3 H W")
+    found = net.diagnose(H=2**70, W=2**70 + 1)
+    assert [trap.kind for trap in found.traps] == ["unread", "padding", "padding"]
 
 
 def test_where_all_is_well_it_says_so():

@@ -1,16 +1,15 @@
 """Why a size fails, and every way out; or, where it does not fail, what goes wrong in silence.
 
 The first requirement that fails, in the order of execution, is where torch stops. Where nothing
-fails, three things can still be other than meant, and can be seen per axis: rows at the end that
-no window reads, outputs that see nothing but padding, and images folded into the batch (which
-symcnn counts as a failure).
+fails, three things can still be other than meant, and can be seen per axis: rows that nothing
+reads, outputs that see nothing but padding (`symcnn.questions.inputs.silent`), and images folded
+into the batch (which symcnn counts as a failure).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from math import gcd
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra.axis import Scatter, Window
@@ -19,6 +18,7 @@ from symcnn.errors import SymcnnError
 from symcnn.questions.inputs.domain import first_failure, listed
 from symcnn.questions.inputs.fix import fixes
 from symcnn.questions.inputs.nearest import nearest_valid
+from symcnn.questions.inputs.silent import Trap, silent
 from symcnn.sets.condition import Condition, KeepsBatch, Requirement
 from symcnn.trace.graph import Guard, Node, Parameter, SymbolicTensor
 from symcnn.words.shown import Shown
@@ -55,20 +55,6 @@ class Failure(Shown):
 
 
 @dataclass(frozen=True)
-class Trap(Shown):
-    """Something that raises no error and is seldom meant."""
-
-    node: str
-    kind: str  # "unread" or "padding" or "empty"
-    axis: int
-    count: int
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.node}: {self.text}"
-
-
-@dataclass(frozen=True)
 class Diagnosis(Shown):
     """What happens at `sizes`: a `failure` with the `ways` out, or a list of `traps`."""
 
@@ -76,6 +62,9 @@ class Diagnosis(Shown):
     failure: Failure | None
     ways: tuple[str, ...]
     traps: tuple[Trap, ...]
+    unread: Mapping[str, tuple[int, ...]] = field(
+        default_factory=dict
+    )  # rows of the input, by axis
 
     @property
     def ok(self) -> bool:
@@ -98,7 +87,8 @@ def diagnose(net: Network, sizes: Mapping[str, int]) -> Diagnosis:
     """See `Network.diagnose`."""
     failed = first_failure(net, sizes)
     if failed is None:
-        return Diagnosis(sizes, None, (), tuple(_traps(net, sizes)))
+        traps, unread = silent(net, sizes)
+        return Diagnosis(sizes, None, (), traps, unread)
     step, requirement = failed
     found = requirement.consequence(sizes)
     if isinstance(step, Guard):
@@ -180,7 +170,8 @@ def _meeting(net: Network, node: Node, sizes: Mapping[str, int]) -> Iterator[str
             maker = _maker(one)
             if maker is None:
                 continue
-            room = [m.stride - m.output_padding for _, _, m in _scatters(maker)]
+            bound = [m.at(sizes) for _, _, m in _scatters(maker)]
+            room = [m.stride - m.output_padding for m in bound]
             if one is small and room and all(e < r for e, r in zip(extra, room, strict=False)):
                 yield f"in {maker.name}: output_padding={extra[0] if len({*extra}) == 1 else extra}"
             elif maker.op in ("interpolate", "upsample"):
@@ -295,7 +286,7 @@ _SAYS: dict[str, Callable[[Node, Requirement, Mapping[str, int]], str]] = {
 }
 
 
-# Traps ---------------------------------------------------------------------------------------
+# Windows -------------------------------------------------------------------------------------
 
 
 def _at(t: SymbolicTensor, sizes: Mapping[str, int], axis: int) -> int:
@@ -319,68 +310,3 @@ def _scatters(node: Node) -> Iterator[tuple[int, SymbolicTensor, Any]]:
 
 def _kernel_axes(op: str) -> int:
     return next((n for n in (1, 2, 3) if op.endswith(f"{n}d")), 0)
-
-
-def _traps(net: Network, sizes: Mapping[str, int]) -> Iterator[Trap]:
-    for node in net.nodes:
-        if not node.activations or not ("conv" in node.op or "pool" in node.op):
-            continue
-        for axis, t, m in _windows(node):
-            length, what = _at(t, sizes, axis), _lines(net, t, axis)
-            numbers = (m.extent, m.stride, m.left, m.right)
-            if not all(isinstance(n, int) for n in numbers):
-                continue
-            unread = (length + m.left + m.right - m.extent) % m.stride - m.right
-            if unread > 0:
-                text = f"the last {unread} of {length} {what} are never read"
-                yield Trap(node.name, "unread", axis, unread, text)
-            blind = _blind(m, length)
-            if blind:
-                text = f"{blind} of {m.size(length)} output {what} see only padding"
-                yield Trap(node.name, "padding", axis, blind, text)
-        for axis, t, m in _scatters(node):
-            length, what = _at(t, sizes, axis), _lines(net, t, axis)
-            empty = _deaf(m, length)
-            if empty:
-                text = f"{empty} of {m.size(length)} output {what} see no input, only the bias"
-                yield Trap(node.name, "empty", axis, empty, text)
-
-
-def _lines(net: Network, t: SymbolicTensor, axis: int) -> str:
-    """What the lines along an axis are called."""
-    return (
-        {1: "columns", 2: "rows"}.get(len(t.dims) - axis, "slices") if t.ndim > 3 else "positions"
-    )
-
-
-def _blind(window: Window, length: int) -> int:
-    """How many outputs read no input at all, only padding: some of those whose window is not
-    wholly inside.
-    """
-    taps = range(0, window.extent, window.dilation)
-    outputs = window.size(length)
-    first = min(-(-window.left // window.stride), outputs)
-    last = max((length + window.left - window.extent) // window.stride + 1, first)
-    return sum(
-        not any(0 <= window.stride * i - window.left + t < length for t in taps)
-        for i in (*range(first), *range(last, outputs))
-    )
-
-
-def _deaf(scatter: Scatter, length: int) -> int:
-    """How many outputs no input is spread to: between the borders, as many in every stride."""
-    outputs = scatter.size(length)
-    margin = scatter.extent + scatter.padding + scatter.output_padding + scatter.stride
-    inside = range(margin, max(outputs - margin, margin), scatter.stride)
-    lone = sum(not _hears(scatter, margin + j, length) for j in range(scatter.stride))
-    whole = max(len(inside) - 1, 0)
-    edges = (*range(min(margin, outputs)), *range(margin + whole * scatter.stride, outputs))
-    return lone * whole + sum(not _hears(scatter, j, length) for j in edges)
-
-
-def _hears(scatter: Scatter, j: int, length: int) -> bool:
-    """Whether any input is spread to output `j`."""
-    if (j + scatter.padding) % gcd(scatter.stride, scatter.dilation):
-        return False
-    first, last, step = scatter.progression(j)
-    return any(0 <= i < length for i in range(first, last + 1, step))
