@@ -323,11 +323,15 @@ def solve(
     if len(goals) == 1 and not isinstance(wanted, dict):
         part = net.at(found.at) if found.at else net
         text = f"{goals[0]} at {found.at or 'the output'}, which is {part.describe_output()}\n"
-        text += f"comes from {found}\n{_ends(found)}"
+        text += f"comes from {found}\n{_ends(found)}{_noted(found)}"
         answer |= {"target": goals[0], "shape": part.describe_output()}
     else:
-        text = f"{found}\n{_ends(found)}"
+        text = f"{found}\n{_ends(found)}{_noted(found)}"
     _show(answer, text, as_json)
+
+
+def _noted(found: InputSet) -> str:
+    return f"{found.note}\n" if found.note else ""
 
 
 def _targets(targets: tuple[str, ...]) -> Any:
@@ -916,6 +920,8 @@ def _member(value: Any) -> str:
 
 def _set_answer(found: InputSet) -> dict[str, Any]:
     answer: dict[str, Any] = {"at": found.at or None, "set": found.describe()}
+    if found.note:
+        answer["note"] = found.note
     if isinstance(found, Relation):
         return answer | {"set": str(found), "parameters": found.parameters}
     bounded = bool(found) and found.bounded

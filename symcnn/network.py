@@ -215,7 +215,8 @@ class Network(Places, Specs):
     def batch(self) -> frozenset[str]:
         """The sizes that a tuple such as ``(224, 224)`` leaves out: batch and channels."""
         leading = {a for t in self._inputs for a in symbols_of(*t.dims[:1]) if t.ndim > 1}
-        return frozenset((leading - _SPATIAL) | ({"N", "C"} & set(self.symbols)))
+        aside = frozenset((leading - _SPATIAL) | ({"N", "C"} & set(self.symbols)))
+        return aside if aside != set(self.symbols) else frozenset()  # a size, if it is the only one
 
     def shape_at(self, **sizes: Any) -> Any:
         """The output shape at given sizes, as ints: ``net.shape_at(N=1, H=224, W=224)``.
@@ -549,16 +550,37 @@ class Network(Places, Specs):
         given = {"N": 1} | sizes if sizes and "N" in self.symbols else sizes
         return fixes(self, self._values(given) if given else None)
 
+    def largest_batch(self, memory: Any, *, dtype: str | None = None, **sizes: Any) -> int:
+        """The most images that go through at once: ``net.largest_batch("8 GiB", H=224, W=224)``.
+
+        memory: for the tensors alive at the worst moment of an inference pass (see `Cost.peak`), in
+            bytes or as text; parameters and the scratch memory of kernels come on top.
+        dtype: what activations are made of, if not the dtypes of the trace. sizes: the other sizes.
+
+        Returns: a number of images.
+
+        Raises NoSolution if not even one fits, or any number does; BadSpec without a batch that
+        is a symbol, or with a size left open.
+
+        >>> from symcnn import nn
+        >>> nn.Conv2d(3, 8, 3).trace("N 3 H W").largest_batch("8 GiB", H=224, W=224)
+        3941
+        """
+        return _solve.largest_batch(self, memory, dtype, sizes)
+
     def last_map(self, n: int) -> Network:
-        """The network, or the part up to its last map of `n` axes that vary with the input."""
-        if len(self.output_dims) not in (1, 2) and symbols_of(*self.output_dims[-n:]):
-            return self
+        """The network itself, or, where its last `n` axes do not vary with the input, the part up
+        to its last map whose do.
+        """
         spatial = set(self.symbols) - self.batch
-        if n + 2 > len(self.output_dims) or not symbols_of(*self.output_dims[-n:]) & spatial:
-            for node in reversed(self.nodes):
-                dims = node.outputs[0].dims
-                if len(dims) == n + 2 and all(symbols_of(d) & spatial for d in dims[-n:]):
-                    return self.at(self._widest_name(node))
+        dims = self.output_dims
+        asked = symbols_of(*dims[-n:]) if n <= len(dims) else frozenset[str]()
+        if asked & spatial and not asked & (self.batch - {"C"}):
+            return self
+        for node in reversed(self.nodes):
+            dims = node.outputs[0].dims
+            if len(dims) == n + 2 and all(symbols_of(d) & spatial for d in dims[-n:]):
+                return self.at(self._widest_name(node))
         return self
 
     def _widest_name(self, node: Node) -> str:

@@ -294,3 +294,177 @@ def test_a_tensor_holds_what_was_written_to_it(forward):
 
 def test_out_takes_the_shape_of_the_result():
     assert net(_out, "N 3 H W").output_shape == net(lambda self, x: x + 1, "N 3 H W").output_shape
+
+
+# Which node a target is about, and what the whole network says ----------------------------------
+
+
+class TwoParts(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.c = nn.Conv2d(3, 1, 3)
+
+    def forward(self, x: Any) -> Any:
+        return torch.cat([self.c(x).flatten(1), x[:, 0].flatten(1)], 1)
+
+
+def test_a_target_is_about_the_networks_own_output():
+    found = symcnn.from_torch(TwoParts(), "N 3 H W").solve(output=52)
+    assert set(found) == {(6, 6)}
+    assert found.at == ""
+
+
+def test_a_target_of_a_map_is_about_the_last_map_where_the_output_is_none():
+    module = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    found = symcnn.from_torch(module, "N 3 H W").solve(output=(7, 7))
+    assert found.at == "0"
+    assert (15, 15) in found
+
+
+def classifier() -> Any:
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 32, stride=32), nn.AvgPool2d(7), nn.Flatten(), nn.Linear(32, 10)
+    )
+
+
+def test_where_the_whole_network_refuses_what_a_part_reaches_the_answer_says_by_whom():
+    found = symcnn.from_torch(classifier(), "N 3 H W").solve(output=(7, 7), at="0")
+    assert (224, 224) in found
+    assert "takes none of these: 3 (linear) needs" in found.note
+    partly = symcnn.from_torch(classifier(), "N 3 H W").solve(output=(">=14", ">=14"), at="0")
+    assert partly.note.startswith("of these, the whole network takes ")
+    assert symcnn.from_torch(classifier()[:1], "N 3 H W").solve(output=(7, 7)).note == ""
+
+
+def test_the_shell_names_the_node_and_who_refuses(tmp_path):
+    import json
+
+    from click.testing import CliRunner
+
+    from symcnn.cli import main
+
+    (tmp_path / "model.py").write_text(
+        "from torch import nn\n"
+        "net = nn.Sequential(nn.Conv2d(3, 8, 32, stride=32), nn.AvgPool2d(7), nn.Flatten(),\n"
+        "                    nn.Linear(32, 10))\n"
+    )
+    said = [f"{tmp_path}/model.py:net", "--input", "N 3 H W", "--output", "7x7", "--at", "0"]
+    text = CliRunner().invoke(main, ["solve", *said])
+    assert "takes none of these: 3 (linear) needs" in text.output
+    found = json.loads(CliRunner().invoke(main, ["solve", *said, "--json"]).output)
+    assert found["at"] == "0"
+    assert "takes none of these" in found["note"]
+
+
+# The batch and fixed sizes are sizes too --------------------------------------------------------
+
+
+def only_the_batch() -> Any:
+    return symcnn.from_torch(nn.Conv2d(3, 8, 3), "N 3 32 32")
+
+
+def nothing_open() -> Any:
+    return symcnn.from_torch(nn.Conv2d(3, 8, 3), "1 3 32 32")
+
+
+def test_a_network_whose_batch_alone_is_open_answers_every_question():
+    net = only_the_batch()
+    assert str(net.valid_inputs()) == "N >= 1"
+    assert net.valid_inputs().smallest() == 1
+    assert 5 in net.valid_inputs()
+    assert str(net.solve(output=(30, 30))) == "N >= 1"
+    assert str(net.solve(macs="1G")) == "1 <= N <= 5144"
+    assert str(net.solve(flatten=7200)) == "N >= 1"
+    assert net.nearest_valid(N=3).valid
+    assert net.reasons() == []
+    assert net.prove()
+    assert "domain N >= 1" in str(net.summary())
+    assert net.largest_batch("1 GiB") == net.solve(peak="1 GiB", N=range(1, 10**6)).largest()
+
+
+def test_a_network_with_nothing_open_answers_every_question():
+    net = nothing_open()
+    assert str(net.valid_inputs()) == "every input"
+    assert net.valid_inputs().smallest() == net.valid_inputs().largest() == ()
+    assert list(net.valid_inputs()) == [()]
+    assert net.valid_inputs().count() == 1
+    assert str(net.solve(output=(30, 30))) == "every input"
+    assert str(net.solve(macs="1G")) == "every input"
+    with pytest.raises(symcnn.errors.NoSolution, match="no input gives 31x30"):
+        net.solve(output=(31, 30))
+    with pytest.raises(symcnn.errors.NoSolution, match="194,400 MACs"):
+        net.solve(macs=100)
+    assert net.nearest_valid().valid
+    assert net.prove()
+    assert str(net.diagnose())
+    assert net.shape_at() == (1, 8, 30, 30)
+
+
+def two_convolutions() -> Any:
+    module = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3))
+    return symcnn.from_torch(module, "N 3 H W")
+
+
+@pytest.mark.parametrize("what", ["saved", "peak", "activations"])
+def test_a_budget_bounds_the_batch(what):
+    net, limit = two_convolutions(), 8 << 30
+    found = net.solve(**{what: "8 GiB"}, N=range(1, 100_000), H=224, W=224)
+    most = found.axis("N").largest()
+    assert str(found) == f"1 <= N <= {most} and H == 224 and W == 224"
+    figure = {n: getattr(net.cost().at(N=n, H=224, W=224), what) for n in (most, most + 1)}
+    assert figure[most] <= limit < figure[most + 1]
+
+
+def test_the_largest_batch_is_the_last_that_fits():
+    net = two_convolutions()
+    most = net.largest_batch("8 GiB", H=224, W=224)
+    assert net.cost().at(N=most, H=224, W=224).peak <= 8 << 30
+    assert net.cost().at(N=most + 1, H=224, W=224).peak > 8 << 30
+    with pytest.raises(symcnn.errors.BadSpec, match="no value for W"):
+        net.largest_batch("8 GiB", H=224)
+    with pytest.raises(symcnn.errors.NoSolution, match="the smallest input"):
+        net.largest_batch("1 KiB", H=224, W=224)
+    with pytest.raises(symcnn.errors.BadSpec, match="batch that is a symbol"):
+        nothing_open().largest_batch("1 GiB")
+
+
+# Sizes that grow, though their expanded form has minus signs ------------------------------------
+
+
+def test_a_bound_by_products_that_grow_is_seen_from_the_least_sizes():
+    class Patches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.unfold, self.place = (
+                nn.Unfold(14, stride=7),
+                nn.Parameter(torch.zeros(1, 962, 588)),
+            )
+
+        def forward(self, x: Any) -> Any:
+            x = self.unfold(x).transpose(1, 2)
+            x = torch.cat([x[:, :1], x], 1)
+            return x + self.place[:, : x.shape[1]]
+
+    net = symcnn.from_torch(Patches(), "N 3 H W")
+    assert our_shape(net, N=1, H=224, W=224) == (1, 962, 588)
+    assert our_shape(net, N=1, H=231, W=224) is None
+
+
+# Outside the domain a size may be 0 -------------------------------------------------------------
+
+
+def _divided(self: Any, x: Any) -> Any:
+    x = F.conv2d(x, self.w, stride=16)
+    n, c, h, w = x.shape
+    return x.reshape(n, 36 // h, h * w * c // (36 // h))
+
+
+@pytest.mark.parametrize(("height", "width"), [(96, 96), (10, 96), (700, 16), (64, 17)])
+def test_a_division_by_a_size_that_is_0_is_a_refusal(height, width):
+    weights = {"w": torch.zeros(4, 3, 16, 16)}
+    found = net(_divided, "N 3 H W", example={"H": 96, "W": 96}, **weights)
+    try:
+        want = torch_shape(_divided, (1, 3, height, width), **weights)
+    except ZeroDivisionError:
+        want = None
+    assert our_shape(found, N=1, H=height, W=width) == want

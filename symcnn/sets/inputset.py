@@ -73,6 +73,7 @@ class InputSet:
         self.names = tuple(names)
         self.batch = frozenset(batch)  # symbols a member may leave out
         self.at = at  # the node that the question was about, if any
+        self.note = ""  # what there is to know besides: that the whole network refuses them
         self._sides: tuple[Region, ...] = (
             tuple(members)
             if isinstance(members, (tuple, list))
@@ -286,6 +287,8 @@ class InputSet:
         """
         if not self:
             raise NoSolution("the set is empty")
+        if not self.names:
+            return ()
         dims = [f"x{i}" for i in range(len(self.shown))]
         terms = [*dict.fromkeys([*order, *dims])]
         _, member = self._listed._whole.best(
@@ -309,6 +312,8 @@ class InputSet:
         """
         if self._axes:
             return tuple(axis.smallest() for axis in self._axes)
+        if not self.names and self:
+            return ()  # nothing is open: the one member has no sizes
         dims = [f"x{i}" for i in range(len(self.shown))]
 
         def reach(box: Box) -> Point:
@@ -325,7 +330,7 @@ class InputSet:
         """
         if not self.bounded:
             raise NoSolution(f"there is no largest: {self} goes on without end")
-        if self._axes:
+        if self._axes or not self.names:
             return tuple(axis.largest() for axis in self._axes)
         dims = [f"x{i}" for i in range(len(self.shown))]
 
@@ -344,7 +349,7 @@ class InputSet:
         Raises NoSolution for an empty set.
         """
         target = self._target(sizes)
-        if self._axes:
+        if self._axes or not self.names:
             pairs = zip(self._axes, target, strict=True)
             return tuple(axis.nearest(size) for axis, size in pairs)
         gaps = [f"max(x{i} - {v}, {v} - x{i})" for i, v in enumerate(target)]
@@ -371,6 +376,8 @@ class InputSet:
         """How many members there are; None if there is no end to them."""
         if not self.bounded:
             return None
+        if not self.names:
+            return int(bool(self))
         if len(self.shown) == 1:
             return sum((r.last - r.first) // r.step + 1 for r in self.runs() if r.last is not None)
         total = 0
@@ -386,6 +393,9 @@ class InputSet:
         """Members in the order of `smallest`: by the square they fit into, then by sum."""
         if len(self.shown) == 1:
             yield from merge(*self.runs())
+            return
+        if not self.names:
+            yield from [()] * bool(self)
             return
         dims = [f"x{i}" for i in range(len(self.shown))]
         side, inside = fold("max", dims), ", ".join(dims)
@@ -441,6 +451,8 @@ class InputSet:
 
     @question
     def __str__(self) -> str:
+        if not self.names:
+            return "every input" if self else "no input"
         if not self:
             return f"no {' and '.join(self.shown)}"
         if len(self._listed._sides) > 1 or not all(side.plain for side in self._listed._sides):

@@ -3,6 +3,7 @@
 Each law is exact, and applies to a whole kind:
 
 - a product equal to a number is a case for each way to write the number as a product;
+- ``a*f*g + b*f + c*g == d`` is a product equal to a number;
 - a product divisible by n is a case for each way to share out n;
 - ``f*g == a*b`` with ``f >= a >= 0`` and ``g >= b >= 0`` holds only factor by factor (or at 0);
 - a maximum is the argument that is not below the others;
@@ -100,7 +101,7 @@ def cases(condition: Condition, known: Known) -> Cases | None:
     gap = condition.lhs - condition.rhs
     if isinstance(gap, int):
         return [[]] if (gap >= 0 if condition.relation == ">=" else gap == 0) else []
-    for law in (_inside, _shared, _number, _greatest, _remainder, _bounded, _paired, _quotient):
+    for law in _LAWS:
         found = law(condition, gap, known)
         if found is not None:
             return found
@@ -190,6 +191,29 @@ def _factored(found: Sequence[Size], target: int, known: Known) -> Cases:
             cure="give one of the sizes a number, or ask for squares",
         )
     return [[Condition(f - d, "==", 0) for f, d in zip(found, ds, strict=True)] for ds in split]
+
+
+def _completed(condition: Condition, gap: Size, known: Known) -> Cases | None:
+    """``a*f*g + b*f + c*g == d`` is ``(a*f + c)*(a*g + b) == a*d + b*c``, a product."""
+    pairs = [mono for mono in gap.terms if len(mono) == 2 and all(p == 1 for _, p in mono)]
+    if condition.relation != "==" or len(pairs) != 1:
+        return None
+    (mono,) = pairs
+    f, g = (atom for atom, _ in mono)
+    a = gap.terms[mono]
+    rest = gap - Size({mono: a})
+    b, c = (rest.terms.get(((x, 1),), 0) if isinstance(rest, Size) else 0 for x in (f, g))
+    d = f.size() * b + g.size() * c - rest
+    if not isinstance(d, int) or not all(type(v) is int for v in (a, b, c)):
+        return None
+    whole = [f.size() * a + c, g.size() * a + b]
+    if not all(isinstance(e, Size) and is_linear(e) for e in whole):
+        return None
+    number = int(a) * d + int(b) * int(c)
+    factored = [e for e in whole if isinstance(e, Size)]
+    if number == 0:
+        return [[Condition(e, "==", 0)] for e in factored]
+    return _factored(factored, number, known)
 
 
 def _greatest(condition: Condition, gap: Size, known: Known) -> Cases | None:
@@ -366,6 +390,20 @@ def _range(num: Size, den: Int, known: Known) -> tuple[int, int] | None:
         middle = (low + high) // 2
         low, high = (low, middle) if below(middle) else (middle + 1, high)
     return 0, high
+
+
+#: In the order in which they are tried.
+_LAWS: tuple[Law, ...] = (
+    _inside,
+    _shared,
+    _number,
+    _greatest,
+    _remainder,
+    _completed,
+    _bounded,
+    _paired,
+    _quotient,
+)
 
 
 def _divisors(n: int) -> list[int]:

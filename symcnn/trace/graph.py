@@ -23,9 +23,10 @@ from typing import Any, NamedTuple
 
 from symcnn.algebra.axis import Axes
 from symcnn.algebra.expr import to_sympy
-from symcnn.algebra.size import Int, Size, prod
+from symcnn.algebra.size import Int, Size, evaluate, prod, symbols_of
 from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError, Undecidable
 from symcnn.sets.condition import Condition, Requirement, settled, sides_of
+from symcnn.sets.downset import grows
 from symcnn.sets.grammar import parse_shape
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.presburger import with_numbers
@@ -514,9 +515,24 @@ class Tape:
             self._decided[requirement] = True
         elif wanted is not None and not domain & wanted:
             self._decided[requirement] = False
+        elif wanted is None and self._from_the_least(requirement):
+            self._decided[requirement] = True
         else:
             self._open.add(requirement)
         return self._decided.get(requirement)
+
+    def _from_the_least(self, requirement: Requirement) -> bool:
+        """Whether a bound holds at the least sizes, and what it bounds grows from there on."""
+        if not isinstance(requirement, Condition) or requirement.relation != ">=":
+            return False
+        gap, domain = requirement.lhs - requirement.rhs, self.domain
+        names = symbols_of(gap)
+        least = dict.fromkeys(names, 1)
+        with suppress(SymcnnError):
+            least |= {n: domain.axis(n).smallest() for n in names if n in domain.names}
+        with suppress(ArithmeticError):
+            return evaluate(gap, least) >= 0 and grows(gap, least)
+        return False
 
 
 @lru_cache(maxsize=1024)

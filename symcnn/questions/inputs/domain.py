@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from symcnn.errors import InvalidInput, Undecidable
+from symcnn.errors import InvalidInput, SymcnnError, Undecidable
 from symcnn.progress import watched
 from symcnn.sets.condition import KeepsBatch, Requirement
 from symcnn.sets.inputset import InputSet, input_set
@@ -31,6 +31,7 @@ __all__ = [
     "simplest",
     "sizes",
     "valid_inputs",
+    "whole_network",
 ]
 
 
@@ -112,17 +113,25 @@ def first_failure(
 
     Past a branch not taken, nothing is known.
     """
-    if all(r.holds(sizes) for r in net.requirements):
+    if all(_holds(r, sizes) for r in net.requirements):
         return None
     steps: list[tuple[int, Node | Guard, Requirement]] = [
         (net.position(node), node, r) for node in net.nodes for r in node.result.requires
     ]
     steps += [(guard.after, guard, guard.requirement) for guard in net.guards]
     _, step, requirement = min(
-        (s for s in steps if not s[2].holds(sizes)),
+        (s for s in steps if not _holds(s[2], sizes)),
         key=lambda s: (s[0], isinstance(s[1], Guard)),
     )
     return step, requirement
+
+
+def _holds(requirement: Requirement, sizes: Mapping[str, int]) -> bool:
+    """Whether it holds; not so where it divides by a size that is 0 there, as python would not."""
+    try:
+        return requirement.holds(sizes)
+    except ZeroDivisionError:
+        return False
 
 
 def check_valid(net: Network, sizes: dict[str, int]) -> None:
@@ -152,11 +161,44 @@ def _refusal(net: Network, guard: Guard, sizes: dict[str, int]) -> InvalidInput:
 def _complaint(node: Node, requirement: Requirement, sizes: dict[str, int]) -> str:
     axes = ", ".join(sorted(requirement.symbols))
     what = "" if isinstance(requirement, KeepsBatch) else f"needs {requirement}; "
-    name = node.name if node.name.endswith(node.op) else f"{node.name} ({node.op})"
+    try:
+        found = requirement.consequence(sizes)
+    except ZeroDivisionError:
+        found = "a size that python divides by is 0 there"
     return (
-        f"{name} cannot take {listed(sizes)}: {requirement.why}\n"
-        f"  along {axes}: {what}{requirement.consequence(sizes)}"
+        f"{_spoken(node)} cannot take {listed(sizes)}: {requirement.why}\n"
+        f"  along {axes}: {what}{found}"
     )
+
+
+def _spoken(node: Node) -> str:
+    return node.name if node.name.endswith(node.op) else f"{node.name} ({node.op})"
+
+
+def whole_network(net: Network, found: InputSet, asked: Sequence[Requirement]) -> str:
+    """What the whole network says to inputs that a part of it takes: "" where it takes them all.
+
+    asked: what the part itself requires.
+    """
+    further = [r for r in net.requirements if r not in set(asked)]
+    if not further or not found:
+        return ""
+    try:
+        inside = found.where(*further)
+        if found <= inside:
+            return ""
+        if inside:
+            return f"of these, the whole network takes {inside}"
+    except SymcnnError:
+        return ""
+    least = found.smallest()
+    sizes = dict(zip(found.shown, least if isinstance(least, tuple) else (least,), strict=True))
+    failure = first_failure(net, {**dict.fromkeys(net.symbols, 1), **sizes})
+    if failure is None:
+        return "the whole network takes none of these"
+    step, requirement = failure
+    by = f"the branch at {step.where}" if isinstance(step, Guard) else _spoken(step)
+    return f"the whole network takes none of these: {by} needs {requirement}"
 
 
 def listed(sizes: Mapping[str, int]) -> str:

@@ -22,7 +22,7 @@ from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, prod, symbols_of
 from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
 from symcnn.questions.inputs.choices import Choices, solve_choices
-from symcnn.questions.inputs.domain import listed
+from symcnn.questions.inputs.domain import listed, whole_network
 from symcnn.questions.inputs.even import even_wishes
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Between, parse_amount, parse_target
@@ -33,7 +33,7 @@ from symcnn.trace.graph import tensors_in
 if TYPE_CHECKING:
     from symcnn.network import Network
 
-__all__ = ["COSTS", "parsed_target", "solve"]
+__all__ = ["COSTS", "largest_batch", "parsed_target", "solve"]
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,9 @@ def _solve(
 
     known = [r for part in parts for r in part.requirements]
     label = parts[0].name if len(parts) == 1 else ""
-    question = _Question(net, [*parameters, *names], known, label)
+    listed_too = {n for n, v in ranges.items() if isinstance(v, range)}
+    batch = (net.batch & {*parameters, *names}) - listed_too
+    question = _Question(net, [*parameters, *names], known, label, batch)
     found = question.set(wishes)
     if not found:
         raise _no_solution(question, wishes, square=square) if explain else NoSolution("")
@@ -147,7 +149,33 @@ def _solve(
         found = _keep_within(whole, found, limits, ranges, dtype)
     if parameters:
         return Relation(parameters, found)
+    if label:
+        found.note = whole_network(net, found, known)
     return found
+
+
+def largest_batch(net: Network, memory: Any, dtype: str | None, sizes: Mapping[str, Any]) -> int:
+    """See `Network.largest_batch`."""
+    first = net.input_tensors[0].dims[:1]
+    leading = [n for n in net.symbols if n in symbols_of(*first)]
+    if len(leading) != 1:
+        raise BadSpec(
+            "largest_batch needs a batch that is a symbol", cure='trace with "N 3 H W", for example'
+        )
+    (batch,) = leading
+    missing = [n for n in net.symbols if n != batch and n not in sizes]
+    if missing:
+        raise BadSpec(f"no value for {', '.join(missing)}", cure="give every size but the batch")
+    everything = range(1, _MOST_IMAGES + 1)
+    found = net.solve(peak=memory, dtype=dtype, **{**sizes, batch: everything})
+    most = found.axis(batch).largest()
+    if most == _MOST_IMAGES:
+        raise NoSolution(f"any batch keeps within {memory}: no tensor grows with {batch}")
+    return int(most)
+
+
+#: More images than any memory holds.
+_MOST_IMAGES = 1 << 48
 
 
 @dataclass(frozen=True)
@@ -156,11 +184,11 @@ class _Question:
     names: list[str]
     known: list[Requirement]  # what the network itself asks
     at: str
+    batch: frozenset[str]
 
     def set(self, wishes: Iterable[Wish]) -> InputSet:
         requirements = [*self.known, *(r for wish in wishes for r in wish.requirements)]
-        batch = self.net.batch & set(self.names)
-        return input_set(self.names, requirements, batch=tuple(batch), at=self.at)
+        return input_set(self.names, requirements, batch=self.batch, at=self.at)
 
 
 def _names(
