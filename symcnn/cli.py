@@ -13,7 +13,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
@@ -269,6 +269,8 @@ def summary(
     " may be repeated.",
 )
 @click.option("--flatten", type=int, metavar="K", help="Elements per image of what is flattened.")
+@click.option("--even", is_flag=True, help="No window drops a row or pads on one side only.")
+@click.option("--unread", type=int, metavar="0", help="0: every row of the input is read.")
 @click.option("--square", is_flag=True, help="Only inputs with H = W.")
 @click.option("--aspect", metavar="16:9", help="Width to height.")
 @click.option("--multiple-of", metavar="M", help="8, or 8x16 for each axis.")
@@ -299,7 +301,7 @@ def solve(
     **wishes: Any,
 ) -> None:
     """Which inputs reach a target: --output 7x7, --flatten 9216, --macs 4e9, or several at once."""
-    given = {name: value for name, value in wishes.items() if value not in (None, False)}
+    given = {name: v for name, v in wishes.items() if v is not None and v is not False}
     if not targets and not given and not sizes:
         raise click.UsageError("give a target, such as --output 7x7 or --flatten K")
     fixed = {} if sizes is None else parse_ranges(sizes)
@@ -410,6 +412,9 @@ def diagnose(
 
 @main.command()
 @click.option("--size", metavar="227x227", help="Give numbers for this size.")
+@click.option(
+    "--output", metavar="HxW", help="Instead: the padding that makes the output so large."
+)
 @_network_command
 @_answers
 def fix(
@@ -419,11 +424,16 @@ def fix(
     train: bool,
     as_json: bool,
     size: str | None,
+    output: str | None,
 ) -> None:
-    """What every Linear and view constant should be."""
+    """What every Linear and view constant should be; or the padding that keeps the size."""
     net = _network(network, inputs, train=train)
     if at:
         net = net.at(at)
+    if output is not None:
+        ways = net.fix(output=output)
+        _show({"ways": ways}, "\n".join(map(str, ways)), as_json)
+        return
     found = net.fix(**({} if size is None else _sizes(net, size)))
     answer = [
         {"node": f.node, "kind": f.kind, "was": f.was, "formula": str(f.formula)}
@@ -443,6 +453,162 @@ def _sizes(net: Network, text: str) -> dict[str, int]:
     if len(sizes) != len(names) or not all(isinstance(s, int) for s in sizes):
         raise BadSpec(f"{text!r} is not a size for each of {', '.join(names)}")
     return dict(zip(names, sizes, strict=True))  # type: ignore[arg-type]
+
+
+def _without(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of what may be left out of account."""
+    for option in (
+        click.option("--no-statistics", is_flag=True, help="Leave out the statistics of norms."),
+        click.option("--no-gates", is_flag=True, help="Leave out squeeze-excite and its kin."),
+    ):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.option("--size", metavar="1000x1000", required=True, help="The size of the whole.")
+@click.option("--tile", metavar="256", help="Rows of the input per tile, or 256x128.")
+@click.option("--peak", metavar="AMOUNT", help='Instead: the memory of a tile, "8 GiB".')
+@_without
+@_network_command
+@_answers
+def tiles(
+    network: str,
+    inputs: tuple[str, ...],
+    at: str | None,
+    train: bool,
+    as_json: bool,
+    size: str,
+    tile: str | None,
+    peak: str | None,
+    no_statistics: bool,
+    no_gates: bool,
+) -> None:
+    """Tiles that, run one by one, give the output of the whole, exactly."""
+    net = _network(network, inputs, train=train)
+    wanted = None if tile is None else parse_numbers(tile, "x", "256")
+    sizes: dict[str, Any] = {**_sizes(net, size)}
+    found = net.tiles(
+        wanted[0] if wanted and len(wanted) == 1 else wanted,
+        peak=peak,
+        at=at,
+        gates=not no_gates,
+        statistics=not no_statistics,
+        **sizes,
+    )
+    _show(_plain(found), str(found), as_json)
+
+
+@main.command()
+@click.option("--size", metavar="H=1024", required=True, help="The size of what is divided.")
+@click.option("--parts", metavar="4", required=True, help="How many parts, or 4x2.")
+@_without
+@_network_command
+@_answers
+def shards(
+    network: str,
+    inputs: tuple[str, ...],
+    at: str | None,
+    train: bool,
+    as_json: bool,
+    size: str,
+    parts: str,
+    no_statistics: bool,
+    no_gates: bool,
+) -> None:
+    """The rows that each part of a divided input needs of its neighbours."""
+    net = _network(network, inputs, train=train)
+    counts = parse_numbers(parts, "x", "4")
+    found = net.shards(
+        counts[0] if len(counts) == 1 else counts,
+        at=at,
+        gates=not no_gates,
+        statistics=not no_statistics,
+        **_sizes(net, size),
+    )
+    _show(_plain(found), str(found), as_json)
+
+
+@main.command()
+@click.option("--axis", metavar="L", help="The axis that has no end, where there are several.")
+@_without
+@_network_command
+@_answers
+def stream(
+    network: str,
+    inputs: tuple[str, ...],
+    at: str | None,
+    train: bool,
+    as_json: bool,
+    axis: str | None,
+    no_statistics: bool,
+    no_gates: bool,
+) -> None:
+    """How it runs along an axis without end: what it keeps, and what it waits for."""
+    net = _network(network, inputs, train=train)
+    options = {"gates": not no_gates, "statistics": not no_statistics}
+    found = net.stream(axis, at=at, **options)
+    _show(_plain(found) | {"final": str(found.final("n"))}, str(found), as_json)
+
+
+@main.command()
+@_network_command
+@click.argument("other", metavar="OTHER.py:NAME")
+@_answers
+def agree(
+    network: str, inputs: tuple[str, ...], at: str | None, train: bool, as_json: bool, other: str
+) -> None:
+    """At which sizes two networks make the same shapes and read the same places."""
+    from symcnn.questions.place.agree import agree
+
+    nets = [_network(target, inputs, train=train) for target in (network, other)]
+    found = agree(*(net.at(at) if at else net for net in nets))
+    _show(_plain(found), str(found), as_json)
+    if not found.sizes:
+        sys.exit(1)
+
+
+@main.command()
+@_network_command
+@_answers
+def pools(
+    network: str, inputs: tuple[str, ...], at: str | None, train: bool, as_json: bool
+) -> None:
+    """For each adaptive pool the plain pool that it is, and where."""
+    net = _network(network, inputs, train=train)
+    found = (net.at(at) if at else net).plain_pools()
+    text = "\n".join(map(str, found)) or "the network has no adaptive pool"
+    _show({"pools": found}, text, as_json)
+
+
+@main.command()
+@click.option("--images", metavar="300x400=12,640x640", required=True, help="Sizes, and how many.")
+@click.option("--buckets", "k", type=int, metavar="K", required=True, help="How many at most.")
+@click.option("--cost", default="macs", show_default=True, help="macs, peak, pixels, or H*W.")
+@_network_command
+@_answers
+def buckets(
+    network: str,
+    inputs: tuple[str, ...],
+    at: str | None,
+    train: bool,
+    as_json: bool,
+    images: str,
+    k: int,
+    cost: str,
+) -> None:
+    """The sizes to pad images to, at the least cost."""
+    from symcnn.questions.place.buckets import buckets
+
+    net = _network(network, inputs, train=train)
+    histogram: dict[tuple[int, ...], int] = {}
+    for item in images.split(","):
+        size, _, count = item.partition("=")
+        (number,) = parse_numbers(count, "x", "12") if count else (1,)
+        key = parse_numbers(size, "x", "300x400")
+        histogram[key] = histogram.get(key, 0) + number
+    found = buckets(net.at(at) if at else net, histogram, k, cost)
+    _show(_plain(found), str(found), as_json)
 
 
 @main.command()
@@ -944,7 +1110,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [_plain(v) for v in value]
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
+        return {k if isinstance(k, str) else str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, slice):
+        return [value.start, value.stop]
+    if isinstance(value, InputSet):
+        return value.describe()
+    if is_dataclass(value) and not isinstance(value, type):
+        shown = [f.name for f in fields(value) if not f.name.startswith("_")]
+        return {name: _plain(getattr(value, name)) for name in shown}
     return value if isinstance(value, (int, float, str, type(None))) else str(value)
 
 
