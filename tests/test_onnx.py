@@ -402,3 +402,35 @@ def test_a_file_is_no_module_to_validate(file):
     run = CliRunner().invoke(main, ["validate", file])
     assert run.exit_code == 2
     assert "no torch module" in run.output
+
+
+# Branches -------------------------------------------------------------------------------------
+
+
+def branching():
+    """Even heights are halved, others are left as they are."""
+
+    def body(name, op, **attributes):
+        out = helper.make_tensor_value_info(name, FLOAT, None)
+        node = helper.make_node(op, ["x"], [name], **attributes)
+        return helper.make_graph([node], op, [], [out])
+
+    halved = body("a", "MaxPool", kernel_shape=[2, 2], strides=[2, 2])
+    nodes = [
+        helper.make_node("Shape", ["x"], ["s"], start=2, end=3),
+        helper.make_node("Mod", ["s", "two"], ["rest"]),
+        helper.make_node("Equal", ["rest", "zero"], ["even"]),
+        helper.make_node(
+            "If", ["even"], ["y"], then_branch=halved, else_branch=body("b", "Relu"), name="odd?"
+        ),
+    ]
+    return model(nodes, {"x": IMAGE}, tables={"two": np.array([2]), "zero": np.array([0])})
+
+
+def test_a_branch_that_the_sizes_leave_open_is_followed_on_both_sides():
+    net = symcnn.from_onnx(branching())
+    assert net.complete
+    assert len(net.branches) == 2
+    assert net.shape_at(N=1, H=8, W=9) == (1, 3, 4, 4)
+    assert net.shape_at(N=1, H=7, W=9) == (1, 3, 7, 9)
+    assert {t for b in net.branches for t in b.taken} == {"odd? H % 2 == 0", "odd? H % 2 != 0"}

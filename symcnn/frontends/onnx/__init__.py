@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symcnn.algebra.size import Int, Size
-from symcnn.errors import BadSpec, UnsupportedOperation
+from symcnn.algebra.size import Int, Size, symbols_of
+from symcnn.errors import (
+    BadSpec,
+    InvalidInput,
+    ShapeMismatch,
+    SymcnnError,
+    UnsupportedOperation,
+)
 from symcnn.frontends.onnx.file import checked, read, require_onnx
 from symcnn.network import Network
 from symcnn.sets.condition import Condition
@@ -75,30 +81,77 @@ def traced(
     from symcnn.frontends.onnx.values import Value, dtype_of
 
     _refuse_missing(missing_operators(model))
-    with uncollected():
-        tape = Tape()
-        run = Run(model, tape, folder)
-        given: dict[str, Any] = {}
-        infos = _true_inputs(model.graph)
-        specs = _by_name(inputs, [info.name for info in infos])
-        for info in infos:
-            tensor = SymbolicTensor(_dims(info, specs), name=info.name)
-            kind = info.type.tensor_type.elem_type
-            tensor.boolean = kind == 9
-            given[info.name] = Value(tensor, dtype=dtype_of(kind), name=info.name)
-        with tape.running():
-            found = run.graph(model.graph, given)
-            if not specs:
-                _check_declared(model.graph, run, {a for v in given.values() for a in v.dims})
+    infos = _true_inputs(model.graph)
+    specs = _by_name(inputs, [info.name for info in infos])
+    given: dict[str, Any] = {}
+    for info in infos:
+        kind = info.type.tensor_type.elem_type
+        dtype = dtype_of(kind)
+        own = "" if dtype == "float32" else dtype  # floats are the network's own
+        tensor = SymbolicTensor(_dims(info, specs), name=info.name, dtype=own)
+        given[info.name] = Value(tensor, dtype=dtype, name=info.name)
+    sizes = [d for value in given.values() for d in value.dims]
+
+    def run_once(sides: Sequence[bool]) -> tuple[Run, Network | SymcnnError]:
+        run = Run(model, Tape(), folder, sides)
+        try:
+            with run.tape.running():
+                found = run.graph(model.graph, given)
+                if not specs:
+                    _check_declared(model.graph, run, sizes)
+        except (ShapeMismatch, InvalidInput) as error:
+            return run, error
         outputs = [_outputs(value) for value in found]
         net = Network(
             [value.tensor for value in given.values()],
             outputs[0] if len(outputs) == 1 else tuple(outputs),
-            tape=tape,
-            parameters=[p for p in run.parameters.values() if p is not None],
+            tape=run.tape,
+            parameters=tuple(run.parameters.values()),
             buffers=tuple(run.buffers.values()),
         )
-    return net, run
+        return run, net
+
+    with uncollected():
+        return _followed(run_once, tuple(dict.fromkeys(n for d in sizes for n in sorted(symbols_of(d)))))
+
+
+def _followed(
+    run_once: Callable[[Sequence[bool]], tuple[Run, Network | SymcnnError]], names: Sequence[str]
+) -> tuple[Network, Run]:
+    """The union of all branches; with the run of the first.
+
+    Raises what the graph raises, if it does so on every branch, and BadSpec for too many branches.
+    """
+    work: list[tuple[bool, ...]] = [()]
+    nets: list[Network] = []
+    refusals: list[Any] = []
+    first: Run | None = None
+    while work:
+        sides = work.pop()
+        run, found = run_once(sides)
+        if isinstance(found, Network):
+            nets.append(found)
+            first = first or run
+        else:
+            refusals.append((tuple(run.tape.guards), found))
+        took = [*sides, *[True] * (len(run.open) - len(sides))]
+        work += [(*took[:i], False) for i in range(len(sides), len(took))]
+        if len(nets) + len(refusals) > _BRANCHES:
+            raise UnsupportedOperation(
+                f"sizes decide more than {_BRANCHES} branches", cure="fix some sizes: inputs={...}"
+            )
+    if first is None:
+        raise refusals[0][1]
+    if len(nets) == 1 and not refusals:
+        return nets[0], first
+    from symcnn.branched import union
+
+    told = [(guards, error.cause) for guards, error in refusals]
+    return union(nets, names, told, (), lambda sizes: nets[0].branch_at(**sizes)), first
+
+
+#: So many branches are followed.
+_BRANCHES = 64
 
 
 def _outputs(value: Any) -> Any:
@@ -182,7 +235,7 @@ def _identifier(text: str) -> str:
     return name if not name[0].isdigit() else f"size_{name}"
 
 
-def _check_declared(graph: GraphProto, run: Run, sizes: set[Int]) -> None:
+def _check_declared(graph: GraphProto, run: Run, sizes: Sequence[Int]) -> None:
     """What the file says of its outputs must not contradict what comes out.
 
     A name that no input has says nothing; a number, or an input's name, does.

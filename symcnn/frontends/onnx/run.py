@@ -20,11 +20,11 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from symcnn.errors import BadSpec, DataDependent, SymcnnError, UnsupportedOperation
+from symcnn.errors import BadSpec, SymcnnError, UnsupportedOperation
 from symcnn.frontends.onnx import arithmetic, arrange, convolve, flow, pointwise  # noqa: F401
 from symcnn.frontends.onnx.step import FOLDS, OPERATORS, Scope, Step, attribute_of, attributes_of
 from symcnn.frontends.onnx.values import DTYPES, Truth, Unknown, Value, dtype_of
-from symcnn.trace.graph import Constant, Parameter, SymbolicTensor, Tape
+from symcnn.trace.graph import Constant, Guard, Parameter, SymbolicTensor, Tape
 
 if TYPE_CHECKING:
     from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
@@ -41,8 +41,13 @@ _STANDARD = ("", "ai.onnx")
 class Run:
     """One pass over a model."""
 
-    def __init__(self, model: ModelProto, tape: Tape, folder: Path | None) -> None:
+    def __init__(
+        self, model: ModelProto, tape: Tape, folder: Path | None, sides: Sequence[bool] = ()
+    ) -> None:
+        """sides: which way the first branches go that the sizes leave open; then: as they hold."""
         self.model = model
+        self.sides = sides
+        self.open: list[Truth] = []  # the branches that were left open, in order
         self.tape = tape
         self.folder = folder
         self.versions = {_domain(used.domain): used.version for used in model.opset_import}
@@ -209,10 +214,13 @@ class Run:
             value._tensor = buffer
 
     def branch(self, truth: Truth, node: NodeProto) -> bool:
-        """Which way a branch goes that the domain leaves open."""
-        raise DataDependent(
-            f"whether {truth.requirement} decides a branch", cure="give the sizes: inputs={...}"
-        )
+        """Which way a branch goes that the domain leaves open; what it holds for is a guard."""
+        taken = self.sides[len(self.open)] if len(self.open) < len(self.sides) else True
+        self.open.append(truth)
+        requirement = truth.requirement if taken else truth.negated
+        place = node.name or f"If that gives {node.output[0]!r}"
+        self.tape.guards.append(Guard(requirement, place, len(self.tape.nodes) - 1))
+        return taken
 
     def elements(self, tensor: TensorProto) -> Any:
         """The elements of a small table; None if there are many, or they are elsewhere."""
