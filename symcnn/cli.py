@@ -357,12 +357,17 @@ def valid(
     net = _network(network, inputs, train=train)
     if at:
         net = net.at(at)
+    from symcnn.questions.inputs.scramble import scrambled
+
     found = net.valid_inputs()
     reasons = net.reasons()
     text = f"valid inputs: {found.describe()}\n{_ends(found)}"
     if reasons:
         text += "because\n" + "\n".join(f"  {reason}" for reason in reasons)
-    answer = _set_answer(found)
+    mixed = scrambled(net)
+    if mixed:
+        text += f"\nat {len(mixed)} of them a view runs axes together: see diagnose"
+    answer = _set_answer(found) | {"scrambled": mixed}
     answer["reasons"] = [
         {"node": r.node, "requires": str(r.requirement), "why": r.requirement.why} for r in reasons
     ]

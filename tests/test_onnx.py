@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 import symcnn
 from symcnn.cli import main
 from symcnn.errors import BadSpec, DataDependent, ShapeMismatch, UnsupportedOperation
+from symcnn.questions.inputs.scramble import scrambled
 
 FLOAT, INT = TensorProto.FLOAT, TensorProto.INT64
 
@@ -231,6 +232,17 @@ def test_a_baked_shape_is_a_requirement():
     assert net.valid_inputs().count() == 40
     assert all(h * w == 49776 for h, w in net.valid_inputs())
     assert net.output_shape == (1, 1, 3, 3, 244, 204)
+
+
+def test_sizes_that_a_baked_shape_scrambles_are_told(tmp_path):
+    file = one("Reshape", [1, 9, "H", "W"], {"to": np.array([1, 1, 3, 3, 244, 204])})
+    net = symcnn.from_onnx(file)
+    assert [member for member in net.valid_inputs() if member not in scrambled(net)] == [(244, 204)]
+    assert "204x244 is read as 244x204" in str(net.diagnose(H=204, W=244))
+    assert net.diagnose(H=244, W=204).traps == ()
+    onnx.save(file, tmp_path / "m.onnx")
+    run = CliRunner().invoke(main, ["valid", str(tmp_path / "m.onnx")])
+    assert "at 39 of them a view runs axes together" in run.output
 
 
 def test_names_of_torchs_exporters_are_module_paths():

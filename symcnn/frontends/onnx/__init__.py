@@ -112,7 +112,9 @@ def traced(
         return run, net
 
     with uncollected():
-        return _followed(run_once, tuple(dict.fromkeys(n for d in sizes for n in sorted(symbols_of(d)))))
+        return _followed(
+            run_once, tuple(dict.fromkeys(n for d in sizes for n in sorted(symbols_of(d))))
+        )
 
 
 def _followed(

@@ -18,6 +18,7 @@ from symcnn.algebra.taps import Tap
 from symcnn.errors import SymcnnError
 from symcnn.questions.field.readings import used
 from symcnn.questions.field.receptive_field import receptive_field
+from symcnn.questions.inputs.scramble import run_together
 from symcnn.trace.graph import Node, SymbolicTensor
 from symcnn.words.shown import Shown
 
@@ -35,7 +36,7 @@ class Trap(Shown):
     """Something that raises no error and is seldom meant."""
 
     node: str
-    kind: str  # "unread" or "padding" or "empty"
+    kind: str  # "unread", "padding", "empty" or "scrambled"
     axis: int
     count: int
     text: str
@@ -52,7 +53,7 @@ def silent(
 
     Along axes of more than 2,048 rows only the ends are looked at.
     """
-    traps = [*_windows_that_read_nothing(net, sizes)]
+    traps = [*_scrambled(net, sizes), *_windows_that_read_nothing(net, sizes)]
     if max(sizes.values(), default=1) > _LONGEST:
         return (*_ends(net, sizes), *traps), {}
     dead = [*_unread(net, sizes)]
@@ -67,6 +68,14 @@ def silent(
                 where = t.name or "the input"
                 dead.insert(0, (t, Trap(where, "unread", axis, len(rows), text, rows)))
     return (*(trap for _, trap in dead), *traps), unread
+
+
+def _scrambled(net: Network, sizes: Mapping[str, int]) -> Iterator[Trap]:
+    """Views to fixed numbers that run axes together."""
+    for node in net.nodes:
+        mixed = run_together(node, sizes)
+        if mixed:
+            yield Trap(node.name, "scrambled", 0, 1, mixed)
 
 
 def _lost(
