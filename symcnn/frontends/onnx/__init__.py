@@ -146,9 +146,9 @@ def _followed(
         raise refusals[0][1]
     if len(nets) == 1 and not refusals:
         return nets[0], first
-    from symcnn.branched import union
+    from symcnn.branched import Refusal, union
 
-    told = [(guards, error.cause) for guards, error in refusals]
+    told = [Refusal(guards, error.cause) for guards, error in refusals]
     return union(nets, names, told, (), lambda sizes: nets[0].branch_at(**sizes)), first
 
 
