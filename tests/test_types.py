@@ -343,3 +343,46 @@ def test_a_real_forward_beside_a_trace_computes_what_it_always_does():
     done.set()
     thread.join()
     assert module(torch.zeros(1, 3, 9, 8)).shape == (1, 3, 9, 16)
+
+
+# Small tensors of sizes
+
+
+def centred(x, y):
+    """The U-Net idiom: pad one map to the size of another."""
+    dy = torch.tensor([y.shape[2] - x.shape[2]])
+    dx = torch.tensor([y.shape[3] - x.shape[3]])
+    return F.pad(x, [dx // 2, dx - dx // 2, dy // 2, dy - dy // 2])
+
+
+def halved(sizes):
+    return torch.div(sizes, 2, rounding_mode="floor")
+
+
+THREE = torch.tensor(3)
+
+IN_TENSORS = {
+    "a product": lambda x: x.reshape(int(torch.tensor(x.shape[:-1]).prod()), -1),
+    "a sum": lambda x: F.pad(x, (0, torch.tensor(x.shape[2:]).sum().item())),
+    "a difference": lambda x: centred(x, F.interpolate(x, scale_factor=3)),
+    "the largest": lambda x: x[:, :, : torch.full((3,), x.shape[2]).max().item()],
+    "the largest of two": lambda x: F.pad(x, (0, int(torch.tensor(x.shape[2:]).max()))),
+    "halves": lambda x: to(x, *(torch.tensor(x.shape[2:]) // 2 + 1).tolist()),
+    "divided downwards": lambda x: to(x, *(halved(torch.tensor(x.shape[2:])) + 1).tolist()),
+    "one by one": lambda x: to(x, *[int(s) * 2 for s in torch.tensor(x.shape[2:])]),
+    "an element": lambda x: F.pad(x, (0, torch.tensor(x.shape)[2] % 4)),
+    "some elements": lambda x: F.pad(x, (0, int(torch.tensor(x.shape)[2:].prod() % 4))),
+    "joined": lambda x: F.pad(x, (0, int(torch.stack([torch.tensor(x.shape[2]), THREE]).sum()))),
+    "with a constant": lambda x: to(x, *(torch.tensor(x.shape[2:]) + THREE.expand(2)).tolist()),
+    "unbound": lambda x: to(x, *torch.tensor(x.shape[2:]).unbind(0)),
+}
+
+
+@pytest.mark.parametrize("forward", IN_TENSORS.values(), ids=IN_TENSORS)
+def test_a_small_tensor_of_sizes_keeps_its_values(forward):
+    agrees(forward)
+
+
+def test_values_that_are_no_sizes_are_data():
+    with pytest.raises(symcnn.DataDependent):
+        symcnn.from_torch(Forward(lambda x: F.pad(x, (0, int(x.mean((0, 2, 3)).sum())))), "N 3 H W")

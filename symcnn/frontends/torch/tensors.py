@@ -217,7 +217,15 @@ class TracedTensor(torch.Tensor):
 
     def item(self) -> Any:
         """The value, where it was made from sizes."""
-        return self._values() if self._number is None else self._number
+        number = self._number
+        if hasattr(number, "flat") and number.size == 1:
+            return number.flat[0]
+        return self._values() if number is None or hasattr(number, "flat") else number
+
+    def tolist(self) -> Any:
+        """The values, where they were made from sizes."""
+        number = self._number
+        return number.tolist() if hasattr(number, "flat") else self.item()
 
     def __bool__(self) -> bool:
         return bool(self.item() != 0)
@@ -237,7 +245,7 @@ class TracedTensor(torch.Tensor):
             cure="symcnn knows shapes only; make the branch depend on sizes or hyperparameters",
         )
 
-    tolist = numpy = _values
+    numpy = _values
 
     def __hash__(self) -> int:
         return id(self)

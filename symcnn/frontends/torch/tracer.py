@@ -30,7 +30,7 @@ from symcnn.frontends.torch.branches import Choice, Differs, Same, Step
 from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed
 from symcnn.frontends.torch.layout import Layouts
 from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
-from symcnn.frontends.torch.scalars import FLOAT_LIMIT, TAKES_NUMBERS, scalar
+from symcnn.frontends.torch.scalars import FLOAT_LIMIT, MANY, TAKES_NUMBERS, array, scalar
 from symcnn.frontends.torch.sizes import Dim, Real
 from symcnn.frontends.torch.tensors import (
     EMPTY,
@@ -495,16 +495,28 @@ class Tracer(TorchFunctionMode):
         self.note(mark, name, answer)
         return self.traced(name, *answer)
 
+    def _again(self, number: Any) -> Any:
+        """The values of a tensor, in this run."""
+        if type(number) is Dim:
+            return Dim(number.expr, self)
+        if type(number) is Real:
+            return number.again(self)
+        if hasattr(number, "flat"):  # an array of them
+            number = number.copy()
+            number.flat[:] = [*map(self._again, number.flat)]
+        return number
+
     def traced(self, name: str, made: Sequence[SymbolicTensor], single: bool, number: Any) -> Any:
         """What a rule answered, for the forward."""
+        numbers = number
         if single:
             traced = TracedTensor.of(made[0], self)
             if number is not None:
-                if type(number) is Dim:
-                    number = Dim(number.expr, self)
-                traced._number = number.again(self) if type(number) is Real else number
+                traced._number = self._again(number)
             return traced
         several = tuple(TracedTensor.of(r, self) for r in made)
+        for part, number in zip(several, () if numbers is None else numbers, strict=False):
+            part._number = self._again(number)
         tupled = getattr(torch.return_types, name, None)  # max(dim=...) has .values and .indices
         return several if tupled is None else tupled(several)
 
@@ -555,8 +567,10 @@ class Tracer(TorchFunctionMode):
         number = None
         if single:
             (made,) = result
-            if not made.dims:
-                number = self.number(name, args, kwargs)
+            if not made.dims or (made.ndim <= 2 and self._is_small(made)):
+                number = self.number(name, args, kwargs, made.dims)
+        elif name == "unbind" and type(args[0]) is TracedTensor and args[0].ndim == 1:
+            number = args[0]._number
         return result, single, number
 
     def _autocast(self) -> tuple[str, str]:
@@ -595,18 +609,52 @@ class Tracer(TorchFunctionMode):
             return slice(*map(self.unwrap, (value.start, value.stop, value.step)))
         return kernel(value)
 
-    def number(self, name: str, args: Any, kwargs: Any) -> Any:
-        """The value of a 0-d result, if it is made from sizes."""
+    def _is_small(self, made: SymbolicTensor) -> bool:
+        """Whether a tensor may be a list of sizes: few whole numbers, however they are stored."""
+        total = prod(made.dims)
+        return type(total) is int and total <= MANY
+
+    def number(self, name: str, args: Any, kwargs: Any, dims: Any = ()) -> Any:
+        """The values of a small result, if they are made from sizes."""
+        held = [*map(self._held, args)]
+        named = {k: self._held(v) for k, v in kwargs.items() if k not in ("device", "dtype")}
+        if dims or any(isinstance(v, (tuple, list)) or hasattr(v, "flat") for v in held):
+            found = array(name, held, named, dims)
+            for value in found.flat if hasattr(found, "flat") else ():
+                self._exact(value)
+            return found.item() if hasattr(found, "flat") and not found.ndim else found
         values = [self.value_of(a) for a in args]
         if not values or values[0] is None:
             return None
         given = [a if isinstance(a, torch.dtype) else v for a, v in zip(args, values, strict=True)]
         found = scalar(name, given, kwargs)
-        if type(found) is Real:
-            exact = Condition(FLOAT_LIMIT, ">=", found.gap(0))
+        self._exact(found)
+        return found
+
+    def _exact(self, value: Any) -> None:
+        """Tensors divide in 32-bit floats: exact up to a size."""
+        if type(value) is Real:
+            exact = Condition(FLOAT_LIMIT, ">=", value.gap(0))
             if known(exact) is not True:
                 self._guard(exact, "32-bit floats may round beyond")
-        return found
+
+    def _held(self, value: Any) -> Any:
+        """An argument with the values of small tensors in place of them; None if they have none."""
+        if isinstance(value, (tuple, list)):
+            return (
+                type(value)(map(self._held, value))
+                if type(value) in (tuple, list)
+                else [*map(self._held, value)]
+            )
+        if isinstance(value, TracedTensor):
+            return value._number
+        if isinstance(value, torch.Tensor):
+            if not value.ndim:
+                return self.value_of(value)
+            if value.dtype not in _WHOLES or value.is_meta or value.numel() > MANY:
+                return None
+            return self.writes.current(value).numpy().astype(object)
+        return value
 
     def value_of(self, value: Any) -> Any:
         """An argument as a number: a size, a number, or a 0-d tensor that holds one; else None."""
@@ -623,7 +671,9 @@ class Tracer(TorchFunctionMode):
         """A 0-d tensor that holds a number as the number; all else as it is."""
         if isinstance(value, slice):
             return slice(*map(self.plain, (value.start, value.stop, value.step)))
-        number = self.value_of(value) if isinstance(value, torch.Tensor) else None
+        number: Any = self.value_of(value) if isinstance(value, torch.Tensor) else None
+        if hasattr(number, "flat"):
+            return number.flat[0] if number.size == 1 else value
         return value if number is None else number
 
     def leaf(self, real: torch.Tensor) -> SymbolicTensor:
@@ -791,7 +841,7 @@ def _scalar_in(value: Any) -> bool:
     if type(value) in PLAIN:
         return False
     if type(value) is TracedTensor:
-        return not value._value.dims
+        return not value._value.dims or value._value.dims == (1,)
     if isinstance(value, torch.Tensor):
         return type(value) is not Nothing and not value.dim()
     return isinstance(value, (tuple, list)) and any(map(_scalar_in, value))
@@ -816,6 +866,7 @@ def _is_traced(values: Iterable[Any]) -> bool:
     return False
 
 
+_WHOLES = frozenset((torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8))
 _ALIAS = torch.ops.aten.alias.default
 _APPLY = vars(torch.autograd.Function)["apply"].__func__.__code__
 
