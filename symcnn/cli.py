@@ -377,6 +377,31 @@ def valid(
 
 
 @main.command()
+@click.argument("input", metavar="224")
+@click.argument("output", metavar="112")
+@click.option("--layer", default="Conv2d", help="Conv2d, ConvTranspose2d, MaxPool2d, ...")
+@click.option("--with", "fixed", metavar="NAME=N", help="Hyperparameters: kernel_size=3,stride=2.")
+@click.option("--limit", type=int, default=10, help="At most so many (10).")
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@_answers
+def layer(
+    input: str, output: str, layer: str, fixed: str | None, limit: int, as_json: bool
+) -> None:
+    """The hyperparameters that lead from one size to another: 224 to 112, 224x112 to 112x112."""
+    from symcnn.questions.layer.hyper import solve_layer
+
+    sizes = [parse_target(size) for size in (input, output)]
+    pair = [size[0] if len(size) == 1 else size for size in sizes]
+    found = solve_layer(layer, *pair, limit=limit, **(parse_ranges(fixed) if fixed else {}))
+    _show(
+        {"layers": [{"layer": c.layer, **c.values} for c in found]},
+        "\n".join(map(repr, found)),
+        as_json,
+    )
+
+
+@main.command()
 @click.option("--size", metavar="500x375", required=True, help="The size there is.")
 @_network_command
 @_answers

@@ -6,7 +6,7 @@ from typing import Any
 
 from symcnn.algebra.size import Int, floordiv
 from symcnn.errors import ShapeMismatch
-from symcnn.nn.hyper import positive, repeated
+from symcnn.nn.hyper import positive, repeated, same_crop, same_pads
 from symcnn.nn.module import Module
 from symcnn.ops.conv import group_channels
 from symcnn.ops.registry import at_least
@@ -51,10 +51,15 @@ class _Conv(Module):
             self.padding = repeated(padding, self.n, "padding")
             if padding_mode == "zeros":  # the other modes crop where a pad is negative
                 at_least("padding", self.padding, 0)
-        elif padding not in ("same", "valid"):
-            raise ShapeMismatch(f"padding={padding!r}", cure='"same", "valid" or numbers')
+        elif padding not in ("same", "valid", "SAME", "VALID"):
+            raise ShapeMismatch(
+                f"padding={padding!r}", cure='"same", "valid", numbers, or TensorFlow\'s "SAME"'
+            )
         elif padding == "same" and any(s != 1 for s in self.stride):
-            raise ShapeMismatch(f'padding="same" needs stride 1, not {self.stride}')
+            raise ShapeMismatch(
+                f'padding="same" needs stride 1, not {self.stride}',
+                cure='padding="SAME" is TensorFlow\'s, for any stride',
+            )
         if padding_mode not in ("zeros", "reflect", "replicate", "circular"):
             raise ShapeMismatch(
                 f"padding_mode={padding_mode!r}", cure="zeros, reflect, replicate or circular"
@@ -71,6 +76,9 @@ class _Conv(Module):
             if getattr(self, name) != default:
                 shown.append(f"{name}={getattr(self, name)}")
         return ", ".join(shown)
+
+
+_MODES = {"zeros": "constant"}
 
 
 class _Convolution(_Conv):
@@ -99,12 +107,24 @@ class _Convolution(_Conv):
     def forward(self, input: Any) -> Any:
         """The convolution, after explicit padding for the modes other than zeros."""
         padding: Any = self.padding
-        if self.padding_mode != "zeros":
+        if padding in ("SAME", "VALID"):
+            if padding == "SAME":
+                pads = same_pads(input.dims[-self.n :], self._extents, self.stride)
+                input = OPS["pad"](
+                    input, pads, mode=_MODES.get(self.padding_mode, self.padding_mode)
+                )
+            padding = 0
+        elif self.padding_mode != "zeros":
             input = OPS["pad"](input, self._pads(), mode=self.padding_mode)
             padding = 0
         return OPS[f"conv{self.n}d"](
             input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
         )
+
+    @property
+    def _extents(self) -> list[Int]:
+        along = zip(self.dilation, self.kernel_size, strict=True)
+        return [d * (k - 1) + 1 for d, k in along]
 
     def _pads(self) -> tuple[Int, ...]:
         """(left, right) per axis, the last axis first, as F.pad takes them."""
@@ -128,8 +148,12 @@ class Conv1d(_Convolution):
 class Conv2d(_Convolution):
     """2-D convolution, as `torch.nn.Conv2d`; every hyperparameter may be a symbol.
 
+    ``padding="SAME"`` is TensorFlow's: any stride, and the output has ``ceil(size/stride)``.
+
     >>> Conv2d(3, 64, 7, stride=2, padding=3).trace("N 3 H W").output_shape
     (N, 64, (H + 1)//2, (W + 1)//2)
+    >>> Conv2d(3, 64, 3, stride=3, padding="SAME").trace("N 3 H W").output_shape
+    (N, 64, (H + 2)//3, (W + 2)//3)
     """
 
     n = 2
@@ -161,8 +185,10 @@ class _Transposed(_Conv):
             raise ShapeMismatch(
                 f"padding_mode={padding_mode!r}", cure='transposed convolutions take "zeros" only'
             )
-        if isinstance(padding, str):
-            raise ShapeMismatch(f"padding={padding!r}", cure="give numbers")
+        if isinstance(padding, str) and padding not in ("SAME", "VALID"):
+            raise ShapeMismatch(
+                f"padding={padding!r}", cure='give numbers, or TensorFlow\'s "SAME"'
+            )
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, padding_mode
         )
@@ -174,16 +200,21 @@ class _Transposed(_Conv):
 
     def forward(self, input: Any) -> Any:
         """The transposed convolution."""
-        return OPS[f"conv_transpose{self.n}d"](
+        named = isinstance(self.padding, str)
+        output = OPS[f"conv_transpose{self.n}d"](
             input,
             self.weight,
             self.bias,
             self.stride,
-            self.padding,
+            0 if named else self.padding,
             self.output_padding,
             self.groups,
             self.dilation,
         )
+        if self.padding != "SAME":
+            return output
+        along = zip(self.dilation, self.kernel_size, strict=True)
+        return OPS["pad"](output, same_crop([d * (k - 1) + 1 for d, k in along], self.stride))
 
 
 class ConvTranspose1d(_Transposed):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sympy
 
 from symcnn.algebra.expr import from_sympy
-from symcnn.algebra.size import Int, is_whole
+from symcnn.algebra.size import Int, ceildiv, floordiv, is_whole, maximum
 from symcnn.errors import BadSpec, ShapeMismatch
 from symcnn.ops.registry import at_least
 
-__all__ = ["each", "positive", "repeated", "whole"]
+__all__ = ["each", "positive", "repeated", "same_crop", "same_pads", "whole"]
 
 
 def whole(value: Any, name: str) -> Int:
@@ -49,3 +50,29 @@ def repeated(value: Any, n: int, name: str) -> tuple[Int, ...]:
     """A number `n` times; several numbers stay as given, however many, as in torch.nn."""
     values = value if isinstance(value, (tuple, list)) else (value,) * n
     return tuple(whole(v, name) for v in values)
+
+
+def same_pads(
+    sizes: Sequence[Int], extents: Sequence[Int], strides: Sequence[Int]
+) -> tuple[Int, ...]:
+    """TensorFlow's SAME as `F.pad` takes it: as much as makes ``ceil(size/stride)`` windows, the
+    odd pixel on the right.
+
+    Where the windows leave rows out, they are cropped: no window reads them.
+    """
+    pads: list[Int] = []
+    for x, extent, stride in zip(sizes, extents, strides, strict=True):
+        total = (ceildiv(x, stride) - 1) * stride + extent - x
+        left = floordiv(maximum(total, 0), 2)
+        pads = [left, total - left, *pads]
+    return tuple(pads)
+
+
+def same_crop(extents: Sequence[Int], strides: Sequence[Int]) -> tuple[Int, ...]:
+    """What a transposed SAME convolution crops, as negative pads: its output is ``size*stride``."""
+    pads: list[Int] = []
+    for extent, stride in zip(extents, strides, strict=True):
+        total = extent - stride
+        left = floordiv(maximum(total, 0), 2)
+        pads = [-left, left - total, *pads]
+    return tuple(pads)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from symcnn.errors import ShapeMismatch
-from symcnn.nn.hyper import each
+from symcnn.nn.hyper import each, repeated, same_pads
 from symcnn.nn.module import Module
 from symcnn.trace.graph import OPS
 
@@ -33,11 +33,30 @@ __all__ = [
 ]
 
 
+def _padding(padding: Any) -> Any:
+    """Numbers, or TensorFlow's words."""
+    return padding if padding in ("SAME", "VALID") else each(padding, "padding")
+
+
 class _Pool(Module):
     n: ClassVar[int]
     kernel_size: Any
     stride: Any
+    padding: Any
     ceil_mode: bool
+
+    def _padded(self, input: Any) -> tuple[Any, Any]:
+        """What is pooled, and the padding that is left to do: TensorFlow's SAME comes before."""
+        padding: Any = self.padding
+        if padding not in ("SAME", "VALID"):
+            return input, padding
+        if padding == "SAME":
+            kernel = repeated(self.kernel_size, self.n, "kernel_size")
+            stride = kernel if self.stride is None else repeated(self.stride, self.n, "stride")
+            dilation = repeated(getattr(self, "dilation", 1), self.n, "dilation")
+            extents = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
+            input = OPS["pad"](input, same_pads(input.dims[-self.n :], extents, stride))
+        return input, 0
 
     def extra_repr(self) -> str:
         """Kernel and stride, and the rest where it is not the default."""
@@ -59,16 +78,17 @@ class _MaxPool(_Pool):
         ceil_mode: bool = False,
     ) -> None:
         self.kernel_size, self.stride = each(kernel_size, "kernel_size"), each(stride, "stride")
-        self.padding, self.dilation = each(padding, "padding"), each(dilation, "dilation")
+        self.padding, self.dilation = _padding(padding), each(dilation, "dilation")
         self.return_indices, self.ceil_mode = return_indices, ceil_mode
 
     def forward(self, input: Any) -> Any:
         """The largest value in each window, and where it was if `return_indices`."""
+        input, padding = self._padded(input)
         return OPS[f"max_pool{self.n}d"](
             input,
             self.kernel_size,
             self.stride,
-            self.padding,
+            padding,
             self.dilation,
             self.ceil_mode,
             self.return_indices,
@@ -88,6 +108,8 @@ class MaxPool2d(_MaxPool):
     (N, 64, (H + 1)//2, (W + 1)//2)
     >>> MaxPool2d(3, stride=2, ceil_mode=True).trace("N 64 H W").output_shape
     (N, 64, H//2, W//2)
+    >>> MaxPool2d(3, stride=2, padding="SAME").trace("N 64 H W").output_shape
+    (N, 64, (H + 1)//2, (W + 1)//2)
     """
 
     n = 2
@@ -144,17 +166,18 @@ class _AvgPool(_Pool):
         divisor_override: Any = None,
     ) -> None:
         self.kernel_size, self.stride = each(kernel_size, "kernel_size"), each(stride, "stride")
-        self.padding = each(padding, "padding")
+        self.padding = _padding(padding)
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
         self.divisor_override = each(divisor_override, "divisor_override")
 
     def forward(self, input: Any) -> Any:
         """The mean of each window."""
+        input, padding = self._padded(input)
         return OPS[f"avg_pool{self.n}d"](
             input,
             self.kernel_size,
             self.stride,
-            self.padding,
+            padding,
             self.ceil_mode,
             self.count_include_pad,
             self.divisor_override,

@@ -342,7 +342,7 @@ def chunk(input: SymbolicTensor, chunks: int, dim: int = 0) -> Result:
     each = ceildiv(size, chunks)
     if not isinstance(exact_div(size, each), int):  # as many as there are
         each = ceildiv(plain_number(size), chunks)
-    return _split(input, each, axis, f"chunk({chunks})")
+    return _split(input, each, axis, f"chunk({chunks})", chunks)
 
 
 @rule("split", "unsafe_split", "split_with_sizes", "split_with_sizes_copy")
@@ -352,7 +352,7 @@ def split(input: SymbolicTensor, split_size_or_sections: Any, dim: int = 0) -> R
     return _split(input, split_size_or_sections, axis, f"split({split_size_or_sections})")
 
 
-def _split(input: SymbolicTensor, sections: Any, axis: int, text: str) -> Result:
+def _split(input: SymbolicTensor, sections: Any, axis: int, text: str, of: int = 0) -> Result:
     size = input.dims[axis]
     if isinstance(sections, (tuple, list)):
         negative = f"{text}: a part cannot have a negative size"
@@ -374,7 +374,8 @@ def _split(input: SymbolicTensor, sections: Any, axis: int, text: str) -> Result
     if not isinstance(length, int) or not isinstance(sections, int):
         raise UnsupportedOperation(
             f"{text}: how many parts an axis of {size} gives depends on its size",
-            cure="give the sizes of the parts",
+            cure="give the sizes of the parts, or say what the axis is a multiple of: "
+            f'symcnn.multiple("{size}", of={of or sections})',
         )
     parts = [min(sections, length - start) for start in range(0, length, sections)]
     return _parts(input, axis, parts, *equal(size, length, f"{text} gives {len(parts)} parts"))

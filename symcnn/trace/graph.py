@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from inspect import signature
 from operator import attrgetter
@@ -130,6 +130,18 @@ class SymbolicTensor:
     def __repr__(self) -> str:
         shape = ", ".join(map(str, self.dims))
         return f"SymbolicTensor({self.name + ': ' if self.name else ''}{shape})"
+
+    def __getitem__(self, index: Any) -> Any:
+        return OPS["getitem"](self, index)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(OPS["unbind"](self, 0))
+
+    def __getattr__(self, name: str) -> Any:
+        """The operations as methods, by torch's names: ``x.chunk(2, dim=1)``, ``x.flatten(1)``."""
+        if name.startswith("_") or name not in OPS:
+            raise AttributeError(f"a symbolic tensor has no {name}")
+        return partial(OPS[name], self)
 
     # Operators call the rules by name: `symcnn.ops` fills the table, so no import runs upward.
     def __add__(self, other: Any) -> Any:

@@ -56,42 +56,97 @@ class Choice(Shown):
 
 
 def solve_layer(
-    layer: Any, *, input: Any, output: Any, limit: int | None = None, **hyperparameters: Any
+    *asked: Any,
+    input: Any = None,
+    output: Any = None,
+    limit: int | None = None,
+    **hyperparameters: Any,
 ) -> list[Choice]:
     """All hyperparameters of a layer that lead from the `input` size to the `output` size.
 
-    layer: ``nn.Conv2d``, torch's or symcnn's, ``"MaxPool2d"``; convolutions, their transposes,
-        max and average pooling, Upsample. input, output: one size, or one per axis: numbers, or
-        expressions in symbols, and then for every value of those: ``input=H, output=2*H``.
+    ``solve_layer(224, 112)`` is about a Conv2d; any other layer comes first.
+
+    asked: the layer, ``nn.Conv2d``, torch's or symcnn's, ``"MaxPool2d"``: convolutions, their
+        transposes, max and average pooling, Upsample; and the two sizes, if not by name.
+    input, output: one size, or one per axis: numbers, or expressions in symbols, and then for
+        every value of those: ``input=H, output=2*H``.
     hyperparameters: a number to fix one, a range (or list) to leave it open. Left out:
         kernel_size is open from 1 to 11, stride from 1 to 4 (numbers for both sizes: any), padding
-        up to half the kernel; the rest has torch's default. The same for all axes.
+        up to half the kernel, output_padding below the stride; the rest has torch's default. The
+        same for all axes where that is possible, else one number per axis.
     limit: at most so many.
 
     Simplest first: fewest hyperparameters that differ from the default, then the smallest.
 
     Raises NoSolution if there are none, BadSpec for unknown layers, names and empty ranges.
 
-    >>> solve_layer("Conv2d", input=224, output=56, kernel_size=range(1, 12))[:3]
-    [Conv2d(kernel_size=1, stride=4), Conv2d(kernel_size=2, stride=4), Conv2d(kernel_size=3, \
-stride=4)]
+    >>> solve_layer(224, 112, kernel_size=3)
+    [Conv2d(kernel_size=3, stride=2, padding=1)]
+    >>> solve_layer("MaxPool2d", (224, 112), (112, 112), limit=1)
+    [MaxPool2d(kernel_size=(2, 1))]
     >>> from symcnn import H
-    >>> solve_layer("ConvTranspose2d", input=H, output=2*H, kernel_size=[2, 4], stride=2)
+    >>> solve_layer("ConvTranspose2d", input=H, output=2*H, kernel_size=[2, 3, 4], stride=2)[:2]
     [ConvTranspose2d(kernel_size=2, stride=2), ConvTranspose2d(kernel_size=4, stride=2, padding=1)]
     """
+    layer, input, output = _asked(asked, input, output)
     name = layer if isinstance(layer, str) else getattr(layer, "__name__", repr(layer))
     kind, known = _kind(name)
     unknown = set(hyperparameters) - set(known)
     if unknown:
         raise BadSpec(f"{name} has no {', '.join(sorted(unknown))}", cure=f"it has {known}")
     pairs = _size_pairs(input, output)
-    found = sorted(kind(pairs, hyperparameters), key=lambda values: _simplicity(name, values))
-    if not found:
+
+    def found(some: Sequence[tuple[Int, Int]]) -> list[dict[str, Any]]:
+        return sorted(kind(some, hyperparameters), key=lambda values: _simplicity(name, values))
+
+    every = found(list(dict.fromkeys(pairs)))
+    if not every and len(pairs) > 1:
+        each = [[_complete(name, values) for values in found([pair])[:_EACH]] for pair in pairs]
+        joined = [
+            {key: tuple(values[key] for values in along) for key in along[0]}
+            for along in product(*each)
+            if len({v["ceil_mode"] for v in along if "ceil_mode" in v}) < 2
+        ]
+        every = sorted(map(_plain, joined), key=lambda values: _simplicity(name, values))
+    if not every:
         given = ", ".join(f"{k}={v}" for k, v in hyperparameters.items()) or "the usual values"
         raise NoSolution(
             f"no {name} with {given} leads from {input} to {output}", cure="widen the ranges"
         )
-    return [Choice(name, _shortened(name, values)) for values in found[:limit]]
+    return [Choice(name, _shortened(name, values)) for values in every[:limit]]
+
+
+#: So many ways along one axis are joined with those along the others.
+_EACH = 8
+
+
+def _asked(asked: tuple[Any, ...], input: Any, output: Any) -> tuple[Any, Any, Any]:
+    """Layer, input and output, as people type them."""
+    left = [*asked]
+    is_layer = bool(left) and (isinstance(left[0], (str, type)))
+    layer = left.pop(0) if is_layer else "Conv2d"
+    if input is None and left:
+        input = left.pop(0)
+    if output is None and left:
+        output = left.pop(0)
+    if left or input is None or output is None:
+        raise BadSpec(
+            "solve_layer takes a layer and two sizes",
+            cure='for example solve_layer("MaxPool2d", 224, 112)',
+        )
+    return layer, input, output
+
+
+def _complete(name: str, values: dict[str, Any]) -> dict[str, Any]:
+    """With a pool's stride as a number of its own."""
+    return (
+        {**values, "stride": values["kernel_size"]} if values.get("stride", 0) is None else values
+    )
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Tuples of equal numbers as one number."""
+    return {key: v[0] if len(set(v)) == 1 else v for key, v in values.items()}
 
 
 def _size_pairs(input: Any, output: Any) -> list[tuple[Int, Int]]:
@@ -104,7 +159,7 @@ def _size_pairs(input: Any, output: Any) -> list[tuple[Int, Int]]:
         if any(isinstance(size, int) and size < 1 for size in pair):
             raise BadSpec(f"input={input}, output={output}: a size is at least 1")
         found.append(pair)
-    return list(dict.fromkeys(found))
+    return found
 
 
 def _expression(size: Any) -> Int:
@@ -211,7 +266,8 @@ def _transposed(
     ):
         extent = d * (k - 1) + 1
         for p, o in product(
-            opened(hyper, "padding", range(extent // 2 + 1)), opened(hyper, "output_padding", [0])
+            opened(hyper, "padding", range(extent // 2 + 1)),
+            opened(hyper, "output_padding", range(s)),
         ):
             if o < max(s, d) and _leads(Scatter(extent, s, p, o), pairs):
                 yield {
@@ -261,7 +317,8 @@ def _shortened(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _simplicity(name: str, values: Mapping[str, Any]) -> Any:
-    return len(_shortened(name, values)), tuple(values.values())
+    numbers = (v if isinstance(v, tuple) else (v,) for v in values.values())
+    return len(_shortened(name, values)), tuple(numbers)
 
 
 # Questions of one line -----------------------------------------------------------------------
