@@ -13,7 +13,7 @@ coefficient of ``2*H*W - 2*H - 2*W`` is positive.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import gcd, isqrt
 from typing import Any
@@ -43,24 +43,34 @@ class Bound:
     """``expr >= limit``, or, if not `above`, ``expr < limit``, for an expression that grows.
 
     >>> H, W = Size.symbol("H"), Size.symbol("W")
-    >>> print(Bound.of(2 * (H // 32) * (W // 32) + 1, 66), Bound.of(H * W, 7).contrary)
+    >>> print(Bound.of(2 * (H // 32) * (W // 32) + 1, 66, {}), Bound.of(H * W, 7, {}).contrary)
     (H//32)*(W//32) >= 33 H*W <= 6
     """
 
     expr: Size
     limit: int
     above: bool = True
+    said: Size | None = field(default=None, compare=False)  # the expression as it was met
 
     @staticmethod
-    def of(expr: Size, limit: int) -> Bound:
-        """``expr >= limit`` in its shortest form."""
-        const = expr.const
+    def of(expr: Size, limit: int, least: Mapping[str, int]) -> Bound:
+        """``expr >= limit`` in its shortest form, for an expression that grows from `least` on.
+
+        What grows from there only, does everywhere with ``max(H, least)`` for H.
+        """
+        const = int(expr.const)
         bare = expr - const
         assert isinstance(bare, Size)
         content = gcd(*(int(c) for c in bare.terms.values()))
         whole = bare * Fraction(1, content)
         assert isinstance(whole, Size)
-        return Bound(whole, -((int(const) - limit) // content))
+        bound = -((const - limit) // content)
+        if grows(whole):
+            return Bound(whole, bound)
+        start = {n: sz.maximum(Size.symbol(n), v) for n, v in least.items() if v > 1}
+        moved = whole.subs(start)
+        assert isinstance(moved, Size)
+        return Bound(moved, bound, said=whole)
 
     @property
     def contrary(self) -> Bound:
@@ -78,7 +88,7 @@ class Bound:
 
     def __str__(self) -> str:
         relation, limit = (">=", self.limit) if self.above else ("<=", self.limit - 1)
-        return f"{text(self.expr)} {relation} {limit}"
+        return f"{text(self.said or self.expr)} {relation} {limit}"
 
 
 def ranges(bounds: Iterable[Bound]) -> list[str]:
@@ -86,10 +96,15 @@ def ranges(bounds: Iterable[Bound]) -> list[str]:
     found: dict[Size, dict[bool, Bound]] = {}
     for bound in bounds:
         found.setdefault(bound.expr, {})[bound.above] = bound
-    return sorted(
-        f"{both[True].limit} <= {both[False]}" if len(both) == 2 else str(*both.values())
-        for both in found.values()
-    )
+    return sorted(map(_range, found.values()))
+
+
+def _range(both: Mapping[bool, Bound]) -> str:
+    if len(both) == 1:
+        return str(*both.values())
+    low, high = both[True].limit, both[False].limit - 1
+    expr = text(both[True].said or both[True].expr)
+    return f"{expr} == {low}" if low == high else f"{low} <= {expr} <= {high}"
 
 
 def grows(expr: Int, least: Mapping[str, int] | None = None) -> bool:
@@ -142,8 +157,10 @@ def merged(bounds: Iterable[Bound], box: Box) -> frozenset[Bound] | None:
     it; None if they contradict each other, or the box.
     """
     strictest: dict[tuple[Size, bool], int] = {}
+    said: dict[Size, Size | None] = {}
     for bound in bounds:
         key = bound.expr, bound.above
+        said[bound.expr] = bound.said
         known = strictest.get(key, bound.limit)
         strictest[key] = (max if bound.above else min)(known, bound.limit)
     found: set[Bound] = set()
@@ -155,7 +172,7 @@ def merged(bounds: Iterable[Bound], box: Box) -> frozenset[Bound] | None:
             continue
         if high is not None and high < limit if above else low >= limit:
             return None
-        found.add(Bound(expr, limit, above))
+        found.add(Bound(expr, limit, above, said[expr]))
     return frozenset(found)
 
 
@@ -223,7 +240,7 @@ def boxes(bounds: Iterable[Bound], within: Box) -> Iterator[Box]:
     """Disjoint boxes: together, the sizes of a box at which all bounds hold.
 
     >>> H, W = Size.symbol("H"), Size.symbol("W")
-    >>> list(boxes([Bound.of(H * W, 3)], {"H": (1, None), "W": (1, 9)}))[:2]
+    >>> list(boxes([Bound.of(H * W, 3, {})], {"H": (1, None), "W": (1, 9)}))[:2]
     [{'W': (1, 1), 'H': (3, None)}, {'W': (2, 2), 'H': (2, None)}]
 
     Raises Undecidable for a staircase of thousands of steps.

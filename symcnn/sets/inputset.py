@@ -10,6 +10,8 @@ Sizes are positive: every set lies within ``H >= 1 and W >= 1``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from heapq import merge
 from math import prod
@@ -21,11 +23,11 @@ from symcnn.algebra.size import Size
 from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.sets.condition import Condition, Requirement, sides_of
 from symcnn.sets.downset import Bound, Box, ranges, top
-from symcnn.sets.isl import fold, is_product, isl, nonempty, parts, question
+from symcnn.sets.isl import fold, is_product, isl, nonempty, parts, question, stripes
 from symcnn.sets.presburger import region, tied
 from symcnn.sets.region import Region
 from symcnn.sets.runs import Run, runs_of, spoken
-from symcnn.sets.words import constraints, relation, sentences
+from symcnn.sets.words import as_mod, constraints, relation, sentences
 
 if TYPE_CHECKING:
     import islpy
@@ -168,7 +170,8 @@ class InputSet:
         return all(at in side for side in self._sides)
 
     def __reduce__(self) -> Any:
-        return _loaded, (self.names, self._sides, tuple(sorted(self.batch)), self.at)
+        state = self.names, self._sides, tuple(sorted(self.batch)), self.at, self.note
+        return _loaded, state
 
     @question
     def __le__(self, other: InputSet) -> bool:
@@ -445,7 +448,18 @@ class InputSet:
         """Disjoint sets whose union this is: products of their axes, where there are such."""
         if self._factors:
             return [InputSet(self.shown, self._listed._sides)]
-        return [InputSet(self.shown, part) for part in parts(self.visible)]
+        return [
+            InputSet(self.shown, piece)
+            for part in parts(self.visible)
+            for piece in self._plainer(part)
+        ]
+
+    def _plainer(self, part: Any) -> list[Any]:
+        """A part in products, where its constraints have floors and few products are the same."""
+        if is_product(part):
+            return [part]
+        floors = any("//" in str(c) for c in constraints(self.shown, part) if as_mod(c) is None)
+        return stripes(part) if floors else [part]
 
     # text
 
@@ -559,13 +573,30 @@ def _free(name: str) -> Region:
 
 
 def _loaded(
-    names: Sequence[str], sides: Sequence[Region], batch: Sequence[str], at: str
+    names: Sequence[str], sides: Sequence[Region], batch: Sequence[str], at: str, note: str
 ) -> InputSet:
-    return InputSet(names, sides, batch=batch, at=at)
+    found = InputSet(names, sides, batch=batch, at=at)
+    found.note = note
+    return found
+
+
+def _listed_out(side: Region) -> Region:
+    """The same without bounds, if one of them is an equation and it has an end: in its members."""
+    equations = any(
+        replace(b.contrary, limit=b.limit + 1) in bounds
+        for bounds in side.cases
+        for b in bounds
+        if b.above
+    )
+    if equations and side.is_bounded():
+        with suppress(Undecidable):
+            return Region(side.names, {frozenset(): side.isl})
+    return side
 
 
 def _side_text(side: Region) -> str:
     """A region in words: the cases with their bounds."""
+    side = _listed_out(side)
     texts = []
     for bounds, isl_set in sorted(side.cases.items(), key=lambda case: sorted(map(str, case[0]))):
         words = str(InputSet(side.names, isl_set))

@@ -31,6 +31,7 @@ __all__ = [
     "restart",
     "spent",
     "steps",
+    "stripes",
     "too_much",
 ]
 
@@ -186,6 +187,33 @@ def is_product(isl_set: Any) -> bool:
             side = side.project_out(isl().dim_type.set, 0, i)
         box = side if box is None else box.flat_product(side)
     return bool(isl_set.is_equal(box))
+
+
+def stripes(isl_set: Any, most: int = 4) -> list[Any]:
+    """The set as a few disjoint products: the values of one size with which all values of the
+    others go, and the rest in the same way; the set alone if it is not of that kind.
+    """
+    names = [f"x{i}" for i in range(isl_set.dim(isl().dim_type.set))]
+    found: list[Any] = []
+    left = isl_set
+    while not is_product(left):
+        stripe = next((s for name in names if (s := _stripe(left, name, names)) is not None), None)
+        if stripe is None or len(found) == most:
+            return [isl_set]
+        found.append(stripe)
+        left = coalesced(left.subtract(stripe))
+    return [*found, left]
+
+
+def _stripe(isl_set: Any, name: str, names: Sequence[str]) -> Any:
+    """Some values of one size, not all, times all values of the others."""
+    others = [other for other in names if other != name]
+    line, rest = ordered(isl_set, names, [name]), ordered(isl_set, names, others)
+    hull = ordered(line.flat_product(rest), [name, *others], names)
+    full = line.subtract(ordered(hull.subtract(isl_set), names, [name]))
+    if full.is_empty() or full.is_equal(line):
+        return None
+    return coalesced(ordered(full.flat_product(rest), [name, *others], names))
 
 
 def _crossed(isl_set: Any, n: int) -> bool:

@@ -471,7 +471,8 @@ def _meeting(requirement: Requirement, known: Sizes) -> Region:
         for part in case:
             if isinstance(part, Condition) and part not in easy and not here.is_empty():
                 here = here.intersect(_meeting(part, Sizes(here)))
-        found = found.union(here)
+        if not here.is_empty():
+            found = found.union(here)
     return found
 
 

@@ -9,6 +9,7 @@ Each law is exact, and applies to a whole kind:
 - a maximum is the argument that is not below the others;
 - a floor by a size is a number where the quotient stays in a range, and then
   ``floor(e/d) == q`` is ``q*d <= e < (q + 1)*d``;
+- a product grows where its factors are positive, and has a case for each sign of one;
 - what grows with every size keeps a bound (`symcnn.sets.downset`).
 
 What such a law may use is passed in: what is `Known` of the sizes so far.
@@ -112,19 +113,21 @@ Law = Callable[[Condition, Size, Known], "Cases | None"]
 
 
 def _inside(condition: Condition, gap: Size, known: Known) -> Cases | None:
-    """``floor(e/m) + k >= 0`` is ``e + m*k >= 0``."""
+    """``floor(e/m) + k >= 0`` is ``e + m*k >= 0``, also for a size m, which is positive then."""
     bare = gap - gap.const
     for sign in (1, -1):
         atom = sz.sole_atom(bare * sign)
-        if isinstance(atom, sz.Floor) and type(atom.den) is int:
+        if isinstance(atom, sz.Floor):
             k, m = int(gap.const), atom.den
+            positive = [] if type(m) is int else [Condition(m, ">=", 1)]
             low = Condition(atom.num + k * m, ">=", 0)  # floor(e/m) >= -k
             high = Condition(k * m + m - 1, ">=", atom.num)  # floor(e/m) <= k
             if condition.relation == ">=":
-                return [[low if sign == 1 else high]]
+                return [[*positive, low if sign == 1 else high]]
             value = -k * sign  # of the floor
             return [
                 [
+                    *positive,
                     Condition(atom.num, ">=", value * m),
                     Condition(value * m + m - 1, ">=", atom.num),
                 ]
@@ -226,8 +229,9 @@ def _greatest(condition: Condition, gap: Size, known: Known) -> Cases | None:
             if isinstance(atom, sz.Max):
                 found: Cases = []
                 for i, a in enumerate(atom.args):
-                    others = [b for j, b in enumerate(atom.args) if j != i]
-                    case: list[Condition | Bound] = [Condition(a, ">=", b) for b in others]
+                    case: list[Condition | Bound] = [
+                        Condition(a, ">=", b + (j < i)) for j, b in enumerate(atom.args) if j != i
+                    ]
                     rest = sz.replaced(gap, atom, a)
                     found.append([*case, Condition(rest, condition.relation, 0)])
                 return found
@@ -264,19 +268,28 @@ def _bounded(condition: Condition, gap: Size, known: Known) -> Cases | None:
     falls = grows(-gap, known.least)
     if not falls and not grows(gap, known.least):
         return None
-    up, limit = (-gap, 0) if falls else (gap, 0)
-    if not _rises_from_one(up):
-        start = {n: sz.maximum(Size.symbol(n), v) for n, v in known.least.items() if v > 1}
-        moved = up.subs(start)
-        assert isinstance(moved, Size)
-        up = moved
+    up = -gap if falls else gap
+    low, high = (Bound.of(up, limit, known.least) for limit in (0, 1))
     if condition.relation == "==":
-        return [[Bound.of(up, limit), Bound.of(up, limit + 1).contrary]]
-    return [[Bound.of(up, limit + 1).contrary if falls else Bound.of(up, limit)]]
+        return [[low, high.contrary]]
+    return [[high.contrary if falls else low]]
 
 
-def _rises_from_one(expr: Int) -> bool:
-    return grows(expr)
+def _signed(condition: Condition, gap: Size, known: Known) -> Cases | None:
+    """A product of which one factor may be negative: a case for each of its signs."""
+    if condition.relation != ">=":
+        return None
+    with suppress(ValueError):
+        found, _ = factors(gap - gap.const)
+        unsure = [
+            f
+            for f in found
+            if not known.entails(Condition(f, ">=", 1)) and not known.entails(Condition(0, ">=", f))
+        ]
+        if len(found) > 1 and unsure and is_linear(unsure[0]):
+            f = unsure[0]
+            return [[Condition(f, ">=", 1), condition], [Condition(0, ">=", f), condition]]
+    return None
 
 
 def _paired(condition: Condition, gap: Size, known: Known) -> Cases | None:
@@ -403,6 +416,7 @@ _LAWS: tuple[Law, ...] = (
     _bounded,
     _paired,
     _quotient,
+    _signed,
 )
 
 

@@ -33,6 +33,9 @@ class Relation(InputSet):
         super().__init__(members.names, members._sides, batch=members.batch, at=members.at)
         self.parameters = tuple(parameters)
 
+    def __reduce__(self) -> Any:
+        return Relation, (self.parameters, self.axis(*self.names))
+
     @property
     def possible(self) -> InputSet:
         """The values of the parameters for which there is an input."""
