@@ -516,9 +516,6 @@ class BudgetedSet(InputSet):
     def __reduce__(self) -> Any:
         return BudgetedSet, (self.base, self.budgets, self.floors)
 
-    def __reduce__(self) -> Any:
-        return BudgetedSet, (self.base, self.budgets, self.floors)
-
     # the isl set, corner by corner, for whatever needs all of it
 
     @property
