@@ -35,7 +35,7 @@ class PixelUnshuffle(Module):
 
     >>> net = PixelUnshuffle(2).trace("N 3 H W")
     >>> net.output_shape
-    (N, 12, H//2, W//2)
+    (N, 12, H/2, W/2)
     >>> print(net.valid_inputs().axis("H"))
     H % 2 == 0 and H >= 2
     """

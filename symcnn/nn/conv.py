@@ -9,7 +9,7 @@ from symcnn.errors import ShapeMismatch
 from symcnn.nn.hyper import positive, repeated, same_crop, same_pads
 from symcnn.nn.module import Module
 from symcnn.ops.conv import group_channels
-from symcnn.ops.registry import at_least
+from symcnn.ops.registry import at_least, ntuple
 from symcnn.trace.graph import OPS, Parameter
 
 __all__ = [
@@ -69,6 +69,12 @@ class _Conv(Module):
         at_least("stride", self.stride, 1)
         at_least("dilation", self.dilation, 1)
 
+    def _named(self) -> tuple[list[Int], tuple[Int, ...]]:
+        """Extents and strides, from which TensorFlow's SAME follows."""
+        dilations = ntuple(self.dilation, self.n, "dilation")
+        extents = [d * (k - 1) + 1 for d, k in zip(dilations, self.kernel_size, strict=True)]
+        return extents, ntuple(self.stride, self.n, "stride")
+
     def extra_repr(self) -> str:
         """Channels and kernel, as in torch."""
         shown = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"]
@@ -109,7 +115,7 @@ class _Convolution(_Conv):
         padding: Any = self.padding
         if padding in ("SAME", "VALID"):
             if padding == "SAME":
-                pads = same_pads(input.dims[-self.n :], self._extents, self.stride)
+                pads = same_pads(input.dims[-self.n :], *self._named())
                 input = OPS["pad"](
                     input, pads, mode=_MODES.get(self.padding_mode, self.padding_mode)
                 )
@@ -120,11 +126,6 @@ class _Convolution(_Conv):
         return OPS[f"conv{self.n}d"](
             input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
         )
-
-    @property
-    def _extents(self) -> list[Int]:
-        along = zip(self.dilation, self.kernel_size, strict=True)
-        return [d * (k - 1) + 1 for d, k in along]
 
     def _pads(self) -> tuple[Int, ...]:
         """(left, right) per axis, the last axis first, as F.pad takes them."""
@@ -213,8 +214,7 @@ class _Transposed(_Conv):
         )
         if self.padding != "SAME":
             return output
-        along = zip(self.dilation, self.kernel_size, strict=True)
-        return OPS["pad"](output, same_crop([d * (k - 1) + 1 for d, k in along], self.stride))
+        return OPS["pad"](output, same_crop(*self._named()))
 
 
 class ConvTranspose1d(_Transposed):

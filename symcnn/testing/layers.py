@@ -41,7 +41,7 @@ def _conv(h: Hyper, n: int) -> Layer:
     groups = h.number(1, 2)
     split = max(groups, 1)
     c_in, c_out = (split * h.number(1, 2) + int(h.rarely()) for _ in range(2))
-    same = h.pick(None, None, "same", "valid", wild=("full", "SAME"))
+    same = h.pick(None, None, "same", "valid", wild=("full", "Same"))
     stride = 1 if same == "same" and not h.rarely() else h.per_axis(n, 1, 4)
     mode = h.pick("zeros", "zeros", "zeros", "reflect", "replicate", "circular", wild=("wrap",))
     h.kwargs["padding"] = h.per_axis(n, 0, 4) if same is None else same
