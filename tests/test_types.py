@@ -386,3 +386,32 @@ def test_a_small_tensor_of_sizes_keeps_its_values(forward):
 def test_values_that_are_no_sizes_are_data():
     with pytest.raises(symcnn.DataDependent):
         symcnn.from_torch(Forward(lambda x: F.pad(x, (0, int(x.mean((0, 2, 3)).sum())))), "N 3 H W")
+
+
+WINDOWS = {
+    "over pixels per window": lambda n, h, w: int(n / (h * w / 8 / 8)),
+    "over their number": lambda n, h, w: int(n // (h * w // (8 * 8))),
+    "over a quotient": lambda n, h, w: int(n / (h * w / (8 * 8))),
+}
+
+
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("batch", WINDOWS.values(), ids=WINDOWS)
+def test_the_batch_is_found_by_dividing_windows(batch, padded):
+    """Swin's window_reverse, after window_partition; the batch stays a symbol."""
+
+    def forward(x):
+        if padded:
+            x = F.pad(x, (0, (8 - x.shape[3] % 8) % 8, 0, (8 - x.shape[2] % 8) % 8))
+        b, c, h, w = x.shape
+        x = x.view(b, c, h // 8, 8, w // 8, 8).permute(0, 2, 4, 3, 5, 1).reshape(-1, 8, 8, c)
+        n = batch(x.shape[0], h, w)
+        x = x.view(n, h // 8, w // 8, 8, 8, -1).permute(0, 1, 3, 2, 4, 5)
+        return x.reshape(n, h, w, -1)
+
+    net = agrees(forward)
+    assert not net.guards
+    domain = "H >= 1 and W >= 1"
+    if not padded:
+        domain = "H % 8 == 0 and H >= 8 and W % 8 == 0 and W >= 8"
+    assert str(net.valid_inputs()) == domain

@@ -8,7 +8,8 @@ sizes; where the division does not come out as a formula, ``view(-1, K)`` of a b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
+from fractions import Fraction
+from math import gcd, isfinite, lcm
 from typing import Any
 
 from symcnn.algebra.axis import (
@@ -31,6 +32,7 @@ from symcnn.algebra.size import (
     exact_div,
     floordiv,
     minimum,
+    mod,
     prod,
     replaced,
     sharp_lower,
@@ -157,6 +159,8 @@ def reshaped(input: SymbolicTensor, *shape: Any) -> Result:
         count, *sizes = under_what_is_known(prod(before), *target)
         size = exact_div(count, prod(s for s in sizes if s != -1))
         target = tuple(sizes) if size is not None else target
+    if size is None:
+        size = whole_quotient(unfloored(total), unfloored(rest))
     if size is not None:
         after = (*target[:hole], size, *target[hole + 1 :])
         return Result((after,), _kept_axes(before, after))
@@ -196,6 +200,41 @@ def under_what_is_known(*exprs: Int) -> tuple[Int, ...]:
                     exprs = tuple(replaced(e, fine, whole) for e in exprs)
                     break
     return exprs
+
+
+def unfloored(expr: Int) -> Int:
+    """The domain law: a floor that is exact on the domain, as the quotient."""
+    for atom in [*expr.atoms()] if isinstance(expr, Size) else ():
+        if isinstance(atom, Floor) and isinstance(atom.den, int):
+            exact = known(Condition(mod(atom.num, atom.den), "==", 0))
+            if exact or left_over(atom.num, atom.den) == 1:
+                quotient: Any = unfloored(atom.num) * Fraction(1, atom.den)
+                expr = replaced(expr, atom, quotient)
+    return expr
+
+
+def left_over(num: Int, den: int) -> int:
+    """What is left of a divisor when each factor of ``num`` has taken its share: 1 if it divides.
+
+    For H and W that are multiples of 8, 64 divides H*W.
+    """
+    left = 1
+    for mono, coeff in num.terms.items() if isinstance(num, Size) else ():
+        rest = den // gcd(den, int(coeff))
+        for atom, power in mono:
+            for _ in range(power):
+                shares = (d for d in range(rest, 1, -1) if rest % d == 0)
+                taken = (d for d in shares if known(Condition(mod(atom.size(), d), "==", 0)))
+                rest //= next(taken, 1)
+        left = lcm(left, rest)
+    return left if isinstance(num, Size) else den // gcd(den, num)
+
+
+def whole_quotient(num: Int, den: Int) -> Int | None:
+    """Their quotient, if it is a polynomial with whole coefficients."""
+    terms = [c for e in (num, den) if isinstance(e, Size) for c in e.terms.values()]
+    scale = lcm(*(c.denominator for c in terms))
+    return exact_div(num * scale, den * scale)
 
 
 def _is_batch(size: Int) -> bool:

@@ -18,7 +18,6 @@ from typing import Any
 
 from symcnn.algebra.size import (
     SCALE_BOUND,
-    Floor,
     Int,
     Size,
     ceildiv,
@@ -28,12 +27,9 @@ from symcnn.algebra.size import (
     lower,
     maximum,
     minimum,
-    mod,
     prod,
-    replaced,
 )
-from symcnn.sets.condition import Condition
-from symcnn.trace.graph import known
+from symcnn.ops.shape import left_over, unfloored, whole_quotient
 
 __all__ = [
     "ARITHMETIC",
@@ -51,10 +47,10 @@ __all__ = [
     "is_product",
     "near_fraction",
     "of_one",
+    "quotient",
     "reduced",
     "sizes_of",
     "square_root",
-    "unfloored",
 ]
 
 
@@ -157,33 +153,19 @@ def _integral(expr: Any) -> Int:
     return expr  # type: ignore[no-any-return]
 
 
-def unfloored(expr: Int) -> Int:
-    """The domain law: a floor that is exact on the domain, as the quotient."""
-    for atom in [*expr.atoms()] if isinstance(expr, Size) else ():
-        if isinstance(atom, Floor) and isinstance(atom.den, int):
-            exact = known(Condition(mod(atom.num, atom.den), "==", 0))
-            if exact:
-                quotient: Any = unfloored(atom.num) * Fraction(1, atom.den)
-                expr = replaced(expr, atom, quotient)
-    return expr
+def quotient(num: Int, den: Int) -> Int:
+    """``num // den``, exact where the domain says so: windows over windows per image."""
+    if isinstance(den, Size):
+        whole = whole_quotient(unfloored(num), unfloored(den))
+        if whole is not None:
+            return whole
+    return floordiv(num, den)
 
 
 def is_exact(num: Int, den: Int) -> bool:
     """Whether the quotient is a float exactly: whole on the domain, but for powers of two."""
     num, den = reduced(unfloored(num), unfloored(den))
-    if not isinstance(den, int):
-        return exact_div(num, den) is not None
-    for mono in num.terms if isinstance(num, Size) else ():
-        rest = den // math.gcd(den, int(num.terms[mono]))  # type: ignore[union-attr]
-        for atom, power in mono:
-            for _ in range(power):
-                for d in sorted((d for d in range(2, rest + 1) if rest % d == 0), reverse=True):
-                    if known(Condition(mod(atom.size(), d), "==", 0)):
-                        rest //= d
-                        break
-        if not is_dyadic(rest):
-            return False
-    return isinstance(num, Size) or is_dyadic(den)
+    return is_dyadic(left_over(num, den)) if isinstance(den, int) else False
 
 
 @lru_cache(maxsize=1024)

@@ -39,11 +39,12 @@ from symcnn.frontends.torch.quotients import (
     is_product,
     near_fraction,
     of_one,
+    quotient,
     reduced,
     sizes_of,
     square_root,
-    unfloored,
 )
+from symcnn.ops.shape import unfloored
 from symcnn.sets.condition import Condition
 
 __all__ = ["Dim", "Real", "Sizes", "largest"]
@@ -143,7 +144,7 @@ class Dim(torch.SymInt):
     def __floordiv__(self, other: Any) -> Any:
         if isinstance(other, float):
             return self._real() // other
-        return self._binary(other, lambda a, b: floordiv(a, self.tracer.sided(b)))
+        return self._binary(other, lambda a, b: quotient(a, self.tracer.sided(b)))
 
     def __rfloordiv__(self, other: Any) -> Any:
         return self._binary(other, lambda a, b: floordiv(b, self.tracer.sided(a)))
@@ -378,8 +379,7 @@ class Real(torch.SymFloat):
     def is_float(self) -> bool:
         return True
 
-    real = property(lambda self: self)
-    imag = property(lambda self: 0.0)
+    real, imag = property(lambda self: self), property(lambda self: 0.0)
 
     def again(self, tracer: Questions) -> Real:
         """The same in another run."""
