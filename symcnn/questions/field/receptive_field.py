@@ -23,6 +23,7 @@ from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, Symbol, evaluate, exact_div, maximum, minimum, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, Undecidable, UnsupportedOperation
 from symcnn.ops.registry import same_axes
+from symcnn.questions.field.alignment import Alignment, aligned
 from symcnn.questions.field.field_at import FieldAt
 from symcnn.questions.field.periods import Sizes, varying
 from symcnn.questions.field.reach import (
@@ -66,6 +67,16 @@ class Branches(Shown):
     sources: tuple[str, ...]  # the last node of each branch
     strides: tuple[Any, ...]
     centres: tuple[Any, ...]  # of output 0
+
+    @property
+    def shifts(self) -> tuple[Any, ...]:
+        """How far each branch lies behind the first, in pixels, where all move alike.
+
+        Raises Undecidable where they do not: then the shift grows with the place.
+        """
+        if len(set(self.strides)) > 1:
+            raise Undecidable(f"the branches of {self.node} drift apart along {self.axis}")
+        return tuple(centre - self.centres[0] for centre in self.centres)
 
     def __str__(self) -> str:
         each = (
@@ -429,6 +440,22 @@ class ReceptiveField(Shown):
         """The middle of `interval`."""
         first, last = self.interval(i, axis)
         return _half(first + last)
+
+    @cached_property
+    def alignment(self) -> tuple[Alignment, ...]:
+        """Where the centres of the outputs lie, per axis: for anchors, heat maps and joins.
+
+        Raises Undecidable where every place sees the same.
+
+        >>> from symcnn import nn
+        >>> stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.MaxPool2d(2)).trace("N 3 H W")
+        >>> rows, _ = stem.receptive_field().alignment
+        >>> rows.centre("i"), rows.offset
+        (4*i + 1, 1)
+        """
+        return tuple(
+            aligned(f.name, f.stride, *f.plain, f.along, f.x, f.dims) for f in self._fields
+        )
 
     def size_at(self, i: Any, axis: int = 0) -> Any:
         """The size at output index `i`: a formula where that is a symbol."""
