@@ -22,7 +22,14 @@ from typing import Any
 import click
 
 from symcnn import __version__
-from symcnn.errors import BadSpec, InvalidInput, NoSolution, ShapeMismatch, SymcnnError
+from symcnn.errors import (
+    BadSpec,
+    InvalidInput,
+    NoSolution,
+    ShapeMismatch,
+    SymcnnError,
+    Undecidable,
+)
 from symcnn.network import Network
 from symcnn.progress import silent, waiting
 from symcnn.questions.inputs.budget import BudgetedSet
@@ -701,6 +708,9 @@ def rf(
         "assumptions": [str(c) for c in field.assumptions],
         "branches": [str(b) for b in field.branches],
         "checkerboard": list(field.checkerboard),
+        "smallest": field.smallest.row(),
+        "feasible": field.feasible,
+        "alignment": _alignment(field),
     }
     if index is not None:
         answer["interval"] = [field.interval(index, k) for k in count]
@@ -721,6 +731,9 @@ def rf(
     for k, name in zip(count, field.axes, strict=True):
         if index is not None:
             click.echo(f"{name}: output {index} sees {answer['interval'][k]}")
+    least, most = field.feasible
+    if least != most:
+        click.echo(f"for images of {' x '.join(map(str, least))} to {' x '.join(map(str, most))}")
     for title, lines in (
         ("for sizes with", answer["assumptions"]),
         ("branches that are not aligned:", answer["branches"]),
@@ -905,6 +918,14 @@ def check(
     _show(answer, str(report), as_json)
     if not report:
         sys.exit(1)
+
+
+def _alignment(field: Any) -> list[dict[str, Any]]:
+    """Where the centres lie, per axis; none where every place sees the same."""
+    try:
+        return [asdict(axis) for axis in field.alignment]
+    except Undecidable:
+        return []
 
 
 def _plot_effective(

@@ -2,7 +2,6 @@
 
 import pytest
 import sympy
-import torch
 from torch import nn as tnn
 
 import symcnn

@@ -55,3 +55,11 @@ def test_bad_use_has_status_2():
 
 def test_a_size_that_is_not_valid_has_status_1():
     assert run(*UNET, "--sizes", "H=20,W=20").exit_code == 1
+
+
+def test_the_shortest_path_and_the_alignment_are_told():
+    answer = json.loads(run(*RESNET, "--json").output)
+    assert answer["feasible"] == [[43, 43], [99, 99]]
+    assert answer["smallest"]["size"] == [11, 11]
+    assert [axis["offset"] for axis in answer["alignment"]] == [0, 0]
+    assert "for images of 43 x 43 to 99 x 99" in run(*RESNET).output.splitlines()

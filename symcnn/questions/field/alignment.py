@@ -86,6 +86,10 @@ class Alignment(Shown):
         return f"output i along {self.axis} lies at {self.centre(i)}{told}"
 
 
+def _plain(value: Any) -> Any:
+    return int(value) if value.is_Integer else value
+
+
 def _index(i: Any) -> Any:
     return sympy.Symbol(i, integer=True, nonnegative=True) if isinstance(i, str) else i
 
@@ -110,4 +114,6 @@ def aligned(
         low, high = sizes.min, sizes.max
     middle = (sympy.sympify(low) + high) / (4 * whole.q)
     spread = (sympy.sympify(high) - low) / (4 * whole.q)
-    return Alignment(axis, stride, middle, public(x), public(dims[along[0]]), spread)
+    return Alignment(
+        axis, stride, _plain(middle), public(x), public(dims[along[0]]), _plain(spread)
+    )
