@@ -9,8 +9,8 @@ each: `Cases`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property, reduce
+from html import escape
 from operator import or_
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, SymcnnError, Undecidable
 from symcnn.network import Network
+from symcnn.questions.cases import Cases, as_expr, merged, plain
 from symcnn.questions.inputs import domain
 from symcnn.questions.inputs.diagnose import Diagnosis, Failure
 from symcnn.questions.inputs.domain import Reason, listed
@@ -29,15 +30,15 @@ from symcnn.questions.place.shards import Shards
 from symcnn.questions.place.stream import Stream
 from symcnn.questions.place.tiles import Tiling, filled
 from symcnn.questions.proof.prove import Proof
-from symcnn.sets.condition import Condition, Requirement
-from symcnn.sets.formula import Formula
+from symcnn.sets.condition import Requirement
 from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.pieces import either
 from symcnn.sets.relation import Relation
 from symcnn.sets.simplest import Simplest
 from symcnn.trace.branches import Branch, Unfollowed
-from symcnn.trace.graph import Guard, Shape, public, tree_map
+from symcnn.trace.graph import Guard, Shape, tree_map
 
-__all__ = ["Branched", "Cases", "union"]
+__all__ = ["Branched", "Refusal", "union"]
 
 
 class Refusal(NamedTuple):
@@ -70,121 +71,6 @@ def union(
     net = nets[0] if len(nets) == 1 else Branched(nets, names, refusals)
     net.unfollowed, net._at = unfollowed, at if unfollowed else None
     return net
-
-
-class Cases:
-    """A formula with a case for each set of sizes: disjoint sets, and the formula on each.
-
-    >>> small, large = (input_set(["H"], conditions(c)) for c in ("H <= 7", "H >= 8"))
-    >>> print(Cases([(small, Formula("H")), (large, Formula("H//2"))]))
-    H if 1 <= H <= 7; H//2 if H >= 8
-    """
-
-    def __init__(self, pieces: Iterable[tuple[InputSet, Any]]) -> None:
-        self.pieces = tuple(pieces)
-
-    @property
-    def expr(self) -> Any:
-        """The cases as one sympy expression, a Piecewise."""
-        return sympy.Piecewise(*((_sympy(v), s.as_sympy()) for s, v in self.pieces))
-
-    def _sympy_(self) -> Any:
-        return self.expr
-
-    def at(self, **sizes: int) -> Any:
-        """The value at sizes. Raises InvalidInput where there is no case for them."""
-        for where, value in self.pieces:
-            if _inside(where, sizes):
-                return value.at(**sizes) if hasattr(value, "at") else value
-        raise InvalidInput(f"no case is for {listed(sizes)}")
-
-    def under(self, *given: Any) -> Any:
-        """Each case where `given` holds, see `Formula.under`."""
-        return Cases((s, Formula(v).under(*given)) for s, v in self.pieces)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Cases) and self.pieces == other.pieces
-
-    def __hash__(self) -> int:
-        return hash(tuple(str(piece) for piece in self.pieces))
-
-    def __str__(self) -> str:
-        return "; ".join(f"{value} if {where.describe()}" for where, value in self.pieces)
-
-    __repr__ = __str__
-
-    def _repr_latex_(self) -> str:
-        return f"${sympy.latex(self.expr)}$"
-
-
-def _inside(where: InputSet, sizes: Mapping[str, Any]) -> bool:
-    """Whether sizes lie in a set, whichever of them the set speaks of."""
-    return {n: int(sizes[n]) for n in where.names} in where if where.names else bool(where)
-
-
-def _sympy(value: Any) -> Any:
-    if isinstance(value, (tuple, list)):
-        return sympy.Tuple(*map(_sympy, value))
-    return sympy.sympify(value.expr if hasattr(value, "expr") else value)
-
-
-def merged(pieces: Sequence[tuple[InputSet, Any]], whole: Simplest) -> Any:
-    """One value where one is right on all sets; else `Cases`, those of equal values as one.
-
-    Args:
-        pieces: disjoint sets, and the value on each, in its general form.
-        whole: simplifies on the union of the sets.
-    """
-    values = [value for _, value in pieces]
-    if all(isinstance(v, (tuple, list)) for v in values) and len({*map(len, values)}) == 1:
-        wheres = [where for where, _ in pieces]
-        items = ([*zip(wheres, item, strict=True)] for item in zip(*values, strict=True))
-        return type(values[0])(merged(item, whole) for item in items)
-    sizes = [size for value in values if (size := _kernel(value)) is not None]
-    if len(sizes) < len(values):
-        same = len({str(value) for value in values}) == 1
-        return values[0] if same else Cases(pieces)
-    laws = [Simplest(where) for where, _ in pieces]
-    for size in dict.fromkeys(sizes):
-        if all(_zero(law, size - own) for law, own in zip(laws, sizes, strict=True)):
-            return _like(values[0], whole(size))
-    groups: dict[Int, list[int]] = {}
-    for i, size in enumerate(sizes):
-        twins = [other for other in groups if _zero(laws[i], other - size)]
-        groups.setdefault(twins[0] if twins else size, []).append(i)
-    return Cases(
-        (where, _like(values[0], Simplest(where)(size)))
-        for size, members in groups.items()
-        for where in (reduce(or_, (pieces[i][0] for i in members)),)
-    )
-
-
-def _zero(law: Simplest, gap: Int) -> bool:
-    """Whether a difference is 0 on all of a set."""
-    if law(gap) == 0:
-        return True
-    where = law.domain
-    if where is None:
-        return False
-    with suppress(Undecidable):
-        return where <= input_set(where.names, [Condition(gap, "==", 0)])
-    return False
-
-
-def _kernel(value: Any) -> Int | None:
-    if isinstance(value, Formula):
-        return value.size
-    if isinstance(value, str):
-        return None
-    try:
-        return from_sympy(value)
-    except (SymcnnError, TypeError, ValueError, AttributeError, sympy.SympifyError):
-        return None
-
-
-def _like(value: Any, size: Int) -> Any:
-    """A size as the answer has sizes: a formula, or an expression."""
-    return Formula(size) if isinstance(value, Formula) else public(size)
 
 
 class Branched(Network):
@@ -276,7 +162,7 @@ class Branched(Network):
             merged([*zip(parts, each, strict=True)], self.simplest)
             for each in zip(*shapes, strict=True)
         )
-        return Shape(map(_plain, sizes))
+        return Shape(map(plain, sizes))
 
     @cached_property
     def simplest(self) -> Simplest:
@@ -360,21 +246,21 @@ class Branched(Network):
     @cached_property
     def params(self) -> Any:
         """The number of parameters; lazy ones may depend on the branch."""
-        return _plain(self._each(lambda net: net.params))
+        return plain(self._each(lambda net: net.params))
 
     @cached_property
     def macs(self) -> Any:
         """Multiply-accumulates; a Piecewise where branches differ."""
-        return _plain(self._each(lambda net: net.macs))
+        return plain(self._each(lambda net: net.macs))
 
     @cached_property
     def flops(self) -> Any:
         """Two per MAC; a Piecewise where branches differ."""
-        return _plain(self._each(lambda net: net.flops))
+        return plain(self._each(lambda net: net.flops))
 
     def cost(self, convention: str = "macs", **options: Any) -> Any:
         """See `Network.cost`: an answer of the same names, with `Cases` where branches differ."""
-        return Distributed(self, lambda net: net.cost(convention, **options), "cost")
+        return Distributed(self, lambda net: net.cost(convention, **options))
 
     # sets
 
@@ -420,7 +306,7 @@ class Branched(Network):
             return Relation(found[0].parameters, members)
         if not isinstance(found[0], InputSet):  # choices of hyperparameters, each with its inputs
             return type(found[0])([s for f in found for s in f])
-        return reduce(or_, found)
+        return either(found)
 
     def diagnose(self, **sizes: Any) -> Diagnosis:
         """See `Network.diagnose`: in the branch that the sizes take."""
@@ -480,7 +366,7 @@ class Branched(Network):
         fields = self._those(lambda net: net.receptive_field(*args, **options), BadSpec)
         if len({str(field) for field in fields}) == 1 and len(fields) == len(self.nets):
             return fields[0]
-        return Distributed(self, lambda net: net.receptive_field(*args, **options), "field")
+        return Distributed(self, lambda net: net.receptive_field(*args, **options))
 
     def prove(self, **options: Any) -> Proof:
         """See `Network.prove`: the claims of every branch."""
@@ -495,9 +381,19 @@ class Branched(Network):
             return found[0][1]
         return "\n\n".join(f"for {where.describe()}:\n{answer}" for where, answer in found)
 
-    def summary(self, *args: Any, **options: Any) -> Any:
-        """See `Network.summary`: one table for each branch."""
-        return self._texts(lambda net: str(net.summary(*args, **options)))
+    def summary(self, at: Mapping[str, int] | None = None, **options: Any) -> Any:
+        """See `Network.summary`: one table for each branch, or that of the branch at sizes."""
+        if at is not None:
+            return self.branch_at(**{"N": 1, **at}).summary(at=at, **options)
+        return self._texts(lambda net: str(net.summary(**options)))
+
+    def to_code(self, language: str = "python") -> str:
+        """See `Network.to_code`: for each branch, under a comment, where their forms differ."""
+        mark = "#" if language in ("python", "numpy") else "//"
+        try:
+            return super().to_code(language)
+        except (BadSpec, TypeError):
+            return self._texts(lambda net: net.to_code(language), f"{mark} for ")
 
     def to_latex(self, what: str = "table", **options: Any) -> str:
         """See `Network.to_latex`: for each branch, under a comment with its sizes."""
@@ -509,12 +405,19 @@ class Branched(Network):
             return found[0][1]
         return "\n\n".join(f"{title}{where.describe()}:\n{text}" for where, text in found)
 
+    def _repr_html_(self) -> str:
+        return "".join(
+            f"<p>for {escape(b.where.describe())}:</p>{b.network._repr_html_()}"
+            for b in self.branches
+        )
+
     def _repr_latex_(self) -> str:
-        return f"${sympy.latex(_sympy(self.outputs))}$"
+        return f"${sympy.latex(as_expr(self.outputs))}$"
 
     def __repr__(self) -> str:
         inputs = ", ".join(map(str, self.inputs))
-        return f"Network({inputs} -> {self.describe_output()}, {len(self.nets)} branches)"
+        scope = f", {self.scope}" if self.scope else ""
+        return f"Network({inputs} -> {self.describe_output()}, {len(self.nets)} branches{scope})"
 
 
 #: What a network computes for itself from what it is made of.
@@ -528,8 +431,8 @@ class Distributed:
     take, and `parts` that of each.
     """
 
-    def __init__(self, net: Branched, ask: Callable[[Network], Any], what: str) -> None:
-        self._net, self._ask, self._what = net, ask, what
+    def __init__(self, net: Branched, ask: Callable[[Network], Any]) -> None:
+        self._net, self._ask = net, ask
 
     @cached_property
     def parts(self) -> tuple[tuple[InputSet, Any], ...]:
@@ -545,10 +448,19 @@ class Distributed:
         if name.startswith("_"):
             raise AttributeError(name)
         found = [(where, getattr(answer, name)) for where, answer in self._general]
-        if all(callable(value) and not isinstance(value, Formula) for _, value in found):
-            return lambda *args, **options: merged(
-                [(where, value(*args, **options)) for where, value in found], self._net.simplest
+        values = [value for _, value in found]
+        if all(map(callable, values)):
+            return lambda *args, **options: self._of(
+                lambda answer: getattr(answer, name)(*args, **options)
             )
+        return self._of(lambda answer: getattr(answer, name))
+
+    def _of(self, ask: Callable[[Any], Any]) -> Any:
+        """What is asked of each answer, in one: a value, cases, or an answer with figures again."""
+        found = [(where, ask(answer)) for where, answer in self._general]
+        if all(type(v).__module__.startswith("symcnn.questions.field") for _, v in found):
+            own = self._ask
+            return Distributed(self._net, lambda net: ask(own(net)))
         return merged(found, self._net.simplest)
 
     @cached_property
@@ -563,9 +475,11 @@ class Distributed:
 
     __repr__ = __str__
 
-
-def _plain(value: Any) -> Any:
-    return value.expr if isinstance(value, Cases) else value
+    def _repr_html_(self) -> str:
+        return "".join(
+            f"<p>for {escape(where.describe())}:</p>{answer._repr_html_()}"
+            for where, answer in self.parts
+        )
 
 
 def _leaves(value: Any) -> list[Any]:

@@ -13,7 +13,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
@@ -93,7 +93,38 @@ def _network(target: str, inputs: tuple[str, ...], *, train: bool) -> Network:
     module = _module(target)
     if isinstance(module, nn.Module):
         return module.trace(*inputs)
-    return from_torch(module.train(train), *inputs)
+    return _branch(from_torch(module.train(train), *inputs))
+
+
+@dataclass
+class _Asking:
+    """What a command is about to say: of a network with branches, of one after the other."""
+
+    whole: Network | None = None  # with branches
+    branch: int = 0
+    scope: str = ""
+    said: list[dict[str, Any]] = field(default_factory=list)
+
+
+#: Questions whose answers are derivations and tables: each branch has its own.
+_BY_BRANCH = frozenset({"shapes", "rf", "cost", "explain", "summary"})
+
+
+def _branch(net: Network) -> Network:
+    """The network to ask: the whole, or the branch whose turn it is."""
+    context = click.get_current_context()
+    asking: _Asking = context.ensure_object(_Asking)
+    asking.scope = net.scope
+    if len(net.branches) == 1 or context.command.name not in _BY_BRANCH:
+        return net
+    place = context.params.get("sizes") or context.params.get("at") or ""
+    if "=" in place:  # the branch that these sizes take
+        return net.branch_at(**({"N": 1} | _sizes(net, place)))
+    asking.whole = net
+    branch = net.branches[asking.branch]
+    if not context.params["as_json"]:
+        click.echo(f"{'' if asking.branch == 0 else chr(10)}for {branch.where.describe()}:")
+    return branch.network
 
 
 def _named(inputs: tuple[str, ...]) -> Any:
@@ -151,10 +182,17 @@ def _answers(command: Callable[..., None]) -> Callable[..., None]:
         try:
             with silent() if options.get("as_json") else waiting(f"{command.__name__} ..."):
                 command(**options)
+                asking: _Asking = click.get_current_context().ensure_object(_Asking)
+                while asking.whole and asking.branch + 1 < len(asking.whole.branches):
+                    asking.branch += 1
+                    command(**options)
+            _close(asking, bool(options.get("as_json")))
         except SymcnnError as error:
             if debug:
                 traceback.print_exc()
             click.echo(f"{type(error).__name__}: {error}", err=True)
+            if scope := click.get_current_context().ensure_object(_Asking).scope:
+                click.echo(f"holds {scope}", err=True)
             sys.exit(1 if isinstance(error, _ANSWERED_NO) else 2)
 
     return run
@@ -1173,8 +1211,23 @@ def _plain(value: Any) -> Any:
 
 
 def _show(answer: dict[str, Any], text: str, as_json: bool) -> None:
-    click.echo(json.dumps(_plain(answer), indent=2) if as_json else text.rstrip("\n"))
+    """Print an answer; JSON of a network with branches waits until each has said its own."""
+    asking: _Asking = click.get_current_context().ensure_object(_Asking)
+    if not as_json:
+        click.echo(text.rstrip("\n"))
+    elif asking.whole is not None:
+        where = asking.whole.branches[asking.branch].where.describe()
+        asking.said.append({"where": where, **answer})
+    else:
+        holds = {"holds": asking.scope} if asking.scope else {}  # the network is not complete
+        click.echo(json.dumps(_plain({**answer, **holds}), indent=2))
 
 
-if __name__ == "__main__":
-    main()
+def _close(asking: _Asking, as_json: bool) -> None:
+    """What is to be said after the answers of all branches."""
+    if asking.said:
+        asking.whole = None
+        _show({"branches": asking.said}, "", as_json)
+    if asking.scope and not as_json:
+        mark = "% " if click.get_current_context().command.name == "latex" else ""
+        click.echo(f"{mark}holds {asking.scope}")

@@ -128,6 +128,17 @@ class Network(Places, Specs):
         """Whether every branch that sizes decide was followed: answers hold for all sizes."""
         return not self.unfollowed
 
+    @property
+    def scope(self) -> str:
+        """For which sizes answers hold where they do not for all: ``for H == 224 only (model.py:31:
+        python needs a number there: range(h))``; "" for a complete network.
+        """
+        one, *others = self.unfollowed or (None,)
+        if one is None:
+            return ""
+        more = f", and {len(others)} more: see net.unfollowed" if others else ""
+        return f"for {one.only} only ({one.where_in_code}: {one.reason}){more}"
+
     def branch_at(self, **sizes: int) -> Network:
         """The network of the branch that these sizes take: itself, or a trace at numbers where no
         branch was followed.
@@ -534,7 +545,9 @@ class Network(Places, Specs):
         Where it fails: the node, what torch says, why, and every way out. Where it does not: what
         goes wrong in silence, such as rows that no window reads.
         """
-        return diagnose(self, self._values({"N": 1} | sizes if "N" in self.symbols else sizes))
+        values = self._values({"N": 1} | sizes if "N" in self.symbols else sizes)
+        net = self.branch_at(**values)
+        return diagnose(net, values if net is self else {})
 
     def fix(self, output: Any = None, **sizes: Any) -> list[Any]:
         """What every Linear and view constant should be, as a formula and, given sizes, a number.
@@ -804,7 +817,8 @@ class Network(Places, Specs):
 
     def __repr__(self) -> str:
         inputs = ", ".join(map(str, self.inputs))
-        return f"Network({inputs} -> {self.describe_output()}, {len(self.nodes)} nodes)"
+        scope = f", {self.scope}" if self.scope else ""
+        return f"Network({inputs} -> {self.describe_output()}, {len(self.nodes)} nodes{scope})"
 
 
 def _given(net: Network, values: Mapping[str, Any]) -> Network:

@@ -469,6 +469,8 @@ class InputSet:
             return "every input" if self else "no input"
         if not self:
             return f"no {' and '.join(self.shown)}"
+        if self.batch and (bound := self._bound_batch):
+            return str(InputSet(self.names, self._sides, batch=self.batch - bound, at=self.at))
         if len(self._listed._sides) > 1 or not all(side.plain for side in self._listed._sides):
             texts = [text for side in self._listed._sides if (text := _side_text(side))]
             return " and ".join(f"({t})" if " or " in t and len(texts) > 1 else t for t in texts)
@@ -476,6 +478,12 @@ class InputSet:
         if len(texts) == 1:
             return texts[0]
         return " or ".join(f"({t})" if " and " in t else t for t in texts)
+
+    @property
+    def _bound_batch(self) -> set[str]:
+        """The sizes of the batch that not every number will do for: a text must name them."""
+        free = {name: input_set((name,), ()) for name in self.batch & {*self.names}}
+        return {name for name, every in free.items() if self.axis(name) != every}
 
     def _rank(self) -> tuple[int, int, Any]:
         """What fits into the smallest square comes first."""

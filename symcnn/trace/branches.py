@@ -45,11 +45,13 @@ class Unfollowed:
         where_in_code: file and line of the comparison.
         condition: what the sizes meet that are left out.
         reason: why the forward was not followed there.
+        only: what the sizes meet, in their place, for which answers hold.
     """
 
     where_in_code: str
     condition: str
     reason: str
+    only: str = ""
 
     def __str__(self) -> str:
         return f"{self.condition} ({self.where_in_code}): {self.reason}"

@@ -318,7 +318,10 @@ class _Front:
             return
         guard = run.guards[i]
         turned = " and ".join(map(said, negation(guard.requirement)))
-        self.unfollowed.append(Unfollowed(guard.where, turned, reason))
+        file, _, line = guard.where.rpartition(":")
+        code = linecache.getline(file, int(line)).strip() if guard.fixes else ""
+        reason = f"{reason}: {code}" if code else reason
+        self.unfollowed.append(Unfollowed(guard.where, turned, reason, said(guard.requirement)))
 
     def _give_up(self, region: _Region, error: SymcnnError) -> None:
         if region.before is None:  # the sizes that were asked for

@@ -158,7 +158,10 @@ class Cost(Shown):
         """
         self.net.shape_at(**sizes)
         numbers = {str(name): int(size) for name, size in sizes.items()}
-        return self._with(net=self.net.given(**numbers), sizes=numbers)
+        net = self.net.branch_at(**numbers)
+        if net is self.net:
+            net = net.given(**numbers)
+        return self._with(net=net, sizes=numbers)
 
     def under(self, *given: Any) -> Cost:
         """The same where `given` holds, see `Formula.under`: ``under("H % 32 == 0")``."""

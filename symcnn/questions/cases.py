@@ -1,0 +1,149 @@
+"""`Cases`: a value that differs between the branches of a network, and one value where it does not.
+
+The law: *a closed form that equals each branch's own on the sizes of that branch is the form of all
+of them.* Candidates are the branches' own forms; whether two are equal on a set is decided by the
+simplest form of their difference there, or by isl.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import reduce
+from operator import or_
+from typing import Any
+
+import sympy
+
+from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.size import Int
+from symcnn.errors import InvalidInput, SymcnnError, Undecidable
+from symcnn.questions.inputs.domain import listed
+from symcnn.sets.condition import Condition
+from symcnn.sets.formula import Formula
+from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.simplest import Simplest
+from symcnn.trace.graph import public
+
+__all__ = ["Cases", "as_expr", "merged", "plain"]
+
+
+class Cases:
+    """A formula with a case for each set of sizes: disjoint sets, and the formula on each.
+
+    >>> small, large = (input_set(["H"], conditions(c)) for c in ("H <= 7", "H >= 8"))
+    >>> print(Cases([(small, Formula("H")), (large, Formula("H//2"))]))
+    H if 1 <= H <= 7; H//2 if H >= 8
+    """
+
+    def __init__(self, pieces: Iterable[tuple[InputSet, Any]]) -> None:
+        self.pieces = tuple(pieces)
+
+    @property
+    def expr(self) -> Any:
+        """The cases as one sympy expression, a Piecewise."""
+        return sympy.Piecewise(*((as_expr(v), s.as_sympy()) for s, v in self.pieces))
+
+    def _sympy_(self) -> Any:
+        return self.expr
+
+    def at(self, **sizes: int) -> Any:
+        """The value at sizes. Raises InvalidInput where there is no case for them."""
+        for where, value in self.pieces:
+            if _inside(where, sizes):
+                return value.at(**sizes) if hasattr(value, "at") else value
+        raise InvalidInput(f"no case is for {listed(sizes)}")
+
+    def under(self, *given: Any) -> Any:
+        """Each case where `given` holds, see `Formula.under`."""
+        return Cases((s, Formula(v).under(*given)) for s, v in self.pieces)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Cases) and self.pieces == other.pieces
+
+    def __hash__(self) -> int:
+        return hash(tuple(str(piece) for piece in self.pieces))
+
+    def __str__(self) -> str:
+        return "; ".join(f"{value} if {where.describe()}" for where, value in self.pieces)
+
+    __repr__ = __str__
+
+    def _repr_latex_(self) -> str:
+        return f"${sympy.latex(self.expr)}$"
+
+
+def _inside(where: InputSet, sizes: Mapping[str, Any]) -> bool:
+    """Whether sizes lie in a set, whichever of them the set speaks of."""
+    return {n: int(sizes[n]) for n in where.names} in where if where.names else bool(where)
+
+
+def as_expr(value: Any) -> Any:
+    """A value, or nested ones, for sympy."""
+    if isinstance(value, (tuple, list)):
+        return sympy.Tuple(*map(as_expr, value))
+    return sympy.sympify(value.expr if hasattr(value, "expr") else value)
+
+
+def merged(pieces: Sequence[tuple[InputSet, Any]], whole: Simplest) -> Any:
+    """One value where one is right on all sets; else `Cases`, those of equal values as one.
+
+    Args:
+        pieces: disjoint sets, and the value on each, in its general form.
+        whole: simplifies on the union of the sets.
+    """
+    values = [value for _, value in pieces]
+    if all(isinstance(v, (tuple, list)) for v in values) and len({*map(len, values)}) == 1:
+        wheres = [where for where, _ in pieces]
+        items = ([*zip(wheres, item, strict=True)] for item in zip(*values, strict=True))
+        return type(values[0])(merged(item, whole) for item in items)
+    sizes = [size for value in values if (size := _kernel(value)) is not None]
+    if len(sizes) < len(values):
+        same = len({str(value) for value in values}) == 1
+        return values[0] if same else Cases(pieces)
+    laws = [Simplest(where) for where, _ in pieces]
+    for size in dict.fromkeys(sizes):
+        if all(_zero(law, size - own) for law, own in zip(laws, sizes, strict=True)):
+            return _like(values[0], whole(size))
+    groups: dict[Int, list[int]] = {}
+    for i, size in enumerate(sizes):
+        twins = [other for other in groups if _zero(laws[i], other - size)]
+        groups.setdefault(twins[0] if twins else size, []).append(i)
+    return Cases(
+        (where, _like(values[0], Simplest(where)(size)))
+        for size, members in groups.items()
+        for where in (reduce(or_, (pieces[i][0] for i in members)),)
+    )
+
+
+def _zero(law: Simplest, gap: Int) -> bool:
+    """Whether a difference is 0 on all of a set."""
+    if law(gap) == 0:
+        return True
+    where = law.domain
+    if where is None:
+        return False
+    with suppress(Undecidable):
+        return where <= input_set(where.names, [Condition(gap, "==", 0)])
+    return False
+
+
+def _kernel(value: Any) -> Int | None:
+    if isinstance(value, Formula):
+        return value.size
+    if isinstance(value, str):
+        return None
+    try:
+        return from_sympy(value)
+    except (SymcnnError, TypeError, ValueError, AttributeError, sympy.SympifyError):
+        return None
+
+
+def _like(value: Any, size: Int) -> Any:
+    """A size as the answer has sizes: a formula, or an expression."""
+    return Formula(size) if isinstance(value, Formula) else public(size)
+
+
+def plain(value: Any) -> Any:
+    """Cases as one sympy expression; all else as it is."""
+    return value.expr if isinstance(value, Cases) else value

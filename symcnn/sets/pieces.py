@@ -1,0 +1,115 @@
+"""A disjoint union of sets of which some have budgets, and so no plain isl set of their own.
+
+The law: *the smallest member of a union is the smallest of the smallest members*, and so on: every
+question about members distributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from symcnn.errors import NoSolution
+from symcnn.sets.condition import Requirement
+from symcnn.sets.inputset import InputSet
+
+__all__ = ["Pieces", "either"]
+
+
+def either(sets: Sequence[InputSet]) -> InputSet:
+    """The union of disjoint sets.
+
+    >>> from symcnn.sets.inputset import input_set
+    >>> from symcnn.sets.formula import conditions
+    >>> print(either([input_set(["H"], conditions(c)) for c in ("H <= 7", "H >= 9")]))
+    1 <= H <= 7 or H >= 9
+    """
+    if all(type(one) is InputSet for one in sets):
+        return reduce(or_, sets)
+    filled = [one for one in sets if one]
+    return Pieces(filled) if len(filled) > 1 else filled[0] if filled else sets[0]
+
+
+class Pieces(InputSet):
+    """A union of disjoint sets, member by member; made by `either`."""
+
+    def __init__(self, sets: Sequence[InputSet]) -> None:
+        first = sets[0]
+        super().__init__(first.names, (), batch=first.batch, at=first.at)
+        self.sets = tuple(sets)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """See `InputSet.shown`."""
+        return self.sets[0].shown
+
+    @property
+    def bounded(self) -> bool:
+        """See `InputSet.bounded`."""
+        return all(one.bounded for one in self.sets)
+
+    def __bool__(self) -> bool:
+        return any(self.sets)
+
+    def __contains__(self, member: object) -> bool:
+        return any(member in one for one in self.sets)
+
+    def smallest(self) -> Any:
+        """See `InputSet.smallest`."""
+        return min(
+            (one.smallest() for one in self.sets),
+            key=lambda m: (max(_tuple(m)), sum(_tuple(m)), _tuple(m)),
+        )
+
+    def largest(self) -> Any:
+        """See `InputSet.largest`."""
+        return max(
+            (one.largest() for one in self.sets),
+            key=lambda m: (min(_tuple(m)), sum(_tuple(m))),
+        )
+
+    def nearest(self, *sizes: int) -> Any:
+        """See `InputSet.nearest`."""
+        return min(
+            (one.nearest(*sizes) for one in self.sets),
+            key=lambda m: max(abs(a - b) for a, b in zip(_tuple(m), sizes, strict=True)),
+        )
+
+    def count(self) -> int | None:
+        """See `InputSet.count`."""
+        counts = [one.count() for one in self.sets]
+        return None if None in counts else sum(count or 0 for count in counts)
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.bounded:
+            raise NoSolution("the set has no end", cure="restrict it: within=(1, 512)")
+        for one in self.sets:
+            yield from one
+
+    def where(self, *requirements: Requirement) -> InputSet:
+        """See `InputSet.where`."""
+        return either([one.where(*requirements) for one in self.sets])
+
+    def __and__(self, other: InputSet) -> InputSet:
+        return either([one & other for one in self.sets])
+
+    def __str__(self) -> str:
+        return " or ".join(f"({one})" for one in self.sets)
+
+    __repr__ = __str__
+
+    def describe(self) -> str:
+        """See `InputSet.describe`."""
+        return " or ".join(f"({one.describe()})" for one in self.sets)
+
+    def as_sympy(self) -> Any:
+        """See `InputSet.as_sympy`."""
+        import sympy
+
+        return sympy.Or(*(one.as_sympy() for one in self.sets))
+
+
+def _tuple(member: Any) -> tuple[int, ...]:
+    return tuple(member) if isinstance(member, tuple) else (member,)

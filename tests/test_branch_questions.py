@@ -1,0 +1,183 @@
+"""Every question distributes over the branches of a network."""
+
+import json
+
+import pytest
+import sympy
+from click.testing import CliRunner
+
+import symcnn
+from symcnn import H, N, W
+from symcnn.cli import main
+from symcnn.errors import DataDependent, InvalidInput, NoSolution
+from symcnn.network import Network
+
+torch = pytest.importorskip("torch")
+nn, F = torch.nn, torch.nn.functional
+
+
+class Halved(nn.Module):
+    """Pools what is higher than 64 rows, and refuses what is higher than 1,000."""
+
+    def __init__(self):
+        super().__init__()
+        self.c = nn.Conv2d(3, 8, 3, padding=1)
+
+    def forward(self, x):
+        if x.shape[2] > 1000:
+            raise ValueError("at most 1000 rows")
+        if x.shape[2] > 64:
+            x = F.max_pool2d(x, 2)
+        return self.c(x)
+
+
+class Rows(nn.Module):
+    def forward(self, x):
+        return torch.cat([x for _ in range(x.shape[2])], 1)
+
+
+@pytest.fixture(scope="module")
+def net():
+    return symcnn.from_torch(Halved(), "N 3 H W")
+
+
+def test_a_shape_is_a_piecewise_where_forms_differ(net):
+    height = net.output_shape[2]
+    assert isinstance(height, sympy.Piecewise)
+    assert [height.subs({H: h, W: 9}) for h in (64, 66)] == [64, 33]
+
+
+def test_the_domain_is_the_union_and_says_what_the_model_raises(net):
+    assert str(net.valid_inputs()) == "(1 <= H <= 64 and W == 1) or (1 <= H <= 1000 and W >= 2)"
+    with pytest.raises(InvalidInput, match="at most 1000 rows"):
+        net.shape_at(N=1, H=1001, W=8)
+    assert "at most 1000 rows" in str(net.diagnose(H=1001, W=8))
+
+
+def test_solutions_and_budgets_are_unions(net):
+    assert {*net.solve(output=(40, 9))} == {(40, 9), *((h, w) for h in (80, 81) for w in (18, 19))}
+    budget = net.solve(macs=216 * 100, N=1)
+    assert (64, 1) in budget
+    assert (66, 6) in budget
+    assert (66, 8) not in budget
+    relation = net.solve(output=("h", "w"))
+    assert (80, 18) in relation.given(h=40, w=9)
+    assert (40, 9) in relation.given(h=40, w=9)
+    with pytest.raises(NoSolution):
+        net.solve(output=(501, 501))
+
+
+def test_a_cost_is_that_of_the_branch(net):
+    assert net.cost().at(N=2, H=64, W=9).total == 2 * 216 * 64 * 9
+    assert net.cost().at(N=2, H=66, W=9).total == 2 * 216 * 33 * 4
+    assert net.cost().total.at(N=1, H=66, W=9) == 216 * 33 * 4
+    assert net.macs.subs({N: 1, H: 66, W: 9}) == 216 * 33 * 4
+    assert net.params == 224
+
+
+def test_a_field_is_that_of_the_branch(net):
+    field = net.receptive_field()
+    assert [field.size[0].at(H=h, W=9) for h in (64, 65)] == [3, 6]
+    assert field.at(H=64, W=9).interval(3) == (2, 4)
+    assert field.at(H=66, W=9).interval(3) == (4, 9)
+
+
+def test_words_name_the_sizes_of_each_branch(net):
+    for words in (net.summary(), net.explain("size"), net.to_latex(), net.to_code()):
+        assert "for 1 <= H <= 64 and W >= 1:" in str(words)
+    assert "conv2d" in str(net.summary(at={"N": 1, "H": 66, "W": 9}))
+
+
+def test_what_all_branches_prove_is_proved(net):
+    proof = net.prove()
+    assert proof
+    assert proof.complete
+
+
+def test_torch_agrees_on_every_branch(net):
+    report = net.validate(Halved(), "cpu", samples=40)
+    assert bool(report), str(report)
+
+
+def test_every_question_of_a_network_is_asked_of_all_branches():
+    """What `Branched` does not answer anew is a record, or is made of what it answers anew."""
+    made_of_others = {
+        *"complete scope general nearest_valid output_shape spec valid_inputs validate".split(),
+        *"largest_batch".split(),
+    }
+    records = {
+        *"batch calls declared hyperparameters input_tensors inputs output_tensors".split(),
+        *"parameters position roles source_name spelled".split(),
+    }
+    public = {name for name in dir(Network) if not name.startswith("_")}
+    branched = symcnn.from_torch(Halved(), "N 3 H W")
+    same = {n for n in public if getattr(Network, n) is getattr(type(branched), n)}
+    assert same <= made_of_others | records, same - made_of_others - records
+
+
+def test_what_needs_a_number_is_said_and_other_sizes_are_still_exact():
+    net = symcnn.from_torch(Rows(), "N 3 H W", example={"H": 4})
+    assert not net.complete
+    (left,) = net.unfollowed
+    assert left.condition == "H != 4"
+    assert "test_branch_questions.py" in left.where_in_code
+    assert "range(x.shape[2])" in left.reason
+    assert "for H == 4 only" in net.scope
+    assert net.shape_at(N=1, H=5, W=2) == (1, 15, 5, 2)
+    assert net.cost().at(N=1, H=5, W=2).total == 0
+
+
+def test_the_batch_that_python_counts_is_fixed_and_printed():
+    class Each(nn.Module):
+        def forward(self, x):
+            return torch.stack([x[b] * 2 for b in range(x.shape[0])])
+
+    net = symcnn.from_torch(Each(), "N 3 H W")
+    assert str(net.valid_inputs()) == "N == 2 and H >= 1 and W >= 1"
+    assert net.shape_at(N=3, H=4, W=5) == (3, 3, 4, 5)
+
+
+def test_a_limit_on_branches_says_how_to_raise_it():
+    class Many(nn.Module):
+        def forward(self, x):
+            for limit in (10, 20, 30, 40):
+                if x.shape[2] > limit:
+                    x = F.pad(x, (0, 1))
+            return x
+
+    net = symcnn.from_torch(Many(), "N 3 H W", branches=2)
+    assert len(net.branches) == 2
+    assert not net.complete
+    assert "branches=" in net.unfollowed[0].reason
+    for height in (5, 15, 25, 35, 45):
+        assert net.shape_at(N=1, H=height, W=1) == (1, 3, height, 1 + (height - 1) // 10)
+    assert symcnn.from_torch(Many(), "N 3 H W").complete
+
+
+def test_a_branch_on_values_is_still_refused_with_its_line():
+    class Values(nn.Module):
+        def forward(self, x):
+            return x if x.shape[2] > 5 and x.sum() > 0 else -x
+
+    with pytest.raises(DataDependent, match=r"test_branch_questions\.py:\d+"):
+        symcnn.from_torch(Values(), "N 3 H W")
+
+
+@pytest.mark.parametrize("command", ["shapes", "rf", "cost", "explain", "summary", "valid"])
+def test_the_command_line_answers_for_each_branch(command, tmp_path):
+    path = tmp_path / "model.py"
+    path.write_text(
+        "import torch\nclass Halved(torch.nn.Module):\n    def forward(self, x):\n"
+        "        return torch.nn.functional.max_pool2d(x, 2) if x.shape[2] > 64 else x\n"
+    )
+    arguments = [command, f"{path}:Halved", "--input", "N 3 H W"]
+    text = CliRunner().invoke(main, arguments)
+    assert text.exit_code == 0, text.output
+    if command != "valid":
+        assert "for 1 <= H <= 64 and W >= 1:" in text.stdout
+    answer = json.loads(CliRunner().invoke(main, [*arguments, "--json"]).stdout)
+    if command != "valid":
+        assert [branch["where"] for branch in answer["branches"]] == [
+            "H >= 65 and W >= 1",
+            "1 <= H <= 64 and W >= 1",
+        ]
