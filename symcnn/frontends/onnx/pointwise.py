@@ -57,7 +57,7 @@ _each(UNARY, lambda op: lambda step: OPS[op](step.tensor()))
 @operator(*CASTS.split())
 def cast(step: Step) -> Any:
     """Point by point; scales and zero points belong to the type."""
-    return OPS["to"](step.tensor(), step.attribute("to", ""))
+    return OPS["to"](step.tensor())
 
 
 def _binary(op: str) -> Callable[[Step], Any]:
@@ -279,7 +279,7 @@ def window(step: Step) -> Any:
 def dynamic_quantize(step: Step) -> Any:
     """The quantised tensor, its scale and zero point."""
     x = step.tensor()
-    return OPS["to"](x, "uint8"), OPS["amax"](x), OPS["amax"](x)
+    return OPS["to"](x), OPS["amax"](x), OPS["amax"](x)
 
 
 @operator("NonZero", "Compress", "NonMaxSuppression", "Unique")

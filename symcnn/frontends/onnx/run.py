@@ -168,6 +168,7 @@ class Run:
                 if types is None:
                     types = () if domain else _result_types(step)
                 value.dtype = types[i] if i < len(types) else ""
+                value.told()
         return outputs
 
     def _named(self, scope: Scope, name: str) -> Any:
