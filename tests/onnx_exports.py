@@ -1,0 +1,194 @@
+"""Networks exported by torch and read back: the same formulas, domain and MACs?
+
+``python -m tests.onnx_exports`` writes the table of docs/onnx.md, ``--dims`` that of the Dims which
+`net.spec("torch.export")` makes; names after them choose networks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import logging
+import sys
+import time
+import warnings
+from typing import Any
+
+import torch
+
+import symcnn
+from symcnn.algebra.size import evaluate
+from symcnn.errors import SymcnnError
+
+from .conftest import ROOT
+from .test_example_networks_torch import SOURCES
+
+PAGE = ROOT / "docs/onnx.md"
+HF = ["ResNet", "RegNet", "ConvNeXt", "ConvNeXtV2", "EfficientNet", "MobileNetV2", "SegFormer"]
+HF += ["PoolFormer", "VAN", "LeViT", "DPT", "ViT", "SwinV2"]
+#: Above so many parameters onnxruntime is not run.
+RUN = 30_000_000
+
+
+def build(name: str, device: str) -> tuple[torch.nn.Module, str]:
+    """A network, and the shape that it takes."""
+    if name in SOURCES:
+        file, factory = SOURCES[name].split(":")
+        with torch.device(device):
+            module = getattr(importlib.import_module(file.removesuffix(".py")), factory)().eval()
+        channels = next(p for p in module.parameters() if p.ndim == 4).shape[1]
+        return module, f"N {channels} H W"
+    hf = importlib.import_module("hf")
+    with torch.device(device):
+        return hf.MODELS[name]().eval(), hf.spec(name)
+
+
+def exported(module: torch.nn.Module, net: Any) -> tuple[Any, str]:
+    """The program for the Dims of the spec, and how they are written."""
+    part = net.spec("torch.export").parts[0]
+    names: dict[str, Any] = {}
+    exec(part.text, names)
+    device = next(module.parameters()).device
+    sizes = {
+        name: first if last is not None else first + 3 * step
+        for name, (first, last, step) in part.sizes.items()
+    }
+    sizes |= dict.fromkeys(net.batch & set(sizes), 2)
+    shape = [evaluate(d, sizes) for d in net.input_tensors[0].dims]
+    x = torch.zeros(shape, device=device)
+    program = torch.export.export(
+        module, (x,), dynamic_shapes=names["dynamic_shapes"], strict=False
+    )
+    return program, part.text.splitlines()[-1].removeprefix("dynamic_shapes = ")
+
+
+def dims_row(name: str) -> str:
+    """Whether torch.export takes the Dims of the spec at the first try."""
+    module, spec = build(name, "meta")
+    net = symcnn.from_torch(module, spec)
+    start = time.perf_counter()
+    try:
+        _, text = exported(module, net)
+    except Exception as error:
+        return f"| {name} | - | {type(error).__name__}: {str(error).splitlines()[0][:80]} |"
+    return f"| {name} | `{text}` | taken, {time.perf_counter() - start:.1f} s |"
+
+
+def onnx_row(name: str) -> str:
+    """What is read back, against what torch's module says."""
+    module, spec = build(name, "cpu")
+    net = symcnn.from_torch(module, spec)
+    try:
+        program, _ = exported(module, net)
+        with contextlib.redirect_stdout(io.StringIO()):
+            file = torch.onnx.export(program, dynamo=True, input_names=["x"]).model_proto
+    except Exception as error:
+        return f"| {name} | not exported: {type(error).__name__} | | | | |"
+    try:
+        back = symcnn.from_onnx(file, [spec])
+    except SymcnnError as error:
+        return f"| {name} | {type(error).__name__}: {error.cause[:90]} | | | | |"
+    ours, theirs = _first(back), _first(net)
+    mine, other = back.valid_inputs(), net.valid_inputs()
+    same = "same" if mine == other else f"{mine} for {other}"
+    params = f"{back.params:,}" + ("" if back.params == net.params else f" of {net.params:,}")
+    return " | ".join(
+        [
+            f"| {name}",
+            "same" if ours == theirs else f"{ours} for {theirs}",
+            same,
+            "same" if back.macs == net.macs else _close(back.macs, net.macs, other, net),
+            params,
+            run(file, back) if net.params < RUN else "not run",
+            "",
+        ]
+    ).rstrip()
+
+
+def _first(net: Any) -> str:
+    return str(net.output_tensors[0].shape) if len(net.branches) == 1 else str(net.output_shape)
+
+
+def _close(a: Any, b: Any, domain: Any, net: Any) -> str:
+    best = domain.nearest(*[224] * len(domain.shown))
+    sizes = dict(zip(domain.shown, best if isinstance(best, tuple) else (best,), strict=True))
+    values = {s: sizes.get(s.name, 1) for s in (a.free_symbols | b.free_symbols)}
+    return f"{100 * float(a.subs(values) / b.subs(values)):.2f} %"
+
+
+def run(file: Any, net: Any) -> str:
+    """onnxruntime at two sizes inside the domain, and at one just outside."""
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(4)
+    session = onnxruntime.InferenceSession(file.SerializeToString())
+    (given, *others) = session.get_inputs()
+    if others:
+        return "several inputs"
+    domain = net.valid_inputs()
+    names = domain.shown
+    least = domain.smallest()
+    least = least if isinstance(least, tuple) else (least,)
+    more = domain.nearest(*(n + 37 for n in least))
+    more = more if isinstance(more, tuple) else (more,)
+    told = []
+    for sizes in dict.fromkeys((least, more)):
+        values = {**dict.fromkeys(net.symbols, 2), **dict(zip(names, sizes, strict=True))}
+        found = _run(session, given.name, net, values)
+        want = tuple(net.shape_at(**values)) if len(net.output_tensors) == 1 else None
+        here = [tuple(evaluate(d, values) for d in net.output_tensors[0].dims)]
+        text = "x".join(map(str, sizes))
+        agrees = isinstance(found, tuple) and found in (want, *here)
+        told.append(f"{text} {'agrees' if agrees else f'gives {found}'}")
+    out = tuple(n - 1 for n in least)
+    if min(out) > 0 and out not in domain:
+        values = {**dict.fromkeys(net.symbols, 2), **dict(zip(names, out, strict=True))}
+        found = _run(session, given.name, net, values)
+        said = "refused" if isinstance(found, str) else f"gives {found}"
+        told.append(f"{'x'.join(map(str, out))} {said}")
+    return ", ".join(told)
+
+
+def _run(session: Any, name: str, net: Any, values: dict[str, int]) -> Any:
+    shape = [evaluate(d, values) for d in net.input_tensors[0].dims]
+    try:
+        return tuple(session.run(None, {name: torch.zeros(shape).numpy()})[0].shape)
+    except Exception as error:
+        return f"{type(error).__name__}: {str(error)[:60]}"
+
+
+def main(arguments: list[str]) -> None:
+    """Write a table."""
+    warnings.simplefilter("ignore")
+    logging.disable(logging.ERROR)
+    sys.path.insert(0, str(ROOT / "examples/networks"))
+    dims = "--dims" in arguments
+    chosen = [a for a in arguments if not a.startswith("-")]
+    row, mark = (dims_row, "dims") if dims else (onnx_row, "exports")
+    head = (
+        ["| network | `dynamic_shapes` | torch.export |", "| --- | --- | --- |"]
+        if dims
+        else [
+            "| network | output | domain | MACs | parameters | onnxruntime |",
+            "| --- | --- | --- | --- | --- | --- |",
+        ]
+    )
+    rows = []
+    for name in chosen or [*SOURCES, *([] if dims else HF)]:
+        try:
+            rows.append(row(name))
+        except Exception as error:  # one network must not stop the others
+            rows.append(f"| {name} | {type(error).__name__}: {str(error)[:90]} |")
+        print(rows[-1], flush=True)
+    if not chosen:
+        text = PAGE.read_text()
+        start, end = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
+        before, _, rest = text.partition(start)
+        _, _, after = rest.partition(end)
+        table = "\n".join([f"torch {torch.__version__}.", "", *head, *rows])
+        PAGE.write_text(f"{before}{start}\n\n{table}\n\n{end}{after}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
