@@ -49,6 +49,11 @@ def test_dim_params_name_the_sizes():
     assert symcnn.from_onnx(one("Relu", ["batch", 3, "h", "w"])).symbols == ("batch", "h", "w")
 
 
+def test_a_dim_param_may_be_a_formula():
+    file = one("MaxPool", ["N", 3, "4*_h", "batch size"], kernel_shape=[4, 1], strides=[4, 1])
+    assert str(symcnn.from_onnx(file).output_shape) == "(N, 3, _h, batch_size)"
+
+
 def test_dimensions_without_a_name_get_one():
     assert symcnn.from_onnx(one("Relu", [1, 3, None, None])).symbols == ("x_2", "x_3")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from symcnn.errors import (
 from symcnn.frontends.onnx.file import checked, read, require_onnx
 from symcnn.network import Network
 from symcnn.sets.condition import Condition
-from symcnn.sets.grammar import parse_shape
+from symcnn.sets.grammar import parse_formula, parse_shape
 from symcnn.trace.graph import SymbolicTensor, Tape, known, uncollected
 
 if TYPE_CHECKING:
@@ -228,7 +229,13 @@ def _dim(dim: Any, name: str, axis: int) -> Int:
         if dim.dim_value < 0:
             return Size.symbol(_identifier(f"{name}_{axis}"))
         return int(dim.dim_value)
-    return Size.symbol(_identifier(dim.dim_param or f"{name}_{axis}"))
+    text = dim.dim_param or f"{name}_{axis}"
+    if not text.isidentifier():
+        with suppress(BadSpec):  # torch writes ``4*_h`` where a size is derived from a Dim
+            whole, parts = parse_formula(text)
+            if parts == 1:
+                return whole
+    return Size.symbol(_identifier(text))
 
 
 def _identifier(text: str) -> str:
