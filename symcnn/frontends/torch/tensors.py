@@ -239,7 +239,7 @@ class TracedTensor(torch.Tensor):
         return float(self.item())
 
     def _values(self, *_: Any) -> Any:
-        path = self._tracer.place()
+        path = self._tracer.place() or "the network's own forward"
         raise DataDependent(
             f"{path}: python asks for the values of a tensor, at {caller()}",
             cure="symcnn knows shapes only; make the branch depend on sizes or hyperparameters",

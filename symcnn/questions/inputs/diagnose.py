@@ -44,7 +44,8 @@ class Failure(Shown):
     says: str = ""
 
     def __str__(self) -> str:
-        lines = [f"fails at {self.node} ({self.op}): {self.why}"]
+        op = f" ({self.op})" if self.op not in self.node else ""
+        lines = [f"fails at {self.node}{op}: {self.why.removeprefix(f'{self.op}: ')}"]
         if self.needs:
             lines.append(f"  needs {self.needs}; {self.found}")
         else:

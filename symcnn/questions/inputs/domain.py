@@ -159,14 +159,14 @@ def _refusal(net: Network, guard: Guard, sizes: dict[str, int]) -> InvalidInput:
 
 
 def _complaint(node: Node, requirement: Requirement, sizes: dict[str, int]) -> str:
-    axes = ", ".join(sorted(requirement.symbols))
+    axes, said = ", ".join(sorted(requirement.symbols)), f"{node.op}: "
     what = "" if isinstance(requirement, KeepsBatch) else f"needs {requirement}; "
     try:
         found = requirement.consequence(sizes)
     except ZeroDivisionError:
         found = "a size that python divides by is 0 there"
     return (
-        f"{_spoken(node)} cannot take {listed(sizes)}: {requirement.why}\n"
+        f"{_spoken(node)} cannot take {listed(sizes)}: {requirement.why.removeprefix(said)}\n"
         f"  along {axes}: {what}{found}"
     )
 
