@@ -436,7 +436,7 @@ class Cost(Shown):
 
         >>> from symcnn import nn
         >>> nn.Sequential(*[nn.Conv2d(8, 8, 3) for _ in range(4)]).trace("1 8 H W").cost().peak
-        96*H*W - 192*H - 192*W + 640
+        96*(H - 2)*(W - 2) + 256
         """
         if self.sizes is not None:
             return max((evaluate(m, self.sizes) for m in self._moments), default=0)

@@ -318,7 +318,8 @@ def _shortened(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _simplicity(name: str, values: Mapping[str, Any]) -> Any:
     numbers = (v if isinstance(v, tuple) else (v,) for v in values.values())
-    return len(_shortened(name, values)), tuple(numbers)
+    extra = bool(values.get("output_padding"))  # rows that no input makes
+    return len(_shortened(name, values)) + extra, tuple(numbers)
 
 
 # Questions of one line -----------------------------------------------------------------------
