@@ -111,3 +111,81 @@ def test_questions_about_dtypes_are_answered_as_torch_answers_them(ask):
         theirs, *ours = answers
         assert ours, name
         assert {*ours} == {theirs}, name
+
+
+def test_an_input_that_is_an_index_is_whole():
+    answers = []
+    tell = answers.append
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.head = nn.Embedding(10, 4), nn.Linear(4, 3)
+
+        def forward(self, ids, x):
+            tell((ids.dtype, x.dtype, (ids + 1).dtype))
+            return self.head(self.table(ids + 1)) + x
+
+    net = symcnn.from_torch(Model(), "N L", "N L 3")
+    assert answers[-1] == (torch.int64, torch.float32, torch.int64)
+    assert [t.dtype for t in net.input_tensors] == ["int64", "float32"]
+
+
+def test_an_index_of_floats_is_refused():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Embedding(10, 4)
+
+        def forward(self, ids):
+            return self.table(ids.float())
+
+    with pytest.raises(symcnn.ShapeMismatch, match="embedding: an index of float32"):
+        symcnn.from_torch(Model(), "N L")
+
+
+@pytest.mark.parametrize(
+    ("forward", "says"),
+    [
+        (lambda x: x.long().mean(), "mean of int64"),
+        (lambda x: (x > 0).softmax(1), "softmax of bool"),
+        (lambda x: F.conv2d(x.half(), torch.ones(4, 3, 1, 1)), "conv2d: float16 and float32"),
+        (lambda x: x.double() @ x, "matmul: float64 and float32"),
+        (lambda x: x.long().add_(0.5), "float32 cannot be written into a tensor of int64"),
+    ],
+)
+def test_what_torch_refuses_for_its_dtype_is_refused(forward, says):
+    class Model(nn.Module):
+        def forward(self, x):
+            return forward(x)
+
+    with pytest.raises(RuntimeError):
+        Model()(torch.zeros(2, 3, 4, 4))
+    with pytest.raises(symcnn.ShapeMismatch, match=says):
+        symcnn.from_torch(Model(), "N 3 4 4")
+
+
+def test_autocast_is_seen():
+    answers = []
+    tell = answers.append
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
+
+        def forward(self, x):
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                y = self.conv(x)
+                z = F.layer_norm(y.mean((2, 3)), (4,))
+                loss = F.mse_loss(self.head(z), torch.zeros(2, 5))
+                tell((y.dtype, z.dtype, (y + 1.5).dtype, loss.dtype))
+            tell((self.conv(x).dtype, y.dtype))
+            return x
+
+    module = Model()
+    module(torch.zeros(2, 3, 8, 8))
+    want = answers[:2]
+    del answers[:]
+    symcnn.from_torch(module, "2 3 H W")
+    assert answers[-2:] == want

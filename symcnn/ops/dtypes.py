@@ -228,6 +228,34 @@ def _of_second(node: Node, default: str) -> str:
     return (node.inputs[1] if len(node.inputs) > 1 else node.inputs[0]).dtype
 
 
+def _at_places(place: int, law: Law) -> Law:
+    """Of operations that read an index: inputs that nobody gave a dtype are whole numbers then."""
+
+    def found(node: Node, default: str) -> str | Sequence[str]:
+        if len(node.inputs) > place:
+            _make_whole(node, node.inputs[place])
+        return law(node, default)
+
+    return found
+
+
+def _make_whole(node: Node, index: SymbolicTensor) -> None:
+    """Inputs from which a float index comes are integers. Raises ShapeMismatch if none is."""
+    stack, leaves = [index], []
+    while stack:
+        t = stack.pop()
+        if kind_of(t.dtype) == _FLOAT and t.dtype:
+            stack += t.node.inputs if t.node is not None else ()
+            if t.node is None and type(t) is SymbolicTensor:
+                leaves.append(t)
+    for t in leaves:
+        t.dtype = "int64"
+    if kind_of(index.dtype) == _FLOAT and index.dtype and not leaves:
+        raise ShapeMismatch(
+            f"{node.op}: an index of {index.dtype}", cure="cast it, as x.long() does"
+        )
+
+
 def _each(node: Node, default: str) -> Sequence[str]:
     return [t.dtype for t in node.inputs]
 
@@ -386,7 +414,7 @@ def _table() -> dict[str, Law]:
         ("float32", "float"), ("float16", "half"), ("bfloat16", "bfloat16"), ("int32", "int"),
         ("int16", "short"), ("int8", "char"), ("uint8", "byte"), ("complex64", "cfloat"),
         ("complex128", "cdouble"),
-        ("int64", "long argmax argmin argsort nonzero argwhere one_hot randint randperm"
+        ("int64", "long argmax argmin argsort nonzero argwhere randint randperm"
          " count_nonzero tril_indices triu_indices multinomial"),
         ("bool", "bool eq ne lt le gt ge greater greater_equal less less_equal"
          " not_equal logical_and logical_or logical_xor logical_not isfinite isinf isnan"
@@ -416,7 +444,10 @@ def _table() -> dict[str, Law]:
         ),
     )
     put(_extreme, "max min")
-    put(_of_second, "embedding embedding_bag")
+    put(_at_places(0, _of_second), "embedding embedding_bag")
+    put(_at_places(0, _always("int64")), "one_hot")
+    put(_at_places(1, _first), "gather scatter scatter_add scatter_reduce index_select take")
+    put(_at_places(1, _first), "take_along_dim")
     put(_each, "meshgrid broadcast_tensors")
     put(_where, "where")
     put(_created, "normal zeros ones empty rand randn eye linspace logspace")

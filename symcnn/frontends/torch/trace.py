@@ -109,6 +109,8 @@ class _Front:
         self.given = inputs, keywords
         self.inputs = *inputs, *keywords.values()
         dims = [d for t in self.inputs for d in t.dims]
+        for x in self.inputs:
+            x.dtype = x.dtype or str(Tracer(module, Tape(), {}).dtype).removeprefix("torch.")
         self.names = tuple(dict.fromkeys(n for d in dims for n in sorted(symbols_of(d))))
         self.unfollowed: list[Unfollowed] = []
         self.refusals: list[Refusal] = []
@@ -169,8 +171,11 @@ class _Front:
         """The forward at a point of the region; None if it cannot be followed there."""
         tracer = Tracer(self.module, Tape(), self.example, region=region.sizes)
         run = _Run(tracer, region)
+        before = [x.dtype for x in self.inputs]
         try:
             run.outputs = _call(self.module, *self.given, tracer)
+            if all(before) and before != [x.dtype for x in self.inputs]:
+                return self._run(region)  # an input turned out to be an index
         except Nowhere:
             return run  # a requirement refuses every size that is left
         except (UnsupportedOperation, DataDependent) as error:
