@@ -209,3 +209,18 @@ def test_a_size_names_the_other_branch_of_a_join():
     text = str(traced(lambda: load_example("unet").unet(), "N 3 H W").explain("size"))
     assert "at cat:4 down1 is H long" in text
     assert "2*(H//2)\n       = H    (required to be as long)" in text
+
+
+def test_a_fraction_that_the_domain_makes_whole_is_the_last_line():
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 3, 2)
+
+        def forward(self, x):
+            if x.shape[2] % 2 == 0:
+                raise ValueError("odd sizes only")
+            return self.conv(x)
+
+    text = str(traced(Odd, "N 3 H W").explain("size"))
+    assert text.endswith("so the size is (H - 1)/2") or "so the size is H/2 - 1/2" in text

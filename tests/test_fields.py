@@ -233,6 +233,28 @@ def test_a_gate_is_not_on_the_shortest_path():
     assert rf.smallest.size == (3, 3)
 
 
+def test_images_that_a_network_with_gates_is_made_for_are_those_without():
+    def net(gate):
+        class Stage(tnn.Module):
+            def __init__(self):
+                super().__init__()
+                self.conv = tnn.Conv2d(4, 4, 3, padding=1)
+
+            def forward(self, x):
+                y = self.conv(x)
+                return x + (y * y.mean((2, 3), keepdim=True) if gate else y)
+
+        return symcnn.from_torch(tnn.Sequential(Stage(), Stage(), Stage()), "N 4 H W")
+
+    assert net(True).receptive_field().feasible == net(False).receptive_field().feasible
+    assert net(False).receptive_field().feasible == ((3, 3), (7, 7))
+
+
+def test_attention_everywhere_beside_its_input_is_made_for_images_of_any_size():
+    smallest, largest = net_of(Beside(Everywhere()), Beside(Local())).receptive_field().feasible
+    assert (smallest, largest) == ((7, 7), (H, W))
+
+
 # Up to a module ---------------------------------------------------------------------------------
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
+from math import lcm
 from typing import Any
 
+from symcnn.algebra.size import Int, Size
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
 from symcnn.questions.explain.laws import LAWS, Law
 from symcnn.questions.explain.lines import Ends, Line, Tree
@@ -62,7 +65,7 @@ def same(a: Any, b: Any, domain: InputSet | None = None) -> bool:
     """Whether two lines are equal for all sizes (decided, and tried besides), or in a domain."""
     if isinstance(a, Tree):
         names = sorted(a.symbols | b.symbols)
-        equal = Condition(a.normal(), "==", b.normal())
+        equal = _equal(a.normal(), b.normal())
         if domain is not None:
             return implied(domain, equal)
         draw = random.Random(1)
@@ -95,6 +98,14 @@ def _sizes(content: Any, domain: InputSet | None) -> InputSet:
     names = sorted(frozenset[str]().union(*(r.symbols for r in content)))
     found = input_set(names, content)
     return found if domain is None else domain & found
+
+
+def _equal(a: Int, b: Int) -> Condition:
+    """That two values are equal, in whole numbers."""
+    gap = a - b
+    terms = gap.terms.values() if isinstance(gap, Size) else ()
+    scale = lcm(*(Fraction(c).denominator for c in terms))
+    return Condition(a * scale, "==", b * scale)
 
 
 def implied(domain: InputSet, condition: Condition) -> bool:

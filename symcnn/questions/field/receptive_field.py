@@ -11,20 +11,20 @@ Sources: Dumoulin and Visin, *A guide to convolution arithmetic* (2016); Araujo,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import sympy
 
-from symcnn.algebra.axis import IDENTITY, Axes, Folded, Roll, Scatter, Window
+from symcnn.algebra.axis import Folded, Roll, Scatter
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, Symbol, evaluate, exact_div, maximum, minimum, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, Undecidable, UnsupportedOperation
-from symcnn.ops.registry import same_axes
 from symcnn.questions.field.alignment import Alignment, aligned
 from symcnn.questions.field.field_at import FieldAt
+from symcnn.questions.field.passed import Branches, Pass, axis_name, half
 from symcnn.questions.field.periods import Sizes, varying
 from symcnn.questions.field.reach import (
     Line,
@@ -34,17 +34,13 @@ from symcnn.questions.field.reach import (
     digit_symbols,
     index_symbol,
     most,
-    narrowest,
     over,
     over_channels,
     plain_ends,
     slope_of,
     substituted,
-    united,
 )
-from symcnn.questions.field.reader import Reader
-from symcnn.questions.field.readings import used
-from symcnn.sets.condition import AnyOf, Condition
+from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Node, SymbolicTensor, ancestors, public
 from symcnn.words.shown import Shown
 
@@ -52,168 +48,6 @@ if TYPE_CHECKING:
     from symcnn.network import Network
 
 __all__ = ["Branches", "FieldAt", "Pass", "ReceptiveField", "Sizes", "receptive_field"]
-
-# The pass --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Branches(Shown):
-    """Operands of a node whose receptive fields are not centred on each other, or move at
-    different strides: the alignment check of Araujo, Norris and Sim (2019).
-    """
-
-    node: str
-    axis: str
-    sources: tuple[str, ...]  # the last node of each branch
-    strides: tuple[Any, ...]
-    centres: tuple[Any, ...]  # of output 0
-
-    @property
-    def shifts(self) -> tuple[Any, ...]:
-        """How far each branch lies behind the first, in pixels, where all move alike.
-
-        Raises Undecidable where they do not: then the shift grows with the place.
-        """
-        if len(set(self.strides)) > 1:
-            raise Undecidable(f"the branches of {self.node} drift apart along {self.axis}")
-        return tuple(centre - self.centres[0] for centre in self.centres)
-
-    def __str__(self) -> str:
-        each = (
-            f"{s or 'the input'} (stride {stride}, centre {centre})"
-            for s, stride, centre in zip(self.sources, self.strides, self.centres, strict=True)
-        )
-        return f"{self.node}: along {self.axis}, {' against '.join(each)}"
-
-
-@dataclass(slots=True)
-class Pass:
-    """All receptive fields among `nodes` with respect to one tensor, along some of its axes."""
-
-    nodes: Sequence[Node]
-    source: SymbolicTensor
-    axes: tuple[int, ...]  # those of the source
-    gates: bool = True
-    statistics: bool = True
-    reaches: dict[SymbolicTensor, tuple[Any, ...]] = field(default_factory=dict)
-    branches: list[Branches] = field(default_factory=list)
-    assumed: list[Condition] = field(default_factory=list)
-    smallest: bool = False  # the field along the shortest path, not the hull of all
-    _shortest: Pass | None = None
-
-    @property
-    def shortest(self) -> Pass:
-        """The same pass along the shortest paths."""
-        if self._shortest is None:
-            rest = self.nodes, self.source, self.axes, self.gates, self.statistics
-            self._shortest = self if self.smallest else Pass(*rest, smallest=True).run()
-        return self._shortest
-
-    def run(self) -> Pass:
-        self.reaches[self.source] = tuple(Line(a, 1, 0, 0, 0) for a in self.axes)
-        for node in self.nodes:
-            for k, out in enumerate(node.outputs):
-                if out is not self.source:
-                    self._node(node, k, out)
-        return self
-
-    def window(self, t: SymbolicTensor, axis: int) -> Window | None:
-        """The window through which a tensor sees the source along one of its own axes, if any."""
-        for reach in self.reaches.get(t, ()):
-            if type(reach) is Line and reach.axis == axis:
-                return Window(reach.left + reach.reach + 1, reach.stride, reach.left, reach.right)
-        return None
-
-    def _node(self, node: Node, k: int, out: SymbolicTensor) -> None:
-        try:
-            read = used(node, k, self.reaches, self.gates, self.statistics)
-        except UnsupportedOperation as error:  # told to who asks for what depends on it
-            self.reaches[out] = (Unknown(error),) * len(self.axes)
-            return
-        if not read:
-            return
-        if node.result.requires:
-            self._assume(node, read, out)
-        carried = [self.through(node, t, axes, out) for t, axes in read]
-        if len(carried) == 1:
-            self.reaches[out] = carried[0]
-            return
-        along = list(zip(*carried, strict=True))
-        if self.smallest:
-            self.reaches[out] = tuple(narrowest(each, out.dims) for each in along)
-            return
-        self._compare(node, read, along)
-        self.reaches[out] = tuple(
-            united(each, self.source.dims[axis], out.dims)
-            for each, axis in zip(along, self.axes, strict=True)
-        )
-
-    def through(
-        self, node: Node, t: SymbolicTensor, axes: Axes, out: SymbolicTensor
-    ) -> tuple[Any, ...]:
-        """What an output carries of one tensor that it reads."""
-        if axes == same_axes(len(t.dims)):
-            return self.reaches[t]
-        steps: Any = ((axes, out.dims),)
-        if node.result.steps and t is node.inputs[0] and _whole_but_in_steps(node, axes):
-            steps = node.result.steps
-        carried, dims = self.reaches[t], t.dims
-        for maps, after in steps:
-            reader = Reader(node, maps, dims, after, self.assumed)
-            carried = tuple(
-                [
-                    reader.read(reach, self.source.dims[axis])
-                    for axis, reach in zip(self.axes, carried, strict=True)
-                ]
-            )
-            dims = after
-        return carried
-
-    def _assume(self, node: Node, read: list[Any], out: SymbolicTensor) -> None:
-        """Sizes that may be equal, or else 1 and stretched, are taken to be equal."""
-        if not any(isinstance(r, AnyOf) for r in node.result.requires):
-            return
-        for t, axes in read:
-            for o, (source, axis_map) in enumerate(axes):
-                if axis_map is IDENTITY and type(source) is int and o < out.ndim:
-                    same = Condition(t.dims[source], "==", out.dims[o], "no axis is stretched")
-                    if same.lhs != same.rhs and same not in self.assumed:
-                        self.assumed.append(same)
-
-    def _compare(self, node: Node, read: list[Any], along: Sequence[Any]) -> None:
-        for axis, reaches in zip(self.axes, along, strict=True):
-            lines = [r for r in reaches if type(r) is Line]
-            if len(lines) < 2 or len(lines) < len(reaches):
-                continue
-            if len({(r.stride, r.reach - r.left) for r in lines}) > 1:
-                self.branches.append(
-                    Branches(
-                        node.name,
-                        _axis_name(self.source, axis),
-                        tuple("" if t.node is None else t.node.name for t, _ in read),
-                        tuple(public(r.stride) for r in lines),
-                        tuple(_half(public(r.reach - r.left)) for r in lines),
-                    )
-                )
-
-
-def _whole_but_in_steps(node: Node, axes: Axes) -> bool:
-    """Whether the steps read an axis place by place that the one map per axis reads whole."""
-    told = {s for s, m in axes if isinstance(s, int)}
-    steps = {a for s, _ in node.result.steps[0][0] for a in (s if isinstance(s, tuple) else (s,))}
-    return bool(steps - told - {None})
-
-
-def _half(value: Any) -> Any:
-    return value // 2 if isinstance(value, int) and value % 2 == 0 else sympy.Rational(1, 2) * value
-
-
-def _axis_name(t: SymbolicTensor, axis: int) -> str:
-    """The size symbol of an axis where it has one of its own, else its number."""
-    size = t.dims[axis]
-    text = str(size)
-    return text if isinstance(size, Size) and text.isidentifier() else f"axis {axis}"
-
 
 # The answers -----------------------------------------------------------------------------------
 
@@ -312,7 +146,7 @@ class ReceptiveField(Shown):
         source = found.source
         self._fields = tuple(
             _Field(
-                _axis_name(source, axis),
+                axis_name(source, axis),
                 source.dims[axis],
                 _of_place(reach, output),
                 output.dims,
@@ -439,7 +273,7 @@ class ReceptiveField(Shown):
     def centre(self, i: Any, axis: int = 0) -> Any:
         """The middle of `interval`."""
         first, last = self.interval(i, axis)
-        return _half(first + last)
+        return half(first + last)
 
     @cached_property
     def alignment(self) -> tuple[Alignment, ...]:
@@ -553,23 +387,40 @@ class ReceptiveField(Shown):
         shortest path, so that none is `unproductive`; on one of more than the second, no place
         sees the whole image. They are the largest fields of any layer, along the shortest path and
         over all paths; layers that see a whole axis whatever its size are left out. Source:
-        Richter, Schöning, Wiedenroth and Krumnack, *Should you go deeper?* (2021).
+        Richter, Schöning, Wiedenroth and Krumnack, *Should you go deeper?* (2021). Gates and
+        statistics of norms are looked through; where some layer sees the whole axis besides, and
+        along the shortest path less, the second is the axis itself.
         """
-        return self._largest(self._pass.shortest), self._largest(self._pass)
-
-    def _largest(self, found: Pass) -> tuple[Any, ...]:
-        sizes: list[Any] = [1] * len(self._fields)
+        rest = self._pass.nodes, self._pass.source, self._pass.axes
+        over_all = Pass(*rest, gates=False, statistics=False).run()
+        least: list[Int] = [1] * len(self._fields)
+        largest: list[Int] = [1] * len(self._fields)
+        everywhere: set[int] = set()
         for node in self._nodes():
             for out in node.outputs:
-                for k, reach in enumerate(found.reaches.get(out, ())):
-                    if type(reach) is Line:
-                        sizes[k] = most(sizes[k], reach.left + reach.reach + 1)
-                    elif type(reach) is Span and not reach.whole:
-                        f = replace(self._fields[k], reach=reach, dims=out.dims)
-                        size = _or_none(lambda f: f.sizes.max, f)
-                        if size is not None and not symbols_of(from_sympy(size)) & symbols_of(f.x):
-                            sizes[k] = most(sizes[k], from_sympy(size))
-        return tuple(map(public, sizes))
+                for k, f in enumerate(self._fields):
+                    one, other = (self._width(p, out, k) for p in (self._pass.shortest, over_all))
+                    if one is None or other is None or symbols_of(one) & symbols_of(f.x):
+                        continue
+                    least[k] = most(least[k], one)
+                    if symbols_of(other) & symbols_of(f.x):
+                        everywhere.add(k)
+                    else:
+                        largest[k] = most(largest[k], other)
+        for k in everywhere:
+            largest[k] = self._fields[k].x
+        return tuple(map(public, least)), tuple(map(public, largest))
+
+    def _width(self, found: Pass, t: SymbolicTensor, k: int) -> Int | None:
+        """The largest size of a tensor's field along one axis; None where it has none."""
+        reaches = found.reaches.get(t)
+        if reaches is None or type(reaches[k]) is Unknown:
+            return None
+        reach = reaches[k]
+        if type(reach) is Line:
+            return reach.left + reach.reach + 1
+        size = _or_none(lambda f: f.sizes.max, replace(self._fields[k], reach=reach, dims=t.dims))
+        return None if size is None else from_sympy(size)
 
     # diagnosis
 

@@ -1,0 +1,187 @@
+"""One pass over the graph: what every tensor is reached from, and where branches disagree.
+
+Forwards, node by node: what a node's output reads of each tensor is carried on
+(`symcnn.questions.field.reader`), and united where several are read: the hull of all, or along the
+shortest path the smallest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sympy
+
+from symcnn.algebra.axis import IDENTITY, Axes, Window
+from symcnn.algebra.size import Size
+from symcnn.errors import Undecidable, UnsupportedOperation
+from symcnn.ops.registry import same_axes
+from symcnn.questions.field.reach import Line, Unknown, narrowest, united
+from symcnn.questions.field.reader import Reader
+from symcnn.questions.field.readings import used
+from symcnn.sets.condition import AnyOf, Condition
+from symcnn.trace.graph import Node, SymbolicTensor, public
+from symcnn.words.shown import Shown
+
+__all__ = ["Branches", "Pass", "axis_name", "half"]
+
+
+@dataclass(frozen=True, slots=True)
+class Branches(Shown):
+    """Operands of a node whose receptive fields are not centred on each other, or move at
+    different strides: the alignment check of Araujo, Norris and Sim (2019).
+    """
+
+    node: str
+    axis: str
+    sources: tuple[str, ...]  # the last node of each branch
+    strides: tuple[Any, ...]
+    centres: tuple[Any, ...]  # of output 0
+
+    @property
+    def shifts(self) -> tuple[Any, ...]:
+        """How far each branch lies behind the first, in pixels, where all move alike.
+
+        Raises Undecidable where they do not: then the shift grows with the place.
+        """
+        if len(set(self.strides)) > 1:
+            raise Undecidable(f"the branches of {self.node} drift apart along {self.axis}")
+        return tuple(centre - self.centres[0] for centre in self.centres)
+
+    def __str__(self) -> str:
+        each = (
+            f"{s or 'the input'} (stride {stride}, centre {centre})"
+            for s, stride, centre in zip(self.sources, self.strides, self.centres, strict=True)
+        )
+        return f"{self.node}: along {self.axis}, {' against '.join(each)}"
+
+
+@dataclass(slots=True)
+class Pass:
+    """All receptive fields among `nodes` with respect to one tensor, along some of its axes."""
+
+    nodes: Sequence[Node]
+    source: SymbolicTensor
+    axes: tuple[int, ...]  # those of the source
+    gates: bool = True
+    statistics: bool = True
+    reaches: dict[SymbolicTensor, tuple[Any, ...]] = field(default_factory=dict)
+    branches: list[Branches] = field(default_factory=list)
+    assumed: list[Condition] = field(default_factory=list)
+    smallest: bool = False  # the field along the shortest path, not the hull of all
+    _shortest: Pass | None = None
+
+    @property
+    def shortest(self) -> Pass:
+        """The same pass along the shortest paths."""
+        if self._shortest is None:
+            rest = self.nodes, self.source, self.axes, self.gates, self.statistics
+            self._shortest = self if self.smallest else Pass(*rest, smallest=True).run()
+        return self._shortest
+
+    def run(self) -> Pass:
+        self.reaches[self.source] = tuple(Line(a, 1, 0, 0, 0) for a in self.axes)
+        for node in self.nodes:
+            for k, out in enumerate(node.outputs):
+                if out is not self.source:
+                    self._node(node, k, out)
+        return self
+
+    def window(self, t: SymbolicTensor, axis: int) -> Window | None:
+        """The window through which a tensor sees the source along one of its own axes, if any."""
+        for reach in self.reaches.get(t, ()):
+            if type(reach) is Line and reach.axis == axis:
+                return Window(reach.left + reach.reach + 1, reach.stride, reach.left, reach.right)
+        return None
+
+    def _node(self, node: Node, k: int, out: SymbolicTensor) -> None:
+        try:
+            read = used(node, k, self.reaches, self.gates, self.statistics)
+        except UnsupportedOperation as error:  # told to who asks for what depends on it
+            self.reaches[out] = (Unknown(error),) * len(self.axes)
+            return
+        if not read:
+            return
+        if node.result.requires:
+            self._assume(node, read, out)
+        carried = [self.through(node, t, axes, out) for t, axes in read]
+        if len(carried) == 1:
+            self.reaches[out] = carried[0]
+            return
+        along = list(zip(*carried, strict=True))
+        if self.smallest:
+            self.reaches[out] = tuple(narrowest(each, out.dims) for each in along)
+            return
+        self._compare(node, read, along)
+        self.reaches[out] = tuple(
+            united(each, self.source.dims[axis], out.dims)
+            for each, axis in zip(along, self.axes, strict=True)
+        )
+
+    def through(
+        self, node: Node, t: SymbolicTensor, axes: Axes, out: SymbolicTensor
+    ) -> tuple[Any, ...]:
+        """What an output carries of one tensor that it reads."""
+        if axes == same_axes(len(t.dims)):
+            return self.reaches[t]
+        steps: Any = ((axes, out.dims),)
+        if node.result.steps and t is node.inputs[0] and _whole_but_in_steps(node, axes):
+            steps = node.result.steps
+        carried, dims = self.reaches[t], t.dims
+        for maps, after in steps:
+            reader = Reader(node, maps, dims, after, self.assumed)
+            carried = tuple(
+                [
+                    reader.read(reach, self.source.dims[axis])
+                    for axis, reach in zip(self.axes, carried, strict=True)
+                ]
+            )
+            dims = after
+        return carried
+
+    def _assume(self, node: Node, read: list[Any], out: SymbolicTensor) -> None:
+        """Sizes that may be equal, or else 1 and stretched, are taken to be equal."""
+        if not any(isinstance(r, AnyOf) for r in node.result.requires):
+            return
+        for t, axes in read:
+            for o, (source, axis_map) in enumerate(axes):
+                if axis_map is IDENTITY and type(source) is int and o < out.ndim:
+                    same = Condition(t.dims[source], "==", out.dims[o], "no axis is stretched")
+                    if same.lhs != same.rhs and same not in self.assumed:
+                        self.assumed.append(same)
+
+    def _compare(self, node: Node, read: list[Any], along: Sequence[Any]) -> None:
+        for axis, reaches in zip(self.axes, along, strict=True):
+            lines = [r for r in reaches if type(r) is Line]
+            if len(lines) < 2 or len(lines) < len(reaches):
+                continue
+            if len({(r.stride, r.reach - r.left) for r in lines}) > 1:
+                self.branches.append(
+                    Branches(
+                        node.name,
+                        axis_name(self.source, axis),
+                        tuple("" if t.node is None else t.node.name for t, _ in read),
+                        tuple(public(r.stride) for r in lines),
+                        tuple(half(public(r.reach - r.left)) for r in lines),
+                    )
+                )
+
+
+def _whole_but_in_steps(node: Node, axes: Axes) -> bool:
+    """Whether the steps read an axis place by place that the one map per axis reads whole."""
+    told = {s for s, m in axes if isinstance(s, int)}
+    steps = {a for s, _ in node.result.steps[0][0] for a in (s if isinstance(s, tuple) else (s,))}
+    return bool(steps - told - {None})
+
+
+def half(value: Any) -> Any:
+    """Half of a value: a whole number where it is."""
+    return value // 2 if isinstance(value, int) and value % 2 == 0 else sympy.Rational(1, 2) * value
+
+
+def axis_name(t: SymbolicTensor, axis: int) -> str:
+    """The size symbol of an axis where it has one of its own, else its number."""
+    size = t.dims[axis]
+    text = str(size)
+    return text if isinstance(size, Size) and text.isidentifier() else f"axis {axis}"
