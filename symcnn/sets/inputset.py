@@ -23,7 +23,7 @@ from symcnn.algebra.size import Size
 from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.sets.condition import Condition, Requirement, sides_of
 from symcnn.sets.downset import Bound, Box, ranges, top
-from symcnn.sets.isl import fold, is_product, isl, nonempty, parts, question, stripes
+from symcnn.sets.isl import fold, is_product, isl, nonempty, parts, question, stripes, tried
 from symcnn.sets.presburger import region, tied
 from symcnn.sets.region import Region
 from symcnn.sets.runs import Run, runs_of, spoken
@@ -166,8 +166,11 @@ class InputSet:
 
     def _whole_has(self, place: int) -> bool:
         """Whether one of a few fixed points, by name, is a member."""
-        at = {n: 1 + crc32(f"{n}{place}".encode()) % _NEAR[place % 4] for n in self.names}
+        at = self._place(place)
         return all(at in side for side in self._sides)
+
+    def _place(self, place: int) -> dict[str, int]:
+        return {n: 1 + crc32(f"{n}{place}".encode()) % _NEAR[place % 4] for n in self.names}
 
     def __reduce__(self) -> Any:
         state = self.names, self._sides, tuple(sorted(self.batch)), self.at, self.note
@@ -440,7 +443,7 @@ class InputSet:
         """The sets of the shown axes if this is their product, as isl decides; else none."""
         if self._axes:
             return self._axes
-        if not is_product(self.visible):
+        if not tried(is_product, self.visible, False):
             return ()
         return tuple(self.axis(n) for n in self.shown)
 
@@ -456,10 +459,10 @@ class InputSet:
 
     def _plainer(self, part: Any) -> list[Any]:
         """A part in products, where its constraints have floors and few products are the same."""
-        if is_product(part):
+        if tried(is_product, part, False):
             return [part]
         floors = any("//" in str(c) for c in constraints(self.shown, part) if as_mod(c) is None)
-        return stripes(part) if floors else [part]
+        return tried(stripes, part, [part]) if floors else [part]
 
     # text
 

@@ -1,8 +1,8 @@
 """isl, with a bound on its work: Presburger sets as C values.
 
 **A question has a budget of steps**, counted by isl itself and so the same on every machine. What
-would take more raises `Undecidable` instead of running on; `steps` gives more. No single call lasts
-much longer than half a second, after which python sees Ctrl-C.
+would take more raises `Undecidable` instead of running on; `steps` gives more. Ctrl-C is seen
+between the calls, of which a question makes many: mostly within half a second.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ __all__ = [
     "steps",
     "stripes",
     "too_much",
+    "tried",
 ]
 
 #: So many parts are simplified against each other, so many values of a size gone through.
 MANY = 1024
 
-#: What a question may take if nothing else is said: about half a second.
-STEPS = 30_000_000
+#: What a question may take if nothing else is said: mostly less than half a second.
+STEPS = 10_000_000
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,7 +59,7 @@ def isl() -> Any:
 
 @contextmanager
 def steps(most: int) -> Iterator[None]:
-    """Within this block a question about sets may take `most` steps of isl (30 million if not).
+    """Within this block a question about sets may take `most` steps of isl (10 million if not).
 
     >>> with steps(10**9):
     ...     pass
@@ -98,6 +99,25 @@ def restart() -> None:
     context = isl().DEFAULT_CONTEXT
     context.set_max_operations(_most.get())
     context.reset_operations()
+
+
+def tried(ask: Callable[[Any], R], isl_set: Any, otherwise: R, most: int = 20_000) -> R:
+    """What makes words shorter is tried, with a few steps of its own; `otherwise` if they end."""
+    context = isl().DEFAULT_CONTEXT
+    context.set_max_operations(most)
+    context.reset_operations()
+    try:
+        return ask(isl_set)
+    except isl().Error as error:
+        if not spent(error):
+            raise
+        return otherwise
+    finally:
+        if _asking.get():
+            restart()
+        else:
+            context.set_max_operations(0)
+            context.reset_operations()
 
 
 def spent(error: Exception) -> bool:
@@ -176,7 +196,9 @@ def is_product(isl_set: Any) -> bool:
     n = isl_set.dim(isl().dim_type.set)
     if n < 2:
         return True
-    if isl_set.n_basic_set() > 1 and not _crossed(isl_set, n):
+    if isl_set.is_empty():
+        return True
+    if not _crossed(isl_set, n):
         return False
     box = None
     for i in range(n):
@@ -217,10 +239,20 @@ def _stripe(isl_set: Any, name: str, names: Sequence[str]) -> Any:
 
 
 def _crossed(isl_set: Any, n: int) -> bool:
-    """Whether of some members each has, with the first size of another, a place in the set."""
+    """Whether of some members, at the ends and within, each has, with the first size of another, a
+    place in the set: most sets that are no products fail already here.
+    """
     dim = isl().dim_type.set
-    points = [b.sample_point() for b in isl_set.get_basic_sets()[:8] if not b.is_empty()]
-    members = [[p.get_coordinate_val(dim, i).to_python() for i in range(n)] for p in points]
+    inside = ", ".join(f"x{i}" for i in range(n))
+    found = [b.sample_point() for b in isl_set.get_basic_sets()[:8] if not b.is_empty()]
+    for axis in range(n):
+        for end in ends(isl_set, axis):
+            if end is not None:
+                edge = isl().Set(f"{{ [{inside}] : x{axis} = {end} }}")
+                found.append(isl_set.intersect(edge).sample_point())
+    members = {
+        tuple(int(p.get_coordinate_val(dim, i).to_python()) for i in range(n)) for p in found
+    }
     return all(
         not isl_set.intersect(
             isl().Set(f"{{ [{', '.join(map(str, [one[0], *other[1:]]))}] }}")

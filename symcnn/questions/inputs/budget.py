@@ -516,6 +516,9 @@ class BudgetedSet(InputSet):
     def __reduce__(self) -> Any:
         return BudgetedSet, (self.base, self.budgets, self.floors)
 
+    def _whole_has(self, place: int) -> bool:
+        return self._place(place) in self
+
     # the isl set, corner by corner, for whatever needs all of it
 
     @property

@@ -247,7 +247,7 @@ def _unheard(scatter: Scatter, length: int) -> int:
     margin = scatter.extent + scatter.padding + scatter.output_padding + scatter.stride
     inside = range(margin, max(outputs - margin, margin), scatter.stride)
     lone = sum(not _hears(scatter, margin + j, length) for j in range(scatter.stride))
-    whole = max(len(inside) - 1, 0)
+    whole = max((inside.stop - inside.start + inside.step - 1) // inside.step - 1, 0)
     edges = (*range(min(margin, outputs)), *range(margin + whole * scatter.stride, outputs))
     return lone * whole + sum(not _hears(scatter, j, length) for j in edges)
 

@@ -1,0 +1,332 @@
+"""Sets that products of sizes bound: every grid is counted out, and the algebra is one of sets."""
+
+import copy
+import itertools
+import os
+import pickle
+import subprocess
+import sys
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import symcnn
+from symcnn import NoSolution, Undecidable, nn
+from symcnn.algebra.size import Size, minimum
+from symcnn.sets.condition import AnyOf, Condition
+from symcnn.sets.inputset import input_set
+
+from .conftest import ROOT
+
+n, d, h, w, length = map(Size.symbol, ["N", "D", "H", "W", "L"])
+#: In `make fuzz`, as many as of other properties.
+EXAMPLES = max(12, settings().max_examples // 10)
+
+AREA = Condition(h * w, ">=", 65536)
+
+
+def brute(names, conditions, most):
+    """The members among small sizes, as python finds them; what divides by 0 is none."""
+    for sizes in itertools.product(range(1, most + 1), repeat=len(names)):
+        at = dict(zip(names, sizes, strict=True))
+        try:
+            yield sizes, all(c.holds(at) for c in conditions)
+        except ZeroDivisionError:
+            yield sizes, False
+
+
+def judged(names, conditions, most):
+    found = input_set(list(names), conditions)
+    for sizes, truth in brute(names, conditions, most):
+        assert ((sizes if len(sizes) > 1 else sizes[0]) in found) == truth, sizes
+    return found
+
+
+# Conditions that are not linear -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "conditions", "most", "words"),
+    [
+        ("HW", [Condition(64, ">=", (h // 4) * (w // 4))], 40, "(H//4)*(W//4) <= 64"),
+        (
+            "DHW",
+            [Condition(d * h * w, "==", 512 * (d // 2) * (h // 16) * (w // 16))],
+            17,
+            "D % 2 == 0 and D >= 2 and H % 16 == 0 and H >= 16 and W % 16 == 0 and W >= 16",
+        ),
+        ("NHW", [Condition(4 * n * (h * w // 4), "==", n * h * w)], 8, None),
+        (
+            "L",
+            [Condition(-((length + 7) // 8) * (length // ((length + 7) // 8)) + length, "==", 0)],
+            300,
+            None,
+        ),
+        (
+            "HW",
+            [Condition((h // 4) * (w // 4) + 1, "==", minimum((h // 4) * (w // 4) + 1, 17))],
+            50,
+            "(H//4)*(W//4) <= 16",
+        ),
+        ("HW", [Condition(2 * h * w - 2 * h - 2 * w + 4, "==", 52)], 30, None),
+        ("HW", [Condition(h * (w - 3), ">=", 5)], 20, "W >= 4 and H*(W - 3) >= 5"),
+        ("HW", [Condition(h * w, ">=", 7 * h + 3)], 20, None),
+        ("HW", [Condition(w // h, "==", 3)], 30, "W >= 3*H and 4*H >= W + 1"),
+        ("HW", [Condition(h * (w // h), "==", w), Condition(9, ">=", h)], 20, None),
+        ("HW", [Condition(minimum(h * w, 50, h + 40), ">=", 30)], 40, None),
+        ("HW", [Condition(h * w % 12, "==", 0)], 25, None),
+        ("HW", [AnyOf((Condition(h * w, ">=", 30), Condition(h, "==", w)))], 20, None),
+        ("HW", [Condition((h * w) // 7, ">=", 3), Condition(50, ">=", h * h + w)], 20, None),
+    ],
+)
+def test_what_is_not_linear_is_decided_exactly(names, conditions, most, words):
+    start = time.process_time()
+    found = judged(names, conditions, most)
+    assert words is None or str(found) == words
+    assert time.process_time() - start < 5
+
+
+def test_what_no_law_decides_is_refused():
+    with pytest.raises(Undecidable, match="not linear"):
+        input_set(["H", "W"], [Condition(h * w % 12, "==", 5)])
+
+
+# The algebra ------------------------------------------------------------------------------------
+
+bounds = st.builds(
+    lambda expr, relation, limit: (
+        Condition(expr, ">=", limit) if relation == ">=" else Condition(limit, ">=", expr)
+    ),
+    st.sampled_from([h * w, (h // 2) * (w // 3), h * w + h, h + w, h, 2 * w, h * (w + 1) // 2]),
+    st.sampled_from([">=", "<="]),
+    st.integers(1, 60),
+)
+linear = st.sampled_from(
+    [
+        Condition(h % 3, "==", 1),
+        Condition(w % 2, "==", 0),
+        Condition(h, ">=", w),
+    ]
+)
+several = st.lists(st.one_of(bounds, linear), min_size=1, max_size=3)
+
+
+@settings(max_examples=EXAMPLES)
+@given(several, several)
+def test_the_algebra_is_that_of_sets(some, others):
+    a, b = input_set(["H", "W"], some), input_set(["H", "W"], others)
+    made = {"and": a & b, "or": a | b, "less": a - b, "not": a.complement()}
+    for sizes in itertools.product(range(1, 11), repeat=2):
+        in_a, in_b = sizes in a, sizes in b
+        assert (sizes in made["and"]) == (in_a and in_b)
+        assert (sizes in made["or"]) == (in_a or in_b)
+        assert (sizes in made["less"]) == (in_a and not in_b)
+        assert (sizes in made["not"]) != in_a
+    assert (a & b) <= a <= (a | b)
+    assert not (a - b) & b
+    assert (a - b) | (a & b) == a
+    assert hash((a - b) | (a & b)) == hash(a)
+    assert a.complement().complement() == a
+
+
+@settings(max_examples=EXAMPLES)
+@given(several, st.integers(1, 30), st.integers(1, 30))
+def test_the_best_member_under_bounds_is_the_best_of_all(some, x, y):
+    box = [Condition(25, ">=", h), Condition(25, ">=", w)]
+    found = input_set(["H", "W"], [*some, *box])
+    members = [s for s, truth in brute("HW", [*some, *box], 25) if truth]
+    assert bool(found) == bool(members)
+    if not members:
+        return
+    least, most, near = found.smallest(), found.largest(), found.nearest(x, y)
+    assert (max(least), sum(least)) == min((max(m), sum(m)) for m in members)
+    assert (min(most), sum(most)) == max((min(m), sum(m)) for m in members)
+
+    def far(m):
+        return max(abs(m[0] - x), abs(m[1] - y)), abs(m[0] - x) + abs(m[1] - y)
+
+    assert far(near) == min(map(far, members))
+    assert found.count() == len(members)
+
+
+def test_an_area_costs_no_more_than_a_length():
+    start = time.process_time()
+    large = input_set(["H", "W"], [AREA])
+    small = large.complement()
+    assert str(large), str(small) == ("H*W >= 65536", "H*W <= 65535")
+    assert not large & small
+    assert str(large | small) == "H >= 1 and W >= 1"
+    assert str(large - small) == str(large)
+    assert (large.smallest(), small.nearest(300, 300)) == ((256, 256), (257, 255))
+    assert large.axis("H") == input_set(["H"], [])
+    assert not large.bounded
+    with pytest.raises(NoSolution, match="without end"):
+        large.largest()
+    assert time.process_time() - start < 1
+
+
+def test_batches_of_areas_too():
+    total = Condition(16 * n * h * w, ">=", 2**31 + 1)
+    over = input_set(["N", "H", "W"], [total])
+    one = input_set(["N", "H", "W"], [Condition(n, "==", 1)])
+    assert one & over
+    assert one & over.complement()
+    assert (one - over).nearest(1, 224, 224) == (1, 224, 224)
+
+
+# Values -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        input_set(["H", "W"], [AREA, Condition(h % 32, "==", 0)]),
+        input_set(["H"], [Condition(h % 16, "==", 3)]),
+        nn.Conv2d(3, 8, 3, stride=2).trace("N 3 H W").solve(output=(7, 7)),
+        nn.Conv2d(3, 8, 3, stride=2).trace("N 3 H W").solve(output=("h", "w")),
+        symcnn.solve("H*W <= 64 or H in {3, 99}"),
+    ],
+    ids=str,
+)
+def test_a_set_is_a_value(found):
+    for again in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
+        assert type(again) is type(found)
+        assert again == found
+        assert hash(again) == hash(found)
+        assert str(again) == str(found)
+    assert len({found, found & found}) == 1
+
+
+def test_the_solution_of_a_budget_is_a_value():
+    found = nn.Conv2d(3, 8, 3, stride=2).trace("N 3 H W").solve(macs=10**9, N=1)
+    for again in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
+        assert type(again) is type(found)
+        assert (str(again), hash(again)) == (str(found), hash(found))
+        assert again.largest() == found.largest()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        (
+            [AnyOf((Condition(h % 56, "==", 0), Condition(h % 56, "==", 55)))],
+            [Condition((h + 1) // 8 % 7, "==", 0), Condition((h + 1) % 56 // 2, "==", 0)],
+            "H % 56 in {0, 55}",
+        ),
+        (
+            [AnyOf((Condition(h, ">=", 10), Condition(h, ">=", 197)))],
+            [
+                AnyOf(
+                    (
+                        Condition((h - 10) // 187, "==", 0),
+                        Condition((h - 197) // 200, "==", 0),
+                        Condition(h, ">=", 397),
+                    )
+                )
+            ],
+            "H >= 10",
+        ),
+        (
+            [Condition(h % 4, ">=", 1)],
+            [AnyOf(tuple(Condition(h % 8, "==", r) for r in (1, 2, 3, 5, 6, 7)))],
+            "H % 4 != 0",
+        ),
+    ],
+)
+def test_equal_sets_say_the_same_in_few_words(one, other, words):
+    a, b = input_set(["H"], one), input_set(["H"], other)
+    assert a == b
+    assert str(a) == str(b) == words
+    assert hash(a) == hash(b)
+
+
+def test_equal_networks_print_equally_in_every_process():
+    code = (
+        "from symcnn import nn, H, W\nimport symcnn\n"
+        "net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.MaxPool2d(2), nn.Flatten())"
+        ".trace('N 3 H W')\n"
+        "print(net.solve(flatten=48), symcnn.solve('H*W >= 7 or H*W <= 3'), net.macs)"
+    )
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in (1, 2)
+    }
+    assert len(texts) == 1
+
+
+# Bounded work -----------------------------------------------------------------------------------
+
+
+def unet(depth):
+    x = symcnn.tensor("N 3 H W")
+    skips, y = [], x
+    for _ in range(depth):
+        skips.append(nn.Conv2d(3, 3, 3, padding=1)(y))
+        y = nn.MaxPool2d(2)(skips[-1])
+    for skip in reversed(skips):
+        y = symcnn.cat([nn.ConvTranspose2d(3, 3, 2, stride=2)(y), skip], dim=1)
+        y = nn.Conv2d(6, 3, 3, padding=1)(y)
+    return symcnn.Network(inputs=x, outputs=y)
+
+
+def within(seconds, question):
+    start = time.process_time()
+    answer = question()
+    assert time.process_time() - start < seconds
+    return answer
+
+
+def test_flatten_of_many_divisors_and_of_a_large_prime():
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.MaxPool2d(2), nn.Flatten())
+    net = net.trace("N 3 H W")
+    many = within(3, lambda: net.solve(flatten=8 * 720720))
+    assert within(3, lambda: str(many)).count(" or ") == 239
+    prime = 10**18 + 9
+    assert (2 * prime, 2) in within(3, lambda: net.solve(flatten=8 * prime))
+    with pytest.raises(Undecidable, match="too large"):
+        within(3, lambda: net.solve(flatten=(10**40 + 1) * 8))
+
+
+def test_float_scales_in_a_row():
+    scales = [nn.Upsample(scale_factor=s) for s in (1.1, 0.9) * 3]
+    net = nn.Sequential(*scales).trace("N 3 H W")
+    found = within(3, lambda: net.solve(output=(100, 100)))
+    assert all(net.shape_at(N=1, H=a, W=b)[2:] == (100, 100) for a, b in found)
+
+
+def test_inputs_with_sizes_of_their_own():
+    inputs = [symcnn.tensor(f"N 3 H{i} W{i}") for i in range(8)]
+    net = symcnn.Network(inputs=inputs, outputs=symcnn.cat(inputs, dim=1))
+    words = within(3, lambda: str(net.valid_inputs()))
+    assert "H0 == H7" in words
+    assert "W0 == W7" in words
+
+
+def test_reasons_of_a_deep_network():
+    reasons = within(8, unet(24).reasons)
+    assert len(reasons) == 48
+    assert within(2, lambda: str(unet(100).cost().saved))
+
+
+def test_diagnose_at_a_huge_size():
+    net = nn.Sequential(nn.Conv2d(3, 8, 7, stride=2, padding=3), nn.ConvTranspose2d(8, 3, 3, 4))
+    diagnosis = within(1, lambda: net.trace("N 3 H W").diagnose(N=1, H=2**70, W=5))
+    assert diagnosis.traps
+
+
+def test_a_question_that_takes_too_long_says_so_and_how_to_go_on():
+    hard = Condition(sum((k * h + k * k % 11 * w) // (k + 6) for k in range(3, 15)), "==", 3000)
+    with symcnn.steps(20), pytest.raises(Undecidable, match="more than 20 steps") as refused:
+        input_set(["H", "W"], [Condition(h, ">=", w), hard])
+    assert "symcnn.steps(" in str(refused.value)
+    assert str(hard) in str(refused.value)
+    assert input_set(["H", "W"], [Condition(h, ">=", w)])  # the next question has its own budget
