@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -468,3 +469,118 @@ def test_a_division_by_a_size_that_is_0_is_a_refusal(height, width):
     except ZeroDivisionError:
         want = None
     assert our_shape(found, N=1, H=height, W=width) == want
+
+
+# Empty maps: no valid size where it is one at some sizes, a value where it is one at all --------
+
+_EMPTY_AT_SOME = {
+    "tensor_split at places": (lambda self, x: torch.tensor_split(x, (3, 6), 2)[2], 6),
+    "tensor_split into parts": (lambda self, x: torch.tensor_split(x, 4, 2)[-1], 3),
+    "narrow": (lambda self, x: x.narrow(2, 0, x.shape[2] - 3), 3),
+    "slice from behind": (lambda self, x: x[:, :, -7:-5], 5),
+    "slice": (lambda self, x: x[:, :, 4:], 4),
+}
+
+
+@pytest.mark.parametrize("form", _EMPTY_AT_SOME)
+def test_a_size_at_which_a_map_is_empty_is_not_valid(form):
+    forward, last = _EMPTY_AT_SOME[form]
+    found = net(forward, "N 3 H W")
+    assert our_shape(found, N=1, H=last, W=5) is None
+    assert our_shape(found, N=1, H=last + 1, W=5) == torch_shape(forward, (1, 3, last + 1, 5))
+
+
+_EMPTY_AT_ALL = {
+    "rotary halves": lambda self, x: torch.cat([x[..., :0], x[..., 0:]], -1),
+    "no prefix": lambda self, x: torch.cat([x[:, :0], x], 1),
+    "nothing left": lambda self, x: torch.cat([x, x[:, 3:]], 1),
+    "nothing in between": lambda self, x: torch.cat([x[:, 1:1], x], 1),
+    "of a part": lambda self, x: torch.cat([x[:, :1][:, 1:], x], 1),
+    "of the size itself": lambda self, x: torch.cat([x[:, :, x.shape[2] :], x], 2),
+    "torch.empty(0)": lambda self, x: torch.cat([torch.empty(0), x]),
+    "flattened": lambda self, x: torch.cat([x[:, :0].flatten(2), x.flatten(2)], 1),
+    "reshaped": lambda self, x: torch.cat([x[:, :0].reshape(x.shape[0], 0, 7), x[:, :, 0]], 1),
+    "softmax": lambda self, x: torch.cat([x[:, :0].softmax(1), x], 1),
+    "sum": lambda self, x: x[:, 3:].sum(1),
+    "matmul": lambda self, x: x[..., :0] @ x[..., :0].mT,
+    "pad": lambda self, x: F.pad(x[..., :0], (1, 1)),
+    "alone": lambda self, x: x[:, :0] + 1,
+}
+
+
+@pytest.mark.parametrize("form", _EMPTY_AT_ALL)
+def test_a_tensor_without_elements_is_a_value(form):
+    found = net(_EMPTY_AT_ALL[form], "N 3 H 7")
+    assert our_shape(found, N=2, H=5) == torch_shape(_EMPTY_AT_ALL[form], (2, 3, 5, 7))
+    assert str(found.valid_inputs()) == "H >= 1"
+
+
+def test_what_is_joined_with_nothing_is_seen_as_it_was():
+    found = net(_EMPTY_AT_ALL["no prefix"], "N 3 H W")
+    assert found.receptive_field().size == (1, 1)
+    assert found.prove()
+
+
+@pytest.mark.parametrize("name", ["amax", "argmax", "median"])
+def test_nothing_has_no_largest_value(name):
+    forward = lambda self, x: torch.as_tensor(getattr(x[:, :0], name)(1)[0])  # noqa: E731
+    assert torch_shape(forward, (2, 3, 5, 7)) is None
+    with pytest.raises(symcnn.errors.ShapeMismatch, match="without elements"):
+        net(forward, "N 3 H W")
+
+
+def test_other_layers_refuse_nothing_by_name():
+    with pytest.raises(symcnn.errors.UnsupportedOperation, match="max_pool2d of a tensor without"):
+        net(lambda self, x: F.max_pool2d(x[:, :0], 2), "N 3 H W")
+
+
+# Tensors made from sizes, numbers in tensors, arrays as indices ---------------------------------
+
+_MADE = {
+    "torch.Tensor(n, h)": lambda self, x: torch.Tensor(x.shape[0], x.shape[2]),
+    "torch.FloatTensor(n, h)": lambda self, x: torch.FloatTensor(x.shape[0], x.shape[2]).fill_(1),
+    "torch.div of sizes": lambda self, x: x[
+        :, :, : torch.div(x.shape[2], 2, rounding_mode="floor")
+    ],
+    "an array of numpy": lambda self, x: x[:, np.array([0, 2])],
+    "a mask of numpy": lambda self, x: x[:, np.array([True, False, True])],
+    "a number of numpy": lambda self, x: x[:, np.int64(1)],
+    "a constant mask": lambda self, x: x[:, torch.tensor([True, False, True])],
+    "a layer made on the way": lambda self, x: nn.Conv2d(3, 2, 5).to(x)(x),
+    "spectrum": lambda self, x: torch.fft.rfft(x).imag,
+    "magnitude": lambda self, x: torch.fft.rfft2(x).abs(),
+    "phase": lambda self, x: torch.polar(x, x).angle(),
+    "pairs": lambda self, x: torch.view_as_real(torch.fft.rfft(x)),
+    "filtered": lambda self, x: torch.fft.irfft2(torch.fft.rfft2(x) * 2, s=x.shape[-2:]),
+    "signal": lambda self, x: _there_and_back(x, 16, 4),
+    "signal of a length": lambda self, x: _there_and_back(x, 16, 4, length=x.shape[3]),
+    "short windows": lambda self, x: _there_and_back(x, 16, 4, win_length=12),
+}
+
+
+def _there_and_back(x: Any, n: int, hop: int, win_length: Any = None, length: Any = None) -> Any:
+    window = torch.hann_window(win_length or n)
+    said = {"hop_length": hop, "win_length": win_length, "window": window}
+    spectrum = torch.stft(x[:, 0, 0], n, **said, return_complex=True)
+    return torch.istft(spectrum, n, **said, length=length)
+
+
+@pytest.mark.parametrize("form", _MADE)
+def test_a_form_that_was_refused_gives_torchs_shape(form):
+    found = net(_MADE[form], "N 3 H W")
+    for height, width in [(16, 40), (17, 41)]:
+        want = torch_shape(_MADE[form], (2, 3, height, width))
+        assert our_shape(found, N=2, H=height, W=width) == want is not None
+
+
+def test_a_window_that_may_leave_a_gap_is_refused_by_name():
+    with pytest.raises(symcnn.errors.DataDependent, match="window's values"):
+        net(lambda self, x: _there_and_back(x, 16, 16), "N 3 H W")
+
+
+def test_a_ratio_of_a_fractional_pool_is_one_per_axis():
+    forward = lambda self, x: F.fractional_max_pool2d(x, 2, output_ratio=0.5)  # noqa: E731
+    with pytest.raises(TypeError):
+        forward(None, torch.zeros(1, 3, 8, 8))
+    with pytest.raises(symcnn.errors.ShapeMismatch, match="give 2"):
+        net(forward, "N 3 H W")

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from symcnn.errors import ShapeMismatch
 from symcnn.nn.hyper import each, repeated, same_pads
 from symcnn.nn.module import Module
+from symcnn.ops.registry import ntuple
 from symcnn.trace.graph import OPS
 
 __all__ = [
@@ -328,7 +329,8 @@ class _FractionalMaxPool(Module):
         if output_ratio is not None and not all(0 < ratio < 1 for ratio in ratios):
             raise ShapeMismatch(f"output_ratio={output_ratio}", cure="it is between 0 and 1")
         self.kernel_size = each(kernel_size, "kernel_size")
-        self.output_size, self.output_ratio = each(output_size, "output_size"), output_ratio
+        self.output_size = each(output_size, "output_size")
+        self.output_ratio = None if output_ratio is None else ntuple(ratios, self.n, "output_ratio")
         self.return_indices, self._random_samples = return_indices, _random_samples
 
     def forward(self, input: Any) -> Any:

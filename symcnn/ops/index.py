@@ -21,7 +21,17 @@ from symcnn.algebra.axis import (
     Whole,
     Window,
 )
-from symcnn.algebra.size import Int, Size, ceildiv, exact_div, lower, maximum, minimum, prod
+from symcnn.algebra.size import (
+    Int,
+    Size,
+    ceildiv,
+    exact_div,
+    lower,
+    maximum,
+    minimum,
+    prod,
+    sharp_lower,
+)
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.ops.pointwise import aligned, broadcast_dims, fits
 from symcnn.ops.registry import (
@@ -38,7 +48,14 @@ from symcnn.ops.registry import (
     unpacked,
 )
 from symcnn.sets.condition import Condition, Requirement
-from symcnn.trace.graph import Result, SymbolicTensor, known, plain_number, tensors_in
+from symcnn.trace.graph import (
+    Result,
+    SymbolicTensor,
+    decided,
+    known,
+    plain_number,
+    tensors_in,
+)
 
 __all__: list[str] = []
 
@@ -168,8 +185,11 @@ def _inside(item: Int, size: Int) -> list[Requirement]:
 
 
 def _may_be_empty(length: Int) -> bool:
-    low = lower(length)
-    return low is not None and low < 1
+    """Whether it is 0 at some sizes, and not at all: such sizes are not valid."""
+    if isinstance(length, int):
+        return False
+    low = sharp_lower(length)
+    return (low is None or low < 1) and known(Condition(length, ">=", 1)) is not True
 
 
 def _is_nonnegative(value: Int) -> bool:
@@ -195,8 +215,14 @@ def _slice(size: Int, item: slice) -> tuple[Int, AxisMap]:
 def _bound(value: Int, size: Int) -> Int:
     """A slice bound counted from the front and clipped to the axis."""
     if not _is_nonnegative(value):
-        if known(Condition(-value, ">=", 1)) is not True:
-            raise UnsupportedOperation(f"a slice bound of {value} may be negative or not")
+        behind = decided(Condition(-value, ">=", 1))  # python's own question: a branch
+        if behind is False:
+            return value if known(Condition(size, ">=", value)) is True else minimum(value, size)
+        if behind is None:
+            raise UnsupportedOperation(
+                f"a slice bound of {value} may be negative or not",
+                cure="max(0, ...) says that it is not, or slice from the end",
+            )
         value = value + size
         if known(Condition(value, ">=", 0)) is not True:
             value = maximum(value, 0)
@@ -283,7 +309,7 @@ def narrow(input: SymbolicTensor, dim: int, start: Any, length: Int) -> Result:
     if not _is_nonnegative(first):
         first = first + size
     why = "narrow: the part must lie within the axis"
-    gaps = (first, size - first - length, length)
+    gaps = (first, size - first - length, length if isinstance(length, int) else length - 1)
     requires = tuple(Condition(gap, ">=", 0, why) for gap in gaps)
     axes = kept(input.ndim)
     axes[axis] = (axis, Window(1, 1, -first, first + length - size))
@@ -316,6 +342,8 @@ def kept_but(x: SymbolicTensor, axis: int) -> Axes:
 
 def _parts(x: SymbolicTensor, axis: int, sizes: Sequence[Int], *needs: Requirement) -> Result:
     """Parts of one axis after the other: each is the axis cropped."""
+    why = "a part of a split must not be empty"
+    needs += tuple(Condition(s, ">=", 1, why) for s in sizes if _may_be_empty(s))
     shapes = tuple((*x.dims[:axis], s, *x.dims[axis + 1 :]) for s in sizes)
     parts = []
     before: Int = 0

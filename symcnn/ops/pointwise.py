@@ -43,7 +43,7 @@ UNARY = (
 
 #: Tensors with the shape of another, none of whose values they read.
 UNREAD = (
-    "zeros_like ones_like full_like empty_like rand_like randn_like randint_like zero "
+    "zeros_like ones_like full_like empty_like rand_like randn_like randint_like zero fill "
 ).split()
 
 BINARY = (
@@ -279,8 +279,8 @@ def glu(input: SymbolicTensor, dim: int = -1) -> Result:
 def broadcast(*operands: Any) -> Result:
     """Point by point over tensors that broadcast; numbers among the operands do not count."""
     tensors = list(tensors_in(*operands))
-    if not tensors:
-        raise ShapeMismatch("an operation on tensors, but none is given")
+    if not tensors:  # ``torch.div(h, 2)`` makes a tensor of two numbers
+        return Result(((),))
     dims, requires = broadcast_dims(*(t.dims for t in tensors))
     axes, *others = ((t, aligned(t.dims, dims)) for t in tensors)
     return Result((dims,), axes[1], requires=tuple(requires), others=tuple(others))

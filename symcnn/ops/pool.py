@@ -188,6 +188,8 @@ def _fractional(
         sizes: Sequence[Int] = exactly(output_size, n, "output_size")
         at_least("output_size", sizes, 1)
     else:
+        if not isinstance(output_ratio, (tuple, list)):
+            raise ShapeMismatch(f"{op}: output_ratio={output_ratio}", cure=f"give {n} of them")
         ratios = exactly(output_ratio, n, "output_ratio")
         sizes = [scaled(x, float(ratio)) for x, ratio in zip(space, ratios, strict=True)]
     if _random_samples is not None:

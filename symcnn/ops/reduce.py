@@ -20,12 +20,18 @@ from symcnn.trace.graph import Result, SymbolicTensor
 __all__ = ["reduced"]
 
 
+#: What has no value where there is nothing.
+_NEED_ONE = frozenset("amax amin max argmax argmin median kthvalue aminmax mode quantile".split())
+
+
 def reduced(x: SymbolicTensor, dim: Any, keepdim: bool, op: str, count: int = 1) -> Result:
     """`count` tensors without the axes `dim` (None: all), or with size 1 there."""
     if dim is None or (isinstance(dim, (tuple, list)) and not dim):
         gone = set(range(x.ndim))
     else:
         gone = set(normal_dims(dim, x.ndim, op))
+    if op in _NEED_ONE and any(x.dims[i] == 0 for i in gone):
+        raise ShapeMismatch(f"{op} over an axis without elements has no value")
     dims: list[Int] = []
     axes: list[tuple[int | None, AxisMap]] = []
     for i, size in enumerate(x.dims):

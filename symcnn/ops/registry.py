@@ -12,12 +12,13 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache, update_wrapper, wraps
+from inspect import unwrap
 from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Whole
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, lower
-from symcnn.errors import ShapeMismatch, SymcnnError
+from symcnn.errors import ShapeMismatch, SymcnnError, UnsupportedOperation
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import (
     OPS,
@@ -87,12 +88,18 @@ AUTOCAST: list[Callable[[str, str, str], str]] = []
 TARGETS: dict[Any, Callable[..., Any]] = {}
 
 
+#: Families whose laws hold for an axis without elements as they stand.
+_HOLLOW = frozenset("pointwise shape arrange index matmul linear create reduce".split())
+
+
 class Operation:
     """A rule that records what it answers."""
 
     def __init__(self, name: str, rule: Rule) -> None:
         update_wrapper(self, rule)
         self.name, self.rule = name, rule
+        family = getattr(unwrap(rule), "__module__", "").rpartition(".")[2]
+        self.hollow = family in _HOLLOW  # its law holds for axes without elements too
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The output, or the outputs, for arguments that may be sympy's."""
@@ -110,13 +117,18 @@ class Operation:
         is the one that it writes to.
         """
         try:
+            inputs = tensors_in(*args, *kwargs.values())
+            if not self.hollow and any(0 in t.dims for t in inputs):
+                raise UnsupportedOperation(
+                    f"{self.name} of a tensor without elements has no rule",
+                    cure="leave the empty tensor out, or join it with something before",
+                )
             result: Any = self.rule(*args, **kwargs)
             costed = type(result) is Result
             if not costed:
                 result = Result((tuple(map(from_sympy, result)),))
             if target is not None:
                 result = _into(self.name, target, result)
-            inputs = tensors_in(*args, *kwargs.values())
             inputs += reads
             node = record(self.name, inputs, result, Call(self.rule, args, kwargs, costed))
         except SymcnnError as error:

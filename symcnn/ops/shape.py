@@ -141,9 +141,11 @@ def reshaped(input: SymbolicTensor, *shape: Any) -> Result:
     before, target = input.dims, unpacked(shape)
     holes = [i for i, size in enumerate(target) if size == -1]
     text = f"view({', '.join(map(str, target))})"
-    if len(holes) > 1 or any(isinstance(s, int) and (s < -1 or s == 0) for s in target):
-        raise ShapeMismatch(f"{text}: at most one size may be -1, and none smaller, or zero")
+    if len(holes) > 1 or any(isinstance(s, int) and s < -1 for s in target):
+        raise ShapeMismatch(f"{text}: at most one size may be -1, and none smaller")
     given = [s for s in target if s != -1]
+    if 0 in before or 0 in given:
+        return _of_nothing(before, target, given, text)
     have, want = _cancelled(before, given)
     total, rest = prod(have), prod(want)
 
@@ -180,6 +182,17 @@ def reshaped(input: SymbolicTensor, *shape: Any) -> Result:
     after = (*target[:hole], size, *target[hole + 1 :])
     divides = Condition(total, "==", size * rest, f"{text} must divide the elements evenly")
     return Result((after,), _kept_axes(before, after), requires=(divides,))
+
+
+def _of_nothing(
+    before: Sequence[Int], target: Sequence[Int], given: Sequence[Int], text: str
+) -> Result:
+    """A view of a tensor without elements: nothing is read."""
+    if prod(before) != 0 or (prod(given) != 0 and len(given) == len(target)):
+        raise ShapeMismatch(f"{text} is invalid for {prod(before)} elements")
+    if prod(given) == 0 and len(given) < len(target):
+        raise ShapeMismatch(f"{text}: of no elements, any size could be the -1")
+    return Result((tuple(0 if size == -1 else size for size in target),), None)
 
 
 reshape = rule("view", "reshape", "view_copy")(reshaped)
@@ -250,7 +263,7 @@ def flatten(input: SymbolicTensor, start_dim: int = 0, end_dim: int = -1) -> Res
         raise ShapeMismatch(f"flatten: start_dim={start_dim} comes after end_dim={end_dim}")
     dims = input.dims
     after = (*dims[:start], prod(dims[start : end + 1]), *dims[end + 1 :])
-    return Result((after,), _kept_axes(dims, after))
+    return Result((after,), None if 0 in dims else _kept_axes(dims, after))
 
 
 @rule("unflatten")
@@ -339,6 +352,8 @@ def join(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
     """Tensors one after the other along `dim`; all other sizes must agree."""
     if isinstance(tensors, SymbolicTensor) or not tensors or not all(_has_axes(t) for t in tensors):
         raise ShapeMismatch("cat takes a list of tensors of at least one axis")
+    every = tensors  # torch leaves out what ``torch.empty(0)`` is, whatever the others' axes
+    tensors = [t for t in every if t.dims != (0,)] or [*every]
     first = tensors[0]
     if any(t.ndim != first.ndim for t in tensors):
         ranks = ", ".join(f"{t.ndim}-d" for t in tensors)
@@ -355,15 +370,17 @@ def join(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
                 if not known(equal):
                     requires.append(equal)
                 dims[i] = min(size, dims[i], key=lambda s: (isinstance(s, Size), len(str(s))))
-    pieces = []
+    pieces: dict[int, Axes | None] = {}  # of no elements nothing is read
     before: Int = 0
     for t in tensors:
         length = t.dims[axis]
         shifted = kept(first.ndim)
         shifted[axis] = (axis, Window(1, 1, before, dims[axis] - before - length))
-        pieces.append((t, tuple(shifted)))
+        pieces[id(t)] = None if 0 in t.dims else tuple(shifted)
         before = before + length
-    return Result((tuple(dims),), pieces[0][1], requires=tuple(requires), others=tuple(pieces[1:]))
+    first_axes, *rest = (pieces.get(id(t)) for t in every)
+    others = tuple(zip(every[1:], rest, strict=True))
+    return Result((tuple(dims),), first_axes, requires=tuple(requires), others=others)
 
 
 cat = rule("cat", "concat", "concatenate")(join)

@@ -11,7 +11,7 @@ from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, AxisMap, Whole, Window
 from symcnn.algebra.size import Int
-from symcnn.errors import ShapeMismatch
+from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.ops.pointwise import broadcast_dims
 from symcnn.ops.reduce import reduced
 from symcnn.ops.registry import alike, at_least, equal, kept, mixed, normal_dim, require_rank, rule
@@ -129,6 +129,51 @@ def stft(
     axes = (*kept(input.ndim - 1), (None, Whole(count)), (input.ndim - 1, frames))
     tail = mixed(dims[len(axes) :])
     return Result((dims,), (*axes, *tail), requires=tuple(requires))
+
+
+@rule("istft")
+def istft(
+    input: SymbolicTensor,
+    n_fft: Int,
+    hop_length: Int | None = None,
+    win_length: Int | None = None,
+    window: SymbolicTensor | None = None,
+    center: bool = True,
+    normalized: bool = False,
+    onesided: bool | None = None,
+    length: Int | None = None,
+    return_complex: bool = False,
+) -> Result:
+    """A signal from its spectra, windows summed where they overlap: `stft`'s way back."""
+    require_rank(input, (2, 3), "istft")
+    hop = n_fft // 4 if hop_length is None else hop_length
+    width = n_fft if win_length is None else win_length
+    at_least("n_fft", (n_fft,), 1)
+    at_least("hop_length", (hop,), 1)
+    at_least("win_length", (width,), 1)
+    *batch, frequencies, frames = input.dims
+    half = frequencies != n_fft if onesided is None else onesided
+    requires: list[Requirement] = [
+        Condition(n_fft, ">=", width, "istft: the window must fit into n_fft"),
+        Condition(width, ">=", hop, "istft: windows must leave no gap"),
+    ]
+    requires += equal(
+        frequencies, n_fft // 2 + 1 if half else n_fft, "istft: as many frequencies as n_fft has"
+    )
+    if window is not None:
+        require_rank(window, (1,), "the window of istft")
+        requires += equal(window.dims[0], width, "istft: the window must have win_length")
+    if not center or (window is not None and hop == width):
+        raise DataDependent(
+            "istft: whether the window's values leave a gap is not known from shapes",
+            cure="center=True, and a hop below the window's length, leave none",
+        )
+    size = n_fft + hop * (frames - 1) - 2 * (n_fft // 2)
+    if length is not None:
+        size = length
+    requires.append(Condition(size, ">=", 1, "istft: the signal must not be empty"))
+    dims = (*batch, size)
+    return Result((dims,), (*kept(len(batch)), (None, Whole(size))), requires=tuple(requires))
 
 
 # Integrals ------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
-from symcnn.frontends.torch.tensors import Nothing, TracedTensor, as_subclass
+from symcnn.frontends.torch.tensors import TracedTensor, as_subclass
 
 __all__ = [
     "AliasFound",
@@ -25,7 +25,7 @@ __all__ = [
     "own_function",
 ]
 
-_TRACED = frozenset({TracedTensor, Nothing})
+_TRACED = frozenset({TracedTensor})
 _DEFAULT = torch.Tensor.__torch_function__.__func__  # type: ignore[attr-defined]
 
 

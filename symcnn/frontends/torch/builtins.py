@@ -39,11 +39,11 @@ import torch
 
 from symcnn.frontends.torch.aliases import constructed
 from symcnn.frontends.torch.sizes import Dim, Real, Sizes, largest
-from symcnn.frontends.torch.tensors import Nothing, TracedTensor
+from symcnn.frontends.torch.tensors import TracedTensor
 
 __all__ = ["replaced_names"]
 
-_TENSORS = frozenset({TracedTensor, Nothing})
+_TENSORS = frozenset({TracedTensor})
 _OURS = _TENSORS | {Dim, Real, Sizes}
 _SIZES = frozenset({Dim, Real})
 

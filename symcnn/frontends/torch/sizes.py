@@ -92,6 +92,9 @@ class Dim(torch.SymInt):
     def is_symbolic(self) -> bool:
         return True
 
+    def maybe_as_int(self) -> None:
+        """There is no number for it."""
+
     def is_nested_int(self) -> bool:
         return False
 

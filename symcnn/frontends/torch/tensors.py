@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
-from symcnn.errors import DataDependent, UnsupportedOperation
+from symcnn.errors import DataDependent
 from symcnn.frontends.torch.layout import follows
 from symcnn.frontends.torch.sizes import Dim, Sizes
 from symcnn.frontends.torch.where import caller
@@ -21,14 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EMPTY",
-    "JOINS",
     "OPERATORS",
     "REFLECTED",
     "VIEWS",
-    "Nothing",
     "TracedTensor",
     "as_subclass",
-    "something",
     "tracer_of",
     "writes",
 ]
@@ -262,36 +259,6 @@ def as_subclass(value: Any, kind: type) -> Any:
         return torch.Tensor.as_subclass(value, kind)
 
 
-class Nothing(TracedTensor):
-    """A slice that has no element whatever the sizes, such as ``x[:, :0]``.
-
-    Sizes are positive here, so it is no symbolic tensor. Concatenated with something it leaves that
-    something; for all else there is no rule.
-    """
-
-    @property
-    def _value(self) -> Any:
-        raise UnsupportedOperation(
-            f"{self._tracer.place()}: a slice without elements, at {caller()}",
-            cure="it can only be concatenated with something",
-        )
-
-    @staticmethod
-    def made(name: str, args: Any) -> bool:
-        """Whether an operation is to make one."""
-        if name != "getitem" or len(args) != 2:
-            return False
-        items = args[1] if isinstance(args[1], tuple) else (args[1],)
-        return any(isinstance(i, slice) and type(i.stop) is int and i.stop == 0 for i in items)
-
-
-def something(values: Any) -> Any:
-    """What is to be concatenated, but for nothings, if anything is left."""
-    if isinstance(values, (tuple, list)):
-        return [v for v in values if type(v) is not Nothing] or values
-    return values
-
-
 #: Python's operators by the rule that serves them.
 OPERATORS = {
     "add": "add radd iadd",
@@ -339,7 +306,7 @@ for _op, _words in OPERATORS.items():
 
 def tracer_of(value: Any) -> Tracer | None:
     """The tracer of the first traced tensor in nested arguments."""
-    if type(value) is TracedTensor or type(value) is Nothing:
+    if type(value) is TracedTensor:
         return value._tracer
     inner = value.values() if isinstance(value, dict) else value
     if isinstance(value, (tuple, list, dict)):
@@ -355,9 +322,6 @@ _WRITERS = frozenset(
         for word in "add sub mul div truediv floordiv mod pow and or xor lshift rshift".split()
     ]
 )
-
-#: Operations that take nothings.
-JOINS = frozenset({"cat", "concat", "concatenate"})
 
 #: Operations whose result shares its memory with the first tensor.
 VIEWS = frozenset(

@@ -33,15 +33,11 @@ from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
 from symcnn.frontends.torch.scalars import FLOAT_LIMIT, MANY, TAKES_NUMBERS, array, scalar
 from symcnn.frontends.torch.sizes import Dim, Real
 from symcnn.frontends.torch.tensors import (
-    EMPTY,
-    JOINS,
     OPERATORS,
     REFLECTED,
     VIEWS,
-    Nothing,
     TracedTensor,
     as_subclass,
-    something,
     writes,
 )
 from symcnn.frontends.torch.where import caller
@@ -316,6 +312,8 @@ class Tracer(TorchFunctionMode):
                 return as_subclass(*args, **kwargs)
             if called in vars(TracedTensor) and func in _homonyms(called):
                 return getattr(TracedTensor, called)(*args, **kwargs)
+            if called == "_parse_to":  # ``module.to(x)``: to its device, in its dtype
+                return args[0].device, args[0].dtype, False, None
             if func is torch.result_type:
                 return getattr(torch, result_type(map(self.unwrap, args), self.tape.dtype))
         if served is None and called in OPS:  # with full names of their own: linalg_vector_norm
@@ -480,10 +478,6 @@ class Tracer(TorchFunctionMode):
         reads: Sequence[SymbolicTensor] = (),
     ) -> Any:
         """Run a rule on unwrapped arguments; `reads` are tensors beside them."""
-        if Nothing.made(name, args):
-            nothing: Nothing = torch.Tensor._make_subclass(Nothing, EMPTY)
-            nothing._tracer = self
-            return nothing
         if self.script:
             return self.traced(name, *self.replay(name, (*args, *kwargs.values())))
         mark = len(self.steps)
@@ -530,9 +524,8 @@ class Tracer(TorchFunctionMode):
         reads: Sequence[SymbolicTensor],
     ) -> tuple[Sequence[SymbolicTensor], bool, Any]:
         """The outputs of a rule, whether it is one, and its number if it has one."""
-        if name in JOINS:
-            args = (*map(something, args[:1]), *args[1:])
-            kwargs = {key: something(value) for key, value in kwargs.items()}
+        if name in _INDEXED and len(args) > 1:
+            args = (args[0], _places(args[1]), *args[2:])
         if name in TAKES_NUMBERS:
             args = (*args[:1], *tree_map(self.plain, list(args[1:])))
             kwargs = tree_map(self.plain, kwargs)
@@ -599,8 +592,6 @@ class Tracer(TorchFunctionMode):
             return leaf
         if kind is Dim:
             return value.expr
-        if kind is Nothing:
-            return value._value
         if isinstance(value, torch.Tensor):
             return self.leaf(value)
         if isinstance(value, (tuple, list)):
@@ -836,6 +827,20 @@ def is_tensor(value: Any) -> bool:
     return type(value) is TracedTensor or isinstance(value, torch.Tensor)
 
 
+#: What takes an index.
+_INDEXED = frozenset({"getitem", "__getitem__", "setitem", "__setitem__"})
+
+
+def _places(index: Any) -> Any:
+    """An index with arrays of numpy, and masks whose values are there, as lists."""
+    if isinstance(index, tuple):
+        return tuple(map(_places, index))
+    array = type(index).__module__ == "numpy" and hasattr(index, "tolist")
+    if array or (type(index) is torch.Tensor and index.dtype is torch.bool and index.dim() == 1):
+        return index if not array and index.is_meta else index.tolist()
+    return index
+
+
 def _scalar_in(value: Any) -> bool:
     """Whether it is, or holds, a tensor without axes."""
     if type(value) in PLAIN:
@@ -843,7 +848,7 @@ def _scalar_in(value: Any) -> bool:
     if type(value) is TracedTensor:
         return not value._value.dims or value._value.dims == (1,)
     if isinstance(value, torch.Tensor):
-        return type(value) is not Nothing and not value.dim()
+        return not value.dim()
     return isinstance(value, (tuple, list)) and any(map(_scalar_in, value))
 
 
@@ -857,7 +862,7 @@ def flat(value: Any) -> list[Any]:
 def _is_traced(values: Iterable[Any]) -> bool:
     for value in values:
         kind = type(value)
-        if kind is TracedTensor or kind is Dim or kind is Real or kind is Nothing:
+        if kind is TracedTensor or kind is Dim or kind is Real:
             return True
         if isinstance(value, (tuple, list)) and _is_traced(value):
             return True

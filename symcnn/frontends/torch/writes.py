@@ -200,6 +200,10 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func is _EMPTY and any(type(s) is torch.SymInt for s in args[0]):
+            sizes = [s.node if type(s) is torch.SymInt else s for s in args[0]]
+            tracer = next(s.tracer for s in sizes if type(s) is not int)
+            return tracer.run("empty", (sizes,), {})  # as ``torch.Tensor(n, h, w)`` asks for
         if self.state is _BUSY or current_tape() is not self.tape:
             return func(*args, **kwargs)
         facts = _facts(func)
@@ -271,6 +275,7 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 _drawing = threading.Lock()
 _ADD = torch.Tensor.add_
+_EMPTY = torch.ops.aten.empty.memory_format
 
 
 #: Where a run is: in python's hands, in a function of torch, or in this module's own work.
