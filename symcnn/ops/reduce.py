@@ -30,7 +30,7 @@ def reduced(x: SymbolicTensor, dim: Any, keepdim: bool, op: str, count: int = 1)
         gone = set(range(x.ndim))
     else:
         gone = set(normal_dims(dim, x.ndim, op))
-    if op in _NEED_ONE and any(x.dims[i] == 0 for i in gone):
+    if op in _NEED_ONE and any(x.dims[i] == 0 for i in gone if x.dims):
         raise ShapeMismatch(f"{op} over an axis without elements has no value")
     dims: list[Int] = []
     axes: list[tuple[int | None, AxisMap]] = []

@@ -11,12 +11,12 @@ from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, AxisMap, Whole, Window
 from symcnn.algebra.size import Int
-from symcnn.errors import DataDependent, ShapeMismatch
+from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.ops.pointwise import broadcast_dims
 from symcnn.ops.reduce import reduced
 from symcnn.ops.registry import alike, at_least, equal, kept, mixed, normal_dim, require_rank, rule
 from symcnn.sets.condition import Condition, Requirement
-from symcnn.trace.graph import Result, SymbolicTensor
+from symcnn.trace.graph import Result, SymbolicTensor, decided
 
 __all__: list[str] = []
 
@@ -152,7 +152,15 @@ def istft(
     at_least("hop_length", (hop,), 1)
     at_least("win_length", (width,), 1)
     *batch, frequencies, frames = input.dims
-    half = frequencies != n_fft if onesided is None else onesided
+    half = onesided
+    if half is None:
+        whole = decided(Condition(frequencies, "==", n_fft))
+        if whole is None:
+            raise UnsupportedOperation(
+                f"istft: {frequencies} frequencies may be all that n_fft={n_fft} has, or half",
+                cure="say which: onesided=True or False",
+            )
+        half = not whole
     requires: list[Requirement] = [
         Condition(n_fft, ">=", width, "istft: the window must fit into n_fft"),
         Condition(width, ">=", hop, "istft: windows must leave no gap"),
