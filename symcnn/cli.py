@@ -544,6 +544,7 @@ def _without(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--size", metavar="1000x1000", required=True, help="The size of the whole.")
 @click.option("--tile", metavar="256", help="Rows of the input per tile, or 256x128.")
 @click.option("--peak", metavar="AMOUNT", help='Instead: the memory of a tile, "8 GiB".')
+@click.option("--svg", metavar="FILE", help="Write a picture of the first axis.")
 @_without
 @_network_command
 @_answers
@@ -556,6 +557,7 @@ def tiles(
     size: str,
     tile: str | None,
     peak: str | None,
+    svg: str | None,
     no_statistics: bool,
     no_gates: bool,
 ) -> None:
@@ -571,6 +573,8 @@ def tiles(
         statistics=not no_statistics,
         **sizes,
     )
+    if svg is not None:
+        Path(svg).write_text(found.draw())
     _show(_plain(found), str(found), as_json)
 
 

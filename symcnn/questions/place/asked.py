@@ -27,7 +27,7 @@ class Places:
         at: str | None = None,
         gates: bool = True,
         statistics: bool = True,
-        dtype: str = "float32",
+        dtype: str | None = None,
         **sizes: int,
     ) -> Tiling:
         """Tiles that, run one by one, give the output of the whole, exactly.
@@ -39,7 +39,7 @@ class Places:
             at: a module or node to look at instead of the output.
             gates: whether squeeze-excite and other factors that are the same all over space count.
             statistics: whether the mean and variance of group, layer and instance norms count.
-            dtype: what activations are made of, for `peak`.
+            dtype: what activations are made of, for `peak`; by default what the network is.
             sizes: the size of the whole, ``H=1000, W=1000``; the batch is 1 unless given.
 
         Returns:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from symcnn.errors import BadSpec
 from symcnn.questions.place.cut import Course, Moved
 from symcnn.questions.place.reach import Reach
-from symcnn.questions.place.tiles import courses, filled
+from symcnn.questions.place.tiles import courses, filled, of_several
 from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
@@ -51,12 +51,14 @@ class Shards(Shown):
         parts: every `Shard`.
         halo: per axis, the halo of an inner part, on the left and on the right.
         period: per axis, what the rows of a part are a multiple of.
+        note: which of several outputs is meant.
     """
 
     axes: tuple[str, ...]
     parts: tuple[Shard, ...]
     halo: tuple[tuple[int, int], ...]
     period: tuple[int, ...]
+    note: str = ""
 
     def __iter__(self) -> Iterator[Shard]:
         return iter(self.parts)
@@ -78,7 +80,7 @@ class Shards(Shown):
             outs = " x ".join(f"{s.start}:{s.stop}" for s in part.output)
             halo = ", ".join(f"{left} and {right}" for left, right in part.halo)
             lines.append(f"  {k}: rows {rows} -> outputs {outs}, halo {halo}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *([f"  {self.note}"] if self.note else [])])
 
 
 def shards(
@@ -105,7 +107,7 @@ def shards(
     made = tuple(Shard(*map(tuple, zip(*row, strict=True))) for row in product(*along))
     halos = tuple(_inner(Reach(course), course) for course in found)
     periods = tuple(course.period for course in found)
-    return Shards(tuple(c.name for c in found), made, halos, periods)
+    return Shards(tuple(c.name for c in found), made, halos, periods, of_several(part))
 
 
 #: Along one axis: rows, what is read, outputs, halo.

@@ -22,7 +22,7 @@ from symcnn.algebra.size import Int, Symbol, evaluate, floordiv, maximum
 from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.questions.place.cut import Course, Moved
 from symcnn.questions.place.reach import Reach
-from symcnn.questions.place.tiles import courses, filled
+from symcnn.questions.place.tiles import courses, filled, of_several
 from symcnn.trace.graph import Node, SymbolicTensor, public
 from symcnn.words.shown import Shown
 
@@ -46,6 +46,7 @@ class Stream(Shown):
         buffers: samples of its input that each layer keeps between hops, by node; not those of 0.
         delays: where branches meet, for each operand how many places it waits for the slowest.
         waits: the nodes that look ahead, and by how many samples of the input each adds.
+        note: which of several outputs is meant.
     """
 
     axis: str
@@ -57,6 +58,7 @@ class Stream(Shown):
     buffers: Mapping[str, int]
     delays: Mapping[str, tuple[int, ...]]
     waits: Mapping[str, int]
+    note: str = ""
     _last: tuple[int, ...] = field(repr=False, default=())
     _head: tuple[int, ...] = field(repr=False, default=())
 
@@ -121,7 +123,7 @@ class Stream(Shown):
                 shown = [f"{node} {value}" for node, value in list(items.items())[:6]]
                 more = len(items) - len(shown)
                 lines.append(f"  {name} {', '.join(shown)}{f' and {more} more' if more else ''}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *([f"  {self.note}"] if self.note else [])])
 
     def _reads(self) -> str:
         own = "i" if self.stride == 1 else f"{self.stride}*i"
@@ -202,6 +204,7 @@ def stream(
         dict(_buffers(course, reach)),
         dict(_delays(course, reach)),
         dict(_waits(course, reach)),
+        of_several(part),
         last,
         _head(net, at, axis, gates, statistics, last, (back, ahead, course.period)),
     )
@@ -304,7 +307,7 @@ def _waiting(fast: Any, slow: Any, period: int) -> int:
     def done(ends: Any, moment: int) -> int:
         return int(((moment - ends) // period + 1).sum())
 
-    return max(done(fast, int(end)) - done(slow, int(end)) for end in slow)
+    return max(done(fast, int(end)) - done(slow, int(end)) for end in np.unique(slow))
 
 
 def _waits(course: Course, reach: Reach) -> Any:

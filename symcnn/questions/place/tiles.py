@@ -56,7 +56,7 @@ class Tiling(Shown):
         halo: per axis, how many rows beyond its own a part needs on the left and on the right.
         period: per axis, the distance by which a tile may move.
         overhead: rows that are run, by rows that there are: 1.28 means 28 % more work.
-        note: what the plan leaves out of account (statistics, gates), if it does.
+        note: what the plan leaves out of account (other outputs, statistics, gates), if anything.
     """
 
     axes: tuple[str, ...]
@@ -78,6 +78,18 @@ class Tiling(Shown):
         """Where the tiles start, per axis."""
         starts = zip(*(tuple(s.start for s in t.input) for t in self.tiles), strict=True)
         return tuple(tuple(dict.fromkeys(axis)) for axis in starts)
+
+    def draw(self, axis: int = 0) -> str:
+        """A picture of the tiles along one axis, as SVG text."""
+        from symcnn.words.tiling import tiling_svg
+
+        size, ends = self.sizes[self.axes[axis]], max(t.place[axis].stop for t in self.tiles)
+        spans = dict.fromkeys(
+            (t.input[axis].start, t.input[axis].stop, t.place[axis].start, t.place[axis].stop)
+            for t in self.tiles
+        )
+        bars = [(a / size, b / size, c / ends, d / ends) for a, b, c, d in spans]
+        return tiling_svg(self.axes[axis], size, bars)
 
     def __str__(self) -> str:
         shapes = dict.fromkeys(tuple(s.stop - s.start for s in t.input) for t in self.tiles)
@@ -104,10 +116,11 @@ def tiles(
     at: str | None = None,
     gates: bool = True,
     statistics: bool = True,
-    dtype: str = "float32",
+    dtype: str | None = None,
     sizes: Mapping[str, Any],
 ) -> Tiling:
     """See `Network.tiles`, which this is."""
+    part = net if at is None else net.at(at)
     whole, found = courses(net, at, sizes, gates=gates, statistics=statistics)
     names = tuple(c.name for c in found)
     if (tile is None) == (peak is None):
@@ -145,13 +158,15 @@ def tiles(
         tuple(halo(course) for course in found),
         tuple(course.period for course in found),
         round(overhead, 12),
-        _note(gates, statistics),
+        _note(part, gates, statistics),
     )
 
 
-def _note(gates: bool, statistics: bool) -> str:
+def _note(part: Network, gates: bool, statistics: bool) -> str:
+    several = of_several(part)
     left = [w for w, on in (("gates", gates), ("statistics of norms", statistics)) if not on]
-    return f"exact but for {' and '.join(left)}, which see the whole image" if left else ""
+    but = f"exact but for {' and '.join(left)}, which see the whole image" if left else ""
+    return "; ".join(filter(None, (several, but)))
 
 
 # The sizes and the courses ----------------------------------------------------------------------
@@ -201,7 +216,7 @@ def courses(
     Raises NoSolution, with the node, where an axis is read as a whole.
     """
     part = net if at is None else net.at(at)
-    output = _output(net, part, at)
+    output = _output(part)
     whole = whole_sizes(part, sizes)
     source = next(t for t in part.input_tensors)
     names = [str(source.dims[a]) for a in spatial_axes(part, source)]
@@ -219,14 +234,20 @@ def courses(
     return whole, found
 
 
-def _output(net: Network, part: Network, at: str | None) -> SymbolicTensor:
-    outputs = part.output_tensors
-    if not outputs:
-        raise BadSpec("the network has no tensor as its output")
-    if len(set(outputs)) > 1 and at is None:
-        named = ", ".join(dict.fromkeys(net.source_name(t) for t in outputs))
-        raise BadSpec(f"the network returns {len(outputs)} tensors", cure=f"at= one of {named}")
-    return outputs[0]
+def _output(part: Network) -> SymbolicTensor:
+    """The output that is meant: the first, as for a receptive field."""
+    for t in part.output_tensors:
+        return t
+    raise BadSpec("the network has no tensor as its output")
+
+
+def of_several(part: Network) -> str:
+    """Which of several outputs is meant, in words; empty if there is one."""
+    outputs = dict.fromkeys(part.output_tensors)
+    if len(outputs) < 2:
+        return ""
+    first, *others = map(part.source_name, outputs)
+    return f"of {first}; the network also returns {', '.join(others)}"
 
 
 def _unbounded(
@@ -385,7 +406,7 @@ def _largest(
     whole: Mapping[str, int],
     found: Sequence[Course],
     budget: int,
-    dtype: str,
+    dtype: str | None,
 ) -> tuple[int, ...]:
     """The largest tiles, the same along all axes but for their ends, whose run fits the budget."""
     cost = (net if at is None else net.at(at)).cost(dtype=dtype)
