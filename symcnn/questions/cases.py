@@ -31,8 +31,10 @@ __all__ = ["Cases", "as_expr", "merged", "plain"]
 class Cases:
     """A formula with a case for each set of sizes: disjoint sets, and the formula on each.
 
-    >>> small, large = (input_set(["H"], conditions(c)) for c in ("H <= 7", "H >= 8"))
-    >>> print(Cases([(small, Formula("H")), (large, Formula("H//2"))]))
+    >>> import symcnn
+    >>> from symcnn import H
+    >>> small, large = symcnn.solve("H <= 7"), symcnn.solve("H >= 8")
+    >>> print(Cases([(small, Formula(H)), (large, Formula(H // 2))]))
     H if 1 <= H <= 7; H//2 if H >= 8
     """
 

@@ -21,9 +21,8 @@ __all__ = ["Pieces", "either"]
 def either(sets: Sequence[InputSet]) -> InputSet:
     """The union of disjoint sets.
 
-    >>> from symcnn.sets.inputset import input_set
-    >>> from symcnn.sets.formula import conditions
-    >>> print(either([input_set(["H"], conditions(c)) for c in ("H <= 7", "H >= 9")]))
+    >>> import symcnn
+    >>> print(either([symcnn.solve("H <= 7"), symcnn.solve("H >= 9")]))
     1 <= H <= 7 or H >= 9
     """
     if all(type(one) is InputSet for one in sets):
