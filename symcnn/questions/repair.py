@@ -27,6 +27,7 @@ from symcnn.algebra.size import Int, Size
 from symcnn.errors import SymcnnError
 from symcnn.trace.graph import Attempt, Constant, Node, Parameter, SymbolicTensor
 from symcnn.trace.where import Where, line_of
+from symcnn.words.shown import Shown
 
 __all__ = ["Cure", "constructor", "cures"]
 
@@ -38,7 +39,7 @@ Again = Callable[[Any], "tuple[SymcnnError | None, int]"]
 
 
 @dataclass(frozen=True, slots=True)
-class Cure:
+class Cure(Shown):
     """Changes that make shapes agree: python, or ``file.py:12:`` and the line as it should be."""
 
     steps: tuple[str, ...]

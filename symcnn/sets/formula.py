@@ -410,6 +410,11 @@ def _conditions(given: Any) -> Iterator[Condition | Within]:
         yield given
     elif isinstance(given, InputSet):
         yield Within(given)
+    elif isinstance(given, bool):
+        raise BadSpec(
+            f"{given} is not a condition on sizes",
+            cure='python compares H % 32 == 0 as objects; write "H % 32 == 0" or Eq(H % 32, 0)',
+        )
     else:
         statement = as_statement(given)
         parts = statement.parts if statement.kind == "and" else (statement,)

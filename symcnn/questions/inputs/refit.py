@@ -29,6 +29,7 @@ from symcnn.sets.condition import Condition, Requirement, settled
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.trace.graph import Call, Node, public, tensors_in
 from symcnn.trace.rerun import Replay
+from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -37,7 +38,7 @@ __all__ = ["Refit", "refits"]
 
 
 @dataclass(frozen=True)
-class Refit:
+class Refit(Shown):
     """Hyperparameters that reach a target.
 
     Attributes:

@@ -23,6 +23,7 @@ from symcnn.errors import BadSpec, NoSolution
 from symcnn.sets.condition import Condition
 from symcnn.sets.grammar import parse_formula, parse_target
 from symcnn.sets.inputset import InputSet
+from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -34,7 +35,7 @@ Sizes = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Buckets:
+class Buckets(Shown):
     """The sizes to pad to.
 
     Attributes:

@@ -17,6 +17,7 @@ from symcnn.errors import BadSpec, NoSolution
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.sets.inputset import InputSet
 from symcnn.sets.runs import Run
+from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -28,7 +29,7 @@ _MOST = 64
 
 
 @dataclass(frozen=True)
-class Box:
+class Box(Shown):
     """A product of runs: one for each size; a size that is tied to another is the other.
 
     Attributes:

@@ -16,6 +16,7 @@ from symcnn.algebra.size import Int, Size, Symbol, symbols_of
 from symcnn.errors import BadSpec, SymcnnError
 from symcnn.questions.spec.parts import Box, Wish, boxes, compares, wishes
 from symcnn.sets.runs import Run
+from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -24,7 +25,7 @@ __all__ = ["Part", "Spec", "spec"]
 
 
 @dataclass(frozen=True)
-class Part:
+class Part(Shown):
     """One part of a specification: sizes that form a product of arithmetic progressions.
 
     Attributes:
@@ -44,7 +45,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Spec:
+class Spec(Shown):
     """What a tool is to be told of the sizes that a network takes.
 
     Attributes:
