@@ -30,7 +30,7 @@ from symcnn.frontends.torch.branches import Choice, Differs, Same, Step
 from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed
 from symcnn.frontends.torch.layout import Layouts
 from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
-from symcnn.frontends.torch.scalars import FLOAT_LIMIT, MANY, TAKES_NUMBERS, array, scalar
+from symcnn.frontends.torch.scalars import TAKES_NUMBERS
 from symcnn.frontends.torch.sizes import Dim, Real
 from symcnn.frontends.torch.tensors import (
     OPERATORS,
@@ -40,6 +40,7 @@ from symcnn.frontends.torch.tensors import (
     as_subclass,
     writes,
 )
+from symcnn.frontends.torch.values import Values
 from symcnn.frontends.torch.where import caller
 from symcnn.frontends.torch.writes import Writes
 from symcnn.ops.dtypes import result_type
@@ -129,7 +130,7 @@ class Nowhere(BaseException):
     """No size of the region that a run is to describe is left."""
 
 
-class Tracer(TorchFunctionMode):
+class Tracer(Values, TorchFunctionMode):
     """One trace: turns torch calls into nodes, and python's questions about sizes into guards."""
 
     def __init__(
@@ -489,17 +490,6 @@ class Tracer(TorchFunctionMode):
         self.note(mark, name, answer)
         return self.traced(name, *answer)
 
-    def _again(self, number: Any) -> Any:
-        """The values of a tensor, in this run."""
-        if type(number) is Dim:
-            return Dim(number.expr, self)
-        if type(number) is Real:
-            return number.again(self)
-        if hasattr(number, "flat"):  # an array of them
-            number = number.copy()
-            number.flat[:] = [*map(self._again, number.flat)]
-        return number
-
     def traced(self, name: str, made: Sequence[SymbolicTensor], single: bool, number: Any) -> Any:
         """What a rule answered, for the forward."""
         numbers = number
@@ -599,73 +589,6 @@ class Tracer(TorchFunctionMode):
         if kind is slice:
             return slice(*map(self.unwrap, (value.start, value.stop, value.step)))
         return kernel(value)
-
-    def _is_small(self, made: SymbolicTensor) -> bool:
-        """Whether a tensor may be a list of sizes: few whole numbers, however they are stored."""
-        total = prod(made.dims)
-        return type(total) is int and total <= MANY
-
-    def number(self, name: str, args: Any, kwargs: Any, dims: Any = ()) -> Any:
-        """The values of a small result, if they are made from sizes."""
-        held = [*map(self._held, args)]
-        named = {k: self._held(v) for k, v in kwargs.items() if k not in ("device", "dtype")}
-        if dims or any(isinstance(v, (tuple, list)) or hasattr(v, "flat") for v in held):
-            found = array(name, held, named, dims)
-            for value in found.flat if hasattr(found, "flat") else ():
-                self._exact(value)
-            return found.item() if hasattr(found, "flat") and not found.ndim else found
-        values = [self.value_of(a) for a in args]
-        if not values or values[0] is None:
-            return None
-        given = [a if isinstance(a, torch.dtype) else v for a, v in zip(args, values, strict=True)]
-        found = scalar(name, given, kwargs)
-        self._exact(found)
-        return found
-
-    def _exact(self, value: Any) -> None:
-        """Tensors divide in 32-bit floats: exact up to a size."""
-        if type(value) is Real:
-            exact = Condition(FLOAT_LIMIT, ">=", value.gap(0))
-            if known(exact) is not True:
-                self._guard(exact, "32-bit floats may round beyond")
-
-    def _held(self, value: Any) -> Any:
-        """An argument with the values of small tensors in place of them; None if they have none."""
-        if isinstance(value, (tuple, list)):
-            return (
-                type(value)(map(self._held, value))
-                if type(value) in (tuple, list)
-                else [*map(self._held, value)]
-            )
-        if isinstance(value, TracedTensor):
-            return value._number
-        if isinstance(value, torch.Tensor):
-            if not value.ndim:
-                return self.value_of(value)
-            if value.dtype not in _WHOLES or value.is_meta or value.numel() > MANY:
-                return None
-            return self.writes.current(value).numpy().astype(object)
-        return value
-
-    def value_of(self, value: Any) -> Any:
-        """An argument as a number: a size, a number, or a 0-d tensor that holds one; else None."""
-        if isinstance(value, TracedTensor):
-            return value._number
-        if isinstance(value, torch.Tensor):
-            integer = not value.ndim and not value.dtype.is_floating_point and not value.is_meta
-            if not integer or value.is_complex():
-                return None
-            return int(self.writes.current(value))
-        return value if isinstance(value, (int, Dim, Real)) else None
-
-    def plain(self, value: Any) -> Any:
-        """A 0-d tensor that holds a number as the number; all else as it is."""
-        if isinstance(value, slice):
-            return slice(*map(self.plain, (value.start, value.stop, value.step)))
-        number: Any = self.value_of(value) if isinstance(value, torch.Tensor) else None
-        if hasattr(number, "flat"):
-            return number.flat[0] if number.size == 1 else value
-        return value if number is None else number
 
     def leaf(self, real: torch.Tensor) -> SymbolicTensor:
         """A real tensor (weight, buffer, constant) as a symbolic one, always the same."""
@@ -871,7 +794,6 @@ def _is_traced(values: Iterable[Any]) -> bool:
     return False
 
 
-_WHOLES = frozenset((torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8))
 _ALIAS = torch.ops.aten.alias.default
 _APPLY = vars(torch.autograd.Function)["apply"].__func__.__code__
 
