@@ -10,6 +10,7 @@ from torch import nn
 import symcnn
 from symcnn.algebra.expr import from_sympy
 from symcnn.errors import SymcnnError, Undecidable
+from symcnn.questions.explain.field import _Derivation
 
 from .conftest import load_example
 
@@ -224,3 +225,21 @@ def test_a_fraction_that_the_domain_makes_whole_is_the_last_line():
 
     text = str(traced(Odd, "N 3 H W").explain("size"))
     assert text.endswith("so the size is (H - 1)/2") or "so the size is H/2 - 1/2" in text
+
+
+def test_a_product_of_two_maps_keeps_the_indices_of_both_apart():
+    class Affinity(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.query, self.key = nn.Conv1d(2, 2, 3, padding=1), nn.Conv1d(2, 2, 5, padding=2)
+
+        def forward(self, x):
+            return torch.einsum("ncl,ncm->nlm", self.query(x), self.key(x))
+
+    derivation = traced(Affinity, "N 2 L")
+    made = _Derivation(derivation, derivation.receptive_field(), 0).run()
+    assert made[-1].premises == (
+        "query (i - 1 .. i + 1, 3 in all)",
+        "key (j - 2 .. j + 2, 5 in all)",
+    )
+    assert str(made[-1].lines[0]) == "min(i - 1, j - 2) .. max(i + 1, j + 2)"

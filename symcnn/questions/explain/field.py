@@ -17,7 +17,7 @@ from symcnn.algebra.axis import Axes
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Symbol, symbols_of
-from symcnn.errors import BadSpec, Undecidable
+from symcnn.errors import BadSpec, SymcnnError, Undecidable
 from symcnn.questions.explain.derivation import Derivation, Step, distinct
 from symcnn.questions.explain.lines import Ends, Line, Tree
 from symcnn.questions.explain.paths import between
@@ -173,16 +173,16 @@ class _Derivation:
             return
         for visit in joins:
             for t, seen in visit.beside[:_TOLD]:
-                yield f"at {visit.node.name} {self._told(t, seen, visit.out)} lies within"
+                yield f"at {visit.node.name} {self._told(t, seen)} lies within"
             if len(visit.beside) > _TOLD:
                 yield f"at {visit.node.name} {len(visit.beside) - _TOLD} more lie within"
 
-    def _told(self, t: SymbolicTensor, seen: Reach, out: SymbolicTensor) -> str:
+    def _told(self, t: SymbolicTensor, seen: Reach, beside: Sequence[Reach] = ()) -> str:
         """A branch: where it comes from, and what it sees."""
         name = self.net.source_name(t)
         if type(seen) is Unknown:
             return name
-        ends = _ends(seen, out)
+        ends = _ends(seen, beside)
         size = seen.last - seen.first + 1
         if isinstance(seen, Span) and seen.whole:
             return f"{name} ({seen.whole}: {ends})"
@@ -190,7 +190,9 @@ class _Derivation:
 
     def _join(self, visit: _Visit) -> None:
         """A hull that takes several branches."""
-        premises = [self._told(t, seen, visit.out) for t, _, seen in visit.needed]
+        premises = [
+            self._told(t, seen, [s for _, _, s in visit.needed]) for t, _, seen in visit.needed
+        ]
         premises += self._beside([visit])
         reads = [seen for _, _, seen in visit.needed]
         where = f"{visit.node.name} ({visit.node.op})"
@@ -205,13 +207,18 @@ class _Derivation:
             )
             made = distinct([Line(tree, "left, right, itself"), Line(Tree.leaf(_size(after)))])
         else:
-            ends = [_ends(r, visit.out) for r in reads]
+            ends = [_ends(r, [after, *reads]) for r in reads]
             hull = Ends(
                 Tree.of("min", *(e.first for e in ends)), Tree.of("max", *(e.last for e in ends))
             )
-            made = distinct([Line(hull, "hull"), Line(_ends(after, visit.out))])
+            made = distinct([Line(hull, "hull"), Line(_ends(after, [after, *reads]))])
         about = self._about(visit.out)
-        self.steps.append(Step(where, about, "join", made, premises=tuple(premises)))
+        told = tuple(premises)
+        try:
+            step = Step(where, about, "join", made, premises=told)
+        except SymcnnError:  # equal where the indices are indices, which isl was not told
+            step = Step(where, about, "join", made[-1:], premises=told)
+        self.steps.append(step)
 
     def _interval(self, visit: _Visit) -> None:
         """A node that is no window: the interval behind it, and what it reads."""
@@ -222,7 +229,7 @@ class _Derivation:
         reads = self._reads(visit, source)
         known = self.names.get(source)
         of = f" of {known}" if known else ""
-        made = Line(_ends(after, visit.out), f"reads {reads}{of}" if reads else "")
+        made = Line(_ends(after), f"reads {reads}{of}" if reads else "")
         about = self._about(visit.out)
         self.steps.append(Step(where, about, "reads", (made,), premises=tuple(premises)))
 
@@ -243,7 +250,7 @@ class _Derivation:
             seen = Reader(node, axes, source.dims, out.dims, []).read(
                 reaching.Line(axis, 1, 0, 0, 0), source.dims[axis]
             )
-            return str(_ends(seen, out))
+            return str(_ends(seen))
         except Undecidable:
             return ""
 
@@ -297,10 +304,15 @@ def _size(line: reaching.Line) -> Int:
     return line.left + line.reach + 1
 
 
-def _ends(reach: Reach, out: SymbolicTensor) -> Ends:
-    """An interval by the output's indices i, j, ..."""
+def _along(reach: Reach) -> set[int]:
+    """The axes of a tensor along which what it sees moves."""
+    return reaching.axes_of(*plain_ends(reach))  # type: ignore[arg-type]
+
+
+def _ends(reach: Reach, beside: Sequence[Reach] = ()) -> Ends:
+    """An interval by the output's indices i, j, ...; several `beside` each other by the same."""
     first, last = plain_ends(reach)  # type: ignore[arg-type]
-    along = sorted(reaching.axes_of(first, last))
+    along = sorted(set[int]().union(*map(_along, beside), _along(reach)))
     names = dict(zip(along, "ijklmn", strict=False))
     swap = {index_symbol(a).name: Symbol(n, low=0).size() for a, n in names.items()}
     return Ends(Tree.leaf(substituted(first, swap)), Tree.leaf(substituted(last, swap)))
