@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from symcnn.sets.condition import AnyOf, Condition, Requirement
+from symcnn.trace.branches import negation
 from symcnn.trace.graph import Guard, Node, SymbolicTensor, Tape, tree_map
 
 __all__ = ["Asked", "Choice", "Differs", "Same", "Step", "without_idle_guards"]
@@ -145,12 +146,15 @@ def without_idle_guards(
     guards: Sequence[Guard],
     choices: Sequence[Choice],
     rerun: Callable[[list[Choice]], Asked | None],
+    matters: set[Requirement],
 ) -> list[Guard]:
     """The guards that make a difference, in as far as they do.
 
     choices: every open comparison of the run.
     rerun: runs the forward with its first choices as given, and returns what it asked if it is the
         same network.
+    matters: what made a difference in another run of the same forward: a branch that made one
+        there is a branch here too, and is not tried again. New ones are added.
 
     From the last guard to the first: by then the later ones that stay are known. If the run with
     the comparison g turned is the same network as long as e holds, ``g or e`` is what is required.
@@ -164,11 +168,12 @@ def without_idle_guards(
         """All that must hold for the network to be the same, in place of the guard."""
         nonlocal left
         choice, left = choices[position], left - 1
-        if left < 0:  # too many to try
+        if left < 0 or guard in matters:  # too many to try; or tried
             return [guard]
         turned = Choice(not choice.taken, guard=choice.guard)
         asked = rerun([*choices[:position], turned])
         if asked is None:
+            matters.update([guard, *negation(guard)])
             return [guard]
         later, others = asked
         by_guard = {other.guard: i for i, other in enumerate(others) if i > position}

@@ -114,6 +114,7 @@ class _Front:
         self.names = tuple(dict.fromkeys(n for d in dims for n in sorted(symbols_of(d))))
         self.unfollowed: list[Unfollowed] = []
         self.refusals: list[Refusal] = []
+        self.matters: set[Requirement] = set()
         self.work = deque([_Region()])
 
     def network(self) -> Network:
@@ -194,7 +195,10 @@ class _Front:
             return run
         tape = tracer.tape
         tape.guards = without_idle_guards(
-            tape.guards, tracer.choices, lambda choices: self._rerun(run, choices)
+            tape.guards,
+            tracer.choices,
+            lambda choices: self._rerun(run, choices),
+            self.matters,
         )
         tape.guards += self._beyond(run)
         return run
