@@ -109,7 +109,7 @@ def boxes(net: Network, told: Mapping[str, Wish], *, growing_only: bool = False)
             if name in domain.names:
                 domain = domain.where(*wish.conditions(name))
         if growing_only:
-            domain = domain.where(*growing(branch.network, domain))
+            domain = _grown(branch.network, domain)
         if domain:
             found += _boxes(domain, net.symbols, told)
     if not found:
@@ -178,7 +178,14 @@ def _products(
 # Maps on the way ------------------------------------------------------------------------------
 
 
-def growing(net: Network, domain: InputSet) -> list[Requirement]:
+def _grown(net: Network, domain: InputSet) -> InputSet:
+    """The sizes at which every map grows; a size that is 1 at all of them is a number."""
+    needs = growing(net)
+    found = domain.where(*needs)
+    return found or domain.where(*(need for need in needs if domain.where(need)))
+
+
+def growing(net: Network) -> list[Requirement]:
     """That no map on the way has a size of 0 or 1, the sizes of the inputs themselves aside.
 
     A product of sizes is greater than 1 where one factor is; sizes of the inputs count as such.
