@@ -7,7 +7,7 @@ PROPERTIES := expr.py sets.py axis.py nn.py solve.py torch_samples.py solve_wish
   solve_layer.py solve_choices.py solve_diagnose.py solve_networks.py cost.py cost_backward.py \
   cost_memory.py cost_compare.py receptive_field.py
 
-.PHONY: demo test lint fuzz mutants validate-gpu bench zoo families docs clean
+.PHONY: demo test lint fuzz mutants validate-gpu bench zoo families docs proofs clean
 
 demo: $(INSTALLED)  ## the main job: which inputs give 7x7, and why
 	$(BIN)/python examples/demo.py
@@ -56,6 +56,13 @@ docs: $(INSTALLED)  ## the documentation as a site, in site/; a warning is an er
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
 	$(BIN)/python tools/docs.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+proofs:  ## Coq checks the laws from nothing, and that they assume nothing
+	command -v coqc > /dev/null || apt-get install -y -q --no-install-recommends coq
+	rm -rf build/proofs && mkdir -p build/proofs && cp docs/proofs/*.v build/proofs
+	cd build/proofs && for file in $(shell cat docs/proofs/order); do coqc -q -R . Top $$file.v || exit 1; done
+	cd build/proofs && grep -ho '^Theorem [a-z_]*' *.v | sed 's/Theorem \(.*\)/Print Assumptions \1./' \
+		| (echo "Require Import $(shell cat docs/proofs/order)."; cat) > All.v && coqc -q -R . Top All.v
 
 clean:
 	rm -rf $(VENV) site build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

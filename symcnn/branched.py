@@ -368,9 +368,9 @@ class Branched(Network):
             return fields[0]
         return Distributed(self, lambda net: net.receptive_field(*args, **options))
 
-    def prove(self, **options: Any) -> Proof:
+    def prove(self, by: str = "isl") -> Proof:
         """See `Network.prove`: the claims of every branch."""
-        proofs = [net.prove(**options) for net in self.nets]
+        proofs = [net.prove(by) for net in self.nets]
         claims = tuple(claim for proof in proofs for claim in proof.claims)
         return Proof(str(self.valid_inputs()), claims)
 

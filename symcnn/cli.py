@@ -1027,14 +1027,24 @@ def validate(
 
 
 @main.command()
+@click.option("--by", default="isl", type=click.Choice(["isl", "z3", "both"]), help="The prover.")
+@click.option("--smtlib", metavar="FOLDER", help="Write each claim as SMT-LIB 2 there.")
 @_network_command
 @_answers
 def prove(
-    network: str, inputs: tuple[str, ...], at: str | None, train: bool, as_json: bool
+    network: str,
+    inputs: tuple[str, ...],
+    at: str | None,
+    train: bool,
+    as_json: bool,
+    by: str,
+    smtlib: str | None,
 ) -> None:
     """Prove the closed forms, layer by layer, for all sizes; exit status 1 if one is wrong."""
     net = _network(network, inputs, train=train)
-    proof = (net.at(at) if at else net).prove()
+    proof = (net.at(at) if at else net).prove(by=by)
+    if smtlib:
+        proof.to_smtlib(smtlib)
     _show(proof.to_dict(), str(proof), as_json)
     if not proof:
         sys.exit(1)

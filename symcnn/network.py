@@ -665,9 +665,12 @@ class Network(Places, Specs):
             channels_last=channels_last,
         )
 
-    def prove(self) -> Proof:
+    def prove(self, by: str = "isl") -> Proof:
         """Decide that every closed form is what the layers, one by one, make of the sizes, for all
         integers in the domain; what isl cannot decide is tested at many sizes, and listed.
+
+        Args:
+            by: the prover: ``"isl"``, ``"z3"`` (the extra ``prove``), or ``"both"``.
 
         >>> from symcnn import nn
         >>> net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.MaxPool2d(2)).trace("N 3 H W")
@@ -679,7 +682,7 @@ class Network(Places, Specs):
         """
         from symcnn.questions.proof.prove import prove
 
-        return prove(self)
+        return prove(self, by)
 
     # receptive field
 

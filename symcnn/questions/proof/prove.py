@@ -15,21 +15,24 @@ and said to be tested. Nothing is left out: what could be neither is listed as o
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from inspect import signature
 from operator import and_
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra.factor import factors, text
 from symcnn.algebra.size import Int, Scaled, Size, Symbol, evaluate, prod, sole_atom, symbols_of
-from symcnn.errors import SymcnnError, Undecidable
+from symcnn.errors import BadSpec, SymcnnError, Undecidable
 from symcnn.ops.registry import ntuple
 from symcnn.ops.shape import reshaped, under_what_is_known
 from symcnn.questions.inputs.domain import first_failure, listed
+from symcnn.questions.proof.smt import STEPS, Statement, ask
 from symcnn.sets.condition import AnyOf, Condition, Requirement, settled, substituted
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.trace.graph import Node, Result, SymbolicTensor, Tape
@@ -52,7 +55,12 @@ class Claim(Shown):
     where: str  # the node, "" for the network
     says: str
     verdict: str  # proved, tested, wrong or open
-    how: str  # isl, identity, normal form; at how many sizes; or why not
+    how: str  # isl, z3, identity, normal form; at how many sizes; or why not
+    statement: Statement | None = field(default=None, repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, str]:
+        """The words, as plain values."""
+        return {name: getattr(self, name) for name in ("what", "where", "says", "verdict", "how")}
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
@@ -129,19 +137,98 @@ class Proof(Shown):
             "complete": self.complete,
             "domain": self.domain,
             "proved": len(self.proved),
-            "tested": [asdict(c) for c in self.tested],
-            "wrong": [asdict(c) for c in self.wrong],
-            "open": [asdict(c) for c in self.open],
-            "claims": [asdict(c) for c in self.claims],
+            "tested": [c.to_dict() for c in self.tested],
+            "wrong": [c.to_dict() for c in self.wrong],
+            "open": [c.to_dict() for c in self.open],
+            "claims": [c.to_dict() for c in self.claims],
         }
 
+    def to_smtlib(self, folder: str | Path) -> tuple[Path, ...]:
+        """Write each claim as an SMT-LIB 2 file, for any solver: ``unsat`` means that it holds.
 
-def prove(net: Network) -> Proof:
+        Args:
+            folder: where the files go; it is made if it is not there.
+
+        Returns the files, one per claim. A claim that SMT-LIB has no words for (a float scale, a
+        layer whose rule takes no symbols) has none: `unstated` lists these.
+        """
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        written = []
+        for number, claim in enumerate(self.claims):
+            text = _smtlib(claim)
+            if text is not None:
+                name = re.sub(r"[^A-Za-z0-9]+", "-", f"{claim.what} {claim.where}").strip("-")
+                written.append(place / f"{number:04d}-{name}.smt2")
+                written[-1].write_text(text, encoding="utf-8")
+        return tuple(written)
+
+    @cached_property
+    def unstated(self) -> tuple[Claim, ...]:
+        """The claims that `to_smtlib` has no words for."""
+        return tuple(c for c in self.claims if _smtlib(c) is None)
+
+    def summary(self) -> str:
+        """What the proof rests on, in words; the page "Why to trust it" says more."""
+        ways = Counter(c.how for c in self.proved)
+        by = ", ".join(f"{n} by {way}" for way, n in ways.most_common())
+        return "\n".join(
+            [
+                f"{len(self.claims)} claims for all integers with {self.domain}",
+                f"  proved: {len(self.proved)}" + (f" ({by})" if by else ""),
+                f"  tested at sizes only: {len(self.tested)}",
+                f"  wrong: {len(self.wrong)}",
+                f"  open: {len(self.open)}",
+                "laws of windows, scatters, floors and repeats: for all integers, checked by Coq",
+                "that torch follows the law that a rule names: tested against torch, not proved",
+            ]
+        )
+
+
+def _smtlib(claim: Claim) -> str | None:
+    if claim.statement is None:
+        return None
+    try:
+        return claim.statement.smtlib(f"{claim.what}: {claim.where}", claim.says)
+    except Undecidable:
+        return None
+
+
+def prove(net: Network, by: str = "isl", steps: int = STEPS) -> Proof:
     """See `symcnn.Network.prove`."""
+    if by not in ("isl", "z3", "both"):
+        raise BadSpec(f"by={by!r} is no prover", cure="give isl, z3 or both")
     proving = _Proving(net)
     claims = [c for node in net.nodes for c in proving.node(node)]
     claims += [proving.not_empty(), proving.domain_claim(), proving.total()]
+    if by != "isl":
+        asked: dict[Statement, tuple[str, Any]] = {}
+        claims = [_asked(claim, by == "z3", asked, steps) for claim in claims]
     return Proof(proving.told, tuple(claims))
+
+
+def _asked(claim: Claim, alone: bool, asked: dict[Statement, tuple[str, Any]], steps: int) -> Claim:
+    """The claim with z3's verdict: in place of the other, or beside it."""
+    statement = claim.statement
+    if statement is None:
+        return (
+            claim
+            if not alone
+            else replace(claim, verdict="open", how=f"no statement for z3 ({claim.how})")
+        )
+    if statement not in asked:
+        asked[statement] = ask(statement, steps)
+    verdict, found = asked[statement]
+    if verdict == "wrong":
+        how = f"z3: not at {listed(found)}"
+        if not alone and claim.verdict == "proved":
+            how = f"{claim.how} and z3 disagree; {how}"
+        return replace(claim, verdict="wrong", how=how)
+    if verdict == "open":
+        return replace(claim, verdict="open", how=found) if alone else claim
+    if alone or claim.verdict in ("tested", "open"):
+        return replace(claim, verdict="proved", how="z3")
+    return claim if claim.verdict == "wrong" else replace(claim, how=f"{claim.how} and z3")
 
 
 class _Proving:
@@ -163,6 +250,7 @@ class _Proving:
         #: What each layer requires by itself, over the network's sizes; None: not decidable.
         self.required: dict[Any, InputSet | None] = {}
         self.unknown: list[str] = []
+        self.layers: dict[tuple[Requirement, tuple[tuple[str, Size], ...]], None] = {}
 
     # one node
 
@@ -204,6 +292,8 @@ class _Proving:
             meant = result.shapes[number][axis]
             same = fresh.back(meant) == dim
             where = documented.get(axis - node.outputs[0].ndim) if number == 0 else None
+            wanted: Sequence[Requirement] = where or [Condition(meant, "==", dim)]
+            statement = self.stated(wanted, {} if where else fresh.means)
             if where is not None:
                 verdict = self.decide(where, {})
                 says = f"{says}, as torch's documentation says"
@@ -220,7 +310,13 @@ class _Proving:
                 if same and verdict[0] == "tested":  # a product of sizes that are proved
                     verdict = "proved", "normal form"
                 says = f"{says} = {text(meant)}{fresh.listed(meant)}"
-            yield Claim("size", node.name, says, *verdict)
+            yield Claim("size", node.name, says, *verdict, statement)
+
+    def stated(self, wanted: Sequence[Requirement], means: Mapping[str, Size]) -> Statement:
+        """A claim for another prover, on the domain as the layers require it."""
+        used = frozenset[str]().union(*(w.symbols for w in wanted))
+        kept = tuple((name, value) for name, value in means.items() if name in used)
+        return Statement(self.net.requirements, kept, tuple(wanted))
 
     def _kept(self, node: Node) -> tuple[str, str]:
         """Whether a node makes as many elements as it takes, given what is required before it."""
@@ -246,10 +342,11 @@ class _Proving:
 
     def _macs(self, node: Node, result: Result, fresh: _Fresh) -> Claim:
         says = f"MACs are {text(result.macs)}{fresh.listed(result.macs)}"
-        if fresh.back(result.macs) == node.result.macs:
-            return Claim("macs", node.name, says, "proved", "normal form")
         same = Condition(result.macs, "==", node.result.macs)
-        return Claim("macs", node.name, says, *self.test([same], fresh.means))
+        statement = self.stated([same], fresh.means)
+        if fresh.back(result.macs) == node.result.macs:
+            return Claim("macs", node.name, says, "proved", "normal form", statement)
+        return Claim("macs", node.name, says, *self.test([same], fresh.means), statement)
 
     def _by_numbers(
         self, node: Node, says: str, number: int, axis: int, dim: Int, reason: str
@@ -354,6 +451,7 @@ class _Proving:
             return
         used = {n: v for n, v in fresh.means.items() if n in requirement.symbols}
         key = requirement, tuple(used.items())
+        self.layers.setdefault(key)
         if key in self.required:
             return
         names = sorted((requirement.symbols - set(used)) | symbols_of(*used.values()))
@@ -371,18 +469,22 @@ class _Proving:
         """The domain against what the layers require by themselves."""
         says = f"the domain is {self.told}"
         guards = [g.requirement for g in self.net.guards]
+        layers = (*((g, ()) for g in guards), *self.layers)
+        statement = None
+        if not self.unknown:
+            statement = Statement(self.net.requirements, layers=layers)
         undecided = not self.decidable or None in self.required.values()
         if undecided or self.unknown:
             why = self.unknown[0] if self.unknown else "not linear in the sizes"
-            return Claim("domain", "", says, "open", why)
+            return Claim("domain", "", says, "open", why, statement)
         parts = [input_set(sorted(g.symbols), [g]) for g in guards]
         parts += [one for one in self.required.values() if one is not None]
         have = self.domain
         met = reduce(and_, parts, input_set(have.names, ()))
         if met <= have and have <= met:
-            return Claim("domain", "", says, "proved", "isl")
+            return Claim("domain", "", says, "proved", "isl", statement)
         differ = (met - have) | (have - met)
-        return Claim("domain", "", says, "wrong", f"not at {differ.smallest()}")
+        return Claim("domain", "", says, "wrong", f"not at {differ.smallest()}", statement)
 
     def not_empty(self) -> Claim:
         """Every size of every tensor is at least 1."""
@@ -390,11 +492,13 @@ class _Proving:
         dims = dict.fromkeys(d for t in tensors for d in t.dims if isinstance(d, Size))
         says = f"each of {len(dims)} different sizes is at least 1"
         verdicts = {d: self._positive(d) for d in dims}
+        statement = self.stated([Condition(d, ">=", 1) for d in dims], {})
         for verdict in ("wrong", "open", "tested"):
             for dim, (found, how) in verdicts.items():
                 if found == verdict:
-                    return Claim("not empty", "", says, verdict, f"{text(dim)}: {how}")
-        return Claim("not empty", "", says, "proved", "isl")
+                    told = f"{text(dim)}: {how}"
+                    return Claim("not empty", "", says, verdict, told, statement)
+        return Claim("not empty", "", says, "proved", "isl", statement)
 
     def _positive(self, dim: Size) -> tuple[str, str]:
         """Whether a size is at least 1: by itself, or as a product of such sizes."""
@@ -417,11 +521,13 @@ class _Proving:
             return Claim("macs", "", "the sum over all nodes", "open", error.cause)
         added: Int = sum((n.result.macs for n in self.net.nodes), 0)
         says = f"MACs are {text(total)}, the sum over all nodes"
+        same = Condition(added, "==", total)
+        statement = self.stated([same], {})
         if added == total:
-            return Claim("macs", "", says, "proved", "normal form")
+            return Claim("macs", "", says, "proved", "normal form", statement)
         if self.net.simplest(added) == total:  # isl decides the floors of both alike
-            return Claim("macs", "", says, "proved", "isl")
-        return Claim("macs", "", says, *self.test([Condition(added, "==", total)], {}))
+            return Claim("macs", "", says, "proved", "isl", statement)
+        return Claim("macs", "", says, *self.test([same], {}), statement)
 
 
 def _said(node: Node) -> Iterator[tuple[int, int, Int, str]]:

@@ -1,0 +1,155 @@
+"""Claims as statements that any solver reads: SMT-LIB 2, integers with floors and remainders.
+
+A statement asks for a counterexample: sizes of the domain, and fresh sizes that are what they
+mean, at which what is claimed fails. ``unsat`` says that there is none, so the claim holds; a
+model is a size at which it does not. The domain is written as the layers require it, not as isl
+writes it: the statement owes nothing to isl.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from symcnn.algebra.size import Atom, Floor, Int, Max, Size, Symbol, every_atom
+from symcnn.errors import Undecidable
+from symcnn.sets.condition import AnyOf, Condition, ForAll, Requirement, sides_of, substituted
+
+__all__ = ["STEPS", "Statement", "ask"]
+
+#: What z3 may spend on a claim: the same number of its steps on every machine.
+STEPS = 2_000_000
+
+Means = tuple[tuple[str, Size], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What is claimed: where `given` holds and fresh sizes are what they mean, so does `wanted`.
+
+    layers: for the domain, what each layer requires of its own sizes; then the claim is that all of
+        it together holds exactly where all of `given` does.
+    """
+
+    given: tuple[Requirement, ...]
+    means: Means = ()
+    wanted: tuple[Requirement, ...] = ()
+    layers: tuple[tuple[Requirement, Means], ...] | None = None
+
+    def smtlib(self, *words: str) -> str:
+        """The search for a counterexample, with the claim in words as a comment.
+
+        Raises Undecidable where SMT-LIB has no words: float scales, blocks without a number.
+        """
+        means, given, claim = [*self.means], _all(self.given), _all(self.wanted)
+        said = [*self.given, *self.wanted]
+        if self.layers is None:
+            asked = [given, f"(not {claim})"]
+        else:
+            required = []
+            for i, (requirement, meant) in enumerate(self.layers):
+                own = {name: Size.symbol(f"{name}.{i}") for name, _ in meant}
+                required.append(substituted(requirement, own))
+                means += [(f"{name}.{i}", value) for name, value in meant]
+            asked = [f"(not (= {given} {_all(required)}))"]
+            said += required
+        equal = [Condition(Size.symbol(name), "==", value) for name, value in means]
+        fresh = {name for name, _ in means}
+        atoms = _atoms([*said, *equal])
+        lines = [*(f"; {line}" for word in words for line in word.splitlines())]
+        lines += ["(set-logic ALL)", *(f"(declare-const |{s.name}| Int)" for s in atoms)]
+        for symbol in atoms:
+            low = 1 if symbol.low is None else symbol.low
+            if symbol.name not in fresh:
+                lines.append(f"(assert (>= |{symbol.name}| {_number(low)}))")
+        lines += [f"(assert {_formula(e)})" for e in equal]
+        lines += [f"(assert {a})" for a in asked]
+        return "\n".join([*lines, "(check-sat)", "(get-model)", ""])
+
+
+def ask(statement: Statement, steps: int = STEPS) -> tuple[str, Any]:
+    """What z3 says: "proved"; "wrong", and the sizes at which the claim fails; "open", and why."""
+    try:
+        import z3
+    except ImportError as error:
+        raise ImportError("proofs by z3 need z3: pip install 'symcnn[prove]'") from error
+    try:
+        text = statement.smtlib()
+    except Undecidable as error:
+        return "open", error.cause
+    solver = z3.Solver()
+    solver.set("rlimit", steps)
+    solver.from_string(text.partition("(check-sat)")[0])
+    found = solver.check()
+    if found == z3.unsat:
+        return "proved", None
+    if found == z3.unknown:
+        return "open", f"z3 gives no answer within {steps:,} steps"
+    model = solver.model()
+    return "wrong", {str(d): model[d].as_long() for d in model.decls()}
+
+
+def _atoms(requirements: Iterable[Requirement]) -> list[Symbol]:
+    found: dict[str, Symbol] = {}
+    for requirement in requirements:
+        for side in sides_of(requirement):
+            for atom in every_atom(side) if isinstance(side, Size) else ():
+                if isinstance(atom, Symbol):
+                    found[atom.name] = atom
+    return [found[name] for name in sorted(found)]
+
+
+def _all(requirements: Iterable[Requirement]) -> str:
+    parts = list(dict.fromkeys(map(_formula, requirements)))
+    return f"(and {' '.join(parts)})" if len(parts) > 1 else (parts or ["true"])[0]
+
+
+def _formula(requirement: Requirement) -> str:
+    if isinstance(requirement, AnyOf):
+        return f"(or {' '.join(map(_formula, requirement.options))})"
+    if isinstance(requirement, ForAll):
+        raise Undecidable(f"{requirement}: for every block of a number that is not given")
+    relation = "=" if requirement.relation == "==" else ">="
+    return f"({relation} {_term(requirement.lhs)} {_term(requirement.rhs)})"
+
+
+def _number(value: Any) -> str:
+    if value != int(value):
+        raise Undecidable(f"{value} is not a whole number")
+    return str(int(value)) if value >= 0 else f"(- {-int(value)})"
+
+
+def _term(expr: Int) -> str:
+    """An expression. SMT-LIB's ``div`` is the floor where the divisor is positive, as sizes are."""
+    if not isinstance(expr, Size):
+        return _number(expr)
+    parts = [_product(monomial, c) for monomial, c in expr.terms.items()]
+    return f"(+ {' '.join(parts)})" if len(parts) > 1 else parts[0]
+
+
+def _product(monomial: Iterable[tuple[Atom, int]], coefficient: Any) -> str:
+    factors = [*_factors(monomial)]
+    if coefficient != 1 or not factors:
+        factors.insert(0, _number(coefficient))
+    return f"(* {' '.join(factors)})" if len(factors) > 1 else factors[0]
+
+
+def _factors(monomial: Iterable[tuple[Atom, int]]) -> Iterator[str]:
+    for atom, power in monomial:
+        if power < 0:
+            raise Undecidable(f"{atom} in a denominator")
+        yield from [_atom(atom)] * power
+
+
+def _atom(atom: Atom) -> str:
+    if isinstance(atom, Symbol):
+        return f"|{atom.name}|"
+    if isinstance(atom, Floor):
+        return f"(div {_term(atom.num)} {_term(atom.den)})"
+    if isinstance(atom, Max):
+        first, *rest = map(_term, atom.args)
+        for other in rest:
+            first = f"(ite (>= {first} {other}) {first} {other})"
+        return first
+    raise Undecidable(f"{atom} has no word in SMT-LIB")
