@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import sympy
 
+from symcnn.algebra.axis import Window
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, Symbol, evaluate, maximum, minimum, symbols_of
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
@@ -280,6 +281,12 @@ def _other_ends(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -
     """
     result = sizes - sizes
     output = ours._output
+    holes = any(
+        isinstance(m, Window) and m.dilation != 1
+        for field in (ours, theirs)
+        for node in field._nodes()
+        for _, m in node.result.axes or ()
+    )
     bounds = zip(_bounds(ours), _bounds(theirs), strict=True)
     for x, y, (a, b) in zip(ours._fields, theirs._fields, bounds, strict=True):
         if a == b or len(x.along) != 1 or x.along != y.along:
@@ -288,18 +295,37 @@ def _other_ends(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -
         first, last = x.plain
         index = index_symbol(axis)
         inside: list[Requirement] = [Condition(output.dims[axis], ">=", index.size() + 1)]
-        for one, other in ((a, b), (b, a)):
-            for between in (
-                (maximum(first, one.low), maximum(first, other.low)),
-                (minimum(last, one.high), minimum(last, other.high)),
-            ):
-                differ = [*inside, Condition(between[0], ">=", between[1] + 1)]
-                result = result | _projected(sizes, [index.name], differ)
-            late = [Condition(first, ">=", one.final + 1), Condition(other.final, ">=", first)]
-            early = [Condition(one.initial, ">=", last + 1), Condition(last, ">=", other.initial)]
-            for dead in (late, early):
-                result = result | _projected(sizes, [index.name], [*inside, *dead])
+        for one, other in ((a, b), (b, a)):  # where `one` reads what the other does not
+            start, stop = maximum(first, one.low), minimum(last, one.high)
+            reads = [*inside, Condition(stop, ">=", start)]
+            more: list[list[Requirement]] = [
+                [Condition(maximum(first, other.low), ">=", start + 1)],
+                [Condition(stop, ">=", minimum(last, other.high) + 1)],
+                [Condition(first, ">=", other.final + 1), Condition(one.final, ">=", first)],
+                [Condition(other.initial, ">=", last + 1), Condition(last, ">=", one.initial)],
+            ]
+            for differ in more:
+                result = result | _projected(sizes, [index.name], [*reads, *differ])
+    if holes:  # hulls do not see an end between two taps: all that windows make must end alike
+        mine, yours = _last_places(ours), _last_places(theirs)
+        if len(mine) != len(yours):
+            return sizes
+        alike = [Condition(p, "==", q) for p, q in zip(mine, yours, strict=True)]
+        result = result | (sizes - sizes.where(*alike))
     return result
+
+
+def _last_places(field: ReceptiveField) -> list[Int]:
+    """Where the first place that each window makes starts, and the last one."""
+    found = []
+    for node in field._nodes():
+        maps = [m for _, m in node.result.axes or () if isinstance(m, Window)]
+        if any((m.extent, m.stride) != (1, 1) for m in maps):
+            for reach in field._pass.reaches.get(node.outputs[0], ()):
+                if type(reach) is Line:
+                    size = node.outputs[0].dims[reach.axis]
+                    found += [-reach.left, reach.stride * (size - 1) - reach.left]
+    return found
 
 
 @dataclass(frozen=True)

@@ -333,6 +333,8 @@ class Course:
                 evaluate(self.output.dims[end.axis], {**self.sizes, self.name: stop - start})
             )
             return Cut(start, stop, place, np.ones(length, dtype=bool))
+        if (start, stop) == (0, self.sizes[self.name]):  # the whole
+            return Cut(start, stop, 0, np.zeros(self.length, dtype=bool))
         part = {**self.sizes, self.name: stop - start}
         lengths = self.lengths(part)
         wrong: dict[SymbolicTensor, Any] = {

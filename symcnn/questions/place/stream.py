@@ -97,6 +97,8 @@ class Stream(Shown):
     def _starts(self, count: Int) -> dict[int, int]:
         """Near the start of the stream, where it is not as later on: up to which n, how many."""
         most = max(self._head, default=-1)
+        while evaluate(count, {_N.name: most + 1}) < len(self._head):
+            most += 1
         own = [self._final(count, n) for n in range(most + 2)]
         late = [max(evaluate(count, {_N.name: n}), 0) for n in range(most + 2)]
         odd = max((n for n in range(most + 2) if own[n] != late[n]), default=-1)
@@ -192,6 +194,8 @@ def stream(
     end = course.end
     assert isinstance(end, Moved)
     back, ahead = _looks(reach, course.output)
+    if abs(back) > _LONG or abs(ahead) > _LONG:
+        raise NoSolution(f"no output reads a place of {axis}", cure="see net.receptive_field()")
     stride = 1 / end.rate
     last = _leading(reach.ends[course.home(course.output)][1], course.period)
     return Stream(
