@@ -176,6 +176,67 @@ def test_batches_of_areas_too():
     assert (one - over).nearest(1, 224, 224) == (1, 224, 224)
 
 
+# Networks ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stages", "words"),
+    [
+        (1, "H % 14 in {0, 13} and W % 14 in {0, 13}"),
+        (3, "H % 56 in {0, 55} and W % 56 in {0, 55}"),
+        (4, "H % 112 in {0, 111} and W % 112 in {0, 111}"),
+    ],
+)
+def test_windows_inside_windows_are_asked_for_at_their_own_scale(stages, words):
+    torch = pytest.importorskip("torch")
+
+    class Windows(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            convs = (torch.nn.Conv2d(4, 4, 3, 2, 1) for _ in range(stages))
+            self.convs = torch.nn.ModuleList(convs)
+
+        def forward(self, x):
+            for conv in self.convs:
+                x = conv(x)
+                n, c, h, w = x.shape
+                x = x.reshape(n, c, h // 7, 7, w // 7, 7).reshape(n, c, h // 7 * 7, w // 7 * 7)
+            return x
+
+    net = symcnn.from_torch(Windows(), "N 4 H W")
+    start = time.process_time()
+    assert str(net.valid_inputs()) == words
+    assert time.process_time() - start < 2
+
+
+def test_a_table_of_positions_is_cut_to_as_many_as_there_are():
+    torch = pytest.importorskip("torch")
+
+    class Tokens(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.patch = torch.nn.Conv2d(3, 8, 4, 4)
+            self.places = torch.nn.Parameter(torch.zeros(1, 65, 8))
+
+        def forward(self, x):
+            x = self.patch(x).flatten(2).transpose(1, 2)
+            x = torch.cat([x.new_zeros(x.shape[0], 1, 8), x], 1)
+            return x + self.places[:, : x.shape[1]]
+
+    module = Tokens()
+    net = symcnn.from_torch(module, "N 3 H W")
+    found = net.valid_inputs()
+    assert str(found) == "H >= 4 and W >= 4 and (H//4)*(W//4) <= 64"
+    assert net.summary()
+    for a, b in ((32, 32), (35, 35), (36, 32), (8, 131), (8, 132), (4, 256), (4, 260)):
+        try:
+            module(torch.zeros(1, 3, a, b))
+            taken = True
+        except RuntimeError:
+            taken = False
+        assert ((a, b) in found) == taken
+
+
 # Values -----------------------------------------------------------------------------------------
 
 

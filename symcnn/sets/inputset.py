@@ -443,7 +443,7 @@ class InputSet:
         """The sets of the shown axes if this is their product, as isl decides; else none."""
         if self._axes:
             return self._axes
-        if not tried(is_product, self.visible, False):
+        if not tried(is_product, self.visible, False, 300_000):
             return ()
         return tuple(self.axis(n) for n in self.shown)
 
@@ -459,7 +459,7 @@ class InputSet:
 
     def _plainer(self, part: Any) -> list[Any]:
         """A part in products, where its constraints have floors and few products are the same."""
-        if tried(is_product, part, False):
+        if tried(is_product, part, False, 300_000):
             return [part]
         floors = any("//" in str(c) for c in constraints(self.shown, part) if as_mod(c) is None)
         return tried(stripes, part, [part]) if floors else [part]

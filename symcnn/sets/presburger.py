@@ -111,7 +111,7 @@ class Writer:
             if coeff.denominator != 1:
                 raise undecidable(expr)
             pieces.append(f"{coeff}" if atom is None else f"{coeff}*{self.atom(atom)}")
-        return " + ".join(pieces)
+        return " + ".join(pieces) or "0"
 
     def atom(self, atom: sz.Atom) -> str:
         """An atom as an isl term."""
@@ -381,8 +381,8 @@ def _together(names: Sequence[str], easy: Sequence[Requirement], stated: Sequenc
     return Writer(names).set(easy, stated)
 
 
-#: A size in so many residue classes is taken apart into them.
-_CLASSES = 8
+#: A size that repeats after at most so many values, in so many residue classes, is taken apart.
+_PERIOD, _CLASSES = 512, 8
 
 
 def _line(name: str, requirements: Sequence[Requirement], low: int = 1) -> Any:
@@ -394,7 +394,7 @@ def _line(name: str, requirements: Sequence[Requirement], low: int = 1) -> Any:
             continue
         here = writer.set(requirements[:i])
         try:
-            found = runs_of(here, most=_CLASSES)
+            found = runs_of(here, most=_PERIOD)
         except Undecidable:  # of too long a period
             continue
         endless = [run for run in found if run.last is None]
