@@ -584,3 +584,15 @@ def test_a_ratio_of_a_fractional_pool_is_one_per_axis():
         forward(None, torch.zeros(1, 3, 8, 8))
     with pytest.raises(symcnn.errors.ShapeMismatch, match="give 2"):
         net(forward, "N 3 H W")
+
+
+# Every parameter in the row of the module that owns it ------------------------------------------
+
+
+@pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.parametrizations.weight_norm])
+def test_reparametrised_parameters_stand_in_the_row_of_their_layer(norm):
+    module = nn.Sequential(norm(nn.Conv2d(3, 8, 3)), nn.ReLU(), nn.Conv2d(8, 4, 3))
+    found = symcnn.from_torch(module, "N 3 H W")
+    rows = {row.name: str(row["params"]) for row in found.cost().rows()}
+    assert rows == {"": "524", "0": "232", "1": "0", "2": "292"}
+    assert [str(row["params"]) for row in found.cost().rows("node")] == ["232", "0", "292"]

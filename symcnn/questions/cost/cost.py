@@ -30,7 +30,7 @@ from symcnn.words.shown import Shown
 if TYPE_CHECKING:
     from symcnn.network import Network
 
-__all__ = ["Cost", "Roof", "Row", "measure"]
+__all__ = ["Cost", "Roof", "Row", "measure", "unread_parameters"]
 
 #: Columns by name, and their heading in a table ("work" is headed by the convention's unit).
 COLUMNS = {
@@ -629,8 +629,10 @@ class Cost(Shown):
         return tuple(self._by_module(wanted, depth))
 
     def _by_node(self, columns: tuple[str, ...]) -> Iterator[Row]:
+        unread = unread_parameters(self.net)
         for node in self.net.nodes:
-            yield Row(node.name, node.op, 0, self._values([node], set(node.parameters), columns))
+            owned = {*node.parameters, *unread.get(node, ())}
+            yield Row(node.name, node.op, 0, self._values([node], owned, columns))
 
     def _by_module(self, columns: tuple[str, ...], deepest: int | None) -> Iterator[Row]:
         inside: dict[str, list[Node]] = {"": []}
@@ -638,9 +640,10 @@ class Cost(Shown):
             for path in _paths(node.module):
                 inside.setdefault(path, []).append(node)
         owned: dict[str, set[Parameter]] = {"": set(self._parameters)}
+        unread = unread_parameters(self.net)
         for path, nodes in inside.items():
             if path:
-                owned[path] = {p for n in nodes for p in n.parameters}
+                owned[path] = {p for n in nodes for p in (*n.parameters, *unread.get(n, ()))}
         for path in sorted(inside, key=_tree_order(inside)):
             depth = path.count(".") + 1 if path else 0
             if deepest is not None and depth > deepest:
@@ -749,6 +752,25 @@ class Cost(Shown):
     def __repr__(self) -> str:
         bound = "" if self.complete else "at least "
         return f"Cost({bound}{self.total} {self.convention.unit}, {self.params} params)"
+
+
+def unread_parameters(net: Network) -> dict[Node, list[Parameter]]:
+    """Parameters that no operation reads by itself, by the first node of the module that owns them.
+
+    Such as those of which a weight is made anew at every call: weight norm's length and direction.
+    """
+    read = {p for node in net.nodes for p in node.parameters}
+    first: dict[str, Node] = {}
+    for node in net.nodes:
+        for path in _paths(node.module):
+            first.setdefault(path, node)
+    found: dict[Node, list[Parameter]] = {}
+    for p in net.parameters:
+        owner, parametrized, _ = p.name.partition(".parametrizations.")
+        owner = owner if parametrized else p.name.rpartition(".")[0]
+        if p not in read and owner in first:
+            found.setdefault(first[owner], []).append(p)
+    return found
 
 
 def measure(net: Network, name: str = "macs", **options: Any) -> Cost:
