@@ -31,7 +31,7 @@ def test_what_the_sweep_found(number, what):
     assert judge(place).mismatches == []
 
 
-@pytest.mark.parametrize("number", [3, 223, 432, 506, 1155, 2515, 3499, 3616, 4050, 4142, 4250])
+@pytest.mark.parametrize("number", [3, 223, 432, 506, 1155, 2515, 3499, 3616, 4050, 4142])
 def test_what_the_first_4000_cases_of_seed_1_found(number):
     assert judge(place_case(1, number)).mismatches == []
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from symcnn.algebra.axis import (
     Adaptive,
     AxisMap,
@@ -26,7 +28,6 @@ from symcnn.questions.place.cut import Course, Moved, Read
 from symcnn.trace.graph import SymbolicTensor
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     Ends = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -43,8 +44,6 @@ class Reach:
     """First and last place of the input that every output of every tensor reads."""
 
     def __init__(self, course: Course) -> None:
-        import numpy as np
-
         self.course, self.period = course, course.period
         self.ends: dict[SymbolicTensor, Ends] = {}
         for t in course.sources:
@@ -69,8 +68,6 @@ class Reach:
 
     def through(self, out: SymbolicTensor, read: Read) -> Ends:
         """What the outputs of a layer read of the input through one of the tensors it reads."""
-        import numpy as np
-
         first, last = self.ends[read.tensor]
         if read.same:
             return first, last
@@ -78,8 +75,8 @@ class Reach:
         there = low <= high
         low, high = np.where(there, low, 0), np.where(there, high, 0)
         return (
-            np.where(there, self._at(first, low), _NEVER),
-            np.where(there, self._at(last, high), -_NEVER),
+            np.where(there, self._over(first, low, high, np.minimum), _NEVER),
+            np.where(there, self._over(last, high, low, np.maximum), -_NEVER),
         )
 
     def taps(self, read: Read, i: NDArray[np.int64]) -> Ends:
@@ -92,6 +89,17 @@ class Reach:
             rate = self.course.rate(read)
         return taps(read.axis_map.at(self.course.sizes), i, rate)
 
+    def _over(self, table: Any, end: Any, other: Any, better: Any) -> Any:
+        """The table at one end of a range of places; at all of them where it has gaps, or falls."""
+        found = self._at(table, end)
+        if not bool((np.diff(table, append=table[0] + self.period) < 0).any()):
+            return found
+        way = np.sign(other - end)
+        for k in range(1, int(np.abs(other - end).max(initial=0)) + 1):
+            inside = np.abs(other - end) >= k
+            found = np.where(inside, better(found, self._at(table, end + k * way)), found)
+        return found
+
     def _at(self, table: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.int64]:
         """The table, continued beyond its period."""
         found: NDArray[np.int64] = table[places % len(table)] + places // len(table) * self.period
@@ -102,8 +110,6 @@ class Reach:
         before it is padding: -1 for outputs of nothing but padding. Right up to some way off the
         end of the input.
         """
-        import numpy as np
-
         course = self.course
         lengths = course.lengths(course.sizes)
         found: dict[SymbolicTensor, NDArray[np.int64]] = {
@@ -118,8 +124,6 @@ class Reach:
         return found[course.home(t)]
 
     def _headed(self, read: Read, table: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-        import numpy as np
-
         if read.same:
             return table[:length]
         x = len(table)
@@ -157,8 +161,6 @@ class Reach:
 
 def taps(axis_map: AxisMap, i: NDArray[np.int64], rate: Fraction | None = None) -> Ends:
     """First and last place that outputs `i` read through a map; a resize stretches by `rate`."""
-    import numpy as np
-
     if isinstance(axis_map, Window):
         first = axis_map.stride * i - axis_map.left
         return first, first + axis_map.extent - 1
