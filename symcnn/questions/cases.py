@@ -7,7 +7,7 @@ simplest form of their difference there, or by isl.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import reduce
 from operator import or_
@@ -16,7 +16,7 @@ from typing import Any
 import sympy
 
 from symcnn.algebra.expr import from_sympy
-from symcnn.algebra.size import Int
+from symcnn.algebra.size import Int, Size, evaluate, floordiv, symbols_of
 from symcnn.errors import InvalidInput, SymcnnError, Undecidable
 from symcnn.questions.inputs.domain import listed
 from symcnn.sets.condition import Condition
@@ -104,7 +104,8 @@ def merged(pieces: Sequence[tuple[InputSet, Any]], whole: Simplest) -> Any:
         same = len({str(value) for value in values}) == 1
         return values[0] if same else Cases(pieces)
     laws = [Simplest(where) for where, _ in pieces]
-    for size in dict.fromkeys(sizes):
+    wheres = [where for where, _ in pieces]
+    for size in dict.fromkeys([*sizes, *_stairs(wheres, sizes)]):
         if all(_zero(law, size - own) for law, own in zip(laws, sizes, strict=True)):
             return _like(values[0], whole(size))
     groups: dict[Int, list[int]] = {}
@@ -116,6 +117,46 @@ def merged(pieces: Sequence[tuple[InputSet, Any]], whole: Simplest) -> Any:
         for size, members in groups.items()
         for where in (reduce(or_, (pieces[i][0] for i in members)),)
     )
+
+
+#: Periods of a staircase that are tried.
+_PERIOD = 64
+
+
+def _stairs(wheres: Sequence[InputSet], sizes: Sequence[Int]) -> Iterator[Int]:
+    """Staircases ``s*floor((x + c)/m) + t`` through forms of one size x, which may be none of them.
+
+    H on even sizes and H + 1 on odd ones is ``2*floor((H + 1)/2)``: over a period m the forms rise
+    by s, and the place of the step is one of m.
+    """
+    names = frozenset[str]().union(*map(symbols_of, sizes))
+    if len(names) != 1:
+        return
+    (name,) = names
+    try:
+        parts = [where.axis(name) if name in where.names else None for where in wheres]
+        if any(part is not None and part.bounded for part in parts):
+            return
+    except SymcnnError:
+        return
+    start = 1 + max((int(p.smallest()) for p in parts if p), default=0)
+    values = []
+    for x in range(start, start + 2 * _PERIOD + 1):
+        here = {
+            evaluate(e, {name: x}) for p, e in zip(parts, sizes, strict=True) if not p or x in p
+        }
+        if len(here) != 1:  # in no branch, or with forms that differ along another axis
+            return
+        values.append(here.pop())
+    along = Size.symbol(name)
+    for m in range(2, _PERIOD + 1):
+        rises = {b - a for a, b in zip(values, values[m:], strict=False)}
+        if len(rises) == 1:
+            (s,) = rises
+            for c in range(m):
+                form = s * floordiv(along + c, m)
+                yield form + (values[0] - evaluate(form, {name: start}))
+            return
 
 
 def _zero(law: Simplest, gap: Int) -> bool:

@@ -7,11 +7,12 @@ question about members distributes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 from typing import Any
 
-from symcnn.errors import NoSolution
+from symcnn.errors import NoSolution, Undecidable
 from symcnn.sets.condition import Requirement
 from symcnn.sets.inputset import InputSet
 
@@ -26,7 +27,12 @@ def either(sets: Sequence[InputSet]) -> InputSet:
     1 <= H <= 7 or H >= 9
     """
     if all(type(one) is InputSet for one in sets):
-        return reduce(or_, sets)
+        whole = reduce(or_, sets)
+        with suppress(Undecidable):
+            box = reduce(and_, (whole.axis(name) for name in whole.names))
+            if len(whole.names) > 1 and box <= whole:  # the axes have nothing to do with each other
+                return box
+        return whole
     filled = [one for one in sets if one]
     return Pieces(filled) if len(filled) > 1 else filled[0] if filled else sets[0]
 
