@@ -1095,7 +1095,7 @@ def spelling(*exprs: Int) -> dict[str, Int]:
 
 def lower(expr: Int) -> Bound:
     """A lower bound that holds for all sizes (None: none found). Never wrong, seldom tight."""
-    if isinstance(expr, int):
+    if not isinstance(expr, Size):  # a number, of ratios a fraction
         return expr
     total: Coeff = 0
     for mono, coeff in expr.terms.items():

@@ -124,7 +124,7 @@ def _windows(k: int, s: int) -> nn.Module:
 
 
 def _slid(k: int, s: int) -> nn.Module:
-    return _Of(lambda x: x.unfold(2, k, s)[..., k - 1] * x.unfold(2, k, s)[..., 0])
+    return _Of(lambda x: (x.unfold(2, k, s)[..., k - 1] + 1) * (x.unfold(2, k, s)[..., 0] + 1))
 
 
 def _attend(query: Tensor, key: Tensor) -> Tensor:

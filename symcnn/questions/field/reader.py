@@ -287,6 +287,7 @@ class Reader:
             for symbol, size in reversed(run):  # a digit split; or, if need be, all written anew
                 swap[symbol.name] = place if symbol is run[0][0] else place % size
                 place = place // size
+        swap |= {symbol.name: 0 for symbol, _ in old}  # what is left has size 1
         return swap
 
 
