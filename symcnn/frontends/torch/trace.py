@@ -28,7 +28,7 @@ from symcnn.branched import Refusal, union
 from symcnn.errors import BadSpec, DataDependent, SymcnnError, Undecidable, UnsupportedOperation
 from symcnn.frontends.torch.branches import Asked, Choice, Differs, Same, without_idle_guards
 from symcnn.frontends.torch.observe import observed
-from symcnn.frontends.torch.tracer import Nowhere, Tracer
+from symcnn.frontends.torch.tracer import Nowhere, Tracer, float_dtype
 from symcnn.network import Network
 from symcnn.questions.blame import blamed
 from symcnn.sets.condition import Condition, Requirement
@@ -110,7 +110,7 @@ class _Front:
         self.inputs = *inputs, *keywords.values()
         dims = [d for t in self.inputs for d in t.dims]
         for x in self.inputs:
-            x.dtype = x.dtype or str(Tracer(module, Tape(), {}).dtype).removeprefix("torch.")
+            x.dtype = x.dtype or float_dtype(module)
         self.names = tuple(dict.fromkeys(n for d in dims for n in sorted(symbols_of(d))))
         self.unfollowed: list[Unfollowed] = []
         self.refusals: list[Refusal] = []

@@ -62,10 +62,13 @@ from symcnn.trace.graph import (
     tree_map,
 )
 
-__all__ = ["Nowhere", "Tracer"]
+__all__ = ["Nowhere", "Tracer", "float_dtype"]
 
 #: Arguments that rules take as they are.
 PLAIN = frozenset((int, str, float, bool, type(None)))
+
+#: Arguments in which no size stands that may be a maximum.
+_UNSIDED = PLAIN | {SymbolicTensor, Parameter, Constant}
 
 #: The operations that cost MACs, also on tensors that do not depend on the input.
 _PRODUCTS = frozenset(
@@ -332,11 +335,12 @@ class Tracer(Values, TorchFunctionMode):
         self, func: Any, operation: Any, args: Any, kwargs: Any
     ) -> tuple[Any, Any]:
         """The arguments as the rule takes them: in its names, 0-d tensors as numbers."""
-        form = len(args), frozenset(NUMPY.get(k, k) for k in kwargs if k != "out")
+        count, said = len(args), kwargs
         args, kwargs = placed(func, operation, args, kwargs)
-        if not any(map(_scalar_in, (*args, *kwargs.values()))):
+        if not any(type(v) not in PLAIN and _scalar_in(v) for v in (*args, *kwargs.values())):
             return args, kwargs
-        places, names, rest = numbers(func, operation, *form)
+        form = frozenset(NUMPY.get(k, k) for k in said if k != "out")
+        places, names, rest = numbers(func, operation, count, form)
         kinds = [*places[: len(args)], *[rest] * (len(args) - len(places))]
         return tuple(map(self._as_number, args, kinds)), {
             k: self._as_number(v, names.get(k, Kind.ANY)) for k, v in kwargs.items()
@@ -523,7 +527,8 @@ class Tracer(Values, TorchFunctionMode):
         ours = tuple([a if type(a) in PLAIN else self.unwrap(a) for a in args])
         named = {k: self.unwrap(a) for k, a in kwargs.items() if k != "out"} if kwargs else kwargs
         if name not in TAKES_NUMBERS:
-            ours, named = self._sided(ours), {k: self._sided(v) for k, v in named.items()}
+            ours = self._sided(ours)
+            named = {k: self._sided(v) for k, v in named.items()} if named else named
         try:
             if type(operation) is Operation:
                 target = ours[0] if inplace and name not in VIEWS | _RESIZES else None
@@ -670,7 +675,7 @@ class Tracer(Values, TorchFunctionMode):
     def _sided(self, value: Any) -> Any:
         if type(value) is Size:
             return self.sided(value)
-        if type(value) is tuple and not PLAIN.issuperset(map(type, value)):
+        if type(value) is tuple and not _UNSIDED.issuperset(map(type, value)):
             return tuple([self._sided(v) for v in value])
         return value
 
@@ -772,7 +777,9 @@ def _scalar_in(value: Any) -> bool:
         return not value._value.dims or value._value.dims == (1,)
     if isinstance(value, torch.Tensor):
         return not value.dim()
-    return isinstance(value, (tuple, list)) and any(map(_scalar_in, value))
+    if not isinstance(value, (tuple, list)) or PLAIN.issuperset(map(type, value)):
+        return False
+    return any(map(_scalar_in, value))
 
 
 def flat(value: Any) -> list[Any]:
@@ -806,6 +813,17 @@ def _custom_function() -> str:
             return str(frame.f_locals["cls"].__name__)
         frame = frame.f_back
     return ""
+
+
+def float_dtype(module: torch.nn.Module) -> str:
+    """The dtype that a module computes in: that of its first parameter."""
+    dtype = torch.get_default_dtype()
+    for _, p in _named(module.named_modules(), "_parameters"):
+        if p.dtype.is_floating_point:
+            dtype = p.dtype
+        if not torch.nn.parameter.is_lazy(p):
+            break
+    return _NAMES[dtype]
 
 
 def _named(modules: Iterable[tuple[str, torch.nn.Module]], kind: str) -> Iterator[tuple[str, Any]]:
