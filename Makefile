@@ -7,13 +7,16 @@ PROPERTIES := expr.py sets.py axis.py nn.py solve.py torch_samples.py solve_wish
   solve_layer.py solve_choices.py solve_diagnose.py solve_networks.py cost.py cost_backward.py \
   cost_memory.py cost_compare.py receptive_field.py
 
-.PHONY: demo test lint fuzz mutants validate-gpu bench zoo families docs proofs clean
+.PHONY: demo test zoo-tests lint fuzz mutants validate-gpu bench zoo families docs proofs clean
 
 demo: $(INSTALLED)  ## the main job: which inputs give 7x7, and why
 	$(BIN)/python examples/demo.py
 
 test: $(INSTALLED)  ## the test suite, doctests included
 	$(BIN)/python -m pytest -n auto
+
+zoo-tests: $(INSTALLED)  ## the tests on models of transformers, which take minutes
+	$(BIN)/python -m pytest -n auto -m zoo tests/test_zoo.py tests/test_cost_zoo.py
 
 lint: $(INSTALLED)  ## ruff and mypy --strict
 	$(BIN)/ruff check .

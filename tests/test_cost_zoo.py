@@ -16,6 +16,9 @@ from .test_cost_memory import near
 from .test_zoo import NOT_YET
 
 pytest.importorskip("transformers")
+
+#: Minutes: `make zoo-tests`, not part of `make test`.
+pytestmark = pytest.mark.zoo
 hf = load_example("hf")
 logging.disable(logging.WARNING)
 

@@ -10,6 +10,9 @@ from symcnn.testing.oracles import judge, sample_sizes
 
 from .conftest import load_example
 
+#: Minutes: `make zoo-tests`, not part of `make test`.
+pytestmark = pytest.mark.zoo
+
 pytest.importorskip("transformers")
 hf = load_example("hf")
 logging.disable(logging.WARNING)
@@ -21,7 +24,7 @@ NOT_YET = {"DETR": (symcnn.DataDependent, "asks for the values")}
 @pytest.mark.parametrize("name", [name for name in hf.MODELS if name not in NOT_YET])
 def test_a_model_has_torchs_shapes_inside_its_domain_and_is_refused_outside(name):
     module = hf.MODELS[name]().eval()
-    net = symcnn.from_torch(module, hf.spec(name), example=hf.EXAMPLES.get(name))
+    net = symcnn.from_torch(module, hf.spec(name), example=hf.EXAMPLES.get(name), branches=8)
     device = "cpu" if name in hf.READS_VALUES else "meta"
     module = module.to(device)
     for sizes in sample_sizes(net, 4, inside=True):
@@ -30,7 +33,8 @@ def test_a_model_has_torchs_shapes_inside_its_domain_and_is_refused_outside(name
         assert verdict.agree, verdict
     for sizes in sample_sizes(net, 2, inside=False):
         verdict = judge(net, module, sizes, device=device)
-        assert verdict.ours is None
+        if net.complete:  # else some of these are sizes that no branch describes
+            assert verdict.ours is None
         assert verdict.agree or verdict.by_choice, verdict
 
 

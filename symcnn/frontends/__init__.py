@@ -42,7 +42,7 @@ def from_torch(
     module: Any,
     *specs: str,
     example: Mapping[str, int] | None = None,
-    branches: int = 64,
+    branches: int | None = None,
     **named: str,
 ) -> Network:
     """The network of any ``torch.nn.Module``, for inputs of these shapes: one spec per input.
@@ -50,9 +50,9 @@ def from_torch(
     Inputs that the forward takes by keyword are given so: ``pixel_values="N 3 H W"``. The module's
     own forward runs on symbolic tensors; no value is computed, and its parameters, mode and hooks
     stay as they are. Where its python branches on sizes, every branch is followed, at most
-    `branches` of them, and the network is their union: ``net.branches``, ``net.complete``,
-    ``net.unfollowed``. A branch that ends in an exception is outside the domain. `example` gives
-    the sizes whose branch comes first (default 224).
+    `branches` of them (64 by default, fewer in large networks), and the network is their union:
+    ``net.branches``, ``net.complete``, ``net.unfollowed``. A branch that ends in an exception is
+    outside the domain. `example` gives the sizes whose branch comes first (default 224).
 
     Raises UnsupportedOperation for an operation without a rule, DataDependent for a branch on
     values, ShapeMismatch where shapes agree at no size, BadSpec for malformed specs.

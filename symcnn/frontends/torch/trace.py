@@ -41,6 +41,9 @@ __all__ = ["trace"]
 #: A size that python needs as a number is followed through as many values.
 _VALUES = 8
 
+#: So many branches are followed, unless they have more than so many nodes together.
+_BRANCHES, _NODES = 64, 4000
+
 _OURS = dirname(dirname(dirname(__file__)))
 
 
@@ -72,14 +75,14 @@ def trace(
     specs: Sequence[str],
     named: Mapping[str, str],
     example: Mapping[str, int] | None = None,
-    branches: int = 64,
+    branches: int | None = None,
 ) -> Network:
     """See `symcnn.from_torch`."""
     if not isinstance(module, torch.nn.Module):
         raise BadSpec(f"{module!r} is not a torch.nn.Module", cure="give an instance of one")
     if not specs and not named:
         raise BadSpec("no shape spec", cure='give one per input, for example "N 3 H W"')
-    if branches < 1:
+    if branches is not None and branches < 1:
         raise BadSpec(f"branches={branches}: at least one branch is followed")
     wanted = {str(name): int(size) for name, size in (example or {}).items()}
     inputs = [tensor(s) for s in specs]
@@ -103,7 +106,7 @@ class _Front:
         inputs: Sequence[SymbolicTensor],
         keywords: Mapping[str, SymbolicTensor],
         example: Mapping[str, int],
-        limit: int,
+        limit: int | None,
     ) -> None:
         self.module, self.example, self.limit = module, example, limit
         self.given = inputs, keywords
@@ -120,13 +123,18 @@ class _Front:
     def network(self) -> Network:
         """The union of the networks of all runs. Raises the first refusal if there is none."""
         runs: list[_Run] = []
+        nodes = 0
         while self.work:
             region = self.work.popleft()
-            if len(runs) >= self.limit:
-                self._leave(region, f"more than {self.limit} branches: raise `branches=`")
+            if len(runs) >= (self.limit or _BRANCHES):
+                self._leave(region, f"more than {len(runs)} branches: raise `branches=`")
+                continue
+            if self.limit is None and nodes > _NODES:
+                self._leave(region, f"branches of more than {_NODES} nodes: give `branches=`")
                 continue
             run = self._run(region)
             if run is not None:
+                nodes += len(run.tracer.tape.nodes)
                 runs.append(run)
                 self._open(run)
         for run in runs:
