@@ -105,6 +105,7 @@ class _Own(NamedTuple):
     places: tuple[str, ...]
     names: frozenset[str]
     spread: bool  # more values follow, as in ``permute(x, 0, 2, 1)``
+    any_name: bool  # takes names that it does not list
 
 
 @lru_cache(maxsize=2048)
@@ -116,7 +117,12 @@ def _own(rule: Callable[..., Any]) -> _Own:
         tuple(p.name for p in parameters if p.kind in kinds),
         frozenset(p.name for p in parameters if p.kind in named),
         any(p.kind is Parameter.VAR_POSITIONAL for p in parameters),
+        any(p.kind is Parameter.VAR_KEYWORD for p in parameters),
     )
+
+
+#: What says how an operation is run: it is read by its name, wherever the arguments stand.
+_NAMED = frozenset({"dtype", "inplace", "out"})
 
 
 def placed(
@@ -136,7 +142,8 @@ def placed(
             NUMPY[k] if k not in own.names and NUMPY.get(k) in own.names else k: v
             for k, v in kwargs.items()
         }
-    strange = [name for name in kwargs if name not in own.names and name != "out"]
+    stays = _NAMED if own.any_name else {"out"}
+    strange = [name for name in kwargs if name not in own.names and name not in stays]
     where: dict[str, int] = {}
     for way in orders(function):
         found = {name: place for name in strange if (place := _place(way, name)) is not None}
