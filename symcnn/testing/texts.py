@@ -155,14 +155,23 @@ def faults(main: Any, count: int, seed: int = 0, seconds: float = 0.2) -> Iterat
     for number, text in enumerate(mutated(count, seed)):
         several = names if number < len(_SEEDS) else [draw.choice(names)]
         for name in several:
-            start = time.process_time()
             try:
-                places[name](text)
-                refused = False
-            except SymcnnError as error:
-                refused = bool(str(error))
+                took = _refusal(places[name], text)
+                # What a first call loads, or a collection of garbage, is not the text's work.
+                if took > seconds:
+                    took = min(took, _refusal(places[name], text))
             except Exception as error:  # the very thing that is looked for
                 yield Fault(name, text, f"{type(error).__name__}: {str(error)[:200]}")
                 continue
-            if refused and (took := time.process_time() - start) > seconds:
+            if took > seconds:
                 yield Fault(name, text, f"refused after {took:.2f} s")
+
+
+def _refusal(read: Callable[[str], object], text: str) -> float:
+    """Seconds of processor time until a reader refused a text in words; 0 if it was read."""
+    start = time.process_time()
+    try:
+        read(text)
+    except SymcnnError as error:
+        return time.process_time() - start if str(error) else 0.0
+    return 0.0
