@@ -225,9 +225,13 @@ class Network(Places, Specs):
     @cached_property
     def batch(self) -> frozenset[str]:
         """The sizes that a tuple such as ``(224, 224)`` leaves out: batch and channels."""
-        leading = {a for t in self._inputs for a in symbols_of(*t.dims[:1]) if t.ndim > 1}
-        aside = frozenset((leading - _SPATIAL) | ({"N", "C"} & set(self.symbols)))
-        return aside if aside != set(self.symbols) else frozenset()  # a size, if it is the only one
+        return self.leading if self.leading != set(self.symbols) else frozenset()  # it alone is asked
+
+    @cached_property
+    def leading(self) -> frozenset[str]:
+        """The sizes of axes that no window slides along: batch and channels."""
+        first = {a for t in self._inputs for a in symbols_of(*t.dims[:1]) if t.ndim > 1}
+        return frozenset((first - _SPATIAL) | ({"N", "C"} & set(self.symbols)))
 
     def shape_at(self, **sizes: Any) -> Any:
         """The output shape at given sizes, as ints: ``net.shape_at(N=1, H=224, W=224)``.

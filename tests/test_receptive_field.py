@@ -477,3 +477,18 @@ def test_slices_flips_and_writes_read_what_torch_reads(module):
     for axis in (0, 1):
         read = support(module.double(), (1, 2, 8, 7), axis)
         assert (at.table(axis) == read).all()
+
+
+@pytest.mark.parametrize(
+    ("layer", "spec", "size"),
+    [
+        (tnn.Conv2d(3, 8, 3), "N 3 32 32", (3, 3)),
+        (tnn.Conv2d(3, 8, 3), "1 3 32 32", (3, 3)),
+        (tnn.Conv2d(3, 8, 5), "3 100 100", (5, 5)),
+        (tnn.Conv2d(3, 8, 5), "3 H 100", (5, 5)),
+        (tnn.Conv1d(3, 8, 5), "N 3 100", (5,)),
+        (tnn.Conv1d(3, 8, 5), "3 100", (5,)),
+    ],
+)
+def test_the_axes_are_those_that_windows_slide_along(layer, spec, size):
+    assert symcnn.from_torch(layer, spec).receptive_field().size == size
