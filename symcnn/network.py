@@ -225,7 +225,8 @@ class Network(Places, Specs):
     @cached_property
     def batch(self) -> frozenset[str]:
         """The sizes that a tuple such as ``(224, 224)`` leaves out: batch and channels."""
-        return self.leading if self.leading != set(self.symbols) else frozenset()  # it alone is asked
+        alone = self.leading == set(self.symbols)  # a size, if no other is open
+        return frozenset() if alone else self.leading
 
     @cached_property
     def leading(self) -> frozenset[str]:
