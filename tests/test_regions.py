@@ -391,3 +391,19 @@ def test_a_question_that_takes_too_long_says_so_and_how_to_go_on():
     assert "symcnn.steps(" in str(refused.value)
     assert str(hard) in str(refused.value)
     assert input_set(["H", "W"], [Condition(h, ">=", w)])  # the next question has its own budget
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        [Condition(h, ">=", 4), Condition(((h + 3) // 4) * ((w + 3) // 4), ">=", h // 4)],
+        [Condition(h, ">=", 4), Condition(h // 4 - 1, ">=", ((h + 3) // 4) * ((w + 3) // 4))],
+        [Condition(3 * h * w, ">=", 2 * h + w - 1)],
+        [Condition(h * w, ">=", 2 * h + w - 1)],
+        [Condition(2 * h + w + 17, ">=", h * w)],
+        [Condition((h // 2) * w, ">=", 3 * (h // 2) + 2 * w + 9)],
+        [Condition((h - 5) * w, ">=", h - 7)],
+    ],
+)
+def test_a_product_is_compared_with_what_is_linear(conditions):
+    judged("HW", conditions, 29)

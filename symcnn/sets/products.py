@@ -10,6 +10,7 @@ Each law is exact, and applies to a whole kind:
 - a floor by a size is a number where the quotient stays in a range, and then
   ``floor(e/d) == q`` is ``q*d <= e < (q + 1)*d``;
 - a product grows where its factors are positive, and has a case for each sign of one;
+- a product of positive factors is not below any of them;
 - what grows with every size keeps a bound (`symcnn.sets.downset`).
 
 What such a law may use is passed in: what is `Known` of the sizes so far.
@@ -198,8 +199,19 @@ def _factored(found: Sequence[Size], target: int, known: Known) -> Cases:
 
 def _completed(condition: Condition, gap: Size, known: Known) -> Cases | None:
     """``a*f*g + b*f + c*g == d`` is ``(a*f + c)*(a*g + b) == a*d + b*c``, a product."""
+    found = _product_of(gap) if condition.relation == "==" else None
+    if found is None:
+        return None
+    whole, number = found
+    return (
+        [[Condition(e, "==", 0)] for e in whole] if not number else _factored(whole, number, known)
+    )
+
+
+def _product_of(gap: Size) -> tuple[list[Size], int] | None:
+    """Two linear factors and the number their product is compared with, where gap is 0."""
     pairs = [mono for mono in gap.terms if len(mono) == 2 and all(p == 1 for _, p in mono)]
-    if condition.relation != "==" or len(pairs) != 1:
+    if len(pairs) != 1:
         return None
     (mono,) = pairs
     f, g = (atom for atom, _ in mono)
@@ -209,14 +221,8 @@ def _completed(condition: Condition, gap: Size, known: Known) -> Cases | None:
     d = f.size() * b + g.size() * c - rest
     if not isinstance(d, int) or not all(type(v) is int for v in (a, b, c)):
         return None
-    whole = [f.size() * a + c, g.size() * a + b]
-    if not all(isinstance(e, Size) and is_linear(e) for e in whole):
-        return None
-    number = int(a) * d + int(b) * int(c)
-    factored = [e for e in whole if isinstance(e, Size)]
-    if number == 0:
-        return [[Condition(e, "==", 0)] for e in factored]
-    return _factored(factored, number, known)
+    whole = [e for e in (f.size() * a + c, g.size() * a + b) if isinstance(e, Size)]
+    return (whole, int(a) * d + int(b) * int(c)) if all(map(is_linear, whole)) else None
 
 
 def _greatest(condition: Condition, gap: Size, known: Known) -> Cases | None:
@@ -275,20 +281,43 @@ def _bounded(condition: Condition, gap: Size, known: Known) -> Cases | None:
     return [[high.contrary if falls else low]]
 
 
+def _factor(condition: Condition, gap: Size, known: Known) -> Cases | None:
+    """``f*g >= h`` where ``f >= h``, if f and g are positive: always or never, if so."""
+    if condition.relation != ">=":
+        return None
+    least: Int
+    for always, least in ((True, gap), (False, -gap - 1)):  # never: gap <= -1
+        for mono, coeff in least.terms.items() if isinstance(least, Size) else ():
+            product = Size({mono: coeff})
+            if coeff <= 0 or is_linear(product):
+                continue
+            found, content = factors(product)
+            if any(not is_linear(f) or not known.entails(Condition(f, ">=", 1)) for f in found):
+                break
+            for f in found:
+                lower = least - product + f * content
+                if is_linear(lower) and known.entails(Condition(lower, ">=", 0)):
+                    return [[]] if always else []
+    return None
+
+
 def _signed(condition: Condition, gap: Size, known: Known) -> Cases | None:
     """A product of which one factor may be negative: a case for each of its signs."""
     if condition.relation != ">=":
         return None
+    found: Sequence[Size] = ()
     with suppress(ValueError):
         found, _ = factors(gap - gap.const)
-        unsure = [
-            f
-            for f in found
-            if not known.entails(Condition(f, ">=", 1)) and not known.entails(Condition(0, ">=", f))
-        ]
-        if len(found) > 1 and unsure and is_linear(unsure[0]):
-            f = unsure[0]
-            return [[Condition(f, ">=", 1), condition], [Condition(0, ">=", f), condition]]
+    if len(found) < 2:
+        found, _ = _product_of(gap) or ((), 0)
+    unsure = [
+        f
+        for f in found
+        if not known.entails(Condition(f, ">=", 1)) and not known.entails(Condition(0, ">=", f))
+    ]
+    if len(found) > 1 and unsure and is_linear(unsure[0]):
+        f = unsure[0]
+        return [[Condition(f, ">=", 1), condition], [Condition(0, ">=", f), condition]]
     return None
 
 
@@ -413,6 +442,7 @@ _LAWS: tuple[Law, ...] = (
     _greatest,
     _remainder,
     _completed,
+    _factor,
     _bounded,
     _paired,
     _quotient,
