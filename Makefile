@@ -1,15 +1,18 @@
-# One entry per habit; each makes its own virtual environment and installs what it needs.
+# One entry per habit; each makes its own virtual environment and installs what it needs: `make demo`
+# torch and the library, the others the tools of the tests as well.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+LIBRARY := $(VENV)/.library
 INSTALLED := $(VENV)/.installed
 PROPERTIES := expr.py sets.py axis.py nn.py solve.py torch_samples.py solve_wishes.py \
   solve_layer.py solve_choices.py solve_diagnose.py solve_networks.py cost.py cost_backward.py \
   cost_memory.py cost_compare.py receptive_field.py
 
-.PHONY: demo test zoo-tests lint fuzz mutants validate-gpu bench zoo families docs proofs clean
+.PHONY: demo test zoo-tests lint fuzz mutants validate-gpu bench zoo families docs package proofs clean
 
-demo: $(INSTALLED)  ## the main job: which inputs give 7x7, and why
+demo: $(LIBRARY)  ## the main job: which inputs give 7x7, and why
 	$(BIN)/python examples/demo.py
 
 test: $(INSTALLED)  ## the test suite, doctests included
@@ -45,20 +48,25 @@ validate-gpu: $(INSTALLED)  ## on a CUDA machine: examples and models in three d
 	$(BIN)/python tools/on_device.py --device cuda --processes 4
 
 bench: $(INSTALLED)  ## ratios against torch and other tools in one run; writes docs/benchmarks.md
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
+	$(PIP) -e '.[bench]'
 	$(BIN)/python benchmarks/bench.py
 
 zoo: $(INSTALLED)  ## trace the models of transformers, write docs/zoo.md
 	$(BIN)/python tools/zoo.py
 
 families: $(INSTALLED)  ## the same of timm, monai and diffusers, write docs/families.md
-	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt timm monai diffusers einops
+	$(PIP) --no-deps timm monai diffusers einops
 	$(BIN)/python tools/families.py
 
 docs: $(INSTALLED)  ## the documentation as a site, in site/; a warning is an error
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	$(PIP) -e '.[docs]'
 	$(BIN)/python tools/docs.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+package: $(INSTALLED)  ## wheel and sdist in dist/, as a package index takes them
+	$(PIP) -e '.[package]'
+	rm -rf dist && $(BIN)/python -m build --quiet
+	$(BIN)/twine check --strict dist/*
 
 proofs:  ## Coq checks the laws from nothing, and that they assume nothing
 	command -v coqc > /dev/null || apt-get install -y -q --no-install-recommends coq
@@ -70,9 +78,12 @@ proofs:  ## Coq checks the laws from nothing, and that they assume nothing
 clean:
 	rm -rf $(VENV) site build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(LIBRARY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[torch,test,tools,dev]'
+	$(PIP) torch
+	$(PIP) -e .
+	touch $@
+
+$(INSTALLED): $(LIBRARY)
+	$(PIP) -e '.[dev]'
 	touch $@

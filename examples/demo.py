@@ -1,4 +1,5 @@
-"""The main job, on real networks: which inputs give 7 x 7, which are valid at all, and why.
+"""The main job, on real networks: which inputs give 7 x 7, which are valid at all, and why; the table
+of an architecture at 224, its cost and its receptive field.
 
 Run by ``make demo``. Every answer is computed from the networks in ``examples/networks``.
 """
@@ -50,12 +51,30 @@ def refusal(net: symcnn.Network, **sizes: int) -> str:
         return str(error)
 
 
+def times(sizes: tuple[Any, ...]) -> str:
+    """Sizes as people write them: 427 x 427."""
+    return " x ".join(map(str, sizes))
+
+
+def architecture(net: symcnn.Network) -> str:
+    """The table that people paste, at one image of 224 x 224."""
+    columns = ("output", "params", "macs", "field")
+    return str(net.summary(at={"N": 1, "H": 224, "W": 224}, depth=1, columns=columns))
+
+
 def main() -> None:
     """Ask, and print what the library answers."""
     resnet = network("resnet:resnet50")
     final = resnet.at("layer4")
     say("ResNet-50: what is its final map, for every input size?", final.output_shape)
     say("Which inputs make that map 7 x 7?", resnet.solve(output=(7, 7)))
+    forms = final.receptive_field()
+    say(
+        "What does one place of that map see, and what does the network cost?",
+        f"a field of {times(forms.size)}, every {times(forms.stride)} pixels",
+        f"MACs: {resnet.macs}",
+    )
+    say("The same as a table at 224 x 224:", architecture(resnet))
 
     article = network("article_a:article_a")
     fits = article.solve(flatten=12544)

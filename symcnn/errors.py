@@ -6,7 +6,8 @@ library says about a network, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -14,11 +15,13 @@ __all__ = [
     "BadSpec",
     "DataDependent",
     "InvalidInput",
+    "MissingExtra",
     "NoSolution",
     "ShapeMismatch",
     "SymcnnError",
     "Undecidable",
     "UnsupportedOperation",
+    "needs",
 ]
 
 
@@ -119,3 +122,26 @@ class BadSpec(SymcnnError, ValueError):
         """
         pointer = f"{cause}\n    {text}\n    {' ' * position}^"
         return cls(pointer, cure=cure)
+
+
+class MissingExtra(SymcnnError, ImportError):
+    """A package that an optional part of symcnn needs and that is not installed."""
+
+
+@contextmanager
+def needs(extra: str, what: str) -> Iterator[None]:
+    """The imports within belong to an extra of symcnn, which the error names where one is missing.
+
+    >>> with needs("plot", "pictures"):
+    ...     import no_such_package
+    Traceback (most recent call last):
+    symcnn.errors.MissingExtra: pictures need the package no_such_package, which is not installed
+      pip install 'symcnn[plot]'
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"{what} need the package {error.name}, which is not installed",
+            cure=f"pip install 'symcnn[{extra}]'",
+        ) from None

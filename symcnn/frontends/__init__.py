@@ -62,8 +62,11 @@ def from_torch(
     >>> net.output_shape
     (N, 8, (H + 1)//2, (W + 1)//2)
     """
-    from symcnn.frontends.exported import is_exported, of_graph, plain
-    from symcnn.frontends.torch.trace import trace
+    from symcnn.errors import needs
+
+    with needs("torch", "networks of torch"):
+        from symcnn.frontends.exported import is_exported, of_graph, plain
+        from symcnn.frontends.torch.trace import trace
 
     module = plain(module)
     if is_exported(module):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra.size import evaluate
-from symcnn.errors import BadSpec
+from symcnn.errors import BadSpec, needs
 from symcnn.frontends import from_torch
 
 if TYPE_CHECKING:
@@ -38,10 +38,11 @@ class EffectiveField:
     def plot(self, path: str | Path) -> None:
         """The magnitudes as a picture, the theoretical box on top; for two axes.
 
-        Needs the extra ``plot``.
+        Raises MissingExtra without matplotlib.
         """
-        from matplotlib.figure import Figure
-        from matplotlib.patches import Rectangle
+        with needs("plot", "pictures"):
+            from matplotlib.figure import Figure
+            from matplotlib.patches import Rectangle
 
         if len(self.box) != 2:
             raise BadSpec(f"a picture has 2 axes, not {len(self.box)}")
@@ -75,7 +76,8 @@ def effective_receptive_field(
     >>> field.box, field.values.shape
     (((6, 14), (6, 14)), (21, 21))
     """
-    import torch
+    with needs("torch", "gradients"):
+        import torch
 
     module = deepcopy(module).eval()
     net = from_torch(module, spec)

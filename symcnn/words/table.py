@@ -16,7 +16,7 @@ from symcnn.algebra.axis import AxisMap, Scatter, Window
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
-from symcnn.errors import BadSpec, SymcnnError
+from symcnn.errors import BadSpec, SymcnnError, needs
 from symcnn.sets.grammar import check_sizes
 from symcnn.trace.graph import Node, Parameter
 from symcnn.words.latex import Notation, escape, formula, times
@@ -85,9 +85,10 @@ class Table:
     def to_pandas(self) -> Any:
         """A ``pandas.DataFrame``; cells with symbols are sympy expressions.
 
-        Raises ImportError without pandas.
+        Raises MissingExtra without pandas.
         """
-        import pandas  # type: ignore[import-untyped,unused-ignore]
+        with needs("pandas", "frames"):
+            import pandas  # type: ignore[import-untyped,unused-ignore]
 
         from symcnn.trace.graph import Shape, public
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symcnn.errors import BadSpec, UnsupportedOperation
+from symcnn.errors import BadSpec, UnsupportedOperation, needs
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -31,14 +31,9 @@ _MODEL_GRAPH, _GRAPH_INITIALIZER, _TENSOR_RAW_DATA = 7, 5, 9
 
 
 def require_onnx() -> Any:
-    """The package ``onnx``. Raises BadSpec that names the extra, where it is not installed."""
-    try:
+    """The package ``onnx``. Raises MissingExtra where it is not installed."""
+    with needs("onnx", "ONNX files"):
         import onnx
-    except ImportError as error:
-        raise BadSpec(
-            f"the package {error.name} is missing, which reads and writes ONNX files",
-            cure="pip install 'symcnn[onnx]'",
-        ) from None
     return onnx
 
 

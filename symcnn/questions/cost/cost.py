@@ -18,7 +18,7 @@ import sympy
 
 from symcnn.algebra.series import summation
 from symcnn.algebra.size import Int, Max, Size, evaluate, maximum, prod, sole_atom
-from symcnn.errors import BadSpec, SymcnnError, Undecidable, UnsupportedOperation
+from symcnn.errors import BadSpec, SymcnnError, Undecidable, UnsupportedOperation, needs
 from symcnn.ops.autograd import Gradients, gradients
 from symcnn.ops.dtypes import BYTES
 from symcnn.ops.storage import Memory, Storage, in_place, refusal
@@ -699,12 +699,10 @@ class Cost(Shown):
     def frame(self, by: str = "node", columns: Iterable[str] = ("params", "work", "other")) -> Any:
         """The table as a pandas DataFrame: sympy expressions, or ints at sizes.
 
-        Raises BadSpec without pandas.
+        Raises MissingExtra without pandas.
         """
-        try:
+        with needs("pandas", "frames"):
             import pandas
-        except ImportError:
-            raise BadSpec("a frame needs pandas", cure="pip install pandas") from None
         rows = [
             {"name": r.name, "op": r.op, **{c: _bare(v) for c, v in r.values.items()}}
             for r in self.rows(by, columns)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from symcnn.algebra.size import Atom, Floor, Int, Max, Size, Symbol, every_atom
-from symcnn.errors import Undecidable
+from symcnn.errors import Undecidable, needs
 from symcnn.sets.condition import AnyOf, Condition, ForAll, Requirement, sides_of, substituted
 
 __all__ = ["STEPS", "Statement", "ask"]
@@ -70,10 +70,8 @@ class Statement:
 
 def ask(statement: Statement, steps: int = STEPS) -> tuple[str, Any]:
     """What z3 says: "proved"; "wrong", and the sizes at which the claim fails; "open", and why."""
-    try:
+    with needs("prove", "proofs by z3"):
         import z3
-    except ImportError as error:
-        raise ImportError("proofs by z3 need z3: pip install 'symcnn[prove]'") from error
     try:
         text = statement.smtlib()
     except Undecidable as error:
