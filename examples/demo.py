@@ -1,5 +1,6 @@
-"""The main job, on real networks: which inputs give 7 x 7, which are valid at all, and why; the table
-of an architecture at 224, its cost and its receptive field.
+"""The main job, on real networks: which inputs give 7 x 7, which are valid at all, and why.
+
+Beside it the table of an architecture at 224, its cost, and what a place of its last map sees.
 
 Run by ``make demo``. Every answer is computed from the networks in ``examples/networks``.
 """
