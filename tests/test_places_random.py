@@ -31,6 +31,19 @@ def test_what_the_sweep_found(number, what):
     assert judge(place).mismatches == []
 
 
+@pytest.mark.parametrize(
+    ("seed", "number", "what"),
+    [
+        (2, 343, "agreement: a last place that is padding alone"),
+        (9, 31, "agreement: rows that only a place of padding would read"),
+        (9, 1191, "agreement: the same in front of a window"),
+        (1, 4250, "stream: taps that all fall between those of a transposed convolution"),
+    ],
+)
+def test_places_that_read_nothing_wait_for_nothing(seed, number, what):
+    assert judge(place_case(seed, number)).mismatches == [], what
+
+
 @pytest.mark.parametrize("number", [3, 223, 432, 506, 1155, 2515, 3499, 3616, 4050, 4142])
 def test_what_the_first_4000_cases_of_seed_1_found(number):
     assert judge(place_case(1, number)).mismatches == []

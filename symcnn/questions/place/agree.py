@@ -371,12 +371,15 @@ def _through(reach: Any, out: SymbolicTensor, inside: list[_Bounds]) -> _Bounds:
         initial, final = least(initial, other.initial), most(final, other.final)
     if type(reach) is not Line:
         return _Bounds(low, high, initial, final)
-    start = reach.stride * (out.dims[reach.axis] - 1) - reach.left
+    # a place that starts behind the last row, or ends in front of the first, is padding alone
+    start = least(
+        reach.stride * (out.dims[reach.axis] - 1) - reach.left,
+        reach.stride * ((high + reach.left) // reach.stride) - reach.left,
+    )
+    end = most(reach.reach, reach.stride * -((reach.reach - low) // reach.stride) + reach.reach)
+    width = reach.left + reach.reach
     return _Bounds(
-        most(low, -reach.left),
-        least(high, start + reach.left + reach.reach),
-        most(initial, reach.reach),
-        least(final, start),
+        most(low, end - width), least(high, start + width), most(initial, end), least(final, start)
     )
 
 

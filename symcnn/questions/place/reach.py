@@ -74,10 +74,18 @@ class Reach:
         low, high = self.taps(read, np.arange(self.outputs(out), dtype=np.int64))
         there = low <= high
         low, high = np.where(there, low, 0), np.where(there, high, 0)
+        step = self._step(read)
         return (
-            np.where(there, self._over(first, low, high, np.minimum), _NEVER),
-            np.where(there, self._over(last, high, low, np.maximum), -_NEVER),
+            np.where(there, self._over(first, low, high, step, np.minimum), _NEVER),
+            np.where(there, self._over(last, high, low, step, np.maximum), -_NEVER),
         )
+
+    def _step(self, read: Read) -> int:
+        """How far apart the places are that one output reads: dilation leaves holes."""
+        axis_map = read.axis_map.at(self.course.sizes) if read.views == (1, 1) else None
+        if isinstance(axis_map, Window):
+            return int(axis_map.dilation)
+        return int(axis_map.progression(0)[2]) if isinstance(axis_map, Scatter) else 1
 
     def taps(self, read: Read, i: NDArray[np.int64]) -> Ends:
         """First and last place of the tensor that outputs `i` of a layer read."""
@@ -89,13 +97,13 @@ class Reach:
             rate = self.course.rate(read)
         return taps(read.axis_map.at(self.course.sizes), i, rate)
 
-    def _over(self, table: Any, end: Any, other: Any, better: Any) -> Any:
-        """The table at one end of a range of places; at all of them where it has gaps, or falls."""
+    def _over(self, table: Any, end: Any, other: Any, step: int, better: Any) -> Any:
+        """The table at one end of a row of places; at all of them where it has gaps, or falls."""
         found = self._at(table, end)
         if not bool((np.diff(table, append=table[0] + self.period) < 0).any()):
             return found
         way = np.sign(other - end)
-        for k in range(1, int(np.abs(other - end).max(initial=0)) + 1):
+        for k in range(step, int(np.abs(other - end).max(initial=0)) + 1, step):
             inside = np.abs(other - end) >= k
             found = np.where(inside, better(found, self._at(table, end + k * way)), found)
         return found
