@@ -349,7 +349,7 @@ def solve(
     given = {name: v for name, v in wishes.items() if v is not None and v is not False}
     if not targets and not given and not sizes:
         raise click.UsageError("give a target, such as --output 7x7 or --flatten K")
-    fixed = {} if sizes is None else parse_ranges(sizes)
+    fixed: dict[str, Any] = {} if sizes is None else {**parse_ranges(sizes)}
     wanted = _targets(targets)
     if "aspect" in given:
         given["aspect"] = parse_numbers(given["aspect"], ":", "16:9")

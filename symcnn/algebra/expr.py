@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache, reduce
-from typing import Any, Union
+from typing import Any, SupportsIndex, Union, overload
 
 import sympy
 from sympy.printing.precedence import PRECEDENCE
@@ -50,10 +50,15 @@ __all__ = [
     "to_sympy",
 ]
 
+#: What users see of a size: an int, or sympy's.
 Expr = Union[int, sympy.Expr]
+#: A number of any kind: axis maps take all of them.
+Number = Union[int, Size, sympy.Expr]
+#: One symbol for one name, a tuple of them for several.
+Symbols = Union[sympy.Symbol, tuple[sympy.Symbol, ...]]
 
 
-def symbols(names: str, **assumptions: bool) -> Any:
+def symbols(names: str, **assumptions: bool) -> Symbols:
     """Positive integer symbols, one per name.
 
     ``h, w = symbols("h w")``; extra assumptions go to sympy: ``symbols("k", odd=True)``.
@@ -64,7 +69,7 @@ def symbols(names: str, **assumptions: bool) -> Any:
     return sympy.symbols(names, integer=True, positive=True, **assumptions)
 
 
-def odd(names: str) -> Any:
+def odd(names: str) -> Symbols:
     """Odd positive symbols: kernels, whose ``(k - 1)/2`` is a whole number.
 
     >>> k = odd("k")
@@ -74,7 +79,7 @@ def odd(names: str) -> Any:
     return symbols(names, odd=True)
 
 
-def index(names: str) -> Any:
+def index(names: str) -> Symbols:
     """Symbols that count from 0: the number of the block in a `symcnn.nn.Repeat`.
 
     >>> index("i").is_nonnegative
@@ -104,7 +109,7 @@ class Multiple(sympy.Symbol):  # type: ignore[misc]
         return (*sympy.Symbol._hashable_content(self), self.of)
 
 
-def multiple(names: str, of: Any) -> Any:
+def multiple(names: str, of: float | str | Fraction) -> Symbols:
     """Positive symbols that are whole multiples of `of`, an int or a fraction.
 
     ``multiple("C", of=8)`` splits into 2, 4 or 8 groups without remainder; a width multiplier
@@ -152,7 +157,7 @@ class FloorDiv(sympy.Function):  # type: ignore[misc]
     precedence = PRECEDENCE["Add"]  # so that 2*(H//2) and -(H//2) keep their brackets
 
     @classmethod
-    def eval(cls, num: Any, den: Any) -> Any:
+    def eval(cls, num: sympy.Expr, den: sympy.Expr) -> sympy.Expr:
         try:
             return to_sympy(sz.floordiv(from_sympy(num), from_sympy(den)))
         except BadSpec:
@@ -175,7 +180,7 @@ class FloorDiv(sympy.Function):  # type: ignore[misc]
         return True if low is not None and low > 0 else None
 
     @classmethod
-    def of(cls, expr: Any) -> Any:
+    def of(cls, expr: Number) -> sympy.Expr:
         """An expression with `FloorDiv` for sympy's ``floor``, ``ceiling`` and ``Mod``.
 
         >>> FloorDiv.of(sympy.floor(H / 32 + sympy.Rational(31, 32)) + sympy.ceiling(W / 2))
@@ -272,7 +277,7 @@ class Trunc(sympy.Function):  # type: ignore[misc]
     is_integer = True
 
     @classmethod
-    def eval(cls, x: Any, scale: Any) -> Any:
+    def eval(cls, x: sympy.Expr, scale: sympy.Expr) -> sympy.Expr:
         return to_sympy(sz.scaled(from_sympy(x), float(scale)))
 
     def _pythoncode(self, printer: Any) -> str:
@@ -310,7 +315,7 @@ class Geometric(sympy.Function):  # type: ignore[misc]
     is_integer = True
 
     @classmethod
-    def eval(cls, ratio: Any, count: Any) -> Any:
+    def eval(cls, ratio: sympy.Expr, count: sympy.Expr) -> sympy.Expr:
         j = index("j_")
         return to_sympy(summation(from_sympy(ratio**j), "j_", from_sympy(count)))
 
@@ -329,13 +334,13 @@ class Geometric(sympy.Function):  # type: ignore[misc]
         return rf"\left({text}\right)^{{{exp}}}" if exp else text
 
 
-def to_sympy(expr: Int) -> Any:
+def to_sympy(expr: Int) -> sympy.Expr:
     """A kernel expression as a sympy one (int stays a sympy Integer)."""
     return sympy.Integer(expr) if isinstance(expr, int) else _to_sympy(expr)
 
 
 @lru_cache(maxsize=4096)
-def _to_sympy(expr: Size) -> Any:
+def _to_sympy(expr: Size) -> sympy.Expr:
     whole = sz.unfolded(expr)
     if isinstance(whole, int) or whole is not expr:
         return to_sympy(whole)
@@ -351,7 +356,7 @@ def _to_sympy(expr: Size) -> Any:
 
 
 @lru_cache(maxsize=4096)
-def _atom_to_sympy(atom: sz.Atom) -> Any:
+def _atom_to_sympy(atom: sz.Atom) -> sympy.Expr:
     match atom:
         case sz.Symbol(payload=None):
             return symbols(atom.name) if atom.low else index(atom.name)
@@ -376,7 +381,7 @@ def _atom_to_sympy(atom: sz.Atom) -> Any:
     raise TypeError(type(atom))  # pragma: no cover
 
 
-def from_sympy(expr: Any) -> Int:
+def from_sympy(expr: Number | SupportsIndex) -> Int:
     """An int or sympy expression as a kernel expression, in floor normal form.
 
     Raises BadSpec for something that sympy does not know to be an integer.
@@ -391,7 +396,7 @@ def from_sympy(expr: Any) -> Int:
 
 
 @lru_cache(maxsize=4096)
-def _from_sympy(expr: Any) -> Int:
+def _from_sympy(expr: sympy.Basic) -> Int:
     rule = _READ.get(expr.func)
     if rule is not None:
         return rule(expr)
@@ -478,14 +483,20 @@ _READ: dict[Any, Callable[[Any], Int]] = {
 # The same arithmetic for ints, kernel sizes and sympy: axis maps are written once for all three.
 
 
-def _lifted(function: Callable[..., Int], *args: Any) -> Any:
+def _lifted(function: Callable[..., Int], *args: Number) -> Number:
     """Apply a kernel function; the answer is sympy's if an argument is."""
     if any(isinstance(arg, sympy.Basic) for arg in args):
         return to_sympy(function(*map(from_sympy, args)))
     return function(*args)
 
 
-def floordiv(num: Any, den: Any) -> Any:
+@overload
+def floordiv(num: int, den: int) -> int: ...
+@overload
+def floordiv(num: Int, den: Int) -> Int: ...
+@overload
+def floordiv(num: Number, den: Number) -> Number: ...
+def floordiv(num: Number, den: Number) -> Number:
     """``floor(num/den)`` in floor normal form, for ints and expressions alike.
 
     >>> floordiv(H + 33, 32), floordiv(-7, 2)
@@ -494,7 +505,13 @@ def floordiv(num: Any, den: Any) -> Any:
     return _lifted(sz.floordiv, num, den)
 
 
-def ceildiv(num: Any, den: Any) -> Any:
+@overload
+def ceildiv(num: int, den: int) -> int: ...
+@overload
+def ceildiv(num: Int, den: Int) -> Int: ...
+@overload
+def ceildiv(num: Number, den: Number) -> Number: ...
+def ceildiv(num: Number, den: Number) -> Number:
     """``ceil(num/den)`` in floor normal form.
 
     >>> ceildiv(H, 2)
@@ -503,7 +520,13 @@ def ceildiv(num: Any, den: Any) -> Any:
     return _lifted(sz.ceildiv, num, den)
 
 
-def mod(num: Any, den: Any) -> Any:
+@overload
+def mod(num: int, den: int) -> int: ...
+@overload
+def mod(num: Int, den: Int) -> Int: ...
+@overload
+def mod(num: Number, den: Number) -> Number: ...
+def mod(num: Number, den: Number) -> Number:
     """``num - den*floor(num/den)``, python's ``%``, in floor normal form.
 
     >>> mod(6*H + 7, 3), mod(H, 16)
@@ -512,7 +535,13 @@ def mod(num: Any, den: Any) -> Any:
     return _lifted(sz.mod, num, den)
 
 
-def maximum(*args: Any) -> Any:
+@overload
+def maximum(*args: int) -> int: ...
+@overload
+def maximum(*args: Int) -> Int: ...
+@overload
+def maximum(*args: Number) -> Number: ...
+def maximum(*args: Number) -> Number:
     """The largest; what can never be the largest is dropped (sizes are positive).
 
     >>> maximum(H, 0), maximum(H, W)
@@ -521,7 +550,13 @@ def maximum(*args: Any) -> Any:
     return _lifted(sz.maximum, *args)
 
 
-def minimum(*args: Any) -> Any:
+@overload
+def minimum(*args: int) -> int: ...
+@overload
+def minimum(*args: Int) -> Int: ...
+@overload
+def minimum(*args: Number) -> Number: ...
+def minimum(*args: Number) -> Number:
     """The smallest, in the same normal form as `maximum`.
 
     >>> minimum(H, H + 3)
@@ -530,7 +565,13 @@ def minimum(*args: Any) -> Any:
     return _lifted(sz.minimum, *args)
 
 
-def scaled(x: Any, scale: float) -> Any:
+@overload
+def scaled(x: int, scale: float) -> int: ...
+@overload
+def scaled(x: Int, scale: float) -> Int: ...
+@overload
+def scaled(x: Number, scale: float) -> Number: ...
+def scaled(x: Number, scale: float) -> Number:
     """``trunc(double(x) * scale)``, see `Trunc`.
 
     >>> scaled(100, 0.29), scaled(H, 1.5)

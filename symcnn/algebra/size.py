@@ -81,7 +81,7 @@ class Atom:
     def __hash__(self) -> int:
         return self._hash
 
-    def at(self, values: Mapping[str, int]) -> Any:
+    def at(self, values: Mapping[str, int]) -> Coeff:
         raise NotImplementedError
 
     def subs(self, values: Mapping[str, Int]) -> Int:
@@ -158,7 +158,7 @@ class Part(Atom):
 
     __hash__ = Atom.__hash__
 
-    def at(self, values: Mapping[str, int]) -> Any:
+    def at(self, values: Mapping[str, int]) -> Coeff:
         q = Fraction(values[self.name] - self.rest) / self.of
         if q.denominator != 1:
             rest = f" + {self.rest}" if self.rest else ""
@@ -210,9 +210,10 @@ class Power(Atom):
 
     __hash__ = Atom.__hash__
 
-    def at(self, values: Mapping[str, int]) -> Any:
+    def at(self, values: Mapping[str, int]) -> Coeff:
         base, exponent = evaluate(self.base, values), self.exponent.at(values)
-        return base**exponent if exponent >= 0 else Fraction(1, base**-exponent)
+        value: int = base ** abs(exponent)
+        return value if exponent >= 0 else Fraction(1, value)
 
     def subs(self, values: Mapping[str, Int]) -> Int:
         base = self.base if isinstance(self.base, int) else self.base.subs(values)
@@ -257,7 +258,7 @@ class Sum(Atom):
 
     __hash__ = Atom.__hash__
 
-    def at(self, values: Mapping[str, int]) -> Any:
+    def at(self, values: Mapping[str, int]) -> Coeff:
         count = evaluate(self.count, values)
         return _collapse(sum(self.term.at({**values, self.index: i}) for i in range(count)))
 
@@ -343,7 +344,7 @@ class Floor(Atom):
 
     __hash__ = Atom.__hash__
 
-    def at(self, values: Mapping[str, int]) -> Any:
+    def at(self, values: Mapping[str, int]) -> Coeff:
         return self.num.at(values) // evaluate(self.den, values)
 
     def subs(self, values: Mapping[str, Int]) -> Int:
@@ -377,7 +378,7 @@ class Max(Atom):
 
     __hash__ = Atom.__hash__
 
-    def at(self, values: Mapping[str, int]) -> Any:
+    def at(self, values: Mapping[str, int]) -> Coeff:
         return max(evaluate(a, values) for a in self._args)
 
     def subs(self, values: Mapping[str, Int]) -> Int:
@@ -411,7 +412,7 @@ class Scaled(Atom):
 
     __hash__ = Atom.__hash__
 
-    def at(self, values: Mapping[str, int]) -> Any:
+    def at(self, values: Mapping[str, int]) -> Coeff:
         return int(self.arg.at(values) * self.scale)
 
     def subs(self, values: Mapping[str, Int]) -> Int:
@@ -535,7 +536,7 @@ class Size:
     def __rmod__(self, other: int) -> Int:
         return mod(other, self)
 
-    def at(self, values: Mapping[str, int]) -> Any:
+    def at(self, values: Mapping[str, int]) -> int:
         """The value at `values`: an int (a Fraction only where coefficients are fractions)."""
         total: Coeff = 0
         for mono, coeff in self.terms.items():
@@ -545,7 +546,7 @@ class Size:
                 else:
                     coeff = coeff * atom.at(values) ** power
             total += coeff
-        return total if type(total) is int else _collapse(total)
+        return total if type(total) is int else _collapse(total)  # type: ignore[return-value]
 
     def subs(self, values: Mapping[str, Int]) -> Int:
         """The expression with symbols replaced, in normal form again."""
@@ -1032,7 +1033,7 @@ def exact_or_fail(num: Int, den: Int) -> Int:
 # Questions -----------------------------------------------------------------------------------
 
 
-def evaluate(expr: Int, values: Mapping[str, int]) -> Any:
+def evaluate(expr: Int, values: Mapping[str, int]) -> int:
     """The value of an int or Size at `values`; KeyError names a symbol that is missing."""
     return expr if isinstance(expr, int) else expr.at(values)
 

@@ -21,7 +21,7 @@ from symcnn.errors import InvalidInput, SymcnnError, Undecidable
 from symcnn.questions.inputs.domain import listed
 from symcnn.sets.condition import Condition
 from symcnn.sets.formula import Formula
-from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.inputset import InputSet, input_set, lone
 from symcnn.sets.simplest import Simplest
 from symcnn.trace.graph import public
 
@@ -139,7 +139,7 @@ def _stairs(wheres: Sequence[InputSet], sizes: Sequence[Int]) -> Iterator[Int]:
             return
     except SymcnnError:
         return
-    start = 1 + max((int(p.smallest()) for p in parts if p), default=0)
+    start = 1 + max((lone(p.smallest()) for p in parts if p), default=0)
     values = []
     for x in range(start, start + 2 * _PERIOD + 1):
         here = {

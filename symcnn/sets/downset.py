@@ -324,7 +324,7 @@ class _Edges:
                 return high + 1
             return self.edge(bound, first, {**here, rest[0]: edge - 1}, value + 1, high)
 
-        def cut(v: int) -> list[Any]:
+        def cut(v: int) -> list[Box]:
             above = replace(bound, above=True)
             return list(self.boxes([above], rest, within, {**here, first: v}))
 

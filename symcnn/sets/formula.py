@@ -16,12 +16,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
-from typing import Any
+from typing import TYPE_CHECKING, Any, Union, overload
 
 import sympy
 
 from symcnn.algebra import size as sz
-from symcnn.algebra.expr import from_sympy, to_sympy
+from symcnn.algebra.expr import Expr, Number, from_sympy, to_sympy
 from symcnn.algebra.factor import text
 from symcnn.algebra.series import closing
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
@@ -30,9 +30,12 @@ from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Statement, check_sizes
 from symcnn.sets.inputset import InputSet
 from symcnn.sets.simplest import Simplest
-from symcnn.sets.system import members, symbols_in
+from symcnn.sets.system import Said, members, symbols_in
 from symcnn.sets.system import stated as as_statement
 from symcnn.sets.words import as_mod
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["Formula", "Leading", "conditions", "spoken"]
 
@@ -97,7 +100,7 @@ class Formula:
         self.names = symbols_of(self.size).union(names, *(c.symbols for c in self.given))
 
     @property
-    def expr(self) -> Any:
+    def expr(self) -> Expr:
         """The formula for sympy (an int stays an int)."""
         return to_sympy(self.size) if isinstance(self.size, Size) else self.size
 
@@ -187,7 +190,11 @@ class Formula:
 
     # values
 
-    def at(self, **sizes: Any) -> Any:
+    @overload
+    def at(self, **sizes: int) -> int: ...
+    @overload
+    def at(self, **sizes: int | Sequence[int] | np.ndarray) -> int | np.ndarray: ...
+    def at(self, **sizes: int | Sequence[int] | np.ndarray) -> int | np.ndarray:
         """The value at sizes: ints give an int, numpy arrays an array, element by element.
 
         Arrays broadcast. The answer is exact: int64 where that is wide enough, else an array of
@@ -208,7 +215,8 @@ class Formula:
                 cure="give every size, or keep symbols with subs(...)",
             )
         if any(hasattr(v, "__len__") and getattr(v, "ndim", 1) for v in sizes.values()):
-            return self._over(sizes)
+            found: np.ndarray = self._over(sizes)
+            return found
         values = check_sizes(sizes, self.names, self._from_zero)
         for condition in self.given:
             if condition.symbols <= set(values) and not condition.holds(values):
@@ -252,7 +260,7 @@ class Formula:
             found[place] = evaluate(self.size, at)
         return found
 
-    def subs(self, **sizes: Any) -> Formula:
+    def subs(self, **sizes: Number | str) -> Formula:
         """The formula with some sizes replaced, by numbers or by expressions.
 
         >>> from symcnn import H, W
@@ -268,7 +276,7 @@ class Formula:
 
     # laws
 
-    def under(self, *given: Any) -> Formula:
+    def under(self, *given: Given) -> Formula:
         """The same formula where `given` holds: exact, with no floor that `given` decides.
 
         given: sympy relations such as ``Eq(H % 32, 0)`` and ``Eq(H, W)``, text such as
@@ -325,7 +333,7 @@ class Formula:
             expr = Simplest(within.sizes)(expr)
         return Formula(expr, self.names, (*self.given, *stated, *inside))
 
-    def leading(self, *symbols: Any) -> Leading:
+    def leading(self, *symbols: str | sympy.Symbol) -> Leading:
         """The terms of highest degree in `symbols` (default: all), and exact bounds of the rest.
 
         Raises Undecidable for a formula with maxima, or with floors by symbols.
@@ -348,7 +356,7 @@ class Formula:
         above: Any = sum((high for _, high in bounds), 0) - leading
         return Leading(top, *(self._with(_whole(e)) for e in (leading, below, above)))
 
-    def per_pixel(self, *symbols: Any) -> Any:
+    def per_pixel(self, *symbols: str | sympy.Symbol) -> Formula | sympy.Expr:
         """The limit of formula/(H*W) for large images; of the spatial symbols there are, or given.
 
         Infinite (``sympy.oo``) where the formula grows faster than the pixels, as attention does.
@@ -394,7 +402,11 @@ def _floored(expr: Any) -> Any:
     )
 
 
-def conditions(*given: Any) -> tuple[Condition | Within, ...]:
+#: What a formula may stand under.
+Given = Union[Said, Within, InputSet]
+
+
+def conditions(*given: Given) -> tuple[Condition | Within, ...]:
     """Conditions from text, from sympy relations, sets, or as they are. Raises BadSpec.
 
     >>> from symcnn import H
@@ -405,7 +417,7 @@ def conditions(*given: Any) -> tuple[Condition | Within, ...]:
     return tuple(c for one in given for c in _conditions(one))
 
 
-def _conditions(given: Any) -> Iterator[Condition | Within]:
+def _conditions(given: Given) -> Iterator[Condition | Within]:
     if isinstance(given, (Condition, Within)):
         yield given
     elif isinstance(given, InputSet):
@@ -575,7 +587,7 @@ class _Grid:
             return total // below
         return np.vectorize(lambda t: Fraction(int(t), below), otypes=[object])(total)
 
-    def atom(self, atom: sz.Atom) -> Any:
+    def atom(self, atom: sz.Atom) -> np.ndarray:
         import numpy as np
 
         if atom not in self.atoms:
@@ -597,7 +609,8 @@ class _Grid:
                 case _:  # pragma: no cover
                     raise TypeError(type(atom))
             self.atoms[atom] = found
-        return self.atoms[atom]
+        value: np.ndarray = self.atoms[atom]
+        return value
 
     def bound(self, expr: Int) -> int:
         """What no intermediate value exceeds in size."""

@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import cached_property
 from heapq import merge
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 from zlib import crc32
 
 from symcnn.algebra import size as sz
@@ -31,13 +31,23 @@ from symcnn.sets.words import as_mod, constraints, relation, sentences
 
 if TYPE_CHECKING:
     import islpy
+    from sympy.logic.boolalg import Boolean
 
-__all__ = ["InputSet", "always", "input_set"]
+
+__all__ = ["InputSet", "Member", "always", "input_set", "lone"]
 
 Point = tuple[int, ...]
+#: A member of a set: sizes in the order of its names, a plain int where there is one name.
+Member = Union[int, Point]
 
 #: How far the points lie by which sets are told apart before they are compared.
 _NEAR = (8, 64, 640, 5000)
+
+
+def lone(member: Member) -> int:
+    """The size that a member of a set over one name is."""
+    assert isinstance(member, int)
+    return member
 
 
 class InputSet:
@@ -241,9 +251,10 @@ class InputSet:
         return self.axis(*self.shown)
 
     @property
-    def visible(self) -> Any:
+    def visible(self) -> islpy.Set:
         """The isl set over the shown names."""
-        return self._listed._set
+        found: islpy.Set = self._listed._set
+        return found
 
     @property
     @question
@@ -286,7 +297,7 @@ class InputSet:
         at = dict(zip(inside.names, map(int, values), strict=True))
         return all(at in side for side in inside._sides)
 
-    def _best(self, order: Sequence[str], least: bool, reach: Callable[[Box], Point]) -> Any:
+    def _best(self, order: Sequence[str], least: bool, reach: Callable[[Box], Point]) -> Member:
         """The member that comes first (or last) by the isl terms `order`, one after the other.
 
         reach: what the first terms are at best in a box of sizes, as costs.
@@ -300,7 +311,8 @@ class InputSet:
         _, member = self._listed._whole.best(
             reach, lambda part: _optimum(part, ", ".join(dims), terms, least=least)
         )
-        return member[0] if len(member) == 1 else member
+        size: int = member[0]
+        return size if len(member) == 1 else member
 
     @cached_property
     def _axes(self) -> tuple[InputSet, ...]:
@@ -311,13 +323,13 @@ class InputSet:
         return tuple(InputSet((n,), [alone[n]]) for n in self.shown)
 
     @question
-    def smallest(self) -> Any:
+    def smallest(self) -> Member:
         """The member that fits into the smallest square (then the least sum, then the order).
 
         Raises NoSolution for an empty set.
         """
         if self._axes:
-            return tuple(axis.smallest() for axis in self._axes)
+            return tuple(lone(axis.smallest()) for axis in self._axes)
         if not self.names and self:
             return ()  # nothing is open: the one member has no sizes
         dims = [f"x{i}" for i in range(len(self.shown))]
@@ -329,7 +341,7 @@ class InputSet:
         return self._best([fold("max", dims), " + ".join(dims)], True, reach)
 
     @question
-    def largest(self) -> Any:
+    def largest(self) -> Member:
         """The member that holds the largest square (then the greatest sum).
 
         Raises NoSolution for an empty set, or one without end.
@@ -337,7 +349,7 @@ class InputSet:
         if not self.bounded:
             raise NoSolution(f"there is no largest: {self} goes on without end")
         if self._axes or not self.names:
-            return tuple(axis.largest() for axis in self._axes)
+            return tuple(lone(axis.largest()) for axis in self._axes)
         dims = [f"x{i}" for i in range(len(self.shown))]
 
         def reach(box: Box) -> Point:
@@ -347,7 +359,7 @@ class InputSet:
         return self._best([fold("min", dims), " + ".join(dims)], False, reach)
 
     @question
-    def nearest(self, *sizes: int) -> Any:
+    def nearest(self, *sizes: int) -> Member:
         """The member whose sizes differ least: the largest difference, then the sum of all.
 
         Of two that are equally near, the larger.
@@ -357,7 +369,7 @@ class InputSet:
         target = self._target(sizes)
         if self._axes or not self.names:
             pairs = zip(self._axes, target, strict=True)
-            return tuple(axis.nearest(size) for axis, size in pairs)
+            return tuple(lone(axis.nearest(size)) for axis, size in pairs)
         gaps = [f"max(x{i} - {v}, {v} - x{i})" for i, v in enumerate(target)]
         larger = [f"-x{i}" for i in range(len(sizes))]
         wanted = dict(zip(self.shown, target, strict=True))
@@ -407,7 +419,7 @@ class InputSet:
         side, inside = fold("max", dims), ", ".join(dims)
         sides = InputSet(["side"], self.visible.apply(isl().Map(f"{{ [{inside}] -> [{side}] }}")))
         for value in sides:
-            shell = self.visible.intersect(isl().Set(f"{{ [{inside}] : {side} = {value} }}"))
+            shell: Any = self.visible.intersect(isl().Set(f"{{ [{inside}] : {side} = {value} }}"))
             found: list[tuple[int, ...]] = []
             shell.foreach_point(
                 lambda p, found=found: found.append(
@@ -523,7 +535,7 @@ class InputSet:
         return str(InputSet(self.names, self._sides))
 
     @question
-    def as_sympy(self) -> Any:
+    def as_sympy(self) -> Boolean:
         """The set as a sympy condition on the size symbols.
 
         >>> H = Size.symbol("H")
@@ -534,7 +546,7 @@ class InputSet:
 
         from symcnn.algebra.expr import to_sympy
 
-        def said(b: Bound) -> Any:
+        def said(b: Bound) -> Boolean:
             limit = (sympy.Ge, b.limit) if b.above else (sympy.Le, b.limit - 1)
             return limit[0](to_sympy(b.expr), limit[1])
 
@@ -557,7 +569,7 @@ class InputSet:
 
 
 def _optimum(
-    isl_set: Any, inside: str, terms: Sequence[str], *, least: bool
+    isl_set: islpy.Set, inside: str, terms: Sequence[str], *, least: bool
 ) -> tuple[Point, Point]:
     """The costs and the sizes of the member that comes first (or last) by isl terms.
 

@@ -12,9 +12,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache, wraps
 from itertools import combinations
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from symcnn.errors import Undecidable
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import islpy
 
 __all__ = [
     "MANY",
@@ -50,7 +55,7 @@ _asking: ContextVar[bool] = ContextVar("asking", default=False)
 
 
 @lru_cache(maxsize=1)
-def isl() -> Any:
+def isl() -> ModuleType:
     """isl, imported when first needed: `import symcnn` does not load it."""
     import islpy
 
@@ -101,7 +106,7 @@ def restart() -> None:
     context.reset_operations()
 
 
-def tried(ask: Callable[[Any], R], isl_set: Any, otherwise: R, most: int = 20_000) -> R:
+def tried(ask: Callable[[islpy.Set], R], isl_set: islpy.Set, otherwise: R, most: int = 20_000) -> R:
     """What makes words shorter is tried, with a few steps of its own; `otherwise` if they end."""
     context = isl().DEFAULT_CONTEXT
     context.set_max_operations(most)
@@ -143,17 +148,19 @@ def too_much(what: str = "this set") -> Undecidable:
 
 
 @lru_cache(maxsize=1024)
-def parsed(text: str) -> Any:
+def parsed(text: str) -> islpy.Set:
     """The isl set of a text. What is required of H mostly is of W too: the text is the same."""
-    return coalesced(isl().Set(text))
+    found: islpy.Set = isl().Set(text)
+    return coalesced(found)
 
 
-def empty(dims: int) -> Any:
+def empty(dims: int) -> islpy.Set:
     """The empty set of so many dimensions."""
-    return isl().Set(f"{{ [{', '.join(f'x{i}' for i in range(dims))}] : false }}")
+    found: islpy.Set = isl().Set(f"{{ [{', '.join(f'x{i}' for i in range(dims))}] : false }}")
+    return found
 
 
-def parts(isl_set: Any) -> list[Any]:
+def parts(isl_set: islpy.Set) -> list[islpy.Set]:
     """The set as disjoint basic sets."""
     basics = nonempty(coalesced(isl_set))
     if len(basics) < 2 or _apart(basics):
@@ -174,12 +181,12 @@ def _apart(basics: Sequence[Any]) -> bool:
     )
 
 
-def nonempty(isl_set: Any) -> list[Any]:
+def nonempty(isl_set: islpy.Set) -> list[islpy.Set]:
     """The basic sets, each as a set, without empty ones."""
     return [isl().Set.from_basic_set(b) for b in isl_set.get_basic_sets() if not b.is_empty()]
 
 
-def coalesced(isl_set: Any) -> Any:
+def coalesced(isl_set: islpy.Set) -> islpy.Set:
     """The same set in fewer parts, where isl manages (its coalescing fails on rare sets)."""
     if isl_set.n_basic_set() > MANY:  # every pair of parts is compared
         return isl_set
@@ -191,7 +198,7 @@ def coalesced(isl_set: Any) -> Any:
         return isl_set
 
 
-def is_product(isl_set: Any) -> bool:
+def is_product(isl_set: islpy.Set) -> bool:
     """Whether the set is the product of its projections on the axes."""
     n = isl_set.dim(isl().dim_type.set)
     if n < 2:
@@ -200,7 +207,7 @@ def is_product(isl_set: Any) -> bool:
         return True
     if not _crossed(isl_set, n):
         return False
-    box = None
+    box: islpy.Set | None = None
     for i in range(n):
         side = isl_set
         if i + 1 < n:
@@ -208,15 +215,15 @@ def is_product(isl_set: Any) -> bool:
         if i:
             side = side.project_out(isl().dim_type.set, 0, i)
         box = side if box is None else box.flat_product(side)
-    return bool(isl_set.is_equal(box))
+    return box is not None and isl_set.is_equal(box)
 
 
-def stripes(isl_set: Any, most: int = 4) -> list[Any]:
+def stripes(isl_set: islpy.Set, most: int = 4) -> list[islpy.Set]:
     """The set as a few disjoint products: the values of one size with which all values of the
     others go, and the rest in the same way; the set alone if it is not of that kind.
     """
     names = [f"x{i}" for i in range(isl_set.dim(isl().dim_type.set))]
-    found: list[Any] = []
+    found: list[islpy.Set] = []
     left = isl_set
     while not is_product(left):
         stripe = next((s for name in names if (s := _stripe(left, name, names)) is not None), None)
@@ -227,7 +234,7 @@ def stripes(isl_set: Any, most: int = 4) -> list[Any]:
     return [*found, left]
 
 
-def _stripe(isl_set: Any, name: str, names: Sequence[str]) -> Any:
+def _stripe(isl_set: islpy.Set, name: str, names: Sequence[str]) -> islpy.Set | None:
     """Some values of one size, not all, times all values of the others."""
     others = [other for other in names if other != name]
     line, rest = ordered(isl_set, names, [name]), ordered(isl_set, names, others)
@@ -238,7 +245,7 @@ def _stripe(isl_set: Any, name: str, names: Sequence[str]) -> Any:
     return coalesced(ordered(full.flat_product(rest), [name, *others], names))
 
 
-def _crossed(isl_set: Any, n: int) -> bool:
+def _crossed(isl_set: islpy.Set, n: int) -> bool:
     """Whether of some members, at the ends and within, each has, with the first size of another, a
     place in the set: most sets that are no products fail already here.
     """
@@ -262,7 +269,7 @@ def _crossed(isl_set: Any, n: int) -> bool:
     )
 
 
-def ordered(isl_set: Any, have: Sequence[str], names: Sequence[str]) -> Any:
+def ordered(isl_set: islpy.Set, have: Sequence[str], names: Sequence[str]) -> islpy.Set:
     """The isl set of the axes called `have`, projected on `names`, in their order."""
     if [*have] == [*names]:
         return isl_set
@@ -271,7 +278,7 @@ def ordered(isl_set: Any, have: Sequence[str], names: Sequence[str]) -> Any:
     return isl_set.apply(isl().Map(f"{{ [{source}] -> [{target}] }}"))
 
 
-def ends(isl_set: Any, axis: int) -> tuple[int, int | None]:
+def ends(isl_set: islpy.Set, axis: int) -> tuple[int, int | None]:
     """The least and the greatest value along an axis of a set that is not empty; None: no end."""
     low, high = isl_set.dim_min_val(axis), isl_set.dim_max_val(axis)
     return int(low.to_python()), None if high.is_infty() else int(high.to_python())

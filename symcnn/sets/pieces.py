@@ -10,11 +10,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import reduce
 from operator import and_, or_
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symcnn.errors import NoSolution, Undecidable
 from symcnn.sets.condition import Requirement
-from symcnn.sets.inputset import InputSet
+from symcnn.sets.inputset import InputSet, Member
+
+if TYPE_CHECKING:
+    from sympy.logic.boolalg import Boolean
+
 
 __all__ = ["Pieces", "either"]
 
@@ -61,21 +65,21 @@ class Pieces(InputSet):
     def __contains__(self, member: object) -> bool:
         return any(member in one for one in self.sets)
 
-    def smallest(self) -> Any:
+    def smallest(self) -> Member:
         """See `InputSet.smallest`."""
         return min(
             (one.smallest() for one in self.sets),
             key=lambda m: (max(_tuple(m)), sum(_tuple(m)), _tuple(m)),
         )
 
-    def largest(self) -> Any:
+    def largest(self) -> Member:
         """See `InputSet.largest`."""
         return max(
             (one.largest() for one in self.sets),
             key=lambda m: (min(_tuple(m)), sum(_tuple(m))),
         )
 
-    def nearest(self, *sizes: int) -> Any:
+    def nearest(self, *sizes: int) -> Member:
         """See `InputSet.nearest`."""
         return min(
             (one.nearest(*sizes) for one in self.sets),
@@ -109,12 +113,12 @@ class Pieces(InputSet):
         """See `InputSet.describe`."""
         return " or ".join(f"({one.describe()})" for one in self.sets)
 
-    def as_sympy(self) -> Any:
+    def as_sympy(self) -> Boolean:
         """See `InputSet.as_sympy`."""
         import sympy
 
         return sympy.Or(*(one.as_sympy() for one in self.sets))
 
 
-def _tuple(member: Any) -> tuple[int, ...]:
-    return tuple(member) if isinstance(member, tuple) else (member,)
+def _tuple(member: Member) -> tuple[int, ...]:
+    return member if isinstance(member, tuple) else (member,)

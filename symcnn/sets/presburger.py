@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import reduce
 from math import lcm
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra import size as sz
 from symcnn.algebra.size import Int, Size, symbols_of
@@ -50,6 +50,9 @@ from symcnn.sets.isl import (
 from symcnn.sets.products import cases, is_linear, undecidable
 from symcnn.sets.region import Region
 from symcnn.sets.runs import runs_of
+
+if TYPE_CHECKING:
+    import islpy
 
 __all__ = ["region", "tightest", "with_numbers"]
 
@@ -154,7 +157,7 @@ class Writer:
             f"({x} < 0 and ({meaning(f'-({x})', f'-{made}')})))"
         )
 
-    def set(self, requirements: Iterable[Requirement], stated: Iterable[str] = ()) -> Any:
+    def set(self, requirements: Iterable[Requirement], stated: Iterable[str] = ()) -> islpy.Set:
         """The isl set of sizes that meet all of linear requirements, and formulas.
 
         Alternatives are met one after the other: together, they would be multiplied out.
@@ -162,7 +165,7 @@ class Writer:
         plain = [r for r in requirements if isinstance(r, Condition)]
         others = [r for r in requirements if not isinstance(r, Condition)]
         try:
-            found = self._set([*stated, *(f"({self.linear(r)})" for r in plain)])
+            found: islpy.Set = self._set([*stated, *(f"({self.linear(r)})" for r in plain)])
             for requirement in others:
                 found = coalesced(found.intersect(self._set([f"({self.linear(requirement)})"])))
         except isl().Error as error:

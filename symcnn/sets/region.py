@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from heapq import heappop, heappush
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symcnn.sets.downset import (
     BOXES,
@@ -27,9 +27,13 @@ from symcnn.sets.downset import (
 )
 from symcnn.sets.isl import coalesced, empty, ends, isl, ordered
 
+if TYPE_CHECKING:
+    import islpy
+
 __all__ = ["Region"]
 
 _Bounds = frozenset[Bound]
+Point = tuple[int, ...]
 
 
 class Region:
@@ -42,7 +46,7 @@ class Region:
         self.cases = dict(cases)
 
     @staticmethod
-    def of(names: Sequence[str], cases: Iterable[tuple[Any, Iterable[Bound]]]) -> Region:
+    def of(names: Sequence[str], cases: Iterable[tuple[islpy.Set, Iterable[Bound]]]) -> Region:
         """The union of the members of isl sets that keep bounds."""
         found: dict[_Bounds, Any] = {}
         for isl_set, bounds in cases:
@@ -60,7 +64,7 @@ class Region:
         return not any(self.cases)
 
     @cached_property
-    def isl(self) -> Any:
+    def isl(self) -> islpy.Set:
         """The same as one isl set, bounds cut into boxes."""
         whole = empty(len(self.names))
         for bounds, isl_set in self.cases.items():
@@ -101,8 +105,8 @@ class Region:
         return True
 
     def best(
-        self, reach: Callable[[Box], Any], optimum: Callable[[Any], tuple[Any, Any]]
-    ) -> tuple[Any, Any]:
+        self, reach: Callable[[Box], Point], optimum: Callable[[islpy.Set], tuple[Point, Point]]
+    ) -> tuple[Point, Point]:
         """The least costs of a member, and the member, of a region that is not empty.
 
         reach: what the first costs are at least in a box. optimum: the same answer for an isl set.
@@ -110,7 +114,7 @@ class Region:
         """
         if self.plain:
             return optimum(self.isl)
-        heap: list[tuple[Any, int, Any]] = []
+        heap: list[tuple[Point, int, Any]] = []
         for bounds, isl_set in self.cases.items():
             if not isl_set.is_empty():
                 box = _box(self.names, isl_set)
@@ -215,7 +219,7 @@ class Region:
             have += factor.names
         return Region(have, {}).joined(cases).over(names)
 
-    def joined(self, cases: Sequence[tuple[Any, _Bounds]]) -> Region:
+    def joined(self, cases: Sequence[tuple[islpy.Set, _Bounds]]) -> Region:
         """A region over the same names."""
         return Region.of(self.names, cases)
 

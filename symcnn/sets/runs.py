@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import lcm
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra.size import Size
 from symcnn.errors import Undecidable
 from symcnn.sets.condition import Condition
 from symcnn.sets.isl import empty, ends, isl, parts
+
+if TYPE_CHECKING:
+    import islpy
 
 __all__ = ["Run", "runs_of", "spoken"]
 
@@ -75,7 +78,7 @@ class Run:
         )
 
 
-def runs_of(isl_set: Any, most: int = 16 * _LONGEST) -> list[Run]:
+def runs_of(isl_set: islpy.Set, most: int = 16 * _LONGEST) -> list[Run]:
     """A one-dimensional set as disjoint runs, in order; equal sets give equal runs.
 
     most: up to which period residues are tried one by one.
@@ -128,7 +131,7 @@ def _least_period(period: int, residues: set[int]) -> tuple[int, set[int]]:
     return period, residues
 
 
-def _finite(isl_set: Any) -> list[Run]:
+def _finite(isl_set: islpy.Set) -> list[Run]:
     """A finite set: one pattern between two ends, or intervals and what is evenly spaced."""
     if isl_set.is_empty():
         return []

@@ -222,9 +222,9 @@ class Simplest:
         ]
         tried = sorted(product(*(range(len(s)) for s in steps)), key=lambda i: (max(i), sum(i)))
         for places in tried[:200]:
-            at = {n: s[i] for n, s, i in zip(names, steps, places, strict=True)}
-            if at in self.domain:
-                yield at
+            yet = {n: s[i] for n, s, i in zip(names, steps, places, strict=True)}
+            if yet in self.domain:
+                yield yet
 
 
 #: Of so many expressions isl is asked which of two is the greater.

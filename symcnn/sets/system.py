@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Union
 
 import sympy
 
@@ -14,10 +14,13 @@ from symcnn.sets.condition import AnyOf, Condition, ForAll, Requirement
 from symcnn.sets.grammar import Statement, parse_statement
 from symcnn.sets.inputset import InputSet, input_set
 
-__all__ = ["members", "stated", "symbols_in"]
+__all__ = ["Said", "members", "stated", "symbols_in"]
+
+#: A condition as users and questions say it: text, a relation of sympy, a requirement.
+Said = Union[str, sympy.Basic, Statement, Requirement]
 
 
-def stated(given: Any) -> Statement:
+def stated(given: Said) -> Statement:
     """What text, a sympy relation or a requirement states.
 
     Raises BadSpec for anything else.

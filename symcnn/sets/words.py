@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from math import gcd
-from typing import Any
+from typing import TYPE_CHECKING
 
 from symcnn.algebra import size as sz
 from symcnn.algebra.size import Int, Size
@@ -15,13 +15,17 @@ from symcnn.sets.isl import isl
 from symcnn.sets.products import is_linear
 from symcnn.sets.runs import Run, runs_of
 
+if TYPE_CHECKING:
+    import islpy
+    from sympy.logic.boolalg import Boolean
+
 __all__ = ["as_mod", "constraints", "relation", "sentences", "solved"]
 
 #: ``(e, m, r)`` for ``e % m == r``.
 _Modular = tuple[Int, int, int]
 
 
-def constraints(names: Sequence[str], part: Any) -> list[Condition]:
+def constraints(names: Sequence[str], part: islpy.Set) -> list[Condition]:
     """The constraints of one basic set, divisibility first, as conditions on `names`."""
     with suppress(Undecidable):
         if len(names) == 1 and len(runs := runs_of(part)) == 1:
@@ -30,7 +34,7 @@ def constraints(names: Sequence[str], part: Any) -> list[Condition]:
     symbols: list[Int] = [Size.symbol(n) for n in names]
     divs: list[Int] = []
 
-    def total(aff: Any, kind: Any, scale: int) -> Int:
+    def total(aff: islpy.Aff | islpy.Constraint, kind: islpy.dim_type, scale: int) -> Int:
         value: Int = int((aff.get_constant_val() * scale).to_python())
         for i, symbol in enumerate(symbols):
             value = value + symbol * int((aff.get_coefficient_val(kind, i) * scale).to_python())
@@ -135,7 +139,7 @@ def sentences(conditions: Sequence[Condition]) -> list[str]:
     return runs + texts
 
 
-def relation(condition: Condition) -> Any:
+def relation(condition: Condition) -> Boolean:
     """A linear condition for sympy."""
     import sympy
 

@@ -22,13 +22,13 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from symcnn.algebra.axis import Axes
-from symcnn.algebra.expr import to_sympy
+from symcnn.algebra.expr import Expr, to_sympy
 from symcnn.algebra.size import Int, Size, evaluate, prod, symbols_of
 from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError, Undecidable
 from symcnn.sets.condition import Condition, Requirement, settled, sides_of
 from symcnn.sets.downset import grows
-from symcnn.sets.grammar import parse_shape
-from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.grammar import Spec, parse_shape
+from symcnn.sets.inputset import InputSet, input_set, lone
 from symcnn.sets.presburger import with_numbers
 from symcnn.trace.where import NOWHERE, Where, here
 
@@ -77,7 +77,7 @@ class Shape(tuple[Any, ...]):
         return self
 
     @property
-    def numel(self) -> Any:
+    def numel(self) -> Expr:
         """The number of elements."""
         total: Any = 1
         for d in self:
@@ -201,7 +201,7 @@ class Constant(SymbolicTensor):
         self.owned = owned  # its memory is the module's: a buffer, or part of one
 
 
-def tensor(spec: Any, name: str = "", dtype: str = "") -> SymbolicTensor:
+def tensor(spec: Spec, name: str = "", dtype: str = "") -> SymbolicTensor:
     """An input tensor of the shape `spec`: text such as ``"N 3 H W"``, or a tuple of expressions.
 
     dtype: torch's name for it, such as "int64"; by default the network's own.
@@ -287,7 +287,7 @@ class Scope:
     def __init__(self, path: str) -> None:
         self.path = path
         self.ops = self.children = 0
-        self.output: Any = None
+        self.output: object = None
 
     def __reduce__(self) -> Any:
         """Without the output, which leads to all that comes before it."""
@@ -376,7 +376,7 @@ class Node:
         return tuple(t for t in self.inputs if isinstance(t, Parameter))
 
     @property
-    def made(self) -> Any:
+    def made(self) -> SymbolicTensor | tuple[SymbolicTensor, ...]:
         """What it returns: a tensor, or a tuple of them."""
         return self.outputs[0] if self.result.single else self.outputs
 
@@ -409,13 +409,13 @@ class Node:
         return self.output_shapes[0]
 
     @property
-    def params(self) -> Any:
+    def params(self) -> Expr:
         """How many parameters it reads (weights shared with another node count here too)."""
         total = sum((p.count for p in dict.fromkeys(self.parameters)), 0)
         return public(total if self.law is None else self.law(total))
 
     @property
-    def macs(self) -> Any:
+    def macs(self) -> Expr:
         """Multiply-accumulates."""
         return public(self.result.macs if self.law is None else self.law(self.result.macs))
 
@@ -491,7 +491,7 @@ class Tape:
         self.calls.append(scope)
         return scope
 
-    def leave(self, output: Any = None) -> None:
+    def leave(self, output: object = None) -> None:
         """The innermost module call ends."""
         self.scopes.pop().output = output
 
@@ -541,7 +541,7 @@ class Tape:
         names = symbols_of(gap)
         least = dict.fromkeys(names, 1)
         with suppress(SymcnnError):
-            least |= {n: domain.axis(n).smallest() for n in names if n in domain.names}
+            least |= {n: lone(domain.axis(n).smallest()) for n in names if n in domain.names}
         with suppress(ArithmeticError):
             return evaluate(gap, least) >= 0 and grows(gap, least)
         return False
@@ -655,7 +655,7 @@ def plain_number(size: Int) -> Int:
     return tape.fix(size)
 
 
-def public(expr: Int) -> Any:
+def public(expr: Int) -> Expr:
     """A kernel expression for users: int, or sympy."""
     return to_sympy(expr) if isinstance(expr, Size) else expr
 
@@ -663,7 +663,7 @@ def public(expr: Int) -> Any:
 _NO_TENSORS = frozenset((int, bool, float, str, type(None), Size))
 
 
-def tensors_in(*values: Any) -> list[SymbolicTensor]:
+def tensors_in(*values: object) -> list[SymbolicTensor]:
     """All symbolic tensors in nested tuples, lists and dicts."""
     found: list[SymbolicTensor] = []
     for value in values:

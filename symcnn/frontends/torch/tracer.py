@@ -687,7 +687,7 @@ class Tracer(Values, TorchFunctionMode):
             return self.replay(expr)
         mark = len(self.steps)
         value = evaluate(expr, self.point(symbols_of(expr)))
-        scale = prod(c.denominator for c in expr.terms.values())
+        scale: Any = prod(c.denominator for c in expr.terms.values())
         same = Condition(expr * scale, "==", int(value * scale))
         if known(same) is None:
             self._guard(same, "python needs a number there")

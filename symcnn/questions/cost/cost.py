@@ -24,6 +24,7 @@ from symcnn.ops.dtypes import BYTES
 from symcnn.ops.storage import Memory, Storage, in_place, refusal
 from symcnn.questions.cost.conventions import Convention, convention, elementwise
 from symcnn.sets.formula import Formula, conditions
+from symcnn.sets.inputset import lone
 from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor
 from symcnn.words.shown import Shown
 
@@ -465,7 +466,7 @@ class Cost(Shown):
             return {}
         if not domain:
             return {}
-        least = {name: domain.axis(name).smallest() for name in domain.shown}
+        least = {name: lone(domain.axis(name).smallest()) for name in domain.shown}
         return {name: value for name, value in least.items() if value > 1}
 
     def _bytes(self, tensors: Iterable[SymbolicTensor]) -> Int:

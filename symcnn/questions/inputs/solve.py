@@ -26,7 +26,7 @@ from symcnn.questions.inputs.domain import listed, whole_network
 from symcnn.questions.inputs.even import even_wishes
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Between, parse_amount, parse_target
-from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.inputset import InputSet, input_set, lone
 from symcnn.sets.relation import Relation
 from symcnn.trace.graph import tensors_in
 
@@ -632,7 +632,7 @@ def _nearest_product(
             (values.where(Condition(x, ">=", floor + 1)), InputSet.smallest),
         ):
             if part:
-                yield pick(part)
+                yield lone(pick(part))
 
     if len(dims) == 1:
         found = [(abs(v - target), (v,)) for v in around(reached, target)]

@@ -22,7 +22,7 @@ from symcnn.algebra.size import Int, Size, evaluate, exact_or_fail, symbols_of
 from symcnn.errors import BadSpec, NoSolution
 from symcnn.sets.condition import Condition
 from symcnn.sets.grammar import parse_formula, parse_target
-from symcnn.sets.inputset import InputSet
+from symcnn.sets.inputset import InputSet, lone
 from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
@@ -283,7 +283,7 @@ class _Holder:
         larger = self._axes[name].where(Condition(Size.symbol(name), ">=", size))
         if not larger:
             raise self._none((size,))
-        return int(larger.smallest())
+        return lone(larger.smallest())
 
     def _none(self, image: Sizes) -> NoSolution:
         held = "x".join(map(str, image))

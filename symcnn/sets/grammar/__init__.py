@@ -11,6 +11,7 @@ The same words mean the same everywhere: ``H > 3``, ``min(H, 3)``, ``H % 4 in {0
 from symcnn.sets.grammar.claims import QUANTITIES, Claim, parse_claim, parse_value, quantity_of
 from symcnn.sets.grammar.sizes import (
     Between,
+    Spec,
     check_sizes,
     parse_amount,
     parse_assignments,
@@ -33,6 +34,7 @@ __all__ = [
     "Between",
     "Claim",
     "Ratio",
+    "Spec",
     "Statement",
     "check_sizes",
     "parse_amount",

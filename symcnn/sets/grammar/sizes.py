@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Union
 
-from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.expr import Number, from_sympy
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import BadSpec, InvalidInput
 from symcnn.sets.grammar.text import DEPTH, Word, cut, fail, given, number, short
+
+#: A shape as users write it: text, or a size per axis.
+Spec = Union[str, Sequence[Number]]
 
 _SPEC = 'for example "N 3 H W"'
 _TARGET_CURE = 'for example "7x7"'
 _AMOUNT_CURE = 'such as 4e9 or "8 GiB"'
 
 
-def parse_shape(spec: Any) -> tuple[Int, ...]:
+def parse_shape(spec: Spec) -> tuple[Int, ...]:
     """The sizes in `spec`: names become positive integer symbols, numbers stay numbers.
 
     A tuple of ints and sympy expressions is taken as it is: ``(N, 3, 2**n*h, 2**n*w)``.
@@ -126,7 +129,7 @@ def parse_assignments(text: str) -> dict[str, int]:
     return found
 
 
-def parse_ranges(text: str) -> dict[str, Any]:
+def parse_ranges(text: str) -> dict[str, int | range]:
     """Sizes or ranges of them by name, both ends included; a hyperparameter may be 0.
 
     >>> parse_ranges("N=8, k=1..11")
@@ -196,7 +199,7 @@ def parse_amount(text: str, what: str, *, up: bool = False) -> int:
 
 
 def check_sizes(
-    sizes: Mapping[Any, Any], names: frozenset[str], from_zero: frozenset[str] = frozenset()
+    sizes: Mapping[str, object], names: frozenset[str], from_zero: frozenset[str] = frozenset()
 ) -> dict[str, int]:
     """Sizes given by a caller, keyed by name or sympy symbol, as plain ints.
 
