@@ -1,6 +1,7 @@
 """The command line: the same answers, exit status 0, 1 or 2, and never a traceback."""
 
 import json
+import re
 
 import pytest
 from click.testing import CliRunner
@@ -67,7 +68,10 @@ def test_shapes_as_formulas_and_at_sizes():
     assert answer["output"] == ["N", 1000]
     assert answer["params"] == 11689512
     assert answer["nodes"][0]["outputs"] == [["N", 64, "(H + 1)//2", "(W + 1)//2"]]
-    assert run(*words, "--at", "N=1,H=64,W=64").output.strip() == "(1, 1000)"
+    sizes = ("--sizes", "N=1,H=64,W=64")
+    assert re.search(r"layer4.1.conv2 +conv2d +\(1, 512, 2, 2\)", run(*words, *sizes).output)
+    assert json.loads(run(*words, *sizes, "--json").output)["output"] == [1, 1000]
+    assert "output (N, 1000)" in run(*words, "--sizes", "64x64").output
 
 
 def test_classes_instances_and_own_layers_are_all_networks(tmp_path):
@@ -108,15 +112,16 @@ def test_classes_instances_and_own_layers_are_all_networks(tmp_path):
     [
         (("solve", "unet:unet", "--output", "100x100"), 1, "nearest output that some input gives"),
         (("solve", "article_b:Net", "--flatten", "7"), 1, "always a multiple of 8"),
-        (("shapes", "article_b:Net", "--at", "N=1,H=64,W=64"), 1, "a batch of 4"),
-        (("shapes", "alexnet:alexnet", "--at", "N=1,H=62,W=99"), 1, "H=63"),
+        (("shapes", "article_b:Net", "--sizes", "N=1,H=64,W=64"), 1, "a batch of 4"),
+        (("shapes", "alexnet:alexnet", "--sizes", "N=1,H=62,W=99"), 1, "H=63"),
+        (("shapes", "unet:unet", "--sizes", "100x100"), 1, "100"),
         (("solve", "unet:unet", "--output", "7by7"), 2, "is not a size"),
         (("solve", "unet:unet"), 2, "--output 7x7 or --flatten"),
         (("solve", "resnet:resnet18", "--output", "7x7", "--at", "layr4"), 2, "did you mean"),
         (("valid", "resnet:resnet81"), 2, "did you mean"),
         (("valid", "nosuch:Net"), 2, "there is no file"),
-        (("shapes", "article_b:Net", "--at", "N=1,Q=64"), 2, "no size is called Q"),
-        (("shapes", "article_b:Net", "--at", "N=1,H=64"), 2, "no value for W"),
+        (("shapes", "article_b:Net", "--sizes", "N=1,Q=64"), 2, "Q"),
+        (("shapes", "article_b:Net", "--sizes", "64x64x64"), 2, "a size for each of H, W"),
     ],
 )
 def test_bad_input_gives_one_clear_message(words, status, message):
@@ -138,8 +143,10 @@ def test_wrong_channels_are_a_mismatch():
     assert "conv1" in result.output
 
 
-def test_no_input_option_is_bad_use():
-    assert run("valid", net("article_b:Net")).exit_code == 2
+def test_the_input_is_what_the_first_layer_says():
+    result = run("valid", net("article_b:Net"))
+    assert result.stderr == 'with --input "N 3 H W", as the first layer says\n'
+    assert result.exit_code == 0
 
 
 def test_debug_shows_the_traceback():
@@ -219,7 +226,7 @@ def test_fix_prints_the_line():
         ("solve", "--macs", "lots"),
         ("solve", "--output", "7x7", "--output", "8x8"),
         ("solve", "--multiple-of", "x"),
-        ("nearest", "--size", "500"),
+        ("nearest", "--sizes", "500x500x500"),
         ("nearest", "--size", "H=5,Q=3"),
         ("diagnose", "--size", "7x*"),
         ("fix", "--size", "0x7"),

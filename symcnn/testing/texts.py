@@ -129,7 +129,7 @@ def _commands(main: Any) -> dict[str, Callable[[str], Any]]:
         "symcnn solve --output": lambda text: run("solve", target, "--output", text),
         "symcnn solve --macs": lambda text: run("solve", target, "--macs", text, "--sizes", "N=1"),
         "symcnn solve --sizes": lambda text: run("solve", target, "--sizes", text),
-        "symcnn shapes --at": lambda text: run("shapes", target, "--at", text),
+        "symcnn shapes --sizes": lambda text: run("shapes", target, "--sizes", text),
     }
 
 

@@ -1,0 +1,404 @@
+"""The name of a network: ``PATH.py:NAME``, ``pkg.mod:NAME``, ``NAME(depth=18)``, ``FILE.onnx``.
+
+NAME is an instance, a class or a factory; arguments are literals of python, read and never run. A
+file is imported as python would import it where it stands: inside its package, with its neighbours.
+The modules of one folder are forgotten before those of another are imported, so that two versions
+of a model can be compared.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, TypeGuard, Union
+
+from symcnn.errors import BadSpec
+from symcnn.network import Network
+from symcnn.nn import Module as OwnModule
+
+if TYPE_CHECKING:
+    import torch
+
+    Module = Union[OwnModule, "torch.nn.Module"]
+
+__all__ = ["Target", "default_inputs", "module_of", "named_inputs", "network_of", "torch_module_of"]
+
+_EXAMPLES = "for example net.py:Net, timm:create_model('resnet18'), or net.onnx"
+_TARGET = re.compile(r"(?P<where>.+?):(?P<name>[^\W\d][\w.]*)\s*(?P<arguments>\(.*\))?", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Target:
+    """The parts of a name.
+
+    >>> Target.parse("net.py:Net(18, weights=None)")
+    Target(where='net.py', name='Net', args=(18,), kwargs={'weights': None}, called=True)
+    """
+
+    where: str
+    name: str
+    args: tuple[object, ...] = ()
+    kwargs: Mapping[str, object] = field(default_factory=dict)
+    called: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Target:
+        """Raises BadSpec for what is no name of a network."""
+        match = _TARGET.fullmatch(text.strip())
+        if match is None:
+            where, colon, name = text.strip().partition(":")
+            if where and not (colon and name):
+                listed = _listed(_imported(where))
+                raise BadSpec(f"{text!r} names no network in {where}", cure=f"there is {listed}")
+            raise BadSpec(f"{text!r} is not PATH.py:NAME or pkg.mod:NAME", cure=_EXAMPLES)
+        args, kwargs = _arguments(match["arguments"] or "()", text)
+        return cls(match["where"], match["name"], args, kwargs, match["arguments"] is not None)
+
+    def found(self) -> object:
+        """What the name stands for. Raises BadSpec, with what there is."""
+        found: object = (module := _imported(self.where))
+        at = self.where
+        for part in self.name.split("."):
+            if not hasattr(found, part):
+                raise BadSpec(f"{at} has no {part}", cure=_there_is(found, part))
+            found, at = getattr(found, part), f"{at}:{part}" if found is module else f"{at}.{part}"
+        return found
+
+
+def _arguments(text: str, whole: str) -> tuple[tuple[object, ...], dict[str, object]]:
+    """The literals in ``(18, weights=None)``."""
+    cure = "for example NAME(depth=18, weights=None)"
+    try:
+        call = ast.parse(f"f{text}", mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            raise ValueError("not one call")
+        args = tuple(map(ast.literal_eval, call.args))
+        if any(word.arg is None for word in call.keywords):
+            raise ValueError("** is no name")
+        kwargs = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        raise BadSpec(f"the arguments of {whole!r} are not literals", cure=cure) from None
+    return args, kwargs
+
+
+# Importing -------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Folder:
+    """Where modules are imported from now; `before`: those that python had until then."""
+
+    root: Path
+    before: frozenset[str]
+
+
+_now: list[_Folder] = []
+
+
+def _imported(where: str) -> ModuleType:
+    """The module of a file or a package."""
+    path = Path(where)
+    if path.suffix == ".py" or path.is_file():
+        if not path.is_file():
+            raise BadSpec(f"there is no file {where}")
+        if path.suffix != ".py":
+            raise BadSpec(f"{where} is not a python file", cure=_EXAMPLES)
+        return _from_file(path.resolve(), where)
+    if not all(part.isidentifier() for part in where.split(".")):
+        raise BadSpec(f"there is no file or package {where}", cure=_EXAMPLES)
+    _enter(Path.cwd())
+    return _import(where, where)
+
+
+def _from_file(path: Path, told: str) -> ModuleType:
+    """A file as a module: of its package, if it is in one."""
+    root, names = path.parent, [path.stem]
+    while (root / "__init__.py").is_file():
+        root, names = root.parent, [root.name, *names]
+    if len(names) == 1:
+        return _alone(path, told)
+    _enter(root)
+    names = names[:-1] if names[-1] == "__init__" else names
+    module = _import(".".join(names), told)
+    if module.__file__ is None or not path.samefile(module.__file__):
+        raise BadSpec(
+            f"{told} is {module.__name__}, and python imports that from {module.__file__}",
+            cure=f"name it {module.__name__}:NAME, or move the file",
+        )
+    return module
+
+
+def _alone(path: Path, told: str) -> ModuleType:
+    """A file that is in no package, or in one without ``__init__.py`` if its imports say so."""
+    _enter(path.parent)
+    name = path.stem
+    while name in sys.modules:
+        name += "_"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise BadSpec(f"{told} is not a python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except ImportError as error:
+        if "relative import" not in str(error):
+            raise _not_imported(told, error) from error
+        return _above(path, told, error)
+    except (Exception, SystemExit) as error:
+        raise _not_imported(told, error) from error
+    return module
+
+
+def _above(path: Path, told: str, error: ImportError) -> ModuleType:
+    """A file whose relative imports need the folders above it: as many as they ask for."""
+    names = [path.stem]
+    for root in path.parents:
+        if len(names) > 1:
+            _enter(root)
+            try:
+                return importlib.import_module(".".join(names))
+            except ImportError as again:
+                if "beyond top-level package" not in str(again):
+                    raise _not_imported(told, again) from again
+            except (Exception, SystemExit) as again:
+                raise _not_imported(told, again) from again
+        if not root.name.isidentifier():
+            break
+        names.insert(0, root.name)
+    raise _not_imported(told, error)
+
+
+def _import(name: str, told: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (name + ".").startswith(error.name + "."):
+            raise _not_imported(told, error) from error
+        raise BadSpec(
+            f"there is no module {error.name}",
+            cure="install its package here, or name a file: PATH.py:NAME",
+        ) from None
+    except (Exception, SystemExit) as error:
+        raise _not_imported(told, error) from error
+
+
+def _not_imported(told: str, error: BaseException) -> BadSpec:
+    return BadSpec(f"{told} cannot be imported: {type(error).__name__}: {error}")
+
+
+def _enter(root: Path) -> None:
+    """Import from this folder, and from none that was named before."""
+    while _now:
+        old = _now.pop()
+        if str(old.root) in sys.path:
+            sys.path.remove(str(old.root))
+        for name in sys.modules.keys() - old.before:
+            if _stands_in(old.root, sys.modules[name]):
+                del sys.modules[name]
+    _now.append(_Folder(root, frozenset(sys.modules)))
+    sys.path.insert(0, str(root))
+    importlib.invalidate_caches()
+
+
+def _stands_in(root: Path, module: ModuleType) -> bool:
+    """Whether a module was found in this folder, and not further down, in an environment."""
+    name = module.__name__.rstrip("_")
+    stem = root.joinpath(*name.split("."))
+    if file := getattr(module, "__file__", None):
+        return Path(file) in (stem.with_suffix(".py"), stem / "__init__.py")
+    return str(stem) in map(str, getattr(module, "__path__", ()))
+
+
+# What there is ---------------------------------------------------------------------------------
+
+
+def _there_is(found: object, part: str) -> str:
+    """What has a name like this, or everything."""
+    names = _networks(found) or [n for n in dir(found) if not n.startswith("_")]
+    near = get_close_matches(part, names, n=3, cutoff=0.5)
+    listed = _several(names)
+    return f"did you mean {', '.join(near)}? there is {listed}" if near else f"there is {listed}"
+
+
+def _listed(found: object) -> str:
+    return _several(_networks(found))
+
+
+def _several(names: Sequence[str], most: int = 12) -> str:
+    more = f", and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "nothing that makes a network") + more
+
+
+def _networks(found: object) -> list[str]:
+    """Instances, and the classes and functions that a module or its package defines."""
+    if not isinstance(found, ModuleType):
+        return []
+    top = found.__name__.partition(".")[0]
+    names = []
+    for name, value in vars(found).items():
+        home = str(getattr(value, "__module__", "")).partition(".")[0]
+        made_here = (inspect.isclass(value) or inspect.isfunction(value)) and home == top
+        if not name.startswith("_") and (made_here or _is_module(value)):
+            names.append(name)
+    return names
+
+
+# Making ----------------------------------------------------------------------------------------
+
+
+def _is_module(value: object) -> TypeGuard[Module]:
+    """Whether this is a module, of `symcnn.nn` or torch's."""
+    if isinstance(value, OwnModule):
+        return True
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.nn.Module)
+
+
+def module_of(text: str, device: str = "meta") -> Module | Network:
+    """The module that a name stands for or makes: an instance, or what a class or factory gives.
+
+    Raises BadSpec for what is none, with what there is.
+    """
+    if text.endswith(".onnx"):
+        raise BadSpec(f"{text} is no torch module", cure="name the module: PATH.py:NAME")
+    target = Target.parse(text)
+    found = target.found()
+    if not isinstance(found, Network) and not _is_module(found):
+        if isinstance(found, ModuleType):
+            raise BadSpec(
+                f"{target.name} is a python module, not a network",
+                cure=f"name something in it: {target.where}:{target.name}.NAME; "
+                f"there is {_listed(found)}",
+            )
+        if not callable(found):
+            raise BadSpec(
+                f"{target.name} is a {type(found).__name__}, not a module, class or factory",
+                cure=f"there is {_listed(_imported(target.where))}",
+            )
+        return _built(target, found, device)
+    if target.called:
+        raise BadSpec(f"{target.name} is a module already", cure=f"{target.where}:{target.name}")
+    return found
+
+
+def _built(target: Target, factory: object, device: str) -> Module | Network:
+    """Call a class or factory, on the device (meta: no weights are needed) where it lets us."""
+    made = None
+    if "torch" in sys.modules:
+        import torch
+
+        try:
+            with torch.device(device):
+                made = factory(*target.args, **target.kwargs)  # type: ignore[operator]
+        except Exception:
+            made = None
+    if made is None:
+        try:
+            made = factory(*target.args, **target.kwargs)  # type: ignore[operator]
+        except Exception as error:
+            raise BadSpec(
+                f"{target.name}() raised {type(error).__name__}: {error}",
+                cure=_cure(target, factory),
+            ) from error
+    if not isinstance(made, Network) and not _is_module(made):
+        raise BadSpec(f"{target.name}() gave a {type(made).__name__}, not a torch.nn.Module")
+    return made
+
+
+def _cure(target: Target, factory: object) -> str:
+    """How the factory is called, as far as its signature says."""
+    try:
+        signature = inspect.signature(factory)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return "give its arguments: NAME(depth=18)"
+    bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    shown = signature.replace(parameters=bare, return_annotation=signature.empty)
+    return f"its arguments, as literals: {target.name}{shown}"
+
+
+def torch_module_of(text: str, device: str = "meta") -> torch.nn.Module:
+    """The same, where it must be torch's own: there is nothing to compare the others with."""
+    module = module_of(text, device)
+    if isinstance(module, (OwnModule, Network)):
+        raise BadSpec(f"{text} is no torch.nn.Module", cure="name the torch.nn.Module itself")
+    return module
+
+
+def network_of(
+    text: str, inputs: tuple[str, ...], *, train: bool = False
+) -> tuple[Network, tuple[str, ...]]:
+    """The traced network, and the shapes of inputs that nobody gave."""
+    if text.endswith(".onnx"):
+        from symcnn.frontends.onnx import from_onnx
+
+        return from_onnx(text, named_inputs(inputs)), ()
+    module = module_of(text)
+    if isinstance(module, Network):
+        return module, ()
+    assumed = () if inputs else default_inputs(module)
+    shapes = inputs or assumed
+    if isinstance(module, OwnModule):
+        return module.trace(*shapes), assumed
+    from symcnn.frontends import from_torch
+
+    return from_torch(module.train(train), *shapes), assumed
+
+
+def named_inputs(inputs: tuple[str, ...]) -> Mapping[str, str] | Sequence[str] | None:
+    """Shapes of inputs by name, ``x=N 3 H W``, or in the file's order."""
+    if not inputs:
+        return None
+    pairs = [text.partition("=") for text in inputs]
+    if all(mark for _, mark, _ in pairs):
+        return {name.strip(): shape for name, _, shape in pairs}
+    return inputs
+
+
+def default_inputs(module: Module) -> tuple[str, ...]:
+    """The shape of the input, as the first layer with weights says.
+
+    Raises BadSpec where there is no such layer, or more than one input.
+
+    >>> from symcnn import nn
+    >>> default_inputs(nn.Sequential(nn.ReLU(), nn.Conv1d(2, 8, 3)))
+    ('N 2 L',)
+    """
+    cure = 'give the shape: --input "N 3 H W", once per input'
+    try:
+        parameters = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):
+        parameters = {}.values()
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    needed = [p.name for p in parameters if p.kind in positional and p.default is p.empty]
+    if len(needed) > 1:
+        raise BadSpec(f"the network has the inputs {', '.join(needed)}", cure=cure)
+    for _, layer in module.named_modules():
+        if shape := _says(layer):
+            return (shape,)
+    raise BadSpec("no layer says what the shape of the input is", cure=cure)
+
+
+def _says(layer: object) -> str:
+    """The shape that a convolution or a linear layer wants."""
+    kernel, channels = (getattr(layer, key, None) for key in ("kernel_size", "in_channels"))
+    kind = re.search(r"([123])d", type(layer).__name__)
+    if isinstance(channels, int) and channels and kernel is not None:
+        rank = len(kernel) if isinstance(kernel, tuple) else int(kind[1]) if kind else 0
+        return f"N {channels} {_AXES[rank]}" if rank in _AXES else ""
+    features = getattr(layer, "in_features", None)
+    if type(layer).__name__.endswith("Linear") and isinstance(features, int) and features:
+        return f"N {features}"
+    return ""
+
+
+_AXES = {1: "L", 2: "H W", 3: "D H W"}

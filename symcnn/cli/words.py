@@ -1,0 +1,55 @@
+"""Words: derivations, and LaTeX for a paper."""
+
+from __future__ import annotations
+
+import click
+
+from symcnn.cli.question import Ask, question
+from symcnn.cli.reply import Reply
+from symcnn.sets.grammar import parse_target
+
+
+@question(by_branch=True)
+@click.option("--what", help="size, field, params, macs, domain or solution.")
+@click.option("--axis", help="The axis of size and field, such as H.")
+@click.option("--output", "target", metavar="7x7", help="Derive which inputs give this.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "latex", "html"]),
+    default="text",
+    help="How the derivation is written.",
+)
+def explain(ask: Ask, what: str | None, axis: str | None, target: str | None, form: str) -> Reply:
+    """Derive a formula, layer by layer, every step checked."""
+    wanted = None if target is None else parse_target(target)
+    derivation = ask.net.explain(what, axis=axis, output=wanted)
+    written = str(derivation) if form == "text" else getattr(derivation, f"to_{form}")()
+    parts = [
+        {
+            "title": part.title,
+            "result": part.result,
+            "steps": [
+                {
+                    "where": step.where,
+                    "about": step.about,
+                    "law": step.law,
+                    "lines": [{"text": str(li), "note": li.note} for li in step.lines],
+                }
+                for step in part.steps
+            ],
+        }
+        for part in derivation.parts or (derivation,)
+    ]
+    return Reply({"result": derivation.result, "derivations": parts}, written)
+
+
+@question(sizes="Sizes at which the table has numbers:")
+@click.option("--what", default="table", help="table, formulas, derivation or document.")
+@click.option("--depth", type=int, help="One row per module at this depth.")
+@click.option("--siunitx", is_flag=True, help="Numbers for the package siunitx.")
+@click.option("--floors", default="brackets", help="brackets, inline, division or shortest.")
+def latex(ask: Ask, what: str, depth: int | None, siunitx: bool, floors: str) -> Reply:
+    """LaTeX for a paper: the architecture table, the formulas, the derivation, a document."""
+    text = ask.net.to_latex(what, at=ask.sizes or None, depth=depth, siunitx=siunitx, floors=floors)
+    return Reply({"what": what, "latex": text}, text)
