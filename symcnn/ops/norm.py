@@ -138,6 +138,12 @@ def layer_norm(
 rule("rms_norm")(unwrap(layer_norm))
 
 
+@rule("_weight_norm")
+def weight_norm(v: SymbolicTensor, g: SymbolicTensor, dim: int = 0) -> Result:
+    """A weight of a direction v and a length g, made anew at every call."""
+    return _statistics(v, range(v.ndim), [])
+
+
 @rule("local_response_norm")
 def local_response_norm(
     input: SymbolicTensor, size: Int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0

@@ -853,6 +853,14 @@ def _matmul(m: Memory, node: Node) -> None:
     m.place(m.fresh(node.outputs[0].dims))
 
 
+def _weight_norm(m: Memory, node: Node) -> None:
+    """Direction, length and the norms that it divides by."""
+    v, g = node.inputs[0], node.inputs[1]
+    m.save(v, g)
+    m.extra(prod(g.dims))
+    m.place(m.fresh(v.dims))
+
+
 def _plus_matmul(m: Memory, node: Node) -> None:
     a, b = node.inputs[1], node.inputs[2]
     if m.needs(b):
@@ -1285,8 +1293,9 @@ def _rules() -> dict[str, Rule]:
     put(_clone, "zeros_like ones_like full_like empty_like rand_like randn_like")
     put(_convolution, " ".join(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3)))
     put(_linear, "linear")
-    put(_matmul, "matmul mm bmm")
-    put(_plus_matmul, "addmm baddbmm")
+    put(_matmul, "matmul mm bmm mv dot vdot")
+    put(_plus_matmul, "addmm baddbmm addmv")
+    put(_weight_norm, "_weight_norm")
     put(_attention, "scaled_dot_product_attention")
     put(_heads, "multi_head_attention_forward")
     put(_einsum, "einsum")
