@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from symcnn.questions.place.agree import agree
     from symcnn.questions.place.buckets import buckets
     from symcnn.questions.proof.claims import check
+    from symcnn.questions.report import diff, report
     from symcnn.sets.inputset import InputSet
     from symcnn.sets.isl import steps
     from symcnn.trace.graph import SymbolicTensor, tensor
@@ -78,6 +79,7 @@ __all__ = [
     "check",
     "compare",
     "contract",
+    "diff",
     "dilations_for",
     "effective_receptive_field",
     "from_exported",
@@ -88,6 +90,7 @@ __all__ = [
     "multiple",
     "nn",
     "odd",
+    "report",
     "rule",
     "same_padding",
     "solve",
@@ -111,12 +114,14 @@ _HOMES = {
     "check": "symcnn.questions.proof.claims",
     "compare": "symcnn.questions.cost.compare",
     "contract": "symcnn.contracts",
+    "diff": "symcnn.questions.report",
     "dilations_for": "symcnn.questions.layer.hyper",
     "effective_receptive_field": "symcnn.frontends.effective",
     "from_exported": "symcnn.frontends.exported",
     "from_onnx": "symcnn.frontends.onnx",
     "from_torch": "symcnn.frontends",
     "inverse_of": "symcnn.questions.layer.hyper",
+    "report": "symcnn.questions.report",
     "rule": "symcnn.ops.registry",
     "same_padding": "symcnn.questions.layer.hyper",
     "solve": "symcnn.questions.inputs.system",

@@ -15,7 +15,18 @@ from symcnn.cli.group import main
 __all__ = ["main"]
 
 #: The modules of commands, in the order in which ``symcnn --help`` lists them.
-SUBJECTS = ("table", "inputs", "mend", "field", "cost", "place", "proof", "words", "files")
+SUBJECTS = (
+    "table",
+    "review",
+    "inputs",
+    "mend",
+    "field",
+    "cost",
+    "place",
+    "proof",
+    "words",
+    "files",
+)
 
 for _subject in SUBJECTS:
     import_module(f"symcnn.cli.{_subject}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from symcnn.questions.field.receptive_field import ReceptiveField
 
 __all__ = [
+    "columns",
     "html",
     "layers_table",
     "receptive_field_table",
@@ -114,6 +115,20 @@ def _told(value: object) -> str:
         same = len(value) > 0 and all(v == value[0] for v in value)
         return _told(value[0]) if same else f"({', '.join(map(_told, value))})"
     return "varies" if value is None else str(value)
+
+
+def columns(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Rows of text as lines, each column as wide as its widest cell but for the last.
+
+    >>> columns([("fc", "512"), ("layer1", "")])
+    ['fc      512', 'layer1']
+    """
+    cells = [tuple(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]
 
 
 def to_text(renderable: object, width: int = 120) -> str:
