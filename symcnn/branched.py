@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, reduce
-from html import escape
 from operator import or_
 from typing import Any, NamedTuple
 
 import sympy
 
 from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Int
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, SymcnnError, Undecidable
 from symcnn.network import Network
@@ -35,6 +35,7 @@ from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.pieces import either
 from symcnn.sets.relation import Relation
 from symcnn.sets.simplest import Simplest
+from symcnn.shown import Several
 from symcnn.trace.branches import Branch, Unfollowed
 from symcnn.trace.graph import Guard, Shape, tree_map
 
@@ -69,7 +70,7 @@ def union(
         at: the network for numbers, for sizes that no branch describes.
     """
     net = nets[0] if len(nets) == 1 else Branched(nets, names, refusals)
-    net.unfollowed, net._at = unfollowed, at if unfollowed else None
+    net.unfollowed, net._at = Several(unfollowed), at if unfollowed else None
     return net
 
 
@@ -102,7 +103,7 @@ class Branched(Network):
     @cached_property
     def branches(self) -> tuple[Branch[Network], ...]:
         """The paths through the forward: disjoint sets of sizes, and a network for each."""
-        return tuple(branch for net in self.nets for branch in net.branches)
+        return Several(branch for net in self.nets for branch in net.branches)
 
     def branch_at(self, **sizes: int) -> Network:
         """The network of the branch that these sizes take.
@@ -407,8 +408,7 @@ class Branched(Network):
 
     def _repr_html_(self) -> str:
         return "".join(
-            f"<p>for {escape(b.where.describe())}:</p>{b.network._repr_html_()}"
-            for b in self.branches
+            f"<div>for {math(b.where)}:</div>{b.network._repr_html_()}" for b in self.branches
         )
 
     def _repr_latex_(self) -> str:
@@ -477,8 +477,7 @@ class Distributed:
 
     def _repr_html_(self) -> str:
         return "".join(
-            f"<p>for {escape(where.describe())}:</p>{answer._repr_html_()}"
-            for where, answer in self.parts
+            f"<div>for {math(where)}:</div>{answer._repr_html_()}" for where, answer in self.parts
         )
 
 

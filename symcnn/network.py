@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra.factor import text
@@ -26,6 +27,7 @@ from symcnn.sets.condition import Requirement, sides_of
 from symcnn.sets.grammar import check_sizes
 from symcnn.sets.inputset import InputSet
 from symcnn.sets.simplest import Simplest
+from symcnn.shown import Several
 from symcnn.trace.branches import Branch, Unfollowed, said
 from symcnn.trace.graph import (
     Constant,
@@ -121,7 +123,7 @@ class Network(Places, Specs):
         """The paths through the forward: disjoint sets of sizes, and a network for each."""
         where = _domain.sizes(self, [g.requirement for g in self.guards])
         taken = tuple(f"{g.where} {said(g.requirement)}" for g in self.guards)
-        return (Branch(where, self, taken),)
+        return Several((Branch(where, self, taken),))
 
     @property
     def complete(self) -> bool:
@@ -564,7 +566,7 @@ class Network(Places, Specs):
         that no such hyperparameter reaches.
         """
         if output is not None:
-            return list(refits(self, output))
+            return refits(self, output)
         given = {"N": 1} | sizes if sizes and "N" in self.symbols else sizes
         return fixes(self, self._values(given) if given else None)
 
@@ -819,9 +821,14 @@ class Network(Places, Specs):
         return output_formula(self)
 
     def _repr_html_(self) -> str:
-        from symcnn.words.text import html
+        from symcnn.algebra.mathml import math
+        from symcnn.shown import block, folded
 
-        return html(self)
+        shapes = f"{', '.join(map(math, self.inputs))} \N{RIGHTWARDS ARROW} {math(self.outputs)}"
+        scope = f", {escape(self.scope)}" if self.scope else ""
+        count = f"{len(self.nodes)} node{'s' * (len(self.nodes) != 1)}"
+        layers = folded(count, self.summary().table())
+        return block(f"<div>{shapes}{scope}</div>", layers)
 
     def __repr__(self) -> str:
         inputs = ", ".join(map(str, self.inputs))

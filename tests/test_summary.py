@@ -169,7 +169,7 @@ def test_text_is_the_same_in_a_notebook(resnet, monkeypatch):
     plain = str(resnet.summary()), str(resnet.cost()), str(resnet.receptive_field())
     monkeypatch.setattr(rich.console, "_is_jupyter", lambda: True)
     assert (str(resnet.summary()), str(resnet.cost()), str(resnet.receptive_field())) == plain
-    assert resnet.cost()._repr_html_().startswith("<pre>")
+    assert resnet.cost()._repr_html_().startswith('<div class="symcnn">')
 
 
 def test_every_node_says_where_it_stands(resnet, example):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from symcnn.algebra.size import evaluate
 from symcnn.errors import BadSpec, needs
 from symcnn.frontends import from_torch
+from symcnn.shown import Shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,12 +24,19 @@ __all__ = ["EffectiveField", "effective_receptive_field"]
 
 
 @dataclass(frozen=True)
-class EffectiveField:
+class EffectiveField(Shown):
     """Gradient magnitudes of one output place, and the box that the theory draws around them."""
 
     values: Any  # numpy: input sizes per spatial axis; the largest is 1
     box: tuple[tuple[int, int], ...]  # first and last input index per axis
     place: tuple[int, ...]  # the output index
+
+    def __str__(self) -> str:
+        sides = " x ".join(f"{first} to {last}" for first, last in self.box)
+        return (
+            f"output {self.place} can see {sides}; "
+            f"{self.share():.0%} of it counts for 5% of the most or more"
+        )
 
     def share(self, level: float = 0.05) -> float:
         """Which share of the box has at least `level` of the largest magnitude."""

@@ -40,8 +40,8 @@ from symcnn.judge.oracles import (
 )
 from symcnn.progress import waiting, watched
 from symcnn.questions.inputs.domain import listed
+from symcnn.shown import Shown
 from symcnn.trace.graph import tensors_in
-from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network

@@ -16,6 +16,7 @@ from typing import Any
 import sympy
 
 from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Int, Size, evaluate, floordiv, symbols_of
 from symcnn.errors import InvalidInput, SymcnnError, Undecidable
 from symcnn.questions.inputs.domain import listed
@@ -23,6 +24,7 @@ from symcnn.sets.condition import Condition
 from symcnn.sets.formula import Formula
 from symcnn.sets.inputset import InputSet, input_set, lone
 from symcnn.sets.simplest import Simplest
+from symcnn.shown import block
 from symcnn.trace.graph import public
 
 __all__ = ["Cases", "as_expr", "merged", "plain"]
@@ -70,6 +72,12 @@ class Cases:
         return "; ".join(f"{value} if {where.describe()}" for where, value in self.pieces)
 
     __repr__ = __str__
+
+    def _formula_(self) -> Any:
+        return self.expr
+
+    def _repr_html_(self) -> str:
+        return block(math(self))
 
     def _repr_latex_(self) -> str:
         return f"${sympy.latex(self.expr)}$"

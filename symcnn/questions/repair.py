@@ -25,9 +25,9 @@ from typing import Any
 
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import SymcnnError
+from symcnn.shown import Shown
 from symcnn.trace.graph import Attempt, Constant, Node, Parameter, SymbolicTensor
 from symcnn.trace.where import Where, line_of
-from symcnn.words.shown import Shown
 
 __all__ = ["Cure", "constructor", "cures"]
 

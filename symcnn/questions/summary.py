@@ -16,8 +16,8 @@ from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, SymcnnError
 from symcnn.sets.grammar import check_sizes
+from symcnn.shown import Text, block, cell, table
 from symcnn.trace.graph import Dims, Node, Parameter
-from symcnn.words.shown import Text
 from symcnn.words.tree import Part, owned, parts
 
 if TYPE_CHECKING:
@@ -57,7 +57,24 @@ class Summary(Text):
     """The table as text; `rows`, `totals` and `to_dict` are what it is written from."""
 
     rows: tuple[Row, ...]
+    columns: tuple[str, ...]
     totals: Mapping[str, Any]
+    tree: bool
+
+    def _repr_html_(self) -> str:
+        return block(self.table(), *(f"<div>{line}</div>" for line in _lines(self.totals, cell)))
+
+    def table(self) -> str:
+        """The rows as a table of a page."""
+        headings = ["name", *(COLUMNS[key][0] for key in self.columns)]
+        rows = [[self._label(row), *map(row.cells.get, self.columns)] for row in self.rows]
+        shown = [[None if type(value) is int and not value else value for value in r] for r in rows]
+        return table(headings, shown, numbers=[h for h, number in COLUMNS.values() if number])
+
+    def _label(self, row: Row) -> str:
+        own = row.name.rpartition(".")[2]
+        name = "\N{EM SPACE}" * (row.level - 1) + own if self.tree else row.name
+        return name + _times(row)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything for JSON: numbers where they are numbers, else text."""
@@ -94,7 +111,8 @@ def summary(
     )
     totals = fill.totals(columns)
     found = Summary(_written(rows, columns, totals, tree=depth is not None))
-    found.rows, found.totals = rows, totals
+    found.rows, found.columns, found.totals = rows, tuple(columns), totals
+    found.tree = depth is not None
     return found
 
 
@@ -227,10 +245,13 @@ def _written(
         heading, number = COLUMNS[key]
         table.add_column(heading, justify="right" if number else "left", overflow="fold")
     for row in rows:
-        times = f" (x{row.calls})" if row.calls > 1 else ""
         label = _branch(row) if tree else row.name
-        table.add_row(label + times, *(_plain(row.cells[key]) for key in columns))
-    return "\n".join([to_text(table), *_lines(totals), ""])
+        table.add_row(label + _times(row), *(_plain(row.cells[key]) for key in columns))
+    return "\n".join([to_text(table), *_lines(totals, _plain), ""])
+
+
+def _times(row: Row) -> str:
+    return f" (x{row.calls})" if row.calls > 1 else ""
 
 
 def _branch(row: Row) -> str:
@@ -238,21 +259,21 @@ def _branch(row: Row) -> str:
     return own if row.level == 1 else "│  " * (row.level - 2) + "├─ " + own
 
 
-def _lines(totals: Mapping[str, Any]) -> Iterator[str]:
+def _lines(totals: Mapping[str, Any], written: Callable[[Any], str]) -> Iterator[str]:
     """The totals, one a line."""
-    yield f"output {', '.join(map(_plain, totals['output']))}"
-    params = f"params {_plain(totals['params']) or 0}"
-    parted = [f"{_plain(totals[key])} {key}" for key in ("frozen", "unused") if totals[key] != 0]
+    yield f"output {', '.join(map(written, totals['output']))}"
+    params = f"params {written(totals['params']) or 0}"
+    parted = [f"{written(totals[key])} {key}" for key in ("frozen", "unused") if totals[key] != 0]
     if parted:
-        parted.insert(0, f"{_plain(totals['trainable']) or 0} trainable")
+        parted.insert(0, f"{written(totals['trainable']) or 0} trainable")
         params += f" ({', '.join(parted)})"
     yield params
-    yield f"MACs {_plain(totals['macs']) or 0}"
+    yield f"MACs {written(totals['macs']) or 0}"
     if "activations" in totals:
-        made, weights = _plain(totals["activations"]), _plain(totals["weights"])
+        made, weights = written(totals["activations"]), written(totals["weights"])
         yield f"memory {made or 0} bytes made, {weights or 0} bytes of weights"
     if "field" in totals:
-        yield f"field {_plain(totals['field'])}"
+        yield f"field {written(totals['field'])}"
     if "domain" in totals:
         yield f"domain {totals['domain'] or 'every size'}"
 

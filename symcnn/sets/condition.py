@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Union
+from typing import Any, Literal, Union
 
+import sympy
+
+from symcnn.algebra.expr import reading
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate, lower, symbols_of, upper
 
@@ -61,6 +64,10 @@ class Condition:
 
     def __str__(self) -> str:
         return f"{text(self.lhs)} {self.relation} {text(self.rhs)}"
+
+    def _formula_(self) -> Any:
+        kind = sympy.Ge if self.relation == ">=" else sympy.Eq
+        return kind(reading(self.lhs), reading(self.rhs), evaluate=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from html import escape
 from math import lcm
 from typing import TYPE_CHECKING, Any, Union, overload
 
@@ -23,6 +24,7 @@ import sympy
 from symcnn.algebra import size as sz
 from symcnn.algebra.expr import Expr, Number, from_sympy, to_sympy
 from symcnn.algebra.factor import text
+from symcnn.algebra.mathml import math
 from symcnn.algebra.series import closing
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, Undecidable
@@ -33,6 +35,7 @@ from symcnn.sets.simplest import Simplest
 from symcnn.sets.system import Said, members, symbols_in
 from symcnn.sets.system import stated as as_statement
 from symcnn.sets.words import as_mod
+from symcnn.shown import block
 
 if TYPE_CHECKING:
     import numpy as np
@@ -134,6 +137,13 @@ class Formula:
         if spec and isinstance(self.size, int):
             return format(self.size, spec)
         return format(str(self), "" if spec in (",", "_") else spec)
+
+    def _formula_(self) -> Int:
+        return self.size
+
+    def _repr_html_(self) -> str:
+        holds = f" where {' and '.join(map(spoken, self.given))}" if self.given else ""
+        return block(math(self), escape(holds))
 
     def _repr_latex_(self) -> str:
         return f"${sympy.latex(self.expr)}$"

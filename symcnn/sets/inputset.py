@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Union
 from zlib import crc32
 
 from symcnn.algebra import size as sz
+from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Size
-from symcnn.errors import BadSpec, NoSolution, Undecidable
+from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
 from symcnn.sets.condition import Condition, Requirement, sides_of
 from symcnn.sets.downset import Bound, Box, ranges, top
 from symcnn.sets.isl import fold, is_product, isl, nonempty, parts, question, stripes, tried
@@ -28,6 +29,7 @@ from symcnn.sets.presburger import region, tied
 from symcnn.sets.region import Region
 from symcnn.sets.runs import Run, runs_of, spoken
 from symcnn.sets.words import as_mod, constraints, relation, sentences
+from symcnn.shown import block
 
 if TYPE_CHECKING:
     import islpy
@@ -42,6 +44,9 @@ Member = Union[int, Point]
 
 #: How far the points lie by which sets are told apart before they are compared.
 _NEAR = (8, 64, 640, 5000)
+
+#: A condition of more operations is harder to read than its words.
+_SHORT = 40
 
 
 def lone(member: Member) -> int:
@@ -561,6 +566,18 @@ class InputSet:
             for side in self._listed._sides
         ]
         return sympy.And(*sides)
+
+    def _formula_(self) -> Any:
+        """A condition where that is short, else words."""
+        try:
+            whole = not self.batch or bool(self._bound_batch)
+            condition = (self if whole else self.axis(*self.shown)).as_sympy()
+        except SymcnnError:
+            return str(self)
+        return condition if condition.count_ops() <= _SHORT else str(self)
+
+    def _repr_html_(self) -> str:
+        return block(math(self))
 
     def _repr_latex_(self) -> str:
         import sympy

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from symcnn.sets.condition import AnyOf, Condition, Requirement, settled
 from symcnn.sets.formula import spoken
 from symcnn.sets.inputset import InputSet
+from symcnn.shown import Shown
 
 __all__ = ["Branch", "Unfollowed", "negation", "said"]
 
@@ -20,7 +21,7 @@ Net = TypeVar("Net")
 
 
 @dataclass(frozen=True)
-class Branch(Generic[Net]):
+class Branch(Shown, Generic[Net]):
     """One path through a forward: the sizes that take it, and the network that they meet.
 
     Attributes:
@@ -38,7 +39,7 @@ class Branch(Generic[Net]):
 
 
 @dataclass(frozen=True)
-class Unfollowed:
+class Unfollowed(Shown):
     """A side of a comparison that no branch describes, and why.
 
     Attributes:

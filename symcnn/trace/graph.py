@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
+from html import escape
 from importlib import import_module
 from inspect import signature
 from operator import attrgetter
@@ -23,6 +24,7 @@ from typing import Any, NamedTuple
 
 from symcnn.algebra.axis import Axes
 from symcnn.algebra.expr import Expr, to_sympy
+from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Int, Size, evaluate, prod, symbols_of
 from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError, Undecidable
 from symcnn.sets.condition import Condition, Requirement, settled, sides_of
@@ -30,6 +32,7 @@ from symcnn.sets.downset import grows
 from symcnn.sets.grammar import Spec, parse_shape
 from symcnn.sets.inputset import InputSet, input_set, lone
 from symcnn.sets.presburger import with_numbers
+from symcnn.shown import Markup, block, table
 from symcnn.trace.where import NOWHERE, Where, here
 
 __all__ = [
@@ -87,6 +90,9 @@ class Shape(tuple[Any, ...]):
     def __str__(self) -> str:
         return f"({', '.join(map(str, self))}{',' if len(self) == 1 else ''})"
 
+    def _repr_html_(self) -> str:
+        return block(math(tuple(self)))
+
 
 class SymbolicTensor:
     """A tensor with a shape and a history, and no values.
@@ -126,6 +132,9 @@ class SymbolicTensor:
     def ndim(self) -> int:
         """The number of axes."""
         return len(self.dims)
+
+    def _repr_html_(self) -> str:
+        return block(f"{escape(self.name)} " if self.name else "", math(self.dims))
 
     def __repr__(self) -> str:
         shape = ", ".join(map(str, self.dims))
@@ -422,6 +431,14 @@ class Node:
     def __repr__(self) -> str:
         shapes = ", ".join(map(str, self.output_shapes))
         return f"Node({self.name or self.op}: {self.op} -> {shapes})"
+
+    def _repr_html_(self) -> str:
+        shapes = ", ".join(math(t.dims) for t in self.outputs)
+        facts = [("inputs", ", ".join(math(t.dims) for t in self.inputs)), ("source", self.source)]
+        facts += [("params", self.params), ("MACs", self.macs)]
+        rows = [(name, Markup(f) if name == "inputs" else f) for name, f in facts if f]
+        head = f"<div>{escape(self.name)}: {escape(self.op)} \N{RIGHTWARDS ARROW} {shapes}</div>"
+        return block(head, table(("", ""), rows))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,15 +10,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import sympy
 from sympy.printing.latex import LatexPrinter
 
-from symcnn.algebra.expr import FloorDiv, to_sympy
+from symcnn.algebra.expr import reading
 from symcnn.algebra.factor import factors
-from symcnn.algebra.size import Floor, Int, Size, sole_atom
+from symcnn.algebra.size import Int, Size
 from symcnn.errors import BadSpec
 
-__all__ = ["Notation", "document", "escape", "formula", "number", "reading", "times"]
+__all__ = ["Notation", "document", "escape", "formula", "number", "times"]
 
 
 _FLOORS = ("brackets", "inline", "division", "shortest")
@@ -87,16 +86,6 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
 
     def _print_Trunc(self, expr: Any, exp: str | None = None) -> str:  # noqa: N802
         return str(expr._latex(self))
-
-
-def reading(expr: Int) -> Any:
-    """A sympy expression in the form in which people read it: lone floors take constants in."""
-    if isinstance(expr, int):
-        return sympy.Integer(expr)
-    atom, const = sole_atom(expr - expr.const), expr.const
-    if isinstance(atom, Floor) and type(const) is int and type(atom.den) is int and const:
-        return FloorDiv(to_sympy(atom.num + atom.den * const), atom.den, evaluate=False)
-    return to_sympy(expr)
 
 
 def formula(expr: Int, notation: Notation | None = None) -> str:

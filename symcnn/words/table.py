@@ -18,6 +18,7 @@ from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import BadSpec, SymcnnError, needs
 from symcnn.sets.grammar import check_sizes
+from symcnn.shown import Shown, block, table
 from symcnn.trace.graph import Node, Parameter
 from symcnn.words.latex import Notation, escape, formula, times
 from symcnn.words.tree import Part, owned, parts
@@ -44,7 +45,7 @@ COLUMNS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class Table(Shown):
     """A table of an architecture: cells are text, sizes, tuples of sizes, or nothing."""
 
     columns: tuple[str, ...]
@@ -58,6 +59,14 @@ class Table:
 
     def _all(self) -> list[tuple[Any, ...]]:
         return [*self.rows, *([self.total] if self.total else [])]
+
+    def __str__(self) -> str:
+        return self.to_markdown()
+
+    def _repr_html_(self) -> str:
+        numbers = ("Parameters", "MACs", "RF", "Stride", "Kernel", "Output size")
+        rows = [[_once_told(cell) for cell in row] for row in self.rows]
+        return block(table(self.headings, rows, numbers=numbers, total=self.total or ()))
 
     def to_markdown(self) -> str:
         """A table for README files and issues; numbers to the right."""
@@ -147,6 +156,11 @@ def _plain(cell: Any) -> str:
     if isinstance(cell, int):
         return f"{cell:,}"
     return cell if isinstance(cell, str) else text(cell)
+
+
+def _once_told(cell: Any) -> Any:
+    """A cell of a single number as that number."""
+    return cell[0] if isinstance(cell, tuple) and len(cell) == 1 else cell
 
 
 def _wrapped(value: Size) -> str:

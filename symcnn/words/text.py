@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from symcnn.algebra.factor import text
+from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import Undecidable
+from symcnn.shown import Markup, block, cell, table
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "columns",
-    "html",
     "layers_table",
+    "receptive_field_page",
     "receptive_field_table",
     "receptive_field_text",
     "shapes_table",
@@ -65,14 +67,6 @@ def _product(macs: Int) -> str:
     return f"{macs:,}" if macs else ""
 
 
-def html(net: Network) -> str:
-    """The table of a network for a notebook."""
-    head = "".join(f"<th>{name}</th>" for name in ("name", "op", "output", "params", "MACs"))
-    rows = ("".join(f"<td>{escape(cell)}</td>" for cell in cells) for cells in _rows(net))
-    body = "".join(f"<tr>{row}</tr>" for row in (head, *rows))
-    return f"<table>{body}</table><p>output {escape(net.describe_output())}</p>"
-
-
 def receptive_field_text(rf: ReceptiveField) -> str:
     """Per axis of the input: size, stride, padding and interval, as text."""
     return to_text(receptive_field_table(rf))
@@ -96,6 +90,25 @@ def receptive_field_table(rf: ReceptiveField) -> Table:
         stride, padding = row["stride"][k], row["padding"][k]
         table.add_row(name, _told(size), _told(stride), _told(padding), *cells)
     return table
+
+
+def receptive_field_page(rf: ReceptiveField) -> str:
+    """The same for a notebook."""
+    rows, row = [], rf.row()
+    for k, name in enumerate(rf.axes):
+        try:
+            first, last = map(math, rf.ends(k))
+            seen = f"{first} \N{HORIZONTAL ELLIPSIS} {last}"
+            seen += f", through {escape(rf.whole[k])}" if rf.whole[k] else ""
+        except Undecidable as error:
+            seen = escape(str(error).splitlines()[0])
+        size = row["size"][k]
+        if size is not None and (sizes := rf.sizes_of(k)).min != sizes.max:
+            size = Markup(f"{cell(sizes.min)} to {cell(sizes.max)}")
+        told = ("varies" if value is None else value for value in (size, row["stride"][k]))
+        padding = row["padding"][k]
+        rows.append([name, *told, "varies" if padding is None else padding, Markup(seen)])
+    return block(table(("axis", "size", "stride", "padding", "output i sees"), rows))
 
 
 def layers_table(rf: ReceptiveField) -> Table:

@@ -17,7 +17,7 @@ from symcnn.sets.condition import Condition
 from symcnn.sets.formula import Formula
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.runs import Run
-from symcnn.words.shown import Shown
+from symcnn.shown import Shown, block, table
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -108,6 +108,10 @@ class Comparison(Shown):
         return f"{self.column}: a - b = {self.difference}, a/b = {self.ratio}"
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = [("a \N{MINUS SIGN} b", self.difference), ("a / b", self.ratio)]
+        return block(table((self.column, ""), rows))
 
 
 _COLUMNS = {

@@ -25,8 +25,8 @@ from symcnn.ops.storage import Memory, Storage, in_place, refusal
 from symcnn.questions.cost.conventions import Convention, convention, elementwise
 from symcnn.sets.formula import Formula, conditions
 from symcnn.sets.inputset import lone
+from symcnn.shown import Several, Shown, block, cell, folded, table
 from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor
-from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -91,7 +91,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Roof:
+class Roof(Shown):
     """One node under a roofline: its work, its traffic, what bounds it, and the least time."""
 
     name: str
@@ -104,6 +104,9 @@ class Roof:
     def intensity(self) -> float:
         """FLOPs per byte."""
         return self.flops / self.moved
+
+    def __str__(self) -> str:
+        return f"{self.name}: bound by {self.bound}, at least {self.seconds * 1e6:.1f} us"
 
 
 class Cost(Shown):
@@ -572,7 +575,7 @@ class Cost(Shown):
             computing, moving = flops / peak, moved / bandwidth
             bound = "compute" if computing >= moving else "memory"
             rows.append(Roof(node.name, flops, moved, bound, max(computing, moving)))
-        return tuple(rows)
+        return Several(rows)
 
     # parameters
 
@@ -747,6 +750,29 @@ class Cost(Shown):
 
     def __str__(self) -> str:
         return self.table()
+
+    def _repr_html_(self) -> str:
+        unit = self.convention.unit
+        bound = "" if self.complete else "at least "
+        head = f"<div>{bound}{cell(self.total)} {unit}, {cell(self.params)} parameters</div>"
+        modules = self._html_table(1)
+        whole = self._html_table(None)
+        more = folded("all modules", whole) if whole != modules else ""
+        return block(head, modules, more)
+
+    def _html_table(self, depth: int | None) -> str:
+        from symcnn.words.cost import cell as as_text
+
+        headings = ["module", "params", self.convention.unit, "share"]
+        rows = [
+            [
+                "\N{EM SPACE}" * row.depth + (row.name.rpartition(".")[2] or "(total)"),
+                *(row[key] if as_text(row[key]) else None for key in ("params", "work")),
+                as_text(row["share"]),
+            ]
+            for row in self.rows(depth=depth)
+        ]
+        return table(headings, rows, numbers=headings[1:])
 
     def __repr__(self) -> str:
         bound = "" if self.complete else "at least "

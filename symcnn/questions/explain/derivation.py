@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from html import escape as html_escape
 from itertools import pairwise
 from math import lcm
 from typing import Any
@@ -16,8 +17,8 @@ from symcnn.questions.explain.laws import LAWS, Law
 from symcnn.questions.explain.lines import Ends, Line, Tree
 from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import InputSet, always, input_set
+from symcnn.shown import Shown, block, folded, table
 from symcnn.words.latex import Notation, escape
-from symcnn.words.shown import Shown
 
 __all__ = ["Derivation", "Step", "distinct", "implied", "same"]
 
@@ -53,6 +54,17 @@ class Step:
     def result(self) -> Line:
         """The last line."""
         return self.lines[-1]
+
+    def _page(self) -> str:
+        """The step for a notebook, as an item of a list."""
+        rows = "".join(
+            f"<tr><td>{html_escape(self.head(i))}</td><td>{line.to_mathml()}</td>"
+            f"<td>{html_escape(short(line.note))}</td></tr>"
+            for i, line in enumerate(self.lines)
+        )
+        told = "".join(f"<br>{html_escape(premise)}" for premise in self.premises)
+        name = html_escape(f"{self.where}: {LAWS[self.law].name}")
+        return f"<li>{name}{told}<table><tbody>{rows}</tbody></table></li>"
 
     def head(self, number: int) -> str:
         """What stands before line `number`: what is meant, and then an equals sign."""
@@ -171,10 +183,20 @@ class Derivation(Shown):
             rows.append("")
         return "\n".join([*rows, f"So **{self.answer}**."])
 
+    def _repr_html_(self) -> str:
+        return block(*(part._page() for part in self.parts or (self,)))
+
+    def _page(self) -> str:
+        items = "".join(step._page() for step in self.steps)
+        laws = [(law.name, law.rule, law.source) for law in self._laws()]
+        steps = f"<ol>{items}</ol>" + folded("laws", table(("law", "says", "from"), laws))
+        many = len(self.steps) > 4
+        body = folded(f"{len(self.steps)} steps", steps) if many else steps
+        title, answer = html_escape(self.title), html_escape(self.answer)
+        return f"<div><b>{title}</b></div>{body}<div>So {answer}.</div>"
+
     def to_html(self) -> str:
         """An ordered list."""
-        from html import escape as html_escape
-
         if self.parts:
             return "\n".join(part.to_html() for part in self.parts)
         items = []

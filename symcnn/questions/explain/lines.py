@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from html import escape as html_escape
 from typing import Any
 
 from symcnn.algebra import size as sz
 from symcnn.algebra.factor import text
+from symcnn.algebra.mathml import bracketed, math, wrapped, written
 from symcnn.algebra.size import Floor, Int, Size, evaluate, floordiv, prod, symbols_of
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet
+from symcnn.shown import Shown
 from symcnn.words.latex import Notation, escape, formula
-from symcnn.words.shown import Shown
 
 __all__ = ["Ends", "Line", "Tree", "leaf_text", "sole_floor"]
 
@@ -113,6 +115,28 @@ class Tree(Shown):
     def __str__(self) -> str:
         return self.write(leaf_text, "floor((NUM)/DEN)", "*")
 
+    def to_mathml(self) -> str:
+        """The tree as the content of MathML."""
+        if self.kind == "leaf":
+            return written(self.parts[0])
+        parts = [part.to_mathml() for part in self.parts]
+        loose = [part.kind == "sum" or _loose_leaf(part) for part in self.parts]
+        inner = [bracketed(p) if b else p for p, b in zip(parts, loose, strict=True)]
+        if self.kind == "floor":
+            return bracketed(f"{inner[0]}<mo>/</mo>{inner[1]}", "\N{LEFT FLOOR}", "\N{RIGHT FLOOR}")
+        if self.kind in _EXTREMES:
+            return f"<mi>{self.kind}</mi>{bracketed('<mo>,</mo>'.join(parts))}"
+        if self.kind == "product":
+            return "<mo>\N{DOT OPERATOR}</mo>".join(inner)
+        terms = [parts[0]]
+        for part, shown in zip(self.parts[1:], parts[1:], strict=True):
+            constant: Any = part.parts[0] if part.kind == "leaf" else None
+            if isinstance(constant, int) and constant < 0:
+                terms.append(f"<mo>\N{MINUS SIGN}</mo>{written(-constant)}")
+            else:
+                terms.append(f"<mo>+</mo>{shown}")
+        return "".join(terms)
+
     def to_latex(self, notation: Notation) -> str:
         """The tree in LaTeX."""
         floor = {
@@ -140,6 +164,13 @@ class Ends(Shown):
     def __str__(self) -> str:
         return str(self.first) if self.first == self.last else f"{self.first} .. {self.last}"
 
+    def to_mathml(self) -> str:
+        """The interval as the content of MathML."""
+        first, last = self.first.to_mathml(), self.last.to_mathml()
+        return (
+            first if self.first == self.last else f"{first}<mo>\N{HORIZONTAL ELLIPSIS}</mo>{last}"
+        )
+
     def to_latex(self, notation: Notation) -> str:
         """The interval in LaTeX."""
         first, last = self.first.to_latex(notation), self.last.to_latex(notation)
@@ -165,6 +196,10 @@ def sole_floor(expr: Int) -> tuple[Int, int] | None:
     return None
 
 
+def _loose_leaf(tree: Tree) -> bool:
+    return tree.kind == "leaf" and _loose(tree.parts[0])
+
+
 def _loose(expr: Int) -> bool:
     if isinstance(expr, int):
         return expr < 0
@@ -186,6 +221,14 @@ class Line(Shown):
         if isinstance(self.content, InputSet):
             return self.content.describe()
         return " and ".join(map(_relation, self.content))
+
+    def to_mathml(self) -> str:
+        """The line for a page."""
+        if isinstance(self.content, (Tree, Ends)):
+            return wrapped(self.content.to_mathml())
+        if isinstance(self.content, InputSet):
+            return math(self.content)
+        return " and ".join(map(_mathml_relation, self.content))
 
     def to_latex(self, notation: Notation) -> str:
         """The line in LaTeX."""
@@ -210,6 +253,14 @@ def _facing(condition: Condition) -> tuple[Int, str, Int]:
     if bound and all(c < 0 for mono, c in lhs.terms.items() if mono):  # type: ignore[union-attr]
         return -lhs, "<=", -rhs
     return lhs, "=" if condition.relation == "==" else ">=", rhs
+
+
+def _mathml_relation(requirement: Requirement) -> str:
+    if not isinstance(requirement, Condition):
+        return html_escape(str(requirement))
+    lhs, relation, rhs = _facing(requirement)
+    sign = {"=": "=", ">=": "\N{GREATER-THAN OR EQUAL TO}", "<=": "\N{LESS-THAN OR EQUAL TO}"}
+    return wrapped(f"{written(lhs)}<mo>{sign[relation]}</mo>{written(rhs)}")
 
 
 def _latex_relation(requirement: Requirement, notation: Notation) -> str:

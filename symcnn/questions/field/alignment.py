@@ -18,8 +18,8 @@ from symcnn.algebra.size import Int
 from symcnn.errors import BadSpec, Undecidable
 from symcnn.questions.field.periods import varying
 from symcnn.questions.field.reach import axes_of, index_symbol
+from symcnn.shown import Shown
 from symcnn.trace.graph import public
-from symcnn.words.shown import Shown
 
 __all__ = ["Alignment", "aligned"]
 

@@ -17,6 +17,7 @@ from symcnn.errors import BadSpec, InvalidInput, Undecidable
 from symcnn.questions.field.reach import over_channels
 from symcnn.questions.field.readings import used
 from symcnn.questions.field.tables import Table, narrowest, pulled, united
+from symcnn.shown import Shown, block, table
 from symcnn.trace.graph import Blocks, Node, Parameter, SymbolicTensor
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["FieldAt"]
 
 
-class FieldAt:
+class FieldAt(Shown):
     """The receptive field at a size: for every output index, exactly which inputs it reads.
 
     A boolean table per input axis, output indices by input indices, made by the same pass as the
@@ -140,8 +141,24 @@ class FieldAt:
         return [int(i) for i in (~self.table(axis).any(-1)).nonzero()[0]]
 
     def __repr__(self) -> str:
-        sizes = ", ".join(f"{k}={v}" for k, v in sorted(self.values.items()))
-        return f"FieldAt({sizes}: {self.min} to {self.max})"
+        return f"FieldAt({self._sizes}: {self.min} to {self.max})"
+
+    @property
+    def _sizes(self) -> str:
+        return ", ".join(f"{k}={v}" for k, v in sorted(self.values.items()))
+
+    def __str__(self) -> str:
+        rows = [f"at {self._sizes}"]
+        for axis, name in enumerate(self._rf.axes):
+            least, most, mean = self.min[axis], self.max[axis], self.mean[axis]
+            rows.append(f"{name}: outputs see {least} to {most} indices, {mean:.1f} on average")
+        return "\n".join(rows)
+
+    def _repr_html_(self) -> str:
+        rows = zip(self._rf.axes, self.min, self.max, self.mean, strict=True)
+        cells = [(name, least, most, f"{mean:.1f}") for name, least, most, mean in rows]
+        headings = ("axis", "smallest", "largest", "mean")
+        return block(f"<div>at {self._sizes}</div>", table(headings, cells, numbers=headings[1:]))
 
 
 def _smallest(net: Network, name: str) -> int:

@@ -21,8 +21,8 @@ from symcnn.questions.field.reach import Line, Unknown, narrowest, united
 from symcnn.questions.field.reader import Reader
 from symcnn.questions.field.readings import used
 from symcnn.sets.condition import AnyOf, Condition
+from symcnn.shown import Shown
 from symcnn.trace.graph import Node, SymbolicTensor, public
-from symcnn.words.shown import Shown
 
 __all__ = ["Branches", "Pass", "axis_name", "half"]
 

@@ -30,8 +30,8 @@ from symcnn.algebra.size import (
 )
 from symcnn.errors import Undecidable
 from symcnn.questions.field.reach import index_symbol, is_index, sign, slope_of
+from symcnn.shown import Shown
 from symcnn.trace.graph import public
-from symcnn.words.shown import Shown
 
 __all__ = ["Sizes", "varying"]
 

@@ -41,8 +41,8 @@ from symcnn.questions.field.reach import (
     substituted,
 )
 from symcnn.sets.condition import Condition
+from symcnn.shown import Shown
 from symcnn.trace.graph import Node, SymbolicTensor, ancestors, public
-from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -252,12 +252,17 @@ class ReceptiveField(Shown):
 
     def interval_text(self, axis: int = 0) -> tuple[str, str]:
         """The interval of output index ``i`` as text; indices i, j, ... where there are several."""
+        first, last = self.ends(axis)
+        return str(first), str(last)
+
+    def ends(self, axis: int = 0) -> tuple[Int, Int]:
+        """The interval of output index ``i``; indices i, j, ... where there are several."""
         f = self._field(axis)
         names = "ijklmn"
         along = {a: names[k] for k, a in enumerate(f.along)}
         swap = {index_symbol(a).name: Symbol(n, low=0).size() for a, n in along.items()}
         first, last = (substituted(e, swap) for e in f.plain)
-        return str(first), str(last)
+        return first, last
 
     def interval_text_or_none(self, axis: int = 0) -> tuple[str, str] | None:
         """The same, or None where there is no formula."""
@@ -487,6 +492,11 @@ class ReceptiveField(Shown):
     def __repr__(self) -> str:
         row = self.row()
         return f"ReceptiveField(size={row['size']}, stride={row['stride']})"
+
+    def _repr_html_(self) -> str:
+        from symcnn.words.text import receptive_field_page
+
+        return receptive_field_page(self)
 
 
 def _of_place(reach: Any, output: SymbolicTensor) -> Any:

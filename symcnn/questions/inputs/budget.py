@@ -28,7 +28,7 @@ from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.isl import isl
 from symcnn.sets.runs import Run
-from symcnn.words.shown import Shown
+from symcnn.shown import Shown
 
 __all__ = ["Budget", "BudgetedSet", "budget", "within"]
 

@@ -19,8 +19,8 @@ from symcnn.errors import BadSpec, InvalidInput, NoSolution, ShapeMismatch, Unde
 from symcnn.progress import watched
 from symcnn.questions.inputs.domain import listed
 from symcnn.sets.inputset import InputSet
+from symcnn.shown import Shown
 from symcnn.trace.rerun import may_be
-from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable

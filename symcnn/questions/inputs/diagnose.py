@@ -20,8 +20,8 @@ from symcnn.questions.inputs.fix import fixes
 from symcnn.questions.inputs.nearest import nearest_valid
 from symcnn.questions.inputs.silent import Trap, silent
 from symcnn.sets.condition import Condition, KeepsBatch, Requirement
+from symcnn.shown import Shown
 from symcnn.trace.graph import Guard, Node, Parameter, SymbolicTensor
-from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network

@@ -16,8 +16,8 @@ from symcnn.sets.condition import KeepsBatch, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.presburger import tightest
 from symcnn.sets.simplest import Simplest, known_sizes
+from symcnn.shown import Listed, Shown
 from symcnn.trace.graph import Guard, Node
-from symcnn.words.shown import Listed, Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network

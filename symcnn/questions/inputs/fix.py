@@ -15,8 +15,8 @@ from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate
 from symcnn.errors import InvalidInput
 from symcnn.sets.condition import AnyOf, Condition, KeepsBatch, Requirement
+from symcnn.shown import Listed, Shown
 from symcnn.trace.graph import Node, Parameter, SymbolicTensor, public
-from symcnn.words.shown import Listed, Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network

@@ -18,7 +18,7 @@ from symcnn.algebra.size import Size, evaluate, symbols_of
 from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
 from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import InputSet, input_set
-from symcnn.words.shown import Shown
+from symcnn.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network

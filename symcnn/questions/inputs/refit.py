@@ -27,9 +27,9 @@ from symcnn.errors import NoSolution, SymcnnError
 from symcnn.questions.inputs.solve import parsed_target
 from symcnn.sets.condition import Condition, Requirement, settled
 from symcnn.sets.inputset import InputSet, input_set
+from symcnn.shown import Listed, Shown
 from symcnn.trace.graph import Call, Node, public, tensors_in
 from symcnn.trace.rerun import Replay
-from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -101,7 +101,7 @@ def refits(net: Network, output: Any) -> list[Refit]:
             f"no padding, output_padding or ceil_mode makes {shape} what is wanted",
             cure="a target has the axes of the output, such as output=(H, W)",
         )
-    return found
+    return Listed(found)
 
 
 def _is_new(one: Refit, found: Sequence[Refit]) -> bool:

@@ -19,8 +19,8 @@ from symcnn.errors import SymcnnError
 from symcnn.questions.field.readings import used
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.inputs.scramble import run_together
+from symcnn.shown import Shown
 from symcnn.trace.graph import Node, SymbolicTensor
-from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network

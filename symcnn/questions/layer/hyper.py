@@ -18,7 +18,7 @@ from symcnn.algebra.size import Int, Size, symbols_of
 from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import InputSet, always, input_set
-from symcnn.words.shown import Shown
+from symcnn.shown import Listed, Shown
 
 __all__ = [
     "Choice",
@@ -113,7 +113,7 @@ def solve_layer(
         raise NoSolution(
             f"no {name} with {given} leads from {input} to {output}", cure="widen the ranges"
         )
-    return [Choice(name, _shortened(name, values)) for values in every[:limit]]
+    return Listed(Choice(name, _shortened(name, values)) for values in every[:limit])
 
 
 #: So many ways along one axis are joined with those along the others.

@@ -18,7 +18,7 @@ from typing import Any, overload
 from symcnn.errors import BadSpec, NoSolution
 from symcnn.progress import watched
 from symcnn.questions.layer.hyper import Choice, opened
-from symcnn.words.shown import Shown
+from symcnn.shown import Shown
 
 __all__ = ["Stack", "stack_for"]
 

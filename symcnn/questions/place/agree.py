@@ -28,8 +28,8 @@ from symcnn.questions.field.reach import (
 )
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
+from symcnn.shown import Shown
 from symcnn.trace.graph import SymbolicTensor, public
-from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network

@@ -23,7 +23,7 @@ from symcnn.errors import BadSpec, NoSolution
 from symcnn.sets.condition import Condition
 from symcnn.sets.grammar import parse_formula, parse_target
 from symcnn.sets.inputset import InputSet, lone
-from symcnn.words.shown import Shown
+from symcnn.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network

@@ -39,8 +39,8 @@ from symcnn.algebra.size import Size, evaluate, symbols_of
 from symcnn.errors import Undecidable
 from symcnn.ops.pointwise import BINARY, SEVERAL, UNARY
 from symcnn.questions.field.readings import used
+from symcnn.shown import Shown
 from symcnn.trace.graph import Node, SymbolicTensor, ancestors
-from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,8 +17,8 @@ from symcnn.algebra.size import Int, mod
 from symcnn.errors import Undecidable
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet
+from symcnn.shown import Several, Shown
 from symcnn.trace.graph import Node, public
-from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -70,7 +70,7 @@ def _told(values: tuple[Any, ...]) -> str:
 def plain_pools(net: Network) -> tuple[PlainPool, ...]:
     """See `Network.plain_pools`, which this is."""
     valid = net.valid_inputs()
-    return tuple(
+    return Several(
         _plain(node, valid) for node in net.nodes if node.op.startswith("adaptive_") and node.inputs
     )
 

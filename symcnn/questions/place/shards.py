@@ -16,7 +16,7 @@ from symcnn.errors import BadSpec
 from symcnn.questions.place.cut import Course, Moved
 from symcnn.questions.place.reach import Reach
 from symcnn.questions.place.tiles import courses, filled, of_several
-from symcnn.words.shown import Shown
+from symcnn.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network

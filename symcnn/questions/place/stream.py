@@ -23,8 +23,8 @@ from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.questions.place.cut import Course, Moved
 from symcnn.questions.place.reach import Reach
 from symcnn.questions.place.tiles import courses, filled, of_several
+from symcnn.shown import Shown
 from symcnn.trace.graph import Node, SymbolicTensor, public
-from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network

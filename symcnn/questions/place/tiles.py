@@ -21,8 +21,8 @@ from symcnn.questions.inputs.solve import amount
 from symcnn.questions.place.cut import Course, Cut, Lost, Moved
 from symcnn.questions.place.reach import Reach
 from symcnn.sets.grammar import check_sizes
+from symcnn.shown import Shown
 from symcnn.trace.graph import SymbolicTensor
-from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network

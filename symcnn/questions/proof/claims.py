@@ -26,8 +26,8 @@ from symcnn.questions.explain.paths import path_of
 from symcnn.questions.explain.size import size_step
 from symcnn.sets.condition import Condition
 from symcnn.sets.grammar import Claim, Ratio, check_sizes, parse_claim, parse_value
+from symcnn.shown import Shown
 from symcnn.trace.graph import Node, SymbolicTensor, tensors_in
-from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network

@@ -35,8 +35,8 @@ from symcnn.questions.inputs.domain import first_failure, listed
 from symcnn.questions.proof.smt import STEPS, Statement, ask
 from symcnn.sets.condition import AnyOf, Condition, Requirement, settled, substituted
 from symcnn.sets.inputset import InputSet, input_set
+from symcnn.shown import Shown
 from symcnn.trace.graph import Node, Result, SymbolicTensor, Tape
-from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network

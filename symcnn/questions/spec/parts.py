@@ -17,7 +17,7 @@ from symcnn.errors import BadSpec, NoSolution
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.sets.inputset import InputSet
 from symcnn.sets.runs import Run
-from symcnn.words.shown import Shown
+from symcnn.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network

@@ -16,7 +16,7 @@ from symcnn.algebra.size import Int, Size, Symbol, symbols_of
 from symcnn.errors import BadSpec, SymcnnError
 from symcnn.questions.spec.parts import Box, Wish, boxes, compares, wishes
 from symcnn.sets.runs import Run
-from symcnn.words.shown import Shown
+from symcnn.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
