@@ -434,9 +434,9 @@ class Node:
 
     def _repr_html_(self) -> str:
         shapes = ", ".join(math(t.dims) for t in self.outputs)
-        facts = [("inputs", ", ".join(math(t.dims) for t in self.inputs)), ("source", self.source)]
-        facts += [("params", self.params), ("MACs", self.macs)]
-        rows = [(name, Markup(f) if name == "inputs" else f) for name, f in facts if f]
+        inputs = Markup(", ".join(math(t.dims) for t in self.inputs))
+        facts = (("inputs", inputs), ("source", self.source), ("params", self.params))
+        rows = [(name, fact) for name, fact in (*facts, ("MACs", self.macs)) if fact]
         head = f"<div>{escape(self.name)}: {escape(self.op)} \N{RIGHTWARDS ARROW} {shapes}</div>"
         return block(head, table(("", ""), rows))
 
