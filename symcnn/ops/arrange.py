@@ -15,6 +15,7 @@ from symcnn.algebra.size import Int, Size, prod
 from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.ops.pointwise import aligned, broadcast_dims, fits
 from symcnn.ops.registry import (
+    OneOrMore,
     at_least,
     equal,
     kept,
@@ -36,7 +37,7 @@ __all__: list[str] = []
 
 
 @rule("expand", "broadcast_to")
-def expand(input: SymbolicTensor, *size: Any, implicit: bool = False) -> Result:
+def expand(input: SymbolicTensor, *size: OneOrMore[Int], implicit: bool = False) -> Result:
     """Axes of size 1 stretched, and new ones in front; -1 keeps an axis."""
     return _expanded(input, unpacked(size))
 
@@ -70,7 +71,7 @@ def expand_as(input: SymbolicTensor, other: SymbolicTensor) -> Result:
 
 
 @rule("broadcast_tensors")
-def broadcast_tensors(*tensors: Any) -> Result:
+def broadcast_tensors(*tensors: object) -> Result:
     """All tensors, expanded to the shape they broadcast to."""
     every = list(tensors_in(*tensors))
     dims, requires = broadcast_dims(*(t.dims for t in every))
@@ -79,7 +80,7 @@ def broadcast_tensors(*tensors: Any) -> Result:
 
 
 @rule("repeat")
-def repeat(input: SymbolicTensor, *repeats: Any) -> Result:
+def repeat(input: SymbolicTensor, *repeats: OneOrMore[Int]) -> Result:
     """The whole tensor, some times along every axis; new axes come in front."""
     return _repeated(input, unpacked(repeats))
 
@@ -106,7 +107,7 @@ def _again(size: Int, times: Int) -> AxisMap:
 
 
 @rule("tile")
-def tile(input: SymbolicTensor, *dims: Any) -> Result:
+def tile(input: SymbolicTensor, *dims: OneOrMore[Int]) -> Result:
     """`repeat`, with ones in front where repeats are missing."""
     times = unpacked(dims)
     return _repeated(input, ((1,) * (input.ndim - len(times)) + times))
@@ -114,7 +115,11 @@ def tile(input: SymbolicTensor, *dims: Any) -> Result:
 
 @rule("repeat_interleave")
 def repeat_interleave(
-    input: SymbolicTensor, repeats: Any, dim: Any = None, *, output_size: Any = None
+    input: SymbolicTensor,
+    repeats: Int | SymbolicTensor,
+    dim: int | None = None,
+    *,
+    output_size: Int | None = None,
 ) -> Result:
     """Every element, some times in a row; without an axis the tensor is flattened first."""
     if isinstance(repeats, SymbolicTensor) and output_size is None and prod(repeats.dims) != 1:
@@ -127,15 +132,18 @@ def repeat_interleave(
     else:
         axis = normal_dim(dim, input.ndim, "repeat_interleave")
         size = input.dims[axis] if input.ndim else 1
-    if output_size is None and isinstance(repeats, SymbolicTensor):
+    if output_size is not None:
+        length = output_size
+    elif isinstance(repeats, SymbolicTensor):
         raise DataDependent("repeat_interleave: the number of repeats stands in a tensor")
-    length = size * repeats if output_size is None else output_size
+    else:
+        length = size * repeats
     if dim is None:
         return Result(((length,),), mixed((length,)))
     result = (*input.dims[:axis], length, *input.dims[axis + 1 :])
     axes = kept(input.ndim)
-    once = isinstance(repeats, (int, Size))
-    axes[axis : axis + 1] = [(axis, Scatter(repeats, repeats) if once else Whole(length))]
+    every = isinstance(repeats, SymbolicTensor)  # some more often than others
+    axes[axis : axis + 1] = [(axis, Whole(length) if every else Scatter(repeats, repeats))]
     return Result((result,), tuple(axes))
 
 
@@ -143,7 +151,7 @@ def repeat_interleave(
 
 
 @rule("movedim", "moveaxis")
-def movedim(input: SymbolicTensor, source: Any, destination: Any) -> Result:
+def movedim(input: SymbolicTensor, source: OneOrMore[int], destination: OneOrMore[int]) -> Result:
     """Some axes to other places; the rest keep their order."""
     moved = normal_dims(source, input.ndim, "movedim")
     places = normal_dims(destination, input.ndim, "movedim")
@@ -205,7 +213,7 @@ def _raised(x: SymbolicTensor, rank: int) -> SymbolicTensor:
 
 
 def _atleast(rank: int) -> Any:
-    def operation(*tensors: Any) -> Result:
+    def operation(*tensors: object) -> Result:
         every = list(tensors_in(*tensors))
         shapes = tuple(_raised(x, rank).dims for x in every)
         single = len(tensors) == 1 and isinstance(tensors[0], SymbolicTensor)
@@ -220,7 +228,7 @@ for _rank in (1, 2, 3):
 
 
 def _stack_along(axis: int, rank: int) -> Any:
-    def operation(tensors: Sequence[SymbolicTensor], *, out: Any = None) -> Result:
+    def operation(tensors: Sequence[SymbolicTensor], *, out: object = None) -> Result:
         if not tensors:
             raise ShapeMismatch("stack of no tensors")
         raised = [_raised(x, rank) for x in tensors]
@@ -242,7 +250,7 @@ for _names, _axis, _rank in (
 
 
 @rule("column_stack")
-def column_stack(tensors: Sequence[SymbolicTensor], *, out: Any = None) -> Result:
+def column_stack(tensors: Sequence[SymbolicTensor], *, out: object = None) -> Result:
     """Vectors as columns, one beside the other."""
     columns = [x if x.ndim > 1 else SymbolicTensor((prod(x.dims), 1)) for x in tensors]
     joined = join(columns, 1)
@@ -250,7 +258,7 @@ def column_stack(tensors: Sequence[SymbolicTensor], *, out: Any = None) -> Resul
 
 
 @rule("meshgrid")
-def meshgrid(*tensors: Any, indexing: str | None = None) -> Result:
+def meshgrid(*tensors: object, indexing: str | None = None) -> Result:
     """Every vector expanded over the grid that all of them span; "xy" swaps the first two."""
     vectors = list(tensors_in(*tensors))
     if not vectors or any(v.ndim > 1 for v in vectors):

@@ -6,7 +6,6 @@ MACs: the projections of query, key, value and output, and in every head the two
 from __future__ import annotations
 
 from functools import wraps
-from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Whole
 from symcnn.algebra.size import Int
@@ -121,7 +120,9 @@ _attention = rule("multi_head_attention_forward")(_rule)
 
 
 @wraps(_rule)
-def multi_head_attention_forward(*args: Any, **kwargs: Any) -> tuple[SymbolicTensor, Any]:
+def multi_head_attention_forward(
+    *args: object, **kwargs: object
+) -> tuple[SymbolicTensor, SymbolicTensor | None]:
     """Output and weights, None in place of weights that nobody needs."""
     output, *weights = _attention(*args, **kwargs)
     return output, weights[0] if weights else None

@@ -13,7 +13,16 @@ from typing import Any
 from symcnn.algebra.axis import IDENTITY, AxisMap, Scatter, Whole, Window
 from symcnn.algebra.size import Int, Size, exact_div, exact_or_fail, prod
 from symcnn.errors import ShapeMismatch
-from symcnn.ops.registry import at_least, equal, map_axes, ntuple, of_shapes, require_rank, rule
+from symcnn.ops.registry import (
+    OneOrMore,
+    at_least,
+    equal,
+    map_axes,
+    ntuple,
+    of_shapes,
+    require_rank,
+    rule,
+)
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
 
@@ -25,9 +34,9 @@ def _convolution(
     input: SymbolicTensor,
     weight: SymbolicTensor,
     bias: SymbolicTensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
+    stride: OneOrMore[Int] = 1,
+    padding: OneOrMore[Int] = 0,
+    dilation: OneOrMore[Int] = 1,
     groups: Int = 1,
 ) -> Result:
     op = f"conv{n}d"
@@ -71,11 +80,11 @@ def _transposed(
     input: SymbolicTensor,
     weight: SymbolicTensor,
     bias: SymbolicTensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
+    stride: OneOrMore[Int] = 1,
+    padding: OneOrMore[Int] = 0,
     output_padding: Any = 0,
     groups: Int = 1,
-    dilation: Any = 1,
+    dilation: OneOrMore[Int] = 1,
 ) -> Result:
     op = f"conv_transpose{n}d"
     require_rank(input, (n + 1, n + 2), op)

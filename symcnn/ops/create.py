@@ -5,15 +5,16 @@ The one law: ``arange(start, end, step)`` has ``ceil((end - start)/step)`` eleme
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from math import ceil, isfinite
-from typing import Any
+from typing import Any, Union
 
 from symcnn.algebra.size import Int, Size, ceildiv
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.ops.pointwise import broadcast
-from symcnn.ops.registry import at_least, mixed, rule, unpacked
+from symcnn.ops.registry import OneOrMore, Operand, at_least, mixed, rule, unpacked
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Result, SymbolicTensor
 
@@ -28,22 +29,26 @@ def made(*dims: Int) -> Result:
     return Result((tuple(dims),), mixed(dims), requires=requires)
 
 
-def _of_size(*size: Any, **kwargs: Any) -> Result:
-    return made(*unpacked((*size, *([kwargs["size"]] if "size" in kwargs else []))))
+def _of_size(*sizes: OneOrMore[Int], size: Sequence[Int] = (), **kwargs: object) -> Result:
+    return made(*unpacked(sizes), *size)
 
 
 for _name in ("zeros", "ones", "empty", "rand", "randn"):
     rule(_name)(_of_size)
 
 
+#: Where a row of numbers starts, ends, or how far it steps.
+Bound = Union[float, Size, SymbolicTensor]
+
+
 @rule("full")
-def full(size: Any, fill_value: Any = None, **kwargs: Any) -> Result:
+def full(size: Sequence[Int], fill_value: object = None, **kwargs: object) -> Result:
     """A shape filled with one number."""
     return made(*size)
 
 
 @rule("empty_permuted")
-def empty_permuted(size: Any, physical_layout: Any, **kwargs: Any) -> Result:
+def empty_permuted(size: Sequence[Int], physical_layout: Sequence[int], **kwargs: object) -> Result:
     """A shape, whatever the order of its axes in memory."""
     if sorted(physical_layout) != list(range(len(size))):
         raise ShapeMismatch(f"empty_permuted: {tuple(physical_layout)} is no order of the axes")
@@ -51,20 +56,26 @@ def empty_permuted(size: Any, physical_layout: Any, **kwargs: Any) -> Result:
 
 
 @rule("empty_strided")
-def empty_strided(size: Any, stride: Any, **kwargs: Any) -> Result:
+def empty_strided(size: Sequence[Int], stride: Sequence[Int], **kwargs: object) -> Result:
     """A shape, whatever its layout."""
     return made(*size)
 
 
 @rule("randint")
-def randint(*args: Any, **kwargs: Any) -> Result:
+def randint(
+    *args: Int | Sequence[Int], size: Sequence[Int] | None = None, **kwargs: object
+) -> Result:
     """Random whole numbers: ``randint(high, size)`` or ``randint(low, high, size)``."""
-    size = kwargs["size"] if "size" in kwargs else args[-1]
-    return made(*size)
+    shape = args[-1] if size is None else size
+    if not isinstance(shape, Sequence):
+        raise ShapeMismatch(f"randint: size={shape}", cure="a size is a tuple: randint(9, (3,))")
+    return made(*shape)
 
 
 @rule("normal")
-def normal(mean: Any, std: Any = 1.0, size: Any = None, **kwargs: Any) -> Result:
+def normal(
+    mean: Operand, std: Operand = 1.0, size: Sequence[Int] | None = None, **kwargs: object
+) -> Result:
     """Random numbers: of a shape, or around the means in a tensor."""
     if isinstance(std, (int, float)) and std < 0:
         raise ShapeMismatch(f"normal: std={std}", cure="a spread is not negative")
@@ -74,25 +85,30 @@ def normal(mean: Any, std: Any = 1.0, size: Any = None, **kwargs: Any) -> Result
 
 
 @rule("randperm")
-def randperm(n: Int, **kwargs: Any) -> Result:
+def randperm(n: Int, **kwargs: object) -> Result:
     """The numbers below `n`, shuffled."""
     return made(n)
 
 
 @rule("arange")
-def arange(start: Any = None, end: Any = None, step: Any = 1, **kwargs: Any) -> Result:
+def arange(
+    start: Bound | None = None, end: Bound | None = None, step: Bound = 1, **kwargs: object
+) -> Result:
     """Equally spaced numbers from `start` to before `end`."""
     start, end = (start, end) if end is not None else (0, start)
     if end is None:
         raise ShapeMismatch("arange needs an end")
     start = 0 if start is None else start
-    if any(isinstance(v, SymbolicTensor) for v in (start, end, step)):
+    tensors = isinstance(start, SymbolicTensor) or isinstance(end, SymbolicTensor)
+    if tensors or isinstance(step, SymbolicTensor):
         raise DataDependent("arange: its bounds stand in a tensor", cure="give numbers")
     if step == 0:
         raise ShapeMismatch("arange: step=0", cure="the step must not be zero")
+    first: Any = start
+    last: Any = end
     if isinstance(end, Size) or isinstance(start, Size):  # a float end: 0.5 is 1/2
-        start, end = (Fraction(v) if isinstance(v, float) else v for v in (start, end))
-    gap = end - start
+        first, last = (Fraction(v) if isinstance(v, float) else v for v in (first, last))
+    gap = last - first
     if isinstance(gap, Size) or isinstance(step, Size):
         if isinstance(step, float) and not step.is_integer():
             raise UnsupportedOperation(f"arange over sizes by step={step}", cure="use whole steps")
@@ -106,7 +122,7 @@ def arange(start: Any = None, end: Any = None, step: Any = 1, **kwargs: Any) -> 
 
 
 @rule("linspace", "logspace")
-def linspace(start: Any, end: Any, steps: Int, *args: Any, **kwargs: Any) -> Result:
+def linspace(start: Operand, end: Operand, steps: Int, *args: object, **kwargs: object) -> Result:
     """`steps` equally spaced numbers."""
     if any(isinstance(end, SymbolicTensor) and end.ndim for end in (start, end)):
         raise ShapeMismatch("linspace takes numbers, or tensors without axes, as its ends")
@@ -114,7 +130,7 @@ def linspace(start: Any, end: Any, steps: Int, *args: Any, **kwargs: Any) -> Res
 
 
 @rule("eye")
-def eye(n: Int, m: Any = None, **kwargs: Any) -> Result:
+def eye(n: Int, m: Int | None = None, **kwargs: object) -> Result:
     """A matrix with ones on its diagonal."""
     return made(n, n if m is None else m)
 
@@ -125,38 +141,44 @@ def _unread(result: Result) -> Result:
 
 
 @rule("new_zeros", "new_ones", "new_empty")
-def new_zeros(input: SymbolicTensor, *size: Any, **kwargs: Any) -> Result:
+def new_zeros(
+    input: SymbolicTensor, *sizes: OneOrMore[Int], size: Sequence[Int] = (), **kwargs: object
+) -> Result:
     """A new tensor of the same type."""
-    return _unread(made(*unpacked((*size, *([kwargs["size"]] if "size" in kwargs else [])))))
+    return _unread(made(*unpacked(sizes), *size))
 
 
 @rule("new_full")
-def new_full(input: SymbolicTensor, size: Any, fill_value: Any, **kwargs: Any) -> Result:
+def new_full(
+    input: SymbolicTensor, size: Sequence[Int], fill_value: object, **kwargs: object
+) -> Result:
     """A new tensor of the same type, filled with one number."""
     return _unread(made(*size))
 
 
 @rule("new_empty_strided")
-def new_empty_strided(input: SymbolicTensor, size: Any, stride: Any, **kwargs: Any) -> Result:
+def new_empty_strided(
+    input: SymbolicTensor, size: Sequence[Int], stride: Sequence[Int], **kwargs: object
+) -> Result:
     """A new tensor of the same type, whatever its layout."""
     return _unread(made(*size))
 
 
 @rule("scalar_tensor")
-def scalar_tensor(s: Any, **kwargs: Any) -> Result:
+def scalar_tensor(s: object, **kwargs: object) -> Result:
     """A number as a tensor."""
     return made()
 
 
 @rule("tensor", "as_tensor", "new_tensor")
-def tensor_of(data: Any, *args: Any, **kwargs: Any) -> Result:
+def tensor_of(data: object, *args: object, **kwargs: object) -> Result:
     """Nested lists of numbers (sizes among them) as a tensor."""
     if args and not isinstance(data, (int, float, list, tuple, Size)):
         data = args[0]
     return made(*_nesting(data))
 
 
-def _nesting(data: Any) -> tuple[Int, ...]:
+def _nesting(data: object) -> tuple[Int, ...]:
     if isinstance(data, SymbolicTensor):
         return data.dims
     if isinstance(data, (list, tuple)):
@@ -165,6 +187,6 @@ def _nesting(data: Any) -> tuple[Int, ...]:
 
 
 @rule("tril_indices", "triu_indices")
-def tril_indices(row: int, col: int, offset: int = 0, **kwargs: Any) -> Result:
+def tril_indices(row: int, col: int, offset: int = 0, **kwargs: object) -> Result:
     """Places in a triangle: rows and columns of as many as there are."""
     raise UnsupportedOperation("the indices of a triangle of symbolic size have no rule")

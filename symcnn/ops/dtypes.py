@@ -75,7 +75,7 @@ def _real(dtype: str) -> str:
     return f"float{4 * BYTES[dtype]}" if kind_of(dtype) == _COMPLEX else dtype
 
 
-def result_type(values: Iterable[Any], default: str = "") -> str:
+def result_type(values: Iterable[object], default: str = "") -> str:
     """torch.result_type of tensors and numbers; `default` is the dtype of a python float."""
     ranks: list[str | None] = [None, None, None]
     for value in values:

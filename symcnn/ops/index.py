@@ -35,6 +35,8 @@ from symcnn.algebra.size import (
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.ops.pointwise import aligned, broadcast_dims, fits
 from symcnn.ops.registry import (
+    OneOrMore,
+    Operand,
     alike,
     at_least,
     equal,
@@ -84,7 +86,7 @@ def is_mask(x: SymbolicTensor) -> bool:
 
 
 @rule("getitem", "__getitem__")
-def getitem(input: SymbolicTensor, index: Any) -> Result:
+def getitem(input: SymbolicTensor, index: object) -> Result:
     """Indexing: see `_picked`."""
     return _picked(input, index)
 
@@ -229,7 +231,7 @@ def _bound(value: Int, size: Int) -> Int:
     return value if known(Condition(size, ">=", value)) is True else minimum(value, size)
 
 
-def _set(input: SymbolicTensor, index: Any, value: Any, *args: Any, **kwargs: Any) -> Result:
+def _set(input: SymbolicTensor, index: Any, value: Any, *args: object, **kwargs: object) -> Result:
     """``x[index] = value``: the shape stays; the value must broadcast to what is picked."""
     masks = any(is_mask(t) for t in tensors_in(index))
     if masks or not isinstance(value, SymbolicTensor):
@@ -270,8 +272,8 @@ def slice_scatter(
     input: SymbolicTensor,
     src: SymbolicTensor,
     dim: int = 0,
-    start: Any = None,
-    end: Any = None,
+    start: Int | None = None,
+    end: Int | None = None,
     step: int = 1,
 ) -> Result:
     """``x[..., start:end:step] = src`` in a new tensor; `src` must be as large as the slice."""
@@ -280,7 +282,9 @@ def slice_scatter(
 
 
 @rule("select_scatter")
-def select_scatter(input: SymbolicTensor, src: SymbolicTensor, dim: int, index: Any) -> Result:
+def select_scatter(
+    input: SymbolicTensor, src: SymbolicTensor, dim: int, index: Int | SymbolicTensor
+) -> Result:
     """``x[..., index] = src`` in a new tensor; `src` must be as large as that place."""
     axis = normal_dim(dim, input.ndim, "select_scatter")
     return _scattered(input, (*[slice(None)] * axis, index), src, "select_scatter")
@@ -297,7 +301,7 @@ def _scattered(x: SymbolicTensor, index: Any, src: SymbolicTensor, name: str) ->
 
 
 @rule("narrow", "narrow_copy")
-def narrow(input: SymbolicTensor, dim: int, start: Any, length: Int) -> Result:
+def narrow(input: SymbolicTensor, dim: int, start: Int | SymbolicTensor, length: Int) -> Result:
     """`length` places of one axis, from `start` on."""
     axis = normal_dim(dim, input.ndim, "narrow")
     if not input.ndim:
@@ -318,7 +322,7 @@ def narrow(input: SymbolicTensor, dim: int, start: Any, length: Int) -> Result:
 
 
 @rule("select", "select_copy")
-def select(input: SymbolicTensor, dim: int, index: Any) -> Result:
+def select(input: SymbolicTensor, dim: int, index: Int | SymbolicTensor) -> Result:
     """One place of an axis, which goes."""
     if not input.ndim:
         raise ShapeMismatch("select takes a tensor of at least one axis")
@@ -374,7 +378,7 @@ def chunk(input: SymbolicTensor, chunks: int, dim: int = 0) -> Result:
 
 
 @rule("split", "unsafe_split", "split_with_sizes", "split_with_sizes_copy")
-def split(input: SymbolicTensor, split_size_or_sections: Any, dim: int = 0) -> Result:
+def split(input: SymbolicTensor, split_size_or_sections: OneOrMore[Int], dim: int = 0) -> Result:
     """Parts of a given size, or of given sizes."""
     axis = _axis_to_split(input, dim, "split")
     return _split(input, split_size_or_sections, axis, f"split({split_size_or_sections})")
@@ -412,11 +416,11 @@ def _split(input: SymbolicTensor, sections: Any, axis: int, text: str, of: int =
 @rule("tensor_split")
 def tensor_split(
     input: SymbolicTensor,
-    indices_or_sections: Any = None,
+    indices_or_sections: OneOrMore[Int] | SymbolicTensor | None = None,
     dim: int = 0,
     *,
-    indices: Any = None,
-    sections: Any = None,
+    indices: OneOrMore[Int] | SymbolicTensor | None = None,
+    sections: OneOrMore[Int] | None = None,
 ) -> Result:
     """So many parts, sizes differing by at most one, or parts that end at given places."""
     given = [v for v in (indices_or_sections, indices, sections) if v is not None]
@@ -425,7 +429,9 @@ def tensor_split(
     return _near_equal(input, given[0], _axis_to_split(input, dim, "tensor_split"))
 
 
-def _near_equal(input: SymbolicTensor, indices_or_sections: Any, axis: int) -> Result:
+def _near_equal(
+    input: SymbolicTensor, indices_or_sections: OneOrMore[Int] | SymbolicTensor, axis: int
+) -> Result:
     if isinstance(indices_or_sections, SymbolicTensor):
         raise DataDependent("tensor_split: where to split stands in a tensor")
     size = input.dims[axis]
@@ -442,8 +448,8 @@ def _near_equal(input: SymbolicTensor, indices_or_sections: Any, axis: int) -> R
 
 
 def _split_along(op: str, axis: int, least: int) -> Any:
-    def operation(input: SymbolicTensor, *places: Any) -> Result:
-        indices_or_sections = places[0] if len(places) == 1 else places
+    def operation(input: SymbolicTensor, *places: OneOrMore[Int]) -> Result:
+        indices_or_sections = places[0] if len(places) == 1 else unpacked(places)
         if input.ndim < least:
             raise ShapeMismatch(f"{op} takes a tensor of at least {least} axes, not {input.ndim}")
         along = 0 if op == "hsplit" and input.ndim == 1 else axis
@@ -502,7 +508,7 @@ def _no_larger(
 
 
 @rule("gather")
-def gather(input: SymbolicTensor, dim: int, index: SymbolicTensor, **kwargs: Any) -> Result:
+def gather(input: SymbolicTensor, dim: int, index: SymbolicTensor, **kwargs: object) -> Result:
     """One element per index, from anywhere along `dim`: the index's shape."""
     axis = normal_dim(dim, input.ndim, "gather")
     requires = tuple(_no_larger(index.dims, input.dims, "gather", axis))
@@ -517,7 +523,12 @@ def gather(input: SymbolicTensor, dim: int, index: SymbolicTensor, **kwargs: Any
 
 @rule("scatter", "scatter_add", "scatter_reduce")
 def scatter(
-    input: SymbolicTensor, dim: int, index: SymbolicTensor, src: Any = None, *a: Any, **k: Any
+    input: SymbolicTensor,
+    dim: int,
+    index: SymbolicTensor,
+    src: Operand | None = None,
+    *a: object,
+    **k: object,
 ) -> Result:
     """Elements of `src` written where the index says: the shape stays."""
     axis = normal_dim(dim, input.ndim, "scatter")
@@ -560,7 +571,9 @@ def index_select(input: SymbolicTensor, dim: int, index: SymbolicTensor) -> Resu
 
 
 @rule("take_along_dim")
-def take_along_dim(input: SymbolicTensor, indices: SymbolicTensor, dim: Any = None) -> Result:
+def take_along_dim(
+    input: SymbolicTensor, indices: SymbolicTensor, dim: OneOrMore[int] | None = None
+) -> Result:
     """`gather`, where the other axes broadcast; without an axis, from the flattened tensor."""
     if dim is None:
         count = prod(indices.dims)
@@ -584,7 +597,12 @@ def take(input: SymbolicTensor, index: SymbolicTensor) -> Result:
 
 
 def _index_add(
-    input: SymbolicTensor, dim: int, index: SymbolicTensor, source: Any, *args: Any, **kwargs: Any
+    input: SymbolicTensor,
+    dim: int,
+    index: SymbolicTensor,
+    source: object,
+    *args: object,
+    **kwargs: object,
 ) -> Result:
     """Places of one axis written from `source`: the shape stays."""
     require_rank(index, (0, 1), "the index")
@@ -606,7 +624,7 @@ rule("index_fill")(_index_add)
 
 
 def _from_source(
-    input: SymbolicTensor, dim: int, index: SymbolicTensor, *args: Any, **kwargs: Any
+    input: SymbolicTensor, dim: int, index: SymbolicTensor, *args: object, **kwargs: object
 ) -> Result:
     if not input.ndim and prod(index.dims) != 1:
         raise ShapeMismatch("a 0-d tensor has one place to write to")
@@ -618,7 +636,7 @@ for _name in ("index_add", "index_copy", "index_reduce"):
 
 
 def _by_values(op: str, cure: str) -> Any:
-    def operation(*args: Any, **kwargs: Any) -> Result:
+    def operation(*args: object, **kwargs: object) -> Result:
         raise DataDependent(f"{op}: the output's shape depends on the values", cure=cure)
 
     return operation
@@ -635,13 +653,18 @@ for _names, _cure in (
 
 
 @rule("embedding")
-def embedding(input: SymbolicTensor, weight: SymbolicTensor, *args: Any, **kwargs: Any) -> Result:
+def embedding(
+    input: SymbolicTensor,
+    weight: SymbolicTensor,
+    padding_idx: int | None = None,
+    *args: object,
+    **kwargs: object,
+) -> Result:
     """A row of the table per index."""
     require_rank(weight, (2,), "the table of embedding")
     rows, width = weight.dims
-    padding = kwargs.get("padding_idx", args[0] if args else None)
-    if padding is not None and isinstance(rows, int) and not -rows <= padding < rows:
-        raise ShapeMismatch(f"embedding: padding_idx={padding} is not one of {rows} rows")
+    if padding_idx is not None and isinstance(rows, int) and not -rows <= padding_idx < rows:
+        raise ShapeMismatch(f"embedding: padding_idx={padding_idx} is not one of {rows} rows")
     return Result(((*input.dims, width),), (*kept(input.ndim), (None, Whole(width))))
 
 
@@ -706,7 +729,9 @@ def _shuffled(x: SymbolicTensor, axes: Sequence[int]) -> Result:
 
 
 @rule("roll")
-def roll(input: SymbolicTensor, shifts: Any, dims: Any = None) -> Result:
+def roll(
+    input: SymbolicTensor, shifts: OneOrMore[Int], dims: OneOrMore[int] | None = None
+) -> Result:
     """Axes shifted in a circle."""
     if shifts in ((), []):
         raise ShapeMismatch("roll takes a shift")
@@ -730,11 +755,11 @@ def roll(input: SymbolicTensor, shifts: Any, dims: Any = None) -> Result:
 
 
 @rule("flip")
-def flip(input: SymbolicTensor, *dims: Any, **kwargs: Any) -> Result:
+def flip(input: SymbolicTensor, *axes: OneOrMore[int], dims: OneOrMore[int] = ()) -> Result:
     """Axes in reverse order."""
-    named = unpacked((*dims, *kwargs.values()))
-    axes = normal_dims(named, input.ndim, "flip")
-    return _reversed(input, axes if input.ndim else ())
+    named = unpacked(axes if axes else (dims,))
+    places = normal_dims(named, input.ndim, "flip")
+    return _reversed(input, places if input.ndim else ())
 
 
 def _reversed(x: SymbolicTensor, axes: Sequence[int]) -> Result:
@@ -777,7 +802,7 @@ def rot90(input: SymbolicTensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Re
 
 
 @rule("tril", "triu")
-def tril(input: SymbolicTensor, diagonal: Any = 0) -> Result:
+def tril(input: SymbolicTensor, diagonal: Int = 0) -> Result:
     """A triangle of every matrix, zeros elsewhere."""
     if input.ndim < 2:
         raise ShapeMismatch(f"tril and triu take matrices, not a {input.ndim}-d tensor")

@@ -13,7 +13,7 @@ from symcnn.algebra.size import Int, Size, minimum, prod
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
 from symcnn.ops.pointwise import broadcast, broadcast_dims
 from symcnn.ops.reduce import reduced
-from symcnn.ops.registry import Axes, equal, kept, mixed, normal_dim, require_rank, rule
+from symcnn.ops.registry import Axes, OneOrMore, equal, kept, mixed, normal_dim, require_rank, rule
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
 
@@ -41,7 +41,7 @@ def _result(batch: int, *shapes: Dims, requires: list[Requirement] | None = None
 
 
 def _of_square(op: str, shapes: Callable[[Dims, Int], tuple[Dims, ...]]) -> Any:
-    def operation(input: SymbolicTensor, *args: Any, **kwargs: Any) -> Result:
+    def operation(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
         batch, rows, _ = _matrices(input, op)
         return _result(len(batch), *shapes(batch, rows), requires=_square(input, op))
 
@@ -64,7 +64,7 @@ for _names, _shapes in _SQUARE.items():
 
 
 @rule("linalg_svd")
-def svd(A: SymbolicTensor, full_matrices: bool = True, **kwargs: Any) -> Result:  # noqa: N803
+def svd(A: SymbolicTensor, full_matrices: bool = True, **kwargs: object) -> Result:  # noqa: N803
     """``U, S, Vh``; without `full_matrices` only as many vectors as there are values."""
     batch, m, n = _matrices(A, "svd")
     k = minimum(m, n)
@@ -82,14 +82,14 @@ def old_svd(input: SymbolicTensor, some: bool = True, compute_uv: bool = True) -
 
 
 @rule("linalg_svdvals")
-def svdvals(A: SymbolicTensor, **kwargs: Any) -> Result:  # noqa: N803
+def svdvals(A: SymbolicTensor, **kwargs: object) -> Result:  # noqa: N803
     """The singular values."""
     batch, m, n = _matrices(A, "svdvals")
     return _result(len(batch), (*batch, minimum(m, n)))
 
 
 @rule("linalg_qr")
-def linalg_qr(A: SymbolicTensor, mode: str = "reduced", **kwargs: Any) -> Result:  # noqa: N803
+def linalg_qr(A: SymbolicTensor, mode: str = "reduced", **kwargs: object) -> Result:  # noqa: N803
     """``Q, R``, with as many columns as fit, or all of them."""
     batch, m, n = _matrices(A, "qr")
     if mode not in ("reduced", "complete"):
@@ -105,7 +105,7 @@ def old_qr(input: SymbolicTensor, some: bool = True) -> Result:
 
 
 @rule("linalg_pinv", "pinverse")
-def pinv(input: SymbolicTensor, *args: Any, hermitian: bool = False, **kwargs: Any) -> Result:
+def pinv(input: SymbolicTensor, *args: object, hermitian: bool = False, **kwargs: object) -> Result:
     """The pseudo-inverse: rows and columns exchanged."""
     batch, m, n = _matrices(input, "pinv")
     square = equal(m, n, "pinv of a Hermitian matrix: it must be square") if hermitian else []
@@ -115,10 +115,10 @@ def pinv(input: SymbolicTensor, *args: Any, hermitian: bool = False, **kwargs: A
 @rule("linalg_matrix_norm")
 def matrix_norm(
     A: SymbolicTensor,  # noqa: N803
-    ord: Any = "fro",
-    dim: Any = (-2, -1),
+    ord: object = "fro",
+    dim: OneOrMore[int] | None = (-2, -1),
     keepdim: bool = False,
-    **kwargs: Any,
+    **kwargs: object,
 ) -> Result:
     """A number per matrix."""
     _matrices(A, "matrix_norm")
@@ -133,7 +133,7 @@ def solve(
     B: SymbolicTensor,  # noqa: N803
     *,
     left: bool = True,
-    **kwargs: Any,
+    **kwargs: object,
 ) -> Result:
     """The solution of ``A @ x = B``: batches broadcast, unless B is a batch of vectors."""
     batch, rows, _ = _matrices(A, "solve")
@@ -158,7 +158,7 @@ def solve_triangular(
     *,
     upper: bool,
     left: bool = True,
-    **kwargs: Any,
+    **kwargs: object,
 ) -> Result:
     """The solution of a triangular system."""
     batch, rows, _ = _matrices(A, "solve_triangular")
@@ -171,7 +171,7 @@ def solve_triangular(
 
 
 @rule("cholesky_solve")
-def cholesky_solve(input: SymbolicTensor, input2: SymbolicTensor, **kwargs: Any) -> Result:
+def cholesky_solve(input: SymbolicTensor, input2: SymbolicTensor, **kwargs: object) -> Result:
     """The solution of a system whose matrix is given by its factor."""
     others, m, n = _matrices(input, "cholesky_solve")
     batch, rows, _ = _matrices(input2, "cholesky_solve")
@@ -183,7 +183,7 @@ def cholesky_solve(input: SymbolicTensor, input2: SymbolicTensor, **kwargs: Any)
 
 
 @rule("linalg_vecdot")
-def vecdot(x: SymbolicTensor, y: SymbolicTensor, *, dim: int = -1, **kwargs: Any) -> Result:
+def vecdot(x: SymbolicTensor, y: SymbolicTensor, *, dim: int = -1, **kwargs: object) -> Result:
     """Inner products along an axis."""
     both = broadcast(x, y)
     axis = normal_dim(dim, len(both.shapes[0]), "vecdot")
@@ -210,7 +210,7 @@ def pdist(input: SymbolicTensor, p: float = 2.0) -> Result:
 
 
 @rule("block_diag")
-def block_diag(*tensors: Any) -> Result:
+def block_diag(*tensors: SymbolicTensor) -> Result:
     """Matrices along a diagonal; vectors are rows, numbers a matrix of one."""
     if any(t.ndim > 2 for t in tensors):
         raise ShapeMismatch("block_diag takes tensors of at most 2 axes")
@@ -220,7 +220,7 @@ def block_diag(*tensors: Any) -> Result:
 
 
 @rule("cartesian_prod")
-def cartesian_prod(*tensors: Any) -> Result:
+def cartesian_prod(*tensors: SymbolicTensor) -> Result:
     """All combinations of the elements of vectors."""
     for t in tensors:
         require_rank(t, (1,), "cartesian_prod")
@@ -238,7 +238,7 @@ def _cross(input: SymbolicTensor, other: SymbolicTensor, axis: int) -> Result:
 
 @rule("linalg_cross")
 def linalg_cross(
-    input: SymbolicTensor, other: SymbolicTensor, *, dim: int = -1, **kwargs: Any
+    input: SymbolicTensor, other: SymbolicTensor, *, dim: int = -1, **kwargs: object
 ) -> Result:
     """The vector product along an axis of size 3."""
     if input.ndim != other.ndim:
@@ -247,7 +247,12 @@ def linalg_cross(
 
 
 @rule("cross")
-def cross(input: SymbolicTensor, other: SymbolicTensor, dim: Any = None, **kwargs: Any) -> Result:
+def cross(
+    input: SymbolicTensor,
+    other: SymbolicTensor,
+    dim: OneOrMore[int] | None = None,
+    **kwargs: object,
+) -> Result:
     """The vector product along `dim`, or along the first axis of size 3."""
     if input.ndim != other.ndim:
         raise ShapeMismatch("cross: both tensors must have the same rank")

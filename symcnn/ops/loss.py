@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
-from symcnn.algebra.size import Int, Size, prod
+from symcnn.algebra.size import Int, Size, maximum, prod
 from symcnn.errors import ShapeMismatch
 from symcnn.ops.pointwise import broadcast, broadcast_dims
 from symcnn.ops.registry import alike, equal, mixed, require_rank, rule
@@ -15,12 +16,34 @@ from symcnn.trace.graph import Result, SymbolicTensor
 
 __all__: list[str] = []
 
+
+class Options(TypedDict, total=False):
+    """Torch's optional parameters of losses."""
+
+    weight: SymbolicTensor | None
+    pos_weight: SymbolicTensor | None
+    size_average: bool | None
+    reduce: bool | None
+    reduction: int | str
+    ignore_index: int | None
+    label_smoothing: float
+    beta: float
+    delta: float
+    margin: float
+    p: float
+    eps: float
+    swap: bool
+    full: bool
+    log_input: bool
+    log_target: bool
+
+
 _REDUCTIONS = ("none", "mean", "sum")
 
 
 def _reduced(
     dims: tuple[Int, ...],
-    options: dict[str, Any],
+    options: Options,
     requires: list[Requirement],
     pointwise: Result | None = None,
 ) -> Result:
@@ -46,7 +69,7 @@ def _same(op: str, a: SymbolicTensor, b: SymbolicTensor) -> list[Requirement]:
     return [need for x, y in zip(a.dims, b.dims, strict=True) for need in equal(x, y, why)]
 
 
-def _fits(op: str, weight: Any, dims: tuple[Int, ...]) -> list[Requirement]:
+def _fits(op: str, weight: SymbolicTensor | None, dims: tuple[Int, ...]) -> list[Requirement]:
     """That a weight broadcasts to the loss."""
     if weight is None:
         return []
@@ -60,7 +83,9 @@ def _fits(op: str, weight: Any, dims: tuple[Int, ...]) -> list[Requirement]:
 def _pointwise(op: str) -> Any:
     """Input and target broadcast against each other."""
 
-    def operation(input: SymbolicTensor, target: Any, **options: Any) -> Result:
+    def operation(
+        input: SymbolicTensor, target: SymbolicTensor, **options: Unpack[Options]
+    ) -> Result:
         if options.get("delta", 1) <= 0:
             raise ShapeMismatch(f"{op}: delta={options['delta']}", cure="delta is positive")
         both = broadcast(input, target, options.get("weight"))
@@ -72,14 +97,13 @@ def _pointwise(op: str) -> Any:
     return operation
 
 
-def _positional(names: str, operation: Any) -> Any:
+def _positional(names: str, operation: Callable[..., Result]) -> Callable[..., Result]:
     """Torch's optional parameters in torch's order, as keywords."""
     order = names.split()
 
-    def call(*args: Any, **kwargs: Any) -> Result:
+    def call(*args: object, **kwargs: object) -> Result:
         named = dict(zip(order, args, strict=False))
-        result: Result = operation(**named, **kwargs)
-        return result
+        return operation(**named, **kwargs)
 
     return call
 
@@ -98,11 +122,13 @@ for _name, _names in (
     rule(_name)(_positional(_names, _pointwise(_name)))
 
 
-def _binary_cross_entropy(input: SymbolicTensor, target: SymbolicTensor, **options: Any) -> Result:
+def _binary_cross_entropy(
+    input: SymbolicTensor, target: SymbolicTensor, **options: Unpack[Options]
+) -> Result:
     op = "binary_cross_entropy"
     requires = _same(op, input, target)
-    for name in ("weight", "pos_weight"):
-        requires += _fits(op, options.get(name), input.dims)
+    for weight in (options.get("weight"), options.get("pos_weight")):
+        requires += _fits(op, weight, input.dims)
     return _reduced(input.dims, options, requires, alike(input))
 
 
@@ -112,7 +138,7 @@ rule("binary_cross_entropy_with_logits")(
 )
 
 
-def _per_place(op: str, input: SymbolicTensor, target: SymbolicTensor, options: Any) -> Result:
+def _per_place(op: str, input: SymbolicTensor, target: SymbolicTensor, options: Options) -> Result:
     """Classes on axis 1 (0, without a batch), one class per place in the target."""
     if not input.ndim:
         raise ShapeMismatch(f"{op} takes an input with classes")
@@ -122,7 +148,7 @@ def _per_place(op: str, input: SymbolicTensor, target: SymbolicTensor, options: 
     return _reduced(dims, options, requires + _classes(op, input.dims[at], options))
 
 
-def _classes(op: str, classes: Int, options: Any) -> list[Requirement]:
+def _classes(op: str, classes: Int, options: Options) -> list[Requirement]:
     weight = options.get("weight")
     if weight is None:
         return []
@@ -131,11 +157,13 @@ def _classes(op: str, classes: Int, options: Any) -> list[Requirement]:
     return equal(weight.dims[0], classes, f"{op}: one weight per class")
 
 
-def _nll_loss(input: SymbolicTensor, target: SymbolicTensor, **options: Any) -> Result:
+def _nll_loss(input: SymbolicTensor, target: SymbolicTensor, **options: Unpack[Options]) -> Result:
     return _per_place("nll_loss", input, target, options)
 
 
-def _cross_entropy(input: SymbolicTensor, target: SymbolicTensor, **options: Any) -> Result:
+def _cross_entropy(
+    input: SymbolicTensor, target: SymbolicTensor, **options: Unpack[Options]
+) -> Result:
     """Targets are classes, or probabilities: then they have the input's shape."""
     if input.ndim != target.ndim or input.ndim < 1:
         return _per_place("cross_entropy", input, target, options)
@@ -163,7 +191,7 @@ def linear_cross_entropy(
     target: SymbolicTensor,
     *,
     linear_bias: SymbolicTensor | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Result:
     """`cross_entropy` of ``input @ linear_weight.T``; the weight may be for several outputs."""
     op = "linear_cross_entropy"
@@ -185,10 +213,10 @@ def linear_cross_entropy(
 def ctc_loss(
     log_probs: SymbolicTensor,
     targets: SymbolicTensor,
-    input_lengths: Any,
-    target_lengths: Any,
+    input_lengths: SymbolicTensor | Sequence[Int],
+    target_lengths: SymbolicTensor | Sequence[Int],
     blank: int = 0,
-    reduction: Any = "mean",
+    reduction: int | str = "mean",
     zero_infinity: bool = False,
 ) -> Result:
     """One number per sequence of a batch ``(time, batch, classes)``, or one in all."""
@@ -199,7 +227,7 @@ def ctc_loss(
         requires += equal(given, prod(log_probs.dims[1:-1]), "ctc_loss: one length per sequence")
     if not isinstance(input_lengths, SymbolicTensor):
         why = "ctc_loss: no sequence is longer than the input"
-        requires.append(Condition(log_probs.dims[0], ">=", max(input_lengths), why))
+        requires.append(Condition(log_probs.dims[0], ">=", maximum(*input_lengths), why))
     require_rank(targets, (1, 2), "the targets of ctc_loss")
     if targets.ndim == 2:
         batch = prod(log_probs.dims[1:-1])
@@ -210,11 +238,16 @@ def ctc_loss(
             requires += equal(targets.dims[0], total, "ctc_loss: as many targets as their lengths")
         else:
             why = "ctc_loss: no target is longer than its row"
-            requires.append(Condition(targets.dims[1], ">=", max(target_lengths), why))
+            requires.append(Condition(targets.dims[1], ">=", maximum(*target_lengths), why))
     return _reduced(log_probs.dims[1:-1], {"reduction": reduction}, requires)
 
 
-def _gaussian_nll(input: SymbolicTensor, target: Any, var: Any, **options: Any) -> Result:
+def _gaussian_nll(
+    input: SymbolicTensor,
+    target: SymbolicTensor,
+    var: float | SymbolicTensor,
+    **options: Unpack[Options],
+) -> Result:
     """A variance per element, or one shared along one axis; without the last axis, per sample."""
     both = broadcast(input, target)
     requires = list(both.requires)
@@ -244,7 +277,7 @@ def _gaussian_nll(input: SymbolicTensor, target: Any, var: Any, **options: Any) 
 rule("gaussian_nll_loss")(_positional("input target var full eps reduction", _gaussian_nll))
 
 
-def _per_sample(op: str, input: SymbolicTensor, target: SymbolicTensor, options: Any) -> Result:
+def _per_sample(op: str, input: SymbolicTensor, target: SymbolicTensor, options: Options) -> Result:
     """The last axis holds the classes of a sample."""
     require_rank(input, (0, 1, 2), op)
     samples, classes = input.dims[:-1], input.dims[-1] if input.ndim else 1
@@ -258,7 +291,9 @@ def _per_sample(op: str, input: SymbolicTensor, target: SymbolicTensor, options:
 
 
 def _margin_of_classes(op: str) -> Any:
-    def operation(input: SymbolicTensor, target: SymbolicTensor, **options: Any) -> Result:
+    def operation(
+        input: SymbolicTensor, target: SymbolicTensor, **options: Unpack[Options]
+    ) -> Result:
         return _per_sample(op, input, target, options)
 
     return operation
@@ -271,7 +306,9 @@ for _name, _names in (
     rule(_name)(_positional(_names, _margin_of_classes(_name)))
 
 
-def _multilabel_soft_margin(input: SymbolicTensor, target: Any, **options: Any) -> Result:
+def _multilabel_soft_margin(
+    input: SymbolicTensor, target: SymbolicTensor, **options: Unpack[Options]
+) -> Result:
     both = broadcast(input, target, options.get("weight"))
     shape, classes = both.shapes[0], max(input.ndim - 1, 0)  # the input's last axis is summed over
     return _reduced(shape[:classes] + shape[classes + 1 :], options, list(both.requires))
@@ -283,7 +320,10 @@ rule("multilabel_soft_margin_loss")(
 
 
 def _margin_ranking(
-    input1: SymbolicTensor, input2: SymbolicTensor, target: SymbolicTensor, **options: Any
+    input1: SymbolicTensor,
+    input2: SymbolicTensor,
+    target: SymbolicTensor,
+    **options: Unpack[Options],
 ) -> Result:
     """One number per element; all three have as many axes."""
     if len({input1.ndim, input2.ndim, target.ndim}) > 1:
@@ -293,7 +333,10 @@ def _margin_ranking(
 
 
 def _cosine_embedding(
-    input1: SymbolicTensor, input2: SymbolicTensor, target: SymbolicTensor, **options: Any
+    input1: SymbolicTensor,
+    input2: SymbolicTensor,
+    target: SymbolicTensor,
+    **options: Unpack[Options],
 ) -> Result:
     """One number per sample: two vectors and a number, or two matrices and a vector."""
     op = "cosine_embedding_loss"
@@ -312,7 +355,10 @@ rule("cosine_embedding_loss")(
 
 
 def _triplet(
-    anchor: SymbolicTensor, positive: SymbolicTensor, negative: SymbolicTensor, **options: Any
+    anchor: SymbolicTensor,
+    positive: SymbolicTensor,
+    negative: SymbolicTensor,
+    **options: Unpack[Options],
 ) -> Result:
     """Distances over the last axis, of two at a time: positive and negative meet only to swap."""
     if options.get("margin", 1) <= 0:

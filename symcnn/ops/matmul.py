@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Union
 
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Const, Whole
 from symcnn.algebra.size import Int, minimum, prod
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
 from symcnn.ops.pointwise import aligned, broadcast_dims, fits
-from symcnn.ops.registry import equal, kept, mixed, normal_dim, require_rank, rule
+from symcnn.ops.registry import OneOrMore, equal, kept, mixed, normal_dim, require_rank, rule
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 
@@ -88,7 +88,9 @@ def _axes(a: Dims, b: Dims, dims: Dims) -> tuple[Axes, Axes]:
 
 
 def _of_ranks(op: str, left: int, right: int) -> Any:
-    def operation(input: SymbolicTensor, mat2: SymbolicTensor, *args: Any, **kwargs: Any) -> Result:
+    def operation(
+        input: SymbolicTensor, mat2: SymbolicTensor, *args: object, **kwargs: object
+    ) -> Result:
         require_rank(input, (left,), op)
         require_rank(mat2, (right,), f"the second factor of {op}")
         why = f"{op}: the batches must be equal"
@@ -114,7 +116,7 @@ def _plus_product(op: str, rank: int, vector: bool = False) -> Any:
     """``beta*input + alpha*(a @ b)``: `input` must broadcast to the product."""
 
     def operation(
-        input: SymbolicTensor, a: SymbolicTensor, b: SymbolicTensor, *args: Any, **kwargs: Any
+        input: SymbolicTensor, a: SymbolicTensor, b: SymbolicTensor, *args: object, **kwargs: object
     ) -> Result:
         require_rank(a, (rank,), f"the first factor of {op}")
         require_rank(b, (1 if vector else rank,), f"the second factor of {op}")
@@ -150,7 +152,7 @@ def outer(input: SymbolicTensor, vec2: SymbolicTensor) -> Result:
 
 @rule("addr")
 def addr(
-    input: SymbolicTensor, vec1: SymbolicTensor, vec2: SymbolicTensor, **kwargs: Any
+    input: SymbolicTensor, vec1: SymbolicTensor, vec2: SymbolicTensor, **kwargs: object
 ) -> Result:
     """An outer product added to `input`, which broadcasts to it."""
     require_rank(vec1, (1,), "addr")
@@ -175,7 +177,9 @@ def inner(input: SymbolicTensor, other: SymbolicTensor) -> Result:
 
 
 @rule("tensordot")
-def tensordot(a: SymbolicTensor, b: SymbolicTensor, dims: Any = 2, out: Any = None) -> Result:
+def tensordot(
+    a: SymbolicTensor, b: SymbolicTensor, dims: OneOrMore[int] = 2, out: object = None
+) -> Result:
     """A product over several axes: the last of `a` with the first of `b`, or those named."""
     if isinstance(dims, int):
         if not 0 <= dims <= min(a.ndim, b.ndim):
@@ -278,20 +282,21 @@ def _heads(t: SymbolicTensor, lead: Dims, batch: Dims) -> Axes:
 # Einstein sums --------------------------------------------------------------------------------
 
 
+#: An operand of einsum, or the labels of its axes as numbers.
+Factor = Union[SymbolicTensor, int]
+
+
 @rule("einsum")
-def einsum(equation: Any, *operands: Any) -> Result:
+def einsum(equation: str | SymbolicTensor, *operands: Factor | Sequence[Factor]) -> Result:
     """Einstein's sum convention; factors are contracted from left to right, as torch does.
 
     MACs of a pair: the product of all sizes that meet, if any of them is summed over.
     """
-    if not isinstance(equation, str):
-        equation, operands = _from_sublists(equation, *operands)
-    elif len(operands) == 1 and isinstance(operands[0], (tuple, list)):
-        operands = tuple(operands[0])
-    terms, output = labels_of(equation, operands)
+    equation, factors = _equation(equation, *operands)
+    terms, output = labels_of(equation, factors)
     sizes: dict[str, Int] = {}
     requires: list[Requirement] = []
-    for term, operand in zip(terms, operands, strict=True):
+    for term, operand in zip(terms, factors, strict=True):
         own: dict[str, Int] = {}
         for label, size in zip(term, operand.dims, strict=True):
             twice = f"einsum: {label!r} stands twice, for sizes that must be equal"
@@ -314,9 +319,9 @@ def einsum(equation: Any, *operands: Any) -> Result:
                 for label, size in ((label, sizes[label]) for label in output)
             ),
         )
-        for t, term in zip(operands, terms, strict=True)
+        for t, term in zip(factors, terms, strict=True)
     )
-    macs = _contraction(terms, [t.dims for t in operands], output)
+    macs = _contraction(terms, [t.dims for t in factors], output)
     dims = tuple(sizes[label] for label in output)
     return Result((dims,), axes[1], macs, tuple(requires), others=tuple(others))
 
@@ -325,18 +330,17 @@ def _labelled(axis: int, t: SymbolicTensor, size: Int) -> tuple[int, AxisMap]:
     return axis, IDENTITY if t.dims[axis] == size else Const(size)
 
 
-def pair_macs(equation: Any, *operands: Any, counted: bool = False) -> list[Int]:
+def pair_macs(
+    equation: str | SymbolicTensor, *operands: Factor | Sequence[Factor], counted: bool = False
+) -> list[Int]:
     """MACs of each contraction in turn: the first two factors, the result with the third, ...
 
     counted: as FlopCounterMode sees them: where all summed axes have size 1, torch multiplies
         point by point, and nothing is counted.
     """
-    if not isinstance(equation, str):
-        equation, operands = _from_sublists(equation, *operands)
-    elif len(operands) == 1 and isinstance(operands[0], (tuple, list)):
-        operands = tuple(operands[0])
-    terms, output = labels_of(equation, operands)
-    shapes = [t.dims for t in operands]
+    equation, factors = _equation(equation, *operands)
+    terms, output = labels_of(equation, factors)
+    shapes = [t.dims for t in factors]
     totals: list[Int] = [0]
     for i in range(2, len(terms) + 1):
         kept = [*output, *(label for term in terms[i:] for label in term)]
@@ -344,8 +348,12 @@ def pair_macs(equation: Any, *operands: Any, counted: bool = False) -> list[Int]
     return [after - before for before, after in pairwise(totals)]
 
 
-def _from_sublists(*args: Any) -> tuple[str, tuple[Any, ...]]:
-    """``einsum(a, [0, 1], b, [1, 2], [0, 2])`` as an equation and its operands."""
+def _equation(*args: Any) -> tuple[str, tuple[SymbolicTensor, ...]]:
+    """The equation and its operands: ``einsum("ij,jk", a, b)``, or with a list of them, or by
+    numbers, ``einsum(a, [0, 1], b, [1, 2], [0, 2])``.
+    """
+    if isinstance(args[0], str):
+        return args[0], tuple(args[1]) if isinstance(args[-1], (tuple, list)) else args[1:]
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
     texts = [
         "".join("..." if i is Ellipsis else alphabet[i] for i in labels) for labels in args[1::2]
@@ -356,7 +364,9 @@ def _from_sublists(*args: Any) -> tuple[str, tuple[Any, ...]]:
     return ",".join(texts) + output, args[0 : len(args) - len(args) % 2 : 2]
 
 
-def labels_of(equation: str, operands: Sequence[Any]) -> tuple[list[list[str]], list[str]]:
+def labels_of(
+    equation: str, operands: Sequence[SymbolicTensor]
+) -> tuple[list[list[str]], list[str]]:
     """The labels of every operand's axes, and of the output's; ``...`` becomes "0", "1", ..."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     texts = left.split(",")

@@ -6,9 +6,8 @@ point by point, as it is once the statistics are those of training.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from inspect import unwrap
-from typing import Any
 
 from symcnn.algebra.axis import Whole
 from symcnn.algebra.size import Int, floordiv
@@ -117,8 +116,8 @@ def layer_norm(
     input: SymbolicTensor,
     normalized_shape: Sequence[Int],
     weight: SymbolicTensor | None = None,
-    *args: Any,
-    **kwargs: Any,
+    *args: object,
+    **kwargs: object,
 ) -> Result:
     """Layer normalisation over the last axes, which must have the shape the layer was built for."""
     shape = tuple(normalized_shape)
@@ -157,7 +156,7 @@ def local_response_norm(
     return Result((input.dims,), tuple(maps))
 
 
-def _below(op: Any) -> Any:
+def _below(op: Callable[..., Result]) -> Callable[..., Result]:
     """The function of that name in torch itself, which takes the affine map before statistics."""
 
     def operation(
@@ -170,7 +169,7 @@ def _below(op: Any) -> Any:
         momentum: float,
         eps: float,
         cudnn_enabled: bool = True,
-    ) -> Any:
+    ) -> Result:
         return op(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
     return operation

@@ -16,6 +16,7 @@ from symcnn.algebra.size import Int, Size, prod
 from symcnn.algebra.taps import Laid, Tap
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
 from symcnn.ops.registry import (
+    OneOrMore,
     at_least,
     equal,
     exactly,
@@ -87,7 +88,7 @@ def _digits(sizes: Sequence[Int]) -> Iterator[tuple[Int, Int]]:
 
 
 @rule("unfold", "im2col")
-def unfold(input: SymbolicTensor, *args: Any, **kwargs: Any) -> Result:
+def unfold(input: SymbolicTensor, *args: OneOrMore[Int], **kwargs: OneOrMore[Int]) -> Result:
     """Patches as columns: ``(N, C, H, W)`` to ``(N, C*kh*kw, number of windows)``.
 
     Torch has a method of that name too, which does something else: see `windows_of`. Three plain
@@ -106,7 +107,11 @@ def _plain_numbers(values: Sequence[Any]) -> bool:
 
 
 def _columns(
-    input: SymbolicTensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+    input: SymbolicTensor,
+    kernel_size: OneOrMore[Int],
+    dilation: OneOrMore[Int] = 1,
+    padding: OneOrMore[Int] = 0,
+    stride: OneOrMore[Int] = 1,
 ) -> Result:
     require_rank(input, (3, 4), "unfold")
     windows, kernel = _patches(kernel_size, dilation, padding, stride)
@@ -121,11 +126,11 @@ def _columns(
 @rule("fold", "col2im")
 def fold(
     input: SymbolicTensor,
-    output_size: Any,
-    kernel_size: Any,
-    dilation: Any = 1,
-    padding: Any = 0,
-    stride: Any = 1,
+    output_size: OneOrMore[Int],
+    kernel_size: OneOrMore[Int],
+    dilation: OneOrMore[Int] = 1,
+    padding: OneOrMore[Int] = 0,
+    stride: OneOrMore[Int] = 1,
 ) -> Result:
     """Columns summed back into an image of `output_size`: unfold's transpose."""
     require_rank(input, (2, 3), "fold")
@@ -145,7 +150,10 @@ def fold(
 
 
 def _patches(
-    kernel_size: Any, dilation: Any, padding: Any, stride: Any
+    kernel_size: OneOrMore[Int],
+    dilation: OneOrMore[Int],
+    padding: OneOrMore[Int],
+    stride: OneOrMore[Int],
 ) -> tuple[list[Window], tuple[Int, ...]]:
     kernel, dilations = exactly(kernel_size, 2, "kernel_size"), exactly(dilation, 2, "dilation")
     pads, strides = exactly(padding, 2, "padding"), exactly(stride, 2, "stride")

@@ -12,6 +12,8 @@ from symcnn.algebra.axis import IDENTITY, Axes, Const, Whole, Window
 from symcnn.algebra.size import Int, Size, maximum
 from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.ops.registry import (
+    OneOrMore,
+    Operand,
     alike,
     kept,
     normal_dim,
@@ -58,7 +60,7 @@ BINARY = (
 SEVERAL = "lerp addcmul addcdiv clamp clip clamp_min clamp_max".split()
 
 
-def _unary(input: SymbolicTensor, *args: Any, **kwargs: Any) -> Result:
+def _unary(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
     return alike(input)
 
 
@@ -66,7 +68,7 @@ for _name in UNARY:
     rule(_name)(_unary)
 
 
-def _unread(input: SymbolicTensor, *args: Any, **kwargs: Any) -> Result:
+def _unread(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
     """A tensor of that shape, whatever the values."""
     return Result((input.dims,), None)
 
@@ -75,7 +77,9 @@ for _name in UNREAD:
     rule(_name)(_unread)
 
 
-def _softmax(input: SymbolicTensor, dim: Any = None, *args: Any, **kwargs: Any) -> Result:
+def _softmax(
+    input: SymbolicTensor, dim: OneOrMore[int] | None = None, *args: object, **kwargs: object
+) -> Result:
     """Every place reads its axis; without one, torch takes the first of 0, 1 or 3 axes."""
     if dim is None:
         dim = 0 if input.ndim in (0, 1, 3) else 1
@@ -91,7 +95,13 @@ def _over(x: SymbolicTensor, *axes: int) -> Result:
 
 
 @rule("normalize")
-def normalize(input: SymbolicTensor, p: float = 2.0, dim: Any = 1, *args: Any, **kw: Any) -> Result:
+def normalize(
+    input: SymbolicTensor,
+    p: float = 2.0,
+    dim: OneOrMore[int] | None = 1,
+    *args: object,
+    **kw: object,
+) -> Result:
     """Divided by the norm along `dim`."""
     return _over(input, *normal_dims(dim, input.ndim, "normalize"))
 
@@ -120,7 +130,7 @@ def check_probability(p: float) -> None:
         raise ShapeMismatch(f"dropout: p={p}", cure="a probability lies between 0 and 1")
 
 
-def _dropout(input: SymbolicTensor, p: float = 0.5, *args: Any, **kwargs: Any) -> Result:
+def _dropout(input: SymbolicTensor, p: float = 0.5, *args: object, **kwargs: object) -> Result:
     check_probability(p)
     return alike(input)
 
@@ -132,7 +142,7 @@ for (
 
 
 @rule("dropout1d")
-def dropout1d(input: SymbolicTensor, p: float = 0.5, *args: Any, **kwargs: Any) -> Result:
+def dropout1d(input: SymbolicTensor, p: float = 0.5, *args: object, **kwargs: object) -> Result:
     """Dropout of whole channels, of a batch or of one sequence."""
     require_rank(input, (2, 3), "dropout1d")
     return _dropout(input, p)
@@ -165,7 +175,7 @@ def hardtanh(
 
 
 @rule("uniform")
-def uniform(input: SymbolicTensor, *interval: float, **kwargs: Any) -> Result:
+def uniform(input: SymbolicTensor, *interval: float, **kwargs: float) -> Result:
     """Filled with numbers drawn from an interval."""
     start, end = (*interval, 0.0, 1.0)[:2] if len(interval) != 1 else (interval[0], 1.0)
     if kwargs.get("from", start) > kwargs.get("to", end):
@@ -175,7 +185,7 @@ def uniform(input: SymbolicTensor, *interval: float, **kwargs: Any) -> Result:
 
 @rule("Tensor.normal_")
 def normal_(
-    input: SymbolicTensor, mean: float = 0.0, std: float = 1.0, *, generator: Any = None
+    input: SymbolicTensor, mean: float = 0.0, std: float = 1.0, *, generator: object = None
 ) -> Result:
     """Filled with numbers of a normal distribution."""
     if std < 0:
@@ -202,7 +212,7 @@ def _polygamma(n: int, input: SymbolicTensor) -> Result:
 
 
 @rule("exponential")
-def exponential(input: SymbolicTensor, lambd: float = 1.0, **kwargs: Any) -> Result:
+def exponential(input: SymbolicTensor, lambd: float = 1.0, **kwargs: object) -> Result:
     """Filled with numbers of an exponential distribution."""
     if lambd <= 0:
         raise ShapeMismatch(f"exponential: lambd={lambd}", cure="lambd is positive")
@@ -234,7 +244,11 @@ def isclose(
 
 @rule("rrelu")
 def rrelu(
-    input: SymbolicTensor, lower: float = 1 / 8, upper: float = 1 / 3, *args: Any, **kwargs: Any
+    input: SymbolicTensor,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    *args: object,
+    **kwargs: object,
 ) -> Result:
     """Leaky ReLU with a random slope between the bounds."""
     if lower > upper:
@@ -276,7 +290,7 @@ def glu(input: SymbolicTensor, dim: int = -1) -> Result:
     return Result((dims,), tuple(axes), requires=(need,))
 
 
-def broadcast(*operands: Any) -> Result:
+def broadcast(*operands: object) -> Result:
     """Point by point over tensors that broadcast; numbers among the operands do not count."""
     tensors = list(tensors_in(*operands))
     if not tensors:  # ``torch.div(h, 2)`` makes a tensor of two numbers
@@ -299,11 +313,11 @@ def aligned(have: tuple[Int, ...], dims: tuple[Int, ...]) -> Axes:
     )
 
 
-def _binary(input: Any, other: Any, *args: Any, **kwargs: Any) -> Result:
+def _binary(input: Any, other: Any, *args: object, **kwargs: object) -> Result:
     return broadcast(input, other)
 
 
-def _several(*args: Any, **kwargs: Any) -> Result:
+def _several(*args: object, **kwargs: object) -> Result:
     return broadcast(*args, *kwargs.values())
 
 
@@ -314,7 +328,7 @@ for _name in SEVERAL:
 
 
 @rule("masked_fill")
-def masked_fill(input: SymbolicTensor, mask: SymbolicTensor, value: Any) -> Result:
+def masked_fill(input: SymbolicTensor, mask: SymbolicTensor, value: Operand) -> Result:
     """Some places overwritten; the mask broadcasts, the values come from anywhere."""
     if isinstance(value, SymbolicTensor) and value.ndim:
         raise ShapeMismatch("masked_fill takes one value", cure="where(mask, a, b) takes a tensor")
@@ -322,13 +336,15 @@ def masked_fill(input: SymbolicTensor, mask: SymbolicTensor, value: Any) -> Resu
 
 
 @rule("masked_scatter")
-def masked_scatter(input: SymbolicTensor, mask: SymbolicTensor, source: Any) -> Result:
+def masked_scatter(input: SymbolicTensor, mask: SymbolicTensor, source: object) -> Result:
     """Some places written one after the other from a source."""
     return broadcast(input, mask)
 
 
 @rule("where")
-def where(condition: Any, input: Any = None, other: Any = None) -> Result:
+def where(
+    condition: SymbolicTensor, input: Operand | None = None, other: Operand | None = None
+) -> Result:
     """One or the other, point by point; with one argument, the places that are not zero."""
     if input is None and other is None:
         raise DataDependent(

@@ -12,6 +12,7 @@ from symcnn.algebra.axis import IDENTITY, Adaptive, AxisMap, Whole, Window
 from symcnn.algebra.size import Int, Size, scaled
 from symcnn.errors import ShapeMismatch
 from symcnn.ops.registry import (
+    OneOrMore,
     at_least,
     equal,
     exactly,
@@ -51,10 +52,10 @@ def _pool(
 def _windows(
     op: str,
     n: int,
-    kernel_size: Any,
-    stride: Any,
-    padding: Any = 0,
-    dilation: Any = 1,
+    kernel_size: OneOrMore[Int],
+    stride: OneOrMore[Int] | None,
+    padding: OneOrMore[Int] = 0,
+    dilation: OneOrMore[Int] = 1,
     ceil_mode: bool = False,
 ) -> list[AxisMap]:
     kernel = ntuple(kernel_size, n, "kernel_size")
@@ -78,10 +79,10 @@ def _windows(
 def _max_pool(
     n: int,
     input: SymbolicTensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
+    kernel_size: OneOrMore[Int],
+    stride: OneOrMore[Int] | None = None,
+    padding: OneOrMore[Int] = 0,
+    dilation: OneOrMore[Int] = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Result:
@@ -93,9 +94,9 @@ def _max_pool(
 def _avg_pool(
     n: int,
     input: SymbolicTensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
+    kernel_size: OneOrMore[Int],
+    stride: OneOrMore[Int] | None = None,
+    padding: OneOrMore[Int] = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: Int | None = None,
@@ -107,7 +108,7 @@ def _avg_pool(
     return _filled(result, input, kernel_size) if n == 3 else result
 
 
-def _filled(result: Result, x: SymbolicTensor, kernel_size: Any) -> Result:
+def _filled(result: Result, x: SymbolicTensor, kernel_size: OneOrMore[Int]) -> Result:
     """avg_pool3d alone wants the kernel to fit into the input itself, padding and ceil aside."""
     why = "avg_pool3d: the kernel must fit into the input, before padding"
     kernel = ntuple(kernel_size, 3, "kernel_size")
@@ -119,15 +120,16 @@ def _lp_pool(
     n: int,
     input: SymbolicTensor,
     norm_type: float,
-    kernel_size: Any,
-    stride: Any = None,
+    kernel_size: OneOrMore[Int],
+    stride: OneOrMore[Int] | None = None,
     ceil_mode: bool = False,
 ) -> Result:
     op = f"lp_pool{n}d"
     if norm_type == 0:
         raise ShapeMismatch(f"{op}: norm_type=0", cure="the norm must not be zero")
-    several = isinstance(kernel_size, (tuple, list))
-    if several and (len(kernel_size) != n or (n == 1 and abs(norm_type) != inf)):
+    if isinstance(kernel_size, (tuple, list)) and (
+        len(kernel_size) != n or (n == 1 and abs(norm_type) != inf)
+    ):
         raise ShapeMismatch(  # torch unpacks it into n numbers, or multiplies by it
             f"{op}: kernel_size={tuple(kernel_size)}",
             cure="give one number" if n == 1 else f"give one number, or {n}",
@@ -137,7 +139,11 @@ def _lp_pool(
 
 
 def _adaptive_pool(
-    kind: str, n: int, input: SymbolicTensor, output_size: Any, return_indices: bool = False
+    kind: str,
+    n: int,
+    input: SymbolicTensor,
+    output_size: OneOrMore[Int],
+    return_indices: bool = False,
 ) -> Result:
     op = f"adaptive_{kind}_pool{n}d"
     lengths = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * n
@@ -167,9 +173,9 @@ def _adaptive_pool(
 def _fractional(
     n: int,
     input: SymbolicTensor,
-    kernel_size: Any,
-    output_size: Any = None,
-    output_ratio: Any = None,
+    kernel_size: OneOrMore[Int],
+    output_size: OneOrMore[Int] | None = None,
+    output_ratio: Sequence[float] | None = None,
     return_indices: bool = False,
     _random_samples: Any = None,
 ) -> Result:
@@ -190,8 +196,9 @@ def _fractional(
     else:
         if not isinstance(output_ratio, (tuple, list)):
             raise ShapeMismatch(f"{op}: output_ratio={output_ratio}", cure=f"give {n} of them")
-        ratios = exactly(output_ratio, n, "output_ratio")
-        sizes = [scaled(x, float(ratio)) for x, ratio in zip(space, ratios, strict=True)]
+        if len(output_ratio) != n:
+            raise ShapeMismatch(f"{op}: output_ratio={output_ratio}", cure=f"give {n} of them")
+        sizes = [scaled(x, float(ratio)) for x, ratio in zip(space, output_ratio, strict=True)]
     if _random_samples is not None:
         want = (*((1,) if input.ndim == n + 1 else input.dims[:1]), input.dims[-n - 1], n)
         require_rank(_random_samples, (3,), f"the samples of {op}")

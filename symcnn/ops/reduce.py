@@ -13,7 +13,17 @@ from symcnn.algebra.axis import IDENTITY, AxisMap, Running, Whole
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import ShapeMismatch
 from symcnn.ops.pointwise import broadcast
-from symcnn.ops.registry import alike, at_least, equal, kept, mixed, normal_dim, normal_dims, rule
+from symcnn.ops.registry import (
+    OneOrMore,
+    alike,
+    at_least,
+    equal,
+    kept,
+    mixed,
+    normal_dim,
+    normal_dims,
+    rule,
+)
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
 
@@ -24,7 +34,9 @@ __all__ = ["reduced"]
 _NEED_ONE = frozenset("amax amin max argmax argmin median kthvalue aminmax mode quantile".split())
 
 
-def reduced(x: SymbolicTensor, dim: Any, keepdim: bool, op: str, count: int = 1) -> Result:
+def reduced(
+    x: SymbolicTensor, dim: OneOrMore[int] | None, keepdim: bool, op: str, count: int = 1
+) -> Result:
     """`count` tensors without the axes `dim` (None: all), or with size 1 there."""
     if dim is None or (isinstance(dim, (tuple, list)) and not dim):
         gone = set(range(x.ndim))
@@ -48,7 +60,11 @@ def _statistic(op: str) -> Any:
     """A number over some axes: ``f(input, dim=None, keepdim=False)``."""
 
     def operation(
-        input: SymbolicTensor, dim: Any = None, keepdim: bool = False, *args: Any, **kwargs: Any
+        input: SymbolicTensor,
+        dim: OneOrMore[int] | None = None,
+        keepdim: bool = False,
+        *args: object,
+        **kwargs: object,
     ) -> Result:
         return reduced(input, dim, keepdim, op)
 
@@ -66,10 +82,10 @@ def _spread(op: str, count: int = 1) -> Any:
 
     def operation(
         input: SymbolicTensor,
-        dim: Any = None,
-        unbiased: Any = None,
+        dim: OneOrMore[int] | None = None,
+        unbiased: object = None,
         keepdim: bool = False,
-        **k: Any,
+        **k: object,
     ) -> Result:
         return reduced(input, None if isinstance(dim, bool) else dim, keepdim, op, count)
 
@@ -83,7 +99,12 @@ rule("std_mean")(_spread("std_mean", 2))
 
 
 @rule("max", "min")
-def extreme(input: SymbolicTensor, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Result:
+def extreme(
+    input: SymbolicTensor,
+    dim: OneOrMore[int] | None = None,
+    keepdim: bool = False,
+    **kwargs: object,
+) -> Result:
     """The extreme of all, or values and indices along an axis, or of two tensors point by point."""
     other = kwargs.get("other", dim)
     if isinstance(other, SymbolicTensor):
@@ -96,26 +117,37 @@ def extreme(input: SymbolicTensor, dim: Any = None, keepdim: bool = False, **kwa
 
 
 @rule("median", "nanmedian")
-def median(input: SymbolicTensor, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Result:
+def median(
+    input: SymbolicTensor,
+    dim: OneOrMore[int] | None = None,
+    keepdim: bool = False,
+    **kwargs: object,
+) -> Result:
     """The median of all, or values and indices along an axis."""
     return reduced(input, dim, keepdim, "median", 1 if dim is None else 2)
 
 
 @rule("mode")
-def mode(input: SymbolicTensor, dim: int = -1, keepdim: bool = False, **kwargs: Any) -> Result:
+def mode(input: SymbolicTensor, dim: int = -1, keepdim: bool = False, **kwargs: object) -> Result:
     """The commonest values along an axis, and where they stand."""
     return reduced(input, normal_dim(dim, input.ndim, "mode"), keepdim, "mode", 2)
 
 
 @rule("aminmax")
-def aminmax(input: SymbolicTensor, *, dim: Any = None, keepdim: bool = False) -> Result:
+def aminmax(
+    input: SymbolicTensor, *, dim: OneOrMore[int] | None = None, keepdim: bool = False
+) -> Result:
     """The least and the largest value."""
     return reduced(input, dim, keepdim, "aminmax", 2)
 
 
 @rule("norm")
 def norm(
-    input: SymbolicTensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, **kwargs: Any
+    input: SymbolicTensor,
+    p: object = "fro",
+    dim: OneOrMore[int] | None = None,
+    keepdim: bool = False,
+    **kwargs: object,
 ) -> Result:
     """The norm over all, or some, axes."""
     return reduced(input, dim, keepdim, "norm")
@@ -123,7 +155,11 @@ def norm(
 
 @rule("linalg_norm", "linalg_vector_norm", "linalg_matrix_norm")
 def linalg_norm(
-    x: SymbolicTensor, ord: Any = None, dim: Any = None, keepdim: bool = False, **kwargs: Any
+    x: SymbolicTensor,
+    ord: object = None,
+    dim: OneOrMore[int] | None = None,
+    keepdim: bool = False,
+    **kwargs: object,
 ) -> Result:
     """The norm over all, or some, axes."""
     return reduced(x, dim, keepdim, "norm")
@@ -131,7 +167,11 @@ def linalg_norm(
 
 @rule("quantile", "nanquantile")
 def quantile(
-    input: SymbolicTensor, q: Any, dim: Any = None, keepdim: bool = False, **kwargs: Any
+    input: SymbolicTensor,
+    q: float | SymbolicTensor,
+    dim: OneOrMore[int] | None = None,
+    keepdim: bool = False,
+    **kwargs: object,
 ) -> Result:
     """One quantile, or several of them in a new first axis."""
     one = reduced(input, dim, keepdim and dim is not None, "quantile")
@@ -146,7 +186,9 @@ def quantile(
 # Orderings ------------------------------------------------------------------------------------
 
 
-def _along(x: SymbolicTensor, dim: Any, op: str, count: int = 1, length: Any = None) -> Result:
+def _along(
+    x: SymbolicTensor, dim: OneOrMore[int] | None, op: str, count: int = 1, length: Any = None
+) -> Result:
     """`count` tensors of the same shape, or with `length` along `dim`, reading all of that axis."""
     axis = normal_dim(dim, x.ndim, op)
     axes = kept(x.ndim)
@@ -158,7 +200,7 @@ def _along(x: SymbolicTensor, dim: Any, op: str, count: int = 1, length: Any = N
 
 
 @rule("topk")
-def topk(input: SymbolicTensor, k: Int, dim: int = -1, *args: Any, **kwargs: Any) -> Result:
+def topk(input: SymbolicTensor, k: Int, dim: int = -1, *args: object, **kwargs: object) -> Result:
     """The `k` largest along an axis, and where they stand."""
     at_least("k", (k,), 0)
     found = _along(input, dim, "topk", 2, k)
@@ -179,7 +221,9 @@ def kthvalue(input: SymbolicTensor, k: Int, dim: int = -1, keepdim: bool = False
 
 
 def _order(op: str, count: int) -> Any:
-    def operation(input: SymbolicTensor, dim: Any = -1, *args: Any, **kwargs: Any) -> Result:
+    def operation(
+        input: SymbolicTensor, dim: OneOrMore[int] | None = -1, *args: object, **kwargs: object
+    ) -> Result:
         along = -1 if isinstance(dim, bool) else dim  # argsort(stable, ...) by keywords only
         return _along(input, along, op, count)
 
@@ -197,7 +241,7 @@ def msort(input: SymbolicTensor) -> Result:
 
 
 def _running(op: str, count: int = 1) -> Any:
-    def operation(input: SymbolicTensor, dim: int, *args: Any, **kwargs: Any) -> Result:
+    def operation(input: SymbolicTensor, dim: int, *args: object, **kwargs: object) -> Result:
         found = _along(input, dim, op, count)
         axes = tuple((a, Running() if isinstance(m, Whole) else m) for a, m in found.axes or ())
         return replace(found, axes=axes)
@@ -213,7 +257,11 @@ for _name in ("cummax", "cummin"):
 
 @rule("diff")
 def diff(
-    input: SymbolicTensor, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None
+    input: SymbolicTensor,
+    n: int = 1,
+    dim: int = -1,
+    prepend: SymbolicTensor | None = None,
+    append: SymbolicTensor | None = None,
 ) -> Result:
     """Differences of neighbours, `n` times: the axis gets shorter by `n`."""
     at_least("n", (n,), 0)
@@ -281,7 +329,9 @@ def dist(input: SymbolicTensor, other: SymbolicTensor, p: float = 2) -> Result:
 
 
 @rule("cdist")
-def cdist(x1: SymbolicTensor, x2: SymbolicTensor, p: float = 2.0, *a: Any, **k: Any) -> Result:
+def cdist(
+    x1: SymbolicTensor, x2: SymbolicTensor, p: float = 2.0, *a: object, **k: object
+) -> Result:
     """Distances of all points of one set to all of the other; batches broadcast."""
     if min(x1.ndim, x2.ndim) < 2:
         raise ShapeMismatch("cdist takes tensors of at least 2 axes")

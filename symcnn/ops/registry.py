@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache, update_wrapper, wraps
 from inspect import unwrap
-from typing import Any
+from typing import Any, TypeVar, Union
 
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Whole
 from symcnn.algebra.expr import from_sympy
@@ -42,6 +42,8 @@ __all__ = [
     "TARGETS",
     "Axes",
     "Law",
+    "OneOrMore",
+    "Operand",
     "Operation",
     "alike",
     "at_least",
@@ -62,6 +64,13 @@ __all__ = [
 ]
 
 Rule = Callable[..., Result]
+
+T = TypeVar("T")
+IntT = TypeVar("IntT", int, Int)
+#: A hyperparameter given once for all axes, or once for each.
+OneOrMore = Union[T, tuple[T, ...], list[T]]
+#: A number that a tensor is computed with, or a tensor.
+Operand = Union[int, float, complex, Size, SymbolicTensor]
 
 #: Arguments that are what rules take already.
 _SCALARS = frozenset((Size, int, bool, float, str, type(None)))
@@ -101,15 +110,15 @@ class Operation:
         family = getattr(unwrap(rule), "__module__", "").rpartition(".")[2]
         self.hollow = family in _HOLLOW  # its law holds for axes without elements too
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> Any:
         """The output, or the outputs, for arguments that may be sympy's."""
         node = self.node(tuple(map(kernel, args)), {k: kernel(a) for k, a in kwargs.items()})
         return node.made
 
     def node(
         self,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
         reads: Sequence[SymbolicTensor] = (),
         target: SymbolicTensor | None = None,
     ) -> Node:
@@ -202,7 +211,9 @@ CASTS: list[Callable[[str, str], bool]] = []
 _CASTABLE = frozenset({"float32", "float16", "bfloat16"})
 
 
-def rule(*targets: Any, dtype: Law | None = None) -> Callable[[Rule], Callable[..., Any]]:
+def rule(
+    *targets: str | Callable[..., object], dtype: Law | None = None
+) -> Callable[[Rule], Operation]:
     """Register a rule for an operation of torch, or for a function or module class of yours.
 
     targets: torch's names for it (the first is the one that nodes show), or the function or
@@ -228,7 +239,10 @@ def rule(*targets: Any, dtype: Law | None = None) -> Callable[[Rule], Callable[.
         if dtype is not None:
             DTYPES[name] = dtype
         for target in targets:
-            (OPS if isinstance(target, str) else TARGETS)[target] = operation
+            if isinstance(target, str):
+                OPS[target] = operation
+            else:
+                TARGETS[target] = operation
         return operation
 
     return register
@@ -243,7 +257,7 @@ def of_shapes(function: Rule) -> Rule:
     answers: dict[Any, Result] = {}
 
     @wraps(function)
-    def remembered(*args: Any, **kwargs: Any) -> Result:
+    def remembered(*args: object, **kwargs: object) -> Result:
         values = (*args, *kwargs.values())
         kinds = map(type, values)  # True and 1.0 are no sizes, though equal to 1
         asked = (*[v if type(v) in _SCALARS else _asked(v) for v in values], *kinds, *kwargs)
@@ -272,7 +286,7 @@ def _asked(value: Any) -> Any:
     return value
 
 
-def kernel(value: Any) -> Any:
+def kernel(value: object) -> object:
     """Sympy hyperparameters, at any depth, as kernel expressions."""
     if type(value) in _PLAIN:
         return value
@@ -284,11 +298,11 @@ def kernel(value: Any) -> Any:
     if kind.__module__.startswith("sympy."):
         return from_sympy(value)
     if hasattr(kind, "__index__"):  # whole numbers of any kind: numpy's, enums, 0-d tensors
-        return operator.index(value)
+        return operator.index(value)  # type: ignore[arg-type]
     return value
 
 
-def ntuple(value: Any, n: int, name: str) -> tuple[Any, ...]:
+def ntuple(value: OneOrMore[Int], n: int, name: str) -> tuple[Int, ...]:
     """A hyperparameter given once, or once per axis, as one value per axis.
 
     Raises ShapeMismatch for another number of values.
@@ -302,7 +316,7 @@ def ntuple(value: Any, n: int, name: str) -> tuple[Any, ...]:
     raise ShapeMismatch(f"{name}={tuple(value)} has {len(value)} values", cure=f"give 1 or {n}")
 
 
-def exactly(value: Any, n: int, name: str) -> tuple[Any, ...]:
+def exactly(value: OneOrMore[Int], n: int, name: str) -> tuple[Int, ...]:
     """A hyperparameter given once, or `n` times: where torch does not repeat a tuple of one.
 
     Raises ShapeMismatch for another number of values.
@@ -332,14 +346,14 @@ def require_rank(x: SymbolicTensor, ranks: Sequence[int], op: str) -> None:
         raise ShapeMismatch(f"{op} takes a {want} input, not {len(x.dims)}-d ({shape})")
 
 
-def normal_dim(dim: Any, rank: int, op: str) -> int:
+def normal_dim(dim: object, rank: int, op: str) -> int:
     """An axis number counted from the front. Raises ShapeMismatch if there is no such axis."""
     if not isinstance(dim, int) or not -max(rank, 1) <= dim < max(rank, 1):
         raise ShapeMismatch(f"{op}: dim={dim!r} is out of range for a {rank}-d tensor")
     return dim % rank if rank else 0
 
 
-def normal_dims(dim: Any, rank: int, op: str) -> tuple[int, ...]:
+def normal_dims(dim: object, rank: int, op: str) -> tuple[int, ...]:
     """One or several axis numbers, counted from the front.
 
     Raises ShapeMismatch if there is no such axis, or one is named twice.
@@ -372,16 +386,20 @@ def same_axes(count: int) -> Axes:
     return tuple((i, IDENTITY) for i in range(count))
 
 
-def unpacked(args: tuple[Any, ...]) -> tuple[Any, ...]:
+def unpacked(args: tuple[OneOrMore[IntT], ...]) -> tuple[IntT, ...]:
     """``view(2, 3)`` and ``view((2, 3))`` alike."""
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
         return tuple(args[0])
-    return args
+    return args  # type: ignore[return-value]  # one by one
 
 
-def alike(x: SymbolicTensor, **changes: Any) -> Result:
+def alike(
+    x: SymbolicTensor,
+    requires: tuple[Requirement, ...] = (),
+    others: tuple[tuple[SymbolicTensor, Axes | None], ...] = (),
+) -> Result:
     """The result of an operation that keeps the shape and works point by point."""
-    return Result((x.dims,), same_axes(len(x.dims)), **changes)
+    return Result((x.dims,), same_axes(len(x.dims)), requires=requires, others=others)
 
 
 def map_axes(

@@ -28,14 +28,14 @@ def _recurrent(op: str) -> Any:
 
     def operation(
         input: SymbolicTensor,
-        hx: Any,
+        hx: SymbolicTensor | Sequence[SymbolicTensor],
         params: Sequence[SymbolicTensor],
-        has_biases: Any,
+        has_biases: object,
         num_layers: int,
         dropout: float = 0.0,
         train: bool = False,
         bidirectional: bool = False,
-        batch_first: Any = None,
+        batch_first: bool | None = None,
     ) -> Result:
         if batch_first is None or isinstance(params, bool):
             raise DataDependent(
@@ -45,7 +45,7 @@ def _recurrent(op: str) -> Any:
         require_rank(input, (2, 3), op)
         directions = 2 if bidirectional else 1
         weights = _layers(op, params, bool(has_biases), num_layers, directions)
-        states = list(hx) if op == "lstm" else [hx]
+        states: list[Any] = [*hx] if op == "lstm" else [hx]
         if len(states) != (2 if op == "lstm" else 1):
             raise ShapeMismatch(f"{op}: {len(states)} states", cure="lstm takes (h, c)")
 
@@ -106,11 +106,15 @@ def _cell(op: str) -> Any:
     """One step: ``f(input, hx, w_ih, w_hh, b_ih, b_hh)``."""
 
     def operation(
-        input: SymbolicTensor, hx: Any, w_ih: SymbolicTensor, w_hh: SymbolicTensor, *biases: Any
+        input: SymbolicTensor,
+        hx: SymbolicTensor | Sequence[SymbolicTensor],
+        w_ih: SymbolicTensor,
+        w_hh: SymbolicTensor,
+        *biases: object,
     ) -> Result:
         require_rank(input, (1, 2), op)
         gates, units = w_hh.dims
-        states = list(hx) if op == "lstm_cell" else [hx]
+        states: list[Any] = [*hx] if op == "lstm_cell" else [hx]
         shape = (*input.dims[:-1], units)
         requires = equal(input.dims[-1], w_ih.dims[1], f"{op}: input_size")
         for state in states:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, AxisMap, Scatter, Whole
-from symcnn.algebra.size import Int
+from symcnn.algebra.size import Int, Size
 from symcnn.errors import ShapeMismatch
-from symcnn.ops.registry import Axes, at_least, equal, kept, mixed, ntuple, require_rank, rule
+from symcnn.ops.registry import (
+    Axes,
+    OneOrMore,
+    at_least,
+    equal,
+    kept,
+    mixed,
+    ntuple,
+    require_rank,
+    rule,
+)
 from symcnn.ops.shape import resized
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
@@ -20,10 +30,10 @@ def _max_unpool(
     n: int,
     input: SymbolicTensor,
     indices: SymbolicTensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    output_size: Any = None,
+    kernel_size: OneOrMore[Int],
+    stride: OneOrMore[Int] | None = None,
+    padding: OneOrMore[Int] = 0,
+    output_size: Sequence[Int] | None = None,
 ) -> Result:
     """The inverse of a max pool: size ``(x - 1)*stride - 2*padding + kernel``, or one near it."""
     op = f"max_unpool{n}d"
@@ -62,7 +72,9 @@ for _n in (1, 2, 3):
 
 
 @rule("grid_sample", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d")
-def grid_sample(input: SymbolicTensor, grid: SymbolicTensor, *args: Any, **kwargs: Any) -> Result:
+def grid_sample(
+    input: SymbolicTensor, grid: SymbolicTensor, *args: object, **kwargs: object
+) -> Result:
     """Values at the places that `grid` names: its space, the input's channels."""
     require_rank(input, (4, 5), "grid_sample")
     n = input.ndim - 2
@@ -78,7 +90,9 @@ def grid_sample(input: SymbolicTensor, grid: SymbolicTensor, *args: Any, **kwarg
 
 
 @rule("affine_grid", "affine_grid_generator")
-def affine_grid(theta: SymbolicTensor, size: Any, align_corners: bool | None = None) -> Result:
+def affine_grid(
+    theta: SymbolicTensor, size: Sequence[Int], align_corners: bool | None = None
+) -> Result:
     """The grid that an affine map makes of an image of this size."""
     if len(size) not in (4, 5):
         raise ShapeMismatch(f"affine_grid takes a size of 4 or 5 numbers, not {len(size)}")
@@ -93,12 +107,20 @@ def affine_grid(theta: SymbolicTensor, size: Any, align_corners: bool | None = N
 
 
 @rule("upsample_nearest")
-def upsample_nearest(input: SymbolicTensor, size: Any = None, scale_factor: Any = None) -> Result:
+def upsample_nearest(
+    input: SymbolicTensor,
+    size: OneOrMore[Int] | None = None,
+    scale_factor: OneOrMore[float | Size] | None = None,
+) -> Result:
     """`interpolate` with the nearest pixel."""
     return resized(input, size, scale_factor, "nearest")
 
 
 @rule("upsample_bilinear")
-def upsample_bilinear(input: SymbolicTensor, size: Any = None, scale_factor: Any = None) -> Result:
+def upsample_bilinear(
+    input: SymbolicTensor,
+    size: OneOrMore[Int] | None = None,
+    scale_factor: OneOrMore[float | Size] | None = None,
+) -> Result:
     """`interpolate`, bilinear, with aligned corners."""
     return resized(input, size, scale_factor, "bilinear", align_corners=True)

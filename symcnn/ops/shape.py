@@ -40,11 +40,13 @@ from symcnn.algebra.size import (
 )
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
 from symcnn.ops.registry import (
+    OneOrMore,
     at_least,
     kept,
     map_axes,
     normal_dim,
     normal_dims,
+    ntuple,
     rule,
     unpacked,
 )
@@ -134,7 +136,7 @@ def _cancelled(a: Sequence[Int], b: Sequence[Int]) -> tuple[list[Int], list[Int]
     return left, right
 
 
-def reshaped(input: SymbolicTensor, *shape: Any) -> Result:
+def reshaped(input: SymbolicTensor, *shape: OneOrMore[Int]) -> Result:
     """Another shape for the same elements; one size may be -1."""
     if len(shape) == 1 and type(shape[0]).__name__ == "dtype":
         raise UnsupportedOperation(f"view({shape[0]}): the last axis depends on the bytes of both")
@@ -284,15 +286,17 @@ def _without(input: SymbolicTensor, dim: tuple[int, ...]) -> Result:
     return permuted(input, [i for i in range(input.ndim) if i not in dim])
 
 
-def squeeze(input: SymbolicTensor, *dim: Any) -> Any:
+def squeeze(input: SymbolicTensor, *dim: OneOrMore[int] | None) -> SymbolicTensor:
     """Without axes of size 1 (all of them, or those named).
 
     Whether an axis is 1 is a branch, as python's own comparison of the size would be: the rule is
     called with what came of it.
     """
-    every = not dim or dim == (None,)
-    named = range(input.ndim) if every else normal_dims(unpacked(dim), input.ndim, "squeeze")
-    return _without(input, tuple(d for d in named if input.dims and _is_one(input.dims[d])))
+    given = tuple(d for d in dim if d is not None)
+    named = normal_dims(unpacked(given), input.ndim, "squeeze") if given else range(input.ndim)
+    ones = tuple(d for d in named if input.dims and _is_one(input.dims[d]))
+    squeezed: SymbolicTensor = _without(input, ones)
+    return squeezed
 
 
 def _is_one(size: Int) -> bool:
@@ -326,7 +330,7 @@ def unsqueeze(input: SymbolicTensor, dim: int) -> Result:
 
 
 @rule("permute")
-def permute(input: SymbolicTensor, *dims: Any) -> Result:
+def permute(input: SymbolicTensor, *dims: OneOrMore[int]) -> Result:
     """The axes in another order."""
     order = [normal_dim(d, input.ndim, "permute") for d in unpacked(dims)]
     if sorted(order) != list(range(input.ndim)):
@@ -387,13 +391,13 @@ cat = rule("cat", "concat", "concatenate")(join)
 
 
 @rule("constant_pad_nd")
-def constant_pad_nd(input: SymbolicTensor, pad: Sequence[Int], value: Any = 0) -> Result:
+def constant_pad_nd(input: SymbolicTensor, pad: Sequence[Int], value: object = 0) -> Result:
     """`pad` with a constant, by the name that it has below."""
     return padded(input, pad)
 
 
 def padded(
-    input: SymbolicTensor, pad: Sequence[Int], mode: str = "constant", value: Any = None
+    input: SymbolicTensor, pad: Sequence[Int], mode: str = "constant", value: object = None
 ) -> Result:
     """Pads in torch's order, last axis first: a window of extent 1 per axis."""
     pads = tuple(pad)
@@ -450,8 +454,8 @@ _KINDS: dict[str, Mode] = {
 
 def resized(
     input: SymbolicTensor,
-    size: Any = None,
-    scale_factor: Any = None,
+    size: OneOrMore[Int] | None = None,
+    scale_factor: OneOrMore[float | Size] | None = None,
     mode: str = "nearest",
     align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None,
@@ -480,13 +484,13 @@ def resized(
     if size is not None:
         if recompute_scale_factor:
             raise ShapeMismatch("interpolate: a size leaves no scale factor to recompute")
-        at_least("size", values, 1)
+        sizes = ntuple(size, n, "size")
+        at_least("size", sizes, 1)
         maps: list[AxisMap] = [
             Adaptive(s) if mode == "area" else Const(s, kind, bool(align_corners), antialias)
-            for s in values
+            for s in sizes
         ]
-        requires: list[Requirement] = [Condition(s, ">=", 1, why) for s in values]
-        sizes: tuple[Int, ...] = tuple(values)
+        requires: list[Requirement] = [Condition(s, ">=", 1, why) for s in sizes]
     else:
         if not all(isinstance(f, Size) or isfinite(f) for f in values):
             raise ShapeMismatch(f"interpolate: scale_factor={given} is not finite")

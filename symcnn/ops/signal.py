@@ -14,7 +14,18 @@ from symcnn.algebra.size import Int
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.ops.pointwise import broadcast_dims
 from symcnn.ops.reduce import reduced
-from symcnn.ops.registry import alike, at_least, equal, kept, mixed, normal_dim, require_rank, rule
+from symcnn.ops.registry import (
+    OneOrMore,
+    Operand,
+    alike,
+    at_least,
+    equal,
+    kept,
+    mixed,
+    normal_dim,
+    require_rank,
+    rule,
+)
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor, decided
 
@@ -32,12 +43,15 @@ def _along(x: SymbolicTensor, sizes: dict[int, Int]) -> Result:
     return Result((dims,), tuple(axes), requires=needs)
 
 
-def _lengths(x: SymbolicTensor, s: Any, dim: Any, op: str) -> tuple[list[int], list[Int]]:
+def _lengths(
+    x: SymbolicTensor, s: Sequence[Int] | None, dim: OneOrMore[int] | None, op: str
+) -> tuple[list[int], list[Int]]:
     """The axes of a transform over several, and how many values each has."""
     if dim is None:
         count = x.ndim if s is None else len(s)
-        dim = range(x.ndim - count, x.ndim)
-    given = list(dim) if isinstance(dim, (tuple, list, range)) else [dim]
+        given = list(range(x.ndim - count, x.ndim))
+    else:
+        given = list(dim) if isinstance(dim, (tuple, list)) else [dim]
     if given and not x.ndim:
         raise ShapeMismatch(f"{op} takes a tensor of at least one axis")
     axes = [normal_dim(d, x.ndim, op) for d in given]
@@ -51,7 +65,9 @@ def _lengths(x: SymbolicTensor, s: Any, dim: Any, op: str) -> tuple[list[int], l
 def _transform(op: str) -> Any:
     real, back = "rfft" in op or "ihfft" in op, "irfft" in op or op.startswith("fft_hfft")
 
-    def several(input: SymbolicTensor, s: Any, dim: Any) -> Result:
+    def several(
+        input: SymbolicTensor, s: Sequence[Int] | None, dim: OneOrMore[int] | None
+    ) -> Result:
         axes, sizes = _lengths(input, s, dim, op)
         if not axes:
             raise ShapeMismatch(f"{op} takes at least one axis")
@@ -61,15 +77,29 @@ def _transform(op: str) -> Any:
             sizes[-1] = sizes[-1] // 2 + 1
         return _along(input, dict(zip(axes, sizes, strict=True)))
 
-    def one(input: SymbolicTensor, n: Any = None, dim: int = -1, *args: Any, **k: Any) -> Result:
+    def one(
+        input: SymbolicTensor, n: Int | None = None, dim: int = -1, *args: object, **k: object
+    ) -> Result:
         if not input.ndim:
             raise ShapeMismatch(f"{op} takes a tensor of at least one axis")
         return several(input, None if n is None else [n], [dim])
 
-    def plane(input: SymbolicTensor, s: Any = None, dim: Any = (-2, -1), *a: Any, **k: Any) -> Any:
+    def plane(
+        input: SymbolicTensor,
+        s: Sequence[Int] | None = None,
+        dim: OneOrMore[int] | None = (-2, -1),
+        *a: object,
+        **k: object,
+    ) -> Result:
         return several(input, s, dim)
 
-    def all_axes(input: SymbolicTensor, s: Any = None, dim: Any = None, *a: Any, **k: Any) -> Any:
+    def all_axes(
+        input: SymbolicTensor,
+        s: Sequence[Int] | None = None,
+        dim: OneOrMore[int] | None = None,
+        *a: object,
+        **k: object,
+    ) -> Result:
         return several(input, s, dim)
 
     return plane if op.endswith("2") else all_axes if op.endswith("n") else one
@@ -80,7 +110,7 @@ for _kind in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft"):
         rule(f"fft_{_kind}{_suffix}")(_transform(f"fft_{_kind}{_suffix}"))
 
 
-def _shift(input: SymbolicTensor, dim: Any = None) -> Result:
+def _shift(input: SymbolicTensor, dim: OneOrMore[int] | None = None) -> Result:
     """Frequencies in another order."""
     axes, sizes = _lengths(input, None, dim, "fftshift")
     return _along(input, dict(zip(axes, sizes, strict=True)))
@@ -94,15 +124,15 @@ for _name in ("fft_fftshift", "fft_ifftshift"):
 def stft(
     input: SymbolicTensor,
     n_fft: Int,
-    hop_length: Any = None,
-    win_length: Any = None,
+    hop_length: Int | None = None,
+    win_length: Int | None = None,
     window: SymbolicTensor | None = None,
     center: bool = True,
     pad_mode: str = "reflect",
     normalized: bool = False,
     onesided: bool | None = None,
     return_complex: bool | None = None,
-    **kwargs: Any,
+    **kwargs: object,
 ) -> Result:
     """Spectra of windows over a signal: ``(frequencies, windows)``, and 2 unless complex."""
     require_rank(input, (1, 2), "stft")
@@ -189,7 +219,12 @@ def istft(
 
 def _trapezoid(op: str, running: bool) -> Any:
     def operation(
-        y: SymbolicTensor, x: Any = None, *, dx: Any = 1.0, dim: int = -1, **kwargs: Any
+        y: SymbolicTensor,
+        x: SymbolicTensor | None = None,
+        *,
+        dx: Operand = 1.0,
+        dim: int = -1,
+        **kwargs: object,
     ) -> Result:
         axis = normal_dim(dim, y.ndim, op)
         if not y.ndim:
@@ -227,7 +262,7 @@ rule("cumulative_trapezoid")(_trapezoid("cumulative_trapezoid", True))
 
 
 @rule("bucketize")
-def bucketize(input: Any, boundaries: SymbolicTensor, **kwargs: Any) -> Result:
+def bucketize(input: Operand, boundaries: SymbolicTensor, **kwargs: object) -> Result:
     """For every number, the bucket it falls into."""
     require_rank(boundaries, (1,), "the boundaries of bucketize")
     return alike(input) if isinstance(input, SymbolicTensor) else Result(((),))
@@ -235,7 +270,11 @@ def bucketize(input: Any, boundaries: SymbolicTensor, **kwargs: Any) -> Result:
 
 @rule("searchsorted")
 def searchsorted(
-    sorted_sequence: SymbolicTensor, input: Any, *, sorter: Any = None, **kwargs: Any
+    sorted_sequence: SymbolicTensor,
+    input: Operand,
+    *,
+    sorter: SymbolicTensor | None = None,
+    **kwargs: object,
 ) -> Result:
     """For every number, its place in a sorted row; rows as many as the input's, or one for all."""
     op = "searchsorted"
@@ -258,13 +297,13 @@ def _alike(have: Sequence[Int], want: Sequence[Int], why: str) -> list[Requireme
 
 
 @rule("isin")
-def isin(elements: Any, test_elements: Any, **kwargs: Any) -> Result:
+def isin(elements: Operand, test_elements: Operand, **kwargs: object) -> Result:
     """For every element, whether it is among others."""
     return alike(elements) if isinstance(elements, SymbolicTensor) else Result(((),))
 
 
 @rule("histc")
-def histc(input: SymbolicTensor, bins: Int = 100, *args: Any, **kwargs: Any) -> Result:
+def histc(input: SymbolicTensor, bins: Int = 100, *args: object, **kwargs: object) -> Result:
     """How many elements fall into each bin."""
     at_least("bins", (bins,), 1)
     return Result(((bins,),), mixed((bins,)))

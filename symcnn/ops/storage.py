@@ -279,7 +279,7 @@ class Memory:
         tensors = (*self._node.outputs, *self._node.inputs)
         return next((self.width_of(t) for t in tensors if is_float(t)), None)
 
-    def needs(self, *tensors: Any) -> bool:
+    def needs(self, *tensors: object) -> bool:
         """Whether one of them requires a gradient."""
         return self.gradients.needs(tensors_in(*tensors))
 
@@ -301,7 +301,7 @@ class Memory:
         """An output that shares the storage of `base`."""
         self.place(Layout(base.storage, tuple(dims), tuple(strides)), index)
 
-    def save(self, *tensors: Any) -> None:
+    def save(self, *tensors: SymbolicTensor | Layout | Storage | None) -> None:
         """Tensors, layouts or storages that autograd keeps."""
         if not self._grad:
             return
@@ -631,7 +631,7 @@ def _makes_bool(m: Memory, node: Node) -> None:
     _out(m, node)
 
 
-def _keep(m: Memory, node: Node, *tensors: Any) -> None:
+def _keep(m: Memory, node: Node, *tensors: SymbolicTensor) -> None:
     """Save operands. Of the one that the operation overwrites torch keeps a copy."""
     for t in tensors:
         if t is _x(node) and in_place(node):

@@ -190,7 +190,7 @@ class Numbers(NamedTuple):
 def numbers(
     function: Any, operation: Callable[..., Any], count: int = 0, said: frozenset[str] = frozenset()
 ) -> Numbers:
-    """What the rule's own annotations say; where they say Any, what torch's parser expects.
+    """What the rule's own annotations say; where they leave it open, what torch's parser expects.
 
     count: of arguments by place; said: the names of the others. Where these do not go, it is
         another way to call the function.
@@ -212,13 +212,18 @@ def numbers(
     )
 
 
+#: What rules say of a parameter that is numbers, and of one that is none. Where they say that it
+#: may be several things, torch's parser knows which of them the function takes that was called.
+_NUMBERS = frozenset(("int", "Int", "float", "Sequence[Int]"))
+_NO_NUMBERS = frozenset(("bool", "str", "SymbolicTensor", "Sequence[SymbolicTensor]"))
+
+
 def _kind(own: Parameter, place: int, ways: Sequence[Places], *, python: bool) -> Kind:
-    annotation = str(own.annotation)
-    if "Tensor" in annotation:
+    said = {*str(own.annotation).split(" | ")} - {"None"}
+    if said <= _NUMBERS:
+        return Kind.SIZE
+    if said <= _NO_NUMBERS:
         return Kind.ANY
-    if "Any" not in annotation:
-        number = any(word in annotation for word in ("int", "Int", "float"))
-        return Kind.SIZE if number else Kind.ANY
     if python:  # a function in python hands on what it is given
         return Kind.NUMBER if place else Kind.ANY
     there = [(w, own.name if own.name in w.by_name else w.at(place)) for w in ways]
