@@ -37,6 +37,8 @@ def test_what_the_sweep_found(number, what):
         (2, 343, "agreement: a last place that is padding alone"),
         (9, 31, "agreement: rows that only a place of padding would read"),
         (9, 1191, "agreement: the same in front of a window"),
+        (2, 2351, "agreement: rows between the places of a stride, at some sizes"),
+        (2, 1987, "agreement: where only an end between places differs"),
         (1, 4250, "stream: taps that all fall between those of a transposed convolution"),
     ],
 )

@@ -10,6 +10,7 @@ their shapes agree everywhere, and their reads at every other size.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import lcm
 from typing import TYPE_CHECKING, Any
 
 import sympy
@@ -17,7 +18,7 @@ import sympy
 from symcnn.algebra.axis import Window
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, Symbol, evaluate, maximum, minimum, symbols_of
-from symcnn.errors import BadSpec, SymcnnError, Undecidable
+from symcnn.errors import BadSpec, Undecidable
 from symcnn.questions.field.reach import (
     Line,
     index_symbol,
@@ -214,9 +215,7 @@ def _reads(
             for x, y in pairs if sizes else ():
                 found = found - _apart(x, y, one, found)
             if found and _maps(ours) != _maps(theirs):
-                found = found - _other_ends(ours, theirs, found)
-                if _holes_differ(ours, theirs, found):
-                    found = found - found
+                found = _alike(ours, theirs, found)
             if not axes:
                 axes = tuple(x.name for x, _ in pairs)
                 shift = tuple(public(_shown(x.plain[0] - y.plain[0])) for x, y in pairs)
@@ -383,21 +382,72 @@ def _through(reach: Any, out: SymbolicTensor, inside: list[_Bounds]) -> _Bounds:
     )
 
 
-def _holes_differ(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -> bool:
-    """Whether, between the same ends, they read other places (dilation): looked at at one size."""
-    try:
+def _alike(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -> InputSet:
+    """Of sizes at which the hulls agree, those at which all that outputs read does.
+
+    What is read near both borders stays as the input grows by the period of the strides. So, from
+    where the borders are out of each other's sight, one size of each residue class tells of all;
+    smaller sizes are looked at one by one, or by formulas where they are many.
+    """
+    spans = [_span(ours, theirs, k) for k in range(len(ours.axes))]
+    if any(span is None or sum(span) > _LOOKED_AT for span in spans):
+        sizes = sizes - _other_ends(ours, theirs, sizes)
+    for k, span in enumerate(spans):
+        if span is None or not sizes:
+            continue
+        far, period = span
+        name = ours.axes[k]
+        axis = Size.symbol(name)
+        for length in range(1 if far + period <= _LOOKED_AT else far, far + period):
+            here = sizes.where(Condition(axis, "==", length))
+            if here and _read_apart(ours, theirs, k, here):
+                late = [Condition(axis % period, "==", length % period), Condition(axis, ">=", far)]
+                gone = late if length >= far else [Condition(axis, "==", length)]
+                sizes = sizes - sizes.where(*gone)
+    if any(span is None for span in spans) and sizes:
         size = max(max(ours.size), max(theirs.size))
         near = sizes.nearest(*(2 * size + 1 for _ in sizes.shown))
         values = near if isinstance(near, tuple) else (near,)
-        at = dict(zip(sizes.shown, values, strict=True))
-        one, other = ours.at(**at), theirs.at(**at)
-        return any(
-            (one.tables(axis)[1] != other.tables(axis)[1]).any()
-            for axis in range(len(ours.axes))
-            if one.tables(axis)[0] == other.tables(axis)[0]
-        )
-    except (SymcnnError, TypeError, ValueError):
-        return False
+        equal = [
+            Condition(Size.symbol(n), "==", v) for n, v in zip(sizes.shown, values, strict=True)
+        ]
+        if any(_read_apart(ours, theirs, k, sizes.where(*equal)) for k in range(len(spans))):
+            return sizes - sizes
+    return sizes
+
+
+#: So many sizes of an axis are looked at one by one.
+_LOOKED_AT = 128
+
+
+def _span(ours: ReceptiveField, theirs: ReceptiveField, k: int) -> tuple[int, int] | None:
+    """From which size the borders of an axis are apart, and the period; None: not of windows."""
+    fields = (ours._fields[k], theirs._fields[k])
+    if symbols_of(fields[0].x) != {ours.axes[k]}:
+        return None
+    period = 1
+    for field in (ours, theirs):
+        for node in field._nodes():
+            for out in node.outputs:
+                reach = field._pass.reaches.get(out, ())
+                if k < len(reach):
+                    line = reach[k]
+                    if type(line) is not Line or not isinstance(line.stride, int):
+                        return None
+                    period = lcm(period, line.stride)
+    sizes = (ours.size[k], theirs.size[k])
+    if not all(isinstance(size, int) for size in sizes) or period > _LOOKED_AT // 2:
+        return None
+    return 2 * max(sizes) + period, period
+
+
+def _read_apart(ours: ReceptiveField, theirs: ReceptiveField, k: int, sizes: InputSet) -> bool:
+    """Whether outputs read other places of an axis, at the smallest of these sizes."""
+    smallest = sizes.smallest()
+    values = smallest if isinstance(smallest, tuple) else (smallest,)
+    at = dict(zip(sizes.shown, values, strict=True))
+    (along, one), (others, other) = ours.at(**at).tables(k), theirs.at(**at).tables(k)
+    return along != others or bool((one != other).any())
 
 
 def _maps(field: ReceptiveField) -> list[Any]:
