@@ -26,6 +26,7 @@ SUBJECTS = (
     "proof",
     "words",
     "files",
+    "completion",
 )
 
 for _subject in SUBJECTS:

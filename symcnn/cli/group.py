@@ -15,7 +15,7 @@ from difflib import get_close_matches
 import click
 
 from symcnn import __version__
-from symcnn.cli.reply import BAD_USE, FAULT, as_error, status_of, to_json
+from symcnn.cli.reply import BAD_USE, FAULT, INTERRUPTED, as_error, status_of, to_json
 from symcnn.errors import SymcnnError
 
 __all__ = ["Shell", "main"]
@@ -85,6 +85,8 @@ def _said(ctx: click.Context) -> Iterator[None]:
         ctx.exit(BAD_USE)
     except SymcnnError as error:
         _show(ctx, type(error).__name__, error.cause, error.cure, status_of(error), str(error))
+    except KeyboardInterrupt:
+        _show(ctx, "KeyboardInterrupt", "interrupted", "", INTERRUPTED, "interrupted")
     except Exception as error:
         kind = type(error).__name__
         cure = "this is a fault of symcnn: please report it, with what --debug shows"

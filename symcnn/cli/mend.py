@@ -7,7 +7,7 @@ import click
 from symcnn.cli.inputs import one_or_all
 from symcnn.cli.question import Ask, command, question
 from symcnn.cli.reply import Reply
-from symcnn.sets.grammar import parse_ranges, parse_target
+from symcnn.sets.grammar import parse_numbers, parse_ranges
 
 
 @question(sizes="The size to look at:", required=True)
@@ -54,7 +54,7 @@ def layer(input: str, output: str, layer: str, fixed: str | None, limit: int) ->
     """The hyperparameters that lead from one size to another: 224 to 112, 224x112 to 112x112."""
     from symcnn.questions.layer.hyper import solve_layer
 
-    pair = [one_or_all(parse_target(size)) for size in (input, output)]
+    pair = [one_or_all(parse_numbers(size, "x", "224x112")) for size in (input, output)]
     found = solve_layer(layer, *pair, limit=limit, **(parse_ranges(fixed) if fixed else {}))
     answer = {"layers": [{"layer": c.layer, **c.values} for c in found]}
     return Reply(answer, "\n".join(map(repr, found)))

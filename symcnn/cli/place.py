@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from symcnn.cli.inputs import one_or_all
+from symcnn.cli.name import Name
 from symcnn.cli.question import Ask, question
 from symcnn.cli.reply import Reply
 from symcnn.sets.grammar import parse_numbers
@@ -74,7 +75,7 @@ def stream(ask: Ask, axis: str | None, gates: bool, statistics: bool) -> Reply:
 
 
 @question()
-@click.argument("other", metavar="OTHER")
+@click.argument("other", metavar="OTHER", type=Name())
 def agree(ask: Ask, other: str) -> Reply:
     """At which sizes two networks make the same shapes and read the same places."""
     from symcnn.questions.place.agree import agree

@@ -17,6 +17,7 @@ import click
 
 from symcnn.cli import sizes as written
 from symcnn.cli.group import main
+from symcnn.cli.name import Name
 from symcnn.cli.reply import NO, Reply, plain, to_json
 from symcnn.cli.target import network_of
 from symcnn.network import Network
@@ -138,7 +139,7 @@ def command(function: Question) -> click.Command:
     return _registered(function, run, [], [_JSON, _DEBUG])
 
 
-_NETWORK = click.Argument(["network"], metavar="NETWORK")
+_NETWORK = click.Argument(["network"], metavar="NETWORK", type=Name())
 _INPUT = click.Option(
     ["--input", "inputs"],
     metavar="SHAPE",

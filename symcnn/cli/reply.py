@@ -2,7 +2,8 @@
 
 The statuses: 0 answered; 1 answered with a no (no solution, a size that is not valid, a mismatch, a
 change); 2 bad use (of an option, a name, a file), or a network that cannot be analysed; 3 a fault
-of symcnn itself. JSON names the kind of an error, which tells those of one status apart.
+of symcnn itself; 130 interrupted. JSON names the kind of an error, which tells apart those of one
+status.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ __all__ = [
     "ANSWERED",
     "BAD_USE",
     "FAULT",
+    "INTERRUPTED",
     "NO",
     "Reply",
     "as_error",
@@ -26,7 +28,7 @@ __all__ = [
     "to_json",
 ]
 
-ANSWERED, NO, BAD_USE, FAULT = 0, 1, 2, 3
+ANSWERED, NO, BAD_USE, FAULT, INTERRUPTED = 0, 1, 2, 3, 130
 
 _NOES = (NoSolution, InvalidInput, ShapeMismatch)
 

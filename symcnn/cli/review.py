@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from symcnn.cli.name import Name
 from symcnn.cli.question import Ask, question
 from symcnn.cli.reply import Reply
 
@@ -40,7 +41,7 @@ def report(ask: Ask, depth: int, markdown: bool, write: str | None) -> Reply:
 
 
 @question(sizes="Sizes at which output and MACs are compared as numbers, too:")
-@click.argument("other", metavar="NEW")
+@click.argument("other", metavar="NEW", type=Name())
 @click.option("--depth", type=int, metavar="N", help="Modules down to this depth (default: all).")
 @_MARKDOWN
 def diff(ask: Ask, other: str, depth: int | None, markdown: bool) -> Reply:

@@ -82,9 +82,9 @@ def _arguments(text: str, whole: str) -> tuple[tuple[object, ...], dict[str, obj
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
             raise ValueError("not one call")
         args = tuple(map(ast.literal_eval, call.args))
-        if any(word.arg is None for word in call.keywords):
-            raise ValueError("** is no name")
         kwargs = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+        if None in [word.arg for word in call.keywords] or len(kwargs) < len(call.keywords):
+            raise ValueError("** is no name, and each name stands once")
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         raise BadSpec(f"the arguments of {whole!r} are not literals", cure=cure) from None
     return args, kwargs
