@@ -163,8 +163,9 @@ def _grid(side: int) -> nn.Module:
 def _everywhere(side: int) -> nn.Module:
     def function(x: Tensor, key: nn.Module) -> Tensor:
         n, c, h, w = x.shape
-        keys = key(x).flatten(2).transpose(1, 2)
-        return _attend(x.flatten(2).transpose(1, 2), keys).transpose(1, 2).reshape(n, c, h, w)
+        keys, places = key(x).flatten(2).transpose(1, 2), x.flatten(2).transpose(1, 2)
+        found = _attend(places, keys) + places  # of a single key, the softmax is 1 whoever asks
+        return found.transpose(1, 2).reshape(n, c, h, w)
 
     return _Of(function, nn.Conv2d(_C, _C, side, side))
 
@@ -194,7 +195,8 @@ def _gather() -> nn.Module:
 
 
 def _scatter() -> nn.Module:
-    return _Of(lambda x: torch.zeros_like(x).scatter_add(1, (x > 0).long() * 2, x))
+    places = torch.arange(_C).view(1, _C, 1, 1) % 2  # to every channel
+    return _Of(lambda x: torch.zeros_like(x).scatter_add(1, (x > 0).long() * 2 + places, x))
 
 
 def _select(places: tuple[int, ...]) -> nn.Module:
