@@ -8,7 +8,7 @@ from symcnn.errors import ShapeMismatch
 from symcnn.nn.hyper import positive
 from symcnn.nn.module import Module
 from symcnn.ops.registry import require_rank
-from symcnn.trace.graph import OPS, Parameter
+from symcnn.trace.graph import Parameter, SymbolicTensor, apply
 
 __all__ = [
     "CELU",
@@ -47,9 +47,9 @@ class _Pointwise(Module):
 
     op: ClassVar[str]
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The activation, point by point."""
-        return OPS[self.op](input)
+        return apply(self.op, input)
 
 
 class LogSigmoid(_Pointwise):
@@ -135,9 +135,9 @@ class _Exponential(Module):
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         self.alpha, self.inplace = alpha, inplace
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The activation, point by point."""
-        return OPS[self.op](input, self.alpha)
+        return apply(self.op, input, self.alpha)
 
 
 class CELU(_Exponential):
@@ -158,9 +158,9 @@ class _Shrink(Module):
     def __init__(self, lambd: float = 0.5) -> None:
         self.lambd = lambd
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The activation, point by point."""
-        return OPS[self.op](input, self.lambd)
+        return apply(self.op, input, self.lambd)
 
 
 class Hardshrink(_Shrink):
@@ -181,9 +181,9 @@ class GELU(Module):
     def __init__(self, approximate: str = "none") -> None:
         self.approximate = approximate
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The activation, point by point."""
-        return OPS["gelu"](input, approximate=self.approximate)
+        return apply("gelu", input, approximate=self.approximate)
 
 
 class Hardtanh(Module):
@@ -203,9 +203,9 @@ class Hardtanh(Module):
         if self.max_val <= self.min_val:
             raise ShapeMismatch(f"max_val={self.max_val} is not above min_val={self.min_val}")
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The activation, point by point."""
-        return OPS["hardtanh"](input, self.min_val, self.max_val)
+        return apply("hardtanh", input, self.min_val, self.max_val)
 
 
 class LeakyReLU(Module):
@@ -214,9 +214,9 @@ class LeakyReLU(Module):
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         self.negative_slope, self.inplace = negative_slope, inplace
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The activation, point by point."""
-        return OPS["leaky_relu"](input, self.negative_slope)
+        return apply("leaky_relu", input, self.negative_slope)
 
 
 class RReLU(Module):
@@ -227,9 +227,9 @@ class RReLU(Module):
     ) -> None:
         self.lower, self.upper, self.inplace = lower, upper, inplace
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The activation, point by point."""
-        return OPS["rrelu"](input, self.lower, self.upper)
+        return apply("rrelu", input, self.lower, self.upper)
 
 
 class Softplus(Module):
@@ -238,9 +238,9 @@ class Softplus(Module):
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         self.beta, self.threshold = beta, threshold
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The activation, point by point."""
-        return OPS["softplus"](input, self.beta, self.threshold)
+        return apply("softplus", input, self.beta, self.threshold)
 
 
 class Threshold(Module):
@@ -249,9 +249,9 @@ class Threshold(Module):
     def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
         self.threshold, self.value, self.inplace = threshold, value, inplace
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The activation, point by point."""
-        return OPS["threshold"](input, self.threshold, self.value)
+        return apply("threshold", input, self.threshold, self.value)
 
 
 class PReLU(Module):
@@ -263,9 +263,9 @@ class PReLU(Module):
         self.num_parameters, self.init = positive(num_parameters, "num_parameters"), init
         self.weight = Parameter((self.num_parameters,), "weight")
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The activation, point by point."""
-        return OPS["prelu"](input, self.weight)
+        return apply("prelu", input, self.weight)
 
 
 class GLU(Module):
@@ -278,9 +278,9 @@ class GLU(Module):
     def __init__(self, dim: int = -1) -> None:
         self.dim = dim
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """One half of the axis, gated by the other."""
-        return OPS["glu"](input, self.dim)
+        return apply("glu", input, self.dim)
 
 
 class _Along(Module):
@@ -289,9 +289,9 @@ class _Along(Module):
     def __init__(self, dim: int | None = None) -> None:
         self.dim = dim
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The activation along one axis."""
-        return OPS[self.op](input, self.dim)
+        return apply(self.op, input, self.dim)
 
 
 class LogSoftmax(_Along):
@@ -315,7 +315,7 @@ class Softmin(_Along):
 class Softmax2d(Module):
     """As `torch.nn.Softmax2d`: over the channels of a map."""
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """Softmax over the channels."""
         require_rank(input, (3, 4), "Softmax2d")
-        return OPS["softmax"](input, -3)
+        return apply("softmax", input, -3)

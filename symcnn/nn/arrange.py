@@ -6,7 +6,7 @@ from typing import Any
 
 from symcnn.nn.hyper import each, whole
 from symcnn.nn.module import Module
-from symcnn.trace.graph import OPS
+from symcnn.trace.graph import SymbolicTensor, apply
 
 __all__ = ["ChannelShuffle", "Fold", "PixelShuffle", "PixelUnshuffle", "Unfold"]
 
@@ -21,9 +21,9 @@ class PixelShuffle(Module):
     def __init__(self, upscale_factor: Any) -> None:
         self.upscale_factor = whole(upscale_factor, "upscale_factor")
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """Every ``r*r`` channels as one channel of blocks."""
-        return OPS["pixel_shuffle"](input, self.upscale_factor)
+        return apply("pixel_shuffle", input, self.upscale_factor)
 
     def extra_repr(self) -> str:
         """The factor, as in torch."""
@@ -43,9 +43,9 @@ class PixelUnshuffle(Module):
     def __init__(self, downscale_factor: Any) -> None:
         self.downscale_factor = whole(downscale_factor, "downscale_factor")
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """Every block of ``r x r`` pixels as ``r*r`` channels."""
-        return OPS["pixel_unshuffle"](input, self.downscale_factor)
+        return apply("pixel_unshuffle", input, self.downscale_factor)
 
     def extra_repr(self) -> str:
         """The factor, as in torch."""
@@ -58,9 +58,9 @@ class ChannelShuffle(Module):
     def __init__(self, groups: Any) -> None:
         self.groups = whole(groups, "groups")
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The channels, dealt out anew among the groups."""
-        return OPS["channel_shuffle"](input, self.groups)
+        return apply("channel_shuffle", input, self.groups)
 
     def extra_repr(self) -> str:
         """The groups, as in torch."""
@@ -93,9 +93,9 @@ class Unfold(_Patches):
     (N, 72, H*W)
     """
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """A column per patch."""
-        return OPS["unfold"](input, self.kernel_size, self.dilation, self.padding, self.stride)
+        return apply("unfold", input, self.kernel_size, self.dilation, self.padding, self.stride)
 
 
 class Fold(_Patches):
@@ -112,8 +112,14 @@ class Fold(_Patches):
         self.output_size = each(output_size, "output_size")
         super().__init__(kernel_size, dilation, padding, stride)
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The image whose patches are the columns."""
-        return OPS["fold"](
-            input, self.output_size, self.kernel_size, self.dilation, self.padding, self.stride
+        return apply(
+            "fold",
+            input,
+            self.output_size,
+            self.kernel_size,
+            self.dilation,
+            self.padding,
+            self.stride,
         )

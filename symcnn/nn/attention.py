@@ -14,7 +14,7 @@ from symcnn.nn.module import Module
 from symcnn.nn.norm import LayerNorm
 from symcnn.ops.conv import group_channels
 from symcnn.ops.registry import require_rank
-from symcnn.trace.graph import OPS, Parameter, SymbolicTensor
+from symcnn.trace.graph import OPS, Parameter, SymbolicTensor, apply
 
 __all__ = [
     "MultiheadAttention",
@@ -71,12 +71,12 @@ class MultiheadAttention(Module):
 
     def forward(
         self,
-        query: Any,
-        key: Any,
-        value: Any,
-        key_padding_mask: Any = None,
+        query: SymbolicTensor,
+        key: SymbolicTensor,
+        value: SymbolicTensor,
+        key_padding_mask: SymbolicTensor | None = None,
         need_weights: bool = True,
-        attn_mask: Any = None,
+        attn_mask: SymbolicTensor | None = None,
         average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[SymbolicTensor, SymbolicTensor | None]:
@@ -87,7 +87,7 @@ class MultiheadAttention(Module):
             require_rank(tensor, (2, 3), "multi_head_attention")
         swapped = self.batch_first and query.ndim == 3
         if swapped:
-            query, key, value = (OPS["transpose"](x, 0, 1) for x in (query, key, value))
+            query, key, value = (apply("transpose", x, 0, 1) for x in (query, key, value))
         output, weights = OPS["multi_head_attention_forward"](
             query,
             key,
@@ -113,13 +113,14 @@ class MultiheadAttention(Module):
             average_attn_weights=average_attn_weights,
             is_causal=is_causal,
         )
-        return (OPS["transpose"](output, 0, 1) if swapped else output), weights
+        return (apply("transpose", output, 0, 1) if swapped else output), weights
 
 
 def _attended(
     attention: MultiheadAttention, x: Any, memory: Any, mask: Any, padding: Any, causal: bool
-) -> Any:
+) -> SymbolicTensor:
     """What `x` finds in `memory`; nobody looks at the weights."""
+    output: SymbolicTensor
     output, _ = attention(
         x,
         memory,
@@ -169,26 +170,30 @@ class TransformerEncoderLayer(Module):
 
     def forward(
         self,
-        src: Any,
-        src_mask: Any = None,
-        src_key_padding_mask: Any = None,
+        src: SymbolicTensor,
+        src_mask: SymbolicTensor | None = None,
+        src_key_padding_mask: SymbolicTensor | None = None,
         is_causal: bool = False,
-    ) -> Any:
+    ) -> SymbolicTensor:
         """Attention, then two linear layers, each added to its input and normalised."""
 
-        def attended(x: Any) -> Any:
+        def attended(x: SymbolicTensor) -> SymbolicTensor:
             masks = (src_mask, src_key_padding_mask, is_causal)
-            return self.dropout1(_attended(self.self_attn, x, x, *masks))
+            found: SymbolicTensor = self.dropout1(_attended(self.self_attn, x, x, *masks))
+            return found
 
         if self.norm_first:
             src = src + attended(self.norm1(src))
-            return src + self._feed(self.norm2(src))
-        src = self.norm1(src + attended(src))
-        return self.norm2(src + self._feed(src))
+            src = src + self._feed(self.norm2(src))
+        else:
+            src = self.norm1(src + attended(src))
+            src = self.norm2(src + self._feed(src))
+        return src
 
-    def _feed(self, x: Any) -> Any:
+    def _feed(self, x: SymbolicTensor) -> SymbolicTensor:
         hidden = self.dropout(self.activation(self.linear1(x)))
-        return self.dropout2(self.linear2(hidden))
+        fed: SymbolicTensor = self.dropout2(self.linear2(hidden))
+        return fed
 
 
 class TransformerDecoderLayer(Module):
@@ -238,28 +243,31 @@ class TransformerDecoderLayer(Module):
 
     def forward(
         self,
-        tgt: Any,
-        memory: Any,
-        tgt_mask: Any = None,
-        memory_mask: Any = None,
-        tgt_key_padding_mask: Any = None,
-        memory_key_padding_mask: Any = None,
+        tgt: SymbolicTensor,
+        memory: SymbolicTensor,
+        tgt_mask: SymbolicTensor | None = None,
+        memory_mask: SymbolicTensor | None = None,
+        tgt_key_padding_mask: SymbolicTensor | None = None,
+        memory_key_padding_mask: SymbolicTensor | None = None,
         tgt_is_causal: bool = False,
         memory_is_causal: bool = False,
-    ) -> Any:
+    ) -> SymbolicTensor:
         """Two attentions and two linear layers, each added to its input and normalised."""
 
-        def itself(x: Any) -> Any:
+        def itself(x: SymbolicTensor) -> SymbolicTensor:
             masks = (tgt_mask, tgt_key_padding_mask, tgt_is_causal)
-            return self.dropout1(_attended(self.self_attn, x, x, *masks))
+            found: SymbolicTensor = self.dropout1(_attended(self.self_attn, x, x, *masks))
+            return found
 
-        def remembered(x: Any) -> Any:
+        def remembered(x: SymbolicTensor) -> SymbolicTensor:
             masks = (memory_mask, memory_key_padding_mask, memory_is_causal)
-            return self.dropout2(_attended(self.multihead_attn, x, memory, *masks))
+            found: SymbolicTensor = self.dropout2(_attended(self.multihead_attn, x, memory, *masks))
+            return found
 
-        def fed(x: Any) -> Any:
+        def fed(x: SymbolicTensor) -> SymbolicTensor:
             hidden = self.dropout(self.activation(self.linear1(x)))
-            return self.dropout3(self.linear2(hidden))
+            found: SymbolicTensor = self.dropout3(self.linear2(hidden))
+            return found
 
         x = tgt
         steps = ((itself, self.norm1), (remembered, self.norm2), (fed, self.norm3))
@@ -289,11 +297,11 @@ class TransformerEncoder(Module):
 
     def forward(
         self,
-        src: Any,
-        mask: Any = None,
-        src_key_padding_mask: Any = None,
+        src: SymbolicTensor,
+        mask: SymbolicTensor | None = None,
+        src_key_padding_mask: SymbolicTensor | None = None,
         is_causal: bool | None = None,
-    ) -> Any:
+    ) -> SymbolicTensor:
         """Each layer on the output of the one before."""
         for layer in self.layers:
             src = layer(src, mask, src_key_padding_mask, bool(is_causal))
@@ -311,15 +319,15 @@ class TransformerDecoder(Module):
 
     def forward(
         self,
-        tgt: Any,
-        memory: Any,
-        tgt_mask: Any = None,
-        memory_mask: Any = None,
-        tgt_key_padding_mask: Any = None,
-        memory_key_padding_mask: Any = None,
+        tgt: SymbolicTensor,
+        memory: SymbolicTensor,
+        tgt_mask: SymbolicTensor | None = None,
+        memory_mask: SymbolicTensor | None = None,
+        tgt_key_padding_mask: SymbolicTensor | None = None,
+        memory_key_padding_mask: SymbolicTensor | None = None,
         tgt_is_causal: bool | None = None,
         memory_is_causal: bool = False,
-    ) -> Any:
+    ) -> SymbolicTensor:
         """Each layer on the output of the one before, all on the same memory."""
         for layer in self.layers:
             tgt = layer(
@@ -376,21 +384,21 @@ class Transformer(Module):
 
     def forward(
         self,
-        src: Any,
-        tgt: Any,
-        src_mask: Any = None,
-        tgt_mask: Any = None,
-        memory_mask: Any = None,
-        src_key_padding_mask: Any = None,
-        tgt_key_padding_mask: Any = None,
-        memory_key_padding_mask: Any = None,
+        src: SymbolicTensor,
+        tgt: SymbolicTensor,
+        src_mask: SymbolicTensor | None = None,
+        tgt_mask: SymbolicTensor | None = None,
+        memory_mask: SymbolicTensor | None = None,
+        src_key_padding_mask: SymbolicTensor | None = None,
+        tgt_key_padding_mask: SymbolicTensor | None = None,
+        memory_key_padding_mask: SymbolicTensor | None = None,
         src_is_causal: bool | None = None,
         tgt_is_causal: bool | None = None,
         memory_is_causal: bool = False,
-    ) -> Any:
+    ) -> SymbolicTensor:
         """The target, decoded with the encoded source as memory."""
         memory = self.encoder(src, src_mask, src_key_padding_mask, src_is_causal)
-        return self.decoder(
+        output: SymbolicTensor = self.decoder(
             tgt,
             memory,
             tgt_mask,
@@ -400,3 +408,4 @@ class Transformer(Module):
             tgt_is_causal,
             memory_is_causal,
         )
+        return output

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from symcnn.nn.module import Module
+from symcnn.trace.graph import SymbolicTensor
 
 __all__ = ["ModuleDict", "ModuleList", "Sequential"]
 
@@ -51,7 +52,7 @@ class Sequential(_List):
             every += [*part] if plain and isinstance(part, Sequential) else [part]
         return cls(*every)
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """Each module on the output of the one before."""
         for module in self:
             input = module(input)

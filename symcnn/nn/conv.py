@@ -10,7 +10,7 @@ from symcnn.nn.hyper import positive, repeated, same_crop, same_pads
 from symcnn.nn.module import Module
 from symcnn.ops.conv import group_channels
 from symcnn.ops.registry import at_least, ntuple
-from symcnn.trace.graph import OPS, Parameter
+from symcnn.trace.graph import Parameter, SymbolicTensor, apply
 
 __all__ = [
     "Conv1d",
@@ -110,21 +110,28 @@ class _Convolution(_Conv):
         self.weight = Parameter((self.out_channels, per_group, *self.kernel_size), "weight")
         self.bias = Parameter((self.out_channels,), "bias") if bias else None
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The convolution, after explicit padding for the modes other than zeros."""
         padding: Any = self.padding
         if padding in ("SAME", "VALID"):
             if padding == "SAME":
                 pads = same_pads(input.dims[-self.n :], *self._named())
-                input = OPS["pad"](
-                    input, pads, mode=_MODES.get(self.padding_mode, self.padding_mode)
+                input = apply(
+                    "pad", input, pads, mode=_MODES.get(self.padding_mode, self.padding_mode)
                 )
             padding = 0
         elif self.padding_mode != "zeros":
-            input = OPS["pad"](input, self._pads(), mode=self.padding_mode)
+            input = apply("pad", input, self._pads(), mode=self.padding_mode)
             padding = 0
-        return OPS[f"conv{self.n}d"](
-            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
+        return apply(
+            f"conv{self.n}d",
+            input,
+            self.weight,
+            self.bias,
+            self.stride,
+            padding,
+            self.dilation,
+            self.groups,
         )
 
     def _pads(self) -> tuple[Int, ...]:
@@ -199,10 +206,11 @@ class _Transposed(_Conv):
         self.weight = Parameter((self.in_channels, per_group, *self.kernel_size), "weight")
         self.bias = Parameter((self.out_channels,), "bias") if bias else None
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The transposed convolution."""
         named = isinstance(self.padding, str)
-        output = OPS[f"conv_transpose{self.n}d"](
+        output = apply(
+            f"conv_transpose{self.n}d",
             input,
             self.weight,
             self.bias,
@@ -214,7 +222,7 @@ class _Transposed(_Conv):
         )
         if self.padding != "SAME":
             return output
-        return OPS["pad"](output, same_crop(*self._named()))
+        return apply("pad", output, same_crop(*self._named()))
 
 
 class ConvTranspose1d(_Transposed):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from symcnn.nn.module import Module
-from symcnn.trace.graph import OPS
+from symcnn.trace.graph import SymbolicTensor, apply
 
 __all__ = ["CosineSimilarity", "PairwiseDistance"]
 
@@ -16,9 +14,9 @@ class CosineSimilarity(Module):
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
         self.dim, self.eps = dim, eps
 
-    def forward(self, x1: Any, x2: Any) -> Any:
+    def forward(self, x1: SymbolicTensor, x2: SymbolicTensor) -> SymbolicTensor:
         """The cosine along `dim`."""
-        return OPS["cosine_similarity"](x1, x2, self.dim, self.eps)
+        return apply("cosine_similarity", x1, x2, self.dim, self.eps)
 
 
 class PairwiseDistance(Module):
@@ -27,6 +25,6 @@ class PairwiseDistance(Module):
     def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
         self.norm, self.eps, self.keepdim = p, eps, keepdim
 
-    def forward(self, x1: Any, x2: Any) -> Any:
+    def forward(self, x1: SymbolicTensor, x2: SymbolicTensor) -> SymbolicTensor:
         """The distance over the last axis."""
-        return OPS["pairwise_distance"](x1, x2, self.norm, self.eps, self.keepdim)
+        return apply("pairwise_distance", x1, x2, self.norm, self.eps, self.keepdim)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from symcnn.nn.module import Module
 from symcnn.ops.pointwise import check_probability
-from symcnn.trace.graph import OPS
+from symcnn.trace.graph import SymbolicTensor, apply
 
 __all__ = [
     "AlphaDropout",
@@ -25,9 +25,9 @@ class _Dropout(Module):
         check_probability(p)
         self.p, self.inplace = p, inplace
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The input, in eval mode."""
-        return OPS[self.op](input, self.p, False)
+        return apply(self.op, input, self.p, False)
 
     def extra_repr(self) -> str:
         """The probability, as in torch."""

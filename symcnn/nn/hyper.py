@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import SupportsIndex, TypeVar, Union
 
 import sympy
 
-from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.expr import Number, from_sympy
 from symcnn.algebra.size import Int, ceildiv, floordiv, is_whole, maximum
 from symcnn.errors import BadSpec, ShapeMismatch
-from symcnn.ops.registry import at_least
+from symcnn.ops.registry import OneOrMore, at_least
 
 __all__ = ["each", "positive", "repeated", "same_crop", "same_pads", "whole"]
 
+#: A hyperparameter as users give it: a number of any kind that is whole.
+Given = Union[Number, SupportsIndex]
+T = TypeVar("T")
+#: One, none, or several of them in turn.
+Nested = Union[T, None, tuple["Nested[T]", ...], list["Nested[T]"]]
 
-def whole(value: Any, name: str) -> Int:
+
+def whole(value: Given, name: str) -> Int:
     """One whole number. Raises ShapeMismatch for anything that is not known to be one."""
     if isinstance(value, bool):
         raise ShapeMismatch(f"{name}={value} is not a whole number")
@@ -32,21 +38,21 @@ def whole(value: Any, name: str) -> Int:
         raise ShapeMismatch(f"{name}={value!r} is not a whole number", cure=cure) from None
 
 
-def positive(value: Any, name: str) -> Int:
+def positive(value: Given, name: str) -> Int:
     """One whole number, at least 1. Raises ShapeMismatch otherwise."""
     number = whole(value, name)
     at_least(name, (number,), 1)
     return number
 
 
-def each(value: Any, name: str) -> Any:
+def each(value: Nested[Given], name: str) -> Nested[Int]:
     """A number, None, or several of them, as given: `symcnn.ops` checks how many there may be."""
     if isinstance(value, (tuple, list)):
         return tuple(each(v, name) for v in value)
     return None if value is None else whole(value, name)
 
 
-def repeated(value: Any, n: int, name: str) -> tuple[Int, ...]:
+def repeated(value: OneOrMore[Given], n: int, name: str) -> tuple[Int, ...]:
     """A number `n` times; several numbers stay as given, however many, as in torch.nn."""
     values = value if isinstance(value, (tuple, list)) else (value,) * n
     return tuple(whole(v, name) for v in values)

@@ -6,7 +6,7 @@ from typing import Any
 
 from symcnn.nn.hyper import positive
 from symcnn.nn.module import Module
-from symcnn.trace.graph import OPS, Parameter
+from symcnn.trace.graph import Parameter, SymbolicTensor, apply
 
 __all__ = ["Bilinear", "Identity", "Linear"]
 
@@ -17,7 +17,7 @@ class Identity(Module):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The input."""
         return input
 
@@ -44,9 +44,9 @@ class Linear(Module):
         self.weight = Parameter((self.out_features, self.in_features), "weight")
         self.bias = Parameter((self.out_features,), "bias") if bias else None
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """``input @ weight.T + bias`` over the last axis."""
-        return OPS["linear"](input, self.weight, self.bias)
+        return apply("linear", input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         """The features, as in torch."""
@@ -77,9 +77,9 @@ class Bilinear(Module):
         self.weight = Parameter(shape, "weight")
         self.bias = Parameter((self.out_features,), "bias") if bias else None
 
-    def forward(self, input1: Any, input2: Any) -> Any:
+    def forward(self, input1: SymbolicTensor, input2: SymbolicTensor) -> SymbolicTensor:
         """``input1 @ weight[o] @ input2 + bias[o]`` over the last axes."""
-        return OPS["bilinear"](input1, input2, self.weight, self.bias)
+        return apply("bilinear", input1, input2, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         """The features, as in torch."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from symcnn.errors import ShapeMismatch
 from symcnn.nn.hyper import whole
 from symcnn.nn.module import Module
-from symcnn.trace.graph import OPS, Constant
+from symcnn.trace.graph import Constant, SymbolicTensor, apply
 
 __all__ = [
     "BCELoss",
@@ -47,13 +47,13 @@ class _Loss(Module):
             )
         self.reduction = reduction
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, object]:
         """What the loss passes on beside input, target and reduction."""
         return {}
 
-    def forward(self, input: Any, target: Any) -> Any:
+    def forward(self, input: SymbolicTensor, target: SymbolicTensor) -> SymbolicTensor:
         """The loss: one number, unless ``reduction="none"``."""
-        return OPS[self.op](input, target, reduction=self.reduction, **self.options())
+        return apply(self.op, input, target, reduction=self.reduction, **self.options())
 
 
 class L1Loss(_Loss):
@@ -89,7 +89,7 @@ class SmoothL1Loss(_Loss):
             raise ShapeMismatch(f"beta={beta}", cure="beta is not negative")
         self.beta = beta
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, object]:
         """Where the square ends and the line begins."""
         return {"beta": self.beta}
 
@@ -105,7 +105,7 @@ class HuberLoss(_Loss):
             raise ShapeMismatch(f"delta={delta}", cure="delta is positive")
         self.delta = delta
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, object]:
         """Where the square ends and the line begins."""
         return {"delta": self.delta}
 
@@ -126,7 +126,7 @@ class KLDivLoss(_Loss):
         super().__init__(size_average, reduce, reduction)
         self.log_target = log_target
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, object]:
         """Whether the target is a logarithm too."""
         return {"log_target": self.log_target}
 
@@ -142,7 +142,7 @@ class _Weighted(_Loss):
         super().__init__(size_average, reduce, reduction)
         self.weight = _buffer(weight, "weight")
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, object]:
         """The weight."""
         return {"weight": self.weight}
 
@@ -169,7 +169,7 @@ class BCEWithLogitsLoss(_Weighted):
         super().__init__(weight, size_average, reduce, reduction)
         self.pos_weight = _buffer(pos_weight, "pos_weight")
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, object]:
         """The weights, of all and of the positives."""
         return {"weight": self.weight, "pos_weight": self.pos_weight}
 
@@ -190,7 +190,7 @@ class NLLLoss(_Weighted):
         super().__init__(weight, size_average, reduce, reduction)
         self.ignore_index = ignore_index
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, object]:
         """The weight, and the class that does not count."""
         return {"weight": self.weight, "ignore_index": self.ignore_index}
 
@@ -218,7 +218,7 @@ class CrossEntropyLoss(_Weighted):
             raise ShapeMismatch(f"label_smoothing={label_smoothing}", cure="it is at most 1")
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, object]:
         """The weight, the class that does not count, and the smoothing."""
         return {
             "weight": self.weight,

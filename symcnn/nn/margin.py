@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from symcnn.errors import ShapeMismatch
 from symcnn.nn.loss import _buffer, _Loss, _Weighted
-from symcnn.trace.graph import OPS
+from symcnn.trace.graph import SymbolicTensor, apply
 
 __all__ = [
     "CTCLoss",
@@ -52,7 +53,7 @@ class PoissonNLLLoss(_Loss):
         super().__init__(size_average, reduce, reduction)
         self.log_input, self.full, self.eps = log_input, full, eps
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, object]:
         """What the formula depends on; the shape does not."""
         return {"log_input": self.log_input, "full": self.full, "eps": self.eps}
 
@@ -68,7 +69,7 @@ class _Margin(_Loss):
         super().__init__(size_average, reduce, reduction)
         self.margin = margin
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, object]:
         """The margin."""
         return {"margin": self.margin}
 
@@ -89,9 +90,11 @@ class HingeEmbeddingLoss(_Margin):
 
 
 class _Pair(_Margin):
-    def forward(self, input1: Any, input2: Any, target: Any) -> Any:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self, input1: SymbolicTensor, input2: SymbolicTensor, target: SymbolicTensor
+    ) -> SymbolicTensor:
         """The loss of two inputs and what they should be to each other."""
-        return OPS[self.op](input1, input2, target, reduction=self.reduction, **self.options())
+        return apply(self.op, input1, input2, target, reduction=self.reduction, **self.options())
 
 
 class CosineEmbeddingLoss(_Pair):
@@ -134,7 +137,7 @@ class MultiMarginLoss(_Loss):
             raise ShapeMismatch("the weight is not 1-d", cure="give one per class")
         self.p, self.margin = p, margin
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, object]:
         """Power, margin and weight."""
         return {"p": self.p, "margin": self.margin, "weight": self.weight}
 
@@ -163,14 +166,16 @@ class TripletMarginLoss(_Loss):
             raise ShapeMismatch(f"margin={margin}", cure="the margin is positive")
         self.margin, self.p, self.eps, self.swap = margin, p, eps, swap
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, object]:
         """Margin, power, and whether the nearer of anchor and positive counts."""
         return {"margin": self.margin, "p": self.p, "eps": self.eps, "swap": self.swap}
 
-    def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self, anchor: SymbolicTensor, positive: SymbolicTensor, negative: SymbolicTensor
+    ) -> SymbolicTensor:
         """The loss of three inputs."""
         options = {"reduction": self.reduction, **self.options()}
-        return OPS[self.op](anchor, positive, negative, **options)
+        return apply(self.op, anchor, positive, negative, **options)
 
 
 class GaussianNLLLoss(_Loss):
@@ -182,10 +187,12 @@ class GaussianNLLLoss(_Loss):
         super().__init__(reduction=reduction)
         self.full, self.eps = full, eps
 
-    def forward(self, input: Any, target: Any, var: Any) -> Any:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self, input: SymbolicTensor, target: SymbolicTensor, var: SymbolicTensor
+    ) -> SymbolicTensor:
         """The loss of an input, a target and variances."""
-        return OPS[self.op](
-            input, target, var, full=self.full, eps=self.eps, reduction=self.reduction
+        return apply(
+            self.op, input, target, var, full=self.full, eps=self.eps, reduction=self.reduction
         )
 
 
@@ -201,10 +208,15 @@ class CTCLoss(_Loss):
         self.blank, self.zero_infinity = blank, zero_infinity
 
     def forward(  # type: ignore[override]
-        self, log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any
-    ) -> Any:
+        self,
+        log_probs: SymbolicTensor,
+        targets: SymbolicTensor,
+        input_lengths: SymbolicTensor | Sequence[int],
+        target_lengths: SymbolicTensor | Sequence[int],
+    ) -> SymbolicTensor:
         """The loss of sequences of these lengths."""
-        return OPS[self.op](
+        return apply(
+            self.op,
             log_probs,
             targets,
             input_lengths,

@@ -14,6 +14,7 @@ from symcnn.errors import SymcnnError
 from symcnn.network import Network
 from symcnn.nn.sizes import are_sizes, inverse, sizes_after, windows
 from symcnn.questions.blame import blamed
+from symcnn.sets.grammar import Spec, Target
 from symcnn.sets.inputset import InputSet
 from symcnn.trace.graph import Parameter, Tape, current_tape, tensor
 
@@ -34,7 +35,7 @@ class Module:
     ((N, 8, H - 2, W - 2), ['conv', 'add'], 224)
     """
 
-    def forward(self, *inputs: Any) -> Any:
+    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         """What the module computes, on symbolic tensors."""
         raise SymcnnError(f"{type(self).__name__} has no forward", cure="define forward(self, x)")
 
@@ -65,7 +66,7 @@ class Module:
             tape.leave(output)
         return output
 
-    def trace(self, *specs: Any) -> Network:
+    def trace(self, *specs: Spec) -> Network:
         """The network for inputs of these shapes: ``trace("N 3 H W")``, one spec per input.
 
         Raises BadSpec for malformed specs, ShapeMismatch or InvalidInput where no size works.
@@ -90,7 +91,7 @@ class Module:
         _, tape, error = self._traced(inputs)
         return error, len(tape.nodes)
 
-    def inverse(self, *sizes: Any) -> InputSet:
+    def inverse(self, *sizes: Target) -> InputSet:
         """The sizes in front of the module after which these sizes come, exactly.
 
         sizes: one per axis: numbers, ranges, ``">=7"``, or names, ``layer.inverse("h", "w")``: the

@@ -13,7 +13,7 @@ from symcnn.nn.hyper import positive, whole
 from symcnn.nn.module import Module
 from symcnn.ops.conv import group_channels
 from symcnn.ops.registry import at_least, require_rank
-from symcnn.trace.graph import OPS, Constant, Parameter
+from symcnn.trace.graph import Constant, Parameter, SymbolicTensor, apply
 
 __all__ = [
     "BatchNorm1d",
@@ -57,8 +57,9 @@ class _PerChannel(Module):
             self.running_mean = Constant((channels,), "running_mean", owned=True)
             self.running_var = Constant((channels,), "running_var", owned=True)
 
-    def _normalized(self, op: str, input: Any) -> Any:
-        return OPS[op](
+    def _normalized(self, op: str, input: SymbolicTensor) -> SymbolicTensor:
+        return apply(
+            op,
             input,
             self.running_mean,
             self.running_var,
@@ -91,7 +92,7 @@ class _BatchNorm(_PerChannel):
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, bias)
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The input, each channel scaled and shifted."""
         require_rank(input, self.ranks, type(self).__name__)
         return self._normalized("batch_norm", input)
@@ -137,13 +138,13 @@ class _InstanceNorm(_PerChannel):
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, bias)
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The input, each channel of each image normalised; one image may come without batch."""
         require_rank(input, (self.n + 1, self.n + 2), type(self).__name__)
         if input.ndim == self.n + 2:
             return self._normalized("instance_norm", input)
-        batch = OPS["unsqueeze"](input, 0)
-        return OPS["squeeze"](self._normalized("instance_norm", batch), 0)
+        batch = apply("unsqueeze", input, 0)
+        return apply("squeeze", self._normalized("instance_norm", batch), 0)
 
 
 class InstanceNorm1d(_InstanceNorm):
@@ -186,9 +187,9 @@ class GroupNorm(Module):
         self.weight = Parameter((self.num_channels,), "weight") if affine else None
         self.bias = Parameter((self.num_channels,), "bias") if affine and bias else None
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The input, each group of channels normalised."""
-        return OPS["group_norm"](input, self.num_groups, self.weight, self.bias, self.eps)
+        return apply("group_norm", input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         """Groups and channels, as in torch."""
@@ -230,9 +231,9 @@ class LayerNorm(_OverShape):
         affine = elementwise_affine and bias
         self.bias = Parameter(self.normalized_shape, "bias") if affine else None
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The input, normalised over its last axes."""
-        return OPS["layer_norm"](input, self.normalized_shape, self.weight, self.bias, self.eps)
+        return apply("layer_norm", input, self.normalized_shape, self.weight, self.bias, self.eps)
 
 
 class RMSNorm(_OverShape):
@@ -249,9 +250,9 @@ class RMSNorm(_OverShape):
         self._set_shape(normalized_shape, elementwise_affine)
         self.eps = eps
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The input, divided by its root mean square over the last axes."""
-        return OPS["rms_norm"](input, self.normalized_shape, self.weight, self.eps)
+        return apply("rms_norm", input, self.normalized_shape, self.weight, self.eps)
 
 
 class LocalResponseNorm(Module):
@@ -261,9 +262,9 @@ class LocalResponseNorm(Module):
         self.size = whole(size, "size")
         self.alpha, self.beta, self.k = alpha, beta, k
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The input, damped by its neighbouring channels."""
-        return OPS["local_response_norm"](input, self.size, self.alpha, self.beta, self.k)
+        return apply("local_response_norm", input, self.size, self.alpha, self.beta, self.k)
 
     def extra_repr(self) -> str:
         """The number of channels looked at."""

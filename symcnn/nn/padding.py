@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from symcnn.nn.hyper import repeated
 from symcnn.nn.module import Module
 from symcnn.ops.registry import require_rank
-from symcnn.trace.graph import OPS
+from symcnn.trace.graph import SymbolicTensor, apply
 
 __all__ = [
     "CircularPad1d",
@@ -35,9 +35,9 @@ class _Pad(Module):
     def __init__(self, padding: Any) -> None:
         self.padding = repeated(padding, 2 * self.n, "padding")
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The padded input; negative pads crop."""
-        return OPS["pad"](input, self.padding, self.mode)
+        return apply("pad", input, self.padding, self.mode)
 
     def extra_repr(self) -> str:
         """The pads, as in torch."""
@@ -47,7 +47,7 @@ class _Pad(Module):
 class _CircularPad(_Pad):
     mode = "circular"
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The padded input; negative pads crop."""
         require_rank(input, (self.n + 1, self.n + 2), type(self).__name__)
         return super().forward(input)

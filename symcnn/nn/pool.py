@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from symcnn.algebra.size import Int
 from symcnn.errors import ShapeMismatch
 from symcnn.nn.hyper import each, repeated, same_pads
 from symcnn.nn.module import Module
 from symcnn.ops.registry import ntuple
-from symcnn.trace.graph import OPS
+from symcnn.trace.graph import SymbolicTensor, apply
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -56,7 +58,7 @@ class _Pool(Module):
             stride = kernel if self.stride is None else repeated(self.stride, self.n, "stride")
             dilation = repeated(getattr(self, "dilation", 1), self.n, "dilation")
             extents = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
-            input = OPS["pad"](input, same_pads(input.dims[-self.n :], extents, stride))
+            input = apply("pad", input, same_pads(input.dims[-self.n :], extents, stride))
         return input, 0
 
     def extra_repr(self) -> str:
@@ -82,10 +84,11 @@ class _MaxPool(_Pool):
         self.padding, self.dilation = _padding(padding), each(dilation, "dilation")
         self.return_indices, self.ceil_mode = return_indices, ceil_mode
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The largest value in each window, and where it was if `return_indices`."""
         input, padding = self._padded(input)
-        return OPS[f"max_pool{self.n}d"](
+        return apply(
+            f"max_pool{self.n}d",
             input,
             self.kernel_size,
             self.stride,
@@ -127,10 +130,21 @@ class _MaxUnpool(_Pool):
         self.kernel_size, self.stride = each(kernel_size, "kernel_size"), each(stride, "stride")
         self.padding = each(padding, "padding")
 
-    def forward(self, input: Any, indices: Any, output_size: Any = None) -> Any:
+    def forward(
+        self,
+        input: SymbolicTensor,
+        indices: SymbolicTensor,
+        output_size: Sequence[Int] | None = None,
+    ) -> SymbolicTensor:
         """The values back in the places where a max pool found them, zeros elsewhere."""
-        return OPS[f"max_unpool{self.n}d"](
-            input, indices, self.kernel_size, self.stride, self.padding, output_size
+        return apply(
+            f"max_unpool{self.n}d",
+            input,
+            indices,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            output_size,
         )
 
 
@@ -171,10 +185,11 @@ class _AvgPool(_Pool):
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
         self.divisor_override = each(divisor_override, "divisor_override")
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The mean of each window."""
         input, padding = self._padded(input)
-        return OPS[f"avg_pool{self.n}d"](
+        return apply(
+            f"avg_pool{self.n}d",
             input,
             self.kernel_size,
             self.stride,
@@ -220,10 +235,15 @@ class _LPPool(_Pool):
         self.norm_type, self.ceil_mode = norm_type, ceil_mode
         self.kernel_size, self.stride = each(kernel_size, "kernel_size"), each(stride, "stride")
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The power mean of each window."""
-        return OPS[f"lp_pool{self.n}d"](
-            input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode
+        return apply(
+            f"lp_pool{self.n}d",
+            input,
+            self.norm_type,
+            self.kernel_size,
+            self.stride,
+            self.ceil_mode,
         )
 
 
@@ -258,9 +278,9 @@ class _AdaptiveAvgPool(_Adaptive):
     def __init__(self, output_size: Any) -> None:
         self.output_size = each(output_size, "output_size")
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """Means over as many windows as outputs are asked for."""
-        return OPS[f"adaptive_avg_pool{self.n}d"](input, self.output_size)
+        return apply(f"adaptive_avg_pool{self.n}d", input, self.output_size)
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPool):
@@ -289,9 +309,9 @@ class _AdaptiveMaxPool(_Adaptive):
     def __init__(self, output_size: Any, return_indices: bool = False) -> None:
         self.output_size, self.return_indices = each(output_size, "output_size"), return_indices
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """Maxima over as many windows as outputs are asked for."""
-        return OPS[f"adaptive_max_pool{self.n}d"](input, self.output_size, self.return_indices)
+        return apply(f"adaptive_max_pool{self.n}d", input, self.output_size, self.return_indices)
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):
@@ -333,9 +353,10 @@ class _FractionalMaxPool(Module):
         self.output_ratio = None if output_ratio is None else ntuple(ratios, self.n, "output_ratio")
         self.return_indices, self._random_samples = return_indices, _random_samples
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """Maxima over windows that start at random places."""
-        return OPS[f"fractional_max_pool{self.n}d"](
+        return apply(
+            f"fractional_max_pool{self.n}d",
             input,
             self.kernel_size,
             self.output_size,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Union
 
 from symcnn.algebra.size import Int
 from symcnn.errors import ShapeMismatch
@@ -10,9 +10,12 @@ from symcnn.nn.hyper import positive, whole
 from symcnn.nn.module import Module
 from symcnn.ops.pointwise import check_probability
 from symcnn.ops.registry import at_least, require_rank
-from symcnn.trace.graph import OPS, Constant, Parameter, SymbolicTensor
+from symcnn.trace.graph import OPS, Constant, Parameter, SymbolicTensor, apply
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
+
+#: What a layer remembers: h, or (h, c).
+State = Union[SymbolicTensor, tuple[SymbolicTensor, ...]]
 
 
 class _Recurrent(Module):
@@ -85,8 +88,8 @@ class _Recurrent(Module):
         batch = input.dims[0 if self.batch_first else 1 :][:1] if input.ndim == 3 else ()
         return Constant((self.num_layers * self._directions, *batch, units))
 
-    def _run(self, input: SymbolicTensor, states: Any) -> Any:
-        return OPS[self.op](
+    def _run(self, input: SymbolicTensor, states: State) -> tuple[SymbolicTensor, ...]:
+        made: tuple[SymbolicTensor, ...] = OPS[self.op](
             input,
             states,
             self._weights,
@@ -97,11 +100,16 @@ class _Recurrent(Module):
             self.bidirectional,
             self.batch_first,
         )
+        return made
 
-    def forward(self, input: Any, hx: Any = None) -> Any:
+    def forward(
+        self, input: SymbolicTensor, hx: SymbolicTensor | None = None
+    ) -> tuple[SymbolicTensor, State]:
         """All outputs of the last layer, and the last state of every layer."""
         require_rank(input, (2, 3), self.op)
-        return self._run(input, self._zeros(input, self.hidden_size) if hx is None else hx)
+        start = self._zeros(input, self.hidden_size) if hx is None else hx
+        output, state = self._run(input, start)
+        return output, state
 
     def extra_repr(self) -> str:
         """Sizes, and the rest where it is not the default, as in torch."""
@@ -171,7 +179,9 @@ class LSTM(_Recurrent):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._set(*args, **kwargs)
 
-    def forward(self, input: Any, hx: Any = None) -> Any:
+    def forward(
+        self, input: SymbolicTensor, hx: State | None = None
+    ) -> tuple[SymbolicTensor, State]:
         """All outputs of the last layer, and the last states ``(h, c)`` of every layer."""
         require_rank(input, (2, 3), self.op)
         if hx is None:
@@ -200,14 +210,14 @@ class _Cell(Module):
         """The rule's name."""
         return f"{type(self).__name__.removesuffix('Cell').lower()}_cell"
 
-    def _step(self, input: SymbolicTensor, states: Any) -> Any:
+    def _step(self, input: SymbolicTensor, states: State) -> SymbolicTensor:
         weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
-        return OPS[self.op](input, states, *weights)
+        return apply(self.op, input, states, *weights)
 
     def _zeros(self, input: SymbolicTensor) -> Constant:
         return Constant((*input.dims[:-1], self.hidden_size))
 
-    def forward(self, input: Any, hx: Any = None) -> Any:
+    def forward(self, input: SymbolicTensor, hx: SymbolicTensor | None = None) -> SymbolicTensor:
         """The state after one step."""
         require_rank(input, (1, 2), self.op)
         return self._step(input, self._zeros(input) if hx is None else hx)
@@ -239,7 +249,7 @@ class RNNCell(_Cell):
         """The rule's name."""
         return f"rnn_{self.nonlinearity}_cell"
 
-    def forward(self, input: Any, hx: Any = None) -> Any:
+    def forward(self, input: SymbolicTensor, hx: SymbolicTensor | None = None) -> SymbolicTensor:
         """The state after one step."""
         if self.nonlinearity not in ("tanh", "relu"):
             raise ShapeMismatch(f"nonlinearity={self.nonlinearity!r}", cure='"tanh" or "relu"')
@@ -281,7 +291,9 @@ class LSTMCell(_Cell):
     ) -> None:
         self._set(input_size, hidden_size, bias)
 
-    def forward(self, input: Any, hx: Any = None) -> Any:
+    def forward(  # type: ignore[override]
+        self, input: SymbolicTensor, hx: State | None = None
+    ) -> tuple[SymbolicTensor, ...]:
         """The states ``(h, c)`` after one step."""
         require_rank(input, (1, 2), self.op)
         if hx is None:

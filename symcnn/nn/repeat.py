@@ -12,14 +12,14 @@ the last block to the first.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Union
 
 import sympy
 
 from symcnn.algebra import size as sz
-from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Window
+from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Number, Window
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.expr import index as index_symbols
 from symcnn.algebra.series import iterate, summation
@@ -47,6 +47,12 @@ from symcnn.trace.graph import (
 __all__ = ["Repeat"]
 
 _FIRST = "the input must have the channels the first block expects"
+
+
+#: What all blocks emit: a family of tensors; of a number of blocks, a list of them.
+Emitted = Union["Family", list[SymbolicTensor]]
+#: The last state; before the families, where blocks emit.
+Outputs = Union[SymbolicTensor, tuple[Union[SymbolicTensor, Emitted], ...]]
 
 
 class Repeat(Module):
@@ -99,7 +105,7 @@ class Repeat(Module):
             return _module_at(block, {self.index: i})
         return block(i)
 
-    def children(self) -> Any:
+    def children(self) -> Iterator[tuple[str, Module]]:
         """(number, block) pairs, for a number of blocks that is a number."""
         yield from self._modules.items()
 
@@ -107,13 +113,13 @@ class Repeat(Module):
         """How often what is repeated."""
         return f"{self._template[0]!r}, n={self.n}"
 
-    def forward(self, input: Any, *families: Any) -> Any:
+    def forward(self, input: SymbolicTensor, *families: Emitted) -> Outputs:
         """The last state; with the families that the blocks emit, if they do."""
         if isinstance(self.n, int):
             return self._unrolled(input, families)
         return _repeated(self, self._template[0], input, families)
 
-    def _unrolled(self, input: Any, families: Sequence[Any]) -> Any:
+    def _unrolled(self, input: Any, families: Sequence[Emitted]) -> Outputs:
         emitted: list[tuple[Any, ...]] = []
         for i, block in enumerate(self._modules.values()):
             read = [family[len(self._modules) - 1 - i] for family in families]
@@ -150,10 +156,10 @@ class Between(AxisMap):
     first: Int
     last: Int
 
-    def size(self, x: Any) -> Any:
+    def size(self, x: Number) -> Number:
         return self.length
 
-    def pullback(self, i: Any, j: Any, x: Any = None) -> tuple[Any, Any]:
+    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
         return _put([self.first], {_PLACE: i})[0], _put([self.last], {_PLACE: j})[0]
 
 
@@ -164,10 +170,10 @@ class Unknown(AxisMap):
     length: Int
     why: str = "what n repeated blocks read along this axis has no closed form that is known here"
 
-    def size(self, x: Any) -> Any:
+    def size(self, x: Number) -> Number:
         return self.length
 
-    def pullback(self, i: Any, j: Any, x: Any = None) -> tuple[Any, Any]:
+    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
         raise Undecidable(
             self.why, cure="ask at a size: .at(...), or give the number of blocks as a number"
         )
@@ -199,7 +205,7 @@ def _module_at(module: Module, values: Mapping[str, Int]) -> Module:
     """A copy of a module, parameters of its own, with symbols replaced throughout."""
     made: dict[int, Any] = {}
 
-    def put(value: Any) -> Any:
+    def put(value: object) -> object:
         if isinstance(value, (Parameter, Module)):
             if id(value) not in made:
                 if isinstance(value, Parameter):
@@ -219,7 +225,8 @@ def _module_at(module: Module, values: Mapping[str, Int]) -> Module:
             return put(from_sympy(value))
         return value
 
-    twin: Module = put(module)
+    twin = put(module)
+    assert isinstance(twin, Module)
     return twin
 
 
@@ -236,11 +243,13 @@ def _traced(
     return tape, x, list(tensors_in(output))
 
 
-def _repeated(repeat: Repeat, block: Module, input: Any, families: Sequence[Family]) -> Any:
+def _repeated(
+    repeat: Repeat, block: Module, input: SymbolicTensor, given: Sequence[Emitted]
+) -> Outputs:
     index, n = repeat.index, repeat.n
-    for family in families:
-        if not isinstance(family, Family) or family.count != n:
-            raise BadSpec("a repeat reads the families of a repeat of as many blocks")
+    families = [family for family in given if isinstance(family, Family) and family.count == n]
+    if len(families) != len(given):
+        raise BadSpec("a repeat reads the families of a repeat of as many blocks")
     taken = symbols_of(*input.dims, *(d for f in families for d in f.dims))
     depth = next(d for d in range(99) if not any(name.startswith(f"@{d}.") for name in taken))
     fresh = [f"@{depth}.{axis}" for axis in range(input.ndim)]

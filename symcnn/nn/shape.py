@@ -9,7 +9,7 @@ import sympy
 from symcnn.errors import ShapeMismatch
 from symcnn.nn.hyper import each, whole
 from symcnn.nn.module import Module
-from symcnn.trace.graph import OPS
+from symcnn.trace.graph import SymbolicTensor, apply
 
 __all__ = ["Flatten", "Unflatten", "Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"]
 
@@ -24,9 +24,9 @@ class Flatten(Module):
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         self.start_dim, self.end_dim = start_dim, end_dim
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The axes from `start_dim` to `end_dim` as one."""
-        return OPS["flatten"](input, self.start_dim, self.end_dim)
+        return apply("flatten", input, self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
         """The axes, as in torch."""
@@ -45,9 +45,9 @@ class Unflatten(Module):
             raise ShapeMismatch(f"unflattened_size={unflattened_size!r}", cure="give a tuple")
         self.dim, self.unflattened_size = dim, each(unflattened_size, "unflattened_size")
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The axis `dim` as several."""
-        return OPS["unflatten"](input, self.dim, self.unflattened_size)
+        return apply("unflatten", input, self.dim, self.unflattened_size)
 
     def extra_repr(self) -> str:
         """The axis and its new sizes, as in torch."""
@@ -77,9 +77,10 @@ class Upsample(Module):
         self.mode, self.align_corners = mode, align_corners
         self.recompute_scale_factor = recompute_scale_factor
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The resized input."""
-        return OPS["interpolate"](
+        return apply(
+            "interpolate",
             input,
             self.size,
             self.scale_factor,

@@ -11,22 +11,28 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 
 import sympy
 
 from symcnn.algebra.axis import Window
-from symcnn.algebra.expr import from_sympy, symbols
+from symcnn.algebra.expr import Expr, Number, from_sympy, symbols
 from symcnn.algebra.size import Int, Size, exact_or_fail, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, SymcnnError, Undecidable
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.formula import Formula
+from symcnn.sets.grammar import Target
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.trace.graph import public
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from symcnn.network import Network
     from symcnn.nn.module import Module
+
+#: A size as a layer takes it: a number, a name, a formula, or an array of numbers.
+Asked = Union[Number, str, Formula, "np.ndarray"]
 
 __all__ = ["are_sizes", "inverse", "sizes_after", "windows"]
 
@@ -34,18 +40,18 @@ __all__ = ["are_sizes", "inverse", "sizes_after", "windows"]
 _AXES = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
 
 
-def are_sizes(values: Sequence[Any]) -> bool:
+def are_sizes(values: Sequence[object]) -> bool:
     """Whether all values are sizes: ints, sympy or kernel expressions, names, arrays of ints."""
     return bool(values) and all(map(_is_size, values))
 
 
-def _is_size(value: Any) -> bool:
+def _is_size(value: object) -> bool:
     if isinstance(value, (int, str, Size, sympy.Expr, Formula)):
         return not isinstance(value, bool)
     return getattr(getattr(value, "dtype", None), "kind", "") in ("i", "u")  # numpy's
 
 
-def sizes_after(module: Module, sizes: Sequence[Any]) -> tuple[Any, ...]:
+def sizes_after(module: Module, sizes: Sequence[Asked]) -> tuple[Expr | np.ndarray, ...]:
     """The sizes after a module, see `Module.__call__`.
 
     Raises InvalidInput for numbers that the module refuses, BadSpec for another number of sizes
@@ -62,7 +68,7 @@ def sizes_after(module: Module, sizes: Sequence[Any]) -> tuple[Any, ...]:
     )
 
 
-def inverse(module: Module, sizes: Sequence[Any]) -> InputSet:
+def inverse(module: Module, sizes: Sequence[Target]) -> InputSet:
     """The sizes in front of a module after which these sizes come, see `Module.inverse`."""
     found: InputSet = _free(module, len(sizes)).solve(output=tuple(sizes))
     return found

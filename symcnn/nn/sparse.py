@@ -8,7 +8,7 @@ from symcnn.errors import ShapeMismatch
 from symcnn.nn.hyper import each, positive
 from symcnn.nn.module import Module
 from symcnn.ops.registry import at_least
-from symcnn.trace.graph import OPS, Parameter
+from symcnn.trace.graph import Parameter, SymbolicTensor, apply
 
 __all__ = ["Embedding", "EmbeddingBag"]
 
@@ -49,9 +49,9 @@ class Embedding(Module):
             raise ShapeMismatch(f"_weight has shape {tuple(_weight.shape)}, not {shape}")
         self.weight = Parameter(shape, "weight", trainable=not _freeze)
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """A row of the table per index."""
-        return OPS["embedding"](input, self.weight)
+        return apply("embedding", input, self.weight)
 
     def extra_repr(self) -> str:
         """The table's shape, as in torch."""
@@ -87,9 +87,15 @@ class EmbeddingBag(Module):
         self.scale_grad_by_freq, self.mode = scale_grad_by_freq, mode
         self.include_last_offset = include_last_offset
 
-    def forward(self, input: Any, offsets: Any = None, per_sample_weights: Any = None) -> Any:
+    def forward(
+        self,
+        input: SymbolicTensor,
+        offsets: SymbolicTensor | None = None,
+        per_sample_weights: SymbolicTensor | None = None,
+    ) -> SymbolicTensor:
         """A row per bag."""
-        return OPS["embedding_bag"](
+        return apply(
+            "embedding_bag",
             input,
             self.weight,
             offsets,

@@ -48,6 +48,7 @@ __all__ = [
     "Shape",
     "SymbolicTensor",
     "Tape",
+    "apply",
     "decided",
     "known",
     "plain_number",
@@ -580,6 +581,13 @@ def current_tape() -> Tape | None:
 
 #: Every operation by its canonical name; `symcnn.ops` fills it.
 OPS: dict[str, Callable[..., Any]] = {}
+
+
+def apply(op: str, *args: object, **kwargs: object) -> SymbolicTensor:
+    """The tensor that the operation of that name makes, of one that makes one."""
+    made: SymbolicTensor = OPS[op](*args, **kwargs)
+    return made
+
 
 _NO_SCOPE = Scope("")
 

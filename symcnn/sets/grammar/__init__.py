@@ -10,8 +10,11 @@ The same words mean the same everywhere: ``H > 3``, ``min(H, 3)``, ``H % 4 in {0
 
 from symcnn.sets.grammar.claims import QUANTITIES, Claim, parse_claim, parse_value, quantity_of
 from symcnn.sets.grammar.sizes import (
+    Amount,
     Between,
     Spec,
+    Target,
+    Wanted,
     check_sizes,
     parse_amount,
     parse_assignments,
@@ -31,11 +34,14 @@ from symcnn.sets.grammar.tree import (
 
 __all__ = [
     "QUANTITIES",
+    "Amount",
     "Between",
     "Claim",
     "Ratio",
     "Spec",
     "Statement",
+    "Target",
+    "Wanted",
     "check_sizes",
     "parse_amount",
     "parse_assignments",

@@ -17,6 +17,9 @@ from symcnn.sets.grammar.text import DEPTH, Word, cut, fail, given, number, shor
 #: A shape as users write it: text, or a size per axis.
 Spec = Union[str, Sequence[Number]]
 
+#: An amount: a number, or text with a unit.
+Amount = Union[float, str]
+
 _SPEC = 'for example "N 3 H W"'
 _TARGET_CURE = 'for example "7x7"'
 _AMOUNT_CURE = 'such as 4e9 or "8 GiB"'
@@ -63,6 +66,10 @@ class Between:
             return f"<={self.high}"
         return f">={self.low}" if self.high is None else f"{self.low}..{self.high}"
 
+
+#: The size of one axis as users ask for it (None: any), and the sizes of several.
+Wanted = Union[Number, str, range, Between, None]
+Target = Union[Wanted, Sequence[Wanted]]
 
 _TARGET = re.compile(
     r"\s*(?:(?P<any>[*_])|(?P<number>\d+)(?:\.\.(?P<to>\d+))?|(?P<relation>>=|<=)\s*(?P<bound>\d+)"
