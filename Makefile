@@ -10,7 +10,7 @@ PROPERTIES := expr.py sets.py axis.py nn.py solve.py torch_samples.py solve_wish
   solve_layer.py solve_choices.py solve_diagnose.py solve_networks.py cost.py cost_backward.py \
   cost_memory.py cost_compare.py receptive_field.py
 
-.PHONY: demo test zoo-tests lint fuzz mutants validate-gpu bench zoo families docs package proofs clean
+.PHONY: demo test notebooks zoo-tests lint fuzz mutants validate-gpu bench zoo families docs package proofs clean
 
 demo: $(LIBRARY)  ## the main job: which inputs give 7x7, and why
 	$(BIN)/python examples/demo.py
@@ -20,6 +20,9 @@ test: $(INSTALLED)  ## the test suite, doctests included
 
 zoo-tests: $(INSTALLED)  ## the tests on models of transformers, which take minutes
 	$(BIN)/python -m pytest -n auto -m zoo tests/test_zoo.py tests/test_cost_zoo.py
+
+notebooks: $(INSTALLED)  ## run examples/notebooks, and write what they show into them
+	$(BIN)/python -m pytest -n auto --nbmake --overwrite examples/notebooks
 
 lint: $(INSTALLED)  ## ruff and mypy --strict
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib.util import find_spec
 from threading import Lock, Timer
 from time import perf_counter
 from typing import Any, TypeVar
@@ -82,9 +83,15 @@ _spinning: ContextVar[_Spinner | None] = ContextVar("spinning", default=None)
 
 
 def _status(told: str) -> Any:
+    return _console().status(told)
+
+
+def _console() -> Any:
+    """Standard error; in a notebook a bar needs ipywidgets, and there is none without."""
     from rich.console import Console
 
-    return Console(stderr=True).status(told)
+    widgets = find_spec("ipywidgets") is not None
+    return Console(stderr=True, force_jupyter=None if widgets else False)
 
 
 def watched(items: Iterable[Item], told: str, total: int | None = None) -> Iterator[Item]:
@@ -115,7 +122,6 @@ def watched(items: Iterable[Item], told: str, total: int | None = None) -> Itera
 
 
 def _bar() -> Any:
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
@@ -124,4 +130,4 @@ def _bar() -> Any:
         TextColumn("{task.completed}"),
         TimeElapsedColumn(),
     )
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    return Progress(*columns, console=_console(), transient=True)

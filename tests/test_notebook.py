@@ -190,6 +190,13 @@ def test_two_bounds_of_a_size_are_a_chain():
     assert text == "3\N{LESS-THAN OR EQUAL TO}H\N{LESS-THAN OR EQUAL TO}7and16H=9W"
 
 
+def test_what_a_relation_asks_is_said_of_the_input():
+    text = re.sub(r"<[^>]+>", "", math(net().solve(output=("h", "w")))).replace(" ", "")
+    least, most = "4h\N{MINUS SIGN}3", "4h"
+    sign = "\N{LESS-THAN OR EQUAL TO}"
+    assert f"{least}{sign}H{sign}{most}" in text
+
+
 def test_a_list_of_answers_is_a_table_of_their_fields():
     page = Listed(strict().reasons())._repr_html_()
     assert "<th>node</th><th>requirement</th>" in page

@@ -18,7 +18,7 @@ from sympy.logic.boolalg import BooleanAtom
 
 from symcnn.algebra.expr import FloorDiv, Geometric, Trunc, from_sympy, reading
 from symcnn.algebra.factor import factors
-from symcnn.algebra.size import Int, Size
+from symcnn.algebra.size import Int, Size, unfolded
 from symcnn.errors import SymcnnError
 
 __all__ = ["bracketed", "math", "shape", "wrapped", "written"]
@@ -82,10 +82,10 @@ def written(value: Any) -> str:
 def _size(value: Any) -> Int | None:
     """The size that an expression is; None for what is none."""
     if isinstance(value, (int, Size)):
-        return value
+        return value if isinstance(value, int) else unfolded(value)
     if isinstance(value, sympy.Expr) and not value.has(sympy.Piecewise):
         try:
-            return from_sympy(value)
+            return _size(from_sympy(value))
         except (SymcnnError, TypeError, ValueError, AttributeError):
             return None
     return None
@@ -124,7 +124,8 @@ def _factored(size: Size) -> tuple[tuple[Size, ...], int]:
 def _product(size: Int) -> str:
     if isinstance(size, int):
         return _number(size)
-    parts, content = _factored(size)
+    lone = all(sum(power for _, power in mono) < 2 for mono in size.terms)
+    parts, content = ((), 1) if lone else _factored(size)
     if not parts or (len(parts) == 1 and content in (1, -1)):
         return _expr(reading(size))
     words = [] if content == 1 else ["<mo>\u2212</mo>"] if content == -1 else [_number(content)]
@@ -282,10 +283,17 @@ def _rank(condition: Any) -> int:
 
 
 def _upright(condition: Any) -> Any:
-    """With a number, if there is one, on the right."""
-    if isinstance(condition, Relational) and condition.lhs.is_number:
-        return condition.reversed
-    return condition
+    """With a lone size on the left where the rest has the other sign: ``H <= 32*h``."""
+    if not isinstance(condition, Relational):
+        return condition
+    gap = sympy.expand(condition.lhs - condition.rhs)
+    parts = {s: gap.coeff(s) for s in sorted(gap.free_symbols, key=str)}
+    for symbol, coeff in parts.items():
+        others = [c for s, c in parts.items() if s != symbol]
+        if abs(coeff) == 1 and all(c.is_number and c * coeff < 0 for c in others):
+            kind = condition.func if coeff == 1 else condition.reversed.func
+            return kind(symbol, symbol - gap / coeff, evaluate=False)
+    return condition.reversed if condition.lhs.is_number else condition
 
 
 _LEFT = '<mtd style="text-align:left">'

@@ -68,7 +68,7 @@ class Summary(Text):
         """The rows as a table of a page."""
         headings = ["name", *(COLUMNS[key][0] for key in self.columns)]
         rows = [[self._label(row), *map(row.cells.get, self.columns)] for row in self.rows]
-        shown = [[None if type(value) is int and not value else value for value in r] for r in rows]
+        shown = [[_alone(value) for value in row] for row in rows]
         return table(headings, shown, numbers=[h for h, number in COLUMNS.values() if number])
 
     def _label(self, row: Row) -> str:
@@ -248,6 +248,12 @@ def _written(
         label = _branch(row) if tree else row.name
         table.add_row(label + _times(row), *(_plain(row.cells[key]) for key in columns))
     return "\n".join([to_text(table), *_lines(totals, _plain), ""])
+
+
+def _alone(value: Any) -> Any:
+    """A tuple of one size as that size; nothing for none."""
+    value = value[0] if isinstance(value, tuple) and len(value) == 1 else value
+    return None if type(value) is int and not value else value
 
 
 def _times(row: Row) -> str:

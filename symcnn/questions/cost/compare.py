@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Int, Size, exact_div
 from symcnn.errors import BadSpec, Undecidable
 from symcnn.sets.condition import Condition
 from symcnn.sets.formula import Formula
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.runs import Run
-from symcnn.shown import Shown, block, table
+from symcnn.shown import Markup, Shown, block, table
 
 if TYPE_CHECKING:
     from symcnn.network import Network
@@ -110,7 +111,8 @@ class Comparison(Shown):
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        rows = [("a \N{MINUS SIGN} b", self.difference), ("a / b", self.ratio)]
+        above, below = (Markup(f"({math(side)})") for side in self.ratio.as_numer_denom())
+        rows = [("a \N{MINUS SIGN} b", self.difference), ("a / b", Markup(f"{above} / {below}"))]
         return block(table((self.column, ""), rows))
 
 
