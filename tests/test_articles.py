@@ -1,5 +1,6 @@
 """The articles' pages show what the examples print."""
 
+import importlib.util
 import re
 import shlex
 import subprocess
@@ -31,7 +32,7 @@ def test_a_page_shows_what_the_example_prints(script, output):
 
 
 def commands():
-    for page in [ROOT / "docs" / "howto.md"]:
+    for page in (ROOT / "docs" / f"{name}.md" for name in ("command_line", "howto", "reviews")):
         for block in re.findall(r"```console\n(.*?)```", page.read_text(), re.S):
             for command, output in re.findall(r"^\$ symcnn (.*)\n((?:(?!\$ ).*\n)*)", block, re.M):
                 yield pytest.param(command, output, id=f"{page.stem}-{command[:20]}")
@@ -47,3 +48,18 @@ def test_every_article_has_its_place_on_the_page():
     text = (ROOT / "docs" / "articles.md").read_text()
     for article in "abcde":
         assert f"$ python examples/articles/article_{article}.py" in text
+
+
+@pytest.fixture(scope="module")
+def writer():
+    spec = importlib.util.spec_from_file_location("pages", ROOT / "tools" / "docs.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_of_the_command_line_lists_all_commands_as_they_are(writer):
+    page = (ROOT / "docs" / "command_line.md").read_text()
+    _, mark, written = page.partition(writer.MARK)
+    assert mark, "the page has no mark"
+    assert written == writer.commands(), "python tools/docs.py writes it anew"

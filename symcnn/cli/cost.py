@@ -11,7 +11,13 @@ from symcnn.cli.reply import Reply
 
 
 @question(sizes="Sizes at which to give numbers:", by_branch=True)
-@click.option("--by", type=click.Choice(["module", "node"]), default="module", show_default=True)
+@click.option(
+    "--by",
+    type=click.Choice(["module", "node"]),
+    default="module",
+    show_default=True,
+    help="What has a row: a module, or an operation.",
+)
 @click.option("--depth", type=int, metavar="N", help="How deep the module tree is shown.")
 @click.option(
     "--convention",

@@ -24,7 +24,7 @@ from symcnn.network import Network
 from symcnn.progress import silent, waiting
 from symcnn.trace.branches import Branch
 
-__all__ = ["Ask", "command", "question"]
+__all__ = ["FORMS", "SHARED", "Ask", "command", "question"]
 
 Question = Callable[..., Reply]
 
@@ -120,7 +120,7 @@ def question(
             click.get_current_context().find_root().obj = ask
             answer(ask, function, options, as_json=as_json, by_branch=by_branch)
 
-        shared = [*_sizes(sizes, required), _MODULE, _INPUT, _TRAIN, _JSON, _DEBUG, _AT]
+        shared = [*_sizes(sizes, required), *SHARED, _AT]
         return _registered(function, run, [_NETWORK], shared)
 
     return register
@@ -154,11 +154,17 @@ _JSON = click.Option(["--json", "as_json"], is_flag=True, help="Answer in JSON, 
 _DEBUG = click.Option(["--debug"], is_flag=True, help="Show the traceback of an error.")
 
 
+#: How sizes are written.
+FORMS = "H=224,W=224, 224x224, or 224 for all axes; may be repeated"
+
+#: The options of every question of a network.
+SHARED: list[click.Parameter] = [_MODULE, _INPUT, _TRAIN, _JSON, _DEBUG]
+
+
 def _sizes(meaning: str, required: bool) -> list[click.Parameter]:
     if not meaning:
         return []
-    forms = "H=224,W=224, 224x224, or 224 for all axes; may be repeated"
-    told = f"{meaning} {forms}{' (required)' if required else ''}."
+    told = f"{meaning} {FORMS}{' (required)' if required else ''}."
     return [
         click.Option(["--sizes", "texts"], metavar="SIZES", multiple=True, help=told),
         click.Option(["--size"], multiple=True, hidden=True),

@@ -31,6 +31,9 @@ Figure = Union[int, Size, str, tuple["Figure", ...], None]
 
 T = TypeVar("T")
 
+#: Old and new stand on one line if they have at most so many letters together.
+_LINE = 72
+
 _COLUMNS = ("output", "params", "macs")
 _HEADINGS = {"output": "output", "params": "parameters", "macs": "MACs"}
 
@@ -218,6 +221,11 @@ class Change:
         return f"{self.old or 'none'} -> {self.new or 'none'}{self.grown}"
 
     @property
+    def short(self) -> bool:
+        """Whether both fit on one line."""
+        return len(self.old) + len(self.new) <= _LINE
+
+    @property
     def grown(self) -> str:
         """By how much, in percent, in brackets; "" where there is no saying."""
         return f" ({100 * self.share:+.3g}%)" if self.share else ""
@@ -260,6 +268,9 @@ class Diff(Shown):
             if not one.module:
                 yield f"{one.what} for {one.where}" if one.where else one.what, one
 
+    def _short(self) -> Iterator[tuple[str, str]]:
+        return ((name, str(one)) for name, one in self._whole() if one.short)
+
     def _modules(self) -> Iterator[tuple[str, ...]]:
         """A row for each module that changes: its name, and each figure before and after."""
         found: dict[str, dict[str, Change]] = {}
@@ -272,15 +283,18 @@ class Diff(Shown):
 
     @property
     def _rest(self) -> str:
-        return f"{self.same} {'module is' if self.same == 1 else 'modules are'} the same"
+        count = self.same or "no"
+        return f"{count} {'module is' if self.same < 2 else 'modules are'} the same"
 
     def __str__(self) -> str:
         from symcnn.words.text import columns
 
         if not self.changed:
             return f"nothing changed: {self._rest}"
-        whole = [(name, str(one)) for name, one in self._whole()]
-        lines = columns([*whole, *self._domains()])
+        lines = columns([*self._short(), *self._domains()])
+        for name, one in self._whole():
+            if not one.short:
+                lines += [f"{name}{one.grown}", f"  - {one.old}", f"  + {one.new}"]
         if modules := [*self._modules()]:
             lines += ["", *columns([("module", *_HEADINGS.values()), *modules])]
         return "\n".join([*lines, "", self._rest])
