@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from symcnn.sets.inputset import InputSet
     from symcnn.sets.isl import steps
     from symcnn.trace.graph import SymbolicTensor, tensor
+    from symcnn.words.page import to_page
 
 __version__ = "0.1.0"
 
@@ -99,6 +100,7 @@ __all__ = [
     "steps",
     "symbols",
     "tensor",
+    "to_page",
     "trace_until_error",
 ]
 
@@ -129,6 +131,7 @@ _HOMES = {
     "stack_for": "symcnn.questions.layer.stack",
     "steps": "symcnn.sets.isl",
     "tensor": "symcnn.trace.graph",
+    "to_page": "symcnn.words.page",
     "trace_until_error": "symcnn.frontends",
 }
 

@@ -45,6 +45,7 @@ from symcnn.trace.graph import (
     tree_map,
 )
 from symcnn.trace.rerun import Atoms, Replay, checked, declared, hyperparameters
+from symcnn.words.page.asked import Pages
 
 if TYPE_CHECKING:
     from symcnn.judge.validate import Report
@@ -56,7 +57,7 @@ __all__ = ["Network"]
 _SPATIAL = frozenset("DHWLTS")
 
 
-class Network(Places, Specs):
+class Network(Places, Specs, Pages):
     """A network as an algebra: every answer holds for all sizes at once.
 
     Made by `symcnn.from_torch`, by ``trace`` on a `symcnn.nn` module, or from tensors:

@@ -29,7 +29,7 @@ from symcnn.algebra.size import (
 )
 from symcnn.errors import BadSpec
 
-__all__ = ["LANGUAGES", "to_code"]
+__all__ = ["LANGUAGES", "expression", "to_code"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +192,30 @@ def to_code(
     return "\n".join([*prelude, *functions])
 
 
+def expression(expr: Int, language: str, names: Mapping[str, str]) -> str:
+    """One closed form as an expression of a language, its symbols by other names.
+
+    Args:
+        expr: a kernel expression, or a number.
+        language: ``"python"``, ``"numpy"`` or ``"javascript"``.
+        names: what a symbol is called there.
+
+    >>> print(expression((Size.symbol("H") + 31) // 32, "javascript", {"H": "h"}))
+    symcnnFloordiv((31n + h), 32n)
+    """
+    return _Writer(LANGUAGES[language], language, names).size(expr)
+
+
 @dataclass
 class _Writer:
     language: Language
     name: str
+    names: Mapping[str, str] = field(default_factory=dict)  # of symbols, where not their own
     helpers: list[str] = field(default_factory=list)
     count: int = 0
+
+    def called(self, symbol: str) -> str:
+        return self.names.get(symbol, symbol)
 
     def size(self, expr: Int) -> str:
         """An expression; fractions and negative powers as one exact division."""
@@ -242,7 +260,7 @@ class _Writer:
         language = self.language
         match atom:
             case Symbol():
-                return atom.name
+                return self.called(atom.name)
             case Part():
                 return self.part(atom)
             case Floor():
@@ -268,13 +286,14 @@ class _Writer:
                 f"{atom.name} is a fraction, which no integer function takes",
                 cure="substitute a value first",
             )
-        num = f"({atom.name} - {self.literal(atom.rest)})" if atom.rest else atom.name
+        name = self.called(atom.name)
+        num = f"({name} - {self.literal(atom.rest)})" if atom.rest else name
         return self.language.floor.format(num, self.literal(atom.of))
 
     def total(self, atom: Sum) -> str:
         term, count = self.size(atom.term), self.size(atom.count)
         if self.name != "c":
-            return self.language.total(term, atom.index, count, ())
+            return self.language.total(term, self.called(atom.index), count, ())
         self.count += 1  # C has no sum in an expression: a function of its own
         name = f"symcnn_sum{self.count}"
         names = sorted(symbols_of(atom.size()))

@@ -271,6 +271,19 @@ class ReceptiveField(Shown):
         except Undecidable:
             return None
 
+    def ends(self, axis: int, index: str) -> tuple[int | None, Int, Int]:
+        """The output axis along which the field moves (None: along none), and the first and the
+        last input index as kernel expressions of a symbol called `index`.
+
+        Raises Undecidable where there is no such formula, or it moves along several output axes.
+        """
+        f = self._field(axis)
+        if len(f.along) > 1:
+            raise Undecidable(f"the field along {f.name} moves along the output axes {f.along}")
+        i = Symbol(index, low=0).size()
+        first, last = (substituted(e, {index_symbol(a).name: i for a in f.along}) for e in f.plain)
+        return f.along[0] if f.along else None, first, last
+
     def sizes_of(self, axis: int = 0) -> Sizes:
         """Least, largest and mean size along one axis."""
         return self._field(axis).sizes

@@ -1,0 +1,201 @@
+"""The page in a real browser, and what python says of every number on it.
+
+Playwright drives Debian's Chromium, headless; it needs no browser of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.size import evaluate
+from symcnn.errors import InvalidInput, NoSolution, SymcnnError, Undecidable
+from symcnn.network import Network
+from symcnn.questions.inputs.domain import first_failure
+from symcnn.trace.graph import Guard
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+__all__ = ["Opened", "browser", "differences", "opened", "without"]
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+#: Everything that stands on the page, by network: rows by layer, totals, verdict, ways out.
+_READ = """() => [...document.querySelectorAll('section.net')].map((net) => ({
+  rows: Object.fromEntries([...net.querySelectorAll('tbody tr:not(.reason):not(.details)')].map((row) => [
+    row.querySelector('th').textContent.replace(/^[▸▾]/, ''),
+    Object.fromEntries([...row.querySelectorAll('td')].map((cell) => [cell.className, cell.textContent])),
+  ])),
+  totals: Object.fromEntries([...net.querySelectorAll('.totals > div')].map((div) => {
+    const value = div.querySelector('dd').cloneNode(true);
+    value.querySelector('small')?.remove();
+    return [div.querySelector('dt').textContent, value.textContent];
+  })),
+  valid: net.querySelector('.verdict').classList.contains('valid'),
+  verdict: net.querySelector('.verdict').textContent,
+  fails: [...net.querySelectorAll('tr.fails:not(.group) th')].map((cell) => cell.textContent),
+  ways: [...net.querySelectorAll('.way button')].map((button) => [button.textContent, button.title]),
+}))"""
+
+
+def without() -> str:
+    """Why there is no browser to open a page in; "" where there is one."""
+    try:
+        import playwright.sync_api  # noqa: F401
+    except ImportError:
+        return "playwright is not installed"
+    return "" if _chromium() else "there is no Chromium (Debian: apt-get install chromium)"
+
+
+def _chromium() -> str:
+    return next(filter(None, map(shutil.which, _NAMES)), "")
+
+
+class Opened:
+    """A page that is open: its state, and what it said and asked for on the way."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        page.on("console", lambda m: self.complaints.append(f"{m.type}: {m.text}"))
+        page.on("pageerror", lambda e: self.complaints.append(str(e)))
+        page.on("request", lambda r: self.requests.append(r.url))
+
+    def set(self, **sizes: int | str) -> None:
+        """Type sizes into their boxes."""
+        for name, size in sizes.items():
+            self.page.get_by_role("spinbutton", name=name, exact=True).fill(str(size))
+
+    def read(self) -> list[dict[str, object]]:
+        """What stands on the page, network by network."""
+        found: list[dict[str, object]] = self.page.evaluate(_READ)
+        return found
+
+
+@contextmanager
+def browser() -> Iterator[object]:
+    """A headless browser, for several pages."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as tools:
+        started = tools.chromium.launch(executable_path=_chromium(), args=["--no-sandbox"])
+        try:
+            yield started
+        finally:
+            started.close()
+
+
+@contextmanager
+def opened(started: object, file: Path, state: str = "", **options: object) -> Iterator[Opened]:
+    """A page opened from a file, as a double click opens it.
+
+    Args:
+        started: what `browser` gives.
+        file: the page.
+        state: what follows the ``#`` of a link.
+        options: of playwright's ``new_context``: ``viewport``, ``color_scheme``.
+    """
+    context = started.new_context(**options)  # type: ignore[attr-defined]
+    try:
+        found = Opened(context.new_page())
+        found.page.goto(file.resolve().as_uri() + (f"#{state}" if state else ""))
+        found.page.wait_for_selector("table")
+        yield found
+    finally:
+        context.close()
+
+
+def differences(net: Network, shown: Opened, sizes: Mapping[str, int]) -> list[str]:
+    """Where the page (of this network alone) says something else than python at these sizes."""
+    shown.set(**sizes)
+    (said,) = shown.read()
+    found: list[str] = []
+
+    def expect(what: str, here: object, python: object) -> None:
+        if here != python:
+            found.append(f"{what} at {dict(sizes)}: {here!r} on the page, {python!r} in python")
+
+    try:
+        shape = net.shape_at(**sizes)
+    except InvalidInput:
+        expect("validity", said["valid"], False)
+        _expect_refusal(net, said, sizes, expect)
+        return found
+    expect("validity", said["valid"], True)
+    if not said["valid"]:
+        return found
+    _expect_figures(net, said, sizes, shape, expect)
+    return found
+
+
+def _expect_refusal(net, said, sizes, expect):
+    branch = next((b.network for b in net.branches if b.where is None or _takes(b, sizes)), None)
+    if branch is None:
+        return
+    step, _ = first_failure(branch, sizes)
+    if not isinstance(step, Guard):
+        expect("the layer that refuses", said["fails"], [step.name])
+    shown = net.valid_inputs().shown
+    try:
+        ways = net.nearest_valid(**{name: sizes[name] for name in shown})
+    except (NoSolution, SymcnnError):
+        return
+    expected = [
+        (way.kind, {n: x for n, x in way.sizes.items() if x != sizes[n]}) for way in ways.ways
+    ]
+    words = [
+        [f"{kind} to {'×'.join(map(str, to.values()))}", ", ".join(f"{n} = {x}" for n, x in to.items())]
+        for kind, to in expected
+    ]
+    expect("the nearest sizes", said["ways"], words)
+
+
+def _takes(branch, sizes):
+    return all(guard.requirement.holds(sizes) for guard in branch.network.guards)
+
+
+def _expect_figures(net, said, sizes, shape, expect):
+    cost = net.cost().at(**sizes)
+    flops = net.cost("flops").at(**sizes)
+    at = cost.net  # the network traced at these numbers
+    outputs = shape if shape and isinstance(shape[0], tuple) else (shape,)
+    totals = said["totals"]
+    expect("output", totals["output"], ", ".join(map(_times, outputs)))
+    expect("parameters", totals["parameters"], f"{cost.params:,}")
+    expect("MACs", totals["MACs"], f"{cost.total:,}")
+    expect("FLOPs", totals["FLOPs"], f"{flops.total:,}")
+    expect("activation bytes", totals["activation bytes"], f"{cost.activations:,}")
+    expect("peak bytes", totals["peak bytes"], f"{cost.peak:,}")
+    rows = {row.name: row for row in cost.rows("node", ("work", "activations"))}
+    branch = net.branch_at(**sizes)
+    field = branch.receptive_field()
+    for node, general in zip(at.nodes, branch.nodes, strict=True):
+        row, cost_row = said["rows"][node.name], rows[node.name]
+        expect(f"{node.name}: output", row["output"], ", ".join(map(_times, node.output_shapes)))
+        expect(f"{node.name}: MACs", row["MACs"], _count(cost_row["work"]))
+        expect(f"{node.name}: bytes", row["bytes"], _count(cost_row["activations"]))
+        if general.outputs and general.outputs[0] in field.passed.reaches:
+            seen = field.of(general.outputs[0])
+            values = [_field(seen, axis, sizes) for axis in range(len(seen.axes))]
+            expect(f"{node.name}: field", row["field"], _times(values))
+
+
+def _field(seen, axis, sizes):
+    try:
+        return evaluate(from_sympy(seen.sizes_of(axis).max), sizes)
+    except Undecidable:
+        return "varies"
+
+
+def _times(shape):
+    return "×".join(map(str, shape)) or "scalar"
+
+
+def _count(value):
+    return f"{value:,}" if value else ""

@@ -1,0 +1,381 @@
+"""What a page knows of a network: rows, conditions, sets and totals, as data for the browser.
+
+Two forms of each size: *the general one, as the layers make it, is right for every size up to the
+layer that refuses* and is what the page computes; the simplest on the domain is what it shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING, Union
+
+from symcnn.algebra.axis import AxisMap, Scatter, Window
+from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.size import Int, Size, symbols_of
+from symcnn.errors import SymcnnError
+from symcnn.sets.condition import AnyOf, Condition, ForAll, KeepsBatch, Requirement
+from symcnn.sets.downset import grows
+from symcnn.sets.formula import Formula
+from symcnn.sets.inputset import InputSet
+from symcnn.sets.runs import Run
+from symcnn.trace.graph import Guard, Node, SymbolicTensor
+from symcnn.words.mathml import mathml
+from symcnn.words.page.formulas import INDEX, Formulas
+from symcnn.words.tree import Part, owned, parts
+
+if TYPE_CHECKING:
+    from symcnn.network import Network
+    from symcnn.questions.field.receptive_field import ReceptiveField
+
+__all__ = ["Data", "sheet", "size_names", "starts"]
+
+#: What JSON holds.
+Data = Union[None, bool, int, str, Sequence["Data"], Mapping[str, "Data"]]
+
+#: So many boxes of a domain are listed; one in more pieces is searched in the browser.
+_BOXES = 64
+
+#: A network of more nodes than this is copied without the table in LaTeX.
+_LATEX = 1000
+
+
+def size_names(net: Network) -> list[str]:
+    """The sizes that a page has a slider for: of the inputs first, then hyperparameters."""
+    rest = {*net.hyperparameters}.union(*(r.symbols for r in net.requirements))
+    return [*net.symbols, *sorted(name for name in rest - {*net.symbols} if name.isidentifier())]
+
+
+def starts(net: Network) -> dict[str, int]:
+    """The sizes that a page opens with: valid ones near 224, of one image."""
+    names = size_names(net)
+    wanted = dict.fromkeys(names, 3) | dict.fromkeys(net.symbols, 224)
+    wanted |= dict.fromkeys(net.batch & {*names}, 1)
+    if "C" in net.batch:
+        wanted["C"] = 3
+    with suppress(SymcnnError):
+        domain = net.valid_inputs()
+        found = domain.nearest(*(wanted[name] for name in domain.shown))
+        sizes = found if isinstance(found, tuple) else (found,)
+        wanted |= dict(zip(domain.shown, sizes, strict=True))
+        rest = domain.given(**{n: wanted[n] for n in domain.shown}) if domain.batch else domain
+        if rest is not domain and rest:
+            least = rest.smallest()
+            sizes = least if isinstance(least, tuple) else (least,)
+            wanted |= dict(zip(rest.names, sizes, strict=True))
+    return wanted
+
+
+def sheet(net: Network, formulas: Formulas, title: str) -> Data:
+    """A network for a page: each of its branches, and what no branch takes.
+
+    Args:
+        net: the network.
+        formulas: the list that its closed forms go to.
+        title: what it is called.
+    """
+    refusals = getattr(net, "refusals", ())
+    return {
+        "title": title,
+        "scope": net.scope,
+        "domain": _said(lambda: str(net.valid_inputs())),
+        "refusals": [
+            {"path": [_requirement(g.requirement, formulas) for g in r.path], "said": r.said}
+            for r in refusals
+        ],
+        "branches": [
+            {
+                "where": _said(branch.where.describe) if len(net.branches) > 1 else "",
+                **_branch(branch.network, formulas),
+            }
+            for branch in net.branches
+        ],
+    }
+
+
+def _said(ask: Callable[[], str]) -> str:
+    try:
+        return ask()
+    except SymcnnError as error:
+        return f"not a set that can be written down: {error.cause}"
+
+
+def _branch(net: Network, formulas: Formulas) -> dict[str, Data]:
+    place = {node: i for i, node in enumerate(net.nodes)}
+    costs = _Costs(net)
+    work, activations = costs.work, costs.activations
+    fields = _Fields(net, formulas)
+    shown = _Shown(net, formulas)
+    laws: dict[AxisMap, int] = {}
+    weights = owned(net)
+    entries: list[Data] = []
+    nodes: list[Data] = [None] * len(net.nodes)
+    for part in parts(net, tree=True):
+        count = formulas.value(net.simplest(sum((p.count for p in weights(part)), 0)))
+        node = part.nodes[0]
+        if not _is_node(part):
+            first, last = place[node], place[part.nodes[-1]]
+            entries.append([part.level, part.name, first, last, count])
+            continue
+        i = place[node]
+        entries.append(i)
+        nodes[i] = {
+            "level": part.level,
+            "name": node.name,
+            "op": node.op,
+            "shapes": [[formulas.value(d) for d in t.dims] for t in node.outputs],
+            "params": count,
+            "macs": formulas.value(work[i]),
+            **({} if activations is None else {"bytes": formulas.value(activations[i])}),
+            "field": fields.of(node),
+            "from": [_source(t, place) for t in node.activations],
+            "laws": _laws(node, laws),
+            **_requires(node, formulas),
+            **({"at": node.source} if node.source else {}),
+        }
+    return {
+        "inputs": [
+            {"name": t.name or "", "shape": [formulas.value(d) for d in t.dims]}
+            for t in net.input_tensors
+        ],
+        "nodes": nodes,
+        "entries": entries,
+        "guards": [
+            {"after": g.after, "where": g.where, "said": g.otherwise, **_requirement(g.requirement, formulas)}
+            for g in net.guards
+        ],
+        "outputs": [[formulas.value(d) for d in t.dims] for t in net.output_tensors],
+        "target": _target(net, place),
+        "axes": fields.inputs(),
+        "laws": [_law(m, formulas) for m in laws],
+        "math": shown.all(),
+        "symbols": shown.symbols,
+        "boxes": _boxes(net),
+        "totals": costs.totals(formulas),
+        "latex": _latex(net),
+    }
+
+
+def _is_node(part: Part) -> bool:
+    return len(part.nodes) == 1 and part.name == part.nodes[0].name
+
+
+# Costs -----------------------------------------------------------------------------------------
+
+
+class _Costs:
+    """What a network costs, node by node and as a whole."""
+
+    def __init__(self, net: Network) -> None:
+        self._net = net
+        self._cost, self._memory = net.cost(partial=True), net.cost()
+        self.work: list[Int] = self._cost.terms("work")[0]
+        self.activations: list[Int] | None = None  # bytes; None where some are not known
+        with suppress(SymcnnError):
+            self.activations = self._memory.terms("activations")[0]
+
+    def totals(self, formulas: Formulas) -> list[Data]:
+        """The figures of the whole: a heading, and a value or why there is none."""
+        net, memory = self._net, self._memory
+        bound = "" if self._cost.complete else "at least "
+        flops = net.cost("flops", partial=True)
+        asked: tuple[tuple[str, str, Callable[[], Int]], ...] = (
+            ("parameters", "", lambda: from_sympy(net.params)),
+            ("MACs", bound, lambda: sum(self.work, 0)),
+            ("FLOPs", bound, lambda: sum(flops.terms("work")[0], 0)),
+            ("activation bytes", "", lambda: sum(memory.terms("activations")[0], 0)),
+            ("peak bytes", "", lambda: Formula(memory.peak).size),
+        )
+        figures: list[Data] = []
+        for name, prefix, ask in asked:
+            try:
+                figures.append({"name": name, "bound": prefix, "value": formulas.value(ask())})
+            except SymcnnError as error:
+                figures.append({"name": name, "why": str(error.cause)})
+        return figures
+
+
+# Conditions ------------------------------------------------------------------------------------
+
+
+def _requires(node: Node, formulas: Formulas) -> dict[str, Data]:
+    found: list[Data] = [_requirement(r, formulas) for r in node.result.requires]
+    return {"requires": found} if found else {}
+
+
+def _requirement(requirement: Requirement, formulas: Formulas) -> dict[str, Data]:
+    """A condition: pairs of which one must hold, and its words."""
+    words: dict[str, Data] = {
+        "text": str(requirement),
+        "why": requirement.why,
+        "along": sorted(requirement.symbols),
+    }
+    match requirement:
+        case KeepsBatch():
+            return words | {"pairs": [_pair(requirement, formulas)], "total": formulas.value(requirement.total)}
+        case Condition():
+            return words | {"pairs": [_pair(requirement, formulas)]}
+        case AnyOf():
+            return words | {"pairs": [_pair(option, formulas) for option in requirement.options]}
+        case ForAll():
+            return words | {"blocks": _blocks(requirement, formulas)}
+
+
+def _pair(condition: Condition, formulas: Formulas) -> list[Data]:
+    return [formulas.value(condition.lhs), condition.relation, formulas.value(condition.rhs)]
+
+
+def _blocks(requirement: ForAll, formulas: Formulas) -> int:
+    """The first block of a repeat at which a condition does not hold, as a function."""
+    each = requirement.each
+    options = each.options if isinstance(each, AnyOf) else (each,)
+    tests = []
+    for option in options:
+        assert isinstance(option, Condition)  # a block is no repeat of blocks
+        sign = ">=" if option.relation == ">=" else "==="
+        tests.append(f"({formulas.text(option.lhs)}) {sign} ({formulas.text(option.rhs)})")
+    index, count = formulas.called(requirement.index), formulas.text(requirement.count)
+    return formulas.add(f"() => symcnnFailing({count}, ({index}) => {' || '.join(tests)})")
+
+
+def _boxes(net: Network) -> Data:
+    """The domain as boxes: per size, runs ``[first, last, step]``; None where it is none of them."""
+    try:
+        domain = net.valid_inputs()
+        tied = [n for n in domain.batch if domain.axis(n).runs() != [Run(1, None)]]
+        found: list[Data] = []
+        for box in islice(domain.boxes(), _BOXES + 1):
+            if box is None or len(found) == _BOXES:
+                return None
+            runs = dict(zip(domain.shown, box, strict=True))
+            runs |= {n: domain.axis(n).runs() for n in tied}
+            found.append(
+                {n: [[r.first, r.last, r.step] for r in listed] for n, listed in runs.items()}
+            )
+    except SymcnnError:
+        return None
+    return found
+
+
+# Fields and laws ---------------------------------------------------------------------------------
+
+
+class _Fields:
+    """The receptive fields of a network's nodes, of one pass."""
+
+    def __init__(self, net: Network, formulas: Formulas) -> None:
+        self._formulas = formulas
+        self._field: ReceptiveField | None = None
+        self.axes: tuple[str, ...] = ()
+        with suppress(SymcnnError):
+            self._field = net.receptive_field()
+            self.axes = self._field.axes
+
+    def inputs(self) -> Data:
+        """The axes of the input that fields lie along: names and sizes."""
+        if self._field is None:
+            return []
+        dims = self._field.passed.source.dims
+        sizes = (dims[axis] for axis in self._field.input_axes)
+        return [[n, self._formulas.value(d)] for n, d in zip(self.axes, sizes, strict=True)]
+
+    def of(self, node: Node) -> Data:
+        """Per axis of the input: the size, the node that sees the whole axis, the output axis along
+        which the field moves, and first and last index as functions of the place along it.
+        """
+        found = self._field
+        if found is None or not node.outputs or node.outputs[0] not in found.passed.reaches:
+            return None
+        field = found.of(node.outputs[0])
+        return [self._axis(field, axis) for axis in range(len(self.axes))]
+
+    def _axis(self, field: ReceptiveField, axis: int) -> Data:
+        cell: dict[str, Data] = {}
+        size: Int | None = None
+        with suppress(SymcnnError):
+            along, first, last = field.ends(axis, INDEX)
+            cell |= {"along": along, "ends": [self._formulas.of_index(e) for e in (first, last)]}
+            size = last - first + 1
+        try:
+            if size is None or INDEX in symbols_of(size):  # it depends on the place
+                size = from_sympy(field.sizes_of(axis).max)
+            cell["size"] = self._formulas.value(size)
+        except SymcnnError as error:
+            cell["why"] = str(error.cause)
+        if field.whole[axis]:
+            cell["whole"] = field.whole[axis]
+        return cell
+
+
+def _laws(node: Node, known: dict[AxisMap, int]) -> Data:
+    """Per output axis, the axis of the first tensor that it comes from, and the law along it."""
+    rows: list[Data] = []
+    dims = node.outputs[0].dims if node.outputs else ()
+    if not node.activations or node.activations[0] is not node.inputs[0]:
+        return None
+    for source, axis_map in (node.result.axes or ())[: len(dims)]:
+        if not isinstance(source, int):
+            rows.append(None)
+            continue
+        try:
+            rows.append([source, known.setdefault(axis_map, len(known))])
+        except TypeError:  # a map of arrays
+            rows.append(None)
+    return rows
+
+
+def _law(axis_map: AxisMap, formulas: Formulas) -> Data:
+    """A law by its name and its numbers."""
+    match axis_map:
+        case Window():
+            values = (axis_map.extent, axis_map.stride, axis_map.left, axis_map.right)
+            return ["window", *map(formulas.value, values)]
+        case Scatter():
+            numbers = (axis_map.extent, axis_map.stride, axis_map.padding, axis_map.output_padding)
+            return ["scatter", *map(formulas.value, numbers)]
+    return [type(axis_map).__name__.lower()]
+
+
+def _source(t: SymbolicTensor, place: Mapping[Node, int]) -> int:
+    """Which node makes a tensor; -1 for an input."""
+    return place.get(t.node, -1) if t.node is not None else -1
+
+
+def _target(net: Network, place: Mapping[Node, int]) -> Data:
+    """The node that a target is about, see `Network.last_map`."""
+    try:
+        outputs = net.last_map(2 if len(net.input_tensors[0].dims) > 3 else 1).output_tensors
+        return _source(outputs[0], place)
+    except (SymcnnError, IndexError):
+        return None
+
+
+# Words -----------------------------------------------------------------------------------------
+
+
+class _Shown:
+    """How the formulas of shapes are drawn, and which of them never fall as a size grows."""
+
+    def __init__(self, net: Network, formulas: Formulas) -> None:
+        self._net, self._formulas = net, formulas
+        self.symbols: dict[str, Data] = {}
+
+    def all(self) -> dict[str, Data]:
+        """MathML by the place of a formula."""
+        drawn: dict[str, Data] = {}
+        tensors = (t for node in self._net.nodes for t in node.outputs)
+        for dim in dict.fromkeys(d for t in tensors for d in t.dims if isinstance(d, Size)):
+            place = self._formulas.place(dim)
+            drawn[str(place)] = mathml(self._net.simplest(dim))
+            self.symbols[str(place)] = [grows(dim), *sorted(symbols_of(dim))]
+        return drawn
+
+
+def _latex(net: Network) -> str:
+    if len(net.nodes) > _LATEX:
+        return ""
+    try:
+        return net.to_latex()
+    except SymcnnError:
+        return ""

@@ -1,0 +1,325 @@
+// What the page computes: closed forms at sizes, by the functions that python wrote. All numbers
+// are BigInt, so that every figure is exact.
+
+/** The formulas at one choice of sizes, each evaluated once and only when somebody asks. */
+export class At {
+  constructor(sizes) {
+    this.functions = symcnnFormulas(...sizes);
+    this.known = new Array(this.functions.length);
+  }
+
+  /** A number, or a formula `[place]`; null where python would divide by 0. */
+  value(v) {
+    if (!Array.isArray(v)) return BigInt(v);
+    const place = v[0];
+    if (this.known[place] === undefined) this.known[place] = this.call(place);
+    return this.known[place];
+  }
+
+  call(place, ...args) {
+    try {
+      return this.functions[place](...args);
+    } catch (error) {
+      if (error instanceof RangeError) return null;
+      throw error;
+    }
+  }
+
+  shape(dims) {
+    return dims.map((d) => this.value(d));
+  }
+}
+
+const PAIR = { ">=": (a, b) => a >= b, "==": (a, b) => a === b };
+
+function pairHolds([left, relation, right], at) {
+  const a = at.value(left), b = at.value(right);
+  return a !== null && b !== null && PAIR[relation](a, b);
+}
+
+function holds(requirement, at) {
+  if (requirement.blocks !== undefined) return at.call(requirement.blocks) === -1n;
+  return requirement.pairs.some((pair) => pairHolds(pair, at));
+}
+
+/** What goes wrong at these sizes, in words. */
+export function consequence(requirement, at) {
+  if (requirement.blocks !== undefined) return `not so in block ${at.call(requirement.blocks)}`;
+  const sides = requirement.pairs.map(([left, relation, right]) => {
+    const a = at.value(left), b = at.value(right);
+    if (a === null || b === null) return "a size that python divides by is 0 there";
+    return `${a} ${relation === ">=" ? "<" : "!="} ${b}`;
+  });
+  if (requirement.total === undefined) return sides.join(" and ");
+  const [left, , right] = requirement.pairs[0];
+  const each = at.value(left), row = at.value(right), total = at.value(requirement.total);
+  const have = `each image has ${each} elements, not ${row}`;
+  if (total % row) return `${have}; torch: shape '[-1, ${row}]' is invalid for input of size ${total}`;
+  return `${have}; torch would not complain: ${total / each} image(s) would come back as a batch of ${total / row}`;
+}
+
+/** What refuses these sizes first, in the order of execution; null if nothing does. */
+function refusal(branch, at) {
+  for (const { guard, node, requirement } of branch.steps) {
+    if (!holds(requirement, at)) return { guard, node, requirement };
+  }
+  return null;
+}
+
+/** The conditions of a branch in the order in which they are met: those of a node, then guards. */
+export function prepare(net) {
+  for (const branch of net.branches) {
+    branch.steps = [];
+    const guards = [...branch.guards];
+    const until = (place) => {
+      while (guards.length && guards[0].after <= place) {
+        const guard = guards.shift();
+        branch.steps.push({ guard, requirement: guard });
+      }
+    };
+    until(-1);
+    branch.nodes.forEach((node, i) => {
+      for (const requirement of node.requires ?? []) branch.steps.push({ node: i, requirement });
+      until(i);
+    });
+  }
+}
+
+/** Which branch takes these sizes, and what refuses them. */
+export function verdict(net, at) {
+  const several = net.branches.length > 1 || net.scope;
+  const branch = net.branches.find((b) => !several || b.guards.every((g) => holds(g, at)));
+  if (branch) {
+    const failure = refusal(branch, at);
+    return { valid: failure === null, branch, failure };
+  }
+  const raised = net.refusals.find((r) => r.path.every((g) => holds(g, at)));
+  const said = raised ? `the model refuses these sizes${raised.said ? `: ${raised.said}` : ""}`
+    : net.scope ? "no branch that was followed takes these sizes" : "no branch of the model takes these sizes";
+  return { valid: false, branch: net.branches[0], failure: null, said, open: !raised && Boolean(net.scope) };
+}
+
+// Sets ------------------------------------------------------------------------------------------
+
+/** The element of a run nearest to x: at least it, at most it, or any. */
+function near([first, last, step], x, way) {
+  first = BigInt(first);
+  step = BigInt(step);
+  last = last === null ? null : first + ((BigInt(last) - first) / step) * step;
+  const below = x < first ? null : last !== null && x > last ? last : x - ((x - first) % step);
+  const above = x <= first ? first : last !== null && x > last ? null : below === x ? x : below + step;
+  const upper = above !== null && last !== null && above > last ? null : above;
+  if (way === "pad") return upper;
+  if (way === "crop") return below;
+  if (below === null) return upper;
+  if (upper === null) return below;
+  return x - below < upper - x ? below : upper;
+}
+
+function gap(a, b) {
+  return a > b ? a - b : b - a;
+}
+
+/** The nearest sizes in a box of runs; null if there are none. */
+function nearestInBox(box, values, way) {
+  const found = {};
+  for (const [name, runs] of Object.entries(box)) {
+    const x = values[name];
+    const candidates = runs.map((run) => near(run, x, way)).filter((y) => y !== null);
+    if (!candidates.length) return null;
+    found[name] = candidates.reduce((a, b) => {
+      const one = gap(a, x), other = gap(b, x);
+      return one < other || (one === other && a > b) ? a : b;
+    });
+  }
+  return found;
+}
+
+function distance(values, found) {
+  const gaps = Object.entries(found).map(([name, x]) => gap(x, values[name]));
+  const most = gaps.reduce((a, b) => (a > b ? a : b), 0n);
+  return [most, gaps.reduce((a, b) => a + b, 0n), -Object.values(found).reduce((a, b) => a + b, 0n)];
+}
+
+function before(a, b) {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return a[i] < b[i];
+  return false;
+}
+
+/** The nearest valid sizes: by padding, by cropping, by resizing; each checked by all conditions. */
+export function nearest(net, values, evaluate, failure) {
+  const ways = {};
+  const known = net.branches.every((b) => b.boxes);
+  for (const way of ["pad", "crop", "resize"]) {
+    const found = known
+      ? net.branches.flatMap((b) => b.boxes.map((box) => nearestInBox(box, values, way)))
+        .filter((sizes) => sizes && verdict(net, evaluate({ ...values, ...sizes })).valid)
+      : searched(net, values, evaluate, failure, way);
+    if (found.length) {
+      ways[way] = found.reduce((a, b) => (before(distance(values, b), distance(values, a)) ? b : a));
+    }
+  }
+  return { ways, searched: !known };
+}
+
+const REACH = 64;
+
+/** Valid sizes around these, tried one after the other along the sizes at fault. */
+function searched(net, values, evaluate, failure, way) {
+  const names = (failure?.requirement.along ?? []).filter((n) => n in values).slice(0, 2);
+  const offsets = [];
+  for (let d = 0; d <= REACH; d++) {
+    if (way !== "crop") offsets.push(BigInt(d));
+    if (way !== "pad" && d) offsets.push(BigInt(-d));
+  }
+  const tries = names.length === 2
+    ? offsets.flatMap((a) => offsets.map((b) => ({ [names[0]]: a, [names[1]]: b })))
+    : names.length === 1 ? offsets.map((a) => ({ [names[0]]: a })) : [];
+  const moved = tries.map((offset) =>
+    Object.fromEntries(Object.entries(offset).map(([n, d]) => [n, values[n] + d])));
+  const ordered = moved.filter((m) => Object.values(m).every((x) => x > 0n))
+    .map((m) => [distance(values, m), m]).sort(([a], [b]) => (before(a, b) ? -1 : 1));
+  const end = performance.now() + 40;
+  for (const [, sizes] of ordered) {
+    if (performance.now() > end) return [];
+    if (verdict(net, evaluate({ ...values, ...sizes })).valid) return [sizes];
+  }
+  return [];
+}
+
+// Targets ---------------------------------------------------------------------------------------
+
+const FAR = 1n << 40n;
+const TRIED = 4096n;
+
+/** The sizes of `name` at which a formula that never falls equals `wanted`: an interval, or null. */
+function fibre(value, name, values, evaluate, wanted) {
+  const at = (x) => evaluate({ ...values, [name]: x }).value(value);
+  const first = (limit) => {
+    let low = 1n, high = FAR;
+    if (at(high) < limit) return null;
+    while (low < high) {
+      const middle = (low + high) / 2n;
+      if (at(middle) >= limit) high = middle;
+      else low = middle + 1n;
+    }
+    return low;
+  };
+  const start = first(wanted);
+  if (start === null || at(start) !== wanted) return null;
+  const end = first(wanted + 1n);
+  return [start, end === null ? null : end - 1n];
+}
+
+/** Which sizes give a target along the last axes of a layer, in words; and the least of them. */
+export function solve(net, values, evaluate, node, wanted) {
+  const answers = [];
+  let least = null;
+  for (const branch of net.branches) {
+    const dims = branch.nodes[node]?.shapes[0];
+    if (!dims || dims.length < wanted.length) continue;
+    const found = solveBranch(net, branch, values, evaluate, dims.slice(-wanted.length), wanted);
+    if (found.said) return found;
+    answers.push(...found.answers);
+    least = least ?? found.least;
+  }
+  if (!answers.length) return { said: "no valid size gives this" };
+  const listed = answers.slice(0, 8).map((a) => (answers.length > 1 && a.includes(" and ") ? `(${a})` : a));
+  return { said: listed.join(" or ") + (answers.length > 8 ? " or …" : ""), least };
+}
+
+function solveBranch(net, branch, values, evaluate, dims, wanted) {
+  const spans = {};
+  for (let k = 0; k < dims.length; k++) {
+    const dim = dims[k];
+    if (!Array.isArray(dim)) {
+      if (BigInt(dim) !== wanted[k]) return { answers: [] };
+      continue;
+    }
+    const [rises, ...names] = branch.symbols[dim[0]];
+    if (!rises || names.length !== 1 || !branch.boxes) {
+      return tried(net, branch, values, evaluate, dims, wanted);
+    }
+    const [name] = names;
+    const span = fibre(dim, name, values, evaluate, wanted[k]);
+    if (span === null) return { answers: [] };
+    const known = spans[name] ?? [1n, null];
+    const low = span[0] > known[0] ? span[0] : known[0];
+    const highs = [span[1], known[1]].filter((x) => x !== null);
+    spans[name] = [low, highs.length ? highs.reduce((a, b) => (a < b ? a : b)) : null];
+  }
+  const answers = [];
+  let least = null;
+  for (const box of branch.boxes) {
+    const words = [], sizes = {};
+    for (const name of new Set([...Object.keys(spans), ...Object.keys(box)])) {
+      const [low, high] = spans[name] ?? [1n, null];
+      const runs = (box[name] ?? [[1, null, 1]]).map((run) => within(run, low, high)).filter(Boolean);
+      if (!runs.length) {
+        words.length = 0;
+        break;
+      }
+      sizes[name] = runs[0][0];
+      const texts = runs.slice(0, 8).map((run) => runText(run, name));
+      words.push(texts.length > 1 ? `(${texts.join(" or ")}${runs.length > 8 ? " or …" : ""})` : texts[0]);
+    }
+    if (!words.length) continue;
+    answers.push(words.filter((w) => !/ ≥ 1$/.test(w)).join(" and ") || "every valid size");
+    least = least ?? sizes;
+  }
+  return { answers, least };
+}
+
+/** A run between two ends; null if nothing is left. */
+function within([first, last, step], low, high) {
+  first = BigInt(first);
+  step = BigInt(step);
+  if (low > first) first += ((low - first + step - 1n) / step) * step;
+  const ends = [last === null ? null : BigInt(last), high].filter((x) => x !== null);
+  let end = ends.length ? ends.reduce((a, b) => (a < b ? a : b)) : null;
+  if (end !== null) {
+    if (end < first) return null;
+    end = first + ((end - first) / step) * step;
+  }
+  return [first, end, step];
+}
+
+function runText([first, last, step], name) {
+  if (first === last) return `${name} = ${first}`;
+  const span = last === null ? `${name} ≥ ${first}` : `${first} ≤ ${name} ≤ ${last}`;
+  return step === 1n ? span : `${name} % ${step} = ${first % step} and ${span}`;
+}
+
+/** Sizes that are tried one by one, where a formula is no simple one; as they are, said so. */
+function tried(net, branch, values, evaluate, dims, wanted) {
+  const names = Object.keys(values).filter((name) =>
+    dims.some((d) => Array.isArray(d) && branch.symbols[d[0]].slice(1).includes(name)));
+  if (names.length > 2) return { said: "these sizes depend on more than two others: ask net.solve in python" };
+  const limit = names.length === 2 ? 256n : TRIED;
+  const found = [];
+  const end = performance.now() + 400;
+  let upto = limit;
+  const test = (sizes) => {
+    const at = evaluate({ ...values, ...sizes });
+    if (dims.every((d, k) => at.value(d) === wanted[k]) && verdict(net, at).valid) found.push(sizes);
+  };
+  for (let x = 1n; x <= limit && found.length < 200; x++) {
+    if (performance.now() > end) {
+      upto = x - 1n;
+      break;
+    }
+    if (names.length < 2) test(names.length ? { [names[0]]: x } : {});
+    else for (let y = 1n; y <= limit; y++) test({ [names[0]]: x, [names[1]]: y });
+  }
+  const scope = `of the sizes up to ${upto}`;
+  if (!found.length) return { said: `none ${scope}` };
+  const listed = found.slice(0, 12).map((s) => Object.entries(s).map(([n, x]) => `${n} = ${x}`).join(" and "));
+  const words = listed.map((w) => (names.length === 2 ? `(${w})` : w)).join(" or ");
+  return { said: `${scope}: ${words}${found.length > 12 ? " or …" : ""}`, least: found[0] };
+}
+
+/** Text such as 7x7 as numbers; null if it is none. */
+export function parseTarget(text) {
+  const parts = text.trim().split(/\s*[x×,*]\s*|\s+/);
+  return parts.every((p) => /^\d{1,18}$/.test(p)) ? parts.map(BigInt) : null;
+}
