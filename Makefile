@@ -10,7 +10,9 @@ PROPERTIES := expr.py sets.py axis.py nn.py solve.py torch_samples.py solve_wish
   solve_layer.py solve_choices.py solve_diagnose.py solve_networks.py cost.py cost_backward.py \
   cost_memory.py cost_compare.py receptive_field.py
 
-.PHONY: demo test notebooks zoo-tests lint fuzz mutants validate-gpu bench zoo families docs package proofs clean
+PAGE := symcnn/words/page
+
+.PHONY: page page-check demo test notebooks zoo-tests lint fuzz mutants validate-gpu bench zoo families docs package proofs clean
 
 demo: $(LIBRARY)  ## the main job: which inputs give 7x7, and why
 	$(BIN)/python examples/demo.py
@@ -61,9 +63,17 @@ families: $(INSTALLED)  ## the same of timm, monai and diffusers, write docs/fam
 	$(PIP) --no-deps timm monai diffusers einops
 	$(BIN)/python tools/families.py
 
+page:  ## the front end of the page, with npm, into one file of JavaScript and one of CSS
+	npm ci --prefix $(PAGE) --no-audit --no-fund
+	npm run --prefix $(PAGE) build
+
+page-check: $(INSTALLED)  ## every number of pages in a browser, against python
+	$(BIN)/python tools/page.py
+
 docs: $(INSTALLED)  ## the documentation as a site, in site/; a warning is an error
 	$(PIP) -e '.[docs]'
 	$(BIN)/python tools/docs.py
+	$(BIN)/symcnn page examples/networks/unet.py:unet --input "N 3 H W" --out docs/unet.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 package: $(INSTALLED)  ## wheel and sdist in dist/, as a package index takes them

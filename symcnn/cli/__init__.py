@@ -25,6 +25,7 @@ SUBJECTS = (
     "place",
     "proof",
     "words",
+    "page",
     "files",
     "completion",
 )

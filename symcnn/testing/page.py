@@ -26,21 +26,29 @@ __all__ = ["Opened", "browser", "differences", "opened", "without"]
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 #: Everything that stands on the page, by network: rows by layer, totals, verdict, ways out.
-_READ = """() => [...document.querySelectorAll('section.net')].map((net) => ({
-  rows: Object.fromEntries([...net.querySelectorAll('tbody tr:not(.reason):not(.details)')].map((row) => [
-    row.querySelector('th').textContent.replace(/^[▸▾]/, ''),
-    Object.fromEntries([...row.querySelectorAll('td')].map((cell) => [cell.className, cell.textContent])),
-  ])),
-  totals: Object.fromEntries([...net.querySelectorAll('.totals > div')].map((div) => {
-    const value = div.querySelector('dd').cloneNode(true);
-    value.querySelector('small')?.remove();
-    return [div.querySelector('dt').textContent, value.textContent];
-  })),
-  valid: net.querySelector('.verdict').classList.contains('valid'),
-  verdict: net.querySelector('.verdict').textContent,
-  fails: [...net.querySelectorAll('tr.fails:not(.group) th')].map((cell) => cell.textContent),
-  ways: [...net.querySelectorAll('.way button')].map((button) => [button.textContent, button.title]),
-}))"""
+_READ = """() => {
+  const texts = (cells) =>
+    Object.fromEntries([...cells].map((cell) => [cell.className, cell.textContent]));
+  const name = (row) => row.querySelector('th').textContent.replace(/^[▸▾]/, '');
+  const plain = (dd) => [...dd.childNodes].filter((n) => n.tagName !== 'SMALL');
+  return [...document.querySelectorAll('section.net')].map((net) => {
+    const all = (selector) => [...net.querySelectorAll(selector)];
+    return {
+      rows: Object.fromEntries(all('tbody tr:not(.reason):not(.details)').map((row) =>
+        [name(row), texts(row.querySelectorAll('td'))])),
+      totals: Object.fromEntries(all('.totals > div').map((div) => [
+        div.querySelector('dt').textContent,
+        plain(div.querySelector('dd')).map((n) => n.textContent).join(''),
+      ])),
+      valid: net.querySelector('.verdict').classList.contains('valid'),
+      verdict: net.querySelector('.verdict').textContent,
+      fails: all('tr.fails:not(.group)').map(name),
+      ways: all('.way button').map((button) => [button.textContent, button.title]),
+    };
+  });
+}"""
+
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def without() -> str:
@@ -150,7 +158,10 @@ def _expect_refusal(net, said, sizes, expect):
         (way.kind, {n: x for n, x in way.sizes.items() if x != sizes[n]}) for way in ways.ways
     ]
     words = [
-        [f"{kind} to {'×'.join(map(str, to.values()))}", ", ".join(f"{n} = {x}" for n, x in to.items())]
+        [
+            f"{kind} to {TIMES.join(map(str, to.values()))}",
+            ", ".join(f"{n} = {x}" for n, x in to.items()),
+        ]
         for kind, to in expected
     ]
     expect("the nearest sizes", said["ways"], words)
@@ -194,7 +205,7 @@ def _field(seen, axis, sizes):
 
 
 def _times(shape):
-    return "×".join(map(str, shape)) or "scalar"
+    return TIMES.join(map(str, shape)) or "scalar"
 
 
 def _count(value):

@@ -18,7 +18,6 @@ from symcnn.algebra.size import (
     Part,
     Power,
     Scaled,
-    Size,
     Sum,
     Symbol,
     sole_atom,
@@ -33,6 +32,7 @@ def mathml(expr: Int) -> str:
     Args:
         expr: a kernel expression, or a number.
 
+    >>> from symcnn.algebra.size import Size
     >>> H = Size.symbol("H")
     >>> print(mathml((H + 31)//32))
     <mo>⌊</mo><mfrac><mrow><mi>H</mi><mo>+</mo><mn>31</mn></mrow><mn>32</mn></mfrac><mo>⌋</mo>
@@ -42,19 +42,19 @@ def mathml(expr: Int) -> str:
     atom, const = sole_atom(expr - expr.const), expr.const
     if isinstance(atom, Floor) and type(const) is int and type(atom.den) is int and const:
         return _floor(atom.num + atom.den * const, atom.den)
-    words = []
+    words: list[str] = []
     for mono, coeff in expr.ordered():
-        sign = "<mo>−</mo>" if coeff < 0 else "<mo>+</mo>" if words else ""
-        words.append(sign + _term(mono, abs(coeff)))
+        sign = "<mo>-</mo>" if coeff < 0 else "<mo>+</mo>" if words else ""
+        words.append(sign + _term(mono, max(coeff, -coeff)))
     return "".join(words)
 
 
 def _number(value: Coeff) -> str:
     if isinstance(value, Fraction) and value.denominator != 1:
-        sign = "<mo>−</mo>" if value < 0 else ""
+        sign = "<mo>-</mo>" if value < 0 else ""
         top, bottom = abs(value.numerator), value.denominator
         return f"{sign}<mfrac><mn>{top}</mn><mn>{bottom}</mn></mfrac>"
-    return f"<mo>−</mo><mn>{-value}</mn>" if value < 0 else f"<mn>{value}</mn>"
+    return f"<mo>-</mo><mn>{-value}</mn>" if value < 0 else f"<mn>{value}</mn>"
 
 
 def _term(mono: Monomial, coeff: Coeff) -> str:

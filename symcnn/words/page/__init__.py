@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["named", "to_page"]
 
-#: Nothing is loaded, whatever the page holds.
+#: Nothing is loaded, whatever the page holds. The page evaluates no text; a console may.
 _POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
     "img-src data: blob:; base-uri 'none'; form-action 'none'"
 )
 
@@ -113,7 +113,7 @@ def _html(nets: Sequence[Network], titles: Sequence[str]) -> str:
     ]
     sheets = [sheet(net, formulas, title) for net, title in zip(nets, titles, strict=True)]
     title = " and ".join(titles)
-    data = {"title": title, "sizes": sizes, "nets": sheets}
+    data = {"title": title, "sizes": sizes, "nets": sheets, "words": formulas.words}
     written = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     return f"""<!DOCTYPE html>
 <html lang="en">

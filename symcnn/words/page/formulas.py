@@ -60,6 +60,16 @@ class Formulas:
         self._sizes = [self._names[size] for size in sizes]
         self._places: dict[str, int] = {}
         self._known: dict[tuple[Int, str], int] = {}
+        self._words: dict[str, int] = {}
+
+    def word(self, text: str) -> int:
+        """The place of a text in `words`: layers of a kind say the same."""
+        return self._words.setdefault(text, len(self._words))
+
+    @property
+    def words(self) -> list[str]:
+        """What the conditions say, each once."""
+        return list(self._words)
 
     def value(self, expr: Int) -> Value:
         """A number as it is, a formula by its place."""
@@ -99,4 +109,3 @@ class Formulas:
     def prelude() -> str:
         """The functions that formulas call."""
         return LANGUAGES["javascript"].prelude + _FAILING
-

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from html import escape
 from itertools import islice
 from typing import TYPE_CHECKING, Union
 
@@ -18,9 +19,8 @@ from symcnn.errors import SymcnnError
 from symcnn.sets.condition import AnyOf, Condition, ForAll, KeepsBatch, Requirement
 from symcnn.sets.downset import grows
 from symcnn.sets.formula import Formula
-from symcnn.sets.inputset import InputSet
 from symcnn.sets.runs import Run
-from symcnn.trace.graph import Guard, Node, SymbolicTensor
+from symcnn.trace.graph import Node, SymbolicTensor
 from symcnn.words.mathml import mathml
 from symcnn.words.page.formulas import INDEX, Formulas
 from symcnn.words.tree import Part, owned, parts
@@ -37,8 +37,8 @@ Data = Union[None, bool, int, str, Sequence["Data"], Mapping[str, "Data"]]
 #: So many boxes of a domain are listed; one in more pieces is searched in the browser.
 _BOXES = 64
 
-#: A network of more nodes than this is copied without the table in LaTeX.
-_LATEX = 1000
+#: In a network of more nodes than this, formulas stand as text: it opens in the time of a glance.
+_MANY = 1000
 
 
 def size_names(net: Network) -> list[str]:
@@ -142,7 +142,12 @@ def _branch(net: Network, formulas: Formulas) -> dict[str, Data]:
         "nodes": nodes,
         "entries": entries,
         "guards": [
-            {"after": g.after, "where": g.where, "said": g.otherwise, **_requirement(g.requirement, formulas)}
+            {
+                "after": g.after,
+                "where": g.where,
+                "said": g.otherwise,
+                **_requirement(g.requirement, formulas),
+            }
             for g in net.guards
         ],
         "outputs": [[formulas.value(d) for d in t.dims] for t in net.output_tensors],
@@ -150,6 +155,7 @@ def _branch(net: Network, formulas: Formulas) -> dict[str, Data]:
         "axes": fields.inputs(),
         "laws": [_law(m, formulas) for m in laws],
         "math": shown.all(),
+        "general": shown.general,
         "symbols": shown.symbols,
         "boxes": _boxes(net),
         "totals": costs.totals(formulas),
@@ -208,12 +214,15 @@ def _requirement(requirement: Requirement, formulas: Formulas) -> dict[str, Data
     """A condition: pairs of which one must hold, and its words."""
     words: dict[str, Data] = {
         "text": str(requirement),
-        "why": requirement.why,
+        "why": formulas.word(requirement.why),
         "along": sorted(requirement.symbols),
     }
     match requirement:
         case KeepsBatch():
-            return words | {"pairs": [_pair(requirement, formulas)], "total": formulas.value(requirement.total)}
+            return words | {
+                "pairs": [_pair(requirement, formulas)],
+                "total": formulas.value(requirement.total),
+            }
         case Condition():
             return words | {"pairs": [_pair(requirement, formulas)]}
         case AnyOf():
@@ -240,7 +249,7 @@ def _blocks(requirement: ForAll, formulas: Formulas) -> int:
 
 
 def _boxes(net: Network) -> Data:
-    """The domain as boxes: per size, runs ``[first, last, step]``; None where it is none of them."""
+    """The domain as boxes, runs ``[first, last, step]`` per size; None where it is not."""
     try:
         domain = net.valid_inputs()
         tied = [n for n in domain.batch if domain.axis(n).runs() != [Run(1, None)]]
@@ -360,20 +369,29 @@ class _Shown:
     def __init__(self, net: Network, formulas: Formulas) -> None:
         self._net, self._formulas = net, formulas
         self.symbols: dict[str, Data] = {}
+        self.general: dict[str, Data] = {}  # the forms that hold outside the domain, if others
 
     def all(self) -> dict[str, Data]:
         """MathML by the place of a formula."""
         drawn: dict[str, Data] = {}
+        draw = mathml if len(self._net.nodes) <= _MANY else _plain
         tensors = (t for node in self._net.nodes for t in node.outputs)
         for dim in dict.fromkeys(d for t in tensors for d in t.dims if isinstance(d, Size)):
             place = self._formulas.place(dim)
-            drawn[str(place)] = mathml(self._net.simplest(dim))
+            simplest = self._net.simplest(dim)
+            drawn[str(place)] = draw(simplest)
+            if simplest != dim:
+                self.general[str(place)] = draw(dim)
             self.symbols[str(place)] = [grows(dim), *sorted(symbols_of(dim))]
         return drawn
 
 
+def _plain(expr: Int) -> str:
+    return f"<mtext>{escape(str(expr))}</mtext>"
+
+
 def _latex(net: Network) -> str:
-    if len(net.nodes) > _LATEX:
+    if len(net.nodes) > _MANY:
         return ""
     try:
         return net.to_latex()

@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { digits, shapeText } from "./text.js";
 
 /** A layer: its closed form, how it comes about, and its field. */
-export function Details({ branch, node, at, known, place, setPlace, say }) {
+export function Details({ branch, node, at, valid, known, place, setPlace }) {
   const row = branch.nodes[node];
   const dims = row.shapes[0] ?? [];
   return (
@@ -13,23 +13,20 @@ export function Details({ branch, node, at, known, place, setPlace, say }) {
         {row.params !== 0 && <>, {digits(at.value(row.params))} parameters</>}
       </p>
       <p class="formula">
-        output <Form branch={branch} dims={dims} />
+        output <Form branch={branch} dims={dims} valid={valid} />
         {known && <> = {shapeText(at.shape(dims))}</>}
       </p>
-      <Derivation branch={branch} node={node} at={at} known={known} />
+      <Derivation branch={branch} node={node} at={at} valid={valid} known={known} />
       {row.field && <Field branch={branch} row={row} at={at} known={known} place={place} setPlace={setPlace} />}
     </div>
   );
 }
 
-/** A shape as formulas. */
-function Form({ branch, dims }) {
-  const parts = dims.map((d) => (Array.isArray(d) ? branch.math[d[0]] : `<mn>${d}</mn>`));
+/** A shape as formulas: at valid sizes the simplest there, elsewhere those that hold for all. */
+function Form({ branch, dims, valid }) {
+  const drawn = (place) => (valid ? undefined : branch.general[place]) ?? branch.math[place];
+  const parts = dims.map((d) => (Array.isArray(d) ? drawn(d[0]) : `<mn>${d}</mn>`));
   return <math dangerouslySetInnerHTML={{ __html: parts.join("<mo>×</mo>") }} />;
-}
-
-function One({ branch, dim }) {
-  return <Form branch={branch} dims={[dim]} />;
 }
 
 /** The layers between the input and an axis of a layer's output, where the size is made. */
@@ -49,23 +46,26 @@ function stepsTo(branch, node, axis) {
   return { steps: steps.reverse(), from: { node: place, axis: along }, end };
 }
 
-function Derivation({ branch, node, at, known }) {
+function Derivation({ branch, node, at, valid, known }) {
   const dims = branch.nodes[node].shapes[0] ?? [];
-  const axes = dims.map((d, i) => i).filter((i) => Array.isArray(dims[i]) && branch.nodes[node].laws?.[i] && (i > 1 || dims.length < 3));
   const [chosen, choose] = useState(0);
-  if (!axes.length) return null;
-  const axis = axes[Math.min(chosen, axes.length - 1)];
-  const { steps, end } = stepsTo(branch, node, axis);
+  const chains = dims.map((d, axis) => ({ axis, ...stepsTo(branch, node, axis) }))
+    .filter(({ axis, steps, end }) => Array.isArray(dims[axis]) && (end || steps.some(({ law }) => !same(law))));
+  if (!chains.length) return null;
+  const { axis, steps, end } = chains[Math.min(chosen, chains.length - 1)];
   const made = steps.filter(({ law }) => !same(law));
+  const called = (a) => `axis ${a}, in ${branch.symbols[dims[a][0]].slice(1).join(" and ")}`;
   return (
     <details open={made.length <= 40}>
       <summary>
-        how axis {axis} comes about: {made.length} of {steps.length} layers change it
+        how {called(axis)}, comes about: {made.length} of {steps.length} layers on its way have a say
       </summary>
-      {axes.length > 1 && (
+      {chains.length > 1 && (
         <p class="choices">
-          {axes.map((a, i) => (
-            <button type="button" key={a} aria-pressed={a === axis} onClick={() => choose(i)}>axis {a}</button>
+          {chains.map((chain, i) => (
+            <button type="button" key={chain.axis} aria-pressed={chain.axis === axis} onClick={() => choose(i)}>
+              {called(chain.axis)}
+            </button>
           ))}
         </p>
       )}
@@ -74,8 +74,8 @@ function Derivation({ branch, node, at, known }) {
         {steps.map((step, i) => same(step.law) ? null : (
           <li key={i}>
             <b>{branch.nodes[step.node].name}</b>{" "}
-            <Law law={step.law} at={at} before={before(branch, steps, i, at)} after={at.value(sizeOf(branch, step))} known={known} />{" "}
-            <span class="closed">= <One branch={branch} dim={sizeOf(branch, step)} /></span>
+            <Law law={step.law} at={at} before={before(branch, step, at)} after={at.value(sizeOf(branch, step))} known={known} />{" "}
+            <span class="closed">= <Form branch={branch} dims={[sizeOf(branch, step)]} valid={valid} /></span>
           </li>
         ))}
       </ol>
@@ -87,9 +87,10 @@ function sizeOf(branch, { node, axis }) {
   return branch.nodes[node].shapes[0][axis];
 }
 
-function before(branch, steps, i, at) {
-  const source = branch.nodes[steps[i].node].laws[steps[i].axis][0];
-  const from = branch.nodes[steps[i].node].from[0];
+/** The size of what a layer reads along an axis. */
+function before(branch, { node, axis }, at) {
+  const source = branch.nodes[node].laws[axis][0];
+  const from = branch.nodes[node].from[0];
   const shape = from >= 0 ? branch.nodes[from].shapes[0] : branch.inputs[0].shape;
   return shape[source] === undefined ? null : at.value(shape[source]);
 }
@@ -212,7 +213,8 @@ function Canvas({ axes, image, pick }) {
     pen.fill("evenodd");
     pen.strokeStyle = style.getPropertyValue("--mark");
     pen.lineWidth = 2;
-    pen.strokeRect(x[0] + 1, y[0] + 1, Math.max(1, x[1] - x[0] - 2), Math.max(1, y[1] - y[0] - 2));
+    const [left, top] = [Math.max(1, x[0] - 1), Math.max(1, y[0] - 1)];
+    pen.strokeRect(left, top, Math.min(width - 1, x[1] + 1) - left, Math.min(height - 1, y[1] + 1) - top);
   });
   const click = (event) => {
     const box = canvas.current.getBoundingClientRect();

@@ -67,19 +67,24 @@ function refusal(branch, at) {
 }
 
 /** The conditions of a branch in the order in which they are met: those of a node, then guards. */
-export function prepare(net) {
+export function prepare(net, words) {
+  for (const { path } of net.refusals) for (const guard of path) guard.why = words[guard.why];
   for (const branch of net.branches) {
     branch.steps = [];
     const guards = [...branch.guards];
     const until = (place) => {
       while (guards.length && guards[0].after <= place) {
         const guard = guards.shift();
+        guard.why = words[guard.why];
         branch.steps.push({ guard, requirement: guard });
       }
     };
     until(-1);
     branch.nodes.forEach((node, i) => {
-      for (const requirement of node.requires ?? []) branch.steps.push({ node: i, requirement });
+      for (const requirement of node.requires ?? []) {
+        requirement.why = words[requirement.why];
+        branch.steps.push({ node: i, requirement });
+      }
       until(i);
     });
   }

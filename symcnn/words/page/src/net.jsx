@@ -82,7 +82,7 @@ export function Net({ net, at, values, evaluate, setSizes, say, state, set, titl
                 onClick={() => (row.children ? toggle(row.key)
                   : set(row.node === state.layer ? { layer: null, place: [] } : { layer: row.node, place: [] }))}
                 failure={row.node === failing ? failure : null}
-                state={state} set={set} say={say} />
+                state={state} set={set} />
             ))}
           </tbody>
         </table>
@@ -122,7 +122,7 @@ function cellsOf(row, { branch, at, failing, columns }) {
   return cells;
 }
 
-function Row({ row, all, cells, open, selected, onClick, failure, state, set, say }) {
+function Row({ row, all, cells, open, selected, onClick, failure, state, set }) {
   const { branch, at, failing, columns } = all;
   const last = row.node ?? row.last;
   const node = branch.nodes[last];
@@ -137,7 +137,7 @@ function Row({ row, all, cells, open, selected, onClick, failure, state, set, sa
         <th scope="row" class="layer" style={{ "--depth": row.depth }}>
           <button type="button" aria-expanded={row.children ? open : selected} onClick={onClick}>
             <span class="mark" aria-hidden="true">{row.children ? (open ? "▾" : "▸") : ""}</span>
-            {prefix && <span class="prefix">{prefix}</span>}<span>{own}</span>
+            {prefix && <span class="prefix">{broken(prefix)}</span>}<span>{own}</span>
           </button>
         </th>
         <td class="op">{cells.op}</td>
@@ -152,16 +152,18 @@ function Row({ row, all, cells, open, selected, onClick, failure, state, set, sa
       {failure && (
         <tr class="reason">
           <td colSpan={columns.length}>
-            refuses: {failure.requirement.why || "its sizes do not fit"}; needs {failure.requirement.text},{" "}
-            but {consequence(failure.requirement, at)}
+            <div class="wide">
+              refuses: {whyOf(failure, branch) || "its sizes do not fit"}; needs <code>{failure.requirement.text}</code>,{" "}
+              but {consequence(failure.requirement, at)}
+            </div>
           </td>
         </tr>
       )}
       {selected && (
         <tr class="details">
           <td colSpan={columns.length}>
-            <Details branch={branch} node={row.node} at={at} known={last < failing} place={state.place}
-              setPlace={(place) => set({ place })} say={say} />
+            <Details branch={branch} node={row.node} at={at} valid={failing === Infinity} known={last < failing}
+              place={state.place} setPlace={(place) => set({ place })} />
           </td>
         </tr>
       )}
@@ -169,10 +171,20 @@ function Row({ row, all, cells, open, selected, onClick, failure, state, set, sa
   );
 }
 
+/** Why a layer refuses, without its own name in front. */
+function whyOf({ requirement, node }, branch) {
+  return requirement.why.replace(`${branch.nodes[node].op}: `, "");
+}
+
 /** A module path as what is above, and the last piece. */
 function parted(name) {
   const at = name.lastIndexOf(".") + 1;
   return [name.slice(0, at), name.slice(at)];
+}
+
+/** A path that may go on in the next line behind each dot. */
+function broken(path) {
+  return path.split(/(?<=\.)/).flatMap((piece) => [piece, <wbr />]);
 }
 
 /** Valid or not, why, and the nearest sizes that are. */
@@ -189,7 +201,7 @@ function Verdict({ net, found, at, values, evaluate, setSizes, show }) {
         {valid ? <>at {sizes}</> : node ? (
           <>
             <button type="button" class="link" onClick={() => show(failure.node)}>{name}</button> cannot take {sizes}:{" "}
-            {failure.requirement.why.replace(`${node.op}: `, "")}
+            {whyOf(failure, branch)}
           </>
         ) : failure ? (
           <>the model refuses {sizes} at {failure.guard.where}{failure.guard.said && `: ${failure.guard.said}`}</>

@@ -6,7 +6,7 @@ import { Net } from "./net.jsx";
 import { copy, parseSize } from "./text.js";
 
 const data = JSON.parse(document.getElementById("data").textContent);
-data.nets.forEach(prepare);
+data.nets.forEach((net) => prepare(net, data.words));
 
 const start = Object.fromEntries(data.sizes.map((s) => [s.name, String(s.start)]));
 
