@@ -271,7 +271,7 @@ class ReceptiveField(Shown):
         except Undecidable:
             return None
 
-    def ends(self, axis: int, index: str) -> tuple[int | None, Int, Int]:
+    def along(self, axis: int, index: str) -> tuple[int | None, Int, Int]:
         """The output axis along which the field moves (None: along none), and the first and the
         last input index as kernel expressions of a symbol called `index`.
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Union
 
 from symcnn.algebra.axis import AxisMap, Scatter, Window
 from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.mathml import written
 from symcnn.algebra.size import Int, Size, symbols_of
 from symcnn.errors import SymcnnError
 from symcnn.sets.condition import AnyOf, Condition, ForAll, KeepsBatch, Requirement
@@ -21,7 +22,6 @@ from symcnn.sets.downset import grows
 from symcnn.sets.formula import Formula
 from symcnn.sets.runs import Run
 from symcnn.trace.graph import Node, SymbolicTensor
-from symcnn.words.mathml import mathml
 from symcnn.words.page.formulas import INDEX, Formulas
 from symcnn.words.tree import Part, owned, parts
 
@@ -303,7 +303,7 @@ class _Fields:
         cell: dict[str, Data] = {}
         size: Int | None = None
         with suppress(SymcnnError):
-            along, first, last = field.ends(axis, INDEX)
+            along, first, last = field.along(axis, INDEX)
             cell |= {"along": along, "ends": [self._formulas.of_index(e) for e in (first, last)]}
             size = last - first + 1
         try:
@@ -374,7 +374,7 @@ class _Shown:
     def all(self) -> dict[str, Data]:
         """MathML by the place of a formula."""
         drawn: dict[str, Data] = {}
-        draw = mathml if len(self._net.nodes) <= _MANY else _plain
+        draw = written if len(self._net.nodes) <= _MANY else _plain
         tensors = (t for node in self._net.nodes for t in node.outputs)
         for dim in dict.fromkeys(d for t in tensors for d in t.dims if isinstance(d, Size)):
             place = self._formulas.place(dim)
