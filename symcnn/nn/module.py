@@ -12,11 +12,13 @@ from typing import Any
 from symcnn.algebra.axis import Window
 from symcnn.errors import SymcnnError
 from symcnn.network import Network
+from symcnn.nn.drawn import drawn
 from symcnn.nn.sizes import are_sizes, inverse, sizes_after, windows
 from symcnn.questions.blame import blamed
 from symcnn.sets.grammar import Spec, Target
 from symcnn.sets.inputset import InputSet
 from symcnn.trace.graph import Parameter, Tape, current_tape, tensor
+from symcnn.words.pictures.drawing import Drawing
 
 __all__ = ["Module"]
 
@@ -118,6 +120,39 @@ class Module:
         (Window(extent=11, stride=4, left=5, right=5),)
         """
         return windows(self)
+
+    def draw(
+        self,
+        i: int | Sequence[int] = 6,
+        format: str = "svg",
+        *,
+        place: Sequence[int] | None = None,
+        animate: bool = False,
+    ) -> Drawing:
+        """One layer, cell by cell: what an output reads, the padding, the rows that nobody reads.
+
+        In the manner of Dumoulin and Visin's guide; a transposed convolution is drawn as the
+        direct one that equals it, with zeros between the cells of its input.
+
+        Args:
+            i: the size of the input, one number for all axes or one per axis.
+            format: "svg", or "tikz" for a LaTeX document.
+            place: the output whose reads are marked, an index per axis; by default one inside.
+            animate: whether the mark of an SVG of two axes moves over all outputs.
+
+        Returns:
+            The text, which a notebook shows as the picture; ``.save("layer.svg")`` writes it.
+
+        Raises:
+            BadSpec: another format, a layer of three axes, or a module that is no layer of maps.
+            InvalidInput: a size that the layer refuses.
+
+        >>> from symcnn import nn
+        >>> picture = nn.Conv2d(1, 1, 3, stride=2, padding=1).draw(i=6)
+        >>> picture.startswith("<svg"), "6×6 → 3×3" in picture
+        (True, True)
+        """
+        return drawn(self, i, format, place, animate=animate)
 
     def __rshift__(self, other: Any) -> Any:
         """``f >> g``: first f, then g, as one `Sequential`."""

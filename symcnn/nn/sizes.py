@@ -68,6 +68,14 @@ def sizes_after(module: Module, sizes: Sequence[Asked]) -> tuple[Expr | np.ndarr
     )
 
 
+def numbered(module: Module, sizes: Sequence[int]) -> Network:
+    """The network of a module on maps of these sizes, with the channels that it asks for.
+
+    Raises InvalidInput for sizes that the module refuses.
+    """
+    return _traced(module, sizes)
+
+
 def inverse(module: Module, sizes: Sequence[Target]) -> InputSet:
     """The sizes in front of a module after which these sizes come, see `Module.inverse`."""
     found: InputSet = _free(module, len(sizes)).solve(output=tuple(sizes))
