@@ -249,3 +249,20 @@ def test_bash_completes_commands_options_and_the_names_in_a_file(tmp_path):
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_has_a_script(shell):
     assert "_SYMCNN_COMPLETE" in run(f"completion {shell}").stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "same"),
+    [
+        (f"solve {RESNET} --output '(7, 7)'", f"solve {RESNET} --output 7x7"),
+        (f"solve {RESNET} --output 'layer4=(7,7)'", f"solve {RESNET} --output layer4=7x7"),
+        (f"solve {UNET} --within '(200, 300)'", f"solve {UNET} --within 200..300"),
+        (f"solve {UNET} --aspect '(1, 1)' --macs 9G", f"solve {UNET} --aspect 1:1 --macs 9G"),
+        (f"summary {UNET} --sizes '(64, 96)'", f"summary {UNET} --sizes 64x96"),
+        (f"valid {UNET} --input '(N, 3, H, W)'", f"valid {UNET} --input 'N 3 H W'"),
+        (f"tiles {UNET} --sizes 512 --tile '(512,)'", f"tiles {UNET} --sizes 512 --tile 512"),
+    ],
+)
+def test_tuples_are_as_in_python(line, same):
+    found, wanted = (CliRunner().invoke(main, shlex.split(words)).stdout for words in (line, same))
+    assert found.replace("(7, 7)", "7x7") == wanted != ""

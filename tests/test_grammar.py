@@ -10,6 +10,7 @@ import symcnn
 from symcnn import BadSpec, H, W, nn
 from symcnn.algebra.size import Size
 from symcnn.cli import main
+from symcnn.contracts import check_module
 from symcnn.sets.condition import AnyOf, Condition
 from symcnn.sets.formula import Formula
 from symcnn.sets.grammar import parse_amount, parse_conditions, parse_formula, parse_shape
@@ -46,7 +47,7 @@ def test_a_condition_means_what_python_means(text, meaning):
 def test_the_same_conditions_are_read_everywhere(text):
     assert Formula(H * W).under(text).given
     assert symcnn.solve(text)
-    symcnn.contracts.check_module(nn.ReLU(), "N C H W -> N C H W", domain=text)
+    check_module(nn.ReLU(), "N C H W -> N C H W", domain=text)
 
 
 @pytest.mark.parametrize("word", ["field", "rf", "receptive_field", "receptive field"])

@@ -1,4 +1,4 @@
-"""Write into the pages what they show: ``python tools/docs.py``.
+"""Write into the pages what they show: ``python tools/docs.py``, or ``... PAGE ...`` for some.
 
 A console block that begins with ``$ python FILE`` is given the output of that file; on the pages
 of `SHELL`, the commands of ``$ symcnn`` theirs. The page of the command line ends with all
@@ -92,9 +92,10 @@ def written(page: Path) -> str:
 
 
 def main() -> None:
-    """Refresh every page."""
+    """Refresh every page, or those that are named."""
     for page in sorted((ROOT / "docs").glob("**/*.md")):
-        page.write_text(written(page))
+        if not sys.argv[1:] or page.stem in sys.argv[1:]:
+            page.write_text(written(page))
 
 
 if __name__ == "__main__":

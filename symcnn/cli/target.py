@@ -226,8 +226,11 @@ def _there_is(found: object, part: str) -> str:
     """What has a name like this, or everything."""
     names = _networks(found) or [n for n in dir(found) if not n.startswith("_")]
     near = get_close_matches(part, names, n=3, cutoff=0.5)
-    listed = _several(names)
-    return f"did you mean {', '.join(near)}? there is {listed}" if near else f"there is {listed}"
+    listed = f"there is {_several(names)}"
+    if near:  # all attributes of a class are no help
+        more = f" {listed}" if isinstance(found, ModuleType) else ""
+        return f"did you mean {', '.join(near)}?{more}"
+    return listed
 
 
 def _listed(found: object) -> str:

@@ -124,10 +124,11 @@ def _commands(main: Any) -> dict[str, Callable[[str], Any]]:
         if result.exit_code == 2:
             raise SymcnnError(result.output)
 
+    fixed = ("--sizes", "N=1,H=224")
     return {
         "symcnn --input": lambda text: run("shapes", target, "--input", text),
         "symcnn solve --output": lambda text: run("solve", target, "--output", text),
-        "symcnn solve --macs": lambda text: run("solve", target, "--macs", text, "--sizes", "N=1"),
+        "symcnn solve --macs": lambda text: run("solve", target, "--macs", text, *fixed),
         "symcnn solve --sizes": lambda text: run("solve", target, "--sizes", text),
         "symcnn shapes --sizes": lambda text: run("shapes", target, "--sizes", text),
     }

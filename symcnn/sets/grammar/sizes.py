@@ -12,7 +12,7 @@ from typing import Union
 from symcnn.algebra.expr import Number, from_sympy
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import BadSpec, InvalidInput
-from symcnn.sets.grammar.text import DEPTH, Word, cut, fail, given, number, short
+from symcnn.sets.grammar.text import DEPTH, Word, bare, cut, fail, given, number, short
 
 #: A shape as users write it: text, or a size per axis.
 Spec = Union[str, Sequence[Number]]
@@ -36,7 +36,7 @@ def parse_shape(spec: Spec) -> tuple[Int, ...]:
     """
     if isinstance(spec, (tuple, list)) and spec:
         return tuple(map(from_sympy, spec))
-    text = given(spec, "a shape spec", _SPEC)
+    text = bare(given(spec, "a shape spec", _SPEC))
     sizes: list[Int] = []
     for word in cut(text, _SPEC):
         if word.kind == "name":
@@ -87,7 +87,7 @@ def parse_target(text: str) -> tuple[int | Between | Size | None, ...]:
     >>> parse_target("7x7"), parse_target("*x7"), parse_target("H/4x2*W")
     ((7, 7), (None, 7), (H/4, 2*W))
     """
-    text = given(text, "a size", _TARGET_CURE)
+    text = bare(given(text, "a size", _TARGET_CURE))
     target: list[int | Between | Size | None] = []
     position = 0
     while True:
@@ -172,13 +172,14 @@ def _assigned(text: str, cure: str) -> Iterator[tuple[str, int | range, int]]:
 
 
 def parse_numbers(text: str, mark: str, example: str) -> tuple[int, ...]:
-    """Numbers with a mark between them: any number of them for ``x``, else two.
+    """Numbers with a mark or commas between them: any number of them for ``x``, else two.
 
-    >>> parse_numbers("16:9", ":", "16:9")
-    (16, 9)
+    >>> parse_numbers("16:9", ":", "16:9"), parse_numbers("(7, 7)", "x", "7x7")
+    ((16, 9), (7, 7))
     """
     cure = f"for example {example}"
-    pieces = [piece.strip() for piece in given(text, "numbers", cure).split(mark)]
+    said = bare(given(text, "numbers", cure)).replace(mark, ",")
+    pieces = [piece.strip() for piece in said.split(",")]
     if not all(p.isdecimal() and p.isascii() for p in pieces) or (mark != "x" and len(pieces) != 2):
         raise BadSpec(f"{short(text)!r} is not understood", cure=cure)
     return tuple(number(text, 0, piece, cure) for piece in pieces)

@@ -25,6 +25,19 @@ def given(text: object, what: str, cure: str) -> str:
     return text
 
 
+def bare(text: str) -> str:
+    """A tuple as python writes it without its brackets; what follows stays in its place.
+
+    >>> bare("(7, 7)"), bare("[7,]"), bare("7x7")
+    (' 7, 7 ', ' 7  ', '7x7')
+    """
+    start, end = len(text) - len(text.lstrip()), len(text.rstrip()) - 1
+    if end <= start or text[start] + text[end] not in ("()", "[]"):
+        return text
+    inside = text[start + 1 : end].rstrip().removesuffix(",")
+    return f"{text[:start]} {inside}".ljust(len(text))
+
+
 def short(text: str) -> str:
     """A text for a message."""
     return text if len(text) <= 60 else f"{text[:57]}..."
