@@ -28,11 +28,22 @@ Class = TypeVar("Class", bound=type)
 
 
 def contract(spec: str, *, domain: str = "") -> Callable[[Class], Class]:
-    """Declare the shapes of a ``torch.nn.Module`` class: ``@symcnn.contract("N 3 H W -> N 8 H/2
-    W/2")``. Several inputs or outputs are separated by commas.
+    """Declare the shapes of a ``torch.nn.Module`` class.
 
     Every instance is traced at its first call and the declaration decided, see `check_contract`;
-    its later calls run the plain forward.
+    its later calls run the plain forward, as an instance of the same class.
+
+    Args:
+        spec: ``"N 3 H W -> N 8 H/2 W/2"``; several inputs or outputs are separated by commas.
+        domain: for which sizes it is declared: ``"H >= 32"``.
+
+    Returns:
+        A decorator of the class.
+
+    Raises:
+        BadSpec: for malformed text.
+        ShapeMismatch: at the first call, if the declaration does not hold: at the smallest sizes
+            for which it does not.
 
     >>> import symcnn, torch
     >>> @symcnn.contract("N C H W -> N C (H+1)//2 (W+1)//2")

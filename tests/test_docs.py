@@ -1,6 +1,10 @@
 """The documentation: a newcomer's twelve questions stand on its first page, and their lines run."""
 
+import importlib.util
+import inspect
+import pkgutil
 import re
+import sys
 
 import pytest
 import torch
@@ -8,6 +12,7 @@ import torch
 import symcnn
 import symcnn.testing
 from symcnn import nn
+from symcnn.shown import Shown
 
 from .conftest import ROOT
 
@@ -64,3 +69,98 @@ def test_every_page_stands_in_the_navigation():
 
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+
+
+# Reference -------------------------------------------------------------------------------------
+
+
+def entries():
+    """Every object that the reference has an entry of, by its full name."""
+    page = (DOCS / "reference.md").read_text()
+    blocks = re.findall(r"^::: (\S+)\n((?:    .*\n)*)", page, re.M)
+    for path, options in blocks:
+        members = re.search(r" members: \[(.*)\]", options)
+        if members:
+            yield from (resolved(f"{path}.{name}") for name in members[1].split(", "))
+        else:
+            yield resolved(path)
+
+
+def resolved(path):
+    head, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(head), name)
+    except (ModuleNotFoundError, AttributeError):
+        return importlib.import_module(path)
+
+
+@pytest.fixture(scope="module")
+def listed():
+    found = list(entries())
+    modules = [m for m in found if inspect.ismodule(m)]
+    return [*found, *(getattr(m, n) for m in modules for n in m.__all__)]
+
+
+@pytest.mark.parametrize("name", [n for n in symcnn.__all__ if n != "nn"])
+def test_every_public_name_is_in_the_reference(name, listed):
+    value = getattr(symcnn, name)
+    if isinstance(value, type) or callable(value):
+        assert any(entry is value for entry in listed)
+    else:
+        assert f"`{name}`" in (DOCS / "reference.md").read_text()  # a symbol
+
+
+def answers():
+    """The classes of answers."""
+    for info in pkgutil.walk_packages(symcnn.__path__, "symcnn."):
+        if ".testing" not in info.name and not info.name.endswith("__main__"):
+            importlib.import_module(info.name)
+    left = [Shown]
+    while left:
+        kind = left.pop()
+        left += kind.__subclasses__()
+        own = (
+            getattr(sys.modules[kind.__module__], kind.__name__, None) is kind
+        )  # slots make another
+        if own and kind.__module__.startswith("symcnn.") and not kind.__name__.startswith("_"):
+            yield pytest.param(kind, id=f"{kind.__module__}.{kind.__name__}")
+
+
+@pytest.mark.parametrize("kind", [*dict.fromkeys(answers())])
+def test_every_class_of_answers_is_in_the_reference(kind, listed):
+    assert kind in listed
+
+
+def functions():
+    for name in symcnn.__all__:
+        value = getattr(symcnn, name)
+        if inspect.isfunction(value):
+            yield pytest.param(value, id=name)
+
+
+@pytest.mark.parametrize("function", [*functions()])
+def test_every_public_function_says_what_goes_in_what_comes_out_and_shows_it(function):
+    text = inspect.getdoc(function)
+    for name in inspect.signature(function).parameters:
+        assert re.search(rf"^ +{name}: ", text, re.M), name
+    assert "\nReturns:" in text
+    assert "\n>>> " in text
+
+
+@pytest.fixture(scope="module")
+def docstrings():
+    pytest.importorskip("griffe", reason="the tools of the documentation are not installed")
+    spec = importlib.util.spec_from_file_location("docstrings", ROOT / "tools" / "docstrings.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_docstring_has_sections_in_the_reference(docstrings):
+    text = (
+        "A size.\n\na, b: what. c: of\n  it.\n\nRaises BadSpec for a; NoSolution if b.\n\n>>> 1\n1"
+    )
+    assert docstrings.fenced(docstrings.sections(text, ["a", "b", "c"])) == (
+        "A size.\n\nArgs:\n    a: what.\n    b: what.\n    c: of it.\n\n"
+        "Raises:\n    BadSpec: for a\n    NoSolution: if b.\n\n```pycon\n>>> 1\n1\n```"
+    )

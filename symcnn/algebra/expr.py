@@ -61,7 +61,12 @@ Symbols = Union[sympy.Symbol, tuple[sympy.Symbol, ...]]
 def symbols(names: str, **assumptions: bool) -> Symbols:
     """Positive integer symbols, one per name.
 
-    ``h, w = symbols("h w")``; extra assumptions go to sympy: ``symbols("k", odd=True)``.
+    Args:
+        names: one or more, ``"h w"``.
+        assumptions: go to sympy: ``even=True``.
+
+    Returns:
+        A symbol, or a tuple of them.
 
     >>> symbols("H_in").is_positive
     True
@@ -72,6 +77,12 @@ def symbols(names: str, **assumptions: bool) -> Symbols:
 def odd(names: str) -> Symbols:
     """Odd positive symbols: kernels, whose ``(k - 1)/2`` is a whole number.
 
+    Args:
+        names: one or more, ``"k l"``.
+
+    Returns:
+        A symbol, or a tuple of them.
+
     >>> k = odd("k")
     >>> FloorDiv(H + 2*(k - 1)/2 - k, 1) + 1, FloorDiv(k, 2)
     (H, k/2 - 1/2)
@@ -81,6 +92,12 @@ def odd(names: str) -> Symbols:
 
 def index(names: str) -> Symbols:
     """Symbols that count from 0: the number of the block in a `symcnn.nn.Repeat`.
+
+    Args:
+        names: one or more, ``"i j"``.
+
+    Returns:
+        A symbol, or a tuple of them.
 
     >>> index("i").is_nonnegative
     True
@@ -110,12 +127,20 @@ class Multiple(sympy.Symbol):  # type: ignore[misc]
 
 
 def multiple(names: str, of: float | str | Fraction) -> Symbols:
-    """Positive symbols that are whole multiples of `of`, an int or a fraction.
+    """Positive symbols that are whole multiples of a number.
 
-    ``multiple("C", of=8)`` splits into 2, 4 or 8 groups without remainder; a width multiplier
-    that is a multiple of 1/32, ``multiple("alpha", of="1/32")``, scales channels to whole ones.
+    ``multiple("C", of=8)`` splits into 2, 4 or 8 groups without remainder; a width multiplier that
+    is a multiple of 1/32, ``multiple("alpha", of="1/32")``, scales channels to whole ones.
 
-    Raises BadSpec unless `of` is a positive fraction.
+    Args:
+        names: one or more, ``"C D"``.
+        of: a positive whole number or fraction.
+
+    Returns:
+        A symbol, or a tuple of them.
+
+    Raises:
+        BadSpec: unless `of` is a positive fraction.
 
     >>> C, alpha = multiple("C", of=8), multiple("alpha", of="1/32")
     >>> FloorDiv(C, 4), FloorDiv(64*alpha, 2)
@@ -526,7 +551,17 @@ def ceildiv(num: Int, den: Int) -> Int: ...
 @overload
 def ceildiv(num: Number, den: Number) -> Number: ...
 def ceildiv(num: Number, den: Number) -> Number:
-    """``ceil(num/den)`` in floor normal form.
+    """The ceiling of a quotient, ``ceil(num/den)``, in floor normal form.
+
+    Args:
+        num: a number or an expression.
+        den: a number or an expression, not 0.
+
+    Returns:
+        A number, or an expression with a floor.
+
+    Raises:
+        ZeroDivisionError: for a denominator of 0.
 
     >>> ceildiv(H, 2)
     (H + 1)//2

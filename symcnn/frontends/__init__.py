@@ -15,9 +15,18 @@ __all__ = ["from_torch", "trace_until_error"]
 def trace_until_error(module: Any, *specs: str, **options: Any) -> Network:
     """The network up to where its trace fails, for all questions; the whole if it does not.
 
-    module: of torch or of `symcnn.nn`. The error itself has the same network as `partial`.
+    The error itself has the same network as `partial`.
 
-    Raises what the trace raises before it begins: BadSpec for malformed specs.
+    Args:
+        module: of torch or of `symcnn.nn`.
+        specs: as for `from_torch`.
+        options: as for `from_torch`.
+
+    Returns:
+        The network up to there.
+
+    Raises:
+        BadSpec: for malformed specs.
 
     >>> from symcnn import nn
     >>> net = trace_until_error(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(4, 8, 3)), "N 3 H W")
@@ -45,17 +54,29 @@ def from_torch(
     branches: int | None = None,
     **named: str,
 ) -> Network:
-    """The network of any ``torch.nn.Module``, for inputs of these shapes: one spec per input.
+    """The network of any ``torch.nn.Module``, for inputs of these shapes.
 
-    Inputs that the forward takes by keyword are given so: ``pixel_values="N 3 H W"``. The module's
-    own forward runs on symbolic tensors; no value is computed, and its parameters, mode and hooks
-    stay as they are. Where its python branches on sizes, every branch is followed, at most
-    `branches` of them (64 by default, fewer in large networks), and the network is their union:
-    ``net.branches``, ``net.complete``, ``net.unfollowed``. A branch that ends in an exception is
-    outside the domain. `example` gives the sizes whose branch comes first (default 224).
+    The module's own forward runs on symbolic tensors; no value is computed, and its parameters,
+    mode and hooks stay as they are. Where its python branches on sizes, every branch is followed,
+    and the network is their union: ``net.branches``, ``net.complete``, ``net.unfollowed``. A branch
+    that ends in an exception is outside the domain.
 
-    Raises UnsupportedOperation for an operation without a rule, DataDependent for a branch on
-    values, ShapeMismatch where shapes agree at no size, BadSpec for malformed specs.
+    Args:
+        module: the module, or what ``torch.export`` or ``torch.compile`` made of one.
+        specs: one per input, in the order of the forward: ``"N 3 H W"``; letters stay symbols.
+        example: the sizes whose branch comes first; 224 for those that are not named.
+        branches: at most so many are followed; by default 64, fewer in large networks.
+        named: inputs that the forward takes by keyword: ``pixel_values="N 3 H W"``.
+
+    Returns:
+        The network, whose answers hold for all sizes.
+
+    Raises:
+        UnsupportedOperation: for an operation without a rule.
+        DataDependent: for a shape or a branch that depends on values.
+        ShapeMismatch: where shapes agree at no size.
+        BadSpec: for malformed specs.
+        MissingExtra: without torch.
 
     >>> import torch
     >>> net = from_torch(torch.nn.Conv2d(3, 8, 3, stride=2, padding=1), "N 3 H W")

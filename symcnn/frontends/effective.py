@@ -73,10 +73,22 @@ def effective_receptive_field(
     seed: int = 0,
     **sizes: int,
 ) -> EffectiveField:
-    """Mean gradient magnitude of the centre output over random inputs, at given sizes.
+    """How much each pixel counts for the centre output: mean gradients over random inputs.
 
-    module: a ``torch.nn.Module``, with the weights to look at; a copy is run, in eval mode.
-    at: a submodule to look at instead of the output. Needs the extra ``torch``.
+    Args:
+        module: a ``torch.nn.Module``, with the weights to look at; a copy is run, in eval mode.
+        spec: the shape of its input, ``"N 3 H W"``.
+        at: a submodule to look at instead of the output.
+        samples: how many random inputs.
+        seed: reproduces them.
+        sizes: every size of the input; a batch of 1 if not given.
+
+    Returns:
+        Magnitudes per pixel, the largest 1, and the box that the theory draws around them.
+
+    Raises:
+        BadSpec: for several inputs, an output that is no map, or an unknown submodule.
+        MissingExtra: without torch.
 
     >>> import torch
     >>> stack = torch.nn.Sequential(*(torch.nn.Conv2d(1, 1, 3, bias=False) for _ in range(4)))

@@ -216,13 +216,17 @@ def rule(
 ) -> Callable[[Rule], Operation]:
     """Register a rule for an operation of torch, or for a function or module class of yours.
 
-    targets: torch's names for it (the first is the one that nodes show), or the function or
-        ``torch.nn.Module`` class itself. The rule of a module class takes the module first; its
-        forward is then not looked into.
-    dtype: the dtype that it makes, from its node and the dtype of a python float; by default that
-        of its first tensor.
-
     The rule returns a `Result`, or just the output shape; sizes may be sympy expressions.
+
+    Args:
+        targets: torch's names for it (the first is the one that nodes show), or the function or
+            ``torch.nn.Module`` class itself. The rule of a module class takes the module first; its
+            forward is then not looked into.
+        dtype: the dtype that it makes, from its node and the dtype of a python float; by default
+            that of its first tensor.
+
+    Returns:
+        A decorator of the rule, which makes it an operation on symbolic tensors.
 
     >>> @rule("my_pool")
     ... def my_pool(input, kernel_size):

@@ -144,6 +144,9 @@ def report(
         depth: one row per module down to this depth; None: one per operation.
         at: sizes, at which output and MACs are numbers, too.
 
+    Returns:
+        its inputs, outputs, domain, field and costs, with a row per module.
+
     Raises:
         InvalidInput: the sizes are not valid.
 
@@ -330,6 +333,9 @@ def diff(
         names: what they are called.
         depth: modules down to this depth; None: every operation.
         at: sizes, at which output and MACs are compared as numbers, too.
+
+    Returns:
+        the changes, and whether there are any.
 
     Raises:
         InvalidInput: the sizes are not valid in one of them.

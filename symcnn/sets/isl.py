@@ -64,7 +64,13 @@ def isl() -> ModuleType:
 
 @contextmanager
 def steps(most: int) -> Iterator[None]:
-    """Within this block a question about sets may take `most` steps of isl (10 million if not).
+    """Within this block a question about sets may take so many steps of isl.
+
+    Args:
+        most: how many; 10 million where nothing is said.
+
+    Returns:
+        A context manager.
 
     >>> with steps(10**9):
     ...     pass

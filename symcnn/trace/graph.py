@@ -212,11 +212,22 @@ class Constant(SymbolicTensor):
 
 
 def tensor(spec: Spec, name: str = "", dtype: str = "") -> SymbolicTensor:
-    """An input tensor of the shape `spec`: text such as ``"N 3 H W"``, or a tuple of expressions.
+    """An input tensor of a shape, for networks in functional style.
 
-    dtype: torch's name for it, such as "int64"; by default the network's own.
+    Args:
+        spec: text such as ``"N 3 H W"``, or a tuple of numbers and expressions.
+        name: what messages call it.
+        dtype: torch's name for it, such as ``"int64"``; by default the network's own.
 
-    Raises BadSpec for malformed text.
+    Returns:
+        A tensor with a shape and no values.
+
+    Raises:
+        BadSpec: for malformed text.
+
+    >>> x = tensor("N 3 H W")
+    >>> (x + 1).shape
+    (N, 3, H, W)
     """
     return SymbolicTensor(parse_shape(spec), name=name, dtype=dtype)
 

@@ -129,9 +129,24 @@ _COLUMNS = {
 def compare(
     a: Network, b: Network, column: str = "work", *, convention: str = "macs"
 ) -> Comparison:
-    """Two networks in one column: work, params, other, backward, activations or saved.
+    """What two networks cost, compared at all sizes at once.
 
-    Raises BadSpec for an unknown column or convention.
+    Args:
+        a: a network.
+        b: another one.
+        column: work, params, other, backward, activations or saved.
+        convention: how work is counted, see `Network.cost`.
+
+    Returns:
+        Difference and ratio as formulas, and the sizes at which one costs more.
+
+    Raises:
+        BadSpec: for an unknown column or convention.
+
+    >>> from symcnn import nn
+    >>> wide, narrow = (nn.Conv2d(3, c, 3, padding=1).trace("N 3 H W") for c in (16, 8))
+    >>> compare(wide, narrow).difference, compare(wide, narrow, "params").ratio
+    (216*N*H*W, 2)
     """
     return Comparison(a, b, column, convention)
 

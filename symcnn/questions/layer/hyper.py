@@ -62,23 +62,29 @@ def solve_layer(
     limit: int | None = None,
     **hyperparameters: Any,
 ) -> list[Choice]:
-    """All hyperparameters of a layer that lead from the `input` size to the `output` size.
+    """All hyperparameters of a layer that lead from one size to another, the simplest first.
 
-    ``solve_layer(224, 112)`` is about a Conv2d; any other layer comes first.
+    ``solve_layer(224, 112)`` is about a Conv2d; any other layer comes first. Simple is what has the
+    fewest hyperparameters that differ from the default, then the smallest numbers.
 
-    asked: the layer, ``nn.Conv2d``, torch's or symcnn's, ``"MaxPool2d"``: convolutions, their
-        transposes, max and average pooling, Upsample; and the two sizes, if not by name.
-    input, output: one size, or one per axis: numbers, or expressions in symbols, and then for
-        every value of those: ``input=H, output=2*H``.
-    hyperparameters: a number to fix one, a range (or list) to leave it open. Left out:
-        kernel_size is open from 1 to 11, stride from 1 to 4 (numbers for both sizes: any), padding
-        up to half the kernel, output_padding below the stride; the rest has torch's default. The
-        same for all axes where that is possible, else one number per axis.
-    limit: at most so many.
+    Args:
+        asked: the layer, ``nn.Conv2d``, torch's or symcnn's, ``"MaxPool2d"``: convolutions, their
+            transposes, max and average pooling, Upsample; and the two sizes, if not by name.
+        input: one size, or one per axis: numbers, or expressions in symbols, and then for every
+            value of those: ``input=H, output=2*H``.
+        output: as `input`.
+        limit: at most so many.
+        hyperparameters: a number to fix one, a range (or list) to leave it open. Left out:
+            kernel_size is open from 1 to 11, stride from 1 to 4 (numbers for both sizes: any),
+            padding up to half the kernel, output_padding below the stride; the rest has torch's
+            default. The same for all axes where that is possible, else one number per axis.
 
-    Simplest first: fewest hyperparameters that differ from the default, then the smallest.
+    Returns:
+        Every choice, as ``nn.Conv2d(c_in, c_out, **choice)`` takes it.
 
-    Raises NoSolution if there are none, BadSpec for unknown layers, names and empty ranges.
+    Raises:
+        NoSolution: if there is none.
+        BadSpec: for unknown layers, names and empty ranges.
 
     >>> solve_layer(224, 112, kernel_size=3)
     [Conv2d(kernel_size=3, stride=2, padding=1)]
@@ -328,9 +334,17 @@ def _simplicity(name: str, values: Mapping[str, Any]) -> Any:
 def same_padding(kernel_size: int, stride: int = 1, dilation: int = 1) -> tuple[int, int]:
     """The padding, left and right, with which the output has ``ceil(H/stride)`` for every H.
 
-    In all it is ``dilation*(kernel_size - 1)``, whatever the stride: ``floor((x + t - (t + 1))/s)
-    + 1 = ceil(x/s)``. The odd pixel goes right, as in torch's ``padding="same"``. (TensorFlow pads
+    In all it is ``dilation*(kernel_size - 1)``, whatever the stride: ``floor((x + t - (t + 1))/s) +
+    1 = ceil(x/s)``. The odd pixel goes right, as in torch's ``padding="same"``. (TensorFlow pads
     less where it can, by an amount that depends on the size.)
+
+    Args:
+        kernel_size: of the convolution.
+        stride: of the convolution.
+        dilation: of the convolution.
+
+    Returns:
+        Pixels on the left and on the right.
 
     >>> same_padding(3), same_padding(7, stride=2), same_padding(4), same_padding(3, dilation=2)
     ((1, 1), (3, 3), (1, 2), (2, 2))
@@ -344,11 +358,20 @@ def same_padding(kernel_size: int, stride: int = 1, dilation: int = 1) -> tuple[
 def inverse_of(
     kernel_size: int, stride: int = 1, padding: int = 0, dilation: int = 1
 ) -> dict[int, InputSet]:
-    """The output_padding with which the transposed convolution of the same hyperparameters gives
-    back the size that the convolution was given: ``{output_padding: the sizes H it is right for}``.
+    """The output_padding with which a transposed convolution inverts a convolution of the same
+    hyperparameters.
 
     The convolution forgets ``(H + 2*padding - extent) % stride``, and that is the output_padding.
     With stride 1 one is right for every H.
+
+    Args:
+        kernel_size: of both.
+        stride: of both.
+        padding: of both.
+        dilation: of both.
+
+    Returns:
+        By output_padding, the sizes H that it gives back.
 
     >>> inverse_of(3, stride=2, padding=1)
     {0: H % 2 == 1 and H >= 1, 1: H % 2 == 0 and H >= 2}
@@ -375,14 +398,23 @@ def inverse_of(
 def dilations_for(
     receptive_field: int, kernel_size: int = 3, *, most: int | None = None, dense: bool = True
 ) -> tuple[int, ...]:
-    """Dilations of the fewest stride-1 convolutions that see `receptive_field` pixels or more.
+    """Dilations of the fewest stride-1 convolutions that see so many pixels or more.
 
     The field of a stack is ``1 + (kernel_size - 1)*sum(dilations)``. Every layer costs the same, so
     the fewest layers are the cheapest; of those, the ones that see least beyond what is asked.
-    `most` bounds each dilation. `dense`: no pixel in between is skipped, which asks that each
-    dilation is at most the field of the layers before it: fields grow by ``kernel_size`` times.
 
-    Raises NoSolution for a kernel of 1, which sees one pixel whatever its dilation.
+    Args:
+        receptive_field: in pixels.
+        kernel_size: of each convolution.
+        most: a bound of each dilation.
+        dense: whether no pixel in between is skipped, which asks that each dilation is at most the
+            field of the layers before it: fields grow by ``kernel_size`` times.
+
+    Returns:
+        A dilation per layer, the first layer first.
+
+    Raises:
+        NoSolution: for a kernel of 1, which sees one pixel whatever its dilation.
 
     >>> dilations_for(224), dilations_for(31, kernel_size=5), dilations_for(64, most=8)
     ((1, 3, 9, 27, 72), (1, 5, 2), (1, 3, 8, 8, 8, 4))

@@ -96,16 +96,27 @@ def stack_for(
     axes: int = 2,
     dense: bool = True,
 ) -> Stack:
-    """The cheapest convolutions, channels alike, that see `receptive_field` pixels or more.
-
-    kernel_size, stride, dilation: a number, or those that a layer may have: ``range(1, 9)``.
-    effective_stride: the product of the strides is at most so much (the field, if None).
-    depth: at most so many layers. axes: 1, 2 or 3; a layer costs ``kernel_size**axes`` MACs per
-        output pixel, and strides leave fewer of those.
-    dense: no pixel in between is skipped, by a dilation or a stride.
+    """The cheapest convolutions, channels alike, that see so many pixels or more.
 
     Of equally cheap stacks the one of fewest layers, of those the one that sees least beyond what
-    is asked, of those the smallest numbers first. Raises NoSolution where no stack sees so much.
+    is asked, of those the smallest numbers first.
+
+    Args:
+        receptive_field: in pixels.
+        kernel_size: a number, or those that a layer may have: ``[3, 5]``.
+        stride: a number, or those that a layer may have.
+        dilation: a number, or those that a layer may have: ``range(1, 9)``.
+        effective_stride: the product of the strides is at most so much (the field, if None).
+        depth: at most so many layers.
+        axes: 1, 2 or 3; a layer costs ``kernel_size**axes`` MACs per output pixel, and strides
+            leave fewer of those.
+        dense: whether no pixel in between is skipped, by a dilation or a stride.
+
+    Returns:
+        The layers, the first one first.
+
+    Raises:
+        NoSolution: where no stack sees so much.
 
     >>> stack_for(224).depth, stack_for(225, dilation=range(1, 100)).depth
     (112, 5)

@@ -100,27 +100,32 @@ class Report(Shown):
 def check(
     net: Network, claims: Mapping[str, Any] | Iterable[Any], at: Mapping[Any, Any] | None = None
 ) -> Report:
-    """Right or wrong, claim by claim; with the true value, the step, and what would make it so.
+    """Other people's figures and formulas, right or wrong, claim by claim.
 
-    claims: text such as ``"conv1 = 55"``, ``"shape(pool2) = 256x13x13"``, ``"flatten = 9216"``,
-        ``"params(fc1) = 16416"``, ``"field(layer4) = 427"``, ``"size(conv1) = (H - 11)/4 + 1"``; or
-        a mapping from what stands left of the equals sign to a number, numbers, text, or
-        expression. A formula about a layer may use its own letters: x (input size), k, s, p, d,
-        c_in, c_out, g, h_in, w_in, h_out, w_out.
-    at: the sizes at which figures are meant; formulas are checked for all valid sizes. A batch
-        size that is not given is 1.
+    Args:
+        net: the network that they are about.
+        claims: text such as ``"conv1 = 55"``, ``"shape(pool2) = 256x13x13"``, ``"flatten = 9216"``,
+            ``"params(fc1) = 16416"``, ``"field(layer4) = 427"``, ``"size(conv1) = (H - 11)/4 +
+            1"``; or a mapping from what stands left of the equals sign to a number, numbers, text,
+            or expression. A formula about a layer may use its own letters: x (input size), k, s, p,
+            d, c_in, c_out, g, h_in, w_in, h_out, w_out.
+        at: the sizes at which figures are meant; formulas are checked for all valid sizes. A batch
+            size that is not given is 1.
 
-    Raises BadSpec for text outside the grammar (it is never evaluated as code), and for nodes and
-    sizes that do not exist.
+    Returns:
+        A verdict per claim: the true value, the step, and what would make the claim true.
+
+    Raises:
+        BadSpec: for text outside the grammar (it is never evaluated as code), and for nodes and
+            sizes that do not exist.
 
     >>> import symcnn
     >>> from symcnn import nn
     >>> net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU()).trace("N 3 H W")
     >>> print(symcnn.check(net, {"0": 112, "params": 224}, at={"H": 224, "W": 224}))
-    wrong  0 = 112: it is 111; because floor((224 - 3)/2) + 1 = 111; true for 225 <= H <= 226 and \
-225 <= W <= 226
+    wrong  0 = 112: it is 111; because floor((224 - 3)/2) + 1 = 111; true for 225 <= H <= 226 and 225 <= W <= 226
     right  params = 224
-    """
+    """  # noqa: E501
     sizes = check_sizes(at or {}, net._told_symbols(at or {}))
     if at is not None:
         sizes = dict.fromkeys(net.batch & {"N", "B"}, 1) | sizes
