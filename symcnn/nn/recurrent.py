@@ -10,7 +10,7 @@ from symcnn.nn.hyper import positive, whole
 from symcnn.nn.module import Module
 from symcnn.ops.pointwise import check_probability
 from symcnn.ops.registry import at_least, require_rank
-from symcnn.trace.graph import OPS, Constant, Parameter, SymbolicTensor, apply
+from symcnn.trace.graph import Constant, Parameter, SymbolicTensor, apply, several
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
 
@@ -89,7 +89,8 @@ class _Recurrent(Module):
         return Constant((self.num_layers * self._directions, *batch, units))
 
     def _run(self, input: SymbolicTensor, states: State) -> tuple[SymbolicTensor, ...]:
-        made: tuple[SymbolicTensor, ...] = OPS[self.op](
+        return several(
+            self.op,
             input,
             states,
             self._weights,
@@ -100,7 +101,6 @@ class _Recurrent(Module):
             self.bidirectional,
             self.batch_first,
         )
-        return made
 
     def forward(
         self, input: SymbolicTensor, hx: SymbolicTensor | None = None

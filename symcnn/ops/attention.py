@@ -128,4 +128,4 @@ def multi_head_attention_forward(
     return output, weights[0] if weights else None
 
 
-OPS["multi_head_attention_forward"] = multi_head_attention_forward
+OPS["multi_head_attention_forward"] = multi_head_attention_forward  # type: ignore[assignment]

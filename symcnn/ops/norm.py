@@ -14,7 +14,7 @@ from symcnn.algebra.size import Int, floordiv
 from symcnn.errors import ShapeMismatch
 from symcnn.ops.registry import alike, at_least, equal, kept, of_shapes, require_rank, rule
 from symcnn.sets.condition import AnyOf, Condition, Requirement
-from symcnn.trace.graph import OPS, Result, SymbolicTensor
+from symcnn.trace.graph import OPS, Made, Result, SymbolicTensor
 
 __all__: list[str] = []
 
@@ -156,7 +156,7 @@ def local_response_norm(
     return Result((input.dims,), tuple(maps))
 
 
-def _below(op: Callable[..., Result]) -> Callable[..., Result]:
+def _below(op: Callable[..., Made]) -> Callable[..., Made]:
     """The function of that name in torch itself, which takes the affine map before statistics."""
 
     def operation(
@@ -169,7 +169,7 @@ def _below(op: Callable[..., Result]) -> Callable[..., Result]:
         momentum: float,
         eps: float,
         cudnn_enabled: bool = True,
-    ) -> Result:
+    ) -> Made:
         return op(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
     return operation

@@ -20,7 +20,7 @@ from importlib import import_module
 from inspect import signature
 from operator import attrgetter
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
 from symcnn.algebra.axis import Axes
 from symcnn.algebra.expr import Expr, to_sympy
@@ -41,6 +41,7 @@ __all__ = [
     "Call",
     "Constant",
     "Guard",
+    "Made",
     "Node",
     "Parameter",
     "Result",
@@ -53,6 +54,7 @@ __all__ = [
     "known",
     "plain_number",
     "record",
+    "several",
     "tensor",
     "tensors_in",
     "uncollected",
@@ -209,6 +211,10 @@ class Constant(SymbolicTensor):
         super().__init__(dims, None, name, dtype)
         self.strides: tuple[int, ...] | None = None  # where it does not lie in plain order
         self.owned = owned  # its memory is the module's: a buffer, or part of one
+
+
+#: What an operation makes: a tensor, or several.
+Made = Union[SymbolicTensor, tuple[SymbolicTensor, ...]]
 
 
 def tensor(spec: Spec, name: str = "", dtype: str = "") -> SymbolicTensor:
@@ -397,7 +403,7 @@ class Node:
         return tuple(t for t in self.inputs if isinstance(t, Parameter))
 
     @property
-    def made(self) -> SymbolicTensor | tuple[SymbolicTensor, ...]:
+    def made(self) -> Made:
         """What it returns: a tensor, or a tuple of them."""
         return self.outputs[0] if self.result.single else self.outputs
 
@@ -591,13 +597,17 @@ def current_tape() -> Tape | None:
 
 
 #: Every operation by its canonical name; `symcnn.ops` fills it.
-OPS: dict[str, Callable[..., Any]] = {}
+OPS: dict[str, Callable[..., Made]] = {}
 
 
 def apply(op: str, *args: object, **kwargs: object) -> SymbolicTensor:
     """The tensor that the operation of that name makes, of one that makes one."""
-    made: SymbolicTensor = OPS[op](*args, **kwargs)
-    return made
+    return OPS[op](*args, **kwargs)  # type: ignore[return-value]
+
+
+def several(op: str, *args: object, **kwargs: object) -> tuple[SymbolicTensor, ...]:
+    """The tensors that the operation of that name makes, of one that makes several."""
+    return OPS[op](*args, **kwargs)  # type: ignore[return-value]
 
 
 _NO_SCOPE = Scope("")

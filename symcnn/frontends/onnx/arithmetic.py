@@ -6,7 +6,6 @@ depends on and is not known makes it Unknown; the operator then runs on tensors 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,9 @@ from onnx import numpy_helper
 
 from symcnn.algebra.size import Int, Size
 from symcnn.frontends.onnx import values
-from symcnn.frontends.onnx.step import FOLDS, Step, folds, numeric, operator
+from symcnn.frontends.onnx.step import FOLDS, Outputs, Step, folds, numeric, operator
 from symcnn.frontends.onnx.values import Array, Unknown, Value, array_of, dtype_of, sequence, whole
-from symcnn.trace.graph import OPS
+from symcnn.trace.graph import OPS, apply
 
 __all__: list[str] = []
 
@@ -54,7 +53,7 @@ def constant(step: Step) -> Value:
         leaf.dtype = dtype_of(tensor.data_type)
         return leaf
     if "sparse_value" in given:
-        return Value(OPS["zeros"](tuple(given["sparse_value"].dims)))
+        return Value(apply("zeros", tuple(given["sparse_value"].dims)))
     for name, dtype in (("value_int", "int64"), ("value_float", "float32")):
         for key in (name, f"{name}s"):
             if key in given:
@@ -74,7 +73,7 @@ def constant_of_shape(step: Step) -> Array:
 
 
 @operator("ConstantOfShape")
-def filled(step: Step) -> Any:
+def filled(step: Step) -> Outputs:
     """A tensor of that shape, whatever it is filled with."""
     return OPS["full"](step.numbers("shape", 0), 0)
 
@@ -92,7 +91,7 @@ def range_(step: Step) -> Array:
 
 
 @operator("Range")
-def arange(step: Step) -> Any:
+def arange(step: Step) -> Outputs:
     """Equally spaced numbers."""
     ends = [_number(step, name, i) for i, name in enumerate(("start", "limit", "delta"))]
     return OPS["arange"](*ends)
@@ -239,7 +238,7 @@ def _truncated(value: Any) -> Any:
 
 
 @operator("Identity")
-def identity(step: Step) -> Any:
+def identity(step: Step) -> Outputs:
     """The tensor itself."""
     return (step.inputs[0],)
 
@@ -359,7 +358,7 @@ def tile(step: Step) -> Array:
 
 
 @folds("Split")
-def split(step: Step) -> Sequence[Array]:
+def split(step: Step) -> list[Array]:
     """Parts of one axis."""
     a, axis = step.content(0), step.attribute("axis", 0)
     parts = step.numbers("split", 1)

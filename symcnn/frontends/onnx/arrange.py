@@ -12,10 +12,10 @@ from typing import Any
 from symcnn.algebra.axis import IDENTITY, AxisMap, Folded, Whole, Window
 from symcnn.algebra.size import Int, Size, ceildiv, maximum, prod
 from symcnn.errors import BadSpec, ShapeMismatch
-from symcnn.frontends.onnx.step import Step, numeric, operator
+from symcnn.frontends.onnx.step import Outputs, Step, numeric, operator
 from symcnn.ops.registry import Axes, kept, map_axes, mixed, normal_dim, rule
 from symcnn.sets.condition import Condition
-from symcnn.trace.graph import OPS, Parameter, Result, SymbolicTensor
+from symcnn.trace.graph import OPS, Parameter, Result, SymbolicTensor, apply, several
 
 __all__ = ["padded"]
 
@@ -24,7 +24,7 @@ _FAR = 1 << 31
 
 
 @operator("Reshape")
-def reshape(step: Step) -> Any:
+def reshape(step: Step) -> Outputs:
     """The same elements in another shape; 0 keeps an axis, -1 is what is left."""
     x, target = step.tensor(), step.numbers("shape", 1) or ()
     if not step.attribute("allowzero", 0):
@@ -35,7 +35,7 @@ def reshape(step: Step) -> Any:
 
 
 @operator("Flatten")
-def flatten(step: Step) -> Any:
+def flatten(step: Step) -> Outputs:
     """A matrix: the axes before `axis`, and those from there on."""
     x = step.tensor()
     axis = step.attribute("axis", 1)
@@ -46,7 +46,7 @@ def flatten(step: Step) -> Any:
 
 
 @operator("Squeeze")
-def squeeze(step: Step) -> Any:
+def squeeze(step: Step) -> Outputs:
     """Without axes of size 1; those named must have it."""
     x, axes = step.tensor(), step.numbers("axes", 1)
     if axes is None:
@@ -58,24 +58,24 @@ def squeeze(step: Step) -> Any:
 
 
 @operator("Unsqueeze")
-def unsqueeze(step: Step) -> Any:
+def unsqueeze(step: Step) -> Outputs:
     """New axes of size 1, counted in the result."""
     x, axes = step.tensor(), step.numbers("axes", 1) or ()
     rank = x.ndim + len(axes)
     for axis in sorted(normal_dim(axis, rank, "Unsqueeze") for axis in axes):
-        x = OPS["unsqueeze"](x, axis)
+        x = apply("unsqueeze", x, axis)
     return x
 
 
 @operator("Transpose")
-def transpose(step: Step) -> Any:
+def transpose(step: Step) -> Outputs:
     """The axes in another order; reversed, if none is given."""
     x = step.tensor()
     return OPS["permute"](x, *step.attribute("perm", tuple(range(x.ndim))[::-1]))
 
 
 @operator("Expand")
-def expand(step: Step) -> Any:
+def expand(step: Step) -> Outputs:
     """Stretched over a shape; both broadcast."""
     x, target = step.tensor(), step.numbers("shape", 1) or ()
     lead = max(0, x.ndim - len(target))
@@ -87,21 +87,21 @@ def expand(step: Step) -> Any:
 
 
 @operator("Tile")
-def tile(step: Step) -> Any:
+def tile(step: Step) -> Outputs:
     """Some times in a row."""
     return OPS["repeat"](step.tensor(), *(step.numbers("repeats", 1) or ()))
 
 
 @operator("Concat")
-def concat(step: Step) -> Any:
+def concat(step: Step) -> Outputs:
     """One after the other."""
     tensors = step.tensors()
     axis = step.attribute("axis", 1)
-    return OPS["cat"](tensors, axis) if len(tensors) > 1 else OPS["identity"](tensors[0])
+    return OPS["cat"](tensors, axis) if len(tensors) > 1 else apply("identity", tensors[0])
 
 
 @operator("Split")
-def split(step: Step) -> Any:
+def split(step: Step) -> Outputs:
     """Parts of one axis: of sizes that are given, or as many equal ones as there are outputs."""
     x, sections = step.tensor(), step.numbers("split", 1)
     axis = normal_dim(step.attribute("axis", 0), x.ndim, "Split")
@@ -109,11 +109,11 @@ def split(step: Step) -> Any:
         count = step.attribute("num_outputs", step.outputs)
         each = ceildiv(x.dims[axis], count)
         sections = (*[each] * (count - 1), x.dims[axis] - each * (count - 1))
-    return tuple(OPS["split"](x, list(sections), axis))
+    return several("split", x, list(sections), axis)
 
 
 @operator("Slice")
-def slice_(step: Step) -> Any:
+def slice_(step: Step) -> Outputs:
     """A part of each axis, with python's clipping; backwards for negative steps."""
     x = step.tensor()
     starts, ends = step.numbers("starts", 1) or (), step.numbers("ends", 2) or ()
@@ -132,7 +132,7 @@ def slice_(step: Step) -> Any:
         far = isinstance(end, int) and end >= _FAR
         index[axis] = slice(start or None, None if far else end, by)
     if backwards:
-        x = OPS["flip"](x, tuple(backwards))
+        x = apply("flip", x, tuple(backwards))
     return OPS["getitem"](x, tuple(index))
 
 
@@ -150,7 +150,7 @@ def _mirrored(bound: Int, size: Int) -> Any:
 
 
 @operator("Gather")
-def gather(step: Step) -> Any:
+def gather(step: Step) -> Outputs:
     """Places of one axis: one of them, a table's rows, or any."""
     x, places = step.tensor(0), step.value(1)
     axis = normal_dim(step.attribute("axis", 0), x.ndim, "Gather")
@@ -165,7 +165,7 @@ def gather(step: Step) -> Any:
 
 
 @operator("GatherElements")
-def gather_elements(step: Step) -> Any:
+def gather_elements(step: Step) -> Outputs:
     """One element per place, along an axis."""
     return OPS["gather"](step.tensor(0), step.attribute("axis", 0), step.tensor(1))
 
@@ -184,13 +184,13 @@ def _gather_nd(input: SymbolicTensor, indices: SymbolicTensor, batch_dims: int =
 
 
 @operator("GatherND")
-def gather_nd(step: Step) -> Any:
+def gather_nd(step: Step) -> Outputs:
     """Slices by places."""
     return OPS["gather_nd"](step.tensor(0), step.tensor(1), step.attribute("batch_dims", 0))
 
 
 @operator("ScatterElements", "Scatter")
-def scatter(step: Step) -> Any:
+def scatter(step: Step) -> Outputs:
     """Some elements replaced along an axis."""
     x, places, updates = (step.tensor(i) for i in range(3))
     return OPS["scatter"](x, step.attribute("axis", 0), places, updates)
@@ -215,25 +215,25 @@ def _scatter_nd(input: SymbolicTensor, indices: SymbolicTensor, updates: Symboli
 
 
 @operator("ScatterND")
-def scatter_nd(step: Step) -> Any:
+def scatter_nd(step: Step) -> Outputs:
     """Slices replaced."""
     return OPS["scatter_nd"](step.tensor(0), step.tensor(1), step.tensor(2))
 
 
 @operator("TensorScatter")
-def tensor_scatter(step: Step) -> Any:
+def tensor_scatter(step: Step) -> Outputs:
     """A cache with a part written anew: the shape stays."""
     return OPS["clone"](step.tensor(0))
 
 
 @operator("ReverseSequence")
-def reverse_sequence(step: Step) -> Any:
+def reverse_sequence(step: Step) -> Outputs:
     """Each sequence backwards, up to its own length."""
     return OPS["flip"](step.tensor(), (step.attribute("time_axis", 0),))
 
 
 @operator("Trilu")
-def trilu(step: Step) -> Any:
+def trilu(step: Step) -> Outputs:
     """One triangle of each matrix."""
     return OPS["triu" if step.attribute("upper", 1) else "tril"](step.tensor())
 
@@ -270,16 +270,16 @@ def padded(
     count = len(pads) // 2
     plain = mode == "constant" or (count in (1, 2, 3) and x.ndim - count in (1, 2))
     if plain:
-        return OPS["pad"](x, tuple(pads), mode)  # type: ignore[no-any-return]
+        return apply("pad", x, tuple(pads), mode)
     lead = (0,) * (x.ndim - len(before))
-    return OPS["pad_axes"](x, (*lead, *before), (*lead, *after), mode)  # type: ignore[no-any-return]
+    return apply("pad_axes", x, (*lead, *before), (*lead, *after), mode)
 
 
 _MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 
 
 @operator("Pad")
-def pad(step: Step) -> Any:
+def pad(step: Step) -> Outputs:
     """Pads, first all befores, then all afters; negative ones crop."""
     x = step.tensor()
     pads = step.numbers("pads", 1) or step.numbers("paddings") or ()
@@ -300,7 +300,7 @@ def pad(step: Step) -> Any:
 
 
 @operator("CenterCropPad")
-def center_crop_pad(step: Step) -> Any:
+def center_crop_pad(step: Step) -> Outputs:
     """Cropped or padded to a shape, around the centre."""
     x, shape = step.tensor(), step.numbers("shape", 1) or ()
     axes = step.attribute("axes", tuple(range(x.ndim)))
@@ -321,13 +321,13 @@ def center_crop_pad(step: Step) -> Any:
 
 
 @operator("DepthToSpace")
-def depth_to_space(step: Step) -> Any:
+def depth_to_space(step: Step) -> Outputs:
     """Channels become blocks of pixels."""
     return OPS["pixel_shuffle"](step.tensor(), step.attribute("blocksize"))
 
 
 @operator("SpaceToDepth")
-def space_to_depth(step: Step) -> Any:
+def space_to_depth(step: Step) -> Outputs:
     """Blocks of pixels become channels."""
     return OPS["pixel_unshuffle"](step.tensor(), step.attribute("blocksize"))
 
@@ -353,7 +353,7 @@ def _columns_to_image(
 
 
 @operator("Col2Im")
-def col2im(step: Step) -> Any:
+def col2im(step: Step) -> Outputs:
     """Columns summed back into an image."""
     image, kernel = step.numbers("image_shape", 1) or (), step.numbers("block_shape", 2) or ()
     n = len(image)

@@ -19,10 +19,10 @@ from symcnn.algebra.axis import IDENTITY, AxisMap, Const, Resample, Whole, Windo
 from symcnn.algebra.size import SCALE_BOUND, Int, Size, ceildiv, maximum, minimum, prod
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.frontends.onnx.arrange import padded
-from symcnn.frontends.onnx.step import Step, operator
+from symcnn.frontends.onnx.step import Outputs, Step, operator
 from symcnn.ops.registry import equal, kept, map_axes, mixed, rule
 from symcnn.sets.condition import Condition
-from symcnn.trace.graph import OPS, Result, SymbolicTensor
+from symcnn.trace.graph import OPS, Result, SymbolicTensor, apply
 
 __all__: list[str] = []
 
@@ -66,7 +66,9 @@ def _halves(totals: Sequence[Int], auto: str) -> tuple[list[Int], list[Int]]:
     return (smaller, larger) if auto == "SAME_UPPER" else (larger, smaller)
 
 
-def _windowed(op: str, x: SymbolicTensor, before: Any, after: Any, *rest: Any, **given: Any) -> Any:
+def _windowed(
+    op: str, x: SymbolicTensor, before: Any, after: Any, *rest: Any, **given: Any
+) -> Outputs:
     """A rule that takes `padding`, after a pad of its own where the sides differ."""
     alike = all(
         a == b and isinstance(a, int) and a >= 0 for a, b in zip(before, after, strict=True)
@@ -81,7 +83,7 @@ def _spread(step: Step, name: str, n: int) -> tuple[int, ...]:
 
 
 @operator("Conv", "ConvInteger", "QLinearConv")
-def conv(step: Step) -> Any:
+def conv(step: Step) -> Outputs:
     """Convolution of 1, 2 or 3 axes."""
     quantised = step.op == "QLinearConv"
     x, weight = step.tensor(0), step.tensor(3 if quantised else 1)
@@ -111,7 +113,7 @@ def conv(step: Step) -> Any:
 
 
 @operator("ConvTranspose")
-def conv_transpose(step: Step) -> Any:
+def conv_transpose(step: Step) -> Outputs:
     """Transposed convolution, cropped where its pads differ or a size is asked for."""
     x, weight, bias = step.tensor(0), step.tensor(1), step.optional(2)
     n = x.ndim - 2
@@ -147,7 +149,7 @@ def conv_transpose(step: Step) -> Any:
         return OPS[f"conv_transpose{n}d"](
             x, weight, bias, padding=tuple(before), output_padding=more, **hyper
         )
-    out = OPS[f"conv_transpose{n}d"](x, weight, bias, **hyper)
+    out = apply(f"conv_transpose{n}d", x, weight, bias, **hyper)
     crop = [o - b for o, b in zip(extra, after, strict=True)]
     return padded(out, [-a for a in before], crop)
 
@@ -171,7 +173,7 @@ def _deform_conv(
 
 
 @operator("DeformConv")
-def deform_conv(step: Step) -> Any:
+def deform_conv(step: Step) -> Outputs:
     """Deformable convolution."""
     x, weight = step.tensor(0), step.tensor(1)
     n = x.ndim - 2
@@ -188,7 +190,7 @@ def deform_conv(step: Step) -> Any:
 
 
 @operator("MaxPool", "AveragePool", "LpPool")
-def pool(step: Step) -> Any:
+def pool(step: Step) -> Outputs:
     """Pools of 1, 2 or 3 axes. By the ceil law ``ceil_mode`` is a larger pad after."""
     x = step.tensor()
     n = x.ndim - 2
@@ -218,13 +220,13 @@ def pool(step: Step) -> Any:
         out = OPS[f"max_pool{n}d"](
             x, kernel, strides, pads, dilations, ceil, return_indices=step.wants(1)
         )
-        return tuple(out) if step.wants(1) else out
+        return out
     return OPS[f"avg_pool{n}d"](x, kernel, strides, pads, ceil)
 
 
 def _after_pad(
     step: Step, x: SymbolicTensor, before: Any, after: Any, strides: Any, dilations: Any
-) -> Any:
+) -> Outputs:
     """A pool without pads, of the padded input."""
     n, kernel = x.ndim - 2, step.attribute("kernel_shape", ())
     x = padded(x, before, after)
@@ -232,22 +234,22 @@ def _after_pad(
         out = OPS[f"max_pool{n}d"](
             x, kernel, strides, 0, dilations, False, return_indices=step.wants(1)
         )
-        return tuple(out) if step.wants(1) else out
+        return out
     return OPS[f"avg_pool{n}d"](x, kernel, strides)
 
 
 @operator("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
-def global_pool(step: Step) -> Any:
+def global_pool(step: Step) -> Outputs:
     """All of each map."""
     x = step.tensor()
     n, kind = x.ndim - 2, "max" if step.op == "GlobalMaxPool" else "avg"
     if n in (1, 2, 3):
         return OPS[f"adaptive_{kind}_pool{n}d"](x, (1,) * n if n > 1 else 1)
-    return OPS["mean"](x, tuple(range(2, x.ndim)), True) if n else OPS["identity"](x)
+    return OPS["mean"](x, tuple(range(2, x.ndim)), True) if n else apply("identity", x)
 
 
 @operator("MaxUnpool")
-def max_unpool(step: Step) -> Any:
+def max_unpool(step: Step) -> Outputs:
     """The inverse of a max pool."""
     x, places = step.tensor(0), step.tensor(1)
     n = x.ndim - 2
@@ -269,13 +271,13 @@ def _roi_pool(input: SymbolicTensor, count: Int, sizes: Sequence[Int]) -> Result
 
 
 @operator("MaxRoiPool")
-def max_roi_pool(step: Step) -> Any:
+def max_roi_pool(step: Step) -> Outputs:
     """A pool per region."""
     return OPS["roi_pool"](step.tensor(), step.tensor(1).dims[0], step.attribute("pooled_shape"))
 
 
 @operator("RoiAlign")
-def roi_align(step: Step) -> Any:
+def roi_align(step: Step) -> Outputs:
     """The same, interpolated."""
     size = (step.attribute("output_height", 1), step.attribute("output_width", 1))
     return OPS["roi_pool"](step.tensor(), step.tensor(1).dims[0], size)
@@ -292,7 +294,7 @@ def _resize(input: SymbolicTensor, maps: Sequence[AxisMap]) -> Result:
 
 
 @operator("Resize", "Upsample")
-def resize(step: Step) -> Any:
+def resize(step: Step) -> Outputs:
     """To sizes, or by scales, of any axes."""
     x = step.tensor()
     scales, sizes = _targets(step)
@@ -417,13 +419,13 @@ def scale_in_double(scale: float) -> float:
 
 
 @operator("GridSample")
-def grid_sample(step: Step) -> Any:
+def grid_sample(step: Step) -> Outputs:
     """Values at the places that a grid names."""
     return OPS["grid_sample"](step.tensor(0), step.tensor(1))
 
 
 @operator("AffineGrid")
-def affine_grid(step: Step) -> Any:
+def affine_grid(step: Step) -> Outputs:
     """The grid of an affine map."""
     return OPS["affine_grid"](step.tensor(0), step.numbers("size", 1))
 
@@ -432,7 +434,7 @@ def affine_grid(step: Step) -> Any:
 
 
 @operator("BatchNormalization")
-def batch_norm(step: Step) -> Any:
+def batch_norm(step: Step) -> Outputs:
     """Point by point; the statistics are no parameters."""
     x = step.tensor(0)
     for i in (3, 4):
@@ -441,12 +443,12 @@ def batch_norm(step: Step) -> Any:
     if x.ndim not in (2, 3, 4, 5):
         why = "the input must have the channels the layer expects"
         need = equal(x.dims[1] if x.ndim > 1 else 1, weight.dims[0], why)
-        out = OPS["scale_channels"](x, need)
+        out = apply("scale_channels", x, need)
     else:
-        out = OPS["batch_norm"](x, mean, var, weight, bias)
+        out = apply("batch_norm", x, mean, var, weight, bias)
     if not step.wants(1):
         return out
-    copies = [OPS["clone"](t) for t in (mean, var)]
+    copies = [apply("clone", t) for t in (mean, var)]
     return (out, *copies, *copies)[: step.outputs]
 
 
@@ -457,13 +459,13 @@ def _scale_channels(input: SymbolicTensor, needs: Sequence[Any]) -> Result:
 
 
 @operator("InstanceNormalization")
-def instance_norm(step: Step) -> Any:
+def instance_norm(step: Step) -> Outputs:
     """Over each map."""
     return OPS["instance_norm"](step.tensor(0), None, None, step.tensor(1), step.tensor(2))
 
 
 @operator("GroupNormalization")
-def group_norm(step: Step) -> Any:
+def group_norm(step: Step) -> Outputs:
     """Over groups of channels."""
     x, groups = step.tensor(0), step.attribute("num_groups", 1)
     weight, bias = (step.tensor(1), step.tensor(2)) if step.version >= 21 else (None, None)
@@ -471,7 +473,7 @@ def group_norm(step: Step) -> Any:
 
 
 @operator("LayerNormalization", "RMSNormalization", "SkipLayerNormalization")
-def layer_norm(step: Step) -> Any:
+def layer_norm(step: Step) -> Outputs:
     """Over the last axes."""
     x, weight = step.tensor(0), step.tensor(1)
     axis = step.attribute("axis", -1)
@@ -481,17 +483,17 @@ def layer_norm(step: Step) -> Any:
     op = "rms_norm" if step.op == "RMSNormalization" else "layer_norm"
     others = [step.tensor(i) for i in range(2, len(step.inputs)) if step.given(i)]
     if op == "rms_norm":
-        out = OPS[op](x, over, weight if fits else None)
+        out = apply(op, x, over, weight if fits else None)
     else:
-        out = OPS[op](x, over, weight if fits else None, *others)
+        out = apply(op, x, over, weight if fits else None, *others)
     if not step.wants(1):
         return out
-    mean = OPS["mean"](x, tuple(range(first, x.ndim)), True)
+    mean = apply("mean", x, tuple(range(first, x.ndim)), True)
     return (out, mean, mean)[: step.outputs]
 
 
 @operator("LRN")
-def lrn(step: Step) -> Any:
+def lrn(step: Step) -> Outputs:
     """Over neighbouring channels."""
     return OPS["local_response_norm"](step.tensor(), step.attribute("size"))
 
@@ -531,18 +533,17 @@ def _recurrent(
 
 
 @operator("LSTM", "GRU", "RNN")
-def recurrent(step: Step) -> Any:
+def recurrent(step: Step) -> Outputs:
     """A recurrent layer."""
     x, weight, recurrence = (step.tensor(i) for i in range(3))
     others = [step.tensor(i) for i in range(3, len(step.inputs)) if step.given(i)]
     states = 2 if step.op == "LSTM" else 1
     layout = bool(step.attribute("layout", 0))
-    found = OPS["recurrent"](x, weight, recurrence, others, _GATES[step.op], states, layout)
-    return tuple(found)
+    return OPS["recurrent"](x, weight, recurrence, others, _GATES[step.op], states, layout)
 
 
 @operator("DFT")
-def dft(step: Step) -> Any:
+def dft(step: Step) -> Outputs:
     """A Fourier transform along an axis, the last axis being real and imaginary part."""
     x = step.tensor()
     axis = step.attribute("axis", 1) if step.version < 20 else step.number("axis", 2, -2)
@@ -565,7 +566,7 @@ def _transform(input: SymbolicTensor, dims: Sequence[Int]) -> Result:
 
 
 @operator("STFT")
-def stft(step: Step) -> Any:
+def stft(step: Step) -> Outputs:
     """Frames, and frequencies of each."""
     x, hop = step.tensor(), step.number("frame_step", 1)
     length = step.number("frame_length", 3, step.value(2).dims[0] if step.given(2) else None)
@@ -575,7 +576,7 @@ def stft(step: Step) -> Any:
 
 
 @operator("MelWeightMatrix")
-def mel_weight_matrix(step: Step) -> Any:
+def mel_weight_matrix(step: Step) -> Outputs:
     """A matrix of frequencies."""
     bands, length = step.number("num_mel_bins", 0), step.number("dft_length", 1)
     return OPS["zeros"]((length // 2 + 1, bands))

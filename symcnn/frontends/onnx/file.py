@@ -11,6 +11,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from symcnn.errors import BadSpec, UnsupportedOperation, needs
@@ -30,7 +31,7 @@ _SKIPPED = 1 << 16
 _MODEL_GRAPH, _GRAPH_INITIALIZER, _TENSOR_RAW_DATA = 7, 5, 9
 
 
-def require_onnx() -> Any:
+def require_onnx() -> ModuleType:
     """The package ``onnx``. Raises MissingExtra where it is not installed."""
     with needs("onnx", "ONNX files"):
         import onnx

@@ -11,10 +11,10 @@ from typing import Any
 
 from symcnn.algebra.size import Size
 from symcnn.errors import BadSpec, DataDependent, UnsupportedOperation
-from symcnn.frontends.onnx.step import Step, operator
+from symcnn.frontends.onnx.step import Outputs, Step, operator
 from symcnn.frontends.onnx.values import Truth, Value, array_of
 from symcnn.ops.registry import normal_dim
-from symcnn.trace.graph import OPS
+from symcnn.trace.graph import OPS, apply, several
 
 __all__: list[str] = []
 
@@ -33,7 +33,7 @@ def _truth(step: Step, i: int, what: str) -> Any:
 
 
 @operator("If")
-def if_(step: Step) -> Any:
+def if_(step: Step) -> Outputs:
     """The branch that the sizes decide."""
     taken = _truth(step, 0, "which branch is taken")
     if isinstance(taken, Truth):
@@ -43,7 +43,7 @@ def if_(step: Step) -> Any:
 
 
 @operator("Loop")
-def loop(step: Step) -> Any:
+def loop(step: Step) -> Outputs:
     """The body, as often as a number says, and as long as its condition holds."""
     body = step.attribute("body")
     states = list(step.inputs[2:])
@@ -58,6 +58,7 @@ def loop(step: Step) -> Any:
             raise UnsupportedOperation("how often a Loop runs hangs on the sizes")
         given = [Value(content=array_of(done), dtype="int64")]
         given.append(Value(content=array_of(bool(going)), dtype="bool"))
+        condition: Any
         condition, *found = step.run.subgraph(body, step.scope, [*given, *states])
         states, rows = found[: len(states)], found[len(states) :]
         for stack, row in zip(stacked, rows, strict=True):
@@ -77,12 +78,12 @@ def _stacked(rows: Sequence[Value], axis: int) -> Any:
 
 
 @operator("Scan")
-def scan(step: Step) -> Any:
+def scan(step: Step) -> Outputs:
     """The body once per slice, if the number of slices is a number."""
     body, count = step.attribute("body"), step.attribute("num_scan_inputs")
     if step.version < 9:
         raise UnsupportedOperation("Scan of operator set 8 has no rule", cure="export anew")
-    states, scanned = list(step.inputs[:-count]), list(step.inputs[-count:])
+    states, scanned = list(step.inputs[:-count]), step.values(-count)
     axes = step.attribute("scan_input_axes", (0,) * count)
     axes = [normal_dim(a, len(v.dims), "Scan") for a, v in zip(axes, scanned, strict=True)]
     backwards = step.attribute("scan_input_directions", (0,) * count)
@@ -94,7 +95,7 @@ def scan(step: Step) -> Any:
     stacked: list[list[Any]] = [[] for _ in range(outputs)]
     for i in range(length):
         slices = [
-            Value(OPS["select"](v.tensor, a, length - 1 - i if back else i), dtype=v.dtype)
+            Value(apply("select", v.tensor, a, length - 1 - i if back else i), dtype=v.dtype)
             for v, a, back in zip(scanned, axes, backwards, strict=True)
         ]
         found = step.run.subgraph(body, step.scope, [*states, *slices])
@@ -115,13 +116,13 @@ def _sequence(step: Step, i: int = 0) -> list[Value]:
 
 
 @operator("SequenceConstruct", "SequenceEmpty")
-def sequence_construct(step: Step) -> Any:
+def sequence_construct(step: Step) -> Outputs:
     """A list of tensors."""
-    return (list(step.inputs),)
+    return (step.values(),)
 
 
 @operator("SequenceAt")
-def sequence_at(step: Step) -> Any:
+def sequence_at(step: Step) -> Outputs:
     """One of them."""
     place = step.number("position", 1)
     items = _sequence(step)
@@ -131,7 +132,7 @@ def sequence_at(step: Step) -> Any:
 
 
 @operator("SequenceInsert")
-def sequence_insert(step: Step) -> Any:
+def sequence_insert(step: Step) -> Outputs:
     """One more."""
     items = list(_sequence(step))
     place = step.number("position", 2, len(items))
@@ -140,7 +141,7 @@ def sequence_insert(step: Step) -> Any:
 
 
 @operator("SequenceErase")
-def sequence_erase(step: Step) -> Any:
+def sequence_erase(step: Step) -> Outputs:
     """One less."""
     items = list(_sequence(step))
     del items[step.number("position", 1, -1)]
@@ -148,13 +149,13 @@ def sequence_erase(step: Step) -> Any:
 
 
 @operator("SequenceLength")
-def sequence_length(step: Step) -> Any:
+def sequence_length(step: Step) -> Outputs:
     """How many there are."""
     return array_of(len(_sequence(step)))
 
 
 @operator("SplitToSequence")
-def split_to_sequence(step: Step) -> Any:
+def split_to_sequence(step: Step) -> Outputs:
     """Parts of one axis as a list; without sizes, its slices."""
     x = step.tensor()
     axis = normal_dim(step.attribute("axis", 0), x.ndim, "SplitToSequence")
@@ -163,14 +164,14 @@ def split_to_sequence(step: Step) -> Any:
         sizes = 1 if sizes is None else sizes[0]
         if isinstance(x.dims[axis], Size):
             raise UnsupportedOperation(f"a sequence of {x.dims[axis]}/{sizes} parts has no rule")
-    parts = OPS["split"](x, sizes if isinstance(sizes, int) else list(sizes), axis)
+    parts = several("split", x, sizes if isinstance(sizes, int) else list(sizes), axis)
     if not step.given(1) and not step.attribute("keepdims", 1):
-        parts = [OPS["squeeze"](part, axis) for part in parts]
+        parts = tuple(apply("squeeze", part, axis) for part in parts)
     return ([Value(part, dtype=step.value(0).dtype) for part in parts],)
 
 
 @operator("ConcatFromSequence")
-def concat_from_sequence(step: Step) -> Any:
+def concat_from_sequence(step: Step) -> Outputs:
     """Joined, along an axis or a new one."""
     tensors = [v.tensor for v in _sequence(step)]
     axis = step.attribute("axis")
@@ -178,18 +179,18 @@ def concat_from_sequence(step: Step) -> Any:
 
 
 @operator("Optional")
-def optional(step: Step) -> Any:
+def optional(step: Step) -> Outputs:
     """A value, or none."""
     return (step.inputs[0] if step.inputs else None,)
 
 
 @operator("OptionalGetElement")
-def optional_get_element(step: Step) -> Any:
+def optional_get_element(step: Step) -> Outputs:
     """The value."""
     return (step.inputs[0],)
 
 
 @operator("OptionalHasElement")
-def optional_has_element(step: Step) -> Any:
+def optional_has_element(step: Step) -> Outputs:
     """Whether there is one."""
     return array_of(bool(step.inputs and step.inputs[0] is not None))

@@ -11,8 +11,8 @@ from typing import Any
 
 from symcnn.algebra.size import Int
 from symcnn.errors import DataDependent, ShapeMismatch
-from symcnn.frontends.onnx.step import Step, operator
-from symcnn.trace.graph import OPS, SymbolicTensor
+from symcnn.frontends.onnx.step import Operator, Outputs, Step, operator
+from symcnn.trace.graph import OPS, SymbolicTensor, apply
 
 __all__: list[str] = []
 
@@ -51,17 +51,17 @@ def _each(table: dict[str, str], make: Callable[[str], Callable[[Step], Any]]) -
         operator(name)(make(op))
 
 
-_each(UNARY, lambda op: lambda step: OPS[op](step.tensor()))
+_each(UNARY, lambda op: lambda step: apply(op, step.tensor()))
 
 
 @operator(*CASTS.split())
-def cast(step: Step) -> Any:
+def cast(step: Step) -> Outputs:
     """Point by point; scales and zero points belong to the type."""
     return OPS["to"](step.tensor())
 
 
-def _binary(op: str) -> Callable[[Step], Any]:
-    def run(step: Step) -> Any:
+def _binary(op: str) -> Operator:
+    def run(step: Step) -> Outputs:
         a, b = step.tensor(0), step.tensor(1)
         if step.version < 7 and step.attribute("broadcast", 0):
             b = _placed(a, b, step.attribute("axis"))
@@ -75,23 +75,25 @@ def _placed(a: SymbolicTensor, b: SymbolicTensor, axis: int | None) -> SymbolicT
     if axis is None:
         return b
     after = a.ndim - axis % a.ndim - b.ndim
-    return OPS["view"](b, *b.dims, *(1,) * after) if after > 0 else b
+    return apply("view", b, *b.dims, *(1,) * after) if after > 0 else b
 
 
 _each(BINARY, _binary)
 
 
 @operator("BitShift")
-def bit_shift(step: Step) -> Any:
+def bit_shift(step: Step) -> Outputs:
     """To the left or the right."""
     side = "left" if step.attribute("direction") == "LEFT" else "right"
     return OPS[f"bitwise_{side}_shift"](step.tensor(0), step.tensor(1))
 
 
-def _folded(op: str) -> Callable[[Step], Any]:
-    def run(step: Step) -> Any:
+def _folded(op: str) -> Operator:
+    def run(step: Step) -> Outputs:
         first, *rest = step.tensors()
-        return reduce(lambda a, b: OPS[op](a, b), rest, first) if rest else OPS["identity"](first)
+        return (
+            reduce(lambda a, b: apply(op, a, b), rest, first) if rest else apply("identity", first)
+        )
 
     return run
 
@@ -100,19 +102,19 @@ _each({"Max": "maximum", "Min": "minimum", "Sum": "add", "Mean": "add"}, _folded
 
 
 @operator("Where")
-def where(step: Step) -> Any:
+def where(step: Step) -> Outputs:
     """One or the other, by a mask; all three broadcast."""
     return OPS["where"](step.tensor(0), step.tensor(1), step.tensor(2))
 
 
 @operator("Clip")
-def clip(step: Step) -> Any:
+def clip(step: Step) -> Outputs:
     """Between numbers."""
     return OPS["clamp"](step.tensor())
 
 
 @operator("PRelu")
-def prelu(step: Step) -> Any:
+def prelu(step: Step) -> Outputs:
     """Its slopes broadcast to the input, which does not grow."""
     x, slope = step.tensor(0), step.tensor(1)
     if slope.ndim > x.ndim:
@@ -121,22 +123,22 @@ def prelu(step: Step) -> Any:
 
 
 @operator("Dropout")
-def dropout(step: Step) -> Any:
+def dropout(step: Step) -> Outputs:
     """Nothing, outside training; the mask has the same shape."""
-    out = OPS["dropout"](step.tensor())
-    return (out, OPS["ones_like"](out)) if step.wants(1) else out
+    out = apply("dropout", step.tensor())
+    return (out, apply("ones_like", out)) if step.wants(1) else out
 
 
-def _softmax(op: str) -> Callable[[Step], Any]:
-    def run(step: Step) -> Any:
+def _softmax(op: str) -> Operator:
+    def run(step: Step) -> Outputs:
         x = step.tensor()
         if step.version >= 13:
             return OPS[op](x, step.attribute("axis", -1))
         axis = step.attribute("axis", 1) % max(x.ndim, 1)  # of a matrix, axes merged: all from here
         if axis == x.ndim - 1:
             return OPS[op](x, axis)
-        flat = OPS["flatten"](x, axis) if x.ndim - axis > 1 else x
-        return OPS["view"](OPS[op](flat, axis), *x.dims)
+        flat = apply("flatten", x, axis) if x.ndim - axis > 1 else x
+        return OPS["view"](apply(op, flat, axis), *x.dims)
 
     return run
 
@@ -144,8 +146,8 @@ def _softmax(op: str) -> Callable[[Step], Any]:
 _each({"Softmax": "softmax", "LogSoftmax": "log_softmax", "Hardmax": "softmax"}, _softmax)
 
 
-def _reduction(op: str) -> Callable[[Step], Any]:
-    def run(step: Step) -> Any:
+def _reduction(op: str) -> Operator:
+    def run(step: Step) -> Outputs:
         x, axes = step.tensor(), step.numbers("axes", 1)
         keep = bool(step.attribute("keepdims", 1))
         if not axes:
@@ -161,11 +163,11 @@ def _reduction(op: str) -> Callable[[Step], Any]:
     return run
 
 
-def _reduced(op: str, x: SymbolicTensor, axes: tuple[Int, ...], keep: bool) -> Any:
+def _reduced(op: str, x: SymbolicTensor, axes: tuple[Int, ...], keep: bool) -> Outputs:
     if op != "prod":
         return OPS[op](x, tuple(axes), keep)
     for axis in sorted((a % x.ndim for a in axes if isinstance(a, int)), reverse=True):
-        x = OPS["prod"](x, axis, keep)
+        x = apply("prod", x, axis, keep)
     return x
 
 
@@ -173,14 +175,14 @@ _each(REDUCTIONS, _reduction)
 
 
 @operator("ArgMax", "ArgMin")
-def argmax(step: Step) -> Any:
+def argmax(step: Step) -> Outputs:
     """Where along an axis."""
     keep = bool(step.attribute("keepdims", 1))
     return OPS[step.op.lower()](step.tensor(), step.attribute("axis", 0), keep)
 
 
 @operator("CumSum", "CumProd")
-def cumsum(step: Step) -> Any:
+def cumsum(step: Step) -> Outputs:
     """Running sums and products along an axis; the shape stays whichever that is."""
     x = step.tensor()
     if step.value(1).content is None:
@@ -189,13 +191,13 @@ def cumsum(step: Step) -> Any:
 
 
 @operator("TopK")
-def topk(step: Step) -> Any:
+def topk(step: Step) -> Outputs:
     """The largest along an axis, and where they stand."""
     return OPS["topk"](step.tensor(), step.number("k", 1), step.attribute("axis", -1))
 
 
 @operator("LpNormalization")
-def lp_normalization(step: Step) -> Any:
+def lp_normalization(step: Step) -> Outputs:
     """Divided by the norm along an axis."""
     return OPS["normalize"](step.tensor(), 2.0, step.attribute("axis", -1))
 
@@ -204,40 +206,40 @@ def lp_normalization(step: Step) -> Any:
 
 
 @operator("MatMul", "MatMulInteger")
-def matmul(step: Step) -> Any:
+def matmul(step: Step) -> Outputs:
     """A matrix product; batches broadcast."""
     return OPS["matmul"](step.tensor(0), step.tensor(1))
 
 
 @operator("QLinearMatMul")
-def qlinear_matmul(step: Step) -> Any:
+def qlinear_matmul(step: Step) -> Outputs:
     """The same, of quantised numbers."""
     return OPS["matmul"](step.tensor(0), step.tensor(3))
 
 
 @operator("Gemm")
-def gemm(step: Step) -> Any:
+def gemm(step: Step) -> Outputs:
     """``A' @ B' + C``: torch's linear, where it is."""
     a, b, c = step.tensor(0), step.tensor(1), step.optional(2)
     if a.ndim != 2 or b.ndim != 2:
         raise ShapeMismatch(f"Gemm takes matrices, not {a.ndim}-d and {b.ndim}-d tensors")
     if step.attribute("transA", 0):
-        a = OPS["t"](a)
+        a = apply("t", a)
     if step.attribute("transB", 0):
         if c is None or (c.ndim == 1 and c.dims[0] == b.dims[0]):
             return OPS["linear"](a, b, c)
-        b = OPS["t"](b)
-    return OPS["matmul"](a, b) if c is None else OPS["addmm"](c, a, b)
+        b = apply("t", b)
+    return OPS["matmul"](a, b) if c is None else apply("addmm", c, a, b)
 
 
 @operator("Einsum")
-def einsum(step: Step) -> Any:
+def einsum(step: Step) -> Outputs:
     """Einstein's sum."""
     return OPS["einsum"](step.attribute("equation"), *step.tensors())
 
 
 @operator("Det")
-def det(step: Step) -> Any:
+def det(step: Step) -> Outputs:
     """The determinant of each matrix."""
     return OPS["det"](step.tensor())
 
@@ -246,44 +248,44 @@ def det(step: Step) -> Any:
 
 
 @operator("RandomNormal", "RandomUniform")
-def random(step: Step) -> Any:
+def random(step: Step) -> Outputs:
     """Random numbers of a shape."""
     return OPS["randn"](tuple(step.attribute("shape", ())))
 
 
 @operator("RandomNormalLike", "RandomUniformLike")
-def random_like(step: Step) -> Any:
+def random_like(step: Step) -> Outputs:
     """Random numbers of the shape of another tensor."""
     return OPS["randn_like"](step.tensor())
 
 
 @operator("EyeLike")
-def eye_like(step: Step) -> Any:
+def eye_like(step: Step) -> Outputs:
     """Ones on a diagonal, of the shape of another tensor."""
     return OPS["zeros_like"](step.tensor())
 
 
 @operator("Multinomial")
-def multinomial(step: Step) -> Any:
+def multinomial(step: Step) -> Outputs:
     """Samples of each row."""
     return OPS["zeros"]((step.tensor().dims[0], step.attribute("sample_size", 1)))
 
 
 @operator("HannWindow", "HammingWindow", "BlackmanWindow")
-def window(step: Step) -> Any:
+def window(step: Step) -> Outputs:
     """A window of a length."""
     return OPS["zeros"]((step.number("size", 0),))
 
 
 @operator("DynamicQuantizeLinear")
-def dynamic_quantize(step: Step) -> Any:
+def dynamic_quantize(step: Step) -> Outputs:
     """The quantised tensor, its scale and zero point."""
     x = step.tensor()
-    return OPS["to"](x), OPS["amax"](x), OPS["amax"](x)
+    return apply("to", x), apply("amax", x), apply("amax", x)
 
 
 @operator("NonZero", "Compress", "NonMaxSuppression", "Unique")
-def data_dependent(step: Step) -> Any:
+def data_dependent(step: Step) -> Outputs:
     """How many elements there are depends on the values."""
     raise DataDependent(
         f"{step.op}: how many elements come out depends on the values",
@@ -292,13 +294,16 @@ def data_dependent(step: Step) -> Any:
 
 
 @operator("OneHot")
-def one_hot(step: Step) -> Any:
+def one_hot(step: Step) -> Outputs:
     """A new axis of as many places as there are classes."""
     x = step.tensor()
     depth = step.number("depth", 1)
     axis = step.attribute("axis", -1) % (x.ndim + 1)
-    made = OPS["eq"](
-        OPS["unsqueeze"](x, axis),
-        OPS["view"](OPS["arange"](depth), *(depth if i == axis else 1 for i in range(x.ndim + 1))),
+    made = apply(
+        "eq",
+        apply("unsqueeze", x, axis),
+        apply(
+            "view", apply("arange", depth), *(depth if i == axis else 1 for i in range(x.ndim + 1))
+        ),
     )
     return made

@@ -22,8 +22,17 @@ from onnx import numpy_helper
 
 from symcnn.errors import BadSpec, SymcnnError, UnsupportedOperation
 from symcnn.frontends.onnx import arithmetic, arrange, convolve, flow, pointwise  # noqa: F401
-from symcnn.frontends.onnx.step import FOLDS, OPERATORS, Scope, Step, attribute_of, attributes_of
-from symcnn.frontends.onnx.values import DTYPES, Truth, Unknown, Value, dtype_of
+from symcnn.frontends.onnx.step import (
+    FOLDS,
+    OPERATORS,
+    Item,
+    Outputs,
+    Scope,
+    Step,
+    attribute_of,
+    attributes_of,
+)
+from symcnn.frontends.onnx.values import DTYPES, Array, Truth, Unknown, Value, dtype_of
 from symcnn.trace.graph import Constant, Guard, Parameter, SymbolicTensor, Tape
 
 if TYPE_CHECKING:
@@ -54,11 +63,11 @@ class Run:
         self.functions = functions_of(model)
         self.parameters: dict[str, Parameter] = {}
         self.buffers: dict[str, Constant] = {}
-        self.seen: dict[str, Value] = {}  # of the main graph, by name
+        self.seen: dict[str, Item] = {}  # of the main graph, by name
 
     # graphs
 
-    def graph(self, graph: GraphProto, inputs: Mapping[str, Value]) -> list[Any]:
+    def graph(self, graph: GraphProto, inputs: Mapping[str, Value]) -> list[Item]:
         """Run the main graph."""
         scope: Scope = self.seen
         scope.update(self._initializers(graph))
@@ -68,7 +77,7 @@ class Run:
             self.tape.leave(module.output)
         return [self._named(scope, output.name) for output in graph.output]
 
-    def subgraph(self, graph: GraphProto, outer: Scope, inputs: Sequence[Any]) -> list[Any]:
+    def subgraph(self, graph: GraphProto, outer: Scope, inputs: Sequence[Item]) -> list[Item]:
         """Run the body of an If, a Loop, a Scan; it sees the names around it."""
         scope: Scope = ChainMap({}, outer)
         scope.update(self._initializers(graph))
@@ -76,7 +85,7 @@ class Run:
         self._nodes(graph.node, scope, self.versions)
         return [self._named(scope, output.name) for output in graph.output]
 
-    def function(self, body: FunctionProto, step: Step) -> list[Any]:
+    def function(self, body: FunctionProto, step: Step) -> list[Item]:
         """Run a function: it sees its arguments only."""
         defaults = {a.name: attribute_of(a) for a in body.attribute_proto}
         given = {**defaults, **step.attributes}
@@ -91,7 +100,7 @@ class Run:
         nodes: Sequence[NodeProto],
         scope: Scope,
         versions: Mapping[str, int],
-        given: Mapping[str, Any] | None = None,
+        given: Mapping[str, object] | None = None,
         *,
         top: bool = False,
     ) -> None:
@@ -113,8 +122,8 @@ class Run:
         node: NodeProto,
         scope: Scope,
         versions: Mapping[str, int],
-        given: Mapping[str, Any] | None = None,
-    ) -> Sequence[Any]:
+        given: Mapping[str, object] | None = None,
+    ) -> Sequence[Item]:
         """Run one node: its outputs."""
         domain = _domain(node.domain)
         inputs = [self._named(scope, name) if name else None for name in node.input]
@@ -137,7 +146,7 @@ class Run:
                 UnsupportedOperation("its values decide, and are not known"), node
             ) from None
 
-    def _run(self, step: Step, domain: str) -> Any:
+    def _run(self, step: Step, domain: str) -> Outputs:
         body = self.functions.get((domain, step.op))
         if body is not None:
             return tuple(self.function(body, step))
@@ -155,9 +164,9 @@ class Run:
                 return tuple(self.function(body, step))
         raise UnsupportedOperation(f"the operator {_full(domain, step.op)} has no rule")
 
-    def _values(self, step: Step, found: Any, domain: str) -> list[Any]:
+    def _values(self, step: Step, found: Outputs, domain: str) -> list[Item]:
         """What an operator returned, as values."""
-        outputs = list(found) if isinstance(found, tuple) else [found]
+        outputs: list[Any] = list(found) if isinstance(found, tuple) else [found]
         types = None
         for i, value in enumerate(outputs):
             if isinstance(value, SymbolicTensor):
@@ -171,7 +180,7 @@ class Run:
                 value.told()
         return outputs
 
-    def _named(self, scope: Scope, name: str) -> Any:
+    def _named(self, scope: Scope, name: str) -> Item:
         try:
             return scope[name]
         except KeyError:
@@ -223,7 +232,7 @@ class Run:
         self.tape.guards.append(Guard(requirement, place, len(self.tape.nodes) - 1))
         return taken
 
-    def elements(self, tensor: TensorProto) -> Any:
+    def elements(self, tensor: TensorProto) -> Array | None:
         """The elements of a small table; None if there are many, or they are elsewhere."""
         total = int(np.prod(tensor.dims)) if tensor.dims else 1
         if total > (_SMALL if tensor.data_type in _FLOATS else _TABLE) or tensor.data_type == 8:

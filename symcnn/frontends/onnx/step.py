@@ -7,7 +7,7 @@ Operators moved what they are told from attributes to inputs as versions went by
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, Union
 
 import numpy as np
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = [
     "FOLDS",
     "OPERATORS",
+    "Item",
     "Operator",
+    "Outputs",
     "Scope",
     "Step",
     "attribute_of",
@@ -34,15 +36,26 @@ __all__ = [
 ]
 
 #: What the names of a graph stand for: Values, or lists of them.
-Scope = MutableMapping[str, Any]
+Scope = MutableMapping[str, "Item"]
 
-Operator = Callable[["Step"], Any]
+#: A tensor, a sequence of them, or nothing, where an input is left out or an output does not exist.
+Item = Union[Value, list[Value], None]
+
+#: What an operator gives: its output, or a tuple of them.
+Outputs = Union[SymbolicTensor, Array, Item, tuple[Union[SymbolicTensor, Array, Item], ...]]
+
+Operator = Callable[["Step"], Outputs]
 
 #: What runs on tensors, by the operator's name.
 OPERATORS: dict[str, Operator] = {}
 
+#: Arithmetic on known elements: one output, or several.
+Fold = Callable[["Step"], Union[Array, list[Array]]]
+
 #: What runs on known elements, by the operator's name.
-FOLDS: dict[str, Callable[[Step], Array]] = {}
+FOLDS: dict[str, Fold] = {}
+
+FoldT = TypeVar("FoldT", bound=Fold)
 
 
 def operator(*names: str) -> Callable[[Operator], Operator]:
@@ -58,10 +71,10 @@ def operator(*names: str) -> Callable[[Operator], Operator]:
     return register
 
 
-def folds(*names: str) -> Callable[[Callable[[Step], Array]], Callable[[Step], Array]]:
+def folds(*names: str) -> Callable[[FoldT], FoldT]:
     """Register what an operator does to elements that are known."""
 
-    def register(function: Callable[[Step], Array]) -> Callable[[Step], Array]:
+    def register(function: FoldT) -> FoldT:
         FOLDS.update(dict.fromkeys(names, function))
         return function
 
@@ -77,7 +90,7 @@ class Step:
         self,
         run: Run,
         node: NodeProto,
-        inputs: Sequence[Any],
+        inputs: Sequence[Item],
         attributes: dict[str, Any],
         version: int,
         scope: Scope,
@@ -99,7 +112,7 @@ class Step:
         """Whether output `i` is used."""
         return i < len(self.node.output) and bool(self.node.output[i])
 
-    def attribute(self, name: str, default: Any = None) -> Any:
+    def attribute(self, name: str, default: object = None) -> Any:
         """An attribute, or its default."""
         return self.attributes.get(name, default)
 
@@ -115,6 +128,10 @@ class Step:
         if not isinstance(value, Value):
             raise BadSpec(f"{self.op} takes a tensor as its input {i}, not a sequence")
         return value
+
+    def values(self, start: int = 0) -> list[Value]:
+        """The inputs from `start` on."""
+        return [self.value(i) for i in range(len(self.inputs))[start:]]
 
     def tensor(self, i: int = 0) -> SymbolicTensor:
         """Input `i` as a tensor."""
@@ -153,7 +170,7 @@ class Step:
                 cure="shapes, axes and pads must follow from the sizes of the inputs",
             ) from None
 
-    def number(self, name: str, i: int | None = None, default: Any = None) -> Any:
+    def number(self, name: str, i: int | None = None, default: Int | None = None) -> Any:
         """One such number."""
         found = self.numbers(name, i)
         return found[0] if found else default

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias, Union
 
 import numpy as np
 
@@ -30,7 +30,7 @@ __all__ = [
     "whole",
 ]
 
-Array = Any  # a numpy array: of numbers, or of objects where formulas are among them
+Array: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[Any]]"  # of numbers, or of objects where formulas are among them
 
 
 #: TensorProto.DataType by numpy's (and torch's) name.
@@ -58,7 +58,7 @@ class Value:
     def __init__(
         self,
         tensor: SymbolicTensor | None = None,
-        content: Array = None,
+        content: Array | None = None,
         *,
         dtype: str = "",
         name: str = "",
@@ -71,12 +71,16 @@ class Value:
     @property
     def dims(self) -> Dims:
         """The shape."""
-        return self._tensor.dims if self._tensor is not None else self.content.shape
+        if self._tensor is not None:
+            return self._tensor.dims
+        assert self.content is not None
+        return self.content.shape
 
     @property
     def tensor(self) -> SymbolicTensor:
         """As a tensor of the trace; elements that are known are a constant of it."""
         if self._tensor is None:
+            assert self.content is not None
             self._tensor = Constant(self.content.shape, self.name, dtype=self.dtype)
             self._tensor.boolean = self.dtype == "bool"
         return self._tensor
@@ -108,7 +112,11 @@ class Truth:
         return Truth(self.negated, self.requirement)
 
 
-def array_of(values: Any) -> Array:
+#: An element that is known.
+Element = Union[bool, int, float, Fraction, Size, Truth]
+
+
+def array_of(values: object) -> Array:
     """Nested elements as an array: of whole numbers, or of objects if formulas are among them."""
     table = np.array(values, dtype=object)
     if all(type(v) is int for v in table.flat):
@@ -120,7 +128,7 @@ def array_of(values: Any) -> Array:
     return table
 
 
-def whole(value: Any) -> Int:
+def whole(value: Element) -> Int:
     """An element as a size. Raises Unknown unless it is known to be a whole number."""
     if isinstance(value, Size):
         if not is_whole(value):
@@ -130,7 +138,7 @@ def whole(value: Any) -> Int:
         return int(value)
     if isinstance(value, (float, np.floating)) and not np.isfinite(value):
         raise Unknown
-    if int(value) != value:
+    if isinstance(value, Truth) or int(value) != value:
         raise Unknown
     return int(value)
 
@@ -151,41 +159,41 @@ def _exact(value: Any) -> Any:
     return value if isinstance(value, Fraction) else int(value)
 
 
-def pointwise(function: Callable[..., Any], *arrays: Array) -> Array:
+def pointwise(function: Callable[..., Element], *arrays: Array) -> Array:
     """A function of elements over arrays that broadcast. Raises Unknown where it does."""
     exact = [np.frompyfunc(_exact, 1, 1)(a) for a in arrays]
     return array_of(np.frompyfunc(function, len(arrays), 1)(*exact))
 
 
-def _decided(relation: Any, lhs: Any, rhs: Any, negated: Callable[[], Requirement]) -> Any:
+def _decided(relation: Any, lhs: Int, rhs: Int, negated: Callable[[], Requirement]) -> bool | Truth:
     condition = Condition(lhs, relation, rhs, "a branch of the graph")
     verdict = known(condition)
     return Truth(condition, negated()) if verdict is None else verdict
 
 
-def at_least(a: Any, b: Any) -> Any:
+def at_least(a: Element, b: Element) -> bool | Truth:
     """``a >= b`` of whole numbers: a truth value, or a condition that the domain leaves open."""
     why = "a branch of the graph"
-    a, b = whole(a), whole(b)
-    return _decided(">=", a, b, lambda: Condition(b, ">=", a + 1, why))
+    x, y = whole(a), whole(b)
+    return _decided(">=", x, y, lambda: Condition(y, ">=", x + 1, why))
 
 
-def equal(a: Any, b: Any) -> Any:
+def equal(a: Element, b: Element) -> bool | Truth:
     """``a == b``, likewise."""
     if isinstance(a, bool) and isinstance(b, bool):
         return a == b
-    a, b = whole(a), whole(b)
+    x, y = whole(a), whole(b)
     why = "a branch of the graph"
-    unequal = (Condition(a, ">=", b + 1, why), Condition(b, ">=", a + 1, why))
-    return _decided("==", a, b, lambda: AnyOf(unequal, why))
+    unequal = (Condition(x, ">=", y + 1, why), Condition(y, ">=", x + 1, why))
+    return _decided("==", x, y, lambda: AnyOf(unequal, why))
 
 
-def negation(a: Any) -> Any:
+def negation(a: Element) -> bool | Truth:
     """``not a``."""
     return ~a if isinstance(a, Truth) else not a
 
 
-def conjunction(a: Any, b: Any) -> Any:
+def conjunction(a: bool | Truth, b: bool | Truth) -> bool | Truth:
     """``a and b``, where one of them decides."""
     if a is False or b is False:
         return False
@@ -194,7 +202,7 @@ def conjunction(a: Any, b: Any) -> Any:
     raise Unknown
 
 
-def chosen(condition: Any, a: Any, b: Any) -> Any:
+def chosen(condition: bool | Truth, a: Element, b: Element) -> Element:
     """``a if condition else b``; open where it matters."""
     if a == b or condition is True:
         return a
@@ -203,7 +211,7 @@ def chosen(condition: Any, a: Any, b: Any) -> Any:
     raise Unknown
 
 
-def known_to_be_at_least(a: Any, bound: int) -> bool:
+def known_to_be_at_least(a: int | float | Fraction | Size, bound: int) -> bool:
     """Whether the sizes so far make `a` at least `bound`."""
     if isinstance(a, Size):
         low = lower(a)
@@ -211,7 +219,7 @@ def known_to_be_at_least(a: Any, bound: int) -> bool:
     return bool(a >= bound)
 
 
-def quotient(a: Any, b: Any) -> Any:
+def quotient(a: Int, b: Int) -> Int:
     """``a / b`` of whole numbers, towards zero."""
     if b == 0:
         raise Unknown
@@ -222,7 +230,7 @@ def quotient(a: Any, b: Any) -> Any:
     return a // b
 
 
-def ratio(a: Any, b: Any) -> Any:
+def ratio(a: int | Fraction | Size, b: Element) -> Element:
     """``a / b`` of floats, as long as the fraction is a small one: rounding changes no floor."""
     if not isinstance(b, (int, Fraction)) or b == 0:
         raise Unknown
@@ -232,21 +240,21 @@ def ratio(a: Any, b: Any) -> Any:
     return _plain(a * factor)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: int | Fraction | Size) -> int | Fraction | Size:
     return int(value) if isinstance(value, Fraction) and value.denominator == 1 else value
 
 
-def floor(a: Any) -> Any:
+def floor(a: float | Fraction | Size) -> float | Fraction | Size:
     """The largest whole number that is not above `a`."""
     return a // 1 if isinstance(a, (Fraction, Size)) else a
 
 
-def largest(*args: Any) -> Any:
+def largest(*args: Element) -> Int:
     """The maximum of whole numbers."""
     return maximum(*map(whole, args))
 
 
-def smallest(*args: Any) -> Any:
+def smallest(*args: Element) -> Int:
     """The minimum of whole numbers."""
     return minimum(*map(whole, args))
 
