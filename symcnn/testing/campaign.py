@@ -215,7 +215,7 @@ class Campaign:
 
     # telling
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Everything as plain values, for JSON."""
         done = {what: self.done_below(what, 2**63) for what in WHAT}
         told = {"seed": self.seed, "device": self.device or None, "done": done}

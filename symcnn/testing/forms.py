@@ -164,7 +164,8 @@ class _Calls(torch.nn.Module):
 
     def __init__(self, call: Call) -> None:
         super().__init__()
-        self.call, self.inputs = call, []
+        self.call = call
+        self.inputs: list[torch.Tensor] = []
         self._find((call.args, call.kwargs))
 
     def _find(self, value: Any) -> None:
@@ -179,12 +180,12 @@ class _Calls(torch.nn.Module):
                 if k != "out":
                     self._find(v)
 
-    def forward(self, *given: Any) -> Any:
+    def forward(self, *given: torch.Tensor) -> object:
         """The call on the tensors given."""
         pairs = zip(self.inputs, given, strict=True)
         twins = {id(t): g if t.ndim else g.reshape(()) for t, g in pairs}
 
-        def put(value: Any) -> Any:
+        def put(value: object) -> object:
             if isinstance(value, torch.Tensor):
                 return twins.get(id(value), value)
             if isinstance(value, (tuple, list)):
@@ -193,7 +194,9 @@ class _Calls(torch.nn.Module):
                 return {k: put(v) for k, v in value.items()}
             return value
 
-        return self.call.function(*put(self.call.args), **put(self.call.kwargs))
+        args: Any = put(self.call.args)
+        kwargs: Any = put(self.call.kwargs)
+        return self.call.function(*args, **kwargs)
 
 
 def judge_call(call: Call, *, symbols: bool) -> Outcome:

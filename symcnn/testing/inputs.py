@@ -7,7 +7,7 @@ the nearest inside. Examples shrink to small sizes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
@@ -18,6 +18,8 @@ from symcnn.sets.grammar import parse_shape
 from symcnn.sets.inputset import input_set
 
 if TYPE_CHECKING:
+    from hypothesis.strategies import DrawFn
+
     from symcnn.network import Network
     from symcnn.sets.inputset import InputSet
 
@@ -25,7 +27,7 @@ __all__ = ["invalid_inputs", "shapes", "valid_inputs"]
 
 
 @st.composite
-def valid_inputs(draw: Any, net: Network, *, most: int = 256) -> dict[str, int]:
+def valid_inputs(draw: DrawFn, net: Network, *, most: int = 256) -> dict[str, int]:
     """Sizes that the network takes, by name, mostly up to `most` each.
 
     Raises NoSolution if it takes none, Undecidable if its domain is no exact set.
@@ -41,7 +43,7 @@ def valid_inputs(draw: Any, net: Network, *, most: int = 256) -> dict[str, int]:
 
 
 @st.composite
-def invalid_inputs(draw: Any, net: Network, *, most: int = 256) -> dict[str, int]:
+def invalid_inputs(draw: DrawFn, net: Network, *, most: int = 256) -> dict[str, int]:
     """Sizes that the network refuses, by name, mostly up to `most` each.
 
     Raises NoSolution if it refuses none, Undecidable if its domain is no exact set.
@@ -57,7 +59,7 @@ def invalid_inputs(draw: Any, net: Network, *, most: int = 256) -> dict[str, int
 
 
 @st.composite
-def shapes(draw: Any, spec: str, *, most: int = 64) -> tuple[int, ...]:
+def shapes(draw: DrawFn, spec: str, *, most: int = 64) -> tuple[int, ...]:
     """Shapes of the form `spec`, such as ``"N 3 H W"``: equal names are equal sizes, up to `most`.
 
     Raises BadSpec for malformed text.
@@ -67,13 +69,13 @@ def shapes(draw: Any, spec: str, *, most: int = 64) -> tuple[int, ...]:
     return tuple(evaluate(d, values) for d in dims)
 
 
-def _drawn(draw: Any, net: Network, most: int) -> dict[str, int]:
+def _drawn(draw: DrawFn, net: Network, most: int) -> dict[str, int]:
     batch = {name: draw(st.integers(1, 3)) for name in net.symbols if name in net.batch}
     sizes = {name: draw(st.integers(1, most)) for name in net.symbols if name not in batch}
     return {name: {**batch, **sizes}[name] for name in net.symbols}
 
 
-def _numbers(draw: Any, dims: tuple[Int, ...], most: int) -> dict[str, int]:
+def _numbers(draw: DrawFn, dims: tuple[Int, ...], most: int) -> dict[str, int]:
     names = dict.fromkeys(name for d in dims for name in sorted(symbols_of(d)))
     return {name: draw(st.integers(1, most)) for name in names}
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from hypothesis import strategies as st
 
@@ -20,6 +20,9 @@ from symcnn.errors import SymcnnError
 from symcnn.judge.oracles import failures
 from symcnn.network import Network
 from symcnn.trace.graph import Shape, Tape, tensor
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["Drawn", "Hyper", "In", "Index", "Layer", "Seeded", "Source"]
 
@@ -51,18 +54,20 @@ class Layer:
     call: Mapping[str, Any] = field(default_factory=dict)  # keywords of its forward
     most: int = 20  # sizes worth trying
 
-    def build(self) -> Any:
+    def build(self) -> nn.Module:
         """The symcnn layer. Raises SymcnnError for hyperparameters that no layer can have."""
-        return self._made(nn, lambda spec: tensor(spec))
+        layer: nn.Module = self._made(nn, lambda spec: tensor(spec))
+        return layer
 
-    def build_torch(self) -> Any:
+    def build_torch(self) -> torch.nn.Module:
         """The torch layer, in eval mode."""
         import torch
 
-        return self._made(torch.nn, lambda spec: _zeros(spec, {})).eval()
+        layer: torch.nn.Module = self._made(torch.nn, lambda spec: _zeros(spec, {})).eval()
+        return layer
 
     def _made(self, front: Any, make: Callable[[In], Any]) -> Any:
-        def one(value: Any) -> Any:
+        def one(value: object) -> object:
             if isinstance(value, Layer):
                 return value._made(front, make)
             return make(value) if isinstance(value, In) else value
@@ -94,7 +99,7 @@ class Layer:
     def at(self, sizes: Mapping[str, int]) -> Layer:
         """The same layer on inputs of numbers."""
 
-        def one(value: Any) -> Any:
+        def one(value: object) -> object:
             return type(value)(_numbers(value, sizes)) if isinstance(value, In) else value
 
         spec = self.spec
@@ -107,7 +112,7 @@ class Layer:
         module = self.build()
         made: list[Any] = []
 
-        def one(value: Any) -> Any:
+        def one(value: object) -> object:
             if isinstance(value, In):
                 made.append(tensor(value))
                 return made[-1]
@@ -135,7 +140,7 @@ class Layer:
         """
         import torch
 
-        def one(value: Any) -> Any:
+        def one(value: object) -> object:
             return _zeros(value, sizes) if isinstance(value, In) else value
 
         there = nullcontext() if device == "cpu" else torch.device(device)
@@ -328,7 +333,7 @@ class Hyper:
             low, high = min(low, 0) - 1, high + 2
         return self.source.integer(low, high)
 
-    def per_axis(self, n: int, low: int, high: int) -> Any:
+    def per_axis(self, n: int, low: int, high: int) -> float | tuple[int, ...] | None:
         """One number, or `n`; a wild one may be another number of them, or a float."""
         if self.rarely():
             if self.source.flip():
@@ -338,11 +343,11 @@ class Hyper:
         values = tuple(self.number(low, high) for _ in range(n))
         return values[0] if self.source.flip() else values
 
-    def pick(self, *usual: Any, wild: tuple[Any, ...] = ()) -> Any:
+    def pick(self, *usual: T, wild: tuple[T, ...] = ()) -> T:
         """One of the usual values; a wild layer may get one of the others."""
         return self.source.choose(wild if wild and self.rarely() else usual)
 
-    def maybe(self, **values: Any) -> None:
+    def maybe(self, **values: object) -> None:
         """Set these keywords, or leave them at their defaults."""
         for name, value in values.items():
             if self.source.integer(0, 3):

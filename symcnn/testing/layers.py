@@ -18,12 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf, prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
 from symcnn.testing.layer import Drawn, Hyper, Layer, Source
 from symcnn.testing.several import SEVERAL
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import DrawFn
 
 __all__ = ["KINDS", "draw_layer", "draw_sizes", "layers", "sizes"]
 
@@ -93,7 +96,7 @@ def _adaptive(h: Hyper, n: int) -> Layer:
     name = h.pick("AdaptiveAvgPool", "AdaptiveMaxPool")
     if name == "AdaptiveMaxPool":
         h.maybe(return_indices=h.pick(True, False))
-    size = h.per_axis(n, 1, 8)
+    size: object = h.per_axis(n, 1, 8)
     if isinstance(size, tuple) and n > 1:
         size = tuple(s if h.source.integer(0, 3) else None for s in size)
     return Layer(f"{name}{n}d", (size,), h.kwargs, h.spec(n, None))
@@ -300,7 +303,7 @@ def draw_sizes(source: Source, layer: Layer) -> dict[str, int]:
 
 
 @st.composite
-def layers(draw: Any, *kinds: str, valid: bool = False) -> Layer:
+def layers(draw: DrawFn, *kinds: str, valid: bool = False) -> Layer:
     """A layer of one of the `kinds` (all of `KINDS` by default), for 1, 2 or 3 axes.
 
     With ``valid=True`` its hyperparameters are ones that torch takes; an input may still be too
@@ -310,6 +313,6 @@ def layers(draw: Any, *kinds: str, valid: bool = False) -> Layer:
 
 
 @st.composite
-def sizes(draw: Any, layer: Layer) -> dict[str, int]:
+def sizes(draw: DrawFn, layer: Layer) -> dict[str, int]:
     """Sizes for the symbols of the layer's specs."""
     return draw_sizes(Drawn(draw), layer)

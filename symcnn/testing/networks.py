@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from hypothesis import strategies as st
@@ -27,6 +27,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from symcnn.testing.layer import Drawn, Source
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import DrawFn
 
 __all__ = [
     "JOINS",
@@ -403,7 +406,7 @@ def draw_network(
 
 @st.composite
 def networks(
-    draw: Any,
+    draw: DrawFn,
     *layers: str,
     shapes: tuple[str, ...] = SHAPES,
     dims: tuple[int, ...] = (1, 2),

@@ -6,7 +6,7 @@ random inside and outside it; a failure names the smallest sizes at which it hap
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, Union, Unpack
 
 from symcnn.errors import BadSpec
 from symcnn.judge.oracles import (
@@ -20,6 +20,11 @@ from symcnn.judge.oracles import (
 )
 
 if TYPE_CHECKING:
+    import torch
+
+    from symcnn import nn
+
+    AnyModule = Union[torch.nn.Module, nn.Module]
     from symcnn.network import Network
 
 __all__ = [
@@ -36,7 +41,17 @@ __all__ = [
 ]
 
 
-def assert_shapes(module: Any, net: Network, **options: Any) -> None:
+class Options(TypedDict, total=False):
+    """See `symcnn.Network.validate`."""
+
+    device: str
+    samples: int
+    seed: int
+    dtype: str | None
+    channels_last: bool
+
+
+def assert_shapes(module: AnyModule, net: Network, **options: Unpack[Options]) -> None:
     """The network gives torch's shapes at every module call, and refuses what torch refuses.
 
     options: ``device``, ``samples``, ``seed`` of `symcnn.Network.validate`.
@@ -46,19 +61,19 @@ def assert_shapes(module: Any, net: Network, **options: Any) -> None:
     _assert(module, net, ("outputs", "modules", "refusals", "repeat"), options)
 
 
-def assert_cost(module: Any, net: Network, **options: Any) -> None:
+def assert_cost(module: AnyModule, net: Network, **options: Unpack[Options]) -> None:
     """Parameters and FLOPs are those that torch counts. Options and errors: `assert_shapes`."""
     _assert(module, net, ("parameters", "flops"), options)
 
 
-def assert_receptive_field(module: Any, net: Network, **options: Any) -> None:
+def assert_receptive_field(module: AnyModule, net: Network, **options: Unpack[Options]) -> None:
     """Each output index reads the inputs that it is said to read. Options and errors:
     `assert_shapes`; the device is "cpu" by default, as there must be values.
     """
     _assert(module, net, ("receptive field",), {"device": "cpu", **options})
 
 
-def _assert(module: Any, net: Network, wanted: tuple[str, ...], options: dict[str, Any]) -> None:
+def _assert(module: AnyModule, net: Network, wanted: tuple[str, ...], options: Options) -> None:
     report = net.validate(module, checks=wanted, **options)
     if report.counterexample is not None:
         raise AssertionError(str(report.counterexample))

@@ -108,7 +108,7 @@ class Tally:
         """How many layers."""
         return sum(self.kinds.values())
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """As plain values; `Tally.from_dict` makes it again."""
         return {
             "kinds": dict(sorted(self.kinds.items())),

@@ -9,9 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from symcnn.errors import SymcnnError
+
+if TYPE_CHECKING:
+    import click
 
 __all__ = ["Fault", "entries", "faults", "mutated"]
 
@@ -63,7 +66,7 @@ def mutated(count: int, seed: int = 0) -> Iterator[str]:
         yield text
 
 
-def entries(main: Any) -> dict[str, Callable[[str], Any]]:
+def entries(main: click.Command) -> dict[str, Callable[[str], object]]:
     """Every place where a user's text is read, by name; main: the command line."""
     import symcnn
     from symcnn import nn
@@ -73,7 +76,7 @@ def entries(main: Any) -> dict[str, Callable[[str], Any]]:
 
     net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Flatten()).trace("N 3 H W")
     layer = nn.Conv2d(3, 8, 3, padding=1)
-    found: dict[str, Callable[[str], Any]] = {
+    found: dict[str, Callable[[str], object]] = {
         name: getattr(grammar, name)
         for name in grammar.__all__
         if name.startswith("parse_") and name not in ("parse_amount", "parse_numbers")
@@ -99,12 +102,12 @@ def entries(main: Any) -> dict[str, Callable[[str], Any]]:
         "axis": lambda text: net.valid_inputs().axis(text),
         "at": net.at,
         "multiple": lambda text: symcnn.multiple("C", of=text),
-        "inverse": lambda text: symcnn.inverse_of(layer, text),
+        "inverse": lambda text: layer.inverse(text),
         **_commands(main),
     }
 
 
-def _commands(main: Any) -> dict[str, Callable[[str], Any]]:
+def _commands(main: click.Command) -> dict[str, Callable[[str], object]]:
     """The command line, on a network in a file."""
     from click.testing import CliRunner
 
@@ -146,7 +149,7 @@ class Fault:
         return f"{self.entry}({json.dumps(self.text[:200])}): {self.what}"
 
 
-def faults(main: Any, count: int, seed: int = 0, seconds: float = 0.2) -> Iterator[Fault]:
+def faults(main: click.Command, count: int, seed: int = 0, seconds: float = 0.2) -> Iterator[Fault]:
     """What is wrong with `count` texts: errors that are no `SymcnnError`, refusals that take more
     than some seconds of processor time. main: the command line.
     """

@@ -11,13 +11,16 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from symcnn.errors import DataDependent, SymcnnError, UnsupportedOperation
 from symcnn.testing.torch_samples import operations, reordered
 from symcnn.trace.graph import OPS, SymbolicTensor, Tape
+
+if TYPE_CHECKING:
+    from torch.testing._internal.opinfo.core import OpInfo
 
 __all__ = ["Verdict", "check_dtypes", "operations"]
 
@@ -36,7 +39,7 @@ class Verdict:
     differ: list[str] = field(default_factory=list)
 
 
-def check_dtypes(op: Any, name: str, count: int = 2) -> Verdict:
+def check_dtypes(op: OpInfo, name: str, count: int = 2) -> Verdict:
     """Our dtypes for the first `count` samples of `op` in each dtype, and for mixed operands."""
     verdict = Verdict()
     for dtype in TRIED:
@@ -58,7 +61,7 @@ def _quietly(samples: Any) -> Iterator[Any]:
         yield from samples
 
 
-def _compare(verdict: Verdict, op: Any, name: str, args: Any, kwargs: Any) -> None:
+def _compare(verdict: Verdict, op: OpInfo, name: str, args: Any, kwargs: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

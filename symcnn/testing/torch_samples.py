@@ -17,11 +17,11 @@ import re
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -30,6 +30,12 @@ import symcnn.ops  # fills OPS
 from symcnn.algebra.size import Size, evaluate
 from symcnn.errors import DataDependent, SymcnnError, UnsupportedOperation
 from symcnn.trace.graph import OPS, Shape, SymbolicTensor, Tape, failure
+
+if TYPE_CHECKING:
+    from torch.testing._internal.common_modules import ModuleInfo
+    from torch.testing._internal.opinfo.core import OpInfo
+
+T = TypeVar("T")
 
 __all__ = [
     "Report",
@@ -132,7 +138,7 @@ def _rule_of(op: Any) -> str:
     return plain if plain in OPS else next((a.name for a in op.aliases if a.name in OPS), "")
 
 
-def operations() -> Iterator[tuple[Any, str]]:
+def operations() -> Iterator[tuple[OpInfo, str]]:
     """Torch's declared operations that have a rule, and the rule's name."""
     from torch.testing._internal.common_methods_invocations import op_db
 
@@ -142,7 +148,7 @@ def operations() -> Iterator[tuple[Any, str]]:
             yield op, name
 
 
-def check_op(op: Any, name: str, count: int | None = None) -> Report:
+def check_op(op: OpInfo, name: str, count: int | None = None) -> Report:
     """Our rule on the first `count` samples of `op` (None: all), error samples included."""
     report = Report()
     supported = op.supported_dtypes("cpu")
@@ -160,7 +166,7 @@ def check_op(op: Any, name: str, count: int | None = None) -> Report:
     return report
 
 
-def check_resized(op: Any, name: str, count: int | None = None, seed: int = 0) -> Report:
+def check_resized(op: OpInfo, name: str, count: int | None = None, seed: int = 0) -> Report:
     """Our rule on torch's samples at other sizes: each number, wherever it stands, another one.
 
     One time in three a single size is changed as well, so that many samples become invalid: then
@@ -218,7 +224,7 @@ def _compare_resized(report: Report, op: Any, rule: str, args: Any, kwargs: Any)
         report.skipped[op.full_name, "an error that is not about shapes"] += 1
 
 
-def check_macs(op: Any, name: str, count: int | None = None) -> Report:
+def check_macs(op: OpInfo, name: str, count: int | None = None) -> Report:
     """MACs against ``torch.utils.flop_counter``, wherever it counts any."""
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -243,7 +249,7 @@ def check_macs(op: Any, name: str, count: int | None = None) -> Report:
     return report
 
 
-def quietly(samples: Iterable[Any]) -> Iterator[Any]:
+def quietly(samples: Iterable[T]) -> Iterator[T]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield from samples
@@ -312,7 +318,7 @@ def _ours(label: str, rule: str, args: Any, kwargs: Any, *, symbols: bool = Fals
     return [tuple(evaluate(size, sizes) for size in shape) for shape in shapes_of(found)]
 
 
-def reordered(label: str, *args: Any) -> tuple[Any, ...]:
+def reordered(label: str, *args: object) -> tuple[object, ...]:
     """The arguments of a sample in the order in which the function takes them."""
     return _ARGUMENTS.get(label, lambda *same: same)(*args)  # type: ignore[no-any-return]
 
@@ -349,7 +355,7 @@ def _symbol(size: int, sizes: dict[str, int]) -> Size:
     return Size.symbol(f"S{size}")
 
 
-def shapes_of(value: Any) -> list[tuple[int, ...]]:
+def shapes_of(value: object) -> list[tuple[int, ...]]:
     """The shapes of all tensors in nested outputs, in order."""
     if isinstance(value, SymbolicTensor):
         return [tuple(value.dims)]  # type: ignore[arg-type]
@@ -364,7 +370,7 @@ def shapes_of(value: Any) -> list[tuple[int, ...]]:
     return []
 
 
-def is_empty(value: Any) -> bool:
+def is_empty(value: object) -> bool:
     if isinstance(value, torch.Tensor):
         return value.numel() == 0
     if isinstance(value, (tuple, list)):
@@ -374,8 +380,8 @@ def is_empty(value: Any) -> bool:
     return False
 
 
-def written_out(args: Any, kwargs: Any) -> str:
-    def one(value: Any) -> str:
+def written_out(args: Iterable[object], kwargs: Mapping[str, object]) -> str:
+    def one(value: object) -> str:
         if isinstance(value, torch.Tensor):
             return f"<{'x'.join(map(str, value.shape))}>"
         if isinstance(value, (tuple, list)):
@@ -389,14 +395,14 @@ def written_out(args: Any, kwargs: Any) -> str:
 # Modules --------------------------------------------------------------------------------------
 
 
-def modules() -> list[Any]:
+def modules() -> list[ModuleInfo]:
     """Torch's declared modules."""
     from torch.testing._internal.common_modules import module_db
 
     return list(module_db)
 
 
-def check_module(info: Any, count: int | None = None) -> Report:
+def check_module(info: ModuleInfo, count: int | None = None) -> Report:
     """The torch front end on the first `count` samples of a module, positional tensors only."""
     report = Report()
     label = info.name
@@ -420,7 +426,8 @@ def check_module(info: Any, count: int | None = None) -> Report:
             report.skipped[label, "torch refuses its own sample here"] += 1
             continue
         if isinstance(module, torch.nn.modules.lazy.LazyModuleMixin):
-            module(*args)  # gives it its parameters
+            run: Any = module
+            run(*args)  # gives it its parameters
         want = _torchs(module, args, kwargs)
         if isinstance(want, Exception):
             report.skipped[label, "torch refuses its own sample here"] += 1

@@ -30,7 +30,8 @@ __all__ = [
     "whole",
 ]
 
-Array: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[Any]]"  # of numbers, or of objects where formulas are among them
+#: Of numbers, or of objects where formulas are among them.
+Array: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[Any]]"
 
 
 #: TensorProto.DataType by numpy's (and torch's) name.
