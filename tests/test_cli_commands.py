@@ -74,6 +74,7 @@ BAD = [
     (f"shapes {RESNET} --sizes 1x2x3", "BadSpec"),
     (f"shapes {RESNET} --sizes H=,W=3", "BadSpec"),
     (f"shapes {RESNET} --sizes Q=3", "BadSpec"),
+    (f"shapes {RESNET} --sizes 224 --input 'N 3 224 224'", "BadSpec"),
     (f"nearest {RESNET}", "UsageError"),
     (f"nearest {RESNET} --sizes 0", "BadSpec"),
     (f"diagnose {RESNET} --sizes 7x*", "BadSpec"),
@@ -133,7 +134,7 @@ def test_an_answer_in_text_and_in_json(command):
 
 
 def test_all_commands_are_asked():
-    elsewhere = {"annotate"}  # tests/test_onnx.py
+    elsewhere = {"annotate", "page", "draw", "plot"}  # which write files
     listed = {name for name, command in main.commands.items() if not command.hidden}
     assert listed - elsewhere - {*ANSWERED} == set()
 

@@ -174,3 +174,25 @@ def test_networks_of_other_inputs_are_compared_as_written(versions):
 )
 def test_bad_use_and_noes(versions, words, status, kind):
     assert json.loads(run(*words, "--json", status=status))["error"]["kind"] == kind
+
+
+@pytest.mark.parametrize("package_file", [True, False])
+def test_versions_of_a_package_each_import_their_own_modules(tmp_path, monkeypatch, package_file):
+    monkeypatch.chdir(tmp_path)
+    for root, blocks in (("base", OLD), (".", NEW)):
+        folder = tmp_path / root / "pkg"
+        folder.mkdir(parents=True)
+        (folder / "model.py").write_text(MODEL.replace("from blocks", "from .blocks"))
+        (folder / "blocks.py").write_text(blocks)
+        if package_file:
+            (folder / "__init__.py").write_text("from .model import Net\n")
+    text = run("diff", "base/pkg/model.py:Net", "pkg/model.py:Net", status=1)
+    assert re.search(r"^domain +H >= 2 and W >= 2 -> H >= 8 and W >= 8$", text, re.M)
+    assert "nothing changed" in run("diff", "pkg/model.py:Net", "pkg/model.py:Net")
+
+
+def test_a_file_whose_name_ends_in_a_line_is_read_anew(tmp_path):
+    file = tmp_path / "net_.py"
+    for width in (8, 13):
+        file.write_text(f"from torch import nn\nnet = nn.Conv2d(3, {width}, 3)\n")
+        assert f"(N, {width}, H - 2, W - 2)" in run("shapes", f"{file}:net")

@@ -99,7 +99,7 @@ def test_a_name_that_is_not_there_lists_what_is(folder):
     assert "there is Net, needs, broken, number, instance" in told
     assert "there is Net, needs" in refused("net.py")
     assert "there is Net, needs" in refused("net.py:")
-    assert "there is" in refused("net.py:instance.nothing")
+    assert "did you mean weight?" in refused("net.py:instance.conv.weigth")
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,8 @@ def commands() -> str:
             own = [p for p in command.params if p not in SHARED]
             usage = command.collect_usage_pieces(click.Context(command))
             said = (command.help or "").replace("``", "`")
-            lines += ["", f"#### `symcnn {' '.join([command.name or '', *usage])}`", "", said]
+            line = f"`symcnn {' '.join([command.name or '', *usage])}`"
+            lines += ["", f"#### {command.name}", "", line, "", said]
             lines += ["", *table] if (table := _options(own)) else []
     return "\n".join(lines).rstrip("\n") + "\n"
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from math import isfinite
+from numbers import Integral
 
 from symcnn.errors import InvalidInput, NoSolution, ShapeMismatch, SymcnnError
 from symcnn.sets.inputset import InputSet
@@ -61,8 +63,8 @@ def plain(value: object) -> object:
     """Numbers, text, lists and dicts; formulas and sets as text.
 
     >>> from symcnn import H
-    >>> plain({"output": (1, H + 1), "rows": slice(0, 3)})
-    {'output': [1, 'H + 1'], 'rows': [0, 3]}
+    >>> plain({"output": (1, H + 1, H - H), "rows": slice(0, 3)})
+    {'output': [1, 'H + 1', 0], 'rows': [0, 3]}
     """
     if isinstance(value, slice):
         return [value.start, value.stop]
@@ -75,12 +77,18 @@ def plain(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
         names = [f.name for f in fields(value) if not f.name.startswith("_")]
         return {name: plain(getattr(value, name)) for name in names}
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(str, value))
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
     return value if isinstance(value, (int, float, str, type(None))) else str(value)
 
 
 def to_json(value: object) -> str:
     """The text of JSON."""
-    return json.dumps(plain(value), indent=2)
+    return json.dumps(plain(value), indent=2, allow_nan=False)
 
 
 def status_of(error: BaseException) -> int:

@@ -14,6 +14,7 @@ from symcnn.sets.grammar import parse_assignments, parse_numbers, parse_ranges
 
 __all__ = ["fixed", "ranged"]
 
+_NAMED = 'name the sizes: "N=8"'
 _CURE = 'for example "H=224,W=224" or "224x224"'
 
 
@@ -46,9 +47,11 @@ def ranged(net: Network, texts: Iterable[str]) -> dict[str, int | range]:
 
 def _image(net: Network, text: str) -> dict[str, int]:
     """Numbers for the axes that no batch and no channels run along."""
-    axes = [name for name in net.symbols if name not in net.batch]
+    axes = [name for name in net.symbols if name not in net.batch | {"N"}]
     numbers = parse_numbers(text, "x", '"224x224", or "H=224,W=224"')
     numbers *= len(axes) if len(numbers) == 1 else 1
+    if not axes:
+        raise BadSpec(f"{text!r}: no axis of the image has an open size", cure=_NAMED)
     if 0 in numbers:
         raise BadSpec(f"{text!r}: a size is at least 1", cure=_CURE)
     if len(numbers) != len(axes):

@@ -212,10 +212,12 @@ def _enter(root: Path) -> None:
 
 def _stands_in(root: Path, module: ModuleType) -> bool:
     """Whether a module was found in this folder, and not further down, in an environment."""
-    name = module.__name__.rstrip("_")
-    stem = root.joinpath(*name.split("."))
+    *above, last = module.__name__.split(".")
+    stem = root.joinpath(*above, last)
     if file := getattr(module, "__file__", None):
-        return Path(file) in (stem.with_suffix(".py"), stem / "__init__.py")
+        alone = Path(file).with_suffix("")
+        named = alone.name == last.rstrip("_") or alone == stem  # see `_alone`
+        return (alone.parent == stem.parent and named) or Path(file) == stem / "__init__.py"
     return str(stem) in map(str, getattr(module, "__path__", ()))
 
 
