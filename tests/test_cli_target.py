@@ -264,6 +264,7 @@ def test_where_no_layer_says_it_the_shape_is_asked_for(folder):
     )
     assert "the network has the inputs a, b" in refused("two.py:Two")
     assert "--input" in refused("torch.nn:ReLU")
+    assert "takes indices" in refused("torch.nn:Embedding(10, 4)")
     assert output("two.py:Two", "--input", "N 3 L", "--input", "N 3 L") == ["N", 3, "L"]
 
 
@@ -290,3 +291,33 @@ def test_a_network_alone_asks_for_its_summary():
     assert run(target).stdout == run("summary", target).stdout
     assert run(target, "--depth", "1").stdout != run(target).stdout
     assert "did you mean summary" in run("sumary", target, status=2).output
+
+
+def test_an_assumed_shape_is_said_where_the_network_refuses_it_too(folder):
+    (folder / "head.py").write_text(
+        "import torch\n"
+        "class Net(torch.nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.head, self.conv = torch.nn.Linear(8, 2), torch.nn.Conv2d(3, 8, 3)\n"
+        "    def forward(self, x):\n"
+        "        return self.head(self.conv(x).mean((2, 3)))\n"
+    )
+    assert run("shapes", "head.py:Net", "--input", "N 3 H W").stdout
+    result = run("shapes", "head.py:Net", status=1)
+    assert result.stderr.startswith('with --input "N 8", as the first layer says\nShapeMismatch: ')
+    answer = json.loads(run("shapes", "head.py:Net", "--json", status=1).stdout)
+    assert answer["assumed_inputs"] == ["N 8"]
+
+
+def test_what_two_networks_are_assumed_to_take_is_said_of_both(folder):
+    words = ("diff", "net.py:Net", "torch.nn:Conv2d(4, 8, 3, padding=1)")
+    assert run(*words, status=1).stderr.splitlines() == [
+        'with --input "N 3 H W", as the first layer says',
+        'with --input "N 4 H W", as the first layer says',
+    ]
+    assert json.loads(run(*words, "--json", status=1).stdout)["assumed_inputs"] == {
+        "net.py:Net": ["N 3 H W"],
+        "torch.nn:Conv2d(4, 8, 3, padding=1)": ["N 4 H W"],
+    }
+    assert len(run("diff", "net.py:Net", "net.py:Net(9)", status=1).stderr.splitlines()) == 1

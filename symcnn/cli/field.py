@@ -112,8 +112,8 @@ def _plot_effective(ask: Ask, path: str) -> None:
     """Gradient magnitudes of the centre output as a picture."""
     from symcnn.frontends.effective import effective_receptive_field
 
-    shapes = ask.inputs or ask.assumed
-    if not ask.texts or len(shapes) != 1:
+    if not ask.texts or len(ask.inputs) > 1:
         raise click.UsageError("--plot takes --sizes 224x224, and a network of one input")
     module = torch_module_of(ask.target, "cpu")
-    effective_receptive_field(module, shapes[0], at=ask.module, **ask.sizes).plot(path)
+    (shape,) = ask.shapes(module)
+    effective_receptive_field(module, shape, at=ask.module, **ask.sizes).plot(path)

@@ -96,14 +96,15 @@ def _said(ctx: click.Context) -> Iterator[None]:
 def _show(ctx: click.Context, kind: str, cause: str, cure: str, status: int, message: str) -> None:
     if ctx.meta["debug"]:
         traceback.print_exc()
-    scope = "" if ctx.obj is None else ctx.obj.scope
+    ask = ctx.obj  # None where the command asks no network
     if ctx.meta["json"]:
-        holds = {"holds": scope} if scope else {}
-        click.echo(to_json({**as_error(kind, cause, cure, status), **holds}))
+        click.echo(to_json({**as_error(kind, cause, cure, status), **(ask.notes if ask else {})}))
     else:
+        if ask:
+            ask.say_assumed()
         click.echo(f"{kind}: {message}", err=True)
-        if scope:
-            click.echo(f"holds {scope}", err=True)
+        if ask and ask.scope:
+            click.echo(f"holds {ask.scope}", err=True)
     ctx.exit(status)
 
 

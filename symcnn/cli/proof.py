@@ -9,7 +9,7 @@ import click
 
 from symcnn.cli.question import Ask, command, question
 from symcnn.cli.reply import Reply
-from symcnn.cli.target import default_inputs, torch_module_of
+from symcnn.cli.target import torch_module_of
 from symcnn.errors import BadSpec
 
 
@@ -41,15 +41,10 @@ def validate(
     junit: str | None,
 ) -> Reply:
     """Compare with torch at many sizes; exit status 1 if they differ anywhere."""
-    from symcnn.frontends import from_torch
-
     if ask.module:
         raise BadSpec("validate looks at the whole network", cure="leave out --module")
     module = torch_module_of(ask.target, "meta" if device == "meta" else "cpu")
-    if not ask.inputs:
-        ask.assumed = default_inputs(module)
-    net = from_torch(module.train(ask.train), *(ask.inputs or ask.assumed))
-    report = net.validate(
+    report = ask.traced(module).validate(
         module, device, samples=samples, seed=seed, dtype=dtype, channels_last=channels_last
     )
     if junit:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from functools import cached_property
 from inspect import getdoc
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,10 +20,13 @@ from symcnn.cli import sizes as written
 from symcnn.cli.group import main
 from symcnn.cli.name import Name
 from symcnn.cli.reply import NO, Reply, plain, to_json
-from symcnn.cli.target import network_of
+from symcnn.cli.target import default_inputs, module_of, read, traced
 from symcnn.network import Network
 from symcnn.progress import silent, waiting
 from symcnn.trace.branches import Branch
+
+if TYPE_CHECKING:
+    from symcnn.cli.target import Module
 
 __all__ = ["FORMS", "SHARED", "Ask", "command", "question"]
 
@@ -49,13 +53,40 @@ class Ask:
         self.target, self.inputs, self.module = target, inputs, module
         self.texts, self.train = texts, train
         self.branch: Branch[Network] | None = None
-        self.assumed: tuple[str, ...] = ()  # shapes of inputs that nobody gave
+        self.assumed: dict[str, tuple[str, ...]] = {}  # shapes of inputs that nobody gave
 
     @cached_property
     def whole(self) -> Network:
         """The network, with all its branches."""
-        net, self.assumed = network_of(self.target, self.inputs, train=self.train)
-        return net
+        if self.target.endswith(".onnx"):
+            return read(self.target, self.inputs)
+        module = module_of(self.target)
+        return module if isinstance(module, Network) else self.traced(module)
+
+    def traced(self, module: Module) -> Network:
+        """The network that a module is, on these inputs."""
+        return traced(module, self.shapes(module), train=self.train)
+
+    def shapes(self, module: Module) -> tuple[str, ...]:
+        """The shapes of its inputs: as given, or as its first layer says."""
+        if not self.inputs and self.target not in self.assumed:
+            self.assumed[self.target] = default_inputs(module)
+        return self.inputs or self.assumed[self.target]
+
+    @property
+    def notes(self) -> dict[str, object]:
+        """What there is to know besides the answer: what it holds for, and what was assumed."""
+        shapes = dict(self.assumed)
+        alike = len(set(shapes.values())) == 1
+        assumed = next(iter(shapes.values())) if alike else shapes
+        found = {"holds": self.scope, "assumed_inputs": plain(assumed)}
+        return {key: value for key, value in found.items() if value}
+
+    def say_assumed(self) -> None:
+        """Say on standard error which shapes were assumed."""
+        for shapes in dict.fromkeys(self.assumed.values()):
+            listed = " ".join(f'--input "{shape}"' for shape in shapes)
+            click.echo(f"with {listed}, as the first layer says", err=True)
 
     @property
     def scope(self) -> str:
@@ -84,7 +115,9 @@ class Ask:
 
     def of(self, target: str) -> Ask:
         """The same, asked of another network."""
-        return Ask(target, self.inputs, module=self.module, texts=self.texts, train=self.train)
+        ask = Ask(target, self.inputs, module=self.module, texts=self.texts, train=self.train)
+        ask.assumed = self.assumed
+        return ask
 
 
 def question(
@@ -213,9 +246,8 @@ def answer(
 
 
 def _print(ask: Ask, branch: Branch[Network] | None, reply: Reply, *, first: bool) -> None:
-    if first and ask.assumed:
-        shapes = " ".join(f'--input "{shape}"' for shape in ask.assumed)
-        click.echo(f"with {shapes}, as the first layer says", err=True)
+    if first:
+        ask.say_assumed()
     if branch is not None:
         click.echo(f"{'' if first else chr(10)}for {branch.where.describe()}:")
     click.echo(str(reply))
@@ -227,8 +259,7 @@ def _data(ask: Ask, said: list[tuple[Branch[Network] | None, Reply]]) -> dict[st
     data = reply.data
     if branch is not None:
         data = {"branches": [{"where": plain(b.where), **r.data} for b, r in said if b]}
-    data |= {"holds": ask.scope} if ask.scope else {}
-    return data | ({"assumed_inputs": list(ask.assumed)} if ask.assumed else {})
+    return data | ask.notes
 
 
 def _quiet(as_json: bool) -> AbstractContextManager[object]:

@@ -30,7 +30,15 @@ if TYPE_CHECKING:
 
     Module = Union[OwnModule, "torch.nn.Module"]
 
-__all__ = ["Target", "default_inputs", "module_of", "named_inputs", "network_of", "torch_module_of"]
+__all__ = [
+    "Target",
+    "default_inputs",
+    "module_of",
+    "named_inputs",
+    "read",
+    "torch_module_of",
+    "traced",
+]
 
 _EXAMPLES = "for example net.py:Net, timm:create_model('resnet18'), or net.onnx"
 _TARGET = re.compile(r"(?P<where>.+?):(?P<name>[^\W\d][\w.]*)\s*(?P<arguments>\(.*\))?", re.DOTALL)
@@ -339,24 +347,20 @@ def torch_module_of(text: str, device: str = "meta") -> torch.nn.Module:
     return module
 
 
-def network_of(
-    text: str, inputs: tuple[str, ...], *, train: bool = False
-) -> tuple[Network, tuple[str, ...]]:
-    """The traced network, and the shapes of inputs that nobody gave."""
-    if text.endswith(".onnx"):
-        from symcnn.frontends.onnx import from_onnx
+def read(text: str, inputs: tuple[str, ...]) -> Network:
+    """The network in a file of ONNX."""
+    from symcnn.frontends.onnx import from_onnx
 
-        return from_onnx(text, named_inputs(inputs)), ()
-    module = module_of(text)
-    if isinstance(module, Network):
-        return module, ()
-    assumed = () if inputs else default_inputs(module)
-    shapes = inputs or assumed
+    return from_onnx(text, named_inputs(inputs))
+
+
+def traced(module: Module, shapes: Sequence[str], *, train: bool = False) -> Network:
+    """The network that a module is."""
     if isinstance(module, OwnModule):
-        return module.trace(*shapes), assumed
+        return module.trace(*shapes)
     from symcnn.frontends import from_torch
 
-    return from_torch(module.train(train), *shapes), assumed
+    return from_torch(module.train(train), *shapes)
 
 
 def named_inputs(inputs: tuple[str, ...]) -> Mapping[str, str] | Sequence[str] | None:
@@ -388,6 +392,8 @@ def default_inputs(module: Module) -> tuple[str, ...]:
     if len(needed) > 1:
         raise BadSpec(f"the network has the inputs {', '.join(needed)}", cure=cure)
     for _, layer in module.named_modules():
+        if hasattr(layer, "num_embeddings"):
+            raise BadSpec("the first layer takes indices, of any shape", cure=cure)
         if shape := _says(layer):
             return (shape,)
     raise BadSpec("no layer says what the shape of the input is", cure=cure)
