@@ -8,6 +8,7 @@ has it, or what the ``__torch_function__`` of the class makes of it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ class AliasFound(BaseException):
     """The first of them stands among the arguments of an operation."""
 
 
-def base_of(value: Any) -> TracedTensor | None:
+def base_of(value: object) -> TracedTensor | None:
     """The traced tensor that a tensor of another class stands for, if it does."""
     if not isinstance(value, torch.Tensor) or type(value) in _TRACED:
         return None
@@ -42,14 +43,14 @@ def base_of(value: Any) -> TracedTensor | None:
     return base if type(base) is TracedTensor else None
 
 
-def classes_of(value: Any) -> dict[type, None]:
+def classes_of(value: object) -> dict[type, None]:
     """The classes of such tensors in nested arguments, torch.Tensor among them."""
     if isinstance(value, (tuple, list)):
         return {kind: None for v in value for kind in classes_of(v)}
     return {} if base_of(value) is None else {type(value): None}
 
 
-def on_bases(value: Any) -> Any:
+def on_bases(value: object) -> object:
     """Nested arguments with the traced tensors in place of them."""
     if isinstance(value, (tuple, list)) and not hasattr(value, "_fields"):
         return type(value)(map(on_bases, value))
@@ -57,19 +58,20 @@ def on_bases(value: Any) -> Any:
     return value if base is None else base
 
 
-def of_class(value: Any, kind: type) -> Any:
+def of_class(value: object, kind: type) -> object:
     """Traced tensors in a result as objects of that class."""
     if isinstance(value, (tuple, list)):
+        make: Any = type(value)
         if hasattr(value, "_fields"):
-            return type(value)(*(of_class(v, kind) for v in value))
-        return type(value)([of_class(v, kind) for v in value])
+            return make(*(of_class(v, kind) for v in value))
+        return make([of_class(v, kind) for v in value])
     return as_subclass(value, kind) if type(value) is TracedTensor else value
 
 
-def constructed(kind: Any) -> Any:
+def constructed(kind: type) -> Callable[..., object]:
     """The class, to be called with tensors."""
 
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: object, **kwargs: object) -> object:
         if any(isinstance(a, torch.Tensor) for a in args):
             with _disable_current_modes():
                 return kind(*args, **kwargs)
@@ -78,7 +80,7 @@ def constructed(kind: Any) -> Any:
     return call
 
 
-def own_function(kind: type) -> Any:
+def own_function(kind: type) -> Callable[..., object] | None:
     """The ``__torch_function__`` of a class, if it has one of its own."""
     function: Any = getattr(kind, "__torch_function__", None)
     plain = getattr(function, "__func__", function) in (_DEFAULT, _DISABLED)

@@ -147,7 +147,7 @@ def _equal(a: Any, b: Any) -> bool:
 
 
 def _collection(kind: Any) -> Callable[..., Any]:
-    def call(*values: Any) -> Any:
+    def call(*values: object) -> object:
         if len(values) == 1 and isinstance(values[0], (tuple, list)):
             return kind(_apart(values[0]))
         return kind(*values)
@@ -218,7 +218,7 @@ def _instead(name: str, space: Mapping[str, Any]) -> Callable[..., Any] | None:
     found = space[name]
     tensors = isinstance(found, type) and issubclass(found, torch.Tensor)
     if tensors and not issubclass(found, torch.nn.Parameter) and found is not torch.Tensor:
-        return constructed(found)  # type: ignore[no-any-return]
+        return constructed(found)
     return None
 
 
@@ -245,7 +245,7 @@ class _Reached:
         self._kept: list[Any] = []
         self._stack: list[Any] = []
 
-    def follow(self, roots: Iterable[Any]) -> _Reached:
+    def follow(self, roots: Iterable[object]) -> _Reached:
         """Everything from the roots on."""
         self._stack += roots
         while self._stack:
@@ -367,7 +367,7 @@ def _unwrapped(wrapper: Any) -> Callable[..., Any]:
     body = _body(wrapper)
 
     @functools.wraps(body)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: object, **kwargs: object) -> object:
         function = body if _asks(args) or _asks(kwargs.values()) else wrapper
         return function(*args, **kwargs)
 
@@ -532,7 +532,7 @@ def _callables(value: Any, depth: int = 2) -> Iterator[Any]:
 
 
 @contextmanager
-def replaced_names(modules: Iterable[tuple[str, Any]]) -> Iterator[None]:
+def replaced_names(modules: Iterable[tuple[str, object]]) -> Iterator[None]:
     """Stand-ins at the call sites of all that the forwards of `modules` reach."""
     with _lock:
         roots, swaps = _roots(modules)

@@ -24,7 +24,7 @@ from contextlib import suppress
 from itertools import islice
 from operator import is_, itemgetter
 from random import Random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 
@@ -59,6 +59,8 @@ def _inert_all(values: tuple[Any, ...]) -> bool:
         numbers.issuperset(map(type, v)) if type(v) is tuple else type(v) in numbers for v in values
     )
 
+
+T = TypeVar("T")
 
 _STANDARD = frozenset(sys.stdlib_module_names) - {"__main__"}
 
@@ -112,9 +114,9 @@ class Kept:
         self.cells: list[tuple[types.CellType, Any]] = []
         self.seen: set[int] = set()
 
-    def keep(self, place: Any) -> None:
+    def keep(self, place: object) -> None:
         """Remember a container, and the containers in it, as they are."""
-        stack = [place]
+        stack: list[Any] = [place]
         while stack:
             place = stack.pop()
             if id(place) in self.seen:
@@ -208,7 +210,7 @@ class _Shared:
         self.kept.back()
 
     @classmethod
-    def enter(cls, owners: Iterable[Any]) -> list[_Shared]:
+    def enter(cls, owners: Iterable[type | types.ModuleType]) -> list[_Shared]:
         """Remember, unless another run does."""
         with cls.lock:
             found = []
@@ -310,12 +312,12 @@ class Copies:
         self.kept = Kept()
         self.found: dict[int, Any] = {}  # by the id of the original
         self.originals: list[Any] = []  # alive, so that ids stay theirs
-        self.modules: list[tuple[Any, torch.nn.Module]] = []  # with their originals
+        self.modules: list[tuple[Any, Any]] = []  # with their originals
         self.todo: list[dict[Any, Any] | list[Any] | deque[Any]] = []
         self.kinds = _Kinds(self)
         self.entered: list[_Shared] = []
 
-    def of(self, module: torch.nn.Module) -> Any:
+    def of(self, module: torch.nn.Module) -> torch.nn.Module:
         """The copy of a module and of all that it reaches."""
         copy = self.value(module)
         todo = self.todo
@@ -351,9 +353,9 @@ class Copies:
         del self.kinds.copies  # no circle is left for the collector
         self.kinds.clear()
 
-    def _owners(self) -> list[Any]:
+    def _owners(self) -> list[type | types.ModuleType]:
         """The classes, and the python files they are written in, of all that was copied."""
-        owners: dict[int, Any] = {}
+        owners: dict[int, type | types.ModuleType] = {}
         for kind, how in self.kinds.items():
             if how is None or kind.__module__.startswith("torch."):
                 continue
@@ -367,23 +369,24 @@ class Copies:
                     owners[id(file)] = file
         return list(owners.values())
 
-    def value(self, value: Any) -> Any:
+    def value(self, value: T) -> T:
         """The copy of anything; itself if there is nothing in it to be written to."""
         how = self.kinds[type(value)]
-        return value if how is None else how(value)
+        copy: T = value if how is None else how(value)
+        return copy
 
-    def _made(self, original: Any, copy: Any) -> Any:
+    def _made(self, original: object, copy: T) -> T:
         self.found[id(original)] = copy
         self.originals.append(original)
         return copy
 
-    def module(self, module: Any) -> Any:
-        found = self.found.get(id(module))
+    def module(self, module: T) -> T:
+        found: T | None = self.found.get(id(module))
         if found is not None:
             return found
         attributes = module.__dict__.copy()
         try:
-            copy: Any = object.__new__(type(module))
+            copy = object.__new__(type(module))
         except TypeError:  # partly written in C
             return self.shared(module)
         object.__setattr__(copy, "__dict__", attributes)
@@ -410,8 +413,8 @@ class Copies:
             _inert.add(settings)
         return copy
 
-    def mapping(self, value: Any) -> Any:
-        found = self.found.get(id(value))
+    def mapping(self, value: dict[object, object]) -> dict[object, object]:
+        found: dict[object, object] | None = self.found.get(id(value))
         if found is not None:
             return found
         copy = self._made(value, value.copy())
@@ -421,15 +424,15 @@ class Copies:
         self.todo.append(copy)
         return copy
 
-    def _rekeyed(self, copy: Any) -> Any:
+    def _rekeyed(self, copy: dict[object, object]) -> dict[object, object]:
         items = [(self.value(k), v) for k, v in copy.items()]
         copy.clear()
         copy.update(items)
         self.todo.append(copy)
         return copy
 
-    def sequence(self, value: Any) -> Any:
-        found = self.found.get(id(value))
+    def sequence(self, value: list[object] | deque[object]) -> list[object] | deque[object]:
+        found: list[object] | deque[object] | None = self.found.get(id(value))
         if found is not None:
             return found
         copy = self._made(value, value.copy())
@@ -437,8 +440,8 @@ class Copies:
             self.todo.append(copy)
         return copy
 
-    def unordered(self, value: Any) -> Any:
-        found = self.found.get(id(value))
+    def unordered(self, value: set[object]) -> set[object]:
+        found: set[object] | None = self.found.get(id(value))
         if found is not None:
             return found
         copy = self._made(value, value.copy())
@@ -448,14 +451,14 @@ class Copies:
             copy.update(items)
         return copy
 
-    def derived(self, value: Any) -> Any:
+    def derived(self, value: T) -> T:
         """An object of a class derived from a container's: its items and its attributes."""
-        found = self.found.get(id(value))
+        found: T | None = self.found.get(id(value))
         if found is not None:
             return found
         kind = type(value)
         make: Any = kind.__new__
-        copy = self._made(value, make(kind))
+        copy: T = self._made(value, make(kind))
         content = _content(value)
         if isinstance(value, dict):
             _put(copy, {self.value(k): self.value(v) for k, v in content.items()})
@@ -467,20 +470,23 @@ class Copies:
             self.todo.append(vars(copy))
         return copy
 
-    def immutable(self, value: Any) -> Any:
+    def immutable(
+        self, value: tuple[object, ...] | frozenset[object]
+    ) -> tuple[object, ...] | frozenset[object]:
         if _PLAIN.issuperset(map(type, value)):
             return value
         parts = list(map(self.value, value))
         if all(map(is_, parts, value)):
             return value
         kind: Any = type(value)
-        return kind(*parts) if hasattr(value, "_fields") else kind(parts)
+        copy: tuple[object, ...] = kind(*parts) if hasattr(value, "_fields") else kind(parts)
+        return copy
 
-    def function(self, function: Any) -> Any:
+    def function(self, function: types.FunctionType) -> types.FunctionType:
         """A function whose enclosing variables, or defaults, hold what was copied."""
         if not (function.__closure__ or function.__defaults__ or function.__kwdefaults__):
             return function
-        found = self.found.get(id(function))
+        found: types.FunctionType | None = self.found.get(id(function))
         if found is not None:
             return found
         self._made(function, function)  # while it is looked at, it may meet itself
@@ -500,8 +506,8 @@ class Copies:
         vars(copy).update(vars(function))
         return self._made(function, copy)
 
-    def _cell(self, cell: types.CellType) -> Any:
-        found = self.found.get(id(cell))
+    def _cell(self, cell: types.CellType) -> types.CellType:
+        found: types.CellType | None = self.found.get(id(cell))
         if found is not None:
             return found
         try:
@@ -514,11 +520,11 @@ class Copies:
             return cell
         return self._made(cell, types.CellType(copied))
 
-    def method(self, method: Any) -> Any:
+    def method(self, method: types.MethodType) -> types.MethodType:
         owner = self.value(method.__self__)
         return method if owner is method.__self__ else types.MethodType(method.__func__, owner)
 
-    def partial(self, partial: Any) -> Any:
+    def partial(self, partial: functools.partial[object]) -> functools.partial[object]:
         parts = (partial.func, *partial.args, *partial.keywords.values())
         copies = list(map(self.value, parts))
         if all(map(is_, copies, parts)):
@@ -527,30 +533,30 @@ class Copies:
         keywords = dict(zip(partial.keywords, copies[count:], strict=True))
         return functools.partial(copies[0], *copies[1:count], **keywords)
 
-    def reference(self, reference: Any) -> Any:
+    def reference(self, reference: weakref.ref[object]) -> weakref.ref[object]:
         target = reference()
         copy = None if target is None else self.value(target)
         return reference if copy is target else weakref.ref(copy)
 
-    def namespace(self, value: Any) -> Any:
-        found = self.found.get(id(value))
+    def namespace(self, value: types.SimpleNamespace) -> types.SimpleNamespace:
+        found: types.SimpleNamespace | None = self.found.get(id(value))
         if found is not None:
             return found
         copy = self._made(value, types.SimpleNamespace(**vars(value)))
         self.todo.append(vars(copy))
         return copy
 
-    def random(self, value: Any) -> Any:
-        found = self.found.get(id(value))
+    def random(self, value: Random) -> Random:
+        found: Random | None = self.found.get(id(value))
         if found is not None:
             return found
         copy = Random()
         copy.setstate(value.getstate())
         return self._made(value, copy)
 
-    def helper(self, value: Any) -> Any:
+    def helper(self, value: T) -> T:
         """A helper object. One without any attribute may be a mark that code compares with."""
-        found = self.found.get(id(value))
+        found: T | None = self.found.get(id(value))
         if found is not None:
             return found
         kind = type(value)
@@ -571,7 +577,7 @@ class Copies:
                 object.__setattr__(copy, name, self.value(getattr(value, name)))
         return copy
 
-    def tensor(self, tensor: Any) -> Any:
+    def tensor(self, tensor: torch.Tensor) -> torch.Tensor:
         """Shared; its attributes are put back."""
         attributes = tensor.__dict__
         if not attributes:
@@ -580,7 +586,7 @@ class Copies:
             self.kept.keep(attributes)
         return tensor
 
-    def shared(self, value: Any) -> Any:
+    def shared(self, value: T) -> T:
         """An object that stays the same one: its attributes are put back."""
         if id(value) not in self.found:
             self._made(value, value)

@@ -54,7 +54,7 @@ class Places(NamedTuple):
 
 
 @lru_cache(maxsize=2048)
-def orders(function: Any) -> tuple[Places, ...]:
+def orders(function: object) -> tuple[Places, ...]:
     """All ways in which torch's parser reads the arguments of a function of torch."""
     found: list[Places] = []
     if isinstance(function, FunctionType):
@@ -97,7 +97,7 @@ def _number(kind: str) -> Kind:
     return Kind.NUMBER if "number" in kind or "float" in kind else Kind.ANY
 
 
-def _rule(operation: Callable[..., Any]) -> Callable[..., Any]:
+def _rule(operation: Callable[..., object]) -> Callable[..., object]:
     return operation.rule if isinstance(operation, Operation) else operation
 
 
@@ -109,7 +109,7 @@ class _Own(NamedTuple):
 
 
 @lru_cache(maxsize=2048)
-def _own(rule: Callable[..., Any]) -> _Own:
+def _own(rule: Callable[..., object]) -> _Own:
     parameters = signature(rule).parameters.values()
     kinds = Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD
     named = (*kinds, Parameter.KEYWORD_ONLY)
@@ -126,8 +126,11 @@ _NAMED = frozenset({"dtype", "inplace", "out"})
 
 
 def placed(
-    function: Any, operation: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    function: object,
+    operation: Callable[..., object],
+    args: tuple[object, ...],
+    kwargs: Mapping[str, object],
+) -> tuple[tuple[object, ...], Mapping[str, object]]:
     """The arguments of a call of torch's `function` as the rule takes them.
 
     What no place is known for stays as it is: the rule takes it by that name, or refuses it.
@@ -171,7 +174,7 @@ def _place(way: Places, name: str) -> int | None:
     return None
 
 
-def _tensors_first(args: tuple[Any, ...]) -> tuple[Any, ...]:
+def _tensors_first(args: tuple[object, ...]) -> tuple[object, ...]:
     tensors = [a for a in args if isinstance(a, torch.Tensor)]
     if len(tensors) < 2 or all(map(lambda a, b: a is b, args, tensors)):
         return args
@@ -188,7 +191,10 @@ class Numbers(NamedTuple):
 
 @lru_cache(maxsize=2048)
 def numbers(
-    function: Any, operation: Callable[..., Any], count: int = 0, said: frozenset[str] = frozenset()
+    function: object,
+    operation: Callable[..., object],
+    count: int = 0,
+    said: frozenset[str] = frozenset(),
 ) -> Numbers:
     """What the rule's own annotations say; where they leave it open, what torch's parser expects.
 

@@ -18,6 +18,8 @@ from typing import Any
 
 import torch
 
+from symcnn.algebra.size import Size
+
 __all__ = ["KeyBook", "numbers_near"]
 
 _SETS = frozenset(dis.opmap[n] for n in ("BUILD_SET", "SET_ADD", "SET_UPDATE"))
@@ -34,7 +36,7 @@ class KeyBook(threading.local):
         self.place: tuple[int, int] = (0, -1)
         self.sizes: list[Any] = []
 
-    def beside(self, size: Any, frame: FrameType) -> list[Any]:
+    def beside(self, size: Size, frame: FrameType) -> list[Size]:
         """The sizes before this one in the same set."""
         place = (id(frame), frame.f_lasti)
         if frame.f_code.co_code[frame.f_lasti] not in _SETS:

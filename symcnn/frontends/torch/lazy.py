@@ -26,7 +26,7 @@ def is_lazy(module: torch.nn.Module) -> bool:
     return bool(lazy.has_uninitialized_params())
 
 
-def lazy_parameters(module: Any, x: SymbolicTensor, path: str) -> dict[str, Parameter | None]:
+def lazy_parameters(module: nn.Module, x: SymbolicTensor, path: str) -> dict[str, Parameter | None]:
     """The weight and bias that `module` would make for the input `x`."""
     shapes: dict[str, tuple[Int, ...]]
     if isinstance(module, nn.LazyLinear):
@@ -49,7 +49,9 @@ def lazy_parameters(module: Any, x: SymbolicTensor, path: str) -> dict[str, Para
     }
 
 
-def call_lazy(module: Any, x: SymbolicTensor, made: dict[str, Parameter | None]) -> SymbolicTensor:
+def call_lazy(
+    module: nn.Module, x: SymbolicTensor, made: dict[str, Parameter | None]
+) -> SymbolicTensor:
     """What `module` would compute with the parameters `made`."""
     weight, bias = made["weight"], made["bias"]
     if isinstance(module, nn.LazyLinear):

@@ -29,12 +29,14 @@ _CALL = "_compiled_call_impl"
 
 
 @contextmanager
-def observed(module: torch.nn.Module, tracer: Tracer) -> Iterator[Any]:
+def observed(module: torch.nn.Module, tracer: Tracer) -> Iterator[torch.nn.Module]:
     """A copy of the module whose calls are reported to the tape."""
     tape = tracer.tape
     tape.paths = {id(m): path for path, m in tracer.modules}
 
-    def call(original: Any, copy: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(
+        original: torch.nn.Module, copy: torch.nn.Module, *args: object, **kwargs: object
+    ) -> object:
         path = tape.paths.get(id(original))
         forward: Any = copy._call_impl
         if type(copy) in TARGETS:

@@ -189,7 +189,7 @@ def _is_unknown(value: Any) -> bool:
 
 
 def _is_static(index: Any) -> bool:
-    def fixed(item: Any) -> bool:
+    def fixed(item: object) -> bool:
         if type(item) is slice:
             return all(map(fixed, (item.start, item.stop, item.step)))
         return item is None or item is Ellipsis or type(item) is int

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable
 from fractions import Fraction
 from os.path import dirname
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import torch
 
@@ -83,7 +83,7 @@ class Dim(torch.SymInt):
         return int
 
     @property
-    def node(self) -> Any:  # what torch's C++ side asks; it only ever reaches the example value
+    def node(self) -> Self:  # what torch's C++ side asks; it only ever reaches the example value
         return self
 
     def is_int(self) -> bool:
@@ -102,10 +102,10 @@ class Dim(torch.SymInt):
     imag = property(lambda self: 0)
     denominator = property(lambda self: 1)
 
-    def conjugate(self) -> Any:
+    def conjugate(self) -> Self:
         return self
 
-    def as_integer_ratio(self) -> Any:
+    def as_integer_ratio(self) -> tuple[Self, int]:
         return self, 1
 
     def is_integer(self) -> bool:
@@ -370,7 +370,7 @@ class Real(torch.SymFloat):
         return float
 
     @property
-    def node(self) -> Any:
+    def node(self) -> Self:
         return self
 
     def is_symbolic(self) -> bool:
@@ -544,7 +544,7 @@ class Real(torch.SymFloat):
     def __round__(self, ndigits: Any = None) -> Any:
         return self._is("round") if ndigits is None else round(self._float(), ndigits)
 
-    def rint(self) -> Any:
+    def rint(self) -> object:
         """The nearest whole number, as numpy asks an object for it."""
         return _as_float(self._is("round"))
 
@@ -559,7 +559,7 @@ class Real(torch.SymFloat):
     def __bool__(self) -> bool:
         return bool(self != 0)
 
-    def gap(self, other: Any) -> Int:
+    def gap(self, other: object) -> Int:
         """``self - other`` times whatever makes it an integer expression with its sign."""
         operand = self._operand(other)
         assert operand is not None

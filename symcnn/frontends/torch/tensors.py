@@ -136,16 +136,16 @@ class TracedTensor(torch.Tensor):
         return self
 
     @property
-    def T(self) -> Any:  # noqa: N802
+    def T(self) -> torch.Tensor:  # noqa: N802
         """The axes in reverse order."""
         return self.permute(*range(self.ndim - 1, -1, -1))
 
     @property
-    def mT(self) -> Any:  # noqa: N802
+    def mT(self) -> torch.Tensor:  # noqa: N802
         """The last two axes exchanged."""
         return self.transpose(-2, -1)
 
-    def as_subclass(self, cls: type) -> Any:
+    def as_subclass(self, cls: type) -> object:
         """An object of another class, which stands for this tensor."""
         return as_subclass(self, cls)
 
@@ -157,7 +157,7 @@ class TracedTensor(torch.Tensor):
         tracer = self._tracer
         return tracer.layouts.of(self._value, tracer.place(), caller())
 
-    def is_contiguous(self, memory_format: Any = torch.contiguous_format) -> bool:
+    def is_contiguous(self, memory_format: torch.memory_format = torch.contiguous_format) -> bool:
         """Whether it lies in memory in that order, without gaps."""
         order = range(self.ndim)
         if memory_format in _LAST:
@@ -186,7 +186,7 @@ class TracedTensor(torch.Tensor):
         """Whether the values may be negative."""
         return self.dtype.is_signed
 
-    def type(self, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def type(self, dtype: object = None, *args: object, **kwargs: Any) -> object:
         """The name of the type, or a cast."""
         if dtype is not None:
             return self._tracer.method("type", self, dtype, *args, **kwargs)
@@ -251,7 +251,7 @@ class TracedTensor(torch.Tensor):
         return f"TracedTensor({', '.join(map(str, self._value.dims))})"
 
 
-def as_subclass(value: Any, kind: type) -> Any:
+def as_subclass(value: torch.Tensor, kind: type) -> torch.Tensor:
     """A tensor as an object of another class. Modes would make an object of torch.Tensor first."""
     if kind is torch.Tensor:
         return value
@@ -286,10 +286,10 @@ OPERATORS = {
 
 
 def _operator(name: str, word: str) -> Callable[..., Any]:
-    def call(self: TracedTensor, *args: Any) -> Any:
+    def call(self: TracedTensor, *args: object) -> object:
         return self._tracer.method(name, self, *args, inplace=writes(f"__{word}__"))
 
-    def reflected(self: TracedTensor, other: Any) -> Any:
+    def reflected(self: TracedTensor, other: object) -> object:
         return self._tracer.method(name, other, self)
 
     return reflected if word in REFLECTED else call
@@ -304,12 +304,12 @@ for _op, _words in OPERATORS.items():
         setattr(TracedTensor, f"__{_word}__", _operator(_op, _word))
 
 
-def tracer_of(value: Any) -> Tracer | None:
+def tracer_of(value: object) -> Tracer | None:
     """The tracer of the first traced tensor in nested arguments."""
     if type(value) is TracedTensor:
         return value._tracer
-    inner = value.values() if isinstance(value, dict) else value
     if isinstance(value, (tuple, list, dict)):
+        inner = value.values() if isinstance(value, dict) else value
         return next((found for v in inner if (found := tracer_of(v)) is not None), None)
     return None
 

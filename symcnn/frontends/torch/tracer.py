@@ -284,7 +284,8 @@ class Tracer(Values, TorchFunctionMode):
             if name in _PRODUCTS:
                 raise
             return
-        ours, theirs = flat(traced), flat(result)
+        ours: list[Any] = flat(traced)
+        theirs = flat(result)
         shapes = [tuple(t.shape) for t in theirs]
         if [t._value.dims for t in ours if type(t) is TracedTensor] != shapes:
             del self.tape.nodes[mark:]
@@ -355,7 +356,7 @@ class Tracer(Values, TorchFunctionMode):
             return value
         if isinstance(value, (tuple, list)):
             return type(value)(self._as_number(v, kind) for v in value)
-        plain = self.plain(value)
+        plain: Any = self.plain(value)
         if kind is Kind.SIZE and plain is value:
             return value._values() if isinstance(value, TracedTensor) else value.item()
         return plain
@@ -380,7 +381,7 @@ class Tracer(Values, TorchFunctionMode):
         changed = Result((base.dims,), same_axes(base.ndim), others=((part, everything),))
         return record("setitem", (base, part), changed).outputs[0]
 
-    def joined(self, whole: Any, part: TracedTensor) -> TracedTensor:
+    def joined(self, whole: object, part: TracedTensor) -> TracedTensor:
         """A tensor, traced or real, of which a traced one is part."""
         return TracedTensor.of(self._with_part(self.unwrap(whole), part._value), self)
 
@@ -421,13 +422,13 @@ class Tracer(Values, TorchFunctionMode):
                 self.writes.write(target, made)
         return out
 
-    def run_module(self, module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+    def run_module(self, module: torch.nn.Module, *args: object, **kwargs: object) -> object:
         """Run the rule of a module class in place of its forward."""
         reads = tuple(map(self.leaf, module.parameters()))
         kind = type(module)
         return self.apply(TARGETS[kind], kind.__name__, (module, *args), kwargs, reads=reads)
 
-    def run_lazy(self, module: torch.nn.Module, x: Any) -> Any:
+    def run_lazy(self, module: torch.nn.Module, x: object) -> object:
         """Run a lazy module with the parameters it would make, the same at every call."""
         if self.script:
             return self.wrap(self.replay("lazy"))
@@ -441,14 +442,14 @@ class Tracer(Values, TorchFunctionMode):
 
     # steps
 
-    def note(self, mark: int, asked: Any, answer: Any) -> None:
+    def note(self, mark: int, asked: object, answer: object) -> None:
         """The step that began when there were `mark` of them; those within it are part of it."""
         steps, tape = self.steps, self.tape
         if len(steps) > mark:
             del steps[mark:]
         steps.append(Step(asked, answer, len(tape.nodes), len(tape.guards), len(self.choices)))
 
-    def replay(self, asked: Any, tensors: Iterable[Any] = ()) -> Any:
+    def replay(self, asked: Any, tensors: Iterable[object] = ()) -> Any:
         """The answer of the earlier run; `tensors` are what it is asked about."""
         step, tape = self.script.pop(), self.tape
         if step.asked != asked:
@@ -751,7 +752,7 @@ def _dtype_name(real: torch.Tensor) -> str:
     return _NAMES[real.dtype]
 
 
-def is_tensor(value: Any) -> bool:
+def is_tensor(value: object) -> bool:
     return type(value) is TracedTensor or isinstance(value, torch.Tensor)
 
 
@@ -782,7 +783,7 @@ def _scalar_in(value: Any) -> bool:
     return any(map(_scalar_in, value))
 
 
-def flat(value: Any) -> list[Any]:
+def flat(value: object) -> list[torch.Tensor]:
     """The tensors in nested tuples and lists."""
     if isinstance(value, (tuple, list)):
         return [t for v in value for t in flat(v)]

@@ -99,7 +99,7 @@ class Values:
             return int(self.writes.current(value))
         return value if isinstance(value, (int, Dim, Real)) else None
 
-    def plain(self, value: Any) -> Any:
+    def plain(self, value: object) -> object:
         """A 0-d tensor that holds a number as the number; all else as it is."""
         if isinstance(value, slice):
             return slice(*map(self.plain, (value.start, value.stop, value.step)))

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from operator import is_
 from typing import Any
@@ -33,7 +33,7 @@ __all__ = ["Writes", "is_plain"]
 _PLAIN = frozenset((torch.Tensor, torch.nn.Parameter, torch.nn.Buffer))
 
 
-def is_plain(value: Any) -> bool:
+def is_plain(value: object) -> bool:
     """Whether it is a tensor of torch's own class."""
     return type(value) in _PLAIN
 
@@ -113,7 +113,7 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Arguments with aliases in place of tensors that the run did not make."""
         return _mapped(self.alias, value)
 
-    def alias(self, tensor: Any) -> Any:
+    def alias(self, tensor: torch.Tensor) -> torch.Tensor:
         """The tensor that stands for `tensor` in this run."""
         alias = self.aliases.get(id(tensor))
         if alias is None:
@@ -164,7 +164,7 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     # traced tensors in real ones
 
-    def write(self, tensor: torch.Tensor, traced: Any) -> None:
+    def write(self, tensor: torch.Tensor, traced: torch.Tensor) -> None:
         """From now on the real tensor is what was written to it."""
         self.alive.append(tensor)
         self.parts.setdefault(self._root(tensor), []).append((tensor, traced))
@@ -175,18 +175,19 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         joined: a traced tensor, or a real one, of which a traced one is part.
         """
 
-        def whole(tensor: torch.Tensor) -> Any:
+        def whole(tensor: torch.Tensor) -> torch.Tensor:
             parts = self.parts.get(self._root(tensor))
             if parts is None:
                 return tensor
             key = id(tensor), len(parts)
             if key not in self.wholes:
-                whole: Any = tensor
+                whole = tensor
                 for part, traced in parts:
                     whole = traced if part is tensor else joined(whole, traced)
                 self.wholes[key] = whole
                 self.alive.append(tensor)
-            return self.wholes[key]
+            found: torch.Tensor = self.wholes[key]
+            return found
 
         return _mapped(whole, value)
 
@@ -207,7 +208,7 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self.state is _BUSY or current_tape() is not self.tape:
             return func(*args, **kwargs)
         facts = _facts(func)
-        targets = [t for t in facts.targets(args, kwargs) if is_plain(t)]
+        targets: list[Any] = [t for t in facts.targets(args, kwargs) if is_plain(t)]
         if self.state is _OUTSIDE and targets:  # a method that torch gives no say in: set_
             versions = [(t, t._version) for t in targets]
             result = self._run(partial(self.__torch_dispatch__, func, types), (args, kwargs), {})
@@ -303,7 +304,7 @@ class _Facts:
             elif wanted in func.overloadpacket.overloads():
                 self.seeded = getattr(func.overloadpacket, wanted)
 
-    def targets(self, args: Any, kwargs: Any) -> Iterator[Any]:
+    def targets(self, args: Sequence[object], kwargs: Mapping[str, object]) -> Iterator[object]:
         """What the operation writes to."""
         for place in self.writes:
             if isinstance(place, str):
