@@ -95,5 +95,5 @@ def fenced(text: str) -> str:
         elif code is not None and not line.strip():
             lines.append(f"{code}```")
             code = None
-        lines.append(line)
+        lines.append(line.replace("<BLANKLINE>", ""))
     return "\n".join([*lines, f"{code}```"] if code is not None else lines)
