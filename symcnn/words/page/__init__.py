@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, overload
 
 from symcnn.errors import BadSpec
 from symcnn.words.page.formulas import Formulas
-from symcnn.words.page.sheet import Data, sheet, size_names, starts
+from symcnn.words.page.sheet import Data, sheet, starts
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -95,11 +95,13 @@ def named(nets: Sequence[Network], first: str = "") -> list[str]:
 
 
 def _html(nets: Sequence[Network], titles: Sequence[str]) -> str:
-    names = list(dict.fromkeys(name for net in nets for name in size_names(net)))
-    formulas = Formulas(names)
-    opened: dict[str, int] = {}
+    formulas = Formulas()
+    sheets = [sheet(net, formulas, title) for net, title in zip(nets, titles, strict=True)]
+    names = list(dict.fromkeys(name for net in nets for name in net.symbols))
+    names += sorted(formulas.symbols - {*names})
+    opened = dict.fromkeys(names, 3)
     for net in reversed(nets):
-        opened |= starts(net)
+        opened |= starts(net, names)
     batch = frozenset[str]().union(*(net.batch for net in nets))
     zero = frozenset[str]().union(*(net._from_zero for net in nets))
     sizes: list[Data] = [
@@ -111,7 +113,6 @@ def _html(nets: Sequence[Network], titles: Sequence[str]) -> str:
         }
         for name in names
     ]
-    sheets = [sheet(net, formulas, title) for net, title in zip(nets, titles, strict=True)]
     title = " and ".join(titles)
     data = {"title": title, "sizes": sizes, "nets": sheets, "words": formulas.words}
     written = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
@@ -131,7 +132,7 @@ def _html(nets: Sequence[Network], titles: Sequence[str]) -> str:
 <div id="page"></div>
 <script type="application/json" id="data">{written}</script>
 <script>
-{Formulas.prelude()}{formulas.code()}</script>
+{Formulas.prelude()}{formulas.code(names)}</script>
 <script>{_built("page.js")}</script>
 </body>
 </html>

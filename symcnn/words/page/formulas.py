@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Union
 
-from symcnn.algebra.size import Int
+from symcnn.algebra.size import Int, symbols_of
 from symcnn.words.code import LANGUAGES, expression
 
 __all__ = ["INDEX", "Formulas", "Value"]
@@ -19,13 +19,6 @@ INDEX = "#"
 
 #: A number (as text from 2**53 on, where JSON's numbers end), or a formula: its place in the list.
 Value = Union[int, str, "list[int]"]
-
-
-_FAILING = """function symcnnFailing(count, holds) {
-  for (let i = 0n; i < count; i++) if (!holds(i)) return i;
-  return -1n;
-}
-"""
 
 
 class _Names(dict[str, str]):
@@ -45,22 +38,25 @@ class Formulas:
 
     >>> from symcnn.algebra.size import Size
     >>> H = Size.symbol("H")
-    >>> formulas = Formulas(["H"])
+    >>> formulas = Formulas()
     >>> formulas.value(7), formulas.value(H // 2), formulas.value(H // 2)
     (7, [0], [0])
-    >>> print(formulas.code())
-    const symcnnFormulas = (H) => [
-    () => symcnnFloordiv(H, 2n)
+    >>> formulas.place(H * Size.symbol("#"), INDEX)
+    1
+    >>> print(formulas.code(["H"]))
+    const symcnnFormulas = [
+    (H) => symcnnFloordiv(H, 2n),
+    (H, i) => i*H
     ];
     <BLANKLINE>
     """
 
-    def __init__(self, sizes: Sequence[str]) -> None:
+    def __init__(self) -> None:
         self._names = _Names({INDEX: "i"})
-        self._sizes = [self._names[size] for size in sizes]
-        self._places: dict[str, int] = {}
+        self._places: dict[tuple[str, bool], int] = {}
         self._known: dict[tuple[Int, str], int] = {}
         self._words: dict[str, int] = {}
+        self.symbols: set[str] = set()  # all that they speak of
 
     def word(self, text: str) -> int:
         """The place of a text in `words`: layers of a kind say the same."""
@@ -77,35 +73,25 @@ class Formulas:
             return expr if abs(expr) < 1 << 53 else str(expr)
         return [self.place(expr)]
 
-    def place(self, expr: Int, arguments: str = "") -> int:
-        """The place of a formula in the list."""
-        key = expr, arguments
+    def place(self, expr: Int, index: str = "") -> int:
+        """The place of a formula in the list; of one with an index, which is given at the end."""
+        key = expr, index
         if key not in self._known:
-            self._known[key] = self.add(f"({arguments}) => {self.text(expr)}")
+            self.symbols |= symbols_of(expr) - {index}
+            if index:
+                self._names[index] = "i"
+            body = expression(expr, "javascript", self._names), bool(index)
+            self._known[key] = self._places.setdefault(body, len(self._places))
         return self._known[key]
 
-    def of_index(self, expr: Int) -> int:
-        """The place of a formula in `INDEX`."""
-        return self.place(expr, "i")
-
-    def text(self, expr: Int) -> str:
-        """A formula as an expression of JavaScript."""
-        return expression(expr, "javascript", self._names)
-
-    def called(self, symbol: str) -> str:
-        """What a symbol is called in the code."""
-        return self._names[symbol]
-
-    def add(self, function: str) -> int:
-        """The place of a function in the list."""
-        return self._places.setdefault(function, len(self._places))
-
-    def code(self) -> str:
-        """The list of all functions, as one function of the sizes."""
-        head = f"const symcnnFormulas = ({', '.join(self._sizes)}) => ["
-        return "\n".join([head, ",\n".join(self._places), "];", ""])
+    def code(self, sizes: Sequence[str]) -> str:
+        """The list of all formulas, as functions of the sizes."""
+        names = [self._names[size] for size in sizes]
+        heads = {False: f"({', '.join(names)})", True: f"({', '.join([*names, 'i'])})"}
+        lines = [f"{heads[indexed]} => {body}" for body, indexed in self._places]
+        return "\n".join(["const symcnnFormulas = [", ",\n".join(lines), "];", ""])
 
     @staticmethod
     def prelude() -> str:
         """The functions that formulas call."""
-        return LANGUAGES["javascript"].prelude + _FAILING
+        return LANGUAGES["javascript"].prelude

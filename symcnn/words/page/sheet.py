@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from symcnn.network import Network
     from symcnn.questions.field.receptive_field import ReceptiveField
 
-__all__ = ["Data", "sheet", "size_names", "starts"]
+__all__ = ["Data", "sheet", "starts"]
 
 #: What JSON holds.
 Data = Union[None, bool, int, str, Sequence["Data"], Mapping[str, "Data"]]
@@ -41,30 +41,28 @@ _BOXES = 64
 _MANY = 1000
 
 
-def size_names(net: Network) -> list[str]:
-    """The sizes that a page has a slider for: of the inputs first, then hyperparameters."""
-    rest = {*net.hyperparameters}.union(*(r.symbols for r in net.requirements))
-    return [*net.symbols, *sorted(name for name in rest - {*net.symbols} if name.isidentifier())]
+def starts(net: Network, names: Sequence[str]) -> dict[str, int]:
+    """The sizes that a page opens with: valid ones near 224, of one image; hyperparameters near 3.
 
-
-def starts(net: Network) -> dict[str, int]:
-    """The sizes that a page opens with: valid ones near 224, of one image."""
-    names = size_names(net)
-    wanted = dict.fromkeys(names, 3) | dict.fromkeys(net.symbols, 224)
-    wanted |= dict.fromkeys(net.batch & {*names}, 1)
+    Args:
+        net: the network.
+        names: all symbols that the page has a size for.
+    """
+    wanted = dict.fromkeys(net.symbols, 224) | dict.fromkeys(net.batch & {*net.symbols}, 1)
     if "C" in net.batch:
         wanted["C"] = 3
     with suppress(SymcnnError):
         domain = net.valid_inputs()
-        found = domain.nearest(*(wanted[name] for name in domain.shown))
-        sizes = found if isinstance(found, tuple) else (found,)
-        wanted |= dict(zip(domain.shown, sizes, strict=True))
-        rest = domain.given(**{n: wanted[n] for n in domain.shown}) if domain.batch else domain
-        if rest is not domain and rest:
-            least = rest.smallest()
-            sizes = least if isinstance(least, tuple) else (least,)
-            wanted |= dict(zip(rest.names, sizes, strict=True))
-    return wanted
+        near = (wanted.get(name, 3) for name in domain.shown)
+        wanted |= _sizes(domain.shown, domain.nearest(*near))
+        if domain.batch:
+            rest = domain.given(**{name: wanted[name] for name in domain.shown})
+            wanted |= _sizes(rest.names, rest.smallest())
+    return {name: size for name, size in wanted.items() if name in names}
+
+
+def _sizes(names: Sequence[str], member: int | tuple[int, ...]) -> dict[str, int]:
+    return dict(zip(names, member if isinstance(member, tuple) else (member,), strict=True))
 
 
 def sheet(net: Network, formulas: Formulas, title: str) -> Data:
@@ -158,6 +156,8 @@ def _branch(net: Network, formulas: Formulas) -> dict[str, Data]:
         "general": shown.general,
         "symbols": shown.symbols,
         "boxes": _boxes(net),
+        "batch": sorted(net.batch),
+        "hyperparameters": list(net.hyperparameters),
         "totals": costs.totals(formulas),
         "latex": _latex(net),
     }
@@ -235,17 +235,16 @@ def _pair(condition: Condition, formulas: Formulas) -> list[Data]:
     return [formulas.value(condition.lhs), condition.relation, formulas.value(condition.rhs)]
 
 
-def _blocks(requirement: ForAll, formulas: Formulas) -> int:
-    """The first block of a repeat at which a condition does not hold, as a function."""
-    each = requirement.each
+def _blocks(requirement: ForAll, formulas: Formulas) -> dict[str, Data]:
+    """A condition on every block of a repeat: how many there are, and pairs with an index."""
+    each, index = requirement.each, requirement.index
     options = each.options if isinstance(each, AnyOf) else (each,)
-    tests = []
+    pairs: list[Data] = []
     for option in options:
         assert isinstance(option, Condition)  # a block is no repeat of blocks
-        sign = ">=" if option.relation == ">=" else "==="
-        tests.append(f"({formulas.text(option.lhs)}) {sign} ({formulas.text(option.rhs)})")
-    index, count = formulas.called(requirement.index), formulas.text(requirement.count)
-    return formulas.add(f"() => symcnnFailing({count}, ({index}) => {' || '.join(tests)})")
+        left, right = (formulas.place(side, index) for side in (option.lhs, option.rhs))
+        pairs.append([left, option.relation, right])
+    return {"count": formulas.value(requirement.count), "pairs": pairs}
 
 
 def _boxes(net: Network) -> Data:
@@ -304,7 +303,10 @@ class _Fields:
         size: Int | None = None
         with suppress(SymcnnError):
             along, first, last = field.along(axis, INDEX)
-            cell |= {"along": along, "ends": [self._formulas.of_index(e) for e in (first, last)]}
+            cell |= {
+                "along": along,
+                "ends": [self._formulas.place(e, INDEX) for e in (first, last)],
+            }
             size = last - first + 1
         try:
             if size is None or INDEX in symbols_of(size):  # it depends on the place

@@ -4,21 +4,25 @@
 /** The formulas at one choice of sizes, each evaluated once and only when somebody asks. */
 export class At {
   constructor(sizes) {
-    this.functions = symcnnFormulas(...sizes);
-    this.known = new Array(this.functions.length);
+    this.sizes = sizes;
+    this.known = new Map();
   }
 
   /** A number, or a formula `[place]`; null where python would divide by 0. */
   value(v) {
     if (!Array.isArray(v)) return BigInt(v);
-    const place = v[0];
-    if (this.known[place] === undefined) this.known[place] = this.call(place);
-    return this.known[place];
+    let found = this.known.get(v[0]);
+    if (found === undefined) {
+      found = this.call(v[0]);
+      this.known.set(v[0], found);
+    }
+    return found;
   }
 
-  call(place, ...args) {
+  /** A formula by its place, at an index where it has one. */
+  call(place, ...index) {
     try {
-      return this.functions[place](...args);
+      return symcnnFormulas[place](...this.sizes, ...index);
     } catch (error) {
       if (error instanceof RangeError) return null;
       throw error;
@@ -32,24 +36,34 @@ export class At {
 
 const PAIR = { ">=": (a, b) => a >= b, "==": (a, b) => a === b };
 
-function pairHolds([left, relation, right], at) {
-  const a = at.value(left), b = at.value(right);
+function sidesHold(a, relation, b) {
   return a !== null && b !== null && PAIR[relation](a, b);
 }
 
 function holds(requirement, at) {
-  if (requirement.blocks !== undefined) return at.call(requirement.blocks) === -1n;
-  return requirement.pairs.some((pair) => pairHolds(pair, at));
+  if (requirement.blocks) return failingBlock(requirement, at) === null;
+  return requirement.pairs.some(([a, relation, b]) => sidesHold(at.value(a), relation, at.value(b)));
+}
+
+/** The first block of a repeat at which a condition does not hold; null if it does at all. */
+function failingBlock({ blocks: { count, pairs } }, at) {
+  const end = at.value(count);
+  for (let i = 0n; i < end; i++) {
+    if (!pairs.some(([a, relation, b]) => sidesHold(at.call(a, i), relation, at.call(b, i)))) return i;
+  }
+  return null;
 }
 
 /** What goes wrong at these sizes, in words. */
 export function consequence(requirement, at) {
-  if (requirement.blocks !== undefined) return `not so in block ${at.call(requirement.blocks)}`;
-  const sides = requirement.pairs.map(([left, relation, right]) => {
-    const a = at.value(left), b = at.value(right);
-    if (a === null || b === null) return "a size that python divides by is 0 there";
-    return `${a} ${relation === ">=" ? "<" : "!="} ${b}`;
-  });
+  const words = (a, relation, b) => (a === null || b === null
+    ? "a size that python divides by is 0 there" : `${a} ${relation === ">=" ? "<" : "!="} ${b}`);
+  if (requirement.blocks) {
+    const i = failingBlock(requirement, at);
+    const sides = requirement.blocks.pairs.map(([a, relation, b]) => words(at.call(a, i), relation, at.call(b, i)));
+    return `block ${i}: ${sides.join(" and ")}`;
+  }
+  const sides = requirement.pairs.map(([a, relation, b]) => words(at.value(a), relation, at.value(b)));
   if (requirement.total === undefined) return sides.join(" and ");
   const [left, , right] = requirement.pairs[0];
   const each = at.value(left), row = at.value(right), total = at.value(requirement.total);
@@ -140,10 +154,11 @@ function nearestInBox(box, values, way) {
   return found;
 }
 
+/** How far sizes lie: the largest difference, then the sum of all; of two as near, the larger. */
 function distance(values, found) {
   const gaps = Object.entries(found).map(([name, x]) => gap(x, values[name]));
   const most = gaps.reduce((a, b) => (a > b ? a : b), 0n);
-  return [most, gaps.reduce((a, b) => a + b, 0n), -Object.values(found).reduce((a, b) => a + b, 0n)];
+  return [most, gaps.reduce((a, b) => a + b, 0n), ...Object.values(found).map((x) => -x)];
 }
 
 function before(a, b) {
@@ -151,45 +166,88 @@ function before(a, b) {
   return false;
 }
 
+function nearer(values) {
+  return (a, b) => (before(distance(values, b), distance(values, a)) ? b : a);
+}
+
 /** The nearest valid sizes: by padding, by cropping, by resizing; each checked by all conditions. */
-export function nearest(net, values, evaluate, failure) {
+export function nearest(net, values, evaluate) {
   const ways = {};
   const known = net.branches.every((b) => b.boxes);
   for (const way of ["pad", "crop", "resize"]) {
     const found = known
       ? net.branches.flatMap((b) => b.boxes.map((box) => nearestInBox(box, values, way)))
-        .filter((sizes) => sizes && verdict(net, evaluate({ ...values, ...sizes })).valid)
-      : searched(net, values, evaluate, failure, way);
-    if (found.length) {
-      ways[way] = found.reduce((a, b) => (before(distance(values, b), distance(values, a)) ? b : a));
-    }
+      : net.branches.map((b) => searched(b, values, evaluate, way));
+    const valid = found.filter((sizes) => sizes && verdict(net, evaluate({ ...values, ...sizes })).valid);
+    if (valid.length) ways[way] = valid.reduce(nearer(values));
   }
   return { ways, searched: !known };
 }
 
-const REACH = 64;
+/** How far sizes are searched that conditions tie together, by how many they are. */
+const REACH = [0, 4096, 96, 32, 8, 4];
 
-/** Valid sizes around these, tried one after the other along the sizes at fault. */
-function searched(net, values, evaluate, failure, way) {
-  const names = (failure?.requirement.along ?? []).filter((n) => n in values).slice(0, 2);
-  const offsets = [];
-  for (let d = 0; d <= REACH; d++) {
-    if (way !== "crop") offsets.push(BigInt(d));
-    if (way !== "pad" && d) offsets.push(BigInt(-d));
+/** The sizes that conditions tie together, each group with the conditions on it. */
+function groups(branch, names) {
+  const found = [];
+  for (const { requirement } of branch.steps) {
+    const along = requirement.along.filter((name) => names.includes(name));
+    if (!along.length) continue;
+    const met = found.filter((g) => g.names.some((name) => along.includes(name)));
+    const joined = { names: [...new Set([...met.flatMap((g) => g.names), ...along])], all: met.flatMap((g) => g.all) };
+    joined.all.push(requirement);
+    found.splice(0, found.length, ...found.filter((g) => !met.includes(g)), joined);
   }
-  const tries = names.length === 2
-    ? offsets.flatMap((a) => offsets.map((b) => ({ [names[0]]: a, [names[1]]: b })))
-    : names.length === 1 ? offsets.map((a) => ({ [names[0]]: a })) : [];
-  const moved = tries.map((offset) =>
-    Object.fromEntries(Object.entries(offset).map(([n, d]) => [n, values[n] + d])));
-  const ordered = moved.filter((m) => Object.values(m).every((x) => x > 0n))
-    .map((m) => [distance(values, m), m]).sort(([a], [b]) => (before(a, b) ? -1 : 1));
-  const end = performance.now() + 40;
-  for (const [, sizes] of ordered) {
-    if (performance.now() > end) return [];
-    if (verdict(net, evaluate({ ...values, ...sizes })).valid) return [sizes];
+  for (const group of found) group.names.sort((a, b) => names.indexOf(a) - names.indexOf(b));
+  return found;
+}
+
+/** The nearest valid sizes of a branch, tried one after the other, group by group. */
+function searched(branch, values, evaluate, way) {
+  const names = Object.keys(values).filter((name) => !branch.batch.includes(name));
+  const parts = groups(branch, names).map((group) => ({ ...group, least: nearestInGroup(group, values, evaluate, way) }));
+  if (parts.some((part) => !part.least)) return null;
+  const gaps = (found) => distance(values, found)[0];
+  const most = parts.map((part) => gaps(part.least)).reduce((a, b) => (a > b ? a : b), 0n);
+  const chosen = parts.map((part) => nearestInGroup(part, values, evaluate, way, most));
+  const all = Object.assign({}, ...chosen);
+  return Object.fromEntries(names.filter((name) => name in all).map((name) => [name, all[name]]));
+}
+
+/** The nearest sizes of a group; of those that lie within `most`, if given, those of least sum. */
+function nearestInGroup({ names, all }, values, evaluate, way, most) {
+  const reach = BigInt(REACH[names.length] ?? 2);
+  const end = performance.now() + 120;
+  const limit = most === undefined || most > reach ? reach : most;
+  let best = null, score = null;
+  for (let d = 0n; d <= limit; d++) {
+    for (const sizes of shell(names, values, d, way)) {
+      if (performance.now() > end) return best;
+      const far = most === undefined ? distance(values, sizes) : distance(values, sizes).slice(1);
+      if (best && !before(far, score)) continue;
+      const at = evaluate({ ...values, ...sizes });
+      if (all.every((requirement) => holds(requirement, at))) [best, score] = [sizes, far];
+    }
+    if (best && most === undefined) return best;
   }
-  return [];
+  return best;
+}
+
+/** All sizes whose largest difference is d. */
+function* shell(names, values, d, way, found = {}, reached = false) {
+  if (!names.length) {
+    if (reached || d === 0n) yield { ...found };
+    return;
+  }
+  const [name, ...rest] = names;
+  const low = way === "pad" ? 0n : -d, high = way === "crop" ? 0n : d;
+  for (let by = high; by >= low; by--) {
+    const edge = by === d || by === -d;
+    if (!rest.length && !reached && !edge) continue;
+    const x = values[name] + by;
+    if (x < 1n) break;
+    yield* shell(rest, values, d, way, { ...found, [name]: x }, reached || edge);
+  }
 }
 
 // Targets ---------------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ function Row({ row, all, cells, open, selected, onClick, failure, state, set }) 
       <tr class={kind.filter(Boolean).join(" ")}>
         <th scope="row" class="layer" style={{ "--depth": row.depth }}>
           <button type="button" aria-expanded={row.children ? open : selected} onClick={onClick}>
-            <span class="mark" aria-hidden="true">{row.children ? (open ? "▾" : "▸") : ""}</span>
+            <span class={row.children ? (open ? "mark open" : "mark shut") : "mark"} aria-hidden="true" />
             {prefix && <span class="prefix">{broken(prefix)}</span>}<span>{own}</span>
           </button>
         </th>
@@ -190,7 +190,7 @@ function broken(path) {
 /** Valid or not, why, and the nearest sizes that are. */
 function Verdict({ net, found, at, values, evaluate, setSizes, show }) {
   const { valid, branch, failure, said } = found;
-  const ways = useMemo(() => (valid ? null : nearest(net, values, evaluate, failure)), [found]);
+  const ways = useMemo(() => (valid ? null : nearest(net, values, evaluate)), [found]);
   const sizes = Object.entries(values).map(([n, x]) => `${n} = ${x}`).join(", ");
   const node = failure && !failure.guard ? branch.nodes[failure.node] : null;
   const name = node ? (node.name.endsWith(node.op) ? node.name : `${node.name} (${node.op})`) : "";
@@ -215,12 +215,15 @@ function Verdict({ net, found, at, values, evaluate, setSizes, show }) {
           {["pad", "crop", "resize"].filter((way) => ways.ways[way]).map((way) => (
             <Way key={way} way={way} values={values} sizes={ways.ways[way]} setSizes={setSizes} />
           ))}
-          {!Object.keys(ways.ways).length && (ways.searched ? "no valid size was found nearby" : "no size of any kind is valid")}
+          {!Object.keys(ways.ways).length && (ways.searched ? "no valid size was found nearby: net.nearest_valid in python knows" : "no size of any kind is valid")}
         </p>
       )}
       <p class="domain">valid sizes: <code>{net.domain}</code></p>
       {net.branches.length > 1 && (
         <p>{net.branches.length} branches on sizes; {found.said ? "none holds here" : <>the one that holds here is for <code>{branch.where}</code></>}</p>
+      )}
+      {branch.hyperparameters.length > 0 && (
+        <p>what a layer checks of {branch.hyperparameters.join(", ")} alone is not checked here: net.shape_at in python does</p>
       )}
       {net.scope && <p class="scope">not all branches of the model were followed: this page holds {net.scope}</p>}
     </div>

@@ -115,9 +115,9 @@ function Size({ size, text, value, error, set }) {
       <span class="name" aria-hidden="true">{size.name}</span>
       <input type="text" inputmode="numeric" role="spinbutton" autocomplete="off" spellcheck={false}
         aria-label={size.name} aria-valuenow={String(value)} aria-invalid={Boolean(error)} value={text}
-        onInput={(e) => set(e.currentTarget.value)} onKeyDown={step} />
+        onInput={(e) => set(e.currentTarget.value)} onChange={(e) => set(e.currentTarget.value)} onKeyDown={step} />
       <input type="range" aria-label={size.name} min={size.least} max={String(most)} step="1"
-        value={String(value)} onInput={(e) => set(e.currentTarget.value)} />
+        value={String(value)} onInput={(e) => set(e.currentTarget.value)} onChange={(e) => set(e.currentTarget.value)} />
     </div>
   );
 }
