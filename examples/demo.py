@@ -19,6 +19,7 @@ from rich.markup import escape
 import symcnn
 
 NETWORKS = Path(__file__).parent / "networks"
+BUILD = Path(__file__).parents[1] / "build" / "demo"
 console = Console(highlight=False)
 
 
@@ -63,6 +64,16 @@ def architecture(net: symcnn.Network) -> str:
     return str(net.summary(at={"N": 1, "H": 224, "W": 224}, depth=1, columns=columns))
 
 
+def pictures(net: symcnn.Network) -> list[Path]:
+    """A drawing of a layer, and a page of the network, in files."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    stem = symcnn.nn.Conv2d(3, 64, 7, stride=2, padding=3)
+    drawing, page = BUILD / "conv1.svg", BUILD / "resnet50.html"
+    stem.draw(i=14).save(drawing)
+    net.to_page(page, titles=["ResNet-50"])
+    return [drawing, page]
+
+
 def main() -> None:
     """Ask, and print what the library answers."""
     resnet = network("resnet:resnet50")
@@ -75,8 +86,6 @@ def main() -> None:
         f"a field of {times(forms.size)}, every {times(forms.stride)} pixels",
         f"MACs: {resnet.macs}",
     )
-    say("The same as a table at 224 x 224:", architecture(resnet))
-
     article = network("article_a:article_a")
     fits = article.solve(flatten=12544)
     needed = article.at("pool3").shape_at(N=1, H=227, W=227)
@@ -93,6 +102,12 @@ def main() -> None:
     unet = network("unet:unet")
     say("A U-Net: which images does it take?", unet.valid_inputs())
     say("Which layers ask for that?", *unet.reasons())
+
+    say("ResNet-50 as a table, at 224 x 224:", architecture(resnet))
+    say(
+        "A picture of its first convolution, and a page with every figure at any size:",
+        *pictures(resnet),
+    )
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from symcnn.questions.summary import Row, summary
 from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.simplest import Simplest
+from symcnn.shown import Shown
 from symcnn.words.markdown import code, folded, table
-from symcnn.words.shown import Shown
 
 if TYPE_CHECKING:
     from symcnn.network import Network
