@@ -21,15 +21,19 @@ from symcnn.algebra.size import Int
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, SymcnnError, Undecidable
 from symcnn.network import Network
 from symcnn.questions.cases import Cases, as_expr, merged, plain
-from symcnn.questions.inputs import domain
+from symcnn.questions.cost.cost import measure, total_flops, total_macs
+from symcnn.questions.explain import explain
+from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.inputs.diagnose import Diagnosis, Failure
-from symcnn.questions.inputs.domain import Reason, listed
+from symcnn.questions.inputs.domain import Reason, listed, reasons
 from symcnn.questions.inputs.refit import joined, refits
+from symcnn.questions.inputs.solve import solve
 from symcnn.questions.place.pools import PlainPool
 from symcnn.questions.place.shards import Shards
 from symcnn.questions.place.stream import Stream
 from symcnn.questions.place.tiles import Tiling, filled
 from symcnn.questions.proof.prove import Proof
+from symcnn.questions.summary import summary
 from symcnn.sets.condition import Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.pieces import either
@@ -38,6 +42,7 @@ from symcnn.sets.simplest import Simplest
 from symcnn.shown import Several
 from symcnn.trace.branches import Branch, Unfollowed
 from symcnn.trace.graph import Guard, Shape, tree_map
+from symcnn.words.paper import to_latex
 
 __all__ = ["Branched", "Refusal", "union"]
 
@@ -94,6 +99,7 @@ class Branched(Network):
     ) -> None:
         first = nets[0]
         self.__dict__.update({k: v for k, v in vars(first).items() if k not in _COMPUTED})
+        self.memory = {}
         self.nets = tuple(nets)
         self.sizes = tuple(names)
         self.refusals = tuple(refusals)
@@ -101,11 +107,11 @@ class Branched(Network):
     # branches
 
     @cached_property
-    def branches(self) -> tuple[Branch[Network], ...]:
+    def branches(self) -> tuple[Branch[Network], ...]:  # type: ignore[override]
         """The paths through the forward: disjoint sets of sizes, and a network for each."""
         return Several(branch for net in self.nets for branch in net.branches)
 
-    def branch_at(self, **sizes: int) -> Network:
+    def branch_at(self, **sizes: int) -> Network:  # type: ignore[override]
         """The network of the branch that these sizes take.
 
         Raises InvalidInput where the model raises, or no branch was followed.
@@ -116,7 +122,8 @@ class Branched(Network):
                 return net
         refusal = next((r for r in self.refusals if r.takes(values)), None)
         if refusal is None and self._at is not None:
-            return self._at(values)
+            branch: Network = self._at(values)
+            return branch
         where = f" at {refusal.path[-1].where}: {refusal.said}" if refusal and refusal.said else ""
         raise InvalidInput(
             f"the model refuses {listed(values)}{where}", cure=lambda: _cure(self, values)
@@ -186,12 +193,6 @@ class Branched(Network):
         shape = next((s for s in _leaves(self.outputs) if isinstance(s, Shape)), None)
         return str(self.outputs) if shape is None else str(shape)
 
-    def shape_at(self, **sizes: Any) -> Any:
-        """See `Network.shape_at`: that of the branch that the sizes take."""
-        values = self._values(sizes)
-        net = self.branch_at(**values)
-        return net.shape_at(**{n: v for n, v in values.items() if n in net._told_symbols(values)})
-
     @cached_property
     def _all_symbols(self) -> frozenset[str]:
         return frozenset[str]().union(*(net._all_symbols for net in self.nets))
@@ -209,11 +210,11 @@ class Branched(Network):
         net.name = found[0].name
         return net
 
-    def at(self, name: str) -> Network:
+    def at(self, name: str) -> Network:  # type: ignore[override]
         """See `Network.at`: the branches in which there is such a node."""
         return self._again(self._those(lambda net: net.at(name), BadSpec))
 
-    def given(self, **values: Any) -> Network:
+    def given(self, **values: Any) -> Network:  # type: ignore[override]
         """See `Network.given`: the branches that the values leave."""
         twin = self._again(self._those(lambda net: net.given(**values), InvalidInput))
         if isinstance(twin, Branched):
@@ -221,11 +222,11 @@ class Branched(Network):
             twin.refusals = ()
         return twin
 
-    def last_map(self, n: int) -> Network:
+    def last_map(self, n: int) -> Network:  # type: ignore[override]
         """See `Network.last_map`."""
         return self._again(net.last_map(n) for net in self.nets)
 
-    def before_flatten(self) -> Network:
+    def before_flatten(self) -> Network:  # type: ignore[override]
         """See `Network.before_flatten`."""
         return self._again(net.before_flatten() for net in self.nets)
 
@@ -276,13 +277,13 @@ class Branched(Network):
         """The union of the branches' domains: by what no branch takes, which mostly is little."""
         if not self.complete or self.name:
             return reduce(or_, (net.valid_inputs() for net in self.nets))
-        found = domain.sizes(self, [])
+        found = self.sizes_that_meet([])
         for branch in self.branches:
             valid = self._part(branch)
             if not branch.where <= valid:
                 found -= branch.where - valid
         for refusal in self.refusals:
-            found -= domain.sizes(self, [g.requirement for g in refusal.path])
+            found -= self.sizes_that_meet([g.requirement for g in refusal.path])
         return found
 
     def reasons(self) -> list[Reason]:
@@ -421,7 +422,18 @@ class Branched(Network):
 
 
 #: What a network computes for itself from what it is made of.
-_COMPUTED = frozenset(k for k, v in vars(Network).items() if isinstance(v, cached_property))
+_COMPUTED = frozenset(k for k in dir(Network) if isinstance(getattr(Network, k), cached_property))
+
+#: The questions, as other questions ask them.
+measure.register(Branched, Branched.cost)
+reasons.register(Branched, Branched.reasons)
+solve.register(Branched, Branched.solve)
+receptive_field.register(Branched, Branched.receptive_field)
+explain.register(Branched, Branched.explain)
+summary.register(Branched, Branched.summary)
+to_latex.register(Branched, Branched.to_latex)
+total_macs.register(Branched, lambda net: net.macs)
+total_flops.register(Branched, lambda net: net.flops)
 
 
 class Distributed:

@@ -7,15 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import evaluate
 from symcnn.errors import InvalidInput
+from symcnn.questions.inputs.domain import shape_at
 from symcnn.trace.graph import Shape
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = [
     "Verdict",
@@ -54,11 +53,11 @@ class Verdict:
 
 
 def judge(
-    net: Network, module: Any, sizes: Mapping[str, int], *, device: str = "meta", **keywords: Any
+    net: Trace, module: Any, sizes: Mapping[str, int], *, device: str = "meta", **keywords: Any
 ) -> Verdict:
     """Compare a network with the torch module it came from at one size."""
     try:
-        ours, why = list(shapes_in(net.shape_at(**sizes))), ""
+        ours, why = list(shapes_in(shape_at(net, **sizes))), ""
     except InvalidInput as error:
         ours, why = None, str(error)
     theirs, words = _run(net, module, sizes, device, keywords)
@@ -66,14 +65,14 @@ def judge(
 
 
 def torch_shapes(
-    net: Network, module: Any, sizes: Mapping[str, int], device: str = "meta", **keywords: Any
+    net: Trace, module: Any, sizes: Mapping[str, int], device: str = "meta", **keywords: Any
 ) -> list[tuple[int, ...]] | None:
     """The shapes of all tensors that the module returns, in order; None if it raises."""
     return _run(net, module, sizes, device, keywords)[0]
 
 
 def _run(
-    net: Network, module: Any, sizes: Mapping[str, int], device: str, keywords: Mapping[str, Any]
+    net: Trace, module: Any, sizes: Mapping[str, int], device: str, keywords: Mapping[str, Any]
 ) -> tuple[list[tuple[int, ...]] | None, str]:
     """The shapes, and torch's words if it raises. A card that is full says nothing about them."""
     import torch
@@ -97,12 +96,12 @@ def failures() -> tuple[type[Exception], ...]:
     return (torch.OutOfMemoryError, accelerator)
 
 
-def _input_shapes(net: Network, sizes: Mapping[str, int]) -> list[list[int]]:
+def _input_shapes(net: Trace, sizes: Mapping[str, int]) -> list[list[int]]:
     return [[evaluate(from_sympy(d), sizes) for d in shape] for shape in net.inputs]
 
 
 def torch_flops(
-    net: Network,
+    net: Trace,
     module: Any,
     sizes: Mapping[str, int],
     *,
@@ -142,7 +141,7 @@ def torch_flops(
 
 
 def torch_saved(
-    net: Network,
+    net: Trace,
     module: Any,
     sizes: Mapping[str, int],
     *,
@@ -242,7 +241,7 @@ def shapes_in(value: Any) -> Iterator[tuple[int, ...]]:
 
 
 def sample_sizes(
-    net: Network, count: int, *, inside: bool, seed: int = 0
+    net: Trace, count: int, *, inside: bool, seed: int = 0
 ) -> Iterator[dict[str, int]]:
     """Random sizes inside the domain, or outside it (fewer if there are few)."""
     draw = Random(f"{seed}{inside}")

@@ -39,12 +39,14 @@ from symcnn.judge.oracles import (
     torch_shapes,
 )
 from symcnn.progress import waiting, watched
-from symcnn.questions.inputs.domain import listed
+from symcnn.questions.cost.cost import measure
+from symcnn.questions.field.receptive_field import receptive_field
+from symcnn.questions.inputs.domain import listed, shape_at
 from symcnn.shown import Shown
 from symcnn.trace.graph import tensors_in
+from symcnn.trace.trace import Trace
 
 if TYPE_CHECKING:
-    from symcnn.network import Network
     from symcnn.sets.inputset import InputSet
 
 __all__ = ["CHECKS", "DTYPES", "Check", "Report", "check_device", "interesting_sizes", "validate"]
@@ -207,7 +209,7 @@ class Report(Shown):
 
 
 def validate(
-    net: Network,
+    net: Trace,
     module: Any,
     device: str = "meta",
     *,
@@ -281,7 +283,7 @@ def _release(device: str) -> None:
         torch.cuda.empty_cache()
 
 
-def _halved(net: Network, sizes: dict[str, int]) -> dict[str, int]:
+def _halved(net: Trace, sizes: dict[str, int]) -> dict[str, int]:
     """About half of every size, moved into the domain where that is known."""
     half = {name: max(1, size // 2) for name, size in sizes.items()}
     try:
@@ -309,7 +311,7 @@ def check_device(device: str) -> None:
 # Which sizes --------------------------------------------------------------------------------------
 
 
-def interesting_sizes(net: Network, count: int, seed: int = 0) -> list[dict[str, int]]:
+def interesting_sizes(net: Trace, count: int, seed: int = 0) -> list[dict[str, int]]:
     """`count` sizes at which mistakes would show: the smallest, borders, fibre ends, then random
     ones, two of three inside the domain; the same for the same seed.
 
@@ -345,7 +347,7 @@ def _smallest(domain: InputSet) -> dict[str, int]:
     return dict(zip(domain.shown, least if isinstance(least, tuple) else (least,), strict=True))
 
 
-def _borders(net: Network, base: dict[str, int], axes: Sequence[str]) -> Iterator[dict[str, int]]:
+def _borders(net: Trace, base: dict[str, int], axes: Sequence[str]) -> Iterator[dict[str, int]]:
     """Sizes on both sides of where the domain begins or ends, or the output size changes; the axes
     take turns.
     """
@@ -359,10 +361,10 @@ def _borders(net: Network, base: dict[str, int], axes: Sequence[str]) -> Iterato
                 yield sizes
 
 
-def _along(net: Network, base: dict[str, int], axis: str) -> Iterator[dict[str, int]]:
+def _along(net: Trace, base: dict[str, int], axis: str) -> Iterator[dict[str, int]]:
     def answer(x: int) -> Any:
         try:
-            return net.shape_at(**base | {axis: x})
+            return shape_at(net, **base | {axis: x})
         except InvalidInput:
             return None
 
@@ -379,9 +381,9 @@ def _along(net: Network, base: dict[str, int], axis: str) -> Iterator[dict[str, 
             before = now
 
 
-def _is_valid(net: Network, sizes: Mapping[str, int]) -> bool:
+def _is_valid(net: Trace, sizes: Mapping[str, int]) -> bool:
     try:
-        net.shape_at(**sizes)
+        shape_at(net, **sizes)
     except InvalidInput:
         return False
     return True
@@ -403,7 +405,7 @@ class _Judging:
 
     def __init__(
         self,
-        net: Network,
+        net: Trace,
         module: Any,
         device: str,
         wanted: frozenset[str],
@@ -552,7 +554,7 @@ class _Judging:
 
     @cached_property
     def _cost(self) -> Any:
-        return self.net.cost("flops", dtype=self.dtype or "float32")
+        return measure(self.net, "flops", dtype=self.dtype or "float32")
 
     # memory
 
@@ -629,7 +631,7 @@ class _Judging:
             yield Check("receptive field", "skipped", {}, why="no values on meta")
             return
         try:
-            field = self.net.receptive_field()
+            field = receptive_field(self.net)
         except SymcnnError as error:
             yield Check("receptive field", "skipped", {}, why=error.cause)
             return
@@ -681,10 +683,10 @@ class _Judging:
         module = make_positive(copy.deepcopy(self.original))
         module = module.to(self.device) if by_gradient else module.cpu()
         shape = self._image(sizes)
-        at = self.net.receptive_field().at(**sizes)
+        at = receptive_field(self.net).at(**sizes)
         ops = {n.op for n in self.net.nodes}
         exact = ops <= (_SHOWING - _WINNERS if by_gradient else _SHOWING)
-        for axis, name in enumerate(self.net.receptive_field().axes):
+        for axis, name in enumerate(receptive_field(self.net).axes):
             said = torch.as_tensor(at.table(axis))
             outputs = [*range(len(said))]
             if by_gradient:
@@ -752,7 +754,7 @@ def _told(value: Any, refusal: str = "") -> str:
     return str(value)
 
 
-def _check_same(net: Network, module: Any) -> None:
+def _check_same(net: Trace, module: Any) -> None:
     """Raises BadSpec, saying where they differ, if this cannot be the module that was traced."""
     import torch
 

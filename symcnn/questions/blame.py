@@ -5,20 +5,18 @@ what to change.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symcnn.algebra.factor import text
 from symcnn.errors import ShapeMismatch, SymcnnError
 from symcnn.questions.repair import Again, constructor, cures
 from symcnn.trace.graph import Attempt, Constant, Node, Parameter, SymbolicTensor
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["blamed"]
 
 
-def blamed(error: SymcnnError, net: Network, module: Any, again: Again) -> SymcnnError:
+def blamed(error: SymcnnError, net: Trace, module: Any, again: Again) -> SymcnnError:
     """The error, with the network up to there, what its sides are, and cures that were tried.
 
     again: traces a changed model. It is asked when the cure is first read.
@@ -37,7 +35,7 @@ def blamed(error: SymcnnError, net: Network, module: Any, again: Again) -> Symcn
     return error
 
 
-def _told(attempt: Attempt, net: Network, module: Any) -> Iterator[str]:
+def _told(attempt: Attempt, net: Trace, module: Any) -> Iterator[str]:
     """The line of the failing operation, and what it reads."""
     if attempt.where:
         yield f"at {attempt.where}: {attempt.where.text}"
@@ -53,7 +51,7 @@ def _told(attempt: Attempt, net: Network, module: Any) -> Iterator[str]:
         yield f"{attempt.module} is nn.{made}"
 
 
-def _origin(t: SymbolicTensor, net: Network) -> str:
+def _origin(t: SymbolicTensor, net: Trace) -> str:
     """A tensor with the node that makes it; of a join, what is joined."""
     node = t.node
     if node is None:
@@ -65,7 +63,7 @@ def _origin(t: SymbolicTensor, net: Network) -> str:
     return f"{_name(t, net)} {_shape(t)}{_place(node)}{parts}"
 
 
-def _name(t: SymbolicTensor, net: Network) -> str:
+def _name(t: SymbolicTensor, net: Trace) -> str:
     return net.source_name(t)
 
 

@@ -9,20 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, Union
+from typing import TypeVar, Union
 
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import SymcnnError
+from symcnn.questions.inputs.domain import reasons
 from symcnn.questions.summary import Row, summary
 from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.simplest import Simplest
 from symcnn.shown import Shown
+from symcnn.trace.trace import Trace
 from symcnn.words.markdown import code, folded, table
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
 
 __all__ = ["Change", "Diff", "Part", "Report", "diff", "report"]
 
@@ -130,7 +129,7 @@ def listed(sizes: Mapping[str, int]) -> str:
 
 
 def report(
-    net: Network,
+    net: Trace,
     *,
     name: str = "",
     depth: int | None = 1,
@@ -174,13 +173,13 @@ def report(
     sizes = {"N": 1} | dict(at) if at and "N" in net.symbols else dict(at or {})
     figures = {}
     if sizes:
-        totals = net.branch_at(**sizes).summary(at=sizes).totals
+        totals = summary(net.branch_at(**sizes), at=sizes).totals
         figures = {"output": totals["output"][0], "MACs": totals["macs"]}
     return Report(
         name,
         tuple(tuple(t.dims) for t in net.input_tensors),
         _or_refusal(lambda: net.valid_inputs().describe()),
-        _or_none(lambda: tuple(map(str, net.reasons()))) or (),
+        _or_none(lambda: tuple(map(str, reasons(net)))) or (),
         summary(branches[0].network).totals["params"],
         parts,
         sizes,
@@ -188,7 +187,7 @@ def report(
     )
 
 
-def _part(net: Network, where: str, depth: int | None) -> Part:
+def _part(net: Trace, where: str, depth: int | None) -> Part:
     found = summary(net, depth=depth, columns=_COLUMNS)
     totals = found.totals
     return Part(where, totals["output"], totals["macs"], totals.get("field"), found.rows)
@@ -318,8 +317,8 @@ class Diff(Shown):
 
 
 def diff(
-    a: Network,
-    b: Network,
+    a: Trace,
+    b: Trace,
     *,
     names: tuple[str, str] = ("old", "new"),
     depth: int | None = None,

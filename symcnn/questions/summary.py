@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import singledispatch
+from typing import Any
 
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, SymcnnError
+from symcnn.questions.cost.cost import measure, total_macs
+from symcnn.questions.field.receptive_field import receptive_field
+from symcnn.questions.inputs.domain import shape_at
 from symcnn.sets.grammar import check_sizes
 from symcnn.shown import Text, block, cell, table
 from symcnn.trace.graph import Dims, Node, Parameter
+from symcnn.trace.trace import Trace
 from symcnn.words.tree import Part, owned, parts
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
 
 __all__ = ["COLUMNS", "Row", "Summary", "summary"]
 
@@ -86,8 +88,9 @@ class Summary(Text):
         return {"rows": rows, "totals": {key: _json(v) for key, v in self.totals.items()}}
 
 
+@singledispatch
 def summary(
-    net: Network,
+    net: Trace,
     *,
     at: Mapping[Any, Any] | None = None,
     depth: int | None = None,
@@ -116,10 +119,10 @@ def summary(
     return found
 
 
-def _check_valid(net: Network, sizes: Mapping[str, int]) -> None:
+def _check_valid(net: Trace, sizes: Mapping[str, int]) -> None:
     """Raises InvalidInput for sizes of which none, or not these, are valid."""
     if sizes and net._all_symbols <= sizes.keys():
-        net.shape_at(**sizes)
+        shape_at(net, **sizes)
         return
     try:
         domain = net.valid_inputs()
@@ -135,7 +138,7 @@ def _check_valid(net: Network, sizes: Mapping[str, int]) -> None:
 class _Filler:
     """The cells and totals of one network at sizes (or at none)."""
 
-    def __init__(self, net: Network, sizes: Mapping[str, int]) -> None:
+    def __init__(self, net: Trace, sizes: Mapping[str, int]) -> None:
         self.net, self.sizes = net, sizes
         self.owned = owned(net)
         self._bytes: dict[Node, Int] | None = None
@@ -176,7 +179,7 @@ class _Filler:
     def bytes(self) -> dict[Node, Int]:
         """The bytes that each node makes."""
         if self._bytes is None:
-            rows = self.net.cost().rows("node", ["activations"])
+            rows = measure(self.net).rows("node", ["activations"])
             values = (from_sympy(row["activations"].size) for row in rows)
             self._bytes = dict(zip(self.net.nodes, values, strict=True))
         return self._bytes
@@ -185,7 +188,7 @@ class _Filler:
         if not self.net.input_tensors or not node.outputs:
             return None
         try:
-            sizes = self.net.receptive_field(at=node.name).size
+            sizes = receptive_field(self.net, at=node.name).size
         except SymcnnError:  # no spatial axes, or no closed form
             return None
         found = self.shape(tuple(map(from_sympy, sizes)))
@@ -201,15 +204,15 @@ class _Filler:
             "trainable": self.at(_count(p for p in net.parameters if p.trainable)),
             "frozen": self.at(_count(p for p in net.parameters if not p.trainable)),
             "unused": self.at(_count(p for p in net.parameters if p not in read)),
-            "macs": _or_refusal(lambda: self.at(from_sympy(net.macs))),
+            "macs": _or_refusal(lambda: self.at(from_sympy(total_macs(net)))),
         }
         if "memory" in columns:
             found["activations"] = _or_refusal(lambda: self.at(sum(self.bytes.values(), 0)))
-            found["weights"] = self.at(from_sympy(net.cost().weights.size))
+            found["weights"] = self.at(from_sympy(measure(net).weights.size))
         if not self.sizes:
             found["domain"] = _or_refusal(lambda: str(net.valid_inputs()))
         try:
-            field = net.receptive_field().row()
+            field = receptive_field(net).row()
         except SymcnnError:
             return found
         if None not in field["size"]:

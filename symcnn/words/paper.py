@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import singledispatch
+from typing import Any
 
 from symcnn.algebra.expr import from_sympy
 from symcnn.errors import BadSpec
+from symcnn.questions.cost.cost import total_macs
+from symcnn.questions.explain import explain
+from symcnn.trace.trace import Trace
 from symcnn.words.latex import Notation, document, formula, times
 from symcnn.words.table import architecture
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
 
 __all__ = ["formulas", "output_formula", "to_latex"]
 
 _WHAT = ("table", "formulas", "derivation", "document")
 
 
+@singledispatch
 def to_latex(
-    net: Network,
+    net: Trace,
     what: str = "table",
     *,
     names: Mapping[str, str] | None = None,
@@ -48,7 +50,7 @@ def to_latex(
     if what == "formulas":
         return formulas(net, notation)
     if what == "derivation":
-        return str(net.explain().to_latex(notation))
+        return str(explain(net).to_latex(notation))
     if columns is None:
         columns = ("layer", "output", "kernel", "stride", "field", "params", "macs")
         if what == "document" and at is None:
@@ -64,19 +66,19 @@ def to_latex(
         r"\subsection*{Closed forms}",
         formulas(net, notation),
         r"\subsection*{Derivation}",
-        net.explain().to_latex(notation),
+        explain(net).to_latex(notation),
     ]
     return document("\n\n".join(parts), title=title or net.name, siunitx=siunitx)
 
 
-def formulas(net: Network, notation: Notation) -> str:
+def formulas(net: Trace, notation: Notation) -> str:
     """Output shape, parameters and MACs as an ``align*``."""
     shape = times(map(net.simplest, net.output_dims), notation)
     rows = [
         rf"\text{{output}} &= {shape}",
         rf"\text{{parameters}} &= {formula(from_sympy(net.params), notation)}",
     ]
-    macs = from_sympy(net.macs)
+    macs = from_sympy(total_macs(net))
     rows.append(rf"\text{{MACs}} &= {_broken(macs, notation)}")
     return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
 
@@ -96,7 +98,7 @@ def _broken(expr: Any, notation: Notation) -> str:
     return " \\\\\n&\\quad ".join(lines)
 
 
-def output_formula(net: Network) -> str:
+def output_formula(net: Trace) -> str:
     """The output shape, for a notebook."""
     shape = ", ".join(formula(net.simplest(dim)) for dim in net.output_dims)
     return rf"$\left({shape}\right)$"

@@ -10,21 +10,21 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape as html_escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symcnn.algebra.axis import AxisMap, Scatter, Window
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import BadSpec, SymcnnError, needs
+from symcnn.questions.cost.cost import total_macs
+from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.sets.grammar import check_sizes
 from symcnn.shown import Shown, block, table
 from symcnn.trace.graph import Node, Parameter
+from symcnn.trace.trace import Trace
 from symcnn.words.latex import Notation, escape, formula, times
 from symcnn.words.tree import Part, owned, parts
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
 
 __all__ = ["COLUMNS", "Table", "architecture"]
 
@@ -186,7 +186,7 @@ def _latex(cell: Any, notation: Notation) -> str:
 
 
 def architecture(
-    net: Network,
+    net: Trace,
     columns: Sequence[str] = ("layer", "output", "kernel", "stride", "field", "params", "macs"),
     *,
     at: Mapping[Any, Any] | None = None,
@@ -210,14 +210,14 @@ def architecture(
     rows = [tuple(_once(key, _at(row[key], sizes)) for key in columns) for row in cells]
     if not total:
         return Table(tuple(columns), tuple(rows))
-    sums: dict[str, Any] = {"params": from_sympy(net.params), "macs": from_sympy(net.macs)}
+    sums: dict[str, Any] = {"params": from_sympy(net.params), "macs": from_sympy(total_macs(net))}
     last = [_at(sums[key], sizes) if key in sums else "" for key in columns]
     if columns and not last[0]:
         last[0] = "total"
     return Table(tuple(columns), tuple(rows), tuple(last))
 
 
-def _row(net: Network, part: Part, weights: Sequence[Parameter]) -> dict[str, Any]:
+def _row(net: Trace, part: Part, weights: Sequence[Parameter]) -> dict[str, Any]:
     nodes, last = part.nodes, part.nodes[-1]
     dims = tuple(map(net.simplest, last.outputs[0].dims)) if last.outputs else ()
     row: dict[str, Any] = {
@@ -251,12 +251,12 @@ def _kernel(node: Node) -> tuple[tuple[Int, ...] | None, tuple[Int, ...] | None]
     return tuple(kernel), strides if len(set(strides)) > 1 else strides[:1]
 
 
-def _field(net: Network, node: Node) -> tuple[Int, ...] | None:
+def _field(net: Trace, node: Node) -> tuple[Int, ...] | None:
     """The receptive field of an output of `node`, per spatial axis."""
-    if not net._inputs or not node.outputs or node.outputs[0].ndim < 3:
+    if not net.input_tensors or not node.outputs or node.outputs[0].ndim < 3:
         return None
     try:
-        sizes = tuple(map(from_sympy, net.receptive_field(at=node.name).size))
+        sizes = tuple(map(from_sympy, receptive_field(net, at=node.name).size))
     except SymcnnError:  # no spatial axes, or no closed form
         return None
     return sizes

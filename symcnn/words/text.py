@@ -15,9 +15,9 @@ from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import Undecidable
 from symcnn.shown import Markup, block, cell, table
+from symcnn.trace.trace import Trace
 
 if TYPE_CHECKING:
-    from symcnn.network import Network
     from symcnn.questions.field.receptive_field import ReceptiveField
 
 __all__ = [
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 
-def shapes_table(net: Network) -> Table:
+def shapes_table(net: Trace) -> Table:
     """One row per node: name, op, output shape, parameters, MACs."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("name", overflow="fold")
@@ -44,7 +44,7 @@ def shapes_table(net: Network) -> Table:
     return table
 
 
-def _rows(net: Network) -> Iterator[tuple[str, ...]]:
+def _rows(net: Trace) -> Iterator[tuple[str, ...]]:
     for node in net.nodes:
         sizes = map(net.simplest, node.outputs[0].dims if node.outputs else ())
         shape = f"({', '.join(map(text, sizes))})" if node.outputs else ""

@@ -10,12 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 from symcnn.trace.graph import Node, Parameter
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["Part", "owned", "parts"]
 
@@ -40,7 +37,7 @@ class Part:
         return self.nodes[0].op if len(self.nodes) == 1 else ""
 
 
-def parts(net: Network, depth: int | None = None, *, tree: bool = False) -> Iterator[Part]:
+def parts(net: Trace, depth: int | None = None, *, tree: bool = False) -> Iterator[Part]:
     """The parts of a network down to a depth, each node in one; all nodes for None.
 
     tree: the modules above them, too, each before what it contains.
@@ -88,7 +85,7 @@ def _place(node: Node) -> list[str]:
     return [*path, node.name] if own or not path else path
 
 
-def owned(net: Network) -> Callable[[Part], tuple[Parameter, ...]]:
+def owned(net: Trace) -> Callable[[Part], tuple[Parameter, ...]]:
     """The parameters of a part, those left out that an earlier node reads too."""
     first: dict[Parameter, Node] = {}
     for node in net.nodes:

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Int, Size, exact_div
 from symcnn.errors import BadSpec, Undecidable
+from symcnn.questions.cost.cost import measure
 from symcnn.sets.condition import Condition
 from symcnn.sets.formula import Formula
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.runs import Run
 from symcnn.shown import Markup, Shown, block, table
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["Comparison", "compare"]
 
@@ -43,13 +42,13 @@ class Comparison(Shown):
     H >= 19 and H == W
     """
 
-    def __init__(self, a: Network, b: Network, column: str, convention: str) -> None:
+    def __init__(self, a: Trace, b: Trace, column: str, convention: str) -> None:
         if column not in _COLUMNS:
             known = ", ".join(_COLUMNS)
             raise BadSpec(f"no column is called {column!r}", cure=f"there are: {known}")
         self.a, self.b, self.column = a, b, column
-        self._of: Callable[[Network], Any] = lambda net: getattr(
-            net.cost(convention), _COLUMNS[column]
+        self._of: Callable[[Trace], Any] = lambda net: getattr(
+            measure(net, convention), _COLUMNS[column]
         )
 
     @property
@@ -126,9 +125,7 @@ _COLUMNS = {
 }
 
 
-def compare(
-    a: Network, b: Network, column: str = "work", *, convention: str = "macs"
-) -> Comparison:
+def compare(a: Trace, b: Trace, column: str = "work", *, convention: str = "macs") -> Comparison:
     """What two networks cost, compared at all sizes at once.
 
     Args:

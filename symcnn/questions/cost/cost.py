@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, singledispatch
+from typing import Any
 
 import sympy
 
@@ -23,15 +23,14 @@ from symcnn.ops.autograd import Gradients, gradients
 from symcnn.ops.dtypes import BYTES
 from symcnn.ops.storage import Memory, Storage, in_place, refusal
 from symcnn.questions.cost.conventions import Convention, convention, elementwise
+from symcnn.questions.inputs.domain import shape_at
 from symcnn.sets.formula import Formula, conditions
 from symcnn.sets.inputset import lone
 from symcnn.shown import Several, Shown, block, cell, folded, table
 from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor
+from symcnn.trace.trace import Trace, remembered
 
-if TYPE_CHECKING:
-    from symcnn.network import Network
-
-__all__ = ["Cost", "Roof", "Row", "measure", "unread_parameters"]
+__all__ = ["Cost", "Roof", "Row", "measure", "total_flops", "total_macs", "unread_parameters"]
 
 #: Columns by name, and their heading in a table ("work" is headed by the convention's unit).
 COLUMNS = {
@@ -58,7 +57,7 @@ def width(dtype: str) -> int:
     return BYTES[name]
 
 
-def own_dtype(net: Network) -> str:
+def own_dtype(net: Trace) -> str:
     """The dtype in which a network runs: that of its inputs or, where these are indices, of its
     parameters; float32 where no layer says.
     """
@@ -122,7 +121,7 @@ class Cost(Shown):
 
     def __init__(
         self,
-        net: Network,
+        net: Trace,
         counting: Convention,
         *,
         partial: bool = False,
@@ -160,7 +159,7 @@ class Cost(Shown):
 
         Raises BadSpec for a size that is missing or unknown, InvalidInput outside the domain.
         """
-        self.net.shape_at(**sizes)
+        shape_at(self.net, **sizes)
         numbers = {str(name): int(size) for name, size in sizes.items()}
         net = self.net.branch_at(**numbers)
         if net is self.net:
@@ -779,7 +778,7 @@ class Cost(Shown):
         return f"Cost({bound}{self.total} {self.convention.unit}, {self.params} params)"
 
 
-def unread_parameters(net: Network) -> dict[Node, list[Parameter]]:
+def unread_parameters(net: Trace) -> dict[Node, list[Parameter]]:
     """Parameters that no operation reads by itself, by the first node of the module that owns them.
 
     Such as those of which a weight is made anew at every call: weight norm's length and direction.
@@ -798,9 +797,24 @@ def unread_parameters(net: Network) -> dict[Node, list[Parameter]]:
     return found
 
 
-def measure(net: Network, name: str = "macs", **options: Any) -> Cost:
+@singledispatch
+def measure(net: Trace, name: str = "macs", **options: Any) -> Cost:
     """See `Network.cost`."""
     return Cost(net, convention(name), **options)
+
+
+@singledispatch
+@remembered
+def total_macs(net: Trace) -> Any:
+    """See `Network.macs`."""
+    return measure(net).total.expr
+
+
+@singledispatch
+@remembered
+def total_flops(net: Trace) -> Any:
+    """See `Network.flops`."""
+    return measure(net, "flops").total.expr
 
 
 def _paths(module: str) -> Iterator[str]:

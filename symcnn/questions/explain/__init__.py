@@ -10,7 +10,8 @@ plain python at many sizes: a derivation that could be wrong is not shown.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from functools import singledispatch
+from typing import Any
 
 from symcnn.errors import BadSpec, SymcnnError
 from symcnn.questions.explain.costs import derive_macs, derive_params
@@ -21,9 +22,7 @@ from symcnn.questions.explain.sets import derive_domain, derive_solution
 from symcnn.questions.explain.size import derive_size
 from symcnn.sets.grammar import quantity_of, short
 from symcnn.trace.graph import Shape
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["Derivation", "Line", "Step", "Tree", "explain"]
 
@@ -31,8 +30,9 @@ __all__ = ["Derivation", "Line", "Step", "Tree", "explain"]
 _WHAT = ("size", "field", "params", "macs", "domain", "solution")
 
 
+@singledispatch
 def explain(
-    net: Network,
+    net: Trace,
     what: str | None = None,
     *,
     axis: str | int | None = None,
@@ -68,8 +68,8 @@ def explain(
     return (derive_size if what == "size" else derive_field)(net, chosen)
 
 
-def _axis(net: Network, axis: str | int | None) -> int:
-    dims = net._inputs[0].dims
+def _axis(net: Trace, axis: str | int | None) -> int:
+    dims = net.input_tensors[0].dims
     if isinstance(axis, str):
         for number, dim in enumerate(dims):
             if str(dim) == axis:

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int
+from symcnn.questions.cost.cost import total_macs
 from symcnn.questions.explain.derivation import Derivation, Step, distinct
 from symcnn.questions.explain.lines import Line, Tree
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["derive_macs", "derive_params"]
 
 
-def derive_params(net: Network) -> Derivation:
+def derive_params(net: Trace) -> Derivation:
     """The number of parameters."""
     seen: set[Any] = set()
     steps: list[Step] = []
@@ -44,7 +43,7 @@ def derive_params(net: Network) -> Derivation:
     return _totalled("Parameters", steps, total, whole, "parameters", "P")
 
 
-def derive_macs(net: Network) -> Derivation:
+def derive_macs(net: Trace) -> Derivation:
     """Multiply-accumulates."""
     steps: list[Step] = []
     total: list[Int] = []
@@ -64,7 +63,7 @@ def derive_macs(net: Network) -> Derivation:
             if tree.normal() == macs:
                 lines.insert(0, Line(tree, "positions times weights"))
         steps.append(Step(f"{node.name} ({node.op})", "M", "macs", distinct(lines)))
-    return _totalled("Multiply-accumulates", steps, total, from_sympy(net.macs), "MACs", "M")
+    return _totalled("Multiply-accumulates", steps, total, from_sympy(total_macs(net)), "MACs", "M")
 
 
 def _totalled(

@@ -25,10 +25,11 @@ from symcnn.questions.field import reach as reaching
 from symcnn.questions.field.reach import Reach, Span, Unknown, index_symbol, plain_ends, substituted
 from symcnn.questions.field.reader import Reader
 from symcnn.questions.field.readings import used
+from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.trace.graph import Node, SymbolicTensor, ancestors
+from symcnn.trace.trace import Trace
 
 if TYPE_CHECKING:
-    from symcnn.network import Network
     from symcnn.questions.field.receptive_field import ReceptiveField
 
 __all__ = ["derive_field"]
@@ -60,7 +61,7 @@ class _Run:
 class _Derivation:
     """The visits of one output along one axis."""
 
-    def __init__(self, net: Network, rf: ReceptiveField, k: int) -> None:
+    def __init__(self, net: Trace, rf: ReceptiveField, k: int) -> None:
         self.net, self.found, self.k = net, rf.passed, k
         self.x = self.found.source.dims[self.found.axes[k]]
         self.output = rf.output
@@ -318,14 +319,14 @@ def _ends(reach: Reach, beside: Sequence[Reach] = ()) -> Ends:
     return Ends(Tree.leaf(substituted(first, swap)), Tree.leaf(substituted(last, swap)))
 
 
-def derive_field(net: Network, axis: int) -> Derivation:
+def derive_field(net: Trace, axis: int) -> Derivation:
     """The receptive field along an axis of the first input.
 
     Raises BadSpec for an axis that is not spatial; Undecidable where the field has no formula.
     """
-    rf = net.receptive_field()
+    rf = receptive_field(net)
     if axis not in rf.input_axes:
-        name = net._inputs[0].dims[axis]
+        name = net.input_tensors[0].dims[axis]
         raise BadSpec(
             f"the receptive field along axis {axis} ({name}) is not asked",
             cure=f"one of the axes {', '.join(rf.axes)}",
@@ -364,7 +365,7 @@ def _figures(rf: ReceptiveField, k: int) -> str:
     return f"{told}, the effective stride {'varies' if stride is None else stride}"
 
 
-def _without_gates(net: Network, k: int, size: Any) -> str:
+def _without_gates(net: Trace, k: int, size: Any) -> str:
     """What is left without gates and statistics, where that is another figure."""
     for told, gates, statistics in (
         ("without gates", False, True),
@@ -372,7 +373,7 @@ def _without_gates(net: Network, k: int, size: Any) -> str:
         ("without gates and statistics of norms", False, False),
     ):
         try:
-            rf = net.receptive_field(gates=gates, statistics=statistics)
+            rf = receptive_field(net, gates=gates, statistics=statistics)
             other = rf.sizes_of(k).max
         except Undecidable:
             continue

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symcnn.algebra.axis import AxisMap, Const, Window
 from symcnn.algebra.size import Int, evaluate, symbols_of
 from symcnn.questions.field.reach import Unknown, axes_of
 from symcnn.questions.field.receptive_field import Pass
 from symcnn.trace.graph import Node, SymbolicTensor
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["Link", "between", "path_of", "seen_by", "tensors_of"]
 
@@ -47,13 +45,13 @@ class Link:
         return self.before == self.after and not isinstance(self.map, Const)
 
 
-def path_of(net: Network, axis: int) -> list[Link]:
+def path_of(net: Trace, axis: int) -> list[Link]:
     """The nodes that carry `axis` from the input to the output; of branches, the widest.
 
     Where an operation makes an axis of a length that python took from another tensor (a view back
     into a map), the path goes on there: the length is the same, though whole axes are read.
     """
-    start = net._inputs[0]
+    start = net.input_tensors[0]
     seen = seen_by(net)
     tensor = next(iter(tensors_of(net)))
     if tensor.ndim != start.ndim:  # flattened since: the last map is meant
@@ -78,10 +76,10 @@ def path_of(net: Network, axis: int) -> list[Link]:
 
 
 def _alike_before(
-    net: Network, node: Node, length: Int, axis: int
+    net: Trace, node: Node, length: Int, axis: int
 ) -> tuple[SymbolicTensor, int] | None:
     """The latest tensor before `node` with an axis as long, if possible at the same place."""
-    start = net._inputs[0]
+    start = net.input_tensors[0]
     if isinstance(length, int):
         return None
     earlier = [n.outputs[0] for n in net.nodes[: net.position(node)]]
@@ -91,17 +89,15 @@ def _alike_before(
     return None
 
 
-def seen_by(net: Network) -> Pass:
+def seen_by(net: Trace) -> Pass:
     """What every tensor sees of the input, along all axes."""
-    start = net._inputs[0]
+    start = net.input_tensors[0]
     return Pass(net.nodes, start, tuple(range(start.ndim))).run()
 
 
-def tensors_of(net: Network) -> Any:
+def tensors_of(net: Trace) -> Any:
     """The tensors that a network returns."""
-    from symcnn.trace.graph import tensors_in
-
-    return tensors_in(net._outputs)
+    return net.output_tensors
 
 
 #: An index, and a size, far from any border.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size
@@ -13,13 +13,11 @@ from symcnn.errors import BadSpec, Undecidable
 from symcnn.questions.explain.derivation import Derivation, Step, distinct
 from symcnn.questions.explain.lines import Line, sole_floor
 from symcnn.questions.inputs.domain import Reason, reasons
-from symcnn.questions.inputs.solve import parsed_target
+from symcnn.questions.inputs.solve import parsed_target, solve
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Between
 from symcnn.sets.inputset import InputSet, input_set
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["derive_domain", "derive_solution"]
 
@@ -52,12 +50,12 @@ def _bounded(requirement: Requirement) -> list[Line]:
     return lines
 
 
-def derive_domain(net: Network) -> Derivation:
+def derive_domain(net: Trace) -> Derivation:
     """The valid inputs: the requirements that matter, from the output on, and after each the sizes
     that are left. What holds of several sizes alike is derived once.
     """
     chains: dict[tuple[str, ...], list[Reason]] = {}
-    for reason in net.reasons():
+    for reason in reasons(net):
         chains.setdefault(tuple(sorted(reason.requirement.symbols)), []).append(reason)
     steps: list[Step] = []
     known: dict[tuple[str, ...], tuple[str, ...]] = {}  # a chain in neutral letters: whose it is
@@ -111,11 +109,11 @@ def _in_range(expr: Int, low: Int | None, high: Int | None) -> tuple[Condition, 
     return below if high is None else (*below, Condition(-expr, ">=", -high))
 
 
-def derive_solution(net: Network, output: Any) -> Derivation:
+def derive_solution(net: Trace, output: Any) -> Derivation:
     """The inputs that give an output."""
     if output is None:
         raise BadSpec("a solution is of a target", cure='explain("solution", output=(7, 7))')
-    found = net.solve(output=output)
+    found = solve(net, output=output)
     part = net.at(found.at) if found.at else net
     wanted = parsed_target(output)
     dims = part.output_dims[len(part.output_dims) - len(wanted) :]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 from symcnn.algebra.axis import IDENTITY, Scatter, Window
 from symcnn.algebra.size import Int
@@ -14,19 +13,17 @@ from symcnn.questions.explain.derivation import Derivation, Step, distinct, same
 from symcnn.questions.explain.laws import NESTED, REQUIRED, WHOLE
 from symcnn.questions.explain.lines import Line, Tree, leaf_text, sole_floor
 from symcnn.questions.explain.paths import Link, between, path_of
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["derive_size", "size_step"]
 
 
-def derive_size(net: Network, axis: int) -> Derivation:
+def derive_size(net: Trace, axis: int) -> Derivation:
     """The output size along an axis: along the branch that sees most, and at every join the other
     branches, which must be as long.
     """
     links = path_of(net, axis)
-    name = str(net._inputs[0].dims[axis])
+    name = str(net.input_tensors[0].dims[axis])
     letter = name.lower() if name.isidentifier() and len(name) == 1 else "x"
     steps: list[Step] = []
 
@@ -44,7 +41,7 @@ def derive_size(net: Network, axis: int) -> Derivation:
             step = size_step(net, link, about())
             steps.append(replace(step, premises=tuple(_beside(net, link))))
     if not steps:
-        first = Line(Tree.leaf(net._inputs[0].dims[axis]))
+        first = Line(Tree.leaf(net.input_tensors[0].dims[axis]))
         steps.append(Step("the input", letter, "keep", (first,)))
     end = steps[-1].result
     assert isinstance(end.content, Tree)
@@ -60,7 +57,7 @@ def derive_size(net: Network, axis: int) -> Derivation:
     return Derivation(f"Size along axis {axis} ({name})", tuple(steps), f"the size is {end}")
 
 
-def _beside(net: Network, link: Link) -> Iterator[str]:
+def _beside(net: Trace, link: Link) -> Iterator[str]:
     """The other branches of a join, where their lengths are written otherwise."""
     node = link.tensor.node
     if node is None or node.op not in _JOINS:
@@ -76,7 +73,7 @@ def _beside(net: Network, link: Link) -> Iterator[str]:
 _JOINS = frozenset("cat concat add sub mul div maximum minimum where stack".split())
 
 
-def size_step(net: Network, link: Link, about: str) -> Step:
+def size_step(net: Trace, link: Link, about: str) -> Step:
     """What one node makes of the length."""
     x, axis_map, where = link.before, link.map, link.where
     if axis_map == IDENTITY:  # a join: as long as the other branches
@@ -104,7 +101,7 @@ def size_step(net: Network, link: Link, about: str) -> Step:
 
 
 def _ended(
-    net: Network, where: str, about: str, law: str, lines: list[Line], after: Int, note: str
+    net: Trace, where: str, about: str, law: str, lines: list[Line], after: Int, note: str
 ) -> Step:
     """A step that ends with the size that the tensor has: by the law; because a concatenation
     requires that it is as long as another; or as the operation says (a sum stretches an axis of 1).

@@ -17,11 +17,12 @@ from symcnn.errors import BadSpec, InvalidInput, Undecidable
 from symcnn.questions.field.reach import over_channels
 from symcnn.questions.field.readings import used
 from symcnn.questions.field.tables import Table, narrowest, pulled, united
+from symcnn.questions.inputs.domain import shape_at
 from symcnn.shown import Shown, block, table
 from symcnn.trace.graph import Blocks, Node, Parameter, SymbolicTensor
+from symcnn.trace.trace import Trace
 
 if TYPE_CHECKING:
-    from symcnn.network import Network
     from symcnn.questions.field.receptive_field import Pass, ReceptiveField
 
 __all__ = ["FieldAt"]
@@ -39,7 +40,7 @@ class FieldAt(Shown):
         given = dict(sizes)
         for name in net.batch:
             given.setdefault(name, _smallest(net, name))
-        net.shape_at(**given)
+        shape_at(net, **given)
         self.values = {name: int(v) for name, v in given.items()}
         self._rf = rf
         self._output = tuple(evaluate(d, self.values) for d in rf._output.dims)
@@ -161,7 +162,7 @@ class FieldAt(Shown):
         return block(f"<div>at {self._sizes}</div>", table(headings, cells, numbers=headings[1:]))
 
 
-def _smallest(net: Network, name: str) -> int:
+def _smallest(net: Trace, name: str) -> int:
     """A batch size, or number of channels, that the network takes."""
     try:
         return int(next(iter(net.valid_inputs().axis(name)), 1))

@@ -11,10 +11,10 @@ Sources: Dumoulin and Visin, *A guide to convolution arithmetic* (2016); Araujo,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, singledispatch
+from typing import Any
 
 import sympy
 
@@ -42,12 +42,18 @@ from symcnn.questions.field.reach import (
 )
 from symcnn.sets.condition import Condition
 from symcnn.shown import Shown
-from symcnn.trace.graph import Node, SymbolicTensor, ancestors, public
+from symcnn.trace.graph import Node, SymbolicTensor, ancestors, public, tensors_in
+from symcnn.trace.trace import Trace
 
-if TYPE_CHECKING:
-    from symcnn.network import Network
-
-__all__ = ["Branches", "FieldAt", "Pass", "ReceptiveField", "Sizes", "receptive_field"]
+__all__ = [
+    "Branches",
+    "FieldAt",
+    "Pass",
+    "ReceptiveField",
+    "Sizes",
+    "field_between",
+    "receptive_field",
+]
 
 # The answers -----------------------------------------------------------------------------------
 
@@ -140,7 +146,7 @@ class ReceptiveField(Shown):
     """
 
     def __init__(
-        self, net: Network, found: Pass, output: SymbolicTensor, at: str | None = None
+        self, net: Trace, found: Pass, output: SymbolicTensor, at: str | None = None
     ) -> None:
         self._net, self._pass, self._output, self._at = net, found, output, at
         source = found.source
@@ -377,7 +383,7 @@ class ReceptiveField(Shown):
         return FieldAt(self, sizes)
 
     @cached_property
-    def _part(self) -> Network:
+    def _part(self) -> Trace:
         """The network up to the output: whose sizes `at` takes."""
         return self._net if self._at is None else self._net.at(self._at)
 
@@ -560,7 +566,7 @@ def _back(value: Int, back: dict[Any, Any]) -> Any:
 # From a network --------------------------------------------------------------------------------
 
 
-def spatial_axes(net: Network, t: SymbolicTensor) -> tuple[int, ...]:
+def spatial_axes(net: Trace, t: SymbolicTensor) -> tuple[int, ...]:
     """The axes a receptive field is asked along: those that a window slides along, and those of
     sizes other than batch and channels; all behind batch and channels where no such axis stands
     in front (``N H W C``). A product such as ``C*e`` is a number of channels.
@@ -599,15 +605,50 @@ def _spatial(dim: Int, leading: frozenset[str]) -> bool:
     return bool(symbols_of(dim) - leading) and not (channels and "C" in leading)
 
 
+@singledispatch
 def receptive_field(
-    net: Network,
+    net: Trace,
+    at: str | None = None,
+    wrt: str | int | None = None,
+    *,
+    gates: bool = True,
+    statistics: bool = True,
+) -> ReceptiveField:
+    """See `Network.receptive_field`."""
+    outputs = net.output_tensors if at is None else tuple(tensors_in(net.located(at)))
+    if not outputs:
+        raise BadSpec("the network has no tensor as its output")
+    refused: BadSpec | None = None
+    for source in _sources(net, wrt):
+        for output in outputs:
+            try:
+                return field_between(net, output, source, at=at, gates=gates, statistics=statistics)
+            except BadSpec as error:
+                refused = refused or error
+    raise refused or BadSpec("the network has no input")
+
+
+def _sources(net: Trace, wrt: str | int | None) -> Sequence[SymbolicTensor]:
+    """What a field looks back to; all inputs for None, of which the first that is read counts."""
+    inputs = net.input_tensors
+    if wrt is None:
+        return inputs
+    if isinstance(wrt, int):
+        if not 0 <= wrt < len(inputs):
+            raise BadSpec(f"wrt={wrt}: the network has {len(inputs)} input(s)")
+        return (inputs[wrt],)
+    named = [t for t in inputs if t.name == wrt]
+    return named or [*tensors_in(net.located(wrt))]
+
+
+def field_between(
+    net: Trace,
     output: SymbolicTensor,
     source: SymbolicTensor,
     *,
     at: str | None = None,
     gates: bool = True,
     statistics: bool = True,
-    cache: dict[Any, Any],
 ) -> ReceptiveField:
     """The receptive field of `output` with respect to `source`, from the pass over the network.
 
@@ -616,6 +657,7 @@ def receptive_field(
     Raises BadSpec if the output does not depend on it.
     """
     key = (id(source), gates, statistics)
+    cache = net.memory.setdefault(field_between, {})
     if key not in cache:
         cache[key] = Pass(net.nodes, source, spatial_axes(net, source), gates, statistics).run()
     found: Pass = cache[key]
@@ -630,5 +672,5 @@ def receptive_field(
     return ReceptiveField(net, found, output, at)
 
 
-def _told(net: Network, t: SymbolicTensor) -> str:
+def _told(net: Trace, t: SymbolicTensor) -> str:
     return net.source_name(t)

@@ -25,7 +25,7 @@ from symcnn.trace.rerun import may_be
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from symcnn.network import Network
+    from symcnn.trace.trace import Trace
 
 __all__ = ["Choices", "Solution", "solve_choices"]
 
@@ -52,7 +52,7 @@ class Solution(Shown):
 
     values: Mapping[str, int]
     inputs: InputSet
-    net: Network = field(repr=False, compare=False)
+    net: Trace = field(repr=False, compare=False)
 
     def keys(self) -> Any:
         """The names of the hyperparameters."""
@@ -136,7 +136,7 @@ class Choices(Shown, Sequence[Solution]):
 
 
 def solve_choices(
-    net: Network, opened: Mapping[str, Any], solve: Callable[..., InputSet], wanted: str
+    net: Trace, opened: Mapping[str, Any], solve: Callable[..., InputSet], wanted: str
 ) -> Choices:
     """The solutions of ``solve(network, values)`` for every choice of the hyperparameters `opened`.
 
@@ -167,7 +167,7 @@ def solve_choices(
     return Choices(sorted(found, key=lambda one: _simplicity(net, one.values)))
 
 
-def _why_not(net: Network, values: Mapping[str, int], solve: Callable[..., InputSet]) -> str:
+def _why_not(net: Trace, values: Mapping[str, int], solve: Callable[..., InputSet]) -> str:
     try:
         solve(net.given(**values), values, explain=True)
     except (NoSolution, ShapeMismatch, InvalidInput) as error:
@@ -175,7 +175,7 @@ def _why_not(net: Network, values: Mapping[str, int], solve: Callable[..., Input
     raise AssertionError("it was refused before")  # pragma: no cover
 
 
-def _values(net: Network, name: str, value: Any) -> list[int]:
+def _values(net: Trace, name: str, value: Any) -> list[int]:
     """The numbers that a hyperparameter may be; what it was declared not to be is left out."""
     values = list(value) if isinstance(value, (range, list, tuple, set)) else [value]
     for v in values:
@@ -194,7 +194,7 @@ def _span(value: Any) -> str:
     return str(value)
 
 
-def _simplicity(net: Network, values: Mapping[str, int]) -> Any:
+def _simplicity(net: Trace, values: Mapping[str, int]) -> Any:
     other = 0
     for name, value in values.items():
         defaults = {_DEFAULTS[role] for role in net.roles[name] if role in _DEFAULTS}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symcnn.algebra.axis import Scatter, Window
 from symcnn.algebra.size import evaluate
@@ -22,9 +22,7 @@ from symcnn.questions.inputs.silent import Trap, silent
 from symcnn.sets.condition import Condition, KeepsBatch, Requirement
 from symcnn.shown import Shown
 from symcnn.trace.graph import Guard, Node, Parameter, SymbolicTensor
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["Diagnosis", "Failure", "Trap", "diagnose"]
 
@@ -84,7 +82,7 @@ class Diagnosis(Shown):
     __repr__ = __str__
 
 
-def diagnose(net: Network, sizes: Mapping[str, int]) -> Diagnosis:
+def diagnose(net: Trace, sizes: Mapping[str, int]) -> Diagnosis:
     """See `Network.diagnose`."""
     failed = first_failure(net, sizes)
     if failed is None:
@@ -107,7 +105,7 @@ def diagnose(net: Network, sizes: Mapping[str, int]) -> Diagnosis:
 # Ways out ------------------------------------------------------------------------------------
 
 
-def _sizes_that_work(net: Network, sizes: Mapping[str, int]) -> Iterator[str]:
+def _sizes_that_work(net: Trace, sizes: Mapping[str, int]) -> Iterator[str]:
     try:
         shown = net.valid_inputs().shown
         if len(shown) <= 4:  # each size is a dimension to search
@@ -119,7 +117,7 @@ def _sizes_that_work(net: Network, sizes: Mapping[str, int]) -> Iterator[str]:
 
 
 def _changes(
-    net: Network, node: Node, requirement: Requirement, sizes: Mapping[str, int]
+    net: Trace, node: Node, requirement: Requirement, sizes: Mapping[str, int]
 ) -> Iterator[str]:
     """What could be changed in the network."""
     try:
@@ -147,7 +145,7 @@ def _is_pointwise(node: Node) -> bool:
 _JOINS = ("add", "sub", "mul", "div", "maximum", "minimum", "where")
 
 
-def _meeting(net: Network, node: Node, sizes: Mapping[str, int]) -> Iterator[str]:
+def _meeting(net: Trace, node: Node, sizes: Mapping[str, int]) -> Iterator[str]:
     """Ways to make two maps meet that differ in size."""
     shapes = [[evaluate(d, sizes) for d in t.dims] for t in node.activations]
     if len({len(s) for s in shapes}) != 1:

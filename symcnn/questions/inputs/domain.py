@@ -8,19 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import singledispatch
+from typing import Any
 
 from symcnn.errors import InvalidInput, SymcnnError, Undecidable
 from symcnn.progress import watched
 from symcnn.sets.condition import KeepsBatch, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.presburger import tightest
-from symcnn.sets.simplest import Simplest, known_sizes
 from symcnn.shown import Listed, Shown
 from symcnn.trace.graph import Guard, Node
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = [
     "Reason",
@@ -28,40 +26,15 @@ __all__ = [
     "first_failure",
     "listed",
     "reasons",
-    "simplest",
-    "sizes",
+    "shape_at",
     "valid_inputs",
     "whole_network",
 ]
 
 
-def valid_inputs(net: Network, *extra: Requirement, at: str = "") -> InputSet:
+def valid_inputs(net: Trace, *extra: Requirement, at: str = "") -> InputSet:
     """The inputs that `net` accepts and that meet the `extra` requirements."""
-    return sizes(net, [*net.requirements, *extra], at)
-
-
-def sizes(net: Network, requirements: Sequence[Requirement], at: str = "") -> InputSet:
-    """The sizes that meet `requirements`: of the inputs, the batch only where they speak of it."""
-    speaks_of = frozenset[str]().union(*(r.symbols for r in requirements))
-    names = [n for n in net.symbols if n not in net.batch or n in speaks_of]
-    names += sorted(speaks_of - set(names))
-    return input_set(names, requirements, batch=tuple(net.batch & set(names)), at=at)
-
-
-def simplest(net: Network) -> Simplest:
-    """The simplest form of expressions on the domain of `net`, which is computed when needed.
-
-    Where the domain is not decidable, those requirements count that are: what holds where these
-    hold, holds on the domain.
-    """
-
-    def sizes() -> InputSet | None:
-        try:
-            return net.valid_inputs()
-        except Undecidable:
-            return known_sizes(net.symbols, net.requirements)
-
-    return Simplest(sizes, lambda: net.requirements)
+    return net.sizes_that_meet([*net.requirements, *extra], at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +50,8 @@ class Reason(Shown):
         return f"{self.node}{joined}: {self.requirement}  ({self.requirement.why})"
 
 
-def reasons(net: Network) -> list[Reason]:
+@singledispatch
+def reasons(net: Trace) -> list[Reason]:
     """The requirements that the domain cannot do without, each with the node that makes it.
 
     Of several that only differ in strictness the strictest is kept; what the others imply goes.
@@ -106,9 +80,7 @@ def _needed(names: Sequence[str], requirements: Sequence[Requirement]) -> list[R
     return needed
 
 
-def first_failure(
-    net: Network, sizes: Mapping[str, int]
-) -> tuple[Node | Guard, Requirement] | None:
+def first_failure(net: Trace, sizes: Mapping[str, int]) -> tuple[Node | Guard, Requirement] | None:
     """What fails first at `sizes`, in the order of execution; None if the sizes are valid.
 
     Past a branch not taken, nothing is known.
@@ -134,7 +106,21 @@ def _holds(requirement: Requirement, sizes: Mapping[str, int]) -> bool:
         return False
 
 
-def check_valid(net: Network, sizes: dict[str, int]) -> None:
+def shape_at(net: Trace, **sizes: Any) -> Any:
+    """See `Network.shape_at`."""
+    values = net._values(sizes)
+    taken = net.branch_at(**values)
+    if taken is not net:
+        return shape_at(taken, **{n: values[n] for n in taken._told_symbols(values) & set(values)})
+    check_valid(net, values)
+    if chosen := {name: values[name] for name in net.hyperparameters if name in values}:
+        # what a layer checks of a number it could not check of a symbol
+        rest = {name: size for name, size in values.items() if name not in chosen}
+        return shape_at(net.given(**chosen), **rest)
+    return net.shapes(values)
+
+
+def check_valid(net: Trace, sizes: dict[str, int]) -> None:
     """Raises InvalidInput for sizes outside the domain: the first layer that fails, and a cure."""
     failure = first_failure(net, sizes)
     if failure is None:
@@ -145,7 +131,7 @@ def check_valid(net: Network, sizes: dict[str, int]) -> None:
     raise InvalidInput(_complaint(step, requirement, sizes), cure=lambda: _nearest(net, sizes))
 
 
-def _refusal(net: Network, guard: Guard, sizes: dict[str, int]) -> InvalidInput:
+def _refusal(net: Trace, guard: Guard, sizes: dict[str, int]) -> InvalidInput:
     if guard.otherwise:
         return InvalidInput(
             f"the model refuses {listed(sizes)} at {guard.where}: {guard.otherwise}",
@@ -175,7 +161,7 @@ def _spoken(node: Node) -> str:
     return node.name if node.name.endswith(node.op) else f"{node.name} ({node.op})"
 
 
-def whole_network(net: Network, found: InputSet, asked: Sequence[Requirement]) -> str:
+def whole_network(net: Trace, found: InputSet, asked: Sequence[Requirement]) -> str:
     """What the whole network says to inputs that a part of it takes: "" where it takes them all.
 
     asked: what the part itself requires.
@@ -206,7 +192,7 @@ def listed(sizes: Mapping[str, int]) -> str:
     return ", ".join(f"{name}={size}" for name, size in sizes.items())
 
 
-def _nearest(net: Network, sizes: dict[str, int]) -> str:
+def _nearest(net: Trace, sizes: dict[str, int]) -> str:
     if len(sizes) > 5:  # each size is a dimension to search; an error must not take long
         return "ask net.valid_inputs() which sizes are valid"
     try:

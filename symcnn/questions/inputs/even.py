@@ -17,17 +17,18 @@ from symcnn.algebra.axis import Folded, Window
 from symcnn.algebra.size import Int, maximum, mod
 from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.questions.field.reach import index_symbol, substituted
+from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.sets.condition import Condition, Requirement, settled
+from symcnn.trace.trace import Trace
 
 if TYPE_CHECKING:
-    from symcnn.network import Network
     from symcnn.trace.graph import Node
 
 __all__ = ["even_wishes"]
 
 
 def even_wishes(
-    parts: Iterable[Network], even: bool, unread: int | None
+    parts: Iterable[Trace], even: bool, unread: int | None
 ) -> Iterator[tuple[str, tuple[Requirement, ...]]]:
     """What ``solve(even=True, unread=0)`` asks of parts of a network: words and conditions."""
     if unread not in (None, 0):
@@ -39,7 +40,7 @@ def even_wishes(
             yield "unread=0", _all_read(part)
 
 
-def _even(net: Network) -> tuple[Condition, ...]:
+def _even(net: Trace) -> tuple[Condition, ...]:
     """What the sizes meet at which every window of the network is even.
 
     Raises NoSolution, with the node, where a window is at no size.
@@ -80,12 +81,12 @@ def _crops(pad: Int) -> bool:
     return isinstance(pad, int) and pad < 0
 
 
-def _all_read(net: Network) -> tuple[Condition, ...]:
+def _all_read(net: Trace) -> tuple[Condition, ...]:
     """What the sizes meet at which every row of the input is read by some output.
 
     Raises Undecidable where the receptive field leaves gaps, or has no formula.
     """
-    field = net.receptive_field()
+    field = receptive_field(net)
     found = []
     for one in field._fields:
         if one.whole:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate
@@ -17,9 +17,7 @@ from symcnn.errors import InvalidInput
 from symcnn.sets.condition import AnyOf, Condition, KeepsBatch, Requirement
 from symcnn.shown import Listed, Shown
 from symcnn.trace.graph import Node, Parameter, SymbolicTensor, public
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["Fix", "fixes"]
 
@@ -60,7 +58,7 @@ class Fix(Shown):
     __repr__ = __str__
 
 
-def fixes(net: Network, sizes: Mapping[str, int] | None = None) -> list[Fix]:
+def fixes(net: Trace, sizes: Mapping[str, int] | None = None) -> list[Fix]:
     """See `Network.fix`.
 
     Raises InvalidInput if the sizes are refused for another reason before the last constant.
@@ -95,7 +93,7 @@ def fixes(net: Network, sizes: Mapping[str, int] | None = None) -> list[Fix]:
 class _Upto:
     """A network without the requirements that a fix would change."""
 
-    def __init__(self, net: Network, without: set[Requirement]) -> None:
+    def __init__(self, net: Trace, without: set[Requirement]) -> None:
         self._net, self._without = net, without
         self.requirements = tuple(r for r in net.requirements if r not in without)
         self.symbols, self.batch, self.guards = net.symbols, net.batch, net.guards

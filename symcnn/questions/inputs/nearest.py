@@ -12,16 +12,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symcnn.algebra.size import Size, evaluate, symbols_of
 from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
+from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.shown import Shown
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["Nearest", "Way", "nearest_valid"]
 
@@ -85,7 +84,7 @@ class Nearest(Shown):
     __repr__ = __str__
 
 
-def nearest_valid(net: Network, sizes: Mapping[str, int]) -> Nearest:
+def nearest_valid(net: Trace, sizes: Mapping[str, int]) -> Nearest:
     """See `Network.nearest_valid`.
 
     Raises NoSolution if no input is valid, BadSpec unless there is a size for each axis.
@@ -120,7 +119,7 @@ def nearest_valid(net: Network, sizes: Mapping[str, int]) -> Nearest:
 
 
 def _padded(
-    kind: str, net: Network, domain: InputSet, sizes: Mapping[str, int], to: dict[str, int]
+    kind: str, net: Trace, domain: InputSet, sizes: Mapping[str, int], to: dict[str, int]
 ) -> Way:
     pads: list[int] = []
     crops: list[tuple[int, int]] | None = []
@@ -139,7 +138,7 @@ def _padded(
 
 
 def _scale(
-    net: Network, domain: InputSet, name: str, axis: int, to: Mapping[str, int]
+    net: Trace, domain: InputSet, name: str, axis: int, to: Mapping[str, int]
 ) -> Fraction | None:
     """p/q if the output along `axis` is p/q of the input: for all valid sizes; or at `to`, and q
     rows more always give p more, or what an output sees moves by q/p rows from one to the next.
@@ -164,7 +163,7 @@ def _scale(
             if domain <= input_set(domain.names, [law]):
                 return scale
     with suppress(SymcnnError):
-        field = net.receptive_field()
+        field = receptive_field(net)
         if field.axes and name in field.axes and field.stride[field.axes.index(name)] == 1 / scale:
             return scale
     return None

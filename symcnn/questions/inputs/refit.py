@@ -18,7 +18,7 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symcnn.algebra.axis import AxisMap, Scatter, Window
 from symcnn.algebra.factor import text
@@ -30,9 +30,7 @@ from symcnn.sets.inputset import InputSet, input_set
 from symcnn.shown import Listed, Shown
 from symcnn.trace.graph import Call, Node, public, tensors_in
 from symcnn.trace.rerun import Replay
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["Refit", "refits"]
 
@@ -72,7 +70,7 @@ def _kernel(value: Any) -> Int:
     return from_sympy(value)
 
 
-def refits(net: Network, output: Any) -> list[Refit]:
+def refits(net: Trace, output: Any) -> list[Refit]:
     """Ways to reach a target at the output, the fewest changes first; see `Network.fix`.
 
     Raises NoSolution if no hyperparameter of padding does.
@@ -212,7 +210,7 @@ class _Changed(Replay):
 class _Question:
     """A network and a target for its last axes."""
 
-    def __init__(self, net: Network, wanted: Sequence[Any]) -> None:
+    def __init__(self, net: Trace, wanted: Sequence[Any]) -> None:
         self.net, self.wanted = net, wanted
 
     def ask(self, changes: Mapping[Node, Mapping[str, Any]]) -> Refit | None:
@@ -223,7 +221,7 @@ class _Question:
             guards = replay.guards(net.guards)
         except SymcnnError:  # layers that do not fit any more
             return None
-        output = next(iter(tensors_in(replay(net._outputs))), None)
+        output = next(iter(tensors_in(replay(net.output_tensors))), None)
         if output is None or output.ndim <= len(self.wanted):
             return None
         dims = output.dims[output.ndim - len(self.wanted) :]

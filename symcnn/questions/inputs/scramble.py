@@ -11,14 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from symcnn.algebra.size import Int, Size, evaluate
 from symcnn.sets.condition import KeepsBatch
 from symcnn.trace.graph import Node
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["run_together", "scrambled"]
 
@@ -63,7 +60,7 @@ def _groups(before: Sequence[int], after: Sequence[int]) -> Iterator[tuple[list[
         yield left[first:a], right[second:b]
 
 
-def scrambled(net: Network) -> list[tuple[Int, ...]]:
+def scrambled(net: Trace) -> list[tuple[Int, ...]]:
     """The valid sizes, where they are few, at which a view of the network runs axes together."""
     every = [node for branch in net.branches for node in branch.network.nodes]
     views = [n for n in every if n.op in ("view", "reshape") and n.result.requires]

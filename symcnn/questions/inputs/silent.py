@@ -10,20 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, AxisMap, Scatter, Whole, Window
 from symcnn.algebra.size import evaluate
 from symcnn.algebra.taps import Tap
 from symcnn.errors import SymcnnError
 from symcnn.questions.field.readings import used
-from symcnn.questions.field.receptive_field import receptive_field
+from symcnn.questions.field.receptive_field import field_between
 from symcnn.questions.inputs.scramble import run_together
 from symcnn.shown import Shown
 from symcnn.trace.graph import Node, SymbolicTensor
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["Trap", "silent"]
 
@@ -47,7 +45,7 @@ class Trap(Shown):
 
 
 def silent(
-    net: Network, sizes: Mapping[str, int]
+    net: Trace, sizes: Mapping[str, int]
 ) -> tuple[tuple[Trap, ...], dict[str, tuple[int, ...]]]:
     """The traps at `sizes`, and by axis the rows of the input that reach no output.
 
@@ -70,7 +68,7 @@ def silent(
     return (*(trap for _, trap in dead), *traps), unread
 
 
-def _scrambled(net: Network, sizes: Mapping[str, int]) -> Iterator[Trap]:
+def _scrambled(net: Trace, sizes: Mapping[str, int]) -> Iterator[Trap]:
     """Views to fixed numbers that run axes together."""
     for node in net.nodes:
         mixed = run_together(node, sizes)
@@ -79,13 +77,13 @@ def _scrambled(net: Network, sizes: Mapping[str, int]) -> Iterator[Trap]:
 
 
 def _lost(
-    net: Network, source: SymbolicTensor, sizes: Mapping[str, int]
+    net: Trace, source: SymbolicTensor, sizes: Mapping[str, int]
 ) -> Iterator[tuple[str, int, tuple[int, ...]]]:
     """Per axis the rows of an input that reach none of the outputs."""
     fields = []
     for output in net.output_tensors:
         try:
-            fields.append(receptive_field(net, output, source, cache={}))
+            fields.append(field_between(net, output, source))
         except SymcnnError:  # it does not depend on it, or an operation does not say how
             continue
     given = {name: size for name, size in sizes.items() if name in net.symbols}
@@ -101,7 +99,7 @@ def _lost(
 # Rows of any tensor ---------------------------------------------------------------------------
 
 
-def _unread(net: Network, sizes: Mapping[str, int]) -> Iterator[tuple[SymbolicTensor, Trap]]:
+def _unread(net: Trace, sizes: Mapping[str, int]) -> Iterator[tuple[SymbolicTensor, Trap]]:
     """Rows of a tensor that no operation on it reads."""
     every = {*net.input_tensors, *(out for node in net.nodes for out in node.outputs)}
     kept = set(net.output_tensors)
@@ -185,13 +183,13 @@ def _maps(node: Node, kind: type[AxisMap], sizes: Mapping[str, int]) -> Iterator
             yield axis, axis_map.at(sizes)
 
 
-def _layers(net: Network) -> Iterator[Node]:
+def _layers(net: Trace) -> Iterator[Node]:
     for node in net.nodes:
         if node.activations and ("conv" in node.op or "pool" in node.op):
             yield node
 
 
-def _windows_that_read_nothing(net: Network, sizes: Mapping[str, int]) -> Iterator[Trap]:
+def _windows_that_read_nothing(net: Trace, sizes: Mapping[str, int]) -> Iterator[Trap]:
     for node in _layers(net):
         t = node.activations[0]
         for axis, m in _maps(node, Window, sizes):
@@ -208,7 +206,7 @@ def _windows_that_read_nothing(net: Network, sizes: Mapping[str, int]) -> Iterat
                 yield Trap(node.name, "empty", axis, empty, text)
 
 
-def _ends(net: Network, sizes: Mapping[str, int]) -> Iterator[Trap]:
+def _ends(net: Trace, sizes: Mapping[str, int]) -> Iterator[Trap]:
     """Rows behind the last window, of axes too long to look at row by row."""
     for node in _layers(net):
         t = node.activations[0]

@@ -14,13 +14,16 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import singledispatch
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, prod, symbols_of
 from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
+from symcnn.questions.cost.cost import measure
+from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.inputs.choices import Choices, solve_choices
 from symcnn.questions.inputs.domain import listed, whole_network
 from symcnn.questions.inputs.even import even_wishes
@@ -28,10 +31,7 @@ from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Between, parse_amount, parse_target
 from symcnn.sets.inputset import InputSet, input_set, lone
 from symcnn.sets.relation import Relation
-from symcnn.trace.graph import tensors_in
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["COSTS", "largest_batch", "parsed_target", "solve"]
 
@@ -42,22 +42,37 @@ class Wish:
 
     text: str
     requirements: tuple[Requirement, ...]
-    part: Network | None = None  # the part of the network whose output it speaks of
+    part: Trace | None = None  # the part of the network whose output it speaks of
     goals: tuple[tuple[Int, int], ...] = ()  # sizes and the numbers they should be
 
 
-def solve(
-    net: Network, output: Any = None, *, sizes: Mapping[str, Any] | None = None, **wishes: Any
+#: What may be wished, and limited; any other name is that of a size.
+_WISHES = """
+    flatten at square even unread aspect multiple_of within receptive_field dtype
+""".split()
+_LIMITS = "macs flops params activations memory saved peak".split()
+
+
+@singledispatch
+def solve(net: Trace, output: Any = None, **asked: Any) -> Any:
+    """See `Network.solve`."""
+    wishes = {name: asked.pop(name) for name in _WISHES if name in asked}
+    wishes["budgets"] = {name: asked.pop(name) for name in _LIMITS if name in asked}
+    return _chosen(net, output, sizes=asked, **wishes)
+
+
+def _chosen(
+    net: Trace, output: Any, *, sizes: Mapping[str, Any], **wishes: Any
 ) -> InputSet | Choices:
-    """See `Network.solve`, which this is."""
-    ranges = {str(name): value for name, value in (sizes or {}).items()}
+    """What is wished, for each choice of hyperparameters that are given as sizes."""
+    ranges = {str(name): value for name, value in sizes.items()}
     opened = {name: ranges[name] for name in net.hyperparameters if name in ranges}
     left = {name: value for name, value in ranges.items() if name not in opened}
     if not opened:
         return _decided(net, output, sizes=left, **wishes)
     spoken = {name for item in _items(output) for name in symbols_of(item)}
 
-    def found(twin: Network, values: Mapping[str, int], *, explain: bool) -> InputSet:
+    def found(twin: Trace, values: Mapping[str, int], *, explain: bool) -> InputSet:
         numbers = {name: value for name, value in values.items() if name in spoken}
         return _decided(twin, output, sizes={**left, **numbers}, explain=explain, **wishes)
 
@@ -68,7 +83,7 @@ def solve(
     return solve_choices(net, opened, found, ", ".join(wanted))
 
 
-def _decided(net: Network, output: Any, **wishes: Any) -> InputSet:
+def _decided(net: Trace, output: Any, **wishes: Any) -> InputSet:
     try:
         return _solve(net, output, **wishes)
     except Undecidable as error:
@@ -88,7 +103,7 @@ def _items(output: Any) -> Iterator[Size]:
 
 
 def _solve(
-    net: Network,
+    net: Trace,
     output: Any = None,
     *,
     flatten: int | None = None,
@@ -154,7 +169,7 @@ def _solve(
     return found
 
 
-def largest_batch(net: Network, memory: Any, dtype: str | None, sizes: Mapping[str, Any]) -> int:
+def largest_batch(net: Trace, memory: Any, dtype: str | None, sizes: Mapping[str, Any]) -> int:
     """See `Network.largest_batch`."""
     first = net.input_tensors[0].dims[:1]
     leading = [n for n in net.symbols if n in symbols_of(*first)]
@@ -167,7 +182,7 @@ def largest_batch(net: Network, memory: Any, dtype: str | None, sizes: Mapping[s
     if missing:
         raise BadSpec(f"no value for {', '.join(missing)}", cure="give every size but the batch")
     everything = range(1, _MOST_IMAGES + 1)
-    found = net.solve(peak=memory, dtype=dtype, **{**sizes, batch: everything})
+    found = solve(net, peak=memory, dtype=dtype, **{**sizes, batch: everything})
     most = found.axis(batch).largest()
     if most == _MOST_IMAGES:
         raise NoSolution(f"any batch keeps within {memory}: no tensor grows with {batch}")
@@ -180,7 +195,7 @@ _MOST_IMAGES = 1 << 48
 
 @dataclass(frozen=True)
 class _Question:
-    net: Network
+    net: Trace
     names: list[str]
     known: list[Requirement]  # what the network itself asks
     at: str
@@ -192,13 +207,13 @@ class _Question:
 
 
 def _names(
-    net: Network, parts: Sequence[Network], wishes: Sequence[Wish], ranges: Mapping[str, Any]
+    net: Trace, parts: Sequence[Trace], wishes: Sequence[Wish], ranges: Mapping[str, Any]
 ) -> tuple[list[str], list[str]]:
     """The sizes that the answer speaks of, and the symbols that the targets bring."""
     requirements = [r for p in parts for r in p.requirements]
     requirements += [r for wish in wishes for r in wish.requirements]
     spoken = frozenset[str]().union(*(r.symbols for r in requirements), ranges)
-    inner = {s for part in parts for t in tensors_in(part._outputs) for s in symbols_of(*t.dims)}
+    inner = {s for part in parts for t in part.output_tensors for s in symbols_of(*t.dims)}
     inner |= {s for part in parts for r in part.requirements for s in r.symbols}
     names = [n for n in net.symbols if n not in net.batch or n in spoken]
     names += sorted((inner & spoken) - set(names))
@@ -215,9 +230,7 @@ def _names(
 # Wishes --------------------------------------------------------------------------------------
 
 
-def _outputs(
-    net: Network, output: Any, at: str | None, ranges: Mapping[str, Any]
-) -> Iterator[Wish]:
+def _outputs(net: Trace, output: Any, at: str | None, ranges: Mapping[str, Any]) -> Iterator[Wish]:
     if output is None:
         return
     targets = output if isinstance(output, Mapping) else {at: output}
@@ -299,7 +312,7 @@ def _word(item: Any) -> str:
     return "*" if item is None else str(item)
 
 
-def _flatten(net: Network, features: Any, at: str | None) -> Wish:
+def _flatten(net: Trace, features: Any, at: str | None) -> Wish:
     if isinstance(features, bool) or not hasattr(features, "__index__") or int(features) < 1:
         raise BadSpec(f"flatten={features!r} is not a positive whole number")
     part = net.before_flatten() if at is None else net.at(at)
@@ -307,9 +320,9 @@ def _flatten(net: Network, features: Any, at: str | None) -> Wish:
     return Wish(f"flatten={features}", (Condition(each, "==", int(features)),), part)
 
 
-def _receptive_field(net: Network, wanted: Any, at: str | None) -> Wish:
+def _receptive_field(net: Trace, wanted: Any, at: str | None) -> Wish:
     part = net.last_map(2) if at is None else net.at(at)
-    extents = part.receptive_field().size
+    extents = receptive_field(part).size
     items = parsed_target(wanted)
     if len(items) == 1:
         items *= len(extents)
@@ -442,7 +455,7 @@ def limits_of(value: Any, what: str) -> tuple[int | None, int | None]:
 
 
 def _keep_within(
-    part: Network,
+    part: Trace,
     found: InputSet,
     limits: Mapping[str, Any],
     ranges: Mapping[str, Any],
@@ -459,7 +472,7 @@ def _keep_within(
         word, convention, figure = COSTS[what]
         sums = [[from_sympy(part.params)]]
         if figure:
-            sums = part.cost(convention, dtype=dtype).terms(figure)
+            sums = measure(part, convention, dtype=dtype).terms(figure)
         if high is not None:
             budgets += [budget(word, terms, high, found, given) for terms in sums]
         if low is not None:

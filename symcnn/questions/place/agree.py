@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import lcm
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sympy
 
@@ -27,14 +27,12 @@ from symcnn.questions.field.reach import (
     most,
     substituted,
 )
+from symcnn.questions.field.receptive_field import ReceptiveField, field_between
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.shown import Shown
 from symcnn.trace.graph import SymbolicTensor, public
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
-    from symcnn.questions.field.receptive_field import ReceptiveField
+from symcnn.trace.trace import Trace
 
 __all__ = ["Agreement", "agree"]
 
@@ -97,7 +95,7 @@ class Agreement(Shown):
         return "at all of these" if of <= found else found.describe()
 
 
-def agree(a: Network, b: Network) -> Agreement:
+def agree(a: Trace, b: Trace) -> Agreement:
     """At which sizes two networks make the same shapes and read the same places.
 
     The second may be a port of the first, another convention of padding, or what an exported file
@@ -148,7 +146,7 @@ def _joined(found: list[Agreement]) -> Agreement:
     return Agreement(sizes, reads, shift, first.axes, valid, "" if sizes else differs)
 
 
-def _agree(a: Network, b: Network) -> Agreement:
+def _agree(a: Trace, b: Trace) -> Agreement:
     ours, theirs = a.output_tensors, b.output_tensors
     if len(ours) != len(theirs):
         raise BadSpec(
@@ -173,7 +171,7 @@ def _agree(a: Network, b: Network) -> Agreement:
     return Agreement(sizes, reads, shift, axes, valid, "" if sizes else differs)
 
 
-def _same_inputs(a: Network, b: Network) -> None:
+def _same_inputs(a: Trace, b: Trace) -> None:
     ours, theirs = [t.dims for t in a.input_tensors], [t.dims for t in b.input_tensors]
     if ours == theirs:
         return
@@ -198,7 +196,7 @@ def _shape(t: SymbolicTensor) -> str:
 
 
 def _reads(
-    a: Network, b: Network, sizes: InputSet
+    a: Trace, b: Trace, sizes: InputSet
 ) -> tuple[InputSet, tuple[Any, ...], tuple[str, ...]]:
     """Where all outputs read alike, the shift of the first one, and the names of its axes."""
     shift: tuple[Any, ...] = ()
@@ -227,11 +225,10 @@ def _shown(expr: Int) -> Int:
     return substituted(expr, {n: Symbol("i", low=0).size() for n in names[:1]})
 
 
-def _field(net: Network, output: SymbolicTensor, n: int) -> ReceptiveField | None:
-    from symcnn.questions.field.receptive_field import receptive_field
+def _field(net: Trace, output: SymbolicTensor, n: int) -> ReceptiveField | None:
 
     try:
-        return receptive_field(net, output, net.input_tensors[n], cache=net._fields)
+        return field_between(net, output, net.input_tensors[n])
     except BadSpec:
         return None
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
 
 from symcnn.questions.place.pools import PlainPool, plain_pools
 from symcnn.questions.place.shards import Shards, shards
 from symcnn.questions.place.stream import Stream, stream
 from symcnn.questions.place.tiles import Tiling, tiles
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["Places"]
 
 
-class Places:
+class Places(Trace):
     """What part of an input decides what part of an output: tiles, shards, streams, pools."""
 
     def tiles(
@@ -61,7 +58,7 @@ class Places:
           36:100 -> 13:32 at 31:50
         """
         return tiles(
-            cast("Network", self),
+            self,
             tile=tile,
             peak=peak,
             at=at,
@@ -103,7 +100,7 @@ class Places:
         ((3, 2),)
         """
         return shards(
-            cast("Network", self),
+            self,
             parts=parts,
             at=at,
             gates=gates,
@@ -144,7 +141,7 @@ class Places:
           lookback 14; of n samples (n + 7)//8 outputs are final
           keeps 5:1 1, 5:2 1, 5:3 1
         """
-        return stream(cast("Network", self), axis, at=at, gates=gates, statistics=statistics)
+        return stream(self, axis, at=at, gates=gates, statistics=statistics)
 
     def plain_pools(self) -> tuple[PlainPool, ...]:
         """For each adaptive pool, the plain pool that it is, and exactly where it is.
@@ -158,4 +155,4 @@ class Places:
         >>> print(*net.plain_pools())
         1: AvgPool1d(L//32 - 6*(L//224), stride=L//224) where L % 224 <= 63 and L >= 224
         """
-        return plain_pools(cast("Network", self))
+        return plain_pools(self)

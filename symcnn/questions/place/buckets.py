@@ -15,18 +15,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, evaluate, exact_or_fail, symbols_of
 from symcnn.errors import BadSpec, NoSolution
+from symcnn.questions.cost.cost import measure
 from symcnn.sets.condition import Condition
 from symcnn.sets.grammar import parse_formula, parse_target
 from symcnn.sets.inputset import InputSet, lone
 from symcnn.shown import Shown
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["Buckets", "buckets"]
 
@@ -79,7 +78,7 @@ class Buckets(Shown):
 
 
 def buckets(
-    net: Network,
+    net: Trace,
     histogram: Mapping[Any, int] | Sequence[Any],
     k: int,
     cost: Any = "macs",
@@ -169,7 +168,7 @@ _COSTS = ("macs", "flops", "activations", "saved", "peak", "memory")
 
 
 def _price(
-    net: Network, cost: Any, names: Sequence[str], fixed: Mapping[str, int]
+    net: Trace, cost: Any, names: Sequence[str], fixed: Mapping[str, int]
 ) -> Callable[[Sizes], Any]:
     """What an image costs in a bucket; a number per size."""
     if callable(cost):
@@ -198,7 +197,7 @@ def _price(
     return of_branch
 
 
-def _formula(net: Network, cost: Any, names: Sequence[str]) -> Int:
+def _formula(net: Trace, cost: Any, names: Sequence[str]) -> Int:
     if not isinstance(cost, str):
         return from_sympy(cost)
     if cost == "pixels":
@@ -208,7 +207,7 @@ def _formula(net: Network, cost: Any, names: Sequence[str]) -> Int:
         return product
     if cost in _COSTS:
         column = {"memory": "activations", "macs": "total", "flops": "total"}.get(cost, cost)
-        figure = getattr(net.cost("flops" if cost == "flops" else "macs"), column)
+        figure = getattr(measure(net, "flops" if cost == "flops" else "macs"), column)
         return from_sympy(getattr(figure, "expr", figure))
     num, den = parse_formula(cost)
     if isinstance(den, int):

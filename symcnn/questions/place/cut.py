@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from symcnn.network import Network
+    from symcnn.trace.trace import Trace
 
 __all__ = ["Course", "Cut", "Lost", "Moved", "Read"]
 
@@ -119,7 +119,7 @@ class Course:
 
     def __init__(
         self,
-        net: Network,
+        net: Trace,
         output: SymbolicTensor,
         name: str,
         sizes: Mapping[str, int],

@@ -10,7 +10,7 @@ output it is a plain pool everywhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Adaptive, Whole
 from symcnn.algebra.size import Int, mod
@@ -19,9 +19,7 @@ from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet
 from symcnn.shown import Several, Shown
 from symcnn.trace.graph import Node, public
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["PlainPool", "plain_pools"]
 
@@ -67,7 +65,7 @@ def _told(values: tuple[Any, ...]) -> str:
     return next(iter(several)) if len(several) == 1 else f"({', '.join(map(str, values))})"
 
 
-def plain_pools(net: Network) -> tuple[PlainPool, ...]:
+def plain_pools(net: Trace) -> tuple[PlainPool, ...]:
     """See `Network.plain_pools`, which this is."""
     valid = net.valid_inputs()
     return Several(

@@ -10,16 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symcnn.errors import BadSpec
 from symcnn.questions.place.cut import Course, Moved
 from symcnn.questions.place.reach import Reach
 from symcnn.questions.place.tiles import courses, filled, of_several
 from symcnn.shown import Shown
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["Shard", "Shards", "shards"]
 
@@ -84,7 +82,7 @@ class Shards(Shown):
 
 
 def shards(
-    net: Network,
+    net: Trace,
     *,
     parts: int | Sequence[int],
     at: str | None = None,

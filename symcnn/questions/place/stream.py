@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import sympy
@@ -25,9 +25,7 @@ from symcnn.questions.place.reach import Reach
 from symcnn.questions.place.tiles import courses, filled, of_several
 from symcnn.shown import Shown
 from symcnn.trace.graph import Node, SymbolicTensor, public
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["Stream", "stream"]
 
@@ -167,7 +165,7 @@ def _count(last: tuple[int, ...], hop: int) -> Int:
 
 
 def stream(
-    net: Network,
+    net: Trace,
     axis: str | None = None,
     *,
     at: str | None = None,
@@ -221,7 +219,7 @@ def _leading(last: Any, hop: int) -> tuple[int, ...]:
 
 
 def _head(
-    net: Network,
+    net: Trace,
     at: str | None,
     axis: str,
     gates: bool,

@@ -12,20 +12,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, SymcnnError
+from symcnn.questions.cost.cost import measure
 from symcnn.questions.field.receptive_field import spatial_axes
-from symcnn.questions.inputs.domain import check_valid
+from symcnn.questions.inputs.domain import check_valid, shape_at
 from symcnn.questions.inputs.solve import amount
 from symcnn.questions.place.cut import Course, Cut, Lost, Moved
 from symcnn.questions.place.reach import Reach
 from symcnn.sets.grammar import check_sizes
 from symcnn.shown import Shown
 from symcnn.trace.graph import SymbolicTensor
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["Tile", "Tiling", "courses", "tiles", "whole_sizes"]
 
@@ -109,7 +108,7 @@ class Tiling(Shown):
 
 
 def tiles(
-    net: Network,
+    net: Trace,
     *,
     tile: int | Sequence[int | None] | None = None,
     peak: int | str | None = None,
@@ -162,7 +161,7 @@ def tiles(
     )
 
 
-def _note(part: Network, gates: bool, statistics: bool) -> str:
+def _note(part: Trace, gates: bool, statistics: bool) -> str:
     several = of_several(part)
     left = [w for w, on in (("gates", gates), ("statistics of norms", statistics)) if not on]
     but = f"exact but for {' and '.join(left)}, which see the whole image" if left else ""
@@ -172,7 +171,7 @@ def _note(part: Network, gates: bool, statistics: bool) -> str:
 # The sizes and the courses ----------------------------------------------------------------------
 
 
-def whole_sizes(net: Network, sizes: Mapping[str, Any]) -> dict[str, int]:
+def whole_sizes(net: Trace, sizes: Mapping[str, Any]) -> dict[str, int]:
     """The sizes of a whole input, the batch 1 unless given. Raises InvalidInput, BadSpec."""
     given = {name: 1 for name in net.symbols if name in net.batch} | dict(sizes)
     values = check_sizes(given, frozenset(net.symbols))
@@ -182,7 +181,7 @@ def whole_sizes(net: Network, sizes: Mapping[str, Any]) -> dict[str, int]:
     return values
 
 
-def filled(net: Network, sizes: Mapping[str, Any], large: int = 1) -> dict[str, Any]:
+def filled(net: Trace, sizes: Mapping[str, Any], large: int = 1) -> dict[str, Any]:
     """The sizes given, and a valid one, near `large`, for each of the others."""
     given = {name: 1 for name in net.symbols if name in net.batch} | dict(sizes)
     if {*net.symbols} <= {*given}:
@@ -192,7 +191,7 @@ def filled(net: Network, sizes: Mapping[str, Any], large: int = 1) -> dict[str, 
     known = check_sizes(known, frozenset(domain.names))
     left = domain.given(**known)
     if not left:
-        net.shape_at(**{**dict.fromkeys(net.symbols, large), **given})
+        shape_at(net, **{**dict.fromkeys(net.symbols, large), **given})
     if left.names:
         best = left.nearest(*(large for _ in left.shown))
         values = best if isinstance(best, tuple) else (best,)
@@ -201,7 +200,7 @@ def filled(net: Network, sizes: Mapping[str, Any], large: int = 1) -> dict[str, 
 
 
 def courses(
-    net: Network,
+    net: Trace,
     at: str | None,
     sizes: Mapping[str, Any],
     *,
@@ -234,14 +233,14 @@ def courses(
     return whole, found
 
 
-def _output(part: Network) -> SymbolicTensor:
+def _output(part: Trace) -> SymbolicTensor:
     """The output that is meant: the first, as for a receptive field."""
     for t in part.output_tensors:
         return t
     raise BadSpec("the network has no tensor as its output")
 
 
-def of_several(part: Network) -> str:
+def of_several(part: Trace) -> str:
     """Which of several outputs is meant, in words; empty if there is one."""
     outputs = dict.fromkeys(part.output_tensors)
     if len(outputs) < 2:
@@ -251,7 +250,7 @@ def of_several(part: Network) -> str:
 
 
 def _unbounded(
-    net: Network, lost: Lost, name: str, whole: Mapping[str, int], options: Mapping[str, bool]
+    net: Trace, lost: Lost, name: str, whole: Mapping[str, int], options: Mapping[str, bool]
 ) -> NoSolution:
     """The refusal, and what would be exact without a norm or a gate."""
     for left in ("statistics", "gates"):
@@ -272,7 +271,7 @@ def _unbounded(
     )
 
 
-def _before(net: Network, lost: Lost, name: str, whole: Mapping[str, int]) -> str:
+def _before(net: Trace, lost: Lost, name: str, whole: Mapping[str, int]) -> str:
     """The last module before the node to blame that has tiles."""
     course = Course(net, net.output_tensors[0], name, whole)
     for node in reversed(net.nodes):
@@ -350,7 +349,7 @@ def _per_axis(tile: Any, names: Sequence[str], whole: Mapping[str, int]) -> list
     return [min(int(w), whole[n]) for n, w in zip(names, widths, strict=True)]
 
 
-def _accepts(net: Network, whole: Mapping[str, int], name: str, width: int) -> bool:
+def _accepts(net: Trace, whole: Mapping[str, int], name: str, width: int) -> bool:
     try:
         check_valid(net, {**whole, name: width})
     except InvalidInput:
@@ -358,7 +357,7 @@ def _accepts(net: Network, whole: Mapping[str, int], name: str, width: int) -> b
     return True
 
 
-def _check(net: Network, whole: Mapping[str, int], course: Course, width: int) -> None:
+def _check(net: Trace, whole: Mapping[str, int], course: Course, width: int) -> None:
     """Raises InvalidInput for a tile that the network does not take, with one that it does."""
     if _accepts(net, whole, course.name, width):
         return
@@ -370,7 +369,7 @@ def _check(net: Network, whole: Mapping[str, int], course: Course, width: int) -
         raise InvalidInput(f"tile={width}: {error.cause}", cure=cure) from None
 
 
-def _nearest(net: Network, whole: Mapping[str, int], course: Course, width: int) -> int | None:
+def _nearest(net: Trace, whole: Mapping[str, int], course: Course, width: int) -> int | None:
     """The least tile from `width` on that works along an axis."""
     x, period = course.sizes[course.name], course.period
 
@@ -389,7 +388,7 @@ def _nearest(net: Network, whole: Mapping[str, int], course: Course, width: int)
     return None
 
 
-def _too_small(net: Network, whole: Mapping[str, int], course: Course, width: int) -> NoSolution:
+def _too_small(net: Trace, whole: Mapping[str, int], course: Course, width: int) -> NoSolution:
     left, right = halo(course)
     near = _nearest(net, whole, course, width)
     found = f"the least that works is tile={near}" if near else "only the whole works"
@@ -401,7 +400,7 @@ def _too_small(net: Network, whole: Mapping[str, int], course: Course, width: in
 
 
 def _largest(
-    net: Network,
+    net: Trace,
     at: str | None,
     whole: Mapping[str, int],
     found: Sequence[Course],
@@ -409,7 +408,7 @@ def _largest(
     dtype: str | None,
 ) -> tuple[int, ...]:
     """The largest tiles, the same along all axes but for their ends, whose run fits the budget."""
-    cost = (net if at is None else net.at(at)).cost(dtype=dtype)
+    cost = measure(net if at is None else net.at(at), dtype=dtype)
     periods = [course.period for course in found]
     names = [course.name for course in found]
 
@@ -441,7 +440,7 @@ def _largest(
 
 
 def _takes(
-    net: Network, whole: Mapping[str, int], names: Sequence[str], widths: Sequence[int]
+    net: Trace, whole: Mapping[str, int], names: Sequence[str], widths: Sequence[int]
 ) -> bool:
     try:
         check_valid(net, {**whole, **dict(zip(names, widths, strict=True))})

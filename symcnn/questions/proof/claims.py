@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sympy
 
@@ -24,13 +24,13 @@ from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
 from symcnn.questions.explain import Line, Step, Tree
 from symcnn.questions.explain.paths import path_of
 from symcnn.questions.explain.size import size_step
+from symcnn.questions.field.receptive_field import receptive_field
+from symcnn.questions.inputs.solve import solve
 from symcnn.sets.condition import Condition
 from symcnn.sets.grammar import Claim, Ratio, check_sizes, parse_claim, parse_value
 from symcnn.shown import Shown
-from symcnn.trace.graph import Node, SymbolicTensor, tensors_in
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.graph import Node, SymbolicTensor
+from symcnn.trace.trace import Trace
 
 __all__ = ["Report", "Verdict", "check"]
 
@@ -98,7 +98,7 @@ class Report(Shown):
 
 
 def check(
-    net: Network, claims: Mapping[str, Any] | Iterable[Any], at: Mapping[Any, Any] | None = None
+    net: Trace, claims: Mapping[str, Any] | Iterable[Any], at: Mapping[Any, Any] | None = None
 ) -> Report:
     """Other people's figures and formulas, right or wrong, claim by claim.
 
@@ -190,7 +190,7 @@ class _Found:
 
 
 class _Checker:
-    def __init__(self, net: Network, sizes: dict[str, int]) -> None:
+    def __init__(self, net: Trace, sizes: dict[str, int]) -> None:
         self.net, self.sizes = net, sizes
         self.wrong: list[tuple[Node, tuple[int, ...], str]] = []  # figures claimed wrongly
 
@@ -215,12 +215,12 @@ class _Checker:
 
     # what is meant
 
-    def part(self, where: str) -> Network:
+    def part(self, where: str) -> Trace:
         return self.net.at(where) if where else self.net
 
-    def found(self, claim: Claim, part: Network) -> _Found:
+    def found(self, claim: Claim, part: Trace) -> _Found:
         quantity = claim.quantity
-        tensor = tensors_in(part._outputs)[0]
+        tensor = part.output_tensors[0]
         node = tensor.node
         dims = tensor.dims
         if not quantity:
@@ -230,7 +230,7 @@ class _Checker:
             inside = self.inside(claim.where) if claim.where else None
             return _Found((self.cost(quantity, inside),), node)
         if quantity == "flatten":
-            before = tensors_in(self.net.before_flatten()._outputs)[0]
+            before = self.net.before_flatten().output_tensors[0]
             return _Found((prod(before.dims[1:]),), before.node)
         if quantity == "features":
             return _Found((prod(dims[1:]),), node)
@@ -244,7 +244,7 @@ class _Checker:
                     f"{claim.text}: {part.describe_output()} is no map", cure="shape(...)"
                 )
             return _Found(dims[2:], node, spatial=True)
-        field = part.receptive_field()
+        field = receptive_field(part)
         seen = field.size if quantity == "field" else field.stride
         return _Found(tuple(map(from_sympy, seen)), node, spatial=True)
 
@@ -261,7 +261,7 @@ class _Checker:
             return sum((p.count for p in weights), 0)
         return sum((node.result.macs for node in nodes), 0) * (2 if quantity == "flops" else 1)
 
-    def bound(self, value: Ratio, found: _Found, part: Network, axis: int) -> Ratio:
+    def bound(self, value: Ratio, found: _Found, part: Trace, axis: int) -> Ratio:
         """A claimed formula with the layer's own letters replaced by what they stand for."""
         spelled = self.net.spelled
         value = tuple(v.subs(spelled) if isinstance(v, Size) else v for v in value)  # type: ignore[assignment]
@@ -284,9 +284,7 @@ class _Checker:
 
     # verdicts
 
-    def figure(
-        self, claim: Claim, part: Network, found: _Found, claimed: Sequence[Ratio]
-    ) -> Verdict:
+    def figure(self, claim: Claim, part: Trace, found: _Found, claimed: Sequence[Ratio]) -> Verdict:
         values = tuple(Fraction(a, b) for a, b in claimed)  # type: ignore[arg-type]
         true = tuple(evaluate(v, self.sizes) for v in found.value)
         shown, said = (
@@ -362,7 +360,7 @@ class _Checker:
                 return label
         return ""
 
-    def holds(self, claim: Claim, part: Network, values: Sequence[Fraction]) -> str:
+    def holds(self, claim: Claim, part: Trace, values: Sequence[Fraction]) -> str:
         """The inputs for which the claimed figure is right."""
         if any(v.denominator != 1 or v < 1 for v in values):
             return "no input gives a fraction" if any(v.denominator != 1 for v in values) else ""
@@ -370,9 +368,9 @@ class _Checker:
         square = self.sizes.get("H") is not None and self.sizes.get("H") == self.sizes.get("W")
         try:
             if claim.quantity == "flatten":
-                return f"true for {self.net.solve(flatten=whole[0], square=square).describe()}"
+                return f"true for {solve(self.net, flatten=whole[0], square=square).describe()}"
             if claim.quantity in ("", "size", "shape") and len(part.output_dims) > 2:
-                return f"true for {part.solve(output=whole).describe()}"
+                return f"true for {solve(part, output=whole).describe()}"
         except NoSolution:
             return "true for no input"
         except SymcnnError:
@@ -380,7 +378,7 @@ class _Checker:
         return ""
 
     def formula(
-        self, claim: Claim, part: Network, found: _Found, claimed: Sequence[Ratio]
+        self, claim: Claim, part: Trace, found: _Found, claimed: Sequence[Ratio]
     ) -> Verdict:
         """A formula against the closed form, for all valid sizes."""
         true = "x".join(map(text, dict.fromkeys(found.value)))
@@ -471,7 +469,7 @@ def _numbers(axis_map: Any, sizes: Mapping[str, int]) -> Any:
     return axis_map
 
 
-def _carried(net: Network, source: SymbolicTensor, node: Node, axis: int, size: int) -> Int | None:
+def _carried(net: Trace, source: SymbolicTensor, node: Node, axis: int, size: int) -> Int | None:
     """What the layers from `source` to `node` make of a size."""
     links = path_of(net.at(node.name), axis)
     places = [i for i, link in enumerate(links) if link.tensor is source]

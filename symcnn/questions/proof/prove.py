@@ -24,22 +24,21 @@ from functools import cached_property, reduce
 from inspect import signature
 from operator import and_
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symcnn.algebra.factor import factors, text
 from symcnn.algebra.size import Int, Scaled, Size, Symbol, evaluate, prod, sole_atom, symbols_of
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
 from symcnn.ops.registry import ntuple
 from symcnn.ops.shape import reshaped, under_what_is_known
+from symcnn.questions.cost.cost import total_macs
 from symcnn.questions.inputs.domain import first_failure, listed
 from symcnn.questions.proof.smt import STEPS, Statement, ask
 from symcnn.sets.condition import AnyOf, Condition, Requirement, settled, substituted
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.shown import Shown
 from symcnn.trace.graph import Node, Result, SymbolicTensor, Tape
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["Claim", "Proof", "prove"]
 
@@ -194,7 +193,7 @@ def _smtlib(claim: Claim) -> str | None:
         return None
 
 
-def prove(net: Network, by: str = "isl", steps: int = STEPS) -> Proof:
+def prove(net: Trace, by: str = "isl", steps: int = STEPS) -> Proof:
     """See `symcnn.Network.prove`."""
     if by not in ("isl", "z3", "both"):
         raise BadSpec(f"by={by!r} is no prover", cure="give isl, z3 or both")
@@ -234,7 +233,7 @@ def _asked(claim: Claim, alone: bool, asked: dict[Statement, tuple[str, Any]], s
 class _Proving:
     """A network, its domain, and what has been decided already: equal layers are decided once."""
 
-    def __init__(self, net: Network) -> None:
+    def __init__(self, net: Trace) -> None:
         self.net = net
         names = net.symbols
         self.decidable = True
@@ -516,7 +515,7 @@ class _Proving:
         from symcnn.algebra.expr import from_sympy
 
         try:
-            total = from_sympy(self.net.macs)
+            total = from_sympy(total_macs(self.net))
         except SymcnnError as error:
             return Claim("macs", "", "the sum over all nodes", "open", error.cause)
         added: Int = sum((n.result.macs for n in self.net.nodes), 0)

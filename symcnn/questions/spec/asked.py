@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from symcnn.questions.spec.spec import Spec, spec
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["Specs"]
 
 
-class Specs:
+class Specs(Trace):
     """What other tools are to be told of the sizes."""
 
     def spec(self, target: str, **sizes: Any) -> Spec:
@@ -46,4 +44,4 @@ class Specs:
         W = Dim("W", min=8)
         dynamic_shapes = ({0: N, 2: H, 3: W},)
         """
-        return spec(cast("Network", self), target, sizes)
+        return spec(self, target, sizes)

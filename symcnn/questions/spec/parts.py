@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symcnn.algebra.size import Int, Size, Symbol, symbols_of
 from symcnn.errors import BadSpec, NoSolution
@@ -18,9 +18,7 @@ from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.sets.inputset import InputSet
 from symcnn.sets.runs import Run
 from symcnn.shown import Shown
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["Box", "Wish", "boxes", "compares", "growing", "wishes"]
 
@@ -61,7 +59,7 @@ class Wish:
         return Run(self.first, self.last, self.step).conditions(Size.symbol(name))
 
 
-def wishes(net: Network, sizes: Mapping[str, Any]) -> dict[str, Wish]:
+def wishes(net: Trace, sizes: Mapping[str, Any]) -> dict[str, Wish]:
     """What a caller says of sizes: a number, a range, ``(min, max)``, ``(min, opt, max)``.
 
     Raises BadSpec for a size that the network does not have, and for what is no range.
@@ -90,7 +88,7 @@ def _wish(name: str, said: Any) -> Wish:
     )
 
 
-def boxes(net: Network, told: Mapping[str, Wish], *, growing_only: bool = False) -> list[Box]:
+def boxes(net: Trace, told: Mapping[str, Wish], *, growing_only: bool = False) -> list[Box]:
     """The domain of a network as boxes, most useful first: those that reach furthest.
 
     Args:
@@ -178,14 +176,14 @@ def _products(
 # Maps on the way ------------------------------------------------------------------------------
 
 
-def _grown(net: Network, domain: InputSet) -> InputSet:
+def _grown(net: Trace, domain: InputSet) -> InputSet:
     """The sizes at which every map grows; a size that is 1 at all of them is a number."""
     needs = growing(net)
     found = domain.where(*needs)
     return found or domain.where(*(need for need in needs if domain.where(need)))
 
 
-def growing(net: Network) -> list[Requirement]:
+def growing(net: Trace) -> list[Requirement]:
     """That no map on the way has a size of 0 or 1, the sizes of the inputs themselves aside.
 
     A product of sizes is greater than 1 where one factor is; sizes of the inputs count as such.
@@ -200,7 +198,7 @@ def growing(net: Network) -> list[Requirement]:
     return list(found)
 
 
-def compares(net: Network) -> bool:
+def compares(net: Trace) -> bool:
     """Whether the forward compares sizes that are no multiples of those of the input.
 
     Pools in ceil mode compare their last window with the input, crops what is there with what is

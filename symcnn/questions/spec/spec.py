@@ -10,16 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symcnn.algebra.size import Int, Size, Symbol, symbols_of
 from symcnn.errors import BadSpec, SymcnnError
+from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.spec.parts import Box, Wish, boxes, compares, wishes
 from symcnn.sets.runs import Run
 from symcnn.shown import Shown
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["Part", "Spec", "spec"]
 
@@ -66,7 +65,7 @@ class Spec(Shown):
         return "\n".join([self.text, *lost])
 
 
-def spec(net: Network, target: str, sizes: Mapping[str, Any]) -> Spec:
+def spec(net: Trace, target: str, sizes: Mapping[str, Any]) -> Spec:
     """See `Network.spec`."""
     if target not in _FORMATS:
         near = get_close_matches(target, _FORMATS, n=3, cutoff=0.5) or [*_FORMATS]
@@ -96,7 +95,7 @@ def spec(net: Network, target: str, sizes: Mapping[str, Any]) -> Spec:
 class _Job:
     """What all parts of one specification share."""
 
-    def __init__(self, net: Network, told: Mapping[str, Wish]) -> None:
+    def __init__(self, net: Trace, told: Mapping[str, Wish]) -> None:
         self.net, self.told = net, told
         self.loses: list[str] = []
 
@@ -481,7 +480,7 @@ def _ratio(step: int, slope: int) -> float | int:
 def _halo(job: _Job, rank: int) -> dict[int, int]:
     """Rows of the output, per axis and side, that see beyond the border of the input."""
     try:
-        seen = job.net.receptive_field()
+        seen = receptive_field(job.net)
         found = {}
         for axis in range(rank):
             stride, pads = seen.stride[axis], seen.padding[axis]

@@ -24,7 +24,7 @@ from symcnn.words.page.sheet import Data, sheet, starts
 if TYPE_CHECKING:
     from os import PathLike
 
-    from symcnn.network import Network
+    from symcnn.trace.trace import Trace
 
 __all__ = ["named", "to_page"]
 
@@ -36,20 +36,20 @@ _POLICY = (
 
 
 @overload
-def to_page(nets: Network | Sequence[Network], *, titles: Sequence[str] = ()) -> str: ...
+def to_page(nets: Trace | Sequence[Trace], *, titles: Sequence[str] = ()) -> str: ...
 @overload
 def to_page(
-    nets: Network | Sequence[Network], path: str | PathLike[str], *, titles: Sequence[str] = ()
+    nets: Trace | Sequence[Trace], path: str | PathLike[str], *, titles: Sequence[str] = ()
 ) -> Path: ...
 @overload
 def to_page(
-    nets: Network | Sequence[Network],
+    nets: Trace | Sequence[Trace],
     path: str | PathLike[str] | None = None,
     *,
     titles: Sequence[str] = (),
 ) -> str | Path: ...
 def to_page(
-    nets: Network | Sequence[Network],
+    nets: Trace | Sequence[Trace],
     path: str | PathLike[str] | None = None,
     *,
     titles: Sequence[str] = (),
@@ -87,14 +87,14 @@ def to_page(
     return file
 
 
-def named(nets: Sequence[Network], first: str = "") -> list[str]:
+def named(nets: Sequence[Trace], first: str = "") -> list[str]:
     """What networks are called: by their names, where they have some, and else by number."""
     called = [first, *(net.name for net in nets[1:])]
     plain = ["network"] if len(nets) == 1 else [f"network {i + 1}" for i in range(len(nets))]
     return [name or net.name or other for name, net, other in zip(called, nets, plain, strict=True)]
 
 
-def _html(nets: Sequence[Network], titles: Sequence[str]) -> str:
+def _html(nets: Sequence[Trace], titles: Sequence[str]) -> str:
     formulas = Formulas()
     sheets = [sheet(net, formulas, title) for net, title in zip(nets, titles, strict=True)]
     names = list(dict.fromkeys(name for net in nets for name in net.symbols))

@@ -5,31 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, overload
+from typing import overload
 
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["Pages"]
 
 
-class Pages:
+class Pages(Trace):
     """A network as a page to play with."""
 
     @overload
     def to_page(
-        self, path: None = None, *, title: str = "", beside: Sequence[Network] = ()
+        self, path: None = None, *, title: str = "", beside: Sequence[Trace] = ()
     ) -> str: ...
     @overload
     def to_page(
-        self, path: str | PathLike[str], *, title: str = "", beside: Sequence[Network] = ()
+        self, path: str | PathLike[str], *, title: str = "", beside: Sequence[Trace] = ()
     ) -> Path: ...
     def to_page(
         self,
         path: str | PathLike[str] | None = None,
         *,
         title: str = "",
-        beside: Sequence[Network] = (),
+        beside: Sequence[Trace] = (),
     ) -> str | Path:
         """One self-contained HTML page: ``net.to_page("net.html")``; see `symcnn.to_page`.
 
@@ -48,5 +47,5 @@ class Pages:
         """
         from symcnn.words.page import named, to_page
 
-        nets = [cast("Network", self), *beside]
+        nets = [self, *beside]
         return to_page(nets, path, titles=named(nets, title))

@@ -17,16 +17,19 @@ from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.mathml import written
 from symcnn.algebra.size import Int, Size, symbols_of
 from symcnn.errors import SymcnnError
+from symcnn.questions.cost.cost import measure
+from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.sets.condition import AnyOf, Condition, ForAll, KeepsBatch, Requirement
 from symcnn.sets.downset import grows
 from symcnn.sets.formula import Formula
 from symcnn.sets.runs import Run
 from symcnn.trace.graph import Node, SymbolicTensor
+from symcnn.trace.trace import Trace
 from symcnn.words.page.formulas import INDEX, Formulas
+from symcnn.words.paper import to_latex
 from symcnn.words.tree import Part, owned, parts
 
 if TYPE_CHECKING:
-    from symcnn.network import Network
     from symcnn.questions.field.receptive_field import ReceptiveField
 
 __all__ = ["Data", "sheet", "starts"]
@@ -41,7 +44,7 @@ _BOXES = 64
 _MANY = 1000
 
 
-def starts(net: Network, names: Sequence[str]) -> dict[str, int]:
+def starts(net: Trace, names: Sequence[str]) -> dict[str, int]:
     """The sizes that a page opens with: valid ones near 224, of one image; hyperparameters near 3.
 
     Args:
@@ -65,7 +68,7 @@ def _sizes(names: Sequence[str], member: int | tuple[int, ...]) -> dict[str, int
     return dict(zip(names, member if isinstance(member, tuple) else (member,), strict=True))
 
 
-def sheet(net: Network, formulas: Formulas, title: str) -> Data:
+def sheet(net: Trace, formulas: Formulas, title: str) -> Data:
     """A network for a page: each of its branches, and what no branch takes.
 
     Args:
@@ -99,7 +102,7 @@ def _said(ask: Callable[[], str]) -> str:
         return f"not a set that can be written down: {error.cause}"
 
 
-def _branch(net: Network, formulas: Formulas) -> dict[str, Data]:
+def _branch(net: Trace, formulas: Formulas) -> dict[str, Data]:
     place = {node: i for i, node in enumerate(net.nodes)}
     costs = _Costs(net)
     work, activations = costs.work, costs.activations
@@ -173,9 +176,9 @@ def _is_node(part: Part) -> bool:
 class _Costs:
     """What a network costs, node by node and as a whole."""
 
-    def __init__(self, net: Network) -> None:
+    def __init__(self, net: Trace) -> None:
         self._net = net
-        self._cost, self._memory = net.cost(partial=True), net.cost()
+        self._cost, self._memory = measure(net, partial=True), measure(net)
         self.work: list[Int] = self._cost.terms("work")[0]
         self.activations: list[Int] | None = None  # bytes; None where some are not known
         with suppress(SymcnnError):
@@ -185,7 +188,7 @@ class _Costs:
         """The figures of the whole: a heading, and a value or why there is none."""
         net, memory = self._net, self._memory
         bound = "" if self._cost.complete else "at least "
-        flops = net.cost("flops", partial=True)
+        flops = measure(net, "flops", partial=True)
         asked: tuple[tuple[str, str, Callable[[], Int]], ...] = (
             ("parameters", "", lambda: from_sympy(net.params)),
             ("MACs", bound, lambda: sum(self.work, 0)),
@@ -247,7 +250,7 @@ def _blocks(requirement: ForAll, formulas: Formulas) -> dict[str, Data]:
     return {"count": formulas.value(requirement.count), "pairs": pairs}
 
 
-def _boxes(net: Network) -> Data:
+def _boxes(net: Trace) -> Data:
     """The domain as boxes, runs ``[first, last, step]`` per size; None where it is not."""
     try:
         domain = net.valid_inputs()
@@ -272,12 +275,12 @@ def _boxes(net: Network) -> Data:
 class _Fields:
     """The receptive fields of a network's nodes, of one pass."""
 
-    def __init__(self, net: Network, formulas: Formulas) -> None:
+    def __init__(self, net: Trace, formulas: Formulas) -> None:
         self._formulas = formulas
         self._field: ReceptiveField | None = None
         self.axes: tuple[str, ...] = ()
         with suppress(SymcnnError):
-            self._field = net.receptive_field()
+            self._field = receptive_field(net)
             self.axes = self._field.axes
 
     def inputs(self) -> Data:
@@ -353,7 +356,7 @@ def _source(t: SymbolicTensor, place: Mapping[Node, int]) -> int:
     return place.get(t.node, -1) if t.node is not None else -1
 
 
-def _target(net: Network, place: Mapping[Node, int]) -> Data:
+def _target(net: Trace, place: Mapping[Node, int]) -> Data:
     """The node that a target is about, see `Network.last_map`."""
     try:
         outputs = net.last_map(2 if len(net.input_tensors[0].dims) > 3 else 1).output_tensors
@@ -368,7 +371,7 @@ def _target(net: Network, place: Mapping[Node, int]) -> Data:
 class _Shown:
     """How the formulas of shapes are drawn, and which of them never fall as a size grows."""
 
-    def __init__(self, net: Network, formulas: Formulas) -> None:
+    def __init__(self, net: Trace, formulas: Formulas) -> None:
         self._net, self._formulas = net, formulas
         self.symbols: dict[str, Data] = {}
         self.general: dict[str, Data] = {}  # the forms that hold outside the domain, if others
@@ -392,10 +395,10 @@ def _plain(expr: Int) -> str:
     return f"<mtext>{escape(str(expr))}</mtext>"
 
 
-def _latex(net: Network) -> str:
+def _latex(net: Trace) -> str:
     if len(net.nodes) > _MANY:
         return ""
     try:
-        return net.to_latex()
+        return to_latex(net)
     except SymcnnError:
         return ""
