@@ -93,7 +93,7 @@ def test_a_domain_that_is_too_large_or_too_small_is_found():
 
 def test_forgotten_macs_are_found():
     net = stem().trace("N 3 H W")
-    net.__dict__["macs"] = net.macs * 2
+    net.memory["total_macs"] = net.macs * 2
     (wrong,) = net.prove().wrong
     assert wrong.what == "macs"
 

@@ -76,7 +76,7 @@ class Trace:
         self._parameters = None if parameters is None else tuple(dict.fromkeys(parameters))
         self.buffers = tuple(buffers)
         self._positions = {node: i for i, node in enumerate(self.nodes)}
-        self.memory: dict[Any, Any] = {}
+        self.memory: dict[str, Any] = {}  # answers, by the names of questions
         name_nodes(self.nodes)
         for node in self.nodes:
             node.law = node.law or self.simplest
@@ -449,9 +449,9 @@ def remembered(ask: Callable[[Trace], T]) -> Callable[[Trace], T]:
 
     @wraps(ask)
     def asked(trace: Trace) -> T:
-        if ask not in trace.memory:
-            trace.memory[ask] = ask(trace)
-        answer: T = trace.memory[ask]
+        if ask.__name__ not in trace.memory:
+            trace.memory[ask.__name__] = ask(trace)
+        answer: T = trace.memory[ask.__name__]
         return answer
 
     return asked

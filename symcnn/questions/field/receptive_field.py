@@ -657,7 +657,7 @@ def field_between(
     Raises BadSpec if the output does not depend on it.
     """
     key = (id(source), gates, statistics)
-    cache = net.memory.setdefault(field_between, {})
+    cache = net.memory.setdefault("fields", {})
     if key not in cache:
         cache[key] = Pass(net.nodes, source, spatial_axes(net, source), gates, statistics).run()
     found: Pass = cache[key]
