@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 import symcnn
 from symcnn import BadSpec, C, SymcnnError, nn
 from symcnn.algebra.size import Size, evaluate
+from symcnn.notation.latex import Notation, document
 from symcnn.questions.explain import Line, Step, Tree, explain
-from symcnn.words.latex import Notation, document
 
 from .conftest import load_example
 from .test_latex import compiled

@@ -17,9 +17,9 @@ from symcnn import BadSpec, C, FloorDiv, H, N, W, nn
 from symcnn.algebra.expr import Geometric, from_sympy, maximum, minimum, scaled, to_sympy
 from symcnn.algebra.series import summation
 from symcnn.algebra.size import evaluate, symbols_of
+from symcnn.notation.latex import Notation, document, escape, formula
 from symcnn.testing.expressions import expressions
 from symcnn.words.code import LANGUAGES, to_code
-from symcnn.words.latex import Notation, document, escape, formula
 from symcnn.words.table import TIMES, architecture
 
 n, s = symcnn.symbols("n s")

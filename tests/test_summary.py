@@ -14,7 +14,7 @@ import symcnn
 from symcnn import nn
 from symcnn.cli import main
 from symcnn.errors import BadSpec, InvalidInput
-from symcnn.words.tree import parts
+from symcnn.notation.tree import parts
 
 from .conftest import ROOT
 

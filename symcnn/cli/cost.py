@@ -45,8 +45,8 @@ def cost(
     partial: bool,
 ) -> Reply:
     """What it costs: parameters and work per module, as formulas or at sizes."""
-    from symcnn.words.cost import cost_table, roofline_table, totals
-    from symcnn.words.text import to_text
+    from symcnn.notation.cost import cost_table, roofline_table, totals
+    from symcnn.notation.text import to_text
 
     if (peak is None) != (bandwidth is None):
         raise click.UsageError("give both --peak and --bandwidth")

@@ -65,7 +65,7 @@ def _at(field: ReceptiveField, sizes: dict[str, int], index: int | None) -> Repl
 
 def _formulas(field: ReceptiveField, index: int | None, as_table: bool) -> Reply:
     """The field for all sizes."""
-    from symcnn.words.text import layers_table, receptive_field_table, to_text
+    from symcnn.notation.text import layers_table, receptive_field_table, to_text
 
     count = range(len(field.axes))
     least, most = field.feasible

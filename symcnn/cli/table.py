@@ -29,7 +29,7 @@ def summary(ask: Ask, depth: int | None, columns: str) -> Reply:
 @question(sizes="Sizes at which shapes are numbers:", by_branch=True)
 def shapes(ask: Ask) -> Reply:
     """Output shape of every layer, as formulas or at sizes."""
-    from symcnn.words.text import shapes_table, to_text
+    from symcnn.notation.text import shapes_table, to_text
 
     net = ask.net
     if sizes := ask.sizes:

@@ -14,6 +14,7 @@ from typing import TypeVar, Union
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import SymcnnError
+from symcnn.notation.markdown import code, folded, table
 from symcnn.questions.inputs.domain import reasons
 from symcnn.questions.summary import Row, summary
 from symcnn.sets.condition import Condition
@@ -21,7 +22,6 @@ from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.simplest import Simplest
 from symcnn.shown import Shown
 from symcnn.trace.trace import Trace
-from symcnn.words.markdown import code, folded, table
 
 __all__ = ["Change", "Diff", "Part", "Report", "diff", "report"]
 
@@ -86,7 +86,7 @@ class Report(Shown):
             yield f"{name} at {listed(self.sizes)}", said(figure)
 
     def __str__(self) -> str:
-        from symcnn.words.text import columns
+        from symcnn.notation.text import columns
 
         lines = [self.name, *columns(self.facts()), *(f"  {reason}" for reason in self.reasons)]
         for part in self.parts:
@@ -289,7 +289,7 @@ class Diff(Shown):
         return f"{count} {'module is' if self.same < 2 else 'modules are'} the same"
 
     def __str__(self) -> str:
-        from symcnn.words.text import columns
+        from symcnn.notation.text import columns
 
         if not self.changed:
             return f"nothing changed: {self._rest}"

@@ -1,7 +1,7 @@
 """The table of a network that people paste: what each layer makes, has and costs; and the totals.
 
 One row per node, or per module down to a depth, as formulas or at sizes. A row is a stretch of the
-trace (`symcnn.words.tree`), so a module that runs twice stands where it runs. A parameter counts
+trace (`symcnn.notation.tree`), so a module that runs twice stands where it runs. A parameter counts
 where it is read first: the rows add up to the totals.
 """
 
@@ -16,6 +16,7 @@ from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, SymcnnError
+from symcnn.notation.tree import Part, owned, parts
 from symcnn.questions.cost.cost import measure, total_macs
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.inputs.domain import shape_at
@@ -23,7 +24,6 @@ from symcnn.sets.grammar import check_sizes
 from symcnn.shown import Text, block, cell, table
 from symcnn.trace.graph import Dims, Node, Parameter
 from symcnn.trace.trace import Trace
-from symcnn.words.tree import Part, owned, parts
 
 __all__ = ["COLUMNS", "Row", "Summary", "summary"]
 
@@ -240,7 +240,7 @@ def _written(
 ) -> str:
     from rich.table import Table
 
-    from symcnn.words.text import to_text
+    from symcnn.notation.text import to_text
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("name", overflow="fold")

@@ -8,10 +8,10 @@ from typing import Any
 
 from symcnn.algebra.expr import from_sympy
 from symcnn.errors import BadSpec
+from symcnn.notation.latex import Notation, document, formula, times
 from symcnn.questions.cost.cost import total_macs
 from symcnn.questions.explain import explain
 from symcnn.trace.trace import Trace
-from symcnn.words.latex import Notation, document, formula, times
 from symcnn.words.table import architecture
 
 __all__ = ["formulas", "output_formula", "to_latex"]

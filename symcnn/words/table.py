@@ -17,14 +17,14 @@ from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import BadSpec, SymcnnError, needs
+from symcnn.notation.latex import Notation, escape, formula, times
+from symcnn.notation.tree import Part, owned, parts
 from symcnn.questions.cost.cost import total_macs
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.sets.grammar import check_sizes
 from symcnn.shown import Shown, block, table
 from symcnn.trace.graph import Node, Parameter
 from symcnn.trace.trace import Trace
-from symcnn.words.latex import Notation, escape, formula, times
-from symcnn.words.tree import Part, owned, parts
 
 __all__ = ["COLUMNS", "Table", "architecture"]
 

@@ -742,8 +742,8 @@ class Cost(Shown):
         depth: int | None = None,
     ) -> str:
         """The table as text; see `rows`."""
-        from symcnn.words.cost import cost_table
-        from symcnn.words.text import to_text
+        from symcnn.notation.cost import cost_table
+        from symcnn.notation.text import to_text
 
         return to_text(cost_table(self, by, columns, depth))
 
@@ -760,7 +760,7 @@ class Cost(Shown):
         return block(head, modules, more)
 
     def _html_table(self, depth: int | None) -> str:
-        from symcnn.words.cost import cell as as_text
+        from symcnn.notation.cost import cell as as_text
 
         headings = ["module", "params", self.convention.unit, "share"]
         rows = [

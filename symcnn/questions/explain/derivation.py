@@ -13,12 +13,12 @@ from typing import Any
 
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
+from symcnn.notation.latex import Notation, escape
 from symcnn.questions.explain.laws import LAWS, Law
 from symcnn.questions.explain.lines import Ends, Line, Tree
 from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import InputSet, always, input_set
 from symcnn.shown import Shown, block, folded, table
-from symcnn.words.latex import Notation, escape
 
 __all__ = ["Derivation", "Step", "distinct", "implied", "same"]
 

@@ -11,10 +11,10 @@ from symcnn.algebra import size as sz
 from symcnn.algebra.factor import text
 from symcnn.algebra.mathml import bracketed, math, wrapped, written
 from symcnn.algebra.size import Floor, Int, Size, evaluate, floordiv, prod, symbols_of
+from symcnn.notation.latex import Notation, escape, formula
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet
 from symcnn.shown import Shown
-from symcnn.words.latex import Notation, escape, formula
 
 __all__ = ["Ends", "Line", "Tree", "leaf_text", "sole_floor"]
 

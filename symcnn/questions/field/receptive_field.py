@@ -504,7 +504,7 @@ class ReceptiveField(Shown):
         }
 
     def __str__(self) -> str:
-        from symcnn.words.text import receptive_field_text
+        from symcnn.notation.text import receptive_field_text
 
         return receptive_field_text(self)
 
@@ -513,7 +513,7 @@ class ReceptiveField(Shown):
         return f"ReceptiveField(size={row['size']}, stride={row['stride']})"
 
     def _repr_html_(self) -> str:
-        from symcnn.words.text import receptive_field_page
+        from symcnn.notation.text import receptive_field_page
 
         return receptive_field_page(self)
 

@@ -80,7 +80,7 @@ class Tiling(Shown):
 
     def draw(self, axis: int = 0) -> str:
         """A picture of the tiles along one axis, as SVG text."""
-        from symcnn.words.tiling import tiling_svg
+        from symcnn.notation.tiling import tiling_svg
 
         size, ends = self.sizes[self.axes[axis]], max(t.place[axis].stop for t in self.tiles)
         spans = dict.fromkeys(

@@ -17,6 +17,7 @@ from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.mathml import written
 from symcnn.algebra.size import Int, Size, symbols_of
 from symcnn.errors import SymcnnError
+from symcnn.notation.tree import Part, owned, parts
 from symcnn.questions.cost.cost import measure
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.sets.condition import AnyOf, Condition, ForAll, KeepsBatch, Requirement
@@ -27,7 +28,6 @@ from symcnn.trace.graph import Node, SymbolicTensor
 from symcnn.trace.trace import Trace
 from symcnn.words.page.formulas import INDEX, Formulas
 from symcnn.words.paper import to_latex
-from symcnn.words.tree import Part, owned, parts
 
 if TYPE_CHECKING:
     from symcnn.questions.field.receptive_field import ReceptiveField

@@ -1,0 +1,1 @@
+"""Notations: text, tables, trees, LaTeX and Markdown, in which answers write themselves."""
