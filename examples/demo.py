@@ -70,7 +70,7 @@ def pictures(net: symcnn.Network) -> list[Path]:
     stem = symcnn.nn.Conv2d(3, 64, 7, stride=2, padding=3)
     drawing, page = BUILD / "conv1.svg", BUILD / "resnet50.html"
     stem.draw(i=14).save(drawing)
-    net.to_page(page, titles=["ResNet-50"])
+    symcnn.to_page(net, page, titles=["ResNet-50"])
     return [drawing, page]
 
 
