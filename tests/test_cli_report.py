@@ -196,3 +196,14 @@ def test_a_file_whose_name_ends_in_a_line_is_read_anew(tmp_path):
     for width in (8, 13):
         file.write_text(f"from torch import nn\nnet = nn.Conv2d(3, {width}, 3)\n")
         assert f"(N, {width}, H - 2, W - 2)" in run("shapes", f"{file}:net")
+
+
+def test_an_error_of_the_second_network_names_it(versions):
+    (versions / "new" / "blocks.py").write_text(NEW.replace("(i, o,", "(i + 1, o,"))
+    words = ["diff", "old/model.py:Net", "new/model.py:Net", "--input", "N 3 H W"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("new/model.py:Net: ShapeMismatch: 0.0 (conv2d)")
+    assert json.loads(run(*words, "--json", status=1))["network"] == "new/model.py:Net"
+    other = ["diff", "new/model.py:Net", "old/model.py:Net", "--input", "N 3 H W"]
+    assert CliRunner().invoke(main, other).stderr.startswith("ShapeMismatch: 0.0 (conv2d)")

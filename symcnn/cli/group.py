@@ -58,7 +58,7 @@ class Shell(click.Group):
         for name, command in self.commands.items():
             if not command.hidden:
                 subject = subject_of(command)
-                subjects.setdefault(subject, []).append((name, command.get_short_help_str(72)))
+                subjects.setdefault(subject, []).append((name, command.get_short_help_str(200)))
         for subject, rows in subjects.items():
             with formatter.section(subject):
                 formatter.write_dl(rows)
@@ -102,7 +102,7 @@ def _show(ctx: click.Context, kind: str, cause: str, cure: str, status: int, mes
     else:
         if ask:
             ask.say_assumed()
-        click.echo(f"{kind}: {message}", err=True)
+        click.echo(f"{f'{ask.other}: ' if ask and ask.other else ''}{kind}: {message}", err=True)
         if ask and ask.scope:
             click.echo(f"holds {ask.scope}", err=True)
     ctx.exit(status)

@@ -53,15 +53,21 @@ class Ask:
         self.target, self.inputs, self.module = target, inputs, module
         self.texts, self.train = texts, train
         self.branch: Branch[Network] | None = None
+        self.other = ""  # the name again, of a network beside the first
         self.assumed: dict[str, tuple[str, ...]] = {}  # shapes of inputs that nobody gave
 
     @cached_property
     def whole(self) -> Network:
         """The network, with all its branches."""
+        root = click.get_current_context().find_root()
+        root.obj, before = self, root.obj  # of which an error is
         if self.target.endswith(".onnx"):
-            return read(self.target, self.inputs)
-        module = module_of(self.target)
-        return module if isinstance(module, Network) else self.traced(module)
+            found = read(self.target, self.inputs)
+        else:
+            module = module_of(self.target)
+            found = module if isinstance(module, Network) else self.traced(module)
+        root.obj = before
+        return found
 
     def traced(self, module: Module) -> Network:
         """The network that a module is, on these inputs."""
@@ -79,7 +85,7 @@ class Ask:
         shapes = dict(self.assumed)
         alike = len(set(shapes.values())) == 1
         assumed = next(iter(shapes.values())) if alike else shapes
-        found = {"holds": self.scope, "assumed_inputs": plain(assumed)}
+        found = {"network": self.other, "holds": self.scope, "assumed_inputs": plain(assumed)}
         return {key: value for key, value in found.items() if value}
 
     def say_assumed(self) -> None:
@@ -116,7 +122,7 @@ class Ask:
     def of(self, target: str) -> Ask:
         """The same, asked of another network."""
         ask = Ask(target, self.inputs, module=self.module, texts=self.texts, train=self.train)
-        ask.assumed = self.assumed
+        ask.assumed, ask.other = self.assumed, target
         return ask
 
 
