@@ -204,7 +204,7 @@ def _or_refusal(ask: Callable[[], str]) -> str:
 
 
 @dataclass(frozen=True)
-class Change:
+class Change(Shown):
     """One figure, before and after; "" where there is none.
 
     Attributes:
