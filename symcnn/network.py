@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from symcnn.algebra.expr import Expr
 from symcnn.algebra.size import symbols_of
 from symcnn.errors import BadSpec
+from symcnn.ops.registry import OneOrMore
 from symcnn.questions.cost.cost import Cost, measure, total_flops, total_macs
 from symcnn.questions.field.receptive_field import ReceptiveField, receptive_field
 from symcnn.questions.inputs.diagnose import Diagnosis, diagnose
@@ -18,10 +20,12 @@ from symcnn.questions.inputs.refit import refits
 from symcnn.questions.inputs.solve import largest_batch, solve
 from symcnn.questions.place.asked import Places
 from symcnn.questions.spec.asked import Specs
-from symcnn.sets.grammar import check_sizes
+from symcnn.sets.grammar import Amount, Limit, Target, check_sizes
 from symcnn.words.page.asked import Pages
 
 if TYPE_CHECKING:
+    import torch
+
     from symcnn.judge.validate import Report
     from symcnn.questions.proof.prove import Proof
     from symcnn.questions.summary import Summary
@@ -51,7 +55,7 @@ class Network(Places, Specs, Pages):
         """The output shape: a tuple of ints and sympy expressions (nested for several outputs)."""
         return self.outputs
 
-    def shape_at(self, **sizes: Any) -> Any:
+    def shape_at(self, **sizes: int) -> Any:
         """The output shape at given sizes, as ints: ``net.shape_at(N=1, H=224, W=224)``.
 
         Raises InvalidInput where torch would raise, or fold images into the batch; ShapeMismatch
@@ -62,7 +66,7 @@ class Network(Places, Specs, Pages):
     # cost
 
     @property
-    def macs(self) -> Any:
+    def macs(self) -> Expr:
         """Multiply-accumulates of all convolutions and matrix products, in N, H, W.
 
         Raises UnsupportedOperation for an operation whose rule does not say what it costs.
@@ -70,7 +74,7 @@ class Network(Places, Specs, Pages):
         return total_macs(self)
 
     @property
-    def flops(self) -> Any:
+    def flops(self) -> Expr:
         """Two per MAC, as ``torch.utils.flop_counter`` counts."""
         return total_flops(self)
 
@@ -107,7 +111,7 @@ class Network(Places, Specs, Pages):
 
     def solve(
         self,
-        output: Any = None,
+        output: Target = None,
         *,
         flatten: int | None = None,
         at: str | None = None,
@@ -115,18 +119,18 @@ class Network(Places, Specs, Pages):
         even: bool = False,
         unread: int | None = None,
         aspect: tuple[int, int] | None = None,
-        multiple_of: Any = None,
-        within: Any = None,
-        receptive_field: Any = None,
-        macs: Any = None,
-        flops: Any = None,
-        params: Any = None,
-        activations: Any = None,
-        memory: Any = None,
-        saved: Any = None,
-        peak: Any = None,
+        multiple_of: OneOrMore[int] | None = None,
+        within: tuple[int, int] | Sequence[tuple[int, int]] | None = None,
+        receptive_field: Target = None,
+        macs: Limit | None = None,
+        flops: Limit | None = None,
+        params: Limit | None = None,
+        activations: Limit | None = None,
+        memory: Limit | None = None,
+        saved: Limit | None = None,
+        peak: Limit | None = None,
         dtype: str | None = None,
-        **sizes: Any,
+        **sizes: int | range | Sequence[int],
     ) -> Any:
         """The inputs that reach a target: ``net.solve(output=(7, 7))``. Wishes combine.
 
@@ -195,7 +199,7 @@ class Network(Places, Specs, Pages):
         given |= {name: size for name, size in named.items() if name not in apart}
         return nearest_valid(self, check_sizes(given, frozenset(shown)))
 
-    def diagnose(self, **sizes: Any) -> Diagnosis:
+    def diagnose(self, **sizes: int) -> Diagnosis:
         """What happens at a size: ``net.diagnose(N=1, H=227, W=227)``.
 
         Where it fails: the node, what torch says, why, and every way out. Where it does not: what
@@ -205,7 +209,7 @@ class Network(Places, Specs, Pages):
         net = self.branch_at(**values)
         return diagnose(net, values if net is self else {})
 
-    def fix(self, output: Any = None, **sizes: Any) -> list[Any]:
+    def fix(self, output: Target = None, **sizes: int) -> list[Any]:
         """What every Linear and view constant should be, as a formula and, given sizes, a number.
 
         output: instead, what the last axes should be, ``("H", "W")``: the hyperparameters
@@ -219,7 +223,7 @@ class Network(Places, Specs, Pages):
         given = {"N": 1} | sizes if sizes and "N" in self.symbols else sizes
         return fixes(self, self._values(given) if given else None)
 
-    def largest_batch(self, memory: Any, *, dtype: str | None = None, **sizes: Any) -> int:
+    def largest_batch(self, memory: Amount, *, dtype: str | None = None, **sizes: int) -> int:
         """The most images that go through at once: ``net.largest_batch("8 GiB", H=224, W=224)``.
 
         memory: for the tensors alive at the worst moment of an inference pass (see `Cost.peak`), in
@@ -241,7 +245,7 @@ class Network(Places, Specs, Pages):
 
     def validate(
         self,
-        module: Any,
+        module: torch.nn.Module,
         device: str = "meta",
         *,
         samples: int = 24,
@@ -356,15 +360,21 @@ class Network(Places, Specs, Pages):
 
         return summary(self, **options)
 
-    def explain(self, what: str | None = None, **options: Any) -> Any:
+    def explain(
+        self,
+        what: str | None = None,
+        *,
+        axis: str | int | None = None,
+        output: Target = None,
+    ) -> Derivation:
         """The derivation of a closed form, step by step, every line checked.
 
         what: ``"size"``, ``"field"``, ``"params"``, ``"macs"``, ``"domain"`` or ``"solution"``; by
-            default size and receptive field. options: see `symcnn.questions.explain.explain`.
+            default size and receptive field. axis: of which axis. output: the target of a solution.
         """
         from symcnn.questions.explain import explain
 
-        return explain(self, what, **options)
+        return explain(self, what, axis=axis, output=output)
 
     def to_code(self, language: str = "python") -> str:
         """Functions ``size0``, ``size1``, ... (of the output), ``params``, ``macs`` as source code.

@@ -118,7 +118,7 @@ def layers_table(rf: ReceptiveField) -> Table:
         table.add_column(column, overflow="fold")
     for row in rf.table():
         sees = [_told(row[key]) for key in ("size", "stride", "padding")]
-        table.add_row(row["name"], row["op"], str(row["output"]), *sees)
+        table.add_row(str(row["name"]), str(row["op"]), str(row["output"]), *sees)
     return table
 
 

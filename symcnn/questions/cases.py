@@ -21,7 +21,7 @@ from symcnn.algebra.size import Int, Size, evaluate, floordiv, symbols_of
 from symcnn.errors import InvalidInput, SymcnnError, Undecidable
 from symcnn.questions.inputs.domain import listed
 from symcnn.sets.condition import Condition
-from symcnn.sets.formula import Formula
+from symcnn.sets.formula import Formula, Given
 from symcnn.sets.inputset import InputSet, input_set, lone
 from symcnn.sets.simplest import Simplest
 from symcnn.shown import block
@@ -44,21 +44,21 @@ class Cases:
         self.pieces = tuple(pieces)
 
     @property
-    def expr(self) -> Any:
+    def expr(self) -> sympy.Expr:
         """The cases as one sympy expression, a Piecewise."""
         return sympy.Piecewise(*((as_expr(v), s.as_sympy()) for s, v in self.pieces))
 
     def _sympy_(self) -> Any:
         return self.expr
 
-    def at(self, **sizes: int) -> Any:
+    def at(self, **sizes: int) -> object:
         """The value at sizes. Raises InvalidInput where there is no case for them."""
         for where, value in self.pieces:
             if _inside(where, sizes):
                 return value.at(**sizes) if hasattr(value, "at") else value
         raise InvalidInput(f"no case is for {listed(sizes)}")
 
-    def under(self, *given: Any) -> Any:
+    def under(self, *given: Given) -> Cases:
         """Each case where `given` holds, see `Formula.under`."""
         return Cases((s, Formula(v).under(*given)) for s, v in self.pieces)
 
@@ -88,7 +88,7 @@ def _inside(where: InputSet, sizes: Mapping[str, Any]) -> bool:
     return {n: int(sizes[n]) for n in where.names} in where if where.names else bool(where)
 
 
-def as_expr(value: Any) -> Any:
+def as_expr(value: object) -> sympy.Basic:
     """A value, or nested ones, for sympy."""
     if isinstance(value, (tuple, list)):
         return sympy.Tuple(*map(as_expr, value))
@@ -195,6 +195,6 @@ def _like(value: Any, size: Int) -> Any:
     return Formula(size) if isinstance(value, Formula) else public(size)
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> object:
     """Cases as one sympy expression; all else as it is."""
     return value.expr if isinstance(value, Cases) else value

@@ -17,7 +17,7 @@ from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, SymcnnError
 from symcnn.notation.tree import Part, owned, parts
-from symcnn.questions.cost.cost import measure, total_macs
+from symcnn.questions.cost.cost import formula, measure, total_macs
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.inputs.domain import shape_at
 from symcnn.sets.grammar import check_sizes
@@ -78,7 +78,7 @@ class Summary(Text):
         name = "\N{EM SPACE}" * (row.level - 1) + own if self.tree else row.name
         return name + _times(row)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Everything for JSON: numbers where they are numbers, else text."""
         rows = [
             {"name": r.name, "level": r.level, "calls": r.calls}
@@ -92,7 +92,7 @@ class Summary(Text):
 def summary(
     net: Trace,
     *,
-    at: Mapping[Any, Any] | None = None,
+    at: Mapping[str, int] | None = None,
     depth: int | None = None,
     columns: Sequence[str] = _DEFAULT,
 ) -> Summary:
@@ -156,7 +156,7 @@ class _Filler:
     def shape(self, dims: Dims) -> tuple[Int, ...]:
         return tuple(map(self.at, dims))
 
-    def cell(self, key: str, part: Part) -> Any:
+    def cell(self, key: str, part: Part) -> object:
         first, last = part.nodes[0], part.nodes[-1]
         match key:
             case "op":
@@ -184,7 +184,7 @@ class _Filler:
             self._bytes = dict(zip(self.net.nodes, values, strict=True))
         return self._bytes
 
-    def field(self, node: Node) -> Any:
+    def field(self, node: Node) -> object:
         if not self.net.input_tensors or not node.outputs:
             return None
         try:
@@ -208,7 +208,7 @@ class _Filler:
         }
         if "memory" in columns:
             found["activations"] = _or_refusal(lambda: self.at(sum(self.bytes.values(), 0)))
-            found["weights"] = self.at(from_sympy(measure(net).weights.size))
+            found["weights"] = self.at(formula(measure(net).weights).size)
         if not self.sizes:
             found["domain"] = _or_refusal(lambda: str(net.valid_inputs()))
         try:

@@ -400,7 +400,7 @@ def judge(recipe: Mixing, seed: int = 0) -> Judged:
     for axis in range(2):
         along, table = at.tables(axis)
         place = along[0] if along else 2 + axis
-        said = (
+        said: Any = (
             table.any(tuple(range(1, len(along)))) if along else np.tile(table, (shape[place], 1))
         )
         read = _support(module, found.size, axis, place, said)

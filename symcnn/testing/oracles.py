@@ -6,7 +6,7 @@ random inside and outside it; a failure names the smallest sizes at which it hap
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict, Union, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from symcnn.errors import BadSpec
 from symcnn.judge.oracles import (
@@ -22,9 +22,7 @@ from symcnn.judge.oracles import (
 if TYPE_CHECKING:
     import torch
 
-    from symcnn import nn
-
-    AnyModule = Union[torch.nn.Module, nn.Module]
+    AnyModule = torch.nn.Module
     from symcnn.network import Network
 
 __all__ = [

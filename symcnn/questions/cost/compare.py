@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Int, Size, exact_div
@@ -21,6 +21,9 @@ from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.runs import Run
 from symcnn.shown import Markup, Shown, block, table
 from symcnn.trace.trace import Trace
+
+if TYPE_CHECKING:
+    import sympy
 
 __all__ = ["Comparison", "compare"]
 
@@ -58,7 +61,7 @@ class Comparison(Shown):
         return found
 
     @property
-    def ratio(self) -> Any:
+    def ratio(self) -> sympy.Expr:
         """``a/b`` as a sympy expression."""
         return self._of(self.a) / self._of(self.b)
 

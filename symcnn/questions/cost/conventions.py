@@ -351,7 +351,7 @@ _MOVES = (
 def _rules_of(module: Any) -> list[str]:
     from symcnn.trace.graph import OPS
 
-    def home(operation: Any) -> str:
+    def home(operation: object) -> str:
         rule = getattr(operation, "__wrapped__", operation)
         return str(getattr(rule, "func", rule).__module__)
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, singledispatch
-from typing import Any
+from typing import TYPE_CHECKING, Any, Union
 
 import sympy
 
+from symcnn.algebra.expr import Expr
 from symcnn.algebra.series import summation
 from symcnn.algebra.size import Int, Max, Size, evaluate, maximum, prod, sole_atom
 from symcnn.errors import BadSpec, SymcnnError, Undecidable, UnsupportedOperation, needs
@@ -24,11 +25,14 @@ from symcnn.ops.dtypes import BYTES
 from symcnn.ops.storage import Memory, Storage, in_place, refusal
 from symcnn.questions.cost.conventions import Convention, convention, elementwise
 from symcnn.questions.inputs.domain import shape_at
-from symcnn.sets.formula import Formula, conditions
+from symcnn.sets.formula import Formula, Given, conditions
 from symcnn.sets.inputset import lone
 from symcnn.shown import Several, Shown, block, cell, folded, table
 from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor
 from symcnn.trace.trace import Trace, remembered
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = ["Cost", "Roof", "Row", "measure", "total_flops", "total_macs", "unread_parameters"]
 
@@ -108,6 +112,16 @@ class Roof(Shown):
         return f"{self.name}: bound by {self.bound}, at least {self.seconds * 1e6:.1f} us"
 
 
+#: A figure of a cost: a formula in the sizes, or its value at sizes.
+Figure = Union[int, Formula]
+
+
+def formula(figure: Figure) -> Formula:
+    """The figure of a cost that stands at no sizes, which is a formula."""
+    assert isinstance(figure, Formula)
+    return figure
+
+
 class Cost(Shown):
     """The cost of a network; made by `Network.cost`.
 
@@ -151,7 +165,7 @@ class Cost(Shown):
 
     # what it is asked of
 
-    def at(self, **sizes: Any) -> Cost:
+    def at(self, **sizes: int) -> Cost:
         """The same at given sizes: every figure a number.
 
         It is the cost of the network at these sizes, its layers called with numbers: where a view
@@ -166,11 +180,11 @@ class Cost(Shown):
             net = net.given(**numbers)
         return self._with(net=net, sizes=numbers)
 
-    def under(self, *given: Any) -> Cost:
+    def under(self, *given: Given) -> Cost:
         """The same where `given` holds, see `Formula.under`: ``under("H % 32 == 0")``."""
         return self._with(given=(*self.given, *conditions(*given)))
 
-    def _out(self, size: Int) -> Any:
+    def _out(self, size: Int) -> Figure:
         """A kernel expression as the caller wants to see it."""
         if self.sizes is not None:
             return evaluate(size, self.sizes)
@@ -209,12 +223,12 @@ class Cost(Shown):
         return work or 0
 
     @property
-    def total(self) -> Any:
+    def total(self) -> Figure:
         """The work of one forward pass, in the unit of the convention."""
         return self._out(sum(self._work.values(), 0))
 
     @property
-    def other(self) -> Any:
+    def other(self) -> Figure:
         """Arithmetic that is not a MAC: activations, norms, pooling; see `elementwise`."""
         return self._out(sum(self._other.values(), 0))
 
@@ -261,7 +275,7 @@ class Cost(Shown):
             )
 
     @property
-    def backward(self) -> Any:
+    def backward(self) -> Figure:
         """The work of one backward pass from all outputs, in MACs or FLOPs.
 
         In FLOPs it equals `torch.utils.flop_counter`, which counts the gradient of a grouped
@@ -270,7 +284,7 @@ class Cost(Shown):
         return self._out(sum(self._backward.values(), 0))
 
     @property
-    def training(self) -> Any:
+    def training(self) -> Figure:
         """Forward and backward together."""
         return self._out(sum(self._work.values(), 0) + sum(self._backward.values(), 0))
 
@@ -362,7 +376,7 @@ class Cost(Shown):
         return found
 
     @property
-    def activations(self) -> Any:
+    def activations(self) -> Figure:
         """Bytes of all tensors that the operations make; views and work in place make none.
 
         The formula is for axes longer than 1, see `saved`.
@@ -370,7 +384,7 @@ class Cost(Shown):
         return self._out(sum(self._activations.values(), 0))
 
     @property
-    def saved(self) -> Any:
+    def saved(self) -> Figure:
         """Bytes that autograd keeps for the backward pass, parameters and buffers aside.
 
         Every storage counts once and whole, the network's inputs included where they are kept.
@@ -430,7 +444,7 @@ class Cost(Shown):
         return [[*getattr(self, figures[what]).values()]]
 
     @property
-    def peak(self) -> Any:
+    def peak(self) -> Figure:
         """Bytes of tensors alive at the worst moment of an inference pass, parameters aside.
 
         A tensor lives from the operation that makes it to the last that reads it, the network's
@@ -478,12 +492,12 @@ class Cost(Shown):
         return total
 
     @property
-    def weights(self) -> Any:
+    def weights(self) -> Figure:
         """Bytes of the parameters, each in its own dtype."""
         return self._out(self._bytes(self._parameters))
 
     @property
-    def by_dtype(self) -> dict[str, Any]:
+    def by_dtype(self) -> dict[str, Figure]:
         """The number of parameters and buffer elements by dtype."""
         groups: dict[str, list[Parameter | Constant]] = {}
         everything: list[Parameter | Constant] = [*self._parameters, *self.net.buffers]
@@ -492,11 +506,11 @@ class Cost(Shown):
         return {name: self._out(self._count(ts)) for name, ts in groups.items()}
 
     @property
-    def gradient_bytes(self) -> Any:
+    def gradient_bytes(self) -> Figure:
         """Bytes of the gradients of what is trained."""
         return self._out(self._bytes(p for p in self._parameters if p.trainable))
 
-    def optimizer(self, name: str) -> Any:
+    def optimizer(self, name: str) -> Figure:
         """Bytes of the optimizer's state: "sgd", "momentum", "adam" or "adamw", as in torch.optim.
 
         Raises BadSpec for another name.
@@ -534,7 +548,7 @@ class Cost(Shown):
         return in_place(node) or self.memory.of(t).storage in self.memory.made[node]
 
     @property
-    def moved(self) -> Any:
+    def moved(self) -> Figure:
         """Bytes that the operations read and write, each node by itself."""
         return self._out(sum(self._moved.values(), 0))
 
@@ -542,7 +556,7 @@ class Cost(Shown):
         return 2 * node.result.macs + self._other[node]
 
     @property
-    def intensity(self) -> dict[str, Any]:
+    def intensity(self) -> dict[str, sympy.Expr]:
         """FLOPs per byte moved of every node that moves some, by name (two FLOPs per MAC, and
         `other`); a sympy expression, or a Fraction at sizes.
         """
@@ -586,22 +600,22 @@ class Cost(Shown):
         return sum((prod(p.dims) for p in dict.fromkeys(parameters)), 0)
 
     @property
-    def params(self) -> Any:
+    def params(self) -> Figure:
         """The number of parameters, each weight once."""
         return self._out(self._count(self._parameters))
 
     @property
-    def trainable(self) -> Any:
+    def trainable(self) -> Figure:
         """The number of parameters that are trained."""
         return self._out(self._count(p for p in self._parameters if p.trainable))
 
     @property
-    def frozen(self) -> Any:
+    def frozen(self) -> Figure:
         """The number of parameters that are not trained."""
         return self._out(self._count(p for p in self._parameters if not p.trainable))
 
     @property
-    def buffers(self) -> Any:
+    def buffers(self) -> Figure:
         """The number of elements of the module's buffers, such as running statistics."""
         return self._out(self._count(self.net.buffers))
 
@@ -655,7 +669,7 @@ class Cost(Shown):
 
     def _values(
         self, nodes: list[Node], parameters: set[Parameter], columns: tuple[str, ...]
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         values: dict[str, Any] = {}
         for column in columns:
             if column == "params":
@@ -699,7 +713,9 @@ class Cost(Shown):
             return sympy.Integer(0)
         return sympy.cancel(sympy.sympify(part.term.expr) / sympy.sympify(whole.term.expr))
 
-    def frame(self, by: str = "node", columns: Iterable[str] = ("params", "work", "other")) -> Any:
+    def frame(
+        self, by: str = "node", columns: Iterable[str] = ("params", "work", "other")
+    ) -> pandas.DataFrame:
         """The table as a pandas DataFrame: sympy expressions, or ints at sizes.
 
         Raises MissingExtra without pandas.
@@ -717,7 +733,7 @@ class Cost(Shown):
         by: str = "module",
         columns: Iterable[str] = ("params", "work", "share"),
         depth: int | None = None,
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """Everything for JSON: totals and rows, numbers where they are numbers, else text."""
         return {
             "convention": self.convention.name,
@@ -805,16 +821,16 @@ def measure(net: Trace, name: str = "macs", **options: Any) -> Cost:
 
 @singledispatch
 @remembered
-def total_macs(net: Trace) -> Any:
+def total_macs(net: Trace) -> Expr:
     """See `Network.macs`."""
-    return measure(net).total.expr
+    return formula(measure(net).total).expr
 
 
 @singledispatch
 @remembered
-def total_flops(net: Trace) -> Any:
+def total_flops(net: Trace) -> Expr:
     """See `Network.flops`."""
-    return measure(net, "flops").total.expr
+    return formula(measure(net, "flops").total).expr
 
 
 def _paths(module: str) -> Iterator[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size
@@ -15,7 +14,7 @@ from symcnn.questions.explain.lines import Line, sole_floor
 from symcnn.questions.inputs.domain import Reason, reasons
 from symcnn.questions.inputs.solve import parsed_target, solve
 from symcnn.sets.condition import Condition, Requirement
-from symcnn.sets.grammar import Between
+from symcnn.sets.grammar import Between, Target
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.trace.trace import Trace
 
@@ -109,7 +108,7 @@ def _in_range(expr: Int, low: Int | None, high: Int | None) -> tuple[Condition, 
     return below if high is None else (*below, Condition(-expr, ">=", -high))
 
 
-def derive_solution(net: Trace, output: Any) -> Derivation:
+def derive_solution(net: Trace, output: Target) -> Derivation:
     """The inputs that give an output."""
     if output is None:
         raise BadSpec("a solution is of a target", cure='explain("solution", output=(7, 7))')
@@ -121,9 +120,14 @@ def derive_solution(net: Trace, output: Any) -> Derivation:
     for dim, target in zip(dims, wanted, strict=True):
         if target is None or isinstance(dim, int):
             continue
-        exact = not isinstance(target, Between)
-        low, high = (target, target) if exact else (target.low, target.high)
-        equation = (Condition(dim, "==", target),) if exact else _in_range(dim, low, high)
+        low: Int | None
+        high: Int | None
+        if isinstance(target, Between):
+            low, high = target.low, target.high
+            equation = _in_range(dim, low, high)
+        else:
+            low = high = target
+            equation = (Condition(dim, "==", target),)
         lines = [Line(equation, "the closed form")]
         one = sole_floor(dim)
         if one is not None:

@@ -13,13 +13,13 @@ from typing import Any
 
 import sympy
 
-from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.expr import Expr, from_sympy
 from symcnn.algebra.size import Int
 from symcnn.errors import BadSpec, Undecidable
 from symcnn.questions.field.periods import varying
 from symcnn.questions.field.reach import axes_of, index_symbol
 from symcnn.shown import Shown
-from symcnn.trace.graph import public
+from symcnn.trace.graph import Dims, public
 
 __all__ = ["Alignment", "aligned"]
 
@@ -39,22 +39,22 @@ class Alignment(Shown):
     outputs: Any
     spread: Any = 0
 
-    def centre(self, i: Any) -> Any:
+    def centre(self, i: Expr) -> Expr:
         """Where output `i` lies, in the input's indices: a number, or a formula."""
         return sympy.sympify(self.stride) * _index(i) + self.offset
 
-    def even(self, i: Any) -> Any:
+    def even(self, i: Expr) -> Expr:
         """Where it would lie if the outputs lay evenly over the input, as priors and resizes
         suppose.
         """
         half = sympy.Rational(1, 2)
         return sympy.expand((_index(i) + half) * self.size / self.outputs) - half
 
-    def drift(self, i: Any) -> Any:
+    def drift(self, i: Expr) -> Expr:
         """How far output `i` lies behind its place on the even grid."""
         return sympy.expand(self.centre(i) - self.even(i))
 
-    def shift(self, other: Alignment | int) -> Any:
+    def shift(self, other: Alignment | int) -> Expr:
         """How far the outputs lie behind those of `other`, in pixels of the input, where one stands
         for each of the other, or for a whole number of them in a row.
 
@@ -95,7 +95,7 @@ def _index(i: Any) -> Any:
 
 
 def aligned(
-    axis: str, stride: Any, first: Int, last: Int, along: tuple[int, ...], x: Int, dims: Any
+    axis: str, stride: Expr, first: Int, last: Int, along: tuple[int, ...], x: Int, dims: Dims
 ) -> Alignment:
     """The alignment of an interval that moves along one axis of the output.
 

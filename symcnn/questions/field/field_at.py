@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from symcnn.algebra.expr import Expr
 from symcnn.algebra.size import evaluate
 from symcnn.errors import BadSpec, InvalidInput, Undecidable
 from symcnn.questions.field.reach import over_channels
@@ -23,6 +24,8 @@ from symcnn.trace.graph import Blocks, Node, Parameter, SymbolicTensor
 from symcnn.trace.trace import Trace
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from symcnn.questions.field.receptive_field import Pass, ReceptiveField
 
 __all__ = ["FieldAt"]
@@ -49,14 +52,14 @@ class FieldAt(Shown):
         except KeyError as error:
             raise BadSpec(f"no value for {error.args[0]}", cure="give every size") from None
 
-    def table(self, axis: int = 0) -> Any:
+    def table(self, axis: int = 0) -> np.ndarray:
         """Booleans, output indices by input indices: a numpy array."""
         along, table = self.tables(axis)
         if len(along) > 1:
             raise BadSpec(f"the receptive field depends on the output axes {along}")
         return table if along else table[None]
 
-    def tables(self, axis: int = 0) -> tuple[tuple[int, ...], Any]:
+    def tables(self, axis: int = 0) -> tuple[tuple[int, ...], np.ndarray]:
         """The output axes on which the answer depends, and the table: booleans by the indices
         along these, and by the input's index.
         """
@@ -66,7 +69,7 @@ class FieldAt(Shown):
             table = table.without(1)
         return table.plain(*table.digits).moving()
 
-    def interval(self, i: Any, axis: int = 0) -> tuple[Any, Any] | None:
+    def interval(self, i: Expr, axis: int = 0) -> tuple[Expr, Expr] | None:
         """First and last input index that reach output index `i`; None if nothing but padding does.
 
         For a symbol, the formula of the interior, clipped to the image.
@@ -78,7 +81,7 @@ class FieldAt(Shown):
         (places,) = row.nonzero()
         return (int(places[0]), int(places[-1])) if len(places) else None
 
-    def mask(self, i: Any, axis: int = 0, *, hull: bool = True) -> Any:
+    def mask(self, i: int | Sequence[int], axis: int = 0, *, hull: bool = True) -> np.ndarray:
         """Which indices output `i` reads, over its hull (or over the whole axis): booleans."""
         along, table = self.tables(axis)
         places = i if isinstance(i, (tuple, list)) else (i,) * len(along)
@@ -99,12 +102,13 @@ class FieldAt(Shown):
         (found,) = row.nonzero()
         return row[found[0] : found[-1] + 1] if len(found) else row[:0]
 
-    def sizes(self, axis: int = 0) -> Any:
+    def sizes(self, axis: int = 0) -> np.ndarray:
         """The size of the hull for every output index: a numpy array; 0 where nothing is read."""
         table = self.table(axis)
         first = table.argmax(-1)
         last = table.shape[-1] - 1 - table[..., ::-1].argmax(-1)
-        return (last - first + 1) * table.any(-1)
+        found: np.ndarray = (last - first + 1) * table.any(-1)
+        return found
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -134,12 +138,13 @@ class FieldAt(Shown):
     def unread(self, axis: int = 0) -> list[int]:
         """The input indices that no output reads."""
         _, table = self.tables(axis)
-        seen = table.reshape(-1, table.shape[-1]).any(0)
+        seen: Any = table.reshape(-1, table.shape[-1]).any(0)
         return [int(i) for i in (~seen).nonzero()[0]]
 
     def padding_only(self, axis: int = 0) -> list[int]:
         """The output indices that read nothing but padding."""
-        return [int(i) for i in (~self.table(axis).any(-1)).nonzero()[0]]
+        seeing: Any = self.table(axis).any(-1)
+        return [int(i) for i in (~seeing).nonzero()[0]]
 
     def __repr__(self) -> str:
         return f"FieldAt({self._sizes}: {self.min} to {self.max})"

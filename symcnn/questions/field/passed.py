@@ -14,10 +14,11 @@ from typing import Any
 import sympy
 
 from symcnn.algebra.axis import IDENTITY, Axes, Window
+from symcnn.algebra.expr import Expr
 from symcnn.algebra.size import Size
 from symcnn.errors import Undecidable, UnsupportedOperation
 from symcnn.ops.registry import same_axes
-from symcnn.questions.field.reach import Line, Unknown, narrowest, united
+from symcnn.questions.field.reach import Line, Reach, Unknown, narrowest, united
 from symcnn.questions.field.reader import Reader
 from symcnn.questions.field.readings import used
 from symcnn.sets.condition import AnyOf, Condition
@@ -40,7 +41,7 @@ class Branches(Shown):
     centres: tuple[Any, ...]  # of output 0
 
     @property
-    def shifts(self) -> tuple[Any, ...]:
+    def shifts(self) -> tuple[Expr, ...]:
         """How far each branch lies behind the first, in pixels, where all move alike.
 
         Raises Undecidable where they do not: then the shift grows with the place.
@@ -121,7 +122,7 @@ class Pass:
 
     def through(
         self, node: Node, t: SymbolicTensor, axes: Axes, out: SymbolicTensor
-    ) -> tuple[Any, ...]:
+    ) -> tuple[Reach, ...]:
         """What an output carries of one tensor that it reads."""
         if axes == same_axes(len(t.dims)):
             return self.reaches[t]
@@ -175,7 +176,7 @@ def _whole_but_in_steps(node: Node, axes: Axes) -> bool:
     return bool(steps - told - {None})
 
 
-def half(value: Any) -> Any:
+def half(value: Expr) -> Expr:
     """Half of a value: a whole number where it is."""
     return value // 2 if isinstance(value, int) and value % 2 == 0 else sympy.Rational(1, 2) * value
 

@@ -195,7 +195,7 @@ def _lowest(expr: Int, symbol: Symbol, places: Sequence[Int], all_of_them: bool)
     return found
 
 
-def slope_of(expr: Int, name: str) -> Any:
+def slope_of(expr: Int, name: str) -> sympy.Expr:
     """How much `expr` grows per index, floors and maxima aside: a sympy expression."""
     if isinstance(expr, int):
         return sympy.Integer(0)
@@ -278,7 +278,7 @@ def combined(first: Int, last: Int, digits: Digits) -> tuple[Int, Int]:
     return substituted(first, swap), substituted(last, swap)
 
 
-def united(reaches: Sequence[Any], length: Int, dims: tuple[Int, ...]) -> Reach:
+def united(reaches: Sequence[Reach], length: Int, dims: tuple[Int, ...]) -> Reach:
     """What any of several operands is reached from: of an input axis of `length`, by an output of
     the sizes `dims`.
     """
@@ -294,8 +294,8 @@ def united(reaches: Sequence[Any], length: Int, dims: tuple[Int, ...]) -> Reach:
     if isinstance(one, Line) and all(
         type(r) is Line and r.axis == one.axis and r.stride == one.stride for r in reaches
     ):
-        return _one_window(reaches)
-    spans = [Span(r.first, r.last) if type(r) is Line else r for r in reaches]
+        return _one_window(reaches)  # type: ignore[arg-type]
+    spans: list[Any] = [Span(r.first, r.last) if type(r) is Line else r for r in reaches]
     try:
         fixed = [s for s in spans if s.whole]
         if fixed:  # what all indices see together, one of them does not see beyond
@@ -400,14 +400,15 @@ def _never_below(a: Int, b: Int, most_of: Mapping[str, Int]) -> bool:
     return low is not None and low >= 0
 
 
-def narrowest(reaches: Sequence[Any], dims: tuple[Int, ...]) -> Reach:
+def narrowest(reaches: Sequence[Reach], dims: tuple[Int, ...]) -> Reach:
     """Of several operands, what the one of the smallest field is reached from: on large images,
     so what sees a whole axis is passed over beside what does not.
     """
     for r in reaches:
         if type(r) is Unknown:
             return r
-    local = [r for r in reaches if type(r) is Line or not r.whole] or list(reaches)
+    known: list[Any] = list(reaches)
+    local = [r for r in known if type(r) is Line or not r.whole] or known
     best = local[0]
     try:
         for r in local[1:]:

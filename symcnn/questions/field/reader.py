@@ -18,6 +18,7 @@ from symcnn.algebra.axis import (
     Axes,
     AxisMap,
     Const,
+    Number,
     Pick,
     Resample,
     Scatter,
@@ -130,10 +131,10 @@ class _Ratio(AxisMap):
     q: int
     mode: Any
 
-    def size(self, x: Any) -> Any:
+    def size(self, x: Number) -> Number:
         return floordiv(x * self.p, self.q)
 
-    def pullback(self, i: Any, j: Any, x: Any = None) -> tuple[Any, Any]:
+    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
         return Const(self.p, self.mode).pullback(i, j, self.q)
 
 

@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, singledispatch
-from typing import Any
+from typing import Any, Union
 
 import sympy
 
 from symcnn.algebra.axis import AxisMap, Folded, Resample, Roll, Scatter, Window
-from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.expr import Expr, from_sympy
 from symcnn.algebra.size import Int, Size, Symbol, evaluate, exact_div, maximum, minimum, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, Undecidable, UnsupportedOperation
 from symcnn.questions.field.alignment import Alignment, aligned
@@ -44,6 +44,9 @@ from symcnn.sets.condition import Condition
 from symcnn.shown import Shown
 from symcnn.trace.graph import Node, SymbolicTensor, ancestors, public, tensors_in
 from symcnn.trace.trace import Trace
+
+#: Where an output stands: an index, or one for each of its axes; a number or a formula.
+Place = Union[Expr, Sequence[Expr]]
 
 __all__ = [
     "Branches",
@@ -95,7 +98,7 @@ class _Field:
         return self.simplest(first), self.simplest(last)
 
     @cached_property
-    def stride(self) -> Any:
+    def stride(self) -> Expr:
         if type(self.reach) is Line:
             return public(self.simplest(self.reach.stride))
         if type(self.reach) is not Unknown and not self.along:
@@ -111,7 +114,7 @@ class _Field:
         return int(slope) if slope.is_Integer else slope
 
     @cached_property
-    def padding(self) -> tuple[Any, Any]:
+    def padding(self) -> tuple[Expr, Expr]:
         if self.whole:
             return 0, 0
         if type(self.reach) is Line:
@@ -188,7 +191,7 @@ class ReceptiveField(Shown):
         return self._pass.axes
 
     @cached_property
-    def size(self) -> tuple[Any, ...]:
+    def size(self) -> tuple[Expr, ...]:
         """Its size per axis; the largest, where it depends on the place (see `sizes`)."""
         return tuple(f.sizes.max for f in self._fields)
 
@@ -198,22 +201,22 @@ class ReceptiveField(Shown):
         return tuple(f.sizes for f in self._fields)
 
     @cached_property
-    def stride(self) -> tuple[Any, ...]:
+    def stride(self) -> tuple[Expr, ...]:
         """How far it moves per output place; a fraction after upsampling, 0 for a whole axis."""
         return tuple(f.stride for f in self._fields)
 
     @property
-    def jump(self) -> tuple[Any, ...]:
+    def jump(self) -> tuple[Expr, ...]:
         """Another name for `stride`."""
         return self.stride
 
     @cached_property
-    def padding(self) -> tuple[tuple[Any, Any], ...]:
+    def padding(self) -> tuple[tuple[Expr, Expr], ...]:
         """Per axis, how far it reaches beyond the input on the left and on the right."""
         return tuple(f.padding for f in self._fields)
 
     @property
-    def effective_padding(self) -> tuple[tuple[Any, Any], ...]:
+    def effective_padding(self) -> tuple[tuple[Expr, Expr], ...]:
         """Another name for `padding`."""
         return self.padding
 
@@ -234,7 +237,7 @@ class ReceptiveField(Shown):
 
     # places
 
-    def interval(self, i: Any, axis: int = 0) -> tuple[Any, Any]:
+    def interval(self, i: Place, axis: int = 0) -> tuple[Expr, Expr]:
         """First and last input index that can reach output index `i`: a number or a symbol.
 
         axis: which spatial axis. The formula is that of the interior: indices outside the input are
@@ -247,7 +250,7 @@ class ReceptiveField(Shown):
         values, back = self._values(f, i)
         return _back(substituted(first, values), back), _back(substituted(last, values), back)
 
-    def clipped(self, i: Any, axis: int, sizes: Mapping[str, int]) -> tuple[Any, Any]:
+    def clipped(self, i: Place, axis: int, sizes: Mapping[str, int]) -> tuple[Expr, Expr]:
         """`interval` at given sizes, clipped to the image."""
         f = self._field(axis)
         values, back = self._values(f, i)
@@ -294,7 +297,7 @@ class ReceptiveField(Shown):
         """Least, largest and mean size along one axis."""
         return self._field(axis).sizes
 
-    def centre(self, i: Any, axis: int = 0) -> Any:
+    def centre(self, i: Place, axis: int = 0) -> Expr:
         """The middle of `interval`."""
         first, last = self.interval(i, axis)
         return half(first + last)
@@ -315,12 +318,12 @@ class ReceptiveField(Shown):
             aligned(f.name, f.stride, *f.plain, f.along, f.x, f.dims) for f in self._fields
         )
 
-    def size_at(self, i: Any, axis: int = 0) -> Any:
+    def size_at(self, i: Place, axis: int = 0) -> Expr:
         """The size at output index `i`: a formula where that is a symbol."""
         first, last = self.interval(i, axis)
         return last - first + 1
 
-    def unread(self, axis: int = 0) -> tuple[Any, Any]:
+    def unread(self, axis: int = 0) -> tuple[Expr, Expr]:
         """How many input indices no output reads, on the left and on the right: the leftovers of
         strides, as formulas in the input size.
         """
@@ -375,7 +378,7 @@ class ReceptiveField(Shown):
 
     # at a size
 
-    def at(self, **sizes: Any) -> FieldAt:
+    def at(self, **sizes: int) -> FieldAt:
         """The receptive field at given sizes: exact, clipped to the image.
 
         Raises InvalidInput for sizes that the network does not take.
@@ -404,7 +407,7 @@ class ReceptiveField(Shown):
         return ReceptiveField(self._net, self._pass.shortest, self._output, self._at)
 
     @cached_property
-    def feasible(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    def feasible(self) -> tuple[tuple[Expr, ...], tuple[Expr, ...]]:
         """The (smallest, largest) image sizes that the layers up to here are made for.
 
         On an image of at least the first, no layer sees more than the image even along the
@@ -462,7 +465,7 @@ class ReceptiveField(Shown):
                         found[node.name] = None
         return tuple(found)
 
-    def unproductive(self, **sizes: Any) -> tuple[str, ...]:
+    def unproductive(self, **sizes: int) -> tuple[str, ...]:
         """Layers with weights in front of which even the shortest path sees more than the image,
         along every axis: the criterion of receptive field analysis (Richter et al., 2021).
         """
@@ -485,7 +488,7 @@ class ReceptiveField(Shown):
 
     # tables
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> list[dict[str, object]]:
         """A row per node up to the output: name, op, output shape, size, stride, padding."""
         rows = []
         for node in self._nodes():
@@ -533,7 +536,7 @@ def _of_place(reach: Any, output: SymbolicTensor) -> Any:
 
 
 def _exceeds(size: Any, x: Int, values: Mapping[str, int]) -> bool:
-    def number(e: Any) -> int:
+    def number(e: Expr) -> int:
         return int(evaluate(from_sympy(e), values))
 
     return number(size) > number(public(x))

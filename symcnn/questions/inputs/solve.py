@@ -28,7 +28,7 @@ from symcnn.questions.inputs.choices import Choices, solve_choices
 from symcnn.questions.inputs.domain import listed, whole_network
 from symcnn.questions.inputs.even import even_wishes
 from symcnn.sets.condition import Condition, Requirement
-from symcnn.sets.grammar import Between, parse_amount, parse_target
+from symcnn.sets.grammar import Amount, Between, Limit, Target, parse_amount, parse_target
 from symcnn.sets.inputset import InputSet, input_set, lone
 from symcnn.sets.relation import Relation
 from symcnn.trace.trace import Trace
@@ -77,7 +77,8 @@ def _chosen(
         return _decided(twin, output, sizes={**left, **numbers}, explain=explain, **wishes)
 
     if not any(isinstance(value, (range, list, tuple, set)) for value in opened.values()):
-        return found(net.given(**opened), opened, explain=True)
+        numbers: Any = opened
+        return found(net.given(**numbers), numbers, explain=True)
     said = {"output": output, **wishes, **wishes.get("budgets", {}), **left}
     wanted = [f"{k}={v}" for k, v in said.items() if v not in (None, False) and k != "budgets"]
     return solve_choices(net, opened, found, ", ".join(wanted))
@@ -104,7 +105,7 @@ def _items(output: Any) -> Iterator[Size]:
 
 def _solve(
     net: Trace,
-    output: Any = None,
+    output: Target = None,
     *,
     flatten: int | None = None,
     at: str | None = None,
@@ -169,7 +170,7 @@ def _solve(
     return found
 
 
-def largest_batch(net: Trace, memory: Any, dtype: str | None, sizes: Mapping[str, Any]) -> int:
+def largest_batch(net: Trace, memory: Amount, dtype: str | None, sizes: Mapping[str, int]) -> int:
     """See `Network.largest_batch`."""
     first = net.input_tensors[0].dims[:1]
     leading = [n for n in net.symbols if n in symbols_of(*first)]
@@ -250,12 +251,12 @@ def _outputs(net: Trace, output: Any, at: str | None, ranges: Mapping[str, Any])
         )
 
 
-def parsed_target(target: Any) -> tuple[Any, ...]:
+def parsed_target(target: Target) -> tuple[int | Between | Size | None, ...]:
     """A target per axis: int, None, Between, or an expression."""
     if isinstance(target, str):
         return parse_target(target)
     items = tuple(target) if isinstance(target, (tuple, list)) else (target,)
-    found: list[Any] = []
+    found: list[int | Between | Size | None] = []
     for item in items:
         if isinstance(item, str):
             words = parse_target(item)
@@ -414,7 +415,7 @@ COSTS: dict[str, tuple[str, str, str]] = {
 }
 
 
-def amount(value: Any, what: str, *, up: bool = False) -> int:
+def amount(value: Amount, what: str, *, up: bool = False) -> int:
     """A budget: a number, or text such as ``"8 GiB"`` or ``"4e9"``; what is no whole number is
     rounded down, or `up`.
 
@@ -430,7 +431,7 @@ def amount(value: Any, what: str, *, up: bool = False) -> int:
     return int(value)
 
 
-def limits_of(value: Any, what: str) -> tuple[int | None, int | None]:
+def limits_of(value: Limit, what: str) -> tuple[int | None, int | None]:
     """The least and the most that a budget allows: an amount is the most.
 
     >>> limits_of("8 GiB", "memory"), limits_of(">=4e9", "macs"), limits_of("1G..2G", "macs")

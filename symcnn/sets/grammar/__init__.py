@@ -12,6 +12,7 @@ from symcnn.sets.grammar.claims import QUANTITIES, Claim, parse_claim, parse_val
 from symcnn.sets.grammar.sizes import (
     Amount,
     Between,
+    Limit,
     Spec,
     Target,
     Wanted,
@@ -37,6 +38,7 @@ __all__ = [
     "Amount",
     "Between",
     "Claim",
+    "Limit",
     "Ratio",
     "Spec",
     "Statement",

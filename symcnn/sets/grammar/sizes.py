@@ -19,6 +19,8 @@ Spec = Union[str, Sequence[Number]]
 
 #: An amount: a number, or text with a unit.
 Amount = Union[float, str]
+#: What a cost may be: at most an amount, or within a range of them, as text or python's.
+Limit = Union[Amount, range]
 
 _SPEC = 'for example "N 3 H W"'
 _TARGET_CURE = 'for example "7x7"'
