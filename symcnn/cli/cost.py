@@ -45,8 +45,8 @@ def cost(
     partial: bool,
 ) -> Reply:
     """What it costs: parameters and work per module, as formulas or at sizes."""
-    from symcnn.notation.cost import cost_table, roofline_table, totals
     from symcnn.notation.text import to_text
+    from symcnn.questions.cost.table import cost_table, roofline_table
 
     if (peak is None) != (bandwidth is None):
         raise click.UsageError("give both --peak and --bandwidth")
@@ -60,5 +60,7 @@ def cost(
         roofs = found.roofline(peak, bandwidth)
         return Reply({"roofline": roofs}, to_text(roofline_table(roofs), width))
     shown = columns or ("params", "work", "share")
-    table = to_text(cost_table(found, by, shown, depth), width).rstrip("\n")
-    return Reply(found.to_dict(by, shown, depth), f"{table}\n\n{totals(found)}")
+    table = to_text(
+        cost_table(found.rows(by, shown, depth), by, shown, found.convention.unit), width
+    ).rstrip("\n")
+    return Reply(found.to_dict(by, shown, depth), f"{table}\n\n{found.totals}")

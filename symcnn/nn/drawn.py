@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from symcnn.algebra.axis import IDENTITY, AxisMap, Scatter, Window
 from symcnn.errors import BadSpec, SymcnnError
-from symcnn.nn.sizes import numbered
+from symcnn.nn.sizes import Module, numbered
 from symcnn.words.pictures.drawing import Drawing
 from symcnn.words.pictures.layer import axis, svg, tikz
 
 if TYPE_CHECKING:
     from symcnn.network import Network
-    from symcnn.nn.module import Module
 
 __all__ = ["drawn"]
 

@@ -6,7 +6,7 @@ network subclasses `Module` as in torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from symcnn.algebra.axis import Window
@@ -17,10 +17,10 @@ from symcnn.nn.sizes import are_sizes, inverse, sizes_after, windows
 from symcnn.questions.blame import blamed
 from symcnn.sets.grammar import Spec, Target
 from symcnn.sets.inputset import InputSet
-from symcnn.trace.graph import Parameter, Tape, current_tape, tensor
+from symcnn.trace.graph import Parameter, SymbolicTensor, Tape, current_tape, tensor
 from symcnn.words.pictures.drawing import Drawing
 
-__all__ = ["Module"]
+__all__ = ["Module", "Modules", "Sequential"]
 
 
 class Module:
@@ -156,8 +156,6 @@ class Module:
 
     def __rshift__(self, other: Any) -> Any:
         """``f >> g``: first f, then g, as one `Sequential`."""
-        from symcnn.nn.containers import Sequential
-
         return Sequential.of(self, other) if isinstance(other, Module) else NotImplemented
 
     def children(self) -> Iterator[tuple[str, Module]]:
@@ -192,3 +190,53 @@ class Module:
             return f"{head}({self.extra_repr()})"
         rows = "\n".join(f"({name}): {child!r}" for name, child in children)
         return f"{head}(\n  " + rows.replace("\n", "\n  ") + "\n)"
+
+
+class Modules(Module):
+    """Modules in an order."""
+
+    def __init__(self, modules: Iterable[Module]) -> None:
+        self._modules = {str(i): module for i, module in enumerate(modules)}
+
+    def children(self) -> Iterator[tuple[str, Module]]:
+        """(index, module) pairs."""
+        yield from self._modules.items()
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self._modules.values())
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __getitem__(self, index: int) -> Module:
+        return list(self._modules.values())[index]
+
+
+class Sequential(Modules):
+    """Modules one after the other, given in order or as one dict of names.
+
+    >>> from symcnn import nn
+    >>> nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()).trace("N 3 H W").output_shape
+    (N, 8, H - 2, W - 2)
+    """
+
+    def __init__(self, *modules: Any) -> None:
+        if len(modules) == 1 and isinstance(modules[0], Mapping):
+            self._modules = dict(modules[0])
+        else:
+            super().__init__(modules)
+
+    @classmethod
+    def of(cls, *parts: Module) -> Sequential:
+        """The parts one after the other, those of a part that is a plain sequence among them."""
+        every: list[Module] = []
+        for part in parts:
+            plain = type(part) is cls and [*part._modules] == [*map(str, range(len(part)))]
+            every += [*part] if plain and isinstance(part, Sequential) else [part]
+        return cls(*every)
+
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
+        """Each module on the output of the one before."""
+        for module in self:
+            input = module(input)
+        return input

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Protocol, Union
 
 import sympy
 
@@ -19,17 +19,16 @@ from symcnn.algebra.axis import Window
 from symcnn.algebra.expr import Expr, Number, from_sympy, symbols
 from symcnn.algebra.size import Int, Size, exact_or_fail, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, SymcnnError, Undecidable
+from symcnn.network import Network
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.formula import Formula
-from symcnn.sets.grammar import Target
+from symcnn.sets.grammar import Spec, Target
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.trace.graph import public
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from symcnn.network import Network
-    from symcnn.nn.module import Module
 
 #: A size as a layer takes it: a number, a name, a formula, or an array of numbers.
 Asked = Union[Number, str, Formula, "np.ndarray"]
@@ -38,6 +37,16 @@ __all__ = ["are_sizes", "inverse", "sizes_after", "windows"]
 
 #: Names of axes by how many there are.
 _AXES = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
+
+
+class Module(Protocol):
+    """What is traced: a module, as this file sees it."""
+
+    def trace(self, *specs: Spec) -> Network:
+        """The network for inputs of these shapes."""
+
+    def extra_repr(self) -> str:
+        """What stands in the brackets of the repr."""
 
 
 def are_sizes(values: Sequence[object]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.table import Table
@@ -17,9 +17,6 @@ from symcnn.errors import Undecidable
 from symcnn.shown import Markup, block, cell, table
 from symcnn.trace.trace import Trace
 
-if TYPE_CHECKING:
-    from symcnn.questions.field.receptive_field import ReceptiveField
-
 __all__ = [
     "columns",
     "layers_table",
@@ -29,6 +26,45 @@ __all__ = [
     "shapes_table",
     "to_text",
 ]
+
+
+class Lengths(Protocol):
+    """How many rows places see."""
+
+    @property
+    def min(self) -> Any:
+        """The least."""
+
+    @property
+    def max(self) -> Any:
+        """The most."""
+
+
+class ReceptiveField(Protocol):
+    """What places of an output see, per axis of the input."""
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The names of the axes."""
+
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """Per axis, the node through which every place sees all of it."""
+
+    def row(self) -> dict[str, Any]:
+        """Size, stride and padding per axis."""
+
+    def table(self) -> list[dict[str, Any]]:
+        """A row per node."""
+
+    def ends(self, axis: int = 0) -> tuple[Int, Int]:
+        """What output ``i`` sees."""
+
+    def interval_text(self, axis: int = 0) -> tuple[str, str]:
+        """The same, as text."""
+
+    def sizes_of(self, axis: int = 0) -> Lengths:
+        """Along one axis."""
 
 
 def shapes_table(net: Trace) -> Table:

@@ -7,19 +7,17 @@ Operators moved what they are told from attributes to inputs as versions went by
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Union
 
 import numpy as np
 
 from symcnn.algebra.size import Int
 from symcnn.errors import BadSpec, DataDependent
-from symcnn.frontends.onnx.values import Array, Unknown, Value, whole
+from symcnn.frontends.onnx.values import Array, Truth, Unknown, Value, whole
 from symcnn.trace.graph import SymbolicTensor
 
 if TYPE_CHECKING:
-    from onnx import AttributeProto, NodeProto
-
-    from symcnn.frontends.onnx.run import Run
+    from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 
 __all__ = [
     "FOLDS",
@@ -79,6 +77,25 @@ def folds(*names: str) -> Callable[[FoldT], FoldT]:
         return function
 
     return register
+
+
+class Run(Protocol):
+    """The run of a graph, as the operators see it."""
+
+    def subgraph(self, graph: GraphProto, outer: Scope, inputs: Sequence[Item]) -> list[Item]:
+        """Run the body of an If, a Loop, a Scan; it sees the names around it."""
+
+    def branch(self, truth: Truth, node: NodeProto) -> bool:
+        """The side of an If."""
+
+    def elements(self, tensor: TensorProto) -> Array | None:
+        """The elements of a constant; None where there are too many."""
+
+    def initializer(self, tensor: TensorProto) -> Value:
+        """A constant of which only the shape counts."""
+
+    def is_buffer(self, value: Value) -> None:
+        """Say that a tensor of the file is no parameter."""
 
 
 class Step:

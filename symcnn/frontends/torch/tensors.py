@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
 from symcnn.errors import DataDependent
-from symcnn.frontends.torch.layout import follows
-from symcnn.frontends.torch.sizes import Dim, Sizes
+from symcnn.frontends.torch.layout import Layouts, follows
+from symcnn.frontends.torch.sizes import Dim, Questions, Sizes
 from symcnn.frontends.torch.where import caller
 from symcnn.ops.dtypes import LEGACY
 from symcnn.ops.storage import Layout
 from symcnn.trace.graph import SymbolicTensor
-
-if TYPE_CHECKING:
-    from symcnn.frontends.torch.tracer import Tracer
 
 __all__ = [
     "EMPTY",
@@ -34,6 +31,25 @@ __all__ = [
 _LAST = {torch.channels_last: 4, torch.channels_last_3d: 5}
 
 EMPTY = torch.empty((), device="meta")
+
+
+class Tracer(Questions, Protocol):
+    """What a traced tensor asks of the trace that it belongs to."""
+
+    device: torch.device
+
+    @property
+    def layouts(self) -> Layouts:
+        """Where the tensors of the run lie."""
+
+    def dispatch(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Run the rule of a torch function."""
+
+    def method(self, name: str, *args: Any, inplace: bool = False, **kwargs: Any) -> Any:
+        """Run the rule of a tensor method."""
+
+    def place(self) -> str:
+        """The path of the module that is running."""
 
 
 class TracedTensor(torch.Tensor):

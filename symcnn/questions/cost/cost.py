@@ -10,7 +10,6 @@ a lower bound.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property, singledispatch
 from typing import TYPE_CHECKING, Any, Union
 
@@ -24,8 +23,9 @@ from symcnn.ops.autograd import Gradients, gradients
 from symcnn.ops.dtypes import BYTES
 from symcnn.ops.storage import Memory, Storage, in_place, refusal
 from symcnn.questions.cost.conventions import Convention, convention, elementwise
+from symcnn.questions.cost.rows import Roof, Row
 from symcnn.questions.inputs.domain import shape_at
-from symcnn.sets.formula import Formula, Given, conditions
+from symcnn.sets.formula import Formula, Given, conditions, spoken
 from symcnn.sets.inputset import lone
 from symcnn.shown import Several, Shown, block, cell, folded, table
 from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor
@@ -78,38 +78,6 @@ def _over_blocks(node: Node, count: Callable[[Node], Int]) -> Int:
     return summation(
         each if isinstance(each, int) else each.subs(blocks.values), blocks.index, blocks.count
     )
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a cost table: a node, or a module with everything below it."""
-
-    name: str
-    op: str  # "" for a module
-    depth: int
-    values: Mapping[str, Any]  # by column: a Formula, or an int at sizes; share: a Fraction or None
-
-    def __getitem__(self, column: str) -> Any:
-        return self.values[column]
-
-
-@dataclass(frozen=True)
-class Roof(Shown):
-    """One node under a roofline: its work, its traffic, what bounds it, and the least time."""
-
-    name: str
-    flops: int
-    moved: int  # bytes
-    bound: str  # "compute" or "memory"
-    seconds: float
-
-    @property
-    def intensity(self) -> float:
-        """FLOPs per byte."""
-        return self.flops / self.moved
-
-    def __str__(self) -> str:
-        return f"{self.name}: bound by {self.bound}, at least {self.seconds * 1e6:.1f} us"
 
 
 #: A figure of a cost: a formula in the sizes, or its value at sizes.
@@ -758,10 +726,28 @@ class Cost(Shown):
         depth: int | None = None,
     ) -> str:
         """The table as text; see `rows`."""
-        from symcnn.notation.cost import cost_table
         from symcnn.notation.text import to_text
+        from symcnn.questions.cost.table import cost_table
 
-        return to_text(cost_table(self, by, columns, depth))
+        return to_text(cost_table(self.rows(by, columns, depth), by, columns, self.convention.unit))
+
+    @property
+    def totals(self) -> str:
+        """The sums under a table: work, parameters, and what is missing."""
+        from symcnn.questions.cost.table import cell as as_text
+
+        total, unit = self.total, self.convention.unit
+        figures = [f"{as_text(total) or 0} {unit}", f"{as_text(self.params) or 0} parameters"]
+        frozen = self.frozen
+        if frozen:
+            figures.append(f"of which {as_text(frozen)} frozen")
+        text = ", ".join(figures)
+        if not self.complete:
+            names = ", ".join(f"{n.name} ({n.op})" for n in self.missing[:5])
+            text = f"at least {text}; without a cost: {names}"
+        if self.given:
+            text += f", where {' and '.join(map(spoken, self.given))}"
+        return text
 
     def __str__(self) -> str:
         return self.table()
@@ -776,7 +762,7 @@ class Cost(Shown):
         return block(head, modules, more)
 
     def _html_table(self, depth: int | None) -> str:
-        from symcnn.notation.cost import cell as as_text
+        from symcnn.questions.cost.table import cell as as_text
 
         headings = ["module", "params", self.convention.unit, "share"]
         rows = [

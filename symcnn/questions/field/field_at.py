@@ -9,8 +9,8 @@ Borders, dilation holes, folds and gaps need no law of their own here.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from symcnn.algebra.expr import Expr
 from symcnn.algebra.size import evaluate
@@ -26,9 +26,38 @@ from symcnn.trace.trace import Trace
 if TYPE_CHECKING:
     import numpy as np
 
-    from symcnn.questions.field.receptive_field import Pass, ReceptiveField
+    from symcnn.questions.field.passed import Pass
 
 __all__ = ["FieldAt"]
+
+
+class Field(Protocol):
+    """What is so of a receptive field at all sizes."""
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The names of the input's axes."""
+
+    @property
+    def passed(self) -> Pass:
+        """The pass that it comes from."""
+
+    @property
+    def output(self) -> SymbolicTensor:
+        """The tensor whose field it is."""
+
+    @property
+    def part(self) -> Trace:
+        """The network up to the output."""
+
+    def nodes(self) -> Iterable[Node]:
+        """The nodes between input and output."""
+
+    def check_axis(self, axis: int) -> None:
+        """Raises BadSpec for an axis that the input does not have."""
+
+    def clipped(self, i: Any, axis: int, values: Mapping[str, int]) -> tuple[Any, Any] | None:
+        """What an output sees by the formulas, clipped to the image."""
 
 
 class FieldAt(Shown):
@@ -38,15 +67,15 @@ class FieldAt(Shown):
     formulas. Paths that run into padding end there; holes of dilation stay holes.
     """
 
-    def __init__(self, rf: ReceptiveField, sizes: Mapping[str, Any]) -> None:
-        net = rf._part
+    def __init__(self, rf: Field, sizes: Mapping[str, Any]) -> None:
+        net = rf.part
         given = dict(sizes)
         for name in net.batch:
             given.setdefault(name, _smallest(net, name))
         shape_at(net, **given)
         self.values = {name: int(v) for name, v in given.items()}
         self._rf = rf
-        self._output = tuple(evaluate(d, self.values) for d in rf._output.dims)
+        self._output = tuple(evaluate(d, self.values) for d in rf.output.dims)
         try:
             self._tables = tables(rf, self.values)
         except KeyError as error:
@@ -63,9 +92,9 @@ class FieldAt(Shown):
         """The output axes on which the answer depends, and the table: booleans by the indices
         along these, and by the input's index.
         """
-        self._rf._field(axis)
+        self._rf.check_axis(axis)
         table = self._tables[axis]
-        if over_channels(self._rf._output.dims, table.axes):
+        if over_channels(self._rf.output.dims, table.axes):
             table = table.without(1)
         return table.plain(*table.digits).moving()
 
@@ -179,12 +208,12 @@ def _smallest(net: Trace, name: str) -> int:
 State = list[Table]
 
 
-def tables(rf: ReceptiveField, values: Mapping[str, int]) -> State:
+def tables(rf: Field, values: Mapping[str, int]) -> State:
     """The tables of the output of a receptive field."""
     import numpy as np
 
-    found = rf._pass
-    source, nodes = found.source, list(rf._nodes())
+    found = rf.passed
+    source, nodes = found.source, list(rf.nodes())
     shape = [int(evaluate(found.source.dims[a], values)) for a in found.axes]
     start = [
         Table(((a, 0),), np.eye(x, dtype=bool), own=frozenset({(a, 0)}))
@@ -192,9 +221,9 @@ def tables(rf: ReceptiveField, values: Mapping[str, int]) -> State:
     ]
     walk = _Walk(values, [np.zeros(x, dtype=bool) for x in shape], found)
     walk.carried[source] = start
-    kept = {rf._output, source}
+    kept = {rf.output, source}
     walk.run(nodes, kept)
-    return walk.carried[rf._output]
+    return walk.carried[rf.output]
 
 
 class _Walk:

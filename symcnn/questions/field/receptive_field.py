@@ -334,6 +334,10 @@ class ReceptiveField(Shown):
         left, right = maximum(start, 0), most(f.x - 1 - end, 0)
         return public(f.simplest(left)), public(f.simplest(right))
 
+    def check_axis(self, axis: int) -> None:
+        """Raises BadSpec for an axis that the input does not have."""
+        self._field(axis)
+
     def _field(self, axis: int) -> _Field:
         if not isinstance(axis, int) or not -len(self._fields) <= axis < len(self._fields):
             raise BadSpec(
@@ -371,7 +375,7 @@ class ReceptiveField(Shown):
         """
         return any(
             isinstance(m, (Folded, Roll))
-            for node in self._nodes()
+            for node in self.nodes()
             for axes in (node.result.axes, *(a for _, a in node.result.others))
             for _, m in axes or ()
         )
@@ -386,7 +390,7 @@ class ReceptiveField(Shown):
         return FieldAt(self, sizes)
 
     @cached_property
-    def _part(self) -> Trace:
+    def part(self) -> Trace:
         """The network up to the output: whose sizes `at` takes."""
         return self._net if self._at is None else self._net.at(self._at)
 
@@ -423,7 +427,7 @@ class ReceptiveField(Shown):
         least: list[Int] = [1] * len(self._fields)
         largest: list[Int] = [1] * len(self._fields)
         everywhere: set[int] = set()
-        for node in self._nodes():
+        for node in self.nodes():
             for out in node.outputs:
                 for k, f in enumerate(self._fields):
                     one, other = (self._width(p, out, k) for p in (self._pass.shortest, over_all))
@@ -457,7 +461,7 @@ class ReceptiveField(Shown):
         outputs sum more taps than their neighbours (Odena, Dumoulin and Olah, Distill 2016).
         """
         found: dict[str, None] = {}
-        for node in self._nodes():
+        for node in self.nodes():
             for _, axis_map in node.result.axes or ():
                 if isinstance(axis_map, Scatter) and node.op.startswith("conv_transpose"):
                     taps = (axis_map.extent - 1) // axis_map.dilation + 1
@@ -471,7 +475,7 @@ class ReceptiveField(Shown):
         """
         values = {n: int(v) for n, v in sizes.items()}
         shortest, found = self._pass.shortest, []
-        for node in self._nodes():
+        for node in self.nodes():
             source = next((t for t in node.inputs if t in shortest.reaches), None)
             if source is None or not node.parameters or node.result.macs == 0:
                 continue
@@ -480,7 +484,7 @@ class ReceptiveField(Shown):
                 found.append(node.name)
         return tuple(found)
 
-    def _nodes(self) -> Iterator[Node]:
+    def nodes(self) -> Iterator[Node]:
         """The nodes between input and output."""
         for node in ancestors([self._output]):
             if any(out in self._pass.reaches for out in node.outputs):
@@ -491,7 +495,7 @@ class ReceptiveField(Shown):
     def table(self) -> list[dict[str, object]]:
         """A row per node up to the output: name, op, output shape, size, stride, padding."""
         rows = []
-        for node in self._nodes():
+        for node in self.nodes():
             out = next(o for o in node.outputs if o in self._pass.reaches)
             one = ReceptiveField(self._net, self._pass, out)
             rows.append({"name": node.name, "op": node.op, "output": node.output_shape} | one.row())

@@ -280,7 +280,7 @@ def _other_ends(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -
     holes = any(
         isinstance(m, Window) and m.dilation != 1
         for field in (ours, theirs)
-        for node in field._nodes()
+        for node in field.nodes()
         for _, m in node.result.axes or ()
     )
     bounds = zip(_bounds(ours), _bounds(theirs), strict=True)
@@ -314,7 +314,7 @@ def _other_ends(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -
 def _last_places(field: ReceptiveField) -> list[Int]:
     """Where the first place that each window makes starts, and the last one."""
     found = []
-    for node in field._nodes():
+    for node in field.nodes():
         maps = [m for _, m in node.result.axes or () if isinstance(m, Window)]
         if any((m.extent, m.stride) != (1, 1) for m in maps):
             for reach in field._pass.reaches.get(node.outputs[0], ()):
@@ -344,7 +344,7 @@ def _bounds(field: ReceptiveField) -> list[_Bounds]:
             _Bounds(0, found.source.dims[a] - 1, 0, found.source.dims[a] - 1) for a in found.axes
         ]
     }
-    for node in field._nodes():
+    for node in field.nodes():
         inside = [carried[t] for t in dict.fromkeys(node.inputs) if t in carried]
         for out in node.outputs:
             if out in found.reaches and inside:
@@ -424,7 +424,7 @@ def _span(ours: ReceptiveField, theirs: ReceptiveField, k: int) -> tuple[int, in
         return None
     period = 1
     for field in (ours, theirs):
-        for node in field._nodes():
+        for node in field.nodes():
             for out in node.outputs:
                 reach = field._pass.reaches.get(out, ())
                 if k < len(reach):
@@ -449,7 +449,7 @@ def _read_apart(ours: ReceptiveField, theirs: ReceptiveField, k: int, sizes: Inp
 
 def _maps(field: ReceptiveField) -> list[Any]:
     """How every node on the way reads what it reads, along all axes: the same, the same reads."""
-    order = {node: k for k, node in enumerate(field._nodes())}
+    order = {node: k for k, node in enumerate(field.nodes())}
     return [
         (
             node.result.axes,

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sympy
 from rich.table import Table
 
-from symcnn.sets.formula import Formula, spoken
+from symcnn.questions.cost.rows import Roof, Row
+from symcnn.sets.formula import Formula
 
-if TYPE_CHECKING:
-    from symcnn.questions.cost.cost import Cost, Roof
-
-__all__ = ["cost_table", "roofline_table", "totals"]
+__all__ = ["cell", "cost_table", "roofline_table"]
 
 
-def cost_table(cost: Cost, by: str, columns: Iterable[str], depth: int | None = None) -> Table:
+def cost_table(rows: Iterable[Row], by: str, columns: Iterable[str], unit: str) -> Table:
     """One row per module, indented as a tree, or per node."""
     wanted = tuple(columns)
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -24,9 +22,9 @@ def cost_table(cost: Cost, by: str, columns: Iterable[str], depth: int | None = 
     if by == "node":
         table.add_column("op")
     for column in wanted:
-        heading = cost.convention.unit if column == "work" else column
+        heading = unit if column == "work" else column
         table.add_column(heading, justify="right", overflow="fold")
-    for row in cost.rows(by, wanted, depth):
+    for row in rows:
         name = row.name or "(total)" if by == "module" else row.name
         label = "  " * row.depth + (name.rpartition(".")[2] if by == "module" else name)
         cells = [cell(row[column]) for column in wanted]
@@ -66,19 +64,3 @@ def cell(value: Any) -> str:
         return str(value)
     number = int(value)
     return f"{number:,}" if number else ""
-
-
-def totals(cost: Cost) -> str:
-    """The sums under a table: work, parameters, and what is missing."""
-    total, unit = cost.total, cost.convention.unit
-    figures = [f"{cell(total) or 0} {unit}", f"{cell(cost.params) or 0} parameters"]
-    frozen = cost.frozen
-    if frozen:
-        figures.append(f"of which {cell(frozen)} frozen")
-    text = ", ".join(figures)
-    if not cost.complete:
-        names = ", ".join(f"{n.name} ({n.op})" for n in cost.missing[:5])
-        text = f"at least {text}; without a cost: {names}"
-    if cost.given:
-        text += f", where {' and '.join(map(spoken, cost.given))}"
-    return text
