@@ -57,10 +57,24 @@ class Network(Places, Specs, Pages):
         return self.outputs
 
     def shape_at(self, **sizes: int) -> Any:
-        """The output shape at given sizes, as ints: ``net.shape_at(N=1, H=224, W=224)``.
+        """The output shape at given sizes, as ints.
 
-        Raises InvalidInput where torch would raise, or fold images into the batch; ShapeMismatch
-        for hyperparameters that a layer refuses; BadSpec for a size that is missing or unknown.
+        Args:
+            sizes: every size, by name: ``N=1, H=224, W=224``.
+
+        Returns:
+            A tuple of ints, nested for several outputs.
+
+        Raises:
+            InvalidInput: where torch would raise, or fold images into the batch.
+            ShapeMismatch: for hyperparameters that a layer refuses.
+            BadSpec: for a size that is missing or unknown.
+
+        >>> from symcnn import nn
+        >>> layers = nn.Conv2d(3, 8, 3, 2), nn.Flatten(), nn.Linear(392, 10)
+        >>> net = nn.Sequential(*layers).trace("N 3 H W")
+        >>> net.at("0").shape_at(N=1, H=33, W=65)
+        (1, 8, 16, 32)
         """
         return shape_at(self, **sizes)
 
@@ -87,16 +101,23 @@ class Network(Places, Specs, Pages):
         input_grad: bool = False,
         dtype: str | None = None,
     ) -> Cost:
-        """What the network costs, as formulas: ``net.cost().total``, ``.params``, ``.table()``.
+        """What the network costs, as formulas.
 
-        convention: "macs", "flops", "fvcore", "thop", "ptflops" or "torchinfo"; see docs/cost.md.
-        partial: count operations without a cost as nothing; the total is then a lower bound.
-        input_grad: the inputs require gradients too (for the backward pass).
-        dtype: what activations are made of, for memory, if not what the trace says (a module in
-            half, a cast, autocast); parameters have their own.
+        Args:
+            convention: "macs", "flops", "fvcore", "thop", "ptflops" or "torchinfo"; see
+                docs/cost.md.
+            partial: count operations without a cost as nothing; the total is then a lower bound.
+            input_grad: the inputs require gradients too (for the backward pass).
+            dtype: what activations are made of, for memory, if not what the trace says (a module in
+                half, a cast, autocast); parameters have their own.
 
-        Raises BadSpec for an unknown convention. Totals raise UnsupportedOperation for an
-        operation that does not say what it costs.
+        Returns:
+            ``.total``, ``.params``, ``.backward``, ``.peak`` and more, for all sizes; ``.at(...)``
+            at some.
+
+        Raises:
+            BadSpec: for an unknown convention.
+            UnsupportedOperation: from totals, for an operation that does not say what it costs.
 
         >>> from symcnn import nn
         >>> nn.Conv2d(3, 8, 3).trace("N 3 H W").cost("flops").total
@@ -107,7 +128,20 @@ class Network(Places, Specs, Pages):
     # solving
 
     def reasons(self) -> list[Reason]:
-        """Why the domain is what it is: the requirements it cannot do without, node by node."""
+        """Why the domain is what it is: the requirements it cannot do without, node by node.
+
+        Returns:
+            One per requirement, with its node and what it joins.
+
+        Raises:
+            Undecidable: where the domain is no decidable set.
+
+        >>> from symcnn import nn
+        >>> layers = nn.Conv2d(3, 8, 3, 2), nn.Flatten(), nn.Linear(392, 10)
+        >>> net = nn.Sequential(*layers).trace("N 3 H W")
+        >>> print(net.at("0").reasons()[0])
+        0: H >= 3  (the kernel must fit into the padded input)
+        """
         return reasons(self)
 
     def solve(
@@ -135,31 +169,51 @@ class Network(Places, Specs, Pages):
     ) -> Any:
         """The inputs that reach a target: ``net.solve(output=(7, 7))``. Wishes combine.
 
-        output: sizes of the trailing axes, each a number, None (any), a range, ``">=7"``, an
-            expression in the input sizes (``(H, W)``: as large as the input, ``(H/4, W/4)``), or a
-            symbol of its own (``("h", "w")``: the answer is a formula in h and w, a `Relation`).
-            Text in one piece, ``"7x7"``, too. A dict gives targets for several modules. Where the
-            network's output is not a map, the last map that varies with the input is meant; the
-            answer's `at` names it.
-        flatten: elements per image of what the network flattens.
-        at: a module or node to look at instead of the output.
-        even: only sizes at which no window drops a row or uses its padding on one side only.
-        unread: 0, only sizes of which every row is read by some output.
-        square: only inputs with H = W. aspect: width to height, ``(16, 9)``, exactly.
-        multiple_of, within: ``8``, ``(200, 300)`` (both ends included), or one for each axis.
-        receptive_field: at least so many rows and columns; ``"<=64"``, ``"64..128"``.
-        macs, flops, params: at most so many, ``4e9``, ``"4G"``; or ``">=1G"``, ``"1G..4G"``. Batch
-            1 unless given.
-        activations, saved, peak: bytes, ``"8 GiB"``, the figures of `cost` by these names: all
-            tensors that the operations make; what autograd keeps for the backward pass; the most
-            alive at once in inference. memory: the same as activations. None counts parameters.
-        dtype: what activations are made of, for these bytes, if not what the trace says.
-        sizes: fixed sizes or ranges, ``N=8``, ``W=range(1, 641)``, also of the target's symbols.
-            Hyperparameters that are symbols too: ``k=3``, or ``k=range(1, 12)``, ``s=[1, 2]``, and
-            then the answer is `Choices`: all solutions, simplest first, each with its inputs.
+        Args:
+            output: sizes of the trailing axes, each a number, None (any), a range, ``">=7"``, an
+                expression in the input sizes (``(H, W)``: as large as the input, ``(H/4, W/4)``),
+                or a symbol of its own (``("h", "w")``: the answer is a formula in h and w, a
+                `Relation`). Text in one piece, ``"7x7"``, too. A dict gives targets for several
+                modules. Where the network's output is not a map, the last map that varies with the
+                input is meant; the answer's `at` names it.
+            flatten: elements per image of what the network flattens.
+            at: a module or node to look at instead of the output.
+            square: only inputs with H = W.
+            even: only sizes at which no window drops a row or uses its padding on one side only.
+            unread: 0, only sizes of which every row is read by some output.
+            aspect: width to height, ``(16, 9)``, exactly.
+            multiple_of: ``8``, or one for each axis.
+            within: ``(200, 300)``, both ends included, or one for each axis.
+            receptive_field: at least so many rows and columns; ``"<=64"``, ``"64..128"``.
+            macs: at most so many, ``4e9``, ``"4G"``; or ``">=1G"``, ``"1G..4G"``. Batch 1 unless
+                given.
+            flops: two per MAC, as `macs`.
+            params: as `macs`.
+            activations: bytes of all tensors that the operations make, ``"8 GiB"``; no figure in
+                bytes counts parameters.
+            memory: the same as `activations`.
+            saved: bytes that autograd keeps for the backward pass.
+            peak: bytes alive at once, at most, in inference.
+            dtype: what activations are made of, for these bytes, if not what the trace says.
+            sizes: fixed sizes or ranges, ``N=8``, ``W=range(1, 641)``, also of the target's
+                symbols. Hyperparameters that are symbols too: ``k=3``, or ``k=range(1, 12)``,
+                ``s=[1, 2]``, and then the answer is `Choices`: all solutions, simplest first, each
+                with its inputs.
 
-        Raises NoSolution, with the wishes that clash and the nearest target that has a solution;
-        BadSpec for wishes of no use; Undecidable where no exact set can be given.
+        Returns:
+            A set of sizes: an `InputSet`, a `Relation` for a target in symbols, a set under a
+            budget, or `Choices`.
+
+        Raises:
+            NoSolution: with the wishes that clash and the nearest target that has a solution.
+            BadSpec: for wishes of no use.
+            Undecidable: where no exact set can be given.
+
+        >>> from symcnn import nn
+        >>> layers = nn.Conv2d(3, 8, 3, 2), nn.Flatten(), nn.Linear(392, 10)
+        >>> net = nn.Sequential(*layers).trace("N 3 H W")
+        >>> net.solve(output=(7, 7)), net.solve(flatten=8, square=True)
+        (15 <= H <= 16 and 15 <= W <= 16, 3 <= H <= 4 and H == W)
         """
         return solve(
             self,
@@ -185,12 +239,26 @@ class Network(Places, Specs, Pages):
         )
 
     def nearest_valid(self, *sizes: int, **named: int) -> Nearest:
-        """The nearest input that works: ``net.nearest_valid(500, 375)``, or ``H=500, W=375``.
+        """The nearest input that works, by padding, by cropping, by resizing.
 
-        By padding, by cropping, by resizing; the pads are ready for ``F.pad``, and the crop that
-        undoes them at the output is named where there is one.
+        The pads are ready for ``F.pad``, and the crop that undoes them at the output is named where
+        there is one.
 
-        Raises NoSolution if no input is valid, BadSpec unless each axis has a size.
+        Args:
+            sizes: one per axis, in the order of the spec: ``net.nearest_valid(500, 375)``.
+            named: or by name: ``H=500, W=375``.
+
+        Returns:
+            ``.pad``, ``.crop`` and ``.resize``, each with the size and the line to type.
+
+        Raises:
+            NoSolution: if no input is valid.
+            BadSpec: unless each axis has a size.
+
+        >>> from symcnn import nn
+        >>> net = nn.PixelUnshuffle(4).trace("N 3 H W")
+        >>> print(net.nearest_valid(H=63, W=64).pad)
+        pad to 64x64: F.pad(x, (0, 0, 0, 1)), and at the output y[..., 0:16, 0:16]
         """
         shown = self.valid_inputs().shown
         if sizes and len(sizes) != len(shown):
@@ -201,10 +269,24 @@ class Network(Places, Specs, Pages):
         return nearest_valid(self, check_sizes(given, frozenset(shown)))
 
     def diagnose(self, **sizes: int) -> Diagnosis:
-        """What happens at a size: ``net.diagnose(N=1, H=227, W=227)``.
+        """What happens at a size: where and why it fails, and every way out.
 
-        Where it fails: the node, what torch says, why, and every way out. Where it does not: what
-        goes wrong in silence, such as rows that no window reads.
+        Where it does not fail: what goes wrong in silence, such as rows that no window reads.
+
+        Args:
+            sizes: every size, by name; a batch of 1 if not given.
+
+        Returns:
+            The failure, what torch says, ways out; or the traps.
+
+        Raises:
+            BadSpec: for a size that is missing or unknown.
+
+        >>> from symcnn import nn
+        >>> layers = nn.Conv2d(3, 8, 3, 2), nn.Flatten(), nn.Linear(392, 10)
+        >>> net = nn.Sequential(*layers).trace("N 3 H W")
+        >>> print(net.diagnose(H=30, W=30).ways[-1])
+        change the network: self[2] = nn.Linear(1568, 10)
         """
         values = self._values({"N": 1} | sizes if "N" in self.symbols else sizes)
         net = self.branch_at(**values)
@@ -213,11 +295,24 @@ class Network(Places, Specs, Pages):
     def fix(self, output: Target = None, **sizes: int) -> list[Any]:
         """What every Linear and view constant should be, as a formula and, given sizes, a number.
 
-        output: instead, what the last axes should be, ``("H", "W")``: the hyperparameters
-            (padding, output_padding, ceil_mode) that make them so, each way with its inputs.
+        Args:
+            output: instead, what the last axes should be, ``("H", "W")``: the hyperparameters
+                (padding, output_padding, ceil_mode) that make them so.
+            sizes: every size, by name; a batch of 1 if not given.
 
-        Raises InvalidInput if the sizes fail for another reason before; NoSolution for a target
-        that no such hyperparameter reaches.
+        Returns:
+            One answer per constant with the line to type, or one per way to reach the target with
+            the inputs for which it is right.
+
+        Raises:
+            InvalidInput: if the sizes fail for another reason before.
+            NoSolution: for a target that no such hyperparameter reaches.
+
+        >>> from symcnn import nn
+        >>> layers = nn.Conv2d(3, 8, 3, 2), nn.Flatten(), nn.Linear(392, 10)
+        >>> net = nn.Sequential(*layers).trace("N 3 H W")
+        >>> net.fix(H=30, W=30)[0].line
+        'self[2] = nn.Linear(1568, 10)'
         """
         if output is not None:
             return refits(self, output)
@@ -225,16 +320,21 @@ class Network(Places, Specs, Pages):
         return fixes(self, self._values(given) if given else None)
 
     def largest_batch(self, memory: Amount, *, dtype: str | None = None, **sizes: int) -> int:
-        """The most images that go through at once: ``net.largest_batch("8 GiB", H=224, W=224)``.
+        """The most images that go through at once.
 
-        memory: for the tensors alive at the worst moment of an inference pass (see `Cost.peak`), in
-            bytes or as text; parameters and the scratch memory of kernels come on top.
-        dtype: what activations are made of, if not the dtypes of the trace. sizes: the other sizes.
+        Args:
+            memory: for the tensors alive at the worst moment of an inference pass (see
+                `Cost.peak`), in bytes or as text, ``"8 GiB"``; parameters and the scratch memory of
+                kernels come on top.
+            dtype: what activations are made of, if not the dtypes of the trace.
+            sizes: the other sizes, by name.
 
-        Returns: a number of images.
+        Returns:
+            A number of images.
 
-        Raises NoSolution if not even one fits, or any number does; BadSpec without a batch that
-        is a symbol, or with a size left open.
+        Raises:
+            NoSolution: if not even one fits, or any number does.
+            BadSpec: without a batch that is a symbol, or with a size left open.
 
         >>> from symcnn import nn
         >>> nn.Conv2d(3, 8, 3).trace("N 3 H W").largest_batch("8 GiB", H=224, W=224)
@@ -255,17 +355,28 @@ class Network(Places, Specs, Pages):
         dtype: str | None = None,
         channels_last: bool = False,
     ) -> Report:
-        """Compare with the torch module it came from: shapes at every module call, refusals,
-        parameters, FLOPs, peak memory, and where there are values receptive fields and what
-        autograd keeps.
+        """Compare with the torch module it came from.
 
-        device: "meta", "cpu" or "cuda"; the module is copied there. samples: how many sizes, chosen
-            at the borders of the domain, at ends of fibres, and at random inside and outside it.
-        seed: reproduces them. checks: only these of `symcnn.judge.validate.CHECKS`.
-        dtype, channels_last: cast the copy and its inputs, to "float16", "bfloat16", ...
+        Shapes at every module call, refusals, parameters, FLOPs, peak memory, and where there are
+        values receptive fields and what autograd keeps.
 
-        Raises BadSpec for a module that is not the one traced (saying where they differ) and for a
-        device that is not there.
+        Args:
+            module: the module; a copy of it runs.
+            device: "meta", "cpu" or "cuda"; the copy goes there.
+            samples: how many sizes, chosen at the borders of the domain, at ends of fibres, and at
+                random inside and outside it.
+            seed: reproduces them.
+            checks: only these of `symcnn.judge.validate.CHECKS`.
+            dtype: cast the copy and its inputs: "float16", "bfloat16", ...
+            channels_last: whether inputs lie in memory with channels last.
+
+        Returns:
+            A report: true if nothing differs, with a counterexample, the smallest, if something
+            does.
+
+        Raises:
+            BadSpec: for a module that is not the one traced (saying where they differ) and for a
+                device that is not there.
 
         >>> import symcnn, torch
         >>> module = torch.nn.Conv2d(3, 8, 3, stride=2)
@@ -287,11 +398,19 @@ class Network(Places, Specs, Pages):
         )
 
     def prove(self, by: str = "isl") -> Proof:
-        """Decide that every closed form is what the layers, one by one, make of the sizes, for all
-        integers in the domain; what isl cannot decide is tested at many sizes, and listed.
+        """Decide that every closed form is what the layers, one by one, make of the sizes.
+
+        For all integers in the domain; what isl cannot decide is tested at many sizes, and listed.
 
         Args:
             by: the prover: ``"isl"``, ``"z3"`` (the extra ``prove``), or ``"both"``.
+
+        Returns:
+            ``.proved``, ``.tested`` and ``.wrong`` claims; ``.complete`` if all are proved.
+
+        Raises:
+            BadSpec: for another prover.
+            MissingExtra: without z3.
 
         >>> from symcnn import nn
         >>> net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.MaxPool2d(2)).trace("N 3 H W")
@@ -317,14 +436,20 @@ class Network(Places, Specs, Pages):
     ) -> ReceptiveField:
         """What an output place sees of the input, per spatial axis, for all sizes at once.
 
-        at: a module or node to look at instead of the output.
-        wrt: a module or node, or the number of an input, to look back to; the first input on which
-            the output depends if None.
-        gates: whether squeeze-excite and other factors that are the same all over space count.
-        statistics: whether the mean and variance of group, layer and instance norms count.
+        Args:
+            at: a module or node to look at instead of the output.
+            wrt: a module or node, or the number of an input, to look back to; the first input on
+                which the output depends if None.
+            gates: whether squeeze-excite and other factors that are the same all over space count.
+            statistics: whether the mean and variance of group, layer and instance norms count.
 
-        Raises BadSpec, with near names, for an unknown node, and for an output that does not
-        depend on the input.
+        Returns:
+            ``.size``, ``.stride``, ``.padding``, ``.interval(i)`` as formulas; ``.at(...)`` exact
+            at a size.
+
+        Raises:
+            BadSpec: with near names, for an unknown node, and for an output that does not depend on
+                the input.
 
         >>> import symcnn
         >>> from symcnn import nn
@@ -339,11 +464,18 @@ class Network(Places, Specs, Pages):
     def summary(self, **options: Any) -> Summary:
         """A table of the nodes or modules and the totals, as text; its `rows` are data.
 
-        at: sizes, ``{"H": 224, "W": 224}``, at which cells are numbers; else they are formulas.
-        depth: one row per module down to this depth of the tree; by default one per node.
-        columns: of "op", "input", "output", "params", "macs", "memory", "field" and "source".
+        Args:
+            options: ``at``: sizes, ``{"H": 224, "W": 224}``, at which cells are numbers, else they
+                are formulas. ``depth``: one row per module down to this depth of the tree, by
+                default one per node. ``columns``: of "op", "input", "output", "params", "macs",
+                "memory", "field" and "source".
 
-        Raises BadSpec for an unknown column or size, InvalidInput for sizes that are not valid.
+        Returns:
+            Text, with ``rows``, ``totals`` and ``to_dict()``.
+
+        Raises:
+            BadSpec: for an unknown column or size.
+            InvalidInput: for sizes that are not valid.
 
         >>> from symcnn import nn
         >>> net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU()).trace("N 3 H W")
@@ -370,18 +502,48 @@ class Network(Places, Specs, Pages):
     ) -> Derivation:
         """The derivation of a closed form, step by step, every line checked.
 
-        what: ``"size"``, ``"field"``, ``"params"``, ``"macs"``, ``"domain"`` or ``"solution"``; by
-            default size and receptive field. axis: of which axis. output: the target of a solution.
+        Args:
+            what: ``"size"``, ``"field"``, ``"params"``, ``"macs"``, ``"domain"`` or ``"solution"``;
+                by default size and receptive field.
+            options: ``axis`` of a size or a field, by number or symbol; ``output`` of a solution.
+
+        Returns:
+            Numbered steps, which write themselves as text, Markdown, HTML and LaTeX.
+
+        Raises:
+            BadSpec: for an unknown question or axis.
+
+        >>> from symcnn import nn
+        >>> layers = nn.Conv2d(3, 8, 3, 2), nn.Flatten(), nn.Linear(392, 10)
+        >>> net = nn.Sequential(*layers).trace("N 3 H W")
+        >>> print(net.at("0").explain("size").answer)
+        the size is floor((H - 1)/2)
         """
         from symcnn.questions.explain import explain
 
         return explain(self, what, axis=axis, output=output)
 
     def to_code(self, language: str = "python") -> str:
-        """Functions ``size0``, ``size1``, ... (of the output), ``params``, ``macs`` as source code.
+        """Closed forms as source code: ``size0``, ``size1``, ... (of the output), ``params``,
+        ``macs``.
 
-        language: ``"python"``, ``"numpy"``, ``"c"`` or ``"javascript"``; every function takes all
-            sizes, in the order of `symbols` and then by name. See `symcnn.words.code.to_code`.
+        Every function takes all sizes, in the order of `symbols` and then by name.
+
+        Args:
+            language: ``"python"``, ``"numpy"``, ``"c"`` or ``"javascript"``, see
+                `symcnn.words.code.to_code`.
+
+        Returns:
+            The text of a module.
+
+        Raises:
+            BadSpec: for an unknown language.
+
+        >>> from symcnn import nn
+        >>> layers = nn.Conv2d(3, 8, 3, 2), nn.Flatten(), nn.Linear(392, 10)
+        >>> net = nn.Sequential(*layers).trace("N 3 H W")
+        >>> print(net.at("0").to_code("javascript").count("export function"))
+        6
         """
         from symcnn.algebra.expr import from_sympy
         from symcnn.words.code import to_code
@@ -396,9 +558,24 @@ class Network(Places, Specs, Pages):
         return to_code(formulas, language, names)
 
     def to_latex(self, what: str = "table", **options: Any) -> str:
-        """LaTeX for a paper: a ``"table"``, ``"formulas"``, a ``"derivation"``, a ``"document"``.
+        r"""LaTeX for a paper.
 
-        options: those of `symcnn.words.paper.to_latex`, such as ``at``, ``columns``, ``siunitx``.
+        Args:
+            what: a ``"table"``, ``"formulas"``, a ``"derivation"``, a ``"document"``.
+            options: those of `symcnn.words.paper.to_latex`, such as ``at``, ``columns``,
+                ``siunitx``.
+
+        Returns:
+            Text that goes into a paper unchanged.
+
+        Raises:
+            BadSpec: for an option of no use.
+
+        >>> from symcnn import nn
+        >>> layers = nn.Conv2d(3, 8, 3, 2), nn.Flatten(), nn.Linear(392, 10)
+        >>> net = nn.Sequential(*layers).trace("N 3 H W")
+        >>> print(net.at("0").to_latex("formulas").splitlines()[2])
+        \text{parameters} &= 224 \\
         """
         from symcnn.words.paper import to_latex
 

@@ -164,3 +164,14 @@ def test_a_docstring_has_sections_in_the_reference(docstrings):
         "A size.\n\nArgs:\n    a: what.\n    b: what.\n    c: of it.\n\n"
         "Raises:\n    BadSpec: for a\n    NoSolution: if b.\n\n```pycon\n>>> 1\n1\n```"
     )
+
+
+def test_every_parameter_of_a_question_is_described(docstrings):
+    missing = []
+    for name, method in inspect.getmembers(symcnn.Network, inspect.isfunction):
+        if name.startswith("_"):
+            continue
+        names = [n for n in inspect.signature(method).parameters if n != "self"]
+        text = docstrings.sections(inspect.getdoc(method) or "", names)
+        missing += [f"{name}({n})" for n in names if not re.search(rf"^ +{n}: ", text, re.M)]
+    assert missing == []

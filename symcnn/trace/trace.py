@@ -122,8 +122,13 @@ class Trace:
         return f"for {one.only} only ({one.where_in_code}: {one.reason}){more}"
 
     def branch_at(self, **sizes: int) -> Self:
-        """The network of the branch that these sizes take: itself, or a trace at numbers where no
-        branch was followed.
+        """The network of the branch that sizes take.
+
+        Args:
+            sizes: every size, by name.
+
+        Returns:
+            Itself without branches; where no branch was followed, a trace at numbers.
         """
         values = {str(name): int(size) for name, size in sizes.items()}
         if self._at is None or all(g.requirement.holds(values) for g in self.guards):
@@ -147,7 +152,14 @@ class Trace:
         )
 
     def shapes(self, sizes: Mapping[str, int]) -> Any:
-        """The output shapes at sizes, valid or not, nested as the module returns them."""
+        """The output shapes at sizes, valid or not.
+
+        Args:
+            sizes: every size, by name.
+
+        Returns:
+            Ints, nested as the module returns them.
+        """
         return tree_map(
             lambda t: (
                 Shape(evaluate(d, sizes) for d in t.dims) if isinstance(t, SymbolicTensor) else t
@@ -173,7 +185,11 @@ class Trace:
         raise BadSpec("the network has no tensor as its output")
 
     def describe_output(self) -> str:
-        """The first output shape as text."""
+        """The first output shape as text.
+
+        Returns:
+            Text such as ``(N, 8, H//2, W//2)``.
+        """
         return f"({', '.join(text(self.simplest(d)) for d in self.output_dims)})"
 
     @cached_property
@@ -284,9 +300,23 @@ class Trace:
     # parts
 
     def at(self, name: str) -> Self:
-        """The network up to a module (``"layer4"``, ``"relu:2"`` for its second call) or a node.
+        """The network up to a module or a node, for every question.
 
-        Raises BadSpec, with near names, if there is none.
+        Args:
+            name: a module path, ``"layer4"``, ``"relu:2"`` for its second call, or the name of a
+                node.
+
+        Returns:
+            The part whose output that is.
+
+        Raises:
+            BadSpec: with near names, if there is none.
+
+        >>> from symcnn import nn
+        >>> layers = nn.Conv2d(3, 8, 3, 2), nn.Flatten(), nn.Linear(392, 10)
+        >>> net = nn.Sequential(*layers).trace("N 3 H W")
+        >>> net.at("0").output_shape
+        (N, 8, (H + 1)//2 - 1, (W + 1)//2 - 1)
         """
         outputs = self.located(name)
         part = type(self)(self._inputs, outputs, name=name)
@@ -318,8 +348,17 @@ class Trace:
     def given(self, **values: Any) -> Self:
         """The same network with numbers, or expressions, for some of its symbols.
 
-        Raises BadSpec for a symbol that it does not have, and for a number that the symbol was
-        declared not to be; ShapeMismatch and InvalidInput for numbers that its layers refuse.
+        Args:
+            values: by the name of the symbol: ``k=3``.
+
+        Returns:
+            The network, its layers called with these.
+
+        Raises:
+            BadSpec: for a symbol that it does not have, and for a number that the symbol was
+                declared not to be.
+            ShapeMismatch: for numbers that its layers refuse.
+            InvalidInput: for sizes that its layers refuse.
 
         >>> import symcnn
         >>> from symcnn import nn
@@ -341,11 +380,28 @@ class Trace:
         return twin
 
     def position(self, node: Node) -> int:
-        """The place of a node in the trace, from which guards count too."""
+        """The place of a node in the trace, from which guards count too.
+
+        Args:
+            node: one of `nodes`.
+
+        Returns:
+            From 0.
+        """
         return self._positions[node]
 
     def located(self, name: str) -> Any:
-        """What a module (at its last call) or a node of this name makes."""
+        """What a module (at its last call) or a node makes.
+
+        Args:
+            name: a module path, or the name of a node.
+
+        Returns:
+            Tensors, nested as it returns them.
+
+        Raises:
+            BadSpec: with near names, if there is none.
+        """
         calls = [c for c in self._calls if c.path == name]
         if calls:
             return calls[-1].output
@@ -365,8 +421,18 @@ class Trace:
         )
 
     def last_map(self, n: int) -> Self:
-        """The network itself, or, where its last `n` axes do not vary with the input, the part up
-        to its last map whose do.
+        """The part up to the last map; the network itself where its own output is one.
+
+        Args:
+            n: how many last axes are to vary with the input.
+
+        Returns:
+            The part.
+
+        >>> from symcnn import nn
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1)).trace("N 3 H W")
+        >>> net.last_map(2).output_shape
+        (N, 8, H - 2, W - 2)
         """
         spatial = set(self.symbols) - self.batch
         dims = self.output_dims
@@ -386,11 +452,22 @@ class Trace:
         return min(unique, key=len, default=node.name)
 
     def source_name(self, t: SymbolicTensor) -> str:
-        """Where a tensor comes from: a module path, a node, or an input."""
+        """Where a tensor comes from: a module path, a node, or an input.
+
+        Args:
+            t: a tensor of the trace.
+
+        Returns:
+            Its name.
+        """
         return self._widest_name(t.node) if t.node is not None else t.name or "the input"
 
     def before_flatten(self) -> Self:
-        """The part up to what the last flattening node reads; the whole if nothing flattens."""
+        """The part up to what the last flattening node reads; the whole if nothing flattens.
+
+        Returns:
+            The part.
+        """
         for node in reversed(self.nodes):
             source, result = node.inputs[0], node.outputs[0]
             if node.op in ("flatten", "view") and source.ndim > 2 and result.ndim == 2:
@@ -426,7 +503,20 @@ class Trace:
         return tuple(found)
 
     def valid_inputs(self) -> InputSet:
-        """The domain: exactly the inputs that the network accepts."""
+        """The domain: exactly the inputs that the network accepts.
+
+        Returns:
+            A set of sizes; the batch is named only where it matters.
+
+        Raises:
+            Undecidable: where no exact set describes it.
+
+        >>> from symcnn import nn
+        >>> layers = nn.Conv2d(3, 8, 3, 2), nn.Flatten(), nn.Linear(392, 10)
+        >>> net = nn.Sequential(*layers).trace("N 3 H W")
+        >>> net.valid_inputs().square()
+        15 <= H <= 16 and H == W
+        """
         return self._valid
 
     @cached_property
@@ -434,9 +524,14 @@ class Trace:
         return self.sizes_that_meet(self.requirements)
 
     def sizes_that_meet(self, requirements: Sequence[Requirement], at: str = "") -> InputSet:
-        """The sizes that meet `requirements`: of the inputs, the batch only where they speak of it.
+        """The sizes that meet requirements, of the inputs; the batch only where they speak of it.
 
-        at: the name of the part of the network that they are of.
+        Args:
+            requirements: all of which must hold.
+            at: the name of the part of the network that they are of.
+
+        Returns:
+            A set of sizes.
         """
         speaks_of = frozenset[str]().union(*(r.symbols for r in requirements))
         names = [n for n in self.symbols if n not in self.batch or n in speaks_of]
