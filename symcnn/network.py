@@ -505,7 +505,8 @@ class Network(Places, Specs, Pages):
         Args:
             what: ``"size"``, ``"field"``, ``"params"``, ``"macs"``, ``"domain"`` or ``"solution"``;
                 by default size and receptive field.
-            options: ``axis`` of a size or a field, by number or symbol; ``output`` of a solution.
+            axis: of a size or a field, by number or symbol; the first after the channels if None.
+            output: the target of a solution, ``(7, 7)``.
 
         Returns:
             Numbered steps, which write themselves as text, Markdown, HTML and LaTeX.
