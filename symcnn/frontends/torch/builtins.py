@@ -38,6 +38,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 import torch
 
 from symcnn.frontends.torch.aliases import constructed
+from symcnn.frontends.torch.selects import SELECT, select, selecting
 from symcnn.frontends.torch.sizes import Dim, Real, Sizes, largest
 from symcnn.frontends.torch.tensors import TracedTensor
 
@@ -166,6 +167,7 @@ _STAND_INS: Mapping[str, Callable[..., Any]] = {
     "map": _map,
     "set": _collection(set),
     "frozenset": _collection(frozenset),
+    SELECT: select,
 }
 
 
@@ -455,7 +457,7 @@ class _Replaced:
         self.named = found.named
         self.codes = [(function, _code(function)) for function in found.functions]
         swaps = [
-            _swap(f, "__code__", c, lambda f=f, c=c: _rewritten(c, f.__globals__))  # type: ignore[misc]
+            _swap(f, "__code__", c, lambda f=f, c=c: _rewritten(selecting(f, c), f.__globals__))  # type: ignore[misc]
             for f, c in self.codes
         ]
         swaps += [

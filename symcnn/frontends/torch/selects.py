@@ -1,0 +1,398 @@
+"""An ``if`` between numbers is a number: no branch of the network.
+
+``if h % s == 0: pad = k - s``, ``else: pad = k - h % s`` chooses a number, and what the forward
+does next it does with either. In a trace the choice is that number, as a formula: the law of
+residues. Where condition and both numbers depend on a remainder ``r = e % m`` only, the choice is
+a table of m numbers, and a table is a sum of steps:
+
+    f(r) = f(0) + b*r + sum over j of (f(j) - f(j-1) - b) * (floor((e + m - j)/m) - floor(e/m))
+
+So TensorFlow's SAME, written out by hand stride after stride, is one network and not a branch per
+stride and axis. What is no such choice (a tensor, an inequality, a call) stays a branch.
+
+How: a function whose code has a remainder in it is compiled again from its source, its choices of
+numbers as calls of `select` with the condition and the sides as functions. Source that does not
+compile to the code that runs is left alone.
+"""
+
+from __future__ import annotations
+import __future__ as features
+
+import ast
+import copy
+import dis
+import inspect
+import linecache
+import operator
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache, reduce
+from itertools import pairwise
+from types import CodeType, FunctionType
+from typing import Any
+
+from symcnn.algebra.size import Floor, Int, Max, Size, floordiv, maximum
+from symcnn.frontends.torch.sizes import Dim
+from symcnn.sets.condition import Condition
+from symcnn.trace.graph import current_tape, known
+
+__all__ = ["SELECT", "chosen", "select", "selecting"]
+
+#: The name under which compiled code calls `select`.
+SELECT = "__symcnn_select__"
+
+#: Remainders of larger numbers are no small tables.
+_LARGE = 64
+
+
+# The law --------------------------------------------------------------------------------------
+
+
+def chosen(condition: Condition, a: Int, b: Int) -> Int | None:
+    """The number that is a where the condition holds, else b; None if it is no table of residues.
+
+    >>> h = Size.symbol("H")
+    >>> print(chosen(Condition(h % 2, "==", 0), 1, 2))
+    H - 2*(H//2) + 1
+    >>> print(chosen(Condition(h % 4, "==", 0), h, h - h % 4 + 4))
+    4*((H + 3)//4)
+    >>> chosen(Condition(h, ">=", 7), 1, 2)
+    """
+    gap = condition.lhs - condition.rhs
+    if not isinstance(gap, Size):
+        return None
+    for floor in gap.atoms():
+        coeff = gap.terms.get(((floor, 1),), 0)
+        m = abs(coeff)
+        if not isinstance(floor, Floor) or type(m) is not int or not 1 < m <= _LARGE:
+            continue
+        whole = (gap if coeff < 0 else -gap) + floor.size() * m
+        bare = whole - whole.const if isinstance(whole, Size) else 0
+        for c in range(m):  # what is compared may be the remainder and a number
+            if floordiv(bare + c, m) == floor.size():
+                found = _table(condition, gap, a, b, _Remainder(bare + c, m, floor))
+                if found is not None:
+                    return found
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Remainder:
+    """``whole - m*floor``, which is ``whole % m``."""
+
+    whole: Int
+    m: int
+    floor: Floor
+
+    def put(self, expr: Int, j: int) -> Int:
+        """An expression where the remainder is j."""
+        by: Any = (self.whole - j) * Fraction(1, self.m)
+        return _put(expr, self.floor, by)
+
+
+def _table(condition: Condition, gap: Int, a: Int, b: Int, rest: _Remainder) -> Int | None:
+    """The choice as a table of remainders; None where there is more to it."""
+    holds = operator.ge if condition.relation == ">=" else operator.eq
+    values: list[Int] = []
+    for j in range(rest.m):
+        here = rest.put(gap, j)
+        if not isinstance(here, int):
+            return None
+        values.append(rest.put(a if holds(here, 0) else b, j))
+    shared: Int = 0
+    if not all(isinstance(v, int) for v in values):  # what both sides share, and a number beside
+        shared = values[0]
+        values = [v - shared for v in values]
+    numbers = [v for v in values if isinstance(v, int)]
+    if len(numbers) < len(values):
+        return None
+    rises = [after - before for before, after in pairwise(numbers)]
+    slope = Counter(reversed(rises)).most_common(1)[0][0]  # of as many, the later
+    total = shared + numbers[0] + (rest.whole - rest.floor.size() * rest.m) * slope
+    for j, rise in enumerate(rises, 1):
+        if rise != slope:
+            step = floordiv(rest.whole + (rest.m - j), rest.m) - rest.floor.size()
+            total = total + step * (rise - slope)
+    return total
+
+
+def _put(expr: Int, floor: Floor, by: Int) -> Int:
+    """An expression with a floor replaced, in maxima too."""
+    if not isinstance(expr, Size):
+        return expr
+
+    def put(atom: object) -> Int:
+        if atom == floor:
+            return by
+        if isinstance(atom, Max):
+            return maximum(*(_put(arg, floor, by) for arg in atom.args))
+        return atom.size()  # type: ignore[attr-defined,no-any-return]
+
+    return expr.map(put)
+
+
+# In a trace -----------------------------------------------------------------------------------
+
+
+class _NoNumber(Exception):
+    """What is computed is not a number alone."""
+
+
+Thunk = Callable[[], object]
+
+
+def select(test: Thunk, then: Thunk, other: Thunk) -> object:
+    """What ``then() if test() else other()`` is: one formula, if the sizes decide between numbers.
+
+    test: a comparison, or a number of which is asked whether it is 0; no side has effects.
+    """
+    tape = current_tape()
+    tracer = getattr(tape.decide if tape is not None else None, "__self__", None)
+    if tracer is not None:
+        try:
+            return _formula(tracer, test, then, other)
+        except _NoNumber:
+            pass
+    return then() if test() else other()
+
+
+def _formula(tracer: Any, test: Thunk, then: Thunk, other: Thunk) -> object:
+    """The choice as a formula; raises _NoNumber if it is none."""
+    asked: list[Condition] = []
+    answers = []
+    for answer in (True, False):
+
+        def decide(condition: Condition, answer: bool = answer) -> bool:
+            asked.append(condition)
+            return answer
+
+        with _asking(tracer, decide):
+            answers.append(bool(test()))
+        if not asked:
+            return (then if answers[0] else other)()
+    if answers[0] == answers[1] or len(set(asked)) != 1:
+        raise _NoNumber
+    if not answers[0]:
+        then, other = other, then
+    with _asking(tracer, _refuse):
+        sides = [then(), other()]
+    return _joined(tracer, asked[0], *sides)
+
+
+def _joined(tracer: Any, condition: Condition, a: object, b: object) -> object:
+    """Two sides as one, place by place where they are tuples."""
+    if type(a) is tuple and type(b) is tuple and len(a) == len(b):
+        return tuple(_joined(tracer, condition, x, y) for x, y in zip(a, b, strict=True))
+    if a is b and not isinstance(a, float):
+        return a
+    x, y = _number(a), _number(b)
+    found = None if x is None or y is None else chosen(condition, x, y)
+    if found is None:
+        raise _NoNumber
+    return Dim(found, tracer) if isinstance(found, Size) else found
+
+
+def _number(value: object) -> Int | None:
+    if type(value) is Dim:
+        return value.expr
+    return value if type(value) is int else None
+
+
+def _refuse(*asked: object, **more: object) -> bool:
+    raise _NoNumber
+
+
+@contextmanager
+def _asking(tracer: Any, decide: Callable[[Condition], bool]) -> Iterator[None]:
+    """What is open is asked of `decide`; nothing is fixed, nothing recorded."""
+
+    def asked(condition: Condition) -> bool:
+        taken = known(condition)
+        return decide(condition) if taken is None else taken
+
+    own = vars(tracer)
+    before = {name: own[name] for name in ("decide", "fix", "apply") if name in own}
+    own.update(decide=asked, fix=_refuse, apply=_refuse)
+    try:
+        yield
+    except (ArithmeticError, TypeError, ValueError, LookupError, AttributeError, NameError):
+        raise _NoNumber from None  # on a side that may never run: the branch will tell
+    finally:
+        for name in ("decide", "fix", "apply"):
+            own.pop(name, None)
+        own.update(before)
+
+
+# In code --------------------------------------------------------------------------------------
+
+_FUTURE = reduce(
+    operator.or_, (getattr(features, name).compiler_flag for name in features.all_feature_names)
+)
+_CALLS = frozenset({"max", "min", "abs", "int", "round", SELECT})
+_COMPARED = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+
+
+def selecting(function: FunctionType, code: CodeType) -> CodeType:
+    """The function's code with its choices of numbers as calls of `select`, or the code itself."""
+    if not _may_choose(code):
+        return code
+    try:
+        lines, start = inspect.getsourcelines(code)
+        (tree,) = ast.parse(textwrap.dedent("".join(lines))).body
+    except (OSError, SyntaxError, ValueError, TypeError):
+        return code
+    if not isinstance(tree, ast.FunctionDef) or _is_mangled(tree):
+        return code
+    tree.decorator_list = []
+    ast.increment_lineno(tree, start - 1)
+    found = _compiled(tree, code)
+    if found is None or not _same(found, code):
+        return code
+    choices = _Choices()
+    changed = _compiled(choices.visit(copy.deepcopy(tree)), code) if tree else None
+    if changed is None or not choices.count:
+        return code
+    return changed.replace(co_firstlineno=code.co_firstlineno, co_qualname=code.co_qualname)
+
+
+def _may_choose(code: CodeType) -> bool:
+    """Whether there are a remainder and a jump in it, or in a function that it makes."""
+    ops = [*dis.get_instructions(code)]
+    own = any(i.opname == "BINARY_OP" and i.argrepr in ("%", "%=") for i in ops)
+    if own and any("POP_JUMP" in i.opname for i in ops):
+        return True
+    return any(type(c) is CodeType and _may_choose(c) for c in code.co_consts)
+
+
+def _is_mangled(tree: ast.AST) -> bool:
+    """Whether names of its class stand in it, which only the class spells out."""
+    names = [n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)]
+    names += [n.id for n in ast.walk(tree) if isinstance(n, ast.Name)]
+    return any(n.startswith("__") and not n.endswith("__") for n in names)
+
+
+def _compiled(tree: ast.FunctionDef, code: CodeType) -> CodeType | None:
+    """The code of a function definition, with the free names of another code."""
+    outer = ast.parse(f"def outer({', '.join(code.co_freevars)}): pass").body[0]
+    assert isinstance(outer, ast.FunctionDef)
+    outer.body = [tree]
+    # python compiles a call of an attribute of what a file imports in another way
+    imports = [ast.Import([ast.alias(name)]) for name in _imported(code.co_filename)]
+    module = ast.fix_missing_locations(ast.Module([*imports, outer], []))
+    flags = code.co_flags & _FUTURE
+    made = compile(module, code.co_filename, "exec", flags=flags, dont_inherit=True)
+    inside = next(c for c in made.co_consts if type(c) is CodeType)
+    named = [c for c in inside.co_consts if type(c) is CodeType and c.co_name == tree.name]
+    same = [c for c in named if set(c.co_freevars) == set(code.co_freevars)]
+    return same[0] if len(same) == 1 and same[0].co_freevars == code.co_freevars else None
+
+
+@lru_cache(maxsize=256)
+def _imported(file: str) -> tuple[str, ...]:
+    """The names that a file imports."""
+    found: dict[str, None] = {}
+    stack: list[ast.AST] = [ast.parse("".join(linecache.getlines(file)))]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = ((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+            found.update(dict.fromkeys(name for name in names if name != "*"))
+        elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.expr)):
+            stack += ast.iter_child_nodes(node)
+    return tuple(found)
+
+
+def _same(a: CodeType, b: CodeType) -> bool:
+    """Whether two codes do the same."""
+    inner = [[c for c in code.co_consts if type(c) is CodeType] for code in (a, b)]
+    return (
+        (a.co_code, a.co_names, a.co_varnames, a.co_cellvars)
+        == (b.co_code, b.co_names, b.co_varnames, b.co_cellvars)
+        and len(inner[0]) == len(inner[1])
+        and all(map(_same, *inner))
+    )
+
+
+class _Choices(ast.NodeTransformer):
+    """Choices of numbers become calls."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+        self.generic_visit(node)
+        if _asks(node.test) and _is_pure(node.body) and _is_pure(node.orelse):
+            return self._call(node, node.test, node.body, node.orelse)
+        return node
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        self.generic_visit(node)
+        yes, no = _assigned(node.body), _assigned(node.orelse)
+        if not _asks(node.test) or not yes or not no or yes.keys() != no.keys():
+            return node
+        names = sorted(yes)
+        sides = [[side[name] for name in names] for side in (yes, no)]
+        target: ast.expr = ast.Name(names[0], ast.Store())
+        values = [side[0] for side in sides]
+        if len(names) > 1:
+            target = ast.Tuple([ast.Name(name, ast.Store()) for name in names], ast.Store())
+            values = [ast.Tuple(side, ast.Load()) for side in sides]
+        return ast.copy_location(
+            ast.Assign([target], self._call(node, node.test, values[0], values[1])), node
+        )
+
+    def _call(self, node: ast.AST, *parts: ast.expr) -> ast.expr:
+        self.count += 1
+        nothing = ast.arguments([], [], None, [], [], None, [])
+        thunks: list[ast.expr] = [ast.Lambda(nothing, part) for part in parts]
+        return ast.copy_location(ast.Call(ast.Name(SELECT, ast.Load()), thunks, []), node)
+
+
+def _assigned(body: list[ast.stmt]) -> dict[str, ast.expr]:
+    """What plain assignments of numbers give to which names; empty for anything else."""
+    found: dict[str, ast.expr] = {}
+    for statement in body:
+        if not isinstance(statement, ast.Assign) or not _is_pure(statement.value):
+            return {}
+        (target, *more) = statement.targets
+        if more or not isinstance(target, ast.Name):
+            return {}
+        read = {n.id for n in ast.walk(statement.value) if isinstance(n, ast.Name)}
+        if target.id in found or read & found.keys():
+            return {}
+        found[target.id] = statement.value
+    return found
+
+
+def _asks(test: ast.expr) -> bool:
+    """Whether it is one comparison, or a number of which is asked whether it is 0."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return _asks(test.operand)
+    if isinstance(test, ast.Compare):
+        one = len(test.ops) == 1 and isinstance(test.ops[0], _COMPARED)
+        return one and _is_pure(test.left) and _is_pure(test.comparators[0])
+    return isinstance(test, (ast.Name, ast.BinOp)) and _is_pure(test)
+
+
+def _is_pure(node: ast.expr) -> bool:
+    """Whether it is arithmetic of names and numbers: to compute it changes nothing."""
+    match node:
+        case ast.Constant(value=value):
+            return type(value) in (int, float, bool, type(None))
+        case ast.Name():
+            return True
+        case ast.Attribute(value=inner) | ast.UnaryOp(operand=inner):
+            return _is_pure(inner)
+        case ast.BinOp(left=left, right=right):
+            return _is_pure(left) and _is_pure(right)
+        case ast.Subscript(value=inner, slice=index):
+            return _is_pure(inner) and _is_pure(index)
+        case ast.Tuple(elts=parts):
+            return all(map(_is_pure, parts))
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in _CALLS:
+            return name == SELECT or all(map(_is_pure, args))
+    return False

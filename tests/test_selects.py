@@ -1,0 +1,141 @@
+"""An ``if`` between numbers is a number: no branch of the network."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+
+import symcnn
+from symcnn.algebra.size import Size, evaluate
+from symcnn.frontends.torch.selects import chosen
+from symcnn.sets.condition import Condition
+
+h = Size.symbol("H")
+
+
+@given(
+    st.integers(2, 9),
+    st.integers(1, 4),
+    st.integers(0, 8),
+    st.sampled_from(["==", ">="]),
+    st.lists(st.integers(-4, 4), min_size=4, max_size=4),
+)
+def test_a_choice_by_a_remainder_is_the_number_that_python_takes(m, q, r, relation, numbers):
+    whole = (h + 1) // q
+    rest = whole % m
+    a, b = numbers[0] + numbers[1] * rest, h + numbers[2] - numbers[3] * rest
+    condition = Condition(rest, relation, r)
+    found = chosen(condition, a + h, b)
+    assert found is not None or not isinstance(rest, Size)
+    for size in range(1, 40):
+        side = a + h if condition.holds({"H": size}) else b
+        assert found is None or evaluate(found, {"H": size}) == evaluate(side, {"H": size})
+
+
+def test_a_choice_by_a_bound_is_none():
+    assert chosen(Condition(h, ">=", 7), 1, 2) is None
+    assert chosen(Condition(h % 2, "==", 0), h * h, h) is None
+
+
+def same(x, kernel, stride):
+    rest = x.shape[-2] % stride, x.shape[-1] % stride
+    if rest[0] == 0:  # noqa: SIM108
+        top = max(kernel - stride, 0)
+    else:
+        top = max(kernel - rest[0], 0)
+    left = max(kernel - (stride if x.shape[-1] % stride == 0 else x.shape[-1] % stride), 0)
+    return F.pad(x, (left // 2, left - left // 2, top // 2, top - top // 2))
+
+
+class ByHand(nn.Module):
+    """TensorFlow's SAME, stride after stride."""
+
+    def __init__(self, kernel, strides):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(2, 2, kernel, s) for s in strides)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(same(x, layer.kernel_size[0], layer.stride[0]))
+        return x
+
+
+class Multiple(nn.Module):
+    """Padded to a multiple, in a closure and in a method of a class that asks its parent."""
+
+    def forward(self, x):
+        def up(n, to):
+            rest = n % to
+            more = to - rest if rest else 0
+            return more
+
+        return F.pad(x, (0, up(x.shape[3], 8), 0, up(x.shape[2], 16)))
+
+
+class Child(Multiple):
+    def forward(self, x):
+        rest = x.shape[2] % 4
+        if not rest:
+            rows = 0
+        elif rest == 1:
+            rows = 3
+        else:
+            rows = 4 - rest
+        return super().forward(F.pad(x, (0, 0, 0, rows)))
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        ByHand(3, (2, 2, 2, 2)),
+        ByHand(3, (3, 2, 3)),
+        ByHand(7, (4, 2)),
+        ByHand(2, (2, 3)),
+        Multiple(),
+        Child(),
+    ],
+    ids=["3/2", "3/3", "7/4", "2/2", "multiple", "child"],
+)
+def test_padding_by_remainders_is_one_network(module):
+    net = symcnn.from_torch(module, "N 2 H W")
+    assert (len(net.branches), net.complete) == (1, True)
+    assert str(net.valid_inputs()) == "H >= 1 and W >= 1"
+    for size in [(1, 1), (5, 8), (16, 17), (31, 29), (64, 6), (23, 40), (50, 51)]:
+        shape = tuple(module(torch.zeros(1, 2, *size)).shape)
+        assert net.shape_at(N=1, H=size[0], W=size[1]) == shape
+
+
+class Tensors(nn.Module):
+    def forward(self, x):
+        if x.shape[2] % 2 == 0:  # noqa: SIM108
+            y = x * 2
+        else:
+            y = x[:, :, 1:]
+        return y
+
+
+class Raises(nn.Module):
+    def forward(self, x):
+        rest = x.shape[2] % 2
+        scale = 4 if rest == 0 else x.shape[4]
+        return F.pad(x, (0, 0, 0, scale))
+
+
+def test_a_choice_of_tensors_is_a_branch():
+    net = symcnn.from_torch(Tensors(), "N 2 H W")
+    assert len(net.branches) == 2
+    assert all(len(branch.network.nodes) == 1 for branch in net.branches)
+    assert [net.shape_at(N=1, H=n, W=3)[2] for n in (4, 5)] == [4, 4]
+
+
+def test_an_error_on_one_side_is_that_side_s():
+    net = symcnn.from_torch(Raises(), "N 2 H W")
+    assert str(net.valid_inputs()) == "H % 2 == 0 and H >= 2 and W >= 1"
+
+
+def test_the_code_is_the_module_s_own_after_a_trace():
+    code = same.__code__
+    symcnn.from_torch(ByHand(3, (2,)), "N 2 H W")
+    assert same.__code__ is code
