@@ -74,10 +74,12 @@ def test_a_report_in_json(versions):
 
 def test_a_written_report_has_status_1_only_when_it_was_not_so(versions):
     words = ("report", "old/model.py:Net", "--markdown", "--write", "SHAPES.md")
-    run(*words, status=1)
-    assert "SHAPES.md is as the network is" in run(*words)
+    assert run(*words, status=1) == "wrote SHAPES.md\n"
+    assert run(*words) == "SHAPES.md is up to date\n"
     (versions / "old" / "blocks.py").write_text(NEW)
     assert json.loads(run(*words, "--json", status=1))["changed"] is True
+    (versions / "SHAPES.md").write_text("by hand")
+    assert run(*words, status=1) == "wrote SHAPES.md, which was out of date\n"
     assert (versions / "SHAPES.md").read_text() in run("report", "old/model.py:Net", "--markdown")
 
 

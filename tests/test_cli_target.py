@@ -150,6 +150,9 @@ def test_relative_imports_in_a_file_of_a_package(folder):
         "from ..layers import Conv2d\nfrom . import __name__ as home\nnet = Conv2d(3, 7, 3)\n"
     )
     assert output("src/mine/nets/small.py:net")[1] == 7
+    (package / "__init__.py").write_text("from .small import net as other\n")
+    assert output("src/mine/nets:other")[1] == 7
+    assert output("src/mine/nets/__init__.py:other")[1] == 7
     assert output(package / "small.py:net")[1] == 7
 
 

@@ -30,13 +30,16 @@ def report(ask: Ask, depth: int, markdown: bool, write: str | None) -> Reply:
     if write is None:
         return Reply(found, text)
     file, wanted = Path(write), text.rstrip("\n") + "\n"
-    fresh = file.is_file() and file.read_text(encoding="utf-8") == wanted
+    there = file.is_file()
+    fresh = there and file.read_text(encoding="utf-8") == wanted
     if not fresh:
         try:
             file.write_text(wanted, encoding="utf-8")
         except OSError as error:
             raise click.UsageError(f"{write} cannot be written: {error.strerror}") from error
-    told = f"{write} is as the network is" if fresh else f"wrote {write}, which was not so"
+    told = (
+        f"{write} is up to date" if fresh else f"wrote {write}{', which was out of date' * there}"
+    )
     return Reply({**Reply(found).data, "file": write, "changed": not fresh}, told, ok=fresh)
 
 

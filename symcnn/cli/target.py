@@ -115,6 +115,8 @@ _now: list[_Folder] = []
 def _imported(where: str) -> ModuleType:
     """The module of a file or a package."""
     path = Path(where)
+    if not where.isidentifier() and (path / "__init__.py").is_file():
+        path = path / "__init__.py"
     if path.suffix == ".py" or path.is_file():
         if not path.is_file():
             raise BadSpec(f"there is no file {where}")

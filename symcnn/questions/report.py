@@ -101,13 +101,17 @@ class Report(Shown):
         blocks += ["\n".join(f"- {code(reason)}" for reason in self.reasons)]
         for part in self.parts:
             rows = [tuple(map(code, _cells(row))) for row in part.modules]
-            title = f"{len(rows)} modules{f', for {part.where}' if part.where else ''}"
+            title = f"{_modules(len(rows))}{f', for {part.where}' if part.where else ''}"
             blocks.append(folded(title, table(("module", *_HEADINGS.values()), rows)))
         return "\n\n".join(filter(None, blocks)) + "\n"
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     return (row.name, *(said(row.cells[key] or None) for key in _COLUMNS))
+
+
+def _modules(count: int) -> str:
+    return f"{count or 'no'} module{'s' if count > 1 else ''}"
 
 
 def said(figure: Figure) -> str:
@@ -285,8 +289,7 @@ class Diff(Shown):
 
     @property
     def _rest(self) -> str:
-        count = self.same or "no"
-        return f"{count} {'module is' if self.same < 2 else 'modules are'} the same"
+        return f"{_modules(self.same)} {'are' if self.same > 1 else 'is'} the same"
 
     def __str__(self) -> str:
         from symcnn.notation.text import columns
@@ -312,7 +315,7 @@ class Diff(Shown):
         if modules := [*self._modules()]:
             cells = [tuple(map(code, row)) for row in modules]
             body = table(("module", *_HEADINGS.values()), cells)
-            blocks.append(folded(f"{len(modules)} modules changed, {self._rest}", body))
+            blocks.append(folded(f"{_modules(len(modules))} changed, {self._rest}", body))
         return "\n\n".join(filter(None, blocks)) + "\n"
 
 
