@@ -80,6 +80,14 @@ def test_agree(ask):
     assert "other layout" not in ask("agree nets.py:conv nets.py:codec", exit_code=1)
 
 
+def test_a_norm_that_reads_all_agrees_nowhere_with_what_reads_one_place(ask):
+    words = "agree torch.nn:GroupNorm(1,4) torch.nn:ReLU()"
+    assert "reads agree: nowhere" in ask(words, "N 4 H W")
+    assert "reads agree: at all" in ask(
+        "agree torch.nn:GroupNorm(1,4) torch.nn:GroupNorm(1,4)", "N 4 H W"
+    )
+
+
 def test_pools(ask):
     found = ask("pools nets.py:pool --json")
     assert found["pools"][0]["layer"] == "AvgPool2d"

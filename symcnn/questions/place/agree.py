@@ -402,7 +402,8 @@ def _alike(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -> Inp
                 gone = late if length >= far else [Condition(axis, "==", length)]
                 sizes = sizes - sizes.where(*gone)
     if any(span is None for span in spans) and sizes:
-        size = max(max(ours.size), max(theirs.size))
+        extents = (*ours.size, *theirs.size)  # a formula where all of an axis is read
+        size = max((extent for extent in extents if isinstance(extent, int)), default=1)
         near = sizes.nearest(*(2 * size + 1 for _ in sizes.shown))
         values = near if isinstance(near, tuple) else (near,)
         equal = [
