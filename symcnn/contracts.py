@@ -20,6 +20,8 @@ from symcnn.sets.grammar import Ratio, parse_conditions, parse_formula, parse_sh
 from symcnn.sets.inputset import input_set
 
 if TYPE_CHECKING:
+    import torch
+
     from symcnn.network import Network
 
 __all__ = ["check_contract", "check_module", "contract", "traced"]
@@ -61,7 +63,7 @@ def contract(spec: str, *, domain: str = "") -> Callable[[Class], Class]:
         plain = cls.forward  # type: ignore[attr-defined]
 
         @wraps(plain)
-        def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+        def forward(self: Any, *args: object, **kwargs: object) -> object:
             if type(self).forward is not forward:  # of a subclass, which declares what it likes
                 return plain(self, *args, **kwargs)
             self.forward = plain.__get__(self)  # the trace and all later calls run this
@@ -124,7 +126,7 @@ def check_contract(net: Network, spec: str, *, domain: str = "", name: str = "th
     raise ShapeMismatch(broken, cure=f"at {told} the output is {have}, not {_at(outputs, sizes)}")
 
 
-def check_module(module: Any, spec: str, *, domain: str = "") -> None:
+def check_module(module: torch.nn.Module | nn.Module, spec: str, *, domain: str = "") -> None:
     """`check_contract` for a module, of torch or of symcnn.nn, under its class's name.
 
     >>> from symcnn import nn
@@ -135,7 +137,7 @@ def check_module(module: Any, spec: str, *, domain: str = "") -> None:
     check_contract(traced(module, *inputs), spec, domain=domain, name=name)
 
 
-def traced(module: Any, *specs: str) -> Network:
+def traced(module: torch.nn.Module | nn.Module, *specs: str) -> Network:
     """The network of a module, of torch or of symcnn.nn. Raises BadSpec for anything else."""
     if isinstance(module, nn.Module):
         return module.trace(*specs)

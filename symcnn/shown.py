@@ -151,10 +151,10 @@ def folded(title: str, content: str) -> str:
 
 def table(
     headings: Sequence[str],
-    rows: Iterable[Sequence[Any]],
+    rows: Iterable[Sequence[object]],
     *,
     numbers: Iterable[str] = (),
-    total: Sequence[Any] = (),
+    total: Sequence[object] = (),
 ) -> str:
     """A table of cells (see `cell`); rows after the first ones of a long table are folded.
 
@@ -166,7 +166,7 @@ def table(
     """
     right = [name in set(numbers) for name in headings]
 
-    def written(row: Sequence[Any], kind: str = "td") -> str:
+    def written(row: Sequence[object], kind: str = "td") -> str:
         cells = zip(row, right, strict=True)
         return "".join(
             f"<{kind}{' class=symcnn-number' * to_right}>{cell(value)}</{kind}>"
@@ -184,7 +184,7 @@ def table(
     return f"<table>{head}<tbody>{first}</tbody></table>{more}{last}"
 
 
-def cell(value: Any) -> str:
+def cell(value: object) -> str:
     """A value on a page: sizes and sets as formulas, the rest as text.
 
     >>> cell(25557032), cell("a<b"), cell(None), cell(slice(0, 7))
@@ -209,7 +209,7 @@ def cell(value: Any) -> str:
         return "<br>".join(f"{cell(key)}: {cell(v)}" for key, v in value.items())
     if isinstance(value, (tuple, list)):
         return _sequence(value)
-    if getattr(value, "ndim", 0) and hasattr(value, "dtype"):
+    if getattr(value, "ndim", 0) and hasattr(value, "shape"):
         return f"array of {' x '.join(map(str, value.shape))}"
     return escape(str(value)).replace("\n", "<br>")
 

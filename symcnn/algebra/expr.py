@@ -364,7 +364,7 @@ def to_sympy(expr: Int) -> sympy.Expr:
     return sympy.Integer(expr) if isinstance(expr, int) else _to_sympy(expr)
 
 
-def reading(expr: Int) -> Any:
+def reading(expr: Int) -> sympy.Expr:
     """A sympy expression in the form in which people read it: a lone floor takes constants in.
 
     >>> reading((Size.symbol("H") - 5)//2 + 1)

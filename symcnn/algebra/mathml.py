@@ -31,7 +31,7 @@ _SPACE = '<mspace width="0.2em"></mspace>'
 _LONG = 2
 
 
-def math(value: Any) -> str:
+def math(value: object) -> str:
     """A size, a sympy expression or condition, or a tuple of sizes, as MathML for a page; or
     what has a method ``_formula_``, which gives one of these, or words.
 
@@ -60,7 +60,7 @@ def wrapped(content: str) -> str:
     return f"<math>{content}</math>"
 
 
-def shape(values: Iterable[Any]) -> str:
+def shape(values: Iterable[object]) -> str:
     """Sizes in brackets, or nested ones: the content of MathML."""
     inner = [shape(v) if isinstance(v, (tuple, list)) else written(v) for v in values]
     return bracketed("<mo>,</mo>".join(inner) if len(inner) != 1 else f"{inner[0]}<mo>,</mo>")
@@ -71,7 +71,7 @@ def bracketed(content: str, left: str = "(", right: str = ")") -> str:
     return f"<mrow><mo>{left}</mo>{content}<mo>{right}</mo></mrow>"
 
 
-def written(value: Any) -> str:
+def written(value: object) -> str:
     """A size, or a sympy expression or condition: the content of MathML."""
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return f"<mtext>{escape(str(value))}</mtext>"
@@ -231,7 +231,7 @@ def _geometric(expr: Any) -> str:
 
 
 def _extreme(name: str) -> Callable[[Any], str]:
-    def write(expr: Any) -> str:
+    def write(expr: sympy.Expr) -> str:
         inside = "<mo>,</mo>".join(map(_expr, sorted(expr.args, key=str)))
         return f"<mrow><mi>{name}</mi>{bracketed(inside)}</mrow>"
 
@@ -249,7 +249,7 @@ def _relation(expr: Any) -> str:
 def _joined(word: str) -> Callable[[Any], str]:
     between = f"<mspace width='0.5em'></mspace><mtext>{word}</mtext><mspace width='0.5em'></mspace>"
 
-    def write(expr: Any) -> str:
+    def write(expr: sympy.Expr) -> str:
         inner = list(_chained(expr.args)) if word == "and" else list(map(_expr, expr.args))
         loose = [isinstance(arg, (sympy.And, sympy.Or)) for arg in expr.args]
         if word == "or" and any(loose):

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import torch
+
+    from symcnn import nn
     from symcnn.network import Network
 
 __all__ = ["from_torch", "trace_until_error"]
 
 
-def trace_until_error(module: Any, *specs: str, **options: Any) -> Network:
+def trace_until_error(module: torch.nn.Module | nn.Module, *specs: str, **options: Any) -> Network:
     """The network up to where its trace fails, for all questions; the whole if it does not.
 
     The error itself has the same network as `partial`.
@@ -48,7 +51,7 @@ def trace_until_error(module: Any, *specs: str, **options: Any) -> Network:
 
 
 def from_torch(
-    module: Any,
+    module: torch.nn.Module,
     *specs: str,
     example: Mapping[str, int] | None = None,
     branches: int | None = None,
@@ -89,7 +92,7 @@ def from_torch(
         from symcnn.frontends.exported import is_exported, of_graph, plain
         from symcnn.frontends.torch.trace import trace
 
-    module = plain(module)
-    if is_exported(module):
-        return of_graph(module, specs, named)
-    return trace(module, specs, named, example, branches)
+    given = plain(module)
+    if is_exported(given):
+        return of_graph(given, specs, named)
+    return trace(given, specs, named, example, branches)

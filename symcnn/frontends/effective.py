@@ -20,6 +20,8 @@ from symcnn.shown import Shown
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import torch
+
 __all__ = ["EffectiveField", "effective_receptive_field"]
 
 
@@ -65,7 +67,7 @@ class EffectiveField(Shown):
 
 
 def effective_receptive_field(
-    module: Any,
+    module: torch.nn.Module,
     spec: str,
     *,
     at: str | None = None,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter as Argument
 from inspect import signature
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, maximum, minimum
@@ -32,8 +32,11 @@ from symcnn.trace.graph import (
 )
 
 if TYPE_CHECKING:
+    import sympy
+    import torch
     from torch.export import ExportedProgram
     from torch.fx import GraphModule, Node
+    from torch.utils._sympy.value_ranges import ValueRanges
 
 __all__ = ["from_exported", "plain"]
 
@@ -93,15 +96,15 @@ def from_exported(program: ExportedProgram) -> Network:
         return run.network(inputs, outputs[0] if len(outputs) == 1 else tuple(outputs))
 
 
-def plain(module: Any) -> Any:
+def plain(module: object) -> object:
     """The module itself, where ``torch.compile`` wraps it.
 
     Raises BadSpec for what has no python forward, saying what to give instead.
     """
     import torch
 
-    while isinstance(getattr(module, "_orig_mod", None), torch.nn.Module):
-        module = module._orig_mod
+    while isinstance(inner := getattr(module, "_orig_mod", None), torch.nn.Module):
+        module = inner
     if isinstance(module, torch.export.ExportedProgram):
         raise BadSpec("this is an ExportedProgram", cure="give it to symcnn.from_exported")
     if isinstance(module, torch.jit.ScriptModule):
@@ -112,7 +115,7 @@ def plain(module: Any) -> Any:
     return module
 
 
-def is_exported(module: Any) -> bool:
+def is_exported(module: object) -> TypeGuard[torch.fx.GraphModule]:
     """Whether a module is the graph of an exported program: ``program.module()``."""
     import torch
 
@@ -154,7 +157,7 @@ class _Run:
         self.parameters: dict[str, Parameter] = {}
         self.buffers: dict[str, Constant] = {}
 
-    def network(self, inputs: Sequence[SymbolicTensor], outputs: Any) -> Network:
+    def network(self, inputs: Sequence[SymbolicTensor], outputs: object) -> Network:
         """What has been run."""
         return Network(
             inputs,
@@ -164,7 +167,7 @@ class _Run:
             buffers=tuple(self.buffers.values()),
         )
 
-    def held(self, value: Any, name: str, *, learned: bool = False) -> Any:
+    def held(self, value: object, name: str, *, learned: bool = False) -> object:
         """A parameter or a buffer, once per name."""
         import torch
 
@@ -178,7 +181,7 @@ class _Run:
         buffer.boolean = value.dtype is torch.bool
         return self.buffers.setdefault(name, buffer)
 
-    def within(self, size: Int, span: Any) -> None:
+    def within(self, size: Int, span: ValueRanges[sympy.Expr]) -> None:
         """The range of a dimension belongs to the domain."""
         low, high = span.lower, span.upper
         why = "the range of the dimension in the exported program"
@@ -193,7 +196,7 @@ class _Run:
             place = "the exported program"
             self.tape.guards.append(Guard(requirement, place, len(self.tape.nodes) - 1))
 
-    def graph(self, graph: Any) -> Sequence[Any]:
+    def graph(self, graph: torch.fx.Graph) -> Sequence[object]:
         """Run it: the outputs."""
         for node in graph.nodes:
             if node.op == "output":
@@ -293,7 +296,7 @@ _ON_SIZES: dict[str, Callable[..., Any]] = {
 
 
 def _resize(mode: str, **more: Any) -> Callable[[dict[str, Any]], Any]:
-    def run(given: dict[str, Any]) -> Any:
+    def run(given: dict[str, Any]) -> object:
         size = given.get("output_size")
         scale: Any = given.get("scale_factors") or [
             given[key] for key in ("scales", "scales_d", "scales_h", "scales_w") if key in given
@@ -316,7 +319,7 @@ def _padded(mode: str) -> Callable[[dict[str, Any]], Any]:
 def _first_of(name: str, **renamed: str) -> Callable[[dict[str, Any]], Any]:
     """A normalisation that also returns its statistics, of which nothing is asked."""
 
-    def run(given: dict[str, Any]) -> Any:
+    def run(given: dict[str, Any]) -> object:
         told = {renamed.get(key, key): value for key, value in given.items()}
         return (_rule(name, told), None, None)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import evaluate
@@ -15,6 +15,9 @@ from symcnn.errors import InvalidInput
 from symcnn.questions.inputs.domain import shape_at
 from symcnn.trace.graph import Shape
 from symcnn.trace.trace import Trace
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = [
     "Verdict",
@@ -53,7 +56,12 @@ class Verdict:
 
 
 def judge(
-    net: Trace, module: Any, sizes: Mapping[str, int], *, device: str = "meta", **keywords: Any
+    net: Trace,
+    module: Callable[..., object],
+    sizes: Mapping[str, int],
+    *,
+    device: str = "meta",
+    **keywords: object,
 ) -> Verdict:
     """Compare a network with the torch module it came from at one size."""
     try:
@@ -65,14 +73,22 @@ def judge(
 
 
 def torch_shapes(
-    net: Trace, module: Any, sizes: Mapping[str, int], device: str = "meta", **keywords: Any
+    net: Trace,
+    module: Callable[..., object],
+    sizes: Mapping[str, int],
+    device: str = "meta",
+    **keywords: object,
 ) -> list[tuple[int, ...]] | None:
     """The shapes of all tensors that the module returns, in order; None if it raises."""
     return _run(net, module, sizes, device, keywords)[0]
 
 
 def _run(
-    net: Trace, module: Any, sizes: Mapping[str, int], device: str, keywords: Mapping[str, Any]
+    net: Trace,
+    module: Callable[..., object],
+    sizes: Mapping[str, int],
+    device: str,
+    keywords: Mapping[str, Any],
 ) -> tuple[list[tuple[int, ...]] | None, str]:
     """The shapes, and torch's words if it raises. A card that is full says nothing about them."""
     import torch
@@ -107,7 +123,7 @@ def torch_flops(
     *,
     input_grad: bool = False,
     backward: bool = True,
-    **keywords: Any,
+    **keywords: object,
 ) -> tuple[int, int]:
     """FLOPs as `torch.utils.flop_counter` counts them: forward, then backward.
 
@@ -142,11 +158,11 @@ def torch_flops(
 
 def torch_saved(
     net: Trace,
-    module: Any,
+    module: torch.nn.Module,
     sizes: Mapping[str, int],
     *,
     input_grad: bool = False,
-    call: Callable[..., Any] | None = None,
+    call: Callable[..., object] | None = None,
 ) -> int:
     """Bytes of all storages that autograd saves in a forward pass on CPU.
 
@@ -158,7 +174,7 @@ def torch_saved(
     own = {t.untyped_storage()._cdata for t in (*module.parameters(), *module.buffers())}
     kept: dict[int, Any] = {}
 
-    def pack(t: Any) -> Any:
+    def pack(t: torch.Tensor) -> torch.Tensor:
         storage = t.untyped_storage()
         kept[storage._cdata] = storage  # held, so that no address is used twice
         return t
@@ -171,7 +187,7 @@ def torch_saved(
 
 
 def torch_peak(
-    module: Any, call: Callable[..., Any], inputs: Sequence[Any]
+    module: torch.nn.Module, call: Callable[..., object], inputs: Sequence[torch.Tensor]
 ) -> tuple[int, int, int]:
     """Bytes of all tensors alive at the worst moment of an inference pass, after each of torch's
     operations; how many storages they are in; and the same bytes with every storage rounded up to
@@ -188,7 +204,7 @@ def torch_peak(
     alive: dict[int, tuple[Any, int]] = {}
     worst = (0, 0, 0)
 
-    def seen(*values: Any) -> None:
+    def seen(*values: object) -> None:
         for t in tensors_of(values):
             storage = t.untyped_storage()
             if storage._cdata not in own and storage.nbytes():
@@ -214,10 +230,10 @@ def torch_peak(
     return worst
 
 
-def tensors_of(value: Any) -> Iterator[Any]:
+def tensors_of(value: object) -> Iterator[torch.Tensor]:
     """The torch tensors in nested values."""
     if hasattr(value, "requires_grad") and hasattr(value, "dim"):
-        yield value
+        yield value  # type: ignore[misc]
     elif isinstance(value, Mapping):
         for inner in value.values():
             yield from tensors_of(inner)
@@ -226,7 +242,7 @@ def tensors_of(value: Any) -> Iterator[Any]:
             yield from tensors_of(inner)
 
 
-def shapes_in(value: Any) -> Iterator[tuple[int, ...]]:
+def shapes_in(value: object) -> Iterator[tuple[int, ...]]:
     """The shapes of all tensors in nested values, of torch's or of ours, in order."""
     if isinstance(value, Shape):
         yield tuple(value)

@@ -58,7 +58,7 @@ class NearestAsInSingle(TorchFunctionMode):
 _HUGE = 1e200
 
 
-def support(module: nn.Module, shape: Sequence[int], axis: int) -> Any:
+def support(module: nn.Module, shape: Sequence[int], axis: int) -> np.ndarray:
     """Whether output index i reads input index j along a spatial axis: a table, i by j.
 
     shape: of one input, batch 1 and channels in front. The module has positive weights.
@@ -73,12 +73,13 @@ def support(module: nn.Module, shape: Sequence[int], axis: int) -> Any:
     with torch.no_grad(), NearestAsInSingle():
         changed = module(before) != module(after)
     other = [k for k in range(1, changed.ndim) if k != 2 + axis]
-    return (changed.amax(other) if other else changed).T.numpy()
+    found: np.ndarray = (changed.amax(other) if other else changed).T.numpy()
+    return found
 
 
 def gradient_support(
     module: nn.Module, shape: Sequence[int], axis: int, outputs: Sequence[int] | None = None
-) -> Any:
+) -> np.ndarray:
     """The same from gradients, one backward pass per output index: all of them, or `outputs`.
 
     It runs where the module's parameters are. Of what a maximum reads only the winner shows.

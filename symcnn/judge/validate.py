@@ -47,6 +47,8 @@ from symcnn.trace.graph import tensors_in
 from symcnn.trace.trace import Trace
 
 if TYPE_CHECKING:
+    import torch
+
     from symcnn.sets.inputset import InputSet
 
 __all__ = ["CHECKS", "DTYPES", "Check", "Report", "check_device", "interesting_sizes", "validate"]
@@ -162,7 +164,7 @@ class Report(Shown):
             lines.append(f"FAILED, smallest counterexample: {self.counterexample}")
         return "\n".join(lines)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Everything as plain values, for JSON."""
         return {
             "valid": bool(self),
@@ -210,7 +212,7 @@ class Report(Shown):
 
 def validate(
     net: Trace,
-    module: Any,
+    module: torch.nn.Module,
     device: str = "meta",
     *,
     samples: int = 24,
@@ -362,7 +364,7 @@ def _borders(net: Trace, base: dict[str, int], axes: Sequence[str]) -> Iterator[
 
 
 def _along(net: Trace, base: dict[str, int], axis: str) -> Iterator[dict[str, int]]:
-    def answer(x: int) -> Any:
+    def answer(x: int) -> object:
         try:
             return shape_at(net, **base | {axis: x})
         except InvalidInput:
@@ -424,10 +426,11 @@ class _Judging:
         self.named = self._keywords()
         self.whole_numbers = self._takes_whole_numbers()
 
-    def copied(self) -> Any:
+    def copied(self) -> torch.nn.Module:
         """A copy of the module on the device, which nothing has run yet."""
         there = _moved(self.original, self.device)
-        return _cast(there, self.dtype, channels_last=self.channels_last)
+        cast: torch.nn.Module = _cast(there, self.dtype, channels_last=self.channels_last)
+        return cast
 
     def _keywords(self) -> tuple[str, ...]:
         """The inputs that the forward takes by name."""
@@ -435,10 +438,10 @@ class _Judging:
         names = tuple(t.name for t in self.net.input_tensors)
         return names if names and all(n and n in known for n in names) else ()
 
-    def call(self, module: Any) -> Callable[..., Any]:
+    def call(self, module: torch.nn.Module) -> Callable[..., object]:
         """The module as a function of its inputs in our order."""
 
-        def run(*inputs: Any) -> Any:
+        def run(*inputs: torch.Tensor) -> object:
             inputs = tuple(map(self.cast_input, inputs))
             return (
                 module(**dict(zip(self.named, inputs, strict=True)))
@@ -448,7 +451,7 @@ class _Judging:
 
         return run
 
-    def cast_input(self, x: Any) -> Any:
+    def cast_input(self, x: torch.Tensor) -> torch.Tensor:
         """An input in the dtype and layout asked for; indices as whole numbers."""
         import torch
 

@@ -23,6 +23,10 @@ __all__ = ["Notation", "document", "escape", "formula", "number", "times"]
 _FLOORS = ("brackets", "inline", "division", "shortest")
 
 
+#: How a floor is written.
+Floors = Literal["brackets", "inline", "division", "shortest"]
+
+
 @dataclass(frozen=True, slots=True)
 class Notation:
     r"""How formulas are written.
@@ -40,7 +44,7 @@ class Notation:
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
-    floors: Literal["brackets", "inline", "division", "shortest"] = "brackets"
+    floors: Floors = "brackets"
     siunitx: bool = False
 
     def __post_init__(self) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
-from typing import Any, Protocol
+from typing import Protocol
 
 from rich.console import Console
 from rich.table import Table
 
+from symcnn.algebra.expr import Expr
 from symcnn.algebra.factor import text
 from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Int, Size
@@ -32,11 +33,11 @@ class Lengths(Protocol):
     """How many rows places see."""
 
     @property
-    def min(self) -> Any:
+    def min(self) -> Expr:
         """The least."""
 
     @property
-    def max(self) -> Any:
+    def max(self) -> Expr:
         """The most."""
 
 
@@ -51,10 +52,10 @@ class ReceptiveField(Protocol):
     def whole(self) -> tuple[str, ...]:
         """Per axis, the node through which every place sees all of it."""
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> dict[str, tuple[object, ...]]:
         """Size, stride and padding per axis."""
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> list[dict[str, object]]:
         """A row per node."""
 
     def ends(self, axis: int = 0) -> tuple[Int, Int]:

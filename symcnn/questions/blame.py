@@ -16,7 +16,7 @@ from symcnn.trace.trace import Trace
 __all__ = ["blamed"]
 
 
-def blamed(error: SymcnnError, net: Trace, module: Any, again: Again) -> SymcnnError:
+def blamed(error: SymcnnError, net: Trace, module: object, again: Again) -> SymcnnError:
     """The error, with the network up to there, what its sides are, and cures that were tried.
 
     again: traces a changed model. It is asked when the cure is first read.

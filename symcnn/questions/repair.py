@@ -63,7 +63,7 @@ class _Change:
         return self.text.partition(" = ")[0]
 
 
-def cures(module: Any, error: SymcnnError, position: int, again: Again) -> tuple[Cure, ...]:
+def cures(module: object, error: SymcnnError, position: int, again: Again) -> tuple[Cure, ...]:
     """Up to three cures for an error of a trace, the shortest first.
 
     position: how many operations came before it.
@@ -303,7 +303,7 @@ def _hyperparameters(layer: Any) -> dict[str, Any] | None:
     return found or None
 
 
-def constructor(layer: Any) -> str:
+def constructor(layer: object) -> str:
     """The call that makes a layer, ``Conv2d(3, 8, 3, padding=1)``; empty if it cannot be told."""
     made = _hyperparameters(layer)
     return "" if made is None else _written(layer, made)
@@ -361,7 +361,9 @@ def _of_parameter(
             shape = (*parameter.dims[:axis], number, *parameter.dims[axis + 1 :])
             text = f"{_layer_path(path)}.{name} = nn.Parameter(torch.empty({_listed(shape)}))"
 
-            def apply(model: Any, path: str = path, name: str = name, shape: Any = shape) -> None:
+            def apply(
+                model: Any, path: str = path, name: str = name, shape: object = shape
+            ) -> None:
                 place = _own(model, path)
                 old = getattr(place, name)
                 setattr(place, name, type(old)(old.new_empty(shape)))

@@ -194,7 +194,7 @@ class _Filler:
         found = self.shape(tuple(map(from_sympy, sizes)))
         return found[:1] if len(set(found)) == 1 else found
 
-    def totals(self, columns: Iterable[str]) -> dict[str, Any]:
+    def totals(self, columns: Iterable[str]) -> dict[str, object]:
         """What stands under the table."""
         net = self.net
         read = {p for node in net.nodes for p in node.parameters}

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.expr import Number, from_sympy
 from symcnn.algebra.size import Atom, Int, Part, Size, Symbol, every_atom, symbols_of
 from symcnn.errors import BadSpec, InvalidInput
 from symcnn.sets.condition import settled, sides_of, substituted
@@ -143,7 +143,7 @@ def hyperparameters(nodes: Iterable[Node], inputs: Iterable[str]) -> dict[str, t
     return {name: tuple(roles) for name, roles in found.items()}
 
 
-def checked(declared: Mapping[str, Sequence[Atom]], values: Mapping[str, Any]) -> dict[str, Int]:
+def checked(declared: Mapping[str, Sequence[Atom]], values: Mapping[str, Number]) -> dict[str, Int]:
     """Values for symbols as kernel expressions. Raises BadSpec for what they cannot be."""
     found: dict[str, Int] = {}
     for key, value in values.items():

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from functools import cached_property, wraps
 from typing import Any, Self, TypeVar
 
+from symcnn.algebra.expr import Expr, Number
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, evaluate, lows, spelling, symbols_of
 from symcnn.errors import BadSpec, Undecidable
@@ -345,7 +346,7 @@ class Trace:
         """All its symbols, as they were declared."""
         return declared(self.nodes, self._inputs)
 
-    def given(self, **values: Any) -> Self:
+    def given(self, **values: Number) -> Self:
         """The same network with numbers, or expressions, for some of its symbols.
 
         Args:
@@ -491,7 +492,7 @@ class Trace:
         return tuple(dict.fromkeys(p for n in self.nodes for p in n.parameters))
 
     @cached_property
-    def params(self) -> Any:
+    def params(self) -> Expr:
         """The number of parameters, each weight once however often it is used."""
         return public(self.simplest(sum((p.count for p in self.parameters), 0)))
 

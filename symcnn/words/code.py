@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from keyword import iskeyword
 from math import lcm
-from typing import Any
 
-from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.expr import Number, from_sympy
 from symcnn.algebra.size import (
     Atom,
     Coeff,
@@ -152,7 +151,7 @@ LANGUAGES = {
 
 
 def to_code(
-    formulas: Mapping[str, Any], language: str = "python", arguments: Sequence[str] | None = None
+    formulas: Mapping[str, Number], language: str = "python", arguments: Sequence[str] | None = None
 ) -> str:
     """Source code with one function per formula, exact for all sizes.
 

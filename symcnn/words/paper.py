@@ -8,7 +8,7 @@ from typing import Any
 
 from symcnn.algebra.expr import from_sympy
 from symcnn.errors import BadSpec
-from symcnn.notation.latex import Notation, document, formula, times
+from symcnn.notation.latex import Floors, Notation, document, formula, times
 from symcnn.questions.cost.cost import total_macs
 from symcnn.questions.explain import explain
 from symcnn.trace.trace import Trace
@@ -25,10 +25,10 @@ def to_latex(
     what: str = "table",
     *,
     names: Mapping[str, str] | None = None,
-    floors: Any = "brackets",
+    floors: Floors = "brackets",
     siunitx: bool = False,
     columns: Sequence[str] | None = None,
-    at: Mapping[Any, Any] | None = None,
+    at: Mapping[str, int] | None = None,
     depth: int | None = None,
     caption: str = "",
     label: str = "",

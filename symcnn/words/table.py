@@ -10,7 +10,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape as html_escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra.axis import AxisMap, Scatter, Window
 from symcnn.algebra.expr import from_sympy
@@ -25,6 +25,9 @@ from symcnn.sets.grammar import check_sizes
 from symcnn.shown import Shown, block, table
 from symcnn.trace.graph import Node, Parameter
 from symcnn.trace.trace import Trace
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = ["COLUMNS", "Table", "architecture"]
 
@@ -91,7 +94,7 @@ class Table(Shown):
         writer.writerows([[_digits(cell) for cell in row] for row in self.rows])
         return out.getvalue()
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> pandas.DataFrame:
         """A ``pandas.DataFrame``; cells with symbols are sympy expressions.
 
         Raises MissingExtra without pandas.
@@ -189,7 +192,7 @@ def architecture(
     net: Trace,
     columns: Sequence[str] = ("layer", "output", "kernel", "stride", "field", "params", "macs"),
     *,
-    at: Mapping[Any, Any] | None = None,
+    at: Mapping[str, int] | None = None,
     depth: int | None = None,
     total: bool = True,
 ) -> Table:

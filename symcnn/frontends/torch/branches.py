@@ -106,7 +106,7 @@ class Same:
         if self.pairs.setdefault(id(a), b) is not b or self.pairs.setdefault(id(b), a) is not a:
             raise Differs
 
-    def whole(self, old: Any, new: Any) -> None:
+    def whole(self, old: object, new: object) -> None:
         """The runs as wholes, with what they return."""
         self.nodes()
         if next(self.left, None) is not None:

@@ -188,7 +188,7 @@ class TracedTensor(torch.Tensor):
         found = tuple(d if isinstance(d, int) else Dim(d, tracer) for d in self._layout().strides)
         return found if dim is None else found[dim]
 
-    def storage_offset(self) -> Any:
+    def storage_offset(self) -> int | Dim:
         """Elements before the first."""
         tracer = self._tracer
         found = tracer.layouts.offset(self._value, tracer.place(), caller())
@@ -220,9 +220,10 @@ class TracedTensor(torch.Tensor):
         return self.element_size()
 
     @property
-    def nbytes(self) -> Any:
+    def nbytes(self) -> int:
         """Bytes of all elements."""
-        return self.numel() * self.element_size()
+        total: int = self.numel() * self.element_size()
+        return total
 
     def get_device(self) -> int:
         """The number of the GPU; -1 for the CPU."""
@@ -235,7 +236,7 @@ class TracedTensor(torch.Tensor):
             return number.flat[0]
         return self._values() if number is None or hasattr(number, "flat") else number
 
-    def tolist(self) -> Any:
+    def tolist(self) -> object:
         """The values, where they were made from sizes."""
         number = self._number
         return number.tolist() if hasattr(number, "flat") else self.item()

@@ -71,7 +71,7 @@ class _Run:
 
 
 def trace(
-    module: Any,
+    module: object,
     specs: Sequence[str],
     named: Mapping[str, str],
     example: Mapping[str, int] | None = None,

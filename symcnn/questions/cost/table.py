@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import sympy
 from rich.table import Table
@@ -54,7 +53,7 @@ def roofline_table(roofs: Iterable[Roof]) -> Table:
     return table
 
 
-def cell(value: Any) -> str:
+def cell(value: float | sympy.Basic | Formula | None) -> str:
     """A figure in a table: blank for nothing, percent for shares."""
     if value is None:
         return ""

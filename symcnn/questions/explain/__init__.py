@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import singledispatch
-from typing import Any
 
 from symcnn.errors import BadSpec, SymcnnError
 from symcnn.questions.explain.costs import derive_macs, derive_params
@@ -20,7 +19,7 @@ from symcnn.questions.explain.field import derive_field
 from symcnn.questions.explain.lines import Line, Tree
 from symcnn.questions.explain.sets import derive_domain, derive_solution
 from symcnn.questions.explain.size import derive_size
-from symcnn.sets.grammar import quantity_of, short
+from symcnn.sets.grammar import Target, quantity_of, short
 from symcnn.trace.graph import Shape
 from symcnn.trace.trace import Trace
 
@@ -36,7 +35,7 @@ def explain(
     what: str | None = None,
     *,
     axis: str | int | None = None,
-    output: Any = None,
+    output: Target = None,
 ) -> Derivation:
     """The derivation of a closed form of `net`.
 

@@ -73,9 +73,10 @@ class Step:
         return "= " if number else f"{self.about} = "
 
 
-def same(a: Any, b: Any, domain: InputSet | None = None) -> bool:
+def same(a: object, b: object, domain: InputSet | None = None) -> bool:
     """Whether two lines are equal for all sizes (decided, and tried besides), or in a domain."""
     if isinstance(a, Tree):
+        assert isinstance(b, Tree)
         names = sorted(a.symbols | b.symbols)
         equal = _equal(a.normal(), b.normal())
         if domain is not None:

@@ -68,16 +68,18 @@ class Tree(Shown):
             return symbols_of(self.parts[0])
         return frozenset[str]().union(*(part.symbols for part in self.parts))
 
-    def at(self, values: Mapping[str, int]) -> Any:
+    def at(self, values: Mapping[str, int]) -> int:
         """The value, computed as written."""
         if self.kind == "leaf":
             return evaluate(self.parts[0], values)
         parts = [part.at(values) for part in self.parts]
         if self.kind in _EXTREMES:
-            return _EXTREMES[self.kind][1](*parts)
+            largest: int = _EXTREMES[self.kind][1](*parts)
+            return largest
         if self.kind == "floor":
-            return parts[0] // parts[1]
-        total: Any = 0 if self.kind == "sum" else 1
+            quotient: int = parts[0] // parts[1]
+            return quotient
+        total = 0 if self.kind == "sum" else 1
         for part in parts:
             total = total + part if self.kind == "sum" else total * part
         return total

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from symcnn.algebra.axis import AxisMap, Const, Window
 from symcnn.algebra.size import Int, evaluate, symbols_of
@@ -95,7 +94,7 @@ def seen_by(net: Trace) -> Pass:
     return Pass(net.nodes, start, tuple(range(start.ndim))).run()
 
 
-def tensors_of(net: Trace) -> Any:
+def tensors_of(net: Trace) -> tuple[SymbolicTensor, ...]:
     """The tensors that a network returns."""
     return net.output_tensors
 

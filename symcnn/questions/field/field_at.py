@@ -56,7 +56,7 @@ class Field(Protocol):
     def check_axis(self, axis: int) -> None:
         """Raises BadSpec for an axis that the input does not have."""
 
-    def clipped(self, i: Any, axis: int, values: Mapping[str, int]) -> tuple[Any, Any] | None:
+    def clipped(self, i: Expr, axis: int, values: Mapping[str, int]) -> tuple[Expr, Expr] | None:
         """What an output sees by the formulas, clipped to the image."""
 
 

@@ -498,10 +498,12 @@ class ReceptiveField(Shown):
         for node in self.nodes():
             out = next(o for o in node.outputs if o in self._pass.reaches)
             one = ReceptiveField(self._net, self._pass, out)
-            rows.append({"name": node.name, "op": node.op, "output": node.output_shape} | one.row())
+            rows.append(
+                {"name": node.name, "op": node.op, "output": node.output_shape, **one.row()}
+            )
         return rows
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> dict[str, tuple[object, ...]]:
         """Size, stride, left and right padding per axis; what has no single value is None."""
         return {
             "size": tuple(_or_none(lambda f: f.sizes.max, f) for f in self._fields),

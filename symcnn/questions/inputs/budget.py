@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain, product
 from math import gcd
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra import size as sz
 from symcnn.algebra.factor import factors
@@ -25,10 +25,13 @@ from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import NoSolution, Undecidable
 from symcnn.progress import watched
 from symcnn.sets.condition import Condition, Requirement
-from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.inputset import InputSet, Member, input_set
 from symcnn.sets.isl import isl
 from symcnn.sets.runs import Run
 from symcnn.shown import Shown
+
+if TYPE_CHECKING:
+    from sympy.logic.boolalg import Boolean
 
 __all__ = ["Budget", "BudgetedSet", "budget", "within"]
 
@@ -564,8 +567,8 @@ class BudgetedSet(InputSet):
         return found
 
     def _best_of(
-        self, ask: Callable[[_Box], Point | None], otherwise: Callable[[], Any], key: Any
-    ) -> Any:
+        self, ask: Callable[[_Box], Point | None], otherwise: Callable[[], Member], key: Any
+    ) -> Member:
         if self._boxed is None:
             return otherwise()
         found = [p for p in map(ask, self._boxed) if p is not None]
@@ -606,21 +609,21 @@ class BudgetedSet(InputSet):
             return super().__bool__()
         return any(self._fits(box.least) for box in self._boxed)
 
-    def smallest(self) -> Any:
+    def smallest(self) -> Member:
         return self._best_of(
             lambda box: box.least if self._fits(box.least) else None,
             super().smallest,
             lambda p: (max(p), sum(p), p),
         )
 
-    def largest(self) -> Any:
+    def largest(self) -> Member:
         return self._best_of(
             lambda box: box.largest(),
             super().largest,
             lambda p: (-min(p), -sum(p), tuple(-x for x in p)),
         )
 
-    def nearest(self, *sizes: int) -> Any:
+    def nearest(self, *sizes: int) -> Member:
         target = self._target(sizes)
         return self._best_of(
             lambda box: box.nearest(target),
@@ -715,7 +718,7 @@ class BudgetedSet(InputSet):
     def describe(self) -> str:
         return " and ".join([_bracketed(self.base.describe()), *self._bounds()])
 
-    def as_sympy(self) -> Any:
+    def as_sympy(self) -> Boolean:
         import sympy
 
         from symcnn.algebra.expr import to_sympy

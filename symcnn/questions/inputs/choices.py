@@ -9,7 +9,7 @@ symbols (they are not in a stride).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from math import prod
@@ -54,7 +54,7 @@ class Solution(Shown):
     inputs: InputSet
     net: Trace = field(repr=False, compare=False)
 
-    def keys(self) -> Any:
+    def keys(self) -> KeysView[str]:
         """The names of the hyperparameters."""
         return self.values.keys()
 
@@ -136,7 +136,10 @@ class Choices(Shown, Sequence[Solution]):
 
 
 def solve_choices(
-    net: Trace, opened: Mapping[str, Any], solve: Callable[..., InputSet], wanted: str
+    net: Trace,
+    opened: Mapping[str, int | range | Sequence[int]],
+    solve: Callable[..., InputSet],
+    wanted: str,
 ) -> Choices:
     """The solutions of ``solve(network, values)`` for every choice of the hyperparameters `opened`.
 

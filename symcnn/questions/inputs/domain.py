@@ -106,7 +106,7 @@ def _holds(requirement: Requirement, sizes: Mapping[str, int]) -> bool:
         return False
 
 
-def shape_at(net: Trace, **sizes: Any) -> Any:
+def shape_at(net: Trace, **sizes: int) -> Any:
     """See `Network.shape_at`."""
     values = net._values(sizes)
     taken = net.branch_at(**values)

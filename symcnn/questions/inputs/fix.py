@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from symcnn.algebra.expr import Expr
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate
 from symcnn.errors import InvalidInput
@@ -38,7 +39,7 @@ class Fix(Shown):
     line: str
 
     @property
-    def formula(self) -> Any:
+    def formula(self) -> Expr:
         """What the constant should be, in sympy."""
         return public(self.size)
 

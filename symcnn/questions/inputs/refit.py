@@ -26,6 +26,7 @@ from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import NoSolution, SymcnnError
 from symcnn.questions.inputs.solve import parsed_target
 from symcnn.sets.condition import Condition, Requirement, settled
+from symcnn.sets.grammar import Target
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.shown import Listed, Shown
 from symcnn.trace.graph import Call, Node, public, tensors_in
@@ -70,7 +71,7 @@ def _kernel(value: Any) -> Int:
     return from_sympy(value)
 
 
-def refits(net: Trace, output: Any) -> list[Refit]:
+def refits(net: Trace, output: Target) -> list[Refit]:
     """Ways to reach a target at the output, the fewest changes first; see `Network.fix`.
 
     Raises NoSolution if no hyperparameter of padding does.
@@ -190,7 +191,7 @@ def _brief(values: Sequence[int]) -> Any:
 class _Changed(Replay):
     """The trace again, with other hyperparameters at some nodes."""
 
-    def __init__(self, nodes: Iterable[Node], changes: Mapping[Node, Mapping[str, Any]]) -> None:
+    def __init__(self, nodes: Iterable[Node], changes: Mapping[Node, Mapping[str, object]]) -> None:
         self.changes = changes
         super().__init__(nodes, {})
 
@@ -213,7 +214,7 @@ class _Question:
     def __init__(self, net: Trace, wanted: Sequence[Any]) -> None:
         self.net, self.wanted = net, wanted
 
-    def ask(self, changes: Mapping[Node, Mapping[str, Any]]) -> Refit | None:
+    def ask(self, changes: Mapping[Node, Mapping[str, object]]) -> Refit | None:
         """What comes of changes; None if the target is reached nowhere."""
         net = self.net
         try:
@@ -255,7 +256,7 @@ class _Question:
             return None
         return found if found else None
 
-    def least(self, changes: Mapping[Node, Mapping[str, Any]]) -> Refit | None:
+    def least(self, changes: Mapping[Node, Mapping[str, object]]) -> Refit | None:
         """As few of the changes as reach the target at as many inputs as all of them."""
         best = self.ask(changes)
         if best is None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from symcnn.errors import BadSpec
 from symcnn.sets.grammar import Statement
 from symcnn.sets.inputset import InputSet
-from symcnn.sets.system import members, stated, symbols_in
+from symcnn.sets.system import Said, members, stated, symbols_in
 
 __all__ = ["solve"]
 
 
-def solve(*system: Any) -> InputSet:
+def solve(*system: Said | Mapping[str, int | range | Sequence[int]]) -> InputSet:
     """All positive sizes that meet every condition: exact, a closed set.
 
     Args:

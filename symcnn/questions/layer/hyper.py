@@ -7,7 +7,7 @@ two sides are compared as expressions, and where their normal forms differ, isl 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -42,7 +42,7 @@ class Choice(Shown):
     layer: str
     values: Mapping[str, Any]
 
-    def keys(self) -> Any:
+    def keys(self) -> KeysView[str]:
         return self.values.keys()
 
     def __getitem__(self, name: str) -> Any:
@@ -102,7 +102,7 @@ def solve_layer(
         raise BadSpec(f"{name} has no {', '.join(sorted(unknown))}", cure=f"it has {known}")
     pairs = _size_pairs(input, output)
 
-    def found(some: Sequence[tuple[Int, Int]]) -> list[dict[str, Any]]:
+    def found(some: Sequence[tuple[Int, Int]]) -> list[dict[str, int]]:
         return sorted(kind(some, hyperparameters), key=lambda values: _simplicity(name, values))
 
     every = found(list(dict.fromkeys(pairs)))
@@ -174,7 +174,7 @@ def _expression(size: Any) -> Int:
     return size if isinstance(size, Size) else from_sympy(size)
 
 
-def opened(hyper: Mapping[str, Any], name: str, otherwise: Sequence[Any]) -> list[Any]:
+def opened(hyper: Mapping[str, object], name: str, otherwise: Sequence[float]) -> list[Any]:
     """The values that a hyperparameter may take."""
     value = hyper.get(name, otherwise)
     values = list(value) if isinstance(value, (range, list, tuple)) else [value]

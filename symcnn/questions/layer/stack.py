@@ -87,10 +87,10 @@ def _field(layers: Sequence[Layer]) -> int:
 
 def stack_for(
     receptive_field: int,
-    kernel_size: Any = 3,
+    kernel_size: int | Sequence[int] = 3,
     *,
-    stride: Any = 1,
-    dilation: Any = 1,
+    stride: int | Sequence[int] = 1,
+    dilation: int | Sequence[int] = 1,
     effective_stride: int | None = None,
     depth: int | None = None,
     axes: int = 2,

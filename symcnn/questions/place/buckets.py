@@ -23,7 +23,7 @@ from symcnn.errors import BadSpec, NoSolution
 from symcnn.questions.cost.cost import measure
 from symcnn.sets.condition import Condition
 from symcnn.sets.grammar import parse_formula, parse_target
-from symcnn.sets.inputset import InputSet, lone
+from symcnn.sets.inputset import InputSet, Member, lone
 from symcnn.shown import Shown
 from symcnn.trace.trace import Trace
 
@@ -79,9 +79,9 @@ class Buckets(Shown):
 
 def buckets(
     net: Trace,
-    histogram: Mapping[Any, int] | Sequence[Any],
+    histogram: Mapping[Any, int] | Sequence[Member],
     k: int,
-    cost: Any = "macs",
+    cost: str | Callable[..., float] = "macs",
     **sizes: int,
 ) -> Buckets:
     """The `k` sizes to pad images to, at the least cost of all images together.
@@ -168,14 +168,14 @@ _COSTS = ("macs", "flops", "activations", "saved", "peak", "memory")
 
 
 def _price(
-    net: Trace, cost: Any, names: Sequence[str], fixed: Mapping[str, int]
-) -> Callable[[Sizes], Any]:
+    net: Trace, cost: str | Callable[..., float], names: Sequence[str], fixed: Mapping[str, int]
+) -> Callable[[Sizes], float]:
     """What an image costs in a bucket; a number per size."""
     if callable(cost):
         wants = len(names)
 
         @cache
-        def asked(bucket: Sizes) -> Any:
+        def asked(bucket: Sizes) -> float:
             try:
                 return cost(*bucket)
             except TypeError:
@@ -186,9 +186,9 @@ def _price(
         return asked
     if len(net.branches) == 1 or not isinstance(cost, str) or cost not in _COSTS:
         return _formula_price(_formula(net, cost, names), names, fixed)
-    prices: dict[int, Callable[[Sizes], Any]] = {}
+    prices: dict[int, Callable[[Sizes], float]] = {}
 
-    def of_branch(bucket: Sizes) -> Any:
+    def of_branch(bucket: Sizes) -> float:
         taken = net.branch_at(**{**fixed, **dict(zip(names, bucket, strict=True))})
         if id(taken) not in prices:
             prices[id(taken)] = _formula_price(_formula(taken, cost, names), names, fixed)
@@ -217,13 +217,13 @@ def _formula(net: Trace, cost: Any, names: Sequence[str]) -> Int:
 
 def _formula_price(
     formula: Int, names: Sequence[str], fixed: Mapping[str, int]
-) -> Callable[[Sizes], Any]:
+) -> Callable[[Sizes], float]:
     unknown = symbols_of(formula) - {*names, *fixed}
     if unknown:
         raise BadSpec(f"cost speaks of {', '.join(sorted(unknown))}", cure="give it a number")
 
     @cache
-    def price(bucket: Sizes) -> Any:
+    def price(bucket: Sizes) -> float:
         return evaluate(formula, {**fixed, **dict(zip(names, bucket, strict=True))})
 
     return price
@@ -237,7 +237,7 @@ class _Holder:
     ) -> None:
         self.domain, self.names, self.price = domain, names, price
         self._found: dict[Sizes, Sizes] = {}
-        self._costs: dict[Sizes, Any] = {}
+        self._costs: dict[Sizes, float] = {}
         self.apart = all(len(side.names) == 1 for side in domain._sides)
         self._axes = {n: domain.axis(n) for n in names if n in domain.names}
 
@@ -247,7 +247,7 @@ class _Holder:
             self._found[image] = self._least(image)
         return self._found[image]
 
-    def cost(self, image: Sizes) -> Any:
+    def cost(self, image: Sizes) -> float:
         """What an image costs in it."""
         if image not in self._costs:
             self._costs[image] = self.price(self.least(image))

@@ -402,7 +402,7 @@ class Course:
             return True
         return Fraction(here.size(x), x) == Fraction(there.size(whole), whole)
 
-    def taps(self, axis_map: AxisMap, x: int) -> list[NDArray[Any]]:
+    def taps(self, axis_map: AxisMap, x: int) -> list[NDArray[np.int64]]:
         """First and last place and the step between, of every output."""
         import numpy as np
 

@@ -88,7 +88,7 @@ def shards(
     at: str | None = None,
     gates: bool = True,
     statistics: bool = True,
-    sizes: Mapping[str, Any],
+    sizes: Mapping[str, int],
 ) -> Shards:
     """See `Network.shards`, which this is."""
     part = net if at is None else net.at(at)

@@ -12,12 +12,12 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sympy
 
-from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.expr import Expr, from_sympy
 from symcnn.algebra.size import Int, Symbol, evaluate, floordiv, maximum
 from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.questions.place.cut import Course, Moved
@@ -26,6 +26,10 @@ from symcnn.questions.place.tiles import courses, filled, of_several
 from symcnn.shown import Shown
 from symcnn.trace.graph import Node, SymbolicTensor, public
 from symcnn.trace.trace import Trace
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["Stream", "stream"]
 
@@ -65,7 +69,7 @@ class Stream(Shown):
         """Whether no output waits for a later sample than its own."""
         return self.lookahead <= 0
 
-    def final(self, n: Any) -> Any:
+    def final(self, n: Expr | str) -> Expr:
         """How many outputs are final once `n` samples are there: a number, or a formula in n."""
         size: Int = Symbol(n, low=0).size() if isinstance(n, str) else from_sympy(n)
         count = _count(self._last, self.hop)
@@ -306,7 +310,7 @@ def _delays(course: Course, reach: Reach) -> Any:
 def _waiting(fast: Any, slow: Any, period: int) -> int:
     """How many places of the fast operand wait, at most, for the slow one to be as far."""
 
-    def done(ends: Any, moment: int) -> int:
+    def done(ends: NDArray[np.int64], moment: int) -> int:
         return int(((moment - ends) // period + 1).sum())
 
     return max(done(fast, int(end)) - done(slow, int(end)) for end in np.unique(slow))

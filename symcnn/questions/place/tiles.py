@@ -116,7 +116,7 @@ def tiles(
     gates: bool = True,
     statistics: bool = True,
     dtype: str | None = None,
-    sizes: Mapping[str, Any],
+    sizes: Mapping[str, int],
 ) -> Tiling:
     """See `Network.tiles`, which this is."""
     part = net if at is None else net.at(at)
@@ -171,7 +171,7 @@ def _note(part: Trace, gates: bool, statistics: bool) -> str:
 # The sizes and the courses ----------------------------------------------------------------------
 
 
-def whole_sizes(net: Trace, sizes: Mapping[str, Any]) -> dict[str, int]:
+def whole_sizes(net: Trace, sizes: Mapping[str, int]) -> dict[str, int]:
     """The sizes of a whole input, the batch 1 unless given. Raises InvalidInput, BadSpec."""
     given = {name: 1 for name in net.symbols if name in net.batch} | dict(sizes)
     values = check_sizes(given, frozenset(net.symbols))
@@ -181,7 +181,7 @@ def whole_sizes(net: Trace, sizes: Mapping[str, Any]) -> dict[str, int]:
     return values
 
 
-def filled(net: Trace, sizes: Mapping[str, Any], large: int = 1) -> dict[str, Any]:
+def filled(net: Trace, sizes: Mapping[str, int], large: int = 1) -> dict[str, int]:
     """The sizes given, and a valid one, near `large`, for each of the others."""
     given = {name: 1 for name in net.symbols if name in net.batch} | dict(sizes)
     if {*net.symbols} <= {*given}:
@@ -202,7 +202,7 @@ def filled(net: Trace, sizes: Mapping[str, Any], large: int = 1) -> dict[str, An
 def courses(
     net: Trace,
     at: str | None,
-    sizes: Mapping[str, Any],
+    sizes: Mapping[str, int],
     *,
     gates: bool = True,
     statistics: bool = True,

@@ -98,7 +98,9 @@ class Report(Shown):
 
 
 def check(
-    net: Trace, claims: Mapping[str, Any] | Iterable[Any], at: Mapping[Any, Any] | None = None
+    net: Trace,
+    claims: Mapping[str, object] | Iterable[str | Claim],
+    at: Mapping[str, int] | None = None,
 ) -> Report:
     """Other people's figures and formulas, right or wrong, claim by claim.
 
@@ -301,7 +303,7 @@ class _Checker:
             self.wrong.append((found.node, whole, claim.text))
         return replace(base, why=why, follows=follows, holds=self.holds(claim, part, values))
 
-    def because(self, claim: Claim, found: _Found, true: Sequence[Any]) -> str:
+    def because(self, claim: Claim, found: _Found, true: Sequence[Int]) -> str:
         """The step that gives the true value, with numbers, checked."""
         node = found.node
         assert node is not None

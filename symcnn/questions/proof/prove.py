@@ -129,7 +129,7 @@ class Proof(Shown):
             lines += [title] * bool(claims) + [f"  {claim}" for claim in claims]
         return "\n".join(lines)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Everything as plain values, for JSON."""
         return {
             "holds": bool(self),

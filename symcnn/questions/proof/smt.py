@@ -68,7 +68,7 @@ class Statement:
         return "\n".join([*lines, "(check-sat)", "(get-model)", ""])
 
 
-def ask(statement: Statement, steps: int = STEPS) -> tuple[str, Any]:
+def ask(statement: Statement, steps: int = STEPS) -> tuple[str, dict[str, int] | str | None]:
     """What z3 says: "proved"; "wrong", and the sizes at which the claim fails; "open", and why."""
     with needs("prove", "proofs by z3"):
         import z3

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from symcnn.questions.spec.spec import Spec, spec
 from symcnn.trace.trace import Trace
 
@@ -13,7 +11,7 @@ __all__ = ["Specs"]
 class Specs(Trace):
     """What other tools are to be told of the sizes."""
 
-    def spec(self, target: str, **sizes: Any) -> Spec:
+    def spec(self, target: str, **sizes: int | range) -> Spec:
         """The sizes that the network takes, as another tool wants them said.
 
         Args:

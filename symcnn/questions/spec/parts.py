@@ -59,7 +59,7 @@ class Wish:
         return Run(self.first, self.last, self.step).conditions(Size.symbol(name))
 
 
-def wishes(net: Trace, sizes: Mapping[str, Any]) -> dict[str, Wish]:
+def wishes(net: Trace, sizes: Mapping[str, int | range]) -> dict[str, Wish]:
     """What a caller says of sizes: a number, a range, ``(min, max)``, ``(min, opt, max)``.
 
     Raises BadSpec for a size that the network does not have, and for what is no range.

@@ -65,7 +65,7 @@ class Spec(Shown):
         return "\n".join([self.text, *lost])
 
 
-def spec(net: Trace, target: str, sizes: Mapping[str, Any]) -> Spec:
+def spec(net: Trace, target: str, sizes: Mapping[str, int | range]) -> Spec:
     """See `Network.spec`."""
     if target not in _FORMATS:
         near = get_close_matches(target, _FORMATS, n=3, cutoff=0.5) or [*_FORMATS]
