@@ -429,8 +429,7 @@ class _Judging:
     def copied(self) -> torch.nn.Module:
         """A copy of the module on the device, which nothing has run yet."""
         there = _moved(self.original, self.device)
-        cast: torch.nn.Module = _cast(there, self.dtype, channels_last=self.channels_last)
-        return cast
+        return _cast(there, self.dtype, channels_last=self.channels_last)
 
     def _keywords(self) -> tuple[str, ...]:
         """The inputs that the forward takes by name."""
@@ -816,15 +815,14 @@ def _moved(module: Any, device: str) -> Any:
         ) from error
 
 
-def _cast(module: Any, dtype: str | None, *, channels_last: bool) -> Any:
+def _cast(module: torch.nn.Module, dtype: str | None, *, channels_last: bool) -> torch.nn.Module:
     """The module, of which nobody else has a copy, in another dtype and layout."""
     import torch
 
     if dtype is not None:
         module = module.to(getattr(torch, dtype))
-    if channels_last:
-        for t in (*module.parameters(), *module.buffers()):
-            t.data = _last(t.data)
+    for t in (*module.parameters(), *module.buffers()) if channels_last else ():
+        t.data = _last(t.data)
     return module
 
 

@@ -494,7 +494,7 @@ class ReceptiveField(Shown):
 
     def table(self) -> list[dict[str, object]]:
         """A row per node up to the output: name, op, output shape, size, stride, padding."""
-        rows = []
+        rows: list[dict[str, object]] = []
         for node in self.nodes():
             out = next(o for o in node.outputs if o in self._pass.reaches)
             one = ReceptiveField(self._net, self._pass, out)
