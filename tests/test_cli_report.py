@@ -66,6 +66,14 @@ def test_a_report_in_markdown_has_tables(versions):
     assert "<details><summary>3 modules</summary>\n\n| module | output" in text
 
 
+def test_all_outputs_are_in_the_report():
+    x = symcnn.tensor("N 3 H W")
+    net = symcnn.Network(inputs=x, outputs=[nn.Conv2d(3, 8, 3)(x), nn.Flatten()(x)])
+    facts = dict(symcnn.report(net, at={"H": 9, "W": 9}).facts())
+    assert facts["output"] == "(N, 8, H - 2, W - 2), (N, 3*H*W)"
+    assert facts["output at N=1, H=9, W=9"] == "(1, 8, 7, 7), (1, 243)"
+
+
 def test_a_report_in_json(versions):
     answer = json.loads(run("report", "old/model.py:Net", "--json"))
     assert answer["params"] == 5088

@@ -83,7 +83,7 @@ class Report(Shown):
             for name, value in part.facts():
                 yield f"{name} for {part.where}" if part.where else name, value
         for name, figure in self.at.items():
-            yield f"{name} at {listed(self.sizes)}", said(figure)
+            yield f"{name} at {listed(self.sizes)}", _lists(figure)
 
     def __str__(self) -> str:
         from symcnn.notation.text import columns
@@ -178,7 +178,7 @@ def report(
     figures = {}
     if sizes:
         totals = summary(net.branch_at(**sizes), at=sizes).totals
-        figures = {"output": totals["output"][0], "MACs": totals["macs"]}
+        figures = {"output": totals["output"], "MACs": totals["macs"]}
     return Report(
         name,
         tuple(tuple(t.dims) for t in net.input_tensors),
