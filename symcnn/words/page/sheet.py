@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Union
 from symcnn.algebra.axis import AxisMap, Scatter, Window
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.mathml import written
-from symcnn.algebra.size import Int, Size, symbols_of
+from symcnn.algebra.size import Int, Size, prod, symbols_of
 from symcnn.errors import SymcnnError
 from symcnn.notation.tree import Part, owned, parts
 from symcnn.questions.cost.cost import measure
@@ -24,6 +24,7 @@ from symcnn.sets.condition import AnyOf, Condition, ForAll, KeepsBatch, Requirem
 from symcnn.sets.downset import grows
 from symcnn.sets.formula import Formula
 from symcnn.sets.runs import Run
+from symcnn.trace.branches import said
 from symcnn.trace.graph import Node, SymbolicTensor
 from symcnn.trace.trace import Trace
 from symcnn.words.page.formulas import INDEX, Formulas
@@ -77,6 +78,7 @@ def sheet(net: Trace, formulas: Formulas, title: str) -> Data:
         title: what it is called.
     """
     refusals = getattr(net, "refusals", ())
+    nets: Sequence[Network] = getattr(net, "nets", (net,))
     return {
         "title": title,
         "scope": net.scope,
@@ -86,13 +88,17 @@ def sheet(net: Trace, formulas: Formulas, title: str) -> Data:
             for r in refusals
         ],
         "branches": [
-            {
-                "where": _said(branch.where.describe) if len(net.branches) > 1 else "",
-                **_branch(branch.network, formulas),
-            }
-            for branch in net.branches
+            {"where": _where(one) if len(nets) > 1 else ""} | _branch(one, formulas) for one in nets
         ],
     }
+
+
+def _where(net: Network) -> str:
+    """For which sizes a branch holds."""
+    try:
+        return net.branches[0].where.describe()
+    except SymcnnError:
+        return " and ".join(said(guard.requirement) for guard in net.guards)
 
 
 def _said(ask: Callable[[], str]) -> str:
@@ -105,7 +111,7 @@ def _said(ask: Callable[[], str]) -> str:
 def _branch(net: Trace, formulas: Formulas) -> dict[str, Data]:
     place = {node: i for i, node in enumerate(net.nodes)}
     costs = _Costs(net)
-    work, activations = costs.work, costs.activations
+    work, activations, copies = costs.work, costs.activations, costs.copies()
     fields = _Fields(net, formulas)
     shown = _Shown(net, formulas)
     laws: dict[AxisMap, int] = {}
@@ -129,6 +135,7 @@ def _branch(net: Trace, formulas: Formulas) -> dict[str, Data]:
             "params": count,
             "macs": formulas.value(work[i]),
             **({} if activations is None else {"bytes": formulas.value(activations[i])}),
+            **({"copies": True} if i in copies else {}),
             "field": fields.of(node),
             "from": [_source(t, place) for t in node.activations],
             "laws": _laws(node, laws),
@@ -160,6 +167,7 @@ def _branch(net: Trace, formulas: Formulas) -> dict[str, Data]:
         "symbols": shown.symbols,
         "boxes": _boxes(net),
         "batch": sorted(net.batch),
+        "alike": sorted(formulas.place(size) for size in costs.alike(copies)),
         "hyperparameters": list(net.hyperparameters),
         "totals": costs.totals(formulas),
         "latex": _latex(net),
@@ -184,6 +192,34 @@ class _Costs:
         with suppress(SymcnnError):
             self.activations = self._memory.terms("activations")[0]
 
+    def copies(self) -> set[int]:
+        """The nodes that only copy. *Where an axis is 1 long, a copy may be a view*: what they make
+        is known where none is.
+        """
+        if self.activations is None:
+            return set()
+        idle = [row["other"] == 0 for row in self._cost.rows("node", ("other",))]
+        return {
+            i
+            for i, node in enumerate(self._net.nodes)
+            if idle[i] and self.work[i] == 0 and self.activations[i] != 0
+            if node.activations and node.outputs
+            if prod(node.activations[0].dims) == prod(node.outputs[0].dims)
+        }
+
+    def alike(self, copies: set[int]) -> list[Size]:
+        """The sizes of the batch that make no difference to the copies where they are 1."""
+        found: list[Size] = []
+        for name in sorted(self._net.batch & {*self._net.symbols}) if copies else ():
+            with suppress(SymcnnError):
+                one = self._net.given(**{name: 1}).cost().terms("activations")[0]
+                rest = [
+                    a if isinstance(a, int) else a.subs({name: 1}) for a in self.activations or ()
+                ]
+                if one == rest:
+                    found.append(Size.symbol(name))
+        return found
+
     def totals(self, formulas: Formulas) -> list[Data]:
         """The figures of the whole: a heading, and a value or why there is none."""
         net, memory = self._net, self._memory
@@ -199,7 +235,8 @@ class _Costs:
         figures: list[Data] = []
         for name, prefix, ask in asked:
             try:
-                figures.append({"name": name, "bound": prefix, "value": formulas.value(ask())})
+                value = formulas.value(ask())
+                figures.append({"name": name, "bound": prefix, "value": value})
             except SymcnnError as error:
                 figures.append({"name": name, "why": str(error.cause)})
         return figures

@@ -85,6 +85,7 @@ export function prepare(net, words) {
   for (const { path } of net.refusals) for (const guard of path) guard.why = words[guard.why];
   for (const branch of net.branches) {
     branch.steps = [];
+    branch.copies = branch.nodes.flatMap((node, i) => (node.copies ? [i] : []));
     const guards = [...branch.guards];
     const until = (place) => {
       while (guards.length && guards[0].after <= place) {
@@ -117,6 +118,19 @@ export function verdict(net, at) {
     : net.scope ? "no branch that was followed takes these sizes" : "no branch of the model takes these sizes";
   return { valid: false, branch: net.branches[0], failure: null, said, open: !raised && Boolean(net.scope) };
 }
+
+/** Whether a node that copies may make a view here instead: where an axis of it is 1 long. */
+export function mayView(branch, i, at) {
+  const node = branch.nodes[i];
+  if (!node.copies) return false;
+  const from = node.from[0] ?? -1;
+  const shapes = [node.shapes[0], from >= 0 ? branch.nodes[from].shapes[0] : []];
+  return shapes.some((dims) => dims.some((d) =>
+    Array.isArray(d) && !branch.alike.includes(d[0]) && at.value(d) === 1n));
+}
+
+/** What is said where `mayView`. */
+export const MAY_VIEW = "where an axis is 1 long, a copy may be a view: net.cost().at in python tells";
 
 // Sets ------------------------------------------------------------------------------------------
 

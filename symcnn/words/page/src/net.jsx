@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Details } from "./details.jsx";
-import { consequence, nearest, parseTarget, solve, verdict } from "./engine.js";
+import { consequence, MAY_VIEW, mayView, nearest, parseTarget, solve, verdict } from "./engine.js";
 import { digits, rounded, shapeText } from "./text.js";
 import { opened, pathTo, treeOf, visible } from "./tree.js";
 
@@ -116,7 +116,8 @@ function cellsOf(row, { branch, at, failing, columns }) {
   cells.MACs = macs === 0n ? "" : digits(macs);
   if (columns.includes("bytes")) {
     const made = known ? sum("bytes") : 0n;
-    cells.bytes = made === 0n ? "" : digits(made);
+    cells.open = known && branch.copies.some((i) => i >= (row.node ?? row.first) && i <= last && mayView(branch, i, at));
+    cells.bytes = cells.open ? "?" : made === 0n ? "" : digits(made);
   }
   cells.field = known && node.field ? node.field.map((f) => (f.why ? "varies" : String(at.value(f.size)))).join("×") : "";
   return cells;
@@ -144,7 +145,7 @@ function Row({ row, all, cells, open, selected, onClick, failure, state, set }) 
         <td class="output">{cells.output}</td>
         <td class="params">{cells.params}</td>
         <td class="MACs">{cells.MACs}</td>
-        {columns.includes("bytes") && <td class="bytes">{cells.bytes}</td>}
+        {columns.includes("bytes") && <td class="bytes" title={cells.open ? MAY_VIEW : undefined}>{cells.bytes}</td>}
         {columns.includes("field") && (
           <td class="field" title={why ?? (whole ? "sees the whole axis" : undefined)}>{cells.field}</td>
         )}
@@ -244,10 +245,12 @@ function Way({ way, values, sizes, setSizes }) {
 }
 
 function Totals({ branch, at, valid }) {
+  const open = useMemo(() => branch.copies.some((i) => mayView(branch, i, at)), [branch, at]);
   return (
     <dl class="totals">
       <div><dt>output</dt><dd>{valid ? branch.outputs.map((dims) => shapeText(at.shape(dims))).join(", ") || "no tensor" : "–"}</dd></div>
-      {branch.totals.map(({ name, value, why, bound }) => {
+      {branch.totals.map(({ name, value, why: unknown, bound }) => {
+        const why = unknown ?? (open && name.endsWith("bytes") ? MAY_VIEW : undefined);
         const shown = valid || !Array.isArray(value);
         const number = why || !shown ? null : at.value(value);
         return (
