@@ -61,9 +61,11 @@ def to_page(
         path: the file to write; None: the text is the answer.
         titles: what the networks are called, in their order.
 
-    Returns: the path of the file, or the page as text.
+    Returns:
+        The path of the file, or the page as text.
 
-    Raises BadSpec for a path that cannot be written, no network, and titles of another number.
+    Raises:
+        BadSpec: for a path that cannot be written, no network, and titles of another number.
 
     >>> from symcnn import nn
     >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()).trace("N 3 H W")
@@ -102,7 +104,7 @@ def _html(nets: Sequence[Trace], titles: Sequence[str]) -> str:
     opened = dict.fromkeys(names, 3)
     for net in reversed(nets):
         opened |= starts(net, names)
-    batch = frozenset[str]().union(*(net.batch for net in nets))
+    batch = frozenset[str]().union(*(net.leading for net in nets))
     zero = frozenset[str]().union(*(net._from_zero for net in nets))
     sizes: list[Data] = [
         {

@@ -37,9 +37,11 @@ class Pages(Trace):
             title: what the network is called.
             beside: more networks, beside this one under the same sliders.
 
-        Returns: the path of the file, or the page as text.
+        Returns:
+            The path of the file, or the page as text.
 
-        Raises BadSpec for a path that cannot be written.
+        Raises:
+            BadSpec: for a path that cannot be written.
 
         >>> from symcnn import nn
         >>> "conv2d" in nn.Conv2d(3, 8, 3).trace("N 3 H W").to_page()

@@ -52,8 +52,8 @@ def starts(net: Trace, names: Sequence[str]) -> dict[str, int]:
         net: the network.
         names: all symbols that the page has a size for.
     """
-    wanted = dict.fromkeys(net.symbols, 224) | dict.fromkeys(net.batch & {*net.symbols}, 1)
-    if "C" in net.batch:
+    wanted = dict.fromkeys(net.symbols, 224) | dict.fromkeys(net.leading & {*net.symbols}, 1)
+    if "C" in net.leading:
         wanted["C"] = 3
     with suppress(SymcnnError):
         domain = net.valid_inputs()
@@ -78,7 +78,7 @@ def sheet(net: Trace, formulas: Formulas, title: str) -> Data:
         title: what it is called.
     """
     refusals = getattr(net, "refusals", ())
-    nets: Sequence[Network] = getattr(net, "nets", (net,))
+    nets: Sequence[Trace] = getattr(net, "nets", (net,))
     return {
         "title": title,
         "scope": net.scope,
@@ -93,7 +93,7 @@ def sheet(net: Trace, formulas: Formulas, title: str) -> Data:
     }
 
 
-def _where(net: Network) -> str:
+def _where(net: Trace) -> str:
     """For which sizes a branch holds."""
     try:
         return net.branches[0].where.describe()
@@ -212,7 +212,7 @@ class _Costs:
         found: list[Size] = []
         for name in sorted(self._net.batch & {*self._net.symbols}) if copies else ():
             with suppress(SymcnnError):
-                one = self._net.given(**{name: 1}).cost().terms("activations")[0]
+                one = measure(self._net.given(**{name: 1})).terms("activations")[0]
                 rest = [
                     a if isinstance(a, int) else a.subs({name: 1}) for a in self.activations or ()
                 ]
