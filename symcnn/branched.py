@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import sympy
 
-from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.expr import Expr, Number, from_sympy
 from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Int
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, SymcnnError, Undecidable
@@ -35,6 +35,7 @@ from symcnn.questions.place.tiles import Tiling, filled
 from symcnn.questions.proof.prove import Proof
 from symcnn.questions.summary import summary
 from symcnn.sets.condition import Requirement
+from symcnn.sets.grammar import Target
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.pieces import either
 from symcnn.sets.relation import Relation
@@ -134,6 +135,12 @@ class Branched(Network):
         pieces = [(self._part(b), ask(b.network.general)) for b in self.branches]
         return merged(pieces, self.simplest)
 
+    def _figure(self, ask: Callable[[Network], Expr]) -> Expr:
+        """The same as one expression."""
+        whole = self._each(ask)
+        found: Expr = whole.expr if isinstance(whole, Cases) else whole
+        return found
+
     @cached_property
     def _parts(self) -> dict[int, InputSet]:
         return {}
@@ -214,7 +221,7 @@ class Branched(Network):
         """See `Network.at`: the branches in which there is such a node."""
         return self._again(self._those(lambda net: net.at(name), BadSpec))
 
-    def given(self, **values: Any) -> Network:  # type: ignore[override]
+    def given(self, **values: Number) -> Network:  # type: ignore[override]
         """See `Network.given`: the branches that the values leave."""
         twin = self._again(self._those(lambda net: net.given(**values), InvalidInput))
         if isinstance(twin, Branched):
@@ -230,7 +237,7 @@ class Branched(Network):
         """See `Network.before_flatten`."""
         return self._again(net.before_flatten() for net in self.nets)
 
-    def _those(self, ask: Callable[[Network], Any], *refused: type[SymcnnError]) -> list[Any]:
+    def _those(self, ask: Callable[[Any], Any], *refused: type[SymcnnError]) -> list[Any]:
         """The answers of the branches that have one. Raises the first refusal if none has."""
         found: list[Any] = []
         errors: list[SymcnnError] = []
@@ -246,19 +253,19 @@ class Branched(Network):
     # cost
 
     @cached_property
-    def params(self) -> Any:
+    def params(self) -> Expr:
         """The number of parameters; lazy ones may depend on the branch."""
-        return plain(self._each(lambda net: net.params))
+        return self._figure(lambda net: net.params)
 
     @cached_property
-    def macs(self) -> Any:
+    def macs(self) -> Expr:
         """Multiply-accumulates; a Piecewise where branches differ."""
-        return plain(self._each(lambda net: net.macs))
+        return self._figure(lambda net: net.macs)
 
     @cached_property
-    def flops(self) -> Any:
+    def flops(self) -> Expr:
         """Two per MAC; a Piecewise where branches differ."""
-        return plain(self._each(lambda net: net.flops))
+        return self._figure(lambda net: net.flops)
 
     def cost(self, convention: str = "macs", **options: Any) -> Any:
         """See `Network.cost`: an answer of the same names, with `Cases` where branches differ."""
@@ -310,7 +317,7 @@ class Branched(Network):
             return type(found[0])([s for f in found for s in f])
         return either(found)
 
-    def diagnose(self, **sizes: Any) -> Diagnosis:
+    def diagnose(self, **sizes: int) -> Diagnosis:
         """See `Network.diagnose`: in the branch that the sizes take."""
         values = self._values({"N": 1} | sizes if "N" in self.symbols else sizes)
         try:
@@ -323,7 +330,7 @@ class Branched(Network):
             return Diagnosis(values, failure, (_cure(self, values),), ())
         return net.diagnose(**values)
 
-    def fix(self, output: Any = None, **sizes: Any) -> list[Any]:
+    def fix(self, output: Target = None, **sizes: int) -> list[Any]:
         """See `Network.fix`: in all branches, or in the one that the sizes take."""
         if output is not None:
             return joined(self._those(lambda net: refits(net, output), NoSolution))
@@ -335,19 +342,21 @@ class Branched(Network):
 
     # places
 
-    def tiles(self, *args: Any, **options: Any) -> Tiling:
+    def tiles(self, *args: object, **options: object) -> Tiling:
         """See `Network.tiles`: in the branch that the whole takes, and so do all tiles."""
-        return self._taken(options).tiles(*args, **options)
+        found: Tiling = self._taken(options).tiles(*args, **options)
+        return found
 
-    def shards(self, *args: Any, **options: Any) -> Shards:
+    def shards(self, *args: object, **options: object) -> Shards:
         """See `Network.shards`: in the branch that the whole takes."""
-        return self._taken(options).shards(*args, **options)
+        found: Shards = self._taken(options).shards(*args, **options)
+        return found
 
-    def _taken(self, options: Mapping[str, Any]) -> Network:
-        known = {n: v for n, v in options.items() if n in self.symbols}
+    def _taken(self, options: Mapping[str, object]) -> Any:
+        known: dict[str, Any] = {n: v for n, v in options.items() if n in self.symbols}
         return self.branch_at(**filled(self, known))
 
-    def stream(self, *args: Any, **options: Any) -> Stream:
+    def stream(self, *args: object, **options: object) -> Stream:
         """See `Network.stream`. Raises Undecidable where branches run otherwise."""
         found: list[Stream] = self._those(lambda net: net.stream(*args, **options), BadSpec)
         if any(stream != found[0] for stream in found):
@@ -397,11 +406,11 @@ class Branched(Network):
         except (BadSpec, TypeError):
             return self._texts(lambda net: net.to_code(language), f"{mark} for ")
 
-    def to_latex(self, what: str = "table", **options: Any) -> str:
+    def to_latex(self, what: str = "table", **options: object) -> str:
         """See `Network.to_latex`: for each branch, under a comment with its sizes."""
         return self._texts(lambda net: net.to_latex(what, **options), "% for ")
 
-    def _texts(self, ask: Callable[[Network], str], title: str = "for ") -> str:
+    def _texts(self, ask: Callable[[Any], str], title: str = "for ") -> str:
         found = [(b.where, ask(b.network)) for b in self.branches]
         if len({text for _, text in found}) == 1:
             return found[0][1]
@@ -447,11 +456,11 @@ class Distributed:
         self._net, self._ask = net, ask
 
     @cached_property
-    def parts(self) -> tuple[tuple[InputSet, Any], ...]:
+    def parts(self) -> tuple[tuple[InputSet, object], ...]:
         """The answer of each branch, with the sizes that take it."""
         return tuple((self._net._part(b), self._ask(b.network)) for b in self._net.branches)
 
-    def at(self, **sizes: Any) -> Any:
+    def at(self, **sizes: int) -> object:
         """The answer at sizes: that of the branch that they take."""
         values = self._net._values({"N": 1, **sizes} if "N" in self._net.symbols else sizes)
         return self._ask(self._net.branch_at(**values)).at(**sizes)
@@ -488,8 +497,9 @@ class Distributed:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
+        parts: Sequence[tuple[InputSet, Any]] = self.parts
         return "".join(
-            f"<div>for {math(where)}:</div>{answer._repr_html_()}" for where, answer in self.parts
+            f"<div>for {math(where)}:</div>{answer._repr_html_()}" for where, answer in parts
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 __all__ = [
     "BadSpec",
@@ -23,6 +23,18 @@ __all__ = [
     "UnsupportedOperation",
     "needs",
 ]
+
+
+class Cure(Protocol):
+    """Changes to a model that make its shapes agree, as text."""
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Each change, as python or as a line of a file."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing else fails then."""
 
 
 class SymcnnError(Exception):
@@ -52,7 +64,7 @@ class SymcnnError(Exception):
         super().__init__(cause)
         self.cause = cause
         self._cure = cure
-        self._cures: tuple[Any, ...] | Callable[[], tuple[Any, ...]] = ()
+        self._cures: tuple[Cure, ...] | Callable[[], tuple[Cure, ...]] = ()
         self.sides = sides  # what there is and what is wanted, of two sizes that do not agree
 
     @property
@@ -66,14 +78,14 @@ class SymcnnError(Exception):
         return f"{self._cure}\n  cure: {said}".removeprefix("\n  ")
 
     @property
-    def cures(self) -> tuple[Any, ...]:
+    def cures(self) -> tuple[Cure, ...]:
         """Changes to the model that were tried and make the shapes agree, the shortest first."""
         if not isinstance(self._cures, tuple):
             finder, self._cures = self._cures, ()
             self._cures = finder()
         return self._cures
 
-    def finds_cures(self, finder: Callable[[], tuple[Any, ...]]) -> None:
+    def finds_cures(self, finder: Callable[[], tuple[Cure, ...]]) -> None:
         """How cures are found, when they are first read."""
         self._cures = finder
 

@@ -296,7 +296,8 @@ _ON_SIZES: dict[str, Callable[..., Any]] = {
 
 
 def _resize(mode: str, **more: Any) -> Callable[[dict[str, Any]], Any]:
-    def run(given: dict[str, Any]) -> object:
+    def run(arguments: Mapping[str, object]) -> object:
+        given: dict[str, Any] = dict(arguments)
         size = given.get("output_size")
         scale: Any = given.get("scale_factors") or [
             given[key] for key in ("scales", "scales_d", "scales_h", "scales_w") if key in given
@@ -319,7 +320,7 @@ def _padded(mode: str) -> Callable[[dict[str, Any]], Any]:
 def _first_of(name: str, **renamed: str) -> Callable[[dict[str, Any]], Any]:
     """A normalisation that also returns its statistics, of which nothing is asked."""
 
-    def run(given: dict[str, Any]) -> object:
+    def run(given: Mapping[str, object]) -> object:
         told = {renamed.get(key, key): value for key, value in given.items()}
         return (_rule(name, told), None, None)
 

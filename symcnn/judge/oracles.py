@@ -118,7 +118,7 @@ def _input_shapes(net: Trace, sizes: Mapping[str, int]) -> list[list[int]]:
 
 def torch_flops(
     net: Trace,
-    module: Any,
+    module: Callable[..., object],
     sizes: Mapping[str, int],
     *,
     input_grad: bool = False,
@@ -152,7 +152,8 @@ def torch_flops(
         ends = [t.sum() for t in tensors_of(found) if t.requires_grad]
         if ends:
             torch.stack([end.reshape(()) for end in ends]).sum().backward()  # type: ignore[no-untyped-call]
-    module.zero_grad()
+    if isinstance(module, torch.nn.Module):
+        module.zero_grad()
     return forward, counter.get_total_flops() - forward
 
 

@@ -334,11 +334,11 @@ def _follows(layer: Any, made: dict[str, Any], value: Any) -> bool:
 
 
 def _replacing(path: str, fresh: Any) -> Callable[[Any], None]:
-    def apply(model: Any) -> None:
+    def apply(model: object) -> None:
         parent, _, name = path.rpartition(".")
         _put_child(_own(model, parent), name, fresh)
         if hasattr(fresh, "train"):
-            fresh.train(model.training)
+            fresh.train(getattr(model, "training", False))
 
     return apply
 
@@ -362,7 +362,7 @@ def _of_parameter(
             text = f"{_layer_path(path)}.{name} = nn.Parameter(torch.empty({_listed(shape)}))"
 
             def apply(
-                model: Any, path: str = path, name: str = name, shape: object = shape
+                model: object, path: str = path, name: str = name, shape: object = shape
             ) -> None:
                 place = _own(model, path)
                 old = getattr(place, name)
@@ -383,7 +383,7 @@ def _of_attributes(path: str, owner: Any, pairs: Sequence[tuple[Int, Int]]) -> I
         if type(value) is int and not name.startswith("_"):
             for number in _numbers(value, pairs):
 
-                def apply(model: Any, name: str = name, number: int = number) -> None:
+                def apply(model: object, name: str = name, number: int = number) -> None:
                     setattr(_own(model, path), name, number)
 
                 yield _Change(f"{_layer_path(path)}.{name} = {number}", apply)
@@ -409,7 +409,7 @@ def _of_line(
         for number in _numbers(value, pairs):
             code = _with_number(method[1].__code__, where.line, value, number)
 
-            def apply(model: Any, code: CodeType = code) -> None:
+            def apply(model: object, code: CodeType = code) -> None:
                 name, function = method
                 place = _own(model, path)
                 changed = FunctionType(

@@ -205,12 +205,12 @@ class Step:
         return tuple(float(v) for v in content.flat)
 
 
-def attributes_of(node: NodeProto) -> dict[str, Any]:
+def attributes_of(node: NodeProto) -> dict[str, object]:
     """The attributes of a node as python values; text as str, tensors and graphs as protos."""
     return {a.name: _READERS[a.type](a) for a in node.attribute}
 
 
-def attribute_of(attribute: AttributeProto) -> Any:
+def attribute_of(attribute: AttributeProto) -> object:
     """The value of one attribute."""
     return _READERS[attribute.type](attribute)
 

@@ -268,7 +268,7 @@ _SYMBOL = tuple(Size.symbol("x").terms)
 
 
 @lru_cache(maxsize=256)
-def compares(mine: Recipe, theirs: Recipe, relation: str, gap: Any) -> bool:
+def compares(mine: Recipe, theirs: Recipe, relation: str, gap: Int) -> bool:
     """Whether two floats of the first sizes stand as `gap` stands to zero."""
     order = RELATIONS[relation]
     try:

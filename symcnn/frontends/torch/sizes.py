@@ -189,7 +189,7 @@ class Dim(torch.SymInt):
     def __rpow__(self, other: Any) -> Any:
         return other ** int(self)
 
-    def sqrt(self) -> Any:
+    def sqrt(self) -> object:
         """The root, as numpy asks an object for it."""
         return self**0.5
 
@@ -487,7 +487,7 @@ class Real(torch.SymFloat):
     def __rpow__(self, base: Any) -> Any:
         return base ** self._float()
 
-    def sqrt(self) -> Any:
+    def sqrt(self) -> object:
         """The root, as numpy asks an object for it."""
         return self**0.5
 
@@ -680,12 +680,13 @@ class Sizes(tuple[Any, ...]):
     def __class__(self) -> type:
         return torch.Size
 
-    def numel(self) -> Any:
+    def numel(self) -> int:
         """The number of elements."""
         total: Any = 1
         for size in self:
             total = total * size
-        return total
+        count: int = total  # or a size, which does what an int does
+        return count
 
     def __getitem__(self, index: Any) -> Any:
         found = super().__getitem__(index)

@@ -101,9 +101,10 @@ class TracedTensor(torch.Tensor):
         """The number of axes."""
         return len(self._value.dims)
 
-    def numel(self) -> Any:
+    def numel(self) -> int:
         """The number of elements."""
-        return self.shape.numel()
+        count: int = self.shape.numel()
+        return count
 
     nelement = numel
 

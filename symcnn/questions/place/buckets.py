@@ -79,7 +79,7 @@ class Buckets(Shown):
 
 def buckets(
     net: Trace,
-    histogram: Mapping[Any, int] | Sequence[Member],
+    histogram: Mapping[Sizes, int] | Mapping[int, int] | Sequence[Member],
     k: int,
     cost: str | Callable[..., float] = "macs",
     **sizes: int,
