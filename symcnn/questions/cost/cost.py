@@ -9,7 +9,7 @@ a lower bound.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, singledispatch
 from typing import TYPE_CHECKING, Any, Union
 
@@ -756,22 +756,21 @@ class Cost(Shown):
         unit = self.convention.unit
         bound = "" if self.complete else "at least "
         head = f"<div>{bound}{cell(self.total)} {unit}, {cell(self.params)} parameters</div>"
-        modules = self._html_table(1)
-        whole = self._html_table(None)
-        more = folded("all modules", whole) if whole != modules else ""
-        return block(head, modules, more)
+        first, rows = self.rows(depth=1), self.rows(columns=("params", "work"))
+        more = folded("all modules", self._html_table(rows)) if len(first) < len(rows) else ""
+        return block(head, self._html_table(first, "share"), more)
 
-    def _html_table(self, depth: int | None) -> str:
+    def _html_table(self, shown: Sequence[Row], *besides: str) -> str:
         from symcnn.questions.cost.table import cell as as_text
 
-        headings = ["module", "params", self.convention.unit, "share"]
+        headings = ["module", "params", self.convention.unit, *besides]
         rows = [
             [
                 "\N{EM SPACE}" * row.depth + (row.name.rpartition(".")[2] or "(total)"),
                 *(row[key] if as_text(row[key]) else None for key in ("params", "work")),
-                as_text(row["share"]),
+                *(as_text(row[key]) for key in besides),
             ]
-            for row in self.rows(depth=depth)
+            for row in shown
         ]
         return table(headings, rows, numbers=headings[1:])
 
