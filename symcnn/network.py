@@ -22,6 +22,7 @@ from symcnn.questions.place.asked import Places
 from symcnn.questions.spec.asked import Specs
 from symcnn.sets.grammar import Amount, Limit, Target, check_sizes
 from symcnn.words.page.asked import Pages
+from symcnn.words.pictures.asked import Pictures
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Network"]
 
 
-class Network(Places, Specs, Pages):
+class Network(Places, Specs, Pages, Pictures):
     """A network as an algebra: every answer holds for all sizes at once.
 
     Made by `symcnn.from_torch`, by ``trace`` on a `symcnn.nn` module, or from tensors:

@@ -103,7 +103,7 @@ def test_every_question_of_a_network_is_asked_of_all_branches():
     """What `Branched` does not answer anew is a record, or is made of what it answers anew."""
     made_of_others = {
         *"complete scope general nearest_valid output_shape spec valid_inputs validate".split(),
-        *"largest_batch to_page shape_at".split(),
+        *"largest_batch to_page plot draw shape_at".split(),
     }
     records = {
         *"batch calls declared hyperparameters input_tensors inputs output_tensors".split(),

@@ -26,6 +26,7 @@ SUBJECTS = (
     "proof",
     "words",
     "page",
+    "pictures",
     "files",
     "completion",
 )

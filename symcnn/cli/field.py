@@ -116,4 +116,5 @@ def _plot_effective(ask: Ask, path: str) -> None:
         raise click.UsageError("--plot takes --sizes 224x224, and a network of one input")
     module = torch_module_of(ask.target, "cpu")
     (shape,) = ask.shapes(module)
-    effective_receptive_field(module, shape, at=ask.module, **ask.sizes).plot(path)
+    effective = effective_receptive_field(module, shape, at=ask.module, **ask.sizes)
+    effective.plot().savefig(path, dpi=150)

@@ -18,7 +18,8 @@ from symcnn.frontends import from_torch
 from symcnn.shown import Shown
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     import torch
 
@@ -45,25 +46,22 @@ class EffectiveField(Shown):
         inside = self.values[tuple(slice(a, b + 1) for a, b in self.box)]
         return float((inside >= level).mean())
 
-    def plot(self, path: str | Path) -> None:
+    def plot(self, ax: Axes | None = None) -> Figure:
         """The magnitudes as a picture, the theoretical box on top; for two axes.
 
-        Raises MissingExtra without matplotlib.
-        """
-        with needs("plot", "pictures"):
-            from matplotlib.figure import Figure
-            from matplotlib.patches import Rectangle
+        Args:
+            ax: axes of your own to draw on.
 
-        if len(self.box) != 2:
-            raise BadSpec(f"a picture has 2 axes, not {len(self.box)}")
-        figure = Figure(figsize=(5, 5), layout="constrained")
-        axes = figure.add_subplot(xlabel="W", ylabel="H", title=f"seen by output {self.place}")
-        figure.colorbar(axes.imshow(self.values, cmap="viridis"), shrink=0.8)
-        (top, bottom), (left, right) = self.box
-        corner = (left - 0.5, top - 0.5)
-        size = (right - left + 1, bottom - top + 1)
-        axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor="white", linestyle="--"))
-        figure.savefig(path, dpi=150)
+        Returns:
+            A matplotlib figure; ``.savefig("field.png")`` writes it.
+
+        Raises:
+            MissingExtra: matplotlib is not installed.
+            BadSpec: a field of another number of axes.
+        """
+        with needs("plot", "figures"):
+            from symcnn.words.pictures.fields import effective
+        return effective(self.values, self.box, self.place, ax)
 
 
 def effective_receptive_field(

@@ -34,7 +34,7 @@ from symcnn.trace.trace import Trace, remembered
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["Cost", "Roof", "Row", "measure", "total_flops", "total_macs", "unread_parameters"]
+__all__ = ["Cost", "Roof", "Row", "Step", "measure", "total_flops", "total_macs", "unread_parameters"]
 
 #: Columns by name, and their heading in a table ("work" is headed by the convention's unit).
 COLUMNS = {
@@ -88,6 +88,24 @@ def formula(figure: Figure) -> Formula:
     """The figure of a cost that stands at no sizes, which is a formula."""
     assert isinstance(figure, Formula)
     return figure
+
+
+@dataclass(frozen=True)
+class Step(Shown):
+    """A moment of an inference pass.
+
+    Attributes:
+        node: what runs.
+        bytes: of all tensors that are alive meanwhile, parameters aside.
+        alive: these tensors, each by the node or input that made it, and its bytes.
+    """
+
+    node: str
+    bytes: Any
+    alive: tuple[tuple[str, Any], ...]
+
+    def __str__(self) -> str:
+        return f"{self.node}: {self.bytes} bytes"
 
 
 class Cost(Shown):
@@ -362,7 +380,7 @@ class Cost(Shown):
         """
         return self._out(sum(self._saved.values(), 0))
 
-    def _alive(self) -> Iterator[list[Storage]]:
+    def _alive(self) -> Iterator[tuple[Node, list[Storage]]]:
         """What is alive while each node runs: a tensor lives from its maker to its last reader, a
         constant that the forward makes from its first. Of what an operation makes on its way (a
         copy, the scores of attention) one at a time: how many it keeps at once is its own affair.
@@ -385,7 +403,7 @@ class Cost(Shown):
             if node.op == "scaled_dot_product_attention":  # devices differ in what they fuse
                 made, scratch = [s for s in made if s not in scratch], []
             alive.update(dict.fromkeys(s for s in made if s not in scratch))
-            yield from [[*alive, s] for s in scratch] or [[*alive]]
+            yield from ((node, [*alive, *more]) for more in [[s] for s in scratch] or [[]])
             alive = {s: None for s in alive if last[s] != i}
 
     @cached_property
@@ -393,7 +411,34 @@ class Cost(Shown):
         """Bytes alive while each node runs, and whose they are."""
         if self._laid is not self:
             return self._laid._moments
-        return {sum((s.bytes(self._width) for s in alive), 0): alive for alive in self._alive()}
+        moments = (alive for _, alive in self._alive())
+        return {sum((s.bytes(self._width) for s in alive), 0): alive for alive in moments}
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """An inference pass in steps, one or more per node: what is alive, whose largest sum is
+        the `peak`.
+
+        >>> from symcnn import nn
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()).trace("N 3 H W")
+        >>> [(step.node, step.bytes) for step in net.cost().at(N=1, H=10, W=10).steps]
+        [('0', 3248), ('1', 5296)]
+        """
+        if self._laid is not self:
+            return self._laid.steps
+        memory = self._known(inference=True)
+        makers = {memory.of(t).storage: t.name or "input" for t in self.net.input_tensors}
+        for node in self.net.nodes:
+            for storage in (*memory.made[node], *(memory.of(t).storage for t in node.outputs)):
+                makers.setdefault(storage, node.name)
+        found = []
+        for node, alive in self._alive():
+            sizes = [s.bytes(self._width) for s in alive]
+            held = (
+                (makers.get(s, node.name), self._out(b)) for s, b in zip(alive, sizes, strict=True)
+            )
+            found.append(Step(node.name, self._out(sum(sizes, 0)), tuple(held)))
+        return tuple(found)
 
     def terms(self, what: str) -> list[list[Int]]:
         """A figure as it comes together: lists of terms, of which the largest sum is the figure.

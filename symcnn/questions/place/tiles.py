@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from symcnn.errors import BadSpec, InvalidInput, NoSolution, SymcnnError
+from symcnn.errors import BadSpec, InvalidInput, NoSolution, SymcnnError, needs
 from symcnn.questions.cost.cost import measure
 from symcnn.questions.field.receptive_field import spatial_axes
 from symcnn.questions.inputs.domain import check_valid, shape_at
@@ -25,6 +25,13 @@ from symcnn.sets.grammar import check_sizes
 from symcnn.shown import Shown
 from symcnn.trace.graph import SymbolicTensor
 from symcnn.trace.trace import Trace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from symcnn.words.pictures.fields import Image
+
 
 __all__ = ["Tile", "Tiling", "courses", "tiles", "whole_sizes"]
 
@@ -89,6 +96,24 @@ class Tiling(Shown):
         )
         bars = [(a / size, b / size, c / ends, d / ends) for a, b, c, d in spans]
         return tiling_svg(self.axes[axis], size, bars)
+
+    def plot(self, on: Image | None = None, *, ax: Axes | None = None) -> Figure:
+        """The tiles over the whole; darker where they overlap.
+
+        Args:
+            on: a picture of yours, a file or pixels, as large as the whole.
+            ax: axes of your own to draw on.
+
+        Returns:
+            A matplotlib figure; ``.savefig("tiles.png")`` writes it.
+
+        Raises:
+            MissingExtra: matplotlib is not installed.
+            BadSpec: a picture of another size, or tiles along three axes.
+        """
+        with needs("plot", "figures"):
+            from symcnn.words.pictures.fields import tiling
+        return tiling(self, on, ax)
 
     def __str__(self) -> str:
         shapes = dict.fromkeys(tuple(s.stop - s.start for s in t.input) for t in self.tiles)

@@ -1,0 +1,158 @@
+"""Which sizes a figure runs over: a course is a range of one size, with the others beside it.
+
+The law: *what nobody fixes runs along.* The axes of an image that are not given are as long as the
+one that is ranged over, the batch is 1 (or the least that the network takes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from symcnn.errors import BadSpec, SymcnnError
+from symcnn.sets.condition import Requirement
+from symcnn.sets.grammar import check_sizes
+from symcnn.trace.branches import Branch
+
+if TYPE_CHECKING:
+    from symcnn.network import Network
+
+__all__ = ["Course", "Sizes", "course", "image", "taken", "usual"]
+
+#: Sizes as a caller gives them: numbers, and what to range over.
+Sizes: TypeAlias = "Mapping[str, int | Sequence[int]]"
+
+
+@dataclass(frozen=True)
+class Course:
+    """The sizes of a figure, one after the other.
+
+    Attributes:
+        names: the sizes that run, all alike.
+        values: what they run through.
+        fixed: the others.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[int, ...]
+    fixed: Mapping[str, int]
+
+    @property
+    def label(self) -> str:
+        """What runs: ``H = W``."""
+        return " = ".join(self.names)
+
+    @property
+    def beside(self) -> str:
+        """The sizes that do not run: ``N = 1``."""
+        return ", ".join(f"{name} = {size}" for name, size in self.fixed.items())
+
+    def at(self, value: int) -> dict[str, int]:
+        """All sizes where those that run are `value`."""
+        return {**self.fixed, **dict.fromkeys(self.names, value)}
+
+
+def image(net: Network) -> list[str]:
+    """The sizes of an image: those of the inputs that are neither batch nor channels."""
+    return [name for name in net.symbols if name not in net.batch]
+
+
+def usual(net: Network, near: int = 224, **given: int) -> dict[str, int]:
+    """A size for each symbol that is not given: valid, and near to `near`; of the batch, the least.
+
+    Raises NoSolution where no size is valid with those given.
+    """
+    found = {str(name): int(size) for name, size in given.items()}
+    axes = [name for name in image(net) if name not in found]
+    found |= {name: 1 for name in net.symbols if name in net.batch and name not in found}
+    found |= dict.fromkeys(axes, near)
+    try:
+        domain = net.valid_inputs()
+        known = {name: size for name, size in given.items() if name in domain.names}
+        left = domain.given(**known) if known else domain
+        best = left.nearest(*(found[name] for name in left.shown)) if left.shown else ()
+    except SymcnnError:
+        if axes:  # no exact set tells: the sizes are checked where they are used
+            return found
+        raise
+    members = best if isinstance(best, tuple) else (best,)
+    return found | dict(zip(left.shown, members, strict=True))
+
+
+def course(net: Network, sizes: Sizes, default: int = 256) -> Course:
+    """The sizes to run over.
+
+    Raises BadSpec for two ranges that differ, none at all, or a hyperparameter without a number.
+
+    >>> from symcnn import nn
+    >>> net = nn.Conv2d(3, 8, 3).trace("N 3 H W")
+    >>> course(net, {"H": range(1, 5)})
+    Course(names=('H', 'W'), values=(1, 2, 3, 4), fixed={'N': 1})
+    """
+    ranged = {name: tuple(size) for name, size in sizes.items() if not hasattr(size, "__index__")}
+    fixed = {name: size for name, size in sizes.items() if name not in ranged}
+    names = net._told_symbols([*sizes])
+    numbers = check_sizes(fixed, names, net._from_zero)
+    for name, values in ranged.items():
+        if not values:
+            raise BadSpec(f"{name} ranges over nothing")
+        for value in values:
+            check_sizes({name: value}, names, net._from_zero)
+    axes = [name for name in image(net) if name not in numbers]
+    several = list(dict.fromkeys(ranged.values()))
+    if len(several) > 1:
+        raise BadSpec(
+            f"{' and '.join(ranged)} have ranges of their own", cure="a curve runs over one"
+        )
+    if not ranged and not axes:
+        raise BadSpec("no size is left to run over", cure="give a range: H=range(1, 257)")
+    along = [name for name in net.symbols if name in ranged or name in axes]
+    if ranged and not set(ranged) & set(image(net)):  # the batch, or a hyperparameter
+        along = [*ranged]
+    along += [name for name in ranged if name not in along]
+    values = several[0] if several else tuple(range(1, max(default, _most(net)) + 1))
+    rest = {**numbers, **dict.fromkeys(along, values[len(values) // 2])}
+    fixed_all = {n: size for n, size in usual(net, **rest).items() if n not in along}
+    missing = net._all_symbols - fixed_all.keys() - set(along)
+    if missing:
+        raise BadSpec(f"no value for {', '.join(sorted(missing))}", cure="give every size")
+    return Course(tuple(along), values, fixed_all)
+
+
+def _most(net: Network) -> int:
+    """Twice the least valid size, so that a figure shows some."""
+    try:
+        domain = net.valid_inputs()
+        return 2 * max(_first(domain.axis(name).smallest()) for name in image(net))
+    except (SymcnnError, ValueError):
+        return 1
+
+
+def _first(member: int | tuple[int, ...]) -> int:
+    return member[0] if isinstance(member, tuple) else member
+
+
+def taken(net: Network, sizes: Mapping[str, int]) -> Branch[Network] | None:
+    """The branch that takes these sizes, whether or not its layers accept them."""
+    for branch in net.branches:
+        if all(holds(guard.requirement, sizes) for guard in branch.network.guards):
+            return branch
+    return None
+
+
+def holds(requirement: Requirement, sizes: Mapping[str, int]) -> bool:
+    """Whether it holds; not so where a size that is divided by is 0."""
+    try:
+        return requirement.holds(sizes)
+    except ZeroDivisionError:
+        return False
+
+
+def accepted(net: Network, course: Course) -> Iterator[tuple[int, Network]]:
+    """The valid sizes of a course, each with the network of its branch."""
+    for value in course.values:
+        sizes = course.at(value)
+        branch = taken(net, sizes)
+        if branch and all(holds(r, sizes) for r in branch.network.requirements):
+            yield value, branch.network
