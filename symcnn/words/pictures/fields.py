@@ -86,6 +86,7 @@ def field(
                     edgecolor=colour,
                     linestyle=style,
                     lw=1.8,
+                    zorder=3,
                     label=f"{said}: {size}",
                 )
             )
@@ -97,7 +98,12 @@ def field(
     if not boxes:
         axes.set_title("nothing but padding", fontsize=9)
     axes.legend(
-        handles, labels, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2
+        handles,
+        labels,
+        fontsize=8,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.1 if len(extents) == 2 else -0.4),
+        ncols=2,
     )
     listed = ", ".join(f"{name} = {size}" for name, size in exact.values.items())
     where = ", ".join(map(str, place))
@@ -172,7 +178,7 @@ def _holes(axes: Axes, exact: FieldAt, place: Sequence[int]) -> None:
     red, green, blue = (int(RED[k : k + 2], 16) / 255 for k in (1, 3, 5))
     shade[np.outer(rows, columns)] = (red, green, blue, 0.28)
     limits = axes.get_xlim(), axes.get_ylim()
-    axes.imshow(shade, aspect=axes.get_aspect())
+    axes.imshow(shade, aspect=axes.get_aspect(), zorder=2)
     axes.set(xlim=limits[0], ylim=limits[1])
 
 
@@ -199,7 +205,7 @@ def _beyond(axes: Axes, rf: ReceptiveField, place: Sequence[int], extents: Seque
             hatch="//",
             alpha=0.6,
             lw=1,
-            zorder=0.5,
+            zorder=-1,
             label="and padding",
         )
     )
@@ -258,7 +264,9 @@ def tiling(plan: Tiling, on: Image | None, ax: Axes | None) -> Figure:
     axes.set_xlabel(plan.axes[-1])
     if len(extents) == 2:
         axes.set_ylabel(plan.axes[0])
-    axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.1))
+    axes.legend(
+        fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.1 if len(extents) == 2 else -0.4)
+    )
     halo = "; ".join(
         f"{name}: halo {a} and {b}" for name, (a, b) in zip(plan.axes, plan.halo, strict=True)
     )

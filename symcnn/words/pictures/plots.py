@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count, pairwise
-from typing import TYPE_CHECKING, SupportsIndex
+from itertools import count, groupby, pairwise
+from textwrap import fill
+from typing import TYPE_CHECKING, SupportsIndex, TypeAlias
 
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_rgb
@@ -205,7 +206,7 @@ def _domain(net: Network, asked: Asked) -> Figure:
         origin="lower",
         extent=extent,
         interpolation="nearest",
-        aspect="equal" if len(names) > 1 else "auto",
+        aspect="equal" if 1 / 3 < len(spans[0]) / len(spans[-1]) < 3 else "auto",
     )
     ax.set_xlabel(names[-1])
     if len(names) > 1:
@@ -213,7 +214,9 @@ def _domain(net: Network, asked: Asked) -> Figure:
     else:
         ax.set_yticks([])
     labels = [f"valid: {valid:,} of {sum(map(len, rows)):,}", *reasons]
-    patches = [Patch(color=c, label=brief(t, 52)) for c, t in zip(palette, labels, strict=True)]
+    patches = [
+        Patch(color=c, label=fill(brief(t, 150), 50)) for c, t in zip(palette, labels, strict=True)
+    ]
     ax.legend(handles=patches[:12], loc="upper left", bbox_to_anchor=(1.02, 1), fontsize=7)
     try:
         told = str(net.valid_inputs())
@@ -303,6 +306,10 @@ _SAID = {
 }
 
 
+#: A size, a cost, and the branch to which both belong.
+_Point: TypeAlias = tuple[int, int, int]
+
+
 def _cost(net: Network, asked: Asked) -> Figure:
     """Costs over a size, with budgets as lines."""
     default = {} if asked.sizes else {name: range(32, 513, 32) for name in image(net)}
@@ -312,12 +319,12 @@ def _cost(net: Network, asked: Asked) -> Figure:
         raise BadSpec(f"none of these sizes is valid: {run.label} = {run.values[0]}...")
     step = -(-len(valid) // _POINTS)
     points = [*valid[::step], *([valid[-1]] if (len(valid) - 1) % step else [])]
-    costs = [(value, part.cost().at(**run.at(value))) for value, part in points]
-    curves = {
-        name: [(value, int(getattr(cost, _COSTS[name][0]))) for value, cost in costs]
+    costs = [(value, id(part), part.cost().at(**run.at(value))) for value, part in points]
+    curves: dict[str, list[_Point]] = {
+        name: [(v, int(getattr(cost, _COSTS[name][0])), part) for v, part, cost in costs]
         for name in _COSTS
     }
-    varies = [name for name, curve in curves.items() if len({cost for _, cost in curve}) > 1]
+    varies = [name for name, curve in curves.items() if len({cost for _, cost, _ in curve}) > 1]
     shown = list(dict.fromkeys([*(asked.budgets or varies or _COSTS)]))
     if asked.ax is not None:
         if len(shown) > 1 and asked.budgets:
@@ -335,14 +342,15 @@ def _cost(net: Network, asked: Asked) -> Figure:
 
 
 def _curve(
-    net: Network, ax: Axes, run: Course, name: str, curve: list[tuple[int, int]], asked: Asked
+    net: Network, ax: Axes, run: Course, name: str, curve: list[_Point], asked: Asked
 ) -> None:
     unit = _COSTS[name][1]
-    style = "o-" if len(curve) > 1 else "o"
-    ax.plot(*zip(*curve, strict=True), style, ms=3, lw=1, color=BLUE)
+    for _, piece in groupby(curve, lambda point: point[2]):  # branches do not join
+        values, amounts, _ = zip(*piece, strict=True)
+        ax.plot(values, amounts, "o-", ms=3, lw=1, color=BLUE)
     ax.set(xlabel=run.label, ylabel="bytes" if unit else _SAID[name])
     ax.set_ylim(bottom=0)
-    _scale(ax, max(cost for _, cost in curve), unit)
+    _scale(ax, max(cost for _, cost, _ in curve), unit)
     if name in asked.budgets:
         given = asked.budgets[name]
         most = parse_amount(given, name) if isinstance(given, str) else int(given)
@@ -414,7 +422,7 @@ def _memory(net: Network, asked: Asked) -> Figure:
         bbox={"boxstyle": "round", "facecolor": "white", "edgecolor": RED, "alpha": 0.9},
     )
     ax.set(xlabel="step of the forward", ylabel="bytes alive", xlim=(0, len(steps)))
-    ax.set_ylim(0, 1.08 * max(heights))
+    ax.set_ylim(0, 1.35 * max(heights))
     every = max(1, -(-len(steps) // 16))
     ticks = sorted({*range(0, len(steps), every)})
     ax.set_xticks([k + 0.5 for k in ticks])
