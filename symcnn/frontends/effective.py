@@ -60,7 +60,7 @@ class EffectiveField(Shown):
             BadSpec: a field of another number of axes.
         """
         with needs("plot", "figures"):
-            from symcnn.words.pictures.fields import effective
+            from symcnn.notation.places import effective
         return effective(self.values, self.box, self.place, ax)
 
 

@@ -34,7 +34,7 @@ from symcnn.trace.trace import Trace, remembered
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["Cost", "Roof", "Row", "Step", "measure", "total_flops", "total_macs", "unread_parameters"]
+__all__ = ["Cost", "Roof", "Row", "measure", "total_flops", "total_macs", "unread_parameters"]
 
 #: Columns by name, and their heading in a table ("work" is headed by the convention's unit).
 COLUMNS = {
@@ -88,24 +88,6 @@ def formula(figure: Figure) -> Formula:
     """The figure of a cost that stands at no sizes, which is a formula."""
     assert isinstance(figure, Formula)
     return figure
-
-
-@dataclass(frozen=True)
-class Step(Shown):
-    """A moment of an inference pass.
-
-    Attributes:
-        node: what runs.
-        bytes: of all tensors that are alive meanwhile, parameters aside.
-        alive: these tensors, each by the node or input that made it, and its bytes.
-    """
-
-    node: str
-    bytes: Any
-    alive: tuple[tuple[str, Any], ...]
-
-    def __str__(self) -> str:
-        return f"{self.node}: {self.bytes} bytes"
 
 
 class Cost(Shown):
@@ -413,32 +395,6 @@ class Cost(Shown):
             return self._laid._moments
         moments = (alive for _, alive in self._alive())
         return {sum((s.bytes(self._width) for s in alive), 0): alive for alive in moments}
-
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """An inference pass in steps, one or more per node: what is alive, whose largest sum is
-        the `peak`.
-
-        >>> from symcnn import nn
-        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()).trace("N 3 H W")
-        >>> [(step.node, step.bytes) for step in net.cost().at(N=1, H=10, W=10).steps]
-        [('0', 3248), ('1', 5296)]
-        """
-        if self._laid is not self:
-            return self._laid.steps
-        memory = self._known(inference=True)
-        makers = {memory.of(t).storage: t.name or "input" for t in self.net.input_tensors}
-        for node in self.net.nodes:
-            for storage in (*memory.made[node], *(memory.of(t).storage for t in node.outputs)):
-                makers.setdefault(storage, node.name)
-        found = []
-        for node, alive in self._alive():
-            sizes = [s.bytes(self._width) for s in alive]
-            held = (
-                (makers.get(s, node.name), self._out(b)) for s, b in zip(alive, sizes, strict=True)
-            )
-            found.append(Step(node.name, self._out(sum(sizes, 0)), tuple(held)))
-        return tuple(found)
 
     def terms(self, what: str) -> list[list[Int]]:
         """A figure as it comes together: lists of terms, of which the largest sum is the figure.

@@ -14,18 +14,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, singledispatch
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any, Union
 
 import sympy
 
 from symcnn.algebra.axis import AxisMap, Folded, Resample, Roll, Scatter, Window
 from symcnn.algebra.expr import Expr, from_sympy
 from symcnn.algebra.size import Int, Size, Symbol, evaluate, exact_div, maximum, minimum, symbols_of
-from symcnn.errors import BadSpec, InvalidInput, Undecidable, UnsupportedOperation, needs
+from symcnn.errors import BadSpec, InvalidInput, Undecidable, UnsupportedOperation
 from symcnn.questions.field.alignment import Alignment, aligned
 from symcnn.questions.field.field_at import FieldAt
 from symcnn.questions.field.passed import Branches, Pass, axis_name, half
 from symcnn.questions.field.periods import Sizes, varying
+from symcnn.questions.field.picture import Pictured
 from symcnn.questions.field.reach import (
     Line,
     Span,
@@ -44,12 +45,6 @@ from symcnn.sets.condition import Condition
 from symcnn.shown import Shown
 from symcnn.trace.graph import Node, SymbolicTensor, ancestors, public, tensors_in
 from symcnn.trace.trace import Trace
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from symcnn.words.pictures.fields import Image
 
 #: Where an output stands: an index, or one for each of its axes; a number or a formula.
 Place = Union[Expr, Sequence[Expr]]
@@ -141,7 +136,7 @@ class _Field:
         return varying(length, self.along, self.name, places)
 
 
-class ReceptiveField(Shown):
+class ReceptiveField(Pictured, Shown):
     """What an output place sees of the input, per spatial axis of the input.
 
     >>> import symcnn
@@ -394,43 +389,6 @@ class ReceptiveField(Shown):
         Raises InvalidInput for sizes that the network does not take.
         """
         return FieldAt(self, sizes)
-
-    def plot(
-        self,
-        at: int | Sequence[int] | Mapping[str, int] | None = None,
-        on: Image | None = None,
-        *,
-        ax: Axes | None = None,
-        **sizes: int,
-    ) -> Figure:
-        """What a place of the output sees, as a picture: over all paths, and over the shortest.
-
-        The pixels that are read are shaded, holes of dilation are not; padding that is read is
-        hatched, rows and columns that no output reads are dark.
-
-        Args:
-            at: the place of the output: ``(3, 3)``, or by name, ``{"H": 3, "W": 3}``; by default
-                the middle. Without a picture and without sizes, names are sizes, as for `at`.
-            on: a picture of yours, a file or pixels, whose size is that of the input.
-            ax: axes of your own to draw on.
-            sizes: the size of the input, where no picture says it; by default a valid one near 224.
-
-        Returns:
-            A matplotlib figure; ``.savefig("field.png")`` writes it.
-
-        Raises:
-            MissingExtra: matplotlib is not installed.
-            BadSpec: a field of three axes, a picture that cannot be read, a place that is none.
-            InvalidInput: sizes, or a picture, that the network does not take; a place outside.
-
-        >>> from symcnn import nn
-        >>> rf = nn.Conv2d(3, 8, 5, padding=2).trace("N 3 H W").receptive_field()
-        >>> [text.get_text() for text in rf.plot(at=(0, 9), H=20, W=20).axes[0].get_legend().texts]
-        ['over all paths: 3 × 5', 'along the shortest path: 3 × 5', 'and padding']
-        """
-        with needs("plot", "figures"):
-            from symcnn.words.pictures.fields import field
-        return field(self, self.part, at, on, sizes, ax)
 
     @cached_property
     def part(self) -> Trace:

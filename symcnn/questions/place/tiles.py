@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from symcnn.words.pictures.fields import Image
+    from symcnn.notation.places import Image
 
 
 __all__ = ["Tile", "Tiling", "courses", "tiles", "whole_sizes"]
@@ -112,8 +112,13 @@ class Tiling(Shown):
             BadSpec: a picture of another size, or tiles along three axes.
         """
         with needs("plot", "figures"):
-            from symcnn.words.pictures.fields import tiling
-        return tiling(self, on, ax)
+            from symcnn.notation.places import tiling
+        ends = [[(s.start, s.stop - 1) for s in tile.input] for tile in self.tiles]
+        halo = (
+            f"{name}: halo {a} and {b}" for name, (a, b) in zip(self.axes, self.halo, strict=True)
+        )
+        title = f"{str(self).splitlines()[0]}\n{'; '.join(halo)}"
+        return tiling(self.axes, [self.sizes[name] for name in self.axes], ends, title, on, ax)
 
     def __str__(self) -> str:
         shapes = dict.fromkeys(tuple(s.stop - s.start for s in t.input) for t in self.tiles)

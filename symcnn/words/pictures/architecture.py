@@ -12,15 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import log2
-from typing import TYPE_CHECKING
 
 from symcnn.errors import BadSpec
-from symcnn.words.latex import escape as tex
+from symcnn.notation.latex import escape as tex
+from symcnn.trace.trace import Trace
 from symcnn.words.pictures.drawing import Drawing
 from symcnn.words.pictures.graph import Box, Edge, Graph, graph
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
 
 __all__ = ["FORMS", "drawn"]
 
@@ -41,7 +38,7 @@ text { font: 12px system-ui, sans-serif; fill: #24292f; } .name { font-weight: 6
 """
 
 
-def drawn(net: Network, form: str, depth: int | None) -> Drawing:
+def drawn(net: Trace, form: str, depth: int | None) -> Drawing:
     """See `symcnn.Network.draw`; each branch of a network stands below the one before."""
     if form not in FORMS:
         raise BadSpec(f"there is no drawing {form!r}", cure=f"there is {', '.join(FORMS)}")

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from symcnn.errors import needs
+from symcnn.trace.trace import Trace
 from symcnn.words.pictures.drawing import Drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from symcnn.network import Network
 
 __all__ = ["Pictures"]
 
@@ -69,7 +69,7 @@ class Pictures:
         costs = {"params": params, "macs": macs, "memory": memory, "peak": peak}
         budgets = {name: amount for name, amount in costs.items() if amount is not None}
         asked = Asked(ranges, output, at, budgets, ax)
-        return figure(cast("Network", self), what, asked)
+        return figure(cast(Trace, self), what, asked)
 
     def draw(self, form: str = "svg", *, depth: int | None = 1) -> Drawing:
         """The architecture, folded by module: ``net.draw("svg", depth=2)``.
@@ -102,4 +102,4 @@ class Pictures:
         """
         from symcnn.words.pictures.architecture import drawn
 
-        return drawn(cast("Network", self), form, depth)
+        return drawn(cast(Trace, self), form, depth)

@@ -12,16 +12,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import log2
-from typing import TYPE_CHECKING
 
 from symcnn.algebra.axis import IDENTITY
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import evaluate, symbols_of
+from symcnn.notation.tree import Part, parts
 from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor
-from symcnn.words.tree import Part, parts
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["Box", "Edge", "Graph", "graph"]
 
@@ -99,7 +96,7 @@ class _Group:
         return f"{self.times:,} × {said if len(once) == 1 else f'({said})'}"
 
 
-def graph(net: Network, depth: int | None, where: str = "") -> Graph:
+def graph(net: Trace, depth: int | None, where: str = "") -> Graph:
     """The graph of a network without branches.
 
     >>> from symcnn import nn
@@ -146,7 +143,7 @@ def graph(net: Network, depth: int | None, where: str = "") -> Graph:
     return Graph(tuple(boxes), tuple(Edge(*edge) for edge in edges), where)
 
 
-def _shape(net: Network, t: SymbolicTensor) -> str:
+def _shape(net: Trace, t: SymbolicTensor) -> str:
     return " × ".join(text(net.simplest(dim)) for dim in t.dims) or "scalar"
 
 
@@ -169,7 +166,7 @@ def _kind(part: Part) -> str:
 class _Scales:
     """How often the map of a tensor is halved against the input's, at one large size."""
 
-    def __init__(self, net: Network) -> None:
+    def __init__(self, net: Trace) -> None:
         inputs = [t for t in net.input_tensors if t.ndim > 2] or list(net.input_tensors)
         named = set(net.symbols)
         self.values = dict.fromkeys(named, _LARGE)
@@ -194,7 +191,7 @@ class _Scales:
         return max(0, round(log2(self.extent / extent)))
 
 
-def _folded(net: Network, found: Sequence[Part], scales: _Scales) -> list[_Group]:
+def _folded(net: Trace, found: Sequence[Part], scales: _Scales) -> list[_Group]:
     """One group per part where they are few; else fewer, by the laws above."""
     groups = [_Group((part,)) for part in found]
     if len(groups) > _FEW:
@@ -208,7 +205,7 @@ def _folded(net: Network, found: Sequence[Part], scales: _Scales) -> list[_Group
     return groups
 
 
-def _fused(net: Network, groups: Sequence[_Group]) -> list[_Group]:
+def _fused(net: Trace, groups: Sequence[_Group]) -> list[_Group]:
     """What keeps its shape place by place, in the box of what it reads."""
     readers = Counter(t for node in net.nodes for t in dict.fromkeys(node.inputs))
     readers.update(net.output_tensors)

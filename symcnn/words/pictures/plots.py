@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, groupby, pairwise
 from textwrap import fill
-from typing import TYPE_CHECKING, SupportsIndex, TypeAlias
+from typing import SupportsIndex, TypeAlias
 
+import sympy
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
@@ -19,9 +20,7 @@ from matplotlib.ticker import MultipleLocator
 
 from symcnn.algebra.size import Int, evaluate, symbols_of
 from symcnn.errors import BadSpec, SymcnnError
-from symcnn.sets.condition import Requirement
-from symcnn.sets.grammar import parse_amount
-from symcnn.words.pictures.course import (
+from symcnn.notation.course import (
     Course,
     Sizes,
     accepted,
@@ -31,11 +30,15 @@ from symcnn.words.pictures.course import (
     taken,
     usual,
 )
-from symcnn.words.pictures.figure import BLUE, COLOURS, GREY, RED, brief, paper, quantity
-from symcnn.words.pictures.figure import Figure as Page
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.notation.figure import BLUE, COLOURS, GREY, RED, brief, paper, quantity
+from symcnn.notation.figure import Figure as Page
+from symcnn.questions.cost.cost import measure
+from symcnn.questions.cost.steps import steps
+from symcnn.questions.field.receptive_field import receptive_field
+from symcnn.questions.inputs.domain import reasons
+from symcnn.sets.condition import Requirement
+from symcnn.sets.grammar import parse_amount
+from symcnn.trace.trace import Trace
 
 __all__ = ["KINDS", "Asked", "figure"]
 
@@ -62,7 +65,7 @@ class Asked:
     ax: Axes | None = None
 
 
-def figure(net: Network, what: str, asked: Asked) -> Figure:
+def figure(net: Trace, what: str, asked: Asked) -> Figure:
     """See `symcnn.Network.plot`."""
     if what not in KINDS:
         raise BadSpec(f"there is no figure {what!r}", cure=f"there is {', '.join(KINDS)}")
@@ -76,7 +79,7 @@ def figure(net: Network, what: str, asked: Asked) -> Figure:
     return KINDS[what](net, asked)
 
 
-def _title(net: Network, ax: Axes, text: str, beside: str = "") -> None:
+def _title(net: Trace, ax: Axes, text: str, beside: str = "") -> None:
     told = [text, *([beside] if beside else []), *([f"holds {net.scope}"] if net.scope else [])]
     ax.set_title("\n".join(brief(line, 96) for line in told), fontsize=10, loc="left")
 
@@ -92,7 +95,7 @@ def _numbers(sizes: Sizes) -> dict[str, int]:
 # sizes ------------------------------------------------------------------------------------------
 
 
-def _sizes(net: Network, asked: Asked) -> Figure:
+def _sizes(net: Trace, asked: Asked) -> Figure:
     """The staircase: the size of the output over that of the input."""
     run = course(net, asked.sizes)
     page, ax = paper(asked.ax)
@@ -128,22 +131,22 @@ def _targets(output: int | Sequence[int] | None) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def _part(net: Network, at: str | None) -> Network:
+def _part(net: Trace, at: str | None) -> Trace:
     return net.at(at) if at else net.last_map(len(image(net))) if image(net) else net
 
 
-def _row(net: Network, at: str | None, run: Course) -> Int | None:
+def _row(net: Trace, at: str | None, run: Course) -> Int | None:
     """The first size of the output, or of its last map, that varies as the course runs."""
     dims = _part(net, at).output_dims
     return next((dim for dim in dims if symbols_of(dim) & set(run.names)), None)
 
 
-def _along(net: Network, at: str | None, run: Course, value: int) -> int | None:
+def _along(net: Trace, at: str | None, run: Course, value: int) -> int | None:
     row = _row(net, at, run)
     return None if row is None else int(evaluate(row, run.at(value)))
 
 
-def _formula(net: Network, at: str | None, run: Course) -> str:
+def _formula(net: Trace, at: str | None, run: Course) -> str:
     """What the staircase draws, where all branches have one form."""
     rows = [_row(branch.network, at, run) for branch in net.branches]
     if all(row is None for row in rows):
@@ -177,22 +180,22 @@ def _spans(values: Sequence[int], run: Course) -> str:
 # domain -----------------------------------------------------------------------------------------
 
 
-def _domain(net: Network, asked: Asked) -> Figure:
+def _domain(net: Trace, asked: Asked) -> Figure:
     """The lattice of valid inputs, and for the others why not."""
     names, spans, fixed = _lattice(net, asked.sizes)
     rules = {id(b.network): _rules(b.network) for b in net.branches}
-    reasons: dict[str, int] = {}
+    found: dict[str, int] = {}
     rows = []
     for down in spans[0]:
         row = []
         for across in spans[1]:
             sizes = {**fixed, names[0]: down, **({names[1]: across} if len(names) > 1 else {})}
             why = _why(net, sizes, rules)
-            row.append(0 if not why else reasons.setdefault(why, len(reasons) + 1))
+            row.append(0 if not why else found.setdefault(why, len(found) + 1))
         rows.append(row)
     valid = sum(row.count(0) for row in rows)
     page, ax = paper(asked.ax, 7.4, 5.2 if len(names) > 1 else 2.4)
-    others = (to_rgb(COLOURS[k % len(COLOURS)]) for k in range(len(reasons)))
+    others = (to_rgb(COLOURS[k % len(COLOURS)]) for k in range(len(found)))
     palette = [to_rgb(BLUE), *((0.4 + 0.6 * r, 0.4 + 0.6 * g, 0.4 + 0.6 * b) for r, g, b in others)]
     if len(names) == 1:
         rows = [[row[0] for row in rows]]
@@ -213,7 +216,7 @@ def _domain(net: Network, asked: Asked) -> Figure:
         ax.set_ylabel(names[0])
     else:
         ax.set_yticks([])
-    labels = [f"valid: {valid:,} of {sum(map(len, rows)):,}", *reasons]
+    labels = [f"valid: {valid:,} of {sum(map(len, rows)):,}", *found]
     patches = [
         Patch(color=c, label=fill(brief(t, 150), 50)) for c, t in zip(palette, labels, strict=True)
     ]
@@ -226,7 +229,7 @@ def _domain(net: Network, asked: Asked) -> Figure:
     return page
 
 
-def _lattice(net: Network, sizes: Sizes) -> tuple[list[str], list[tuple[int, ...]], dict[str, int]]:
+def _lattice(net: Trace, sizes: Sizes) -> tuple[list[str], list[tuple[int, ...]], dict[str, int]]:
     """The two sizes that span the lattice, what they run through, and the others."""
     ranged = {
         name: tuple(size) for name, size in sizes.items() if not isinstance(size, SupportsIndex)
@@ -262,16 +265,16 @@ def _edges(values: Sequence[int]) -> tuple[float, float]:
     return values[0] - step / 2, values[-1] + step / 2
 
 
-def _rules(net: Network) -> list[tuple[str, Requirement]]:
+def _rules(net: Trace) -> list[tuple[str, Requirement]]:
     """What a branch requires, each with its node: the least that says it all."""
     try:
-        return [(f"{r.node}: {r.requirement}", r.requirement) for r in net.reasons()]
+        return [(f"{r.node}: {r.requirement}", r.requirement) for r in reasons(net)]
     except SymcnnError:
         return [(str(r), r) for r in net.requirements]
 
 
 def _why(
-    net: Network,
+    net: Trace,
     sizes: Mapping[str, int],
     rules: Mapping[int, Sequence[tuple[str, Requirement]]],
 ) -> str:
@@ -310,7 +313,7 @@ _SAID = {
 _Point: TypeAlias = tuple[int, int, int]
 
 
-def _cost(net: Network, asked: Asked) -> Figure:
+def _cost(net: Trace, asked: Asked) -> Figure:
     """Costs over a size, with budgets as lines."""
     default = {} if asked.sizes else {name: range(32, 513, 32) for name in image(net)}
     run = course(net, asked.sizes or default)
@@ -319,7 +322,7 @@ def _cost(net: Network, asked: Asked) -> Figure:
         raise BadSpec(f"none of these sizes is valid: {run.label} = {run.values[0]}...")
     step = -(-len(valid) // _POINTS)
     points = [*valid[::step], *([valid[-1]] if (len(valid) - 1) % step else [])]
-    costs = [(value, id(part), part.cost().at(**run.at(value))) for value, part in points]
+    costs = [(value, id(part), measure(part).at(**run.at(value))) for value, part in points]
     curves: dict[str, list[_Point]] = {
         name: [(v, int(getattr(cost, _COSTS[name][0])), part) for v, part, cost in costs]
         for name in _COSTS
@@ -341,9 +344,7 @@ def _cost(net: Network, asked: Asked) -> Figure:
     return page
 
 
-def _curve(
-    net: Network, ax: Axes, run: Course, name: str, curve: list[_Point], asked: Asked
-) -> None:
+def _curve(net: Trace, ax: Axes, run: Course, name: str, curve: list[_Point], asked: Asked) -> None:
     unit = _COSTS[name][1]
     for _, piece in groupby(curve, lambda point: point[2]):  # branches do not join
         values, amounts, _ = zip(*piece, strict=True)
@@ -371,7 +372,7 @@ def _scale(ax: Axes, most: int, unit: str) -> None:
         ax.yaxis.set_major_locator(MultipleLocator(step * whole))
 
 
-def _border(net: Network, run: Course, name: str, most: int) -> tuple[int, int] | None:
+def _border(net: Trace, run: Course, name: str, most: int) -> tuple[int, int] | None:
     """Two valid sizes that follow each other, of which the first stays within a budget and the
     second does not; None where the last fits, or the first does not. Found by halves.
     """
@@ -379,7 +380,7 @@ def _border(net: Network, run: Course, name: str, most: int) -> tuple[int, int] 
 
     def within(k: int) -> bool:
         value, part = valid[k]
-        return int(getattr(part.cost().at(**run.at(value)), _COSTS[name][0])) <= most
+        return int(getattr(measure(part).at(**run.at(value)), _COSTS[name][0])) <= most
 
     low, high = 0, len(valid) - 1
     if not within(low) or within(high):
@@ -393,25 +394,25 @@ def _border(net: Network, run: Course, name: str, most: int) -> tuple[int, int] 
 # memory -----------------------------------------------------------------------------------------
 
 
-def _memory(net: Network, asked: Asked) -> Figure:
+def _memory(net: Trace, asked: Asked) -> Figure:
     """The bytes alive while each node runs, and whose they are at the worst moment."""
     sizes = usual(net, **_numbers(asked.sizes))
     part = net.branch_at(**sizes)
     part = part.at(asked.at) if asked.at else part
-    steps = part.cost().at(**({} if part is not net and not part.symbols else sizes)).steps
+    run = steps(measure(part).at(**sizes))
     page, ax = paper(asked.ax, 7.6, 4.0)
-    if not steps:
+    if not run:
         raise BadSpec("the network runs nothing")
-    peak = max(range(len(steps)), key=lambda k: steps[k].bytes)
-    heights = [step.bytes for step in steps]
-    ax.fill_between(range(len(steps) + 1), [*heights, heights[-1]], step="post", color=BLUE, lw=0)
+    peak = max(range(len(run)), key=lambda k: run[k].bytes)
+    heights = [step.bytes for step in run]
+    ax.fill_between(range(len(run) + 1), [*heights, heights[-1]], step="post", color=BLUE, lw=0)
     ax.fill_between([peak, peak + 1], [heights[peak]] * 2, color=RED, lw=0)
-    worst = steps[peak]
+    worst = run[peak]
     held = sorted(worst.alive, key=lambda one: -one[1])
     lines = [f"peak {quantity(worst.bytes, 'B')} at {worst.node}"]
     lines += [f"  {quantity(size, 'B')} of {maker}" for maker, size in held[:5]]
     lines += [f"  and {len(held) - 5} more"] if len(held) > 5 else []
-    right = peak > len(steps) / 2
+    right = peak > len(run) / 2
     ax.text(
         *((0.02 if right else 0.98), 0.97),
         "\n".join(lines),
@@ -421,14 +422,12 @@ def _memory(net: Network, asked: Asked) -> Figure:
         fontsize=8,
         bbox={"boxstyle": "round", "facecolor": "white", "edgecolor": RED, "alpha": 0.9},
     )
-    ax.set(xlabel="step of the forward", ylabel="bytes alive", xlim=(0, len(steps)))
+    ax.set(xlabel="step of the forward", ylabel="bytes alive", xlim=(0, len(run)))
     ax.set_ylim(0, 1.35 * max(heights))
-    every = max(1, -(-len(steps) // 16))
-    ticks = sorted({*range(0, len(steps), every)})
+    every = max(1, -(-len(run) // 16))
+    ticks = sorted({*range(0, len(run), every)})
     ax.set_xticks([k + 0.5 for k in ticks])
-    ax.set_xticklabels(
-        [brief(steps[k].node, 24) for k in ticks], rotation=40, ha="right", fontsize=7
-    )
+    ax.set_xticklabels([brief(run[k].node, 24) for k in ticks], rotation=40, ha="right", fontsize=7)
     _scale(ax, max(heights), "B")
     _title(net, ax, "tensors alive in inference, parameters aside", _listed(sizes))
     return page
@@ -441,11 +440,11 @@ def _listed(sizes: Mapping[str, int]) -> str:
 # fields -----------------------------------------------------------------------------------------
 
 
-def _fields(net: Network, asked: Asked) -> Figure:
+def _fields(net: Trace, asked: Asked) -> Figure:
     """The receptive field along the depth: over all paths, and over the shortest."""
     sizes = usual(net, **_numbers(asked.sizes))
     part = net.branch_at(**sizes)
-    field = part.receptive_field(asked.at)
+    field = receptive_field(part, asked.at)
     page, ax = paper(asked.ax, 7.6, 4.0)
     name = field.axes[-1]
     extent = sizes.get(name)
@@ -453,13 +452,13 @@ def _fields(net: Network, asked: Asked) -> Figure:
         (field.table(), BLUE, "over all paths"),
         (field.smallest.table(), COLOURS[1], "along the shortest path"),
     ):
-        widths = [_number(row["size"][-1], sizes) for row in rows]
+        widths = [_number(one, sizes) for row in rows if isinstance(one := row["size"], tuple)]
         seen = [(k, width) for k, width in enumerate(widths) if width is not None]
         if seen:
             ax.plot(*zip(*seen, strict=True), "-", lw=1.4, color=colour, label=said)
     if extent:
         ax.axhline(extent, color=RED, lw=1, ls="--", label=f"the image, {name} = {extent}")
-    names = [row["name"] for row in field.table()]
+    names = [str(row["name"]) for row in field.table()]
     every = max(1, -(-len(names) // 16))
     ax.set_xticks(range(0, len(names), every))
     ax.set_xticklabels([brief(n, 24) for n in names[::every]], rotation=40, ha="right", fontsize=7)
@@ -470,19 +469,19 @@ def _fields(net: Network, asked: Asked) -> Figure:
     return page
 
 
-def _number(size: object, values: Mapping[str, int]) -> int | None:
-    """A size of a field as a number, where it is one at these sizes."""
-    if isinstance(size, int):
-        return size
-    free = getattr(size, "free_symbols", None)
-    if size is None or free is None or not {str(s) for s in free} <= values.keys():
+def _number(size: tuple[object, ...], values: Mapping[str, int]) -> int | None:
+    """The last size of a field as a number, where it is one at these sizes."""
+    width = size[-1]
+    if isinstance(width, int):
+        return width
+    if not isinstance(width, sympy.Expr) or not {str(s) for s in width.free_symbols} <= {*values}:
         return None
-    number = size.subs({s: values[str(s)] for s in free})  # type: ignore[attr-defined]
+    number = width.subs({s: values[str(s)] for s in width.free_symbols})
     return int(number) if number.is_Integer else None
 
 
 #: The figures, by name.
-KINDS: dict[str, Callable[[Network, Asked], Figure]] = {
+KINDS: dict[str, Callable[[Trace, Asked], Figure]] = {
     "sizes": _sizes,
     "domain": _domain,
     "cost": _cost,

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from symcnn.errors import BadSpec, SymcnnError
 from symcnn.sets.condition import Requirement
 from symcnn.sets.grammar import check_sizes
 from symcnn.trace.branches import Branch
-
-if TYPE_CHECKING:
-    from symcnn.network import Network
+from symcnn.trace.trace import Trace
 
 __all__ = ["Course", "Sizes", "course", "image", "taken", "usual"]
 
@@ -53,12 +51,12 @@ class Course:
         return {**self.fixed, **dict.fromkeys(self.names, value)}
 
 
-def image(net: Network) -> list[str]:
+def image(net: Trace) -> list[str]:
     """The sizes of an image: those of the inputs that are neither batch nor channels."""
     return [name for name in net.symbols if name not in net.batch]
 
 
-def usual(net: Network, near: int = 224, **given: int) -> dict[str, int]:
+def usual(net: Trace, near: int = 224, **given: int) -> dict[str, int]:
     """A size for each symbol that is not given: valid, and near to `near`; of the batch, the least.
 
     Raises NoSolution where no size is valid with those given.
@@ -80,7 +78,7 @@ def usual(net: Network, near: int = 224, **given: int) -> dict[str, int]:
     return found | dict(zip(left.shown, members, strict=True))
 
 
-def course(net: Network, sizes: Sizes, default: int = 256) -> Course:
+def course(net: Trace, sizes: Sizes, default: int = 256) -> Course:
     """The sizes to run over.
 
     Raises BadSpec for two ranges that differ, none at all, or a hyperparameter without a number.
@@ -120,7 +118,7 @@ def course(net: Network, sizes: Sizes, default: int = 256) -> Course:
     return Course(tuple(along), values, fixed_all)
 
 
-def _most(net: Network) -> int:
+def _most(net: Trace) -> int:
     """Twice the least valid size, so that a figure shows some."""
     try:
         domain = net.valid_inputs()
@@ -133,7 +131,7 @@ def _first(member: int | tuple[int, ...]) -> int:
     return member[0] if isinstance(member, tuple) else member
 
 
-def taken(net: Network, sizes: Mapping[str, int]) -> Branch[Network] | None:
+def taken(net: Trace, sizes: Mapping[str, int]) -> Branch[Trace] | None:
     """The branch that takes these sizes, whether or not its layers accept them."""
     for branch in net.branches:
         if all(holds(guard.requirement, sizes) for guard in branch.network.guards):
@@ -149,7 +147,7 @@ def holds(requirement: Requirement, sizes: Mapping[str, int]) -> bool:
         return False
 
 
-def accepted(net: Network, course: Course) -> Iterator[tuple[int, Network]]:
+def accepted(net: Trace, course: Course) -> Iterator[tuple[int, Trace]]:
     """The valid sizes of a course, each with the network of its branch."""
     for value in course.values:
         sizes = course.at(value)

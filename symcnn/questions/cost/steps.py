@@ -1,0 +1,63 @@
+"""An inference pass in steps: what stands in memory while each node runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from symcnn.algebra.size import Int, evaluate
+from symcnn.questions.cost.cost import Cost
+from symcnn.shown import Shown
+
+__all__ = ["Step", "steps"]
+
+
+@dataclass(frozen=True)
+class Step(Shown):
+    """A moment of an inference pass.
+
+    Attributes:
+        node: what runs.
+        bytes: of all tensors that are alive meanwhile, parameters aside.
+        alive: these tensors, each by the node or input that made it, and its bytes.
+    """
+
+    node: str
+    bytes: int
+    alive: tuple[tuple[str, int], ...]
+
+    def __str__(self) -> str:
+        return f"{self.node}: {self.bytes} bytes"
+
+
+def steps(cost: Cost) -> tuple[Step, ...]:
+    """The steps of a pass, one or more per node; the largest is the `Cost.peak`.
+
+    Args:
+        cost: of a network at sizes, see `Cost.at`.
+
+    Returns:
+        The steps, in the order of the forward.
+
+    >>> from symcnn import nn
+    >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()).trace("N 3 H W")
+    >>> [(step.node, step.bytes) for step in steps(net.cost().at(N=1, H=10, W=10))]
+    [('0', 3248), ('1', 5296)]
+    """
+    memory, sizes = cost._known(inference=True), cost.sizes or {}
+    makers = {memory.of(t).storage: t.name or "input" for t in cost.net.input_tensors}
+    for node in cost.net.nodes:
+        for storage in (*memory.made[node], *(memory.of(t).storage for t in node.outputs)):
+            makers.setdefault(storage, node.name)
+    found = []
+    for node, alive in cost._alive():
+        held = tuple(
+            (makers.get(storage, node.name), _number(storage.bytes(cost._width), sizes))
+            for storage in alive
+        )
+        found.append(Step(node.name, sum(size for _, size in held), held))
+    return tuple(found)
+
+
+def _number(size: Int, sizes: Mapping[str, int]) -> int:
+    return int(evaluate(size, sizes))
