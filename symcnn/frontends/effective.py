@@ -18,10 +18,9 @@ from symcnn.frontends import from_torch
 from symcnn.shown import Shown
 
 if TYPE_CHECKING:
+    import torch
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    import torch
 
 __all__ = ["EffectiveField", "effective_receptive_field"]
 
