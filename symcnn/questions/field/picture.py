@@ -5,7 +5,7 @@ shortest.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from symcnn.errors import BadSpec, InvalidInput, SymcnnError, needs
 from symcnn.notation.course import usual
@@ -34,7 +34,7 @@ class _Field(Field, Protocol):
 
     def at(self, **sizes: int) -> FieldAt: ...
 
-    def interval(self, i: int, axis: int = 0) -> tuple[Any, Any]: ...
+    def interval(self, i: int, axis: int = 0) -> tuple[object, object]: ...
 
 
 class Pictured:
