@@ -27,7 +27,7 @@ from symcnn.trace.graph import (
     Parameter,
     SymbolicTensor,
     Tape,
-    known,
+    entails,
     uncollected,
 )
 
@@ -192,7 +192,7 @@ class _Run:
 
     def require(self, requirement: Requirement) -> None:
         """A condition that the program checks."""
-        if known(requirement) is not True:
+        if entails(requirement) is not True:
             place = "the exported program"
             self.tape.guards.append(Guard(requirement, place, len(self.tape.nodes) - 1))
 
@@ -272,12 +272,12 @@ class _Run:
 
 def _at_least(a: Any, b: Any) -> Any:
     condition = Condition(a, ">=", b, "what the exported program checks")
-    return condition if known(condition) is None else known(condition)
+    return condition if entails(condition) is None else entails(condition)
 
 
 def _equal(a: Any, b: Any) -> Any:
     condition = Condition(a, "==", b, "what the exported program checks")
-    return condition if known(condition) is None else known(condition)
+    return condition if entails(condition) is None else entails(condition)
 
 
 _ON_SIZES: dict[str, Callable[..., Any]] = {

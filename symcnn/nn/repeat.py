@@ -30,7 +30,7 @@ from symcnn.nn.module import Module
 from symcnn.questions.field.reach import Line, Reach, Span, axes_of, index_symbol, sign
 from symcnn.questions.field.reach import Unknown as Unread
 from symcnn.questions.field.receptive_field import Pass
-from symcnn.sets.condition import Condition, ForAll, Requirement, settled, substituted
+from symcnn.sets.condition import Condition, ForAll, Requirement, decide_syntactically, substituted
 from symcnn.trace.graph import (
     Blocks,
     Node,
@@ -275,7 +275,7 @@ def _repeated(
         for axis, name in enumerate(fresh)
         if name in expected
     ]
-    undecided = tuple(r for r in entering if not settled(r))
+    undecided = tuple(r for r in entering if not decide_syntactically(r))
     requires = undecided + _requirements(tape, values, index, n)
     axes = _axes(tape, x, state, values, index, n, final)
     emitted = [_put(t.dims, values) for t in outputs[1:]]
@@ -337,7 +337,7 @@ def _solved(
         if name in expected:
             values[name] = want = expected[name]
             first = Condition(start[axis], "==", _put([want], {index: 0})[0], _FIRST)
-            if settled(first) is False:
+            if decide_syntactically(first) is False:
                 _fits(start, axis, first.rhs, "the input is", 0)
             takes = _put([want], {index: i + 1})[0]
             if after != takes:
@@ -374,19 +374,19 @@ def _requirements(
     for node in tape.nodes:
         for requirement in node.result.requires:
             r = substituted(requirement, values)
-            if settled(r):
+            if decide_syntactically(r):
                 continue
             if index not in r.symbols:
-                if settled(r) is False:
+                if decide_syntactically(r) is False:
                     raise failure(node.name or node.op, r)
                 kept[r if least is not None and least > 0 else ForAll(r, index, n)] = None
                 continue
             backwards = {index: n - 1 - sz.Symbol(index, 0).size()}
-            if settled(substituted(r, backwards)):
+            if decide_syntactically(substituted(r, backwards)):
                 continue
             for block in range(8):
                 at = substituted(r, {index: block})
-                if settled(at) is False:
+                if decide_syntactically(at) is False:
                     error = failure(f"block {block} ({node.op})", at)
                     raise error
             kept[ForAll(r, index, n)] = None

@@ -17,14 +17,14 @@ from symcnn.ops.pointwise import aligned, broadcast_dims, fits
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
-    equal,
-    kept,
-    mixed,
+    leading_axes,
     normal_dim,
     normal_dims,
+    require_equal,
     require_rank,
     rule,
     unpacked,
+    whole_axes,
 )
 from symcnn.ops.shape import join, permuted, reshaped
 from symcnn.sets.condition import Condition, Requirement
@@ -139,9 +139,9 @@ def repeat_interleave(
     else:
         length = size * repeats
     if dim is None:
-        return Result(((length,),), mixed((length,)))
+        return Result(((length,),), whole_axes((length,)))
     result = (*input.dims[:axis], length, *input.dims[axis + 1 :])
-    axes = kept(input.ndim)
+    axes = leading_axes(input.ndim)
     every = isinstance(repeats, SymbolicTensor)  # some more often than others
     axes[axis : axis + 1] = [(axis, Whole(length) if every else Scatter(repeats, repeats))]
     return Result((result,), tuple(axes))
@@ -197,7 +197,7 @@ def stack(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
         raise ShapeMismatch("stack takes tensors of one shape")
     raised = [SymbolicTensor((*t.dims[:axis], 1, *t.dims[axis:])) for t in tensors]
     joined = join(raised, axis)
-    each = kept(tensors[0].ndim)
+    each = leading_axes(tensors[0].ndim)
     each.insert(axis, (None, Whole(len(tensors))))
     axes = tuple(each)
     others = tuple((t, axes) for t in tensors[1:])
@@ -234,7 +234,7 @@ def _stack_along(axis: int, rank: int) -> Any:
         raised = [_raised(x, rank) for x in tensors]
         joined = join(raised, min(axis, max(raised[0].ndim - 1, 0)))
         if any(a.dims != b.dims for a, b in zip(tensors, raised, strict=True)):
-            return Result(joined.shapes, mixed(joined.shapes[0]), requires=joined.requires)
+            return Result(joined.shapes, whole_axes(joined.shapes[0]), requires=joined.requires)
         others = ((t, axes) for t, (_, axes) in zip(tensors[1:], joined.others, strict=True))
         return replace(joined, others=tuple(others))
 
@@ -254,7 +254,7 @@ def column_stack(tensors: Sequence[SymbolicTensor], *, out: object = None) -> Re
     """Vectors as columns, one beside the other."""
     columns = [x if x.ndim > 1 else SymbolicTensor((prod(x.dims), 1)) for x in tensors]
     joined = join(columns, 1)
-    return Result(joined.shapes, mixed(joined.shapes[0]), requires=joined.requires)
+    return Result(joined.shapes, whole_axes(joined.shapes[0]), requires=joined.requires)
 
 
 @rule("meshgrid")
@@ -268,7 +268,7 @@ def meshgrid(*tensors: object, indexing: str | None = None) -> Result:
     dims = [v.dims[0] if v.ndim else 1 for v in vectors]
     if indexing == "xy":
         dims[:2] = dims[1::-1] if len(dims) > 1 else dims
-    return Result((tuple(dims),) * len(vectors), mixed(dims), single=False)
+    return Result((tuple(dims),) * len(vectors), whole_axes(dims), single=False)
 
 
 # Views under other names ----------------------------------------------------------------------
@@ -296,7 +296,7 @@ def channel_shuffle(input: SymbolicTensor, groups: Int) -> Result:
         raise ShapeMismatch(f"channel_shuffle takes an input of more than 2 axes, not {input.ndim}")
     at_least("groups", (groups,), 1)
     channels = input.dims[1]
-    requires = tuple(equal(channels % groups, 0, "channels must split into the groups"))
-    axes = kept(input.ndim)
+    requires = tuple(require_equal(channels % groups, 0, "channels must split into the groups"))
+    axes = leading_axes(input.ndim)
     axes[1] = (1, Whole(channels))
     return Result((input.dims,), tuple(axes), requires=requires)

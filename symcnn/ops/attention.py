@@ -10,7 +10,7 @@ from functools import wraps
 from symcnn.algebra.axis import IDENTITY, Whole
 from symcnn.algebra.size import Int
 from symcnn.errors import ShapeMismatch
-from symcnn.ops.registry import Axes, equal, require_rank, rule
+from symcnn.ops.registry import Axes, require_equal, require_rank, rule
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import OPS, Result, SymbolicTensor
 
@@ -58,27 +58,33 @@ def _rule(
         raise ShapeMismatch(f"embed_dim={width} does not split into {num_heads} heads")
 
     why = "multi_head_attention: "
-    requires = equal(features, width, f"{why}the query must have embed_dim features")
-    requires += equal(keys, value.dims[0], f"{why}there must be a value per key")
+    requires = require_equal(features, width, f"{why}the query must have embed_dim features")
+    requires += require_equal(keys, value.dims[0], f"{why}there must be a value per key")
     if batch:
-        requires += equal(batch[0], key.dims[1], f"{why}batches must be equal")
-        requires += equal(batch[0], value.dims[1], f"{why}batches must be equal")
+        requires += require_equal(batch[0], key.dims[1], f"{why}batches must be equal")
+        requires += require_equal(batch[0], value.dims[1], f"{why}batches must be equal")
     weights = (q_proj_weight, k_proj_weight, v_proj_weight)
     for tensor, weight in zip((query, key, value), weights, strict=True):
         own = weight.dims[1] if use_separate_proj_weight and weight is not None else width
-        requires += equal(tensor.dims[-1], own, f"{why}features must be as the layer was built")
+        requires += require_equal(
+            tensor.dims[-1], own, f"{why}features must be as the layer was built"
+        )
     if in_proj_weight is not None and not use_separate_proj_weight:
-        requires += equal(in_proj_weight.dims[0], 3 * width, f"{why}the weight makes q, k and v")
-        requires += equal(
+        requires += require_equal(
+            in_proj_weight.dims[0], 3 * width, f"{why}the weight makes q, k and v"
+        )
+        requires += require_equal(
             in_proj_weight.dims[1], width, f"{why}the weight takes embed_dim features"
         )
     if in_proj_bias is not None:
-        requires += equal(in_proj_bias.dims[0], 3 * width, f"{why}the bias is for q, k and v")
+        requires += require_equal(
+            in_proj_bias.dims[0], 3 * width, f"{why}the bias is for q, k and v"
+        )
     samples: Int = batch[0] if batch else 1
     requires += _masks(attn_mask, key_padding_mask, (length, keys), batch, samples * num_heads)
 
     out, inner = out_proj_weight.dims
-    requires += equal(inner, width, f"{why}the output's weight takes embed_dim features")
+    requires += require_equal(inner, width, f"{why}the output's weight takes embed_dim features")
     projections = width * (length * (features + out) + keys * (key.dims[-1] + value.dims[-1]))
     seen = keys + (bias_k is not None) + bool(add_zero_attn)
     macs = samples * (projections + 2 * length * seen * width)
@@ -112,7 +118,7 @@ def _masks(
         expected.append((key_padding_mask, (*batch, plane[1])))
     for mask, dims in expected:
         for have, want in zip(mask.dims, dims, strict=True):
-            requires += equal(have, want, "a mask must have the attention's shape")
+            requires += require_equal(have, want, "a mask must have the attention's shape")
     return requires
 
 

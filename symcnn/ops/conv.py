@@ -16,10 +16,10 @@ from symcnn.errors import ShapeMismatch
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
-    equal,
     map_axes,
     ntuple,
     of_shapes,
+    require_equal,
     require_rank,
     rule,
 )
@@ -132,11 +132,13 @@ def _channels(
 ) -> list[Requirement]:
     if isinstance(c_out, int) and isinstance(groups, int) and c_out % groups:
         raise ShapeMismatch(f"{op}: {c_out} output channels do not split into groups={groups}")
-    requires = equal(have, want, "the input must have the channels the weight expects")
+    requires = require_equal(have, want, "the input must have the channels the weight expects")
     if bias is not None:
         if bias.ndim != 1:
             raise ShapeMismatch(f"{op}: the bias is {bias.ndim}-d, not 1-d")
-        requires += equal(bias.dims[0], c_out, f"{op}: there must be a bias per output channel")
+        requires += require_equal(
+            bias.dims[0], c_out, f"{op}: there must be a bias per output channel"
+        )
     return requires
 
 

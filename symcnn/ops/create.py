@@ -14,7 +14,7 @@ from typing import Any, Union
 from symcnn.algebra.size import Int, Size, ceildiv
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.ops.pointwise import broadcast
-from symcnn.ops.registry import OneOrMore, Operand, at_least, mixed, rule, unpacked
+from symcnn.ops.registry import OneOrMore, Operand, at_least, rule, unpacked, whole_axes
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Result, SymbolicTensor
 
@@ -26,7 +26,7 @@ def made(*dims: Int) -> Result:
     at_least("size", dims, 0)
     why = "a size must not be negative"
     requires = tuple(Condition(size, ">=", 1, why) for size in dims if isinstance(size, Size))
-    return Result((tuple(dims),), mixed(dims), requires=requires)
+    return Result((tuple(dims),), whole_axes(dims), requires=requires)
 
 
 def _of_size(*sizes: OneOrMore[Int], size: Sequence[Int] = (), **kwargs: object) -> Result:

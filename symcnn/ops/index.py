@@ -37,24 +37,24 @@ from symcnn.ops.pointwise import aligned, broadcast_dims, fits
 from symcnn.ops.registry import (
     OneOrMore,
     Operand,
-    alike,
     at_least,
-    equal,
-    kept,
-    mixed,
+    elementwise,
+    leading_axes,
     normal_dim,
     normal_dims,
+    require_equal,
     require_rank,
     rule,
     same_axes,
     unpacked,
+    whole_axes,
 )
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import (
     Result,
     SymbolicTensor,
     decided,
-    known,
+    entails,
     plain_number,
     tensors_in,
 )
@@ -129,7 +129,7 @@ def _picked(input: SymbolicTensor, index: Any) -> Result:
         places = {place for place, _ in picks}
         start = picks[0][0] if len(places) == 1 else 0
         dims[start:start] = picked
-        axes[start:start] = mixed(picked)
+        axes[start:start] = whole_axes(picked)
     return Result((tuple(dims),), (*axes, *gone), requires=tuple(requires))
 
 
@@ -172,7 +172,7 @@ def _all_inside(item: Any, size: Int) -> list[Requirement]:
     if not isinstance(item, (list, tuple)):
         return []
     if any(isinstance(i, bool) for i in item):
-        return equal(size, len(item), "a list of truth values must be as long as the axis")
+        return require_equal(size, len(item), "a list of truth values must be as long as the axis")
     return [
         need
         for i in item
@@ -191,14 +191,14 @@ def _may_be_empty(length: Int) -> bool:
     if isinstance(length, int):
         return False
     low = sharp_lower(length)
-    return (low is None or low < 1) and known(Condition(length, ">=", 1)) is not True
+    return (low is None or low < 1) and entails(Condition(length, ">=", 1)) is not True
 
 
 def _is_nonnegative(value: Int) -> bool:
     low = lower(value)
     if low is not None and low >= 0:
         return True
-    return known(Condition(value, ">=", 0)) is True
+    return entails(Condition(value, ">=", 0)) is True
 
 
 def _slice(size: Int, item: slice) -> tuple[Int, AxisMap]:
@@ -209,7 +209,7 @@ def _slice(size: Int, item: slice) -> tuple[Int, AxisMap]:
     start = _bound(0 if item.start is None else item.start, size)
     stop = size if item.stop is None else _bound(item.stop, size)
     length = ceildiv(stop - start, step)
-    if known(Condition(length, ">=", 0)) is not True:
+    if entails(Condition(length, ">=", 0)) is not True:
         length = maximum(length, 0)
     return length, Window(1, step, -start, stop - size)
 
@@ -219,23 +219,23 @@ def _bound(value: Int, size: Int) -> Int:
     if not _is_nonnegative(value):
         behind = decided(Condition(-value, ">=", 1))  # python's own question: a branch
         if behind is False:
-            return value if known(Condition(size, ">=", value)) is True else minimum(value, size)
+            return value if entails(Condition(size, ">=", value)) is True else minimum(value, size)
         if behind is None:
             raise UnsupportedOperation(
                 f"a slice bound of {value} may be negative or not",
                 cure="max(0, ...) says that it is not, or slice from the end",
             )
         value = value + size
-        if known(Condition(value, ">=", 0)) is not True:
+        if entails(Condition(value, ">=", 0)) is not True:
             value = maximum(value, 0)
-    return value if known(Condition(size, ">=", value)) is True else minimum(value, size)
+    return value if entails(Condition(size, ">=", value)) is True else minimum(value, size)
 
 
 def _set(input: SymbolicTensor, index: Any, value: Any, *args: object, **kwargs: object) -> Result:
     """``x[index] = value``: the shape stays; the value must broadcast to what is picked."""
     masks = any(is_mask(t) for t in tensors_in(index))
     if masks or not isinstance(value, SymbolicTensor):
-        return alike(input)
+        return elementwise(input)
     picked = _picked(input, index)
     (dims,) = picked.shapes
     have = value.dims
@@ -243,7 +243,7 @@ def _set(input: SymbolicTensor, index: Any, value: Any, *args: object, **kwargs:
         have = have[1:]
     needs = fits(have, dims, "the value must broadcast to what the index picks")
     written = (value, _written(input, picked, value))
-    return alike(input, requires=(*picked.requires, *needs), others=(written,))
+    return elementwise(input, requires=(*picked.requires, *needs), others=(written,))
 
 
 setitem = rule("setitem", "__setitem__", "index_put")(_set)
@@ -296,7 +296,7 @@ def _scattered(x: SymbolicTensor, index: Any, src: SymbolicTensor, name: str) ->
     if len(dims) != src.ndim:
         raise ShapeMismatch(f"{name}: {src.ndim} axes do not fit {len(dims)}")
     why = f"{name}: the tensor must be as large as the places it is written to"
-    same = [need for a, b in zip(src.dims, dims, strict=True) for need in equal(a, b, why)]
+    same = [need for a, b in zip(src.dims, dims, strict=True) for need in require_equal(a, b, why)]
     return replace(written, requires=(*written.requires, *same))
 
 
@@ -315,7 +315,7 @@ def narrow(input: SymbolicTensor, dim: int, start: Int | SymbolicTensor, length:
     why = "narrow: the part must lie within the axis"
     gaps = (first, size - first - length, length if isinstance(length, int) else length - 1)
     requires = tuple(Condition(gap, ">=", 0, why) for gap in gaps)
-    axes = kept(input.ndim)
+    axes = leading_axes(input.ndim)
     axes[axis] = (axis, Window(1, 1, -first, first + length - size))
     dims = (*input.dims[:axis], length, *input.dims[axis + 1 :])
     return Result((dims,), tuple(axes), requires=requires)
@@ -352,7 +352,7 @@ def _parts(x: SymbolicTensor, axis: int, sizes: Sequence[Int], *needs: Requireme
     parts = []
     before: Int = 0
     for size in sizes:
-        axes = kept(x.ndim)
+        axes = leading_axes(x.ndim)
         axes[axis] = (axis, Window(1, 1, -before, before + size - x.dims[axis]))
         parts.append(tuple(axes))
         before = before + size
@@ -392,7 +392,7 @@ def _split(input: SymbolicTensor, sections: Any, axis: int, text: str, of: int =
             raise ShapeMismatch(negative)
         least = [Condition(s, ">=", 0, negative) for s in sections if not _is_nonnegative(s)]
         why = f"{text}: the parts must add up to the axis"
-        return _parts(input, axis, sections, *equal(sum(sections), size, why), *least)
+        return _parts(input, axis, sections, *require_equal(sum(sections), size, why), *least)
     if isinstance(sections, int) and sections < 1:
         raise ShapeMismatch(f"{text}: a part has at least one element")
     if isinstance(size, int) and isinstance(sections, int):
@@ -410,7 +410,9 @@ def _split(input: SymbolicTensor, sections: Any, axis: int, text: str, of: int =
             f'symcnn.multiple("{size}", of={of or sections})',
         )
     parts = [min(sections, length - start) for start in range(0, length, sections)]
-    return _parts(input, axis, parts, *equal(size, length, f"{text} gives {len(parts)} parts"))
+    return _parts(
+        input, axis, parts, *require_equal(size, length, f"{text} gives {len(parts)} parts")
+    )
 
 
 @rule("tensor_split")
@@ -457,7 +459,7 @@ def _split_along(op: str, axis: int, least: int) -> Any:
         if not isinstance(indices_or_sections, int):
             return found
         why = f"{op}: the axis must be a multiple of the number of parts"
-        even = tuple(equal(input.dims[along] % indices_or_sections, 0, why))
+        even = tuple(require_equal(input.dims[along] % indices_or_sections, 0, why))
         return replace(found, requires=even)
 
     return operation
@@ -481,7 +483,7 @@ def unbind(input: SymbolicTensor, dim: int = 0) -> Result:
     dims = tuple(input.dims[i] for i in keep)
     parts = tuple((*kept_but(input, axis), (axis, Pick(i))) for i in range(count))
     why = f"unbind gives {count} tensors"
-    requires = tuple(equal(input.dims[axis], count, why))
+    requires = tuple(require_equal(input.dims[axis], count, why))
     return Result((dims,) * count, requires=requires, single=False, parts=parts)
 
 
@@ -560,9 +562,11 @@ def index_select(input: SymbolicTensor, dim: int, index: SymbolicTensor) -> Resu
     require_rank(index, (0, 1), "index_select's index")
     axis = normal_dim(dim, input.ndim, "index_select")
     if not input.ndim:
-        return alike(input, requires=tuple(equal(prod(index.dims), 1, "a number has one place")))
+        return elementwise(
+            input, requires=tuple(require_equal(prod(index.dims), 1, "a number has one place"))
+        )
     length = index.dims[0] if index.ndim else 1
-    axes = kept(input.ndim)
+    axes = leading_axes(input.ndim)
     axes[axis] = (axis, Whole(length))
     dims = (*input.dims[:axis], length, *input.dims[axis + 1 :])
     places: Any = [(None, IDENTITY)] * input.ndim
@@ -577,7 +581,7 @@ def take_along_dim(
     """`gather`, where the other axes broadcast; without an axis, from the flattened tensor."""
     if dim is None:
         count = prod(indices.dims)
-        return Result(((count,),), mixed((count,)))
+        return Result(((count,),), whole_axes((count,)))
     if input.ndim != indices.ndim:
         raise ShapeMismatch(f"take_along_dim: {indices.ndim}-d indices of a {input.ndim}-d tensor")
     axis = normal_dim(dim, input.ndim, "take_along_dim")
@@ -593,7 +597,7 @@ def take_along_dim(
 @rule("take")
 def take(input: SymbolicTensor, index: SymbolicTensor) -> Result:
     """Elements by their number in the flattened tensor."""
-    return Result((index.dims,), mixed(index.dims))
+    return Result((index.dims,), whole_axes(index.dims))
 
 
 def _index_add(
@@ -613,8 +617,8 @@ def _index_add(
             raise ShapeMismatch(f"a {source.ndim}-d source for a {input.ndim}-d tensor")
         for i, (a, b) in enumerate(zip(source.dims, input.dims, strict=False)):
             want = prod(index.dims) if i == axis else b
-            requires += equal(a, want, "index_add: the source must have the tensor's sizes")
-    axes = kept(input.ndim)
+            requires += require_equal(a, want, "index_add: the source must have the tensor's sizes")
+    axes = leading_axes(input.ndim)
     if axes:
         axes[axis] = (axis, Whole(input.dims[axis]))
     return Result((input.dims,), tuple(axes), requires=tuple(requires))
@@ -665,7 +669,7 @@ def embedding(
     rows, width = weight.dims
     if padding_idx is not None and isinstance(rows, int) and not -rows <= padding_idx < rows:
         raise ShapeMismatch(f"embedding: padding_idx={padding_idx} is not one of {rows} rows")
-    return Result(((*input.dims, width),), (*kept(input.ndim), (None, Whole(width))))
+    return Result(((*input.dims, width),), (*leading_axes(input.ndim), (None, Whole(width))))
 
 
 @rule("embedding_bag")
@@ -696,7 +700,7 @@ def embedding_bag(
         if mode != "sum" or per_sample_weights.ndim != input.ndim:
             raise ShapeMismatch(f"{op}: one weight per index, for mode='sum' only")
         for have, want in zip(per_sample_weights.dims, input.dims, strict=True):
-            requires += equal(have, want, f"{op}: one weight per index")
+            requires += require_equal(have, want, f"{op}: one weight per index")
     if (offsets is None) != (input.ndim == 2) or (offsets is not None and offsets.ndim != 1):
         raise ShapeMismatch(f"{op}: a vector of offsets, for a 1-d input only")
     bags = input.dims[0] if offsets is None else offsets.dims[0]
@@ -704,7 +708,7 @@ def embedding_bag(
         bags = bags - 1
         requires.append(Condition(bags, ">=", 1, f"{op}: at least one bag"))
     dims = (bags, width)
-    axes = (*kept(1), (None, Whole(width))) if offsets is None else mixed(dims)
+    axes = (*leading_axes(1), (None, Whole(width))) if offsets is None else whole_axes(dims)
     return Result((dims,), axes, requires=tuple(requires))
 
 
@@ -714,7 +718,9 @@ def one_hot(tensor: SymbolicTensor, num_classes: Int = -1) -> Result:
     if num_classes == -1:
         raise DataDependent("one_hot: the number of classes is the largest value", cure="give it")
     at_least("num_classes", (num_classes,), 1)
-    return Result(((*tensor.dims, num_classes),), (*kept(tensor.ndim), (None, Whole(num_classes))))
+    return Result(
+        ((*tensor.dims, num_classes),), (*leading_axes(tensor.ndim), (None, Whole(num_classes)))
+    )
 
 
 # Order along an axis --------------------------------------------------------------------------
@@ -722,7 +728,7 @@ def one_hot(tensor: SymbolicTensor, num_classes: Int = -1) -> Result:
 
 def _shuffled(x: SymbolicTensor, axes: Sequence[int]) -> Result:
     """The shape stays; along `axes` any place can come from any other."""
-    maps = kept(x.ndim)
+    maps = leading_axes(x.ndim)
     for axis in axes:
         maps[axis] = (axis, Whole(x.dims[axis]))
     return Result((x.dims,), tuple(maps))
@@ -747,7 +753,7 @@ def roll(
     if count != len(axes):
         raise ShapeMismatch(f"roll: {count} shifts for {len(axes)} axes")
     by = shifts if isinstance(shifts, (tuple, list)) else (shifts,)
-    maps = kept(input.ndim)
+    maps = leading_axes(input.ndim)
     for axis, shift in zip(axes if input.ndim else (), by, strict=False):
         once = maps[axis][1] is IDENTITY
         maps[axis] = (axis, Roll(shift) if once else Whole(input.dims[axis]))
@@ -787,7 +793,7 @@ def rot90(input: SymbolicTensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Re
         raise ShapeMismatch(f"rot90 turns 2 axes, not {tuple(dims)} of a {input.ndim}-d tensor")
     a, b = normal_dims(tuple(dims), input.ndim, "rot90")
     result = list(input.dims)
-    axes = kept(input.ndim)
+    axes = leading_axes(input.ndim)
     if k % 2:
         result[a], result[b] = result[b], result[a]
     turns: list[tuple[tuple[int, int, AxisMap], tuple[int, int, AxisMap]]] = [
@@ -806,7 +812,7 @@ def tril(input: SymbolicTensor, diagonal: Int = 0) -> Result:
     """A triangle of every matrix, zeros elsewhere."""
     if input.ndim < 2:
         raise ShapeMismatch(f"tril and triu take matrices, not a {input.ndim}-d tensor")
-    return alike(input)
+    return elementwise(input)
 
 
 @rule("diagonal", "diagonal_copy")
@@ -839,7 +845,7 @@ def _embedded(x: SymbolicTensor, offset: int, dim1: int, dim2: int) -> Result:
     dims = list(x.dims[:-1])
     for place in sorted(places):
         dims.insert(place, x.dims[-1] + abs(offset))
-    return Result((tuple(dims),), mixed(dims))
+    return Result((tuple(dims),), whole_axes(dims))
 
 
 @rule("diag")

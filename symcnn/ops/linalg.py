@@ -13,7 +13,16 @@ from symcnn.algebra.size import Int, Size, minimum, prod
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
 from symcnn.ops.pointwise import broadcast, broadcast_dims
 from symcnn.ops.reduce import reduced
-from symcnn.ops.registry import Axes, OneOrMore, equal, kept, mixed, normal_dim, require_rank, rule
+from symcnn.ops.registry import (
+    Axes,
+    OneOrMore,
+    leading_axes,
+    normal_dim,
+    require_equal,
+    require_rank,
+    rule,
+    whole_axes,
+)
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
 
@@ -31,12 +40,12 @@ def _matrices(x: SymbolicTensor, op: str) -> tuple[Dims, Int, Int]:
 
 def _square(x: SymbolicTensor, op: str) -> list[Requirement]:
     _, rows, columns = _matrices(x, op)
-    return equal(rows, columns, f"{op}: the matrices must be square")
+    return require_equal(rows, columns, f"{op}: the matrices must be square")
 
 
 def _result(batch: int, *shapes: Dims, requires: list[Requirement] | None = None) -> Result:
     """Tensors whose first `batch` axes are the input's; the rest reads everything."""
-    axes: Axes = (*kept(batch), *mixed(shapes[0][batch:]))
+    axes: Axes = (*leading_axes(batch), *whole_axes(shapes[0][batch:]))
     return Result(shapes, axes, requires=tuple(requires or ()), single=len(shapes) == 1)
 
 
@@ -108,7 +117,9 @@ def old_qr(input: SymbolicTensor, some: bool = True) -> Result:
 def pinv(input: SymbolicTensor, *args: object, hermitian: bool = False, **kwargs: object) -> Result:
     """The pseudo-inverse: rows and columns exchanged."""
     batch, m, n = _matrices(input, "pinv")
-    square = equal(m, n, "pinv of a Hermitian matrix: it must be square") if hermitian else []
+    square = (
+        require_equal(m, n, "pinv of a Hermitian matrix: it must be square") if hermitian else []
+    )
     return replace(_result(len(batch), (*batch, n, m)), requires=tuple(square))
 
 
@@ -143,12 +154,14 @@ def solve(
         if not left:
             raise ShapeMismatch("solve: left=False takes matrices")
         dims = (*batch, rows)
-        return Result((dims,), mixed(dims), requires=(*requires, *equal(B.dims[-1], rows, why)))
+        return Result(
+            (dims,), whole_axes(dims), requires=(*requires, *require_equal(B.dims[-1], rows, why))
+        )
     others, m, n = _matrices(B, "solve")
     lead, agree = broadcast_dims(batch, others)
-    requires += [*agree, *equal(m if left else n, rows, why)]
+    requires += [*agree, *require_equal(m if left else n, rows, why)]
     dims = (*lead, m, n)
-    return Result((dims,), mixed(dims), requires=tuple(requires))
+    return Result((dims,), whole_axes(dims), requires=tuple(requires))
 
 
 @rule("linalg_solve_triangular")
@@ -165,9 +178,13 @@ def solve_triangular(
     others, m, n = _matrices(B, "solve_triangular")
     lead, agree = broadcast_dims(batch, others)
     why = "solve_triangular: there must be a right-hand side per row"
-    requires = [*_square(A, "solve_triangular"), *agree, *equal(m if left else n, rows, why)]
+    requires = [
+        *_square(A, "solve_triangular"),
+        *agree,
+        *require_equal(m if left else n, rows, why),
+    ]
     dims = (*lead, m, n)
-    return Result((dims,), mixed(dims), requires=tuple(requires))
+    return Result((dims,), whole_axes(dims), requires=tuple(requires))
 
 
 @rule("cholesky_solve")
@@ -177,9 +194,9 @@ def cholesky_solve(input: SymbolicTensor, input2: SymbolicTensor, **kwargs: obje
     batch, rows, _ = _matrices(input2, "cholesky_solve")
     lead, agree = broadcast_dims(others, batch)
     why = "cholesky_solve: there must be a right-hand side per row"
-    requires = [*_square(input2, "cholesky_solve"), *agree, *equal(m, rows, why)]
+    requires = [*_square(input2, "cholesky_solve"), *agree, *require_equal(m, rows, why)]
     dims = (*lead, m, n)
-    return Result((dims,), mixed(dims), requires=tuple(requires))
+    return Result((dims,), whole_axes(dims), requires=tuple(requires))
 
 
 @rule("linalg_vecdot")
@@ -188,7 +205,7 @@ def vecdot(x: SymbolicTensor, y: SymbolicTensor, *, dim: int = -1, **kwargs: obj
     both = broadcast(x, y)
     axis = normal_dim(dim, len(both.shapes[0]), "vecdot")
     dims = both.shapes[0][:axis] + both.shapes[0][axis + 1 :]
-    return Result((dims,), mixed(dims), requires=both.requires)
+    return Result((dims,), whole_axes(dims), requires=both.requires)
 
 
 @rule("kron")
@@ -197,7 +214,7 @@ def kron(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     rank = max(input.ndim, other.ndim)
     first, second = ((1,) * (rank - t.ndim) + t.dims for t in (input, other))
     dims = tuple(a * b for a, b in zip(first, second, strict=True))
-    return Result((dims,), mixed(dims))
+    return Result((dims,), whole_axes(dims))
 
 
 @rule("pdist")
@@ -206,7 +223,7 @@ def pdist(input: SymbolicTensor, p: float = 2.0) -> Result:
     require_rank(input, (2,), "pdist")
     rows = input.dims[0]
     dims = ((rows * (rows - 1)) // 2,)
-    return Result((dims,), mixed(dims))
+    return Result((dims,), whole_axes(dims))
 
 
 @rule("block_diag")
@@ -216,7 +233,7 @@ def block_diag(*tensors: SymbolicTensor) -> Result:
         raise ShapeMismatch("block_diag takes tensors of at most 2 axes")
     shapes = [(1,) * (2 - t.ndim) + t.dims for t in tensors]
     rows, columns = (sum((s[i] for s in shapes), 0) for i in range(2))
-    return Result(((rows, columns),), mixed((rows, columns)))
+    return Result(((rows, columns),), whole_axes((rows, columns)))
 
 
 @rule("cartesian_prod")
@@ -226,14 +243,14 @@ def cartesian_prod(*tensors: SymbolicTensor) -> Result:
         require_rank(t, (1,), "cartesian_prod")
     total = prod(t.dims[0] for t in tensors)
     dims: Dims = (total,) if len(tensors) == 1 else (total, len(tensors))
-    return Result((dims,), mixed(dims))
+    return Result((dims,), whole_axes(dims))
 
 
 def _cross(input: SymbolicTensor, other: SymbolicTensor, axis: int) -> Result:
     both = broadcast(input, other)
     why = "cross: the axis must have size 3"
-    needs = [c for t in (input, other) for c in equal(t.dims[axis], 3, why)]
-    return Result(both.shapes, mixed(both.shapes[0]), requires=(*both.requires, *needs))
+    needs = [c for t in (input, other) for c in require_equal(t.dims[axis], 3, why)]
+    return Result(both.shapes, whole_axes(both.shapes[0]), requires=(*both.requires, *needs))
 
 
 @rule("linalg_cross")

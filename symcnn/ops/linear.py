@@ -6,7 +6,7 @@ from symcnn.algebra.axis import IDENTITY, AxisMap, Whole
 from symcnn.algebra.size import prod
 from symcnn.errors import ShapeMismatch
 from symcnn.ops.pointwise import fits
-from symcnn.ops.registry import equal, of_shapes, require_rank, rule
+from symcnn.ops.registry import of_shapes, require_equal, require_rank, rule
 from symcnn.trace.graph import Result, SymbolicTensor
 
 __all__ = ["linear"]
@@ -23,7 +23,9 @@ def linear(
     require_rank(weight, (1, 2), "the weight of linear")
     *rows, in_features = weight.dims
     *lead, features = input.dims
-    requires = equal(features, in_features, "the input must have the features the layer expects")
+    requires = require_equal(
+        features, in_features, "the input must have the features the layer expects"
+    )
     if bias is not None:
         if weight.ndim == 1:  # torch adds no bias to a product with a vector
             raise ShapeMismatch("linear takes no bias with a weight of one axis")

@@ -10,7 +10,7 @@ from typing import Any, TypedDict, Unpack
 from symcnn.algebra.size import Int, Size, maximum, prod
 from symcnn.errors import ShapeMismatch
 from symcnn.ops.pointwise import broadcast, broadcast_dims
-from symcnn.ops.registry import alike, equal, mixed, require_rank, rule
+from symcnn.ops.registry import elementwise, require_equal, require_rank, rule, whole_axes
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
 
@@ -58,7 +58,7 @@ def _reduced(
     if reduction == "none":
         if pointwise is not None:
             return replace(pointwise, requires=tuple(requires))
-        return Result((dims,), mixed(dims), requires=tuple(requires))
+        return Result((dims,), whole_axes(dims), requires=tuple(requires))
     return Result(((),), requires=tuple(requires))
 
 
@@ -66,7 +66,7 @@ def _same(op: str, a: SymbolicTensor, b: SymbolicTensor) -> list[Requirement]:
     if a.ndim != b.ndim:
         raise ShapeMismatch(f"{op}: the target is {b.ndim}-d, the input {a.ndim}-d")
     why = f"{op}: input and target must have the same shape"
-    return [need for x, y in zip(a.dims, b.dims, strict=True) for need in equal(x, y, why)]
+    return [need for x, y in zip(a.dims, b.dims, strict=True) for need in require_equal(x, y, why)]
 
 
 def _fits(op: str, weight: SymbolicTensor | None, dims: tuple[Int, ...]) -> list[Requirement]:
@@ -77,7 +77,7 @@ def _fits(op: str, weight: SymbolicTensor | None, dims: tuple[Int, ...]) -> list
         raise ShapeMismatch(f"{op}: a {weight.ndim}-d weight for a {len(dims)}-d input")
     pairs = zip(weight.dims, dims[len(dims) - weight.ndim :], strict=True)
     why = f"{op}: the weight must broadcast to the input"
-    return [need for x, y in pairs if x != 1 for need in equal(x, y, why)]
+    return [need for x, y in pairs if x != 1 for need in require_equal(x, y, why)]
 
 
 def _pointwise(op: str) -> Any:
@@ -129,7 +129,7 @@ def _binary_cross_entropy(
     requires = _same(op, input, target)
     for weight in (options.get("weight"), options.get("pos_weight")):
         requires += _fits(op, weight, input.dims)
-    return _reduced(input.dims, options, requires, alike(input))
+    return _reduced(input.dims, options, requires, elementwise(input))
 
 
 rule("binary_cross_entropy")(_positional(f"input target weight {_REST}", _binary_cross_entropy))
@@ -154,7 +154,7 @@ def _classes(op: str, classes: Int, options: Options) -> list[Requirement]:
         return []
     if weight.ndim != 1:
         raise ShapeMismatch(f"{op}: the weight is {weight.ndim}-d", cure="give one per class")
-    return equal(weight.dims[0], classes, f"{op}: one weight per class")
+    return require_equal(weight.dims[0], classes, f"{op}: one weight per class")
 
 
 def _nll_loss(input: SymbolicTensor, target: SymbolicTensor, **options: Unpack[Options]) -> Result:
@@ -197,7 +197,9 @@ def linear_cross_entropy(
     op = "linear_cross_entropy"
     require_rank(input, (1, 2), op)
     *out, features = linear_weight.dims
-    needs = equal(input.dims[-1], features, f"{op}: the input must have the weight's features")
+    needs = require_equal(
+        input.dims[-1], features, f"{op}: the input must have the weight's features"
+    )
     if linear_bias is not None:
         needs += _same(op, SymbolicTensor(tuple(out)), linear_bias)
     if input.ndim == 1 and len(out) > 1:
@@ -224,18 +226,22 @@ def ctc_loss(
     requires: list[Requirement] = []
     for lengths in (input_lengths, target_lengths):
         given = prod(lengths.dims) if isinstance(lengths, SymbolicTensor) else len(lengths)
-        requires += equal(given, prod(log_probs.dims[1:-1]), "ctc_loss: one length per sequence")
+        requires += require_equal(
+            given, prod(log_probs.dims[1:-1]), "ctc_loss: one length per sequence"
+        )
     if not isinstance(input_lengths, SymbolicTensor):
         why = "ctc_loss: no sequence is longer than the input"
         requires.append(Condition(log_probs.dims[0], ">=", maximum(*input_lengths), why))
     require_rank(targets, (1, 2), "the targets of ctc_loss")
     if targets.ndim == 2:
         batch = prod(log_probs.dims[1:-1])
-        requires += equal(targets.dims[0], batch, "ctc_loss: targets for every sequence")
+        requires += require_equal(targets.dims[0], batch, "ctc_loss: targets for every sequence")
     if not isinstance(target_lengths, SymbolicTensor):
         if targets.ndim == 1:  # all targets, one after the other
             total = sum(target_lengths)
-            requires += equal(targets.dims[0], total, "ctc_loss: as many targets as their lengths")
+            requires += require_equal(
+                targets.dims[0], total, "ctc_loss: as many targets as their lengths"
+            )
         else:
             why = "ctc_loss: no target is longer than its row"
             requires.append(Condition(targets.dims[1], ">=", maximum(*target_lengths), why))
@@ -264,7 +270,7 @@ def _gaussian_nll(
                 same = Condition(own, "==", size, why)
                 one = Condition(own, "==", 1, why)
                 open_one = isinstance(own, Size) and own != size and not per_sample
-                requires += [AnyOf((same, one), why)] if open_one else equal(own, size, why)
+                requires += [AnyOf((same, one), why)] if open_one else require_equal(own, size, why)
         may_differ = [
             Condition(own, "==", x, why)
             for x, own in pairs
@@ -286,7 +292,7 @@ def _per_sample(op: str, input: SymbolicTensor, target: SymbolicTensor, options:
     if options.get("p", 1) not in (1, 2):
         raise ShapeMismatch(f"{op}: p={options['p']}", cure="p is 1 or 2")
     require_rank(target, (0, 1) if not samples else (1,), f"the target of {op}")
-    requires = equal(prod(target.dims), prod(samples), f"{op}: one target per sample")
+    requires = require_equal(prod(target.dims), prod(samples), f"{op}: one target per sample")
     return _reduced(samples, options, requires + _classes(op, classes, options))
 
 

@@ -15,7 +15,15 @@ from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Const, Whole
 from symcnn.algebra.size import Int, minimum, prod
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
 from symcnn.ops.pointwise import aligned, broadcast_dims, fits
-from symcnn.ops.registry import OneOrMore, equal, kept, mixed, normal_dim, require_rank, rule
+from symcnn.ops.registry import (
+    OneOrMore,
+    leading_axes,
+    normal_dim,
+    require_equal,
+    require_rank,
+    rule,
+    whole_axes,
+)
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 
@@ -34,7 +42,7 @@ def product(a: Dims, b: Dims) -> tuple[Dims, Int, list[Requirement]]:
     inner = b[-2] if len(b) > 1 else b[0]
     batch, requires = broadcast_dims(a[:-2], b[:-2])
     shape = (*batch, *rows, *columns)
-    return shape, prod(shape) * inner, [*requires, *equal(a[-1], inner, _INNER)]
+    return shape, prod(shape) * inner, [*requires, *require_equal(a[-1], inner, _INNER)]
 
 
 #: Products with vectors, and one that torch adds up by itself: FlopCounterMode passes over them.
@@ -94,7 +102,7 @@ def _of_ranks(op: str, left: int, right: int) -> Any:
         require_rank(input, (left,), op)
         require_rank(mat2, (right,), f"the second factor of {op}")
         why = f"{op}: the batches must be equal"
-        batches = equal(input.dims[0], mat2.dims[0], why) if right == 3 else []
+        batches = require_equal(input.dims[0], mat2.dims[0], why) if right == 3 else []
         dims, macs, requires = product(input.dims, mat2.dims)
         first, second = _axes(input.dims, mat2.dims, dims)
         return Result((dims,), first, macs, (*batches, *requires), others=((mat2, second),))
@@ -120,7 +128,9 @@ def _plus_product(op: str, rank: int, vector: bool = False) -> Any:
     ) -> Result:
         require_rank(a, (rank,), f"the first factor of {op}")
         require_rank(b, (1 if vector else rank,), f"the second factor of {op}")
-        batches = equal(a.dims[0], b.dims[0], "the batches must be equal") if rank == 3 else []
+        batches = (
+            require_equal(a.dims[0], b.dims[0], "the batches must be equal") if rank == 3 else []
+        )
         dims, macs, requires = product(a.dims, b.dims)
         if op == "addbmm":  # also sums over the batch
             dims = dims[1:]
@@ -159,7 +169,7 @@ def addr(
     require_rank(vec2, (1,), "addr")
     dims = (vec1.dims[0], vec2.dims[0])
     requires = tuple(fits(input.dims, dims, "addr: the input must broadcast to the product"))
-    return Result((dims,), mixed(dims), requires=requires)
+    return Result((dims,), whole_axes(dims), requires=requires)
 
 
 @rule("inner")
@@ -167,12 +177,12 @@ def inner(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     """All products over the last axes; of a number, a plain multiple."""
     if not input.ndim or not other.ndim:
         dims = input.dims or other.dims
-        return Result((dims,), mixed(dims))
+        return Result((dims,), whole_axes(dims))
     *lead, size = input.dims
     *tail, count = other.dims
     dims = (*lead, *tail)
-    axes = (*kept(len(lead)), *mixed(tail))
-    requires = tuple(equal(size, count, "inner: the last sizes must be equal"))
+    axes = (*leading_axes(len(lead)), *whole_axes(tail))
+    requires = tuple(require_equal(size, count, "inner: the last sizes must be equal"))
     return Result((dims,), axes, prod(dims) * size, requires)
 
 
@@ -192,11 +202,11 @@ def tensordot(
     if len(first) != len(second):
         raise ShapeMismatch(f"tensordot over {len(first)} axes of one and {len(second)} of another")
     meet = [(a.dims[i], b.dims[j]) for i, j in zip(first, second, strict=True)]
-    requires = [need for x, y in meet if 1 not in (x, y) for need in equal(x, y, _INNER)]
+    requires = [need for x, y in meet if 1 not in (x, y) for need in require_equal(x, y, _INNER)]
     left = [i for i in range(a.ndim) if i not in first]
     other = tuple(s for j, s in enumerate(b.dims) if j not in second)
     shape = (*(a.dims[i] for i in left), *other)
-    axes = (*((i, IDENTITY) for i in left), *mixed(other))
+    axes = (*((i, IDENTITY) for i in left), *whole_axes(other))
     kept_second = [j for j in range(b.ndim) if j not in second]
     columns: Axes = (*((None, IDENTITY) for _ in left), *((j, IDENTITY) for j in kept_second))
     over = prod(x if y == 1 else y for x, y in meet if 1 not in (x, y))
@@ -215,14 +225,14 @@ def bilinear(
     out, in1, in2 = weight.dims
     if input1.ndim != input2.ndim or not input1.ndim:
         raise ShapeMismatch(f"bilinear of a {input1.ndim}-d and a {input2.ndim}-d input")
-    requires = equal(input1.dims[-1], in1, "bilinear: the first input has in1_features")
-    requires += equal(input2.dims[-1], in2, "bilinear: the second input has in2_features")
+    requires = require_equal(input1.dims[-1], in1, "bilinear: the first input has in1_features")
+    requires += require_equal(input2.dims[-1], in2, "bilinear: the second input has in2_features")
     for x, y in zip(input1.dims[:-1], input2.dims[:-1], strict=True):
-        requires += equal(x, y, "bilinear: the inputs must agree but for their features")
+        requires += require_equal(x, y, "bilinear: the inputs must agree but for their features")
     if bias is not None:
-        requires += equal(bias.dims[0], out, "bilinear: one bias per output feature")
+        requires += require_equal(bias.dims[0], out, "bilinear: one bias per output feature")
     lead = input1.dims[:-1]
-    axes: Axes = (*kept(len(lead)), (len(lead), Whole(out)))
+    axes: Axes = (*leading_axes(len(lead)), (len(lead), Whole(out)))
     macs = prod(lead) * (out * in1 * in2)
     return Result(((*lead, out),), axes, macs, tuple(requires), others=((input2, axes),))
 
@@ -252,13 +262,16 @@ def scaled_dot_product_attention(
         heads = query.dims[-3]
         why = "the heads of the query must be a multiple of those of key and value"
         for t in (key, value):
-            requires += equal(heads % t.dims[-3], 0, why)
+            requires += require_equal(heads % t.dims[-3], 0, why)
         leads = [(*lead[:-1], heads) for lead in leads]
     batch, agree = broadcast_dims(*leads)
     length, features = query.dims[-2:]
     (seen, width), (count, out) = key.dims[-2:], value.dims[-2:]
-    requires += [*agree, *equal(features, width, "query and key must have the same features")]
-    requires += equal(seen, count, "there must be one value per key")
+    requires += [
+        *agree,
+        *require_equal(features, width, "query and key must have the same features"),
+    ]
+    requires += require_equal(seen, count, "there must be one value per key")
     if attn_mask is not None:
         why = "the attention mask must broadcast to the scores"
         requires += fits(attn_mask.dims, (*batch, length, seen), why)
@@ -300,10 +313,12 @@ def einsum(equation: str | SymbolicTensor, *operands: Factor | Sequence[Factor])
         own: dict[str, Int] = {}
         for label, size in zip(term, operand.dims, strict=True):
             twice = f"einsum: {label!r} stands twice, for sizes that must be equal"
-            requires += equal(own.setdefault(label, size), size, twice)  # a diagonal
+            requires += require_equal(own.setdefault(label, size), size, twice)  # a diagonal
             before = sizes.get(label, 1)
             if before != 1 and size != 1:
-                requires += equal(before, size, f"einsum: the sizes of {label!r} must be equal")
+                requires += require_equal(
+                    before, size, f"einsum: the sizes of {label!r} must be equal"
+                )
             if before == 1:
                 sizes[label] = size
     missing = [label for label in output if label not in sizes]

@@ -12,7 +12,15 @@ from inspect import unwrap
 from symcnn.algebra.axis import Whole
 from symcnn.algebra.size import Int, floordiv
 from symcnn.errors import ShapeMismatch
-from symcnn.ops.registry import alike, at_least, equal, kept, of_shapes, require_rank, rule
+from symcnn.ops.registry import (
+    at_least,
+    elementwise,
+    leading_axes,
+    of_shapes,
+    require_equal,
+    require_rank,
+    rule,
+)
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import OPS, Made, Result, SymbolicTensor
 
@@ -52,7 +60,7 @@ def batch_norm(
     requires = _channels(input, running_mean, running_var, weight, bias)
     if training:
         requires += _more_than_one((input.dims[0], *input.dims[2:]), _TRAINING)
-    return alike(input, requires=tuple(requires))
+    return elementwise(input, requires=tuple(requires))
 
 
 @rule("instance_norm")
@@ -73,12 +81,12 @@ def instance_norm(
     if use_input_stats:
         requires += _more_than_one(input.dims[2:], _TRAINING)
         return _statistics(input, range(2, input.ndim), requires)
-    return alike(input, requires=tuple(requires))
+    return elementwise(input, requires=tuple(requires))
 
 
 def _statistics(x: SymbolicTensor, axes: Sequence[int], requires: list[Requirement]) -> Result:
     """The shape stays; along `axes` every place reads everything, through mean and variance."""
-    maps = kept(x.ndim)
+    maps = leading_axes(x.ndim)
     for axis in axes:
         maps[axis] = (axis, Whole(x.dims[axis]))
     return Result((x.dims,), tuple(maps), requires=tuple(requires))
@@ -126,11 +134,11 @@ def layer_norm(
     why = "the last axes must have the shape the layer was built for"
     requires: list[Requirement] = []
     for have, want in zip(input.dims[input.ndim - len(shape) :], shape, strict=True):
-        requires += equal(have, want, why)
+        requires += require_equal(have, want, why)
     if weight is not None and weight.ndim != len(shape):
         raise ShapeMismatch(f"layer_norm over {shape}: the weight is {weight.ndim}-d")
     for have, want in zip(() if weight is None else weight.dims, shape, strict=False):
-        requires += equal(have, want, "the weight must have the shape that is normalized")
+        requires += require_equal(have, want, "the weight must have the shape that is normalized")
     return _statistics(input, range(input.ndim - len(shape), input.ndim), requires)
 
 
@@ -151,7 +159,7 @@ def local_response_norm(
     if input.ndim < 3:
         raise ShapeMismatch("local_response_norm takes an input of at least 3 axes")
     at_least("size", (size,), 1)
-    maps = kept(input.ndim)
+    maps = leading_axes(input.ndim)
     maps[1] = (1, Whole(input.dims[1]))
     return Result((input.dims,), tuple(maps))
 

@@ -18,14 +18,14 @@ from symcnn.errors import ShapeMismatch, UnsupportedOperation
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
-    equal,
-    exactly,
-    kept,
+    leading_axes,
     map_axes,
-    mixed,
     normal_dim,
+    one_or_n,
+    require_equal,
     require_rank,
     rule,
+    whole_axes,
 )
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Result, SymbolicTensor
@@ -45,12 +45,12 @@ def _cut(input: Dims, windows: Sequence[Window], kernel: Dims, sizes: Dims, dims
     within = [Tap(w.dilation, k) for w, k in zip(windows, kernel, strict=True)]
     between = [Tap(w.stride, y, -w.left) for w, y in zip(windows, sizes, strict=True)]
     coupled = [((n + 1 + i,), taps[i]) for taps in (within, between) for i in range(2)]
-    merged: list[Any] = [*kept(n), ((n, n + 1, n + 2), Digit(1, dims[n]))]
+    merged: list[Any] = [*leading_axes(n), ((n, n + 1, n + 2), Digit(1, dims[n]))]
     if len(dims) == n + 2:
         merged.append(((n + 3, n + 4), Digit(1, dims[-1])))
     else:
         merged += [(n + 3, IDENTITY), (n + 4, IDENTITY)]
-    cut: Axes = (*kept(n + 1), *coupled)
+    cut: Axes = (*leading_axes(n + 1), *coupled)
     return (cut, (*input[: n + 1], *kernel, *sizes)), (tuple(merged), dims)
 
 
@@ -61,7 +61,7 @@ def _laid(
     axis their places if they are `columns`.
     """
     n, channels = len(lead), dims[-3]
-    split: list[Any] = kept(n)
+    split: list[Any] = leading_axes(n)
     split += [((n,), Digit(step, length)) for step, length in _digits((channels, *kernel))]
     if columns:
         split += [((n + 1,), Digit(step, length)) for step, length in _digits(counts)]
@@ -69,7 +69,7 @@ def _laid(
         split += [(n + 1, IDENTITY), (n + 2, IDENTITY)]
     both = zip(windows, kernel, dims[-2:], strict=True)
     laid: Axes = (
-        *kept(n + 1),
+        *leading_axes(n + 1),
         *(
             ((n + 1 + i, n + 3 + i), Laid(k, y, w.stride, w.left, w.dilation))
             for i, (w, k, y) in enumerate(both)
@@ -118,7 +118,7 @@ def _columns(
     sizes, requires = map_axes(input.dims[-2:], windows, "the patch must fit into the padded input")
     lead, channels = input.dims[:-3], input.dims[-3]
     dims = (*lead, channels * prod(kernel), prod(sizes))
-    axes = (*kept(input.ndim - 3), *mixed(dims[-2:]))
+    axes = (*leading_axes(input.ndim - 3), *whole_axes(dims[-2:]))
     steps = _cut(input.dims, windows, kernel, sizes, dims)
     return Result((dims,), axes, requires=tuple(requires), steps=steps)
 
@@ -135,16 +135,18 @@ def fold(
     """Columns summed back into an image of `output_size`: unfold's transpose."""
     require_rank(input, (2, 3), "fold")
     windows, kernel = _patches(kernel_size, dilation, padding, stride)
-    size = exactly(output_size, 2, "output_size")
+    size = one_or_n(output_size, 2, "output_size")
     at_least("output_size", size, 1)
     counts, fitting = map_axes(size, windows, "the patch must fit into the padded output")
     rows, columns = input.dims[-2:]
     area = prod(kernel)
-    requires = equal(rows % area, 0, "fold: the rows must be a multiple of the patch's area")
-    requires += equal(columns, prod(counts), "fold: there must be a column per patch")
+    requires = require_equal(
+        rows % area, 0, "fold: the rows must be a multiple of the patch's area"
+    )
+    requires += require_equal(columns, prod(counts), "fold: there must be a column per patch")
     lead, channels = input.dims[:-2], rows // area
     dims = (*lead, channels, *size)
-    axes = (*kept(input.ndim - 2), *mixed(dims[-3:]))
+    axes = (*leading_axes(input.ndim - 2), *whole_axes(dims[-3:]))
     steps = _laid(lead, windows, kernel, counts, dims, columns=True)
     return Result((dims,), axes, requires=(*fitting, *requires), steps=steps)
 
@@ -155,8 +157,8 @@ def _patches(
     padding: OneOrMore[Int],
     stride: OneOrMore[Int],
 ) -> tuple[list[Window], tuple[Int, ...]]:
-    kernel, dilations = exactly(kernel_size, 2, "kernel_size"), exactly(dilation, 2, "dilation")
-    pads, strides = exactly(padding, 2, "padding"), exactly(stride, 2, "stride")
+    kernel, dilations = one_or_n(kernel_size, 2, "kernel_size"), one_or_n(dilation, 2, "dilation")
+    pads, strides = one_or_n(padding, 2, "padding"), one_or_n(stride, 2, "stride")
     for name, values, bound in (
         ("kernel_size", kernel, 1),
         ("dilation", dilations, 1),
@@ -175,13 +177,13 @@ def windows_of(input: SymbolicTensor, dimension: int, size: Int, step: Int) -> R
     at_least("step", (step,), 1)
     axis = normal_dim(dimension, input.ndim, "unfold")
     if not input.ndim:
-        return Result(((size,),), mixed((size,)), requires=(Condition(1, ">=", size),))
+        return Result(((size,),), whole_axes((size,)), requires=(Condition(1, ">=", size),))
     window: AxisMap = Window(size, step)
     (count,), requires = map_axes((input.dims[axis],), (window,), "the window must fit")
-    axes: Axes = (*kept(input.ndim), (None, Whole(size)))
+    axes: Axes = (*leading_axes(input.ndim), (None, Whole(size)))
     axes = (*axes[:axis], (axis, window), *axes[axis + 1 :])
     dims = (*input.dims[:axis], count, *input.dims[axis + 1 :], size)
-    taps: Any = [*kept(input.ndim), ((axis,), Tap(1, size))]
+    taps: Any = [*leading_axes(input.ndim), ((axis,), Tap(1, size))]
     taps[axis] = ((axis,), Tap(step, count))
     return Result((dims,), axes, requires=tuple(requires), steps=((tuple(taps), dims),))
 
@@ -195,7 +197,7 @@ def pixel_shuffle(input: SymbolicTensor, upscale_factor: Int) -> Result:
     channels, height, width = _image(input, "pixel_shuffle", upscale_factor)
     r = upscale_factor
     why = "pixel_shuffle: the channels must be a multiple of upscale_factor squared"
-    requires = tuple(equal(channels % (r * r), 0, why))
+    requires = tuple(require_equal(channels % (r * r), 0, why))
     dims = (*input.dims[:-3], channels // (r * r), height * r, width * r)
     windows = [Window(r, r)] * 2
     steps = _laid(input.dims[:-3], windows, (r, r), (height, width), dims, columns=False)
@@ -208,7 +210,7 @@ def pixel_unshuffle(input: SymbolicTensor, downscale_factor: Int) -> Result:
     channels, height, width = _image(input, "pixel_unshuffle", downscale_factor)
     r = downscale_factor
     why = "pixel_unshuffle: height and width must be multiples of downscale_factor"
-    requires = (*equal(height % r, 0, why), *equal(width % r, 0, why))
+    requires = (*require_equal(height % r, 0, why), *require_equal(width % r, 0, why))
     dims = (*input.dims[:-3], channels * r * r, height // r, width // r)
     steps = _cut(input.dims, [Window(r, r)] * 2, (r, r), dims[-2:], dims)
     return Result((dims,), _blocks(input, dims, Window(r, r)), requires=requires, steps=steps)
@@ -223,4 +225,4 @@ def _image(x: SymbolicTensor, op: str, factor: Int) -> tuple[Int, Int, Int]:
 
 def _blocks(x: SymbolicTensor, dims: Sequence[Int], space: AxisMap) -> Axes:
     lead = x.ndim - 3
-    return (*kept(lead), (lead, Whole(dims[-3])), (lead + 1, space), (lead + 2, space))
+    return (*leading_axes(lead), (lead, Whole(dims[-3])), (lead + 1, space), (lead + 2, space))

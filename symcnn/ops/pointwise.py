@@ -14,8 +14,8 @@ from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.ops.registry import (
     OneOrMore,
     Operand,
-    alike,
-    kept,
+    elementwise,
+    leading_axes,
     normal_dim,
     normal_dims,
     require_rank,
@@ -23,7 +23,7 @@ from symcnn.ops.registry import (
     same_axes,
 )
 from symcnn.sets.condition import AnyOf, Condition, Requirement
-from symcnn.trace.graph import Result, SymbolicTensor, known, tensors_in
+from symcnn.trace.graph import Result, SymbolicTensor, entails, tensors_in
 
 __all__ = ["aligned", "broadcast", "broadcast_dims", "fits"]
 
@@ -61,7 +61,7 @@ SEVERAL = "lerp addcmul addcdiv clamp clip clamp_min clamp_max".split()
 
 
 def _unary(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
-    return alike(input)
+    return elementwise(input)
 
 
 for _name in UNARY:
@@ -88,7 +88,7 @@ def _softmax(
 
 def _over(x: SymbolicTensor, *axes: int) -> Result:
     """The shape stays; along `axes` every place reads everything."""
-    maps = kept(x.ndim)
+    maps = leading_axes(x.ndim)
     for axis in axes if x.ndim else ():
         maps[axis] = (axis, Whole(x.dims[axis]))
     return Result((x.dims,), tuple(maps))
@@ -121,7 +121,7 @@ def gumbel_softmax(
 @rule("type_as")
 def type_as(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     """Cast to the type of `other`, whose values do not matter."""
-    return alike(input, others=((other, None),))
+    return elementwise(input, others=((other, None),))
 
 
 def check_probability(p: float) -> None:
@@ -132,7 +132,7 @@ def check_probability(p: float) -> None:
 
 def _dropout(input: SymbolicTensor, p: float = 0.5, *args: object, **kwargs: object) -> Result:
     check_probability(p)
-    return alike(input)
+    return elementwise(input)
 
 
 for (
@@ -153,7 +153,7 @@ def celu(input: SymbolicTensor, alpha: float = 1.0, inplace: bool = False) -> Re
     """CELU; torch refuses ``alpha=0``, by which it divides."""
     if alpha == 0:
         raise ShapeMismatch("celu: alpha=0", cure="alpha must not be zero")
-    return alike(input)
+    return elementwise(input)
 
 
 @rule("gelu")
@@ -161,7 +161,7 @@ def gelu(input: SymbolicTensor, approximate: str = "none") -> Result:
     """GELU, exact or by tanh."""
     if approximate not in ("none", "tanh"):
         raise ShapeMismatch(f"gelu: approximate={approximate!r}", cure='"none" or "tanh"')
-    return alike(input)
+    return elementwise(input)
 
 
 @rule("hardtanh")
@@ -171,7 +171,7 @@ def hardtanh(
     """Clipped to an interval."""
     if min_val > max_val:
         raise ShapeMismatch(f"hardtanh: min_val={min_val} is above max_val={max_val}")
-    return alike(input)
+    return elementwise(input)
 
 
 @rule("uniform")
@@ -180,7 +180,7 @@ def uniform(input: SymbolicTensor, *interval: float, **kwargs: float) -> Result:
     start, end = (*interval, 0.0, 1.0)[:2] if len(interval) != 1 else (interval[0], 1.0)
     if kwargs.get("from", start) > kwargs.get("to", end):
         raise ShapeMismatch(f"uniform: from {start} to {end} is no interval")
-    return alike(input)
+    return elementwise(input)
 
 
 @rule("Tensor.normal_")
@@ -190,7 +190,7 @@ def normal_(
     """Filled with numbers of a normal distribution."""
     if std < 0:
         raise ShapeMismatch(f"normal_: std={std}", cure="a spread is not negative")
-    return alike(input)
+    return elementwise(input)
 
 
 @rule("Tensor.polygamma")
@@ -208,7 +208,7 @@ def polygamma(n: int, input: SymbolicTensor) -> Result:
 def _polygamma(n: int, input: SymbolicTensor) -> Result:
     if n < 0:
         raise ShapeMismatch(f"polygamma: n={n}", cure="the order is at least 0")
-    return alike(input)
+    return elementwise(input)
 
 
 @rule("exponential")
@@ -216,7 +216,7 @@ def exponential(input: SymbolicTensor, lambd: float = 1.0, **kwargs: object) -> 
     """Filled with numbers of an exponential distribution."""
     if lambd <= 0:
         raise ShapeMismatch(f"exponential: lambd={lambd}", cure="lambd is positive")
-    return alike(input)
+    return elementwise(input)
 
 
 @rule("renorm")
@@ -225,7 +225,7 @@ def renorm(input: SymbolicTensor, p: float, dim: int, maxnorm: float) -> Result:
     if input.ndim < 2:
         raise ShapeMismatch("renorm takes an input of at least 2 axes")
     normal_dim(dim, input.ndim, "renorm")
-    return alike(input)
+    return elementwise(input)
 
 
 @rule("isclose")
@@ -253,7 +253,7 @@ def rrelu(
     """Leaky ReLU with a random slope between the bounds."""
     if lower > upper:
         raise ShapeMismatch(f"rrelu: lower={lower} is above upper={upper}")
-    return alike(input)
+    return elementwise(input)
 
 
 @rule("softshrink")
@@ -261,7 +261,7 @@ def softshrink(input: SymbolicTensor, lambd: float = 0.5) -> Result:
     """Softshrink by `lambd`, which is not negative."""
     if lambd < 0:
         raise ShapeMismatch(f"softshrink: lambd={lambd}", cure="lambd is at least 0")
-    return alike(input)
+    return elementwise(input)
 
 
 @rule("prelu")
@@ -271,11 +271,11 @@ def prelu(input: SymbolicTensor, weight: SymbolicTensor) -> Result:
         raise ShapeMismatch(f"prelu: the weight is {weight.ndim}-d", cure="one, or one per channel")
     count = weight.dims[0] if weight.ndim else 1
     if count == 1:
-        return alike(input)
+        return elementwise(input)
     if input.ndim < 2:
         raise ShapeMismatch("prelu: one weight per channel needs an input with channels")
     why = "prelu: one weight per channel"
-    return alike(input, requires=(Condition(input.dims[1], "==", count, why),))
+    return elementwise(input, requires=(Condition(input.dims[1], "==", count, why),))
 
 
 @rule("glu")
@@ -285,7 +285,7 @@ def glu(input: SymbolicTensor, dim: int = -1) -> Result:
     half = input.dims[axis] // 2
     dims = (*input.dims[:axis], half, *input.dims[axis + 1 :])
     need = Condition(input.dims[axis], "==", 2 * half, "glu halves an axis: it must be even")
-    axes = kept(input.ndim)
+    axes = leading_axes(input.ndim)
     axes[axis] = (axis, Window(half + 1, dilation=half))  # place i reads i and its gate, i + half
     return Result((dims,), tuple(axes), requires=(need,))
 
@@ -388,7 +388,7 @@ def fits(dims: Sequence[Int], to: Sequence[Int], why: str) -> list[Requirement]:
 
 def _fits(have: Int, want: Int, why: str) -> list[Requirement]:
     same, one = Condition(have, "==", want, why), Condition(have, "==", 1, why)
-    return [same] if known(one) is False else [AnyOf((same, one), why)]
+    return [same] if entails(one) is False else [AnyOf((same, one), why)]
 
 
 def _broadcast(a: Int, b: Int, requires: list[Requirement]) -> Int:
@@ -400,9 +400,9 @@ def _broadcast(a: Int, b: Int, requires: list[Requirement]) -> Int:
     equal = Condition(a, "==", b, why)
     if isinstance(a, int) and isinstance(b, int):
         raise ShapeMismatch(f"sizes {a} and {b} cannot be combined point by point", sides=(a, b))
-    if known(equal):
+    if entails(equal):
         return min(a, b, key=lambda size: len(str(size)))
-    stretched = [s for s in (a, b) if known(Condition(s, "==", 1)) is not False]
+    stretched = [s for s in (a, b) if entails(Condition(s, "==", 1)) is not False]
     ones = tuple(Condition(s, "==", 1) for s in stretched)
     requires.append(AnyOf((equal, *ones), why) if ones else equal)
     if len(stretched) == 1:  # the other size is the result, stretched to or not

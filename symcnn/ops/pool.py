@@ -14,12 +14,12 @@ from symcnn.errors import ShapeMismatch
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
-    equal,
-    exactly,
-    kept,
+    leading_axes,
     map_axes,
     ntuple,
     of_shapes,
+    one_or_n,
+    require_equal,
     require_rank,
     rule,
 )
@@ -188,10 +188,10 @@ def _fractional(
     require_rank(input, (n + 1, n + 2), op)
     if output_size is None and output_ratio is None:
         raise ShapeMismatch(f"{op}: neither output_size nor output_ratio")
-    kernel, space = exactly(kernel_size, n, "kernel_size"), input.dims[-n:]
+    kernel, space = one_or_n(kernel_size, n, "kernel_size"), input.dims[-n:]
     at_least("kernel_size", kernel, 1 if n == 3 else -(1 << 31))  # torch: any, for 2 axes
     if output_size is not None:
-        sizes: Sequence[Int] = exactly(output_size, n, "output_size")
+        sizes: Sequence[Int] = one_or_n(output_size, n, "output_size")
         at_least("output_size", sizes, 1)
     else:
         if not isinstance(output_ratio, (tuple, list)):
@@ -203,7 +203,7 @@ def _fractional(
         want = (*((1,) if input.ndim == n + 1 else input.dims[:1]), input.dims[-n - 1], n)
         require_rank(_random_samples, (3,), f"the samples of {op}")
         pairs = zip(_random_samples.dims, want, strict=True)
-        samples = [c for have, size in pairs for c in equal(have, size, f"{op}: samples")]
+        samples = [c for have, size in pairs for c in require_equal(have, size, f"{op}: samples")]
     else:
         samples = []
     requires = [Condition(size, ">=", 1, "the output must not be empty") for size in sizes]
@@ -212,7 +212,7 @@ def _fractional(
         for x, size, k in zip(space, sizes, kernel, strict=True)
     ]
     lead = input.ndim - n
-    axes = (*kept(lead), *((lead + i, Whole(size)) for i, size in enumerate(sizes)))
+    axes = (*leading_axes(lead), *((lead + i, Whole(size)) for i, size in enumerate(sizes)))
     count = 2 if return_indices else 1
     shape = (*input.dims[:lead], *sizes)
     return Result((shape,) * count, axes, requires=(*samples, *requires), single=count == 1)

@@ -15,14 +15,14 @@ from symcnn.errors import ShapeMismatch
 from symcnn.ops.pointwise import broadcast
 from symcnn.ops.registry import (
     OneOrMore,
-    alike,
     at_least,
-    equal,
-    kept,
-    mixed,
+    elementwise,
+    leading_axes,
     normal_dim,
     normal_dims,
+    require_equal,
     rule,
+    whole_axes,
 )
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
@@ -191,7 +191,7 @@ def _along(
 ) -> Result:
     """`count` tensors of the same shape, or with `length` along `dim`, reading all of that axis."""
     axis = normal_dim(dim, x.ndim, op)
-    axes = kept(x.ndim)
+    axes = leading_axes(x.ndim)
     dims = list(x.dims)
     if dims:
         dims[axis] = x.dims[axis] if length is None else length
@@ -277,9 +277,11 @@ def diff(
                 raise ShapeMismatch(f"diff: a {part.ndim}-d part for a {input.ndim}-d tensor")
             for i, other in enumerate(part.dims):
                 if i != axis:
-                    requires += equal(other, input.dims[i], "diff: parts as long as the tensor")
+                    requires += require_equal(
+                        other, input.dims[i], "diff: parts as long as the tensor"
+                    )
     if n == 0:
-        return alike(input, requires=tuple(requires))
+        return elementwise(input, requires=tuple(requires))
     found = _along(input, axis, "diff", 1, size - n)
     rest = Condition(size, ">=", n + 1, "diff: something must be left")
     if isinstance(size, Size):
@@ -308,7 +310,7 @@ def cosine_similarity(
     found = reduced(
         SymbolicTensor(dims), normal_dim(dim, len(dims), "cosine_similarity"), False, ""
     )
-    return Result(found.shapes, mixed(found.shapes[0]), requires=both.requires)
+    return Result(found.shapes, whole_axes(found.shapes[0]), requires=both.requires)
 
 
 @rule("pairwise_distance")
@@ -319,7 +321,7 @@ def pairwise_distance(
     both = broadcast(x1, x2)
     (dims,) = both.shapes
     found = reduced(SymbolicTensor(dims), -1, keepdim, "pairwise_distance")
-    return Result(found.shapes, mixed(found.shapes[0]), requires=both.requires)
+    return Result(found.shapes, whole_axes(found.shapes[0]), requires=both.requires)
 
 
 @rule("dist")
@@ -336,6 +338,8 @@ def cdist(
     if min(x1.ndim, x2.ndim) < 2:
         raise ShapeMismatch("cdist takes tensors of at least 2 axes")
     batch = broadcast(SymbolicTensor(x1.dims[:-2]), SymbolicTensor(x2.dims[:-2]))
-    requires = equal(x1.dims[-1], x2.dims[-1], "cdist: points must have the same coordinates")
+    requires = require_equal(
+        x1.dims[-1], x2.dims[-1], "cdist: points must have the same coordinates"
+    )
     dims = (*batch.shapes[0], x1.dims[-2], x2.dims[-2])
-    return Result((dims,), mixed(dims), requires=(*batch.requires, *requires))
+    return Result((dims,), whole_axes(dims), requires=(*batch.requires, *requires))

@@ -45,22 +45,22 @@ __all__ = [
     "OneOrMore",
     "Operand",
     "Operation",
-    "alike",
+    "as_sizes",
     "at_least",
-    "equal",
-    "exactly",
-    "kept",
-    "kernel",
+    "elementwise",
+    "leading_axes",
     "map_axes",
-    "mixed",
     "normal_dim",
     "normal_dims",
     "ntuple",
     "of_shapes",
+    "one_or_n",
+    "require_equal",
     "require_rank",
     "rule",
     "same_axes",
     "unpacked",
+    "whole_axes",
 ]
 
 Rule = Callable[..., Result]
@@ -112,7 +112,7 @@ class Operation:
 
     def __call__(self, *args: object, **kwargs: object) -> Any:
         """The output, or the outputs, for arguments that may be sympy's."""
-        node = self.node(tuple(map(kernel, args)), {k: kernel(a) for k, a in kwargs.items()})
+        node = self.node(tuple(map(as_sizes, args)), {k: as_sizes(a) for k, a in kwargs.items()})
         return node.made
 
     def node(
@@ -167,7 +167,7 @@ def _into(op: str, target: SymbolicTensor, result: Result) -> Result:
             cure=f"{op} without the underscore makes a new tensor",
         )
     why = f"{op} in place: the result must have the shape of the tensor that is written to"
-    same = [need for a, b in zip(dims, have, strict=True) for need in equal(a, b, why)]
+    same = [need for a, b in zip(dims, have, strict=True) for need in require_equal(a, b, why)]
     return replace(result, shapes=(have,), requires=(*result.requires, *same))
 
 
@@ -290,14 +290,14 @@ def _asked(value: Any) -> Any:
     return value
 
 
-def kernel(value: object) -> object:
+def as_sizes(value: object) -> object:
     """Sympy hyperparameters, at any depth, as kernel expressions."""
     if type(value) in _PLAIN:
         return value
     if isinstance(value, (tuple, list)):
         if _PLAIN.issuperset(map(type, value)):
             return value if type(value) is tuple else type(value)(value)  # a list may change later
-        return type(value)(kernel(v) for v in value)
+        return type(value)(as_sizes(v) for v in value)
     kind = type(value)
     if kind.__module__.startswith("sympy."):
         return from_sympy(value)
@@ -320,7 +320,7 @@ def ntuple(value: OneOrMore[Int], n: int, name: str) -> tuple[Int, ...]:
     raise ShapeMismatch(f"{name}={tuple(value)} has {len(value)} values", cure=f"give 1 or {n}")
 
 
-def exactly(value: OneOrMore[Int], n: int, name: str) -> tuple[Int, ...]:
+def one_or_n(value: OneOrMore[Int], n: int, name: str) -> tuple[Int, ...]:
     """A hyperparameter given once, or `n` times: where torch does not repeat a tuple of one.
 
     Raises ShapeMismatch for another number of values.
@@ -369,17 +369,17 @@ def normal_dims(dim: object, rank: int, op: str) -> tuple[int, ...]:
     return axes
 
 
-def equal(have: Int, want: Int, why: str) -> list[Requirement]:
+def require_equal(have: Int, want: Int, why: str) -> list[Requirement]:
     """That two sizes are equal, where that is not plain."""
     return [] if have == want else [Condition(have, "==", want, why)]
 
 
-def mixed(dims: Sequence[Int]) -> Axes:
+def whole_axes(dims: Sequence[Int]) -> Axes:
     """Axes of an output of which every place can read everything."""
     return tuple((None, Whole(size)) for size in dims)
 
 
-def kept(count: int) -> list[tuple[int | tuple[int, ...] | None, AxisMap]]:
+def leading_axes(count: int) -> list[tuple[int | tuple[int, ...] | None, AxisMap]]:
     """The first `count` axes, as they were."""
     return list(same_axes(count))
 
@@ -397,7 +397,7 @@ def unpacked(args: tuple[OneOrMore[IntT], ...]) -> tuple[IntT, ...]:
     return args  # type: ignore[return-value]  # one by one
 
 
-def alike(
+def elementwise(
     x: SymbolicTensor,
     requires: tuple[Requirement, ...] = (),
     others: tuple[tuple[SymbolicTensor, Axes | None], ...] = (),

@@ -12,7 +12,7 @@ from typing import Any
 from symcnn.algebra.axis import IDENTITY, Whole
 from symcnn.algebra.size import Int, prod
 from symcnn.errors import DataDependent, ShapeMismatch
-from symcnn.ops.registry import Axes, equal, kept, mixed, require_rank, rule
+from symcnn.ops.registry import Axes, leading_axes, require_equal, require_rank, rule, whole_axes
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
 
@@ -56,7 +56,7 @@ def _recurrent(op: str) -> Any:
         for i, layer in enumerate(weights):
             wanted = layer[0].dims[1]
             if i < directions:
-                requires += equal(features, wanted, f"{op}: input_size")
+                requires += require_equal(features, wanted, f"{op}: input_size")
             macs = macs + sum((prod(w.dims) for w in layer if w.ndim == 2), 0)
         samples = places[0 if batch_first else 1 :][:1] if input.ndim == 3 else []
         count = num_layers * directions
@@ -89,7 +89,9 @@ def _state(op: str, state: SymbolicTensor, shape: Sequence[Int]) -> list[Require
     if state.ndim != len(shape):
         raise ShapeMismatch(f"{op}: a state is {len(shape)}-d here, not {state.ndim}-d")
     why = f"{op}: a state is (layers, batch, units)"
-    return [need for a, b in zip(state.dims, shape, strict=True) for need in equal(a, b, why)]
+    return [
+        need for a, b in zip(state.dims, shape, strict=True) for need in require_equal(a, b, why)
+    ]
 
 
 def _axes(rank: int, batch_first: bool, output: Sequence[Int]) -> Axes:
@@ -116,11 +118,11 @@ def _cell(op: str) -> Any:
         gates, units = w_hh.dims
         states: list[Any] = [*hx] if op == "lstm_cell" else [hx]
         shape = (*input.dims[:-1], units)
-        requires = equal(input.dims[-1], w_ih.dims[1], f"{op}: input_size")
+        requires = require_equal(input.dims[-1], w_ih.dims[1], f"{op}: input_size")
         for state in states:
             requires += _state(op, state, shape)
         macs = prod(input.dims[:-1]) * gates * (w_ih.dims[1] + units)
-        axes = (*kept(input.ndim - 1), *mixed((units,)))
+        axes = (*leading_axes(input.ndim - 1), *whole_axes((units,)))
         return Result((shape,) * len(states), axes, macs, tuple(requires), single=op != "lstm_cell")
 
     return operation

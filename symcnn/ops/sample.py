@@ -12,12 +12,12 @@ from symcnn.ops.registry import (
     Axes,
     OneOrMore,
     at_least,
-    equal,
-    kept,
-    mixed,
+    leading_axes,
     ntuple,
+    require_equal,
     require_rank,
     rule,
+    whole_axes,
 )
 from symcnn.ops.shape import resized
 from symcnn.sets.condition import Condition, Requirement
@@ -48,7 +48,7 @@ def _max_unpool(
         raise ShapeMismatch(f"{op}: the indices are {indices.ndim}-d, the input {input.ndim}-d")
     requires: list[Requirement] = []
     for have, want in zip(indices.dims, input.dims, strict=True):
-        requires += equal(have, want, f"{op}: there must be an index per element")
+        requires += require_equal(have, want, f"{op}: there must be an index per element")
     lead, space = input.dims[:-n], input.dims[-n:]
     scatters = [Scatter(k, s, p) for k, s, p in zip(kernel, strides, pads, strict=True)]
     sizes: list[Int] = [f.size(x) for f, x in zip(scatters, space, strict=True)]
@@ -63,7 +63,7 @@ def _max_unpool(
             requires += [Condition(size + step - 1, ">=", want, why)]
         sizes, maps = list(wanted), [Whole(want) for want in wanted]
     requires += [Condition(size, ">=", 1, "the output must not be empty") for size in sizes]
-    axes = (*kept(len(lead)), *((len(lead) + i, m) for i, m in enumerate(maps)))
+    axes = (*leading_axes(len(lead)), *((len(lead) + i, m) for i, m in enumerate(maps)))
     return Result(((*lead, *sizes),), axes, requires=tuple(requires), others=((indices, axes),))
 
 
@@ -80,10 +80,10 @@ def grid_sample(
     n = input.ndim - 2
     if grid.ndim != input.ndim:
         raise ShapeMismatch(f"grid_sample: a {grid.ndim}-d grid for a {input.ndim}-d input")
-    requires = equal(grid.dims[0], input.dims[0], "grid_sample: batches must be equal")
-    requires += equal(grid.dims[-1], n, f"grid_sample: a place has {n} coordinates")
+    requires = require_equal(grid.dims[0], input.dims[0], "grid_sample: batches must be equal")
+    requires += require_equal(grid.dims[-1], n, f"grid_sample: a place has {n} coordinates")
     space = grid.dims[1:-1]
-    axes: Axes = (*kept(2), *((2 + i, Whole(size)) for i, size in enumerate(space)))
+    axes: Axes = (*leading_axes(2), *((2 + i, Whole(size)) for i, size in enumerate(space)))
     places: Axes = ((0, IDENTITY), (None, IDENTITY), *((1 + i, IDENTITY) for i in range(n)))
     others = ((grid, places),)
     return Result(((*input.dims[:2], *space),), axes, requires=tuple(requires), others=others)
@@ -99,11 +99,11 @@ def affine_grid(
     n = len(size) - 2
     require_rank(theta, (3,), "affine_grid")
     batch, rows, columns = theta.dims
-    requires = equal(batch, size[0], "affine_grid: one map per image")
-    requires += equal(rows, n, f"affine_grid: maps of {n} axes have {n} rows")
-    requires += equal(columns, n + 1, f"affine_grid: maps of {n} axes have {n + 1} columns")
+    requires = require_equal(batch, size[0], "affine_grid: one map per image")
+    requires += require_equal(rows, n, f"affine_grid: maps of {n} axes have {n} rows")
+    requires += require_equal(columns, n + 1, f"affine_grid: maps of {n} axes have {n + 1} columns")
     dims = (size[0], *size[2:], n)
-    return Result((dims,), mixed(dims), requires=tuple(requires))
+    return Result((dims,), whole_axes(dims), requires=tuple(requires))
 
 
 @rule("upsample_nearest")

@@ -42,7 +42,7 @@ from symcnn.errors import ShapeMismatch, UnsupportedOperation
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
-    kept,
+    leading_axes,
     map_axes,
     normal_dim,
     normal_dims,
@@ -51,7 +51,7 @@ from symcnn.ops.registry import (
     unpacked,
 )
 from symcnn.sets.condition import Condition, KeepsBatch, Requirement
-from symcnn.trace.graph import OPS, Result, SymbolicTensor, decided, known, plain_number
+from symcnn.trace.graph import OPS, Result, SymbolicTensor, decided, entails, plain_number
 
 __all__ = [
     "cat",
@@ -211,7 +211,7 @@ def under_what_is_known(*exprs: Int) -> tuple[Int, ...]:
         for m, _, coarse in reversed(finer[i + 1 :]):
             if m % n == 0:
                 whole = coarse.size() * (m // n)
-                if known(Condition(fine.size(), "==", whole)):
+                if entails(Condition(fine.size(), "==", whole)):
                     exprs = tuple(replaced(e, fine, whole) for e in exprs)
                     break
     return exprs
@@ -221,7 +221,7 @@ def unfloored(expr: Int) -> Int:
     """The domain law: a floor that is exact on the domain, as the quotient."""
     for atom in [*expr.atoms()] if isinstance(expr, Size) else ():
         if isinstance(atom, Floor) and isinstance(atom.den, int):
-            exact = known(Condition(mod(atom.num, atom.den), "==", 0))
+            exact = entails(Condition(mod(atom.num, atom.den), "==", 0))
             if exact or left_over(atom.num, atom.den) == 1:
                 quotient: Any = unfloored(atom.num) * Fraction(1, atom.den)
                 expr = replaced(expr, atom, quotient)
@@ -239,7 +239,7 @@ def left_over(num: Int, den: int) -> int:
         for atom, power in mono:
             for _ in range(power):
                 shares = (d for d in range(rest, 1, -1) if rest % d == 0)
-                taken = (d for d in shares if known(Condition(mod(atom.size(), d), "==", 0)))
+                taken = (d for d in shares if entails(Condition(mod(atom.size(), d), "==", 0)))
                 rest //= next(taken, 1)
         left = lcm(left, rest)
     return left if isinstance(num, Size) else den // gcd(den, num)
@@ -324,7 +324,7 @@ def unsqueeze(input: SymbolicTensor, dim: int) -> Result:
     """A new axis of size 1."""
     axis = normal_dim(dim, input.ndim + 1, "unsqueeze")
     dims = (*input.dims[:axis], 1, *input.dims[axis:])
-    axes = kept(input.ndim)
+    axes = leading_axes(input.ndim)
     axes.insert(axis, (None, IDENTITY))
     return Result((dims,), tuple(axes))
 
@@ -371,14 +371,14 @@ def join(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
                 dims[i] = dims[i] + size
             elif size != dims[i]:
                 equal = Condition(size, "==", dims[i], "cat: sizes must agree along the other axes")
-                if not known(equal):
+                if not entails(equal):
                     requires.append(equal)
                 dims[i] = min(size, dims[i], key=lambda s: (isinstance(s, Size), len(str(s))))
     pieces: dict[int, Axes | None] = {}  # of no elements nothing is read
     before: Int = 0
     for t in tensors:
         length = t.dims[axis]
-        shifted = kept(first.ndim)
+        shifted = leading_axes(first.ndim)
         shifted[axis] = (axis, Window(1, 1, before, dims[axis] - before - length))
         pieces[id(t)] = None if 0 in t.dims else tuple(shifted)
         before = before + length
@@ -441,7 +441,7 @@ pad = rule("pad")(padded)
 
 def _cropped(pad: Int) -> Int:
     """What a negative pad takes away, as a number that is at most 0."""
-    return 0 if known(Condition(pad, ">=", 0)) else minimum(pad, 0)
+    return 0 if entails(Condition(pad, ">=", 0)) else minimum(pad, 0)
 
 
 _KINDS: dict[str, Mode] = {

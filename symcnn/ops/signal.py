@@ -17,14 +17,14 @@ from symcnn.ops.reduce import reduced
 from symcnn.ops.registry import (
     OneOrMore,
     Operand,
-    alike,
     at_least,
-    equal,
-    kept,
-    mixed,
+    elementwise,
+    leading_axes,
     normal_dim,
+    require_equal,
     require_rank,
     rule,
+    whole_axes,
 )
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor, decided
@@ -146,7 +146,7 @@ def stft(
     requires.append(Condition(n_fft, ">=", width, "stft: the window must fit into n_fft"))
     if window is not None:
         require_rank(window, (1,), "the window of stft")
-        requires += equal(window.dims[0], width, "stft: the window must have win_length")
+        requires += require_equal(window.dims[0], width, "stft: the window must have win_length")
     pad = n_fft // 2 if center else 0
     if center and pad_mode == "reflect":
         requires.append(Condition(length, ">=", pad + 1, "reflect padding is smaller than that"))
@@ -156,8 +156,8 @@ def stft(
         requires.append(Condition(need[0], ">=", need[1], "stft: the signal must hold a window"))
     count = n_fft if onesided is False else n_fft // 2 + 1
     dims = (*input.dims[:-1], count, frames.size(length), *(() if return_complex else (2,)))
-    axes = (*kept(input.ndim - 1), (None, Whole(count)), (input.ndim - 1, frames))
-    tail = mixed(dims[len(axes) :])
+    axes = (*leading_axes(input.ndim - 1), (None, Whole(count)), (input.ndim - 1, frames))
+    tail = whole_axes(dims[len(axes) :])
     return Result((dims,), (*axes, *tail), requires=tuple(requires))
 
 
@@ -195,12 +195,12 @@ def istft(
         Condition(n_fft, ">=", width, "istft: the window must fit into n_fft"),
         Condition(width, ">=", hop, "istft: windows must leave no gap"),
     ]
-    requires += equal(
+    requires += require_equal(
         frequencies, n_fft // 2 + 1 if half else n_fft, "istft: as many frequencies as n_fft has"
     )
     if window is not None:
         require_rank(window, (1,), "the window of istft")
-        requires += equal(window.dims[0], width, "istft: the window must have win_length")
+        requires += require_equal(window.dims[0], width, "istft: the window must have win_length")
     if not center or (window is not None and hop == width):
         raise DataDependent(
             "istft: whether the window's values leave a gap is not known from shapes",
@@ -211,7 +211,9 @@ def istft(
         size = length
     requires.append(Condition(size, ">=", 1, "istft: the signal must not be empty"))
     dims = (*batch, size)
-    return Result((dims,), (*kept(len(batch)), (None, Whole(size))), requires=tuple(requires))
+    return Result(
+        (dims,), (*leading_axes(len(batch)), (None, Whole(size))), requires=tuple(requires)
+    )
 
 
 # Integrals ------------------------------------------------------------------------------------
@@ -232,7 +234,7 @@ def _trapezoid(op: str, running: bool) -> Any:
         requires: list[Requirement] = []
         steps = _steps(y.dims, axis)  # between neighbours
         if isinstance(x, SymbolicTensor) and x.ndim == 1:
-            requires += equal(x.dims[0], y.dims[axis], f"{op}: there must be an x per y")
+            requires += require_equal(x.dims[0], y.dims[axis], f"{op}: there must be an x per y")
         elif isinstance(x, SymbolicTensor):
             if not -x.ndim <= axis - y.ndim:
                 raise ShapeMismatch(f"{op}: {x.ndim}-d places have no such axis as dim={dim}")
@@ -240,9 +242,9 @@ def _trapezoid(op: str, running: bool) -> Any:
             requires += agree
         if not running:
             shape = reduced(SymbolicTensor(steps), axis - y.ndim, False, op).shapes[0]
-            return Result((shape,), mixed(shape), requires=tuple(requires))
+            return Result((shape,), whole_axes(shape), requires=tuple(requires))
         requires.append(Condition(steps[axis - y.ndim], ">=", 1, f"{op}: there must be values"))
-        return Result((steps,), mixed(steps), requires=tuple(requires))
+        return Result((steps,), whole_axes(steps), requires=tuple(requires))
 
     return operation
 
@@ -265,7 +267,7 @@ rule("cumulative_trapezoid")(_trapezoid("cumulative_trapezoid", True))
 def bucketize(input: Operand, boundaries: SymbolicTensor, **kwargs: object) -> Result:
     """For every number, the bucket it falls into."""
     require_rank(boundaries, (1,), "the boundaries of bucketize")
-    return alike(input) if isinstance(input, SymbolicTensor) else Result(((),))
+    return elementwise(input) if isinstance(input, SymbolicTensor) else Result(((),))
 
 
 @rule("searchsorted")
@@ -287,32 +289,32 @@ def searchsorted(
     if sorted_sequence.ndim != 1:
         lead, own = sorted_sequence.dims[:-1], input.dims[:-1]
         requires += _alike(own, lead, f"{op}: there must be a row per row")
-    return Result((input.dims,), mixed(input.dims), requires=tuple(requires))
+    return Result((input.dims,), whole_axes(input.dims), requires=tuple(requires))
 
 
 def _alike(have: Sequence[Int], want: Sequence[Int], why: str) -> list[Requirement]:
     if len(have) != len(want):
         raise ShapeMismatch(f"{why}: {len(have)} axes, not {len(want)}")
-    return [need for a, b in zip(have, want, strict=True) for need in equal(a, b, why)]
+    return [need for a, b in zip(have, want, strict=True) for need in require_equal(a, b, why)]
 
 
 @rule("isin")
 def isin(elements: Operand, test_elements: Operand, **kwargs: object) -> Result:
     """For every element, whether it is among others."""
-    return alike(elements) if isinstance(elements, SymbolicTensor) else Result(((),))
+    return elementwise(elements) if isinstance(elements, SymbolicTensor) else Result(((),))
 
 
 @rule("histc")
 def histc(input: SymbolicTensor, bins: Int = 100, *args: object, **kwargs: object) -> Result:
     """How many elements fall into each bin."""
     at_least("bins", (bins,), 1)
-    return Result(((bins,),), mixed((bins,)))
+    return Result(((bins,),), whole_axes((bins,)))
 
 
 @rule("view_as_real")
 def view_as_real(input: SymbolicTensor) -> Result:
     """Real and imaginary parts as a last axis."""
-    return Result(((*input.dims, 2),), (*kept(input.ndim), *mixed((2,))))
+    return Result(((*input.dims, 2),), (*leading_axes(input.ndim), *whole_axes((2,))))
 
 
 @rule("view_as_complex")
@@ -320,5 +322,5 @@ def view_as_complex(input: SymbolicTensor) -> Result:
     """A last axis of size 2 as real and imaginary parts."""
     if not input.ndim:
         raise ShapeMismatch("view_as_complex takes a last axis of size 2")
-    need = equal(input.dims[-1], 2, "view_as_complex: the last axis must have size 2")
-    return Result((input.dims[:-1],), tuple(kept(input.ndim - 1)), requires=tuple(need))
+    need = require_equal(input.dims[-1], 2, "view_as_complex: the last axis must have size 2")
+    return Result((input.dims[:-1],), tuple(leading_axes(input.ndim - 1)), requires=tuple(need))

@@ -23,8 +23,8 @@ __all__ = [
     "ForAll",
     "KeepsBatch",
     "Requirement",
-    "settled",
-    "sides_of",
+    "decide_syntactically",
+    "subexpressions",
     "substituted",
 ]
 
@@ -156,14 +156,14 @@ class ForAll:
 Requirement = Union[Condition, AnyOf, ForAll]
 
 
-def sides_of(requirement: Requirement) -> Iterator[Int]:
+def subexpressions(requirement: Requirement) -> Iterator[Int]:
     """All expressions that a requirement compares."""
     if isinstance(requirement, AnyOf):
         for option in requirement.options:
-            yield from sides_of(option)
+            yield from subexpressions(option)
     elif isinstance(requirement, ForAll):
         yield requirement.count
-        yield from sides_of(requirement.each)
+        yield from subexpressions(requirement.each)
     else:
         yield from (requirement.lhs, requirement.rhs)
 
@@ -186,12 +186,12 @@ def substituted(requirement: Requirement, values: Mapping[str, Int]) -> Requirem
     return changed
 
 
-def settled(requirement: Requirement) -> bool | None:
+def decide_syntactically(requirement: Requirement) -> bool | None:
     """True or False if `requirement` holds, or fails, for all sizes at a glance; else None."""
     if isinstance(requirement, ForAll):
-        return True if settled(requirement.each) else None
+        return True if decide_syntactically(requirement.each) else None
     if isinstance(requirement, AnyOf):
-        verdicts = [settled(option) for option in requirement.options]
+        verdicts = [decide_syntactically(option) for option in requirement.options]
         return True if True in verdicts else False if set(verdicts) <= {False} else None
     if requirement.lhs == requirement.rhs:
         return True

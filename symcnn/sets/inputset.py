@@ -22,7 +22,7 @@ from symcnn.algebra import size as sz
 from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Size
 from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
-from symcnn.sets.condition import Condition, Requirement, sides_of
+from symcnn.sets.condition import Condition, Requirement, subexpressions
 from symcnn.sets.downset import Bound, Box, ranges, top
 from symcnn.sets.isl import fold, is_product, isl, nonempty, parts, question, stripes, tried
 from symcnn.sets.presburger import region, tied
@@ -661,7 +661,7 @@ def input_set(
     Raises Undecidable for a condition that no law makes decidable, or that takes too many steps.
     """
     requirements = tuple(requirements)
-    for name, low in sz.lows(*(side for r in requirements for side in sides_of(r))):
+    for name, low in sz.lows(*(side for r in requirements for side in subexpressions(r))):
         if low != 1 and name in names:
             raise Undecidable(
                 f"{name} may be 0 or less, and sets are of positive sizes",

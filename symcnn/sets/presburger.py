@@ -30,8 +30,8 @@ from symcnn.sets.condition import (
     Condition,
     ForAll,
     Requirement,
-    settled,
-    sides_of,
+    decide_syntactically,
+    subexpressions,
     substituted,
 )
 from symcnn.sets.downset import Bound
@@ -246,7 +246,7 @@ class Sizes:
         return self._said[condition]
 
     def _entails(self, condition: Condition) -> bool:
-        if (verdict := settled(condition)) is not None:
+        if (verdict := decide_syntactically(condition)) is not None:
             return verdict
         gap = condition.lhs - condition.rhs
         if not symbols_of(gap) <= {*self.names}:
@@ -295,7 +295,7 @@ class _Anything:
 
     def entails(self, condition: Condition) -> bool:
         """Whether it holds at all positive sizes."""
-        if (verdict := settled(condition)) is not None:
+        if (verdict := decide_syntactically(condition)) is not None:
             return verdict
         gap = condition.lhs - condition.rhs
         low = sz.sharp_lower(gap)
@@ -421,7 +421,7 @@ def _residue(name: str, first: int, step: int, left: Sequence[Requirement]) -> A
     """The values ``first + step*q`` that meet requirements, which are asked of q."""
     q = sz.Symbol(name, 0).size()
     asked = [substituted(r, {name: q * step + first}) for r in left]
-    asked = [r for r in asked if settled(r) is not True]
+    asked = [r for r in asked if decide_syntactically(r) is not True]
     found = _line(name, [r for _, r in tightest(asked)], 0)
     return found.apply(isl().Map(f"{{ [q] -> [{step}*q + {first}] }}"))
 
@@ -484,7 +484,7 @@ def _by_values(requirement: Condition, known: Sizes) -> Region:
 
     Raises Undecidable if there is no such size, or no bound on it.
     """
-    asked = symbols_of(*sides_of(requirement))
+    asked = symbols_of(*subexpressions(requirement))
     for name in [n for n in known.names if n in asked]:
         axis = known.region.over([name]).isl
         if not axis.is_bounded():
@@ -517,7 +517,7 @@ def _by_values(requirement: Condition, known: Sizes) -> Region:
 
 def _parts_of(requirements: Iterable[Requirement]) -> Iterator[sz.Part]:
     """The symbols that are declared odd, or multiples: their sets say so."""
-    sides = (side for requirement in requirements for side in sides_of(requirement))
+    sides = (side for requirement in requirements for side in subexpressions(requirement))
     return (atom for atom in sz.every_atom(*sides) if isinstance(atom, sz.Part))
 
 

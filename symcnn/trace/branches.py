@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from symcnn.sets.condition import AnyOf, Condition, Requirement, settled
+from symcnn.sets.condition import AnyOf, Condition, Requirement, decide_syntactically
 from symcnn.sets.formula import spoken
 from symcnn.sets.inputset import InputSet
 from symcnn.shown import Shown
@@ -69,7 +69,7 @@ def negation(requirement: Requirement) -> list[Requirement]:
     if requirement.relation == ">=":
         return [below]
     options = (Condition(lhs, ">=", rhs + 1), below)
-    possible = tuple(option for option in options if settled(option) is not False)
+    possible = tuple(option for option in options if decide_syntactically(option) is not False)
     return [possible[0] if len(possible) == 1 else AnyOf(possible)]
 
 

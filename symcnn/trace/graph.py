@@ -27,7 +27,7 @@ from symcnn.algebra.expr import Expr, to_sympy
 from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Int, Size, evaluate, prod, symbols_of
 from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError, Undecidable
-from symcnn.sets.condition import Condition, Requirement, settled, sides_of
+from symcnn.sets.condition import Condition, Requirement, decide_syntactically, subexpressions
 from symcnn.sets.downset import grows
 from symcnn.sets.grammar import Spec, parse_shape
 from symcnn.sets.inputset import InputSet, input_set, lone
@@ -51,7 +51,7 @@ __all__ = [
     "Tape",
     "apply",
     "decided",
-    "known",
+    "entails",
     "plain_number",
     "record",
     "several",
@@ -547,7 +547,7 @@ class Tape:
                 self._open.clear()
         return self._domain
 
-    def known(self, requirement: Requirement) -> bool | None:
+    def entails(self, requirement: Requirement) -> bool | None:
         """Whether the sizes allowed so far decide `requirement`; None if they leave it open."""
         if requirement in self._decided:
             return self._decided[requirement]
@@ -636,7 +636,7 @@ def _settle(op: str, scope: Scope, result: Result) -> Result:
     """The result without the requirements that always hold."""
     open_ones = []
     for requirement in result.requires:
-        verdict = settled(requirement)
+        verdict = decide_syntactically(requirement)
         if verdict is None:
             open_ones.append(requirement)
         elif not verdict:
@@ -649,7 +649,7 @@ def failure(place: str, requirement: Requirement) -> SymcnnError:
     """The error for a requirement that no size meets."""
     fitting = isinstance(requirement, Condition) and requirement.relation == ">="
     kind = InvalidInput if fitting else ShapeMismatch
-    text, sides = str(requirement), tuple(sides_of(requirement))[:2]
+    text, sides = str(requirement), tuple(subexpressions(requirement))[:2]
     if not requirement.symbols:
         text = requirement.consequence({})
         return kind(f"{place}: {requirement.why}: {text}", sides=sides)
@@ -673,12 +673,12 @@ class Attempt:
         return cls(op, tuple(inputs), path, here(base))
 
 
-def known(requirement: Requirement) -> bool | None:
+def entails(requirement: Requirement) -> bool | None:
     """Whether the sizes allowed so far decide `requirement`; None if they leave it open."""
-    verdict = settled(requirement)
+    verdict = decide_syntactically(requirement)
     if verdict is not None:
         return verdict
-    return (_tape.get() or Tape()).known(requirement)
+    return (_tape.get() or Tape()).entails(requirement)
 
 
 def decided(condition: Condition) -> bool | None:
@@ -686,7 +686,7 @@ def decided(condition: Condition) -> bool | None:
 
     None where no branches are followed: the caller refuses, it does not guess.
     """
-    verdict = known(condition)
+    verdict = entails(condition)
     tape = _tape.get()
     if verdict is None and tape is not None and tape.decide is not None:
         return tape.decide(condition)

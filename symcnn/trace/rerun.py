@@ -15,10 +15,10 @@ from typing import Any
 from symcnn.algebra.expr import Number, from_sympy
 from symcnn.algebra.size import Atom, Int, Part, Size, Symbol, every_atom, symbols_of
 from symcnn.errors import BadSpec, InvalidInput
-from symcnn.sets.condition import settled, sides_of, substituted
+from symcnn.sets.condition import decide_syntactically, subexpressions, substituted
 from symcnn.trace.graph import Blocks, Call, Guard, Node, Result, SymbolicTensor, Tape, record
 
-__all__ = ["Atoms", "Replay", "checked", "declared", "hyperparameters", "may_be"]
+__all__ = ["Atoms", "Replay", "atoms_by_name", "check_values", "hyperparameters", "may_be"]
 
 #: What stays as it is.
 _PLAIN = frozenset((int, str, float, bool, type(None)))
@@ -111,7 +111,7 @@ class Replay:
         found = []
         for guard in guards:
             requirement = substituted(guard.requirement, self.values)
-            verdict = settled(requirement)
+            verdict = decide_syntactically(requirement)
             if verdict is False:
                 raise InvalidInput(f"the branch at {guard.where} is another: {guard.requirement}")
             if verdict is None:
@@ -143,7 +143,9 @@ def hyperparameters(nodes: Iterable[Node], inputs: Iterable[str]) -> dict[str, t
     return {name: tuple(roles) for name, roles in found.items()}
 
 
-def checked(declared: Mapping[str, Sequence[Atom]], values: Mapping[str, Number]) -> dict[str, Int]:
+def check_values(
+    declared: Mapping[str, Sequence[Atom]], values: Mapping[str, Number]
+) -> dict[str, Int]:
     """Values for symbols as kernel expressions. Raises BadSpec for what they cannot be."""
     found: dict[str, Int] = {}
     for key, value in values.items():
@@ -181,12 +183,12 @@ def _may_be(atom: Atom, value: Int) -> bool:
     return atom.low is None or value >= atom.low
 
 
-def declared(nodes: Iterable[Node], inputs: Iterable[SymbolicTensor]) -> Atoms:
+def atoms_by_name(nodes: Iterable[Node], inputs: Iterable[SymbolicTensor]) -> Atoms:
     """The symbols of a network by name, as they were declared: positive, odd, from 0."""
     stack: list[Any] = [d for t in inputs for d in t.dims]
     for node in nodes:
         stack += [node.arguments, *(t.dims for t in (*node.inputs, *node.outputs))]
-        stack += [side for r in node.result.requires for side in sides_of(r)]
+        stack += [side for r in node.result.requires for side in subexpressions(r)]
     sizes: list[Size] = []
     while stack:
         value = stack.pop()

@@ -17,7 +17,7 @@ from symcnn.algebra.expr import Expr, Number
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, evaluate, lows, spelling, symbols_of
 from symcnn.errors import BadSpec, Undecidable
-from symcnn.sets.condition import Requirement, sides_of
+from symcnn.sets.condition import Requirement, subexpressions
 from symcnn.sets.grammar import check_sizes
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.simplest import Simplest, known_sizes
@@ -38,7 +38,7 @@ from symcnn.trace.graph import (
     tensors_in,
     tree_map,
 )
-from symcnn.trace.rerun import Atoms, Replay, checked, declared, hyperparameters
+from symcnn.trace.rerun import Atoms, Replay, atoms_by_name, check_values, hyperparameters
 
 __all__ = ["Trace", "remembered"]
 
@@ -259,7 +259,7 @@ class Trace:
         exprs = [d for t in (*self._inputs, *tensors_in(self._outputs)) for d in t.dims]
         exprs += [d for n in self.nodes for t in (*n.outputs, *n.parameters) for d in t.dims]
         exprs += [n.result.blocks.count for n in self.nodes if n.result.blocks]
-        sides = (s for r in self.requirements for s in sides_of(r))
+        sides = (s for r in self.requirements for s in subexpressions(r))
         return frozenset(name for name, low in lows(*exprs, *sides) if low != 1)
 
     @cached_property
@@ -344,7 +344,7 @@ class Trace:
     @cached_property
     def declared(self) -> Atoms:
         """All its symbols, as they were declared."""
-        return declared(self.nodes, self._inputs)
+        return atoms_by_name(self.nodes, self._inputs)
 
     def given(self, **values: Number) -> Self:
         """The same network with numbers, or expressions, for some of its symbols.
@@ -367,7 +367,7 @@ class Trace:
         >>> nn.Conv2d(3, 8, k).trace("N 3 H W").given(k=3).output_shape
         (N, 8, H - 2, W - 2)
         """
-        replay = Replay(self.nodes, checked(self.declared, values))
+        replay = Replay(self.nodes, check_values(self.declared, values))
         twin = type(self)(replay(self._inputs), tree_map(replay, self._outputs), name=self.name)
         twin.nodes = tuple(replay.nodes)
         twin._positions = {node: i for i, node in enumerate(twin.nodes)}

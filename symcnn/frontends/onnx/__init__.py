@@ -21,7 +21,7 @@ from symcnn.frontends.onnx.file import checked, read, require_onnx
 from symcnn.network import Network
 from symcnn.sets.condition import Condition
 from symcnn.sets.grammar import parse_formula, parse_shape
-from symcnn.trace.graph import SymbolicTensor, Tape, known, uncollected
+from symcnn.trace.graph import SymbolicTensor, Tape, entails, uncollected
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, ValueInfoProto
@@ -269,7 +269,7 @@ def _check_declared(graph: GraphProto, run: Run, sizes: Sequence[Int]) -> None:
                 said = Size.symbol(_identifier(dim.dim_param))
             if said is None or said == size or said == 0:
                 continue
-            told = known(Condition(size, "==", said))
+            told = entails(Condition(size, "==", said))
             if told is False or (told is None and isinstance(said, Size)):
                 raise BadSpec(
                     f"the file says that axis {axis} of {info.name!r} is {said}; {size} comes out",

@@ -13,7 +13,7 @@ from symcnn.algebra.axis import IDENTITY, AxisMap, Folded, Whole, Window
 from symcnn.algebra.size import Int, Size, ceildiv, maximum, prod
 from symcnn.errors import BadSpec, ShapeMismatch
 from symcnn.frontends.onnx.step import Outputs, Step, numeric, operator
-from symcnn.ops.registry import Axes, kept, map_axes, mixed, normal_dim, rule
+from symcnn.ops.registry import Axes, leading_axes, map_axes, normal_dim, rule, whole_axes
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import OPS, Parameter, Result, SymbolicTensor, apply, several
 
@@ -180,7 +180,7 @@ def _gather_nd(input: SymbolicTensor, indices: SymbolicTensor, batch_dims: int =
         raise ShapeMismatch(f"gather_nd: {used} indices for a {input.ndim}-d tensor")
     dims = (*indices.dims[:-1], *input.dims[used:])
     rest = [(used + i, IDENTITY) for i in range(input.ndim - used)]
-    return Result((dims,), (*mixed(indices.dims[:-1]), *rest))
+    return Result((dims,), (*whole_axes(indices.dims[:-1]), *rest))
 
 
 @operator("GatherND")
@@ -348,7 +348,7 @@ def _columns_to_image(
         Condition(columns, "==", prod(counts), "there must be a column per patch"),
     ]
     dims = (*input.dims[:-2], rows // area, *image)
-    axes = (*kept(input.ndim - 2), *mixed(dims[input.ndim - 2 :]))
+    axes = (*leading_axes(input.ndim - 2), *whole_axes(dims[input.ndim - 2 :]))
     return Result((dims,), axes, requires=(*fitting, *requires))
 
 

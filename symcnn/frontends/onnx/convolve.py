@@ -20,7 +20,7 @@ from symcnn.algebra.size import SCALE_BOUND, Int, Size, ceildiv, maximum, minimu
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.frontends.onnx.arrange import padded
 from symcnn.frontends.onnx.step import Outputs, Step, operator
-from symcnn.ops.registry import equal, kept, map_axes, mixed, rule
+from symcnn.ops.registry import leading_axes, map_axes, require_equal, rule, whole_axes
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import OPS, Result, SymbolicTensor, apply
 
@@ -162,12 +162,12 @@ def _deform_conv(
     groups: int = 1,
 ) -> Result:
     """A convolution that reads where an offset says: anywhere."""
-    requires = equal(
+    requires = require_equal(
         input.dims[1], weight.dims[1] * groups, "the input must have the weight's channels"
     )
     sizes, fitting = map_axes(input.dims[2:], windows, "the kernel must fit into the padded input")
     dims = (input.dims[0], weight.dims[0], *sizes)
-    axes = (*kept(1), *((i + 1, Whole(d)) for i, d in enumerate(dims[1:])))
+    axes = (*leading_axes(1), *((i + 1, Whole(d)) for i, d in enumerate(dims[1:])))
     macs = prod(dims) * prod(weight.dims[1:])
     return Result((dims,), axes, macs, (*requires, *fitting))
 
@@ -442,7 +442,7 @@ def batch_norm(step: Step) -> Outputs:
     weight, bias, mean, var = (step.tensor(i) for i in range(1, 5))
     if x.ndim not in (2, 3, 4, 5):
         why = "the input must have the channels the layer expects"
-        need = equal(x.dims[1] if x.ndim > 1 else 1, weight.dims[0], why)
+        need = require_equal(x.dims[1] if x.ndim > 1 else 1, weight.dims[0], why)
         out = apply("scale_channels", x, need)
     else:
         out = apply("batch_norm", x, mean, var, weight, bias)
@@ -455,7 +455,7 @@ def batch_norm(step: Step) -> Outputs:
 @rule("scale_channels")
 def _scale_channels(input: SymbolicTensor, needs: Sequence[Any]) -> Result:
     """Point by point, if the channels are as many as expected."""
-    return Result((input.dims,), tuple(kept(input.ndim)), requires=tuple(needs))
+    return Result((input.dims,), tuple(leading_axes(input.ndim)), requires=tuple(needs))
 
 
 @operator("InstanceNormalization")
@@ -517,8 +517,10 @@ def _recurrent(
     directions, rows, features = weight.dims
     hidden = recurrence.dims[-1]
     length, batch = input.dims[:2][:: -1 if batch_first else 1]
-    requires = equal(input.dims[2], features, "the input must have the features the layer expects")
-    requires += equal(rows, gates * hidden, "there must be a row per gate and unit")
+    requires = require_equal(
+        input.dims[2], features, "the input must have the features the layer expects"
+    )
+    requires += require_equal(rows, gates * hidden, "there must be a row per gate and unit")
     macs = length * batch * directions * rows * (features + hidden)
     every: tuple[Int, ...] = (length, directions, batch, hidden)
     last: tuple[Int, ...] = (directions, batch, hidden)
@@ -562,7 +564,7 @@ def dft(step: Step) -> Outputs:
 def _transform(input: SymbolicTensor, dims: Sequence[Int]) -> Result:
     """A tensor of that shape, of which every place can read everything."""
     needs = tuple(Condition(d, ">=", 1, "the output must not be empty") for d in dims)
-    return Result((tuple(dims),), mixed(dims), requires=needs)
+    return Result((tuple(dims),), whole_axes(dims), requires=needs)
 
 
 @operator("STFT")

@@ -15,7 +15,7 @@ import numpy as np
 
 from symcnn.algebra.size import Int, Size, is_whole, lower, maximum, minimum
 from symcnn.sets.condition import AnyOf, Condition, Requirement
-from symcnn.trace.graph import Constant, Dims, SymbolicTensor, known
+from symcnn.trace.graph import Constant, Dims, SymbolicTensor, entails
 
 __all__ = [
     "DTYPES",
@@ -168,7 +168,7 @@ def pointwise(function: Callable[..., Element], *arrays: Array) -> Array:
 
 def _decided(relation: Any, lhs: Int, rhs: Int, negated: Callable[[], Requirement]) -> bool | Truth:
     condition = Condition(lhs, relation, rhs, "a branch of the graph")
-    verdict = known(condition)
+    verdict = entails(condition)
     return Truth(condition, negated()) if verdict is None else verdict
 
 
@@ -216,7 +216,7 @@ def known_to_be_at_least(a: int | float | Fraction | Size, bound: int) -> bool:
     """Whether the sizes so far make `a` at least `bound`."""
     if isinstance(a, Size):
         low = lower(a)
-        return (low is not None and low >= bound) or known(Condition(a, ">=", bound)) is True
+        return (low is not None and low >= bound) or entails(Condition(a, ">=", bound)) is True
     return bool(a >= bound)
 
 

@@ -38,7 +38,7 @@ from typing import Any
 from symcnn.algebra.size import Floor, Int, Max, Size, floordiv, maximum
 from symcnn.frontends.torch.sizes import Dim
 from symcnn.sets.condition import Condition
-from symcnn.trace.graph import current_tape, known
+from symcnn.trace.graph import current_tape, entails
 
 __all__ = ["SELECT", "chosen", "select", "selecting"]
 
@@ -211,7 +211,7 @@ def _asking(tracer: Any, decide: Callable[[Condition], bool]) -> Iterator[None]:
     """What is open is asked of `decide`; nothing is fixed, nothing recorded."""
 
     def asked(condition: Condition) -> bool:
-        taken = known(condition)
+        taken = entails(condition)
         return decide(condition) if taken is None else taken
 
     own = vars(tracer)

@@ -44,7 +44,7 @@ from symcnn.frontends.torch.values import Values
 from symcnn.frontends.torch.where import caller
 from symcnn.frontends.torch.writes import Writes
 from symcnn.ops.dtypes import result_type
-from symcnn.ops.registry import TARGETS, Operation, kernel, same_axes
+from symcnn.ops.registry import TARGETS, Operation, as_sizes, same_axes
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet
 from symcnn.trace.branches import negation
@@ -57,7 +57,7 @@ from symcnn.trace.graph import (
     SymbolicTensor,
     Tape,
     current_tape,
-    known,
+    entails,
     record,
     tree_map,
 )
@@ -594,7 +594,7 @@ class Tracer(Values, TorchFunctionMode):
             return tuple([self.unwrap(v) for v in value])
         if kind is slice:
             return slice(*map(self.unwrap, (value.start, value.stop, value.step)))
-        return kernel(value)
+        return as_sizes(value)
 
     def leaf(self, real: torch.Tensor) -> SymbolicTensor:
         """A real tensor (weight, buffer, constant) as a symbolic one, always the same."""
@@ -642,7 +642,7 @@ class Tracer(Values, TorchFunctionMode):
         """The truth of a comparison: proved, or taken as at the example and recorded."""
         if self.script:
             return bool(self.replay(condition))
-        mark, taken = len(self.steps), known(condition)
+        mark, taken = len(self.steps), entails(condition)
         if taken is None:
             taken = self._choose(condition)
         self.note(mark, condition, taken)
@@ -690,7 +690,7 @@ class Tracer(Values, TorchFunctionMode):
         value = evaluate(expr, self.point(symbols_of(expr)))
         scale: Any = prod(c.denominator for c in expr.terms.values())
         same = Condition(expr * scale, "==", int(value * scale))
-        if known(same) is None:
+        if entails(same) is None:
             self._guard(same, "python needs a number there")
         self.note(mark, expr, value)
         return value

@@ -17,7 +17,7 @@ from symcnn.frontends.torch.sizes import Dim, Real
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.writes import Writes
 from symcnn.sets.condition import Condition
-from symcnn.trace.graph import SymbolicTensor, known
+from symcnn.trace.graph import SymbolicTensor, entails
 
 __all__ = ["Values"]
 
@@ -67,7 +67,7 @@ class Values:
         """Tensors divide in 32-bit floats: exact up to a size."""
         if type(value) is Real:
             exact = Condition(FLOAT_LIMIT, ">=", value.gap(0))
-            if known(exact) is not True:
+            if entails(exact) is not True:
                 self._guard(exact, "32-bit floats may round beyond")
 
     def _held(self, value: Any) -> Any:

@@ -18,7 +18,7 @@ from symcnn.algebra.size import Int, maximum, mod
 from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.questions.field.reach import index_symbol, substituted
 from symcnn.questions.field.receptive_field import receptive_field
-from symcnn.sets.condition import Condition, Requirement, settled
+from symcnn.sets.condition import Condition, Requirement, decide_syntactically
 from symcnn.trace.trace import Trace
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _even(net: Trace) -> tuple[Condition, ...]:
     found: dict[Condition, None] = {}
     for node in net.nodes:
         for condition in _of_node(node):
-            verdict = settled(condition)
+            verdict = decide_syntactically(condition)
             if verdict is False:
                 raise NoSolution(f"even=True: {node.name}: {condition.why}, at all sizes")
             if verdict is None:
@@ -101,4 +101,4 @@ def _all_read(net: Trace) -> tuple[Condition, ...]:
         left = maximum(start, 0)
         found.append(Condition(left, "==", 0, f"rows before the first one read along {one.name}"))
         found.append(Condition(end + 1, ">=", one.x, f"rows are left over along {one.name}"))
-    return tuple(c for c in found if settled(c) is not True)
+    return tuple(c for c in found if decide_syntactically(c) is not True)

@@ -25,7 +25,7 @@ from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import NoSolution, SymcnnError
 from symcnn.questions.inputs.solve import parsed_target
-from symcnn.sets.condition import Condition, Requirement, settled
+from symcnn.sets.condition import Condition, Requirement, decide_syntactically
 from symcnn.sets.grammar import Target
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.shown import Listed, Shown
@@ -244,7 +244,7 @@ class _Question:
             for dim, goal, c in zip(dims, self.wanted, crop, strict=True)
             if goal is not None
         ]
-        if any(settled(goal) is False for goal in goals):
+        if any(decide_syntactically(goal) is False for goal in goals):
             return None
         requirements = [*known, *goals]
         spoken = frozenset[str]().union(*(r.symbols for r in requirements))

@@ -34,7 +34,7 @@ from symcnn.ops.shape import reshaped, under_what_is_known
 from symcnn.questions.cost.cost import total_macs
 from symcnn.questions.inputs.domain import first_failure, listed
 from symcnn.questions.proof.smt import STEPS, Statement, ask
-from symcnn.sets.condition import AnyOf, Condition, Requirement, settled, substituted
+from symcnn.sets.condition import AnyOf, Condition, Requirement, decide_syntactically, substituted
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.shown import Shown
 from symcnn.trace.graph import Node, Result, SymbolicTensor, Tape
@@ -378,7 +378,7 @@ class _Proving:
         return self.verdicts[key]
 
     def _decided(self, wanted: Sequence[Requirement], means: Mapping[str, Size]) -> tuple[str, str]:
-        if all(map(settled, wanted)):
+        if all(map(decide_syntactically, wanted)):
             return "proved", "normal form"
         try:
             taken, names = self._taken(wanted, means)
@@ -446,7 +446,7 @@ class _Proving:
 
     def _require(self, requirement: Requirement, fresh: _Fresh) -> None:
         """Note where a layer's own requirement holds, as a set of the network's sizes."""
-        if settled(requirement):
+        if decide_syntactically(requirement):
             return
         used = {n: v for n, v in fresh.means.items() if n in requirement.symbols}
         key = requirement, tuple(used.items())

@@ -14,7 +14,7 @@ from typing import Any
 
 from symcnn.algebra.size import Atom, Floor, Int, Max, Size, Symbol, every_atom
 from symcnn.errors import Undecidable, needs
-from symcnn.sets.condition import AnyOf, Condition, ForAll, Requirement, sides_of, substituted
+from symcnn.sets.condition import AnyOf, Condition, ForAll, Requirement, subexpressions, substituted
 
 __all__ = ["STEPS", "Statement", "ask"]
 
@@ -91,7 +91,7 @@ def ask(statement: Statement, steps: int = STEPS) -> tuple[str, dict[str, int] |
 def _atoms(requirements: Iterable[Requirement]) -> list[Symbol]:
     found: dict[str, Symbol] = {}
     for requirement in requirements:
-        for side in sides_of(requirement):
+        for side in subexpressions(requirement):
             for atom in every_atom(side) if isinstance(side, Size) else ():
                 if isinstance(atom, Symbol):
                     found[atom.name] = atom
