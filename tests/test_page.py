@@ -137,6 +137,24 @@ def test_every_number_is_what_python_says(show, example, unet):
 
 
 @needs_browser
+def test_a_copy_that_is_a_view_where_an_axis_is_1_long_is_no_number_too_many(show):
+    torch = pytest.importorskip("torch")
+
+    class Turned(torch.nn.Module):
+        def forward(self, x):
+            return (x.transpose(0, 1).flatten() * 2).sum() + x.transpose(1, 2).reshape(-1)
+
+    net = symcnn.from_torch(Turned(), "N 3 L")
+    with show(net) as shown:
+        for sizes in ({"N": 1, "L": 8}, {"N": 2, "L": 8}, {"N": 2, "L": 1}):
+            assert real.differences(net, shown, sizes) == []
+        (said,) = shown.read()
+        assert said["totals"]["peak bytes"] == "not known"  # L is 1
+        shown.set(L=9)
+        assert shown.read()[0]["totals"]["peak bytes"] != "not known"
+
+
+@needs_browser
 def test_a_size_that_is_not_valid_lights_up_the_layer_and_is_mended_by_a_click(show, unet):
     assert str(unet.valid_inputs()) == "H % 8 == 0 and H >= 8 and W % 8 == 0 and W >= 8"
     with show(unet) as shown:

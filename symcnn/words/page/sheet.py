@@ -167,7 +167,7 @@ def _branch(net: Trace, formulas: Formulas) -> dict[str, Data]:
         "symbols": shown.symbols,
         "boxes": _boxes(net),
         "batch": sorted(net.batch),
-        "alike": sorted(formulas.place(size) for size in costs.alike(copies)),
+        **costs.single(copies, formulas),
         "hyperparameters": list(net.hyperparameters),
         "totals": costs.totals(formulas),
         "latex": _latex(net),
@@ -207,18 +207,29 @@ class _Costs:
             if prod(node.activations[0].dims) == prod(node.outputs[0].dims)
         }
 
-    def alike(self, copies: set[int]) -> list[Size]:
-        """The sizes of the batch that make no difference to the copies where they are 1."""
-        found: list[Size] = []
-        for name in sorted(self._net.batch & {*self._net.symbols}) if copies else ():
+    def single(self, copies: set[int], formulas: Formulas) -> dict[str, Data]:
+        """What is made where a size of the batch is 1, if that makes a difference to the copies;
+        and the sizes of which this is known.
+        """
+        known: list[Data] = []
+        ones: list[Data] = []
+        for name in sorted(self._net.leading & {*self._net.symbols}) if copies else ():
             with suppress(SymcnnError):
-                one = measure(self._net.given(**{name: 1})).terms("activations")[0]
-                rest = [
-                    a if isinstance(a, int) else a.subs({name: 1}) for a in self.activations or ()
-                ]
-                if one == rest:
-                    found.append(Size.symbol(name))
-        return found
+                cost = measure(self._net.given(**{name: 1}))
+                made, many = cost.terms("activations")[0], self.activations or []
+                if made != [a if isinstance(a, int) else a.subs({name: 1}) for a in many]:
+                    if ones:
+                        continue  # both may be 1, of which neither tells
+                    ones.append(
+                        {
+                            "size": [formulas.place(Size.symbol(name))],
+                            "bytes": list(map(formulas.value, made)),
+                            "activation bytes": formulas.value(sum(made, 0)),
+                            "peak bytes": formulas.value(Formula(cost.peak).size),
+                        }
+                    )
+                known.append(formulas.place(Size.symbol(name)))
+        return {"alike": known, "single": ones[0] if ones else None}
 
     def totals(self, formulas: Formulas) -> list[Data]:
         """The figures of the whole: a heading, and a value or why there is none."""

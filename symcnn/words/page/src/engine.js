@@ -129,6 +129,11 @@ export function mayView(branch, i, at) {
     Array.isArray(d) && !branch.alike.includes(d[0]) && at.value(d) === 1n));
 }
 
+/** What a branch makes of one image, where that is known to differ; else null. */
+export function single(branch, at) {
+  return branch.single && at.value(branch.single.size) === 1n ? branch.single : null;
+}
+
 /** What is said where `mayView`. */
 export const MAY_VIEW = "where an axis is 1 long, a copy may be a view: net.cost().at in python tells";
 

@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Details } from "./details.jsx";
-import { consequence, MAY_VIEW, mayView, nearest, parseTarget, solve, verdict } from "./engine.js";
+import { consequence, MAY_VIEW, mayView, nearest, parseTarget, single, solve, verdict } from "./engine.js";
 import { digits, rounded, shapeText } from "./text.js";
 import { opened, pathTo, treeOf, visible } from "./tree.js";
 
@@ -100,10 +100,11 @@ function cellsOf(row, { branch, at, failing, columns }) {
   const last = row.node ?? row.last;
   const node = branch.nodes[last];
   const known = last < failing;
+  const one = single(branch, at);
   const sum = (key) => {
     let total = 0n;
     for (let i = row.node ?? row.first; i <= last; i++) {
-      const value = at.value(branch.nodes[i][key]);
+      const value = at.value(key === "bytes" && one ? one.bytes[i] : branch.nodes[i][key]);
       if (value === null) return null;
       total += value;
     }
@@ -252,7 +253,7 @@ function Totals({ branch, at, valid }) {
       {branch.totals.map(({ name, value, why: unknown, bound }) => {
         const why = unknown ?? (open && name.endsWith("bytes") ? MAY_VIEW : undefined);
         const shown = valid || !Array.isArray(value);
-        const number = why || !shown ? null : at.value(value);
+        const number = why || !shown ? null : at.value(single(branch, at)?.[name] ?? value);
         return (
           <div key={name}>
             <dt>{name}</dt>
