@@ -27,7 +27,7 @@ from symcnn.words.pictures.asked import Pictures
 if TYPE_CHECKING:
     import torch
 
-    from symcnn.judge.validate import Report
+    from symcnn.judge.report import Report
     from symcnn.questions.explain.derivation import Derivation
     from symcnn.questions.proof.prove import Proof
     from symcnn.questions.summary import Summary

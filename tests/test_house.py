@@ -25,15 +25,8 @@ MOST = 700
 LONG = {
     "ops.storage": 1350,
     "algebra.size": 1258,
-    "judge.validate": 850,
-    "ops.index": 870,
-    "frontends.torch.tracer": 850,
     "questions.cost.cost": 870,
-    "questions.proof.prove": 800,
-    "sets.formula": 760,
     "trace.graph": 790,
-    "questions.inputs.budget": 740,
-    "frontends.torch.sizes": 720,
 }
 
 #: How many public signatures say Any: where a value is truly of any type. It is not to grow.

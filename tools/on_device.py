@@ -29,7 +29,7 @@ import torch
 from rich.progress import track
 
 import symcnn
-from symcnn.judge.validate import Report
+from symcnn.judge.report import Report
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "examples" / "networks"))

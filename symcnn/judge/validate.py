@@ -9,62 +9,43 @@ Nothing is passed silently: what could not be compared is listed with the reason
 from __future__ import annotations
 
 import copy
-import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from functools import cached_property
 from inspect import signature
 from math import prod
-from random import Random
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
 
 from symcnn.algebra.size import evaluate, symbols_of
 from symcnn.errors import (
     BadSpec,
-    InvalidInput,
     SymcnnError,
     Undecidable,
     UnsupportedOperation,
 )
 from symcnn.judge.oracles import (
     judge,
-    sample_sizes,
     shapes_in,
     torch_flops,
     torch_peak,
     torch_saved,
     torch_shapes,
 )
+from symcnn.judge.report import CHECKS, Check, Report
+from symcnn.judge.sizes import distinct, interesting_sizes, is_valid, largest_of
 from symcnn.progress import waiting, watched
 from symcnn.questions.cost.cost import measure
 from symcnn.questions.field.receptive_field import receptive_field
-from symcnn.questions.inputs.domain import listed, shape_at
-from symcnn.shown import Shown
 from symcnn.trace.graph import tensors_in
 from symcnn.trace.trace import Trace
 
 if TYPE_CHECKING:
     import torch
 
-    from symcnn.sets.inputset import InputSet
 
 __all__ = ["CHECKS", "DTYPES", "Check", "Report", "check_device", "interesting_sizes", "validate"]
 
-#: What is compared, in the order of the report.
-CHECKS = {
-    "parameters": "the number of elements in all parameters",
-    "outputs": "the shapes that come out, inside the domain",
-    "modules": "the shapes that come out of every module call",
-    "refusals": "sizes outside the domain are refused by torch too",
-    "flops": "FLOPs of the forward pass, as torch.utils.flop_counter counts on meta",
-    "saved": "bytes that autograd keeps in a forward pass, on CPU, at the first sizes",
-    "peak": "bytes alive at the worst moment of inference: torch's references keep no less",
-    "receptive field": "which inputs each output reads, by changing one at a time; by gradient",
-    "repeat": "the forward gives the same shapes when it runs again",
-}
 
 #: Operations with which, all weights positive, every tap shows: the fields must be equal. Others
 #: may saturate or cancel, and then torch may only show fewer places than we say.
@@ -88,126 +69,6 @@ _GRADIENT_MOST = 2**17  # input elements where receptive fields are compared by 
 _REPEATED = 4  # sizes at which the forward runs twice
 _SHRINKS = 200  # forwards that shrinking may take
 _UNABLE = ("meta", "same device", "fake tensor")  # torch's words where a device cannot do it
-
-
-@dataclass(frozen=True, slots=True)
-class Check(Shown):
-    """One comparison at one size."""
-
-    what: str  # of CHECKS
-    verdict: str  # passed, failed or skipped
-    sizes: Mapping[str, int]
-    where: str = ""  # the module call, "" for the network's output
-    ours: str = ""
-    torch: str = ""
-    why: str = ""  # the reason, if skipped; what else was measured
-
-    def __str__(self) -> str:
-        place = f" of {self.where}" if self.where else ""
-        at = f" at {listed(self.sizes)}" if self.sizes else ""
-        if self.verdict == "skipped":
-            return f"{self.what}{place}{at}: skipped, {self.why}"
-        if self.verdict == "passed":
-            return f"{self.what}{place}{at}: passed{', ' + self.why if self.why else ''}"
-        return f"{self.what}{place}{at}: symcnn says {self.ours}, torch {self.torch}"
-
-
-@dataclass(frozen=True)
-class Report(Shown):
-    """What came of a validation; true if nothing failed.
-
-    `counterexample` is the first failure, at the smallest sizes at which it still fails.
-    """
-
-    device: str
-    seed: int
-    torch: str  # its version
-    checks: tuple[Check, ...]
-    counterexample: Check | None = None
-    dtype: str = ""  # what module and inputs were cast to, "" if they stayed
-    channels_last: bool = False
-
-    def __bool__(self) -> bool:
-        return not self.failed
-
-    def _of(self, verdict: str) -> tuple[Check, ...]:
-        return tuple(c for c in self.checks if c.verdict == verdict)
-
-    @cached_property
-    def passed(self) -> tuple[Check, ...]:
-        """The comparisons that agree."""
-        return self._of("passed")
-
-    @cached_property
-    def failed(self) -> tuple[Check, ...]:
-        """The comparisons that do not."""
-        return self._of("failed")
-
-    @cached_property
-    def skipped(self) -> tuple[Check, ...]:
-        """What could not be compared, and why."""
-        return self._of("skipped")
-
-    def __str__(self) -> str:
-        cast = f" in {self.dtype}" if self.dtype else ""
-        cast += ", channels last" if self.channels_last else ""
-        lines = [f"validated on {self.device}{cast}, torch {self.torch}, seed {self.seed}"]
-        for what, meaning in CHECKS.items():
-            counts = Counter(c.verdict for c in self.checks if c.what == what)
-            if counts:
-                told = ", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items()))
-                lines.append(f"  {what}: {told}  ({meaning})")
-        lines += [f"{c}" for c in self.passed if c.what == "peak" and c.why]
-        reasons = Counter(f"{c.what}: {c.why}" for c in self.skipped)
-        lines += [f"skipped {n}x {reason}" for reason, n in reasons.items()]
-        if self.counterexample is not None:
-            lines.append(f"FAILED, smallest counterexample: {self.counterexample}")
-        return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, object]:
-        """Everything as plain values, for JSON."""
-        return {
-            "valid": bool(self),
-            "device": self.device,
-            "dtype": self.dtype,
-            "channels_last": self.channels_last,
-            "torch": self.torch,
-            "seed": self.seed,
-            "passed": len(self.passed),
-            "failed": [asdict(c) for c in self.failed],
-            "skipped": [asdict(c) for c in self.skipped],
-            "counterexample": None if self.counterexample is None else asdict(self.counterexample),
-            "checks": [
-                {"what": c.what, "verdict": c.verdict, "sizes": dict(c.sizes)}
-                | ({"ours": c.ours, "torch": c.torch, "why": c.why} if c.what == "peak" else {})
-                for c in self.checks
-            ],
-        }
-
-    def to_json(self) -> str:
-        """`to_dict` as text."""
-        return json.dumps(self.to_dict(), indent=2)
-
-    def to_junit(self) -> str:
-        """JUnit XML, one test case per comparison, for CI servers."""
-        suite = ElementTree.Element(
-            "testsuite",
-            name="symcnn validate",
-            tests=str(len(self.checks)),
-            failures=str(len(self.failed)),
-            errors="0",
-            skipped=str(len(self.skipped)),
-        )
-        for check in self.checks:
-            name = f"{check.what} {listed(check.sizes)}".strip()
-            case = ElementTree.SubElement(
-                suite, "testcase", classname=f"symcnn.{self.device}", name=name
-            )
-            if check.verdict == "failed":
-                ElementTree.SubElement(case, "failure", message=str(check))
-            elif check.verdict == "skipped":
-                ElementTree.SubElement(case, "skipped", message=check.why)
-        return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
 
 
 def validate(
@@ -243,9 +104,9 @@ def validate(
     judging = _Judging(net, module, device, wanted, dtype, channels_last)
     found = [judging.parameters()]
     chosen = interesting_sizes(net, samples, seed)
-    most = max(map(_largest, chosen))
+    most = max(map(largest_of, chosen))
     for number, sizes in enumerate(watched(chosen, "running torch", len(chosen))):
-        if _largest(sizes) > most:
+        if largest_of(sizes) > most:
             found.append(Check("outputs", "skipped", sizes, why="larger ones filled the memory"))
             continue
         while True:
@@ -255,9 +116,9 @@ def validate(
             except torch.OutOfMemoryError:
                 found.append(Check("outputs", "skipped", sizes, why=f"out of memory on {device}"))
             _release(device)
-            most = _largest(sizes) // 2
+            most = largest_of(sizes) // 2
             smaller = _halved(net, sizes)
-            if smaller == sizes or _largest(smaller) > most:
+            if smaller == sizes or largest_of(smaller) > most:
                 break
             sizes = smaller
     if "receptive field" in wanted:
@@ -308,95 +169,6 @@ def check_device(device: str) -> None:
         there.append("cuda")
     if device not in there:
         raise BadSpec(f"there is no device {device!r} here", cure=f"there is {', '.join(there)}")
-
-
-# Which sizes --------------------------------------------------------------------------------------
-
-
-def interesting_sizes(net: Trace, count: int, seed: int = 0) -> list[dict[str, int]]:
-    """`count` sizes at which mistakes would show: the smallest, borders, fibre ends, then random
-    ones, two of three inside the domain; the same for the same seed.
-
-    >>> import symcnn
-    >>> net = symcnn.nn.Conv2d(3, 8, 3, stride=2).trace("1 3 H W")
-    >>> interesting_sizes(net, 6)[:3]
-    [{'H': 3, 'W': 3}, {'H': 2, 'W': 3}, {'H': 3, 'W': 2}]
-    """
-    try:
-        domain = net.valid_inputs()
-    except Undecidable:
-        domain = None
-    if not domain:  # of no size, or of sizes that no exact set tells: any will do, both are asked
-        draw = Random(seed)
-        return _distinct({n: draw.randint(1, 96) for n in net.symbols} for _ in range(count))
-    if not domain.shown:
-        return _distinct(dict.fromkeys(net.symbols, n) for n in range(1, min(count, 4) + 1))
-    base = dict.fromkeys(net.symbols, 1) | _smallest(domain)
-    base |= _smallest(domain.given(**{name: base[name] for name in domain.shown}))
-    least = [base | _smallest(domain & branch.where) for branch in net.branches[1:]]
-    borders = _distinct([base, *least, *_borders(net, base, domain.shown)])
-    edge = borders[: max(1, count // 2)]
-    rest = count - len(edge)
-    outside = [*sample_sizes(net, rest // 3, inside=False, seed=seed)]
-    inside = [*sample_sizes(net, rest - len(outside), inside=True, seed=seed)]
-    return _distinct([*edge, *inside, *outside])
-
-
-def _smallest(domain: InputSet) -> dict[str, int]:
-    if not domain.shown:
-        return {}
-    least = domain.smallest()
-    return dict(zip(domain.shown, least if isinstance(least, tuple) else (least,), strict=True))
-
-
-def _borders(net: Trace, base: dict[str, int], axes: Sequence[str]) -> Iterator[dict[str, int]]:
-    """Sizes on both sides of where the domain begins or ends, or the output size changes; the axes
-    take turns.
-    """
-    runs = [_along(net, base, axis) for axis in axes]
-    while runs:
-        for run in [*runs]:
-            sizes = next(run, None)
-            if sizes is None:
-                runs.remove(run)
-            else:
-                yield sizes
-
-
-def _along(net: Trace, base: dict[str, int], axis: str) -> Iterator[dict[str, int]]:
-    def answer(x: int) -> object:
-        try:
-            return shape_at(net, **base | {axis: x})
-        except InvalidInput:
-            return None
-
-    start = base[axis]
-    for low, high, changes in ((max(1, start - 1), start + 1, 2), (start + 1, start + 64, 2)):
-        before = answer(low)
-        for x in range(low + 1, high + 1):
-            now = answer(x)
-            if now != before:
-                changes -= 1
-                yield from (base | {axis: x - 1}, base | {axis: x})
-            if not changes:
-                break
-            before = now
-
-
-def _is_valid(net: Trace, sizes: Mapping[str, int]) -> bool:
-    try:
-        shape_at(net, **sizes)
-    except InvalidInput:
-        return False
-    return True
-
-
-def _largest(sizes: Mapping[str, int]) -> int:
-    return max(sizes.values(), default=0)
-
-
-def _distinct(sizes: Iterable[dict[str, int]]) -> list[dict[str, int]]:
-    return [*{tuple(s.items()): s for s in sizes}.values()]
 
 
 # What is compared ---------------------------------------------------------------------------------
@@ -640,8 +412,8 @@ class _Judging:
         if reason := self._no_field(field):
             yield Check("receptive field", "skipped", {}, why=reason)
             return
-        valid = _distinct(s | dict.fromkeys(self.net.batch, 1) for s in chosen)
-        valid = [s for s in valid if _is_valid(self.net, s)]
+        valid = distinct(s | dict.fromkeys(self.net.batch, 1) for s in chosen)
+        valid = [s for s in valid if is_valid(self.net, s)]
         valid.sort(key=lambda s: prod(self._image(s)))
         few = [
             s
@@ -653,7 +425,7 @@ class _Judging:
             why = f"no image drawn has at most {_GRADIENT_MOST:,} elements"
             yield Check("receptive field", "skipped", {}, why=why)
         uneven = [s for s in few if len({s[a] for a in field.axes}) == len(field.axes)]
-        for sizes in _distinct([*few[:1], *uneven[:1], *uneven[-1:]]):
+        for sizes in distinct([*few[:1], *uneven[:1], *uneven[-1:]]):
             yield self._field_at(sizes, by_gradient=False)
         for sizes in small[-1:]:
             yield self._field_at(sizes, by_gradient=True)

@@ -29,14 +29,12 @@ from symcnn.algebra.size import (
     lower,
     maximum,
     minimum,
-    prod,
     sharp_lower,
 )
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
-from symcnn.ops.pointwise import aligned, broadcast_dims, fits
+from symcnn.ops.pointwise import broadcast_dims, fits
 from symcnn.ops.registry import (
     OneOrMore,
-    Operand,
     at_least,
     elementwise,
     leading_axes,
@@ -45,7 +43,6 @@ from symcnn.ops.registry import (
     require_equal,
     require_rank,
     rule,
-    same_axes,
     unpacked,
     whole_axes,
 )
@@ -485,242 +482,6 @@ def unbind(input: SymbolicTensor, dim: int = 0) -> Result:
     why = f"unbind gives {count} tensors"
     requires = tuple(require_equal(input.dims[axis], count, why))
     return Result((dims,) * count, requires=requires, single=False, parts=parts)
-
-
-# Picking by tensors ---------------------------------------------------------------------------
-
-
-def _rank_one_at_least(dims: Dims) -> Dims:
-    return dims or (1,)
-
-
-def _no_larger(
-    small: Dims, large: Dims, op: str, apart_from: int | None = None
-) -> list[Requirement]:
-    """That the index is nowhere larger than the tensor, one axis aside."""
-    small, large = _rank_one_at_least(small), _rank_one_at_least(large)
-    if len(small) != len(large):
-        raise ShapeMismatch(f"{op}: the index is {len(small)}-d, not {len(large)}-d")
-    why = f"{op}: the index must be nowhere larger than the tensor, along dim aside"
-    return [
-        Condition(b, ">=", a, why)
-        for i, (a, b) in enumerate(zip(small, large, strict=True))
-        if i != apart_from and a != b
-    ]
-
-
-@rule("gather")
-def gather(input: SymbolicTensor, dim: int, index: SymbolicTensor, **kwargs: object) -> Result:
-    """One element per index, from anywhere along `dim`: the index's shape."""
-    axis = normal_dim(dim, input.ndim, "gather")
-    requires = tuple(_no_larger(index.dims, input.dims, "gather", axis))
-    axes = [(i, Window(1, 1, 0, index.dims[i] - size)) for i, size in enumerate(input.dims)]
-    if index.dims and axes:
-        axes[axis] = (axis, Whole(index.dims[axis]))  # type: ignore[assignment]
-    others = ((index, same_axes(index.ndim)),)
-    return Result(
-        (index.dims,), tuple(axes) if index.dims else (), requires=requires, others=others
-    )
-
-
-@rule("scatter", "scatter_add", "scatter_reduce")
-def scatter(
-    input: SymbolicTensor,
-    dim: int,
-    index: SymbolicTensor,
-    src: Operand | None = None,
-    *a: object,
-    **k: object,
-) -> Result:
-    """Elements of `src` written where the index says: the shape stays."""
-    axis = normal_dim(dim, input.ndim, "scatter")
-    requires = _no_larger(index.dims, input.dims, "scatter", axis)
-    if isinstance(src, SymbolicTensor):
-        requires += _no_larger(index.dims, src.dims, "scatter")
-    return Result(
-        (input.dims,),
-        same_axes(input.ndim),
-        requires=tuple(requires),
-        others=tuple(
-            (t, _onto(t, input, axis)) for t in (index, src) if isinstance(t, SymbolicTensor)
-        ),
-    )
-
-
-def _onto(t: SymbolicTensor, x: SymbolicTensor, axis: int) -> Axes:
-    """Where a tensor is read whose elements go anywhere along `axis` of `x`."""
-    if not x.ndim or not t.ndim:
-        return same_axes(t.ndim)
-    axes = [(i, Window(1, 1, 0, x.dims[i] - size)) for i, size in enumerate(t.dims)]
-    axes[axis] = (axis, Whole(x.dims[axis]))  # type: ignore[assignment]
-    return tuple(axes)
-
-
-@rule("index_select")
-def index_select(input: SymbolicTensor, dim: int, index: SymbolicTensor) -> Result:
-    """Places of one axis, by a vector of numbers."""
-    require_rank(index, (0, 1), "index_select's index")
-    axis = normal_dim(dim, input.ndim, "index_select")
-    if not input.ndim:
-        return elementwise(
-            input, requires=tuple(require_equal(prod(index.dims), 1, "a number has one place"))
-        )
-    length = index.dims[0] if index.ndim else 1
-    axes = leading_axes(input.ndim)
-    axes[axis] = (axis, Whole(length))
-    dims = (*input.dims[:axis], length, *input.dims[axis + 1 :])
-    places: Any = [(None, IDENTITY)] * input.ndim
-    places[axis] = (0 if index.ndim else None, IDENTITY)
-    return Result((dims,), tuple(axes), others=((index, tuple(places)),))
-
-
-@rule("take_along_dim")
-def take_along_dim(
-    input: SymbolicTensor, indices: SymbolicTensor, dim: OneOrMore[int] | None = None
-) -> Result:
-    """`gather`, where the other axes broadcast; without an axis, from the flattened tensor."""
-    if dim is None:
-        count = prod(indices.dims)
-        return Result(((count,),), whole_axes((count,)))
-    if input.ndim != indices.ndim:
-        raise ShapeMismatch(f"take_along_dim: {indices.ndim}-d indices of a {input.ndim}-d tensor")
-    axis = normal_dim(dim, input.ndim, "take_along_dim")
-    without = [t.dims[:axis] + t.dims[axis + 1 :] for t in (input, indices)]
-    dims, requires = broadcast_dims(*without)
-    shape = (*dims[:axis], indices.dims[axis], *dims[axis:])
-    axes = list(aligned(input.dims, shape))
-    axes[axis] = (axis, Whole(shape[axis]))
-    others = ((indices, aligned(indices.dims, shape)),)
-    return Result((shape,), tuple(axes), requires=tuple(requires), others=others)
-
-
-@rule("take")
-def take(input: SymbolicTensor, index: SymbolicTensor) -> Result:
-    """Elements by their number in the flattened tensor."""
-    return Result((index.dims,), whole_axes(index.dims))
-
-
-def _index_add(
-    input: SymbolicTensor,
-    dim: int,
-    index: SymbolicTensor,
-    source: object,
-    *args: object,
-    **kwargs: object,
-) -> Result:
-    """Places of one axis written from `source`: the shape stays."""
-    require_rank(index, (0, 1), "the index")
-    axis = normal_dim(dim, input.ndim, "index_add")
-    requires: list[Requirement] = []
-    if isinstance(source, SymbolicTensor) and source.ndim and input.ndim:
-        if source.ndim != input.ndim:
-            raise ShapeMismatch(f"a {source.ndim}-d source for a {input.ndim}-d tensor")
-        for i, (a, b) in enumerate(zip(source.dims, input.dims, strict=False)):
-            want = prod(index.dims) if i == axis else b
-            requires += require_equal(a, want, "index_add: the source must have the tensor's sizes")
-    axes = leading_axes(input.ndim)
-    if axes:
-        axes[axis] = (axis, Whole(input.dims[axis]))
-    return Result((input.dims,), tuple(axes), requires=tuple(requires))
-
-
-rule("index_fill")(_index_add)
-
-
-def _from_source(
-    input: SymbolicTensor, dim: int, index: SymbolicTensor, *args: object, **kwargs: object
-) -> Result:
-    if not input.ndim and prod(index.dims) != 1:
-        raise ShapeMismatch("a 0-d tensor has one place to write to")
-    return _index_add(input, dim, index, *args, **kwargs)
-
-
-for _name in ("index_add", "index_copy", "index_reduce"):
-    rule(_name)(_from_source)
-
-
-def _by_values(op: str, cure: str) -> Any:
-    def operation(*args: object, **kwargs: object) -> Result:
-        raise DataDependent(f"{op}: the output's shape depends on the values", cure=cure)
-
-    return operation
-
-
-for _names, _cure in (
-    ("masked_select", "masked_fill, or a product with the mask, keeps the shape"),
-    ("nonzero argwhere", "where(mask, a, b) keeps the shape"),
-    ("unique unique_consecutive", "symcnn knows shapes only"),
-    ("bincount combinations", "symcnn knows shapes only"),
-):
-    for _name in _names.split():
-        rule(_name)(_by_values(_name, _cure))
-
-
-@rule("embedding")
-def embedding(
-    input: SymbolicTensor,
-    weight: SymbolicTensor,
-    padding_idx: int | None = None,
-    *args: object,
-    **kwargs: object,
-) -> Result:
-    """A row of the table per index."""
-    require_rank(weight, (2,), "the table of embedding")
-    rows, width = weight.dims
-    if padding_idx is not None and isinstance(rows, int) and not -rows <= padding_idx < rows:
-        raise ShapeMismatch(f"embedding: padding_idx={padding_idx} is not one of {rows} rows")
-    return Result(((*input.dims, width),), (*leading_axes(input.ndim), (None, Whole(width))))
-
-
-@rule("embedding_bag")
-def embedding_bag(
-    input: SymbolicTensor,
-    weight: SymbolicTensor,
-    offsets: SymbolicTensor | None = None,
-    max_norm: float | None = None,
-    norm_type: float = 2.0,
-    scale_grad_by_freq: bool = False,
-    mode: str = "mean",
-    sparse: bool = False,
-    per_sample_weights: SymbolicTensor | None = None,
-    include_last_offset: bool = False,
-    padding_idx: int | None = None,
-) -> Result:
-    """Rows of the table summed up in bags: one per row of the input, or one per offset."""
-    op = "embedding_bag"
-    require_rank(weight, (2,), f"the table of {op}")
-    require_rank(input, (1, 2), op)
-    rows, width = weight.dims
-    if padding_idx is not None and isinstance(rows, int) and not -rows <= padding_idx < rows:
-        raise ShapeMismatch(f"{op}: padding_idx={padding_idx} is not one of {rows} rows")
-    if mode not in ("sum", "mean", "max") or (mode == "max" and (scale_grad_by_freq or sparse)):
-        raise ShapeMismatch(f"{op}: mode={mode!r}", cure='"sum", "mean", or "max" without options')
-    requires: list[Requirement] = []
-    if per_sample_weights is not None:
-        if mode != "sum" or per_sample_weights.ndim != input.ndim:
-            raise ShapeMismatch(f"{op}: one weight per index, for mode='sum' only")
-        for have, want in zip(per_sample_weights.dims, input.dims, strict=True):
-            requires += require_equal(have, want, f"{op}: one weight per index")
-    if (offsets is None) != (input.ndim == 2) or (offsets is not None and offsets.ndim != 1):
-        raise ShapeMismatch(f"{op}: a vector of offsets, for a 1-d input only")
-    bags = input.dims[0] if offsets is None else offsets.dims[0]
-    if offsets is not None and include_last_offset:
-        bags = bags - 1
-        requires.append(Condition(bags, ">=", 1, f"{op}: at least one bag"))
-    dims = (bags, width)
-    axes = (*leading_axes(1), (None, Whole(width))) if offsets is None else whole_axes(dims)
-    return Result((dims,), axes, requires=tuple(requires))
-
-
-@rule("one_hot")
-def one_hot(tensor: SymbolicTensor, num_classes: Int = -1) -> Result:
-    """A new last axis with a place per class."""
-    if num_classes == -1:
-        raise DataDependent("one_hot: the number of classes is the largest value", cure="give it")
-    at_least("num_classes", (num_classes,), 1)
-    return Result(
-        ((*tensor.dims, num_classes),), (*leading_axes(tensor.ndim), (None, Whole(num_classes)))
-    )
 
 
 # Order along an axis --------------------------------------------------------------------------

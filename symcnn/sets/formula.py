@@ -31,6 +31,7 @@ from symcnn.errors import BadSpec, InvalidInput, NoSolution, Undecidable
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Statement, check_sizes
 from symcnn.sets.inputset import InputSet
+from symcnn.sets.relaxed import bounds_of, degree_of, monomials, without_floors
 from symcnn.sets.simplest import Simplest
 from symcnn.sets.system import Said, members, symbols_in
 from symcnn.sets.system import stated as as_statement
@@ -353,15 +354,15 @@ class Formula:
         3*H/2, off by 0 to 9/2
         """
         names = frozenset(map(str, symbols)) or self.symbols
-        relaxed, slack = _relaxed(self.size, names)
-        terms = dict(_terms(relaxed))
+        relaxed, slack = without_floors(self.size, names)
+        terms = dict(monomials(relaxed))
         smooth = {m: c for m, c in terms.items() if not any(a.key in slack for a, _ in m)}
-        top = max((_degree(m, names) for m in smooth), default=0)
+        top = max((degree_of(m, names) for m in smooth), default=0)
         leading: Any = 0
         for mono, coeff in smooth.items():
-            if _degree(mono, names) == top:
+            if degree_of(mono, names) == top:
                 leading = leading + Size({mono: coeff})
-        bounds = [_bounds(mono, coeff, names) for mono, coeff in _terms(self.size)]
+        bounds = [bounds_of(mono, coeff, names) for mono, coeff in monomials(self.size)]
         below: Any = sum((low for low, _ in bounds), 0) - leading
         above: Any = sum((high for _, high in bounds), 0) - leading
         return Leading(top, *(self._with(_whole(e)) for e in (leading, below, above)))
@@ -380,7 +381,7 @@ class Formula:
         names = frozenset(map(str, symbols)) or self.names & frozenset(_SPACE)
         if not names:
             raise BadSpec(f"{self} has no spatial size", cure="name them: per_pixel(X, Y)")
-        relaxed, _ = _relaxed(self.size, names)
+        relaxed, _ = without_floors(self.size, names)
         limit: Int = 0
         for mono, coeff in relaxed.terms.items() if isinstance(relaxed, Size) else ():
             powers = {a.key: p for a, p in mono if a.key in names}
@@ -649,103 +650,6 @@ class _Grid:
 
 def _subs(expr: Int, values: Mapping[str, Int]) -> Int:
     return expr if isinstance(expr, int) or not values else expr.subs(values)
-
-
-# Relaxing --------------------------------------------------------------------------------------
-
-
-def _relaxed(expr: Int, names: frozenset[str]) -> tuple[Int, dict[str, Fraction]]:
-    """The formula with ``e/n - d`` for every floor in `names`, and the greatest value of each d."""
-    slack: dict[str, Fraction] = {}
-    made: dict[sz.Atom, Int] = {}
-
-    def relax(expr: Int) -> Int:
-        if isinstance(expr, int):
-            return expr
-        total: Int = 0
-        for mono, coeff in expr.terms.items():
-            term: Any = coeff
-            for atom, power in mono:
-                if atom not in made:
-                    made[atom] = replaced(atom)
-                term = term * made[atom] ** power
-            total = total + term
-        return total
-
-    def replaced(atom: sz.Atom) -> Int:
-        if isinstance(atom, sz.Symbol) or not symbols_of(*atom.args) & names:
-            return atom.size()
-        if not isinstance(atom, sz.Floor) or not isinstance(atom.den, int):
-            raise _unbounded(atom)
-        deviation = f"d{len(slack)}'"
-        slack[deviation] = Fraction(atom.den - 1, atom.den)
-        return relax(atom.num) * Fraction(1, atom.den) - Size.symbol(deviation)
-
-    return relax(expr), slack
-
-
-def _unbounded(atom: sz.Atom) -> Undecidable:
-    closes = isinstance(atom, sz.Sum)
-    return Undecidable(
-        f"{atom.key} has no polynomial bounds here",
-        cure='close its sums: under("H % 2**n == 0", ...)' if closes else "",
-    )
-
-
-def _terms(expr: Int) -> list[tuple[sz.Monomial, Any]]:
-    return [*expr.terms.items()] if isinstance(expr, Size) else [((), expr)] if expr else []
-
-
-def _bounds(mono: sz.Monomial, coeff: Any, names: frozenset[str]) -> tuple[Any, Any]:
-    """Polynomials below and above a term, for all positive sizes.
-
-    Where all factors are bounded from below by 0, the product of the bounds; else every
-    deviation by itself.
-    """
-    low: Any = coeff
-    high: Any = coeff
-    for atom, power in mono:
-        under, over = _between(atom, names)
-        if under is None:
-            return _loosely(mono, coeff, names)
-        low, high = low * under**power, high * over**power
-    return (low, high) if coeff > 0 else (high, low)
-
-
-def _between(atom: sz.Atom, names: frozenset[str]) -> tuple[Any, Any]:
-    """Bounds of an atom that are never negative; None if there are none at a glance."""
-    if isinstance(atom, sz.Symbol) or not symbols_of(*atom.args) & names:
-        return (atom.size(),) * 2 if atom.low is not None and atom.low >= 0 else (None, None)
-    if not isinstance(atom, sz.Floor) or not isinstance(atom.den, int):
-        raise _unbounded(atom)
-    if any(not isinstance(inner, sz.Symbol) for inner in atom.num.atoms()):
-        return None, None
-    under: Any = (atom.num - (atom.den - 1)) * Fraction(1, atom.den)
-    rising = isinstance(under, Size) and all(c > 0 for m, c in under.terms.items() if m)
-    least = sum(under.terms.values()) if rising else -1  # at size 1 everywhere
-    return (under, atom.num * Fraction(1, atom.den)) if least >= 0 else (None, None)
-
-
-def _loosely(mono: sz.Monomial, coeff: Any, names: frozenset[str]) -> tuple[Any, Any]:
-    """The bounds of a term from ``e/n - d`` for each floor, deviation by deviation."""
-    relaxed, slack = _relaxed(Size({mono: coeff}), names)
-    low: Any = 0
-    high: Any = 0
-    for term, c in _terms(relaxed):
-        widest = Fraction(c)
-        loose = False
-        for atom, power in term:
-            if atom.key in slack:
-                widest *= slack[atom.key] ** power
-                loose = True
-        rest: Any = sz.prod(a.size() ** p for a, p in term if a.key not in slack)
-        low = low + rest * (min(widest, Fraction(0)) if loose else widest)
-        high = high + rest * (max(widest, Fraction(0)) if loose else widest)
-    return low, high
-
-
-def _degree(mono: sz.Monomial, names: frozenset[str]) -> int:
-    return sum(power for atom, power in mono if atom.key in names)
 
 
 def _whole(expr: Any) -> Int:

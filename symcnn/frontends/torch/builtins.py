@@ -39,7 +39,8 @@ import torch
 
 from symcnn.frontends.torch.aliases import constructed
 from symcnn.frontends.torch.selects import SELECT, select, selecting
-from symcnn.frontends.torch.sizes import Dim, Real, Sizes, largest
+from symcnn.frontends.torch.shape import Sizes
+from symcnn.frontends.torch.sizes import Dim, Real, largest
 from symcnn.frontends.torch.tensors import TracedTensor
 
 __all__ = ["replaced_names"]

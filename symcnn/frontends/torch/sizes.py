@@ -47,7 +47,7 @@ from symcnn.frontends.torch.quotients import (
 from symcnn.ops.shape import unfloored
 from symcnn.sets.condition import Condition
 
-__all__ = ["Dim", "Real", "Sizes", "largest"]
+__all__ = ["Dim", "Real", "largest"]
 
 
 _OURS = dirname(dirname(dirname(__file__)))
@@ -669,36 +669,3 @@ def largest(values: Any, *, sign: int = 1) -> Any:
     if not is_dyadic(den):
         return None
     return Real(num, den, ("/", num, den), tracer)
-
-
-class Sizes(tuple[Any, ...]):
-    """The shape of a traced tensor: a tuple of ints and `Dim`s, a torch.Size by its class."""
-
-    __slots__ = ()
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> type:
-        return torch.Size
-
-    def numel(self) -> int:
-        """The number of elements."""
-        total: Any = 1
-        for size in self:
-            total = total * size
-        count: int = total  # or a size, which does what an int does
-        return count
-
-    def __getitem__(self, index: Any) -> Any:
-        found = super().__getitem__(index)
-        return Sizes(found) if isinstance(index, slice) else found
-
-    def __add__(self, other: Any) -> Any:
-        return Sizes((*self, *other))
-
-    def __radd__(self, other: Any) -> Any:
-        return Sizes((*other, *self))
-
-    def __mul__(self, times: Any) -> Any:
-        return Sizes(tuple(self) * times)
-
-    __rmul__ = __mul__

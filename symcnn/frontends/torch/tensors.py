@@ -10,7 +10,8 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from symcnn.errors import DataDependent
 from symcnn.frontends.torch.layout import Layouts, follows
-from symcnn.frontends.torch.sizes import Dim, Questions, Sizes
+from symcnn.frontends.torch.shape import Sizes
+from symcnn.frontends.torch.sizes import Dim, Questions
 from symcnn.frontends.torch.where import caller
 from symcnn.ops.dtypes import LEGACY
 from symcnn.ops.storage import Layout

@@ -26,9 +26,10 @@ import torch
 from symcnn.algebra.size import Size, evaluate, symbols_of
 from symcnn.branched import Refusal, union
 from symcnn.errors import BadSpec, DataDependent, SymcnnError, Undecidable, UnsupportedOperation
+from symcnn.frontends.torch.arguments import float_dtype
 from symcnn.frontends.torch.branches import Asked, Choice, Differs, Same, without_idle_guards
 from symcnn.frontends.torch.observe import observed
-from symcnn.frontends.torch.tracer import Nowhere, Tracer, float_dtype
+from symcnn.frontends.torch.tracer import Nowhere, Tracer
 from symcnn.network import Network
 from symcnn.questions.blame import blamed
 from symcnn.sets.condition import Condition, Requirement

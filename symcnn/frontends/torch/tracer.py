@@ -7,10 +7,10 @@ Python executes the forward; every torch function called on a `TracedTensor` arr
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -26,19 +26,32 @@ from symcnn.frontends.torch.aliases import (
     on_bases,
     own_function,
 )
+from symcnn.frontends.torch.arguments import (
+    EXAMPLE,
+    INDEXED,
+    NAMES,
+    PLAIN,
+    UNSIDED,
+    as_places,
+    constant_of,
+    dtype_name,
+    flat,
+    hold_traced,
+    holds_scalar,
+    is_tensor,
+    named_in,
+)
 from symcnn.frontends.torch.branches import Choice, Differs, Same, Step
 from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed
 from symcnn.frontends.torch.layout import Layouts
 from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
+from symcnn.frontends.torch.operations import PRODUCTS, RESIZES, Served, homonyms, operations
 from symcnn.frontends.torch.scalars import TAKES_NUMBERS
-from symcnn.frontends.torch.sizes import Dim, Real
+from symcnn.frontends.torch.sizes import Dim
 from symcnn.frontends.torch.tensors import (
-    OPERATORS,
-    REFLECTED,
     VIEWS,
     TracedTensor,
     as_subclass,
-    writes,
 )
 from symcnn.frontends.torch.values import Values
 from symcnn.frontends.torch.where import caller
@@ -62,71 +75,10 @@ from symcnn.trace.graph import (
     tree_map,
 )
 
-__all__ = ["Nowhere", "Tracer", "float_dtype"]
-
-#: Arguments that rules take as they are.
-PLAIN = frozenset((int, str, float, bool, type(None)))
-
-#: Arguments in which no size stands that may be a maximum.
-_UNSIDED = PLAIN | {SymbolicTensor, Parameter, Constant}
-
-#: The operations that cost MACs, also on tensors that do not depend on the input.
-_PRODUCTS = frozenset(
-    "linear matmul mm bmm addmm baddbmm einsum conv1d conv2d conv3d scaled_dot_product_attention"
-    " conv_transpose1d conv_transpose2d conv_transpose3d bilinear".split()
-)
-
-#: What torch runs into the tensor as an output, which takes the result's shape.
-_RESIZES = frozenset({"addbmm"})
-
-#: Example sizes where none are given; all others are 224.
-_EXAMPLE = {"N": 2, "B": 2, "C": 3, "L": 16000}
-
-
-class _Operation(NamedTuple):
-    """How a function of torch is run."""
-
-    rule: str
-    reflected: bool = False  # its left operand comes second
-    writes: bool = False  # to its first tensor
-
-
-@lru_cache(maxsize=1)
-def _operations(rules: int) -> dict[Any, _Operation]:
-    """The functions and methods of torch, in-place variants too, and the rules that serve them.
-
-    `rules` is how many there are, so that a rule registered later is seen.
-    """
-    found: dict[Any, str] = {}
-    for name in OPS:
-        for space in (torch.nn.functional, torch, torch.Tensor, torch.special):
-            for variant in (name, f"{name}_"):
-                function = getattr(space, variant, None)
-                if callable(function):
-                    found[function] = name
-    for name in OPS:  # of several functions of one name: the method, or that in torch itself
-        home, dot, plain = name.partition(".")
-        for variant in (plain, f"{plain}_") if dot else ():
-            function = getattr(torch.Tensor if home == "Tensor" else torch, variant, None)
-            if callable(function):
-                found[function] = name
-    for name, words in OPERATORS.items():
-        if name in OPS:
-            for word in words.split():
-                function = getattr(torch.Tensor, f"__{word}__", None)
-                if function is not None:
-                    found.setdefault(function, name)
-    return {function: _operation(function, name) for function, name in found.items()}
-
-
-def _homonyms(name: str) -> tuple[Any, Any]:
-    """The method of that name, and the function."""
-    return getattr(torch.Tensor, name, None), getattr(torch, name, None)
-
-
-def _operation(function: Any, rule: str) -> _Operation:
-    called: str = getattr(function, "__name__", str(function))
-    return _Operation(rule, called.strip("_") in REFLECTED, writes(called))
+__all__ = [
+    "Nowhere",
+    "Tracer",
+]
 
 
 class Nowhere(BaseException):
@@ -154,7 +106,7 @@ class Tracer(Values, TorchFunctionMode):
         self.choices: list[Choice] = []
         self.steps: list[Step] = []  # all that the run asked so far
         self.script: list[Step] = []  # answers of an earlier run, the next one last
-        self.operations = _operations(len(OPS))
+        self.operations = operations(len(OPS))
         self.leaves: dict[int, SymbolicTensor] = {}
         self.lazy: dict[torch.nn.Module, dict[str, Parameter | None]] = {}
         self.real: list[torch.Tensor] = []  # keeps ids in `leaves` alive
@@ -163,10 +115,10 @@ class Tracer(Values, TorchFunctionMode):
         self.aliased = self.within = False  # whether classes made tensors of traced ones
         self.parameters: list[Parameter] = []
         self._kind = "cpu"  # the device as autocast calls it
-        tape.dtype = _NAMES[torch.get_default_dtype()]
+        tape.dtype = NAMES[torch.get_default_dtype()]
         self.modules = list(module.named_modules())
         parameters, buffers = (
-            list(_named(self.modules, kind)) for kind in ("_parameters", "_buffers")
+            list(named_in(self.modules, kind)) for kind in ("_parameters", "_buffers")
         )
         for name, p in parameters:
             if not self.parameters:
@@ -176,7 +128,7 @@ class Tracer(Values, TorchFunctionMode):
                     self.dtype = p.dtype
             if torch.nn.parameter.is_lazy(p):
                 continue  # made when its module is called
-            leaf = Parameter(tuple(p.shape), name, trainable=p.requires_grad, dtype=_dtype_name(p))
+            leaf = Parameter(tuple(p.shape), name, trainable=p.requires_grad, dtype=dtype_name(p))
             if not p.is_contiguous():
                 leaf.strides = p.stride()
             self.parameters.append(leaf)
@@ -184,7 +136,7 @@ class Tracer(Values, TorchFunctionMode):
         self.buffers = {id(b): b for _, b in buffers}
         for name, b in buffers:
             if not torch.nn.parameter.is_lazy(b):
-                self.leaves[id(b)] = _constant(b, name, owned=True)
+                self.leaves[id(b)] = constant_of(b, name, owned=True)
         self.buffer_leaves = [t for t in self.leaves.values() if isinstance(t, Constant)]
         self.weights = [p for _, p in parameters]
         self.grad = torch.is_grad_enabled()
@@ -223,7 +175,7 @@ class Tracer(Values, TorchFunctionMode):
         if self.writes.parts:
             args = self.writes.traced(args, self.joined)
             kwargs = self.writes.traced(kwargs, self.joined)
-        traced = _is_traced(args) or (kwargs and _is_traced(kwargs.values()))
+        traced = hold_traced(args) or (kwargs and hold_traced(kwargs.values()))
         if self.aliased or not traced:
             kinds = classes_of([*args, *kwargs.values()])
             if kinds:
@@ -237,7 +189,7 @@ class Tracer(Values, TorchFunctionMode):
         if args and result is args[0]:  # written to, or nothing to do: it is what it was
             return result
         served = self.operations.get(func)
-        if served is not None and (served.rule in _PRODUCTS or self._learned(args, kwargs)):
+        if served is not None and (served.rule in PRODUCTS or self._learned(args, kwargs)):
             self._record_real(served.rule, func, args, kwargs, result)
         return result
 
@@ -281,7 +233,7 @@ class Tracer(Values, TorchFunctionMode):
         try:
             traced = self.dispatch(func, args, kwargs)
         except SymcnnError:
-            if name in _PRODUCTS:
+            if name in PRODUCTS:
                 raise
             return
         ours: list[Any] = flat(traced)
@@ -315,14 +267,14 @@ class Tracer(Values, TorchFunctionMode):
                 return None
             if called == "as_subclass":
                 return as_subclass(*args, **kwargs)
-            if called in vars(TracedTensor) and func in _homonyms(called):
+            if called in vars(TracedTensor) and func in homonyms(called):
                 return getattr(TracedTensor, called)(*args, **kwargs)
             if called == "_parse_to":  # ``module.to(x)``: to its device, in its dtype
                 return args[0].device, args[0].dtype, False, None
             if func is torch.result_type:
                 return getattr(torch, result_type(map(self.unwrap, args), self.tape.dtype))
         if served is None and called in OPS:  # with full names of their own: linalg_vector_norm
-            served = _Operation(called)
+            served = Served(called)
         if served is None:
             raise self.unsupported(called)
         name, reflected, writes = served
@@ -338,7 +290,7 @@ class Tracer(Values, TorchFunctionMode):
         """The arguments as the rule takes them: in its names, 0-d tensors as numbers."""
         count, said = len(args), kwargs
         args, kwargs = placed(func, operation, args, kwargs)
-        if not any(type(v) not in PLAIN and _scalar_in(v) for v in (*args, *kwargs.values())):
+        if not any(type(v) not in PLAIN and holds_scalar(v) for v in (*args, *kwargs.values())):
             return args, kwargs
         form = frozenset(NUMPY.get(k, k) for k in said if k != "out")
         places, names, rest = numbers(func, operation, count, form)
@@ -352,7 +304,7 @@ class Tracer(Values, TorchFunctionMode):
 
         Raises DataDependent for a size that only the tensor's value tells.
         """
-        if not kind or not _scalar_in(value):
+        if not kind or not holds_scalar(value):
             return value
         if isinstance(value, (tuple, list)):
             return type(value)(self._as_number(v, kind) for v in value)
@@ -400,7 +352,7 @@ class Tracer(Values, TorchFunctionMode):
         if kwargs.get("out") is not None:
             return self._into(kwargs["out"], result)
         if args and (inplace or kwargs.get("inplace") is True):
-            if type(args[0]) is not TracedTensor and not _is_traced((*args, *kwargs.values())):
+            if type(args[0]) is not TracedTensor and not hold_traced((*args, *kwargs.values())):
                 return result  # with values, as `writes` knows
             if name not in VIEWS:
                 return self.written(args[0], result)
@@ -519,8 +471,8 @@ class Tracer(Values, TorchFunctionMode):
         reads: Sequence[SymbolicTensor],
     ) -> tuple[Sequence[SymbolicTensor], bool, Any]:
         """The outputs of a rule, whether it is one, and its number if it has one."""
-        if name in _INDEXED and len(args) > 1:
-            args = (args[0], _places(args[1]), *args[2:])
+        if name in INDEXED and len(args) > 1:
+            args = (args[0], as_places(args[1]), *args[2:])
         if name in TAKES_NUMBERS:
             args = (*args[:1], *tree_map(self.plain, list(args[1:])))
             kwargs = tree_map(self.plain, kwargs)
@@ -532,7 +484,7 @@ class Tracer(Values, TorchFunctionMode):
             named = {k: self._sided(v) for k, v in named.items()} if named else named
         try:
             if type(operation) is Operation:
-                target = ours[0] if inplace and name not in VIEWS | _RESIZES else None
+                target = ours[0] if inplace and name not in VIEWS | RESIZES else None
                 node = operation.node(ours, named, reads, target)
                 result, single = node.outputs, node.result.single
             else:  # made of operations
@@ -563,7 +515,7 @@ class Tracer(Values, TorchFunctionMode):
         return result, single, number
 
     def _autocast(self) -> tuple[str, str]:
-        return self._kind, _NAMES[torch.get_autocast_dtype(self._kind)]
+        return self._kind, NAMES[torch.get_autocast_dtype(self._kind)]
 
     def _placed(self, error: SymcnnError, op: str) -> SymcnnError:
         """The error with the module path in front, if it does not stand there yet."""
@@ -608,13 +560,13 @@ class Tracer(Values, TorchFunctionMode):
                 return base._value
             with torch._C.DisableTorchFunction():
                 owned = real.untyped_storage()._cdata in self.own
-                found = self.leaves[id(real)] = _constant(real, owned=owned)
+                found = self.leaves[id(real)] = constant_of(real, owned=owned)
             self.real.append(real)
         return found
 
     def reshaped(self, real: torch.Tensor, now: torch.Tensor) -> None:
         """A real tensor has another shape from now on."""
-        self.leaves[id(real)] = _constant(now, owned=False)
+        self.leaves[id(real)] = constant_of(now, owned=False)
         self.real.append(real)
 
     @property
@@ -676,7 +628,7 @@ class Tracer(Values, TorchFunctionMode):
     def _sided(self, value: Any) -> Any:
         if type(value) is Size:
             return self.sided(value)
-        if type(value) is tuple and not _UNSIDED.issuperset(map(type, value)):
+        if type(value) is tuple and not UNSIDED.issuperset(map(type, value)):
             return tuple([self._sided(v) for v in value])
         return value
 
@@ -705,7 +657,7 @@ class Tracer(Values, TorchFunctionMode):
             domain = domain & self.region
             if not domain:
                 raise Nowhere
-        wanted = {n: self.example.get(n, _EXAMPLE.get(n, 224)) for n in {*names, *domain.names}}
+        wanted = {n: self.example.get(n, EXAMPLE.get(n, 224)) for n in {*names, *domain.names}}
         if domain.names and {n: wanted[n] for n in domain.names} not in domain:
             found = domain.nearest(*(wanted[n] for n in domain.names))
             values = found if isinstance(found, tuple) else (found,)
@@ -732,76 +684,6 @@ class Tracer(Values, TorchFunctionMode):
         return tree_map(lambda v: self.unwrap(v) if is_tensor(v) else v, value)
 
 
-def _constant(real: torch.Tensor, name: str = "", *, owned: bool) -> Constant:
-    found = Constant(tuple(real.shape), name, dtype=_dtype_name(real), owned=owned)
-    found.trainable = real.requires_grad
-    if not real.is_contiguous():
-        found.strides = real.stride()
-    return found
-
-
-#: Dtypes by torch's name for them.
-_NAMES = {
-    dtype: str(dtype).removeprefix("torch.")
-    for dtype in vars(torch).values()
-    if isinstance(dtype, torch.dtype)
-}
-
-
-def _dtype_name(real: torch.Tensor) -> str:
-    return _NAMES[real.dtype]
-
-
-def is_tensor(value: object) -> bool:
-    return type(value) is TracedTensor or isinstance(value, torch.Tensor)
-
-
-#: What takes an index.
-_INDEXED = frozenset({"getitem", "__getitem__", "setitem", "__setitem__"})
-
-
-def _places(index: Any) -> Any:
-    """An index with arrays of numpy, and masks whose values are there, as lists."""
-    if isinstance(index, tuple):
-        return tuple(map(_places, index))
-    array = type(index).__module__ == "numpy" and hasattr(index, "tolist")
-    if array or (type(index) is torch.Tensor and index.dtype is torch.bool and index.dim() == 1):
-        return index if not array and index.is_meta else index.tolist()
-    return index
-
-
-def _scalar_in(value: Any) -> bool:
-    """Whether it is, or holds, a tensor without axes."""
-    if type(value) in PLAIN:
-        return False
-    if type(value) is TracedTensor:
-        return not value._value.dims or value._value.dims == (1,)
-    if isinstance(value, torch.Tensor):
-        return not value.dim()
-    if not isinstance(value, (tuple, list)) or PLAIN.issuperset(map(type, value)):
-        return False
-    return any(map(_scalar_in, value))
-
-
-def flat(value: object) -> list[torch.Tensor]:
-    """The tensors in nested tuples and lists."""
-    if isinstance(value, (tuple, list)):
-        return [t for v in value for t in flat(v)]
-    return [value] if isinstance(value, torch.Tensor) else []
-
-
-def _is_traced(values: Iterable[Any]) -> bool:
-    for value in values:
-        kind = type(value)
-        if kind is TracedTensor or kind is Dim or kind is Real:
-            return True
-        if isinstance(value, (tuple, list)) and _is_traced(value):
-            return True
-        if kind is slice and _is_traced((value.start, value.stop, value.step)):
-            return True
-    return False
-
-
 _ALIAS = torch.ops.aten.alias.default
 _APPLY = vars(torch.autograd.Function)["apply"].__func__.__code__
 
@@ -814,24 +696,3 @@ def _custom_function() -> str:
             return str(frame.f_locals["cls"].__name__)
         frame = frame.f_back
     return ""
-
-
-def float_dtype(module: torch.nn.Module) -> str:
-    """The dtype that a module computes in: that of its first parameter."""
-    dtype = torch.get_default_dtype()
-    for _, p in _named(module.named_modules(), "_parameters"):
-        if p.dtype.is_floating_point:
-            dtype = p.dtype
-        if not torch.nn.parameter.is_lazy(p):
-            break
-    return _NAMES[dtype]
-
-
-def _named(modules: Iterable[tuple[str, torch.nn.Module]], kind: str) -> Iterator[tuple[str, Any]]:
-    """The parameters or buffers of modules by their full names, shared ones once."""
-    seen: set[int] = set()
-    for path, module in modules:
-        for name, value in getattr(module, kind).items():
-            if value is not None and id(value) not in seen:
-                seen.add(id(value))
-                yield f"{path}.{name}" if path else name, value

@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
-from inspect import signature
 from operator import and_
 from pathlib import Path
 from typing import Any
@@ -29,12 +28,12 @@ from typing import Any
 from symcnn.algebra.factor import factors, text
 from symcnn.algebra.size import Int, Scaled, Size, Symbol, evaluate, prod, sole_atom, symbols_of
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
-from symcnn.ops.registry import ntuple
 from symcnn.ops.shape import reshaped, under_what_is_known
 from symcnn.questions.cost.cost import total_macs
 from symcnn.questions.inputs.domain import first_failure, listed
+from symcnn.questions.proof.documented import stated_in_documentation
 from symcnn.questions.proof.smt import STEPS, Statement, ask
-from symcnn.sets.condition import AnyOf, Condition, Requirement, decide_syntactically, substituted
+from symcnn.sets.condition import Condition, Requirement, decide_syntactically, substituted
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.shown import Shown
 from symcnn.trace.graph import Node, Result, SymbolicTensor, Tape
@@ -286,7 +285,7 @@ class _Proving:
 
     def _sizes(self, node: Node, fresh: _Fresh, result: Result) -> Iterator[Claim]:
         """What the rule answers on fresh sizes against the closed forms."""
-        documented = _documented(node)
+        documented = stated_in_documentation(node)
         for number, axis, dim, says in _said(node):
             meant = result.shapes[number][axis]
             same = fresh.back(meant) == dim
@@ -684,87 +683,3 @@ def _is_symbol(dim: Size) -> bool:
 
 def _words(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-
-
-# torch's documentation ---------------------------------------------------------------------------
-
-
-def _documented(node: Node) -> dict[int, list[Requirement]]:
-    """Per spatial axis, from the right, what torch's documentation says of its output size."""
-    op = node.op.removesuffix("_with_indices")
-    kind, n = op[:-2], op[-2:]
-    if kind not in _DOCUMENTED or n not in ("1d", "2d", "3d") or node.call is None:
-        return {}
-    count = int(n[0])
-    try:
-        bound = signature(node.call.rule).bind(*node.call.args, **node.call.kwargs)
-        bound.apply_defaults()
-        return {
-            axis: _DOCUMENTED[kind](bound.arguments, count, axis, node.outputs[0].dims[axis])
-            for axis in range(-count, 0)
-        }
-    except (SymcnnError, TypeError, KeyError):
-        return {}
-
-
-def _one(given: Mapping[str, Any], name: str, n: int, axis: int, default: Any = None) -> Any:
-    value = given.get(name, default)
-    return ntuple(default if value is None or value == () else value, n, name)[axis]
-
-
-def _floor(numerator: Int, stride: Int, t: Int) -> list[Requirement]:
-    """``t == floor(numerator/stride + 1)``, without a floor."""
-    return [
-        Condition(numerator - stride * (t - 1), ">=", 0),
-        Condition(stride * t - 1 - numerator, ">=", 0),
-    ]
-
-
-def _conv(given: Mapping[str, Any], n: int, axis: int, t: Int) -> list[Requirement]:
-    """Conv2d: ``floor((x + 2p - d(k - 1) - 1)/s + 1)``; "same": as large as the input."""
-    x, kernel = given["input"].dims[axis], given["weight"].dims[axis]
-    stride, dilation = (_one(given, name, n, axis) for name in ("stride", "dilation"))
-    if given["padding"] == "same":
-        return [Condition(t, "==", x)]
-    padding = 0 if given["padding"] == "valid" else _one(given, "padding", n, axis)
-    return _floor(x + 2 * padding - dilation * (kernel - 1) - 1, stride, t)
-
-
-def _transposed(given: Mapping[str, Any], n: int, axis: int, t: Int) -> list[Requirement]:
-    """ConvTranspose2d: ``(x - 1)s - 2p + d(k - 1) + o + 1``."""
-    x, kernel = given["input"].dims[axis], given["weight"].dims[axis]
-    s, p, d, o = (
-        _one(given, name, n, axis) for name in ("stride", "padding", "dilation", "output_padding")
-    )
-    return [Condition(t, "==", (x - 1) * s - 2 * p + d * (kernel - 1) + o + 1)]
-
-
-def _pool(given: Mapping[str, Any], n: int, axis: int, t: Int) -> list[Requirement]:
-    """MaxPool2d, AvgPool2d: the same floor; in ceil mode the ceiling o, less one if the last window
-    would start past the input and the left padding (``pooling_output_shape``, ATen/native/Pool.h).
-    """
-    x, kernel = given["input"].dims[axis], _one(given, "kernel_size", n, axis)
-    s = _one(given, "stride", n, axis, given["kernel_size"])
-    p, d = _one(given, "padding", n, axis, 0), _one(given, "dilation", n, axis, 1)
-    numerator = x + 2 * p - d * (kernel - 1) - 1
-    if not given["ceil_mode"]:
-        return _floor(numerator, s, t)
-
-    def ceiling(o: Int) -> list[Condition]:  # o == ceil(numerator/s) + 1
-        return [
-            Condition(numerator - 1 - s * (o - 2), ">=", 0),
-            Condition(s * (o - 1) - numerator, ">=", 0),
-        ]
-
-    kept = [*ceiling(t), Condition(x + p - 1 - (t - 1) * s, ">=", 0)]
-    dropped = [*ceiling(t + 1), Condition(t * s - x - p, ">=", 0)]
-    return [AnyOf((a, b)) for a in kept for b in dropped]
-
-
-_DOCUMENTED: dict[str, Callable[..., list[Requirement]]] = {
-    "conv": _conv,
-    "conv_transpose": _transposed,
-    "max_pool": _pool,
-    "avg_pool": _pool,
-    "lp_pool": _pool,
-}

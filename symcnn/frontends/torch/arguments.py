@@ -1,0 +1,141 @@
+"""What the arguments of a function of torch hold: tensors, sizes, plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+
+from symcnn.frontends.torch.sizes import Dim, Real
+from symcnn.frontends.torch.tensors import (
+    TracedTensor,
+)
+from symcnn.trace.graph import (
+    Constant,
+    Parameter,
+    SymbolicTensor,
+)
+
+__all__ = [
+    "INDEXED",
+    "NAMES",
+    "PLAIN",
+    "as_places",
+    "constant_of",
+    "dtype_name",
+    "flat",
+    "float_dtype",
+    "hold_traced",
+    "holds_scalar",
+    "is_tensor",
+    "named_in",
+]
+
+
+#: Arguments that rules take as they are.
+PLAIN = frozenset((int, str, float, bool, type(None)))
+
+#: Arguments in which no size stands that may be a maximum.
+UNSIDED = PLAIN | {SymbolicTensor, Parameter, Constant}
+
+#: Example sizes where none are given; all others are 224.
+EXAMPLE = {"N": 2, "B": 2, "C": 3, "L": 16000}
+
+
+def constant_of(real: torch.Tensor, name: str = "", *, owned: bool) -> Constant:
+    """A tensor with values as a constant of the trace."""
+    found = Constant(tuple(real.shape), name, dtype=dtype_name(real), owned=owned)
+    found.trainable = real.requires_grad
+    if not real.is_contiguous():
+        found.strides = real.stride()
+    return found
+
+
+#: Dtypes by torch's name for them.
+NAMES = {
+    dtype: str(dtype).removeprefix("torch.")
+    for dtype in vars(torch).values()
+    if isinstance(dtype, torch.dtype)
+}
+
+
+def dtype_name(real: torch.Tensor) -> str:
+    """A dtype by torch's name for it."""
+    return NAMES[real.dtype]
+
+
+def is_tensor(value: object) -> bool:
+    """Whether a value is a tensor, traced or with values."""
+    return type(value) is TracedTensor or isinstance(value, torch.Tensor)
+
+
+#: What takes an index.
+INDEXED = frozenset({"getitem", "__getitem__", "setitem", "__setitem__"})
+
+
+def as_places(given: object) -> object:
+    """An index with arrays of numpy, and masks whose values are there, as lists."""
+    index: Any = given
+    if isinstance(index, tuple):
+        return tuple(map(as_places, index))
+    array = type(index).__module__ == "numpy" and hasattr(index, "tolist")
+    if array or (type(index) is torch.Tensor and index.dtype is torch.bool and index.dim() == 1):
+        return index if not array and index.is_meta else index.tolist()
+    return index
+
+
+def holds_scalar(value: object) -> bool:
+    """Whether it is, or holds, a tensor without axes."""
+    if type(value) in PLAIN:
+        return False
+    if type(value) is TracedTensor:
+        return not value._value.dims or value._value.dims == (1,)
+    if isinstance(value, torch.Tensor):
+        return not value.dim()
+    if not isinstance(value, (tuple, list)) or PLAIN.issuperset(map(type, value)):
+        return False
+    return any(map(holds_scalar, value))
+
+
+def flat(value: object) -> list[torch.Tensor]:
+    """The tensors in nested tuples and lists."""
+    if isinstance(value, (tuple, list)):
+        return [t for v in value for t in flat(v)]
+    return [value] if isinstance(value, torch.Tensor) else []
+
+
+def hold_traced(values: Iterable[object]) -> bool:
+    """Whether values are, or hold, traced tensors or sizes."""
+    for value in values:
+        kind = type(value)
+        if kind is TracedTensor or kind is Dim or kind is Real:
+            return True
+        if isinstance(value, (tuple, list)) and hold_traced(value):
+            return True
+        if isinstance(value, slice) and hold_traced((value.start, value.stop, value.step)):
+            return True
+    return False
+
+
+def float_dtype(module: torch.nn.Module) -> str:
+    """The dtype that a module computes in: that of its first parameter."""
+    dtype = torch.get_default_dtype()
+    for _, p in named_in(module.named_modules(), "_parameters"):
+        if p.dtype.is_floating_point:
+            dtype = p.dtype
+        if not torch.nn.parameter.is_lazy(p):
+            break
+    return NAMES[dtype]
+
+
+def named_in(
+    modules: Iterable[tuple[str, torch.nn.Module]], kind: str
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """The parameters or buffers of modules by their full names, shared ones once."""
+    seen: set[int] = set()
+    for path, module in modules:
+        for name, value in getattr(module, kind).items():
+            if value is not None and id(value) not in seen:
+                seen.add(id(value))
+                yield f"{path}.{name}" if path else name, value

@@ -1,0 +1,75 @@
+"""Which rule serves a function of torch."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+
+from symcnn.frontends.torch.tensors import (
+    OPERATORS,
+    REFLECTED,
+    writes,
+)
+from symcnn.trace.graph import (
+    OPS,
+)
+
+__all__ = ["Served", "homonyms", "operations"]
+
+
+#: The operations that cost MACs, also on tensors that do not depend on the input.
+PRODUCTS = frozenset(
+    "linear matmul mm bmm addmm baddbmm einsum conv1d conv2d conv3d scaled_dot_product_attention"
+    " conv_transpose1d conv_transpose2d conv_transpose3d bilinear".split()
+)
+
+#: What torch runs into the tensor as an output, which takes the result's shape.
+RESIZES = frozenset({"addbmm"})
+
+
+class Served(NamedTuple):
+    """How a function of torch is run."""
+
+    rule: str
+    reflected: bool = False  # its left operand comes second
+    writes: bool = False  # to its first tensor
+
+
+@lru_cache(maxsize=1)
+def operations(rules: int) -> dict[object, Served]:
+    """The functions and methods of torch, in-place variants too, and the rules that serve them.
+
+    `rules` is how many there are, so that a rule registered later is seen.
+    """
+    found: dict[Any, str] = {}
+    for name in OPS:
+        for space in (torch.nn.functional, torch, torch.Tensor, torch.special):
+            for variant in (name, f"{name}_"):
+                function = getattr(space, variant, None)
+                if callable(function):
+                    found[function] = name
+    for name in OPS:  # of several functions of one name: the method, or that in torch itself
+        home, dot, plain = name.partition(".")
+        for variant in (plain, f"{plain}_") if dot else ():
+            function = getattr(torch.Tensor if home == "Tensor" else torch, variant, None)
+            if callable(function):
+                found[function] = name
+    for name, words in OPERATORS.items():
+        if name in OPS:
+            for word in words.split():
+                function = getattr(torch.Tensor, f"__{word}__", None)
+                if function is not None:
+                    found.setdefault(function, name)
+    return {function: operation_of(function, name) for function, name in found.items()}
+
+
+def homonyms(name: str) -> tuple[object, object]:
+    """The method of that name, and the function."""
+    return getattr(torch.Tensor, name, None), getattr(torch, name, None)
+
+
+def operation_of(function: object, rule: str) -> Served:
+    called: str = getattr(function, "__name__", str(function))
+    return Served(rule, called.strip("_") in REFLECTED, writes(called))
