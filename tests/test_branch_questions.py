@@ -108,7 +108,7 @@ def test_every_question_of_a_network_is_asked_of_all_branches():
     records = {
         *"batch calls declared hyperparameters input_tensors inputs output_tensors".split(),
         *"leading located parameters position roles shapes sizes_that_meet".split(),
-        *"source_name spelled".split(),
+        *"source_name spelled without".split(),
     }
     public = {name for name in dir(Network) if not name.startswith("_")}
     branched = symcnn.from_torch(Halved(), "N 3 H W")

@@ -8,7 +8,7 @@ are functions of a trace; what they work out once for a trace stands in its `mem
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property, wraps
 from typing import Any, Self, TypeVar
@@ -223,6 +223,15 @@ class Trace:
             twin.__dict__.pop(name, None)
         twin.memory = {}
         twin.__dict__["simplest"] = Simplest()
+        return twin
+
+    def without(self, requirements: Collection[Requirement]) -> Self:
+        """The same network, which does not require these; nodes that do are left out."""
+        twin = copy.copy(self)
+        twin.__dict__["requirements"] = tuple(r for r in self.requirements if r not in requirements)
+        twin.nodes = tuple(
+            n for n in self.nodes if not any(r in requirements for r in n.result.requires)
+        )
         return twin
 
     @cached_property

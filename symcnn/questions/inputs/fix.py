@@ -82,26 +82,13 @@ def fixes(net: Trace, sizes: Mapping[str, int] | None = None) -> list[Fix]:
                 break
             for r in node.result.requires:
                 if r not in constants and not r.holds(sizes):
-                    check_valid(_Upto(net, constants), dict(sizes))  # type: ignore[arg-type]
+                    check_valid(net.without(constants), dict(sizes))
                     raise InvalidInput(f"{node.name}: {r.why}")  # pragma: no cover
     for node, was, size, _ in nodes:
         value = None if sizes is None else evaluate(size, sizes)
         kind, line = _line(node, was, text(size) if value is None else value)
         found.append(Fix(node.name, kind, was, size, value, line))
     return Listed(found)
-
-
-class _Upto:
-    """A network without the requirements that a fix would change."""
-
-    def __init__(self, net: Trace, without: set[Requirement]) -> None:
-        self._net, self._without = net, without
-        self.requirements = tuple(r for r in net.requirements if r not in without)
-        self.symbols, self.batch, self.guards = net.symbols, net.batch, net.guards
-        self.nodes = tuple(n for n in net.nodes if not without & set(n.result.requires))
-
-    def position(self, node: Node) -> int:
-        return self._net.position(node)
 
 
 def _constants(
