@@ -6,13 +6,13 @@ Playwright drives Debian's Chromium, headless; it needs no browser of its own.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra.expr import from_sympy
-from symcnn.algebra.size import evaluate
+from symcnn.algebra.size import Int, evaluate
 from symcnn.errors import InvalidInput, NoSolution, SymcnnError, Undecidable
 from symcnn.network import Network
 from symcnn.questions.inputs.domain import first_failure
@@ -20,6 +20,12 @@ from symcnn.trace.graph import Guard, Shape
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
+
+    from symcnn.questions.cost.cost import Cost
+    from symcnn.questions.field.receptive_field import ReceptiveField
+
+#: What is compared: its name, what the page says, what python says.
+Expect = Callable[[str, object, object], None]
 
 __all__ = ["Opened", "browser", "differences", "opened", "without"]
 
@@ -142,12 +148,16 @@ def differences(net: Network, shown: Opened, sizes: Mapping[str, int]) -> list[s
     return found
 
 
-def _expect_refusal(net, said, sizes, expect):
+def _expect_refusal(
+    net: Network, said: Mapping[str, Any], sizes: Mapping[str, int], expect: Expect
+) -> None:
     nets = getattr(net, "nets", (net,))
     branch = next((one for one in nets if len(nets) == 1 or _takes(one, sizes)), None)
     if branch is None:
         return
-    step, _ = first_failure(branch, sizes)
+    failed = first_failure(branch, sizes)
+    assert failed is not None
+    step, _ = failed
     if not isinstance(step, Guard):
         expect("the layer that refuses", said["fails"], [step.name])
     try:
@@ -168,11 +178,17 @@ def _expect_refusal(net, said, sizes, expect):
     expect("the nearest sizes", said["ways"], words)
 
 
-def _takes(net, sizes):
+def _takes(net: Network, sizes: Mapping[str, int]) -> bool:
     return all(guard.requirement.holds(sizes) for guard in net.guards)
 
 
-def _expect_figures(net, said, sizes, shape, expect):
+def _expect_figures(
+    net: Network,
+    said: Mapping[str, Any],
+    sizes: Mapping[str, int],
+    shape: object,
+    expect: Expect,
+) -> None:
     cost = net.cost().at(**sizes)
     at = cost.net  # the network traced at these numbers
     totals = said["totals"]
@@ -205,21 +221,21 @@ def _expect_figures(net, said, sizes, shape, expect):
             expect(f"{node.name}: field", row["field"], _times(values))
 
 
-def _terms(cost):
+def _terms(cost: Cost) -> list[Int] | None:
     try:
         return cost.terms("activations")[0]
     except SymcnnError:
         return None
 
 
-def _figure(ask):
+def _figure(ask: Callable[[], object]) -> str:
     try:
         return f"{ask():,}"
     except SymcnnError:
         return "not known"
 
 
-def _shapes(shape):
+def _shapes(shape: Any) -> list[Shape]:
     """All shapes of an answer, whatever they are nested in."""
     if isinstance(shape, Shape):
         return [shape]
@@ -227,16 +243,16 @@ def _shapes(shape):
     return [one for part in parts for one in _shapes(part)]
 
 
-def _field(seen, axis, sizes):
+def _field(seen: ReceptiveField, axis: int, sizes: Mapping[str, int]) -> int | str:
     try:
         return evaluate(from_sympy(seen.sizes_of(axis).max), sizes)
     except Undecidable:
         return "varies"
 
 
-def _times(shape):
+def _times(shape: Iterable[object]) -> str:
     return TIMES.join(map(str, shape)) or "scalar"
 
 
-def _count(value):
+def _count(value: int) -> str:
     return f"{value:,}" if value else ""
