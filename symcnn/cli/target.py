@@ -14,7 +14,7 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -212,23 +212,29 @@ def _enter(root: Path) -> None:
         old = _now.pop()
         if str(old.root) in sys.path:
             sys.path.remove(str(old.root))
-        for name in sys.modules.keys() - old.before:
-            if _stands_in(old.root, sys.modules[name]):
-                del sys.modules[name]
+        new = sys.modules.keys() - old.before
+        # found first and deleted then: a folder without __init__.py looks its parent up
+        for name in [name for name in new if _stands_in(old.root, name)]:
+            del sys.modules[name]
     _now.append(_Folder(root, frozenset(sys.modules)))
     sys.path.insert(0, str(root))
     importlib.invalidate_caches()
 
 
-def _stands_in(root: Path, module: ModuleType) -> bool:
-    """Whether a module was found in this folder, and not further down, in an environment."""
-    *above, last = module.__name__.split(".")
+def _stands_in(root: Path, name: str) -> bool:
+    """Whether a module was found in this folder, and not further down, in an environment.
+
+    Its record is read and no attribute asked for: some modules import others when they are.
+    """
+    record: Mapping[str, object] = getattr(sys.modules.get(name), "__dict__", {})
+    *above, last = name.split(".")
     stem = root.joinpath(*above, last)
-    if file := getattr(module, "__file__", None):
+    if isinstance(file := record.get("__file__"), str):
         alone = Path(file).with_suffix("")
         named = alone.name == last.rstrip("_") or alone == stem  # see `_alone`
         return (alone.parent == stem.parent and named) or Path(file) == stem / "__init__.py"
-    return str(stem) in map(str, getattr(module, "__path__", ()))
+    paths = record.get("__path__") or ()
+    return isinstance(paths, Iterable) and str(stem) in map(str, paths)
 
 
 # What there is ---------------------------------------------------------------------------------
