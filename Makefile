@@ -73,6 +73,7 @@ page-check: $(INSTALLED)  ## every number of pages in a browser, against python
 docs: $(INSTALLED)  ## the documentation as a site, in site/; a warning is an error
 	$(PIP) -e '.[docs]'
 	$(BIN)/python tools/docs.py
+	$(BIN)/python tools/gallery.py
 	$(BIN)/symcnn page examples/networks/unet.py:unet --input "N 3 H W" --out docs/unet.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 

@@ -79,6 +79,9 @@ RELATIONSHIPS = [
     Relationship(12, "transposed, strides", transposed(k, s), s * (i - 1) + k),
     Relationship(13, "transposed, padding, strides", transposed(k, s, p), s * (i - 1) + k - 2 * p),
     Relationship(14, "transposed, any size", transposed(k, s, p, a), s * (i - 1) + a + k - 2 * p),
+    Relationship(
+        15, "dilation", conv(k, s, p, d), FloorDiv(i + 2 * p - k - (k - 1) * (d - 1), s) + 1
+    ),
 ]
 
 

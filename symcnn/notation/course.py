@@ -57,9 +57,12 @@ def image(net: Trace) -> list[str]:
 
 
 def usual(net: Trace, near: int = 224, **given: int) -> dict[str, int]:
-    """A size for each symbol that is not given: valid, and near to `near`; of the batch, the least.
+    """A size for each size of the inputs that is not given: valid, and near to `near`; of the
+    batch, the least.
 
-    Raises NoSolution where no size is valid with those given.
+    >>> from symcnn import nn
+    >>> usual(nn.Unflatten(2, (-1, 100)).trace("N 8 L"))
+    {'N': 1, 'L': 200}
     """
     found = {str(name): int(size) for name, size in given.items()}
     axes = [name for name in image(net) if name not in found]
@@ -69,13 +72,12 @@ def usual(net: Trace, near: int = 224, **given: int) -> dict[str, int]:
         domain = net.valid_inputs()
         known = {name: size for name, size in given.items() if name in domain.names}
         left = domain.given(**known) if known else domain
-        best = left.nearest(*(found[name] for name in left.shown)) if left.shown else ()
-    except SymcnnError:
-        if axes:  # no exact set tells: the sizes are checked where they are used
-            return found
-        raise
+        best = left.nearest(*(found.get(name, 1) for name in left.shown)) if left.shown else ()
+    except SymcnnError:  # no exact set tells, or none is valid: sizes are checked where they go
+        return found
     members = best if isinstance(best, tuple) else (best,)
-    return found | dict(zip(left.shown, members, strict=True))
+    near_by = dict(zip(left.shown, members, strict=True))
+    return found | {name: size for name, size in near_by.items() if name in net.symbols}
 
 
 def course(net: Trace, sizes: Sizes, default: int = 256) -> Course:
@@ -110,8 +112,7 @@ def course(net: Trace, sizes: Sizes, default: int = 256) -> Course:
         along = [*ranged]
     along += [name for name in ranged if name not in along]
     values = several[0] if several else tuple(range(1, max(default, _most(net)) + 1))
-    rest = {**numbers, **dict.fromkeys(along, values[len(values) // 2])}
-    fixed_all = {n: size for n, size in usual(net, **rest).items() if n not in along}
+    fixed_all = {n: size for n, size in usual(net, **numbers).items() if n not in along}
     missing = net._all_symbols - fixed_all.keys() - set(along)
     if missing:
         raise BadSpec(f"no value for {', '.join(sorted(missing))}", cure="give every size")

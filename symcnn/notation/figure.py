@@ -12,7 +12,20 @@ __all__ = ["BLUE", "COLOURS", "GREY", "RED", "Figure", "brief", "paper", "quanti
 
 #: The colours of Okabe and Ito, which people tell apart whatever their eyes.
 BLUE, RED, GREY = "#0072B2", "#D55E00", "#b8bec6"
-COLOURS = (RED, "#E69F00", "#CC79A7", "#F0E442", "#56B4E9", "#8c6d31", "#637939", "#7b4173")
+COLOURS = (
+    RED,
+    "#E69F00",
+    "#CC79A7",
+    "#F0E442",
+    "#56B4E9",
+    "#8c6d31",
+    "#637939",
+    "#7b4173",
+    "#17becf",
+    "#e377c2",
+    "#5254a3",
+    "#7f7f7f",
+)
 
 
 class Figure(_Figure):

@@ -194,7 +194,7 @@ def _domain(net: Trace, asked: Asked) -> Figure:
             row.append(0 if not why else found.setdefault(why, len(found) + 1))
         rows.append(row)
     valid = sum(row.count(0) for row in rows)
-    page, ax = paper(asked.ax, 7.4, 5.2 if len(names) > 1 else 2.4)
+    page, ax = paper(asked.ax, 7.8, 5.2 if len(names) > 1 else 2.4)
     others = (to_rgb(COLOURS[k % len(COLOURS)]) for k in range(len(found)))
     palette = [to_rgb(BLUE), *((0.4 + 0.6 * r, 0.4 + 0.6 * g, 0.4 + 0.6 * b) for r, g, b in others)]
     if len(names) == 1:
@@ -218,7 +218,7 @@ def _domain(net: Trace, asked: Asked) -> Figure:
         ax.set_yticks([])
     labels = [f"valid: {valid:,} of {sum(map(len, rows)):,}", *found]
     patches = [
-        Patch(color=c, label=fill(brief(t, 150), 50)) for c, t in zip(palette, labels, strict=True)
+        Patch(color=c, label=fill(brief(t, 150), 40)) for c, t in zip(palette, labels, strict=True)
     ]
     ax.legend(handles=patches[:12], loc="upper left", bbox_to_anchor=(1.02, 1), fontsize=7)
     try:
@@ -252,8 +252,7 @@ def _lattice(net: Trace, sizes: Sizes) -> tuple[list[str], list[tuple[int, ...]]
         raise BadSpec(f"a lattice of more than {_CELLS:,} sizes", cure="give shorter ranges")
     if any(b != a + (s[1] - s[0]) for s in spans for a, b in pairwise(s)):
         raise BadSpec("a lattice has even steps", cure="H=range(1, 65)")
-    middle = {name: span[len(span) // 2] for name, span in zip(chosen, spans, strict=True)}
-    rest = usual(net, **fixed, **middle) if not {*net.symbols} <= {*fixed, *middle} else fixed
+    rest = usual(net, **fixed)
     beside = {name: size for name, size in rest.items() if name not in chosen}
     if len(chosen) == 1:
         spans = [*spans, (1,)]
