@@ -557,3 +557,19 @@ def test_a_budget_asks_no_growth_of_a_size_that_the_domain_fixes():
         budget("macs", [(h % 7 + 1) * w], 30, domain, {})
     fixed = domain.where(Condition(h, "==", 16))
     assert budget("macs", [(h % 7 + 1) * w], 30, fixed, {}).terms == ((3, (w,)),)
+
+
+def test_a_band_of_work_has_ends_and_a_number_of_members():
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU()).trace("N 3 H W")
+    found = net.solve(macs="2e4..3e4", N=1)
+    rows = range(3, 1200)
+    members = {
+        (h, w)
+        for h in rows
+        for w in rows
+        if 20_000 <= 216 * ((h - 1) // 2) * ((w - 1) // 2) <= 30_000
+    }
+    assert found.count() == len(members)
+    assert found.smallest() == min(members, key=lambda p: (max(p), sum(p), p))
+    assert found.largest() == max(members, key=lambda p: (min(p), sum(p), p))
+    assert net.solve(macs="1e9..2e9", N=1).count() == 312_754_140

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import click
 
 from symcnn.cli.question import Ask, question
 from symcnn.cli.reply import Reply
-from symcnn.errors import BadSpec
+from symcnn.errors import BadSpec, Undecidable
 from symcnn.questions.inputs.budget import BudgetedSet
 from symcnn.questions.inputs.choices import Choices
 from symcnn.sets.grammar import parse_numbers, parse_target
@@ -148,11 +149,13 @@ def _ends(found: InputSet) -> str:
     """The smallest and the largest member, and how many there are."""
     if not found or isinstance(found, Relation):
         return ""
-    text = f"smallest {_member(found.smallest())}"
-    count = found.count()
-    if count is not None:
-        text += f", largest {_member(found.largest())}, {count:,} in all"
-    return text + "\n"
+    words = []
+    with suppress(Undecidable):  # of a set that is too large to look through
+        words.append(f"smallest {_member(found.smallest())}")
+        count = found.count()
+        if count is not None:
+            words += [f"largest {_member(found.largest())}", f"{count:,} in all"]
+    return ", ".join(words) + "\n" if words else ""
 
 
 def _member(value: object) -> str:

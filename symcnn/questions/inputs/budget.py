@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
@@ -380,18 +381,61 @@ class BudgetedSet(InputSet):
         return self.shown if len(_tuple(member)) == len(self.shown) else self.names
 
     def __bool__(self) -> bool:
+        if self.floors and len(self.shown) == 2:  # what lies above a member breaks the floors too
+            with suppress(NoSolution, Undecidable):
+                return bool(self.frontier())
         if self._boxed is None:
             return super().__bool__()
         return any(self._fits(box.least) for box in self._boxed)
 
     def smallest(self) -> Member:
+        if self.floors and (found := self._least_beyond()) is not None:
+            return found
         return self._best_of(
             lambda box: box.least if self._fits(box.least) else None,
             super().smallest,
             lambda p: (max(p), sum(p), p),
         )
 
+    def _least_beyond(self) -> Point | None:
+        """The smallest member with floors, where one box of two axes is all there is; else None.
+
+        What lies above a member breaks the floors too. So no member has smaller sides than the
+        first square whose largest point breaks them.
+        """
+        boxes = BudgetedSet(self.base, self.budgets)._boxed or []
+        if len(boxes) != 1 or len(boxes[0].axes) != 2:
+            return None
+        rows, columns = boxes[0].axes
+
+        def beyond(point: Sequence[int | None]) -> bool:
+            here = [x for x in point if x is not None]
+            return len(here) == 2 and not any(_fits(f, self.shown, here) for f in self.floors)
+
+        def square(side: int) -> bool:
+            return beyond((rows.at_most(side), columns.at_most(side)))
+
+        side = next((1 << k for k in range(62) if square(1 << k)), 0)
+        side = bisect_left(range(side), True, key=square)
+        corner = rows.at_most(side), columns.at_most(side)
+        if None in corner or not beyond(corner) or not self._fits([x for x in corner if x]):
+            return None
+        high, wide = (
+            bisect_left(range(side), True, key=ask)
+            for ask in (
+                lambda y: beyond((corner[0], columns.at_most(y))),
+                lambda x: beyond((rows.at_most(x), corner[1])),
+            )
+        )
+        found = [(corner[0], columns.at_most(high)), (rows.at_most(wide), corner[1])]
+        members = [(x, y) for x, y in found if x is not None and y is not None]
+        return min(members, key=lambda p: (max(p), sum(p), p))
+
     def largest(self) -> Member:
+        if self.floors and self._fits(
+            _tuple(found := BudgetedSet(self.base, self.budgets).largest())
+        ):
+            return found
         return self._best_of(
             lambda box: box.largest(),
             super().largest,
@@ -435,6 +479,13 @@ class BudgetedSet(InputSet):
         return found
 
     def count(self) -> int | None:
+        if self.floors:  # those within the budgets, less those that keep to a floor
+            *others, floor = self.floors
+            all_, low = (
+                BudgetedSet(self.base, (*self.budgets, *more), tuple(others)).count()
+                for more in ((), floor)
+            )
+            return None if all_ is None or low is None else all_ - low
         if self._boxed is None or len(self.shown) != 2:
             return super().count()
         total = 0
