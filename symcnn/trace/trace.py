@@ -226,7 +226,14 @@ class Trace:
         return twin
 
     def without(self, requirements: Collection[Requirement]) -> Self:
-        """The same network, which does not require these; nodes that do are left out."""
+        """The same network without some requirements; nodes that make them are left out.
+
+        Args:
+            requirements: those that go.
+
+        Returns:
+            The network without them.
+        """
         twin = copy.copy(self)
         twin.__dict__["requirements"] = tuple(r for r in self.requirements if r not in requirements)
         twin.nodes = tuple(
