@@ -1,0 +1,229 @@
+"""Where a tensor lies: its storage, sizes and strides; what is a view and what is a copy."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from symcnn.algebra.size import Int, exact_div, prod, sharp_lower
+
+__all__ = [
+    "BY_SIZES",
+    "LAST",
+    "Dims",
+    "Layout",
+    "Storage",
+    "UnknownError",
+    "in_order",
+    "order_of",
+    "ordered",
+    "view_strides",
+]
+
+
+Dims = Sequence[Int]
+
+
+Runs = list[tuple[range, range]]  # axes of the one, axes of the other: as many elements
+
+
+#: Axes from the outermost to the innermost where channels lie last, by rank.
+LAST = {4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
+
+
+BY_SIZES = "that sizes decide"
+
+
+class Storage:
+    """A piece of memory: `elements` of `width` bytes (None: the width of activations)."""
+
+    __slots__ = ("elements", "kind", "width")
+
+    def __init__(self, elements: Int, width: int | None, kind: str) -> None:
+        self.elements, self.width = elements, width
+        self.kind = kind  # "input", "activation", "extra" (made for the backward pass), "own"
+
+    def bytes(self, activation_width: int) -> Int:
+        """Its size, where activations have so many bytes per element."""
+        return self.elements * (activation_width if self.width is None else self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A tensor's place in memory: its storage, sizes and strides; if axes were merged and split, of
+    what it is a view, and which axes became which.
+    """
+
+    storage: Storage
+    dims: tuple[Int, ...]
+    strides: tuple[Int, ...]
+    base: tuple[Layout, Runs] | None = None
+
+    @property
+    def contiguous(self) -> bool:
+        """Whether it lies in order, without gaps."""
+        pairs = zip(self.dims, self.strides, in_order(self.dims), strict=True)
+        return all(stride == wanted for size, stride, wanted in pairs if size != 1)
+
+    @property
+    def order(self) -> list[int]:
+        """Its axes from the outermost to the innermost, those of size 1 aside: by its strides or,
+        where only sizes tell those apart, as the axes lie of which it is a view.
+        """
+        try:
+            return order_of(self.dims, self.strides)
+        except UnknownError:
+            if self.base is None:
+                raise
+            old, runs = self.base
+            run_of = {axis: new for axes, new in runs for axis in axes}
+            found = dict.fromkeys(i for axis in old.order for i in run_of[axis])
+            return [i for i in found if self.dims[i] != 1]
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether channels lie innermost, in an image that is not also in plain order."""
+        n = len(self.dims)
+        if n not in (4, 5) or self.contiguous:
+            return False
+        columns = self.strides[-1] * (self.dims[-1] - 1)
+        if self.dims[-1] != 1 and positive(self.strides[1] - columns):
+            return False
+        if self.dims[1] == 1 and compare(self.strides[1], self.strides[-1]) > 0:
+            return False
+        want = [0, *range(2, n), 1]
+        return self.order == [i for i in want if self.dims[i] != 1]
+
+
+def in_order(dims: Dims) -> tuple[Int, ...]:
+    """The strides of a tensor whose elements lie in order."""
+    strides: list[Int] = []
+    step: Int = 1
+    for size in reversed(dims):
+        strides.insert(0, step)
+        step = step * size
+    return tuple(strides)
+
+
+def order_of(dims: Dims, *operands: Dims) -> list[int]:
+    """Axes from the outermost to the innermost, as torch sorts those of what it makes.
+
+    The first operand with two strides that differ decides of two axes (0: it has no say); where
+    none does, they stay. Source: ``TensorIteratorBase::reorder_dimensions`` and, for copies of one
+    tensor, ``infer_dense_strides``, both of ATen; gaps make no difference.
+    """
+
+    def outer(i: int, j: int) -> int:
+        for strides in operands:
+            if strides[i] == 0 or strides[j] == 0:
+                continue
+            if strides[i] == strides[j]:
+                if compare(dims[i], dims[j]) > 0:
+                    return 1
+                continue
+            if spans(strides[i], strides[j], dims[j]):
+                return 1
+            if spans(strides[j], strides[i], dims[i]):
+                return -1
+            return compare(strides[i], strides[j])
+        return 0
+
+    found = [i for i in reversed(range(len(dims))) if dims[i] != 1]  # innermost first
+    for last in range(1, len(found)):
+        at = last
+        for i in reversed(range(last)):
+            sign = outer(found[i], found[at])
+            if sign > 0:
+                found[i], found[at], at = found[at], found[i], i
+            elif sign < 0:
+                break
+    return found[::-1]
+
+
+def spans(outer: Int, inner: Int, size: Int) -> bool:
+    """Whether one step of the first stride passes all places of an axis with the second."""
+    low = sharp_lower(outer - inner * (size - 1))
+    return low is not None and low > 0
+
+
+def compare(a: Int, b: Int) -> int:
+    """The sign of ``a - b``, both positive. A multiple is larger: axes are longer than 1."""
+    if a == b:
+        return 0
+    if exact_div(a, b) is not None:
+        return 1
+    if exact_div(b, a) is not None:
+        return -1
+    for sign, difference in ((1, a - b), (-1, b - a)):
+        if positive(difference):
+            return sign
+    raise UnknownError(f"with axes in an order {BY_SIZES}")
+
+
+def positive(difference: Int) -> bool:
+    """Whether a bound says so, or each term below 0 is part of a product above 0: ``h*w + n - w``.
+
+    As in `compare`, axes are longer than 1.
+    """
+    low = sharp_lower(difference)
+    if isinstance(difference, int) or (low is not None and low > 0):
+        return low is not None and low > 0
+    left = {mono: c for mono, c in difference.terms.items() if c > 0}
+    for mono, coeff in difference.terms.items():
+        if coeff < 0:
+            part = Counter(dict(mono))
+            whole = next(
+                (m for m, c in left.items() if part <= Counter(dict(m)) and c >= -coeff), None
+            )
+            if whole is None:
+                return False
+            left[whole] += coeff
+    return any(left.values())
+
+
+def ordered(dims: Dims, order: Sequence[int]) -> tuple[Int, ...]:
+    """Strides of a tensor without gaps whose axes lie in `order` (axes of size 1 aside)."""
+    strides: list[Int] = [1] * len(dims)
+    step: Int = 1
+    for i in reversed(order):
+        strides[i] = step
+        step = step * dims[i]
+    return tuple(strides)
+
+
+def view_strides(old: Layout, dims: Dims) -> tuple[tuple[Int, ...], Runs] | None:
+    """The strides of a view with other sizes, and what becomes what; None where torch has to copy.
+
+    From the last axis on, runs of axes hold as many elements. Where that does not show, it may show
+    in the axes before them: there are as many elements in all.
+    """
+    if old.contiguous:
+        return in_order(dims), [(range(len(old.dims)), range(len(dims)))]
+    strides: list[Int] = [1] * len(dims)
+    runs: Runs = []
+    at, first, last = len(dims) - 1, len(dims), len(old.dims)
+    base, seen, placed = old.strides[-1], 1, 1
+    total: Int = seen
+    made: Int = placed
+    for i in reversed(range(len(old.dims))):
+        total = total * old.dims[i]
+        breaks = i == 0 or (old.dims[i - 1] != 1 and old.strides[i - 1] != total * base)
+        if not breaks:
+            continue
+        before = prod(old.dims[:i])
+        while at >= 0 and (dims[at] == 1 or not (made == total or prod(dims[: at + 1]) == before)):
+            strides[at] = made * base
+            made = made * dims[at]
+            at -= 1
+        if made != total and prod(dims[: at + 1]) != before:
+            return None
+        runs.append((range(i, last), range(at + 1, first)))
+        first, last = at + 1, i
+        if i > 0:
+            base, total, made = old.strides[i - 1], 1, 1
+    return (tuple(strides), runs) if at == -1 else None
+
+
+class UnknownError(Exception):
+    """A way to call an operation that its entry does not cover."""

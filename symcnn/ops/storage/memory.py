@@ -1,0 +1,271 @@
+"""A run of a trace in memory: what each operation makes, views and keeps for the backward pass.
+
+The families of operations say how theirs do it: `symcnn.ops.storage` knows all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from symcnn.algebra.size import Int, prod
+from symcnn.errors import UnsupportedOperation
+from symcnn.ops.autograd import Gradients
+from symcnn.ops.dtypes import BYTES
+from symcnn.ops.storage.layouts import (
+    BY_SIZES,
+    Dims,
+    Layout,
+    Storage,
+    UnknownError,
+    in_order,
+    order_of,
+    ordered,
+    view_strides,
+)
+from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor, tensors_in
+
+__all__ = [
+    "LONG",
+    "SINGLE",
+    "Memory",
+    "Rule",
+    "expanded",
+    "extra_kwarg",
+    "first_of",
+    "in_place",
+    "is_float",
+    "keep",
+    "out",
+    "refusal",
+]
+
+
+#: Bytes per element of places, and of sums in single precision.
+LONG, SINGLE = 8, 4
+
+
+Rule = Callable[["Memory", Node], None]
+
+
+#: What operations make, keep and view, by name; the families of operations fill it.
+RULES: dict[str, Rule] = {}
+
+
+def entries(rule: Rule, names: str) -> None:
+    """Say the rule of operations."""
+    RULES.update(dict.fromkeys(names.split(), rule))
+
+
+class Memory:
+    """Runs the nodes of a network over storages: what each makes, and what autograd saves."""
+
+    def __init__(
+        self, nodes: Sequence[Node], gradients: Gradients, own: str = "", dtype: str = ""
+    ) -> None:
+        self.gradients = gradients
+        self.own = own  # the dtype in which the network runs
+        self.width = BYTES[dtype or own]  # of what is of that dtype
+        self.recast = bool(dtype) and BYTES[dtype] != BYTES[own]  # asked in another than it runs in
+        self._weights: dict[SymbolicTensor, Layout] = {}  # copies that autocast keeps
+        self.layouts: dict[SymbolicTensor, Layout] = {}
+        self.made: dict[Node, list[Storage]] = {}
+        self.saved: dict[Node, list[Storage]] = {}
+        self.unknown: list[tuple[Node, str]] = []
+        self.run(nodes)
+
+    def run(self, nodes: Iterable[Node]) -> None:
+        """More nodes, in order."""
+        for node in nodes:
+            self._node = node
+            self.made[node], self.saved[node] = [], []
+            self._grad = node.grad and any(t in self.gradients.needed for t in node.outputs)
+            self._run(node)
+
+    # what rules use
+
+    def of(self, t: SymbolicTensor) -> Layout:
+        """Where a tensor lies; leaves are in plain order."""
+        found = self.layouts.get(t)
+        if found is None:
+            owned = isinstance(t, Parameter) or (isinstance(t, Constant) and t.owned)
+            kind = "own" if owned else "input"
+            storage = Storage(prod(t.dims), self.width_of(t), kind)
+            strides = getattr(t, "strides", None) or in_order(t.dims)
+            found = self.layouts[t] = Layout(storage, t.dims, strides)
+        return found
+
+    def width_of(self, t: SymbolicTensor) -> int | None:
+        """Bytes per element; None for a tensor of the network's own dtype."""
+        return None if t.dtype in ("", self.own) else BYTES[t.dtype]
+
+    def bytes_of(self, t: SymbolicTensor) -> int:
+        """Bytes per element."""
+        return self.width_of(t) or self.width
+
+    def _floats(self) -> int | None:
+        """Bytes per element of what the node makes beside its outputs."""
+        tensors = (*self._node.outputs, *self._node.inputs)
+        return next((self.width_of(t) for t in tensors if is_float(t)), None)
+
+    def needs(self, *tensors: object) -> bool:
+        """Whether one of them requires a gradient."""
+        return self.gradients.needs(tensors_in(*tensors))
+
+    def fresh(
+        self, dims: Dims, width: int | None = None, order: Sequence[int] | None = None
+    ) -> Layout:
+        """A new tensor, in plain order or in the one given."""
+        width = self._floats() if width is None else width
+        storage = Storage(prod(dims), width, "activation")
+        self.made[self._node].append(storage)
+        strides = in_order(dims) if order is None else ordered(dims, order)
+        return Layout(storage, tuple(dims), strides)
+
+    def place(self, layout: Layout, index: int = 0) -> None:
+        """Put an output of the node there."""
+        self.layouts[self._node.outputs[index]] = layout
+
+    def view(self, base: Layout, dims: Dims, strides: Dims, index: int = 0) -> None:
+        """An output that shares the storage of `base`."""
+        self.place(Layout(base.storage, tuple(dims), tuple(strides)), index)
+
+    def save(self, *tensors: SymbolicTensor | Layout | Storage | None) -> None:
+        """Tensors, layouts or storages that autograd keeps."""
+        if not self._grad:
+            return
+        for t in tensors:
+            storage = (
+                t
+                if isinstance(t, Storage)
+                else t.storage
+                if isinstance(t, Layout)
+                else self.of(t).storage
+                if t is not None
+                else None
+            )
+            if storage is not None:
+                self.saved[self._node].append(storage)
+
+    def extra(self, elements: Int, width: int | None = None) -> None:
+        """Something made for the backward pass only."""
+        if self._grad:
+            width = self._floats() if width is None else width
+            storage = Storage(elements, width, "extra")
+            self.made[self._node].append(storage)
+            self.saved[self._node].append(storage)
+
+    def reshaped(self, base: Layout, dims: Dims) -> Layout:
+        """A view with other sizes, or a copy where there is none."""
+        found = view_strides(base, dims)
+        if found is None:
+            storage = Storage(prod(dims), base.storage.width, "activation")
+            self.made[self._node].append(storage)
+            return Layout(storage, tuple(dims), in_order(dims))
+        strides, runs = found
+        return Layout(base.storage, tuple(dims), strides, (base, runs))
+
+    def in_order(self, base: Layout) -> Layout:
+        """`base` if it is contiguous, else a copy that is."""
+        if base.contiguous:
+            return base
+        storage = Storage(prod(base.dims), base.storage.width, "activation")
+        self.made[self._node].append(storage)
+        return Layout(storage, base.dims, in_order(base.dims))
+
+    def _run(self, node: Node) -> None:
+        rule = RULES.get(node.op)
+        before = self._cast(node) if node.cast else {}
+        if rule is not None:
+            try:
+                rule(self, node)
+            except UnknownError as error:
+                self.unknown.append((node, str(error)))
+        else:
+            self.unknown.append((node, ""))
+        self.layouts.update(before)
+        for i, t in enumerate(node.outputs):
+            if t not in self.layouts:
+                self.place(self.fresh(t.dims), i)
+            storage = self.layouts[t].storage
+            if storage in self.made[node]:
+                storage.width = self.width_of(t)
+
+    def _cast(self, node: Node) -> dict[SymbolicTensor, Layout]:
+        """Copies of what autocast has the node read in another dtype; where they lay before."""
+        before: dict[SymbolicTensor, Layout] = {}
+        for t in dict.fromkeys(node.inputs):
+            if is_float(t) and t.dtype != node.cast and t not in self._weights:
+                base = self.of(t)
+                copy = self.fresh(t.dims, BYTES[node.cast], base.order)
+                if isinstance(t, Parameter) and t.trainable:
+                    self._weights[t] = copy
+                before[t], self.layouts[t] = base, copy
+            elif t in self._weights:
+                before[t], self.layouts[t] = self.of(t), self._weights[t]
+        return before
+
+
+def is_float(t: SymbolicTensor) -> bool:
+    """Whether it holds floats."""
+    return t.dtype == "" or "float" in t.dtype
+
+
+def first_of(node: Node) -> SymbolicTensor:
+    """The first input of an operation."""
+    return node.inputs[0]
+
+
+def expanded(base: Layout, dims: Dims) -> Layout:
+    """A tensor as a larger one, without a copy: strides of 0."""
+    lead = len(dims) - len(base.dims)
+    strides = [
+        0 if i < lead or (base.dims[i - lead] == 1 and size != 1) else base.strides[i - lead]
+        for i, size in enumerate(dims)
+    ]
+    return Layout(base.storage, tuple(dims), tuple(strides))
+
+
+def _pointwise_order(m: Memory, node: Node) -> list[int]:
+    """The order of axes in memory that a pointwise result takes over from its operands."""
+    dims = node.outputs[0].dims
+    return order_of(dims, *(expanded(m.of(t), dims).strides for t in node.inputs))
+
+
+def out(m: Memory, node: Node) -> Layout:
+    """The output of a pointwise operation: in place, or new and laid out as the input."""
+    if in_place(node):
+        layout = m.of(first_of(node))
+    else:
+        layout = m.fresh(node.outputs[0].dims, None, _pointwise_order(m, node))
+    m.place(layout)
+    return layout
+
+
+def in_place(node: Node) -> bool:
+    """Whether the operation writes to its input: as a method, or because an argument says so."""
+    said = node.arguments.get("inplace"), extra_kwarg(node, "inplace")
+    return bool(node.inputs) and (node.inplace or True in said)
+
+
+def extra_kwarg(node: Node, name: str) -> object:
+    """An argument that the rule of the shapes does not read."""
+    return node.call.kwargs.get(name) if node.call is not None else None
+
+
+def keep(m: Memory, node: Node, *tensors: SymbolicTensor) -> None:
+    """Save operands. Of the one that the operation overwrites torch keeps a copy."""
+    for t in tensors:
+        if t is first_of(node) and in_place(node):
+            m.extra(prod(t.dims), m.of(t).storage.width)
+        else:
+            m.save(t)
+
+
+def refusal(node: Node, how: str) -> UnsupportedOperation:
+    """The error for an operation that the table does not have."""
+    called = f"{node.op} {how}".strip()
+    numbers = "ask at sizes, cost.at(...), or " if how.endswith(BY_SIZES) else "ask "
+    return UnsupportedOperation(
+        f"{node.module or node.name}: what autograd keeps for {called} is not known",
+        cure=f"{numbers}with partial=True for a lower bound",
+    )

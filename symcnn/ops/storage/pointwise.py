@@ -1,0 +1,246 @@
+"""What operations keep that work point by point."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from symcnn.algebra.size import prod
+from symcnn.ops.storage.layouts import (
+    UnknownError,
+)
+from symcnn.ops.storage.memory import (
+    Memory,
+    entries,
+    extra_kwarg,
+    first_of,
+    in_place,
+    is_float,
+    keep,
+    out,
+)
+from symcnn.ops.storage.views import contiguous, memory_format
+from symcnn.trace.graph import Node, SymbolicTensor
+
+__all__ = ["extreme_of_two"]
+
+
+def _keeps_nothing(m: Memory, node: Node) -> None:
+    out(m, node)
+
+
+def _remainder(m: Memory, node: Node) -> None:
+    """By a number nothing is kept; by a tensor both, for its gradient."""
+    if len(node.inputs) > 1 and m.needs(*node.inputs):
+        raise UnknownError("by a tensor")
+    _keeps_nothing(m, node)
+
+
+def _makes_bool(m: Memory, node: Node) -> None:
+    out(m, node)
+
+
+def _keeps_input(m: Memory, node: Node) -> None:
+    keep(m, node, first_of(node))
+    out(m, node)
+
+
+def _keeps_output(m: Memory, node: Node) -> None:
+    m.save(out(m, node))
+
+
+def _keeps_both(m: Memory, node: Node) -> None:
+    m.save(first_of(node))
+    m.save(out(m, node))
+
+
+def _leaky(m: Memory, node: Node) -> None:
+    if in_place(node):
+        _keeps_output(m, node)
+    else:
+        _keeps_input(m, node)
+
+
+def _operands(node: Node) -> tuple[Any, Any]:
+    a = node.arguments
+    return a.get("input"), a.get("other")
+
+
+def _mul(m: Memory, node: Node) -> None:
+    """Each factor is kept for the other's gradient; numbers are not."""
+    left, right = _operands(node)
+    if isinstance(left, SymbolicTensor) and m.needs(right):
+        keep(m, node, left)
+    if isinstance(right, SymbolicTensor) and m.needs(left):
+        keep(m, node, right)
+    out(m, node)
+
+
+def _addcmul(m: Memory, node: Node) -> None:
+    """As the product in it."""
+    _, first, second = node.inputs
+    m.save(first if m.needs(second) else None, second if m.needs(first) else None)
+    out(m, node)
+
+
+def _addcdiv(m: Memory, node: Node) -> None:
+    """As the quotient in it."""
+    _, first, second = node.inputs
+    if m.needs(first, second):
+        m.save(second, first if m.needs(second) else None)
+    out(m, node)
+
+
+def _div(m: Memory, node: Node) -> None:
+    left, right = _operands(node)
+    if isinstance(right, SymbolicTensor):
+        if isinstance(left, SymbolicTensor):
+            m.save(right)
+            if m.needs(right):
+                keep(m, node, left)
+        else:  # 2/x is 2*reciprocal(x)
+            m.save(out(m, node))
+            return
+    out(m, node)
+
+
+def _pow(m: Memory, node: Node) -> None:
+    left, right = _operands(node)
+    if isinstance(right, SymbolicTensor):
+        raise UnknownError("to the power of a tensor")
+    if right not in (0, 1):
+        keep(m, node, left)
+    out(m, node)
+
+
+def extreme_of_two(m: Memory, node: Node) -> None:
+    """The larger or smaller of two tensors: both are kept."""
+    m.save(*node.inputs)
+    out(m, node)
+
+
+def _where(m: Memory, node: Node) -> None:
+    m.save(node.arguments["condition"])
+    out(m, node)
+
+
+def _masked_fill(m: Memory, node: Node) -> None:
+    m.save(node.arguments["mask"])
+    if in_place(node):
+        out(m, node)
+    else:
+        m.place(m.fresh(node.outputs[0].dims))
+
+
+def _clamp(m: Memory, node: Node) -> None:
+    if len(node.inputs) > 1:
+        raise UnknownError("between tensors")
+    if not is_float(first_of(node)):  # integers have no gradient
+        _keeps_nothing(m, node)
+    else:
+        _keeps_input(m, node)
+
+
+def _glu(m: Memory, node: Node) -> None:
+    m.save(first_of(node))
+    m.place(m.fresh(node.outputs[0].dims, None, m.of(first_of(node)).order))
+
+
+def _prelu(m: Memory, node: Node) -> None:
+    m.save(first_of(node), node.inputs[1])
+    out(m, node)
+
+
+def _logsigmoid(m: Memory, node: Node) -> None:
+    m.save(first_of(node))
+    m.extra(prod(first_of(node).dims))
+    m.place(m.fresh(node.outputs[0].dims))
+
+
+def _softsign(m: Memory, node: Node) -> None:
+    m.save(first_of(node))
+    m.extra(prod(first_of(node).dims))
+    out(m, node)
+
+
+def _softmax(m: Memory, node: Node) -> None:
+    if node.call is not None and node.call.kwargs.get("dtype") is not None:
+        _in_single(m)
+    m.place(m.fresh(node.outputs[0].dims))
+    m.save(node.outputs[0])
+
+
+def _dropout(m: Memory, node: Node) -> None:
+    """In training mode the noise is kept, one number per element (per channel for maps)."""
+    args = node.call.args if node.call is not None else ()
+    training = extra_kwarg(node, "training")
+    if training is None:
+        training = args[2] if len(args) > 2 else True
+    p = node.arguments["p"]
+    if not training or p == 0:
+        m.place(m.of(first_of(node)))
+        return
+    if p == 1 or "alpha" in node.op:
+        raise UnknownError("in training mode")
+    channelwise = node.op != "dropout"
+    m.extra(prod(first_of(node).dims[:2]) if channelwise else prod(first_of(node).dims))
+    out(m, node)
+
+
+def _cast(m: Memory, node: Node) -> None:
+    """To the dtype that it has: the tensor itself."""
+    if node.op == "float":
+        _in_single(m)
+    x, made = first_of(node), node.outputs[0]
+    base = m.of(x)
+    order = memory_format(node)
+    if order is not None and x.dtype == made.dtype:
+        contiguous(m, node)
+        return
+    m.place(base if x.dtype == made.dtype else m.fresh(made.dims, None, order or base.order))
+
+
+def _in_single(m: Memory) -> None:
+    """What the code does in float32 by name is not in the dtype in which its cost is asked."""
+    if m.recast:
+        raise UnknownError("in float32, within a network of another dtype,")
+
+
+def _clone(m: Memory, node: Node) -> None:
+    m.place(m.fresh(node.outputs[0].dims, None, memory_format(node) or m.of(first_of(node)).order))
+
+
+entries(_clone, "slice_scatter select_scatter")
+entries(_keeps_nothing, "add sub rsub neg negative subtract round floor ceil sign trunc")
+entries(_keeps_nothing, "floor_divide bitwise_and bitwise_or bitwise_xor bitwise_not")
+entries(_remainder, "remainder fmod")
+entries(_keeps_output, "relu sigmoid tanh exp sqrt rsqrt reciprocal expit special_expit")
+entries(
+    _keeps_input,
+    "gelu silu hardswish hardsigmoid relu6 hardtanh mish softplus tanhshrink hardshrink"
+    " softshrink abs log log2 log10 log1p sin cos erf square logit threshold",
+)
+entries(_leaky, "leaky_relu elu celu selu")
+entries(_logsigmoid, "logsigmoid")
+entries(_softsign, "softsign")
+entries(_softmax, "softmax log_softmax")
+entries(_dropout, "dropout dropout2d dropout3d")
+entries(_mul, "mul multiply")
+entries(_div, "div true_divide divide")
+entries(_addcmul, "addcmul")
+entries(_addcdiv, "addcdiv")
+entries(_pow, "pow")
+entries(_where, "where")
+entries(_masked_fill, "masked_fill")
+entries(_clamp, "clamp clip")
+entries(_glu, "glu")
+entries(_prelu, "prelu")
+entries(
+    _makes_bool,
+    "eq ne lt le gt ge logical_and logical_or logical_not logical_xor isnan isinf isfinite",
+)
+entries(_cast, "to type type_as")
+entries(_cast, "float double half bfloat16 long int short char byte bool")
+entries(_clone, "clone")
+entries(_clone, "zeros_like ones_like full_like empty_like rand_like randn_like")
+entries(_clone, "flip")
+entries(extreme_of_two, "maximum minimum")

@@ -1,0 +1,230 @@
+"""Views: operations that make no storage, and those that may have to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from symcnn.algebra.size import Int
+from symcnn.ops.registry import normal_dim, normal_dims, unpacked
+from symcnn.ops.storage.layouts import (
+    LAST,
+    Layout,
+    UnknownError,
+    order_of,
+    ordered,
+)
+from symcnn.ops.storage.memory import (
+    LONG,
+    Memory,
+    Rule,
+    entries,
+    expanded,
+    first_of,
+)
+from symcnn.trace.graph import Node, SymbolicTensor, tensors_in
+
+__all__ = ["contiguous", "memory_format"]
+
+
+def _reshape(m: Memory, node: Node) -> None:
+    m.place(m.reshaped(m.of(first_of(node)), node.outputs[0].dims))
+
+
+def _pick(m: Memory, node: Node, order: Sequence[int | None]) -> None:
+    """Output axes by the input axis they are (None: a new one)."""
+    base = m.of(first_of(node))
+    strides = [1 if i is None else base.strides[i] for i in order]
+    m.view(base, node.outputs[0].dims, strides)
+
+
+def _permute(m: Memory, node: Node) -> None:
+    x = first_of(node)
+    dims = unpacked(node.arguments["dims"])
+    _pick(m, node, [normal_dim(d, x.ndim, "permute") for d in dims])
+
+
+def _swap(first: Any, second: Any) -> Rule:
+    def rule(m: Memory, node: Node) -> None:
+        x, a = first_of(node), node.arguments
+        order = list(range(x.ndim))
+        i = normal_dim(a[first] if isinstance(first, str) else first, x.ndim, node.op)
+        j = normal_dim(a[second] if isinstance(second, str) else second, x.ndim, node.op)
+        if order:
+            order[i], order[j] = j, i
+        _pick(m, node, order)
+
+    return rule
+
+
+def _reverse(m: Memory, node: Node) -> None:
+    _pick(m, node, range(first_of(node).ndim)[::-1])
+
+
+def _movedim(m: Memory, node: Node) -> None:
+    x, a = first_of(node), node.arguments
+    moved = normal_dims(a["source"], x.ndim, "movedim")
+    places = normal_dims(a["destination"], x.ndim, "movedim")
+    rest = iter(i for i in range(x.ndim) if i not in moved)
+    at = dict(zip(places, moved, strict=True))
+    _pick(m, node, [at[i] if i in at else next(rest) for i in range(x.ndim)])
+
+
+def _squeeze(m: Memory, node: Node) -> None:
+    x, dim = first_of(node), node.arguments["dim"]
+    gone = range(x.ndim) if dim is None else normal_dims(dim, x.ndim, "squeeze")
+    _pick(m, node, [i for i in range(x.ndim) if not (i in gone and x.dims[i] == 1)])
+
+
+def _unsqueeze(m: Memory, node: Node) -> None:
+    x = first_of(node)
+    axis = normal_dim(node.arguments["dim"], x.ndim + 1, "unsqueeze")
+    base = m.of(x)
+    step = base.strides[axis] * x.dims[axis] if axis < x.ndim else 1
+    m.view(base, node.outputs[0].dims, [*base.strides[:axis], step, *base.strides[axis:]])
+
+
+def _expand(m: Memory, node: Node) -> None:
+    m.place(expanded(m.of(first_of(node)), node.outputs[0].dims))
+
+
+def _pieces(m: Memory, node: Node) -> None:
+    """Parts of an axis: the strides stay."""
+    base = m.of(first_of(node))
+    for i, t in enumerate(node.outputs):
+        m.view(base, t.dims, base.strides, i)
+
+
+def _sliding(m: Memory, node: Node) -> None:
+    """Windows of an axis: it goes on by their step, and inside them by its own."""
+    a, base = node.arguments, m.of(first_of(node))
+    axis = normal_dim(a["dimension"], first_of(node).ndim, "unfold")
+    strides = list(base.strides)
+    own = strides[axis]
+    strides[axis] = own * a["step"]
+    m.view(base, node.outputs[0].dims, [*strides, own])
+
+
+def _without(m: Memory, node: Node) -> None:
+    """One place of an axis: the axis goes."""
+    x, base = first_of(node), m.of(first_of(node))
+    axis = normal_dim(node.arguments.get("dim", 0), x.ndim, node.op)
+    for i, t in enumerate(node.outputs):
+        m.view(base, t.dims, [*base.strides[:axis], *base.strides[axis + 1 :]], i)
+
+
+def _same(m: Memory, node: Node) -> None:
+    m.place(m.of(first_of(node)))
+
+
+def memory_format(node: Node) -> list[int] | None:
+    """The order of axes that a memory format asks for; None for torch.preserve_format or none."""
+    call = node.call
+    given = (*call.args, *call.kwargs.values()) if call is not None else ()
+    wanted = next((str(v) for v in given if type(v).__name__ == "memory_format"), "")
+    n = len(node.outputs[0].dims)
+    if "channels_last" in wanted:
+        return [*LAST[n]]
+    return [*range(n)] if "contiguous" in wanted else None
+
+
+def contiguous(m: Memory, node: Node) -> None:
+    """The tensor itself where its elements lie in that order, and a copy else."""
+    base, order = m.of(first_of(node)), memory_format(node)
+    if order is None or order == sorted(order):
+        m.place(m.in_order(base))
+        return
+    wanted = ordered(base.dims, order)
+    pairs = zip(base.dims, base.strides, wanted, strict=True)
+    lies = all(stride == step for size, stride, step in pairs if size != 1)
+    m.place(base if lies else m.fresh(base.dims, None, order))
+
+
+def _getitem(m: Memory, node: Node) -> None:
+    """Basic indexing is a view; a tensor or a list as an index copies, and is kept."""
+    call = node.call
+    index = call.args[1] if call is not None and len(call.args) > 1 else ...
+    items = list(index) if isinstance(index, tuple) else [index]
+    tensors = list(tensors_in(*items))
+    if tensors or any(isinstance(i, (list, bool)) for i in items):
+        if any(t.boolean for t in tensors):
+            raise UnknownError("with a mask")
+        kept = [m.of(t).storage for t in tensors]
+        lists = sum(len(i) for i in items if isinstance(i, list))
+        m.save(*kept)
+        if lists:
+            m.extra(lists, LONG)
+        _indexed(m, node, items)
+        return
+    base, dims = m.of(first_of(node)), node.outputs[0].dims
+    m.view(base, dims, _index_strides(m, base, items, len(dims))[0])
+
+
+def _indexed(m: Memory, node: Node, items: Sequence[Any]) -> None:
+    """A copy, whose axes are ordered as those of the input, then as those of the indices.
+
+    Axes of the index have no say among those of the input, and the other way round. Indices that do
+    not stand side by side lead.
+    """
+    base, dims = m.of(first_of(node)), node.outputs[0].dims
+    order = None
+    if base.order != sorted(base.order):
+        order = order_of(dims, *_index_strides(m, base, items, len(dims)))
+    m.place(m.fresh(dims, None, order))
+
+
+def _index_strides(m: Memory, base: Layout, items: Sequence[Any], n: int) -> list[list[Int]]:
+    """The strides of the input and of each index along the `n` axes of what is picked."""
+    named = sum(1 for i in items if i is not None and i is not Ellipsis)
+    missing = [slice(None)] * (len(base.dims) - named)
+    whole = [*items] if Ellipsis in items else [*items, Ellipsis]
+    at = whole.index(Ellipsis)
+    whole[at : at + 1] = missing
+    places: list[int] = []  # of the indices, among the axes before
+    indices: list[tuple[Int, ...]] = []
+    strides: list[Int] = []
+    steps, ahead = iter(base.strides), 0
+    for item in whole:
+        if item is not None:
+            ahead += 1
+        if isinstance(item, (SymbolicTensor, list)):
+            places.append(len(strides))
+            indices.append(m.of(item).strides if isinstance(item, SymbolicTensor) else (1,))
+            next(steps)
+        elif item is None:
+            strides.append(base.strides[ahead] * base.dims[ahead] if ahead < len(base.dims) else 1)
+        elif isinstance(item, slice):
+            strides.append(next(steps) * (item.step or 1))
+        else:
+            next(steps)
+    lead = places[0] if len(set(places)) == 1 else 0
+    rank = n - len(strides)
+    found = [[*strides[:lead], *[0] * rank, *strides[lead:]]]
+    for own in indices:
+        wide = [0] * (rank - len(own)) + [*own]
+        found.append([*[0] * lead, *wide, *[0] * (len(strides) - lead)])
+    return found
+
+
+def _setitem(m: Memory, node: Node) -> None:
+    m.place(m.of(first_of(node)))
+
+
+entries(_reshape, "view reshape flatten unflatten ravel view_as reshape_as")
+entries(_permute, "permute")
+entries(_swap("dim0", "dim1"), "transpose swapaxes swapdims")
+entries(_swap(-1, -2), "adjoint mT mH")
+entries(_reverse, "t numpy_T T H")
+entries(_movedim, "movedim moveaxis")
+entries(_squeeze, "squeeze")
+entries(_unsqueeze, "unsqueeze")
+entries(_expand, "expand broadcast_to expand_as")
+entries(_pieces, "narrow chunk split split_with_sizes tensor_split hsplit vsplit dsplit")
+entries(_without, "select unbind")
+entries(_sliding, "Tensor.unfold")
+entries(
+    _same, "detach identity requires_grad_ requires_grad conj resolve_conj resolve_neg positive"
+)
+entries(contiguous, "contiguous")
+entries(_getitem, "getitem")
+entries(_setitem, "setitem copy")
