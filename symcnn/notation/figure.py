@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-from textwrap import shorten
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as _Figure
 
-__all__ = ["BLUE", "COLOURS", "GREY", "RED", "Figure", "brief", "paper", "quantity"]
+__all__ = ["BLUE", "COLOURS", "GREY", "RED", "Figure", "brief", "paper", "path", "quantity"]
 
 #: The colours of Okabe and Ito, which people tell apart whatever their eyes.
 BLUE, RED, GREY = "#0072B2", "#D55E00", "#b8bec6"
@@ -60,5 +59,19 @@ def quantity(value: float, unit: str = "") -> str:
 
 
 def brief(text: str, width: int = 60) -> str:
-    """Text on one line, cut where it is long."""
-    return shorten(text, width, placeholder=" ...")
+    """Text on one line, cut where it is long.
+
+    >>> brief("needs H % 16 == 0", 12)
+    'needs H % 1…'
+    """
+    line = " ".join(text.split())
+    return line if len(line) <= width else f"{line[: width - 1]}…"
+
+
+def path(name: str, width: int = 24) -> str:
+    """The end of a path of modules, which tells the most.
+
+    >>> path("encoder.stages.3.layers.act", 12)
+    '….layers.act'
+    """
+    return name if len(name) <= width else f"…{name[1 - width :]}"

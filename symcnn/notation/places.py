@@ -115,7 +115,7 @@ def _box(
 
 def _legend(axes: Axes, flat: bool) -> None:
     axes.legend(
-        fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.4 if flat else -0.1), ncols=2
+        fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.28 if flat else -0.1), ncols=2
     )
 
 

@@ -185,7 +185,8 @@ class _Scales:
 
     def of(self, t: SymbolicTensor | None) -> int | None:
         """The scale of a tensor; None for what has no map."""
-        extent = None if t is None else self._extent(t)
+        varies = t is not None and bool(symbols_of(*t.dims) & self.values.keys())
+        extent = self._extent(t) if t is not None and varies else None  # a weight is no map
         if not extent or not self.extent:
             return None
         return max(0, round(log2(self.extent / extent)))

@@ -30,7 +30,7 @@ from symcnn.notation.course import (
     taken,
     usual,
 )
-from symcnn.notation.figure import BLUE, COLOURS, GREY, RED, brief, paper, quantity
+from symcnn.notation.figure import BLUE, COLOURS, GREY, RED, brief, paper, path, quantity
 from symcnn.notation.figure import Figure as Page
 from symcnn.questions.cost.cost import measure
 from symcnn.questions.cost.steps import steps
@@ -426,7 +426,7 @@ def _memory(net: Trace, asked: Asked) -> Figure:
     every = max(1, -(-len(run) // 16))
     ticks = sorted({*range(0, len(run), every)})
     ax.set_xticks([k + 0.5 for k in ticks])
-    ax.set_xticklabels([brief(run[k].node, 24) for k in ticks], rotation=40, ha="right", fontsize=7)
+    ax.set_xticklabels([path(run[k].node) for k in ticks], rotation=40, ha="right", fontsize=7)
     _scale(ax, max(heights), "B")
     _title(net, ax, "tensors alive in inference, parameters aside", _listed(sizes))
     return page
@@ -460,7 +460,7 @@ def _fields(net: Trace, asked: Asked) -> Figure:
     names = [str(row["name"]) for row in field.table()]
     every = max(1, -(-len(names) // 16))
     ax.set_xticks(range(0, len(names), every))
-    ax.set_xticklabels([brief(n, 24) for n in names[::every]], rotation=40, ha="right", fontsize=7)
+    ax.set_xticklabels([path(n) for n in names[::every]], rotation=40, ha="right", fontsize=7)
     ax.set(ylabel=f"receptive field along {name}")
     ax.set_ylim(bottom=0)
     ax.legend(fontsize=8, loc="upper left")
