@@ -3,8 +3,9 @@
 
 /** The formulas at one choice of sizes, each evaluated once and only when somebody asks. */
 export class At {
-  constructor(sizes) {
-    this.sizes = sizes;
+  constructor(names, values) {
+    this.values = values;
+    this.sizes = names.map((name) => values[name]);
     this.known = new Map();
   }
 
@@ -110,7 +111,7 @@ export function verdict(net, at) {
   const several = net.branches.length > 1 || net.scope;
   const branch = net.branches.find((b) => !several || b.guards.every((g) => holds(g, at)));
   if (branch) {
-    const failure = refusal(branch, at);
+    const failure = inside(branch, at.values) ? null : refusal(branch, at);
     return { valid: failure === null, branch, failure };
   }
   const raised = net.refusals.find((r) => r.path.every((g) => holds(g, at)));
@@ -156,6 +157,12 @@ function near([first, last, step], x, way) {
 
 function gap(a, b) {
   return a > b ? a - b : b - a;
+}
+
+/** Whether sizes lie in the domain, as far as that is listed: then every condition holds. */
+function inside({ boxes }, values) {
+  return Boolean(boxes) && boxes.some((box) => Object.entries(box).every(([name, runs]) =>
+    runs.some((run) => near(run, values[name], "resize") === values[name])));
 }
 
 /** The nearest sizes in a box of runs; null if there are none. */

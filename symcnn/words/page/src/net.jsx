@@ -4,6 +4,9 @@ import { consequence, MAY_VIEW, mayView, nearest, parseTarget, single, solve, ve
 import { digits, rounded, shapeText } from "./text.js";
 import { opened, pathTo, treeOf, visible } from "./tree.js";
 
+/** Of more nodes than this, pieces of the list get their sums after they are shown. */
+const QUICK = 2000;
+
 /** One network: verdict, totals, target, and its table. */
 export function Net({ net, at, values, evaluate, setSizes, say, state, set, titled, link }) {
   const found = useMemo(() => verdict(net, at), [at]);
@@ -34,9 +37,13 @@ export function Net({ net, at, values, evaluate, setSizes, say, state, set, titl
     return next;
   });
   const table = useRef(null);
+  const [summed, setSummed] = useState(branch.nodes.length <= QUICK); // a long list is shown first
+  useEffect(() => {
+    if (!summed) setTimeout(() => setSummed(true), 100);
+  }, []);
   const bytes = branch.nodes.some((n) => n.bytes !== undefined);
   const columns = ["layer", "op", "output", "params", "MACs", ...(bytes ? ["bytes"] : []), ...(branch.axes.length ? ["field"] : [])];
-  const all = { branch, at, failing, columns };
+  const all = { branch, at, failing, columns, summed };
   const cells = (row) => cellsOf(row, all);
   const copyTable = () => {
     const lines = shown.map((row) => {
@@ -96,13 +103,14 @@ function escaped(text) {
 }
 
 /** What stands in the cells of a row; nothing from the layer that refuses on. */
-function cellsOf(row, { branch, at, failing, columns }) {
+function cellsOf(row, { branch, at, failing, columns, summed }) {
   const last = row.node ?? row.last;
   const node = branch.nodes[last];
   const known = last < failing;
   const one = single(branch, at);
   const sum = (key) => {
     let total = 0n;
+    if (row.piece && !summed) return total;
     for (let i = row.node ?? row.first; i <= last; i++) {
       const value = at.value(key === "bytes" && one ? one.bytes[i] : branch.nodes[i][key]);
       if (value === null) return null;

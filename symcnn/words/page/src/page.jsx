@@ -8,6 +8,7 @@ import { copy, parseSize } from "./text.js";
 const data = JSON.parse(document.getElementById("data").textContent);
 data.nets.forEach((net) => prepare(net, data.words));
 
+const names = data.sizes.map((s) => s.name);
 const start = Object.fromEntries(data.sizes.map((s) => [s.name, String(s.start)]));
 
 /** What the link keeps: sizes, and per network the layer, the place in it and the target. */
@@ -43,8 +44,8 @@ function Page() {
   const values = Object.fromEntries(read.map(([name, r], i) =>
     [name, r.error ? valid.current[name] ?? BigInt(data.sizes[i].start) : r.value]));
   const key = Object.values(values).join();
-  const at = useMemo(() => new At(Object.values(values)), [key]);
-  const evaluate = (sizes) => new At(data.sizes.map((s) => sizes[s.name]));
+  const evaluate = (sizes) => new At(names, sizes);
+  const at = useMemo(() => evaluate(values), [key]);
 
   useEffect(() => {
     const changed = () => setState(stateOf(location.hash));
