@@ -465,6 +465,16 @@ class Distributed:
         values = self._net._values({"N": 1, **sizes} if "N" in self._net.symbols else sizes)
         return self._ask(self._net.branch_at(**values)).at(**sizes)
 
+    def plot(self, *args: object, **options: object) -> object:
+        """The figure in the branch that takes its sizes; without sizes, in the first."""
+        refused: list[InvalidInput] = []
+        for branch in self._net.branches:
+            try:
+                return self._ask(branch.network).plot(*args, **options)
+            except InvalidInput as error:
+                refused.append(error)
+        raise refused[0]
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)

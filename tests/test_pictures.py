@@ -196,6 +196,14 @@ def test_holes_rows_that_nobody_reads_and_padding_are_told_apart():
     assert labels(figure)[-2:] == ["and padding", "no output reads these"]
 
 
+def test_a_field_of_a_network_with_branches_is_that_of_the_branch_of_its_sizes(halved):
+    for height, seen in ((32, 3), (80, 6)):
+        figure = halved.receptive_field().plot(H=height, W=32)
+        assert labels(figure)[0] == f"over all paths: {seen} × {seen}"
+    with pytest.raises(InvalidInput):
+        halved.receptive_field().plot(H=101, W=32)
+
+
 def test_without_an_image_names_are_sizes(resnet):
     title = resnet.receptive_field("layer1").plot(at={"H": 64, "W": 32}).axes[0].get_title("left")
     assert "H = 64, W = 32" in title
