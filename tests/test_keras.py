@@ -97,7 +97,7 @@ def test_a_chunk_of_unknown_channels_says_what_to_declare():
 
 
 def test_a_layer_is_solved_for_as_one_would_type_it():
-    assert str(symcnn.solve_layer(224, 112, kernel_size=3)) == (
+    assert repr(symcnn.solve_layer(224, 112, kernel_size=3)) == (
         "[Conv2d(kernel_size=3, stride=2, padding=1)]"
     )
     (first, *_) = symcnn.solve_layer("MaxPool2d", 224, 112)

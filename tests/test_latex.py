@@ -139,10 +139,18 @@ def test_a_notebook_shows_the_output_shape():
 # pdflatex ------------------------------------------------------------------------------------
 
 
+def latex_has(file):
+    """Whether LaTeX is installed, with this package."""
+    asked = shutil.which("kpsewhich") and subprocess.run(
+        ["kpsewhich", file], capture_output=True, check=False
+    )
+    return bool(asked and asked.stdout)
+
+
 def compiled(tmp_path, text):
     """The pages of a document, or a skip."""
-    if shutil.which("pdflatex") is None:
-        pytest.skip("no pdflatex here: apt-get install texlive-latex-extra texlive-science")
+    if not shutil.which("pdflatex") or not all(map(latex_has, ("booktabs.sty", "siunitx.sty"))):
+        pytest.skip("no LaTeX here: apt-get install texlive-latex-extra texlive-science")
     (tmp_path / "paper.tex").write_text(text)
     run = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
