@@ -34,6 +34,25 @@ def test_a_choice_by_a_remainder_is_the_number_that_python_takes(m, q, r, relati
         assert found is None or evaluate(found, {"H": size}) == evaluate(side, {"H": size})
 
 
+@given(
+    st.integers(2, 7),
+    st.tuples(st.integers(1, 3), st.integers(-3, 3), st.integers(1, 3)),
+    st.lists(st.integers(0, 6), min_size=2, max_size=2),
+    st.lists(st.integers(-4, 4), min_size=4, max_size=4),
+)
+def test_a_chain_of_choices_is_the_number_that_python_takes(m, line, rests, numbers):
+    whole = (line[0] * h + line[1]) // line[2]
+    first, second = (Condition(whole % m, "==", r) for r in rests)
+    last = numbers[2] + numbers[3] * (whole % m)
+    inner = chosen(second, numbers[1], last)
+    found = None if inner is None else chosen(first, numbers[0], inner)
+    assert found is not None or not isinstance(whole % m, Size)
+    for size in range(1, 40) if found is not None else ():
+        at = {"H": size}
+        side = numbers[0] if first.holds(at) else numbers[1] if second.holds(at) else last
+        assert evaluate(found, at) == evaluate(side, at)
+
+
 def test_a_choice_by_a_bound_is_none():
     assert chosen(Condition(h, ">=", 7), 1, 2) is None
     assert chosen(Condition(h % 2, "==", 0), h * h, h) is None
@@ -86,9 +105,25 @@ class Child(Multiple):
         return super().forward(F.pad(x, (0, 0, 0, rows)))
 
 
+class Kept(nn.Module):
+    """Without an else, a name keeps the number that it has."""
+
+    def forward(self, x):
+        rest = x.shape[2] % 3
+        rows = columns = 0
+        if rest == 1:
+            rows = 2
+        elif rest == 2:
+            rows = 1
+        if x.shape[3] % 2:
+            columns = 1
+        return F.pad(x, (0, columns, 0, rows))
+
+
 @pytest.mark.parametrize(
     "module",
     [
+        Kept(),
         ByHand(3, (2, 2, 2, 2)),
         ByHand(3, (3, 2, 3)),
         ByHand(7, (4, 2)),
@@ -96,7 +131,7 @@ class Child(Multiple):
         Multiple(),
         Child(),
     ],
-    ids=["3/2", "3/3", "7/4", "2/2", "multiple", "child"],
+    ids=["kept", "3/2", "3/3", "7/4", "2/2", "multiple", "child"],
 )
 def test_padding_by_remainders_is_one_network(module):
     net = symcnn.from_torch(module, "N 2 H W")
@@ -116,6 +151,15 @@ class Tensors(nn.Module):
         return y
 
 
+class Unbound(nn.Module):
+    """A name that only one side gives has no value on the other."""
+
+    def forward(self, x):
+        if x.shape[2] % 2 == 0:
+            rows = 1
+        return F.pad(x, (0, 0, 0, rows))
+
+
 class Raises(nn.Module):
     def forward(self, x):
         rest = x.shape[2] % 2
@@ -132,6 +176,11 @@ def test_a_choice_of_tensors_is_a_branch():
 
 def test_an_error_on_one_side_is_that_side_s():
     net = symcnn.from_torch(Raises(), "N 2 H W")
+    assert str(net.valid_inputs()) == "H % 2 == 0 and H >= 2 and W >= 1"
+
+
+def test_a_name_without_a_value_on_one_side_is_refused_there():
+    net = symcnn.from_torch(Unbound(), "N 2 H W")
     assert str(net.valid_inputs()) == "H % 2 == 0 and H >= 2 and W >= 1"
 
 

@@ -30,12 +30,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache, reduce
+from functools import cached_property, lru_cache, reduce
 from itertools import pairwise
 from types import CodeType, FunctionType
 from typing import Any
 
-from symcnn.algebra.size import Floor, Int, Max, Size, floordiv, maximum
+from symcnn.algebra.size import Atom, Floor, Int, Max, Size, floordiv, maximum
 from symcnn.frontends.torch.sizes import Dim
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import current_tape, entails
@@ -80,7 +80,7 @@ def chosen(condition: Condition, a: Int, b: Int) -> Int | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Remainder:
     """``whole - m*floor``, which is ``whole % m``."""
 
@@ -88,10 +88,33 @@ class _Remainder:
     m: int
     floor: Floor
 
+    @cached_property
+    def steps(self) -> dict[Atom, tuple[int, int]]:
+        """The t and n of the floors that are ``floor((whole + t)/m) + n``, as tables have them."""
+        found: dict[Atom, tuple[int, int]] = {}
+        for t in range(self.m):
+            step = floordiv(self.whole + t, self.m)
+            for atom in step.atoms() if isinstance(step, Size) else ():
+                n = atom.size() - step
+                if isinstance(atom, Floor) and isinstance(n, int):
+                    found.setdefault(atom, (t, n))
+        return found
+
     def put(self, expr: Int, j: int) -> Int:
-        """An expression where the remainder is j."""
-        by: Any = (self.whole - j) * Fraction(1, self.m)
-        return _put(expr, self.floor, by)
+        """An expression where the remainder is j, in maxima too."""
+        if not isinstance(expr, Size):
+            return expr
+
+        def put(atom: Atom) -> Int:
+            if atom in self.steps:
+                t, n = self.steps[atom]
+                value: Any = (self.whole - j) * Fraction(1, self.m)
+                return value + ((j + t) // self.m + n)  # type: ignore[no-any-return]
+            if isinstance(atom, Max):
+                return maximum(*(self.put(arg, j) for arg in atom.args))
+            return atom.size()
+
+        return expr.map(put)
 
 
 def _table(condition: Condition, gap: Int, a: Int, b: Int, rest: _Remainder) -> Int | None:
@@ -118,21 +141,6 @@ def _table(condition: Condition, gap: Int, a: Int, b: Int, rest: _Remainder) -> 
             step = floordiv(rest.whole + (rest.m - j), rest.m) - rest.floor.size()
             total = total + step * (rise - slope)
     return total
-
-
-def _put(expr: Int, floor: Floor, by: Int) -> Int:
-    """An expression with a floor replaced, in maxima too."""
-    if not isinstance(expr, Size):
-        return expr
-
-    def put(atom: object) -> Int:
-        if atom == floor:
-            return by
-        if isinstance(atom, Max):
-            return maximum(*(_put(arg, floor, by) for arg in atom.args))
-        return atom.size()  # type: ignore[attr-defined,no-any-return]
-
-    return expr.map(put)
 
 
 # In a trace -----------------------------------------------------------------------------------
@@ -322,6 +330,29 @@ class _Choices(ast.NodeTransformer):
 
     def __init__(self) -> None:
         self.count = 0
+        self.before: dict[int, frozenset[str]] = {}  # the names that have values before a branch
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        inner = [*ast.walk(node)]
+        if not any(isinstance(n, ast.Delete) or getattr(n, "type", None) for n in inner):
+            args = node.args
+            self._note(
+                node.body, {a.arg for a in (*args.posonlyargs, *args.args, *args.kwonlyargs)}
+            )
+        self.generic_visit(node)
+        return node
+
+    def _note(self, body: list[ast.stmt], names: set[str]) -> None:
+        for statement in body:
+            if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                continue
+            if isinstance(statement, ast.If):
+                self.before[id(statement)] = frozenset(names)
+            for part in ("body", "orelse", "finalbody"):
+                self._note(getattr(statement, part, []), {*names})
+            if isinstance(statement, ast.Assign):
+                stored = [n for target in statement.targets for n in ast.walk(target)]
+                names |= {n.id for n in stored if isinstance(n, ast.Name)}
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
         self.generic_visit(node)
@@ -332,10 +363,14 @@ class _Choices(ast.NodeTransformer):
     def visit_If(self, node: ast.If) -> ast.AST:
         self.generic_visit(node)
         yes, no = _assigned(node.body), _assigned(node.orelse)
-        if not _asks(node.test) or not yes or not no or yes.keys() != no.keys():
+        if not _asks(node.test) or not yes or (node.orelse and not no):
             return node
-        names = sorted(yes)
-        sides = [[side[name] for name in names] for side in (yes, no)]
+        names = sorted(yes.keys() | no.keys())
+        if not (yes.keys() ^ no.keys()) <= self.before.get(id(node), frozenset()):
+            return node
+        sides = [
+            [side.get(name, ast.Name(name, ast.Load())) for name in names] for side in (yes, no)
+        ]
         target: ast.expr = ast.Name(names[0], ast.Store())
         values = [side[0] for side in sides]
         if len(names) > 1:
