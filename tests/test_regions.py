@@ -407,3 +407,17 @@ def test_a_question_that_takes_too_long_says_so_and_how_to_go_on():
 )
 def test_a_product_is_compared_with_what_is_linear(conditions):
     judged("HW", conditions, 29)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        Condition(h * w % 12, "==", 5),
+        Condition(h * w % 12, ">=", 7),
+        Condition(4, ">=", (h * w + h) % 6),
+        Condition(h * (w // 2) % 5, "==", 2),
+        Condition(h * h % 8, "==", 1),
+    ],
+)
+def test_what_a_product_leaves_hangs_on_what_its_sizes_leave(condition):
+    judged("HW", [condition], 29)

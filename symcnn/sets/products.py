@@ -5,6 +5,7 @@ Each law is exact, and applies to a whole kind:
 - a product equal to a number is a case for each way to write the number as a product;
 - ``a*f*g + b*f + c*g == d`` is a product equal to a number;
 - a product divisible by n is a case for each way to share out n;
+- what a polynomial leaves by n hangs on what its sizes leave, a case for each way;
 - ``f*g == a*b`` with ``f >= a >= 0`` and ``g >= b >= 0`` holds only factor by factor (or at 0);
 - a maximum is the argument that is not below the others;
 - a floor by a size is a number where the quotient stays in a range, and then
@@ -20,8 +21,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from fractions import Fraction
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, product
 from math import gcd
 from typing import Protocol
 
@@ -267,6 +269,37 @@ def _remainder(condition: Condition, gap: Size, known: Known) -> Cases | None:
     return None
 
 
+def _residues(condition: Condition, gap: Size, known: Known) -> Cases | None:
+    """``f*g % n >= k``: what a polynomial leaves is what the remainders of its sizes leave."""
+    for mono, coeff in gap.terms.items():
+        floor = sz.sole_atom(Size({mono: 1})) if mono else None
+        if not isinstance(floor, sz.Floor) or type(floor.den) is not int:
+            continue
+        n, times = floor.den, Fraction(-coeff, floor.den)
+        offset = gap - (floor.num - floor.size() * n) * times
+        atoms = list(floor.num.atoms()) if isinstance(floor.num, Size) else []
+        whole = all(type(c) is int for c in floor.num.terms.values())
+        if not whole or not isinstance(offset, int) or n ** len(atoms) > _MANY:
+            continue
+        if not all(is_linear(atom.size()) for atom in atoms):
+            continue
+        found: Cases = []
+        for rest in product(range(n), repeat=len(atoms)):
+            at = dict(zip(atoms, rest, strict=True))
+            left = _evaluated(floor.num, at) % n * times + offset
+            if left >= 0 if condition.relation == ">=" else left == 0:
+                found.append([Condition(sz.mod(a.size(), n), "==", r) for a, r in at.items()])
+        return found
+    return None
+
+
+def _evaluated(expr: Size, at: Mapping[sz.Atom, int]) -> int:
+    """A polynomial in atoms at numbers for them."""
+    found = expr.map(at.__getitem__)
+    assert isinstance(found, int)
+    return found
+
+
 def _bounded(condition: Condition, gap: Size, known: Known) -> Cases | None:
     """A bound on what grows with every size."""
     if not all(type(c) is int for c in gap.terms.values()):
@@ -441,6 +474,7 @@ _LAWS: tuple[Law, ...] = (
     _number,
     _greatest,
     _remainder,
+    _residues,
     _completed,
     _factor,
     _bounded,

@@ -240,6 +240,12 @@ def _asking(tracer: Any, decide: Callable[[Condition], bool]) -> Iterator[None]:
 _FUTURE = reduce(
     operator.or_, (getattr(features, name).compiler_flag for name in features.all_feature_names)
 )
+#: The instruction of ``a % b`` in bytecode.
+_REMAINDER = next(
+    bytes((i.opcode, i.arg or 0))
+    for i in dis.get_instructions(compile("a % b", "", "eval"))
+    if i.opname == "BINARY_OP"
+)
 _CALLS = frozenset({"max", "min", "abs", "int", "round", SELECT})
 _COMPARED = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 
@@ -268,10 +274,12 @@ def selecting(function: FunctionType, code: CodeType) -> CodeType:
 
 
 def _may_choose(code: CodeType) -> bool:
-    """Whether there are a remainder and a jump in it, or in a function that it makes."""
-    ops = [*dis.get_instructions(code)]
-    own = any(i.opname == "BINARY_OP" and i.argrepr in ("%", "%=") for i in ops)
-    if own and any("POP_JUMP" in i.opname for i in ops):
+    """Whether there is a remainder in it, or in a function that it makes."""
+    units = code.co_code
+    place = units.find(_REMAINDER)
+    while place % 2 and place > 0:
+        place = units.find(_REMAINDER, place + 1)
+    if place >= 0:
         return True
     return any(type(c) is CodeType and _may_choose(c) for c in code.co_consts)
 
