@@ -99,6 +99,18 @@ def test_a_roofline_says_what_bounds_each_node():
         cost.roofline(1e12, 1e11)
 
 
+def test_a_roofline_is_drawn_with_a_point_per_node_that_computes():
+    net = nn.Sequential(nn.Conv2d(3, 64, 3), nn.ReLU(), nn.Conv2d(64, 64, 1)).trace("N 3 H W")
+    roof = net.cost().at(N=1, H=34, W=34).roofline(peak=1e12, bandwidth=1e11)
+    (axes,) = roof.plot().axes
+    slope, *points = axes.lines
+    assert max(slope.get_ydata()) == 1e12
+    works = [(r.intensity, r.flops / r.seconds) for r in roof if r.flops]
+    drawn = {p for line in points for p in zip(line.get_xdata(), line.get_ydata(), strict=True)}
+    assert drawn == set(works)
+    assert all(rate <= min(1e12, x * 1e11) * (1 + 1e-9) for x, rate in works)
+
+
 def test_the_command_shows_a_roofline():
     words = ["cost", f"{ROOT}/examples/networks/resnet.py:resnet18", "--input", "N 3 H W"]
     words += ["--at", "N=1,H=224,W=224", "--peak", "1e13", "--bandwidth", "1e12"]

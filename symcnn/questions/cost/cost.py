@@ -23,18 +23,27 @@ from symcnn.ops.autograd import Gradients, gradients
 from symcnn.ops.dtypes import BYTES
 from symcnn.ops.storage import Memory, Storage, in_place, refusal
 from symcnn.questions.cost.conventions import Convention, convention, elementwise
-from symcnn.questions.cost.rows import Roof, Row
+from symcnn.questions.cost.rows import Roof, Roofline, Row
 from symcnn.questions.inputs.domain import shape_at
 from symcnn.sets.formula import Formula, Given, conditions, spoken
 from symcnn.sets.inputset import lone
-from symcnn.shown import Several, Shown, block, cell, folded, table
+from symcnn.shown import Shown, block, cell, folded, table
 from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor
 from symcnn.trace.trace import Trace, remembered
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["Cost", "Roof", "Row", "measure", "total_flops", "total_macs", "unread_parameters"]
+__all__ = [
+    "Cost",
+    "Roof",
+    "Roofline",
+    "Row",
+    "measure",
+    "total_flops",
+    "total_macs",
+    "unread_parameters",
+]
 
 #: Columns by name, and their heading in a table ("work" is headed by the convention's unit).
 COLUMNS = {
@@ -537,7 +546,7 @@ class Cost(Shown):
             if moved != 0
         }
 
-    def roofline(self, peak: float, bandwidth: float) -> tuple[Roof, ...]:
+    def roofline(self, peak: float, bandwidth: float) -> Roofline:
         """What bounds each node on a machine of `peak` FLOP/s and `bandwidth` bytes/s.
 
         Raises BadSpec unless the cost stands at sizes, see `at`.
@@ -557,7 +566,7 @@ class Cost(Shown):
             computing, moving = flops / peak, moved / bandwidth
             bound = "compute" if computing >= moving else "memory"
             rows.append(Roof(node.name, flops, moved, bound, max(computing, moving)))
-        return Several(rows)
+        return Roofline.of(rows, peak, bandwidth)
 
     # parameters
 
