@@ -34,16 +34,7 @@ from symcnn.trace.trace import Trace, remembered
 if TYPE_CHECKING:
     import pandas
 
-__all__ = [
-    "Cost",
-    "Roof",
-    "Roofline",
-    "Row",
-    "measure",
-    "total_flops",
-    "total_macs",
-    "unread_parameters",
-]
+__all__ = ["Cost", "Row", "measure", "total_flops", "total_macs", "unread_parameters"]
 
 #: Columns by name, and their heading in a table ("work" is headed by the convention's unit).
 COLUMNS = {
