@@ -55,7 +55,7 @@ def test_words_and_sympy_say_the_same_set(drawn):
     condition, _, _ = drawn
     found = two(condition)
     if not found:
-        assert str(found) == "no H and W"
+        assert str(found) == "no sizes H and W"
         return
     words, relation = str(found), found.as_sympy()
     for x, y in itertools.product((1, 2, 3, 7, 11, 24), repeat=2):
@@ -86,7 +86,7 @@ def test_runs_of_one_axis_cover_it_once(moduli):
             "H % 16 <= 7 and H >= 16",
         ),
         ([AnyOf((Condition(h, "==", 3), Condition(h, ">=", 9)))], "H == 3 or H >= 9"),
-        ([Condition(h, ">=", 5), Condition(-h, ">=", -4)], "no H"),
+        ([Condition(h, ">=", 5), Condition(-h, ">=", -4)], "no size H"),
     ],
 )
 def test_one_axis_in_words(conditions, words):

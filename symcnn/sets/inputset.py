@@ -488,7 +488,7 @@ class InputSet:
         if not self.names:
             return "every input" if self else "no input"
         if not self:
-            return f"no {' and '.join(self.shown)}"
+            return f"no size{'s' * (len(self.shown) > 1)} {' and '.join(self.shown)}"
         if self.batch and (bound := self._bound_batch):
             return str(InputSet(self.names, self._sides, batch=self.batch - bound, at=self.at))
         if len(self._listed._sides) > 1 or not all(side.plain for side in self._listed._sides):

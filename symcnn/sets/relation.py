@@ -44,7 +44,7 @@ class Relation(InputSet):
     @question
     def __str__(self) -> str:
         if not self:
-            return f"no {' and '.join(self.shown)}"
+            return f"no size{'s' * (len(self.shown) > 1)} {' and '.join(self.shown)}"
         texts = [
             text for side in self._listed._sides for text in self._formulas(side.names, side.isl)
         ]
