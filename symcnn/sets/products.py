@@ -321,14 +321,14 @@ def _factor(condition: Condition, gap: Size, known: Known) -> Cases | None:
     least: Int
     for always, least in ((True, gap), (False, -gap - 1)):  # never: gap <= -1
         for mono, coeff in least.terms.items() if isinstance(least, Size) else ():
-            product = Size({mono: coeff})
-            if coeff <= 0 or is_linear(product):
+            term = Size({mono: coeff})
+            if coeff <= 0 or is_linear(term):
                 continue
-            found, content = factors(product)
+            found, content = factors(term)
             if any(not is_linear(f) or not known.entails(Condition(f, ">=", 1)) for f in found):
                 break
             for f in found:
-                lower = least - product + f * content
+                lower = least - term + f * content
                 if is_linear(lower) and known.entails(Condition(lower, ">=", 0)):
                     return [[]] if always else []
     return None

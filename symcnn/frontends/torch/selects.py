@@ -19,7 +19,6 @@ from __future__ import annotations
 import __future__ as features
 
 import ast
-import copy
 import dis
 import inspect
 import linecache
@@ -267,7 +266,7 @@ def selecting(function: FunctionType, code: CodeType) -> CodeType:
     if found is None or not _same(found, code):
         return code
     choices = _Choices()
-    changed = _compiled(choices.visit(copy.deepcopy(tree)), code) if tree else None
+    changed = _compiled(choices.visit(tree), code)
     if changed is None or not choices.count:
         return code
     return changed.replace(co_firstlineno=code.co_firstlineno, co_qualname=code.co_qualname)
@@ -303,8 +302,8 @@ def _compiled(tree: ast.FunctionDef, code: CodeType) -> CodeType | None:
     made = compile(module, code.co_filename, "exec", flags=flags, dont_inherit=True)
     inside = next(c for c in made.co_consts if type(c) is CodeType)
     named = [c for c in inside.co_consts if type(c) is CodeType and c.co_name == tree.name]
-    same = [c for c in named if set(c.co_freevars) == set(code.co_freevars)]
-    return same[0] if len(same) == 1 and same[0].co_freevars == code.co_freevars else None
+    same = [c for c in named if c.co_freevars == code.co_freevars]
+    return same[0] if len(same) == 1 else None
 
 
 @lru_cache(maxsize=256)

@@ -13,7 +13,7 @@ from symcnn.sets.runs import Run
 if TYPE_CHECKING:
     pass
 
-__all__ = ["ENDLESS", "Axis", "Box", "Point", "distance", "endless"]
+__all__ = ["Axis", "Box", "Point", "distance", "endless"]
 
 
 Point = tuple[int, ...]
@@ -75,6 +75,23 @@ class Axis:
         return total
 
 
+def last_fitting(low: int, fits: Callable[[int], bool]) -> int | None:
+    """The last number from `low` on that fits, if `low` does and one that does not ends it.
+
+    None where there is no end: what fits at a size of so many bits has stopped growing.
+    """
+    step = 1
+    while fits(low + step):
+        if step.bit_length() > ENDLESS:
+            return None
+        low, step = low + step, 2 * step
+    high = low + step
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
 @dataclass(frozen=True)
 class Box:
     """Valid sizes that are independent of each other, below a frontier."""
@@ -110,33 +127,17 @@ class Box:
             limit = last if limit is None else min(limit, last)
         if limit is not None and limit <= point[i]:
             return point[i]
-        low, step = point[i], 1
-        while fits(low + step):
-            if limit is not None and low + step >= limit:
-                return self.axes[i].at_most(limit)
-            if step.bit_length() > ENDLESS:
-                return None
-            low, step = low + step, 2 * step
-        high = low + step
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if fits(middle) else (low, middle)
-        return self.axes[i].at_most(low if limit is None else min(low, limit))
+        low = last_fitting(point[i], lambda x: (limit is None or x <= limit) and fits(x))
+        return None if low is None else self.axes[i].at_most(low)
 
     def search(self, low: int, reached: Callable[[int], bool], *, first: bool) -> int:
         """The first (or last) value from `low` on for which a monotone `reached` holds."""
         if reached(low) == first:
             return low
-        step = 1
-        while reached(low + step) != first:
-            if step.bit_length() > ENDLESS:
-                raise endless()
-            low, step = low + step, 2 * step
-        high = low + step
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if reached(middle) == first else (middle, high)
-        return high if first else low
+        found = last_fitting(low, lambda x: reached(x) != first)
+        if found is None:
+            raise endless()
+        return found + first
 
     def lines(
         self, i: int, value: int, low: Point, high: Sequence[int | None]

@@ -25,7 +25,7 @@ from symcnn.algebra.factor import factors
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import NoSolution, Undecidable
 from symcnn.progress import watched
-from symcnn.questions.inputs.boxes import ENDLESS, Axis, Box, Point, distance, endless
+from symcnn.questions.inputs.boxes import Axis, Box, Point, distance, endless, last_fitting
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, Member, input_set
 from symcnn.sets.isl import isl
@@ -207,16 +207,7 @@ def _reach(base: InputSet, budgets: Sequence[Budget]) -> int | None:
     low = sum(_tuple(base.smallest()))
     if not fits(low):
         return low - 1
-    step = 1
-    while fits(low + step):
-        if step.bit_length() > ENDLESS:
-            return None
-        low, step = low + step, 2 * step
-    high = low + step
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low
+    return last_fitting(low, fits)
 
 
 def _tuple(member: Any) -> Point:
@@ -415,8 +406,10 @@ class BudgetedSet(InputSet):
         def square(side: int) -> bool:
             return beyond((rows.at_most(side), columns.at_most(side)))
 
-        side = next((1 << k for k in range(62) if square(1 << k)), 0)
-        side = bisect_left(range(side), True, key=square)
+        inside = last_fitting(0, lambda side: not square(side))
+        if inside is None:
+            return None
+        side = inside + 1
         corner = rows.at_most(side), columns.at_most(side)
         if None in corner or not beyond(corner) or not self._fits([x for x in corner if x]):
             return None

@@ -226,7 +226,6 @@ def _shown(expr: Int) -> Int:
 
 
 def _field(net: Trace, output: SymbolicTensor, n: int) -> ReceptiveField | None:
-
     try:
         return field_between(net, output, net.input_tensors[n])
     except BadSpec:
