@@ -421,3 +421,19 @@ def test_a_product_is_compared_with_what_is_linear(conditions):
 )
 def test_what_a_product_leaves_hangs_on_what_its_sizes_leave(condition):
     judged("HW", [condition], 29)
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        [Condition(7, ">=", (h + 28) // 32), Condition(w % ((h + 28) // 32), "==", 1)],
+        [Condition(5, ">=", h // 3), Condition(h, ">=", 3), Condition((w + 1) % (h // 3), ">=", 2)],
+        [
+            Condition(w, ">=", h // 4 + 1),
+            Condition(40, ">=", minimum(h // 4 + 1, w)),
+            Condition((w // 2) % (h // 4 + 1), "==", 0),
+        ],
+    ],
+)
+def test_a_divisor_that_takes_few_values_is_each_of_them(conditions):
+    judged("HW", conditions, 40)

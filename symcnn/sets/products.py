@@ -10,6 +10,7 @@ Each law is exact, and applies to a whole kind:
 - a maximum is the argument that is not below the others;
 - a floor by a size is a number where the quotient stays in a range, and then
   ``floor(e/d) == q`` is ``q*d <= e < (q + 1)*d``;
+- a floor by a size that takes few values is a floor by each of them;
 - a product grows where its factors are positive, and has a case for each sign of one;
 - a product of positive factors is not below any of them;
 - what grows with every size keeps a bound (`symcnn.sets.downset`).
@@ -44,6 +45,9 @@ _MANY = 4096
 
 #: Quotients of two sizes are told apart up to this one.
 _QUOTIENTS = 256
+
+#: A size that takes more values than these is no divisor case by case.
+_FEW = 64
 
 #: Numbers up to this one are factorised; a tensor has fewer elements.
 _LARGE = 1 << 64
@@ -423,6 +427,39 @@ def _factor_by_factor(pairs: Sequence[tuple[Int, Int]], known: Known) -> Cases:
     return [equal, *([*one, *two] for one in empty for two in small)]
 
 
+def _divisor(condition: Condition, gap: Size, known: Known) -> Cases | None:
+    """A floor by a size that takes few values: for each of these, a floor by a number."""
+    for floor in sz.every_atom(gap):
+        if not isinstance(floor, sz.Floor) or isinstance(floor.den, int):
+            continue
+        den, atom = floor.den, sz.sole_atom(floor.den - floor.den.const)
+        few = Condition(_FEW, ">=", den)
+        if atom is None or not is_linear(den) or not known.entails(few):
+            continue
+        found: Cases = []
+        for d in range(1, _FEW + 1):
+            rest = _everywhere(gap, atom, d - int(den.const))
+            found.append([Condition(den, "==", d), Condition(rest, condition.relation, 0)])
+            if known.entails(Condition(d, ">=", den)):
+                return found
+    return None
+
+
+def _everywhere(expr: Int, atom: sz.Atom, value: int) -> Int:
+    """An expression with an atom replaced, inside its floors and maxima too."""
+
+    def put(a: sz.Atom) -> Int:
+        if a == atom:
+            return value
+        if isinstance(a, sz.Floor):
+            return sz.floordiv(_everywhere(a.num, atom, value), _everywhere(a.den, atom, value))
+        if isinstance(a, sz.Max):
+            return sz.maximum(*(_everywhere(arg, atom, value) for arg in a.args))
+        return a.size()
+
+    return expr if isinstance(expr, int) else expr.map(put)
+
+
 def _quotient(condition: Condition, gap: Size, known: Known) -> Cases | None:
     """``floor(e/d)`` for a size d, where the quotient stays in a range: a case for each value."""
     for atom in sz.every_atom(gap):
@@ -479,6 +516,7 @@ _LAWS: tuple[Law, ...] = (
     _factor,
     _bounded,
     _paired,
+    _divisor,
     _quotient,
     _signed,
 )
