@@ -1115,6 +1115,7 @@ def upper(expr: Int) -> Bound:
     return None if low is None else -low
 
 
+@lru_cache(maxsize=4096, typed=True)
 def sharp_lower(expr: Int) -> Bound:
     """A tighter lower bound than `lower`: a floor differs from its ratio by less than 1, so equal
     slopes cancel.
@@ -1123,8 +1124,7 @@ def sharp_lower(expr: Int) -> Bound:
     >>> lower(H - 2*(H//2)), sharp_lower(H - 2*(H//2)), sharp_lower(2*(H//2) - H)
     (None, 0, -1)
     """
-    low = lower(expr)
-    if low is not None or isinstance(expr, int):
+    if (low := lower(expr)) is not None or isinstance(expr, int):
         return low
     for mono, coeff in expr.terms.items():
         for atom, power in mono:
