@@ -37,10 +37,11 @@ NETWORKS ?= 2000
 DOMAINS ?= 200
 FIELDS ?= 100
 PLACES ?= 400
+FORMS ?= 20000
 SEED ?= 0
 
 fuzz: $(INSTALLED)  ## layers, networks, domains judged by torch, 20,000 examples per property, 100,000 texts
-	$(BIN)/symcnn sweep --layers $(LAYERS) --networks $(NETWORKS) --domains $(DOMAINS) --fields $(FIELDS) --places $(PLACES) \
+	$(BIN)/symcnn sweep --layers $(LAYERS) --networks $(NETWORKS) --domains $(DOMAINS) --fields $(FIELDS) --places $(PLACES) --forms $(FORMS) \
 		--seed $(SEED) --state .sweep-$(SEED).json --report docs/validation/sweep.md
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n auto -k 'not random_layer_gives' \
 		$(addprefix tests/test_,$(PROPERTIES))

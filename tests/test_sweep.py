@@ -199,6 +199,8 @@ def test_the_command_counts_writes_a_summary_and_exits_with_success(tmp_path):
         "3",
         "--places",
         "4",
+        "--forms",
+        "30",
     ]
     command = ["sweep", *asked, "--processes", "1", "--seed", "7"]
     result = CliRunner().invoke(
@@ -206,11 +208,12 @@ def test_the_command_counts_writes_a_summary_and_exits_with_success(tmp_path):
     )
     assert result.exit_code == 0, result.output
     answer = json.loads(result.stdout)
-    assert answer["done"] == {"layer": 50, "network": 5, "domain": 1, "field": 3, "place": 4}
+    done = {"layer": 50, "network": 5, "domain": 1, "field": 3, "place": 4, "form": 30}
+    assert answer["done"] == done
     assert (answer["wrong"], answer["complete"], answer["seed"]) == (0, True, 7)
     summary = report.read_text()
     judged = r"50 layer cases \(\d+ layers\), 5 networks at \d+ sizes, 1 domains"
-    assert re.search(judged + ", 3 receptive fields, 4 places: no mismatch", summary)
+    assert re.search(judged + ", 3 receptive fields, 4 places, 30 calls: no mismatch", summary)
     assert "no mismatch" in summary
     assert "torch 2." in summary
 

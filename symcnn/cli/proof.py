@@ -27,6 +27,7 @@ def check(ask: Ask, claims: tuple[str, ...]) -> Reply:
 @question()
 @click.option("--device", default="meta", show_default=True, help="meta, cpu or cuda.")
 @click.option("--samples", default=24, show_default=True, help="How many sizes.")
+@click.option("--forms", default=2_000, show_default=True, help="Ways to call operations.")
 @click.option("--seed", default=0, show_default=True, help="Reproduces the sizes.")
 @click.option("--dtype", metavar="NAME", help="Cast to float16, bfloat16, float32 or float64.")
 @click.option("--channels-last", is_flag=True, help="In torch.channels_last.")
@@ -69,18 +70,22 @@ def prove(ask: Ask, by: str, smtlib: str | None) -> Reply:
 @click.option("--domains", default=100, show_default=True, help="How many at every size.")
 @click.option("--fields", default=100, show_default=True, help="How many receptive fields.")
 @click.option("--places", default=100, show_default=True, help="Tiles, shards, streams, agreement.")
+@click.option("--forms", default=2_000, show_default=True, help="Ways to call operations.")
 @click.option("--seed", default=0, show_default=True, help="Reproduces every case.")
 @click.option("--device", default="", help="Where they run; else layers on CPU, networks on meta.")
 @click.option("--processes", type=click.IntRange(min=1), help="How many (default: one per core).")
 @click.option("--state", metavar="FILE", help="Keep what is done, and go on from there.")
 @click.option("--report", metavar="FILE.md", help="Write a summary in Markdown.")
-@click.option("--case", metavar="layer:N", help="Only this; network:N, domain:N, field:N, place:N.")
+@click.option(
+    "--case", metavar="layer:N", help="Only this; network:N, domain:N, field:N, place:N, form:N."
+)
 def sweep(
     layers: int,
     networks: int,
     domains: int,
     fields: int,
     places: int,
+    forms: int,
     seed: int,
     device: str,
     processes: int | None,
@@ -88,7 +93,7 @@ def sweep(
     report: str | None,
     case: str | None,
 ) -> Reply:
-    """Random layers, networks, domains, receptive fields, judged by torch; 1: one differs."""
+    """Random layers, networks, domains, fields, places, calls, judged by torch; 1: one differs."""
     try:
         from symcnn.judge.validate import check_device
         from symcnn.testing.campaign import Campaign
@@ -105,7 +110,7 @@ def sweep(
     file = Path(state) if state else None
     campaign = Campaign(seed, device) if file is None else Campaign.load(file, seed, device)
     asked = {"layer": layers, "network": networks, "domain": domains, "field": fields}
-    asked["place"] = places
+    asked |= {"place": places, "form": forms}
     counts = {what: n for what, n in asked.items() if n > 0}
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress

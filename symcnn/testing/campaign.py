@@ -30,7 +30,7 @@ from symcnn.testing.sweep import WHAT, Mismatch, Tally, judge_cases
 __all__ = ["BLOCKS", "Campaign", "versions"]
 
 #: Cases that one process does before it ends; on a card, which takes seconds to open, ten times.
-BLOCKS = {"layer": 1000, "network": 20, "domain": 5, "field": 20, "place": 20}
+BLOCKS = {"layer": 1000, "network": 20, "domain": 5, "field": 20, "place": 20, "form": 5000}
 
 #: How each kind is judged, for the report.
 _HOW = {
@@ -42,9 +42,12 @@ _HOW = {
     "field": "Receptive fields of networks that mix places (patches, windows, attention, tokens, "
     "resizes, branches), of every output index, against the support of gradients.",
     "place": "Tiles, shards, streams and agreement of random networks, against runs in double.",
+    "form": "Argument forms: torch's declared samples of every operation at other sizes, called as "
+    "function, method, operator, in place, by place and by name: a trace of the call against the "
+    "call.",
 }
 
-_FORMAT = 5
+_FORMAT = 6
 _SAVE_EVERY = 5.0  # seconds
 
 Spans = list[tuple[int, int]]  # disjoint, in order, without the last
@@ -244,6 +247,8 @@ class Campaign:
             found.append(f"{tally.fields:,} receptive fields")
         if tally.places:
             found.append(f"{tally.places:,} places")
+        if tally.forms:
+            found.append(f"{tally.forms:,} calls")
         return ", ".join(found) or "nothing"
 
     @property

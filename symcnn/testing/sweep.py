@@ -8,7 +8,7 @@ FLOPs must be those that torch counts. A domain is that of a random network too,
 torch takes at every size up to 300 along every axis: see `symcnn.testing.domains`. A field is that
 of a random network that mixes places, against gradients: see `symcnn.testing.mixing`. A place is
 a tiling, a sharding, a stream or an agreement of random networks, held against runs in double: see
-`symcnn.testing.places`.
+`symcnn.testing.places`. A form is one way to call one operation: see `symcnn.testing.forms`.
 
 On another device, a card say, layers run there in place of the CPU, and networks besides; what that
 device alone refuses, or takes, is counted and is no mismatch.
@@ -81,6 +81,7 @@ class Tally:
     domains: int = 0
     fields: int = 0
     places: int = 0
+    forms: int = 0
     counts: Counter[str] = field(default_factory=Counter)  # of what is worth knowing besides
     wrong: int = 0
     mismatches: list[Mismatch] = field(default_factory=list)  # the first of them
@@ -93,6 +94,7 @@ class Tally:
         self.domains += other.domains
         self.fields += other.fields
         self.places += other.places
+        self.forms += other.forms
         self.counts += other.counts
         self.wrong += other.wrong
         self.mismatches = [*self.mismatches, *other.mismatches][:_TOLD]
@@ -118,6 +120,7 @@ class Tally:
             "domains": self.domains,
             "fields": self.fields,
             "places": self.places,
+            "forms": self.forms,
             "counts": dict(sorted(self.counts.items())),
             "wrong": self.wrong,
             "mismatches": [asdict(m) for m in self.mismatches],
@@ -134,6 +137,7 @@ class Tally:
             domains=values["domains"],
             fields=values["fields"],
             places=values["places"],
+            forms=values["forms"],
             counts=Counter(values["counts"]),
             wrong=values["wrong"],
             mismatches=[Mismatch(**m) for m in values["mismatches"]],
@@ -380,6 +384,31 @@ def _judge_place(seed: int, number: int, tally: Tally, _: str) -> None:
         tally.add(Mismatch(f"place:{number}", f"{place}: {told}"))
 
 
+# Forms -------------------------------------------------------------------------------------------
+
+
+def _judge_form(seed: int, number: int, tally: Tally, _: str) -> None:
+    from symcnn.testing.forms import draw_call, judge_call
+
+    call = draw_call(seed, number)
+    tally.forms += 1
+    if call is None:
+        tally.counts["calls of operations that torch declares no sample of"] += 1
+        return
+    found = judge_call(call, symbols=bool(number % 2))
+    if found.verdict == "differs":
+        tally.add(Mismatch(f"form:{number}", found.told))
+    else:
+        tally.counts[_VERDICTS[found.verdict]] += 1
+
+
+_VERDICTS = {
+    "agrees": "calls answered, or refused, as torch does",
+    "refused": "calls of torch that are refused by name",
+    "no form": "calls that are no question about shapes",
+}
+
+
 # Many --------------------------------------------------------------------------------------------
 
 #: What may be judged: one case of each, by its number.
@@ -389,6 +418,7 @@ WHAT: dict[str, Callable[[int, int, Tally, str], None]] = {
     "domain": _judge_domain,
     "field": _judge_field,
     "place": _judge_place,
+    "form": _judge_form,
 }
 
 
@@ -435,7 +465,7 @@ def parse_case(text: str) -> tuple[str, int]:
     if what not in WHAT or not number.isdecimal():
         raise BadSpec(
             f"{text!r} is no case",
-            cure="such as layer:123456, network:17, domain:17, field:17, place:17",
+            cure="such as layer:123456, network:17, domain:17, field:17, place:17, form:17",
         )
     return what, int(number)
 
@@ -452,5 +482,9 @@ def told(what: str, seed: int, number: int) -> str:
         return f"field:{number}: {field_case(seed, number)}"
     if what == "place":
         return f"place:{number}: {place_case(seed, number)}"
+    if what == "form":
+        from symcnn.testing.forms import draw_call
+
+        return f"form:{number}: {draw_call(seed, number)}"
     kind, layer, at = layer_case(seed, number)
     return f"layer:{number} ({kind}): {layer.line(at)}"
