@@ -41,40 +41,40 @@ FORMS ?= 20000
 SEED ?= 0
 
 fuzz: $(INSTALLED)  ## layers, networks, domains judged by torch, 20,000 examples per property, 100,000 texts
-	$(BIN)/symcnn sweep --layers $(LAYERS) --networks $(NETWORKS) --domains $(DOMAINS) --fields $(FIELDS) --places $(PLACES) --forms $(FORMS) \
+	$(BIN)/python -m tests.fuzz --layers $(LAYERS) --networks $(NETWORKS) --domains $(DOMAINS) --fields $(FIELDS) --places $(PLACES) --forms $(FORMS) \
 		--seed $(SEED) --state .sweep-$(SEED).json --report docs/validation/sweep.md
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n auto -k 'not random_layer_gives' \
 		$(addprefix tests/test_,$(PROPERTIES))
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -k mutated tests/test_grammar.py
 
 mutants: $(INSTALLED)  ## break each law on purpose; the tests must notice
-	$(BIN)/python tools/mutants.py --write docs/validation/mutants.md
+	$(BIN)/python -m tests.tools.mutants --write docs/validation/mutants.md
 
 validate-gpu: $(INSTALLED)  ## on a CUDA machine: examples and models in three dtypes, with a report
-	$(BIN)/python tools/on_device.py --device cuda --processes 4
+	$(BIN)/python -m tests.tools.on_device --device cuda --processes 4
 
 bench: $(INSTALLED)  ## ratios against torch and other tools in one run; writes docs/benchmarks.md
 	$(PIP) -e '.[bench]'
-	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python -m tests.benchmarks.bench
 
 zoo: $(INSTALLED)  ## trace the models of transformers, write docs/zoo.md
-	$(BIN)/python tools/zoo.py
+	$(BIN)/python -m tests.tools.zoo
 
 families: $(INSTALLED)  ## the same of timm, monai and diffusers, write docs/families.md
 	$(PIP) --no-deps timm monai diffusers einops
-	$(BIN)/python tools/families.py
+	$(BIN)/python -m tests.tools.families
 
 page:  ## the front end of the page, with npm, into one file of JavaScript and one of CSS
 	npm ci --prefix $(PAGE) --no-audit --no-fund
 	npm run --prefix $(PAGE) build
 
 page-check: $(INSTALLED)  ## every number of pages in a browser, against python
-	$(BIN)/python tools/page.py
+	$(BIN)/python -m tests.tools.page
 
 docs: $(INSTALLED)  ## the documentation as a site, in site/; a warning is an error
 	$(PIP) -e '.[docs]'
-	$(BIN)/python tools/docs.py
-	$(BIN)/python tools/gallery.py
+	$(BIN)/python -m tests.tools.docs
+	$(BIN)/python -m tests.tools.gallery
 	$(BIN)/symcnn page examples/networks/unet.py:unet --input "N 3 H W" --out docs/unet.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 

@@ -9,6 +9,9 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
 
+#: Programs that need what tests do not: the tests of each import what they look at.
+collect_ignore = ["tools", "benchmarks"]
+
 quiet = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("ci", max_examples=200, derandomize=True, **quiet)
 settings.register_profile("fuzz", max_examples=20_000, **quiet)

@@ -1,6 +1,5 @@
 """The articles' pages show what the examples print."""
 
-import importlib.util
 import re
 import shlex
 import subprocess
@@ -12,6 +11,7 @@ from click.testing import CliRunner
 from symcnn.cli import main
 
 from .conftest import ROOT
+from .tools import docs as writer
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 
@@ -50,16 +50,8 @@ def test_every_article_has_its_place_on_the_page():
         assert f"$ python examples/articles/article_{article}.py" in text
 
 
-@pytest.fixture(scope="module")
-def writer():
-    spec = importlib.util.spec_from_file_location("pages", ROOT / "tools" / "docs.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_page_of_the_command_line_lists_all_commands_as_they_are(writer):
+def test_the_page_of_the_command_line_lists_all_commands_as_they_are():
     page = (ROOT / "docs" / "command_line.md").read_text()
     _, mark, written = page.partition(writer.MARK)
     assert mark, "the page has no mark"
-    assert written == writer.commands(), "python tools/docs.py writes it anew"
+    assert written == writer.commands(), "python -m tests.tools.docs writes it anew"

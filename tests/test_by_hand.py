@@ -12,7 +12,8 @@ from symcnn import FloorDiv, H, L, N, W, ceildiv, multiple, nn, symbols
 from symcnn.algebra.axis import Window
 from symcnn.algebra.expr import Geometric, Trunc, from_sympy, to_sympy
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, ShapeMismatch
-from symcnn.testing.expressions import expressions
+
+from .fuzz.expressions import expressions
 
 STEM = nn.Conv2d(3, 64, 7, stride=2, padding=3)
 

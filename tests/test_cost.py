@@ -14,9 +14,9 @@ from symcnn import BadSpec, H, InvalidInput, N, NoSolution, Undecidable, W, nn
 from symcnn.algebra.size import evaluate
 from symcnn.cli import main
 from symcnn.sets.formula import Formula
-from symcnn.testing.expressions import expressions
 
 from .conftest import ROOT
+from .fuzz.expressions import expressions
 
 
 def resnet(example):

@@ -1,6 +1,6 @@
 """The documentation: a newcomer's twelve questions stand on its first page, and their lines run."""
 
-import importlib.util
+import importlib
 import inspect
 import pkgutil
 import re
@@ -150,10 +150,9 @@ def test_every_public_function_says_what_goes_in_what_comes_out_and_shows_it(fun
 @pytest.fixture(scope="module")
 def docstrings():
     pytest.importorskip("griffe", reason="the tools of the documentation are not installed")
-    spec = importlib.util.spec_from_file_location("docstrings", ROOT / "tools" / "docstrings.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    from .tools import docstrings
+
+    return docstrings
 
 
 def test_a_docstring_has_sections_in_the_reference(docstrings):

@@ -7,7 +7,7 @@ import symcnn
 torch = pytest.importorskip("torch")
 nn, F = torch.nn, torch.nn.functional
 
-from symcnn.testing.torch_dtypes import check_dtypes, operations  # noqa: E402
+from .fuzz.torch_dtypes import check_dtypes, operations  # noqa: E402
 
 #: torch's own samples of these mix floats of several widths in ways of their own.
 ODD_MIXTURES = frozenset(

@@ -15,7 +15,8 @@ from symcnn.algebra.expr import from_sympy, maximum, minimum, mod, to_sympy
 from symcnn.algebra.factor import factors
 from symcnn.errors import BadSpec
 from symcnn.sets.presburger import Writer
-from symcnn.testing.expressions import expressions
+
+from .fuzz.expressions import expressions
 
 ANY = ("x", "y")
 

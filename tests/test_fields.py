@@ -12,10 +12,11 @@ from torch.nn import functional as F
 import symcnn
 from symcnn import H, W, nn
 from symcnn.errors import InvalidInput
-from symcnn.testing.fields import gradient_support, make_positive, support
-from symcnn.testing.mixing import Block, Mixing, judge
-from symcnn.testing.sweep import judge_cases
+from symcnn.judge.probe import gradient_support, make_positive, support
 from tests.conftest import load_example
+
+from .fuzz.mixing import Block, Mixing, judge
+from .fuzz.sweep import judge_cases
 
 i = sympy.Symbol("i", integer=True, nonnegative=True)
 

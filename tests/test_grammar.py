@@ -14,7 +14,8 @@ from symcnn.contracts import check_module
 from symcnn.sets.condition import AnyOf, Condition
 from symcnn.sets.formula import Formula
 from symcnn.sets.grammar import parse_amount, parse_conditions, parse_formula, parse_shape
-from symcnn.testing.texts import faults
+
+from .fuzz.texts import faults
 
 #: 100,000 texts in `make fuzz`.
 TEXTS = 100_000 if os.environ.get("HYPOTHESIS_PROFILE") == "fuzz" else 1_500

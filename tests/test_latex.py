@@ -18,9 +18,10 @@ from symcnn.algebra.expr import Geometric, from_sympy, maximum, minimum, scaled,
 from symcnn.algebra.series import summation
 from symcnn.algebra.size import evaluate, symbols_of
 from symcnn.notation.latex import Notation, document, escape, formula
-from symcnn.testing.expressions import expressions
 from symcnn.words.code import LANGUAGES, to_code
 from symcnn.words.table import TIMES, architecture
+
+from .fuzz.expressions import expressions
 
 n, s = symcnn.symbols("n s")
 k = symcnn.odd("k")

@@ -1,24 +1,14 @@
-"""tools/on_device.py: a report measured on a device, and none where there is none."""
-
-import importlib.util
+"""tests/tools/on_device.py: a report measured on a device, and none where there is none."""
 
 import pytest
 import torch
 from click.testing import CliRunner
 
-from .conftest import ROOT
-
-
-@pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("on_device", ROOT / "tools" / "on_device.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from .tools import on_device as tool
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_without_a_card_nothing_is_written_and_nothing_claimed(tool, tmp_path):
+def test_without_a_card_nothing_is_written_and_nothing_claimed(tmp_path):
     report = tmp_path / "card.md"
     result = CliRunner().invoke(tool.main, ["--write", str(report)])
     assert result.exit_code == 2
@@ -26,7 +16,7 @@ def test_without_a_card_nothing_is_written_and_nothing_claimed(tool, tmp_path):
     assert not report.exists()
 
 
-def test_a_report_has_a_row_for_each_variant(tool, tmp_path):
+def test_a_report_has_a_row_for_each_variant(tmp_path):
     report = tmp_path / "meta.md"
     result = CliRunner().invoke(
         tool.main,
@@ -47,7 +37,7 @@ def test_a_report_has_a_row_for_each_variant(tool, tmp_path):
     assert all("same as torch" in row for row in rows)
 
 
-def test_an_unknown_network_is_refused_before_anything_is_written(tool, tmp_path):
+def test_an_unknown_network_is_refused_before_anything_is_written(tmp_path):
     report = tmp_path / "meta.md"
     result = CliRunner().invoke(
         tool.main, ["--device", "meta", "--model", "x", "--write", str(report)]
@@ -57,7 +47,7 @@ def test_an_unknown_network_is_refused_before_anything_is_written(tool, tmp_path
     assert not report.exists()
 
 
-def test_a_run_that_is_stopped_leaves_what_it_has(tool, tmp_path, monkeypatch):
+def test_a_run_that_is_stopped_leaves_what_it_has(tmp_path, monkeypatch):
     report = tmp_path / "meta.md"
 
     def stopping(name, device, samples):

@@ -12,9 +12,9 @@ import symcnn
 from symcnn import nn
 from symcnn.cli import main
 from symcnn.errors import BadSpec
-from symcnn.testing import page as real
 
 from .conftest import ROOT, load_example
+from .fuzz import page as real
 
 SOURCES = ROOT / "symcnn" / "words" / "page"
 

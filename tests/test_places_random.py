@@ -2,8 +2,8 @@
 
 import pytest
 
-from symcnn.testing.places import QUESTIONS, judge
-from symcnn.testing.sweep import Tally, judge_cases, place_case
+from .fuzz.places import QUESTIONS, judge
+from .fuzz.sweep import Tally, judge_cases, place_case
 
 
 @pytest.mark.parametrize("question", QUESTIONS)

@@ -14,7 +14,7 @@ import symcnn
 from symcnn import H, W, nn
 from symcnn.algebra.axis import Scatter
 from symcnn.errors import BadSpec, InvalidInput, SymcnnError, Undecidable
-from symcnn.testing.fields import gradient_support, make_positive, support
+from symcnn.judge.probe import gradient_support, make_positive, support
 from symcnn.testing.networks import networks
 from tests.conftest import load_example
 

@@ -16,7 +16,8 @@ from symcnn.sets.inputset import InputSet, always, input_set
 from symcnn.sets.runs import Run
 from symcnn.sets.scales import ratio as _ratio
 from symcnn.sets.scales import shortfalls as _shortfalls
-from symcnn.testing.expressions import expressions
+
+from .fuzz.expressions import expressions
 
 h, w = Size.symbol("H"), Size.symbol("W")
 

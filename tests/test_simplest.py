@@ -16,7 +16,8 @@ from symcnn.algebra.size import Size, evaluate, maximum
 from symcnn.sets.condition import AnyOf, Condition
 from symcnn.sets.inputset import input_set
 from symcnn.sets.simplest import Simplest, known_sizes
-from symcnn.testing.expressions import expressions
+
+from .fuzz.expressions import expressions
 
 x, y = Size.symbol("x"), Size.symbol("y")
 

@@ -1,6 +1,7 @@
 """Brute force: domains and fibres of random networks, size by size, against torch on meta.
 
-In small; ``symcnn sweep --domains 1000``, which `make fuzz` runs, looks at every size up to 300.
+In small; ``python -m tests.fuzz --domains 1000``, which `make fuzz` runs, looks at every size
+up to 300.
 """
 
 import random
@@ -13,9 +14,10 @@ import symcnn
 from symcnn import NoSolution, ShapeMismatch
 from symcnn.sets.inputset import input_set
 from symcnn.sets.relation import Relation
-from symcnn.testing import domains
-from symcnn.testing.domains import judge
 from symcnn.testing.networks import EncoderDecoder, NetworkRecipe, Op, networks
+
+from .fuzz import domains
+from .fuzz.domains import judge
 
 COUNT = settings().max_examples // 4
 

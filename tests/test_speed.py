@@ -19,7 +19,7 @@ from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import input_set
 from symcnn.trace.graph import OPS, Result, tensor
 
-RECORDED = Path(__file__).parents[1] / "benchmarks" / "recorded.json"
+RECORDED = Path(__file__).parent / "benchmarks" / "recorded.json"
 
 
 def least(function):

@@ -1,4 +1,4 @@
-"""`symcnn sweep` in small: that it judges, would notice, resumes, stops, and names every case."""
+"""The fuzz harness in small: that it judges, would notice, resumes, stops, and names every case."""
 
 import json
 import os
@@ -10,13 +10,15 @@ import torch
 from click.testing import CliRunner
 
 from symcnn import nn
-from symcnn.cli import main
 from symcnn.errors import BadSpec
 from symcnn.network import Network
 from symcnn.sets.inputset import InputSet
-from symcnn.testing import KINDS, Layer, campaign
-from symcnn.testing.campaign import Campaign
-from symcnn.testing.sweep import (
+from symcnn.testing import KINDS, Layer
+
+from .fuzz import campaign
+from .fuzz.__main__ import main
+from .fuzz.campaign import Campaign
+from .fuzz.sweep import (
     Tally,
     case,
     domain_case,
@@ -202,7 +204,7 @@ def test_the_command_counts_writes_a_summary_and_exits_with_success(tmp_path):
         "--forms",
         "30",
     ]
-    command = ["sweep", *asked, "--processes", "1", "--seed", "7"]
+    command = [*asked, "--processes", "1", "--seed", "7"]
     result = CliRunner().invoke(
         main, [*command, "--state", str(state), "--report", str(report), "--json"]
     )
@@ -219,23 +221,23 @@ def test_the_command_counts_writes_a_summary_and_exits_with_success(tmp_path):
 
 
 def test_the_command_looks_at_one_case():
-    result = CliRunner().invoke(main, ["sweep", "--seed", "2", "--case", "13969"])
+    result = CliRunner().invoke(main, ["--seed", "2", "--case", "13969"])
     assert result.exit_code == 0, result.output
     assert "layer:13969 (pair loss): Layer('TripletMarginLoss'" in result.output
-    result = CliRunner().invoke(main, ["sweep", "--case", "network:3", "--json"])
+    result = CliRunner().invoke(main, ["--case", "network:3", "--json"])
     assert json.loads(result.output)["networks"] == 1
 
 
 def test_a_domain_that_is_wrong_is_a_mismatch(monkeypatch):
     monkeypatch.setattr(InputSet, "boxes", lambda members: iter([]))
-    result = CliRunner().invoke(main, ["sweep", "--case", "domain:0"])
+    result = CliRunner().invoke(main, ["--case", "domain:0"])
     assert result.exit_code == 1
     assert "domain:0" in result.output
 
 
 @pytest.mark.parametrize("text", ["layers:1", "network:", "x"])
 def test_what_is_no_case_is_refused(text):
-    result = CliRunner().invoke(main, ["sweep", "--case", text])
+    result = CliRunner().invoke(main, ["--case", text])
     assert result.exit_code == 2
     assert "is no case" in result.output
 
@@ -289,7 +291,7 @@ def test_on_a_card_a_process_does_ten_times_as_many():
 
 
 def test_a_device_that_is_not_there_is_refused():
-    result = CliRunner().invoke(main, ["sweep", "--layers", "1", "--device", "cuda:99"])
+    result = CliRunner().invoke(main, ["--layers", "1", "--device", "cuda:99"])
     assert result.exit_code == 2
     assert "no device 'cuda:99'" in result.output
 

@@ -7,8 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("expecttest", reason="torch.testing._internal needs it")
-torch_samples = pytest.importorskip("symcnn.testing.torch_samples")
-forms = pytest.importorskip("symcnn.testing.forms")
+torch_samples = pytest.importorskip("tests.fuzz.torch_samples")
+forms = pytest.importorskip("tests.fuzz.forms")
 
 torch.set_num_threads(1)
 

@@ -19,8 +19,8 @@ from torch.nn import functional as F
 
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, ShapeMismatch, Undecidable
 from symcnn.testing.layer import Source
-from symcnn.testing.mixing import Mixing, draw_mixing
 from symcnn.testing.networks import NetworkRecipe, draw_network
+from tests.fuzz.mixing import Mixing, draw_mixing
 
 __all__ = ["QUESTIONS", "Judged", "Padded", "Place", "draw_place", "judge"]
 

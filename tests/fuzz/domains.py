@@ -1,9 +1,9 @@
 """Domains and fibres of random networks, size by size, judged by torch on meta.
 
-``symcnn sweep --domains 1000``: networks (chains, residual blocks, encoder-decoders with crops,
-transposed and float-scale resampling) at every size up to 300 along every axis. Both axes are swept
-in one pass: a size in question along one axis meets one along the other, valid ones valid ones, so
-that what torch says is about the size in question.
+``python -m tests.fuzz --domains 1000``: networks (chains, residual blocks, encoder-decoders with
+crops, transposed and float-scale resampling) at every size up to 300 along every axis. Both axes
+are swept in one pass: a size in question along one axis meets one along the other, valid ones valid
+ones, so that what torch says is about the size in question.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from symcnn.errors import DataDependent, SymcnnError, UnsupportedOperation
-from symcnn.testing.torch_samples import operations, reordered
 from symcnn.trace.graph import OPS, SymbolicTensor, Tape
+from tests.fuzz.torch_samples import operations, reordered
 
 if TYPE_CHECKING:
     from torch.testing._internal.opinfo.core import OpInfo

@@ -19,18 +19,17 @@ from pathlib import Path
 from typing import Any
 
 import click
-import growth
 import numpy as np
-import peers
 import torch
-from clock import Spread, fresh, interleaved, printed
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 import symcnn
 from symcnn.sets.formula import Formula
+from tests.benchmarks import growth, peers
+from tests.benchmarks.clock import Spread, fresh, interleaved, printed
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "benchmarks.md"
 PLOT = ROOT / "docs" / "growth.svg"
 CPU = time.process_time
@@ -173,8 +172,8 @@ def memory(which):
     return int(re.search(which + r":\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
 """
 _RESNET = """
-import sys, time; sys.path[:0] = [{bench!r}]
-import bench
+import sys, time; sys.path[:0] = [{root!r}]
+from tests.benchmarks import bench
 module = bench.resnet({depth})
 import symcnn.frontends.torch.trace
 before, start = memory("VmRSS"), time.perf_counter()
@@ -182,8 +181,9 @@ net = bench.symcnn.from_torch(module, "N 3 H W")
 print(time.perf_counter() - start, memory("VmRSS") - before)
 """
 _CHAIN = """
-import sys; sys.path[:0] = [{bench!r}]
-import growth
+import sys; sys.path[:0] = [{root!r}]
+from tests.benchmarks import growth
+
 before = memory("VmRSS")
 net = growth.chain({layers})
 print(memory("VmHWM") - before)
@@ -192,16 +192,16 @@ print(memory("VmHWM") - before)
 
 def start() -> list[tuple[str, str]]:
     """Start-up and memory, each in processes of their own."""
-    here = str(Path(__file__).parent)
+    root = str(ROOT)
     imported, helped = interleaved(
         lambda: fresh("import symcnn"),
         lambda: fresh("import sys; sys.argv[1:] = ['--help']; from symcnn.cli import main; main()"),
         runs=3,
         seconds=15,
     )
-    first, _ = map(float, fresh(_MEMORY + _RESNET.format(bench=here, depth=50)).split())
-    _, resnet152 = map(float, fresh(_MEMORY + _RESNET.format(bench=here, depth=152)).split())
-    long = float(fresh(_MEMORY + _CHAIN.format(bench=here, layers=100_000)))
+    first, _ = map(float, fresh(_MEMORY + _RESNET.format(root=root, depth=50)).split())
+    _, resnet152 = map(float, fresh(_MEMORY + _RESNET.format(root=root, depth=152)).split())
+    long = float(fresh(_MEMORY + _CHAIN.format(root=root, layers=100_000)))
     return [
         ("`import symcnn`, with the start of python", str(imported)),
         ("`symcnn --help`", str(helped)),

@@ -31,7 +31,7 @@ from rich.progress import track
 import symcnn
 from symcnn.judge.report import Report
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "examples" / "networks"))
 
 #: Networks of examples/networks: file:factory, and the channels of its input.
@@ -162,7 +162,7 @@ def main(
             rows, failed = rows + more, failed + wrong
             part = "" if number == len(names) else f" ({number} of {len(names)} networks so far)"
             measured = (
-                f"Written by `tools/on_device.py --device {device} --samples {samples}`: torch "
+                f"Written by `tests.tools.on_device --device {device} --samples {samples}`: torch "
                 f"{torch.__version__}, python {platform.python_version()}, "
                 f"{perf_counter() - start:,.0f} s{part}."
             )

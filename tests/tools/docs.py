@@ -1,4 +1,4 @@
-"""Write into the pages what they show: ``python tools/docs.py``, or ``... PAGE ...`` for some.
+"""Write into the pages what they show: ``python -m tests.tools.docs``, ``... PAGE ...`` for some.
 
 A console block that begins with ``$ python FILE`` is given the output of that file; on the pages
 of `SHELL`, the commands of ``$ symcnn`` theirs. The page of the command line ends with all
@@ -19,14 +19,14 @@ from symcnn.cli import main as symcnn
 from symcnn.cli.group import subject_of
 from symcnn.cli.question import FORMS, SHARED
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"(```console\n\$ python (\S+)\n)(.*?)(```)", re.S)
 ASKED = re.compile(r"^\$ symcnn (.*)\n(?:(?!\$ |```).*\n)*", re.M)
 
 #: The pages whose blocks of ``$ symcnn`` show all that a command prints.
 SHELL = ("command_line", "howto", "reviews")
 
-MARK = "<!-- what follows is written by tools/docs.py -->\n"
+MARK = "<!-- what follows is written by tests/tools/docs.py -->\n"
 
 
 def refreshed(match: re.Match[str]) -> str:

@@ -24,13 +24,13 @@ from rich.progress import track
 import symcnn
 from symcnn.testing.oracles import judge, sample_sizes, torch_flops
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "examples" / "networks"))
 import hf  # noqa: E402
 
 HEAD = f"""# Models that nobody here wrote
 
-Written by `make zoo` (`tools/zoo.py`): every model of `examples/networks/hf.py`, from transformers
+Written by `make zoo`: every model of `examples/networks/hf.py`, from transformers
 {transformers.__version__} with random weights, traced unmodified by `symcnn.from_torch` and
 compared with torch {torch.__version__.split("+")[0]} on the meta device (where the model reads
 values of its own buffers, on the CPU). *in* and *out* count

@@ -1,6 +1,6 @@
 """Argument forms: every way that torch's parser takes to call an operation, put to the front end.
 
-A case is one of torch's own declared samples (`symcnn.testing.torch_samples`), at other sizes, in
+A case is one of torch's own declared samples (`tests.fuzz.torch_samples`), at other sizes, in
 another form: by the function, the method, the operator, in place or into ``out=``; arguments by
 place or by name (numpy's names too), lists spread out, numbers in 0-d tensors. Torch says whether
 the form is one, and what comes out; a trace of the same call must say the same, or refuse by name.
@@ -22,7 +22,7 @@ import torch
 import symcnn
 from symcnn.errors import DataDependent, SymcnnError, UnsupportedOperation
 from symcnn.frontends.torch.forms import NUMPY, orders
-from symcnn.testing.torch_samples import (
+from tests.fuzz.torch_samples import (
     BY_VALUE,
     NOT_ABOUT_SHAPES,
     Resizer,

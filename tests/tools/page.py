@@ -1,6 +1,6 @@
 """Open pages in a real browser and compare every number on them with python.
 
-    python tools/page.py --sizes 50 --seed 0
+    python -m tests.tools.page --sizes 50 --seed 0
 
 Ten networks of examples/networks; half of the sizes are valid. Prints a line per network and how
 many numbers are off; the exit status is 1 if any is.
@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 import symcnn
-from symcnn.testing import page as real
+from tests.fuzz import page as real
 
 NETWORKS = """
     alexnet:alexnet densenet:densenet121 googlenet:googlenet inception:inception_v3
@@ -27,7 +27,7 @@ NETWORKS = """
     vgg:vgg16
 """.split()
 
-FOLDER = Path(__file__).parents[1] / "examples" / "networks"
+FOLDER = Path(__file__).parents[2] / "examples" / "networks"
 
 
 def network(name: str) -> Any:

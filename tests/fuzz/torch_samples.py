@@ -6,7 +6,7 @@ the shapes of a sample's tensors, and must answer the shapes of torch's outputs,
 does so twice: once for the numbers, once for symbols (one for every number from 2 up), where the
 answer must be right when the numbers are put in, and what it requires must hold.
 
-    python -m symcnn.testing.torch_samples
+    python -m tests.fuzz.torch_samples
 
 prints what is covered, what is skipped and why, and what fails.
 """

@@ -1,4 +1,4 @@
-"""Many cases of `symcnn.testing.sweep`, over processes, kept in a file from which they resume.
+"""Many cases of `tests.fuzz.sweep`, over processes, kept in a file from which they resume.
 
 The idea: a campaign is a set of case numbers, done or not yet. Numbers are done in blocks, each in
 a process of its own: memory stays bounded, a process that dies costs one block and is told, and
@@ -25,7 +25,7 @@ from typing import Any
 
 import symcnn
 from symcnn.errors import BadSpec
-from symcnn.testing.sweep import WHAT, Mismatch, Tally, judge_cases
+from tests.fuzz.sweep import WHAT, Mismatch, Tally, judge_cases
 
 __all__ = ["BLOCKS", "Campaign", "versions"]
 
@@ -266,12 +266,12 @@ class Campaign:
         lines = [
             "# Sweep",
             "",
-            "What was drawn at random, and put to torch; written by `symcnn sweep`.",
+            "What was drawn at random, and put to torch; written by `python -m tests.fuzz`.",
             "",
             *(f"- {how}" for how in told),
             "",
             f"**{self._judged()}: {verdict}.** Seed {self.seed}, {self.seconds:,.0f} s.",
-            f"Any case again: `symcnn sweep --seed {self.seed}{on} --case {first}:17`.",
+            f"Any case again: `python -m tests.fuzz --seed {self.seed}{on} --case {first}:17`.",
             "",
         ]
         if tally.mismatches:

@@ -1,4 +1,4 @@
-"""The pictures of docs/pictures.md, made anew: ``python tools/gallery.py`` fills docs/pictures/."""
+"""The pictures of docs/pictures.md: ``python -m tests.tools.gallery`` makes them anew."""
 
 import shutil
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 import symcnn
 from symcnn import nn
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 OUT = ROOT / "docs" / "pictures"
 sys.path.insert(0, str(ROOT / "examples"))
 

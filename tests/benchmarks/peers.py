@@ -19,18 +19,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from clock import Spread, interleaved, quiet
 from torch import nn
 
 import symcnn
 from symcnn.errors import SymcnnError
+from tests.benchmarks.clock import Spread, interleaved, quiet
 
 __all__ = ["MODELS", "PEERS", "Compared", "compare", "everything", "load"]
 
 #: Seconds after which a tool is given up on.
 PATIENCE = 20
 
-NETWORKS = Path(__file__).parents[1] / "examples" / "networks"
+NETWORKS = Path(__file__).parents[2] / "examples" / "networks"
 SIDE = 224
 
 

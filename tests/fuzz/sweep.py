@@ -1,14 +1,14 @@
-"""Random layers, networks, domains, fields, judged by torch: `symcnn sweep` does very many.
+"""Random layers, networks, domains, fields, judged by torch: `python -m tests.fuzz` does very many.
 
 A layer is one of the `KINDS` with random hyperparameters on inputs of random sizes; our shape must
 be that of torch's CPU kernels, and where torch refuses, so must we. A network is a random recipe of
 `symcnn.testing.networks`; at sizes inside and outside its domain the shapes must be torch's on
 meta, the domain as a set must hold the sizes that torch takes and no other, and parameters and
 FLOPs must be those that torch counts. A domain is that of a random network too, compared with what
-torch takes at every size up to 300 along every axis: see `symcnn.testing.domains`. A field is that
-of a random network that mixes places, against gradients: see `symcnn.testing.mixing`. A place is
+torch takes at every size up to 300 along every axis: see `tests.fuzz.domains`. A field is that
+of a random network that mixes places, against gradients: see `tests.fuzz.mixing`. A place is
 a tiling, a sharding, a stream or an agreement of random networks, held against runs in double: see
-`symcnn.testing.places`. A form is one way to call one operation: see `symcnn.testing.forms`.
+`tests.fuzz.places`. A form is one way to call one operation: see `tests.fuzz.forms`.
 
 On another device, a card say, layers run there in place of the CPU, and networks besides; what that
 device alone refuses, or takes, is counted and is no mismatch.
@@ -33,9 +33,9 @@ from symcnn.testing.layers import KINDS, draw_layer, draw_sizes
 
 if TYPE_CHECKING:
     from symcnn.network import Network
-    from symcnn.testing.mixing import Mixing
     from symcnn.testing.networks import NetworkRecipe
-    from symcnn.testing.places import Place
+    from tests.fuzz.mixing import Mixing
+    from tests.fuzz.places import Place
 
 __all__ = [
     "WHAT",
@@ -327,7 +327,7 @@ def domain_case(seed: int, number: int) -> tuple[NetworkRecipe, Random]:
 
 
 def _judge_domain(seed: int, number: int, tally: Tally, _: str) -> None:
-    from symcnn.testing.domains import judge
+    from tests.fuzz.domains import judge
 
     found = judge(*domain_case(seed, number))
     tally.domains += 1
@@ -343,13 +343,13 @@ def _judge_domain(seed: int, number: int, tally: Tally, _: str) -> None:
 
 def field_case(seed: int, number: int) -> Mixing:
     """One network whose receptive field is compared with gradients."""
-    from symcnn.testing.mixing import draw_mixing
+    from tests.fuzz.mixing import draw_mixing
 
     return draw_mixing(Seeded(f"{seed} field {number}"))
 
 
 def _judge_field(seed: int, number: int, tally: Tally, _: str) -> None:
-    from symcnn.testing.mixing import judge
+    from tests.fuzz.mixing import judge
 
     recipe = field_case(seed, number)
     found = judge(recipe, number)
@@ -366,14 +366,14 @@ def _judge_field(seed: int, number: int, tally: Tally, _: str) -> None:
 
 def place_case(seed: int, number: int) -> Place:
     """One question about places; the questions take turns."""
-    from symcnn.testing.places import QUESTIONS, draw_place
+    from tests.fuzz.places import QUESTIONS, draw_place
 
     question = QUESTIONS[number % len(QUESTIONS)]
     return draw_place(Seeded(f"{seed} place {number}"), question)
 
 
 def _judge_place(seed: int, number: int, tally: Tally, _: str) -> None:
-    from symcnn.testing.places import judge
+    from tests.fuzz.places import judge
 
     place = place_case(seed, number)
     found = judge(place)
@@ -388,7 +388,7 @@ def _judge_place(seed: int, number: int, tally: Tally, _: str) -> None:
 
 
 def _judge_form(seed: int, number: int, tally: Tally, _: str) -> None:
-    from symcnn.testing.forms import draw_call, judge_call
+    from tests.fuzz.forms import draw_call, judge_call
 
     call = draw_call(seed, number)
     tally.forms += 1
@@ -483,7 +483,7 @@ def told(what: str, seed: int, number: int) -> str:
     if what == "place":
         return f"place:{number}: {place_case(seed, number)}"
     if what == "form":
-        from symcnn.testing.forms import draw_call
+        from tests.fuzz.forms import draw_call
 
         return f"form:{number}: {draw_call(seed, number)}"
     kind, layer, at = layer_case(seed, number)

@@ -19,8 +19,9 @@ from unittest.mock import MagicMock
 import diffusers
 import monai
 import torch
-import zoo
 from monai.networks import nets
+
+from tests.tools import zoo
 
 _STANDS_IN = """transforms transforms.functional transforms.v2 models models.feature_extraction ops
 ops.misc datasets io""".split()
@@ -44,7 +45,7 @@ import timm  # noqa: E402
 
 HEAD = f"""# Families of models
 
-Written by `make families` (`tools/families.py`): a small model of every family of timm
+Written by `make families`: a small model of every family of timm
 {timm.__version__}, then networks of monai {monai.__version__} and diffusers
 {diffusers.__version__}, with random weights, traced unmodified and compared with torch
 {torch.__version__.split("+")[0]} on the meta device at up to 6 sizes inside and 4 outside the
@@ -148,7 +149,7 @@ OTHERS: dict[str, tuple[Callable[[], torch.nn.Module], tuple[str, ...]]] = {
 def main() -> None:
     """Write the page."""
     others = [zoo.Model(name, make, specs) for name, (make, specs) in OTHERS.items()]
-    page = Path(__file__).parents[1] / "docs" / "families.md"
+    page = Path(__file__).parents[2] / "docs" / "families.md"
     zoo.write([*of_timm(), *others], HEAD, "", page, insides=6, outsides=4, costed=2)
 
 
