@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from html import escape
 from importlib import import_module
-from inspect import signature
+from inspect import Signature, signature
 from operator import attrgetter
 from types import FrameType
 from typing import Any, NamedTuple, Union
@@ -55,6 +55,7 @@ __all__ = [
     "plain_number",
     "record",
     "several",
+    "signature_of",
     "tensor",
     "tensors_in",
     "uncollected",
@@ -306,6 +307,12 @@ def _call(place: tuple[str, str], args: Any, kwargs: Any, costed: bool) -> Call:
     return Call(getattr(operation, "rule", operation), args, kwargs, costed)
 
 
+@lru_cache(maxsize=1024)
+def signature_of(rule: Callable[..., Any]) -> Signature:
+    """The parameters of a rule; python takes as long to read them as the rule to run."""
+    return signature(rule)
+
+
 class Scope:
     """One call of a module: `path` is its name, "" for the network itself."""
 
@@ -393,7 +400,7 @@ class Node:
         """What the rule was called with, by parameter name; defaults included."""
         if self.call is None:
             return {}
-        bound = signature(self.call.rule).bind(*self.call.args, **self.call.kwargs)
+        bound = signature_of(self.call.rule).bind(*self.call.args, **self.call.kwargs)
         bound.apply_defaults()
         return dict(bound.arguments)
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from inspect import signature
 from typing import Any
 
 from symcnn.algebra.axis import AxisMap, Scatter, Window
@@ -29,7 +28,7 @@ from symcnn.sets.condition import Condition, Requirement, decide_syntactically
 from symcnn.sets.grammar import Target
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.shown import Listed, Shown
-from symcnn.trace.graph import Call, Node, public, tensors_in
+from symcnn.trace.graph import Call, Node, public, signature_of, tensors_in
 from symcnn.trace.rerun import Replay
 from symcnn.trace.trace import Trace
 
@@ -200,7 +199,7 @@ class _Changed(Replay):
         if changes is None or node.call is None:
             super()._again(node)
             return
-        bound = signature(node.call.rule).bind(*node.call.args, **node.call.kwargs)
+        bound = signature_of(node.call.rule).bind(*node.call.args, **node.call.kwargs)
         bound.arguments.update(changes)
         other = copy.copy(node)
         other.call = Call(node.call.rule, bound.args, bound.kwargs, node.call.costed)

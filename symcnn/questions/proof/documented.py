@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from inspect import signature
 from typing import Any
 
 from symcnn.algebra.size import Int
@@ -23,10 +22,9 @@ def stated_in_documentation(node: Node) -> dict[int, list[Requirement]]:
         return {}
     count = int(n[0])
     try:
-        bound = signature(node.call.rule).bind(*node.call.args, **node.call.kwargs)
-        bound.apply_defaults()
+        arguments = node.arguments
         return {
-            axis: _DOCUMENTED[kind](bound.arguments, count, axis, node.outputs[0].dims[axis])
+            axis: _DOCUMENTED[kind](arguments, count, axis, node.outputs[0].dims[axis])
             for axis in range(-count, 0)
         }
     except (SymcnnError, TypeError, KeyError):
