@@ -3,8 +3,10 @@
 import pytest
 
 import symcnn
+from symcnn.trace.rerun import Replay
 
 torch = pytest.importorskip("torch")
+torch.set_num_threads(1)
 nn, F = torch.nn, torch.nn.functional
 
 SIZES = {"N": 2, "H": 8, "W": 12}
@@ -172,3 +174,121 @@ def test_a_contiguous_that_is_asked_for_first_costs_no_size():
     net = symcnn.from_torch(Model(), "N 3 H W")
     assert str(net.valid_inputs()) == "H >= 1 and W >= 1"
     assert len(net.branches) == 1
+
+
+# A view copies nothing, and so not every shape is one -------------------------------------------
+
+
+class Views(nn.Module):
+    def __init__(self, view):
+        super().__init__()
+        self.view = view
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.last = nn.Conv2d(3, 4, 3, padding=1).to(memory_format=torch.channels_last)
+
+    def forward(self, x):
+        return self.view(self, x, *x.shape)
+
+
+#: Views, and the sizes that torch takes them at.
+VIEWED = {
+    "of a permuted": (
+        lambda m, x, n, c, h, w: x.permute(0, 2, 3, 1).view(n, -1),
+        "H == 1 and W == 1",
+    ),
+    "that keeps the axis apart": (
+        lambda m, x, n, c, h, w: x.permute(0, 2, 3, 1).view(n, -1, c),
+        "",
+    ),
+    "of tokens": (lambda m, x, n, c, h, w: x.flatten(2).mT.view(n, h, w, c), ""),
+    "of a copy": (lambda m, x, n, c, h, w: x.permute(0, 2, 3, 1).contiguous().view(n, -1), ""),
+    "of rows exchanged with columns": (
+        lambda m, x, n, c, h, w: x.mT.view(n, c, -1),
+        "(H >= 1 and W == 1) or (H == 1 and W >= 2)",
+    ),
+    "that is the tensor itself where it is square": (
+        lambda m, x, n, c, h, w: x.mT.view_as(x),
+        "(H >= 1 and W == 1) or (H == 1 and W >= 2) or (H >= 2 and H == W)",
+    ),
+    "of every second row": (
+        lambda m, x, n, c, h, w: x[:, :, ::2].view(n, c, -1),
+        "(1 <= H <= 2 and W >= 1) or (H >= 3 and W == 1)",
+    ),
+    "of every second column": (
+        lambda m, x, n, c, h, w: x[..., ::2].view(n, c, -1),
+        "(H >= 1 and 1 <= W <= 2) or (H == 1 and W >= 3) or (H >= 2 and W % 2 == 0 and W >= 4)",
+    ),
+    "of some channels": (lambda m, x, n, c, h, w: x[:, 1:].view(n, -1), ""),
+    "of some channels, with the batch": (
+        lambda m, x, n, c, h, w: x[:, 1:].view(-1, w),
+        "N == 1 and H >= 1 and W >= 1",
+    ),
+    "of a part of the channels": (
+        lambda m, x, n, c, h, w: m.conv(x).chunk(2, 1)[0].view(n, -1),
+        "",
+    ),
+    "of channels last": (lambda m, x, n, c, h, w: m.last(x).view(n, -1), "H == 1 and W == 1"),
+    "of channels last, per channel": (lambda m, x, n, c, h, w: m.last(x).view(n, 4, -1), ""),
+    "of one mean, expanded": (
+        lambda m, x, n, c, h, w: x.mean((2, 3), True).expand_as(x).view(n, c, -1),
+        "",
+    ),
+    "of one channel, expanded": (
+        lambda m, x, n, c, h, w: x[:, :1].expand(-1, 5, -1, -1).view(n, -1),
+        "H == 1 and W == 1",
+    ),
+    "of windows": (
+        lambda m, x, n, c, h, w: (
+            x.view(n, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 3, 5, 1).view(-1, 4, c)
+        ),
+        "H % 2 == 0 and H >= 2 and W == 2",
+    ),
+    "of what is computed in the order of a permuted": (
+        lambda m, x, n, c, h, w: (x.permute(0, 2, 3, 1) + 1).view(n, -1),
+        "H == 1 and W == 1",
+    ),
+    "by another name": (lambda m, x, n, c, h, w: x.mT.reshape(n, c, -1), ""),
+}
+
+
+@pytest.mark.parametrize("name", VIEWED)
+def test_a_view_is_refused_at_the_sizes_at_which_torch_would_have_to_copy(name):
+    view, sizes = VIEWED[name]
+    module = Views(view)
+    net = symcnn.from_torch(module, "N 3 H W")
+    assert str(net.valid_inputs()) == (sizes or "H >= 1 and W >= 1")
+    for n, h, w in [(n, h, w) for n in (1, 2) for h in (1, 2, 3, 4, 8) for w in (1, 2, 3, 4, 8)]:
+        try:
+            want = tuple(module(torch.zeros(n, 3, h, w)).shape)
+        except RuntimeError:
+            want = None
+        if want is not None and 0 in want:
+            continue
+        try:
+            have = tuple(net.shape_at(N=n, H=h, W=w))
+        except symcnn.InvalidInput as error:
+            have, said = None, str(error)
+            assert "reshape" in said or "divide" in said or "keep" in said
+        assert have == want, (n, h, w)
+
+
+def test_a_view_that_never_is_one_is_refused_at_once_with_its_line_and_the_cure():
+    module = Views(lambda m, x, *sizes: x.permute(0, 2, 3, 1).view(sizes[0], -1))
+    with pytest.raises(symcnn.ShapeMismatch, match="would have to copy") as caught:
+        symcnn.from_torch(module, "N 3 8 8")
+    assert "test_layout.py:" in str(caught.value)
+    assert "use reshape" in caught.value.cure
+
+
+def test_a_view_of_what_an_operation_leaves_open_is_refused_by_name():
+    module = Views(lambda m, x, *sizes: torch.einsum("nchw->nhwc", x).view(sizes[0], -1))
+    with pytest.raises(symcnn.DataDependent, match="which einsum leaves open") as caught:
+        symcnn.from_torch(module, "N 3 H W")
+    assert "contiguous()" in caught.value.cure
+
+
+def test_a_view_with_numbers_asks_what_it_asks_with_symbols():
+    """The strides are arguments of the rule, and take numbers as sizes do."""
+    net = symcnn.from_torch(Views(lambda m, x, n, c, h, w: x.mT.view(n, c, -1)), "N 3 H W")
+    *_, view = Replay(net.nodes, {"W": 8}).nodes
+    assert [str(r) for r in view.result.requires] == ["H == 1"]

@@ -2,13 +2,18 @@
 
 import os
 import sys
+from itertools import islice
 
 import pytest
+
+from symcnn.ops.storage.memory import RULES
+from symcnn.trace.graph import OPS
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("expecttest", reason="torch.testing._internal needs it")
 torch_samples = pytest.importorskip("tests.fuzz.torch_samples")
 forms = pytest.importorskip("tests.fuzz.forms")
+layout = pytest.importorskip("symcnn.frontends.torch.layout")
 
 torch.set_num_threads(1)
 
@@ -89,3 +94,27 @@ def test_property_every_form_of_a_call_is_answered_as_torch_answers_it():
                 wrong.append(outcome.told)
     assert not wrong
     assert tally["agrees"] >= CALLS * 0.7
+
+
+# How results lie in memory, where no record says so -------------------------------------------
+
+
+def test_what_no_record_speaks_of_makes_plain_order_of_plain_order():
+    wrong, seen = {}, set()
+    for op, name in torch_samples.operations():
+        known = getattr(OPS[name], "name", name) in RULES
+        floats = torch.float32 in op.supported_dtypes("cpu")
+        if known or not floats or not layout.in_plain_order(name):
+            continue
+        for sample in islice(torch_samples.quietly(op.sample_inputs("cpu", torch.float32)), 6):
+            args, kwargs = torch.utils._pytree.tree_map(
+                lambda v: v.detach().contiguous() if isinstance(v, torch.Tensor) else v,
+                ((sample.input, *sample.args), sample.kwargs),
+            )
+            made = op.op(*args, **kwargs)
+            for t in made if isinstance(made, (tuple, list)) else (made,):
+                seen.add(name)
+                if not t.is_contiguous():
+                    wrong[name] = torch_samples.written_out(args, kwargs)
+    assert wrong == {}
+    assert len(seen) >= 120

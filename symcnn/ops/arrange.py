@@ -26,7 +26,7 @@ from symcnn.ops.registry import (
     unpacked,
     whole_axes,
 )
-from symcnn.ops.shape import join, permuted, reshaped
+from symcnn.ops.shape import Strides, join, permuted, reshaped
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor, tensors_in
 
@@ -275,9 +275,11 @@ def meshgrid(*tensors: object, indexing: str | None = None) -> Result:
 
 
 @rule("view_as", "reshape_as")
-def view_as(input: SymbolicTensor, other: SymbolicTensor) -> Result:
+def view_as(
+    input: SymbolicTensor, other: SymbolicTensor, *, strides: Strides | None = None
+) -> Result:
     """The shape of another tensor, for the same elements."""
-    return reshaped(input, *other.dims)
+    return reshaped(input, *other.dims, strides=strides)
 
 
 @rule("ravel")

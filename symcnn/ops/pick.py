@@ -219,7 +219,18 @@ def embedding(
     rows, width = weight.dims
     if padding_idx is not None and isinstance(rows, int) and not -rows <= padding_idx < rows:
         raise ShapeMismatch(f"embedding: padding_idx={padding_idx} is not one of {rows} rows")
-    return Result(((*input.dims, width),), (*leading_axes(input.ndim), (None, Whole(width))))
+    return Result(
+        ((*input.dims, width),),
+        (*leading_axes(input.ndim), (None, Whole(width))),
+        requires=_is_a_row(padding_idx, rows),
+    )
+
+
+def _is_a_row(padding_idx: int | None, rows: Int) -> tuple[Requirement, ...]:
+    if padding_idx is None or isinstance(rows, int):
+        return ()
+    least = padding_idx + 1 if padding_idx >= 0 else -padding_idx
+    return (Condition(rows, ">=", least, f"padding_idx={padding_idx} must be one of the rows"),)
 
 
 @rule("embedding_bag")
@@ -245,7 +256,7 @@ def embedding_bag(
         raise ShapeMismatch(f"{op}: padding_idx={padding_idx} is not one of {rows} rows")
     if mode not in ("sum", "mean", "max") or (mode == "max" and (scale_grad_by_freq or sparse)):
         raise ShapeMismatch(f"{op}: mode={mode!r}", cure='"sum", "mean", or "max" without options')
-    requires: list[Requirement] = []
+    requires: list[Requirement] = [*_is_a_row(padding_idx, rows)]
     if per_sample_weights is not None:
         if mode != "sum" or per_sample_weights.ndim != input.ndim:
             raise ShapeMismatch(f"{op}: one weight per index, for mode='sum' only")

@@ -1,13 +1,15 @@
 """Operations that rearrange: view, flatten, permute, cat, pad, slice.
 
-The law of a view: the product of the sizes stays. ``-1`` is the product divided by the other
+The law of a view: the product of the sizes stays, and axes that become one follow each other in
+memory. ``-1`` is the product divided by the other
 sizes; where the division does not come out as a formula, ``view(-1, K)`` of a batch is read as
 "K elements per image", and the domain says at which sizes that is true (`KeepsBatch`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from math import gcd, isfinite, lcm
 from typing import Any
@@ -50,10 +52,17 @@ from symcnn.ops.registry import (
     rule,
     unpacked,
 )
-from symcnn.sets.condition import Condition, KeepsBatch, Requirement
+from symcnn.sets.condition import (
+    AnyOf,
+    Condition,
+    KeepsBatch,
+    Requirement,
+    decide_syntactically,
+)
 from symcnn.trace.graph import OPS, Result, SymbolicTensor, decided, entails, plain_number
 
 __all__ = [
+    "Strides",
     "cat",
     "flatten",
     "join",
@@ -74,28 +83,102 @@ def _kept_axes(before: Sequence[Int], after: Sequence[Int]) -> Axes:
     Equal leading and trailing sizes are the same axes; in between, the shortest runs of equal
     product belong together. Axes of size 1 come and go.
     """
-    lead = 0
-    while lead < min(len(before), len(after)) and before[lead] == after[lead]:
-        lead += 1
-    tail = 0
-    while tail < min(len(before), len(after)) - lead and before[-1 - tail] == after[-1 - tail]:
-        tail += 1
-    old = [i for i in range(lead, len(before) - tail) if before[i] != 1]
-    new = [i for i in range(lead, len(after) - tail) if after[i] != 1]
+    lead, tail = _shared_ends(before, after)
     axes: list[Any] = [(i, IDENTITY) for i in range(lead)]
     axes += [(None, IDENTITY)] * (len(after) - tail - lead)
     axes += [(len(before) - k, IDENTITY) for k in range(tail, 0, -1)]
+    for old, new in _runs(before, after):
+        if len(old) == len(new) == 1 and before[old[0]] == after[new[0]]:
+            axes[new[0]] = (old[0], IDENTITY)
+        elif old:
+            step: Int = 1
+            for i in reversed(new):
+                axes[i] = (tuple(old), Digit(step, after[i]))
+                step = step * after[i]
+    return tuple(axes)
+
+
+def _shared_ends(before: Sequence[Int], after: Sequence[Int]) -> tuple[int, int]:
+    """How many leading, and how many trailing sizes are equal."""
+    lead = tail = 0
+    while lead < min(len(before), len(after)) and before[lead] == after[lead]:
+        lead += 1
+    while tail < min(len(before), len(after)) - lead and before[-1 - tail] == after[-1 - tail]:
+        tail += 1
+    return lead, tail
+
+
+def _runs(before: Sequence[Int], after: Sequence[Int]) -> Iterator[tuple[list[int], list[int]]]:
+    """Axes between the equal ends, those of size 1 aside, that have the same product: the shortest
+    runs on both sides.
+    """
+    lead, tail = _shared_ends(before, after)
+    old = [i for i in range(lead, len(before) - tail) if before[i] != 1]
+    new = [i for i in range(lead, len(after) - tail) if after[i] != 1]
     while new:
         a, b = run_length([before[i] for i in old], [after[i] for i in new])
-        if (a, b) == (1, 1) and before[old[0]] == after[new[0]]:
-            axes[new[0]] = (old[0], IDENTITY)
-        elif a:
-            step: Int = 1
-            for i in reversed(new[:b]):
-                axes[i] = (tuple(old[:a]), Digit(step, after[i]))
-                step = step * after[i]
+        yield old[:a], new[:b]
         old, new = old[a:], new[b:]
-    return tuple(axes)
+
+
+#: Where a tensor lies: elements from one place of each axis to the next; asked when it matters.
+Strides = Sequence[Int] | Callable[[], Sequence[Int]]
+
+
+def _merging(
+    before: Sequence[Int], after: Sequence[Int], given: Strides, text: str
+) -> tuple[Requirement, ...]:
+    """What a view asks of memory: axes that become one follow each other without a gap.
+
+    Of two axes next to each other in a run, the first goes on where the second ends, or one is 1,
+    or the run breaks there on both sides. Source: ``computeStride`` of ATen.
+    """
+    found: list[Requirement] = []
+    why = f"{text} would have to copy: its axes do not follow each other in memory; use reshape"
+    strides: Sequence[Int] = ()
+    for old, new in _runs(before, after):
+        if len(old) < 2:
+            continue
+        strides = strides or (given() if callable(given) else given)
+        for k, i in enumerate(old):
+            for m, j in enumerate(old[k + 1 :], k + 1):
+                options = [
+                    Condition(before[i], "==", 1),
+                    Condition(before[j], "==", 1),
+                    Condition(strides[i], "==", before[j] * strides[j]),
+                    *(Condition(before[n], ">=", 2) for n in old[k + 1 : m]),
+                ]
+                inner = prod(before[n] for n in old[m:])
+                cuts = (prod(after[n] for n in new[cut:]) for cut in range(1, len(new)))
+                options += [Condition(inner, "==", cut) for cut in cuts]
+                found += _one_of(options, why)
+    return tuple(dict.fromkeys(found))
+
+
+def _one_of(options: Sequence[Condition], why: str) -> list[Requirement]:
+    """That one of the conditions holds. Raises ShapeMismatch if none can."""
+    open_ones: list[Condition] = []
+    for option in options:
+        verdict = decide_syntactically(option)
+        if verdict:
+            return []
+        if verdict is None and not _impossible(option, open_ones):
+            open_ones.append(option)
+    if not open_ones:
+        raise ShapeMismatch(why.partition(";")[0], cure="use reshape, which copies where it must")
+    wanted = AnyOf(tuple(open_ones), why)
+    return [] if entails(wanted) else [wanted]
+
+
+def _impossible(condition: Condition, others: Sequence[Condition]) -> bool:
+    """Whether an equation of two products never holds, or only where another condition does."""
+    for one, other in ((condition.lhs, condition.rhs), (condition.rhs, condition.lhs)):
+        rest = exact_div(one, other) if condition.relation == "==" and other != 0 else None
+        if isinstance(rest, Size) and len(rest.terms) == 1:
+            ((mono, number),) = rest.terms.items()
+            factors = [Condition(f.size(), "==", 1) for f, _ in mono]
+            return number > 1 or any(f in others for f in factors)
+    return False
 
 
 def _never_below(a: Int, b: Int) -> bool:
@@ -136,8 +219,22 @@ def _cancelled(a: Sequence[Int], b: Sequence[Int]) -> tuple[list[Int], list[Int]
     return left, right
 
 
-def reshaped(input: SymbolicTensor, *shape: OneOrMore[Int]) -> Result:
-    """Another shape for the same elements; one size may be -1."""
+def reshaped(
+    input: SymbolicTensor, *shape: OneOrMore[Int], strides: Strides | None = None
+) -> Result:
+    """Another shape for the same elements; one size may be -1.
+
+    `strides` are those of the input where no element may be copied.
+    """
+    result = _reshaped(input, *shape)
+    (after,) = result.shapes
+    if strides is None or 0 in (*input.dims, *after):
+        return result
+    text = f"view({', '.join(map(str, unpacked(shape)))})"
+    return replace(result, requires=(*result.requires, *_merging(input.dims, after, strides, text)))
+
+
+def _reshaped(input: SymbolicTensor, *shape: OneOrMore[Int]) -> Result:
     if len(shape) == 1 and type(shape[0]).__name__ == "dtype":
         raise UnsupportedOperation(f"view({shape[0]}): the last axis depends on the bytes of both")
     before, target = input.dims, unpacked(shape)

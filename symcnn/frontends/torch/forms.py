@@ -139,7 +139,7 @@ def placed(
     if len(args) > 2 and getattr(function, "__name__", "").rstrip("_") in _SCALED:
         args = _tensors_first(args)
     if not kwargs or own.names.issuperset(kwargs):
-        return args, kwargs
+        return _first_by_place(own, args, kwargs)
     if not isinstance(function, FunctionType):
         kwargs = {
             NUMPY[k] if k not in own.names and NUMPY.get(k) in own.names else k: v
@@ -164,7 +164,17 @@ def placed(
             if len(values) + len(before) == place and all(n in rest for n in before):
                 values += [rest.pop(n) for n in before]
                 values.append(rest.pop(name))
-    return tuple(values), rest
+    return _first_by_place(own, tuple(values), rest)
+
+
+def _first_by_place(
+    own: _Own, args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> tuple[tuple[object, ...], Mapping[str, object]]:
+    """What is viewed or written to is the first argument, given by name too."""
+    first = own.places[0] if own.places else ""
+    if args or first not in kwargs:
+        return args, kwargs
+    return (kwargs[first],), {name: value for name, value in kwargs.items() if name != first}
 
 
 def _place(way: Places, name: str) -> int | None:

@@ -14,13 +14,15 @@ from typing import Any
 
 from symcnn.algebra.size import Int, Size, exact_div
 from symcnn.errors import DataDependent
+from symcnn.frontends.torch.where import caller
 from symcnn.ops.autograd import Gradients
 from symcnn.ops.registry import normal_dim
 from symcnn.ops.storage import Layout, Memory
+from symcnn.ops.storage.memory import RULES
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Node, SymbolicTensor, Tape
 
-__all__ = ["Layouts", "follows"]
+__all__ = ["NO_COPY", "Layouts", "Lying", "follows", "in_plain_order"]
 
 Decide = Callable[[Condition], bool]
 
@@ -30,6 +32,24 @@ _IN_PLACE = frozenset(
     " adjoint mT mH t numpy_T T H movedim moveaxis squeeze unsqueeze expand broadcast_to expand_as"
     " detach identity contiguous Tensor.unfold setitem".split()
 )
+
+
+#: What torch refuses rather than copy.
+NO_COPY = frozenset({"view", "view_as"})
+
+#: What torch lays out in an order of its own. All else that it makes of tensors in plain order, and
+#: of which the record does not say how it lies, lies in plain order: a test tries torch's samples.
+_SCRAMBLED = frozenset(
+    "argwhere broadcast_tensors cdouble cfloat cholesky cholesky_inverse cholesky_solve diagonal"
+    " combinations empty_permuted empty_strided gru imag inverse istft matrix_power qr quantile"
+    " new_empty_strided nonzero real rnn_relu rnn_tanh rot90 stft svd unique"
+    " unique_consecutive".split()
+)
+
+
+def in_plain_order(op: str) -> bool:
+    """Whether what torch makes of tensors in plain order lies so, where the record is silent."""
+    return op not in _SCRAMBLED and not op.startswith(("fft_", "linalg_"))
 
 
 #: Views of one part of an axis after the other.
@@ -53,19 +73,21 @@ class Layouts:
             cause = next((self.open[t] for t in node.inputs if t in self.open), None)
             if len(self.memory.unknown) > self.failed:
                 self.failed = len(self.memory.unknown)
-                cause = self.memory.unknown[-1]
+                plain = node.op not in RULES and in_plain_order(node.op)
+                if not plain or not all(self.memory.of(t).contiguous for t in node.inputs):
+                    cause = self.memory.unknown[-1]
             if cause is not None:
                 self.open.update(dict.fromkeys(node.outputs, cause))
 
-    def of(self, t: SymbolicTensor, place: str, line: str) -> Layout:
+    def of(self, t: SymbolicTensor, place: str, line: str, asks: str = "python asks") -> Layout:
         """Where a tensor lies. Raises DataDependent where sizes, or operations, leave it open."""
         self._follow()
         if t in self.open:
             node, why = self.open[t]
             raise DataDependent(
-                f"{place}: python asks how a tensor lies in memory, at {line}, which"
+                f"{place}: {asks} how a tensor lies in memory, at {line}, which"
                 f" {node.op} leaves open{' ' + why if why else ''}",
-                cure="call contiguous() before, or do not ask",
+                cure="call contiguous() before",
             )
         return self.memory.of(t)
 
@@ -97,6 +119,20 @@ class Layouts:
             f"{place}: python asks where a tensor begins in memory, at {line}, which {node.op}"
             " leaves open"
         )
+
+
+class Lying:
+    """The strides of one tensor for a rule, which asks if they matter."""
+
+    def __init__(self, layouts: Layouts, t: SymbolicTensor, place: str) -> None:
+        self.layouts, self.tensor, self.place = layouts, t, place
+        self.found: tuple[Int, ...] | None = None
+
+    def __call__(self) -> tuple[Int, ...]:
+        """Raises DataDependent where sizes, or operations, leave them open."""
+        layout = self.layouts.of(self.tensor, self.place, caller(), "a view that merges axes asks")
+        self.found = layout.strides
+        return self.found
 
 
 def _start(index: Any, dims: Sequence[Int], strides: Sequence[Int]) -> Int:

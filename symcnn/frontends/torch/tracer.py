@@ -6,7 +6,6 @@ Python executes the forward; every torch function called on a `TracedTensor` arr
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from functools import cached_property
@@ -43,7 +42,7 @@ from symcnn.frontends.torch.arguments import (
 )
 from symcnn.frontends.torch.branches import Choice, Differs, Same, Step
 from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed
-from symcnn.frontends.torch.layout import Layouts
+from symcnn.frontends.torch.layout import NO_COPY, Layouts, Lying
 from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
 from symcnn.frontends.torch.operations import PRODUCTS, RESIZES, Served, homonyms, operations
 from symcnn.frontends.torch.scalars import TAKES_NUMBERS
@@ -54,7 +53,7 @@ from symcnn.frontends.torch.tensors import (
     as_subclass,
 )
 from symcnn.frontends.torch.values import Values
-from symcnn.frontends.torch.where import caller
+from symcnn.frontends.torch.where import caller, custom_function
 from symcnn.frontends.torch.writes import Writes
 from symcnn.ops.dtypes import result_type
 from symcnn.ops.registry import TARGETS, Operation, as_sizes, same_axes
@@ -485,7 +484,11 @@ class Tracer(Values, TorchFunctionMode):
         try:
             if type(operation) is Operation:
                 target = ours[0] if inplace and name not in VIEWS | RESIZES else None
-                node = operation.node(ours, named, reads, target)
+                lying = Lying(self.layouts, ours[0], self.place()) if name in NO_COPY else None
+                given = named if lying is None else {**named, "strides": lying}
+                node = operation.node(ours, given, reads, target)
+                if lying is not None and node.call is not None:
+                    node.call = node.call._replace(kwargs={**named, "strides": lying.found})
                 result, single = node.outputs, node.result.single
             else:  # made of operations
                 result = operation(*ours, **named)
@@ -504,7 +507,7 @@ class Tracer(Values, TorchFunctionMode):
             self.same.nodes()
         node.inplace = inplace
         if self.grad and not torch.is_grad_enabled():
-            node.grad, node.custom = False, _custom_function()
+            node.grad, node.custom = False, custom_function()
         number = None
         if single:
             (made,) = result
@@ -685,14 +688,3 @@ class Tracer(Values, TorchFunctionMode):
 
 
 _ALIAS = torch.ops.aten.alias.default
-_APPLY = vars(torch.autograd.Function)["apply"].__func__.__code__
-
-
-def _custom_function() -> str:
-    """The torch.autograd.Function whose forward runs now: torch runs it without gradients."""
-    frame: Any = sys._getframe(2)
-    while frame is not None:
-        if frame.f_code is _APPLY:
-            return str(frame.f_locals["cls"].__name__)
-        frame = frame.f_back
-    return ""
