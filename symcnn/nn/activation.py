@@ -1,12 +1,13 @@
-"""Activations: all keep the shape but GLU, which halves an axis."""
+"""Activations and dropout: all keep the shape but GLU, which halves an axis.
 
-from __future__ import annotations
+Dropout does nothing in eval mode, which is what symcnn describes.
+"""
 
-from typing import Any, ClassVar
+from dataclasses import InitVar
 
 from symcnn.errors import ShapeMismatch
-from symcnn.nn.hyper import positive
-from symcnn.nn.module import Module
+from symcnn.nn.layer import Layer, Positive, Unused
+from symcnn.ops.pointwise import check_probability
 from symcnn.ops.registry import require_rank
 from symcnn.trace.graph import Parameter, SymbolicTensor, apply
 
@@ -16,6 +17,12 @@ __all__ = [
     "GELU",
     "GLU",
     "SELU",
+    "AlphaDropout",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
+    "FeatureAlphaDropout",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
@@ -42,225 +49,145 @@ __all__ = [
 ]
 
 
-class _Pointwise(Module):
-    """An activation without hyperparameters; `op` is its name in `symcnn.ops`."""
-
-    op: ClassVar[str]
-
-    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
-        """The activation, point by point."""
-        return apply(self.op, input)
-
-
-class LogSigmoid(_Pointwise):
+class LogSigmoid(Layer, op="logsigmoid"):
     """As `torch.nn.LogSigmoid`."""
 
-    op = "logsigmoid"
 
-
-class Sigmoid(_Pointwise):
+class Sigmoid(Layer):
     """As `torch.nn.Sigmoid`."""
 
-    op = "sigmoid"
 
-
-class Softsign(_Pointwise):
+class Softsign(Layer):
     """As `torch.nn.Softsign`."""
 
-    op = "softsign"
 
-
-class Tanh(_Pointwise):
+class Tanh(Layer):
     """As `torch.nn.Tanh`."""
 
-    op = "tanh"
 
-
-class Tanhshrink(_Pointwise):
+class Tanhshrink(Layer):
     """As `torch.nn.Tanhshrink`."""
 
-    op = "tanhshrink"
 
-
-class _Inplace(_Pointwise):
-    def __init__(self, inplace: bool = False) -> None:
-        self.inplace = inplace
+class _Inplace(Layer):
+    inplace: bool = False
 
 
 class Hardsigmoid(_Inplace):
     """As `torch.nn.Hardsigmoid`."""
 
-    op = "hardsigmoid"
-
 
 class Hardswish(_Inplace):
     """As `torch.nn.Hardswish`."""
-
-    op = "hardswish"
 
 
 class Mish(_Inplace):
     """As `torch.nn.Mish`."""
 
-    op = "mish"
 
-
-class ReLU(_Inplace):
+class ReLU(_Inplace, op="relu"):
     """As `torch.nn.ReLU`."""
 
-    op = "relu"
 
-
-class ReLU6(_Inplace):
+class ReLU6(_Inplace, op="relu6"):
     """As `torch.nn.ReLU6`."""
-
-    op = "relu6"
 
 
 class SELU(_Inplace):
     """As `torch.nn.SELU`."""
 
-    op = "selu"
 
-
-class SiLU(_Inplace):
+class SiLU(_Inplace, op="silu"):
     """As `torch.nn.SiLU`."""
 
-    op = "silu"
 
-
-class _Exponential(Module):
-    op: ClassVar[str]
-
-    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        self.alpha, self.inplace = alpha, inplace
-
-    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
-        """The activation, point by point."""
-        return apply(self.op, input, self.alpha)
-
-
-class CELU(_Exponential):
+class CELU(Layer):
     """As `torch.nn.CELU`."""
 
-    op = "celu"
+    alpha: float = 1.0
+    inplace: bool = False
 
 
-class ELU(_Exponential):
+class ELU(Layer):
     """As `torch.nn.ELU`."""
 
-    op = "elu"
+    alpha: float = 1.0
+    inplace: bool = False
 
 
-class _Shrink(Module):
-    op: ClassVar[str]
-
-    def __init__(self, lambd: float = 0.5) -> None:
-        self.lambd = lambd
-
-    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
-        """The activation, point by point."""
-        return apply(self.op, input, self.lambd)
-
-
-class Hardshrink(_Shrink):
+class Hardshrink(Layer):
     """As `torch.nn.Hardshrink`."""
 
-    op = "hardshrink"
+    lambd: float = 0.5
 
 
-class Softshrink(_Shrink):
+class Softshrink(Layer):
     """As `torch.nn.Softshrink`."""
 
-    op = "softshrink"
+    lambd: float = 0.5
 
 
-class GELU(Module):
+class GELU(Layer):
     """As `torch.nn.GELU`."""
 
-    def __init__(self, approximate: str = "none") -> None:
-        self.approximate = approximate
-
-    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
-        """The activation, point by point."""
-        return apply("gelu", input, approximate=self.approximate)
+    approximate: str = "none"
 
 
-class Hardtanh(Module):
+class Hardtanh(Layer):
     """As `torch.nn.Hardtanh`; `min_value` and `max_value` are its old names for the bounds."""
 
-    def __init__(
-        self,
-        min_val: float = -1.0,
-        max_val: float = 1.0,
-        inplace: bool = False,
-        min_value: float | None = None,
-        max_value: float | None = None,
-    ) -> None:
-        self.min_val = min_val if min_value is None else min_value
-        self.max_val = max_val if max_value is None else max_value
-        self.inplace = inplace
+    min_val: float = -1.0
+    max_val: float = 1.0
+    inplace: bool = False
+    min_value: InitVar[float | None] = None
+    max_value: InitVar[float | None] = None
+
+    def __post_init__(self, min_value: float | None, max_value: float | None) -> None:
+        self.min_val = self.min_val if min_value is None else min_value
+        self.max_val = self.max_val if max_value is None else max_value
         if self.max_val <= self.min_val:
             raise ShapeMismatch(f"max_val={self.max_val} is not above min_val={self.min_val}")
 
-    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
-        """The activation, point by point."""
-        return apply("hardtanh", input, self.min_val, self.max_val)
 
-
-class LeakyReLU(Module):
+class LeakyReLU(Layer, op="leaky_relu"):
     """As `torch.nn.LeakyReLU`."""
 
-    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
-        self.negative_slope, self.inplace = negative_slope, inplace
-
-    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
-        """The activation, point by point."""
-        return apply("leaky_relu", input, self.negative_slope)
+    negative_slope: float = 0.01
+    inplace: bool = False
 
 
-class RReLU(Module):
+class RReLU(Layer, op="rrelu"):
     """As `torch.nn.RReLU`."""
 
-    def __init__(
-        self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False
-    ) -> None:
-        self.lower, self.upper, self.inplace = lower, upper, inplace
-
-    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
-        """The activation, point by point."""
-        return apply("rrelu", input, self.lower, self.upper)
+    lower: float = 1.0 / 8
+    upper: float = 1.0 / 3
+    inplace: bool = False
 
 
-class Softplus(Module):
+class Softplus(Layer):
     """As `torch.nn.Softplus`."""
 
-    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
-        self.beta, self.threshold = beta, threshold
-
-    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
-        """The activation, point by point."""
-        return apply("softplus", input, self.beta, self.threshold)
+    beta: float = 1.0
+    threshold: float = 20.0
 
 
-class Threshold(Module):
+class Threshold(Layer):
     """As `torch.nn.Threshold`."""
 
-    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
-        self.threshold, self.value, self.inplace = threshold, value, inplace
-
-    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
-        """The activation, point by point."""
-        return apply("threshold", input, self.threshold, self.value)
+    threshold: float
+    value: float
+    inplace: bool = False
 
 
-class PReLU(Module):
+class PReLU(Layer):
     """As `torch.nn.PReLU`: one learned slope, or one per channel."""
 
-    def __init__(
-        self, num_parameters: Any = 1, init: float = 0.25, device: Any = None, dtype: Any = None
-    ) -> None:
-        self.num_parameters, self.init = positive(num_parameters, "num_parameters"), init
+    num_parameters: Positive = 1
+    init: float = 0.25
+    device: Unused = None
+    dtype: Unused = None
+
+    def check(self) -> None:
         self.weight = Parameter((self.num_parameters,), "weight")
 
     def forward(self, input: SymbolicTensor) -> SymbolicTensor:
@@ -268,54 +195,75 @@ class PReLU(Module):
         return apply("prelu", input, self.weight)
 
 
-class GLU(Module):
+class GLU(Layer):
     """As `torch.nn.GLU`: halves an axis.
 
     >>> GLU(dim=1).trace("N 64 H W").output_shape
     (N, 32, H, W)
     """
 
-    def __init__(self, dim: int = -1) -> None:
-        self.dim = dim
-
-    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
-        """One half of the axis, gated by the other."""
-        return apply("glu", input, self.dim)
+    dim: int = -1
 
 
-class _Along(Module):
-    op: ClassVar[str]
-
-    def __init__(self, dim: int | None = None) -> None:
-        self.dim = dim
-
-    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
-        """The activation along one axis."""
-        return apply(self.op, input, self.dim)
-
-
-class LogSoftmax(_Along):
+class LogSoftmax(Layer):
     """As `torch.nn.LogSoftmax`."""
 
-    op = "log_softmax"
+    dim: int | None = None
 
 
-class Softmax(_Along):
+class Softmax(Layer):
     """As `torch.nn.Softmax`."""
 
-    op = "softmax"
+    dim: int | None = None
 
 
-class Softmin(_Along):
+class Softmin(Layer):
     """As `torch.nn.Softmin`."""
 
-    op = "softmin"
+    dim: int | None = None
 
 
-class Softmax2d(Module):
+class Softmax2d(Layer, op="softmax"):
     """As `torch.nn.Softmax2d`: over the channels of a map."""
 
     def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """Softmax over the channels."""
         require_rank(input, (3, 4), "Softmax2d")
         return apply("softmax", input, -3)
+
+
+class _Dropout(Layer):
+    p: float = 0.5
+    inplace: bool = False
+    shown = ("p",)
+
+    def check(self) -> None:
+        check_probability(self.p)
+
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
+        """The input, in eval mode."""
+        return apply(self.op, input, self.p, False)
+
+
+class AlphaDropout(_Dropout):
+    """As `torch.nn.AlphaDropout`."""
+
+
+class Dropout(_Dropout):
+    """As `torch.nn.Dropout`."""
+
+
+class Dropout1d(_Dropout):
+    """As `torch.nn.Dropout1d`."""
+
+
+class Dropout2d(_Dropout):
+    """As `torch.nn.Dropout2d`."""
+
+
+class Dropout3d(_Dropout):
+    """As `torch.nn.Dropout3d`."""
+
+
+class FeatureAlphaDropout(_Dropout):
+    """As `torch.nn.FeatureAlphaDropout`."""

@@ -1,36 +1,40 @@
-"""Layers that move elements about: between channels and pixels, between an image and patches."""
+"""Layers that move elements about or resize: channels and pixels, images and patches, axes."""
 
-from __future__ import annotations
+from typing import Annotated, Any
 
-from typing import Any
+import sympy
 
-from symcnn.nn.hyper import each, whole
-from symcnn.nn.module import Module
+from symcnn.errors import ShapeMismatch
+from symcnn.nn.hyper import whole
+from symcnn.nn.layer import Each, Layer, Whole
 from symcnn.trace.graph import SymbolicTensor, apply
 
-__all__ = ["ChannelShuffle", "Fold", "PixelShuffle", "PixelUnshuffle", "Unfold"]
+__all__ = [
+    "ChannelShuffle",
+    "Flatten",
+    "Fold",
+    "PixelShuffle",
+    "PixelUnshuffle",
+    "Unflatten",
+    "Unfold",
+    "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
+]
 
 
-class PixelShuffle(Module):
+class PixelShuffle(Layer):
     """As `torch.nn.PixelShuffle`: channels become pixels.
 
     >>> PixelShuffle(2).trace("N 12 H W").output_shape
     (N, 3, 2*H, 2*W)
     """
 
-    def __init__(self, upscale_factor: Any) -> None:
-        self.upscale_factor = whole(upscale_factor, "upscale_factor")
-
-    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
-        """Every ``r*r`` channels as one channel of blocks."""
-        return apply("pixel_shuffle", input, self.upscale_factor)
-
-    def extra_repr(self) -> str:
-        """The factor, as in torch."""
-        return f"upscale_factor={self.upscale_factor}"
+    upscale_factor: Whole
+    shown = ("upscale_factor",)
 
 
-class PixelUnshuffle(Module):
+class PixelUnshuffle(Layer):
     """As `torch.nn.PixelUnshuffle`: pixels become channels.
 
     >>> net = PixelUnshuffle(2).trace("N 3 H W")
@@ -40,86 +44,120 @@ class PixelUnshuffle(Module):
     H % 2 == 0 and H >= 2
     """
 
-    def __init__(self, downscale_factor: Any) -> None:
-        self.downscale_factor = whole(downscale_factor, "downscale_factor")
-
-    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
-        """Every block of ``r x r`` pixels as ``r*r`` channels."""
-        return apply("pixel_unshuffle", input, self.downscale_factor)
-
-    def extra_repr(self) -> str:
-        """The factor, as in torch."""
-        return f"downscale_factor={self.downscale_factor}"
+    downscale_factor: Whole
+    shown = ("downscale_factor",)
 
 
-class ChannelShuffle(Module):
-    """As `torch.nn.ChannelShuffle`."""
+class ChannelShuffle(Layer):
+    """As `torch.nn.ChannelShuffle`: the channels, dealt out anew among the groups."""
 
-    def __init__(self, groups: Any) -> None:
-        self.groups = whole(groups, "groups")
-
-    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
-        """The channels, dealt out anew among the groups."""
-        return apply("channel_shuffle", input, self.groups)
-
-    def extra_repr(self) -> str:
-        """The groups, as in torch."""
-        return f"groups={self.groups}"
+    groups: Whole
+    shown = ("groups",)
 
 
-class _Patches(Module):
-    def __init__(
-        self,
-        kernel_size: Any,
-        dilation: Any = 1,
-        padding: Any = 0,
-        stride: Any = 1,
-    ) -> None:
-        self.kernel_size, self.dilation = (
-            each(kernel_size, "kernel_size"),
-            each(dilation, "dilation"),
-        )
-        self.padding, self.stride = each(padding, "padding"), each(stride, "stride")
-
-    def extra_repr(self) -> str:
-        """All hyperparameters, as in torch."""
-        return ", ".join(f"{name}={value}" for name, value in vars(self).items())
-
-
-class Unfold(_Patches):
+class Unfold(Layer):
     """As `torch.nn.Unfold`: the patches of an image as columns.
 
     >>> Unfold(3, padding=1).trace("N 8 H W").output_shape
     (N, 72, H*W)
     """
 
-    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
-        """A column per patch."""
-        return apply("unfold", input, self.kernel_size, self.dilation, self.padding, self.stride)
+    kernel_size: Each
+    dilation: Each = 1
+    padding: Each = 0
+    stride: Each = 1
+    shown = ("kernel_size", "dilation", "padding", "stride")
 
 
-class Fold(_Patches):
+class Fold(Layer):
     """As `torch.nn.Fold`: columns summed into an image of `output_size`."""
 
-    def __init__(
-        self,
-        output_size: Any,
-        kernel_size: Any,
-        dilation: Any = 1,
-        padding: Any = 0,
-        stride: Any = 1,
-    ) -> None:
-        self.output_size = each(output_size, "output_size")
-        super().__init__(kernel_size, dilation, padding, stride)
+    output_size: Each
+    kernel_size: Each
+    dilation: Each = 1
+    padding: Each = 0
+    stride: Each = 1
+    shown = ("output_size", "kernel_size", "dilation", "padding", "stride")
+
+
+class Flatten(Layer):
+    """As `torch.nn.Flatten`: some axes as one, all but the batch by default.
+
+    >>> Flatten().trace("N 512 H W").output_shape
+    (N, 512*H*W)
+    """
+
+    start_dim: int = 1
+    end_dim: int = -1
+    shown = ("start_dim", "end_dim")
+
+
+class Unflatten(Layer):
+    """As `torch.nn.Unflatten`: one axis as several; one size may be -1.
+
+    >>> Unflatten(1, (16, -1)).trace("N 64 H").output_shape
+    (N, 16, 4, H)
+    """
+
+    dim: int
+    unflattened_size: Each
+    shown = ("dim", "unflattened_size")
+
+    def check(self) -> None:
+        if not isinstance(self.unflattened_size, tuple):
+            raise ShapeMismatch(f"unflattened_size={self.unflattened_size!r}", cure="give a tuple")
 
     def forward(self, input: SymbolicTensor) -> SymbolicTensor:
-        """The image whose patches are the columns."""
-        return apply(
-            "fold",
-            input,
-            self.output_size,
-            self.kernel_size,
-            self.dilation,
-            self.padding,
-            self.stride,
-        )
+        """The axis `dim` as several."""
+        return apply("unflatten", input, self.dim, self.unflattened_size)
+
+
+def _factors(value: Any, name: str) -> Any:
+    """A factor, one per axis, or None."""
+    if isinstance(value, tuple):
+        return tuple(_factor(v, name) for v in value)
+    return _factor(value, name) if value else None
+
+
+def _factor(value: Any, name: str) -> Any:
+    if isinstance(value, sympy.Basic) and value.free_symbols:
+        return whole(value, name)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ShapeMismatch(
+            f"{name}={value!r} is not a number", cure="give a number, or a tuple of them"
+        ) from None
+
+
+class Upsample(Layer, op="interpolate"):
+    """As `torch.nn.Upsample`: to a size, or by a factor.
+
+    >>> Upsample(scale_factor=2).trace("N 8 H W").output_shape
+    (N, 8, 2*H, 2*W)
+    """
+
+    size: Each = None
+    scale_factor: Annotated[Any, _factors] = None
+    mode: str = "nearest"
+    align_corners: bool | None = None
+    recompute_scale_factor: bool | None = None
+
+    def extra_repr(self) -> str:
+        """Size or factor, and the mode, as in torch."""
+        what = "size" if self.scale_factor is None else "scale_factor"
+        return f"{what}={getattr(self, what)}, mode={self.mode!r}"
+
+
+class UpsamplingNearest2d(Upsample):
+    """As `torch.nn.UpsamplingNearest2d`."""
+
+    def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
+        super().__init__(size, scale_factor, mode="nearest")
+
+
+class UpsamplingBilinear2d(Upsample):
+    """As `torch.nn.UpsamplingBilinear2d`."""
+
+    def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
+        super().__init__(size, scale_factor, mode="bilinear", align_corners=True)

@@ -6,8 +6,8 @@ from copy import deepcopy
 from typing import Any
 
 from symcnn.errors import ShapeMismatch
+from symcnn.nn.activation import Dropout
 from symcnn.nn.containers import ModuleList
-from symcnn.nn.dropout import Dropout
 from symcnn.nn.hyper import positive
 from symcnn.nn.linear import Linear
 from symcnn.nn.module import Module

@@ -1,25 +1,55 @@
-"""Losses; ``weight`` is a tensor of which only the shape counts, as ``symcnn.tensor("10")``."""
+"""Losses and distances; ``weight`` is a tensor of which only the shape counts, as
+``symcnn.tensor("10")``.
+"""
 
-from __future__ import annotations
-
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, InitVar
+from typing import Annotated, Any, ClassVar
 
 from symcnn.errors import ShapeMismatch
 from symcnn.nn.hyper import whole
-from symcnn.nn.module import Module
+from symcnn.nn.layer import Layer
 from symcnn.trace.graph import Constant, SymbolicTensor, apply
 
 __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
+    "CTCLoss",
+    "CosineEmbeddingLoss",
+    "CosineSimilarity",
     "CrossEntropyLoss",
+    "GaussianNLLLoss",
+    "HingeEmbeddingLoss",
     "HuberLoss",
     "KLDivLoss",
     "L1Loss",
     "MSELoss",
+    "MarginRankingLoss",
+    "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss",
     "NLLLoss",
+    "PairwiseDistance",
+    "PoissonNLLLoss",
     "SmoothL1Loss",
+    "SoftMarginLoss",
+    "TripletMarginLoss",
 ]
+
+
+class CosineSimilarity(Layer):
+    """As `torch.nn.CosineSimilarity`."""
+
+    dim: int = 1
+    eps: float = 1e-8
+
+
+class PairwiseDistance(Layer):
+    """As `torch.nn.PairwiseDistance`."""
+
+    p: float = 2.0
+    eps: float = 1e-6
+    keepdim: bool = False
 
 
 def _buffer(value: Any, name: str) -> Constant | None:
@@ -31,197 +61,217 @@ def _buffer(value: Any, name: str) -> Constant | None:
     return Constant(tuple(whole(s, name) for s in value.shape), name=name)
 
 
-class _Loss(Module):
-    op: ClassVar[str]
+Buffer = Annotated[Any, _buffer]
+#: `size_average` and `reduce` are what torch once called `reduction`.
+Old = InitVar[bool | None]
+
+
+class _Loss(Layer):
     reductions: ClassVar[tuple[str, ...]] = ("none", "mean", "sum")
 
-    def __init__(
-        self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
-    ) -> None:
-        if size_average is not None or reduce is not None:  # the old names for it
+    def __post_init__(self, size_average: bool | None = None, reduce: bool | None = None) -> None:
+        if size_average is not None or reduce is not None:
             mean = size_average is None or size_average
-            reduction = "none" if reduce is False else "mean" if mean else "sum"
-        if reduction not in self.reductions:
-            raise ShapeMismatch(
-                f"reduction={reduction!r}", cure=f"one of {', '.join(self.reductions)}"
-            )
-        self.reduction = reduction
-
-    def options(self) -> dict[str, object]:
-        """What the loss passes on beside input, target and reduction."""
-        return {}
-
-    def forward(self, input: SymbolicTensor, target: SymbolicTensor) -> SymbolicTensor:
-        """The loss: one number, unless ``reduction="none"``."""
-        return apply(self.op, input, target, reduction=self.reduction, **self.options())
+            vars(self)["reduction"] = "none" if reduce is False else "mean" if mean else "sum"
+        if (reduction := vars(self)["reduction"]) not in self.reductions:
+            cure = f"one of {', '.join(self.reductions)}"
+            raise ShapeMismatch(f"reduction={reduction!r}", cure=cure)
+        super().__post_init__()
 
 
-class L1Loss(_Loss):
+class _Plain(_Loss):
+    size_average: Old = None
+    reduce: Old = None
+    reduction: str = "mean"
+
+
+class L1Loss(_Plain):
     """As `torch.nn.L1Loss`.
 
     >>> L1Loss(reduction="none").trace("N C", "N 1").output_shape
     (N, C)
     """
 
-    op = "l1_loss"
 
-
-class MSELoss(_Loss):
+class MSELoss(_Plain):
     """As `torch.nn.MSELoss`."""
 
-    op = "mse_loss"
 
-
-class SmoothL1Loss(_Loss):
+class SmoothL1Loss(_Plain):
     """As `torch.nn.SmoothL1Loss`."""
 
-    op = "smooth_l1_loss"
+    beta: float = 1.0
 
-    def __init__(
-        self,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-        beta: float = 1.0,
-    ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        if beta < 0:
-            raise ShapeMismatch(f"beta={beta}", cure="beta is not negative")
-        self.beta = beta
-
-    def options(self) -> dict[str, object]:
-        """Where the square ends and the line begins."""
-        return {"beta": self.beta}
+    def check(self) -> None:
+        if self.beta < 0:
+            raise ShapeMismatch(f"beta={self.beta}", cure="beta is not negative")
 
 
 class HuberLoss(_Loss):
     """As `torch.nn.HuberLoss`."""
 
-    op = "huber_loss"
+    reduction: str = "mean"
+    delta: float = 1.0
 
-    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
-        super().__init__(reduction=reduction)
-        if delta <= 0:
-            raise ShapeMismatch(f"delta={delta}", cure="delta is positive")
-        self.delta = delta
-
-    def options(self) -> dict[str, object]:
-        """Where the square ends and the line begins."""
-        return {"delta": self.delta}
+    def check(self) -> None:
+        if self.delta <= 0:
+            raise ShapeMismatch(f"delta={self.delta}", cure="delta is positive")
 
 
-class KLDivLoss(_Loss):
+class KLDivLoss(_Plain, op="kl_div"):
     """As `torch.nn.KLDivLoss`."""
 
-    op = "kl_div"
     reductions = ("none", "mean", "sum", "batchmean")
-
-    def __init__(
-        self,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-        log_target: bool = False,
-    ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.log_target = log_target
-
-    def options(self) -> dict[str, object]:
-        """Whether the target is a logarithm too."""
-        return {"log_target": self.log_target}
+    log_target: bool = False
 
 
 class _Weighted(_Loss):
-    def __init__(
-        self,
-        weight: Any = None,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.weight = _buffer(weight, "weight")
-
-    def options(self) -> dict[str, object]:
-        """The weight."""
-        return {"weight": self.weight}
+    weight: Buffer = None
+    size_average: Old = None
+    reduce: Old = None
+    reduction: str = "mean"
 
 
-class BCELoss(_Weighted):
+class BCELoss(_Weighted, op="binary_cross_entropy"):
     """As `torch.nn.BCELoss`."""
 
-    op = "binary_cross_entropy"
 
-
-class BCEWithLogitsLoss(_Weighted):
+class BCEWithLogitsLoss(_Weighted, op="binary_cross_entropy_with_logits"):
     """As `torch.nn.BCEWithLogitsLoss`."""
 
-    op = "binary_cross_entropy_with_logits"
-
-    def __init__(
-        self,
-        weight: Any = None,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-        pos_weight: Any = None,
-    ) -> None:
-        super().__init__(weight, size_average, reduce, reduction)
-        self.pos_weight = _buffer(pos_weight, "pos_weight")
-
-    def options(self) -> dict[str, object]:
-        """The weights, of all and of the positives."""
-        return {"weight": self.weight, "pos_weight": self.pos_weight}
+    pos_weight: Buffer = None
 
 
-class NLLLoss(_Weighted):
+class _Classes(_Loss):
+    weight: Buffer = None
+    size_average: Old = None
+    ignore_index: int = -100
+    reduce: Old = None
+    reduction: str = "mean"
+
+
+class NLLLoss(_Classes):
     """As `torch.nn.NLLLoss`: the target is a class per place."""
 
-    op = "nll_loss"
 
-    def __init__(
-        self,
-        weight: Any = None,
-        size_average: bool | None = None,
-        ignore_index: int = -100,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(weight, size_average, reduce, reduction)
-        self.ignore_index = ignore_index
-
-    def options(self) -> dict[str, object]:
-        """The weight, and the class that does not count."""
-        return {"weight": self.weight, "ignore_index": self.ignore_index}
-
-
-class CrossEntropyLoss(_Weighted):
+class CrossEntropyLoss(_Classes, op="cross_entropy"):
     """As `torch.nn.CrossEntropyLoss`: the target is a class per place, or has the input's shape.
 
     >>> CrossEntropyLoss(reduction="none").trace("N 10 H W", "N H W").output_shape
     (N, H, W)
     """
 
-    op = "cross_entropy"
+    label_smoothing: float = 0.0
 
-    def __init__(
+    def check(self) -> None:
+        if self.label_smoothing > 1:  # below 0, torch does not smooth
+            raise ShapeMismatch(f"label_smoothing={self.label_smoothing}", cure="it is at most 1")
+
+
+class SoftMarginLoss(_Plain):
+    """As `torch.nn.SoftMarginLoss`."""
+
+
+class MultiLabelMarginLoss(_Plain, op="multilabel_margin_loss"):
+    """As `torch.nn.MultiLabelMarginLoss`: one number per sample."""
+
+
+class PoissonNLLLoss(_Loss):
+    """As `torch.nn.PoissonNLLLoss`."""
+
+    log_input: bool = True
+    full: bool = False
+    size_average: Old = None
+    eps: float = 1e-8
+    reduce: Old = None
+    reduction: str = "mean"
+
+
+class _Margin(_Loss):
+    margin: float = 0.0
+    size_average: Old = None
+    reduce: Old = None
+    reduction: str = "mean"
+
+
+class HingeEmbeddingLoss(_Margin):
+    """As `torch.nn.HingeEmbeddingLoss`."""
+
+    margin: float = 1.0
+
+
+class CosineEmbeddingLoss(_Margin):
+    """As `torch.nn.CosineEmbeddingLoss`."""
+
+
+class MarginRankingLoss(_Margin):
+    """As `torch.nn.MarginRankingLoss`."""
+
+
+class MultiLabelSoftMarginLoss(_Weighted, op="multilabel_soft_margin_loss"):
+    """As `torch.nn.MultiLabelSoftMarginLoss`: one number per sample."""
+
+
+class MultiMarginLoss(_Loss):
+    """As `torch.nn.MultiMarginLoss`: one class per sample, `p` 1 or 2."""
+
+    p: int = 1
+    margin: float = 1.0
+    weight: Buffer = None
+    size_average: Old = None
+    reduce: Old = None
+    reduction: str = "mean"
+
+    def check(self) -> None:
+        if self.p not in (1, 2):
+            raise ShapeMismatch(f"p={self.p}", cure="p is 1 or 2")
+        if self.weight is not None and self.weight.ndim != 1:
+            raise ShapeMismatch("the weight is not 1-d", cure="give one per class")
+
+
+class TripletMarginLoss(_Loss):
+    """As `torch.nn.TripletMarginLoss`.
+
+    >>> TripletMarginLoss(reduction="none").trace("N 8", "N 8", "N 8").output_shape
+    (N,)
+    """
+
+    margin: float = 1.0
+    p: float = 2.0
+    eps: float = 1e-6
+    swap: bool = False
+    size_average: Old = None
+    reduce: Old = None
+    reduction: str = "mean"
+
+    def check(self) -> None:
+        if self.margin <= 0:
+            raise ShapeMismatch(f"margin={self.margin}", cure="the margin is positive")
+
+
+class GaussianNLLLoss(_Loss):
+    """As `torch.nn.GaussianNLLLoss`: `var` has the input's shape, or one number per sample."""
+
+    _: KW_ONLY
+    full: bool = False
+    eps: float = 1e-6
+    reduction: str = "mean"
+
+
+class CTCLoss(_Loss):
+    """As `torch.nn.CTCLoss`: `log_probs` is ``(time, batch, classes)``."""
+
+    blank: int = 0
+    reduction: str = "mean"
+    zero_infinity: bool = False
+
+    def forward(
         self,
-        weight: Any = None,
-        size_average: bool | None = None,
-        ignore_index: int = -100,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-        label_smoothing: float = 0.0,
-    ) -> None:
-        super().__init__(weight, size_average, reduce, reduction)
-        if label_smoothing > 1:  # below 0, torch does not smooth
-            raise ShapeMismatch(f"label_smoothing={label_smoothing}", cure="it is at most 1")
-        self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
-
-    def options(self) -> dict[str, object]:
-        """The weight, the class that does not count, and the smoothing."""
-        return {
-            "weight": self.weight,
-            "ignore_index": self.ignore_index,
-            "label_smoothing": self.label_smoothing,
-        }
+        log_probs: SymbolicTensor,
+        targets: SymbolicTensor,
+        input_lengths: SymbolicTensor | Sequence[int],
+        target_lengths: SymbolicTensor | Sequence[int],
+    ) -> SymbolicTensor:
+        """The loss of sequences of these lengths."""
+        given = (log_probs, targets, input_lengths, target_lengths)
+        return apply(self.op, *given, self.blank, self.reduction, self.zero_infinity)

@@ -4,12 +4,11 @@ Where torch uses the statistics of the input even in eval mode (``track_running_
 it asks for more than one value per channel there too; so do these layers.
 """
 
-from __future__ import annotations
-
+from dataclasses import KW_ONLY
 from typing import Any, ClassVar
 
-from symcnn.algebra.size import Int
-from symcnn.nn.hyper import positive, whole
+from symcnn.nn.hyper import positive, repeated
+from symcnn.nn.layer import Layer, Positive, Unused, Whole
 from symcnn.nn.module import Module
 from symcnn.ops.conv import group_channels
 from symcnn.ops.registry import at_least, require_rank
@@ -165,27 +164,25 @@ class InstanceNorm3d(_InstanceNorm):
     n = 3
 
 
-class GroupNorm(Module):
+class GroupNorm(Layer):
     """As `torch.nn.GroupNorm`."""
 
-    def __init__(
-        self,
-        num_groups: Any,
-        num_channels: Any,
-        eps: float = 1e-5,
-        affine: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-        *,
-        bias: bool = True,
-    ) -> None:
-        self.num_groups = positive(num_groups, "num_groups")
-        number = positive if affine else whole  # without weights only the division is checked
-        self.num_channels = number(num_channels, "num_channels")
-        self.eps, self.affine = eps, affine
+    num_groups: Positive
+    num_channels: Whole
+    eps: float = 1e-5
+    affine: bool = True
+    device: Unused = None
+    dtype: Unused = None
+    _: KW_ONLY
+    bias: Any = True
+
+    def check(self) -> None:
+        if self.affine:  # without weights only the division is checked
+            at_least("num_channels", (self.num_channels,), 1)
         group_channels(self.num_channels, self.num_groups, "num_channels")
-        self.weight = Parameter((self.num_channels,), "weight") if affine else None
-        self.bias = Parameter((self.num_channels,), "bias") if affine and bias else None
+        self.weight = Parameter((self.num_channels,), "weight") if self.affine else None
+        bias = self.affine and self.bias
+        self.bias = Parameter((self.num_channels,), "bias") if bias else None
 
     def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The input, each group of channels normalised."""
@@ -196,39 +193,34 @@ class GroupNorm(Module):
         return f"{self.num_groups}, {self.num_channels}"
 
 
-class _OverShape(Module):
+class _OverShape(Layer):
     """Normalisation over the last axes, which have `normalized_shape`."""
 
-    normalized_shape: tuple[Int, ...]
+    normalized_shape: Any
+    eps: float | None = None
+    elementwise_affine: bool = True
 
-    def _set_shape(self, normalized_shape: Any, elementwise_affine: bool) -> None:
-        if not isinstance(normalized_shape, (tuple, list)):
-            normalized_shape = (normalized_shape,)
-        self.normalized_shape = tuple(whole(s, "normalized_shape") for s in normalized_shape)
+    def check(self) -> None:
+        self.normalized_shape = repeated(self.normalized_shape, 1, "normalized_shape")
         at_least("normalized_shape", self.normalized_shape, 1)
-        self.elementwise_affine = elementwise_affine
-        self.weight = Parameter(self.normalized_shape, "weight") if elementwise_affine else None
+        affine = self.elementwise_affine
+        self.weight = Parameter(self.normalized_shape, "weight") if affine else None
 
     def extra_repr(self) -> str:
-        """The shape, as in torch."""
         return f"{self.normalized_shape}"
 
 
 class LayerNorm(_OverShape):
     """As `torch.nn.LayerNorm`."""
 
-    def __init__(
-        self,
-        normalized_shape: Any,
-        eps: float = 1e-5,
-        elementwise_affine: bool = True,
-        bias: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        self._set_shape(normalized_shape, elementwise_affine)
-        self.eps = eps
-        affine = elementwise_affine and bias
+    eps: float = 1e-5
+    bias: Any = True
+    device: Unused = None
+    dtype: Unused = None
+
+    def check(self) -> None:
+        super().check()
+        affine = self.elementwise_affine and self.bias
         self.bias = Parameter(self.normalized_shape, "bias") if affine else None
 
     def forward(self, input: SymbolicTensor) -> SymbolicTensor:
@@ -239,33 +231,21 @@ class LayerNorm(_OverShape):
 class RMSNorm(_OverShape):
     """As `torch.nn.RMSNorm`."""
 
-    def __init__(
-        self,
-        normalized_shape: Any,
-        eps: float | None = None,
-        elementwise_affine: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        self._set_shape(normalized_shape, elementwise_affine)
-        self.eps = eps
+    device: Unused = None
+    dtype: Unused = None
 
     def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The input, divided by its root mean square over the last axes."""
         return apply("rms_norm", input, self.normalized_shape, self.weight, self.eps)
 
 
-class LocalResponseNorm(Module):
-    """As `torch.nn.LocalResponseNorm`."""
+class LocalResponseNorm(Layer):
+    """As `torch.nn.LocalResponseNorm`: the input, damped by its neighbouring channels."""
 
-    def __init__(self, size: Any, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
-        self.size = whole(size, "size")
-        self.alpha, self.beta, self.k = alpha, beta, k
-
-    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
-        """The input, damped by its neighbouring channels."""
-        return apply("local_response_norm", input, self.size, self.alpha, self.beta, self.k)
+    size: Whole
+    alpha: float = 1e-4
+    beta: float = 0.75
+    k: float = 1.0
 
     def extra_repr(self) -> str:
-        """The number of channels looked at."""
         return f"{self.size}"

@@ -1,11 +1,9 @@
 """Padding layers. ``padding`` is one number, or (left, right) per axis, the last axis first."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from symcnn.nn.hyper import repeated
-from symcnn.nn.module import Module
+from symcnn.nn.layer import Layer
 from symcnn.ops.registry import require_rank
 from symcnn.trace.graph import SymbolicTensor, apply
 
@@ -28,19 +26,18 @@ __all__ = [
 ]
 
 
-class _Pad(Module):
-    n: ClassVar[int]
-    mode: ClassVar[str]
+class _Pad(Layer, op="pad"):
+    padding: Any
+    mode: ClassVar[str] = "constant"
 
-    def __init__(self, padding: Any) -> None:
-        self.padding = repeated(padding, 2 * self.n, "padding")
+    def check(self) -> None:
+        self.padding = repeated(self.padding, 2 * self.n, "padding")
 
     def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The padded input; negative pads crop."""
         return apply("pad", input, self.padding, self.mode)
 
     def extra_repr(self) -> str:
-        """The pads, as in torch."""
         return f"{self.padding}"
 
 
@@ -56,45 +53,29 @@ class _CircularPad(_Pad):
 class CircularPad1d(_CircularPad):
     """As `torch.nn.CircularPad1d`."""
 
-    n = 1
-
 
 class CircularPad2d(_CircularPad):
     """As `torch.nn.CircularPad2d`."""
-
-    n = 2
 
 
 class CircularPad3d(_CircularPad):
     """As `torch.nn.CircularPad3d`."""
 
-    n = 3
-
 
 class _ConstantPad(_Pad):
-    mode = "constant"
-
-    def __init__(self, padding: Any, value: float) -> None:
-        super().__init__(padding)
-        self.value = value
+    value: float
 
 
 class ConstantPad1d(_ConstantPad):
     """As `torch.nn.ConstantPad1d`."""
 
-    n = 1
-
 
 class ConstantPad2d(_ConstantPad):
     """As `torch.nn.ConstantPad2d`."""
 
-    n = 2
-
 
 class ConstantPad3d(_ConstantPad):
     """As `torch.nn.ConstantPad3d`."""
-
-    n = 3
 
 
 class _ReflectionPad(_Pad):
@@ -104,19 +85,13 @@ class _ReflectionPad(_Pad):
 class ReflectionPad1d(_ReflectionPad):
     """As `torch.nn.ReflectionPad1d`."""
 
-    n = 1
-
 
 class ReflectionPad2d(_ReflectionPad):
     """As `torch.nn.ReflectionPad2d`."""
 
-    n = 2
-
 
 class ReflectionPad3d(_ReflectionPad):
     """As `torch.nn.ReflectionPad3d`."""
-
-    n = 3
 
 
 class _ReplicationPad(_Pad):
@@ -126,39 +101,22 @@ class _ReplicationPad(_Pad):
 class ReplicationPad1d(_ReplicationPad):
     """As `torch.nn.ReplicationPad1d`."""
 
-    n = 1
-
 
 class ReplicationPad2d(_ReplicationPad):
     """As `torch.nn.ReplicationPad2d`."""
-
-    n = 2
 
 
 class ReplicationPad3d(_ReplicationPad):
     """As `torch.nn.ReplicationPad3d`."""
 
-    n = 3
 
-
-class _ZeroPad(_ConstantPad):
-    def __init__(self, padding: Any) -> None:
-        super().__init__(padding, 0.0)
-
-
-class ZeroPad1d(_ZeroPad):
+class ZeroPad1d(_Pad):
     """As `torch.nn.ZeroPad1d`."""
 
-    n = 1
 
-
-class ZeroPad2d(_ZeroPad):
+class ZeroPad2d(_Pad):
     """As `torch.nn.ZeroPad2d`."""
 
-    n = 2
 
-
-class ZeroPad3d(_ZeroPad):
+class ZeroPad3d(_Pad):
     """As `torch.nn.ZeroPad3d`."""
-
-    n = 3

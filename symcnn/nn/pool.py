@@ -1,14 +1,12 @@
 """Pooling layers; the windows, and what they ask of a size, are `symcnn.ops.pool`'s."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
 from symcnn.algebra.size import Int
 from symcnn.errors import ShapeMismatch
 from symcnn.nn.hyper import each, repeated, same_pads
-from symcnn.nn.module import Module
+from symcnn.nn.layer import Each, Layer
 from symcnn.ops.registry import ntuple
 from symcnn.trace.graph import SymbolicTensor, apply
 
@@ -36,73 +34,49 @@ __all__ = [
 ]
 
 
-def _padding(padding: Any) -> Any:
+def _padding(padding: Any, name: str) -> Any:
     """Numbers, or TensorFlow's words."""
-    return padding if padding in ("SAME", "VALID") else each(padding, "padding")
+    return padding if padding in ("SAME", "VALID") else each(padding, name)
 
 
-class _Pool(Module):
-    n: ClassVar[int]
-    kernel_size: Any
-    stride: Any
-    padding: Any
-    ceil_mode: bool
+def _shown(pool: Any) -> str:
+    """Kernel and stride, and the rest where it is not the default."""
+    shown = f"kernel_size={pool.kernel_size}, stride={pool.stride or pool.kernel_size}"
+    for name, default in (("padding", 0), ("dilation", 1), ("ceil_mode", False)):
+        if getattr(pool, name, default) != default:
+            shown += f", {name}={getattr(pool, name)}"
+    return shown
 
-    def _padded(self, input: Any) -> tuple[Any, Any]:
-        """What is pooled, and the padding that is left to do: TensorFlow's SAME comes before."""
-        padding: Any = self.padding
-        if padding not in ("SAME", "VALID"):
-            return input, padding
-        if padding == "SAME":
+
+class _Pool(Layer):
+    kernel_size: Each
+    stride: Each = None
+    padding: Annotated[Any, _padding] = 0
+
+    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
+        """What is made of each window; the padding of TensorFlow's SAME comes before."""
+        named = self.padding in ("SAME", "VALID")
+        if self.padding == "SAME":
             kernel = repeated(self.kernel_size, self.n, "kernel_size")
             stride = kernel if self.stride is None else repeated(self.stride, self.n, "stride")
             dilation = repeated(getattr(self, "dilation", 1), self.n, "dilation")
             extents = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
             input = apply("pad", input, same_pads(input.dims[-self.n :], extents, stride))
-        return input, 0
+        pooled: SymbolicTensor = super().forward(input, padding=0 if named else self.padding)
+        return pooled
 
     def extra_repr(self) -> str:
-        """Kernel and stride, and the rest where it is not the default."""
-        shown = f"kernel_size={self.kernel_size}, stride={self.stride or self.kernel_size}"
-        for name, default in (("padding", 0), ("dilation", 1), ("ceil_mode", False)):
-            if getattr(self, name, default) != default:
-                shown += f", {name}={getattr(self, name)}"
-        return shown
+        return _shown(self)
 
 
 class _MaxPool(_Pool):
-    def __init__(
-        self,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
-        return_indices: bool = False,
-        ceil_mode: bool = False,
-    ) -> None:
-        self.kernel_size, self.stride = each(kernel_size, "kernel_size"), each(stride, "stride")
-        self.padding, self.dilation = _padding(padding), each(dilation, "dilation")
-        self.return_indices, self.ceil_mode = return_indices, ceil_mode
-
-    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
-        """The largest value in each window, and where it was if `return_indices`."""
-        input, padding = self._padded(input)
-        return apply(
-            f"max_pool{self.n}d",
-            input,
-            self.kernel_size,
-            self.stride,
-            padding,
-            self.dilation,
-            self.ceil_mode,
-            self.return_indices,
-        )
+    dilation: Each = 1
+    return_indices: bool = False
+    ceil_mode: bool = False
 
 
 class MaxPool1d(_MaxPool):
     """1-D max pooling, as `torch.nn.MaxPool1d`."""
-
-    n = 1
 
 
 class MaxPool2d(_MaxPool):
@@ -116,42 +90,27 @@ class MaxPool2d(_MaxPool):
     (N, 64, (H + 1)//2, (W + 1)//2)
     """
 
-    n = 2
-
 
 class MaxPool3d(_MaxPool):
     """3-D max pooling, as `torch.nn.MaxPool3d`."""
 
-    n = 3
-
 
 class _MaxUnpool(_Pool):
-    def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0) -> None:
-        self.kernel_size, self.stride = each(kernel_size, "kernel_size"), each(stride, "stride")
-        self.padding = each(padding, "padding")
+    padding: Each = 0
 
-    def forward(
+    def forward(  # type: ignore[override]
         self,
         input: SymbolicTensor,
         indices: SymbolicTensor,
         output_size: Sequence[Int] | None = None,
     ) -> SymbolicTensor:
         """The values back in the places where a max pool found them, zeros elsewhere."""
-        return apply(
-            f"max_unpool{self.n}d",
-            input,
-            indices,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            output_size,
-        )
+        window = (self.kernel_size, self.stride, self.padding)
+        return apply(self.op, input, indices, *window, output_size)
 
 
 class MaxUnpool1d(_MaxUnpool):
     """The inverse of 1-D max pooling, as `torch.nn.MaxUnpool1d`."""
-
-    n = 1
 
 
 class MaxUnpool2d(_MaxUnpool):
@@ -161,132 +120,61 @@ class MaxUnpool2d(_MaxUnpool):
     (N, 64, 2*H, 2*W)
     """
 
-    n = 2
-
 
 class MaxUnpool3d(_MaxUnpool):
     """The inverse of 3-D max pooling, as `torch.nn.MaxUnpool3d`."""
 
-    n = 3
+
+class AvgPool1d(_Pool):
+    """1-D average pooling, as `torch.nn.AvgPool1d`."""
+
+    ceil_mode: bool = False
+    count_include_pad: bool = True
 
 
 class _AvgPool(_Pool):
-    def __init__(
-        self,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        ceil_mode: bool = False,
-        count_include_pad: bool = True,
-        divisor_override: Any = None,
-    ) -> None:
-        self.kernel_size, self.stride = each(kernel_size, "kernel_size"), each(stride, "stride")
-        self.padding = _padding(padding)
-        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
-        self.divisor_override = each(divisor_override, "divisor_override")
-
-    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
-        """The mean of each window."""
-        input, padding = self._padded(input)
-        return apply(
-            f"avg_pool{self.n}d",
-            input,
-            self.kernel_size,
-            self.stride,
-            padding,
-            self.ceil_mode,
-            self.count_include_pad,
-            self.divisor_override,
-        )
-
-
-class AvgPool1d(_AvgPool):
-    """1-D average pooling, as `torch.nn.AvgPool1d`."""
-
-    n = 1
-
-    def __init__(
-        self,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        ceil_mode: bool = False,
-        count_include_pad: bool = True,
-    ) -> None:
-        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
+    ceil_mode: bool = False
+    count_include_pad: bool = True
+    divisor_override: Each = None
 
 
 class AvgPool2d(_AvgPool):
     """2-D average pooling, as `torch.nn.AvgPool2d`."""
 
-    n = 2
-
 
 class AvgPool3d(_AvgPool):
     """3-D average pooling, as `torch.nn.AvgPool3d`."""
 
-    n = 3
 
+class _LPPool(Layer):
+    norm_type: float
+    kernel_size: Each
+    stride: Each = None
+    ceil_mode: bool = False
 
-class _LPPool(_Pool):
-    def __init__(
-        self, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
-    ) -> None:
-        self.norm_type, self.ceil_mode = norm_type, ceil_mode
-        self.kernel_size, self.stride = each(kernel_size, "kernel_size"), each(stride, "stride")
-
-    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
-        """The power mean of each window."""
-        return apply(
-            f"lp_pool{self.n}d",
-            input,
-            self.norm_type,
-            self.kernel_size,
-            self.stride,
-            self.ceil_mode,
-        )
+    def extra_repr(self) -> str:
+        return _shown(self)
 
 
 class LPPool1d(_LPPool):
     """1-D power-average pooling, as `torch.nn.LPPool1d`."""
 
-    n = 1
-
 
 class LPPool2d(_LPPool):
     """2-D power-average pooling, as `torch.nn.LPPool2d`."""
-
-    n = 2
 
 
 class LPPool3d(_LPPool):
     """3-D power-average pooling, as `torch.nn.LPPool3d`."""
 
-    n = 3
 
-
-class _Adaptive(Module):
-    n: ClassVar[int]
-    output_size: Any
-
-    def extra_repr(self) -> str:
-        """The output size, as in torch."""
-        return f"output_size={self.output_size}"
-
-
-class _AdaptiveAvgPool(_Adaptive):
-    def __init__(self, output_size: Any) -> None:
-        self.output_size = each(output_size, "output_size")
-
-    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
-        """Means over as many windows as outputs are asked for."""
-        return apply(f"adaptive_avg_pool{self.n}d", input, self.output_size)
+class _AdaptiveAvgPool(Layer):
+    output_size: Each
+    shown = ("output_size",)
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPool):
     """1-D average pooling to a given size, as `torch.nn.AdaptiveAvgPool1d`."""
-
-    n = 1
 
 
 class AdaptiveAvgPool2d(_AdaptiveAvgPool):
@@ -296,74 +184,45 @@ class AdaptiveAvgPool2d(_AdaptiveAvgPool):
     (N, 512, 7, W)
     """
 
-    n = 2
-
 
 class AdaptiveAvgPool3d(_AdaptiveAvgPool):
     """3-D average pooling to a given size, as `torch.nn.AdaptiveAvgPool3d`; None keeps an axis."""
 
-    n = 3
 
-
-class _AdaptiveMaxPool(_Adaptive):
-    def __init__(self, output_size: Any, return_indices: bool = False) -> None:
-        self.output_size, self.return_indices = each(output_size, "output_size"), return_indices
-
-    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
-        """Maxima over as many windows as outputs are asked for."""
-        return apply(f"adaptive_max_pool{self.n}d", input, self.output_size, self.return_indices)
+class _AdaptiveMaxPool(_AdaptiveAvgPool):
+    return_indices: bool = False
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):
     """1-D max pooling to a given size, as `torch.nn.AdaptiveMaxPool1d`."""
 
-    n = 1
-
 
 class AdaptiveMaxPool2d(_AdaptiveMaxPool):
     """2-D max pooling to a given size, as `torch.nn.AdaptiveMaxPool2d`; None keeps an axis."""
-
-    n = 2
 
 
 class AdaptiveMaxPool3d(_AdaptiveMaxPool):
     """3-D max pooling to a given size, as `torch.nn.AdaptiveMaxPool3d`; None keeps an axis."""
 
-    n = 3
 
+class _FractionalMaxPool(Layer):
+    kernel_size: Each
+    output_size: Each = None
+    output_ratio: Any = None
+    return_indices: bool = False
+    _random_samples: Any = None
 
-class _FractionalMaxPool(Module):
-    n: ClassVar[int]
-
-    def __init__(
-        self,
-        kernel_size: Any,
-        output_size: Any = None,
-        output_ratio: Any = None,
-        return_indices: bool = False,
-        _random_samples: Any = None,
-    ) -> None:
-        if (output_size is None) == (output_ratio is None):
+    def __post_init__(self) -> None:
+        if (self.output_size is None) == (self.output_ratio is None):
             raise ShapeMismatch("give either output_size or output_ratio")
-        ratios = output_ratio if isinstance(output_ratio, (tuple, list)) else (output_ratio,)
-        if output_ratio is not None and not all(0 < ratio < 1 for ratio in ratios):
-            raise ShapeMismatch(f"output_ratio={output_ratio}", cure="it is between 0 and 1")
-        self.kernel_size = each(kernel_size, "kernel_size")
-        self.output_size = each(output_size, "output_size")
-        self.output_ratio = None if output_ratio is None else ntuple(ratios, self.n, "output_ratio")
-        self.return_indices, self._random_samples = return_indices, _random_samples
+        super().__post_init__()
 
-    def forward(self, input: SymbolicTensor) -> SymbolicTensor:
-        """Maxima over windows that start at random places."""
-        return apply(
-            f"fractional_max_pool{self.n}d",
-            input,
-            self.kernel_size,
-            self.output_size,
-            self.output_ratio,
-            self.return_indices,
-            self._random_samples,
-        )
+    def check(self) -> None:
+        ratio = self.output_ratio
+        ratios = ratio if isinstance(ratio, (tuple, list)) else (ratio,)
+        if ratio is not None and not all(0 < r < 1 for r in ratios):
+            raise ShapeMismatch(f"output_ratio={ratio}", cure="it is between 0 and 1")
+        self.output_ratio = None if ratio is None else ntuple(ratios, self.n, "output_ratio")
 
 
 class FractionalMaxPool2d(_FractionalMaxPool):
@@ -373,10 +232,6 @@ class FractionalMaxPool2d(_FractionalMaxPool):
     (N, 8, H//2, W//2)
     """
 
-    n = 2
-
 
 class FractionalMaxPool3d(_FractionalMaxPool):
     """3-D fractional max pooling, as `torch.nn.FractionalMaxPool3d`."""
-
-    n = 3

@@ -1,19 +1,34 @@
 """Embedding: a learned row for every index, alone or summed up in bags."""
 
-from __future__ import annotations
-
 from typing import Any
 
+from symcnn.algebra.size import Int
 from symcnn.errors import ShapeMismatch
-from symcnn.nn.hyper import each, positive
-from symcnn.nn.module import Module
+from symcnn.nn.hyper import each
+from symcnn.nn.layer import Layer, Positive, Unused
 from symcnn.ops.registry import at_least
 from symcnn.trace.graph import Parameter, SymbolicTensor, apply
 
 __all__ = ["Embedding", "EmbeddingBag"]
 
 
-class Embedding(Module):
+def _row(index: int | None, rows: Int) -> int | None:
+    """The number of a row, counted from the front."""
+    if index is None:
+        return None
+    at_least("padding_idx", (index + rows,), 0)
+    at_least("num_embeddings", (rows - index,), 1)
+    return index if index >= 0 else index + rows  # type: ignore[return-value]
+
+
+def _table(shape: tuple[Int, ...], weight: Any, *, trainable: bool = True) -> Parameter:
+    """A row for every index; a weight that is given has this shape."""
+    if weight is not None and each(tuple(weight.shape), "_weight") != shape:
+        raise ShapeMismatch(f"_weight has shape {tuple(weight.shape)}, not {shape}")
+    return Parameter(shape, "weight", trainable=trainable)
+
+
+class Embedding(Layer):
     """As `torch.nn.Embedding`; of `_weight` only the shape counts.
 
     >>> net = Embedding(1000, 64).trace("N L")
@@ -21,33 +36,23 @@ class Embedding(Module):
     ((N, L, 64), 64000)
     """
 
-    def __init__(
-        self,
-        num_embeddings: Any,
-        embedding_dim: Any,
-        padding_idx: Any = None,
-        max_norm: float | None = None,
-        norm_type: float = 2.0,
-        scale_grad_by_freq: bool = False,
-        sparse: bool = False,
-        _weight: Any = None,
-        _freeze: bool = False,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        self.num_embeddings = positive(num_embeddings, "num_embeddings")
-        self.embedding_dim = positive(embedding_dim, "embedding_dim")
-        if padding_idx is not None:
-            rows = self.num_embeddings
-            at_least("padding_idx", (padding_idx + rows,), 0)
-            at_least("num_embeddings", (rows - padding_idx,), 1)
-            padding_idx = padding_idx if padding_idx >= 0 else padding_idx + rows
-        self.padding_idx, self.max_norm, self.norm_type = padding_idx, max_norm, norm_type
-        self.scale_grad_by_freq, self.sparse = scale_grad_by_freq, sparse
+    num_embeddings: Positive
+    embedding_dim: Positive
+    padding_idx: Any = None
+    max_norm: float | None = None
+    norm_type: float = 2.0
+    scale_grad_by_freq: bool = False
+    sparse: bool = False
+    _weight: Any = None
+    _freeze: bool = False
+    device: Unused = None
+    dtype: Unused = None
+
+    def check(self) -> None:
+        self.padding_idx = _row(self.padding_idx, self.num_embeddings)
         shape = (self.num_embeddings, self.embedding_dim)
-        if _weight is not None and each(tuple(_weight.shape), "_weight") != shape:
-            raise ShapeMismatch(f"_weight has shape {tuple(_weight.shape)}, not {shape}")
-        self.weight = Parameter(shape, "weight", trainable=not _freeze)
+        self.weight = _table(shape, self._weight, trainable=not self._freeze)
+        self._weight = None
 
     def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """A row of the table per index."""
@@ -58,34 +63,30 @@ class Embedding(Module):
         return f"{self.num_embeddings}, {self.embedding_dim}"
 
 
-class EmbeddingBag(Module):
+class EmbeddingBag(Layer):
     """As `torch.nn.EmbeddingBag`: rows of the table summed up, a bag per row of the input.
 
     >>> EmbeddingBag(1000, 64).trace("N L").output_shape
     (N, 64)
     """
 
-    def __init__(
-        self,
-        num_embeddings: Any,
-        embedding_dim: Any,
-        max_norm: float | None = None,
-        norm_type: float = 2.0,
-        scale_grad_by_freq: bool = False,
-        mode: str = "mean",
-        sparse: bool = False,
-        _weight: Any = None,
-        include_last_offset: bool = False,
-        padding_idx: Any = None,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        table = Embedding(num_embeddings, embedding_dim, padding_idx, _weight=_weight)
-        self.num_embeddings, self.embedding_dim = table.num_embeddings, table.embedding_dim
-        self.padding_idx, self.weight = table.padding_idx, table.weight
-        self.max_norm, self.norm_type, self.sparse = max_norm, norm_type, sparse
-        self.scale_grad_by_freq, self.mode = scale_grad_by_freq, mode
-        self.include_last_offset = include_last_offset
+    num_embeddings: Positive
+    embedding_dim: Positive
+    max_norm: float | None = None
+    norm_type: float = 2.0
+    scale_grad_by_freq: bool = False
+    mode: str = "mean"
+    sparse: bool = False
+    _weight: Any = None
+    include_last_offset: bool = False
+    padding_idx: Any = None
+    device: Unused = None
+    dtype: Unused = None
+
+    def check(self) -> None:
+        self.padding_idx = _row(self.padding_idx, self.num_embeddings)
+        self.weight = _table((self.num_embeddings, self.embedding_dim), self._weight)
+        self._weight = None
 
     def forward(
         self,
