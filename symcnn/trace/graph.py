@@ -308,7 +308,7 @@ def _call(place: tuple[str, str], args: Any, kwargs: Any, costed: bool) -> Call:
 
 
 @lru_cache(maxsize=1024)
-def signature_of(rule: Callable[..., Any]) -> Signature:
+def signature_of(rule: Callable[..., object]) -> Signature:
     """The parameters of a rule; python takes as long to read them as the rule to run."""
     return signature(rule)
 
