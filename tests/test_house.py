@@ -24,7 +24,6 @@ FLOORS = """
 MOST = 700
 LONG = {
     "algebra.size": 1258,
-    "questions.cost.cost": 870,
     "trace.graph": 790,
 }
 

@@ -289,7 +289,7 @@ MUTANTS = (
     ),
     Mutant(
         "the backward of an autograd.Function is nothing",
-        "symcnn/questions/cost/cost.py",
+        "symcnn/questions/cost/pernode.py",
         'self._own_backward("costs")',
         "pass",
         "tests/test_cost_backward.py -k autograd_function",

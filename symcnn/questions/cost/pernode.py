@@ -1,0 +1,393 @@
+"""What each node of a network costs: work, tensors made and kept, bytes moved; kernel expressions.
+
+The law: a figure of a network is a sum over its nodes, so what is told of every node is all that a
+total, a table, a tree of modules or a share needs. `symcnn.questions.cost.cost` adds up and shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Any, Self
+
+from symcnn.algebra.series import summation
+from symcnn.algebra.size import Int, Max, Size, maximum, prod, sole_atom
+from symcnn.errors import BadSpec, SymcnnError, Undecidable, UnsupportedOperation
+from symcnn.ops.autograd import Gradients, gradients
+from symcnn.ops.dtypes import BYTES
+from symcnn.ops.storage import Memory, Storage, in_place, refusal
+from symcnn.questions.cost.conventions import Convention, elementwise
+from symcnn.sets.inputset import lone
+from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor
+from symcnn.trace.trace import Trace
+
+__all__ = ["PerNode", "paths", "unread_parameters", "width"]
+
+
+def width(dtype: str) -> int:
+    """Bytes per element of a dtype, by torch's name for it. Raises BadSpec for another name."""
+    name = str(dtype).removeprefix("torch.")
+    if name not in BYTES or not name:
+        known = ", ".join(filter(None, BYTES))
+        raise BadSpec(f"no dtype is called {name}", cure=f"there are: {known}")
+    return BYTES[name]
+
+
+def own_dtype(net: Trace) -> str:
+    """The dtype in which a network runs: that of its inputs or, where these are indices, of its
+    parameters; float32 where no layer says.
+    """
+    found = (t.dtype for t in (*net.input_tensors, *net.parameters))
+    return next((dtype for dtype in found if "float" in dtype), "float32")
+
+
+def _over_blocks(node: Node, count: Callable[[Node], Int]) -> Int:
+    """The figure of a node; of a repeat, the sum over its blocks."""
+    blocks = node.result.blocks
+    if blocks is None:
+        return count(node)
+    each = sum((_over_blocks(n, count) for n in blocks.nodes), 0)
+    return summation(
+        each if isinstance(each, int) else each.subs(blocks.values), blocks.index, blocks.count
+    )
+
+
+class PerNode:
+    """The figures of every node of a network, as a convention counts them."""
+
+    def __init__(
+        self,
+        net: Trace,
+        counting: Convention,
+        *,
+        partial: bool = False,
+        input_grad: bool = False,
+        dtype: str | None = None,
+        sizes: Mapping[str, int] | None = None,
+        given: tuple[Any, ...] = (),
+    ) -> None:
+        self.net = net
+        self.convention = counting
+        self.partial = partial
+        self.input_grad = input_grad
+        self.own = own_dtype(net)
+        self.dtype = str(dtype or self.own).removeprefix("torch.")
+        self.sizes = sizes
+        self.given = given
+
+    def _with(self, **changes: Any) -> Self:
+        options: dict[str, Any] = {
+            "partial": self.partial,
+            "input_grad": self.input_grad,
+            "dtype": self.dtype,
+            "sizes": self.sizes,
+            "given": self.given,
+        }
+        return type(self)(changes.pop("net", self.net), self.convention, **{**options, **changes})
+
+    @cached_property
+    def missing(self) -> tuple[Node, ...]:
+        """The nodes whose rule does not say what they cost."""
+        return tuple(n for n in self.net.nodes if n.call is not None and not n.call.costed)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the totals are exact; otherwise they are lower bounds."""
+        return not self.missing
+
+    @cached_property
+    def _work(self) -> dict[Node, Int]:
+        if self.missing and not self.partial:
+            raise _no_cost(self.missing[0])
+        return {n: _over_blocks(n, self.convention.count) for n in self.net.nodes}
+
+    @cached_property
+    def _other(self) -> dict[Node, Int]:
+        found: dict[Node, Int] = {}
+        for node in self.net.nodes:
+            found[node] = _over_blocks(node, self._elementwise)
+        return found
+
+    def _elementwise(self, node: Node) -> Int:
+        work = elementwise(node)
+        if work is None and not self.partial:
+            raise _no_cost(node)
+        return work or 0
+
+    @cached_property
+    def gradients(self) -> Gradients:
+        """Which gradients flow: from all outputs to what is trained (and the inputs, if asked)."""
+        net = self.net
+        self._unrolled("which gradients flow")
+        return gradients(
+            net.nodes, net.input_tensors, net.output_tensors, input_grad=self.input_grad
+        )
+
+    @cached_property
+    def _backward(self) -> dict[Node, Int]:
+        if self.convention.name not in ("macs", "flops"):
+            raise BadSpec(
+                f"{self.convention.name} does not say what a backward pass costs",
+                cure='ask in "macs" or "flops"',
+            )
+        if self.missing and not self.partial:
+            raise _no_cost(self.missing[0])
+        self._own_backward("costs")
+        factor, counted = self.convention.factor, self.convention.name == "flops"
+        found: dict[Node, Int] = {}
+        for node in self.net.nodes:
+            try:
+                found[node] = self.gradients.macs(node, counted=counted) * factor
+            except UnsupportedOperation:
+                if not self.partial:
+                    raise
+                found[node] = 0
+        return found
+
+    def _own_backward(self, what: str) -> None:
+        """Raises UnsupportedOperation where a torch.autograd.Function has its own backward pass."""
+        node = self.gradients.custom
+        if node is not None and not self.partial:
+            raise UnsupportedOperation(
+                f"{node.module or node.name}: what the backward pass of {node.custom}, a "
+                f"torch.autograd.Function, {what} is not known",
+                cure="ask with partial=True for a lower bound",
+            )
+
+    @cached_property
+    def memory(self) -> Memory:
+        """The network over storages: what each node makes, and what autograd keeps."""
+        self._unrolled("what stands in memory")
+        return Memory(self.net.nodes, self.gradients, self.own, self._dtype)
+
+    @property
+    def _width(self) -> int:
+        return width(self.dtype)
+
+    @property
+    def _dtype(self) -> str:
+        _ = self._width  # refuses what is none
+        return self.dtype
+
+    @cached_property
+    def _inference(self) -> Memory:
+        """The same where nothing requires a gradient: kernels may take shorter ways then."""
+        self._unrolled("what stands in memory")
+        return Memory(self.net.nodes, Gradients(set(), set()), self.own, self._dtype)
+
+    def _known(self, *, inference: bool = False) -> Memory:
+        memory = self._inference if inference else self.memory
+        if memory.unknown and not self.partial:
+            raise refusal(*memory.unknown[0])
+        return memory
+
+    @cached_property
+    def _laid(self) -> Self:
+        """The same where each size that the domain fixes is a number: what is 1 there, and what is
+        as long as what else, decides which views are copies.
+        """
+        try:
+            fixed = {} if self.sizes is not None else self.net.valid_inputs().fixed
+        except SymcnnError:
+            fixed = {}
+        return self._with(net=self.net.given(**fixed)) if fixed else self
+
+    def _as_laid(self, figures: Callable[[Self], dict[Node, Int]]) -> dict[Node, Int]:
+        """Figures of the nodes, which are those of the same nodes where fixed sizes are numbers."""
+        found = figures(self._laid)
+        return dict(zip(self.net.nodes, found.values(), strict=True))
+
+    @cached_property
+    def _activations(self) -> dict[Node, Int]:
+        if self._laid is not self:
+            return self._as_laid(lambda laid: laid._activations)
+        if any(n.result.blocks for n in self.net.nodes):
+            return {n: _over_blocks(n, self._made_alone) for n in self.net.nodes}
+        made = self._known().made
+        return {n: self._bytes_made(made[n]) for n in self.net.nodes}
+
+    def _bytes_made(self, storages: Iterable[Storage]) -> Int:
+        return sum((s.bytes(self._width) for s in storages if s.kind == "activation"), 0)
+
+    def _made_alone(self, node: Node) -> Int:
+        """What one node makes, its inputs taken as they come: that of a repeated block."""
+        alone = gradients((node,), node.inputs, node.outputs, input_grad=False)
+        memory = Memory((node,), alone, self.own, self._dtype)
+        if memory.unknown and not self.partial:
+            raise refusal(*memory.unknown[0])
+        return self._bytes_made(memory.made[node])
+
+    def _unrolled(self, what: str) -> None:
+        """Raises Undecidable where a symbolic number of blocks stands in the way."""
+        for node in self.net.nodes:
+            if node.result.blocks is not None:
+                raise Undecidable(
+                    f"{node.name}: {what} in {node.result.blocks.count} blocks has no closed form",
+                    cure="give the number of blocks as a number",
+                )
+
+    @cached_property
+    def _saved(self) -> dict[Node, Int]:
+        if self._laid is not self:
+            return self._as_laid(lambda laid: laid._saved)
+        self._own_backward("keeps")
+        seen: set[Storage] = set()
+        found: dict[Node, Int] = {}
+        for node, storages in self._known().saved.items():
+            new = [s for s in dict.fromkeys(storages) if s.kind != "own" and s not in seen]
+            seen.update(new)
+            found[node] = sum((s.bytes(self._width) for s in new), 0)
+        return found
+
+    def _alive(self) -> Iterator[tuple[Node, list[Storage]]]:
+        """What is alive while each node runs: a tensor lives from its maker to its last reader, a
+        constant that the forward makes from its first. Of what an operation makes on its way (a
+        copy, the scores of attention) one at a time: how many it keeps at once is its own affair.
+        """
+        memory, nodes = self._known(inference=True), self.net.nodes
+        last: dict[Storage, int] = {}
+        for i, node in enumerate(nodes):
+            for t in (*node.inputs, *node.outputs):
+                last[memory.of(t).storage] = i
+            last.update((s, i) for s in memory.made[node] if s not in last)
+        for t in (*self.net.input_tensors, *self.net.output_tensors):
+            last[memory.of(t).storage] = len(nodes)
+        alive = dict.fromkeys(memory.of(t).storage for t in self.net.input_tensors)
+        for i, node in enumerate(nodes):
+            read = (memory.of(t).storage for t in node.inputs)
+            alive.update(dict.fromkeys(s for s in read if s.kind == "input"))
+            made = [s for s in memory.made[node] if s.kind == "activation"]
+            outputs = {memory.of(t).storage for t in node.outputs}
+            scratch = [s for s in made if last[s] == i and s not in outputs]
+            if node.op == "scaled_dot_product_attention":  # devices differ in what they fuse
+                made, scratch = [s for s in made if s not in scratch], []
+            alive.update(dict.fromkeys(s for s in made if s not in scratch))
+            yield from ((node, [*alive, *more]) for more in [[s] for s in scratch] or [[]])
+            alive = {s: None for s in alive if last[s] != i}
+
+    @cached_property
+    def _moments(self) -> dict[Int, list[Storage]]:
+        """Bytes alive while each node runs, and whose they are."""
+        if self._laid is not self:
+            return self._laid._moments
+        moments = (alive for _, alive in self._alive())
+        return {sum((s.bytes(self._width) for s in alive), 0): alive for alive in moments}
+
+    def terms(self, what: str) -> list[list[Int]]:
+        """A figure as it comes together: lists of terms, of which the largest sum is the figure.
+
+        what: "work", "activations", "saved" or "peak"; all but the peak are one list, a term per
+            node.
+
+        >>> from symcnn import nn
+        >>> nn.Conv2d(3, 8, 3).trace("N 3 H W").cost().terms("activations")
+        [[32*N*H*W - 64*N*H - 64*N*W + 128*N]]
+        """
+        if what == "peak":
+            worst = [self._moments[moment] for moment in self._worst(self._moments)]
+            return [[s.bytes(self._width) for s in alive] for alive in worst]
+        figures = {"work": "_work", "activations": "_activations", "saved": "_saved"}
+        return [[*getattr(self, figures[what]).values()]]
+
+    def _worst(self, moments: Iterable[Int]) -> list[Int]:
+        """Those of which one is the greatest, at every valid size.
+
+        Sizes are counted from the least that is valid: from there on, a layer that eats two rows
+        leaves less than the one before.
+        """
+        simple = {self.net.simplest(m): m for m in moments}
+        moved = {_from_least(s, self._least): m for s, m in simple.items()}
+        greatest = maximum(*moved) if moved else 0
+        atom = sole_atom(greatest)
+        kept = atom.args if isinstance(atom, Max) else (greatest,)
+        return [moved[m] for m in kept] if moved.keys() >= {*kept} else [*moved.values()]
+
+    @cached_property
+    def _least(self) -> dict[str, int]:
+        """The least valid value of each size, where it is known to be more than 1."""
+        try:
+            domain = self.net.valid_inputs()
+        except SymcnnError:
+            return {}
+        if not domain:
+            return {}
+        least = {name: lone(domain.axis(name).smallest()) for name in domain.shown}
+        return {name: value for name, value in least.items() if value > 1}
+
+    def _bytes(self, tensors: Iterable[SymbolicTensor]) -> Int:
+        total: Int = 0
+        for t in dict.fromkeys(tensors):
+            total = total + prod(t.dims) * width(t.dtype or self.dtype)
+        return total
+
+    @cached_property
+    def _moved(self) -> dict[Node, Int]:
+        """What a node reads and writes, weights included; views move nothing."""
+        if self._laid is not self:
+            return self._as_laid(lambda laid: laid._moved)
+        memory = self._known()
+        found: dict[Node, Int] = {}
+        for node in self.net.nodes:
+            wrote = [t for t in node.outputs if node.inplace or self._writes(node, t)]
+            read = dict.fromkeys(node.inputs) if wrote else {}
+            total: Int = 0
+            for t in (*read, *wrote):
+                leaf = isinstance(t, (Parameter, Constant)) and t.dtype
+                each = width(t.dtype) if leaf else memory.bytes_of(t)
+                total = total + prod(t.dims) * each
+            found[node] = total
+        return found
+
+    def _writes(self, node: Node, t: SymbolicTensor) -> bool:
+        return in_place(node) or self.memory.of(t).storage in self.memory.made[node]
+
+    def _arithmetic(self, node: Node) -> Int:
+        return 2 * node.result.macs + self._other[node]
+
+    @cached_property
+    def _parameters(self) -> tuple[Parameter, ...]:
+        return self.net.parameters
+
+    def _count(self, parameters: Iterable[SymbolicTensor]) -> Int:
+        return sum((prod(p.dims) for p in dict.fromkeys(parameters)), 0)
+
+
+def unread_parameters(net: Trace) -> dict[Node, list[Parameter]]:
+    """Parameters that no operation reads by itself, by the first node of the module that owns them.
+
+    Such as those of which a weight is made anew at every call: weight norm's length and direction.
+    """
+    read = {p for node in net.nodes for p in node.parameters}
+    first: dict[str, Node] = {}
+    for node in net.nodes:
+        for path in paths(node.module):
+            first.setdefault(path, node)
+    found: dict[Node, list[Parameter]] = {}
+    for p in net.parameters:
+        owner, parametrized, _ = p.name.partition(".parametrizations.")
+        owner = owner if parametrized else p.name.rpartition(".")[0]
+        if p not in read and owner in first:
+            found.setdefault(first[owner], []).append(p)
+    return found
+
+
+def paths(module: str) -> Iterator[str]:
+    """A module path and all that contain it: "", "layer1", "layer1.0"."""
+    yield ""
+    parts = module.split(".") if module else []
+    for i in range(len(parts)):
+        yield ".".join(parts[: i + 1])
+
+
+def _from_least(size: Int, least: Mapping[str, int]) -> Int:
+    """The expression with every size counted from 1 at its least value."""
+    if isinstance(size, int):
+        return size
+    return size.subs({name: Size.symbol(name) + (value - 1) for name, value in least.items()})
+
+
+def _no_cost(node: Node) -> UnsupportedOperation:
+    return UnsupportedOperation(
+        f"{node.module or node.name}: {node.op} does not say what it costs",
+        cure="let its rule return Result(shapes, macs=...), or ask with partial=True",
+    )
