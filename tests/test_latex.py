@@ -44,11 +44,17 @@ def stem():
 @pytest.mark.parametrize(
     ("expr", "options", "text"),
     [
-        (FloorDiv(H + 31, 32), {}, r"\left\lfloor \frac{H + 31}{32} \right\rfloor"),
+        (FloorDiv(H + 31, 32), {}, r"\left\lceil \frac{H}{32} \right\rceil"),
+        (FloorDiv(H - 1, 2), {}, r"\left\lfloor \frac{H - 1}{2} \right\rfloor"),
+        (
+            FloorDiv(H + 31, 32),
+            {"floors": "brackets"},
+            r"\left\lfloor \frac{H + 31}{32} \right\rfloor",
+        ),
         (FloorDiv(H - 35, 32), {"floors": "inline"}, r"\lfloor (H - 35) / 32 \rfloor"),
         (FloorDiv(H + 31, 32), {"floors": "division"}, r"\left((H + 31) \mathbin{//} 32\right)"),
         (FloorDiv(H, 2), {"names": {"H": r"H_{\mathrm{in}}"}, "floors": "inline"}, None),
-        (C**2 * k**2 + C, {}, r"C \, \left(C k^{2} + 1\right)"),
+        (C**2 * k**2 + C, {}, r"C^{2} k^{2} + C"),
         (2**n * H, {}, r"2^{n} \, H"),
         (25557032, {}, r"25\,557\,032"),
         (25557032, {"siunitx": True}, r"\num{25557032}"),
@@ -71,7 +77,7 @@ def test_names_are_escaped():
 
 
 def test_a_table_for_a_paper():
-    assert stem().to_latex() == "\n".join(
+    assert stem().to_latex(floors="brackets") == "\n".join(
         [
             r"\begin{tabular}{lrrrrrr}",
             r"\toprule",
@@ -92,6 +98,10 @@ def test_a_table_for_a_paper():
             r"\end{tabular}",
         ]
     )
+
+
+def test_a_table_is_in_the_shortest_spelling():
+    assert r"$64 \times \left\lceil \frac{H}{4} \right\rceil" in stem().to_latex()
 
 
 def test_a_table_at_a_size_has_numbers():
@@ -134,7 +144,7 @@ def test_an_unknown_column_is_refused():
 def test_a_notebook_shows_the_output_shape():
     shown = stem()._repr_latex_()
     assert shown.startswith("$")
-    assert r"\frac{H + 3}{4}" in shown
+    assert r"\lceil \frac{H}{4}" in shown
 
 
 # pdflatex ------------------------------------------------------------------------------------

@@ -91,7 +91,7 @@ def test_a_module_called_again_has_a_row_where_it_runs_and_its_weights_once():
         named = {row.name: row.cells for row in shown.rows}
         assert [*named] == ["block:1", "pool", "block:2"]
         assert [named[n]["params"] for n in named] == [584, 0, 0]
-        assert [str(named[n]["output"][2]) for n in named] == ["H - 2", "(H - 2)//2", "(H - 6)//2"]
+        assert [str(named[n]["output"][2]) for n in named] == ["H - 2", "H//2 - 1", "H//2 - 3"]
     totals = net.summary().totals
     assert (totals["params"], totals["frozen"], totals["unused"]) == (614, 8, 30)
     assert "params 614 (606 trainable, 8 frozen, 30 unused)" in net.summary()

@@ -364,20 +364,6 @@ def to_sympy(expr: Int) -> sympy.Expr:
     return sympy.Integer(expr) if isinstance(expr, int) else _to_sympy(expr)
 
 
-def reading(expr: Int) -> sympy.Expr:
-    """A sympy expression in the form in which people read it: a lone floor takes constants in.
-
-    >>> reading((Size.symbol("H") - 5)//2 + 1)
-    (H - 3)//2
-    """
-    if isinstance(expr, int):
-        return sympy.Integer(expr)
-    atom, const = sz.sole_atom(expr - expr.const), expr.const
-    if isinstance(atom, sz.Floor) and type(const) is int and type(atom.den) is int and const:
-        return FloorDiv(to_sympy(atom.num + atom.den * const), atom.den, evaluate=False)
-    return to_sympy(expr)
-
-
 @lru_cache(maxsize=4096)
 def _to_sympy(expr: Size) -> sympy.Expr:
     whole = sz.unfolded(expr)

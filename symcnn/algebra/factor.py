@@ -1,21 +1,61 @@
 """Products: a polynomial as a product of its factors, for solving and for reading.
 
-Expanding is what makes equal sizes equal objects; factoring is what people, and divisor
-arguments, want to see: ``256*((H - 35)//32)*((W - 35)//32)``. The factoring is sympy's.
+Expanding, and taking whole numbers out of floors, is what makes equal sizes equal objects. People
+want the shortest spelling of the same: ``256*((H - 35)//32)*((W - 35)//32)``. Two laws lead there.
+
+**Shift law.** ``floor(e/n) = floor((e + c*n)/n) - c`` for every whole number c. A polynomial
+``A*f + B`` in a floor f is ``A*g + (B - c*A)`` in the floor ``g = f + c``: what vanishes are the
+terms in which c is the ratio of a coefficient of B to one of A.
+
+**Product.** A sum is a product of its factors, or one but for a number; written so where that is
+shorter. The factoring is sympy's.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import Literal, get_args
 
 import sympy
 
-from symcnn.algebra.size import Coeff, Int, Size, prod, unfolded, upper
+from symcnn.algebra.expr import from_sympy, to_sympy
+from symcnn.algebra.size import (
+    Atom,
+    Coeff,
+    Floor,
+    Int,
+    Max,
+    Monomial,
+    Power,
+    Size,
+    Symbol,
+    prod,
+    replaced,
+    sole_atom,
+    unfolded,
+    upper,
+)
+from symcnn.errors import BadSpec
 
-__all__ = ["factors", "text"]
+__all__ = [
+    "Floors",
+    "Product",
+    "factors",
+    "raised",
+    "reading",
+    "shifted",
+    "spelled",
+    "text",
+    "word",
+]
+
+#: How a floor is written: in brackets around a fraction, or around a slash; as an integer division;
+#: or as a floor or a ceiling, whichever is shorter.
+Floors = Literal["brackets", "inline", "division", "shortest"]
 
 
 @lru_cache(maxsize=512)
@@ -53,24 +93,165 @@ def factors(expr: Int) -> tuple[tuple[Size, ...], int]:
     return tuple(parts), sign
 
 
-def text(expr: Int) -> str:
-    """An expression for reading: a product where it is one, and where that is shorter a product
-    and a number, ``2*(k - 1)*(2**n - 1) + 1``.
+@dataclass(frozen=True, slots=True)
+class Product:
+    """How an expression is written: ``content * parts[0]**n * ... + beside``."""
+
+    content: int
+    parts: tuple[tuple[Int, int], ...]  # each with its power, in the order of reading
+    beside: int = 0
+
+    def __str__(self) -> str:
+        words = "" if self.content == 1 else "-" if self.content == -1 else f"{self.content}*"
+        texts = []
+        for part, power in self.parts:
+            alone = sole_atom(part)
+            bare = isinstance(alone, Symbol) or (isinstance(alone, Power) and power == 1)
+            base = str(part) if bare else f"({part})"
+            texts.append(base if power == 1 else f"{base}**{power}")
+        sign = f" {'-' if self.beside < 0 else '+'} {abs(self.beside)}" if self.beside else ""
+        return f"{words}{'*'.join(texts)}{sign}"
+
+
+@lru_cache(maxsize=4096)
+def spelled(expr: Int) -> Int | Product:
+    """The shortest spelling: a sum whose floors are moved, or a product. It is for reading: what
+    is calculated with is the normal form.
+
+    >>> H, k = Size.symbol("H"), Size.symbol("k")
+    >>> spelled((H + 1)//2 - 1), spelled(2*k*H - 2*k - 2*H + 3), spelled(H*k**2 + H)
+    ((H - 1)//2, Product(content=2, parts=((H - 1, 1), (k - 1, 1)), beside=1), H*k**2 + H)
+    """
+    if isinstance(expr, int):
+        return expr
+    written = shifted(unfolded(expr))
+    if isinstance(written, int) or all(sum(p for _, p in mono) < 2 for mono in written.terms):
+        return written
+    products = [_product(written), *(_product(written - b, b) for b in _beside(written))]
+    return min((p for p in (*products, written) if p is not None), key=lambda p: len(str(p)))
+
+
+def text(expr: Int, floors: Floors = "division") -> str:
+    """An expression for reading, in its shortest spelling: floors moved by whole numbers, a product
+    where that is shorter, ``2*(k - 1)*(2**n - 1) + 1``. As python code it has the same value.
+
+    Raises BadSpec for a style that there is not.
 
     >>> H, W = Size.symbol("H"), Size.symbol("W")
     >>> text(256 * ((H - 35)//32) * ((W - 35)//32)), text(9*H * W - 18*H - 18*W + 40)
     ('256*((H - 35)//32)*((W - 35)//32)', '9*(H - 2)*(W - 2) + 4')
+    >>> [text((H + 31)//32, style) for style in ("division", "brackets", "shortest")]
+    ['(H + 31)//32', 'floor((H + 31)/32)', 'ceil(H/32)']
     """
-    if isinstance(expr, int) or all(sum(power for _, power in mono) < 2 for mono in expr.terms):
-        return str(expr)
-    expr = unfolded(expr)
-    if product := _product(expr):
-        return product
-    words = [str(expr)]
-    for beside in _beside(expr):
-        if product := _product(expr - beside):
-            words.append(f"{product} {'-' if beside < 0 else '+'} {abs(beside)}")
-    return min(words, key=len)
+    if floors not in get_args(Floors):
+        raise BadSpec(f"floors={floors!r}", cure=f"one of {', '.join(get_args(Floors))}")
+    found = spelled(expr)
+    if floors == "division":
+        return str(found)
+    if not isinstance(found, Product):
+        return str(_styled(found, floors))
+    parts = [(_styled(part, floors), power) for part, power in found.parts]
+    return str(Product(found.content, tuple(parts), found.beside))
+
+
+def _styled(expr: Int, floors: Floors) -> Int:
+    """With a symbol in the place of each floor: how it is spelled."""
+
+    def styled(atom: Atom) -> Size:
+        if isinstance(atom, Max):
+            return Max(tuple(_styled(shifted(arg), floors) for arg in atom.args)).size()
+        if not isinstance(atom, Floor):
+            return atom.size()
+        num, kind = (atom.num, "floor") if floors != "shortest" else raised(atom.num, atom.den)
+        above, below = (str(_styled(e, floors)) for e in (num, atom.den))
+        above, below = (e if e.isalnum() else f"({e})" for e in (above, below))
+        return Symbol(f"{kind}({above}/{below})").size()
+
+    return expr if isinstance(expr, int) else expr.map(styled)
+
+
+def raised(num: Int, den: Int) -> tuple[Int, str]:
+    """Numerator and kind of the shorter of ``floor(x/n)`` and ``ceil((x - n + 1)/n)``.
+
+    >>> H = Size.symbol("H")
+    >>> raised(H + 31, 32), raised(H - 1, 2)
+    ((H, 'ceil'), (H - 1, 'floor'))
+    """
+    above = num - den + 1
+    return (above, "ceil") if len(str(above)) < len(str(num)) else (num, "floor")
+
+
+def reading(expr: Int) -> sympy.Expr:
+    """A sympy expression in the form in which people read it, floors moved by whole numbers.
+
+    >>> reading((Size.symbol("H") - 5)//2 + 1)
+    (H - 3)//2
+    """
+    return to_sympy(shifted(expr))
+
+
+def word(value: object) -> str:
+    """A sympy expression as text, in its shortest spelling; anything else as it prints.
+
+    >>> word(sympy.floor((to_sympy(Size.symbol("H")) - 1)/2)), word(7)
+    ('(H - 1)//2', '7')
+    """
+    if not isinstance(value, sympy.Expr):
+        return str(value)
+    try:
+        return str(reading(from_sympy(value)))
+    except (BadSpec, TypeError):  # not a size
+        return str(value)
+
+
+#: Sums of more terms are left as they are.
+_MANY = 400
+
+
+def shifted(expr: Int) -> Int:
+    """The same with floors moved by whole numbers, where that is shorter.
+
+    >>> H, W = Size.symbol("H"), Size.symbol("W")
+    >>> shifted(((H - 1)//2) * ((W - 1)//2) + 2*((H - 1)//4))
+    ((H - 1)//2)*((W - 1)//2) + 2*((H - 1)//4)
+    """
+    if isinstance(expr, int) or len(expr.terms) > _MANY:
+        return expr
+    floors = {a: a for a in expr.atoms() if isinstance(a, Floor) and type(a.den) is int}
+    for floor in sorted(floors, key=lambda atom: atom.key):
+        for c in _shifts(expr, floor):
+            other = replaced(expr, floor, _moved(floor, c) - c)
+            if isinstance(other, Size) and _length(other) < _length(expr):
+                expr = other
+                break
+    return expr
+
+
+def _moved(floor: Floor, by: int) -> Size:
+    """The floor that is larger by so much, whole numbers left in it."""
+    num = floor.num + floor.den * by
+    assert isinstance(num, Size)
+    return Floor(num, floor.den).size()
+
+
+def _length(expr: Size) -> tuple[int, int]:
+    return len(str(expr)), len(expr.terms)
+
+
+def _shifts(expr: Size, floor: Floor) -> list[int]:
+    """By how much a floor may be moved so that a term vanishes; what takes most terms first."""
+    beside: dict[Monomial, Coeff] = {}
+    times: dict[Monomial, Coeff] = {}
+    for mono, coeff in expr.terms.items():
+        power = dict(mono).get(floor, 0)
+        if power == 1:
+            times[tuple((a, p) for a, p in mono if a != floor)] = coeff
+        elif not power:
+            beside[mono] = coeff
+        else:
+            return []
+    ratios = Counter(Fraction(beside[m]) / Fraction(c) for m, c in times.items() if m in beside)
+    return [int(c) for c, _ in ratios.most_common() if c.denominator == 1]
 
 
 def _beside(expr: Int) -> Iterator[int]:
@@ -95,19 +276,21 @@ def _whole(coeff: Coeff) -> bool:
     return type(coeff) is int
 
 
-def _product(expr: Int) -> str:
-    """A product as text; empty for what is none."""
+def _product(expr: Int, beside: int = 0) -> Product | None:
+    """A product, and a number beside it; None for what is none."""
     if isinstance(expr, int):
-        return ""
+        return None
     try:
         parts, content = factors(expr)
     except ValueError:
-        return ""
+        return None
     if len(parts) < 2:
-        return ""
-    words = "" if content == 1 else "-" if content == -1 else f"{content}*"
-    texts = []
-    for part, power in Counter(map(str, parts)).items():
-        base = part if part.isidentifier() else f"({part})"
-        texts.append(base if power == 1 else f"{base}**{power}")
-    return words + "*".join(sorted(texts, key=lambda t: (t not in ("N", "B"), t.lstrip("("))))
+        return None
+    counted = Counter(parts)
+    return Product(content, tuple((p, counted[p]) for p in sorted(counted, key=_order)), beside)
+
+
+def _order(part: Size) -> tuple[bool, str]:
+    """The batch first, then by name."""
+    text = str(part)
+    return text not in ("N", "B"), text.lstrip("(")

@@ -16,8 +16,8 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import BooleanAtom
 
-from symcnn.algebra.expr import FloorDiv, Geometric, Trunc, from_sympy, reading
-from symcnn.algebra.factor import factors
+from symcnn.algebra.expr import FloorDiv, Geometric, Trunc, from_sympy, to_sympy
+from symcnn.algebra.factor import Product, raised, reading, shifted, spelled
 from symcnn.algebra.size import Int, Size, unfolded
 from symcnn.errors import SymcnnError
 
@@ -93,14 +93,16 @@ def _size(value: Any) -> Int | None:
 
 def _long(size: Int) -> list[tuple[bool, str]] | None:
     """Sign and content of each term of a long sum; None for what is short, or a product."""
-    if isinstance(size, int) or len(size.terms) <= _LONG:
-        return None
-    parts = _factored(size)[0]
-    if parts and all(len(part.terms) <= _LONG for part in parts):
+    written = spelled(size)
+    if isinstance(written, Product):
+        if all(isinstance(part, int) or len(part.terms) <= _LONG for part, _ in written.parts):
+            return None
+        written = shifted(size)
+    if isinstance(written, int) or len(written.terms) <= _LONG:
         return None
     return [
         (coeff < 0, _term(mono, abs(coeff)))
-        for mono, coeff in sorted(size.terms.items(), key=_first_to_last)
+        for mono, coeff in sorted(written.terms.items(), key=_first_to_last)
     ]
 
 
@@ -114,25 +116,19 @@ def _first_to_last(term: tuple[Any, Any]) -> tuple[Any, ...]:
     return -sum(power for _, power in mono), *_order(Size({mono: 1}) if mono else "")
 
 
-def _factored(size: Size) -> tuple[tuple[Size, ...], int]:
-    try:
-        return factors(size)
-    except ValueError:
-        return (), 1
-
-
 def _product(size: Int) -> str:
-    if isinstance(size, int):
-        return _number(size)
-    lone = all(sum(power for _, power in mono) < 2 for mono in size.terms)
-    parts, content = ((), 1) if lone else _factored(size)
-    if not parts or (len(parts) == 1 and content in (1, -1)):
-        return _expr(reading(size))
+    written = spelled(size)
+    if isinstance(written, int):
+        return _number(written)
+    if isinstance(written, Size):
+        return _expr(to_sympy(written))
+    content = written.content
     words = [] if content == 1 else ["<mo>\u2212</mo>"] if content == -1 else [_number(content)]
-    for part in sorted(dict.fromkeys(parts), key=_order):
-        shown, power = reading(part), parts.count(part)
-        factor = _grouped(shown)
+    for part, power in sorted(written.parts, key=lambda pair: _order(pair[0])):
+        factor = _grouped(reading(part))
         words.append(factor if power == 1 else f"<msup>{factor}{_number(power)}</msup>")
+    if beside := written.beside:
+        words.append(_SIGNS[beside < 0] + _number(abs(beside)))
     return f"<mrow>{_SPACE.join(words)}</mrow>"
 
 
@@ -204,8 +200,12 @@ def _power(expr: Any) -> str:
 
 
 def _floor(expr: Any) -> str:
-    above, below = (_grouped(arg) for arg in expr.args)
-    return bracketed(f"{above}<mo>/</mo>{below}", "\u230a", "\u230b")
+    num, kind = raised(*map(from_sympy, expr.args))
+    inner = f"{_grouped(to_sympy(num))}<mo>/</mo>{_grouped(expr.args[1])}"
+    return bracketed(inner, *_BRACKETS[kind])
+
+
+_BRACKETS = {"floor": "\u230a\u230b", "ceil": "\u2308\u2309"}
 
 
 def _grouped(expr: Any) -> str:

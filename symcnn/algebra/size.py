@@ -1188,14 +1188,18 @@ def is_whole(expr: Int) -> bool:
 
 
 def _text(expr: Size) -> str:
-    """Plain text. A lone floor takes its constant in: ``(H - 31)//32``, not ``(H + 1)//32 - 1``."""
+    """Plain text. A lone floor takes its constant in where that is shorter: ``(H - 31)//32``, not
+    ``(H + 1)//32 - 1``.
+    """
     whole = unfolded(expr)
     if whole is not expr:
         return str(whole)
     terms, const = [(m, c) for m, c in expr.ordered() if m], expr.const
     floor = sole_atom(expr - const)
     if isinstance(floor, Floor) and type(const) is int and type(floor.den) is int:
-        return f"{_operand(floor.num + floor.den * const)}//{_operand(floor.den)}"
+        taken = f"{_operand(floor.num + floor.den * const)}//{_operand(floor.den)}"
+        if not const or len(taken) <= len(f"{floor.key} + {abs(const)}"):
+            return taken
     pieces = [_term(mono, coeff) for mono, coeff in terms]
     if const or not terms:
         pieces.append(("-" if const < 0 else "+", str(abs(const))))

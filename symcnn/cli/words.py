@@ -48,7 +48,7 @@ def explain(ask: Ask, what: str | None, axis: str | None, target: str | None, fo
 @click.option("--what", default="table", help="table, formulas, derivation or document.")
 @click.option("--depth", type=int, help="One row per module at this depth.")
 @click.option("--siunitx", is_flag=True, help="Numbers for the package siunitx.")
-@click.option("--floors", default="brackets", help="brackets, inline, division or shortest.")
+@click.option("--floors", default="shortest", help="shortest, brackets, inline or division.")
 def latex(ask: Ask, what: str, depth: int | None, siunitx: bool, floors: str) -> Reply:
     """LaTeX for a paper: the architecture table, the formulas, the derivation, a document."""
     text = ask.net.to_latex(what, at=ask.sizes or None, depth=depth, siunitx=siunitx, floors=floors)

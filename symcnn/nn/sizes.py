@@ -24,7 +24,7 @@ from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.formula import Formula
 from symcnn.sets.grammar import Spec, Target
 from symcnn.sets.inputset import InputSet, input_set
-from symcnn.trace.graph import public
+from symcnn.trace.graph import Shape, public
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +71,7 @@ def sizes_after(module: Module, sizes: Sequence[Asked]) -> tuple[Expr | np.ndarr
     back: dict[Any, Any] = {}
     net = _traced(module, [_kernel(size, back) for size in sizes])
     shown = [public(net.simplest(dim)) for dim in _dims_after(net, len(sizes))]
-    return tuple(
+    return Shape(
         size.subs(back) if back and isinstance(size, sympy.Basic) else _plain(size)
         for size in shown
     )
@@ -211,7 +211,21 @@ def _over_arrays(module: Module, sizes: Sequence[Any]) -> tuple[Any, ...]:
             told = f"{requirement.why}: {requirement.consequence(where)}"
             raise InvalidInput(f"{type(module).__name__} cannot take {listed}: {told}")
     dims = _dims_after(net, len(sizes))
-    return tuple(Formula(net.simplest(dim), values).at(**values) for dim in dims)
+    return tuple(_elements(net.simplest(dim), values) for dim in dims)
+
+
+def _elements(dim: Int, values: dict[str, Any]) -> Any:
+    """A size at arrays: an array of numbers, or where symbols are left, of expressions."""
+    import numpy as np
+
+    if symbols_of(dim) <= values.keys():
+        return Formula(dim, values).at(**values)
+    assert isinstance(dim, Size)
+    points = zip(*(grid.flat for grid in values.values()), strict=True)
+    found = [public(dim.subs(dict(zip(values, map(int, p), strict=True)))) for p in points]
+    made = np.empty(len(found), object)
+    made[:] = found
+    return made.reshape(next(iter(values.values())).shape)
 
 
 def _hold(requirement: Requirement, values: dict[str, Any]) -> bool:

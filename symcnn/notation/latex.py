@@ -1,30 +1,23 @@
 r"""LaTeX that goes into a paper unchanged: formulas in a chosen notation, and whole documents.
 
-A formula is written as it is read aloud: a product where it is one, and a lone floor with its
-constant inside, ``\lfloor (H + 31)/32 \rfloor``. Nothing here computes.
+A formula is written in its shortest spelling (`symcnn.algebra.factor`): a product where that is
+shorter, floors moved by whole numbers, ``\lceil H/32 \rceil``. Nothing here computes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, get_args
 
 from sympy.printing.latex import LatexPrinter
 
-from symcnn.algebra.expr import reading
-from symcnn.algebra.factor import factors
-from symcnn.algebra.size import Int, Size
+from symcnn.algebra.expr import FloorDiv, from_sympy, to_sympy
+from symcnn.algebra.factor import Floors, Product, raised, reading, spelled
+from symcnn.algebra.size import Int
 from symcnn.errors import BadSpec
 
 __all__ = ["Notation", "document", "escape", "formula", "number", "times"]
-
-
-_FLOORS = ("brackets", "inline", "division", "shortest")
-
-
-#: How a floor is written.
-Floors = Literal["brackets", "inline", "division", "shortest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +25,9 @@ class Notation:
     r"""How formulas are written.
 
     names: LaTeX for a symbol, such as ``{"H": r"H_{\mathrm{in}}"}``.
-    floors: ``"brackets"`` for floor brackets around a fraction, ``"inline"`` for brackets around a
-        slash, ``"division"`` for integer division, ``(H + 31) // 32``; ``"shortest"`` for the
-        shorter of floor and ceiling, ``\lceil H/32 \rceil``.
+    floors: ``"shortest"`` for the shorter of floor and ceiling, ``\lceil H/32 \rceil``;
+        ``"brackets"`` for floor brackets around a fraction, ``"inline"`` for brackets around a
+        slash, ``"division"`` for integer division, ``(H + 31) // 32``.
     siunitx: numbers as ``\num{25557032}``; else with thin spaces, and no package.
 
     >>> from symcnn.algebra.size import Size
@@ -44,17 +37,17 @@ class Notation:
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
-    floors: Floors = "brackets"
+    floors: Floors = "shortest"
     siunitx: bool = False
 
     def __post_init__(self) -> None:
-        if self.floors not in _FLOORS:
-            raise BadSpec(f"floors={self.floors!r}", cure=f"one of {', '.join(_FLOORS)}")
+        if self.floors not in get_args(Floors):
+            raise BadSpec(f"floors={self.floors!r}", cure=f"one of {', '.join(get_args(Floors))}")
 
 
 class _Printer(LatexPrinter):  # type: ignore[misc]
     def __init__(self, notation: Notation) -> None:
-        super().__init__()
+        super().__init__({"mul_symbol": r" \, "})
         self.notation = notation
         self.printmethod = "_symcnn"  # our own methods below come first
 
@@ -66,11 +59,11 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
     def _print_FloorDiv(self, expr: Any, exp: str | None = None) -> str:  # noqa: N802
         num, den = expr.args
         if self.notation.floors in ("brackets", "shortest"):
-            top, bottom, kind = self._print(num), self._print(den), "floor"
+            kind = "floor"
             if self.notation.floors == "shortest":
-                raised = self._print(num - den + 1)  # floor(x/d) = ceil((x - d + 1)/d)
-                if len(raised) < len(top):
-                    top, kind = raised, "ceil"
+                above, kind = raised(from_sympy(num), from_sympy(den))
+                num = to_sympy(above)
+            top, bottom = self._print(num), self._print(den)
             text = rf"\left\l{kind} \frac{{{top}}}{{{bottom}}} \right\r{kind}"
         else:
             top, bottom = self._grouped(num), self._grouped(den)
@@ -80,6 +73,15 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
                 else rf"\left({top} \mathbin{{//}} {bottom}\right)"
             )
         return f"{text}^{{{exp}}}" if exp else text
+
+    def _needs_mul_brackets(self, expr: Any, first: bool = False, last: bool = False) -> bool:
+        """A floor has brackets of its own."""
+        return not isinstance(expr, FloorDiv) and bool(
+            super()._needs_mul_brackets(expr, first=first, last=last)
+        )
+
+    def _needs_brackets(self, expr: Any) -> bool:
+        return not isinstance(expr, FloorDiv) and bool(super()._needs_brackets(expr))
 
     def _grouped(self, expr: Any) -> str:
         text = self._print(expr)
@@ -103,21 +105,20 @@ def formula(expr: Int, notation: Notation | None = None) -> str:
     printer = _Printer(notation)
     if isinstance(expr, int):
         return number(expr, notation)
-    try:
-        parts, content = factors(expr)
-    except ValueError:
-        parts, content = (), 1
-    if not parts or (len(parts) == 1 and content in (1, -1)):
-        return str(printer.doprint(reading(expr)))
-    words = [] if content == 1 else ["-"] if content == -1 else [number(content, notation)]
-    counted = {part: parts.count(part) for part in sorted(set(parts), key=_order)}
-    for part, times in counted.items():
+    written = spelled(expr)
+    if not isinstance(written, Product):
+        return str(printer.doprint(to_sympy(written)))
+    content = written.content
+    words = [] if content in (1, -1) else [number(content, notation)]
+    for part, power in sorted(written.parts, key=lambda pair: _order(pair[0])):
         shown = reading(part)
         text = printer.doprint(shown)
         if shown.is_Add:
             text = rf"\left({text}\right)"
-        words.append(text if times == 1 else f"{text}^{{{times}}}")
-    return r" \, ".join(words)
+        words.append(text if power == 1 else f"{text}^{{{power}}}")
+    beside = written.beside
+    more = f" {'-' if beside < 0 else '+'} {number(abs(beside), notation)}" if beside else ""
+    return ("- " if content == -1 else "") + r" \, ".join(words) + more
 
 
 def times(values: Iterable[Int], notation: Notation | None = None) -> str:
@@ -136,15 +137,12 @@ def _factor(value: Int, notation: Notation | None = None) -> str:
     shown = formula(value, notation)
     if isinstance(value, int):
         return shown
-    try:
-        parts, content = factors(value)
-    except ValueError:
-        parts, content = (), 1
-    whole = not parts or (len(parts) == 1 and content in (1, -1))
-    return rf"\left({shown}\right)" if whole and reading(value).is_Add else shown
+    written = spelled(value)
+    loose = written.beside if isinstance(written, Product) else to_sympy(written).is_Add
+    return rf"\left({shown}\right)" if loose else shown
 
 
-def _order(part: Size) -> tuple[int, str]:
+def _order(part: Int) -> tuple[int, str]:
     text = str(part)
     return (0 if text in ("N", "B") else 1 if text.isidentifier() else 2), text.lstrip("(")
 

@@ -13,8 +13,7 @@ from typing import Any, Literal, Union
 
 import sympy
 
-from symcnn.algebra.expr import reading
-from symcnn.algebra.factor import text
+from symcnn.algebra.factor import reading, text
 from symcnn.algebra.size import Int, Size, evaluate, lower, symbols_of, upper
 
 __all__ = [

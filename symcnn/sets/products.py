@@ -103,8 +103,8 @@ def cases(condition: Condition, known: Known) -> Cases | None:
     ...     def entails(self, condition): return True
     >>> for case in cases(Condition(H * (W//2) + 1, "==", 3), Anything()):
     ...     print(*case, sep=" and ")
-    H - 1 == 0 and (W - 4)//2 == 0
-    H - 2 == 0 and (W - 2)//2 == 0
+    H - 1 == 0 and W//2 - 2 == 0
+    H - 2 == 0 and W//2 - 1 == 0
     """
     gap = condition.lhs - condition.rhs
     if isinstance(gap, int):

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple, Union
 
 from symcnn.algebra.axis import Axes
 from symcnn.algebra.expr import Expr, to_sympy
+from symcnn.algebra.factor import word
 from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Int, Size, evaluate, prod, symbols_of
 from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError, Undecidable
@@ -65,8 +66,10 @@ Dims = tuple[Int, ...]
 
 
 class Shape(tuple[Any, ...]):
-    """A shape as a tuple of ints and sympy expressions.
+    """A shape as a tuple of ints and sympy expressions, written in their shortest spelling.
 
+    >>> Shape.of((3, (Size.symbol("H") - 1)//2))
+    (3, (H - 1)//2)
     >>> Shape.of((Size.symbol("N"), 3, 7)).numel
     21*N
     """
@@ -92,7 +95,9 @@ class Shape(tuple[Any, ...]):
         return total
 
     def __str__(self) -> str:
-        return f"({', '.join(map(str, self))}{',' if len(self) == 1 else ''})"
+        return f"({', '.join(map(word, self))}{',' if len(self) == 1 else ''})"
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         return block(math(tuple(self)))

@@ -333,7 +333,7 @@ class Trace:
         >>> layers = nn.Conv2d(3, 8, 3, 2), nn.Flatten(), nn.Linear(392, 10)
         >>> net = nn.Sequential(*layers).trace("N 3 H W")
         >>> net.at("0").output_shape
-        (N, 8, (H + 1)//2 - 1, (W + 1)//2 - 1)
+        (N, 8, (H - 1)//2, (W - 1)//2)
         """
         outputs = self.located(name)
         part = type(self)(self._inputs, outputs, name=name)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import singledispatch
-from typing import Any
 
 from symcnn.algebra.expr import from_sympy
+from symcnn.algebra.factor import Floors, shifted
+from symcnn.algebra.size import Int, Size
 from symcnn.errors import BadSpec
-from symcnn.notation.latex import Floors, Notation, document, formula, times
+from symcnn.notation.latex import Notation, document, formula, times
 from symcnn.questions.cost.cost import total_macs
 from symcnn.questions.explain import explain
 from symcnn.trace.trace import Trace
@@ -25,7 +26,7 @@ def to_latex(
     what: str = "table",
     *,
     names: Mapping[str, str] | None = None,
-    floors: Floors = "brackets",
+    floors: Floors = "shortest",
     siunitx: bool = False,
     columns: Sequence[str] | None = None,
     at: Mapping[str, int] | None = None,
@@ -83,16 +84,14 @@ def formulas(net: Trace, notation: Notation) -> str:
     return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
 
 
-def _broken(expr: Any, notation: Notation) -> str:
-    """A long sum over several lines, a term or two on each."""
-    whole = formula(expr, notation)
-    if isinstance(expr, int) or len(whole) < 120 or len(expr.terms) < 2:
+def _broken(expr: Int, notation: Notation) -> str:
+    """A long sum over several lines, a term on each."""
+    whole, terms = formula(expr, notation), shifted(expr)
+    if isinstance(terms, int) or len(whole) < 120 or len(terms.terms) < 2:
         return whole
-    from symcnn.algebra.size import Size
-
     lines: list[str] = []
-    for mono, coeff in expr.ordered():
-        term = formula(Size({mono: abs(coeff)}) if mono else abs(coeff), notation)
+    for mono, coeff in terms.ordered():
+        term = formula(Size({mono: coeff if coeff > 0 else -coeff}), notation)
         sign = "-" if coeff < 0 else "+" if lines else ""
         lines.append(f"{sign} {term}".strip())
     return " \\\\\n&\\quad ".join(lines)

@@ -62,7 +62,7 @@ def from_onnx(
     >>> pool = helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[3, 3], strides=[2, 2])
     >>> net = from_onnx(helper.make_model(helper.make_graph([pool], "g", [x], [y])))
     >>> net.output_shape
-    (N, 3, (H + 1)//2 - 1, (W + 1)//2 - 1)
+    (N, 3, (H - 1)//2, (W - 1)//2)
     """
     return traced(model, inputs)[0]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape as html_escape
 from typing import Any
 
@@ -120,7 +120,10 @@ class Tree(Shown):
     def to_mathml(self) -> str:
         """The tree as the content of MathML."""
         if self.kind == "leaf":
-            return written(self.parts[0])
+            found = sole_floor(self.parts[0])
+            if found is None:
+                return written(self.parts[0])
+            return Tree.of("floor", *found).to_mathml()
         parts = [part.to_mathml() for part in self.parts]
         loose = [part.kind == "sum" or _loose_leaf(part) for part in self.parts]
         inner = [bracketed(p) if b else p for p, b in zip(parts, loose, strict=True)]
@@ -140,7 +143,9 @@ class Tree(Shown):
         return "".join(terms)
 
     def to_latex(self, notation: Notation) -> str:
-        """The tree in LaTeX."""
+        """The tree in LaTeX, floors as floors."""
+        if notation.floors == "shortest":
+            notation = replace(notation, floors="brackets")
         floor = {
             "brackets": r"\left\lfloor \frac{NUM}{DEN} \right\rfloor",
             "inline": r"\lfloor (NUM) / DEN \rfloor",
