@@ -42,7 +42,9 @@ def reader():
     parser = LarkLaTeXParser()
 
     def read(written):
-        plain = re.sub(r"(?<=\d)\\,(?=\d)", "", written.replace(r"\left", "").replace(r"\right", ""))
+        plain = re.sub(
+            r"(?<=\d)\\,(?=\d)", "", written.replace(r"\left", "").replace(r"\right", "")
+        )
         found = parser.doparse(plain.replace(r" \, ", r" \cdot "))
         return from_sympy(found.xreplace({sympy.Symbol(name): s for name, s in SYMBOLS.items()}))
 
@@ -75,7 +77,7 @@ k, n, g, C = (SYMBOLS[name] for name in "kngC")
         sympy.expand(9 * N * (FloorDiv(H - 1, 2)) * (FloorDiv(W - 3, 4) - 2) + 7),
         sympy.Max(H, W) - sympy.Min(H, FloorDiv(W, 2)),
         H / 4,
-        -FloorDiv(H + 31, 32) ** 2,
+        -(FloorDiv(H + 31, 32) ** 2),
         FloorDiv(H * W, FloorDiv(W, 2) + 1),
     ],
     ids=str,

@@ -124,10 +124,13 @@ def spelled(expr: Int) -> Int | Product:
     """
     if isinstance(expr, int):
         return expr
-    written = shifted(unfolded(expr))
+    plain = unfolded(expr)
+    written = shifted(plain)
     if isinstance(written, int) or all(sum(p for _, p in mono) < 2 for mono in written.terms):
         return written
     products = [_product(written), *(_product(written - b, b) for b in _beside(written))]
+    if plain is not written:
+        products.insert(0, _product(plain))
     return min((p for p in (*products, written) if p is not None), key=lambda p: len(str(p)))
 
 
