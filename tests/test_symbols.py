@@ -217,7 +217,7 @@ def test_a_claim_in_a_depth_is_compared_for_all_depths():
 def test_sizes_of_several_terms_stand_in_brackets():
     net = nn.Repeat(nn.Conv2d(C, C, 3), n).trace("N C H W")
     assert r"C \times \left(H - 2 \, n\right) \times \left(W - 2 \, n\right)" in net.to_latex()
-    assert r"\left(H - 2 n\right)" in net.to_latex("formulas")
+    assert r"\left(H - 2 \, n\right)" in net.to_latex("formulas")
 
 
 # Speed -----------------------------------------------------------------------------------------
