@@ -15,7 +15,8 @@ from symcnn import BadSpec, FloorDiv, H, N, W, nn
 from symcnn.algebra.expr import from_sympy, to_sympy
 from symcnn.algebra.factor import spelled, text
 from symcnn.notation.latex import Notation, formula
-from symcnn.testing.expressions import expressions
+
+from .fuzz.expressions import expressions
 
 X, Y = symcnn.symbols("x y")
 SYMBOLS = {str(s): s for s in (N, H, W, X, Y, *symcnn.symbols("C g k n"))}
