@@ -1188,9 +1188,7 @@ def is_whole(expr: Int) -> bool:
 
 
 def _text(expr: Size) -> str:
-    """Plain text. A lone floor takes its constant in where that is shorter: ``(H - 31)//32``, not
-    ``(H + 1)//32 - 1``.
-    """
+    """Plain text. A lone floor takes its constant in where that is shorter: ``(H - 31)//32``."""
     whole = unfolded(expr)
     if whole is not expr:
         return str(whole)
@@ -1200,15 +1198,12 @@ def _text(expr: Size) -> str:
         taken = f"{_operand(floor.num + floor.den * const)}//{_operand(floor.den)}"
         if not const or len(taken) <= len(f"{floor.key} + {abs(const)}"):
             return taken
-    pieces = [_term(mono, coeff) for mono, coeff in terms]
-    if const or not terms:
-        pieces.append(("-" if const < 0 else "+", str(abs(const))))
+    last = [("-" if const < 0 else "+", str(abs(const)))] if const or not terms else []
+    pieces = [*(_term(mono, coeff) for mono, coeff in terms), *last]
     (sign, first), *others = pieces
     if sign == "-":
-        bare_floor = terms and sole_atom(Size({terms[0][0]: 1}))
-        first = (
-            f"-({first})" if isinstance(bare_floor, Floor) and terms[0][1] == -1 else f"-{first}"
-        )
+        bare = terms and terms[0][1] == -1 and sole_atom(Size({terms[0][0]: 1}))
+        first = f"-({first})" if isinstance(bare, Floor) else f"-{first}"
     return " ".join([first, *(f"{sign} {body}" for sign, body in others)])
 
 
