@@ -1,7 +1,9 @@
 """`symcnn.testing`, what other people's tests use: strategies for inputs, torch as the oracle."""
 
+import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
 import torch
@@ -21,6 +23,7 @@ from symcnn.testing import (
     valid_inputs,
 )
 from symcnn.testing.networks import networks
+from symcnn.testing.oracles import torch_saved
 
 from .conftest import ROOT
 
@@ -121,6 +124,16 @@ def test_an_oracle_that_could_compare_nothing_does_not_pass():
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(1, 4))
     with pytest.raises(BadSpec, match="nothing could be compared"):
         assert_receptive_field(module, symcnn.from_torch(module, "N 3 H W"))
+
+
+def test_what_autograd_keeps_is_counted_and_let_go():
+    """An output that its own function keeps, as a sigmoid's is, holds the whole module."""
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sigmoid())
+    weight = weakref.ref(module[0].weight)
+    assert torch_saved(symcnn.from_torch(module, "1 3 8 8"), module, {}) == 4 * (3 * 64 + 4 * 36)
+    del module
+    gc.collect()
+    assert weight() is None
 
 
 def test_importing_it_loads_no_torch():

@@ -614,7 +614,7 @@ def test_what_autograd_keeps_of_a_weight_made_anew_is_counted(norm):
 
     def pack(t):
         kept[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
-        return t
+        return t.detach()
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
         y = module(torch.zeros(2, 8, 20, requires_grad=True))

@@ -178,7 +178,7 @@ def torch_saved(
     def pack(t: torch.Tensor) -> torch.Tensor:
         storage = t.untyped_storage()
         kept[storage._cdata] = storage  # held, so that no address is used twice
-        return t
+        return t.detach()  # an output that its own function keeps would never be freed
 
     inputs = [torch.randn(shape).requires_grad_(input_grad) for shape in _input_shapes(net, sizes)]
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
