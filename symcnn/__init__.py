@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from symcnn.frontends.onnx import from_onnx
     from symcnn.frontends.onnx.annotate import annotate
     from symcnn.network import Network
-    from symcnn.ops.registry import rule
+    from symcnn.ops.operation import rule
     from symcnn.ops.shape import cat
     from symcnn.questions.cost.compare import compare
     from symcnn.questions.inputs.system import solve
@@ -124,7 +124,7 @@ _HOMES = {
     "from_torch": "symcnn.frontends",
     "inverse_of": "symcnn.questions.layer.hyper",
     "report": "symcnn.questions.report",
-    "rule": "symcnn.ops.registry",
+    "rule": "symcnn.ops.operation",
     "same_padding": "symcnn.questions.layer.hyper",
     "solve": "symcnn.questions.inputs.system",
     "solve_layer": "symcnn.questions.layer.hyper",

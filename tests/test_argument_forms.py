@@ -9,7 +9,7 @@ import torch
 import symcnn
 import symcnn.ops
 from symcnn.frontends.torch.forms import NUMPY, orders, placed
-from symcnn.ops.registry import Operation
+from symcnn.ops.operation import Operation
 from symcnn.trace.graph import OPS
 
 torch.set_num_threads(1)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Const, Folded, Scatter, Whole
 from symcnn.algebra.size import Int, Size, prod
 from symcnn.errors import DataDependent, ShapeMismatch
+from symcnn.ops import dtypes, work
+from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.pointwise import aligned, broadcast_dims, fits
 from symcnn.ops.registry import (
     OneOrMore,
@@ -22,21 +25,23 @@ from symcnn.ops.registry import (
     normal_dims,
     require_equal,
     require_rank,
-    rule,
     unpacked,
     whole_axes,
 )
 from symcnn.ops.shape import Strides, join, permuted, reshaped
+from symcnn.ops.storage import maps, views
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor, tensors_in
 
 __all__: list[str] = []
 
+rule = partial(any_rule, other=work.nothing, empty=True)
+
 
 # Expanding and repeating ----------------------------------------------------------------------
 
 
-@rule("expand", "broadcast_to")
+@rule("expand", "broadcast_to", saves=views.expand, uniform=True)
 def expand(input: SymbolicTensor, *size: OneOrMore[Int], implicit: bool = False) -> Result:
     """Axes of size 1 stretched, and new ones in front; -1 keeps an axis."""
     return _expanded(input, unpacked(size))
@@ -64,13 +69,13 @@ def _stretched(x: SymbolicTensor, dims: Sequence[Int]) -> Axes:
     return aligned(x.dims, tuple(dims))
 
 
-@rule("expand_as")
+@rule("expand_as", saves=views.expand)
 def expand_as(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     """Expanded to the shape of `other`."""
     return _expanded(input, other.dims)
 
 
-@rule("broadcast_tensors")
+@rule("broadcast_tensors", dtype=dtypes.each)
 def broadcast_tensors(*tensors: object) -> Result:
     """All tensors, expanded to the shape they broadcast to."""
     every = list(tensors_in(*tensors))
@@ -79,7 +84,7 @@ def broadcast_tensors(*tensors: object) -> Result:
     return Result((dims,) * len(every), axes, requires=tuple(requires), single=False)
 
 
-@rule("repeat")
+@rule("repeat", saves=maps.copies, uniform=True)
 def repeat(input: SymbolicTensor, *repeats: OneOrMore[Int]) -> Result:
     """The whole tensor, some times along every axis; new axes come in front."""
     return _repeated(input, unpacked(repeats))
@@ -106,14 +111,14 @@ def _again(size: Int, times: Int) -> AxisMap:
     return Const(times) if size == 1 else Folded(0, size * (times - 1), "circular")
 
 
-@rule("tile")
+@rule("tile", saves=maps.copies)
 def tile(input: SymbolicTensor, *dims: OneOrMore[Int]) -> Result:
     """`repeat`, with ones in front where repeats are missing."""
     times = unpacked(dims)
     return _repeated(input, ((1,) * (input.ndim - len(times)) + times))
 
 
-@rule("repeat_interleave")
+@rule("repeat_interleave", saves=maps.copies)
 def repeat_interleave(
     input: SymbolicTensor,
     repeats: Int | SymbolicTensor,
@@ -150,7 +155,7 @@ def repeat_interleave(
 # Moving axes ----------------------------------------------------------------------------------
 
 
-@rule("movedim", "moveaxis")
+@rule("movedim", "moveaxis", saves=views.movedim)
 def movedim(input: SymbolicTensor, source: OneOrMore[int], destination: OneOrMore[int]) -> Result:
     """Some axes to other places; the rest keep their order."""
     moved = normal_dims(source, input.ndim, "movedim")
@@ -162,14 +167,14 @@ def movedim(input: SymbolicTensor, source: OneOrMore[int], destination: OneOrMor
     return permuted(input, [at[i] if i in at else next(rest) for i in range(input.ndim)])
 
 
-@rule("t")
+@rule("t", saves=views.reverse)
 def t(input: SymbolicTensor) -> Result:
     """A matrix transposed; a vector stays."""
     require_rank(input, (0, 1, 2), "t")
     return permuted(input, range(input.ndim)[::-1])
 
 
-@rule("adjoint", "mT", "mH", "matrix_H")
+@rule("adjoint", "mT", "mH", "matrix_H", saves=views.swap(-1, -2))
 def adjoint(input: SymbolicTensor) -> Result:
     """The last two axes exchanged."""
     if input.ndim < 2:
@@ -178,7 +183,7 @@ def adjoint(input: SymbolicTensor) -> Result:
     return permuted(input, [*order[:-2], order[-1], order[-2]])
 
 
-@rule("numpy_T", "T", "H")
+@rule("numpy_T", "T", "H", saves=views.reverse)
 def numpy_t(input: SymbolicTensor) -> Result:
     """The axes in reverse order."""
     return permuted(input, range(input.ndim)[::-1])
@@ -187,7 +192,7 @@ def numpy_t(input: SymbolicTensor) -> Result:
 # Stacking -------------------------------------------------------------------------------------
 
 
-@rule("stack")
+@rule("stack", saves=maps.stack, dtype=dtypes.of_tensors)
 def stack(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
     """Tensors of one shape along a new axis."""
     if not tensors:
@@ -244,12 +249,12 @@ def _stack_along(axis: int, rank: int) -> Any:
 for _names, _axis, _rank in (
     (("hstack",), 1, 1),
     (("vstack", "row_stack"), 0, 2),
-    (("dstack",), 2, 3),
 ):
-    rule(*_names)(_stack_along(_axis, _rank))
+    rule(*_names, saves=maps.copies, dtype=dtypes.of_tensors)(_stack_along(_axis, _rank))
+rule("dstack", dtype=dtypes.of_tensors)(_stack_along(2, 3))
 
 
-@rule("column_stack")
+@rule("column_stack", dtype=dtypes.of_tensors)
 def column_stack(tensors: Sequence[SymbolicTensor], *, out: object = None) -> Result:
     """Vectors as columns, one beside the other."""
     columns = [x if x.ndim > 1 else SymbolicTensor((prod(x.dims), 1)) for x in tensors]
@@ -257,7 +262,7 @@ def column_stack(tensors: Sequence[SymbolicTensor], *, out: object = None) -> Re
     return Result(joined.shapes, whole_axes(joined.shapes[0]), requires=joined.requires)
 
 
-@rule("meshgrid")
+@rule("meshgrid", saves=maps.copies, dtype=dtypes.each)
 def meshgrid(*tensors: object, indexing: str | None = None) -> Result:
     """Every vector expanded over the grid that all of them span; "xy" swaps the first two."""
     vectors = list(tensors_in(*tensors))
@@ -274,7 +279,7 @@ def meshgrid(*tensors: object, indexing: str | None = None) -> Result:
 # Views under other names ----------------------------------------------------------------------
 
 
-@rule("view_as", "reshape_as")
+@rule("view_as", "reshape_as", saves=views.reshape)
 def view_as(
     input: SymbolicTensor, other: SymbolicTensor, *, strides: Strides | None = None
 ) -> Result:
@@ -282,7 +287,7 @@ def view_as(
     return reshaped(input, *other.dims, strides=strides)
 
 
-@rule("ravel")
+@rule("ravel", saves=views.reshape)
 def ravel(input: SymbolicTensor) -> Result:
     """All elements in one axis."""
     return reshaped(input, prod(input.dims))
@@ -291,7 +296,7 @@ def ravel(input: SymbolicTensor) -> Result:
 # Channels ------------------------------------------------------------------------------------
 
 
-@rule("channel_shuffle", "native_channel_shuffle")
+@rule("channel_shuffle", "native_channel_shuffle", saves=maps.images)
 def channel_shuffle(input: SymbolicTensor, groups: Int) -> Result:
     """Channels dealt out anew; their number must divide into the groups."""
     if input.ndim < 3:

@@ -8,11 +8,15 @@ from __future__ import annotations
 from functools import wraps
 
 from symcnn.algebra.axis import IDENTITY, Whole
-from symcnn.algebra.size import Int
+from symcnn.algebra.size import Int, prod
 from symcnn.errors import ShapeMismatch
-from symcnn.ops.registry import Axes, require_equal, require_rank, rule
+from symcnn.ops import dtypes, work
+from symcnn.ops.autograd import pair
+from symcnn.ops.operation import Product, rule
+from symcnn.ops.registry import Axes, require_equal, require_rank
+from symcnn.ops.storage import products
 from symcnn.sets.condition import Requirement
-from symcnn.trace.graph import OPS, Result, SymbolicTensor
+from symcnn.trace.graph import OPS, Node, Result, SymbolicTensor
 
 __all__ = ["multi_head_attention_forward"]
 
@@ -122,7 +126,54 @@ def _masks(
     return requires
 
 
-_attention = rule("multi_head_attention_forward")(_rule)
+def _work(node: Node) -> Int:
+    """Scale and softmax of the scores, the biases of the projections, averaged weights."""
+    a = node.arguments
+    query, key = a["query"], a["key"]
+    batch: Int = query.dims[1] if query.ndim == 3 else 1
+    seen = key.dims[0] + (a["bias_k"] is not None) + bool(a["add_zero_attn"])
+    scores = batch * a["num_heads"] * query.dims[0] * seen
+    masks = (a["attn_mask"] is not None) + (a["key_padding_mask"] is not None)
+    total: Int = scores * (4 + masks)
+    if a["in_proj_bias"] is not None:
+        total = total + batch * (query.dims[0] + 2 * key.dims[0]) * a["embed_dim_to_check"]
+    if a["out_proj_bias"] is not None:
+        total = total + work.made(node)
+    if a["need_weights"] and a["average_attn_weights"]:
+        total = total + scores
+    return total
+
+
+def _products(node: Node) -> list[Product]:
+    a = node.arguments
+    query, key, value = a["query"], a["key"], a["value"]
+    width: Int = a["embed_dim_to_check"]
+    batch: Int = query.dims[1] if query.ndim == 3 else 1
+    length, keys = query.dims[0] * batch, key.dims[0] * batch
+    shared = a["in_proj_weight"]
+    weights = [a[f"{x}_proj_weight"] if a["use_separate_proj_weight"] else shared for x in "qkv"]
+    bias = a["in_proj_bias"]
+    q, k, v = ([t, w, bias] for t, w in zip((query, key, value), weights, strict=True))
+    k.append(a["bias_k"])
+    v.append(a["bias_v"])
+    seen = key.dims[0] + (a["bias_k"] is not None) + bool(a["add_zero_attn"])
+    return [
+        pair(query, weights[0], length * query.dims[-1] * width),
+        pair(key, weights[1], keys * key.dims[-1] * width),
+        pair(value, weights[2], keys * value.dims[-1] * width),
+        pair(q, k, length * seen * width),
+        pair([q, k], v, length * seen * width),
+        pair([q, k, v], a["out_proj_weight"], length * prod(a["out_proj_weight"].dims)),
+    ]
+
+
+_attention = rule(
+    "multi_head_attention_forward",
+    other=_work,
+    products=_products,
+    saves=products.heads,
+    autocast=dtypes.LOW,
+)(_rule)
 
 
 @wraps(_rule)

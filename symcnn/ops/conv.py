@@ -13,6 +13,9 @@ from typing import Any
 from symcnn.algebra.axis import IDENTITY, AxisMap, Scatter, Whole, Window
 from symcnn.algebra.size import Int, Size, exact_div, exact_or_fail, prod
 from symcnn.errors import ShapeMismatch
+from symcnn.ops import dtypes, tools, work
+from symcnn.ops.autograd import factors
+from symcnn.ops.operation import Counted, Product, rule
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
@@ -21,10 +24,10 @@ from symcnn.ops.registry import (
     of_shapes,
     require_equal,
     require_rank,
-    rule,
 )
+from symcnn.ops.storage import products
 from symcnn.sets.condition import Requirement
-from symcnn.trace.graph import Result, SymbolicTensor
+from symcnn.trace.graph import Node, Result, SymbolicTensor
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
@@ -152,9 +155,25 @@ def group_channels(channels: Int, groups: Int, name: str) -> Int:
     raise ShapeMismatch(f"{name}={channels} is not divisible by groups={groups}")
 
 
-conv1d = rule("conv1d")(of_shapes(partial(_convolution, 1)))
-conv2d = rule("conv2d")(of_shapes(partial(_convolution, 2)))
-conv3d = rule("conv3d")(of_shapes(partial(_convolution, 3)))
-conv_transpose1d = rule("conv_transpose1d")(of_shapes(partial(_transposed, 1)))
-conv_transpose2d = rule("conv_transpose2d")(of_shapes(partial(_transposed, 2)))
-conv_transpose3d = rule("conv_transpose3d")(of_shapes(partial(_transposed, 3)))
+def _counted_convolution(node: Node) -> list[Product]:
+    """FlopCounterMode counts the gradient of a grouped weight as often as there are groups."""
+    macs, groups = node.result.macs, node.arguments["groups"]
+    return [Product((node.inputs[0],), (node.inputs[1],), macs, macs * groups)]
+
+
+_rule = partial(
+    rule,
+    other=work.bias,
+    counts=tools.CONVOLUTION,
+    products=factors(0, 1),
+    counted=Counted(lambda node: node.result.macs, _counted_convolution),
+    saves=products.convolution,
+    dtype=dtypes.products,
+    autocast=dtypes.LOW,
+)
+conv1d = _rule("conv1d")(of_shapes(partial(_convolution, 1)))
+conv2d = _rule("conv2d")(of_shapes(partial(_convolution, 2)))
+conv3d = _rule("conv3d")(of_shapes(partial(_convolution, 3)))
+conv_transpose1d = _rule("conv_transpose1d")(of_shapes(partial(_transposed, 1)))
+conv_transpose2d = _rule("conv_transpose2d")(of_shapes(partial(_transposed, 2)))
+conv_transpose3d = _rule("conv_transpose3d")(of_shapes(partial(_transposed, 3)))

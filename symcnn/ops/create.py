@@ -8,17 +8,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from math import ceil, isfinite
 from typing import Any, Union
 
 from symcnn.algebra.size import Int, Size, ceildiv
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
+from symcnn.ops import dtypes, work
+from symcnn.ops.operation import rule as any_rule
+from symcnn.ops.operation import rules as any_rules
 from symcnn.ops.pointwise import broadcast
-from symcnn.ops.registry import OneOrMore, Operand, at_least, rule, unpacked, whole_axes
+from symcnn.ops.registry import OneOrMore, Operand, at_least, unpacked, whole_axes
+from symcnn.ops.storage import maps
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Result, SymbolicTensor
 
 __all__: list[str] = []
+
+rule = partial(any_rule, other=work.nothing, empty=True)
+rules = partial(any_rules, other=work.nothing, empty=True)
 
 
 def made(*dims: Int) -> Result:
@@ -33,21 +41,21 @@ def _of_size(*sizes: OneOrMore[Int], size: Sequence[Int] = (), **kwargs: object)
     return made(*unpacked(sizes), *size)
 
 
-for _name in ("zeros", "ones", "empty", "rand", "randn"):
-    rule(_name)(_of_size)
+rules("zeros ones empty", saves=maps.copies, dtype=dtypes.created, uniform=True)(_of_size)
+rules("rand randn", saves=maps.copies, dtype=dtypes.created)(_of_size)
 
 
 #: Where a row of numbers starts, ends, or how far it steps.
 Bound = Union[float, Size, SymbolicTensor]
 
 
-@rule("full")
+@rule("full", saves=maps.copies, dtype=dtypes.full, uniform=True)
 def full(size: Sequence[Int], fill_value: object = None, **kwargs: object) -> Result:
     """A shape filled with one number."""
     return made(*size)
 
 
-@rule("empty_permuted")
+@rule("empty_permuted", dtype=dtypes.created)
 def empty_permuted(size: Sequence[Int], physical_layout: Sequence[int], **kwargs: object) -> Result:
     """A shape, whatever the order of its axes in memory."""
     if sorted(physical_layout) != list(range(len(size))):
@@ -55,13 +63,13 @@ def empty_permuted(size: Sequence[Int], physical_layout: Sequence[int], **kwargs
     return made(*size)
 
 
-@rule("empty_strided")
+@rule("empty_strided", dtype=dtypes.created)
 def empty_strided(size: Sequence[Int], stride: Sequence[Int], **kwargs: object) -> Result:
     """A shape, whatever its layout."""
     return made(*size)
 
 
-@rule("randint")
+@rule("randint", saves=maps.copies, dtype=dtypes.always("int64"))
 def randint(
     *args: Int | Sequence[Int], size: Sequence[Int] | None = None, **kwargs: object
 ) -> Result:
@@ -72,7 +80,7 @@ def randint(
     return made(*shape)
 
 
-@rule("normal")
+@rule("normal", dtype=dtypes.first)
 def normal(
     mean: Operand, std: Operand = 1.0, size: Sequence[Int] | None = None, **kwargs: object
 ) -> Result:
@@ -84,13 +92,13 @@ def normal(
     return broadcast(mean, std)
 
 
-@rule("randperm")
+@rule("randperm", saves=maps.copies, dtype=dtypes.always("int64"))
 def randperm(n: Int, **kwargs: object) -> Result:
     """The numbers below `n`, shuffled."""
     return made(n)
 
 
-@rule("arange")
+@rule("arange", saves=maps.copies, dtype=dtypes.arange)
 def arange(
     start: Bound | None = None, end: Bound | None = None, step: Bound = 1, **kwargs: object
 ) -> Result:
@@ -121,7 +129,7 @@ def arange(
     return made(length)
 
 
-@rule("linspace", "logspace")
+@rule("linspace", "logspace", saves=maps.copies, dtype=dtypes.created)
 def linspace(start: Operand, end: Operand, steps: Int, *args: object, **kwargs: object) -> Result:
     """`steps` equally spaced numbers."""
     if any(isinstance(end, SymbolicTensor) and end.ndim for end in (start, end)):
@@ -129,7 +137,7 @@ def linspace(start: Operand, end: Operand, steps: Int, *args: object, **kwargs: 
     return made(steps)
 
 
-@rule("eye")
+@rule("eye", saves=maps.copies, dtype=dtypes.created)
 def eye(n: Int, m: Int | None = None, **kwargs: object) -> Result:
     """A matrix with ones on its diagonal."""
     return made(n, n if m is None else m)
@@ -140,7 +148,7 @@ def _unread(result: Result) -> Result:
     return replace(result, axes=None)
 
 
-@rule("new_zeros", "new_ones", "new_empty")
+@rule("new_zeros", "new_ones", "new_empty", saves=maps.copies, uniform=True)
 def new_zeros(
     input: SymbolicTensor, *sizes: OneOrMore[Int], size: Sequence[Int] = (), **kwargs: object
 ) -> Result:
@@ -148,7 +156,7 @@ def new_zeros(
     return _unread(made(*unpacked(sizes), *size))
 
 
-@rule("new_full")
+@rule("new_full", saves=maps.copies, uniform=True)
 def new_full(
     input: SymbolicTensor, size: Sequence[Int], fill_value: object, **kwargs: object
 ) -> Result:
@@ -164,13 +172,13 @@ def new_empty_strided(
     return _unread(made(*size))
 
 
-@rule("scalar_tensor")
+@rule("scalar_tensor", saves=maps.copies, dtype=dtypes.created)
 def scalar_tensor(s: object, **kwargs: object) -> Result:
     """A number as a tensor."""
     return made()
 
 
-@rule("tensor", "as_tensor", "new_tensor")
+@rule("tensor", "as_tensor", "new_tensor", saves=maps.copies, dtype=dtypes.literal)
 def tensor_of(data: object, *args: object, **kwargs: object) -> Result:
     """Nested lists of numbers (sizes among them) as a tensor."""
     if args and not isinstance(data, (int, float, list, tuple, Size)):
@@ -186,7 +194,7 @@ def _nesting(data: object) -> tuple[Int, ...]:
     return ()
 
 
-@rule("tril_indices", "triu_indices")
+@rule("tril_indices", "triu_indices", saves=maps.copies, dtype=dtypes.always("int64"))
 def tril_indices(row: int, col: int, offset: int = 0, **kwargs: object) -> Result:
     """Places in a triangle: rows and columns of as many as there are."""
     raise UnsupportedOperation("the indices of a triangle of symbolic size have no rule")

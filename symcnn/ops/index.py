@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from symcnn.algebra.axis import (
@@ -32,6 +33,8 @@ from symcnn.algebra.size import (
     sharp_lower,
 )
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
+from symcnn.ops import work
+from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.pointwise import broadcast_dims, fits
 from symcnn.ops.registry import (
     OneOrMore,
@@ -42,10 +45,11 @@ from symcnn.ops.registry import (
     normal_dims,
     require_equal,
     require_rank,
-    rule,
     unpacked,
     whole_axes,
 )
+from symcnn.ops.storage import maps, views
+from symcnn.ops.storage import pointwise as points
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import (
     Result,
@@ -58,31 +62,15 @@ from symcnn.trace.graph import (
 
 __all__: list[str] = []
 
+rule = partial(any_rule, other=work.nothing, empty=True)
+
 Dims = tuple[Int, ...]
 
 
 # x[...] ---------------------------------------------------------------------------------------
 
-_MASKS = frozenset(
-    "eq ne lt le gt ge isnan isinf isfinite isclose isin logical_not logical_and logical_or "
-    "logical_xor bool signbit any all greater greater_equal less less_equal not_equal isposinf "
-    "isneginf isreal".split()
-)
-_SAME_VALUES = frozenset(
-    "view reshape flatten unflatten permute transpose squeeze unsqueeze expand repeat getitem "
-    "cat stack clone contiguous detach to roll flip masked_fill bitwise_and bitwise_or bitwise_xor "
-    "bitwise_not".split()
-)
 
-
-def is_mask(x: SymbolicTensor) -> bool:
-    """Whether a tensor holds truth values: by its type, or because a comparison made it."""
-    while not x.boolean and x.node is not None and x.node.op in _SAME_VALUES and x.node.inputs:
-        x = x.node.inputs[0]
-    return x.boolean or (x.node is not None and x.node.op in _MASKS)
-
-
-@rule("getitem", "__getitem__")
+@rule("getitem", "__getitem__", saves=views.getitem)
 def getitem(input: SymbolicTensor, index: object) -> Result:
     """Indexing: see `_picked`."""
     return _picked(input, index)
@@ -134,7 +122,7 @@ def _spread(x: SymbolicTensor, index: Any) -> list[Any]:
     """The index items, one per axis or new axis, Ellipsis written out."""
     items = list(index) if isinstance(index, tuple) else [index]
     for item in items:
-        if isinstance(item, SymbolicTensor) and is_mask(item):
+        if isinstance(item, SymbolicTensor) and item.boolean:
             raise DataDependent(
                 "indexing with a mask: how many elements are left depends on its values",
                 cure="masked_fill, where, or a product with the mask keep the shape",
@@ -230,7 +218,7 @@ def _bound(value: Int, size: Int) -> Int:
 
 def _set(input: SymbolicTensor, index: Any, value: Any, *args: object, **kwargs: object) -> Result:
     """``x[index] = value``: the shape stays; the value must broadcast to what is picked."""
-    masks = any(is_mask(t) for t in tensors_in(index))
+    masks = any(t.boolean for t in tensors_in(index))
     if masks or not isinstance(value, SymbolicTensor):
         return elementwise(input)
     picked = _picked(input, index)
@@ -243,7 +231,7 @@ def _set(input: SymbolicTensor, index: Any, value: Any, *args: object, **kwargs:
     return elementwise(input, requires=(*picked.requires, *needs), others=(written,))
 
 
-setitem = rule("setitem", "__setitem__", "index_put")(_set)
+setitem = rule("setitem", "__setitem__", "index_put", saves=views.same)(_set)
 
 
 def _written(x: SymbolicTensor, picked: Result, value: SymbolicTensor) -> Axes:
@@ -258,13 +246,13 @@ def _written(x: SymbolicTensor, picked: Result, value: SymbolicTensor) -> Axes:
     return tuple(maps)
 
 
-@rule("copy")
+@rule("copy", saves=views.same)
 def copy(input: SymbolicTensor, src: SymbolicTensor, non_blocking: bool = False) -> Result:
     """``x.copy_(src)``: as ``x[...] = src``."""
     return _set(input, ..., src)
 
 
-@rule("slice_scatter")
+@rule("slice_scatter", saves=points.clone)
 def slice_scatter(
     input: SymbolicTensor,
     src: SymbolicTensor,
@@ -278,7 +266,7 @@ def slice_scatter(
     return _scattered(input, (*[slice(None)] * axis, slice(start, end, step)), src, "slice_scatter")
 
 
-@rule("select_scatter")
+@rule("select_scatter", saves=points.clone)
 def select_scatter(
     input: SymbolicTensor, src: SymbolicTensor, dim: int, index: Int | SymbolicTensor
 ) -> Result:
@@ -297,7 +285,7 @@ def _scattered(x: SymbolicTensor, index: Any, src: SymbolicTensor, name: str) ->
     return replace(written, requires=(*written.requires, *same))
 
 
-@rule("narrow", "narrow_copy")
+@rule("narrow", "narrow_copy", saves=views.pieces)
 def narrow(input: SymbolicTensor, dim: int, start: Int | SymbolicTensor, length: Int) -> Result:
     """`length` places of one axis, from `start` on."""
     axis = normal_dim(dim, input.ndim, "narrow")
@@ -318,7 +306,7 @@ def narrow(input: SymbolicTensor, dim: int, start: Int | SymbolicTensor, length:
     return Result((dims,), tuple(axes), requires=requires)
 
 
-@rule("select", "select_copy")
+@rule("select", "select_copy", saves=views.without)
 def select(input: SymbolicTensor, dim: int, index: Int | SymbolicTensor) -> Result:
     """One place of an axis, which goes."""
     if not input.ndim:
@@ -362,7 +350,7 @@ def _axis_to_split(x: SymbolicTensor, dim: int, op: str) -> int:
     return normal_dim(dim, x.ndim, op)
 
 
-@rule("chunk", "unsafe_chunk")
+@rule("chunk", "unsafe_chunk", saves=views.pieces)
 def chunk(input: SymbolicTensor, chunks: int, dim: int = 0) -> Result:
     """At most `chunks` parts of equal size ``ceil(size/chunks)``, the last one smaller."""
     at_least("chunks", (chunks,), 1)
@@ -374,7 +362,7 @@ def chunk(input: SymbolicTensor, chunks: int, dim: int = 0) -> Result:
     return _split(input, each, axis, f"chunk({chunks})", chunks)
 
 
-@rule("split", "unsafe_split", "split_with_sizes", "split_with_sizes_copy")
+@rule("split", "unsafe_split", "split_with_sizes", "split_with_sizes_copy", saves=views.pieces)
 def split(input: SymbolicTensor, split_size_or_sections: OneOrMore[Int], dim: int = 0) -> Result:
     """Parts of a given size, or of given sizes."""
     axis = _axis_to_split(input, dim, "split")
@@ -412,7 +400,7 @@ def _split(input: SymbolicTensor, sections: Any, axis: int, text: str, of: int =
     )
 
 
-@rule("tensor_split")
+@rule("tensor_split", saves=views.pieces)
 def tensor_split(
     input: SymbolicTensor,
     indices_or_sections: OneOrMore[Int] | SymbolicTensor | None = None,
@@ -463,10 +451,10 @@ def _split_along(op: str, axis: int, least: int) -> Any:
 
 
 for _name, _axis, _least in (("hsplit", 1, 1), ("vsplit", 0, 2), ("dsplit", 2, 3)):
-    rule(_name)(_split_along(_name, _axis, _least))
+    rule(_name, saves=views.pieces)(_split_along(_name, _axis, _least))
 
 
-@rule("unbind", "unbind_copy")
+@rule("unbind", "unbind_copy", saves=views.without)
 def unbind(input: SymbolicTensor, dim: int = 0) -> Result:
     """Every place of an axis, as a tensor of its own."""
     axis = _axis_to_split(input, dim, "unbind")
@@ -495,7 +483,7 @@ def _shuffled(x: SymbolicTensor, axes: Sequence[int]) -> Result:
     return Result((x.dims,), tuple(maps))
 
 
-@rule("roll")
+@rule("roll", saves=maps.images)
 def roll(
     input: SymbolicTensor, shifts: OneOrMore[Int], dims: OneOrMore[int] | None = None
 ) -> Result:
@@ -521,7 +509,7 @@ def roll(
     return Result((input.dims,), tuple(maps))
 
 
-@rule("flip")
+@rule("flip", saves=points.clone)
 def flip(input: SymbolicTensor, *axes: OneOrMore[int], dims: OneOrMore[int] = ()) -> Result:
     """Axes in reverse order."""
     named = unpacked(axes if axes else (dims,))
@@ -568,7 +556,7 @@ def rot90(input: SymbolicTensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Re
     return Result((tuple(result),), tuple(axes))
 
 
-@rule("tril", "triu")
+@rule("tril", "triu", saves=maps.copies)
 def tril(input: SymbolicTensor, diagonal: Int = 0) -> Result:
     """A triangle of every matrix, zeros elsewhere."""
     if input.ndim < 2:

@@ -11,6 +11,8 @@ from typing import Any
 
 from symcnn.algebra.size import Int, Size, minimum, prod
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
+from symcnn.ops import dtypes
+from symcnn.ops.operation import rule
 from symcnn.ops.pointwise import broadcast, broadcast_dims
 from symcnn.ops.reduce import reduced
 from symcnn.ops.registry import (
@@ -20,7 +22,6 @@ from symcnn.ops.registry import (
     normal_dim,
     require_equal,
     require_rank,
-    rule,
     whole_axes,
 )
 from symcnn.sets.condition import Requirement
@@ -57,22 +58,58 @@ def _of_square(op: str, shapes: Callable[[Dims, Int], tuple[Dims, ...]]) -> Any:
     return operation
 
 
-#: Outputs for batches of square matrices of `n` rows.
-_SQUARE: dict[str, Callable[[Dims, Int], tuple[Dims, ...]]] = {
-    "linalg_inv inverse linalg_cholesky cholesky matrix_exp linalg_matrix_exp "
-    "linalg_matrix_power matrix_power cholesky_inverse": lambda b, n: ((*b, n, n),),
-    "linalg_inv_ex linalg_cholesky_ex": lambda b, n: ((*b, n, n), b),
-    "linalg_det det logdet": lambda b, n: (b,),
-    "linalg_slogdet slogdet": lambda b, n: (b, b),
-    "linalg_eig linalg_eigh": lambda b, n: ((*b, n), (*b, n, n)),
-    "linalg_eigvals linalg_eigvalsh": lambda b, n: ((*b, n),),
-}
-for _names, _shapes in _SQUARE.items():
-    for _name in _names.split():
-        rule(_name)(_of_square(_name, _shapes))
+def _square_rules(names: str, shapes: Callable[[Dims, Int], tuple[Dims, ...]], **laws: Any) -> None:
+    """Operations on batches of square matrices of `n` rows."""
+    for name in names.split():
+        rule(name, **laws)(_of_square(name, shapes))
 
 
-@rule("linalg_svd")
+_square_rules(
+    "linalg_inv inverse linalg_cholesky cholesky cholesky_inverse",
+    lambda b, n: ((*b, n, n),),
+    autocast=dtypes.SINGLE_ON_CPU,
+)
+_square_rules(
+    "matrix_exp linalg_matrix_exp linalg_matrix_power matrix_power", lambda b, n: ((*b, n, n),)
+)
+_square_rules(
+    "linalg_inv_ex linalg_cholesky_ex",
+    lambda b, n: ((*b, n, n), b),
+    dtype=dtypes.then(dtypes.first, dtypes.always("int32")),
+)
+_square_rules("linalg_det det", lambda b, n: (b,))
+_square_rules("logdet", lambda b, n: (b,), autocast=dtypes.SINGLE_ON_CPU)
+_square_rules(
+    "linalg_slogdet slogdet", lambda b, n: (b, b), dtype=dtypes.then(dtypes.first, dtypes.to_real)
+)
+_square_rules(
+    "linalg_eig",
+    lambda b, n: ((*b, n), (*b, n, n)),
+    dtype=dtypes.then(dtypes.to_complex),
+    autocast=dtypes.SINGLE_ON_CPU,
+)
+_square_rules(
+    "linalg_eigh",
+    lambda b, n: ((*b, n), (*b, n, n)),
+    dtype=dtypes.then(dtypes.to_real, dtypes.first),
+    autocast=dtypes.SINGLE_ON_CPU,
+)
+_square_rules(
+    "linalg_eigvals",
+    lambda b, n: ((*b, n),),
+    dtype=dtypes.to_complex,
+    autocast=dtypes.SINGLE_ON_CPU,
+)
+_square_rules(
+    "linalg_eigvalsh", lambda b, n: ((*b, n),), dtype=dtypes.to_real, autocast=dtypes.SINGLE_ON_CPU
+)
+
+
+@rule(
+    "linalg_svd",
+    dtype=dtypes.then(dtypes.first, dtypes.to_real, dtypes.first),
+    autocast=dtypes.SINGLE_ON_CPU,
+)
 def svd(A: SymbolicTensor, full_matrices: bool = True, **kwargs: object) -> Result:  # noqa: N803
     """``U, S, Vh``; without `full_matrices` only as many vectors as there are values."""
     batch, m, n = _matrices(A, "svd")
@@ -81,7 +118,11 @@ def svd(A: SymbolicTensor, full_matrices: bool = True, **kwargs: object) -> Resu
     return _result(len(batch), (*batch, m, u), (*batch, k), (*batch, vh, n))
 
 
-@rule("svd")
+@rule(
+    "svd",
+    dtype=dtypes.then(dtypes.first, dtypes.to_real, dtypes.first),
+    autocast=dtypes.SINGLE_ON_CPU,
+)
 def old_svd(input: SymbolicTensor, some: bool = True, compute_uv: bool = True) -> Result:
     """``U, S, V``: the old form, whose V is not transposed."""
     batch, m, n = _matrices(input, "svd")
@@ -90,14 +131,14 @@ def old_svd(input: SymbolicTensor, some: bool = True, compute_uv: bool = True) -
     return _result(len(batch), (*batch, m, u), (*batch, k), (*batch, n, v))
 
 
-@rule("linalg_svdvals")
+@rule("linalg_svdvals", dtype=dtypes.to_real, autocast=dtypes.SINGLE_ON_CPU)
 def svdvals(A: SymbolicTensor, **kwargs: object) -> Result:  # noqa: N803
     """The singular values."""
     batch, m, n = _matrices(A, "svdvals")
     return _result(len(batch), (*batch, minimum(m, n)))
 
 
-@rule("linalg_qr")
+@rule("linalg_qr", autocast=dtypes.SINGLE_ON_CPU)
 def linalg_qr(A: SymbolicTensor, mode: str = "reduced", **kwargs: object) -> Result:  # noqa: N803
     """``Q, R``, with as many columns as fit, or all of them."""
     batch, m, n = _matrices(A, "qr")
@@ -107,13 +148,13 @@ def linalg_qr(A: SymbolicTensor, mode: str = "reduced", **kwargs: object) -> Res
     return _result(len(batch), (*batch, m, k), (*batch, k, n))
 
 
-@rule("qr")
+@rule("qr", autocast=dtypes.SINGLE_ON_CPU)
 def old_qr(input: SymbolicTensor, some: bool = True) -> Result:
     """The old form of `linalg_qr`."""
     return linalg_qr.__wrapped__(input, "reduced" if some else "complete")  # type: ignore[no-any-return, attr-defined]
 
 
-@rule("linalg_pinv", "pinverse")
+@rule("linalg_pinv", "pinverse", autocast=dtypes.SINGLE_ON_CPU)
 def pinv(input: SymbolicTensor, *args: object, hermitian: bool = False, **kwargs: object) -> Result:
     """The pseudo-inverse: rows and columns exchanged."""
     batch, m, n = _matrices(input, "pinv")
@@ -123,7 +164,7 @@ def pinv(input: SymbolicTensor, *args: object, hermitian: bool = False, **kwargs
     return replace(_result(len(batch), (*batch, n, m)), requires=tuple(square))
 
 
-@rule("linalg_matrix_norm")
+@rule("linalg_matrix_norm", dtype=dtypes.norm, autocast=dtypes.SINGLE_ON_CPU)
 def matrix_norm(
     A: SymbolicTensor,  # noqa: N803
     ord: object = "fro",
@@ -138,7 +179,7 @@ def matrix_norm(
     return reduced(A, dim, keepdim, "matrix_norm")
 
 
-@rule("linalg_solve")
+@rule("linalg_solve", autocast=dtypes.SINGLE_ON_CPU)
 def solve(
     A: SymbolicTensor,  # noqa: N803
     B: SymbolicTensor,  # noqa: N803
@@ -187,7 +228,7 @@ def solve_triangular(
     return Result((dims,), whole_axes(dims), requires=tuple(requires))
 
 
-@rule("cholesky_solve")
+@rule("cholesky_solve", autocast=dtypes.SINGLE_ON_CPU)
 def cholesky_solve(input: SymbolicTensor, input2: SymbolicTensor, **kwargs: object) -> Result:
     """The solution of a system whose matrix is given by its factor."""
     others, m, n = _matrices(input, "cholesky_solve")
@@ -199,7 +240,7 @@ def cholesky_solve(input: SymbolicTensor, input2: SymbolicTensor, **kwargs: obje
     return Result((dims,), whole_axes(dims), requires=tuple(requires))
 
 
-@rule("linalg_vecdot")
+@rule("linalg_vecdot", dtype=dtypes.of_tensors, autocast=dtypes.LOW)
 def vecdot(x: SymbolicTensor, y: SymbolicTensor, *, dim: int = -1, **kwargs: object) -> Result:
     """Inner products along an axis."""
     both = broadcast(x, y)
@@ -208,7 +249,7 @@ def vecdot(x: SymbolicTensor, y: SymbolicTensor, *, dim: int = -1, **kwargs: obj
     return Result((dims,), whole_axes(dims), requires=both.requires)
 
 
-@rule("kron")
+@rule("kron", dtype=dtypes.of_tensors)
 def kron(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     """All products of two tensors, as blocks: sizes multiply, from the last axis on."""
     rank = max(input.ndim, other.ndim)
@@ -217,7 +258,7 @@ def kron(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     return Result((dims,), whole_axes(dims))
 
 
-@rule("pdist")
+@rule("pdist", autocast=dtypes.SINGLE_ON_CUDA)
 def pdist(input: SymbolicTensor, p: float = 2.0) -> Result:
     """The distances of all pairs of rows."""
     require_rank(input, (2,), "pdist")
@@ -226,7 +267,7 @@ def pdist(input: SymbolicTensor, p: float = 2.0) -> Result:
     return Result((dims,), whole_axes(dims))
 
 
-@rule("block_diag")
+@rule("block_diag", dtype=dtypes.of_tensors)
 def block_diag(*tensors: SymbolicTensor) -> Result:
     """Matrices along a diagonal; vectors are rows, numbers a matrix of one."""
     if any(t.ndim > 2 for t in tensors):
@@ -236,7 +277,7 @@ def block_diag(*tensors: SymbolicTensor) -> Result:
     return Result(((rows, columns),), whole_axes((rows, columns)))
 
 
-@rule("cartesian_prod")
+@rule("cartesian_prod", dtype=dtypes.of_tensors)
 def cartesian_prod(*tensors: SymbolicTensor) -> Result:
     """All combinations of the elements of vectors."""
     for t in tensors:
@@ -253,7 +294,7 @@ def _cross(input: SymbolicTensor, other: SymbolicTensor, axis: int) -> Result:
     return Result(both.shapes, whole_axes(both.shapes[0]), requires=(*both.requires, *needs))
 
 
-@rule("linalg_cross")
+@rule("linalg_cross", dtype=dtypes.of_tensors)
 def linalg_cross(
     input: SymbolicTensor, other: SymbolicTensor, *, dim: int = -1, **kwargs: object
 ) -> Result:
@@ -263,7 +304,7 @@ def linalg_cross(
     return _cross(input, other, normal_dim(dim, input.ndim, "cross"))
 
 
-@rule("cross")
+@rule("cross", dtype=dtypes.of_tensors)
 def cross(
     input: SymbolicTensor,
     other: SymbolicTensor,

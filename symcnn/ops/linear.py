@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from symcnn.algebra.axis import IDENTITY, AxisMap, Whole
 from symcnn.algebra.size import prod
 from symcnn.errors import ShapeMismatch
+from symcnn.ops import dtypes, tools, work
+from symcnn.ops.autograd import factors
+from symcnn.ops.matmul import passed_over
+from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.pointwise import fits
-from symcnn.ops.registry import of_shapes, require_equal, require_rank, rule
+from symcnn.ops.registry import of_shapes, require_equal, require_rank
+from symcnn.ops.storage import products
 from symcnn.trace.graph import Result, SymbolicTensor
 
 __all__ = ["linear"]
 
+rule = partial(any_rule, empty=True)
 
-@rule("linear")
+
+@rule(
+    "linear",
+    other=work.bias,
+    counts=tools.BIASED,
+    products=factors(0, 1),
+    counted=passed_over(lambda node: node.inputs[1].ndim == 1),
+    saves=products.linear,
+    dtype=dtypes.products,
+    autocast=dtypes.LOW,
+)
 @of_shapes
 def linear(
     input: SymbolicTensor, weight: SymbolicTensor, bias: SymbolicTensor | None = None

@@ -9,8 +9,10 @@ from typing import Any, TypedDict, Unpack
 
 from symcnn.algebra.size import Int, Size, maximum, prod
 from symcnn.errors import ShapeMismatch
+from symcnn.ops import dtypes, work
+from symcnn.ops.operation import rule
 from symcnn.ops.pointwise import broadcast, broadcast_dims
-from symcnn.ops.registry import elementwise, require_equal, require_rank, rule, whole_axes
+from symcnn.ops.registry import elementwise, require_equal, require_rank, whole_axes
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
 
@@ -109,17 +111,41 @@ def _positional(names: str, operation: Callable[..., Result]) -> Callable[..., R
 
 
 _REST = "size_average reduce reduction"
-for _name, _names in (
-    ("l1_loss", f"input target {_REST} weight"),
-    ("mse_loss", f"input target {_REST} weight"),
-    ("smooth_l1_loss", f"input target {_REST} beta"),
-    ("huber_loss", "input target reduction delta weight"),
-    ("kl_div", f"input target {_REST} log_target"),
-    ("poisson_nll_loss", "input target log_input full size_average eps reduce reduction"),
-    ("hinge_embedding_loss", f"input target margin {_REST}"),
-    ("soft_margin_loss", f"input target {_REST}"),
-):
-    rule(_name)(_positional(_names, _pointwise(_name)))
+rule("l1_loss", other=work.times(2, work.read), dtype=dtypes.tensor_real, autocast=dtypes.SINGLE)(
+    _positional(f"input target {_REST} weight", _pointwise("l1_loss"))
+)
+rule("mse_loss", other=work.times(2, work.read), dtype=dtypes.of_tensors, autocast=dtypes.SINGLE)(
+    _positional(f"input target {_REST} weight", _pointwise("mse_loss"))
+)
+rule(
+    "smooth_l1_loss",
+    other=work.times(2, work.read),
+    dtype=dtypes.of_tensors,
+    autocast=dtypes.SINGLE,
+)(_positional(f"input target {_REST} beta", _pointwise("smooth_l1_loss")))
+rule("huber_loss", other=work.times(2, work.read), autocast=dtypes.SINGLE)(
+    _positional("input target reduction delta weight", _pointwise("huber_loss"))
+)
+rule("kl_div", other=work.times(2, work.read), dtype=dtypes.of_tensors, autocast=dtypes.SINGLE)(
+    _positional(f"input target {_REST} log_target", _pointwise("kl_div"))
+)
+rule(
+    "poisson_nll_loss",
+    other=work.times(2, work.read),
+    dtype=dtypes.tensor_floats,
+    autocast=dtypes.SINGLE,
+)(
+    _positional(
+        "input target log_input full size_average eps reduce reduction",
+        _pointwise("poisson_nll_loss"),
+    )
+)
+rule("hinge_embedding_loss", other=work.times(2, work.read), autocast=dtypes.SINGLE)(
+    _positional(f"input target margin {_REST}", _pointwise("hinge_embedding_loss"))
+)
+rule("soft_margin_loss", other=work.times(2, work.read), autocast=dtypes.SINGLE)(
+    _positional(f"input target {_REST}", _pointwise("soft_margin_loss"))
+)
 
 
 def _binary_cross_entropy(
@@ -132,10 +158,15 @@ def _binary_cross_entropy(
     return _reduced(input.dims, options, requires, elementwise(input))
 
 
-rule("binary_cross_entropy")(_positional(f"input target weight {_REST}", _binary_cross_entropy))
-rule("binary_cross_entropy_with_logits")(
-    _positional(f"input target weight {_REST} pos_weight", _binary_cross_entropy)
+rule("binary_cross_entropy", other=work.times(2, work.read), autocast=dtypes.SINGLE_ON_CPU)(
+    _positional(f"input target weight {_REST}", _binary_cross_entropy)
 )
+rule(
+    "binary_cross_entropy_with_logits",
+    other=work.times(4, work.read),
+    dtype=dtypes.of_tensors,
+    autocast=dtypes.SINGLE,
+)(_positional(f"input target weight {_REST} pos_weight", _binary_cross_entropy))
 
 
 def _per_place(op: str, input: SymbolicTensor, target: SymbolicTensor, options: Options) -> Result:
@@ -173,10 +204,12 @@ def _cross_entropy(
     return _reduced(dims, options, requires + _classes("cross_entropy", input.dims[at], options))
 
 
-rule("nll_loss")(
+rule("nll_loss", other=work.times(2, work.read), autocast=dtypes.SINGLE)(
     _positional("input target weight size_average ignore_index reduce reduction", _nll_loss)
 )
-rule("cross_entropy")(
+rule(
+    "cross_entropy", other=work.times(4, work.read), dtype=dtypes.of_tensors, autocast=dtypes.SINGLE
+)(
     _positional(
         "input target weight size_average ignore_index reduce reduction label_smoothing",
         _cross_entropy,
@@ -211,7 +244,7 @@ def linear_cross_entropy(
     return Result(loss.shapes, loss.axes, prod(logits) * features, (*needs, *loss.requires))
 
 
-@rule("ctc_loss")
+@rule("ctc_loss", autocast=dtypes.SINGLE)
 def ctc_loss(
     log_probs: SymbolicTensor,
     targets: SymbolicTensor,
@@ -280,7 +313,9 @@ def _gaussian_nll(
     return _reduced(both.shapes[0], options, requires)
 
 
-rule("gaussian_nll_loss")(_positional("input target var full eps reduction", _gaussian_nll))
+rule("gaussian_nll_loss", dtype=dtypes.of_tensors)(
+    _positional("input target var full eps reduction", _gaussian_nll)
+)
 
 
 def _per_sample(op: str, input: SymbolicTensor, target: SymbolicTensor, options: Options) -> Result:
@@ -309,7 +344,7 @@ for _name, _names in (
     ("multilabel_margin_loss", f"input target {_REST}"),
     ("multi_margin_loss", f"input target p margin weight {_REST}"),
 ):
-    rule(_name)(_positional(_names, _margin_of_classes(_name)))
+    rule(_name, autocast=dtypes.SINGLE)(_positional(_names, _margin_of_classes(_name)))
 
 
 def _multilabel_soft_margin(
@@ -320,7 +355,7 @@ def _multilabel_soft_margin(
     return _reduced(shape[:classes] + shape[classes + 1 :], options, list(both.requires))
 
 
-rule("multilabel_soft_margin_loss")(
+rule("multilabel_soft_margin_loss", dtype=dtypes.of_tensors)(
     _positional(f"input target weight {_REST}", _multilabel_soft_margin)
 )
 
@@ -354,8 +389,10 @@ def _cosine_embedding(
     return _reduced(final.shapes[0], options, [*both.requires, *final.requires])
 
 
-rule("margin_ranking_loss")(_positional(f"input1 input2 target margin {_REST}", _margin_ranking))
-rule("cosine_embedding_loss")(
+rule("margin_ranking_loss", dtype=dtypes.tensor_floats, autocast=dtypes.SINGLE)(
+    _positional(f"input1 input2 target margin {_REST}", _margin_ranking)
+)
+rule("cosine_embedding_loss", dtype=dtypes.tensor_floats, autocast=dtypes.SINGLE)(
     _positional(f"input1 input2 target margin {_REST}", _cosine_embedding)
 )
 
@@ -379,6 +416,6 @@ def _triplet(
     return _reduced(dims, options, [r for _, needed in distances for r in needed] + requires)
 
 
-rule("triplet_margin_loss")(
+rule("triplet_margin_loss", dtype=dtypes.tensor_floats, autocast=dtypes.SINGLE)(
     _positional(f"anchor positive negative margin p eps swap {_REST}", _triplet)
 )

@@ -7,13 +7,18 @@ wherever it counts at all (it passes over products with vectors).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
-from typing import Any, Union
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Const, Whole
-from symcnn.algebra.size import Int, minimum, prod
+from symcnn.algebra.size import Int, prod
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
+from symcnn.ops import dtypes, tools, work
+from symcnn.ops.autograd import factors, pair
+from symcnn.ops.equation import Factor, contraction, factors_of, labels_of, pair_macs
+from symcnn.ops.operation import Counted, Product
+from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.pointwise import aligned, broadcast_dims, fits
 from symcnn.ops.registry import (
     OneOrMore,
@@ -21,13 +26,15 @@ from symcnn.ops.registry import (
     normal_dim,
     require_equal,
     require_rank,
-    rule,
     whole_axes,
 )
+from symcnn.ops.storage import products
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 
-__all__ = ["counted_macs", "labels_of", "pair_macs", "product"]
+__all__ = ["passed_over", "product"]
+
+rule = partial(any_rule, empty=True)
 
 Dims = tuple[Int, ...]
 
@@ -46,34 +53,52 @@ def product(a: Dims, b: Dims) -> tuple[Dims, Int, list[Requirement]]:
 
 
 #: Products with vectors, and one that torch adds up by itself: FlopCounterMode passes over them.
-_UNCOUNTED = frozenset("mv dot vdot addmv addbmm bilinear".split())
+UNCOUNTED = Counted(work.nothing, lambda node: [])
 
 
-def counted_macs(node: Node) -> Int:
-    """The MACs of a product as FlopCounterMode sees them: it counts mm, bmm and their kin, and
-    passes over what torch runs by ``mv`` and ``dot``.
+def passed_over(vectors: Callable[[Node], bool]) -> Counted:
+    """FlopCounterMode counts mm, bmm and their kin, and passes over what torch runs by ``mv`` and
+    ``dot``: where `vectors` says so.
+    """
+
+    def macs(node: Node) -> Int:
+        return 0 if vectors(node) else node.result.macs
+
+    def pairs(node: Node) -> list[Product]:
+        return [] if vectors(node) else factors(0, 1)(node)
+
+    return Counted(macs, pairs)
+
+
+def by_vector(node: Node) -> bool:
+    """Whether the second factor is a vector.
 
     Raises UnsupportedOperation for a vector times a batch, where it depends on gradients and on
     how the batch lies in memory.
     """
-    if node.op in _UNCOUNTED:
-        return 0
-    if node.op == "einsum" and node.call is not None:
-        return sum(pair_macs(*node.call.args, counted=True), 0)
-    if node.op in ("matmul", "linear", "inner") and len(node.inputs) > 1:
-        first, second = (t.ndim for t in node.inputs[:2])
-        if node.op == "matmul" and first == 1 and second > 2:
-            raise UnsupportedOperation(
-                f"{node.module or node.name}: whether torch.utils.flop_counter counts a vector "
-                "times a batch depends on its layout and on gradients",
-                cure='ask in "macs", or write the product as batch.mT @ vector',
-            )
-        if second == 1 and (node.op != "inner" or first == 1):
-            return 0
-    return node.result.macs
+    first, second = (t.ndim for t in node.inputs[:2])
+    if first == 1 and second > 2:
+        raise UnsupportedOperation(
+            f"{node.module or node.name}: whether torch.utils.flop_counter counts a vector "
+            "times a batch depends on its layout and on gradients",
+            cure='ask in "macs", or write the product as batch.mT @ vector',
+        )
+    return second == 1
 
 
-@rule("matmul")
+def _of_vectors(node: Node) -> bool:
+    return all(t.ndim == 1 for t in node.inputs[:2])
+
+
+@rule(
+    "matmul",
+    other=work.nothing,
+    products=factors(0, 1),
+    counted=passed_over(by_vector),
+    saves=products.matmul,
+    dtype=dtypes.products,
+    autocast=dtypes.LOW,
+)
 def matmul(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     """``input @ other``, of vectors, matrices, or batches of matrices that broadcast."""
     dims, macs, requires = product(input.dims, other.dims)
@@ -110,14 +135,33 @@ def _of_ranks(op: str, left: int, right: int) -> Any:
     return operation
 
 
-for _name, _left, _right in (
-    ("mm", 2, 2),
-    ("bmm", 3, 3),
-    ("mv", 2, 1),
-    ("dot", 1, 1),
-    ("vdot", 1, 1),
-):
-    rule(_name)(_of_ranks(_name, _left, _right))
+for _name, _rank in (("mm", 2), ("bmm", 3)):
+    rule(
+        _name,
+        other=work.nothing,
+        products=factors(0, 1),
+        saves=products.matmul,
+        dtype=dtypes.products,
+        autocast=dtypes.LOW,
+    )(_of_ranks(_name, _rank, _rank))
+rule(
+    "mv",
+    other=work.nothing,
+    products=factors(0, 1),
+    counted=UNCOUNTED,
+    saves=products.matmul,
+    dtype=dtypes.products,
+    autocast=dtypes.LOW,
+)(_of_ranks("mv", 2, 1))
+for _name in ("dot", "vdot"):
+    rule(
+        _name,
+        other=work.nothing,
+        products=factors(0, 1),
+        counted=UNCOUNTED,
+        saves=products.matmul,
+        dtype=dtypes.products,
+    )(_of_ranks(_name, 1, 1))
 
 
 def _plus_product(op: str, rank: int, vector: bool = False) -> Any:
@@ -145,12 +189,35 @@ def _plus_product(op: str, rank: int, vector: bool = False) -> Any:
     return operation
 
 
-for _name, _rank in (("addmm", 2), ("baddbmm", 3), ("addbmm", 3)):
-    rule(_name)(_plus_product(_name, _rank))
-rule("addmv")(_plus_product("addmv", 2, vector=True))
+for _name, _rank in (("addmm", 2), ("baddbmm", 3)):
+    rule(
+        _name,
+        other=work.made,
+        products=factors(1, 2),
+        saves=products.plus_matmul,
+        dtype=dtypes.products,
+        autocast=dtypes.LOW,
+    )(_plus_product(_name, _rank))
+rule(
+    "addbmm",
+    other=work.made,
+    products=factors(1, 2),
+    counted=Counted(work.nothing, factors(1, 2)),
+    dtype=dtypes.products,
+    autocast=dtypes.LOW,
+)(_plus_product("addbmm", 3))
+rule(
+    "addmv",
+    other=work.made,
+    products=factors(1, 2),
+    counted=UNCOUNTED,
+    saves=products.plus_matmul,
+    dtype=dtypes.products,
+    autocast=dtypes.LOW_ON_CUDA,
+)(_plus_product("addmv", 2, vector=True))
 
 
-@rule("outer", "ger")
+@rule("outer", "ger", other=work.made, dtype=dtypes.of_tensors)
 def outer(input: SymbolicTensor, vec2: SymbolicTensor) -> Result:
     """All products of two vectors: nothing is summed, so no MACs."""
     require_rank(input, (1,), "outer")
@@ -160,7 +227,7 @@ def outer(input: SymbolicTensor, vec2: SymbolicTensor) -> Result:
     return Result(((rows, columns),), ((0, IDENTITY), (None, Whole(columns))), others=others)
 
 
-@rule("addr")
+@rule("addr", other=work.made, dtype=dtypes.of_tensors, autocast=dtypes.LOW_ON_CUDA)
 def addr(
     input: SymbolicTensor, vec1: SymbolicTensor, vec2: SymbolicTensor, **kwargs: object
 ) -> Result:
@@ -172,7 +239,14 @@ def addr(
     return Result((dims,), whole_axes(dims), requires=requires)
 
 
-@rule("inner")
+@rule(
+    "inner",
+    other=work.nothing,
+    products=factors(0, 1),
+    counted=passed_over(_of_vectors),
+    dtype=dtypes.products,
+    autocast=dtypes.LOW,
+)
 def inner(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     """All products over the last axes; of a number, a plain multiple."""
     if not input.ndim or not other.ndim:
@@ -186,7 +260,13 @@ def inner(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     return Result((dims,), axes, prod(dims) * size, requires)
 
 
-@rule("tensordot")
+@rule(
+    "tensordot",
+    other=work.nothing,
+    products=factors(0, 1),
+    dtype=dtypes.products,
+    autocast=dtypes.LOW,
+)
 def tensordot(
     a: SymbolicTensor, b: SymbolicTensor, dims: OneOrMore[int] = 2, out: object = None
 ) -> Result:
@@ -213,7 +293,21 @@ def tensordot(
     return Result((shape,), axes, prod(shape) * over, tuple(requires), others=((b, columns),))
 
 
-@rule("bilinear")
+def _bilinear_products(node: Node) -> list[Product]:
+    """Three factors: the gradient of each is a product of the other two and the output's."""
+    x, y, weight = node.inputs[:3]
+    macs = node.result.macs
+    return [pair(x, weight, macs), Product((y,), (), macs, 0)]
+
+
+@rule(
+    "bilinear",
+    other=work.bias,
+    counts=tools.BIAS,
+    products=_bilinear_products,
+    counted=UNCOUNTED,
+    dtype=dtypes.products,
+)
 def bilinear(
     input1: SymbolicTensor,
     input2: SymbolicTensor,
@@ -237,7 +331,32 @@ def bilinear(
     return Result(((*lead, out),), axes, macs, tuple(requires), others=((input2, axes),))
 
 
-@rule("scaled_dot_product_attention")
+def _scores(node: Node) -> Int:
+    """Scale and softmax of the scores: 4 for each; a mask 1 more."""
+    query, key = node.inputs[0], node.inputs[1]
+    lead = node.outputs[0].dims[:-2]
+    scores = prod(lead) * query.dims[-2] * key.dims[-2]
+    return scores * (4 + (node.arguments.get("attn_mask") is not None))
+
+
+def _attention_products(node: Node) -> list[Product]:
+    a = node.arguments
+    query, key, value = a["query"], a["key"], a["value"]
+    places = prod(node.outputs[0].dims[:-1]) * key.dims[-2]
+    scores = [query, key, a["attn_mask"]]
+    return [
+        pair(query, key, places * query.dims[-1]),
+        pair(scores, value, places * value.dims[-1]),
+    ]
+
+
+@rule(
+    "scaled_dot_product_attention",
+    other=_scores,
+    products=_attention_products,
+    saves=products.attention,
+    autocast=dtypes.LOW,
+)
 def scaled_dot_product_attention(
     query: SymbolicTensor,
     key: SymbolicTensor,
@@ -295,17 +414,39 @@ def _heads(t: SymbolicTensor, lead: Dims, batch: Dims) -> Axes:
 # Einstein sums --------------------------------------------------------------------------------
 
 
-#: An operand of einsum, or the labels of its axes as numbers.
-Factor = Union[SymbolicTensor, int]
+def _equation_of(node: Node) -> tuple[Any, ...]:
+    return ("",) if node.call is None else node.call.args
 
 
-@rule("einsum")
+def _einsum_products(node: Node, *, counted: bool = False) -> list[Product]:
+    """Pairwise from left to right: the running product is the left factor."""
+    steps = pair_macs(*_equation_of(node), counted=counted)
+    tensors = node.inputs
+    return [pair(tensors[: i + 1], tensors[i + 1], macs) for i, macs in enumerate(steps)]
+
+
+def _einsum_counted(node: Node) -> Int:
+    return sum(pair_macs(*_equation_of(node), counted=True), 0)
+
+
+_EINSUM = Counted(_einsum_counted, partial(_einsum_products, counted=True))
+
+
+@rule(
+    "einsum",
+    other=work.nothing,
+    products=_einsum_products,
+    counted=_EINSUM,
+    saves=products.einsum,
+    dtype=dtypes.einsum,
+    autocast=dtypes.LOW,
+)
 def einsum(equation: str | SymbolicTensor, *operands: Factor | Sequence[Factor]) -> Result:
     """Einstein's sum convention; factors are contracted from left to right, as torch does.
 
     MACs of a pair: the product of all sizes that meet, if any of them is summed over.
     """
-    equation, factors = _equation(equation, *operands)
+    equation, factors = factors_of(equation, *operands)
     terms, output = labels_of(equation, factors)
     sizes: dict[str, Int] = {}
     requires: list[Requirement] = []
@@ -336,94 +477,10 @@ def einsum(equation: str | SymbolicTensor, *operands: Factor | Sequence[Factor])
         )
         for t, term in zip(factors, terms, strict=True)
     )
-    macs = _contraction(terms, [t.dims for t in factors], output)
+    macs = contraction(terms, [t.dims for t in factors], output)
     dims = tuple(sizes[label] for label in output)
     return Result((dims,), axes[1], macs, tuple(requires), others=tuple(others))
 
 
 def _labelled(axis: int, t: SymbolicTensor, size: Int) -> tuple[int, AxisMap]:
     return axis, IDENTITY if t.dims[axis] == size else Const(size)
-
-
-def pair_macs(
-    equation: str | SymbolicTensor, *operands: Factor | Sequence[Factor], counted: bool = False
-) -> list[Int]:
-    """MACs of each contraction in turn: the first two factors, the result with the third, ...
-
-    counted: as FlopCounterMode sees them: where all summed axes have size 1, torch multiplies
-        point by point, and nothing is counted.
-    """
-    equation, factors = _equation(equation, *operands)
-    terms, output = labels_of(equation, factors)
-    shapes = [t.dims for t in factors]
-    totals: list[Int] = [0]
-    for i in range(2, len(terms) + 1):
-        kept = [*output, *(label for term in terms[i:] for label in term)]
-        totals.append(_contraction(terms[:i], shapes[:i], kept, counted=counted))
-    return [after - before for before, after in pairwise(totals)]
-
-
-def _equation(*args: Any) -> tuple[str, tuple[SymbolicTensor, ...]]:
-    """The equation and its operands: ``einsum("ij,jk", a, b)``, or with a list of them, or by
-    numbers, ``einsum(a, [0, 1], b, [1, 2], [0, 2])``.
-    """
-    if isinstance(args[0], str):
-        return args[0], tuple(args[1]) if isinstance(args[-1], (tuple, list)) else args[1:]
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-    texts = [
-        "".join("..." if i is Ellipsis else alphabet[i] for i in labels) for labels in args[1::2]
-    ]
-    output = ""
-    if len(args) % 2:
-        output = "->" + "".join("..." if i is Ellipsis else alphabet[i] for i in args[-1])
-    return ",".join(texts) + output, args[0 : len(args) - len(args) % 2 : 2]
-
-
-def labels_of(
-    equation: str, operands: Sequence[SymbolicTensor]
-) -> tuple[list[list[str]], list[str]]:
-    """The labels of every operand's axes, and of the output's; ``...`` becomes "0", "1", ..."""
-    left, arrow, right = equation.replace(" ", "").partition("->")
-    texts = left.split(",")
-    if len(texts) != len(operands):
-        raise ShapeMismatch(f"einsum({equation!r}) of {len(operands)} operands")
-    if bad := [c for c in (left + right).replace("...", "") if not c.isalpha() and c != ","]:
-        raise ShapeMismatch(f"einsum({equation!r}): {bad[0]!r} is not a label")
-    dots = [t.ndim - len(s.replace("...", "")) for s, t in zip(texts, operands, strict=True)]
-    if any(n < 0 or (n and "..." not in s) for s, n in zip(texts, dots, strict=True)):
-        raise ShapeMismatch(f"einsum({equation!r}) does not fit the axes of its operands")
-    rank = max(dots)
-    terms = [_spelled(s, rank - n, rank) for s, n in zip(texts, dots, strict=True)]
-    if arrow:
-        return terms, _spelled(right, 0, rank)
-    single = "".join(texts).replace("...", "")
-    once = sorted(c for c in single if single.count(c) == 1)
-    return terms, [*map(str, range(rank if "..." in left else 0)), *once]
-
-
-def _spelled(text: str, first: int, rank: int) -> list[str]:
-    """The labels of one operand; the dots stand for axes `first` to `rank`, from the right."""
-    head, dots, tail = text.partition("...")
-    return [*head, *(map(str, range(first, rank)) if dots else ()), *tail]
-
-
-def _contraction(
-    terms: list[list[str]], shapes: list[Dims], output: list[str], *, counted: bool = False
-) -> Int:
-    """MACs of contracting the factors pairwise, from left to right."""
-    macs: Int = 0
-    done, sizes = terms[0], dict(zip(terms[0], shapes[0], strict=True))
-    for i, (term, shape) in enumerate(zip(terms[1:], shapes[1:], strict=True), 1):
-        later = {*output, *(label for t in terms[i + 1 :] for label in t)}
-        new = dict(zip(term, shape, strict=True))
-        # what only one factor has, and nobody needs, is summed beforehand
-        sizes = {k: s for k, s in sizes.items() if k in new or k in later}
-        new = {k: s for k, s in new.items() if k in sizes or k in later}
-        summed = [k for k in sizes if k in new and k not in later and 1 not in (sizes[k], new[k])]
-        met = {k: new.get(k, 1) if sizes.get(k, 1) == 1 else sizes[k] for k in {**sizes, **new}}
-        if summed:
-            over = prod(met[k] for k in summed)
-            macs = macs + prod(met.values()) * (minimum(1, over - 1) if counted else 1)
-        done = [k for k in met if k in later]
-        sizes = {k: met[k] for k in done}
-    return macs

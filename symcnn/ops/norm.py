@@ -12,6 +12,8 @@ from inspect import unwrap
 from symcnn.algebra.axis import Whole
 from symcnn.algebra.size import Int, floordiv
 from symcnn.errors import ShapeMismatch
+from symcnn.ops import dtypes, tools, work
+from symcnn.ops.operation import rule
 from symcnn.ops.registry import (
     at_least,
     elementwise,
@@ -19,10 +21,10 @@ from symcnn.ops.registry import (
     of_shapes,
     require_equal,
     require_rank,
-    rule,
 )
+from symcnn.ops.storage import maps, products
 from symcnn.sets.condition import AnyOf, Condition, Requirement
-from symcnn.trace.graph import OPS, Made, Result, SymbolicTensor
+from symcnn.trace.graph import OPS, Made, Node, Result, SymbolicTensor
 
 __all__: list[str] = []
 
@@ -41,7 +43,16 @@ def _more_than_one(sizes: Sequence[Int], why: str) -> list[AnyOf]:
 _TRAINING = "in training mode there must be more than one value per channel"
 
 
-@rule("batch_norm")
+def _work(node: Node) -> Int:
+    """Scale and shift, 2; statistics of the input, 3 (sum, square, sum); an affine map, 2 more."""
+    arguments = node.arguments
+    own = bool(arguments.get("training", arguments.get("use_input_stats", True)))
+    if "training" in arguments and not own:  # folded into one scale and shift
+        return 2 * work.read(node)
+    return work.read(node) * (2 + 3 * own + 2 * work.affine(node))
+
+
+@rule("batch_norm", other=_work, counts=tools.NORM, saves=maps.batch_norm)
 @of_shapes
 def batch_norm(
     input: SymbolicTensor,
@@ -63,7 +74,7 @@ def batch_norm(
     return elementwise(input, requires=tuple(requires))
 
 
-@rule("instance_norm")
+@rule("instance_norm", other=_work, counts=tools.NORM, saves=maps.instance_norm)
 @of_shapes
 def instance_norm(
     input: SymbolicTensor,
@@ -92,7 +103,13 @@ def _statistics(x: SymbolicTensor, axes: Sequence[int], requires: list[Requireme
     return Result((x.dims,), tuple(maps), requires=tuple(requires))
 
 
-@rule("group_norm")
+@rule(
+    "group_norm",
+    other=_work,
+    counts=tools.GROUP_NORM,
+    saves=maps.group_norm,
+    autocast=dtypes.SINGLE_ON_CUDA,
+)
 @of_shapes
 def group_norm(
     input: SymbolicTensor,
@@ -118,7 +135,13 @@ def group_norm(
     return _statistics(input, range(1, input.ndim), requires)
 
 
-@rule("layer_norm")
+@rule(
+    "layer_norm",
+    other=_work,
+    counts=tools.LAYER_NORM,
+    saves=maps.layer_norm,
+    autocast=dtypes.SINGLE_ON_CUDA,
+)
 @of_shapes
 def layer_norm(
     input: SymbolicTensor,
@@ -142,16 +165,16 @@ def layer_norm(
     return _statistics(input, range(input.ndim - len(shape), input.ndim), requires)
 
 
-rule("rms_norm")(unwrap(layer_norm))
+rule("rms_norm", other=_work, autocast=dtypes.SINGLE_ON_CUDA)(unwrap(layer_norm))
 
 
-@rule("_weight_norm")
+@rule("_weight_norm", saves=products.weight_norm)
 def weight_norm(v: SymbolicTensor, g: SymbolicTensor, dim: int = 0) -> Result:
     """A weight of a direction v and a length g, made anew at every call."""
     return _statistics(v, range(v.ndim), [])
 
 
-@rule("local_response_norm")
+@rule("local_response_norm", dtype=dtypes.first_float)
 def local_response_norm(
     input: SymbolicTensor, size: Int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Result:

@@ -15,6 +15,7 @@ from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Digit, Scatter, Whole, 
 from symcnn.algebra.size import Int, Size, prod
 from symcnn.algebra.taps import Laid, Tap
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
+from symcnn.ops.operation import rule
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
@@ -24,9 +25,9 @@ from symcnn.ops.registry import (
     one_or_n,
     require_equal,
     require_rank,
-    rule,
     whole_axes,
 )
+from symcnn.ops.storage import maps, products, views
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Result, SymbolicTensor
 
@@ -87,7 +88,7 @@ def _digits(sizes: Sequence[Int]) -> Iterator[tuple[Int, Int]]:
 # Columns -------------------------------------------------------------------------------------
 
 
-@rule("unfold", "im2col")
+@rule("unfold", "im2col", saves=products.windows)
 def unfold(input: SymbolicTensor, *args: OneOrMore[Int], **kwargs: OneOrMore[Int]) -> Result:
     """Patches as columns: ``(N, C, H, W)`` to ``(N, C*kh*kw, number of windows)``.
 
@@ -123,7 +124,7 @@ def _columns(
     return Result((dims,), axes, requires=tuple(requires), steps=steps)
 
 
-@rule("fold", "col2im")
+@rule("fold", "col2im", saves=products.windows)
 def fold(
     input: SymbolicTensor,
     output_size: OneOrMore[Int],
@@ -170,7 +171,7 @@ def _patches(
     return [Window.conv(*hyper) for hyper in hypers], kernel
 
 
-@rule("Tensor.unfold")
+@rule("Tensor.unfold", saves=views.sliding)
 def windows_of(input: SymbolicTensor, dimension: int, size: Int, step: Int) -> Result:
     """The method ``x.unfold``: windows over one axis, their content as a new last axis."""
     at_least("size", (size,), 0)
@@ -191,7 +192,7 @@ def windows_of(input: SymbolicTensor, dimension: int, size: Int, step: Int) -> R
 # Pixels and channels --------------------------------------------------------------------------
 
 
-@rule("pixel_shuffle")
+@rule("pixel_shuffle", saves=maps.images)
 def pixel_shuffle(input: SymbolicTensor, upscale_factor: Int) -> Result:
     """``r*r`` channels become one channel of ``r x r`` pixels."""
     channels, height, width = _image(input, "pixel_shuffle", upscale_factor)
@@ -204,7 +205,7 @@ def pixel_shuffle(input: SymbolicTensor, upscale_factor: Int) -> Result:
     return Result((dims,), _blocks(input, dims, Scatter(r, r)), requires=requires, steps=steps)
 
 
-@rule("pixel_unshuffle")
+@rule("pixel_unshuffle", saves=maps.images)
 def pixel_unshuffle(input: SymbolicTensor, downscale_factor: Int) -> Result:
     """Blocks of ``r x r`` pixels become ``r*r`` channels."""
     channels, height, width = _image(input, "pixel_unshuffle", downscale_factor)

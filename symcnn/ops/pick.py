@@ -15,6 +15,8 @@ from symcnn.algebra.size import (
     prod,
 )
 from symcnn.errors import DataDependent, ShapeMismatch
+from symcnn.ops import dtypes, work
+from symcnn.ops.operation import rule
 from symcnn.ops.pointwise import aligned, broadcast_dims
 from symcnn.ops.registry import (
     OneOrMore,
@@ -25,10 +27,10 @@ from symcnn.ops.registry import (
     normal_dim,
     require_equal,
     require_rank,
-    rule,
     same_axes,
     whole_axes,
 )
+from symcnn.ops.storage import maps
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import (
     Result,
@@ -59,7 +61,7 @@ def _no_larger(
     ]
 
 
-@rule("gather")
+@rule("gather", saves=maps.gather, dtype=dtypes.at_places(1, dtypes.first))
 def gather(input: SymbolicTensor, dim: int, index: SymbolicTensor, **kwargs: object) -> Result:
     """One element per index, from anywhere along `dim`: the index's shape."""
     axis = normal_dim(dim, input.ndim, "gather")
@@ -73,7 +75,7 @@ def gather(input: SymbolicTensor, dim: int, index: SymbolicTensor, **kwargs: obj
     )
 
 
-@rule("scatter", "scatter_add", "scatter_reduce")
+@rule("scatter", "scatter_add", "scatter_reduce", dtype=dtypes.at_places(1, dtypes.first))
 def scatter(
     input: SymbolicTensor,
     dim: int,
@@ -106,7 +108,7 @@ def _onto(t: SymbolicTensor, x: SymbolicTensor, axis: int) -> Axes:
     return tuple(axes)
 
 
-@rule("index_select")
+@rule("index_select", saves=maps.index_select, dtype=dtypes.at_places(1, dtypes.first))
 def index_select(input: SymbolicTensor, dim: int, index: SymbolicTensor) -> Result:
     """Places of one axis, by a vector of numbers."""
     require_rank(index, (0, 1), "index_select's index")
@@ -124,7 +126,7 @@ def index_select(input: SymbolicTensor, dim: int, index: SymbolicTensor) -> Resu
     return Result((dims,), tuple(axes), others=((index, tuple(places)),))
 
 
-@rule("take_along_dim")
+@rule("take_along_dim", dtype=dtypes.at_places(1, dtypes.first))
 def take_along_dim(
     input: SymbolicTensor, indices: SymbolicTensor, dim: OneOrMore[int] | None = None
 ) -> Result:
@@ -144,7 +146,7 @@ def take_along_dim(
     return Result((shape,), tuple(axes), requires=tuple(requires), others=others)
 
 
-@rule("take")
+@rule("take", dtype=dtypes.at_places(1, dtypes.first))
 def take(input: SymbolicTensor, index: SymbolicTensor) -> Result:
     """Elements by their number in the flattened tensor."""
     return Result((index.dims,), whole_axes(index.dims))
@@ -206,7 +208,12 @@ for _names, _cure in (
         rule(_name)(_by_values(_name, _cure))
 
 
-@rule("embedding")
+@rule(
+    "embedding",
+    other=work.nothing,
+    saves=maps.embedding,
+    dtype=dtypes.at_places(0, dtypes.of_second),
+)
 def embedding(
     input: SymbolicTensor,
     weight: SymbolicTensor,
@@ -233,7 +240,7 @@ def _is_a_row(padding_idx: int | None, rows: Int) -> tuple[Requirement, ...]:
     return (Condition(rows, ">=", least, f"padding_idx={padding_idx} must be one of the rows"),)
 
 
-@rule("embedding_bag")
+@rule("embedding_bag", dtype=dtypes.at_places(0, dtypes.of_second))
 def embedding_bag(
     input: SymbolicTensor,
     weight: SymbolicTensor,
@@ -273,7 +280,7 @@ def embedding_bag(
     return Result((dims,), axes, requires=tuple(requires))
 
 
-@rule("one_hot")
+@rule("one_hot", other=work.nothing, dtype=dtypes.at_places(0, dtypes.always("int64")))
 def one_hot(tensor: SymbolicTensor, num_classes: Int = -1) -> Result:
     """A new last axis with a place per class."""
     if num_classes == -1:

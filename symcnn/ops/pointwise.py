@@ -6,11 +6,15 @@ One rule serves each family; the tables below say which of torch's names belong 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Axes, Const, Whole, Window
 from symcnn.algebra.size import Int, Size, maximum
 from symcnn.errors import DataDependent, ShapeMismatch
+from symcnn.ops import dtypes, tools, work
+from symcnn.ops.operation import rule as any_rule
+from symcnn.ops.operation import rules as any_rules
 from symcnn.ops.registry import (
     OneOrMore,
     Operand,
@@ -19,53 +23,108 @@ from symcnn.ops.registry import (
     normal_dim,
     normal_dims,
     require_rank,
-    rule,
     same_axes,
 )
+from symcnn.ops.storage import pointwise as points
+from symcnn.ops.storage import products, views
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor, entails, tensors_in
 
 __all__ = ["aligned", "broadcast", "broadcast_dims", "fits"]
 
-UNARY = (
-    "abs acos acosh asin asinh atan atanh ceil clone "
-    "contiguous cos cosh detach digamma elu erf erfc erfinv exp exp2 expm1 floor frac "
-    "hardshrink hardsigmoid hardswish isfinite isinf isnan leaky_relu lgamma log "
-    "log10 log1p log2 logit logsigmoid logical_not mish nan_to_num neg negative positive "
-    "reciprocal relu relu6 round rsqrt selu sigmoid sign silu sin sinc sinh softplus softsign "
-    "sqrt square tan tanh tanhshrink threshold trunc requires_grad_ float half double "
-    "bfloat16 int long bool to type cpu cuda "
-    "identity angle bernoulli conj conj_physical deg2rad rad2deg i0 imag real isneginf isposinf "
-    "isreal resolve_conj resolve_neg sgn signbit bitwise_not fix absolute arccos "
-    "arccosh arcsin arcsinh arctan arctanh special_expit expit char byte short cfloat cdouble "
-    ""
-    "random requires_grad pin_memory alias_copy log_ndtr ndtr ndtri "
-    "entr erfcx i0e i1 i1e mvlgamma "
-).split()
-
-#: Tensors with the shape of another, none of whose values they read.
-UNREAD = (
-    "zeros_like ones_like full_like empty_like rand_like randn_like randint_like zero fill "
-).split()
-
-BINARY = (
-    "add sub mul div true_divide divide subtract multiply floor_divide remainder fmod pow "
-    "rsub maximum minimum atan2 hypot eq ne lt le gt ge logical_and logical_or logical_xor "
-    "bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift logaddexp "
-    "logaddexp2 copysign fmax fmin nextafter heaviside ldexp xlogy xlog1py gcd lcm float_power "
-    "arctan2 igamma igammac greater greater_equal less less_equal not_equal polar complex "
-).split()
-
-#: Functions of three tensors, all of which broadcast, and of more.
-SEVERAL = "lerp addcmul addcdiv clamp clip clamp_min clamp_max".split()
+rule = partial(any_rule, other=work.made, pointwise=True, empty=True)
+rules = partial(any_rules, other=work.made, pointwise=True, empty=True)
 
 
 def _unary(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
     return elementwise(input)
 
 
-for _name in UNARY:
-    rule(_name)(_unary)
+rules(
+    "acosh asinh atan atanh digamma erfc exp2 lgamma sinc deg2rad rad2deg i0 arccos "
+    "arccosh arcsin arcsinh arctan arctanh log_ndtr ndtr ndtri entr erfcx i0e i1 i1e "
+    "mvlgamma",
+    dtype=dtypes.floats,
+)(_unary)
+rules("ceil floor neg negative round sign trunc bitwise_not", saves=points.keeps_nothing)(_unary)
+rules("acos asin cosh erfinv expm1 sinh tan", dtype=dtypes.floats, autocast=dtypes.SINGLE_ON_CUDA)(
+    _unary
+)
+rules(
+    "requires_grad_ identity conj resolve_conj resolve_neg requires_grad",
+    other=work.nothing,
+    saves=views.same,
+)(_unary)
+rules("cos erf logit sin tanhshrink", saves=points.keeps_input, dtype=dtypes.floats)(_unary)
+rules("frac nan_to_num conj_physical sgn fix")(_unary)
+rules("sigmoid sqrt tanh special_expit expit", saves=points.keeps_output, dtype=dtypes.floats)(
+    _unary
+)
+rules("cpu cuda pin_memory alias_copy", other=work.nothing)(_unary)
+rules("random", other=work.nothing, pointwise=False)(_unary)
+rules("hardshrink hardsigmoid hardswish mish", saves=points.keeps_input, dtype=dtypes.only_floats)(
+    _unary
+)
+rules("isfinite isinf isnan logical_not", saves=points.keeps_nothing, dtype=dtypes.always("bool"))(
+    _unary
+)
+rules(
+    "log log10 log1p log2",
+    saves=points.keeps_input,
+    dtype=dtypes.floats,
+    autocast=dtypes.SINGLE_ON_CUDA,
+)(_unary)
+rules("isneginf isposinf isreal signbit", dtype=dtypes.always("bool"))(_unary)
+rules(
+    "exp reciprocal rsqrt",
+    saves=points.keeps_output,
+    dtype=dtypes.floats,
+    autocast=dtypes.SINGLE_ON_CUDA,
+)(_unary)
+rules("elu leaky_relu", counts=tools.ACTIVATION, saves=points.leaky, dtype=dtypes.only_floats)(
+    _unary
+)
+rules("imag real", other=work.nothing, dtype=dtypes.part)(_unary)
+rules("abs", saves=points.keeps_input, dtype=dtypes.part)(_unary)
+rules("clone", other=work.nothing, saves=points.clone)(_unary)
+rules("contiguous", other=work.nothing, saves=views.contiguous)(_unary)
+rules("detach", other=work.nothing, gradient=False, saves=views.same)(_unary)
+rules("logsigmoid", saves=points.logsigmoid, dtype=dtypes.only_floats)(_unary)
+rules("positive", saves=views.same)(_unary)
+rules("relu", counts=tools.ACTIVATION, saves=points.keeps_output)(_unary)
+rules("relu6", counts=tools.ACTIVATION, saves=points.keeps_input)(_unary)
+rules("selu", saves=points.leaky, dtype=dtypes.only_floats)(_unary)
+rules("silu", counts=tools.ACTIVATION, saves=points.keeps_input, dtype=dtypes.only_floats)(_unary)
+rules(
+    "softplus", saves=points.keeps_input, dtype=dtypes.only_floats, autocast=dtypes.SINGLE_ON_CUDA
+)(_unary)
+rules("softsign", saves=points.softsign, dtype=dtypes.first_float)(_unary)
+rules("square", saves=points.keeps_input, dtype=dtypes.square)(_unary)
+rules("threshold", saves=points.keeps_input)(_unary)
+rules("float", other=work.nothing, saves=points.cast, dtype=dtypes.always("float32"))(_unary)
+rules("half", other=work.nothing, saves=points.cast, dtype=dtypes.always("float16"))(_unary)
+rules("double", other=work.nothing, saves=points.cast, dtype=dtypes.always("float64"))(_unary)
+rules("bfloat16", other=work.nothing, saves=points.cast, dtype=dtypes.always("bfloat16"))(_unary)
+rules("int", other=work.nothing, saves=points.cast, dtype=dtypes.always("int32"))(_unary)
+rules("long", other=work.nothing, saves=points.cast, dtype=dtypes.always("int64"))(_unary)
+rules("bool", other=work.nothing, saves=points.cast, dtype=dtypes.always("bool"))(_unary)
+rules("angle", dtype=dtypes.to_real)(_unary)
+rules("bernoulli", other=work.nothing, gradient=False, pointwise=False)(_unary)
+rules("absolute", dtype=dtypes.part)(_unary)
+rules("char", other=work.nothing, saves=points.cast, dtype=dtypes.always("int8"))(_unary)
+rules("byte", other=work.nothing, saves=points.cast, dtype=dtypes.always("uint8"))(_unary)
+rules("short", other=work.nothing, saves=points.cast, dtype=dtypes.always("int16"))(_unary)
+rules("cfloat", other=work.nothing, dtype=dtypes.always("complex64"))(_unary)
+rules("cdouble", other=work.nothing, dtype=dtypes.always("complex128"))(_unary)
+
+
+def _recast(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
+    """As it is; of another tensor the dtype or the device is taken, and no value."""
+    like = tensors_in(*args, *kwargs.values())
+    return elementwise(input, others=tuple((t, None) for t in like))
+
+
+rules("to type", other=work.nothing, saves=points.cast, dtype=dtypes.cast)(_recast)
 
 
 def _unread(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
@@ -73,8 +132,11 @@ def _unread(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
     return Result((input.dims,), None)
 
 
-for _name in UNREAD:
-    rule(_name)(_unread)
+_new = partial(rules, other=work.nothing, pointwise=False)
+_new("zeros_like ones_like full_like empty_like", saves=points.clone, uniform=True)(_unread)
+_new("rand_like randn_like", saves=points.clone)(_unread)
+_new("zero fill", uniform=True)(_unread)
+_new("randint_like")(_unread)
 
 
 def _softmax(
@@ -94,7 +156,13 @@ def _over(x: SymbolicTensor, *axes: int) -> Result:
     return Result((x.dims,), tuple(maps))
 
 
-@rule("normalize")
+@rule(
+    "normalize",
+    pointwise=False,
+    other=work.times(3, work.made),
+    saves=products.normalize,
+    autocast=dtypes.SINGLE_ON_CUDA,
+)
 def normalize(
     input: SymbolicTensor,
     p: float = 2.0,
@@ -106,11 +174,33 @@ def normalize(
     return _over(input, *normal_dims(dim, input.ndim, "normalize"))
 
 
-for _name in ("softmax", "log_softmax", "softmin"):
-    rule(_name)(_softmax)
+rules(
+    "softmax",
+    pointwise=False,
+    other=work.times(3, work.made),
+    counts=tools.SOFTMAX,
+    saves=points.softmax,
+    dtype=dtypes.only_floats,
+    autocast=dtypes.SINGLE_ON_CUDA,
+)(_softmax)
+rules(
+    "log_softmax",
+    pointwise=False,
+    other=work.times(3, work.made),
+    saves=points.softmax,
+    dtype=dtypes.only_floats,
+    autocast=dtypes.SINGLE_ON_CUDA,
+)(_softmax)
+rules(
+    "softmin",
+    pointwise=False,
+    other=work.times(3, work.made),
+    dtype=dtypes.only_floats,
+    autocast=dtypes.SINGLE_ON_CUDA,
+)(_softmax)
 
 
-@rule("gumbel_softmax")
+@rule("gumbel_softmax", pointwise=False, other=work.times(3, work.made), dtype=dtypes.only_floats)
 def gumbel_softmax(
     logits: SymbolicTensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
 ) -> Result:
@@ -118,7 +208,7 @@ def gumbel_softmax(
     return _over(logits, normal_dim(dim, logits.ndim, "gumbel_softmax"))
 
 
-@rule("type_as")
+@rule("type_as", other=work.nothing, saves=points.cast, dtype=dtypes.cast)
 def type_as(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     """Cast to the type of `other`, whose values do not matter."""
     return elementwise(input, others=((other, None),))
@@ -135,20 +225,20 @@ def _dropout(input: SymbolicTensor, p: float = 0.5, *args: object, **kwargs: obj
     return elementwise(input)
 
 
-for (
-    _name
-) in "dropout dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout".split():
-    rule(_name)(_dropout)
+rules("dropout2d dropout3d", pointwise=False, saves=points.dropout)(_dropout)
+rules("feature_dropout feature_alpha_dropout", pointwise=False)(_dropout)
+rules("dropout", pointwise=False, saves=points.dropout, dtype=dtypes.only_floats)(_dropout)
+rules("alpha_dropout", pointwise=False, dtype=dtypes.only_floats)(_dropout)
 
 
-@rule("dropout1d")
+@rule("dropout1d", pointwise=False)
 def dropout1d(input: SymbolicTensor, p: float = 0.5, *args: object, **kwargs: object) -> Result:
     """Dropout of whole channels, of a batch or of one sequence."""
     require_rank(input, (2, 3), "dropout1d")
     return _dropout(input, p)
 
 
-@rule("celu")
+@rule("celu", saves=points.leaky, dtype=dtypes.only_floats)
 def celu(input: SymbolicTensor, alpha: float = 1.0, inplace: bool = False) -> Result:
     """CELU; torch refuses ``alpha=0``, by which it divides."""
     if alpha == 0:
@@ -156,7 +246,7 @@ def celu(input: SymbolicTensor, alpha: float = 1.0, inplace: bool = False) -> Re
     return elementwise(input)
 
 
-@rule("gelu")
+@rule("gelu", counts=tools.ACTIVATION, saves=points.keeps_input, dtype=dtypes.only_floats)
 def gelu(input: SymbolicTensor, approximate: str = "none") -> Result:
     """GELU, exact or by tanh."""
     if approximate not in ("none", "tanh"):
@@ -164,7 +254,7 @@ def gelu(input: SymbolicTensor, approximate: str = "none") -> Result:
     return elementwise(input)
 
 
-@rule("hardtanh")
+@rule("hardtanh", counts=tools.RELU6, saves=points.keeps_input)
 def hardtanh(
     input: SymbolicTensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
 ) -> Result:
@@ -174,7 +264,7 @@ def hardtanh(
     return elementwise(input)
 
 
-@rule("uniform")
+@rule("uniform", pointwise=False, other=work.nothing)
 def uniform(input: SymbolicTensor, *interval: float, **kwargs: float) -> Result:
     """Filled with numbers drawn from an interval."""
     start, end = (*interval, 0.0, 1.0)[:2] if len(interval) != 1 else (interval[0], 1.0)
@@ -183,7 +273,7 @@ def uniform(input: SymbolicTensor, *interval: float, **kwargs: float) -> Result:
     return elementwise(input)
 
 
-@rule("Tensor.normal_")
+@rule("Tensor.normal_", pointwise=False)
 def normal_(
     input: SymbolicTensor, mean: float = 0.0, std: float = 1.0, *, generator: object = None
 ) -> Result:
@@ -193,13 +283,13 @@ def normal_(
     return elementwise(input)
 
 
-@rule("Tensor.polygamma")
+@rule("Tensor.polygamma", dtype=dtypes.floats)
 def polygamma_of(input: SymbolicTensor, n: int) -> Result:
     """A derivative of digamma; the method takes its order last."""
     return _polygamma(n, input)
 
 
-@rule("polygamma")
+@rule("polygamma", dtype=dtypes.floats)
 def polygamma(n: int, input: SymbolicTensor) -> Result:
     """A derivative of digamma; the function takes its order first."""
     return _polygamma(n, input)
@@ -211,7 +301,7 @@ def _polygamma(n: int, input: SymbolicTensor) -> Result:
     return elementwise(input)
 
 
-@rule("exponential")
+@rule("exponential", pointwise=False, other=work.nothing)
 def exponential(input: SymbolicTensor, lambd: float = 1.0, **kwargs: object) -> Result:
     """Filled with numbers of an exponential distribution."""
     if lambd <= 0:
@@ -219,7 +309,7 @@ def exponential(input: SymbolicTensor, lambd: float = 1.0, **kwargs: object) -> 
     return elementwise(input)
 
 
-@rule("renorm")
+@rule("renorm", pointwise=False, autocast=dtypes.SINGLE_ON_CUDA)
 def renorm(input: SymbolicTensor, p: float, dim: int, maxnorm: float) -> Result:
     """Every slice along an axis scaled down to a norm."""
     if input.ndim < 2:
@@ -228,7 +318,7 @@ def renorm(input: SymbolicTensor, p: float, dim: int, maxnorm: float) -> Result:
     return elementwise(input)
 
 
-@rule("isclose")
+@rule("isclose", dtype=dtypes.always("bool"))
 def isclose(
     input: SymbolicTensor,
     other: SymbolicTensor,
@@ -242,7 +332,7 @@ def isclose(
     return broadcast(input, other)
 
 
-@rule("rrelu")
+@rule("rrelu", pointwise=False)
 def rrelu(
     input: SymbolicTensor,
     lower: float = 1 / 8,
@@ -256,7 +346,7 @@ def rrelu(
     return elementwise(input)
 
 
-@rule("softshrink")
+@rule("softshrink", saves=points.keeps_input, dtype=dtypes.only_floats)
 def softshrink(input: SymbolicTensor, lambd: float = 0.5) -> Result:
     """Softshrink by `lambd`, which is not negative."""
     if lambd < 0:
@@ -264,7 +354,7 @@ def softshrink(input: SymbolicTensor, lambd: float = 0.5) -> Result:
     return elementwise(input)
 
 
-@rule("prelu")
+@rule("prelu", counts=tools.PRELU, saves=points.prelu, autocast=dtypes.LOW_ON_CUDA)
 def prelu(input: SymbolicTensor, weight: SymbolicTensor) -> Result:
     """PReLU with one weight, or one per channel."""
     if weight.ndim > 1:
@@ -278,7 +368,7 @@ def prelu(input: SymbolicTensor, weight: SymbolicTensor) -> Result:
     return elementwise(input, requires=(Condition(input.dims[1], "==", count, why),))
 
 
-@rule("glu")
+@rule("glu", pointwise=False, saves=points.glu)
 def glu(input: SymbolicTensor, dim: int = -1) -> Result:
     """Gated linear unit: halves an axis of even length."""
     axis = normal_dim(dim, input.ndim, "glu")
@@ -321,13 +411,42 @@ def _several(*args: object, **kwargs: object) -> Result:
     return broadcast(*args, *kwargs.values())
 
 
-for _name in BINARY:
-    rule(_name)(_binary)
-for _name in SEVERAL:
-    rule(_name)(_several)
+rules(
+    "atan2 hypot logaddexp logaddexp2 copysign ldexp xlogy xlog1py arctan2 igamma igammac",
+    dtype=dtypes.floats,
+)(_binary)
+rules(
+    "eq ne lt le gt ge logical_and logical_or logical_xor",
+    saves=points.keeps_nothing,
+    dtype=dtypes.always("bool"),
+)(_binary)
+rules(
+    "bitwise_left_shift bitwise_right_shift fmax fmin nextafter heaviside gcd lcm",
+    dtype=dtypes.promotes,
+)(_binary)
+rules(
+    "sub subtract floor_divide rsub bitwise_and bitwise_or bitwise_xor",
+    saves=points.keeps_nothing,
+    dtype=dtypes.promotes,
+)(_binary)
+rules("greater greater_equal less less_equal not_equal", dtype=dtypes.always("bool"))(_binary)
+rules("div true_divide divide", saves=points.div, dtype=dtypes.divides)(_binary)
+rules("remainder fmod", saves=points.remainder, dtype=dtypes.promotes)(_binary)
+rules("maximum minimum", saves=points.extreme_of_two, dtype=dtypes.promotes)(_binary)
+rules("add", counts=tools.MADE, saves=points.keeps_nothing, dtype=dtypes.promotes)(_binary)
+rules("mul", counts=tools.MADE, saves=points.mul, dtype=dtypes.promotes)(_binary)
+rules("multiply", saves=points.mul, dtype=dtypes.promotes)(_binary)
+rules("pow", saves=points.pow, dtype=dtypes.promotes, autocast=dtypes.SINGLE_ON_CUDA)(_binary)
+rules("float_power", dtype=dtypes.doubles)(_binary)
+rules("polar", other=work.nothing, dtype=dtypes.to_complex, autocast=dtypes.SINGLE_ON_CPU)(_binary)
+rules("complex", other=work.nothing, dtype=dtypes.to_complex)(_binary)
+rules("lerp clamp_min clamp_max", dtype=dtypes.promotes)(_several)
+rules("clamp clip", saves=points.clamp, dtype=dtypes.promotes)(_several)
+rules("addcmul", saves=points.addcmul, dtype=dtypes.promotes)(_several)
+rules("addcdiv", saves=points.addcdiv, dtype=dtypes.promotes)(_several)
 
 
-@rule("masked_fill")
+@rule("masked_fill", other=work.nothing, saves=points.masked_fill)
 def masked_fill(input: SymbolicTensor, mask: SymbolicTensor, value: Operand) -> Result:
     """Some places overwritten; the mask broadcasts, the values come from anywhere."""
     if isinstance(value, SymbolicTensor) and value.ndim:
@@ -335,13 +454,13 @@ def masked_fill(input: SymbolicTensor, mask: SymbolicTensor, value: Operand) -> 
     return broadcast(input, mask)
 
 
-@rule("masked_scatter")
+@rule("masked_scatter", other=work.nothing)
 def masked_scatter(input: SymbolicTensor, mask: SymbolicTensor, source: object) -> Result:
     """Some places written one after the other from a source."""
     return broadcast(input, mask)
 
 
-@rule("where")
+@rule("where", other=work.nothing, saves=points.where, dtype=dtypes.where)
 def where(
     condition: SymbolicTensor, input: Operand | None = None, other: Operand | None = None
 ) -> Result:

@@ -9,8 +9,10 @@ from math import inf
 from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Adaptive, AxisMap, Whole, Window
-from symcnn.algebra.size import Int, Size, scaled
+from symcnn.algebra.size import Int, Size, prod, scaled
 from symcnn.errors import ShapeMismatch
+from symcnn.ops import dtypes, tools, work
+from symcnn.ops.operation import rule
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
@@ -21,10 +23,10 @@ from symcnn.ops.registry import (
     one_or_n,
     require_equal,
     require_rank,
-    rule,
 )
+from symcnn.ops.storage import maps
 from symcnn.sets.condition import Condition
-from symcnn.trace.graph import Result, SymbolicTensor
+from symcnn.trace.graph import Node, Result, SymbolicTensor
 
 __all__: list[str] = []
 
@@ -218,14 +220,48 @@ def _fractional(
     return Result((shape,) * count, axes, requires=(*samples, *requires), single=count == 1)
 
 
+def _window(node: Node) -> Int:
+    """One comparison or addition per element of every window."""
+    n = int(node.op[-2])
+    return work.made(node) * prod(ntuple(node.arguments["kernel_size"], n, "kernel_size"))
+
+
 for _n in (2, 3):
-    _names = [f"fractional_max_pool{_n}d", f"fractional_max_pool{_n}d_with_indices"]
-    rule(*_names)(partial(_fractional, _n))
+    rule(
+        f"fractional_max_pool{_n}d",
+        f"fractional_max_pool{_n}d_with_indices",
+        dtype=dtypes.with_places,
+    )(partial(_fractional, _n))
 for _n in (1, 2, 3):
-    rule(f"max_pool{_n}d", f"max_pool{_n}d_with_indices")(of_shapes(partial(_max_pool, _n)))
-    rule(f"avg_pool{_n}d")(of_shapes(partial(_avg_pool, _n)))
-    rule(f"lp_pool{_n}d")(partial(_lp_pool, _n))
-    rule(f"adaptive_avg_pool{_n}d")(of_shapes(partial(_adaptive_pool, "avg", _n)))
-    rule(f"adaptive_max_pool{_n}d", f"adaptive_max_pool{_n}d_with_indices")(
-        partial(_adaptive_pool, "max", _n)
-    )
+    _single = dtypes.SINGLE_ON_CPU if _n == 3 else {}
+    rule(
+        f"max_pool{_n}d",
+        f"max_pool{_n}d_with_indices",
+        other=_window,
+        counts=tools.ACTIVATION,
+        saves=maps.max_pool,
+        dtype=dtypes.with_places,
+    )(of_shapes(partial(_max_pool, _n)))
+    rule(
+        f"avg_pool{_n}d",
+        other=_window,
+        counts=tools.AVERAGE,
+        saves=maps.avg_pool,
+        autocast=_single,
+    )(of_shapes(partial(_avg_pool, _n)))
+    rule(f"lp_pool{_n}d", other=_window, autocast=dtypes.SINGLE_ON_CPU)(partial(_lp_pool, _n))
+    rule(
+        f"adaptive_avg_pool{_n}d",
+        other=work.read,
+        counts=tools.GLOBAL_AVERAGE_2D if _n == 2 else tools.GLOBAL_AVERAGE,
+        saves=maps.adaptive_avg,
+        autocast=_single,
+    )(of_shapes(partial(_adaptive_pool, "avg", _n)))
+    rule(
+        f"adaptive_max_pool{_n}d",
+        f"adaptive_max_pool{_n}d_with_indices",
+        other=work.read,
+        counts=tools.ACTIVATION,
+        saves=maps.max_pool,
+        dtype=dtypes.with_places,
+    )(partial(_adaptive_pool, "max", _n))

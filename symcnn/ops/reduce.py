@@ -7,11 +7,14 @@ summed-up axis keeps its size and reads the whole of it.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, AxisMap, Running, Whole
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import ShapeMismatch
+from symcnn.ops import dtypes, work
+from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.pointwise import broadcast
 from symcnn.ops.registry import (
     OneOrMore,
@@ -21,13 +24,15 @@ from symcnn.ops.registry import (
     normal_dim,
     normal_dims,
     require_equal,
-    rule,
     whole_axes,
 )
+from symcnn.ops.storage import maps
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
 
 __all__ = ["reduced"]
+
+rule = partial(any_rule, other=work.read, empty=True)
 
 
 #: What has no value where there is nothing.
@@ -71,10 +76,28 @@ def _statistic(op: str) -> Any:
     return operation
 
 
-for _name in (
-    "mean sum amax amin logsumexp prod nanmean nansum all any argmax argmin count_nonzero "
-).split():
-    rule(_name)(_statistic(_name))
+rule("mean", saves=maps.reduces(), dtype=dtypes.only_floats)(_statistic("mean"))
+rule("sum", saves=maps.reduces(), dtype=dtypes.counts, autocast=dtypes.SINGLE_ON_CUDA)(
+    _statistic("sum")
+)
+for _name in "amax amin".split():
+    rule(_name, saves=maps.reduces("input", "output"))(_statistic(_name))
+rule(
+    "logsumexp",
+    saves=maps.reduces("input", "output"),
+    dtype=dtypes.first_float,
+    autocast=dtypes.SINGLE_ON_CUDA,
+)(_statistic("logsumexp"))
+rule("prod", saves=maps.reduces("input", "output"), dtype=dtypes.counts, autocast=dtypes.SINGLE)(
+    _statistic("prod")
+)
+rule("nanmean", dtype=dtypes.only_floats)(_statistic("nanmean"))
+rule("nansum", dtype=dtypes.counts)(_statistic("nansum"))
+for _name in "all any".split():
+    rule(_name, saves=maps.reduces(), dtype=dtypes.logical)(_statistic(_name))
+for _name in "argmax argmin".split():
+    rule(_name, saves=maps.positions, dtype=dtypes.always("int64"))(_statistic(_name))
+rule("count_nonzero", dtype=dtypes.always("int64"))(_statistic("count_nonzero"))
 
 
 def _spread(op: str, count: int = 1) -> Any:
@@ -92,13 +115,13 @@ def _spread(op: str, count: int = 1) -> Any:
     return operation
 
 
-rule("var")(_spread("var"))
-rule("std")(_spread("std"))
-rule("var_mean")(_spread("var_mean", 2))
-rule("std_mean")(_spread("std_mean", 2))
+rule("var", saves=maps.reduces("input"), dtype=dtypes.norm)(_spread("var"))
+rule("std", saves=maps.reduces("input", "output"), dtype=dtypes.norm)(_spread("std"))
+rule("var_mean", dtype=dtypes.then(dtypes.norm, dtypes.only_floats))(_spread("var_mean", 2))
+rule("std_mean", dtype=dtypes.then(dtypes.norm, dtypes.only_floats))(_spread("std_mean", 2))
 
 
-@rule("max", "min")
+@rule("max", "min", saves=maps.extreme, dtype=dtypes.extreme)
 def extreme(
     input: SymbolicTensor,
     dim: OneOrMore[int] | None = None,
@@ -116,7 +139,7 @@ def extreme(
     return reduced(input, normal_dim(dim, input.ndim, "max"), keepdim, "max", 2)
 
 
-@rule("median", "nanmedian")
+@rule("median", "nanmedian", dtype=dtypes.with_places)
 def median(
     input: SymbolicTensor,
     dim: OneOrMore[int] | None = None,
@@ -127,7 +150,7 @@ def median(
     return reduced(input, dim, keepdim, "median", 1 if dim is None else 2)
 
 
-@rule("mode")
+@rule("mode", dtype=dtypes.with_places)
 def mode(input: SymbolicTensor, dim: int = -1, keepdim: bool = False, **kwargs: object) -> Result:
     """The commonest values along an axis, and where they stand."""
     return reduced(input, normal_dim(dim, input.ndim, "mode"), keepdim, "mode", 2)
@@ -141,7 +164,9 @@ def aminmax(
     return reduced(input, dim, keepdim, "aminmax", 2)
 
 
-@rule("norm")
+@rule(
+    "norm", saves=maps.reduces("input", "output"), dtype=dtypes.norm, autocast=dtypes.SINGLE_ON_CUDA
+)
 def norm(
     input: SymbolicTensor,
     p: object = "fro",
@@ -153,7 +178,14 @@ def norm(
     return reduced(input, dim, keepdim, "norm")
 
 
-@rule("linalg_norm", "linalg_vector_norm", "linalg_matrix_norm")
+@rule(
+    "linalg_norm",
+    "linalg_vector_norm",
+    "linalg_matrix_norm",
+    saves=maps.vector_norm,
+    dtype=dtypes.norm,
+    autocast=dtypes.SINGLE_ON_CUDA,
+)
 def linalg_norm(
     x: SymbolicTensor,
     ord: object = None,
@@ -165,7 +197,7 @@ def linalg_norm(
     return reduced(x, dim, keepdim, "norm")
 
 
-@rule("quantile", "nanquantile")
+@rule("quantile", "nanquantile", dtype=dtypes.only_floats, autocast=dtypes.SINGLE_ON_CPU)
 def quantile(
     input: SymbolicTensor,
     q: float | SymbolicTensor,
@@ -199,7 +231,7 @@ def _along(
     return Result((tuple(dims),) * count, tuple(axes), single=count == 1)
 
 
-@rule("topk")
+@rule("topk", saves=maps.extreme, dtype=dtypes.with_places)
 def topk(input: SymbolicTensor, k: Int, dim: int = -1, *args: object, **kwargs: object) -> Result:
     """The `k` largest along an axis, and where they stand."""
     at_least("k", (k,), 0)
@@ -209,7 +241,7 @@ def topk(input: SymbolicTensor, k: Int, dim: int = -1, *args: object, **kwargs: 
     return Result(found.shapes, found.axes, requires=(enough,), single=False)
 
 
-@rule("kthvalue")
+@rule("kthvalue", dtype=dtypes.with_places)
 def kthvalue(input: SymbolicTensor, k: Int, dim: int = -1, keepdim: bool = False) -> Result:
     """The k-th smallest value along an axis, and where it stands."""
     at_least("k", (k,), 1)
@@ -230,8 +262,8 @@ def _order(op: str, count: int) -> Any:
     return operation
 
 
-rule("sort")(_order("sort", 2))
-rule("argsort")(_order("argsort", 1))
+rule("sort", saves=maps.extreme, dtype=dtypes.with_places)(_order("sort", 2))
+rule("argsort", saves=maps.positions, dtype=dtypes.always("int64"))(_order("argsort", 1))
 
 
 @rule("msort")
@@ -249,10 +281,13 @@ def _running(op: str, count: int = 1) -> Any:
     return operation
 
 
-for _name in ("cumsum", "cumprod", "logcumsumexp"):
-    rule(_name)(_running(_name))
+rule("cumsum", saves=maps.copies, dtype=dtypes.counts, autocast=dtypes.SINGLE_ON_CUDA)(
+    _running("cumsum")
+)
+rule("cumprod", dtype=dtypes.counts, autocast=dtypes.SINGLE_ON_CUDA)(_running("cumprod"))
+rule("logcumsumexp", autocast=dtypes.SINGLE_ON_CPU)(_running("logcumsumexp"))
 for _name in ("cummax", "cummin"):
-    rule(_name)(_running(_name, 2))
+    rule(_name, dtype=dtypes.with_places)(_running(_name, 2))
 
 
 @rule("diff")
@@ -289,7 +324,7 @@ def diff(
     return Result(found.shapes, found.axes, requires=tuple(requires))
 
 
-@rule("trace")
+@rule("trace", dtype=dtypes.counts, autocast=dtypes.SINGLE_ON_CPU)
 def trace(input: SymbolicTensor) -> Result:
     """The sum of a matrix's diagonal."""
     if input.ndim != 2:
@@ -300,7 +335,7 @@ def trace(input: SymbolicTensor) -> Result:
 # Distances ------------------------------------------------------------------------------------
 
 
-@rule("cosine_similarity")
+@rule("cosine_similarity", dtype=dtypes.of_tensors, autocast=dtypes.SINGLE_ON_CUDA)
 def cosine_similarity(
     x1: SymbolicTensor, x2: SymbolicTensor, dim: int = 1, eps: float = 1e-8
 ) -> Result:
@@ -313,7 +348,7 @@ def cosine_similarity(
     return Result(found.shapes, whole_axes(found.shapes[0]), requires=both.requires)
 
 
-@rule("pairwise_distance")
+@rule("pairwise_distance", dtype=dtypes.tensor_real, autocast=dtypes.SINGLE_ON_CUDA)
 def pairwise_distance(
     x1: SymbolicTensor, x2: SymbolicTensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Result:
@@ -324,13 +359,13 @@ def pairwise_distance(
     return Result(found.shapes, whole_axes(found.shapes[0]), requires=both.requires)
 
 
-@rule("dist")
+@rule("dist", dtype=dtypes.tensor_real, autocast=dtypes.SINGLE_ON_CUDA)
 def dist(input: SymbolicTensor, other: SymbolicTensor, p: float = 2) -> Result:
     """The norm of a difference."""
     return Result(((),), requires=broadcast(input, other).requires)
 
 
-@rule("cdist")
+@rule("cdist", dtype=dtypes.of_tensors, autocast=dtypes.SINGLE)
 def cdist(
     x1: SymbolicTensor, x2: SymbolicTensor, p: float = 2.0, *a: object, **k: object
 ) -> Result:

@@ -1,50 +1,33 @@
-"""How a rule becomes an operation.
+"""What rules share: hyperparameters per axis, axis numbers, requirements, axis maps.
 
 A rule is a plain function under torch's name, with torch's parameter names and order, that takes
-symbolic tensors and hyperparameters and returns a `Result`. `@rule("conv2d")` makes it callable
-by both front ends: `symcnn.nn` calls it as it is, the torch front end finds it by its name in
-``torch.nn.functional``, ``torch`` and ``torch.Tensor``.
+symbolic tensors and hyperparameters and returns a `Result`; see `symcnn.ops.operation`.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import lru_cache, update_wrapper, wraps
-from inspect import unwrap
+from functools import lru_cache, wraps
 from typing import Any, TypeVar, Union
 
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Whole
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, lower
-from symcnn.errors import ShapeMismatch, SymcnnError, UnsupportedOperation
+from symcnn.errors import ShapeMismatch
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import (
-    OPS,
-    Attempt,
-    Call,
     Constant,
-    Node,
     Parameter,
     Result,
     SymbolicTensor,
-    Tape,
-    current_tape,
-    record,
-    tensors_in,
 )
 
 __all__ = [
-    "AUTOCAST",
-    "CASTS",
-    "DTYPES",
-    "TARGETS",
     "Axes",
-    "Law",
     "OneOrMore",
     "Operand",
-    "Operation",
+    "Rule",
     "as_sizes",
     "at_least",
     "elementwise",
@@ -57,7 +40,6 @@ __all__ = [
     "one_or_n",
     "require_equal",
     "require_rank",
-    "rule",
     "same_axes",
     "unpacked",
     "whole_axes",
@@ -80,176 +62,6 @@ _NUMBERS = frozenset((int,))
 
 #: How many answers of one rule are remembered.
 _REMEMBERED = 1024
-
-
-#: The dtypes of what an operation makes, from its node and the dtype of a python float: one for
-#: all outputs, or one for each.
-Law = Callable[[Node, str], "str | Sequence[str]"]
-
-#: The law of every operation that does not keep the dtype of its first tensor.
-DTYPES: dict[str, Law] = {}
-
-#: The dtype in which autocast has an operation read its floats, from its name and the device and
-#: dtype of autocast; "" where it reads them as they are.
-AUTOCAST: list[Callable[[str, str, str], str]] = []
-
-#: Rules for functions and module classes that torch's own names do not reach.
-TARGETS: dict[Any, Callable[..., Any]] = {}
-
-
-#: Families whose laws hold for an axis without elements as they stand.
-_HOLLOW = frozenset("pointwise shape arrange index matmul linear create reduce".split())
-
-
-class Operation:
-    """A rule that records what it answers."""
-
-    def __init__(self, name: str, rule: Rule) -> None:
-        update_wrapper(self, rule)
-        self.name, self.rule = name, rule
-        family = getattr(unwrap(rule), "__module__", "").rpartition(".")[2]
-        self.hollow = family in _HOLLOW  # its law holds for axes without elements too
-
-    def __call__(self, *args: object, **kwargs: object) -> Any:
-        """The output, or the outputs, for arguments that may be sympy's."""
-        node = self.node(tuple(map(as_sizes, args)), {k: as_sizes(a) for k, a in kwargs.items()})
-        return node.made
-
-    def node(
-        self,
-        args: tuple[object, ...],
-        kwargs: dict[str, object],
-        reads: Sequence[SymbolicTensor] = (),
-        target: SymbolicTensor | None = None,
-    ) -> Node:
-        """The new node for arguments of the kernel's; `reads` are tensors beside them, `target`
-        is the one that it writes to.
-        """
-        try:
-            inputs = tensors_in(*args, *kwargs.values())
-            if not self.hollow and any(0 in t.dims for t in inputs):
-                raise UnsupportedOperation(
-                    f"{self.name} of a tensor without elements has no rule",
-                    cure="leave the empty tensor out, or join it with something before",
-                )
-            result: Any = self.rule(*args, **kwargs)
-            costed = type(result) is Result
-            if not costed:
-                result = Result((tuple(map(from_sympy, result)),))
-            if target is not None:
-                result = _into(self.name, target, result)
-            inputs += reads
-            node = record(self.name, inputs, result, Call(self.rule, args, kwargs, costed))
-        except SymcnnError as error:
-            if error.attempt is None:
-                error.attempt = Attempt.of(self.name, tensors_in(*args, *kwargs.values()))
-            raise
-        law, tape = DTYPES.get(self.name), current_tape()
-        typed = law is not None or "dtype" in kwargs or not inputs
-        if typed or target is not None or (tape is not None and tape.autocast):
-            _set_dtypes(node, law, tape or Tape())
-            if target is not None:
-                _keep_dtype(node, target)
-        return node
-
-
-def _into(op: str, target: SymbolicTensor, result: Result) -> Result:
-    """The result, written into a tensor that is there: what broadcasts does not make it larger.
-
-    Raises ShapeMismatch for a result of other axes.
-    """
-    (dims, *_), have = result.shapes, target.dims
-    if dims == have:
-        return result
-    if len(dims) != len(have):
-        raise ShapeMismatch(
-            f"{op} in place: the result is {len(dims)}-d, the tensor written to {len(have)}-d",
-            cure=f"{op} without the underscore makes a new tensor",
-        )
-    why = f"{op} in place: the result must have the shape of the tensor that is written to"
-    same = [need for a, b in zip(dims, have, strict=True) for need in require_equal(a, b, why)]
-    return replace(result, shapes=(have,), requires=(*result.requires, *same))
-
-
-def _set_dtypes(node: Node, law: Law | None, tape: Tape) -> None:
-    """The dtypes of what a node makes: given by an argument, else by its law."""
-    call, inputs = node.call, node.inputs
-    default = tape.dtype
-    given = call.kwargs.get("dtype") if call is not None else None
-    cast = AUTOCAST[0](node.op, *tape.autocast) if tape.autocast else ""
-    if given is None and call is not None and law is not None:
-        given = next((a for a in call.args if type(a).__name__ == "dtype"), None)
-    if given is not None:
-        made: str | Sequence[str] = str(given).removeprefix("torch.")
-    elif cast and inputs and (inputs[0].dtype in _CASTABLE or not inputs[0].dtype):
-        made = node.cast = cast
-    elif law is not None:
-        made = law(node, default)
-    else:
-        made = inputs[0].dtype if inputs else default
-    each = [made] * len(node.outputs) if isinstance(made, str) else made
-    for t, dtype in zip(node.outputs, each, strict=False):
-        t.dtype = dtype
-
-
-def _keep_dtype(node: Node, target: SymbolicTensor) -> None:
-    """What is written to keeps its dtype. Raises ShapeMismatch where torch does not cast so."""
-    for t in node.outputs[:1]:
-        if CASTS and not CASTS[0](t.dtype, target.dtype):
-            raise ShapeMismatch(
-                f"{node.op}_: a result of {t.dtype} cannot be written into a tensor of"
-                f" {target.dtype}",
-                cure="make a new tensor, or cast the one that is written to",
-            )
-        t.dtype = target.dtype
-
-
-#: Whether torch writes results of one dtype into a tensor of another.
-CASTS: list[Callable[[str, str], bool]] = []
-
-#: What autocast casts: all floats but doubles.
-_CASTABLE = frozenset({"float32", "float16", "bfloat16"})
-
-
-def rule(
-    *targets: str | Callable[..., object], dtype: Law | None = None
-) -> Callable[[Rule], Operation]:
-    """Register a rule for an operation of torch, or for a function or module class of yours.
-
-    The rule returns a `Result`, or just the output shape; sizes may be sympy expressions.
-
-    Args:
-        targets: torch's names for it (the first is the one that nodes show), or the function or
-            ``torch.nn.Module`` class itself. The rule of a module class takes the module first; its
-            forward is then not looked into.
-        dtype: the dtype that it makes, from its node and the dtype of a python float; by default
-            that of its first tensor.
-
-    Returns:
-        A decorator of the rule, which makes it an operation on symbolic tensors.
-
-    >>> @rule("my_pool")
-    ... def my_pool(input, kernel_size):
-    ...     n, c, h, w = input.dims
-    ...     return n, c, h // kernel_size, w // kernel_size
-    >>> from symcnn.trace.graph import tensor
-    >>> my_pool(tensor("N 3 H W"), 2).shape
-    (N, 3, H//2, W//2)
-    """
-    name = targets[0] if isinstance(targets[0], str) else targets[0].__name__
-
-    def register(function: Rule) -> Operation:
-        operation = Operation(name, function)
-        if dtype is not None:
-            DTYPES[name] = dtype
-        for target in targets:
-            if isinstance(target, str):
-                OPS[target] = operation
-            else:
-                TARGETS[target] = operation
-        return operation
-
-    return register
 
 
 def of_shapes(function: Rule) -> Rule:

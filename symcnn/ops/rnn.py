@@ -12,16 +12,18 @@ from typing import Any
 from symcnn.algebra.axis import IDENTITY, Whole
 from symcnn.algebra.size import Int, prod
 from symcnn.errors import DataDependent, ShapeMismatch
-from symcnn.ops.registry import Axes, leading_axes, require_equal, require_rank, rule, whole_axes
+from symcnn.ops import dtypes
+from symcnn.ops.autograd import pair
+from symcnn.ops.operation import Product, Work, rule
+from symcnn.ops.registry import Axes, leading_axes, require_equal, require_rank, whole_axes
+from symcnn.ops.storage import maps
 from symcnn.sets.condition import Requirement
-from symcnn.trace.graph import Result, SymbolicTensor
+from symcnn.trace.graph import Node, Result, SymbolicTensor, tensors_in
 
 __all__: list[str] = []
 
-_GATES = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
 
-
-def _recurrent(op: str) -> Any:
+def _recurrent(op: str, gates: int) -> Any:
     """``f(input, hx, params, has_biases, num_layers, dropout, train, bidirectional,
     batch_first)``: all outputs of the last layer, and the last states of all layers.
     """
@@ -50,7 +52,7 @@ def _recurrent(op: str) -> Any:
             raise ShapeMismatch(f"{op}: {len(states)} states", cure="lstm takes (h, c)")
 
         *places, features = input.dims
-        hidden, fed_back = weights[0][1].dims[0] // _GATES[op], weights[0][1].dims[1]
+        hidden, fed_back = weights[0][1].dims[0] // gates, weights[0][1].dims[1]
         requires: list[Requirement] = []
         macs: Int = 0
         for i, layer in enumerate(weights):
@@ -100,10 +102,6 @@ def _axes(rank: int, batch_first: bool, output: Sequence[Int]) -> Axes:
     return tuple((i, IDENTITY) if i == batch else (i, Whole(size)) for i, size in enumerate(output))
 
 
-for _name in _GATES:
-    rule(_name)(_recurrent(_name))
-
-
 def _cell(op: str) -> Any:
     """One step: ``f(input, hx, w_ih, w_hh, b_ih, b_hh)``."""
 
@@ -128,5 +126,92 @@ def _cell(op: str) -> Any:
     return operation
 
 
-for _name in ("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"):
-    rule(_name)(_cell(_name))
+def _work(state: int, gates: int) -> Work:
+    """Arithmetic beside the products: biases, sums and activations of every gate; then `state` more
+    for each unit.
+    """
+
+    def law(node: Node) -> Int:
+        a = node.arguments
+        params = a["params"]
+        each = len(params) // (a["num_layers"] * (2 if a["bidirectional"] else 1))
+        rows = sum((p.dims[0] for p in params[::each]), 0)
+        per: Int = sum((p.dims[0] for p in params if p.ndim == 1), 0)
+        places = prod(a["input"].dims[:-1])
+        work: Int = places * (per + 2 * rows + rows * state // gates)
+        return work
+
+    return law
+
+
+def _cell_work(state: int) -> Work:
+    """The same of one step."""
+
+    def law(node: Node) -> Int:
+        rows, units = node.arguments["w_hh"].dims
+        biases = sum(1 for b in node.arguments["biases"] if b is not None)
+        work: Int = prod(node.inputs[0].dims[:-1]) * (rows * (2 + biases) + units * state)
+        return work
+
+    return law
+
+
+def _products(node: Node) -> list[Product]:
+    """Per layer and direction the input's product and, step by step, the state's.
+
+    The first state is given: its product has no gradient unless somebody asked for one.
+    """
+    a = node.arguments
+    x, params = a["input"], a["params"]
+    directions = 2 if a["bidirectional"] else 1
+    each = len(params) // (a["num_layers"] * directions)
+    layers = [params[i : i + each] for i in range(0, len(params), each)]
+    states = list(tensors_in(a["hx"]))
+    length = x.dims[1 if a["batch_first"] and x.ndim == 3 else 0]
+    samples = prod(x.dims[:-1][(0 if a["batch_first"] else 1) :][:1]) if x.ndim == 3 else 1
+    found: list[Product] = []
+    below = feeds = (x,)  # what the layer reads; what its outputs depend on
+    for i, layer in enumerate(layers):
+        w_ih, w_hh = layer[:2]
+        below = feeds if i % directions == 0 else below
+        everything = (*below, *layer, *states)
+        found.append(pair(below, w_ih, samples * length * prod(w_ih.dims)))
+        step = samples * prod(w_hh.dims)
+        found.append(Product(everything, (w_hh,), step * (length - 1), step * length))
+        found.append(Product(tuple(states[:1]), (), step, 0))
+        if len(layer) in (3, 5):
+            found.append(pair(everything, layer[-1], samples * length * prod(layer[-1].dims)))
+        if i % directions == directions - 1:
+            feeds = tuple(dict.fromkeys((*feeds, *everything)))
+    return found
+
+
+def _cell_products(node: Node) -> list[Product]:
+    a = node.arguments
+    places = prod(a["input"].dims[:-1])
+    state = tensors_in(a["hx"])[0]
+    return [
+        pair(a["input"], a["w_ih"], places * prod(a["w_ih"].dims)),
+        pair(state, a["w_hh"], places * prod(a["w_hh"].dims)),
+    ]
+
+
+for _name, _gates, _state_work in (
+    ("lstm", 4, 5),
+    ("gru", 3, 5),
+    ("rnn_tanh", 1, 0),
+    ("rnn_relu", 1, 0),
+):
+    rule(
+        _name,
+        other=_work(_state_work, _gates),
+        products=_products,
+        saves=maps.recurrent if _name == "lstm" else None,
+        autocast=dtypes.LOW,
+    )(_recurrent(_name, _gates))
+    rule(
+        f"{_name}_cell",
+        other=_cell_work(_state_work),
+        products=_cell_products,
+        autocast=dtypes.LOW,
+    )(_cell(f"{_name}_cell"))

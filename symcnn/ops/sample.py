@@ -8,6 +8,8 @@ from functools import partial
 from symcnn.algebra.axis import IDENTITY, AxisMap, Scatter, Whole
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import ShapeMismatch
+from symcnn.ops import dtypes, tools, work
+from symcnn.ops.operation import rule
 from symcnn.ops.registry import (
     Axes,
     OneOrMore,
@@ -16,12 +18,12 @@ from symcnn.ops.registry import (
     ntuple,
     require_equal,
     require_rank,
-    rule,
     whole_axes,
 )
 from symcnn.ops.shape import resized
+from symcnn.ops.storage import maps
 from symcnn.sets.condition import Condition, Requirement
-from symcnn.trace.graph import Result, SymbolicTensor
+from symcnn.trace.graph import Node, Result, SymbolicTensor
 
 __all__: list[str] = []
 
@@ -68,10 +70,30 @@ def _max_unpool(
 
 
 for _n in (1, 2, 3):
-    rule(f"max_unpool{_n}d")(partial(_max_unpool, _n))
+    rule(
+        f"max_unpool{_n}d",
+        other=work.nothing,
+        autocast=dtypes.SINGLE_ON_CPU if _n > 1 else {},
+    )(partial(_max_unpool, _n))
 
 
-@rule("grid_sample", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d")
+def _taps(node: Node) -> Int:
+    mode = node.arguments.get("mode", "bilinear")
+    taps = {"nearest": 0, "bicubic": 16, 0: 2 ** (node.inputs[0].ndim - 2), 1: 0, 2: 16}
+    per: int = taps.get(mode, 2 ** (node.inputs[0].ndim - 2))
+    return work.made(node) * per
+
+
+@rule(
+    "grid_sample",
+    "grid_sampler",
+    "grid_sampler_2d",
+    "grid_sampler_3d",
+    other=_taps,
+    counts=tools.GRID,
+    saves=maps.grid_sample,
+    autocast=dtypes.SINGLE_ON_CPU,
+)
 def grid_sample(
     input: SymbolicTensor, grid: SymbolicTensor, *args: object, **kwargs: object
 ) -> Result:
@@ -89,7 +111,7 @@ def grid_sample(
     return Result(((*input.dims[:2], *space),), axes, requires=tuple(requires), others=others)
 
 
-@rule("affine_grid", "affine_grid_generator")
+@rule("affine_grid", "affine_grid_generator", other=work.nothing)
 def affine_grid(
     theta: SymbolicTensor, size: Sequence[Int], align_corners: bool | None = None
 ) -> Result:
@@ -106,7 +128,7 @@ def affine_grid(
     return Result((dims,), whole_axes(dims), requires=tuple(requires))
 
 
-@rule("upsample_nearest")
+@rule("upsample_nearest", other=work.resize, counts=tools.RESIZE, saves=maps.interpolate)
 def upsample_nearest(
     input: SymbolicTensor,
     size: OneOrMore[Int] | None = None,
@@ -116,7 +138,7 @@ def upsample_nearest(
     return resized(input, size, scale_factor, "nearest")
 
 
-@rule("upsample_bilinear")
+@rule("upsample_bilinear", other=work.resize, counts=tools.RESIZE, saves=maps.interpolate)
 def upsample_bilinear(
     input: SymbolicTensor,
     size: OneOrMore[Int] | None = None,

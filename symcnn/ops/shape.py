@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from math import gcd, isfinite, lcm
 from typing import Any
 
@@ -41,6 +42,8 @@ from symcnn.algebra.size import (
     sole_atom,
 )
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
+from symcnn.ops import dtypes, tools, work
+from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
@@ -49,9 +52,9 @@ from symcnn.ops.registry import (
     normal_dim,
     normal_dims,
     ntuple,
-    rule,
     unpacked,
 )
+from symcnn.ops.storage import maps, views
 from symcnn.sets.condition import (
     AnyOf,
     Condition,
@@ -75,6 +78,8 @@ __all__ = [
     "squeeze",
     "under_what_is_known",
 ]
+
+rule = partial(any_rule, other=work.nothing, empty=True)
 
 
 def _kept_axes(before: Sequence[Int], after: Sequence[Int]) -> Axes:
@@ -294,7 +299,7 @@ def _of_nothing(
     return Result((tuple(0 if size == -1 else size for size in target),), None)
 
 
-reshape = rule("view", "reshape", "view_copy")(reshaped)
+reshape = rule("view", "reshape", "view_copy", saves=views.reshape)(reshaped)
 
 
 def under_what_is_known(*exprs: Int) -> tuple[Int, ...]:
@@ -353,7 +358,7 @@ def _is_batch(size: Int) -> bool:
     return isinstance(size, int) or sole_atom(size) is not None
 
 
-@rule("flatten")
+@rule("flatten", saves=views.reshape)
 def flatten(input: SymbolicTensor, start_dim: int = 0, end_dim: int = -1) -> Result:
     """The axes `start_dim` to `end_dim` as one."""
     start = normal_dim(start_dim, input.ndim, "flatten")
@@ -365,7 +370,7 @@ def flatten(input: SymbolicTensor, start_dim: int = 0, end_dim: int = -1) -> Res
     return Result((after,), None if 0 in dims else _kept_axes(dims, after))
 
 
-@rule("unflatten")
+@rule("unflatten", saves=views.reshape)
 def unflatten(input: SymbolicTensor, dim: int, sizes: Sequence[Int]) -> Result:
     """One axis as several."""
     axis = normal_dim(dim, input.ndim, "unflatten")
@@ -377,7 +382,7 @@ def unflatten(input: SymbolicTensor, dim: int, sizes: Sequence[Int]) -> Result:
     return Result((after,), _kept_axes(input.dims, after), requires=split.requires)
 
 
-@rule("squeeze")
+@rule("squeeze", saves=views.squeeze)
 def _without(input: SymbolicTensor, dim: tuple[int, ...]) -> Result:
     """Without the axes named; that they have size 1 is the branch that is followed."""
     return permuted(input, [i for i in range(input.ndim) if i not in dim])
@@ -416,7 +421,7 @@ def permuted(input: SymbolicTensor, keep: Sequence[int]) -> Result:
     return Result((tuple(input.dims[i] for i in keep),), axes)
 
 
-@rule("unsqueeze")
+@rule("unsqueeze", saves=views.unsqueeze)
 def unsqueeze(input: SymbolicTensor, dim: int) -> Result:
     """A new axis of size 1."""
     axis = normal_dim(dim, input.ndim + 1, "unsqueeze")
@@ -426,7 +431,7 @@ def unsqueeze(input: SymbolicTensor, dim: int) -> Result:
     return Result((dims,), tuple(axes))
 
 
-@rule("permute")
+@rule("permute", saves=views.permute)
 def permute(input: SymbolicTensor, *dims: OneOrMore[int]) -> Result:
     """The axes in another order."""
     order = [normal_dim(d, input.ndim, "permute") for d in unpacked(dims)]
@@ -435,7 +440,7 @@ def permute(input: SymbolicTensor, *dims: OneOrMore[int]) -> Result:
     return permuted(input, order)
 
 
-@rule("transpose", "swapaxes", "swapdims")
+@rule("transpose", "swapaxes", "swapdims", saves=views.swap("dim0", "dim1"))
 def transpose(input: SymbolicTensor, dim0: int, dim1: int) -> Result:
     """Two axes exchanged."""
     order = list(range(input.ndim))
@@ -484,7 +489,7 @@ def join(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
     return Result((tuple(dims),), first_axes, requires=tuple(requires), others=others)
 
 
-cat = rule("cat", "concat", "concatenate")(join)
+cat = rule("cat", "concat", "concatenate", saves=maps.cat, dtype=dtypes.of_tensors)(join)
 
 
 @rule("constant_pad_nd")
@@ -533,7 +538,7 @@ def padded(
     return Result((sizes,), tuple(enumerate(windows)), requires=(*requires, *fitting))
 
 
-pad = rule("pad")(padded)
+pad = rule("pad", saves=maps.pad)(padded)
 
 
 def _cropped(pad: Int) -> Int:
@@ -607,4 +612,6 @@ def _is_whole(scale: float | Size) -> bool:
     return isinstance(scale, Size) or scale.is_integer()
 
 
-interpolate = rule("interpolate", "upsample")(resized)
+interpolate = rule(
+    "interpolate", "upsample", other=work.resize, counts=tools.RESIZE, saves=maps.interpolate
+)(resized)

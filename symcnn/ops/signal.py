@@ -12,6 +12,8 @@ from typing import Any
 from symcnn.algebra.axis import IDENTITY, AxisMap, Whole, Window
 from symcnn.algebra.size import Int
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
+from symcnn.ops import dtypes
+from symcnn.ops.operation import rule
 from symcnn.ops.pointwise import broadcast_dims
 from symcnn.ops.reduce import reduced
 from symcnn.ops.registry import (
@@ -23,7 +25,6 @@ from symcnn.ops.registry import (
     normal_dim,
     require_equal,
     require_rank,
-    rule,
     whole_axes,
 )
 from symcnn.sets.condition import Condition, Requirement
@@ -105,9 +106,16 @@ def _transform(op: str) -> Any:
     return plane if op.endswith("2") else all_axes if op.endswith("n") else one
 
 
-for _kind in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft"):
-    for _suffix in ("", "2", "n"):
-        rule(f"fft_{_kind}{_suffix}")(_transform(f"fft_{_kind}{_suffix}"))
+for _name in (
+    "fft_fft fft_fft2 fft_fftn fft_ifft fft_ifft2 fft_ifftn fft_rfft fft_rfft2 fft_rfftn fft_ihfft"
+).split():
+    rule(_name, dtype=dtypes.to_complex, autocast=dtypes.SINGLE_ON_CPU)(_transform(_name))
+for _name in "fft_irfft fft_irfft2 fft_irfftn fft_hfft".split():
+    rule(_name, dtype=dtypes.to_real, autocast=dtypes.SINGLE_ON_CPU)(_transform(_name))
+for _name in "fft_hfft2 fft_hfftn".split():
+    rule(_name, dtype=dtypes.to_real)(_transform(_name))
+for _name in "fft_ihfft2 fft_ihfftn".split():
+    rule(_name, dtype=dtypes.to_complex)(_transform(_name))
 
 
 def _shift(input: SymbolicTensor, dim: OneOrMore[int] | None = None) -> Result:
@@ -120,7 +128,7 @@ for _name in ("fft_fftshift", "fft_ifftshift"):
     rule(_name)(_shift)
 
 
-@rule("stft")
+@rule("stft", dtype=dtypes.parts_or_not, autocast=dtypes.SINGLE)
 def stft(
     input: SymbolicTensor,
     n_fft: Int,
@@ -161,7 +169,7 @@ def stft(
     return Result((dims,), (*axes, *tail), requires=tuple(requires))
 
 
-@rule("istft")
+@rule("istft", dtype=dtypes.to_real)
 def istft(
     input: SymbolicTensor,
     n_fft: Int,
@@ -256,21 +264,21 @@ def _steps(dims: tuple[Int, ...], axis: int) -> tuple[Int, ...]:
 
 
 for _name in ("trapezoid", "trapz"):
-    rule(_name)(_trapezoid(_name, False))
-rule("cumulative_trapezoid")(_trapezoid("cumulative_trapezoid", True))
+    rule(_name, dtype=dtypes.tensor_floats)(_trapezoid(_name, False))
+rule("cumulative_trapezoid", dtype=dtypes.tensor_floats)(_trapezoid("cumulative_trapezoid", True))
 
 
 # Places ---------------------------------------------------------------------------------------
 
 
-@rule("bucketize")
+@rule("bucketize", dtype=dtypes.search)
 def bucketize(input: Operand, boundaries: SymbolicTensor, **kwargs: object) -> Result:
     """For every number, the bucket it falls into."""
     require_rank(boundaries, (1,), "the boundaries of bucketize")
     return elementwise(input) if isinstance(input, SymbolicTensor) else Result(((),))
 
 
-@rule("searchsorted")
+@rule("searchsorted", dtype=dtypes.search)
 def searchsorted(
     sorted_sequence: SymbolicTensor,
     input: Operand,
@@ -298,7 +306,7 @@ def _alike(have: Sequence[Int], want: Sequence[Int], why: str) -> list[Requireme
     return [need for a, b in zip(have, want, strict=True) for need in require_equal(a, b, why)]
 
 
-@rule("isin")
+@rule("isin", dtype=dtypes.always("bool"))
 def isin(elements: Operand, test_elements: Operand, **kwargs: object) -> Result:
     """For every element, whether it is among others."""
     return elementwise(elements) if isinstance(elements, SymbolicTensor) else Result(((),))
@@ -311,13 +319,13 @@ def histc(input: SymbolicTensor, bins: Int = 100, *args: object, **kwargs: objec
     return Result(((bins,),), whole_axes((bins,)))
 
 
-@rule("view_as_real")
+@rule("view_as_real", dtype=dtypes.part)
 def view_as_real(input: SymbolicTensor) -> Result:
     """Real and imaginary parts as a last axis."""
     return Result(((*input.dims, 2),), (*leading_axes(input.ndim), *whole_axes((2,))))
 
 
-@rule("view_as_complex")
+@rule("view_as_complex", dtype=dtypes.to_complex, autocast=dtypes.SINGLE_ON_CPU)
 def view_as_complex(input: SymbolicTensor) -> Result:
     """A last axis of size 2 as real and imaginary parts."""
     if not input.ndim:

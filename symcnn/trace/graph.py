@@ -16,11 +16,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from html import escape
-from importlib import import_module
 from inspect import Signature, signature
-from operator import attrgetter
 from types import FrameType
-from typing import Any, NamedTuple, Union
+from typing import Any, Union
 
 from symcnn.algebra.axis import Axes
 from symcnn.algebra.expr import Expr, to_sympy
@@ -34,12 +32,12 @@ from symcnn.sets.grammar import Spec, parse_shape
 from symcnn.sets.inputset import InputSet, input_set, lone
 from symcnn.sets.presburger import with_numbers
 from symcnn.shown import Markup, block, table
+from symcnn.trace.call import Call
 from symcnn.trace.where import NOWHERE, Where, here
 
 __all__ = [
     "Attempt",
     "Blocks",
-    "Call",
     "Constant",
     "Guard",
     "Made",
@@ -285,33 +283,6 @@ class Blocks:
     values: Mapping[str, Int]
 
 
-class Call(NamedTuple):
-    """How a rule was called. `costed`: it says what it costs, not just which shape comes out."""
-
-    rule: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    costed: bool = True
-
-    def __reduce__(self) -> Any:
-        return _call, (_spoken_of(self.rule), self.args, dict(self.kwargs), self.costed)
-
-
-@lru_cache(maxsize=1024)
-def _spoken_of(rule: Callable[..., Any]) -> tuple[str, str]:
-    """Where a rule is found again: its operation, or its module and name."""
-    for name, operation in OPS.items():
-        if getattr(operation, "rule", operation) is rule:
-            return "", name
-    return rule.__module__, rule.__qualname__
-
-
-def _call(place: tuple[str, str], args: Any, kwargs: Any, costed: bool) -> Call:
-    module, name = place
-    operation: Any = attrgetter(name)(import_module(module)) if module else OPS[name]
-    return Call(getattr(operation, "rule", operation), args, kwargs, costed)
-
-
 @lru_cache(maxsize=1024)
 def signature_of(rule: Callable[..., object]) -> Signature:
     """The parameters of a rule; python takes as long to read them as the rule to run."""
@@ -423,6 +394,13 @@ class Node:
     def activations(self) -> tuple[SymbolicTensor, ...]:
         """The tensors it reads that depend on the network's input, or are it."""
         return tuple(t for t in self.inputs if not isinstance(t, (Parameter, Constant)))
+
+    @property
+    def sources(self) -> Sequence[SymbolicTensor]:
+        """The tensors whose values it reads: of some a rule says that it reads the shape only."""
+        told = [(t, self.result.axes) for t in self.inputs[:1]] + [*self.result.others]
+        unread = [t for t, axes in told if axes is None]
+        return [t for t in self.inputs if t not in unread] if unread else self.inputs
 
     @property
     def input_shapes(self) -> tuple[Shape, ...]:
@@ -608,7 +586,7 @@ def current_tape() -> Tape | None:
     return _tape.get()
 
 
-#: Every operation by its canonical name; `symcnn.ops` fills it.
+#: What is called under every name of torch: operations, and functions made of them.
 OPS: dict[str, Callable[..., Made]] = {}
 
 

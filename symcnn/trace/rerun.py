@@ -16,7 +16,8 @@ from symcnn.algebra.expr import Number, from_sympy
 from symcnn.algebra.size import Atom, Int, Part, Size, Symbol, every_atom, symbols_of
 from symcnn.errors import BadSpec, InvalidInput
 from symcnn.sets.condition import decide_syntactically, subexpressions, substituted
-from symcnn.trace.graph import Blocks, Call, Guard, Node, Result, SymbolicTensor, Tape, record
+from symcnn.trace.call import Call
+from symcnn.trace.graph import Blocks, Guard, Node, Result, SymbolicTensor, Tape, record
 
 __all__ = ["Atoms", "Replay", "atoms_by_name", "check_values", "hyperparameters", "may_be"]
 
@@ -49,7 +50,7 @@ class Replay:
             args, kwargs = self(call.args), self(dict(call.kwargs))
             made = call.rule(*args, **kwargs)
             result = made if isinstance(made, Result) else Result((tuple(map(from_sympy, made)),))
-            call = Call(call.rule, args, kwargs, call.costed)
+            call = Call(call.operation, args, kwargs, call.costed)
         twin = record(node.op, self(node.inputs), result or self(node.result), call)
         twin.name, twin.scope, twin.where = node.name, node.scope, node.where
         twin.grad, twin.inplace, twin.custom = node.grad, node.inplace, node.custom

@@ -20,7 +20,8 @@ from symcnn.algebra.size import SCALE_BOUND, Int, Size, ceildiv, maximum, minimu
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.frontends.onnx.arrange import padded
 from symcnn.frontends.onnx.step import Outputs, Step, operator
-from symcnn.ops.registry import leading_axes, map_axes, require_equal, rule, whole_axes
+from symcnn.ops.operation import rule
+from symcnn.ops.registry import leading_axes, map_axes, require_equal, whole_axes
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import OPS, Result, SymbolicTensor, apply
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from symcnn.ops.registry import Operation
+from symcnn.ops.operation import Operation
 
 __all__ = ["NUMPY", "Kind", "Numbers", "Places", "numbers", "orders", "placed"]
 

@@ -16,9 +16,9 @@ from symcnn.algebra.size import Int, Size, exact_div
 from symcnn.errors import DataDependent
 from symcnn.frontends.torch.where import caller
 from symcnn.ops.autograd import Gradients
+from symcnn.ops.operation import operation_of
 from symcnn.ops.registry import normal_dim
 from symcnn.ops.storage import Layout, Memory
-from symcnn.ops.storage.memory import RULES
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Node, SymbolicTensor, Tape
 
@@ -73,7 +73,9 @@ class Layouts:
             cause = next((self.open[t] for t in node.inputs if t in self.open), None)
             if len(self.memory.unknown) > self.failed:
                 self.failed = len(self.memory.unknown)
-                plain = node.op not in RULES and in_plain_order(node.op)
+                operation = operation_of(node)
+                told = operation is not None and operation.saves is not None
+                plain = not told and in_plain_order(node.op)
                 if not plain or not all(self.memory.of(t).contiguous for t in node.inputs):
                     cause = self.memory.unknown[-1]
             if cause is not None:

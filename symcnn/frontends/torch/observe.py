@@ -20,7 +20,7 @@ from symcnn.frontends.torch.builtins import replaced_names
 from symcnn.frontends.torch.copies import Copies
 from symcnn.frontends.torch.lazy import is_lazy
 from symcnn.frontends.torch.tracer import Tracer
-from symcnn.ops.registry import TARGETS
+from symcnn.ops.operation import TARGETS
 
 __all__ = ["observed"]
 

@@ -56,7 +56,8 @@ from symcnn.frontends.torch.values import Values
 from symcnn.frontends.torch.where import caller, custom_function
 from symcnn.frontends.torch.writes import Writes
 from symcnn.ops.dtypes import result_type
-from symcnn.ops.registry import TARGETS, Operation, as_sizes, same_axes
+from symcnn.ops.operation import TARGETS, Operation
+from symcnn.ops.registry import as_sizes, same_axes
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet
 from symcnn.trace.branches import negation

@@ -12,19 +12,42 @@ from symcnn.ops.storage.memory import (
     LONG,
     Memory,
     Rule,
-    entries,
     first_of,
 )
 from symcnn.ops.storage.pointwise import extreme_of_two
 from symcnn.trace.graph import Node
 
-__all__ = []
+__all__ = [
+    "adaptive_avg",
+    "avg_pool",
+    "batch_norm",
+    "cat",
+    "copies",
+    "embedding",
+    "extreme",
+    "gather",
+    "grid_sample",
+    "group_norm",
+    "images",
+    "index_select",
+    "instance_norm",
+    "interpolate",
+    "layer_norm",
+    "max_pool",
+    "pad",
+    "positions",
+    "recurrent",
+    "reduces",
+    "stack",
+    "vector_norm",
+]
 
 
-def _vector_norm(m: Memory, node: Node) -> None:
+def vector_norm(m: Memory, node: Node) -> None:
+    """The norm over some axes: input and result are kept."""
     if node.arguments.get("ord") not in (None, 2):
         raise UnknownError("of another order")
-    _reduces("input", "output")(m, node)
+    reduces("input", "output")(m, node)
 
 
 def _like_input(m: Memory, node: Node) -> None:
@@ -33,7 +56,8 @@ def _like_input(m: Memory, node: Node) -> None:
     m.place(m.fresh(node.outputs[0].dims, None, order))
 
 
-def _batch_norm(m: Memory, node: Node) -> None:
+def batch_norm(m: Memory, node: Node) -> None:
+    """The input, the weight and the running statistics; in training those of the batch."""
     a = node.arguments
     m.save(first_of(node), a["weight"], a["running_mean"], a["running_var"])
     if a["training"]:
@@ -41,7 +65,7 @@ def _batch_norm(m: Memory, node: Node) -> None:
     _like_input(m, node)
 
 
-def _instance_norm(m: Memory, node: Node) -> None:
+def instance_norm(m: Memory, node: Node) -> None:
     """Batch norm over ``N*C`` channels: weights and statistics repeated for every image."""
     a, x = node.arguments, first_of(node)
     many = prod(x.dims[:2])
@@ -52,14 +76,16 @@ def _instance_norm(m: Memory, node: Node) -> None:
     m.place(m.fresh(node.outputs[0].dims))
 
 
-def _group_norm(m: Memory, node: Node) -> None:
+def group_norm(m: Memory, node: Node) -> None:
+    """The input in order, the weight, two statistics per sample and group."""
     x = first_of(node)
     m.save(m.in_order(m.of(x)) if not m.of(x).channels_last else x, node.arguments["weight"])
     m.extra(2 * x.dims[0] * node.arguments["num_groups"])
     _like_input(m, node)
 
 
-def _layer_norm(m: Memory, node: Node) -> None:
+def layer_norm(m: Memory, node: Node) -> None:
+    """The input, the weight, two statistics per place."""
     x = first_of(node)
     shape = tuple(node.arguments["normalized_shape"])
     m.save(x, node.arguments["weight"])
@@ -67,7 +93,8 @@ def _layer_norm(m: Memory, node: Node) -> None:
     m.place(m.fresh(node.outputs[0].dims))
 
 
-def _max_pool(m: Memory, node: Node) -> None:
+def max_pool(m: Memory, node: Node) -> None:
+    """The input, and where the largest elements were."""
     m.save(first_of(node))
     _like_input(m, node)
     for i, t in enumerate(node.outputs[1:], 1):
@@ -77,12 +104,13 @@ def _max_pool(m: Memory, node: Node) -> None:
         m.extra(prod(node.outputs[0].dims), LONG)
 
 
-def _avg_pool(m: Memory, node: Node) -> None:
+def avg_pool(m: Memory, node: Node) -> None:
+    """The input, of which only the shape matters."""
     m.save(first_of(node))
     _like_input(m, node)
 
 
-def _adaptive_avg(m: Memory, node: Node) -> None:
+def adaptive_avg(m: Memory, node: Node) -> None:
     """To a single place it is a mean, which keeps nothing."""
     n = int(node.op[-2])
     if set(node.outputs[0].dims[-n:]) != {1}:
@@ -90,7 +118,8 @@ def _adaptive_avg(m: Memory, node: Node) -> None:
     _like_input(m, node)
 
 
-def _pad(m: Memory, node: Node) -> None:
+def pad(m: Memory, node: Node) -> None:
+    """A copy; what reflects or replicates keeps its input."""
     mode = node.arguments["mode"]
     if mode in ("reflect", "replicate"):
         m.save(first_of(node))
@@ -98,29 +127,33 @@ def _pad(m: Memory, node: Node) -> None:
     m.place(m.fresh(node.outputs[0].dims, None, order))
 
 
-def _grid_sample(m: Memory, node: Node) -> None:
+def grid_sample(m: Memory, node: Node) -> None:
+    """The image and the places."""
     m.save(*node.inputs)
     m.place(m.fresh(node.outputs[0].dims))
 
 
-def _recurrent(m: Memory, node: Node) -> None:
+def recurrent(m: Memory, node: Node) -> None:
+    """Not known."""
     raise UnknownError("with a workspace that oneDNN sizes by the machine")
 
 
-def _interpolate(m: Memory, node: Node) -> None:
+def interpolate(m: Memory, node: Node) -> None:
+    """Nothing: the shape is enough."""
     if node.arguments.get("mode") == "area":
         raise UnknownError("by area")
     _like_input(m, node)
 
 
-def _cat(m: Memory, node: Node) -> None:
+def cat(m: Memory, node: Node) -> None:
+    """A copy of all; images with channels last stay so."""
     orders = [m.of(t) for t in node.inputs]
     last = bool(orders) and all(o.channels_last for o in orders)
     order = LAST[len(orders[0].dims)] if last else None
     m.place(m.fresh(node.outputs[0].dims, None, order))
 
 
-def _stack(m: Memory, node: Node) -> None:
+def stack(m: Memory, node: Node) -> None:
     """Joined along the axis, which is then split: images with channels last stay so."""
     layouts, dims = [m.of(t) for t in node.inputs], node.outputs[0].dims
     if not all(layout.channels_last for layout in layouts):
@@ -135,19 +168,22 @@ def _stack(m: Memory, node: Node) -> None:
     m.view(made, dims, [*made.strides[:axis], step * dims[axis + 1], *made.strides[axis:]])
 
 
-def _copies(m: Memory, node: Node) -> None:
+def copies(m: Memory, node: Node) -> None:
+    """New tensors, of which nothing is kept."""
     for i, t in enumerate(node.outputs):
         m.place(m.fresh(t.dims), i)
 
 
-def _images(m: Memory, node: Node) -> None:
+def images(m: Memory, node: Node) -> None:
     """Elements in another place: images with channels last stay so."""
     base = m.of(first_of(node))
     order = LAST[len(base.dims)] if base.channels_last else None
     m.place(m.fresh(node.outputs[0].dims, None, order))
 
 
-def _reduces(*kept: str) -> Rule:
+def reduces(*kept: str) -> Rule:
+    """The law of a reduction that keeps `kept`, of "input" and "output"."""
+
     def rule(m: Memory, node: Node) -> None:
         for i, t in enumerate(node.outputs):
             m.place(m.fresh(t.dims), i)
@@ -159,12 +195,13 @@ def _reduces(*kept: str) -> Rule:
     return rule
 
 
-def _extreme(m: Memory, node: Node) -> None:
+def extreme(m: Memory, node: Node) -> None:
+    """An extreme, or those along an axis and where they stand."""
     if len(node.outputs) == 1:
         if len(node.inputs) == 2:
             extreme_of_two(m, node)
         else:  # of all elements: input and result are kept
-            _reduces("input", "output")(m, node)
+            reduces("input", "output")(m, node)
         return
     order = m.of(first_of(node)).order if node.op == "sort" else None
     m.place(m.fresh(node.outputs[0].dims, None, order))
@@ -172,55 +209,25 @@ def _extreme(m: Memory, node: Node) -> None:
     m.save(node.outputs[1])
 
 
-def _positions(m: Memory, node: Node) -> None:
+def positions(m: Memory, node: Node) -> None:
+    """Whole numbers."""
     m.place(m.fresh(node.outputs[0].dims, LONG))
 
 
-def _embedding(m: Memory, node: Node) -> None:
+def embedding(m: Memory, node: Node) -> None:
+    """The indices."""
     index = node.inputs[0]
     m.save(index)
     m.place(m.fresh(node.outputs[0].dims))
 
 
-def _index_select(m: Memory, node: Node) -> None:
+def index_select(m: Memory, node: Node) -> None:
+    """The indices."""
     m.save(node.inputs[1])
     m.place(m.fresh(node.outputs[0].dims))
 
 
-def _gather(m: Memory, node: Node) -> None:
+def gather(m: Memory, node: Node) -> None:
+    """The input and the indices."""
     m.save(node.inputs[0], node.inputs[1])
     m.place(m.fresh(node.outputs[0].dims))
-
-
-entries(_vector_norm, "linalg_norm linalg_vector_norm")
-entries(_batch_norm, "batch_norm")
-entries(_instance_norm, "instance_norm")
-entries(_group_norm, "group_norm")
-entries(_layer_norm, "layer_norm")
-entries(_max_pool, " ".join(f"{k}max_pool{n}d" for k in ("", "adaptive_") for n in (1, 2, 3)))
-entries(_avg_pool, "avg_pool1d avg_pool2d avg_pool3d")
-entries(_adaptive_avg, "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d")
-entries(_pad, "pad")
-entries(_grid_sample, "grid_sample")
-entries(_recurrent, "lstm")
-entries(_interpolate, "interpolate upsample upsample_nearest upsample_bilinear")
-entries(_cat, "cat concat concatenate")
-entries(_stack, "stack")
-entries(_images, "roll pixel_shuffle pixel_unshuffle channel_shuffle")
-entries(
-    _copies,
-    "repeat tile repeat_interleave cumsum tril triu hstack vstack meshgrid",
-)
-entries(_reduces(), "mean sum all any")
-entries(_reduces("input"), "var")
-entries(_reduces("input", "output"), "prod amax amin std norm logsumexp")
-entries(_extreme, "max min topk sort")
-entries(_positions, "argmax argmin argsort")
-entries(_embedding, "embedding")
-entries(_index_select, "index_select")
-entries(_gather, "gather")
-entries(
-    _copies,
-    "zeros ones empty rand randn full randint randperm arange linspace logspace eye new_zeros"
-    " new_ones new_empty new_full tensor scalar_tensor tril_indices triu_indices",
-)

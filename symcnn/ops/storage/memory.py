@@ -1,6 +1,6 @@
 """A run of a trace in memory: what each operation makes, views and keeps for the backward pass.
 
-The families of operations say how theirs do it: `symcnn.ops.storage` knows all of them.
+The record of an operation says how it does it: a law, of those in this package.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from symcnn.algebra.size import Int, prod
 from symcnn.errors import UnsupportedOperation
 from symcnn.ops.autograd import Gradients
 from symcnn.ops.dtypes import BYTES
+from symcnn.ops.operation import operation_of, tensors_named
 from symcnn.ops.storage.layouts import (
     BY_SIZES,
     Dims,
@@ -45,15 +46,6 @@ LONG, SINGLE = 8, 4
 
 
 Rule = Callable[["Memory", Node], None]
-
-
-#: What operations make, keep and view, by name; the families of operations fill it.
-RULES: dict[str, Rule] = {}
-
-
-def entries(rule: Rule, names: str) -> None:
-    """Say the rule of operations."""
-    RULES.update(dict.fromkeys(names.split(), rule))
 
 
 class Memory:
@@ -173,11 +165,14 @@ class Memory:
         return Layout(storage, base.dims, in_order(base.dims))
 
     def _run(self, node: Node) -> None:
-        rule = RULES.get(node.op)
+        operation = operation_of(node)
         before = self._cast(node) if node.cast else {}
-        if rule is not None:
+        if operation is not None and operation.saves is not None:
             try:
-                rule(self, node)
+                if isinstance(operation.saves, str):
+                    self._keep(node, operation.saves)
+                else:
+                    operation.saves(self, node)
             except UnknownError as error:
                 self.unknown.append((node, str(error)))
         else:
@@ -189,6 +184,12 @@ class Memory:
             storage = self.layouts[t].storage
             if storage in self.made[node]:
                 storage.width = self.width_of(t)
+
+    def _keep(self, node: Node, names: str) -> None:
+        """New outputs, and what is kept by name."""
+        for i, t in enumerate(node.outputs):
+            self.place(self.fresh(t.dims), i)
+        self.save(*tensors_named(node, names))
 
     def _cast(self, node: Node) -> dict[SymbolicTensor, Layout]:
         """Copies of what autocast has the node read in another dtype; where they lay before."""
@@ -262,7 +263,7 @@ def keep(m: Memory, node: Node, *tensors: SymbolicTensor) -> None:
 
 
 def refusal(node: Node, how: str) -> UnsupportedOperation:
-    """The error for an operation that the table does not have."""
+    """The error for an operation whose record does not say what it keeps."""
     called = f"{node.op} {how}".strip()
     numbers = "ask at sizes, cost.at(...), or " if how.endswith(BY_SIZES) else "ask "
     return UnsupportedOperation(

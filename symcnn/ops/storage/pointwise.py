@@ -10,7 +10,6 @@ from symcnn.ops.storage.layouts import (
 )
 from symcnn.ops.storage.memory import (
     Memory,
-    entries,
     extra_kwarg,
     first_of,
     in_place,
@@ -21,30 +20,52 @@ from symcnn.ops.storage.memory import (
 from symcnn.ops.storage.views import contiguous, memory_format
 from symcnn.trace.graph import Node, SymbolicTensor
 
-__all__ = ["extreme_of_two"]
+__all__ = [
+    "addcdiv",
+    "addcmul",
+    "cast",
+    "clamp",
+    "clone",
+    "div",
+    "dropout",
+    "extreme_of_two",
+    "glu",
+    "keeps_input",
+    "keeps_nothing",
+    "keeps_output",
+    "leaky",
+    "logsigmoid",
+    "masked_fill",
+    "mul",
+    "pow",
+    "prelu",
+    "remainder",
+    "softmax",
+    "softsign",
+    "where",
+]
 
 
-def _keeps_nothing(m: Memory, node: Node) -> None:
+def keeps_nothing(m: Memory, node: Node) -> None:
+    """The derivative needs no values."""
     out(m, node)
 
 
-def _remainder(m: Memory, node: Node) -> None:
+def remainder(m: Memory, node: Node) -> None:
     """By a number nothing is kept; by a tensor both, for its gradient."""
     if len(node.inputs) > 1 and m.needs(*node.inputs):
         raise UnknownError("by a tensor")
-    _keeps_nothing(m, node)
+    keeps_nothing(m, node)
 
 
-def _makes_bool(m: Memory, node: Node) -> None:
-    out(m, node)
-
-
-def _keeps_input(m: Memory, node: Node) -> None:
+def keeps_input(m: Memory, node: Node) -> None:
+    """The derivative is a function of the input."""
     keep(m, node, first_of(node))
     out(m, node)
 
 
-def _keeps_output(m: Memory, node: Node) -> None:
+def keeps_output(m: Memory, node: Node) -> None:
+    """The derivative is a function of the output."""
     m.save(out(m, node))
 
 
@@ -53,11 +74,12 @@ def _keeps_both(m: Memory, node: Node) -> None:
     m.save(out(m, node))
 
 
-def _leaky(m: Memory, node: Node) -> None:
+def leaky(m: Memory, node: Node) -> None:
+    """The input; in place, the output, which has its signs."""
     if in_place(node):
-        _keeps_output(m, node)
+        keeps_output(m, node)
     else:
-        _keeps_input(m, node)
+        keeps_input(m, node)
 
 
 def _operands(node: Node) -> tuple[Any, Any]:
@@ -65,7 +87,7 @@ def _operands(node: Node) -> tuple[Any, Any]:
     return a.get("input"), a.get("other")
 
 
-def _mul(m: Memory, node: Node) -> None:
+def mul(m: Memory, node: Node) -> None:
     """Each factor is kept for the other's gradient; numbers are not."""
     left, right = _operands(node)
     if isinstance(left, SymbolicTensor) and m.needs(right):
@@ -75,14 +97,14 @@ def _mul(m: Memory, node: Node) -> None:
     out(m, node)
 
 
-def _addcmul(m: Memory, node: Node) -> None:
+def addcmul(m: Memory, node: Node) -> None:
     """As the product in it."""
     _, first, second = node.inputs
     m.save(first if m.needs(second) else None, second if m.needs(first) else None)
     out(m, node)
 
 
-def _addcdiv(m: Memory, node: Node) -> None:
+def addcdiv(m: Memory, node: Node) -> None:
     """As the quotient in it."""
     _, first, second = node.inputs
     if m.needs(first, second):
@@ -90,7 +112,8 @@ def _addcdiv(m: Memory, node: Node) -> None:
     out(m, node)
 
 
-def _div(m: Memory, node: Node) -> None:
+def div(m: Memory, node: Node) -> None:
+    """The divisor, and the dividend where the divisor has a gradient."""
     left, right = _operands(node)
     if isinstance(right, SymbolicTensor):
         if isinstance(left, SymbolicTensor):
@@ -103,7 +126,8 @@ def _div(m: Memory, node: Node) -> None:
     out(m, node)
 
 
-def _pow(m: Memory, node: Node) -> None:
+def pow(m: Memory, node: Node) -> None:
+    """The base."""
     left, right = _operands(node)
     if isinstance(right, SymbolicTensor):
         raise UnknownError("to the power of a tensor")
@@ -118,12 +142,14 @@ def extreme_of_two(m: Memory, node: Node) -> None:
     out(m, node)
 
 
-def _where(m: Memory, node: Node) -> None:
+def where(m: Memory, node: Node) -> None:
+    """The condition."""
     m.save(node.arguments["condition"])
     out(m, node)
 
 
-def _masked_fill(m: Memory, node: Node) -> None:
+def masked_fill(m: Memory, node: Node) -> None:
+    """The mask."""
     m.save(node.arguments["mask"])
     if in_place(node):
         out(m, node)
@@ -131,45 +157,51 @@ def _masked_fill(m: Memory, node: Node) -> None:
         m.place(m.fresh(node.outputs[0].dims))
 
 
-def _clamp(m: Memory, node: Node) -> None:
+def clamp(m: Memory, node: Node) -> None:
+    """The input."""
     if len(node.inputs) > 1:
         raise UnknownError("between tensors")
     if not is_float(first_of(node)):  # integers have no gradient
-        _keeps_nothing(m, node)
+        keeps_nothing(m, node)
     else:
-        _keeps_input(m, node)
+        keeps_input(m, node)
 
 
-def _glu(m: Memory, node: Node) -> None:
+def glu(m: Memory, node: Node) -> None:
+    """The input."""
     m.save(first_of(node))
     m.place(m.fresh(node.outputs[0].dims, None, m.of(first_of(node)).order))
 
 
-def _prelu(m: Memory, node: Node) -> None:
+def prelu(m: Memory, node: Node) -> None:
+    """The input and the weights."""
     m.save(first_of(node), node.inputs[1])
     out(m, node)
 
 
-def _logsigmoid(m: Memory, node: Node) -> None:
+def logsigmoid(m: Memory, node: Node) -> None:
+    """The input and a buffer of its size."""
     m.save(first_of(node))
     m.extra(prod(first_of(node).dims))
     m.place(m.fresh(node.outputs[0].dims))
 
 
-def _softsign(m: Memory, node: Node) -> None:
+def softsign(m: Memory, node: Node) -> None:
+    """The input, and one plus its magnitude."""
     m.save(first_of(node))
     m.extra(prod(first_of(node).dims))
     out(m, node)
 
 
-def _softmax(m: Memory, node: Node) -> None:
+def softmax(m: Memory, node: Node) -> None:
+    """The output."""
     if node.call is not None and node.call.kwargs.get("dtype") is not None:
         _in_single(m)
     m.place(m.fresh(node.outputs[0].dims))
     m.save(node.outputs[0])
 
 
-def _dropout(m: Memory, node: Node) -> None:
+def dropout(m: Memory, node: Node) -> None:
     """In training mode the noise is kept, one number per element (per channel for maps)."""
     args = node.call.args if node.call is not None else ()
     training = extra_kwarg(node, "training")
@@ -186,7 +218,7 @@ def _dropout(m: Memory, node: Node) -> None:
     out(m, node)
 
 
-def _cast(m: Memory, node: Node) -> None:
+def cast(m: Memory, node: Node) -> None:
     """To the dtype that it has: the tensor itself."""
     if node.op == "float":
         _in_single(m)
@@ -205,42 +237,6 @@ def _in_single(m: Memory) -> None:
         raise UnknownError("in float32, within a network of another dtype,")
 
 
-def _clone(m: Memory, node: Node) -> None:
+def clone(m: Memory, node: Node) -> None:
+    """A copy in the order of its input."""
     m.place(m.fresh(node.outputs[0].dims, None, memory_format(node) or m.of(first_of(node)).order))
-
-
-entries(_clone, "slice_scatter select_scatter")
-entries(_keeps_nothing, "add sub rsub neg negative subtract round floor ceil sign trunc")
-entries(_keeps_nothing, "floor_divide bitwise_and bitwise_or bitwise_xor bitwise_not")
-entries(_remainder, "remainder fmod")
-entries(_keeps_output, "relu sigmoid tanh exp sqrt rsqrt reciprocal expit special_expit")
-entries(
-    _keeps_input,
-    "gelu silu hardswish hardsigmoid relu6 hardtanh mish softplus tanhshrink hardshrink"
-    " softshrink abs log log2 log10 log1p sin cos erf square logit threshold",
-)
-entries(_leaky, "leaky_relu elu celu selu")
-entries(_logsigmoid, "logsigmoid")
-entries(_softsign, "softsign")
-entries(_softmax, "softmax log_softmax")
-entries(_dropout, "dropout dropout2d dropout3d")
-entries(_mul, "mul multiply")
-entries(_div, "div true_divide divide")
-entries(_addcmul, "addcmul")
-entries(_addcdiv, "addcdiv")
-entries(_pow, "pow")
-entries(_where, "where")
-entries(_masked_fill, "masked_fill")
-entries(_clamp, "clamp clip")
-entries(_glu, "glu")
-entries(_prelu, "prelu")
-entries(
-    _makes_bool,
-    "eq ne lt le gt ge logical_and logical_or logical_not logical_xor isnan isinf isfinite",
-)
-entries(_cast, "to type type_as")
-entries(_cast, "float double half bfloat16 long int short char byte bool")
-entries(_clone, "clone")
-entries(_clone, "zeros_like ones_like full_like empty_like rand_like randn_like")
-entries(_clone, "flip")
-entries(extreme_of_two, "maximum minimum")

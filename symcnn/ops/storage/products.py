@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from symcnn.algebra.size import Int, maximum, prod
-from symcnn.ops.matmul import labels_of
+from symcnn.ops.equation import labels_of
 from symcnn.ops.registry import normal_dims
 from symcnn.ops.storage.layouts import (
     Dims,
@@ -14,17 +14,28 @@ from symcnn.ops.storage.layouts import (
 from symcnn.ops.storage.memory import (
     SINGLE,
     Memory,
-    entries,
     expanded,
     extra_kwarg,
     first_of,
 )
 from symcnn.trace.graph import Node, SymbolicTensor
 
-__all__ = []
+__all__ = [
+    "attention",
+    "convolution",
+    "einsum",
+    "heads",
+    "linear",
+    "matmul",
+    "normalize",
+    "plus_matmul",
+    "weight_norm",
+    "windows",
+]
 
 
-def _convolution(m: Memory, node: Node) -> None:
+def convolution(m: Memory, node: Node) -> None:
+    """The input and the weight; channels last stay last."""
     x, weight = node.inputs[0], node.inputs[1]
     m.save(x, weight)
     order = None
@@ -34,7 +45,7 @@ def _convolution(m: Memory, node: Node) -> None:
     m.place(m.fresh(node.outputs[0].dims, None, order))
 
 
-def _linear(m: Memory, node: Node) -> None:
+def linear(m: Memory, node: Node) -> None:
     """A product with the transposed weight; rows are merged by a view where that is possible."""
     x, weight = node.inputs[0], node.inputs[1]
     layout = m.of(x)
@@ -47,7 +58,8 @@ def _linear(m: Memory, node: Node) -> None:
     m.place(m.fresh(node.outputs[0].dims))
 
 
-def _matmul(m: Memory, node: Node) -> None:
+def matmul(m: Memory, node: Node) -> None:
+    """Each factor, as the batched product sees it, for the gradient of the other."""
     a, b = node.inputs[0], node.inputs[1]
     left, right = m.of(a), m.of(b)
     if a.ndim > 2 and b.ndim > 2:
@@ -65,7 +77,7 @@ def _matmul(m: Memory, node: Node) -> None:
     m.place(m.fresh(node.outputs[0].dims))
 
 
-def _weight_norm(m: Memory, node: Node) -> None:
+def weight_norm(m: Memory, node: Node) -> None:
     """Direction, length and the norms that it divides by."""
     v, g = node.inputs[0], node.inputs[1]
     m.save(v, g)
@@ -73,7 +85,8 @@ def _weight_norm(m: Memory, node: Node) -> None:
     m.place(m.fresh(v.dims))
 
 
-def _plus_matmul(m: Memory, node: Node) -> None:
+def plus_matmul(m: Memory, node: Node) -> None:
+    """Each factor, for the gradient of the other."""
     a, b = node.inputs[1], node.inputs[2]
     if m.needs(b):
         m.save(a)
@@ -98,7 +111,7 @@ def _bmm(
     return m.fresh(dims, width)
 
 
-def _attention(m: Memory, node: Node) -> None:
+def attention(m: Memory, node: Node) -> None:
     """The fused CPU kernel keeps its inputs, its output and one number per row of scores.
 
     A mask that is learned, another rank, sizes that are stretched, or a last axis that does not
@@ -142,7 +155,7 @@ def _attention(m: Memory, node: Node) -> None:
         m.place(m.fresh(dims))
 
 
-def _heads(m: Memory, node: Node) -> None:
+def heads(m: Memory, node: Node) -> None:
     """`torch.nn.MultiheadAttention`, step by step as torch.nn.functional writes it out."""
     a = node.arguments
     query, key, value = a["query"], a["key"], a["value"]
@@ -203,7 +216,7 @@ def _swapped(sizes: Dims) -> tuple[Int, ...]:
     return (*sizes[:-2], sizes[-1], sizes[-2])
 
 
-def _einsum(m: Memory, node: Node) -> None:
+def einsum(m: Memory, node: Node) -> None:
     """Two factors, brought to (kept by both, its own, summed) and merged: a batched product."""
     equation, *operands = node.call.args if node.call is not None else ("",)
     if not isinstance(equation, str) or len(node.inputs) != 2:
@@ -245,7 +258,7 @@ def _einsum(m: Memory, node: Node) -> None:
     m.view(product, node.outputs[0].dims, [product.strides[made.index(k)] for k in output])
 
 
-def _normalize(m: Memory, node: Node) -> None:
+def normalize(m: Memory, node: Node) -> None:
     """``x/max(norm(x), eps)``: the input, the norms, and the norms again, clamped."""
     x = first_of(node)
     call = node.call
@@ -258,20 +271,8 @@ def _normalize(m: Memory, node: Node) -> None:
     m.place(m.fresh(x.dims, None, m.of(x).order))
 
 
-def _windows(m: Memory, node: Node) -> None:
+def windows(m: Memory, node: Node) -> None:
     """Torch makes the result as large as the input, then resizes it: memory does not shrink."""
     layout = m.fresh(node.outputs[0].dims)
     layout.storage.elements = maximum(prod(first_of(node).dims), prod(node.outputs[0].dims))
     m.place(layout)
-
-
-entries(_convolution, " ".join(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3)))
-entries(_linear, "linear")
-entries(_matmul, "matmul mm bmm mv dot vdot")
-entries(_plus_matmul, "addmm baddbmm addmv")
-entries(_weight_norm, "_weight_norm")
-entries(_attention, "scaled_dot_product_attention")
-entries(_heads, "multi_head_attention_forward")
-entries(_einsum, "einsum")
-entries(_normalize, "normalize")
-entries(_windows, "im2col unfold col2im fold")

@@ -18,16 +18,32 @@ from symcnn.ops.storage.memory import (
     LONG,
     Memory,
     Rule,
-    entries,
     expanded,
     first_of,
 )
 from symcnn.trace.graph import Node, SymbolicTensor, tensors_in
 
-__all__ = ["contiguous", "memory_format"]
+__all__ = [
+    "contiguous",
+    "expand",
+    "getitem",
+    "memory_format",
+    "movedim",
+    "permute",
+    "pieces",
+    "reshape",
+    "reverse",
+    "same",
+    "sliding",
+    "squeeze",
+    "swap",
+    "unsqueeze",
+    "without",
+]
 
 
-def _reshape(m: Memory, node: Node) -> None:
+def reshape(m: Memory, node: Node) -> None:
+    """A view where strides merge, else a copy."""
     m.place(m.reshaped(m.of(first_of(node)), node.outputs[0].dims))
 
 
@@ -38,13 +54,16 @@ def _pick(m: Memory, node: Node, order: Sequence[int | None]) -> None:
     m.view(base, node.outputs[0].dims, strides)
 
 
-def _permute(m: Memory, node: Node) -> None:
+def permute(m: Memory, node: Node) -> None:
+    """The axes in another order."""
     x = first_of(node)
     dims = unpacked(node.arguments["dims"])
     _pick(m, node, [normal_dim(d, x.ndim, "permute") for d in dims])
 
 
-def _swap(first: Any, second: Any) -> Rule:
+def swap(first: str | int, second: str | int) -> Rule:
+    """The law of two axes that change places: parameters by name, or the axes."""
+
     def rule(m: Memory, node: Node) -> None:
         x, a = first_of(node), node.arguments
         order = list(range(x.ndim))
@@ -57,11 +76,13 @@ def _swap(first: Any, second: Any) -> Rule:
     return rule
 
 
-def _reverse(m: Memory, node: Node) -> None:
+def reverse(m: Memory, node: Node) -> None:
+    """The axes backwards."""
     _pick(m, node, range(first_of(node).ndim)[::-1])
 
 
-def _movedim(m: Memory, node: Node) -> None:
+def movedim(m: Memory, node: Node) -> None:
+    """Axes in other places."""
     x, a = first_of(node), node.arguments
     moved = normal_dims(a["source"], x.ndim, "movedim")
     places = normal_dims(a["destination"], x.ndim, "movedim")
@@ -70,13 +91,15 @@ def _movedim(m: Memory, node: Node) -> None:
     _pick(m, node, [at[i] if i in at else next(rest) for i in range(x.ndim)])
 
 
-def _squeeze(m: Memory, node: Node) -> None:
+def squeeze(m: Memory, node: Node) -> None:
+    """Without axes of size 1."""
     x, dim = first_of(node), node.arguments["dim"]
     gone = range(x.ndim) if dim is None else normal_dims(dim, x.ndim, "squeeze")
     _pick(m, node, [i for i in range(x.ndim) if not (i in gone and x.dims[i] == 1)])
 
 
-def _unsqueeze(m: Memory, node: Node) -> None:
+def unsqueeze(m: Memory, node: Node) -> None:
+    """With an axis of size 1."""
     x = first_of(node)
     axis = normal_dim(node.arguments["dim"], x.ndim + 1, "unsqueeze")
     base = m.of(x)
@@ -84,18 +107,19 @@ def _unsqueeze(m: Memory, node: Node) -> None:
     m.view(base, node.outputs[0].dims, [*base.strides[:axis], step, *base.strides[axis:]])
 
 
-def _expand(m: Memory, node: Node) -> None:
+def expand(m: Memory, node: Node) -> None:
+    """Stretched, with strides of 0."""
     m.place(expanded(m.of(first_of(node)), node.outputs[0].dims))
 
 
-def _pieces(m: Memory, node: Node) -> None:
+def pieces(m: Memory, node: Node) -> None:
     """Parts of an axis: the strides stay."""
     base = m.of(first_of(node))
     for i, t in enumerate(node.outputs):
         m.view(base, t.dims, base.strides, i)
 
 
-def _sliding(m: Memory, node: Node) -> None:
+def sliding(m: Memory, node: Node) -> None:
     """Windows of an axis: it goes on by their step, and inside them by its own."""
     a, base = node.arguments, m.of(first_of(node))
     axis = normal_dim(a["dimension"], first_of(node).ndim, "unfold")
@@ -105,7 +129,7 @@ def _sliding(m: Memory, node: Node) -> None:
     m.view(base, node.outputs[0].dims, [*strides, own])
 
 
-def _without(m: Memory, node: Node) -> None:
+def without(m: Memory, node: Node) -> None:
     """One place of an axis: the axis goes."""
     x, base = first_of(node), m.of(first_of(node))
     axis = normal_dim(node.arguments.get("dim", 0), x.ndim, node.op)
@@ -113,7 +137,8 @@ def _without(m: Memory, node: Node) -> None:
         m.view(base, t.dims, [*base.strides[:axis], *base.strides[axis + 1 :]], i)
 
 
-def _same(m: Memory, node: Node) -> None:
+def same(m: Memory, node: Node) -> None:
+    """The tensor itself."""
     m.place(m.of(first_of(node)))
 
 
@@ -140,7 +165,7 @@ def contiguous(m: Memory, node: Node) -> None:
     m.place(base if lies else m.fresh(base.dims, None, order))
 
 
-def _getitem(m: Memory, node: Node) -> None:
+def getitem(m: Memory, node: Node) -> None:
     """Basic indexing is a view; a tensor or a list as an index copies, and is kept."""
     call = node.call
     index = call.args[1] if call is not None and len(call.args) > 1 else ...
@@ -204,27 +229,3 @@ def _index_strides(m: Memory, base: Layout, items: Sequence[Any], n: int) -> lis
         wide = [0] * (rank - len(own)) + [*own]
         found.append([*[0] * lead, *wide, *[0] * (len(strides) - lead)])
     return found
-
-
-def _setitem(m: Memory, node: Node) -> None:
-    m.place(m.of(first_of(node)))
-
-
-entries(_reshape, "view reshape flatten unflatten ravel view_as reshape_as")
-entries(_permute, "permute")
-entries(_swap("dim0", "dim1"), "transpose swapaxes swapdims")
-entries(_swap(-1, -2), "adjoint mT mH")
-entries(_reverse, "t numpy_T T H")
-entries(_movedim, "movedim moveaxis")
-entries(_squeeze, "squeeze")
-entries(_unsqueeze, "unsqueeze")
-entries(_expand, "expand broadcast_to expand_as")
-entries(_pieces, "narrow chunk split split_with_sizes tensor_split hsplit vsplit dsplit")
-entries(_without, "select unbind")
-entries(_sliding, "Tensor.unfold")
-entries(
-    _same, "detach identity requires_grad_ requires_grad conj resolve_conj resolve_neg positive"
-)
-entries(contiguous, "contiguous")
-entries(_getitem, "getitem")
-entries(_setitem, "setitem copy")

@@ -28,7 +28,8 @@ from symcnn.sets.condition import Condition, Requirement, decide_syntactically
 from symcnn.sets.grammar import Target
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.shown import Listed, Shown
-from symcnn.trace.graph import Call, Node, public, signature_of, tensors_in
+from symcnn.trace.call import Call
+from symcnn.trace.graph import Node, public, signature_of, tensors_in
 from symcnn.trace.rerun import Replay
 from symcnn.trace.trace import Trace
 
@@ -202,7 +203,7 @@ class _Changed(Replay):
         bound = signature_of(node.call.rule).bind(*node.call.args, **node.call.kwargs)
         bound.arguments.update(changes)
         other = copy.copy(node)
-        other.call = Call(node.call.rule, bound.args, bound.kwargs, node.call.costed)
+        other.call = Call(node.call.operation, bound.args, bound.kwargs, node.call.costed)
         super()._again(other)
         self._remember(node, self._twins[id(other)])
 

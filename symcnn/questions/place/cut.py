@@ -37,7 +37,7 @@ from symcnn.algebra.axis import (
 )
 from symcnn.algebra.size import Size, evaluate, symbols_of
 from symcnn.errors import Undecidable
-from symcnn.ops.pointwise import BINARY, SEVERAL, UNARY
+from symcnn.ops.operation import operation_of
 from symcnn.questions.field.readings import used
 from symcnn.shown import Shown
 from symcnn.trace.graph import Node, SymbolicTensor, ancestors
@@ -49,12 +49,6 @@ if TYPE_CHECKING:
     from symcnn.trace.trace import Trace
 
 __all__ = ["Course", "Cut", "Lost", "Moved", "Read"]
-
-_POINTWISE = frozenset((*UNARY, *BINARY, *SEVERAL, "where", "gelu", "hardtanh", "expand", "repeat"))
-_UNIFORM = frozenset(
-    "zeros ones full empty zeros_like ones_like full_like empty_like zero new_zeros new_ones"
-    " new_full new_empty".split()
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +283,8 @@ class Course:
             source, _ = axes[axis]
             if isinstance(source, int) and t.dims[source] != 1 and not _uniform(t):
                 return f"adds to each place of {self.name} what belongs to that place"
-        if node.op in _NUMBERS and node.call is not None:
+        operation = operation_of(node)
+        if operation is not None and operation.pointwise and node.call is not None:
             values = [*node.call.args, *node.call.kwargs.values()]
             if any(isinstance(v, Size) and self.name in symbols_of(v) for v in values):
                 return f"reckons with the size of {self.name}"
@@ -421,9 +416,6 @@ class Course:
 #: Maps whose scale is a ratio of sizes.
 _SIZED = (Const, Adaptive, Resample)
 
-#: Operations that may reckon with a size as a number.
-_NUMBERS = frozenset((*BINARY, *SEVERAL))
-
 
 #: A multiple of every stride, at which floors have their slope.
 _FAR = 720720 << 6
@@ -438,12 +430,10 @@ def _product(values: Sequence[int]) -> int:
 
 def _uniform(t: SymbolicTensor) -> bool:
     """Whether a tensor that does not depend on the input is the same at all places."""
-    if t.node is None:
+    operation = None if t.node is None else operation_of(t.node)
+    if t.node is None or operation is None or not (operation.pointwise or operation.uniform):
         return False
-    if t.node.op in _UNIFORM:
-        return True
-    inputs = t.node.inputs
-    return t.node.op in _POINTWISE and all(_uniform(s) or set(s.dims) <= {1} for s in inputs)
+    return all(_uniform(s) or set(s.dims) <= {1} for s in t.node.sources)
 
 
 def _fitted(values: NDArray[Any], length: int) -> NDArray[Any]:

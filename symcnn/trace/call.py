@@ -1,0 +1,67 @@
+"""How a node was called: its operation, as far as a trace knows operations, and the arguments.
+
+With them a node is made again: under a substitution, or from a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from importlib import import_module
+from operator import attrgetter
+from typing import Any, NamedTuple, Protocol
+
+__all__ = ["RECORDS", "Call", "Ruled"]
+
+#: The operations by the names that nodes show; `symcnn.ops` fills it.
+RECORDS: dict[str, Ruled] = {}
+
+
+#: What an operation runs: a function of its arguments that answers a `Result`, or a shape.
+Rule = Callable[..., Any]
+
+
+class Call(NamedTuple):
+    """How an operation was called. `costed`: its rule says what it costs, not just the shape."""
+
+    operation: Ruled
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    costed: bool = True
+
+    @property
+    def rule(self) -> Rule:
+        """How its shapes follow."""
+        return self.operation.rule
+
+    def __reduce__(self) -> Any:
+        return _call, (_spoken_of(self.operation), self.args, dict(self.kwargs), self.costed)
+
+
+class Ruled(Protocol):
+    """An operation, as far as a trace runs it again."""
+
+    @property
+    def name(self) -> str:
+        """What nodes call it."""
+
+    @property
+    def rule(self) -> Rule:
+        """How its shapes follow."""
+
+    def __hash__(self) -> int:
+        """An operation is the object itself."""
+
+
+@lru_cache(maxsize=1024)
+def _spoken_of(operation: Ruled) -> tuple[str, str]:
+    """Where an operation is found again: by its name, or by the module and name of its rule."""
+    if RECORDS.get(operation.name) is operation:
+        return "", operation.name
+    return operation.rule.__module__, operation.rule.__qualname__
+
+
+def _call(place: tuple[str, str], args: Any, kwargs: Any, costed: bool) -> Call:
+    module, name = place
+    operation = attrgetter(name)(import_module(module)) if module else RECORDS[name]
+    return Call(operation, args, kwargs, costed)
