@@ -35,7 +35,7 @@ from symcnn.trace.graph import Result, SymbolicTensor, tensors_in
 
 __all__: list[str] = []
 
-rule = partial(any_rule, other=work.nothing, empty=True)
+rule = partial(any_rule, other=work.nothing, slides=False, empty=True)
 
 
 # Expanding and repeating ----------------------------------------------------------------------

@@ -25,8 +25,8 @@ from symcnn.trace.graph import Result, SymbolicTensor
 
 __all__: list[str] = []
 
-rule = partial(any_rule, other=work.nothing, empty=True)
-rules = partial(any_rules, other=work.nothing, empty=True)
+rule = partial(any_rule, other=work.nothing, slides=False, empty=True)
+rules = partial(any_rules, other=work.nothing, slides=False, empty=True)
 
 
 def made(*dims: Int) -> Result:

@@ -62,7 +62,7 @@ from symcnn.trace.graph import (
 
 __all__: list[str] = []
 
-rule = partial(any_rule, other=work.nothing, empty=True)
+rule = partial(any_rule, other=work.nothing, slides=False, empty=True)
 
 Dims = tuple[Int, ...]
 

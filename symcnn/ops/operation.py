@@ -107,6 +107,8 @@ class Operation:
         "single".
     pointwise: a place of what it makes is a function of one place of each tensor, and of numbers.
     uniform: of what is the same at all places it makes what is; as all that is pointwise.
+    slides: its windows are to read whole axes, so that a row left over is lost; False where rows
+        are picked or resized.
     empty: its rule holds for axes without elements too.
     """
 
@@ -122,6 +124,7 @@ class Operation:
     autocast: Mapping[str, str] = field(default_factory=dict)
     pointwise: bool = False
     uniform: bool = False
+    slides: bool = True
     empty: bool = False
 
     def __post_init__(self) -> None:
@@ -246,6 +249,7 @@ def rule(
     autocast: Mapping[str, str] | None = None,
     pointwise: bool = False,
     uniform: bool = False,
+    slides: bool = True,
     empty: bool = False,
 ) -> Callable[[Rule], Operation]:
     """Register a rule for an operation of torch, or for a function or module class of yours.
@@ -274,6 +278,8 @@ def rule(
             "single".
         pointwise: every place is a function of one place of each tensor, and of numbers.
         uniform: of what is the same at all places it makes what is.
+        slides: its windows are to read whole axes, so that a row left over is lost; False where
+            rows are picked or resized.
         empty: the rule holds for axes without elements too.
 
     Returns:
@@ -314,6 +320,7 @@ def rule(
             autocast=autocast or {},
             pointwise=pointwise or reads == "pointwise",
             uniform=uniform,
+            slides=slides,
             empty=empty,
         )
         if isinstance(targets[0], str):

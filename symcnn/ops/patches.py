@@ -171,7 +171,7 @@ def _patches(
     return [Window.conv(*hyper) for hyper in hypers], kernel
 
 
-@rule("Tensor.unfold", saves=views.sliding)
+@rule("Tensor.unfold", saves=views.sliding, slides=False)
 def windows_of(input: SymbolicTensor, dimension: int, size: Int, step: Int) -> Result:
     """The method ``x.unfold``: windows over one axis, their content as a new last axis."""
     at_least("size", (size,), 0)

@@ -32,8 +32,8 @@ from symcnn.trace.graph import Result, SymbolicTensor, entails, tensors_in
 
 __all__ = ["aligned", "broadcast", "broadcast_dims", "fits"]
 
-rule = partial(any_rule, other=work.made, pointwise=True, empty=True)
-rules = partial(any_rules, other=work.made, pointwise=True, empty=True)
+rule = partial(any_rule, other=work.made, pointwise=True, slides=False, empty=True)
+rules = partial(any_rules, other=work.made, pointwise=True, slides=False, empty=True)
 
 
 def _unary(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:

@@ -32,7 +32,7 @@ from symcnn.trace.graph import Result, SymbolicTensor
 
 __all__ = ["reduced"]
 
-rule = partial(any_rule, other=work.read, empty=True)
+rule = partial(any_rule, other=work.read, slides=False, empty=True)
 
 
 #: What has no value where there is nothing.

@@ -79,7 +79,7 @@ __all__ = [
     "under_what_is_known",
 ]
 
-rule = partial(any_rule, other=work.nothing, empty=True)
+rule = partial(any_rule, other=work.nothing, slides=False, empty=True)
 
 
 def _kept_axes(before: Sequence[Int], after: Sequence[Int]) -> Axes:
@@ -538,7 +538,7 @@ def padded(
     return Result((sizes,), tuple(enumerate(windows)), requires=(*requires, *fitting))
 
 
-pad = rule("pad", saves=maps.pad)(padded)
+pad = rule("pad", saves=maps.pad, slides=True)(padded)
 
 
 def _cropped(pad: Int) -> Int:

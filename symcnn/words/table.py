@@ -19,6 +19,7 @@ from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import BadSpec, SymcnnError, needs
 from symcnn.notation.latex import Notation, escape, formula, times
 from symcnn.notation.tree import Part, owned, parts
+from symcnn.ops.operation import operation_of
 from symcnn.questions.cost.cost import total_macs
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.sets.grammar import check_sizes
@@ -245,10 +246,13 @@ def _spatial(node: Node) -> list[AxisMap]:
 
 def _kernel(node: Node) -> tuple[tuple[Int, ...] | None, tuple[Int, ...] | None]:
     """Kernel and stride of a convolution or pooling layer."""
+    operation = operation_of(node)
     maps = [m for m in _spatial(node) if isinstance(m, (Window, Scatter))]
-    if not maps or not ("conv" in node.op or "pool" in node.op):
+    if not maps or operation is None or not operation.slides:
         return None, None
     weight = next((p for p in node.parameters if len(p.dims) > 2), None)
+    if weight is None and all(m.extent == m.stride == 1 for m in maps):  # a pad
+        return None, None
     kernel = weight.dims[2:] if weight is not None else tuple(m.extent for m in maps)
     strides = tuple(m.stride for m in maps)
     return tuple(kernel), strides if len(set(strides)) > 1 else strides[:1]

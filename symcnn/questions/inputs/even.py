@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from symcnn.algebra.axis import Folded, Window
 from symcnn.algebra.size import Int, maximum, mod
 from symcnn.errors import BadSpec, NoSolution, Undecidable
+from symcnn.ops.operation import operation_of
 from symcnn.questions.field.reach import index_symbol, substituted
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.sets.condition import Condition, Requirement, decide_syntactically
@@ -58,9 +59,8 @@ def _even(net: Trace) -> tuple[Condition, ...]:
 
 def _of_node(node: Node) -> Iterator[Condition]:
     """The even law for each window of a node."""
-    arguments = node.arguments
-    windowed, padded = "stride" in arguments, node.op == "pad"
-    if not (windowed or padded) or not node.inputs:
+    operation, arguments = operation_of(node), node.arguments
+    if operation is None or not operation.slides or not node.inputs:
         return
     dims = node.inputs[0].dims
     for source, axis_map in node.result.axes or ():
@@ -71,7 +71,7 @@ def _of_node(node: Node) -> Iterator[Condition]:
             right = left
         if left != right and not (_crops(left) or _crops(right)):
             yield Condition(left, "==", right, f"pads {left} on the left and {right} on the right")
-        if isinstance(axis_map, Window) and windowed and axis_map.stride != 1:
+        if isinstance(axis_map, Window) and axis_map.stride != 1:
             rest = mod(dims[source] + left + right - axis_map.extent, axis_map.stride)
             why = f"{rest} rows are left over by windows of stride {axis_map.stride}"
             yield Condition(rest, "==", 0, why)
