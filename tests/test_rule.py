@@ -1,0 +1,139 @@
+"""An operation of a user is one record: it answers every question as a layer of torch does."""
+
+import re
+
+import pytest
+
+import symcnn
+from symcnn.algebra.axis import IDENTITY, Whole, Window
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+
+class Mine(nn.Module):
+    """A convolution, of which the library is to know no more than its rule."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(16, 8, 3, 3))
+
+    def forward(self, x):
+        return nn.functional.conv2d(x, self.weight, stride=2, padding=1)
+
+
+def network():
+    head = nn.Conv2d(3, 8, 3, padding=1)
+    return nn.Sequential(head, Mine(), nn.ReLU(), nn.MaxPool2d(2)).eval()
+
+
+def places(node):
+    n, _, h, w = node.outputs[0].dims
+    return n * h * w
+
+
+half = Window(3, 2, 1, 1)
+
+
+def shape(module, x):
+    n, _, h, w = x.dims
+    return n, 16, (h + 1) // 2, (w + 1) // 2
+
+
+@pytest.fixture(scope="module")
+def both():
+    """The network as torch's layers say, and as the rule of the user says."""
+    from symcnn.ops.operation import TARGETS
+
+    torchs = symcnn.from_torch(network(), "N 3 H W")
+    symcnn.rule(
+        Mine,
+        reads=lambda node: {"x": (IDENTITY, Whole(16), half, half)},
+        macs=lambda node: places(node) * 16 * 8 * 9,
+        other=0,
+        products="x weight",
+        saves="x weight",
+    )(shape)
+    yield torchs, symcnn.from_torch(network(), "N 3 H W")
+    TARGETS.pop(Mine, None)
+
+
+def columns(*names):
+    return lambda net: [row.values for row in net.cost().rows("node", names)]
+
+
+QUESTIONS = {
+    "output_shape": lambda net: net.output_shape,
+    "macs": lambda net: net.macs,
+    "flops": lambda net: net.flops,
+    "params": lambda net: net.params,
+    "cost": columns("work", "other", "backward", "activations", "saved", "moved"),
+    "backward": lambda net: net.cost("flops", input_grad=True).backward,
+    "dtype": lambda net: net.cost(dtype="float16").saved,
+    "peak": lambda net: net.cost().peak,
+    "receptive_field": lambda net: net.receptive_field().interval(3),
+    "smallest": lambda net: net.receptive_field().smallest,
+    "valid_inputs": lambda net: net.valid_inputs(),
+    "solve": lambda net: net.solve(output=(7, 7)),
+    "budget": lambda net: net.solve(macs=10**9, N=1),
+    "even": lambda net: net.solve(even=True),
+    "tiles": lambda net: net.tiles(H=100, W=100, tile=48),
+    "shards": lambda net: net.shards(H=96, parts=4),
+    "stream": lambda net: net.stream(axis="H"),
+    "prove": lambda net: re.sub("proved by .*", "", str(net.prove())),
+    "explain": lambda net: net.explain("size"),
+    "explain a field": lambda net: net.explain("field"),
+    "summary": lambda net: re.sub(" +", " ", str(net.summary())),
+    "to_code": lambda net: net.to_code(),
+    "to_latex": lambda net: net.to_latex(),
+    "fix": lambda net: net.fix(output=("H", "W")),
+    "diagnose": lambda net: net.diagnose(H=1, W=1),
+    "nearest_valid": lambda net: net.nearest_valid(1, 1),
+    "largest_batch": lambda net: net.largest_batch("1 GiB", H=64, W=64),
+    "plain_pools": lambda net: net.plain_pools(),
+    "spec": lambda net: net.spec("torch.export"),
+    "draw": lambda net: net.draw("mermaid"),
+    "given": lambda net: net.given(H=32).output_shape,
+    "agree": lambda net: symcnn.agree(net, net).sizes,
+    "buckets": lambda net: symcnn.buckets(net, {(30, 40): 2, (60, 64): 3}, k=1),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_an_operation_of_a_user_answers_as_the_layer_that_it_is(both, question):
+    torchs, mine = (str(QUESTIONS[question](net)) for net in both)
+    assert mine.replace("Mine", "conv2d") == torchs
+
+
+def test_torch_agrees_with_the_rule_of_a_user(both):
+    assert both[1].validate(network(), "cpu", samples=3)
+
+
+@pytest.fixture
+def silent():
+    """A network with an operation whose rule says the shape alone."""
+    from symcnn.ops.operation import TARGETS
+
+    symcnn.rule(Mine)(shape)
+    yield symcnn.from_torch(network(), "N 3 H W")
+    TARGETS.pop(Mine, None)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda net: net.cost().total,
+        lambda net: net.cost().other,
+        lambda net: net.cost().saved,
+        lambda net: net.receptive_field().size,
+    ],
+    ids=["macs", "other", "saved", "field"],
+)
+def test_what_a_record_leaves_open_is_refused_by_name(silent, ask):
+    with pytest.raises(symcnn.UnsupportedOperation, match="Mine"):
+        ask(silent)
+
+
+def test_a_law_about_a_parameter_that_the_rule_does_not_have_is_refused():
+    with pytest.raises(symcnn.BadSpec, match="no parameter 'image'"):
+        symcnn.rule("my_operation", saves="image")(lambda input: input.dims)
