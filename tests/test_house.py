@@ -142,8 +142,6 @@ TABLES = {
     "frontends.torch.selects": 5,  # python's own functions
     "frontends.torch.tensors": 61,  # python's operators, and what is a view
     "judge.validate": 23,  # of what gradients show every place
-    "questions.explain.size": 10,  # joins
-    "questions.field.readings": 4,  # statistics
     "questions.inputs.diagnose": 7,  # joins
     "sets.grammar.tree": 4,  # functions of formulas
     "words.pictures.layer": 3,  # words of a legend

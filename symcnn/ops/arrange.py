@@ -192,7 +192,7 @@ def numpy_t(input: SymbolicTensor) -> Result:
 # Stacking -------------------------------------------------------------------------------------
 
 
-@rule("stack", saves=maps.stack, dtype=dtypes.of_tensors)
+@rule("stack", joins=True, saves=maps.stack, dtype=dtypes.of_tensors)
 def stack(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
     """Tensors of one shape along a new axis."""
     if not tensors:

@@ -74,7 +74,7 @@ def batch_norm(
     return elementwise(input, requires=tuple(requires))
 
 
-@rule("instance_norm", other=_work, counts=tools.NORM, saves=maps.instance_norm)
+@rule("instance_norm", statistics=True, other=_work, counts=tools.NORM, saves=maps.instance_norm)
 @of_shapes
 def instance_norm(
     input: SymbolicTensor,
@@ -105,6 +105,7 @@ def _statistics(x: SymbolicTensor, axes: Sequence[int], requires: list[Requireme
 
 @rule(
     "group_norm",
+    statistics=True,
     other=_work,
     counts=tools.GROUP_NORM,
     saves=maps.group_norm,
@@ -137,6 +138,7 @@ def group_norm(
 
 @rule(
     "layer_norm",
+    statistics=True,
     other=_work,
     counts=tools.LAYER_NORM,
     saves=maps.layer_norm,
@@ -165,7 +167,7 @@ def layer_norm(
     return _statistics(input, range(input.ndim - len(shape), input.ndim), requires)
 
 
-rule("rms_norm", other=_work, autocast=dtypes.SINGLE_ON_CUDA)(unwrap(layer_norm))
+rule("rms_norm", statistics=True, other=_work, autocast=dtypes.SINGLE_ON_CUDA)(unwrap(layer_norm))
 
 
 @rule("_weight_norm", saves=products.weight_norm)

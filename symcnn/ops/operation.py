@@ -109,6 +109,8 @@ class Operation:
     uniform: of what is the same at all places it makes what is; as all that is pointwise.
     slides: its windows are to read whole axes, so that a row left over is lost; False where rows
         are picked or resized.
+    joins: several tensors, as long as each other along all axes but one.
+    statistics: it divides by statistics of whole axes, which a field may look through.
     empty: its rule holds for axes without elements too.
     """
 
@@ -125,6 +127,8 @@ class Operation:
     pointwise: bool = False
     uniform: bool = False
     slides: bool = True
+    joins: bool = False
+    statistics: bool = False
     empty: bool = False
 
     def __post_init__(self) -> None:
@@ -250,6 +254,8 @@ def rule(
     pointwise: bool = False,
     uniform: bool = False,
     slides: bool = True,
+    joins: bool = False,
+    statistics: bool = False,
     empty: bool = False,
 ) -> Callable[[Rule], Operation]:
     """Register a rule for an operation of torch, or for a function or module class of yours.
@@ -280,6 +286,9 @@ def rule(
         uniform: of what is the same at all places it makes what is.
         slides: its windows are to read whole axes, so that a row left over is lost; False where
             rows are picked or resized.
+        joins: several tensors, as long as each other along all axes but one.
+        statistics: it divides by statistics of whole axes, which `receptive_field` looks through
+            with ``statistics=False``.
         empty: the rule holds for axes without elements too.
 
     Returns:
@@ -321,6 +330,8 @@ def rule(
             pointwise=pointwise or reads == "pointwise",
             uniform=uniform,
             slides=slides,
+            joins=joins,
+            statistics=statistics,
             empty=empty,
         )
         if isinstance(targets[0], str):

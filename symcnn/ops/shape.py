@@ -489,7 +489,9 @@ def join(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
     return Result((tuple(dims),), first_axes, requires=tuple(requires), others=others)
 
 
-cat = rule("cat", "concat", "concatenate", saves=maps.cat, dtype=dtypes.of_tensors)(join)
+cat = rule("cat", "concat", "concatenate", joins=True, saves=maps.cat, dtype=dtypes.of_tensors)(
+    join
+)
 
 
 @rule("constant_pad_nd")

@@ -9,6 +9,7 @@ from itertools import groupby
 from symcnn.algebra.axis import IDENTITY, Scatter, Window
 from symcnn.algebra.size import Int
 from symcnn.errors import Undecidable
+from symcnn.ops.operation import operation_of
 from symcnn.questions.explain.derivation import Derivation, Step, distinct, same
 from symcnn.questions.explain.laws import NESTED, REQUIRED, WHOLE
 from symcnn.questions.explain.lines import Line, Tree, leaf_text, sole_floor
@@ -60,17 +61,14 @@ def derive_size(net: Trace, axis: int) -> Derivation:
 def _beside(net: Trace, link: Link) -> Iterator[str]:
     """The other branches of a join, where their lengths are written otherwise."""
     node = link.tensor.node
-    if node is None or node.op not in _JOINS:
+    operation = None if node is None else operation_of(node)
+    if node is None or operation is None or not (operation.pointwise or operation.joins):
         return
     for t in dict.fromkeys(node.activations):
         if t.ndim == link.tensor.ndim:
             length = t.dims[link.place]
             if length not in (link.before, 1):
                 yield f"at {node.name} {net.source_name(t)} is {leaf_text(length)} long"
-
-
-#: Operations that join branches which must be as long.
-_JOINS = frozenset("cat concat add sub mul div maximum minimum where stack".split())
 
 
 def size_step(net: Trace, link: Link, about: str) -> Step:

@@ -9,12 +9,10 @@ from collections.abc import Container
 
 from symcnn.algebra.axis import IDENTITY, Axes, Const
 from symcnn.errors import UnsupportedOperation
+from symcnn.ops.operation import operation_of
 from symcnn.trace.graph import Node, SymbolicTensor
 
 __all__ = ["used"]
-
-#: Layers whose statistics see whole axes; looked through with ``statistics=False``.
-_NORMS = frozenset("group_norm layer_norm instance_norm rms_norm".split())
 
 
 def used(
@@ -31,7 +29,8 @@ def used(
     if not gates and len(found) > 1:
         ungated = [(t, axes) for t, axes in found if not _is_gate(node, t, axes)]
         found = ungated or found
-    if not statistics and node.op in _NORMS:
+    operation = None if statistics else operation_of(node)
+    if operation is not None and operation.statistics:  # of whole axes, which are looked through
         found = [(t, tuple((i, IDENTITY) for i in range(t.ndim))) for t, _ in found]
     return found
 
