@@ -500,14 +500,20 @@ class Network(Places, Specs, Pages, Pictures):
         *,
         axis: str | int | None = None,
         output: Target = None,
+        tile: int | Sequence[int | None] | None = None,
+        **sizes: int,
     ) -> Derivation:
         """The derivation of a closed form, step by step, every line checked.
 
         Args:
-            what: ``"size"``, ``"field"``, ``"params"``, ``"macs"``, ``"domain"`` or ``"solution"``;
-                by default size and receptive field.
-            axis: of a size or a field, by number or symbol; the first after the channels if None.
+            what: ``"size"``, ``"field"``, ``"params"``, ``"macs"``, ``"memory"``, ``"peak"``,
+                ``"domain"``, ``"solution"``, ``"stream"`` or ``"tiles"``; by default size and
+                receptive field.
+            axis: of a size, a field or a stream, by number or symbol; the first after the channels
+                if None.
             output: the target of a solution, ``(7, 7)``.
+            tile: how large tiles are, for ``"tiles"``.
+            sizes: of the image that is tiled, ``H=1000, W=1000``.
 
         Returns:
             Numbered steps, which write themselves as text, Markdown, HTML and LaTeX.
@@ -523,7 +529,7 @@ class Network(Places, Specs, Pages, Pictures):
         """
         from symcnn.questions.explain import explain
 
-        return explain(self, what, axis=axis, output=output)
+        return explain(self, what, axis=axis, output=output, tile=tile, **sizes)
 
     def to_code(self, language: str = "python") -> str:
         """Closed forms as source code: ``size0``, ``size1``, ... (of the output), ``params``,

@@ -243,3 +243,26 @@ def test_a_product_of_two_maps_keeps_the_indices_of_both_apart():
         "key (j - 2 .. j + 2, 5 in all)",
     )
     assert str(made[-1].lines[0]) == "min(i - 1, j - 2) .. max(i + 1, j + 2)"
+
+
+@pytest.mark.parametrize("name", ["unet", "resnet", "pyramid", "convnext", "shuffle"])
+def test_costs_and_places_end_with_what_the_question_answers(name):
+    own = OWN.get(name) or (lambda: load_example("resnet").resnet18(), "N 3 H W")
+    net = traced(*own)
+    cost = net.cost()
+    assert net.explain("macs").steps[-1].result.content.normal() == from_sympy(net.macs)
+    assert net.explain("memory").answer == f"the operations make {cost.activations} bytes"
+    assert net.explain("peak").answer == f"at most {cost.peak} bytes are alive"
+    axis = net.symbols[-1]
+    try:
+        stream = net.stream(axis=axis)
+    except SymcnnError:
+        with pytest.raises(SymcnnError):
+            net.explain("stream", axis=axis)
+        return
+    assert net.explain("stream", axis=axis).answer == (
+        f"the lookback is {stream.lookback}, the lookahead {stream.lookahead}, the hop {stream.hop}"
+    )
+    sizes = {s: 1024 for s in net.symbols if s != "N"}
+    tiles = net.tiles(tile=512, **sizes)
+    assert net.explain("tiles", tile=512, **sizes).answer == str(tiles).splitlines()[0]

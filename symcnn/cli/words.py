@@ -9,9 +9,13 @@ from symcnn.cli.reply import Reply
 from symcnn.sets.grammar import parse_target
 
 
-@question(by_branch=True)
-@click.option("--what", help="size, field, params, macs, domain or solution.")
-@click.option("--axis", help="The axis of size and field, such as H.")
+@question(sizes="Sizes of an image, for tiles:", by_branch=True)
+@click.option(
+    "--what",
+    help="size, field, params, macs, memory, peak, domain, solution, stream or tiles.",
+)
+@click.option("--axis", help="The axis of size, field and stream, such as H.")
+@click.option("--tile", type=int, help="How large tiles are.")
 @click.option("--output", "target", metavar="7x7", help="Derive which inputs give this.")
 @click.option(
     "--format",
@@ -20,10 +24,12 @@ from symcnn.sets.grammar import parse_target
     default="text",
     help="How the derivation is written.",
 )
-def explain(ask: Ask, what: str | None, axis: str | None, target: str | None, form: str) -> Reply:
+def explain(
+    ask: Ask, what: str | None, axis: str | None, tile: int | None, target: str | None, form: str
+) -> Reply:
     """Derive a formula, layer by layer, every step checked."""
     wanted = None if target is None else parse_target(target)
-    derivation = ask.net.explain(what, axis=axis, output=wanted)
+    derivation = ask.net.explain(what, axis=axis, output=wanted, tile=tile, **ask.sizes)
     written = str(derivation) if form == "text" else getattr(derivation, f"to_{form}")()
     parts = [
         {

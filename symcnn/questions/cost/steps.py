@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from symcnn.algebra.size import Int, evaluate
 from symcnn.questions.cost.cost import Cost
 from symcnn.shown import Shown
+from symcnn.trace.graph import Node
 
-__all__ = ["Step", "steps"]
+__all__ = ["Step", "held", "steps"]
 
 
 @dataclass(frozen=True)
@@ -44,19 +45,23 @@ def steps(cost: Cost) -> tuple[Step, ...]:
     >>> [(step.node, step.bytes) for step in steps(net.cost().at(N=1, H=10, W=10))]
     [('0', 3248), ('1', 5296)]
     """
-    memory, sizes = cost._known(inference=True), cost.sizes or {}
+    sizes = cost.sizes or {}
+    found = []
+    for node, alive in held(cost):
+        at = tuple((maker, _number(size, sizes)) for maker, size in alive)
+        found.append(Step(node.name, sum(size for _, size in at), at))
+    return tuple(found)
+
+
+def held(cost: Cost) -> Iterator[tuple[Node, list[tuple[str, Int]]]]:
+    """What is alive while each node runs: who made it, and its bytes as a formula."""
+    memory = cost._known(inference=True)
     makers = {memory.of(t).storage: t.name or "input" for t in cost.net.input_tensors}
     for node in cost.net.nodes:
         for storage in (*memory.made[node], *(memory.of(t).storage for t in node.outputs)):
             makers.setdefault(storage, node.name)
-    found = []
     for node, alive in cost._alive():
-        held = tuple(
-            (makers.get(storage, node.name), _number(storage.bytes(cost._width), sizes))
-            for storage in alive
-        )
-        found.append(Step(node.name, sum(size for _, size in held), held))
-    return tuple(found)
+        yield node, [(makers.get(s, node.name), s.bytes(cost._width)) for s in alive]
 
 
 def _number(size: Int, sizes: Mapping[str, int]) -> int:

@@ -9,14 +9,16 @@ plain python at many sizes: a derivation that could be wrong is not shown.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import singledispatch
 
 from symcnn.errors import BadSpec, SymcnnError
-from symcnn.questions.explain.costs import derive_macs, derive_params
+from symcnn.questions.explain.costs import derive_macs, derive_memory, derive_params, derive_peak
 from symcnn.questions.explain.derivation import Derivation, Step
 from symcnn.questions.explain.field import derive_field
 from symcnn.questions.explain.lines import Line, Tree
+from symcnn.questions.explain.places import derive_stream, derive_tiles
 from symcnn.questions.explain.sets import derive_domain, derive_solution
 from symcnn.questions.explain.size import derive_size
 from symcnn.sets.grammar import Target, quantity_of, short
@@ -26,7 +28,15 @@ from symcnn.trace.trace import Trace
 __all__ = ["Derivation", "Line", "Step", "Tree", "explain"]
 
 
-_WHAT = ("size", "field", "params", "macs", "domain", "solution")
+#: Derivations of the network as a whole.
+_WHOLE = {
+    "params": derive_params,
+    "macs": derive_macs,
+    "memory": derive_memory,
+    "peak": derive_peak,
+    "domain": derive_domain,
+}
+_WHAT = ("size", "field", *_WHOLE, "solution", "stream", "tiles")
 
 
 @singledispatch
@@ -36,14 +46,17 @@ def explain(
     *,
     axis: str | int | None = None,
     output: Target = None,
+    tile: int | Sequence[int | None] | None = None,
+    **sizes: int,
 ) -> Derivation:
     """The derivation of a closed form of `net`.
 
-    what: ``"size"`` and ``"field"`` (of one axis), ``"params"``, ``"macs"``, ``"domain"``,
-        ``"solution"`` (with ``output=(7, 7)``); None: size and field.
+    what: ``"size"`` and ``"field"`` (of one axis), ``"params"``, ``"macs"``, ``"memory"``,
+        ``"peak"``, ``"domain"``, ``"solution"`` (with ``output=(7, 7)``), ``"stream"`` (along one
+        axis), ``"tiles"`` (with ``tile=256`` and sizes); None: size and field.
     axis: which axis, by number or by its symbol; by default the first after the channels.
 
-    Raises BadSpec for an unknown question or axis.
+    Raises BadSpec for an unknown question or axis; what the question itself raises.
     """
     if what is None:
         what = "solution" if output is not None else None
@@ -52,15 +65,18 @@ def explain(
         with suppress(SymcnnError):  # no one window
             parts.append(explain(net, "field", axis=axis))
         return Derivation("", (), "; ".join(p.answer for p in parts), tuple(parts))
-    what = quantity_of(what) or what
+    if what not in _WHAT:
+        what = quantity_of(what) or what
     if what not in _WHAT:
         raise BadSpec(f"what={short(what)!r}", cure=f"one of {', '.join(_WHAT)}")
-    if what == "params":
-        return derive_params(net)
-    if what == "macs":
-        return derive_macs(net)
-    if what == "domain":
-        return derive_domain(net)
+    if what != "tiles" and (sizes or tile is not None):
+        raise BadSpec(f"{what} is derived for all sizes", cure='sizes are for explain("tiles")')
+    if what in _WHOLE:
+        return _WHOLE[what](net)
+    if what == "tiles":
+        return derive_tiles(net, tile, sizes)
+    if what == "stream":
+        return derive_stream(net, net.symbols[axis] if isinstance(axis, int) else axis)
     if what == "solution":
         return derive_solution(net, output)
     chosen = _axis(net, axis)

@@ -94,6 +94,45 @@ LAWS = {
         r"\left\lfloor e/m \right\rfloor \le t \iff e \le mt + m - 1",
         "docs/laws.md#monotone-bounds",
     ),
+    "bytes": Law(
+        "bytes",
+        "what an operation makes has as many bytes as elements times their width; views make none",
+        r"B = w \prod_k n_k",
+        "docs/cost.md",
+    ),
+    "alive": Law(
+        "life of a tensor",
+        "a tensor is alive from the node that makes it to the last that reads it, inputs and "
+        "outputs of the network throughout",
+        r"A_t = \sum_{\text{made} \le t \le \text{last read}} B",
+        "docs/cost.md",
+    ),
+    "worst": Law(
+        "worst moment",
+        "the peak is the largest of the moments",
+        r"\max_t A_t",
+        "docs/cost.md",
+    ),
+    "looks": Law(
+        "looks law",
+        "a layer looks left*stride further back and (extent - 1 - left)*stride further ahead than "
+        "what it reads, stride being that of what it reads; branches look as far as the furthest",
+        r"b' = b + a S,\quad f' = f + (r - 1 - a) S",
+        "docs/places.md",
+    ),
+    "period": Law(
+        "period",
+        "moved by a multiple of every stride, all that is read moves alike",
+        r"p = \operatorname{lcm}_k S_k",
+        "docs/places.md",
+    ),
+    "tile": Law(
+        "tile law",
+        "a tile starts at the last multiple of the period from where its first exact output still "
+        "joins what is there already",
+        r"o = p \left\lfloor \frac{x}{p} \right\rfloor",
+        "docs/places.md",
+    ),
     "sum": Law("sum", "the sum over all layers", r"\sum", "symcnn"),
 }
 

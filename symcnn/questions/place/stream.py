@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Stream", "stream"]
+__all__ = ["Stream", "looks", "running", "stream"]
 
 
 @dataclass(frozen=True)
@@ -178,24 +178,11 @@ def stream(
 ) -> Stream:
     """See `Network.stream`, which this is."""
     part = net if at is None else net.at(at)
-    names = [n for n in part.symbols if n not in part.batch]
-    if axis is None and len(names) > 1:
-        raise BadSpec(f"stream along which of {', '.join(names)}?", cure=f'axis="{names[0]}"')
-    axis = names[0] if axis is None and names else str(axis)
-    if axis not in names:
-        raise BadSpec(f"no axis is called {axis}", cure=f"there is {', '.join(names) or 'none'}")
-    sizes = filled(part, {}, _LONG)
-    if sizes[axis] < _LONG // 2:
-        raise NoSolution(
-            f"{axis}={sizes[axis]} is about the most that the network takes: it does not run on",
-            cure="see net.valid_inputs()",
-        )
-    options = {"gates": gates, "statistics": statistics, "every": True}
-    _, (course,) = courses(net, at, sizes, only=[axis], **options)
+    axis, course = running(net, axis, at, gates=gates, statistics=statistics)
     reach = Reach(course)
     end = course.end
     assert isinstance(end, Moved)
-    back, ahead = _looks(reach, course.output)
+    back, ahead = looks(reach, course.output)
     if abs(back) > _LONG or abs(ahead) > _LONG:
         raise NoSolution(f"no output reads a place of {axis}", cure="see net.receptive_field()")
     stride = 1 / end.rate
@@ -214,6 +201,36 @@ def stream(
         last,
         _head(net, at, axis, gates, statistics, last, (back, ahead, course.period)),
     )
+
+
+def running(
+    net: Trace,
+    axis: str | None,
+    at: str | None = None,
+    *,
+    gates: bool = True,
+    statistics: bool = True,
+) -> tuple[str, Course]:
+    """The axis that is meant, and how a network moves along it without end.
+
+    Raises BadSpec for an axis that there is not, NoSolution where the network does not run on.
+    """
+    part = net if at is None else net.at(at)
+    names = [n for n in part.symbols if n not in part.batch]
+    if axis is None and len(names) > 1:
+        raise BadSpec(f"stream along which of {', '.join(names)}?", cure=f'axis="{names[0]}"')
+    axis = names[0] if axis is None and names else str(axis)
+    if axis not in names:
+        raise BadSpec(f"no axis is called {axis}", cure=f"there is {', '.join(names) or 'none'}")
+    sizes = filled(part, {}, _LONG)
+    if sizes[axis] < _LONG // 2:
+        raise NoSolution(
+            f"{axis}={sizes[axis]} is about the most that the network takes: it does not run on",
+            cure="see net.valid_inputs()",
+        )
+    options = {"gates": gates, "statistics": statistics, "every": True}
+    _, (course,) = courses(net, at, sizes, only=[axis], **options)
+    return axis, course
 
 
 def _leading(last: Any, hop: int) -> tuple[int, ...]:
@@ -263,7 +280,7 @@ def _own(reach: Reach, t: SymbolicTensor) -> Any:
     return i * moved.rate.denominator // moved.rate.numerator
 
 
-def _looks(reach: Reach, t: SymbolicTensor) -> tuple[int, int]:
+def looks(reach: Reach, t: SymbolicTensor) -> tuple[int, int]:
     """How far a tensor looks back and ahead."""
     first, last = reach.ends[reach.course.home(t)]
     own = _own(reach, t)
@@ -319,7 +336,7 @@ def _waiting(fast: Any, slow: Any, period: int) -> int:
 def _waits(course: Course, reach: Reach) -> Any:
     """The nodes whose outputs look further ahead than all that they read."""
     for node, out, reads in _nodes(course):
-        before = max(_looks(reach, read.tensor)[1] for read in reads)
-        more = _looks(reach, out)[1] - before
+        before = max(looks(reach, read.tensor)[1] for read in reads)
+        more = looks(reach, out)[1] - before
         if more > 0:
             yield node.name, more

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from symcnn.notation.places import Image
 
 
-__all__ = ["Tile", "Tiling", "courses", "tiles", "whole_sizes"]
+__all__ = ["Tile", "Tiling", "courses", "plans", "tiles", "whole_sizes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,15 +156,8 @@ def tiles(
         raise BadSpec("tiles takes a size or a budget", cure='tile=256, or peak="8 GiB"')
     if peak is not None:
         tile = _largest(net, at, whole, found, amount(peak, "peak"), dtype)
-    wanted = _per_axis(tile, names, whole)
-    plans = []
-    for course, width in zip(found, wanted, strict=True):
-        _check(net, whole, course, width)
-        plan = _plan(course, width)
-        if plan is None:
-            raise _too_small(net, whole, course, width)
-        plans.append(plan)
-    lengths = [dict.fromkeys(cut.stop - cut.start for cut, _, _ in plan) for plan in plans]
+    rows = plans(net, tile, whole, found)
+    lengths = [dict.fromkeys(cut.stop - cut.start for cut, _, _ in plan) for plan in rows]
     for combination in product(*lengths):
         check_valid(net, {**whole, **dict(zip(names, combination, strict=True))})
     ends = [course.end.axis for course in found if isinstance(course.end, Moved)]
@@ -175,10 +168,10 @@ def tiles(
             tuple(slice(row[k][1] - row[k][0].place, row[k][2] - row[k][0].place) for k in order),
             tuple(slice(*row[k][1:]) for k in order),
         )
-        for row in product(*plans)
+        for row in product(*rows)
     ]
     overhead = 1.0
-    for course, plan in zip(found, plans, strict=True):
+    for course, plan in zip(found, rows, strict=True):
         overhead *= sum(cut.stop - cut.start for cut, _, _ in plan) / whole[course.name]
     return Tiling(
         names,
@@ -189,6 +182,24 @@ def tiles(
         round(overhead, 12),
         _note(part, gates, statistics),
     )
+
+
+def plans(
+    net: Trace,
+    tile: int | Sequence[int | None] | None,
+    whole: Mapping[str, int],
+    found: Sequence[Course],
+) -> list[Plan]:
+    """The tiles along each axis. Raises InvalidInput, NoSolution for sizes of tiles of no use."""
+    wanted = _per_axis(tile, [course.name for course in found], whole)
+    made = []
+    for course, width in zip(found, wanted, strict=True):
+        _check(net, whole, course, width)
+        plan = _plan(course, width)
+        if plan is None:
+            raise _too_small(net, whole, course, width)
+        made.append(plan)
+    return made
 
 
 def _note(part: Trace, gates: bool, statistics: bool) -> str:
@@ -325,6 +336,7 @@ def halo(course: Course) -> tuple[int, int]:
 
 #: A cut, and the outputs that are taken from it, in places of the whole.
 Row = tuple[Cut, int, int]
+Plan = list[Row]
 
 
 def _plan(course: Course, width: int) -> list[Row] | None:
