@@ -26,7 +26,6 @@ def check(ask: Ask, claims: tuple[str, ...]) -> Reply:
 @question()
 @click.option("--device", default="meta", show_default=True, help="meta, cpu or cuda.")
 @click.option("--samples", default=24, show_default=True, help="How many sizes.")
-@click.option("--forms", default=2_000, show_default=True, help="Ways to call operations.")
 @click.option("--seed", default=0, show_default=True, help="Reproduces the sizes.")
 @click.option("--dtype", metavar="NAME", help="Cast to float16, bfloat16, float32 or float64.")
 @click.option("--channels-last", is_flag=True, help="In torch.channels_last.")
