@@ -569,3 +569,24 @@ def test_a_worker_answers_for_a_network_traced_elsewhere():
         [sys.executable, "-c", code], input=pickle.dumps(network), capture_output=True, check=True
     )
     assert run.stdout.decode().split("\n")[:2] == [str(network.solve(output=(7, 7))), "False"]
+
+
+def test_a_module_whose_class_makes_its_objects_has_paths_and_is_left_alone():
+    class Mixin:
+        def __new__(cls, *args, **kwargs):
+            made = super().__new__(cls)
+            made.config = kwargs
+            return made
+
+    class Hub(torch.nn.Module, Mixin):
+        def __init__(self):
+            super().__init__()
+            self.conv = torch.nn.Conv2d(3, 8, 3)
+
+        def forward(self, x):
+            self.seen = x
+            return self.conv(x)
+
+    module = Hub()
+    assert [node.name for node in symcnn.from_torch(module, "N 3 H W").nodes] == ["conv"]
+    assert not hasattr(module, "seen")

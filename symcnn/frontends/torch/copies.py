@@ -286,7 +286,9 @@ class _Kinds(dict[type, Copier | None]):
         copies = self.copies
         found: Copier | None = None
         if issubclass(kind, torch.nn.Module):
-            found = copies.module if kind.__new__ is object.__new__ else copies.shared
+            # a __new__ in python (huggingface_hub's mixin) makes an object like any other
+            plain = kind.__new__ is object.__new__ or isinstance(kind.__new__, types.FunctionType)
+            found = copies.module if plain else copies.shared
         elif issubclass(kind, torch.Tensor):
             found = copies.tensor
         elif issubclass(kind, _CONTAINERS):
