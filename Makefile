@@ -12,7 +12,7 @@ PROPERTIES := expr.py sets.py axis.py nn.py solve.py torch_samples.py solve_wish
 
 PAGE := symcnn/words/page
 
-.PHONY: page page-check demo test notebooks zoo-tests lint fuzz mutants validate-gpu bench zoo families docs package proofs clean
+.PHONY: page page-check demo test notebooks zoo-tests lint fuzz mutants validate-gpu bench zoo families places docs package proofs clean
 
 demo: $(LIBRARY)  ## the main job: which inputs give 7x7, and why
 	$(BIN)/python examples/demo.py
@@ -63,6 +63,10 @@ zoo: $(INSTALLED)  ## trace the models of transformers, write docs/zoo.md
 families: $(INSTALLED)  ## the same of timm, monai and diffusers, write docs/families.md
 	$(PIP) --no-deps timm monai diffusers einops
 	$(BIN)/python -m tests.tools.families
+
+places: $(INSTALLED)  ## tiles, shards, streams and their kin of networks of others, judged by torch
+	$(PIP) --no-deps timm monai diffusers einops snac
+	$(BIN)/python -m tests.tools.places
 
 page:  ## the front end of the page, with npm, into one file of JavaScript and one of CSS
 	npm ci --prefix $(PAGE) --no-audit --no-fund

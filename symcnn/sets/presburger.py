@@ -86,6 +86,8 @@ class Writer:
         if isinstance(requirement, ForAll):
             return " and ".join(f"({self._formula(r)})" for r in _blocks(requirement)) or "true"
         gap = requirement.lhs - requirement.rhs
+        if isinstance(gap, Size):  # H/2 says as much as H, of twice the other side
+            gap = gap * lcm(*(c.denominator for c in gap.terms.values()))
         return self.at_least_zero(gap) if requirement.relation == ">=" else self.zero(gap)
 
     def at_least_zero(self, expr: Int) -> str:

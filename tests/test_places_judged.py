@@ -1,0 +1,137 @@
+"""The questions about places, put to networks that others wrote; `make places` asks more."""
+
+import pytest
+import torch
+from torch import nn
+
+import symcnn
+from symcnn import BadSpec
+
+from .tools.places import CASES, JUDGES, Case, Differs, randomized, run
+
+NAMED = {case.name: case for case in CASES}
+
+FAST = {
+    "fix": "U-Net|SuperPoint encoder|DAC encoder|DAC decoder|HiFi-GAN",
+    "buckets": "U-Net|SqueezeNet 1.0|AlexNet|SuperPoint encoder|RT-DETR backbone",
+    "batch": "RT-DETR backbone|DAC encoder|DAC decoder|HiFi-GAN|SuperPoint encoder",
+    "pools": "GoogLeNet|ResNet-18|SqueezeNet 1.0",
+    "ONNX": "DAC encoder|DAC decoder|HiFi-GAN",
+    "agree": "U-Net",
+    "alignment": "RT-DETR backbone",
+}
+
+
+@pytest.mark.parametrize(
+    ("question", "name"), [(q, name) for q, names in FAST.items() for name in names.split("|")]
+)
+def test_the_answer_is_that_of_a_run(question, name):
+    assert JUDGES[question](NAMED[name])
+
+
+def test_a_wrong_answer_is_noticed(monkeypatch):
+    right = symcnn.Network.largest_batch
+    monkeypatch.setattr(symcnn.Network, "largest_batch", lambda *a, **k: right(*a, **k) + 1)
+    with pytest.raises(Differs, match="images in"):
+        JUDGES["batch"](NAMED["DAC encoder"])
+
+
+def test_a_network_of_which_all_outputs_are_equal_judges_nothing():
+    dead = Case("dead", lambda: nn.Conv1d(1, 1, 3), "N 1 L")
+    for p in dead.module.parameters():
+        nn.init.zeros_(p)
+    with pytest.raises(AssertionError):
+        run(dead.module, dead.input(L=9))
+    randomized(layer := nn.Conv2d(4, 4, 3))
+    nn.init.zeros_(layer.weight)
+    randomized(layer)
+    assert layer.weight.std() > 0
+
+
+# Whole networks and files
+
+
+class Recurse(nn.Module):
+    """A network with a branch on sizes: it pads what is odd, on the side that is asked for."""
+
+    def __init__(self, side):
+        super().__init__()
+        self.side, self.conv = side, nn.Conv1d(1, 2, 2, stride=2)
+
+    def forward(self, x):
+        if x.shape[2] % 2:
+            x = nn.functional.pad(x, (1, 0) if self.side == "left" else (0, 1))
+        elif x.shape[2] > 64:
+            x = x[..., 2:]
+        return self.conv(x)
+
+
+def test_networks_with_branches_agree_branch_by_branch():
+    one, other = (symcnn.from_torch(Recurse(side), "N 1 L") for side in ("left", "right"))
+    assert len(one.branches) > 1
+    found = symcnn.agree(one, other)
+    assert found.sizes == one.valid_inputs()
+    assert str(found.reads) == "L % 2 == 0 and L >= 2"
+    assert symcnn.agree(one, one)
+
+
+def test_a_network_with_branches_agrees_with_one_without():
+    branched = symcnn.from_torch(Recurse("left"), "N 1 L")
+    plain = symcnn.from_torch(nn.Conv1d(1, 2, 2, stride=2), "N 1 L")
+    found = symcnn.agree(branched, plain)
+    assert [n for n in range(2, 80) if n in found.sizes] == [*range(2, 65, 2)]
+    assert found.reads == found.sizes
+
+
+def test_a_file_agrees_with_the_module_and_not_with_another_one(tmp_path):
+    layers = [nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2)]
+    module, file = nn.Sequential(*layers).eval(), tmp_path / "net.onnx"
+    names = {"input_names": ["x"], "dynamic_axes": {"x": {0: "N", 2: "H", 3: "W"}}}
+    torch.onnx.export(module, torch.zeros(1, 3, 32, 32), file, dynamo=False, **names)
+    net = symcnn.from_onnx(str(file))
+    assert symcnn.agree(symcnn.from_torch(module, "N 3 H W"), net)
+    layers[2] = nn.MaxPool2d(3, 2, ceil_mode=True)
+    found = symcnn.agree(symcnn.from_torch(nn.Sequential(*layers), "N 3 H W"), net)
+    assert str(found.sizes.axis("H")) == "1 <= H % 4 <= 2 and H >= 5"
+
+
+# What makes no sense names the nearest thing that does
+
+
+@pytest.fixture(scope="module")
+def net():
+    layers = [nn.Conv1d(1, 2, 5, padding=2), nn.AvgPool1d(4), nn.ConvTranspose1d(2, 1, 4, 4)]
+    return symcnn.from_torch(nn.Sequential(*layers), "N 1 L")
+
+
+@pytest.mark.parametrize(
+    ("ask", "cure"),
+    [
+        (lambda net: net.tiles(L=100, tile=4), "the least that works is tile="),
+        (lambda net: net.tiles(L=100, tile=64, peak=1), 'tile=256, or peak="8 GiB"'),
+        (lambda net: net.tiles(M=100, tile=64), "L"),
+        (lambda net: net.shards(3, L=100), "L=96 or L=108; 100 goes into 5, 25 parts"),
+        (lambda net: net.stream("H"), "there is L"),
+        (lambda net: net.largest_batch("8 GiB"), "give every size"),
+        (lambda net: net.largest_batch(1, L=100), "the smallest input"),
+        (lambda net: symcnn.buckets(net, {0: 1}, k=0), "k=4"),
+        (lambda net: net.fix(output=("L", "L", "L", "L")), "output=(H, W)"),
+        (
+            lambda net: symcnn.agree(net, symcnn.nn.ReLU().trace("N 2 L")),
+            'trace both with the same letters, such as "N 1 L"',
+        ),
+    ],
+)
+def test_a_question_without_sense_names_the_nearest_thing_that_works(net, ask, cure):
+    with pytest.raises(symcnn.SymcnnError) as error:
+        ask(net)
+    lines = str(error.value).splitlines()
+    assert len(lines) == 2, lines
+    assert cure in lines[1], lines
+
+
+def test_two_networks_of_other_inputs_are_no_pair(net):
+    x, y = symcnn.tensor("N 1 L"), symcnn.tensor("N 1 L")
+    two = symcnn.Network(inputs=(x, y), outputs=x + y)
+    with pytest.raises(BadSpec, match="takes 1 inputs, the second 2"):
+        symcnn.agree(net, two)
