@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from symcnn import nn
     from symcnn.network import Network
+    from symcnn.trace.graph import SymbolicTensor
 
 __all__ = ["from_torch", "trace_until_error"]
 
@@ -52,10 +53,10 @@ def trace_until_error(module: torch.nn.Module | nn.Module, *specs: str, **option
 
 def from_torch(
     module: torch.nn.Module,
-    *specs: str,
+    *specs: str | SymbolicTensor,
     example: Mapping[str, int] | None = None,
     branches: int | None = None,
-    **named: str,
+    **named: str | SymbolicTensor,
 ) -> Network:
     """The network of any ``torch.nn.Module``, for inputs of these shapes.
 
@@ -66,7 +67,9 @@ def from_torch(
 
     Args:
         module: the module, or what ``torch.export`` or ``torch.compile`` made of one.
-        specs: one per input, in the order of the forward: ``"N 3 H W"``; letters stay symbols.
+        specs: one per input, in the order of the forward: ``"N 3 H W"``; letters stay symbols. An
+            input is of the module's own dtype; ``symcnn.tensor("N 3 H W", dtype="float32")`` of
+            another.
         example: the sizes whose branch comes first; 224 for those that are not named.
         branches: at most so many are followed; by default 64, fewer in large networks.
         named: inputs that the forward takes by keyword: ``pixel_values="N 3 H W"``.

@@ -19,7 +19,6 @@ from symcnn.algebra.size import Int, Size, maximum, minimum
 from symcnn.errors import BadSpec, SymcnnError, UnsupportedOperation
 from symcnn.network import Network
 from symcnn.sets.condition import Condition, Requirement
-from symcnn.sets.grammar import parse_shape
 from symcnn.trace.graph import (
     OPS,
     Constant,
@@ -28,6 +27,7 @@ from symcnn.trace.graph import (
     SymbolicTensor,
     Tape,
     entails,
+    tensor,
     uncollected,
 )
 
@@ -124,7 +124,11 @@ def is_exported(module: object) -> TypeGuard[torch.fx.GraphModule]:
     )
 
 
-def of_graph(module: GraphModule, specs: Sequence[str], named: Mapping[str, str]) -> Network:
+def of_graph(
+    module: GraphModule,
+    specs: Sequence[str | SymbolicTensor],
+    named: Mapping[str, str | SymbolicTensor],
+) -> Network:
     """The network of ``program.module()``, for inputs of these shapes."""
     with uncollected():
         run = _Run(Tape())
@@ -136,7 +140,7 @@ def of_graph(module: GraphModule, specs: Sequence[str], named: Mapping[str, str]
                 spec = named.get(node.name) or next(given, None)
                 if spec is None:
                     raise BadSpec(f"no shape for the input {node.name!r}", cure="one spec each")
-                inputs.append(SymbolicTensor(parse_shape(spec), name=node.name))
+                inputs.append(tensor(spec, node.name))
                 run.values[node] = inputs[-1]
             for node in module.graph.nodes:
                 if node.op == "get_attr":

@@ -221,11 +221,12 @@ class Constant(SymbolicTensor):
 Made = Union[SymbolicTensor, tuple[SymbolicTensor, ...]]
 
 
-def tensor(spec: Spec, name: str = "", dtype: str = "") -> SymbolicTensor:
+def tensor(spec: Spec | SymbolicTensor, name: str = "", dtype: str = "") -> SymbolicTensor:
     """An input tensor of a shape, for networks in functional style.
 
     Args:
-        spec: text such as ``"N 3 H W"``, or a tuple of numbers and expressions.
+        spec: text such as ``"N 3 H W"``, a tuple of numbers and expressions, or a tensor of that
+            shape and dtype.
         name: what messages call it.
         dtype: torch's name for it, such as ``"int64"``; by default the network's own.
 
@@ -239,6 +240,8 @@ def tensor(spec: Spec, name: str = "", dtype: str = "") -> SymbolicTensor:
     >>> (x + 1).shape
     (N, 3, H, W)
     """
+    if isinstance(spec, SymbolicTensor):
+        return SymbolicTensor(spec.dims, name=name or spec.name, dtype=dtype or spec.dtype)
     return SymbolicTensor(parse_shape(spec), name=name, dtype=dtype)
 
 

@@ -73,8 +73,8 @@ class _Run:
 
 def trace(
     module: object,
-    specs: Sequence[str],
-    named: Mapping[str, str],
+    specs: Sequence[str | SymbolicTensor],
+    named: Mapping[str, str | SymbolicTensor],
     example: Mapping[str, int] | None = None,
     branches: int | None = None,
 ) -> Network:
