@@ -299,7 +299,7 @@ class Branched(Network):
         found: dict[str, Reason] = {}
         for net in self.nets:
             for reason in net.reasons():
-                branch = any(g.requirement == reason.requirement for g in net.guards)
+                branch = any(g.where == reason.node for g in net.guards)
                 others = input_set(valid.names, [reason.requirement])
                 if not branch or valid <= others:
                     found.setdefault(str(reason), reason)

@@ -323,3 +323,13 @@ def test_article_e():
     assert symcnn.check(once.trace("N C H W"), {"field": 5, "params": 25 * C**2})
     wide = nn.Conv2d(C, C, 3, dilation=3).trace("N C H W")
     assert symcnn.check(wide, {"field": 7})
+
+
+@pytest.mark.parametrize("at", [{"N": 1}, {"H": 224, "W": 224}])
+def test_a_formula_is_meant_for_the_batch_of_at(at):
+    net = symcnn.nn.Sequential(symcnn.nn.Conv2d(3, 8, 3, stride=2)).trace("N 3 H W")
+    image = "216*((H - 3)//2 + 1)*((W - 3)//2 + 1)"
+    assert not symcnn.check(net, [f"macs = {image}"])
+    assert symcnn.check(net, [f"macs = {image}"], at=at)
+    assert symcnn.check(net, [f"macs = N*{image}"], at=at)
+    assert not symcnn.check(net, [f"macs = {image}"], at={"N": 2})

@@ -621,3 +621,79 @@ def test_what_autograd_keeps_of_a_weight_made_anew_is_counted(norm):
     for own in (*module.parameters(), *module.buffers()):
         kept.pop(own.untyped_storage().data_ptr(), None)
     assert (ours, y.grad_fn is not None) == (sum(kept.values()), True)
+
+
+# Refusals of torch's --------------------------------------------------------------------------
+
+
+def test_floats_on_a_half_module_are_refused_as_torch_refuses_them():
+    module = nn.Conv2d(3, 4, 3).half()
+    with pytest.raises(RuntimeError, match="should be the same"):
+        module(torch.zeros(1, 3, 8, 8))
+    with pytest.raises(symcnn.ShapeMismatch, match="float32 and float16"):
+        symcnn.from_torch(module, symcnn.tensor("N 3 H W", dtype="float32"))
+    half = symcnn.from_torch(module, "N 3 H W")  # an input is of the module's own dtype
+    assert half.output_tensors[0].dtype == "float16"
+
+
+@pytest.mark.parametrize("pads", [(2, -1), (-1, 2), (3, -3), (-2, 2), (-4, 3)])
+def test_a_circular_pad_beside_a_crop_reads_nothing_that_nobody_wrote(pads):
+    """Torch takes the other sizes, and returns what lay in memory."""
+    network = net(lambda m, x: F.pad(x, pads, mode="circular"), "N 3 L")
+    for length in range(1, 9):
+        left, right = pads
+        written = length + min(left, 0) + min(right, 0)
+        fits = written >= max(left, right) and length >= 1 and length + left + right >= 1
+        have = our_shape(network, N=1, L=length)
+        assert have == ((1, 3, length + left + right) if fits else None)
+        if fits:
+            x = torch.arange(1.0, 3 * length + 1).reshape(1, 3, length)
+            assert set(F.pad(x, pads, mode="circular").flatten().tolist()) <= set(
+                x.flatten().tolist()
+            )
+
+
+def test_the_line_of_a_split_is_the_users():
+    network = net(lambda m, x: torch.stack(x.split(4, 2)), "N 3 H W")
+    assert {u.where_in_code.rpartition("/")[2].partition(":")[0] for u in network.unfollowed} == {
+        "test_wrong_answers.py"
+    }
+
+
+def test_a_reason_is_never_empty():
+    def forward(m, x):
+        if x.shape[2] != 32 or x.shape[3] != 32:
+            raise ValueError("the image must be 32 x 32")
+        return x
+
+    reasons = net(forward, "N 3 H W").reasons()
+    assert [str(r.requirement) for r in reasons] == ["H == 32", "W == 32"]
+    assert all("the image must be 32 x 32" in r.requirement.why for r in reasons)
+
+
+# Parts of an axis: how many is a branch, or a number --------------------------------------------
+
+
+PARTED = {
+    "chunk(2)": lambda m, x: x.chunk(2, 2)[-1],
+    "chunk(3)": lambda m, x: x.chunk(3, 2)[-1],
+    "the number of chunks": lambda m, x: x.repeat(len(x.chunk(4, 2)), 1, 1, 1),
+    "split of half": lambda m, x: x.split(x.shape[2] // 2, 2)[-1],
+    "split of half, rounded up": lambda m, x: x.split((x.shape[2] + 1) // 2, 2)[0],
+    "stacked quarters": lambda m, x: torch.stack(x.split(x.shape[2] // 4, 2)),
+}
+
+
+@pytest.mark.parametrize("name", PARTED)
+def test_how_many_parts_an_axis_gives_is_a_branch(name):
+    network = net(PARTED[name], "N 3 H W")
+    assert network.complete
+    for height in range(1, 24):
+        want = torch_shape(PARTED[name], (1, 3, height, 5))
+        assert our_shape(network, N=1, H=height, W=5) == want
+
+
+def test_parts_of_a_fixed_length_fix_only_how_many_there_are():
+    network = net(lambda m, x: torch.cat(x.split(4, 2), 2), "N 3 H W")
+    assert str(network.valid_inputs().axis("H")) == "221 <= H <= 224"
+    assert our_shape(network, N=1, H=9, W=5) == (1, 3, 9, 5)

@@ -31,6 +31,7 @@ from symcnn.algebra.size import (
     maximum,
     minimum,
     sharp_lower,
+    sole_atom,
 )
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.ops import work
@@ -350,16 +351,17 @@ def _axis_to_split(x: SymbolicTensor, dim: int, op: str) -> int:
     return normal_dim(dim, x.ndim, op)
 
 
+#: So many parts that grow with their axis are looked for.
+_FEW = 8
+
+
 @rule("chunk", "unsafe_chunk", saves=views.pieces)
 def chunk(input: SymbolicTensor, chunks: int, dim: int = 0) -> Result:
     """At most `chunks` parts of equal size ``ceil(size/chunks)``, the last one smaller."""
     at_least("chunks", (chunks,), 1)
     axis = _axis_to_split(input, dim, "chunk")
     size = input.dims[axis]
-    each = ceildiv(size, chunks)
-    if not isinstance(exact_div(size, each), int):  # as many as there are
-        each = ceildiv(plain_number(size), chunks)
-    return _split(input, each, axis, f"chunk({chunks})", chunks)
+    return _split(input, ceildiv(size, chunks), axis, f"chunk({chunks})", chunks)
 
 
 @rule("split", "unsafe_split", "split_with_sizes", "split_with_sizes_copy", saves=views.pieces)
@@ -378,7 +380,11 @@ def _split(input: SymbolicTensor, sections: Any, axis: int, text: str, of: int =
         least = [Condition(s, ">=", 0, negative) for s in sections if not _is_nonnegative(s)]
         why = f"{text}: the parts must add up to the axis"
         return _parts(input, axis, sections, *require_equal(sum(sections), size, why), *least)
-    if isinstance(sections, int) and sections < 1:
+    if (
+        sections < 1
+        if isinstance(sections, int)
+        else decided(Condition(sections, ">=", 1)) is False
+    ):
         raise ShapeMismatch(f"{text}: a part has at least one element")
     if isinstance(size, int) and isinstance(sections, int):
         return _parts(
@@ -387,17 +393,37 @@ def _split(input: SymbolicTensor, sections: Any, axis: int, text: str, of: int =
     count = exact_div(size, sections)
     if isinstance(count, int):
         return _parts(input, axis, [sections] * count)
-    length = plain_number(size)
-    if not isinstance(length, int) or not isinstance(sections, int):
+    of = of or (sections if isinstance(sections, int) else 0)
+    count = _count(size, sections, max(of, _FEW))
+    if count is None:
         raise UnsupportedOperation(
             f"{text}: how many parts an axis of {size} gives depends on its size",
             cure="give the sizes of the parts, or say what the axis is a multiple of: "
-            f'symcnn.multiple("{size}", of={of or sections})',
+            f'symcnn.multiple("{size}", of={of})'
+            if of and isinstance(size, Size) and sole_atom(size)
+            else "give a number for the size, or the sizes of the parts",
         )
-    parts = [min(sections, length - start) for start in range(0, length, sections)]
+    last = size - sections * (count - 1)
+    need = require_equal(ceildiv(size, sections), count, f"{text} gives {count} parts")
     return _parts(
-        input, axis, parts, *require_equal(size, length, f"{text} gives {len(parts)} parts")
+        input, axis, [sections] * (count - 1) + [last], *need if isinstance(sections, int) else ()
     )
+
+
+def _count(size: Int, each: Int, most: int) -> int | None:
+    """How many parts of a size an axis gives; None where nothing says.
+
+    Of parts that grow with the axis there are few: which number is a branch. Parts of a fixed
+    length are as many as the axis is long, and python needs their number.
+    """
+    if isinstance(each, int):
+        count = plain_number(ceildiv(size, each))
+        return count if isinstance(count, int) else None
+    for count in range(1, most + 1):
+        enough = decided(Condition(each * count, ">=", size))
+        if enough is not False:
+            return count if enough else None
+    return None
 
 
 @rule("tensor_split", saves=views.pieces)

@@ -528,9 +528,12 @@ def padded(
             why = "reflect padding must be smaller than the input"
             requires += [Condition(size, ">=", p + 1, why) for p in (left, right)]
         elif mode == "circular":
-            why = "circular padding must be at most the input"
-            requires.append(Condition(size + _cropped(right), ">=", left, why))
-            requires.append(Condition(size + _cropped(left), ">=", right, why))
+            for wanted, other in ((left, right), (right, left)):
+                cropped = _cropped(other)
+                why = "circular padding must be at most the input"
+                if cropped != 0:
+                    why = "torch would read what nobody wrote: " + why + " that a crop leaves"
+                requires.append(Condition(size + cropped, ">=", wanted, why))
         elif mode == "constant":  # crops first, so pads on the other side do not make up for it
             cropped = _cropped(left) + _cropped(right)
             if cropped not in (0, left + right):

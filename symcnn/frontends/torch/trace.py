@@ -349,16 +349,18 @@ class _Front:
 
 def _tell_refusal(run: _Run) -> None:
     """The guard between a network and a refusal says what the model raises on its other side."""
-    if run.region.before is None:
-        return
-    other, i = run.region.before
-    if run.refusal is not None:
+    if run.refusal is not None and run.region.before is not None:
+        other, i = run.region.before
         other.guards[i] = replace(other.guards[i], otherwise=run.refusal.cause)
-    elif other.refusal is not None:
-        turned = negation(other.guards[i].requirement)
-        for j, guard in enumerate(run.guards):
-            if guard.requirement in turned:
-                run.guards[j] = replace(guard, otherwise=other.refusal.cause)
+    region = run.region
+    while region.before is not None:
+        other, i = region.before
+        if other.refusal is not None:
+            turned = negation(other.guards[i].requirement)
+            for j, guard in enumerate(run.guards):
+                if guard.requirement in turned and not guard.otherwise:
+                    run.guards[j] = replace(guard, otherwise=other.refusal.cause)
+        region = other.region
 
 
 def _at_numbers(t: SymbolicTensor, sizes: Mapping[str, int]) -> SymbolicTensor:

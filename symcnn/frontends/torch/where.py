@@ -9,10 +9,16 @@ from types import FrameType
 import torch
 
 import symcnn.ops
+import symcnn.trace
 
 __all__ = ["caller", "custom_function"]
 
-_OWN_FILES = (dirname(dirname(__file__)), symcnn.ops.__path__[0], torch.__path__[0])
+_OWN_FILES = (
+    dirname(dirname(__file__)),
+    symcnn.ops.__path__[0],
+    symcnn.trace.__path__[0],
+    torch.__path__[0],
+)
 
 
 def caller() -> str:

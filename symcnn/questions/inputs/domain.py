@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import Any
 
 from symcnn.errors import InvalidInput, SymcnnError, Undecidable
 from symcnn.progress import watched
-from symcnn.sets.condition import KeepsBatch, Requirement
+from symcnn.sets.condition import ForAll, KeepsBatch, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.presburger import tightest
 from symcnn.shown import Listed, Shown
@@ -62,12 +62,19 @@ def reasons(net: Trace) -> list[Reason]:
         for requirement in node.result.requires:
             makers.setdefault(requirement, (node.name, sources if len(sources) > 1 else ()))
     for guard in net.guards:
-        makers.setdefault(guard.requirement, (guard.where, ()))
+        told = guard.requirement
+        if not isinstance(told, ForAll):
+            told = replace(told, why=told.why or guard.otherwise or _SIDE)
+        makers.setdefault(told, (guard.where, ()))
     names = list(valid_inputs(net).names)
     kept = [r for r, _ in tightest(makers)]
     with suppress(Undecidable):
         kept = _needed(names, kept)
     return Listed([Reason(makers[r][0], r, makers[r][1]) for r in kept])
+
+
+#: Why a comparison in python is part of a domain, where it raises nothing.
+_SIDE = "the side of this line that the network is on"
 
 
 def _needed(names: Sequence[str], requirements: Sequence[Requirement]) -> list[Requirement]:

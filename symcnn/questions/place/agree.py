@@ -276,12 +276,6 @@ def _other_ends(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -
     """
     result = sizes - sizes
     output = ours._output
-    holes = any(
-        isinstance(m, Window) and m.dilation != 1
-        for field in (ours, theirs)
-        for node in field.nodes()
-        for _, m in node.result.axes or ()
-    )
     bounds = zip(_bounds(ours), _bounds(theirs), strict=True)
     for x, y, (a, b) in zip(ours._fields, theirs._fields, bounds, strict=True):
         if a == b or len(x.along) != 1 or x.along != y.along:
@@ -301,13 +295,25 @@ def _other_ends(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -
             ]
             for differ in more:
                 result = result | _projected(sizes, [index.name], [*reads, *differ])
-    if holes:  # hulls do not see an end between two taps: all that windows make must end alike
+    if _holes(
+        ours, theirs
+    ):  # hulls do not see an end between two taps: all that windows make must end alike
         mine, yours = _last_places(ours), _last_places(theirs)
         if len(mine) != len(yours):
             return sizes
         alike = [Condition(p, "==", q) for p, q in zip(mine, yours, strict=True)]
         result = result | (sizes - sizes.where(*alike))
     return result
+
+
+def _holes(*fields: ReceptiveField) -> bool:
+    """Whether a window on the way leaves places out between its taps."""
+    return any(
+        isinstance(m, Window) and m.dilation != 1
+        for field in fields
+        for node in field.nodes()
+        for _, m in node.result.axes or ()
+    )
 
 
 def _last_places(field: ReceptiveField) -> list[Int]:
@@ -408,8 +414,17 @@ def _alike(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -> Inp
         equal = [
             Condition(Size.symbol(n), "==", v) for n, v in zip(sizes.shown, values, strict=True)
         ]
-        if any(_read_apart(ours, theirs, k, sizes.where(*equal)) for k in range(len(spans))):
-            return sizes - sizes
+        here = sizes.where(*equal)
+        apart = any(_read_apart(ours, theirs, k, here) for k in range(len(spans)))
+        if sizes <= here:
+            return sizes - sizes if apart else sizes
+        if apart or _holes(ours, theirs):
+            text = ", ".join(f"{n}={v}" for n, v in zip(sizes.shown, values, strict=True))
+            raise Undecidable(
+                f"both read from the same first to the same last place, and {'not ' * apart}the"
+                f" same places in between at {text}; at other sizes that is not decided",
+                cure="give numbers for the sizes of the inputs",
+            )
     return sizes
 
 

@@ -111,8 +111,8 @@ def check(
             1"``; or a mapping from what stands left of the equals sign to a number, numbers, text,
             or expression. A formula about a layer may use its own letters: x (input size), k, s, p,
             d, c_in, c_out, g, h_in, w_in, h_out, w_out.
-        at: the sizes at which figures are meant; formulas are checked for all valid sizes. A batch
-            size that is not given is 1.
+        at: the sizes at which figures are meant, where a batch that is not given is 1. Formulas are
+            checked for all valid sizes, and for the batch of `at` unless they name it.
 
     Returns:
         A verdict per claim: the true value, the step, and what would make the claim true.
@@ -382,7 +382,13 @@ class _Checker:
     def formula(
         self, claim: Claim, part: Trace, found: _Found, claimed: Sequence[Ratio]
     ) -> Verdict:
-        """A formula against the closed form, for all valid sizes."""
+        """A formula against the closed form, for all valid sizes; of the batch of `at`, unless it
+        names one.
+        """
+        named = symbols_of(*(v for pair in claimed for v in pair))
+        batch = {n: self.sizes[n] for n in self.net.batch - named if n in self.sizes}
+        value = tuple(v.subs(batch) if isinstance(v, Size) else v for v in found.value)
+        found = replace(found, value=value)
         true = "x".join(map(text, dict.fromkeys(found.value)))
         said = "x".join(map(_shown, dict.fromkeys(claimed)))
         base = Verdict(claim.text, True, said, true, claim.where)
