@@ -99,6 +99,16 @@ def check_contract(net: Network, spec: str, *, domain: str = "", name: str = "th
     if wanted != [t.dims for t in net.input_tensors]:
         raise BadSpec(f"the network was traced with other inputs than {', '.join(inputs)}")
     broken = f"{name} breaks its contract {spec}"
+    spoken = [_check(branch.network, outputs, given, broken) for branch in net.branches]
+    if not any(spoken):
+        raise ShapeMismatch(broken, cure="there is no size that it takes and the contract is about")
+
+
+def _check(net: Network, outputs: list[list[Ratio]], given: list[Requirement], broken: str) -> bool:
+    """Whether the contract speaks of some size of a network without branches.
+
+    Raises ShapeMismatch with the smallest sizes at which it is broken.
+    """
     if [len(shape) for shape in outputs] != [t.ndim for t in net.output_tensors]:
         raise ShapeMismatch(broken, cure=f"the output is {net.output_shape}")
     whole: list[Condition] = []
@@ -114,11 +124,9 @@ def check_contract(net: Network, spec: str, *, domain: str = "", name: str = "th
         frozenset(net.symbols).union(*(r.symbols for r in required), *(c.symbols for c in equal))
     )
     taken = input_set(names, required)
-    if not taken:
-        raise ShapeMismatch(broken, cure="there is no size that it takes and the contract is about")
     wrong = taken - taken.where(*equal)
     if not wrong:
-        return
+        return bool(taken)
     least = wrong.smallest()
     sizes = dict(zip(wrong.shown, least if isinstance(least, tuple) else (least,), strict=True))
     told = ", ".join(f"{n}={size}" for n, size in sizes.items())

@@ -107,3 +107,39 @@ def test_another_number_of_axes_breaks_it():
 def test_malformed_contracts_are_refused_where_they_are_written(spec, domain, cause):
     with pytest.raises(BadSpec, match=cause):
         symcnn.contract(spec, domain=domain)
+
+
+class Padded(nn.Module):
+    """Pads what is odd, or forgets to."""
+
+    def __init__(self, pads=True):
+        super().__init__()
+        self.pads, self.conv = pads, nn.Conv2d(3, 8, 2, 2)
+
+    def forward(self, x):
+        h, w = x.shape[2:]
+        if self.pads and (h % 2 or w % 2):
+            x = F.pad(x, (0, w % 2, 0, h % 2))
+        elif h > 64:
+            x = x[:, :, :-2]
+        return self.conv(x)
+
+
+def test_a_contract_speaks_of_every_branch():
+    rows = "N 3 H W -> N 8 (H+1)//2 (W+1)//2"
+    check_contract(symcnn.from_torch(Padded(), "N 3 H W"), rows, domain="H <= 64")
+    with pytest.raises(ShapeMismatch, match=r"at H=66, N=1, W=2 the output is \(1, 8, 32, 1\)"):
+        check_contract(symcnn.from_torch(Padded(), "N 3 H W"), rows)
+    with pytest.raises(ShapeMismatch, match=r"at H=2, N=1, W=3 the output is \(1, 8, 1, 1\)"):
+        check_contract(symcnn.from_torch(Padded(pads=False), "N 3 H W"), rows, domain="H <= 64")
+
+
+def test_a_contract_speaks_of_the_batch():
+    class Rows(nn.Module):
+        def forward(self, x):
+            return x.flatten(0, 1)
+
+    net = symcnn.from_torch(Rows(), "N 3 H W")
+    check_contract(net, "N 3 H W -> 3*N H W")
+    with pytest.raises(ShapeMismatch, match="at H=1, N=2, W=1"):
+        check_contract(net, "N 3 H W -> N+2 H W")
