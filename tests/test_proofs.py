@@ -50,3 +50,10 @@ def test_coq_checks_the_proofs_from_nothing(tmp_path):
         run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
         said += run.stdout
     assert said.count("Closed under the global context") == len(names)
+
+
+def test_every_mutant_is_still_a_text_of_the_code():
+    from .tools.mutants import MUTANTS
+
+    stale = [m.law for m in MUTANTS if (ROOT / m.file).read_text().count(m.text) != 1]
+    assert stale == []
