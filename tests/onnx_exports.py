@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import io
 import logging
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,10 +30,10 @@ from .conftest import ROOT
 from .test_example_networks_torch import SOURCES
 
 PAGE = ROOT / "docs/onnx.md"
-HF = ["ResNet", "RegNet", "ConvNeXt", "ConvNeXtV2", "EfficientNet", "MobileNetV2", "SegFormer"]
-HF += ["PoolFormer", "VAN", "LeViT", "DPT", "ViT", "SwinV2"]
 #: Above so many parameters onnxruntime is not run.
 RUN = 30_000_000
+#: Seconds for a network: an exporter may take minutes for floors that it compares.
+LIMIT = 180
 
 
 def build(name: str, device: str) -> tuple[torch.nn.Module, str]:
@@ -202,6 +203,10 @@ def _run(session: Any, name: str, net: Any, values: dict[str, int]) -> Any:
         return f"{type(error).__name__}: {str(error)[:60]}"
 
 
+def _too_long(*_: object) -> None:
+    raise TimeoutError(f"not done after {LIMIT} s")
+
+
 def main(arguments: list[str]) -> None:
     """Write a table."""
     warnings.simplefilter("ignore")
@@ -219,11 +224,14 @@ def main(arguments: list[str]) -> None:
         ]
     )
     rows = []
-    for name in chosen or [*SOURCES, *([] if dims else HF)]:
+    signal.signal(signal.SIGALRM, _too_long)
+    for name in chosen or [*SOURCES, *([] if dims else importlib.import_module("hf").MODELS)]:
+        signal.alarm(LIMIT)
         try:
             rows.append(row(name))
         except Exception as error:  # one network must not stop the others
             rows.append(f"| {name} | {type(error).__name__}: {str(error)[:90]} |")
+        signal.alarm(0)
         print(rows[-1], flush=True)
     if not chosen:
         text = PAGE.read_text()

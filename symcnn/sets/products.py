@@ -10,7 +10,8 @@ Each law is exact, and applies to a whole kind:
 - a maximum is the argument that is not below the others;
 - a floor by a size is a number where the quotient stays in a range, and then
   ``floor(e/d) == q`` is ``q*d <= e < (q + 1)*d``;
-- a floor by a size that takes few values is a floor by each of them;
+- a divisor or factor that takes few values is each of them;
+- a product of two reaches a small number in as many ways as the number is shared out;
 - a product grows where its factors are positive, and has a case for each sign of one;
 - a product of positive factors is not below any of them;
 - what grows with every size keeps a bound (`symcnn.sets.downset`).
@@ -46,8 +47,10 @@ _MANY = 4096
 #: Quotients of two sizes are told apart up to this one.
 _QUOTIENTS = 256
 
-#: A size that takes more values than these is no divisor case by case.
+#: A divisor or factor that takes more values than these is not taken apart.
 _FEW = 64
+
+_STEPS = (0, 1, 4, 16, _FEW)
 
 #: Numbers up to this one are factorised; a tensor has fewer elements.
 _LARGE = 1 << 64
@@ -358,6 +361,24 @@ def _signed(condition: Condition, gap: Size, known: Known) -> Cases | None:
     return None
 
 
+def _reaching(condition: Condition, gap: Size, known: Known) -> Cases | None:
+    """``f*g >= n`` for a small n: ``f >= a`` and ``g >= n/a`` for some a, or the same of -f, -g."""
+    if condition.relation != ">=" or not isinstance(bare := gap - gap.const, Size):
+        return None
+    with suppress(ValueError):
+        found, content = factors(bare)
+        n = -(int(gap.const) // abs(content))
+        if len(found) == 2 and 0 < n <= _FEW:
+            f, g = found[0], found[1] * (1 if content > 0 else -1)
+            ways = {-(-n // a): a for a in range(n, 0, -1)}  # the least a for each n/a
+            return [
+                [Condition(f * sign, ">=", a), Condition(g * sign, ">=", b)]
+                for sign in (1, -1)
+                for b, a in ways.items()
+            ]
+    return None
+
+
 def _paired(condition: Condition, gap: Size, known: Known) -> Cases | None:
     """``f*g*... == a*b*...`` where ``f >= a >= 0`` and ``g >= b >= 0`` and so on.
 
@@ -445,6 +466,42 @@ def _divisor(condition: Condition, gap: Size, known: Known) -> Cases | None:
     return None
 
 
+def _few(condition: Condition, gap: Size, known: Known) -> Cases | None:
+    """A floor or maximum in a product that takes few values: for each of these, a number."""
+    for atom in gap.atoms():
+        if isinstance(atom, sz.Symbol) or not is_linear(atom.size()):
+            continue
+        if not any(len(mono) > 1 and atom in dict(mono) for mono in gap.terms):
+            continue
+        values = _values(atom.size(), known)
+        if values is not None:
+            return [
+                [
+                    Condition(atom.size(), "==", v),
+                    Condition(_everywhere(gap, atom, v), condition.relation, 0),
+                ]
+                for v in values
+            ]
+    return None
+
+
+def _values(expr: Int, known: Known) -> range | None:
+    """The range of what a size can be, if that is at most `_FEW` numbers around 0."""
+
+    def bound(sign: int) -> int | None:
+        """The greatest value of the size times the sign."""
+        high = next((n for n in _STEPS if known.entails(Condition(n, ">=", expr * sign))), None)
+        while high is not None and known.entails(Condition(high - 1, ">=", expr * sign)):
+            high -= 1
+            if high < -_FEW:
+                return None
+        return high
+
+    high = bound(1)
+    low = bound(-1) if high is not None else None
+    return None if high is None or low is None or high + low >= _FEW else range(-low, high + 1)
+
+
 def _everywhere(expr: Int, atom: sz.Atom, value: int) -> Int:
     """An expression with an atom replaced, inside its floors and maxima too."""
 
@@ -469,6 +526,8 @@ def _quotient(condition: Condition, gap: Size, known: Known) -> Cases | None:
             continue
         num, den = atom.num, atom.den
         positive = Condition(den, ">=", 1)  # python divides by nothing else here
+        if not known.entails(positive):  # asked again of sizes at which it is, and of no others
+            return [[positive, condition], [Condition(0, ">=", 1)]]
         span = _range(num, den, known)
         if span is None:
             continue
@@ -518,6 +577,8 @@ _LAWS: tuple[Law, ...] = (
     _paired,
     _divisor,
     _quotient,
+    _few,
+    _reaching,
     _signed,
 )
 

@@ -81,11 +81,13 @@ def filled(step: Step) -> Outputs:
 @folds("Range")
 def range_(step: Step) -> Array:
     """Equally spaced numbers, if how many there are is known."""
-    start, limit, delta = (step.content(i).flat[0] for i in range(3))
+    ends = [step.content(i) for i in range(3)]
+    start, limit, delta = (end.flat[0] for end in ends)
+    if all(map(numeric, ends)):
+        return np.arange(start, limit, delta)
+    start, limit, delta = map(values.exact, (start, limit, delta))
     if isinstance(limit - start, Size) or isinstance(delta, Size):
         raise Unknown
-    if numeric(step.content(0)) and numeric(step.content(1)):
-        return np.arange(start, limit, delta)
     count = max(0, -(-(limit - start) // delta))
     return array_of([start + i * delta for i in range(int(count))])
 
@@ -195,7 +197,7 @@ def power(step: Step) -> Array:
     if numeric(a) and numeric(b):
         with np.errstate(all="ignore"):
             return np.asarray(np.power(a.astype(np.float64), b)).astype(a.dtype)
-    if not numeric(b):
+    if not numeric(b) or any(int(power) != power for power in b.flat):
         raise Unknown
     return values.pointwise(lambda x, y: x**y, a, b)
 

@@ -25,6 +25,7 @@ __all__ = [
     "Value",
     "array_of",
     "dtype_of",
+    "exact",
     "pointwise",
     "sequence",
     "whole",
@@ -144,17 +145,17 @@ def whole(value: Element) -> Int:
     return int(value)
 
 
-def _exact(value: Any) -> Any:
+def exact(value: Any) -> Any:
     """An element as python's own number: sizes calculate with whole numbers and fractions."""
     if isinstance(value, (Size, Truth)):
         return value
     if isinstance(value, (float, np.floating)):
         if value != value or abs(value) == float("inf"):
             raise Unknown
-        exact = Fraction(float(value))
-        if exact.denominator > 64:  # a factor such as 0.29 rounds, and a formula does not
+        ratio = Fraction(float(value))
+        if ratio.denominator > 64:  # a factor such as 0.29 rounds, and a formula does not
             raise Unknown
-        return int(exact) if exact.denominator == 1 else exact
+        return int(ratio) if ratio.denominator == 1 else ratio
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     return value if isinstance(value, Fraction) else int(value)
@@ -162,8 +163,8 @@ def _exact(value: Any) -> Any:
 
 def pointwise(function: Callable[..., Element], *arrays: Array) -> Array:
     """A function of elements over arrays that broadcast. Raises Unknown where it does."""
-    exact = [np.frompyfunc(_exact, 1, 1)(a) for a in arrays]
-    return array_of(np.frompyfunc(function, len(arrays), 1)(*exact))
+    given = [np.frompyfunc(exact, 1, 1)(a) for a in arrays]
+    return array_of(np.frompyfunc(function, len(arrays), 1)(*given))
 
 
 def _decided(relation: Any, lhs: Int, rhs: Int, negated: Callable[[], Requirement]) -> bool | Truth:

@@ -15,7 +15,7 @@ from typing import Any
 from symcnn.algebra.size import Int, Size, Symbol, symbols_of
 from symcnn.errors import BadSpec, NoSolution
 from symcnn.sets.condition import AnyOf, Condition, Requirement
-from symcnn.sets.inputset import InputSet
+from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.runs import Run
 from symcnn.shown import Shown
 from symcnn.trace.trace import Trace
@@ -100,7 +100,7 @@ def boxes(net: Trace, told: Mapping[str, Wish], *, growing_only: bool = False) -
         NoSolution: if there is no such size.
         BadSpec: if the network has no size that may vary.
     """
-    found: list[Box] = []
+    whole: InputSet | None = None
     for branch in net.branches:
         domain = branch.network.valid_inputs() & branch.where
         for name, wish in told.items():
@@ -108,11 +108,10 @@ def boxes(net: Trace, told: Mapping[str, Wish], *, growing_only: bool = False) -
                 domain = domain.where(*wish.conditions(name))
         if growing_only:
             domain = _grown(branch.network, domain)
-        if domain:
-            found += _boxes(domain, net.symbols, told)
-    if not found:
+        whole = domain if whole is None else whole | domain
+    if whole is None or not whole:
         raise NoSolution("the network takes no such size")
-    return sorted(found, key=_reach)
+    return sorted(_boxes(whole, net.symbols, told), key=_reach)
 
 
 def _reach(box: Box) -> Any:
@@ -134,7 +133,7 @@ def _boxes(domain: InputSet, names: Sequence[str], told: Mapping[str, Wish]) -> 
         free = domain.axis(*domain.shown)
         one = {n: r[0] for n, r in batch.items() if len(r) == 1}
         held = [c for n, r in one.items() for c in r.conditions(Size.symbol(n))]
-        if len(one) < len(batch) or not free.where(*held) <= domain:
+        if len(one) < len(batch) or not free & input_set(tuple(one), held) <= domain:
             loses.append(f"what ties the batch to other sizes: {domain.describe()}")
     made: list[Box] = []
     for axes in islice(_products(domain), _MOST + 1):
@@ -179,8 +178,10 @@ def _products(
 def _grown(net: Trace, domain: InputSet) -> InputSet:
     """The sizes at which every map grows; a size that is 1 at all of them is a number."""
     needs = growing(net)
-    found = domain.where(*needs)
-    return found or domain.where(*(need for need in needs if domain.where(need)))
+    found = domain & net.sizes_that_meet(needs)
+    if found:
+        return found
+    return domain & net.sizes_that_meet([n for n in needs if domain & net.sizes_that_meet([n])])
 
 
 def growing(net: Trace) -> list[Requirement]:

@@ -74,6 +74,7 @@ def spec(net: Trace, target: str, sizes: Mapping[str, int | range]) -> Spec:
     own = _FORMATS[target]
     found = boxes(net, told, growing_only=target == "torch.export")
     job = _Job(net, told)
+    job.loses += [net.scope] * (not net.complete)
     parts = []
     for box in found:
         job.loses += [line for line in box.loses if line not in job.loses]
