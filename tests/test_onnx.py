@@ -451,3 +451,29 @@ def test_a_branch_that_the_sizes_leave_open_is_followed_on_both_sides():
     assert net.shape_at(N=1, H=8, W=9) == (1, 3, 4, 4)
     assert net.shape_at(N=1, H=7, W=9) == (1, 3, 7, 9)
     assert {t for b in net.branches for t in b.taken} == {"odd? H % 2 == 0", "odd? H % 2 != 0"}
+
+
+def test_a_range_of_floats_to_a_size_is_followed():
+    nodes = [
+        helper.make_node("Shape", ["x"], ["s"], start=2, end=3),
+        helper.make_node("Squeeze", ["s"], ["h"]),
+        helper.make_node("Cast", ["h"], ["f"], to=FLOAT),
+        helper.make_node("Range", ["half", "f", "one"], ["y"]),
+    ]
+    half, one = np.array(0.5, np.float32), np.array(1.0, np.float32)
+    net = symcnn.from_onnx(model(nodes, {"x": IMAGE}, tables={"half": half, "one": one}))
+    assert net.output_shape == (symcnn.H,)
+
+
+def test_a_table_of_fixed_length_is_viewed_at_the_sizes_that_divide_it():
+    nodes = [
+        helper.make_node("Shape", ["x"], ["s"], start=2, end=4),
+        helper.make_node("Concat", ["s", "rest"], ["to"], axis=0),
+        helper.make_node("Reshape", ["table", "to"], ["y"]),
+    ]
+    tables = {"table": np.zeros((12, 3), np.float32), "rest": np.array([-1])}
+    net = symcnn.from_onnx(model(nodes, {"x": IMAGE}, tables=tables))
+    valid = net.valid_inputs()
+    sizes = [(h, w) for h in range(1, 40) for w in range(1, 40)]
+    assert [s for s in sizes if s in valid] == [s for s in sizes if 36 % (s[0] * s[1]) == 0]
+    assert net.shape_at(N=1, H=2, W=3) == (2, 3, 6)

@@ -437,3 +437,15 @@ def test_what_a_product_leaves_hangs_on_what_its_sizes_leave(condition):
 )
 def test_a_divisor_that_takes_few_values_is_each_of_them(conditions):
     judged("HW", conditions, 40)
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        [Condition(h * ((-minimum(-w, -9)) // 12), ">=", w + 3), Condition(40, ">=", w)],
+        [Condition((1 - (w - h) // h) * h, ">=", 2), Condition(h, ">=", w)],
+        [Condition(h - h * ((minimum(h, w) - w) // h), ">=", 6)],
+    ],
+)
+def test_a_factor_of_few_values_and_a_product_that_reaches_a_small_number(conditions):
+    judged("HW", conditions, 40)

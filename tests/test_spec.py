@@ -238,3 +238,22 @@ def test_spec_on_the_command_line(tmp_path):
     assert run.output.startswith("SizeRequirements(minimum=4")
     run = CliRunner().invoke(main, [*call, "tensorrt", "--sizes", "N=1,H=8..64,W=8", "--json"])
     assert json.loads(run.output)["parts"][0]["value"]["x"]["max"] == [1, 3, 64, 8]
+
+
+def test_a_domain_that_speaks_of_the_batch():
+    windows = symcnn.from_torch(tnn.Sequential(tnn.Unflatten(0, (-1, 2)), tnn.Flatten()), "N 3 H W")
+    assert "N % 2 == 0" in str(windows.valid_inputs())
+    assert windows.spec("jax").text.splitlines()[-1].startswith("x = export.symbolic_shape")
+
+
+class Ranged(tnn.Module):
+    """For small maps only, as a branch that was not followed."""
+
+    def forward(self, x):
+        return torch.stack([x[:, :, i] for i in range(x.shape[2])])
+
+
+def test_sizes_that_were_not_followed_are_told():
+    net = symcnn.from_torch(Ranged(), "N 3 H W", example={"H": 4})
+    (line, *_) = net.spec("onnx").loses
+    assert line.startswith("for H == 4 only")

@@ -62,7 +62,8 @@ from symcnn.sets.condition import (
     Requirement,
     decide_syntactically,
 )
-from symcnn.trace.graph import OPS, Result, SymbolicTensor, decided, entails, plain_number
+from symcnn.sets.products import divisors
+from symcnn.trace.graph import OPS, Result, SymbolicTensor, decided, entails
 
 __all__ = [
     "Strides",
@@ -271,12 +272,16 @@ def _reshaped(input: SymbolicTensor, *shape: OneOrMore[Int]) -> Result:
         after = (*target[:hole], size, *target[hole + 1 :])
         return Result((after,), _kept_axes(before, after))
     if isinstance(total, int):
-        rest = plain_number(rest)  # a table of fixed length: only some sizes can divide it
-        if isinstance(rest, Size) or total % rest:
+        # a table of fixed length: only some sizes can divide it
+        if isinstance(rest, int) and total % rest:
             raise ShapeMismatch(f"{text} is invalid for {prod(before)} elements")
-        size = total // rest
+        size = floordiv(total, rest)
         after = (*target[:hole], size, *target[hole + 1 :])
-        return Result((after,), _kept_axes(before, after))
+        if isinstance(rest, int):
+            return Result((after,), _kept_axes(before, after))
+        ways = tuple(Condition(rest, "==", d) for d in divisors(total))
+        shared_out = AnyOf(ways, f"{text} must divide the elements evenly")
+        return Result((after,), _kept_axes(before, after), requires=(shared_out,))
     if hole == 0 and len(before) > 1 and _is_batch(before[0]):
         each, row = prod(before[1:]), prod(target[1:])
         keeps = KeepsBatch(each, "==", row, f"{text} must keep the batch", prod(before))

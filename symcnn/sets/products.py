@@ -36,7 +36,7 @@ from symcnn.errors import Undecidable
 from symcnn.sets.condition import Condition
 from symcnn.sets.downset import Bound, grows
 
-__all__ = ["Cases", "Known", "cases", "is_linear", "undecidable"]
+__all__ = ["Cases", "Known", "cases", "divisors", "is_linear", "undecidable"]
 
 #: One of the cases holds; a case is all of its conditions.
 Cases = list[list["Condition | Bound"]]
@@ -423,8 +423,8 @@ def _dealt(
     for i, a in enumerate(small):
         if sz.symbols_of(f) != sz.symbols_of(a):
             continue
-        for d in _divisors(x):
-            for e in reversed(_divisors(y)):
+        for d in divisors(x):
+            for e in reversed(divisors(y)):
                 if gcd(d, e) == 1 and _never_below(f * d, a * e, known):
                     rest = _dealt(others, x // d, small[:i] + small[i + 1 :], y // e, known)
                     if rest is not None:
@@ -578,12 +578,12 @@ _LAWS: tuple[Law, ...] = (
     _divisor,
     _quotient,
     _few,
-    _reaching,
     _signed,
+    _reaching,
 )
 
 
-def _divisors(n: int) -> list[int]:
+def divisors(n: int) -> list[int]:
     """The divisors of a number, in order."""
     return list(_divisors_of(n))
 
@@ -608,7 +608,7 @@ def _splits(target: int, signed: Sequence[bool]) -> Iterator[tuple[int, ...]]:
         if target > 0 or signed[0]:
             yield (target,)
         return
-    for d in _divisors(abs(target)):
+    for d in divisors(abs(target)):
         for first in (d, -d) if signed[0] else (d,):
             for rest in _splits(target // first, signed[1:]):
                 yield (first, *rest)

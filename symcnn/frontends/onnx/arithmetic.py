@@ -85,7 +85,7 @@ def range_(step: Step) -> Array:
     start, limit, delta = (end.flat[0] for end in ends)
     if all(map(numeric, ends)):
         return np.arange(start, limit, delta)
-    start, limit, delta = map(values.exact, (start, limit, delta))
+    start, limit, delta = (values.pointwise(lambda x: x, end).flat[0] for end in ends)
     if isinstance(limit - start, Size) or isinstance(delta, Size):
         raise Unknown
     count = max(0, -(-(limit - start) // delta))

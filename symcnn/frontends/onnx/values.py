@@ -25,7 +25,6 @@ __all__ = [
     "Value",
     "array_of",
     "dtype_of",
-    "exact",
     "pointwise",
     "sequence",
     "whole",
@@ -145,7 +144,7 @@ def whole(value: Element) -> Int:
     return int(value)
 
 
-def exact(value: Any) -> Any:
+def _exact(value: Any) -> Any:
     """An element as python's own number: sizes calculate with whole numbers and fractions."""
     if isinstance(value, (Size, Truth)):
         return value
@@ -163,7 +162,7 @@ def exact(value: Any) -> Any:
 
 def pointwise(function: Callable[..., Element], *arrays: Array) -> Array:
     """A function of elements over arrays that broadcast. Raises Unknown where it does."""
-    given = [np.frompyfunc(exact, 1, 1)(a) for a in arrays]
+    given = [np.frompyfunc(_exact, 1, 1)(a) for a in arrays]
     return array_of(np.frompyfunc(function, len(arrays), 1)(*given))
 
 
