@@ -286,7 +286,7 @@ class Branched(Network):
             return reduce(or_, (net.valid_inputs() for net in self.nets))
         found = self.sizes_that_meet([])
         for branch in self.branches:
-            valid = self._part(branch)
+            valid = branch.network.valid_inputs()
             if not branch.where <= valid:
                 found -= branch.where - valid
         for refusal in self.refusals:

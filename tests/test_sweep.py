@@ -203,6 +203,8 @@ def test_the_command_counts_writes_a_summary_and_exits_with_success(tmp_path):
         "4",
         "--forms",
         "30",
+        "--branching",
+        "3",
     ]
     command = [*asked, "--processes", "1", "--seed", "7"]
     result = CliRunner().invoke(
@@ -211,11 +213,12 @@ def test_the_command_counts_writes_a_summary_and_exits_with_success(tmp_path):
     assert result.exit_code == 0, result.output
     answer = json.loads(result.stdout)
     done = {"layer": 50, "network": 5, "domain": 1, "field": 3, "place": 4, "form": 30}
-    assert answer["done"] == done
+    assert answer["done"] == done | {"branching": 3}
     assert (answer["wrong"], answer["complete"], answer["seed"]) == (0, True, 7)
     summary = report.read_text()
     judged = r"50 layer cases \(\d+ layers\), 5 networks at \d+ sizes, 1 domains"
-    assert re.search(judged + ", 3 receptive fields, 4 places, 30 calls: no mismatch", summary)
+    judged += ", 3 receptive fields, 4 places, 30 calls, 3 branching networks: no mismatch"
+    assert re.search(judged, summary)
     assert "no mismatch" in summary
     assert "torch 2." in summary
 

@@ -34,11 +34,11 @@ from symcnn.algebra.size import (
     Size,
     Symbol,
     prod,
-    replaced,
     sole_atom,
     unfolded,
     upper,
 )
+from symcnn.algebra.substitute import replaced
 from symcnn.errors import BadSpec
 
 __all__ = [

@@ -52,7 +52,6 @@ __all__ = [
     "mod",
     "power",
     "prod",
-    "replaced",
     "scaled",
     "sharp_lower",
     "sole_atom",
@@ -1036,11 +1035,6 @@ def exact_or_fail(num: Int, den: Int) -> Int:
 def evaluate(expr: Int, values: Mapping[str, int]) -> int:
     """The value of an int or Size at `values`; KeyError names a symbol that is missing."""
     return expr if isinstance(expr, int) else expr.at(values)
-
-
-def replaced(expr: Int, atom: Atom, by: Int) -> Int:
-    """`expr` with an atom of its polynomial replaced (not those inside its floors)."""
-    return expr if isinstance(expr, int) else expr.map(lambda a: by if a == atom else a.size())
 
 
 def symbols_of(*exprs: Int) -> frozenset[str]:

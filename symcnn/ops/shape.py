@@ -37,10 +37,10 @@ from symcnn.algebra.size import (
     minimum,
     mod,
     prod,
-    replaced,
     sharp_lower,
     sole_atom,
 )
+from symcnn.algebra.substitute import replaced
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
 from symcnn.ops import dtypes, tools, work
 from symcnn.ops.operation import rule as any_rule
@@ -308,16 +308,19 @@ reshape = rule("view", "reshape", "view_copy", saves=views.reshape)(reshaped)
 
 
 def under_what_is_known(*exprs: Int) -> tuple[Int, ...]:
-    """The expressions with ``e//n`` as ``k*(e//(k*n))`` where the sizes so far make them equal.
+    """The expressions with ``e//n`` as ``k*((e + c*n)//(k*n)) - c``, where the sizes so far make
+    them equal.
 
-    After a view into 8 x 8 windows, ``H//4`` is ``8*(H//32)``.
+    After a view into 8 x 8 windows, ``H//4`` is ``8*(H//32)``; where it is of ``H//4 + 2``,
+    ``8*((H + 8)//32) - 2``.
     """
     floors = {a for e in exprs if isinstance(e, Size) for a in e.atoms() if isinstance(a, Floor)}
     finer = sorted((a.den, a.key, a) for a in floors if isinstance(a.den, int))
     for i, (n, _, fine) in enumerate(finer):
         for m, _, coarse in reversed(finer[i + 1 :]):
             if m % n == 0:
-                whole = coarse.size() * (m // n)
+                shift = coarse.num - fine.num
+                whole = coarse.size() * (m // n) - (shift // n if isinstance(shift, int) else 0)
                 if entails(Condition(fine.size(), "==", whole)):
                     exprs = tuple(replaced(e, fine, whole) for e in exprs)
                     break

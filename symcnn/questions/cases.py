@@ -168,14 +168,13 @@ def _stairs(wheres: Sequence[InputSet], sizes: Sequence[Int]) -> Iterator[Int]:
 
 
 def _zero(law: Simplest, gap: Int) -> bool:
-    """Whether a difference is 0 on all of a set."""
-    if law(gap) == 0:
-        return True
-    where = law.domain
-    if where is None:
-        return False
-    with suppress(Undecidable):
-        return where <= input_set(where.names, [Condition(gap, "==", 0)])
+    """Whether a difference is 0 on all of a set; a form that divides by 0 there is none."""
+    with suppress(Undecidable, ZeroDivisionError):
+        if law(gap) == 0:
+            return True
+        where = law.domain
+        if where is not None:
+            return where <= input_set(where.names, [Condition(gap, "==", 0)])
     return False
 
 

@@ -32,6 +32,7 @@ from typing import Protocol
 from symcnn.algebra import size as sz
 from symcnn.algebra.factor import factors, text
 from symcnn.algebra.size import Int, Size
+from symcnn.algebra.substitute import replaced
 from symcnn.errors import Undecidable
 from symcnn.sets.condition import Condition
 from symcnn.sets.downset import Bound, grows
@@ -247,7 +248,7 @@ def _greatest(condition: Condition, gap: Size, known: Known) -> Cases | None:
                     case: list[Condition | Bound] = [
                         Condition(a, ">=", b + (j < i)) for j, b in enumerate(atom.args) if j != i
                     ]
-                    rest = sz.replaced(gap, atom, a)
+                    rest = replaced(gap, atom, a)
                     found.append([*case, Condition(rest, condition.relation, 0)])
                 return found
     return None
@@ -459,7 +460,7 @@ def _divisor(condition: Condition, gap: Size, known: Known) -> Cases | None:
             continue
         found: Cases = []
         for d in range(1, _FEW + 1):
-            rest = _everywhere(gap, atom, d - int(den.const))
+            rest = replaced(gap, atom, d - int(den.const))
             found.append([Condition(den, "==", d), Condition(rest, condition.relation, 0)])
             if known.entails(Condition(d, ">=", den)):
                 return found
@@ -478,7 +479,7 @@ def _few(condition: Condition, gap: Size, known: Known) -> Cases | None:
             return [
                 [
                     Condition(atom.size(), "==", v),
-                    Condition(_everywhere(gap, atom, v), condition.relation, 0),
+                    Condition(replaced(gap, atom, v), condition.relation, 0),
                 ]
                 for v in values
             ]
@@ -502,21 +503,6 @@ def _values(expr: Int, known: Known) -> range | None:
     return None if high is None or low is None or high + low >= _FEW else range(-low, high + 1)
 
 
-def _everywhere(expr: Int, atom: sz.Atom, value: int) -> Int:
-    """An expression with an atom replaced, inside its floors and maxima too."""
-
-    def put(a: sz.Atom) -> Int:
-        if a == atom:
-            return value
-        if isinstance(a, sz.Floor):
-            return sz.floordiv(_everywhere(a.num, atom, value), _everywhere(a.den, atom, value))
-        if isinstance(a, sz.Max):
-            return sz.maximum(*(_everywhere(arg, atom, value) for arg in a.args))
-        return a.size()
-
-    return expr if isinstance(expr, int) else expr.map(put)
-
-
 def _quotient(condition: Condition, gap: Size, known: Known) -> Cases | None:
     """``floor(e/d)`` for a size d, where the quotient stays in a range: a case for each value."""
     for atom in sz.every_atom(gap):
@@ -536,7 +522,7 @@ def _quotient(condition: Condition, gap: Size, known: Known) -> Cases | None:
                 positive,
                 Condition(num, ">=", den * q),
                 Condition(den * (q + 1), ">=", num + 1),
-                Condition(sz.replaced(gap, atom, q), condition.relation, 0),
+                Condition(replaced(gap, atom, q), condition.relation, 0),
             ]
             for q in range(span[0], span[1] + 1)
         ]

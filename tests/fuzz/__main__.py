@@ -15,7 +15,7 @@ from rich.progress import MofNCompleteColumn, Progress
 from symcnn.cli.reply import to_json
 from symcnn.errors import SymcnnError
 from symcnn.judge.validate import check_device
-from tests.fuzz.campaign import Campaign
+from tests.fuzz.campaign import Campaign, plural
 from tests.fuzz.sweep import judge_cases, parse_case, told
 
 __all__ = ["main"]
@@ -28,6 +28,9 @@ __all__ = ["main"]
 @click.option("--fields", default=100, show_default=True, help="How many receptive fields.")
 @click.option("--places", default=100, show_default=True, help="Tiles, shards, streams, agreement.")
 @click.option("--forms", default=2_000, show_default=True, help="Ways to call operations.")
+@click.option(
+    "--branching", default=100, show_default=True, help="Networks with branches on sizes."
+)
 @click.option("--seed", default=0, show_default=True, help="Reproduces every case.")
 @click.option("--device", default="", help="Where they run; else layers on CPU, networks on meta.")
 @click.option("--processes", type=click.IntRange(min=1), help="How many (default: one per core).")
@@ -76,7 +79,7 @@ def _run(campaign: Campaign, counts: dict[str, int], processes: int, state: Path
     """Run what is missing, and show how far it is; whether it ended."""
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        bars = {what: progress.add_task(f"{what}s", total=n) for what, n in counts.items()}
+        bars = {what: progress.add_task(plural(what), total=n) for what, n in counts.items()}
 
         def show(now: Campaign) -> None:
             for what, bar in bars.items():

@@ -27,10 +27,18 @@ import symcnn
 from symcnn.errors import BadSpec
 from tests.fuzz.sweep import WHAT, Mismatch, Tally, judge_cases
 
-__all__ = ["BLOCKS", "Campaign", "versions"]
+__all__ = ["BLOCKS", "Campaign", "plural", "versions"]
 
 #: Cases that one process does before it ends; on a card, which takes seconds to open, ten times.
-BLOCKS = {"layer": 1000, "network": 20, "domain": 5, "field": 20, "place": 20, "form": 5000}
+BLOCKS = {
+    "layer": 1000,
+    "network": 20,
+    "domain": 5,
+    "field": 20,
+    "place": 20,
+    "form": 5000,
+    "branching": 20,
+}
 
 #: How each kind is judged, for the report.
 _HOW = {
@@ -45,6 +53,8 @@ _HOW = {
     "form": "Argument forms: torch's declared samples of every operation at other sizes, called as "
     "function, method, operator, in place, by place and by name: a trace of the call against the "
     "call.",
+    "branching": "Networks whose python branches on sizes, at a grid of sizes: shapes, the domain, "
+    "the sizes of two outputs, against torch on the CPU; a map without elements is a refusal.",
 }
 
 _FORMAT = 6
@@ -249,6 +259,8 @@ class Campaign:
             found.append(f"{tally.places:,} places")
         if tally.forms:
             found.append(f"{tally.forms:,} calls")
+        if tally.branching:
+            found.append(f"{tally.branching:,} branching networks")
         return ", ".join(found) or "nothing"
 
     @property
@@ -275,11 +287,12 @@ class Campaign:
             "",
         ]
         if tally.mismatches:
-            lines += [f"- `{m.case}`: `{m.told}`" for m in tally.mismatches[:20]] + [""]
+            first_lines = ((m.case, m.told.partition("\n")[0]) for m in tally.mismatches[:20])
+            lines += [f"- `{case}`: `{told}`" for case, told in first_lines] + [""]
         lines += ["| began | s | cases | processes | source | versions | machine |"]
         lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
         for run in self.runs:
-            cases = ", ".join(f"{n:,} {what}s" for what, n in sorted(run["cases"].items()))
+            cases = ", ".join(f"{n:,} {plural(what)}" for what, n in sorted(run["cases"].items()))
             lines.append(
                 f"| {run['began']} | {run['seconds']:,.0f} | {cases} | {run['processes']} | "
                 f"{run['source']} | {run['versions']} | {run['machine']} |"
@@ -290,6 +303,11 @@ class Campaign:
         lines += ["", "| besides | |", "| --- | --- |"]
         lines += [f"| {what} | {count:,} |" for what, count in sorted(tally.counts.items())]
         return "\n".join(lines) + "\n"
+
+
+def plural(what: str) -> str:
+    """What many cases of a kind are called."""
+    return "branching networks" if what == "branching" else f"{what}s"
 
 
 def _work(pipe: Connection, seed: int, device: str, what: str, first: int, after: int) -> None:

@@ -8,7 +8,9 @@ FLOPs must be those that torch counts. A domain is that of a random network too,
 torch takes at every size up to 300 along every axis: see `tests.fuzz.domains`. A field is that
 of a random network that mixes places, against gradients: see `tests.fuzz.mixing`. A place is
 a tiling, a sharding, a stream or an agreement of random networks, held against runs in double: see
-`tests.fuzz.places`. A form is one way to call one operation: see `tests.fuzz.forms`.
+`tests.fuzz.places`. A form is one way to call one operation: see `tests.fuzz.forms`. A
+branching network is a forward with random branches on sizes, put to torch at a grid of sizes: see
+`symcnn.testing.branching`.
 
 On another device, a card say, layers run there in place of the CPU, and networks besides; what that
 device alone refuses, or takes, is counted and is no mismatch.
@@ -33,6 +35,7 @@ from symcnn.testing.layers import KINDS, draw_layer, draw_sizes
 
 if TYPE_CHECKING:
     from symcnn.network import Network
+    from symcnn.testing.branching import BranchingRecipe
     from symcnn.testing.networks import NetworkRecipe
     from tests.fuzz.mixing import Mixing
     from tests.fuzz.places import Place
@@ -41,6 +44,7 @@ __all__ = [
     "WHAT",
     "Mismatch",
     "Tally",
+    "branching_case",
     "case",
     "domain_case",
     "field_case",
@@ -82,6 +86,7 @@ class Tally:
     fields: int = 0
     places: int = 0
     forms: int = 0
+    branching: int = 0
     counts: Counter[str] = field(default_factory=Counter)  # of what is worth knowing besides
     wrong: int = 0
     mismatches: list[Mismatch] = field(default_factory=list)  # the first of them
@@ -95,6 +100,7 @@ class Tally:
         self.fields += other.fields
         self.places += other.places
         self.forms += other.forms
+        self.branching += other.branching
         self.counts += other.counts
         self.wrong += other.wrong
         self.mismatches = [*self.mismatches, *other.mismatches][:_TOLD]
@@ -121,6 +127,7 @@ class Tally:
             "fields": self.fields,
             "places": self.places,
             "forms": self.forms,
+            "branching": self.branching,
             "counts": dict(sorted(self.counts.items())),
             "wrong": self.wrong,
             "mismatches": [asdict(m) for m in self.mismatches],
@@ -138,6 +145,7 @@ class Tally:
             fields=values["fields"],
             places=values["places"],
             forms=values["forms"],
+            branching=values["branching"],
             counts=Counter(values["counts"]),
             wrong=values["wrong"],
             mismatches=[Mismatch(**m) for m in values["mismatches"]],
@@ -409,6 +417,33 @@ _VERDICTS = {
 }
 
 
+# Branching networks ------------------------------------------------------------------------------
+
+
+def branching_case(seed: int, number: int) -> BranchingRecipe:
+    """One network whose python branches on sizes."""
+    from symcnn.testing.branching import draw_branching
+
+    source = Seeded(f"{seed} branching {number}")
+    return draw_branching(source, source.integer(1, 3))
+
+
+def _judge_branching(seed: int, number: int, tally: Tally, _: str) -> None:
+    from symcnn.testing.branching import judge
+
+    recipe = branching_case(seed, number)
+    found = judge(recipe)
+    tally.branching += 1
+    tally.counts["branches followed"] += found.branches
+    tally.counts["sizes at which branching networks were compared"] += found.sizes
+    tally.counts["sizes at which branching networks were compared, valid"] += found.valid
+    tally.counts["outputs whose sizes were compared at all of these"] += found.fibres
+    tally.counts["branching networks that are not complete"] += not found.complete
+    tally.counts["branching networks whose domain no exact set tells"] += not found.decidable
+    for told in found.mismatches[:1]:
+        tally.add(Mismatch(f"branching:{number}", f"{told}\n{recipe}"))
+
+
 # Many --------------------------------------------------------------------------------------------
 
 #: What may be judged: one case of each, by its number.
@@ -419,6 +454,7 @@ WHAT: dict[str, Callable[[int, int, Tally, str], None]] = {
     "field": _judge_field,
     "place": _judge_place,
     "form": _judge_form,
+    "branching": _judge_branching,
 }
 
 
@@ -465,7 +501,7 @@ def parse_case(text: str) -> tuple[str, int]:
     if what not in WHAT or not number.isdecimal():
         raise BadSpec(
             f"{text!r} is no case",
-            cure="such as layer:123456, network:17, domain:17, field:17, place:17, form:17",
+            cure=f"such as layer:123456, {', '.join(f'{w}:17' for w in WHAT if w != 'layer')}",
         )
     return what, int(number)
 
@@ -486,5 +522,7 @@ def told(what: str, seed: int, number: int) -> str:
         from tests.fuzz.forms import draw_call
 
         return f"form:{number}: {draw_call(seed, number)}"
+    if what == "branching":
+        return f"branching:{number}:\n{branching_case(seed, number)}"
     kind, layer, at = layer_case(seed, number)
     return f"layer:{number} ({kind}): {layer.line(at)}"

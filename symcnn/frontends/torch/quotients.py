@@ -29,7 +29,7 @@ from symcnn.algebra.size import (
     minimum,
     prod,
 )
-from symcnn.ops.shape import left_over, unfloored, whole_quotient
+from symcnn.ops.shape import left_over, under_what_is_known, unfloored, whole_quotient
 
 __all__ = [
     "ARITHMETIC",
@@ -47,6 +47,7 @@ __all__ = [
     "is_product",
     "near_fraction",
     "of_one",
+    "on_domain",
     "quotient",
     "reduced",
     "sizes_of",
@@ -153,10 +154,16 @@ def _integral(expr: Any) -> Int:
     return expr  # type: ignore[no-any-return]
 
 
+def on_domain(num: Int, den: Int) -> tuple[Int, Int]:
+    """Two sizes by the domain law: floors that are exact so far are quotients."""
+    num, den = under_what_is_known(num, den)
+    return unfloored(num), unfloored(den)
+
+
 def quotient(num: Int, den: Int) -> Int:
     """``num // den``, exact where the domain says so: windows over windows per image."""
     if isinstance(den, Size):
-        whole = whole_quotient(unfloored(num), unfloored(den))
+        whole = whole_quotient(*on_domain(num, den))
         if whole is not None:
             return whole
     return floordiv(num, den)
@@ -164,7 +171,7 @@ def quotient(num: Int, den: Int) -> Int:
 
 def is_exact(num: Int, den: Int) -> bool:
     """Whether the quotient is a float exactly: whole on the domain, but for powers of two."""
-    num, den = reduced(unfloored(num), unfloored(den))
+    num, den = reduced(*on_domain(num, den))
     return is_dyadic(left_over(num, den)) if isinstance(den, int) else False
 
 

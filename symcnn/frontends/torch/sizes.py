@@ -39,12 +39,12 @@ from symcnn.frontends.torch.quotients import (
     is_product,
     near_fraction,
     of_one,
+    on_domain,
     quotient,
     reduced,
     sizes_of,
     square_root,
 )
-from symcnn.ops.shape import unfloored
 from symcnn.sets.condition import Condition
 
 __all__ = ["Dim", "Real", "largest"]
@@ -495,7 +495,7 @@ class Real(torch.SymFloat):
 
     def _settled(self) -> tuple[Int, Int]:
         """The quotient, with floors that the domain says are exact as quotients."""
-        num, den = reduced(unfloored(self.num), unfloored(self.den))
+        num, den = reduced(*on_domain(self.num, self.den))
         whole = exact_div(num, den) if isinstance(den, Size) or den != 1 else num
         return (num, den) if whole is None else (whole, 1)
 

@@ -15,7 +15,8 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from symcnn.algebra.axis import IDENTITY
-from symcnn.algebra.size import Int, Max, Size, evaluate, every_atom, prod, replaced, symbols_of
+from symcnn.algebra.size import Int, Max, Size, evaluate, every_atom, prod, symbols_of
+from symcnn.algebra.substitute import replaced
 from symcnn.errors import SymcnnError, UnsupportedOperation
 from symcnn.frontends.torch.aliases import (
     AliasFound,
@@ -102,6 +103,7 @@ class Tracer(Values, TorchFunctionMode):
         tape.fix, tape.decide = self.fix, self.decide
         self.example = example
         self.region = region  # the sizes that the run is to describe; None: all
+        self.last: Mapping[str, int] = {}  # the point, once it is not the example
         self.forced: Sequence[Choice] = ()
         self.choices: list[Choice] = []
         self.steps: list[Step] = []  # all that the run asked so far
@@ -601,6 +603,8 @@ class Tracer(Values, TorchFunctionMode):
         mark, taken = len(self.steps), entails(condition)
         if taken is None:
             taken = self._choose(condition)
+        elif self.region is not None and not self.tape.domain:  # of nothing, everything holds
+            raise Nowhere
         self.note(mark, condition, taken)
         return taken
 
@@ -662,11 +666,12 @@ class Tracer(Values, TorchFunctionMode):
             if not domain:
                 raise Nowhere
         wanted = {n: self.example.get(n, EXAMPLE.get(n, 224)) for n in {*names, *domain.names}}
-        if domain.names and {n: wanted[n] for n in domain.names} not in domain:
+        last = {n: self.last.get(n, wanted[n]) for n in domain.names}
+        if domain.names and last not in domain:  # while it is in a smaller set, it is the nearest
             found = domain.nearest(*(wanted[n] for n in domain.names))
             values = found if isinstance(found, tuple) else (found,)
-            wanted.update(zip(domain.names, values, strict=True))
-        return wanted
+            last = self.last = dict(zip(domain.names, values, strict=True))
+        return wanted | last
 
     def _guard(self, requirement: Requirement, fixes: str = "") -> None:
         guard = Guard(requirement, caller(), len(self.tape.nodes) - 1, fixes=fixes)

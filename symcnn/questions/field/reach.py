@@ -29,10 +29,10 @@ from symcnn.algebra.size import (
     Symbol,
     maximum,
     minimum,
-    replaced,
     sharp_lower,
     symbols_of,
 )
+from symcnn.algebra.substitute import replaced
 from symcnn.errors import SymcnnError, Undecidable
 
 __all__ = [

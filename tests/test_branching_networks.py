@@ -1,0 +1,100 @@
+"""Random networks whose python branches on sizes: torch builds them, and judges what we say."""
+
+import inspect
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import symcnn
+from symcnn.network import Network
+from symcnn.testing.branching import BranchingRecipe, branching_networks, judge
+from tests.fuzz.sweep import branching_case, judge_cases
+
+
+@settings(max_examples=15)
+@given(branching_networks(most=1))
+def test_a_network_with_branches_is_what_torch_says_at_every_size(recipe):
+    assert judge(recipe).mismatches == []
+
+
+def test_cases_of_the_sweep_are_what_torch_says():
+    tally = judge_cases("branching", 7, range(12))
+    assert tally.mismatches == []
+    assert tally.branching == 12
+    assert tally.counts["branches followed"] > 24
+
+
+def test_a_case_is_always_the_same():
+    assert branching_case(3, 5) == branching_case(3, 5)
+    assert branching_case(3, 5) != branching_case(3, 6)
+
+
+@given(st.data())
+@settings(max_examples=20)
+def test_a_recipe_prints_as_the_module_that_it_builds(data):
+    recipe = data.draw(branching_networks())
+    assert inspect.getsource(type(recipe.build()).forward).rstrip() in str(recipe)
+
+
+def test_a_wrong_shape_is_told(monkeypatch):
+    monkeypatch.setattr(Network, "shape_at", lambda net, **sizes: (0,))
+    recipe = BranchingRecipe(("x = F.max_pool2d(x, 2)",))
+    assert "(0,) at 1 x 1, torch: refuses" in judge(recipe).mismatches
+
+
+# Counterexamples ------------------------------------------------------------------------------
+
+
+def traced(*forward, layers=()):
+    recipe = BranchingRecipe(forward, layers)
+    assert judge(recipe).mismatches == []
+    return symcnn.from_torch(recipe.build(), recipe.spec)
+
+
+def test_the_greatest_of_sizes_inside_a_floor_is_a_branch():
+    """It was looked for without end."""
+    net = traced("k = max(1, min(h // 6, 3))", "x = F.max_pool2d(x, k)")
+    assert net.shape_at(N=1, H=20, W=20) == (1, 2, 6, 6)
+
+
+def test_a_loop_ends_where_a_layer_leaves_no_size():
+    """Of no sizes everything holds, a condition to go on too."""
+    net = traced(
+        "if w * h < 81:",
+        "    while 13 < x.size(3) <= 36:",
+        "        x = F.max_pool2d(x, 2)",
+    )
+    assert net.complete
+
+
+def test_windows_of_a_padded_map_give_the_batch_back():
+    """Nothing is left over of (H + 2)//3 rows of windows in windows of windows."""
+    windows = (
+        "n1, c1, h1, w1 = x.shape",
+        "x = x.view(n1, c1, h1 // 2, 2, w1 // 2, 2).permute(0, 2, 4, 3, 5, 1)",
+        "x = x.reshape(-1, 4, c1)",
+        "n2 = int(x.shape[0] / (h1 * w1 / 2 / 2))",
+        "x = x.view(n2, h1 // 2, w1 // 2, 2, 2, c1).permute(0, 5, 1, 3, 2, 4)",
+        "x = x.reshape(n2, c1, h1, w1)",
+    )
+    net = traced("x = F.pad(x, (0, -w % 3, 0, -h % 3))", *windows)
+    assert str(net.valid_inputs()) == "H % 6 in {0, 4, 5} and W % 6 in {0, 4, 5}"
+
+
+def test_a_form_that_divides_by_zero_on_another_branch_is_not_that_of_the_branch():
+    net = traced("x = F.max_pool2d(x, h // 6 if h >= 6 else 1)")
+    assert net.shape_at(N=1, H=13, W=13) == (1, 2, 6, 6)
+
+
+def test_a_branch_without_an_exact_set_makes_the_domain_undecidable_and_not_wrong():
+    net = traced(
+        "if w % 2:",
+        "    return x",
+        "k = 3 - x.shape[2] % 3",
+        "x = F.avg_pool2d(x, (k, 1))",
+        "x = F.conv2d(x[:, :, : x.shape[2] // 3 * 3], torch.zeros(2, 2, 3, 3), stride=3)",
+    )
+    assert net.shape_at(N=1, H=12, W=12) == (1, 2, 1, 4)
+    with pytest.raises(symcnn.Undecidable):
+        net.valid_inputs()
