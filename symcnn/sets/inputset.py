@@ -425,15 +425,13 @@ class InputSet:
         sides = InputSet(["side"], self.visible.apply(isl().Map(f"{{ [{inside}] -> [{side}] }}")))
         for value in sides:
             shell: Any = self.visible.intersect(isl().Set(f"{{ [{inside}] : {side} = {value} }}"))
-            found: list[tuple[int, ...]] = []
-            shell.foreach_point(
-                lambda p, found=found: found.append(
-                    tuple(
-                        int(p.get_coordinate_val(isl().dim_type.set, i).to_python())
-                        for i in range(len(dims))
-                    )
-                )
-            )
+            points: list[Any] = []
+            shell.foreach_point(points.append)  # a call of python's there would swallow Ctrl-C
+            kind = isl().dim_type.set
+            found = [
+                tuple(int(p.get_coordinate_val(kind, i).to_python()) for i in range(len(dims)))
+                for p in points
+            ]
             yield from sorted(found, key=lambda member: (sum(member), member))
 
     @question
