@@ -12,17 +12,17 @@ from symcnn.testing.branching import BranchingRecipe, branching_networks, judge
 from tests.fuzz.sweep import branching_case, judge_cases
 
 
-@settings(max_examples=15)
+@settings(max_examples=5)
 @given(branching_networks(most=1))
 def test_a_network_with_branches_is_what_torch_says_at_every_size(recipe):
     assert judge(recipe).mismatches == []
 
 
 def test_cases_of_the_sweep_are_what_torch_says():
-    tally = judge_cases("branching", 7, range(12))
+    tally = judge_cases("branching", 7, range(4))
     assert tally.mismatches == []
-    assert tally.branching == 12
-    assert tally.counts["branches followed"] > 24
+    assert tally.branching == 4
+    assert tally.counts["branches followed"] > 8
 
 
 def test_a_case_is_always_the_same():

@@ -223,7 +223,7 @@ _GRAMMAR: dict[str, tuple[str, ...]] = {
         "b, r = -x.shape[2] % {m=2..4}, -x.shape[3] % {m}\n"
         "if {needed}:\n"
         "    x = F.pad(x, (0, r, 0, b))\n{windows}",
-        "{m=2..4}\n{windows}",
+        "m = {m=2..4}\n{windows}",
         # down and up again, beside what it was
         "y = F.interpolate(F.max_pool2d(x, {k=2..3}), scale_factor={k})\n{fit}\n{join}",
         "if {condition}:\n    return x",
@@ -392,7 +392,8 @@ def judge(recipe: BranchingRecipe, sizes: Sequence[tuple[int, int]] = SIZES) -> 
 
     The shape must be torch's, and a size is refused, by the network and by its domain, exactly
     where torch raises or a map on the way is empty; two outputs must come of the sizes that give
-    them. A network that is not complete may take more sizes than its domain has.
+    them. A network that is not complete may take more sizes than its domain has; where it runs the
+    module, a map without elements is what torch makes of it.
 
     >>> judge(BranchingRecipe(("if h % 2:", "    x = x[:, :, 1:]"))).mismatches
     []
@@ -400,7 +401,8 @@ def judge(recipe: BranchingRecipe, sizes: Sequence[tuple[int, int]] = SIZES) -> 
     from symcnn.frontends import from_torch
 
     module, found = recipe.build(), Judged()
-    truth = {size: _torch_shape(module, size) for size in sizes}
+    made = {size: _torch_shape(module, size) for size in sizes}
+    truth = {size: None if empty else shape for size, (shape, empty) in made.items()}
     found.sizes, found.valid = len(truth), sum(shape is not None for shape in truth.values())
     try:
         net = from_torch(module, recipe.spec)
@@ -410,20 +412,23 @@ def judge(recipe: BranchingRecipe, sizes: Sequence[tuple[int, int]] = SIZES) -> 
             found.mismatches.append(f"{type(error).__name__}: {error}, torch takes {taken}")
         return found
     found.complete = net.complete
-    found.mismatches += _differences(net, truth, found)
+    bare = {} if net.complete else {size: shape for size, (shape, empty) in made.items() if empty}
+    found.mismatches += _differences(net, truth, bare, found)
     return found
 
 
-def _torch_shape(module: nn.Module, size: tuple[int, int]) -> tuple[int, ...] | None:
+def _torch_shape(module: nn.Module, size: tuple[int, int]) -> tuple[Any, bool]:
+    """The shape, None where torch raises; and whether a map on the way has no elements."""
     try:
         with torch.no_grad(), _Empty() as empty:
-            shape = tuple(module(torch.zeros(2, _C, *size)).shape)
+            return tuple(module(torch.zeros(2, _C, *size)).shape), empty.found
     except Exception:  # torch's errors are of all kinds, and so are the model's
-        return None
-    return None if empty.found else shape
+        return None, False
 
 
-def _differences(net: Network, truth: dict[Any, Any], found: Judged) -> Iterator[str]:
+def _differences(
+    net: Network, truth: dict[Any, Any], bare: dict[Any, Any], found: Judged
+) -> Iterator[str]:
     domain: Any = None
     try:
         found.branches, domain = len(net.branches), net.valid_inputs()
@@ -435,7 +440,7 @@ def _differences(net: Network, truth: dict[Any, Any], found: Judged) -> Iterator
             ours: object = net.shape_at(**at)
         except InvalidInput:
             ours = None
-        if ours != shape:
+        if ours != shape and (ours is None or ours != bare.get((h, w))):
             yield f"{_shown(ours)} at {h} x {w}, torch: {_shown(shape)}"
         if domain is not None and domain.shown:
             inside = tuple(at[name] for name in domain.shown) in domain
@@ -445,13 +450,13 @@ def _differences(net: Network, truth: dict[Any, Any], found: Judged) -> Iterator
         return
     maps = sorted({shape[2:] for shape in truth.values() if shape is not None})
     for target in (*maps[:1], *maps[len(maps) // 2 :][:1]):
-        found.fibres += 1
         try:
             solution: Any = net.solve(output=target)
         except NoSolution:
             solution = None
         except Undecidable:
             continue
+        found.fibres += 1
         for (h, w), shape in truth.items():
             at = {"N": 2, "H": h, "W": w}
             inside = solution and tuple(at[name] for name in solution.shown) in solution
