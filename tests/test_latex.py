@@ -54,7 +54,7 @@ def stem():
         (FloorDiv(H - 35, 32), {"floors": "inline"}, r"\lfloor (H - 35) / 32 \rfloor"),
         (FloorDiv(H + 31, 32), {"floors": "division"}, r"\left((H + 31) \mathbin{//} 32\right)"),
         (FloorDiv(H, 2), {"names": {"H": r"H_{\mathrm{in}}"}, "floors": "inline"}, None),
-        (C**2 * k**2 + C, {}, r"C^{2} k^{2} + C"),
+        (C**2 * k**2 + C, {}, r"C^{2} \, k^{2} + C"),
         (2**n * H, {}, r"2^{n} \, H"),
         (25557032, {}, r"25\,557\,032"),
         (25557032, {"siunitx": True}, r"\num{25557032}"),

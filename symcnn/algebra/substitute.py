@@ -19,7 +19,7 @@ def replaced(expr: Int, atom: Atom, by: Int) -> Int:
     """`expr` with an atom replaced wherever it stands, inside floors and maxima too."""
 
     def put(other: Atom) -> Int:
-        if isinstance(other, (Floor, Max)) and other != atom:
+        if isinstance(other, (Floor, Max)) and atom in {*every_atom(*other.args)}:
             make = floordiv if isinstance(other, Floor) else maximum
             return make(*(replaced(arg, atom, by) for arg in other.args))
         return by if other == atom else other.size()

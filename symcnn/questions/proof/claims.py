@@ -173,6 +173,12 @@ def _ratio(value: Any) -> Ratio:
     raise BadSpec(f"{value!r} is not a number, text or expression")
 
 
+def _beside(sizes: Iterable[str]) -> str:
+    """``7x7``; formulas stand apart, ``H//2 - 2 x W//2 - 2``."""
+    told = [*sizes]
+    return (" x " if any(" " in size for size in told) else "x").join(told)
+
+
 def _shown(value: Ratio) -> str:
     num, den = value
     if den == 1:
@@ -389,7 +395,7 @@ class _Checker:
         batch = {n: self.sizes[n] for n in self.net.batch - named if n in self.sizes}
         value = tuple(v.subs(batch) if isinstance(v, Size) else v for v in found.value)
         found = replace(found, value=value)
-        true = "x".join(map(text, dict.fromkeys(found.value)))
+        true = _beside(map(text, dict.fromkeys(found.value)))
         said = "x".join(map(_shown, dict.fromkeys(claimed)))
         base = Verdict(claim.text, True, said, true, claim.where)
         gaps = [a - b * v for (a, b), v in zip(claimed, found.value, strict=True)]
