@@ -16,7 +16,7 @@ FAST = {
     "buckets": "U-Net|SqueezeNet 1.0|AlexNet|SuperPoint encoder|RT-DETR backbone",
     "batch": "RT-DETR backbone|DAC encoder|DAC decoder|HiFi-GAN|SuperPoint encoder",
     "pools": "GoogLeNet|ResNet-18|SqueezeNet 1.0",
-    "ONNX": "DAC encoder|DAC decoder|HiFi-GAN",
+    "ONNX": "DAC encoder",
     "agree": "U-Net",
     "alignment": "RT-DETR backbone",
 }
