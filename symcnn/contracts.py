@@ -8,12 +8,13 @@ at its first call; afterwards nothing of it is left in the way.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import reduce, wraps
+from operator import or_
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from symcnn import nn
 from symcnn.algebra.size import floordiv, symbols_of
-from symcnn.errors import BadSpec, ShapeMismatch
+from symcnn.errors import BadSpec, ShapeMismatch, Undecidable
 from symcnn.frontends import from_torch
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Ratio, parse_conditions, parse_formula, parse_shape
@@ -88,7 +89,8 @@ def check_contract(net: Network, spec: str, *, domain: str = "", name: str = "th
         besides, such as ``"H >= 32 and W % 32 == 0"``.
 
     Raises ShapeMismatch with the smallest sizes at which it is broken, or if no size is left on
-    which it speaks; BadSpec for malformed text; Undecidable where no exact set can be given.
+    which it speaks; BadSpec for malformed text; Undecidable where no exact set can be given, or
+    where the contract speaks of sizes that were not followed (`net.unfollowed`).
 
     >>> from symcnn import nn
     >>> net = nn.Conv2d(3, 64, 3, stride=2, padding=1).trace("N 3 H W")
@@ -102,6 +104,12 @@ def check_contract(net: Network, spec: str, *, domain: str = "", name: str = "th
     spoken = [_check(branch.network, outputs, given, broken) for branch in net.branches]
     if not any(spoken):
         raise ShapeMismatch(broken, cure="there is no size that it takes and the contract is about")
+    followed = reduce(or_, (branch.where for branch in net.branches))
+    if not net.complete and not net.sizes_that_meet(given) <= followed:
+        raise Undecidable(
+            f"{name} is followed {net.scope}: at other sizes its contract is not decided",
+            cure="state what the contract is about with domain=, or give numbers in its shapes",
+        )
 
 
 def _check(net: Network, outputs: list[list[Ratio]], given: list[Requirement], broken: str) -> bool:

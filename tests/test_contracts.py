@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 import symcnn
 from symcnn.contracts import check_contract
-from symcnn.errors import BadSpec, ShapeMismatch
+from symcnn.errors import BadSpec, ShapeMismatch, Undecidable
 
 
 @symcnn.contract("N 3 H W -> N 8 H/2 W/2")
@@ -123,6 +123,23 @@ class Padded(nn.Module):
         elif h > 64:
             x = x[:, :, :-2]
         return self.conv(x)
+
+
+class Rows(nn.Module):
+    """Python needs the number of rows: the network is of one height."""
+
+    def forward(self, x):
+        return torch.stack([x[:, :, i] for i in range(x.shape[2])], 2)
+
+
+def test_a_contract_about_sizes_that_were_not_followed_is_not_decided():
+    net = symcnn.from_torch(Rows(), "N 3 H W", example={"H": 4})
+    for spec in ("N 3 H W -> N 3 H W", "N 3 H W -> N 3 4 W"):
+        with pytest.raises(Undecidable, match=r"the network is followed for H == 4 only"):
+            check_contract(net, spec)
+        check_contract(net, spec, domain="H == 4")
+    with pytest.raises(ShapeMismatch, match=r"not \(1, 3, 5, 1\)"):
+        check_contract(net, "N 3 H W -> N 3 5 W")
 
 
 def test_a_contract_speaks_of_every_branch():
