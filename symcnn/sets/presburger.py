@@ -322,7 +322,7 @@ def _apart(requirement: Requirement) -> list[Requirement]:
         return [requirement]
     with suppress(Undecidable):
         found = cases(requirement, _Anything())
-        if found is not None and len(found) == 1:
+        if found is not None and len(found) == 1 and requirement not in found[0]:
             parts = found[0]
             if all(isinstance(part, Condition) for part in parts):
                 return [

@@ -455,15 +455,10 @@ def _divisor(condition: Condition, gap: Size, known: Known) -> Cases | None:
         if not isinstance(floor, sz.Floor) or isinstance(floor.den, int):
             continue
         den, atom = floor.den, sz.sole_atom(floor.den - floor.den.const)
-        few = Condition(_FEW, ">=", den)
-        if atom is None or not is_linear(den) or not known.entails(few):
-            continue
-        found: Cases = []
-        for d in range(1, _FEW + 1):
-            rest = replaced(gap, atom, d - int(den.const))
-            found.append([Condition(den, "==", d), Condition(rest, condition.relation, 0)])
-            if known.entails(Condition(d, ">=", den)):
-                return found
+        high = _greatest_value(den, known) if atom is not None and is_linear(den) else None
+        if atom is not None and high is not None:
+            shift = int(den.const)
+            return [_at(condition, gap, atom, d - shift) for d in range(1, high + 1)]
     return None
 
 
@@ -474,33 +469,25 @@ def _few(condition: Condition, gap: Size, known: Known) -> Cases | None:
             continue
         if not any(len(mono) > 1 and atom in dict(mono) for mono in gap.terms):
             continue
-        values = _values(atom.size(), known)
-        if values is not None:
-            return [
-                [
-                    Condition(atom.size(), "==", v),
-                    Condition(replaced(gap, atom, v), condition.relation, 0),
-                ]
-                for v in values
-            ]
+        high = _greatest_value(atom.size(), known)
+        low = _greatest_value(-atom.size(), known) if high is not None else None
+        if high is not None and low is not None and high + low < _FEW:
+            return [_at(condition, gap, atom, v) for v in range(-low, high + 1)]
     return None
 
 
-def _values(expr: Int, known: Known) -> range | None:
-    """The range of what a size can be, if that is at most `_FEW` numbers around 0."""
+def _at(condition: Condition, gap: Size, atom: sz.Atom, value: int) -> list[Condition | Bound]:
+    """The case of one value of an atom."""
+    rest = Condition(replaced(gap, atom, value), condition.relation, 0)
+    return [Condition(atom.size(), "==", value), rest]
 
-    def bound(sign: int) -> int | None:
-        """The greatest value of the size times the sign."""
-        high = next((n for n in _STEPS if known.entails(Condition(n, ">=", expr * sign))), None)
-        while high is not None and known.entails(Condition(high - 1, ">=", expr * sign)):
-            high -= 1
-            if high < -_FEW:
-                return None
-        return high
 
-    high = bound(1)
-    low = bound(-1) if high is not None else None
-    return None if high is None or low is None or high + low >= _FEW else range(-low, high + 1)
+def _greatest_value(expr: Int, known: Known) -> int | None:
+    """The greatest value of a size, if that is from -`_FEW` to `_FEW`."""
+    high = next((n for n in _STEPS if known.entails(Condition(n, ">=", expr))), None)
+    while high is not None and known.entails(Condition(high - 1, ">=", expr)):
+        high = high - 1 if high > -_FEW else None
+    return high
 
 
 def _quotient(condition: Condition, gap: Size, known: Known) -> Cases | None:
@@ -512,8 +499,8 @@ def _quotient(condition: Condition, gap: Size, known: Known) -> Cases | None:
             continue
         num, den = atom.num, atom.den
         positive = Condition(den, ">=", 1)  # python divides by nothing else here
-        if not known.entails(positive):  # asked again of sizes at which it is, and of no others
-            return [[positive, condition], [Condition(0, ">=", 1)]]
+        if not known.entails(positive):  # asked again of the sizes at which it is
+            return [[positive, condition]]
         span = _range(num, den, known)
         if span is None:
             continue
