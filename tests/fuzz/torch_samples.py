@@ -213,15 +213,8 @@ def _compare_resized(report: Report, op: Any, rule: str, args: Any, kwargs: Any)
     ours = _ours(op.full_name, rule, args, kwargs)
     if not isinstance(want, Exception):
         _judge(report, op.full_name, written_out(args, kwargs), ours, want)
-    elif isinstance(ours, SymcnnError):
-        report.covered[op.full_name] += 1
-    elif isinstance(ours, Exception) or not NOT_ABOUT_SHAPES.search(str(want)):
-        first = str(want).splitlines()[0] if str(want) else type(want).__name__
-        report.failed.append(
-            f"{op.name}{written_out(args, kwargs)}: {ours!r}, torch raises {first!r}"
-        )
     else:
-        report.skipped[op.full_name, "an error that is not about shapes"] += 1
+        _judge_refusal(report, op.full_name, written_out(args, kwargs), ours, want)
 
 
 def check_macs(op: OpInfo, name: str, count: int | None = None) -> Report:
@@ -290,15 +283,18 @@ def _compare_error(report: Report, op: Any, rule: str, args: Any, kwargs: Any, e
         report.skipped[op.name, "torch does not raise where it says so"] += 1
         return
     ours = _ours(op.full_name, rule, args, kwargs)
+    _judge_refusal(report, op.name, written_out(args, kwargs), ours, theirs)
+
+
+def _judge_refusal(report: Report, label: str, text: str, ours: Any, theirs: Exception) -> None:
+    """Where torch raises about shapes, so must the rule."""
     if isinstance(ours, SymcnnError):
-        report.covered[op.name] += 1
+        report.covered[label] += 1
     elif isinstance(ours, Exception) or not NOT_ABOUT_SHAPES.search(str(theirs)):
         first = str(theirs).splitlines()[0] if str(theirs) else type(theirs).__name__
-        report.failed.append(
-            f"{op.name}{written_out(args, kwargs)}: {ours!r}, torch raises {first!r}"
-        )
+        report.failed.append(f"{label}{text}: {ours!r}, torch raises {first!r}")
     else:
-        report.skipped[op.name, "an error that is not about shapes"] += 1
+        report.skipped[label, "an error that is not about shapes"] += 1
 
 
 def _ours(label: str, rule: str, args: Any, kwargs: Any, *, symbols: bool = False) -> Any:

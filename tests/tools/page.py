@@ -9,7 +9,6 @@ many numbers are off; the exit status is 1 if any is.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import random
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from typing import Any
 import torch
 
 import symcnn
+from tests.conftest import load_example
 from tests.fuzz import page as real
 
 NETWORKS = """
@@ -27,18 +27,11 @@ NETWORKS = """
     vgg:vgg16
 """.split()
 
-FOLDER = Path(__file__).parents[2] / "examples" / "networks"
-
 
 def network(name: str) -> Any:
     """A network of the examples, traced."""
     file, factory = name.split(":")
-    spec = importlib.util.spec_from_file_location(file, FOLDER / f"{file}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[file] = module
-    spec.loader.exec_module(module)
+    module = load_example(file)
     with torch.device("meta"):
         net = getattr(module, factory)().eval()
     channels = next(p for p in net.parameters() if p.ndim == 4).shape[1]

@@ -82,9 +82,8 @@ def filled(step: Step) -> Outputs:
 def range_(step: Step) -> Array:
     """Equally spaced numbers, if how many there are is known."""
     ends = [step.content(i) for i in range(3)]
-    start, limit, delta = (end.flat[0] for end in ends)
     if all(map(numeric, ends)):
-        return np.arange(start, limit, delta)
+        return np.arange(*(end.flat[0] for end in ends))
     start, limit, delta = (values.pointwise(lambda x: x, end).flat[0] for end in ends)
     if isinstance(limit - start, Size) or isinstance(delta, Size):
         raise Unknown

@@ -295,9 +295,8 @@ def _other_ends(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -
             ]
             for differ in more:
                 result = result | _projected(sizes, [index.name], [*reads, *differ])
-    if _holes(
-        ours, theirs
-    ):  # hulls do not see an end between two taps: all that windows make must end alike
+    # hulls do not see an end between two taps: all that windows make must end alike
+    if _holes(ours, theirs):
         mine, yours = _last_places(ours), _last_places(theirs)
         if len(mine) != len(yours):
             return sizes

@@ -74,7 +74,8 @@ def spec(net: Trace, target: str, sizes: Mapping[str, int | range]) -> Spec:
     own = _FORMATS[target]
     found = boxes(net, told, growing_only=target == "torch.export")
     job = _Job(net, told)
-    job.loses += [net.scope] * (not net.complete)
+    if not net.complete:
+        job.lose(net.scope)
     parts = []
     for box in found:
         job.loses += [line for line in box.loses if line not in job.loses]
