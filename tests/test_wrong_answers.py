@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 import symcnn
+from symcnn.errors import InvalidInput
 
 
 class Forward(nn.Module):
@@ -697,3 +698,48 @@ def test_parts_of_a_fixed_length_fix_only_how_many_there_are():
     network = net(lambda m, x: torch.cat(x.split(4, 2), 2), "N 3 H W")
     assert str(network.valid_inputs().axis("H")) == "221 <= H <= 224"
     assert our_shape(network, N=1, H=9, W=5) == (1, 3, 9, 5)
+
+
+SIZED = {
+    "pool": lambda x, k: F.avg_pool2d(x, k),
+    "pool, stride": lambda x, k: F.max_pool2d(x, 3, stride=k),
+    "convolution, stride": lambda x, k: F.conv2d(x, torch.zeros(2, 2, 3, 3), stride=k),
+    "convolution, dilation": lambda x, k: F.conv2d(x, torch.zeros(2, 2, 3, 3), dilation=k),
+    "transposed": lambda x, k: F.conv_transpose2d(
+        x[..., :1], torch.zeros(2, 2, 3, 1), stride=(k, k)
+    ),
+    "unfold": lambda x, k: x.unfold(2, 2, k),
+}
+
+
+@pytest.mark.parametrize("name", SIZED)
+def test_a_window_whose_stride_or_extent_is_a_size_is_refused_where_that_is_0(name):
+    class Sized(nn.Module):
+        def forward(self, x):
+            return SIZED[name](x, x.shape[3] % 6)
+
+    module = Sized()
+    net = symcnn.from_torch(module, "1 2 9 W")
+    for w in range(1, 20):
+        try:
+            want = tuple(module(torch.zeros(1, 2, 9, w)).shape)
+        except RuntimeError:
+            want = None
+        assert (w in net.valid_inputs()) == (want is not None)
+        if want is None:
+            with pytest.raises(InvalidInput):
+                net.shape_at(W=w)
+        else:
+            assert net.shape_at(W=w) == want
+
+
+def test_what_a_forward_refuses_at_numbers_is_a_size_that_it_does_not_take():
+    class Rows(nn.Module):
+        def forward(self, x):
+            parts = [x[:, :, i] for i in range(x.shape[2])]
+            return torch.stack(parts, 2).view(2, 7)
+
+    net = symcnn.from_torch(Rows(), "1 2 H W", example={"H": 1, "W": 7})
+    assert net.shape_at(H=7, W=1) == (2, 7)
+    with pytest.raises(InvalidInput, match="the model refuses H=2, W=7"):
+        net.shape_at(H=2, W=7)

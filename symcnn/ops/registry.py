@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, wraps
 from typing import Any, TypeVar, Union
 
-from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Whole
+from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Scatter, Whole, Window
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, lower
 from symcnn.errors import ShapeMismatch
@@ -229,4 +229,9 @@ def map_axes(
         need = axis_map.requires(x)
         if need is not None and ((low := lower(need[0] - need[1])) is None or low < 0):
             requires.append(Condition(need[0], ">=", need[1], why))
+        if isinstance(axis_map, (Window, Scatter)):
+            for name in ("extent", "stride", "dilation"):  # a size may be 0 where torch refuses
+                value = getattr(axis_map, name)
+                if isinstance(value, Size) and ((low := lower(value)) is None or low < 1):
+                    requires.append(Condition(value, ">=", 1, f"the {name} must be at least 1"))
     return tuple(sizes), requires

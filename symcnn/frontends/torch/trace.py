@@ -25,13 +25,21 @@ import torch
 
 from symcnn.algebra.size import Size, evaluate, symbols_of
 from symcnn.branched import Refusal, union
-from symcnn.errors import BadSpec, DataDependent, SymcnnError, Undecidable, UnsupportedOperation
+from symcnn.errors import (
+    BadSpec,
+    DataDependent,
+    InvalidInput,
+    SymcnnError,
+    Undecidable,
+    UnsupportedOperation,
+)
 from symcnn.frontends.torch.arguments import float_dtype
 from symcnn.frontends.torch.branches import Asked, Choice, Differs, Same, without_idle_guards
 from symcnn.frontends.torch.observe import observed
 from symcnn.frontends.torch.tracer import Nowhere, Tracer
 from symcnn.network import Network
 from symcnn.questions.blame import blamed
+from symcnn.questions.inputs.domain import listed
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.trace.branches import Unfollowed, negation, said
@@ -148,7 +156,7 @@ class _Front:
             if run.refusal is not None or run.outputs is None:
                 said = "" if run.refusal is None else run.refusal.cause
                 self.refusals.append(Refusal((*run.region.guards, *run.guards), said))
-        return union(nets, self.names, self.refusals, tuple(self.unfollowed), self._at)
+        return union(nets, self.names, self.refusals, tuple(self.unfollowed), self._there)
 
     def until(self, tracer: Tracer) -> Network:
         """The network up to where a run failed."""
@@ -266,6 +274,16 @@ class _Front:
             parameters=tracer.parameters,
             buffers=tracer.buffer_leaves,
         )
+
+    def _there(self, sizes: Mapping[str, int]) -> Network:
+        """The same; what the forward refuses at these numbers are sizes that it does not take."""
+        try:
+            return self._at(sizes)
+        except (UnsupportedOperation, DataDependent):
+            raise
+        except SymcnnError as error:
+            refused = f"the model refuses {listed(sizes)}: {error.cause}"
+            raise InvalidInput(refused, cure=error.cure) from error
 
     # regions
 
