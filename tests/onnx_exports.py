@@ -119,23 +119,43 @@ def onnx_row(name: str) -> str:
         return f"| {name} | {type(error).__name__}: {error.cause[:90]} | | | | |"
     ours, theirs = _first(back), _first(net)
     mine, other = back.valid_inputs(), net.valid_inputs()
-    same = "same" if mine == other else f"{mine} for {other}"
+    tied = {*mine.names} ^ {*other.names}  # what one of them speaks of and leaves free
+    equal = mine <= other <= mine if tied else mine == other
+    same = "same" if equal else _short(f"{mine} for {other}")
     params = f"{back.params:,}" + ("" if back.params == net.params else f" of {net.params:,}")
     return " | ".join(
         [
             f"| {name}",
-            "same" if ours == theirs else f"{ours} for {theirs}",
+            "same" if ours == theirs else _short(f"{ours} for {theirs}"),
             same,
             "same" if back.macs == net.macs else _close(back.macs, net.macs, other, net),
             params,
-            run(file, back) if net.params < RUN else "not run",
+            run(_freed(file), back) if net.params < RUN else "not run",
             "",
         ]
     ).rstrip()
 
 
 def _first(net: Any) -> str:
-    return str(net.output_tensors[0].shape) if len(net.branches) == 1 else str(net.output_shape)
+    """The shape of the first tensor that comes out, over all branches."""
+    shape = net.output_shape
+    while isinstance(shape, dict) or (shape and isinstance(shape[0], (tuple, dict))):
+        shape = next(iter(shape.values())) if isinstance(shape, dict) else shape[0]
+    return str(shape)
+
+
+def _short(text: str) -> str:
+    text = text.replace(" | ", " or ")  # which would end a cell
+    return text if len(text) <= 300 else f"{text[:300]}..."
+
+
+def _freed(file: Any) -> Any:
+    """The model without the sizes that it fixes: onnxruntime holds images to these."""
+    del file.graph.value_info[:]
+    for value in (*file.graph.input, *file.graph.output):
+        for i, dim in enumerate(value.type.tensor_type.shape.dim):
+            dim.dim_param = f"{value.name}_{i}"
+    return file
 
 
 def _close(a: Any, b: Any, domain: Any, net: Any) -> str:
@@ -230,7 +250,8 @@ def main(arguments: list[str]) -> None:
         try:
             rows.append(row(name))
         except Exception as error:  # one network must not stop the others
-            rows.append(f"| {name} | {type(error).__name__}: {str(error)[:90]} |")
+            said = str(error).partition("\n")[0]
+            rows.append(f"| {name} | {type(error).__name__}: {said[:90]} |")
         signal.alarm(0)
         print(rows[-1], flush=True)
     if not chosen:
