@@ -743,3 +743,32 @@ def test_what_a_forward_refuses_at_numbers_is_a_size_that_it_does_not_take():
     assert net.shape_at(H=7, W=1) == (2, 7)
     with pytest.raises(InvalidInput, match="the model refuses H=2, W=7"):
         net.shape_at(H=2, W=7)
+
+
+RATIOS = {
+    "of the longer side to the shorter": lambda h, w: max(h, w) / min(h, w) >= 2.5,
+    "to the shorter side": lambda h, w: h / min(h, w) < 2.5,
+    "of the shorter side": lambda h, w: min(h, w) / h >= 0.5,
+    "to a product with the shorter side": lambda h, w: 6 * h / (min(h, 3) * w) > 2,
+    "to what may be negative": lambda h, w: h / (w - 5) >= 2,
+    "to what may be 0, in whole numbers": lambda h, w: h // (w - 5) >= 1,
+}
+
+
+@pytest.mark.parametrize("name", RATIOS)
+def test_a_branch_on_a_ratio_is_taken_as_python_takes_it(name):
+    class Ratio(nn.Module):
+        def forward(self, x):
+            return x[:, :, :1, :1] if RATIOS[name](*x.shape[2:]) else x
+
+    module = Ratio()
+    net = symcnn.from_torch(module, "1 1 H W")
+    for h in range(1, 12):
+        for w in range(1, 12):
+            try:
+                want = tuple(module(torch.zeros(1, 1, h, w)).shape)
+            except ZeroDivisionError:
+                with pytest.raises(InvalidInput):
+                    net.shape_at(H=h, W=w)
+            else:
+                assert net.shape_at(H=h, W=w) == want

@@ -44,13 +44,19 @@ class Condition:
     why: str = ""
 
     def holds(self, values: Mapping[str, int]) -> bool:
-        """Whether it holds at `values`."""
-        lhs, rhs = evaluate(self.lhs, values), evaluate(self.rhs, values)
+        """Whether it holds at `values`; not where it divides by a size that is 0 there."""
+        try:
+            lhs, rhs = evaluate(self.lhs, values), evaluate(self.rhs, values)
+        except ZeroDivisionError:
+            return False
         return bool(lhs >= rhs if self.relation == ">=" else lhs == rhs)
 
     def consequence(self, values: Mapping[str, int]) -> str:
         """What goes wrong at `values`, in words."""
-        return f"{evaluate(self.lhs, values)} {self._negated} {evaluate(self.rhs, values)}"
+        try:
+            return f"{evaluate(self.lhs, values)} {self._negated} {evaluate(self.rhs, values)}"
+        except ZeroDivisionError:
+            return "what it divides by is 0"
 
     @property
     def symbols(self) -> frozenset[str]:

@@ -131,7 +131,9 @@ def is_dyadic(den: Int) -> bool:
 
 
 def reduced(num: Int, den: Int) -> tuple[Int, Int]:
-    """A quotient without common numbers and powers, over a positive number where it is one."""
+    """A quotient of a size by a positive one, without common numbers and powers: over a positive
+    one again. ``H/min(H, W)`` is over ``-max(-H, -W)``, whose only atom is negative.
+    """
     if isinstance(den, Size) and len(den.terms) > 1:
         whole = exact_div(num, den)
         return (num, den) if whole is None else (whole, 1)
@@ -144,6 +146,13 @@ def reduced(num: Int, den: Int) -> tuple[Int, Int]:
             if power < 0:
                 below[atom] = max(below.get(atom, 0), -power)
     scale = math.lcm(*(Fraction(c).denominator for c in quotient.terms.values()))
+    if any((low := lower(atom.size())) is None or low < 0 for atom in below):
+        own = [*den.terms.items()] if isinstance(den, Size) else []
+        ((mono, coeff),) = own or [((), 1)]
+        if len(mono) != 1 or not mono[0][1] % 2:
+            return num, den  # of which sign its factors are is not said
+        if coeff < 0 and below[mono[0][0]] % 2:
+            scale = -scale
     den = prod(atom.size() ** power for atom, power in below.items()) * scale
     return _integral(quotient * den), den
 

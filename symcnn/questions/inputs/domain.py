@@ -92,25 +92,17 @@ def first_failure(net: Trace, sizes: Mapping[str, int]) -> tuple[Node | Guard, R
 
     Past a branch not taken, nothing is known.
     """
-    if all(_holds(r, sizes) for r in net.requirements):
+    if all(r.holds(sizes) for r in net.requirements):
         return None
     steps: list[tuple[int, Node | Guard, Requirement]] = [
         (net.position(node), node, r) for node in net.nodes for r in node.result.requires
     ]
     steps += [(guard.after, guard, guard.requirement) for guard in net.guards]
     _, step, requirement = min(
-        (s for s in steps if not _holds(s[2], sizes)),
+        (s for s in steps if not s[2].holds(sizes)),
         key=lambda s: (s[0], isinstance(s[1], Guard)),
     )
     return step, requirement
-
-
-def _holds(requirement: Requirement, sizes: Mapping[str, int]) -> bool:
-    """Whether it holds; not so where it divides by a size that is 0 there, as python would not."""
-    try:
-        return requirement.holds(sizes)
-    except ZeroDivisionError:
-        return False
 
 
 def shape_at(net: Trace, **sizes: int) -> Any:
