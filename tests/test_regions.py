@@ -445,6 +445,7 @@ def test_a_divisor_that_takes_few_values_is_each_of_them(conditions):
         [Condition(h * ((-minimum(-w, -9)) // 12), ">=", w + 3), Condition(40, ">=", w)],
         [Condition((1 - (w - h) // h) * h, ">=", 2), Condition(h, ">=", w)],
         [Condition(h - h * ((minimum(h, w) - w) // h), ">=", 6)],
+        [Condition(h * (minimum(w, 4) // 2) + h // (minimum(w, 4) // 2), ">=", 9)],  # not by 0
     ],
 )
 def test_a_factor_of_few_values_and_a_product_that_reaches_a_small_number(conditions):

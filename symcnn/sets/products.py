@@ -458,7 +458,7 @@ def _divisor(condition: Condition, gap: Size, known: Known) -> Cases | None:
         high = _greatest_value(den, known) if atom is not None and is_linear(den) else None
         if atom is not None and high is not None:
             shift = int(den.const)
-            return [_at(condition, gap, atom, d - shift) for d in range(1, high + 1)]
+            return _each(condition, gap, atom, range(1 - shift, high + 1 - shift))
     return None
 
 
@@ -472,14 +472,18 @@ def _few(condition: Condition, gap: Size, known: Known) -> Cases | None:
         high = _greatest_value(atom.size(), known)
         low = _greatest_value(-atom.size(), known) if high is not None else None
         if high is not None and low is not None and high + low < _FEW:
-            return [_at(condition, gap, atom, v) for v in range(-low, high + 1)]
+            return _each(condition, gap, atom, range(-low, high + 1))
     return None
 
 
-def _at(condition: Condition, gap: Size, atom: sz.Atom, value: int) -> list[Condition | Bound]:
-    """The case of one value of an atom."""
-    rest = Condition(replaced(gap, atom, value), condition.relation, 0)
-    return [Condition(atom.size(), "==", value), rest]
+def _each(condition: Condition, gap: Size, atom: sz.Atom, values: range) -> Cases:
+    """A case for each value of an atom; none where that makes it a division by 0."""
+    found: Cases = []
+    for value in values:
+        with suppress(ZeroDivisionError):
+            rest = Condition(replaced(gap, atom, value), condition.relation, 0)
+            found.append([Condition(atom.size(), "==", value), rest])
+    return found
 
 
 def _greatest_value(expr: Int, known: Known) -> int | None:
