@@ -162,7 +162,7 @@ def _styled(expr: Int, floors: Floors) -> Int:
 
     def styled(atom: Atom) -> Size:
         if isinstance(atom, Max):
-            return Max(tuple(_styled(shifted(arg), floors) for arg in atom.args)).size()
+            return Max(*(_styled(shifted(arg), floors) for arg in atom.args)).size()
         if not isinstance(atom, Floor):
             return atom.size()
         num, kind = (atom.num, "floor") if floors != "shortest" else raised(atom.num, atom.den)
