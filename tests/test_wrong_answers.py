@@ -745,6 +745,32 @@ def test_what_a_forward_refuses_at_numbers_is_a_size_that_it_does_not_take():
         net.shape_at(H=2, W=7)
 
 
+QUOTIENTS = {
+    "by a quotient that may be 0": lambda n, c, h, w: (n, 36 // h, h * w * c // (36 // h)),
+    "by a quotient of a quotient": lambda n, c, h, w: (n, 7 // (7 // h), -1),
+    "of a table": lambda n, c, h, w: (n, 21 // (7 // h), -1),
+}
+
+
+@pytest.mark.parametrize("name", QUOTIENTS)
+def test_a_quotient_in_a_quotient_is_refused_where_it_divides_by_0(name):
+    class Viewed(nn.Module):
+        def forward(self, x):
+            return x.view(QUOTIENTS[name](*x.shape))
+
+    module = Viewed()
+    net = symcnn.from_torch(module, "1 3 H W", example={"H": 6, "W": 6})
+    for h in range(1, 45):
+        for w in (1, 4, 6):
+            try:
+                want = tuple(module(torch.zeros(1, 3, h, w)).shape)
+            except (RuntimeError, ZeroDivisionError):
+                with pytest.raises(InvalidInput):
+                    net.shape_at(H=h, W=w)
+            else:
+                assert net.shape_at(H=h, W=w) == want
+
+
 RATIOS = {
     "of the longer side to the shorter": lambda h, w: max(h, w) / min(h, w) >= 2.5,
     "to the shorter side": lambda h, w: h / min(h, w) < 2.5,

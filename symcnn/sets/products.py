@@ -458,7 +458,7 @@ def _divisor(condition: Condition, gap: Size, known: Known) -> Cases | None:
         high = _greatest_value(den, known) if atom is not None and is_linear(den) else None
         if atom is not None and high is not None:
             shift = int(den.const)
-            return _each(condition, gap, atom, range(1 - shift, high + 1 - shift))
+            return _each(condition, gap, atom, _is_each(atom, 1 - shift, high - shift))
     return None
 
 
@@ -472,17 +472,23 @@ def _few(condition: Condition, gap: Size, known: Known) -> Cases | None:
         high = _greatest_value(atom.size(), known)
         low = _greatest_value(-atom.size(), known) if high is not None else None
         if high is not None and low is not None and high + low < _FEW:
-            return _each(condition, gap, atom, range(-low, high + 1))
+            return _each(condition, gap, atom, _is_each(atom, -low, high))
     return None
 
 
-def _each(condition: Condition, gap: Size, atom: sz.Atom, values: range) -> Cases:
-    """A case for each value of an atom; none where that makes it a division by 0."""
+def _is_each(atom: sz.Atom, low: int, high: int) -> dict[int, list[Condition]]:
+    return {v: [Condition(atom.size(), "==", v)] for v in range(low, high + 1)}
+
+
+def _each(
+    condition: Condition, gap: Size, atom: sz.Atom, where: Mapping[int, Sequence[Condition]]
+) -> Cases:
+    """A case for each value of an atom, and where it is that; none where it divides by 0 then."""
     found: Cases = []
-    for value in values:
+    for value, conditions in where.items():
         with suppress(ZeroDivisionError):
             rest = Condition(replaced(gap, atom, value), condition.relation, 0)
-            found.append([Condition(atom.size(), "==", value), rest])
+            found.append([*conditions, rest])
     return found
 
 
@@ -508,15 +514,15 @@ def _quotient(condition: Condition, gap: Size, known: Known) -> Cases | None:
         span = _range(num, den, known)
         if span is None:
             continue
-        return [
-            [
+        where = {
+            q: [
                 positive,
                 Condition(num, ">=", den * q),
                 Condition(den * (q + 1), ">=", num + 1),
-                Condition(replaced(gap, atom, q), condition.relation, 0),
             ]
             for q in range(span[0], span[1] + 1)
-        ]
+        }
+        return _each(condition, gap, atom, where)
     return None
 
 
