@@ -12,7 +12,7 @@ PROPERTIES := expr.py sets.py axis.py nn.py solve.py torch_samples.py solve_wish
 
 PAGE := symcnn/words/page
 
-.PHONY: page page-check demo test notebooks zoo-tests lint fuzz mutants validate-gpu bench zoo families places docs package proofs clean
+.PHONY: page page-check demo test notebooks zoo-tests lint fuzz mutants provers validate-gpu bench zoo families places docs package proofs clean
 
 demo: $(LIBRARY)  ## the main job: which inputs give 7x7, and why
 	$(BIN)/python examples/demo.py
@@ -49,6 +49,10 @@ fuzz: $(INSTALLED)  ## layers, networks, domains judged by torch, 20,000 example
 
 mutants: $(INSTALLED)  ## break each law on purpose; the tests must notice
 	$(BIN)/python -m tests.tools.mutants --write docs/validation/mutants.md
+
+provers: $(INSTALLED)  ## isl and z3 over every claim of examples, zoo and families; stopped, it goes on
+	$(PIP) --no-deps timm monai diffusers einops
+	$(BIN)/python -m tests.tools.provers --state .provers.jsonl --write docs/validation/provers.md
 
 validate-gpu: $(INSTALLED)  ## on a CUDA machine: examples and models in three dtypes, with a report
 	$(BIN)/python -m tests.tools.on_device --device cuda --processes 4

@@ -9,6 +9,7 @@ each: `Cases`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, reduce
 from operator import or_
 from typing import Any, NamedTuple
@@ -379,11 +380,14 @@ class Branched(Network):
             return fields[0]
         return Distributed(self, lambda net: net.receptive_field(*args, **options))
 
-    def prove(self, by: str = "isl") -> Proof:
-        """See `Network.prove`: the claims of every branch."""
-        proofs = [net.prove(by) for net in self.nets]
-        claims = tuple(claim for proof in proofs for claim in proof.claims)
-        return Proof(str(self.valid_inputs()), claims)
+    def prove(self, by: str = "isl", steps: int = 2_000_000) -> Proof:
+        """See `Network.prove`: the claims of every branch, each on the sizes of the branch."""
+        claims = [
+            replace(claim, says=f"{claim.says}, where {branch.where.describe()}")
+            for branch in self.branches
+            for claim in branch.network.prove(by, steps).claims
+        ]
+        return Proof(str(self.valid_inputs()), tuple(claims))
 
     def explain(self, what: str | None = None, **options: Any) -> Any:
         """See `Network.explain`: the derivation in each branch."""

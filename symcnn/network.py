@@ -398,13 +398,14 @@ class Network(Places, Specs, Pages, Pictures):
             channels_last=channels_last,
         )
 
-    def prove(self, by: str = "isl") -> Proof:
+    def prove(self, by: str = "isl", steps: int = 2_000_000) -> Proof:
         """Decide that every closed form is what the layers, one by one, make of the sizes.
 
         For all integers in the domain; what isl cannot decide is tested at many sizes, and listed.
 
         Args:
             by: the prover: ``"isl"``, ``"z3"`` (the extra ``prove``), or ``"both"``.
+            steps: what z3 may spend on a claim, in its own steps, on every machine the same.
 
         Returns:
             ``.proved``, ``.tested`` and ``.wrong`` claims; ``.complete`` if all are proved.
@@ -423,7 +424,7 @@ class Network(Places, Specs, Pages, Pictures):
         """
         from symcnn.questions.proof.prove import prove
 
-        return prove(self, by)
+        return prove(self, by, steps)
 
     # receptive field
 

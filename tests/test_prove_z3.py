@@ -1,9 +1,13 @@
 """A second prover: z3 decides every claim from statements that owe nothing to isl."""
 
+import math
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
+import torch
 from click.testing import CliRunner
+from torch.nn import functional as F
 
 import symcnn
 from symcnn import nn
@@ -79,11 +83,86 @@ def test_every_claim_is_a_file_that_any_solver_reads(tmp_path):
     assert len(files) == len(proof.claims)
     assert not proof.unstated
     for file, claim in zip(files, proof.claims, strict=True):
-        text = file.read_text()
-        assert f"; {claim.says}" in text
-        solver = z3.Solver()
-        solver.from_string(text.partition("(check-sat)")[0])
-        assert solver.check() == z3.unsat
+        assert f"; {claim.says}" in file.read_text()
+        assert z3_says(file) == z3.unsat
+
+
+def padded():
+    """Pads what is odd: a branch for each of the ways."""
+
+    class Padded(torch.nn.Module):
+        def forward(self, x):
+            h, w = x.shape[2:]
+            if h % 2:
+                x = F.pad(x, (0, 0, 0, 1))
+            if w % 2 and w > 8:
+                x = F.pad(x, (0, 1))
+            return F.max_pool2d(x, 2)
+
+    return symcnn.from_torch(Padded(), "N 3 H W")
+
+
+def exported():
+    """An encoder, a decoder and a join, as an ONNX file."""
+    pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+
+    def weight(name, *dims):
+        return helper.make_tensor(name, TensorProto.FLOAT, dims, [0.0] * math.prod(dims))
+
+    dims = {"x": ["N", 3, "H", "W"], "y": ["N", 7, "H", "W"]}
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, d) for n, d in dims.items())
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["x", "w"], ["a"], strides=[2, 2], pads=[1, 1, 1, 1]),
+            helper.make_node("Relu", ["a"], ["b"]),
+            helper.make_node("ConvTranspose", ["b", "v"], ["c"], strides=[2, 2]),
+            helper.make_node("Concat", ["x", "c"], ["y"], axis=1),
+        ],
+        "joined",
+        [x],
+        [y],
+        [weight("w", 8, 3, 3, 3), weight("v", 8, 4, 2, 2)],
+    )
+    return symcnn.from_onnx(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
+
+
+def several():
+    """An image at two scales and a vector that gates it."""
+
+    class Gated(torch.nn.Module):
+        def forward(self, fine, coarse, gate):
+            fine = F.max_pool2d(fine, 3, 2, 1) + coarse
+            return fine * gate[:, :, None, None], F.max_pool2d(coarse, 2)
+
+    return symcnn.from_torch(Gated(), "N C H W", "N C H2 W2", "N C")
+
+
+@pytest.mark.parametrize("make", [padded, exported, several])
+def test_every_file_of_branches_of_onnx_and_of_several_inputs_is_unsat(make, tmp_path):
+    net = make()
+    proof = net.prove(by="both")
+    assert not proof.unstated
+    assert {c.verdict for c in proof.claims} == {"proved"}
+    assert all(c.how.endswith(("and z3", "z3")) for c in proof.claims)
+    files = proof.to_smtlib(tmp_path)
+    assert len(files) == len(proof.claims)
+    for file, claim in zip(files, proof.claims, strict=True):
+        assert file.read_text().startswith(f"; {claim.what}: {claim.where}\n; {claim.says}\n")
+        assert z3_says(file) == z3.unsat
+
+
+def z3_says(file):
+    solver = z3.Solver()
+    solver.from_file(str(file))
+    return solver.check()
+
+
+def test_the_claims_of_a_branch_name_its_sizes():
+    net = padded()
+    assert len(net.branches) > 1
+    wheres = {b.where.describe() for b in net.branches}
+    assert {c.says.rpartition(", where ")[2] for c in net.prove().claims} == wheres
 
 
 def test_what_has_no_words_is_said():
@@ -93,6 +172,33 @@ def test_what_has_no_words_is_said():
     assert {c.verdict for c in proof.unstated} == {"open"}
     assert not proof.complete
     assert net.prove(by="both").complete == net.prove().complete
+
+
+def test_what_one_prover_cannot_say_is_said_beside_the_other():
+    net = nn.Sequential(nn.Conv2d(3, 3, 3), nn.Upsample(scale_factor=0.29)).trace("N 3 H W")
+    ways = {c.how for c in net.prove(by="both").proved if "isl and z3" not in c.how}
+    assert any("has no word in SMT-LIB" in way for way in ways)
+    few = unet().prove(by="both", steps=1)
+    assert any("z3: no answer within 1 steps" in c.how for c in few.proved)
+
+
+def test_fractions_in_formulas_are_stated():
+    """Half of an even size: whole numbers on both sides of what SMT-LIB reads."""
+    net = nn.Sequential(nn.Conv2d(3, 1, 2, stride=2), nn.Conv2d(1, 1, 1)).trace("N 3 H W")
+    half = Condition(net.nodes[0].outputs[0].dims[2] * Fraction(1, 2), ">=", Fraction(1, 2))
+    verdict, _ = ask(replace(net.prove().claims[0].statement, means=(), wanted=(half,)))
+    assert verdict == "proved"
+
+
+def test_a_broken_form_of_a_network_is_refuted_and_confirmed():
+    """What `make provers` does for every network of examples, zoo and families."""
+    from .tools import provers
+
+    net = unet()
+    assert set(provers.asked(net, 200_000)) == {"both"}
+    assert "**" not in provers.broken(net, 200_000)
+    net.nodes[0].outputs[0].dims = (*net.nodes[0].outputs[0].dims[:2], 7, 7)
+    assert provers.asked(net, 200_000)["differ"]
 
 
 def test_the_summary_says_what_rests_on_what():

@@ -146,11 +146,16 @@ OTHERS: dict[str, tuple[Callable[[], torch.nn.Module], tuple[str, ...]]] = {
 }
 
 
+def models() -> list[zoo.Model]:
+    """The models of the page."""
+    others = [zoo.Model(name, make, specs) for name, (make, specs) in OTHERS.items()]
+    return [*of_timm(), *others]
+
+
 def main() -> None:
     """Write the page."""
-    others = [zoo.Model(name, make, specs) for name, (make, specs) in OTHERS.items()]
     page = Path(__file__).parents[2] / "docs" / "families.md"
-    zoo.write([*of_timm(), *others], HEAD, "", page, insides=6, outsides=4, costed=2)
+    zoo.write(models(), HEAD, "", page, insides=6, outsides=4, costed=2)
 
 
 if __name__ == "__main__":

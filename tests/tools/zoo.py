@@ -127,9 +127,9 @@ def write(models: Sequence[Model], head: str, notes: str, page: Path, **sizes: i
     print(f"{total.strip()} ({time.perf_counter() - start:.0f} s)")
 
 
-def main() -> None:
-    """Write the table of transformers' models."""
-    models = [
+def models() -> list[Model]:
+    """Every model of examples/networks/hf.py."""
+    return [
         Model(
             name,
             make,
@@ -139,13 +139,17 @@ def main() -> None:
         )
         for name, make in hf.MODELS.items()
     ]
-    named = {model.name: model for model in models}
+
+
+def main() -> None:
+    """Write the table of transformers' models."""
+    named = {model.name: model for model in models()}
     if unknown := [name for name in sys.argv[1:] if name not in named]:
         sys.exit(f"no model is called {unknown[0]!r}; there is {', '.join(named)}")
     for name in sys.argv[1:]:
         print(row(named[name]))
     if not sys.argv[1:]:
-        write(models, HEAD, NOTES, ROOT / "docs" / "zoo.md")
+        write([*named.values()], HEAD, NOTES, ROOT / "docs" / "zoo.md")
 
 
 if __name__ == "__main__":

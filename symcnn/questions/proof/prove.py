@@ -208,22 +208,22 @@ def prove(net: Trace, by: str = "isl", steps: int = STEPS) -> Proof:
 def _asked(claim: Claim, alone: bool, asked: dict[Statement, tuple[str, Any]], steps: int) -> Claim:
     """The claim with z3's verdict: in place of the other, or beside it."""
     statement = claim.statement
+    found: Any
     if statement is None:
-        return (
-            claim
-            if not alone
-            else replace(claim, verdict="open", how=f"no statement for z3 ({claim.how})")
-        )
-    if statement not in asked:
-        asked[statement] = ask(statement, steps)
-    verdict, found = asked[statement]
+        verdict, found = "open", f"no statement for z3 ({claim.how})" if alone else "not stated"
+    else:
+        if statement not in asked:
+            asked[statement] = ask(statement, steps)
+        verdict, found = asked[statement]
     if verdict == "wrong":
         how = f"z3: not at {listed(found)}"
         if not alone and claim.verdict == "proved":
             how = f"{claim.how} and z3 disagree; {how}"
         return replace(claim, verdict="wrong", how=how)
     if verdict == "open":
-        return replace(claim, verdict="open", how=found) if alone else claim
+        if alone:
+            return replace(claim, verdict="open", how=f"z3: {found}")
+        return replace(claim, how=f"{claim.how}; z3: {found}")
     if alone or claim.verdict in ("tested", "open"):
         return replace(claim, verdict="proved", how="z3")
     return claim if claim.verdict == "wrong" else replace(claim, how=f"{claim.how} and z3")

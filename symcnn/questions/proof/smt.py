@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
+from math import lcm
 from typing import Any
 
 from symcnn.algebra.size import Atom, Floor, Int, Max, Size, Symbol, every_atom
@@ -76,14 +78,14 @@ def ask(statement: Statement, steps: int = STEPS) -> tuple[str, dict[str, int] |
         text = statement.smtlib()
     except Undecidable as error:
         return "open", error.cause
-    solver = z3.Solver()
+    solver = z3.Solver(ctx=z3.Context())  # of its own: the steps do not depend on what was asked
     solver.set("rlimit", steps)
     solver.from_string(text.partition("(check-sat)")[0])
     found = solver.check()
     if found == z3.unsat:
         return "proved", None
     if found == z3.unknown:
-        return "open", f"z3 gives no answer within {steps:,} steps"
+        return "open", f"no answer within {steps:,} steps"
     model = solver.model()
     return "wrong", {str(d): model[d].as_long() for d in model.decls()}
 
@@ -109,7 +111,14 @@ def _formula(requirement: Requirement) -> str:
     if isinstance(requirement, ForAll):
         raise Undecidable(f"{requirement}: for every block of a number that is not given")
     relation = "=" if requirement.relation == "==" else ">="
-    return f"({relation} {_term(requirement.lhs)} {_term(requirement.rhs)})"
+    return f"({relation} {' '.join(map(_term, _whole(requirement.lhs, requirement.rhs)))})"
+
+
+def _whole(*exprs: Int) -> list[Int]:
+    """Expressions times the least number that makes their coefficients whole."""
+    terms = [c for e in exprs if isinstance(e, Size) for c in e.terms.values()]
+    least = lcm(*(Fraction(c).denominator for c in terms))
+    return [e * least for e in exprs]
 
 
 def _number(value: Any) -> str:
@@ -144,7 +153,7 @@ def _atom(atom: Atom) -> str:
     if isinstance(atom, Symbol):
         return f"|{atom.name}|"
     if isinstance(atom, Floor):
-        return f"(div {_term(atom.num)} {_term(atom.den)})"
+        return f"(div {' '.join(map(_term, _whole(atom.num, atom.den)))})"
     if isinstance(atom, Max):
         first, *rest = map(_term, atom.args)
         for other in rest:
