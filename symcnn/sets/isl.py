@@ -94,9 +94,13 @@ def question(ask: Callable[P, R]) -> Callable[P, R]:
         try:
             return ask(*args, **kwargs)
         except isl().Error as error:
-            if not spent(error):
-                raise
-            raise too_much() from None
+            if spent(error):
+                raise too_much() from None
+            if "Assertion" in str(error):  # the only failure that is isl's own
+                raise Undecidable(
+                    f"isl fails inside: {error}", cure="give a size a number"
+                ) from error
+            raise
         finally:
             isl().DEFAULT_CONTEXT.set_max_operations(0)
             isl().DEFAULT_CONTEXT.reset_operations()
@@ -171,7 +175,15 @@ def parts(isl_set: islpy.Set) -> list[islpy.Set]:
     basics = nonempty(coalesced(isl_set))
     if len(basics) < 2 or _apart(basics):
         return basics
-    return nonempty(coalesced(isl_set.make_disjoint()))
+    try:
+        disjoint = isl_set.make_disjoint()
+    except isl().Error as error:  # as rarely as coalescing; set after set is another way there
+        if spent(error):
+            raise
+        disjoint = basics[0]
+        for basic in basics[1:]:
+            disjoint = disjoint.union(basic.subtract(disjoint))
+    return nonempty(coalesced(disjoint))
 
 
 def _apart(basics: Sequence[Any]) -> bool:
