@@ -43,7 +43,8 @@ from symcnn.sets.relation import Relation
 from symcnn.sets.simplest import Simplest
 from symcnn.shown import Several
 from symcnn.trace.branches import Branch, Unfollowed
-from symcnn.trace.graph import Guard, Shape, tree_map
+from symcnn.trace.graph import Shape, tree_map
+from symcnn.trace.tape import Guard
 from symcnn.words.paper import to_latex
 
 __all__ = ["Branched", "Refusal", "union"]

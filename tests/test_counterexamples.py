@@ -9,7 +9,8 @@ import symcnn
 from symcnn.algebra.expr import from_sympy, to_sympy
 from symcnn.algebra.size import lower
 from symcnn.errors import InvalidInput, SymcnnError
-from symcnn.trace.graph import OPS, Tape, tensor
+from symcnn.trace.graph import OPS, tensor
+from symcnn.trace.tape import Tape
 
 torch = pytest.importorskip("torch")
 from symcnn.testing import In, Index, Layer  # noqa: E402

@@ -19,17 +19,8 @@ from symcnn.algebra.size import Int, Size, maximum, minimum
 from symcnn.errors import BadSpec, SymcnnError, UnsupportedOperation
 from symcnn.network import Network
 from symcnn.sets.condition import Condition, Requirement
-from symcnn.trace.graph import (
-    OPS,
-    Constant,
-    Guard,
-    Parameter,
-    SymbolicTensor,
-    Tape,
-    entails,
-    tensor,
-    uncollected,
-)
+from symcnn.trace.graph import OPS, Constant, Parameter, SymbolicTensor, tensor
+from symcnn.trace.tape import Guard, Tape, entails, uncollected
 
 if TYPE_CHECKING:
     import sympy

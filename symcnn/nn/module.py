@@ -17,7 +17,8 @@ from symcnn.nn.sizes import are_sizes, inverse, sizes_after, windows
 from symcnn.questions.blame import blamed
 from symcnn.sets.grammar import Spec, Target
 from symcnn.sets.inputset import InputSet
-from symcnn.trace.graph import Parameter, SymbolicTensor, Tape, current_tape, tensor
+from symcnn.trace.graph import Parameter, SymbolicTensor, tensor
+from symcnn.trace.tape import Tape, current_tape
 from symcnn.words.pictures.drawing import Drawing
 
 __all__ = ["Module", "Modules", "Sequential"]

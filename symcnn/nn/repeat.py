@@ -31,18 +31,8 @@ from symcnn.questions.field.reach import Line, Reach, Span, axes_of, index_symbo
 from symcnn.questions.field.reach import Unknown as Unread
 from symcnn.questions.field.receptive_field import Pass
 from symcnn.sets.condition import Condition, ForAll, Requirement, decide_syntactically, substituted
-from symcnn.trace.graph import (
-    Blocks,
-    Node,
-    Parameter,
-    Result,
-    Shape,
-    SymbolicTensor,
-    Tape,
-    failure,
-    record,
-    tensors_in,
-)
+from symcnn.trace.graph import Blocks, Node, Parameter, Result, Shape, SymbolicTensor, tensors_in
+from symcnn.trace.tape import Tape, failure, record
 
 __all__ = ["Repeat"]
 

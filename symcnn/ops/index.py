@@ -52,14 +52,8 @@ from symcnn.ops.registry import (
 from symcnn.ops.storage import maps, views
 from symcnn.ops.storage import pointwise as points
 from symcnn.sets.condition import Condition, Requirement
-from symcnn.trace.graph import (
-    Result,
-    SymbolicTensor,
-    decided,
-    entails,
-    plain_number,
-    tensors_in,
-)
+from symcnn.trace.graph import Result, SymbolicTensor, tensors_in
+from symcnn.trace.tape import decided, entails, plain_number
 
 __all__: list[str] = []
 

@@ -22,18 +22,8 @@ from symcnn.errors import BadSpec, ShapeMismatch, SymcnnError, UnsupportedOperat
 from symcnn.ops.dtypes import CASTABLE, Law, can_cast
 from symcnn.ops.registry import Rule, as_sizes, require_equal
 from symcnn.trace.call import RECORDS, Call
-from symcnn.trace.graph import (
-    OPS,
-    Attempt,
-    Node,
-    Result,
-    Scope,
-    SymbolicTensor,
-    Tape,
-    current_tape,
-    record,
-    tensors_in,
-)
+from symcnn.trace.graph import OPS, Node, Result, Scope, SymbolicTensor, tensors_in
+from symcnn.trace.tape import Attempt, Tape, current_tape, record
 
 __all__ = [
     "TARGETS",

@@ -28,7 +28,8 @@ from symcnn.ops.registry import (
 from symcnn.ops.storage import pointwise as points
 from symcnn.ops.storage import products, views
 from symcnn.sets.condition import AnyOf, Condition, Requirement
-from symcnn.trace.graph import Result, SymbolicTensor, entails, tensors_in
+from symcnn.trace.graph import Result, SymbolicTensor, tensors_in
+from symcnn.trace.tape import entails
 
 __all__ = ["aligned", "broadcast", "broadcast_dims", "fits"]
 

@@ -63,7 +63,8 @@ from symcnn.sets.condition import (
     decide_syntactically,
 )
 from symcnn.sets.products import divisors
-from symcnn.trace.graph import OPS, Result, SymbolicTensor, decided, entails
+from symcnn.trace.graph import OPS, Result, SymbolicTensor
+from symcnn.trace.tape import decided, entails
 
 __all__ = [
     "Strides",

@@ -28,7 +28,8 @@ from symcnn.ops.registry import (
     whole_axes,
 )
 from symcnn.sets.condition import Condition, Requirement
-from symcnn.trace.graph import Result, SymbolicTensor, decided
+from symcnn.trace.graph import Result, SymbolicTensor
+from symcnn.trace.tape import decided
 
 __all__: list[str] = []
 

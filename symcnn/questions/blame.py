@@ -10,7 +10,8 @@ from typing import Any
 from symcnn.algebra.factor import text
 from symcnn.errors import ShapeMismatch, SymcnnError
 from symcnn.questions.repair import Again, constructor, cures
-from symcnn.trace.graph import Attempt, Constant, Node, Parameter, SymbolicTensor
+from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor
+from symcnn.trace.tape import Attempt
 from symcnn.trace.trace import Trace
 
 __all__ = ["blamed"]

@@ -26,7 +26,8 @@ from typing import Any
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import SymcnnError
 from symcnn.shown import Shown
-from symcnn.trace.graph import Attempt, Constant, Node, Parameter, SymbolicTensor
+from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor
+from symcnn.trace.tape import Attempt
 from symcnn.trace.where import Where, line_of
 
 __all__ = ["Cure", "constructor", "cures"]

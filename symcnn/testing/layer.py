@@ -19,7 +19,8 @@ from symcnn import nn
 from symcnn.errors import SymcnnError
 from symcnn.judge.oracles import failures
 from symcnn.network import Network
-from symcnn.trace.graph import Shape, Tape, tensor
+from symcnn.trace.graph import Shape, tensor
+from symcnn.trace.tape import Tape
 
 if TYPE_CHECKING:
     import torch

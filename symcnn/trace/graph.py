@@ -1,45 +1,33 @@
 """The graph a network leaves behind: tensors that know their shape, nodes that know their rule.
 
-A rule (see `symcnn.ops`) maps tensors and hyperparameters to a `Result`; `record` turns that into
-a `Node` and new `SymbolicTensor`s. Recording goes to the `Tape` in force, if any: that is how the
-front ends learn module paths and the order of execution.
+A rule (see `symcnn.ops`) maps tensors and hyperparameters to a `Result`; a `Node` of it makes new
+`SymbolicTensor`s. How nodes are recorded while a forward runs is `symcnn.trace.tape`.
 """
 
 from __future__ import annotations
 
-import gc
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from html import escape
 from inspect import Signature, signature
-from types import FrameType
 from typing import Any, Union
 
 from symcnn.algebra.axis import Axes
 from symcnn.algebra.expr import Expr, to_sympy
 from symcnn.algebra.factor import word
 from symcnn.algebra.mathml import math
-from symcnn.algebra.size import Int, Size, evaluate, prod, symbols_of
-from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError, Undecidable
-from symcnn.sets.condition import Condition, Requirement, decide_syntactically, subexpressions
-from symcnn.sets.downset import grows
+from symcnn.algebra.size import Int, Size, prod
+from symcnn.sets.condition import Requirement
 from symcnn.sets.grammar import Spec, parse_shape
-from symcnn.sets.inputset import InputSet, input_set, lone
-from symcnn.sets.presburger import with_numbers
 from symcnn.shown import Markup, block, table
 from symcnn.trace.call import Call
-from symcnn.trace.where import NOWHERE, Where, here
+from symcnn.trace.where import NOWHERE
 
 __all__ = [
-    "Attempt",
     "Blocks",
     "Constant",
-    "Guard",
     "Made",
     "Node",
     "Parameter",
@@ -47,17 +35,11 @@ __all__ = [
     "Scope",
     "Shape",
     "SymbolicTensor",
-    "Tape",
     "apply",
-    "decided",
-    "entails",
-    "plain_number",
-    "record",
     "several",
     "signature_of",
     "tensor",
     "tensors_in",
-    "uncollected",
 ]
 
 Dims = tuple[Int, ...]
@@ -452,143 +434,6 @@ class Node:
         return block(head, table(("", ""), rows))
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """A branch in the model's python code that a size decided: the side that the trace is on."""
-
-    requirement: Requirement
-    where: str  # file:line
-    after: int  # the index of the node before it
-    otherwise: str = ""  # what the model raises on the other branch, if it does
-    fixes: str = ""  # why the other side is no branch that a trace could follow, if it is not
-
-    def __str__(self) -> str:
-        raises = f", or else {self.otherwise}" if self.otherwise else ""
-        return f"{self.requirement}  ({self.where}){raises}"
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """A graph is many objects and no garbage: the collector, which would walk them all again and
-    again, waits until it stands.
-    """
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
-
-
-@dataclass(slots=True)
-class Tape:
-    """What happened during one trace: nodes and guards in order, and the stack of module calls."""
-
-    nodes: list[Node] = field(default_factory=list)
-    guards: list[Guard] = field(default_factory=list)
-    scopes: list[Scope] = field(default_factory=lambda: [Scope("")])
-    calls: list[Scope] = field(default_factory=list)
-    paths: dict[int, str] = field(default_factory=dict)  # id of a module -> its path
-    fix: Callable[[Any], int] | None = None  # a size at the example, recorded as a guard
-    base: FrameType | None = None  # of the code that traces: what is above is the user's
-    decide: Callable[[Condition], bool] | None = None  # which branch of a comparison is followed
-    dtype: str = ""  # of a python float
-    autocast: tuple[str, str] | None = None  # the device and dtype of torch.autocast
-    _domain: InputSet | None = None
-    _seen: tuple[int, int] = (0, 0)
-    _decided: dict[Requirement, bool] = field(default_factory=dict)  # final: domains only shrink
-    _open: set[Requirement] = field(default_factory=set)  # undecided by the domain as it is
-
-    @contextmanager
-    def running(self) -> Iterator[Tape]:
-        """Record into this tape."""
-        with uncollected():
-            token, self.base = _tape.set(self), sys._getframe(2)
-            try:
-                yield self
-            finally:
-                _tape.reset(token)
-                self.base = None
-
-    def enter(self, path: str) -> Scope:
-        """A module call begins."""
-        self.scopes[-1].children += 1
-        scope = Scope(path)
-        self.scopes.append(scope)
-        self.calls.append(scope)
-        return scope
-
-    def leave(self, output: object = None) -> None:
-        """The innermost module call ends."""
-        self.scopes.pop().output = output
-
-    @property
-    def domain(self) -> InputSet:
-        """The sizes that all nodes and guards so far accept, as far as that is decidable.
-
-        A superset of the true domain: what holds on it holds.
-        """
-        fresh = [r for n in self.nodes[self._seen[0] :] for r in n.result.requires]
-        fresh += [g.requirement for g in self.guards[self._seen[1] :]]
-        self._seen = len(self.nodes), len(self.guards)
-        if self._domain is None:
-            self._domain = input_set((), ())
-        for requirement in fresh:
-            with suppress(Undecidable):
-                self._domain &= _sizes_of(with_numbers(requirement, self._domain.fixed))
-                self._open.clear()
-        return self._domain
-
-    def entails(self, requirement: Requirement) -> bool | None:
-        """Whether the sizes allowed so far decide `requirement`; None if they leave it open."""
-        if requirement in self._decided:
-            return self._decided[requirement]
-        domain = self.domain
-        if requirement in self._open:
-            return None
-        try:
-            wanted = _sizes_of(with_numbers(requirement, domain.fixed))
-        except Undecidable:
-            wanted = None
-        if wanted is not None and domain <= wanted:
-            self._decided[requirement] = True
-        elif wanted is not None and not domain & wanted:
-            self._decided[requirement] = False
-        elif wanted is None and self._from_the_least(requirement):
-            self._decided[requirement] = True
-        else:
-            self._open.add(requirement)
-        return self._decided.get(requirement)
-
-    def _from_the_least(self, requirement: Requirement) -> bool:
-        """Whether a bound holds at the least sizes, and what it bounds grows from there on."""
-        if not isinstance(requirement, Condition) or requirement.relation != ">=":
-            return False
-        gap, domain = requirement.lhs - requirement.rhs, self.domain
-        names = symbols_of(gap)
-        least = dict.fromkeys(names, 1)
-        with suppress(SymcnnError):
-            least |= {n: lone(domain.axis(n).smallest()) for n in names if n in domain.names}
-        with suppress(ArithmeticError):
-            return evaluate(gap, least) >= 0 and grows(gap, least)
-        return False
-
-
-@lru_cache(maxsize=1024)
-def _sizes_of(requirement: Requirement) -> InputSet:
-    """The sizes that meet it. A forward asks the same again and again; so does one run again."""
-    return input_set(sorted(requirement.symbols), [requirement])
-
-
-_tape: ContextVar[Tape | None] = ContextVar("tape", default=None)
-
-
-def current_tape() -> Tape | None:
-    """The tape in force, if a trace is running."""
-    return _tape.get()
-
-
 #: What is called under every name of torch: operations, and functions made of them.
 OPS: dict[str, Callable[..., Made]] = {}
 
@@ -601,97 +446,6 @@ def apply(op: str, *args: object, **kwargs: object) -> SymbolicTensor:
 def several(op: str, *args: object, **kwargs: object) -> tuple[SymbolicTensor, ...]:
     """The tensors that the operation of that name makes, of one that makes several."""
     return OPS[op](*args, **kwargs)  # type: ignore[return-value]
-
-
-_NO_SCOPE = Scope("")
-
-
-def record(
-    op: str, inputs: Sequence[SymbolicTensor], result: Result, call: Call | None = None
-) -> Node:
-    """A node for one operation; what it requires for all sizes is checked at once.
-
-    Raises ShapeMismatch or InvalidInput if a requirement fails whatever the sizes.
-    """
-    tape = _tape.get()
-    scope = _NO_SCOPE if tape is None else tape.scopes[-1]
-    if result.requires:
-        result = _settle(op, scope, result)
-    node = Node(op, inputs, result, scope, call)
-    node.where = here(None if tape is None else tape.base)
-    if tape is not None:
-        scope.ops += 1
-        tape.nodes.append(node)
-    return node
-
-
-def _settle(op: str, scope: Scope, result: Result) -> Result:
-    """The result without the requirements that always hold."""
-    open_ones = []
-    for requirement in result.requires:
-        verdict = decide_syntactically(requirement)
-        if verdict is None:
-            open_ones.append(requirement)
-        elif not verdict:
-            place = f"{scope.path} ({op})" if scope.path else op
-            raise failure(place, requirement)
-    return replace(result, requires=tuple(open_ones))
-
-
-def failure(place: str, requirement: Requirement) -> SymcnnError:
-    """The error for a requirement that no size meets."""
-    fitting = isinstance(requirement, Condition) and requirement.relation == ">="
-    kind = InvalidInput if fitting else ShapeMismatch
-    text, sides = str(requirement), tuple(subexpressions(requirement))[:2]
-    if not requirement.symbols:
-        text = requirement.consequence({})
-        return kind(f"{place}: {requirement.why}: {text}", sides=sides)
-    return kind(f"{place}: {requirement.why}: {text} holds for no size", sides=sides)
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """An operation that failed, so that there is no node of it."""
-
-    op: str
-    inputs: tuple[SymbolicTensor, ...]
-    module: str  # the path of the module that ran it
-    where: Where
-
-    @classmethod
-    def of(cls, op: str, inputs: Iterable[SymbolicTensor]) -> Attempt:
-        """The operation that runs now."""
-        tape = _tape.get()
-        path, base = ("", None) if tape is None else (tape.scopes[-1].path, tape.base)
-        return cls(op, tuple(inputs), path, here(base))
-
-
-def entails(requirement: Requirement) -> bool | None:
-    """Whether the sizes allowed so far decide `requirement`; None if they leave it open."""
-    verdict = decide_syntactically(requirement)
-    if verdict is not None:
-        return verdict
-    return (_tape.get() or Tape()).entails(requirement)
-
-
-def decided(condition: Condition) -> bool | None:
-    """Whether it holds: as the sizes decide, else on the branch that is followed.
-
-    None where no branches are followed: the caller refuses, it does not guess.
-    """
-    verdict = entails(condition)
-    tape = _tape.get()
-    if verdict is None and tape is not None and tape.decide is not None:
-        return tape.decide(condition)
-    return verdict
-
-
-def plain_number(size: Int) -> Int:
-    """A size as python must have it, to make so many things: fixed where a trace follows python."""
-    tape = _tape.get()
-    if isinstance(size, int) or tape is None or tape.fix is None:
-        return size
-    return tape.fix(size)
 
 
 def public(expr: Int) -> Expr:

@@ -17,7 +17,8 @@ from symcnn.algebra.size import Atom, Int, Part, Size, Symbol, every_atom, symbo
 from symcnn.errors import BadSpec, InvalidInput
 from symcnn.sets.condition import decide_syntactically, subexpressions, substituted
 from symcnn.trace.call import Call
-from symcnn.trace.graph import Blocks, Guard, Node, Result, SymbolicTensor, Tape, record
+from symcnn.trace.graph import Blocks, Node, Result, SymbolicTensor
+from symcnn.trace.tape import Guard, Tape, record
 
 __all__ = ["Atoms", "Replay", "atoms_by_name", "check_values", "hyperparameters", "may_be"]
 

@@ -25,13 +25,11 @@ from symcnn.shown import Several
 from symcnn.trace.branches import Branch, Unfollowed, said
 from symcnn.trace.graph import (
     Constant,
-    Guard,
     Node,
     Parameter,
     Scope,
     Shape,
     SymbolicTensor,
-    Tape,
     ancestors,
     name_nodes,
     public,
@@ -39,6 +37,7 @@ from symcnn.trace.graph import (
     tree_map,
 )
 from symcnn.trace.rerun import Atoms, Replay, atoms_by_name, check_values, hyperparameters
+from symcnn.trace.tape import Guard, Tape
 
 __all__ = ["Trace", "remembered"]
 

@@ -16,7 +16,8 @@ from symcnn.algebra.size import Int, evaluate
 from symcnn.errors import InvalidInput, NoSolution, SymcnnError, Undecidable
 from symcnn.network import Network
 from symcnn.questions.inputs.domain import first_failure
-from symcnn.trace.graph import Guard, Shape
+from symcnn.trace.graph import Shape
+from symcnn.trace.tape import Guard
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from symcnn.errors import DataDependent, SymcnnError, UnsupportedOperation
-from symcnn.trace.graph import OPS, SymbolicTensor, Tape
+from symcnn.trace.graph import OPS, SymbolicTensor
+from symcnn.trace.tape import Tape
 from tests.fuzz.torch_samples import operations, reordered
 
 if TYPE_CHECKING:

@@ -29,7 +29,8 @@ import symcnn
 import symcnn.ops  # fills OPS
 from symcnn.algebra.size import Size, evaluate
 from symcnn.errors import DataDependent, SymcnnError, UnsupportedOperation
-from symcnn.trace.graph import OPS, Shape, SymbolicTensor, Tape, failure
+from symcnn.trace.graph import OPS, Shape, SymbolicTensor
+from symcnn.trace.tape import Tape, failure
 
 if TYPE_CHECKING:
     from torch.testing._internal.common_modules import ModuleInfo

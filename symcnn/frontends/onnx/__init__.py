@@ -21,7 +21,8 @@ from symcnn.frontends.onnx.file import checked, read, require_onnx
 from symcnn.network import Network
 from symcnn.sets.condition import Condition
 from symcnn.sets.grammar import parse_formula, parse_shape
-from symcnn.trace.graph import SymbolicTensor, Tape, entails, uncollected
+from symcnn.trace.graph import SymbolicTensor
+from symcnn.trace.tape import Tape, entails, uncollected
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, ValueInfoProto

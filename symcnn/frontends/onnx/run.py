@@ -33,7 +33,8 @@ from symcnn.frontends.onnx.step import (
     attributes_of,
 )
 from symcnn.frontends.onnx.values import DTYPES, Array, Truth, Unknown, Value, dtype_of
-from symcnn.trace.graph import Constant, Guard, Parameter, SymbolicTensor, Tape
+from symcnn.trace.graph import Constant, Parameter, SymbolicTensor
+from symcnn.trace.tape import Guard, Tape
 
 if TYPE_CHECKING:
     from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto

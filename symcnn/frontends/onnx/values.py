@@ -15,7 +15,8 @@ import numpy as np
 
 from symcnn.algebra.size import Int, Size, is_whole, lower, maximum, minimum
 from symcnn.sets.condition import AnyOf, Condition, Requirement
-from symcnn.trace.graph import Constant, Dims, SymbolicTensor, entails
+from symcnn.trace.graph import Constant, Dims, SymbolicTensor
+from symcnn.trace.tape import entails
 
 __all__ = [
     "DTYPES",

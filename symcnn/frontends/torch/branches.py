@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.branches import negation
-from symcnn.trace.graph import Guard, Node, SymbolicTensor, Tape, tree_map
+from symcnn.trace.graph import Node, SymbolicTensor, tree_map
+from symcnn.trace.tape import Guard, Tape
 
 __all__ = ["Asked", "Choice", "Differs", "Same", "Step", "without_idle_guards"]
 

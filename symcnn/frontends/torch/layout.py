@@ -20,7 +20,8 @@ from symcnn.ops.operation import operation_of
 from symcnn.ops.registry import normal_dim
 from symcnn.ops.storage import Layout, Memory
 from symcnn.sets.condition import Condition
-from symcnn.trace.graph import Node, SymbolicTensor, Tape
+from symcnn.trace.graph import Node, SymbolicTensor
+from symcnn.trace.tape import Tape
 
 __all__ = ["NO_COPY", "Layouts", "Lying", "follows", "in_plain_order"]
 

@@ -37,7 +37,7 @@ from typing import Any
 from symcnn.algebra.size import Atom, Floor, Int, Max, Size, floordiv, maximum
 from symcnn.frontends.torch.sizes import Dim
 from symcnn.sets.condition import Condition
-from symcnn.trace.graph import current_tape, entails
+from symcnn.trace.tape import current_tape, entails
 
 __all__ = ["SELECT", "chosen", "select", "selecting"]
 

@@ -43,7 +43,8 @@ from symcnn.questions.inputs.domain import listed
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.trace.branches import Unfollowed, negation, said
-from symcnn.trace.graph import Guard, SymbolicTensor, Tape, tensor, uncollected
+from symcnn.trace.graph import SymbolicTensor, tensor
+from symcnn.trace.tape import Guard, Tape, uncollected
 
 __all__ = ["trace"]
 

@@ -62,19 +62,8 @@ from symcnn.ops.registry import as_sizes, same_axes
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet
 from symcnn.trace.branches import negation
-from symcnn.trace.graph import (
-    OPS,
-    Constant,
-    Guard,
-    Parameter,
-    Result,
-    SymbolicTensor,
-    Tape,
-    current_tape,
-    entails,
-    record,
-    tree_map,
-)
+from symcnn.trace.graph import OPS, Constant, Parameter, Result, SymbolicTensor, tree_map
+from symcnn.trace.tape import Guard, Tape, current_tape, entails, record
 
 __all__ = [
     "Nowhere",
@@ -603,7 +592,9 @@ class Tracer(Values, TorchFunctionMode):
         mark, taken = len(self.steps), entails(condition)
         if taken is None:
             taken = self._choose(condition)
-        elif self.region is not None and not self.tape.domain:  # of nothing, everything holds
+        elif (
+            self.region is not None and not self.tape.assumed.domain
+        ):  # of nothing, everything holds
             raise Nowhere
         self.note(mark, condition, taken)
         return taken
@@ -660,7 +651,7 @@ class Tracer(Values, TorchFunctionMode):
 
         Raises Nowhere if none is left.
         """
-        domain = self.tape.domain
+        domain = self.tape.assumed.domain
         if self.region is not None:
             domain = domain & self.region
             if not domain:

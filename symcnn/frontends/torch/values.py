@@ -17,7 +17,8 @@ from symcnn.frontends.torch.sizes import Dim, Real
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.writes import Writes
 from symcnn.sets.condition import Condition
-from symcnn.trace.graph import SymbolicTensor, entails
+from symcnn.trace.graph import SymbolicTensor
+from symcnn.trace.tape import entails
 
 __all__ = ["Values"]
 

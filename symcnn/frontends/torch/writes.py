@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from symcnn.trace.graph import Tape, current_tape
+from symcnn.trace.tape import Tape, current_tape
 
 __all__ = ["Writes", "is_plain"]
 

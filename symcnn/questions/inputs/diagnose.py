@@ -21,7 +21,8 @@ from symcnn.questions.inputs.nearest import nearest_valid
 from symcnn.questions.inputs.silent import Trap, silent
 from symcnn.sets.condition import Condition, KeepsBatch, Requirement
 from symcnn.shown import Shown
-from symcnn.trace.graph import Guard, Node, Parameter, SymbolicTensor
+from symcnn.trace.graph import Node, Parameter, SymbolicTensor
+from symcnn.trace.tape import Guard
 from symcnn.trace.trace import Trace
 
 __all__ = ["Diagnosis", "Failure", "Trap", "diagnose"]

@@ -17,7 +17,8 @@ from symcnn.sets.condition import ForAll, KeepsBatch, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.presburger import tightest
 from symcnn.shown import Listed, Shown
-from symcnn.trace.graph import Guard, Node
+from symcnn.trace.graph import Node
+from symcnn.trace.tape import Guard
 from symcnn.trace.trace import Trace
 
 __all__ = [

@@ -36,7 +36,9 @@ from symcnn.questions.proof.smt import STEPS, Statement, ask
 from symcnn.sets.condition import Condition, Requirement, decide_syntactically, substituted
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.shown import Shown
-from symcnn.trace.graph import Node, Result, SymbolicTensor, Tape
+from symcnn.trace.assume import Assumptions
+from symcnn.trace.graph import Node, Result, SymbolicTensor
+from symcnn.trace.tape import Tape
 from symcnn.trace.trace import Trace
 
 __all__ = ["Claim", "Proof", "prove"]
@@ -319,9 +321,7 @@ class _Proving:
     def _kept(self, node: Node) -> tuple[str, str]:
         """Whether a node makes as many elements as it takes, given what is required before it."""
         have, want = (prod(t.dims) for t in (node.inputs[0], node.outputs[0]))
-        tape = Tape()
-        tape._domain = self.domain
-        with tape.running():
+        with Tape(assumptions=Assumptions(self.domain)).running():
             have, want = under_what_is_known(have, want)
         if have == want:
             return "proved", "isl"
@@ -329,14 +329,13 @@ class _Proving:
 
     def _known_before(self, node: Node, fresh: _Fresh) -> Tape:
         """What the layers before require: a rule may rest on it, as it did in the trace."""
-        tape = Tape()
         guards = [g for g in self.net.guards if g.after < self.net.position(node)]
         equal = [Condition(Size.symbol(n), "==", value) for n, value in fresh.means.items()]
         names = [*self.domain.names, *fresh.means]
-        tape._domain = input_set(names, [*(g.requirement for g in guards), *equal])
+        domain = input_set(names, [*(g.requirement for g in guards), *equal])
         for met in self.required.values():
-            tape._domain = tape._domain if met is None else tape._domain & met
-        return tape
+            domain = domain if met is None else domain & met
+        return Tape(assumptions=Assumptions(domain))
 
     def _macs(self, node: Node, result: Result, fresh: _Fresh) -> Claim:
         says = f"MACs are {text(result.macs)}{fresh.listed(result.macs)}"

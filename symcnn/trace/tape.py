@@ -1,0 +1,216 @@
+"""What happened during one trace: nodes and guards in order, and the stack of module calls.
+
+`record` turns the `Result` of a rule into a `Node`, in the `Tape` in force, if any: that is how the
+front ends learn module paths and the order of execution. What the requirements so far decide is
+asked of the tape's `Assumptions`.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from types import FrameType
+from typing import Any
+
+from symcnn.algebra.size import Int
+from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError
+from symcnn.sets.condition import Condition, Requirement, decide_syntactically, subexpressions
+from symcnn.trace.assume import Assumptions
+from symcnn.trace.call import Call
+from symcnn.trace.graph import Node, Result, Scope, SymbolicTensor
+from symcnn.trace.where import Where, here
+
+__all__ = [
+    "Attempt",
+    "Guard",
+    "Tape",
+    "current_tape",
+    "decided",
+    "entails",
+    "failure",
+    "plain_number",
+    "record",
+    "uncollected",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A branch in the model's python code that a size decided: the side that the trace is on."""
+
+    requirement: Requirement
+    where: str  # file:line
+    after: int  # the index of the node before it
+    otherwise: str = ""  # what the model raises on the other branch, if it does
+    fixes: str = ""  # why the other side is no branch that a trace could follow, if it is not
+
+    def __str__(self) -> str:
+        raises = f", or else {self.otherwise}" if self.otherwise else ""
+        return f"{self.requirement}  ({self.where}){raises}"
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """A graph is many objects and no garbage: the collector, which would walk them all again and
+    again, waits until it stands.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+@dataclass(slots=True)
+class Tape:
+    """What happened during one trace: nodes and guards in order, and the stack of module calls."""
+
+    nodes: list[Node] = field(default_factory=list)
+    guards: list[Guard] = field(default_factory=list)
+    scopes: list[Scope] = field(default_factory=lambda: [Scope("")])
+    calls: list[Scope] = field(default_factory=list)
+    paths: dict[int, str] = field(default_factory=dict)  # id of a module -> its path
+    fix: Callable[[Any], int] | None = None  # a size at the example, recorded as a guard
+    base: FrameType | None = None  # of the code that traces: what is above is the user's
+    decide: Callable[[Condition], bool] | None = None  # which branch of a comparison is followed
+    dtype: str = ""  # of a python float
+    autocast: tuple[str, str] | None = None  # the device and dtype of torch.autocast
+    assumptions: Assumptions = field(default_factory=Assumptions)  # as far as `_seen`
+    _seen: tuple[int, int] = (0, 0)
+
+    @contextmanager
+    def running(self) -> Iterator[Tape]:
+        """Record into this tape."""
+        with uncollected():
+            token, self.base = _tape.set(self), sys._getframe(2)
+            try:
+                yield self
+            finally:
+                _tape.reset(token)
+                self.base = None
+
+    def enter(self, path: str) -> Scope:
+        """A module call begins."""
+        self.scopes[-1].children += 1
+        scope = Scope(path)
+        self.scopes.append(scope)
+        self.calls.append(scope)
+        return scope
+
+    def leave(self, output: object = None) -> None:
+        """The innermost module call ends."""
+        self.scopes.pop().output = output
+
+    @property
+    def assumed(self) -> Assumptions:
+        """What all nodes and guards so far require."""
+        nodes, guards = self._seen
+        self._seen = len(self.nodes), len(self.guards)
+        self.assumptions.add(r for n in self.nodes[nodes:] for r in n.result.requires)
+        self.assumptions.add(g.requirement for g in self.guards[guards:])
+        return self.assumptions
+
+
+_tape: ContextVar[Tape | None] = ContextVar("tape", default=None)
+
+
+def current_tape() -> Tape | None:
+    """The tape in force, if a trace is running."""
+    return _tape.get()
+
+
+_NO_SCOPE = Scope("")
+
+
+def record(
+    op: str, inputs: Sequence[SymbolicTensor], result: Result, call: Call | None = None
+) -> Node:
+    """A node for one operation; what it requires for all sizes is checked at once.
+
+    Raises ShapeMismatch or InvalidInput if a requirement fails whatever the sizes.
+    """
+    tape = _tape.get()
+    scope = _NO_SCOPE if tape is None else tape.scopes[-1]
+    if result.requires:
+        result = _settle(op, scope, result)
+    node = Node(op, inputs, result, scope, call)
+    node.where = here(None if tape is None else tape.base)
+    if tape is not None:
+        scope.ops += 1
+        tape.nodes.append(node)
+    return node
+
+
+def _settle(op: str, scope: Scope, result: Result) -> Result:
+    """The result without the requirements that always hold."""
+    open_ones = []
+    for requirement in result.requires:
+        verdict = decide_syntactically(requirement)
+        if verdict is None:
+            open_ones.append(requirement)
+        elif not verdict:
+            place = f"{scope.path} ({op})" if scope.path else op
+            raise failure(place, requirement)
+    return replace(result, requires=tuple(open_ones))
+
+
+def failure(place: str, requirement: Requirement) -> SymcnnError:
+    """The error for a requirement that no size meets."""
+    fitting = isinstance(requirement, Condition) and requirement.relation == ">="
+    kind = InvalidInput if fitting else ShapeMismatch
+    text, sides = str(requirement), tuple(subexpressions(requirement))[:2]
+    if not requirement.symbols:
+        text = requirement.consequence({})
+        return kind(f"{place}: {requirement.why}: {text}", sides=sides)
+    return kind(f"{place}: {requirement.why}: {text} holds for no size", sides=sides)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An operation that failed, so that there is no node of it."""
+
+    op: str
+    inputs: tuple[SymbolicTensor, ...]
+    module: str  # the path of the module that ran it
+    where: Where
+
+    @classmethod
+    def of(cls, op: str, inputs: Iterable[SymbolicTensor]) -> Attempt:
+        """The operation that runs now."""
+        tape = _tape.get()
+        path, base = ("", None) if tape is None else (tape.scopes[-1].path, tape.base)
+        return cls(op, tuple(inputs), path, here(base))
+
+
+def entails(requirement: Requirement) -> bool | None:
+    """Whether the sizes allowed so far decide `requirement`; None if they leave it open."""
+    verdict = decide_syntactically(requirement)
+    if verdict is not None:
+        return verdict
+    return (_tape.get() or Tape()).assumed.entails(requirement)
+
+
+def decided(condition: Condition) -> bool | None:
+    """Whether it holds: as the sizes decide, else on the branch that is followed.
+
+    None where no branches are followed: the caller refuses, it does not guess.
+    """
+    verdict = entails(condition)
+    tape = _tape.get()
+    if verdict is None and tape is not None and tape.decide is not None:
+        return tape.decide(condition)
+    return verdict
+
+
+def plain_number(size: Int) -> Int:
+    """A size as python must have it, to make so many things: fixed where a trace follows python."""
+    tape = _tape.get()
+    if isinstance(size, int) or tape is None or tape.fix is None:
+        return size
+    return tape.fix(size)
