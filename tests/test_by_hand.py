@@ -11,7 +11,7 @@ from hypothesis import given
 from symcnn import FloorDiv, H, L, N, W, ceildiv, multiple, nn, symbols
 from symcnn.algebra.axis import Window
 from symcnn.algebra.expr import Geometric, Trunc, from_sympy, to_sympy
-from symcnn.errors import BadSpec, InvalidInput, NoSolution, ShapeMismatch
+from symcnn.errors import BadSpec, InvalidInput, NoSolution, ShapeMismatch, Undecidable
 
 from .fuzz.expressions import expressions
 
@@ -198,6 +198,21 @@ def test_limits_and_sums_are_right():
     assert sympy.limit(F, H, 5) == -1
     assert sympy.Sum(F, (H, 1, 10)).doit() == sum((x - 7) // 3 for x in range(1, 11))
     assert sympy.Sum(F, (H, 1, N)).doit().subs(N, 10).doit() == -8
+
+
+@pytest.mark.parametrize("expr", [F - H / 3, FloorDiv(H, 2) ** 2 - H**2 / 4])
+def test_a_limit_that_does_not_exist_is_refused(expr):
+    """Counterexample: sympy answers minus infinity for ``floor(H/2) - H/2``, H positive."""
+    with pytest.raises(Undecidable, match="no limit"):
+        sympy.limit(expr, H, sympy.oo)
+
+
+def test_a_floor_of_real_numbers_is_sympys():
+    x = sympy.symbols("x")
+    assert FloorDiv(x, 2) == sympy.floor(x / 2)
+    assert sympy.floor(x / 2) == FloorDiv(x, 2)
+    assert {sympy.floor(x / 2): 1}[FloorDiv(x, 2)] == 1
+    assert str(FloorDiv(x, 2)) == "floor(x/2)"
 
 
 def test_floors_are_rewritten_there_and_back():

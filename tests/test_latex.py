@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import re
 import shutil
@@ -190,6 +191,14 @@ def test_a_document_compiles(tmp_path, siunitx, floors):
         ),
     ]
     assert compiled(tmp_path, document("\n\n".join(body), siunitx=siunitx, title="A_B")) == 1
+
+
+def test_a_sum_that_is_wider_than_a_page_is_broken(tmp_path):
+    channels = [*range(3, 40, 3)]
+    pairs = itertools.pairwise(channels)
+    net = nn.Sequential(*(nn.Conv2d(c, d, 3, stride=1 + c % 2) for c, d in pairs))
+    derived = [net.trace("N 3 H W").explain(what).to_latex() for what in ("params", "macs")]
+    assert compiled(tmp_path, document("\n".join(derived))) > 1
 
 
 # Code ----------------------------------------------------------------------------------------

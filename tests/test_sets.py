@@ -2,6 +2,7 @@
 
 import itertools
 import pickle
+from fractions import Fraction
 
 import pytest
 import sympy
@@ -216,6 +217,13 @@ def test_products_split_over_divisors():
     found = two(Condition(256 * (h // 4) * (w // 4), "==", 256 * 6))
     assert {(a // 4, b // 4) for a, b in found} == {(1, 6), (2, 3), (3, 2), (6, 1)}
     assert not two(Condition(4 * h * w, "==", 7))
+
+
+def test_products_of_sizes_in_fractions_are_products():
+    """Counterexample: the peak of a MobileViT raised ValueError, of its factors."""
+    found = two(Condition(h * w * Fraction(245, 64) - h * h * w * Fraction(1, 2), ">=", w))
+    for a, b in itertools.product(range(1, 10), repeat=2):
+        assert ((a, b) in found) == (245 * a * b - 32 * a * a * b >= 64 * b)
 
 
 @given(st.integers(1, 40), st.sampled_from([0.29, 0.57, 0.7, 1.15, 1.4, 2.5]))

@@ -9,6 +9,7 @@ import symcnn
 from symcnn.testing.oracles import judge, sample_sizes
 
 from .conftest import load_example
+from .tools.derivations import judged, zoo
 
 #: Minutes: `make zoo-tests`, not part of `make test`.
 pytestmark = pytest.mark.zoo
@@ -43,3 +44,9 @@ def test_what_is_not_covered_says_so(name):
     error, words = NOT_YET[name]
     with pytest.raises(error, match=words):
         symcnn.from_torch(hf.MODELS[name]().eval(), hf.spec(name)).valid_inputs()
+
+
+@pytest.mark.parametrize(("name", "make"), [model for model in zoo() if model[0] not in NOT_YET])
+def test_every_derivation_of_a_model_ends_with_what_its_question_answers(name, make):
+    for branch in make().branches:
+        assert not [f"{v.what}: {v.wrong}" for v in judged(branch.network) if v.wrong]

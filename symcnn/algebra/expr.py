@@ -22,7 +22,7 @@ from sympy.printing.precedence import PRECEDENCE
 from symcnn.algebra import size as sz
 from symcnn.algebra.series import summation
 from symcnn.algebra.size import Int, Size
-from symcnn.errors import BadSpec
+from symcnn.errors import BadSpec, Undecidable
 
 __all__ = [
     "C",
@@ -186,11 +186,11 @@ class FloorDiv(sympy.Function):  # type: ignore[misc]
         try:
             return to_sympy(sz.floordiv(from_sympy(num), from_sympy(den)))
         except BadSpec:
-            return sympy.floor(num / den)
+            return _RealFloor(num / den)
 
     def __eq__(self, other: object) -> Any:
         """Python's ``(H + 1)//2`` on sympy expressions is sympy's floor: the same value."""
-        if type(other) is sympy.floor:
+        if isinstance(other, sympy.floor):
             return bool(from_sympy(self) == from_sympy(other))
         return super().__eq__(other)
 
@@ -224,10 +224,15 @@ class FloorDiv(sympy.Function):  # type: ignore[misc]
 
     # Calculus is for functions of real numbers.
 
+    def _eval_is_meromorphic(self, x: Any, a: Any) -> bool:
+        """A step function: a limit goes by its leading term, and to what lies around it."""
+        return not self.has(x)
+
     def _eval_derivative(self, variable: Any) -> Any:
         raise BadSpec(
             f"{self} steps: it has no derivative by {variable}",
-            cure=f"the slope for large sizes: limit(expr/{variable}, {variable}, oo)",
+            cure=f"the slope for large sizes: limit(expr/{variable}, {variable}, oo); "
+            "equations: symcnn.solve",
         )
 
     def _eval_nseries(self, x: Any, n: Any, logx: Any, cdir: Any = 0) -> Any:
@@ -286,6 +291,28 @@ for _method in _FLOORS:
     setattr(FloorDiv, _method, FloorDiv._code)
 for _method in ("_pythoncode", "_numpycode", "_lambdacode", "_cmathcode"):
     setattr(FloorDiv, _method, FloorDiv._sympystr)
+
+
+class _RealFloor(sympy.floor):  # type: ignore[misc]
+    """sympy's floor, of real numbers: what limits make of a `FloorDiv`. Where leading terms cancel,
+    as in ``H//2 - H/2``, what is left steps for ever, and sympy would answer minus infinity.
+    """
+
+    def _eval_nseries(self, x: Any, n: Any, logx: Any, cdir: Any = 0) -> Any:
+        if self.args[0].limit(x, 0).is_finite:
+            return super()._eval_nseries(x, n, logx, cdir)
+        raise Undecidable(
+            "beside terms that cancel a floor steps for ever: there is no limit",
+            cure="bounds: floor(x) is in (x - 1, x]",
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, sympy.floor) and self.args == other.args
+
+    __hash__ = sympy.floor.__hash__
+
+
+_RealFloor.__name__ = "floor"  # as sympy prints and hashes it
 
 
 class Trunc(sympy.Function):  # type: ignore[misc]

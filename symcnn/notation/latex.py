@@ -6,18 +6,29 @@ shorter, floors moved by whole numbers, ``\lceil H/32 \rceil``. Nothing here com
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from sympy.printing.latex import LatexPrinter
 
 from symcnn.algebra.expr import FloorDiv, from_sympy, to_sympy
-from symcnn.algebra.factor import Floors, Product, raised, reading, spelled
-from symcnn.algebra.size import Int
+from symcnn.algebra.factor import Floors, Product, raised, reading, shifted, spelled
+from symcnn.algebra.size import Int, Size
 from symcnn.errors import BadSpec
 
-__all__ = ["Notation", "document", "escape", "formula", "number", "times"]
+__all__ = [
+    "Notation",
+    "document",
+    "escape",
+    "filled",
+    "formula",
+    "number",
+    "prose",
+    "terms",
+    "times",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +130,59 @@ def formula(expr: Int, notation: Notation | None = None) -> str:
     beside = written.beside
     more = f" {'-' if beside < 0 else '+'} {number(abs(beside), notation)}" if beside else ""
     return ("- " if content == -1 else "") + r" \, ".join(words) + more
+
+
+def terms(expr: Int, notation: Notation | None = None) -> list[str]:
+    r"""The terms of a sum, each with its sign, floors moved by whole numbers.
+
+    >>> from symcnn.algebra.size import Size
+    >>> terms(Size.symbol("H") - 2*Size.symbol("W"))
+    ['H', '- 2 \\, W']
+    """
+    whole = shifted(expr)
+    if isinstance(whole, int):
+        return [number(whole, notation)]
+    found: list[str] = []
+    for mono, coeff in whole.ordered():
+        term = formula(Size({mono: coeff if coeff > 0 else -coeff}), notation)
+        sign = "-" if coeff < 0 else "+" if found else ""
+        found.append(f"{sign} {term}".strip())
+    return found
+
+
+#: What a line of a document holds, in glyphs.
+_WIDE = 48
+
+
+def filled(terms: Sequence[str], wide: int = _WIDE) -> list[str]:
+    r"""Terms in lines that are no wider than a page's, where a term is not.
+
+    >>> filled(["a", "+ bb", "- c"], wide=5)
+    ['a + bb', '- c']
+    """
+    lines: list[str] = []
+    room = 0
+    for term in terms:
+        glyphs = len(_UNSEEN.sub("", term))
+        if lines and glyphs <= room:
+            lines[-1] += f" {term}"
+            room -= glyphs
+        else:
+            lines.append(term)
+            room = wide - glyphs
+    return lines
+
+
+#: What takes no room, or next to none: commands, braces, spaces.
+_UNSEEN = re.compile(r"\\[A-Za-z]+|\\.|[{}\s]")
+
+
+def prose(text: str, share: float) -> str:
+    r"""Text in a formula, in a box over several lines where it is long: so much of a line wide."""
+    shown = escape(text)
+    if len(text) <= 100 * share:
+        return rf"\text{{{shown}}}"
+    return rf"\parbox[t]{{{share}\linewidth}}{{\raggedright {shown}\strut}}"
 
 
 def times(values: Iterable[Int], notation: Notation | None = None) -> str:

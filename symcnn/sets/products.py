@@ -26,7 +26,7 @@ from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache
 from itertools import islice, product
-from math import gcd
+from math import gcd, lcm
 from typing import Protocol
 
 from symcnn.algebra import size as sz
@@ -113,6 +113,10 @@ def cases(condition: Condition, known: Known) -> Cases | None:
     gap = condition.lhs - condition.rhs
     if isinstance(gap, int):
         return [[]] if (gap >= 0 if condition.relation == ">=" else gap == 0) else []
+    scale = lcm(*(Fraction(c).denominator for c in gap.terms.values()))
+    if scale > 1:  # the laws are of whole coefficients
+        gap = gap * scale
+        condition = Condition(gap, condition.relation, 0, condition.why)
     for law in _LAWS:
         found = law(condition, gap, known)
         if found is not None:

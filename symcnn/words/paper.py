@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from functools import singledispatch
 
 from symcnn.algebra.expr import from_sympy
-from symcnn.algebra.factor import Floors, shifted
-from symcnn.algebra.size import Int, Size
+from symcnn.algebra.factor import Floors
+from symcnn.algebra.size import Int
 from symcnn.errors import BadSpec
-from symcnn.notation.latex import Notation, document, formula, times
+from symcnn.notation.latex import Notation, document, filled, formula, terms, times
 from symcnn.questions.cost.cost import total_macs
 from symcnn.questions.explain import explain
 from symcnn.trace.trace import Trace
@@ -85,15 +85,9 @@ def formulas(net: Trace, notation: Notation) -> str:
 
 
 def _broken(expr: Int, notation: Notation) -> str:
-    """A long sum over several lines, a term on each."""
-    whole, terms = formula(expr, notation), shifted(expr)
-    if isinstance(terms, int) or len(whole) < 120 or len(terms.terms) < 2:
-        return whole
-    lines: list[str] = []
-    for mono, coeff in terms.ordered():
-        term = formula(Size({mono: coeff if coeff > 0 else -coeff}), notation)
-        sign = "-" if coeff < 0 else "+" if lines else ""
-        lines.append(f"{sign} {term}".strip())
+    """A long sum over several lines."""
+    whole = formula(expr, notation)
+    lines = filled(terms(expr, notation)) if len(whole) > 120 else [whole]
     return " \\\\\n&\\quad ".join(lines)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
-from symcnn.notation.latex import Notation, escape
+from symcnn.notation.latex import Notation, escape, prose
 from symcnn.questions.explain.laws import LAWS, Law
 from symcnn.questions.explain.lines import Ends, Line, Tree
 from symcnn.sets.condition import Condition
@@ -87,7 +87,7 @@ def same(a: object, b: object, domain: InputSet | None = None) -> bool:
             try:
                 if a.at(at) != b.at(at):
                     return False
-            except (SymcnnError, OverflowError):  # outside a symbol's assumptions
+            except (SymcnnError, ArithmeticError):  # outside a symbol's assumptions, or of no value
                 continue
         if a.normal() == b.normal():
             return True
@@ -123,9 +123,13 @@ def _equal(a: Int, b: Int) -> Condition:
 
 def implied(domain: InputSet, condition: Condition) -> bool:
     """Whether a condition holds in all of a domain; False where that is not decidable."""
-    names = [name for name in domain.names if name in condition.symbols]
+    known = [name for name in domain.names if name in condition.symbols]
+    names = sorted(condition.symbols)
     try:
-        return bool(domain.axis(*names) <= input_set(names, [condition]))
+        within = input_set(names, ())
+        if known:
+            within = domain.axis(*known) & within
+        return bool(within <= input_set(names, [condition]))
     except (Undecidable, BadSpec):
         return False
 
@@ -232,21 +236,23 @@ class Derivation(Shown):
         for number, step in enumerate(self.steps, 1):
             chained = step.chained
             head = _about_latex(step.about, notation) if chained else ""
-            written = [line.to_latex(notation) for line in step.lines]
+            written = [line.latex_lines(notation) for line in step.lines]
             rows.append(rf"\smallskip\noindent {number}.\ \texttt{{{escape(step.where)}}}")
             rows[-1] += "".join(rf"\par {escape(premise)}" for premise in step.premises)
-            if chained and sum(map(len, written)) < 70:
+            if chained and sum(len(text) for texts in written for text in texts) < 70:
                 note = escape(short(step.lines[0].note))
-                rows[-1] += rf": ${head} = {' = '.join(written)}$" + (f" ({note})" if note else "")
+                equal = " = ".join(text for (text,) in written)
+                rows[-1] += rf": ${head} = {equal}$" + (f" ({note})" if note else "")
                 rows[-1] += r".\par"
                 continue
             sign = "=" if chained else r"\iff{}"
             lines = []
-            for i, (line, shown) in enumerate(zip(step.lines, written, strict=True)):
+            for i, (line, (shown, *more)) in enumerate(zip(step.lines, written, strict=True)):
                 left = head if not i else ""
                 equals = f"&{sign}" if chained or i else "&"
-                note = rf" && \text{{{escape(short(line.note))}}}" if line.note else ""
+                note = f" && {prose(short(line.note), 0.4)}" if line.note else ""
                 lines.append(f"{left} {equals} {shown}{note}".strip())
+                lines += [rf"&\quad {text}" for text in more]
             rows.append("\\begin{align*}\n" + " \\\\\n".join(lines) + "\n\\end{align*}")
         rows.append(rf"\smallskip\noindent So {escape(self.answer)}.")
         return "\n".join(rows)

@@ -11,7 +11,7 @@ from symcnn.algebra import size as sz
 from symcnn.algebra.factor import text
 from symcnn.algebra.mathml import bracketed, math, wrapped, written
 from symcnn.algebra.size import Floor, Int, Size, evaluate, floordiv, prod, symbols_of
-from symcnn.notation.latex import Notation, escape, formula
+from symcnn.notation.latex import Notation, filled, formula, prose, terms
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet
 from symcnn.shown import Shown
@@ -103,6 +103,10 @@ class Tree(Shown):
             )
         if self.kind == "product":
             return times.join(map(wrapped, self.parts))
+        return " ".join(self._summands(leaf, floor, times))
+
+    def _summands(self, leaf: Callable[[Int], str], floor: str, times: str) -> list[str]:
+        """The parts of a sum in some notation, all but the first with a sign."""
         first, *others = self.parts
         shown = [first.write(leaf, floor, times)]
         for part in others:
@@ -110,9 +114,9 @@ class Tree(Shown):
             less = isinstance(constant, int) and constant < 0  # also where a minus is \num{-7}
             term = leaf(-constant) if less else part.write(leaf, floor, times)
             if not less and term[0] == "-":
-                less, term = True, term[1:]
-            shown.append(f" - {term}" if less else f" + {term}")
-        return "".join(shown)
+                less, term = True, term[1:].lstrip()
+            shown.append(f"- {term}" if less else f"+ {term}")
+        return shown
 
     def __str__(self) -> str:
         return self.write(leaf_text, "floor((NUM)/DEN)", "*")
@@ -144,15 +148,36 @@ class Tree(Shown):
 
     def to_latex(self, notation: Notation) -> str:
         """The tree in LaTeX, floors as floors."""
-        if notation.floors == "shortest":
-            notation = replace(notation, floors="brackets")
-        floor = {
-            "brackets": r"\left\lfloor \frac{NUM}{DEN} \right\rfloor",
-            "inline": r"\lfloor (NUM) / DEN \rfloor",
-            "division": r"\left((NUM) \mathbin{//} DEN\right)",
-        }[notation.floors]
-        return self.write(lambda expr: formula(expr, notation), floor, r" \cdot ")
+        return self.write(*_in_latex(notation))
 
+    def latex_lines(self, notation: Notation) -> list[str]:
+        """The tree in LaTeX, a long sum over several lines."""
+        whole = self.to_latex(notation)
+        if len(whole) < _LONG or self.kind not in ("leaf", "sum"):
+            return [whole]
+        if self.kind == "leaf":
+            return filled(terms(self.parts[0], _floored(notation)))
+        return filled(self._summands(*_in_latex(notation)))
+
+
+def _floored(notation: Notation) -> Notation:
+    """A notation without ceilings: what is derived is of floors."""
+    return replace(notation, floors="brackets") if notation.floors == "shortest" else notation
+
+
+def _in_latex(notation: Notation) -> tuple[Callable[[Int], str], str, str]:
+    """How LaTeX writes a leaf, a floor, a product."""
+    notation = _floored(notation)
+    floor = {
+        "brackets": r"\left\lfloor \frac{NUM}{DEN} \right\rfloor",
+        "inline": r"\lfloor (NUM) / DEN \rfloor",
+        "division": r"\left((NUM) \mathbin{//} DEN\right)",
+    }[notation.floors]
+    return lambda expr: formula(expr, notation), floor, r" \cdot "
+
+
+#: LaTeX of so many characters may not fit on a line.
+_LONG = 240
 
 #: Minimum and maximum, of formulas and of numbers.
 _EXTREMES: dict[str, tuple[Callable[..., Int], Callable[..., Any]]] = {
@@ -237,13 +262,15 @@ class Line(Shown):
             return math(self.content)
         return " and ".join(map(_mathml_relation, self.content))
 
-    def to_latex(self, notation: Notation) -> str:
-        """The line in LaTeX."""
-        if isinstance(self.content, (Tree, Ends)):
-            return self.content.to_latex(notation)
+    def latex_lines(self, notation: Notation) -> list[str]:
+        """The line in LaTeX, over several where it is long."""
+        if isinstance(self.content, Tree):
+            return self.content.latex_lines(notation)
+        if isinstance(self.content, Ends):
+            return [self.content.to_latex(notation)]
         if isinstance(self.content, InputSet):
-            return rf"\text{{{escape(self.content.describe())}}}"
-        return r",\quad ".join(_latex_relation(c, notation) for c in self.content)
+            return [prose(self.content.describe(), 0.8)]
+        return [r",\quad ".join(_latex_relation(c, notation) for c in self.content)]
 
 
 def _relation(requirement: Requirement) -> str:
@@ -272,7 +299,7 @@ def _mathml_relation(requirement: Requirement) -> str:
 
 def _latex_relation(requirement: Requirement, notation: Notation) -> str:
     if not isinstance(requirement, Condition):
-        return rf"\text{{{escape(str(requirement))}}}"
+        return prose(str(requirement), 0.8)
     lhs, relation, rhs = _facing(requirement)
     sign = {"=": "=", ">=": r"\ge", "<=": r"\le"}[relation]
     return f"{formula(lhs, notation)} {sign} {formula(rhs, notation)}"
