@@ -8,7 +8,7 @@ import sympy
 import torch
 from hypothesis import given
 
-from symcnn import FloorDiv, H, L, N, W, ceildiv, multiple, nn, symbols
+from symcnn import FloorDiv, H, L, N, W, ceildiv, multiple, nn, solve, symbols
 from symcnn.algebra.axis import Window
 from symcnn.algebra.expr import Geometric, Trunc, from_sympy, to_sympy
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, ShapeMismatch, Undecidable
@@ -198,6 +198,38 @@ def test_limits_and_sums_are_right():
     assert sympy.limit(F, H, 5) == -1
     assert sympy.Sum(F, (H, 1, 10)).doit() == sum((x - 7) // 3 for x in range(1, 11))
     assert sympy.Sum(F, (H, 1, N)).doit().subs(N, 10).doit() == -8
+
+
+def test_symbolic_hyperparameters_leave_a_set_where_it_is_linear():
+    k, s = symbols("k s")
+    assert str(nn.Conv1d(3, 64, k).inverse("h")) == "L == h + k - 1 and L >= h"
+    assert str(nn.Conv1d(3, 64, 3, stride=s).inverse(7)) == "7*s + 2 >= L and L >= 6*s + 3"
+
+
+def test_a_symbolic_kernel_and_stride_are_refused_with_the_formulas():
+    k, s, p, h = symbols("k s p h")
+    layer = nn.Conv1d(3, 64, k, stride=s, padding=p)
+    with pytest.raises(Undecidable) as refused:
+        layer.inverse("h")
+    first, last = layer.windows[0].fibre(h)
+    low, name, high = refused.value.cure.removeprefix("as formulas: ").split(" (")[0].split(" <= ")
+    assert name == "L"
+    assert sympy.expand(sympy.parse_expr(low, {str(x): x for x in (k, s, p, h)}) - first) == 0
+    assert sympy.expand(sympy.parse_expr(high, {str(x): x for x in (k, s, p, h)}) - last) == 0
+    for at in ({k: 3, s: 2, p: 1, h: 7}, {k: 5, s: 3, p: 0, h: 4}):
+        sizes = [x for x in range(1, 99) if layer(x)[0].subs(at) == at[h]]
+        assert (sizes[0], sizes[-1]) == (first.subs(at), last.subs(at))
+
+
+@pytest.mark.parametrize("lost", [H % 4 == 0, True, [sympy.Eq(H, 7), H % 4 == 0]])
+def test_a_bool_of_python_is_no_condition(lost):
+    with pytest.raises(BadSpec, match="bool of python") as refused:
+        solve(sympy.Eq((H + 31) // 32, 7), lost)
+    assert "Eq(H % 32, 0)" in refused.value.cure
+
+
+def test_a_list_is_a_system_too():
+    assert solve([sympy.Eq(H, 7), H < W, W < 10]) == solve("H == 7 and 8 <= W and W <= 9")
 
 
 @pytest.mark.parametrize("expr", [F - H / 3, FloorDiv(H, 2) ** 2 - H**2 / 4])

@@ -170,6 +170,15 @@ class Window(AxisMap):
     def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
         return self.stride * i - self.left, self.stride * j - self.left + self.extent - 1
 
+    def fibre(self, size: Number) -> tuple[Number, Number]:
+        """The shortest and the longest axis after which this size comes.
+
+        >>> Window(7, 2, 3, 3).fibre(112)
+        (223, 224)
+        """
+        first = self.stride * (size - 1) + self.extent - self.left - self.right
+        return first, first + self.stride - 1
+
     def reads(self, x: int) -> Reads:
         import numpy as np
 

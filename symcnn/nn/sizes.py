@@ -17,6 +17,7 @@ import sympy
 
 from symcnn.algebra.axis import Window
 from symcnn.algebra.expr import Expr, Number, from_sympy, symbols
+from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, exact_or_fail, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, SymcnnError, Undecidable
 from symcnn.network import Network
@@ -87,8 +88,23 @@ def numbered(module: Module, sizes: Sequence[int]) -> Network:
 
 def inverse(module: Module, sizes: Sequence[Target]) -> InputSet:
     """The sizes in front of a module after which these sizes come, see `Module.inverse`."""
-    found: InputSet = _free(module, len(sizes)).solve(output=tuple(sizes))
+    try:
+        found: InputSet = _free(module, len(sizes)).solve(output=tuple(sizes))
+    except Undecidable as error:
+        raise Undecidable(error.cause, cure=_fibres(module, sizes)) from None
     return found
+
+
+def _fibres(module: Module, sizes: Sequence[Target]) -> str:
+    """The sizes in front of windows whose hyperparameters are symbols, as formulas."""
+    words = []
+    with suppress(SymcnnError):
+        for name, window, size in zip(_AXES[len(sizes)], windows(module), sizes, strict=True):
+            first, last = window.fibre(public(_kernel(size, {})))
+            words.append(f"{text(from_sympy(first))} <= {name} <= {text(from_sympy(last))}")
+    if not words:
+        return "give the layer numbers in place of symbols"
+    return f"as formulas: {' and '.join(words)} (layer.windows[0].fibre)"
 
 
 def windows(module: Module) -> tuple[Window, ...]:

@@ -115,7 +115,7 @@ def cases(condition: Condition, known: Known) -> Cases | None:
         return [[]] if (gap >= 0 if condition.relation == ">=" else gap == 0) else []
     scale = lcm(*(Fraction(c).denominator for c in gap.terms.values()))
     if scale > 1:  # the laws are of whole coefficients
-        gap = gap * scale
+        gap = Size({mono: int(c * scale) for mono, c in gap.terms.items()})
         condition = Condition(gap, condition.relation, 0, condition.why)
     for law in _LAWS:
         found = law(condition, gap, known)

@@ -40,6 +40,8 @@ def stated(given: Said) -> Statement:
         return Statement("and" if isinstance(given, sympy.And) else "or", parts)
     if isinstance(given, sympy.Not):
         return stated(sympy.Not(given.args[0], evaluate=True))
+    if isinstance(given, bool):
+        raise BadSpec(f"{given} is a bool of python: what it compared is lost", cure=_COMPARED)
     if given in (sympy.true, sympy.false):
         return Statement("and", (Condition(0 if given == sympy.true else -1, ">=", 0),))
     for kind, made in _RELATIONS.items():
@@ -47,8 +49,11 @@ def stated(given: Said) -> Statement:
             return Statement("and", (made(*_sides(given)),))
     raise BadSpec(
         f"{given!r} is not a condition on sizes",
-        cure='python compares H % 32 == 0 as objects; write "H % 32 == 0" or Eq(H % 32, 0)',
+        cure=_COMPARED,
     )
+
+
+_COMPARED = 'python compares H % 32 == 0 as objects; write "H % 32 == 0" or Eq(H % 32, 0)'
 
 
 #: Relations of sympy as requirements.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from symcnn.errors import BadSpec
 from symcnn.sets.grammar import Statement
@@ -12,13 +12,13 @@ from symcnn.sets.system import Said, members, stated, symbols_in
 __all__ = ["solve"]
 
 
-def solve(*system: Said | Mapping[str, int | range | Sequence[int]]) -> InputSet:
+def solve(*system: Said | InputSet | Sequence[Said]) -> InputSet:
     """All positive sizes that meet every condition: exact, a closed set.
 
     Args:
         system: Conditions, each a sympy relation (``Eq``, ``<=``, ``And``, ``Or``, ...), text such
             as ``"H % 4 == 0"`` or ``"H*W <= 65536 or H in {7, 14}"``, or an `InputSet`. Symbols are
-            sizes, positive whole numbers.
+            sizes, positive whole numbers. A list of them is a system too.
 
     Returns:
         The set over the symbols that the conditions speak of: a batch ``N`` first, the others by
@@ -37,12 +37,18 @@ def solve(*system: Said | Mapping[str, int | range | Sequence[int]]) -> InputSet
     """
     if not system:
         raise BadSpec("solve takes conditions", cure='solve("H % 4 == 0", "H >= 32")')
-    sets = [one for one in system if isinstance(one, InputSet)]
-    statements = [stated(one) for one in system if not isinstance(one, InputSet)]
+    conditions = [
+        one for given in system for one in (given if isinstance(given, (list, tuple)) else [given])
+    ]
+    sets = [one for one in conditions if isinstance(one, InputSet)]
+    statements = [stated(one) for one in conditions if not isinstance(one, InputSet)]
     spoken = {*(n for s in sets for n in s.names), *(n for s in statements for n in symbols_in(s))}
     names = sorted(spoken, key=lambda n: (n not in ("N", "B"), n))
     if not names:
-        raise BadSpec("the conditions speak of no size", cure='solve("H % 4 == 0")')
+        raise BadSpec(
+            f"the conditions speak of no size: {', '.join(map(str, system))}",
+            cure='sympy makes Eq(2*H, 7) plain False; text is kept: "2*H == 7"',
+        )
     whole = members(Statement("and", tuple(statements)), names) if statements else None
     for one in sets:
         whole = one if whole is None else whole & one
