@@ -82,6 +82,7 @@ class Tape:
     dtype: str = ""  # of a python float
     autocast: tuple[str, str] | None = None  # the device and dtype of torch.autocast
     assumptions: Assumptions = field(default_factory=Assumptions)  # as far as `_seen`
+    asked: int = 0  # how often somebody asked which sizes are left
     _seen: tuple[int, int] = (0, 0)
 
     @contextmanager
@@ -110,6 +111,7 @@ class Tape:
     @property
     def assumed(self) -> Assumptions:
         """What all nodes and guards so far require."""
+        self.asked += 1
         nodes, guards = self._seen
         self._seen = len(self.nodes), len(self.guards)
         self.assumptions.add(r for n in self.nodes[nodes:] for r in n.result.requires)
@@ -129,15 +131,19 @@ _NO_SCOPE = Scope("")
 
 
 def record(
-    op: str, inputs: Sequence[SymbolicTensor], result: Result, call: Call | None = None
+    op: str,
+    inputs: Sequence[SymbolicTensor],
+    result: Result,
+    call: Call | None = None,
+    settled: bool = False,
 ) -> Node:
-    """A node for one operation; what it requires for all sizes is checked at once.
+    """A node for one operation; what it requires for all sizes is checked, unless it is settled.
 
     Raises ShapeMismatch or InvalidInput if a requirement fails whatever the sizes.
     """
     tape = _tape.get()
     scope = _NO_SCOPE if tape is None else tape.scopes[-1]
-    if result.requires:
+    if result.requires and not settled:
         result = _settle(op, scope, result)
     node = Node(op, inputs, result, scope, call)
     node.where = here(None if tape is None else tape.base)

@@ -25,7 +25,7 @@ from symcnn.trace.branches import negation
 from symcnn.trace.graph import Node, SymbolicTensor, tree_map
 from symcnn.trace.tape import Guard, Tape
 
-__all__ = ["Asked", "Choice", "Differs", "Same", "Step", "without_idle_guards"]
+__all__ = ["Asked", "Choice", "Differs", "Nowhere", "Same", "Step", "without_idle_guards"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,10 @@ class Step(NamedTuple):
 
 class Differs(BaseException):
     """The run is another network. No `Exception`: the model's own code is not to catch it."""
+
+
+class Nowhere(BaseException):
+    """No size of the region that a run is to describe is left."""
 
 
 class Same:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from symcnn.algebra.size import Int
 from symcnn.ops.conv import group_channels
@@ -20,7 +21,7 @@ __all__ = ["call_lazy", "is_lazy", "lazy_parameters"]
 
 def is_lazy(module: torch.nn.Module) -> bool:
     """Whether the module still waits for its first input."""
-    if not isinstance(module, nn.modules.lazy.LazyModuleMixin):
+    if not isinstance(module, LazyModuleMixin):
         return False  # most are not; asking a module for a missing attribute is slow
     lazy: Any = module
     return bool(lazy.has_uninitialized_params())

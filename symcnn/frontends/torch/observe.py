@@ -18,7 +18,9 @@ import torch
 
 from symcnn.frontends.torch.builtins import replaced_names
 from symcnn.frontends.torch.copies import Copies
+from symcnn.frontends.torch.layers import Layers
 from symcnn.frontends.torch.lazy import is_lazy
+from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.tracer import Tracer
 from symcnn.ops.operation import TARGETS
 
@@ -31,18 +33,21 @@ _CALL = "_compiled_call_impl"
 @contextmanager
 def observed(module: torch.nn.Module, tracer: Tracer) -> Iterator[torch.nn.Module]:
     """A copy of the module whose calls are reported to the tape."""
-    tape = tracer.tape
-    tape.paths = {id(m): path for path, m in tracer.modules}
+    tape, layers = tracer.tape, Layers(tracer)
+    paths = tape.paths = {id(m): path for path, m in tracer.modules}
 
     def call(
         original: torch.nn.Module, copy: torch.nn.Module, *args: object, **kwargs: object
     ) -> object:
-        path = tape.paths.get(id(original))
-        forward: Any = copy._call_impl
+        path = paths.get(id(original))
         if type(copy) in TARGETS:
-            forward = partial(tracer.run_module, copy)
+            forward: Any = partial(tracer.run_module, copy)
         elif is_lazy(copy):
             forward = partial(tracer.run_lazy, original)
+        elif path and len(args) == 1 and type(args[0]) is TracedTensor and not kwargs:
+            forward = partial(layers.run, copy)
+        else:
+            forward = copy._call_impl
         if not path:
             return forward(*args, **kwargs)
         tape.enter(path)

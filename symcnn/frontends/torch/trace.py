@@ -34,9 +34,16 @@ from symcnn.errors import (
     UnsupportedOperation,
 )
 from symcnn.frontends.torch.arguments import float_dtype
-from symcnn.frontends.torch.branches import Asked, Choice, Differs, Same, without_idle_guards
+from symcnn.frontends.torch.branches import (
+    Asked,
+    Choice,
+    Differs,
+    Nowhere,
+    Same,
+    without_idle_guards,
+)
 from symcnn.frontends.torch.observe import observed
-from symcnn.frontends.torch.tracer import Nowhere, Tracer
+from symcnn.frontends.torch.tracer import Tracer
 from symcnn.network import Network
 from symcnn.questions.blame import blamed
 from symcnn.questions.inputs.domain import listed
@@ -225,6 +232,8 @@ class _Front:
         """The guards of the region, where those of the run leave it: branches are disjoint."""
         own = [g.requirement for g in run.guards]
         region = [g for g in run.region.guards if g.requirement not in own]
+        if not region:
+            return []
         with suppress(Undecidable):
             wanted = input_set(self.names, [g.requirement for g in region])
             if input_set(self.names, own) <= wanted:

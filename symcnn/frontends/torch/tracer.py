@@ -41,7 +41,7 @@ from symcnn.frontends.torch.arguments import (
     is_tensor,
     named_in,
 )
-from symcnn.frontends.torch.branches import Choice, Differs, Same, Step
+from symcnn.frontends.torch.branches import Choice, Differs, Nowhere, Same, Step
 from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed
 from symcnn.frontends.torch.layout import NO_COPY, Layouts, Lying
 from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
@@ -62,17 +62,10 @@ from symcnn.ops.registry import as_sizes, same_axes
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet
 from symcnn.trace.branches import negation
-from symcnn.trace.graph import OPS, Constant, Parameter, Result, SymbolicTensor, tree_map
+from symcnn.trace.graph import OPS, Constant, Node, Parameter, Result, SymbolicTensor, tree_map
 from symcnn.trace.tape import Guard, Tape, current_tape, entails, record
 
-__all__ = [
-    "Nowhere",
-    "Tracer",
-]
-
-
-class Nowhere(BaseException):
-    """No size of the region that a run is to describe is left."""
+__all__ = ["Tracer"]
 
 
 class Tracer(Values, TorchFunctionMode):
@@ -101,11 +94,12 @@ class Tracer(Values, TorchFunctionMode):
         self.leaves: dict[int, SymbolicTensor] = {}
         self.lazy: dict[torch.nn.Module, dict[str, Parameter | None]] = {}
         self.real: list[torch.Tensor] = []  # keeps ids in `leaves` alive
+        self.calls, self.called = 0, None  # functions of torch, and the last of them
         self.dtype, self.device = torch.get_default_dtype(), torch.device("cpu")
         self._layouts: Layouts | None = None
         self.aliased = self.within = False  # whether classes made tensors of traced ones
         self.parameters: list[Parameter] = []
-        self._kind = "cpu"  # the device as autocast calls it
+        self.kind = "cpu"  # the device as autocast calls it
         tape.dtype = NAMES[torch.get_default_dtype()]
         self.modules = list(module.named_modules())
         parameters, buffers = (
@@ -114,7 +108,7 @@ class Tracer(Values, TorchFunctionMode):
         for name, p in parameters:
             if not self.parameters:
                 self.device = p.device
-                self._kind = "cuda" if p.is_cuda else "cpu"
+                self.kind = "cuda" if p.is_cuda else "cpu"
                 if p.dtype.is_floating_point:
                     self.dtype = p.dtype
             if torch.nn.parameter.is_lazy(p):
@@ -161,6 +155,7 @@ class Tracer(Values, TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        self.calls, self.called = self.calls + 1, func
         if self.writes.busy or current_tape() is not self.tape:  # another trace runs in this one
             return func(*args, **kwargs)
         if self.writes.parts:
@@ -273,7 +268,7 @@ class Tracer(Values, TorchFunctionMode):
             args = args[::-1]
         else:
             args, kwargs = self._in_place_of_names(func, OPS[name], args, kwargs)
-        return self.run(name, args, kwargs, inplace=writes)
+        return self._run(name, args, kwargs, inplace=writes)
 
     def _in_place_of_names(
         self, func: Any, operation: Any, args: Any, kwargs: Any
@@ -335,11 +330,15 @@ class Tracer(Values, TorchFunctionMode):
             if plain not in OPS:
                 raise self.unsupported(name)
             name, inplace = plain, True
-        return self.run(name, args, kwargs, inplace=inplace)
+        return self._run(name, args, kwargs, inplace=inplace)
 
-    def run(self, name: str, args: Any, kwargs: Any, *, inplace: bool = False) -> Any:
+    def _run(self, name: str, args: Any, kwargs: Any, *, inplace: bool = False) -> Any:
         """Run the rule called `name`."""
-        result = self.apply(OPS[name], name, args, kwargs, inplace=inplace)
+        made = self.apply(OPS[name], name, args, kwargs, inplace=inplace)
+        return self.finished(name, args, kwargs, inplace, made)
+
+    def finished(self, name: str, args: Any, kwargs: Any, inplace: bool, result: Any) -> Any:
+        """The result of a call, and what it does to the tensors that it was called with."""
         if kwargs.get("out") is not None:
             return self._into(kwargs["out"], result)
         if args and (inplace or kwargs.get("inplace") is True):
@@ -467,7 +466,7 @@ class Tracer(Values, TorchFunctionMode):
         if name in TAKES_NUMBERS:
             args = (*args[:1], *tree_map(self.plain, list(args[1:])))
             kwargs = tree_map(self.plain, kwargs)
-        self.tape.autocast = self._autocast() if torch.is_autocast_enabled(self._kind) else None
+        self.tape.autocast = self._autocast() if torch.is_autocast_enabled(self.kind) else None
         ours = tuple([a if type(a) in PLAIN else self.unwrap(a) for a in args])
         named = {k: self.unwrap(a) for k, a in kwargs.items() if k != "out"} if kwargs else kwargs
         if name not in TAKES_NUMBERS:
@@ -495,11 +494,7 @@ class Tracer(Values, TorchFunctionMode):
             raise UnsupportedOperation(
                 f"{self.place()}: {name} called in a way that its rule does not cover: {error}"
             ) from error
-        if self.same is not None:
-            self.same.nodes()
-        node.inplace = inplace
-        if self.grad and not torch.is_grad_enabled():
-            node.grad, node.custom = False, custom_function()
+        self.ran(node, inplace)
         number = None
         if single:
             (made,) = result
@@ -509,8 +504,16 @@ class Tracer(Values, TorchFunctionMode):
             number = args[0]._number
         return result, single, number
 
+    def ran(self, node: Node, inplace: bool) -> None:
+        """What is to be said of every new node."""
+        if self.same is not None:
+            self.same.nodes()
+        node.inplace = inplace
+        if self.grad and not torch.is_grad_enabled():
+            node.grad, node.custom = False, custom_function()
+
     def _autocast(self) -> tuple[str, str]:
-        return self._kind, NAMES[torch.get_autocast_dtype(self._kind)]
+        return self.kind, NAMES[torch.get_autocast_dtype(self.kind)]
 
     def _placed(self, error: SymcnnError, op: str) -> SymcnnError:
         """The error with the module path in front, if it does not stand there yet."""

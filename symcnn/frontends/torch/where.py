@@ -34,7 +34,7 @@ _APPLY = vars(torch.autograd.Function)["apply"].__func__.__code__
 
 def custom_function() -> str:
     """The torch.autograd.Function whose forward runs now: torch runs it without gradients."""
-    frame: FrameType | None = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code is _APPLY:
             return str(frame.f_locals["cls"].__name__)

@@ -204,7 +204,7 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func is _EMPTY and any(type(s) is torch.SymInt for s in args[0]):
             sizes = [s.node if type(s) is torch.SymInt else s for s in args[0]]
             tracer = next(s.tracer for s in sizes if type(s) is not int)
-            return tracer.run("empty", (sizes,), {})  # as ``torch.Tensor(n, h, w)`` asks for
+            return tracer.method("empty", sizes)  # as ``torch.Tensor(n, h, w)`` asks for
         if self.state is _BUSY or current_tape() is not self.tape:
             return func(*args, **kwargs)
         facts = _facts(func)
