@@ -1,4 +1,4 @@
-"""Contracts: what a torch module declares of its shapes, decided for all sizes at once.
+"""Contracts: what a torch module declares of its shapes and dtypes, decided for all sizes at once.
 
 The declaration is a set of sizes with equations on it; the trace gives the domain and the closed
 forms; isl decides whether the equations hold on all of the domain. That is done once per instance,
@@ -7,7 +7,8 @@ at its first call; afterwards nothing of it is left in the way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import reduce, wraps
 from operator import or_
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,9 +17,11 @@ from symcnn import nn
 from symcnn.algebra.size import floordiv, symbols_of
 from symcnn.errors import BadSpec, ShapeMismatch, Undecidable
 from symcnn.frontends import from_torch
+from symcnn.ops.dtypes import BYTES
 from symcnn.sets.condition import Condition, Requirement
-from symcnn.sets.grammar import Ratio, parse_conditions, parse_formula, parse_shape
-from symcnn.sets.inputset import input_set
+from symcnn.sets.grammar import Ratio, parse_conditions, parse_formula
+from symcnn.sets.inputset import InputSet, input_set
+from symcnn.trace.graph import SymbolicTensor, tensor
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +40,9 @@ def contract(spec: str, *, domain: str = "") -> Callable[[Class], Class]:
     its later calls run the plain forward, as an instance of the same class.
 
     Args:
-        spec: ``"N 3 H W -> N 8 H/2 W/2"``; several inputs or outputs are separated by commas.
+        spec: ``"N 3 H W -> N 8 H/2 W/2"``; several inputs or outputs are separated by commas. A
+            dtype follows a colon, ``"N L: int64 -> N L 64: float16"``; without one, an input is of
+            the module's own, and nothing is declared of an output's.
         domain: for which sizes it is declared: ``"H >= 32"``.
 
     Returns:
@@ -58,7 +63,7 @@ def contract(spec: str, *, domain: str = "") -> Callable[[Class], Class]:
     symcnn.errors.ShapeMismatch: Down breaks its contract N C H W -> N C (H+1)//2 (W+1)//2
       at C=1, H=2, N=1, W=3 the output is (1, 1, 1, 1), not (1, 1, 1, 2)
     """
-    inputs, _, _ = _parsed(spec, domain)  # malformed text is told at once
+    inputs = _parsed(spec, domain).inputs  # malformed text is told at once
 
     def declare(cls: Class) -> Class:
         plain = cls.forward  # type: ignore[attr-defined]
@@ -85,8 +90,8 @@ def check_contract(net: Network, spec: str, *, domain: str = "", name: str = "th
     """Decide whether a network has the declared shapes, for all sizes that it takes.
 
     spec: such as ``"N 3 H W -> N 64 H/2 W/2"``, without spaces inside a size. Sizes for which a
-        declared size is no whole number are left out. domain: conditions that the sizes meet
-        besides, such as ``"H >= 32 and W % 32 == 0"``.
+        declared size is no whole number are left out. ``": float16"`` behind a shape declares its
+        dtype. domain: conditions that the sizes meet besides: ``"H >= 32 and W % 32 == 0"``.
 
     Raises ShapeMismatch with the smallest sizes at which it is broken, or if no size is left on
     which it speaks; BadSpec for malformed text; Undecidable where no exact set can be given, or
@@ -96,12 +101,15 @@ def check_contract(net: Network, spec: str, *, domain: str = "", name: str = "th
     >>> net = nn.Conv2d(3, 64, 3, stride=2, padding=1).trace("N 3 H W")
     >>> check_contract(net, "N 3 H W -> N 64 H/2 W/2")
     """
-    inputs, outputs, given = _parsed(spec, domain)
-    wanted = [parse_shape(text) for text in inputs]
-    if wanted != [t.dims for t in net.input_tensors]:
-        raise BadSpec(f"the network was traced with other inputs than {', '.join(inputs)}")
+    told = _parsed(spec, domain)
+    given, traced = told.given, net.input_tensors
+    same = [t.dims for t in told.inputs] == [t.dims for t in traced]
+    if not same or any(
+        a.dtype not in ("", b.dtype) for a, b in zip(told.inputs, traced, strict=True)
+    ):
+        raise BadSpec(f"the network was traced with other inputs than {spec.partition('->')[0]}")
     broken = f"{name} breaks its contract {spec}"
-    spoken = [_check(branch.network, outputs, given, broken) for branch in net.branches]
+    spoken = [_check(branch.network, told, broken) for branch in net.branches]
     if not any(spoken):
         raise ShapeMismatch(broken, cure="there is no size that it takes and the contract is about")
     followed = reduce(or_, (branch.where for branch in net.branches))
@@ -112,11 +120,12 @@ def check_contract(net: Network, spec: str, *, domain: str = "", name: str = "th
         )
 
 
-def _check(net: Network, outputs: list[list[Ratio]], given: list[Requirement], broken: str) -> bool:
+def _check(net: Network, told: _Contract, broken: str) -> bool:
     """Whether the contract speaks of some size of a network without branches.
 
     Raises ShapeMismatch with the smallest sizes at which it is broken.
     """
+    outputs = told.outputs
     if [len(shape) for shape in outputs] != [t.ndim for t in net.output_tensors]:
         raise ShapeMismatch(broken, cure=f"the output is {net.output_shape}")
     whole: list[Condition] = []
@@ -127,19 +136,36 @@ def _check(net: Network, outputs: list[list[Ratio]], given: list[Requirement], b
                 whole.append(Condition(floordiv(num, den) * den, "==", num))
             if num != dim * den:
                 equal.append(Condition(dim * den, "==", num))
-    required = [*net.requirements, *given, *whole]
+    required = [*net.requirements, *told.given, *whole]
     names = sorted(
         frozenset(net.symbols).union(*(r.symbols for r in required), *(c.symbols for c in equal))
     )
     taken = input_set(names, required)
+    dtypes = [t.dtype for t in net.output_tensors]
+    if taken and any(a not in ("", b) for a, b in zip(told.dtypes, dtypes, strict=True)):
+        if "" in dtypes:
+            cure = "declare that of the inputs, as in N 3 H W: float32 -> ..."
+            raise Undecidable(
+                f"{broken}, or not: nothing says of which dtype its output is", cure=cure
+            )
+        sizes, shown = _least(taken)
+        raise ShapeMismatch(
+            broken, cure=f"at {shown} the output is {_listed(dtypes)}, not {_listed(told.dtypes)}"
+        )
     wrong = taken - taken.where(*equal)
     if not wrong:
         return bool(taken)
-    least = wrong.smallest()
-    sizes = dict(zip(wrong.shown, least if isinstance(least, tuple) else (least,), strict=True))
-    told = ", ".join(f"{n}={size}" for n, size in sizes.items())
+    sizes, shown = _least(wrong)
     have = _at([[(d, 1) for d in t.dims] for t in net.output_tensors], sizes)
-    raise ShapeMismatch(broken, cure=f"at {told} the output is {have}, not {_at(outputs, sizes)}")
+    raise ShapeMismatch(broken, cure=f"at {shown} the output is {have}, not {_at(outputs, sizes)}")
+
+
+def _least(taken: InputSet) -> tuple[dict[str, int], str]:
+    """The smallest sizes of a set, also in words."""
+    least = taken.smallest()
+    values = least if isinstance(least, tuple) else (least,)
+    sizes = dict(zip(taken.shown, values, strict=True))
+    return sizes, ", ".join(f"{n}={size}" for n, size in sizes.items())
 
 
 def check_module(module: torch.nn.Module | nn.Module, spec: str, *, domain: str = "") -> None:
@@ -148,12 +174,12 @@ def check_module(module: torch.nn.Module | nn.Module, spec: str, *, domain: str 
     >>> from symcnn import nn
     >>> check_module(nn.MaxPool2d(2), "N C H W -> N C H/2 W/2")
     """
-    inputs, _, _ = _parsed(spec, domain)
     name = type(module).__name__
-    check_contract(traced(module, *inputs), spec, domain=domain, name=name)
+    net = traced(module, *_parsed(spec, domain).inputs)
+    check_contract(net, spec, domain=domain, name=name)
 
 
-def traced(module: torch.nn.Module | nn.Module, *specs: str) -> Network:
+def traced(module: torch.nn.Module | nn.Module, *specs: str | SymbolicTensor) -> Network:
     """The network of a module, of torch or of symcnn.nn. Raises BadSpec for anything else."""
     if isinstance(module, nn.Module):
         return module.trace(*specs)
@@ -165,21 +191,46 @@ def traced(module: torch.nn.Module | nn.Module, *specs: str) -> Network:
 def _at(shapes: Sequence[Sequence[Ratio]], sizes: dict[str, int]) -> str:
     from symcnn.algebra.size import evaluate
 
-    return ", ".join(
-        str(tuple(evaluate(a, sizes) // evaluate(b, sizes) for a, b in shape)) for shape in shapes
+    return _listed(
+        tuple(evaluate(a, sizes) // evaluate(b, sizes) for a, b in shape) for shape in shapes
     )
 
 
-def _parsed(spec: str, domain: str) -> tuple[list[str], list[list[Ratio]], list[Requirement]]:
+def _listed(values: Iterable[object]) -> str:
+    return ", ".join(str(value) or "of any dtype" for value in values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Contract:
+    """A contract, read: the inputs, the shapes and dtypes of outputs, and where it speaks."""
+
+    inputs: tuple[SymbolicTensor, ...]
+    outputs: tuple[tuple[Ratio, ...], ...]
+    dtypes: tuple[str, ...]  # "" where none is declared
+    given: tuple[Requirement, ...]
+
+
+def _parsed(spec: str, domain: str) -> _Contract:
     left, arrow, right = spec.partition("->")
     if not arrow or not left.strip() or not right.strip():
         raise BadSpec(f"{spec!r} is no contract", cure='for example "N 3 H W -> N 64 H/2 W/2"')
-    inputs = [text.strip() for text in left.split(",")]
-    known = frozenset[str]().union(*(symbols_of(*parse_shape(text)) for text in inputs))
-    outputs = [[parse_formula(word) for word in text.split()] for text in right.split(",")]
+    sides = [[_with_dtype(text) for text in side.split(",")] for side in (left, right)]
+    inputs = tuple([tensor(shape, dtype=dtype) for shape, dtype in sides[0]])
+    known = frozenset[str]().union(*(symbols_of(*t.dims) for t in inputs))
+    outputs = tuple([tuple(map(parse_formula, shape.split())) for shape, _ in sides[1]])
     for num, den in (ratio for shape in outputs for ratio in shape):
         if unknown := sorted(symbols_of(num, den) - known):
             raise BadSpec(f"{unknown[0]} is no size of the inputs", cure="name it on the left")
         if not isinstance(den, int):
             raise BadSpec(f"{spec!r} divides by a size", cure="divide by numbers")
-    return inputs, outputs, [*parse_conditions(domain)] if domain.strip() else []
+    given = tuple(parse_conditions(domain)) if domain.strip() else ()
+    return _Contract(inputs, outputs, tuple([dtype for _, dtype in sides[1]]), given)
+
+
+def _with_dtype(text: str) -> tuple[str, str]:
+    """A shape, and the dtype behind its colon, or "" without one."""
+    shape, colon, name = text.partition(":")
+    dtype = name.strip().removeprefix("torch.")
+    if colon and (not dtype or dtype not in BYTES):
+        raise BadSpec(f"{dtype!r} is no dtype", cure=f"torch has {', '.join(filter(None, BYTES))}")
+    return shape.strip(), dtype

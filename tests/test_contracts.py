@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import symcnn
-from symcnn.contracts import check_contract
+from symcnn.contracts import check_contract, check_module
 from symcnn.errors import BadSpec, ShapeMismatch, Undecidable
 
 
@@ -160,3 +160,62 @@ def test_a_contract_speaks_of_the_batch():
     check_contract(net, "N 3 H W -> 3*N H W")
     with pytest.raises(ShapeMismatch, match="at H=1, N=2, W=1"):
         check_contract(net, "N 3 H W -> N+2 H W")
+
+
+# dtypes -------------------------------------------------------------------------------------------
+
+
+class Tokens(nn.Module):
+    """Numbers of words to vectors, and where a word is: the mask in place of the vectors."""
+
+    def __init__(self, mask=False, dtype=torch.float32):
+        super().__init__()
+        self.words, self.mask = nn.Embedding(10, 4, dtype=dtype), mask
+
+    def forward(self, ids):
+        found = self.words(ids)
+        return (found > 0 if self.mask else found), ids != 0
+
+
+def test_a_contract_declares_dtypes():
+    spec = "N L: int64 -> N L 4: float32, N L: bool"
+    check_module(Tokens(), spec)
+    with pytest.raises(
+        ShapeMismatch, match=r"at L=1, N=1 the output is bool, bool, not float32, bool"
+    ):
+        check_module(Tokens(mask=True), spec)
+    with pytest.raises(ShapeMismatch, match=r"the output is float16, bool, not float32, bool"):
+        check_module(Tokens(dtype=torch.float16), spec)
+    check_module(Tokens(dtype=torch.float16), "N L: int32 -> N L 4, N L: bool")
+
+
+def test_the_first_call_decides_the_dtype_for_all_sizes():
+    @symcnn.contract("N 3 H W: float16 -> N 3 H W: torch.float16")
+    class Norm(nn.Module):
+        def forward(self, x):
+            return x / torch.tensor(255.0) if x.shape[2] < 999 else x.float()
+
+    with pytest.raises(
+        ShapeMismatch, match=r"at H=999, N=1, W=1 the output is float32, not float16"
+    ):
+        Norm()(torch.zeros(1, 3, 2, 2, dtype=torch.float16))
+
+
+def test_an_input_without_a_dtype_is_of_the_modules_own():
+    check_module(nn.Conv2d(3, 4, 1).double(), "N 3 H W -> N 4 H W: float64")
+    with pytest.raises(Undecidable, match="nothing says of which dtype"):
+        check_module(symcnn.nn.ReLU(), "N 3 H W -> N 3 H W: float16")
+    check_module(symcnn.nn.ReLU(), "N 3 H W: float16 -> N 3 H W: float16")
+
+
+def test_a_network_of_other_dtypes_is_another():
+    net = symcnn.from_torch(nn.ReLU(), symcnn.tensor("N 3 H W", dtype="float16"))
+    check_contract(net, "N 3 H W -> N 3 H W: float16")
+    with pytest.raises(BadSpec, match="was traced with other inputs than N 3 H W: float32"):
+        check_contract(net, "N 3 H W: float32 -> N 3 H W: float32")
+
+
+@pytest.mark.parametrize("dtype", ["", "half", "float31"])
+def test_a_dtype_that_torch_does_not_have_is_refused(dtype):
+    with pytest.raises(BadSpec, match=rf"'{dtype}' is no dtype"):
+        symcnn.contract(f"N 3 H W -> N 3 H W: {dtype}")

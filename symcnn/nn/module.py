@@ -69,7 +69,7 @@ class Module:
             tape.leave(output)
         return output
 
-    def trace(self, *specs: Spec) -> Network:
+    def trace(self, *specs: Spec | SymbolicTensor) -> Network:
         """The network for inputs of these shapes: ``trace("N 3 H W")``, one spec per input.
 
         Raises BadSpec for malformed specs, ShapeMismatch or InvalidInput where no size works.
