@@ -55,10 +55,13 @@ def _check(item: pytest.Item, spec: str, domain: str, module: str) -> None:
     from symcnn.contracts import check_module
     from symcnn.errors import SymcnnError
 
+    broken = ""
     try:
         check_module(given[module], spec, domain=domain)
     except SymcnnError as error:
-        pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)
+        broken = f"{type(error).__name__}: {error}"
+    if broken:  # told by itself, not as what happened while another was handled
+        pytest.fail(broken, pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ at its first call; afterwards nothing of it is left in the way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce, wraps
 from operator import or_
@@ -102,62 +102,66 @@ def check_contract(net: Network, spec: str, *, domain: str = "", name: str = "th
     >>> check_contract(net, "N 3 H W -> N 64 H/2 W/2")
     """
     told = _parsed(spec, domain)
-    given, traced = told.given, net.input_tensors
-    same = [t.dims for t in told.inputs] == [t.dims for t in traced]
-    if not same or any(
-        a.dtype not in ("", b.dtype) for a, b in zip(told.inputs, traced, strict=True)
+    asked, traced = ([*t] for t in (told.inputs, net.input_tensors))
+    if [t.dims for t in asked] != [t.dims for t in traced] or any(
+        a.dtype not in ("", b.dtype) for a, b in zip(asked, traced, strict=True)
     ):
         raise BadSpec(f"the network was traced with other inputs than {spec.partition('->')[0]}")
     broken = f"{name} breaks its contract {spec}"
-    spoken = [_check(branch.network, told, broken) for branch in net.branches]
-    if not any(spoken):
+    nets = [branch.network for branch in net.branches]
+    names = frozenset[str]().union(*(r.symbols for one in nets for r in one.requirements))
+    names = names.union(*(one.symbols for one in nets), *(r.symbols for r in told.given))
+    names |= symbols_of(*(d for t in asked for d in t.dims))
+    parts = [_Part.of(one, told, sorted(names), broken) for one in nets]
+    if not any(part.taken for part in parts):
         raise ShapeMismatch(broken, cure="there is no size that it takes and the contract is about")
+    if wrong := reduce(or_, (part.wrong for part in parts)):
+        sizes, shown = _least(wrong)
+        part = next(part for part in parts if sizes in part.wrong)
+        raise ShapeMismatch(broken, cure=f"at {shown} the output is {part.differs(told, sizes)}")
     followed = reduce(or_, (branch.where for branch in net.branches))
-    if not net.complete and not net.sizes_that_meet(given) <= followed:
+    if not net.complete and not net.sizes_that_meet(told.given) <= followed:
         raise Undecidable(
             f"{name} is followed {net.scope}: at other sizes its contract is not decided",
             cure="state what the contract is about with domain=, or give numbers in its shapes",
         )
 
 
-def _check(net: Network, told: _Contract, broken: str) -> bool:
-    """Whether the contract speaks of some size of a network without branches.
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A network without branches: the sizes that the contract is about, and those that break it."""
 
-    Raises ShapeMismatch with the smallest sizes at which it is broken.
-    """
-    outputs = told.outputs
-    if [len(shape) for shape in outputs] != [t.ndim for t in net.output_tensors]:
-        raise ShapeMismatch(broken, cure=f"the output is {net.output_shape}")
-    whole: list[Condition] = []
-    equal: list[Condition] = []
-    for shape, found in zip(outputs, net.output_tensors, strict=True):
-        for (num, den), dim in zip(shape, found.dims, strict=True):
-            if den != 1:
-                whole.append(Condition(floordiv(num, den) * den, "==", num))
-            if num != dim * den:
-                equal.append(Condition(dim * den, "==", num))
-    required = [*net.requirements, *told.given, *whole]
-    names = sorted(
-        frozenset(net.symbols).union(*(r.symbols for r in required), *(c.symbols for c in equal))
-    )
-    taken = input_set(names, required)
-    dtypes = [t.dtype for t in net.output_tensors]
-    if taken and any(a not in ("", b) for a, b in zip(told.dtypes, dtypes, strict=True)):
-        if "" in dtypes:
+    outputs: tuple[SymbolicTensor, ...]
+    taken: InputSet
+    wrong: InputSet
+
+    @classmethod
+    def of(cls, net: Network, told: _Contract, names: Sequence[str], broken: str) -> _Part:
+        """Decide the contract. Raises Undecidable where dtypes are declared that nothing says."""
+        outputs = tuple(net.output_tensors)
+        pairs = [pair for shape in told.outputs for pair in shape]
+        whole = [Condition(floordiv(a, b) * b, "==", a) for a, b in pairs if b != 1]
+        taken = input_set(names, [*net.requirements, *told.given, *whole])
+        if [len(shape) for shape in told.outputs] != [t.ndim for t in outputs]:
+            return cls(outputs, taken, taken)
+        differ = [(want, t.dtype) for want, t in zip(told.dtypes, outputs, strict=True)]
+        differ = [(want, have) for want, have in differ if want not in ("", have)]
+        if taken and any(have == "" for _, have in differ):
             cure = "declare that of the inputs, as in N 3 H W: float32 -> ..."
-            raise Undecidable(
-                f"{broken}, or not: nothing says of which dtype its output is", cure=cure
-            )
-        sizes, shown = _least(taken)
-        raise ShapeMismatch(
-            broken, cure=f"at {shown} the output is {_listed(dtypes)}, not {_listed(told.dtypes)}"
-        )
-    wrong = taken - taken.where(*equal)
-    if not wrong:
-        return bool(taken)
-    sizes, shown = _least(wrong)
-    have = _at([[(d, 1) for d in t.dims] for t in net.output_tensors], sizes)
-    raise ShapeMismatch(broken, cure=f"at {shown} the output is {have}, not {_at(outputs, sizes)}")
+            cause = f"{broken}, or not: nothing says of which dtype its output is"
+            raise Undecidable(cause, cure=cure)
+        dims = [d for t in outputs for d in t.dims]
+        equal = [Condition(d * b, "==", a) for (a, b), d in zip(pairs, dims, strict=True)]
+        equal = [c for c in equal if c.lhs != c.rhs]
+        return cls(outputs, taken, taken if differ else taken - taken.where(*equal))
+
+    def differs(self, told: _Contract, sizes: Mapping[str, int]) -> str:
+        """What the output is, and what it is not, at sizes that break the contract."""
+        have = _at([[(d, 1) for d in t.dims] for t in self.outputs], sizes)
+        want = _at(told.outputs, sizes)
+        if have == want:
+            have, want = _listed(t.dtype for t in self.outputs), _listed(told.dtypes)
+        return f"{have}, not {want}"
 
 
 def _least(taken: InputSet) -> tuple[dict[str, int], str]:
@@ -188,7 +192,7 @@ def traced(module: torch.nn.Module | nn.Module, *specs: str | SymbolicTensor) ->
     return from_torch(module, *specs)
 
 
-def _at(shapes: Sequence[Sequence[Ratio]], sizes: dict[str, int]) -> str:
+def _at(shapes: Sequence[Sequence[Ratio]], sizes: Mapping[str, int]) -> str:
     from symcnn.algebra.size import evaluate
 
     return _listed(

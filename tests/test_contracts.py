@@ -151,6 +151,33 @@ def test_a_contract_speaks_of_every_branch():
         check_contract(symcnn.from_torch(Padded(pads=False), "N 3 H W"), rows, domain="H <= 64")
 
 
+def test_the_smallest_sizes_are_those_of_all_branches():
+    """The branch that the forward takes first breaks it at H=4, another at H=1."""
+
+    class Cropped(nn.Module):
+        def forward(self, x):
+            h, w = x.shape[2:]
+            if h % 4:
+                x = F.pad(x, (0, 0, 0, -h % 4))
+            return F.interpolate(F.max_pool2d(x, 4), scale_factor=4)[:, :, :h, :w]
+
+    with pytest.raises(
+        ShapeMismatch, match=r"at H=1, N=1, W=5 .* \(1, 3, 1, 4\), not \(1, 3, 1, 5\)"
+    ):
+        check_module(Cropped(), "N 3 H W -> N 3 H W")
+
+
+def test_a_batch_of_one_that_loses_its_axis_breaks_it():
+    class Squeezed(nn.Module):
+        def forward(self, x):
+            return x.mean((2, 3)).squeeze()
+
+    spec = "N 3 H W -> N 3"
+    check_module(Squeezed(), spec, domain="N >= 2")
+    with pytest.raises(ShapeMismatch, match=r"at H=1, N=1, W=1 the output is \(3,\), not \(1, 3\)"):
+        check_module(Squeezed(), spec)
+
+
 def test_a_contract_speaks_of_the_batch():
     class Rows(nn.Module):
         def forward(self, x):
