@@ -162,3 +162,46 @@ def test_pytest_finds_the_plugin_once_the_package_is_installed():
     if not found:
         pytest.skip("the installed package is older than the plugin: pip install -e . again")
     assert found[0].name == "pytest_symcnn"
+
+
+def test_branches_dtypes_and_batches_are_decided(run):
+    result = run("""
+    import torch
+    from torch.nn import functional as F
+
+    class Padded(torch.nn.Module):
+        def forward(self, x):
+            x = F.pad(x, (0, 1)) if x.shape[3] % 2 else x
+            return F.avg_pool2d(x, 1, 2).squeeze(0)
+
+    @pytest.fixture
+    def padded():
+        return Padded().half()
+
+    marked = pytest.mark.shape_contract
+
+    @marked("N 3 H W: float16 -> N 3 (H+1)//2 (W+1)//2: float16", domain="N > 1", module="padded")
+    def test_kept(padded):
+        pass
+
+    @marked("N 3 H W: float16 -> N 3 (H+1)//2 W//2", domain="N > 1", module="padded")
+    def test_branch(padded):
+        pass
+
+    @marked("N 3 H W -> N 3 (H+1)//2 (W+1)//2", module="padded")
+    def test_batch(padded):
+        pass
+
+    @marked("N 3 H W: float16 -> N 3 H//2 W//2: float32", domain="N > 1", module="padded")
+    def test_dtype(padded):
+        pass
+""")
+    result.assert_outcomes(passed=1, failed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "*at H=1, N=2, W=1 the output is (2, 3, 1, 1), not (2, 3, 1, 0)",
+            "*at H=1, N=1, W=1 the output is (3, 1, 1), not (1, 3, 1, 1)",
+            "*not (2, 3, 0, 0)",
+        ]
+    )
+    assert "During handling" not in result.stdout.str()
