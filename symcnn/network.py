@@ -470,7 +470,9 @@ class Network(Places, Specs, Pages, Pictures):
             options: ``at``: sizes, ``{"H": 224, "W": 224}``, at which cells are numbers, else they
                 are formulas. ``depth``: one row per module down to this depth of the tree, by
                 default one per node. ``columns``: of "op", "input", "output", "params", "macs",
-                "memory", "field" and "source".
+                "memory", "field" and "source". ``floors``: how floors are written: "division",
+                ``(H - 1)//2``, by default; "brackets", ``floor((H - 1)/2)``; or "shortest" of
+                floor and ceiling, ``ceil(H/32)``.
 
         Returns:
             Text, with ``rows``, ``totals`` and ``to_dict()``.

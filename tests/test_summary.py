@@ -185,3 +185,21 @@ def test_every_node_says_where_it_stands(resnet, example):
     with torch.device("meta"):
         bare = symcnn.from_torch(tnn.Sequential(tnn.Conv2d(3, 4, 3)), "N 3 H W")
     assert bare.nodes[0].source == ""
+
+
+@pytest.mark.parametrize(
+    ("floors", "height"),
+    [
+        ("division", "(H + 3)//4"),
+        ("brackets", "floor((H + 3)/4)"),
+        ("shortest", "ceil(H/4)"),
+    ],
+)
+def test_floors_are_written_in_the_style_that_is_asked(floors, height):
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.MaxPool2d(3, 2, 1)).trace("N 3 H W")
+    assert f"output (N, 8, {height}, {height.replace('H', 'W')})" in net.summary(floors=floors)
+
+
+def test_an_unknown_style_of_floors_is_refused():
+    with pytest.raises(BadSpec, match="floors='square'"):
+        nn.Conv2d(3, 8, 3, 2).trace("N 3 H W").summary(floors="square")

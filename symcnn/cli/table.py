@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import click
 
+from symcnn.algebra.factor import Floors
 from symcnn.cli.question import Ask, question
 from symcnn.cli.reply import Reply
 
@@ -16,13 +19,19 @@ from symcnn.cli.reply import Reply
     default="op,output,params,macs",
     help="Of op, input, output, params, macs, memory, field, source.",
 )
-def summary(ask: Ask, depth: int | None, columns: str) -> Reply:
+@click.option(
+    "--floors",
+    type=click.Choice(get_args(Floors)),
+    default="division",
+    help="How floors are written: (H - 1)//2, floor((H - 1)/2), or ceil(H/32) where shorter.",
+)
+def summary(ask: Ask, depth: int | None, columns: str, floors: Floors) -> Reply:
     """The table of a network: layers, shapes, parameters, MACs, and the totals.
 
     The default question: ``symcnn NETWORK`` asks it.
     """
     wanted = columns.replace(" ", "").split(",")
-    found = ask.net.summary(at=ask.sizes or None, depth=depth, columns=wanted)
+    found = ask.net.summary(at=ask.sizes or None, depth=depth, columns=wanted, floors=floors)
     return Reply(found.to_dict(), str(found))
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import singledispatch
+from functools import partial, singledispatch
 from typing import Any
 
 from symcnn.algebra.expr import from_sympy
-from symcnn.algebra.factor import text
+from symcnn.algebra.factor import Floors, text
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, SymcnnError
 from symcnn.notation.tree import Part, owned, parts
@@ -95,6 +95,7 @@ def summary(
     at: Mapping[str, int] | None = None,
     depth: int | None = None,
     columns: Sequence[str] = _DEFAULT,
+    floors: Floors = "division",
 ) -> Summary:
     """The table of a network, see `Network.summary`.
 
@@ -113,7 +114,8 @@ def summary(
         for part in parts(net, depth, tree=depth is not None)
     )
     totals = fill.totals(columns)
-    found = Summary(_written(rows, columns, totals, tree=depth is not None))
+    words = partial(_plain, floors=floors)
+    found = Summary(_written(rows, columns, totals, words, tree=depth is not None))
     found.rows, found.columns, found.totals = rows, tuple(columns), totals
     found.tree = depth is not None
     return found
@@ -236,7 +238,12 @@ def _or_refusal(ask: Callable[[], Any]) -> Any:
 
 
 def _written(
-    rows: Sequence[Row], columns: Sequence[str], totals: Mapping[str, Any], *, tree: bool
+    rows: Sequence[Row],
+    columns: Sequence[str],
+    totals: Mapping[str, Any],
+    written: Callable[[Any], str],
+    *,
+    tree: bool,
 ) -> str:
     from rich.table import Table
 
@@ -249,8 +256,8 @@ def _written(
         table.add_column(heading, justify="right" if number else "left", overflow="fold")
     for row in rows:
         label = _branch(row) if tree else row.name
-        table.add_row(label + _times(row), *(_plain(row.cells[key]) for key in columns))
-    return "\n".join([to_text(table), *_lines(totals, _plain), ""])
+        table.add_row(label + _times(row), *(written(row.cells[key]) for key in columns))
+    return "\n".join([to_text(table), *_lines(totals, written), ""])
 
 
 def _alone(value: Any) -> Any:
@@ -287,12 +294,13 @@ def _lines(totals: Mapping[str, Any], written: Callable[[Any], str]) -> Iterator
         yield f"domain {totals['domain'] or 'every size'}"
 
 
-def _plain(cell: Any) -> str:
+def _plain(cell: Any, floors: Floors) -> str:
     """A cell as text; blank for nothing."""
     if isinstance(cell, tuple):
-        return _plain(cell[0]) if len(cell) == 1 else f"({', '.join(map(text, cell))})"
+        listed = (text(value, floors) for value in cell)
+        return _plain(cell[0], floors) if len(cell) == 1 else f"({', '.join(listed)})"
     if isinstance(cell, Size):
-        return text(cell)
+        return text(cell, floors)
     if isinstance(cell, int):
         return f"{cell:,}" if cell else ""
     return cell or ""
@@ -301,4 +309,4 @@ def _plain(cell: Any) -> str:
 def _json(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_json(v) for v in value]
-    return str(value) if isinstance(value, Size) else value
+    return text(value) if isinstance(value, Size) else value

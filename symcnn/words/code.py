@@ -12,6 +12,7 @@ from keyword import iskeyword
 from math import lcm
 
 from symcnn.algebra.expr import Number, from_sympy
+from symcnn.algebra.factor import shifted
 from symcnn.algebra.size import (
     Atom,
     Coeff,
@@ -166,7 +167,7 @@ def to_code(
     >>> from symcnn import H
     >>> print(to_code({"height": (H + 31) // 32 * 2 - 1}))
     def height(H):
-        return -1 + 2*((31 + H) // 32)
+        return 2*((H + 31) // 32) - 1
     <BLANKLINE>
     """
     if language not in LANGUAGES:
@@ -183,7 +184,7 @@ def to_code(
         missing = sorted(set(needs) - set(takes))
         if missing:
             raise BadSpec(f"{name} needs {', '.join(missing)}, which are not among its arguments")
-        body = writer.size(expr)
+        body = writer.size(shifted(expr))
         functions += writer.helpers
         writer.helpers.clear()
         functions.append(writer.language.function(name, takes, body))
@@ -200,7 +201,7 @@ def expression(expr: Int, language: str, names: Mapping[str, str]) -> str:
         names: what a symbol is called there.
 
     >>> print(expression((Size.symbol("H") + 31) // 32, "javascript", {"H": "h"}))
-    symcnnFloordiv((31n + h), 32n)
+    symcnnFloordiv((h + 31n), 32n)
     """
     return _Writer(LANGUAGES[language], language, names).size(expr)
 
@@ -234,7 +235,7 @@ class _Writer:
 
     def polynomial(self, expr: Size) -> str:
         pieces: list[str] = []
-        for mono, coeff in sorted(expr.terms.items(), key=lambda term: len(term[0])):
+        for mono, coeff in expr.ordered():
             factors = [self.power(atom, power) for atom, power in mono]
             if abs(coeff) != 1 or not factors:
                 factors.insert(0, self.literal(max(coeff, -coeff)))
