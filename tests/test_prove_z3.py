@@ -11,9 +11,10 @@ from torch.nn import functional as F
 
 import symcnn
 from symcnn import nn
+from symcnn.algebra.size import Size, floordiv
 from symcnn.cli import main
 from symcnn.errors import BadSpec
-from symcnn.questions.proof.smt import ask
+from symcnn.questions.proof.smt import Statement, ask
 from symcnn.sets.condition import Condition
 
 z3 = pytest.importorskip("z3", reason="the extra `prove` is not installed")
@@ -180,6 +181,21 @@ def test_what_one_prover_cannot_say_is_said_beside_the_other():
     assert any("has no word in SMT-LIB" in way for way in ways)
     few = unet().prove(by="both", steps=1)
     assert any("z3: no answer within 1 steps" in c.how for c in few.proved)
+
+
+def test_a_model_that_divides_by_0_is_no_counterexample():
+    """z3 takes any number for a quotient by 0; a size that is one there is none."""
+    h, k, x = map(Size.symbol, ("H", "K", "x0"))
+    means = (("x0", floordiv(h, k - 1)),)
+    statement = Statement((), means, (Condition(x, ">=", 0),))
+    verdict, why = ask(statement)
+    assert verdict == "open"
+    assert "divides by 0" in why
+    whole = replace(statement, given=(Condition(k, ">=", 2),))
+    assert ask(whole) == ("proved", None)
+    verdict, sizes = ask(replace(whole, wanted=(Condition(x, ">=", 1),)))
+    assert verdict == "wrong"
+    assert sizes["H"] < sizes["K"] - 1
 
 
 def test_fractions_in_formulas_are_stated():

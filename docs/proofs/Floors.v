@@ -70,6 +70,12 @@ Proof.
   - intros [q H]. subst. rewrite Z.mul_comm. apply Z.mod_mul. lia.
 Qed.
 
+(** A view with a -1 has a whole number of rows exactly where the others divide what there is. *)
+Theorem view_law :
+  forall total others, others > 0 ->
+  ((exists rows, total = others * rows) <-> total mod others = 0).
+Proof. intros. symmetry. apply multiple. assumption. Qed.
+
 Theorem divisibility_steps :
   forall e m n, m > 0 -> n > 0 -> (e mod m = 0 /\ (e / m) mod n = 0 <-> e mod (m * n) = 0).
 Proof.

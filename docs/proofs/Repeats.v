@@ -41,6 +41,28 @@ Proof.
     rewrite floor_of_floor by lia. cbn [sum power]. f_equal; ring.
 Qed.
 
+(** A sum of differences telescopes: how costs of blocks add up. *)
+Theorem repeat_cost :
+  forall (t q : nat -> Z) r, (forall i, t i = q (S i) * power r (S i) - q i * power r i) ->
+  forall n, sum t n = q n * power r n - q O.
+Proof.
+  intros t q r H n. induction n as [|n IH]; cbn [sum].
+  - cbn [power]. lia.
+  - rewrite IH, H. lia.
+Qed.
+
+(** Blocks that read from [a i x] on, a rising function: the last block's place goes back through all. *)
+Fixpoint back (a : nat -> Z -> Z) (n : nat) (x : Z) : Z :=
+  match n with O => x | S m => back a m (a m x) end.
+
+Theorem repeat_field :
+  forall a, (forall i x y, x <= y -> a i x <= a i y) ->
+  forall n x y, x <= y -> back a n x <= back a n y.
+Proof.
+  intros a H n. induction n as [|n IH]; intros x y L; cbn [back]; [exact L|].
+  apply IH, H, L.
+Qed.
+
 (** n windows, one after the other. *)
 Fixpoint chain (w : nat -> window) (n : nat) : window :=
   match n with O => identity | S m => fused (chain w m) (w m) end.

@@ -153,6 +153,8 @@ def row(subject: Subject, steps: int, seconds: int) -> dict[str, Any]:
     except symcnn.SymcnnError as error:
         cause = error.cause.splitlines()[0].split(", at /")[0]
         told["refused"] = f"{type(error).__name__}: {cause}"
+    except Exception as error:  # the other networks are asked all the same
+        told["refused"] = f"**{type(error).__name__}**: {error}"
     finally:
         signal.alarm(0)
     return told | {"seconds": round(time.perf_counter() - start, 1)}
@@ -231,7 +233,11 @@ def main(
     rows = [known[s.group, s.name] for s in everything if (s.group, s.name) in known]
     if write:
         write.write_text(page(rows, len(everything), steps, seconds), encoding="utf-8")
-    bad = [r for r in rows if r.get("counts", {}).get("differ") or "**" in r.get("broken", "")]
+    bad = [
+        r
+        for r in rows
+        if r.get("counts", {}).get("differ") or "**" in r.get("broken", r.get("refused"))
+    ]
     sys.exit(1 if bad else 0)
 
 

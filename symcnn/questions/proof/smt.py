@@ -8,13 +8,13 @@ writes it: the statement owes nothing to isl.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
 from typing import Any
 
-from symcnn.algebra.size import Atom, Floor, Int, Max, Size, Symbol, every_atom
+from symcnn.algebra.size import Atom, Floor, Int, Max, Size, Symbol, evaluate, every_atom
 from symcnn.errors import Undecidable, needs
 from symcnn.sets.condition import AnyOf, Condition, ForAll, Requirement, subexpressions, substituted
 
@@ -69,6 +69,25 @@ class Statement:
         lines += [f"(assert {a})" for a in asked]
         return "\n".join([*lines, "(check-sat)", "(get-model)", ""])
 
+    def fails(self, sizes: dict[str, int]) -> bool:
+        """Whether these sizes are a counterexample, by our own arithmetic."""
+        claims = [(self.wanted, self.means)] if self.layers is None else []
+        claims += [((asked,), means) for asked, means in self.layers or ()]
+        try:
+            met = [_met(asked, sizes | _meant(means, sizes)) for asked, means in claims]
+        except ZeroDivisionError:  # no size is meant there
+            return False
+        given = _met(self.given, sizes)
+        return given != all(met) if self.layers is not None else given and not all(met)
+
+
+def _meant(means: Means, sizes: Mapping[str, int]) -> dict[str, int]:
+    return {name: int(evaluate(value, sizes)) for name, value in means}
+
+
+def _met(asked: Iterable[Requirement], sizes: Mapping[str, int]) -> bool:
+    return all(requirement.holds(sizes) for requirement in asked)
+
 
 def ask(statement: Statement, steps: int = STEPS) -> tuple[str, dict[str, int] | str | None]:
     """What z3 says: "proved"; "wrong", and the sizes at which the claim fails; "open", and why."""
@@ -87,7 +106,10 @@ def ask(statement: Statement, steps: int = STEPS) -> tuple[str, dict[str, int] |
     if found == z3.unknown:
         return "open", f"no answer within {steps:,} steps"
     model = solver.model()
-    return "wrong", {str(d): model[d].as_long() for d in model.decls()}
+    sizes = {str(d): model[d].as_long() for d in model.decls() if not d.arity()}
+    if not statement.fails(sizes):
+        return "open", "what is no size divides by 0, and z3 takes any number for that"
+    return "wrong", sizes
 
 
 def _atoms(requirements: Iterable[Requirement]) -> list[Symbol]:
