@@ -34,6 +34,7 @@ from symcnn.judge.oracles import (
 )
 from symcnn.judge.report import CHECKS, Check, Report
 from symcnn.judge.sizes import distinct, interesting_sizes, is_valid, largest_of
+from symcnn.ops.operation import operation_of
 from symcnn.progress import waiting, watched
 from symcnn.questions.cost.cost import measure
 from symcnn.questions.field.receptive_field import receptive_field
@@ -46,19 +47,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKS", "DTYPES", "Check", "Report", "check_device", "interesting_sizes", "validate"]
 
-
-#: Operations with which, all weights positive, every tap shows: the fields must be equal. Others
-#: may saturate or cancel, and then torch may only show fewer places than we say.
-_SHOWING = frozenset(
-    """
-    add avg_pool1d avg_pool2d avg_pool3d batch_norm cat contiguous conv1d conv2d conv3d
-    conv_transpose1d conv_transpose2d conv_transpose3d dropout identity max_pool1d max_pool2d
-    max_pool3d pad relu
-    """.split()
-)
-
-#: Of what these read, only the winner has a gradient.
-_WINNERS = frozenset({"max_pool1d", "max_pool2d", "max_pool3d"})
 
 #: What modules and inputs may be cast to.
 DTYPES = ("float32", "float16", "bfloat16", "float64")
@@ -458,8 +446,9 @@ class _Judging:
         module = module.to(self.device) if by_gradient else module.cpu()
         shape = self._image(sizes)
         at = receptive_field(self.net).at(**sizes)
-        ops = {n.op for n in self.net.nodes}
-        exact = ops <= (_SHOWING - _WINNERS if by_gradient else _SHOWING)
+        records = [operation_of(n) for n in self.net.nodes]
+        shown = {"" if record is None else record.shows for record in records}
+        exact = shown <= ({"every"} if by_gradient else {"every", "winner"})
         for axis, name in enumerate(receptive_field(self.net).axes):
             said = torch.as_tensor(at.table(axis))
             outputs = [*range(len(said))]

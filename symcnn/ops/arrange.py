@@ -14,7 +14,7 @@ from typing import Any
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Const, Folded, Scatter, Whole
 from symcnn.algebra.size import Int, Size, prod
 from symcnn.errors import DataDependent, ShapeMismatch
-from symcnn.ops import dtypes, work
+from symcnn.ops import dtypes, values, work
 from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.pointwise import aligned, broadcast_dims, fits
 from symcnn.ops.registry import (
@@ -41,7 +41,14 @@ rule = partial(any_rule, other=work.nothing, slides=False, empty=True)
 # Expanding and repeating ----------------------------------------------------------------------
 
 
-@rule("expand", "broadcast_to", saves=views.expand, uniform=True)
+@rule(
+    "expand",
+    "broadcast_to",
+    saves=views.expand,
+    uniform=True,
+    value=values.expanded,
+    sizes=True,
+)
 def expand(input: SymbolicTensor, *size: OneOrMore[Int], implicit: bool = False) -> Result:
     """Axes of size 1 stretched, and new ones in front; -1 keeps an axis."""
     return _expanded(input, unpacked(size))
@@ -69,13 +76,13 @@ def _stretched(x: SymbolicTensor, dims: Sequence[Int]) -> Axes:
     return aligned(x.dims, tuple(dims))
 
 
-@rule("expand_as", saves=views.expand)
+@rule("expand_as", saves=views.expand, value=values.expanded)
 def expand_as(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     """Expanded to the shape of `other`."""
     return _expanded(input, other.dims)
 
 
-@rule("broadcast_tensors", dtype=dtypes.each)
+@rule("broadcast_tensors", dtype=dtypes.each, scrambles=True)
 def broadcast_tensors(*tensors: object) -> Result:
     """All tensors, expanded to the shape they broadcast to."""
     every = list(tensors_in(*tensors))
@@ -84,7 +91,7 @@ def broadcast_tensors(*tensors: object) -> Result:
     return Result((dims,) * len(every), axes, requires=tuple(requires), single=False)
 
 
-@rule("repeat", saves=maps.copies, uniform=True)
+@rule("repeat", saves=maps.copies, uniform=True, sizes=True)
 def repeat(input: SymbolicTensor, *repeats: OneOrMore[Int]) -> Result:
     """The whole tensor, some times along every axis; new axes come in front."""
     return _repeated(input, unpacked(repeats))
@@ -111,7 +118,7 @@ def _again(size: Int, times: Int) -> AxisMap:
     return Const(times) if size == 1 else Folded(0, size * (times - 1), "circular")
 
 
-@rule("tile", saves=maps.copies)
+@rule("tile", saves=maps.copies, sizes=True)
 def tile(input: SymbolicTensor, *dims: OneOrMore[Int]) -> Result:
     """`repeat`, with ones in front where repeats are missing."""
     times = unpacked(dims)
@@ -192,7 +199,13 @@ def numpy_t(input: SymbolicTensor) -> Result:
 # Stacking -------------------------------------------------------------------------------------
 
 
-@rule("stack", joins=True, saves=maps.stack, dtype=dtypes.of_tensors)
+@rule(
+    "stack",
+    joins=True,
+    saves=maps.stack,
+    dtype=dtypes.of_tensors,
+    value=values.joined(new_axis=True),
+)
 def stack(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
     """Tensors of one shape along a new axis."""
     if not tensors:
@@ -279,7 +292,7 @@ def meshgrid(*tensors: object, indexing: str | None = None) -> Result:
 # Views under other names ----------------------------------------------------------------------
 
 
-@rule("view_as", "reshape_as", saves=views.reshape)
+@rule("view_as", "reshape_as", saves=views.reshape, value=values.shaped)
 def view_as(
     input: SymbolicTensor, other: SymbolicTensor, *, strides: Strides | None = None
 ) -> Result:
@@ -287,7 +300,7 @@ def view_as(
     return reshaped(input, *other.dims, strides=strides)
 
 
-@rule("ravel", saves=views.reshape)
+@rule("ravel", saves=views.reshape, value=values.shaped)
 def ravel(input: SymbolicTensor) -> Result:
     """All elements in one axis."""
     return reshaped(input, prod(input.dims))

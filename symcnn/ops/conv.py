@@ -170,6 +170,7 @@ _rule = partial(
     saves=products.convolution,
     dtype=dtypes.products,
     autocast=dtypes.LOW,
+    shows="every",
 )
 conv1d = _rule("conv1d")(of_shapes(partial(_convolution, 1)))
 conv2d = _rule("conv2d")(of_shapes(partial(_convolution, 2)))

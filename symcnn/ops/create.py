@@ -14,7 +14,7 @@ from typing import Any, Union
 
 from symcnn.algebra.size import Int, Size, ceildiv
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
-from symcnn.ops import dtypes, work
+from symcnn.ops import dtypes, values, work
 from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.operation import rules as any_rules
 from symcnn.ops.pointwise import broadcast
@@ -41,7 +41,10 @@ def _of_size(*sizes: OneOrMore[Int], size: Sequence[Int] = (), **kwargs: object)
     return made(*unpacked(sizes), *size)
 
 
-rules("zeros ones empty", saves=maps.copies, dtype=dtypes.created, uniform=True)(_of_size)
+_sized = partial(rules, saves=maps.copies, dtype=dtypes.created, uniform=True, sizes=True)
+_sized("zeros", value=values.filled(0))(_of_size)
+_sized("ones", value=values.filled(1))(_of_size)
+_sized("empty")(_of_size)
 rules("rand randn", saves=maps.copies, dtype=dtypes.created)(_of_size)
 
 
@@ -49,13 +52,20 @@ rules("rand randn", saves=maps.copies, dtype=dtypes.created)(_of_size)
 Bound = Union[float, Size, SymbolicTensor]
 
 
-@rule("full", saves=maps.copies, dtype=dtypes.full, uniform=True)
+@rule(
+    "full",
+    saves=maps.copies,
+    dtype=dtypes.full,
+    uniform=True,
+    value=values.created,
+    sizes=True,
+)
 def full(size: Sequence[Int], fill_value: object = None, **kwargs: object) -> Result:
     """A shape filled with one number."""
     return made(*size)
 
 
-@rule("empty_permuted", dtype=dtypes.created)
+@rule("empty_permuted", scrambles=True, dtype=dtypes.created)
 def empty_permuted(size: Sequence[Int], physical_layout: Sequence[int], **kwargs: object) -> Result:
     """A shape, whatever the order of its axes in memory."""
     if sorted(physical_layout) != list(range(len(size))):
@@ -63,7 +73,7 @@ def empty_permuted(size: Sequence[Int], physical_layout: Sequence[int], **kwargs
     return made(*size)
 
 
-@rule("empty_strided", dtype=dtypes.created)
+@rule("empty_strided", scrambles=True, dtype=dtypes.created)
 def empty_strided(size: Sequence[Int], stride: Sequence[Int], **kwargs: object) -> Result:
     """A shape, whatever its layout."""
     return made(*size)
@@ -98,7 +108,7 @@ def randperm(n: Int, **kwargs: object) -> Result:
     return made(n)
 
 
-@rule("arange", saves=maps.copies, dtype=dtypes.arange)
+@rule("arange", saves=maps.copies, dtype=dtypes.arange, sizes=True)
 def arange(
     start: Bound | None = None, end: Bound | None = None, step: Bound = 1, **kwargs: object
 ) -> Result:
@@ -129,7 +139,7 @@ def arange(
     return made(length)
 
 
-@rule("linspace", "logspace", saves=maps.copies, dtype=dtypes.created)
+@rule("linspace", "logspace", saves=maps.copies, dtype=dtypes.created, sizes=True)
 def linspace(start: Operand, end: Operand, steps: Int, *args: object, **kwargs: object) -> Result:
     """`steps` equally spaced numbers."""
     if any(isinstance(end, SymbolicTensor) and end.ndim for end in (start, end)):
@@ -148,15 +158,20 @@ def _unread(result: Result) -> Result:
     return replace(result, axes=None)
 
 
-@rule("new_zeros", "new_ones", "new_empty", saves=maps.copies, uniform=True)
-def new_zeros(
+def _new_of_size(
     input: SymbolicTensor, *sizes: OneOrMore[Int], size: Sequence[Int] = (), **kwargs: object
 ) -> Result:
     """A new tensor of the same type."""
     return _unread(made(*unpacked(sizes), *size))
 
 
-@rule("new_full", saves=maps.copies, uniform=True)
+_new_sized = partial(rule, saves=maps.copies, uniform=True, sizes=True)
+_new_sized("new_zeros", value=values.filled(0))(_new_of_size)
+_new_sized("new_ones", value=values.filled(1))(_new_of_size)
+_new_sized("new_empty")(_new_of_size)
+
+
+@rule("new_full", saves=maps.copies, uniform=True, value=values.created, sizes=True)
 def new_full(
     input: SymbolicTensor, size: Sequence[Int], fill_value: object, **kwargs: object
 ) -> Result:
@@ -164,7 +179,7 @@ def new_full(
     return _unread(made(*size))
 
 
-@rule("new_empty_strided")
+@rule("new_empty_strided", scrambles=True)
 def new_empty_strided(
     input: SymbolicTensor, size: Sequence[Int], stride: Sequence[Int], **kwargs: object
 ) -> Result:
@@ -172,18 +187,21 @@ def new_empty_strided(
     return _unread(made(*size))
 
 
-@rule("scalar_tensor", saves=maps.copies, dtype=dtypes.created)
+@rule("scalar_tensor", saves=maps.copies, dtype=dtypes.created, value=values.same)
 def scalar_tensor(s: object, **kwargs: object) -> Result:
     """A number as a tensor."""
     return made()
 
 
-@rule("tensor", "as_tensor", "new_tensor", saves=maps.copies, dtype=dtypes.literal)
+@rule("tensor", "as_tensor", saves=maps.copies, dtype=dtypes.literal, value=values.literal)
 def tensor_of(data: object, *args: object, **kwargs: object) -> Result:
     """Nested lists of numbers (sizes among them) as a tensor."""
     if args and not isinstance(data, (int, float, list, tuple, Size)):
         data = args[0]
     return made(*_nesting(data))
+
+
+rule("new_tensor", saves=maps.copies, dtype=dtypes.literal)(tensor_of.rule)
 
 
 def _nesting(data: object) -> tuple[Int, ...]:

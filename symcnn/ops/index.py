@@ -34,7 +34,7 @@ from symcnn.algebra.size import (
     sole_atom,
 )
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
-from symcnn.ops import work
+from symcnn.ops import values, work
 from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.pointwise import broadcast_dims, fits
 from symcnn.ops.registry import (
@@ -65,7 +65,14 @@ Dims = tuple[Int, ...]
 # x[...] ---------------------------------------------------------------------------------------
 
 
-@rule("getitem", "__getitem__", saves=views.getitem)
+@rule(
+    "getitem",
+    "__getitem__",
+    saves=views.getitem,
+    value=values.picked,
+    sizes=True,
+    operators="getitem",
+)
 def getitem(input: SymbolicTensor, index: object) -> Result:
     """Indexing: see `_picked`."""
     return _picked(input, index)
@@ -280,7 +287,7 @@ def _scattered(x: SymbolicTensor, index: Any, src: SymbolicTensor, name: str) ->
     return replace(written, requires=(*written.requires, *same))
 
 
-@rule("narrow", "narrow_copy", saves=views.pieces)
+@rule("narrow", saves=views.places, sizes=True)
 def narrow(input: SymbolicTensor, dim: int, start: Int | SymbolicTensor, length: Int) -> Result:
     """`length` places of one axis, from `start` on."""
     axis = normal_dim(dim, input.ndim, "narrow")
@@ -301,7 +308,7 @@ def narrow(input: SymbolicTensor, dim: int, start: Int | SymbolicTensor, length:
     return Result((dims,), tuple(axes), requires=requires)
 
 
-@rule("select", "select_copy", saves=views.without)
+@rule("select", saves=views.select)
 def select(input: SymbolicTensor, dim: int, index: Int | SymbolicTensor) -> Result:
     """One place of an axis, which goes."""
     if not input.ndim:
@@ -320,6 +327,9 @@ def kept_but(x: SymbolicTensor, axis: int) -> Axes:
     """All axes but one."""
     return tuple((i, IDENTITY) for i in range(x.ndim) if i != axis)
 
+
+rule("narrow_copy", saves=maps.copies)(narrow.rule)
+rule("select_copy", saves=maps.copies)(select.rule)
 
 # Splits ---------------------------------------------------------------------------------------
 
@@ -358,7 +368,7 @@ def chunk(input: SymbolicTensor, chunks: int, dim: int = 0) -> Result:
     return _split(input, ceildiv(size, chunks), axis, f"chunk({chunks})", chunks)
 
 
-@rule("split", "unsafe_split", "split_with_sizes", "split_with_sizes_copy", saves=views.pieces)
+@rule("split", "unsafe_split", "split_with_sizes", saves=views.pieces)
 def split(input: SymbolicTensor, split_size_or_sections: OneOrMore[Int], dim: int = 0) -> Result:
     """Parts of a given size, or of given sizes."""
     axis = _axis_to_split(input, dim, "split")
@@ -471,10 +481,10 @@ def _split_along(op: str, axis: int, least: int) -> Any:
 
 
 for _name, _axis, _least in (("hsplit", 1, 1), ("vsplit", 0, 2), ("dsplit", 2, 3)):
-    rule(_name, saves=views.pieces)(_split_along(_name, _axis, _least))
+    rule(_name, saves=views.part)(_split_along(_name, _axis, _least))
 
 
-@rule("unbind", "unbind_copy", saves=views.without)
+@rule("unbind", saves=views.without)
 def unbind(input: SymbolicTensor, dim: int = 0) -> Result:
     """Every place of an axis, as a tensor of its own."""
     axis = _axis_to_split(input, dim, "unbind")
@@ -492,6 +502,10 @@ def unbind(input: SymbolicTensor, dim: int = 0) -> Result:
     return Result((dims,) * count, requires=requires, single=False, parts=parts)
 
 
+rule("split_with_sizes_copy", saves=maps.copies)(split.rule)
+rule("unbind_copy", saves=maps.copies)(unbind.rule)
+
+
 # Order along an axis --------------------------------------------------------------------------
 
 
@@ -503,7 +517,7 @@ def _shuffled(x: SymbolicTensor, axes: Sequence[int]) -> Result:
     return Result((x.dims,), tuple(maps))
 
 
-@rule("roll", saves=maps.images)
+@rule("roll", saves=maps.images, sizes=True)
 def roll(
     input: SymbolicTensor, shifts: OneOrMore[Int], dims: OneOrMore[int] | None = None
 ) -> Result:
@@ -529,7 +543,7 @@ def roll(
     return Result((input.dims,), tuple(maps))
 
 
-@rule("flip", saves=points.clone)
+@rule("flip", saves=points.clone, value=values.flipped)
 def flip(input: SymbolicTensor, *axes: OneOrMore[int], dims: OneOrMore[int] = ()) -> Result:
     """Axes in reverse order."""
     named = unpacked(axes if axes else (dims,))
@@ -555,7 +569,7 @@ rule("fliplr")(_flip_along("fliplr", 1))
 rule("flipud")(_flip_along("flipud", 0))
 
 
-@rule("rot90")
+@rule("rot90", scrambles=True)
 def rot90(input: SymbolicTensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Result:
     """A plane turned by quarter turns: odd ones exchange its axes."""
     if len(dims) != 2 or input.ndim < 2:
@@ -584,7 +598,7 @@ def tril(input: SymbolicTensor, diagonal: Int = 0) -> Result:
     return elementwise(input)
 
 
-@rule("diagonal", "diagonal_copy")
+@rule("diagonal", saves=views.diagonal)
 def diagonal(input: SymbolicTensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Result:
     """A diagonal of a plane, as the last axis; the plane's axes go."""
     return _diagonal(input, offset, dim1, dim2)
@@ -599,6 +613,9 @@ def _diagonal(x: SymbolicTensor, offset: int, dim1: int, dim2: int) -> Result:
     need = Condition(length, ">=", 1, "the diagonal must not be empty")
     axes = (*((i, IDENTITY) for i in keep), (None, Whole(length)))
     return Result((dims,), axes, requires=(need,))
+
+
+rule("diagonal_copy", saves=maps.copies)(diagonal.rule)
 
 
 @rule("diag_embed")

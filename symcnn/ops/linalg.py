@@ -68,9 +68,13 @@ _square_rules(
     "linalg_inv inverse linalg_cholesky cholesky cholesky_inverse",
     lambda b, n: ((*b, n, n),),
     autocast=dtypes.SINGLE_ON_CPU,
+    scrambles=True,
 )
+_square_rules("matrix_exp", lambda b, n: ((*b, n, n),))
 _square_rules(
-    "matrix_exp linalg_matrix_exp linalg_matrix_power matrix_power", lambda b, n: ((*b, n, n),)
+    "linalg_matrix_exp linalg_matrix_power matrix_power",
+    lambda b, n: ((*b, n, n),),
+    scrambles=True,
 )
 _square_rules(
     "linalg_inv_ex linalg_cholesky_ex",
@@ -120,6 +124,7 @@ def svd(A: SymbolicTensor, full_matrices: bool = True, **kwargs: object) -> Resu
 
 @rule(
     "svd",
+    scrambles=True,
     dtype=dtypes.then(dtypes.first, dtypes.to_real, dtypes.first),
     autocast=dtypes.SINGLE_ON_CPU,
 )
@@ -148,7 +153,7 @@ def linalg_qr(A: SymbolicTensor, mode: str = "reduced", **kwargs: object) -> Res
     return _result(len(batch), (*batch, m, k), (*batch, k, n))
 
 
-@rule("qr", autocast=dtypes.SINGLE_ON_CPU)
+@rule("qr", scrambles=True, autocast=dtypes.SINGLE_ON_CPU)
 def old_qr(input: SymbolicTensor, some: bool = True) -> Result:
     """The old form of `linalg_qr`."""
     return linalg_qr.__wrapped__(input, "reduced" if some else "complete")  # type: ignore[no-any-return, attr-defined]
@@ -228,7 +233,7 @@ def solve_triangular(
     return Result((dims,), whole_axes(dims), requires=tuple(requires))
 
 
-@rule("cholesky_solve", autocast=dtypes.SINGLE_ON_CPU)
+@rule("cholesky_solve", scrambles=True, autocast=dtypes.SINGLE_ON_CPU)
 def cholesky_solve(input: SymbolicTensor, input2: SymbolicTensor, **kwargs: object) -> Result:
     """The solution of a system whose matrix is given by its factor."""
     others, m, n = _matrices(input, "cholesky_solve")

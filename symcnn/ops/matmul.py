@@ -92,6 +92,7 @@ def _of_vectors(node: Node) -> bool:
 
 @rule(
     "matmul",
+    operators="matmul rmatmul",
     other=work.nothing,
     products=factors(0, 1),
     counted=passed_over(by_vector),
@@ -192,6 +193,7 @@ def _plus_product(op: str, rank: int, vector: bool = False) -> Any:
 for _name, _rank in (("addmm", 2), ("baddbmm", 3)):
     rule(
         _name,
+        scaled=True,
         other=work.made,
         products=factors(1, 2),
         saves=products.plus_matmul,
@@ -200,6 +202,7 @@ for _name, _rank in (("addmm", 2), ("baddbmm", 3)):
     )(_plus_product(_name, _rank))
 rule(
     "addbmm",
+    scaled=True,
     other=work.made,
     products=factors(1, 2),
     counted=Counted(work.nothing, factors(1, 2)),
@@ -208,6 +211,7 @@ rule(
 )(_plus_product("addbmm", 3))
 rule(
     "addmv",
+    scaled=True,
     other=work.made,
     products=factors(1, 2),
     counted=UNCOUNTED,
@@ -227,7 +231,7 @@ def outer(input: SymbolicTensor, vec2: SymbolicTensor) -> Result:
     return Result(((rows, columns),), ((0, IDENTITY), (None, Whole(columns))), others=others)
 
 
-@rule("addr", other=work.made, dtype=dtypes.of_tensors, autocast=dtypes.LOW_ON_CUDA)
+@rule("addr", scaled=True, other=work.made, dtype=dtypes.of_tensors, autocast=dtypes.LOW_ON_CUDA)
 def addr(
     input: SymbolicTensor, vec1: SymbolicTensor, vec2: SymbolicTensor, **kwargs: object
 ) -> Result:

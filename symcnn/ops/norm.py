@@ -52,7 +52,7 @@ def _work(node: Node) -> Int:
     return work.read(node) * (2 + 3 * own + 2 * work.affine(node))
 
 
-@rule("batch_norm", other=_work, counts=tools.NORM, saves=maps.batch_norm)
+@rule("batch_norm", other=_work, counts=tools.NORM, saves=maps.batch_norm, shows="every")
 @of_shapes
 def batch_norm(
     input: SymbolicTensor,

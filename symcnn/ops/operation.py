@@ -21,6 +21,7 @@ from symcnn.algebra.size import Int, prod
 from symcnn.errors import BadSpec, ShapeMismatch, SymcnnError, UnsupportedOperation
 from symcnn.ops.dtypes import CASTABLE, Law, can_cast
 from symcnn.ops.registry import Rule, as_sizes, require_equal
+from symcnn.ops.values import Value, whole
 from symcnn.trace.call import RECORDS, Call
 from symcnn.trace.graph import OPS, Node, Result, Scope, SymbolicTensor, tensors_in
 from symcnn.trace.tape import Attempt, Tape, current_tape, record
@@ -32,6 +33,7 @@ __all__ = [
     "Product",
     "Work",
     "operation_of",
+    "record_of",
     "rule",
     "rules",
     "tensors_named",
@@ -102,6 +104,14 @@ class Operation:
     joins: several tensors, as long as each other along all axes but one.
     statistics: it divides by statistics of whole axes, which a field may look through.
     empty: its rule holds for axes without elements too.
+    value: what it makes of numbers that are sizes, or of arrays of them.
+    sizes: it takes sizes after its first argument, where a 0-d tensor is a number.
+    shows: where all weights are positive, a gradient reaches "every" place that it reads, or that
+        of the "winner"; "" where values may saturate or cancel.
+    operators: python's operators that call it: "add radd iadd".
+    scaled: it has an old form with scalars between its tensors, ``torch.add(x, 2, y)``.
+    scrambles: torch lays out what it makes in an order of its own. Where that is not so, and
+        `saves` is silent, it makes plain order of plain order.
     """
 
     name: str
@@ -120,6 +130,12 @@ class Operation:
     joins: bool = False
     statistics: bool = False
     empty: bool = False
+    value: Value | None = None
+    sizes: bool = False
+    shows: str = ""
+    operators: str = ""
+    scaled: bool = False
+    scrambles: bool = False
 
     def __post_init__(self) -> None:
         for name in WRAPPER_ASSIGNMENTS:  # its name, text and parameters are the rule's
@@ -229,6 +245,17 @@ def operation_of(node: Node) -> Operation | None:
     return found if isinstance(found, Operation) else None
 
 
+def record_of(name: str) -> Operation | None:
+    """The record of what is called under a name; of a function made of operations, that of the one
+    which bears its name.
+    """
+    found: object = OPS.get(name)
+    if type(found) is Operation:
+        return found
+    record = RECORDS.get(name)
+    return record if isinstance(record, Operation) else None
+
+
 def rule(
     *targets: str | Callable[..., object],
     reads: Reads | None = None,
@@ -247,6 +274,12 @@ def rule(
     joins: bool = False,
     statistics: bool = False,
     empty: bool = False,
+    value: Value | Callable[..., object] | None = None,
+    sizes: bool = False,
+    shows: str = "",
+    operators: str = "",
+    scaled: bool = False,
+    scrambles: bool = False,
 ) -> Callable[[Rule], Operation]:
     """Register a rule for an operation of torch, or for a function or module class of yours.
 
@@ -280,6 +313,13 @@ def rule(
         statistics: it divides by statistics of whole axes, which `receptive_field` looks through
             with ``statistics=False``.
         empty: the rule holds for axes without elements too.
+        value: what it makes of numbers that are sizes: a function of them, exact for whole numbers.
+        sizes: it takes sizes after its first argument, where a 0-d tensor is a number.
+        shows: where all weights are positive, a gradient reaches "every" place that it reads, or
+            that of the "winner"; "" where values may saturate or cancel.
+        operators: python's operators that call it, such as "add radd iadd".
+        scaled: it has an old form with scalars between its tensors, ``torch.add(x, 2, y)``.
+        scrambles: what it makes of tensors in plain order may lie in another.
 
     Returns:
         A decorator of the rule, which makes it an operation on symbolic tensors.
@@ -323,6 +363,12 @@ def rule(
             joins=joins,
             statistics=statistics,
             empty=empty,
+            value=whole(value) if value is not None and not isinstance(value, Value) else value,
+            sizes=sizes,
+            shows=shows,
+            operators=operators,
+            scaled=scaled,
+            scrambles=scrambles,
         )
         if isinstance(targets[0], str):
             RECORDS[name] = operation

@@ -5,6 +5,8 @@ One rule serves each family; the tables below say which of torch's names belong 
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 from symcnn.algebra.axis import IDENTITY, Axes, Const, Whole, Window
 from symcnn.algebra.size import Int, Size, maximum
 from symcnn.errors import DataDependent, ShapeMismatch
-from symcnn.ops import dtypes, tools, work
+from symcnn.ops import dtypes, tools, values, work
 from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.operation import rules as any_rules
 from symcnn.ops.registry import (
@@ -47,12 +49,17 @@ rules(
     "mvlgamma",
     dtype=dtypes.floats,
 )(_unary)
-rules("ceil floor neg negative round sign trunc bitwise_not", saves=points.keeps_nothing)(_unary)
+rules("ceil", saves=points.keeps_nothing, value=values.exact(math.ceil))(_unary)
+rules("floor", saves=points.keeps_nothing, value=values.exact(math.floor))(_unary)
+rules("neg", saves=points.keeps_nothing, value=values.exact(operator.neg), operators="neg")(_unary)
+rules("negative", saves=points.keeps_nothing, value=values.exact(operator.neg))(_unary)
+rules("round sign trunc bitwise_not", saves=points.keeps_nothing)(_unary)
 rules("acos asin cosh erfinv expm1 sinh tan", dtype=dtypes.floats, autocast=dtypes.SINGLE_ON_CUDA)(
     _unary
 )
+rules("identity", other=work.nothing, saves=views.same, shows="every")(_unary)
 rules(
-    "requires_grad_ identity conj resolve_conj resolve_neg requires_grad",
+    "requires_grad_ conj resolve_conj resolve_neg requires_grad",
     other=work.nothing,
     saves=views.same,
 )(_unary)
@@ -61,12 +68,14 @@ rules("frac nan_to_num conj_physical sgn fix")(_unary)
 rules("sigmoid sqrt tanh special_expit expit", saves=points.keeps_output, dtype=dtypes.floats)(
     _unary
 )
-rules("cpu cuda pin_memory alias_copy", other=work.nothing)(_unary)
+rules("cpu", other=work.nothing, value=values.same)(_unary)
+rules("cuda pin_memory alias_copy", other=work.nothing)(_unary)
 rules("random", other=work.nothing, pointwise=False)(_unary)
 rules("hardshrink hardsigmoid hardswish mish", saves=points.keeps_input, dtype=dtypes.only_floats)(
     _unary
 )
-rules("isfinite isinf isnan logical_not", saves=points.keeps_nothing, dtype=dtypes.always("bool"))(
+rules("isfinite isinf isnan", saves=points.keeps_nothing, dtype=dtypes.always("bool"))(_unary)
+rules("logical_not", saves=points.keeps_nothing, dtype=dtypes.always("bool"), operators="invert")(
     _unary
 )
 rules(
@@ -85,14 +94,16 @@ rules(
 rules("elu leaky_relu", counts=tools.ACTIVATION, saves=points.leaky, dtype=dtypes.only_floats)(
     _unary
 )
-rules("imag real", other=work.nothing, dtype=dtypes.part)(_unary)
-rules("abs", saves=points.keeps_input, dtype=dtypes.part)(_unary)
-rules("clone", other=work.nothing, saves=points.clone)(_unary)
-rules("contiguous", other=work.nothing, saves=views.contiguous)(_unary)
-rules("detach", other=work.nothing, gradient=False, saves=views.same)(_unary)
+rules("imag real", other=work.nothing, saves=views.half, dtype=dtypes.part)(_unary)
+rules("abs", saves=points.keeps_input, dtype=dtypes.part, value=abs, operators="abs")(_unary)
+rules("clone", other=work.nothing, saves=points.clone, value=values.same)(_unary)
+rules("contiguous", other=work.nothing, saves=views.contiguous, value=values.same, shows="every")(
+    _unary
+)
+rules("detach", other=work.nothing, gradient=False, saves=views.alias, value=values.same)(_unary)
 rules("logsigmoid", saves=points.logsigmoid, dtype=dtypes.only_floats)(_unary)
 rules("positive", saves=views.same)(_unary)
-rules("relu", counts=tools.ACTIVATION, saves=points.keeps_output)(_unary)
+rules("relu", counts=tools.ACTIVATION, saves=points.keeps_output, shows="every")(_unary)
 rules("relu6", counts=tools.ACTIVATION, saves=points.keeps_input)(_unary)
 rules("selu", saves=points.leaky, dtype=dtypes.only_floats)(_unary)
 rules("silu", counts=tools.ACTIVATION, saves=points.keeps_input, dtype=dtypes.only_floats)(_unary)
@@ -106,8 +117,20 @@ rules("float", other=work.nothing, saves=points.cast, dtype=dtypes.always("float
 rules("half", other=work.nothing, saves=points.cast, dtype=dtypes.always("float16"))(_unary)
 rules("double", other=work.nothing, saves=points.cast, dtype=dtypes.always("float64"))(_unary)
 rules("bfloat16", other=work.nothing, saves=points.cast, dtype=dtypes.always("bfloat16"))(_unary)
-rules("int", other=work.nothing, saves=points.cast, dtype=dtypes.always("int32"))(_unary)
-rules("long", other=work.nothing, saves=points.cast, dtype=dtypes.always("int64"))(_unary)
+rules(
+    "int",
+    other=work.nothing,
+    saves=points.cast,
+    value=values.truncated,
+    dtype=dtypes.always("int32"),
+)(_unary)
+rules(
+    "long",
+    other=work.nothing,
+    saves=points.cast,
+    value=values.truncated,
+    dtype=dtypes.always("int64"),
+)(_unary)
 rules("bool", other=work.nothing, saves=points.cast, dtype=dtypes.always("bool"))(_unary)
 rules("angle", dtype=dtypes.to_real)(_unary)
 rules("bernoulli", other=work.nothing, gradient=False, pointwise=False)(_unary)
@@ -115,8 +138,8 @@ rules("absolute", dtype=dtypes.part)(_unary)
 rules("char", other=work.nothing, saves=points.cast, dtype=dtypes.always("int8"))(_unary)
 rules("byte", other=work.nothing, saves=points.cast, dtype=dtypes.always("uint8"))(_unary)
 rules("short", other=work.nothing, saves=points.cast, dtype=dtypes.always("int16"))(_unary)
-rules("cfloat", other=work.nothing, dtype=dtypes.always("complex64"))(_unary)
-rules("cdouble", other=work.nothing, dtype=dtypes.always("complex128"))(_unary)
+rules("cfloat", other=work.nothing, scrambles=True, dtype=dtypes.always("complex64"))(_unary)
+rules("cdouble", other=work.nothing, scrambles=True, dtype=dtypes.always("complex128"))(_unary)
 
 
 def _recast(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
@@ -125,7 +148,8 @@ def _recast(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
     return elementwise(input, others=tuple((t, None) for t in like))
 
 
-rules("to type", other=work.nothing, saves=points.cast, dtype=dtypes.cast)(_recast)
+rules("to", other=work.nothing, saves=points.cast, dtype=dtypes.cast, value=values.cast)(_recast)
+rules("type", other=work.nothing, saves=points.cast, dtype=dtypes.cast)(_recast)
 
 
 def _unread(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
@@ -134,7 +158,10 @@ def _unread(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
 
 
 _new = partial(rules, other=work.nothing, pointwise=False)
-_new("zeros_like ones_like full_like empty_like", saves=points.clone, uniform=True)(_unread)
+_new("zeros_like", saves=points.clone, uniform=True, value=values.filled(0))(_unread)
+_new("ones_like", saves=points.clone, uniform=True, value=values.filled(1))(_unread)
+_new("full_like", saves=points.clone, uniform=True, value=values.created)(_unread)
+_new("empty_like", saves=points.clone, uniform=True)(_unread)
 _new("rand_like randn_like", saves=points.clone)(_unread)
 _new("zero fill", uniform=True)(_unread)
 _new("randint_like")(_unread)
@@ -228,7 +255,13 @@ def _dropout(input: SymbolicTensor, p: float = 0.5, *args: object, **kwargs: obj
 
 rules("dropout2d dropout3d", pointwise=False, saves=points.dropout)(_dropout)
 rules("feature_dropout feature_alpha_dropout", pointwise=False)(_dropout)
-rules("dropout", pointwise=False, saves=points.dropout, dtype=dtypes.only_floats)(_dropout)
+rules(
+    "dropout",
+    pointwise=False,
+    saves=points.dropout,
+    dtype=dtypes.only_floats,
+    shows="every",
+)(_dropout)
 rules("alpha_dropout", pointwise=False, dtype=dtypes.only_floats)(_dropout)
 
 
@@ -416,35 +449,74 @@ rules(
     "atan2 hypot logaddexp logaddexp2 copysign ldexp xlogy xlog1py arctan2 igamma igammac",
     dtype=dtypes.floats,
 )(_binary)
-rules(
-    "eq ne lt le gt ge logical_and logical_or logical_xor",
-    saves=points.keeps_nothing,
-    dtype=dtypes.always("bool"),
-)(_binary)
+_compares = partial(rules, saves=points.keeps_nothing, dtype=dtypes.always("bool"))
+for _name in "eq ne lt le gt ge".split():
+    _compares(_name, value=values.exact(getattr(operator, _name)), operators=_name)(_binary)
+_compares("logical_and", operators="and rand")(_binary)
+_compares("logical_or", operators="or ror")(_binary)
+_compares("logical_xor", operators="xor")(_binary)
 rules(
     "bitwise_left_shift bitwise_right_shift fmax fmin nextafter heaviside gcd lcm",
     dtype=dtypes.promotes,
 )(_binary)
-rules(
-    "sub subtract floor_divide rsub bitwise_and bitwise_or bitwise_xor",
-    saves=points.keeps_nothing,
-    dtype=dtypes.promotes,
+_takes = partial(rules, saves=points.keeps_nothing, dtype=dtypes.promotes)
+_takes("sub", value=values.exact(operator.sub), operators="sub rsub isub", scaled=True)(_binary)
+_takes(
+    "floor_divide",
+    value=values.whole(operator.floordiv, divides=True),
+    operators="floordiv rfloordiv",
 )(_binary)
+_takes("subtract rsub bitwise_and bitwise_or bitwise_xor")(_binary)
 rules("greater greater_equal less less_equal not_equal", dtype=dtypes.always("bool"))(_binary)
-rules("div true_divide divide", saves=points.div, dtype=dtypes.divides)(_binary)
-rules("remainder fmod", saves=points.remainder, dtype=dtypes.promotes)(_binary)
-rules("maximum minimum", saves=points.extreme_of_two, dtype=dtypes.promotes)(_binary)
-rules("add", counts=tools.MADE, saves=points.keeps_nothing, dtype=dtypes.promotes)(_binary)
-rules("mul", counts=tools.MADE, saves=points.mul, dtype=dtypes.promotes)(_binary)
+rules(
+    "div",
+    saves=points.div,
+    dtype=dtypes.divides,
+    value=values.divided,
+    operators="truediv rtruediv itruediv",
+)(_binary)
+rules("true_divide divide", saves=points.div, dtype=dtypes.divides)(_binary)
+rules(
+    "remainder",
+    saves=points.remainder,
+    dtype=dtypes.promotes,
+    value=values.whole(operator.mod, divides=True),
+    operators="mod rmod",
+)(_binary)
+rules("fmod", saves=points.remainder, dtype=dtypes.promotes)(_binary)
+rules("maximum", saves=points.extreme_of_two, dtype=dtypes.promotes, value=values.MAX)(_binary)
+rules("minimum", saves=points.extreme_of_two, dtype=dtypes.promotes, value=values.MIN)(_binary)
+_takes(
+    "add",
+    shows="every",
+    counts=tools.MADE,
+    value=values.exact(operator.add),
+    operators="add radd iadd",
+    scaled=True,
+)(_binary)
+rules(
+    "mul",
+    counts=tools.MADE,
+    saves=points.mul,
+    dtype=dtypes.promotes,
+    value=operator.mul,
+    operators="mul rmul imul",
+)(_binary)
 rules("multiply", saves=points.mul, dtype=dtypes.promotes)(_binary)
-rules("pow", saves=points.pow, dtype=dtypes.promotes, autocast=dtypes.SINGLE_ON_CUDA)(_binary)
+rules(
+    "pow",
+    saves=points.pow,
+    dtype=dtypes.promotes,
+    autocast=dtypes.SINGLE_ON_CUDA,
+    operators="pow rpow ipow",
+)(_binary)
 rules("float_power", dtype=dtypes.doubles)(_binary)
 rules("polar", other=work.nothing, dtype=dtypes.to_complex, autocast=dtypes.SINGLE_ON_CPU)(_binary)
 rules("complex", other=work.nothing, dtype=dtypes.to_complex)(_binary)
 rules("lerp clamp_min clamp_max", dtype=dtypes.promotes)(_several)
 rules("clamp clip", saves=points.clamp, dtype=dtypes.promotes)(_several)
-rules("addcmul", saves=points.addcmul, dtype=dtypes.promotes)(_several)
-rules("addcdiv", saves=points.addcdiv, dtype=dtypes.promotes)(_several)
+rules("addcmul", scaled=True, saves=points.addcmul, dtype=dtypes.promotes)(_several)
+rules("addcdiv", scaled=True, saves=points.addcdiv, dtype=dtypes.promotes)(_several)
 
 
 @rule("masked_fill", other=work.nothing, saves=points.masked_fill)

@@ -237,6 +237,7 @@ for _n in (1, 2, 3):
     rule(
         f"max_pool{_n}d",
         f"max_pool{_n}d_with_indices",
+        shows="winner",
         other=_window,
         counts=tools.ACTIVATION,
         saves=maps.max_pool,
@@ -244,6 +245,7 @@ for _n in (1, 2, 3):
     )(of_shapes(partial(_max_pool, _n)))
     rule(
         f"avg_pool{_n}d",
+        shows="every",
         other=_window,
         counts=tools.AVERAGE,
         saves=maps.avg_pool,

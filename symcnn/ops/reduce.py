@@ -13,7 +13,7 @@ from typing import Any
 from symcnn.algebra.axis import IDENTITY, AxisMap, Running, Whole
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import ShapeMismatch
-from symcnn.ops import dtypes, work
+from symcnn.ops import dtypes, values, work
 from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.pointwise import broadcast
 from symcnn.ops.registry import (
@@ -77,20 +77,28 @@ def _statistic(op: str) -> Any:
 
 
 rule("mean", saves=maps.reduces(), dtype=dtypes.only_floats)(_statistic("mean"))
-rule("sum", saves=maps.reduces(), dtype=dtypes.counts, autocast=dtypes.SINGLE_ON_CUDA)(
-    _statistic("sum")
-)
-for _name in "amax amin".split():
-    rule(_name, saves=maps.reduces("input", "output"))(_statistic(_name))
+rule(
+    "sum",
+    saves=maps.reduces(),
+    dtype=dtypes.counts,
+    autocast=dtypes.SINGLE_ON_CUDA,
+    value=values.SUM,
+)(_statistic("sum"))
+for _name, _value in (("amax", values.AMAX), ("amin", values.AMIN)):
+    rule(_name, saves=maps.reduces("input", "output"), value=_value)(_statistic(_name))
 rule(
     "logsumexp",
     saves=maps.reduces("input", "output"),
     dtype=dtypes.first_float,
     autocast=dtypes.SINGLE_ON_CUDA,
 )(_statistic("logsumexp"))
-rule("prod", saves=maps.reduces("input", "output"), dtype=dtypes.counts, autocast=dtypes.SINGLE)(
-    _statistic("prod")
-)
+rule(
+    "prod",
+    saves=maps.reduces("input", "output"),
+    dtype=dtypes.counts,
+    autocast=dtypes.SINGLE,
+    value=values.PROD,
+)(_statistic("prod"))
 rule("nanmean", dtype=dtypes.only_floats)(_statistic("nanmean"))
 rule("nansum", dtype=dtypes.counts)(_statistic("nansum"))
 for _name in "all any".split():
@@ -121,7 +129,7 @@ rule("var_mean", dtype=dtypes.then(dtypes.norm, dtypes.only_floats))(_spread("va
 rule("std_mean", dtype=dtypes.then(dtypes.norm, dtypes.only_floats))(_spread("std_mean", 2))
 
 
-@rule("max", "min", saves=maps.extreme, dtype=dtypes.extreme)
+@rule("max", saves=maps.extreme, dtype=dtypes.extreme, value=values.MAX)
 def extreme(
     input: SymbolicTensor,
     dim: OneOrMore[int] | None = None,
@@ -137,6 +145,9 @@ def extreme(
     if dim is None:
         return reduced(input, None, False, "max")
     return reduced(input, normal_dim(dim, input.ndim, "max"), keepdim, "max", 2)
+
+
+rule("min", saves=maps.extreme, dtype=dtypes.extreme, value=values.MIN)(extreme.rule)
 
 
 @rule("median", "nanmedian", dtype=dtypes.with_places)
@@ -197,7 +208,13 @@ def linalg_norm(
     return reduced(x, dim, keepdim, "norm")
 
 
-@rule("quantile", "nanquantile", dtype=dtypes.only_floats, autocast=dtypes.SINGLE_ON_CPU)
+@rule(
+    "quantile",
+    "nanquantile",
+    scrambles=True,
+    dtype=dtypes.only_floats,
+    autocast=dtypes.SINGLE_ON_CPU,
+)
 def quantile(
     input: SymbolicTensor,
     q: float | SymbolicTensor,

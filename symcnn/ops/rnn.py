@@ -207,6 +207,7 @@ for _name, _gates, _state_work in (
         other=_work(_state_work, _gates),
         products=_products,
         saves=maps.recurrent if _name == "lstm" else None,
+        scrambles=True,
         autocast=dtypes.LOW,
     )(_recurrent(_name, _gates))
     rule(

@@ -42,7 +42,7 @@ from symcnn.algebra.size import (
 )
 from symcnn.algebra.substitute import replaced
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
-from symcnn.ops import dtypes, tools, work
+from symcnn.ops import dtypes, tools, values, work
 from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.registry import (
     OneOrMore,
@@ -305,7 +305,8 @@ def _of_nothing(
     return Result((tuple(0 if size == -1 else size for size in target),), None)
 
 
-reshape = rule("view", "reshape", "view_copy", saves=views.reshape)(reshaped)
+reshape = rule("view", "reshape", saves=views.reshape, value=values.shaped, sizes=True)(reshaped)
+rule("view_copy", saves=maps.copies)(reshaped)
 
 
 def under_what_is_known(*exprs: Int) -> tuple[Int, ...]:
@@ -367,7 +368,7 @@ def _is_batch(size: Int) -> bool:
     return isinstance(size, int) or sole_atom(size) is not None
 
 
-@rule("flatten", saves=views.reshape)
+@rule("flatten", saves=views.reshape, value=values.shaped)
 def flatten(input: SymbolicTensor, start_dim: int = 0, end_dim: int = -1) -> Result:
     """The axes `start_dim` to `end_dim` as one."""
     start = normal_dim(start_dim, input.ndim, "flatten")
@@ -379,7 +380,7 @@ def flatten(input: SymbolicTensor, start_dim: int = 0, end_dim: int = -1) -> Res
     return Result((after,), None if 0 in dims else _kept_axes(dims, after))
 
 
-@rule("unflatten", saves=views.reshape)
+@rule("unflatten", saves=views.reshape, value=values.shaped, sizes=True)
 def unflatten(input: SymbolicTensor, dim: int, sizes: Sequence[Int]) -> Result:
     """One axis as several."""
     axis = normal_dim(dim, input.ndim, "unflatten")
@@ -391,7 +392,7 @@ def unflatten(input: SymbolicTensor, dim: int, sizes: Sequence[Int]) -> Result:
     return Result((after,), _kept_axes(input.dims, after), requires=split.requires)
 
 
-@rule("squeeze", saves=views.squeeze)
+@rule("squeeze", saves=views.squeeze, value=values.shaped)
 def _without(input: SymbolicTensor, dim: tuple[int, ...]) -> Result:
     """Without the axes named; that they have size 1 is the branch that is followed."""
     return permuted(input, [i for i in range(input.ndim) if i not in dim])
@@ -430,7 +431,7 @@ def permuted(input: SymbolicTensor, keep: Sequence[int]) -> Result:
     return Result((tuple(input.dims[i] for i in keep),), axes)
 
 
-@rule("unsqueeze", saves=views.unsqueeze)
+@rule("unsqueeze", saves=views.unsqueeze, value=values.shaped)
 def unsqueeze(input: SymbolicTensor, dim: int) -> Result:
     """A new axis of size 1."""
     axis = normal_dim(dim, input.ndim + 1, "unsqueeze")
@@ -498,12 +499,19 @@ def join(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
     return Result((tuple(dims),), first_axes, requires=tuple(requires), others=others)
 
 
-cat = rule("cat", "concat", "concatenate", joins=True, saves=maps.cat, dtype=dtypes.of_tensors)(
-    join
-)
+cat = rule(
+    "cat",
+    "concat",
+    "concatenate",
+    joins=True,
+    shows="every",
+    saves=maps.cat,
+    dtype=dtypes.of_tensors,
+    value=values.joined(new_axis=False),
+)(join)
 
 
-@rule("constant_pad_nd")
+@rule("constant_pad_nd", sizes=True)
 def constant_pad_nd(input: SymbolicTensor, pad: Sequence[Int], value: object = 0) -> Result:
     """`pad` with a constant, by the name that it has below."""
     return padded(input, pad)
@@ -552,7 +560,7 @@ def padded(
     return Result((sizes,), tuple(enumerate(windows)), requires=(*requires, *fitting))
 
 
-pad = rule("pad", saves=maps.pad, slides=True)(padded)
+pad = rule("pad", saves=maps.pad, slides=True, sizes=True, shows="every")(padded)
 
 
 def _cropped(pad: Int) -> Int:
@@ -627,5 +635,10 @@ def _is_whole(scale: float | Size) -> bool:
 
 
 interpolate = rule(
-    "interpolate", "upsample", other=work.resize, counts=tools.RESIZE, saves=maps.interpolate
+    "interpolate",
+    "upsample",
+    other=work.resize,
+    counts=tools.RESIZE,
+    saves=maps.interpolate,
+    sizes=True,
 )(resized)

@@ -27,6 +27,7 @@ from symcnn.ops.registry import (
     require_rank,
     whole_axes,
 )
+from symcnn.ops.storage import views
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
 from symcnn.trace.tape import decided
@@ -129,7 +130,7 @@ for _name in ("fft_fftshift", "fft_ifftshift"):
     rule(_name)(_shift)
 
 
-@rule("stft", dtype=dtypes.parts_or_not, autocast=dtypes.SINGLE)
+@rule("stft", scrambles=True, dtype=dtypes.parts_or_not, autocast=dtypes.SINGLE)
 def stft(
     input: SymbolicTensor,
     n_fft: Int,
@@ -170,7 +171,7 @@ def stft(
     return Result((dims,), (*axes, *tail), requires=tuple(requires))
 
 
-@rule("istft", dtype=dtypes.to_real)
+@rule("istft", scrambles=True, dtype=dtypes.to_real)
 def istft(
     input: SymbolicTensor,
     n_fft: Int,
@@ -320,13 +321,18 @@ def histc(input: SymbolicTensor, bins: Int = 100, *args: object, **kwargs: objec
     return Result(((bins,),), whole_axes((bins,)))
 
 
-@rule("view_as_real", dtype=dtypes.part)
+@rule("view_as_real", saves=views.pairs, dtype=dtypes.part)
 def view_as_real(input: SymbolicTensor) -> Result:
     """Real and imaginary parts as a last axis."""
     return Result(((*input.dims, 2),), (*leading_axes(input.ndim), *whole_axes((2,))))
 
 
-@rule("view_as_complex", dtype=dtypes.to_complex, autocast=dtypes.SINGLE_ON_CPU)
+@rule(
+    "view_as_complex",
+    saves=views.of_pairs,
+    dtype=dtypes.to_complex,
+    autocast=dtypes.SINGLE_ON_CPU,
+)
 def view_as_complex(input: SymbolicTensor) -> Result:
     """A last axis of size 2 as real and imaginary parts."""
     if not input.ndim:

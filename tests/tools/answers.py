@@ -39,6 +39,9 @@ EXAMPLES = """
     resnet:resnet50 mobilenet:mobilenet_v2 squeezenet:squeezenet1_0 unet:unet unet:unet_valid
 """.split()
 
+#: Where this checkout is, of which answers are not to speak.
+HERE = str(Path(__file__).parents[2])
+
 #: Questions that take long of a network of a hundred nodes.
 LONG = {"peak solved", "tiles of a peak", "even sizes", "MACs solved", "proof"}
 
@@ -186,13 +189,15 @@ def text(answer: Any) -> str:
     """An answer as text: each form that it has once."""
     forms = [str(answer), repr(answer)]
     if hasattr(answer, "_repr_html_"):
-        forms.append(hashlib.md5(answer._repr_html_().encode()).hexdigest())
+        page = answer._repr_html_().replace(HERE, "")
+        forms.append(hashlib.md5(page.encode()).hexdigest())
     forms += [
         str(getattr(answer, form)())
         for form in ("to_latex", "to_markdown", "to_json", "table")
         if hasattr(answer, form)
     ]
-    return re.sub(r"0x[0-9a-f]+", "0x", "\n".join(dict.fromkeys(forms)))
+    plain = "\n".join(dict.fromkeys(forms)).replace(HERE, "").replace(HERE.replace("_", r"\_"), "")
+    return re.sub(r"0x[0-9a-f]+", "0x", plain)
 
 
 def said(ask: Callable[[], Any]) -> str:
@@ -200,7 +205,7 @@ def said(ask: Callable[[], Any]) -> str:
     try:
         return text(ask())
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        return f"{type(error).__name__}: {error}".replace(HERE, "")
 
 
 def record(path: Path, drawn: int, zoo: bool) -> None:

@@ -25,9 +25,6 @@ __all__ = ["NUMPY", "Kind", "Numbers", "Places", "numbers", "orders", "placed"]
 NUMPY = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input"}
 NUMPY |= {"x2": "other"}
 
-#: What has scalars between its tensors in an old form, such as ``torch.add(x, 2, y)``.
-_SCALED = frozenset("add sub addcmul addcdiv addmm addmv addr addbmm baddbmm".split())
-
 
 class Kind(IntEnum):
     """What stands at a place: shapes may depend on a size, and do not on any other number."""
@@ -136,7 +133,7 @@ def placed(
     What no place is known for stays as it is: the rule takes it by that name, or refuses it.
     """
     own = _own(_rule(operation))
-    if len(args) > 2 and getattr(function, "__name__", "").rstrip("_") in _SCALED:
+    if len(args) > 2 and isinstance(operation, Operation) and operation.scaled:
         args = _tensors_first(args)
     if not kwargs or own.names.issuperset(kwargs):
         return _first_by_place(own, args, kwargs)

@@ -10,15 +10,14 @@ is a branch. What an operation leaves open is DataDependent.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from symcnn.algebra.size import Int, Size, exact_div
 from symcnn.errors import DataDependent
 from symcnn.frontends.torch.where import caller
 from symcnn.ops.autograd import Gradients
-from symcnn.ops.operation import operation_of
-from symcnn.ops.registry import normal_dim
+from symcnn.ops.operation import operation_of, record_of
 from symcnn.ops.storage import Layout, Memory
+from symcnn.ops.storage.views import View
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Node, SymbolicTensor
 from symcnn.trace.tape import Tape
@@ -27,34 +26,17 @@ __all__ = ["NO_COPY", "Layouts", "Lying", "follows", "in_plain_order"]
 
 Decide = Callable[[Condition], bool]
 
-#: Views that begin where their tensor begins.
-_IN_PLACE = frozenset(
-    "view reshape flatten unflatten ravel view_as reshape_as permute transpose swapaxes swapdims"
-    " adjoint mT mH t numpy_T T H movedim moveaxis squeeze unsqueeze expand broadcast_to expand_as"
-    " detach identity contiguous Tensor.unfold setitem".split()
-)
-
-
 #: What torch refuses rather than copy.
 NO_COPY = frozenset({"view", "view_as"})
 
-#: What torch lays out in an order of its own. All else that it makes of tensors in plain order, and
-#: of which the record does not say how it lies, lies in plain order: a test tries torch's samples.
-_SCRAMBLED = frozenset(
-    "argwhere broadcast_tensors cdouble cfloat cholesky cholesky_inverse cholesky_solve diagonal"
-    " combinations empty_permuted empty_strided gru imag inverse istft matrix_power qr quantile"
-    " new_empty_strided nonzero real rnn_relu rnn_tanh rot90 stft svd unique"
-    " unique_consecutive".split()
-)
-
 
 def in_plain_order(op: str) -> bool:
-    """Whether what torch makes of tensors in plain order lies so, where the record is silent."""
-    return op not in _SCRAMBLED and not op.startswith(("fft_", "linalg_"))
-
-
-#: Views of one part of an axis after the other.
-_PIECES = frozenset("chunk split split_with_sizes tensor_split unbind".split())
+    """Whether what torch makes of tensors in plain order lies so, where no law says how it lies: a
+    test tries torch's samples. Its libraries of transforms and of linear algebra have their own.
+    """
+    record = record_of(op)
+    scrambles = record is not None and record.scrambles
+    return not scrambles and not op.startswith(("fft_", "linalg_"))
 
 
 class Layouts:
@@ -102,20 +84,12 @@ class Layouts:
             return 0
         x = node.inputs[0]
         before = self.offset(x, place, line)
-        strides = self.memory.of(x).strides
-        a = node.arguments
-        if node.op in _IN_PLACE:
-            return before
-        if node.op == "getitem":
-            return before + _start(a["index"], x.dims, strides)
-        if node.op in ("select", "narrow"):
-            first: Int = a["index" if node.op == "select" else "start"]
-            return before + first * strides[normal_dim(a["dim"], x.ndim, node.op)]
-        if node.op in _PIECES:
-            axis = normal_dim(a.get("dim", 0), x.ndim, node.op)
-            ahead = node.outputs[: node.outputs.index(t)]
-            places = len(ahead) if node.op == "unbind" else sum((p.dims[axis] for p in ahead), 0)
-            return before + places * strides[axis]
+        operation = operation_of(node)
+        law = None if operation is None else operation.saves
+        if isinstance(law, View) and law.begins is not None:
+            ahead = law.begins(node, t, self.memory.of(x).strides)
+            if ahead is not None:
+                return before + ahead
         if self.memory.of(x) is self.memory.of(t):
             return before
         raise DataDependent(
@@ -136,27 +110,6 @@ class Lying:
         layout = self.layouts.of(self.tensor, self.place, caller(), "a view that merges axes asks")
         self.found = layout.strides
         return self.found
-
-
-def _start(index: Any, dims: Sequence[Int], strides: Sequence[Int]) -> Int:
-    """Where an index begins, in elements."""
-    items = [*index] if isinstance(index, tuple) else [index]
-    named = sum(1 for i in items if i is not None and i is not Ellipsis)
-    at = items.index(Ellipsis) if Ellipsis in items else len(items)
-    items[at : at + 1] = [slice(None)] * (len(dims) - named)
-    total: Int = 0
-    axes = iter(zip(dims, strides, strict=True))
-    for item in items:
-        if item is None:
-            continue
-        size, stride = next(axes)
-        first = item.start if isinstance(item, slice) else item
-        if first is None:
-            continue
-        if isinstance(first, int) and first < 0:
-            first = first + size
-        total = total + first * stride
-    return total
 
 
 def follows(layout: Layout, order: Sequence[int], decide: Decide) -> bool:

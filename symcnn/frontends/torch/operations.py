@@ -7,23 +7,12 @@ from typing import Any, NamedTuple
 
 import torch
 
-from symcnn.frontends.torch.tensors import (
-    OPERATORS,
-    REFLECTED,
-    writes,
-)
-from symcnn.trace.graph import (
-    OPS,
-)
+from symcnn.frontends.torch.tensors import REFLECTED, operators, writes
+from symcnn.ops.operation import record_of
+from symcnn.trace.graph import OPS
 
-__all__ = ["Served", "homonyms", "operations"]
+__all__ = ["RESIZES", "Served", "homonyms", "is_product", "operations"]
 
-
-#: The operations that cost MACs, also on tensors that do not depend on the input.
-PRODUCTS = frozenset(
-    "linear matmul mm bmm addmm baddbmm einsum conv1d conv2d conv3d scaled_dot_product_attention"
-    " conv_transpose1d conv_transpose2d conv_transpose3d bilinear".split()
-)
 
 #: What torch runs into the tensor as an output, which takes the result's shape.
 RESIZES = frozenset({"addbmm"})
@@ -35,6 +24,12 @@ class Served(NamedTuple):
     rule: str
     reflected: bool = False  # its left operand comes second
     writes: bool = False  # to its first tensor
+
+
+def is_product(name: str) -> bool:
+    """Whether it costs MACs, also on tensors that do not depend on the input."""
+    record = record_of(name)
+    return record is not None and record.products is not None
 
 
 @lru_cache(maxsize=1)
@@ -56,12 +51,11 @@ def operations(rules: int) -> dict[object, Served]:
             function = getattr(torch.Tensor if home == "Tensor" else torch, variant, None)
             if callable(function):
                 found[function] = name
-    for name, words in OPERATORS.items():
-        if name in OPS:
-            for word in words.split():
-                function = getattr(torch.Tensor, f"__{word}__", None)
-                if function is not None:
-                    found.setdefault(function, name)
+    for name, words in operators():
+        for word in words:
+            function = getattr(torch.Tensor, f"__{word}__", None)
+            if function is not None:
+                found.setdefault(function, name)
     return {function: operation_of(function, name) for function, name in found.items()}
 
 

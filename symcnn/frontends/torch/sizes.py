@@ -98,6 +98,10 @@ class Dim(torch.SymInt):
     def is_nested_int(self) -> bool:
         return False
 
+    def extreme_of(self, values: Any, sign: int) -> Any:
+        """The largest of sizes and numbers, itself among them; the smallest for ``sign=-1``."""
+        return largest(values, sign=sign)
+
     real = numerator = property(lambda self: self)
     imag = property(lambda self: 0)
     denominator = property(lambda self: 1)
@@ -381,6 +385,10 @@ class Real(torch.SymFloat):
 
     def is_float(self) -> bool:
         return True
+
+    def extreme_of(self, values: Any, sign: int) -> Any:
+        """The largest of sizes and numbers, itself among them; the smallest for ``sign=-1``."""
+        return largest(values, sign=sign)
 
     real, imag = property(lambda self: self), property(lambda self: 0.0)
 

@@ -14,16 +14,16 @@ from symcnn.frontends.torch.shape import Sizes
 from symcnn.frontends.torch.sizes import Dim, Questions
 from symcnn.frontends.torch.where import caller
 from symcnn.ops.dtypes import LEGACY
+from symcnn.ops.operation import Operation
 from symcnn.ops.storage import Layout
-from symcnn.trace.graph import SymbolicTensor
+from symcnn.trace.graph import OPS, SymbolicTensor
 
 __all__ = [
     "EMPTY",
-    "OPERATORS",
     "REFLECTED",
-    "VIEWS",
     "TracedTensor",
     "as_subclass",
+    "operators",
     "tracer_of",
     "writes",
 ]
@@ -278,30 +278,11 @@ def as_subclass(value: torch.Tensor, kind: type) -> torch.Tensor:
         return torch.Tensor.as_subclass(value, kind)
 
 
-#: Python's operators by the rule that serves them.
-OPERATORS = {
-    "add": "add radd iadd",
-    "sub": "sub rsub isub",
-    "mul": "mul rmul imul",
-    "div": "truediv rtruediv itruediv",
-    "floor_divide": "floordiv rfloordiv",
-    "remainder": "mod rmod",
-    "pow": "pow rpow ipow",
-    "matmul": "matmul rmatmul",
-    "eq": "eq",
-    "ne": "ne",
-    "lt": "lt",
-    "le": "le",
-    "gt": "gt",
-    "ge": "ge",
-    "logical_and": "and rand",
-    "logical_or": "or ror",
-    "logical_xor": "xor",
-    "neg": "neg",
-    "abs": "abs",
-    "logical_not": "invert",
-    "getitem": "getitem",
-}
+def operators() -> Iterator[tuple[str, list[str]]]:
+    """The rules that serve python's operators, by name, and which these are: "add radd iadd"."""
+    for name, operation in OPS.items():
+        if isinstance(operation, Operation) and operation.operators and name == operation.name:
+            yield name, operation.operators.split()
 
 
 def _operator(name: str, word: str) -> Callable[..., Any]:
@@ -318,8 +299,8 @@ def _operator(name: str, word: str) -> Callable[..., Any]:
 REFLECTED = frozenset("rsub rdiv rtruediv rfloordiv rmod rpow rmatmul".split())
 
 
-for _op, _words in OPERATORS.items():
-    for _word in _words.split():
+for _op, _words in operators():
+    for _word in _words:
         setattr(TracedTensor, f"__{_word}__", _operator(_op, _word))
 
 
@@ -340,14 +321,6 @@ _WRITERS = frozenset(
         f"__i{word}__"
         for word in "add sub mul div truediv floordiv mod pow and or xor lshift rshift".split()
     ]
-)
-
-#: Operations whose result shares its memory with the first tensor.
-VIEWS = frozenset(
-    "view reshape flatten unflatten squeeze unsqueeze permute transpose t adjoint numpy_T movedim"
-    " getitem narrow select split chunk unbind expand expand_as diagonal view_as swapaxes swapdims"
-    " moveaxis tensor_split hsplit vsplit dsplit split_with_sizes view_as_real view_as_complex real"
-    " imag Tensor.unfold detach ravel reshape_as broadcast_to mT".split()
 )
 
 

@@ -45,11 +45,9 @@ from symcnn.frontends.torch.branches import Choice, Differs, Nowhere, Same, Step
 from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed
 from symcnn.frontends.torch.layout import NO_COPY, Layouts, Lying
 from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
-from symcnn.frontends.torch.operations import PRODUCTS, RESIZES, Served, homonyms, operations
-from symcnn.frontends.torch.scalars import TAKES_NUMBERS
+from symcnn.frontends.torch.operations import RESIZES, Served, homonyms, is_product, operations
 from symcnn.frontends.torch.sizes import Dim
 from symcnn.frontends.torch.tensors import (
-    VIEWS,
     TracedTensor,
     as_subclass,
 )
@@ -57,8 +55,9 @@ from symcnn.frontends.torch.values import Values
 from symcnn.frontends.torch.where import caller, custom_function
 from symcnn.frontends.torch.writes import Writes
 from symcnn.ops.dtypes import result_type
-from symcnn.ops.operation import TARGETS, Operation
+from symcnn.ops.operation import TARGETS, Operation, record_of
 from symcnn.ops.registry import as_sizes, same_axes
+from symcnn.ops.storage.views import shares_memory
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet
 from symcnn.trace.branches import negation
@@ -175,7 +174,7 @@ class Tracer(Values, TorchFunctionMode):
         if args and result is args[0]:  # written to, or nothing to do: it is what it was
             return result
         served = self.operations.get(func)
-        if served is not None and (served.rule in PRODUCTS or self._learned(args, kwargs)):
+        if served is not None and (is_product(served.rule) or self._learned(args, kwargs)):
             self._record_real(served.rule, func, args, kwargs, result)
         return result
 
@@ -219,7 +218,7 @@ class Tracer(Values, TorchFunctionMode):
         try:
             traced = self.dispatch(func, args, kwargs)
         except SymcnnError:
-            if name in PRODUCTS:
+            if is_product(name):
                 raise
             return
         ours: list[Any] = flat(traced)
@@ -344,12 +343,12 @@ class Tracer(Values, TorchFunctionMode):
         if args and (inplace or kwargs.get("inplace") is True):
             if type(args[0]) is not TracedTensor and not hold_traced((*args, *kwargs.values())):
                 return result  # with values, as `writes` knows
-            if name not in VIEWS:
+            if not shares_memory(name):
                 return self.written(args[0], result)
             if type(args[0]) is TracedTensor:  # another shape for it; its elements stay
                 args[0]._value = result._value
                 return args[0]
-        if args and type(args[0]) is TracedTensor and name in VIEWS:
+        if args and type(args[0]) is TracedTensor and shares_memory(name):
             for part in result if isinstance(result, tuple) else (result,):
                 part._base = args[0]
         return result
@@ -463,18 +462,21 @@ class Tracer(Values, TorchFunctionMode):
         """The outputs of a rule, whether it is one, and its number if it has one."""
         if name in INDEXED and len(args) > 1:
             args = (args[0], as_places(args[1]), *args[2:])
-        if name in TAKES_NUMBERS:
+        sized = (record := record_of(name)) is not None and record.sizes
+        if sized:
             args = (*args[:1], *tree_map(self.plain, list(args[1:])))
             kwargs = tree_map(self.plain, kwargs)
         self.tape.autocast = self._autocast() if torch.is_autocast_enabled(self.kind) else None
         ours = tuple([a if type(a) in PLAIN else self.unwrap(a) for a in args])
         named = {k: self.unwrap(a) for k, a in kwargs.items() if k != "out"} if kwargs else kwargs
-        if name not in TAKES_NUMBERS:
+        if not sized:
             ours = self._sided(ours)
             named = {k: self._sided(v) for k, v in named.items()} if named else named
         try:
             if type(operation) is Operation:
-                target = ours[0] if inplace and name not in VIEWS | RESIZES else None
+                target = (
+                    ours[0] if inplace and not (name in RESIZES or shares_memory(name)) else None
+                )
                 lying = Lying(self.layouts, ours[0], self.place()) if name in NO_COPY else None
                 given = named if lying is None else {**named, "strides": lying}
                 node = operation.node(ours, given, reads, target)

@@ -1,7 +1,11 @@
 """The values that tensors of a trace hold, where they were made from sizes.
 
-What arithmetic makes of them is `symcnn.frontends.torch.scalars`; here stands where they come from:
-traced tensors, real ones that hold a few whole numbers, and python's numbers.
+What an operation makes of them is a law of its record (`symcnn.ops.values`); here stands where they
+come from: traced tensors, real ones that hold a few whole numbers, and python's numbers.
+
+Integers are exact. Tensors divide in 32-bit floats: a quotient of sizes is followed as long as
+rounding cannot change its floor or ceiling, which is for numerators up to `FLOAT_LIMIT` and sums;
+products of quotients are left alone.
 """
 
 from __future__ import annotations
@@ -12,15 +16,22 @@ from typing import Any
 import torch
 
 from symcnn.algebra.size import prod
-from symcnn.frontends.torch.scalars import FLOAT_LIMIT, MANY, array, scalar
 from symcnn.frontends.torch.sizes import Dim, Real
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.writes import Writes
+from symcnn.ops.operation import record_of
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import SymbolicTensor
 from symcnn.trace.tape import entails
 
 __all__ = ["Values"]
+
+#: With ``|p| <= 2**21`` a quotient ``p/q`` is off by less than ``1/(8*q)`` per rounding, while no
+#: whole number that it is not is nearer than ``1/q``.
+FLOAT_LIMIT = 1 << 21
+
+#: Of so many elements an array is still a list of numbers.
+MANY = 64
 
 _WHOLES = frozenset((torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8))
 
@@ -49,10 +60,14 @@ class Values:
 
     def number(self, name: str, args: Any, kwargs: Any, dims: Any = ()) -> Any:
         """The values of a small result, if they are made from sizes."""
+        record = record_of(name)
+        law = None if record is None else record.value
+        if law is None:
+            return None
         held = [*map(self._held, args)]
         named = {k: self._held(v) for k, v in kwargs.items() if k not in ("device", "dtype")}
         if dims or any(isinstance(v, (tuple, list)) or hasattr(v, "flat") for v in held):
-            found = array(name, held, named, dims)
+            found = law.of_arrays(held, named, dims)
             for value in found.flat if hasattr(found, "flat") else ():
                 self._exact(value)
             return found.item() if hasattr(found, "flat") and not found.ndim else found
@@ -60,7 +75,7 @@ class Values:
         if not values or values[0] is None:
             return None
         given = [a if isinstance(a, torch.dtype) else v for a, v in zip(args, values, strict=True)]
-        found = scalar(name, given, kwargs)
+        found = law.of_numbers(given, kwargs)
         self._exact(found)
         return found
 

@@ -1,11 +1,18 @@
-"""Views: operations that make no storage, and those that may have to."""
+"""Views: operations that make no storage, and those that may have to.
+
+The law of a view says how it lies in the memory of the first tensor, and where it begins there. An
+operation of which the record has such a law shares the memory of its first tensor.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from symcnn.algebra.size import Int
+from symcnn.algebra.size import Int, floordiv
+from symcnn.ops.operation import record_of
 from symcnn.ops.registry import normal_dim, normal_dims, unpacked
 from symcnn.ops.storage.layouts import (
     LAST,
@@ -24,16 +31,26 @@ from symcnn.ops.storage.memory import (
 from symcnn.trace.graph import Node, SymbolicTensor, tensors_in
 
 __all__ = [
+    "View",
+    "alias",
     "contiguous",
+    "diagonal",
     "expand",
     "getitem",
+    "half",
     "memory_format",
     "movedim",
+    "of_pairs",
+    "pairs",
+    "part",
     "permute",
     "pieces",
+    "places",
     "reshape",
     "reverse",
     "same",
+    "select",
+    "shares_memory",
     "sliding",
     "squeeze",
     "swap",
@@ -42,6 +59,81 @@ __all__ = [
 ]
 
 
+#: Elements before the first of an output, in the memory of the first tensor of a node, which has
+#: these strides; None where values say.
+Begins = Callable[[Node, SymbolicTensor, Sequence[Int]], "Int | None"]
+
+
+@dataclass(frozen=True)
+class View:
+    """The law of a view: how outputs lie in the memory of the first tensor, and where they begin.
+
+    begins: None where that is left open.
+    """
+
+    lies: Rule
+    begins: Begins | None = None
+
+    def __call__(self, m: Memory, node: Node) -> None:
+        self.lies(m, node)
+
+
+def shares_memory(name: str) -> bool:
+    """Whether what is called under this name makes a view of its first tensor."""
+    record = record_of(name)
+    return record is not None and isinstance(record.saves, View)
+
+
+def _start(node: Node, t: SymbolicTensor, strides: Sequence[Int]) -> Int:
+    return 0
+
+
+def _place(parameter: str) -> Begins:
+    """An output begins at the place along an axis that a parameter tells."""
+
+    def begins(node: Node, t: SymbolicTensor, strides: Sequence[Int]) -> Int | None:
+        place, x = node.arguments[parameter], first_of(node)
+        axis = normal_dim(node.arguments["dim"], x.ndim, node.op)
+        if isinstance(place, SymbolicTensor):
+            return None
+        from_end = isinstance(place, int) and place < 0
+        first: Int = place + x.dims[axis] if from_end else place
+        return first * strides[axis]
+
+    return begins
+
+
+def _after(node: Node, t: SymbolicTensor, strides: Sequence[Int]) -> Int:
+    """One output begins where the one before ends."""
+    x, ahead = first_of(node), node.outputs[: node.outputs.index(t)]
+    axis = normal_dim(node.arguments.get("dim", 0), x.ndim, node.op)
+    dropped = t.ndim < x.ndim  # one place each, whose axis goes
+    return (len(ahead) if dropped else sum((p.dims[axis] for p in ahead), 0)) * strides[axis]
+
+
+def _index(node: Node, t: SymbolicTensor, strides: Sequence[Int]) -> Int:
+    """Basic indexing begins at the first place that it names along each axis."""
+    index, dims = node.arguments["index"], first_of(node).dims
+    items = [*index] if isinstance(index, tuple) else [index]
+    named = sum(1 for i in items if i is not None and i is not Ellipsis)
+    at = items.index(Ellipsis) if Ellipsis in items else len(items)
+    items[at : at + 1] = [slice(None)] * (len(dims) - named)
+    total: Int = 0
+    axes = iter(zip(dims, strides, strict=True))
+    for item in items:
+        if item is None:
+            continue
+        size, stride = next(axes)
+        first = item.start if isinstance(item, slice) else item
+        if first is None:
+            continue
+        if isinstance(first, int) and first < 0:
+            first = first + size
+        total = total + first * stride
+    return total
+
+
+@partial(View, begins=_start)
 def reshape(m: Memory, node: Node) -> None:
     """A view where strides merge, else a copy."""
     m.place(m.reshaped(m.of(first_of(node)), node.outputs[0].dims))
@@ -54,6 +146,7 @@ def _pick(m: Memory, node: Node, order: Sequence[int | None]) -> None:
     m.view(base, node.outputs[0].dims, strides)
 
 
+@partial(View, begins=_start)
 def permute(m: Memory, node: Node) -> None:
     """The axes in another order."""
     x = first_of(node)
@@ -61,7 +154,7 @@ def permute(m: Memory, node: Node) -> None:
     _pick(m, node, [normal_dim(d, x.ndim, "permute") for d in dims])
 
 
-def swap(first: str | int, second: str | int) -> Rule:
+def swap(first: str | int, second: str | int) -> View:
     """The law of two axes that change places: parameters by name, or the axes."""
 
     def rule(m: Memory, node: Node) -> None:
@@ -73,14 +166,16 @@ def swap(first: str | int, second: str | int) -> Rule:
             order[i], order[j] = j, i
         _pick(m, node, order)
 
-    return rule
+    return View(rule, _start)
 
 
+@partial(View, begins=_start)
 def reverse(m: Memory, node: Node) -> None:
     """The axes backwards."""
     _pick(m, node, range(first_of(node).ndim)[::-1])
 
 
+@partial(View, begins=_start)
 def movedim(m: Memory, node: Node) -> None:
     """Axes in other places."""
     x, a = first_of(node), node.arguments
@@ -91,6 +186,7 @@ def movedim(m: Memory, node: Node) -> None:
     _pick(m, node, [at[i] if i in at else next(rest) for i in range(x.ndim)])
 
 
+@partial(View, begins=_start)
 def squeeze(m: Memory, node: Node) -> None:
     """Without axes of size 1."""
     x, dim = first_of(node), node.arguments["dim"]
@@ -98,6 +194,7 @@ def squeeze(m: Memory, node: Node) -> None:
     _pick(m, node, [i for i in range(x.ndim) if not (i in gone and x.dims[i] == 1)])
 
 
+@partial(View, begins=_start)
 def unsqueeze(m: Memory, node: Node) -> None:
     """With an axis of size 1."""
     x = first_of(node)
@@ -107,18 +204,20 @@ def unsqueeze(m: Memory, node: Node) -> None:
     m.view(base, node.outputs[0].dims, [*base.strides[:axis], step, *base.strides[axis:]])
 
 
+@partial(View, begins=_start)
 def expand(m: Memory, node: Node) -> None:
     """Stretched, with strides of 0."""
     m.place(expanded(m.of(first_of(node)), node.outputs[0].dims))
 
 
-def pieces(m: Memory, node: Node) -> None:
+def _pieces(m: Memory, node: Node) -> None:
     """Parts of an axis: the strides stay."""
     base = m.of(first_of(node))
     for i, t in enumerate(node.outputs):
         m.view(base, t.dims, base.strides, i)
 
 
+@partial(View, begins=_start)
 def sliding(m: Memory, node: Node) -> None:
     """Windows of an axis: it goes on by their step, and inside them by its own."""
     a, base = node.arguments, m.of(first_of(node))
@@ -129,7 +228,7 @@ def sliding(m: Memory, node: Node) -> None:
     m.view(base, node.outputs[0].dims, [*strides, own])
 
 
-def without(m: Memory, node: Node) -> None:
+def _without(m: Memory, node: Node) -> None:
     """One place of an axis: the axis goes."""
     x, base = first_of(node), m.of(first_of(node))
     axis = normal_dim(node.arguments.get("dim", 0), x.ndim, node.op)
@@ -137,9 +236,49 @@ def without(m: Memory, node: Node) -> None:
         m.view(base, t.dims, [*base.strides[:axis], *base.strides[axis + 1 :]], i)
 
 
+#: Parts of an axis that somebody names; the same one after the other; from a place on.
+part, pieces, places = View(_pieces), View(_pieces, _after), View(_pieces, _place("start"))
+
+#: Places of an axis one after the other; one place.
+without, select = View(_without, _after), View(_without, _place("index"))
+
+
+@View
+def diagonal(m: Memory, node: Node) -> None:
+    """Two axes become one, that steps along both."""
+    x, base, a = first_of(node), m.of(first_of(node)), node.arguments
+    both = normal_dims((a["dim1"], a["dim2"]), x.ndim, "diagonal")
+    rest = [stride for axis, stride in enumerate(base.strides) if axis not in both]
+    m.view(base, node.outputs[0].dims, [*rest, sum((base.strides[i] for i in both), 0)])
+
+
+@View
+def pairs(m: Memory, node: Node) -> None:
+    """Complex numbers as pairs: the two parts lie side by side."""
+    base = m.of(first_of(node))
+    m.view(base, node.outputs[0].dims, [*(2 * stride for stride in base.strides), 1])
+
+
+@View
+def of_pairs(m: Memory, node: Node) -> None:
+    """Pairs, which lie side by side, as complex numbers."""
+    base = m.of(first_of(node))
+    m.view(base, node.outputs[0].dims, [floordiv(stride, 2) for stride in base.strides[:-1]])
+
+
+@View
+def half(m: Memory, node: Node) -> None:
+    """One part of complex numbers; of others, themselves."""
+    raise UnknownError("")
+
+
 def same(m: Memory, node: Node) -> None:
     """The tensor itself."""
     m.place(m.of(first_of(node)))
+
+
+#: The same, of which writing to one writes to the other.
+alias = View(same, _start)
 
 
 def memory_format(node: Node) -> list[int] | None:
@@ -165,6 +304,7 @@ def contiguous(m: Memory, node: Node) -> None:
     m.place(base if lies else m.fresh(base.dims, None, order))
 
 
+@partial(View, begins=_index)
 def getitem(m: Memory, node: Node) -> None:
     """Basic indexing is a view; a tensor or a list as an index copies, and is kept."""
     call = node.call

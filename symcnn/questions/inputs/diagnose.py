@@ -15,6 +15,7 @@ from typing import Any
 from symcnn.algebra.axis import Scatter, Window
 from symcnn.algebra.size import evaluate
 from symcnn.errors import SymcnnError
+from symcnn.ops.operation import operation_of
 from symcnn.questions.inputs.domain import first_failure, listed
 from symcnn.questions.inputs.fix import fixes
 from symcnn.questions.inputs.nearest import nearest_valid
@@ -140,10 +141,8 @@ def _changes(
 
 
 def _is_pointwise(node: Node) -> bool:
-    return node.op in _JOINS and len(node.activations) > 1
-
-
-_JOINS = ("add", "sub", "mul", "div", "maximum", "minimum", "where")
+    operation = operation_of(node)
+    return operation is not None and operation.pointwise and len(node.activations) > 1
 
 
 def _meeting(net: Trace, node: Node, sizes: Mapping[str, int]) -> Iterator[str]:
@@ -198,7 +197,7 @@ def _torch_says(node: Node, requirement: Requirement, sizes: Mapping[str, int]) 
     for prefix, words in _SAYS.items():
         if node.op.startswith(prefix):
             return words(node, requirement, sizes)
-    return ""
+    return _says_pointwise(node, requirement, sizes) if _is_pointwise(node) else ""
 
 
 def _says_conv(node: Node, requirement: Requirement, sizes: Mapping[str, int]) -> str:
@@ -282,7 +281,6 @@ _SAYS: dict[str, Callable[[Node, Requirement, Mapping[str, int]], str]] = {
     "avg_pool": _says_pool,
     "linear": _says_linear,
     "cat": _says_cat,
-    **dict.fromkeys(_JOINS, _says_pointwise),
 }
 
 

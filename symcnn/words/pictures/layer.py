@@ -205,8 +205,6 @@ def _blink(turn: int, turns: int) -> str:
 
 # TikZ -------------------------------------------------------------------------------------------
 
-_COLOURS = {"real": "blue!25", "zero": "white", "pad": "white"}
-
 
 def tikz(axes: Sequence[Axis], place: Sequence[int], title: str) -> str:
     """The same as a ``tikzpicture``, for a document that uses the package tikz."""
@@ -218,7 +216,8 @@ def tikz(axes: Sequence[Axis], place: Sequence[int], title: str) -> str:
         for c, along in enumerate(columns.cells):
             kinds = {across, along}
             kind = "pad" if "pad" in kinds else "zero" if "zero" in kinds else "real"
-            style = f"fill={_COLOURS[kind]}" + (", dashed" if kind == "pad" else "")
+            style = f"fill={'blue!25' if kind == 'real' else 'white'}"
+            style += ", dashed" * (kind == "pad")
             if r in rows.unread or c in columns.unread:
                 style = "fill=red!15"
             if (

@@ -1,0 +1,322 @@
+"""Values of small tensors that are made from sizes: laws of operations, on numbers.
+
+Models put sizes into tensors (``torch.tensor(x.shape[-1])``), compute with them and take them out
+again. The value is what the same arithmetic on the sizes themselves gives,
+so a law is python's own function, on numbers and sizes. A law gives None where it cannot say: of
+arguments without a value, and of floats where torch rounds.
+
+A tensor of several elements is an array of numpy's, of numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+__all__ = [
+    "AMAX",
+    "AMIN",
+    "MAX",
+    "MIN",
+    "PROD",
+    "SUM",
+    "Value",
+    "cast",
+    "created",
+    "divided",
+    "exact",
+    "expanded",
+    "filled",
+    "flipped",
+    "joined",
+    "literal",
+    "picked",
+    "same",
+    "shaped",
+    "truncated",
+    "whole",
+]
+
+#: What an operation is called with: numbers (None is no number), arrays of them, and the rest.
+Arguments = Sequence[Any]
+Options = Mapping[str, Any]
+
+#: A number, an array, or None: what is not known.
+Held = Any
+
+#: The value of an operation on numbers.
+Law = Callable[[Arguments, Options], Held]
+
+#: The values of a tensor of a shape, from arrays, numbers, and what else the operation takes.
+ArrayLaw = Callable[[Arguments, Options, Sequence[int]], Held]
+
+
+@dataclass(frozen=True)
+class Value:
+    """The law of values of an operation.
+
+    number: of numbers; None where one number makes no other.
+    array: of arrays; by default the law of numbers, element by element.
+    """
+
+    number: Law | None = None
+    array: ArrayLaw | None = None
+
+    def of_numbers(self, args: Arguments, kwargs: Options) -> Held:
+        """The value of an operation on 0-d tensors whose values are `args`; None if not known."""
+        return None if self.number is None else self.number(args, kwargs)
+
+    def of_arrays(self, args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+        """The values of a small tensor of shape `dims`, or None."""
+        found = NotImplemented if self.array is None else self.array(args, kwargs, dims)
+        if found is not NotImplemented:
+            return found
+        return None if self.number is None else _by_element(self.number, args, kwargs)
+
+
+# Laws of numbers --------------------------------------------------------------------------------
+
+
+def _same(args: Arguments, kwargs: Options) -> Held:
+    return args[0]
+
+
+def _truncated(args: Arguments, kwargs: Options) -> Held:
+    return math.trunc(args[0])
+
+
+_WHOLE_DTYPES = {"torch.int64", "torch.int32", "torch.int16", "torch.int8"}
+
+
+def _cast(args: Arguments, kwargs: Options) -> Held:
+    if not kwargs and len(args) == 1:
+        return args[0]
+    to_whole = {*map(str, (*args[1:], *kwargs.values()))} <= _WHOLE_DTYPES
+    return math.trunc(args[0]) if to_whole else None
+
+
+def exact(function: Callable[..., object]) -> Value:
+    """What is exact for all numbers, quotients of sizes too."""
+
+    def law(args: Arguments, kwargs: Options) -> Held:
+        return None if kwargs or any(a is None for a in args) else function(*args)
+
+    return Value(law)
+
+
+def _of_whole(function: Callable[..., object], divides: bool = False) -> Law:
+    def law(args: Arguments, kwargs: Options) -> Held:
+        if kwargs or not _are_whole(args) or (divides and args[1] == 0):
+            return None
+        return function(*args)
+
+    return law
+
+
+def whole(function: Callable[..., object], *, divides: bool = False) -> Value:
+    """What is exact for whole numbers; by 0 nothing is divided."""
+    return Value(_of_whole(function, divides))
+
+
+def _are_whole(args: Sequence[Any]) -> bool:
+    return all(isinstance(a, int) for a in args)
+
+
+_ROUNDED: dict[object, Callable[..., Held]] = {"floor": math.floor, "trunc": math.trunc}
+
+
+def _divided(args: Arguments, kwargs: Options) -> Held:
+    rounded = _ROUNDED.get(kwargs.get("rounding_mode"))
+    if rounded is None or not _are_whole(args):
+        return _of_whole(operator.truediv, divides=True)(args, kwargs)
+    return rounded(args[0] / args[1]) if args[1] != 0 else None
+
+
+def _extreme(values: Sequence[Any], sign: int) -> Held:
+    """The largest of numbers, the smallest for ``sign=-1``: a size decides that itself."""
+    size = next((v for v in values if hasattr(type(v), "extreme_of")), None)
+    found = None if size is None else size.extreme_of(values, sign)
+    return (max if sign > 0 else min)(values) if found is None else found
+
+
+def _largest(*values: Any) -> Held:
+    return _extreme(values, 1)
+
+
+def _smallest(*values: Any) -> Held:
+    return _extreme(values, -1)
+
+
+# Laws of arrays ---------------------------------------------------------------------------------
+
+
+def _by_element(law: Law, args: Arguments, kwargs: Options) -> Held:
+    import numpy as np
+
+    if not any(isinstance(a, np.ndarray) for a in args):
+        return None
+    operands = [a for a in args if not _is_dtype(a)]
+    if any(_is_unknown(a) for a in operands):
+        return None
+    rest = [a for a in args if _is_dtype(a)]
+    wide = np.broadcast_arrays(*[np.asarray(a, dtype=object) for a in operands])
+    lanes = zip(*(w.flat for w in wide), strict=True)
+    values = [law([*each, *rest], kwargs) for each in lanes]
+    if any(v is None or type(v) is float for v in values):  # a quotient, which torch rounds sooner
+        return None
+    return _filled(values, wide[0].shape)
+
+
+def _literal(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    return _filled(args[0] if args else None, dims)
+
+
+def filled(number: int) -> Value:
+    """An array of one number."""
+    return Value(array=lambda args, kwargs, dims: _full(number, dims))
+
+
+def _full(value: Any, dims: Sequence[int]) -> Held:
+    import numpy as np
+
+    return np.full(dims, value, dtype=object)
+
+
+def _created(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    value = kwargs.get("fill_value", args[-1])
+    return None if _is_unknown(value) else _full(value, dims)
+
+
+def _of_first(law: ArrayLaw) -> ArrayLaw:
+    """A law of an array that comes first."""
+
+    def of_array(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+        first = args[0] if args else None
+        return law(args, kwargs, dims) if type(first).__name__ == "ndarray" else NotImplemented
+
+    return of_array
+
+
+def _shaped(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    return args[0].reshape(dims)
+
+
+def _expanded(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    import numpy as np
+
+    return np.broadcast_to(args[0], dims)
+
+
+def _flipped(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    import numpy as np
+
+    return np.flip(args[0], kwargs.get("dims", args[1] if len(args) == 2 else tuple(args[1:])))
+
+
+def _picked(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    return args[0][args[1]] if _is_static(args[1]) else None
+
+
+def joined(new_axis: bool) -> Value:
+    """Arrays one after the other, along an axis or a new one."""
+
+    def law(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+        import numpy as np
+
+        first = args[0] if args else None
+        if not isinstance(first, (tuple, list)):
+            return None
+        axis = kwargs.get("dim", args[1] if len(args) > 1 else 0)
+        parts = [_as_array(v) for v in first]
+        if any(p is None for p in parts) or not isinstance(axis, int):
+            return None
+        return (np.stack if new_axis else np.concatenate)(parts, axis)
+
+    return Value(array=law)
+
+
+def _reduced(total: Callable[[Sequence[Any]], Any], *, along: bool = False) -> ArrayLaw:
+    """A total of all elements; of those `along` one axis, where that may be said."""
+
+    def law(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+        import numpy as np
+
+        values, given = args[0], [*args[1:], *kwargs.values()]
+        axis = given[0] if given else None
+        if len(given) > 1 or (axis is not None and (type(axis) is not int or not along)):
+            return None
+        if axis is None:
+            return total([*values.flat])
+        lanes = np.moveaxis(values, axis, -1).reshape(-1, values.shape[axis])
+        shape = tuple(np.delete(values.shape, axis))
+        return _filled([total([*lane]) for lane in lanes], shape)
+
+    return _of_first(law)
+
+
+def _filled(values: Any, dims: Sequence[int]) -> Held:
+    """An array of numbers from nested lists, item by item: numpy is not to look into them."""
+    import numpy as np
+
+    flat: list[Any] = []
+    stack = [values]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, (tuple, list)):
+            stack += value[::-1]
+        elif isinstance(value, np.ndarray):
+            stack += [*value.flat][::-1]
+        elif _is_unknown(value):
+            return None
+        else:
+            flat.append(value)
+    found = np.empty(len(flat), dtype=object)
+    for i, value in enumerate(flat):
+        found[i] = value
+    return found.reshape(dims)
+
+
+def _as_array(value: Any) -> Held:
+    if type(value).__name__ == "ndarray":
+        return value
+    return None if _is_unknown(value) else _filled([value], ())
+
+
+def _is_dtype(value: Any) -> bool:
+    return type(value).__name__ == "dtype"
+
+
+def _is_unknown(value: Any) -> bool:
+    return not isinstance(value, (int, float)) and type(value).__name__ != "ndarray"
+
+
+def _is_static(index: Any) -> bool:
+    def fixed(item: object) -> bool:
+        if type(item) is slice:
+            return all(map(fixed, (item.start, item.stop, item.step)))
+        return item is None or item is Ellipsis or type(item) is int
+
+    return all(map(fixed, index if isinstance(index, tuple) else (index,)))
+
+
+# The laws ---------------------------------------------------------------------------------------
+
+#: The value itself; cut to a whole number; cast to a dtype; divided, and rounded as asked.
+same, truncated, cast, divided = Value(_same), Value(_truncated), Value(_cast), Value(_divided)
+
+#: What python lists; one number everywhere.
+literal, created = Value(_same, _literal), Value(array=_created)
+
+#: In another shape; stretched; backwards; picked by an index that is static.
+shaped, expanded = Value(array=_of_first(_shaped)), Value(array=_of_first(_expanded))
+flipped, picked = Value(array=_of_first(_flipped)), Value(array=_of_first(_picked))
+
+#: Sums and products, also along an axis; the extremes of all, or of numbers.
+SUM, PROD = (Value(array=_reduced(total, along=True)) for total in (sum, math.prod))
+AMAX, AMIN = (Value(array=_reduced(partial(_extreme, sign=sign))) for sign in (1, -1))
+MAX = Value(_of_whole(_largest), AMAX.array)
+MIN = Value(_of_whole(_smallest), AMIN.array)
