@@ -212,16 +212,16 @@ class Port(nn.Module):
 
 
 def ported(module: nn.Module) -> nn.Module:
-    """The module with its last strided convolution or pool as TensorFlow pads it."""
+    """The module with its last strided window that overlaps as TensorFlow pads it."""
     other = copy.deepcopy(module)
     strided = [
         name
         for name, m in other.named_modules()
         if type(m) in (nn.Conv1d, nn.Conv2d, nn.MaxPool2d) and m.stride not in (1, (1,), (1, 1))
-        and getattr(m, "padding_mode", "zeros") == "zeros"
+        and m.kernel_size not in (1, (1,), (1, 1)) and getattr(m, "padding_mode", "") in ("", "zeros")
     ]  # fmt: skip
     if not strided:
-        raise symcnn.NoSolution("nothing in it is strided")
+        raise symcnn.NoSolution("no window in it is strided")
     path, _, leaf = strided[-1].rpartition(".")
     setattr(other.get_submodule(path), leaf, Port(other.get_submodule(strided[-1])))
     return other
@@ -253,7 +253,10 @@ def agree(case: Case) -> int:
 
 def onnx(case: Case) -> int:
     """The file that torch's exporter writes agrees with the module at all sizes."""
-    sizes = case.sizes
+    domain = case.net.valid_inputs()
+    near = domain.nearest(*(96 for _ in domain.shown))
+    sizes = dict(zip(domain.shown, near if isinstance(near, tuple) else (near,), strict=True))
+    sizes = dict.fromkeys(case.axes, 96) | sizes
     plain = copy.deepcopy(case.module).float()
     open_ = {case.axis_of(n): n for n in ("N", *case.axes)}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -455,7 +458,7 @@ def alignment(case: Case) -> int:
             setattr(module.get_submodule(path), leaf, plain)
     with torch.no_grad():
         for name, p in module.named_parameters():  # sums of about 1: what saturates does not
-            each = p[0].numel() if p.ndim > 1 else 1
+            each = p.numel() // min(p.shape[:2]) if p.ndim > 1 else 1
             p.zero_() if name.endswith("bias") else p.copy_(p.abs().clamp(0.1, 1) / each)
         for name, b in module.named_buffers():
             b.zero_() if name.endswith("running_mean") else None
@@ -594,7 +597,10 @@ def others() -> list[Case]:
              _SAME),
         Case("monai BasicUNet", lambda: nets.BasicUNet(2, 1, 2, wide, norm="batch"), _GREY, _SAME),
         Case("monai HighResNet", lambda: nets.HighResNet(2, 1, 2), _GREY, _SAME),
-        Case("diffusers AutoencoderTiny", families.diffusers.AutoencoderTiny, _IMAGE, _SAME),
+        Case("diffusers AutoencoderTiny, encoder",
+             lambda: families.diffusers.AutoencoderTiny().encoder, _IMAGE, ("H/8", "W/8")),
+        Case("diffusers AutoencoderTiny, decoder",
+             lambda: families.diffusers.AutoencoderTiny().decoder, "N 4 H W", ("8*H", "8*W")),
     ]  # fmt: skip
     try:
         import snac

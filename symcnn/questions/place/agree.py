@@ -4,7 +4,9 @@ Shapes agree where their formulas are equal: an equation, whose solutions are an
 agree where every output reads from the same first to the same last place in both, padding
 counted: no index i of an output may have ends that differ, so the sizes at which one does are
 projected out. Two conventions for one layer, such as TensorFlow's and torch's padding, differ so:
-their shapes agree everywhere, and their reads at every other size.
+their shapes agree everywhere, and their reads at every other size. A global pool, a gate or the
+statistics of a norm hide what is in front of them, since all is read there; so what they hide is
+compared too (see `symcnn.questions.place.paths`).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from symcnn.algebra.size import Int, Size, Symbol, evaluate, maximum, minimum, s
 from symcnn.errors import BadSpec, Undecidable
 from symcnn.questions.field.reach import (
     Line,
+    Unknown,
     index_symbol,
     is_index,
     least,
@@ -28,6 +31,7 @@ from symcnn.questions.field.reach import (
     substituted,
 )
 from symcnn.questions.field.receptive_field import ReceptiveField, field_between
+from symcnn.questions.place.paths import Paths, mixed, way
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.shown import Shown
@@ -43,8 +47,9 @@ class Agreement(Shown):
 
     Attributes:
         sizes: the inputs that both take and of which they make outputs of the same shapes.
-        reads: those of them at which every output reads the same places. Where dilation leaves
-            holes, a size may be left out at which only holes differ.
+        reads: those of them at which every output reads the same places, and so does what layers
+            mix of a whole axis (global and adaptive pools, attention, gates, statistics). Where
+            dilation leaves holes, a size may be left out at which only holes differ.
         shift: per axis, how much further right the first network starts to read than the second,
             as a formula in the sizes (and i, where it hangs on the output's index).
         axes: the names of these axes.
@@ -202,22 +207,80 @@ def _reads(
     shift: tuple[Any, ...] = ()
     axes: tuple[str, ...] = ()
     found = sizes
-    for one, other in zip(a.output_tensors, b.output_tensors, strict=True):
-        for n in range(len(a.input_tensors)):
+    paths = Paths()
+    ways, other_ways = paths.of(a), paths.of(b)
+    outputs = list(zip(a.output_tensors, b.output_tensors, strict=True))
+    equal = [ways.get(one) == other_ways.get(other) for one, other in outputs]
+    for n in range(len(a.input_tensors)):
+        for (one, other), same in zip(outputs, equal, strict=True):
             ours, theirs = _field(a, one, n), _field(b, other, n)
             if ours is None or theirs is None:
                 if ours is not theirs:
                     found = found - found
                 continue
-            pairs = list(zip(ours._fields, theirs._fields, strict=True))
-            for x, y in pairs if sizes else ():
-                found = found - _apart(x, y, one, found)
-            if found and _maps(ours) != _maps(theirs):
-                found = _alike(ours, theirs, found)
             if not axes:
-                axes = tuple(x.name for x, _ in pairs)
+                pairs = zip(ours._fields, theirs._fields, strict=True)
+                axes = tuple(x.name for x in ours._fields)
                 shift = tuple(public(_shown(x.plain[0] - y.plain[0])) for x, y in pairs)
+            if not same:
+                found = _read_alike(ours, theirs, found)
+        if found and not all(equal):
+            found = _behind_alike(a, b, n, found)
     return found, shift, axes
+
+
+def _read_alike(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -> InputSet:
+    """Of sizes, those at which two tensors of the same shape read the same places."""
+    for x, y in zip(ours._fields, theirs._fields, strict=True) if sizes else ():
+        sizes = sizes - _apart(x, y, ours._output, sizes)
+    return _alike(ours, theirs, sizes) if sizes else sizes
+
+
+def _behind_alike(a: Trace, b: Trace, n: int, sizes: InputSet) -> InputSet:
+    """Of sizes, those at which also what gates, statistics and global layers hide is read alike."""
+    fields = [
+        [_field(net, t, n, hidden=False) for t in net.output_tensors] for net in (a, b)
+    ]  # fmt: skip
+    for ours, theirs in zip(*fields, strict=True):
+        if ours is not None and theirs is not None and _apart_still(ours) and _apart_still(theirs):
+            sizes = _read_alike(ours, theirs, sizes)
+    passes = [next(f._pass for f in each if f is not None) for each in fields if any(each)]
+    if len(passes) < 2:
+        return sizes
+    first, second = ({way(found, t): t for t in mixed(found)} for found in passes)
+    ours_left = [t for key, t in first.items() if key not in second]
+    theirs_left = [t for key, t in second.items() if key not in first]
+    if sizes and len(ours_left) != len(theirs_left):
+        raise Undecidable(
+            f"the first network mixes whole axes of {len(first)} tensors, the second of"
+            f" {len(second)}, which are no pairs",
+            cure='compare parts: a.at("..."), b.at("...")',
+        )
+    for one, other in zip(ours_left, theirs_left, strict=False):
+        pair = [field_between(net, t, net.input_tensors[n], gates=False, statistics=False)
+                for net, t in ((a, one), (b, other))]  # fmt: skip
+        sizes = _as_many(pair[0], pair[1], sizes)
+        if sizes:
+            sizes = _read_alike(pair[0], pair[1], sizes)
+    return sizes
+
+
+def _apart_still(field: ReceptiveField) -> bool:
+    """Whether an output reads a part of an axis, by a formula."""
+    return not any(f.whole or type(f.reach) is Unknown for f in field._fields)
+
+
+def _as_many(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -> InputSet:
+    """Of sizes, those at which two tensors have as many places along what they read."""
+    equal: list[Requirement] = []
+    for x, y in zip(ours._fields, theirs._fields, strict=True):
+        if x.along != y.along:
+            raise Undecidable(
+                f"{ours._output.name} and {theirs._output.name} have their axes in another order",
+                cure='compare parts: a.at("..."), b.at("...")',
+            )
+        equal += [Condition(x.dims[k], "==", y.dims[k], "as many places") for k in x.along]
+    return sizes.where(*equal)
 
 
 def _shown(expr: Int) -> Int:
@@ -225,9 +288,12 @@ def _shown(expr: Int) -> Int:
     return substituted(expr, {n: Symbol("i", low=0).size() for n in names[:1]})
 
 
-def _field(net: Trace, output: SymbolicTensor, n: int) -> ReceptiveField | None:
+def _field(
+    net: Trace, output: SymbolicTensor, n: int, *, hidden: bool = True
+) -> ReceptiveField | None:
+    """What an output reads of an input; not `hidden`: past gates and statistics."""
     try:
-        return field_between(net, output, net.input_tensors[n])
+        return field_between(net, output, net.input_tensors[n], gates=hidden, statistics=hidden)
     except BadSpec:
         return None
 
@@ -459,19 +525,6 @@ def _read_apart(ours: ReceptiveField, theirs: ReceptiveField, k: int, sizes: Inp
     at = dict(zip(sizes.shown, values, strict=True))
     (along, one), (others, other) = ours.at(**at).tables(k), theirs.at(**at).tables(k)
     return along != others or bool((one != other).any())
-
-
-def _maps(field: ReceptiveField) -> list[Any]:
-    """How every node on the way reads what it reads, along all axes: the same, the same reads."""
-    order = {node: k for k, node in enumerate(field.nodes())}
-    return [
-        (
-            node.result.axes,
-            [axes for _, axes in node.result.others],
-            [order.get(t.node, -1) for t in node.activations if t.node is not None],
-        )
-        for node in order
-    ]
 
 
 # Values -----------------------------------------------------------------------------------------
