@@ -16,9 +16,9 @@ FAST = {
     "buckets": "U-Net|SqueezeNet 1.0|AlexNet|SuperPoint encoder|RT-DETR backbone",
     "batch": "RT-DETR backbone|DAC encoder|DAC decoder|HiFi-GAN|SuperPoint encoder",
     "pools": "GoogLeNet|ResNet-18|SqueezeNet 1.0",
-    "ONNX": "DAC encoder",
-    "agree": "U-Net",
-    "alignment": "RT-DETR backbone",
+    "ONNX": "DAC encoder|DAC decoder|HiFi-GAN|U-Net|SqueezeNet 1.0",
+    "agree": "U-Net|DAC encoder|RT-DETR backbone|SqueezeNet 1.0, features|SqueezeNet 1.0",
+    "alignment": "RT-DETR backbone|U-Net|SqueezeNet 1.0, features|DAC encoder|HiFi-GAN",
 }
 
 
@@ -93,6 +93,40 @@ def test_a_file_agrees_with_the_module_and_not_with_another_one(tmp_path):
     layers[2] = nn.MaxPool2d(3, 2, ceil_mode=True)
     found = symcnn.agree(symcnn.from_torch(nn.Sequential(*layers), "N 3 H W"), net)
     assert str(found.sizes.axis("H")) == "1 <= H % 4 <= 2 and H >= 5"
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        lambda: nn.AdaptiveAvgPool1d(1),
+        lambda: nn.GroupNorm(1, 2),
+        lambda: nn.Sequential(nn.AdaptiveAvgPool1d(3), nn.Flatten(), nn.Linear(6, 2)),
+    ],
+)
+def test_a_layer_that_reads_all_hides_no_difference_in_front_of_it(last):
+    torchs = nn.Sequential(nn.Conv1d(1, 2, 3, stride=2, padding=1), last())
+    others = nn.Sequential(nn.ZeroPad1d((0, 1)), nn.Conv1d(1, 2, 3, stride=2), last())
+    one, other = (symcnn.from_torch(m, "N 1 L") for m in (torchs, others))
+    assert not symcnn.agree(one, other).reads
+    assert symcnn.agree(one, one)
+
+
+def test_equal_paths_agree_whatever_their_order_and_what_works_place_by_place():
+    class Decoder(nn.Module):
+        def __init__(self, twice):
+            super().__init__()
+            self.up, self.holes = nn.ConvTranspose1d(1, 1, 4, 2, 1), nn.Conv1d(1, 1, 3, dilation=3)
+            self.side, self.twice = nn.Conv1d(1, 1, 7), twice
+
+        def forward(self, x):
+            x = self.up(x)
+            if self.twice:
+                return self.side(torch.relu(x)) + self.holes(torch.relu(x))
+            x = torch.relu(x) * 2
+            return torch.tanh(self.holes(x) + self.side(x))
+
+    one, other = (symcnn.from_torch(Decoder(twice), "N 1 L") for twice in (True, False))
+    assert symcnn.agree(one, other)
 
 
 # What makes no sense names the nearest thing that does

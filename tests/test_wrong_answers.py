@@ -1,5 +1,6 @@
 """Answers that were wrong once, and their neighbours: torch says what is right."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -798,3 +799,38 @@ def test_a_branch_on_a_ratio_is_taken_as_python_takes_it(name):
                     net.shape_at(H=h, W=w)
             else:
                 assert net.shape_at(H=h, W=w) == want
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        torch.as_tensor,
+        lambda x: torch.as_tensor(x, dtype=torch.float64),
+        torch.asarray,
+        lambda x: torch.tensor(x),
+        lambda x: x.new_tensor(x),
+    ],
+)
+def test_a_tensor_made_of_a_tensor_reads_it_place_by_place(again):
+    class Again(nn.Module):
+        def forward(self, x):
+            return again(nn.functional.avg_pool2d(x, 3, 1, 1))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.tensor(tensor) warns
+        net = symcnn.from_torch(Again(), "N 3 H W")
+        made = Again()(torch.empty(1, 3, 8, 9))
+    assert net.receptive_field().size == (3, 3)
+    assert net.shape_at(N=1, H=8, W=9) == tuple(made.shape)
+    assert net.output_tensors[0].dtype == str(made.dtype).removeprefix("torch.")
+
+
+def test_numbers_of_the_type_of_a_tensor_do_not_read_it():
+    class Numbers(nn.Module):
+        def forward(self, x):
+            return x.new_tensor([1.0, 2.0])
+
+    net = symcnn.from_torch(Numbers(), "N 3 H W")
+    assert net.output_shape == (2,)
+    with pytest.raises(symcnn.BadSpec, match="does not depend on the input"):
+        net.receptive_field()

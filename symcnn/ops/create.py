@@ -18,8 +18,16 @@ from symcnn.ops import dtypes, values, work
 from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.operation import rules as any_rules
 from symcnn.ops.pointwise import broadcast
-from symcnn.ops.registry import OneOrMore, Operand, at_least, unpacked, whole_axes
+from symcnn.ops.registry import (
+    OneOrMore,
+    Operand,
+    at_least,
+    same_axes,
+    unpacked,
+    whole_axes,
+)
 from symcnn.ops.storage import maps
+from symcnn.ops.storage import pointwise as points
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Result, SymbolicTensor
 
@@ -193,15 +201,30 @@ def scalar_tensor(s: object, **kwargs: object) -> Result:
     return made()
 
 
-@rule("tensor", "as_tensor", saves=maps.copies, dtype=dtypes.literal, value=values.literal)
-def tensor_of(data: object, *args: object, **kwargs: object) -> Result:
-    """Nested lists of numbers (sizes among them) as a tensor."""
-    if args and not isinstance(data, (int, float, list, tuple, Size)):
-        data = args[0]
+def _tensor_of(data: object, *args: object, **kwargs: object) -> Result:
+    """A tensor as it is, or nested lists of numbers (sizes among them) as one."""
+    if isinstance(data, SymbolicTensor):
+        return Result((data.dims,), axes=same_axes(data.ndim))
     return made(*_nesting(data))
 
 
-rule("new_tensor", saves=maps.copies, dtype=dtypes.literal)(tensor_of.rule)
+rules(
+    "tensor",
+    saves=maps.copies,
+    dtype=dtypes.literal,
+    gradient=False,
+    value=values.literal,
+)(_tensor_of)
+rules("asarray", saves=points.as_tensor, dtype=dtypes.literal, gradient=False)(_tensor_of)
+rules("as_tensor", saves=points.as_tensor, dtype=dtypes.literal, value=values.literal)(_tensor_of)
+
+
+@rule("new_tensor", saves=maps.copies, dtype=dtypes.literal, gradient=False)
+def new_tensor(input: SymbolicTensor, data: object, **kwargs: object) -> Result:
+    """The same, of the type of a tensor that is not read."""
+    if isinstance(data, SymbolicTensor):
+        return Result((data.dims,), axes=None, others=((data, same_axes(data.ndim)),))
+    return _unread(made(*_nesting(data)))
 
 
 def _nesting(data: object) -> tuple[Int, ...]:

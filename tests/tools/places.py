@@ -126,6 +126,12 @@ def apart(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).abs() > CLOSE * (1 + b.abs())
 
 
+def followed(case: Case) -> None:
+    """What is put to all sizes needs all branches."""
+    if not case.net.complete:
+        raise symcnn.NoSolution(f"{len(case.net.unfollowed)} of its branches were not followed")
+
+
 def expect(right: object, told: str) -> None:
     if not right:
         raise Differs(told)
@@ -218,7 +224,8 @@ def ported(module: nn.Module) -> nn.Module:
         name
         for name, m in other.named_modules()
         if type(m) in (nn.Conv1d, nn.Conv2d, nn.MaxPool2d) and m.stride not in (1, (1,), (1, 1))
-        and m.kernel_size not in (1, (1,), (1, 1)) and getattr(m, "padding_mode", "") in ("", "zeros")
+        and m.kernel_size not in (1, (1,), (1, 1))
+        and getattr(m, "padding_mode", "zeros") == "zeros"
     ]  # fmt: skip
     if not strided:
         raise symcnn.NoSolution("no window in it is strided")
@@ -331,6 +338,7 @@ def fix(case: Case) -> int:
     """Changed as it says, the module makes what is wanted exactly where it says."""
     if case.wanted is None:
         raise symcnn.NoSolution("its output is no image of its input")
+    followed(case)
     ways, compared = case.net.fix(output=case.wanted), 0
     names = [sympy.sympify(str(w)) for w in case.wanted]
     for way in ways:
@@ -380,6 +388,7 @@ def batch(case: Case) -> int:
 
 def buckets(case: Case) -> int:
     """No other buckets cost less, by all choices of valid sizes."""
+    followed(case)
     draw, compared = random.Random(0), 0
     domain, least = case.net.valid_inputs(), case.net.valid_inputs().smallest()
     low = max(least) if isinstance(least, tuple) else least
@@ -511,7 +520,7 @@ def _example(name: str) -> Callable[[], nn.Module]:
     return lambda: getattr(load_example(file), factory)()
 
 
-def _hf(name: str) -> Callable[[], nn.Module]:
+def hf(name: str) -> Callable[[], nn.Module]:
     from tests.conftest import load_example
 
     return lambda: load_example("hf").MODELS[name]()
@@ -547,7 +556,7 @@ def vocoder() -> nn.Module:
     return transformers.SpeechT5HifiGan(config)
 
 
-def _dac_decoder() -> nn.Module:
+def dac_decoder() -> nn.Module:
     from tests.conftest import load_example
 
     file = load_example("hf")
@@ -565,10 +574,10 @@ CASES = [
     Case("U-Net", _unet, _IMAGE, _SAME),
     Case("SqueezeNet 1.0, features", _features("squeezenet:squeezenet1_0"), _IMAGE),
     Case("VGG-16, features", _features("vgg:vgg16"), _IMAGE, ("H/32", "W/32")),
-    Case("SuperPoint encoder", _hf("SuperPoint encoder"), _GREY, ("H/8", "W/8")),
-    Case("RT-DETR backbone", _hf("RT-DETR backbone"), _IMAGE, ("H/32", "W/32")),
-    Case("DAC encoder", _hf("DAC encoder"), _SOUND, ("L/8",)),
-    Case("DAC decoder", _dac_decoder, "N 16 L", ("8*L",)),
+    Case("SuperPoint encoder", hf("SuperPoint encoder"), _GREY, ("H/8", "W/8")),
+    Case("RT-DETR backbone", hf("RT-DETR backbone"), _IMAGE, ("H/32", "W/32")),
+    Case("DAC encoder", hf("DAC encoder"), _SOUND, ("L/8",)),
+    Case("DAC decoder", dac_decoder, "N 16 L", ("8*L",)),
     Case("HiFi-GAN", vocoder, "N L 8", ("8*L",)),
     Case("GoogLeNet", _example("googlenet:googlenet"), _IMAGE),
     Case("AlexNet", _example("alexnet:alexnet"), _IMAGE),

@@ -23,6 +23,7 @@ from symcnn.trace.graph import Node, SymbolicTensor
 __all__ = [
     "addcdiv",
     "addcmul",
+    "as_tensor",
     "cast",
     "clamp",
     "clone",
@@ -229,6 +230,14 @@ def cast(m: Memory, node: Node) -> None:
         contiguous(m, node)
         return
     m.place(base if x.dtype == made.dtype else m.fresh(made.dims, None, order or base.order))
+
+
+def as_tensor(m: Memory, node: Node) -> None:
+    """A tensor to the dtype that it has is the tensor itself; of numbers a new one is made."""
+    if node.inputs and node.inputs[0].dims == node.outputs[0].dims:
+        cast(m, node)
+    else:
+        m.place(m.fresh(node.outputs[0].dims))
 
 
 def _in_single(m: Memory) -> None:
