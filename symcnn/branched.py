@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, reduce
 from operator import or_
-from typing import Any, NamedTuple
+from typing import Any
 
 import sympy
 
@@ -42,23 +42,11 @@ from symcnn.sets.pieces import either
 from symcnn.sets.relation import Relation
 from symcnn.sets.simplest import Simplest
 from symcnn.shown import Several
-from symcnn.trace.branches import Branch, Unfollowed
+from symcnn.trace.branches import Branch, Refusal, Unfollowed
 from symcnn.trace.graph import Shape, tree_map
-from symcnn.trace.tape import Guard
 from symcnn.words.paper import to_latex
 
-__all__ = ["Branched", "Refusal", "union"]
-
-
-class Refusal(NamedTuple):
-    """A path that ends without a network: what the model raises, or "" where a layer refuses."""
-
-    path: tuple[Guard, ...]
-    said: str
-
-    def takes(self, sizes: Mapping[str, int]) -> bool:
-        """Whether sizes take this path."""
-        return all(guard.requirement.holds(sizes) for guard in self.path)
+__all__ = ["Branched", "union"]
 
 
 def union(

@@ -10,14 +10,6 @@ from symcnn.algebra.expr import Expr
 from symcnn.algebra.size import symbols_of
 from symcnn.errors import BadSpec
 from symcnn.ops.registry import OneOrMore
-from symcnn.questions.cost.cost import Cost, measure, total_flops, total_macs
-from symcnn.questions.field.receptive_field import ReceptiveField, receptive_field
-from symcnn.questions.inputs.diagnose import Diagnosis, diagnose
-from symcnn.questions.inputs.domain import Reason, reasons, shape_at
-from symcnn.questions.inputs.fix import fixes
-from symcnn.questions.inputs.nearest import Nearest, nearest_valid
-from symcnn.questions.inputs.refit import refits
-from symcnn.questions.inputs.solve import largest_batch, solve
 from symcnn.questions.place.asked import Places
 from symcnn.questions.spec.asked import Specs
 from symcnn.sets.grammar import Amount, Limit, Target, check_sizes
@@ -28,7 +20,12 @@ if TYPE_CHECKING:
     import torch
 
     from symcnn.judge.report import Report
+    from symcnn.questions.cost.cost import Cost
     from symcnn.questions.explain.derivation import Derivation
+    from symcnn.questions.field.receptive_field import ReceptiveField
+    from symcnn.questions.inputs.diagnose import Diagnosis
+    from symcnn.questions.inputs.domain import Reason
+    from symcnn.questions.inputs.nearest import Nearest
     from symcnn.questions.proof.prove import Proof
     from symcnn.questions.summary import Summary
 
@@ -77,6 +74,8 @@ class Network(Places, Specs, Pages, Pictures):
         >>> net.at("0").shape_at(N=1, H=33, W=65)
         (1, 8, 16, 32)
         """
+        from symcnn.questions.inputs.domain import shape_at
+
         return shape_at(self, **sizes)
 
     # cost
@@ -87,11 +86,15 @@ class Network(Places, Specs, Pages, Pictures):
 
         Raises UnsupportedOperation for an operation whose rule does not say what it costs.
         """
+        from symcnn.questions.cost.cost import total_macs
+
         return total_macs(self)
 
     @property
     def flops(self) -> Expr:
         """Two per MAC, as ``torch.utils.flop_counter`` counts."""
+        from symcnn.questions.cost.cost import total_flops
+
         return total_flops(self)
 
     def cost(
@@ -124,6 +127,8 @@ class Network(Places, Specs, Pages, Pictures):
         >>> nn.Conv2d(3, 8, 3).trace("N 3 H W").cost("flops").total
         432*N*(H - 2)*(W - 2)
         """
+        from symcnn.questions.cost.cost import measure
+
         return measure(self, convention, partial=partial, input_grad=input_grad, dtype=dtype)
 
     # solving
@@ -143,6 +148,8 @@ class Network(Places, Specs, Pages, Pictures):
         >>> print(net.at("0").reasons()[0])
         0: H >= 3  (the kernel must fit into the padded input)
         """
+        from symcnn.questions.inputs.domain import reasons
+
         return reasons(self)
 
     def solve(
@@ -216,6 +223,8 @@ class Network(Places, Specs, Pages, Pictures):
         >>> net.solve(output=(7, 7)), net.solve(flatten=8, square=True)
         (15 <= H <= 16 and 15 <= W <= 16, 3 <= H <= 4 and H == W)
         """
+        from symcnn.questions.inputs.solve import solve
+
         return solve(
             self,
             output,
@@ -261,6 +270,8 @@ class Network(Places, Specs, Pages, Pictures):
         >>> print(net.nearest_valid(H=63, W=64).pad)
         pad to 64x64: F.pad(x, (0, 0, 0, 1)), and at the output y[..., 0:16, 0:16]
         """
+        from symcnn.questions.inputs.nearest import nearest_valid
+
         shown = self.valid_inputs().shown
         if sizes and len(sizes) != len(shown):
             raise BadSpec(f"nearest_valid{sizes} needs a size for each of {', '.join(shown)}")
@@ -289,6 +300,8 @@ class Network(Places, Specs, Pages, Pictures):
         >>> print(net.diagnose(H=30, W=30).ways[-1])
         change the network: self[2] = nn.Linear(1568, 10)
         """
+        from symcnn.questions.inputs.diagnose import diagnose
+
         values = self._values({"N": 1} | sizes if "N" in self.symbols else sizes)
         net = self.branch_at(**values)
         return diagnose(net, values if net is self else {})
@@ -315,6 +328,9 @@ class Network(Places, Specs, Pages, Pictures):
         >>> net.fix(H=30, W=30)[0].line
         'self[2] = nn.Linear(1568, 10)'
         """
+        from symcnn.questions.inputs.fix import fixes
+        from symcnn.questions.inputs.refit import refits
+
         if output is not None:
             return refits(self, output)
         given = {"N": 1} | sizes if sizes and "N" in self.symbols else sizes
@@ -341,6 +357,8 @@ class Network(Places, Specs, Pages, Pictures):
         >>> nn.Conv2d(3, 8, 3).trace("N 3 H W").largest_batch("8 GiB", H=224, W=224)
         3941
         """
+        from symcnn.questions.inputs.solve import largest_batch
+
         return largest_batch(self, memory, dtype, sizes)
 
     # against torch
@@ -459,6 +477,8 @@ class Network(Places, Specs, Pages, Pictures):
         >>> net.receptive_field().size, net.receptive_field(at="0").size
         ((4, 4), (3, 3))
         """
+        from symcnn.questions.field.receptive_field import receptive_field
+
         return receptive_field(self, at, wrt, gates=gates, statistics=statistics)
 
     # text

@@ -7,15 +7,17 @@ these sets are disjoint.* Each of the others is decided by a run of its own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from symcnn.sets.condition import AnyOf, Condition, Requirement, decide_syntactically
 from symcnn.sets.formula import spoken
 from symcnn.sets.inputset import InputSet
 from symcnn.shown import Shown
+from symcnn.trace.tape import Guard
 
-__all__ = ["Branch", "Unfollowed", "negation", "said"]
+__all__ = ["Branch", "Refusal", "Unfollowed", "negation", "said"]
 
 Net = TypeVar("Net")
 
@@ -36,6 +38,17 @@ class Branch(Shown, Generic[Net]):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.network!r}"
+
+
+class Refusal(NamedTuple):
+    """A path that ends without a network: what the model raises, or "" where a layer refuses."""
+
+    path: tuple[Guard, ...]
+    said: str
+
+    def takes(self, sizes: Mapping[str, int]) -> bool:
+        """Whether sizes take this path."""
+        return all(guard.requirement.holds(sizes) for guard in self.path)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class Trace:
         self.nodes: tuple[Node, ...]
         self._calls: tuple[Scope, ...] = ()
         self.guards: tuple[Guard, ...] = ()
-        self.unfollowed: tuple[Unfollowed, ...] = ()
+        self.unfollowed: tuple[Unfollowed, ...] = Several(())
         self._at: Callable[[Mapping[str, int]], Any] | None = None  # traces again at numbers
         if tape is None:
             self.nodes = tuple(ancestors(tensors_in(outputs)))

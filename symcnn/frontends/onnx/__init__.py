@@ -148,7 +148,8 @@ def _followed(
         raise refusals[0][1]
     if len(nets) == 1 and not refusals:
         return nets[0], first
-    from symcnn.branched import Refusal, union
+    from symcnn.branched import union
+    from symcnn.trace.branches import Refusal
 
     told = [Refusal(guards, error.cause) for guards, error in refusals]
     return union(nets, names, told, (), lambda sizes: nets[0].branch_at(**sizes)), first

@@ -24,7 +24,6 @@ from typing import Any
 import torch
 
 from symcnn.algebra.size import Size, evaluate, symbols_of
-from symcnn.branched import Refusal, union
 from symcnn.errors import (
     BadSpec,
     DataDependent,
@@ -45,11 +44,9 @@ from symcnn.frontends.torch.branches import (
 from symcnn.frontends.torch.observe import observed
 from symcnn.frontends.torch.tracer import Tracer
 from symcnn.network import Network
-from symcnn.questions.blame import blamed
-from symcnn.questions.inputs.domain import listed
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
-from symcnn.trace.branches import Unfollowed, negation, said
+from symcnn.trace.branches import Refusal, Unfollowed, negation, said
 from symcnn.trace.graph import SymbolicTensor, tensor
 from symcnn.trace.tape import Guard, Tape, uncollected
 
@@ -110,6 +107,8 @@ def trace(
             return front.network()
         except SymcnnError as error:
             if error.tracer is not None:
+                from symcnn.questions.blame import blamed
+
                 blamed(error, front.until(error.tracer), module, front.again)
             raise
 
@@ -164,6 +163,10 @@ class _Front:
             if run.refusal is not None or run.outputs is None:
                 said = "" if run.refusal is None else run.refusal.cause
                 self.refusals.append(Refusal((*run.region.guards, *run.guards), said))
+        if len(nets) == 1 and not self.unfollowed:
+            return nets[0]
+        from symcnn.branched import union
+
         return union(nets, self.names, self.refusals, tuple(self.unfollowed), self._there)
 
     def until(self, tracer: Tracer) -> Network:
@@ -292,6 +295,8 @@ class _Front:
         except (UnsupportedOperation, DataDependent):
             raise
         except SymcnnError as error:
+            from symcnn.questions.inputs.domain import listed
+
             refused = f"the model refuses {listed(sizes)}: {error.cause}"
             raise InvalidInput(refused, cure=error.cure) from error
 

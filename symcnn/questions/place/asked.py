@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from symcnn.questions.place.pools import PlainPool, plain_pools
-from symcnn.questions.place.shards import Shards, shards
-from symcnn.questions.place.stream import Stream, stream
-from symcnn.questions.place.tiles import Tiling, tiles
 from symcnn.trace.trace import Trace
+
+if TYPE_CHECKING:
+    from symcnn.questions.place.pools import PlainPool
+    from symcnn.questions.place.shards import Shards
+    from symcnn.questions.place.stream import Stream
+    from symcnn.questions.place.tiles import Tiling
 
 __all__ = ["Places"]
 
@@ -57,6 +60,8 @@ class Places(Trace):
           0:64 -> 0:31 at 0:31
           36:100 -> 13:32 at 31:50
         """
+        from symcnn.questions.place.tiles import tiles
+
         return tiles(
             self,
             tile=tile,
@@ -99,6 +104,8 @@ class Places(Trace):
         >>> net.shards(H=224, parts=4).halo
         ((3, 2),)
         """
+        from symcnn.questions.place.shards import shards
+
         return shards(
             self,
             parts=parts,
@@ -141,6 +148,8 @@ class Places(Trace):
           lookback 14; of n samples (n + 7)//8 outputs are final
           keeps 5:1 1, 5:2 1, 5:3 1
         """
+        from symcnn.questions.place.stream import stream
+
         return stream(self, axis, at=at, gates=gates, statistics=statistics)
 
     def plain_pools(self) -> tuple[PlainPool, ...]:
@@ -155,4 +164,6 @@ class Places(Trace):
         >>> print(*net.plain_pools())
         1: AvgPool1d(L//32 - 6*(L//224), stride=L//224) where L % 224 <= 63 and L >= 224
         """
+        from symcnn.questions.place.pools import plain_pools
+
         return plain_pools(self)

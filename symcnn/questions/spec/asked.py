@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from symcnn.questions.spec.spec import Spec, spec
+from typing import TYPE_CHECKING
+
 from symcnn.trace.trace import Trace
+
+if TYPE_CHECKING:
+    from symcnn.questions.spec.spec import Spec
 
 __all__ = ["Specs"]
 
@@ -42,4 +46,6 @@ class Specs(Trace):
         W = Dim("W", min=8)
         dynamic_shapes = ({0: N, 2: H, 3: W},)
         """
+        from symcnn.questions.spec.spec import spec
+
         return spec(self, target, sizes)

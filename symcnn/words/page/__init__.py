@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from symcnn.errors import BadSpec
-from symcnn.words.page.formulas import Formulas
-from symcnn.words.page.sheet import Data, sheet, starts
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from symcnn.trace.trace import Trace
+    from symcnn.words.page.sheet import Data
 
 __all__ = ["named", "to_page"]
 
@@ -97,6 +96,9 @@ def named(nets: Sequence[Trace], first: str = "") -> list[str]:
 
 
 def _html(nets: Sequence[Trace], titles: Sequence[str]) -> str:
+    from symcnn.words.page.formulas import Formulas
+    from symcnn.words.page.sheet import sheet, starts
+
     formulas = Formulas()
     sheets = [sheet(net, formulas, title) for net, title in zip(nets, titles, strict=True)]
     names = list(dict.fromkeys(name for net in nets for name in net.symbols))
