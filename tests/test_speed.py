@@ -2,6 +2,8 @@
 
 import gc
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -137,3 +139,16 @@ def test_the_domain_of_a_deep_unet_is_one_divisibility():
         y = symcnn.cat([skip, nn.ConvTranspose2d(y.dims[1], 8, 2, stride=2)(y)], dim=1)
     domain = symcnn.Network(inputs=x, outputs=y).valid_inputs()
     assert str(domain) == " and ".join(f"{s} % {2**40} == 0 and {s} >= {2**40}" for s in "HW")
+
+
+def test_a_trace_loads_no_question():
+    """A network loads a question when it is asked: the first trace of a process is half the time
+    when what is not asked stays on disk.
+    """
+    code = """
+import sys, torch, symcnn
+symcnn.from_torch(torch.nn.Conv2d(3, 8, 3), "N 3 H W").output_shape
+print([m for m in sys.modules if m.startswith("symcnn.questions.") and not m.endswith("asked")])
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "['symcnn.questions.place', 'symcnn.questions.spec']"

@@ -77,8 +77,8 @@ def _process() -> Iterator[None]:
     grad, dtype = torch.is_grad_enabled(), torch.get_default_dtype()
     filters: Any = warnings.filters
     before, drawn = filters[:], random.getstate()
-    numpy: Any = sys.modules.get("numpy")
-    numbers = None if numpy is None else numpy.random.get_state()
+    numpy: Any = sys.modules.get("numpy.random")  # nobody has drawn from it before it is there
+    numbers = None if numpy is None else numpy.get_state()
     try:
         yield
     finally:
@@ -94,6 +94,6 @@ def _process() -> Iterator[None]:
         if random.getstate() != drawn:
             random.setstate(drawn)
         if numbers is not None:
-            now = numpy.random.get_state()
+            now = numpy.get_state()
             if now[2:] != numbers[2:] or (now[1] != numbers[1]).any():
-                numpy.random.set_state(numbers)
+                numpy.set_state(numbers)
