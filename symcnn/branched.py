@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, reduce
+from functools import reduce
 from operator import or_
 from typing import Any
 
@@ -20,6 +20,7 @@ from symcnn.algebra.expr import Expr, Number, from_sympy
 from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Int
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, SymcnnError, Undecidable
+from symcnn.lazy import cached_property
 from symcnn.network import Network
 from symcnn.questions.cases import Cases, as_expr, merged, plain
 from symcnn.questions.cost.cost import measure, total_flops, total_macs

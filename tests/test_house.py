@@ -18,8 +18,8 @@ from .conftest import ROOT
 
 #: From the ground up: a module imports only what stands before it, or beside it in its package.
 FLOORS = """
-    errors progress algebra shown sets trace ops notation questions words judge network branched nn
-    frontends contracts testing cli __main__
+    errors lazy progress algebra shown sets trace ops notation questions words judge network
+    branched nn frontends contracts testing cli __main__
 """.split()
 
 

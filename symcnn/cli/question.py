@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
-from functools import cached_property
 from inspect import getdoc
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from symcnn.cli.group import main
 from symcnn.cli.name import Name
 from symcnn.cli.reply import NO, Reply, plain, to_json
 from symcnn.cli.target import default_inputs, module_of, read, traced
+from symcnn.lazy import cached_property
 from symcnn.network import Network
 from symcnn.progress import silent, waiting
 from symcnn.trace.branches import Branch

@@ -6,10 +6,10 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
+from symcnn.lazy import cached_property
 from symcnn.questions.inputs.domain import listed
 from symcnn.shown import Shown
 

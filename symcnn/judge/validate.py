@@ -12,7 +12,6 @@ import copy
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from inspect import signature
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -34,6 +33,7 @@ from symcnn.judge.oracles import (
 )
 from symcnn.judge.report import CHECKS, Check, Report
 from symcnn.judge.sizes import distinct, interesting_sizes, is_valid, largest_of
+from symcnn.lazy import cached_property
 from symcnn.ops.operation import operation_of
 from symcnn.progress import waiting, watched
 from symcnn.questions.cost.cost import measure

@@ -23,7 +23,7 @@ from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import Undecidable
 
-__all__ = ["Bound", "Box", "boxes", "grows", "merged", "nowhere", "ranges"]
+__all__ = ["Bound", "Box", "boxes", "grows", "least", "merged", "nowhere", "ranges"]
 
 #: Sizes end here, as torch's do.
 FAR = (1 << 63) - 1
@@ -304,7 +304,7 @@ class _Edges:
         self.left -= 1
         if self.left < 0:
             raise too_many(self.bounds)
-        return _least(low, high, lambda v: bool(bound.expr.at({**at, name: v}) >= bound.limit))
+        return least(low, high, lambda v: bool(bound.expr.at({**at, name: v}) >= bound.limit))
 
     def change(
         self,
@@ -329,10 +329,10 @@ class _Edges:
             return list(self.boxes([above], rest, within, {**here, first: v}))
 
         before = cut(value)
-        return _least(value + 1, high, lambda v: cut(v) != before)
+        return least(value + 1, high, lambda v: cut(v) != before)
 
 
-def _least(start: int, high: int, holds: Callable[[int], bool]) -> int:
+def least(start: int, high: int, holds: Callable[[int], bool]) -> int:
     """The least value in ``start..high`` at which `holds`, as it does from there on; else one more
     than `high`.
     """

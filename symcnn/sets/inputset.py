@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import lru_cache
 from heapq import merge
 from math import prod
 from typing import TYPE_CHECKING, Any, Union
@@ -22,9 +22,10 @@ from symcnn.algebra import size as sz
 from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Size
 from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
+from symcnn.lazy import cached_property
 from symcnn.sets.condition import Condition, Requirement, subexpressions
 from symcnn.sets.downset import Bound, Box, ranges, top
-from symcnn.sets.isl import fold, is_product, isl, nonempty, parts, question, stripes, tried
+from symcnn.sets.isl import fold, is_product, isl, optimum, parts, question, stripes, tried
 from symcnn.sets.presburger import region, tied
 from symcnn.sets.region import Region
 from symcnn.sets.runs import Run, runs_of, spoken
@@ -105,6 +106,7 @@ class InputSet:
         return Region.product(self.names, self._sides)
 
     @property
+    @question
     def _set(self) -> Any:
         """The same as one isl set."""
         return self._whole.isl
@@ -256,6 +258,7 @@ class InputSet:
         return self.axis(*self.shown)
 
     @property
+    @question
     def visible(self) -> islpy.Set:
         """The isl set over the shown names."""
         found: islpy.Set = self._listed._set
@@ -268,6 +271,7 @@ class InputSet:
         return not self or all(side.is_bounded() for side in self._listed._sides)
 
     @cached_property
+    @question
     def fixed(self) -> dict[str, int]:
         """The sizes that are the same in all members, of those that nothing ties to others."""
         found = {}
@@ -302,10 +306,12 @@ class InputSet:
         at = dict(zip(inside.names, map(int, values), strict=True))
         return all(at in side for side in inside._sides)
 
-    def _best(self, order: Sequence[str], least: bool, reach: Callable[[Box], Point]) -> Member:
-        """The member that comes first (or last) by the isl terms `order`, one after the other.
+    def _best(
+        self, costs: Sequence[Sequence[str]], order: Sequence[str], reach: Callable[[Box], Point]
+    ) -> Member:
+        """The member of least costs, compared by the terms `order` one after the other.
 
-        reach: what the first terms are at best in a box of sizes, as costs.
+        reach: what the first terms are at least in a box of sizes.
         """
         if not self:
             raise NoSolution("the set is empty")
@@ -313,9 +319,7 @@ class InputSet:
             return ()
         dims = [f"x{i}" for i in range(len(self.shown))]
         terms = [*dict.fromkeys([*order, *dims])]
-        _, member = self._listed._whole.best(
-            reach, lambda part: _optimum(part, ", ".join(dims), terms, least=least)
-        )
+        _, member = self._listed._whole.best(reach, lambda part: optimum(part, dims, costs, terms))
         size: int = member[0]
         return size if len(member) == 1 else member
 
@@ -343,7 +347,7 @@ class InputSet:
             lows = [low for low, _ in box.values()]
             return max(lows), sum(lows)
 
-        return self._best([fold("max", dims), " + ".join(dims)], True, reach)
+        return self._best([dims], ["c0", " + ".join(dims)], reach)
 
     @question
     def largest(self) -> Member:
@@ -361,7 +365,8 @@ class InputSet:
             highs = [top(span) for span in box.values()]
             return -min(highs), -sum(highs)
 
-        return self._best([fold("min", dims), " + ".join(dims)], False, reach)
+        less = [f"-{x}" for x in dims]
+        return self._best([less], ["c0", " + ".join(less), *less], reach)
 
     @question
     def nearest(self, *sizes: int) -> Member:
@@ -375,7 +380,8 @@ class InputSet:
         if self._axes or not self.names:
             pairs = zip(self._axes, target, strict=True)
             return tuple(lone(axis.nearest(size)) for axis, size in pairs)
-        gaps = [f"max(x{i} - {v}, {v} - x{i})" for i, v in enumerate(target)]
+        gaps = [(f"x{i} - {v}", f"{v} - x{i}") for i, v in enumerate(target)]
+        each = [f"c{i}" for i in range(len(gaps))]
         larger = [f"-x{i}" for i in range(len(sizes))]
         wanted = dict(zip(self.shown, target, strict=True))
 
@@ -386,7 +392,7 @@ class InputSet:
             ]
             return max(far), sum(far)
 
-        return self._best([fold("max", gaps), " + ".join(gaps), *larger], True, reach)
+        return self._best([*gaps, each], [f"c{len(gaps)}", " + ".join(each), *larger], reach)
 
     def _target(self, sizes: Sequence[Any]) -> tuple[int, ...]:
         """Sizes given by a caller, one per shown name."""
@@ -420,19 +426,32 @@ class InputSet:
         if not self.names:
             yield from [()] * bool(self)
             return
+        for side in self._squares:
+            yield from self._within(side)
+
+    @cached_property
+    @question
+    def _squares(self) -> InputSet:
+        """The sides of the least squares that members fit into."""
         dims = [f"x{i}" for i in range(len(self.shown))]
-        side, inside = fold("max", dims), ", ".join(dims)
-        sides = InputSet(["side"], self.visible.apply(isl().Map(f"{{ [{inside}] -> [{side}] }}")))
-        for value in sides:
-            shell: Any = self.visible.intersect(isl().Set(f"{{ [{inside}] : {side} = {value} }}"))
-            points: list[Any] = []
-            shell.foreach_point(points.append)  # a call of python's there would swallow Ctrl-C
-            kind = isl().dim_type.set
-            found = [
-                tuple(int(p.get_coordinate_val(kind, i).to_python()) for i in range(len(dims)))
-                for p in points
-            ]
-            yield from sorted(found, key=lambda member: (sum(member), member))
+        side = isl().Map(f"{{ [{', '.join(dims)}] -> [{fold('max', dims)}] }}")
+        return InputSet(["side"], self.visible.apply(side))
+
+    @question
+    def _within(self, side: int) -> list[Point]:
+        """The members whose least square has that side, in order."""
+        dims = [f"x{i}" for i in range(len(self.shown))]
+        shell: Any = self.visible.intersect(
+            isl().Set(f"{{ [{', '.join(dims)}] : {fold('max', dims)} = {side} }}")
+        )
+        points: list[Any] = []
+        shell.foreach_point(points.append)  # a call of python's there would swallow Ctrl-C
+        kind = isl().dim_type.set
+        found = (
+            tuple(int(p.get_coordinate_val(kind, i).to_python()) for i in range(len(dims)))
+            for p in points
+        )
+        return sorted(found, key=lambda member: (sum(member), member))
 
     @question
     def runs(self) -> list[Run]:
@@ -454,6 +473,7 @@ class InputSet:
             yield [axis.runs() for axis in part._factors] if part._factors else None
 
     @cached_property
+    @question
     def _factors(self) -> tuple[InputSet, ...]:
         """The sets of the shown axes if this is their product, as isl decides; else none."""
         if self._axes:
@@ -462,6 +482,7 @@ class InputSet:
             return ()
         return tuple(self.axis(n) for n in self.shown)
 
+    @question
     def _products(self) -> list[InputSet]:
         """Disjoint sets whose union this is: products of their axes, where there are such."""
         if self._factors:
@@ -492,7 +513,10 @@ class InputSet:
         if len(self._listed._sides) > 1 or not all(side.plain for side in self._listed._sides):
             texts = [text for side in self._listed._sides if (text := _side_text(side))]
             return " and ".join(f"({t})" if " or " in t and len(texts) > 1 else t for t in texts)
-        texts = [part._part_text() for part in sorted(self._products(), key=InputSet._rank)]
+        products = self._products()
+        if len(products) > 1:
+            products = sorted(products, key=InputSet._rank)
+        texts = [part._part_text() for part in products]
         if len(texts) == 1:
             return texts[0]
         return " or ".join(f"({t})" if " and " in t else t for t in texts)
@@ -583,28 +607,8 @@ class InputSet:
         return f"$\\displaystyle {sympy.latex(self.as_sympy())}$"
 
 
-def _optimum(
-    isl_set: islpy.Set, inside: str, terms: Sequence[str], *, least: bool
-) -> tuple[Point, Point]:
-    """The costs and the sizes of the member that comes first (or last) by isl terms.
-
-    Each term is optimised alone, part by part, and then fixed: isl's own lexmin of several terms
-    fails on some sets with strides (``affine expression involves some of the domain dimensions``),
-    and its minimum of a set with an empty part is wrong.
-    """
-    left, values = isl_set, []
-    for term in terms:
-        image = left.apply(isl().Map(f"{{ [{inside}] -> [{term}] }}"))
-        ends = [
-            int((part.dim_min_val(0) if least else part.dim_max_val(0)).to_python())
-            for part in nonempty(image)
-        ]
-        values.append(min(ends) if least else max(ends))
-        left = left.intersect(isl().Set(f"{{ [{inside}] : {term} = {values[-1]} }}"))
-    member = tuple(values[-len(inside.split(", ")) :])
-    return tuple(v if least else -v for v in values), member
-
-
+@lru_cache(maxsize=1024)
+@question
 def _free(name: str) -> Region:
     """All positive values of a size."""
     return Region((name,), {frozenset(): isl().Set("{ [x] : x >= 1 }")})
@@ -665,7 +669,7 @@ def input_set(
                 f"{name} may be 0 or less, and sets are of positive sizes",
                 cure=f'declare it positive: symcnn.symbols("{name}"), or give it a number',
             )
-    return InputSet(names, region(names, requirements), batch=batch, at=at)
+    return InputSet(names, region(tuple(names), requirements), batch=batch, at=at)
 
 
 def always(

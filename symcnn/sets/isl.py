@@ -1,17 +1,23 @@
 """isl, with a bound on its work: Presburger sets as C values.
 
 **A question has a budget of steps**, counted by isl itself and so the same on every machine. What
-would take more raises `Undecidable` instead of running on; `steps` gives more. Ctrl-C is seen
-between the calls, of which a question makes many: mostly within half a second.
+would take more raises `Undecidable` instead of running on; `steps` gives more. isl has one counter
+of steps for all: the questions of several threads take turns.
+
+**A call of isl has a slice of the budget**, since python runs nothing, Ctrl-C neither, before it
+returns: `breathe` stands between the calls, and begins a new slice when a good part of the last one
+is taken. A slice of the budget that is given by default takes less than a second.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache, wraps
 from itertools import combinations
+from threading import RLock
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from symcnn.errors import Undecidable
@@ -23,22 +29,26 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MANY",
+    "breathe",
     "coalesced",
     "empty",
     "fold",
     "is_product",
     "isl",
     "nonempty",
+    "optimum",
     "ordered",
+    "overdraw",
     "parsed",
     "parts",
     "question",
-    "restart",
     "spent",
     "steps",
     "stripes",
     "too_much",
     "tried",
+    "within",
+    "without",
 ]
 
 #: So many parts are simplified against each other, so many values of a size gone through.
@@ -46,6 +56,9 @@ MANY = 1024
 
 #: What a question may take if nothing else is said: mostly less than half a second.
 STEPS = 10_000_000
+
+#: The slices of a budget, and the least there is.
+SLICES, SLICE = 5, 1_000_000
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -82,45 +95,110 @@ def steps(most: int) -> Iterator[None]:
         _most.reset(token)
 
 
+class _Meter:
+    """The steps of the question in force: of all threads one asks at a time."""
+
+    def __init__(self) -> None:
+        self.turn = RLock()
+        self.outside = 0  # steps outside of questions; 0: no limit. The tests allow one
+        self.left = self.slice = self.limit = self.more = 0
+
+    def start(self) -> None:
+        """The whole budget anew."""
+        self.left = _most.get()
+        self.slice = self.more = max(self.left // SLICES, SLICE)
+        self.grant(self.slice)
+
+    def grant(self, most: int) -> None:
+        """So many steps from here on, of those left; one step, which ends all, if none is left."""
+        self.limit = max(min(most, self.left), 1)
+        context = isl().DEFAULT_CONTEXT
+        context.set_max_operations(self.limit)
+        context.reset_operations()
+
+    def settle(self) -> None:
+        """What was taken is taken off, up to twice as much.
+
+        isl tells no count, but makes no number when the count has reached the limit.
+        """
+        low, high = 0, self.limit.bit_length()  # the count is below 2**high
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if self.reached(1 << middle) else (low, middle)
+        self.left -= 1 << high
+
+    def reached(self, count: int) -> bool:
+        """Whether so many steps were taken since the last grant."""
+        context = isl().DEFAULT_CONTEXT
+        context.set_max_operations(max(count, 1))
+        try:
+            isl().Val.zero(context)
+        except isl().Error:
+            return True
+        finally:
+            context.set_max_operations(self.limit)
+        return False
+
+    def stop(self) -> None:
+        """Outside of questions nothing is counted."""
+        isl().DEFAULT_CONTEXT.set_max_operations(self.outside)
+        isl().DEFAULT_CONTEXT.reset_operations()
+
+
+_meter = _Meter()
+if hasattr(os, "register_at_fork"):  # the thread whose turn it was is not in the child
+    os.register_at_fork(after_in_child=lambda: setattr(_meter, "turn", RLock()))
+
+
 def question(ask: Callable[P, R]) -> Callable[P, R]:
     """A question about sets: one that others lead to shares the budget of the first."""
 
     @wraps(ask)
     def asked(*args: P.args, **kwargs: P.kwargs) -> R:
         if _asking.get():
+            breathe()
             return ask(*args, **kwargs)
-        token = _asking.set(True)
-        restart()
-        try:
-            return ask(*args, **kwargs)
-        except isl().Error as error:
-            if spent(error):
-                raise too_much() from None
-            if "Assertion" in str(error):  # the only failure that is isl's own
-                raise Undecidable(
-                    f"isl fails inside: {error}", cure="give a size a number"
-                ) from error
-            raise
-        finally:
-            isl().DEFAULT_CONTEXT.set_max_operations(0)
-            isl().DEFAULT_CONTEXT.reset_operations()
-            _asking.reset(token)
+        with _meter.turn:
+            token = _asking.set(True)
+            try:
+                _meter.start()
+                return ask(*args, **kwargs)
+            except isl().Error as error:
+                if spent(error):
+                    raise too_much() from None
+                if "Assertion" in str(error):  # the only failure that is isl's own
+                    raise Undecidable(
+                        f"isl fails inside: {error}", cure="give a size a number"
+                    ) from error
+                raise
+            finally:
+                _meter.stop()
+                _asking.reset(token)
 
     return asked
 
 
-def restart() -> None:
-    """The whole budget anew."""
-    context = isl().DEFAULT_CONTEXT
-    context.set_max_operations(_most.get())
-    context.reset_operations()
+def breathe() -> None:
+    """Between two calls of isl: the next one has most of a slice."""
+    if _asking.get() and _meter.reached(_meter.limit // 4):
+        _meter.settle()
+        _meter.grant(_meter.slice)
 
 
+def overdraw() -> None:
+    """A last slice, once in a question, to find out what took all of the budget."""
+    _meter.settle()
+    _meter.left, _meter.more = _meter.left + _meter.more, 0
+    _meter.grant(_meter.slice)
+
+
+@question
 def tried(ask: Callable[[islpy.Set], R], isl_set: islpy.Set, otherwise: R, most: int = 20_000) -> R:
-    """What makes words shorter is tried, with a few steps of its own; `otherwise` if they end."""
-    context = isl().DEFAULT_CONTEXT
-    context.set_max_operations(most)
-    context.reset_operations()
+    """What makes words shorter is tried, with a part of what the question has left; `otherwise` if
+    that ends.
+    """
+    _meter.settle()
+    _meter.grant(most)
     try:
         return ask(isl_set)
     except isl().Error as error:
@@ -128,11 +206,8 @@ def tried(ask: Callable[[islpy.Set], R], isl_set: islpy.Set, otherwise: R, most:
             raise
         return otherwise
     finally:
-        if _asking.get():
-            restart()
-        else:
-            context.set_max_operations(0)
-            context.reset_operations()
+        _meter.settle()
+        _meter.grant(_meter.slice)
 
 
 def spent(error: Exception) -> bool:
@@ -160,6 +235,7 @@ def too_much(what: str = "this set") -> Undecidable:
 @lru_cache(maxsize=1024)
 def parsed(text: str) -> islpy.Set:
     """The isl set of a text. What is required of H mostly is of W too: the text is the same."""
+    breathe()
     found: islpy.Set = isl().Set(text)
     return coalesced(found)
 
@@ -173,6 +249,7 @@ def empty(dims: int) -> islpy.Set:
 def parts(isl_set: islpy.Set) -> list[islpy.Set]:
     """The set as disjoint basic sets."""
     basics = nonempty(coalesced(isl_set))
+    breathe()
     if len(basics) < 2 or _apart(basics):
         return basics
     try:
@@ -182,7 +259,7 @@ def parts(isl_set: islpy.Set) -> list[islpy.Set]:
             raise
         disjoint = basics[0]
         for basic in basics[1:]:
-            disjoint = disjoint.union(basic.subtract(disjoint))
+            disjoint = disjoint.union(without(basic, disjoint))
     return nonempty(coalesced(disjoint))
 
 
@@ -201,11 +278,13 @@ def _apart(basics: Sequence[Any]) -> bool:
 
 def nonempty(isl_set: islpy.Set) -> list[islpy.Set]:
     """The basic sets, each as a set, without empty ones."""
+    breathe()
     return [isl().Set.from_basic_set(b) for b in isl_set.get_basic_sets() if not b.is_empty()]
 
 
 def coalesced(isl_set: islpy.Set) -> islpy.Set:
     """The same set in fewer parts, where isl manages (its coalescing fails on rare sets)."""
+    breathe()
     if isl_set.n_basic_set() > MANY:  # every pair of parts is compared
         return isl_set
     try:
@@ -214,6 +293,24 @@ def coalesced(isl_set: islpy.Set) -> islpy.Set:
         if spent(error):
             raise
         return isl_set
+
+
+def without(isl_set: islpy.Set, other: islpy.Set) -> islpy.Set:
+    """What is in the first set only, taken off part by part, as isl does: a breath for each."""
+    for part in other.get_basic_sets() if other.n_basic_set() > 1 else [other]:
+        breathe()
+        isl_set = isl_set.subtract(part)
+    return isl_set
+
+
+def within(isl_set: islpy.Set, other: islpy.Set) -> bool:
+    """Whether the first is a subset of the second, asked part by part."""
+    if isl_set.n_basic_set() == 1 == other.n_basic_set():
+        breathe()
+        return bool(isl_set.is_subset(other))
+    return all(
+        without(isl().Set.from_basic_set(p), other).is_empty() for p in isl_set.get_basic_sets()
+    )
 
 
 def is_product(isl_set: islpy.Set) -> bool:
@@ -248,16 +345,17 @@ def stripes(isl_set: islpy.Set, most: int = 4) -> list[islpy.Set]:
         if stripe is None or len(found) == most:
             return [isl_set]
         found.append(stripe)
-        left = coalesced(left.subtract(stripe))
+        left = coalesced(without(left, stripe))
     return [*found, left]
 
 
 def _stripe(isl_set: islpy.Set, name: str, names: Sequence[str]) -> islpy.Set | None:
     """Some values of one size, not all, times all values of the others."""
+    breathe()
     others = [other for other in names if other != name]
     line, rest = ordered(isl_set, names, [name]), ordered(isl_set, names, others)
     hull = ordered(line.flat_product(rest), [name, *others], names)
-    full = line.subtract(ordered(hull.subtract(isl_set), names, [name]))
+    full = without(line, ordered(without(hull, isl_set), names, [name]))
     if full.is_empty() or full.is_equal(line):
         return None
     return coalesced(ordered(full.flat_product(rest), [name, *others], names))
@@ -293,13 +391,38 @@ def ordered(isl_set: islpy.Set, have: Sequence[str], names: Sequence[str]) -> is
         return isl_set
     dims = {n: f"x{i}" for i, n in enumerate(have)}
     source, target = ", ".join(dims.values()), ", ".join(dims[n] for n in names)
+    breathe()
     return isl_set.apply(isl().Map(f"{{ [{source}] -> [{target}] }}"))
 
 
 def ends(isl_set: islpy.Set, axis: int) -> tuple[int, int | None]:
     """The least and the greatest value along an axis of a set that is not empty; None: no end."""
+    breathe()
     low, high = isl_set.dim_min_val(axis), isl_set.dim_max_val(axis)
     return int(low.to_python()), None if high.is_infty() else int(high.to_python())
+
+
+def optimum(
+    isl_set: islpy.Set, dims: Sequence[str], costs: Sequence[Sequence[str]], terms: Sequence[str]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What the isl terms come to at the member for which they are least, one after the other; and
+    the member.
+
+    *The least of a maximum is linear*: each cost is a dimension c0, c1, ... of its own, at least
+    as large as its terms, and nothing is cut into the cases of which is the largest. Each term is
+    optimised alone, part by part, and then fixed: isl's own lexmin of several terms fails on some
+    sets with strides (``affine expression involves some of the domain dimensions``), and its
+    minimum of a set with an empty part is wrong.
+    """
+    inside = ", ".join([*dims, *(f"c{i}" for i in range(len(costs)))])
+    bounds = [f"c{i} >= {term}" for i, cost in enumerate(costs) for term in cost]
+    lift = isl().Map(f"{{ [{', '.join(dims)}] -> [{inside}] : {' and '.join(bounds)} }}")
+    left, values = isl_set.apply(lift), []
+    for term in terms:
+        image = left.apply(isl().Map(f"{{ [{inside}] -> [{term}] }}"))
+        values.append(min(int(part.dim_min_val(0).to_python()) for part in nonempty(image)))
+        left = left.intersect(isl().Set(f"{{ [{inside}] : {term} = {values[-1]} }}"))
+    return tuple(values), tuple(values[-len(dims) :])
 
 
 def fold(function: str, terms: Sequence[str]) -> str:

@@ -6,7 +6,8 @@ users never reach isl's parser. What is not becomes a union of what is, by the l
 isl is handed:
 
 - a bound on one monotone atom moves inside: ``floor(e/m) >= t`` is ``e >= m*t``, and
-  ``trunc(double(e)*scale) >= t`` is ``e >= `` the least such value, found by bisection;
+  ``trunc(double(e)*scale) >= t`` is ``e >= `` the least such value, found by bisection; so is what
+  grows with one size, however many atoms it has;
 - **what is equal is substituted first**: where requirements leave one size in a few residue classes
   ``H = p*q + r``, the others are written in q, where the floor normal form has taken their floors
   apart, and so on: every level of a network asks its question at its own scale;
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import reduce
+from functools import lru_cache, reduce
 from math import lcm
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ from symcnn.sets.condition import (
     subexpressions,
     substituted,
 )
-from symcnn.sets.downset import Bound
+from symcnn.sets.downset import FAR, Bound, grows, least
 from symcnn.sets.isl import (
     MANY,
     coalesced,
@@ -42,8 +43,8 @@ from symcnn.sets.isl import (
     ends,
     fold,
     isl,
+    overdraw,
     parsed,
-    restart,
     spent,
     too_much,
 )
@@ -94,7 +95,23 @@ class Writer:
         """``expr >= 0``; a bound on a single monotone atom moves inside it."""
         if isinstance(expr, int):
             return "true" if expr >= 0 else "false"
-        return _bound(expr, self.at_least_zero) or f"{self.term(expr)} >= 0"
+        inside = _bound(expr, self.at_least_zero) or self._edge(expr)
+        return inside or f"{self.term(expr)} >= 0"
+
+    def _edge(self, expr: Size) -> str | None:
+        """``expr >= 0`` for what grows, or falls, with the one size it speaks of: a bound on it."""
+        names = [n for n in symbols_of(expr) if n in self.names]
+        if len(names) != 1 or len(symbols_of(expr)) != 1:
+            return None
+        if all(type(atom) is sz.Symbol for atom in expr.atoms()):
+            return None
+        name, x = names[0], self.names[names[0]]
+        if grows(expr):
+            edge = least(self.low, FAR, lambda v: bool(expr.at({name: v}) >= 0))
+            return f"{x} >= {edge}" if edge <= FAR else "false"
+        if grows(-expr):
+            return f"{x} < {least(self.low, FAR, lambda v: bool(expr.at({name: v}) < 0))}"
+        return None
 
     def zero(self, expr: Int) -> str:
         """``expr == 0``."""
@@ -183,7 +200,7 @@ class Writer:
         """The refusal that names the requirement at which the steps ran out."""
         if not spent(error):
             return error
-        restart()
+        overdraw()
         found = self._set(())
         for requirement in requirements:
             try:
@@ -268,15 +285,16 @@ class Sizes:
 # Requirements together -------------------------------------------------------------------------
 
 
-def region(names: Sequence[str], requirements: Iterable[Requirement]) -> list[Region]:
+@lru_cache(maxsize=1024)
+def region(names: tuple[str, ...], requirements: tuple[Requirement, ...]) -> tuple[Region, ...]:
     """The positive sizes at which all requirements hold, as a product: a region for each group of
     sizes that they tie together.
 
     Raises Undecidable for a requirement that no law makes decidable.
     """
-    requirements = [r for _, r in tightest(requirements)]
+    tight = [r for _, r in tightest(requirements)]
     left: list[Requirement] = []
-    for requirement in requirements:
+    for requirement in tight:
         left += _apart(requirement)
     left = _as_multiples(_with_fixed(left))
     groups = tied(names, (r.symbols for r in left)) or [()]
@@ -285,8 +303,8 @@ def region(names: Sequence[str], requirements: Iterable[Requirement]) -> list[Re
         asked[next((g for g in groups if requirement.symbols & {*g}), groups[0])].append(
             requirement
         )
-    parts = [*_parts_of(requirements)]
-    return [_group(group, mine, parts) for group, mine in asked.items()]
+    parts = [*_parts_of(tight)]
+    return tuple(_group(group, mine, parts) for group, mine in asked.items())
 
 
 class _Anything:

@@ -9,10 +9,11 @@ a case is empty is asked of isl for each box between two steps of a staircase.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import lru_cache
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
+from symcnn.lazy import cached_property
 from symcnn.sets.downset import (
     BOXES,
     FAR,
@@ -25,7 +26,7 @@ from symcnn.sets.downset import (
     too_many,
     verdict,
 )
-from symcnn.sets.isl import coalesced, empty, ends, isl, ordered
+from symcnn.sets.isl import breathe, coalesced, empty, ends, isl, ordered, question, within, without
 
 if TYPE_CHECKING:
     import islpy
@@ -34,6 +35,16 @@ __all__ = ["Region"]
 
 _Bounds = frozenset[Bound]
 Point = tuple[int, ...]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _once(made: Callable[P, R]) -> Callable[P, R]:
+    """What is made of the same regions is made once: forwards ask the same again and again, and
+    isl's python package keeps 32 bytes of every set that a call is given, for ever.
+    """
+    return cast("Callable[P, R]", lru_cache(maxsize=1024)(made))
 
 
 class Region:
@@ -50,6 +61,7 @@ class Region:
         """The union of the members of isl sets that keep bounds."""
         found: dict[_Bounds, Any] = {}
         for isl_set, bounds in cases:
+            breathe()
             kept = _merged(names, isl_set, bounds)
             if kept is not None:
                 known = found.get(kept)
@@ -120,6 +132,7 @@ class Region:
                 box = _box(self.names, isl_set)
                 heappush(heap, (reach(box), len(heap), (bounds, isl_set, box)))
         for number in range(BOXES):
+            breathe()
             cost, _, found = heappop(heap)
             if len(found) == 1:
                 return cost, found[0]
@@ -144,6 +157,7 @@ class Region:
 
     # algebra
 
+    @_once
     def intersect(self, other: Region) -> Region:
         """What is in both."""
         return Region.of(
@@ -155,10 +169,12 @@ class Region:
             ),
         )
 
+    @_once
     def union(self, other: Region) -> Region:
         """What is in one of the two."""
         return Region.of(self.names, ((s, b) for r in (self, other) for b, s in r.cases.items()))
 
+    @_once
     def subtract(self, other: Region) -> Region:
         """What is in this one only: outside the isl set of each case of the other, or against one
         of its bounds.
@@ -170,7 +186,7 @@ class Region:
 
     def _without(self, isl_set: Any, bounds: _Bounds) -> Iterator[tuple[Any, Iterable[Bound]]]:
         for mine, s in self.cases.items():
-            yield s.subtract(isl_set), mine
+            yield without(s, isl_set), mine
             kept = list(mine)
             for bound in sorted(bounds - mine, key=str):
                 yield s.intersect(isl_set), [*kept, bound.contrary]
@@ -180,12 +196,17 @@ class Region:
         """Whether every member is one of `other`."""
         return self.subtract(other).is_empty()
 
+    @_once
     def is_equal(self, other: Region) -> bool:
         """Whether both have the same members."""
         if self.plain and other.plain:
-            return bool(self.isl.is_equal(other.isl))
+            return within(self.isl, other.isl) and within(other.isl, self.isl)
         return self.is_subset(other) and other.is_subset(self)
 
+    def __deepcopy__(self, memo: Mapping[int, Any]) -> Region:
+        return self
+
+    @question
     def __reduce__(self) -> Any:
         return _loaded, (self.names, [(s.to_str(), bounds) for bounds, s in self.cases.items()])
 
@@ -193,8 +214,10 @@ class Region:
 
     def over(self, names: Sequence[str]) -> Region:
         """The projection on `names`, in their order."""
-        if self.names == tuple(names):
-            return self
+        return self if self.names == tuple(names) else self._projected(tuple(names))
+
+    @_once
+    def _projected(self, names: tuple[str, ...]) -> Region:
         cases = [
             (ordered(s, self.names, names), bounds)
             if all(b.symbols <= {*names} for b in bounds)
@@ -208,22 +231,24 @@ class Region:
         """The product of regions over different sizes, in the order of `names`."""
         if len(factors) == 1:
             return factors[0].over(names)
-        have: list[str] = []
-        cases: list[tuple[Any, _Bounds]] = [(isl().Set("{ [] }"), frozenset())]
-        for number, factor in enumerate(factors):
-            cases = [
-                (s.flat_product(t) if number else t, a | b)
-                for s, a in cases
-                for b, t in factor.cases.items()
-            ]
-            have += factor.names
-        return Region(have, {}).joined(cases).over(names)
-
-    def joined(self, cases: Sequence[tuple[islpy.Set, _Bounds]]) -> Region:
-        """A region over the same names."""
-        return Region.of(self.names, cases)
+        return _product(tuple(names), tuple(factors))
 
 
+@_once
+def _product(names: tuple[str, ...], factors: tuple[Region, ...]) -> Region:
+    have: list[str] = []
+    cases: list[tuple[Any, _Bounds]] = [(isl().Set("{ [] }"), frozenset())]
+    for number, factor in enumerate(factors):
+        cases = [
+            (s.flat_product(t) if number else t, a | b)
+            for s, a in cases
+            for b, t in factor.cases.items()
+        ]
+        have += factor.names
+    return Region.of(have, cases).over(names)
+
+
+@question
 def _loaded(names: Sequence[str], cases: Iterable[tuple[str, _Bounds]]) -> Region:
     return Region(names, {bounds: isl().Set(text) for text, bounds in cases})
 
@@ -245,6 +270,7 @@ def _nothing(names: Sequence[str], isl_set: Any, bounds: _Bounds) -> bool:
         return bool(isl_set.is_empty())
 
     def sample(box: Box) -> dict[str, int] | None:
+        breathe()
         found = isl_set.intersect(isl().Set(_text(names, [box])))
         if found.is_empty():
             return None
@@ -290,7 +316,8 @@ def _resolved(cases: dict[_Bounds, Any]) -> dict[_Bounds, Any]:
         cases[both] = whole if known is None else coalesced(known.union(whole))
     for bounds in sorted(cases, key=len):
         for more in [b for b in cases if bounds in cases and bounds < b]:
-            rest = cases[more].subtract(cases[bounds])
+            breathe()
+            rest = without(cases[more], cases[bounds])
             if rest.is_empty():
                 del cases[more]
             else:
@@ -301,6 +328,7 @@ def _resolved(cases: dict[_Bounds, Any]) -> dict[_Bounds, Any]:
 def _opposite(cases: Mapping[_Bounds, Any]) -> tuple[_Bounds, Bound] | None:
     for one in cases:
         for bound in one:
+            breathe()
             other = cases.get(one - {bound} | {bound.contrary})
             if bound.above and other is not None and other.is_equal(cases[one]):
                 return one, bound

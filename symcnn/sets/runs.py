@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from symcnn.algebra.size import Size
 from symcnn.errors import Undecidable
 from symcnn.sets.condition import Condition
-from symcnn.sets.isl import empty, ends, isl, parts
+from symcnn.sets.isl import empty, ends, isl, parts, without
 
 if TYPE_CHECKING:
     import islpy
@@ -95,11 +95,11 @@ def runs_of(isl_set: islpy.Set, most: int = 16 * _LONGEST) -> list[Run]:
         }
         period, residues = _least_period(period, residues)
         whole = _periodic(period, residues, 1)
-        missing = whole.subtract(isl_set)
+        missing = without(whole, isl_set)
         start = 1 if missing.is_empty() else (ends(missing, 0)[1] or 0) + 1
         firsts = (start + (r - start) % period for r in residues)
         found = [Run(first, None, period) for first in firsts]
-        rest = isl_set.subtract(_periodic(period, residues, start))
+        rest = without(isl_set, _periodic(period, residues, start))
     else:
         rest = isl_set
     return sorted([*found, *_finite(rest)], key=lambda run: (run.first, run.step))

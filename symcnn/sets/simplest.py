@@ -13,14 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
-from itertools import islice, product
+from heapq import heappop, heappush
+from itertools import islice
 from math import gcd
 from typing import Any
 
 from symcnn.algebra import size as sz
 from symcnn.algebra.size import Atom, Floor, Int, Max, Size, Symbol, evaluate, symbols_of
 from symcnn.errors import SymcnnError
+from symcnn.lazy import cached_property
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.sets.downset import grows
 from symcnn.sets.inputset import InputSet, input_set
@@ -220,11 +221,28 @@ class Simplest:
             [start + m * k for k in ((0, 1, 2, 5, 30) if m else (0,))]
             for m, _, start in (self._classes[name] for name in names)
         ]
-        tried = sorted(product(*(range(len(s)) for s in steps)), key=lambda i: (max(i), sum(i)))
-        for places in tried[:200]:
+        for places in islice(_outwards([len(s) for s in steps]), 200):
             yet = {n: s[i] for n, s, i in zip(names, steps, places, strict=True)}
             if yet in self.domain:
                 yield yet
+
+
+def _outwards(lengths: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """The places of a grid: by their greatest index, then by the sum of all.
+
+    >>> list(_outwards([2, 3]))
+    [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (1, 2)]
+    """
+    origin = (0,) * len(lengths)
+    heap, seen = [(0, 0, origin)], {origin}
+    while heap:
+        _, _, place = heappop(heap)
+        yield place
+        for axis, length in enumerate(lengths):
+            further = (*place[:axis], place[axis] + 1, *place[axis + 1 :])
+            if further[axis] < length and further not in seen:
+                seen.add(further)
+                heappush(heap, (max(further), sum(further), further))
 
 
 #: Of so many expressions isl is asked which of two is the greater.

@@ -10,13 +10,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from functools import cached_property, wraps
+from functools import wraps
 from typing import Any, Self, TypeVar
 
 from symcnn.algebra.expr import Expr, Number
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, evaluate, lows, spelling, symbols_of
 from symcnn.errors import BadSpec, Undecidable
+from symcnn.lazy import cached_property
 from symcnn.sets.condition import Requirement, subexpressions
 from symcnn.sets.grammar import check_sizes
 from symcnn.sets.inputset import InputSet, input_set

@@ -15,6 +15,8 @@ import griffe
 
 __all__ = ["Docstrings", "sections"]
 
+griffe.stdlib_decorators["symcnn.lazy.cached_property"] = {"cached", "property"}
+
 _HEADS = re.compile(r"(Args|Attributes|Raises|Returns|Yields|Examples?):$")
 
 

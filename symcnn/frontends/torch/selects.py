@@ -29,13 +29,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property, lru_cache, reduce
+from functools import lru_cache, reduce
 from itertools import pairwise
 from types import CodeType, FunctionType
 from typing import Any
 
 from symcnn.algebra.size import Atom, Floor, Int, Max, Size, floordiv, maximum
 from symcnn.frontends.torch.sizes import Dim
+from symcnn.lazy import cached_property
 from symcnn.sets.condition import Condition
 from symcnn.trace.tape import current_tape, entails
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -54,6 +53,7 @@ from symcnn.frontends.torch.tensors import (
 from symcnn.frontends.torch.values import Values
 from symcnn.frontends.torch.where import caller, custom_function
 from symcnn.frontends.torch.writes import Writes
+from symcnn.lazy import cached_property
 from symcnn.ops.dtypes import result_type
 from symcnn.ops.operation import TARGETS, Operation, record_of
 from symcnn.ops.registry import as_sizes, same_axes

@@ -60,6 +60,11 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.parts: dict[int, list[tuple[torch.Tensor, Any]]] = {}  # traced, by storage
         self.wholes: dict[tuple[int, int], Any] = {}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """A word to torch: what is not compiled needs no compiler, which takes seconds to load."""
+        return False
+
     # calls
 
     def run(self, func: Any, args: Any, kwargs: Any) -> Any:

@@ -7,12 +7,12 @@ total, a table, a tree of modules or a share needs. `symcnn.questions.cost.cost`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property
 from typing import Any, Self
 
 from symcnn.algebra.series import summation
 from symcnn.algebra.size import Int, Max, Size, maximum, prod, sole_atom
 from symcnn.errors import BadSpec, SymcnnError, Undecidable, UnsupportedOperation
+from symcnn.lazy import cached_property
 from symcnn.ops.autograd import Gradients, gradients
 from symcnn.ops.dtypes import BYTES
 from symcnn.ops.storage import Memory, Storage, in_place, refusal

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, singledispatch
+from functools import singledispatch
 from typing import Any, Union
 
 import sympy
@@ -22,6 +22,7 @@ from symcnn.algebra.axis import AxisMap, Folded, Resample, Roll, Scatter, Window
 from symcnn.algebra.expr import Expr, from_sympy
 from symcnn.algebra.size import Int, Size, Symbol, evaluate, exact_div, maximum, minimum, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, Undecidable, UnsupportedOperation
+from symcnn.lazy import cached_property
 from symcnn.questions.field.alignment import Alignment, aligned
 from symcnn.questions.field.field_at import FieldAt
 from symcnn.questions.field.passed import Branches, Pass, axis_name, half

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Pick, Whole
 from symcnn.algebra.taps import Laid, Tap
+from symcnn.lazy import cached_property
 
 if TYPE_CHECKING:
     import numpy as np

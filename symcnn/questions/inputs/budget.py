@@ -15,8 +15,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
-from itertools import chain
+from functools import partial
+from itertools import chain, combinations
 from math import gcd
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +24,12 @@ from symcnn.algebra import size as sz
 from symcnn.algebra.factor import factors
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import NoSolution, Undecidable
+from symcnn.lazy import cached_property
 from symcnn.progress import watched
 from symcnn.questions.inputs.boxes import Axis, Box, Point, distance, endless, last_fitting
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, Member, input_set
-from symcnn.sets.isl import isl
+from symcnn.sets.isl import isl, question
 from symcnn.sets.runs import Run
 from symcnn.shown import Shown
 
@@ -219,18 +220,17 @@ def _fits(budgets: Sequence[Budget], names: Sequence[str], point: Sequence[int])
     return all(b.cost(sizes) <= b.limit for b in budgets)
 
 
+@question
 def _is_chain(base: InputSet) -> bool:
     """Whether of two members one is at least as large along every axis."""
-    n = len(base.shown)
-    if n == 1:
-        return True
-    a, b = ([f"{c}{i}" for i in range(n)] for c in "ab")
-    space = f"[{', '.join(a + b)}]"
-    pairs = base.visible.flat_product(base.visible)
-    crossing = " or ".join(
-        f"(a{i} < b{i} and a{j} > b{j})" for i in range(n) for j in range(n) if i != j
-    )
-    return bool(pairs.intersect(isl().Set(f"{{ {space} : {crossing} }}")).is_empty())
+    return not any(_crosses(base.axis(*pair)) for pair in combinations(base.shown, 2))
+
+
+def _crosses(plane: InputSet) -> bool:
+    """Whether of two members, over two sizes, each has the greater one of its own."""
+    pairs = plane.visible.flat_product(plane.visible)
+    crossing = isl().Set("{ [a, b, c, d] : a < c and b > d }")
+    return not pairs.intersect(crossing).is_empty()
 
 
 def _steps(hull: tuple[Axis, ...], fits: Callable[[Sequence[int]], bool], *, below: bool) -> str:
@@ -250,6 +250,11 @@ def _steps(hull: tuple[Axis, ...], fits: Callable[[Sequence[int]], bool], *, bel
         if not below:
             strips.append(f"x0 >= {last + 1} and x1 >= 1")
     return f"{{ [x0, x1] : {' or '.join(strips) or 'false'} }}"
+
+
+@question
+def _read(text: str) -> Any:
+    return isl().Set(text)
 
 
 def _hull(runs: Sequence[Run]) -> Run:
@@ -309,7 +314,7 @@ class BudgetedSet(InputSet):
         regions += [_steps(hull, partial(_fits, f, names), below=False) for f in self.floors]
         found = self.base
         for region in regions:
-            found = found & InputSet(names, isl().Set(region), batch=self.batch)
+            found = found & InputSet(names, _read(region), batch=self.batch)
         return found._sides
 
     def _fits_budgets(self, point: Sequence[int]) -> bool:

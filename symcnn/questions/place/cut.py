@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from math import lcm
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +36,7 @@ from symcnn.algebra.axis import (
 )
 from symcnn.algebra.size import Size, evaluate, symbols_of
 from symcnn.errors import Undecidable
+from symcnn.lazy import cached_property
 from symcnn.ops.operation import operation_of
 from symcnn.questions.field.readings import used
 from symcnn.shown import Shown

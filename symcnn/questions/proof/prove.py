@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property, reduce
+from functools import reduce
 from operator import and_
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from typing import Any
 from symcnn.algebra.factor import factors, text
 from symcnn.algebra.size import Int, Scaled, Size, Symbol, evaluate, prod, sole_atom, symbols_of
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
+from symcnn.lazy import cached_property
 from symcnn.ops.shape import reshaped, under_what_is_known
 from symcnn.questions.cost.cost import total_macs
 from symcnn.questions.inputs.domain import first_failure, listed

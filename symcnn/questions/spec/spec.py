@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cached_property
 from typing import Any
 
 from symcnn.algebra.size import Int, Size, Symbol, symbols_of
 from symcnn.errors import BadSpec, SymcnnError
+from symcnn.lazy import cached_property
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.spec.parts import Box, Wish, boxes, compares, wishes
 from symcnn.sets.runs import Run

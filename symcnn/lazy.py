@@ -1,0 +1,26 @@
+"""Properties that are computed once, without a lock.
+
+Before python 3.12 `functools.cached_property` holds a lock while it computes, one for all instances
+of a class: two threads whose properties need each other's wait for ever. What is computed here has
+one value, so that two threads may both compute it.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+__all__ = ["cached_property"]
+
+if TYPE_CHECKING:
+    cached_property = functools.cached_property
+else:
+
+    class cached_property(functools.cached_property):  # noqa: N801
+        """`functools.cached_property` as it is from python 3.12 on."""
+
+        def __get__(self, instance: Any, owner: type | None = None) -> Any:
+            if instance is None:
+                return self
+            value = self.func(instance)
+            return vars(instance).setdefault(self.attrname, value)
