@@ -27,7 +27,7 @@ from symcnn.questions.cost.cost import measure, total_flops, total_macs
 from symcnn.questions.explain import explain
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.inputs.diagnose import Diagnosis, Failure
-from symcnn.questions.inputs.domain import Reason, listed, reasons
+from symcnn.questions.inputs.domain import Reason, assignment, reasons
 from symcnn.questions.inputs.refit import joined, refits
 from symcnn.questions.inputs.solve import solve
 from symcnn.questions.place.pools import PlainPool
@@ -118,7 +118,7 @@ class Branched(Network):
             return branch
         where = f" at {refusal.path[-1].where}: {refusal.said}" if refusal and refusal.said else ""
         raise InvalidInput(
-            f"the model refuses {listed(values)}{where}", cure=lambda: _cure(self, values)
+            f"the model refuses {assignment(values)}{where}", cure=lambda: _cure(self, values)
         )
 
     def _each(self, ask: Callable[[Network], Any]) -> Any:
@@ -192,8 +192,9 @@ class Branched(Network):
         return str(self.outputs) if shape is None else str(shape)
 
     @cached_property
-    def _all_symbols(self) -> frozenset[str]:
-        return frozenset[str]().union(*(net._all_symbols for net in self.nets))
+    def free_symbols(self) -> frozenset[str]:
+        """The symbols of inputs, outputs and requirements."""
+        return frozenset[str]().union(*(net.free_symbols for net in self.nets))
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
@@ -310,7 +311,7 @@ class Branched(Network):
 
     def diagnose(self, **sizes: int) -> Diagnosis:
         """See `Network.diagnose`: in the branch that the sizes take."""
-        values = self._values({"N": 1} | sizes if "N" in self.symbols else sizes)
+        values = self.complete_sizes({"N": 1} | sizes if "N" in self.symbols else sizes)
         try:
             net = self.branch_at(**values)
         except InvalidInput as error:
@@ -327,7 +328,7 @@ class Branched(Network):
             return joined(self._those(lambda net: refits(net, output), NoSolution))
         if sizes:
             given = {"N": 1} | sizes if "N" in self.symbols else sizes
-            return self.branch_at(**self._values(given)).fix(**sizes)
+            return self.branch_at(**self.complete_sizes(given)).fix(**sizes)
         found = {str(fix): fix for net in self.nets for fix in net.fix()}
         return [*found.values()]
 
@@ -456,7 +457,7 @@ class Distributed:
 
     def at(self, **sizes: int) -> object:
         """The answer at sizes: that of the branch that they take."""
-        values = self._net._values({"N": 1, **sizes} if "N" in self._net.symbols else sizes)
+        values = self._net.complete_sizes({"N": 1, **sizes} if "N" in self._net.symbols else sizes)
         return self._ask(self._net.branch_at(**values)).at(**sizes)
 
     def plot(self, *args: object, **options: object) -> object:
@@ -534,4 +535,4 @@ def _cure(net: Network, sizes: Mapping[str, int]) -> str:
         return "no input of any size is valid"
     near = domain.nearest(*(sizes[name] for name in domain.shown))
     values = near if isinstance(near, tuple) else (near,)
-    return f"nearest valid size: {listed(dict(zip(domain.shown, values, strict=True)))}"
+    return f"nearest valid size: {assignment(dict(zip(domain.shown, values, strict=True)))}"

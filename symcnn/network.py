@@ -302,7 +302,7 @@ class Network(Places, Specs, Pages, Pictures):
         """
         from symcnn.questions.inputs.diagnose import diagnose
 
-        values = self._values({"N": 1} | sizes if "N" in self.symbols else sizes)
+        values = self.complete_sizes({"N": 1} | sizes if "N" in self.symbols else sizes)
         net = self.branch_at(**values)
         return diagnose(net, values if net is self else {})
 
@@ -334,7 +334,7 @@ class Network(Places, Specs, Pages, Pictures):
         if output is not None:
             return refits(self, output)
         given = {"N": 1} | sizes if sizes and "N" in self.symbols else sizes
-        return fixes(self, self._values(given) if given else None)
+        return fixes(self, self.complete_sizes(given) if given else None)
 
     def largest_batch(self, memory: Amount, *, dtype: str | None = None, **sizes: int) -> int:
         """The most images that go through at once.
@@ -583,7 +583,7 @@ class Network(Places, Specs, Pages, Pictures):
             f"size{axis}": self.simplest(dim) for axis, dim in enumerate(self.output_dims)
         }
         formulas |= {"params": self.params, "macs": self.macs}
-        names = [*self.symbols, *sorted(self._all_symbols - set(self.symbols))]
+        names = [*self.symbols, *sorted(self.free_symbols - set(self.symbols))]
         hidden = {name for f in formulas.values() for name in symbols_of(from_sympy(f))}
         names += sorted(hidden - set(names))
         return to_code(formulas, language, names)

@@ -106,7 +106,8 @@ def test_every_question_of_a_network_is_asked_of_all_branches():
         *"largest_batch to_page plot draw shape_at".split(),
     }
     records = {
-        *"batch calls declared hyperparameters input_tensors inputs output_tensors".split(),
+        *"accepted_symbols batch calls complete_sizes declared hyperparameters".split(),
+        *"input_tensors inputs may_be_zero output_tensors parameter_symbols".split(),
         *"leading located parameters position roles shapes sizes_that_meet".split(),
         *"source_name spelled without".split(),
     }

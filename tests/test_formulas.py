@@ -326,10 +326,10 @@ def test_a_repeat_is_the_unrolled_network_and_torch_at_every_depth(family):
             with pytest.raises(InvalidInput):
                 net.at("repeat").shape_at(**at) if depth else None
             continue
-        used = {name: value for name, value in at.items() if name in unrolled._all_symbols}
+        used = {name: value for name, value in at.items() if name in unrolled.free_symbols}
         assert tuple(unrolled.shape_at(**used)) == theirs[0]
         if depth:
-            assert tuple(net.shape_at(**{q: at[q] for q in net._all_symbols})) == theirs[0]
+            assert tuple(net.shape_at(**{q: at[q] for q in net.free_symbols})) == theirs[0]
         free = _free(*net.output_shape, net.params, net.macs)
         values = {symbol: at[symbol.name] for symbol in free}
         assert tuple(sympy.sympify(dim).subs(values) for dim in net.output_shape) == theirs[0]

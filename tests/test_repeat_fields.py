@@ -171,7 +171,7 @@ def test_branches_off_centre_are_the_hull_of_both(left, kernel, other, depth):
 
 def _taken(net, sizes):
     """Those of the sizes that the network knows."""
-    return {q: v for q, v in sizes.items() if q in net._all_symbols | net._hidden_symbols}
+    return {q: v for q, v in sizes.items() if q in net.free_symbols | net.parameter_symbols}
 
 
 @pytest.mark.parametrize("name", BLOCKS)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from symcnn.lazy import cached_property
-from symcnn.questions.inputs.domain import listed
+from symcnn.questions.inputs.domain import assignment
 from symcnn.shown import Shown
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Check(Shown):
 
     def __str__(self) -> str:
         place = f" of {self.where}" if self.where else ""
-        at = f" at {listed(self.sizes)}" if self.sizes else ""
+        at = f" at {assignment(self.sizes)}" if self.sizes else ""
         if self.verdict == "skipped":
             return f"{self.what}{place}{at}: skipped, {self.why}"
         if self.verdict == "passed":
@@ -142,7 +142,7 @@ class Report(Shown):
             skipped=str(len(self.skipped)),
         )
         for check in self.checks:
-            name = f"{check.what} {listed(check.sizes)}".strip()
+            name = f"{check.what} {assignment(check.sizes)}".strip()
             case = ElementTree.SubElement(
                 suite, "testcase", classname=f"symcnn.{self.device}", name=name
             )

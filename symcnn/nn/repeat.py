@@ -27,7 +27,14 @@ from symcnn.algebra.size import Int, Size, lower, power, symbols_of
 from symcnn.errors import BadSpec, ShapeMismatch, Undecidable
 from symcnn.nn.hyper import whole
 from symcnn.nn.module import Module
-from symcnn.questions.field.reach import Line, Reach, Span, axes_of, index_symbol, sign
+from symcnn.questions.field.reach import (
+    AffineRange,
+    IndexRange,
+    ReadRange,
+    axes_of,
+    index_symbol,
+    sign,
+)
 from symcnn.questions.field.reach import Unknown as Unread
 from symcnn.questions.field.receptive_field import Pass
 from symcnn.sets.condition import Condition, ForAll, Requirement, decide_syntactically, substituted
@@ -414,16 +421,18 @@ def _axes(
 
 
 def _through_all(
-    reach: Reach, axis: int, values: Mapping[str, Int], index: str, n: Int, length: Int
+    reach: ReadRange, axis: int, values: Mapping[str, Int], index: str, n: Int, length: Int
 ) -> AxisMap:
     """What one block reads along an axis, n times."""
-    if type(reach) is Line:
+    if type(reach) is AffineRange:
         if (reach.stride, reach.left, reach.reach, reach.right) == (1, 0, 0, 0):
             return IDENTITY
         window = _window(reach, values, index, n)
         if window is not None:
             return window
-    if isinstance(reach, (Line, Span)) and not (isinstance(reach, Span) and reach.digits):
+    if isinstance(reach, (AffineRange, IndexRange)) and not (
+        isinstance(reach, IndexRange) and reach.digits
+    ):
         symbol = index_symbol(axis)
         back = {index: n - 1 - sz.Symbol(index, 0).size()}
         place = sz.Symbol(_PLACE, None).size()
@@ -441,7 +450,7 @@ def _through_all(
     return Unknown(length)
 
 
-def _window(line: Line, values: Mapping[str, Int], index: str, n: Int) -> Window | None:
+def _window(line: AffineRange, values: Mapping[str, Int], index: str, n: Int) -> Window | None:
     """N windows in a row are one window."""
     stride, left, last, right = _put((line.stride, line.left, line.reach, line.right), values)
     if index in symbols_of(stride):

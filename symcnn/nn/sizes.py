@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 #: A size as a layer takes it: a number, a name, a formula, or an array of numbers.
-Asked = Union[Number, str, Formula, "np.ndarray"]
+SizeLike = Union[Number, str, Formula, "np.ndarray"]
 
 __all__ = ["are_sizes", "inverse", "sizes_after", "windows"]
 
@@ -61,7 +61,7 @@ def _is_size(value: object) -> bool:
     return getattr(getattr(value, "dtype", None), "kind", "") in ("i", "u")  # numpy's
 
 
-def sizes_after(module: Module, sizes: Sequence[Asked]) -> tuple[Expr | np.ndarray, ...]:
+def sizes_after(module: Module, sizes: Sequence[SizeLike]) -> tuple[Expr | np.ndarray, ...]:
     """The sizes after a module, see `Module.__call__`.
 
     Raises InvalidInput for numbers that the module refuses, BadSpec for another number of sizes

@@ -92,13 +92,13 @@ def course(net: Trace, sizes: Sizes, default: int = 256) -> Course:
     """
     ranged = {name: tuple(size) for name, size in sizes.items() if not hasattr(size, "__index__")}
     fixed = {name: size for name, size in sizes.items() if name not in ranged}
-    names = net._told_symbols([*sizes])
-    numbers = check_sizes(fixed, names, net._from_zero)
+    names = net.accepted_symbols([*sizes])
+    numbers = check_sizes(fixed, names, net.may_be_zero)
     for name, values in ranged.items():
         if not values:
             raise BadSpec(f"{name} ranges over nothing")
         for value in values:
-            check_sizes({name: value}, names, net._from_zero)
+            check_sizes({name: value}, names, net.may_be_zero)
     axes = [name for name in image(net) if name not in numbers]
     several = list(dict.fromkeys(ranged.values()))
     if len(several) > 1:
@@ -113,7 +113,7 @@ def course(net: Trace, sizes: Sizes, default: int = 256) -> Course:
     along += [name for name in ranged if name not in along]
     values = several[0] if several else tuple(range(1, max(default, _most(net)) + 1))
     fixed_all = {n: size for n, size in usual(net, **numbers).items() if n not in along}
-    missing = net._all_symbols - fixed_all.keys() - set(along)
+    missing = net.free_symbols - fixed_all.keys() - set(along)
     if missing:
         raise BadSpec(f"no value for {', '.join(sorted(missing))}", cure="give every size")
     return Course(tuple(along), values, fixed_all)

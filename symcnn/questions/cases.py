@@ -19,7 +19,7 @@ from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Int, Size, evaluate, floordiv, symbols_of
 from symcnn.errors import InvalidInput, SymcnnError, Undecidable
-from symcnn.questions.inputs.domain import listed
+from symcnn.questions.inputs.domain import assignment
 from symcnn.sets.condition import Condition
 from symcnn.sets.formula import Formula, Given
 from symcnn.sets.inputset import InputSet, input_set, lone
@@ -56,7 +56,7 @@ class Cases:
         for where, value in self.pieces:
             if _inside(where, sizes):
                 return value.at(**sizes) if hasattr(value, "at") else value
-        raise InvalidInput(f"no case is for {listed(sizes)}")
+        raise InvalidInput(f"no case is for {assignment(sizes)}")
 
     def under(self, *given: Given) -> Cases:
         """Each case where `given` holds, see `Formula.under`."""

@@ -15,7 +15,7 @@ from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import SymcnnError
 from symcnn.notation.markdown import code, folded, table
-from symcnn.questions.inputs.domain import reasons
+from symcnn.questions.inputs.domain import assignment, reasons
 from symcnn.questions.summary import Row, summary
 from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import InputSet, input_set
@@ -83,7 +83,7 @@ class Report(Shown):
             for name, value in part.facts():
                 yield f"{name} for {part.where}" if part.where else name, value
         for name, figure in self.at.items():
-            yield f"{name} at {listed(self.sizes)}", _lists(figure)
+            yield f"{name} at {assignment(self.sizes)}", _lists(figure)
 
     def __str__(self) -> str:
         from symcnn.notation.text import columns
@@ -125,11 +125,6 @@ def said(figure: Figure) -> str:
     if isinstance(figure, Size):
         return text(figure)
     return f"{figure:,}" if isinstance(figure, int) else figure or ""
-
-
-def listed(sizes: Mapping[str, int]) -> str:
-    """Sizes by name: ``H=224, W=224``."""
-    return ", ".join(f"{name}={size}" for name, size in sizes.items())
 
 
 def report(
@@ -378,7 +373,7 @@ def _of_whole(old: Report, new: Report, law: _Law) -> Iterator[Change]:
         yield Change("", "", "domain", old.domain, new.domain)
     yield from _differs("", "", "parameters", old.params, new.params, law=law)
     for what in old.at:
-        title = f"{what} at {listed(old.sizes)}"
+        title = f"{what} at {assignment(old.sizes)}"
         yield from _differs("", "", title, old.at[what], new.at[what], law=law)
 
 

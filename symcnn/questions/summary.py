@@ -106,7 +106,7 @@ def summary(
     if depth is not None and (not isinstance(depth, int) or depth < 1):
         raise BadSpec(f"depth={depth!r}", cure="1 shows the modules of the network itself")
     asked = at or {}
-    sizes = check_sizes({str(k): v for k, v in asked.items()}, net._told_symbols(asked))
+    sizes = check_sizes({str(k): v for k, v in asked.items()}, net.accepted_symbols(asked))
     _check_valid(net, sizes)
     fill = _Filler(net, sizes)
     rows = tuple(
@@ -123,7 +123,7 @@ def summary(
 
 def _check_valid(net: Trace, sizes: Mapping[str, int]) -> None:
     """Raises InvalidInput for sizes of which none, or not these, are valid."""
-    if sizes and net._all_symbols <= sizes.keys():
+    if sizes and net.free_symbols <= sizes.keys():
         shape_at(net, **sizes)
         return
     try:

@@ -55,7 +55,7 @@ from symcnn.sets.runs import runs_of
 if TYPE_CHECKING:
     import islpy
 
-__all__ = ["region", "tightest", "with_numbers"]
+__all__ = ["region", "strictest_of", "with_numbers"]
 
 #: A region as text: isl formulas, each with bounds to keep besides.
 Texts = list[tuple[str, frozenset[Bound]]]
@@ -292,7 +292,7 @@ def region(names: tuple[str, ...], requirements: tuple[Requirement, ...]) -> tup
 
     Raises Undecidable for a requirement that no law makes decidable.
     """
-    tight = [r for _, r in tightest(requirements)]
+    tight = [r for _, r in strictest_of(requirements)]
     left: list[Requirement] = []
     for requirement in tight:
         left += _apart(requirement)
@@ -442,7 +442,7 @@ def _residue(name: str, first: int, step: int, left: Sequence[Requirement]) -> A
     q = sz.Symbol(name, 0).size()
     asked = [substituted(r, {name: q * step + first}) for r in left]
     asked = [r for r in asked if decide_syntactically(r) is not True]
-    found = _line(name, [r for _, r in tightest(asked)], 0)
+    found = _line(name, [r for _, r in strictest_of(asked)], 0)
     return found.apply(isl().Map(f"{{ [q] -> [{step}*q + {first}] }}"))
 
 
@@ -585,7 +585,7 @@ def _with_fixed(requirements: list[Requirement]) -> list[Requirement]:
         requirements = [with_numbers(r, fixed) for r in requirements]
 
 
-def tightest(requirements: Iterable[Requirement]) -> list[tuple[Requirement, Requirement]]:
+def strictest_of(requirements: Iterable[Requirement]) -> list[tuple[Requirement, Requirement]]:
     """(requirement as given, as simplified) without repetitions; of inequalities that differ only
     in the constant, the strictest.
     """

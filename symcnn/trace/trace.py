@@ -262,15 +262,16 @@ class Trace:
         first = {a for t in self._inputs for a in symbols_of(*t.dims[:1]) if t.ndim > 1}
         return frozenset((first - _SPATIAL) | ({"N", "C"} & set(self.symbols)))
 
-    def _values(self, sizes: dict[str, Any]) -> dict[str, int]:
-        values = check_sizes(sizes, self._told_symbols(sizes), self._from_zero)
-        missing = self._all_symbols - set(values)
+    def complete_sizes(self, sizes: Mapping[str, object]) -> dict[str, int]:
+        """A number for every symbol. Raises BadSpec for one that is missing or unknown."""
+        values = check_sizes(sizes, self.accepted_symbols(sizes), self.may_be_zero)
+        missing = self.free_symbols - set(values)
         if missing:
             raise BadSpec(f"no value for {', '.join(sorted(missing))}", cure="give every size")
         return values
 
     @cached_property
-    def _from_zero(self) -> frozenset[str]:
+    def may_be_zero(self) -> frozenset[str]:
         """Symbols that were not declared positive: paddings, depths."""
         exprs = [d for t in (*self._inputs, *tensors_in(self._outputs)) for d in t.dims]
         exprs += [d for n in self.nodes for t in (*n.outputs, *n.parameters) for d in t.dims]
@@ -279,18 +280,19 @@ class Trace:
         return frozenset(name for name, low in lows(*exprs, *sides) if low != 1)
 
     @cached_property
-    def _all_symbols(self) -> frozenset[str]:
+    def free_symbols(self) -> frozenset[str]:
+        """The symbols of inputs, outputs and requirements."""
         in_outputs = (symbols_of(*t.dims) for t in tensors_in(self._outputs))
         in_domain = (r.symbols for r in self.requirements)
         return frozenset(self.symbols).union(*in_outputs, *in_domain)
 
-    def _told_symbols(self, sizes: Iterable[Any]) -> frozenset[str]:
+    def accepted_symbols(self, sizes: Iterable[object]) -> frozenset[str]:
         """The symbols that may be given, to know whether all of `sizes` are among them."""
-        known = self._all_symbols
-        return known if known.issuperset(map(str, sizes)) else known | self._hidden_symbols
+        known = self.free_symbols
+        return known if known.issuperset(map(str, sizes)) else known | self.parameter_symbols
 
     @cached_property
-    def _hidden_symbols(self) -> frozenset[str]:
+    def parameter_symbols(self) -> frozenset[str]:
         """Symbols of which only parameters, costs or receptive fields tell: an odd kernel that
         keeps the size, the number of residual blocks.
         """
@@ -301,7 +303,7 @@ class Trace:
             exprs += [result.blocks.count] if result.blocks else []
             for axes in (result.axes, *result.parts, *(a for _, a in result.others)):
                 exprs += [v for _, m in axes or () for v in m.hyperparameters()]
-        return frozenset(n for n in symbols_of(*exprs) if n.isidentifier()) - self._all_symbols
+        return frozenset(n for n in symbols_of(*exprs) if n.isidentifier()) - self.free_symbols
 
     @cached_property
     def spelled(self) -> dict[str, Int]:
@@ -486,8 +488,10 @@ class Trace:
             The part.
         """
         for node in reversed(self.nodes):
+            if node.op not in ("flatten", "view"):
+                continue
             source, result = node.inputs[0], node.outputs[0]
-            if node.op in ("flatten", "view") and source.ndim > 2 and result.ndim == 2:
+            if source.ndim > 2 and result.ndim == 2:
                 if source.node is None:
                     return type(self)(self._inputs, source, name="the input")
                 return self.at(self._widest_name(source.node))

@@ -208,7 +208,7 @@ def architecture(
     unknown = [key for key in columns if key not in COLUMNS]
     if unknown:
         raise BadSpec(f"no column is called {unknown[0]!r}", cure=f"there is {', '.join(COLUMNS)}")
-    sizes = check_sizes(at or {}, net._told_symbols(at or {}))
+    sizes = check_sizes(at or {}, net.accepted_symbols(at or {}))
     weights = owned(net)
     cells = [_row(net, part, weights(part)) for part in parts(net, depth)]
     rows = [tuple(_once(key, _at(row[key], sizes)) for key in columns) for row in cells]

@@ -106,7 +106,7 @@ def broken(net: symcnn.Network, steps: int) -> str:
         for claim in claims:
             verdict, model = ask(claim.statement, steps) if claim.statement else ("", None)
             if verdict == "wrong" and isinstance(model, dict):
-                sizes = {name: model.get(name, 1) for name in net._all_symbols}
+                sizes = {name: model.get(name, 1) for name in net.free_symbols}
                 shape = net.at(node.name).shape_at(**sizes)
                 if shape[axis] == evaluate(true[axis], sizes) != evaluate(wrong, sizes):
                     told = ", ".join(f"{n}={size}" for n, size in sorted(sizes.items()))

@@ -25,7 +25,15 @@ from symcnn.trace.branches import negation
 from symcnn.trace.graph import Node, SymbolicTensor, tree_map
 from symcnn.trace.tape import Guard, Tape
 
-__all__ = ["Asked", "Choice", "Differs", "Nowhere", "Same", "Step", "without_idle_guards"]
+__all__ = [
+    "Choice",
+    "Comparison",
+    "Decisions",
+    "Diverged",
+    "Nowhere",
+    "Step",
+    "without_idle_guards",
+]
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ class Step(NamedTuple):
     choices: int
 
 
-class Differs(BaseException):
+class Diverged(BaseException):
     """The run is another network. No `Exception`: the model's own code is not to catch it."""
 
 
@@ -61,10 +69,10 @@ class Nowhere(BaseException):
     """No size of the region that a run is to describe is left."""
 
 
-class Same:
+class Comparison:
     """Compares a run, while it happens, with the nodes of an earlier one.
 
-    Raises Differs at the first difference.
+    Raises Diverged at the first difference.
     """
 
     def __init__(self, before: Tape, now: Tape, inputs: Sequence[SymbolicTensor]) -> None:
@@ -83,7 +91,7 @@ class Same:
             if not self._neutral(new):
                 old = next(self.left, None)
                 if old is None:
-                    raise Differs
+                    raise Diverged
                 self._node(old, new)
 
     def _neutral(self, node: Node) -> bool:
@@ -100,36 +108,36 @@ class Same:
             return
         alike = (old.op, old.module, _spoken(old)) == (new.op, new.module, _spoken(new))
         if not alike or len(old.inputs) != len(new.inputs):
-            raise Differs
+            raise Diverged
         for a, b in zip((*old.inputs, *old.outputs), (*new.inputs, *new.outputs), strict=True):
             self._tensor(a, b)
 
     def _tensor(self, a: SymbolicTensor, b: SymbolicTensor) -> None:
         a, b = self.given.get(id(a), a), self.given.get(id(b), b)
         if type(a) is not type(b) or (a.dims, a.name, a.dtype) != (b.dims, b.name, b.dtype):
-            raise Differs
+            raise Diverged
         if self.pairs.setdefault(id(a), b) is not b or self.pairs.setdefault(id(b), a) is not a:
-            raise Differs
+            raise Diverged
 
     def whole(self, old: object, new: object) -> None:
         """The runs as wholes, with what they return."""
         self.nodes()
         if next(self.left, None) is not None:
-            raise Differs
+            raise Diverged
         if [c.path for c in self.before.calls] != [c.path for c in self.now.calls]:
-            raise Differs
+            raise Diverged
         self._value(old, new)
         for a, b in zip(self.before.calls, self.now.calls, strict=True):
             self._value(a.output, b.output)
 
     def _value(self, old: Any, new: Any) -> None:
         if tree_map(lambda _: None, old) != tree_map(lambda _: None, new):
-            raise Differs
+            raise Diverged
         for a, b in zip(_leaves(old), _leaves(new), strict=True):
             if isinstance(a, SymbolicTensor) and isinstance(b, SymbolicTensor):
                 self._tensor(a, b)
             elif type(a) is not type(b) or str(a) != str(b):
-                raise Differs
+                raise Diverged
 
 
 def _spoken(node: Node) -> Any:
@@ -144,13 +152,13 @@ def _leaves(value: Any) -> list[Any]:
 
 
 #: One run's guards and choices.
-Asked = tuple[Sequence[Guard], Sequence[Choice]]
+Decisions = tuple[Sequence[Guard], Sequence[Choice]]
 
 
 def without_idle_guards(
     guards: Sequence[Guard],
     choices: Sequence[Choice],
-    rerun: Callable[[list[Choice]], Asked | None],
+    rerun: Callable[[list[Choice]], Decisions | None],
     matters: set[Requirement],
 ) -> list[Guard]:
     """The guards that make a difference, in as far as they do.

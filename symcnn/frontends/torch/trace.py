@@ -34,11 +34,11 @@ from symcnn.errors import (
 )
 from symcnn.frontends.torch.arguments import float_dtype
 from symcnn.frontends.torch.branches import (
-    Asked,
     Choice,
-    Differs,
+    Comparison,
+    Decisions,
+    Diverged,
     Nowhere,
-    Same,
     without_idle_guards,
 )
 from symcnn.frontends.torch.observe import observed
@@ -243,14 +243,14 @@ class _Front:
                 return []
         return region
 
-    def _rerun(self, run: _Run, choices: Sequence[Choice]) -> Asked | None:
+    def _rerun(self, run: _Run, choices: Sequence[Choice]) -> Decisions | None:
         """What a run with other choices asks, if it makes the same network."""
-        same = Same(run.tracer.tape, Tape(), self.inputs)
+        same = Comparison(run.tracer.tape, Tape(), self.inputs)
         again = run.tracer.again(choices, same)
         try:
             other = _call(self.module, *self.given, again)
             same.whole(run.outputs, other)
-        except (Differs, Nowhere, SymcnnError):
+        except (Diverged, Nowhere, SymcnnError):
             return None
         return same.now.guards, again.choices
 
@@ -295,9 +295,9 @@ class _Front:
         except (UnsupportedOperation, DataDependent):
             raise
         except SymcnnError as error:
-            from symcnn.questions.inputs.domain import listed
+            from symcnn.questions.inputs.domain import assignment
 
-            refused = f"the model refuses {listed(sizes)}: {error.cause}"
+            refused = f"the model refuses {assignment(sizes)}: {error.cause}"
             raise InvalidInput(refused, cure=error.cure) from error
 
     # regions

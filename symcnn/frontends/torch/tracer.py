@@ -40,7 +40,7 @@ from symcnn.frontends.torch.arguments import (
     is_tensor,
     named_in,
 )
-from symcnn.frontends.torch.branches import Choice, Differs, Nowhere, Same, Step
+from symcnn.frontends.torch.branches import Choice, Comparison, Diverged, Nowhere, Step
 from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed
 from symcnn.frontends.torch.layout import NO_COPY, Layouts, Lying
 from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
@@ -78,7 +78,7 @@ class Tracer(Values, TorchFunctionMode):
         region: InputSet | None = None,
     ) -> None:
         super().__init__()
-        self.same: Same | None = None
+        self.same: Comparison | None = None
         self.writes = Writes(tape, self.reshaped)
         self.tape = tape
         tape.fix, tape.decide = self.fix, self.decide
@@ -125,7 +125,7 @@ class Tracer(Values, TorchFunctionMode):
         self.weights = [p for _, p in parameters]
         self.grad = torch.is_grad_enabled()
 
-    def again(self, forced: Sequence[Choice], same: Same) -> Tracer:
+    def again(self, forced: Sequence[Choice], same: Comparison) -> Tracer:
         """A tracer for one more run, with some choice taken the other way.
 
         Up to there it answers what this one answered; module and inputs are the same.
@@ -394,7 +394,7 @@ class Tracer(Values, TorchFunctionMode):
         """The answer of the earlier run; `tensors` are what it is asked about."""
         step, tape = self.script.pop(), self.tape
         if step.asked != asked:
-            raise Differs
+            raise Diverged
         assert self.same is not None
         before, nodes = self.same.before, len(tape.nodes)
         tape.nodes += before.nodes[nodes : step.nodes]

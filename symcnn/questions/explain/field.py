@@ -22,7 +22,14 @@ from symcnn.questions.explain.derivation import Derivation, Step, distinct
 from symcnn.questions.explain.lines import Ends, Line, Tree
 from symcnn.questions.explain.paths import between
 from symcnn.questions.field import reach as reaching
-from symcnn.questions.field.reach import Reach, Span, Unknown, index_symbol, plain_ends, substituted
+from symcnn.questions.field.reach import (
+    IndexRange,
+    ReadRange,
+    Unknown,
+    index_symbol,
+    plain_ends,
+    substituted,
+)
 from symcnn.questions.field.reader import Reader
 from symcnn.questions.field.readings import used
 from symcnn.questions.field.receptive_field import receptive_field
@@ -44,9 +51,11 @@ class _Visit:
 
     node: Node
     out: SymbolicTensor
-    after: Reach
-    needed: list[tuple[SymbolicTensor, Reach, Reach]]  # as it carries it, and as the node reads it
-    beside: list[tuple[SymbolicTensor, Reach]]  # branches whose field lies within
+    after: ReadRange
+    needed: list[
+        tuple[SymbolicTensor, ReadRange, ReadRange]
+    ]  # as it carries it, and as the node reads it
+    beside: list[tuple[SymbolicTensor, ReadRange]]  # branches whose field lies within
 
 
 @dataclass
@@ -69,8 +78,8 @@ class _Derivation:
         self.names: dict[SymbolicTensor, str] = {}  # what is known by a number: R3
         self.whole: _Visit | None = None  # the first that sees the whole axis
 
-    def reach(self, t: SymbolicTensor) -> Reach:
-        found: Reach = self.found.reaches[t][self.k]
+    def reach(self, t: SymbolicTensor) -> ReadRange:
+        found: ReadRange = self.found.reaches[t][self.k]
         return found
 
     def visits(self) -> list[_Visit]:
@@ -95,8 +104,8 @@ class _Derivation:
         beside = [(t, seen) for t, _, seen in each if all(t is not n for n, _, _ in needed)]
         return _Visit(node, out, after, needed, beside)
 
-    def _through(self, node: Node, t: SymbolicTensor, axes: Axes, out: SymbolicTensor) -> Reach:
-        found: Reach = self.found.through(node, t, axes, out)[self.k]
+    def _through(self, node: Node, t: SymbolicTensor, axes: Axes, out: SymbolicTensor) -> ReadRange:
+        found: ReadRange = self.found.through(node, t, axes, out)[self.k]
         return found
 
     # steps
@@ -115,7 +124,7 @@ class _Derivation:
                 self._end(row)
                 row = _Run()
                 self._join(visit)
-            elif type(before) is reaching.Line and type(visit.after) is reaching.Line:
+            elif type(before) is reaching.AffineRange and type(visit.after) is reaching.AffineRange:
                 kernel = _kernel(before, visit.after)
                 if kernel != (1, 1):
                     if row.windows and (kernel != row.kernel or kernel[1] != 1):
@@ -124,7 +133,7 @@ class _Derivation:
                     row.kernel = kernel
                     row.windows.append(visit)
                 row.joins += [visit] if visit.beside else []
-            elif isinstance(visit.after, Span) and visit.after.whole:
+            elif isinstance(visit.after, IndexRange) and visit.after.whole:
                 self._end(row)
                 row = _Run()
                 self.whole = self.whole or visit
@@ -153,8 +162,8 @@ class _Derivation:
             return
         extent, _ = row.kernel
         start, end = row.windows[0].needed[0][1], row.windows[-1].after
-        assert type(start) is reaching.Line
-        assert type(end) is reaching.Line
+        assert type(start) is reaching.AffineRange
+        assert type(end) is reaching.AffineRange
         if extent == 1:  # a stride, which the next step shows
             return
         count = len(row.windows)
@@ -178,14 +187,14 @@ class _Derivation:
             if len(visit.beside) > _TOLD:
                 yield f"at {visit.node.name} {len(visit.beside) - _TOLD} more lie within"
 
-    def _told(self, t: SymbolicTensor, seen: Reach, beside: Sequence[Reach] = ()) -> str:
+    def _told(self, t: SymbolicTensor, seen: ReadRange, beside: Sequence[ReadRange] = ()) -> str:
         """A branch: where it comes from, and what it sees."""
         name = self.net.source_name(t)
         if type(seen) is Unknown:
             return name
         ends = _ends(seen, beside)
         size = seen.last - seen.first + 1
-        if isinstance(seen, Span) and seen.whole:
+        if isinstance(seen, IndexRange) and seen.whole:
             return f"{name} ({seen.whole}: {ends})"
         return f"{name} ({ends})" if symbols_of(size) else f"{name} ({ends}, {text(size)} in all)"
 
@@ -198,7 +207,9 @@ class _Derivation:
         reads = [seen for _, _, seen in visit.needed]
         where = f"{visit.node.name} ({visit.node.op})"
         after = visit.after
-        if type(after) is reaching.Line and all(type(r) is reaching.Line for r in reads):
+        if type(after) is reaching.AffineRange and all(
+            type(r) is reaching.AffineRange for r in reads
+        ):
             lines: list[Any] = reads
             tree = Tree.of(
                 "sum",
@@ -240,7 +251,7 @@ class _Derivation:
         if type(before) is Unknown:
             return ""
         along = reaching.axes_of(before.first, before.last)
-        if len(along) != 1 or (isinstance(before, Span) and before.digits):
+        if len(along) != 1 or (isinstance(before, IndexRange) and before.digits):
             return ""
         (axis,) = along
         node, out = visit.node, visit.out
@@ -249,7 +260,7 @@ class _Derivation:
         axes = next(axes for t, axes in read if t is source)
         try:
             seen = Reader(node, axes, source.dims, out.dims, []).read(
-                reaching.Line(axis, 1, 0, 0, 0), source.dims[axis]
+                reaching.AffineRange(axis, 1, 0, 0, 0), source.dims[axis]
             )
             return str(_ends(seen))
         except Undecidable:
@@ -275,14 +286,14 @@ def _same_window(visit: _Visit) -> bool:
 
 
 def _needed(
-    each: list[tuple[SymbolicTensor, Reach, Reach]], after: Reach
-) -> list[tuple[SymbolicTensor, Reach, Reach]]:
+    each: list[tuple[SymbolicTensor, ReadRange, ReadRange]], after: ReadRange
+) -> list[tuple[SymbolicTensor, ReadRange, ReadRange]]:
     """Those branches whose fields the hull takes: one that holds all, or one for each end."""
     for one in each:
         if one[2] == after:
             return [one]
-    if type(after) is reaching.Line:
-        lines = [e for e in each if type(e[2]) is reaching.Line]
+    if type(after) is reaching.AffineRange:
+        lines = [e for e in each if type(e[2]) is reaching.AffineRange]
         first = next((e for e in lines if e[2].left == after.left), None)  # type: ignore[union-attr]
         last = next((e for e in lines if e[2].reach == after.reach), None)  # type: ignore[union-attr]
         if first is not None and last is not None:
@@ -290,7 +301,7 @@ def _needed(
     return list({id(e[2]): e for e in each}.values()) if len(each) > 1 else each
 
 
-def _kernel(before: reaching.Line, after: reaching.Line) -> tuple[Int, Int]:
+def _kernel(before: reaching.AffineRange, after: reaching.AffineRange) -> tuple[Int, Int]:
     """Extent and stride of the window between."""
     from symcnn.algebra.size import exact_div
 
@@ -301,16 +312,16 @@ def _kernel(before: reaching.Line, after: reaching.Line) -> tuple[Int, Int]:
     return extent + 1, stride
 
 
-def _size(line: reaching.Line) -> Int:
+def _size(line: reaching.AffineRange) -> Int:
     return line.left + line.reach + 1
 
 
-def _along(reach: Reach) -> set[int]:
+def _along(reach: ReadRange) -> set[int]:
     """The axes of a tensor along which what it sees moves."""
     return reaching.axes_of(*plain_ends(reach))  # type: ignore[arg-type]
 
 
-def _ends(reach: Reach, beside: Sequence[Reach] = ()) -> Ends:
+def _ends(reach: ReadRange, beside: Sequence[ReadRange] = ()) -> Ends:
     """An interval by the output's indices i, j, ...; several `beside` each other by the same."""
     first, last = plain_ends(reach)  # type: ignore[arg-type]
     along = sorted(set[int]().union(*map(_along, beside), _along(reach)))

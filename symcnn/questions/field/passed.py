@@ -18,7 +18,7 @@ from symcnn.algebra.expr import Expr
 from symcnn.algebra.size import Size
 from symcnn.errors import Undecidable, UnsupportedOperation
 from symcnn.ops.registry import same_axes
-from symcnn.questions.field.reach import Line, Reach, Unknown, narrowest, united
+from symcnn.questions.field.reach import AffineRange, ReadRange, Unknown, narrowest, united
 from symcnn.questions.field.reader import Reader
 from symcnn.questions.field.readings import used
 from symcnn.sets.condition import AnyOf, Condition
@@ -82,7 +82,7 @@ class Pass:
         return self._shortest
 
     def run(self) -> Pass:
-        self.reaches[self.source] = tuple(Line(a, 1, 0, 0, 0) for a in self.axes)
+        self.reaches[self.source] = tuple(AffineRange(a, 1, 0, 0, 0) for a in self.axes)
         for node in self.nodes:
             for k, out in enumerate(node.outputs):
                 if out is not self.source:
@@ -92,7 +92,7 @@ class Pass:
     def window(self, t: SymbolicTensor, axis: int) -> Window | None:
         """The window through which a tensor sees the source along one of its own axes, if any."""
         for reach in self.reaches.get(t, ()):
-            if type(reach) is Line and reach.axis == axis:
+            if type(reach) is AffineRange and reach.axis == axis:
                 return Window(reach.left + reach.reach + 1, reach.stride, reach.left, reach.right)
         return None
 
@@ -122,7 +122,7 @@ class Pass:
 
     def through(
         self, node: Node, t: SymbolicTensor, axes: Axes, out: SymbolicTensor
-    ) -> tuple[Reach, ...]:
+    ) -> tuple[ReadRange, ...]:
         """What an output carries of one tensor that it reads."""
         if axes == same_axes(len(t.dims)):
             return self.reaches[t]
@@ -154,7 +154,7 @@ class Pass:
 
     def _compare(self, node: Node, read: list[Any], along: Sequence[Any]) -> None:
         for axis, reaches in zip(self.axes, along, strict=True):
-            lines = [r for r in reaches if type(r) is Line]
+            lines = [r for r in reaches if type(r) is AffineRange]
             if len(lines) < 2 or len(lines) < len(reaches):
                 continue
             if len({(r.stride, r.reach - r.left) for r in lines}) > 1:

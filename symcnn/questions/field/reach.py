@@ -7,7 +7,8 @@ Three laws make it small:
 
 * ends go to ends, since what an output reads moves monotonely with it; so intervals are enough,
   and where a formula does not move so, all its places are tried, or it is refused (`Unknown`);
-* a window after a window is a window, so along a chain the formulas are four numbers (`Line`);
+* a window after a window is a window, so along a chain the formulas are four numbers
+  (`AffineRange`);
 * a view changes the notation of an index, not the index: an axis is a list of `Digits`.
 """
 
@@ -36,10 +37,10 @@ from symcnn.algebra.substitute import replaced
 from symcnn.errors import SymcnnError, Undecidable
 
 __all__ = [
+    "AffineRange",
     "Digits",
-    "Line",
-    "Reach",
-    "Span",
+    "IndexRange",
+    "ReadRange",
     "Unknown",
     "axes_of",
     "combined",
@@ -72,7 +73,7 @@ def index_symbol(axis: int, digit: int | None = None) -> Symbol:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class AffineRange:
     """A window: index i of `axis` is reached from ``stride*i - left`` to ``stride*i + reach``."""
 
     axis: int
@@ -100,7 +101,7 @@ class Digits:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class IndexRange:
     """First and last input index, as formulas in the tensor's indices."""
 
     first: Int
@@ -124,7 +125,7 @@ class Unknown:
         raise self.error
 
 
-Reach = Union[Line, Span, Unknown]
+ReadRange = Union[AffineRange, IndexRange, Unknown]
 
 
 def least(a: Int, b: Int) -> Int:
@@ -227,7 +228,7 @@ def axes_of(*exprs: Int) -> set[int]:
 _LONGEST = 60
 
 
-def short(span: Span) -> Span:
+def short(span: IndexRange) -> IndexRange:
     """The span; Undecidable if its formulas have grown beyond use."""
     if _terms(span.first) + _terms(span.last) > _LONGEST:
         raise Undecidable(
@@ -278,24 +279,26 @@ def combined(first: Int, last: Int, digits: Digits) -> tuple[Int, Int]:
     return substituted(first, swap), substituted(last, swap)
 
 
-def united(reaches: Sequence[Reach], length: Int, dims: tuple[Int, ...]) -> Reach:
+def united(reaches: Sequence[ReadRange], length: Int, dims: tuple[Int, ...]) -> ReadRange:
     """What any of several operands is reached from: of an input axis of `length`, by an output of
     the sizes `dims`.
     """
-    one: Reach = reaches[0]
+    one: ReadRange = reaches[0]
     if all(r == one for r in reaches[1:]):
         return one
     for r in reaches:
         if type(r) is Unknown:
             return r
     for r in reaches:
-        if isinstance(r, Span) and r.whole and (r.first, r.last) == (0, length - 1):
+        if isinstance(r, IndexRange) and r.whole and (r.first, r.last) == (0, length - 1):
             return r
-    if isinstance(one, Line) and all(
-        type(r) is Line and r.axis == one.axis and r.stride == one.stride for r in reaches
+    if isinstance(one, AffineRange) and all(
+        type(r) is AffineRange and r.axis == one.axis and r.stride == one.stride for r in reaches
     ):
         return _one_window(reaches)  # type: ignore[arg-type]
-    spans: list[Any] = [Span(r.first, r.last) if type(r) is Line else r for r in reaches]
+    spans: list[Any] = [
+        IndexRange(r.first, r.last) if type(r) is AffineRange else r for r in reaches
+    ]
     try:
         fixed = [s for s in spans if s.whole]
         if fixed:  # what all indices see together, one of them does not see beyond
@@ -308,13 +311,13 @@ def united(reaches: Sequence[Reach], length: Int, dims: tuple[Int, ...]) -> Reac
         first, last = pruned(first, last, limits(dims, digits))
         if not axes_of(first, last):
             whole = next((s.whole for s in spans if s.whole), "")
-            return Span(first, last, whole=whole)
-        return short(Span(first, last, tuple(sorted(digits, key=lambda d: d.axis))))
+            return IndexRange(first, last, whole=whole)
+        return short(IndexRange(first, last, tuple(sorted(digits, key=lambda d: d.axis))))
     except Undecidable as error:
         return Unknown(error)
 
 
-def _in_one_notation(spans: Sequence[Span]) -> list[Span]:
+def _in_one_notation(spans: Sequence[IndexRange]) -> list[IndexRange]:
     """The spans with every axis written alike in all: in the digits of those that have the same,
     else by its index.
     """
@@ -324,7 +327,7 @@ def _in_one_notation(spans: Sequence[Span]) -> list[Span]:
     if not kinds:
         return list(spans)
     alike = {axis: found.pop() for axis, found in kinds.items() if len(found) == 1}
-    written: list[Span] = []
+    written: list[IndexRange] = []
     for span in spans:
         if span.whole:
             written.append(span)
@@ -342,7 +345,7 @@ def _in_one_notation(spans: Sequence[Span]) -> list[Span]:
             if axis not in own
         }
         kept += [alike[a] for a in sorted(axes_of(first, last) & {*alike} - own)]
-        written.append(Span(substituted(first, swap), substituted(last, swap), tuple(kept)))
+        written.append(IndexRange(substituted(first, swap), substituted(last, swap), tuple(kept)))
     return written
 
 
@@ -400,7 +403,7 @@ def _never_below(a: Int, b: Int, most_of: Mapping[str, Int]) -> bool:
     return low is not None and low >= 0
 
 
-def narrowest(reaches: Sequence[Reach], dims: tuple[Int, ...]) -> Reach:
+def narrowest(reaches: Sequence[ReadRange], dims: tuple[Int, ...]) -> ReadRange:
     """Of several operands, what the one of the smallest field is reached from: on large images,
     so what sees a whole axis is passed over beside what does not.
     """
@@ -408,7 +411,7 @@ def narrowest(reaches: Sequence[Reach], dims: tuple[Int, ...]) -> Reach:
         if type(r) is Unknown:
             return r
     known: list[Any] = list(reaches)
-    local = [r for r in known if type(r) is Line or not r.whole] or known
+    local = [r for r in known if type(r) is AffineRange or not r.whole] or known
     best = local[0]
     try:
         for r in local[1:]:
@@ -419,10 +422,12 @@ def narrowest(reaches: Sequence[Reach], dims: tuple[Int, ...]) -> Reach:
     return best  # type: ignore[no-any-return]
 
 
-def _smaller(a: Line | Span, b: Line | Span, dims: tuple[Int, ...]) -> bool:
+def _smaller(
+    a: AffineRange | IndexRange, b: AffineRange | IndexRange, dims: tuple[Int, ...]
+) -> bool:
     """Whether the field of `a` is the smaller one."""
     gap = (b.last - b.first) - (a.last - a.first)
-    digits = [d for r in (a, b) if type(r) is Span for d in r.digits]
+    digits = [d for r in (a, b) if type(r) is IndexRange for d in r.digits]
     most_of = limits(dims, digits)
     if _never_below(0, gap, most_of):
         return False
@@ -437,7 +442,7 @@ def _smaller(a: Line | Span, b: Line | Span, dims: tuple[Int, ...]) -> bool:
     return bool(max(slopes) > 0)
 
 
-def _one_window(lines: Sequence[Line]) -> Line:
+def _one_window(lines: Sequence[AffineRange]) -> AffineRange:
     """The window that holds windows of one stride."""
     one = lines[0]
     left, reach, right = one.left, one.reach, one.right
@@ -448,10 +453,10 @@ def _one_window(lines: Sequence[Line]) -> Line:
             reach, right = further, line.right
         elif line.reach == reach:
             right = most(right, line.right)
-    return Line(one.axis, one.stride, left, reach, right)
+    return AffineRange(one.axis, one.stride, left, reach, right)
 
 
-def _within(span: Span, fixed: Span, length: Int, dims: tuple[Int, ...]) -> bool:
+def _within(span: IndexRange, fixed: IndexRange, length: Int, dims: tuple[Int, ...]) -> bool:
     """Whether no index along `dims` sees more than what is `fixed`."""
     first, last = span.first, span.last
     digits = {d.axis: d for d in span.digits}
@@ -470,9 +475,9 @@ def over_channels(dims: Sequence[Int], along: Collection[int]) -> bool:
     return 1 in along and isinstance(dims[1], int) and any(a > 1 for a in along)
 
 
-def plain_ends(reach: Line | Span) -> tuple[Int, Int]:
+def plain_ends(reach: AffineRange | IndexRange) -> tuple[Int, Int]:
     """First and last index by the indices of the axes, without digits."""
     first, last = reach.first, reach.last
-    for digits in reach.digits if type(reach) is Span else ():
+    for digits in reach.digits if type(reach) is IndexRange else ():
         first, last = combined(first, last, digits)
     return first, last

@@ -31,10 +31,10 @@ from symcnn.algebra.taps import Laid, Tap
 from symcnn.errors import Undecidable
 from symcnn.ops.shape import run_length
 from symcnn.questions.field.reach import (
+    AffineRange,
     Digits,
-    Line,
-    Reach,
-    Span,
+    IndexRange,
+    ReadRange,
     Unknown,
     axes_of,
     combined,
@@ -159,23 +159,23 @@ class Reader:
                 if isinstance(axis_map, (Tap, Laid)):
                     self.joint.setdefault(source, []).append(axis_map)  # type: ignore[arg-type]
 
-    def read(self, reach: Reach, length: Int) -> Reach:
+    def read(self, reach: ReadRange, length: Int) -> ReadRange:
         """What the output carries for what the tensor carries, of an input axis of `length`."""
-        if type(reach) is Line:
+        if type(reach) is AffineRange:
             entry = self.entries.get(reach.axis)
             if entry is not None and type(window := entry[1]) is Window and entry[0] is not None:
                 if window is IDENTITY:
                     return reach if entry[0] == reach.axis else replace(reach, axis=entry[0])
                 step = reach.stride
-                return Line(
+                return AffineRange(
                     entry[0],
                     step * window.stride,
                     reach.left + step * window.left,
                     reach.reach + step * (window.extent - 1 - window.left),
                     reach.right + step * window.right,
                 )
-            reach = Span(reach.first, reach.last)
-        if not isinstance(reach, Span) or reach.whole:
+            reach = IndexRange(reach.first, reach.last)
+        if not isinstance(reach, IndexRange) or reach.whole:
             return reach
         if all(self.entries.get(a) == (a, IDENTITY) for a in axes_of(reach.first, reach.last)):
             return reach  # every index stays where it is
@@ -184,7 +184,7 @@ class Reader:
         except Undecidable as error:
             return Unknown(error)
 
-    def _substituted(self, span: Span, length: Int) -> Span:
+    def _substituted(self, span: IndexRange, length: Int) -> IndexRange:
         digits = {d.axis: d for d in span.digits}
         depends = axes_of(span.first, span.last)
         viewed = [source for source in self.views if depends & set(source)]
@@ -227,8 +227,8 @@ class Reader:
         first, last = _unmarked(first), _unmarked(last)
         first, last = pruned(first, last, limits(self.out, result))
         if mixed and not axes_of(first, last):
-            return Span(most(first, 0), least(last, length - 1), whole=self.node.name)
-        return Span(first, last, tuple(sorted(result, key=lambda d: d.axis)))
+            return IndexRange(most(first, 0), least(last, length - 1), whole=self.node.name)
+        return IndexRange(first, last, tuple(sorted(result, key=lambda d: d.axis)))
 
     def _coupled(self, source: tuple[int, ...], first: Int, last: Int) -> tuple[Int, Int]:
         """Ends by the output's indices where axes are read together."""

@@ -29,8 +29,8 @@ from symcnn.questions.field.passed import Branches, Pass, axis_name, half
 from symcnn.questions.field.periods import Sizes, varying
 from symcnn.questions.field.picture import Pictured
 from symcnn.questions.field.reach import (
-    Line,
-    Span,
+    AffineRange,
+    IndexRange,
     Unknown,
     axes_of,
     digit_symbols,
@@ -101,7 +101,7 @@ class _Field:
 
     @cached_property
     def stride(self) -> Expr:
-        if type(self.reach) is Line:
+        if type(self.reach) is AffineRange:
             return public(self.simplest(self.reach.stride))
         if type(self.reach) is not Unknown and not self.along:
             return 0
@@ -119,7 +119,7 @@ class _Field:
     def padding(self) -> tuple[Expr, Expr]:
         if self.whole:
             return 0, 0
-        if type(self.reach) is Line:
+        if type(self.reach) is AffineRange:
             return public(self.simplest(self.reach.left)), public(self.simplest(self.reach.right))
         first, last = self.plain
         ends = {index_symbol(a).name: self.dims[a] - 1 for a in self.along}
@@ -450,7 +450,7 @@ class ReceptiveField(Pictured, Shown):
         if reaches is None or type(reaches[k]) is Unknown:
             return None
         reach = reaches[k]
-        if type(reach) is Line:
+        if type(reach) is AffineRange:
             return reach.left + reach.reach + 1
         size = _or_none(lambda f: f.sizes.max, replace(self._fields[k], reach=reach, dims=t.dims))
         return None if size is None else from_sympy(size)
@@ -531,7 +531,9 @@ class ReceptiveField(Pictured, Shown):
 
 def _of_place(reach: Any, output: SymbolicTensor) -> Any:
     """What a place of the output is reached from: by any of its channels."""
-    if type(reach) is not Span or not over_channels(output.dims, axes_of(reach.first, reach.last)):
+    if type(reach) is not IndexRange or not over_channels(
+        output.dims, axes_of(reach.first, reach.last)
+    ):
         return reach
     first, last = reach.first, reach.last
     own = next((d for d in reach.digits if d.axis == 1), None)
@@ -540,7 +542,7 @@ def _of_place(reach: Any, output: SymbolicTensor) -> Any:
             first, last = over(first, last, symbol, [0, size - 1], size == 2)
     except Undecidable as error:
         return Unknown(error)
-    return Span(first, last, tuple(d for d in reach.digits if d.axis != 1), reach.whole)
+    return IndexRange(first, last, tuple(d for d in reach.digits if d.axis != 1), reach.whole)
 
 
 def _exceeds(size: Any, x: Int, values: Mapping[str, int]) -> bool:

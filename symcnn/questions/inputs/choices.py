@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, ShapeMismatch, Undecidable
 from symcnn.progress import watched
-from symcnn.questions.inputs.domain import listed
+from symcnn.questions.inputs.domain import assignment
 from symcnn.sets.inputset import InputSet
 from symcnn.shown import Shown
 from symcnn.trace.rerun import may_be
@@ -62,7 +62,7 @@ class Solution(Shown):
         return self.values[name]
 
     def __str__(self) -> str:
-        return f"{listed(self.values)}: {self.inputs}"
+        return f"{assignment(self.values)}: {self.inputs}"
 
 
 class Choices(Shown, Sequence[Solution]):
@@ -122,7 +122,7 @@ class Choices(Shown, Sequence[Solution]):
         for one in self._solutions:
             if dict(one.values) == values:
                 return one.inputs
-        raise NoSolution(f"no input reaches the target with {listed(values)}")
+        raise NoSolution(f"no input reaches the target with {assignment(values)}")
 
     def taking(self, *sizes: int) -> Choices:
         """The solutions that take this input: ``taking(224, 224)``."""
@@ -159,13 +159,15 @@ def solve_choices(
         except (NoSolution, ShapeMismatch, InvalidInput):
             continue
         except Undecidable as error:
-            raise Undecidable(f"with {listed(values)}: {error.cause}", cure=error.cure) from None
+            raise Undecidable(
+                f"with {assignment(values)}: {error.cause}", cure=error.cure
+            ) from None
     if not found:
         spans = ", ".join(f"{name}={_span(value)}" for name, value in opened.items())
         first = {name: numbers[0] for name, numbers in ranges.items()}
         raise NoSolution(
             f"no choice of {spans} has an input with {wanted}",
-            cure=f"with {listed(first)}: {_why_not(net, first, solve)}",
+            cure=f"with {assignment(first)}: {_why_not(net, first, solve)}",
         )
     return Choices(sorted(found, key=lambda one: _simplicity(net, one.values)))
 

@@ -16,7 +16,7 @@ from symcnn.algebra.axis import Scatter, Window
 from symcnn.algebra.size import evaluate
 from symcnn.errors import SymcnnError
 from symcnn.ops.operation import operation_of
-from symcnn.questions.inputs.domain import first_failure, listed
+from symcnn.questions.inputs.domain import assignment, first_failure
 from symcnn.questions.inputs.fix import fixes
 from symcnn.questions.inputs.nearest import nearest_valid
 from symcnn.questions.inputs.silent import Trap, silent
@@ -75,11 +75,13 @@ class Diagnosis(Shown):
     def __str__(self) -> str:
         if self.failure is not None:
             ways = [f"  {way}" for way in self.ways]
-            return "\n".join([f"{listed(self.sizes)} {self.failure}", "ways out:", *ways])
+            return "\n".join([f"{assignment(self.sizes)} {self.failure}", "ways out:", *ways])
         if self.traps:
             traps = [f"  {trap}" for trap in self.traps]
-            return "\n".join([f"{listed(self.sizes)} is valid, but note:", *traps])
-        return f"{listed(self.sizes)} is valid; every row is read and no output sees only padding"
+            return "\n".join([f"{assignment(self.sizes)} is valid, but note:", *traps])
+        return (
+            f"{assignment(self.sizes)} is valid; every row is read and no output sees only padding"
+        )
 
     __repr__ = __str__
 

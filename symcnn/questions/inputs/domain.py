@@ -15,7 +15,7 @@ from symcnn.errors import InvalidInput, SymcnnError, Undecidable
 from symcnn.progress import watched
 from symcnn.sets.condition import ForAll, KeepsBatch, Requirement
 from symcnn.sets.inputset import InputSet, input_set
-from symcnn.sets.presburger import tightest
+from symcnn.sets.presburger import strictest_of
 from symcnn.shown import Listed, Shown
 from symcnn.trace.graph import Node
 from symcnn.trace.tape import Guard
@@ -23,9 +23,9 @@ from symcnn.trace.trace import Trace
 
 __all__ = [
     "Reason",
+    "assignment",
     "check_valid",
     "first_failure",
-    "listed",
     "reasons",
     "shape_at",
     "valid_inputs",
@@ -68,7 +68,7 @@ def reasons(net: Trace) -> list[Reason]:
             told = replace(told, why=told.why or guard.otherwise or _SIDE)
         makers.setdefault(told, (guard.where, ()))
     names = list(valid_inputs(net).names)
-    kept = [r for r, _ in tightest(makers)]
+    kept = [r for r, _ in strictest_of(makers)]
     with suppress(Undecidable):
         kept = _needed(names, kept)
     return Listed([Reason(makers[r][0], r, makers[r][1]) for r in kept])
@@ -108,10 +108,12 @@ def first_failure(net: Trace, sizes: Mapping[str, int]) -> tuple[Node | Guard, R
 
 def shape_at(net: Trace, **sizes: int) -> Any:
     """See `Network.shape_at`."""
-    values = net._values(sizes)
+    values = net.complete_sizes(sizes)
     taken = net.branch_at(**values)
     if taken is not net:
-        return shape_at(taken, **{n: values[n] for n in taken._told_symbols(values) & set(values)})
+        return shape_at(
+            taken, **{n: values[n] for n in taken.accepted_symbols(values) & set(values)}
+        )
     check_valid(net, values)
     if chosen := {name: values[name] for name in net.hyperparameters if name in values}:
         # what a layer checks of a number it could not check of a symbol
@@ -134,12 +136,12 @@ def check_valid(net: Trace, sizes: dict[str, int]) -> None:
 def _refusal(net: Trace, guard: Guard, sizes: dict[str, int]) -> InvalidInput:
     if guard.otherwise:
         return InvalidInput(
-            f"the model refuses {listed(sizes)} at {guard.where}: {guard.otherwise}",
+            f"the model refuses {assignment(sizes)} at {guard.where}: {guard.otherwise}",
             cure=lambda: _nearest(net, sizes),
         )
     return InvalidInput(
         f"the trace took a branch at {guard.where} that needs {guard.requirement}, "
-        f"not so at {listed(sizes)}",
+        f"not so at {assignment(sizes)}",
         cure=f"trace again with example={sizes}",
     )
 
@@ -152,7 +154,7 @@ def _complaint(node: Node, requirement: Requirement, sizes: dict[str, int]) -> s
     except ZeroDivisionError:
         found = "a size that python divides by is 0 there"
     return (
-        f"{_spoken(node)} cannot take {listed(sizes)}: {requirement.why.removeprefix(said)}\n"
+        f"{_spoken(node)} cannot take {assignment(sizes)}: {requirement.why.removeprefix(said)}\n"
         f"  along {axes}: {what}{found}"
     )
 
@@ -187,7 +189,7 @@ def whole_network(net: Trace, found: InputSet, asked: Sequence[Requirement]) -> 
     return f"the whole network takes none of these: {by} needs {requirement}"
 
 
-def listed(sizes: Mapping[str, int]) -> str:
+def assignment(sizes: Mapping[str, int]) -> str:
     """Sizes for reading: ``N=1, H=224``."""
     return ", ".join(f"{name}={size}" for name, size in sizes.items())
 
@@ -204,7 +206,7 @@ def _nearest(net: Trace, sizes: dict[str, int]) -> str:
     where = [sizes[name] for name in domain.shown]
     best = domain.nearest(*where)
     values = best if isinstance(best, tuple) else (best,)
-    found = listed(dict(zip(domain.shown, values, strict=True)))
+    found = assignment(dict(zip(domain.shown, values, strict=True)))
     if list(values) == where:  # only the batch is at fault
         return f"valid inputs: {domain.describe()}"
     return f"nearest valid size: {found}"

@@ -25,7 +25,7 @@ from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
 from symcnn.questions.cost.cost import measure
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.inputs.choices import Choices, solve_choices
-from symcnn.questions.inputs.domain import listed, whole_network
+from symcnn.questions.inputs.domain import assignment, whole_network
 from symcnn.questions.inputs.even import even_wishes
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Amount, Between, Limit, Target, parse_amount, parse_target
@@ -501,7 +501,7 @@ def _over_budget(
                 values = largest if isinstance(largest, tuple) else (largest,)
                 sizes = dict(zip(found.shown, values, strict=True))
                 most = max(b.cost(sizes) for b in floor)
-                return NoSolution(cause, cure=f"the largest, {listed(sizes)}, has {most:,}")
+                return NoSolution(cause, cure=f"the largest, {assignment(sizes)}, has {most:,}")
             most = max(b.cost({}) for b in floor)
             return NoSolution(cause, cure=f"every input has {most:,} {floor[0].what}")
     least = found.smallest()
@@ -512,7 +512,9 @@ def _over_budget(
         words = " and ".join([*map(str, budgets), *floor_words])
         return NoSolution(f"no input keeps within {words} at once", cure="relax one of them")
     cost = over[0].cost(sizes)
-    where = f"the smallest input, {listed(sizes)}, has" if over[0].symbols else "every input has"
+    where = (
+        f"the smallest input, {assignment(sizes)}, has" if over[0].symbols else "every input has"
+    )
     return NoSolution(f"no input keeps within {over[0]}", cure=f"{where} {cost:,} {over[0].what}")
 
 
@@ -615,7 +617,7 @@ def _flatten_cure(question: _Question, wish: Wish, others: Sequence[Wish]) -> st
     )
     if near is not None and isinstance(fixed, int):
         sizes, count = near
-        return f"the nearest that some input gives: {count * fixed}, at {listed(sizes)}"
+        return f"the nearest that some input gives: {count * fixed}, at {assignment(sizes)}"
     return ""
 
 

@@ -22,7 +22,7 @@ from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, Symbol, evaluate, maximum, minimum, symbols_of
 from symcnn.errors import BadSpec, Undecidable
 from symcnn.questions.field.reach import (
-    Line,
+    AffineRange,
     Unknown,
     index_symbol,
     is_index,
@@ -388,7 +388,7 @@ def _last_places(field: ReceptiveField) -> list[Int]:
         maps = [m for _, m in node.result.axes or () if isinstance(m, Window)]
         if any((m.extent, m.stride) != (1, 1) for m in maps):
             for reach in field._pass.reaches.get(node.outputs[0], ()):
-                if type(reach) is Line:
+                if type(reach) is AffineRange:
                     size = node.outputs[0].dims[reach.axis]
                     found += [-reach.left, reach.stride * (size - 1) - reach.left]
     return found
@@ -435,7 +435,7 @@ def _through(reach: Any, out: SymbolicTensor, inside: list[_Bounds]) -> _Bounds:
     for other in inside[1:]:
         low, high = least(low, other.low), most(high, other.high)
         initial, final = least(initial, other.initial), most(final, other.final)
-    if type(reach) is not Line:
+    if type(reach) is not AffineRange:
         return _Bounds(low, high, initial, final)
     # a place that starts behind the last row, or ends in front of the first, is padding alone
     start = least(
@@ -509,7 +509,7 @@ def _span(ours: ReceptiveField, theirs: ReceptiveField, k: int) -> tuple[int, in
                 reach = field._pass.reaches.get(out, ())
                 if k < len(reach):
                     line = reach[k]
-                    if type(line) is not Line or not isinstance(line.stride, int):
+                    if type(line) is not AffineRange or not isinstance(line.stride, int):
                         return None
                     period = lcm(period, line.stride)
     sizes = (ours.size[k], theirs.size[k])

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from symcnn.algebra.axis import Adaptive
 from symcnn.ops.registry import same_axes
 from symcnn.questions.field.passed import Pass
-from symcnn.questions.field.reach import Line, Reach, Span
+from symcnn.questions.field.reach import AffineRange, IndexRange, ReadRange
 from symcnn.questions.field.readings import used
 from symcnn.trace.graph import SymbolicTensor
 from symcnn.trace.trace import Trace
@@ -73,13 +73,13 @@ def mixed(found: Pass) -> list[SymbolicTensor]:
     return list(result)
 
 
-def _whole(reach: Reach) -> bool:
-    return type(reach) is Span and bool(reach.whole)
+def _whole(reach: ReadRange) -> bool:
+    return type(reach) is IndexRange and bool(reach.whole)
 
 
 def way(found: Pass, t: SymbolicTensor) -> Hashable:
     """How many places of a tensor read the source, and which: equal in two, equal places."""
     return tuple(
-        (t.dims[r.axis], r.stride, r.left, r.reach) if type(r) is Line else (t.dims, r)
+        (t.dims[r.axis], r.stride, r.left, r.reach) if type(r) is AffineRange else (t.dims, r)
         for r in found.reaches[t]
     )

@@ -215,9 +215,7 @@ def _note(part: Trace, gates: bool, statistics: bool) -> str:
 def whole_sizes(net: Trace, sizes: Mapping[str, int]) -> dict[str, int]:
     """The sizes of a whole input, the batch 1 unless given. Raises InvalidInput, BadSpec."""
     given = {name: 1 for name in net.symbols if name in net.batch} | dict(sizes)
-    values = check_sizes(given, frozenset(net.symbols))
-    if missing := set(net.symbols) - set(values):
-        raise BadSpec(f"no value for {', '.join(sorted(missing))}", cure="give every size")
+    values = net.complete_sizes(given)
     check_valid(net, values)
     return values
 

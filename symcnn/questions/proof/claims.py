@@ -128,7 +128,7 @@ def check(
     wrong  0 = 112: it is 111; because floor((224 - 3)/2) + 1 = 111; true for 225 <= H <= 226 and 225 <= W <= 226
     right  params = 224
     """  # noqa: E501
-    sizes = check_sizes(at or {}, net._told_symbols(at or {}))
+    sizes = check_sizes(at or {}, net.accepted_symbols(at or {}))
     if at is not None:
         sizes = dict.fromkeys(net.batch & {"N", "B"}, 1) | sizes
     checker = _Checker(net, sizes)
@@ -273,7 +273,7 @@ class _Checker:
         """A claimed formula with the layer's own letters replaced by what they stand for."""
         spelled = self.net.spelled
         value = tuple(v.subs(spelled) if isinstance(v, Size) else v for v in value)  # type: ignore[assignment]
-        names = symbols_of(*value) - self.net._all_symbols - set(spelled)
+        names = symbols_of(*value) - self.net.free_symbols - set(spelled)
         if not names or found.node is None:
             return value
         letters = _letters(found.node, axis)
@@ -282,9 +282,9 @@ class _Checker:
 
     def known(self, claim: Claim, claimed: Sequence[Ratio]) -> None:
         names = symbols_of(*(v for pair in claimed for v in pair))
-        unknown = names - self.net._told_symbols(names)
+        unknown = names - self.net.accepted_symbols(names)
         if unknown:
-            listed = ", ".join(sorted(self.net._all_symbols | self.net._hidden_symbols))
+            listed = ", ".join(sorted(self.net.free_symbols | self.net.parameter_symbols))
             raise BadSpec(
                 f"{claim.text}: {', '.join(sorted(unknown))} is no size of the network",
                 cure=f"the sizes are {listed}; a layer's own letters are x, k, s, p, d, c_in, ...",

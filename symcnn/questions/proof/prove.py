@@ -31,7 +31,7 @@ from symcnn.errors import BadSpec, SymcnnError, Undecidable
 from symcnn.lazy import cached_property
 from symcnn.ops.shape import reshaped, under_what_is_known
 from symcnn.questions.cost.cost import total_macs
-from symcnn.questions.inputs.domain import first_failure, listed
+from symcnn.questions.inputs.domain import assignment, first_failure
 from symcnn.questions.proof.documented import stated_in_documentation
 from symcnn.questions.proof.smt import STEPS, Statement, ask
 from symcnn.sets.condition import Condition, Requirement, decide_syntactically, substituted
@@ -219,7 +219,7 @@ def _asked(claim: Claim, alone: bool, asked: dict[Statement, tuple[str, Any]], s
             asked[statement] = ask(statement, steps)
         verdict, found = asked[statement]
     if verdict == "wrong":
-        how = f"z3: not at {listed(found)}"
+        how = f"z3: not at {assignment(found)}"
         if not alone and claim.verdict == "proved":
             how = f"{claim.how} and z3 disagree; {how}"
         return replace(claim, verdict="wrong", how=how)
@@ -310,7 +310,7 @@ class _Proving:
                     verdict = self.decide([Condition(meant, "==", dim)], fresh.means)
                 if same and verdict[0] == "tested":  # a product of sizes that are proved
                     verdict = "proved", "normal form"
-                says = f"{says} = {text(meant)}{fresh.listed(meant)}"
+                says = f"{says} = {text(meant)}{fresh.meanings(meant)}"
             yield Claim("size", node.name, says, *verdict, statement)
 
     def stated(self, wanted: Sequence[Requirement], means: Mapping[str, Size]) -> Statement:
@@ -339,7 +339,7 @@ class _Proving:
         return Tape(assumptions=Assumptions(domain))
 
     def _macs(self, node: Node, result: Result, fresh: _Fresh) -> Claim:
-        says = f"MACs are {text(result.macs)}{fresh.listed(result.macs)}"
+        says = f"MACs are {text(result.macs)}{fresh.meanings(result.macs)}"
         same = Condition(result.macs, "==", node.result.macs)
         statement = self.stated([same], fresh.means)
         if fresh.back(result.macs) == node.result.macs:
@@ -357,7 +357,7 @@ class _Proving:
                 why = f"its rule takes neither symbols ({reason}) nor numbers ({_words(error)})"
                 return Claim("size", node.name, says, "open", why)
             if made != evaluate(dim, sizes):
-                told = f"at {listed(sizes)} it is {made}"
+                told = f"at {assignment(sizes)} it is {made}"
                 return Claim("size", node.name, says, "wrong", told)
             if count + 1 == _SAMPLES:
                 break
@@ -391,7 +391,7 @@ class _Proving:
             return self.test(wanted, means)
         least = wrong.smallest()
         sizes = dict(zip(wrong.shown, least if isinstance(least, tuple) else (least,), strict=True))
-        return "wrong", f"not at {listed({n: s for n, s in sizes.items() if n not in means})}"
+        return "wrong", f"not at {assignment({n: s for n, s in sizes.items() if n not in means})}"
 
     def _taken(
         self, wanted: Iterable[Requirement], means: Mapping[str, Size]
@@ -417,7 +417,7 @@ class _Proving:
         for sizes in self.samples:
             values = sizes | {name: evaluate(value, sizes) for name, value in means.items()}
             if not all(w.holds(values) for w in wanted):
-                return "wrong", f"not at {listed(sizes)}"
+                return "wrong", f"not at {assignment(sizes)}"
         if not self.samples:
             return "open", "not linear in the sizes, and no valid size was found to try"
         return "tested", f"at {len(self.samples)} sizes; not linear in the sizes"
@@ -426,7 +426,7 @@ class _Proving:
     def samples(self) -> list[dict[str, int]]:
         """Valid sizes, small and large; for symbols that are declared odd or so, such numbers."""
         draw, found = random.Random(0), dict[tuple[int, ...], dict[str, int]]()
-        names = [*self.net.symbols, *sorted(self.net._all_symbols - set(self.net.symbols))]
+        names = [*self.net.symbols, *sorted(self.net.free_symbols - set(self.net.symbols))]
         for number in range(60 * _SAMPLES):
             most = _MOST[number % len(_MOST)]
             sizes = {name: draw.randint(1, most) for name in names}
@@ -648,7 +648,7 @@ class _Fresh:
         """The expression with the sizes that the fresh ones mean."""
         return expr.subs(self.means) if isinstance(expr, Size) else expr
 
-    def listed(self, expr: Int) -> str:
+    def meanings(self, expr: Int) -> str:
         """What the fresh sizes of an expression mean, for reading."""
         used = [n for n in self.means if n in symbols_of(expr)]
         return f" at {', '.join(f'{n} = {text(self.means[n])}' for n in used)}" if used else ""

@@ -107,7 +107,7 @@ def _html(nets: Sequence[Trace], titles: Sequence[str]) -> str:
     for net in reversed(nets):
         opened |= starts(net, names)
     batch = frozenset[str]().union(*(net.leading for net in nets))
-    zero = frozenset[str]().union(*(net._from_zero for net in nets))
+    zero = frozenset[str]().union(*(net.may_be_zero for net in nets))
     sizes: list[Data] = [
         {
             "name": name,

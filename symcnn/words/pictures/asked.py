@@ -65,10 +65,10 @@ class Pictures:
         'input H = W'
         """
         with needs("plot", "figures"):
-            from symcnn.words.pictures.plots import Asked, figure
+            from symcnn.words.pictures.plots import FigureOptions, figure
         costs = {"params": params, "macs": macs, "memory": memory, "peak": peak}
         budgets = {name: amount for name, amount in costs.items() if amount is not None}
-        asked = Asked(ranges, output, at, budgets, ax)
+        asked = FigureOptions(ranges, output, at, budgets, ax)
         return figure(cast(Trace, self), what, asked)
 
     def draw(self, form: str = "svg", *, depth: int | None = 1) -> Drawing:

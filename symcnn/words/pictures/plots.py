@@ -40,14 +40,14 @@ from symcnn.sets.condition import Requirement
 from symcnn.sets.grammar import parse_amount
 from symcnn.trace.trace import Trace
 
-__all__ = ["KINDS", "Asked", "figure"]
+__all__ = ["KINDS", "FigureOptions", "figure"]
 
 #: Sizes that a cost is computed at, and cells of a lattice, at most.
 _POINTS, _CELLS = 48, 90_000
 
 
 @dataclass(frozen=True)
-class Asked:
+class FigureOptions:
     """What is asked of a figure beside its kind.
 
     Attributes:
@@ -65,7 +65,7 @@ class Asked:
     ax: Axes | None = None
 
 
-def figure(net: Trace, what: str, asked: Asked) -> Figure:
+def figure(net: Trace, what: str, asked: FigureOptions) -> Figure:
     """See `symcnn.Network.plot`."""
     if what not in KINDS:
         raise BadSpec(f"there is no figure {what!r}", cure=f"there is {', '.join(KINDS)}")
@@ -95,7 +95,7 @@ def _numbers(sizes: Sizes) -> dict[str, int]:
 # sizes ------------------------------------------------------------------------------------------
 
 
-def _sizes(net: Trace, asked: Asked) -> Figure:
+def _sizes(net: Trace, asked: FigureOptions) -> Figure:
     """The staircase: the size of the output over that of the input."""
     run = course(net, asked.sizes)
     page, ax = paper(asked.ax)
@@ -180,7 +180,7 @@ def _spans(values: Sequence[int], run: Course) -> str:
 # domain -----------------------------------------------------------------------------------------
 
 
-def _domain(net: Trace, asked: Asked) -> Figure:
+def _domain(net: Trace, asked: FigureOptions) -> Figure:
     """The lattice of valid inputs, and for the others why not."""
     names, spans, fixed = _lattice(net, asked.sizes)
     rules = {id(b.network): _rules(b.network) for b in net.branches}
@@ -312,7 +312,7 @@ _SAID = {
 _Point: TypeAlias = tuple[int, int, int]
 
 
-def _cost(net: Trace, asked: Asked) -> Figure:
+def _cost(net: Trace, asked: FigureOptions) -> Figure:
     """Costs over a size, with budgets as lines."""
     default = {} if asked.sizes else {name: range(32, 513, 32) for name in image(net)}
     run = course(net, asked.sizes or default)
@@ -343,7 +343,9 @@ def _cost(net: Trace, asked: Asked) -> Figure:
     return page
 
 
-def _curve(net: Trace, ax: Axes, run: Course, name: str, curve: list[_Point], asked: Asked) -> None:
+def _curve(
+    net: Trace, ax: Axes, run: Course, name: str, curve: list[_Point], asked: FigureOptions
+) -> None:
     unit = _COSTS[name][1]
     for _, piece in groupby(curve, lambda point: point[2]):  # branches do not join
         values, amounts, _ = zip(*piece, strict=True)
@@ -393,7 +395,7 @@ def _border(net: Trace, run: Course, name: str, most: int) -> tuple[int, int] | 
 # memory -----------------------------------------------------------------------------------------
 
 
-def _memory(net: Trace, asked: Asked) -> Figure:
+def _memory(net: Trace, asked: FigureOptions) -> Figure:
     """The bytes alive while each node runs, and whose they are at the worst moment."""
     sizes = usual(net, **_numbers(asked.sizes))
     part = net.branch_at(**sizes)
@@ -439,7 +441,7 @@ def _listed(sizes: Mapping[str, int]) -> str:
 # fields -----------------------------------------------------------------------------------------
 
 
-def _fields(net: Trace, asked: Asked) -> Figure:
+def _fields(net: Trace, asked: FigureOptions) -> Figure:
     """The receptive field along the depth: over all paths, and over the shortest."""
     sizes = usual(net, **_numbers(asked.sizes))
     part = net.branch_at(**sizes)
@@ -480,7 +482,7 @@ def _number(size: tuple[object, ...], values: Mapping[str, int]) -> int | None:
 
 
 #: The figures, by name.
-KINDS: dict[str, Callable[[Trace, Asked], Figure]] = {
+KINDS: dict[str, Callable[[Trace, FigureOptions], Figure]] = {
     "sizes": _sizes,
     "domain": _domain,
     "cost": _cost,
