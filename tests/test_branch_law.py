@@ -1,6 +1,7 @@
 """A forward whose python branches on sizes is the union of its branches: torch judges each size."""
 
 import math
+import os
 from itertools import product
 
 import pytest
@@ -283,6 +284,104 @@ def deep(self, x):
     return x
 
 
+def least_of_both(self, x):
+    return F.max_pool2d(x, max(1, min(x.shape[2:]) // 16))
+
+
+def match_on_a_remainder(self, x):
+    match x.shape[2] % 3:
+        case 0:
+            return F.max_pool2d(x, 3)
+        case 1 | 2 if x.shape[3] > 9:
+            return F.pad(x, (0, 0, 0, 1))
+    return x
+
+
+def nested_expressions(self, x):
+    h, w = x.shape[2:]
+    return F.avg_pool2d(x, (1 if h < 9 else 2 if w < 9 else 3, 2 if h > w else 1))
+
+
+def raises_deep_inside(self, x):
+    h, w = x.shape[2:]
+    if h > 5:
+        for _ in range(2):
+            if w < 12:
+                raise RuntimeError(f"{w} columns are too few")
+            x = F.max_pool2d(x, 2)
+    return x
+
+
+def asserts_multiples(self, x):
+    assert all(s % 4 == 0 for s in x.shape[2:]), "multiples of 4"
+    assert not any(s > 48 for s in x.shape[2:])
+    return F.max_pool2d(x, 4)
+
+
+def relation_of_sides(self, x):
+    h, w = x.shape[2:]
+    if max(h, w) / min(h, w) > 1.5:
+        return F.interpolate(x, size=(max(h, w), max(h, w)))
+    return F.max_pool2d(x, 2) if min(h, w) > 1 else x
+
+
+def shifted_windows(self, x):
+    """The window and its shift depend on the size, as in Swin."""
+    n, c, h, w = x.shape
+    size, shift = (min(h, w), 0) if min(h, w) <= 4 else (4, 2)
+    x = F.pad(x, (0, (size - w % size) % size, 0, (size - h % size) % size))
+    if shift:
+        x = torch.roll(x, (-shift, -shift), (2, 3))
+    x = F.max_pool2d(x, size)
+    return x if shift else F.interpolate(x, scale_factor=2)
+
+
+def of_a_few_sizes(self, x):
+    return F.max_pool2d(x, 2) if x.shape[2] in (14, 28, 56) else x
+
+
+def loop_that_returns(self, x):
+    for k in (2, 3, 5):
+        if x.shape[2] % k == 0 and x.shape[3] % k == 0:
+            return F.max_pool2d(x, k)
+    else:
+        return F.pad(x, (1, 0, 1, 0))
+
+
+def pads_by_reflection(self, x):
+    """Torch refuses to reflect more rows than there are."""
+    bottom = -x.shape[2] % 6
+    return F.pad(x, (0, 0, 0, bottom), mode="reflect") if bottom else x
+
+
+def same_with_dilation(self, x):
+    h, w = x.shape[-2:]
+    k, s, d = 3, 2, 2
+    ph = max((math.ceil(h / s) - 1) * s + (k - 1) * d + 1 - h, 0)
+    pw = max((math.ceil(w / s) - 1) * s + (k - 1) * d + 1 - w, 0)
+    x = F.pad(x, [pw // 2, pw - pw // 2, ph // 2, ph - ph // 2])
+    return F.conv2d(x, torch.zeros(4, 3, k, k), stride=s, dilation=d)
+
+
+def windows_in_24_blocks(self, x):
+    """Blocks that ask the same again and again: each is decided once."""
+    n, c, h, w = x.shape
+    for i in range(24):
+        y, size = x, 3 if i % 2 else 2
+        bottom, right = (size - h % size) % size, (size - w % size) % size
+        if bottom or right:
+            y = F.pad(y, (0, right, 0, bottom))
+        y = F.interpolate(F.max_pool2d(y, size), scale_factor=size)
+        x = x + (y[:, :, :h, :w] if bottom or right else y)
+    return x
+
+
+def walrus(self, x):
+    if (rest := x.shape[3] % 5) and rest < x.shape[3]:
+        x = x[..., rest:]
+    return x
+
+
 FORWARDS = [
     pad_if_odd, pad_to_eight_and_crop_back, raises_unless_multiple, asserts_square, nested,
     elif_chain, early_return, conditional_expression, while_it_is_large, orientation, ratio,
@@ -290,7 +389,10 @@ FORWARDS = [
     crop_to_even, repeated_conditions, unet_that_pads_its_skip, unet_that_resizes_its_skip,
     unless_equal, largest_multiple, either_axis, not_both, within_bounds, area, fails_in_a_layer,
     try_and_fall_back, depends_on_a_branch, bits, sum_of_sides,
-    stride_by_size, deep,
+    stride_by_size, deep, counts_tokens, chunk_where_long, least_of_both, match_on_a_remainder,
+    nested_expressions, raises_deep_inside, asserts_multiples, relation_of_sides, shifted_windows,
+    of_a_few_sizes, loop_that_returns, pads_by_reflection, same_with_dilation,
+    windows_in_24_blocks, walrus,
 ]  # fmt: skip
 
 
@@ -306,7 +408,9 @@ def torch_says(module, n, h, w):
 
 
 def grid():
-    """Every size up to 8 x 8, and a sample up to 64 x 64."""
+    """Every size up to 8 x 8, and a sample up to 64 x 64; with the profile `fuzz`, every size."""
+    if os.environ.get("HYPOTHESIS_PROFILE") == "fuzz":
+        return [*product(range(1, 65), repeat=2)]
     sizes = {*product(range(1, 9), repeat=2), *product(range(1, 65, 3), (16, 33))}
     return sorted(sizes | {(7 * i % 64 + 1, 11 * i % 64 + 1) for i in range(60)})
 

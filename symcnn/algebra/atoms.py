@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from functools import lru_cache
 
 from symcnn.algebra.polynomial import (
     FUNCTIONS,
@@ -275,8 +276,9 @@ class Scaled(Atom):
 # Questions -----------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=4096)
 def symbols_of(*exprs: Int) -> frozenset[str]:
-    """Names of all symbols in `exprs`, also inside floors."""
+    """Names of all symbols in `exprs`, also inside floors. The same are asked again and again."""
     names: set[str] = set()
     stack = list(exprs)
     while stack:

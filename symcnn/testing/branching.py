@@ -29,9 +29,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from hypothesis import strategies as st
+from sympy import sympify
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from symcnn.algebra.expr import H, N, W
 from symcnn.errors import InvalidInput, NoSolution, SymcnnError, Undecidable
 from symcnn.testing.layer import Drawn, Source
 
@@ -360,6 +362,10 @@ SIZES: Sequence[tuple[int, int]] = sorted(
 )
 
 
+#: So many branches have closed forms that are compared: putting them together takes long.
+_FEW = 4
+
+
 @dataclass
 class Judged:
     """What came of one network."""
@@ -368,6 +374,7 @@ class Judged:
     valid: int = 0  # of the sizes
     branches: int = 0
     fibres: int = 0
+    forms: int = 0  # sizes at which the closed forms of the output were compared
     complete: bool = True
     decidable: bool = True
     mismatches: list[str] = field(default_factory=list)
@@ -387,13 +394,21 @@ class _Empty(TorchFunctionMode):
         return made
 
 
-def judge(recipe: BranchingRecipe, sizes: Sequence[tuple[int, int]] = SIZES) -> Judged:
+def judge(
+    recipe: BranchingRecipe, sizes: Sequence[tuple[int, int]] = SIZES, *, branches: int = 64
+) -> Judged:
     """Compare with torch at every one of `sizes`, on the CPU.
 
     The shape must be torch's, and a size is refused, by the network and by its domain, exactly
     where torch raises or a map on the way is empty; two outputs must come of the sizes that give
     them. A network that is not complete may take more sizes than its domain has; where it runs the
-    module, a map without elements is what torch makes of it.
+    module, a map without elements is what torch makes of it. The closed forms of few branches are
+    put to numbers too.
+
+    Args:
+        recipe: the network.
+        sizes: heights and widths.
+        branches: how many are followed; of more, the network is not complete.
 
     >>> judge(BranchingRecipe(("if h % 2:", "    x = x[:, :, 1:]"))).mismatches
     []
@@ -405,7 +420,7 @@ def judge(recipe: BranchingRecipe, sizes: Sequence[tuple[int, int]] = SIZES) -> 
     truth = {size: None if empty else shape for size, (shape, empty) in made.items()}
     found.sizes, found.valid = len(truth), sum(shape is not None for shape in truth.values())
     try:
-        net = from_torch(module, recipe.spec)
+        net = from_torch(module, recipe.spec, branches=branches)
     except SymcnnError as error:
         if found.valid:
             taken = next(size for size, shape in truth.items() if shape is not None)
@@ -446,7 +461,15 @@ def _differences(
             inside = tuple(at[name] for name in domain.shown) in domain
             if inside != (shape is not None) and (inside or net.complete):
                 yield f"{h} x {w} in the domain: {inside}, torch: {_shown(shape)}"
-    if domain is None or not net.complete or any(isinstance(d, int) for d in net.output_shape[2:]):
+    if domain is None or not net.complete:
+        return
+    if found.branches <= _FEW:
+        for (h, w), shape in [t for t in truth.items() if t[1] is not None][::5]:
+            found.forms += 1
+            form = tuple(int(sympify(d).subs({N: 2, H: h, W: w})) for d in net.output_shape)
+            if form != shape:
+                yield f"{form} by the closed form at {h} x {w}, torch: {_shown(shape)}"
+    if any(isinstance(d, int) for b in net.branches for d in b.network.output_shape[2:]):
         return
     maps = sorted({shape[2:] for shape in truth.values() if shape is not None})
     for target in (*maps[:1], *maps[len(maps) // 2 :][:1]):

@@ -134,6 +134,7 @@ class _Front:
         self.unfollowed: list[Unfollowed] = []
         self.refusals: list[Refusal] = []
         self.matters: set[Requirement] = set()
+        self.met: dict[tuple[Requirement, ...], InputSet] = {}
         self.work = deque([_Region()])
 
     def network(self) -> Network:
@@ -344,11 +345,17 @@ class _Front:
     ) -> InputSet:
         """The `sizes` that meet what is `wanted`; what comes before may be needed to decide it."""
         try:
-            return sizes & input_set(self.names, wanted)
+            return sizes & self._sizes_of(tuple(wanted))
         except Undecidable:
             if not before:
                 raise
             return sizes & input_set(self.names, [*before, *wanted])
+
+    def _sizes_of(self, wanted: tuple[Requirement, ...]) -> InputSet:
+        """The sizes that meet them: what one branch asks, others ask too."""
+        if wanted not in self.met:
+            self.met[wanted] = input_set(self.names, wanted)
+        return self.met[wanted]
 
     def _few(self, sizes: InputSet, guard: Guard) -> bool:
         """Whether the size that the guard fixes takes few values among `sizes`."""
