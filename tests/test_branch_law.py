@@ -327,7 +327,7 @@ def relation_of_sides(self, x):
 
 def shifted_windows(self, x):
     """The window and its shift depend on the size, as in Swin."""
-    n, c, h, w = x.shape
+    h, w = x.shape[2:]
     size, shift = (min(h, w), 0) if min(h, w) <= 4 else (4, 2)
     x = F.pad(x, (0, (size - w % size) % size, 0, (size - h % size) % size))
     if shift:
@@ -365,7 +365,7 @@ def same_with_dilation(self, x):
 
 def windows_in_24_blocks(self, x):
     """Blocks that ask the same again and again: each is decided once."""
-    n, c, h, w = x.shape
+    h, w = x.shape[2:]
     for i in range(24):
         y, size = x, 3 if i % 2 else 2
         bottom, right = (size - h % size) % size, (size - w % size) % size
