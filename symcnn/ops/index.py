@@ -52,7 +52,7 @@ from symcnn.ops.registry import (
 from symcnn.ops.storage import maps, views
 from symcnn.ops.storage import pointwise as points
 from symcnn.sets.condition import Condition, Requirement
-from symcnn.trace.graph import Result, SymbolicTensor, tensors_in
+from symcnn.trace.graph import Node, Result, SymbolicTensor, tensors_in
 from symcnn.trace.tape import decided, entails, plain_number
 
 __all__: list[str] = []
@@ -65,12 +65,25 @@ Dims = tuple[Int, ...]
 # x[...] ---------------------------------------------------------------------------------------
 
 
+def _whole(node: Node) -> dict[str, object] | None:
+    """The index that takes everything, of slices."""
+    x, index = node.inputs[0], node.arguments["index"]
+    items = [*index] if isinstance(index, tuple) else [index]
+    if any(not isinstance(item, slice) and item is not Ellipsis for item in items):
+        return None
+    at = items.index(Ellipsis) if Ellipsis in items else len(items)
+    sizes = (*x.dims[: at + 1], *x.dims[x.ndim - len(items) + at + 1 :])
+    whole = [v if v is Ellipsis else slice(0, d) for v, d in zip(items, sizes, strict=False)]
+    return {"index": tuple(whole) if isinstance(index, tuple) else whole[0]}
+
+
 @rule(
     "getitem",
     "__getitem__",
     saves=views.getitem,
     value=values.picked,
     sizes=True,
+    idle=_whole,
     operators="getitem",
 )
 def getitem(input: SymbolicTensor, index: object) -> Result:

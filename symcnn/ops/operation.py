@@ -62,6 +62,9 @@ Products = Callable[[Node], Sequence[Product]]
 #: What an operation makes, views and keeps, in a run in memory.
 Saves = Callable[[Any, Node], None]
 
+#: The arguments at which a node returns what it is given.
+Idle = Callable[[Node], "Mapping[str, object] | None"]
+
 #: A map per output axis: from the same axis of a tensor, or from the one beside the map.
 Maps = Sequence["AxisMap | tuple[int | None, AxisMap]"]
 
@@ -112,6 +115,7 @@ class Operation:
     scaled: it has an old form with scalars between its tensors, ``torch.add(x, 2, y)``.
     scrambles: torch lays out what it makes in an order of its own. Where that is not so, and
         `saves` is silent, it makes plain order of plain order.
+    idle: the arguments at which it returns what it is given, by parameter; None if there are none.
     """
 
     name: str
@@ -136,6 +140,7 @@ class Operation:
     operators: str = ""
     scaled: bool = False
     scrambles: bool = False
+    idle: Idle | None = None
 
     def __post_init__(self) -> None:
         for name in WRAPPER_ASSIGNMENTS:  # its name, text and parameters are the rule's
@@ -280,6 +285,7 @@ def rule(
     operators: str = "",
     scaled: bool = False,
     scrambles: bool = False,
+    idle: Idle | None = None,
 ) -> Callable[[Rule], Operation]:
     """Register a rule for an operation of torch, or for a function or module class of yours.
 
@@ -320,6 +326,8 @@ def rule(
         operators: python's operators that call it, such as "add radd iadd".
         scaled: it has an old form with scalars between its tensors, ``torch.add(x, 2, y)``.
         scrambles: what it makes of tensors in plain order may lie in another.
+        idle: the arguments at which it returns what it is given, by parameter: with them a branch
+            that leaves it out is no branch of the network.
 
     Returns:
         A decorator of the rule, which makes it an operation on symbolic tensors.
@@ -369,6 +377,7 @@ def rule(
             operators=operators,
             scaled=scaled,
             scrambles=scrambles,
+            idle=idle,
         )
         if isinstance(targets[0], str):
             RECORDS[name] = operation

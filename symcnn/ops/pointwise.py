@@ -97,9 +97,14 @@ rules("elu leaky_relu", counts=tools.ACTIVATION, saves=points.leaky, dtype=dtype
 rules("imag real", other=work.nothing, saves=views.half, dtype=dtypes.part)(_unary)
 rules("abs", saves=points.keeps_input, dtype=dtypes.part, value=abs, operators="abs")(_unary)
 rules("clone", other=work.nothing, saves=points.clone, value=values.same)(_unary)
-rules("contiguous", other=work.nothing, saves=views.contiguous, value=values.same, shows="every")(
-    _unary
-)
+rules(
+    "contiguous",
+    other=work.nothing,
+    saves=views.contiguous,
+    value=values.same,
+    shows="every",
+    idle=lambda node: {},
+)(_unary)
 rules("detach", other=work.nothing, gradient=False, saves=views.alias, value=values.same)(_unary)
 rules("logsigmoid", saves=points.logsigmoid, dtype=dtypes.only_floats)(_unary)
 rules("positive", saves=views.same)(_unary)

@@ -63,7 +63,7 @@ from symcnn.sets.condition import (
     decide_syntactically,
 )
 from symcnn.sets.products import divisors
-from symcnn.trace.graph import OPS, Result, SymbolicTensor
+from symcnn.trace.graph import OPS, Node, Result, SymbolicTensor
 from symcnn.trace.tape import decided, entails
 
 __all__ = [
@@ -560,7 +560,12 @@ def padded(
     return Result((sizes,), tuple(enumerate(windows)), requires=(*requires, *fitting))
 
 
-pad = rule("pad", saves=maps.pad, slides=True, sizes=True, shows="every")(padded)
+def _by_nothing(node: Node) -> dict[str, object]:
+    """The pads at which nothing is padded."""
+    return {"pad": (0,) * len(node.arguments["pad"])}
+
+
+pad = rule("pad", saves=maps.pad, slides=True, sizes=True, shows="every", idle=_by_nothing)(padded)
 
 
 def _cropped(pad: Int) -> Int:
@@ -634,6 +639,11 @@ def _is_whole(scale: float | Size) -> bool:
     return isinstance(scale, Size) or scale.is_integer()
 
 
+def _to_its_size(node: Node) -> dict[str, object] | None:
+    """The size at which nothing is resized."""
+    return {"size": node.inputs[0].dims[2:]} if node.arguments["size"] is not None else None
+
+
 interpolate = rule(
     "interpolate",
     "upsample",
@@ -641,4 +651,5 @@ interpolate = rule(
     counts=tools.RESIZE,
     saves=maps.interpolate,
     sizes=True,
+    idle=_to_its_size,
 )(resized)

@@ -311,6 +311,7 @@ class Node:
         "outputs",
         "result",
         "scope",
+        "taken",
         "where",
     )
 
@@ -328,6 +329,7 @@ class Node:
         self.cast = ""  # the dtype in which autocast has it read its floats
         self.grad = True  # not run under torch.no_grad
         self.custom = ""  # the torch.autograd.Function that it is part of: its gradient is another
+        self.taken: Int = 1  # 0 where a branch leaves it out, and it would return what it is given
         self.name = ""
         self.where = NOWHERE  # in the user's code
         self.law: Callable[[Int], Int] | None = None  # simplifies on the domain of its network

@@ -39,13 +39,20 @@ class Replay:
         self.values = values
         self._twins: dict[int, Any] = {}
         self._kept: list[Any] = []  # whose ids are in use
+        self.before: list[Node] = []  # the node that each of `nodes` was
         tape = Tape()
         with tape.running():
             for node in nodes:
                 self._again(node)
+                if len(tape.nodes) > len(self.before):
+                    self.before.append(node)
         self.nodes = tape.nodes
 
     def _again(self, node: Node) -> None:
+        taken = self(node.taken)
+        if taken == 0:  # a branch leaves it out
+            self._remember(node.outputs[0], self(node.inputs[0]))
+            return
         call, result = node.call, None
         if call is not None:
             args, kwargs = self(call.args), self(dict(call.kwargs))
@@ -55,7 +62,7 @@ class Replay:
         twin = record(node.op, self(node.inputs), result or self(node.result), call)
         twin.name, twin.scope, twin.where = node.name, node.scope, node.where
         twin.grad, twin.inplace, twin.custom = node.grad, node.inplace, node.custom
-        twin.cast = node.cast
+        twin.cast, twin.taken = node.cast, taken
         self._remember(node, twin)
         for old, new in zip(node.outputs, twin.outputs, strict=True):
             new.dtype, new.name = old.dtype, old.name

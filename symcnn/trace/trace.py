@@ -388,7 +388,8 @@ class Trace:
         replay = Replay(self.nodes, check_values(self.declared, values))
         twin = type(self)(replay(self._inputs), tree_map(replay, self._outputs), name=self.name)
         twin.nodes = tuple(replay.nodes)
-        twin._positions = {node: i for i, node in enumerate(twin.nodes)}
+        pairs = zip(twin.nodes, replay.before, strict=True)
+        twin._positions = {node: self._positions[old] for node, old in pairs}
         twin._parameters = None if self._parameters is None else replay(self._parameters)
         twin.buffers = replay(self.buffers)
         twin.guards = replay.guards(self.guards)

@@ -142,7 +142,7 @@ class Comparison:
 
 def _spoken(node: Node) -> Any:
     """What a rule answered, but for the tensors in it, which are compared as inputs."""
-    return replace(node.result, others=()), [axes for _, axes in node.result.others]
+    return replace(node.result, others=()), [axes for _, axes in node.result.others], node.taken
 
 
 def _leaves(value: Any) -> list[Any]:

@@ -8,11 +8,14 @@ a table of m numbers, and a table is a sum of steps:
     f(r) = f(0) + b*r + sum over j of (f(j) - f(j-1) - b) * (floor((e + m - j)/m) - floor(e/m))
 
 So TensorFlow's SAME, written out by hand stride after stride, is one network and not a branch per
-stride and axis. What is no such choice (a tensor, an inequality, a call) stays a branch.
+stride and axis. A branch that pads, crops or resizes a tensor is a choice of the numbers by which
+it does so (see `symcnn.frontends.torch.identities`). What is no such choice (another operation on
+a tensor, an inequality, a call) stays a branch.
 
-How: a function whose code has a remainder in it is compiled again from its source, its choices of
-numbers as calls of `select` with the condition and the sides as functions. Source that does not
-compile to the code that runs is left alone.
+How: a function whose code has a remainder in it, or a name of such an operation, is compiled again
+from its source, its choices as calls of `select` with the test and the sides as functions; truths
+that only tests read are kept as the comparisons that they are. Source that does not compile to the
+code that runs is left alone.
 """
 
 from __future__ import annotations
@@ -25,8 +28,9 @@ import linecache
 import operator
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache, reduce
@@ -35,10 +39,15 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from symcnn.algebra.size import Atom, Floor, Int, Max, Size, floordiv, maximum
+from symcnn.frontends.torch.choices import Flag, NoNumber, Path, Test, asking, paths, refuse
+from symcnn.frontends.torch.identities import Probe, kept
 from symcnn.frontends.torch.sizes import Dim
+from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.lazy import cached_property
+from symcnn.ops.operation import Operation
 from symcnn.sets.condition import Condition
-from symcnn.trace.tape import current_tape, entails
+from symcnn.trace.graph import OPS
+from symcnn.trace.tape import current_tape
 
 __all__ = ["SELECT", "chosen", "select", "selecting"]
 
@@ -146,93 +155,95 @@ def _table(condition: Condition, gap: Int, a: Int, b: Int, rest: _Remainder) -> 
 # In a trace -----------------------------------------------------------------------------------
 
 
-class _NoNumber(Exception):
-    """What is computed is not a number alone."""
+Plan = Callable[[], object]
 
 
-Thunk = Callable[[], object]
+def select(
+    test: Test, then: Test | None = None, other: Test | None = None, flags: tuple[int, ...] = ()
+) -> object:
+    """What ``then() if test() else other()`` is: one value, if the sizes decide between numbers.
 
-
-def select(test: Thunk, then: Thunk, other: Thunk) -> object:
-    """What ``then() if test() else other()`` is: one formula, if the sizes decide between numbers.
-
-    test: a comparison, or a number of which is asked whether it is 0; no side has effects.
+    test: comparisons, or a number of which is asked whether it is 0; no side has effects. Without
+        sides, the truth of the test for later tests.
+    flags: which of the values are truths that only tests read.
     """
     tape = current_tape()
     tracer = getattr(tape.decide if tape is not None else None, "__self__", None)
+    if then is None or other is None:
+        return test() if tracer is None else _flag(tracer, test)
     if tracer is not None:
         try:
-            return _formula(tracer, test, then, other)
-        except _NoNumber:
+            return _one(tracer, test, then, other, flags)
+        except NoNumber:
             pass
     return then() if test() else other()
 
 
-def _formula(tracer: Any, test: Thunk, then: Thunk, other: Thunk) -> object:
-    """The choice as a formula; raises _NoNumber if it is none."""
-    asked: list[Condition] = []
-    answers = []
-    for answer in (True, False):
+def _flag(tracer: Any, test: Test) -> object:
+    """The truth of a test, if sizes decide it as the comparisons that do."""
+    try:
+        found = paths(tracer, test)
+    except NoNumber:
+        return test()
+    return Flag(tracer, found) if len(found) > 1 else found[0].holds
 
-        def decide(condition: Condition, answer: bool = answer) -> bool:
-            asked.append(condition)
-            return answer
 
-        with _asking(tracer, decide):
-            answers.append(bool(test()))
-        if not asked:
-            return (then if answers[0] else other)()
-    if answers[0] == answers[1] or len(set(asked)) != 1:
-        raise _NoNumber
-    if not answers[0]:
-        then, other = other, then
-    with _asking(tracer, _refuse):
+def _one(tracer: Any, test: Test, then: Test, other: Test, flags: tuple[int, ...]) -> object:
+    """The choice as one value; raises NoNumber if it is none."""
+    found = paths(tracer, test)
+    truths = {path.holds for path in found}
+    if len(truths) == 1:
+        if len(found) > 1:
+            raise NoNumber
+        return (then if truths.pop() else other)()
+    probe = Probe(tracer)
+    with asking(tracer, refuse, probe.apply):
         sides = [then(), other()]
-    return _joined(tracer, asked[0], *sides)
+    plain = not isinstance(sides[0], tuple) or not isinstance(sides[1], tuple)
+    a, b = ([side] if plain else [*side] for side in sides)  # type: ignore[misc]
+    if len(a) != len(b):
+        raise NoNumber
+    plans = [
+        _joined(tracer, found, probe, x, y, i in flags)
+        for i, (x, y) in enumerate(zip(a, b, strict=True))
+    ]
+    values = [plan() for plan in plans]
+    return values[0] if plain else tuple(values)
 
 
-def _joined(tracer: Any, condition: Condition, a: object, b: object) -> object:
-    """Two sides as one, place by place where they are tuples."""
+def _joined(
+    tracer: Any, found: tuple[Path, ...], probe: Probe, a: object, b: object, flag: bool
+) -> Plan:
+    """How to make one value of two sides, place by place where they are tuples."""
     if type(a) is tuple and type(b) is tuple and len(a) == len(b):
-        return tuple(_joined(tracer, condition, x, y) for x, y in zip(a, b, strict=True))
+        parts = [_joined(tracer, found, probe, x, y, False) for x, y in zip(a, b, strict=True)]
+        return lambda: tuple(part() for part in parts)
     if a is b and not isinstance(a, float):
-        return a
+        return lambda: a
+    if type(a) is TracedTensor and type(b) is TracedTensor:
+        turned = tuple(Path(path.answers, not path.holds) for path in found)
+        with suppress(NoNumber):
+            return kept(tracer, found, b, probe.between(b, a), chosen)
+        return kept(tracer, turned, a, probe.between(a, b), chosen)
+    if flag and type(a) is bool and type(b) is bool:
+        truths = tuple(Path(path.answers, a if path.holds else b) for path in found)
+        return lambda: Flag(tracer, truths)
+    if len(found) != 2:
+        raise NoNumber
+    ((condition, answer),) = found[0].answers
+    if answer is not found[0].holds:
+        a, b = b, a
     x, y = _number(a), _number(b)
-    found = None if x is None or y is None else chosen(condition, x, y)
-    if found is None:
-        raise _NoNumber
-    return Dim(found, tracer) if isinstance(found, Size) else found
+    one = None if x is None or y is None else chosen(condition, x, y)
+    if one is None:
+        raise NoNumber
+    return lambda: Dim(one, tracer) if isinstance(one, Size) else one
 
 
 def _number(value: object) -> Int | None:
     if type(value) is Dim:
         return value.expr
     return value if type(value) is int else None
-
-
-def _refuse(*asked: object, **more: object) -> bool:
-    raise _NoNumber
-
-
-@contextmanager
-def _asking(tracer: Any, decide: Callable[[Condition], bool]) -> Iterator[None]:
-    """What is open is asked of `decide`; nothing is fixed, nothing recorded."""
-
-    def asked(condition: Condition) -> bool:
-        taken = entails(condition)
-        return decide(condition) if taken is None else taken
-
-    own = vars(tracer)
-    before = {name: own[name] for name in ("decide", "fix", "apply") if name in own}
-    own.update(decide=asked, fix=_refuse, apply=_refuse)
-    try:
-        yield
-    except (ArithmeticError, TypeError, ValueError, LookupError, AttributeError, NameError):
-        raise _NoNumber from None  # on a side that may never run: the branch will tell
-    finally:
-        for name in ("decide", "fix", "apply"):
-            own.pop(name, None)
-        own.update(before)
 
 
 # In code --------------------------------------------------------------------------------------
@@ -246,6 +257,7 @@ _REMAINDER = next(
     for i in dis.get_instructions(compile("a % b", "", "eval"))
     if i.opname == "BINARY_OP"
 )
+_COMPARE = dis.opmap["COMPARE_OP"]
 _CALLS = frozenset({"max", "min", "abs", "int", "round", SELECT})
 _COMPARED = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 
@@ -273,8 +285,18 @@ def selecting(function: FunctionType, code: CodeType) -> CodeType:
     return changed.replace(co_firstlineno=code.co_firstlineno, co_qualname=code.co_qualname)
 
 
+@lru_cache(maxsize=1)
+def _idle() -> frozenset[str]:
+    """Functions and methods that return what they are given, at some arguments."""
+    return frozenset(n for n, o in OPS.items() if isinstance(o, Operation) and o.idle is not None)
+
+
 def _may_choose(code: CodeType) -> bool:
-    """Whether there is a remainder in it, or in a function that it makes."""
+    """Whether there is a remainder in it, or a comparison and a name of `_idle`, or in a function
+    that it makes.
+    """
+    if not _idle().isdisjoint(code.co_names) and _COMPARE in code.co_code[::2]:
+        return True
     units = code.co_code
     place = units.find(_REMAINDER)
     while place % 2 and place > 0:
@@ -339,9 +361,15 @@ class _Choices(ast.NodeTransformer):
     def __init__(self) -> None:
         self.count = 0
         self.before: dict[int, frozenset[str]] = {}  # the names that have values before a branch
+        self.passing: frozenset[str] = frozenset()  # names of one branch only
+        self.truths: frozenset[str] = frozenset()  # names that only tests read
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         inner = [*ast.walk(node)]
+        if any(isinstance(n, ast.FunctionDef) for n in inner[1:]):
+            self.passing = self.truths = frozenset()
+        else:
+            self.passing, self.truths = _passing(inner), _truths(node, inner)
         if not any(isinstance(n, ast.Delete) or getattr(n, "type", None) for n in inner):
             args = node.args
             self._note(
@@ -364,17 +392,27 @@ class _Choices(ast.NodeTransformer):
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
         self.generic_visit(node)
-        if _asks(node.test) and _is_pure(node.body) and _is_pure(node.orelse):
+        if _asks(node.test) and _is_side(node.body) and _is_side(node.orelse):
             return self._call(node, node.test, node.body, node.orelse)
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        self.generic_visit(node)
+        target = node.targets[0]
+        truth = isinstance(node.value, (ast.Compare, ast.BoolOp, ast.UnaryOp))
+        if truth and isinstance(target, ast.Name) and target.id in self.truths:
+            node.value = self._call(node.value, node.value)
         return node
 
     def visit_If(self, node: ast.If) -> ast.AST:
         self.generic_visit(node)
         yes, no = _assigned(node.body), _assigned(node.orelse)
-        if not _asks(node.test) or not yes or (node.orelse and not no):
+        if not _asks(node.test) or yes is None or no is None:
             return node
-        names = sorted(yes.keys() | no.keys())
-        if not (yes.keys() ^ no.keys()) <= self.before.get(id(node), frozenset()):
+        names = sorted((yes.keys() | no.keys()) - self.passing)
+        if not names or not (yes.keys() ^ no.keys()) & {*names} <= self.before.get(
+            id(node), frozenset()
+        ):
             return node
         sides = [
             [side.get(name, ast.Name(name, ast.Load())) for name in names] for side in (yes, no)
@@ -384,37 +422,138 @@ class _Choices(ast.NodeTransformer):
         if len(names) > 1:
             target = ast.Tuple([ast.Name(name, ast.Store()) for name in names], ast.Store())
             values = [ast.Tuple(side, ast.Load()) for side in sides]
-        return ast.copy_location(
-            ast.Assign([target], self._call(node, node.test, values[0], values[1])), node
-        )
+        flags = tuple(i for i, name in enumerate(names) if name in self.truths)
+        call = self._call(node, node.test, *values, flags=flags)
+        return ast.copy_location(ast.Assign([target], call), node)
 
-    def _call(self, node: ast.AST, *parts: ast.expr) -> ast.expr:
+    def _call(self, node: ast.AST, *parts: ast.expr, flags: tuple[int, ...] = ()) -> ast.expr:
         self.count += 1
         nothing = ast.arguments([], [], None, [], [], None, [])
-        thunks: list[ast.expr] = [ast.Lambda(nothing, part) for part in parts]
-        return ast.copy_location(ast.Call(ast.Name(SELECT, ast.Load()), thunks, []), node)
+        args: list[ast.expr] = [ast.Lambda(nothing, part) for part in parts]
+        if flags:
+            args.append(ast.Tuple([ast.Constant(i) for i in flags], ast.Load()))
+        return ast.copy_location(ast.Call(ast.Name(SELECT, ast.Load()), args, []), node)
 
 
-def _assigned(body: list[ast.stmt]) -> dict[str, ast.expr]:
-    """What plain assignments of numbers give to which names; empty for anything else."""
+def _assigned(body: list[ast.stmt]) -> dict[str, ast.expr] | None:
+    """What plain assignments give to which names, in what is there before; None if it does more."""
     found: dict[str, ast.expr] = {}
     for statement in body:
-        if not isinstance(statement, ast.Assign) or not _is_pure(statement.value):
-            return {}
+        if isinstance(statement, ast.Pass):
+            continue
+        if not isinstance(statement, ast.Assign) or not _is_side(statement.value):
+            return None
         (target, *more) = statement.targets
-        if more or not isinstance(target, ast.Name):
-            return {}
-        read = {n.id for n in ast.walk(statement.value) if isinstance(n, ast.Name)}
-        if target.id in found or read & found.keys():
-            return {}
-        found[target.id] = statement.value
+        if more or not isinstance(target, ast.Name) or target.id in found:
+            return None
+        found[target.id] = _Put(found).visit(deepcopy(statement.value))
     return found
 
 
+class _Put(ast.NodeTransformer):
+    """Puts expressions for names."""
+
+    def __init__(self, values: dict[str, ast.expr]) -> None:
+        self.values = values
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return deepcopy(self.values.get(node.id, node))
+
+
+def _passing(nodes: list[ast.AST]) -> frozenset[str]:
+    """Names that are read only in the branch that has just given them a value."""
+    own: set[int] = set()
+    given: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.If):
+            for body in (node.body, node.orelse):
+                here: set[str] = set()
+                for statement in body:
+                    names = [n for n in ast.walk(statement) if isinstance(n, ast.Name)]
+                    own |= {id(n) for n in names if n.id in here}
+                    if isinstance(statement, ast.Assign) and isinstance(
+                        statement.targets[0], ast.Name
+                    ):
+                        here.add(statement.targets[0].id)
+                given |= here
+    loads = [n for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
+    return frozenset(given - {n.id for n in loads if id(n) not in own})
+
+
+def _truths(tree: ast.FunctionDef, nodes: list[ast.AST]) -> frozenset[str]:
+    """Names of truths that tests read, and nothing else."""
+    found: set[str] = set()
+    other = {a.arg for a in ast.walk(tree.args) if isinstance(a, ast.arg)}
+    told: set[int] = set()
+    for node in nodes:
+        if isinstance(node, (ast.If, ast.IfExp)):
+            left: list[ast.expr] = [node.test]
+            while left:
+                test = left.pop()
+                if isinstance(test, ast.BoolOp):
+                    left += test.values
+                elif isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+                    left.append(test.operand)
+                else:
+                    told.add(id(test))
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            value = node.value
+            plain = isinstance(value, ast.Constant) and isinstance(value.value, bool)
+            if len(node.targets) == 1 and (plain or _is_truth(value)):
+                found.add(node.targets[0].id)
+                told.add(id(node.targets[0]))
+    other |= {n.id for n in nodes if isinstance(n, ast.Name) and id(n) not in told}
+    other |= {name for n in nodes if isinstance(n, (ast.Global, ast.Nonlocal)) for name in n.names}
+    return frozenset(found - other)
+
+
+def _is_truth(node: ast.expr) -> bool:
+    if isinstance(node, ast.BoolOp):
+        return all(map(_is_truth, node.values)) and _asks(node)
+    if isinstance(node, ast.UnaryOp):
+        return isinstance(node.op, ast.Not) and _asks(node.operand)
+    return isinstance(node, ast.Compare) and _asks(node)
+
+
+def _is_side(node: ast.expr) -> bool:
+    """Whether it is arithmetic, or an operation on a tensor that may leave the tensor as it is."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=inner, attr=name), args=args, keywords=named):
+            if name not in _idle():
+                return _is_pure(node)
+            pure = [*args[1:], *(k.value for k in named if k.arg is not None)]
+            tensors = [inner, *args[:1]]
+            if any(k.arg is None for k in named) or not all(map(_is_argument, pure)):
+                return False
+            return all(map(_is_side, tensors))
+        case ast.Call(func=ast.Name(id=name), args=[first, *rest], keywords=named):
+            if name not in _idle():
+                return _is_pure(node)
+            pure = [*rest, *(k.value for k in named)]
+            return all(k.arg for k in named) and _is_side(first) and all(map(_is_argument, pure))
+        case ast.Subscript(value=inner, slice=index):
+            return _is_pure(node) or (_is_side(inner) and _is_argument(index))
+    return _is_pure(node)
+
+
+def _is_argument(node: ast.expr) -> bool:
+    """Whether it is arithmetic, a word, or an index of slices."""
+    match node:
+        case ast.Constant(value=value):
+            return isinstance(value, str) or value is Ellipsis or _is_pure(node)
+        case ast.Slice(lower=low, upper=high, step=step):
+            return all(part is None or _is_pure(part) for part in (low, high, step))
+        case ast.Tuple(elts=parts) | ast.List(elts=parts):
+            return all(map(_is_argument, parts))
+    return _is_pure(node)
+
+
 def _asks(test: ast.expr) -> bool:
-    """Whether it is one comparison, or a number of which is asked whether it is 0."""
+    """Whether it is made of comparisons, and of numbers of which is asked whether they are 0."""
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
         return _asks(test.operand)
+    if isinstance(test, ast.BoolOp):
+        return all(map(_asks, test.values))
     if isinstance(test, ast.Compare):
         one = len(test.ops) == 1 and isinstance(test.ops[0], _COMPARED)
         return one and _is_pure(test.left) and _is_pure(test.comparators[0])

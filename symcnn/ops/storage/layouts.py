@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from symcnn.algebra.size import Int, exact_div, prod, sharp_lower
@@ -19,6 +19,7 @@ __all__ = [
     "order_of",
     "ordered",
     "view_strides",
+    "weighed",
 ]
 
 
@@ -36,17 +37,49 @@ BY_SIZES = "that sizes decide"
 
 
 class Storage:
-    """A piece of memory: `elements` of `width` bytes (None: the width of activations)."""
+    """A piece of memory: `elements` of `width` bytes (None: the width of activations).
 
-    __slots__ = ("elements", "kind", "width")
+    What a branch leaves out makes none: there is `taken` of it, 1 or 0, and `behind` in its place.
+    """
+
+    __slots__ = ("behind", "elements", "kind", "taken", "width")
 
     def __init__(self, elements: Int, width: int | None, kind: str) -> None:
         self.elements, self.width = elements, width
+        self.taken: Int = 1
+        self.behind: Storage | None = None
         self.kind = kind  # "input", "activation", "extra" (made for the backward pass), "own"
 
     def bytes(self, activation_width: int) -> Int:
         """Its size, where activations have so many bytes per element."""
-        return self.elements * (activation_width if self.width is None else self.width)
+        return self.elements * self.taken * (self.width or activation_width)
+
+    def parts(self) -> list[tuple[Storage, Int]]:
+        """The storages that it may be, each with 1 where it is that, and 0 elsewhere."""
+        rest = 1 - self.taken
+        behind = self.behind.parts() if self.behind is not None else []
+        return [(self, self.taken), *((s, share * rest) for s, share in behind)]
+
+
+def weighed(
+    storages: Iterable[Storage], width: int, counted: dict[Storage, Int] | None = None
+) -> list[Int]:
+    """The bytes of each that none before it counts: a storage counts once, and where it is.
+
+    counted: of the storages before, 1 minus where they count.
+    """
+    left = {} if counted is None else counted
+    found = []
+    for storage in storages:
+        total: Int = 0
+        for part, share in storage.parts():
+            rest = left.get(part, 1)
+            each = part.width or width
+            if part.kind != "own":
+                total = total + part.elements * (share * rest) * each
+            left[part] = rest * (1 - share)
+        found.append(total)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

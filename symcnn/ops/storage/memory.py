@@ -184,6 +184,9 @@ class Memory:
             storage = self.layouts[t].storage
             if storage in self.made[node]:
                 storage.width = self.width_of(t)
+        if node.taken != 1:
+            for storage in self.made[node]:
+                storage.taken, storage.behind = node.taken, self.of(first_of(node)).storage
 
     def _keep(self, node: Node, names: str) -> None:
         """New outputs, and what is kept by name."""

@@ -15,7 +15,7 @@ from symcnn.errors import BadSpec, SymcnnError, Undecidable, UnsupportedOperatio
 from symcnn.lazy import cached_property
 from symcnn.ops.autograd import Gradients, gradients
 from symcnn.ops.dtypes import BYTES
-from symcnn.ops.storage import Memory, Storage, in_place, refusal
+from symcnn.ops.storage import Memory, Storage, in_place, refusal, weighed
 from symcnn.questions.cost.conventions import Convention, elementwise
 from symcnn.sets.inputset import lone
 from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor
@@ -112,7 +112,7 @@ class PerNode:
         work = elementwise(node)
         if work is None and not self.partial:
             raise _no_cost(node)
-        return work or 0
+        return (work or 0) * node.taken
 
     @cached_property
     def gradients(self) -> Gradients:
@@ -195,7 +195,8 @@ class PerNode:
     def _as_laid(self, figures: Callable[[Self], dict[Node, Int]]) -> dict[Node, Int]:
         """Figures of the nodes, which are those of the same nodes where fixed sizes are numbers."""
         found = figures(self._laid)
-        return dict(zip(self.net.nodes, found.values(), strict=True))
+        by_name = {node.name: figure for node, figure in found.items()}
+        return {node: by_name.get(node.name, 0) for node in self.net.nodes}
 
     @cached_property
     def _activations(self) -> dict[Node, Int]:
@@ -231,13 +232,11 @@ class PerNode:
         if self._laid is not self:
             return self._as_laid(lambda laid: laid._saved)
         self._own_backward("keeps")
-        seen: set[Storage] = set()
-        found: dict[Node, Int] = {}
-        for node, storages in self._known().saved.items():
-            new = [s for s in dict.fromkeys(storages) if s.kind != "own" and s not in seen]
-            seen.update(new)
-            found[node] = sum((s.bytes(self._width) for s in new), 0)
-        return found
+        counted: dict[Storage, Int] = {}
+        return {
+            node: sum(weighed(dict.fromkeys(storages), self._width, counted), 0)
+            for node, storages in self._known().saved.items()
+        }
 
     def _alive(self) -> Iterator[tuple[Node, list[Storage]]]:
         """What is alive while each node runs: a tensor lives from its maker to its last reader, a
@@ -271,7 +270,7 @@ class PerNode:
         if self._laid is not self:
             return self._laid._moments
         moments = (alive for _, alive in self._alive())
-        return {sum((s.bytes(self._width) for s in alive), 0): alive for alive in moments}
+        return {sum(weighed(alive, self._width), 0): alive for alive in moments}
 
     def terms(self, what: str) -> list[list[Int]]:
         """A figure as it comes together: lists of terms, of which the largest sum is the figure.
@@ -285,7 +284,7 @@ class PerNode:
         """
         if what == "peak":
             worst = [self._moments[moment] for moment in self._worst(self._moments)]
-            return [[s.bytes(self._width) for s in alive] for alive in worst]
+            return [weighed(alive, self._width) for alive in worst]
         figures = {"work": "_work", "activations": "_activations", "saved": "_saved"}
         return [[*getattr(self, figures[what]).values()]]
 
@@ -335,7 +334,7 @@ class PerNode:
                 leaf = isinstance(t, (Parameter, Constant)) and t.dtype
                 each = width(t.dtype) if leaf else memory.bytes_of(t)
                 total = total + prod(t.dims) * each
-            found[node] = total
+            found[node] = total * node.taken
         return found
 
     def _writes(self, node: Node, t: SymbolicTensor) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from symcnn.algebra.size import Int, evaluate
+from symcnn.ops.storage import weighed
 from symcnn.questions.cost.cost import Cost
 from symcnn.shown import Shown
 from symcnn.trace.graph import Node
@@ -61,7 +62,8 @@ def held(cost: Cost) -> Iterator[tuple[Node, list[tuple[str, Int]]]]:
         for storage in (*memory.made[node], *(memory.of(t).storage for t in node.outputs)):
             makers.setdefault(storage, node.name)
     for node, alive in cost._alive():
-        yield node, [(makers.get(s, node.name), s.bytes(cost._width)) for s in alive]
+        names = [makers.get(s, node.name) for s in alive]
+        yield node, [*zip(names, weighed(alive, cost._width), strict=True)]
 
 
 def _number(size: Int, sizes: Mapping[str, int]) -> int:

@@ -1,0 +1,234 @@
+"""A branch that pads, crops or resizes where that is needed is no branch: torch is the judge."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import symcnn
+
+SIZES = [(h, w) for h in (1, 2, 3, 4, 6, 7, 8, 13, 14) for w in (1, 2, 7, 8, 15)]
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+
+
+class Odd(Net):
+    """The pads are 0 by themselves where the test does not hold."""
+
+    def forward(self, x):
+        h, w = x.shape[2:]
+        if h % 2 or w % 2:
+            x = F.pad(x, (0, w % 2, 0, h % 2))
+        return F.avg_pool2d(self.conv(x), 2)
+
+
+class Patches(Net):
+    """The pads are not 0 by themselves there, and stand in a name of their own."""
+
+    def forward(self, x):
+        _, _, height, width = x.shape
+        if width % 4 != 0:
+            pads = (0, 4 - width % 4)
+            x = F.pad(x, pads)
+        if height % 4 != 0:
+            pads = (0, 0, 0, 4 - height % 4)
+            x = F.pad(x, pads)
+        return F.avg_pool2d(self.conv(x), 4)
+
+
+class Both(Net):
+    """One test for two pads."""
+
+    def forward(self, x):
+        h, w = x.shape[2:]
+        if h % 4 == 0 and w % 4 == 0:
+            pass
+        else:
+            x = F.pad(x, (0, -w % 4, 0, -h % 4))
+        return F.avg_pool2d(self.conv(x), 4)
+
+
+class Windows(Net):
+    """The truth of the test has a name, which is asked again for the crop; channels stand last."""
+
+    def forward(self, x):
+        x = self.conv(x).permute(0, 2, 3, 1).contiguous()
+        b, h, w, c = x.shape
+        bottom, right = (7 - h % 7) % 7, (7 - w % 7) % 7
+        padded = bottom > 0 or right > 0
+        if padded:
+            x = F.pad(x, (0, 0, 0, right, 0, bottom))
+        rows, columns = (h + bottom) // 7, (w + right) // 7
+        x = x.view(b, rows, 7, columns, 7, c).transpose(2, 3).reshape(-1, 49, c)
+        x = torch.relu(x).view(b, rows, columns, 7, 7, c).transpose(2, 3)
+        x = x.reshape(b, rows * 7, columns * 7, c)
+        if padded:
+            x = x[:, :h, :w].contiguous()
+        return self.conv(x.permute(0, 3, 1, 2))
+
+
+class Resized(Net):
+    """A flag that the branch sets is asked later."""
+
+    def forward(self, x):
+        h, w = x.shape[2:]
+        new_h, new_w = math.ceil(h / 2) * 2, math.ceil(w / 2) * 2
+        resized = False
+        if new_h != h or new_w != w:
+            x = F.interpolate(x, size=(new_h, new_w), mode="bilinear", align_corners=False)
+            resized = True
+        x = self.conv(x)
+        if resized:
+            x = F.interpolate(x, size=(h, w), mode="bilinear", align_corners=False)
+        return self.conv(x)
+
+
+class Blocks(Net):
+    """Twelve blocks, each with branches of its own size."""
+
+    def forward(self, x):
+        for size in (2, 3, 4, 5, 6, 7, 2, 3, 4, 5, 6, 7):
+            h, w = x.shape[-2:]
+            down, right = -h % size, -w % size
+            if down or right:
+                x = F.pad(x, (0, right, 0, down))
+            x = torch.relu(x)
+            if down or right:
+                x = x[..., :h, :w].contiguous()
+        return self.conv(x)
+
+
+NETS = [Odd, Patches, Both, Windows, Resized, Blocks]
+
+
+def kept(module, x):
+    """Bytes that autograd keeps, parameters aside."""
+    own = {p.untyped_storage()._cdata for p in module.parameters()}
+    found = {}
+
+    def pack(t):
+        found[t.untyped_storage()._cdata] = t.untyped_storage()
+        return t
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        out = module(x)
+    return out, sum(s.nbytes() for key, s in found.items() if key not in own)
+
+
+@pytest.mark.parametrize("kind", NETS)
+def test_it_is_one_network_with_torchs_shapes_and_memory_at_every_size(kind):
+    module = kind()
+    net = symcnn.from_torch(module, "N 3 H W")
+    assert len(net.branches) == 1
+    assert net.complete
+    domain, cost = net.valid_inputs(), net.cost()
+    for h, w in SIZES:
+        out, saved = kept(module, torch.ones(1, 3, h, w))
+        assert (h, w) in domain
+        assert net.shape_at(N=1, H=h, W=w) == tuple(out.shape)
+        assert cost.at(N=1, H=h, W=w).saved == saved
+
+
+@pytest.mark.parametrize("kind", [Odd, Patches, Both, Resized])
+@pytest.mark.parametrize("figure", ["saved", "peak", "activations", "moved", "other"])
+def test_a_formula_of_memory_counts_what_is_not_there_as_nothing(kind, figure):
+    cost = symcnn.from_torch(kind(), "N 3 H W").cost()
+    formula = getattr(cost, figure)
+    for h, w in SIZES:
+        if h > 1 and w > 1:
+            assert formula.at(N=1, H=h, W=w) == getattr(cost.at(N=1, H=h, W=w), figure)
+
+
+def test_the_node_is_not_there_at_sizes_that_need_none():
+    net = symcnn.from_torch(Odd(), "N 3 H W")
+    assert [node.op for node in net.given(H=6, W=8).nodes] == ["conv2d", "avg_pool2d"]
+    assert [node.op for node in net.given(H=6, W=7).nodes] == ["pad", "conv2d", "avg_pool2d"]
+
+
+def test_fields_at_sizes_are_torchs():
+    module = Resized()
+    field = symcnn.from_torch(module, "N 3 H W").receptive_field()
+    for h in (6, 7):
+        x = torch.ones(1, 3, h, 8, requires_grad=True)
+        out = module(x)
+        for i in range(h):
+            (grad,) = torch.autograd.grad(out[0, :, i].sum(), x, retain_graph=True)
+            rows = grad.abs().sum((0, 1, 3)).nonzero().flatten()
+            assert field.at(N=1, H=h, W=8).interval(i) == (int(rows[0]), int(rows[-1]))
+
+
+class Otherwise(Net):
+    def __init__(self, forward):
+        super().__init__()
+        self.run = forward
+
+    def forward(self, x):
+        return self.run(x)
+
+
+def doubled_where_padded(x):
+    h = x.shape[2]
+    padded = h % 2 != 0
+    if padded:
+        x = F.pad(x, (0, 0, 0, 1))
+    return x * 2 if padded else x
+
+
+def of_a_word(x):
+    how = "reflect" if x.shape[2] % 2 else "constant"
+    return F.pad(x, (0, 0, 0, 1), mode=how)
+
+
+def below_a_bound(x):
+    h = x.shape[2]
+    if h < 8:
+        x = F.pad(x, (0, 0, 0, 8 - h))
+    return x
+
+
+def rolled(x):
+    h = x.shape[2]
+    if h % 2:
+        x = torch.roll(F.pad(x, (0, 0, 0, 1)), 1, 2)
+    return x
+
+
+def truth_as_a_value(x):
+    h = x.shape[2]
+    padded = h % 2 != 0
+    if padded is True:
+        x = F.pad(x, (0, 0, 0, 1))
+    return x, padded
+
+
+@pytest.mark.parametrize(
+    "forward", [doubled_where_padded, of_a_word, below_a_bound, rolled, truth_as_a_value]
+)
+def test_what_is_no_such_choice_stays_a_branch(forward):
+    net = symcnn.from_torch(Otherwise(forward), "N 3 H W")
+    assert len(net.branches) == 2
+    for h in range(2, 12):
+        out = forward(torch.ones(1, 3, h, 4))
+        ours = net.shape_at(N=1, H=h, W=4)
+        assert ours == (tuple(out[0].shape) if isinstance(out, tuple) else tuple(out.shape)) or (
+            isinstance(ours[0], tuple) and ours[0] == tuple(out[0].shape)
+        )
+
+
+def test_a_pad_of_a_tensor_that_lies_in_another_order_stays_a_branch():
+    def forward(x):
+        x = x.permute(0, 2, 3, 1)
+        if x.shape[2] % 2:
+            x = F.pad(x, (0, 0, 0, 1))
+        return x.reshape(x.shape[0], -1)
+
+    net = symcnn.from_torch(Otherwise(forward), "N 3 H W")
+    assert len(net.branches) == 2
+    for w in (7, 8):
+        assert net.cost().at(N=1, H=4, W=w).activations == (4 * 4 * 3 * w if w == 8 else 384)
