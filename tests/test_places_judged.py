@@ -169,3 +169,19 @@ def test_two_networks_of_other_inputs_are_no_pair(net):
     two = symcnn.Network(inputs=(x, y), outputs=x + y)
     with pytest.raises(BadSpec, match="takes 1 inputs, the second 2"):
         symcnn.agree(net, two)
+
+
+@pytest.mark.parametrize("ask", [
+    lambda net: net.tiles(L=180, tile=80), lambda net: net.shards(3, L=180),
+    lambda net: net.stream("L"),
+])  # fmt: skip
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact"])
+def test_a_scale_of_which_float32_moves_places_has_no_parts(ask, mode):
+    rounded_down, rounded_up = (
+        symcnn.from_torch(nn.Upsample(scale_factor=scale, mode=mode), "N 1 L")
+        for scale in (1.15, 1.5)
+    )
+    assert nn.Upsample(scale_factor=1.15)(torch.arange(180.0).view(1, 1, -1))[0, 0, 69] == 59
+    with pytest.raises(symcnn.NoSolution, match="of which float32 moves some places"):
+        ask(rounded_down)
+    assert ask(rounded_up)

@@ -53,6 +53,7 @@ __all__ = [
     "Scatter",
     "Whole",
     "Window",
+    "rounds_up",
 ]
 
 #: Where each axis of an output comes from: an axis, several (of a view) or none; and the map.
@@ -278,7 +279,7 @@ def _source(i: Number, p: Number, q: Number, mode: Mode) -> tuple[Number, Number
     Torch multiplies by q/p in float32. Rounded up, as 1/3 is, no floor changes; rounded down, as
     20/23 is, it moves some whole numbers to the pixel before, by no rule in i: no formula then.
     """
-    if mode in ("nearest", "nearest-exact") and not _rounds_up(p, q):
+    if mode in ("nearest", "nearest-exact") and not rounds_up(p, q):
         raise Undecidable(
             f"which pixel nearest resampling by {p}/{q} reads hangs on float32 rounding",
             cure="ask at a size: .at(H=..., W=...)",
@@ -293,7 +294,7 @@ def _source(i: Number, p: Number, q: Number, mode: Mode) -> tuple[Number, Number
     return _around(middle, 2 * p, mode)
 
 
-def _rounds_up(p: Number, q: Number) -> bool:
+def rounds_up(p: Number, q: Number) -> bool:
     """Whether q/p in single precision is known to be at least q/p, as for every power of two p."""
     if not isinstance(p, int) or not isinstance(q, int):
         return isinstance(p, int) and p & (p - 1) == 0

@@ -33,6 +33,7 @@ from symcnn.algebra.axis import (
     Roll,
     Scatter,
     Window,
+    rounds_up,
 )
 from symcnn.algebra.size import Size, evaluate, symbols_of
 from symcnn.errors import Undecidable
@@ -195,6 +196,11 @@ class Course:
             why = f"{kind} {self.name}"
             if isinstance(axis_map, _SIZED):
                 why += " by a scale that hangs on its size"
+            return self._lost(node, why)
+        if getattr(axis_map, "mode", "").startswith("nearest") and not rounds_up(
+            rate.numerator, rate.denominator
+        ):  # by no rule in the place, so by none in the part
+            why = f"reads along {self.name} by {rate}, of which float32 moves some places"
             return self._lost(node, why)
         if axis_map == IDENTITY:
             axis_map = IDENTITY
