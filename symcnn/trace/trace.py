@@ -263,7 +263,17 @@ class Trace:
         return frozenset((first - _SPATIAL) | ({"N", "C"} & set(self.symbols)))
 
     def complete_sizes(self, sizes: Mapping[str, object]) -> dict[str, int]:
-        """A number for every symbol. Raises BadSpec for one that is missing or unknown."""
+        """A number for every symbol.
+
+        Args:
+            sizes: numbers, by name.
+
+        Returns:
+            The same, as ints.
+
+        Raises:
+            BadSpec: for a symbol that is missing or unknown, or a number that it cannot be.
+        """
         values = check_sizes(sizes, self.accepted_symbols(sizes), self.may_be_zero)
         missing = self.free_symbols - set(values)
         if missing:
@@ -287,7 +297,14 @@ class Trace:
         return frozenset(self.symbols).union(*in_outputs, *in_domain)
 
     def accepted_symbols(self, sizes: Iterable[object]) -> frozenset[str]:
-        """The symbols that may be given, to know whether all of `sizes` are among them."""
+        """The symbols that may be given a number.
+
+        Args:
+            sizes: names that somebody gives; where all are free symbols, others are not looked for.
+
+        Returns:
+            Their names.
+        """
         known = self.free_symbols
         return known if known.issuperset(map(str, sizes)) else known | self.parameter_symbols
 
