@@ -112,7 +112,7 @@ def asking(
     own: dict[str, object] = vars(tracer)
     names = ("decide", "fix", "apply")
     before: dict[str, object] = {name: own[name] for name in names if name in own}
-    own.update(zip(names, (asked, refuse, apply), strict=True))
+    own.update({"decide": asked, "fix": refuse, "apply": apply})
     try:
         yield
     except (ArithmeticError, TypeError, ValueError, LookupError, AttributeError, NameError):
