@@ -123,12 +123,12 @@ def torch_flops(
     *,
     input_grad: bool = False,
     backward: bool = True,
-    **keywords: object,
+    inputs: Sequence[torch.Tensor] | None = None,
 ) -> tuple[int, int]:
     """FLOPs as `torch.utils.flop_counter` counts them: forward, then backward.
 
-    On the device of the module's parameters; on meta, where nothing is computed, if it has none,
-    or is a plain function.
+    Of zeros, where no `inputs` are given, on the device of the module's parameters; on meta, where
+    nothing is computed, if it has none, or is a plain function.
     Without oneDNN, whose fused LSTM on CPU is one operation that the counter takes for nothing.
     """
     import torch
@@ -136,10 +136,9 @@ def torch_flops(
 
     parameters = module.parameters() if isinstance(module, torch.nn.Module) else ()
     device = next((p.device for p in parameters), torch.device("meta"))
-    inputs = [
-        torch.zeros(shape, device=device, requires_grad=input_grad)
-        for shape in _input_shapes(net, sizes)
-    ]
+    if inputs is None:
+        shapes = _input_shapes(net, sizes)
+        inputs = [torch.zeros(shape, device=device, requires_grad=input_grad) for shape in shapes]
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", "TF32 acceleration")  # the flags below mention it
@@ -164,11 +163,12 @@ def torch_saved(
     *,
     input_grad: bool = False,
     call: Callable[..., object] | None = None,
+    inputs: Sequence[torch.Tensor] | None = None,
 ) -> int:
     """Bytes of all storages that autograd saves in a forward pass on CPU.
 
     Each storage counts once and whole; those of parameters and buffers do not count. `call` runs
-    the module, if not as it is.
+    the module, if not as it is, on random numbers, where no `inputs` are given.
     """
     import torch
 
@@ -180,7 +180,9 @@ def torch_saved(
         kept[storage._cdata] = storage  # held, so that no address is used twice
         return t.detach()  # an output that its own function keeps would never be freed
 
-    inputs = [torch.randn(shape).requires_grad_(input_grad) for shape in _input_shapes(net, sizes)]
+    if inputs is None:
+        shapes = _input_shapes(net, sizes)
+        inputs = [torch.randn(shape).requires_grad_(input_grad) for shape in shapes]
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
         found = (call or module)(*inputs)
     del found

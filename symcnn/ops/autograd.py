@@ -14,9 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from symcnn.algebra.size import Int
-from symcnn.errors import UnsupportedOperation
 from symcnn.ops.dtypes import holds_floats
-from symcnn.ops.operation import Product, operation_of
+from symcnn.ops.operation import Product, operation_of, unsaid
 from symcnn.trace.graph import Node, SymbolicTensor, tensors_in
 
 __all__ = ["Gradients", "factors", "gradients", "pair", "products"]
@@ -37,16 +36,11 @@ def products(node: Node, *, counted: bool = False) -> Sequence[Product]:
 
     counted: as `torch.utils.flop_counter` counts them.
 
-    Raises UnsupportedOperation where an operation has MACs, and does not say of which products.
+    Raises UnsupportedOperation where an operation does not say of which products it is.
     """
-    if node.result.macs == 0:
-        return []
     operation = operation_of(node)
     if operation is None or operation.products is None:
-        raise UnsupportedOperation(
-            f"{node.module or node.name}: {node.op} does not say what its gradient costs",
-            cure="ask for the forward pass, or with partial=True",
-        )
+        return [] if node.result.macs == 0 else unsaid(node)
     if counted and operation.counted is not None:
         return operation.counted.products(node)
     return operation.products(node)

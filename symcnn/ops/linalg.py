@@ -1,20 +1,23 @@
 """Linear algebra on batches of matrices: every entry can depend on the whole matrix.
 
-None of it counts as MACs: by the convention those are products, as ``flop_counter`` has it.
+None of it counts as MACs: by the convention those are products, as ``flop_counter`` has it. The
+gradients of factorisations are products again, which nobody wrote down: they are refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from symcnn.algebra.size import Int, Size, minimum, prod
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
 from symcnn.ops import dtypes
-from symcnn.ops.operation import rule
+from symcnn.ops.autograd import pair
+from symcnn.ops.operation import Product, rule, unsaid
 from symcnn.ops.pointwise import broadcast, broadcast_dims
-from symcnn.ops.reduce import reduced
+from symcnn.ops.reduce import products_of_norm, reduced
 from symcnn.ops.registry import (
     Axes,
     OneOrMore,
@@ -25,9 +28,11 @@ from symcnn.ops.registry import (
     whole_axes,
 )
 from symcnn.sets.condition import Requirement
-from symcnn.trace.graph import Result, SymbolicTensor
+from symcnn.trace.graph import Node, Result, SymbolicTensor
 
 __all__: list[str] = []
+
+_factorisation = partial(rule, products=unsaid)
 
 Dims = tuple[Int, ...]
 
@@ -61,7 +66,7 @@ def _of_square(op: str, shapes: Callable[[Dims, Int], tuple[Dims, ...]]) -> Any:
 def _square_rules(names: str, shapes: Callable[[Dims, Int], tuple[Dims, ...]], **laws: Any) -> None:
     """Operations on batches of square matrices of `n` rows."""
     for name in names.split():
-        rule(name, **laws)(_of_square(name, shapes))
+        _factorisation(name, **laws)(_of_square(name, shapes))
 
 
 _square_rules(
@@ -71,11 +76,25 @@ _square_rules(
     scrambles=True,
 )
 _square_rules("matrix_exp", lambda b, n: ((*b, n, n),))
-_square_rules(
-    "linalg_matrix_exp linalg_matrix_power matrix_power",
-    lambda b, n: ((*b, n, n),),
-    scrambles=True,
-)
+_square_rules("linalg_matrix_exp", lambda b, n: ((*b, n, n),), scrambles=True)
+
+
+def _power_products(node: Node) -> list[Product]:
+    """Every factor of a power is the matrix; of its inverse nobody wrote down the gradient."""
+    if node.arguments["n"] < 0:
+        unsaid(node)
+    return [pair(node.inputs, node.inputs, node.result.macs)]
+
+
+@rule("linalg_matrix_power", "matrix_power", scrambles=True, products=_power_products)
+def matrix_power(input: SymbolicTensor, n: int) -> Result:
+    """A square for each digit of the exponent but one, a product for each further digit 1."""
+    batch, rows, _ = _matrices(input, "matrix_power")
+    count = abs(n).bit_length() + abs(n).bit_count() - 2 if n else 0
+    found = _result(len(batch), (*batch, rows, rows), requires=_square(input, "matrix_power"))
+    return replace(found, macs=count * prod(batch) * rows**3)
+
+
 _square_rules(
     "linalg_inv_ex linalg_cholesky_ex",
     lambda b, n: ((*b, n, n), b),
@@ -109,7 +128,7 @@ _square_rules(
 )
 
 
-@rule(
+@_factorisation(
     "linalg_svd",
     dtype=dtypes.then(dtypes.first, dtypes.to_real, dtypes.first),
     autocast=dtypes.SINGLE_ON_CPU,
@@ -122,7 +141,7 @@ def svd(A: SymbolicTensor, full_matrices: bool = True, **kwargs: object) -> Resu
     return _result(len(batch), (*batch, m, u), (*batch, k), (*batch, vh, n))
 
 
-@rule(
+@_factorisation(
     "svd",
     scrambles=True,
     dtype=dtypes.then(dtypes.first, dtypes.to_real, dtypes.first),
@@ -136,14 +155,14 @@ def old_svd(input: SymbolicTensor, some: bool = True, compute_uv: bool = True) -
     return _result(len(batch), (*batch, m, u), (*batch, k), (*batch, n, v))
 
 
-@rule("linalg_svdvals", dtype=dtypes.to_real, autocast=dtypes.SINGLE_ON_CPU)
+@_factorisation("linalg_svdvals", dtype=dtypes.to_real, autocast=dtypes.SINGLE_ON_CPU)
 def svdvals(A: SymbolicTensor, **kwargs: object) -> Result:  # noqa: N803
     """The singular values."""
     batch, m, n = _matrices(A, "svdvals")
     return _result(len(batch), (*batch, minimum(m, n)))
 
 
-@rule("linalg_qr", autocast=dtypes.SINGLE_ON_CPU)
+@_factorisation("linalg_qr", autocast=dtypes.SINGLE_ON_CPU)
 def linalg_qr(A: SymbolicTensor, mode: str = "reduced", **kwargs: object) -> Result:  # noqa: N803
     """``Q, R``, with as many columns as fit, or all of them."""
     batch, m, n = _matrices(A, "qr")
@@ -153,13 +172,13 @@ def linalg_qr(A: SymbolicTensor, mode: str = "reduced", **kwargs: object) -> Res
     return _result(len(batch), (*batch, m, k), (*batch, k, n))
 
 
-@rule("qr", scrambles=True, autocast=dtypes.SINGLE_ON_CPU)
+@_factorisation("qr", scrambles=True, autocast=dtypes.SINGLE_ON_CPU)
 def old_qr(input: SymbolicTensor, some: bool = True) -> Result:
     """The old form of `linalg_qr`."""
     return linalg_qr.__wrapped__(input, "reduced" if some else "complete")  # type: ignore[no-any-return, attr-defined]
 
 
-@rule("linalg_pinv", "pinverse", autocast=dtypes.SINGLE_ON_CPU)
+@_factorisation("linalg_pinv", "pinverse", autocast=dtypes.SINGLE_ON_CPU)
 def pinv(input: SymbolicTensor, *args: object, hermitian: bool = False, **kwargs: object) -> Result:
     """The pseudo-inverse: rows and columns exchanged."""
     batch, m, n = _matrices(input, "pinv")
@@ -169,7 +188,12 @@ def pinv(input: SymbolicTensor, *args: object, hermitian: bool = False, **kwargs
     return replace(_result(len(batch), (*batch, n, m)), requires=tuple(square))
 
 
-@rule("linalg_matrix_norm", dtype=dtypes.norm, autocast=dtypes.SINGLE_ON_CPU)
+@rule(
+    "linalg_matrix_norm",
+    products=products_of_norm(matrices=True),
+    dtype=dtypes.norm,
+    autocast=dtypes.SINGLE_ON_CPU,
+)
 def matrix_norm(
     A: SymbolicTensor,  # noqa: N803
     ord: object = "fro",
@@ -184,7 +208,7 @@ def matrix_norm(
     return reduced(A, dim, keepdim, "matrix_norm")
 
 
-@rule("linalg_solve", autocast=dtypes.SINGLE_ON_CPU)
+@_factorisation("linalg_solve", autocast=dtypes.SINGLE_ON_CPU)
 def solve(
     A: SymbolicTensor,  # noqa: N803
     B: SymbolicTensor,  # noqa: N803
@@ -210,7 +234,7 @@ def solve(
     return Result((dims,), whole_axes(dims), requires=tuple(requires))
 
 
-@rule("linalg_solve_triangular")
+@_factorisation("linalg_solve_triangular")
 def solve_triangular(
     A: SymbolicTensor,  # noqa: N803
     B: SymbolicTensor,  # noqa: N803
@@ -233,7 +257,7 @@ def solve_triangular(
     return Result((dims,), whole_axes(dims), requires=tuple(requires))
 
 
-@rule("cholesky_solve", scrambles=True, autocast=dtypes.SINGLE_ON_CPU)
+@_factorisation("cholesky_solve", scrambles=True, autocast=dtypes.SINGLE_ON_CPU)
 def cholesky_solve(input: SymbolicTensor, input2: SymbolicTensor, **kwargs: object) -> Result:
     """The solution of a system whose matrix is given by its factor."""
     others, m, n = _matrices(input, "cholesky_solve")

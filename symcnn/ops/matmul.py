@@ -268,6 +268,7 @@ def inner(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     "tensordot",
     other=work.nothing,
     products=factors(0, 1),
+    counted=passed_over(lambda node: all(size == 1 for size in node.outputs[0].dims)),
     dtype=dtypes.products,
     autocast=dtypes.LOW,
 )

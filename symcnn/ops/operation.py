@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import WRAPPER_ASSIGNMENTS, wraps
 from inspect import signature
-from typing import Any, Union
+from typing import Any, NoReturn, Union
 
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Const, Whole
 from symcnn.algebra.expr import from_sympy
@@ -37,6 +37,7 @@ __all__ = [
     "rule",
     "rules",
     "tensors_named",
+    "unsaid",
 ]
 
 #: How much work a node is.
@@ -91,7 +92,8 @@ class Operation:
     rule: how shapes follow, how outputs read inputs, MACs, and what sizes it requires.
     other: the arithmetic that is no MAC.
     counts: what a convention counts beside the MACs, by the convention's name.
-    products: the products that its MACs are, each of which has the gradients of its factors.
+    products: the products that its MACs are, each of which has the gradients of its factors;
+        `unsaid` where its gradient has others.
     counted: the same as FlopCounterMode sees them, where that is not what is done.
     gradient: False where none flows back.
     saves: what it makes, views and keeps for the backward pass, in a run in memory; or what it
@@ -399,6 +401,17 @@ def rules(names: str, **laws: object) -> Callable[[Rule], None]:
             rule(name, **laws)(function)  # type: ignore[arg-type]  # those of `rule`
 
     return register
+
+
+def unsaid(node: Node) -> NoReturn:
+    """The products of an operation whose gradient has some that nobody wrote down.
+
+    Raises UnsupportedOperation.
+    """
+    raise UnsupportedOperation(
+        f"{node.module or node.name}: {node.op} does not say what its gradient costs",
+        cure="ask for the forward pass, or with partial=True",
+    )
 
 
 # What a rule leaves to laws --------------------------------------------------------------------

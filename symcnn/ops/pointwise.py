@@ -43,20 +43,24 @@ def _unary(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
     return elementwise(input)
 
 
+rules("ndtr mvlgamma", dtype=dtypes.floats)(_unary)
 rules(
-    "acosh asinh atan atanh digamma erfc exp2 lgamma sinc deg2rad rad2deg i0 arccos "
-    "arccosh arcsin arcsinh arctan arctanh log_ndtr ndtr ndtri entr erfcx i0e i1 i1e "
-    "mvlgamma",
+    "acosh arccosh asinh arcsinh arcsin atan arctan atanh arctanh arccos digamma entr erfc i0 "
+    "lgamma sinc",
+    saves=points.keeps_input,
     dtype=dtypes.floats,
 )(_unary)
+rules("exp2 ndtri", saves=points.keeps_output, dtype=dtypes.floats)(_unary)
+rules("deg2rad rad2deg", saves=points.keeps_nothing, dtype=dtypes.floats)(_unary)
+rules("erfcx i0e i1 i1e log_ndtr", saves=points.keeps_both, dtype=dtypes.floats)(_unary)
 rules("ceil", saves=points.keeps_nothing, value=values.exact(math.ceil))(_unary)
 rules("floor", saves=points.keeps_nothing, value=values.exact(math.floor))(_unary)
 rules("neg", saves=points.keeps_nothing, value=values.exact(operator.neg), operators="neg")(_unary)
 rules("negative", saves=points.keeps_nothing, value=values.exact(operator.neg))(_unary)
-rules("round sign trunc bitwise_not", saves=points.keeps_nothing)(_unary)
-rules("acos asin cosh erfinv expm1 sinh tan", dtype=dtypes.floats, autocast=dtypes.SINGLE_ON_CUDA)(
-    _unary
-)
+rules("round sign trunc fix frac bitwise_not conj_physical", saves=points.keeps_nothing)(_unary)
+_single = partial(rules, dtype=dtypes.floats, autocast=dtypes.SINGLE_ON_CUDA)
+_single("acos asin cosh erfinv sinh", saves=points.keeps_input)(_unary)
+_single("expm1 tan", saves=points.keeps_output)(_unary)
 rules("identity", other=work.nothing, saves=views.same, shows="every")(_unary)
 rules(
     "requires_grad_ conj resolve_conj resolve_neg requires_grad",
@@ -64,7 +68,8 @@ rules(
     saves=views.same,
 )(_unary)
 rules("cos erf logit sin tanhshrink", saves=points.keeps_input, dtype=dtypes.floats)(_unary)
-rules("frac nan_to_num conj_physical sgn fix")(_unary)
+rules("nan_to_num", saves=points.keeps_input)(_unary)
+rules("sgn")(_unary)
 rules("sigmoid sqrt tanh special_expit expit", saves=points.keeps_output, dtype=dtypes.floats)(
     _unary
 )
@@ -84,7 +89,9 @@ rules(
     dtype=dtypes.floats,
     autocast=dtypes.SINGLE_ON_CUDA,
 )(_unary)
-rules("isneginf isposinf isreal signbit", dtype=dtypes.always("bool"))(_unary)
+rules("isneginf isposinf isreal signbit", saves=points.keeps_nothing, dtype=dtypes.always("bool"))(
+    _unary
+)
 rules(
     "exp reciprocal rsqrt",
     saves=points.keeps_output,
@@ -137,9 +144,9 @@ rules(
     dtype=dtypes.always("int64"),
 )(_unary)
 rules("bool", other=work.nothing, saves=points.cast, dtype=dtypes.always("bool"))(_unary)
-rules("angle", dtype=dtypes.to_real)(_unary)
+rules("angle", saves=points.keeps_input, dtype=dtypes.to_real)(_unary)
 rules("bernoulli", other=work.nothing, gradient=False, pointwise=False)(_unary)
-rules("absolute", dtype=dtypes.part)(_unary)
+rules("absolute", saves=points.keeps_input, dtype=dtypes.part)(_unary)
 rules("char", other=work.nothing, saves=points.cast, dtype=dtypes.always("int8"))(_unary)
 rules("byte", other=work.nothing, saves=points.cast, dtype=dtypes.always("uint8"))(_unary)
 rules("short", other=work.nothing, saves=points.cast, dtype=dtypes.always("int16"))(_unary)
@@ -353,8 +360,8 @@ def renorm(input: SymbolicTensor, p: float, dim: int, maxnorm: float) -> Result:
     """Every slice along an axis scaled down to a norm."""
     if input.ndim < 2:
         raise ShapeMismatch("renorm takes an input of at least 2 axes")
-    normal_dim(dim, input.ndim, "renorm")
-    return elementwise(input)
+    one = normal_dim(dim, input.ndim, "renorm")
+    return _over(input, *(axis for axis in range(input.ndim) if axis != one))
 
 
 @rule("isclose", dtype=dtypes.always("bool"))
@@ -472,7 +479,7 @@ _takes(
     operators="floordiv rfloordiv",
 )(_binary)
 _takes("subtract rsub bitwise_and bitwise_or bitwise_xor")(_binary)
-rules("greater greater_equal less less_equal not_equal", dtype=dtypes.always("bool"))(_binary)
+_compares("greater greater_equal less less_equal not_equal")(_binary)
 rules(
     "div",
     saves=points.div,

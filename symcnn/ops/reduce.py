@@ -6,6 +6,7 @@ summed-up axis keeps its size and reads the whole of it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from symcnn.algebra.axis import IDENTITY, AxisMap, Running, Whole
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes, values, work
+from symcnn.ops.operation import Product, Products, unsaid
 from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.pointwise import broadcast
 from symcnn.ops.registry import (
@@ -28,7 +30,7 @@ from symcnn.ops.registry import (
 )
 from symcnn.ops.storage import maps
 from symcnn.sets.condition import Condition, Requirement
-from symcnn.trace.graph import Result, SymbolicTensor
+from symcnn.trace.graph import Node, Result, SymbolicTensor
 
 __all__ = ["reduced"]
 
@@ -175,8 +177,27 @@ def aminmax(
     return reduced(input, dim, keepdim, "aminmax", 2)
 
 
+def products_of_norm(*, matrices: bool = False) -> Products:
+    """None, but for the norms of matrices that their singular values give.
+
+    matrices: over two axes the norms of order 2 and -2 are such, too.
+    """
+
+    def law(node: Node) -> Sequence[Product]:
+        order, dim = node.arguments.get("p", node.arguments.get("ord")), node.arguments.get("dim")
+        axes = dim if isinstance(dim, (tuple, list)) else node.inputs[0].dims if dim is None else ()
+        singular = order == "nuc" or (matrices and order in (2, -2) and len(axes) == 2)
+        return unsaid(node) if singular else []
+
+    return law
+
+
 @rule(
-    "norm", saves=maps.reduces("input", "output"), dtype=dtypes.norm, autocast=dtypes.SINGLE_ON_CUDA
+    "norm",
+    products=products_of_norm(),
+    saves=maps.norm,
+    dtype=dtypes.norm,
+    autocast=dtypes.SINGLE_ON_CUDA,
 )
 def norm(
     input: SymbolicTensor,
@@ -189,14 +210,6 @@ def norm(
     return reduced(input, dim, keepdim, "norm")
 
 
-@rule(
-    "linalg_norm",
-    "linalg_vector_norm",
-    "linalg_matrix_norm",
-    saves=maps.vector_norm,
-    dtype=dtypes.norm,
-    autocast=dtypes.SINGLE_ON_CUDA,
-)
 def linalg_norm(
     x: SymbolicTensor,
     ord: object = None,
@@ -206,6 +219,16 @@ def linalg_norm(
 ) -> Result:
     """The norm over all, or some, axes."""
     return reduced(x, dim, keepdim, "norm")
+
+
+for _name in ("linalg_norm", "linalg_vector_norm"):
+    rule(
+        _name,
+        products=products_of_norm(matrices=_name == "linalg_norm"),
+        saves=maps.vector_norm,
+        dtype=dtypes.norm,
+        autocast=dtypes.SINGLE_ON_CUDA,
+    )(linalg_norm)
 
 
 @rule(

@@ -55,8 +55,11 @@ def _recurrent(op: str, gates: int) -> Any:
         hidden, fed_back = weights[0][1].dims[0] // gates, weights[0][1].dims[1]
         requires: list[Requirement] = []
         macs: Int = 0
+        why = f"{op}: every gate has a row per unit"
         for i, layer in enumerate(weights):
             wanted = layer[0].dims[1]
+            if sum(w.ndim == 2 for w in layer) == 2:  # what is fed back is not projected
+                requires += require_equal(gates * layer[1].dims[1], layer[1].dims[0], why)
             if i < directions:
                 requires += require_equal(features, wanted, f"{op}: input_size")
             macs = macs + sum((prod(w.dims) for w in layer if w.ndim == 2), 0)
@@ -102,7 +105,7 @@ def _axes(rank: int, batch_first: bool, output: Sequence[Int]) -> Axes:
     return tuple((i, IDENTITY) if i == batch else (i, Whole(size)) for i, size in enumerate(output))
 
 
-def _cell(op: str) -> Any:
+def _cell(op: str, each: int) -> Any:
     """One step: ``f(input, hx, w_ih, w_hh, b_ih, b_hh)``."""
 
     def operation(
@@ -117,6 +120,8 @@ def _cell(op: str) -> Any:
         states: list[Any] = [*hx] if op == "lstm_cell" else [hx]
         shape = (*input.dims[:-1], units)
         requires = require_equal(input.dims[-1], w_ih.dims[1], f"{op}: input_size")
+        for rows in (each * units, *(t.dims[0] for t in tensors_in(w_ih, *biases))):
+            requires += require_equal(rows, gates, f"{op}: every gate has a row per unit")
         for state in states:
             requires += _state(op, state, shape)
         macs = prod(input.dims[:-1]) * gates * (w_ih.dims[1] + units)
@@ -215,4 +220,4 @@ for _name, _gates, _state_work in (
         other=_cell_work(_state_work),
         products=_cell_products,
         autocast=dtypes.LOW,
-    )(_cell(f"{_name}_cell"))
+    )(_cell(f"{_name}_cell", _gates))

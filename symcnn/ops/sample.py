@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from symcnn.algebra.axis import IDENTITY, AxisMap, Scatter, Whole
-from symcnn.algebra.size import Int, Size
+from symcnn.algebra.size import Int, Size, prod
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes, tools, work
-from symcnn.ops.operation import rule
+from symcnn.ops.operation import Product, rule
 from symcnn.ops.registry import (
     Axes,
     OneOrMore,
@@ -111,7 +111,13 @@ def grid_sample(
     return Result(((*input.dims[:2], *space),), axes, requires=tuple(requires), others=others)
 
 
-@rule("affine_grid", "affine_grid_generator", other=work.nothing)
+def _grid_products(node: Node) -> list[Product]:
+    """The gradient of a map is a product; the grid itself is made without one that counts."""
+    theta = node.inputs[0]
+    return [Product((theta,), (), prod(node.outputs[0].dims) * theta.dims[-1], 0)]
+
+
+@rule("affine_grid", "affine_grid_generator", other=work.nothing, products=_grid_products)
 def affine_grid(
     theta: SymbolicTensor, size: Sequence[Int], align_corners: bool | None = None
 ) -> Result:

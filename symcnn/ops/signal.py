@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from symcnn.algebra.axis import IDENTITY, AxisMap, Whole, Window
+from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Folded, Whole, Window
 from symcnn.algebra.size import Int
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.ops import dtypes
@@ -168,7 +168,14 @@ def stft(
     dims = (*input.dims[:-1], count, frames.size(length), *(() if return_complex else (2,)))
     axes = (*leading_axes(input.ndim - 1), (None, Whole(count)), (input.ndim - 1, frames))
     tail = whole_axes(dims[len(axes) :])
-    return Result((dims,), (*axes, *tail), requires=tuple(requires))
+    steps: tuple[tuple[Axes, tuple[Int, ...]], ...] = ()
+    if center and pad_mode != "constant":  # what is read in the place of the padding
+        lead, last = leading_axes(input.ndim - 1), input.ndim - 1
+        folded = Folded(pad, pad, pad_mode)  # type: ignore[arg-type]
+        windows = (*lead, (None, Whole(count)), (last, Window(n_fft, hop)), *tail)
+        padded = (*input.dims[:-1], folded.size(length))
+        steps = ((*lead, (last, folded)), padded), (windows, dims)
+    return Result((dims,), (*axes, *tail), requires=tuple(requires), steps=steps)
 
 
 @rule("istft", scrambles=True, dtype=dtypes.to_real)

@@ -30,7 +30,7 @@ from symcnn.sets.presburger import region, tied
 from symcnn.sets.region import Region
 from symcnn.sets.runs import Run, runs_of, spoken
 from symcnn.sets.words import as_mod, constraints, relation, sentences
-from symcnn.shown import block
+from symcnn.shown import block, prose
 
 if TYPE_CHECKING:
     import islpy
@@ -554,7 +554,8 @@ class InputSet:
                 " and ".join(sentences(constraints(self.names, part))) for part in parts(self._set)
             )
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return f"{self}\n  {self.note}" if self.note else str(self)
 
     @question
     def describe(self) -> str:
@@ -599,7 +600,7 @@ class InputSet:
         return condition if condition.count_ops() <= _SHORT else str(self)
 
     def _repr_html_(self) -> str:
-        return block(math(self))
+        return block(math(self), prose(self.note) if self.note else "")
 
     def _repr_latex_(self) -> str:
         import sympy

@@ -64,6 +64,12 @@ class Replay:
         twin.grad, twin.inplace, twin.custom = node.grad, node.inplace, node.custom
         twin.cast, twin.taken = node.cast, taken
         self._remember(node, twin)
+        if len(twin.outputs) != len(node.outputs):  # as many parts as there are on this branch
+            raise InvalidInput(
+                f"{node.name} ({node.op}) makes {len(twin.outputs)} tensors there,"
+                f" not {len(node.outputs)}",
+                cure="trace again with these numbers",
+            )
         for old, new in zip(node.outputs, twin.outputs, strict=True):
             new.dtype, new.name = old.dtype, old.name
             self._remember(old, new)

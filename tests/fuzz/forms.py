@@ -33,7 +33,7 @@ from tests.fuzz.torch_samples import (
     written_out,
 )
 
-__all__ = ["Call", "Outcome", "draw_call", "judge_call"]
+__all__ = ["Call", "CallModule", "Outcome", "draw_call", "judge_call"]
 
 #: Of each operation, the first of them.
 _SAMPLES = 16
@@ -159,19 +159,21 @@ def _copied(value: Any) -> Any:
     return value
 
 
-class _Calls(torch.nn.Module):
-    """A module whose forward is the call; its floating tensors are the inputs."""
+class CallModule(torch.nn.Module):
+    """A module whose forward is the call; its tensors of a dtype are the inputs."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
-        self.call = call
+        self.call, self.dtype = call, dtype
         self.inputs: list[torch.Tensor] = []
         self._find((call.args, call.kwargs))
 
     def _find(self, value: Any) -> None:
         if isinstance(value, torch.Tensor):
-            if value.dtype is torch.float32:
+            if value.dtype is self.dtype:
                 self.inputs.append(value)
+            else:
+                self.register_buffer(f"constant{id(value)}", value)
         elif isinstance(value, (tuple, list)):
             for v in value:
                 self._find(v)
@@ -229,7 +231,7 @@ def judge_call(call: Call, *, symbols: bool) -> Outcome:
 
 
 def _traced(call: Call, *, symbols: bool) -> Any:
-    module = _Calls(call)
+    module = CallModule(call)
     if not module.inputs:
         return None
     specs, sizes = [], {}

@@ -56,7 +56,6 @@ _NAMES = {
     "polygamma": "Tensor.polygamma",
     "nn.functional.unfold": "unfold",
     "linalg.norm": "linalg_norm",
-    "linalg.vector_norm": "linalg_norm",
     "linalg.diagonal": "",
     "constant_pad_nd": "pad",
 }

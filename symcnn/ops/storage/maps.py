@@ -50,6 +50,13 @@ def vector_norm(m: Memory, node: Node) -> None:
     reduces("input", "output")(m, node)
 
 
+def norm(m: Memory, node: Node) -> None:
+    """The old form: input and result are kept."""
+    if node.arguments.get("p") == "nuc":
+        raise UnknownError("of singular values")
+    reduces("input", "output")(m, node)
+
+
 def _like_input(m: Memory, node: Node) -> None:
     base = m.of(first_of(node))
     order = LAST[len(base.dims)] if base.channels_last else None
@@ -85,10 +92,10 @@ def group_norm(m: Memory, node: Node) -> None:
 
 
 def layer_norm(m: Memory, node: Node) -> None:
-    """The input, the weight, two statistics per place."""
+    """The input, weight and bias, two statistics per place."""
     x = first_of(node)
     shape = tuple(node.arguments["normalized_shape"])
-    m.save(x, node.arguments["weight"])
+    m.save(x, *node.inputs[1:])
     m.extra(2 * prod(x.dims[: x.ndim - len(shape)]))
     m.place(m.fresh(node.outputs[0].dims))
 

@@ -70,7 +70,8 @@ def keeps_output(m: Memory, node: Node) -> None:
     m.save(out(m, node))
 
 
-def _keeps_both(m: Memory, node: Node) -> None:
+def keeps_both(m: Memory, node: Node) -> None:
+    """The derivative is a function of both."""
     m.save(first_of(node))
     m.save(out(m, node))
 

@@ -223,8 +223,8 @@ def sliding(m: Memory, node: Node) -> None:
     a, base = node.arguments, m.of(first_of(node))
     axis = normal_dim(a["dimension"], first_of(node).ndim, "unfold")
     strides = list(base.strides)
-    own = strides[axis]
-    strides[axis] = own * a["step"]
+    own = strides[axis] if strides else 1
+    strides[axis : axis + 1] = [own * a["step"]] if strides else []
     m.view(base, node.outputs[0].dims, [*strides, own])
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from symcnn.algebra.axis import AxisMap, Const, Window
 from symcnn.algebra.size import Int, evaluate, symbols_of
+from symcnn.errors import BadSpec
 from symcnn.questions.field.reach import Unknown, axes_of
 from symcnn.questions.field.receptive_field import Pass
 from symcnn.trace.graph import Node, SymbolicTensor
@@ -55,6 +56,11 @@ def path_of(net: Trace, axis: int) -> list[Link]:
     tensor = next(iter(tensors_of(net)))
     if tensor.ndim != start.ndim:  # flattened since: the last map is meant
         tensor = next(iter(tensors_of(net.last_map(max(1, start.ndim - 2)))))
+    if not tensor.ndim:
+        raise BadSpec(
+            "the output is one number: it has no size",
+            cure='net.at("name") is the network up to a map',
+        )
     place = min(axis, tensor.ndim - 1)
     links: list[Link] = []
     while tensor is not start:

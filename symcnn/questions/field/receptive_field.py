@@ -57,6 +57,7 @@ __all__ = [
     "ReceptiveField",
     "Sizes",
     "field_between",
+    "independent",
     "receptive_field",
 ]
 
@@ -675,15 +676,18 @@ def field_between(
         cache[key] = Pass(net.nodes, source, spatial_axes(net, source), gates, statistics).run()
     found: Pass = cache[key]
     if output not in found.reaches:
-        raise BadSpec(
-            f"{_told(net, output)} does not depend on {_told(net, source)}",
-            cure="choose another output (at=...) or input (wrt=...)",
-        )
+        raise independent(net, output, source, 'wrt="name" is another input')
     for reach in found.reaches[output]:
         if type(reach) is Unknown and isinstance(reach.error, UnsupportedOperation):
             raise reach.error
     return ReceptiveField(net, found, output, at)
 
 
-def _told(net: Trace, t: SymbolicTensor) -> str:
-    return net.source_name(t)
+def independent(
+    net: Trace, output: SymbolicTensor, source: SymbolicTensor, besides: str = ""
+) -> BadSpec:
+    """The refusal of a question about what an output reads of an input, where that is nothing."""
+    another = ", ".join(filter(None, ('at="name" is another output', besides)))
+    return BadSpec(
+        f"{net.source_name(output)} does not depend on {net.source_name(source)}", cure=another
+    )

@@ -229,7 +229,12 @@ def running(
             cure="see net.valid_inputs()",
         )
     options = {"gates": gates, "statistics": statistics, "every": True}
-    _, (course,) = courses(net, at, sizes, only=[axis], **options)
+    _, (course, *others) = courses(net, at, sizes, only=[axis], **options)
+    if others:
+        raise NoSolution(
+            f"{axis} is the size of {len(others) + 1} axes: one of them alone cannot run on",
+            cure="give each axis a letter of its own",
+        )
     return axis, course
 
 

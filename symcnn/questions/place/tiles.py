@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, SymcnnError, needs
 from symcnn.questions.cost.cost import measure
-from symcnn.questions.field.receptive_field import spatial_axes
+from symcnn.questions.field.receptive_field import independent, spatial_axes
 from symcnn.questions.inputs.domain import check_valid, shape_at
 from symcnn.questions.inputs.solve import amount
 from symcnn.questions.place.cut import Course, Cut, Lost, Moved
@@ -266,6 +266,8 @@ def courses(
         )
     options = {"gates": gates, "statistics": statistics, "every": every}
     found = [Course(part, output, name, whole, **options) for name in names]
+    if output not in found[0].state:
+        raise independent(part, output, source)
     for course in found:
         if isinstance(course.end, Lost):
             raise _unbounded(part, course.end, course.name, whole, options)
