@@ -152,9 +152,9 @@ def _ends(found: InputSet) -> str:
     words = []
     with suppress(Undecidable):  # of a set that is too large to look through
         words.append(f"smallest {_member(found.smallest())}")
-        count = found.count()
-        if count is not None:
-            words += [f"largest {_member(found.largest())}", f"{count:,} in all"]
+        if found and found.bounded:
+            words.append(f"largest {_member(found.largest())}")
+            words.append(f"{found.count():,} in all")
     return ", ".join(words) + "\n" if words else ""
 
 
@@ -175,10 +175,10 @@ def set_answer(found: InputSet) -> dict[str, object]:
             name: [[r.first, r.last, r.step] for r in found.axis(name).runs()]
             for name in found.shown
         }
-    elif bounded and len(found.shown) == 2:
-        answer["frontier"] = found.frontier()
-    return answer | {
-        "smallest": found.smallest() if found else None,
-        "largest": found.largest() if bounded else None,
-        "count": found.count() if found else 0,
-    }
+    answer["smallest"] = found.smallest() if found else None
+    answer["largest"] = found.largest() if bounded else None
+    with suppress(Undecidable):  # of a frontier with too many corners
+        if bounded and isinstance(found, BudgetedSet) and len(found.shown) == 2:
+            answer["frontier"] = found.frontier()
+        answer["count"] = found.count() if found else 0
+    return answer

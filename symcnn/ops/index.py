@@ -57,6 +57,9 @@ from symcnn.trace.tape import decided, entails, plain_number
 
 __all__: list[str] = []
 
+#: An axis that is unbound gives at most so many tensors.
+_PARTS = 1 << 16
+
 rule = partial(any_rule, other=work.nothing, slides=False, empty=True)
 
 Dims = tuple[Int, ...]
@@ -506,6 +509,11 @@ def unbind(input: SymbolicTensor, dim: int = 0) -> Result:
         raise UnsupportedOperation(
             f"unbind: how many tensors an axis of {count} gives depends on its size",
             cure="unbind an axis of fixed size",
+        )
+    if count > _PARTS:
+        raise UnsupportedOperation(
+            f"unbind: an axis of {count:,} gives more tensors than a trace can hold",
+            cure="index the axis, or give it fewer places",
         )
     keep = [i for i in range(input.ndim) if i != axis]
     dims = tuple(input.dims[i] for i in keep)

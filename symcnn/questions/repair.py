@@ -351,7 +351,7 @@ def _of_parameter(
     path, _, name = parameter.name.rpartition(".")
     owner = named.get(path)
     value = getattr(owner, name, None)
-    if owner is None or not hasattr(value, "new_empty"):  # not torch's
+    if owner is None or isinstance(value, Parameter) or not hasattr(value, "new_empty"):
         return
     if type(owner).__module__.startswith("torch.nn."):  # made by its layer
         return

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MANY",
+    "allowed",
     "breathe",
     "coalesced",
     "empty",
@@ -148,6 +149,11 @@ class _Meter:
 _meter = _Meter()
 if hasattr(os, "register_at_fork"):  # the thread whose turn it was is not in the child
     os.register_at_fork(after_in_child=lambda: setattr(_meter, "turn", RLock()))
+
+
+def allowed() -> int:
+    """How many steps a question may take."""
+    return _most.get()
 
 
 def question(ask: Callable[P, R]) -> Callable[P, R]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain, combinations
 from math import gcd
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from symcnn.algebra import size as sz
 from symcnn.algebra.factor import factors
@@ -29,7 +29,7 @@ from symcnn.progress import watched
 from symcnn.questions.inputs.boxes import Axis, Box, Point, distance, endless, last_fitting
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, Member, input_set
-from symcnn.sets.isl import isl, question
+from symcnn.sets.isl import allowed, isl, question, too_much
 from symcnn.sets.runs import Run
 from symcnn.shown import Shown
 
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from sympy.logic.boolalg import Boolean
 
 __all__ = ["Budget", "BudgetedSet", "budget", "within"]
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -235,7 +238,7 @@ def _crosses(plane: InputSet) -> bool:
 
 def _steps(hull: tuple[Axis, ...], fits: Callable[[Sequence[int]], bool], *, below: bool) -> str:
     """What lies below (or beyond) a frontier over two axes, as isl text: a strip per corner."""
-    corners = watched(Box(hull, fits).corners(), "walking along the frontier")
+    corners = _walked(Box(hull, fits).corners())
     last, strips = 0, []
     for x, y in sorted(corners, key=lambda c: (c[0] is None, c[0])):
         rows = f"x0 >= {last + 1}" if x is None else f"{last + 1} <= x0 <= {x}"
@@ -262,6 +265,15 @@ def _hull(runs: Sequence[Run]) -> Run:
     lasts = [r.last for r in runs]
     last = None if None in lasts else max(x for x in lasts if x is not None)
     return Run(min(r.first for r in runs), last)
+
+
+def _walked(corners: Iterable[T]) -> Iterator[T]:
+    """The corners of a frontier. A corner is found in some hundreds of steps."""
+    most = allowed() // 500
+    for count, corner in enumerate(watched(corners, "walking along the frontier")):
+        if count >= most:
+            raise too_much(f"a frontier of more than {most:,} corners")
+        yield corner
 
 
 def _bounded(box: Box) -> Iterator[Point]:
@@ -450,6 +462,13 @@ class BudgetedSet(InputSet):
 
     @property
     def bounded(self) -> bool:
+        if self._boxed is not None:  # what has an end above the least sizes has one above all
+            return all(
+                box.most(box.least, axis) is not None
+                for box in self._boxed
+                if box.fits(box.least)
+                for axis in range(len(box.axes))
+            )
         try:
             self.frontier()
         except NoSolution:
@@ -469,7 +488,7 @@ class BudgetedSet(InputSet):
             points = set(self)
         else:
             corners = chain.from_iterable(map(_bounded, self._boxed))
-            points = set(watched(corners, "walking along the frontier"))
+            points = set(_walked(corners))
         found: list[Point] = []
         for x, y in sorted(points, key=lambda p: (-p[0], -p[1])):
             if not found or y > found[-1][1]:
@@ -490,7 +509,7 @@ class BudgetedSet(InputSet):
         try:
             for box in self._boxed:
                 last = 0
-                for x, y in sorted(_bounded(box)):
+                for x, y in sorted(_walked(_bounded(box))):
                     rows = box.axes[0].count(x) - box.axes[0].count(last)
                     total, last = total + rows * box.axes[1].count(y), x
         except NoSolution:

@@ -40,11 +40,20 @@ _MOST = 1 << 16
 _NEVER = 1 << 62
 
 
+def _too_long(period: int) -> Undecidable:
+    return Undecidable(
+        f"the network repeats after {period:,} places only, too many to be told apart",
+        cure="scales that repeat sooner: 2, 1/2, 3/2",
+    )
+
+
 class Reach:
     """First and last place of the input that every output of every tensor reads."""
 
     def __init__(self, course: Course) -> None:
         self.course, self.period = course, course.period
+        if self.period > _MOST:
+            raise _too_long(self.period)
         self.ends: dict[SymbolicTensor, Ends] = {}
         for t in course.sources:
             if isinstance(course.state[t], Moved):
@@ -63,7 +72,7 @@ class Reach:
         assert isinstance(moved, Moved)
         count = int(moved.rate * self.period)
         if count > _MOST:
-            raise Undecidable(f"a period of {count} places is too long to be told")
+            raise _too_long(count)
         return count
 
     def through(self, out: SymbolicTensor, read: Read) -> Ends:

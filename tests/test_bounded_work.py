@@ -1,0 +1,138 @@
+"""No question runs without end, whoever else asks meanwhile."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+import torch.nn.functional as F
+from click.testing import CliRunner
+from torch import nn
+
+import symcnn
+from symcnn.cli import main
+from symcnn.lazy import cached_property
+from symcnn.sets import isl
+
+
+class Function(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs):
+        return self.function(*inputs)
+
+
+def pooled(*inputs):
+    return torch.cat([F.max_pool2d(x, 2 + i) for i, x in enumerate(inputs)], 1)
+
+
+def scaled(x):
+    for scale in (1.1, 0.9) * 6:
+        x = F.interpolate(x, scale_factor=scale)
+    return x
+
+
+def own_sizes(count):
+    return [f"N 3 H{i} W{i}" for i in range(count)]
+
+
+def test_an_axis_of_many_places_is_not_taken_apart():
+    with pytest.raises(symcnn.SymcnnError, match="more tensors than a trace can hold"):
+        list(symcnn.tensor("99999999 3"))
+
+
+def test_a_shape_that_no_layer_takes_is_refused_without_a_cure_that_cures_nothing():
+    with pytest.raises(symcnn.ShapeMismatch) as refusal:
+        symcnn.nn.Conv2d(3, 8, 3).trace("99999999")
+    assert "cure" not in str(refusal.value)
+
+
+def test_float_scales_one_after_the_other_bound_the_size():
+    net = symcnn.from_torch(Function(scaled), "N 3 H W")
+    assert str(net.valid_inputs()) == "H >= 7 and W >= 7"
+    assert str(net.solve(output=(7, 7))) == "H == 13 and W == 13"
+    with pytest.raises(symcnn.Undecidable, match="repeats after 1,000,000,000,000 places"):
+        net.tiles(H=1000, W=1000, tile=256)
+
+
+def test_ends_of_a_set_of_many_sizes_are_found_without_its_cases():
+    valid = symcnn.from_torch(Function(pooled), *own_sizes(16)).valid_inputs()
+    sizes = [side for i in range(16) for side in (2 + i, 2 + i)]
+    assert [*valid.smallest()] == sizes
+    assert valid.nearest(*[1] * 32) == valid.smallest()
+
+
+def test_inputs_of_many_sizes_have_one_shape():
+    net = symcnn.from_torch(Function(pooled), *own_sizes(8))
+    assert [str(d) for d in net.output_shape[:2]] == ["N", "24"]
+    assert net.spec("onnx").text
+
+
+def test_a_budget_of_any_size_is_answered(tmp_path):
+    file = tmp_path / "net.py"
+    file.write_text("from torch import nn\nnet = nn.Conv2d(3, 8, 3)\n")
+    asked = ["solve", f"{file}:net", "--input", "N 3 H W", "--macs", str(10**14 - 1)]
+    with symcnn.steps(10**6):
+        answer = CliRunner().invoke(main, asked)
+    assert answer.exit_code == 0
+    assert "smallest 3x3, largest 680416x680415" in answer.output
+
+
+def test_a_frontier_of_too_many_corners_says_so():
+    net = symcnn.nn.Conv2d(3, 8, 3).trace("3 H W")
+    with symcnn.steps(10**5), pytest.raises(symcnn.Undecidable, match="more than 200 corners"):
+        net.solve(macs=10**12).frontier()
+
+
+def test_a_question_of_one_thread_keeps_its_budget_while_another_asks():
+    """isl counts for all threads together."""
+    small = symcnn.nn.Conv2d(3, 8, 3).trace("3 H W")
+    limits = []
+
+    @isl.question
+    def long():
+        for _ in range(50):
+            threading.Event().wait(0.002)
+            limits.append(isl.isl().DEFAULT_CONTEXT.get_max_operations())
+
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(long)]
+        asked += [pool.submit(lambda: str(small.solve(output=(7, 7)))) for _ in range(60)]
+        answers = {future.result() for future in asked[1:]}
+    assert answers == {"H == 9 and W == 9"}
+    assert len(limits) == 50
+    assert min(limits) >= 1_000_000
+
+
+def test_two_threads_may_need_properties_of_each_other():
+    """functools.cached_property holds a lock while it computes, before python 3.12."""
+    both = threading.Barrier(2)
+
+    class Asked:
+        def __init__(self, other=None):
+            self.other = other
+
+        @cached_property
+        def first(self):
+            if self.other is None:
+                return 1
+            both.wait(10)
+            return self.other.second
+
+        @cached_property
+        def second(self):
+            if self.other is None:
+                return 2
+            both.wait(10)
+            return self.other.first
+
+    found = []
+    asks = [lambda: found.append(Asked(Asked()).first), lambda: found.append(Asked(Asked()).second)]
+    threads = [threading.Thread(target=ask, daemon=True) for ask in asks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert sorted(found) == [1, 2]
