@@ -131,3 +131,17 @@ def test_a_failure_inside_isl_is_undecidable_and_not_its_error(monkeypatch):
     failing(monkeypatch, "is_bounded")
     with pytest.raises(symcnn.Undecidable, match="isl fails inside"):
         domain.count()
+
+
+@pytest.mark.parametrize("caught", ["ValueError", "RuntimeError", "TypeError", "Exception"])
+def test_what_a_layer_refuses_is_caught_by_a_try_that_catches_it_of_torch(caught):
+    """Our errors are ValueErrors, torch's of a layer is a RuntimeError."""
+    traced(
+        "if h == 5:",
+        "    x = torch.cat([x[:, :1] for _ in range(w)], 1)",  # not followed: runs at numbers
+        "if h < 2:",
+        "    try:",
+        "        return F.max_pool2d(x[:, :, :1], 2)",
+        f"    except {caught}:",
+        "        return x.transpose(2, 3)",
+    )

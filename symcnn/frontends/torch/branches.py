@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from symcnn.errors import SymcnnError
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.branches import negation
 from symcnn.trace.graph import Node, SymbolicTensor, tree_map
@@ -31,6 +32,7 @@ __all__ = [
     "Decisions",
     "Diverged",
     "Nowhere",
+    "Refused",
     "Step",
     "without_idle_guards",
 ]
@@ -67,6 +69,16 @@ class Diverged(BaseException):
 
 class Nowhere(BaseException):
     """No size of the region that a run is to describe is left."""
+
+
+class Refused(SymcnnError, RuntimeError):
+    """What a layer refuses, as the model's own code meets it: torch raises RuntimeError there, and
+    a ``try`` of the model catches that or does not.
+    """
+
+    def __init__(self, error: SymcnnError) -> None:
+        super().__init__(error.cause)
+        self.error = error
 
 
 class Comparison:

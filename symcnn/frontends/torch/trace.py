@@ -39,6 +39,7 @@ from symcnn.frontends.torch.branches import (
     Decisions,
     Diverged,
     Nowhere,
+    Refused,
     without_idle_guards,
 )
 from symcnn.frontends.torch.observe import observed
@@ -421,6 +422,8 @@ def _call(
     with tape.running(), observed(module, tracer) as copy, tracer.writes, tracer:
         try:
             raw = copy(*tracer.wrap(inputs), **tracer.wrap(keywords))
+        except Refused as refused:
+            raise refused.error from refused.error.__cause__
         except SymcnnError:
             raise
         except Exception as error:

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from symcnn.algebra.axis import IDENTITY
 from symcnn.algebra.size import Int, Max, Size, evaluate, every_atom, prod, symbols_of
 from symcnn.algebra.substitute import replaced
-from symcnn.errors import SymcnnError, UnsupportedOperation
+from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError, UnsupportedOperation
 from symcnn.frontends.torch.aliases import (
     AliasFound,
     base_of,
@@ -40,7 +40,7 @@ from symcnn.frontends.torch.arguments import (
     is_tensor,
     named_in,
 )
-from symcnn.frontends.torch.branches import Choice, Comparison, Diverged, Nowhere, Step
+from symcnn.frontends.torch.branches import Choice, Comparison, Diverged, Nowhere, Refused, Step
 from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed
 from symcnn.frontends.torch.layout import NO_COPY, Layouts, Lying
 from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
@@ -430,6 +430,10 @@ class Tracer(Values, TorchFunctionMode):
         mark = len(self.steps)
         try:
             answer = self._applied(operation, name, args, kwargs, inplace, reads)
+        except (InvalidInput, ShapeMismatch) as error:
+            refused = Refused(error)
+            self.note(mark, name, refused)
+            raise refused from error
         except SymcnnError as error:
             self.note(mark, name, error)
             raise
