@@ -136,15 +136,20 @@ def functions():
         value = getattr(symcnn, name)
         if inspect.isfunction(value):
             yield pytest.param(value, id=name)
+    for name, method in inspect.getmembers(symcnn.Network, inspect.isfunction):
+        if not name.startswith("_"):
+            yield pytest.param(method, id=f"Network.{name}")
 
 
 @pytest.mark.parametrize("function", [*functions()])
 def test_every_public_function_says_what_goes_in_what_comes_out_and_shows_it(function):
     text = inspect.getdoc(function)
-    for name in inspect.signature(function).parameters:
-        assert re.search(rf"^ +{name}: ", text, re.M), name
+    for name in [n for n in inspect.signature(function).parameters if n != "self"]:
+        assert re.search(rf"^ +(\w+, )*{name}(, \w+)*: ", text, re.M), name
     assert "\nReturns:" in text
     assert "\n>>> " in text
+    if "raise " in inspect.getsource(function):
+        assert re.search("^Raises", text, re.M)
 
 
 @pytest.fixture(scope="module")

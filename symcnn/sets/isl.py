@@ -86,6 +86,9 @@ def steps(most: int) -> Iterator[None]:
     Returns:
         A context manager.
 
+    Raises:
+        Undecidable: from a question that takes more.
+
     >>> with steps(10**9):
     ...     pass
     """

@@ -130,6 +130,14 @@ class Trace:
 
         Returns:
             Itself without branches; where no branch was followed, a trace at numbers.
+
+        Raises:
+            SymcnnError: what the trace at these numbers raises.
+
+        >>> from symcnn import nn
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()).trace("N 3 H W")
+        >>> net.branch_at(N=1, H=8, W=8) is net
+        True
         """
         values = {str(name): int(size) for name, size in sizes.items()}
         if self._at is None or all(g.requirement.holds(values) for g in self.guards):
@@ -160,6 +168,14 @@ class Trace:
 
         Returns:
             Ints, nested as the module returns them.
+
+        Raises:
+            KeyError: for a size that is missing.
+
+        >>> from symcnn import nn
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()).trace("N 3 H W")
+        >>> net.shapes({"N": 1, "H": 8, "W": 8})
+        (1, 8, 6, 6)
         """
         return tree_map(
             lambda t: (
@@ -190,6 +206,11 @@ class Trace:
 
         Returns:
             Text such as ``(N, 8, H//2, W//2)``.
+
+        >>> from symcnn import nn
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()).trace("N 3 H W")
+        >>> net.describe_output()
+        '(N, 8, H - 2, W - 2)'
         """
         return f"({', '.join(text(self.simplest(d)) for d in self.output_dims)})"
 
@@ -233,6 +254,11 @@ class Trace:
 
         Returns:
             The network without them.
+
+        >>> from symcnn import nn
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()).trace("N 3 H W")
+        >>> net.without(net.requirements).valid_inputs()
+        H >= 1 and W >= 1
         """
         twin = copy.copy(self)
         twin.__dict__["requirements"] = tuple(r for r in self.requirements if r not in requirements)
@@ -273,6 +299,11 @@ class Trace:
 
         Raises:
             BadSpec: for a symbol that is missing or unknown, or a number that it cannot be.
+
+        >>> from symcnn import nn
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()).trace("N 3 H W")
+        >>> net.complete_sizes({"N": 1, "H": 8, "W": 8})
+        {'N': 1, 'H': 8, 'W': 8}
         """
         values = check_sizes(sizes, self.accepted_symbols(sizes), self.may_be_zero)
         missing = self.free_symbols - set(values)
@@ -304,6 +335,11 @@ class Trace:
 
         Returns:
             Their names.
+
+        >>> from symcnn import nn
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()).trace("N 3 H W")
+        >>> sorted(net.accepted_symbols(["H"]))
+        ['H', 'N', 'W']
         """
         known = self.free_symbols
         return known if known.issuperset(map(str, sizes)) else known | self.parameter_symbols
@@ -424,6 +460,14 @@ class Trace:
 
         Returns:
             From 0.
+
+        Raises:
+            KeyError: for a node of another trace.
+
+        >>> from symcnn import nn
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()).trace("N 3 H W")
+        >>> net.position(net.nodes[1])
+        1
         """
         return self._positions[node]
 
@@ -438,6 +482,11 @@ class Trace:
 
         Raises:
             BadSpec: with near names, if there is none.
+
+        >>> from symcnn import nn
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()).trace("N 3 H W")
+        >>> net.located("0")
+        SymbolicTensor(N, 8, H - 2, W - 2)
         """
         calls = [c for c in self._calls if c.path == name]
         if calls:
@@ -496,6 +545,11 @@ class Trace:
 
         Returns:
             Its name.
+
+        >>> from symcnn import nn
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()).trace("N 3 H W")
+        >>> net.source_name(net.nodes[0].outputs[0])
+        '0'
         """
         return self._widest_name(t.node) if t.node is not None else t.name or "the input"
 
@@ -504,6 +558,11 @@ class Trace:
 
         Returns:
             The part.
+
+        >>> from symcnn import nn
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten()).trace("N 3 9 9")
+        >>> net.before_flatten().output_shape
+        (N, 8, 7, 7)
         """
         for node in reversed(self.nodes):
             if node.op not in ("flatten", "view"):
@@ -571,6 +630,14 @@ class Trace:
 
         Returns:
             A set of sizes.
+
+        Raises:
+            Undecidable: for requirements of which no law decides the set.
+
+        >>> from symcnn import nn
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()).trace("N 3 H W")
+        >>> net.sizes_that_meet(net.requirements)
+        H >= 3 and W >= 3
         """
         speaks_of = frozenset[str]().union(*(r.symbols for r in requirements))
         names = [n for n in self.symbols if n not in self.batch or n in speaks_of]

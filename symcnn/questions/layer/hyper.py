@@ -346,6 +346,9 @@ def same_padding(kernel_size: int, stride: int = 1, dilation: int = 1) -> tuple[
     Returns:
         Pixels on the left and on the right.
 
+    Raises:
+        BadSpec: for a hyperparameter that no layer takes.
+
     >>> same_padding(3), same_padding(7, stride=2), same_padding(4), same_padding(3, dilation=2)
     ((1, 1), (3, 3), (1, 2), (2, 2))
     """
@@ -372,6 +375,9 @@ def inverse_of(
 
     Returns:
         By output_padding, the sizes H that it gives back.
+
+    Raises:
+        BadSpec: for a hyperparameter that no layer takes.
 
     >>> inverse_of(3, stride=2, padding=1)
     {0: H % 2 == 1 and H >= 1, 1: H % 2 == 0 and H >= 2}
