@@ -42,7 +42,7 @@ class SymcnnError(Exception):
 
     cure: what to do, or a function that finds it out. It is called when the error is first read:
     one that is only caught costs nothing.
-    sides: what there is, and what is wanted.
+    sides: what there is, and what is wanted; and so on in pairs, where several may be meant.
 
     >>> print(SymcnnError("the cause", cure="the cure"))
     the cause

@@ -44,6 +44,24 @@ BUGS = {
     def forward(self, x):
         return self.bn(self.c(x))
     """,
+    "instance norm": """
+        self.c = nn.Conv2d(3, 8, 3)
+        self.norm = nn.InstanceNorm2d(12, affine=True)
+    def forward(self, x):
+        return self.norm(self.c(x))
+    """,
+    "recurrent": """
+        self.c = nn.Sequential(nn.Conv2d(3, 12, 3), nn.AdaptiveAvgPool2d((8, 1)))
+        self.rnn = nn.GRU(10, 20, batch_first=True)
+    def forward(self, x):
+        return self.rnn(self.c(x).squeeze(3).transpose(1, 2))[0]
+    """,
+    "a layer under two names": """
+        self.conv, self.norm = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(16)
+        self.all = nn.Sequential(self.conv, self.norm)
+    def forward(self, x):
+        return self.all(x)
+    """,
     "group norm": """
         self.c = nn.Conv2d(3, 24, 3)
         self.gn = nn.GroupNorm(16, 32)

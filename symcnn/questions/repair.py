@@ -163,7 +163,7 @@ def _changes(module: Any, error: SymcnnError) -> Iterator[_Change]:
     pairs = [*_pairs(error, attempt)]
     own = named.get(attempt.module)
     if own is not None and attempt.module:
-        yield from _of_layer(attempt.module, own, pairs)
+        yield from _of_layer(_places(module, attempt.module, own), own, pairs)
     for t in attempt.inputs:
         if isinstance(t, Parameter):
             yield from _of_parameter(t, named, pairs)
@@ -173,16 +173,16 @@ def _changes(module: Any, error: SymcnnError) -> Iterator[_Change]:
     yield from (change for change in line if not change.unlikely)
     for path in _upstream(attempt.inputs):
         if path in named and path:
-            yield from _of_layer(path, named[path], pairs)
+            yield from _of_layer(_places(module, path, named[path]), named[path], pairs)
     yield from (change for change in line if change.unlikely)
 
 
 def _pairs(error: SymcnnError, attempt: Attempt) -> Iterator[tuple[Int, Int]]:
     """What the failing sizes are, both ways round."""
-    if len(error.sides) == 2:
-        have, want = error.sides
-        yield have, want
-        yield want, have
+    if error.sides:
+        for have, want in zip(error.sides[::2], error.sides[1::2], strict=True):
+            yield have, want
+            yield want, have
         return
     shapes = [t.dims for t in attempt.inputs]
     for i, a in enumerate(shapes):
@@ -217,7 +217,18 @@ def _layer_path(path: str, name: str = "model") -> str:
     return name
 
 
-def _of_layer(path: str, layer: Any, pairs: Sequence[tuple[Int, Int]]) -> Iterator[_Change]:
+def _places(module: Any, path: str, layer: Any) -> list[str]:
+    """All paths at which a layer stands, the given one first: under two names it is one layer."""
+    try:
+        named = module.named_modules(remove_duplicate=False)
+    except TypeError:  # layers of our own have one name
+        return [path]
+    return [path, *(other for other, m in named if m is layer and other != path)]
+
+
+def _of_layer(
+    paths: Sequence[str], layer: Any, pairs: Sequence[tuple[Int, Int]]
+) -> Iterator[_Change]:
     """The layer made anew with another number."""
     made = _hyperparameters(layer)
     if made is None:
@@ -233,8 +244,8 @@ def _of_layer(path: str, layer: Any, pairs: Sequence[tuple[Int, Int]]) -> Iterat
             for number in (arguments, _divided(arguments, other)):
                 with suppress(Exception):  # the layer refuses these numbers
                     fresh = type(layer)(**number, **weightless)
-                    text = f"{_layer_path(path)} = nn.{_written(layer, number)}"
-                    yield _Change(text, _replacing(path, fresh))
+                    text = " = ".join([*map(_layer_path, paths), f"nn.{_written(layer, number)}"])
+                    yield _Change(text, _replacing(paths, fresh))
                     break
 
 
@@ -334,10 +345,11 @@ def _follows(layer: Any, made: dict[str, Any], value: Any) -> bool:
     return value is not None and any(made.get(name) == value for name in needed)
 
 
-def _replacing(path: str, fresh: Any) -> Callable[[Any], None]:
+def _replacing(paths: Sequence[str], fresh: Any) -> Callable[[Any], None]:
     def apply(model: object) -> None:
-        parent, _, name = path.rpartition(".")
-        _put_child(_own(model, parent), name, fresh)
+        for path in paths:
+            parent, _, name = path.rpartition(".")
+            _put_child(_own(model, parent), name, fresh)
         if hasattr(fresh, "train"):
             fresh.train(getattr(model, "training", False))
 

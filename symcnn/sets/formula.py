@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any, Union, overload
 import sympy
 
 from symcnn.algebra import size as sz
-from symcnn.algebra.expr import Expr, Number, from_sympy, to_sympy
+from symcnn.algebra.expr import Expr, Number, from_sympy
 from symcnn.algebra.factor import text
+from symcnn.algebra.legible import legible
 from symcnn.algebra.mathml import math
 from symcnn.algebra.series import closing
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
@@ -106,7 +107,7 @@ class Formula:
     @property
     def expr(self) -> Expr:
         """The formula for sympy (an int stays an int)."""
-        return to_sympy(self.size) if isinstance(self.size, Size) else self.size
+        return legible(self.size)
 
     def _sympy_(self) -> Any:
         return sympy.sympify(self.expr)

@@ -15,8 +15,9 @@ from inspect import Signature, signature
 from typing import Any, Union
 
 from symcnn.algebra.axis import Axes
-from symcnn.algebra.expr import Expr, to_sympy
+from symcnn.algebra.expr import Expr
 from symcnn.algebra.factor import word
+from symcnn.algebra.legible import legible
 from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Int, Size, prod
 from symcnn.sets.condition import Requirement
@@ -59,7 +60,7 @@ class Shape(tuple[Any, ...]):
     @classmethod
     def of(cls, dims: Iterable[Int]) -> Shape:
         """From kernel sizes."""
-        return cls(d if isinstance(d, int) else to_sympy(d) for d in dims)
+        return cls(map(legible, dims))
 
     @property
     def shape(self) -> Shape:
@@ -452,7 +453,7 @@ def several(op: str, *args: object, **kwargs: object) -> tuple[SymbolicTensor, .
 
 def public(expr: Int) -> Expr:
     """A kernel expression for users: int, or sympy."""
-    return to_sympy(expr) if isinstance(expr, Size) else expr
+    return legible(expr)
 
 
 _NO_TENSORS = frozenset((int, bool, float, str, type(None), Size))

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from symcnn.errors import SymcnnError
 from symcnn.frontends.torch.builtins import replaced_names
 from symcnn.frontends.torch.copies import Copies
 from symcnn.frontends.torch.layers import Layers
@@ -33,7 +34,7 @@ _CALL = "_compiled_call_impl"
 @contextmanager
 def observed(module: torch.nn.Module, tracer: Tracer) -> Iterator[torch.nn.Module]:
     """A copy of the module whose calls are reported to the tape."""
-    tape, layers = tracer.tape, Layers(tracer)
+    tape, layers, refused = tracer.tape, Layers(tracer), tracer.refused
     paths = tape.paths = {id(m): path for path, m in tracer.modules}
 
     def call(
@@ -55,6 +56,10 @@ def observed(module: torch.nn.Module, tracer: Tracer) -> Iterator[torch.nn.Modul
         try:
             output = forward(*args, **kwargs)
             return output
+        except (ValueError, RuntimeError) as error:
+            if not isinstance(error, SymcnnError):
+                refused.of(original, error, args)
+            raise
         finally:
             tape.leave(output)
 

@@ -92,9 +92,13 @@ def _left_over(names: Sequence[str], chain: Sequence[Reason]) -> Iterator[Step]:
         law = "floors" if k < count else "bound"
         joined = (f"joins {' and '.join(reason.joins)}",) if reason.joins else ()
         try:
-            before = left if left is not None else input_set(names, ())
+            before = left if k else input_set(names, ())
             left = input_set(names, [r.requirement for r in ordered[: k + 1]])
             note = "with the steps before" if k else "as a set"
+            if before is None:  # what the steps before leave is no set, and with this one it is
+                yield Step(reason.node, "", law, distinct(lines), premises=joined)
+                yield Step(reason.node, "", law, (Line(left, note),))
+                continue
             lines = [*lines, Line(left, note)]
             yield Step(reason.node, "", law, distinct(lines), before, joined)
         except Undecidable:
