@@ -293,7 +293,7 @@ def _product(expr: Int, beside: int = 0) -> Product | None:
     return Product(content, tuple((p, counted[p]) for p in sorted(counted, key=_order)), beside)
 
 
-def _order(part: Size) -> tuple[bool, str]:
-    """The batch first, then by name."""
+def _order(part: Size) -> tuple[bool, bool, str]:
+    """The batch first, then symbols, then what takes brackets, each by name."""
     text = str(part)
-    return text not in ("N", "B"), text.lstrip("(")
+    return text not in ("N", "B"), not text.isidentifier(), text.lstrip("(")

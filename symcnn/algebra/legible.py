@@ -9,7 +9,7 @@ it is sympy's own), and differ in print only::
     >>> H, W = Size.symbol("H"), Size.symbol("W")
     >>> area = legible(((H - 1)//2) * ((W - 1)//2))
     >>> area, area + 1
-    (((H - 1)//2)*((W - 1)//2), ((H + 1)//2)*((W + 1)//2) - (H + 1)//2 - (W + 1)//2 + 2)
+    (((H - 1)//2)*((W - 1)//2), ((H + 1)//2)*((W + 1)//2) - ((H + 1)//2) - ((W + 1)//2) + 2)
     >>> sympy.latex(legible((H - 1)//2))
     '\\left\\lfloor \\frac{H - 1}{2} \\right\\rfloor'
 """

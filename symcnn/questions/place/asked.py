@@ -162,7 +162,7 @@ class Places(Trace):
         >>> from symcnn import nn
         >>> net = nn.Sequential(nn.MaxPool1d(32), nn.AdaptiveAvgPool1d(7)).trace("N 512 L")
         >>> print(*net.plain_pools())
-        1: AvgPool1d(L//32 - 6*(L//224), stride=L//224) where L % 224 <= 63 and L >= 224
+        1: AvgPool1d(-6*(L//224) + L//32, stride=L//224) where L % 224 <= 63 and L >= 224
         """
         from symcnn.questions.place.pools import plain_pools
 
