@@ -142,7 +142,7 @@ def _field(net: symcnn.Network, axis: int) -> Answer:
     if axis not in rf.input_axes:
         raise symcnn.BadSpec("not asked")
     figure = rf.sizes_of(rf.input_axes.index(axis)).max
-    return None, rf"^the receptive field is {re.escape(str(figure))}\b"
+    return None, rf"^the receptive field is {re.escape(str(figure))}(?![\w*(])"
 
 
 def _ends(words: str, value: object) -> Answer:
