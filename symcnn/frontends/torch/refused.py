@@ -7,17 +7,15 @@ the numbers that it was made with, are the two sides.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from os.path import dirname
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 
 from symcnn.errors import ShapeMismatch
 from symcnn.trace.graph import tensors_in
 from symcnn.trace.tape import Attempt
-
-if TYPE_CHECKING:
-    from symcnn.frontends.torch.tracer import Tracer
 
 __all__ = ["Refused"]
 
@@ -26,10 +24,13 @@ _LAYERS = dirname(torch.nn.modules.__file__)
 
 
 class Refused:
-    """The last exception that a layer of torch raised, as a mismatch of shapes."""
+    """The last exception that a layer of torch raised, as a mismatch of shapes.
 
-    def __init__(self, tracer: Tracer) -> None:
-        self.tracer = tracer
+    symbolic: gives the symbolic tensors of traced ones.
+    """
+
+    def __init__(self, symbolic: Callable[[Any], Any]) -> None:
+        self.symbolic = symbolic
         self.raised: Exception | None = None
         self.told: ShapeMismatch | None = None
 
@@ -37,7 +38,7 @@ class Refused:
         """Take down an exception that passes through a layer; the innermost layer counts."""
         if error is self.raised or not _of_torch(error):
             return
-        attempt = Attempt.of(type(layer).__name__, tensors_in(self.tracer.result(args)))
+        attempt = Attempt.of(type(layer).__name__, tensors_in(self.symbolic(args)))
         sizes = [d for t in attempt.inputs[:1] for d in t.dims if isinstance(d, int)]
         numbers = [v for v in vars(layer).values() if type(v) is int and v > 0]
         sides = [side for d in sizes for v in numbers if v != d for side in (d, v)]

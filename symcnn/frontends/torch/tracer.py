@@ -81,7 +81,7 @@ class Tracer(Values, TorchFunctionMode):
         super().__init__()
         self.same: Comparison | None = None
         self.writes = Writes(tape, self.reshaped)
-        self.refused = Refused(self)
+        self.refused = Refused(self.result)
         self.tape = tape
         tape.fix, tape.decide = self.fix, self.decide
         self.example = example
