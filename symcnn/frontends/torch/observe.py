@@ -34,7 +34,7 @@ _CALL = "_compiled_call_impl"
 @contextmanager
 def observed(module: torch.nn.Module, tracer: Tracer) -> Iterator[torch.nn.Module]:
     """A copy of the module whose calls are reported to the tape."""
-    tape, layers, refused = tracer.tape, Layers(tracer), tracer.refused
+    tape, layers, complaint = tracer.tape, Layers(tracer), tracer.complaint
     paths = tape.paths = {id(m): path for path, m in tracer.modules}
 
     def call(
@@ -58,7 +58,7 @@ def observed(module: torch.nn.Module, tracer: Tracer) -> Iterator[torch.nn.Modul
             return output
         except (ValueError, RuntimeError) as error:
             if not isinstance(error, SymcnnError):
-                refused.of(original, error, args)
+                complaint.of(original, error, args)
             raise
         finally:
             tape.leave(output)

@@ -442,8 +442,8 @@ def _frames(error: BaseException) -> list[Any]:
 
 
 def _forward_failed(module: Any, given: int, error: Exception, tracer: Tracer) -> SymcnnError:
-    if error is tracer.refused.raised and tracer.refused.told is not None:
-        return tracer.refused.told
+    if error is tracer.complaint.raised and tracer.complaint.told is not None:
+        return tracer.complaint.told
     where = "".join(tracer.place()) or type(module).__name__
     if isinstance(error, TypeError) and " argument" in str(error):
         return BadSpec(f"{error} (with {given} input spec(s))", cure="give one spec per input")

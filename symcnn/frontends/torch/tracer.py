@@ -41,11 +41,11 @@ from symcnn.frontends.torch.arguments import (
     named_in,
 )
 from symcnn.frontends.torch.branches import Choice, Comparison, Diverged, Nowhere, Refused, Step
+from symcnn.frontends.torch.complaint import Complaint
 from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed
 from symcnn.frontends.torch.layout import NO_COPY, Layouts, Lying
 from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
 from symcnn.frontends.torch.operations import RESIZES, Served, homonyms, is_product, operations
-from symcnn.frontends.torch.refused import Refused
 from symcnn.frontends.torch.sizes import Dim
 from symcnn.frontends.torch.tensors import (
     TracedTensor,
@@ -81,7 +81,7 @@ class Tracer(Values, TorchFunctionMode):
         super().__init__()
         self.same: Comparison | None = None
         self.writes = Writes(tape, self.reshaped)
-        self.refused = Refused(self.result)
+        self.complaint = Complaint(self.result)
         self.tape = tape
         tape.fix, tape.decide = self.fix, self.decide
         self.example = example

@@ -17,13 +17,13 @@ from symcnn.errors import ShapeMismatch
 from symcnn.trace.graph import tensors_in
 from symcnn.trace.tape import Attempt
 
-__all__ = ["Refused"]
+__all__ = ["Complaint"]
 
 #: Where torch's layers are.
 _LAYERS = dirname(torch.nn.modules.__file__)
 
 
-class Refused:
+class Complaint:
     """The last exception that a layer of torch raised, as a mismatch of shapes.
 
     symbolic: gives the symbolic tensors of traced ones.
