@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from functools import lru_cache
+from itertools import starmap
 from typing import Any, ClassVar, Union
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "prod",
     "reading_order",
     "sole_atom",
+    "summed",
     "unfolded",
     "upper",
 ]
@@ -272,13 +274,13 @@ class Size:
         >>> (Size.symbol("H") * (Size.symbol("W")//2)).map(lambda atom: atom.size() + 1)
         H*(W//2) + H + W//2 + 1
         """
-        total: Int = 0
-        for mono, coeff in self.terms.items():
-            term: Any = coeff
+
+        def image(mono: Monomial, coeff: Any) -> Any:
             for atom, power in mono:
-                term = term * _power(function(atom), power)
-            total = total + term
-        return total
+                coeff = coeff * _power(function(atom), power)
+            return coeff
+
+        return summed(starmap(image, self.terms.items()))
 
     def atoms(self) -> Iterator[Atom]:
         """The atoms of this polynomial (not those inside its floors)."""
@@ -329,6 +331,16 @@ def polynomial(terms: dict[Monomial, Coeff]) -> Int:
     if len(terms) == 1 and type(only := terms.get(())) is int:
         return only
     return Size(terms)
+
+
+def summed(terms: Iterable[Coeff | Size]) -> Int:
+    """Their sum; as many steps as there are monomials, where + would copy what stands so far."""
+    whole: dict[Monomial, Coeff] = {}
+    for term in terms:
+        one = term.terms if isinstance(term, Size) else {(): term}
+        for mono, coeff in one.items():
+            whole[mono] = whole.get(mono, 0) + coeff
+    return polynomial({mono: coeff for mono, coeff in whole.items() if coeff})
 
 
 @lru_cache(maxsize=8192)

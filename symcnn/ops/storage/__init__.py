@@ -10,7 +10,7 @@ The derivatives are those of torch's derivatives.yaml with the CPU kernels, meas
 symbolic size is taken to be longer than 1, where torch would ignore its stride.
 """
 
-from symcnn.ops.storage.layouts import Layout, Storage, weighed
+from symcnn.ops.storage.layouts import Layout, Piece, Storage, pieces, weighed
 from symcnn.ops.storage.memory import Memory, in_place, refusal
 
-__all__ = ["Layout", "Memory", "Storage", "in_place", "refusal", "weighed"]
+__all__ = ["Layout", "Memory", "Piece", "Storage", "in_place", "pieces", "refusal", "weighed"]

@@ -13,11 +13,13 @@ __all__ = [
     "LAST",
     "Dims",
     "Layout",
+    "Piece",
     "Storage",
     "UnknownError",
     "in_order",
     "order_of",
     "ordered",
+    "pieces",
     "view_strides",
     "weighed",
 ]
@@ -80,6 +82,19 @@ def weighed(
             left[part] = rest * (1 - share)
         found.append(total)
     return found
+
+
+#: A storage, and 1 where it counts, 0 elsewhere.
+Piece = tuple[Storage, Int]
+
+
+def pieces(storages: Iterable[Storage]) -> list[Piece]:
+    """What counts of several together: each once, and where it is."""
+    left: dict[Storage, Int] = {}
+    for storage in storages:
+        for part, share in storage.parts():
+            left[part] = left.get(part, 1) * (1 - share) if share != 1 else 0
+    return [(part, 1 - rest) for part, rest in left.items() if part.kind != "own"]
 
 
 @dataclass(frozen=True, slots=True)

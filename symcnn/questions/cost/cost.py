@@ -158,7 +158,7 @@ class Cost(PerNode, Shown):
         """
         if self.sizes is not None:
             return max((evaluate(m, self.sizes) for m in self._moments), default=0)
-        moments = self._worst(dict.fromkeys(_subs_all(m, self.given) for m in self._moments))
+        moments = self._worst(lambda size: _subs_all(size, self.given))
         return self._out(maximum(*map(self.net.simplest, moments)) if moments else 0)
 
     @property

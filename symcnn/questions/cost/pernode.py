@@ -7,6 +7,7 @@ total, a table, a tree of modules or a share needs. `symcnn.questions.cost.cost`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, Self
 
 from symcnn.algebra.series import summation
@@ -15,11 +16,14 @@ from symcnn.errors import BadSpec, SymcnnError, Undecidable, UnsupportedOperatio
 from symcnn.lazy import cached_property
 from symcnn.ops.autograd import Gradients, gradients
 from symcnn.ops.dtypes import BYTES
-from symcnn.ops.storage import Memory, Storage, in_place, refusal, weighed
+from symcnn.ops.storage import Memory, Piece, Storage, in_place, pieces, refusal, weighed
 from symcnn.questions.cost.conventions import Convention, elementwise
 from symcnn.sets.inputset import lone
 from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor
 from symcnn.trace.trace import Trace
+
+#: What is alive while a node runs, in the order in which it was made.
+Moment = dict[Piece, None]
 
 __all__ = ["PerNode", "paths", "unread_parameters", "width"]
 
@@ -265,12 +269,16 @@ class PerNode:
             alive = {s: None for s in alive if last[s] != i}
 
     @cached_property
-    def _moments(self) -> dict[Int, list[Storage]]:
+    def _moments(self) -> dict[Int, Moment]:
         """Bytes alive while each node runs, and whose they are."""
         if self._laid is not self:
             return self._laid._moments
-        moments = (alive for _, alive in self._alive())
-        return {sum(weighed(alive, self._width), 0): alive for alive in moments}
+        moments = [dict.fromkeys(pieces(alive)) for _, alive in self._alive()]
+        return dict(zip(_totals(moments, self._piece_bytes), moments, strict=True))
+
+    def _piece_bytes(self, piece: Piece) -> Int:
+        part, share = piece
+        return part.elements * share * (part.width or self._width)
 
     def terms(self, what: str) -> list[list[Int]]:
         """A figure as it comes together: lists of terms, of which the largest sum is the figure.
@@ -283,23 +291,30 @@ class PerNode:
         [[32*N*H*W - 64*N*H - 64*N*W + 128*N]]
         """
         if what == "peak":
-            worst = [self._moments[moment] for moment in self._worst(self._moments)]
-            return [weighed(alive, self._width) for alive in worst]
+            return [[*map(self._piece_bytes, moment)] for moment in self._worst().values()]
         figures = {"work": "_work", "activations": "_activations", "saved": "_saved"}
         return [[*getattr(self, figures[what]).values()]]
 
-    def _worst(self, moments: Iterable[Int]) -> list[Int]:
-        """Those of which one is the greatest, at every valid size.
+    def _worst(self, under: Callable[[Int], Int] = lambda size: size) -> dict[Int, Moment]:
+        """The moments of which one is the greatest, at every valid size: bytes, and whose they are.
 
         Sizes are counted from the least that is valid: from there on, a layer that eats two rows
-        leaves less than the one before.
+        leaves less than the one before. A moment is a sum, and what is said of a size is said of
+        its terms: each piece of memory is looked at once.
+
+        Args:
+            under: a size under the conditions that are given.
         """
-        simple = {self.net.simplest(m): m for m in moments}
-        moved = {_from_least(s, self._least): m for s, m in simple.items()}
-        greatest = maximum(*moved) if moved else 0
+        moments = [*self._moments.values()]
+        every = dict.fromkeys(chain.from_iterable(moments))
+        simple = {p: self.net.simplest(under(self._piece_bytes(p))) for p in every}
+        moved = {piece: _from_least(size, self._least) for piece, size in simple.items()}
+        told = zip(_totals(moments, simple.__getitem__), moments, strict=True)
+        found = dict(zip(_totals(moments, moved.__getitem__), told, strict=True))
+        greatest = maximum(*found) if found else 0
         atom = sole_atom(greatest)
         kept = atom.args if isinstance(atom, Max) else (greatest,)
-        return [moved[m] for m in kept] if moved.keys() >= {*kept} else [*moved.values()]
+        return dict([found[m] for m in kept] if found.keys() >= {*kept} else found.values())
 
     @cached_property
     def _least(self) -> dict[str, int]:
@@ -376,6 +391,17 @@ def paths(module: str) -> Iterator[str]:
     parts = module.split(".") if module else []
     for i in range(len(parts)):
         yield ".".join(parts[: i + 1])
+
+
+def _totals(moments: Iterable[Moment], size: Callable[[Piece], Int]) -> Iterator[Int]:
+    """The sum of each moment: from one to the next few tensors come and go."""
+    total: Int = 0
+    before: Moment = {}
+    for now in moments:
+        total = sum((size(piece) for piece in now if piece not in before), total)
+        total -= sum((size(piece) for piece in before if piece not in now), 0)
+        yield total
+        before = now
 
 
 def _from_least(size: Int, least: Mapping[str, int]) -> Int:
