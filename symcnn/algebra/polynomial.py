@@ -275,7 +275,7 @@ class Size:
         H*(W//2) + H + W//2 + 1
         """
 
-        def image(mono: Monomial, coeff: Any) -> Any:
+        def image(mono: Monomial, coeff: Coeff | Size) -> Coeff | Size:
             for atom, power in mono:
                 coeff = coeff * _power(function(atom), power)
             return coeff
