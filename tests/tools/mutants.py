@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from queue import Queue
 from time import perf_counter
@@ -22,6 +23,7 @@ from time import perf_counter
 import click
 
 ROOT = Path(__file__).parents[2]
+FORKS = get_context("forkserver")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,9 @@ class Mutant:
 
 
 _AXIS, _CONV, _POOL = "symcnn/algebra/axis.py", "symcnn/ops/conv.py", "symcnn/ops/pool.py"
+_SIZE, _ATOMS = "symcnn/algebra/size.py", "symcnn/algebra/atoms.py"
+_FLOORS = "tests/test_expr.py -k 'normal_form or simplifications'"
+_DTYPES = "tests/test_dtypes.py -k questions"
 _CEIL = "tests/test_axis.py -k ceil_law"
 _FUSION = "tests/test_axis.py -k 'stack_of_windows or fused_window or associative'"
 _SCATTER = "tests/test_axis.py -k scatter"
@@ -294,6 +299,293 @@ MUTANTS = (
         "pass",
         "tests/test_cost_backward.py -k autograd_function",
     ),
+    Mutant(
+        "floors: a negative multiple comes out as a positive one",
+        _SIZE,
+        "q = abs(c) // den * (1 if c > 0 else -1)",
+        "q = abs(c) // den",
+        _FLOORS,
+    ),
+    Mutant(
+        "floors: the constant over a common factor rounded up",
+        _SIZE,
+        "const, den = const // g, den // g",
+        "const, den = -(-const // g), den // g",
+        _FLOORS,
+    ),
+    Mutant(
+        "floors: a floor in a floor forgets its divisor",
+        _SIZE,
+        "return floordiv(inner.num + inner.den * (num - inner.size()), inner.den * den)",
+        "return floordiv(inner.num + (num - inner.size()), inner.den * den)",
+        _FLOORS,
+    ),
+    Mutant(
+        "floors: the floor of a negative is that of a positive",
+        _SIZE,
+        "sign, const = -1, den - 1 - const",
+        "sign, const = -1, den - const",
+        _FLOORS,
+    ),
+    Mutant(
+        "monotone bounds: a floor's upper bound is one too low",
+        _ATOMS,
+        "self.high = None if high is None else high // den",
+        "self.high = None if high is None else high // den - 1",
+        "tests/test_expr.py -k bounds_are_never_wrong",
+    ),
+    Mutant(
+        "maximum: the first of two that were not compared",
+        _SIZE,
+        "return all(x >= y for x, y in values) and _never_below(a, b)",
+        "return all(x >= y for x, y in values)",
+        _FLOORS,
+    ),
+    Mutant(
+        "repeats: the pads of floors do not grow with the stride",
+        "symcnn/algebra/series.py",
+        "shift = summation((offset + den * outer) * power(den, i), index, i_count())",
+        "shift = summation(offset + den * outer, index, i_count())",
+        "symcnn/algebra/series.py tests/test_symbols.py -k 'iterate or wavenet'",
+    ),
+    Mutant(
+        "repeats: Faulhaber's sum forgets the lower powers",
+        "symcnn/algebra/series.py",
+        "total[power_] -= comb(degree + 1, lower) * c",
+        "total[power_] -= c",
+        "symcnn/algebra/series.py",
+    ),
+    Mutant(
+        "repeats: a geometric sum does not start at its first term",
+        "symcnn/algebra/series.py",
+        "* above * below + _scaled(-1, q[0])",
+        "* above * below",
+        "symcnn/algebra/series.py",
+    ),
+    Mutant(
+        "steps of divisibility: only the largest is asked for",
+        "symcnn/sets/presburger.py",
+        "chains[i] = start, lcm(whole, m // start * n)",
+        "chains[i] = start, whole",
+        "tests/test_simplest.py -k padded_unet",
+    ),
+    Mutant(
+        "independent sizes: what a condition ties falls apart",
+        "symcnn/sets/presburger.py",
+        "group.update(dict.fromkeys(union, union))",
+        "pass",
+        "symcnn/sets/presburger.py tests/test_sets.py -k 'tied or combine or membership'",
+    ),
+    Mutant(
+        "products: each factor is a multiple of the whole divisor",
+        "symcnn/sets/products.py",
+        "splits = [*islice(_splits(n, [False] * len(found)), _MANY)]",
+        "splits = [(n,) * len(found)]",
+        "tests/test_sets.py -k divisible_where",
+    ),
+    Mutant(
+        "products: a number is written as a product in one way only",
+        "symcnn/sets/products.py",
+        "for d in divisors(abs(target)):",
+        "for d in divisors(abs(target))[:1]:",
+        "tests/test_sets.py -k 'split_over_divisors or bounded_products'",
+    ),
+    Mutant(
+        "few values: the greatest is left out",
+        "symcnn/sets/products.py",
+        "for v in range(low, high + 1)}",
+        "for v in range(low, high)}",
+        "tests/test_sets.py -k 'each_of_its_values or bounded_products'",
+    ),
+    Mutant(
+        "domain law: a floor is a quotient whatever the remainder",
+        "symcnn/sets/simplest.py",
+        'if self._holds(Condition(sz.mod(atom.num, atom.den), "==", rest)):',
+        "if True:",
+        "tests/test_simplest.py -k 'same_value or remainder'",
+    ),
+    Mutant(
+        "even law: the right pad does not count",
+        "symcnn/questions/inputs/even.py",
+        "rest = mod(dims[source] + left + right - axis_map.extent, axis_map.stride)",
+        "rest = mod(dims[source] + left - axis_map.extent, axis_map.stride)",
+        "tests/test_places.py -k even_sizes",
+    ),
+    Mutant(
+        "even law: rounding up pads on both sides (slides, ceil_mode)",
+        "symcnn/questions/inputs/even.py",
+        "            right = left\n",
+        "            pass\n",
+        "tests/test_places.py -k even_in_ceil_mode",
+    ),
+    Mutant(
+        "tile law: any origin will do",
+        "symcnn/questions/place/cut.py",
+        "return lcm(*(rate.denominator for rate in rates))",
+        "return 1",
+        "tests/test_places.py -k 1000_rows",
+    ),
+    Mutant(
+        "tiles: the halo on the right is one short",
+        "symcnn/questions/place/tiles.py",
+        "int(max(last.max() - course.period + 1, 0))",
+        "int(max(last.max() - course.period, 0))",
+        "tests/test_places.py -k '1000_rows or budget'",
+    ),
+    Mutant(
+        "shards: the halo on the right is one short",
+        "symcnn/questions/place/shards.py",
+        "return int(-first.min()), int(last.max() - course.period + 1)",
+        "return int(-first.min()), int(last.max() - course.period)",
+        "tests/test_places.py -k four_parts",
+    ),
+    Mutant(
+        "streams: what is kept does not count its last place",
+        "symcnn/questions/place/stream.py",
+        "last[:-1] - first[1:] + 1, 0)",
+        "last[:-1] - first[1:], 0)",
+        "tests/test_places.py -k three_causal",
+    ),
+    Mutant(
+        "macs: attention without its second product",
+        "symcnn/ops/attention.py",
+        "macs = samples * (projections + 2 * length * seen * width)",
+        "macs = samples * (projections + length * seen * width)",
+        "tests/test_cost_backward.py -k test_attention",
+    ),
+    Mutant(
+        "macs: a matrix product without its inner axis",
+        "symcnn/ops/matmul.py",
+        "return shape, prod(shape) * inner, [",
+        "return shape, prod(shape), [",
+        "tests/test_cost_backward.py -k test_einsum",
+    ),
+    Mutant(
+        "other: a norm in eval mode takes statistics",
+        "symcnn/ops/norm.py",
+        '    if "training" in arguments and not own:',
+        '    if "training" in arguments and own is None:',
+        "tests/test_cost_conventions.py",
+    ),
+    Mutant(
+        "counts: thop's norms without their affine map",
+        "symcnn/ops/tools.py",
+        "return read(node) * (4 if affine(node) else 2)",
+        "return read(node) * 2",
+        "tests/test_cost_conventions.py",
+    ),
+    Mutant(
+        "products: a gradient for both factors, needed or not",
+        "symcnn/ops/autograd.py",
+        "if self.needs(product.left):",
+        "if True:",
+        "tests/test_cost_backward.py -k 'frozen or first_layer'",
+    ),
+    Mutant(
+        "counted: products with vectors are counted as torch does not",
+        "symcnn/ops/matmul.py",
+        "return 0 if vectors(node) else node.result.macs",
+        "return node.result.macs",
+        "tests/test_rule.py tests/test_cost.py -k 'vector or counter'",
+    ),
+    Mutant(
+        "gradient: one flows through detach",
+        "symcnn/ops/autograd.py",
+        "return node.grad and (operation is None or operation.gradient)",
+        "return node.grad",
+        "tests/test_cost_backward.py -k cuts_a_gradient",
+    ),
+    Mutant(
+        "saves: a pool forgets where its largest elements were",
+        "symcnn/ops/storage/maps.py",
+        "m.extra(prod(node.outputs[0].dims), LONG)",
+        "pass",
+        "tests/test_cost_memory.py -k what_layers_keep",
+    ),
+    Mutant(
+        "saves: batch norm in training keeps no statistics",
+        "symcnn/ops/storage/maps.py",
+        "m.extra(2 * first_of(node).dims[1])",
+        "pass",
+        "tests/test_cost_memory.py -k what_layers_keep",
+    ),
+    Mutant(
+        "dtype: a sum of integers has their dtype",
+        "symcnn/ops/dtypes.py",
+        'return found if kind_of(found) >= _FLOAT else "int64"',
+        "return found",
+        _DTYPES,
+    ),
+    Mutant(
+        "dtype: a number promotes a tensor of its kind",
+        "symcnn/ops/dtypes.py",
+        "    if mine >= theirs:\n",
+        "    if mine > theirs:\n",
+        _DTYPES,
+    ),
+    Mutant(
+        "autocast: products stay in single precision",
+        "symcnn/ops/matmul.py",
+        "    dtype=dtypes.products,\n    autocast=dtypes.LOW,\n)\ndef matmul",
+        "    dtype=dtypes.products,\n)\ndef matmul",
+        "tests/test_dtypes.py -k autocast",
+    ),
+    Mutant(
+        "statistics: a layer norm cannot be looked through",
+        "symcnn/ops/norm.py",
+        '    "layer_norm",\n    statistics=True,',
+        '    "layer_norm",\n    statistics=False,',
+        "tests/test_receptive_field.py -k statistics",
+    ),
+    Mutant(
+        "value: the sum of two sizes is their product",
+        "symcnn/ops/pointwise.py",
+        "value=values.exact(operator.add),",
+        "value=values.exact(operator.mul),",
+        "tests/test_scalars.py",
+    ),
+    Mutant(
+        "operators: minus is plus",
+        "symcnn/ops/pointwise.py",
+        'operators="sub rsub isub", scaled=True',
+        'operators="rsub isub", scaled=True',
+        "tests/test_scalars.py tests/test_nn.py",
+    ),
+    Mutant(
+        "joins: a join of several is no join",
+        "symcnn/ops/shape.py",
+        "    joins=True,\n",
+        "    joins=False,\n",
+        "tests/test_places.py tests/test_layout.py -x",
+    ),
+    Mutant(
+        "contracts: a dtype is declared and not looked at",
+        "symcnn/contracts.py",
+        'differ = [(want, have) for want, have in differ if want not in ("", have)]',
+        "differ = []",
+        "tests/test_contracts.py -k dtype",
+    ),
+    Mutant(
+        "contracts: the first branch speaks for all",
+        "symcnn/contracts.py",
+        "nets = [branch.network for branch in net.branches]",
+        "nets = [branch.network for branch in net.branches][:1]",
+        "tests/test_contracts.py -k branch",
+    ),
+    Mutant(
+        "z3: what a fresh size means is not said",
+        "symcnn/questions/proof/smt.py",
+        'lines += [f"(assert {_formula(e)})" for e in equal]',
+        "pass",
+        "tests/test_prove_z3.py -k agree",
+    ),
+    Mutant(
+        "z3: a model that divides by 0 is a counterexample",
+        "symcnn/questions/proof/smt.py",
+        "if not statement.fails(sizes):",
+        "if False:",
+        "tests/test_prove_z3.py -k divides",
+    ),
 )
 
 
@@ -310,14 +602,37 @@ def killed(mutant: Mutant, tree: Path) -> bool:
         file.write_text(before, encoding="utf-8")
 
 
+#: What every run loads before its own tree: a process that has it is forked, not started.
+_LOADED = ["torch", "torch._dynamo", "numpy", "sympy", "hypothesis", "islpy", "_pytest.main", "z3"]
+
+
 def _tests(arguments: str, tree: Path) -> int:
     """Exit status of pytest: 1 if a test failed. Anything but 0 and 1 is an error of the table."""
-    environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = f"{sys.executable} -m pytest -x -q -p no:cacheprovider {arguments}"
-    run = subprocess.run(command, shell=True, cwd=tree, env=environment, capture_output=True)
-    if run.returncode not in (0, 1):
-        raise SystemExit(f"pytest {arguments}: exit status {run.returncode}\n{run.stdout.decode()}")
-    return run.returncode
+    said = tree / "said.txt"
+    process = FORKS.Process(target=_in_tree, args=(arguments, str(tree), str(said)))
+    process.start()
+    process.join()
+    if process.exitcode not in (0, 1):
+        raise SystemExit(f"pytest {arguments}: status {process.exitcode}\n{said.read_text()}")
+    return process.exitcode
+
+
+def _in_tree(arguments: str, tree: str, said: str) -> None:
+    """In a process of its own: pytest on the code and the tests of a tree."""
+    for name in [*sys.modules]:
+        if name.partition(".")[0] in ("symcnn", "pytest_symcnn", "tests"):
+            del sys.modules[name]
+    os.environ |= {"PYTHONPATH": tree, "PYTHONDONTWRITEBYTECODE": "1"}
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, tree)
+    os.chdir(tree)
+    written = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(written, 1)
+    os.dup2(written, 2)
+    import pytest
+
+    options = ["-x", "-q", "-p", "no:cacheprovider", *shlex.split(arguments)]
+    sys.exit(int(pytest.main(options)))
 
 
 @click.command()
@@ -328,6 +643,7 @@ def main(jobs: int, only: str, write: Path | None) -> None:
     """Break each law on purpose; exit status 1 if the tests do not notice one."""
     from rich.progress import Progress
 
+    FORKS.set_forkserver_preload(_LOADED)
     chosen = [m for m in MUTANTS if only in m.law]
     unharmed = [*dict.fromkeys(m.tests for m in chosen)]  # a test that fails anyway kills nothing
     start = perf_counter()

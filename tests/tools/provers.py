@@ -18,7 +18,7 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,16 +57,21 @@ class Subject:
     example: Any = None
 
 
-def subjects() -> Iterator[Subject]:
-    """Every network of the examples, of the zoo, of the families."""
-    from tests.tools import families, on_device, zoo
+GROUPS = ("examples", "zoo", "families")
 
-    for name, channels in on_device.EXAMPLES.items():
-        file, factory = name.split(":")
-        make = getattr(importlib.import_module(file), factory)
-        yield Subject("examples", name, make, (f"N {channels} H W",))
-    for group, models in (("zoo", zoo.models()), ("families", families.models())):
-        for model in models:
+
+def subjects(groups: Iterable[str] = GROUPS) -> Iterator[Subject]:
+    """Every network of the examples, of the zoo, of the families."""
+    for group in groups:
+        if group == "examples":
+            from tests.tools import on_device
+
+            for name, channels in on_device.EXAMPLES.items():
+                file, factory = name.split(":")
+                make = getattr(importlib.import_module(file), factory)
+                yield Subject(group, name, make, (f"N {channels} H W",))
+            continue
+        for model in importlib.import_module(f"tests.tools.{group}").models():
             yield Subject(group, model.name, model.make, model.specs, model.example)
 
 
@@ -157,16 +162,20 @@ def row(subject: Subject, steps: int, seconds: int) -> dict[str, Any]:
         told["refused"] = f"**{type(error).__name__}**: {error}"
     finally:
         signal.alarm(0)
-    return told | {"seconds": round(time.perf_counter() - start, 1)}
+    return told | {"seconds": round(time.perf_counter() - start, 1), "commit": commit()}
+
+
+def commit() -> str:
+    """Of which code an answer is."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
 def page(rows: list[dict[str, Any]], of: int, steps: int, seconds: int) -> str:
     """The table."""
     import z3
 
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    ).stdout.strip()
+    commits = dict.fromkeys(r.get("commit", "an older state") for r in rows)
     done = [r for r in rows if "counts" in r]
     total = sum((Counter(r["counts"]) for r in done), Counter[str]())
     kinds = [kind for kind in KINDS if total[kind]]
@@ -177,8 +186,8 @@ def page(rows: list[dict[str, Any]], of: int, steps: int, seconds: int) -> str:
         "Written by `make provers`: every claim of `net.prove()` of the examples, of the zoo and",
         "of the families, decided by isl, and asked of z3 from its statement in SMT-LIB. z3's",
         f"limit is {steps:,} of its steps a claim, on every machine; a network gets {seconds} s.",
-        f"z3 {z3.get_version_string()}, python {platform.python_version()}, commit {commit},",
-        f"{sum(r['seconds'] for r in rows):.0f} s.",
+        f"z3 {z3.get_version_string()}, python {platform.python_version()}, "
+        f"code of {', '.join(commits)}, {sum(r['seconds'] for r in rows):.0f} s.",
         "",
         f"{len(rows)} of {of} networks; {sum(total.values()):,} claims of {len(done)}: "
         + ", ".join(f"{total[kind]:,} {kind}" for kind in KINDS)
@@ -210,17 +219,24 @@ def page(rows: list[dict[str, Any]], of: int, steps: int, seconds: int) -> str:
 @click.option("--most", default=10**6, help="Stop after so many networks.")
 @click.option("--steps", default=500_000, show_default=True, help="Steps of z3 a claim.")
 @click.option("--seconds", default=90, show_default=True, help="A network's limit.")
+@click.option("--group", "groups", type=click.Choice(GROUPS), multiple=True, help="Only these.")
 @click.option("--only", default="", help="Networks whose name contains this.")
 @click.option("--write", type=click.Path(path_type=Path), help="The page.")
 def main(
-    state: Path | None, most: int, steps: int, seconds: int, only: str, write: Path | None
+    state: Path | None,
+    most: int,
+    steps: int,
+    seconds: int,
+    groups: tuple[str, ...],
+    only: str,
+    write: Path | None,
 ) -> None:
     """Ask two provers; exit status 1 if they differ, or a broken form is not refuted."""
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     lines = state.read_text().splitlines() if state and state.exists() else []
     known = {(r["group"], r["name"]): r for r in map(json.loads, lines)}
-    everything = [s for s in subjects() if only in s.name]
+    everything = [s for s in subjects(groups or GROUPS) if only in s.name]
     for subject in everything:
         if (subject.group, subject.name) in known or most <= 0:
             continue

@@ -182,6 +182,7 @@ class Proof(Shown):
                 f"  open: {len(self.open)}",
                 "laws of windows, scatters, floors and repeats: for all integers, checked by Coq",
                 "that torch follows the law that a rule names: tested against torch, not proved",
+                "receptive fields, memory and places: tested against torch, not among the claims",
             ]
         )
 
