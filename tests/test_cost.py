@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import sympy
+import torch
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -280,3 +281,10 @@ def test_the_command_says_what_is_wrong(words, status):
     result = run(*NET, *words)
     assert result.exit_code == status
     assert result.output
+
+
+@pytest.mark.parametrize(("training", "per"), [(False, 2), (True, 7)])
+def test_a_batch_norm_takes_statistics_in_training_only(training, per):
+    """Scale and shift, 2; sum, square and sum, 3; an affine map, 2, folded into them in eval."""
+    net = symcnn.from_torch(torch.nn.BatchNorm2d(3).train(training), "N 3 H W")
+    assert net.cost().at(N=2, H=5, W=7).other == per * 2 * 3 * 5 * 7
