@@ -155,7 +155,7 @@ def models() -> list[zoo.Model]:
 def main() -> None:
     """Write the page."""
     page = Path(__file__).parents[2] / "docs" / "families.md"
-    zoo.write(models(), HEAD, "", page, insides=6, outsides=4, costed=2)
+    zoo.write(models(), HEAD, page, insides=6, outsides=4, costed=2)
 
 
 if __name__ == "__main__":
