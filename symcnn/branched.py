@@ -25,6 +25,7 @@ from symcnn.network import Network
 from symcnn.questions.cases import Cases, as_expr, merged, plain
 from symcnn.questions.cost.cost import measure, total_flops, total_macs
 from symcnn.questions.explain import explain
+from symcnn.questions.explain.derivation import Derivation
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.inputs.diagnose import Diagnosis, Failure
 from symcnn.questions.inputs.domain import Reason, assignment, reasons
@@ -380,12 +381,23 @@ class Branched(Network):
         ]
         return Proof(str(self.valid_inputs()), tuple(claims))
 
-    def explain(self, what: str | None = None, **options: Any) -> Any:
-        """See `Network.explain`: the derivation in each branch."""
-        found = [(b.where, b.network.explain(what, **options)) for b in self.branches]
-        if len({str(answer) for _, answer in found}) == 1:
-            return found[0][1]
-        return "\n\n".join(f"for {where.describe()}:\n{answer}" for where, answer in found)
+    def explain(self, what: str | None = None, **options: Any) -> Derivation:
+        """See `Network.explain`: a derivation per branch, or that of the branch at sizes."""
+        if any(name in self.symbols for name in options):
+            at: Derivation = self._taken(options).explain(what, **options)
+            return at
+        found = self._those(lambda net: (net, net.explain(what, **options)), NoSolution)
+        if len(found) == len(self.nets) and len({str(answer) for _, answer in found}) == 1:
+            one: Derivation = found[0][1]
+            return one
+        sizes = {id(b.network): b.where.describe() for b in self.branches}
+        parts = [
+            replace(part, where=sizes[id(net)])
+            for net, answer in found
+            for part in answer.parts or (answer,)
+        ]
+        said = "; ".join(f"{part.answer} for {part.where}" for part in parts)
+        return Derivation("", (), said, tuple(parts))
 
     def summary(self, at: Mapping[str, int] | None = None, **options: Any) -> Any:
         """See `Network.summary`: one table for each branch, or that of the branch at sizes."""

@@ -88,6 +88,24 @@ def test_words_name_the_sizes_of_each_branch(net):
     assert "conv2d" in str(net.summary(at={"N": 1, "H": 66, "W": 9}))
 
 
+def test_a_derivation_is_one_for_each_branch(net):
+    derivation = net.explain("size")
+    assert sorted(part.where for part in derivation.parts) == sorted(
+        b.where.describe() for b in net.branches
+    )
+    assert "1 <= H <= 64 and W >= 1" in [part.where for part in derivation.parts]
+    for part in derivation.parts:
+        assert part.steps
+        assert f"{part.answer} for {part.where}" in derivation.result
+        assert f"{part.title}, for {part.where}" in derivation.to_markdown()
+    assert derivation.to_latex().count("subsubsection") == 2
+    assert len(net.explain().parts) == 4
+
+
+def test_a_derivation_that_is_the_same_in_all_branches_is_one(net):
+    assert net.explain("params").where == ""
+
+
 def test_what_all_branches_prove_is_proved(net):
     proof = net.prove()
     assert proof

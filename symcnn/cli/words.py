@@ -34,6 +34,7 @@ def explain(
     parts = [
         {
             "title": part.title,
+            "where": part.where,
             "result": part.result,
             "steps": [
                 {

@@ -145,6 +145,12 @@ class Derivation(Shown):
     steps: tuple[Step, ...]
     answer: str
     parts: tuple[Derivation, ...] = ()
+    where: str = ""  # for which sizes, where a network has branches
+
+    @property
+    def heading(self) -> str:
+        """The title, and the sizes that it is for."""
+        return f"{self.title}, for {self.where}" if self.where else self.title
 
     @property
     def result(self) -> str:
@@ -154,7 +160,7 @@ class Derivation(Shown):
     def __str__(self) -> str:
         if self.parts:
             return "\n\n".join(map(str, self.parts))
-        rows = [self.title]
+        rows = [f"for {self.where}:", self.title] if self.where else [self.title]
         for law in self._laws():
             rows.append(f"{law.name}: {law.rule}  [{law.source}]")
         for number, step in enumerate(self.steps, 1):
@@ -175,7 +181,7 @@ class Derivation(Shown):
         """Numbered steps with code lines."""
         if self.parts:
             return "\n\n".join(part.to_markdown() for part in self.parts)
-        rows = [f"### {self.title}", ""]
+        rows = [f"### {self.heading}", ""]
         rows += [f"- {law.name}: `{law.rule}` ({law.source})" for law in self._laws()]
         rows.append("")
         for number, step in enumerate(self.steps, 1):
@@ -197,7 +203,7 @@ class Derivation(Shown):
         steps = f"<ol>{items}</ol>" + folded("laws", table(("law", "says", "from"), laws))
         many = len(self.steps) > 4
         body = folded(f"{len(self.steps)} steps", steps) if many else steps
-        title, answer = html_escape(self.title), html_escape(self.answer)
+        title, answer = html_escape(self.heading), html_escape(self.answer)
         return f"<div><b>{title}</b></div>{body}<div>So {answer}.</div>"
 
     def to_html(self) -> str:
@@ -219,7 +225,7 @@ class Derivation(Shown):
             for law in self._laws()
         )
         listed = "\n".join(items)
-        title, answer = html_escape(self.title), html_escape(self.answer)
+        title, answer = html_escape(self.heading), html_escape(self.answer)
         return f"<h3>{title}</h3>\n<ul>{laws}</ul>\n<ol>\n{listed}\n</ol>\n<p>So {answer}.</p>"
 
     def to_latex(self, notation: Notation | None = None) -> str:
@@ -227,7 +233,7 @@ class Derivation(Shown):
         notation = notation or Notation()
         if self.parts:
             return "\n\n".join(part.to_latex(notation) for part in self.parts)
-        rows = [rf"\subsubsection*{{{escape(self.title)}}}"]
+        rows = [rf"\subsubsection*{{{escape(self.heading)}}}"]
         rows += [
             rf"\noindent \emph{{{escape(law.name)}}}: ${law.latex}$ "
             rf"({{\small\texttt{{{escape(law.source)}}}}}).\par"
