@@ -447,6 +447,11 @@ def test_plain_pools_are_those_that_no_other_is(n):
 def test_a_hyperparameter_is_a_size_to_give():
     k = symcnn.symbols("k")
     net = symcnn.nn.Conv2d(3, 8, k).trace("N 3 H W")
-    with pytest.raises(BadSpec, match="no value for k"):
-        net.tiles(40, H=100, W=100)
+    for ask in (
+        lambda: net.tiles(40, H=100, W=100),
+        lambda: net.shards(2, H=64),
+        lambda: net.stream("H"),
+    ):
+        with pytest.raises(BadSpec, match="no value for k"):
+            ask()
     assert str(net.tiles(40, H=100, W=100, k=3)).startswith("100x100: 9 tiles of 40x40")

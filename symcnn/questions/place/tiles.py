@@ -221,8 +221,14 @@ def whole_sizes(net: Trace, sizes: Mapping[str, int]) -> dict[str, int]:
 
 
 def filled(net: Trace, sizes: Mapping[str, int], large: int = 1) -> dict[str, int]:
-    """The sizes given, and a valid one, near `large`, for each of the others."""
+    """The sizes given, and a valid one, near `large`, for each of the others.
+
+    Raises BadSpec for a hyperparameter without a number: none is chosen.
+    """
     given = {name: 1 for name in net.symbols if name in net.batch} | dict(sizes)
+    if open_ones := [name for name in net.hyperparameters if name not in given]:
+        numbers = ", ".join(f"{name}=..." for name in open_ones)
+        raise BadSpec(f"no value for {', '.join(open_ones)}", cure=f"ask net.given({numbers})")
     if {*net.symbols} <= {*given}:
         return given
     domain = net.valid_inputs()
