@@ -1,8 +1,10 @@
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,14 +14,14 @@ ROOT = Path(__file__).parents[1]
 #: Programs that need what tests do not: the tests of each import what they look at.
 collect_ignore = ["tools", "benchmarks"]
 
-quiet = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+quiet: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("ci", max_examples=200, derandomize=True, **quiet)
 settings.register_profile("fuzz", max_examples=20_000, **quiet)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 @pytest.fixture(autouse=True, scope="session")
-def no_isl_outside_of_questions():
+def no_isl_outside_of_questions() -> None:
     """What asks isl counts its steps: outside of questions there are none to take."""
     from symcnn.sets.isl import _meter
 
@@ -40,11 +42,11 @@ def load_example(file: str) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def example():
+def example() -> Callable[..., Any]:
     """``example("resnet:resnet50")`` builds a network of examples/networks on the meta device."""
     import torch
 
-    def build(name: str, device: str = "meta", **options):
+    def build(name: str, device: str = "meta", **options: Any) -> Any:
         file, factory = name.split(":")
         with torch.device(device):
             return getattr(load_example(file), factory)(**options).eval()

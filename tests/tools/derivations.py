@@ -26,6 +26,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -91,6 +92,7 @@ def _judged(
     told: str, net: symcnn.Network, ask: Callable[[symcnn.Network], Answer], **options: object
 ) -> Verdict:
     what = told.split()[0]
+    answer: Any
     try:
         answer = ask(net)
     except SymcnnError as error:
@@ -178,7 +180,7 @@ def _tiled(net: symcnn.Network) -> dict[str, int]:
     """Sizes to tile: the valid ones nearest to a thousand."""
     names = [s for s in net.symbols if s not in net.batch]
     try:
-        near = net.valid_inputs().nearest(**dict.fromkeys(names, 1000))
+        near: Any = net.valid_inputs().nearest(**dict.fromkeys(names, 1000))
     except (SymcnnError, TypeError):
         return {}
     return {} if near is None else {name: int(near[name]) for name in names if name in near}

@@ -78,7 +78,7 @@ class Case:
         domain = self.net.valid_inputs()
         other = {n: domain.axis(n).smallest() for n in self.axes[1:]}
         for size in range(-(-least // step) * step, 40 * least, step):
-            here = {name: size, **other}
+            here: dict[str, Any] = {name: size, **other}
             if _takes(self.net, here):
                 return here
         raise symcnn.NoSolution("no size that has whole parts")
@@ -102,7 +102,7 @@ def _takes(net: symcnn.Network, sizes: dict[str, int]) -> bool:
     return True
 
 
-def first(value: object) -> Tensor:
+def first(value: Any) -> Tensor:
     """The first tensor that a model returns."""
     return next(tensors_of(dict(value) if hasattr(value, "items") else value))
 
@@ -205,7 +205,8 @@ class Port(nn.Module):
         sizes = (layer.kernel_size, layer.stride, layer.dilation)
         kernel, self.stride, dilation = ([v] * n if isinstance(v, int) else v for v in sizes)
         self.kernel = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
-        self.layer.padding, self.layer.ceil_mode = (0,) * n, False
+        inner: Any = self.layer
+        inner.padding, inner.ceil_mode = (0,) * n, False
         self.value = -1e9 if isinstance(layer, nn.MaxPool2d) else 0.0
 
     def forward(self, x: Tensor) -> Tensor:
@@ -239,7 +240,7 @@ def agree(case: Case) -> int:
     other = ported(case.module)
     found = symcnn.agree(case.net, symcnn.from_torch(other, case.spec))
     name, compared = case.axes[0], 0
-    smallest = {n: case.net.valid_inputs().axis(n).smallest() for n in case.axes}
+    smallest: dict[str, Any] = {n: case.net.valid_inputs().axis(n).smallest() for n in case.axes}
     low = max(smallest[name], 40)
     same_axes = [n for n in case.axes if n != name]
     for size in range(low, low + 36, 3):

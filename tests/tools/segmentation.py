@@ -16,7 +16,7 @@ NAMES = ("Unet", "UnetPlusPlus", "Linknet", "Segformer")
 
 def rows() -> list[tuple[str, ...]]:
     """Network, what is asked, as the layers make it, on the domain."""
-    found = []
+    found: list[tuple[str, ...]] = []
     for name in NAMES:
         with torch.device("meta"):
             module = getattr(smp, name)("resnet18", encoder_weights=None).eval()
