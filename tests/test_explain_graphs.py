@@ -9,6 +9,7 @@ from torch import nn
 import symcnn
 from symcnn.algebra.expr import from_sympy
 from symcnn.errors import SymcnnError, Undecidable
+from symcnn.questions.explain import sets
 from symcnn.questions.explain.field import _Derivation
 
 from .conftest import load_example
@@ -199,6 +200,21 @@ def test_a_domain_is_derived_from_the_joins_step_by_step():
     ]
     assert steps[0].premises == ("joins down1 and up1",)
     assert steps[-1].premises[-1] == "along W as H"
+
+
+def test_a_requirement_that_is_no_set_alone_and_is_one_with_the_next(monkeypatch):
+    """Counterexample: Swin's, whose first leaves no exact set."""
+    made = sets.input_set
+
+    def undecidable(names, conditions):
+        if len(conditions) == 1:
+            raise Undecidable("no exact set")
+        return made(names, conditions)
+
+    monkeypatch.setattr(sets, "input_set", undecidable)
+    steps = traced(lambda: load_example("unet").unet(), "N 3 H W").explain("domain").steps
+    assert "H % 4 == 0 and H >= 4" in [str(step.result) for step in steps]
+    assert str(steps[-1].result) == "H % 16 == 0 and H >= 16"
 
 
 def test_a_size_names_the_other_branch_of_a_join():

@@ -272,7 +272,7 @@ def main() -> int:
     parser.add_argument("corpora", nargs="*")
     parser.add_argument("--latex", action="store_true")
     parser.add_argument("--skip", nargs="*", default=[], metavar="NAME")
-    words = parser.parse_args()
+    words = parser.parse_intermixed_args()
     chosen = [c for c in words.corpora if c in CORPORA] or [*CORPORA]
     names = [c for c in words.corpora if c not in CORPORA]
     if words.latex and not shutil.which("pdflatex"):
