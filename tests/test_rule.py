@@ -137,3 +137,29 @@ def test_what_a_record_leaves_open_is_refused_by_name(silent, ask):
 def test_a_law_about_a_parameter_that_the_rule_does_not_have_is_refused():
     with pytest.raises(symcnn.BadSpec, match="no parameter 'image'"):
         symcnn.rule("my_operation", saves="image")(lambda input: input.dims)
+
+
+class Halved(nn.Module):
+    """Half of a number that a tensor holds, by a way that the library cannot follow."""
+
+    def forward(self, n):
+        raise RuntimeError("not to be run")
+
+
+def test_an_operation_of_a_user_is_followed_on_sizes_in_tensors():
+    class Crop(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.halved = Halved()
+
+        def forward(self, x):
+            return x[:, :, : int(self.halved(torch.tensor(x.shape[2])))]
+
+    from symcnn.ops.operation import TARGETS
+
+    symcnn.rule(Halved, value=lambda n: n // 2)(lambda module, n: n.dims)
+    try:
+        net = symcnn.from_torch(Crop(), "N 3 H W")
+    finally:
+        TARGETS.pop(Halved)
+    assert str(net.output_shape) == "(N, 3, H//2, W)"

@@ -468,7 +468,8 @@ class Tracer(Values, TorchFunctionMode):
         """The outputs of a rule, whether it is one, and its number if it has one."""
         if name in INDEXED and len(args) > 1:
             args = (args[0], as_places(args[1]), *args[2:])
-        sized = (record := record_of(name)) is not None and record.sizes
+        record = operation if type(operation) is Operation else record_of(name)
+        sized = record is not None and record.sizes
         if sized:
             args = (*args[:1], *tree_map(self.plain, list(args[1:])))
             kwargs = tree_map(self.plain, kwargs)
@@ -507,7 +508,7 @@ class Tracer(Values, TorchFunctionMode):
         if single:
             (made,) = result
             if not made.dims or (made.ndim <= 2 and self._is_small(made)):
-                number = self.number(name, args, kwargs, made.dims)
+                number = self.number(record, args, kwargs, made.dims)
         elif name == "unbind" and type(args[0]) is TracedTensor and args[0].ndim == 1:
             number = args[0]._number
         return result, single, number

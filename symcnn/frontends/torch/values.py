@@ -19,7 +19,7 @@ from symcnn.algebra.size import prod
 from symcnn.frontends.torch.sizes import Dim, Real
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.writes import Writes
-from symcnn.ops.operation import record_of
+from symcnn.ops.operation import Operation
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import SymbolicTensor
 from symcnn.trace.tape import entails
@@ -58,12 +58,12 @@ class Values:
         total = prod(made.dims)
         return type(total) is int and total <= MANY
 
-    def number(self, name: str, args: Any, kwargs: Any, dims: Any = ()) -> Any:
-        """The values of a small result, if they are made from sizes."""
-        record = record_of(name)
+    def number(self, record: Operation | None, args: Any, kwargs: Any, dims: Any = ()) -> Any:
+        """The values of a small result of an operation, if they are made from sizes."""
         law = None if record is None else record.value
         if law is None:
             return None
+        args = [a for a in args if not isinstance(a, torch.nn.Module)]
         held = [*map(self._held, args)]
         named = {k: self._held(v) for k, v in kwargs.items() if k not in ("device", "dtype")}
         if dims or any(isinstance(v, (tuple, list)) or hasattr(v, "flat") for v in held):
