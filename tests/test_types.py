@@ -415,3 +415,68 @@ def test_the_batch_is_found_by_dividing_windows(batch, padded):
     if not padded:
         domain = "H % 8 == 0 and H >= 8 and W % 8 == 0 and W >= 8"
     assert str(net.valid_inputs()) == domain
+
+
+def _of_a_set_of_sizes(x):
+    return x * 2 if len({x.shape[2], x.shape[3]}) == 1 else x.flatten(1)
+
+
+def _of_a_dict_over_lines(x):
+    kernel = {
+        8: 2,
+        9: 3,
+    }.get(x.shape[2], 1)
+    return F.avg_pool2d(x, kernel)
+
+
+def _of_a_key_of_two(x):
+    return x.flatten(1) if (x.shape[2], x.shape[3]) in {(8, 8): 1} else x
+
+
+def _of_a_tensor_of_the_shape(x):
+    n, c, h, w = torch.tensor(x.shape).tolist()
+    return x.reshape(n, c * h, w)
+
+
+def _of_arithmetic_on_it(x):
+    h, w = ((torch.as_tensor(x.shape[-2:]) + 1) // 2 * 2).tolist()
+    return F.interpolate(x, size=(h, w))
+
+
+def _of_a_step_that_is_a_size(x):
+    return x[:, :, :: x.shape[3]]
+
+
+def _of_a_step_that_may_be_0(x):
+    return x[:, :, 1 :: x.shape[2] // 2]
+
+
+@pytest.mark.parametrize(
+    ("forward", "branches"),
+    [
+        (_of_a_set_of_sizes, 2),
+        (_of_a_dict_over_lines, 3),
+        (_of_a_key_of_two, 2),
+        (_of_a_tensor_of_the_shape, 1),
+        (_of_arithmetic_on_it, 1),
+        (_of_a_step_that_is_a_size, 1),
+        (_of_a_step_that_may_be_0, 1),
+    ],
+)
+def test_sizes_in_sets_dicts_tensors_and_steps_are_sizes(forward, branches):
+    class Net(nn.Module):
+        def forward(self, x):
+            return forward(x)
+
+    net = symcnn.from_torch(Net(), "N 3 H W")
+    assert net.complete
+    assert len(net.branches) <= branches
+    for h in (1, 2, 3, 7, 8, 9, 12):
+        for w in (1, 2, 8, 9):
+            try:
+                shape = tuple(forward(torch.empty(2, 3, h, w)).shape)
+            except (RuntimeError, ValueError):
+                shape = (0,)
+            assert ((h, w) in net.valid_inputs()) == (0 not in shape)
+            if 0 not in shape:
+                assert net.shape_at(N=2, H=h, W=w) == shape

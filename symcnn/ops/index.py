@@ -115,6 +115,8 @@ def _picked(input: SymbolicTensor, index: Any) -> Result:
         shape = _index_shape(item)
         if isinstance(item, slice):
             length, axis_map = _slice(size, item)
+            if isinstance(item.step, Size):
+                requires.append(Condition(item.step, ">=", 1, "a slice step must be at least 1"))
             dims.append(length)
             axes.append((axis, axis_map))
             if _may_be_empty(length):
@@ -207,7 +209,7 @@ def _is_nonnegative(value: Int) -> bool:
 def _slice(size: Int, item: slice) -> tuple[Int, AxisMap]:
     """Length and map of ``[start:stop:step]`` on an axis, with python's clipping."""
     step = 1 if item.step is None else item.step
-    if not isinstance(step, int) or step < 1:
+    if not isinstance(step, (int, Size)) or (isinstance(step, int) and step < 1):
         raise ShapeMismatch(f"a slice step of {step}", cure="torch takes positive steps only")
     start = _bound(0 if item.start is None else item.start, size)
     stop = size if item.stop is None else _bound(item.stop, size)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import dis
 import threading
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from types import CodeType, FrameType
 from typing import Any
 
@@ -24,6 +25,11 @@ __all__ = ["KeyBook", "numbers_near"]
 
 _SETS = frozenset(dis.opmap[n] for n in ("BUILD_SET", "SET_ADD", "SET_UPDATE"))
 _DISPLAYS = frozenset(dis.opmap[n] for n in ("BUILD_MAP", "BUILD_SET", "MAP_ADD"))
+
+#: First and last line, first and last column.
+_Place = tuple[int | None, int | None, int | None, int | None]
+
+_CONSTANTS = frozenset({"LOAD_CONST", "LOAD_SMALL_INT"})
 
 #: So many keys of one container are looked at.
 _MANY = 64
@@ -50,7 +56,7 @@ class KeyBook(threading.local):
 
 def numbers_near(frame: FrameType) -> list[int]:
     """The whole numbers that are keys of sets and dicts which the running code can name."""
-    found: dict[int, None] = dict.fromkeys(_in_code(frame.f_code))
+    found: dict[int, None] = dict.fromkeys(_in_code(frame.f_code, frame.f_lasti))
     for value in frame.f_locals.values():
         found.update(dict.fromkeys(_keys(value)))
         for inner in _attributes(value):
@@ -60,12 +66,26 @@ def numbers_near(frame: FrameType) -> list[int]:
     return [*found]
 
 
-def _in_code(code: CodeType) -> Iterator[int]:
+def _in_code(code: CodeType, running: int) -> Iterator[int]:
+    """Those of constant sets and, where sets or dicts are made, of the expression that runs."""
     for const in code.co_consts:
         if isinstance(const, (frozenset, tuple)):
             yield from _numbers(const)
     if not _DISPLAYS.isdisjoint(code.co_code[::2]):
-        yield from _numbers(code.co_consts)
+        places = [*code.co_positions()]
+        for i, after in pairwise(dis.get_instructions(code)):
+            key = i.opname in _CONSTANTS and not after.opname.startswith("BINARY_")
+            if key and _lies_in(places[i.offset // 2], places[running // 2]):
+                yield from _numbers((i.argval,))
+
+
+def _lies_in(inner: _Place, outer: _Place) -> bool:
+    """Whether an expression is part of another; it may be if python does not say."""
+    first, last, column, end = inner
+    start, stop, left, right = outer
+    if None in inner or None in outer:
+        return True
+    return (start, left) <= (first, column) and (last, end) <= (stop, right)
 
 
 def _attributes(value: Any) -> Iterable[Any]:

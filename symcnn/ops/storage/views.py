@@ -359,7 +359,7 @@ def _index_strides(m: Memory, base: Layout, items: Sequence[Any], n: int) -> lis
         elif item is None:
             strides.append(base.strides[ahead] * base.dims[ahead] if ahead < len(base.dims) else 1)
         elif isinstance(item, slice):
-            strides.append(next(steps) * (item.step or 1))
+            strides.append(next(steps) * (1 if item.step is None else item.step))
         else:
             next(steps)
     lead = places[0] if len(set(places)) == 1 else 0
