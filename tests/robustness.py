@@ -2,14 +2,18 @@
 
     python -m tests.robustness --write docs/validation/robustness.md
 
-Traces from many threads beside training, memory after many traces, and what it costs to leave the
-module as it was.
+Traces from many threads beside training, memory after many traces, what it costs to leave the
+module as it was, how long Ctrl-C waits, and hostile text at every entry. With `--state` each part
+is measured once, and a run that was stopped goes on with the next.
 """
 
 from __future__ import annotations
 
 import gc
+import json
 import platform
+import re
+import subprocess
 import sys
 import threading
 import time
@@ -18,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import click
 import torch
@@ -119,17 +124,55 @@ def guard(repeats: int) -> tuple[float, float]:
     return median(a for a, _ in pairs), median(b for _, b in pairs)
 
 
-def report(traces: int, concurrent: int, workers: int, repeats: int) -> str:
+def interrupts() -> list[tuple[str, float]]:
+    """Seconds of the processor from Ctrl-C to the prompt, for each question of the test."""
+    asked = "-q -s -o addopts= tests/test_interrupts.py".split()
+    told = subprocess.run(
+        [sys.executable, "-m", "pytest", *asked], capture_output=True, text=True, check=False
+    )
+    return [(n, float(s)) for n, s in re.findall(r"Ctrl-C: (.+): ([\d.]+) s", told.stdout)]
+
+
+def hostile(count: int) -> tuple[int, int, list[str]]:
+    """Texts, entries, and what went wrong."""
+    from symcnn.cli import main as commands
+    from tests.fuzz.texts import entries, faults
+
+    return count, len(entries(commands)), [str(fault) for fault in faults(commands, count, seed=0)]
+
+
+class State:
+    """What was measured, by part."""
+
+    def __init__(self, file: Path | None) -> None:
+        self.file = file
+        self.parts = json.loads(file.read_text()) if file is not None and file.exists() else {}
+
+    def part(self, measure: Callable[..., object], *args: int) -> Any:
+        """One part, measured if it was not."""
+        name = " ".join(map(str, (measure.__name__, *args)))
+        if name not in self.parts:
+            self.parts[name] = measure(*args)
+            if self.file is not None:
+                self.file.write_text(json.dumps(self.parts))
+        return self.parts[name]
+
+
+def report(
+    traces: int, concurrent: int, workers: int, repeats: int, texts: int, state: State
+) -> str:
     """The page."""
-    whole, share = guard(repeats)
-    wrong, steps, lost = threads(concurrent, workers)
-    rows = memory(traces)
+    rows = state.part(memory, traces)
+    whole, share = state.part(guard, repeats)
+    wrong, steps, lost = state.part(threads, concurrent, workers)
+    waits = "\n".join(f"| {name} | {s:.2f} s |" for name, s in state.part(interrupts))
+    tried, places, off = state.part(hostile, texts)
     table = "\n".join(f"| {n:,} | {b / 2**20:.0f} MiB | {o:,} |" for n, b, o in rows)
     made = f"symcnn {version('symcnn')}, torch {torch.__version__}, python {sys.version.split()[0]}"
     return f"""# A process that traces on request
 
-Written by `{COMMAND} --traces {traces} --concurrent {concurrent} --workers {workers}`; {made},
-{platform.machine()}. What is left as it was, form by form, are the tests in
+Written by `{COMMAND} --traces {traces} --concurrent {concurrent} --workers {workers} --texts
+{texts}`; {made}, {platform.machine()}. What is left as it was, form by form, are the tests in
 `tests/test_process.py`.
 
 ## Threads
@@ -151,6 +194,23 @@ question. Memory that the process holds, and python objects that are alive:
 ResNet-50, median of {repeats} pairs in turn: a trace takes {whole * 1e3:.1f} ms, the copy of the
 module and the process-wide settings {share * 1e3:.2f} ms of it, **{share / whole:.1%}**.
 
+## Ctrl-C
+
+From the signal, in the middle of a question, to the exception, in seconds of the processor; after
+it the module, torch's settings and the threads are as before (`tests/test_interrupts.py`):
+
+| question | answered after |
+| --- | ---: |
+{waits}
+
+A call of isl cannot be interrupted: with more steps than by default (`symcnn.steps`) the longest
+takes longer.
+
+## Hostile text
+
+{tried:,} mutated texts at {places} entries, the command line among them: **{len(off)}** that are no
+`SymcnnError` or take longer than the limit of `tests/fuzz/texts.py`.
+
 ## What cannot be guarded
 
 - Memory of a tensor that is written to without torch: through a numpy array that shares it, an
@@ -169,10 +229,20 @@ module and the process-wide settings {share * 1e3:.2f} ms of it, **{share / whol
 @click.option("--concurrent", default=1_000, show_default=True)
 @click.option("--workers", default=8, show_default=True)
 @click.option("--repeats", default=30, show_default=True)
+@click.option("--texts", default=100_000, show_default=True)
+@click.option("--state", type=click.Path(path_type=Path), help="Keeps what was measured.")
 @click.option("--write", type=click.Path(path_type=Path), help="The page to write.")
-def main(traces: int, concurrent: int, workers: int, repeats: int, write: Path | None) -> None:
+def main(
+    traces: int,
+    concurrent: int,
+    workers: int,
+    repeats: int,
+    texts: int,
+    state: Path | None,
+    write: Path | None,
+) -> None:
     """Measure, print, and write the page."""
-    page = report(traces, concurrent, workers, repeats)
+    page = report(traces, concurrent, workers, repeats, texts, State(state))
     click.echo(page)
     if write is not None:
         write.write_text(page)
