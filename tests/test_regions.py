@@ -308,7 +308,10 @@ def test_equal_networks_print_equally_in_every_process():
         "from symcnn import nn, H, W\nimport symcnn\n"
         "net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.MaxPool2d(2), nn.Flatten())"
         ".trace('N 3 H W')\n"
-        "print(net.solve(flatten=48), symcnn.solve('H*W >= 7 or H*W <= 3'), net.macs)"
+        "print(net.solve(flatten=48), symcnn.solve('H*W >= 7 or H*W <= 3'), net.macs)\n"
+        "print(net.summary(), net.cost(), net.receptive_field(), *net.reasons())\n"
+        "print(net.explain('macs'), net.prove(), net.solve(macs=10**6, N=1), net.spec('onnx').text)\n"
+        "print(net.tiles(H=64, W=64, tile=32, at='1'), net.valid_inputs().as_sympy())"
     )
     texts = {
         subprocess.run(
@@ -319,7 +322,7 @@ def test_equal_networks_print_equally_in_every_process():
             text=True,
             check=True,
         ).stdout
-        for seed in (1, 2)
+        for seed in (1, 2, 3)
     }
     assert len(texts) == 1
 
