@@ -73,7 +73,8 @@ class SymcnnError(Exception):
         if not isinstance(self._cure, str):
             self._cure = self._cure()
         if not self.cures:
-            return self._cure
+            traced = "error.partial is the network up to there, for every question"
+            return self._cure or (traced if self.partial is not None else "")
         said = "\n  or: ".join(str(cure).replace("\n", "\n      ") for cure in self.cures)
         return f"{self._cure}\n  cure: {said}".removeprefix("\n  ")
 

@@ -13,7 +13,7 @@ from linecache import getline
 from os.path import basename, dirname
 from types import CodeType, FrameType
 
-__all__ = ["NOWHERE", "Where", "here", "line_of"]
+__all__ = ["NOWHERE", "Where", "here", "line_of", "raised_at"]
 
 _SYMCNN = dirname(dirname(__file__))
 
@@ -81,13 +81,28 @@ def here(base: FrameType | None) -> Where:
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and frame is not base:
         code = frame.f_code
-        ours = _OURS.get(code.co_filename)
-        if ours is None:
-            ours = _OURS[code.co_filename] = _is_ours(code.co_filename)
-        if not ours:
+        if not _ours(code):
             return Where(code, frame.f_lasti)
         frame = frame.f_back
     return NOWHERE
+
+
+def raised_at(error: BaseException, base: FrameType) -> Where:
+    """The innermost frame of the user's code above `base` that an error came through."""
+    found, step, inside = NOWHERE, error.__traceback__, False
+    while step is not None:
+        if inside and not _ours(step.tb_frame.f_code):
+            found = Where(step.tb_frame.f_code, step.tb_lasti)
+        inside = inside or step.tb_frame is base
+        step = step.tb_next
+    return found
+
+
+def _ours(code: CodeType) -> bool:
+    ours = _OURS.get(code.co_filename)
+    if ours is None:
+        ours = _OURS[code.co_filename] = _is_ours(code.co_filename)
+    return ours
 
 
 #: Where python calls functions for others.

@@ -14,11 +14,13 @@ what it calls.
 from __future__ import annotations
 
 import linecache
+import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from os.path import dirname
+from types import FrameType
 from typing import Any
 
 import torch
@@ -50,6 +52,7 @@ from symcnn.sets.inputset import InputSet, input_set
 from symcnn.trace.branches import Refusal, Unfollowed, negation, said
 from symcnn.trace.graph import SymbolicTensor, tensor
 from symcnn.trace.tape import Guard, Tape, uncollected
+from symcnn.trace.where import raised_at
 
 __all__ = ["trace"]
 
@@ -427,7 +430,8 @@ def _call(
         except SymcnnError:
             raise
         except Exception as error:
-            raise _forward_failed(module, len(inputs) + len(keywords), error, tracer) from error
+            given, base = len(inputs) + len(keywords), sys._getframe()
+            raise _forward_failed(module, given, error, tracer, base) from error
     for scope in tape.calls:
         scope.output = tracer.result(scope.output)
     return tracer.result(raw)
@@ -441,16 +445,21 @@ def _frames(error: BaseException) -> list[Any]:
     return found
 
 
-def _forward_failed(module: Any, given: int, error: Exception, tracer: Tracer) -> SymcnnError:
+def _forward_failed(
+    module: Any, given: int, error: Exception, tracer: Tracer, base: FrameType
+) -> SymcnnError:
     if error is tracer.complaint.raised and tracer.complaint.told is not None:
         return tracer.complaint.told
     where = "".join(tracer.place()) or type(module).__name__
-    if isinstance(error, TypeError) and " argument" in str(error):
+    binding = isinstance(error, TypeError) and " argument" in str(error)
+    user = raised_at(error, base)
+    if binding and not user:  # the forward was not entered
         return BadSpec(f"{error} (with {given} input spec(s))", cure="give one spec per input")
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
     file, number = (frame.tb_frame.f_code.co_filename, frame.tb_lineno) if frame else ("", 0)
+    file, number = (user.path, user.line) if user else (file, number)
     said = str(error) or linecache.getline(file, number).strip()  # an assertion says nothing itself
     line = f", at {file}:{number}" if frame else ""
     return SymcnnError(f"the forward of {where} raised {type(error).__name__}: {said}{line}")

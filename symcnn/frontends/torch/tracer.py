@@ -63,7 +63,7 @@ from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet
 from symcnn.trace.branches import negation
 from symcnn.trace.graph import OPS, Constant, Node, Parameter, Result, SymbolicTensor, tree_map
-from symcnn.trace.tape import Guard, Tape, current_tape, entails, record
+from symcnn.trace.tape import Attempt, Guard, Tape, current_tape, entails, record
 
 __all__ = ["Tracer"]
 
@@ -496,6 +496,8 @@ class Tracer(Values, TorchFunctionMode):
                 result = (result,) if single else result
                 node = result[0].node
         except SymcnnError as error:
+            if error.attempt is None:
+                error.attempt = Attempt.of(name, (a for a in ours if isinstance(a, SymbolicTensor)))
             raise self._placed(error, name) from None
         except TypeError as error:
             if "argument" not in str(error):
@@ -528,7 +530,8 @@ class Tracer(Values, TorchFunctionMode):
         """The error with the module path in front, if it does not stand there yet."""
         place = self.place()
         if place and not error.cause.startswith(place):
-            return type(error)(f"{place}: {error.cause}", cure=error.cure)
+            said = error.cause if op in error.cause else f"{op}: {error.cause}"
+            error.cause = f"{place}: {said}"
         return error
 
     def unwrap(self, value: Any) -> Any:

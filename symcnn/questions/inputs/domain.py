@@ -153,9 +153,10 @@ def _complaint(node: Node, requirement: Requirement, sizes: dict[str, int]) -> s
         found = requirement.consequence(sizes)
     except ZeroDivisionError:
         found = "a size that python divides by is 0 there"
+    place = f"\n  at {node.where}: {node.where.text}" if node.where else ""
     return (
         f"{_spoken(node)} cannot take {assignment(sizes)}: {requirement.why.removeprefix(said)}\n"
-        f"  along {axes}: {what}{found}"
+        f"  along {axes}: {what}{found}{place}"
     )
 
 
