@@ -496,8 +496,7 @@ class Tracer(Values, TorchFunctionMode):
                 result = (result,) if single else result
                 node = result[0].node
         except SymcnnError as error:
-            if error.attempt is None:
-                error.attempt = Attempt.of(name, (a for a in ours if isinstance(a, SymbolicTensor)))
+            error.attempt = error.attempt or Attempt.of(name, ())
             raise self._placed(error, name) from None
         except TypeError as error:
             if "argument" not in str(error):
@@ -530,8 +529,7 @@ class Tracer(Values, TorchFunctionMode):
         """The error with the module path in front, if it does not stand there yet."""
         place = self.place()
         if place and not error.cause.startswith(place):
-            said = error.cause if op in error.cause else f"{op}: {error.cause}"
-            error.cause = f"{place}: {said}"
+            error.cause = f"{place}: {'' if op in error.cause else op + ': '}{error.cause}"
         return error
 
     def unwrap(self, value: Any) -> Any:
