@@ -38,10 +38,11 @@ DOMAINS ?= 200
 FIELDS ?= 100
 PLACES ?= 400
 FORMS ?= 20000
+BRANCHING ?= 200
 SEED ?= 0
 
 fuzz: $(INSTALLED)  ## layers, networks, domains judged by torch, 20,000 examples per property, 100,000 texts
-	$(BIN)/python -m tests.fuzz --layers $(LAYERS) --networks $(NETWORKS) --domains $(DOMAINS) --fields $(FIELDS) --places $(PLACES) --forms $(FORMS) \
+	$(BIN)/python -m tests.fuzz --layers $(LAYERS) --networks $(NETWORKS) --domains $(DOMAINS) --fields $(FIELDS) --places $(PLACES) --forms $(FORMS) --branching $(BRANCHING) \
 		--seed $(SEED) --state .sweep-$(SEED).json --report docs/validation/sweep.md
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n auto -k 'not random_layer_gives' \
 		$(addprefix tests/test_,$(PROPERTIES))

@@ -145,3 +145,15 @@ def test_what_a_layer_refuses_is_caught_by_a_try_that_catches_it_of_torch(caught
         f"    except {caught}:",
         "        return x.transpose(2, 3)",
     )
+
+
+def test_a_grid_around_the_middle_has_as_many_numbers_as_there_are_rows():
+    """The bounds of `arange` are floats, of the middle of odd and even sizes (piq's filters)."""
+    net = traced(
+        "if h % 2:",
+        "    y = torch.arange(-(h - 1) / 2, h / 2) / (h - 1)",
+        "else:",
+        "    y = torch.arange(-h / 2, h / 2) / h",
+        "x = x * y[:, None] * torch.arange(0, w / 3)[:1]",
+    )
+    assert net.complete

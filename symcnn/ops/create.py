@@ -139,12 +139,12 @@ def arange(
         if isinstance(step, float) and not step.is_integer():
             raise UnsupportedOperation(f"arange over sizes by step={step}", cure="use whole steps")
         return made(ceildiv(gap, int(step) if isinstance(step, float) else step))
-    if not isfinite(gap):
+    if type(gap) is float and not isfinite(gap):
         raise ShapeMismatch(f"arange from {start} to {end} has no end")
     length = ceil(gap / step)
     if gap / step < 0:
         raise ShapeMismatch(f"arange from {start} to {end} by {step} goes the wrong way")
-    return made(length)
+    return made(getattr(length, "expr", length))  # of floats that python computes from sizes
 
 
 @rule("linspace", "logspace", saves=maps.copies, dtype=dtypes.created, sizes=True)
