@@ -93,8 +93,10 @@ def threads(traces: int, workers: int) -> tuple[int, int, int]:
 
     with ThreadPoolExecutor(workers + 1) as pool:
         training = pool.submit(train)
-        count = sum(pool.map(wrong, range(traces)))
-        done.set()
+        try:
+            count = sum(pool.map(wrong, range(traces)))
+        finally:
+            done.set()
         training.result()
     first: Block = module[0]  # type: ignore[index,assignment]
     return count, steps[0], abs(steps[0] - first.calls)

@@ -82,8 +82,9 @@ def _process() -> Iterator[None]:
     grad, dtype = torch.is_grad_enabled(), torch.get_default_dtype()
     filters: Any = warnings.filters
     before, drawn = filters[:], random.getstate()
-    numpy: Any = sys.modules.get("numpy.random")  # nobody has drawn from it before it is there
-    numbers = None if numpy is None else numpy.get_state()
+    numpy: Any = sys.modules.get("numpy.random")
+    # Nobody has drawn from it before it is there, and whole: another thread may be importing it.
+    numbers = numpy.get_state() if hasattr(numpy, "get_state") else None
     try:
         yield
     finally:
