@@ -22,7 +22,7 @@ from symcnn.sets.condition import Condition, Requirement, decide_syntactically, 
 from symcnn.trace.assume import Assumptions
 from symcnn.trace.call import Call
 from symcnn.trace.graph import Node, Result, Scope, SymbolicTensor
-from symcnn.trace.where import Where, here
+from symcnn.trace.where import Where, catching, here
 
 __all__ = [
     "Attempt",
@@ -82,6 +82,7 @@ class Tape:
     dtype: str = ""  # of a python float
     autocast: tuple[str, str] | None = None  # the device and dtype of torch.autocast
     assumptions: Assumptions = field(default_factory=Assumptions)  # as far as `_seen`
+    tries: bool = False  # whether code that runs may catch what an operation refuses
     asked: int = 0  # how often somebody asked which sizes are left
     _seen: tuple[int, int] = (0, 0)
 
@@ -145,6 +146,8 @@ def record(
     scope = _NO_SCOPE if tape is None else tape.scopes[-1]
     if result.requires and not settled:
         result = _settle(op, scope, result)
+    if tape is not None and tape.tries and result.requires:
+        _branch(tape, op, scope, result.requires)
     node = Node(op, inputs, result, scope, call)
     node.where = here(None if tape is None else tape.base)
     if tape is not None:
@@ -164,6 +167,19 @@ def _settle(op: str, scope: Scope, result: Result) -> Result:
             place = f"{scope.path} ({op})" if scope.path else op
             raise failure(place, requirement)
     return replace(result, requires=tuple(open_ones))
+
+
+def _branch(tape: Tape, op: str, scope: Scope, requires: Sequence[Requirement]) -> None:
+    """Where the model catches what an operation refuses, each of its requirements is a branch."""
+    place = catching(tape.base)
+    for requirement in requires if place else ():
+        if isinstance(requirement, Condition) and tape.decide is not None:
+            if not tape.decide(requirement):
+                raise failure(f"{scope.path} ({op})" if scope.path else op, requirement)
+        elif tape.assumed.entails(requirement) is None:
+            why = "the model catches what torch refuses there"
+            where = f"{place.path}:{place.line}"
+            tape.guards.append(Guard(requirement, where, len(tape.nodes) - 1, fixes=why))
 
 
 def failure(place: str, requirement: Requirement) -> SymcnnError:

@@ -6,14 +6,16 @@ are looked up when someone asks.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
+import dis
 import functools
 import sys
 from linecache import getline
 from os.path import basename, dirname
 from types import CodeType, FrameType
 
-__all__ = ["NOWHERE", "Where", "here", "line_of", "raised_at"]
+__all__ = ["NOWHERE", "Where", "catching", "has_handlers", "here", "line_of", "raised_at"]
 
 _SYMCNN = dirname(dirname(__file__))
 
@@ -96,6 +98,50 @@ def raised_at(error: BaseException, base: FrameType) -> Where:
         inside = inside or step.tb_frame is base
         step = step.tb_next
     return found
+
+
+def catching(base: FrameType | None) -> Where:
+    """Where the user's code above `base` stands in a ``try`` that catches what torch raises."""
+    frame: FrameType | None = sys._getframe(3)
+    while frame is not None and frame is not base:
+        if not _ours(frame.f_code):
+            for start, stop, names in _handlers(frame.f_code):
+                if start <= frame.f_lasti < stop and _catches(names, frame):
+                    return Where(frame.f_code, frame.f_lasti)
+        frame = frame.f_back
+    return NOWHERE
+
+
+def has_handlers(code: CodeType) -> bool:
+    """Whether code, or what is defined in it, has an ``except``."""
+    inner = (c for c in code.co_consts if isinstance(c, CodeType))
+    return bool(code.co_exceptiontable and _handlers(code)) or any(map(has_handlers, inner))
+
+
+@functools.lru_cache(maxsize=1024)
+def _handlers(code: CodeType) -> tuple[tuple[int, int, tuple[str, ...]], ...]:
+    """From which to which instruction an ``except`` guards, and the names that it catches."""
+    found = list(dis.get_instructions(code))
+    lines = {one.offset: k for k, one in enumerate(found)}
+    result = []
+    for entry in dis.Bytecode(code).exception_entries:  # type: ignore[attr-defined]
+        names: list[str] = []
+        for one in found[lines.get(entry.target, len(found)) :]:
+            if one.opname in ("WITH_EXCEPT_START", "RERAISE"):
+                break
+            if one.opname.startswith("LOAD_"):
+                names.append(str(one.argval))
+            if one.opname == "CHECK_EXC_MATCH":
+                result.append((entry.start, entry.end, tuple(names)))
+                break
+    return tuple(result)
+
+
+def _catches(names: tuple[str, ...], frame: FrameType) -> bool:
+    """Whether one of the names is of a class of errors that torch's refusals are."""
+    spaces = frame.f_locals, frame.f_globals, vars(builtins)
+    found = [next((s[n] for s in spaces if n in s), None) for n in names]
+    return any(isinstance(kind, type) and issubclass(RuntimeError, kind) for kind in found)
 
 
 def _ours(code: CodeType) -> bool:

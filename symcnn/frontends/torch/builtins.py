@@ -42,6 +42,7 @@ from symcnn.frontends.torch.selects import SELECT, select, selecting
 from symcnn.frontends.torch.shape import Sizes
 from symcnn.frontends.torch.sizes import Dim, Real, largest
 from symcnn.frontends.torch.tensors import TracedTensor
+from symcnn.trace.where import has_handlers
 
 __all__ = ["replaced_names"]
 
@@ -467,6 +468,7 @@ class _Replaced:
             if _body(value) is not None
         ]
         self.swaps = [swap for swap in swaps if swap is not None]
+        self.tries = any(has_handlers(code) for _, code in self.codes)
 
     def stands(self) -> bool:
         """Whether code is and names what it was and named: nobody put another in its place."""
@@ -535,15 +537,18 @@ def _callables(value: Any, depth: int = 2) -> Iterator[Any]:
 
 
 @contextmanager
-def replaced_names(modules: Iterable[tuple[str, object]]) -> Iterator[None]:
-    """Stand-ins at the call sites of all that the forwards of `modules` reach."""
+def replaced_names(modules: Iterable[tuple[str, object]]) -> Iterator[bool]:
+    """Stand-ins at the call sites of all that the forwards of `modules` reach; whether some of
+    that catches errors.
+    """
     with _lock:
         roots, swaps = _roots(modules)
-        swaps += [s for root in roots for s in _replaced(root).swaps]
+        reached = [_replaced(root) for root in roots]
+        swaps += [s for found in reached for s in found.swaps]
         for swap in swaps:
             swap.put()
     try:
-        yield
+        yield any(found.tries for found in reached)
     finally:
         with _lock:
             for swap in swaps:

@@ -64,7 +64,7 @@ def observed(module: torch.nn.Module, tracer: Tracer) -> Iterator[torch.nn.Modul
             tape.leave(output)
 
     copies = Copies()
-    with _process(), replaced_names(tracer.modules):
+    with _process(), replaced_names(tracer.modules) as tape.tries:
         try:
             root = copies.of(module)
             for original, copy in copies.modules:

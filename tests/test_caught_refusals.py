@@ -1,0 +1,76 @@
+"""A model that catches what torch refuses goes on: each requirement there is a branch."""
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import symcnn
+
+
+class PoolOrNot(nn.Module):
+    def forward(self, x):
+        try:
+            return F.max_pool2d(x, 2)
+        except RuntimeError:
+            return x
+
+
+class LayersOrNot(nn.Module):
+    """The try stands in another frame than the layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 3, 5), nn.MaxPool2d(2))
+
+    def forward(self, x):
+        for _ in range(2):
+            try:
+                x = self.layers(x)
+            except (KeyError, Exception):
+                x = F.relu(x)
+        return x
+
+
+class SkipWhereItFits(nn.Module):
+    def forward(self, x):
+        y = F.interpolate(F.avg_pool2d(x, 2), scale_factor=2)
+        try:
+            return x + y
+        except RuntimeError:
+            return y
+
+
+class OtherErrors(nn.Module):
+    """Nothing that torch raises is caught: what it refuses is refused."""
+
+    def forward(self, x):
+        with torch.no_grad():
+            x = F.relu(x)
+        try:
+            x = F.max_pool2d(x, 2)
+        except KeyError:
+            x = x[:, :1]
+        finally:
+            x = F.relu(x)
+        return x
+
+
+@pytest.mark.parametrize("kind", [PoolOrNot, LayersOrNot, SkipWhereItFits, OtherErrors])
+def test_it_is_complete_and_torchs(kind):
+    module = kind()
+    net = symcnn.from_torch(module, "N 3 H W")
+    assert net.complete
+    domain = net.valid_inputs()
+    for h, w in itertools.product((1, 2, 4, 5, 6, 13, 14, 15), repeat=2):
+        try:
+            wanted = tuple(module(torch.zeros(1, 3, h, w)).shape)
+        except RuntimeError:
+            assert (h, w) not in domain
+            with pytest.raises(symcnn.InvalidInput):
+                net.shape_at(N=1, H=h, W=w)
+        else:
+            assert (h, w) in domain
+            assert net.shape_at(N=1, H=h, W=w) == wanted
