@@ -220,8 +220,8 @@ class Network(Places, Specs, Pages, Pictures):
         >>> from symcnn import nn
         >>> layers = nn.Conv2d(3, 8, 3, 2), nn.Flatten(), nn.Linear(392, 10)
         >>> net = nn.Sequential(*layers).trace("N 3 H W")
-        >>> net.solve(output=(7, 7)), net.solve(flatten=8, square=True)
-        (15 <= H <= 16 and 15 <= W <= 16, 3 <= H <= 4 and H == W)
+        >>> print(net.solve(output=(7, 7)), net.solve(flatten=392, square=True), sep="; ")
+        15 <= H <= 16 and 15 <= W <= 16; 15 <= H <= 16 and H == W
         """
         from symcnn.questions.inputs.solve import solve
 

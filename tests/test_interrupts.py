@@ -97,7 +97,7 @@ QUESTIONS = {
     "a check": ("torch.relu", "small.validate(conv, samples=10**5)"),
     "a solution": ("pooled", "str(traced().solve(output=(7, 7)))"),
     "reasons": ("pooled", "traced().reasons()"),
-    "tiles": ("pooled", "traced().tiles(H=5000, W=5000, tile=512)"),
+    "tiles": ("pooled", "traced().tiles(H=5000, W=5000, tile=1440)"),
     "fields": ("scaled", "traced().receptive_field().at(H=3000, W=3000).unread()"),
 }
 

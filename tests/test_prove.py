@@ -230,3 +230,15 @@ def test_a_view_that_loses_elements_is_wrong():
     verdict, how = proving._kept(node)
     assert verdict == "wrong"
     assert "H=32, W=32" in how
+
+
+def test_of_a_network_that_takes_no_size_all_claims_hold():
+    class Never(torch.nn.Module):
+        def forward(self, x):
+            y = torch.nn.functional.interpolate(x, scale_factor=0.7)
+            z = torch.nn.functional.interpolate(y, scale_factor=0.7)
+            return torch.cat([torch.nn.functional.interpolate(z, scale_factor=0.5), y], 1)
+
+    proof = symcnn.from_torch(Never(), "N 3 H W").prove()
+    assert not symcnn.from_torch(Never(), "N 3 H W").valid_inputs()
+    assert proof.complete, str(proof)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra import size as sz
 from symcnn.algebra.size import Int, Size, symbols_of
-from symcnn.errors import Undecidable
+from symcnn.errors import InvalidInput, Undecidable
 from symcnn.sets import scales
 from symcnn.sets.condition import (
     AnyOf,
@@ -106,11 +106,12 @@ class Writer:
         if all(type(atom) is sz.Symbol for atom in expr.atoms()):
             return None
         name, x = names[0], self.names[names[0]]
-        if grows(expr):
-            edge = least(self.low, FAR, lambda v: bool(expr.at({name: v}) >= 0))
-            return f"{x} >= {edge}" if edge <= FAR else "false"
-        if grows(-expr):
-            return f"{x} < {least(self.low, FAR, lambda v: bool(expr.at({name: v}) < 0))}"
+        with suppress(InvalidInput):  # of numbers of one kind only, such as odd ones
+            if grows(expr):
+                edge = least(self.low, FAR, lambda v: bool(expr.at({name: v}) >= 0))
+                return f"{x} >= {edge}" if edge <= FAR else "false"
+            if grows(-expr):
+                return f"{x} < {least(self.low, FAR, lambda v: bool(expr.at({name: v}) < 0))}"
         return None
 
     def zero(self, expr: Int) -> str:

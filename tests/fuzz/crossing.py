@@ -119,6 +119,9 @@ _MORE: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "rand": (lambda x: x + torch.rand(x.shape), (_x,)),
     "randperm": (lambda x: x[torch.randperm(x.shape[0])], (_row,)),
     "tensor": (lambda x: x * torch.tensor(2.0), (_x,)),
+    "as_tensor": (lambda x: torch.as_tensor(x * 2), (_x,)),
+    "asarray": (lambda x: torch.asarray(x * 2), (_x,)),
+    "new_tensor": (lambda x: x * x.new_tensor([2.0]), (_x,)),
     "copy": (lambda x, y: torch.empty_like(x).copy_(y), (_x, _y)),
     "zero": (lambda x: x.clone().zero_(), (_x,)),
     "Tensor.normal_": (lambda x: x.clone().normal_(), (_x,)),
@@ -150,7 +153,7 @@ _MORE: dict[str, tuple[Any, tuple[Any, ...]]] = {
 }
 
 #: What needs a machine of another kind, or is another name of torch's for the same.
-WITHOUT = {"cuda", "pin_memory", "special_expit"}
+WITHOUT = {"cuda", "pin_memory", "select_copy", "special_expit"}
 
 
 def names() -> list[str]:

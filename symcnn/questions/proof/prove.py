@@ -419,6 +419,8 @@ class _Proving:
             values = sizes | {name: evaluate(value, sizes) for name, value in means.items()}
             if not all(w.holds(values) for w in wanted):
                 return "wrong", f"not at {assignment(sizes)}"
+        if not self.samples and self.decidable and not self.domain:
+            return "proved", "isl"  # of no size, everything holds
         if not self.samples:
             return "open", "not linear in the sizes, and no valid size was found to try"
         return "tested", f"at {len(self.samples)} sizes; not linear in the sizes"
