@@ -116,7 +116,8 @@ def onnx_row(name: str) -> str:
     try:
         back = symcnn.from_onnx(file, [spec])
     except SymcnnError as error:
-        return f"| {name} | {type(error).__name__}: {error.cause[:90]} | | | | |"
+        said = error.cause.partition(", at /")[0]  # a place on this machine
+        return f"| {name} | {type(error).__name__}: {said[:90]} | | | | |"
     ours, theirs = _first(back), _first(net)
     mine, other = back.valid_inputs(), net.valid_inputs()
     tied = {*mine.names} ^ {*other.names}  # what one of them speaks of and leaves free

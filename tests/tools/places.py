@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import itertools
 import random
+import re
 import sys
 import tempfile
 import time
@@ -658,7 +659,7 @@ def judged(case: Case, question: str) -> tuple[str, str]:
     except Differs as error:
         return f"**{error}**", ""
     except symcnn.SymcnnError as error:
-        return "no", error.cause
+        return "no", re.sub(r"/\S*site-packages/", "", error.cause)
 
 
 def main() -> None:
