@@ -39,6 +39,12 @@ def test_normal_form_equals_the_unnormalised_expression_for_all_integers(drawn):
     assert is_empty(f"{{ [x, y] : {normal} != {drawn.isl} }}")
 
 
+def test_the_normal_form_rounds_the_constant_over_a_common_factor_down():
+    x = sz.Size.symbol("x")
+    assert (2 * x + 1) // 4 == x // 2
+    assert (2 * x - 1) // 4 == (x - 1) // 2
+
+
 @given(expressions(low=1))
 def test_simplifications_that_use_positive_sizes_hold_for_all_positive_sizes(drawn):
     normal = Writer(ANY).term(drawn.normal).replace("x1", "y").replace("x0", "x")
