@@ -17,10 +17,10 @@ from symcnn import nn
 from symcnn.algebra.size import floordiv, symbols_of
 from symcnn.errors import BadSpec, ShapeMismatch, Undecidable
 from symcnn.frontends import from_torch
-from symcnn.ops.dtypes import BYTES
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Ratio, parse_conditions, parse_formula
 from symcnn.sets.inputset import InputSet, input_set
+from symcnn.trace.dtype import named
 from symcnn.trace.graph import SymbolicTensor, tensor
 
 if TYPE_CHECKING:
@@ -234,7 +234,4 @@ def _parsed(spec: str, domain: str) -> _Contract:
 def _with_dtype(text: str) -> tuple[str, str]:
     """A shape, and the dtype behind its colon, or "" without one."""
     shape, colon, name = text.partition(":")
-    dtype = name.strip().removeprefix("torch.")
-    if colon and (not dtype or dtype not in BYTES):
-        raise BadSpec(f"{dtype!r} is no dtype", cure=f"torch has {', '.join(filter(None, BYTES))}")
-    return shape.strip(), dtype
+    return shape.strip(), named(name) if colon else ""

@@ -58,7 +58,61 @@ class OtherErrors(nn.Module):
         return x
 
 
-@pytest.mark.parametrize("kind", [PoolOrNot, LayersOrNot, SkipWhereItFits, OtherErrors])
+class Bare(nn.Module):
+    def forward(self, x):
+        try:
+            return F.max_pool2d(x, 2)
+        except:  # noqa: E722
+            return x
+
+
+class SecondClause(nn.Module):
+    def forward(self, x):
+        try:
+            return F.max_pool2d(x, 2)
+        except KeyError:
+            return x[:, :1]
+        except (ValueError, RuntimeError):
+            return x
+
+
+class InsideAWith(nn.Module):
+    def forward(self, x):
+        try:
+            with torch.no_grad():
+                x = F.max_pool2d(x, 2)
+        except RuntimeError:
+            x = F.relu(x)
+        return x
+
+
+class OuterTry(nn.Module):
+    def forward(self, x):
+        try:
+            try:
+                x = F.max_pool2d(x, 2)
+            except KeyError:
+                x = x[:, :1]
+            finally:
+                x = F.relu(x)
+        except RuntimeError:
+            x = F.relu(x)
+        return x
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        PoolOrNot,
+        LayersOrNot,
+        SkipWhereItFits,
+        Bare,
+        SecondClause,
+        InsideAWith,
+        OuterTry,
+        OtherErrors,
+    ],
+)
 def test_it_is_complete_and_torchs(kind):
     module = kind()
     net = symcnn.from_torch(module, "N 3 H W")
@@ -74,3 +128,25 @@ def test_it_is_complete_and_torchs(kind):
         else:
             assert (h, w) in domain
             assert net.shape_at(N=1, H=h, W=w) == wanted
+
+
+def test_a_layer_that_was_met_without_a_try_is_a_branch_within_one():
+    class Plain(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Conv2d(3, 3, 5)
+
+        def forward(self, x):
+            return self.layer(x)
+
+    class Caught(Plain):
+        def forward(self, x):
+            try:
+                return self.layer(x)
+            except RuntimeError:
+                return x
+
+    symcnn.from_torch(Plain(), "N 3 H W")
+    net = symcnn.from_torch(Caught(), "N 3 H W")
+    assert net.complete
+    assert str(net.valid_inputs()) == "H >= 1 and W >= 1"

@@ -185,3 +185,10 @@ def test_a_scale_of_which_float32_moves_places_has_no_parts(ask, mode):
     with pytest.raises(symcnn.NoSolution, match="of which float32 moves some places"):
         ask(rounded_down)
     assert ask(rounded_up)
+
+
+def test_a_network_without_a_size_to_cut_says_so():
+    net = symcnn.nn.Conv2d(3, 8, 3).trace("N 3 32 32")
+    with pytest.raises(BadSpec, match="has no such axis") as error:
+        net.tiles(tile=16)
+    assert "has a letter of its own as its size" in str(error.value)

@@ -268,3 +268,9 @@ def test_figures_of_an_unrolled_bottleneck_are_torchs():
         shape, params, macs = torch_counts(blocks, (2, 12, 6, 5))
         assert tuple(sympy.sympify(d).subs(values) for d in net.output_shape) == shape
         assert (net.params.subs(values), net.macs.subs(values)) == (params, macs)
+
+
+def test_an_input_of_a_dtype_that_torch_does_not_have_is_refused():
+    with pytest.raises(symcnn.BadSpec, match="'float31' is no dtype"):
+        symcnn.tensor("N 3 H W", dtype="float31")
+    assert symcnn.tensor("N 3 H W", dtype="torch.int64").dtype == "int64"

@@ -177,8 +177,9 @@ def set_answer(found: InputSet) -> dict[str, object]:
         }
     answer["smallest"] = found.smallest() if found else None
     answer["largest"] = found.largest() if bounded else None
-    with suppress(Undecidable):  # of a frontier with too many corners
-        if bounded and isinstance(found, BudgetedSet) and len(found.shown) == 2:
+    if bounded and isinstance(found, BudgetedSet) and len(found.shown) == 2:
+        with suppress(Undecidable):  # of too many corners
             answer["frontier"] = found.frontier()
+    with suppress(Undecidable):
         answer["count"] = found.count() if found else 0
     return answer

@@ -20,10 +20,10 @@ from typing import Any
 
 from symcnn.algebra.size import Size
 from symcnn.errors import ShapeMismatch
+from symcnn.trace.dtype import BYTES
 from symcnn.trace.graph import Node, SymbolicTensor
 
 __all__ = [
-    "BYTES",
     "CASTABLE",
     "LEGACY",
     "LOW",
@@ -52,14 +52,6 @@ SINGLE_ON_CUDA: Mapping[str, str] = {"cuda": "single"}
 
 #: What autocast casts: all floats but doubles.
 CASTABLE = frozenset({"float32", "float16", "bfloat16"})
-
-#: Bytes per element.
-BYTES: Mapping[str, int] = {
-    "": 4, "bool": 1, "uint8": 1, "int8": 1, "uint16": 2, "int16": 2, "uint32": 4, "int32": 4,
-    "uint64": 8, "int64": 8, "float8_e4m3fn": 1, "float8_e5m2": 1, "float8_e4m3fnuz": 1,
-    "float8_e5m2fnuz": 1, "float16": 2, "bfloat16": 2, "float32": 4, "float64": 8,
-    "complex32": 4, "complex64": 8, "complex128": 16,
-}  # fmt: skip
 
 _BOOL, _INT, _FLOAT, _COMPLEX = range(4)
 

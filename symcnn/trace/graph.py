@@ -24,6 +24,7 @@ from symcnn.sets.condition import Requirement
 from symcnn.sets.grammar import Spec, parse_shape
 from symcnn.shown import Markup, block, table
 from symcnn.trace.call import Call
+from symcnn.trace.dtype import named
 from symcnn.trace.where import NOWHERE
 
 __all__ = [
@@ -217,12 +218,13 @@ def tensor(spec: Spec | SymbolicTensor, name: str = "", dtype: str = "") -> Symb
         A tensor with a shape and no values.
 
     Raises:
-        BadSpec: for malformed text.
+        BadSpec: for malformed text, and a dtype that torch does not have.
 
     >>> x = tensor("N 3 H W")
     >>> (x + 1).shape
     (N, 3, H, W)
     """
+    dtype = named(dtype) if dtype else ""
     if isinstance(spec, SymbolicTensor):
         return SymbolicTensor(spec.dims, name=name or spec.name, dtype=dtype or spec.dtype)
     return SymbolicTensor(parse_shape(spec), name=name, dtype=dtype)

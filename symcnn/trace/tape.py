@@ -164,8 +164,7 @@ def _settle(op: str, scope: Scope, result: Result) -> Result:
         if verdict is None:
             open_ones.append(requirement)
         elif not verdict:
-            place = f"{scope.path} ({op})" if scope.path else op
-            raise failure(place, requirement)
+            raise _refused(op, scope, requirement)
     return replace(result, requires=tuple(open_ones))
 
 
@@ -175,11 +174,15 @@ def _branch(tape: Tape, op: str, scope: Scope, requires: Sequence[Requirement]) 
     for requirement in requires if place else ():
         if isinstance(requirement, Condition) and tape.decide is not None:
             if not tape.decide(requirement):
-                raise failure(f"{scope.path} ({op})" if scope.path else op, requirement)
+                raise _refused(op, scope, requirement)
         elif tape.assumed.entails(requirement) is None:
             why = "the model catches what torch refuses there"
             where = f"{place.path}:{place.line}"
             tape.guards.append(Guard(requirement, where, len(tape.nodes) - 1, fixes=why))
+
+
+def _refused(op: str, scope: Scope, requirement: Requirement) -> SymcnnError:
+    return failure(f"{scope.path} ({op})" if scope.path else op, requirement)
 
 
 def failure(place: str, requirement: Requirement) -> SymcnnError:

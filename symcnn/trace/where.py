@@ -11,9 +11,12 @@ import contextlib
 import dis
 import functools
 import sys
+from bisect import bisect_left
+from collections.abc import Sequence
 from linecache import getline
 from os.path import basename, dirname
 from types import CodeType, FrameType
+from typing import NamedTuple
 
 __all__ = ["NOWHERE", "Where", "catching", "has_handlers", "here", "line_of", "raised_at"]
 
@@ -89,7 +92,7 @@ def here(base: FrameType | None) -> Where:
     return NOWHERE
 
 
-def raised_at(error: BaseException, base: FrameType) -> Where:
+def raised_at(error: BaseException, base: FrameType | None) -> Where:
     """The innermost frame of the user's code above `base` that an error came through."""
     found, step, inside = NOWHERE, error.__traceback__, False
     while step is not None:
@@ -104,37 +107,64 @@ def catching(base: FrameType | None) -> Where:
     """Where the user's code above `base` stands in a ``try`` that catches what torch raises."""
     frame: FrameType | None = sys._getframe(3)
     while frame is not None and frame is not base:
-        if not _ours(frame.f_code):
-            for start, stop, names in _handlers(frame.f_code):
-                if start <= frame.f_lasti < stop and _catches(names, frame):
-                    return Where(frame.f_code, frame.f_lasti)
+        if not _ours(frame.f_code) and _is_caught(frame):
+            return Where(frame.f_code, frame.f_lasti)
         frame = frame.f_back
     return NOWHERE
+
+
+def _is_caught(frame: FrameType) -> bool:
+    """Whether a handler around the running instruction catches it, from the innermost outwards."""
+    at, left = frame.f_lasti, list(_handlers(frame.f_code))
+    while found := next((h for h in left if h.start <= at < h.stop), None):
+        if _catches(found.names, frame):
+            return True
+        left.remove(found)
+        at = found.target  # what it does not catch it raises again
+    return False
 
 
 def has_handlers(code: CodeType) -> bool:
     """Whether code, or what is defined in it, has an ``except``."""
     inner = (c for c in code.co_consts if isinstance(c, CodeType))
-    return bool(code.co_exceptiontable and _handlers(code)) or any(map(has_handlers, inner))
+    own = code.co_exceptiontable and any(handler.names for handler in _handlers(code))
+    return bool(own) or any(map(has_handlers, inner))
+
+
+class _Handler(NamedTuple):
+    """From which to which instruction errors go to another one, and the names caught there."""
+
+    start: int
+    stop: int
+    target: int
+    names: tuple[str, ...]
 
 
 @functools.lru_cache(maxsize=1024)
-def _handlers(code: CodeType) -> tuple[tuple[int, int, tuple[str, ...]], ...]:
-    """From which to which instruction an ``except`` guards, and the names that it catches."""
-    found = list(dis.get_instructions(code))
-    lines = {one.offset: k for k, one in enumerate(found)}
-    result = []
-    for entry in dis.Bytecode(code).exception_entries:  # type: ignore[attr-defined]
-        names: list[str] = []
-        for one in found[lines.get(entry.target, len(found)) :]:
-            if one.opname in ("WITH_EXCEPT_START", "RERAISE"):
-                break
-            if one.opname.startswith("LOAD_"):
-                names.append(str(one.argval))
-            if one.opname == "CHECK_EXC_MATCH":
-                result.append((entry.start, entry.end, tuple(names)))
-                break
-    return tuple(result)
+def _handlers(code: CodeType) -> tuple[_Handler, ...]:
+    """The handlers of code: python's table names the innermost one of every instruction."""
+    found = [i for i in dis.get_instructions(code) if i.opname not in ("EXTENDED_ARG", "NOP")]
+    entries = dis.Bytecode(code).exception_entries  # type: ignore[attr-defined]
+    return tuple(_Handler(e.start, e.end, e.target, _caught(found, e.target)) for e in entries)
+
+
+def _caught(found: Sequence[dis.Instruction], target: int) -> tuple[str, ...]:
+    """The names of all ``except`` clauses from an instruction on; none of ``with``, ``finally``."""
+    names: list[str] = []
+    k = bisect_left(found, target, key=lambda one: one.offset)
+    if found[k].opname != "PUSH_EXC_INFO":
+        return ()
+    k += 1
+    while found[k].opname != "POP_TOP":  # which is ``except:``
+        clause: list[str] = []
+        while found[k].opname.startswith(("LOAD_", "BUILD_")):
+            clause += [str(found[k].argval)] if found[k].opname.startswith("LOAD_") else []
+            k += 1
+        if found[k].opname != "CHECK_EXC_MATCH":
+            return tuple(names)
+        names += clause
+        k = bisect_left(found, found[k + 1].argval, key=lambda one: one.offset)
+    return (*names, "BaseException")
 
 
 def _catches(names: tuple[str, ...], frame: FrameType) -> bool:

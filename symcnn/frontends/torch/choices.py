@@ -15,7 +15,7 @@ from typing import NamedTuple
 from symcnn.algebra.size import Int
 from symcnn.frontends.torch.sizes import Questions
 from symcnn.sets.condition import Condition, Requirement
-from symcnn.sets.inputset import input_set
+from symcnn.sets.inputset import always
 from symcnn.trace.branches import negation
 from symcnn.trace.tape import entails
 
@@ -131,4 +131,4 @@ def equal_on(requirements: tuple[Requirement, ...], a: Int, b: Int) -> bool:
     """
     same = Condition(a, "==", b)
     names = sorted(same.symbols.union(*(r.symbols for r in requirements)))
-    return input_set(names, requirements) <= input_set(names, [same])
+    return always(same, names, requirements)

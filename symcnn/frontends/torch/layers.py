@@ -140,10 +140,14 @@ class Layers:
             tensors, key = self._asked(attributes, x._value)
             if key is not None:
                 known = memory.get(key)
-                if known is not None and known.stands():
+                if known is not None and known.stands() and not self._may_refuse(known):
                     return self._repeated(known, x, tensors)
                 return self._watched(memory, key, tensors, layer, x)
         return _forward(layer, x)
+
+    def _may_refuse(self, known: _Known) -> bool:
+        """Whether what a layer requires may be a branch: where the model catches refusals."""
+        return self.tracer.tape.tries and bool(known.result.requires)
 
     def _memory(self, kind: type) -> _Memory | None:
         """What is known of the layers of a class of torch's; None for other classes."""

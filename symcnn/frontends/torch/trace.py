@@ -14,13 +14,11 @@ what it calls.
 from __future__ import annotations
 
 import linecache
-import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from os.path import dirname
-from types import FrameType
 from typing import Any
 
 import torch
@@ -430,8 +428,7 @@ def _call(
         except SymcnnError:
             raise
         except Exception as error:
-            given, base = len(inputs) + len(keywords), sys._getframe()
-            raise _forward_failed(module, given, error, tracer, base) from error
+            raise _forward_failed(module, len(inputs) + len(keywords), error, tracer) from error
     for scope in tape.calls:
         scope.output = tracer.result(scope.output)
     return tracer.result(raw)
@@ -445,14 +442,12 @@ def _frames(error: BaseException) -> list[Any]:
     return found
 
 
-def _forward_failed(
-    module: Any, given: int, error: Exception, tracer: Tracer, base: FrameType
-) -> SymcnnError:
+def _forward_failed(module: Any, given: int, error: Exception, tracer: Tracer) -> SymcnnError:
     if error is tracer.complaint.raised and tracer.complaint.told is not None:
         return tracer.complaint.told
     where = "".join(tracer.place()) or type(module).__name__
     binding = isinstance(error, TypeError) and " argument" in str(error)
-    user = raised_at(error, base)
+    user = raised_at(error, tracer.tape.base)
     if binding and not user:  # the forward was not entered
         return BadSpec(f"{error} (with {given} input spec(s))", cure="give one spec per input")
     frame = error.__traceback__

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from symcnn.algebra.size import Int, prod
 from symcnn.errors import UnsupportedOperation
 from symcnn.ops.autograd import Gradients
-from symcnn.ops.dtypes import BYTES
 from symcnn.ops.operation import operation_of, tensors_named
 from symcnn.ops.storage.layouts import (
     BY_SIZES,
@@ -23,6 +22,7 @@ from symcnn.ops.storage.layouts import (
     ordered,
     view_strides,
 )
+from symcnn.trace.dtype import BYTES
 from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor, tensors_in
 
 __all__ = [

@@ -15,10 +15,10 @@ from symcnn.algebra.size import Int, Max, Size, maximum, prod, sole_atom
 from symcnn.errors import BadSpec, SymcnnError, Undecidable, UnsupportedOperation
 from symcnn.lazy import cached_property
 from symcnn.ops.autograd import Gradients, gradients
-from symcnn.ops.dtypes import BYTES
 from symcnn.ops.storage import Memory, Piece, Storage, in_place, pieces, refusal, weighed
 from symcnn.questions.cost.conventions import Convention, elementwise
 from symcnn.sets.inputset import lone
+from symcnn.trace.dtype import BYTES
 from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor
 from symcnn.trace.trace import Trace
 

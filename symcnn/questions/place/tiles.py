@@ -261,15 +261,15 @@ def courses(
     """
     part = net if at is None else net.at(at)
     output = _output(part)
-    whole = whole_sizes(part, sizes)
     source = next(t for t in part.input_tensors)
     names = [str(source.dims[a]) for a in spatial_axes(part, source)]
-    names = [n for n in names if n in whole and n in (only or names)]
+    names = [n for n in names if n in part.symbols and n in (only or names)]
     if not names:
         raise BadSpec(
             f"{net.source_name(source)} ({', '.join(map(str, source.shape))}) has no such axis",
             cure="an axis that is cut has a letter of its own as its size",
         )
+    whole = whole_sizes(part, sizes)
     options = {"gates": gates, "statistics": statistics, "every": every}
     found = [Course(part, output, name, whole, **options) for name in names]
     if output not in found[0].state:
