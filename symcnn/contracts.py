@@ -17,6 +17,7 @@ from symcnn import nn
 from symcnn.algebra.size import floordiv, symbols_of
 from symcnn.errors import BadSpec, ShapeMismatch, Undecidable
 from symcnn.frontends import from_torch
+from symcnn.questions.inputs.domain import assignment
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Ratio, parse_conditions, parse_formula
 from symcnn.sets.inputset import InputSet, input_set
@@ -109,8 +110,7 @@ def check_contract(net: Network, spec: str, *, domain: str = "", name: str = "th
         raise BadSpec(f"the network was traced with other inputs than {spec.partition('->')[0]}")
     broken = f"{name} breaks its contract {spec}"
     nets = [branch.network for branch in net.branches]
-    names = frozenset[str]().union(*(r.symbols for one in nets for r in one.requirements))
-    names = names.union(*(one.symbols for one in nets), *(r.symbols for r in told.given))
+    names = net.free_symbols.union(*(r.symbols for r in told.given))
     names |= symbols_of(*(d for t in asked for d in t.dims))
     parts = [_Part.of(one, told, sorted(names), broken) for one in nets]
     if not any(part.taken for part in parts):
@@ -169,7 +169,7 @@ def _least(taken: InputSet) -> tuple[dict[str, int], str]:
     least = taken.smallest()
     values = least if isinstance(least, tuple) else (least,)
     sizes = dict(zip(taken.shown, values, strict=True))
-    return sizes, ", ".join(f"{n}={size}" for n, size in sizes.items())
+    return sizes, assignment(sizes)
 
 
 def check_module(module: torch.nn.Module | nn.Module, spec: str, *, domain: str = "") -> None:

@@ -246,3 +246,11 @@ def test_a_network_of_other_dtypes_is_another():
 def test_a_dtype_that_torch_does_not_have_is_refused(dtype):
     with pytest.raises(BadSpec, match=rf"'{dtype}' is no dtype"):
         symcnn.contract(f"N 3 H W -> N 3 H W: {dtype}")
+
+
+def test_a_symbol_of_the_outputs_alone_is_one_of_the_network():
+    width = symcnn.symbols("K")
+    net = symcnn.nn.Conv2d(3, width, 3).trace("N 3 H W")
+    with pytest.raises(ShapeMismatch) as error:
+        check_contract(net, "N 3 H W -> N 8 H-2 W-2")
+    assert "at H=3, K=1, N=1, W=3 the output is (1, 1, 1, 1), not (1, 8, 1, 1)" in str(error.value)

@@ -192,3 +192,21 @@ def test_a_network_without_a_size_to_cut_says_so():
     with pytest.raises(BadSpec, match="has no such axis") as error:
         net.tiles(tile=16)
     assert "has a letter of its own as its size" in str(error.value)
+
+
+def test_what_agrees_nowhere_is_not_asked_for_more():
+    class Gated(nn.Module):
+        def __init__(self, kernel, turned):
+            super().__init__()
+            self.conv, self.turned = nn.Conv2d(3, 4, kernel, padding=kernel // 2), turned
+            self.gate = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x):
+            y = self.conv(x)
+            g = self.gate(x).transpose(2, 3) if self.turned else torch.relu(y)
+            return y * torch.sigmoid(g.mean((2, 3), keepdim=True))
+
+    one, other = (
+        symcnn.from_torch(Gated(*options), "N 3 H W") for options in ((3, True), (5, False))
+    )
+    assert not symcnn.agree(one, other).reads

@@ -834,3 +834,21 @@ def test_numbers_of_the_type_of_a_tensor_do_not_read_it():
     assert net.output_shape == (2,)
     with pytest.raises(symcnn.BadSpec, match="does not depend on the input"):
         net.receptive_field()
+
+
+def test_a_number_of_blocks_that_divides_by_0_is_an_invalid_input():
+    count = 12 // (symcnn.symbols("k") - 1)
+    net = symcnn.nn.Repeat(lambda i: symcnn.nn.Conv2d(3, 3, 3), count).trace("N 3 H W")
+    with pytest.raises(InvalidInput):
+        net.shape_at(N=1, H=64, W=64, k=1)
+
+
+def test_a_view_by_0_elements_is_diagnosed():
+    class View(nn.Module):
+        def forward(self, x):
+            return x.view(-1, 3 * (2 * x.shape[2] - 4) * x.shape[3])
+
+    net = symcnn.from_torch(View(), "N 3 H W")
+    assert str(net.diagnose(N=1, H=2, W=5))
+    with pytest.raises(InvalidInput):
+        net.shape_at(N=1, H=2, W=5)

@@ -28,6 +28,9 @@ __all__ = [
 ]
 
 
+_BY_ZERO = "a size that python divides by is 0 there"
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """``lhs >= rhs`` or ``lhs == rhs``, and why a layer asks for it.
@@ -54,9 +57,12 @@ class Condition:
     def consequence(self, values: Mapping[str, int]) -> str:
         """What goes wrong at `values`, in words."""
         try:
-            return f"{evaluate(self.lhs, values)} {self._negated} {evaluate(self.rhs, values)}"
+            return self._wrong(values)
         except ZeroDivisionError:
-            return "what it divides by is 0"
+            return _BY_ZERO
+
+    def _wrong(self, values: Mapping[str, int]) -> str:
+        return f"{evaluate(self.lhs, values)} {self._negated} {evaluate(self.rhs, values)}"
 
     @property
     def symbols(self) -> frozenset[str]:
@@ -85,7 +91,7 @@ class KeepsBatch(Condition):
 
     total: Int = 0
 
-    def consequence(self, values: Mapping[str, int]) -> str:
+    def _wrong(self, values: Mapping[str, int]) -> str:
         """What torch would do at `values`: raise, or fold images into the batch."""
         total, row = evaluate(self.total, values), evaluate(self.rhs, values)
         each = evaluate(self.lhs, values)
@@ -141,12 +147,18 @@ class ForAll:
         return next(blocks, None)
 
     def holds(self, values: Mapping[str, int]) -> bool:
-        """Whether it holds at `values`, in every block."""
-        return self._failing(values) is None
+        """Whether it holds at `values`, in every block; not where its count divides by 0."""
+        try:
+            return self._failing(values) is None
+        except ZeroDivisionError:
+            return False
 
     def consequence(self, values: Mapping[str, int]) -> str:
         """What goes wrong at `values`, and in which block."""
-        block = self._failing(values) or 0
+        try:
+            block = self._failing(values) or 0
+        except ZeroDivisionError:
+            return _BY_ZERO
         return f"block {block}: {self.each.consequence({**values, self.index: block})}"
 
     @property

@@ -149,10 +149,7 @@ def _refusal(net: Trace, guard: Guard, sizes: dict[str, int]) -> InvalidInput:
 def _complaint(node: Node, requirement: Requirement, sizes: dict[str, int]) -> str:
     axes, said = ", ".join(sorted(requirement.symbols)), f"{node.op}: "
     what = "" if isinstance(requirement, KeepsBatch) else f"needs {requirement}; "
-    try:
-        found = requirement.consequence(sizes)
-    except ZeroDivisionError:
-        found = "a size that python divides by is 0 there"
+    found = requirement.consequence(sizes)
     place = f"\n  at {node.where}: {node.where.text}" if node.where else ""
     return (
         f"{_spoken(node)} cannot take {assignment(sizes)}: {requirement.why.removeprefix(said)}\n"

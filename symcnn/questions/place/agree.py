@@ -245,23 +245,25 @@ def _behind_alike(a: Trace, b: Trace, n: int, sizes: InputSet) -> InputSet:
         if ours is not None and theirs is not None and _apart_still(ours) and _apart_still(theirs):
             sizes = _read_alike(ours, theirs, sizes)
     passes = [next(f._pass for f in each if f is not None) for each in fields if any(each)]
-    if len(passes) < 2:
+    if len(passes) < 2 or not sizes:
         return sizes
     first, second = ({way(found, t): t for t in mixed(found)} for found in passes)
     ours_left = [t for key, t in first.items() if key not in second]
     theirs_left = [t for key, t in second.items() if key not in first]
-    if sizes and len(ours_left) != len(theirs_left):
+    if len(ours_left) != len(theirs_left):
         raise Undecidable(
             f"the first network mixes whole axes of {len(first)} tensors, the second of"
             f" {len(second)}, which are no pairs",
             cure='compare parts: a.at("..."), b.at("...")',
         )
-    for one, other in zip(ours_left, theirs_left, strict=False):
-        pair = [field_between(net, t, net.input_tensors[n], gates=False, statistics=False)
-                for net, t in ((a, one), (b, other))]  # fmt: skip
-        sizes = _as_many(pair[0], pair[1], sizes)
-        if sizes:
-            sizes = _read_alike(pair[0], pair[1], sizes)
+    for one, other in zip(ours_left, theirs_left, strict=True):
+        ours, theirs = (
+            field_between(net, t, net.input_tensors[n], gates=False, statistics=False)
+            for net, t in ((a, one), (b, other))
+        )
+        sizes = _read_alike(ours, theirs, _as_many(ours, theirs, sizes))
+        if not sizes:
+            break
     return sizes
 
 
@@ -275,8 +277,9 @@ def _as_many(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -> I
     equal: list[Requirement] = []
     for x, y in zip(ours._fields, theirs._fields, strict=True):
         if x.along != y.along:
+            one, other = (f._net.source_name(f._output) for f in (ours, theirs))
             raise Undecidable(
-                f"{ours._output.name} and {theirs._output.name} have their axes in another order",
+                f"{one} and {other} have their axes in another order",
                 cure='compare parts: a.at("..."), b.at("...")',
             )
         equal += [Condition(x.dims[k], "==", y.dims[k], "as many places") for k in x.along]
