@@ -6,30 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-import symcnn
 from symcnn.algebra.expr import from_sympy
 from symcnn.errors import SymcnnError, Undecidable
 from symcnn.questions.explain import sets
 from symcnn.questions.explain.field import _Derivation
 
 from .conftest import load_example
-from .tools.derivations import judged
-
-EXAMPLES = [
-    ("alexnet", "alexnet"),
-    ("densenet", "densenet121"),
-    ("googlenet", "googlenet"),
-    ("inception", "inception_v3"),
-    ("mobilenet", "mobilenet_v2"),
-    ("resnet", "resnet18"),
-    ("resnet", "resnet50"),
-    ("slim", "inception_v4"),
-    ("slim", "inception_resnet_v2"),
-    ("squeezenet", "squeezenet1_0"),
-    ("unet", "unet"),
-    ("unet", "unet_valid"),
-    ("vgg", "vgg16"),
-]
+from .tools.derivations import EXAMPLES, example, judged, traced
 
 
 class Level(nn.Module):
@@ -117,16 +100,10 @@ OWN = {
 }
 
 
-def traced(make, spec):
-    with torch.device("meta"):
-        made = make()
-        return made.trace(spec) if hasattr(made, "trace") else symcnn.from_torch(made.eval(), spec)
-
-
 def nets():
-    for file, name in EXAMPLES:
-        spec = "N 1 H W" if name == "unet_valid" else "N 3 H W"
-        yield pytest.param(lambda f=file, n=name: getattr(load_example(f), n)(), spec, id=name)
+    for file, names in EXAMPLES.items():
+        for name in names:
+            yield pytest.param(*example(file, name), id=name)
     for name, (make, spec) in OWN.items():
         yield pytest.param(make, spec, id=name)
 

@@ -23,6 +23,7 @@ from symcnn.words.code import LANGUAGES, to_code
 from symcnn.words.table import TIMES, architecture
 
 from .fuzz.expressions import expressions
+from .tools.derivations import pdflatex
 
 n, s = symcnn.symbols("n s")
 k = symcnn.odd("k")
@@ -163,15 +164,7 @@ def compiled(tmp_path, text):
     """The pages of a document, or a skip."""
     if not shutil.which("pdflatex") or not all(map(latex_has, ("booktabs.sty", "siunitx.sty"))):
         pytest.skip("no LaTeX here: apt-get install texlive-latex-extra texlive-science")
-    (tmp_path / "paper.tex").write_text(text)
-    run = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    run = pdflatex(text, tmp_path)
     assert run.returncode == 0, run.stdout[-3000:]
     assert "Overfull" not in run.stdout
     return int(re.search(r"Output written on .*\((\d+) page", run.stdout)[1])

@@ -294,3 +294,26 @@ def test_a_view_with_numbers_asks_what_it_asks_with_symbols():
     net = symcnn.from_torch(Views(lambda m, x, n, c, h, w: x.mT.view(n, c, -1)), "N 3 H W")
     *_, view = Replay(net.nodes, {"W": 8}).nodes
     assert [str(r) for r in view.result.requires] == ["H == 1"]
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda x: x[:, :, -(x.shape[2] // 2) :],
+        lambda x: x[:, :, -(x.shape[2] // 2)],
+        lambda x: x.narrow(2, -(x.shape[2] // 2), 1),
+        lambda x: x.select(2, -(x.shape[2] // 2)),
+        lambda x: x[:, :, -30:],
+        lambda x: x[:, 1:, 3:, -4::2],
+        lambda x: torch.hsplit(x, 3)[1],
+    ],
+)
+def test_a_view_begins_where_torch_has_it(view):
+    class Offset(nn.Module):
+        def forward(self, x):
+            return x.new_zeros(view(x).storage_offset() + 1)
+
+    net = symcnn.from_torch(Offset(), "N 3 H W")
+    for h, w in ((12, 10), (13, 3), (40, 5)):
+        wanted = Offset()(torch.zeros(2, 3, h, w)).shape
+        assert net.shape_at(N=2, H=h, W=w) == tuple(wanted)

@@ -74,3 +74,22 @@ def test_reading_a_buffer_as_a_number_leaves_it_a_number():
     """``int(buffer)`` is no in-place operation, whatever its name begins with."""
     model, net = trace(lambda self, x: x[..., int(self.step) :], step=torch.tensor(5))
     assert net.shape_at(N=1, L=9) == tuple(model(torch.zeros(1, 3, 9)).shape)
+
+
+@pytest.mark.parametrize(
+    "sum_",
+    [
+        lambda h: torch.add(torch.tensor(h), 2, torch.tensor(3)),
+        lambda h: torch.add(torch.tensor([h, 5]), torch.tensor([1, 1]), alpha=2)[0],
+        lambda h: torch.tensor(h).sub(1, alpha=2),
+        lambda h: torch.tensor(h).add(4, alpha=3),
+    ],
+)
+def test_a_sum_of_sizes_multiplies_its_second_term_as_torch_does(sum_):
+    class Summed(torch.nn.Module):
+        def forward(self, x):
+            return x.new_zeros(int(sum_(x.shape[2])))
+
+    net = symcnn.from_torch(Summed(), "N 3 H W")
+    for h in (7, 8, 30):
+        assert net.shape_at(N=1, H=h, W=1) == tuple(Summed()(torch.zeros(1, 3, h, 1)).shape)

@@ -34,7 +34,6 @@ __all__ = [
     "prod",
     "reading_order",
     "sole_atom",
-    "summed",
     "unfolded",
     "upper",
 ]

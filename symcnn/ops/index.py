@@ -305,7 +305,7 @@ def _scattered(x: SymbolicTensor, index: Any, src: SymbolicTensor, name: str) ->
     return replace(written, requires=(*written.requires, *same))
 
 
-@rule("narrow", saves=views.places, sizes=True)
+@rule("narrow", saves=views.pieces, sizes=True)
 def narrow(input: SymbolicTensor, dim: int, start: Int | SymbolicTensor, length: Int) -> Result:
     """`length` places of one axis, from `start` on."""
     axis = normal_dim(dim, input.ndim, "narrow")
@@ -326,7 +326,7 @@ def narrow(input: SymbolicTensor, dim: int, start: Int | SymbolicTensor, length:
     return Result((dims,), tuple(axes), requires=requires)
 
 
-@rule("select", saves=views.select)
+@rule("select", saves=views.without)
 def select(input: SymbolicTensor, dim: int, index: Int | SymbolicTensor) -> Result:
     """One place of an axis, which goes."""
     if not input.ndim:
@@ -499,7 +499,7 @@ def _split_along(op: str, axis: int, least: int) -> Any:
 
 
 for _name, _axis, _least in (("hsplit", 1, 1), ("vsplit", 0, 2), ("dsplit", 2, 3)):
-    rule(_name, saves=views.part)(_split_along(_name, _axis, _least))
+    rule(_name, saves=views.pieces)(_split_along(_name, _axis, _least))
 
 
 @rule("unbind", saves=views.without)

@@ -472,7 +472,7 @@ rules(
     dtype=dtypes.promotes,
 )(_binary)
 _takes = partial(rules, saves=points.keeps_nothing, dtype=dtypes.promotes)
-_takes("sub", value=values.exact(operator.sub), operators="sub rsub isub", scaled=True)(_binary)
+_takes("sub", value=values.scaled(operator.sub), operators="sub rsub isub", scaled=True)(_binary)
 _takes(
     "floor_divide",
     value=values.whole(operator.floordiv, divides=True),
@@ -502,7 +502,7 @@ _takes(
     "add",
     shows="every",
     counts=tools.MADE,
-    value=values.exact(operator.add),
+    value=values.scaled(operator.add),
     operators="add radd iadd",
     scaled=True,
 )(_binary)

@@ -36,6 +36,7 @@ __all__ = [
     "literal",
     "picked",
     "same",
+    "scaled",
     "shaped",
     "truncated",
     "whole",
@@ -104,6 +105,18 @@ def exact(function: Callable[..., object]) -> Value:
 
     def law(args: Arguments, kwargs: Options) -> Held:
         return None if kwargs or any(a is None for a in args) else function(*args)
+
+    return Value(law)
+
+
+def scaled(function: Callable[..., Any]) -> Value:
+    """A sum or a difference, whose second term torch may multiply by a number."""
+
+    def law(args: Arguments, kwargs: Options) -> Held:
+        if kwargs or any(a is None for a in args):
+            return None
+        first, second, *by = args
+        return function(first, math.prod(by, start=second))
 
     return Value(law)
 

@@ -197,42 +197,44 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _example(file: str, name: str) -> symcnn.Network:
-    with torch.device("meta"):
-        made = getattr(load_example(file), name)()
+def example(file: str, name: str) -> tuple[Callable[[], Any], str]:
+    """A network of examples/networks: what makes it, and its input."""
     spec = "N 1 H W" if name == "unet_valid" else "N 3 H W"
-    return made.trace(spec) if hasattr(made, "trace") else symcnn.from_torch(made.eval(), spec)
+    return lambda: getattr(load_example(file), name)(), spec
+
+
+def traced(make: Callable[[], Any], spec: str) -> symcnn.Network:
+    """The network that a module of torch or of ours is, without its weights."""
+    with torch.device("meta"):
+        made = make()
+        return made.trace(spec) if hasattr(made, "trace") else symcnn.from_torch(made.eval(), spec)
 
 
 def examples() -> Iterator[tuple[str, Callable[[], symcnn.Network]]]:
     """The networks of examples/networks."""
     for file, names in EXAMPLES.items():
         for name in names:
-            yield name, partial(_example, file, name)
+            yield name, partial(traced, *example(file, name))
+
+
+def _of(model: Any) -> symcnn.Network:
+    return symcnn.from_torch(model.make().eval(), *model.specs, example=model.example)
 
 
 def zoo() -> Iterator[tuple[str, Callable[[], symcnn.Network]]]:
     """The models of transformers."""
-    hf = load_example("hf")
-    for name, make in hf.MODELS.items():
-        yield (
-            name,
-            lambda make=make, name=name: symcnn.from_torch(
-                make().eval(), hf.spec(name), example=hf.EXAMPLES.get(name)
-            ),
-        )
+    from . import zoo as corpus
+
+    for model in corpus.models():
+        yield model.name, partial(_of, model)
 
 
 def families() -> Iterator[tuple[str, Callable[[], symcnn.Network]]]:
     """The families of timm, and networks of monai and diffusers."""
     from . import families as corpus
 
-    others = [corpus.zoo.Model(name, *made) for name, made in corpus.OTHERS.items()]
-    for model in (*corpus.of_timm(), *others):
-        yield (
-            model.name,
-            lambda model=model: symcnn.from_torch(model.make().eval(), *model.specs),
-        )
+    for model in corpus.models():
+        yield model.name, partial(_of, model)
 
 
 CORPORA = {"examples": examples, "zoo": zoo, "families": families}
@@ -248,18 +250,23 @@ def pages_of(net: symcnn.Network, derivations: Iterable[Derivation]) -> str:
     return document("\n\n".join(body), title=net.name)
 
 
+def pdflatex(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What pdflatex says of a document."""
+    (folder / "paper.tex").write_text(text)
+    return subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+
+
 def compiled(text: str) -> str:
     """What pdflatex has against a document; empty if nothing."""
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "paper.tex").write_text(text)
-        run = subprocess.run(
-            ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+        run = pdflatex(text, Path(folder))
     if run.returncode:
         start = run.stdout.find("\n! ")
         return " ".join(run.stdout[start : start + 300].split())

@@ -185,7 +185,8 @@ def _tensors_first(args: tuple[object, ...]) -> tuple[object, ...]:
     tensors = [a for a in args if isinstance(a, torch.Tensor)]
     if len(tensors) < 2 or all(map(lambda a, b: a is b, args, tensors)):
         return args
-    return tuple(tensors)
+    numbers = [a for a in args if not isinstance(a, torch.Tensor)] if len(tensors) == 2 else ()
+    return (*tensors, *numbers)  # add(x, 2, y) is add(x, y, alpha=2)
 
 
 class Numbers(NamedTuple):

@@ -52,10 +52,6 @@ class Storage:
         self.behind: Storage | None = None
         self.kind = kind  # "input", "activation", "extra" (made for the backward pass), "own"
 
-    def bytes(self, activation_width: int) -> Int:
-        """Its size, where activations have so many bytes per element."""
-        return self.elements * self.taken * (self.width or activation_width)
-
     def parts(self) -> list[tuple[Storage, Int]]:
         """The storages that it may be, each with 1 where it is that, and 0 elsewhere."""
         rest = 1 - self.taken

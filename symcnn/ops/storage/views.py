@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from symcnn.algebra.axis import Pick, Window
 from symcnn.algebra.size import Int, floordiv
 from symcnn.ops.operation import record_of
 from symcnn.ops.registry import normal_dim, normal_dims, unpacked
@@ -42,14 +43,11 @@ __all__ = [
     "movedim",
     "of_pairs",
     "pairs",
-    "part",
     "permute",
     "pieces",
-    "places",
     "reshape",
     "reverse",
     "same",
-    "select",
     "shares_memory",
     "sliding",
     "squeeze",
@@ -88,48 +86,18 @@ def _start(node: Node, t: SymbolicTensor, strides: Sequence[Int]) -> Int:
     return 0
 
 
-def _place(parameter: str) -> Begins:
-    """An output begins at the place along an axis that a parameter tells."""
-
-    def begins(node: Node, t: SymbolicTensor, strides: Sequence[Int]) -> Int | None:
-        place, x = node.arguments[parameter], first_of(node)
-        axis = normal_dim(node.arguments["dim"], x.ndim, node.op)
-        if isinstance(place, SymbolicTensor):
-            return None
-        from_end = isinstance(place, int) and place < 0
-        first: Int = place + x.dims[axis] if from_end else place
-        return first * strides[axis]
-
-    return begins
-
-
-def _after(node: Node, t: SymbolicTensor, strides: Sequence[Int]) -> Int:
-    """One output begins where the one before ends."""
-    x, ahead = first_of(node), node.outputs[: node.outputs.index(t)]
-    axis = normal_dim(node.arguments.get("dim", 0), x.ndim, node.op)
-    dropped = t.ndim < x.ndim  # one place each, whose axis goes
-    return (len(ahead) if dropped else sum((p.dims[axis] for p in ahead), 0)) * strides[axis]
-
-
-def _index(node: Node, t: SymbolicTensor, strides: Sequence[Int]) -> Int:
-    """Basic indexing begins at the first place that it names along each axis."""
-    index, dims = node.arguments["index"], first_of(node).dims
-    items = [*index] if isinstance(index, tuple) else [index]
-    named = sum(1 for i in items if i is not None and i is not Ellipsis)
-    at = items.index(Ellipsis) if Ellipsis in items else len(items)
-    items[at : at + 1] = [slice(None)] * (len(dims) - named)
+def _first(node: Node, t: SymbolicTensor, strides: Sequence[Int]) -> Int | None:
+    """Where its axes say: a slice crops, a place is picked. None where a tensor says it."""
+    if len(node.inputs) > 1:
+        return None
+    result = node.result
+    axes = result.parts[node.outputs.index(t)] if result.parts else result.axes or ()
     total: Int = 0
-    axes = iter(zip(dims, strides, strict=True))
-    for item in items:
-        if item is None:
-            continue
-        size, stride = next(axes)
-        first = item.start if isinstance(item, slice) else item
-        if first is None:
-            continue
-        if isinstance(first, int) and first < 0:
-            first = first + size
-        total = total + first * stride
+    for axis, axis_map in axes:
+        if isinstance(axis, int) and isinstance(axis_map, Window):
+            total = total - axis_map.left * strides[axis]
+        elif isinstance(axis, int) and isinstance(axis_map, Pick):
+            total = total + axis_map.index * strides[axis]
     return total
 
 
@@ -236,11 +204,8 @@ def _without(m: Memory, node: Node) -> None:
         m.view(base, t.dims, [*base.strides[:axis], *base.strides[axis + 1 :]], i)
 
 
-#: Parts of an axis that somebody names; the same one after the other; from a place on.
-part, pieces, places = View(_pieces), View(_pieces, _after), View(_pieces, _place("start"))
-
-#: Places of an axis one after the other; one place.
-without, select = View(_without, _after), View(_without, _place("index"))
+#: Parts of an axis; places of one.
+pieces, without = View(_pieces, _first), View(_without, _first)
 
 
 @View
@@ -304,7 +269,7 @@ def contiguous(m: Memory, node: Node) -> None:
     m.place(base if lies else m.fresh(base.dims, None, order))
 
 
-@partial(View, begins=_index)
+@partial(View, begins=_first)
 def getitem(m: Memory, node: Node) -> None:
     """Basic indexing is a view; a tensor or a list as an index copies, and is kept."""
     call = node.call

@@ -212,7 +212,8 @@ class PerNode:
         return {n: self._bytes_made(made[n]) for n in self.net.nodes}
 
     def _bytes_made(self, storages: Iterable[Storage]) -> Int:
-        return sum((s.bytes(self._width) for s in storages if s.kind == "activation"), 0)
+        made = [(s, s.taken) for s in storages if s.kind == "activation"]
+        return sum(map(self._piece_bytes, made), 0)
 
     def _made_alone(self, node: Node) -> Int:
         """What one node makes, its inputs taken as they come: that of a repeated block."""
