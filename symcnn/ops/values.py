@@ -109,7 +109,7 @@ def exact(function: Callable[..., object]) -> Value:
     return Value(law)
 
 
-def scaled(function: Callable[..., Any]) -> Value:
+def scaled(function: Callable[..., object]) -> Value:
     """A sum or a difference, whose second term torch may multiply by a number."""
 
     def law(args: Arguments, kwargs: Options) -> Held:

@@ -540,8 +540,8 @@ MUTANTS = (
     Mutant(
         "value: the sum of two sizes is their product",
         "symcnn/ops/pointwise.py",
-        "value=values.exact(operator.add),",
-        "value=values.exact(operator.mul),",
+        "value=values.scaled(operator.add),",
+        "value=values.scaled(operator.mul),",
         "tests/test_scalars.py",
     ),
     Mutant(
