@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from functools import lru_cache
 from itertools import starmap
+from math import lcm
 from typing import Any, ClassVar, Union
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Size",
     "Symbol",
     "collapsed",
+    "denominator",
     "evaluate",
     "exact_div",
     "exact_or_fail",
@@ -318,6 +320,16 @@ class Size:
 def collapsed(value: Coeff) -> Coeff:
     """A coefficient, an int where it is one."""
     return int(value) if value.denominator == 1 else value
+
+
+def denominator(*exprs: Int) -> int:
+    """The least number that makes the coefficients of all `exprs` whole when it multiplies them.
+
+    >>> H = Size.symbol("H")
+    >>> denominator(H * Fraction(1, 4) + Fraction(1, 6), H, 3)
+    12
+    """
+    return lcm(*(c.denominator for e in exprs if type(e) is Size for c in e.terms.values()))
 
 
 def polynomial(terms: dict[Monomial, Coeff]) -> Int:

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 from itertools import cycle, product
-from math import gcd, lcm
+from math import gcd
 from typing import Any
 
 from symcnn.algebra.atoms import (
@@ -47,6 +47,7 @@ from symcnn.algebra.polynomial import (
     Monomial,
     Size,
     Symbol,
+    denominator,
     evaluate,
     exact_div,
     exact_or_fail,
@@ -75,6 +76,7 @@ __all__ = [
     "Sum",
     "Symbol",
     "ceildiv",
+    "denominator",
     "evaluate",
     "every_atom",
     "exact_div",
@@ -182,8 +184,8 @@ def _floordiv(num: Int, den: int) -> Int:
         raise ZeroDivisionError(f"({num})//0")
     if den < 0:
         num, den = -num, -den
-    num, scale = _clear_fractions(num)
-    den *= scale
+    scale = denominator(num)
+    num, den = num * scale, den * scale
     if isinstance(num, int):
         return num // den
 
@@ -267,19 +269,10 @@ def _positive(expr: Int) -> bool:
     return low is not None and low > 0
 
 
-def _clear_fractions(expr: Int) -> tuple[Int, int]:
-    """`expr` times the least `scale` that makes its coefficients integers, and `scale`."""
-    if isinstance(expr, int):
-        return expr, 1
-    scale = lcm(*(c.denominator for c in expr.terms.values()))
-    return expr * scale, scale
-
-
 def _floordiv_symbolic(num: Int, den: Int) -> Int:
     """``floor(num/den)`` for a denominator with symbols: terms it divides come out whole."""
-    num, a = _clear_fractions(num)
-    den, b = _clear_fractions(den)
-    num, den = num * b, den * a
+    scale = denominator(num, den)
+    num, den = num * scale, den * scale
     if isinstance(den, int):
         return floordiv(num, den)
     whole: Int = 0

@@ -32,6 +32,7 @@ from symcnn.algebra.size import (
     Floor,
     Int,
     Size,
+    denominator,
     exact_div,
     floordiv,
     minimum,
@@ -359,8 +360,7 @@ def left_over(num: Int, den: int) -> int:
 
 def whole_quotient(num: Int, den: Int) -> Int | None:
     """Their quotient, if it is a polynomial with whole coefficients."""
-    terms = [c for e in (num, den) if isinstance(e, Size) for c in e.terms.values()]
-    scale = lcm(*(c.denominator for c in terms))
+    scale = denominator(num, den)
     return exact_div(num * scale, den * scale)
 
 

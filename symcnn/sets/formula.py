@@ -533,7 +533,7 @@ def _text(size: Int) -> str:
     """Rational polynomials over one denominator: ``(3*H*W + H)/1024``; products where whole."""
     if isinstance(size, int) or all(type(c) is int for c in size.terms.values()):
         return text(size)
-    below = lcm(*(Fraction(c).denominator for c in size.terms.values()))
+    below = sz.denominator(size)
     above = size * below
     if isinstance(above, int):
         return f"{above}/{below}"
@@ -582,7 +582,7 @@ class _Grid:
             return np.int64(expr) if abs(expr) < 2**63 else expr
         if any(power < 0 for mono in expr.terms for _, power in mono):
             raise BadSpec(f"{expr} divides by sizes: evaluate it one size at a time")
-        below = lcm(*(Fraction(c).denominator for c in expr.terms.values()))
+        below = sz.denominator(expr)
         wide = self.bound(expr) * below >= 2**63
         total: Any = 0
         for mono, coeff in expr.terms.items():

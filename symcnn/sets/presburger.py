@@ -23,7 +23,7 @@ from math import lcm
 from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra import size as sz
-from symcnn.algebra.size import Int, Size, symbols_of
+from symcnn.algebra.size import Int, Size, denominator, symbols_of
 from symcnn.errors import InvalidInput, Undecidable
 from symcnn.sets import scales
 from symcnn.sets.condition import (
@@ -87,8 +87,7 @@ class Writer:
         if isinstance(requirement, ForAll):
             return " and ".join(f"({self._formula(r)})" for r in _blocks(requirement)) or "true"
         gap = requirement.lhs - requirement.rhs
-        if isinstance(gap, Size):  # H/2 says as much as H, of twice the other side
-            gap = gap * lcm(*(c.denominator for c in gap.terms.values()))
+        gap = gap * denominator(gap)  # H/2 says as much as H, of twice the other side
         return self.at_least_zero(gap) if requirement.relation == ">=" else self.zero(gap)
 
     def at_least_zero(self, expr: Int) -> str:

@@ -26,12 +26,12 @@ from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache
 from itertools import islice, product
-from math import gcd, lcm
+from math import gcd
 from typing import Protocol
 
 from symcnn.algebra import size as sz
 from symcnn.algebra.factor import factors, text
-from symcnn.algebra.size import Int, Size
+from symcnn.algebra.size import Int, Size, denominator
 from symcnn.algebra.substitute import replaced
 from symcnn.errors import Undecidable
 from symcnn.sets.condition import Condition
@@ -113,7 +113,7 @@ def cases(condition: Condition, known: Known) -> Cases | None:
     gap = condition.lhs - condition.rhs
     if isinstance(gap, int):
         return [[]] if (gap >= 0 if condition.relation == ">=" else gap == 0) else []
-    scale = lcm(*(Fraction(c).denominator for c in gap.terms.values()))
+    scale = denominator(gap)
     if scale > 1:  # the laws are of whole coefficients
         gap = Size({mono: int(c * scale) for mono, c in gap.terms.items()})
         condition = Condition(gap, condition.relation, 0, condition.why)

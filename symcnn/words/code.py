@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from keyword import iskeyword
-from math import lcm
 
 from symcnn.algebra.expr import Number, from_sympy
 from symcnn.algebra.factor import shifted
@@ -25,6 +24,7 @@ from symcnn.algebra.size import (
     Size,
     Sum,
     Symbol,
+    denominator,
     symbols_of,
 )
 from symcnn.errors import BadSpec
@@ -221,7 +221,7 @@ class _Writer:
         """An expression; fractions and negative powers as one exact division."""
         if isinstance(expr, int):
             return self.literal(expr)
-        scale = lcm(*(c.denominator for c in expr.terms.values()))
+        scale = denominator(expr)
         below: dict[Atom, int] = {}
         for mono in expr.terms:
             for atom, power in mono:

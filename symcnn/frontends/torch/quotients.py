@@ -21,6 +21,7 @@ from symcnn.algebra.size import (
     Int,
     Size,
     ceildiv,
+    denominator,
     exact_div,
     exact_or_fail,
     floordiv,
@@ -145,7 +146,7 @@ def reduced(num: Int, den: Int) -> tuple[Int, Int]:
         for atom, power in mono:
             if power < 0:
                 below[atom] = max(below.get(atom, 0), -power)
-    scale = math.lcm(*(Fraction(c).denominator for c in quotient.terms.values()))
+    scale = denominator(quotient)
     if any((low := lower(atom.size())) is None or low < 0 for atom in below):
         own = [*den.terms.items()] if isinstance(den, Size) else []
         ((mono, coeff),) = own or [((), 1)]

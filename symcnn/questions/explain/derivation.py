@@ -5,13 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from html import escape as html_escape
 from itertools import pairwise
-from math import lcm
 from typing import Any
 
-from symcnn.algebra.size import Int, Size
+from symcnn.algebra.size import Int, denominator
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
 from symcnn.notation.latex import Notation, escape, prose
 from symcnn.questions.explain.laws import LAWS, Law
@@ -115,9 +113,7 @@ def _sizes(content: Any, domain: InputSet | None) -> InputSet:
 
 def _equal(a: Int, b: Int) -> Condition:
     """That two values are equal, in whole numbers."""
-    gap = a - b
-    terms = gap.terms.values() if isinstance(gap, Size) else ()
-    scale = lcm(*(Fraction(c).denominator for c in terms))
+    scale = denominator(a - b)
     return Condition(a * scale, "==", b * scale)
 
 

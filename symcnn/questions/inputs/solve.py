@@ -20,7 +20,7 @@ from typing import Any
 
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.factor import text
-from symcnn.algebra.size import Int, Size, prod, symbols_of
+from symcnn.algebra.size import Int, Size, denominator, prod, symbols_of
 from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
 from symcnn.questions.cost.cost import measure
 from symcnn.questions.field.receptive_field import receptive_field
@@ -303,9 +303,7 @@ def _is(dim: Int, item: Any) -> Iterator[Condition]:
         if item.step > 1 and item.low is not None:
             yield Condition((dim - item.low) % item.step, "==", 0)
         return
-    scale = 1
-    if isinstance(item, Size):
-        scale = math.lcm(*(Fraction(c).denominator for c in item.terms.values()))
+    scale = denominator(item)
     yield Condition(dim * scale, "==", item * scale)
 
 

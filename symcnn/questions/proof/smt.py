@@ -10,11 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
-from math import lcm
 from typing import Any
 
-from symcnn.algebra.size import Atom, Floor, Int, Max, Size, Symbol, evaluate, every_atom
+from symcnn.algebra.size import (
+    Atom,
+    Floor,
+    Int,
+    Max,
+    Size,
+    Symbol,
+    denominator,
+    evaluate,
+    every_atom,
+)
 from symcnn.errors import Undecidable, needs
 from symcnn.sets.condition import AnyOf, Condition, ForAll, Requirement, subexpressions, substituted
 
@@ -133,14 +141,13 @@ def _formula(requirement: Requirement) -> str:
     if isinstance(requirement, ForAll):
         raise Undecidable(f"{requirement}: for every block of a number that is not given")
     relation = "=" if requirement.relation == "==" else ">="
-    return f"({relation} {' '.join(map(_term, _whole(requirement.lhs, requirement.rhs)))})"
+    return f"({relation} {_whole(requirement.lhs, requirement.rhs)})"
 
 
-def _whole(*exprs: Int) -> list[Int]:
+def _whole(*exprs: Int) -> str:
     """Expressions times the least number that makes their coefficients whole."""
-    terms = [c for e in exprs if isinstance(e, Size) for c in e.terms.values()]
-    least = lcm(*(Fraction(c).denominator for c in terms))
-    return [e * least for e in exprs]
+    scale = denominator(*exprs)
+    return " ".join(_term(expr * scale) for expr in exprs)
 
 
 def _number(value: Any) -> str:
@@ -175,7 +182,7 @@ def _atom(atom: Atom) -> str:
     if isinstance(atom, Symbol):
         return f"|{atom.name}|"
     if isinstance(atom, Floor):
-        return f"(div {' '.join(map(_term, _whole(atom.num, atom.den)))})"
+        return f"(div {_whole(atom.num, atom.den)})"
     if isinstance(atom, Max):
         first, *rest = map(_term, atom.args)
         for other in rest:
