@@ -1,27 +1,31 @@
 """Derivations of networks of others: each ends with what its question answers, and compiles.
 
-    python -m tests.tools.derivations [examples | zoo | families] [names ...] [--latex] [--skip ...]
+    python -m tests.tools.derivations [examples | zoo | families] [names ...] [--latex]
+        [--state FILE] [--most N] [--again NAME ...] [--write PAGE]
 
 For every network, and every branch of a network that branches on sizes: the derivations of size and
 field along each axis, parameters, MACs, memory, peak, domain, and of one stream and one tiling. The
 last line of each must be what the question answers, and where the question refuses, the derivation
 must. With ``--latex`` the document of the network (table, formulas, derivations) goes through
-pdflatex too. docs/validation/derivations.md has what came of it.
+pdflatex too. With a state file the same command goes on where it was stopped, and writes the page
+docs/validation/derivations.md from all that the file holds.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -273,51 +277,135 @@ def compiled(text: str) -> str:
     return ""
 
 
+class _TooLong(Exception):
+    """A network takes more than its time."""
+
+
+@contextmanager
+def _limited(seconds: int) -> Iterator[None]:
+    """Seconds of this process, whatever else the machine does."""
+
+    def stop(*_: object) -> None:
+        raise _TooLong(f"more than {seconds} s")
+
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+def row(name: str, make: Callable[[], Any], latex: bool, seconds: int) -> dict[str, Any]:
+    """What is found of a network: how many of what, and what is wrong."""
+    start = time.process_time()
+    counts: Counter[str] = Counter()
+    wrong: list[str] = []
+    stage = "not traced"
+    try:
+        with _quiet(), _limited(seconds):
+            net = make()
+            stage = "stopped"
+            for part in [branch.network for branch in net.branches]:
+                counts["branches"] += 1
+                verdicts = [*judged(part)]
+                counts.update("differ" if v.wrong else v.told for v in verdicts)
+                wrong += [f"{v.what}: {v.wrong}" for v in verdicts if v.wrong]
+                if latex:
+                    pages = pages_of(part, [v.derivation for v in verdicts if v.derivation])
+                    found = compiled(pages)
+                    counts["uncompiled" if found else "compiled"] += 1
+                    wrong += [f"pdflatex: {found}"] if found else []
+    except Exception as error:
+        cause = str(error).splitlines()[0][:100] if str(error) else ""
+        wrong.append(f"{stage}: {type(error).__name__}: {cause}")
+    spent = round(time.process_time() - start, 1)
+    return {"name": name, "counts": dict(counts), "wrong": wrong, "s": spent, "commit": commit()}
+
+
+def commit() -> str:
+    """Of which code an answer is."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+#: Columns of the page: what is counted, and how it is called there.
+COLUMNS = {
+    "branches": "branches",
+    "derived": "derived",
+    "stated": "in one line",
+    "refused": "refused",
+    "differ": "differ",
+    "compiled": "documents that compile",
+    "uncompiled": "that do not",
+}
+
+
+def page(known: Mapping[str, Mapping[str, Any]], corpora: Iterable[str], seconds: int) -> str:
+    """The page, of all rows."""
+    commits = ", ".join(dict.fromkeys(r["commit"] for r in known.values()))
+    lines = [
+        "# Derivations against their questions",
+        "",
+        "Every derivation of the networks of `examples/networks`, of the models of transformers,",
+        "of the families of timm and of networks of monai and diffusers, in every branch: sizes",
+        "and fields along each axis, parameters, MACs, memory, peak, domain, a stream, a tiling.",
+        "It must end with what its question answers, and be refused where the question is; and the",
+        "document of all of them must go through pdflatex. *In one line*: the answer is stated,",
+        "there is nothing to derive.",
+        "",
+        "Written by `python -m tests.tools.derivations --latex --state FILE --write "
+        f"docs/validation/derivations.md`; a network gets {seconds} s of the processor. Code of",
+        f"{commits}.",
+    ]
+    for corpus in corpora:
+        names = [name for name, _ in CORPORA[corpus]()]
+        rows = [known[name] for name in names if name in known]
+        total = sum((Counter(r["counts"]) for r in rows), Counter[str]())
+        lines += ["", f"## {len(rows)} of {len(names)} networks: {corpus}", ""]
+        lines += [f"| network | {' | '.join(COLUMNS.values())} | |", f"|{' --- |' * 9}"]
+        for r in [{"name": "**all**", "counts": total, "wrong": []}, *rows]:
+            cells = " | ".join(str(r["counts"].get(kind, 0) or "") for kind in COLUMNS)
+            told = "; ".join(r["wrong"]).replace("|", "\\|")
+            told = f"{told[:200]} ..." if len(told) > 200 else told
+            lines.append(f"| {r['name']} | {cells} | {told} |")
+    return "\n".join([*lines, ""])
+
+
 def main() -> int:
-    """Judge, and print a line for each network."""
+    """Judge, print a row for each network, and write the page."""
     parser = argparse.ArgumentParser()
     parser.add_argument("corpora", nargs="*")
     parser.add_argument("--latex", action="store_true")
-    parser.add_argument("--skip", nargs="*", default=[], metavar="NAME")
+    parser.add_argument("--state", type=Path, help="goes on from there")
+    parser.add_argument("--most", type=int, default=10**6, help="stop after so many networks")
+    parser.add_argument("--again", nargs="*", default=[], metavar="NAME")
+    parser.add_argument("--seconds", type=int, default=600, help="a network's limit")
+    parser.add_argument("--write", type=Path, help="the page")
     words = parser.parse_intermixed_args()
     chosen = [c for c in words.corpora if c in CORPORA] or [*CORPORA]
     names = [c for c in words.corpora if c not in CORPORA]
     if words.latex and not shutil.which("pdflatex"):
         sys.exit("pdflatex is not installed: apt-get install texlive-latex-extra texlive-science")
-    total: Counter[str] = Counter()
+    lines = words.state.read_text().splitlines() if words.state and words.state.exists() else []
+    known = {made["name"]: made for made in map(json.loads, lines)}
     for corpus in chosen:
         for name, make in CORPORA[corpus]():
-            if (names and name not in names) or name in words.skip:
+            asked = name not in known or name in words.again
+            if words.most <= 0 or not asked or (names and name not in names):
                 continue
-            total.update(_row(name, make, words.latex))
-    print(", ".join(f"{count} {told}" for told, count in total.items()))
-    return bool(total["wrong"] + total["not compiled"])
-
-
-def _row(name: str, make: Callable[[], symcnn.Network], latex: bool) -> Counter[str]:
-    start = time.perf_counter()
-    counts: Counter[str] = Counter()
-    try:
-        with _quiet():
-            net = make()
-            parts = [branch.network for branch in net.branches]
-    except Exception as error:
-        print(f"{name}: not traced: {type(error).__name__}: {str(error).splitlines()[0][:100]}")
-        return Counter({"networks not traced": 1})
-    wrong = []
-    for part in parts:
-        verdicts = [*judged(part)]
-        counts.update("wrong" if v.wrong else v.told for v in verdicts)
-        wrong += [f"{v.what}: {v.wrong}" for v in verdicts if v.wrong]
-        if latex:
-            found = compiled(pages_of(part, [v.derivation for v in verdicts if v.derivation]))
-            counts["not compiled" if found else "documents compiled"] += 1
-            wrong += [f"pdflatex: {found}"] if found else []
-    told = ", ".join(f"{count} {word}" for word, count in counts.items())
-    print(f"{name}: {len(parts)} branches, {told}, {time.perf_counter() - start:.1f} s", flush=True)
-    for line in wrong:
-        print(f"    {line}", flush=True)
-    return counts + Counter({"networks": 1})
+            words.most -= 1
+            made = known[name] = row(name, make, words.latex, words.seconds)
+            told = ", ".join(f"{count} {kind}" for kind, count in made["counts"].items())
+            print(f"{name}: {told}, {made['s']} s", flush=True)
+            print(*(f"    {line}\n" for line in made["wrong"]), sep="", end="", flush=True)
+            if words.state:
+                with words.state.open("a") as file:
+                    file.write(f"{json.dumps(made)}\n")
+    if words.write:
+        words.write.write_text(page(known, chosen, words.seconds), encoding="utf-8")
+    return bool(any(made["wrong"] for made in known.values()))
 
 
 if __name__ == "__main__":
