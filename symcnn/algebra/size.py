@@ -422,6 +422,8 @@ def sharp_lower(expr: Int) -> Bound:
     """
     if (low := lower(expr)) is not None or isinstance(expr, int):
         return low
+    if (corner := _least_at_corner(expr)) is not None and corner >= 0:
+        return corner
     for mono, coeff in expr.terms.items():
         for atom, power in mono:
             if power != 1 or isinstance(atom, (Symbol, Scaled)):
@@ -440,7 +442,29 @@ def sharp_lower(expr: Int) -> Bound:
                 slack = atom.den - 1 if coeff > 0 else 0
                 ratio: Any = (atom.num - slack) * Fraction(1, atom.den)
                 return sharp_lower(rest + factor * ratio)
-    return None
+    return corner
+
+
+def _least_at_corner(expr: Size) -> Bound:
+    """The value where every size is least, if nothing falls from there: counted from their least
+    values, all terms add.
+
+    >>> N, H = Size.symbol("N"), Size.symbol("H")
+    >>> _least_at_corner(8*N*H - H), _least_at_corner(N*H - 2*H)
+    (7, None)
+    """
+    fall = [{*mono} for mono, coeff in expr.terms.items() if coeff < 0 and mono]
+    rise = [dict(mono) for mono, coeff in expr.terms.items() if coeff > 0]
+    if not all(any(all(r.get(a, 0) >= p for a, p in f) for r in rise) for f in fall):
+        return None
+    if any(a.low is None or p < 1 for mono in expr.terms for a, p in mono):
+        return None
+    moved = expr.map(lambda atom: atom.size() + (atom.low or 0))
+    if isinstance(moved, int):
+        return moved
+    if any(coeff < 0 for mono, coeff in moved.terms.items() if mono):
+        return None
+    return -(-moved.const // 1)
 
 
 def is_whole(expr: Int) -> bool:
