@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 import symcnn
 from symcnn import BadSpec, C, FloorDiv, H, N, W, nn
+from symcnn.algebra import size as sz
 from symcnn.algebra.expr import Geometric, from_sympy, maximum, minimum, scaled, to_sympy
 from symcnn.algebra.series import summation
 from symcnn.algebra.size import evaluate, symbols_of
+from symcnn.notation.broken import filled, pieces
 from symcnn.notation.latex import Notation, document, escape, formula
 from symcnn.words.code import LANGUAGES, to_code
 from symcnn.words.table import TIMES, architecture
@@ -186,12 +188,43 @@ def test_a_document_compiles(tmp_path, siunitx, floors):
     assert compiled(tmp_path, document("\n\n".join(body), siunitx=siunitx, title="A_B")) == 1
 
 
-def test_a_sum_that_is_wider_than_a_page_is_broken(tmp_path):
-    channels = [*range(3, 40, 3)]
-    pairs = itertools.pairwise(channels)
+def wide():
+    """Formulas that are wider than a page."""
+    h, w, n = (from_sympy(size) for size in (H, W, N))
+    powers = [(10**6 + d) * h**d * (w - d) for d in range(2, 16)]
+    yield 7 * n * sz.maximum(*powers)
+    yield 3 - 2 * sz.minimum(*powers)
+    yield n * (sum(powers) // (7 * 10**8))
+    yield sum(powers) * (n + h * w) ** 3
+
+
+def read(text):
+    """LaTeX of whole lines as python."""
+    for pattern, meant in [
+        (r"\\left|\\right|\\big[lr]", ""),
+        (r"(?<=\d)\\,(?=\d{3})", ""),
+        (r"\\lfloor(.*)/(.*)\\rfloor", r"((\1)//\2)"),
+        (r"\^\{(\d+)\}", r"**\1"),
+        (r"\\,", "*"),
+        (r"\\", ""),
+    ]:
+        text = re.sub(pattern, meant, text)
+    return text
+
+
+def test_formulas_that_are_wider_than_a_page_are_broken_and_stay_the_same(tmp_path):
+    rows = []
+    for expr in wide():
+        lines = filled(pieces(expr))
+        assert len(lines) > 3
+        for at in {"H": 3, "W": 5, "N": 2}, {"H": 2, "W": 40, "N": 7}:
+            assert eval(read(" ".join(lines)), {**at, "max": max, "min": min}) == evaluate(expr, at)
+        rows += [f"&{line}" for line in lines]
+    body = "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}\n"
+    pairs = itertools.pairwise(range(3, 40, 3))
     net = nn.Sequential(*(nn.Conv2d(c, d, 3, stride=1 + c % 2) for c, d in pairs))
     derived = [net.trace("N 3 H W").explain(what).to_latex() for what in ("params", "macs")]
-    assert compiled(tmp_path, document("\n".join(derived))) > 1
+    assert compiled(tmp_path, document(body + "\n".join(derived))) > 1
 
 
 # Code ----------------------------------------------------------------------------------------

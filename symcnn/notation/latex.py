@@ -6,27 +6,25 @@ shorter, floors moved by whole numbers, ``\lceil H/32 \rceil``. Nothing here com
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from sympy.printing.latex import LatexPrinter
 
 from symcnn.algebra.expr import FloorDiv, from_sympy, to_sympy
-from symcnn.algebra.factor import Floors, Product, raised, reading, shifted, spelled
-from symcnn.algebra.size import Int, Size
+from symcnn.algebra.factor import Floors, Product, raised, reading, spelled
+from symcnn.algebra.size import Int
 from symcnn.errors import BadSpec
 
 __all__ = [
     "Notation",
     "document",
     "escape",
-    "filled",
     "formula",
     "number",
+    "order_of_reading",
     "prose",
-    "terms",
     "times",
 ]
 
@@ -66,6 +64,9 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
         return self.notation.names.get(expr.name) or str(super()._print_Symbol(expr))
 
     _print_Multiple = _print_Symbol  # noqa: N815
+
+    def _print_Integer(self, expr: Any) -> str:  # noqa: N802
+        return number(int(expr), self.notation)
 
     def _print_FloorDiv(self, expr: Any, exp: str | None = None) -> str:  # noqa: N802
         num, den = expr.args
@@ -121,7 +122,7 @@ def formula(expr: Int, notation: Notation | None = None) -> str:
         return str(printer.doprint(to_sympy(written)))
     content = written.content
     words = [] if content in (1, -1) else [number(content, notation)]
-    for part, power in sorted(written.parts, key=lambda pair: _order(pair[0])):
+    for part, power in sorted(written.parts, key=lambda pair: order_of_reading(pair[0])):
         shown = reading(part)
         text = printer.doprint(shown)
         if shown.is_Add:
@@ -130,51 +131,6 @@ def formula(expr: Int, notation: Notation | None = None) -> str:
     beside = written.beside
     more = f" {'-' if beside < 0 else '+'} {number(abs(beside), notation)}" if beside else ""
     return ("- " if content == -1 else "") + r" \, ".join(words) + more
-
-
-def terms(expr: Int, notation: Notation | None = None) -> list[str]:
-    r"""The terms of a sum, each with its sign, floors moved by whole numbers.
-
-    >>> from symcnn.algebra.size import Size
-    >>> terms(Size.symbol("H") - 2*Size.symbol("W"))
-    ['H', '- 2 \\, W']
-    """
-    whole = shifted(expr)
-    if isinstance(whole, int):
-        return [number(whole, notation)]
-    found: list[str] = []
-    for mono, coeff in whole.ordered():
-        term = formula(Size({mono: coeff if coeff > 0 else -coeff}), notation)
-        sign = "-" if coeff < 0 else "+" if found else ""
-        found.append(f"{sign} {term}".strip())
-    return found
-
-
-#: What a line of a document holds, in glyphs.
-_WIDE = 48
-
-
-def filled(terms: Sequence[str], wide: int = _WIDE) -> list[str]:
-    r"""Terms in lines that are no wider than a page's, where a term is not.
-
-    >>> filled(["a", "+ bb", "- c"], wide=5)
-    ['a + bb', '- c']
-    """
-    lines: list[str] = []
-    room = 0
-    for term in terms:
-        glyphs = len(_UNSEEN.sub("", term))
-        if lines and glyphs <= room:
-            lines[-1] += f" {term}"
-            room -= glyphs
-        else:
-            lines.append(term)
-            room = wide - glyphs
-    return lines
-
-
-#: What takes no room, or next to none: commands, braces, spaces.
-_UNSEEN = re.compile(r"\\[A-Za-z]+|\\.|[{}\s]")
 
 
 def prose(text: str, share: float) -> str:
@@ -206,7 +162,8 @@ def _factor(value: Int, notation: Notation | None = None) -> str:
     return rf"\left({shown}\right)" if loose else shown
 
 
-def _order(part: Int) -> tuple[int, str]:
+def order_of_reading(part: Int) -> tuple[int, str]:
+    """Factors in the order in which they are read: the batch, then symbols, then what else."""
     text = str(part)
     return (0 if text in ("N", "B") else 1 if text.isidentifier() else 2), text.lstrip("(")
 
@@ -218,7 +175,7 @@ def number(value: int, notation: Notation | None = None) -> str:
     25\,557\,032 \num{25557032} 512
     """
     if notation is not None and notation.siunitx:
-        return rf"\num{{{value}}}"
+        return rf"{'-' if value < 0 else ''}\num{{{abs(value)}}}"
     return f"{value:,}".replace(",", r"\,") if abs(value) > 9999 else str(value)
 
 

@@ -7,9 +7,9 @@ from functools import singledispatch
 
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.factor import Floors
-from symcnn.algebra.size import Int
 from symcnn.errors import BadSpec
-from symcnn.notation.latex import Notation, document, filled, formula, terms, times
+from symcnn.notation.broken import filled, pieces, shape
+from symcnn.notation.latex import Notation, document, formula
 from symcnn.questions.cost.cost import total_macs
 from symcnn.questions.explain import explain
 from symcnn.trace.trace import Trace
@@ -74,21 +74,15 @@ def to_latex(
 
 def formulas(net: Trace, notation: Notation) -> str:
     """Output shape, parameters and MACs as an ``align*``."""
-    shape = times(map(net.simplest, net.output_dims), notation)
-    rows = [
-        rf"\text{{output}} &= {shape}",
-        rf"\text{{parameters}} &= {formula(from_sympy(net.params), notation)}",
+    rows = {
+        "output": shape([*map(net.simplest, net.output_dims)], notation),
+        "parameters": pieces(from_sympy(net.params), notation),
+        "MACs": pieces(from_sympy(total_macs(net)), notation),
+    }
+    lines = [
+        rf"\text{{{name}}} &= " + " \\\\\n&\\quad ".join(filled(row)) for name, row in rows.items()
     ]
-    macs = from_sympy(total_macs(net))
-    rows.append(rf"\text{{MACs}} &= {_broken(macs, notation)}")
-    return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
-
-
-def _broken(expr: Int, notation: Notation) -> str:
-    """A long sum over several lines."""
-    whole = formula(expr, notation)
-    lines = filled(terms(expr, notation)) if len(whole) > 120 else [whole]
-    return " \\\\\n&\\quad ".join(lines)
+    return "\\begin{align*}\n" + " \\\\\n".join(lines) + "\n\\end{align*}"
 
 
 def output_formula(net: Trace) -> str:

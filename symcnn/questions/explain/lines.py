@@ -9,9 +9,20 @@ from typing import Any
 
 from symcnn.algebra import size as sz
 from symcnn.algebra.factor import text
-from symcnn.algebra.mathml import bracketed, math, wrapped, written
+from symcnn.algebra.mathml import bracketed as between
+from symcnn.algebra.mathml import math, wrapped, written
 from symcnn.algebra.size import Floor, Int, Size, evaluate, floordiv, prod, symbols_of
-from symcnn.notation.latex import Notation, filled, formula, prose, terms
+from symcnn.notation.broken import (
+    added,
+    bracketed,
+    filled,
+    floored,
+    listed,
+    multiplied,
+    pieces,
+    too_wide,
+)
+from symcnn.notation.latex import Notation, formula, prose
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet
 from symcnn.shown import Shown
@@ -103,20 +114,7 @@ class Tree(Shown):
             )
         if self.kind == "product":
             return times.join(map(wrapped, self.parts))
-        return " ".join(self._summands(leaf, floor, times))
-
-    def _summands(self, leaf: Callable[[Int], str], floor: str, times: str) -> list[str]:
-        """The parts of a sum in some notation, all but the first with a sign."""
-        first, *others = self.parts
-        shown = [first.write(leaf, floor, times)]
-        for part in others:
-            constant: Any = part.parts[0] if part.kind == "leaf" else None
-            less = isinstance(constant, int) and constant < 0  # also where a minus is \num{-7}
-            term = leaf(-constant) if less else part.write(leaf, floor, times)
-            if not less and term[0] == "-":
-                less, term = True, term[1:].lstrip()
-            shown.append(f"- {term}" if less else f"+ {term}")
-        return shown
+        return " ".join(added([[part.write(leaf, floor, times)] for part in self.parts]))
 
     def __str__(self) -> str:
         return self.write(leaf_text, "floor((NUM)/DEN)", "*")
@@ -130,11 +128,11 @@ class Tree(Shown):
             return Tree.of("floor", *found).to_mathml()
         parts = [part.to_mathml() for part in self.parts]
         loose = [part.kind == "sum" or _loose_leaf(part) for part in self.parts]
-        inner = [bracketed(p) if b else p for p, b in zip(parts, loose, strict=True)]
+        inner = [between(p) if b else p for p, b in zip(parts, loose, strict=True)]
         if self.kind == "floor":
-            return bracketed(f"{inner[0]}<mo>/</mo>{inner[1]}", "\N{LEFT FLOOR}", "\N{RIGHT FLOOR}")
+            return between(f"{inner[0]}<mo>/</mo>{inner[1]}", "\N{LEFT FLOOR}", "\N{RIGHT FLOOR}")
         if self.kind in _EXTREMES:
-            return f"<mi>{self.kind}</mi>{bracketed('<mo>,</mo>'.join(parts))}"
+            return f"<mi>{self.kind}</mi>{between('<mo>,</mo>'.join(parts))}"
         if self.kind == "product":
             return "<mo>\N{DOT OPERATOR}</mo>".join(inner)
         terms = [parts[0]]
@@ -151,13 +149,27 @@ class Tree(Shown):
         return self.write(*_in_latex(notation))
 
     def latex_lines(self, notation: Notation) -> list[str]:
-        """The tree in LaTeX, a long sum over several lines."""
+        """The tree in LaTeX, over several lines where it is long."""
+        return filled(self.pieces(_floored(notation)))
+
+    def pieces(self, notation: Notation) -> list[str]:
+        """The tree in LaTeX in pieces after each of which a line may end."""
         whole = self.to_latex(notation)
-        if len(whole) < _LONG or self.kind not in ("leaf", "sum"):
+        if not too_wide(whole):
             return [whole]
         if self.kind == "leaf":
-            return filled(terms(self.parts[0], _floored(notation)))
-        return filled(self._summands(*_in_latex(notation)))
+            return pieces(self.parts[0], notation)
+        inner = [part.pieces(notation) for part in self.parts]
+        if self.kind in _EXTREMES:
+            return listed(rf"\{self.kind}", inner)
+        if self.kind == "floor":
+            num, den = inner
+            return floored(num, den, notation)
+        if self.kind == "sum":
+            return added(inner)
+        loose = [part.kind == "sum" or _loose_leaf(part) for part in self.parts]
+        factors = [bracketed(p) if b else p for p, b in zip(inner, loose, strict=True)]
+        return multiplied(factors, r"\cdot")
 
 
 def _floored(notation: Notation) -> Notation:
@@ -175,9 +187,6 @@ def _in_latex(notation: Notation) -> tuple[Callable[[Int], str], str, str]:
     }[notation.floors]
     return lambda expr: formula(expr, notation), floor, r" \cdot "
 
-
-#: LaTeX of so many characters may not fit on a line.
-_LONG = 240
 
 #: Minimum and maximum, of formulas and of numbers.
 _EXTREMES: dict[str, tuple[Callable[..., Int], Callable[..., Any]]] = {
@@ -207,6 +216,12 @@ class Ends(Shown):
         """The interval in LaTeX."""
         first, last = self.first.to_latex(notation), self.last.to_latex(notation)
         return first if self.first == self.last else rf"{first} \;\ldots\; {last}"
+
+    def pieces(self, notation: Notation) -> list[str]:
+        """The interval in LaTeX in pieces after each of which a line may end."""
+        notation = _floored(notation)
+        first, last = (end.pieces(notation) for end in (self.first, self.last))
+        return first if self.first == self.last else multiplied([first, last], r"\;\ldots\;")
 
 
 def leaf_text(expr: Int) -> str:
@@ -267,10 +282,12 @@ class Line(Shown):
         if isinstance(self.content, Tree):
             return self.content.latex_lines(notation)
         if isinstance(self.content, Ends):
-            return [self.content.to_latex(notation)]
+            return filled(self.content.pieces(notation))
         if isinstance(self.content, InputSet):
             return [prose(self.content.describe(), 0.8)]
-        return [r",\quad ".join(_latex_relation(c, notation) for c in self.content)]
+        conditions = [_latex_relation(condition, notation) for condition in self.content]
+        commas = [[*shown[:-1], rf"{shown[-1]},\quad"] for shown in conditions[:-1]]
+        return filled([piece for shown in (*commas, *conditions[-1:]) for piece in shown])
 
 
 def _relation(requirement: Requirement) -> str:
@@ -297,9 +314,9 @@ def _mathml_relation(requirement: Requirement) -> str:
     return wrapped(f"{written(lhs)}<mo>{sign[relation]}</mo>{written(rhs)}")
 
 
-def _latex_relation(requirement: Requirement, notation: Notation) -> str:
+def _latex_relation(requirement: Requirement, notation: Notation) -> list[str]:
     if not isinstance(requirement, Condition):
-        return prose(str(requirement), 0.8)
+        return [prose(str(requirement), 0.8)]
     lhs, relation, rhs = _facing(requirement)
     sign = {"=": "=", ">=": r"\ge", "<=": r"\le"}[relation]
-    return f"{formula(lhs, notation)} {sign} {formula(rhs, notation)}"
+    return multiplied([pieces(lhs, notation), pieces(rhs, notation)], sign)
