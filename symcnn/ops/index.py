@@ -35,6 +35,7 @@ from symcnn.algebra.size import (
 )
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.ops import values, work
+from symcnn.ops.operation import Operation
 from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.pointwise import broadcast_dims, fits
 from symcnn.ops.registry import (
@@ -252,6 +253,13 @@ def _set(input: SymbolicTensor, index: Any, value: Any, *args: object, **kwargs:
 
 
 setitem = rule("setitem", "__setitem__", "index_put", saves=views.same)(_set)
+
+
+@partial(Operation, "setitem", saves=views.same, empty=True)
+def part_written(input: SymbolicTensor, part: SymbolicTensor) -> Result:
+    """A tensor of which a view, `part`, was written to: its shape stays."""
+    everything = tuple((None, IDENTITY) for _ in input.dims)
+    return elementwise(input, others=((part, everything),))
 
 
 def _written(x: SymbolicTensor, picked: Result, value: SymbolicTensor) -> Axes:

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from symcnn.algebra.axis import IDENTITY
 from symcnn.algebra.size import Int, Max, Size, evaluate, every_atom, prod, symbols_of
 from symcnn.algebra.substitute import replaced
 from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError, UnsupportedOperation
@@ -56,14 +55,15 @@ from symcnn.frontends.torch.where import caller, custom_function
 from symcnn.frontends.torch.writes import Writes
 from symcnn.lazy import cached_property
 from symcnn.ops.dtypes import result_type
+from symcnn.ops.index import part_written
 from symcnn.ops.operation import TARGETS, Operation, record_of
-from symcnn.ops.registry import as_sizes, same_axes
+from symcnn.ops.registry import as_sizes
 from symcnn.ops.storage.views import shares_memory
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet
 from symcnn.trace.branches import negation
-from symcnn.trace.graph import OPS, Constant, Node, Parameter, Result, SymbolicTensor, tree_map
-from symcnn.trace.tape import Attempt, Guard, Tape, current_tape, entails, record
+from symcnn.trace.graph import OPS, Constant, Node, Parameter, SymbolicTensor, tree_map
+from symcnn.trace.tape import Attempt, Guard, Tape, current_tape, entails
 
 __all__ = ["Tracer"]
 
@@ -310,19 +310,13 @@ class Tracer(Values, TorchFunctionMode):
         target._value, target._number = result._value, result._number
         part, base = target._value, target._base
         while base is not None:
-            base._value = self._with_part(base._value, part)
+            base._value = part_written(base._value, part)
             part, base = base._value, base._base
         return target
 
-    def _with_part(self, base: SymbolicTensor, part: SymbolicTensor) -> SymbolicTensor:
-        """A tensor of which a view was written to."""
-        everything = tuple((None, IDENTITY) for _ in base.dims)
-        changed = Result((base.dims,), same_axes(base.ndim), others=((part, everything),))
-        return record("setitem", (base, part), changed).outputs[0]
-
     def joined(self, whole: object, part: TracedTensor) -> TracedTensor:
         """A tensor, traced or real, of which a traced one is part."""
-        return TracedTensor.of(self._with_part(self.unwrap(whole), part._value), self)
+        return TracedTensor.of(part_written(self.unwrap(whole), part._value), self)
 
     def method(self, name: str, *args: Any, inplace: bool = False, **kwargs: Any) -> Any:
         """Run the rule of a tensor method."""

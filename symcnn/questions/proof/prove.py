@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import and_
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from symcnn.algebra.factor import factors, text
 from symcnn.algebra.size import Int, Scaled, Size, Symbol, evaluate, prod, sole_atom, symbols_of
@@ -294,8 +294,9 @@ class _Proving:
             meant = result.shapes[number][axis]
             same = fresh.back(meant) == dim
             where = documented.get(axis - node.outputs[0].ndim) if number == 0 else None
-            wanted: Sequence[Requirement] = where or [Condition(meant, "==", dim)]
-            statement = self.stated(wanted, {} if where else fresh.means)
+            factors, asked = fresh.in_factors(meant, dim)
+            means = {} if where else fresh.means | factors
+            statement = self.stated(where or asked, means)
             if where is not None:
                 verdict = self.decide(where, {})
                 says = f"{says}, as torch's documentation says"
@@ -341,11 +342,11 @@ class _Proving:
 
     def _macs(self, node: Node, result: Result, fresh: _Fresh) -> Claim:
         says = f"MACs are {text(result.macs)}{fresh.meanings(result.macs)}"
-        same = Condition(result.macs, "==", node.result.macs)
-        statement = self.stated([same], fresh.means)
+        factors, asked = fresh.in_factors(result.macs, node.result.macs)
+        statement = self.stated(asked, fresh.means | factors)
         if fresh.back(result.macs) == node.result.macs:
             return Claim("macs", node.name, says, "proved", "normal form", statement)
-        return Claim("macs", node.name, says, *self.test([same], fresh.means), statement)
+        return Claim("macs", node.name, says, *self.test(asked, fresh.means), statement)
 
     def _by_numbers(
         self, node: Node, says: str, number: int, axis: int, dim: Int, reason: str
@@ -586,18 +587,22 @@ class _Fresh:
         parts: Parts,
         sizes: Mapping[str, int] | None = None,
     ) -> None:
-        self.node, self.parts, self.sizes = node, parts, sizes
+        self.node, self.parts, self.sizes, self.taken = node, parts, sizes, taken
         self.seen = parts is _seen and sizes is None  # no size is hidden from the rule
         self.names: dict[Size, Size] = {}
         self.means: dict[str, Size] = {}
         if sizes is None:
             dims = (d for t in node.inputs for d in t.dims if isinstance(d, Size))
             for part in dict.fromkeys(p for d in dims for p in parts(d)[0] if not _is_symbol(p)):
-                name = f"x{len(self.names)}"
-                while name in taken:
-                    name += "_"
+                name = self._unused(f"x{len(self.names)}")
                 self.names[part] = Size.symbol(name)
                 self.means[name] = part
+
+    def _unused(self, name: str) -> str:
+        """A name that no size of the network has."""
+        while name in self.taken:
+            name += "_"
+        return name
 
     def run(self, known: Tape | None = None) -> Result:
         """What the rule answers, given what is `known` of the sizes. Raises what it raises."""
@@ -651,6 +656,27 @@ class _Fresh:
         """The expression with the sizes that the fresh ones mean."""
         return expr.subs(self.means) if isinstance(expr, Size) else expr
 
+    def in_factors(self, made: Int, dim: Int) -> tuple[dict[str, Size], list[Condition]]:
+        """``made == dim`` factor by factor: names of what they are, and what to ask of them.
+
+        Products of equal factors are equal. A floor or maximum of `made` is one of `dim`, at what
+        the fresh sizes mean: asked for each, a product follows without arithmetic of products.
+        """
+        same = Condition(made, "==", dim)
+        if not _is_product(made) or not isinstance(dim, Size) or self.back(made) != dim:
+            return {}, [same]
+        floors = [atom for atom in dim.atoms() if not isinstance(atom, Symbol)]
+        named = {atom: Size.symbol(self._unused(f"factor{i}")) for i, atom in enumerate(floors)}
+
+        def short(expr: Int) -> Int:
+            """The expression, of names of factors."""
+            return expr.map(lambda a: named.get(a, a.size())) if isinstance(expr, Size) else expr
+
+        parts = [atom.size() for atom in made.atoms() if not isinstance(atom, Symbol)]
+        each = [Condition(part, "==", short(self.back(part))) for part in parts]
+        means = {str(name): atom.size() for atom, name in named.items()}
+        return means, [*each, Condition(made, "==", short(dim))]
+
     def meanings(self, expr: Int) -> str:
         """What the fresh sizes of an expression mean, for reading."""
         used = [n for n in self.means if n in symbols_of(expr)]
@@ -678,6 +704,13 @@ def _has_scale(dim: Int) -> bool:
 
 def _is_view(node: Node) -> bool:
     return node.call is not None and node.call.rule is reshaped
+
+
+def _is_product(dim: Int) -> TypeGuard[Size]:
+    """Whether a size has products of sizes in it."""
+    if not isinstance(dim, Size):
+        return False
+    return any(sum(power for _, power in term) > 1 for term in dim.terms)
 
 
 def _is_symbol(dim: Size) -> bool:
