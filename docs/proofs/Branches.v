@@ -64,3 +64,37 @@ Proof.
   - intros H. split; intros z Hz; [apply (H z q) | apply (H p z)]; auto.
   - intros [A B] x y [Hx Hy]. auto.
 Qed.
+
+(** A union of networks: on the sizes [D i], what part i answers. *)
+Definition answers {X V : Type} (D : nat -> X -> Prop) (F : nat -> X -> V) (x : X) (v : V) : Prop :=
+  exists i, D i x /\ F i x = v.
+
+(** Parts without a common size answer once. *)
+Theorem union_answers_once :
+  forall (X V : Type) (D : nat -> X -> Prop) (F : nat -> X -> V),
+  (forall i k x, D i x -> D k x -> i = k) ->
+  forall x v w, answers D F x v -> answers D F x w -> v = w.
+Proof.
+  intros X V D F H x v w (i & Di & Vi) (k & Dk & Vk). rewrite <- (H i k x Di Dk) in Vk.
+  rewrite <- Vi, <- Vk. reflexivity.
+Qed.
+
+(** One form holds for the union exactly where it is each part's on that part's sizes. *)
+Theorem union_has_one_form :
+  forall (X V : Type) (D : nat -> X -> Prop) (F : nat -> X -> V) (G : X -> V),
+  (forall x v, answers D F x v -> v = G x) <-> (forall i x, D i x -> F i x = G x).
+Proof.
+  intros X V D F G. split.
+  - intros H i x Di. apply H. exists i. auto.
+  - intros H x v (i & Di & Vi). rewrite <- Vi. apply H, Di.
+Qed.
+
+(** The solutions of the union are those of the parts, each within its own sizes. *)
+Theorem union_of_solutions :
+  forall (X V : Type) (D : nat -> X -> Prop) (F : nat -> X -> V) (wanted : V -> Prop) x,
+  (exists v, answers D F x v /\ wanted v) <-> (exists i, D i x /\ wanted (F i x)).
+Proof.
+  intros X V D F wanted x. split.
+  - intros (v & (i & Di & Vi) & Wv). exists i. rewrite Vi. auto.
+  - intros (i & Di & Wi). exists (F i x). split; [exists i|]; auto.
+Qed.
