@@ -17,28 +17,29 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import and_
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from symcnn.algebra.factor import factors, text
-from symcnn.algebra.size import Int, Scaled, Size, Symbol, evaluate, prod, sole_atom, symbols_of
+from symcnn.algebra.size import Int, Scaled, Size, evaluate, prod, symbols_of
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
 from symcnn.lazy import cached_property
 from symcnn.ops.shape import reshaped, under_what_is_known
 from symcnn.questions.cost.cost import total_macs
 from symcnn.questions.inputs.domain import assignment, first_failure
 from symcnn.questions.proof.documented import stated_in_documentation
+from symcnn.questions.proof.layer import WAYS, Fresh, is_symbol, seen
 from symcnn.questions.proof.smt import STEPS, Statement, ask
 from symcnn.sets.condition import Condition, Requirement, decide_syntactically, substituted
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.shown import Shown
 from symcnn.trace.assume import Assumptions
-from symcnn.trace.graph import Node, Result, SymbolicTensor
+from symcnn.trace.graph import Node, Result
 from symcnn.trace.tape import Tape
 from symcnn.trace.trace import Trace
 
@@ -258,12 +259,12 @@ class _Proving:
 
     def node(self, node: Node) -> Iterator[Claim]:
         """The induction step of one node: with as little seen of its sizes as will do."""
-        found: tuple[int, _Fresh, Result, list[Claim]] | None = None
+        found: tuple[int, Fresh, Result, list[Claim]] | None = None
         reason = ""
-        for parts, known in _WAYS:
-            if parts is _seen and not _is_view(node):
+        for parts, known in WAYS:
+            if parts is seen and not _is_view(node):
                 break
-            fresh = _Fresh(node, frozenset(self.net.symbols), parts)
+            fresh = Fresh(node, frozenset(self.net.symbols), parts)
             try:
                 result = fresh.run(self._known_before(node, fresh) if known else None)
             except Exception as error:
@@ -287,7 +288,7 @@ class _Proving:
         if node.result.macs != 0 or result.macs != 0:
             yield self._macs(node, result, fresh)
 
-    def _sizes(self, node: Node, fresh: _Fresh, result: Result) -> Iterator[Claim]:
+    def _sizes(self, node: Node, fresh: Fresh, result: Result) -> Iterator[Claim]:
         """What the rule answers on fresh sizes against the closed forms."""
         documented = stated_in_documentation(node)
         for number, axis, dim, says in _said(node):
@@ -303,7 +304,7 @@ class _Proving:
             elif same and fresh.seen:  # no more than the trace knew: the law of a view decides
                 verdict = self._kept(node)
                 says = f"{says}: as many elements as before"
-            elif same and (isinstance(meant, int) or _is_symbol(meant)):
+            elif same and (isinstance(meant, int) or is_symbol(meant)):
                 verdict = "proved", "identity"
             else:
                 if same and _has_scale(meant):  # nothing is simplified through a float scale
@@ -330,7 +331,7 @@ class _Proving:
             return "proved", "isl"
         return self.decide([Condition(have, "==", want)], {})
 
-    def _known_before(self, node: Node, fresh: _Fresh) -> Tape:
+    def _known_before(self, node: Node, fresh: Fresh) -> Tape:
         """What the layers before require: a rule may rest on it, as it did in the trace."""
         guards = [g for g in self.net.guards if g.after < self.net.position(node)]
         equal = [Condition(Size.symbol(n), "==", value) for n, value in fresh.means.items()]
@@ -340,7 +341,7 @@ class _Proving:
             domain = domain if met is None else domain & met
         return Tape(assumptions=Assumptions(domain))
 
-    def _macs(self, node: Node, result: Result, fresh: _Fresh) -> Claim:
+    def _macs(self, node: Node, result: Result, fresh: Fresh) -> Claim:
         says = f"MACs are {text(result.macs)}{fresh.meanings(result.macs)}"
         factors, asked = fresh.in_factors(result.macs, node.result.macs)
         statement = self.stated(asked, fresh.means | factors)
@@ -354,7 +355,7 @@ class _Proving:
         """A rule that takes no fresh symbols is asked at numbers."""
         for count, sizes in enumerate(self.samples):
             try:
-                made = _Fresh(node, frozenset(), _seen, sizes).run().shapes[number][axis]
+                made = Fresh(node, frozenset(), seen, sizes).run().shapes[number][axis]
             except Exception as error:
                 why = f"its rule takes neither symbols ({reason}) nor numbers ({_words(error)})"
                 return Claim("size", node.name, says, "open", why)
@@ -447,7 +448,7 @@ class _Proving:
 
     # the whole
 
-    def _require(self, requirement: Requirement, fresh: _Fresh) -> None:
+    def _require(self, requirement: Requirement, fresh: Fresh) -> None:
         """Note where a layer's own requirement holds, as a set of the network's sizes."""
         if decide_syntactically(requirement):
             return
@@ -540,154 +541,7 @@ def _said(node: Node) -> Iterator[tuple[int, int, Int, str]]:
             yield number, axis, dim, f"size{which} is {text(dim)}"
 
 
-# One layer ---------------------------------------------------------------------------------------
-
-
 _DOUBT = ("proved", "tested", "open", "wrong")
-
-Parts = Callable[[Size], tuple[tuple[Size, ...], int]]  # a size as factors, and a number
-
-
-def _whole(dim: Size) -> tuple[tuple[Size, ...], int]:
-    return (dim,), 1
-
-
-def _factors(dim: Size) -> tuple[tuple[Size, ...], int]:
-    try:
-        return factors(dim)
-    except ValueError:
-        return _whole(dim)
-
-
-def _seen(_: Size) -> tuple[tuple[Size, ...], int]:
-    return (), 1
-
-
-#: How much a rule may see of its sizes, and whether it is told what the layers before require: the
-#: least first.
-_WAYS: tuple[tuple[Parts, bool], ...] = (
-    (_whole, False),
-    (_whole, True),
-    (_factors, False),
-    (_seen, True),
-)
-
-
-class _Fresh:
-    """A node's rule on sizes that are symbols of their own: x0, x1, ... for what `means` says.
-
-    `parts` says what of a size gets a symbol: the whole of it, or every factor by itself, where the
-    rule must divide. With `sizes`, on numbers.
-    """
-
-    def __init__(
-        self,
-        node: Node,
-        taken: frozenset[str],
-        parts: Parts,
-        sizes: Mapping[str, int] | None = None,
-    ) -> None:
-        self.node, self.parts, self.sizes, self.taken = node, parts, sizes, taken
-        self.seen = parts is _seen and sizes is None  # no size is hidden from the rule
-        self.names: dict[Size, Size] = {}
-        self.means: dict[str, Size] = {}
-        if sizes is None:
-            dims = (d for t in node.inputs for d in t.dims if isinstance(d, Size))
-            for part in dict.fromkeys(p for d in dims for p in parts(d)[0] if not _is_symbol(p)):
-                name = self._unused(f"x{len(self.names)}")
-                self.names[part] = Size.symbol(name)
-                self.means[name] = part
-
-    def _unused(self, name: str) -> str:
-        """A name that no size of the network has."""
-        while name in self.taken:
-            name += "_"
-        return name
-
-    def run(self, known: Tape | None = None) -> Result:
-        """What the rule answers, given what is `known` of the sizes. Raises what it raises."""
-        call = self.node.call
-        if call is None:
-            raise UnrecordedError
-        args, kwargs = self._put(call.args), self._put(dict(call.kwargs))
-        with known.running() if known is not None else nullcontext():
-            result = call.rule(*args, **kwargs)
-        if not isinstance(result, Result):
-            from symcnn.algebra.expr import from_sympy
-
-            result = Result((tuple(map(from_sympy, result)),))
-        return result
-
-    def _put(self, value: Any) -> Any:
-        if isinstance(value, SymbolicTensor):
-            return self._tensor(value)
-        if isinstance(value, Size):
-            return self._size(value)
-        if isinstance(value, dict):
-            return {key: self._put(v) for key, v in value.items()}
-        if isinstance(value, slice):
-            return slice(*map(self._put, (value.start, value.stop, value.step)))
-        if type(value) in (tuple, list):
-            return type(value)(self._put(v) for v in value)
-        return value
-
-    def _size(self, dim: Int) -> Int:
-        if isinstance(dim, int):
-            return dim
-        if self.sizes is not None:
-            return int(evaluate(dim, self.sizes))
-        if not self.names:
-            return dim
-        found, content = self.parts(dim)
-        return content * prod(self.names.get(part, part) for part in found)
-
-    def _tensor(self, t: SymbolicTensor) -> SymbolicTensor:
-        dims = tuple(map(self._size, t.dims))
-        if dims == t.dims:
-            return t
-        made = object.__new__(type(t))
-        for cls in type(t).__mro__:
-            for slot in getattr(cls, "__slots__", ()):
-                setattr(made, slot, getattr(t, slot))
-        made.dims = dims
-        return made
-
-    def back(self, expr: Int) -> Int:
-        """The expression with the sizes that the fresh ones mean."""
-        return expr.subs(self.means) if isinstance(expr, Size) else expr
-
-    def in_factors(self, made: Int, dim: Int) -> tuple[dict[str, Size], list[Condition]]:
-        """``made == dim`` factor by factor: names of what they are, and what to ask of them.
-
-        Products of equal factors are equal. A floor or maximum of `made` is one of `dim`, at what
-        the fresh sizes mean: asked for each, a product follows without arithmetic of products.
-        """
-        same = Condition(made, "==", dim)
-        if not _is_product(made) or not isinstance(dim, Size) or self.back(made) != dim:
-            return {}, [same]
-        floors = [atom for atom in dim.atoms() if not isinstance(atom, Symbol)]
-        named = {atom: Size.symbol(self._unused(f"factor{i}")) for i, atom in enumerate(floors)}
-
-        def short(expr: Int) -> Int:
-            """The expression, of names of factors."""
-            return expr.map(lambda a: named.get(a, a.size())) if isinstance(expr, Size) else expr
-
-        parts = [atom.size() for atom in made.atoms() if not isinstance(atom, Symbol)]
-        each = [Condition(part, "==", short(self.back(part))) for part in parts]
-        means = {str(name): atom.size() for atom, name in named.items()}
-        return means, [*each, Condition(made, "==", short(dim))]
-
-    def meanings(self, expr: Int) -> str:
-        """What the fresh sizes of an expression mean, for reading."""
-        used = [n for n in self.means if n in symbols_of(expr)]
-        return f" at {', '.join(f'{n} = {text(self.means[n])}' for n in used)}" if used else ""
-
-
-class UnrecordedError(Exception):
-    """The node does not know how its rule was called."""
-
-    def __str__(self) -> str:
-        return "made without a rule"
 
 
 def _has_scale(dim: Int) -> bool:
@@ -704,17 +558,6 @@ def _has_scale(dim: Int) -> bool:
 
 def _is_view(node: Node) -> bool:
     return node.call is not None and node.call.rule is reshaped
-
-
-def _is_product(dim: Int) -> TypeGuard[Size]:
-    """Whether a size has products of sizes in it."""
-    if not isinstance(dim, Size):
-        return False
-    return any(sum(power for _, power in term) > 1 for term in dim.terms)
-
-
-def _is_symbol(dim: Size) -> bool:
-    return isinstance(sole_atom(dim), Symbol)
 
 
 def _words(error: Exception) -> str:
