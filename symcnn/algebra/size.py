@@ -411,10 +411,15 @@ def _as_ratio(scale: float) -> Fraction | None:
     return near if same else None
 
 
+_SPLITS = 64  # arguments of maxima within maxima that one bound may look at: each doubles the work
+
+
 @lru_cache(maxsize=4096, typed=True)
-def sharp_lower(expr: Int) -> Bound:
+def sharp_lower(expr: Int, splits: int = _SPLITS) -> Bound:
     """A tighter lower bound than `lower`: a floor differs from its ratio by less than 1, so equal
     slopes cancel.
+
+    splits: how many arguments of maxima, one in the other, are tried before the bound is None.
 
     >>> H = Size.symbol("H")
     >>> lower(H - 2*(H//2)), sharp_lower(H - 2*(H//2)), sharp_lower(2*(H//2) - H)
@@ -433,7 +438,9 @@ def sharp_lower(expr: Int) -> Bound:
             rest = expr - Size({mono: coeff})
             factor = polynomial({tuple(ap for ap in mono if ap[0] is not atom): coeff})
             if isinstance(atom, Max):
-                bounds = [sharp_lower(rest + factor * a) for a in atom.args]
+                if (left := splits // len(atom.args)) < 1:
+                    return corner
+                bounds = [sharp_lower(rest + factor * a, left) for a in atom.args]
                 known = [b for b in bounds if b is not None]
                 if coeff > 0:
                     return max(known, default=None)
@@ -441,7 +448,7 @@ def sharp_lower(expr: Int) -> Bound:
             if isinstance(atom, Floor) and type(atom.den) is int:
                 slack = atom.den - 1 if coeff > 0 else 0
                 ratio: Any = (atom.num - slack) * Fraction(1, atom.den)
-                return sharp_lower(rest + factor * ratio)
+                return sharp_lower(rest + factor * ratio, splits)
     return corner
 
 
