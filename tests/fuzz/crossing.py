@@ -19,7 +19,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import islice, product
+from itertools import product
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -39,7 +39,7 @@ from tests.fuzz.torch_samples import (
     Resizer,
     is_empty,
     operations,
-    quietly,
+    samples,
     shapes_of,
 )
 
@@ -195,7 +195,7 @@ def _calls(name: str) -> Iterator[tuple[Any, tuple[Any, ...], dict[str, Any]]]:
     dtype = next((d for d in _DTYPES if d in op.supported_dtypes("cpu")), None)
     if dtype is None:
         return
-    for number, sample in enumerate(islice(quietly(op.sample_inputs("cpu", dtype)), 40)):
+    for number, sample in enumerate(samples(op, dtype, 40)):
         args, kwargs = (sample.input, *sample.args), dict(sample.kwargs)
         if is_empty((args, kwargs)):
             continue

@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
 from random import Random
 from typing import Any
 
@@ -28,7 +27,7 @@ from tests.fuzz.torch_samples import (
     Resizer,
     is_empty,
     operations,
-    quietly,
+    samples,
     shapes_of,
     written_out,
 )
@@ -90,7 +89,7 @@ def _usable(op: Any) -> bool:
 @lru_cache(maxsize=1024)
 def _samples(number: int) -> list[Any]:
     op = _every_operation()[number]
-    found = islice(quietly(op.sample_inputs("cpu", torch.float32)), _SAMPLES)
+    found = samples(op, torch.float32, _SAMPLES)
     return [s for s in found if not is_empty(((s.input, *s.args), s.kwargs))]
 
 

@@ -8,9 +8,7 @@ where one operand is cast to another dtype, so are those of the promoted result.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,7 +16,7 @@ import torch
 from symcnn.errors import DataDependent, SymcnnError, UnsupportedOperation
 from symcnn.trace.graph import OPS, SymbolicTensor
 from symcnn.trace.tape import Tape
-from tests.fuzz.torch_samples import operations, reordered
+from tests.fuzz.torch_samples import operations, reordered, samples
 
 if TYPE_CHECKING:
     from torch.testing._internal.opinfo.core import OpInfo
@@ -46,7 +44,7 @@ def check_dtypes(op: OpInfo, name: str, count: int = 2) -> Verdict:
     for dtype in TRIED:
         if dtype not in op.supported_dtypes("cpu"):
             continue
-        for sample in islice(_quietly(op.sample_inputs("cpu", dtype)), count):
+        for sample in samples(op, dtype, count):
             args = (sample.input, *sample.args)
             _compare(verdict, op, name, args, sample.kwargs)
             if len(args) > 1 and all(isinstance(a, torch.Tensor) for a in args[:2]):
@@ -54,12 +52,6 @@ def check_dtypes(op: OpInfo, name: str, count: int = 2) -> Verdict:
                     mixed = (args[0], args[1].to(other), *args[2:])
                     _compare(verdict, op, name, mixed, sample.kwargs)
     return verdict
-
-
-def _quietly(samples: Any) -> Iterator[Any]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield from samples
 
 
 def _compare(verdict: Verdict, op: OpInfo, name: str, args: Any, kwargs: Any) -> None:
