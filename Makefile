@@ -8,7 +8,7 @@ LIBRARY := $(VENV)/.library
 INSTALLED := $(VENV)/.installed
 PROPERTIES := expr.py sets.py axis.py nn.py solve.py torch_samples.py solve_wishes.py \
   solve_layer.py solve_choices.py solve_diagnose.py solve_networks.py cost.py cost_backward.py \
-  cost_memory.py cost_compare.py receptive_field.py
+  cost_memory.py cost_compare.py receptive_field.py networks.py
 
 PAGE := symcnn/words/page
 

@@ -1,7 +1,9 @@
+import gc
 import importlib.util
 import os
+import runpy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,6 +12,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
+
+#: Workers are as many as cores: torch's own threads would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 #: Programs that need what tests do not: the tests of each import what they look at.
 collect_ignore = ["tools", "benchmarks"]
@@ -29,6 +34,14 @@ def no_isl_outside_of_questions() -> None:
     _meter.stop()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def no_garbage_of_other_files() -> Iterator[None]:
+    """Networks of a file of tests go with it, and what stays is not looked through again."""
+    yield
+    gc.collect()
+    gc.freeze()
+
+
 def load_example(file: str) -> ModuleType:
     """A module of examples/networks."""
     path = ROOT / "examples" / "networks" / f"{file}.py"
@@ -39,6 +52,19 @@ def load_example(file: str) -> ModuleType:
     sys.modules[file] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """``printed("examples/papers.py")`` is what a script prints, run here: torch is loaded."""
+
+    def run(script: str) -> str:
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(sys, "path", [str((ROOT / script).parent), *sys.path])
+        runpy.run_path(script, run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 
 import pytest
 from click.testing import CliRunner
@@ -24,11 +22,8 @@ def shown():
 
 
 @pytest.mark.parametrize(("script", "output"), [*shown()])
-def test_a_page_shows_what_the_example_prints(script, output):
-    run = subprocess.run(
-        [sys.executable, script], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert run.stdout.rstrip() == output.rstrip()
+def test_a_page_shows_what_the_example_prints(script, output, printed):
+    assert printed(script).rstrip() == output.rstrip()
 
 
 def commands():

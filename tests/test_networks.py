@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 import symcnn
 from symcnn import H, InvalidInput, W
@@ -34,6 +35,8 @@ NETWORKS = {
     "unet": ("unet:unet", 3),
     "unet_valid": ("unet:unet_valid", 1),
 }
+#: So many sizes of each are tried; in the long run, thousands.
+SIZES = max(30, settings().max_examples // 10)
 DEEP = ("inception_v3", "densenet121", "googlenet", "resnet101", "resnet152")
 
 
@@ -71,8 +74,7 @@ def test_random_sizes_give_torchs_shape_or_both_raise(name, traced):
     draw = random.Random(name)
     domain = net.valid_inputs()
     least = domain.smallest()
-    count = 40 if name in DEEP else 200
-    for i in range(count):
+    for i in range(SIZES // 2 if name in DEEP else SIZES):
         near = [max(1, s + draw.randint(-3, 40)) for s in least]
         h, w = near if i % 2 else (draw.randint(1, 300), draw.randint(1, 300))
         n = draw.choice((1, 2))
