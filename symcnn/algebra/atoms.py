@@ -74,9 +74,9 @@ class Part(Atom):
             )
         return q.numerator
 
-    def subs(self, values: Mapping[str, Int]) -> Int:
+    def subs(self, values: Mapping[str, Int]) -> Int | None:
         if self.name not in values:
-            return self.size()
+            return None
         value = values[self.name]
         if isinstance(value, (int, Fraction)):
             return int(self.at({self.name: value}))
@@ -139,7 +139,9 @@ class Sum(Atom):
         count = evaluate(self.count, values)
         return collapsed(sum(self.term.at({**values, self.index: i}) for i in range(count)))
 
-    def subs(self, values: Mapping[str, Int]) -> Int:
+    def subs(self, values: Mapping[str, Int]) -> Int | None:
+        if symbols_of(self.size()).isdisjoint(values):
+            return None
         inner = {name: value for name, value in values.items() if name != self.index}
         taken = symbols_of(*inner.values())
         if self.index in taken:  # what is put in speaks of another index of this name
@@ -269,8 +271,9 @@ class Scaled(Atom):
     def args(self) -> tuple[Int, ...]:
         return (self.arg,)
 
-    def subs(self, values: Mapping[str, Int]) -> Int:
-        return FUNCTIONS["scaled"](self.arg.subs(values), self.scale)
+    def subs(self, values: Mapping[str, Int]) -> Int | None:
+        arg = self.arg.subs(values)
+        return None if arg is self.arg else FUNCTIONS["scaled"](arg, self.scale)
 
 
 # Questions -----------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import starmap
 from math import lcm
+from operator import is_
 from typing import Any, ClassVar, Union
 
 __all__ = [
@@ -86,10 +87,13 @@ class Atom:
         """Its value."""
         raise NotImplementedError
 
-    def subs(self, values: Mapping[str, Int]) -> Int:
-        """The function of its arguments, with symbols replaced in them, in normal form."""
-        new = (a if isinstance(a, int) else a.subs(values) for a in self.args)
-        return FUNCTIONS[self.function](*new)
+    def subs(self, values: Mapping[str, Int]) -> Int | None:
+        """The function of its arguments, with symbols replaced in them, in normal form; None where
+        none of the symbols stands in them.
+        """
+        old = self.args
+        new = [a if isinstance(a, int) else a.subs(values) for a in old]
+        return None if all(map(is_, new, old)) else FUNCTIONS[self.function](*new)
 
     def size(self) -> Size:
         """The expression that is just this atom."""
@@ -136,8 +140,8 @@ class Symbol(Atom):
     def at(self, values: Mapping[str, int]) -> int:
         return values[self.name]
 
-    def subs(self, values: Mapping[str, Int]) -> Int:
-        return values[self.name] if self.name in values else self.size()
+    def subs(self, values: Mapping[str, Int]) -> Int | None:
+        return values.get(self.name)
 
     def __reduce__(self) -> Any:
         return Symbol, (self.name, self.low, self.integer, self.payload)
@@ -266,8 +270,25 @@ class Size:
         return total if type(total) is int else collapsed(total)  # type: ignore[return-value]
 
     def subs(self, values: Mapping[str, Int]) -> Int:
-        """The expression with symbols replaced, in normal form again."""
-        return self.map(lambda atom: atom.subs(values))
+        """The expression with symbols replaced, in normal form again; itself where none of them
+        stands in it.
+        """
+        whole: dict[Monomial, Coeff] = {}
+        same = True
+        for mono, coeff in self.terms.items():
+            moved = [atom.subs(values) for atom, _ in mono]
+            kept = tuple([x for x, new in zip(mono, moved, strict=True) if new is None])
+            if len(kept) == len(mono):
+                whole[mono] = whole.get(mono, 0) + coeff
+                continue
+            same = False
+            image: Any = Size({kept: coeff}) if kept else coeff
+            for (_, power), new in zip(mono, moved, strict=True):
+                if new is not None:
+                    image = image * _power(new, power)
+            for m, c in image.terms.items() if isinstance(image, Size) else (((), image),):
+                whole[m] = whole.get(m, 0) + c
+        return self if same else polynomial({m: c for m, c in whole.items() if c})
 
     def map(self, function: Callable[[Atom], Int]) -> Int:
         """The expression with each atom of its polynomial replaced by what `function` makes of it.

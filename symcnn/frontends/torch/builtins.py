@@ -30,6 +30,7 @@ import sysconfig
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from operator import attrgetter, is_
 from os.path import dirname
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -469,12 +470,25 @@ class _Replaced:
         ]
         self.swaps = [swap for swap in swaps if swap is not None]
         self.tries = any(has_handlers(code) for _, code in self.codes)
+        self._as_it_is = _columns(self.named, 3), _columns(self.codes, 2)
 
     def stands(self) -> bool:
         """Whether code is and names what it was and named: nobody put another in its place."""
-        return all(_own(space.get(name)) is value for space, name, value in self.named) and all(
-            _code(function) is code for function, code in self.codes
+        (spaces, names, values), (functions, codes) = self._as_it_is
+        return (  # while no trace runs, all of it is its own
+            all(map(is_, map(dict.get, spaces, names), values))
+            or all(_own(space.get(name)) is value for space, name, value in self.named)
+        ) and (
+            all(map(is_, map(_CODE_OF, functions), codes))
+            or all(_code(function) is code for function, code in self.codes)
         )
+
+
+_CODE_OF = attrgetter("__code__")
+
+
+def _columns(rows: list[Any], count: int) -> tuple[Any, ...]:
+    return tuple(zip(*rows, strict=True)) or ((),) * count
 
 
 _known: WeakKeyDictionary[Any, _Replaced] = WeakKeyDictionary()
@@ -544,7 +558,7 @@ def replaced_names(modules: Iterable[tuple[str, object]]) -> Iterator[bool]:
     with _lock:
         roots, swaps = _roots(modules)
         reached = [_replaced(root) for root in roots]
-        swaps += [s for found in reached for s in found.swaps]
+        swaps = [*dict.fromkeys([*swaps, *(s for found in reached for s in found.swaps)])]
         for swap in swaps:
             swap.put()
     try:

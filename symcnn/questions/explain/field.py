@@ -30,7 +30,7 @@ from symcnn.questions.field.reach import (
     plain_ends,
     substituted,
 )
-from symcnn.questions.field.reader import Reader
+from symcnn.questions.field.reader import reader
 from symcnn.questions.field.readings import used
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.trace.graph import Node, SymbolicTensor, ancestors
@@ -259,8 +259,8 @@ class _Derivation:
         read = used(node, which, self.found.reaches, self.found.gates, self.found.statistics)
         axes = next(axes for t, axes in read if t is source)
         try:
-            seen = Reader(node, axes, source.dims, out.dims, []).read(
-                reaching.AffineRange(axis, 1, 0, 0, 0), source.dims[axis]
+            seen = reader(axes, source.dims, out.dims).read(
+                reaching.AffineRange(axis, 1, 0, 0, 0), source.dims[axis], node, []
             )
             return str(_ends(seen))
         except Undecidable:

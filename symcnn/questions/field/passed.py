@@ -19,7 +19,7 @@ from symcnn.algebra.size import Size
 from symcnn.errors import Undecidable, UnsupportedOperation
 from symcnn.ops.registry import same_axes
 from symcnn.questions.field.reach import AffineRange, ReadRange, Unknown, narrowest, united
-from symcnn.questions.field.reader import Reader
+from symcnn.questions.field.reader import reader
 from symcnn.questions.field.readings import used
 from symcnn.sets.condition import AnyOf, Condition
 from symcnn.shown import Shown
@@ -131,10 +131,10 @@ class Pass:
             steps = node.result.steps
         carried, dims = self.reaches[t], t.dims
         for maps, after in steps:
-            reader = Reader(node, maps, dims, after, self.assumed)
+            through = reader(maps, dims, after)
             carried = tuple(
                 [
-                    reader.read(reach, self.source.dims[axis])
+                    through.read(reach, self.source.dims[axis], node, self.assumed)
                     for axis, reach in zip(self.axes, carried, strict=True)
                 ]
             )

@@ -4,6 +4,9 @@ What it carries, see `symcnn.questions.field.reach`. A layer whose output i read
 ``a(i)`` to ``b(i)`` of a tensor (its axis map) substitutes them for the tensor's own index. A view
 substitutes digits; patches, whose axes are coupled, an equation solved for what the output does
 not name (`symcnn.algebra.taps`).
+
+Blocks repeat, and so do formulas: what became of one through a layer is remembered, a bounded
+number of them per process.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from symcnn.algebra.axis import (
     IDENTITY,
@@ -52,7 +55,7 @@ from symcnn.questions.field.reach import (
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Node
 
-__all__ = ["Reader"]
+__all__ = ["reader"]
 
 
 def _places(axis_map: AxisMap, i: Int, x: Int) -> tuple[list[Int], bool]:
@@ -142,12 +145,10 @@ class _Ratio(AxisMap):
 
 
 class Reader:
-    """How one layer reads one tensor: intervals through its axis maps."""
+    """How one layer reads one tensor: intervals through its axis maps. See `reader`."""
 
-    def __init__(
-        self, node: Node, axes: Axes, dims: tuple[Int, ...], out: tuple[Int, ...], assumed: Any
-    ) -> None:
-        self.node, self.dims, self.out, self.assumed = node, dims, out, assumed
+    def __init__(self, axes: Axes, dims: tuple[Int, ...], out: tuple[Int, ...]) -> None:
+        self.dims, self.out = dims, out
         self.entries: dict[int, tuple[int | None, AxisMap]] = {}
         self.views: dict[tuple[int, ...], list[int]] = {}
         self.joint: dict[tuple[int, ...], list[Tap | Laid]] = {}
@@ -159,8 +160,12 @@ class Reader:
                 if isinstance(axis_map, (Tap, Laid)):
                     self.joint.setdefault(source, []).append(axis_map)  # type: ignore[arg-type]
 
-    def read(self, reach: ReadRange, length: Int) -> ReadRange:
-        """What the output carries for what the tensor carries, of an input axis of `length`."""
+    def read(
+        self, reach: ReadRange, length: Int, node: Node, assumed: list[Condition]
+    ) -> ReadRange:
+        """What the output of a node carries for what the tensor carries, of an input axis of
+        `length`; the formula holds for sizes that meet what is noted in `assumed`.
+        """
         if type(reach) is AffineRange:
             entry = self.entries.get(reach.axis)
             if entry is not None and type(window := entry[1]) is Window and entry[0] is not None:
@@ -179,12 +184,14 @@ class Reader:
             return reach
         if all(self.entries.get(a) == (a, IDENTITY) for a in axes_of(reach.first, reach.last)):
             return reach  # every index stays where it is
-        try:
-            return short(self._substituted(reach, length))
-        except Undecidable as error:
-            return Unknown(error)
+        found = _passed(self, reach, length)
+        assumed += [c for c in found.assumed if c not in assumed]
+        if found.span is None:
+            return Unknown(Undecidable(found.cause, cure=found.cure))
+        return replace(found.span, whole=node.name) if found.span.whole else found.span
 
-    def _substituted(self, span: IndexRange, length: Int) -> IndexRange:
+    def substituted(self, span: IndexRange, length: Int, assumed: list[Condition]) -> IndexRange:
+        """The formulas by the output's indices; `whole` says only whether all is mixed."""
         digits = {d.axis: d for d in span.digits}
         depends = axes_of(span.first, span.last)
         viewed = [source for source in self.views if depends & set(source)]
@@ -212,7 +219,7 @@ class Reader:
                 if axis in digits:
                     first, last = combined(first, last, digits[axis])
                 place = _mark(index_symbol(o)) if o is not None else 0
-                stretched = _stretch(axis_map, self.dims[axis], self.assumed)
+                stretched = _stretch(axis_map, self.dims[axis], assumed)
                 places, every = _places(stretched, place, self.dims[axis])
                 first, last = over(first, last, index_symbol(axis), places, every)
         first, last = substituted(first, renamed), substituted(last, renamed)
@@ -227,7 +234,7 @@ class Reader:
         first, last = _unmarked(first), _unmarked(last)
         first, last = pruned(first, last, limits(self.out, result))
         if mixed and not axes_of(first, last):
-            return IndexRange(most(first, 0), least(last, length - 1), whole=self.node.name)
+            return IndexRange(most(first, 0), least(last, length - 1), whole=_MIXED)
         return IndexRange(first, last, tuple(sorted(result, key=lambda d: d.axis)))
 
     def _coupled(self, source: tuple[int, ...], first: Int, last: Int) -> tuple[Int, Int]:
@@ -290,6 +297,34 @@ class Reader:
                 place = place // size
         swap |= {symbol.name: 0 for symbol, _ in old}  # what is left has size 1
         return swap
+
+
+class _Passed(NamedTuple):
+    """The formulas that a layer made of others, under which assumptions; or why there are none."""
+
+    span: IndexRange | None
+    assumed: tuple[Condition, ...]
+    cause: str = ""
+    cure: str = ""
+
+
+@lru_cache(maxsize=1024)
+def reader(axes: Axes, dims: tuple[Int, ...], out: tuple[Int, ...]) -> Reader:
+    """How a layer with these axis maps reads a tensor of the sizes `dims`; `out` are its own."""
+    return Reader(axes, dims, out)
+
+
+@lru_cache(maxsize=4096)
+def _passed(reader: Reader, span: IndexRange, length: Int) -> _Passed:
+    assumed: list[Condition] = []
+    try:
+        return _Passed(short(reader.substituted(span, length, assumed)), tuple(assumed))
+    except Undecidable as error:
+        return _Passed(None, tuple(assumed), error.cause, error.cure)
+
+
+#: In place of the name of the node that mixes all.
+_MIXED = "mixed"
 
 
 # While indices are being replaced, the new ones are marked, so that none is replaced twice.
