@@ -142,6 +142,29 @@ def test_padding_by_remainders_is_one_network(module):
         assert net.shape_at(N=1, H=size[0], W=size[1]) == shape
 
 
+class Twice(nn.Module):
+    """As long as nothing is given, and only if that is wanted."""
+
+    def __init__(self, wanted):
+        super().__init__()
+        self.given, self.wanted = None, wanted
+
+    def forward(self, x):
+        twice = x.shape[2] > 1 and self.given is None and self.wanted
+        x = x.contiguous()
+        return torch.cat([x, x]) if twice else x
+
+
+def test_a_comparison_beside_what_is_false_costs_no_second_run(monkeypatch):
+    monkeypatch.delattr("symcnn.frontends.torch.tracer.Tracer.again")
+    assert symcnn.from_torch(Twice(False), "N 3 L").shape_at(N=2, L=1) == (2, 3, 1)
+
+
+def test_a_comparison_beside_what_is_true_is_a_branch():
+    net = symcnn.from_torch(Twice(True), "N 3 L")
+    assert [net.shape_at(N=2, L=length)[0] for length in (1, 2)] == [2, 4]
+
+
 class Tensors(nn.Module):
     def forward(self, x):
         if x.shape[2] % 2 == 0:  # noqa: SIM108

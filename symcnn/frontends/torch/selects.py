@@ -164,13 +164,16 @@ def select(
     """What ``then() if test() else other()`` is: one value, if the sizes decide between numbers.
 
     test: comparisons, or a number of which is asked whether it is 0; no side has effects. Without
-        sides, the truth of the test for later tests.
+        sides, the truth of the test for later tests; with `then` alone, ``test and then``.
     flags: which of the values are truths that only tests read.
     """
     tape = current_tape()
     tracer = getattr(tape.decide if tape is not None else None, "__self__", None)
-    if then is None or other is None:
+    if then is None:
         return test() if tracer is None else _flag(tracer, test)
+    if other is None:
+        idle = tracer is not None and _is_idle(tracer, test, then)
+        return False if idle else test() and then()
     if tracer is not None:
         try:
             return _one(tracer, test, then, other, flags)
@@ -186,6 +189,26 @@ def _flag(tracer: Any, test: Test) -> object:
     except NoNumber:
         return test()
     return Flag(tracer, found) if len(found) > 1 else found[0].holds
+
+
+def _is_idle(tracer: Any, test: Test, then: Test) -> bool:
+    """Whether ``test and then`` is False on both sides of an open test: ``length > 1 and causal``
+    is no branch of a network that is not causal.
+    """
+
+    def plain() -> bool:
+        truth = test()
+        if type(truth) is not bool:  # such as a tensor, which `and` returns where it is false
+            raise NoNumber
+        return truth
+
+    try:
+        with asking(tracer, refuse):
+            if then() is not False:
+                return False
+        return len({path.holds for path in paths(tracer, plain)}) > 1
+    except NoNumber:
+        return False
 
 
 def _one(tracer: Any, test: Test, then: Test, other: Test, flags: tuple[int, ...]) -> object:
@@ -402,6 +425,13 @@ class _Choices(ast.NodeTransformer):
         truth = isinstance(node.value, (ast.Compare, ast.BoolOp, ast.UnaryOp))
         if truth and isinstance(target, ast.Name) and target.id in self.truths:
             node.value = self._call(node.value, node.value)
+        elif isinstance(node.value, ast.BoolOp) and isinstance(node.value.op, ast.And):
+            values = node.value.values
+            at = next((i for i, v in enumerate(values[:-1]) if _compares(v)), len(values))
+            if at < len(values) and all(map(_is_quiet, values[at + 1 :])):
+                rest = ast.BoolOp(ast.And(), values[at + 1 :]) if values[at + 2 :] else values[-1]
+                values[at:] = [self._call(node.value, values[at], rest)]
+                node.value = node.value if at else values[0]
         return node
 
     def visit_If(self, node: ast.If) -> ast.AST:
@@ -558,6 +588,17 @@ def _asks(test: ast.expr) -> bool:
         one = len(test.ops) == 1 and isinstance(test.ops[0], _COMPARED)
         return one and _is_pure(test.left) and _is_pure(test.comparators[0])
     return isinstance(test, (ast.Name, ast.BinOp)) and _is_pure(test)
+
+
+def _compares(node: ast.expr) -> bool:
+    return isinstance(node, ast.Compare) and _asks(node)
+
+
+def _is_quiet(node: ast.expr) -> bool:
+    """Whether to compute it changes nothing."""
+    if isinstance(node, ast.Compare):
+        return all(map(_is_pure, (node.left, *node.comparators)))
+    return _is_pure(node)
 
 
 def _is_pure(node: ast.expr) -> bool:
