@@ -30,11 +30,12 @@ import sysconfig
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from operator import attrgetter, is_
 from os.path import dirname
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakValueDictionary, ref
 
 import torch
 
@@ -416,16 +417,15 @@ class _Swap:
 
     def _set(self, old: Any, new: Any) -> None:
         """Unless somebody else has put something there."""
-        owner = self.owner
-        if isinstance(owner, dict):
-            if owner.get(self.name) is old:
-                owner[self.name] = new
-        elif (getattr if self.name == "__code__" else _raw)(owner, self.name) is old:
-            setattr(owner, self.name, new)
-
-
-def _raw(owner: Any, name: str) -> Any:
-    return vars(owner).get(name)
+        owner, name = self.owner, self.name
+        if name == "__code__":
+            if owner.__code__ is old:
+                owner.__code__ = new
+        elif isinstance(owner, dict):
+            if owner.get(name) is old:
+                owner[name] = new
+        elif vars(owner).get(name) is old:
+            setattr(owner, name, new)
 
 
 #: Every swap that was ever needed, by where it is: all traces count on the same one.
@@ -453,10 +453,10 @@ def _code(function: FunctionType) -> CodeType:
 
 
 class _Replaced:
-    """What a class or function reaches, ready to be put in place."""
+    """What classes and functions reach, ready to be put in place."""
 
-    def __init__(self, root: Any) -> None:
-        found = _Reached().follow([root])
+    def __init__(self, roots: Iterable[Any]) -> None:
+        found = _Reached().follow(roots)
         self.named = found.named
         self.codes = [(function, _code(function)) for function in found.functions]
         swaps = [
@@ -468,7 +468,7 @@ class _Replaced:
             for where, name, value in found.wrapped
             if _body(value) is not None
         ]
-        self.swaps = [swap for swap in swaps if swap is not None]
+        self.swaps = [*dict.fromkeys(swap for swap in swaps if swap is not None)]
         self.tries = any(has_handlers(code) for _, code in self.codes)
         self._as_it_is = _columns(self.named, 3), _columns(self.codes, 2)
 
@@ -491,16 +491,25 @@ def _columns(rows: list[Any], count: int) -> tuple[Any, ...]:
     return tuple(zip(*rows, strict=True)) or ((),) * count
 
 
-_known: WeakKeyDictionary[Any, _Replaced] = WeakKeyDictionary()
+#: What was reached, by the roots: none of them is kept alive.
+_known: dict[tuple[ref[Any], ...], _Replaced] = {}
+_MOST = 64
 
 
-def _replaced(root: Any) -> _Replaced:
-    if "<locals>" in getattr(root, "__qualname__", ""):
-        return _Replaced(root)  # remembered, it would live for ever, with all that it encloses
-    found = _known.get(root)
+def _replaced(roots: Iterable[Any]) -> Iterator[_Replaced]:
+    lasting: list[ref[Any]] = []
+    for root in roots:
+        if "<locals>" in getattr(root, "__qualname__", ""):
+            yield _Replaced([root])  # remembered, it would live for ever, with all that it encloses
+        else:
+            lasting.append(ref(root))
+    key = (*lasting,)
+    found = _known.get(key)
     if found is None or not found.stands():
-        found = _known[root] = _Replaced(root)
-    return found
+        if len(_known) >= _MOST:
+            _known.clear()
+        found = _known[key] = _Replaced([root() for root in key])
+    yield found
 
 
 def _roots(modules: Iterable[tuple[str, Any]]) -> tuple[dict[Any, None], list[_Swap]]:
@@ -557,8 +566,8 @@ def replaced_names(modules: Iterable[tuple[str, object]]) -> Iterator[bool]:
     """
     with _lock:
         roots, swaps = _roots(modules)
-        reached = [_replaced(root) for root in roots]
-        swaps = [*dict.fromkeys([*swaps, *(s for found in reached for s in found.swaps)])]
+        reached = [*_replaced(roots)]
+        swaps = [*dict.fromkeys(chain(swaps, *(found.swaps for found in reached)))]
         for swap in swaps:
             swap.put()
     try:

@@ -37,6 +37,7 @@ from symcnn.ops.operation import TARGETS, Operation
 from symcnn.trace.call import Call
 from symcnn.trace.graph import OPS, Node, Result, SymbolicTensor
 from symcnn.trace.tape import Tape, current_tape, record
+from symcnn.trace.where import catching
 
 __all__ = ["Layers"]
 
@@ -140,14 +141,17 @@ class Layers:
             tensors, key = self._asked(attributes, x._value)
             if key is not None:
                 known = memory.get(key)
-                if known is not None and known.stands() and not self._may_refuse(known):
+                if known is not None and known.stands():
+                    if self._may_refuse(known):
+                        return _forward(layer, x)
                     return self._repeated(known, x, tensors)
                 return self._watched(memory, key, tensors, layer, x)
         return _forward(layer, x)
 
     def _may_refuse(self, known: _Known) -> bool:
         """Whether what a layer requires may be a branch: where the model catches refusals."""
-        return self.tracer.tape.tries and bool(known.result.requires)
+        tape = self.tracer.tape
+        return tape.tries and bool(known.result.requires) and bool(catching(tape.base))
 
     def _memory(self, kind: type) -> _Memory | None:
         """What is known of the layers of a class of torch's; None for other classes."""
