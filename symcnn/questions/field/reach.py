@@ -299,6 +299,16 @@ def united(reaches: Sequence[ReadRange], length: Int, dims: tuple[Int, ...]) -> 
     spans: list[Any] = [
         IndexRange(r.first, r.last) if type(r) is AffineRange else r for r in reaches
     ]
+    found = _hull(tuple(spans), length, dims)
+    return found if isinstance(found, IndexRange) else Unknown(Undecidable(found[0], cure=found[1]))
+
+
+@lru_cache(maxsize=2048)
+def _hull(
+    given: tuple[IndexRange, ...], length: Int, dims: tuple[Int, ...]
+) -> IndexRange | tuple[str, str]:
+    """The hull of several spans; why there is no formula, and what to do, if there is none."""
+    spans: Sequence[IndexRange] = given
     try:
         fixed = [s for s in spans if s.whole]
         if fixed:  # what all indices see together, one of them does not see beyond
@@ -314,7 +324,7 @@ def united(reaches: Sequence[ReadRange], length: Int, dims: tuple[Int, ...]) -> 
             return IndexRange(first, last, whole=whole)
         return short(IndexRange(first, last, tuple(sorted(digits, key=lambda d: d.axis))))
     except Undecidable as error:
-        return Unknown(error)
+        return error.cause, error.cure
 
 
 def _in_one_notation(spans: Sequence[IndexRange]) -> list[IndexRange]:
