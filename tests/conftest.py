@@ -20,7 +20,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 collect_ignore = ["tools", "benchmarks"]
 
 quiet: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("ci", max_examples=200, derandomize=True, **quiet)
+settings.register_profile("ci", max_examples=100, derandomize=True, **quiet)
+settings.register_profile("mutants", max_examples=200, derandomize=True, **quiet)
 settings.register_profile("fuzz", max_examples=20_000, **quiet)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 

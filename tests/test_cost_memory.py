@@ -30,8 +30,8 @@ MODES = [(name, False) for name in NETWORKS] + [
 ]
 
 
-def agree(module, *specs, input_grad=False, **sizes):
-    net = symcnn.from_torch(module, *specs)
+def agree(module, *specs, input_grad=False, net=None, **sizes):
+    net = net or symcnn.from_torch(module, *specs)
     ours = net.cost(input_grad=input_grad).at(**sizes).saved
     assert ours == torch_saved(net, module, sizes, input_grad=input_grad)
 
@@ -48,8 +48,8 @@ def near(net, *goal):
 def test_example_networks(name, train):
     file, factory = NETWORKS[name][0].split(":")
     module = getattr(load_example(file), factory)().train(train)
-    spec = f"N {NETWORKS[name][1]} H W"
-    agree(module, spec, **near(symcnn.from_torch(module, spec), 39, 70))
+    net = symcnn.from_torch(module, f"N {NETWORKS[name][1]} H W")
+    agree(module, net=net, **near(net, 39, 70))
 
 
 LAYERS = {

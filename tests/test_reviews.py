@@ -82,4 +82,3 @@ def test_the_hook_stops_a_commit_whose_report_is_not_up_to_date(page, repository
     assert repository(hook["entry"]).returncode == 0
     (repository.folder / "model.py").write_text(MODEL.format(", padding=2"))
     assert repository(hook["entry"]).returncode == 1
-    assert repository(hook["entry"]).returncode == 0

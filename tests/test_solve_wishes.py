@@ -562,7 +562,7 @@ def test_a_budget_asks_no_growth_of_a_size_that_the_domain_fixes():
 def test_a_band_of_work_has_ends_and_a_number_of_members():
     net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU()).trace("N 3 H W")
     found = net.solve(macs="2e4..3e4", N=1)
-    rows = range(3, 1200)
+    rows = range(3, 280)  # of more, 216 multiplications each, are too many
     members = {
         (h, w)
         for h in rows

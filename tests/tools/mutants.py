@@ -623,6 +623,7 @@ def _in_tree(arguments: str, tree: str, said: str) -> None:
         if name.partition(".")[0] in ("symcnn", "pytest_symcnn", "tests"):
             del sys.modules[name]
     os.environ |= {"PYTHONPATH": tree, "PYTHONDONTWRITEBYTECODE": "1"}
+    os.environ |= {"HYPOTHESIS_PROFILE": "mutants"}
     sys.dont_write_bytecode = True
     sys.path.insert(0, tree)
     os.chdir(tree)
