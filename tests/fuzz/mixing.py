@@ -24,6 +24,7 @@ from symcnn.testing.layer import Source
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from symcnn.questions.field.field_at import FieldAt
     from symcnn.questions.field.receptive_field import ReceptiveField
 
     Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -410,13 +411,27 @@ def judge(recipe: Mixing, seed: int = 0) -> Judged:
                 f"at {sizes} output {i} reads {_told(said[i])} of axis {axis}, "
                 f"gradients: {_told(read[i])}"
             )
-        found.formulas += _formulas(rf, axis, sizes, along, table, found.mismatches)
+        found.formulas += _formulas(rf, module, axis, sizes, shape, at, found.mismatches)
     return found
 
 
-def _support(module: nn.Module, size: Sequence[int], axis: int, place: int, until: Bools) -> Bools:
+#: A weight below this share is what rounding leaves of 0: linear resampling reads its right
+#: neighbour with 2e-15 where the place is a whole number and its double is above.
+_ROUNDING = 1e-9
+
+
+def _support(
+    module: nn.Module,
+    size: Sequence[int],
+    axis: int,
+    place: int,
+    until: Bools,
+    least: float = 0.0,
+) -> Bools:
     """Which inputs have a gradient, of each output index along axis `place`, in any of some images;
     no more of them than it takes to show all of `until`.
+
+    least: the share of the largest gradient that one must be above.
     """
     from symcnn.judge.probe import NearestAsInSingle
 
@@ -433,7 +448,7 @@ def _support(module: nn.Module, size: Sequence[int], axis: int, place: int, unti
             rows.append(
                 np.zeros(size[axis], dtype=bool)
                 if gradient is None
-                else (gradient.abs().sum(others) > 0).numpy()
+                else (gradient.abs().sum(others) > least * gradient.abs().max()).numpy()
             )
         seen = np.stack(rows) if seen is None else seen | np.stack(rows)
         if seen.shape != until.shape or (seen == until).all() or (seen & ~until).any():
@@ -443,33 +458,47 @@ def _support(module: nn.Module, size: Sequence[int], axis: int, place: int, unti
 
 def _formulas(
     rf: ReceptiveField,
+    module: nn.Module,
     axis: int,
     sizes: dict[str, int],
-    along: Sequence[int],
-    table: Bools,
+    shape: Sequence[int],
+    at: FieldAt,
     mismatches: list[str],
 ) -> int:
-    """How many intervals are formulas; each must hold what is read, where nothing is folded."""
+    """How many intervals are formulas; each must hold what is read, where nothing is folded.
+
+    At one size the field may vary along fewer axes than in general: a map of a single window.
+    """
+    along, table = at.tables(axis)
     if len(along) > 1 or not all(c.holds(sizes) for c in rf.assumptions):
         return 0
-    count = 0
-    for i, row in enumerate(table if along else table[None]):
-        places = np.nonzero(row)[0]
+    try:
+        moves, _, _ = rf.along(axis, "i")
+    except (Undecidable, BadSpec):  # no formula, or one in several indices
+        return 0
+    rows = table if along and along[0] == moves else None
+    if rows is None:
+        one = table.any(0) if along else table
+        rows = np.tile(one, (shape[moves] if moves is not None else 1, 1))
+    for i, row in enumerate(rows):
         try:
             first, last = rf.clipped(i, axis, sizes)
-        except (Undecidable, BadSpec):  # no formula, or one in several indices
-            return 0
         except SymcnnError as error:
             mismatches.append(f"the interval of {i} along {axis}: {error}")
-            return count
-        count += 1
-        if len(places) and not rf.folded and not first <= places[0] <= places[-1] <= last:
-            mismatches.append(
-                f"at {sizes} the formula of output {i} along {axis} is {first}..{last}, "
-                f"read are {_told(row)}"
-            )
-            return count
-    return count
+            return i
+        places = np.nonzero(row)[0]
+        if not len(places) or rf.folded or first <= places[0] <= places[-1] <= last:
+            continue
+        place, size = 2 + axis if moves is None else moves, [*sizes.values()]
+        strong = _support(module, size, axis, place, rows, _ROUNDING)[i]
+        if not (strong[: int(first)].any() or strong[int(last) + 1 :].any()):
+            continue
+        mismatches.append(
+            f"at {sizes} the formula of output {i} along {axis} is {first}..{last}, "
+            f"read are {_told(row)}"
+        )
+        return i + 1
+    return len(rows)
 
 
 def _told(row: Bools) -> str:
