@@ -336,6 +336,18 @@ def shifted_windows(self, x):
     return x if shift else F.interpolate(x, scale_factor=2)
 
 
+def windows_of_the_smaller_side(self, x):
+    """The window shrinks to the map, and what mixes its pixels has one size, as in Swin."""
+    h, w = x.shape[2:]
+    size = min(h, w) if min(h, w) <= 4 else 4
+    x = F.pad(x, (0, (size - w % size) % size, 0, (size - h % size) % size))
+    rows, columns = x.shape[2:]
+    x = x.view(-1, 3, rows // size, size, columns // size, size).permute(0, 2, 4, 1, 3, 5)
+    x = x.reshape(-1, 3, size * size) @ torch.zeros(16, 16)
+    x = x.view(-1, rows // size, columns // size, 3, size, size).permute(0, 3, 1, 4, 2, 5)
+    return x.reshape(-1, 3, rows, columns)[:, :, :h, :w]
+
+
 def of_a_few_sizes(self, x):
     return F.max_pool2d(x, 2) if x.shape[2] in (14, 28, 56) else x
 
@@ -391,8 +403,8 @@ FORWARDS = [
     try_and_fall_back, depends_on_a_branch, bits, sum_of_sides,
     stride_by_size, deep, counts_tokens, chunk_where_long, least_of_both, match_on_a_remainder,
     nested_expressions, raises_deep_inside, asserts_multiples, relation_of_sides, shifted_windows,
-    of_a_few_sizes, loop_that_returns, pads_by_reflection, same_with_dilation,
-    windows_in_24_blocks, walrus,
+    windows_of_the_smaller_side, of_a_few_sizes, loop_that_returns, pads_by_reflection,
+    same_with_dilation, windows_in_24_blocks, walrus,
 ]  # fmt: skip
 
 

@@ -234,12 +234,16 @@ def _bound(expr: Size, at_least_zero: Callable[[Int], str]) -> str | None:
             return at_least_zero(atom.num - t * atom.den)
         if isinstance(atom, sz.Scaled):
             return at_least_zero(atom.arg - scales.least(atom.scale, t))
+        if isinstance(atom, sz.Max):  # one of them is
+            return " or ".join(f"({at_least_zero(arg - t)})" for arg in atom.args)
     else:  # atom <= t
         t = int(const // -coeff)
         if isinstance(atom, sz.Floor) and type(atom.den) is int:
             return at_least_zero(-atom.num + (t * atom.den + atom.den - 1))
         if isinstance(atom, sz.Scaled):
             return at_least_zero(-atom.arg + (scales.least(atom.scale, t + 1) - 1))
+        if isinstance(atom, sz.Max):  # all of them are
+            return " and ".join(f"({at_least_zero(t - arg)})" for arg in atom.args)
     return None
 
 

@@ -43,13 +43,13 @@ __all__ = [
     "compares",
     "computed",
     "exact_quotient",
+    "exactly",
     "is_dyadic",
     "is_exact",
     "is_product",
     "near_fraction",
     "of_one",
     "on_domain",
-    "quotient",
     "reduced",
     "sizes_of",
     "square_root",
@@ -170,13 +170,9 @@ def on_domain(num: Int, den: Int) -> tuple[Int, Int]:
     return unfloored(num), unfloored(den)
 
 
-def quotient(num: Int, den: Int) -> Int:
-    """``num // den``, exact where the domain says so: windows over windows per image."""
-    if isinstance(den, Size):
-        whole = whole_quotient(*on_domain(num, den))
-        if whole is not None:
-            return whole
-    return floordiv(num, den)
+def exactly(num: Int, den: Size) -> Int | None:
+    """``num/den`` where the domain says that it is whole: windows over windows per image."""
+    return whole_quotient(*on_domain(num, den))
 
 
 def is_exact(num: Int, den: Int) -> bool:

@@ -34,13 +34,13 @@ from symcnn.frontends.torch.quotients import (
     compares,
     computed,
     exact_quotient,
+    exactly,
     is_dyadic,
     is_exact,
     is_product,
     near_fraction,
     of_one,
     on_domain,
-    quotient,
     reduced,
     sizes_of,
     square_root,
@@ -60,8 +60,11 @@ class Questions(Protocol):
     def decide(self, condition: Condition) -> bool:
         """Whether it holds: by the domain, or on the branch that is followed."""
 
-    def sided(self, expr: Int) -> Int:
-        """The expression without maxima: which size is the greatest is a branch."""
+    def divisor(self, expr: Int) -> Int:
+        """What is divided by: a number where it takes few values, without maxima in any case."""
+
+    def settled(self, expr: Int) -> Int:
+        """The expression with numbers for what the run has taken as numbers."""
 
     def fix(self, expr: Any) -> Any:
         """The value at the example, for python code that takes plain numbers only."""
@@ -151,18 +154,26 @@ class Dim(torch.SymInt):
     def __floordiv__(self, other: Any) -> Any:
         if isinstance(other, float):
             return self._real() // other
-        return self._binary(other, lambda a, b: quotient(a, self.tracer.sided(b)))
+        return self._binary(other, lambda a, b: floordiv(*self._by(a, b)))
 
     def __rfloordiv__(self, other: Any) -> Any:
-        return self._binary(other, lambda a, b: floordiv(b, self.tracer.sided(a)))
+        return self._binary(other, lambda a, b: floordiv(*self._by(b, a)))
 
     def __mod__(self, other: Any) -> Any:
         if isinstance(other, float):
             return self._real() % other
-        return self._binary(other, lambda a, b: mod(a, self.tracer.sided(b)))
+        return self._binary(other, lambda a, b: mod(*self._by(a, b)))
 
     def __rmod__(self, other: Any) -> Any:
-        return self._binary(other, lambda a, b: mod(b, self.tracer.sided(a)))
+        return self._binary(other, lambda a, b: mod(*self._by(b, a)))
+
+    def _by(self, num: Int, den: Int) -> tuple[Int, Int]:
+        """What is divided, and what it is divided by."""
+        whole = exactly(num, den) if isinstance(den, Size) else None
+        if whole is not None:
+            return whole, 1
+        den = self.tracer.divisor(den)
+        return self.tracer.settled(num), den
 
     def __divmod__(self, other: Any) -> Any:
         return self // other, self % other

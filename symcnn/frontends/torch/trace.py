@@ -60,6 +60,9 @@ _VALUES = 8
 #: So many branches are followed, unless they have more than so many nodes together.
 _BRANCHES, _NODES = 64, 4000
 
+#: So many runs per branch may end in a refusal.
+_REFUSALS = 4
+
 _OURS = dirname(dirname(dirname(__file__)))
 
 
@@ -84,6 +87,11 @@ class _Run:
     @property
     def guards(self) -> list[Guard]:
         return self.tracer.tape.guards
+
+    @property
+    def network(self) -> bool:
+        """Whether it is one, and no refusal."""
+        return self.refusal is None and self.outputs is not None
 
 
 def trace(
@@ -142,28 +150,31 @@ class _Front:
     def network(self) -> Network:
         """The union of the networks of all runs. Raises the first refusal if there is none."""
         runs: list[_Run] = []
-        nodes = 0
+        branches = nodes = 0
+        limit = self.limit or _BRANCHES
         while self.work:
             region = self.work.popleft()
-            if len(runs) >= (self.limit or _BRANCHES):
-                self._leave(region, f"more than {len(runs)} branches: raise `branches=`")
+            if branches >= limit or len(runs) >= _REFUSALS * limit:
+                self._leave(region, f"more than {limit} branches: raise `branches=`")
                 continue
             if self.limit is None and nodes > _NODES:
                 self._leave(region, f"branches of more than {_NODES} nodes: give `branches=`")
                 continue
             run = self._run(region)
             if run is not None:
-                nodes += len(run.tracer.tape.nodes)
+                if run.network:
+                    branches += 1
+                    nodes += len(run.tracer.tape.nodes)
                 runs.append(run)
                 self._open(run)
         for run in runs:
             _tell_refusal(run)
-        followed = [run for run in runs if run.refusal is None and run.outputs is not None]
+        followed = [run for run in runs if run.network]
         if not followed:
             raise next(run.refusal for run in runs if run.refusal is not None)
         nets = [self._network(run) for run in followed]
         for run in runs:
-            if run.refusal is not None or run.outputs is None:
+            if not run.network:
                 said = "" if run.refusal is None else run.refusal.cause
                 self.refusals.append(Refusal((*run.region.guards, *run.guards), said))
         if len(nets) == 1 and not self.unfollowed:

@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from symcnn.algebra.size import Int, Max, Size, evaluate, every_atom, prod, symbols_of
-from symcnn.algebra.substitute import replaced
+from symcnn.algebra.size import Atom, Size
 from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError, UnsupportedOperation
 from symcnn.frontends.torch.aliases import (
     AliasFound,
@@ -24,8 +23,8 @@ from symcnn.frontends.torch.aliases import (
     on_bases,
     own_function,
 )
+from symcnn.frontends.torch.answers import Answers
 from symcnn.frontends.torch.arguments import (
-    EXAMPLE,
     INDEXED,
     NAMES,
     PLAIN,
@@ -39,7 +38,7 @@ from symcnn.frontends.torch.arguments import (
     is_tensor,
     named_in,
 )
-from symcnn.frontends.torch.branches import Choice, Comparison, Diverged, Nowhere, Refused, Step
+from symcnn.frontends.torch.branches import Choice, Comparison, Diverged, Refused, Step
 from symcnn.frontends.torch.complaint import Complaint
 from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed
 from symcnn.frontends.torch.layout import NO_COPY, Layouts, Lying
@@ -59,16 +58,14 @@ from symcnn.ops.index import part_written
 from symcnn.ops.operation import TARGETS, Operation, record_of
 from symcnn.ops.registry import as_sizes
 from symcnn.ops.storage.views import shares_memory
-from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet
-from symcnn.trace.branches import negation
 from symcnn.trace.graph import OPS, Constant, Node, Parameter, SymbolicTensor, tree_map
-from symcnn.trace.tape import Attempt, Guard, Tape, current_tape, entails
+from symcnn.trace.tape import Attempt, Tape, current_tape
 
 __all__ = ["Tracer"]
 
 
-class Tracer(Values, TorchFunctionMode):
+class Tracer(Answers, Values, TorchFunctionMode):
     """One trace: turns torch calls into nodes, and python's questions about sizes into guards."""
 
     def __init__(
@@ -89,6 +86,7 @@ class Tracer(Values, TorchFunctionMode):
         self.last: Mapping[str, int] = {}  # the point, once it is not the example
         self.forced: Sequence[Choice] = ()
         self.choices: list[Choice] = []
+        self.numbers: dict[Atom, int] = {}
         self.steps: list[Step] = []  # all that the run asked so far
         self.script: list[Step] = []  # answers of an earlier run, the next one last
         self.operations = operations(len(OPS))
@@ -139,6 +137,7 @@ class Tracer(Values, TorchFunctionMode):
         same.now.fix, same.now.decide = other.fix, other.decide
         other.script = [s for s in self.steps if s.choices <= alike][::-1]
         other.choices, other.steps, other.writes = [], [], Writes(same.now, other.reshaped)
+        other.numbers = {}
         other.leaves, other.lazy = dict(self.leaves), dict(self.lazy)
         other.real, other.parameters = [*self.real], [*self.parameters]
         return other
@@ -541,7 +540,7 @@ class Tracer(Values, TorchFunctionMode):
         if leaf is not None:
             return leaf
         if kind is Dim:
-            return value.expr
+            return self.settled(value.expr) if self.numbers else value.expr
         if isinstance(value, torch.Tensor):
             return self.leaf(value)
         if isinstance(value, (tuple, list)):
@@ -590,90 +589,12 @@ class Tracer(Values, TorchFunctionMode):
             cure=f'write one with @symcnn.rule("{op}"); see CONTRIBUTING',
         )
 
-    # python's questions
-
-    def decide(self, condition: Condition) -> bool:
-        """The truth of a comparison: proved, or taken as at the example and recorded."""
-        if self.script:
-            return bool(self.replay(condition))
-        mark, taken = len(self.steps), entails(condition)
-        if taken is None:
-            taken = self._choose(condition)
-        elif (
-            self.region is not None and not self.tape.assumed.domain
-        ):  # of nothing, everything holds
-            raise Nowhere
-        self.note(mark, condition, taken)
-        return taken
-
-    def _choose(self, condition: Condition) -> bool:
-        """An open comparison: as it was to be taken, else as at the point of the run."""
-        position = len(self.choices)
-        if position < len(self.forced):
-            taken = self.forced[position].taken
-        else:
-            taken = condition.holds(self.point(condition.symbols))
-        self.choices.append(Choice(taken, len(self.tape.guards)))
-        (requirement,) = [condition] if taken else negation(condition)
-        self._guard(requirement)
-        return taken
-
-    def sided(self, expr: Int) -> Int:
-        """The expression without maxima: which of several sizes is the greatest is a branch.
-
-        A maximum is a size like others, but what is divided by one is no linear condition.
-        """
-        while atoms := [a for a in every_atom(expr) if isinstance(a, Max)]:
-            greatest, *others = atoms[-1].args
-            for other in others:
-                if not self.decide(Condition(greatest, ">=", other)):
-                    greatest = other
-            expr = replaced(expr, atoms[-1], greatest)
-        return expr
-
     def _sided(self, value: Any) -> Any:
         if type(value) is Size:
             return self.sided(value)
         if type(value) is tuple and not UNSIDED.issuperset(map(type, value)):
             return tuple([self._sided(v) for v in value])
         return value
-
-    def fix(self, expr: Any) -> Any:
-        """The value of a size at the point of the run, for python that takes plain numbers only."""
-        if not isinstance(expr, Size):
-            return expr
-        if self.script:
-            return self.replay(expr)
-        mark = len(self.steps)
-        value = evaluate(expr, self.point(symbols_of(expr)))
-        scale: Any = prod(c.denominator for c in expr.terms.values())
-        same = Condition(expr * scale, "==", int(value * scale))
-        if entails(same) is None:
-            self._guard(same, "python needs a number there")
-        self.note(mark, expr, value)
-        return value
-
-    def point(self, names: Iterable[str]) -> dict[str, int]:
-        """Where the run is: of the sizes that it describes so far, those nearest to the example.
-
-        Raises Nowhere if none is left.
-        """
-        domain = self.tape.assumed.domain
-        if self.region is not None:
-            domain = domain & self.region
-            if not domain:
-                raise Nowhere
-        wanted = {n: self.example.get(n, EXAMPLE.get(n, 224)) for n in {*names, *domain.names}}
-        last = {n: self.last.get(n, wanted[n]) for n in domain.names}
-        if domain.names and last not in domain:  # while it is in a smaller set, it is the nearest
-            found = domain.nearest(*(wanted[n] for n in domain.names))
-            values = found if isinstance(found, tuple) else (found,)
-            last = self.last = dict(zip(domain.names, values, strict=True))
-        return wanted | last
-
-    def _guard(self, requirement: Requirement, fixes: str = "") -> None:
-        guard = Guard(requirement, caller(), len(self.tape.nodes) - 1, fixes=fixes)
-        self.tape.guards.append(guard)
 
     def wrap(self, value: Any) -> Any:
         """Symbolic tensors in nested values as traced ones."""

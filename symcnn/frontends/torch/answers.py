@@ -1,0 +1,160 @@
+"""What python asks of sizes while a forward runs: truths, numbers, and what it divides by.
+
+The law: *a question that the sizes so far leave open is answered at the point of the run, and the
+answer is a guard.* So a run describes every size that meets its guards, and the others are for
+other runs (see `symcnn.trace.branches`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from symcnn.algebra.size import Atom, Int, Max, Size, evaluate, every_atom, prod, symbols_of
+from symcnn.algebra.substitute import replaced
+from symcnn.errors import Undecidable
+from symcnn.frontends.torch.arguments import EXAMPLE
+from symcnn.frontends.torch.branches import Choice, Nowhere, Step
+from symcnn.frontends.torch.where import caller
+from symcnn.sets.condition import Condition, Requirement
+from symcnn.sets.inputset import InputSet, input_set
+from symcnn.trace.branches import negation
+from symcnn.trace.tape import Guard, Tape, entails
+
+__all__ = ["Answers"]
+
+#: So many values of a divisor are few.
+_VALUES = 32
+
+
+class Answers:
+    """The part of a trace that answers what python asks of sizes."""
+
+    tape: Tape
+    example: Mapping[str, int]
+    region: InputSet | None  # the sizes that the run is to describe; None: all
+    last: Mapping[str, int]  # the point, once it is not the example
+    forced: Sequence[Choice]
+    choices: list[Choice]
+    numbers: dict[Atom, int]  # what was divided by, and is a number
+    steps: list[Step]
+    script: list[Step]
+    note: Callable[[int, Any, Any], None]
+    replay: Callable[..., Any]
+
+    def decide(self, condition: Condition) -> bool:
+        """The truth of a comparison: proved, or taken as at the example and recorded."""
+        if self.script:
+            return bool(self.replay(condition))
+        mark, taken = len(self.steps), entails(condition)
+        if taken is None:
+            taken = self._choose(condition)
+        elif (
+            self.region is not None and not self.tape.assumed.domain
+        ):  # of nothing, everything holds
+            raise Nowhere
+        self.note(mark, condition, taken)
+        return taken
+
+    def _choose(self, condition: Condition) -> bool:
+        """An open comparison: as it was to be taken, else as at the point of the run."""
+        position = len(self.choices)
+        if position < len(self.forced):
+            taken = self.forced[position].taken
+        else:
+            taken = condition.holds(self.point(condition.symbols))
+        self.choices.append(Choice(taken, len(self.tape.guards)))
+        (requirement,) = [condition] if taken else negation(condition)
+        self._guard(requirement)
+        return taken
+
+    def divisor(self, expr: Int) -> Int:
+        """What is divided by: a number where it takes few values, and a branch for each of them.
+
+        A window of ``min(h, w)`` rows, where that is at most 7, is seven windows of so many rows.
+        """
+        expr = self.settled(expr)
+        if not isinstance(expr, Size):
+            return expr
+        value: Int
+        if self.script:
+            value = self.replay(("by", expr))
+        else:
+            mark = len(self.steps)
+            value = self.fix(expr, "") if self._few(expr) else self.sided(expr)
+            self.note(mark, ("by", expr), value)
+        rest: Any = expr - expr.const
+        if isinstance(value, int) and len(rest.terms) == 1:
+            ((mono, coeff),) = rest.terms.items()
+            if len(mono) == 1 and mono[0][1] == 1:
+                self.numbers[mono[0][0]] = (value - expr.const) // coeff
+        return value
+
+    def settled(self, expr: Int) -> Int:
+        """The expression with numbers for what was divided by, and is one."""
+        for atom, number in self.numbers.items() if isinstance(expr, Size) else ():
+            expr = replaced(expr, atom, number)
+        return expr
+
+    def _few(self, expr: Size) -> bool:
+        """Whether the sizes so far leave it a few values, all positive."""
+        domain = self.tape.assumed.domain
+        if not symbols_of(expr) <= {*domain.names} or not entails(Condition(expr, ">=", 1)):
+            return False
+        with suppress(Undecidable):
+            one = input_set((*domain.names, "value"), [Condition(expr, "==", Size.symbol("value"))])
+            values = (domain & one).axis("value")
+            return values.bounded and (values.count() or 0) <= _VALUES
+        return False
+
+    def sided(self, expr: Int) -> Int:
+        """The expression without maxima: which of several sizes is the greatest is a branch.
+
+        A maximum is a size like others, but what is divided by one is no linear condition.
+        """
+        expr = self.settled(expr)
+        while atoms := [a for a in every_atom(expr) if isinstance(a, Max)]:
+            greatest, *others = atoms[-1].args
+            for other in others:
+                if not self.decide(Condition(greatest, ">=", other)):
+                    greatest = other
+            expr = replaced(expr, atoms[-1], greatest)
+        return expr
+
+    def fix(self, expr: Any, why: str = "python needs a number there") -> Any:
+        """The value of a size at the point of the run, for python that takes plain numbers only."""
+        if not isinstance(expr, Size):
+            return expr
+        if self.script:
+            return self.replay(expr)
+        mark = len(self.steps)
+        value = evaluate(expr, self.point(symbols_of(expr)))
+        scale: Any = prod(c.denominator for c in expr.terms.values())
+        same = Condition(expr * scale, "==", int(value * scale))
+        if entails(same) is None:
+            self._guard(same, why)
+        self.note(mark, expr, value)
+        return value
+
+    def point(self, names: Iterable[str]) -> dict[str, int]:
+        """Where the run is: of the sizes that it describes so far, those nearest to the example.
+
+        Raises Nowhere if none is left.
+        """
+        domain = self.tape.assumed.domain
+        if self.region is not None:
+            domain = domain & self.region
+            if not domain:
+                raise Nowhere
+        wanted = {n: self.example.get(n, EXAMPLE.get(n, 224)) for n in {*names, *domain.names}}
+        last = {n: self.last.get(n, wanted[n]) for n in domain.names}
+        if domain.names and last not in domain:  # while it is in a smaller set, it is the nearest
+            found = domain.nearest(*(wanted[n] for n in domain.names))
+            values = found if isinstance(found, tuple) else (found,)
+            last = self.last = dict(zip(domain.names, values, strict=True))
+        return wanted | last
+
+    def _guard(self, requirement: Requirement, fixes: str = "") -> None:
+        guard = Guard(requirement, caller(), len(self.tape.nodes) - 1, fixes=fixes)
+        self.tape.guards.append(guard)
