@@ -58,7 +58,7 @@ __all__ = [
 
 #: Where each axis of an output comes from: an axis, several (of a view) or none; and the map.
 Axes: TypeAlias = "tuple[tuple[int | tuple[int, ...] | None, AxisMap], ...]"
-Number = Any  # int, symcnn.algebra.size.Size or sympy.Expr: the maps do not care
+Integer = Any  # an int, a Size or a sympy.Expr: the maps do not care
 Mode = Literal["nearest", "nearest-exact", "linear", "cubic"]
 
 
@@ -72,17 +72,17 @@ class AxisMap(ABC):
     __slots__ = ()
 
     @abstractmethod
-    def size(self, x: Number) -> Number:
+    def size(self, x: Integer) -> Integer:
         """The output size for the input size `x`."""
 
     @abstractmethod
-    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+    def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         """First and last input index that the outputs `i` to `j` can read, before clipping.
 
         `x` is the input size, for maps whose answer depends on it.
         """
 
-    def requires(self, x: Number) -> tuple[Number, Number] | None:
+    def requires(self, x: Integer) -> tuple[Integer, Integer] | None:
         """The map is defined where ``lhs >= rhs``; None: everywhere."""
         return None
 
@@ -125,20 +125,20 @@ class Window(AxisMap):
     + 1``; source: the torch documentation of Conv2d.
     """
 
-    extent: Number
-    stride: Number = 1
-    left: Number = 0
-    right: Number = 0
+    extent: Integer
+    stride: Integer = 1
+    left: Integer = 0
+    right: Integer = 0
     #: The step between the indices that are read; a fused window tells of its hull only (1).
-    dilation: Number = field(default=1, repr=False)
+    dilation: Integer = field(default=1, repr=False)
 
     @classmethod
     def conv(
         cls,
-        kernel_size: Number,
-        stride: Number = 1,
-        padding: Number = 0,
-        dilation: Number = 1,
+        kernel_size: Integer,
+        stride: Integer = 1,
+        padding: Integer = 0,
+        dilation: Integer = 1,
         *,
         ceil_mode: bool = False,
     ) -> Window:
@@ -155,7 +155,7 @@ class Window(AxisMap):
         return cls(extent, stride, padding, right, dilation)
 
     @classmethod
-    def same(cls, kernel_size: Number, dilation: Number = 1) -> Window:
+    def same(cls, kernel_size: Integer, dilation: Integer = 1) -> Window:
         """``padding="same"``: the odd pixel, for even kernels, goes right.
 
         >>> Window.same(4)
@@ -165,13 +165,13 @@ class Window(AxisMap):
         left = floordiv(total, 2)
         return cls(total + 1, 1, left, total - left, dilation)
 
-    def size(self, x: Number) -> Number:
+    def size(self, x: Integer) -> Integer:
         return floordiv(x + (self.left + self.right - self.extent), self.stride) + 1
 
-    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+    def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         return self.stride * i - self.left, self.stride * j - self.left + self.extent - 1
 
-    def fibre(self, size: Number) -> tuple[Number, Number]:
+    def fibre(self, size: Integer) -> tuple[Integer, Integer]:
         """The shortest and the longest axis after which this size comes.
 
         >>> Window(7, 2, 3, 3).fibre(112)
@@ -186,7 +186,7 @@ class Window(AxisMap):
         first = self.stride * np.arange(self.size(x)) - self.left
         return first, first + (self.extent - 1), self.dilation
 
-    def requires(self, x: Number) -> tuple[Number, Number] | None:
+    def requires(self, x: Integer) -> tuple[Integer, Integer] | None:
         return x + (self.left + self.right), self.extent
 
     def then(self, other: AxisMap) -> AxisMap:
@@ -221,11 +221,11 @@ class Scatter(AxisMap):
     (14, (1, 2))
     """
 
-    extent: Number
-    stride: Number = 1
-    padding: Number = 0
-    output_padding: Number = 0
-    dilation: Number = field(default=1, repr=False)
+    extent: Integer
+    stride: Integer = 1
+    padding: Integer = 0
+    output_padding: Integer = 0
+    dilation: Integer = field(default=1, repr=False)
 
     @property
     def gaps(self) -> bool:
@@ -234,14 +234,14 @@ class Scatter(AxisMap):
         common = gcd(self.stride, self.dilation)
         return common > 1 or taps < self.stride
 
-    def size(self, x: Number) -> Number:
+    def size(self, x: Integer) -> Integer:
         return self.stride * (x - 1) + self.extent - 2 * self.padding + self.output_padding
 
-    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+    def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         first = ceildiv(i + self.padding - self.extent + 1, self.stride)
         return first, floordiv(j + self.padding, self.stride)
 
-    def progression(self, i: Number) -> tuple[Number, Number, Number]:
+    def progression(self, i: Integer) -> tuple[Integer, Integer, Integer]:
         """First and last index and the step: exactly what output `i` reads.
 
         Output i reads input m where ``i + padding - stride*m`` is a tap ``dilation*t`` of the
@@ -265,11 +265,11 @@ class Scatter(AxisMap):
         hit = (i + self.padding) % gcd(self.stride, self.dilation) == 0
         return first, np.where(hit, last, first - 1), step
 
-    def requires(self, x: Number) -> tuple[Number, Number] | None:
+    def requires(self, x: Integer) -> tuple[Integer, Integer] | None:
         return self.size(x), 1
 
 
-def _source(i: Number, p: Number, q: Number, mode: Mode) -> tuple[Number, Number]:
+def _source(i: Integer, p: Integer, q: Integer, mode: Mode) -> tuple[Integer, Integer]:
     """What output `i` of a stretch by p/q reads: torch's area pixel coordinates, in integers.
 
     Nearest: ``floor(i*q/p)``. Linear and cubic: around ``(i + 1/2)*q/p - 1/2``, both neighbours
@@ -294,7 +294,7 @@ def _source(i: Number, p: Number, q: Number, mode: Mode) -> tuple[Number, Number
     return _around(middle, 2 * p, mode)
 
 
-def rounds_up(p: Number, q: Number) -> bool:
+def rounds_up(p: Integer, q: Integer) -> bool:
     """Whether q/p in single precision is known to be at least q/p, as for every power of two p."""
     if not isinstance(p, int) or not isinstance(q, int):
         return isinstance(p, int) and p & (p - 1) == 0
@@ -302,7 +302,7 @@ def rounds_up(p: Number, q: Number) -> bool:
     return Fraction(single) >= Fraction(q, p)
 
 
-def _around(num: Number, den: Number, mode: Mode) -> tuple[Number, Number]:
+def _around(num: Integer, den: Integer, mode: Mode) -> tuple[Integer, Integer]:
     first, last = floordiv(num, den), ceildiv(num, den)
     if mode == "cubic":  # the outer two weigh nothing where the inner two are one
         return 2 * first - last, 2 * last - first
@@ -324,14 +324,14 @@ class Resample(AxisMap):
     align_corners: bool = False
     recompute: bool = False  # the scale that is used is the ratio of the sizes
     antialias: bool = False
-    beside: Number | None = None  # nearest in 2-D: the output size of the other axis
+    beside: Integer | None = None  # nearest in 2-D: the output size of the other axis
 
-    def size(self, x: Number) -> Number:
+    def size(self, x: Integer) -> Integer:
         if isinstance(self.scale, Size):  # a whole number: the product in double is exact
             return x * self.scale
         return scaled(x, self.scale)
 
-    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+    def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         if self.align_corners or self.recompute or self.antialias:
             if x is None:
                 raise ValueError("what is read depends on the input size: give x")
@@ -347,7 +347,7 @@ class Resample(AxisMap):
         p, q = ratio.numerator, ratio.denominator
         return _source(i, p, q, self.mode)[0], _source(j, p, q, self.mode)[1]
 
-    def stretch(self, x: Number) -> Const:
+    def stretch(self, x: Integer) -> Const:
         return Const(self.size(x), self.mode, self.align_corners, self.antialias)
 
     def reads(self, x: int) -> Reads:
@@ -355,7 +355,7 @@ class Resample(AxisMap):
         align, smooth = self.align_corners, self.antialias
         return _interpolated(x, self.size(x), self.mode, align, smooth, given, self.copies(x))
 
-    def copies(self, x: Number) -> Number | bool:
+    def copies(self, x: Integer) -> Integer | bool:
         """Whether the places are those of factor 1 or 2 where the sizes say so, not the scale's.
 
         Of the modes that torch computes so, "linear" always, "nearest" in small 2-D images only
@@ -365,7 +365,7 @@ class Resample(AxisMap):
             return True
         return self.beside is not None and self.size(x) + self.beside <= 128
 
-    def requires(self, x: Number) -> tuple[Number, Number] | None:
+    def requires(self, x: Integer) -> tuple[Integer, Integer] | None:
         return self.size(x), 1
 
 
@@ -425,12 +425,12 @@ class Adaptive(AxisMap):
     (7, (192, 223), (0, 1))
     """
 
-    length: Number
+    length: Integer
 
-    def size(self, x: Number) -> Number:
+    def size(self, x: Integer) -> Integer:
         return self.length
 
-    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+    def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         if x is None:
             raise ValueError("what an adaptive pool reads depends on the input size: give x")
         return floordiv(i * x, self.length), ceildiv((j + 1) * x, self.length) - 1
@@ -444,12 +444,12 @@ class Whole(AxisMap):
     (64, (0, 2))
     """
 
-    length: Number = 1
+    length: Integer = 1
 
-    def size(self, x: Number) -> Number:
+    def size(self, x: Integer) -> Integer:
         return self.length
 
-    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+    def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         if x is None:
             raise ValueError("the whole axis is read, whatever its size: give x")
         return 0, x - 1
@@ -463,10 +463,10 @@ class Running(AxisMap):
     (9, (0, 5))
     """
 
-    def size(self, x: Number) -> Number:
+    def size(self, x: Integer) -> Integer:
         return x
 
-    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+    def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         return 0, j
 
 
@@ -480,15 +480,15 @@ class Const(AxisMap):
     (8, (0, 3))
     """
 
-    length: Number
+    length: Integer
     mode: Mode = "nearest"
     align_corners: bool = False
     antialias: bool = False
 
-    def size(self, x: Number) -> Number:
+    def size(self, x: Integer) -> Integer:
         return self.length
 
-    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+    def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         if x is None:
             raise ValueError("what a stretched axis reads depends on the input size: give x")
         if self.antialias:
@@ -518,10 +518,10 @@ class Flip(AxisMap):
     (7, 9)
     """
 
-    def size(self, x: Number) -> Number:
+    def size(self, x: Integer) -> Integer:
         return x
 
-    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+    def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         if x is None:
             raise ValueError("what a flipped axis reads depends on the input size: give x")
         return x - 1 - j, x - 1 - i
@@ -538,12 +538,12 @@ class Roll(AxisMap):
     ((2, 2), [2, 3, 4, 0, 1])
     """
 
-    shift: Number
+    shift: Integer
 
-    def size(self, x: Number) -> Number:
+    def size(self, x: Integer) -> Integer:
         return x
 
-    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+    def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         return i - self.shift, j - self.shift
 
     def reads(self, x: int) -> Reads:
@@ -564,14 +564,14 @@ class Folded(AxisMap):
     (9, [2, 1, 0, 1, 2, 3, 4, 3, 2])
     """
 
-    left: Number
-    right: Number
+    left: Integer
+    right: Integer
     mode: Literal["reflect", "replicate", "circular"]
 
-    def size(self, x: Number) -> Number:
+    def size(self, x: Integer) -> Integer:
         return x + self.left + self.right
 
-    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+    def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         return i - self.left, j - self.left
 
     def reads(self, x: int) -> Reads:
@@ -585,7 +585,7 @@ class Folded(AxisMap):
             i = np.clip(i, 0, x - 1) if self.mode == "replicate" else i % x
         return i, i, 1
 
-    def requires(self, x: Number) -> tuple[Number, Number] | None:
+    def requires(self, x: Integer) -> tuple[Integer, Integer] | None:
         return self.size(x), 1
 
 
@@ -597,12 +597,12 @@ class Pick(AxisMap):
     (9, 9)
     """
 
-    index: Number
+    index: Integer
 
-    def size(self, x: Number) -> Number:
+    def size(self, x: Integer) -> Integer:
         return 1
 
-    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+    def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         index = self.index
         if isinstance(index, int) and index < 0:
             if x is None:
@@ -621,13 +621,13 @@ class Digit(AxisMap):
     32
     """
 
-    step: Number
-    length: Number
+    step: Integer
+    length: Integer
 
-    def size(self, x: Number) -> Number:
+    def size(self, x: Integer) -> Integer:
         return self.length
 
-    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+    def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         raise ValueError("one digit does not tell the index: all axes of the view do")
 
 
@@ -654,12 +654,12 @@ Window(extent=5, stride=1, left=0, right=0)))
                 maps.append(link)
         return maps[0] if len(maps) == 1 else cls(tuple(maps)) if maps else IDENTITY
 
-    def size(self, x: Number) -> Number:
+    def size(self, x: Integer) -> Integer:
         for link in self.maps:
             x = link.size(x)
         return x
 
-    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+    def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         sizes = [x]
         for link in self.maps[:-1]:
             sizes.append(None if sizes[-1] is None else link.size(sizes[-1]))

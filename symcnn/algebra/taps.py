@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from symcnn.algebra.axis import AxisMap, Number, Scatter
+from symcnn.algebra.axis import AxisMap, Integer, Scatter
 
 __all__ = ["Laid", "Tap"]
 
@@ -23,14 +23,14 @@ class Tap(AxisMap):
     5
     """
 
-    step: Number
-    length: Number
-    shift: Number = 0
+    step: Integer
+    length: Integer
+    shift: Integer = 0
 
-    def size(self, x: Number) -> Number:
+    def size(self, x: Integer) -> Integer:
         return self.length
 
-    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+    def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         raise ValueError("one tap does not tell the place: all axes that read it together do")
 
 
@@ -43,11 +43,11 @@ class Laid(AxisMap):
     Scatter(extent=3, stride=1, padding=0, output_padding=0)
     """
 
-    taps: Number
-    length: Number
-    stride: Number = 1
-    padding: Number = 0
-    dilation: Number = 1
+    taps: Integer
+    length: Integer
+    stride: Integer = 1
+    padding: Integer = 0
+    dilation: Integer = 1
 
     @property
     def scatter(self) -> Scatter:
@@ -55,8 +55,8 @@ class Laid(AxisMap):
         extent = self.dilation * (self.taps - 1) + 1
         return Scatter(extent, self.stride, self.padding, 0, self.dilation)
 
-    def size(self, x: Number) -> Number:
+    def size(self, x: Integer) -> Integer:
         return self.length
 
-    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+    def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         return self.scatter.pullback(i, j, x)

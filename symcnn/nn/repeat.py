@@ -19,7 +19,7 @@ from typing import Any, Union
 import sympy
 
 from symcnn.algebra import size as sz
-from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Number, Window
+from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Integer, Window
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.expr import index as index_symbols
 from symcnn.algebra.series import iterate, summation
@@ -153,10 +153,10 @@ class Between(AxisMap):
     first: Int
     last: Int
 
-    def size(self, x: Number) -> Number:
+    def size(self, x: Integer) -> Integer:
         return self.length
 
-    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+    def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         return _put([self.first], {_PLACE: i})[0], _put([self.last], {_PLACE: j})[0]
 
 
@@ -167,10 +167,10 @@ class Unknown(AxisMap):
     length: Int
     why: str = "what n repeated blocks read along this axis has no closed form that is known here"
 
-    def size(self, x: Number) -> Number:
+    def size(self, x: Integer) -> Integer:
         return self.length
 
-    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+    def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         raise Undecidable(
             self.why, cure="ask at a size: .at(...), or give the number of blocks as a number"
         )

@@ -117,7 +117,7 @@ def _static(sizes: Any) -> tuple[int, ...]:
 
 def _elementwise(name: str, exact: Any, numbers: Any) -> None:
     def fold(step: Step) -> Array:
-        arrays = [step.content(i) for i in range(len(step.inputs)) if step.given(i)]
+        arrays = [step.content(i) for i in range(len(step.inputs)) if step.has(i)]
         if all(map(numeric, arrays)):
             with np.errstate(all="ignore"):
                 return np.asarray(numbers(*arrays))
@@ -249,7 +249,7 @@ def clip(step: Step) -> Array:
     """Between two bounds."""
     a = step.content(0)
     for i, pick, bound in ((1, values.largest, np.maximum), (2, values.smallest, np.minimum)):
-        if step.given(i):
+        if step.has(i):
             end = step.content(i)
             a = bound(a, end) if numeric(a) and numeric(end) else values.pointwise(pick, a, end)
     return a
@@ -413,7 +413,7 @@ def scatter_nd(step: Step) -> Array:
 def trilu(step: Step) -> Array:
     """One triangle of a matrix."""
     a = step.content(0)
-    k = int(step.content(1).flat[0]) if step.given(1) else 0
+    k = int(step.content(1).flat[0]) if step.has(1) else 0
     if not numeric(a):
         raise Unknown
     return np.triu(a, k) if step.attribute("upper", 1) else np.tril(a, k)

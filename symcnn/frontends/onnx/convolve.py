@@ -256,7 +256,7 @@ def max_unpool(step: Step) -> Outputs:
     n = x.ndim - 2
     kernel, strides = step.attribute("kernel_shape", ()), _spread(step, "strides", n)
     before, after = _pads(step, x.dims[2:], kernel, (1,) * n, strides)
-    if step.given(2):
+    if step.has(2):
         return OPS["zeros"](step.numbers("output_shape", 2))
     if before != after:
         raise UnsupportedOperation("MaxUnpool with pads that differ has no rule")
@@ -346,7 +346,7 @@ def _targets(step: Step) -> tuple[tuple[float, ...] | None, tuple[Int, ...] | No
             given = step.attributes["height_scale"], step.attributes["width_scale"]
             scales = (1.0, 1.0, *given)
         return scales, None
-    if step.given(3) and step.value(3).dims != (0,):
+    if step.has(3) and step.value(3).dims != (0,):
         return None, step.numbers("sizes", 3)
     return step.floats("scales", 2), None
 
@@ -482,7 +482,7 @@ def layer_norm(step: Step) -> Outputs:
     over = x.dims[first:]
     fits = weight.ndim == len(over)
     op = "rms_norm" if step.op == "RMSNormalization" else "layer_norm"
-    others = [step.tensor(i) for i in range(2, len(step.inputs)) if step.given(i)]
+    others = [step.tensor(i) for i in range(2, len(step.inputs)) if step.has(i)]
     if op == "rms_norm":
         out = apply(op, x, over, weight if fits else None)
     else:
@@ -539,7 +539,7 @@ def _recurrent(
 def recurrent(step: Step) -> Outputs:
     """A recurrent layer."""
     x, weight, recurrence = (step.tensor(i) for i in range(3))
-    others = [step.tensor(i) for i in range(3, len(step.inputs)) if step.given(i)]
+    others = [step.tensor(i) for i in range(3, len(step.inputs)) if step.has(i)]
     states = 2 if step.op == "LSTM" else 1
     layout = bool(step.attribute("layout", 0))
     return OPS["recurrent"](x, weight, recurrence, others, _GATES[step.op], states, layout)
@@ -555,7 +555,7 @@ def dft(step: Step) -> Outputs:
     onesided, inverse = bool(step.attribute("onesided", 0)), bool(step.attribute("inverse", 0))
     dims = list(x.dims)
     dims[axis] = length // 2 + 1 if onesided and not inverse else length
-    if onesided and inverse and not step.given(1):
+    if onesided and inverse and not step.has(1):
         dims[axis] = 2 * (x.dims[axis] - 1)
     dims[-1] = 1 if onesided and inverse else 2
     return OPS["transform"](x, tuple(dims))
@@ -572,7 +572,7 @@ def _transform(input: SymbolicTensor, dims: Sequence[Int]) -> Result:
 def stft(step: Step) -> Outputs:
     """Frames, and frequencies of each."""
     x, hop = step.tensor(), step.number("frame_step", 1)
-    length = step.number("frame_length", 3, step.value(2).dims[0] if step.given(2) else None)
+    length = step.number("frame_length", 3, step.value(2).dims[0] if step.has(2) else None)
     frames = Window(length, hop).size(x.dims[1])
     bins = length // 2 + 1 if step.attribute("onesided", 1) else length
     return OPS["transform"](x, (x.dims[0], frames, bins, 2))

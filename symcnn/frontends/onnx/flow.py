@@ -47,10 +47,10 @@ def loop(step: Step) -> Outputs:
     """The body, as often as a number says, and as long as its condition holds."""
     body = step.attribute("body")
     states = list(step.inputs[2:])
-    times = step.number("M", 0) if step.given(0) else None
+    times = step.number("M", 0) if step.has(0) else None
     if isinstance(times, Size):
         raise UnsupportedOperation(f"a Loop of {times} rounds has no rule", cure="unroll the loop")
-    going = _truth(step, 1, "whether the Loop runs") if step.given(1) else True
+    going = _truth(step, 1, "whether the Loop runs") if step.has(1) else True
     stacked: list[list[Any]] = [[] for _ in body.output[1 + len(states) :]]
     done = 0
     while going and (times is None or done < times):
@@ -165,7 +165,7 @@ def split_to_sequence(step: Step) -> Outputs:
         if isinstance(x.dims[axis], Size):
             raise UnsupportedOperation(f"a sequence of {x.dims[axis]}/{sizes} parts has no rule")
     parts = several("split", x, sizes if isinstance(sizes, int) else list(sizes), axis)
-    if not step.given(1) and not step.attribute("keepdims", 1):
+    if not step.has(1) and not step.attribute("keepdims", 1):
         parts = tuple(apply("squeeze", part, axis) for part in parts)
     return ([Value(part, dtype=step.value(0).dtype) for part in parts],)
 

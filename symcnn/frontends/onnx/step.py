@@ -133,13 +133,13 @@ class Step:
         """An attribute, or its default."""
         return self.attributes.get(name, default)
 
-    def given(self, i: int) -> bool:
+    def has(self, i: int) -> bool:
         """Whether input `i` is there."""
         return i < len(self.inputs) and self.inputs[i] is not None
 
     def value(self, i: int) -> Value:
         """Input `i`. Raises BadSpec where it is left out."""
-        if not self.given(i):
+        if not self.has(i):
             raise BadSpec(f"{self.op} lacks its input {i}", cure="onnx.checker says what is wrong")
         value = self.inputs[i]
         if not isinstance(value, Value):
@@ -156,11 +156,11 @@ class Step:
 
     def optional(self, i: int) -> SymbolicTensor | None:
         """Input `i` as a tensor, None where it is left out."""
-        return self.tensor(i) if self.given(i) else None
+        return self.tensor(i) if self.has(i) else None
 
     def tensors(self) -> list[SymbolicTensor]:
         """All inputs that are there, as tensors."""
-        return [self.tensor(i) for i in range(len(self.inputs)) if self.given(i)]
+        return [self.tensor(i) for i in range(len(self.inputs)) if self.has(i)]
 
     def content(self, i: int) -> Array:
         """The elements of input `i`. Raises Unknown unless they are known."""
@@ -177,7 +177,7 @@ class Step:
         given = self.attributes.get(name)
         if given is not None:
             return tuple(given) if isinstance(given, (tuple, list)) else (given,)
-        if i is None or not self.given(i):
+        if i is None or not self.has(i):
             return None
         try:
             return tuple(map(whole, self.content(i).flat))
@@ -197,7 +197,7 @@ class Step:
         given = self.attributes.get(name)
         if given is not None:
             return tuple(given) if isinstance(given, (tuple, list)) else (given,)
-        if i is None or not self.given(i) or 0 in self.value(i).dims:
+        if i is None or not self.has(i) or 0 in self.value(i).dims:
             return None
         content = self.value(i).content
         if content is None or content.dtype == object:

@@ -11,7 +11,7 @@ from symcnn.algebra.axis import Window
 from symcnn.questions.explain.derivation import Derivation, Step, distinct
 from symcnn.questions.explain.lines import Ends, Line, Tree
 from symcnn.questions.place.cut import Course, Moved, Read
-from symcnn.questions.place.reach import Reach
+from symcnn.questions.place.footprint import Footprint
 from symcnn.questions.place.stream import looks, running, stream
 from symcnn.questions.place.tiles import courses, halo, plans, tiles
 from symcnn.trace.trace import Trace
@@ -32,11 +32,11 @@ def derive_stream(net: Trace, axis: str | None) -> Derivation:
 
 def _looks(course: Course) -> Iterator[Step]:
     """The nodes that look further than what they read, and the joins of what looks differently."""
-    reach = Reach(course)
+    footprint = Footprint(course)
     for out, reads in course.steps:
         assert out.node is not None
-        before = [looks(reach, read.tensor) for read in reads]
-        back, ahead = looks(reach, out)
+        before = [looks(footprint, read.tensor) for read in reads]
+        back, ahead = looks(footprint, out)
         if set(before) == {(back, ahead)}:
             continue
         own = [_own(course, read, old) for read, old in zip(reads, before, strict=True)]
@@ -104,7 +104,7 @@ def _each_once(steps: Sequence[Step]) -> tuple[Step, ...]:
 
 def _halo(course: Course) -> Step:
     left, right = halo(course)
-    first, last = Reach(course).ends[course.home(course.output)]
+    first, last = Footprint(course).ends[course.home(course.output)]
     least, most = int(first.min()), int(last.max())
     ends = Ends(
         Tree.of("max", Tree.leaf(-least), 0),

@@ -21,7 +21,7 @@ from symcnn.algebra.axis import (
     Axes,
     AxisMap,
     Const,
-    Number,
+    Integer,
     Pick,
     Resample,
     Scatter,
@@ -134,10 +134,10 @@ class _Ratio(AxisMap):
     q: int
     mode: Any
 
-    def size(self, x: Number) -> Number:
+    def size(self, x: Integer) -> Integer:
         return floordiv(x * self.p, self.q)
 
-    def pullback(self, i: Number, j: Number, x: Number | None = None) -> tuple[Number, Number]:
+    def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         return Const(self.p, self.mode).pullback(i, j, self.q)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from symcnn.errors import BadSpec
 from symcnn.questions.place.cut import Course, Moved
-from symcnn.questions.place.reach import Reach
+from symcnn.questions.place.footprint import Footprint
 from symcnn.questions.place.tiles import courses, filled, of_several
 from symcnn.shown import Shown
 from symcnn.trace.trace import Trace
@@ -103,7 +103,7 @@ def shards(
         raise BadSpec(f"parts={parts!r} for the axes {', '.join(asked)}", cure="give one for each")
     along = [_along(course, count) for course, count in zip(found, several, strict=True)]
     made = tuple(Shard(*map(tuple, zip(*row, strict=True))) for row in product(*along))
-    halos = tuple(_inner(Reach(course), course) for course in found)
+    halos = tuple(_inner(Footprint(course), course) for course in found)
     periods = tuple(course.period for course in found)
     return Shards(tuple(c.name for c in found), made, halos, periods, of_several(part))
 
@@ -123,14 +123,14 @@ def _along(course: Course, parts: Any) -> list[_Row]:
             f"{course.name}={x} in {parts} parts: the rows of a part are a multiple of {period}",
             cure=" or ".join(f"{course.name}={n}" for n in near) + _fewer(x, period),
         )
-    reach, end = Reach(course), course.end
+    footprint, end = Footprint(course), course.end
     assert isinstance(end, Moved)
     rows: list[_Row] = []
     width, outputs = x // parts, int(end.rate * (x // parts))
     for k in range(parts):
         start, stop = k * outputs, (k + 1) * outputs if k < parts - 1 else course.length
         stop = min(stop, course.length)
-        first, last = reach.span(course.output, start, stop)
+        first, last = footprint.span(course.output, start, stop)
         first, last = max(first, 0), min(last, x - 1)
         own = slice(k * width, (k + 1) * width)
         if stop <= start or last < first:
@@ -146,6 +146,6 @@ def _fewer(x: int, period: int) -> str:
     return f"; {x} goes into {', '.join(map(str, counts))} parts" if counts else ""
 
 
-def _inner(reach: Reach, course: Course) -> tuple[int, int]:
-    first, last = reach.ends[course.home(course.output)]
+def _inner(footprint: Footprint, course: Course) -> tuple[int, int]:
+    first, last = footprint.ends[course.home(course.output)]
     return int(-first.min()), int(last.max() - course.period + 1)

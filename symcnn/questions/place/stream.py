@@ -21,7 +21,7 @@ from symcnn.algebra.expr import Expr, from_sympy
 from symcnn.algebra.size import Int, Symbol, evaluate, floordiv, maximum
 from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.questions.place.cut import Course, Moved
-from symcnn.questions.place.reach import Reach
+from symcnn.questions.place.footprint import Footprint
 from symcnn.questions.place.tiles import courses, filled, of_several
 from symcnn.shown import Shown
 from symcnn.trace.graph import Node, SymbolicTensor, public
@@ -179,24 +179,24 @@ def stream(
     """See `Network.stream`, which this is."""
     part = net if at is None else net.at(at)
     axis, course = running(net, axis, at, gates=gates, statistics=statistics)
-    reach = Reach(course)
+    footprint = Footprint(course)
     end = course.end
     assert isinstance(end, Moved)
-    back, ahead = looks(reach, course.output)
+    back, ahead = looks(footprint, course.output)
     if abs(back) > _LONG or abs(ahead) > _LONG:
         raise NoSolution(f"no output reads a place of {axis}", cure="see net.receptive_field()")
     stride = 1 / end.rate
-    last = _leading(reach.ends[course.home(course.output)][1], course.period)
+    last = _leading(footprint.ends[course.home(course.output)][1], course.period)
     return Stream(
         axis,
         int(stride) if stride.denominator == 1 else stride,
         back,
         ahead,
         course.period,
-        reach.outputs(course.output),
-        dict(_buffers(course, reach)),
-        dict(_delays(course, reach)),
-        dict(_waits(course, reach)),
+        footprint.outputs(course.output),
+        dict(_buffers(course, footprint)),
+        dict(_delays(course, footprint)),
+        dict(_waits(course, footprint)),
         of_several(part),
         last,
         _head(net, at, axis, gates, statistics, last, (back, ahead, course.period)),
@@ -262,7 +262,7 @@ def _head(
     _, (course,) = courses(
         net, at, sizes, gates=gates, statistics=statistics, only=[axis], every=True
     )
-    own = np.maximum.accumulate(Reach(course).heads(course.output))
+    own = np.maximum.accumulate(Footprint(course).heads(course.output))
     i = np.arange(len(own))
     later = np.array(last)[i % len(last)] + i // len(last) * looks[2]
     inside = (later < sizes[axis] - far) & (own < sizes[axis] - far)
@@ -277,18 +277,18 @@ _PIECES = 16
 _LONG = 1 << 20
 
 
-def _own(reach: Reach, t: SymbolicTensor) -> Any:
+def _own(footprint: Footprint, t: SymbolicTensor) -> Any:
     """The moment that each output of a tensor stands for."""
-    moved = reach.course.state[t]
+    moved = footprint.course.state[t]
     assert isinstance(moved, Moved)
-    i = np.arange(reach.outputs(t), dtype=np.int64)
+    i = np.arange(footprint.outputs(t), dtype=np.int64)
     return i * moved.rate.denominator // moved.rate.numerator
 
 
-def looks(reach: Reach, t: SymbolicTensor) -> tuple[int, int]:
+def looks(footprint: Footprint, t: SymbolicTensor) -> tuple[int, int]:
     """How far a tensor looks back and ahead."""
-    first, last = reach.ends[reach.course.home(t)]
-    own = _own(reach, t)
+    first, last = footprint.ends[footprint.course.home(t)]
+    own = _own(footprint, t)
     return int((own - first).max()), int((last - own).max())
 
 
@@ -296,7 +296,7 @@ def _nodes(course: Course) -> list[tuple[Node, SymbolicTensor, list[Any]]]:
     return [(out.node, out, reads) for out, reads in course.steps if out.node is not None]
 
 
-def _buffers(course: Course, reach: Reach) -> Any:
+def _buffers(course: Course, footprint: Footprint) -> Any:
     """What a layer keeps: from where its next output starts, once it has made all it can."""
     for node, out, reads in _nodes(course):
         most = 0
@@ -309,7 +309,7 @@ def _buffers(course: Course, reach: Reach) -> Any:
             assert isinstance(step, Moved)
             own = step.rate / moved.rate
             i = np.arange(own.numerator + 1, dtype=np.int64)
-            first, last = reach.taps(read, i)
+            first, last = footprint.taps(read, i)
             jumps = last[1:] > last[:-1]
             keeps = np.where(jumps, last[:-1] - first[1:] + 1, 0)
             most = max(most, int(keeps.max(initial=0)))
@@ -317,14 +317,14 @@ def _buffers(course: Course, reach: Reach) -> Any:
             yield node.name, most
 
 
-def _delays(course: Course, reach: Reach) -> Any:
+def _delays(course: Course, footprint: Footprint) -> Any:
     """Of operands that are done at other moments, how many places of each wait."""
     for node, out, reads in _nodes(course):
         if len(reads) < 2:
             continue
-        ends = [reach.through(out, read)[1] for read in reads]
+        ends = [footprint.through(out, read)[1] for read in reads]
         slowest = np.maximum.reduce(ends)
-        waits = tuple(_waiting(end, slowest, reach.period) for end in ends)
+        waits = tuple(_waiting(end, slowest, footprint.period) for end in ends)
         if any(waits):
             yield node.name, waits
 
@@ -338,10 +338,10 @@ def _waiting(fast: Any, slow: Any, period: int) -> int:
     return max(done(fast, int(end)) - done(slow, int(end)) for end in np.unique(slow))
 
 
-def _waits(course: Course, reach: Reach) -> Any:
+def _waits(course: Course, footprint: Footprint) -> Any:
     """The nodes whose outputs look further ahead than all that they read."""
     for node, out, reads in _nodes(course):
-        before = max(looks(reach, read.tensor)[1] for read in reads)
-        more = looks(reach, out)[1] - before
+        before = max(looks(footprint, read.tensor)[1] for read in reads)
+        more = looks(footprint, out)[1] - before
         if more > 0:
             yield node.name, more

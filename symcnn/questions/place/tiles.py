@@ -20,7 +20,7 @@ from symcnn.questions.field.receptive_field import independent, spatial_axes
 from symcnn.questions.inputs.domain import check_valid, shape_at
 from symcnn.questions.inputs.solve import amount
 from symcnn.questions.place.cut import Course, Cut, Lost, Moved
-from symcnn.questions.place.reach import Reach
+from symcnn.questions.place.footprint import Footprint
 from symcnn.sets.grammar import check_sizes
 from symcnn.shown import Shown
 from symcnn.trace.graph import SymbolicTensor
@@ -333,8 +333,8 @@ def halo(course: Course) -> tuple[int, int]:
 
     What a part of a whole number of periods reads, in the middle of a large input.
     """
-    reach = Reach(course)
-    first, last = reach.ends[course.home(course.output)]
+    footprint = Footprint(course)
+    first, last = footprint.ends[course.home(course.output)]
     return int(max(-first.min(), 0)), int(max(last.max() - course.period + 1, 0))
 
 

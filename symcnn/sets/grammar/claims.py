@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from symcnn.errors import BadSpec
-from symcnn.sets.grammar.text import fail, given, number, short
+from symcnn.sets.grammar.text import bounded, fail, number, short
 from symcnn.sets.grammar.tree import Ratio, parse_formula
 
 #: What a claim can speak of, and other words for it.
@@ -59,7 +59,7 @@ def parse_claim(text: str) -> Claim:
     >>> parse_claim("receptive field = 427").quantity
     'field'
     """
-    text = given(text, "a claim", _CLAIM_CURE)
+    text = bounded(text, "a claim", _CLAIM_CURE)
     left, equals, right = text.partition("=")
     name, bracket, inside = left.strip().partition("(")
     name, where = name.strip(), inside.strip().removesuffix(")").strip()
@@ -85,7 +85,7 @@ def parse_value(text: str) -> tuple[Ratio, ...]:
     >>> parse_value("[16, H//2]")
     ((16, 1), (H//2, 1))
     """
-    text = given(text, "a value", _CLAIM_CURE).strip()
+    text = bounded(text, "a value", _CLAIM_CURE).strip()
     if text[:1] == "[" and text[-1:] == "]":
         text = text[1:-1]
     numbers = text.split("x")

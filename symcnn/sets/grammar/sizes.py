@@ -12,7 +12,7 @@ from typing import Union
 from symcnn.algebra.expr import Number, from_sympy
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import BadSpec, InvalidInput
-from symcnn.sets.grammar.text import DEPTH, Word, bare, cut, fail, given, number, short
+from symcnn.sets.grammar.text import DEPTH, Word, bare, bounded, cut, fail, number, short
 
 #: A shape as users write it: text, or a size per axis.
 Spec = Union[str, Sequence[Number]]
@@ -38,7 +38,7 @@ def parse_shape(spec: Spec) -> tuple[Int, ...]:
     """
     if isinstance(spec, (tuple, list)) and spec:
         return tuple(map(from_sympy, spec))
-    text = bare(given(spec, "a shape spec", _SPEC))
+    text = bare(bounded(spec, "a shape spec", _SPEC))
     sizes: list[Int] = []
     for word in cut(text, _SPEC):
         if word.kind == "name":
@@ -89,7 +89,7 @@ def parse_target(text: str) -> tuple[int | Between | Size | None, ...]:
     >>> parse_target("7x7"), parse_target("*x7"), parse_target("H/4x2*W")
     ((7, 7), (None, 7), (H/4, 2*W))
     """
-    text = bare(given(text, "a size", _TARGET_CURE))
+    text = bare(bounded(text, "a size", _TARGET_CURE))
     target: list[int | Between | Size | None] = []
     position = 0
     while True:
@@ -149,7 +149,7 @@ def parse_ranges(text: str) -> dict[str, int | range]:
 
 def _assigned(text: str, cure: str) -> Iterator[tuple[str, int | range, int]]:
     """``NAME=NUMBER`` or ``NAME=LOW..HIGH``, between commas, and where each stands."""
-    text = given(text, "sizes", cure)
+    text = bounded(text, "sizes", cure)
     words = cut(text, cure)
     end = Word("end", "", len(text.rstrip()))
     while True:
@@ -180,7 +180,7 @@ def parse_numbers(text: str, mark: str, example: str) -> tuple[int, ...]:
     ((16, 9), (7, 7))
     """
     cure = f"for example {example}"
-    said = bare(given(text, "numbers", cure)).replace(mark, ",")
+    said = bare(bounded(text, "numbers", cure)).replace(mark, ",")
     pieces = [piece.strip() for piece in said.split(",")]
     if not all(p.isdecimal() and p.isascii() for p in pieces) or (mark != "x" and len(pieces) != 2):
         raise BadSpec(f"{short(text)!r} is not understood", cure=cure)
@@ -201,7 +201,7 @@ def parse_amount(text: str, what: str, *, up: bool = False) -> int:
     >>> parse_amount("8 GiB", "memory"), parse_amount("1.5G", "macs")
     (8589934592, 1500000000)
     """
-    match = _AMOUNT.fullmatch(given(text, what, _AMOUNT_CURE))
+    match = _AMOUNT.fullmatch(bounded(text, what, _AMOUNT_CURE))
     if match is None or match[3] not in _UNITS:
         raise BadSpec(f"{what}={short(text)!r} is not an amount", cure=_AMOUNT_CURE)
     exact: Fraction = Fraction(match[1]) * 10 ** int(match[2] or 0) * _UNITS[match[3]]

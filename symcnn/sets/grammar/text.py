@@ -16,7 +16,7 @@ LENGTH, DIGITS, DEPTH = 2000, 18, 40
 EXPONENT, BITS, TERMS, DEGREES, QUOTIENTS = 64, 128, 400, 1000, 2
 
 
-def given(text: object, what: str, cure: str) -> str:
+def bounded(text: object, what: str, cure: str) -> str:
     """The text, if it is text of bearable length."""
     if not isinstance(text, str):
         raise BadSpec(f"{what} is text, not {short(repr(text))}", cure=cure)

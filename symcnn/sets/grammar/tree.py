@@ -38,9 +38,9 @@ from symcnn.sets.grammar.text import (
     QUOTIENTS,
     TERMS,
     Word,
+    bounded,
     cut,
     fail,
-    given,
     short,
 )
 
@@ -168,7 +168,7 @@ class _Tree:
     """Text as python's parser sees it, and the walk over what it may be."""
 
     def __init__(self, text: str, what: str, cure: str) -> None:
-        self.text, self.cure = given(text, what, cure), cure
+        self.text, self.cure = bounded(text, what, cure), cure
         found = cut(text, cure)
         self.checked(found)
         source = re.sub(r"\s", " ", text)

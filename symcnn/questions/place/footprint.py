@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Ends = tuple[NDArray[np.int64], NDArray[np.int64]]
 
-__all__ = ["Reach", "taps"]
+__all__ = ["Footprint", "taps"]
 
 #: More outputs than these in a period are not told apart.
 _MOST = 1 << 16
@@ -47,7 +47,7 @@ def _too_long(period: int) -> Undecidable:
     )
 
 
-class Reach:
+class Footprint:
     """First and last place of the input that every output of every tensor reads."""
 
     def __init__(self, course: Course) -> None:
