@@ -22,13 +22,12 @@ def test_a_random_network_has_torchs_shape_or_both_refuse(recipe, seed):
     try:
         net = symcnn.from_torch(module, recipe.spec)
     except ShapeMismatch:  # at no size do the branches agree
-        for at in sizes:
-            with pytest.raises(RuntimeError):
-                module(torch.empty(recipe.shape(*at.values()), device="meta"))
+        assert not any(recipe.runs(*at.values()) for at in sizes)
         return
     for at in sizes:
         verdict = judge(net, module, {"N": 1, **at})
-        assert verdict.agree, (at, verdict)
+        empty = verdict.ours is None and not recipe.runs(*at.values())  # torch's meta maps may be
+        assert verdict.agree or empty, (at, verdict)
 
 
 @given(networks("conv", "pointwise", shapes=("chain",), dims=(2,), most=3))
