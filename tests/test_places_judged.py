@@ -11,9 +11,18 @@ from .tools.places import CASES, JUDGES, Case, Differs, randomized, run
 
 NAMED = {case.name: case for case in CASES}
 
+
+@pytest.fixture(autouse=True, scope="module")
+def no_weights_are_left():
+    yield
+    for case in CASES:
+        for made in ("module", "net", "sizes"):
+            vars(case).pop(made, None)
+
+
 FAST = {
     "fix": "U-Net|SuperPoint encoder|DAC encoder|DAC decoder|HiFi-GAN",
-    "buckets": "U-Net|SqueezeNet 1.0|AlexNet|SuperPoint encoder|RT-DETR backbone",
+    "buckets": "U-Net|SqueezeNet 1.0|ResNet-18|SuperPoint encoder|RT-DETR backbone",
     "batch": "RT-DETR backbone|DAC encoder|DAC decoder|HiFi-GAN|SuperPoint encoder",
     "pools": "GoogLeNet|ResNet-18|SqueezeNet 1.0",
     "ONNX": "DAC encoder|DAC decoder|HiFi-GAN|U-Net|SqueezeNet 1.0",
