@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import SupportsIndex, TypeVar, Union
 
 import sympy
@@ -54,8 +55,14 @@ def each(value: Nested[Given], name: str) -> Nested[Int]:
 
 def repeated(value: OneOrMore[Given], n: int, name: str) -> tuple[Int, ...]:
     """A number `n` times; several numbers stay as given, however many, as in torch.nn."""
-    values = value if isinstance(value, (tuple, list)) else (value,) * n
-    return tuple(whole(v, name) for v in values)
+    if isinstance(value, (tuple, list)):
+        return tuple(whole(v, name) for v in value)
+    return _times(whole(value, name), n)
+
+
+@lru_cache(maxsize=256, typed=True)  # layers of a network share them
+def _times(value: Int, n: int) -> tuple[Int, ...]:
+    return (value,) * n
 
 
 def same_pads(

@@ -7,7 +7,7 @@ is where the multiplications happen (``torch.utils.flop_counter`` agrees, many t
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, AxisMap, Scatter, Whole, Window
@@ -74,7 +74,7 @@ def _convolution(
     requires = _channels(op, channels, c_group * groups, c_out, groups, bias)
     sizes, fitting = map_axes(space, windows, "the kernel must fit into the padded input")
     macs = prod((*batch, *sizes)) * (c_out * c_group * prod(kernel))
-    axes = _axes(len(batch), Whole(c_out), windows)
+    axes = _axes(len(batch), Whole(c_out), tuple(windows))
     return Result(((*batch, c_out, *sizes),), axes, macs, (*requires, *fitting))
 
 
@@ -121,11 +121,12 @@ def _transposed(
         raise ShapeMismatch(f"{op}: {c_in} input channels do not split into groups={groups}")
     sizes, fitting = map_axes(space, scatters, "the output must not be empty")
     macs = prod((*batch, *space)) * (c_in * c_group * prod(kernel))
-    axes = _axes(len(batch), Whole(c_out), scatters)
+    axes = _axes(len(batch), Whole(c_out), tuple(scatters))
     return Result(((*batch, c_out, *sizes),), axes, macs, (*requires, *fitting))
 
 
-def _axes(batch: int, channels: AxisMap, space: Any) -> Any:
+@lru_cache(maxsize=1024)  # equal layers share them: of a deep network they are most of a layer
+def _axes(batch: int, channels: AxisMap, space: tuple[AxisMap, ...]) -> Any:
     maps = [*[IDENTITY] * batch, channels, *space]
     return tuple(enumerate(maps))
 

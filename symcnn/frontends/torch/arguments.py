@@ -135,7 +135,8 @@ def named_in(
     """The parameters or buffers of modules by their full names, shared ones once."""
     seen: set[int] = set()
     for path, module in modules:
-        for name, value in getattr(module, kind).items():
+        held = getattr(module, kind)
+        for name, value in held.items() if held else ():
             if value is not None and id(value) not in seen:
                 seen.add(id(value))
                 yield f"{path}.{name}" if path else name, value
