@@ -84,9 +84,10 @@ def line_of(code: CodeType, instruction: int) -> int:
 def here(base: FrameType | None) -> Where:
     """The innermost frame of the user's code above `base`, where the trace began."""
     frame: FrameType | None = sys._getframe(2)
+    ours = _OURS.get  # for every node, all frames of torch's and ours above it
     while frame is not None and frame is not base:
         code = frame.f_code
-        if not _ours(code):
+        if not (ours(code.co_filename) or _ours(code)):
             return Where(code, frame.f_lasti)
         frame = frame.f_back
     return NOWHERE

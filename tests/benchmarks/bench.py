@@ -15,6 +15,7 @@ import platform
 import pstats
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -154,22 +155,38 @@ LAYERS = {
 }
 
 
-def profile() -> list[tuple[str, float]]:
-    """Where the time of ResNet-50 goes, in shares; built-in functions count for who calls them."""
-    module = resnet(50)
-    everything(module)
+def profile(model: str, rounds: int) -> dict[tuple[str, int, str], float]:
+    """Shares of the time of all answers, by function; built-in ones count for who calls them."""
+    asked = peers.ask(model)
+    peers.everything(asked)
     profiler = cProfile.Profile(builtins=False)
     profiler.enable()
-    for _ in range(10):
-        everything(module)
-        symcnn.from_torch(module, "N 3 H W").valid_inputs()
+    for _ in range(rounds):
+        peers.everything(asked)
     profiler.disable()
-    shares: dict[str, float] = {}
-    for (file, _, _), (_, _, own, _, _) in pstats.Stats(profiler).stats.items():  # type: ignore[attr-defined]
+    stats: Any = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
+    total = sum(own for _, _, own, _, _ in stats.values())
+    return {where: own / total for where, (_, _, own, _, _) in stats.items()}
+
+
+def owners(shares: Mapping[tuple[str, int, str], float]) -> list[tuple[str, str]]:
+    """Whose code takes which share."""
+    found: dict[str, float] = {}
+    for (file, _, _), share in shares.items():
         whose = next((name for part, name in LAYERS.items() if part in file), "the rest of python")
-        shares[whose] = shares.get(whose, 0.0) + own
-    total = sum(shares.values())
-    return sorted(((w, s / total) for w, s in shares.items()), key=lambda ws: -ws[1])
+        found[whose] = found.get(whose, 0.0) + share
+    return [(w, f"{s:.0%}") for w, s in sorted(found.items(), key=lambda ws: -ws[1])]
+
+
+def lines(
+    model: str, shares: Mapping[tuple[str, int, str], float], count: int = 8
+) -> list[tuple[str, str, str]]:
+    """The functions that take most of the time of a model."""
+    ordered = sorted(shares.items(), key=lambda ws: -ws[1])[:count]
+    return [
+        (model, f"`{'/'.join(Path(file).parts[-2:])}:{line} {name}`", f"{share:.1%}")
+        for (file, line, name), share in ordered
+    ]
 
 
 #: Memory is asked in a process of its own: what the operating system has given it at most.
@@ -336,7 +353,11 @@ the trace. The peak at a size is linear.
 ResNet-50: trace, shapes, params, MACs, receptive field and domain, by whose python runs (built-in
 functions count for their callers; under a profiler).
 
-{table(("whose", "share"), [(w, f"{s:.0%}") for w, s in parts["profile"]])}
+{table(("whose", "share"), parts["profile"])}
+
+The functions that take most of it, of the models that are furthest from a figure:
+
+{table(("model", "function", "share"), parts["lines"])}
 
 ## Start-up and memory
 
@@ -356,7 +377,9 @@ def main(record: bool, only: tuple[str, ...]) -> None:
         print(f"recorded {ratio}")
         return
     began, where = time.perf_counter(), machine()
-    parts: dict[str, Any] = {"figures": [], "profile": [], "start": [], "peers": [], "growth": []}
+    parts: dict[str, Any] = {
+        name: [] for name in ("figures", "profile", "lines", "start", "peers", "growth")
+    }
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     out = Console(file=os.fdopen(os.dup(sys.stderr.fileno()), "w"))  # not what `quiet` silences
     with Progress(*columns, console=out) as progress:
@@ -367,8 +390,11 @@ def main(record: bool, only: tuple[str, ...]) -> None:
 
         if not only or "figures" in only:
             parts["figures"] = figures()
-            told("profile")
-            parts["profile"] = profile()
+            for model, rounds in (("ResNet-50", 10), ("SegFormer", 5), ("Swin", 1)):
+                told(f"profile of {model}")
+                shares = profile(model, rounds)
+                parts["lines"] += lines(model, shares)
+                parts["profile"] = parts["profile"] or owners(shares)
             told("start-up and memory")
             parts["start"] = start()
         if not only or "growth" in only:

@@ -12,7 +12,6 @@ from functools import singledispatch
 from typing import Any
 
 from symcnn.errors import InvalidInput, SymcnnError, Undecidable
-from symcnn.progress import watched
 from symcnn.sets.condition import ForAll, KeepsBatch, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.presburger import strictest_of
@@ -79,13 +78,27 @@ _SIDE = "the side of this line that the network is on"
 
 
 def _needed(names: Sequence[str], requirements: Sequence[Requirement]) -> list[Requirement]:
-    """Those that do not follow from the others, looked at from the last to the first."""
-    needed: list[Requirement] = []
-    for i in watched(reversed(range(len(requirements))), "looking for reasons", len(requirements)):
-        others = [*requirements[:i], *needed]
-        if not input_set(names, others) <= input_set(names, [requirements[i]]):
-            needed.insert(0, requirements[i])
-    return needed
+    """Those that do not follow from the others, looked at from the last to the first.
+
+    By halves: what the first half leaves is put together once for all of the second half.
+    """
+
+    def both(sizes: InputSet, before: list[Requirement], more: list[Requirement]) -> InputSet:
+        try:
+            return sizes & input_set(names, more)
+        except Undecidable:  # what comes before may be needed to decide it
+            return input_set(names, [*before, *more])
+
+    def among(
+        part: list[Requirement], sizes: InputSet, before: list[Requirement]
+    ) -> list[Requirement]:
+        if len(part) < 2:
+            return [r for r in part if not sizes <= input_set(names, [r])]
+        left, right = part[: len(part) // 2], part[len(part) // 2 :]
+        needed = among(right, both(sizes, before, left), [*before, *left])
+        return [*among(left, both(sizes, before, needed), [*before, *needed]), *needed]
+
+    return among([*requirements], input_set(names, ()), [])
 
 
 def first_failure(net: Trace, sizes: Mapping[str, int]) -> tuple[Node | Guard, Requirement] | None:
