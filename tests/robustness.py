@@ -77,7 +77,8 @@ def memory(traces: int) -> list[tuple[int, int, int]]:
 
 def threads(traces: int, workers: int) -> tuple[int, int, int]:
     """Traces that are wrong, training steps meanwhile, and steps that the module did not count."""
-    module, steps, done = _net(), [0], threading.Event()
+    module, steps = _net(), [0]
+    begun, done = threading.Event(), threading.Event()
     expected = str(symcnn.from_torch(_net(), "N 3 H W").summary())
 
     def train() -> None:
@@ -87,12 +88,14 @@ def threads(traces: int, workers: int) -> tuple[int, int, int]:
             module(torch.randn(2, 3, 8, 8)).square().mean().backward()
             optimizer.step()
             steps[0] += 1
+            begun.set()
 
     def wrong(_: int) -> bool:
         return str(symcnn.from_torch(module, "N 3 H W").summary()) != expected
 
     with ThreadPoolExecutor(workers + 1) as pool:
         training = pool.submit(train)
+        begun.wait()
         try:
             count = sum(pool.map(wrong, range(traces)))
         finally:
@@ -107,11 +110,12 @@ def guard(repeats: int) -> tuple[float, float]:
     import resnet
 
     module = resnet.resnet50().eval()
+    tensors = [*module.parameters(), *module.buffers()]
 
     def guarded() -> None:
         with _process():
             copies = Copies()
-            copies.of(module)
+            copies.of(module, tensors)
             copies.close()
 
     def clock(function: Callable[[], object]) -> float:

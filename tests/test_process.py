@@ -80,7 +80,7 @@ def test_a_thousand_traces_over_eight_threads_beside_training():
 
     trainer = ThreadPoolExecutor(1)
     training = trainer.submit(train)
-    assert started.wait(10)
+    assert started.wait(120)
     with ThreadPoolExecutor(8) as pool:
         wrong = sum(pool.map(traces, range(8)))
     done.set()
@@ -96,14 +96,14 @@ def test_what_a_real_forward_sets_during_a_trace_stays():
         def forward(self, x):
             if isinstance(x, TracedTensor):
                 inside.set()
-                assert go_on.wait(10)
+                assert go_on.wait(120)
             return super().forward(x)
 
     inside, go_on = threading.Event(), threading.Event()
     module = Slow()
     with ThreadPoolExecutor(1) as pool:
         traced = pool.submit(symcnn.from_torch, module, "N 3 H W")
-        assert inside.wait(10)
+        assert inside.wait(120)
         y = module(torch.ones(2, 3, 8, 8))
         go_on.set()
         assert traced.result().output_shape == (N, 3, H, W)
@@ -430,6 +430,45 @@ SEEN = []
 @functools.lru_cache
 def cached(size):
     return torch.zeros(3) if isinstance(size, int) else size
+
+
+class Asks(nn.Module):
+    """Looks at its layers in all the ways there are, and changes them."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.act = nn.Conv2d(3, 3, 3), nn.Sequential(nn.ReLU(), nn.Dropout(0.5))
+        self.pool, self.called = nn.MaxPool2d(2), nn.Conv2d(3, 3, 1)
+
+    def forward(self, x):
+        assert [type(m) for m in self.act] == [nn.ReLU, nn.Dropout]
+        assert type(self.conv) is nn.Conv2d is self.conv.__class__
+        assert isinstance(self.conv, nn.Conv2d)
+        assert not isinstance(self.conv, nn.Linear)
+        assert {nn.MaxPool2d: "pool"}[type(self.pool)] == "pool"
+        assert {self.called: 1}[self.called] == 1
+        assert self.act[0] is next(self.act.children())
+        assert repr(self.act[1]) == "Dropout(p=0.5, inplace=False)"
+        assert type(copy.deepcopy(self.called)) is nn.Conv2d
+        seen = []
+        handle = self.called.register_forward_hook(lambda m, i, o: seen.append(type(m)))
+        self.conv.padding = (2, 2)
+        self.act[0].extra = x
+        del self.pool.return_indices
+        self.pool.return_indices = False
+        x = self.pool(self.act(self.called(self.conv(x))))
+        assert seen == [nn.Conv2d]
+        handle.remove()
+        return x
+
+
+def test_layers_are_what_they_are_and_what_is_done_to_them_stays_in_the_trace():
+    module = Asks()
+    before = [(vars(m).copy(), {**m._forward_hooks}) for m in module.modules()]
+    for _ in range(2):
+        assert str(symcnn.from_torch(module, "N 3 H W").output_shape[2]) == "H//2 + 1"
+        assert [(vars(m).copy(), {**m._forward_hooks}) for m in module.modules()] == before
+    assert all(type(m).__module__.startswith(("torch", __name__)) for m in module.modules())
 
 
 def picture(module):

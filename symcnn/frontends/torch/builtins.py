@@ -40,6 +40,7 @@ from weakref import WeakValueDictionary, ref
 import torch
 
 from symcnn.frontends.torch.aliases import constructed
+from symcnn.frontends.torch.asleep import is_asleep
 from symcnn.frontends.torch.selects import SELECT, select, selecting
 from symcnn.frontends.torch.shape import Sizes
 from symcnn.frontends.torch.sizes import Dim, Real, largest
@@ -76,7 +77,7 @@ def _float(*value: Any) -> Any:
 
 
 def _type(*args: Any, **kwargs: Any) -> Any:
-    if len(args) == 1 and type(args[0]) in _OURS:
+    if len(args) == 1 and (type(args[0]) in _OURS or is_asleep(type(args[0]))):
         return args[0].__class__
     return type(*args, **kwargs)
 

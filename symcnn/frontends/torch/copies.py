@@ -4,7 +4,9 @@ The law: *what a forward writes, it writes to a copy*. A run calls a copy of the
 module, container and helper object that the module reaches is copied once, at any depth, and
 refers to the copies of the others; tensors are shared (`symcnn.frontends.torch.writes` answers for
 them). So nothing has to be put back, a training step of the same module in another thread is
-neither seen nor undone, and what a forward remembers of a trace goes when the run goes.
+neither seen nor undone, and what a forward remembers of a trace goes when the run goes. Most
+modules are layers of torch's own: their copies sleep until they are asked for an attribute
+(`symcnn.frontends.torch.asleep`).
 
 Some state cannot be copied: what classes and python files hold, attributes of tensors, objects
 that say themselves how they are copied (locks, loggers, enums). `Kept` remembers it and puts it
@@ -20,7 +22,6 @@ import types
 import weakref
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from itertools import islice
 from operator import is_, itemgetter
 from random import Random
@@ -28,9 +29,13 @@ from typing import Any, ClassVar, TypeVar
 
 import torch
 
+from symcnn.frontends.torch.asleep import asleep
 from symcnn.frontends.torch.builtins import _own
 
-__all__ = ["Copies", "Kept"]
+__all__ = ["CALL", "Copies", "Kept"]
+
+#: Where torch's modules look for what to call in place of their forward.
+CALL = "_compiled_call_impl"
 
 #: Attributes that are what they are: most of what a module holds.
 _PLAIN: frozenset[type] = frozenset(
@@ -41,24 +46,11 @@ _CONTAINERS = (dict, list, set, deque)
 
 #: What each module begins with: containers of its own, most of them hooks that nobody set. Hooks of
 #: its state_dict are no part of a forward.
-_FIRST = tuple(vars(torch.nn.Module()))
-_OWN = {k: type(v) for k, v in vars(torch.nn.Module()).items() if isinstance(v, _CONTAINERS)}
+_NEW = vars(torch.nn.Module())
+_OWN = {k: type(v) for k, v in _NEW.items() if isinstance(v, _CONTAINERS)}
 _HOOKS = tuple(k for k, kind in _OWN.items() if kind is OrderedDict and "state_dict" not in k)
 _REGISTRIES = tuple(k for k, kind in _OWN.items() if kind is not OrderedDict)
-_hooks, _COUNT = itemgetter(*_HOOKS), len(_FIRST)
-
-#: Settings of layers, such as kernel sizes and strides, that were looked at: nothing in them can be
-#: written to. Networks repeat themselves.
-_inert: set[tuple[Any, ...]] = set()
-_MANY = 4096
-
-
-def _inert_all(values: tuple[Any, ...]) -> bool:
-    numbers = {int, float, bool, str, type(None)}
-    return all(
-        numbers.issuperset(map(type, v)) if type(v) is tuple else type(v) in numbers for v in values
-    )
-
+_hooks, _COUNT, _LAST = itemgetter(*_HOOKS), len(_NEW), (*_NEW,)[-1]
 
 T = TypeVar("T")
 
@@ -173,38 +165,36 @@ class _Shared:
 
     def __init__(self, owner: type | types.ModuleType) -> None:
         self.owner, self.runs = owner, 0
-        self.before = self._now()
+        self.before = vars(owner).copy()
         self.kept = Kept()
-        for value in self.before.values():
+        for name, value in self.before.items():
             kind = type(value)
-            if kind in _PLAIN:
+            if kind in _PLAIN or name == "__builtins__":
                 continue
+            inner: Any = value
             if kind is types.FunctionType:
-                if value.__closure__ or value.__defaults__ or value.__kwdefaults__:
-                    self.kept.function(value)
-                continue
-            inner: Any = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
-            if isinstance(value, property):
+                inner = _own(value)
+            elif isinstance(value, (staticmethod, classmethod)):
+                inner = value.__func__
+            elif isinstance(value, property):
                 inner = value.fget
             if type(inner) is types.FunctionType:
-                self.kept.function(inner)
+                if inner.__closure__ or inner.__defaults__ or inner.__kwdefaults__:
+                    self.kept.function(inner)
             elif isinstance(value, _CONTAINERS):
                 self.kept.keep(value)
-            elif _helps(type(value)):
+            elif _helps(kind):
                 self.kept.keep(vars(value))
-
-    def _now(self) -> dict[str, Any]:
-        """What it holds, but for what traces put in its place."""
-        return {name: _own(value) for name, value in vars(self.owner).copy().items()}
 
     def back(self) -> None:
         """All as it was; what was defined or imported meanwhile stays."""
-        now = self._now()
+        now = vars(self.owner).copy()
         if not _same(now, self.before):
-            for name in now.keys() - self.before.keys():
+            before, now = _owns(self.before), _owns(now)
+            for name in now.keys() - before.keys():
                 if not isinstance(now[name], (type, types.ModuleType, types.FunctionType)):
                     delattr(self.owner, name)
-            for name, value in self.before.items():
+            for name, value in before.items():
                 if now.get(name, self) is not value:
                     setattr(self.owner, name, value)
         self.kept.back()
@@ -233,6 +223,11 @@ class _Shared:
                     shared.back()
 
 
+def _owns(held: dict[str, Any]) -> dict[str, Any]:
+    """What a class or a python file holds, but for what traces put in its place."""
+    return {name: _own(value) for name, value in held.items()}
+
+
 def _helps(kind: type) -> bool:
     """Whether an object of that class is plain python with attributes."""
     return (
@@ -256,51 +251,6 @@ def _copyable(kind: type) -> bool:
     )
 
 
-Copier = Callable[[Any], Any]
-
-
-class _Kinds(dict[type, Copier | None]):
-    """How an object of each type is copied; None: not at all."""
-
-    def __init__(self, copies: Copies) -> None:
-        super().__init__(dict.fromkeys(_PLAIN))
-        self.copies = copies
-        self |= {
-            dict: copies.mapping,
-            OrderedDict: copies.mapping,
-            defaultdict: copies.mapping,
-            list: copies.sequence,
-            deque: copies.sequence,
-            set: copies.unordered,
-            tuple: copies.immutable,
-            frozenset: copies.immutable,
-            types.FunctionType: copies.function,
-            types.MethodType: copies.method,
-            functools.partial: copies.partial,
-            weakref.ref: copies.reference,
-            types.SimpleNamespace: copies.namespace,
-            Random: copies.random,
-        }
-
-    def __missing__(self, kind: type) -> Copier | None:
-        copies = self.copies
-        found: Copier | None = None
-        if issubclass(kind, torch.nn.Module):
-            # a __new__ in python (huggingface_hub's mixin) makes an object like any other
-            plain = kind.__new__ is object.__new__ or isinstance(kind.__new__, types.FunctionType)
-            found = copies.module if plain else copies.shared
-        elif issubclass(kind, torch.Tensor):
-            found = copies.tensor
-        elif issubclass(kind, _CONTAINERS):
-            found = copies.derived if _plain_container(kind) else copies.shared
-        elif issubclass(kind, tuple):
-            found = copies.immutable
-        elif not issubclass(kind, type) and kind.__flags__ & 1 << 9:
-            found = copies.helper if _copyable(kind) else copies.shared
-        self[kind] = found
-        return found
-
-
 def _plain_container(kind: type) -> bool:
     """Whether an object of a class derived from a container's is its items and attributes."""
     own = (kind.__new__, kind.copy) if hasattr(kind, "copy") else ()
@@ -308,26 +258,71 @@ def _plain_container(kind: type) -> bool:
 
 
 class Copies:
-    """The copies of one run."""
+    """The copies of one run.
 
-    def __init__(self) -> None:
+    call: what is called in place of a copy, with its original, itself, the one of the two whose
+    attributes hold, and the arguments.
+    """
+
+    def __init__(self, call: Callable[..., object] | None = None) -> None:
+        self.call = call
         self.kept = Kept()
         self.found: dict[int, Any] = {}  # by the id of the original
         self.originals: list[Any] = []  # alive, so that ids stay theirs
+        self.sleepers: dict[int, Any] = {}  # the originals of copies that sleep, by their ids
         self.modules: list[tuple[Any, Any]] = []  # with their originals
         self.todo: list[dict[Any, Any] | list[Any] | deque[Any]] = []
-        self.kinds = _Kinds(self)
-        self.entered: list[_Shared] = []
+        self.registries: list[dict[str, Any]] = []  # of modules
+        self.kinds = _Kinds(_COPIERS)
+        self.entered: dict[int, _Shared] = {}
+        self.looked = len(self.kinds)  # kinds whose owners are entered
+        self.told = 0  # modules that tell of their calls
+        self.open = True
 
-    def of(self, module: torch.nn.Module) -> torch.nn.Module:
-        """The copy of a module and of all that it reaches."""
+    def of(self, module: T, tensors: Iterable[torch.Tensor] = ()) -> T:
+        """The copy of a module and of all that it reaches.
+
+        tensors: those that its layers hold, which may sleep.
+        """
+        held = [t.__dict__ for t in tensors]
+        if any(held):
+            for attributes in filter(None, held):
+                self.kept.keep(attributes)
+        self.kept.empty += held
         copy = self.value(module)
-        todo = self.todo
-        while todo:
+        self._settle()
+        return copy
+
+    def wake(self, copy: object) -> None:
+        """Give a sleeping copy its attributes."""
+        original = self.sleepers.pop(id(copy))
+        if self.open:
+            self._attributes(copy, original)
+            self._settle()
+        else:
+            object.__setattr__(copy, "__dict__", original.__dict__.copy())
+
+    def _settle(self) -> None:
+        """Look at all that was copied since."""
+        todo, registries, kinds = self.todo, self.registries, self.kinds
+        while todo or registries:
+            while registries:
+                registry = registries.pop()
+                for name, module in registry.items():
+                    how = kinds[type(module)]
+                    if how is not None:
+                        registry[name] = how(self, module)
+            if not todo:
+                break
             place = todo.pop()
             self._fill(place, place.items() if isinstance(place, dict) else enumerate(place.copy()))
-        self.entered = _Shared.enter(self._owners())
-        return copy
+        if self.call is not None:
+            for original, copy in self.modules[self.told :]:
+                copy.__dict__[CALL] = functools.partial(self.call, original, copy, copy)
+            self.told = len(self.modules)
+        if self.looked != len(self.kinds):
+            owners = self._owners()
+            self.entered |= zip(owners, _Shared.enter(owners.values()), strict=True)
 
     def _fill(self, place: Any, items: Iterable[tuple[Any, Any]]) -> None:
         """Copies in place of the originals."""
@@ -344,21 +339,24 @@ class Copies:
                 continue
             how = kinds[kind]
             if how is not None:
-                new = how(value)
+                new = how(self, value)
                 if new is not value:
                     place[key] = new
 
     def close(self) -> None:
         """Forget the copies, and put back what could not be copied."""
-        _Shared.leave(self.entered)
+        self.open = False
+        for _, copy in self.modules if self.call is not None else ():
+            copy.__dict__.pop(CALL, None)
+        _Shared.leave(self.entered.values())
         self.kept.back()
-        del self.kinds.copies  # no circle is left for the collector
-        self.kinds.clear()
+        self.found.clear()  # no circle is left for the collector
 
-    def _owners(self) -> list[type | types.ModuleType]:
-        """The classes, and the python files they are written in, of all that was copied."""
+    def _owners(self) -> dict[int, type | types.ModuleType]:
+        """The classes, and the python files they are written in, of what was copied since."""
         owners: dict[int, type | types.ModuleType] = {}
-        for kind, how in self.kinds.items():
+        looked, self.looked = self.looked, len(self.kinds)
+        for kind, how in (*islice(self.kinds.items(), looked, None),):
             if how is None or kind.__module__.startswith("torch."):
                 continue
             for base in kind.__mro__:
@@ -369,12 +367,12 @@ class Copies:
                 file = sys.modules.get(base.__module__)
                 if file is not None:
                     owners[id(file)] = file
-        return list(owners.values())
+        return {key: owner for key, owner in owners.items() if key not in self.entered}
 
     def value(self, value: T) -> T:
         """The copy of anything; itself if there is nothing in it to be written to."""
         how = self.kinds[type(value)]
-        copy: T = value if how is None else how(value)
+        copy: T = value if how is None else how(self, value)
         return copy
 
     def _made(self, original: object, copy: T) -> T:
@@ -386,34 +384,42 @@ class Copies:
         found: T | None = self.found.get(id(module))
         if found is not None:
             return found
-        attributes = module.__dict__.copy()
         try:
             copy = object.__new__(type(module))
         except TypeError:  # partly written in C
             return self.shared(module)
+        self.found[id(module)] = copy
+        self._attributes(copy, module)
+        return copy
+
+    def layer(self, module: T) -> T:
+        """The copy of a layer of torch's sleeps, unless there are modules in it."""
+        found: T | None = self.found.get(id(module))
+        if found is None:
+            if module.__dict__.get("_modules", True):
+                return self.module(module)
+            found = self.found[id(module)] = asleep(module, self)
+            self.sleepers[id(found)] = module
+        return found
+
+    def _attributes(self, copy: object, module: object) -> None:
+        """Attributes of its own for the copy of a module."""
+        attributes = module.__dict__.copy()
         object.__setattr__(copy, "__dict__", attributes)
         self.modules.append((module, copy))
-        self.found[id(module)] = copy
-        if (*islice(attributes, _COUNT),) != _FIRST or any(_hooks(attributes)):
+        if next(islice(attributes, _COUNT - 1, None), "") != _LAST or any(_hooks(attributes)):
             self.todo.append(attributes)
-            return copy
+            return
         for key in _HOOKS:
             attributes[key] = OrderedDict()
         for key in _REGISTRIES:
             value = attributes[key]
             if value:
                 attributes[key] = value = value.copy()
-                self.todo.append(value)
+                (self.registries if key == "_modules" else self.todo).append(value)
             else:
                 attributes[key] = set() if type(value) is set else {}
-        settings = (*islice(attributes.values(), _COUNT, None),)
-        with suppress(TypeError):  # something that can be written to
-            if settings in _inert:
-                return copy
         self._fill(attributes, islice(attributes.items(), _COUNT, None))
-        if len(_inert) < _MANY and _inert_all(settings):
-            _inert.add(settings)
-        return copy
 
     def mapping(self, value: dict[object, object]) -> dict[object, object]:
         found: dict[object, object] | None = self.found.get(id(value))
@@ -604,3 +610,48 @@ def _slots(kind: type) -> list[str]:
     names = vars(kind).get("__slots__", ())
     names = (names,) if isinstance(names, str) else names
     return [n for n in names if n not in ("__dict__", "__weakref__")]
+
+
+Copier = Callable[[Copies, Any], Any]
+
+#: How an object of each type is copied; None: not at all.
+_COPIERS: dict[type, Copier | None] = {
+    **dict.fromkeys(_PLAIN),
+    dict: Copies.mapping,
+    OrderedDict: Copies.mapping,
+    defaultdict: Copies.mapping,
+    list: Copies.sequence,
+    deque: Copies.sequence,
+    set: Copies.unordered,
+    tuple: Copies.immutable,
+    frozenset: Copies.immutable,
+    types.FunctionType: Copies.function,
+    types.MethodType: Copies.method,
+    functools.partial: Copies.partial,
+    weakref.ref: Copies.reference,
+    types.SimpleNamespace: Copies.namespace,
+    Random: Copies.random,
+}
+
+
+class _Kinds(dict[type, "Copier | None"]):
+    """The same, and the types that one run meets."""
+
+    def __missing__(self, kind: type) -> Copier | None:
+        found: Copier | None = None
+        if issubclass(kind, torch.nn.Module):
+            # a __new__ in python (huggingface_hub's mixin) makes an object like any other
+            plain = kind.__new__ is object.__new__ or isinstance(kind.__new__, types.FunctionType)
+            found = Copies.module if plain else Copies.shared
+            if plain and kind.__module__.startswith("torch.nn.modules."):
+                found = Copies.layer
+        elif issubclass(kind, torch.Tensor):
+            found = Copies.tensor
+        elif issubclass(kind, _CONTAINERS):
+            found = Copies.derived if _plain_container(kind) else Copies.shared
+        elif issubclass(kind, tuple):
+            found = Copies.immutable
+        elif not issubclass(kind, type) and kind.__flags__ & 1 << 9:
+            found = Copies.helper if _copyable(kind) else Copies.shared
+        self[kind] = found
+        return found

@@ -29,6 +29,7 @@ import torch
 from torch.nn.modules import module as _module
 
 from symcnn.errors import SymcnnError
+from symcnn.frontends.torch.copies import CALL
 from symcnn.frontends.torch.layout import NO_COPY
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.tracer import Tracer
@@ -130,9 +131,12 @@ class Layers:
         self.modes: int = _count_modes() + 1  # the trace's own is the last
         self.kinds: dict[type, _Memory | None] = {}
 
-    def run(self, layer: torch.nn.Module, x: TracedTensor) -> object:
-        """What a layer makes of its input: as an equal one did, or by its forward."""
-        kind, attributes = type(layer), layer.__dict__
+    def run(self, layer: torch.nn.Module, holder: torch.nn.Module, x: TracedTensor) -> object:
+        """What a layer makes of its input: as an equal one did, or by its forward.
+
+        holder: the layer, or its original while the layer sleeps.
+        """
+        kind, attributes = type(holder), holder.__dict__
         try:
             memory = self.kinds[kind]
         except KeyError:
@@ -192,8 +196,11 @@ class Layers:
     ) -> tuple[list[Any], tuple[Any, ...] | None]:
         """The tensors of a call, and all that the node depends on; None if that is not known."""
         parameters, buffers = attributes["_parameters"], attributes["_buffers"]
+        names = (*attributes, *parameters, *buffers)
         settings = [attributes["training"], *islice(attributes.values(), _COUNT, None)]
-        settings.pop()  # how it is called in a trace
+        if names[len(attributes) - 1] == CALL:  # how it is called in a trace
+            settings.pop()
+            names = (*names[: len(attributes) - 1], *names[len(attributes) :])
         try:
             said = marshal.dumps(settings, 2)
         except ValueError:
@@ -211,7 +218,7 @@ class Layers:
                         return [], None
                 tensors.append(leaf)
         shapes = [None if t is None else (type(t), t.dims, t.dtype) for t in tensors]
-        return tensors, (said, (*attributes, *parameters, *buffers), *shapes)
+        return tensors, (said, names, *shapes)
 
     def _repeated(self, known: _Known, x: TracedTensor, tensors: list[Any]) -> object:
         """The node of a layer that is known, with the tensors of this one."""

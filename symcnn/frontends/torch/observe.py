@@ -27,9 +27,6 @@ from symcnn.ops.operation import TARGETS
 
 __all__ = ["observed"]
 
-#: Where torch's modules look for what to call in place of their forward.
-_CALL = "_compiled_call_impl"
-
 
 @contextmanager
 def observed(module: torch.nn.Module, tracer: Tracer) -> Iterator[torch.nn.Module]:
@@ -37,16 +34,14 @@ def observed(module: torch.nn.Module, tracer: Tracer) -> Iterator[torch.nn.Modul
     tape, layers, complaint = tracer.tape, Layers(tracer), tracer.complaint
     paths = tape.paths = {id(m): path for path, m in tracer.modules}
 
-    def call(
-        original: torch.nn.Module, copy: torch.nn.Module, *args: object, **kwargs: object
-    ) -> object:
+    def call(original: Any, copy: Any, holder: Any, *args: object, **kwargs: object) -> object:
         path = paths.get(id(original))
-        if type(copy) in TARGETS:
+        if type(holder) in TARGETS:
             forward: Any = partial(tracer.run_module, copy)
-        elif is_lazy(copy):
+        elif is_lazy(holder):
             forward = partial(tracer.run_lazy, original)
         elif path and len(args) == 1 and type(args[0]) is TracedTensor and not kwargs:
-            forward = partial(layers.run, copy)
+            forward = partial(layers.run, copy, holder)
         else:
             forward = copy._call_impl
         if not path:
@@ -63,16 +58,11 @@ def observed(module: torch.nn.Module, tracer: Tracer) -> Iterator[torch.nn.Modul
         finally:
             tape.leave(output)
 
-    copies = Copies()
+    copies = Copies(call)
     with _process(), replaced_names(tracer.modules) as tape.tries:
         try:
-            root = copies.of(module)
-            for original, copy in copies.modules:
-                copy.__dict__[_CALL] = partial(call, original, copy)
-            yield root
+            yield copies.of(module, [*tracer.weights, *tracer.buffers.values()])
         finally:
-            for _, copy in copies.modules:
-                copy.__dict__.pop(_CALL, None)
             copies.close()
 
 
