@@ -175,11 +175,9 @@ def question(ask: Callable[P, R]) -> Callable[P, R]:
             except isl().Error as error:
                 if spent(error):
                     raise too_much() from None
-                if "Assertion" in str(error):  # the only failure that is isl's own
-                    raise Undecidable(
-                        f"isl fails inside: {error}", cure="give a size a number"
-                    ) from error
-                raise
+                raise Undecidable(
+                    f"isl fails inside: {error}", cure="give a size a number"
+                ) from error
             finally:
                 _meter.stop()
                 _asking.reset(token)
