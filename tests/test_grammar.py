@@ -96,6 +96,7 @@ def test_a_refusal_points_at_the_place(text, place):
         "H%(W%(N%(C%(H%(W%(N%(C%(H%(W%3)))))))))",
         "\n" * 20_000,
         "H" + "**H" * 300,
+        "size(" + " " * 3000,
     ],
 )
 def test_what_would_be_hours_of_work_is_refused_at_once(text):
