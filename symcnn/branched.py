@@ -9,9 +9,9 @@ each: `Cases`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import reduce
-from operator import or_
+from operator import attrgetter, methodcaller, or_
 from typing import Any
 
 import sympy
@@ -262,7 +262,7 @@ class Branched(Network):
 
     def cost(self, convention: str = "macs", **options: Any) -> Any:
         """See `Network.cost`: an answer of the same names, with `Cases` where branches differ."""
-        return Distributed(self, lambda net: net.cost(convention, **options))
+        return Distributed(self, methodcaller("cost", convention, **options))
 
     # sets
 
@@ -370,7 +370,7 @@ class Branched(Network):
         fields = self._those(lambda net: net.receptive_field(*args, **options), BadSpec)
         if len({str(field) for field in fields}) == 1 and len(fields) == len(self.nets):
             return fields[0]
-        return Distributed(self, lambda net: net.receptive_field(*args, **options))
+        return Distributed(self, methodcaller("receptive_field", *args, **options))
 
     def prove(self, by: str = "isl", steps: int = 2_000_000) -> Proof:
         """See `Network.prove`: the claims of every branch, each on the sizes of the branch."""
@@ -452,6 +452,18 @@ total_macs.register(Branched, lambda net: net.macs)
 total_flops.register(Branched, lambda net: net.flops)
 
 
+@dataclass(frozen=True, slots=True)
+class Then:
+    """A question about the answer of another: a function that pickles."""
+
+    first: Callable[[Any], Any]
+    next: Callable[[Any], Any]
+
+    def __call__(self, net: Network) -> Any:
+        """The answer for a network."""
+        return self.next(self.first(net))
+
+
 class Distributed:
     """An answer of a network with branches: each figure one value, or `Cases`.
 
@@ -488,17 +500,14 @@ class Distributed:
         found = [(where, getattr(answer, name)) for where, answer in self._general]
         values = [value for _, value in found]
         if all(map(callable, values)):
-            return lambda *args, **options: self._of(
-                lambda answer: getattr(answer, name)(*args, **options)
-            )
-        return self._of(lambda answer: getattr(answer, name))
+            return lambda *args, **options: self._of(methodcaller(name, *args, **options))
+        return self._of(attrgetter(name))
 
     def _of(self, ask: Callable[[Any], Any]) -> Any:
         """What is asked of each answer, in one: a value, cases, or an answer with figures again."""
         found = [(where, ask(answer)) for where, answer in self._general]
         if all(type(v).__module__.startswith("symcnn.questions.field") for _, v in found):
-            own = self._ask
-            return Distributed(self._net, lambda net: ask(own(net)))
+            return Distributed(self._net, Then(self._ask, ask))
         return merged(found, self._net.simplest)
 
     @cached_property

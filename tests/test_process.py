@@ -566,11 +566,30 @@ class Many(nn.Module):
         return x
 
 
+class Sized(nn.Module):
+    """Returns, and hands on inside, sizes beside tensors."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = Inner()
+
+    def forward(self, x):
+        y, height, _ = self.inner(x)
+        return y, height // 2, height / 3, x.shape
+
+
+class Inner(nn.Module):
+    def forward(self, x):
+        return x + 1, x.shape[2], x.shape[2] / 7
+
+
 def copies(value):
     return pickle.loads(pickle.dumps(value)), copy.deepcopy(value)
 
 
-@pytest.mark.parametrize("module", [net(), Padded(), Many()], ids=["net", "branches", "deep"])
+@pytest.mark.parametrize(
+    "module", [net(), Padded(), Many(), Sized()], ids=["net", "branches", "deep", "sizes"]
+)
 def test_networks_pickle_and_copy(module):
     network = symcnn.from_torch(module, "N 3 H W")
     for other in copies(network):
@@ -586,16 +605,23 @@ def test_networks_pickle_and_copy(module):
         lambda n: n.cost(),
         lambda n: n.receptive_field(),
         lambda n: n.valid_inputs(),
-        lambda n: n.solve(output=(7, 7)),
+        lambda n: n.solve(output=(8, 8)),
         lambda n: n.solve(macs=4e9),
         lambda n: n.prove(),
     ],
     ids=["cost", "field", "domain", "solution", "budget", "proof"],
 )
 def test_answers_pickle_and_copy(answer):
-    found = answer(symcnn.from_torch(net(), "N 3 H W"))
-    for other in copies(found):
-        assert str(other) == str(found)
+    for module in (net(), Padded()):
+        found = answer(symcnn.from_torch(module, "N 3 H W"))
+        for other in copies(found):
+            assert str(other) == str(found)
+
+
+def test_sizes_that_a_module_returns_are_formulas():
+    network = symcnn.from_torch(Sized(), "N 3 H W")
+    assert [str(o) for o in network.outputs[1:3]] == ["H//2", "H/3"]
+    assert network.shape_at(N=1, H=8, W=9)[1] == 4
 
 
 def test_a_worker_answers_for_a_network_traced_elsewhere():

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 
 from symcnn.algebra.expr import Expr, Number
 from symcnn.algebra.factor import text
-from symcnn.algebra.size import Int, evaluate, lows, spelling, symbols_of
+from symcnn.algebra.size import Int, Size, evaluate, lows, spelling, symbols_of
 from symcnn.errors import BadSpec, Undecidable
 from symcnn.lazy import cached_property
 from symcnn.sets.condition import Requirement, subexpressions
@@ -177,12 +177,13 @@ class Trace:
         >>> net.shapes({"N": 1, "H": 8, "W": 8})
         (1, 8, 6, 6)
         """
-        return tree_map(
-            lambda t: (
-                Shape(evaluate(d, sizes) for d in t.dims) if isinstance(t, SymbolicTensor) else t
-            ),
-            self._outputs,
-        )
+
+        def at(value: Any) -> Any:
+            if isinstance(value, SymbolicTensor):
+                return Shape(evaluate(d, sizes) for d in value.dims)
+            return evaluate(value, sizes) if isinstance(value, Size) else value
+
+        return tree_map(at, self._outputs)
 
     @property
     def input_tensors(self) -> tuple[SymbolicTensor, ...]:

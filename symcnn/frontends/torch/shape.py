@@ -18,6 +18,15 @@ class Sizes(tuple[Any, ...]):
     def __class__(self) -> type:
         return torch.Size
 
+    def __reduce__(self) -> Any:
+        return tuple, ((*self,),)
+
+    def __copy__(self) -> Sizes:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Sizes:
+        return self
+
     def numel(self) -> int:
         """The number of elements."""
         total: Any = 1

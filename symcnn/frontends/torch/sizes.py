@@ -21,6 +21,7 @@ from typing import Any, Protocol, Self
 
 import torch
 
+from symcnn.algebra.expr import to_sympy
 from symcnn.algebra.size import Int, Size, exact_div, floordiv, lower, maximum, mod, scaled
 from symcnn.frontends.torch.keys import KeyBook, numbers_near
 from symcnn.frontends.torch.quotients import (
@@ -349,6 +350,13 @@ class Dim(torch.SymInt):
 
     def __sym_float__(self) -> Any:
         return self._real()
+
+
+def settled(value: Any) -> Any:
+    """A size of a trace as a formula, which outlives the trace; anything else as it is."""
+    if type(value) is Dim:
+        return value.expr
+    return to_sympy(value.num) / to_sympy(value.den) if type(value) is Real else value
 
 
 def _whole(value: Any) -> Int | None:

@@ -44,7 +44,7 @@ from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed
 from symcnn.frontends.torch.layout import NO_COPY, Layouts, Lying
 from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
 from symcnn.frontends.torch.operations import RESIZES, Served, homonyms, is_product, operations
-from symcnn.frontends.torch.sizes import Dim
+from symcnn.frontends.torch.sizes import Dim, settled
 from symcnn.frontends.torch.tensors import (
     TracedTensor,
     as_subclass,
@@ -603,13 +603,13 @@ class Tracer(Answers, Values, TorchFunctionMode):
         )
 
     def result(self, value: Any) -> Any:
-        """Traced tensors in nested values as symbolic ones."""
+        """Traced tensors in nested values as symbolic ones, and sizes without their trace."""
         if self.writes.parts:
             value = self.writes.traced(value, self.joined)
         self.aliased = True
         if type(value) is TracedTensor:
             return value._value
-        return tree_map(lambda v: self.unwrap(v) if is_tensor(v) else v, value)
+        return tree_map(lambda v: self.unwrap(v) if is_tensor(v) else settled(v), value)
 
 
 _ALIAS = torch.ops.aten.alias.default
