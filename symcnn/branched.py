@@ -453,7 +453,7 @@ total_flops.register(Branched, lambda net: net.flops)
 
 
 @dataclass(frozen=True, slots=True)
-class Then:
+class _Then:
     """A question about the answer of another: a function that pickles."""
 
     first: Callable[[Any], Any]
@@ -507,7 +507,7 @@ class Distributed:
         """What is asked of each answer, in one: a value, cases, or an answer with figures again."""
         found = [(where, ask(answer)) for where, answer in self._general]
         if all(type(v).__module__.startswith("symcnn.questions.field") for _, v in found):
-            return Distributed(self._net, Then(self._ask, ask))
+            return Distributed(self._net, _Then(self._ask, ask))
         return merged(found, self._net.simplest)
 
     @cached_property

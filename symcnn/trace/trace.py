@@ -178,7 +178,7 @@ class Trace:
         (1, 8, 6, 6)
         """
 
-        def at(value: Any) -> Any:
+        def at(value: object) -> object:
             if isinstance(value, SymbolicTensor):
                 return Shape(evaluate(d, sizes) for d in value.dims)
             return evaluate(value, sizes) if isinstance(value, Size) else value

@@ -28,7 +28,7 @@ class Maker(Protocol):
         """Called in place of a copy: with its original, itself, its original, the arguments."""
 
     @property
-    def sleepers(self) -> dict[int, Any]:
+    def sleepers(self) -> dict[int, object]:
         """The originals of copies that sleep, by the ids of these."""
 
     def wake(self, copy: object) -> None:
@@ -54,18 +54,18 @@ _MADE: set[type] = set()
 def _bed(kind: type) -> Any:
     """The class of the sleeping copies of a class of torch's layers."""
 
-    def call(copy: Any, /, *args: object, **kwargs: object) -> object:
+    def call(copy: object, /, *args: object, **kwargs: object) -> object:
         maker = _of(copy, _MAKER)
         original = maker.sleepers[id(copy)]
         return maker.call(original, copy, original, *args, **kwargs)
 
-    def ask(copy: Any, name: str) -> object:
+    def ask(copy: object, name: str) -> object:
         return kind if name == "__class__" else getattr(_awake(copy), name)
 
-    def put(copy: Any, name: str, value: object) -> None:
+    def put(copy: object, name: str, value: object) -> None:
         setattr(_awake(copy), name, value)
 
-    def drop(copy: Any, name: str) -> None:
+    def drop(copy: object, name: str) -> None:
         delattr(_awake(copy), name)
 
     said = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
@@ -83,7 +83,7 @@ class _Beds(dict[type, Any]):
 _BEDS = _Beds()
 
 
-def _awake(copy: Any) -> Any:
+def _awake(copy: object) -> object:
     maker = _of(copy, _MAKER)
     _put(copy, "__class__", type(maker.sleepers[id(copy)]))
     maker.wake(copy)

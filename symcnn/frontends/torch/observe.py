@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch.nn import Module
 
 from symcnn.errors import SymcnnError
 from symcnn.frontends.torch.builtins import replaced_names
@@ -34,7 +35,9 @@ def observed(module: torch.nn.Module, tracer: Tracer) -> Iterator[torch.nn.Modul
     tape, layers, complaint = tracer.tape, Layers(tracer), tracer.complaint
     paths = tape.paths = {id(m): path for path, m in tracer.modules}
 
-    def call(original: Any, copy: Any, holder: Any, *args: object, **kwargs: object) -> object:
+    def call(
+        original: Module, copy: Module, holder: Module, *args: object, **kwargs: object
+    ) -> object:
         path = paths.get(id(original))
         if type(holder) in TARGETS:
             forward: Any = partial(tracer.run_module, copy)

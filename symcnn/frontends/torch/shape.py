@@ -18,7 +18,7 @@ class Sizes(tuple[Any, ...]):
     def __class__(self) -> type:
         return torch.Size
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[object, ...]:
         return tuple, ((*self,),)
 
     def __copy__(self) -> Sizes:

@@ -352,7 +352,7 @@ class Dim(torch.SymInt):
         return self._real()
 
 
-def settled(value: Any) -> Any:
+def settled(value: object) -> object:
     """A size of a trace as a formula, which outlives the trace; anything else as it is."""
     if type(value) is Dim:
         return value.expr
