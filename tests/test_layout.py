@@ -282,9 +282,16 @@ def test_a_view_that_never_is_one_is_refused_at_once_with_its_line_and_the_cure(
     assert "use reshape" in caught.value.cure
 
 
-def test_a_view_of_what_an_operation_leaves_open_is_refused_by_name():
-    module = Views(lambda m, x, *sizes: torch.einsum("nchw->nhwc", x).view(sizes[0], -1))
-    with pytest.raises(symcnn.DataDependent, match="which einsum leaves open") as caught:
+@pytest.mark.parametrize(
+    ("name", "operation"),
+    [
+        ("einsum", lambda x: torch.einsum("nchw->nhwc", x)),
+        ("rot90", lambda x: torch.rot90(x, 1, (2, 3))),
+    ],
+)
+def test_a_view_of_what_an_operation_leaves_open_is_refused_by_name(name, operation):
+    module = Views(lambda m, x, *sizes: operation(x).view(sizes[0], -1))
+    with pytest.raises(symcnn.DataDependent, match=f"which {name} leaves open") as caught:
         symcnn.from_torch(module, "N 3 H W")
     assert "contiguous()" in caught.value.cure
 

@@ -216,6 +216,16 @@ def test_a_positional_embedding_is_named():
         symcnn.from_torch(Placed(), "N 1 L").tiles(L=100, tile=50)
 
 
+@pytest.mark.parametrize("make", [torch.zeros, torch.ones])
+def test_numbers_that_are_the_same_everywhere_belong_to_no_place(make):
+    class Filled(nn.Module):
+        def forward(self, x):
+            return F.max_pool1d(x + make(x.shape[2]), 3, 1)
+
+    tiling = symcnn.from_torch(Filled(), "N 1 L").tiles(L=100, tile=50)
+    assert tiling.halo == ((0, 2),)
+
+
 def test_a_value_that_hangs_on_the_size_is_named():
     class Mean(nn.Module):
         def forward(self, x):

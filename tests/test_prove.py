@@ -57,6 +57,18 @@ def test_random_networks_are_proved(recipe):
     assert proof.complete, str(proof)
 
 
+def test_what_is_written_into_a_view_is_proved():
+    class Written(torch.nn.Module):
+        def forward(self, x):
+            y = x.clone()
+            y[:, 0].clamp_(0, 1)
+            return y[..., ::2]
+
+    proof = symcnn.from_torch(Written(), "N 3 H W").prove()
+    assert proof.complete, str(proof)
+    assert any(c.where.startswith("setitem") for c in proof.claims)
+
+
 # What it would notice ------------------------------------------------------------------------
 
 

@@ -41,6 +41,9 @@ NETWORKS = {
     "flatten": lambda: nn.Sequential(
         nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 3)
     ).trace("N 3 H W"),
+    "strides": lambda: nn.Sequential(
+        nn.Conv2d(3, 1, 7, 2, 3), *(nn.Conv2d(1, 1, 3, 2, 1) for _ in range(3))
+    ).trace("N 3 H W"),
     "unet": unet,
 }
 
