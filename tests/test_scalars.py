@@ -30,6 +30,9 @@ def trace(forward, spec="N 3 L", **buffers):
         lambda self, x: F.pad(x, (0, torch.ceil(x.shape[-1] / self.step).to(torch.int64))),
         lambda self, x: F.pad(x, (0, 2)) if (x.shape[-1] - self.step) > 3 else F.pad(x, (0, 1)),
         lambda self, x: F.pad(x, (0, int(max(self.step, self.step + 1)))),
+        lambda self, x: F.pad(x, torch.tensor([x.shape, (1, 2, 3)])[:, 1:].t().flatten().tolist()),
+        lambda self, x: F.pad(x, torch.tensor([x.shape]).transpose(0, 1)[1:].mT.tolist()[0]),
+        lambda self, x: F.pad(x, torch.tensor([x.shape]).permute(1, 0)[1:, 0].tolist()),
     ],
 )
 def test_a_size_in_a_tensor_is_the_size(forward):

@@ -174,7 +174,7 @@ def movedim(input: SymbolicTensor, source: OneOrMore[int], destination: OneOrMor
     return permuted(input, [at[i] if i in at else next(rest) for i in range(input.ndim)])
 
 
-@rule("t", saves=views.reverse)
+@rule("t", saves=views.reverse, value=values.turned)
 def t(input: SymbolicTensor) -> Result:
     """A matrix transposed; a vector stays."""
     require_rank(input, (0, 1, 2), "t")

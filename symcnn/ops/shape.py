@@ -441,7 +441,7 @@ def unsqueeze(input: SymbolicTensor, dim: int) -> Result:
     return Result((dims,), tuple(axes))
 
 
-@rule("permute", saves=views.permute)
+@rule("permute", saves=views.permute, value=values.permuted)
 def permute(input: SymbolicTensor, *dims: OneOrMore[int]) -> Result:
     """The axes in another order."""
     order = [normal_dim(d, input.ndim, "permute") for d in unpacked(dims)]
@@ -450,7 +450,13 @@ def permute(input: SymbolicTensor, *dims: OneOrMore[int]) -> Result:
     return permuted(input, order)
 
 
-@rule("transpose", "swapaxes", "swapdims", saves=views.swap("dim0", "dim1"))
+@rule(
+    "transpose",
+    "swapaxes",
+    "swapdims",
+    saves=views.swap("dim0", "dim1"),
+    value=values.swapped,
+)
 def transpose(input: SymbolicTensor, dim0: int, dim1: int) -> Result:
     """Two axes exchanged."""
     order = list(range(input.ndim))

@@ -230,6 +230,18 @@ def _flipped(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     return np.flip(args[0], kwargs.get("dims", args[1] if len(args) == 2 else tuple(args[1:])))
 
 
+def _turned(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    return args[0].T
+
+
+def _swapped(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    return args[0].swapaxes(*args[1:], *kwargs.values())
+
+
+def _permuted(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    return args[0].transpose(*args[1:], *kwargs.values())
+
+
 def _picked(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     return args[0][args[1]] if _is_static(args[1]) else None
 
@@ -327,6 +339,10 @@ literal, created = Value(_same, _literal), Value(array=_created)
 #: In another shape; stretched; backwards; picked by an index that is static.
 shaped, expanded = Value(array=_of_first(_shaped)), Value(array=_of_first(_expanded))
 flipped, picked = Value(array=_of_first(_flipped)), Value(array=_of_first(_picked))
+
+#: Its axes backwards; two exchanged; in another order.
+turned, swapped = Value(array=_of_first(_turned)), Value(array=_of_first(_swapped))
+permuted = Value(array=_of_first(_permuted))
 
 #: Sums and products, also along an axis; the extremes of all, or of numbers.
 SUM, PROD = (Value(array=_reduced(total, along=True)) for total in (sum, math.prod))
