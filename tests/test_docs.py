@@ -179,3 +179,10 @@ def test_every_parameter_of_a_question_is_described(docstrings):
         text = docstrings.sections(inspect.getdoc(method) or "", names)
         missing += [f"{name}({n})" for n in names if not re.search(rf"^ +{n}: ", text, re.M)]
     assert missing == []
+
+
+def test_every_report_of_a_long_run_is_in_the_list_with_its_command():
+    folder = ROOT / "docs" / "validation"
+    reports = {path.name for path in folder.glob("*.md")} - {"index.md"}
+    rows = re.findall(r"^\| \[.*?\]\((.*?)\) \| `.*?` \|", (folder / "index.md").read_text(), re.M)
+    assert sorted(rows) == sorted(reports)
