@@ -400,10 +400,9 @@ def judge(
     """Compare with torch at every one of `sizes`, on the CPU.
 
     The shape must be torch's, and a size is refused, by the network and by its domain, exactly
-    where torch raises or a map on the way is empty; two outputs must come of the sizes that give
-    them. A network that is not complete may take more sizes than its domain has; where it runs the
-    module, a map without elements is what torch makes of it. The closed forms of few branches are
-    put to numbers too.
+    where torch raises; two outputs must come of the sizes that give them. Where a map on the way
+    has no elements, a size is refused, or has torch's shape. A network that is not complete may
+    take more sizes than its domain has. The closed forms of few branches are put to numbers too.
 
     Args:
         recipe: the network.
@@ -427,7 +426,7 @@ def judge(
             found.mismatches.append(f"{type(error).__name__}: {error}, torch takes {taken}")
         return found
     found.complete = net.complete
-    bare = {} if net.complete else {size: shape for size, (shape, empty) in made.items() if empty}
+    bare = {size: shape for size, (shape, empty) in made.items() if empty}
     found.mismatches += _differences(net, truth, bare, found)
     return found
 
@@ -449,7 +448,7 @@ def _differences(
         found.branches, domain = len(net.branches), net.valid_inputs()
     except Undecidable:
         found.decidable = False
-    for (h, w), shape in truth.items():
+    for (h, w), shape in [*truth.items()]:
         at = dict(zip("NHW", (2, h, w), strict=True))
         try:
             ours: object = net.shape_at(**at)
@@ -459,7 +458,9 @@ def _differences(
             if (h, w) not in bare:
                 raise
             ours = None  # a rule that takes no map without elements says so
-        if ours != shape and (ours is None or ours != bare.get((h, w))):
+        if ours is not None and ours == bare.get((h, w)):
+            shape = truth[h, w] = ours  # an empty map is joined to another one, as torch does
+        if ours != shape:
             yield f"{_shown(ours)} at {h} x {w}, torch: {_shown(shape)}"
         if domain is not None and domain.shown:
             inside = tuple(at[name] for name in domain.shown) in domain

@@ -54,8 +54,9 @@ _HOW = {
     "function, method, operator, in place, by place and by name: a trace of the call against the "
     "call.",
     "branching": "Networks whose python branches on sizes, at a grid of sizes: shapes, the domain, "
-    "the sizes of two outputs, closed forms of few branches, against torch on the CPU; a map "
-    "without elements is a refusal. Of every eighth 64 branches are followed, of others 12.",
+    "the sizes of two outputs, closed forms of few branches, against torch on the CPU; a size "
+    "with an empty map on the way is refused or as torch has it. Of every eighth 64 branches are "
+    "followed, of others 12.",
 }
 
 _FORMAT = 6

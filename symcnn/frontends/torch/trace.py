@@ -58,7 +58,7 @@ __all__ = ["trace"]
 _VALUES = 8
 
 #: So many branches are followed, unless they have more than so many nodes together.
-_BRANCHES, _NODES = 64, 4000
+_BRANCHES, _NODES = 64, 50_000
 
 #: So many runs per branch may end in a refusal.
 _REFUSALS = 4
@@ -158,7 +158,7 @@ class _Front:
                 self._leave(region, f"more than {limit} branches: raise `branches=`")
                 continue
             if self.limit is None and nodes > _NODES:
-                self._leave(region, f"branches of more than {_NODES} nodes: give `branches=`")
+                self._leave(region, f"branches of more than {_NODES:,} nodes: give `branches=`")
                 continue
             run = self._run(region)
             if run is not None:
