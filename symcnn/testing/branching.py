@@ -433,11 +433,11 @@ def judge(
 
 def _torch_shape(module: nn.Module, size: tuple[int, int]) -> tuple[Any, bool]:
     """The shape, None where torch raises; and whether a map on the way has no elements."""
-    try:
-        with torch.no_grad(), _Empty() as empty:
+    with torch.no_grad(), _Empty() as empty:
+        try:
             return tuple(module(torch.zeros(2, _C, *size)).shape), empty.found
-    except Exception:  # torch's errors are of all kinds, and so are the model's
-        return None, False
+        except Exception:  # torch's errors are of all kinds, and so are the model's
+            return None, empty.found
 
 
 def _differences(
