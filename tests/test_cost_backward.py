@@ -13,7 +13,7 @@ import symcnn
 from symcnn import BadSpec, InvalidInput, UnsupportedOperation
 from symcnn.testing.oracles import sample_sizes, torch_flops
 
-from .test_networks import NETWORKS
+from .test_networks import MODES, NETWORKS
 
 
 def agree(module, spec, *, sizes=2, seed=0, input_grad=False, example=None):
@@ -28,8 +28,7 @@ def agree(module, spec, *, sizes=2, seed=0, input_grad=False, example=None):
             assert (here.total, here.backward) == torchs, values
 
 
-@pytest.mark.parametrize("train", [False, True])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(("name", "train"), MODES)
 def test_example_networks(name, train, example):
     file, channels = NETWORKS[name]
     agree(example(file).train(train), f"N {channels} H W", sizes=1)

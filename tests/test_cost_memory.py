@@ -20,14 +20,7 @@ from symcnn.testing.oracles import tensors_of, torch_saved
 
 from .conftest import load_example
 from .test_cost_backward import NETWORKS_DRAWN, Derived, Einsum, Heads, Skip, networks
-from .test_networks import NETWORKS
-
-#: Training modes that each network is compared in: large ones are only evaluated.
-MODES = [(name, False) for name in NETWORKS] + [
-    (name, True)
-    for name in NETWORKS
-    if name not in ("resnet101", "resnet152", "vgg16", "unet_valid")
-]
+from .test_networks import MODES, NETWORKS
 
 
 def agree(module, *specs, input_grad=False, net=None, **sizes):

@@ -35,6 +35,12 @@ NETWORKS = {
     "unet": ("unet:unet", 3),
     "unet_valid": ("unet:unet_valid", 1),
 }
+#: Training modes that each network is compared in: large ones are only evaluated.
+MODES = [(name, False) for name in NETWORKS] + [
+    (name, True)
+    for name in NETWORKS
+    if name not in ("resnet101", "resnet152", "vgg16", "unet_valid")
+]
 #: So many sizes of each are tried; in the long run, thousands.
 SIZES = max(30, settings().max_examples // 10)
 DEEP = ("inception_v3", "densenet121", "googlenet", "resnet101", "resnet152")
