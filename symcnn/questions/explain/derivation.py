@@ -95,11 +95,20 @@ def same(a: object, b: object, domain: InputSet | None = None) -> bool:
             return False
     if isinstance(a, Ends):
         return isinstance(b, Ends) and same(a.first, b.first) and same(a.last, b.last)
+    if (moved := _moved(a)) is not None and moved == _moved(b):
+        return True
     try:
         one, other = _sizes(a, domain), _sizes(b, domain)
         return bool(one <= other and other <= one)
     except Undecidable:
         return False
+
+
+def _moved(content: Any) -> frozenset[tuple[str, Int]] | None:
+    """Conditions with all on one side; None for what is none."""
+    if isinstance(content, InputSet) or not all(isinstance(c, Condition) for c in content):
+        return None
+    return frozenset((c.relation, c.lhs - c.rhs) for c in content)
 
 
 def _sizes(content: Any, domain: InputSet | None) -> InputSet:
