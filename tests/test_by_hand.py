@@ -221,6 +221,46 @@ def test_a_symbolic_kernel_and_stride_are_refused_with_the_formulas():
         assert (sizes[0], sizes[-1]) == (first.subs(at), last.subs(at))
 
 
+def test_the_inverse_of_transposed_layers_in_formulas():
+    k, s, p = symbols("k s p")
+    up = nn.ConvTranspose1d(8, 8, 3, stride=2)
+    assert str(up.inverse("h")) == "L == (h - 1)/2 and h >= 3 and h % 2 == 1"
+    assert up.inverse(15) == nn.ConvTranspose1d(8, 8, 4, stride=2, padding=1).inverse(14)
+    with pytest.raises(Undecidable) as refused:
+        nn.ConvTranspose1d(8, 8, k, stride=s, padding=p).inverse("h")
+    formulas = "-((-h + k - 2*p)//s) + 1 <= L <= (h - k + 2*p)//s + 1"
+    assert refused.value.cure == f"as formulas: {formulas}"
+
+
+@pytest.mark.parametrize(
+    "sizes", [(7.0, 7), ((7, 7),), ([H, W],), (np.array([7.5]), 7), (True, 7)], ids=str
+)
+def test_what_is_no_size_is_refused_in_words(sizes):
+    with pytest.raises(BadSpec, match=r"no size|several sizes") as refused:
+        STEM(*sizes)
+    assert "layer(H, W)" in refused.value.cure
+
+
+def test_a_size_after_a_layer_has_a_name_of_its_own():
+    with pytest.raises(BadSpec, match="H is the size in front of the layer") as refused:
+        STEM.inverse(H, W)
+    assert "layer.inverse('h', 'w')" in refused.value.cure
+
+
+def test_arrays_and_formulas_together_give_arrays_of_formulas():
+    k = symbols("k")
+    rows, columns = nn.Conv2d(3, 8, k)(np.array([5, 6]), W)
+    assert list(rows) == [6 - k, 7 - k]
+    assert list(columns) == [W - k + 1] * 2
+
+
+@pytest.mark.parametrize("given", [sympy.Eq(sympy.sqrt(H), 3), sympy.sqrt(H) <= 3])
+def test_a_function_that_the_algebra_does_not_have_is_refused(given):
+    """Counterexample: sqrt(H) was a size of that name, and 3 its solution."""
+    with pytest.raises(BadSpec, match=r"sqrt\(H\) is no formula of sizes"):
+        solve(given)
+
+
 @pytest.mark.parametrize("lost", [H % 4 == 0, True, [sympy.Eq(H, 7), H % 4 == 0]])
 def test_a_bool_of_python_is_no_condition(lost):
     with pytest.raises(BadSpec, match="bool of python") as refused:

@@ -122,7 +122,7 @@ def test_pooling_and_upsampling():
         {"padding": -1},
         {"input": 0},
         {"input": (5, 5)},
-        {"input": "224"},
+        {"input": "224 x"},
     ],
     ids=str,
 )
@@ -289,3 +289,20 @@ def test_fields_that_no_stack_has():
         symcnn.stack_for(9, depth=2)
     with pytest.raises(NoSolution, match="sees 9 pixels"):
         symcnn.stack_for(9, 1)
+
+
+def test_sizes_of_a_layer_are_taken_as_text():
+    assert symcnn.solve_layer("H", "H//2", limit=1) == symcnn.solve_layer(H, H // 2, limit=1)
+    assert (
+        symcnn.solve_layer("MaxPool2d", "224", "112", limit=1)
+        == symcnn.solve_layer("MaxPool2d", 224, 112)[:1]
+    )
+
+
+def test_what_only_a_transposed_layer_does_is_named():
+    with pytest.raises(NoSolution) as refused:
+        symcnn.solve_layer(112, 224)
+    assert 'solve_layer("ConvTranspose2d", 112, 224)' in refused.value.cure
+    with pytest.raises(BadSpec) as refused:
+        symcnn.solve_layer(112, 224, transposed=True)
+    assert 'solve_layer("ConvTranspose2d", 112, 224)' in refused.value.cure

@@ -200,6 +200,18 @@ def test_floors_are_written_in_the_style_that_is_asked(floors, height):
     assert f"output (N, 8, {height}, {height.replace('H', 'W')})" in net.summary(floors=floors)
 
 
+def test_a_page_a_cost_and_the_command_line_write_floors_in_the_style_that_is_asked(tmp_path):
+    net = nn.Conv2d(3, 8, 3, 2, 1).trace("N 3 H W")
+    shown = {style: net.summary(floors=style)._repr_html_() for style in ("brackets", "shortest")}
+    assert "\u2308" not in shown["brackets"]
+    assert "\u2308" in shown["shortest"]
+    assert "216*N*ceil(H/2)*ceil(W/2)" in net.cost().table(floors="shortest")
+    (tmp_path / "net.py").write_text("from symcnn import nn\nnet = nn.Conv2d(3, 8, 3, 2, 1)\n")
+    for command in ("cost", "shapes", "summary"):
+        asked = [command, f"{tmp_path}/net.py:net", "--floors", "shortest"]
+        assert "ceil(H/2)*ceil(W/2)" in CliRunner().invoke(main, asked).output
+
+
 def test_an_unknown_style_of_floors_is_refused():
     with pytest.raises(BadSpec, match="floors='square'"):
         nn.Conv2d(3, 8, 3, 2).trace("N 3 H W").summary(floors="square")

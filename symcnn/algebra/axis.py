@@ -241,6 +241,16 @@ class Scatter(AxisMap):
         first = ceildiv(i + self.padding - self.extent + 1, self.stride)
         return first, floordiv(j + self.padding, self.stride)
 
+    def fibre(self, size: Integer) -> tuple[Integer, Integer]:
+        """The shortest and the longest axis after which this size comes: one, or none, where the
+        first is greater than the last.
+
+        >>> Scatter(4, 2, 1).fibre(14), Scatter(4, 2, 1).fibre(15)
+        ((7, 7), (8, 7))
+        """
+        spread = size - self.extent + 2 * self.padding - self.output_padding
+        return ceildiv(spread, self.stride) + 1, floordiv(spread, self.stride) + 1
+
     def progression(self, i: Integer) -> tuple[Integer, Integer, Integer]:
         """First and last index and the step: exactly what output `i` reads.
 

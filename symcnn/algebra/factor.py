@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -45,10 +47,12 @@ __all__ = [
     "Floors",
     "Product",
     "factors",
+    "floors_written",
     "raised",
     "reading",
     "shifted",
     "spelled",
+    "style",
     "text",
     "word",
 ]
@@ -56,6 +60,33 @@ __all__ = [
 #: How a floor is written: in brackets around a fraction, or around a slash; as an integer division;
 #: or as a floor or a ceiling, whichever is shorter.
 Floors = Literal["brackets", "inline", "division", "shortest"]
+
+_STYLE: ContextVar[Floors | None] = ContextVar("floors", default=None)
+
+
+@contextmanager
+def floors_written(style: Floors | None) -> Iterator[None]:
+    """Formulas of text and of pages are written in this style within; None: as before.
+
+    Raises BadSpec for a style that there is not.
+
+    >>> H = Size.symbol("H")
+    >>> with floors_written("shortest"):
+    ...     text((H + 31)//32)
+    'ceil(H/32)'
+    """
+    if style is not None and style not in get_args(Floors):
+        raise BadSpec(f"floors={style!r}", cure=f"one of {', '.join(get_args(Floors))}")
+    token = _STYLE.set(style or _STYLE.get())
+    try:
+        yield
+    finally:
+        _STYLE.reset(token)
+
+
+def style(default: Floors) -> Floors:
+    """The style in which floors are written, where none is asked the default."""
+    return _STYLE.get() or default
 
 
 @lru_cache(maxsize=512)
@@ -134,9 +165,11 @@ def spelled(expr: Int) -> Int | Product:
     return min((p for p in (*products, written) if p is not None), key=lambda p: len(str(p)))
 
 
-def text(expr: Int, floors: Floors = "division") -> str:
+def text(expr: Int, floors: Floors | None = None) -> str:
     """An expression for reading, in its shortest spelling: floors moved by whole numbers, a product
     where that is shorter, ``2*(k - 1)*(2**n - 1) + 1``. As python code it has the same value.
+
+    floors: the style; by default that of `floors_written`, else "division".
 
     Raises BadSpec for a style that there is not.
 
@@ -146,9 +179,10 @@ def text(expr: Int, floors: Floors = "division") -> str:
     >>> [text((H + 31)//32, style) for style in ("division", "brackets", "shortest")]
     ['(H + 31)//32', 'floor((H + 31)/32)', 'ceil(H/32)']
     """
-    if floors not in get_args(Floors):
-        raise BadSpec(f"floors={floors!r}", cure=f"one of {', '.join(get_args(Floors))}")
-    found = spelled(expr)
+    if floors is not None:
+        with floors_written(floors):
+            return text(expr)
+    floors, found = style("division"), spelled(expr)
     if floors == "division":
         return str(found)
     if not isinstance(found, Product):

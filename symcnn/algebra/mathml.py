@@ -17,7 +17,7 @@ from sympy.core.relational import Relational
 from sympy.logic.boolalg import BooleanAtom
 
 from symcnn.algebra.expr import FloorDiv, Geometric, Trunc, from_sympy, to_sympy
-from symcnn.algebra.factor import Product, raised, reading, shifted, spelled
+from symcnn.algebra.factor import Product, raised, reading, shifted, spelled, style
 from symcnn.algebra.size import Int, Size, unfolded
 from symcnn.errors import SymcnnError
 
@@ -200,8 +200,17 @@ def _power(expr: Any) -> str:
 
 
 def _floor(expr: Any) -> str:
-    num, kind = raised(*map(from_sympy, expr.args))
-    inner = f"{_grouped(to_sympy(num))}<mo>/</mo>{_grouped(expr.args[1])}"
+    num, den = expr.args
+    floors, kind = style("shortest"), "floor"
+    if floors == "shortest":
+        above, kind = raised(from_sympy(num), from_sympy(den))
+        num = to_sympy(above)
+    slash = "//" if floors == "division" else "/"
+    inner = f"{_grouped(num)}<mo>{slash}</mo>{_grouped(den)}"
+    if floors == "division":
+        return bracketed(inner)
+    if floors == "brackets":
+        inner = f"<mfrac>{_expr(num)}{_expr(den)}</mfrac>"
     return bracketed(inner, *_BRACKETS[kind])
 
 

@@ -6,7 +6,7 @@ import shutil
 
 import click
 
-from symcnn.cli.question import Ask, question
+from symcnn.cli.question import Ask, floors_option, question
 from symcnn.cli.reply import Reply
 
 
@@ -33,6 +33,7 @@ from symcnn.cli.reply import Reply
 @click.option("--peak", type=float, metavar="FLOP/S", help="With --bandwidth: a roofline.")
 @click.option("--bandwidth", type=float, metavar="BYTE/S", help="With --peak: a roofline.")
 @click.option("--partial", is_flag=True, help="Operations without a cost count as nothing.")
+@floors_option
 def cost(
     ask: Ask,
     by: str,

@@ -10,11 +10,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
+from functools import wraps
 from inspect import getdoc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
+from symcnn.algebra.factor import Floors, floors_written
 from symcnn.cli import sizes as written
 from symcnn.cli.group import main
 from symcnn.cli.name import Name
@@ -28,7 +30,7 @@ from symcnn.trace.branches import Branch
 if TYPE_CHECKING:
     from symcnn.cli.target import Module
 
-__all__ = ["FORMS", "SHARED", "Ask", "command", "question"]
+__all__ = ["FORMS", "SHARED", "Ask", "command", "floors_option", "question"]
 
 Question = Callable[..., Reply]
 
@@ -163,6 +165,22 @@ def question(
         return _registered(function, run, [_NETWORK], shared)
 
     return register
+
+
+def floors_option(function: Question) -> Question:
+    """``--floors``: how a question's text writes floors."""
+
+    @wraps(function)
+    def styled(*args: object, floors: Floors | None, **options: object) -> Reply:
+        with floors_written(floors):
+            return function(*args, **options)
+
+    return click.option(
+        "--floors",
+        type=click.Choice(get_args(Floors)),
+        help="How floors are written: (H - 1)//2 (division), floor((H - 1)/2) (brackets), or "
+        "ceil(H/32) where shorter (shortest).",
+    )(styled)
 
 
 def command(function: Question) -> click.Command:

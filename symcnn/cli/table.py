@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import click
 
-from symcnn.algebra.factor import Floors
-from symcnn.cli.question import Ask, question
+from symcnn.cli.question import Ask, floors_option, question
 from symcnn.cli.reply import Reply
 
 
@@ -19,23 +16,19 @@ from symcnn.cli.reply import Reply
     default="op,output,params,macs",
     help="Of op, input, output, params, macs, memory, field, source.",
 )
-@click.option(
-    "--floors",
-    type=click.Choice(get_args(Floors)),
-    default="division",
-    help="How floors are written: (H - 1)//2, floor((H - 1)/2), or ceil(H/32) where shorter.",
-)
-def summary(ask: Ask, depth: int | None, columns: str, floors: Floors) -> Reply:
+@floors_option
+def summary(ask: Ask, depth: int | None, columns: str) -> Reply:
     """The table of a network: layers, shapes, parameters, MACs, and the totals.
 
     The default question: ``symcnn NETWORK`` asks it.
     """
     wanted = columns.replace(" ", "").split(",")
-    found = ask.net.summary(at=ask.sizes or None, depth=depth, columns=wanted, floors=floors)
+    found = ask.net.summary(at=ask.sizes or None, depth=depth, columns=wanted)
     return Reply(found.to_dict(), str(found))
 
 
 @question(sizes="Sizes at which shapes are numbers:", by_branch=True)
+@floors_option
 def shapes(ask: Ask) -> Reply:
     """Output shape of every layer, as formulas or at sizes."""
     from symcnn.notation.text import shapes_table, to_text

@@ -58,5 +58,7 @@ def explain(
 @click.option("--floors", default="shortest", help="shortest, brackets, inline or division.")
 def latex(ask: Ask, what: str, depth: int | None, siunitx: bool, floors: str) -> Reply:
     """LaTeX for a paper: the architecture table, the formulas, the derivation, a document."""
-    text = ask.net.to_latex(what, at=ask.sizes or None, depth=depth, siunitx=siunitx, floors=floors)
+    title = ask.target.rpartition(":")[2] if what == "document" else ""
+    notation = {"siunitx": siunitx, "floors": floors}
+    text = ask.net.to_latex(what, at=ask.sizes or None, depth=depth, title=title, **notation)
     return Reply({"what": what, "latex": text}, text)

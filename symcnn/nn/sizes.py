@@ -9,13 +9,13 @@ it is: no layer needs to be told.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, Union
 
 import sympy
 
-from symcnn.algebra.axis import Window
+from symcnn.algebra.axis import Scatter, Window
 from symcnn.algebra.expr import Expr, Number, from_sympy, symbols
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, exact_or_fail, symbols_of
@@ -25,7 +25,7 @@ from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.formula import Formula
 from symcnn.sets.grammar import Spec, Target
 from symcnn.sets.inputset import InputSet, input_set
-from symcnn.trace.graph import Shape, public
+from symcnn.trace.graph import Shape, SymbolicTensor, public
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,14 +51,28 @@ class Module(Protocol):
 
 
 def are_sizes(values: Sequence[object]) -> bool:
-    """Whether all values are sizes: ints, sympy or kernel expressions, names, arrays of ints."""
+    """Whether all values are sizes: ints, sympy or kernel expressions, names, arrays of ints.
+
+    Raises BadSpec for numbers that are no sizes, and for sizes in a tuple.
+    """
+    if not any(isinstance(value, SymbolicTensor) for value in values):
+        for value in values:
+            several = isinstance(value, (tuple, list)) and bool(value) and all(map(_is_size, value))
+            if several or isinstance(value, (bool, float)) or _dtype_kind(value) in ("f", "c", "b"):
+                told = f"{value!r} is {'several sizes' if several else 'no size'}"
+                raise BadSpec(told, cure="one per axis, as in layer(H, W) or layer(224, 224)")
     return bool(values) and all(map(_is_size, values))
 
 
 def _is_size(value: object) -> bool:
     if isinstance(value, (int, str, Size, sympy.Expr, Formula)):
         return not isinstance(value, bool)
-    return getattr(getattr(value, "dtype", None), "kind", "") in ("i", "u")  # numpy's
+    return _dtype_kind(value) in ("i", "u")
+
+
+def _dtype_kind(value: object) -> str:
+    """The kind of a numpy array's numbers."""
+    return str(getattr(getattr(value, "dtype", None), "kind", ""))
 
 
 def sizes_after(module: Module, sizes: Sequence[SizeLike]) -> tuple[Expr | np.ndarray, ...]:
@@ -68,7 +82,9 @@ def sizes_after(module: Module, sizes: Sequence[SizeLike]) -> tuple[Expr | np.nd
     than it takes.
     """
     if any(getattr(size, "ndim", 0) for size in sizes):
-        return _over_arrays(module, sizes)
+        if all(isinstance(size, int) or _dtype_kind(size) for size in sizes):
+            return _over_arrays(module, sizes)
+        return _over_objects(module, sizes)
     back: dict[Any, Any] = {}
     net = _traced(module, [_kernel(size, back) for size in sizes])
     shown = [public(net.simplest(dim)) for dim in _dims_after(net, len(sizes))]
@@ -88,6 +104,15 @@ def numbered(module: Module, sizes: Sequence[int]) -> Network:
 
 def inverse(module: Module, sizes: Sequence[Target]) -> InputSet:
     """The sizes in front of a module after which these sizes come, see `Module.inverse`."""
+    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+        raise BadSpec(f"{sizes[0]!r} is several sizes", cure="one per axis: layer.inverse(7, 7)")
+    names = _AXES.get(len(sizes), ())
+    if taken := {*names} & {name for size in sizes for name in _spoken(size)}:
+        others = ", ".join(repr(name.lower()) for name in names)
+        raise BadSpec(
+            f"{min(taken)} is the size in front of the layer, and not one after it",
+            cure=f"give the sizes after it names of their own: layer.inverse({others})",
+        )
     try:
         found: InputSet = _free(module, len(sizes)).solve(output=tuple(sizes))
     except Undecidable as error:
@@ -95,16 +120,29 @@ def inverse(module: Module, sizes: Sequence[Target]) -> InputSet:
     return found
 
 
+def _spoken(size: Target) -> Iterable[str]:
+    """Names in a size that comes after a layer."""
+    if isinstance(size, sympy.Basic):
+        return map(str, size.free_symbols)
+    return (size,) if isinstance(size, str) else ()
+
+
 def _fibres(module: Module, sizes: Sequence[Target]) -> str:
-    """The sizes in front of windows whose hyperparameters are symbols, as formulas."""
+    """The sizes in front of windows and scatters whose hyperparameters are symbols, as formulas."""
     words = []
     with suppress(SymcnnError):
-        for name, window, size in zip(_AXES[len(sizes)], windows(module), sizes, strict=True):
-            first, last = window.fibre(public(_kernel(size, {})))
-            words.append(f"{text(from_sympy(first))} <= {name} <= {text(from_sympy(last))}")
+        nodes = _free(module, len(sizes)).nodes
+        axes = zip(*((node.result.axes or ())[2:] for node in nodes), strict=True)
+        for name, maps, size in zip(_AXES[len(sizes)], axes, sizes, strict=True):
+            first = last = _kernel(size, {})
+            for _, one in reversed(maps):
+                if not isinstance(one, (Window, Scatter)):
+                    raise BadSpec(f"{one} is no window")
+                first, last = one.fibre(first)[0], one.fibre(last)[1]
+            words.append(f"{text(first)} <= {name} <= {text(last)}")
     if not words:
         return "give the layer numbers in place of symbols"
-    return f"as formulas: {' and '.join(words)} (layer.windows[0].fibre)"
+    return f"as formulas: {' and '.join(words)}"
 
 
 def windows(module: Module) -> tuple[Window, ...]:
@@ -230,18 +268,31 @@ def _over_arrays(module: Module, sizes: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(_elements(net.simplest(dim), values) for dim in dims)
 
 
-def _elements(dim: Int, values: dict[str, Any]) -> Any:
-    """A size at arrays: an array of numbers, or where symbols are left, of expressions."""
+def _over_objects(module: Module, sizes: Sequence[Any]) -> tuple[Any, ...]:
+    """The sizes after a module where some are arrays and some formulas: arrays of expressions."""
     import numpy as np
 
+    grid = np.broadcast(*(np.asarray(size, object) for size in sizes))
+    points = [sizes_after(module, [*point]) for point in grid]
+    return tuple(_array(along, grid.shape) for along in zip(*points, strict=True))
+
+
+def _array(values: Sequence[Any], shape: tuple[int, ...]) -> Any:
+    import numpy as np
+
+    made = np.empty(len(values), object)
+    made[:] = values
+    return made.reshape(shape)
+
+
+def _elements(dim: Int, values: dict[str, Any]) -> Any:
+    """A size at arrays: an array of numbers, or where symbols are left, of expressions."""
     if symbols_of(dim) <= values.keys():
         return Formula(dim, values).at(**values)
     assert isinstance(dim, Size)
     points = zip(*(grid.flat for grid in values.values()), strict=True)
     found = [public(dim.subs(dict(zip(values, map(int, p), strict=True)))) for p in points]
-    made = np.empty(len(found), object)
-    made[:] = found
-    return made.reshape(next(iter(values.values())).shape)
+    return _array(found, next(iter(values.values())).shape)
 
 
 def _hold(requirement: Requirement, values: dict[str, Any]) -> bool:

@@ -25,6 +25,7 @@ __all__ = [
     "number",
     "order_of_reading",
     "prose",
+    "sentence",
     "times",
 ]
 
@@ -135,7 +136,7 @@ def formula(expr: Int, notation: Notation | None = None) -> str:
 
 def prose(text: str, share: float) -> str:
     r"""Text in a formula, in a box over several lines where it is long: so much of a line wide."""
-    shown = escape(text)
+    shown = sentence(text)
     if len(text) <= 100 * share:
         return rf"\text{{{shown}}}"
     return rf"\parbox[t]{{{share}\linewidth}}{{\raggedright {shown}\strut}}"
@@ -194,13 +195,26 @@ def escape(text: str) -> str:
     return "".join(_SPECIAL.get(c, c) for c in text)
 
 
+def sentence(text: str) -> str:
+    r"""A sentence with formulas in it, as text writes them: ``4*i - 5 .. 4*i`` reads as in a paper.
+
+    >>> print(sentence("reads 4*i - 5 .. 4*i"))
+    reads 4$\cdot$i $-$ 5 \ldots{} 4$\cdot$i
+    """
+    shown = escape(text)
+    for written, read in (("*", r"$\cdot$"), (" - ", " $-$ "), (" .. ", r" \ldots{} ")):
+        shown = shown.replace(written, read)
+    return shown
+
+
 def document(body: str, *, title: str = "", siunitx: bool = False) -> str:
     """A whole document around `body`, for pdflatex."""
     packages = ["amsmath", "booktabs", "longtable", *(["siunitx"] if siunitx else [])]
     uses = "\n".join(rf"\usepackage{{{name}}}" for name in packages)
     head = rf"\section*{{{escape(title)}}}" + "\n" if title else ""
+    again = "% a long table has its widths from the run before: run pdflatex twice\n"
     return (
-        "\\documentclass[11pt]{article}\n"
+        f"{again if 'longtable}' in body else ''}\\documentclass[11pt]{{article}}\n"
         "\\usepackage[T1]{fontenc}\n\\IfFileExists{lmodern.sty}{\\usepackage{lmodern}}{}\n\\usepackage[margin=2cm]{geometry}\n"
         f"{uses}\n\\allowdisplaybreaks\n\\begin{{document}}\n{head}{body.rstrip()}\n"
         "\\end{document}\n"

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial, singledispatch
+from functools import singledispatch
 from typing import Any
 
 from symcnn.algebra.expr import from_sympy
-from symcnn.algebra.factor import Floors, text
+from symcnn.algebra.factor import Floors, floors_written, text
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, SymcnnError
 from symcnn.notation.tree import Part, owned, parts
@@ -62,9 +62,12 @@ class Summary(Text):
     columns: tuple[str, ...]
     totals: Mapping[str, Any]
     tree: bool
+    floors: Floors | None
 
     def _repr_html_(self) -> str:
-        return block(self.table(), *(f"<div>{line}</div>" for line in _lines(self.totals, cell)))
+        with floors_written(self.floors):
+            totals = [f"<div>{line}</div>" for line in _lines(self.totals, cell)]
+            return block(self.table(), *totals)
 
     def table(self) -> str:
         """The rows as a table of a page."""
@@ -95,7 +98,7 @@ def summary(
     at: Mapping[str, int] | None = None,
     depth: int | None = None,
     columns: Sequence[str] = _DEFAULT,
-    floors: Floors = "division",
+    floors: Floors | None = None,
 ) -> Summary:
     """The table of a network, see `Network.summary`.
 
@@ -114,10 +117,10 @@ def summary(
         for part in parts(net, depth, tree=depth is not None)
     )
     totals = fill.totals(columns)
-    words = partial(_plain, floors=floors)
-    found = Summary(_written(rows, columns, totals, words, tree=depth is not None))
+    with floors_written(floors):
+        found = Summary(_written(rows, columns, totals, _plain, tree=depth is not None))
     found.rows, found.columns, found.totals = rows, tuple(columns), totals
-    found.tree = depth is not None
+    found.tree, found.floors = depth is not None, floors
     return found
 
 
@@ -294,13 +297,13 @@ def _lines(totals: Mapping[str, Any], written: Callable[[Any], str]) -> Iterator
         yield f"domain {totals['domain'] or 'every size'}"
 
 
-def _plain(cell: Any, floors: Floors) -> str:
+def _plain(cell: Any) -> str:
     """A cell as text; blank for nothing."""
     if isinstance(cell, tuple):
-        listed = (text(value, floors) for value in cell)
-        return _plain(cell[0], floors) if len(cell) == 1 else f"({', '.join(listed)})"
+        listed = (text(value) for value in cell)
+        return _plain(cell[0]) if len(cell) == 1 else f"({', '.join(listed)})"
     if isinstance(cell, Size):
-        return text(cell, floors)
+        return text(cell)
     if isinstance(cell, int):
         return f"{cell:,}" if cell else ""
     return cell or ""

@@ -8,7 +8,7 @@ from typing import Any, Union
 import sympy
 
 from symcnn.algebra.expr import from_sympy
-from symcnn.algebra.size import Int
+from symcnn.algebra.size import Int, every_atom
 from symcnn.errors import BadSpec
 from symcnn.sets.condition import AnyOf, Condition, ForAll, Requirement
 from symcnn.sets.grammar import Statement, parse_statement
@@ -47,9 +47,10 @@ def stated(given: Said) -> Statement:
     for kind, made in _RELATIONS.items():
         if isinstance(given, kind):
             return Statement("and", (made(*_sides(given)),))
+    is_formula = isinstance(given, sympy.Expr)
     raise BadSpec(
-        f"{given!r} is not a condition on sizes",
-        cure=_COMPARED,
+        f"{given} is {'a formula, not' if is_formula else 'not'} a condition on sizes",
+        cure=f"where it is 0: Eq({given}, 0)" if is_formula else _COMPARED,
     )
 
 
@@ -70,9 +71,17 @@ _RELATIONS: dict[Any, Callable[[Int, Int], Requirement]] = {
 def _sides(relation: Any) -> tuple[Int, Int]:
     """Both sides without fractions."""
     num, den = sympy.fraction(sympy.together(relation.lhs - relation.rhs))
-    if den.is_Integer and den != 1:
-        return from_sympy(sympy.expand(num)), 0
-    return from_sympy(relation.lhs), from_sympy(relation.rhs)
+    whole = den.is_Integer and den != 1
+    sides = (sympy.expand(num), 0) if whole else (relation.lhs, relation.rhs)
+    lhs, rhs = map(from_sympy, sides)
+    for atom in every_atom(lhs, rhs):
+        payload = getattr(atom, "payload", None)
+        if payload is not None and not payload.is_Symbol:  # a function that stands for itself
+            raise BadSpec(
+                f"{payload} is no formula of sizes",
+                cure="those have +, -, *, //, %, min, max, floor, ceiling and whole powers",
+            )
+    return lhs, rhs
 
 
 def symbols_in(statement: Statement | Requirement) -> frozenset[str]:

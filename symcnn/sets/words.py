@@ -163,6 +163,12 @@ def relation(condition: Condition) -> Boolean:
     return relation(to_sympy(gap), 0)
 
 
+def _ratio(value: Int, many: int) -> str:
+    """A quotient that is whole: ``h/2``, ``(h - 1)/2``."""
+    text = str(value)
+    return text if many == 1 else f"{text if text.isidentifier() else f'({text})'}/{many}"
+
+
 def solved(conditions: Sequence[Condition], unknown: Sequence[str]) -> Iterator[str]:
     """Conditions in words, those on one unknown solved for it: ``32*h - 31 <= H <= 32*h``."""
     bounds: dict[str, tuple[list[str], list[str], list[str]]] = {}
@@ -174,14 +180,17 @@ def solved(conditions: Sequence[Condition], unknown: Sequence[str]) -> Iterator[
             atom = Size.symbol(name)
             coeff = gap.terms.get(next(iter(atom.terms)), 0)
             rest = gap - atom * coeff
-            if abs(coeff) == 1 and name not in sz.symbols_of(rest):
+            if coeff and name not in sz.symbols_of(rest):
                 low, high, same = bounds.setdefault(name, ([], [], []))
+                value, many = (-rest, int(coeff)) if coeff > 0 else (rest, -int(coeff))
                 if condition.relation == "==":
-                    same.append(str(-rest if coeff == 1 else rest))
-                elif coeff == 1:
-                    low.append(str(-rest))
+                    same.append(_ratio(value, many))
+                    if many > 1:
+                        others.append(Condition(sz.mod(value, many), "==", 0))
+                elif coeff > 0:
+                    low.append(str(sz.ceildiv(value, many)))
                 else:
-                    high.append(str(rest))
+                    high.append(str(sz.floordiv(value, many)))
                 break
         else:
             others.append(condition)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Union
 import sympy
 
 from symcnn.algebra.expr import Expr
+from symcnn.algebra.factor import Floors, floors_written
 from symcnn.algebra.size import Int, evaluate, maximum
 from symcnn.errors import BadSpec, Undecidable, needs
 from symcnn.questions.cost.conventions import convention
@@ -395,12 +396,15 @@ class Cost(PerNode, Shown):
         by: str = "module",
         columns: Iterable[str] = ("params", "work", "share"),
         depth: int | None = None,
+        floors: Floors | None = None,
     ) -> str:
-        """The table as text; see `rows`."""
+        """The table as text; see `rows`, and of `floors` `Network.summary`."""
         from symcnn.notation.text import to_text
         from symcnn.questions.cost.table import cost_table
 
-        return to_text(cost_table(self.rows(by, columns, depth), by, columns, self.convention.unit))
+        rows = self.rows(by, columns, depth)
+        with floors_written(floors):
+            return to_text(cost_table(rows, by, columns, self.convention.unit))
 
     @property
     def totals(self) -> str:

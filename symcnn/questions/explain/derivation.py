@@ -11,14 +11,14 @@ from typing import Any
 
 from symcnn.algebra.size import Int, denominator
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
-from symcnn.notation.latex import Notation, escape, prose
+from symcnn.notation.latex import Notation, escape, prose, sentence
 from symcnn.questions.explain.laws import LAWS, Law
 from symcnn.questions.explain.lines import Ends, Line, Tree
 from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import InputSet, always, input_set
 from symcnn.shown import Shown, block, folded, table
 
-__all__ = ["Derivation", "Step", "distinct", "implied", "same"]
+__all__ = ["Derivation", "Step", "distinct", "implied", "same", "same_sizes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +95,21 @@ def same(a: object, b: object, domain: InputSet | None = None) -> bool:
             return False
     if isinstance(a, Ends):
         return isinstance(b, Ends) and same(a.first, b.first) and same(a.last, b.last)
-    if (moved := _moved(a)) is not None and moved == _moved(b):
-        return True
     try:
-        one, other = _sizes(a, domain), _sizes(b, domain)
-        return bool(one <= other and other <= one)
+        return same_sizes(a, b, domain)
     except Undecidable:
         return False
+
+
+def same_sizes(a: Any, b: Any, domain: InputSet | None = None) -> bool:
+    """Whether two sets, or what meets conditions, are the same within a domain.
+
+    Raises Undecidable where no exact set is one of them.
+    """
+    if (moved := _moved(a)) is not None and moved == _moved(b):
+        return True
+    one, other = _sizes(a, domain), _sizes(b, domain)
+    return bool(one <= other and other <= one)
 
 
 def _moved(content: Any) -> frozenset[tuple[str, Int]] | None:
@@ -249,9 +257,9 @@ class Derivation(Shown):
             head = _about_latex(step.about, notation) if chained else ""
             written = [line.latex_lines(notation) for line in step.lines]
             rows.append(rf"\smallskip\noindent {number}.\ \texttt{{{escape(step.where)}}}")
-            rows[-1] += "".join(rf"\par {escape(premise)}" for premise in step.premises)
+            rows[-1] += "".join(rf"\par {sentence(premise)}" for premise in step.premises)
             if chained and sum(len(text) for texts in written for text in texts) < 70:
-                note = escape(short(step.lines[0].note))
+                note = sentence(short(step.lines[0].note))
                 equal = " = ".join(text for (text,) in written)
                 rows[-1] += rf": ${head} = {equal}$" + (f" ({note})" if note else "")
                 rows[-1] += r".\par"
@@ -265,7 +273,7 @@ class Derivation(Shown):
                 lines.append(f"{left} {equals} {shown}{note}".strip())
                 lines += [rf"&\quad {text}" for text in more]
             rows.append("\\begin{align*}\n" + " \\\\\n".join(lines) + "\n\\end{align*}")
-        rows.append(rf"\smallskip\noindent So {escape(self.answer)}.")
+        rows.append(rf"\smallskip\noindent So {sentence(self.answer)}.")
         return "\n".join(rows)
 
 

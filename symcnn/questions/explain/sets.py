@@ -9,7 +9,7 @@ from dataclasses import replace
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import BadSpec, Undecidable
-from symcnn.questions.explain.derivation import Derivation, Step, distinct
+from symcnn.questions.explain.derivation import Derivation, Step, distinct, same_sizes
 from symcnn.questions.explain.lines import Line, sole_floor
 from symcnn.questions.inputs.domain import Reason, reasons
 from symcnn.questions.inputs.solve import parsed_target, solve
@@ -95,7 +95,7 @@ def _left_over(names: Sequence[str], chain: Sequence[Reason]) -> Iterator[Step]:
             before = left if k else input_set(names, ())
             left = input_set(names, [r.requirement for r in ordered[: k + 1]])
             note = "with the steps before" if k else "as a set"
-            if before is None:  # what the steps before leave is no set, and with this one it is
+            if before is None or not _settles(lines[-1], left, before):
                 yield Step(reason.node, "", law, distinct(lines), premises=joined)
                 yield Step(reason.node, "", law, (Line(left, note),))
                 continue
@@ -104,6 +104,17 @@ def _left_over(names: Sequence[str], chain: Sequence[Reason]) -> Iterator[Step]:
         except Undecidable:
             left = None
             yield Step(reason.node, "", law, distinct(lines), premises=joined)
+
+
+def _settles(line: Line, left: InputSet, before: InputSet) -> bool:
+    """Whether conditions have an exact set of their own, within what the steps before leave: there
+    are some that have one only together with those.
+    """
+    try:
+        same_sizes(line.content, left, before)
+    except Undecidable:
+        return False
+    return True
 
 
 def _in_range(expr: Int, low: Int | None, high: Int | None) -> tuple[Condition, ...]:

@@ -14,9 +14,10 @@ from typing import Any
 
 from symcnn.algebra.axis import AxisMap, Resample, Scatter, Window
 from symcnn.algebra.expr import from_sympy
-from symcnn.algebra.size import Int, Size, symbols_of
+from symcnn.algebra.size import Int, Size, exact_or_fail, symbols_of
 from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.sets.condition import Condition
+from symcnn.sets.grammar import parse_formula
 from symcnn.sets.inputset import InputSet, always, input_set
 from symcnn.shown import Listed, Shown
 
@@ -99,7 +100,10 @@ def solve_layer(
     kind, known = _kind(name)
     unknown = set(hyperparameters) - set(known)
     if unknown:
-        raise BadSpec(f"{name} has no {', '.join(sorted(unknown))}", cure=f"it has {known}")
+        cure = f"it has {', '.join(known)}"
+        if "transposed" in unknown:
+            cure = f'the layer comes first: solve_layer("ConvTranspose2d", {input}, {output})'
+        raise BadSpec(f"{name} has no {', '.join(sorted(unknown))}", cure=cure)
     pairs = _size_pairs(input, output)
 
     def found(some: Sequence[tuple[Int, Int]]) -> list[dict[str, int]]:
@@ -116,8 +120,12 @@ def solve_layer(
         every = sorted(map(_plain, joined), key=lambda values: _simplicity(name, values))
     if not every:
         given = ", ".join(f"{k}={v}" for k, v in hyperparameters.items()) or "the usual values"
+        other = f"ConvTranspose{name.removeprefix('Conv')}"
+        up = name.startswith("Conv") and other.count("Transpose") == 1 and any(map(_grows, pairs))
+        cure = f'one that enlarges: solve_layer("{other}", {input}, {output})'
         raise NoSolution(
-            f"no {name} with {given} leads from {input} to {output}", cure="widen the ranges"
+            f"no {name} with {given} leads from {input} to {output}",
+            cure=cure if up else "widen the ranges",
         )
     return Listed(Choice(name, _shortened(name, values)) for values in every[:limit])
 
@@ -129,7 +137,9 @@ _EACH = 8
 def _asked(asked: tuple[Any, ...], input: Any, output: Any) -> tuple[Any, Any, Any]:
     """Layer, input and output, as people type them."""
     left = [*asked]
-    is_layer = bool(left) and (isinstance(left[0], (str, type)))
+    first = left[0] if left else None
+    named = isinstance(first, str) and (len(left) != 2 or first.startswith((*_KINDS,)))
+    is_layer = named or isinstance(first, type)
     layer = left.pop(0) if is_layer else "Conv2d"
     if input is None and left:
         input = left.pop(0)
@@ -141,6 +151,11 @@ def _asked(asked: tuple[Any, ...], input: Any, output: Any) -> tuple[Any, Any, A
             cure='for example solve_layer("MaxPool2d", 224, 112)',
         )
     return layer, input, output
+
+
+def _grows(pair: tuple[Int, Int]) -> bool:
+    """Whether the second size is the greater one, as far as numbers tell."""
+    return isinstance(gap := pair[1] - pair[0], int) and gap > 0
 
 
 def _complete(name: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -169,7 +184,10 @@ def _size_pairs(input: Any, output: Any) -> list[tuple[Int, Int]]:
 
 
 def _expression(size: Any) -> Int:
-    if isinstance(size, (bool, str, float)):
+    if isinstance(size, str):
+        above, below = parse_formula(size)
+        return exact_or_fail(above, below)
+    if isinstance(size, (bool, float)):
         raise BadSpec(f"{size!r} is not a size", cure="a whole number or a sympy expression")
     return size if isinstance(size, Size) else from_sympy(size)
 
