@@ -194,8 +194,8 @@ def test_a_size_that_a_concatenation_requires_is_equal_in_the_domain():
             return torch.cat([self.conv(x), self.pool(x)], 1)
 
     text = str(symcnn.from_torch(Halves(), "N 3 H W").explain("size"))
-    assert "= floor((H)/2)    (required to be as long)" in text
-    assert "at cat pool is floor((H)/2) long" in text
+    assert "= floor(H/2)    (required to be as long)" in text
+    assert "at cat pool is floor(H/2) long" in text
 
 
 def test_a_sum_that_may_stretch_names_the_length_of_its_other_branch():

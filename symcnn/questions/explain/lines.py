@@ -101,13 +101,16 @@ class Tree(Shown):
         def wrapped(tree: Tree) -> str:
             shown = tree.write(leaf, floor, times)
             loose = tree.kind == "sum" or (tree.kind == "leaf" and _loose(tree.parts[0]))
+            if loose and "\\" in shown:  # LaTeX, whose brackets grow
+                return rf"\left({shown}\right)"
             return f"({shown})" if loose else shown
 
         if self.kind == "leaf":
             return leaf(self.parts[0])
         if self.kind == "floor":
             num, den = (part.write(leaf, floor, times) for part in self.parts)
-            return floor.replace("NUM", num).replace("DEN", den)
+            above = num if num.isidentifier() else f"({num})"
+            return floor.replace("(NUM)", above).replace("NUM", num).replace("DEN", den)
         if self.kind in _EXTREMES:
             return (
                 f"{self.kind}({', '.join(part.write(leaf, floor, times) for part in self.parts)})"
@@ -230,7 +233,8 @@ def leaf_text(expr: Int) -> str:
     if found is None:
         return text(expr)
     num, den = found
-    return f"floor(({text(num)})/{den})"
+    above = text(num)
+    return f"floor({above if above.isidentifier() else f'({above})'}/{den})"
 
 
 def sole_floor(expr: Int) -> tuple[Int, int] | None:
