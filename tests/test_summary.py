@@ -212,6 +212,14 @@ def test_a_page_a_cost_and_the_command_line_write_floors_in_the_style_that_is_as
         assert "ceil(H/2)*ceil(W/2)" in CliRunner().invoke(main, asked).output
 
 
+def test_sizes_have_names_and_a_column_may_stand_alone():
+    net = nn.Conv2d(3, 8, 3).trace("N 3 H W")
+    assert net.summary(columns="params") == net.summary(columns=("params",))
+    with pytest.raises(BadSpec, match="at=") as refused:
+        net.summary(at=(224, 224))
+    assert 'at={"H": 224, "W": 224}' in refused.value.cure
+
+
 def test_an_unknown_style_of_floors_is_refused():
     with pytest.raises(BadSpec, match="floors='square'"):
         nn.Conv2d(3, 8, 3, 2).trace("N 3 H W").summary(floors="square")

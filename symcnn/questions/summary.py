@@ -104,6 +104,9 @@ def summary(
 
     Raises BadSpec for an unknown column or size, InvalidInput for sizes that are not valid.
     """
+    columns = (columns,) if isinstance(columns, str) else columns
+    if at is not None and not isinstance(at, Mapping):
+        raise BadSpec(f"at={at!r}", cure='sizes by name: at={"H": 224, "W": 224}')
     if unknown := [key for key in columns if key not in COLUMNS]:
         raise BadSpec(f"no column is called {unknown[0]!r}", cure=f"there is {', '.join(COLUMNS)}")
     if depth is not None and (not isinstance(depth, int) or depth < 1):

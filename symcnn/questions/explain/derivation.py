@@ -101,7 +101,7 @@ def same(a: object, b: object, domain: InputSet | None = None) -> bool:
         return False
 
 
-def same_sizes(a: Any, b: Any, domain: InputSet | None = None) -> bool:
+def same_sizes(a: object, b: object, domain: InputSet | None = None) -> bool:
     """Whether two sets, or what meets conditions, are the same within a domain.
 
     Raises Undecidable where no exact set is one of them.

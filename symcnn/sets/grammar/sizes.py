@@ -27,6 +27,14 @@ _TARGET_CURE = 'for example "7x7"'
 _AMOUNT_CURE = 'such as 4e9 or "8 GiB"'
 
 
+def _only(name: str) -> Int:
+    """The size that text says, alone among others."""
+    dims = parse_shape(name)
+    if len(dims) != 1:
+        raise BadSpec(f"{name!r} is not one size", cure='for example ("N", 3, "H", "W")')
+    return dims[0]
+
+
 def parse_shape(spec: Spec) -> tuple[Int, ...]:
     """The sizes in `spec`: names become positive integer symbols, numbers stay numbers.
 
@@ -37,7 +45,7 @@ def parse_shape(spec: Spec) -> tuple[Int, ...]:
     (N, 3, H, W)
     """
     if isinstance(spec, (tuple, list)) and spec:
-        return tuple(map(from_sympy, spec))
+        return tuple(_only(one) if isinstance(one, str) else from_sympy(one) for one in spec)
     text = bare(bounded(spec, "a shape spec", _SPEC))
     sizes: list[Int] = []
     for word in cut(text, _SPEC):
