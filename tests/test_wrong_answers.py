@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 import symcnn
+from symcnn import H, N, W
 from symcnn.errors import InvalidInput
 
 
@@ -852,3 +853,18 @@ def test_a_view_by_0_elements_is_diagnosed():
     assert str(net.diagnose(N=1, H=2, W=5))
     with pytest.raises(InvalidInput):
         net.shape_at(N=1, H=2, W=5)
+
+
+def test_a_floor_that_leaves_the_same_on_the_domain_is_a_quotient():
+    """Counterexample: timm's HaloAttn with a stride had "no sizes", since (H + 1)//2 was not H/2."""
+
+    def heads(m, x):
+        _, _, h, w = x.shape
+        assert h % 8 == 0
+        assert w % 8 == 0
+        return F.max_pool2d(x, 1, 2).reshape(-1, 4, h // 8, 4, w // 8, 4)
+
+    network = net(heads, "N 16 H W")
+    assert network.output_shape == (4 * N, 4, H / 8, 4, W / 8, 4)
+    assert network.shape_at(N=2, H=16, W=24) == (8, 4, 2, 4, 3, 4)
+    assert (16, 20) not in network.valid_inputs()

@@ -331,14 +331,25 @@ def under_what_is_known(*exprs: Int) -> tuple[Int, ...]:
 
 
 def unfloored(expr: Int) -> Int:
-    """The domain law: a floor that is exact on the domain, as the quotient."""
+    """The domain law: a floor whose remainder is the same on all of the domain, as the quotient.
+
+    Where H is even, ``(H + 1)//2`` is H/2.
+    """
     for atom in [*expr.atoms()] if isinstance(expr, Size) else ():
         if isinstance(atom, Floor) and isinstance(atom.den, int):
-            exact = entails(Condition(mod(atom.num, atom.den), "==", 0))
-            if exact or left_over(atom.num, atom.den) == 1:
-                quotient: Any = unfloored(atom.num) * Fraction(1, atom.den)
+            left = _remainder(atom.num, atom.den)
+            if left is not None:
+                quotient: Any = (unfloored(atom.num) - left) * Fraction(1, atom.den)
                 expr = replaced(expr, atom, quotient)
     return expr
+
+
+def _remainder(num: Size, den: int) -> int | None:
+    """What is left of a division on all of the domain: nothing, or what its constant leaves."""
+    for left in dict.fromkeys((0, int(num.const % den))):
+        if entails(Condition(mod(num, den), "==", left)):
+            return left
+    return 0 if left_over(num, den) == 1 else None
 
 
 def left_over(num: Int, den: int) -> int:
