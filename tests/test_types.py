@@ -384,8 +384,6 @@ IN_TENSORS = {
     "transposed": lambda x: cropped(x, lambda pads: pads.t()),
     "swapped": lambda x: cropped(x, lambda pads: pads.transpose(dim0=0, dim1=-1)),
     "permuted": lambda x: cropped(x, lambda pads: pads.permute(1, 0)),
-    "moved": lambda x: cropped(x, lambda pads: pads.movedim(0, 1)),
-    "mirrored": lambda x: cropped(x, lambda pads: pads.mT),
     "unbound": lambda x: to(x, *torch.tensor(x.shape[2:]).unbind(0)),
 }
 
