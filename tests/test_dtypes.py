@@ -7,7 +7,7 @@ import symcnn
 torch = pytest.importorskip("torch")
 nn, F = torch.nn, torch.nn.functional
 
-from .fuzz.torch_dtypes import check_dtypes, operations  # noqa: E402
+from .fuzz.torch_dtypes import check_dtypes, check_refused, operations  # noqa: E402
 
 #: torch's own samples of these mix floats of several widths in ways of their own.
 ODD_MIXTURES = frozenset(
@@ -25,6 +25,130 @@ def test_every_operation_that_torch_declares_has_torchs_dtypes():
             assert verdict.differ == []
             compared += verdict.compared
     assert compared > 1000
+
+
+#: torch casts the bias of "same" padding in 3-d and whole numbers among biases of attention;
+#: no processor draws complex numbers for this dropout, and no declaration says so.
+ODD_REFUSALS = frozenset(
+    "nn.functional.conv3d nn.functional.multi_head_attention_forward"
+    " nn.functional.feature_alpha_dropout.with_train".split()
+)
+
+
+def test_where_torch_takes_a_dtype_so_do_we_and_where_it_refuses_we_refuse():
+    compared = 0
+    for op, name in [*operations()][1::15]:
+        if op.full_name not in ODD_REFUSALS:
+            verdict = check_refused(op, name)
+            assert verdict.differ == []
+            compared += verdict.compared
+    assert compared > 150
+
+
+class Run(nn.Module):
+    def __init__(self, run):
+        super().__init__()
+        self.run = run
+
+    def forward(self, x):
+        return self.run(x)
+
+
+def test_python_s_operators_on_tensors_are_bitwise():
+    module = Run(lambda x: (~x.long() & 1 | 2 ^ x.long()) << 1)
+    answer = symcnn.from_torch(module, "2 3 4 6").outputs
+    tensor = symcnn.from_torch(module, "2 3 4 6").nodes[-1].made
+    assert tensor.dtype == "int64"
+    assert answer == (2, 3, 4, 6)
+
+
+#: What torch refuses for a dtype, and what it takes in its place.
+CASTS = {
+    "one less a mask": (lambda x: 1 - (x > 0), lambda x: 1 - (x > 0).float()),
+    "a mask less a mask": (lambda x: (x > 0) - (x > 1), lambda x: (x > 0).int() - (x > 1).int()),
+    "floats joined by and": (lambda x: x & x, lambda x: x.long() & x.long()),
+    "floats turned round": (lambda x: ~x, lambda x: ~x.bool()),
+    "a mask of whole numbers": (
+        lambda x: x.masked_fill(x.long(), 0),
+        lambda x: x.masked_fill(x.bool(), 0),
+    ),
+    "a condition of whole numbers": (
+        lambda x: torch.where(x.long(), x, 0),
+        lambda x: torch.where(x.bool(), x, 0),
+    ),
+    "nearest of whole numbers": (
+        lambda x: F.interpolate(x.long(), scale_factor=2),
+        lambda x: F.interpolate(x.byte(), scale_factor=2),
+    ),
+    "pooled whole numbers": (
+        lambda x: F.adaptive_avg_pool2d(x.long(), 2),
+        lambda x: F.max_pool2d(x.long(), 2),
+    ),
+    "norms of two widths": (
+        lambda x: F.layer_norm(x, (6,), torch.ones(6, dtype=torch.double)),
+        lambda x: F.layer_norm(x.bfloat16(), (6,), torch.ones(6)),
+    ),
+    "attention of two widths": (
+        lambda x: F.scaled_dot_product_attention(x, x, x.double()),
+        lambda x: F.scaled_dot_product_attention(x, x, x.double().float()),
+    ),
+    "written by an index": (
+        lambda x: x[0].index_put((x[0, :, 0, 0].argsort(),), x[0].double()),
+        lambda x: x[0].index_put((x[0, :, 0, 0].argsort(),), x[0].double().float()),
+    ),
+    "scattered": (
+        lambda x: x.scatter(1, x.argsort(1), x.double()),
+        lambda x: x.scatter(1, x.argsort(1), x.double().float()),
+    ),
+    "interpolated between": (
+        lambda x: torch.lerp(x, x.double(), 0.5),
+        lambda x: torch.lerp(x.double(), x.double(), 0.5),
+    ),
+    "complex numbers in order": (lambda x: torch.fft.fft(x) > 0, lambda x: torch.fft.fft(x) != 0),
+    "a pair of widths": (lambda x: torch.polar(x, x.double()), lambda x: torch.polar(x, x)),
+    "classes of 32 bits": (
+        lambda x: F.cross_entropy(x, x.argmax(1).int()),
+        lambda x: F.cross_entropy(x, x.argmax(1).int().long()),
+    ),
+    "probabilities of whole numbers": (
+        lambda x: F.cross_entropy(x, x.long()),
+        lambda x: F.cross_entropy(x, x),
+    ),
+    "dropped whole numbers": (
+        lambda x: F.dropout(x.long(), 0.5),
+        lambda x: F.dropout(x.long(), 0.5, training=False),
+    ),
+    "rounded masks": (
+        lambda x: torch.div(x > 0, x > 0, rounding_mode="floor"),
+        lambda x: torch.div(x > 0, 2, rounding_mode="floor"),
+    ),
+    "half of a spectrum": (
+        lambda x: torch.fft.rfft(torch.fft.fft(x)),
+        lambda x: torch.fft.rfft(torch.fft.fft(x).real),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASTS)
+def test_a_dtype_that_torch_refuses_is_refused_and_what_it_takes_is_taken(name):
+    wrong, right = CASTS[name]
+    x = torch.randn(2, 3, 4, 6)
+    with pytest.raises((RuntimeError, TypeError, NotImplementedError)):
+        wrong(x)
+    with pytest.raises(symcnn.ShapeMismatch) as caught:
+        symcnn.from_torch(Run(wrong), "2 3 4 6")
+    assert caught.value.cure
+    net = symcnn.from_torch(Run(right), "2 3 4 6")
+    assert net.output_shape == tuple(right(x).shape)
+
+
+def test_a_mask_that_is_an_input_is_truth_values():
+    class Masked(nn.Module):
+        def forward(self, x, mask):
+            return x.masked_fill(mask, 0.0)
+
+    net = symcnn.from_torch(Masked(), "N L", "N L")
+    assert net.nodes[0].inputs[1].dtype == "bool"
 
 
 class Asks(nn.Module):
@@ -140,7 +264,9 @@ def test_an_index_of_floats_is_refused():
         def forward(self, ids):
             return self.table(ids.float())
 
-    with pytest.raises(symcnn.ShapeMismatch, match="embedding: an index of float32"):
+    with pytest.raises(
+        symcnn.ShapeMismatch, match="embedding of float32, its input: torch takes int32 or int64"
+    ):
         symcnn.from_torch(Model(), "N L")
 
 

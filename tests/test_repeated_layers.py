@@ -378,7 +378,7 @@ def test_a_rule_that_asks_where_a_tensor_comes_from_is_asked_again() -> None:
 
     same_as_run(Plain(), "N L")
     same_as_run(Looks(), "N L")
-    with pytest.raises(symcnn.ShapeMismatch, match="an index of float32"):
+    with pytest.raises(symcnn.ShapeMismatch, match="embedding of float32, its input"):
         symcnn.from_torch(Looks(), "N L")
 
 

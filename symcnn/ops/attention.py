@@ -172,6 +172,9 @@ _attention = rule(
     other=_work,
     products=_products,
     saves=products.heads,
+    takes="float",
+    alike="query key value in_proj_weight in_proj_bias bias_k bias_v out_proj_weight out_proj_bias"
+    " q_proj_weight k_proj_weight v_proj_weight",
     autocast=dtypes.LOW,
 )(_rule)
 

@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from symcnn.algebra.size import Size
-from symcnn.errors import ShapeMismatch
 from symcnn.trace.dtype import BYTES
 from symcnn.trace.graph import Node, SymbolicTensor
 
@@ -213,21 +212,6 @@ def first_float(node: Node, default: str) -> str:
     return found if kind_of(found) >= _FLOAT else default
 
 
-def only_floats(node: Node, default: str) -> str:
-    found = node.inputs[0].dtype
-    if kind_of(found) < _FLOAT:
-        raise ShapeMismatch(
-            f"{node.op} of {found}: its input must be floating point or complex",
-            cure="cast it first, as x.float() does",
-        )
-    return found
-
-
-def norm(node: Node, default: str) -> str:
-    """Of complex numbers a float."""
-    return _real(only_floats(node, default))
-
-
 def with_places(node: Node, default: str) -> Sequence[str]:
     """Values, and where they are."""
     return [node.inputs[0].dtype, *["int64"] * (len(node.outputs) - 1)]
@@ -251,34 +235,6 @@ def logical(node: Node, default: str) -> str:
 def of_second(node: Node, default: str) -> str:
     """Of what an index that comes first picks from."""
     return (node.inputs[1] if len(node.inputs) > 1 else node.inputs[0]).dtype
-
-
-def at_places(place: int, law: Law) -> Law:
-    """Of operations that read an index: inputs that nobody gave a dtype are whole numbers then."""
-
-    def found(node: Node, default: str) -> str | Sequence[str]:
-        if len(node.inputs) > place:
-            _make_whole(node, node.inputs[place])
-        return law(node, default)
-
-    return found
-
-
-def _make_whole(node: Node, index: SymbolicTensor) -> None:
-    """Inputs from which a float index comes are integers. Raises ShapeMismatch if none is."""
-    stack, leaves = [index], []
-    while stack:
-        t = stack.pop()
-        if kind_of(t.dtype) == _FLOAT and t.dtype:
-            stack += t.node.inputs if t.node is not None else ()
-            if t.node is None and type(t) is SymbolicTensor:
-                leaves.append(t)
-    for t in leaves:
-        t.dtype = "int64"
-    if kind_of(index.dtype) == _FLOAT and index.dtype and not leaves:
-        raise ShapeMismatch(
-            f"{node.op}: an index of {index.dtype}", cure="cast it, as x.long() does"
-        )
 
 
 def each(node: Node, default: str) -> Sequence[str]:
@@ -381,23 +337,9 @@ def bincount(node: Node, default: str) -> str:
     return "float64" if len(node.inputs) > 1 else "int64"
 
 
-def products(node: Node, default: str) -> str:
-    """A product wants its operands in one dtype."""
-    mine = node.inputs[0].dtype
-    if not all(t.dims for t in node.inputs):
-        return of_tensors(node, default)
-    for t in node.inputs[1:]:
-        if t.dtype != mine and t.dtype and mine:
-            raise ShapeMismatch(
-                f"{node.op}: {mine} and {t.dtype} are not multiplied with each other",
-                cure="cast one of them, or run under torch.autocast",
-            )
-    return mine
-
-
 def einsum(node: Node, default: str) -> str:
     """A product; of one operand a sum, if it loses an axis."""
     if len(node.inputs) > 1 or not node.inputs[0].dims:
-        return products(node, default)
+        return of_tensors(node, default)
     reduced = len(node.outputs[0].dims) < node.inputs[0].ndim
     return counts(node, default) if reduced else node.inputs[0].dtype

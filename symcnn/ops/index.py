@@ -30,6 +30,7 @@ from symcnn.algebra.size import (
     lower,
     maximum,
     minimum,
+    prod,
     sharp_lower,
     sole_atom,
 )
@@ -52,6 +53,7 @@ from symcnn.ops.registry import (
 )
 from symcnn.ops.storage import maps, views
 from symcnn.ops.storage import pointwise as points
+from symcnn.ops.takes import require_alike
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor, tensors_in
 from symcnn.trace.tape import decided, entails, plain_number
@@ -239,7 +241,10 @@ def _bound(value: Int, size: Int) -> Int:
 
 def _set(input: SymbolicTensor, index: Any, value: Any, *args: object, **kwargs: object) -> Result:
     """``x[index] = value``: the shape stays; the value must broadcast to what is picked."""
-    masks = any(t.boolean for t in tensors_in(index))
+    places = tensors_in(index)
+    masks = any(t.boolean for t in places)
+    if places and isinstance(value, SymbolicTensor) and not (masks and prod(value.dims) == 1):
+        require_alike("writing by an index", (input.dtype, value.dtype))
     if masks or not isinstance(value, SymbolicTensor):
         return elementwise(input)
     picked = _picked(input, index)

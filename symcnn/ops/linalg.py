@@ -63,6 +63,10 @@ def _of_square(op: str, shapes: Callable[[Dims, Int], tuple[Dims, ...]]) -> Any:
     return operation
 
 
+#: What factorisations take: no half precision.
+_SINGLE = "float32 float64 complex"
+
+
 def _square_rules(names: str, shapes: Callable[[Dims, Int], tuple[Dims, ...]], **laws: Any) -> None:
     """Operations on batches of square matrices of `n` rows."""
     for name in names.split():
@@ -74,9 +78,12 @@ _square_rules(
     lambda b, n: ((*b, n, n),),
     autocast=dtypes.SINGLE_ON_CPU,
     scrambles=True,
+    takes=_SINGLE,
 )
-_square_rules("matrix_exp", lambda b, n: ((*b, n, n),))
-_square_rules("linalg_matrix_exp", lambda b, n: ((*b, n, n),), scrambles=True)
+_square_rules("matrix_exp", lambda b, n: ((*b, n, n),), takes="float complex")
+_square_rules(
+    "linalg_matrix_exp", lambda b, n: ((*b, n, n),), scrambles=True, takes="float complex"
+)
 
 
 def _power_products(node: Node) -> list[Product]:
@@ -86,7 +93,13 @@ def _power_products(node: Node) -> list[Product]:
     return [pair(node.inputs, node.inputs, node.result.macs)]
 
 
-@rule("linalg_matrix_power", "matrix_power", scrambles=True, products=_power_products)
+@rule(
+    "linalg_matrix_power",
+    "matrix_power",
+    scrambles=True,
+    products=_power_products,
+    takes="int float complex",
+)
 def matrix_power(input: SymbolicTensor, n: int) -> Result:
     """A square for each digit of the exponent but one, a product for each further digit 1."""
     batch, rows, _ = _matrices(input, "matrix_power")
@@ -99,38 +112,50 @@ _square_rules(
     "linalg_inv_ex linalg_cholesky_ex",
     lambda b, n: ((*b, n, n), b),
     dtype=dtypes.then(dtypes.first, dtypes.always("int32")),
+    takes=_SINGLE,
 )
-_square_rules("linalg_det det", lambda b, n: (b,))
-_square_rules("logdet", lambda b, n: (b,), autocast=dtypes.SINGLE_ON_CPU)
+_square_rules("linalg_det det", lambda b, n: (b,), takes="float complex")
+_square_rules("logdet", lambda b, n: (b,), autocast=dtypes.SINGLE_ON_CPU, takes=_SINGLE)
 _square_rules(
-    "linalg_slogdet slogdet", lambda b, n: (b, b), dtype=dtypes.then(dtypes.first, dtypes.to_real)
+    "linalg_slogdet slogdet",
+    lambda b, n: (b, b),
+    dtype=dtypes.then(dtypes.first, dtypes.to_real),
+    takes=_SINGLE,
 )
 _square_rules(
     "linalg_eig",
     lambda b, n: ((*b, n), (*b, n, n)),
     dtype=dtypes.then(dtypes.to_complex),
+    takes=_SINGLE,
     autocast=dtypes.SINGLE_ON_CPU,
 )
 _square_rules(
     "linalg_eigh",
     lambda b, n: ((*b, n), (*b, n, n)),
     dtype=dtypes.then(dtypes.to_real, dtypes.first),
+    takes=_SINGLE,
     autocast=dtypes.SINGLE_ON_CPU,
 )
 _square_rules(
     "linalg_eigvals",
     lambda b, n: ((*b, n),),
     dtype=dtypes.to_complex,
+    takes=_SINGLE,
     autocast=dtypes.SINGLE_ON_CPU,
 )
 _square_rules(
-    "linalg_eigvalsh", lambda b, n: ((*b, n),), dtype=dtypes.to_real, autocast=dtypes.SINGLE_ON_CPU
+    "linalg_eigvalsh",
+    lambda b, n: ((*b, n),),
+    dtype=dtypes.to_real,
+    autocast=dtypes.SINGLE_ON_CPU,
+    takes=_SINGLE,
 )
 
 
 @_factorisation(
     "linalg_svd",
     dtype=dtypes.then(dtypes.first, dtypes.to_real, dtypes.first),
+    takes="float complex",
     autocast=dtypes.SINGLE_ON_CPU,
 )
 def svd(A: SymbolicTensor, full_matrices: bool = True, **kwargs: object) -> Result:  # noqa: N803
@@ -145,6 +170,7 @@ def svd(A: SymbolicTensor, full_matrices: bool = True, **kwargs: object) -> Resu
     "svd",
     scrambles=True,
     dtype=dtypes.then(dtypes.first, dtypes.to_real, dtypes.first),
+    takes="float complex",
     autocast=dtypes.SINGLE_ON_CPU,
 )
 def old_svd(input: SymbolicTensor, some: bool = True, compute_uv: bool = True) -> Result:
@@ -155,14 +181,16 @@ def old_svd(input: SymbolicTensor, some: bool = True, compute_uv: bool = True) -
     return _result(len(batch), (*batch, m, u), (*batch, k), (*batch, n, v))
 
 
-@_factorisation("linalg_svdvals", dtype=dtypes.to_real, autocast=dtypes.SINGLE_ON_CPU)
+@_factorisation(
+    "linalg_svdvals", takes=_SINGLE, dtype=dtypes.to_real, autocast=dtypes.SINGLE_ON_CPU
+)
 def svdvals(A: SymbolicTensor, **kwargs: object) -> Result:  # noqa: N803
     """The singular values."""
     batch, m, n = _matrices(A, "svdvals")
     return _result(len(batch), (*batch, minimum(m, n)))
 
 
-@_factorisation("linalg_qr", autocast=dtypes.SINGLE_ON_CPU)
+@_factorisation("linalg_qr", takes=_SINGLE, autocast=dtypes.SINGLE_ON_CPU)
 def linalg_qr(A: SymbolicTensor, mode: str = "reduced", **kwargs: object) -> Result:  # noqa: N803
     """``Q, R``, with as many columns as fit, or all of them."""
     batch, m, n = _matrices(A, "qr")
@@ -172,13 +200,13 @@ def linalg_qr(A: SymbolicTensor, mode: str = "reduced", **kwargs: object) -> Res
     return _result(len(batch), (*batch, m, k), (*batch, k, n))
 
 
-@_factorisation("qr", scrambles=True, autocast=dtypes.SINGLE_ON_CPU)
+@_factorisation("qr", scrambles=True, takes=_SINGLE, autocast=dtypes.SINGLE_ON_CPU)
 def old_qr(input: SymbolicTensor, some: bool = True) -> Result:
     """The old form of `linalg_qr`."""
     return linalg_qr.__wrapped__(input, "reduced" if some else "complete")  # type: ignore[no-any-return, attr-defined]
 
 
-@_factorisation("linalg_pinv", "pinverse", autocast=dtypes.SINGLE_ON_CPU)
+@_factorisation("linalg_pinv", "pinverse", takes=_SINGLE, autocast=dtypes.SINGLE_ON_CPU)
 def pinv(input: SymbolicTensor, *args: object, hermitian: bool = False, **kwargs: object) -> Result:
     """The pseudo-inverse: rows and columns exchanged."""
     batch, m, n = _matrices(input, "pinv")
@@ -191,7 +219,8 @@ def pinv(input: SymbolicTensor, *args: object, hermitian: bool = False, **kwargs
 @rule(
     "linalg_matrix_norm",
     products=products_of_norm(matrices=True),
-    dtype=dtypes.norm,
+    dtype=dtypes.part,
+    takes="float complex",
     autocast=dtypes.SINGLE_ON_CPU,
 )
 def matrix_norm(
@@ -208,7 +237,7 @@ def matrix_norm(
     return reduced(A, dim, keepdim, "matrix_norm")
 
 
-@_factorisation("linalg_solve", autocast=dtypes.SINGLE_ON_CPU)
+@_factorisation("linalg_solve", takes=_SINGLE, alike="A B", autocast=dtypes.SINGLE_ON_CPU)
 def solve(
     A: SymbolicTensor,  # noqa: N803
     B: SymbolicTensor,  # noqa: N803
@@ -234,7 +263,7 @@ def solve(
     return Result((dims,), whole_axes(dims), requires=tuple(requires))
 
 
-@_factorisation("linalg_solve_triangular")
+@_factorisation("linalg_solve_triangular", takes=_SINGLE)
 def solve_triangular(
     A: SymbolicTensor,  # noqa: N803
     B: SymbolicTensor,  # noqa: N803
@@ -257,7 +286,13 @@ def solve_triangular(
     return Result((dims,), whole_axes(dims), requires=tuple(requires))
 
 
-@_factorisation("cholesky_solve", scrambles=True, autocast=dtypes.SINGLE_ON_CPU)
+@_factorisation(
+    "cholesky_solve",
+    scrambles=True,
+    takes=_SINGLE,
+    alike="input input2",
+    autocast=dtypes.SINGLE_ON_CPU,
+)
 def cholesky_solve(input: SymbolicTensor, input2: SymbolicTensor, **kwargs: object) -> Result:
     """The solution of a system whose matrix is given by its factor."""
     others, m, n = _matrices(input, "cholesky_solve")
@@ -269,7 +304,7 @@ def cholesky_solve(input: SymbolicTensor, input2: SymbolicTensor, **kwargs: obje
     return Result((dims,), whole_axes(dims), requires=tuple(requires))
 
 
-@rule("linalg_vecdot", dtype=dtypes.of_tensors, autocast=dtypes.LOW)
+@rule("linalg_vecdot", autocast=dtypes.LOW, takes="float complex", alike="x y")
 def vecdot(x: SymbolicTensor, y: SymbolicTensor, *, dim: int = -1, **kwargs: object) -> Result:
     """Inner products along an axis."""
     both = broadcast(x, y)
@@ -287,7 +322,7 @@ def kron(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     return Result((dims,), whole_axes(dims))
 
 
-@rule("pdist", autocast=dtypes.SINGLE_ON_CUDA)
+@rule("pdist", takes="float", autocast=dtypes.SINGLE_ON_CUDA)
 def pdist(input: SymbolicTensor, p: float = 2.0) -> Result:
     """The distances of all pairs of rows."""
     require_rank(input, (2,), "pdist")
@@ -306,7 +341,7 @@ def block_diag(*tensors: SymbolicTensor) -> Result:
     return Result(((rows, columns),), whole_axes((rows, columns)))
 
 
-@rule("cartesian_prod", dtype=dtypes.of_tensors)
+@rule("cartesian_prod", alike="tensors")
 def cartesian_prod(*tensors: SymbolicTensor) -> Result:
     """All combinations of the elements of vectors."""
     for t in tensors:
@@ -323,7 +358,7 @@ def _cross(input: SymbolicTensor, other: SymbolicTensor, axis: int) -> Result:
     return Result(both.shapes, whole_axes(both.shapes[0]), requires=(*both.requires, *needs))
 
 
-@rule("linalg_cross", dtype=dtypes.of_tensors)
+@rule("linalg_cross", takes="int float complex", alike="input other")
 def linalg_cross(
     input: SymbolicTensor, other: SymbolicTensor, *, dim: int = -1, **kwargs: object
 ) -> Result:
@@ -333,7 +368,7 @@ def linalg_cross(
     return _cross(input, other, normal_dim(dim, input.ndim, "cross"))
 
 
-@rule("cross", dtype=dtypes.of_tensors)
+@rule("cross", takes="int float complex", alike="input other")
 def cross(
     input: SymbolicTensor,
     other: SymbolicTensor,

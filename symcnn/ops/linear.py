@@ -28,7 +28,8 @@ rule = partial(any_rule, empty=True)
     products=factors(0, 1),
     counted=passed_over(lambda node: node.inputs[1].ndim == 1),
     saves=products.linear,
-    dtype=dtypes.products,
+    takes="int float complex",
+    alike="input weight bias",
     autocast=dtypes.LOW,
 )
 @of_shapes

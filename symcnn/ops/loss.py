@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from inspect import Parameter, Signature
 from itertools import combinations
 from typing import Any, TypedDict, Unpack
 
 from symcnn.algebra.size import Int, Size, maximum, prod
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes, work
+from symcnn.ops.dtypes import result_type
 from symcnn.ops.operation import rule
 from symcnn.ops.pointwise import broadcast, broadcast_dims
 from symcnn.ops.registry import elementwise, require_equal, require_rank, whole_axes
+from symcnn.ops.takes import meant, not_taken
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
 
@@ -82,6 +86,10 @@ def _fits(op: str, weight: SymbolicTensor | None, dims: tuple[Int, ...]) -> list
     return [need for x, y in pairs if x != 1 for need in require_equal(x, y, why)]
 
 
+#: Losses that integers have, but for their mean.
+_OF_NUMBERS = ("l1_loss", "hinge_embedding_loss")
+
+
 def _pointwise(op: str) -> Any:
     """Input and target broadcast against each other."""
 
@@ -91,6 +99,10 @@ def _pointwise(op: str) -> Any:
         if options.get("delta", 1) <= 0:
             raise ShapeMismatch(f"{op}: delta={options['delta']}", cure="delta is positive")
         both = broadcast(input, target, options.get("weight"))
+        taken = input.dtype if op == "hinge_embedding_loss" else result_type((input, target))
+        averaged = options.get("reduction", "mean") == "mean" and options.get("reduce") is not False
+        if averaged and op in _OF_NUMBERS and taken in meant("int") - {""}:
+            raise not_taken(f"the mean of {op}, of {taken}", "float complex")
         requires = list(both.requires)
         if op == "soft_margin_loss":  # torch writes into a tensor of the input's shape
             requires += _same(op, SymbolicTensor(both.shapes[0]), input)
@@ -107,26 +119,33 @@ def _positional(names: str, operation: Callable[..., Result]) -> Callable[..., R
         named = dict(zip(order, args, strict=False))
         return operation(**named, **kwargs)
 
+    either = partial(Parameter, kind=Parameter.POSITIONAL_OR_KEYWORD, default=None)
+    rest = Parameter("options", Parameter.VAR_KEYWORD)
+    vars(call)["__signature__"] = Signature([*map(either, order), rest])
     return call
 
 
 _REST = "size_average reduce reduction"
-rule("l1_loss", other=work.times(2, work.read), dtype=dtypes.tensor_real, autocast=dtypes.SINGLE)(
-    _positional(f"input target {_REST} weight", _pointwise("l1_loss"))
+rule(
+    "l1_loss",
+    other=work.times(2, work.read),
+    dtype=dtypes.tensor_real,
+    autocast=dtypes.SINGLE,
+    takes={"input target": "int float complex"},
+)(_positional(f"input target {_REST} weight", _pointwise("l1_loss")))
+_of_both = partial(
+    rule, other=work.times(2, work.read), dtype=dtypes.of_tensors, autocast=dtypes.SINGLE
 )
-rule("mse_loss", other=work.times(2, work.read), dtype=dtypes.of_tensors, autocast=dtypes.SINGLE)(
+_of_both("mse_loss", takes="float")(
     _positional(f"input target {_REST} weight", _pointwise("mse_loss"))
 )
-rule(
-    "smooth_l1_loss",
-    other=work.times(2, work.read),
-    dtype=dtypes.of_tensors,
-    autocast=dtypes.SINGLE,
-)(_positional(f"input target {_REST} beta", _pointwise("smooth_l1_loss")))
-rule("huber_loss", other=work.times(2, work.read), autocast=dtypes.SINGLE)(
+_of_both("smooth_l1_loss", takes="float")(
+    _positional(f"input target {_REST} beta", _pointwise("smooth_l1_loss"))
+)
+_of_both("huber_loss", takes={"input": "float", "": "float"})(
     _positional("input target reduction delta weight", _pointwise("huber_loss"))
 )
-rule("kl_div", other=work.times(2, work.read), dtype=dtypes.of_tensors, autocast=dtypes.SINGLE)(
+_of_both("kl_div", takes={"input target": "float"})(
     _positional(f"input target {_REST} log_target", _pointwise("kl_div"))
 )
 rule(
@@ -134,18 +153,22 @@ rule(
     other=work.times(2, work.read),
     dtype=dtypes.tensor_floats,
     autocast=dtypes.SINGLE,
+    takes={"input": "bool int float", "": "int float"},
 )(
     _positional(
         "input target log_input full size_average eps reduce reduction",
         _pointwise("poisson_nll_loss"),
     )
 )
-rule("hinge_embedding_loss", other=work.times(2, work.read), autocast=dtypes.SINGLE)(
+_of_both("hinge_embedding_loss", takes={"input": "int float"})(
     _positional(f"input target margin {_REST}", _pointwise("hinge_embedding_loss"))
 )
-rule("soft_margin_loss", other=work.times(2, work.read), autocast=dtypes.SINGLE)(
-    _positional(f"input target {_REST}", _pointwise("soft_margin_loss"))
-)
+rule(
+    "soft_margin_loss",
+    other=work.times(2, work.read),
+    autocast=dtypes.SINGLE,
+    takes={"input": "float complex"},
+)(_positional(f"input target {_REST}", _pointwise("soft_margin_loss")))
 
 
 def _binary_cross_entropy(
@@ -158,14 +181,19 @@ def _binary_cross_entropy(
     return _reduced(input.dims, options, requires, elementwise(input))
 
 
-rule("binary_cross_entropy", other=work.times(2, work.read), autocast=dtypes.SINGLE_ON_CPU)(
-    _positional(f"input target weight {_REST}", _binary_cross_entropy)
-)
+rule(
+    "binary_cross_entropy",
+    other=work.times(2, work.read),
+    autocast=dtypes.SINGLE_ON_CPU,
+    takes="float",
+    alike="input target",
+)(_positional(f"input target weight {_REST}", _binary_cross_entropy))
 rule(
     "binary_cross_entropy_with_logits",
     other=work.times(4, work.read),
     dtype=dtypes.of_tensors,
     autocast=dtypes.SINGLE,
+    takes={"input target": "float"},
 )(_positional(f"input target weight {_REST} pos_weight", _binary_cross_entropy))
 
 
@@ -201,14 +229,23 @@ def _cross_entropy(
     at = min(input.ndim - 1, 1)
     dims = (*input.dims[:at], *input.dims[at + 1 :])
     requires = _same("cross_entropy", input, target)
+    if target.dtype not in meant("float"):
+        raise not_taken(f"cross_entropy with probabilities of {target.dtype}", "float")
     return _reduced(dims, options, requires + _classes("cross_entropy", input.dims[at], options))
 
 
-rule("nll_loss", other=work.times(2, work.read), autocast=dtypes.SINGLE)(
-    _positional("input target weight size_average ignore_index reduce reduction", _nll_loss)
-)
 rule(
-    "cross_entropy", other=work.times(4, work.read), dtype=dtypes.of_tensors, autocast=dtypes.SINGLE
+    "nll_loss",
+    other=work.times(2, work.read),
+    autocast=dtypes.SINGLE,
+    takes={"input": "float", "target": "int64 uint8"},
+)(_positional("input target weight size_average ignore_index reduce reduction", _nll_loss))
+rule(
+    "cross_entropy",
+    other=work.times(4, work.read),
+    dtype=dtypes.of_tensors,
+    autocast=dtypes.SINGLE,
+    takes={"input": "float", "target": "int64 uint8 float"},
 )(
     _positional(
         "input target weight size_average ignore_index reduce reduction label_smoothing",
@@ -217,7 +254,7 @@ rule(
 )
 
 
-@rule("linear_cross_entropy")
+@rule("linear_cross_entropy", takes="float", alike="input linear_weight linear_bias")
 def linear_cross_entropy(
     input: SymbolicTensor,
     linear_weight: SymbolicTensor,
@@ -244,7 +281,7 @@ def linear_cross_entropy(
     return Result(loss.shapes, loss.axes, prod(logits) * features, (*needs, *loss.requires))
 
 
-@rule("ctc_loss", autocast=dtypes.SINGLE)
+@rule("ctc_loss", autocast=dtypes.SINGLE, takes="float32 float64")
 def ctc_loss(
     log_probs: SymbolicTensor,
     targets: SymbolicTensor,
@@ -313,7 +350,7 @@ def _gaussian_nll(
     return _reduced(both.shapes[0], options, requires)
 
 
-rule("gaussian_nll_loss", dtype=dtypes.of_tensors)(
+rule("gaussian_nll_loss", dtype=dtypes.of_tensors, takes={"": "float", "var": "float"})(
     _positional("input target var full eps reduction", _gaussian_nll)
 )
 
@@ -344,7 +381,9 @@ for _name, _names in (
     ("multilabel_margin_loss", f"input target {_REST}"),
     ("multi_margin_loss", f"input target p margin weight {_REST}"),
 ):
-    rule(_name, autocast=dtypes.SINGLE)(_positional(_names, _margin_of_classes(_name)))
+    rule(_name, autocast=dtypes.SINGLE, takes={"input": "float", "target": "int64"})(
+        _positional(_names, _margin_of_classes(_name))
+    )
 
 
 def _multilabel_soft_margin(
@@ -355,7 +394,7 @@ def _multilabel_soft_margin(
     return _reduced(shape[:classes] + shape[classes + 1 :], options, list(both.requires))
 
 
-rule("multilabel_soft_margin_loss", dtype=dtypes.of_tensors)(
+rule("multilabel_soft_margin_loss", dtype=dtypes.of_tensors, takes={"input": "float"})(
     _positional(f"input target weight {_REST}", _multilabel_soft_margin)
 )
 
@@ -389,12 +428,18 @@ def _cosine_embedding(
     return _reduced(final.shapes[0], options, [*both.requires, *final.requires])
 
 
-rule("margin_ranking_loss", dtype=dtypes.tensor_floats, autocast=dtypes.SINGLE)(
-    _positional(f"input1 input2 target margin {_REST}", _margin_ranking)
-)
-rule("cosine_embedding_loss", dtype=dtypes.tensor_floats, autocast=dtypes.SINGLE)(
-    _positional(f"input1 input2 target margin {_REST}", _cosine_embedding)
-)
+rule(
+    "margin_ranking_loss",
+    dtype=dtypes.tensor_floats,
+    autocast=dtypes.SINGLE,
+    takes={"input1 input2": "int float"},
+)(_positional(f"input1 input2 target margin {_REST}", _margin_ranking))
+rule(
+    "cosine_embedding_loss",
+    dtype=dtypes.tensor_floats,
+    autocast=dtypes.SINGLE,
+    takes={"input1 input2": "bool int float"},
+)(_positional(f"input1 input2 target margin {_REST}", _cosine_embedding))
 
 
 def _triplet(
@@ -416,6 +461,9 @@ def _triplet(
     return _reduced(dims, options, [r for _, needed in distances for r in needed] + requires)
 
 
-rule("triplet_margin_loss", dtype=dtypes.tensor_floats, autocast=dtypes.SINGLE)(
-    _positional(f"anchor positive negative margin p eps swap {_REST}", _triplet)
-)
+rule(
+    "triplet_margin_loss",
+    dtype=dtypes.tensor_floats,
+    autocast=dtypes.SINGLE,
+    takes={"anchor positive negative": "int float complex"},
+)(_positional(f"anchor positive negative margin p eps swap {_REST}", _triplet))

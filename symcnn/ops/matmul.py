@@ -29,6 +29,7 @@ from symcnn.ops.registry import (
     whole_axes,
 )
 from symcnn.ops.storage import products
+from symcnn.ops.takes import not_taken, require_alike
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 
@@ -97,7 +98,8 @@ def _of_vectors(node: Node) -> bool:
     products=factors(0, 1),
     counted=passed_over(by_vector),
     saves=products.matmul,
-    dtype=dtypes.products,
+    takes="int float complex",
+    alike="input other",
     autocast=dtypes.LOW,
 )
 def matmul(input: SymbolicTensor, other: SymbolicTensor) -> Result:
@@ -142,7 +144,8 @@ for _name, _rank in (("mm", 2), ("bmm", 3)):
         other=work.nothing,
         products=factors(0, 1),
         saves=products.matmul,
-        dtype=dtypes.products,
+        takes="int float complex",
+        alike="input mat2",
         autocast=dtypes.LOW,
     )(_of_ranks(_name, _rank, _rank))
 rule(
@@ -151,7 +154,8 @@ rule(
     products=factors(0, 1),
     counted=UNCOUNTED,
     saves=products.matmul,
-    dtype=dtypes.products,
+    takes="int float complex",
+    alike="input mat2",
     autocast=dtypes.LOW,
 )(_of_ranks("mv", 2, 1))
 for _name in ("dot", "vdot"):
@@ -161,7 +165,8 @@ for _name in ("dot", "vdot"):
         products=factors(0, 1),
         counted=UNCOUNTED,
         saves=products.matmul,
-        dtype=dtypes.products,
+        takes="int float complex",
+        alike="input mat2",
     )(_of_ranks(_name, 1, 1))
 
 
@@ -197,7 +202,8 @@ for _name, _rank in (("addmm", 2), ("baddbmm", 3)):
         other=work.made,
         products=factors(1, 2),
         saves=products.plus_matmul,
-        dtype=dtypes.products,
+        takes="int float complex",
+        alike="input a b",
         autocast=dtypes.LOW,
     )(_plus_product(_name, _rank))
 rule(
@@ -206,7 +212,8 @@ rule(
     other=work.made,
     products=factors(1, 2),
     counted=Counted(work.nothing, factors(1, 2)),
-    dtype=dtypes.products,
+    takes="int float complex",
+    alike="input a b",
     autocast=dtypes.LOW,
 )(_plus_product("addbmm", 3))
 rule(
@@ -216,7 +223,8 @@ rule(
     products=factors(1, 2),
     counted=UNCOUNTED,
     saves=products.plus_matmul,
-    dtype=dtypes.products,
+    takes="int float complex",
+    alike="input a b",
     autocast=dtypes.LOW_ON_CUDA,
 )(_plus_product("addmv", 2, vector=True))
 
@@ -248,7 +256,6 @@ def addr(
     other=work.nothing,
     products=factors(0, 1),
     counted=passed_over(_of_vectors),
-    dtype=dtypes.products,
     autocast=dtypes.LOW,
 )
 def inner(input: SymbolicTensor, other: SymbolicTensor) -> Result:
@@ -256,6 +263,9 @@ def inner(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     if not input.ndim or not other.ndim:
         dims = input.dims or other.dims
         return Result((dims,), whole_axes(dims))
+    if input.dtype == "bool":
+        raise not_taken("inner of bool", "int float complex")
+    require_alike("inner", (input.dtype, other.dtype))
     *lead, size = input.dims
     *tail, count = other.dims
     dims = (*lead, *tail)
@@ -269,7 +279,8 @@ def inner(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     other=work.nothing,
     products=factors(0, 1),
     counted=passed_over(lambda node: all(size == 1 for size in node.outputs[0].dims)),
-    dtype=dtypes.products,
+    takes="int float complex",
+    alike="a b",
     autocast=dtypes.LOW,
 )
 def tensordot(
@@ -311,7 +322,8 @@ def _bilinear_products(node: Node) -> list[Product]:
     counts=tools.BIAS,
     products=_bilinear_products,
     counted=UNCOUNTED,
-    dtype=dtypes.products,
+    takes="int float complex",
+    alike="input1 input2 weight bias",
 )
 def bilinear(
     input1: SymbolicTensor,
@@ -361,6 +373,8 @@ def _attention_products(node: Node) -> list[Product]:
     products=_attention_products,
     saves=products.attention,
     autocast=dtypes.LOW,
+    takes={"query": "float", "attn_mask": "bool float"},
+    alike="query key value",
 )
 def scaled_dot_product_attention(
     query: SymbolicTensor,
@@ -444,6 +458,7 @@ _EINSUM = Counted(_einsum_counted, partial(_einsum_products, counted=True))
     counted=_EINSUM,
     saves=products.einsum,
     dtype=dtypes.einsum,
+    alike="equation operands",
     autocast=dtypes.LOW,
 )
 def einsum(equation: str | SymbolicTensor, *operands: Factor | Sequence[Factor]) -> Result:
@@ -483,6 +498,8 @@ def einsum(equation: str | SymbolicTensor, *operands: Factor | Sequence[Factor])
         for t, term in zip(factors, terms, strict=True)
     )
     macs = contraction(terms, [t.dims for t in factors], output)
+    if macs != 0 and factors[0].dtype == "bool":
+        raise not_taken("einsum of bool", "int float complex")
     dims = tuple(sizes[label] for label in output)
     return Result((dims,), axes[1], macs, tuple(requires), others=tuple(others))
 

@@ -7,6 +7,7 @@ point by point, as it is once the statistics are those of training.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from inspect import unwrap
 
 from symcnn.algebra.axis import Whole
@@ -52,7 +53,18 @@ def _work(node: Node) -> Int:
     return work.read(node) * (2 + 3 * own + 2 * work.affine(node))
 
 
-@rule("batch_norm", other=_work, counts=tools.NORM, saves=maps.batch_norm, shows="every")
+_norm = partial(rule, takes="float", mixed=True)
+_PARAMETERS = "input running_mean running_var weight bias"
+
+
+@_norm(
+    "batch_norm",
+    alike=_PARAMETERS,
+    other=_work,
+    counts=tools.NORM,
+    saves=maps.batch_norm,
+    shows="every",
+)
 @of_shapes
 def batch_norm(
     input: SymbolicTensor,
@@ -74,7 +86,14 @@ def batch_norm(
     return elementwise(input, requires=tuple(requires))
 
 
-@rule("instance_norm", statistics=True, other=_work, counts=tools.NORM, saves=maps.instance_norm)
+@_norm(
+    "instance_norm",
+    alike=_PARAMETERS,
+    statistics=True,
+    other=_work,
+    counts=tools.NORM,
+    saves=maps.instance_norm,
+)
 @of_shapes
 def instance_norm(
     input: SymbolicTensor,
@@ -103,8 +122,9 @@ def _statistics(x: SymbolicTensor, axes: Sequence[int], requires: list[Requireme
     return Result((x.dims,), tuple(maps), requires=tuple(requires))
 
 
-@rule(
+@_norm(
     "group_norm",
+    alike="input weight bias",
     statistics=True,
     other=_work,
     counts=tools.GROUP_NORM,
@@ -136,8 +156,9 @@ def group_norm(
     return _statistics(input, range(1, input.ndim), requires)
 
 
-@rule(
+@_norm(
     "layer_norm",
+    alike="input weight bias",
     statistics=True,
     other=_work,
     counts=tools.LAYER_NORM,
@@ -149,6 +170,7 @@ def layer_norm(
     input: SymbolicTensor,
     normalized_shape: Sequence[Int],
     weight: SymbolicTensor | None = None,
+    bias: SymbolicTensor | None = None,
     *args: object,
     **kwargs: object,
 ) -> Result:
@@ -167,7 +189,13 @@ def layer_norm(
     return _statistics(input, range(input.ndim - len(shape), input.ndim), requires)
 
 
-rule("rms_norm", statistics=True, other=_work, autocast=dtypes.SINGLE_ON_CUDA)(unwrap(layer_norm))
+rule(
+    "rms_norm",
+    statistics=True,
+    other=_work,
+    autocast=dtypes.SINGLE_ON_CUDA,
+    takes="float complex",
+)(unwrap(layer_norm))
 
 
 @rule("_weight_norm", saves=products.weight_norm)
@@ -176,7 +204,7 @@ def weight_norm(v: SymbolicTensor, g: SymbolicTensor, dim: int = 0) -> Result:
     return _statistics(v, range(v.ndim), [])
 
 
-@rule("local_response_norm", dtype=dtypes.first_float)
+@rule("local_response_norm", dtype=dtypes.first_float, takes="int64 float")
 def local_response_norm(
     input: SymbolicTensor, size: Int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Result:

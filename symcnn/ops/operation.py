@@ -21,6 +21,7 @@ from symcnn.algebra.size import Int, prod
 from symcnn.errors import BadSpec, ShapeMismatch, SymcnnError, UnsupportedOperation
 from symcnn.ops.dtypes import CASTABLE, Law, can_cast
 from symcnn.ops.registry import Rule, as_sizes, require_equal
+from symcnn.ops.takes import Takes, require_dtypes
 from symcnn.ops.values import Value, whole
 from symcnn.trace.call import RECORDS, Call
 from symcnn.trace.graph import OPS, Node, Result, Scope, SymbolicTensor, tensors_in
@@ -118,6 +119,7 @@ class Operation:
     scrambles: torch lays out what it makes in an order of its own. Where that is not so, and
         `saves` is silent, it makes plain order of plain order.
     idle: the arguments at which it returns what it is given, by parameter; None if there are none.
+    takes: the dtypes that it takes, if not all; which tensors must be alike.
     """
 
     name: str
@@ -143,6 +145,7 @@ class Operation:
     scaled: bool = False
     scrambles: bool = False
     idle: Idle | None = None
+    takes: Takes | None = None
 
     def __post_init__(self) -> None:
         for name in WRAPPER_ASSIGNMENTS:  # its name, text and parameters are the rule's
@@ -178,6 +181,8 @@ class Operation:
             if target is not None:
                 result = _into(self.name, target, result)
             inputs += reads
+            if self.takes is not None and not self.takes.all_of(inputs):
+                self._require_dtypes(Call(self, args, kwargs), inputs, result)
             node = record(self.name, inputs, result, Call(self, args, kwargs, costed))
         except SymcnnError as error:
             if error.attempt is None:
@@ -190,6 +195,13 @@ class Operation:
             if target is not None:
                 _keep_dtype(node, target)
         return node
+
+    def _require_dtypes(self, call: Call, inputs: Sequence[SymbolicTensor], result: Result) -> None:
+        """Raises ShapeMismatch for a dtype that it does not take."""
+        tape = current_tape() or Tape()
+        cast = self._cast(*tape.autocast) if tape.autocast else ""
+        node = Node(self.name, inputs, result, Scope(""), call)
+        require_dtypes(self, node, tape.dtype, cast)
 
     def _set_dtypes(self, node: Node, tape: Tape) -> None:
         """The dtypes of what a node makes: given by an argument, else by its law."""
@@ -288,6 +300,9 @@ def rule(
     scaled: bool = False,
     scrambles: bool = False,
     idle: Idle | None = None,
+    takes: str | Mapping[str, str] = "",
+    alike: str = "",
+    mixed: bool = False,
 ) -> Callable[[Rule], Operation]:
     """Register a rule for an operation of torch, or for a function or module class of yours.
 
@@ -330,6 +345,10 @@ def rule(
         scrambles: what it makes of tensors in plain order may lie in another.
         idle: the arguments at which it returns what it is given, by parameter: with them a branch
             that leaves it out is no branch of the network.
+        takes: the dtypes that it computes in, in words such as "int float" or "float32"; or a dict:
+            those of the tensors of parameters, such as ``{"mask": "bool"}``.
+        alike: the parameters whose tensors must have one dtype, such as "input weight".
+        mixed: beside an input of 16 bits those may be float32.
 
     Returns:
         A decorator of the rule, which makes it an operation on symbolic tensors.
@@ -350,7 +369,8 @@ def rule(
     name = targets[0] if isinstance(targets[0], str) else targets[0].__name__
 
     def register(function: Rule) -> Operation:
-        for named in (products, saves):
+        parts = {} if isinstance(takes, str) else takes
+        for named in (products, saves, alike, *filter(None, parts)):
             if isinstance(named, str):
                 _known(named, function, open_ended=not isinstance(targets[0], str))
         completed = function
@@ -380,6 +400,7 @@ def rule(
             scaled=scaled,
             scrambles=scrambles,
             idle=idle,
+            takes=Takes.of(takes, alike, mixed),
         )
         if isinstance(targets[0], str):
             RECORDS[name] = operation

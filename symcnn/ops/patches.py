@@ -88,7 +88,7 @@ def _digits(sizes: Sequence[Int]) -> Iterator[tuple[Int, Int]]:
 # Columns -------------------------------------------------------------------------------------
 
 
-@rule("unfold", "im2col", saves=products.windows)
+@rule("unfold", "im2col", saves=products.windows, takes="bool float complex")
 def unfold(input: SymbolicTensor, *args: OneOrMore[Int], **kwargs: OneOrMore[Int]) -> Result:
     """Patches as columns: ``(N, C, H, W)`` to ``(N, C*kh*kw, number of windows)``.
 
@@ -124,7 +124,7 @@ def _columns(
     return Result((dims,), axes, requires=tuple(requires), steps=steps)
 
 
-@rule("fold", "col2im", saves=products.windows)
+@rule("fold", "col2im", saves=products.windows, takes="bool float complex")
 def fold(
     input: SymbolicTensor,
     output_size: OneOrMore[Int],

@@ -31,6 +31,7 @@ from symcnn.ops.registry import (
     whole_axes,
 )
 from symcnn.ops.storage import maps
+from symcnn.ops.takes import meant, not_taken
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import (
     Result,
@@ -61,7 +62,11 @@ def _no_larger(
     ]
 
 
-@rule("gather", saves=maps.gather, dtype=dtypes.at_places(1, dtypes.first))
+#: What torch takes for an index.
+_INDEX = {"index": "int32 int64"}
+
+
+@rule("gather", saves=maps.gather, takes=_INDEX)
 def gather(input: SymbolicTensor, dim: int, index: SymbolicTensor, **kwargs: object) -> Result:
     """One element per index, from anywhere along `dim`: the index's shape."""
     axis = normal_dim(dim, input.ndim, "gather")
@@ -75,7 +80,15 @@ def gather(input: SymbolicTensor, dim: int, index: SymbolicTensor, **kwargs: obj
     )
 
 
-@rule("scatter", "scatter_add", "scatter_reduce", dtype=dtypes.at_places(1, dtypes.first))
+#: What a reduction takes, if not all.
+_REDUCED: dict[object, str] = {
+    "mean": "int float complex",
+    "amin": "bool int float",
+    "amax": "bool int float",
+}
+
+
+@rule("scatter", "scatter_add", "scatter_reduce", takes=_INDEX, alike="input src")
 def scatter(
     input: SymbolicTensor,
     dim: int,
@@ -86,6 +99,10 @@ def scatter(
 ) -> Result:
     """Elements of `src` written where the index says: the shape stays."""
     axis = normal_dim(dim, input.ndim, "scatter")
+    reduce = k.get("reduce", next(iter(a), ""))
+    takes = _REDUCED.get(reduce, "")
+    if input.dtype not in meant(takes):
+        raise not_taken(f"scatter of {input.dtype} by {reduce!r}", takes)
     requires = _no_larger(index.dims, input.dims, "scatter", axis)
     if isinstance(src, SymbolicTensor):
         requires += _no_larger(index.dims, src.dims, "scatter")
@@ -108,7 +125,7 @@ def _onto(t: SymbolicTensor, x: SymbolicTensor, axis: int) -> Axes:
     return tuple(axes)
 
 
-@rule("index_select", saves=maps.index_select, dtype=dtypes.at_places(1, dtypes.first))
+@rule("index_select", saves=maps.index_select, takes=_INDEX)
 def index_select(input: SymbolicTensor, dim: int, index: SymbolicTensor) -> Result:
     """Places of one axis, by a vector of numbers."""
     require_rank(index, (0, 1), "index_select's index")
@@ -126,7 +143,7 @@ def index_select(input: SymbolicTensor, dim: int, index: SymbolicTensor) -> Resu
     return Result((dims,), tuple(axes), others=((index, tuple(places)),))
 
 
-@rule("take_along_dim", dtype=dtypes.at_places(1, dtypes.first))
+@rule("take_along_dim", takes={"indices": "int64"})
 def take_along_dim(
     input: SymbolicTensor, indices: SymbolicTensor, dim: OneOrMore[int] | None = None
 ) -> Result:
@@ -146,7 +163,7 @@ def take_along_dim(
     return Result((shape,), tuple(axes), requires=tuple(requires), others=others)
 
 
-@rule("take", dtype=dtypes.at_places(1, dtypes.first))
+@rule("take", takes={"index": "int64"})
 def take(input: SymbolicTensor, index: SymbolicTensor) -> Result:
     """Elements by their number in the flattened tensor."""
     return Result((index.dims,), whole_axes(index.dims))
@@ -177,11 +194,16 @@ def _index_add(
 
 
 def _from_source(
-    input: SymbolicTensor, dim: int, index: SymbolicTensor, *args: object, **kwargs: object
+    input: SymbolicTensor,
+    dim: int,
+    index: SymbolicTensor,
+    source: object,
+    *args: object,
+    **kwargs: object,
 ) -> Result:
     if not input.ndim and prod(index.dims) != 1:
         raise ShapeMismatch("a 0-d tensor has one place to write to")
-    return _index_add(input, dim, index, *args, **kwargs)
+    return _index_add(input, dim, index, source, *args, **kwargs)
 
 
 def _by_values(op: str, cure: str) -> Any:
@@ -191,11 +213,10 @@ def _by_values(op: str, cure: str) -> Any:
     return operation
 
 
-rule("index_fill")(_index_add)
-
-
-for _name in ("index_add", "index_copy", "index_reduce"):
-    rule(_name)(_from_source)
+rule("index_fill", takes={"index": "int64"})(_index_add)
+rule("index_add", takes=_INDEX, alike="input source")(_from_source)
+rule("index_copy", takes={"index": "int64"}, alike="input source")(_from_source)
+rule("index_reduce", takes={"": "int float", **_INDEX}, alike="input source")(_from_source)
 
 
 for _names, _cure in (
@@ -212,7 +233,8 @@ for _names, _cure in (
     "embedding",
     other=work.nothing,
     saves=maps.embedding,
-    dtype=dtypes.at_places(0, dtypes.of_second),
+    dtype=dtypes.of_second,
+    takes={"input": "int32 int64"},
 )
 def embedding(
     input: SymbolicTensor,
@@ -240,7 +262,12 @@ def _is_a_row(padding_idx: int | None, rows: Int) -> tuple[Requirement, ...]:
     return (Condition(rows, ">=", least, f"padding_idx={padding_idx} must be one of the rows"),)
 
 
-@rule("embedding_bag", dtype=dtypes.at_places(0, dtypes.of_second))
+@rule(
+    "embedding_bag",
+    dtype=dtypes.of_second,
+    takes={"input offsets": "int32 int64", "weight": "float"},
+    alike="weight per_sample_weights",
+)
 def embedding_bag(
     input: SymbolicTensor,
     weight: SymbolicTensor,
@@ -280,7 +307,7 @@ def embedding_bag(
     return Result((dims,), axes, requires=tuple(requires))
 
 
-@rule("one_hot", other=work.nothing, dtype=dtypes.at_places(0, dtypes.always("int64")))
+@rule("one_hot", other=work.nothing, takes={"tensor": "int64"})
 def one_hot(tensor: SymbolicTensor, num_classes: Int = -1) -> Result:
     """A new last axis with a place per class."""
     if num_classes == -1:

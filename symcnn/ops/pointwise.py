@@ -29,6 +29,7 @@ from symcnn.ops.registry import (
 )
 from symcnn.ops.storage import pointwise as points
 from symcnn.ops.storage import products, views
+from symcnn.ops.takes import meant, not_taken
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor, tensors_in
 from symcnn.trace.tape import entails
@@ -38,28 +39,44 @@ __all__ = ["aligned", "broadcast", "broadcast_dims", "fits"]
 rule = partial(any_rule, other=work.made, pointwise=True, slides=False, empty=True)
 rules = partial(any_rules, other=work.made, pointwise=True, slides=False, empty=True)
 
+#: What is no complex number, what is no truth value.
+_REAL, _NUMBERS = "bool int float", "int float complex"
+
 
 def _unary(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
     return elementwise(input)
 
 
-rules("ndtr mvlgamma", dtype=dtypes.floats)(_unary)
+rules("ndtr", dtype=dtypes.floats)(_unary)
+rules("mvlgamma", dtype=dtypes.tensor_floats, takes="int float")(_unary)
 rules(
-    "acosh arccosh asinh arcsinh arcsin atan arctan atanh arctanh arccos digamma entr erfc i0 "
-    "lgamma sinc",
+    "acosh arccosh asinh arcsinh arcsin atan arctan atanh arctanh arccos sinc",
     saves=points.keeps_input,
     dtype=dtypes.floats,
 )(_unary)
-rules("exp2 ndtri", saves=points.keeps_output, dtype=dtypes.floats)(_unary)
-rules("deg2rad rad2deg", saves=points.keeps_nothing, dtype=dtypes.floats)(_unary)
-rules("erfcx i0e i1 i1e log_ndtr", saves=points.keeps_both, dtype=dtypes.floats)(_unary)
-rules("ceil", saves=points.keeps_nothing, value=values.exact(math.ceil))(_unary)
-rules("floor", saves=points.keeps_nothing, value=values.exact(math.floor))(_unary)
-rules("neg", saves=points.keeps_nothing, value=values.exact(operator.neg), operators="neg")(_unary)
-rules("negative", saves=points.keeps_nothing, value=values.exact(operator.neg))(_unary)
-rules("round sign trunc fix frac bitwise_not conj_physical", saves=points.keeps_nothing)(_unary)
+rules("digamma entr erfc i0 lgamma", saves=points.keeps_input, dtype=dtypes.floats, takes=_REAL)(
+    _unary
+)
+rules("exp2", saves=points.keeps_output, dtype=dtypes.floats)(_unary)
+rules("ndtri", takes=_REAL, saves=points.keeps_output, dtype=dtypes.floats)(_unary)
+rules("deg2rad rad2deg", takes=_REAL, saves=points.keeps_nothing, dtype=dtypes.floats)(_unary)
+rules("erfcx i0e i1 i1e log_ndtr", takes=_REAL, saves=points.keeps_both, dtype=dtypes.floats)(
+    _unary
+)
+_whole = partial(rules, saves=points.keeps_nothing, takes="int float")
+_whole("ceil", value=values.exact(math.ceil))(_unary)
+_whole("floor", value=values.exact(math.floor))(_unary)
+_negates = partial(rules, saves=points.keeps_nothing, value=values.exact(operator.neg))
+_negates("neg", operators="neg", takes=_NUMBERS)(_unary)
+_negates("negative", takes=_NUMBERS)(_unary)
+_whole("trunc fix")(_unary)
+rules("sign", saves=points.keeps_nothing, takes=_REAL)(_unary)
+rules("frac", saves=points.keeps_nothing, takes="float")(_unary)
+rules("bitwise_not", saves=points.keeps_nothing, takes="bool int", operators="invert")(_unary)
+rules("conj_physical", saves=points.keeps_nothing)(_unary)
 _single = partial(rules, dtype=dtypes.floats, autocast=dtypes.SINGLE_ON_CUDA)
-_single("acos asin cosh erfinv sinh", saves=points.keeps_input)(_unary)
+_single("acos asin cosh sinh", saves=points.keeps_input)(_unary)
+_single("erfinv", saves=points.keeps_input, takes=_REAL)(_unary)
 _single("expm1 tan", saves=points.keeps_output)(_unary)
 rules("identity", other=work.nothing, saves=views.same, shows="every")(_unary)
 rules(
@@ -67,7 +84,9 @@ rules(
     other=work.nothing,
     saves=views.same,
 )(_unary)
-rules("cos erf logit sin tanhshrink", saves=points.keeps_input, dtype=dtypes.floats)(_unary)
+rules("cos sin", saves=points.keeps_input, dtype=dtypes.floats)(_unary)
+rules("erf logit", saves=points.keeps_input, dtype=dtypes.floats, takes=_REAL)(_unary)
+rules("tanhshrink", saves=points.keeps_input, dtype=dtypes.floats, takes=_NUMBERS)(_unary)
 rules("nan_to_num", saves=points.keeps_input)(_unary)
 rules("sgn")(_unary)
 rules("sigmoid sqrt tanh special_expit expit", saves=points.keeps_output, dtype=dtypes.floats)(
@@ -76,31 +95,29 @@ rules("sigmoid sqrt tanh special_expit expit", saves=points.keeps_output, dtype=
 rules("cpu", other=work.nothing, value=values.same)(_unary)
 rules("cuda pin_memory alias_copy", other=work.nothing)(_unary)
 rules("random", other=work.nothing, pointwise=False)(_unary)
-rules("hardshrink hardsigmoid hardswish mish", saves=points.keeps_input, dtype=dtypes.only_floats)(
-    _unary
-)
+rules("hardshrink hardsigmoid hardswish mish", saves=points.keeps_input, takes="float")(_unary)
 rules("isfinite isinf isnan", saves=points.keeps_nothing, dtype=dtypes.always("bool"))(_unary)
-rules("logical_not", saves=points.keeps_nothing, dtype=dtypes.always("bool"), operators="invert")(
-    _unary
-)
+rules("logical_not", saves=points.keeps_nothing, dtype=dtypes.always("bool"))(_unary)
 rules(
     "log log10 log1p log2",
     saves=points.keeps_input,
     dtype=dtypes.floats,
     autocast=dtypes.SINGLE_ON_CUDA,
 )(_unary)
-rules("isneginf isposinf isreal signbit", saves=points.keeps_nothing, dtype=dtypes.always("bool"))(
-    _unary
-)
+rules("isreal", saves=points.keeps_nothing, dtype=dtypes.always("bool"))(_unary)
+rules(
+    "isneginf isposinf signbit",
+    saves=points.keeps_nothing,
+    dtype=dtypes.always("bool"),
+    takes=_REAL,
+)(_unary)
 rules(
     "exp reciprocal rsqrt",
     saves=points.keeps_output,
     dtype=dtypes.floats,
     autocast=dtypes.SINGLE_ON_CUDA,
 )(_unary)
-rules("elu leaky_relu", counts=tools.ACTIVATION, saves=points.leaky, dtype=dtypes.only_floats)(
-    _unary
-)
+rules("elu leaky_relu", counts=tools.ACTIVATION, saves=points.leaky, takes="float")(_unary)
 rules("imag real", other=work.nothing, saves=views.half, dtype=dtypes.part)(_unary)
 rules("abs", saves=points.keeps_input, dtype=dtypes.part, value=abs, operators="abs")(_unary)
 rules("clone", other=work.nothing, saves=points.clone, value=values.same)(_unary)
@@ -113,18 +130,18 @@ rules(
     idle=lambda node: {},
 )(_unary)
 rules("detach", other=work.nothing, gradient=False, saves=views.alias, value=values.same)(_unary)
-rules("logsigmoid", saves=points.logsigmoid, dtype=dtypes.only_floats)(_unary)
-rules("positive", saves=views.same)(_unary)
-rules("relu", counts=tools.ACTIVATION, saves=points.keeps_output, shows="every")(_unary)
-rules("relu6", counts=tools.ACTIVATION, saves=points.keeps_input)(_unary)
-rules("selu", saves=points.leaky, dtype=dtypes.only_floats)(_unary)
-rules("silu", counts=tools.ACTIVATION, saves=points.keeps_input, dtype=dtypes.only_floats)(_unary)
-rules(
-    "softplus", saves=points.keeps_input, dtype=dtypes.only_floats, autocast=dtypes.SINGLE_ON_CUDA
-)(_unary)
+rules("logsigmoid", saves=points.logsigmoid, takes="float")(_unary)
+rules("positive", saves=views.same, takes=_NUMBERS)(_unary)
+rules("relu", counts=tools.ACTIVATION, saves=points.keeps_output, shows="every", takes="int float")(
+    _unary
+)
+rules("relu6", counts=tools.ACTIVATION, saves=points.keeps_input, takes="int float")(_unary)
+rules("selu", saves=points.leaky, takes="float")(_unary)
+rules("silu", counts=tools.ACTIVATION, saves=points.keeps_input, takes="float complex")(_unary)
+rules("softplus", saves=points.keeps_input, takes="float", autocast=dtypes.SINGLE_ON_CUDA)(_unary)
 rules("softsign", saves=points.softsign, dtype=dtypes.first_float)(_unary)
 rules("square", saves=points.keeps_input, dtype=dtypes.square)(_unary)
-rules("threshold", saves=points.keeps_input)(_unary)
+rules("threshold", saves=points.keeps_input, takes="int float")(_unary)
 rules("float", other=work.nothing, saves=points.cast, dtype=dtypes.always("float32"))(_unary)
 rules("half", other=work.nothing, saves=points.cast, dtype=dtypes.always("float16"))(_unary)
 rules("double", other=work.nothing, saves=points.cast, dtype=dtypes.always("float64"))(_unary)
@@ -145,13 +162,28 @@ rules(
 )(_unary)
 rules("bool", other=work.nothing, saves=points.cast, dtype=dtypes.always("bool"))(_unary)
 rules("angle", saves=points.keeps_input, dtype=dtypes.to_real)(_unary)
-rules("bernoulli", other=work.nothing, gradient=False, pointwise=False)(_unary)
 rules("absolute", saves=points.keeps_input, dtype=dtypes.part)(_unary)
 rules("char", other=work.nothing, saves=points.cast, dtype=dtypes.always("int8"))(_unary)
 rules("byte", other=work.nothing, saves=points.cast, dtype=dtypes.always("uint8"))(_unary)
 rules("short", other=work.nothing, saves=points.cast, dtype=dtypes.always("int16"))(_unary)
 rules("cfloat", other=work.nothing, scrambles=True, dtype=dtypes.always("complex64"))(_unary)
 rules("cdouble", other=work.nothing, scrambles=True, dtype=dtypes.always("complex128"))(_unary)
+
+
+@rule("round", saves=points.keeps_nothing, takes="int float")
+def rounded(input: SymbolicTensor, *, decimals: int | None = None) -> Result:
+    """Whole numbers, or numbers of so many decimals."""
+    if decimals is not None and input.dtype not in meant("float"):
+        raise not_taken(f"round of {input.dtype} to decimals", "float")
+    return elementwise(input)
+
+
+@rule("bernoulli", other=work.nothing, gradient=False, pointwise=False)
+def bernoulli(input: SymbolicTensor, p: float | None = None, **kwargs: object) -> Result:
+    """Zeros and ones, by the chances in a tensor or by one for all."""
+    if p is None and input.dtype not in meant("float"):
+        raise not_taken(f"bernoulli of {input.dtype}, chances", "float")
+    return elementwise(input)
 
 
 def _recast(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
@@ -174,9 +206,9 @@ _new("zeros_like", saves=points.clone, uniform=True, value=values.filled(0))(_un
 _new("ones_like", saves=points.clone, uniform=True, value=values.filled(1))(_unread)
 _new("full_like", saves=points.clone, uniform=True, value=values.created)(_unread)
 _new("empty_like", saves=points.clone, uniform=True)(_unread)
-_new("rand_like randn_like", saves=points.clone)(_unread)
+_new("rand_like randn_like", saves=points.clone, takes="float complex")(_unread)
 _new("zero fill", uniform=True)(_unread)
-_new("randint_like")(_unread)
+_new("randint_like", takes="int float")(_unread)
 
 
 def _softmax(
@@ -201,6 +233,7 @@ def _over(x: SymbolicTensor, *axes: int) -> Result:
     pointwise=False,
     other=work.times(3, work.made),
     saves=products.normalize,
+    takes="float complex",
     autocast=dtypes.SINGLE_ON_CUDA,
 )
 def normalize(
@@ -220,7 +253,7 @@ rules(
     other=work.times(3, work.made),
     counts=tools.SOFTMAX,
     saves=points.softmax,
-    dtype=dtypes.only_floats,
+    takes="float",
     autocast=dtypes.SINGLE_ON_CUDA,
 )(_softmax)
 rules(
@@ -228,19 +261,19 @@ rules(
     pointwise=False,
     other=work.times(3, work.made),
     saves=points.softmax,
-    dtype=dtypes.only_floats,
+    takes="float",
     autocast=dtypes.SINGLE_ON_CUDA,
 )(_softmax)
 rules(
     "softmin",
     pointwise=False,
     other=work.times(3, work.made),
-    dtype=dtypes.only_floats,
+    takes={"": "float", "input": _NUMBERS},
     autocast=dtypes.SINGLE_ON_CUDA,
 )(_softmax)
 
 
-@rule("gumbel_softmax", pointwise=False, other=work.times(3, work.made), dtype=dtypes.only_floats)
+@rule("gumbel_softmax", pointwise=False, other=work.times(3, work.made), takes="float")
 def gumbel_softmax(
     logits: SymbolicTensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
 ) -> Result:
@@ -260,31 +293,42 @@ def check_probability(p: float) -> None:
         raise ShapeMismatch(f"dropout: p={p}", cure="a probability lies between 0 and 1")
 
 
-def _dropout(input: SymbolicTensor, p: float = 0.5, *args: object, **kwargs: object) -> Result:
+def _dropout(
+    input: SymbolicTensor, p: float = 0.5, training: bool = True, *args: object, **kwargs: object
+) -> Result:
     check_probability(p)
+    if kwargs.get("train", training) and 0 < p < 1 and input.dtype not in meant("float complex"):
+        raise not_taken(f"dropout of {input.dtype}, which it scales", "float complex")
     return elementwise(input)
 
 
+def _alpha_dropout(
+    input: SymbolicTensor, p: float = 0.5, training: bool = False, *args: object, **kwargs: object
+) -> Result:
+    return _dropout(input, p, bool(kwargs.get("train", training)))
+
+
 rules("dropout2d dropout3d", pointwise=False, saves=points.dropout)(_dropout)
-rules("feature_dropout feature_alpha_dropout", pointwise=False)(_dropout)
+rules("feature_dropout", pointwise=False)(_dropout)
+rules("alpha_dropout feature_alpha_dropout", pointwise=False)(_alpha_dropout)
 rules(
     "dropout",
     pointwise=False,
     saves=points.dropout,
-    dtype=dtypes.only_floats,
     shows="every",
 )(_dropout)
-rules("alpha_dropout", pointwise=False, dtype=dtypes.only_floats)(_dropout)
 
 
 @rule("dropout1d", pointwise=False)
-def dropout1d(input: SymbolicTensor, p: float = 0.5, *args: object, **kwargs: object) -> Result:
+def dropout1d(
+    input: SymbolicTensor, p: float = 0.5, training: bool = True, *args: object, **kwargs: object
+) -> Result:
     """Dropout of whole channels, of a batch or of one sequence."""
     require_rank(input, (2, 3), "dropout1d")
-    return _dropout(input, p)
+    return _dropout(input, p, training)
 
 
-@rule("celu", saves=points.leaky, dtype=dtypes.only_floats)
+@rule("celu", saves=points.leaky, takes="float")
 def celu(input: SymbolicTensor, alpha: float = 1.0, inplace: bool = False) -> Result:
     """CELU; torch refuses ``alpha=0``, by which it divides."""
     if alpha == 0:
@@ -292,7 +336,7 @@ def celu(input: SymbolicTensor, alpha: float = 1.0, inplace: bool = False) -> Re
     return elementwise(input)
 
 
-@rule("gelu", counts=tools.ACTIVATION, saves=points.keeps_input, dtype=dtypes.only_floats)
+@rule("gelu", counts=tools.ACTIVATION, saves=points.keeps_input, takes="float")
 def gelu(input: SymbolicTensor, approximate: str = "none") -> Result:
     """GELU, exact or by tanh."""
     if approximate not in ("none", "tanh"):
@@ -300,7 +344,7 @@ def gelu(input: SymbolicTensor, approximate: str = "none") -> Result:
     return elementwise(input)
 
 
-@rule("hardtanh", counts=tools.RELU6, saves=points.keeps_input)
+@rule("hardtanh", counts=tools.RELU6, saves=points.keeps_input, takes="int float")
 def hardtanh(
     input: SymbolicTensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
 ) -> Result:
@@ -310,7 +354,7 @@ def hardtanh(
     return elementwise(input)
 
 
-@rule("uniform", pointwise=False, other=work.nothing)
+@rule("uniform", pointwise=False, other=work.nothing, takes="float complex")
 def uniform(input: SymbolicTensor, *interval: float, **kwargs: float) -> Result:
     """Filled with numbers drawn from an interval."""
     start, end = (*interval, 0.0, 1.0)[:2] if len(interval) != 1 else (interval[0], 1.0)
@@ -319,7 +363,7 @@ def uniform(input: SymbolicTensor, *interval: float, **kwargs: float) -> Result:
     return elementwise(input)
 
 
-@rule("Tensor.normal_", pointwise=False)
+@rule("Tensor.normal_", pointwise=False, takes="float complex")
 def normal_(
     input: SymbolicTensor, mean: float = 0.0, std: float = 1.0, *, generator: object = None
 ) -> Result:
@@ -329,13 +373,13 @@ def normal_(
     return elementwise(input)
 
 
-@rule("Tensor.polygamma", dtype=dtypes.floats)
+@rule("Tensor.polygamma", dtype=dtypes.floats, takes=_REAL)
 def polygamma_of(input: SymbolicTensor, n: int) -> Result:
     """A derivative of digamma; the method takes its order last."""
     return _polygamma(n, input)
 
 
-@rule("polygamma", dtype=dtypes.floats)
+@rule("polygamma", dtype=dtypes.floats, takes=_REAL)
 def polygamma(n: int, input: SymbolicTensor) -> Result:
     """A derivative of digamma; the function takes its order first."""
     return _polygamma(n, input)
@@ -347,7 +391,7 @@ def _polygamma(n: int, input: SymbolicTensor) -> Result:
     return elementwise(input)
 
 
-@rule("exponential", pointwise=False, other=work.nothing)
+@rule("exponential", pointwise=False, other=work.nothing, takes="float")
 def exponential(input: SymbolicTensor, lambd: float = 1.0, **kwargs: object) -> Result:
     """Filled with numbers of an exponential distribution."""
     if lambd <= 0:
@@ -355,7 +399,7 @@ def exponential(input: SymbolicTensor, lambd: float = 1.0, **kwargs: object) -> 
     return elementwise(input)
 
 
-@rule("renorm", pointwise=False, autocast=dtypes.SINGLE_ON_CUDA)
+@rule("renorm", pointwise=False, autocast=dtypes.SINGLE_ON_CUDA, takes="float complex")
 def renorm(input: SymbolicTensor, p: float, dim: int, maxnorm: float) -> Result:
     """Every slice along an axis scaled down to a norm."""
     if input.ndim < 2:
@@ -364,7 +408,7 @@ def renorm(input: SymbolicTensor, p: float, dim: int, maxnorm: float) -> Result:
     return _over(input, *(axis for axis in range(input.ndim) if axis != one))
 
 
-@rule("isclose", dtype=dtypes.always("bool"))
+@rule("isclose", dtype=dtypes.always("bool"), alike="input other")
 def isclose(
     input: SymbolicTensor,
     other: SymbolicTensor,
@@ -378,7 +422,7 @@ def isclose(
     return broadcast(input, other)
 
 
-@rule("rrelu", pointwise=False)
+@rule("rrelu", pointwise=False, takes="float")
 def rrelu(
     input: SymbolicTensor,
     lower: float = 1 / 8,
@@ -392,7 +436,7 @@ def rrelu(
     return elementwise(input)
 
 
-@rule("softshrink", saves=points.keeps_input, dtype=dtypes.only_floats)
+@rule("softshrink", saves=points.keeps_input, takes="float")
 def softshrink(input: SymbolicTensor, lambd: float = 0.5) -> Result:
     """Softshrink by `lambd`, which is not negative."""
     if lambd < 0:
@@ -400,7 +444,14 @@ def softshrink(input: SymbolicTensor, lambd: float = 0.5) -> Result:
     return elementwise(input)
 
 
-@rule("prelu", counts=tools.PRELU, saves=points.prelu, autocast=dtypes.LOW_ON_CUDA)
+@rule(
+    "prelu",
+    counts=tools.PRELU,
+    saves=points.prelu,
+    autocast=dtypes.LOW_ON_CUDA,
+    takes="float",
+    alike="input weight",
+)
 def prelu(input: SymbolicTensor, weight: SymbolicTensor) -> Result:
     """PReLU with one weight, or one per channel."""
     if weight.ndim > 1:
@@ -414,7 +465,7 @@ def prelu(input: SymbolicTensor, weight: SymbolicTensor) -> Result:
     return elementwise(input, requires=(Condition(input.dims[1], "==", count, why),))
 
 
-@rule("glu", pointwise=False, saves=points.glu)
+@rule("glu", pointwise=False, saves=points.glu, takes="float")
 def glu(input: SymbolicTensor, dim: int = -1) -> Result:
     """Gated linear unit: halves an axis of even length."""
     axis = normal_dim(dim, input.ndim, "glu")
@@ -453,52 +504,78 @@ def _binary(input: Any, other: Any, *args: object, **kwargs: object) -> Result:
     return broadcast(input, other)
 
 
+def _divided(
+    input: Operand, other: Operand, *args: object, rounding_mode: str | None = None
+) -> Result:
+    """A quotient; only real numbers are rounded."""
+    dtype = dtypes.result_type((input, other))
+    if rounding_mode is not None and dtype not in meant("int float"):
+        raise not_taken(f"div of {dtype} with rounding_mode={rounding_mode!r}", "int float")
+    return broadcast(input, other)
+
+
 def _several(*args: object, **kwargs: object) -> Result:
     return broadcast(*args, *kwargs.values())
 
 
-rules(
-    "atan2 hypot logaddexp logaddexp2 copysign ldexp xlogy xlog1py arctan2 igamma igammac",
-    dtype=dtypes.floats,
-)(_binary)
+_real = partial(rules, dtype=dtypes.floats, takes=_REAL)
+_real("atan2 arctan2 copysign xlogy xlog1py")(_binary)
+rules("ldexp", dtype=dtypes.floats)(_binary)
+rules("hypot logaddexp2 igamma igammac", dtype=dtypes.promotes, takes="float")(_binary)
+rules("logaddexp", dtype=dtypes.promotes, takes="float complex")(_binary)
 _compares = partial(rules, saves=points.keeps_nothing, dtype=dtypes.always("bool"))
 for _name in "eq ne lt le gt ge".split():
-    _compares(_name, value=values.exact(getattr(operator, _name)), operators=_name)(_binary)
-_compares("logical_and", operators="and rand")(_binary)
-_compares("logical_or", operators="or ror")(_binary)
-_compares("logical_xor", operators="xor")(_binary)
-rules(
-    "bitwise_left_shift bitwise_right_shift fmax fmin nextafter heaviside gcd lcm",
-    dtype=dtypes.promotes,
-)(_binary)
-_takes = partial(rules, saves=points.keeps_nothing, dtype=dtypes.promotes)
-_takes("sub", value=values.scaled(operator.sub), operators="sub rsub isub", scaled=True)(_binary)
-_takes(
+    _compares(
+        _name,
+        value=values.exact(getattr(operator, _name)),
+        operators=_name,
+        takes="" if _name in ("eq", "ne") else _REAL,
+    )(_binary)
+_compares("logical_and logical_or logical_xor")(_binary)
+_integers = partial(rules, dtype=dtypes.promotes, takes="int")
+_integers("bitwise_left_shift", operators="lshift rlshift ilshift")(_binary)
+_integers("bitwise_right_shift", operators="rshift rrshift irshift")(_binary)
+_integers("gcd lcm")(_binary)
+rules("fmax fmin", dtype=dtypes.promotes, takes=_REAL)(_binary)
+rules("nextafter", dtype=dtypes.promotes, takes="float")(_binary)
+rules("heaviside", dtype=dtypes.promotes, takes=_REAL, alike="input other")(_binary)
+_arithmetic = partial(rules, saves=points.keeps_nothing, dtype=dtypes.promotes)
+_differs = partial(_arithmetic, takes={"input": _NUMBERS, "other": _NUMBERS})
+_differs("sub", value=values.scaled(operator.sub), operators="sub rsub isub", scaled=True)(_binary)
+_arithmetic(
     "floor_divide",
+    takes="int float",
     value=values.whole(operator.floordiv, divides=True),
     operators="floordiv rfloordiv",
 )(_binary)
-_takes("subtract rsub bitwise_and bitwise_or bitwise_xor")(_binary)
-_compares("greater greater_equal less less_equal not_equal")(_binary)
+_differs("subtract rsub")(_binary)
+_bitwise = partial(_arithmetic, takes="bool int")
+_bitwise("bitwise_and", operators="and rand iand")(_binary)
+_bitwise("bitwise_or", operators="or ror ior")(_binary)
+_bitwise("bitwise_xor", operators="xor rxor ixor")(_binary)
+_compares("greater greater_equal less less_equal", takes=_REAL)(_binary)
+_compares("not_equal")(_binary)
 rules(
     "div",
     saves=points.div,
     dtype=dtypes.divides,
     value=values.divided,
     operators="truediv rtruediv itruediv",
-)(_binary)
-rules("true_divide divide", saves=points.div, dtype=dtypes.divides)(_binary)
+)(_divided)
+rules("true_divide divide", saves=points.div, dtype=dtypes.divides)(_divided)
 rules(
     "remainder",
     saves=points.remainder,
     dtype=dtypes.promotes,
+    takes="int float",
     value=values.whole(operator.mod, divides=True),
     operators="mod rmod",
 )(_binary)
-rules("fmod", saves=points.remainder, dtype=dtypes.promotes)(_binary)
-rules("maximum", saves=points.extreme_of_two, dtype=dtypes.promotes, value=values.MAX)(_binary)
-rules("minimum", saves=points.extreme_of_two, dtype=dtypes.promotes, value=values.MIN)(_binary)
-_takes(
+rules("fmod", saves=points.remainder, dtype=dtypes.promotes, takes="int float")(_binary)
+_extreme = partial(rules, saves=points.extreme_of_two, dtype=dtypes.promotes, takes=_REAL)
+_extreme("maximum", value=values.MAX)(_binary)
+_extreme("minimum", value=values.MIN)(_binary)
+_arithmetic(
     "add",
     shows="every",
     counts=tools.MADE,
@@ -519,19 +596,35 @@ rules(
     "pow",
     saves=points.pow,
     dtype=dtypes.promotes,
+    takes=_NUMBERS,
     autocast=dtypes.SINGLE_ON_CUDA,
     operators="pow rpow ipow",
 )(_binary)
 rules("float_power", dtype=dtypes.doubles)(_binary)
-rules("polar", other=work.nothing, dtype=dtypes.to_complex, autocast=dtypes.SINGLE_ON_CPU)(_binary)
-rules("complex", other=work.nothing, dtype=dtypes.to_complex)(_binary)
-rules("lerp clamp_min clamp_max", dtype=dtypes.promotes)(_several)
-rules("clamp clip", saves=points.clamp, dtype=dtypes.promotes)(_several)
-rules("addcmul", scaled=True, saves=points.addcmul, dtype=dtypes.promotes)(_several)
-rules("addcdiv", scaled=True, saves=points.addcdiv, dtype=dtypes.promotes)(_several)
+_pair = partial(rules, other=work.nothing, dtype=dtypes.to_complex, alike="input other")
+_pair("polar", takes="float32 float64", autocast=dtypes.SINGLE_ON_CPU)(_binary)
+_pair("complex", takes="float16 float32 float64")(_binary)
+rules("lerp", dtype=dtypes.of_tensors, takes="float complex", alike="args kwargs")(_several)
+rules("clamp_min clamp_max", dtype=dtypes.promotes, takes=_REAL)(_several)
 
 
-@rule("masked_fill", other=work.nothing, saves=points.masked_fill)
+def _clamped(input: SymbolicTensor, min: Any = None, max: Any = None) -> Result:
+    bounds = [b for b in (min, max) if b is not None]
+    if len(bounds) == 2 and dtypes.result_type((input, *bounds)) == "bool":
+        raise not_taken("clamp of bool from both sides", "int float")
+    return broadcast(input, *bounds)
+
+
+rules("clamp clip", saves=points.clamp, dtype=dtypes.promotes, takes=_REAL)(_clamped)
+rules("addcmul", scaled=True, saves=points.addcmul, dtype=dtypes.of_tensors, takes=_NUMBERS)(
+    _several
+)
+rules("addcdiv", scaled=True, saves=points.addcdiv, dtype=dtypes.of_tensors, takes="float complex")(
+    _several
+)
+
+
+@rule("masked_fill", other=work.nothing, saves=points.masked_fill, takes={"mask": "bool"})
 def masked_fill(input: SymbolicTensor, mask: SymbolicTensor, value: Operand) -> Result:
     """Some places overwritten; the mask broadcasts, the values come from anywhere."""
     if isinstance(value, SymbolicTensor) and value.ndim:
@@ -539,13 +632,19 @@ def masked_fill(input: SymbolicTensor, mask: SymbolicTensor, value: Operand) -> 
     return broadcast(input, mask)
 
 
-@rule("masked_scatter", other=work.nothing)
+@rule("masked_scatter", other=work.nothing, takes={"mask": "bool"}, alike="input source")
 def masked_scatter(input: SymbolicTensor, mask: SymbolicTensor, source: object) -> Result:
     """Some places written one after the other from a source."""
     return broadcast(input, mask)
 
 
-@rule("where", other=work.nothing, saves=points.where, dtype=dtypes.where)
+@rule(
+    "where",
+    other=work.nothing,
+    saves=points.where,
+    dtype=dtypes.where,
+    takes={"condition": "bool uint8"},
+)
 def where(
     condition: SymbolicTensor, input: Operand | None = None, other: Operand | None = None
 ) -> Result:

@@ -25,6 +25,7 @@ from symcnn.ops.registry import (
     require_rank,
 )
 from symcnn.ops.storage import maps
+from symcnn.ops.takes import meant, not_taken
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 
@@ -90,6 +91,8 @@ def _max_pool(
 ) -> Result:
     op = f"max_pool{n}d"
     windows = _windows(op, n, kernel_size, stride, padding, dilation, ceil_mode)
+    if n == 1 and not return_indices and input.dtype not in meant("float"):
+        raise not_taken(f"max_pool1d of {input.dtype} without indices", "float")
     return _pool(op, n, input, windows, return_indices=return_indices)
 
 
@@ -231,6 +234,7 @@ for _n in (2, 3):
         f"fractional_max_pool{_n}d",
         f"fractional_max_pool{_n}d_with_indices",
         dtype=dtypes.with_places,
+        takes="float",
     )(partial(_fractional, _n))
 for _n in (1, 2, 3):
     _single = dtypes.SINGLE_ON_CPU if _n == 3 else {}
@@ -242,6 +246,7 @@ for _n in (1, 2, 3):
         counts=tools.ACTIVATION,
         saves=maps.max_pool,
         dtype=dtypes.with_places,
+        takes="int float",
     )(of_shapes(partial(_max_pool, _n)))
     rule(
         f"avg_pool{_n}d",
@@ -250,6 +255,7 @@ for _n in (1, 2, 3):
         counts=tools.AVERAGE,
         saves=maps.avg_pool,
         autocast=_single,
+        takes="int64 float",
     )(of_shapes(partial(_avg_pool, _n)))
     rule(f"lp_pool{_n}d", other=_window, autocast=dtypes.SINGLE_ON_CPU)(partial(_lp_pool, _n))
     rule(
@@ -258,6 +264,7 @@ for _n in (1, 2, 3):
         counts=tools.GLOBAL_AVERAGE_2D if _n == 2 else tools.GLOBAL_AVERAGE,
         saves=maps.adaptive_avg,
         autocast=_single,
+        takes="float",
     )(of_shapes(partial(_adaptive_pool, "avg", _n)))
     rule(
         f"adaptive_max_pool{_n}d",
@@ -266,4 +273,5 @@ for _n in (1, 2, 3):
         counts=tools.ACTIVATION,
         saves=maps.max_pool,
         dtype=dtypes.with_places,
+        takes="float",
     )(partial(_adaptive_pool, "max", _n))

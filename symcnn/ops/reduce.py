@@ -78,7 +78,10 @@ def _statistic(op: str) -> Any:
     return operation
 
 
-rule("mean", saves=maps.reduces(), dtype=dtypes.only_floats)(_statistic("mean"))
+#: What has fractions, what is no complex number.
+_FLOATS, _REAL = "float complex", "bool int float"
+
+rule("mean", saves=maps.reduces(), takes=_FLOATS)(_statistic("mean"))
 rule(
     "sum",
     saves=maps.reduces(),
@@ -87,7 +90,7 @@ rule(
     value=values.SUM,
 )(_statistic("sum"))
 for _name, _value in (("amax", values.AMAX), ("amin", values.AMIN)):
-    rule(_name, saves=maps.reduces("input", "output"), value=_value)(_statistic(_name))
+    rule(_name, saves=maps.reduces("input", "output"), value=_value, takes=_REAL)(_statistic(_name))
 rule(
     "logsumexp",
     saves=maps.reduces("input", "output"),
@@ -101,12 +104,14 @@ rule(
     autocast=dtypes.SINGLE,
     value=values.PROD,
 )(_statistic("prod"))
-rule("nanmean", dtype=dtypes.only_floats)(_statistic("nanmean"))
+rule("nanmean", takes=_FLOATS)(_statistic("nanmean"))
 rule("nansum", dtype=dtypes.counts)(_statistic("nansum"))
 for _name in "all any".split():
     rule(_name, saves=maps.reduces(), dtype=dtypes.logical)(_statistic(_name))
 for _name in "argmax argmin".split():
-    rule(_name, saves=maps.positions, dtype=dtypes.always("int64"))(_statistic(_name))
+    rule(_name, saves=maps.positions, dtype=dtypes.always("int64"), takes="int float")(
+        _statistic(_name)
+    )
 rule("count_nonzero", dtype=dtypes.always("int64"))(_statistic("count_nonzero"))
 
 
@@ -125,13 +130,13 @@ def _spread(op: str, count: int = 1) -> Any:
     return operation
 
 
-rule("var", saves=maps.reduces("input"), dtype=dtypes.norm)(_spread("var"))
-rule("std", saves=maps.reduces("input", "output"), dtype=dtypes.norm)(_spread("std"))
-rule("var_mean", dtype=dtypes.then(dtypes.norm, dtypes.only_floats))(_spread("var_mean", 2))
-rule("std_mean", dtype=dtypes.then(dtypes.norm, dtypes.only_floats))(_spread("std_mean", 2))
+rule("var", saves=maps.reduces("input"), dtype=dtypes.part, takes=_FLOATS)(_spread("var"))
+rule("std", saves=maps.reduces("input", "output"), dtype=dtypes.part, takes=_FLOATS)(_spread("std"))
+for _name in ("var_mean", "std_mean"):
+    rule(_name, dtype=dtypes.then(dtypes.part, dtypes.first), takes=_FLOATS)(_spread(_name, 2))
 
 
-@rule("max", saves=maps.extreme, dtype=dtypes.extreme, value=values.MAX)
+@rule("max", saves=maps.extreme, dtype=dtypes.extreme, value=values.MAX, takes=_REAL)
 def extreme(
     input: SymbolicTensor,
     dim: OneOrMore[int] | None = None,
@@ -149,10 +154,10 @@ def extreme(
     return reduced(input, normal_dim(dim, input.ndim, "max"), keepdim, "max", 2)
 
 
-rule("min", saves=maps.extreme, dtype=dtypes.extreme, value=values.MIN)(extreme.rule)
+rule("min", saves=maps.extreme, dtype=dtypes.extreme, value=values.MIN, takes=_REAL)(extreme.rule)
 
 
-@rule("median", "nanmedian", dtype=dtypes.with_places)
+@rule("median", "nanmedian", dtype=dtypes.with_places, takes="int float")
 def median(
     input: SymbolicTensor,
     dim: OneOrMore[int] | None = None,
@@ -163,13 +168,13 @@ def median(
     return reduced(input, dim, keepdim, "median", 1 if dim is None else 2)
 
 
-@rule("mode", dtype=dtypes.with_places)
+@rule("mode", dtype=dtypes.with_places, takes=_REAL)
 def mode(input: SymbolicTensor, dim: int = -1, keepdim: bool = False, **kwargs: object) -> Result:
     """The commonest values along an axis, and where they stand."""
     return reduced(input, normal_dim(dim, input.ndim, "mode"), keepdim, "mode", 2)
 
 
-@rule("aminmax")
+@rule("aminmax", takes=_REAL)
 def aminmax(
     input: SymbolicTensor, *, dim: OneOrMore[int] | None = None, keepdim: bool = False
 ) -> Result:
@@ -196,7 +201,8 @@ def products_of_norm(*, matrices: bool = False) -> Products:
     "norm",
     products=products_of_norm(),
     saves=maps.norm,
-    dtype=dtypes.norm,
+    dtype=dtypes.part,
+    takes=_FLOATS,
     autocast=dtypes.SINGLE_ON_CUDA,
 )
 def norm(
@@ -226,7 +232,8 @@ for _name in ("linalg_norm", "linalg_vector_norm"):
         _name,
         products=products_of_norm(matrices=_name == "linalg_norm"),
         saves=maps.vector_norm,
-        dtype=dtypes.norm,
+        dtype=dtypes.part,
+        takes=_FLOATS,
         autocast=dtypes.SINGLE_ON_CUDA,
     )(linalg_norm)
 
@@ -235,7 +242,8 @@ for _name in ("linalg_norm", "linalg_vector_norm"):
     "quantile",
     "nanquantile",
     scrambles=True,
-    dtype=dtypes.only_floats,
+    takes="float32 float64",
+    alike="input q",
     autocast=dtypes.SINGLE_ON_CPU,
 )
 def quantile(
@@ -271,7 +279,7 @@ def _along(
     return Result((tuple(dims),) * count, tuple(axes), single=count == 1)
 
 
-@rule("topk", saves=maps.extreme, dtype=dtypes.with_places)
+@rule("topk", saves=maps.extreme, dtype=dtypes.with_places, takes="int float")
 def topk(input: SymbolicTensor, k: Int, dim: int = -1, *args: object, **kwargs: object) -> Result:
     """The `k` largest along an axis, and where they stand."""
     at_least("k", (k,), 0)
@@ -281,7 +289,7 @@ def topk(input: SymbolicTensor, k: Int, dim: int = -1, *args: object, **kwargs: 
     return Result(found.shapes, found.axes, requires=(enough,), single=False)
 
 
-@rule("kthvalue", dtype=dtypes.with_places)
+@rule("kthvalue", dtype=dtypes.with_places, takes="int float")
 def kthvalue(input: SymbolicTensor, k: Int, dim: int = -1, keepdim: bool = False) -> Result:
     """The k-th smallest value along an axis, and where it stands."""
     at_least("k", (k,), 1)
@@ -302,11 +310,13 @@ def _order(op: str, count: int) -> Any:
     return operation
 
 
-rule("sort", saves=maps.extreme, dtype=dtypes.with_places)(_order("sort", 2))
-rule("argsort", saves=maps.positions, dtype=dtypes.always("int64"))(_order("argsort", 1))
+rule("sort", saves=maps.extreme, dtype=dtypes.with_places, takes=_REAL)(_order("sort", 2))
+rule("argsort", saves=maps.positions, dtype=dtypes.always("int64"), takes=_REAL)(
+    _order("argsort", 1)
+)
 
 
-@rule("msort")
+@rule("msort", takes=_REAL)
 def msort(input: SymbolicTensor) -> Result:
     """Sorted along the first axis."""
     return _along(input, 0, "msort")
@@ -325,9 +335,9 @@ rule("cumsum", saves=maps.copies, dtype=dtypes.counts, autocast=dtypes.SINGLE_ON
     _running("cumsum")
 )
 rule("cumprod", dtype=dtypes.counts, autocast=dtypes.SINGLE_ON_CUDA)(_running("cumprod"))
-rule("logcumsumexp", autocast=dtypes.SINGLE_ON_CPU)(_running("logcumsumexp"))
+rule("logcumsumexp", autocast=dtypes.SINGLE_ON_CPU, takes=_FLOATS)(_running("logcumsumexp"))
 for _name in ("cummax", "cummin"):
-    rule(_name, dtype=dtypes.with_places)(_running(_name, 2))
+    rule(_name, dtype=dtypes.with_places, takes=_REAL)(_running(_name, 2))
 
 
 @rule("diff")
@@ -375,7 +385,7 @@ def trace(input: SymbolicTensor) -> Result:
 # Distances ------------------------------------------------------------------------------------
 
 
-@rule("cosine_similarity", dtype=dtypes.of_tensors, autocast=dtypes.SINGLE_ON_CUDA)
+@rule("cosine_similarity", dtype=dtypes.of_tensors, autocast=dtypes.SINGLE_ON_CUDA, takes="float")
 def cosine_similarity(
     x1: SymbolicTensor, x2: SymbolicTensor, dim: int = 1, eps: float = 1e-8
 ) -> Result:
@@ -388,7 +398,12 @@ def cosine_similarity(
     return Result(found.shapes, whole_axes(found.shapes[0]), requires=both.requires)
 
 
-@rule("pairwise_distance", dtype=dtypes.tensor_real, autocast=dtypes.SINGLE_ON_CUDA)
+@rule(
+    "pairwise_distance",
+    dtype=dtypes.tensor_real,
+    autocast=dtypes.SINGLE_ON_CUDA,
+    takes={"x1 x2": "int float complex"},
+)
 def pairwise_distance(
     x1: SymbolicTensor, x2: SymbolicTensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Result:
@@ -399,13 +414,13 @@ def pairwise_distance(
     return Result(found.shapes, whole_axes(found.shapes[0]), requires=both.requires)
 
 
-@rule("dist", dtype=dtypes.tensor_real, autocast=dtypes.SINGLE_ON_CUDA)
+@rule("dist", dtype=dtypes.tensor_real, autocast=dtypes.SINGLE_ON_CUDA, takes=_FLOATS)
 def dist(input: SymbolicTensor, other: SymbolicTensor, p: float = 2) -> Result:
     """The norm of a difference."""
     return Result(((),), requires=broadcast(input, other).requires)
 
 
-@rule("cdist", dtype=dtypes.of_tensors, autocast=dtypes.SINGLE)
+@rule("cdist", autocast=dtypes.SINGLE, takes="float32 float64", alike="x1 x2")
 def cdist(
     x1: SymbolicTensor, x2: SymbolicTensor, p: float = 2.0, *a: object, **k: object
 ) -> Result:

@@ -74,6 +74,7 @@ for _n in (1, 2, 3):
         f"max_unpool{_n}d",
         other=work.nothing,
         autocast=dtypes.SINGLE_ON_CPU if _n > 1 else {},
+        takes={"input": "float", "indices": "int64"},
     )(partial(_max_unpool, _n))
 
 
@@ -93,6 +94,8 @@ def _taps(node: Node) -> Int:
     counts=tools.GRID,
     saves=maps.grid_sample,
     autocast=dtypes.SINGLE_ON_CPU,
+    takes="float",
+    alike="input grid",
 )
 def grid_sample(
     input: SymbolicTensor, grid: SymbolicTensor, *args: object, **kwargs: object
@@ -134,7 +137,13 @@ def affine_grid(
     return Result((dims,), whole_axes(dims), requires=tuple(requires))
 
 
-@rule("upsample_nearest", other=work.resize, counts=tools.RESIZE, saves=maps.interpolate)
+@rule(
+    "upsample_nearest",
+    other=work.resize,
+    counts=tools.RESIZE,
+    saves=maps.interpolate,
+    takes="uint8 float",
+)
 def upsample_nearest(
     input: SymbolicTensor,
     size: OneOrMore[Int] | None = None,
@@ -144,7 +153,13 @@ def upsample_nearest(
     return resized(input, size, scale_factor, "nearest")
 
 
-@rule("upsample_bilinear", other=work.resize, counts=tools.RESIZE, saves=maps.interpolate)
+@rule(
+    "upsample_bilinear",
+    other=work.resize,
+    counts=tools.RESIZE,
+    saves=maps.interpolate,
+    takes="uint8 float",
+)
 def upsample_bilinear(
     input: SymbolicTensor,
     size: OneOrMore[Int] | None = None,

@@ -56,6 +56,7 @@ from symcnn.ops.registry import (
     unpacked,
 )
 from symcnn.ops.storage import maps, views
+from symcnn.ops.takes import not_taken
 from symcnn.sets.condition import (
     AnyOf,
     Condition,
@@ -548,6 +549,8 @@ def padded(
         raise ShapeMismatch(f"pad={pads} is not made of whole numbers")
     if mode not in ("constant", "reflect", "replicate", "circular"):
         raise ShapeMismatch(f"pad: mode={mode!r}", cure="constant, reflect, replicate or circular")
+    if mode in ("reflect", "replicate") and input.dtype == "bool":
+        raise not_taken(f"{mode} padding of bool", "int float complex")
     if mode != "constant" and (count not in (1, 2, 3) or input.ndim - count not in (1, 2)):
         raise ShapeMismatch(f"{mode} padding of {count} axes does not take a {input.ndim}-d input")
     windows: list[AxisMap] = [IDENTITY] * (input.ndim - count)
@@ -613,6 +616,8 @@ def resized(
     want |= {"bilinear": (2,), "bicubic": (2,), "trilinear": (3,), "lanczos": (2,)}
     if mode not in want or n not in want[mode]:
         raise ShapeMismatch(f"interpolate: mode={mode!r} does not take a {input.ndim}-d input")
+    if mode in ("linear", "trilinear", "area") and input.dtype == "uint8":
+        raise not_taken(f"interpolate of uint8, mode={mode!r}", "float")
     if mode in ("nearest", "nearest-exact", "area") and align_corners is not None:
         raise ShapeMismatch(f"interpolate: mode={mode!r} has no align_corners", cure="leave it out")
     if mode == "lanczos" and (align_corners or not antialias):
@@ -669,4 +674,5 @@ interpolate = rule(
     saves=maps.interpolate,
     sizes=True,
     idle=_to_its_size,
+    takes="uint8 float",
 )(resized)

@@ -108,16 +108,25 @@ def _transform(op: str) -> Any:
     return plane if op.endswith("2") else all_axes if op.endswith("n") else one
 
 
-for _name in (
-    "fft_fft fft_fft2 fft_fftn fft_ifft fft_ifft2 fft_ifftn fft_rfft fft_rfft2 fft_rfftn fft_ihfft"
-).split():
-    rule(_name, dtype=dtypes.to_complex, autocast=dtypes.SINGLE_ON_CPU)(_transform(_name))
+#: What has a spectrum: no bfloat16.
+_REAL = "bool int float16 float32 float64"
+
+for _name in "fft_fft fft_fft2 fft_fftn fft_ifft fft_ifft2 fft_ifftn".split():
+    rule(_name, dtype=dtypes.to_complex, autocast=dtypes.SINGLE_ON_CPU, takes=f"{_REAL} complex")(
+        _transform(_name)
+    )
+for _name in "fft_rfft fft_rfft2 fft_rfftn fft_ihfft".split():
+    rule(_name, dtype=dtypes.to_complex, autocast=dtypes.SINGLE_ON_CPU, takes=_REAL)(
+        _transform(_name)
+    )
 for _name in "fft_irfft fft_irfft2 fft_irfftn fft_hfft".split():
-    rule(_name, dtype=dtypes.to_real, autocast=dtypes.SINGLE_ON_CPU)(_transform(_name))
+    rule(_name, dtype=dtypes.to_real, autocast=dtypes.SINGLE_ON_CPU, takes=f"{_REAL} complex")(
+        _transform(_name)
+    )
 for _name in "fft_hfft2 fft_hfftn".split():
-    rule(_name, dtype=dtypes.to_real)(_transform(_name))
+    rule(_name, dtype=dtypes.to_real, takes=f"{_REAL} complex")(_transform(_name))
 for _name in "fft_ihfft2 fft_ihfftn".split():
-    rule(_name, dtype=dtypes.to_complex)(_transform(_name))
+    rule(_name, dtype=dtypes.to_complex, takes=_REAL)(_transform(_name))
 
 
 def _shift(input: SymbolicTensor, dim: OneOrMore[int] | None = None) -> Result:
@@ -130,7 +139,13 @@ for _name in ("fft_fftshift", "fft_ifftshift"):
     rule(_name)(_shift)
 
 
-@rule("stft", scrambles=True, dtype=dtypes.parts_or_not, autocast=dtypes.SINGLE)
+@rule(
+    "stft",
+    scrambles=True,
+    dtype=dtypes.parts_or_not,
+    autocast=dtypes.SINGLE,
+    takes="float16 float32 float64 complex",
+)
 def stft(
     input: SymbolicTensor,
     n_fft: Int,
@@ -178,7 +193,7 @@ def stft(
     return Result((dims,), (*axes, *tail), requires=tuple(requires), steps=steps)
 
 
-@rule("istft", scrambles=True, dtype=dtypes.to_real)
+@rule("istft", scrambles=True, dtype=dtypes.to_real, takes="complex")
 def istft(
     input: SymbolicTensor,
     n_fft: Int,
@@ -272,22 +287,25 @@ def _steps(dims: tuple[Int, ...], axis: int) -> tuple[Int, ...]:
     return (*dims[:at], dims[at] - 1, *dims[at + 1 :])
 
 
+_NUMBERS = "int float complex"
 for _name in ("trapezoid", "trapz"):
-    rule(_name, dtype=dtypes.tensor_floats)(_trapezoid(_name, False))
-rule("cumulative_trapezoid", dtype=dtypes.tensor_floats)(_trapezoid("cumulative_trapezoid", True))
+    rule(_name, dtype=dtypes.tensor_floats, takes={"x y": _NUMBERS})(_trapezoid(_name, False))
+rule("cumulative_trapezoid", dtype=dtypes.tensor_floats, takes={"x y": _NUMBERS})(
+    _trapezoid("cumulative_trapezoid", True)
+)
 
 
 # Places ---------------------------------------------------------------------------------------
 
 
-@rule("bucketize", dtype=dtypes.search)
+@rule("bucketize", dtype=dtypes.search, takes="int float")
 def bucketize(input: Operand, boundaries: SymbolicTensor, **kwargs: object) -> Result:
     """For every number, the bucket it falls into."""
     require_rank(boundaries, (1,), "the boundaries of bucketize")
     return elementwise(input) if isinstance(input, SymbolicTensor) else Result(((),))
 
 
-@rule("searchsorted", dtype=dtypes.search)
+@rule("searchsorted", dtype=dtypes.search, takes={"sorted_sequence input": "bool int float"})
 def searchsorted(
     sorted_sequence: SymbolicTensor,
     input: Operand,
@@ -315,20 +333,20 @@ def _alike(have: Sequence[Int], want: Sequence[Int], why: str) -> list[Requireme
     return [need for a, b in zip(have, want, strict=True) for need in require_equal(a, b, why)]
 
 
-@rule("isin", dtype=dtypes.always("bool"))
+@rule("isin", dtype=dtypes.always("bool"), takes="int float")
 def isin(elements: Operand, test_elements: Operand, **kwargs: object) -> Result:
     """For every element, whether it is among others."""
     return elementwise(elements) if isinstance(elements, SymbolicTensor) else Result(((),))
 
 
-@rule("histc")
+@rule("histc", takes="int float")
 def histc(input: SymbolicTensor, bins: Int = 100, *args: object, **kwargs: object) -> Result:
     """How many elements fall into each bin."""
     at_least("bins", (bins,), 1)
     return Result(((bins,),), whole_axes((bins,)))
 
 
-@rule("view_as_real", saves=views.pairs, dtype=dtypes.part)
+@rule("view_as_real", saves=views.pairs, dtype=dtypes.part, takes="complex")
 def view_as_real(input: SymbolicTensor) -> Result:
     """Real and imaginary parts as a last axis."""
     return Result(((*input.dims, 2),), (*leading_axes(input.ndim), *whole_axes((2,))))
@@ -337,6 +355,7 @@ def view_as_real(input: SymbolicTensor) -> Result:
 @rule(
     "view_as_complex",
     saves=views.of_pairs,
+    takes="float16 float32 float64",
     dtype=dtypes.to_complex,
     autocast=dtypes.SINGLE_ON_CPU,
 )

@@ -8,6 +8,7 @@ where one operand is cast to another dtype, so are those of the promoted result.
 from __future__ import annotations
 
 import warnings
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from tests.fuzz.torch_samples import operations, reordered, samples
 if TYPE_CHECKING:
     from torch.testing._internal.opinfo.core import OpInfo
 
-__all__ = ["Verdict", "check_dtypes", "operations"]
+__all__ = ["Verdict", "check_dtypes", "check_refused", "operations"]
 
 #: The dtypes that are tried.
 TRIED = (
@@ -103,3 +104,77 @@ def _dtypes(value: Any) -> list[str]:
     if isinstance(value, dict):
         value = [*value.values()]
     return [d for v in value for d in _dtypes(v)] if isinstance(value, (tuple, list)) else []
+
+
+# Refusals -------------------------------------------------------------------------------------
+
+#: One dtype of each kind, and the integers that some kernels set apart.
+_KINDS = (torch.bool, torch.uint8, torch.int64, torch.float32, torch.complex64)
+
+
+def check_refused(op: OpInfo, name: str, count: int = 1) -> Verdict:
+    """Where torch refuses a dtype, or operands of two, so do we; and the other way round.
+
+    Torch refuses where no kernel that it declares, of any device, takes the dtype, and the
+    processor's raises.
+    """
+    verdict = Verdict()
+    declared = op.supported_dtypes("cpu") | op.supported_dtypes("cuda")
+    if torch.float32 not in op.supported_dtypes("cpu"):
+        return verdict
+    for sample in samples(op, torch.float32, count):
+        args = (sample.input, *sample.args)
+        floats = [i for i, a in enumerate(args) if _is_float(a)]
+        for dtype in _KINDS:
+            every = _cast(args, dtype), _cast(sample.kwargs, dtype)
+            _compare_refusal(verdict, op, name, *every, taken=dtype in declared)
+        for i in floats if len(floats) > 1 else ():
+            for dtype in (torch.float64, torch.int64):
+                one = tuple(_cast(a, dtype) if i == j else a for j, a in enumerate(args))
+                _compare_refusal(verdict, op, name, one, sample.kwargs)
+    return verdict
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.is_floating_point()
+
+
+def _cast(value: Any, dtype: torch.dtype) -> Any:
+    """Floats in nested arguments in another dtype."""
+    if _is_float(value):
+        return value.to(dtype)
+    if isinstance(value, (tuple, list)):
+        return type(value)([_cast(v, dtype) for v in value])
+    if isinstance(value, dict):
+        return {k: _cast(v, dtype) for k, v in value.items()}
+    return value
+
+
+def _compare_refusal(
+    verdict: Verdict, op: OpInfo, name: str, args: Any, kwargs: Any, taken: bool = False
+) -> None:
+    if any(t.numel() == 0 for t in args if isinstance(t, torch.Tensor)):
+        return  # no kernel runs
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            op.op(*deepcopy(args), **deepcopy(kwargs))
+            want = ""
+        except Exception as error:
+            want = str(error).partition("\n")[0] or type(error).__name__
+    try:
+        with Tape(dtype="float32").running():
+            OPS[name](*reordered(op.full_name, *_symbolic(args)), **_symbolic(kwargs))
+        have = ""
+    except (UnsupportedOperation, DataDependent):
+        return
+    except SymcnnError as error:
+        have = error.cause
+    except Exception:  # a way to call it that has no rule
+        return
+    verdict.compared += 1
+    if want and taken:  # by another device
+        return
+    if bool(have) != bool(want):
+        given = [_said(a) for a in (*args, *kwargs.items())]
+        verdict.differ.append(f"{op.full_name}({', '.join(given)}): {have!r}, torch {want!r}")

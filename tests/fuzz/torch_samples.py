@@ -63,6 +63,7 @@ _NAMES = {
 
 #: Where torch declares the operation with its arguments in another order.
 _ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {
+    "where": lambda input, condition, other: (condition, input, other),
     "nn.functional.embedding": lambda weight, indices: (indices, weight),
     "nn.functional.embedding_bag": lambda weight, indices, *rest: (indices, weight, *rest),
     "einsum": lambda tensors, equation: (equation, *tensors),

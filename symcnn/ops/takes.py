@@ -1,0 +1,165 @@
+"""Which dtypes an operation takes: torch is the judge, on every device that has a kernel.
+
+The law: an operation computes in one dtype, and takes some. That dtype is what its tensors (and
+numbers, if its result does) are promoted to where it promotes, else the dtype of its first tensor.
+What it does not promote must be alike. A tensor with a part of its own, a mask, an index, a target,
+has dtypes of its own; a network's input that nobody gave a dtype is of those.
+
+Dtypes are said in words: a kind (`bool int float complex`), or a dtype's own name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from symcnn.errors import ShapeMismatch
+from symcnn.ops import dtypes
+from symcnn.ops.dtypes import CASTABLE, kind_of
+from symcnn.trace.dtype import BYTES
+from symcnn.trace.graph import Node, SymbolicTensor, tensors_in
+
+if TYPE_CHECKING:
+    from symcnn.ops.operation import Operation
+
+__all__ = ["Takes", "meant", "not_taken", "require_alike", "require_dtypes"]
+
+_KINDS = ("bool", "int", "float", "complex")
+
+#: Laws of what is promoted, numbers included.
+_NUMBERS = {dtypes.promotes, dtypes.floats, dtypes.divides, dtypes.doubles}
+
+#: Laws of what is promoted, tensors only.
+_TENSORS = {dtypes.of_tensors, dtypes.tensor_floats, dtypes.tensor_real}
+
+
+@cache
+def meant(words: str) -> frozenset[str]:
+    """The dtypes that words name; all of them if there are none.
+
+    >>> sorted(meant("uint8 complex"))
+    ['', 'complex128', 'complex32', 'complex64', 'uint8']
+    """
+    said = set(words.split())
+    named = {d for d in BYTES if not said or d in said or _KINDS[kind_of(d)] in said}
+    return frozenset(named | {""})  # where nothing says which dtype it is, nothing is refused
+
+
+@dataclass(frozen=True, slots=True)
+class Takes:
+    """The dtypes that an operation takes.
+
+    computes: of what it computes in.
+    parts: of tensors with a part of their own, by parameter.
+    alike: the parameters whose tensors must have one dtype.
+    mixed: beside an input of 16 bits those may be float32.
+    everywhere: the dtypes that all tensors may have at once.
+    """
+
+    computes: str = ""
+    parts: tuple[tuple[str, str], ...] = ()
+    alike: str = ""
+    mixed: bool = False
+    everywhere: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, said: str | Mapping[str, str], alike: str, mixed: bool) -> Takes | None:
+        """As a record says it; None where it says nothing."""
+        parts = {"": said} if isinstance(said, str) else dict(said)
+        computes = parts.pop("", "")
+        if not (computes or parts or alike):
+            return None
+        named = tuple((name, words) for names, words in parts.items() for name in names.split())
+        everywhere = meant(computes).intersection(*map(meant, parts.values()))
+        return cls(computes, named, alike, mixed, everywhere)
+
+    def all_of(self, inputs: Iterable[SymbolicTensor]) -> bool:
+        """Whether it is plain that it takes them: tensors of one dtype, none with its own part."""
+        found = {t.dtype for t in inputs}
+        return len(found) < 2 and found <= self.everywhere
+
+
+def require_dtypes(operation: Operation, node: Node, default: str, cast: str) -> None:
+    """Raises ShapeMismatch for a dtype that an operation does not take.
+
+    Args:
+        operation: the record.
+        node: how it is called.
+        default: the dtype of a python float.
+        cast: the dtype in which it reads floats under autocast; "" without.
+    """
+    takes = operation.takes
+    assert takes is not None
+    for name, words in takes.parts:
+        for t in _named(node, name):
+            if t.dtype not in meant(words) and not _settled(t, words):
+                raise not_taken(f"{node.op} of {t.dtype}, its {name}", words)
+    computes = _computes(operation, node, default) if takes.computes else ""
+    if cast and computes in CASTABLE:
+        computes = cast
+    if computes not in meant(takes.computes):
+        leaf = any(t.node is None and type(t) is SymbolicTensor for t in node.inputs)
+        raise not_taken(f"{node.op} of {computes}", takes.computes, leaf=leaf)
+    found = {cast if cast and t.dtype in CASTABLE else t.dtype for t in _named(node, takes.alike)}
+    if takes.mixed and node.inputs[0].dtype in ("float16", "bfloat16"):
+        found.discard("float32")
+    require_alike(node.op, found)
+
+
+def require_alike(op: str, found: Iterable[str]) -> None:
+    """Raises ShapeMismatch for operands of several dtypes where nothing is promoted."""
+    several = sorted({*found} - {""})
+    if len(several) > 1:
+        raise ShapeMismatch(
+            f"{op}: {' and '.join(several)} are not combined with each other",
+            cure="cast one of them, as x.to(y.dtype) does, or run under torch.autocast",
+        )
+
+
+def _named(node: Node, names: str) -> list[SymbolicTensor]:
+    """The tensors of some parameters."""
+    given = node.arguments if names else {}
+    return tensors_in(*(given.get(name) for name in names.split()))
+
+
+def _computes(operation: Operation, node: Node, default: str) -> str:
+    """The dtype in which it computes."""
+    call = node.call
+    named = call.kwargs.get("dtype") if call is not None else None
+    if named is None and call is not None:
+        named = next((a for a in call.args if type(a).__name__ == "dtype"), None)
+    if named is not None:
+        return str(named).removeprefix("torch.")
+    if operation.dtype in _NUMBERS:
+        return dtypes.promotes(node, default)
+    if operation.pointwise or operation.dtype in _TENSORS:
+        return dtypes.of_tensors(node, default)
+    return node.inputs[0].dtype if node.inputs else default
+
+
+def _settled(index: SymbolicTensor, words: str) -> bool:
+    """Inputs of a network from which it comes are of what is read, if nothing else is there."""
+    stack, leaves = [index], []
+    while stack:
+        t = stack.pop()
+        if kind_of(t.dtype) == kind_of("float32"):
+            stack += t.node.inputs if t.node is not None else ()
+            if t.node is None and type(t) is SymbolicTensor:
+                leaves.append(t)
+    for t in leaves:
+        t.dtype = "int64" if "int64" in meant(words) else "bool"
+    return bool(leaves)
+
+
+def not_taken(given: str, words: str, *, leaf: bool = False) -> ShapeMismatch:
+    """The refusal of a dtype, with the cast that is taken; an input may be given its dtype."""
+    *others, last = words.split()
+    taken = f"{', '.join(others)} or {last}" if others else last
+    casts = {"float32": "float()", "int64": "long()", "bool": "bool()", "complex64": "cfloat()"}
+    to = next((cast for dtype, cast in casts.items() if dtype in meant(words)), "float()")
+    cure = f"cast it first, as x.{to} does"
+    if leaf:
+        cure += ', or say the dtype of the input: symcnn.tensor("N L", dtype="bool")'
+    return ShapeMismatch(f"{given}: torch takes {taken}", cure=cure)
