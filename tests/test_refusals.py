@@ -140,6 +140,119 @@ CURED = {
         lambda x: x.masked_fill(x > 0, torch.zeros(9)),
         lambda x: torch.where(x > 0, torch.zeros(9), x),
     ),
+    "symcnn.tensor(": (lambda x: x & x, lambda x: x.bool() & x.bool()),
+    "make a new tensor, or cast the one that is written to": (
+        lambda x: x.long().add_(x),
+        lambda x: x.long().float().add_(x),
+    ),
+    "at most half of it: 1": (
+        lambda x: F.max_pool2d(x, 3, padding=2),
+        lambda x: F.max_pool2d(x, 3, padding=1),
+    ),
+    "give one number, or 2": (
+        lambda x: F.interpolate(x, size=(3, 4, 5)),
+        lambda x: F.interpolate(x, size=(3, 4)),
+    ),
+    "it must be smaller than stride=2 or dilation=1": (
+        lambda x: F.conv_transpose2d(x, torch.ones(4, 2, 3, 3), stride=2, output_padding=2),
+        lambda x: F.conv_transpose2d(x, torch.ones(4, 2, 3, 3), stride=2, output_padding=1),
+    ),
+    '"same", "valid" or numbers': (
+        lambda x: F.conv2d(x, torch.ones(2, 4, 3, 3), padding="full"),
+        lambda x: F.conv2d(x, torch.ones(2, 4, 3, 3), padding="same"),
+    ),
+    "sum": (
+        lambda x: F.mse_loss(x, x, reduction="max"),
+        lambda x: F.mse_loss(x, x, reduction="sum"),
+    ),
+    '"none" or "tanh"': (
+        lambda x: F.gelu(x, approximate="erf"),
+        lambda x: F.gelu(x, approximate="tanh"),
+    ),
+    '"ij" or "xy"': (
+        lambda x: torch.meshgrid(x[0, 0, 0], x[0, 0, 1], indexing="yx")[0],
+        lambda x: torch.meshgrid(x[0, 0, 0], x[0, 0, 1], indexing="xy")[0],
+    ),
+    "torch takes positive steps only": (lambda x: x[..., ::-1], lambda x: x[..., ::2]),
+    "the order is at least 0": (
+        lambda x: torch.polygamma(-1, x),
+        lambda x: torch.polygamma(0, x),
+    ),
+    "p is 1 or 2": (
+        lambda x: F.multi_margin_loss(x[0, 0], x[0, 0].argmax(1), p=3),
+        lambda x: F.multi_margin_loss(x[0, 0], x[0, 0].argmax(1), p=2),
+    ),
+    "one, or one per channel": (
+        lambda x: F.prelu(x, torch.ones(2, 2)),
+        lambda x: F.prelu(x, torch.ones(4)),
+    ),
+    "neither is negative": (
+        lambda x: torch.isclose(x, x, rtol=-1.0),
+        lambda x: torch.isclose(x, x, rtol=1.0),
+    ),
+    "lambd is at least 0": (lambda x: F.softshrink(x, -1.0), lambda x: F.softshrink(x, 0.0)),
+    "lambd is positive": (
+        lambda x: x.clone().exponential_(-1.0),
+        lambda x: x.clone().exponential_(1.0),
+    ),
+    "a spread is not negative": (
+        lambda x: torch.normal(x, -1.0),
+        lambda x: torch.normal(x, 1.0),
+    ),
+    "give two axes": (
+        lambda x: torch.linalg.matrix_norm(x, dim=(1,)),
+        lambda x: torch.linalg.matrix_norm(x, dim=(1, 2)),
+    ),
+    "give one per class": (
+        lambda x: F.cross_entropy(x[0, 0], x[0, 0].argmax(1), weight=torch.ones(9, 1)),
+        lambda x: F.cross_entropy(x[0, 0], x[0, 0].argmax(1), weight=torch.ones(9)),
+    ),
+    "give a small positive number": (
+        lambda x: F.batch_norm(x, None, None, training=True, eps=0.0),
+        lambda x: F.batch_norm(x, None, None, training=True, eps=1e-5),
+    ),
+    "delta is positive": (
+        lambda x: F.huber_loss(x, x, delta=0.0),
+        lambda x: F.huber_loss(x, x, delta=1.0),
+    ),
+    "alpha must not be zero": (lambda x: F.celu(x, 0.0), lambda x: F.celu(x, 1.0)),
+    "a probability lies between 0 and 1": (
+        lambda x: F.dropout(x, 2.0),
+        lambda x: F.dropout(x, 0.5),
+    ),
+    "leave it out": (
+        lambda x: F.interpolate(x, scale_factor=2, align_corners=True),
+        lambda x: F.interpolate(x, scale_factor=2),
+    ),
+    "lstm takes (h, c)": (
+        lambda x: torch.lstm_cell(x[0, 0], (x[0, 0],), *[torch.ones(36, 9)] * 2),
+        lambda x: torch.lstm_cell(x[0, 0], (x[0, 0], x[0, 0]), *[torch.ones(36, 9)] * 2)[0],
+    ),
+    "use reshape, which copies where it must": (
+        lambda x: x.transpose(1, 3).view(1, -1),
+        lambda x: x.transpose(1, 3).reshape(1, -1),
+    ),
+}
+
+#: What torch takes and no shape says, what the refusal says to do, and the call that does it.
+IN_SHAPES = {
+    "masked_fill, where, or a product with the mask keep the shape": (
+        lambda x: x[x > 0].sum(),
+        lambda x: (x * (x > 0)).sum(),
+    ),
+    "where(condition, a, b) keeps the shape": (
+        lambda x: torch.where(x > 0)[0],
+        lambda x: torch.where(x > 0, x, 0.0),
+    ),
+    "where(mask, a, b) keeps the shape": (
+        lambda x: x.nonzero(),
+        lambda x: torch.where(x != 0, x, 0.0),
+    ),
+    "give it": (lambda x: F.one_hot(x.argmax(1)), lambda x: F.one_hot(x.argmax(1), 4)),
+    "make the branch depend on sizes": (
+        lambda x: x if x.sum() > 0 else x[:1],
+        lambda x: x if x.shape[2] > 0 else x[:1],
+    ),
 }
 
 
@@ -151,6 +264,18 @@ def test_what_a_refusal_says_to_do_is_taken(cure):
     assert cure in str(refusal(wrong))
     net = symcnn.from_torch(Forward(right), "1 4 H W")
     assert net.shape_at(H=9, W=9) == tuple(right(torch.rand(1, 4, 9, 9)).shape)
+
+
+@pytest.mark.parametrize("cure", IN_SHAPES)
+def test_what_a_refusal_of_values_says_to_do_is_taken(cure):
+    wrong, right = IN_SHAPES[cure]
+    with pytest.raises(SymcnnError) as caught:
+        symcnn.from_torch(Forward(wrong), "1 4 H W")
+    assert cure in str(caught.value)
+    assert re.search(r"at .*test_refusals\.py:\d+", str(caught.value))
+    net = symcnn.from_torch(Forward(right), "1 4 H W")
+    theirs = right(torch.rand(1, 4, 9, 9))
+    assert net.shape_at(H=9, W=9) == tuple(theirs.shape)
 
 
 ASKED = {

@@ -204,16 +204,18 @@ def _per_place(op: str, input: SymbolicTensor, target: SymbolicTensor, options: 
     at = min(input.ndim - 1, 1)
     dims = (*input.dims[:at], *input.dims[at + 1 :])
     requires = _same(op, SymbolicTensor(dims), target)
-    return _reduced(dims, options, requires + _classes(op, input.dims[at], options))
+    weights = _classes(op, input.dims[at], options, images=input.ndim > 2)
+    return _reduced(dims, options, requires + weights)
 
 
-def _classes(op: str, classes: Int, options: Options) -> list[Requirement]:
+def _classes(op: str, classes: Int, options: Options, *, images: bool = False) -> list[Requirement]:
+    """One weight per class; of images torch counts the weights only."""
     weight = options.get("weight")
     if weight is None:
         return []
-    if weight.ndim != 1:
+    if weight.ndim != 1 and not images:
         raise ShapeMismatch(f"{op}: the weight is {weight.ndim}-d", cure="give one per class")
-    return require_equal(weight.dims[0], classes, f"{op}: one weight per class")
+    return require_equal(prod(weight.dims), classes, f"{op}: one weight per class")
 
 
 def _nll_loss(input: SymbolicTensor, target: SymbolicTensor, **options: Unpack[Options]) -> Result:

@@ -118,6 +118,8 @@ def _cell(op: str, each: int) -> Any:
         require_rank(input, (1, 2), op)
         gates, units = w_hh.dims
         states: list[Any] = [*hx] if op == "lstm_cell" else [hx]
+        if op == "lstm_cell" and len(states) != 2:
+            raise ShapeMismatch(f"{op}: {len(states)} states", cure="lstm takes (h, c)")
         shape = (*input.dims[:-1], units)
         requires = require_equal(input.dims[-1], w_ih.dims[1], f"{op}: input_size")
         for rows in (each * units, *(t.dims[0] for t in tensors_in(w_ih, *biases))):
@@ -214,10 +216,14 @@ for _name, _gates, _state_work in (
         saves=maps.recurrent if _name == "lstm" else None,
         scrambles=True,
         autocast=dtypes.LOW,
+        takes="float",
+        alike="input hx params",
     )(_recurrent(_name, _gates))
     rule(
         f"{_name}_cell",
         other=_cell_work(_state_work),
         products=_cell_products,
         autocast=dtypes.LOW,
+        takes="float",
+        alike="input hx w_ih w_hh biases",
     )(_cell(f"{_name}_cell", _gates))
