@@ -102,15 +102,15 @@ def require_dtypes(operation: Operation, node: Node, default: str, cast: str) ->
     if computes not in meant(takes.computes):
         leaf = any(t.node is None and type(t) is SymbolicTensor for t in node.inputs)
         raise not_taken(f"{node.op} of {computes}", takes.computes, leaf=leaf)
-    found = {cast if cast and t.dtype in CASTABLE else t.dtype for t in _named(node, takes.alike)}
+    found = [cast if cast and t.dtype in CASTABLE else t.dtype for t in _named(node, takes.alike)]
     if takes.mixed and node.inputs[0].dtype in ("float16", "bfloat16"):
-        found.discard("float32")
+        found = [dtype for dtype in found if dtype != "float32"]
     require_alike(node.op, found)
 
 
 def require_alike(op: str, found: Iterable[str]) -> None:
     """Raises ShapeMismatch for operands of several dtypes where nothing is promoted."""
-    several = sorted({*found} - {""})
+    several = [*dict.fromkeys(filter(None, found))]
     if len(several) > 1:
         raise ShapeMismatch(
             f"{op}: {' and '.join(several)} are not combined with each other",
