@@ -7,7 +7,7 @@ from dataclasses import InitVar
 
 from symcnn.errors import ShapeMismatch
 from symcnn.nn.layer import Layer, Positive, Unused
-from symcnn.ops.pointwise import check_probability
+from symcnn.ops.random import check_probability
 from symcnn.ops.registry import require_rank
 from symcnn.trace.graph import Parameter, SymbolicTensor, apply
 

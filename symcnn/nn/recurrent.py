@@ -8,7 +8,7 @@ from symcnn.algebra.size import Int
 from symcnn.errors import ShapeMismatch
 from symcnn.nn.hyper import positive, whole
 from symcnn.nn.module import Module
-from symcnn.ops.pointwise import check_probability
+from symcnn.ops.random import check_probability
 from symcnn.ops.registry import at_least, require_rank
 from symcnn.trace.graph import Constant, Parameter, SymbolicTensor, apply, several
 

@@ -119,9 +119,11 @@ def _positional(names: str, operation: Callable[..., Result]) -> Callable[..., R
         named = dict(zip(order, args, strict=False))
         return operation(**named, **kwargs)
 
+    said = {**Options.__annotations__, **operation.__annotations__}
     either = partial(Parameter, kind=Parameter.POSITIONAL_OR_KEYWORD, default=None)
-    rest = Parameter("options", Parameter.VAR_KEYWORD)
-    vars(call)["__signature__"] = Signature([*map(either, order), rest])
+    named = [either(name, annotation=said[name]) for name in order]
+    rest = Parameter("options", Parameter.VAR_KEYWORD, annotation="object")
+    vars(call)["__signature__"] = Signature([*named, rest])
     return call
 
 

@@ -21,7 +21,7 @@ from symcnn.algebra.size import Int, prod
 from symcnn.errors import BadSpec, ShapeMismatch, SymcnnError, UnsupportedOperation
 from symcnn.ops.dtypes import CASTABLE, Law, can_cast
 from symcnn.ops.registry import Rule, as_sizes, require_equal
-from symcnn.ops.takes import Takes, require_dtypes
+from symcnn.ops.takes import Takes, promotes_by, require_dtypes
 from symcnn.ops.values import Value, whole
 from symcnn.trace.call import RECORDS, Call
 from symcnn.trace.graph import OPS, Node, Result, Scope, SymbolicTensor, tensors_in
@@ -182,7 +182,7 @@ class Operation:
                 result = _into(self.name, target, result)
             inputs += reads
             if self.takes is not None and not self.takes.all_of(inputs):
-                self._require_dtypes(Call(self, args, kwargs), inputs, result)
+                self._require_dtypes(self.takes, Call(self, args, kwargs), inputs, result)
             node = record(self.name, inputs, result, Call(self, args, kwargs, costed))
         except SymcnnError as error:
             if error.attempt is None:
@@ -196,12 +196,15 @@ class Operation:
                 _keep_dtype(node, target)
         return node
 
-    def _require_dtypes(self, call: Call, inputs: Sequence[SymbolicTensor], result: Result) -> None:
+    def _require_dtypes(
+        self, takes: Takes, call: Call, inputs: Sequence[SymbolicTensor], result: Result
+    ) -> None:
         """Raises ShapeMismatch for a dtype that it does not take."""
         tape = current_tape() or Tape()
         cast = self._cast(*tape.autocast) if tape.autocast else ""
         node = Node(self.name, inputs, result, Scope(""), call)
-        require_dtypes(self, node, tape.dtype, cast)
+        promotes = promotes_by(self.dtype, pointwise=self.pointwise)
+        require_dtypes(takes, node, promotes, tape.dtype, cast)
 
     def _set_dtypes(self, node: Node, tape: Tape) -> None:
         """The dtypes of what a node makes: given by an argument, else by its law."""

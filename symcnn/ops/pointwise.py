@@ -24,7 +24,6 @@ from symcnn.ops.registry import (
     leading_axes,
     normal_dim,
     normal_dims,
-    require_rank,
     same_axes,
 )
 from symcnn.ops.storage import pointwise as points
@@ -94,7 +93,6 @@ rules("sigmoid sqrt tanh special_expit expit", saves=points.keeps_output, dtype=
 )
 rules("cpu", other=work.nothing, value=values.same)(_unary)
 rules("cuda pin_memory alias_copy", other=work.nothing)(_unary)
-rules("random", other=work.nothing, pointwise=False)(_unary)
 rules("hardshrink hardsigmoid hardswish mish", saves=points.keeps_input, takes="float")(_unary)
 rules("isfinite isinf isnan", saves=points.keeps_nothing, dtype=dtypes.always("bool"))(_unary)
 rules("logical_not", saves=points.keeps_nothing, dtype=dtypes.always("bool"))(_unary)
@@ -178,14 +176,6 @@ def rounded(input: SymbolicTensor, *, decimals: int | None = None) -> Result:
     return elementwise(input)
 
 
-@rule("bernoulli", other=work.nothing, gradient=False, pointwise=False)
-def bernoulli(input: SymbolicTensor, p: float | None = None, **kwargs: object) -> Result:
-    """Zeros and ones, by the chances in a tensor or by one for all."""
-    if p is None and input.dtype not in meant("float"):
-        raise not_taken(f"bernoulli of {input.dtype}, chances", "float")
-    return elementwise(input)
-
-
 def _recast(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
     """As it is; of another tensor the dtype or the device is taken, and no value."""
     like = tensors_in(*args, *kwargs.values())
@@ -206,9 +196,7 @@ _new("zeros_like", saves=points.clone, uniform=True, value=values.filled(0))(_un
 _new("ones_like", saves=points.clone, uniform=True, value=values.filled(1))(_unread)
 _new("full_like", saves=points.clone, uniform=True, value=values.created)(_unread)
 _new("empty_like", saves=points.clone, uniform=True)(_unread)
-_new("rand_like randn_like", saves=points.clone, takes="float complex")(_unread)
 _new("zero fill", uniform=True)(_unread)
-_new("randint_like", takes="int float")(_unread)
 
 
 def _softmax(
@@ -287,47 +275,6 @@ def type_as(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     return elementwise(input, others=((other, None),))
 
 
-def check_probability(p: float) -> None:
-    """Raises ShapeMismatch unless `p` is a probability."""
-    if not 0 <= p <= 1:
-        raise ShapeMismatch(f"dropout: p={p}", cure="a probability lies between 0 and 1")
-
-
-def _dropout(
-    input: SymbolicTensor, p: float = 0.5, training: bool = True, *args: object, **kwargs: object
-) -> Result:
-    check_probability(p)
-    if kwargs.get("train", training) and 0 < p < 1 and input.dtype not in meant("float complex"):
-        raise not_taken(f"dropout of {input.dtype}, which it scales", "float complex")
-    return elementwise(input)
-
-
-def _alpha_dropout(
-    input: SymbolicTensor, p: float = 0.5, training: bool = False, *args: object, **kwargs: object
-) -> Result:
-    return _dropout(input, p, bool(kwargs.get("train", training)))
-
-
-rules("dropout2d dropout3d", pointwise=False, saves=points.dropout)(_dropout)
-rules("feature_dropout", pointwise=False)(_dropout)
-rules("alpha_dropout feature_alpha_dropout", pointwise=False)(_alpha_dropout)
-rules(
-    "dropout",
-    pointwise=False,
-    saves=points.dropout,
-    shows="every",
-)(_dropout)
-
-
-@rule("dropout1d", pointwise=False)
-def dropout1d(
-    input: SymbolicTensor, p: float = 0.5, training: bool = True, *args: object, **kwargs: object
-) -> Result:
-    """Dropout of whole channels, of a batch or of one sequence."""
-    require_rank(input, (2, 3), "dropout1d")
-    return _dropout(input, p, training)
-
-
 @rule("celu", saves=points.leaky, takes="float")
 def celu(input: SymbolicTensor, alpha: float = 1.0, inplace: bool = False) -> Result:
     """CELU; torch refuses ``alpha=0``, by which it divides."""
@@ -354,25 +301,6 @@ def hardtanh(
     return elementwise(input)
 
 
-@rule("uniform", pointwise=False, other=work.nothing, takes="float complex")
-def uniform(input: SymbolicTensor, *interval: float, **kwargs: float) -> Result:
-    """Filled with numbers drawn from an interval."""
-    start, end = (*interval, 0.0, 1.0)[:2] if len(interval) != 1 else (interval[0], 1.0)
-    if kwargs.get("from", start) > kwargs.get("to", end):
-        raise ShapeMismatch(f"uniform: from {start} to {end} is no interval")
-    return elementwise(input)
-
-
-@rule("Tensor.normal_", pointwise=False, takes="float complex")
-def normal_(
-    input: SymbolicTensor, mean: float = 0.0, std: float = 1.0, *, generator: object = None
-) -> Result:
-    """Filled with numbers of a normal distribution."""
-    if std < 0:
-        raise ShapeMismatch(f"normal_: std={std}", cure="a spread is not negative")
-    return elementwise(input)
-
-
 @rule("Tensor.polygamma", dtype=dtypes.floats, takes=_REAL)
 def polygamma_of(input: SymbolicTensor, n: int) -> Result:
     """A derivative of digamma; the method takes its order last."""
@@ -388,14 +316,6 @@ def polygamma(n: int, input: SymbolicTensor) -> Result:
 def _polygamma(n: int, input: SymbolicTensor) -> Result:
     if n < 0:
         raise ShapeMismatch(f"polygamma: n={n}", cure="the order is at least 0")
-    return elementwise(input)
-
-
-@rule("exponential", pointwise=False, other=work.nothing, takes="float")
-def exponential(input: SymbolicTensor, lambd: float = 1.0, **kwargs: object) -> Result:
-    """Filled with numbers of an exponential distribution."""
-    if lambd <= 0:
-        raise ShapeMismatch(f"exponential: lambd={lambd}", cure="lambd is positive")
     return elementwise(input)
 
 
@@ -420,20 +340,6 @@ def isclose(
     if min(rtol, atol) < 0:
         raise ShapeMismatch(f"isclose: rtol={rtol}, atol={atol}", cure="neither is negative")
     return broadcast(input, other)
-
-
-@rule("rrelu", pointwise=False, takes="float")
-def rrelu(
-    input: SymbolicTensor,
-    lower: float = 1 / 8,
-    upper: float = 1 / 3,
-    *args: object,
-    **kwargs: object,
-) -> Result:
-    """Leaky ReLU with a random slope between the bounds."""
-    if lower > upper:
-        raise ShapeMismatch(f"rrelu: lower={lower} is above upper={upper}")
-    return elementwise(input)
 
 
 @rule("softshrink", saves=points.keeps_input, takes="float")

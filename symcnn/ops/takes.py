@@ -13,26 +13,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import Literal
 
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes
-from symcnn.ops.dtypes import CASTABLE, kind_of
+from symcnn.ops.dtypes import CASTABLE, Law, kind_of
 from symcnn.trace.dtype import BYTES
 from symcnn.trace.graph import Node, SymbolicTensor, tensors_in
 
-if TYPE_CHECKING:
-    from symcnn.ops.operation import Operation
-
-__all__ = ["Takes", "meant", "not_taken", "require_alike", "require_dtypes"]
+__all__ = ["Takes", "meant", "not_taken", "promotes_by", "require_alike", "require_dtypes"]
 
 _KINDS = ("bool", "int", "float", "complex")
 
-#: Laws of what is promoted, numbers included.
+#: Laws of what is promoted: numbers too, or tensors only.
 _NUMBERS = {dtypes.promotes, dtypes.floats, dtypes.divides, dtypes.doubles}
-
-#: Laws of what is promoted, tensors only.
 _TENSORS = {dtypes.of_tensors, dtypes.tensor_floats, dtypes.tensor_real}
+
+#: What an operation promotes before it computes.
+Promotes = Literal["", "tensors", "numbers"]
+
+
+def promotes_by(law: Law | None, *, pointwise: bool) -> Promotes:
+    """What an operation promotes whose result has the dtype that a law says."""
+    if law in _NUMBERS:
+        return "numbers"
+    return "tensors" if pointwise or law in _TENSORS else ""
 
 
 @cache
@@ -81,22 +86,21 @@ class Takes:
         return len(found) < 2 and found <= self.everywhere
 
 
-def require_dtypes(operation: Operation, node: Node, default: str, cast: str) -> None:
+def require_dtypes(takes: Takes, node: Node, promotes: Promotes, default: str, cast: str) -> None:
     """Raises ShapeMismatch for a dtype that an operation does not take.
 
     Args:
-        operation: the record.
+        takes: what it takes.
         node: how it is called.
+        promotes: what it promotes.
         default: the dtype of a python float.
         cast: the dtype in which it reads floats under autocast; "" without.
     """
-    takes = operation.takes
-    assert takes is not None
     for name, words in takes.parts:
         for t in _named(node, name):
             if t.dtype not in meant(words) and not _settled(t, words):
                 raise not_taken(f"{node.op} of {t.dtype}, its {name}", words)
-    computes = _computes(operation, node, default) if takes.computes else ""
+    computes = _computes(promotes, node, default) if takes.computes else ""
     if cast and computes in CASTABLE:
         computes = cast
     if computes not in meant(takes.computes):
@@ -124,7 +128,7 @@ def _named(node: Node, names: str) -> list[SymbolicTensor]:
     return tensors_in(*(given.get(name) for name in names.split()))
 
 
-def _computes(operation: Operation, node: Node, default: str) -> str:
+def _computes(promotes: Promotes, node: Node, default: str) -> str:
     """The dtype in which it computes."""
     call = node.call
     named = call.kwargs.get("dtype") if call is not None else None
@@ -132,9 +136,9 @@ def _computes(operation: Operation, node: Node, default: str) -> str:
         named = next((a for a in call.args if type(a).__name__ == "dtype"), None)
     if named is not None:
         return str(named).removeprefix("torch.")
-    if operation.dtype in _NUMBERS:
+    if promotes == "numbers":
         return dtypes.promotes(node, default)
-    if operation.pointwise or operation.dtype in _TENSORS:
+    if promotes == "tensors":
         return dtypes.of_tensors(node, default)
     return node.inputs[0].dtype if node.inputs else default
 

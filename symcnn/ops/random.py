@@ -1,0 +1,125 @@
+"""Operations that draw: dropout, and tensors filled with random numbers.
+
+What is drawn depends on no place of the input, so none of them works point by point.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from symcnn.errors import ShapeMismatch
+from symcnn.ops import work
+from symcnn.ops.operation import rule as any_rule
+from symcnn.ops.operation import rules as any_rules
+from symcnn.ops.registry import elementwise, require_rank
+from symcnn.ops.storage import pointwise as points
+from symcnn.ops.takes import meant, not_taken
+from symcnn.trace.graph import Result, SymbolicTensor
+
+__all__ = ["check_probability"]
+
+rule = partial(any_rule, other=work.made, slides=False, empty=True)
+rules = partial(any_rules, other=work.made, slides=False, empty=True)
+
+
+def _drawn(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
+    return elementwise(input)
+
+
+def _like(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
+    """A tensor of that shape, whatever the values."""
+    return Result((input.dims,), None)
+
+
+rules("random", other=work.nothing)(_drawn)
+rules("rand_like randn_like", other=work.nothing, saves=points.clone, takes="float complex")(_like)
+rules("randint_like", other=work.nothing, takes="int float")(_like)
+
+
+@rule("bernoulli", other=work.nothing, gradient=False)
+def bernoulli(input: SymbolicTensor, p: float | None = None, **kwargs: object) -> Result:
+    """Zeros and ones, by the chances in a tensor or by one for all."""
+    if p is None and input.dtype not in meant("float"):
+        raise not_taken(f"bernoulli of {input.dtype}, chances", "float")
+    return elementwise(input)
+
+
+def check_probability(p: float) -> None:
+    """Raises ShapeMismatch unless `p` is a probability."""
+    if not 0 <= p <= 1:
+        raise ShapeMismatch(f"dropout: p={p}", cure="a probability lies between 0 and 1")
+
+
+def _dropout(
+    input: SymbolicTensor, p: float = 0.5, training: bool = True, *args: object, **kwargs: object
+) -> Result:
+    check_probability(p)
+    if kwargs.get("train", training) and 0 < p < 1 and input.dtype not in meant("float complex"):
+        raise not_taken(f"dropout of {input.dtype}, which it scales", "float complex")
+    return elementwise(input)
+
+
+def _alpha_dropout(
+    input: SymbolicTensor, p: float = 0.5, training: bool = False, *args: object, **kwargs: object
+) -> Result:
+    return _dropout(input, p, bool(kwargs.get("train", training)))
+
+
+rules("dropout2d dropout3d", saves=points.dropout)(_dropout)
+rules("feature_dropout")(_dropout)
+rules("alpha_dropout feature_alpha_dropout")(_alpha_dropout)
+rules(
+    "dropout",
+    saves=points.dropout,
+    shows="every",
+)(_dropout)
+
+
+@rule("dropout1d")
+def dropout1d(
+    input: SymbolicTensor, p: float = 0.5, training: bool = True, *args: object, **kwargs: object
+) -> Result:
+    """Dropout of whole channels, of a batch or of one sequence."""
+    require_rank(input, (2, 3), "dropout1d")
+    return _dropout(input, p, training)
+
+
+@rule("uniform", other=work.nothing, takes="float complex")
+def uniform(input: SymbolicTensor, *interval: float, **kwargs: float) -> Result:
+    """Filled with numbers drawn from an interval."""
+    start, end = (*interval, 0.0, 1.0)[:2] if len(interval) != 1 else (interval[0], 1.0)
+    if kwargs.get("from", start) > kwargs.get("to", end):
+        raise ShapeMismatch(f"uniform: from {start} to {end} is no interval")
+    return elementwise(input)
+
+
+@rule("Tensor.normal_", takes="float complex")
+def normal_(
+    input: SymbolicTensor, mean: float = 0.0, std: float = 1.0, *, generator: object = None
+) -> Result:
+    """Filled with numbers of a normal distribution."""
+    if std < 0:
+        raise ShapeMismatch(f"normal_: std={std}", cure="a spread is not negative")
+    return elementwise(input)
+
+
+@rule("exponential", other=work.nothing, takes="float")
+def exponential(input: SymbolicTensor, lambd: float = 1.0, **kwargs: object) -> Result:
+    """Filled with numbers of an exponential distribution."""
+    if lambd <= 0:
+        raise ShapeMismatch(f"exponential: lambd={lambd}", cure="lambd is positive")
+    return elementwise(input)
+
+
+@rule("rrelu", takes="float")
+def rrelu(
+    input: SymbolicTensor,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    *args: object,
+    **kwargs: object,
+) -> Result:
+    """Leaky ReLU with a random slope between the bounds."""
+    if lower > upper:
+        raise ShapeMismatch(f"rrelu: lower={lower} is above upper={upper}")
+    return elementwise(input)
