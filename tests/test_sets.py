@@ -166,6 +166,7 @@ def test_nearest_where_isls_minimum_of_a_set_with_an_empty_part_is_wrong():
 
 def test_counting_a_large_box_does_not_list_it():
     assert two(Condition(-h, ">=", -(10**6)), Condition(-w, ">=", -(10**6))).count() == 10**12
+    assert two(Condition(-h, ">=", -3), Condition(-w, ">=", -(10**26))).count() == 3 * 10**26
 
 
 def test_a_set_without_end_has_no_largest_and_no_count():

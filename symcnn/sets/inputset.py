@@ -408,12 +408,12 @@ class InputSet:
         if not self.names:
             return int(bool(self))
         if len(self.shown) == 1:
-            return sum((r.last - r.first) // r.step + 1 for r in self.runs() if r.last is not None)
+            return sum(run.count or 0 for run in self.runs())
         total = 0
         for box in self.boxes():
             if box is None:
                 break
-            total += prod(len(list_) for list_ in ([x for r in runs for x in r] for runs in box))
+            total += prod(sum(run.count or 0 for run in runs) for runs in box)
         else:
             return total
         return sum(1 for _ in self)

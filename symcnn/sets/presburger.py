@@ -425,7 +425,7 @@ def _line(name: str, requirements: Sequence[Requirement], low: int = 1) -> Any:
         except Undecidable:  # of too long a period
             continue
         endless = [run for run in found if run.last is None]
-        few = sum(len(range(r.first, r.last + 1, r.step)) for r in found if r.last is not None)
+        few = sum(run.count or 0 for run in found)
         steps = {run.step for run in endless}
         if steps <= {1} or len(endless) > _CLASSES or few > MANY:
             continue

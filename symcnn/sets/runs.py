@@ -50,6 +50,11 @@ class Run:
             yield x
             x += self.step
 
+    @property
+    def count(self) -> int | None:
+        """How many sizes; None if there is no end to them."""
+        return None if self.last is None else (self.last - self.first) // self.step + 1
+
     def conditions(self, x: Size) -> list[Condition]:
         """The same as conditions on `x`."""
         found = []
@@ -136,7 +141,7 @@ def _finite(isl_set: islpy.Set) -> list[Run]:
     if isl_set.is_empty():
         return []
     raw = [run for part in parts(isl_set) for run in _raw(part)]
-    if sum(((r.last or 0) - r.first) // r.step + 1 for r in raw) > _FEW:
+    if sum(run.count or 0 for run in raw) > _FEW:
         return _joined(raw)
     numbers = sorted({x for run in raw for x in run})
     low, high = numbers[0], numbers[-1]
