@@ -141,3 +141,16 @@ def test_a_form_gives_torchs_shape(form):
 def test_a_size_in_a_tensor_that_nobody_knows_is_refused_by_name():
     with pytest.raises(symcnn.errors.DataDependent, match="values of a tensor"):
         symcnn.from_torch(Forward(lambda x: torch.nn.functional.pad(x, (x.sum(), 0))), "N 3 H W")
+
+
+def test_a_parameter_to_the_power_of_a_single_one():
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.base = torch.nn.Parameter(torch.ones(3, 1, 1))
+            self.exponent = torch.nn.Parameter(torch.ones(()))
+
+        def forward(self, x):
+            return x * self.base**self.exponent
+
+    assert str(symcnn.from_torch(Model(), "N 3 H W").output_shape) == "(N, 3, H, W)"

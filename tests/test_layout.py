@@ -68,6 +68,9 @@ MADE = {
     "a comparison of a permuted": lambda m, x: x.permute(0, 2, 3, 1) > 0,
     "written into": lambda m, x: x.permute(0, 2, 3, 1).mul_(2),
     "matmul": lambda m, x: x @ x.mT,
+    "recurrent": lambda m, x: m.lstm(x[:, :, 0].mT)[0],
+    "recurrent, batch first": lambda m, x: m.gru(x[:, :, 0].mT)[0],
+    "the last states": lambda m, x: m.gru(x[:, :, 0].mT)[1],
     "made anew": lambda m, x: x.new_zeros(x.shape[0], 3),
 }
 
@@ -95,7 +98,8 @@ class Asks(nn.Module):
         self.make, self.ask, self.tell = make, ask, tell
         self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(3)
         self.last = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
-        self.linear = nn.Linear(3, 5)
+        self.linear, self.lstm = nn.Linear(3, 5), nn.LSTM(3, 4)
+        self.gru = nn.GRU(3, 4, 2, batch_first=True, bidirectional=True)
 
     def forward(self, x):
         self.tell(self.ask(self.make(self, x)))
@@ -153,15 +157,13 @@ def test_a_question_that_sizes_decide_is_a_branch():
 
 def test_what_an_operation_leaves_open_is_refused_with_its_line():
     class Model(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.lstm = nn.LSTM(3, 4, batch_first=True)
-
         def forward(self, x):
-            y, _ = self.lstm(x)
+            y = torch.fft.rfft(x)
             return y if y.is_contiguous() else y * 2
 
-    with pytest.raises(symcnn.DataDependent, match=r"test_layout\.py:\d+, which lstm leaves open"):
+    with pytest.raises(
+        symcnn.DataDependent, match=r"test_layout\.py:\d+, which fft_rfft leaves open"
+    ):
         symcnn.from_torch(Model(), "N L 3")
 
 
@@ -204,6 +206,10 @@ VIEWED = {
     ),
     "of tokens": (lambda m, x, n, c, h, w: x.flatten(2).mT.view(n, h, w, c), ""),
     "of a copy": (lambda m, x, n, c, h, w: x.permute(0, 2, 3, 1).contiguous().view(n, -1), ""),
+    "of what is open, in order": (
+        lambda m, x, n, c, h, w: torch.einsum("nchw->nhwc", x).contiguous().view(n, -1),
+        "",
+    ),
     "of rows exchanged with columns": (
         lambda m, x, n, c, h, w: x.mT.view(n, c, -1),
         "(H >= 1 and W == 1) or (H == 1 and W >= 2)",

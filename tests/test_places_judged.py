@@ -138,6 +138,27 @@ def test_equal_paths_agree_whatever_their_order_and_what_works_place_by_place():
     assert symcnn.agree(one, other)
 
 
+def test_equal_paths_agree_where_the_field_has_no_short_formula():
+    class Levels(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.down = nn.ModuleList(nn.Conv1d(1, 1, 3, 2, 1) for _ in range(3))
+
+        def forward(self, x):
+            a = self.down[0](x)
+            b = self.down[1](a)
+            b = b + nn.functional.interpolate(self.down[2](b), size=b.shape[2:])
+            a = a + nn.functional.interpolate(b, size=a.shape[2:])
+            return torch.cat([a, b], 2)
+
+    one, other = (symcnn.from_torch(Levels(), "N 1 L") for _ in range(2))
+    with pytest.raises(symcnn.Undecidable):
+        _ = one.receptive_field().padding
+    found = symcnn.agree(one, other)
+    assert found
+    assert found.shift == (0,)
+
+
 # What makes no sense names the nearest thing that does
 
 

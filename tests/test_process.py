@@ -655,3 +655,17 @@ def test_a_module_whose_class_makes_its_objects_has_paths_and_is_left_alone():
     module = Hub()
     assert [node.name for node in symcnn.from_torch(module, "N 3 H W").nodes] == ["conv"]
     assert not hasattr(module, "seen")
+
+
+def test_a_class_that_holds_an_object_of_a_compiled_class():
+    class Compiled:
+        """Its ``__dict__`` is made when something is set, as mypyc makes it."""
+
+        @property
+        def __dict__(self):
+            raise AttributeError("__dict__")
+
+    class Net(nn.Conv2d):
+        dispatch = Compiled()
+
+    assert symcnn.from_torch(Net(3, 8, 3), "N 3 H W").output_shape == (N, 8, H - 2, W - 2)

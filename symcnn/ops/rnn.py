@@ -213,7 +213,7 @@ for _name, _gates, _state_work in (
         _name,
         other=_work(_state_work, _gates),
         products=_products,
-        saves=maps.recurrent if _name == "lstm" else None,
+        saves=maps.recurrent,
         scrambles=True,
         autocast=dtypes.LOW,
         takes="float",

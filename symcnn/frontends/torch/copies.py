@@ -184,7 +184,9 @@ class _Shared:
             elif isinstance(value, _CONTAINERS):
                 self.kept.keep(value)
             elif _helps(kind):
-                self.kept.keep(vars(value))
+                attributes = getattr(value, "__dict__", None)
+                if attributes is not None:  # compiled classes make theirs when something is set
+                    self.kept.keep(attributes)
 
     def back(self) -> None:
         """All as it was; what was defined or imported meanwhile stays."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from functools import lru_cache
-from inspect import Parameter, signature
+from inspect import Parameter, signature, unwrap
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -51,9 +51,10 @@ class Places(NamedTuple):
 
 
 @lru_cache(maxsize=2048)
-def orders(function: object) -> tuple[Places, ...]:
+def orders(function: Callable[..., object]) -> tuple[Places, ...]:
     """All ways in which torch's parser reads the arguments of a function of torch."""
     found: list[Places] = []
+    function = unwrap(function)  # ``Tensor.__pow__`` is parsed in C
     if isinstance(function, FunctionType):
         names = [
             p.name
@@ -199,7 +200,7 @@ class Numbers(NamedTuple):
 
 @lru_cache(maxsize=2048)
 def numbers(
-    function: object,
+    function: Callable[..., object],
     operation: Callable[..., object],
     count: int = 0,
     said: frozenset[str] = frozenset(),
@@ -210,7 +211,7 @@ def numbers(
         another way to call the function.
     """
     own = signature(_rule(operation)).parameters
-    python = isinstance(function, FunctionType)
+    python = isinstance(unwrap(function), FunctionType)
     ways = tuple(w for w in orders(function) if w.by_name)
     fitting = tuple(w for w in ways if said <= w.by_name and (count <= len(w.names) or w.spread))
     found = {

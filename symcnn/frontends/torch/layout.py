@@ -17,12 +17,16 @@ from symcnn.frontends.torch.where import caller
 from symcnn.ops.autograd import Gradients
 from symcnn.ops.operation import operation_of, record_of
 from symcnn.ops.storage import Layout, Memory
-from symcnn.ops.storage.views import View
+from symcnn.ops.storage.maps import recurrent
+from symcnn.ops.storage.views import View, contiguous
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Node, SymbolicTensor
 from symcnn.trace.tape import Tape
 
 __all__ = ["NO_COPY", "Layouts", "Lying", "follows", "in_plain_order"]
+
+#: Laws of memory by which a result lies alike wherever the inputs lie.
+_APART = (contiguous, recurrent)
 
 Decide = Callable[[Condition], bool]
 
@@ -54,13 +58,15 @@ class Layouts:
         for node in fresh:
             self.memory.run((node,))
             cause = next((self.open[t] for t in node.inputs if t in self.open), None)
-            if len(self.memory.unknown) > self.failed:
-                self.failed = len(self.memory.unknown)
-                operation = operation_of(node)
-                told = operation is not None and operation.saves is not None
-                plain = not told and in_plain_order(node.op)
+            operation = operation_of(node)
+            law = None if operation is None else operation.saves
+            if law in _APART:
+                cause = None
+            if len(self.memory.unplaced) > self.failed:
+                self.failed = len(self.memory.unplaced)
+                plain = law is None and in_plain_order(node.op)
                 if not plain or not all(self.memory.of(t).contiguous for t in node.inputs):
-                    cause = self.memory.unknown[-1]
+                    cause = self.memory.unplaced[-1]
             if cause is not None:
                 self.open.update(dict.fromkeys(node.outputs, cause))
 

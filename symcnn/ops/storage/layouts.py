@@ -12,6 +12,7 @@ __all__ = [
     "BY_SIZES",
     "LAST",
     "Dims",
+    "KeptUnknownError",
     "Layout",
     "Piece",
     "Storage",
@@ -271,3 +272,7 @@ def view_strides(old: Layout, dims: Dims) -> tuple[tuple[Int, ...], Runs] | None
 
 class UnknownError(Exception):
     """A way to call an operation that its entry does not cover."""
+
+
+class KeptUnknownError(UnknownError):
+    """What is made lies where it was placed; what autograd keeps beside it is not known."""

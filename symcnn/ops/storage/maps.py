@@ -6,6 +6,7 @@ from symcnn.algebra.size import prod
 from symcnn.ops.registry import normal_dim
 from symcnn.ops.storage.layouts import (
     LAST,
+    KeptUnknownError,
     UnknownError,
 )
 from symcnn.ops.storage.memory import (
@@ -141,8 +142,12 @@ def grid_sample(m: Memory, node: Node) -> None:
 
 
 def recurrent(m: Memory, node: Node) -> None:
-    """Not known."""
-    raise UnknownError("with a workspace that oneDNN sizes by the machine")
+    """Steps are joined along time, which lies outermost, also where the batch is the first axis."""
+    for i, t in enumerate(node.outputs):
+        batch_first = i == 0 and t.ndim == 3 and node.arguments.get("batch_first")
+        m.place(m.fresh(t.dims, None, (1, 0, 2) if batch_first else None), i)
+    lstm = node.op == "lstm"
+    raise KeptUnknownError("with a workspace that oneDNN sizes by the machine" if lstm else "")
 
 
 def interpolate(m: Memory, node: Node) -> None:

@@ -14,6 +14,7 @@ from symcnn.ops.operation import operation_of, tensors_named
 from symcnn.ops.storage.layouts import (
     BY_SIZES,
     Dims,
+    KeptUnknownError,
     Layout,
     Storage,
     UnknownError,
@@ -62,7 +63,8 @@ class Memory:
         self.layouts: dict[SymbolicTensor, Layout] = {}
         self.made: dict[Node, list[Storage]] = {}
         self.saved: dict[Node, list[Storage]] = {}
-        self.unknown: list[tuple[Node, str]] = []
+        self.unknown: list[tuple[Node, str]] = []  # what autograd keeps of these
+        self.unplaced: list[tuple[Node, str]] = []  # and, of these of them, where the results lie
         self.run(nodes)
 
     def run(self, nodes: Iterable[Node]) -> None:
@@ -173,10 +175,14 @@ class Memory:
                     self._keep(node, operation.saves)
                 else:
                     operation.saves(self, node)
+            except KeptUnknownError as error:
+                self.unknown.append((node, str(error)))
             except UnknownError as error:
                 self.unknown.append((node, str(error)))
+                self.unplaced.append((node, str(error)))
         else:
             self.unknown.append((node, ""))
+            self.unplaced.append((node, ""))
         self.layouts.update(before)
         for i, t in enumerate(node.outputs):
             if t not in self.layouts:

@@ -177,12 +177,18 @@ class PerNode:
     def _inference(self) -> Memory:
         """The same where nothing requires a gradient: kernels may take shorter ways then."""
         self._unrolled("what stands in memory")
-        return Memory(self.net.nodes, Gradients(set(), set()), self.own, self._dtype)
+        memory = Memory(self.net.nodes, Gradients(set(), set()), self.own, self._dtype)
+        return self._placed(memory)
 
-    def _known(self, *, inference: bool = False) -> Memory:
-        memory = self._inference if inference else self.memory
-        if memory.unknown and not self.partial:
-            raise refusal(*memory.unknown[0])
+    def _known(self) -> Memory:
+        if self.memory.unknown and not self.partial:
+            raise refusal(*self.memory.unknown[0])
+        return self.memory
+
+    def _placed(self, memory: Memory) -> Memory:
+        """What tensors take needs no word on what autograd keeps beside them."""
+        if memory.unplaced and not self.partial:
+            raise refusal(*memory.unplaced[0])
         return memory
 
     @cached_property
@@ -208,7 +214,7 @@ class PerNode:
             return self._as_laid(lambda laid: laid._activations)
         if any(n.result.blocks for n in self.net.nodes):
             return {n: _over_blocks(n, self._made_alone) for n in self.net.nodes}
-        made = self._known().made
+        made = self._placed(self.memory).made
         return {n: self._bytes_made(made[n]) for n in self.net.nodes}
 
     def _bytes_made(self, storages: Iterable[Storage]) -> Int:
@@ -219,9 +225,7 @@ class PerNode:
         """What one node makes, its inputs taken as they come: that of a repeated block."""
         alone = gradients((node,), node.inputs, node.outputs, input_grad=False)
         memory = Memory((node,), alone, self.own, self._dtype)
-        if memory.unknown and not self.partial:
-            raise refusal(*memory.unknown[0])
-        return self._bytes_made(memory.made[node])
+        return self._bytes_made(self._placed(memory).made[node])
 
     def _unrolled(self, what: str) -> None:
         """Raises Undecidable where a symbolic number of blocks stands in the way."""
@@ -248,7 +252,7 @@ class PerNode:
         constant that the forward makes from its first. Of what an operation makes on its way (a
         copy, the scores of attention) one at a time: how many it keeps at once is its own affair.
         """
-        memory, nodes = self._known(inference=True), self.net.nodes
+        memory, nodes = self._inference, self.net.nodes
         last: dict[Storage, int] = {}
         for i, node in enumerate(nodes):
             for t in (*node.inputs, *node.outputs):

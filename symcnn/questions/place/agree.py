@@ -221,7 +221,8 @@ def _reads(
             if not axes:
                 pairs = zip(ours._fields, theirs._fields, strict=True)
                 axes = tuple(x.name for x in ours._fields)
-                shift = tuple(public(_shown(x.plain[0] - y.plain[0])) for x, y in pairs)
+                gaps = [0 if same else x.plain[0] - y.plain[0] for x, y in pairs]
+                shift = tuple(public(_shown(gap)) for gap in gaps)
             if not same:
                 found = _read_alike(ours, theirs, found)
         if found and not all(equal):
