@@ -10,18 +10,33 @@
 
 from __future__ import annotations
 
-from symcnn.algebra.size import Atom, Floor, Int, Max, every_atom, floordiv, maximum
+from operator import is_not
+
+from symcnn.algebra.size import Atom, Floor, Int, Max, floordiv, maximum
 
 __all__ = ["replaced"]
 
 
 def replaced(expr: Int, atom: Atom, by: Int) -> Int:
     """`expr` with an atom replaced wherever it stands, inside floors and maxima too."""
+    made: dict[Atom, Int | None] = {atom: by}  # None: it does not stand there
 
-    def put(other: Atom) -> Int:
-        if isinstance(other, (Floor, Max)) and atom in {*every_atom(*other.args)}:
-            make = floordiv if isinstance(other, Floor) else maximum
-            return make(*(replaced(arg, atom, by) for arg in other.args))
-        return by if other == atom else other.size()
+    def put(other: Atom) -> Int | None:
+        if other not in made:
+            made[other] = None
+            if isinstance(other, (Floor, Max)):
+                args = [*map(walk, other.args)]
+                if any(map(is_not, args, other.args)):
+                    made[other] = (floordiv if isinstance(other, Floor) else maximum)(*args)
+        return made[other]
 
-    return expr if isinstance(expr, int) or atom not in {*every_atom(expr)} else expr.map(put)
+    def whole(other: Atom) -> Int:
+        new = put(other)
+        return other.size() if new is None else new
+
+    def walk(expr: Int) -> Int:
+        if isinstance(expr, int) or all(put(other) is None for other in expr.atoms()):
+            return expr
+        return expr.map(whole)
+
+    return walk(expr)
