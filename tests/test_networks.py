@@ -42,8 +42,10 @@ MODES = [(name, False) for name in NETWORKS] + [
     if name not in ("resnet101", "resnet152", "vgg16", "unet_valid")
 ]
 #: So many sizes of each are tried; in the long run, thousands.
-SIZES = max(30, settings().max_examples // 10)
-DEEP = ("inception_v3", "densenet121", "googlenet", "resnet101", "resnet152")
+SIZES = max(24, settings().max_examples // 10)
+DEEP = (
+    "inception_v3", "densenet121", "googlenet", "mobilenet_v2", "resnet50", "resnet101", "resnet152"
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
