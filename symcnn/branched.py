@@ -35,7 +35,7 @@ from symcnn.questions.place.pools import PlainPool
 from symcnn.questions.place.shards import Shards
 from symcnn.questions.place.stream import Stream
 from symcnn.questions.place.tiles import Tiling, filled
-from symcnn.questions.proof.prove import Proof
+from symcnn.questions.proof.prove import Proof, not_followed
 from symcnn.questions.summary import summary
 from symcnn.sets.condition import Requirement
 from symcnn.sets.grammar import Target
@@ -373,12 +373,15 @@ class Branched(Network):
         return Distributed(self, methodcaller("receptive_field", *args, **options))
 
     def prove(self, by: str = "isl", steps: int = 2_000_000) -> Proof:
-        """See `Network.prove`: the claims of every branch, each on the sizes of the branch."""
+        """See `Network.prove`: the claims of every branch, each on the sizes of the branch; open is
+        what was not followed.
+        """
         claims = [
             replace(claim, says=f"{claim.says}, where {branch.where.describe()}")
             for branch in self.branches
             for claim in branch.network.prove(by, steps).claims
         ]
+        claims += not_followed(self)
         return Proof(str(self.valid_inputs()), tuple(claims))
 
     def explain(self, what: str | None = None, **options: Any) -> Derivation:

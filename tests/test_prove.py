@@ -69,6 +69,23 @@ def test_what_is_written_into_a_view_is_proved():
     assert any(c.where.startswith("setitem") for c in proof.claims)
 
 
+@pytest.mark.parametrize("branches", [1, 2])
+def test_a_branch_that_was_not_followed_is_open(branches):
+    class Doubled(torch.nn.Module):
+        def forward(self, x):
+            for size in x.shape[2:]:
+                if size % 3 == 1:
+                    x = torch.cat([x, x], 1)
+            return x
+
+    assert symcnn.from_torch(Doubled(), "N 3 H W").prove().complete
+    proof = symcnn.from_torch(Doubled(), "N 3 H W", branches=branches).prove()
+    assert proof
+    assert not proof.complete
+    assert {c.what for c in proof.open} == {"branches"}
+    assert all("test_prove.py" in c.where for c in proof.open)
+
+
 # What it would notice ------------------------------------------------------------------------
 
 

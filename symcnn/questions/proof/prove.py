@@ -43,7 +43,7 @@ from symcnn.trace.graph import Node, Result
 from symcnn.trace.tape import Tape
 from symcnn.trace.trace import Trace
 
-__all__ = ["Claim", "Proof", "prove"]
+__all__ = ["Claim", "Proof", "not_followed", "prove"]
 
 _SAMPLES = 24  # sizes at which a claim is tested that cannot be proved
 _MOST = (4, 12, 96, 1000)  # the largest size drawn, in turn
@@ -75,6 +75,7 @@ _WHAT = {
     "not empty": "no size on the way is below 1",
     "domain": "the domain is what the layers require, one by one",
     "macs": "MACs are those of each layer at the sizes it meets, and their sum",
+    "branches": "every branch on sizes is followed",
 }
 
 
@@ -207,7 +208,15 @@ def prove(net: Trace, by: str = "isl", steps: int = STEPS) -> Proof:
     if by != "isl":
         asked: dict[Statement, tuple[str, Any]] = {}
         claims = [_asked(claim, by == "z3", asked, steps) for claim in claims]
-    return Proof(proving.told, tuple(claims))
+    return Proof(proving.told, (*claims, *not_followed(net)))
+
+
+def not_followed(net: Trace) -> list[Claim]:
+    """What is open of a network that does not describe all sizes: a claim per place in its code."""
+    return [
+        Claim("branches", str(u.where_in_code), f"{u.condition} is followed", "open", u.reason)
+        for u in net.unfollowed
+    ]
 
 
 def _asked(claim: Claim, alone: bool, asked: dict[Statement, tuple[str, Any]], steps: int) -> Claim:
