@@ -355,9 +355,9 @@ def page(known: Mapping[str, Mapping[str, Any]], corpora: Iterable[str], seconds
         "document of all of them must go through pdflatex. *In one line*: the answer is stated,",
         "there is nothing to derive.",
         "",
-        "Written by `python -m tests.tools.derivations --latex --state FILE --write "
-        f"docs/validation/derivations.md`; a network gets {seconds} s of the processor. Code of",
-        f"{commits}.",
+        "Written by",
+        "`python -m tests.tools.derivations --latex --state FILE --write PAGE`;",
+        f"a network gets {seconds} s of the processor. Code of {commits}.",
     ]
     for corpus in corpora:
         names = [name for name, _ in CORPORA[corpus]()]
