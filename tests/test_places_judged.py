@@ -142,21 +142,22 @@ def test_equal_paths_agree_where_the_field_has_no_short_formula():
     class Levels(nn.Module):
         def __init__(self):
             super().__init__()
-            self.down = nn.ModuleList(nn.Conv1d(1, 1, 3, 2, 1) for _ in range(3))
+            self.down = nn.ModuleList(nn.Conv2d(3, 3, 3, 2, 1) for _ in range(3))
 
         def forward(self, x):
             a = self.down[0](x)
             b = self.down[1](a)
             b = b + nn.functional.interpolate(self.down[2](b), size=b.shape[2:])
             a = a + nn.functional.interpolate(b, size=a.shape[2:])
-            return torch.cat([a, b], 2)
+            rows = [t.permute(0, 2, 3, 1).reshape(t.shape[0], -1, 3) for t in (a, b)]
+            return torch.cat(rows, 1)
 
-    one, other = (symcnn.from_torch(Levels(), "N 1 L") for _ in range(2))
+    one, other = (symcnn.from_torch(Levels(), "N 3 H W") for _ in range(2))
     with pytest.raises(symcnn.Undecidable):
         _ = one.receptive_field().padding
     found = symcnn.agree(one, other)
     assert found
-    assert found.shift == (0,)
+    assert found.shift == (0, 0)
 
 
 # What makes no sense names the nearest thing that does
