@@ -28,12 +28,11 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 import symcnn
 from symcnn.sets.formula import Formula
 from tests.benchmarks import growth, peers
-from tests.benchmarks.clock import Spread, fresh, interleaved, printed
+from tests.benchmarks.clock import CPU, Spread, fresh, interleaved, printed
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "benchmarks.md"
 PLOT = ROOT / "docs" / "growth.svg"
-CPU = time.process_time
 RECORDED = Path(__file__).parent / "recorded.json"
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import math
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import symcnn
 from symcnn import nn
 from symcnn.trace.graph import Constant, Parameter
+from tests.benchmarks.clock import CPU
 
 __all__ = ["FAMILIES", "QUESTIONS", "Growth", "exponent", "grow", "plot"]
 
@@ -111,14 +111,14 @@ def grow(
             times: dict[str, list[float]] = {}
             for _ in range(3 if size <= 10_000 else 1):
                 gc.collect()
-                start = time.process_time()
+                start = CPU()
                 net = build(size)
-                times.setdefault("trace", []).append(time.process_time() - start)
+                times.setdefault("trace", []).append(CPU() - start)
                 for question, ask in QUESTIONS.items():
                     gc.collect()  # what the trace left to the collector is not the question's
-                    start = time.process_time()
+                    start = CPU()
                     ask(net)
-                    times.setdefault(question, []).append(time.process_time() - start)
+                    times.setdefault(question, []).append(CPU() - start)
             growth.sizes.append(size)
             edges = sum(
                 not isinstance(t, (Parameter, Constant)) for n in net.nodes for t in n.inputs
