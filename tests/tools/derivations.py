@@ -318,7 +318,7 @@ def row(name: str, make: Callable[[], Any], latex: bool, seconds: int) -> dict[s
                     counts["uncompiled" if found else "compiled"] += 1
                     wrong += [f"pdflatex: {found}"] if found else []
     except Exception as error:
-        cause = str(error).splitlines()[0][:100] if str(error) else ""
+        cause = re.sub(r"/\S*/site-packages/", "", (str(error) or " ").splitlines()[0])[:120]
         wrong.append(f"{stage}: {type(error).__name__}: {cause}")
     spent = round(time.process_time() - start, 1)
     return {"name": name, "counts": dict(counts), "wrong": wrong, "s": spent, "commit": commit()}
