@@ -59,6 +59,10 @@ def test_both_provers_agree_on_every_claim(name):
     assert one.domain == both.domain
 
 
+def test_products_of_equal_factors_take_few_steps():
+    assert NETWORKS["strides"]().prove(by="z3", steps=100_000).complete
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_mutated_claim_fails_at_sizes_that_the_network_confirms(name):
     net = NETWORKS[name]()
