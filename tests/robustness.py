@@ -172,7 +172,6 @@ def report(
     whole, share = state.part(guard, repeats)
     wrong, steps, lost = state.part(threads, concurrent, workers)
     waits = "\n".join(f"| {name} | {s:.2f} s |" for name, s in state.part(interrupts))
-    waits = waits or "| not measured on this code: `tests/test_interrupts.py` alone | |"
     tried, places, off = state.part(hostile, texts)
     table = "\n".join(f"| {n:,} | {b / 2**20:.0f} MiB | {o:,} |" for n, b, o in rows)
     made = f"symcnn {version('symcnn')}, torch {torch.__version__}, python {sys.version.split()[0]}"

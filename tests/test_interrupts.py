@@ -13,7 +13,8 @@ from .conftest import ROOT
 
 #: What every process begins with, and what it does when Ctrl-C arrives.
 BEFORE = """
-import sys, threading, time
+import signal, sys, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 import torch
 from torch import nn
 import torch.nn.functional as F
