@@ -867,3 +867,15 @@ def test_a_floor_that_leaves_the_same_on_the_domain_is_a_quotient():
     assert str(network.output_shape) == "(4*N, 4, H/8, 4, W/8, 4)"
     assert network.shape_at(N=2, H=16, W=24) == (8, 4, 2, 4, 3, 4)
     assert (16, 20) not in network.valid_inputs()
+
+
+def test_a_view_of_blocks_multiplies_the_batch_by_what_a_whole_map_gives():
+    """Sixteen channels in groups of one are 16*N blocks: no size was valid."""
+
+    def blocks(m, x):
+        return x.view(-1, 4, x.shape[2] // 8, 4, x.shape[3] // 8, 4)
+
+    network = net(blocks, "N 16 H W")
+    assert str(network.output_shape) == "(16*N, 4, H/8, 4, W/8, 4)"
+    assert str(network.valid_inputs()) == "H % 8 == 0 and H >= 8 and W % 8 == 0 and W >= 8"
+    assert network.shape_at(N=2, H=16, W=24) == (32, 4, 2, 4, 3, 4)

@@ -287,8 +287,9 @@ def _reshaped(input: SymbolicTensor, *shape: OneOrMore[Int]) -> Result:
         return Result((after,), _kept_axes(before, after), requires=(shared_out,))
     if hole == 0 and len(before) > 1 and _is_batch(before[0]):
         each, row = prod(before[1:]), prod(target[1:])
-        keeps = KeepsBatch(each, "==", row, f"{text} must keep the batch", prod(before))
-        after = (before[0], *target[1:])
+        rows = whole_quotient(_even(each), _even(row)) or 1
+        keeps = KeepsBatch(each, "==", rows * row, f"{text} must keep the batch", prod(before))
+        after = (before[0] * rows, *target[1:])
         return Result((after,), _kept_axes(before, after), requires=(keeps,))
     size = floordiv(total, rest)
     after = (*target[:hole], size, *target[hole + 1 :])
@@ -342,6 +343,15 @@ def unfloored(expr: Int) -> Int:
             if left is not None:
                 quotient: Any = (unfloored(atom.num) - left) * Fraction(1, atom.den)
                 expr = replaced(expr, atom, quotient)
+    return expr
+
+
+def _even(expr: Int) -> Int:
+    """The expression at sizes of which no floor leaves anything: (H//8)*8 is H."""
+    for atom in [*expr.atoms()] if isinstance(expr, Size) else ():
+        if isinstance(atom, Floor) and isinstance(atom.den, int):
+            quotient: Any = _even(atom.num) * Fraction(1, atom.den)
+            expr = replaced(expr, atom, quotient)
     return expr
 
 
