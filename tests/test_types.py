@@ -362,7 +362,7 @@ def halved(sizes):
 THREE = torch.tensor(3)
 
 
-def cropped(x, turned):
+def cropped_by_a_table(x, turned):
     """The crop of the package unet: both sides, from a table of pads."""
     crop = (torch.tensor(x.shape[2:]) - 3).int()
     return F.pad(x, (-turned(torch.stack((crop // 2, crop // 2))).flatten()).tolist())
@@ -381,9 +381,9 @@ IN_TENSORS = {
     "some elements": lambda x: F.pad(x, (0, int(torch.tensor(x.shape)[2:].prod() % 4))),
     "joined": lambda x: F.pad(x, (0, int(torch.stack([torch.tensor(x.shape[2]), THREE]).sum()))),
     "with a constant": lambda x: to(x, *(torch.tensor(x.shape[2:]) + THREE.expand(2)).tolist()),
-    "transposed": lambda x: cropped(x, lambda pads: pads.t()),
-    "swapped": lambda x: cropped(x, lambda pads: pads.transpose(dim0=0, dim1=-1)),
-    "permuted": lambda x: cropped(x, lambda pads: pads.permute(1, 0)),
+    "transposed": lambda x: cropped_by_a_table(x, lambda pads: pads.t()),
+    "swapped": lambda x: cropped_by_a_table(x, lambda pads: pads.transpose(dim0=0, dim1=-1)),
+    "permuted": lambda x: cropped_by_a_table(x, lambda pads: pads.permute(1, 0)),
     "unbound": lambda x: to(x, *torch.tensor(x.shape[2:]).unbind(0)),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from fractions import Fraction
 from math import gcd
 from typing import TYPE_CHECKING
 
@@ -169,6 +170,13 @@ def _ratio(value: Int, many: int) -> str:
     return text if many == 1 else f"{text if text.isidentifier() else f'({text})'}/{many}"
 
 
+def _solvable(coeff: int | Fraction, rest: Int, relation: str) -> bool:
+    """Whether a condition is read more easily once solved: ``10*y >= 7*H`` is not."""
+    if relation != "==" or not isinstance(rest, Size):
+        return abs(coeff) == 1
+    return coeff != 0 and (abs(coeff) == 1 or all(abs(c) == 1 for m, c in rest.terms.items() if m))
+
+
 def solved(conditions: Sequence[Condition], unknown: Sequence[str]) -> Iterator[str]:
     """Conditions in words, those on one unknown solved for it: ``32*h - 31 <= H <= 32*h``."""
     bounds: dict[str, tuple[list[str], list[str], list[str]]] = {}
@@ -180,17 +188,15 @@ def solved(conditions: Sequence[Condition], unknown: Sequence[str]) -> Iterator[
             atom = Size.symbol(name)
             coeff = gap.terms.get(next(iter(atom.terms)), 0)
             rest = gap - atom * coeff
-            if coeff and name not in sz.symbols_of(rest):
+            if _solvable(coeff, rest, condition.relation) and name not in sz.symbols_of(rest):
                 low, high, same = bounds.setdefault(name, ([], [], []))
                 value, many = (-rest, int(coeff)) if coeff > 0 else (rest, -int(coeff))
                 if condition.relation == "==":
                     same.append(_ratio(value, many))
                     if many > 1:
                         others.append(Condition(sz.mod(value, many), "==", 0))
-                elif coeff > 0:
-                    low.append(str(sz.ceildiv(value, many)))
                 else:
-                    high.append(str(sz.floordiv(value, many)))
+                    (low if coeff > 0 else high).append(str(value))
                 break
         else:
             others.append(condition)
