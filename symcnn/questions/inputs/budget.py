@@ -95,7 +95,7 @@ def budget(
             except ValueError:
                 raise Undecidable(f"the {what} {cost} are not a polynomial in the sizes") from None
         terms[parts] = terms.get(parts, 0) + content
-    for part in {part for parts in terms for part in parts}:
+    for part in dict.fromkeys(part for parts in terms for part in parts):
         if not _grows(part, domain):
             raise Undecidable(
                 f"the {what} hold the factor {part}, which does not grow with the size",
