@@ -299,15 +299,18 @@ def symbols_of(*exprs: Int) -> frozenset[str]:
 
 
 def every_atom(*exprs: Int) -> Iterator[Atom]:
-    """Each atom in `exprs` once, also those inside floors, powers and sums."""
+    """Each atom in `exprs` once, also those inside floors, powers and sums; in the order of the
+    terms, which is the same in every process.
+    """
     seen: set[Atom] = set()
     stack = list(exprs)
     while stack:
         expr = stack.pop()
-        for atom in set(expr.atoms()) - seen if isinstance(expr, Size) else ():
-            seen.add(atom)
-            stack.extend(atom.args)
-            yield atom
+        for atom in expr.atoms() if isinstance(expr, Size) else ():
+            if atom not in seen:
+                seen.add(atom)
+                stack.extend(atom.args)
+                yield atom
 
 
 def lows(*exprs: Int) -> set[tuple[str, Bound]]:
