@@ -41,6 +41,13 @@ def test_a_tree_keeps_the_form_it_was_written_in():
     assert tree.at({"H": 10}) == 5
 
 
+def test_a_divisor_that_is_a_product_has_brackets():
+    stride = 2 * symcnn.symbols("s")
+    chain = nn.Sequential(*[nn.Conv2d(3, 3, 3, stride=stride)] * 4).trace("N 3 H W")
+    assert "h1 = floor((H - 3)/(2*s)) + 1" in str(chain.explain("size"))
+    assert "/ (16 \\, s^{4})" in chain.to_latex("formulas", floors="inline")
+
+
 def test_a_step_whose_lines_are_not_equal_is_not_made():
     line, other = Line(Tree.leaf((H + 1) // 2)), Line(Tree.leaf(H // 2))
     with pytest.raises(SymcnnError, match="is not"):

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from symcnn.algebra.factor import Product, raised, spelled
-from symcnn.algebra.size import Atom, Coeff, Floor, Int, Max, Monomial, Size
-from symcnn.notation.latex import Notation, formula, number, order_of_reading, times
+from symcnn.algebra.size import Atom, Coeff, Floor, Int, Max, Monomial, Size, sole_atom
+from symcnn.notation.latex import Notation, formula, is_sum, number, order_of_reading, times
 
 __all__ = [
     "added",
@@ -129,18 +129,15 @@ def _atom(atom: Atom, notation: Notation) -> list[str]:
     if isinstance(atom, Max):
         return listed(r"\max", [pieces(arg, notation) for arg in atom.args])
     if isinstance(atom, Floor):
-        num, kind = atom.num, "floor"
-        if notation.floors == "shortest":
-            above, kind = raised(atom.num, atom.den)
-            return floored(pieces(above, notation), _operand(atom.den, notation), notation, kind)
-        return floored(pieces(num, notation), _operand(atom.den, notation), notation)
+        shortest = notation.floors == "shortest"
+        above, kind = raised(atom.num, atom.den) if shortest else (atom.num, "floor")
+        return floored(pieces(above, notation), atom.den, notation, kind)
     return [formula(atom.size(), notation)]
 
 
 def _operand(expr: Int, notation: Notation) -> list[str]:
     """A factor: a sum in brackets."""
-    loose = isinstance(expr, Size) and len(expr.terms) > 1
-    return bracketed(pieces(expr, notation)) if loose else pieces(expr, notation)
+    return bracketed(pieces(expr, notation)) if is_sum(expr) else pieces(expr, notation)
 
 
 def _power(base: list[str], power: int) -> list[str]:
@@ -170,18 +167,18 @@ def listed(name: str, lists: Iterable[Sequence[str]]) -> list[str]:
     return bracketed([*inner, *last], rf"{name}\bigl(")
 
 
-def floored(
-    num: Sequence[str], den: Sequence[str], notation: Notation, kind: str = "floor"
-) -> list[str]:
-    r"""A floor or ceiling of a ratio, both in pieces, around a slash.
+def floored(num: Sequence[str], den: Int, notation: Notation, kind: str = "floor") -> list[str]:
+    r"""A floor or ceiling of a ratio around a slash, what is above it in pieces.
 
-    >>> floored(["a", "+ b"], ["2"], Notation())
+    >>> floored(["a", "+ b"], 2, Notation())
     ['\\bigl\\lfloor (a', '+ b) / 2\\bigr\\rfloor']
     """
     division = notation.floors == "division"
     slash = r"\mathbin{//}" if division else "/"
-    above = bracketed(num, "(", ")")
-    ratio = [*above[:-1], f"{above[-1]} {slash} {den[0]}", *den[1:]]
+    above, below = bracketed(num, "(", ")"), pieces(den, notation)
+    if isinstance(den, Size) and sole_atom(den) is None:
+        below = bracketed(below, "(", ")")
+    ratio = [*above[:-1], f"{above[-1]} {slash} {below[0]}", *below[1:]]
     return bracketed(ratio) if division else bracketed(ratio, rf"\bigl\l{kind} ", rf"\bigr\r{kind}")
 
 

@@ -6,6 +6,7 @@ shorter, floors moved by whole numbers, ``\lceil H/32 \rceil``. Nothing here com
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
@@ -22,6 +23,7 @@ __all__ = [
     "document",
     "escape",
     "formula",
+    "is_sum",
     "number",
     "order_of_reading",
     "prose",
@@ -156,11 +158,15 @@ def times(values: Iterable[Int], notation: Notation | None = None) -> str:
 
 def _factor(value: Int, notation: Notation | None = None) -> str:
     shown = formula(value, notation)
+    return rf"\left({shown}\right)" if is_sum(value) else shown
+
+
+def is_sum(value: Int) -> bool:
+    """Whether a formula is written as a sum, which takes brackets as a factor."""
     if isinstance(value, int):
-        return shown
+        return False
     written = spelled(value)
-    loose = written.beside if isinstance(written, Product) else to_sympy(written).is_Add
-    return rf"\left({shown}\right)" if loose else shown
+    return bool(written.beside if isinstance(written, Product) else to_sympy(written).is_Add)
 
 
 def order_of_reading(part: Int) -> tuple[int, str]:
@@ -198,10 +204,10 @@ def escape(text: str) -> str:
 def sentence(text: str) -> str:
     r"""A sentence with formulas in it, as text writes them: ``4*i - 5 .. 4*i`` reads as in a paper.
 
-    >>> print(sentence("reads 4*i - 5 .. 4*i"))
-    reads 4$\cdot$i $-$ 5 \ldots{} 4$\cdot$i
+    >>> print(sentence("reads 4*i - 5 .. 4*i, of H**2"))
+    reads 4$\cdot$i $-$ 5 \ldots{} 4$\cdot$i, of H$^{2}$
     """
-    shown = escape(text)
+    shown = re.sub(r"\*\*(\w+)", r"$^{\1}$", escape(text))
     for written, read in (("*", r"$\cdot$"), (" - ", " $-$ "), (" .. ", r" \ldots{} ")):
         shown = shown.replace(written, read)
     return shown

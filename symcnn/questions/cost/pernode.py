@@ -180,11 +180,6 @@ class PerNode:
         memory = Memory(self.net.nodes, Gradients(set(), set()), self.own, self._dtype)
         return self._placed(memory)
 
-    def _known(self) -> Memory:
-        if self.memory.unknown and not self.partial:
-            raise refusal(*self.memory.unknown[0])
-        return self.memory
-
     def _placed(self, memory: Memory) -> Memory:
         """What tensors take needs no word on what autograd keeps beside them."""
         if memory.unplaced and not self.partial:
@@ -241,10 +236,12 @@ class PerNode:
         if self._laid is not self:
             return self._as_laid(lambda laid: laid._saved)
         self._own_backward("keeps")
+        if self.memory.unknown and not self.partial:
+            raise refusal(*self.memory.unknown[0])
         counted: dict[Storage, Int] = {}
         return {
             node: sum(weighed(dict.fromkeys(storages), self._width, counted), 0)
-            for node, storages in self._known().saved.items()
+            for node, storages in self.memory.saved.items()
         }
 
     def _alive(self) -> Iterator[tuple[Node, list[Storage]]]:
@@ -344,7 +341,7 @@ class PerNode:
         """What a node reads and writes, weights included; views move nothing."""
         if self._laid is not self:
             return self._as_laid(lambda laid: laid._moved)
-        memory = self._known()
+        memory = self._placed(self.memory)
         found: dict[Node, Int] = {}
         for node in self.net.nodes:
             wrote = [t for t in node.outputs if node.inplace or self._writes(node, t)]

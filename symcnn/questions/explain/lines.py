@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from html import escape as html_escape
@@ -109,8 +110,10 @@ class Tree(Shown):
             return leaf(self.parts[0])
         if self.kind == "floor":
             num, den = (part.write(leaf, floor, times) for part in self.parts)
-            above = num if num.isidentifier() else f"({num})"
-            return floor.replace("(NUM)", above).replace("NUM", num).replace("DEN", den)
+            for name, shown in (("NUM", num), ("DEN", den)):
+                factor = shown if re.fullmatch(r"\w+", shown) else f"({shown})"
+                floor = floor.replace(f"({name})", factor).replace(name, shown)
+            return floor
         if self.kind in _EXTREMES:
             return (
                 f"{self.kind}({', '.join(part.write(leaf, floor, times) for part in self.parts)})"
@@ -120,7 +123,7 @@ class Tree(Shown):
         return " ".join(added([[part.write(leaf, floor, times)] for part in self.parts]))
 
     def __str__(self) -> str:
-        return self.write(leaf_text, "floor((NUM)/DEN)", "*")
+        return self.write(leaf_text, "floor((NUM)/(DEN))", "*")
 
     def to_mathml(self) -> str:
         """The tree as the content of MathML."""
@@ -166,8 +169,7 @@ class Tree(Shown):
         if self.kind in _EXTREMES:
             return listed(rf"\{self.kind}", inner)
         if self.kind == "floor":
-            num, den = inner
-            return floored(num, den, notation)
+            return floored(inner[0], self.parts[1].parts[0], notation)
         if self.kind == "sum":
             return added(inner)
         loose = [part.kind == "sum" or _loose_leaf(part) for part in self.parts]
@@ -185,8 +187,8 @@ def _in_latex(notation: Notation) -> tuple[Callable[[Int], str], str, str]:
     notation = _floored(notation)
     floor = {
         "brackets": r"\left\lfloor \frac{NUM}{DEN} \right\rfloor",
-        "inline": r"\lfloor (NUM) / DEN \rfloor",
-        "division": r"\left((NUM) \mathbin{//} DEN\right)",
+        "inline": r"\lfloor (NUM) / (DEN) \rfloor",
+        "division": r"\left((NUM) \mathbin{//} (DEN)\right)",
     }[notation.floors]
     return lambda expr: formula(expr, notation), floor, r" \cdot "
 

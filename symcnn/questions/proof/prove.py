@@ -213,10 +213,12 @@ def prove(net: Trace, by: str = "isl", steps: int = STEPS) -> Proof:
 
 def not_followed(net: Trace) -> list[Claim]:
     """What is open of a network that does not describe all sizes: a claim per place in its code."""
-    return [
-        Claim("branches", str(u.where_in_code), f"{u.condition} is followed", "open", u.reason)
-        for u in net.unfollowed
-    ]
+    return list(
+        dict.fromkeys(
+            Claim("branches", str(u.where_in_code), f"{u.condition} is followed", "open", u.reason)
+            for u in net.unfollowed
+        )
+    )
 
 
 def _asked(claim: Claim, alone: bool, asked: dict[Statement, tuple[str, Any]], steps: int) -> Claim:
@@ -304,9 +306,8 @@ class _Proving:
             meant = result.shapes[number][axis]
             same = fresh.back(meant) == dim
             where = documented.get(axis - node.outputs[0].ndim) if number == 0 else None
-            factors, asked = fresh.in_factors(meant, dim)
-            means = {} if where else fresh.means | factors
-            statement = self.stated(where or asked, means)
+            named, asked = ({}, where) if where else fresh.in_factors(meant, dim)
+            statement = self.stated(asked, named if where else fresh.means | named)
             if where is not None:
                 verdict = self.decide(where, {})
                 says = f"{says}, as torch's documentation says"
