@@ -201,3 +201,13 @@ def test_the_command_line_answers_for_each_branch(command, tmp_path):
             "H >= 65 and W >= 1",
             "1 <= H <= 64 and W >= 1",
         ]
+
+
+def test_sizes_that_branches_return_are_those_of_the_branch():
+    class Counted(nn.Module):
+        def forward(self, x):
+            h = x.shape[2]
+            return (x, h) if h > 5 else (x[:, :, 1:], h + 1)
+
+    net = symcnn.from_torch(Counted(), "N 1 H W")
+    assert net.shapes({"N": 1, "H": 3, "W": 10}) == ((1, 1, 2, 10), 4)

@@ -669,3 +669,75 @@ def test_a_class_that_holds_an_object_of_a_compiled_class():
         dispatch = Compiled()
 
     assert symcnn.from_torch(Net(3, 8, 3), "N 3 H W").output_shape == (N, 8, H - 2, W - 2)
+
+
+# Layers that sleep in a trace until they are asked
+
+
+class Stateful(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.kernel = [1, 1]
+        self.first, self.second = nn.AvgPool2d([1, 1]), nn.AvgPool2d(self.kernel)
+        self.first.stride = self.second.stride = 1
+        self.embedding, self.head = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.head.weight = self.embedding.weight
+
+
+class ChangesASetting(Stateful):
+    def forward(self, x):
+        x = self.first(x)
+        self.kernel[0] = self.kernel[1] = 3
+        return self.second(x)
+
+
+class WritesOnASharedWeight(Stateful):
+    def forward(self, x):
+        x = self.embedding(x)
+        self.embedding.weight.seen = 1
+        return x @ self.head.weight
+
+
+class SetsWithoutTheModule(Stateful):
+    def forward(self, x):
+        object.__setattr__(self.head, "times", 2)
+        return torch.cat([self.head(x)] * self.head.times, 1)
+
+
+class CountsInAStaticMethod(Stateful):
+    @staticmethod
+    def counted(x):
+        CountsInAStaticMethod.counted.calls.append(1)
+        return x
+
+    def forward(self, x):
+        return self.counted(x)
+
+
+CountsInAStaticMethod.counted.calls = []
+
+
+def test_a_list_of_settings_that_the_forward_changes_is_read_as_changed():
+    assert symcnn.from_torch(ChangesASetting(), "N 1 H W").shape_at(N=1, H=10, W=10)[2:] == (8, 8)
+
+
+def test_an_attribute_written_on_a_shared_weight_goes_with_the_trace():
+    module = WritesOnASharedWeight()
+    symcnn.from_torch(module, "N 4")
+    assert not vars(module.head.weight)
+
+
+def test_what_is_set_without_the_module_is_there():
+    net = symcnn.from_torch(SetsWithoutTheModule(), "N 4")
+    assert net.shape_at(N=3) == (3, 8)
+
+
+def test_what_a_static_method_counts_goes_with_the_trace():
+    symcnn.from_torch(CountsInAStaticMethod(), "N 4")
+    assert CountsInAStaticMethod.counted.calls == []
+
+
+def test_a_call_that_a_library_has_replaced_is_run(monkeypatch):
+    call = nn.Linear.__call__
+    monkeypatch.setattr(nn.Linear, "__call__", lambda self, x: call(self, x).sum(-1))
+    assert symcnn.from_torch(nn.Sequential(nn.Linear(4, 4)), "N 4").shape_at(N=3) == (3,)

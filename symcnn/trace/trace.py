@@ -171,12 +171,16 @@ class Trace:
 
         Raises:
             KeyError: for a size that is missing.
+            InvalidInput: where the code of the model raises, or no branch was followed.
 
         >>> from symcnn import nn
         >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()).trace("N 3 H W")
         >>> net.shapes({"N": 1, "H": 8, "W": 8})
         (1, 8, 6, 6)
         """
+        taken = self.branch_at(**sizes)
+        if taken is not self:
+            return taken.shapes(sizes)
 
         def at(value: object) -> object:
             if isinstance(value, SymbolicTensor):

@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["asleep", "is_asleep"]
+__all__ = ["MAKER", "asleep", "is_asleep"]
 
 T = TypeVar("T")
 
-_MAKER = "maker"
+#: The only attribute of a sleeping copy.
+MAKER = "maker"
 _new, _of, _put = object.__new__, object.__getattribute__, object.__setattr__
 
 
@@ -38,7 +39,7 @@ class Maker(Protocol):
 def asleep(original: T, maker: Maker) -> T:
     """A sleeping copy of a layer of torch's."""
     copy: T = _new(_BEDS[type(original)])
-    _put(copy, _MAKER, maker)
+    _put(copy, MAKER, maker)
     return copy
 
 
@@ -55,7 +56,7 @@ def _bed(kind: type) -> Any:
     """The class of the sleeping copies of a class of torch's layers."""
 
     def call(copy: object, /, *args: object, **kwargs: object) -> object:
-        maker = _of(copy, _MAKER)
+        maker = _of(copy, MAKER)
         original = maker.sleepers[id(copy)]
         return maker.call(original, copy, original, *args, **kwargs)
 
@@ -84,7 +85,7 @@ _BEDS = _Beds()
 
 
 def _awake(copy: object) -> object:
-    maker = _of(copy, _MAKER)
+    maker = _of(copy, MAKER)
     _put(copy, "__class__", type(maker.sleepers[id(copy)]))
     maker.wake(copy)
     return copy

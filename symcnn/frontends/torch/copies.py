@@ -29,7 +29,7 @@ from typing import Any, ClassVar, TypeVar
 
 import torch
 
-from symcnn.frontends.torch.asleep import asleep
+from symcnn.frontends.torch.asleep import MAKER, asleep
 from symcnn.frontends.torch.builtins import _own
 
 __all__ = ["CALL", "Copies", "Kept"]
@@ -43,6 +43,10 @@ _PLAIN: frozenset[type] = frozenset(
     | {torch.dtype, torch.device, torch.Size, torch.layout}
 )
 _CONTAINERS = (dict, list, set, deque)
+#: What the attributes of a sleeping layer are of: nothing that would have to be copied.
+_FIXED = _PLAIN | {tuple}
+#: The call of a module that no library has replaced.
+_CALLED = torch.nn.Module._wrapped_call_impl
 
 #: What each module begins with: containers of its own, most of them hooks that nobody set. Hooks of
 #: its state_dict are no part of a forward.
@@ -179,7 +183,8 @@ class _Shared:
             elif isinstance(value, property):
                 inner = value.fget
             if type(inner) is types.FunctionType:
-                if inner.__closure__ or inner.__defaults__ or inner.__kwdefaults__:
+                state = inner.__closure__ or inner.__defaults__ or inner.__kwdefaults__
+                if state or (kind is not types.FunctionType and inner.__dict__):
                     self.kept.function(inner)
             elif isinstance(value, _CONTAINERS):
                 self.kept.keep(value)
@@ -287,22 +292,24 @@ class Copies:
         tensors: those that its layers hold, which may sleep.
         """
         held = [t.__dict__ for t in tensors]
-        if any(held):
-            for attributes in filter(None, held):
-                self.kept.keep(attributes)
-        self.kept.empty += held
+        for attributes in filter(None, held):
+            self.kept.keep(attributes)
+        self.kept.empty += [a for a in held if not a]
+        self.kept.seen.update(map(id, held))
         copy = self.value(module)
         self._settle()
         return copy
 
     def wake(self, copy: object) -> None:
-        """Give a sleeping copy its attributes."""
+        """Give a sleeping copy its attributes; `object.__setattr__` may have put some there."""
         original = self.sleepers.pop(id(copy))
+        put = {name: value for name, value in vars(copy).items() if name != MAKER}
         if self.open:
             self._attributes(copy, original)
+            vars(copy).update(put)
             self._settle()
         else:
-            object.__setattr__(copy, "__dict__", original.__dict__.copy())
+            object.__setattr__(copy, "__dict__", original.__dict__ | put)
 
     def _settle(self) -> None:
         """Look at all that was copied since."""
@@ -328,7 +335,7 @@ class Copies:
 
     def _fill(self, place: Any, items: Iterable[tuple[Any, Any]]) -> None:
         """Copies in place of the originals."""
-        kinds, bare = self.kinds, self.kept.empty
+        kinds = self.kinds
         for key, value in items:
             kind = type(value)
             if kind in _PLAIN:
@@ -336,8 +343,8 @@ class Copies:
             if kind is tuple:
                 if _PLAIN.issuperset(map(type, value)):
                     continue
-            elif kind is torch.nn.Parameter and not (attributes := value.__dict__):
-                bare.append(attributes)
+            elif kind is torch.nn.Parameter:
+                self.kept.keep(value.__dict__)
                 continue
             how = kinds[kind]
             if how is not None:
@@ -395,10 +402,12 @@ class Copies:
         return copy
 
     def layer(self, module: T) -> T:
-        """The copy of a layer of torch's sleeps, unless there are modules in it."""
+        """The copy of a layer of torch's sleeps, unless it holds modules or what may change."""
         found: T | None = self.found.get(id(module))
         if found is None:
-            if module.__dict__.get("_modules", True):
+            attributes = module.__dict__
+            settings = islice(attributes.values(), _COUNT, None)
+            if attributes.get("_modules", True) or not _FIXED.issuperset(map(type, settings)):
                 return self.module(module)
             found = self.found[id(module)] = asleep(module, self)
             self.sleepers[id(found)] = module
@@ -589,11 +598,7 @@ class Copies:
 
     def tensor(self, tensor: torch.Tensor) -> torch.Tensor:
         """Shared; its attributes are put back."""
-        attributes = tensor.__dict__
-        if not attributes:
-            self.kept.empty.append(attributes)
-        elif id(attributes) not in self.found:
-            self.kept.keep(attributes)
+        self.kept.keep(tensor.__dict__)
         return tensor
 
     def shared(self, value: T) -> T:
@@ -645,7 +650,11 @@ class _Kinds(dict[type, "Copier | None"]):
             # a __new__ in python (huggingface_hub's mixin) makes an object like any other
             plain = kind.__new__ is object.__new__ or isinstance(kind.__new__, types.FunctionType)
             found = Copies.module if plain else Copies.shared
-            if plain and kind.__module__.startswith("torch.nn.modules."):
+            if (
+                plain
+                and kind.__module__.startswith("torch.nn.modules.")
+                and kind.__call__ is _CALLED
+            ):
                 found = Copies.layer
         elif issubclass(kind, torch.Tensor):
             found = Copies.tensor
