@@ -18,7 +18,7 @@ import sympy
 
 from symcnn.algebra.expr import Expr, Number, from_sympy
 from symcnn.algebra.mathml import math
-from symcnn.algebra.size import Int
+from symcnn.algebra.size import Floor, Int, every_atom
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, SymcnnError, Undecidable
 from symcnn.lazy import cached_property
 from symcnn.network import Network
@@ -37,7 +37,7 @@ from symcnn.questions.place.stream import Stream
 from symcnn.questions.place.tiles import Tiling, filled
 from symcnn.questions.proof.prove import Proof, not_followed
 from symcnn.questions.summary import summary
-from symcnn.sets.condition import Requirement
+from symcnn.sets.condition import Requirement, subexpressions
 from symcnn.sets.grammar import Target
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.pieces import either
@@ -274,10 +274,19 @@ class Branched(Network):
 
     @cached_property
     def _valid(self) -> InputSet:
-        """The union of the branches' domains: by what no branch takes, which mostly is little."""
+        """The union of the branches' domains: by what no branch takes, which mostly is little.
+
+        A condition that divides by a size asks for sizes at which that is not 0: the branches
+        after it do not share out all sizes.
+        """
         if not self.complete or self.name:
             return reduce(or_, (net.valid_inputs() for net in self.nets))
         found = self.sizes_that_meet([])
+        sides = [
+            side for net in self.nets for g in net.guards for side in subexpressions(g.requirement)
+        ]
+        if any(isinstance(a, Floor) and not isinstance(a.den, int) for a in every_atom(*sides)):
+            found = reduce(or_, (branch.where for branch in self.branches))
         for branch in self.branches:
             valid = branch.network.valid_inputs()
             if not branch.where <= valid:

@@ -155,3 +155,17 @@ def test_the_other_side_of_a_branch_counts_as_far_as_it_is_the_same():
     alone, padded = (branch.where for branch in net.branches)
     assert all(size in alone for size in ((5, 5), (5, 50), (50, 5), (20, 11)))
     assert (21, 11) in padded
+
+
+def test_a_condition_that_divides_by_a_size_leaves_out_the_sizes_where_that_is_0():
+    """Counterexample, branching:926 of seed 18: a stride that is 0, then a question of the map."""
+
+    class Strided(torch.nn.Module):
+        def forward(self, x):
+            x = F.max_pool2d(x, 1, stride=x.shape[3] % 4)
+            return F.pad(x, (0, 1)) + 1 if x.shape[2] > 5 else x[..., :1]
+
+    net = symcnn.from_torch(Strided(), "N 3 H W")
+    assert (9, 4) not in net.valid_inputs()
+    assert net.shape_at(N=1, H=9, W=6) == (1, 3, 5, 1)
+    assert net.shape_at(N=1, H=9, W=5) == (1, 3, 9, 6)
