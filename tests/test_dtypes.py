@@ -315,3 +315,33 @@ def test_autocast_is_seen():
     del answers[:]
     symcnn.from_torch(module, "2 3 H W")
     assert answers[-2:] == want
+
+
+LOW = torch.bfloat16
+WIDE = torch.ones(6, 2, dtype=torch.complex64)
+WEIGHT = torch.tensor(0.5)
+
+MIXED = {
+    "a learned slope": lambda x: F.prelu(x, torch.ones(1)),
+    "a spectrum": lambda x: torch.view_as_real(torch.fft.fft(x)),
+    "a product of spectra": lambda x: torch.fft.fft(x) @ WIDE,
+    "an outer product of numbers": lambda x: torch.einsum("nchw,w->nchw", x.long(), torch.ones(6)),
+    "a complex number of 16 bits": lambda x: (x.to(LOW) * 1j) @ WIDE,
+    "a mix by a learned number": lambda x: torch.lerp(x.to(LOW), x.to(LOW), WEIGHT),
+}
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("name", MIXED)
+def test_what_torch_promotes_or_casts_is_taken_under_autocast_too(name, autocast):
+    """Counterexamples of a review: prelu, spectra and numbers in low precision were refused."""
+
+    def forward(x):
+        with torch.autocast("cpu", dtype=LOW, enabled=autocast):
+            return MIXED[name](x)
+
+    net = symcnn.from_torch(Run(forward), "2 3 4 6")
+    want = forward(torch.randn(2, 3, 4, 6))
+    assert net.output_shape == tuple(want.shape)
+    if name != "an outer product of numbers":  # said to be low under autocast, where torch promotes
+        assert f"torch.{net.nodes[-1].outputs[0].dtype}" == str(want.dtype)

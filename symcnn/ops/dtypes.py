@@ -31,6 +31,7 @@ __all__ = [
     "SINGLE_ON_CPU",
     "SINGLE_ON_CUDA",
     "Law",
+    "autocasted",
     "can_cast",
     "holds_floats",
     "kind_of",
@@ -86,13 +87,13 @@ def promoted(a: str, b: str) -> str:
         return f"int{8 * min(wide, 8)}"
     if kinds == (_FLOAT, _FLOAT) and BYTES[low] == BYTES[high]:
         return "float32" if "16" in low or "16" in high else high or low
-    if kinds == (_FLOAT, _COMPLEX) and 2 * BYTES[low] > BYTES[high]:
-        return _complex(low)
+    if kinds == (_FLOAT, _COMPLEX):
+        return max(high, _complex(low), key=BYTES.__getitem__)
     return high
 
 
 def _complex(dtype: str) -> str:
-    return f"complex{16 * BYTES[dtype]}"
+    return f"complex{16 * BYTES['float32' if dtype == 'bfloat16' else dtype]}"
 
 
 def _real(dtype: str) -> str:
@@ -134,6 +135,11 @@ def _combined(higher: str | None, lower: str | None) -> str | None:
     if (mine, theirs) == (_FLOAT, _COMPLEX):
         return _complex(higher)
     return promoted(higher, lower)
+
+
+def autocasted(dtype: str, cast: str) -> str:
+    """The dtype of what has `dtype` without autocast, where its floats are read as `cast`."""
+    return _complex(cast) if kind_of(dtype) == _COMPLEX else cast
 
 
 def can_cast(source: str, target: str) -> bool:

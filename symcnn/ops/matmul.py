@@ -448,6 +448,11 @@ def _einsum_counted(node: Node) -> Int:
     return sum(pair_macs(*_equation_of(node), counted=True), 0)
 
 
+def _summed(node: Node) -> str:
+    """A product that sums nothing promotes, as mul does."""
+    return "equation operands" if node.result.macs != 0 else ""
+
+
 _EINSUM = Counted(_einsum_counted, partial(_einsum_products, counted=True))
 
 
@@ -458,7 +463,7 @@ _EINSUM = Counted(_einsum_counted, partial(_einsum_products, counted=True))
     counted=_EINSUM,
     saves=products.einsum,
     dtype=dtypes.einsum,
-    alike="equation operands",
+    alike=_summed,
     autocast=dtypes.LOW,
 )
 def einsum(equation: str | SymbolicTensor, *operands: Factor | Sequence[Factor]) -> Result:

@@ -19,7 +19,7 @@ from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Const, Whole
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, prod
 from symcnn.errors import BadSpec, ShapeMismatch, SymcnnError, UnsupportedOperation
-from symcnn.ops.dtypes import CASTABLE, Law, can_cast
+from symcnn.ops.dtypes import CASTABLE, Law, autocasted, can_cast
 from symcnn.ops.registry import Rule, as_sizes, require_equal
 from symcnn.ops.takes import Takes, promotes_by, require_dtypes
 from symcnn.ops.values import Value, whole
@@ -216,13 +216,14 @@ class Operation:
             given = next((a for a in call.args if type(a).__name__ == "dtype"), None)
         if given is not None:
             made: str | Sequence[str] = str(given).removeprefix("torch.")
-        elif cast and inputs and (inputs[0].dtype in CASTABLE or not inputs[0].dtype):
-            made = node.cast = cast
         elif law is not None:
             made = law(node, default)
         else:
             made = inputs[0].dtype if inputs else default
         each = [made] * len(node.outputs) if isinstance(made, str) else made
+        if cast and given is None and inputs and inputs[0].dtype in CASTABLE | {""}:
+            node.cast = cast
+            each = [autocasted(dtype, cast) for dtype in each]
         for t, dtype in zip(node.outputs, each, strict=False):
             t.dtype = dtype
 
@@ -304,7 +305,7 @@ def rule(
     scrambles: bool = False,
     idle: Idle | None = None,
     takes: str | Mapping[str, str] = "",
-    alike: str = "",
+    alike: str | Callable[[Node], str] = "",
     mixed: bool = False,
 ) -> Callable[[Rule], Operation]:
     """Register a rule for an operation of torch, or for a function or module class of yours.
@@ -350,7 +351,8 @@ def rule(
             that leaves it out is no branch of the network.
         takes: the dtypes that it computes in, in words such as "int float" or "float32"; or a dict:
             those of the tensors of parameters, such as ``{"mask": "bool"}``.
-        alike: the parameters whose tensors must have one dtype, such as "input weight".
+        alike: the parameters whose tensors must have one dtype, such as "input weight"; or a
+            function of the node that names them.
         mixed: beside an input of 16 bits those may be float32.
 
     Returns:

@@ -28,7 +28,7 @@ from symcnn.ops.registry import (
 )
 from symcnn.ops.storage import pointwise as points
 from symcnn.ops.storage import products, views
-from symcnn.ops.takes import meant, not_taken
+from symcnn.ops.takes import meant, not_taken, require_alike
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor, tensors_in
 from symcnn.trace.tape import entails
@@ -354,7 +354,7 @@ def softshrink(input: SymbolicTensor, lambd: float = 0.5) -> Result:
     "prelu",
     counts=tools.PRELU,
     saves=points.prelu,
-    autocast=dtypes.LOW_ON_CUDA,
+    autocast=dtypes.LOW,
     takes="float",
     alike="input weight",
 )
@@ -510,7 +510,16 @@ rules("float_power", dtype=dtypes.doubles)(_binary)
 _pair = partial(rules, other=work.nothing, dtype=dtypes.to_complex, alike="input other")
 _pair("polar", takes="float32 float64", autocast=dtypes.SINGLE_ON_CPU)(_binary)
 _pair("complex", takes="float16 float32 float64")(_binary)
-rules("lerp", dtype=dtypes.of_tensors, takes="float complex", alike="args kwargs")(_several)
+
+
+@rule("lerp", dtype=dtypes.of_tensors, takes="float complex", alike="input end")
+def lerp(input: SymbolicTensor, end: SymbolicTensor, weight: Operand) -> Result:
+    """Between two tensors; a 0-d weight is a number of any dtype."""
+    if isinstance(weight, SymbolicTensor) and weight.dims:
+        require_alike("lerp", (input.dtype, weight.dtype))
+    return broadcast(input, end, weight)
+
+
 rules("clamp_min clamp_max", dtype=dtypes.promotes, takes=_REAL)(_several)
 
 

@@ -10,7 +10,7 @@ Dtypes are said in words: a kind (`bool int float complex`), or a dtype's own na
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -58,19 +58,21 @@ class Takes:
 
     computes: of what it computes in.
     parts: of tensors with a part of their own, by parameter.
-    alike: the parameters whose tensors must have one dtype.
+    alike: the parameters whose tensors must have one dtype, or who names those of a node.
     mixed: beside an input of 16 bits those may be float32.
     everywhere: the dtypes that all tensors may have at once.
     """
 
     computes: str = ""
     parts: tuple[tuple[str, str], ...] = ()
-    alike: str = ""
+    alike: str | Callable[[Node], str] = ""
     mixed: bool = False
     everywhere: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, said: str | Mapping[str, str], alike: str, mixed: bool) -> Takes | None:
+    def of(
+        cls, said: str | Mapping[str, str], alike: str | Callable[[Node], str], mixed: bool
+    ) -> Takes | None:
         """As a record says it; None where it says nothing."""
         parts = {"": said} if isinstance(said, str) else dict(said)
         computes = parts.pop("", "")
@@ -106,7 +108,8 @@ def require_dtypes(takes: Takes, node: Node, promotes: Promotes, default: str, c
     if computes not in meant(takes.computes):
         leaf = any(t.node is None and type(t) is SymbolicTensor for t in node.inputs)
         raise not_taken(f"{node.op} of {computes}", takes.computes, leaf=leaf)
-    found = [cast if cast and t.dtype in CASTABLE else t.dtype for t in _named(node, takes.alike)]
+    alike = takes.alike if isinstance(takes.alike, str) else takes.alike(node)
+    found = [cast if cast and t.dtype in CASTABLE else t.dtype for t in _named(node, alike)]
     if takes.mixed and node.inputs[0].dtype in ("float16", "bfloat16"):
         found = [dtype for dtype in found if dtype != "float32"]
     require_alike(node.op, found)
