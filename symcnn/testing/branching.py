@@ -385,12 +385,15 @@ class _Empty(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found = False
+        self.found = self.read = False  # read: by something else than a join
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
-        if isinstance(made, torch.Tensor) and not made.numel():
-            self.found = True
+        if isinstance(made, torch.Tensor):
+            self.found |= not made.numel()
+            self.read |= func is not torch.cat and any(
+                isinstance(a, torch.Tensor) and not a.numel() for a in args
+            )
         return made
 
 
@@ -400,8 +403,9 @@ def judge(
     """Compare with torch at every one of `sizes`, on the CPU.
 
     The shape must be torch's, and a size is refused, by the network and by its domain, exactly
-    where torch raises; two outputs must come of the sizes that give them. Where a map on the way
-    has no elements, a size is refused, or has torch's shape. A network that is not complete may
+    where torch raises; two outputs must come of the sizes that give them. Where a map without
+    elements is only joined to others, a size is refused, or has torch's shape; where anything else
+    reads that map, the size is refused. A network that is not complete may
     take more sizes than its domain has. The closed forms of few branches are put to numbers too.
 
     Args:
@@ -416,7 +420,7 @@ def judge(
 
     module, found = recipe.build(), Judged()
     made = {size: _torch_shape(module, size) for size in sizes}
-    truth = {size: None if empty else shape for size, (shape, empty) in made.items()}
+    truth = {size: None if empty.found else shape for size, (shape, empty) in made.items()}
     found.sizes, found.valid = len(truth), sum(shape is not None for shape in truth.values())
     try:
         net = from_torch(module, recipe.spec, branches=branches)
@@ -426,18 +430,22 @@ def judge(
             found.mismatches.append(f"{type(error).__name__}: {error}, torch takes {taken}")
         return found
     found.complete = net.complete
-    bare = {size: shape for size, (shape, empty) in made.items() if empty}
+    bare = {
+        size: None if net.complete and empty.read else shape
+        for size, (shape, empty) in made.items()
+        if empty.found
+    }
     found.mismatches += _differences(net, truth, bare, found)
     return found
 
 
-def _torch_shape(module: nn.Module, size: tuple[int, int]) -> tuple[Any, bool]:
-    """The shape, None where torch raises; and whether a map on the way has no elements."""
+def _torch_shape(module: nn.Module, size: tuple[int, int]) -> tuple[Any, _Empty]:
+    """The shape, None where torch raises; and what became of maps without elements."""
     with torch.no_grad(), _Empty() as empty:
         try:
-            return tuple(module(torch.zeros(2, _C, *size)).shape), empty.found
+            return tuple(module(torch.zeros(2, _C, *size)).shape), empty
         except Exception:  # torch's errors are of all kinds, and so are the model's
-            return None, empty.found
+            return None, empty
 
 
 def _differences(
@@ -451,14 +459,15 @@ def _differences(
     for (h, w), shape in [*truth.items()]:
         at = dict(zip("NHW", (2, h, w), strict=True))
         try:
-            ours: object = net.shape_at(**at)
+            ours: Any = net.shape_at(**at)
         except InvalidInput:
             ours = None
         except UnsupportedOperation:
             if (h, w) not in bare:
                 raise
             ours = None  # a rule that takes no map without elements says so
-        if ours is not None and ours == bare.get((h, w)):
+        joined = ours is not None and ours == bare.get((h, w))
+        if joined and (0 not in ours or not net.complete):
             shape = truth[h, w] = ours  # an empty map is joined to another one, as torch does
         if ours != shape:
             yield f"{_shown(ours)} at {h} x {w}, torch: {_shown(shape)}"

@@ -55,8 +55,8 @@ _HOW = {
     "call.",
     "branching": "Networks whose python branches on sizes, at a grid of sizes: shapes, the domain, "
     "the sizes of two outputs, closed forms of few branches, against torch on the CPU; a size "
-    "with an empty map on the way is refused or as torch has it. Of every eighth 64 branches are "
-    "followed, of others 12.",
+    "at which an empty map is joined to another is refused or as torch has it. Of every eighth 64 "
+    "branches are followed, of others 12.",
 }
 
 _FORMAT = 6

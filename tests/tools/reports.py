@@ -18,7 +18,7 @@ COMMANDS = {
     "domains": ("domains", "python -m tests.fuzz --domains 1000"),
     "fields": ("receptive fields", "python -m tests.fuzz --fields 2000"),
     "forms": ("forms of calls", "python -m tests.fuzz --forms 200000"),
-    "branching": ("forwards with branches", "python -m tests.fuzz --branching 1000"),
+    "branching": ("forwards with branches", "python -m tests.fuzz --branching 700"),
     "parts": ("tiles, shards, streams", "python -m tests.fuzz --places 8000"),
     "places": ("places of networks of others", "make places"),
     "operations": (
@@ -27,11 +27,14 @@ COMMANDS = {
     ),
     "derivations": (
         "derivations and their LaTeX",
-        "python -m tests.tools.derivations examples zoo families --latex",
+        "python -m tests.tools.derivations --latex --write docs/validation/derivations.md",
     ),
     "provers": ("isl and z3", "make provers"),
     "mutants": ("laws broken on purpose", "make mutants"),
-    "robustness": ("traces by the thousand, threads", "python -m tests.robustness"),
+    "robustness": (
+        "traces by the thousand, threads",
+        "python -m tests.robustness --texts 20000 --write docs/validation/robustness.md",
+    ),
     "text": (
         "texts that are no input",
         "HYPOTHESIS_PROFILE=fuzz python -m pytest -k mutated tests/test_grammar.py",
