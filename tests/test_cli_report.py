@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -35,6 +36,8 @@ def versions(tmp_path, monkeypatch):
         (tmp_path / name / "model.py").write_text(MODEL)
         (tmp_path / name / "blocks.py").write_text(blocks)
     monkeypatch.chdir(tmp_path)
+    # OLD and NEW are as long as one another: python takes bytecode of the same second for both
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     return tmp_path
 
 
