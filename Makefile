@@ -53,7 +53,7 @@ mutants: $(INSTALLED)  ## break each law on purpose; the tests must notice
 
 provers: $(INSTALLED)  ## isl and z3 over every claim of examples, zoo and families; stopped, it goes on
 	$(PIP) --no-deps timm monai diffusers einops
-	$(BIN)/python -m tests.tools.provers --seconds 200 --state .provers.jsonl --write docs/validation/provers.md
+	$(BIN)/python -m tests.tools.provers --seconds 100 --state .provers.jsonl --write docs/validation/provers.md
 
 validate-gpu: $(INSTALLED)  ## on a CUDA machine: examples and models in three dtypes, with a report
 	$(BIN)/python -m tests.tools.on_device --device cuda --processes 4

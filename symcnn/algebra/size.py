@@ -443,12 +443,13 @@ def sharp_lower(expr: Int, splits: int = _SPLITS) -> Bound:
                 bounds = [sharp_lower(rest + factor * a, left) for a in atom.args]
                 known = [b for b in bounds if b is not None]
                 if coeff > 0:
-                    return max(known, default=None)
-                return min(known) if len(known) == len(bounds) else None
+                    return max(known, default=corner)
+                return min(known) if len(known) == len(bounds) else corner
             if isinstance(atom, Floor) and type(atom.den) is int:
                 slack = atom.den - 1 if coeff > 0 else 0
                 ratio: Any = (atom.num - slack) * Fraction(1, atom.den)
-                return sharp_lower(rest + factor * ratio, splits)
+                found = sharp_lower(rest + factor * ratio, splits)
+                return corner if found is None else found
     return corner
 
 

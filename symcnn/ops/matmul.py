@@ -7,7 +7,7 @@ wherever it counts at all (it passes over products with vectors).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -156,7 +156,7 @@ rule(
     saves=products.matmul,
     takes="int float complex",
     alike="input mat2",
-    autocast=dtypes.LOW,
+    autocast=dtypes.LOW_ON_CUDA,
 )(_of_ranks("mv", 2, 1))
 for _name in ("dot", "vdot"):
     rule(
@@ -448,9 +448,14 @@ def _einsum_counted(node: Node) -> Int:
     return sum(pair_macs(*_equation_of(node), counted=True), 0)
 
 
-def _summed(node: Node) -> str:
-    """A product that sums nothing promotes, as mul does."""
+def _alike(node: Node) -> str:
+    """An equation that contracts nothing promotes, as mul does."""
     return "equation operands" if node.result.macs != 0 else ""
+
+
+def _autocast(node: Node) -> Mapping[str, str]:
+    """An equation that contracts nothing reads its floats as they are, as mul does."""
+    return dtypes.LOW if node.result.macs != 0 else {}
 
 
 _EINSUM = Counted(_einsum_counted, partial(_einsum_products, counted=True))
@@ -463,8 +468,8 @@ _EINSUM = Counted(_einsum_counted, partial(_einsum_products, counted=True))
     counted=_EINSUM,
     saves=products.einsum,
     dtype=dtypes.einsum,
-    alike=_summed,
-    autocast=dtypes.LOW,
+    alike=_alike,
+    autocast=_autocast,
 )
 def einsum(equation: str | SymbolicTensor, *operands: Factor | Sequence[Factor]) -> Result:
     """Einstein's sum convention; factors are contracted from left to right, as torch does.

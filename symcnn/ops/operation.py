@@ -67,6 +67,9 @@ Saves = Callable[[Any, Node], None]
 #: The arguments at which a node returns what it is given.
 Idle = Callable[[Node], "Mapping[str, object] | None"]
 
+#: By device, how autocast has an operation read its floats; or a function of the node that says so.
+Autocast = Union[Mapping[str, str], Callable[[Node], Mapping[str, str]]]
+
 #: A map per output axis: from the same axis of a tensor, or from the one beside the map.
 Maps = Sequence["AxisMap | tuple[int | None, AxisMap]"]
 
@@ -102,7 +105,7 @@ class Operation:
     dtype: the dtypes of what it makes, from a node and the dtype of a python float; None for that
         of its first tensor.
     autocast: by device, whether torch.autocast has it read floats in the "low" precision or in
-        "single".
+        "single"; or a function of the node that says so.
     pointwise: a place of what it makes is a function of one place of each tensor, and of numbers.
     uniform: of what is the same at all places it makes what is; as all that is pointwise.
     slides: its windows are to read whole axes, so that a row left over is lost; False where rows
@@ -131,7 +134,7 @@ class Operation:
     gradient: bool = True
     saves: Saves | str | None = None
     dtype: Law | None = None
-    autocast: Mapping[str, str] = field(default_factory=dict)
+    autocast: Autocast = field(default_factory=dict)
     pointwise: bool = False
     uniform: bool = False
     slides: bool = True
@@ -201,8 +204,8 @@ class Operation:
     ) -> None:
         """Raises ShapeMismatch for a dtype that it does not take."""
         tape = current_tape() or Tape()
-        cast = self._cast(*tape.autocast) if tape.autocast else ""
         node = Node(self.name, inputs, result, Scope(""), call)
+        cast = self._cast(node, *tape.autocast) if tape.autocast else ""
         promotes = promotes_by(self.dtype, pointwise=self.pointwise)
         require_dtypes(takes, node, promotes, tape.dtype, cast)
 
@@ -211,7 +214,7 @@ class Operation:
         call, inputs, law = node.call, node.inputs, self.dtype
         default = tape.dtype
         given = call.kwargs.get("dtype") if call is not None else None
-        cast = self._cast(*tape.autocast) if tape.autocast else ""
+        cast = self._cast(node, *tape.autocast) if tape.autocast else ""
         if given is None and call is not None and law is not None:
             given = next((a for a in call.args if type(a).__name__ == "dtype"), None)
         if given is not None:
@@ -227,9 +230,10 @@ class Operation:
         for t, dtype in zip(node.outputs, each, strict=False):
             t.dtype = dtype
 
-    def _cast(self, device: str, low: str) -> str:
+    def _cast(self, node: Node, device: str, low: str) -> str:
         """The dtype in which autocast has it read its floats; "": as they are."""
-        return {"low": low, "single": "float32"}.get(self.autocast.get(device, ""), "")
+        by_device = self.autocast(node) if callable(self.autocast) else self.autocast
+        return {"low": low, "single": "float32"}.get(by_device.get(device, ""), "")
 
 
 def _into(op: str, target: SymbolicTensor, result: Result) -> Result:
@@ -290,7 +294,7 @@ def rule(
     gradient: bool = True,
     counts: Mapping[str, Work] | None = None,
     counted: Counted | None = None,
-    autocast: Mapping[str, str] | None = None,
+    autocast: Autocast | None = None,
     pointwise: bool = False,
     uniform: bool = False,
     slides: bool = True,
@@ -331,7 +335,7 @@ def rule(
         counts: what conventions count beside the MACs, by their names.
         counted: the MACs and products that FlopCounterMode sees, where these are others.
         autocast: by device, whether torch.autocast has it read floats in "low" precision or in
-            "single".
+            "single"; or a function of the node that says so.
         pointwise: every place is a function of one place of each tensor, and of numbers.
         uniform: of what is the same at all places it makes what is.
         slides: its windows are to read whole axes, so that a row left over is lost; False where

@@ -137,13 +137,12 @@ def affine_grid(
     return Result((dims,), whole_axes(dims), requires=tuple(requires))
 
 
-@rule(
-    "upsample_nearest",
-    other=work.resize,
-    counts=tools.RESIZE,
-    saves=maps.interpolate,
-    takes="uint8 float",
+_resizes = partial(
+    rule, other=work.resize, counts=tools.RESIZE, saves=maps.interpolate, takes="uint8 float"
 )
+
+
+@_resizes("upsample_nearest")
 def upsample_nearest(
     input: SymbolicTensor,
     size: OneOrMore[Int] | None = None,
@@ -153,13 +152,7 @@ def upsample_nearest(
     return resized(input, size, scale_factor, "nearest")
 
 
-@rule(
-    "upsample_bilinear",
-    other=work.resize,
-    counts=tools.RESIZE,
-    saves=maps.interpolate,
-    takes="uint8 float",
-)
+@_resizes("upsample_bilinear")
 def upsample_bilinear(
     input: SymbolicTensor,
     size: OneOrMore[Int] | None = None,

@@ -14,11 +14,9 @@ docs/validation/derivations.md from all that the file holds.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -44,6 +42,7 @@ from symcnn.questions.explain.lines import Tree
 from symcnn.trace.graph import public
 
 from ..conftest import load_example
+from .resumed import add, commit, limited, rows
 
 WHAT = ("size", "field", "params", "macs", "memory", "peak", "domain", "stream", "tiles")
 
@@ -277,26 +276,6 @@ def compiled(text: str) -> str:
     return ""
 
 
-class _TooLong(Exception):
-    """A network takes more than its time."""
-
-
-@contextmanager
-def _limited(seconds: int) -> Iterator[None]:
-    """Seconds of this process, whatever else the machine does."""
-
-    def stop(*_: object) -> None:
-        raise _TooLong(f"more than {seconds} s")
-
-    before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
-
-
 def row(name: str, make: Callable[[], Any], latex: bool, seconds: int) -> dict[str, Any]:
     """What is found of a network: how many of what, and what is wrong."""
     start = time.process_time()
@@ -304,7 +283,7 @@ def row(name: str, make: Callable[[], Any], latex: bool, seconds: int) -> dict[s
     wrong: list[str] = []
     stage = "not traced"
     try:
-        with _quiet(), _limited(seconds):
+        with _quiet(), limited(seconds):
             net = make()
             stage = "stopped"
             for part in [branch.network for branch in net.branches]:
@@ -322,12 +301,6 @@ def row(name: str, make: Callable[[], Any], latex: bool, seconds: int) -> dict[s
         wrong.append(f"{stage}: {type(error).__name__}: {cause}")
     spent = round(time.process_time() - start, 1)
     return {"name": name, "counts": dict(counts), "wrong": wrong, "s": spent, "commit": commit()}
-
-
-def commit() -> str:
-    """Of which code an answer is."""
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 #: Columns of the page: what is counted, and how it is called there.
@@ -388,8 +361,7 @@ def main() -> int:
     names = [c for c in words.corpora if c not in CORPORA]
     if words.latex and not shutil.which("pdflatex"):
         sys.exit("pdflatex is not installed: apt-get install texlive-latex-extra texlive-science")
-    lines = words.state.read_text().splitlines() if words.state and words.state.exists() else []
-    known = {made["name"]: made for made in map(json.loads, lines)}
+    known = {made["name"]: made for made in rows(words.state)}
     for corpus in chosen:
         for name, make in CORPORA[corpus]():
             asked = name not in known or name in words.again
@@ -400,9 +372,7 @@ def main() -> int:
             told = ", ".join(f"{count} {kind}" for kind, count in made["counts"].items())
             print(f"{name}: {told}, {made['s']} s", flush=True)
             print(*(f"    {line}\n" for line in made["wrong"]), sep="", end="", flush=True)
-            if words.state:
-                with words.state.open("a") as file:
-                    file.write(f"{json.dumps(made)}\n")
+            add(words.state, made)
     if words.write:
         words.write.write_text(page(known, chosen, words.seconds), encoding="utf-8")
     return bool(any(made["wrong"] for made in known.values()))

@@ -12,8 +12,6 @@ import importlib
 import json
 import logging
 import platform
-import signal
-import subprocess
 import sys
 import time
 import warnings
@@ -32,7 +30,9 @@ from symcnn.questions.proof.prove import _Proving
 from symcnn.questions.proof.smt import Statement, ask
 from symcnn.trace.graph import Node
 
-ROOT = Path(__file__).parents[2]
+from . import resumed
+from .resumed import ROOT, commit, limited
+
 sys.path.insert(0, str(ROOT / "examples" / "networks"))
 
 #: What the two say of a claim, in the order of the table's columns.
@@ -140,19 +140,15 @@ def _breakable(net: symcnn.Network) -> list[tuple[Node, int, Int]]:
 
 def row(subject: Subject, steps: int, seconds: int) -> dict[str, Any]:
     """What came of one network."""
-
-    def late(*_: object) -> None:
-        raise TimeoutError
-
-    signal.signal(signal.SIGPROF, late)
     start = time.process_time()
     told: dict[str, Any] = {"group": subject.group, "name": subject.name}
-    signal.setitimer(signal.ITIMER_PROF, seconds)  # of the processor: others may be at work
     try:
-        net = symcnn.from_torch(subject.make().eval(), *subject.specs, example=subject.example)
-        nets = [branch.network for branch in net.branches]
-        counts = sum((asked(one, steps) for one in nets), Counter[str]())
-        told |= {"networks": len(nets), "counts": dict(counts), "broken": broken(nets[0], steps)}
+        with limited(seconds):
+            net = symcnn.from_torch(subject.make().eval(), *subject.specs, example=subject.example)
+            nets = [branch.network for branch in net.branches]
+            counts = sum((asked(one, steps) for one in nets), Counter[str]())
+            found = broken(nets[0], steps)
+            told |= {"networks": len(nets), "counts": dict(counts), "broken": found}
     except TimeoutError:
         told["refused"] = f"not within {seconds} s"
     except symcnn.SymcnnError as error:
@@ -160,15 +156,7 @@ def row(subject: Subject, steps: int, seconds: int) -> dict[str, Any]:
         told["refused"] = f"{type(error).__name__}: {cause}"
     except Exception as error:  # the other networks are asked all the same
         told["refused"] = f"**{type(error).__name__}**: {error}"
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
     return told | {"seconds": round(time.process_time() - start, 1), "commit": commit()}
-
-
-def commit() -> str:
-    """Of which code an answer is."""
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
 def page(rows: list[dict[str, Any]], of: int, steps: int, seconds: int) -> str:
@@ -237,8 +225,7 @@ def main(
     """Ask two provers; exit status 1 if they differ, or a broken form is not refuted."""
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-    lines = state.read_text().splitlines() if state and state.exists() else []
-    known = {(r["group"], r["name"]): r for r in map(json.loads, lines)}
+    known = {(r["group"], r["name"]): r for r in resumed.rows(state)}
     everything = [s for s in subjects(groups or GROUPS) if only in s.name]
     for subject in everything:
         if (subject.group, subject.name) in known or most <= 0:
@@ -246,16 +233,14 @@ def main(
         most -= 1
         made = known[subject.group, subject.name] = row(subject, steps, seconds)
         click.echo(json.dumps(made))
-        if state:
-            with state.open("a") as file:
-                file.write(f"{json.dumps(made)}\n")
+        resumed.add(state, made)
     rows = [known[s.group, s.name] for s in everything if (s.group, s.name) in known]
     if write:
         write.write_text(page(rows, len(everything), steps, seconds), encoding="utf-8")
     bad = [
         r
         for r in rows
-        if r.get("counts", {}).get("differ") or "**" in r.get("broken", r.get("refused"))
+        if r.get("counts", {}).get("differ") or "**" in r.get("broken", r.get("refused", ""))
     ]
     sys.exit(1 if bad else 0)
 

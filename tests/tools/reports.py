@@ -47,7 +47,7 @@ SAID = {
     "seed": r"[Ss]eed (\d+)",
     "seconds": r"[,;|] ([\d,]+) s\b",
     "torch": r"torch (\d[\w.+]*\w)",
-    "code": r"(?:code of|commit|source \|.*\n.*\n.*?) ?`?([0-9a-f]{7,10})\b",
+    "code": r"(?:[Cc]ode of|commit|source \|.*\n.*\n.*?) ?`?([0-9a-f]{7,10})\b",
 }
 
 

@@ -32,7 +32,7 @@ import torch
 from symcnn.frontends.torch.asleep import MAKER, asleep
 from symcnn.frontends.torch.builtins import _own
 
-__all__ = ["CALL", "Copies", "Kept"]
+__all__ = ["CALL", "FIRST", "Copies", "Kept"]
 
 #: Where torch's modules look for what to call in place of their forward.
 CALL = "_compiled_call_impl"
@@ -51,10 +51,11 @@ _CALLED = torch.nn.Module._wrapped_call_impl
 #: What each module begins with: containers of its own, most of them hooks that nobody set. Hooks of
 #: its state_dict are no part of a forward.
 _NEW = vars(torch.nn.Module())
+FIRST = tuple(_NEW)
 _OWN = {k: type(v) for k, v in _NEW.items() if isinstance(v, _CONTAINERS)}
 _HOOKS = tuple(k for k, kind in _OWN.items() if kind is OrderedDict and "state_dict" not in k)
 _REGISTRIES = tuple(k for k, kind in _OWN.items() if kind is not OrderedDict)
-_hooks, _COUNT, _LAST = itemgetter(*_HOOKS), len(_NEW), (*_NEW,)[-1]
+_hooks, _COUNT, _LAST = itemgetter(*_HOOKS), len(FIRST), FIRST[-1]
 
 T = TypeVar("T")
 

@@ -29,7 +29,7 @@ import torch
 from torch.nn.modules import module as _module
 
 from symcnn.errors import SymcnnError
-from symcnn.frontends.torch.copies import CALL
+from symcnn.frontends.torch.copies import CALL, FIRST
 from symcnn.frontends.torch.layout import NO_COPY
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.tracer import Tracer
@@ -41,10 +41,6 @@ from symcnn.trace.tape import Tape, current_tape, record
 from symcnn.trace.where import catching
 
 __all__ = ["Layers"]
-
-#: The attributes that every module begins with.
-_FIRST = tuple(vars(torch.nn.Module()))
-_COUNT = len(_FIRST)
 
 #: The functions that torch's layers call.
 _FUNCTIONS = vars(torch.nn.functional)
@@ -197,7 +193,7 @@ class Layers:
         """The tensors of a call, and all that the node depends on; None if that is not known."""
         parameters, buffers = attributes["_parameters"], attributes["_buffers"]
         names = (*attributes, *parameters, *buffers)
-        settings = [attributes["training"], *islice(attributes.values(), _COUNT, None)]
+        settings = [attributes["training"], *islice(attributes.values(), len(FIRST), None)]
         if names[len(attributes) - 1] == CALL:  # how it is called in a trace
             settings.pop()
             names = (*names[: len(attributes) - 1], *names[len(attributes) :])
@@ -255,8 +251,8 @@ class Layers:
         after = self._counts()
         if [b - a for a, b in zip(before, after, strict=True)] != [1, 1, 0, 1, 0, 0]:
             return output
-        settings = [*islice(layer.__dict__.values(), _COUNT, None)][:-1]
-        usual = (*islice(layer.__dict__, _COUNT),) == _FIRST and all(map(_is_plain, settings))
+        settings = [*islice(layer.__dict__.values(), len(FIRST), None)][:-1]
+        usual = (*islice(layer.__dict__, len(FIRST)),) == FIRST and all(map(_is_plain, settings))
         if not usual or self._asked(layer.__dict__, tensors[0])[1] != key:  # it wrote to itself
             return output
         node, step = tape.nodes[-1], tracer.steps[-1]
