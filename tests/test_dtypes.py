@@ -189,6 +189,8 @@ MADE = {
     "a mean of half": lambda m, x: x.half().mean((2, 3)),
     "a mean in another dtype": lambda m, x: x.long().mean(1, dtype=torch.float64),
     "a softmax in float32": lambda m, x: x.half().softmax(1, dtype=torch.float32),
+    "a softmax in a dtype by place": lambda m, x: x.softmax(1, torch.float64),
+    "a log_softmax of integers": lambda m, x: torch.log_softmax(x.long(), 1, torch.float64),
     "to": lambda m, x: x.to(torch.float16),
     "to by name": lambda m, x: x.to(dtype=torch.int32),
     "to another": lambda m, x: x.to(x.argmax(1)),

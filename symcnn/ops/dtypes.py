@@ -37,6 +37,7 @@ __all__ = [
     "kind_of",
     "promoted",
     "result_type",
+    "said",
 ]
 
 #: The dtypes of what an operation makes, from its node and the dtype of a python float: one for
@@ -137,6 +138,14 @@ def _combined(higher: str | None, lower: str | None) -> str | None:
     return promoted(higher, lower)
 
 
+def said(args: Iterable[object], kwargs: Mapping[str, object]) -> str:
+    """The dtype that an argument says; "" where none does."""
+    found = kwargs.get("dtype")
+    if found is None:
+        found = next((a for a in args if type(a).__name__ == "dtype"), None)
+    return "" if found is None else str(found).removeprefix("torch.")
+
+
 def autocasted(dtype: str, cast: str) -> str:
     """The dtype of what has `dtype` without autocast, where its floats are read as `cast`."""
     return _complex(cast) if kind_of(dtype) == _COMPLEX else cast
@@ -205,12 +214,8 @@ def square(node: Node, default: str) -> str:
 
 
 def divides(node: Node, default: str) -> str:
-    return (
-        promotes(node, default)
-        if node.arguments.get("kwargs", {}).get("rounding_mode")
-        or (node.call is not None and node.call.kwargs.get("rounding_mode"))
-        else floats(node, default)
-    )
+    rounded = node.arguments.get("rounding_mode")
+    return promotes(node, default) if rounded else floats(node, default)
 
 
 def first_float(node: Node, default: str) -> str:

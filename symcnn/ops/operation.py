@@ -19,7 +19,7 @@ from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Const, Whole
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, prod
 from symcnn.errors import BadSpec, ShapeMismatch, SymcnnError, UnsupportedOperation
-from symcnn.ops.dtypes import CASTABLE, Law, autocasted, can_cast
+from symcnn.ops.dtypes import CASTABLE, Law, autocasted, can_cast, said
 from symcnn.ops.registry import Rule, as_sizes, require_equal
 from symcnn.ops.takes import Takes, promotes_by, require_dtypes
 from symcnn.ops.values import Value, whole
@@ -192,7 +192,7 @@ class Operation:
                 error.attempt = Attempt.of(self.name, tensors_in(*args, *kwargs.values()))
             raise
         tape = current_tape()
-        typed = self.dtype is not None or "dtype" in kwargs or not inputs
+        typed = self.dtype is not None or said(args, kwargs) or not inputs
         if typed or target is not None or (tape is not None and tape.autocast):
             self._set_dtypes(node, tape or Tape())
             if target is not None:
@@ -205,33 +205,33 @@ class Operation:
         """Raises ShapeMismatch for a dtype that it does not take."""
         tape = current_tape() or Tape()
         node = Node(self.name, inputs, result, Scope(""), call)
-        cast = self._cast(node, *tape.autocast) if tape.autocast else ""
         promotes = promotes_by(self.dtype, pointwise=self.pointwise)
-        require_dtypes(takes, node, promotes, tape.dtype, cast)
+        require_dtypes(takes, node, promotes, tape.dtype, self._cast(node, tape))
 
     def _set_dtypes(self, node: Node, tape: Tape) -> None:
         """The dtypes of what a node makes: given by an argument, else by its law."""
         call, inputs, law = node.call, node.inputs, self.dtype
         default = tape.dtype
-        given = call.kwargs.get("dtype") if call is not None else None
-        cast = self._cast(node, *tape.autocast) if tape.autocast else ""
-        if given is None and call is not None and law is not None:
-            given = next((a for a in call.args if type(a).__name__ == "dtype"), None)
-        if given is not None:
-            made: str | Sequence[str] = str(given).removeprefix("torch.")
+        given = said(call.args, call.kwargs) if call is not None else ""
+        cast = self._cast(node, tape)
+        if given:
+            made: str | Sequence[str] = given
         elif law is not None:
             made = law(node, default)
         else:
             made = inputs[0].dtype if inputs else default
         each = [made] * len(node.outputs) if isinstance(made, str) else made
-        if cast and given is None and inputs and inputs[0].dtype in CASTABLE | {""}:
+        if cast and not given and inputs and inputs[0].dtype in CASTABLE | {""}:
             node.cast = cast
             each = [autocasted(dtype, cast) for dtype in each]
         for t, dtype in zip(node.outputs, each, strict=False):
             t.dtype = dtype
 
-    def _cast(self, node: Node, device: str, low: str) -> str:
+    def _cast(self, node: Node, tape: Tape) -> str:
         """The dtype in which autocast has it read its floats; "": as they are."""
+        if not tape.autocast:
+            return ""
+        device, low = tape.autocast
         by_device = self.autocast(node) if callable(self.autocast) else self.autocast
         return {"low": low, "single": "float32"}.get(by_device.get(device, ""), "")
 

@@ -337,21 +337,22 @@ def unfloored(expr: Int) -> Int:
 
     Where H is even, ``(H + 1)//2`` is H/2.
     """
-    for atom in [*expr.atoms()] if isinstance(expr, Size) else ():
-        if isinstance(atom, Floor) and isinstance(atom.den, int):
-            left = _remainder(atom.num, atom.den)
-            if left is not None:
-                quotient: Any = (unfloored(atom.num) - left) * Fraction(1, atom.den)
-                expr = replaced(expr, atom, quotient)
-    return expr
+    return _quotients(expr, _remainder)
 
 
 def _even(expr: Int) -> Int:
     """The expression at sizes of which no floor leaves anything: (H//8)*8 is H."""
+    return _quotients(expr, lambda num, den: 0)
+
+
+def _quotients(expr: Int, left_of: Callable[[Size, int], int | None]) -> Int:
+    """Each floor as the quotient, less what is left of the division; None: the floor stays."""
     for atom in [*expr.atoms()] if isinstance(expr, Size) else ():
         if isinstance(atom, Floor) and isinstance(atom.den, int):
-            quotient: Any = _even(atom.num) * Fraction(1, atom.den)
-            expr = replaced(expr, atom, quotient)
+            left = left_of(atom.num, atom.den)
+            if left is not None:
+                quotient: Any = (_quotients(atom.num, left_of) - left) * Fraction(1, atom.den)
+                expr = replaced(expr, atom, quotient)
     return expr
 
 

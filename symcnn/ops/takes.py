@@ -134,11 +134,8 @@ def _named(node: Node, names: str) -> list[SymbolicTensor]:
 def _computes(promotes: Promotes, node: Node, default: str) -> str:
     """The dtype in which it computes."""
     call = node.call
-    named = call.kwargs.get("dtype") if call is not None else None
-    if named is None and call is not None:
-        named = next((a for a in call.args if type(a).__name__ == "dtype"), None)
-    if named is not None:
-        return str(named).removeprefix("torch.")
+    if call is not None and (said := dtypes.said(call.args, call.kwargs)):
+        return said
     if promotes == "numbers":
         return dtypes.promotes(node, default)
     if promotes == "tensors":

@@ -11,7 +11,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from symcnn.algebra.size import Atom, Int, Max, Size, evaluate, every_atom, prod, symbols_of
+from symcnn.algebra.size import (
+    Atom,
+    Int,
+    Max,
+    Size,
+    denominator,
+    evaluate,
+    every_atom,
+    symbols_of,
+)
 from symcnn.algebra.substitute import replaced
 from symcnn.errors import Undecidable
 from symcnn.frontends.torch.arguments import EXAMPLE
@@ -130,7 +139,7 @@ class Answers:
             return self.replay(expr)
         mark = len(self.steps)
         value = evaluate(expr, self.point(symbols_of(expr)))
-        scale: Any = prod(c.denominator for c in expr.terms.values())
+        scale = denominator(expr)
         same = Condition(expr * scale, "==", int(value * scale))
         if entails(same) is None:
             self._guard(same, why)
