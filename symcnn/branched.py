@@ -279,14 +279,15 @@ class Branched(Network):
         A condition that divides by a size asks for sizes at which that is not 0: the branches
         after it do not share out all sizes.
         """
-        if not self.complete or self.name:
-            return reduce(or_, (net.valid_inputs() for net in self.nets))
-        found = self.sizes_that_meet([])
         sides = [
             side for net in self.nets for g in net.guards for side in subexpressions(g.requirement)
         ]
-        if any(isinstance(a, Floor) and not isinstance(a.den, int) for a in every_atom(*sides)):
-            found = reduce(or_, (branch.where for branch in self.branches))
+        divides = any(
+            isinstance(a, Floor) and not isinstance(a.den, int) for a in every_atom(*sides)
+        )
+        if divides or not self.complete or self.name:
+            return reduce(or_, (net.valid_inputs() for net in self.nets))
+        found = self.sizes_that_meet([])
         for branch in self.branches:
             valid = branch.network.valid_inputs()
             if not branch.where <= valid:

@@ -124,7 +124,7 @@ def _spoken(size: Target) -> Iterable[str]:
     """Names in a size that comes after a layer."""
     if isinstance(size, sympy.Basic):
         return map(str, size.free_symbols)
-    return (size,) if isinstance(size, str) else ()
+    return re.findall(r"[^\W\d]\w*", size) if isinstance(size, str) else ()
 
 
 def _fibres(module: Module, sizes: Sequence[Target]) -> str:

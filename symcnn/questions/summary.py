@@ -121,7 +121,7 @@ def summary(
     )
     totals = fill.totals(columns)
     with floors_written(floors):
-        found = Summary(_written(rows, columns, totals, _plain, tree=depth is not None))
+        found = Summary(_written(rows, columns, totals, tree=depth is not None))
     found.rows, found.columns, found.totals = rows, tuple(columns), totals
     found.tree, found.floors = depth is not None, floors
     return found
@@ -247,7 +247,6 @@ def _written(
     rows: Sequence[Row],
     columns: Sequence[str],
     totals: Mapping[str, Any],
-    written: Callable[[Any], str],
     *,
     tree: bool,
 ) -> str:
@@ -262,8 +261,8 @@ def _written(
         table.add_column(heading, justify="right" if number else "left", overflow="fold")
     for row in rows:
         label = _branch(row) if tree else row.name
-        table.add_row(label + _times(row), *(written(row.cells[key]) for key in columns))
-    return "\n".join([to_text(table), *_lines(totals, written), ""])
+        table.add_row(label + _times(row), *(_plain(row.cells[key]) for key in columns))
+    return "\n".join([to_text(table), *_lines(totals, _plain), ""])
 
 
 def _alone(value: Any) -> Any:

@@ -431,7 +431,7 @@ def judge(
         return found
     found.complete = net.complete
     bare = {
-        size: None if net.complete and empty.read else shape
+        size: None if net.complete and (empty.read or 0 in (shape or ())) else shape
         for size, (shape, empty) in made.items()
         if empty.found
     }
@@ -459,15 +459,14 @@ def _differences(
     for (h, w), shape in [*truth.items()]:
         at = dict(zip("NHW", (2, h, w), strict=True))
         try:
-            ours: Any = net.shape_at(**at)
+            ours: object = net.shape_at(**at)
         except InvalidInput:
             ours = None
         except UnsupportedOperation:
             if (h, w) not in bare:
                 raise
             ours = None  # a rule that takes no map without elements says so
-        joined = ours is not None and ours == bare.get((h, w))
-        if joined and (0 not in ours or not net.complete):
+        if ours is not None and ours == bare.get((h, w)):
             shape = truth[h, w] = ours  # an empty map is joined to another one, as torch does
         if ours != shape:
             yield f"{_shown(ours)} at {h} x {w}, torch: {_shown(shape)}"

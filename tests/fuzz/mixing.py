@@ -476,10 +476,10 @@ def _formulas(
         moves, _, _ = rf.along(axis, "i")
     except (Undecidable, BadSpec):  # no formula, or one in several indices
         return 0
-    rows = table if along and along[0] == moves else None
-    if rows is None:
-        one = table.any(0) if along else table
-        rows = np.tile(one, (shape[moves] if moves is not None else 1, 1))
+    place = 2 + axis if moves is None else moves
+    rows = table
+    if along != (place,):
+        rows = np.tile(table.any(0) if along else table, (shape[place], 1))
     for i, row in enumerate(rows):
         try:
             first, last = rf.clipped(i, axis, sizes)
@@ -489,8 +489,7 @@ def _formulas(
         places = np.nonzero(row)[0]
         if not len(places) or rf.folded or first <= places[0] <= places[-1] <= last:
             continue
-        place, size = 2 + axis if moves is None else moves, [*sizes.values()]
-        strong = _support(module, size, axis, place, rows, _ROUNDING)[i]
+        strong = _support(module, [*sizes.values()], axis, place, rows, _ROUNDING)[i]
         if not (strong[: int(first)].any() or strong[int(last) + 1 :].any()):
             continue
         mismatches.append(

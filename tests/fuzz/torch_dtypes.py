@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.utils._pytree import tree_map
 
 from symcnn.errors import DataDependent, SymcnnError, UnsupportedOperation
 from symcnn.trace.graph import OPS, SymbolicTensor
@@ -141,13 +142,7 @@ def _is_float(value: Any) -> bool:
 
 def _cast(value: Any, dtype: torch.dtype) -> Any:
     """Floats in nested arguments in another dtype."""
-    if _is_float(value):
-        return value.to(dtype)
-    if isinstance(value, (tuple, list)):
-        return type(value)([_cast(v, dtype) for v in value])
-    if isinstance(value, dict):
-        return {k: _cast(v, dtype) for k, v in value.items()}
-    return value
+    return tree_map(lambda v: v.to(dtype) if _is_float(v) else v, value)
 
 
 def _compare_refusal(

@@ -96,15 +96,19 @@ class Tree(Shown):
             total = total + part if self.kind == "sum" else total * part
         return total
 
+    @property
+    def loose(self) -> bool:
+        """Whether it takes brackets as a factor."""
+        return self.kind == "sum" or (self.kind == "leaf" and _loose(self.parts[0]))
+
     def write(self, leaf: Callable[[Int], str], floor: str, times: str) -> str:
         """The tree in some notation."""
 
         def wrapped(tree: Tree) -> str:
             shown = tree.write(leaf, floor, times)
-            loose = tree.kind == "sum" or (tree.kind == "leaf" and _loose(tree.parts[0]))
-            if loose and "\\" in shown:  # LaTeX, whose brackets grow
+            if tree.loose and "\\" in shown:  # LaTeX, whose brackets grow
                 return rf"\left({shown}\right)"
-            return f"({shown})" if loose else shown
+            return f"({shown})" if tree.loose else shown
 
         if self.kind == "leaf":
             return leaf(self.parts[0])
@@ -133,8 +137,7 @@ class Tree(Shown):
                 return written(self.parts[0])
             return Tree.of("floor", *found).to_mathml()
         parts = [part.to_mathml() for part in self.parts]
-        loose = [part.kind == "sum" or _loose_leaf(part) for part in self.parts]
-        inner = [between(p) if b else p for p, b in zip(parts, loose, strict=True)]
+        inner = [between(p) if t.loose else p for p, t in zip(parts, self.parts, strict=True)]
         if self.kind == "floor":
             return between(f"{inner[0]}<mo>/</mo>{inner[1]}", "\N{LEFT FLOOR}", "\N{RIGHT FLOOR}")
         if self.kind in _EXTREMES:
@@ -172,8 +175,7 @@ class Tree(Shown):
             return floored(inner[0], self.parts[1].parts[0], notation)
         if self.kind == "sum":
             return added(inner)
-        loose = [part.kind == "sum" or _loose_leaf(part) for part in self.parts]
-        factors = [bracketed(p) if b else p for p, b in zip(inner, loose, strict=True)]
+        factors = [bracketed(p) if t.loose else p for p, t in zip(inner, self.parts, strict=True)]
         return multiplied(factors, r"\cdot")
 
 
@@ -247,10 +249,6 @@ def sole_floor(expr: Int) -> tuple[Int, int] | None:
     if isinstance(atom, Floor) and type(atom.den) is int and type(expr.const) is int:
         return atom.num + atom.den * expr.const, atom.den
     return None
-
-
-def _loose_leaf(tree: Tree) -> bool:
-    return tree.kind == "leaf" and _loose(tree.parts[0])
 
 
 def _loose(expr: Int) -> bool:

@@ -121,7 +121,7 @@ def solve_layer(
     if not every:
         given = ", ".join(f"{k}={v}" for k, v in hyperparameters.items()) or "the usual values"
         other = f"ConvTranspose{name.removeprefix('Conv')}"
-        up = name.startswith("Conv") and other.count("Transpose") == 1 and any(map(_grows, pairs))
+        up = kind is _conv and any(map(_grows, pairs))
         cure = f'one that enlarges: solve_layer("{other}", {input}, {output})'
         raise NoSolution(
             f"no {name} with {given} leads from {input} to {output}",

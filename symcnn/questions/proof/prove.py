@@ -353,8 +353,8 @@ class _Proving:
 
     def _macs(self, node: Node, result: Result, fresh: Fresh) -> Claim:
         says = f"MACs are {text(result.macs)}{fresh.meanings(result.macs)}"
-        factors, asked = fresh.in_factors(result.macs, node.result.macs)
-        statement = self.stated(asked, fresh.means | factors)
+        named, asked = fresh.in_factors(result.macs, node.result.macs)
+        statement = self.stated(asked, fresh.means | named)
         if fresh.back(result.macs) == node.result.macs:
             return Claim("macs", node.name, says, "proved", "normal form", statement)
         return Claim("macs", node.name, says, *self.test(asked, fresh.means), statement)
