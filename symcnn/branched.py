@@ -48,8 +48,6 @@ from symcnn.trace.branches import Branch, Refusal, Unfollowed
 from symcnn.trace.graph import Shape, tree_map
 from symcnn.words.paper import to_latex
 
-__all__ = ["Branched", "union"]
-
 
 def union(
     nets: Sequence[Network],

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from symcnn.network import Network
 
-__all__ = ["check_contract", "check_module", "contract", "traced"]
-
 Class = TypeVar("Class", bound=type)
 
 

@@ -11,19 +11,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
 
-__all__ = [
-    "BadSpec",
-    "DataDependent",
-    "InvalidInput",
-    "MissingExtra",
-    "NoSolution",
-    "ShapeMismatch",
-    "SymcnnError",
-    "Undecidable",
-    "UnsupportedOperation",
-    "needs",
-]
-
 
 class Cure(Protocol):
     """Changes to a model that make its shapes agree, as text."""

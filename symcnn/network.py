@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from symcnn.questions.proof.prove import Proof
     from symcnn.questions.summary import Summary
 
-__all__ = ["Network"]
-
 
 class Network(Places, Specs, Pages, Pictures):
     """A network as an algebra: every answer holds for all sizes at once.

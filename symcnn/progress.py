@@ -13,8 +13,6 @@ from threading import Lock, Timer
 from time import perf_counter
 from typing import Any, TypeVar
 
-__all__ = ["PATIENCE", "silent", "waiting", "watched"]
-
 Item = TypeVar("Item")
 
 #: Seconds before a bar appears.

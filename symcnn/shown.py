@@ -18,19 +18,6 @@ import sympy
 from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Size
 
-__all__ = [
-    "Listed",
-    "Markup",
-    "Several",
-    "Shown",
-    "Text",
-    "block",
-    "cell",
-    "folded",
-    "prose",
-    "table",
-]
-
 T = TypeVar("T")
 
 #: Lines of text, and rows of a table, that stand there unfolded.

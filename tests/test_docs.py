@@ -98,7 +98,14 @@ def resolved(path):
 def listed():
     found = list(entries())
     modules = [m for m in found if inspect.ismodule(m)]
-    return [*found, *(getattr(m, n) for m in modules for n in m.__all__)]
+    return [*found, *(value for m in modules for value in shown(m))]
+
+
+def shown(module):
+    """What the reference shows of a module: what it lists, or what it defines."""
+    names = getattr(module, "__all__", [])
+    own = [v for v in vars(module).values() if getattr(v, "__module__", "") == module.__name__]
+    return [getattr(module, name) for name in names] or own
 
 
 @pytest.mark.parametrize("name", [n for n in symcnn.__all__ if n != "nn"])

@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import importlib
 import math
 import operator
 import re
@@ -75,6 +76,18 @@ def test_no_modules_import_each_other_in_a_circle():
 def test_a_module_has_at_most_700_lines(name):
     lines = FILES[name].read_text().count("\n")
     assert lines <= MOST
+
+
+def test_only_what_gathers_names_of_others_lists_its_names():
+    """A name without an underscore is public: a list would say so twice."""
+    listing = {name for name, path in FILES.items() if "\n__all__" in path.read_text()}
+    gathered = set()
+    for name in listing:
+        tree = ast.parse(FILES[name].read_text())
+        own = {a.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) for a in n.names}
+        gathered |= {name} if own & {*vars(importlib.import_module(name))["__all__"]} else set()
+    stars = {name for name in listing if f"from {name} import *" in FILES["symcnn.nn"].read_text()}
+    assert listing - gathered - stars - {"symcnn", "symcnn.nn"} == set()
 
 
 def signatures():

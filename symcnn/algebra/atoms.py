@@ -29,19 +29,6 @@ from symcnn.algebra.polynomial import (
 )
 from symcnn.errors import InvalidInput
 
-__all__ = [
-    "Floor",
-    "Max",
-    "Part",
-    "Power",
-    "Scaled",
-    "Sum",
-    "every_atom",
-    "lows",
-    "spelling",
-    "symbols_of",
-]
-
 
 class Part(Atom):
     """The whole number q for which ``name = of*q + rest``: what makes a symbol odd, or a multiple.

@@ -35,27 +35,6 @@ if TYPE_CHECKING:
 
     Reads: TypeAlias = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any] | int]
 
-__all__ = [
-    "IDENTITY",
-    "Adaptive",
-    "Axes",
-    "AxisMap",
-    "Chain",
-    "Const",
-    "Digit",
-    "Flip",
-    "Folded",
-    "Identity",
-    "Pick",
-    "Resample",
-    "Roll",
-    "Running",
-    "Scatter",
-    "Whole",
-    "Window",
-    "rounds_up",
-]
-
 #: Where each axis of an output comes from: an axis, several (of a view) or none; and the map.
 Axes: TypeAlias = "tuple[tuple[int | tuple[int, ...] | None, AxisMap], ...]"
 Integer = Any  # an int, a Size or a sympy.Expr: the maps do not care

@@ -24,32 +24,6 @@ from symcnn.algebra.series import summation
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import BadSpec, Undecidable
 
-__all__ = [
-    "C",
-    "D",
-    "Expr",
-    "FloorDiv",
-    "Geometric",
-    "H",
-    "L",
-    "Multiple",
-    "N",
-    "Trunc",
-    "W",
-    "ceildiv",
-    "floordiv",
-    "from_sympy",
-    "index",
-    "maximum",
-    "minimum",
-    "mod",
-    "multiple",
-    "odd",
-    "scaled",
-    "symbols",
-    "to_sympy",
-]
-
 #: What users see of a size: an int, or sympy's.
 Expr = Union[int, sympy.Expr]
 #: A number of any kind: axis maps take all of them.

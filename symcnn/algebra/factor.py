@@ -43,20 +43,6 @@ from symcnn.algebra.size import (
 from symcnn.algebra.substitute import replaced
 from symcnn.errors import BadSpec
 
-__all__ = [
-    "Floors",
-    "Product",
-    "factors",
-    "floors_written",
-    "raised",
-    "reading",
-    "shifted",
-    "spelled",
-    "style",
-    "text",
-    "word",
-]
-
 #: How a floor is written: in brackets around a fraction, or around a slash; as an integer division;
 #: or as a floor or a ceiling, whichever is shorter.
 Floors = Literal["brackets", "inline", "division", "shortest"]

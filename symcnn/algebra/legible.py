@@ -25,8 +25,6 @@ from symcnn.algebra.factor import reading, text
 from symcnn.algebra.size import Int
 from symcnn.errors import BadSpec
 
-__all__ = ["legible"]
-
 
 def legible(expr: Int) -> Expr:
     """A kernel expression for users: an int, or sympy's, which prints in its shortest spelling."""

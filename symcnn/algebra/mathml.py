@@ -21,8 +21,6 @@ from symcnn.algebra.factor import Product, raised, reading, shifted, spelled, st
 from symcnn.algebra.size import Int, Size, unfolded
 from symcnn.errors import SymcnnError
 
-__all__ = ["bracketed", "math", "shape", "wrapped", "written"]
-
 _RELATIONS = {">=": "\u2265", "<=": "\u2264", "==": "=", "!=": "\u2260", ">": "&gt;", "<": "&lt;"}
 
 _SPACE = '<mspace width="0.2em"></mspace>'

@@ -16,31 +16,6 @@ from math import lcm
 from operator import is_
 from typing import Any, ClassVar, Union
 
-__all__ = [
-    "FUNCTIONS",
-    "Atom",
-    "Bound",
-    "Coeff",
-    "Int",
-    "Monomial",
-    "Size",
-    "Symbol",
-    "collapsed",
-    "denominator",
-    "evaluate",
-    "exact_div",
-    "exact_or_fail",
-    "is_integer",
-    "lower",
-    "operand",
-    "polynomial",
-    "prod",
-    "reading_order",
-    "sole_atom",
-    "unfolded",
-    "upper",
-]
-
 Coeff = Union[int, Fraction]
 Int = Union[int, "Size"]
 Bound = Union[int, None]

@@ -38,8 +38,6 @@ from symcnn.algebra.size import (
 )
 from symcnn.errors import Undecidable
 
-__all__ = ["closed", "closing", "iterate", "summation", "tidy"]
-
 
 def _subs(expr: Int, name: str, value: Int) -> Int:
     return expr if isinstance(expr, int) else expr.subs({name: value})

@@ -14,8 +14,6 @@ from operator import is_not
 
 from symcnn.algebra.size import Atom, Floor, Int, Max, floordiv, maximum
 
-__all__ = ["replaced"]
-
 
 def replaced(expr: Int, atom: Atom, by: Int) -> Int:
     """`expr` with an atom replaced wherever it stands, inside floors and maxima too."""

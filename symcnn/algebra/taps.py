@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 from symcnn.algebra.axis import AxisMap, Integer, Scatter
 
-__all__ = ["Laid", "Tap"]
-
 
 @dataclass(frozen=True, slots=True)
 class Tap(AxisMap):

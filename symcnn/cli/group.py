@@ -18,8 +18,6 @@ from symcnn import __version__
 from symcnn.cli.reply import BAD_USE, FAULT, INTERRUPTED, as_error, status_of, to_json
 from symcnn.errors import SymcnnError
 
-__all__ = ["Shell", "main"]
-
 
 class Shell(click.Group):
     """A group whose errors are said once, and whose default question is ``summary``."""

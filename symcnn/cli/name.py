@@ -9,8 +9,6 @@ import click
 from click.shell_completion import CompletionItem
 from click.types import StringParamType
 
-__all__ = ["Name"]
-
 
 class Name(StringParamType):
     """The name of a network: completed by files, and behind the colon by what the file defines.

@@ -30,8 +30,6 @@ from symcnn.trace.branches import Branch
 if TYPE_CHECKING:
     from symcnn.cli.target import Module
 
-__all__ = ["FORMS", "SHARED", "Ask", "command", "floors_option", "question"]
-
 Question = Callable[..., Reply]
 
 

@@ -17,19 +17,6 @@ from numbers import Integral
 from symcnn.errors import InvalidInput, NoSolution, ShapeMismatch, SymcnnError
 from symcnn.sets.inputset import InputSet
 
-__all__ = [
-    "ANSWERED",
-    "BAD_USE",
-    "FAULT",
-    "INTERRUPTED",
-    "NO",
-    "Reply",
-    "as_error",
-    "plain",
-    "status_of",
-    "to_json",
-]
-
 ANSWERED, NO, BAD_USE, FAULT, INTERRUPTED = 0, 1, 2, 3, 130
 
 _NOES = (NoSolution, InvalidInput, ShapeMismatch)

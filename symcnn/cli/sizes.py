@@ -12,8 +12,6 @@ from symcnn.errors import BadSpec
 from symcnn.network import Network
 from symcnn.sets.grammar import parse_assignments, parse_numbers, parse_ranges
 
-__all__ = ["fixed", "ranged"]
-
 _NAMED = 'name the sizes: "N=8"'
 _CURE = 'for example "H=224,W=224" or "224x224"'
 

@@ -30,16 +30,6 @@ if TYPE_CHECKING:
 
     Module = Union[OwnModule, "torch.nn.Module"]
 
-__all__ = [
-    "Target",
-    "default_inputs",
-    "module_of",
-    "named_inputs",
-    "read",
-    "torch_module_of",
-    "traced",
-]
-
 _EXAMPLES = "for example net.py:Net, timm:create_model('resnet18'), or net.onnx"
 _TARGET = re.compile(r"(?P<where>.+?):(?P<name>[^\W\d][\w.]*)\s*(?P<arguments>\(.*\))?", re.DOTALL)
 

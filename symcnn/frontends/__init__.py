@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from symcnn.network import Network
     from symcnn.trace.graph import SymbolicTensor
 
-__all__ = ["from_torch", "trace_until_error"]
-
 
 def trace_until_error(module: torch.nn.Module | nn.Module, *specs: str, **options: Any) -> Network:
     """The network up to where its trace fails, for all questions; the whole if it does not.

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["EffectiveField", "effective_receptive_field"]
-
 
 @dataclass(frozen=True)
 class EffectiveField(Shown):

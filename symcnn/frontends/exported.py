@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from torch.fx import GraphModule, Node
     from torch.utils._sympy.value_ranges import ValueRanges
 
-__all__ = ["from_exported", "plain"]
-
 
 def from_exported(program: ExportedProgram) -> Network:
     """The network of a ``torch.export.ExportedProgram``, or of what ``torch.compile`` captured.

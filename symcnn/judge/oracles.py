@@ -19,19 +19,6 @@ from symcnn.trace.trace import Trace
 if TYPE_CHECKING:
     import torch
 
-__all__ = [
-    "Verdict",
-    "failures",
-    "judge",
-    "sample_sizes",
-    "shapes_in",
-    "tensors_of",
-    "torch_flops",
-    "torch_peak",
-    "torch_saved",
-    "torch_shapes",
-]
-
 
 @dataclass(frozen=True)
 class Verdict:

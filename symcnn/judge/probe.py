@@ -18,8 +18,6 @@ from torch import nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["NearestAsInSingle", "gradient_support", "make_positive", "support"]
-
 
 def make_positive(module: nn.Module) -> nn.Module:
     """Positive weights, about 1 in sum, in double precision; batch norms that change nothing."""

@@ -16,9 +16,6 @@ from symcnn.shown import Shown
 if TYPE_CHECKING:
     pass
 
-__all__ = ["CHECKS", "Check", "Report"]
-
-
 #: What is compared, in the order of the report.
 CHECKS = {
     "parameters": "the number of elements in all parameters",

@@ -19,8 +19,6 @@ from symcnn.trace.trace import Trace
 if TYPE_CHECKING:
     from symcnn.sets.inputset import InputSet
 
-__all__ = ["distinct", "interesting_sizes", "is_valid", "largest_of"]
-
 
 def interesting_sizes(net: Trace, count: int, seed: int = 0) -> list[dict[str, int]]:
     """`count` sizes at which mistakes would show: the smallest, borders, fibre ends, then random

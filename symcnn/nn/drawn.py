@@ -14,8 +14,6 @@ from symcnn.words.pictures.layer import axis, svg, tikz
 if TYPE_CHECKING:
     from symcnn.network import Network
 
-__all__ = ["drawn"]
-
 #: Larger inputs have cells that nobody could tell apart.
 _LARGE = 64
 

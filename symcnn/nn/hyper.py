@@ -13,8 +13,6 @@ from symcnn.algebra.size import Int, ceildiv, floordiv, is_whole, maximum
 from symcnn.errors import BadSpec, ShapeMismatch
 from symcnn.ops.registry import OneOrMore, at_least
 
-__all__ = ["each", "positive", "repeated", "same_crop", "same_pads", "whole"]
-
 #: A hyperparameter as users give it: a number of any kind that is whole.
 Given = Union[Number, SupportsIndex]
 T = TypeVar("T")

@@ -16,8 +16,6 @@ from symcnn.nn.hyper import each, positive, whole
 from symcnn.nn.module import Module
 from symcnn.trace.graph import apply
 
-__all__ = ["Each", "Layer", "Positive", "Unused", "Whole"]
-
 #: Hyperparameters as users give them: a whole number, one that is at least 1, or a number, None,
 #: or several of them. The function reads what is given, and refuses the rest by name.
 Whole = Annotated[Any, whole]

@@ -21,8 +21,6 @@ from symcnn.trace.graph import Parameter, SymbolicTensor, tensor
 from symcnn.trace.tape import Tape, current_tape
 from symcnn.words.pictures.drawing import Drawing
 
-__all__ = ["Module", "Modules", "Sequential"]
-
 
 class Module:
     """Base of all layers and networks. Subclasses define `forward`.

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 #: A size as a layer takes it: a number, a name, a formula, or an array of numbers.
 SizeLike = Union[Number, str, Formula, "np.ndarray"]
 
-__all__ = ["are_sizes", "inverse", "sizes_after", "windows"]
-
 #: Names of axes by how many there are.
 _AXES = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
 

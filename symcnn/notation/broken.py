@@ -14,18 +14,6 @@ from symcnn.algebra.factor import Product, raised, spelled
 from symcnn.algebra.size import Atom, Coeff, Floor, Int, Max, Monomial, Size, sole_atom
 from symcnn.notation.latex import Notation, formula, is_sum, number, order_of_reading, times
 
-__all__ = [
-    "added",
-    "bracketed",
-    "filled",
-    "floored",
-    "listed",
-    "multiplied",
-    "pieces",
-    "shape",
-    "too_wide",
-]
-
 #: What a line of a document holds, in glyphs.
 _WIDE = 48
 

@@ -16,8 +16,6 @@ from symcnn.sets.grammar import check_sizes
 from symcnn.trace.branches import Branch
 from symcnn.trace.trace import Trace
 
-__all__ = ["Course", "Sizes", "course", "image", "taken", "usual"]
-
 #: Sizes as a caller gives them: numbers, and what to range over.
 Sizes: TypeAlias = "Mapping[str, int | Sequence[int]]"
 

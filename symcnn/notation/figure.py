@@ -7,8 +7,6 @@ import io
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as _Figure
 
-__all__ = ["BLUE", "COLOURS", "GREY", "RED", "Figure", "brief", "paper", "path", "quantity"]
-
 #: The colours of Okabe and Ito, which people tell apart whatever their eyes.
 BLUE, RED, GREY = "#0072B2", "#D55E00", "#b8bec6"
 COLOURS = (

@@ -18,19 +18,6 @@ from symcnn.algebra.factor import Floors, Product, raised, reading, spelled
 from symcnn.algebra.size import Int
 from symcnn.errors import BadSpec
 
-__all__ = [
-    "Notation",
-    "document",
-    "escape",
-    "formula",
-    "is_sum",
-    "number",
-    "order_of_reading",
-    "prose",
-    "sentence",
-    "times",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Notation:

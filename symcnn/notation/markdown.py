@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-__all__ = ["code", "folded", "table"]
-
 
 def code(text: str) -> str:
     r"""Text between backquotes, safe in a cell of a table; "" stays "".

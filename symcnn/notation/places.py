@@ -17,8 +17,6 @@ from matplotlib.patches import Rectangle
 from symcnn.errors import BadSpec
 from symcnn.notation.figure import BLUE, COLOURS, RED, paper
 
-__all__ = ["Image", "Pixels", "Seen", "effective", "pixels", "seen", "tiling"]
-
 #: A picture: a file, or pixels as rows, columns and perhaps colours.
 Image: TypeAlias = "str | PathLike[str] | np.ndarray[tuple[int, ...], np.dtype[np.generic]]"
 

@@ -18,16 +18,6 @@ from symcnn.errors import Undecidable
 from symcnn.shown import Markup, block, cell, table
 from symcnn.trace.trace import Trace
 
-__all__ = [
-    "columns",
-    "layers_table",
-    "receptive_field_page",
-    "receptive_field_table",
-    "receptive_field_text",
-    "shapes_table",
-    "to_text",
-]
-
 
 class Lengths(Protocol):
     """How many rows places see."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["tiling_svg"]
-
 #: A tile: what it reads of the input, and the outputs that are taken from it, both as shares.
 Bar = tuple[float, float, float, float]
 

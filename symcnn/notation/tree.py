@@ -14,8 +14,6 @@ from itertools import groupby
 from symcnn.trace.graph import Node, Parameter
 from symcnn.trace.trace import Trace
 
-__all__ = ["Part", "owned", "parts"]
-
 
 @dataclass(frozen=True, slots=True)
 class Part:

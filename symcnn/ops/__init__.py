@@ -3,7 +3,7 @@
 Importing the package fills `symcnn.trace.graph.OPS`.
 """
 
-from symcnn.ops import (
+from symcnn.ops import (  # noqa: F401
     arrange,
     attention,
     conv,
@@ -26,27 +26,3 @@ from symcnn.ops import (
     shape,
     signal,
 )
-
-__all__ = [
-    "arrange",
-    "attention",
-    "conv",
-    "create",
-    "dtypes",
-    "index",
-    "linalg",
-    "linear",
-    "loss",
-    "matmul",
-    "norm",
-    "patches",
-    "pick",
-    "pointwise",
-    "pool",
-    "random",
-    "reduce",
-    "rnn",
-    "sample",
-    "shape",
-    "signal",
-]

@@ -33,8 +33,6 @@ from symcnn.ops.storage import maps, views
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor, tensors_in
 
-__all__: list[str] = []
-
 rule = partial(any_rule, other=work.nothing, slides=False, empty=True)
 
 

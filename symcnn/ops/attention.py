@@ -18,8 +18,6 @@ from symcnn.ops.storage import products
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import OPS, Node, Result, SymbolicTensor
 
-__all__ = ["multi_head_attention_forward"]
-
 
 def _rule(
     query: SymbolicTensor,

@@ -18,8 +18,6 @@ from symcnn.ops.dtypes import holds_floats
 from symcnn.ops.operation import Product, operation_of, unsaid
 from symcnn.trace.graph import Node, SymbolicTensor, tensors_in
 
-__all__ = ["Gradients", "factors", "gradients", "pair"]
-
 
 def pair(left: object, right: object, macs: Int) -> Product:
     """The product of what is computed from some tensors and from others."""

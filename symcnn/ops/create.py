@@ -31,8 +31,6 @@ from symcnn.ops.storage import pointwise as points
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Result, SymbolicTensor
 
-__all__: list[str] = []
-
 rule = partial(any_rule, other=work.nothing, slides=False, empty=True)
 rules = partial(any_rules, other=work.nothing, slides=False, empty=True)
 

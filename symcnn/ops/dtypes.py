@@ -22,24 +22,6 @@ from symcnn.algebra.size import Size
 from symcnn.trace.dtype import BYTES
 from symcnn.trace.graph import Node, SymbolicTensor
 
-__all__ = [
-    "CASTABLE",
-    "LEGACY",
-    "LOW",
-    "LOW_ON_CUDA",
-    "SINGLE",
-    "SINGLE_ON_CPU",
-    "SINGLE_ON_CUDA",
-    "Law",
-    "autocasted",
-    "can_cast",
-    "holds_floats",
-    "kind_of",
-    "promoted",
-    "result_type",
-    "said",
-]
-
 #: The dtypes of what an operation makes, from its node and the dtype of a python float: one for
 #: all outputs, or one for each.
 Law = Callable[[Node, str], "str | Sequence[str]"]
@@ -188,37 +170,45 @@ def promotes(node: Node, default: str) -> str:
 
 
 def of_tensors(node: Node, default: str) -> str:
+    """The tensors among its inputs, promoted."""
     return result_type(node.inputs, default)
 
 
 def floats(node: Node, default: str) -> str:
+    """What `promotes` gives; of integers, floats."""
     found = promotes(node, default)
     return found if kind_of(found) >= _FLOAT else default
 
 
 def tensor_floats(node: Node, default: str) -> str:
+    """The same of its tensors alone."""
     found = of_tensors(node, default)
     return found if kind_of(found) >= _FLOAT else default
 
 
 def tensor_real(node: Node, default: str) -> str:
+    """The same, and of complex numbers a float."""
     return _real(tensor_floats(node, default))
 
 
 def doubles(node: Node, default: str) -> str:
+    """Always 64 bits a number."""
     return "complex128" if kind_of(promotes(node, default)) == _COMPLEX else "float64"
 
 
 def square(node: Node, default: str) -> str:
+    """The first input, promoted with a whole number."""
     return result_type((node.inputs[0], 2), default)
 
 
 def divides(node: Node, default: str) -> str:
+    """A true quotient is a float; a rounded one is as its operands."""
     rounded = node.arguments.get("rounding_mode")
     return promotes(node, default) if rounded else floats(node, default)
 
 
 def first_float(node: Node, default: str) -> str:
+    """The first input; of integers, a float."""
     found = node.inputs[0].dtype
     return found if kind_of(found) >= _FLOAT else default
 
@@ -240,6 +230,7 @@ def counts(node: Node, default: str) -> str:
 
 
 def logical(node: Node, default: str) -> str:
+    """A bool, and of uint8 a uint8."""
     return "uint8" if node.inputs[0].dtype == "uint8" else "bool"
 
 
@@ -249,19 +240,23 @@ def of_second(node: Node, default: str) -> str:
 
 
 def each(node: Node, default: str) -> Sequence[str]:
+    """One output per input, as that input."""
     return [t.dtype for t in node.inputs]
 
 
 def where(node: Node, default: str) -> str | Sequence[str]:
+    """The two branches promoted; of a condition alone, places."""
     _, *others = _flat(_arguments(node))
     return result_type(others, default) if others else ["int64"] * len(node.outputs)
 
 
 def created(node: Node, default: str) -> str:
+    """A python float's."""
     return default
 
 
 def full(node: Node, default: str) -> str:
+    """Of the number that fills it."""
     value = node.arguments.get("fill_value")
     return value.dtype if isinstance(value, SymbolicTensor) else _of_number(value, default)
 
@@ -301,10 +296,12 @@ LEGACY = {
 
 
 def always(dtype: str) -> Law:
+    """The same dtype for all inputs."""
     return lambda node, default: dtype
 
 
 def to_complex(node: Node, default: str) -> str:
+    """The complex dtype of as many bits a part."""
     found = of_tensors(node, default)
     if kind_of(found) < _FLOAT:
         found = default
@@ -317,6 +314,7 @@ def to_real(node: Node, default: str) -> str:
 
 
 def part(node: Node, default: str) -> str:
+    """Real or imaginary part of the first input."""
     return _real(node.inputs[0].dtype)
 
 
@@ -331,6 +329,7 @@ def then(*laws: Law) -> Law:
 
 
 def first(node: Node, default: str) -> str:
+    """The first input's."""
     return node.inputs[0].dtype if node.inputs else default
 
 
@@ -341,10 +340,12 @@ def parts_or_not(node: Node, default: str) -> str:
 
 
 def search(node: Node, default: str) -> str:
+    """Places: int64, or int32 where asked for."""
     return "int32" if node.arguments.get("out_int32") else "int64"
 
 
 def bincount(node: Node, default: str) -> str:
+    """Counts; weights are summed as doubles."""
     return "float64" if len(node.inputs) > 1 else "int64"
 
 

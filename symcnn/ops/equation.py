@@ -14,8 +14,6 @@ from symcnn.algebra.size import Int, minimum, prod
 from symcnn.errors import ShapeMismatch
 from symcnn.trace.graph import SymbolicTensor
 
-__all__ = ["Factor", "contraction", "factors_of", "labels_of", "pair_macs"]
-
 Dims = tuple[Int, ...]
 
 #: An operand of einsum, or the labels of its axes as numbers.

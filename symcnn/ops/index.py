@@ -58,8 +58,6 @@ from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor, tensors_in
 from symcnn.trace.tape import decided, entails, plain_number
 
-__all__: list[str] = []
-
 #: An axis that is unbound gives at most so many tensors.
 _PARTS = 1 << 16
 

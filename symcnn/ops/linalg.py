@@ -30,8 +30,6 @@ from symcnn.ops.registry import (
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 
-__all__: list[str] = []
-
 _factorisation = partial(rule, products=unsaid)
 
 Dims = tuple[Int, ...]

@@ -16,8 +16,6 @@ from symcnn.ops.registry import of_shapes, require_equal, require_rank
 from symcnn.ops.storage import products
 from symcnn.trace.graph import Result, SymbolicTensor
 
-__all__ = ["linear"]
-
 rule = partial(any_rule, empty=True)
 
 

@@ -20,8 +20,6 @@ from symcnn.ops.takes import meant, not_taken
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
 
-__all__: list[str] = []
-
 
 class Options(TypedDict, total=False):
     """Torch's optional parameters of losses."""

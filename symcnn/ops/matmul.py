@@ -33,8 +33,6 @@ from symcnn.ops.takes import not_taken, require_alike
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 
-__all__ = ["passed_over", "product"]
-
 rule = partial(any_rule, empty=True)
 
 Dims = tuple[Int, ...]

@@ -27,8 +27,6 @@ from symcnn.ops.storage import maps, products
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import OPS, Made, Node, Result, SymbolicTensor
 
-__all__: list[str] = []
-
 
 def _channels(x: SymbolicTensor, *tensors: SymbolicTensor | None) -> list[Requirement]:
     why = "the input must have the channels the layer expects"

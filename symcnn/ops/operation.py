@@ -27,20 +27,6 @@ from symcnn.trace.call import RECORDS, Call
 from symcnn.trace.graph import OPS, Node, Result, Scope, SymbolicTensor, tensors_in
 from symcnn.trace.tape import Attempt, Tape, current_tape, record
 
-__all__ = [
-    "TARGETS",
-    "Counted",
-    "Operation",
-    "Product",
-    "Work",
-    "operation_of",
-    "record_of",
-    "rule",
-    "rules",
-    "tensors_named",
-    "unsaid",
-]
-
 #: How much work a node is.
 Work = Callable[[Node], Int]
 

@@ -31,8 +31,6 @@ from symcnn.ops.storage import maps, products, views
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Result, SymbolicTensor
 
-__all__: list[str] = []
-
 Dims = tuple[Int, ...]
 #: The tensor read in several steps: axes and sizes of each.
 Steps = tuple[tuple[Axes, Dims], ...]

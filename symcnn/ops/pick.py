@@ -38,8 +38,6 @@ from symcnn.trace.graph import (
     SymbolicTensor,
 )
 
-__all__: list[str] = []
-
 Dims = tuple[Int, ...]
 
 

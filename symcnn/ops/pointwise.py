@@ -33,8 +33,6 @@ from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor, tensors_in
 from symcnn.trace.tape import entails
 
-__all__ = ["aligned", "broadcast", "broadcast_dims", "fits"]
-
 rule = partial(any_rule, other=work.made, pointwise=True, slides=False, empty=True)
 rules = partial(any_rules, other=work.made, pointwise=True, slides=False, empty=True)
 

@@ -29,8 +29,6 @@ from symcnn.ops.takes import meant, not_taken
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 
-__all__: list[str] = []
-
 _FITS = "the pooling window must fit into the padded input"
 
 

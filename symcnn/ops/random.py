@@ -16,8 +16,6 @@ from symcnn.ops.storage import pointwise as points
 from symcnn.ops.takes import meant, not_taken
 from symcnn.trace.graph import Result, SymbolicTensor
 
-__all__ = ["check_probability"]
-
 rule = partial(any_rule, other=work.made, slides=False, empty=True)
 rules = partial(any_rules, other=work.made, slides=False, empty=True)
 

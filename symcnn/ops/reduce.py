@@ -32,8 +32,6 @@ from symcnn.ops.storage import maps
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 
-__all__ = ["reduced"]
-
 rule = partial(any_rule, other=work.read, slides=False, empty=True)
 
 

@@ -20,8 +20,6 @@ from symcnn.ops.storage import maps
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor, tensors_in
 
-__all__: list[str] = []
-
 
 def _recurrent(op: str, gates: int) -> Any:
     """``f(input, hx, params, has_biases, num_layers, dropout, train, bidirectional,

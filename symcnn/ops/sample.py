@@ -25,8 +25,6 @@ from symcnn.ops.storage import maps
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 
-__all__: list[str] = []
-
 
 def _max_unpool(
     n: int,

@@ -68,21 +68,6 @@ from symcnn.sets.products import divisors
 from symcnn.trace.graph import OPS, Node, Result, SymbolicTensor
 from symcnn.trace.tape import decided, entails
 
-__all__ = [
-    "Strides",
-    "cat",
-    "flatten",
-    "join",
-    "pad",
-    "padded",
-    "permuted",
-    "reshape",
-    "reshaped",
-    "resized",
-    "squeeze",
-    "under_what_is_known",
-]
-
 rule = partial(any_rule, other=work.nothing, slides=False, empty=True)
 
 

@@ -32,8 +32,6 @@ from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
 from symcnn.trace.tape import decided
 
-__all__: list[str] = []
-
 
 def _along(x: SymbolicTensor, sizes: dict[int, Int]) -> Result:
     """The shape with other sizes on some axes, each of which reads the whole axis."""

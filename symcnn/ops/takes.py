@@ -21,8 +21,6 @@ from symcnn.ops.dtypes import CASTABLE, Law, kind_of
 from symcnn.trace.dtype import BYTES
 from symcnn.trace.graph import Node, SymbolicTensor, tensors_in
 
-__all__ = ["Takes", "meant", "not_taken", "promotes_by", "require_alike", "require_dtypes"]
-
 _KINDS = ("bool", "int", "float", "complex")
 
 #: Laws of what is promoted: numbers too, or tensors only.

@@ -13,25 +13,6 @@ from symcnn.ops.operation import Work
 from symcnn.ops.work import affine, bias, made, read, times
 from symcnn.trace.graph import Node
 
-__all__ = [
-    "ACTIVATION",
-    "AVERAGE",
-    "BIAS",
-    "BIASED",
-    "CONVOLUTION",
-    "GLOBAL_AVERAGE",
-    "GLOBAL_AVERAGE_2D",
-    "GRID",
-    "GROUP_NORM",
-    "LAYER_NORM",
-    "MADE",
-    "NORM",
-    "PRELU",
-    "RELU6",
-    "RESIZE",
-    "SOFTMAX",
-]
-
 Counts = Mapping[str, Work]
 
 

@@ -17,31 +17,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-__all__ = [
-    "AMAX",
-    "AMIN",
-    "MAX",
-    "MIN",
-    "PROD",
-    "SUM",
-    "Value",
-    "cast",
-    "created",
-    "divided",
-    "exact",
-    "expanded",
-    "filled",
-    "flipped",
-    "joined",
-    "literal",
-    "picked",
-    "same",
-    "scaled",
-    "shaped",
-    "truncated",
-    "whole",
-]
-
 #: What an operation is called with: numbers (None is no number), arrays of them, and the rest.
 Arguments = Sequence[Any]
 Options = Mapping[str, Any]

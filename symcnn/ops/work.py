@@ -10,8 +10,6 @@ from symcnn.algebra.size import Int, prod
 from symcnn.ops.operation import Work
 from symcnn.trace.graph import Node
 
-__all__ = ["affine", "bias", "made", "nothing", "read", "resize", "times"]
-
 
 def nothing(node: Node) -> Int:
     """No arithmetic: what moves, makes or views elements."""

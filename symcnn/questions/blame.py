@@ -14,8 +14,6 @@ from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor
 from symcnn.trace.tape import Attempt
 from symcnn.trace.trace import Trace
 
-__all__ = ["blamed"]
-
 
 def blamed(error: SymcnnError, net: Trace, module: object, again: Again) -> SymcnnError:
     """The error, with the network up to there, what its sides are, and cures that were tried.

@@ -27,8 +27,6 @@ from symcnn.sets.simplest import Simplest
 from symcnn.shown import block
 from symcnn.trace.graph import public
 
-__all__ = ["Cases", "as_expr", "merged", "plain"]
-
 
 class Cases:
     """A formula with a case for each set of sizes: disjoint sets, and the formula on each.

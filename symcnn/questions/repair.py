@@ -30,8 +30,6 @@ from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor
 from symcnn.trace.tape import Attempt
 from symcnn.trace.where import Where, line_of
 
-__all__ = ["Cure", "constructor", "cures"]
-
 #: So many changes are tried, and so many steps belong to one cure.
 _TRIES, _STEPS, _SAID = 48, 3, 3
 

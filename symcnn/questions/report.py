@@ -23,8 +23,6 @@ from symcnn.sets.simplest import Simplest
 from symcnn.shown import Shown
 from symcnn.trace.trace import Trace
 
-__all__ = ["Change", "Diff", "Part", "Report", "diff", "report"]
-
 #: A figure: a number, a formula, a shape, words where there is none.
 Figure = Union[int, Size, str, tuple["Figure", ...], None]
 

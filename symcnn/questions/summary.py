@@ -25,8 +25,6 @@ from symcnn.shown import Text, block, cell, table
 from symcnn.trace.graph import Dims, Node, Parameter
 from symcnn.trace.trace import Trace
 
-__all__ = ["COLUMNS", "Row", "Summary", "summary"]
-
 #: Every column by its key: the heading, and whether it is of numbers.
 COLUMNS = {
     "op": ("op", False),

@@ -16,18 +16,6 @@ import sympy
 from symcnn.algebra.factor import reading, text
 from symcnn.algebra.size import Int, Size, evaluate, lower, symbols_of, upper
 
-__all__ = [
-    "AnyOf",
-    "Condition",
-    "ForAll",
-    "KeepsBatch",
-    "Requirement",
-    "decide_syntactically",
-    "subexpressions",
-    "substituted",
-]
-
-
 _BY_ZERO = "a size that python divides by is 0 there"
 
 

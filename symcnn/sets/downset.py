@@ -23,8 +23,6 @@ from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import Undecidable
 
-__all__ = ["Bound", "Box", "boxes", "grows", "least", "merged", "nowhere", "ranges"]
-
 #: Sizes end here, as torch's do.
 FAR = (1 << 63) - 1
 

@@ -42,8 +42,6 @@ from symcnn.shown import block
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Formula", "Leading", "conditions", "spoken"]
-
 #: Symbols that count pixels, where `per_pixel` is not told which.
 _SPACE = ("D", "H", "W", "L", "T")
 

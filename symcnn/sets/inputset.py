@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from sympy.logic.boolalg import Boolean
 
 
-__all__ = ["InputSet", "Member", "always", "input_set", "lone"]
-
 Point = tuple[int, ...]
 #: A member of a set: sizes in the order of its names, a plain int where there is one name.
 Member = Union[int, Point]

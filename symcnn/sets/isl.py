@@ -27,31 +27,6 @@ if TYPE_CHECKING:
 
     import islpy
 
-__all__ = [
-    "MANY",
-    "allowed",
-    "breathe",
-    "coalesced",
-    "empty",
-    "fold",
-    "is_product",
-    "isl",
-    "nonempty",
-    "optimum",
-    "ordered",
-    "overdraw",
-    "parsed",
-    "parts",
-    "question",
-    "spent",
-    "steps",
-    "stripes",
-    "too_much",
-    "tried",
-    "within",
-    "without",
-]
-
 #: So many parts are simplified against each other, so many values of a size gone through.
 MANY = 1024
 

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from sympy.logic.boolalg import Boolean
 
 
-__all__ = ["Pieces", "either"]
-
-
 def either(sets: Sequence[InputSet]) -> InputSet:
     """The union of disjoint sets.
 

@@ -55,8 +55,6 @@ from symcnn.sets.runs import runs_of
 if TYPE_CHECKING:
     import islpy
 
-__all__ = ["region", "strictest_of", "with_numbers"]
-
 #: A region as text: isl formulas, each with bounds to keep besides.
 Texts = list[tuple[str, frozenset[Bound]]]
 

@@ -31,8 +31,6 @@ from symcnn.sets.isl import breathe, coalesced, empty, ends, isl, ordered, quest
 if TYPE_CHECKING:
     import islpy
 
-__all__ = ["Region"]
-
 _Bounds = frozenset[Bound]
 Point = tuple[int, ...]
 

@@ -11,8 +11,6 @@ from symcnn.sets.presburger import tied
 from symcnn.sets.region import Region
 from symcnn.sets.words import constraints, solved
 
-__all__ = ["Relation"]
-
 
 class Relation(InputSet):
     """A formula: input sizes in terms of the symbols of a target, `parameters`.

@@ -12,8 +12,6 @@ from symcnn.errors import Undecidable
 if TYPE_CHECKING:
     pass
 
-__all__ = ["bounds_of", "degree_of", "monomials", "without_floors"]
-
 
 def without_floors(expr: Int, names: frozenset[str]) -> tuple[Int, dict[str, Fraction]]:
     """The formula with ``e/n - d`` for every floor in `names`, and the greatest value of each d."""

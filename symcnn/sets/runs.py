@@ -20,8 +20,6 @@ from symcnn.sets.isl import empty, ends, isl, parts, without
 if TYPE_CHECKING:
     import islpy
 
-__all__ = ["Run", "runs_of", "spoken"]
-
 #: Periods up to this one are brought to their least form.
 _LONGEST = 1 << 12
 

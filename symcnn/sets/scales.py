@@ -9,8 +9,6 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import lru_cache
 
-__all__ = ["least", "ratio", "shortfalls"]
-
 #: What a float scale does is known exactly for sizes up to this one.
 _LONGEST = 1 << 31
 

@@ -26,8 +26,6 @@ from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.sets.downset import grows
 from symcnn.sets.inputset import InputSet, input_set
 
-__all__ = ["Simplest", "known_sizes"]
-
 #: Members at which an atom is tried before isl is asked.
 _MEMBERS = 24
 

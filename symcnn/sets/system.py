@@ -14,8 +14,6 @@ from symcnn.sets.condition import AnyOf, Condition, ForAll, Requirement
 from symcnn.sets.grammar import Statement, parse_statement
 from symcnn.sets.inputset import InputSet, input_set
 
-__all__ = ["Said", "members", "stated", "symbols_in"]
-
 #: A condition as users and questions say it: text, a relation of sympy, a requirement.
 Said = Union[str, sympy.Basic, Statement, Requirement]
 

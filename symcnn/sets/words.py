@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     import islpy
     from sympy.logic.boolalg import Boolean
 
-__all__ = ["as_mod", "constraints", "relation", "sentences", "solved"]
-
 #: ``(e, m, r)`` for ``e % m == r``.
 _Modular = tuple[Int, int, int]
 

@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 
     from symcnn.network import Network
 
-__all__ = ["BranchingRecipe", "Judged", "branching_networks", "draw_branching", "judge"]
-
 _C = 2  # channels throughout
 _IMPORTS = """import math
 

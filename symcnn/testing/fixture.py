@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from symcnn.network import Network
     from symcnn.testing.oracles import AnyModule, Options
 
-__all__ = ["Symcnn"]
-
 
 class Symcnn:
     """``symcnn.trace(module, "N 3 H W")`` and the oracles of `symcnn.testing`.

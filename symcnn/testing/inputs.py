@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from symcnn.network import Network
     from symcnn.sets.inputset import InputSet
 
-__all__ = ["invalid_inputs", "shapes", "valid_inputs"]
-
 
 @st.composite
 def valid_inputs(draw: DrawFn, net: Network, *, most: int = 256) -> dict[str, int]:

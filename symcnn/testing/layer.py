@@ -25,8 +25,6 @@ from symcnn.trace.tape import Tape
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Drawn", "Hyper", "In", "Index", "Layer", "Seeded", "Source"]
-
 Shapes = Any  # a shape, or nested tuples of them for layers with several outputs
 T = TypeVar("T")
 

@@ -28,8 +28,6 @@ from symcnn.testing.several import SEVERAL
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
 
-__all__ = ["KINDS", "draw_layer", "draw_sizes", "layers", "sizes"]
-
 
 def _kernel_most(n: int) -> int:
     return 3 if n == 3 else 5

@@ -31,21 +31,6 @@ from symcnn.testing.layer import Drawn, Source
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
 
-__all__ = [
-    "JOINS",
-    "LAYERS",
-    "SHAPES",
-    "Chain",
-    "Concat",
-    "EncoderDecoder",
-    "NetworkRecipe",
-    "Op",
-    "Recipe",
-    "Residual",
-    "draw_network",
-    "networks",
-]
-
 #: Kinds of layers.
 LAYERS = ("conv", "pool", "transposed", "resample", "pad", "crop", "pointwise")
 #: How layers are put together.

@@ -11,8 +11,6 @@ from typing import Any
 
 from symcnn.testing.layer import Hyper, In, Index, Layer
 
-__all__ = ["SEVERAL"]
-
 
 def _spoilt(h: Hyper, spec: str) -> str:
     """A spec; a wild one may have one size wrong, one axis more or one less."""

@@ -17,8 +17,6 @@ from symcnn.sets.downset import grows
 from symcnn.sets.inputset import InputSet, input_set, lone
 from symcnn.sets.presburger import with_numbers
 
-__all__ = ["Assumptions"]
-
 
 class Assumptions:
     """What is required so far: a superset of the true domain, so what holds on it holds.

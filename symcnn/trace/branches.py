@@ -17,8 +17,6 @@ from symcnn.sets.inputset import InputSet
 from symcnn.shown import Shown
 from symcnn.trace.tape import Guard
 
-__all__ = ["Branch", "Refusal", "Unfollowed", "negation", "said"]
-
 Net = TypeVar("Net")
 
 

@@ -11,8 +11,6 @@ from importlib import import_module
 from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
-__all__ = ["RECORDS", "Call", "Ruled"]
-
 #: The operations by the names that nodes show; `symcnn.ops` fills it.
 RECORDS: dict[str, Ruled] = {}
 

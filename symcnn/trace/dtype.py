@@ -6,8 +6,6 @@ from collections.abc import Mapping
 
 from symcnn.errors import BadSpec
 
-__all__ = ["BYTES", "named"]
-
 #: Bytes per element.
 BYTES: Mapping[str, int] = {
     "": 4, "bool": 1, "uint8": 1, "int8": 1, "uint16": 2, "int16": 2, "uint32": 4, "int32": 4,

@@ -27,23 +27,6 @@ from symcnn.trace.call import Call
 from symcnn.trace.dtype import named
 from symcnn.trace.where import NOWHERE
 
-__all__ = [
-    "Blocks",
-    "Constant",
-    "Made",
-    "Node",
-    "Parameter",
-    "Result",
-    "Scope",
-    "Shape",
-    "SymbolicTensor",
-    "apply",
-    "several",
-    "signature_of",
-    "tensor",
-    "tensors_in",
-]
-
 Dims = tuple[Int, ...]
 
 

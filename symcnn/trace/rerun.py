@@ -20,8 +20,6 @@ from symcnn.trace.call import Call
 from symcnn.trace.graph import Blocks, Node, Result, SymbolicTensor
 from symcnn.trace.tape import Guard, Tape, record
 
-__all__ = ["Atoms", "Replay", "atoms_by_name", "check_values", "hyperparameters", "may_be"]
-
 #: What stays as it is.
 _PLAIN = frozenset((int, str, float, bool, type(None)))
 

@@ -24,19 +24,6 @@ from symcnn.trace.call import Call
 from symcnn.trace.graph import Node, Result, Scope, SymbolicTensor
 from symcnn.trace.where import Where, catching, here
 
-__all__ = [
-    "Attempt",
-    "Guard",
-    "Tape",
-    "current_tape",
-    "decided",
-    "entails",
-    "failure",
-    "plain_number",
-    "record",
-    "uncollected",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Guard:

@@ -40,8 +40,6 @@ from symcnn.trace.graph import (
 from symcnn.trace.rerun import Atoms, Replay, atoms_by_name, check_values, hyperparameters
 from symcnn.trace.tape import Guard, Tape
 
-__all__ = ["Trace", "remembered"]
-
 _SPATIAL = frozenset("DHWLTS")
 
 

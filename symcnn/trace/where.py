@@ -18,8 +18,6 @@ from os.path import basename, dirname
 from types import CodeType, FrameType
 from typing import NamedTuple
 
-__all__ = ["NOWHERE", "Where", "catching", "has_handlers", "here", "line_of", "raised_at"]
-
 _SYMCNN = dirname(dirname(__file__))
 
 #: Whether a file is of symcnn, torch or python's machinery, and not the user's.

@@ -29,8 +29,6 @@ from symcnn.algebra.size import (
 )
 from symcnn.errors import BadSpec
 
-__all__ = ["LANGUAGES", "expression", "to_code"]
-
 
 @dataclass(frozen=True, slots=True)
 class Language:

@@ -15,8 +15,6 @@ from symcnn.questions.explain import explain
 from symcnn.trace.trace import Trace
 from symcnn.words.table import architecture
 
-__all__ = ["formulas", "output_formula", "to_latex"]
-
 _WHAT = ("table", "formulas", "derivation", "document")
 
 

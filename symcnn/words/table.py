@@ -30,8 +30,6 @@ from symcnn.trace.trace import Trace
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["COLUMNS", "Table", "architecture"]
-
 #: Between the sizes of a map.
 TIMES = "\N{MULTIPLICATION SIGN}"
 

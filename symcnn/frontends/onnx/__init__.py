@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from symcnn.frontends.onnx.run import Run
 
-__all__ = ["from_onnx", "traced"]
-
 
 def from_onnx(
     model: str | Path | ModelProto, inputs: Mapping[str, str] | Sequence[str] | None = None

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from symcnn.frontends.onnx.values import Value
 
-__all__ = ["annotate"]
-
 
 def annotate(
     model: str | Path | ModelProto,

@@ -17,8 +17,6 @@ from symcnn.frontends.onnx.step import FOLDS, Outputs, Step, folds, numeric, ope
 from symcnn.frontends.onnx.values import Array, Unknown, Value, array_of, dtype_of, sequence, whole
 from symcnn.trace.graph import OPS, apply
 
-__all__: list[str] = []
-
 _WHOLE = frozenset("int8 int16 int32 int64 uint8 uint16 uint32 uint64".split())
 
 

@@ -18,8 +18,6 @@ from symcnn.ops.registry import Axes, leading_axes, map_axes, normal_dim, whole_
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import OPS, Parameter, Result, SymbolicTensor, apply, several
 
-__all__ = ["padded"]
-
 #: Ends of slices beyond so much mean the end of the axis.
 _FAR = 1 << 31
 

@@ -25,9 +25,6 @@ from symcnn.ops.registry import leading_axes, map_axes, require_equal, whole_axe
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import OPS, Result, SymbolicTensor, apply
 
-__all__: list[str] = []
-
-
 # Windows --------------------------------------------------------------------------------------
 
 

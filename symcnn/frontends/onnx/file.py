@@ -19,8 +19,6 @@ from symcnn.errors import BadSpec, UnsupportedOperation, needs
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["NEWEST_OPSET", "checked", "read", "require_onnx"]
-
 #: The newest operator set of ai.onnx that the operators here are written for.
 NEWEST_OPSET = 28
 

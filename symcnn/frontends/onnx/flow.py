@@ -16,8 +16,6 @@ from symcnn.frontends.onnx.values import Truth, Value, array_of
 from symcnn.ops.registry import normal_dim
 from symcnn.trace.graph import OPS, apply, several
 
-__all__: list[str] = []
-
 #: Loops run at most so often.
 _LOOPS = 10_000
 

@@ -14,8 +14,6 @@ from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.frontends.onnx.step import Operator, Outputs, Step, operator
 from symcnn.trace.graph import OPS, SymbolicTensor, apply
 
-__all__: list[str] = []
-
 
 def _table(text: str) -> dict[str, str]:
     return dict(pair.split("=") for pair in text.split())

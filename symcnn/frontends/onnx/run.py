@@ -39,8 +39,6 @@ from symcnn.trace.tape import Guard, Tape
 if TYPE_CHECKING:
     from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
-__all__ = ["Run", "missing_operators"]
-
 #: Elements of initializers are looked at up to so many; and folded up to so many.
 _TABLE, _SMALL, _FOLDED = 1 << 16, 64, 1 << 16
 

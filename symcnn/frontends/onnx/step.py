@@ -19,20 +19,6 @@ from symcnn.trace.graph import SymbolicTensor
 if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 
-__all__ = [
-    "FOLDS",
-    "OPERATORS",
-    "Item",
-    "Operator",
-    "Outputs",
-    "Scope",
-    "Step",
-    "attribute_of",
-    "attributes_of",
-    "folds",
-    "operator",
-]
-
 #: What the names of a graph stand for: Values, or lists of them.
 Scope = MutableMapping[str, "Item"]
 

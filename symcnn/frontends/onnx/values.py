@@ -18,19 +18,6 @@ from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import Constant, Dims, SymbolicTensor
 from symcnn.trace.tape import entails
 
-__all__ = [
-    "DTYPES",
-    "Array",
-    "Truth",
-    "Unknown",
-    "Value",
-    "array_of",
-    "dtype_of",
-    "pointwise",
-    "sequence",
-    "whole",
-]
-
 #: Of numbers, or of objects where formulas are among them.
 Array: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[Any]]"
 

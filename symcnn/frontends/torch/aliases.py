@@ -16,16 +16,6 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from symcnn.frontends.torch.tensors import TracedTensor, as_subclass
 
-__all__ = [
-    "AliasFound",
-    "base_of",
-    "classes_of",
-    "constructed",
-    "of_class",
-    "on_bases",
-    "own_function",
-]
-
 _TRACED = frozenset({TracedTensor})
 _DEFAULT = torch.Tensor.__torch_function__.__func__  # type: ignore[attr-defined]
 

@@ -31,8 +31,6 @@ from symcnn.sets.inputset import InputSet, input_set
 from symcnn.trace.branches import negation
 from symcnn.trace.tape import Guard, Tape, entails
 
-__all__ = ["Answers"]
-
 #: So many values of a divisor are few.
 _VALUES = 32
 

@@ -17,22 +17,6 @@ from symcnn.trace.graph import (
     SymbolicTensor,
 )
 
-__all__ = [
-    "INDEXED",
-    "NAMES",
-    "PLAIN",
-    "as_places",
-    "constant_of",
-    "dtype_name",
-    "flat",
-    "float_dtype",
-    "hold_traced",
-    "holds_scalar",
-    "is_tensor",
-    "named_in",
-]
-
-
 #: Arguments that rules take as they are.
 PLAIN = frozenset((int, str, float, bool, type(None)))
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["MAKER", "asleep", "is_asleep"]
-
 T = TypeVar("T")
 
 #: The only attribute of a sleeping copy.

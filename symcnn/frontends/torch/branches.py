@@ -26,17 +26,6 @@ from symcnn.trace.branches import negation
 from symcnn.trace.graph import Node, SymbolicTensor, tree_map
 from symcnn.trace.tape import Guard, Tape
 
-__all__ = [
-    "Choice",
-    "Comparison",
-    "Decisions",
-    "Diverged",
-    "Nowhere",
-    "Refused",
-    "Step",
-    "without_idle_guards",
-]
-
 
 @dataclass(frozen=True)
 class Choice:

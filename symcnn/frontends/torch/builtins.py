@@ -47,8 +47,6 @@ from symcnn.frontends.torch.sizes import Dim, Real, largest
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.trace.where import has_handlers
 
-__all__ = ["replaced_names"]
-
 _TENSORS = frozenset({TracedTensor})
 _OURS = _TENSORS | {Dim, Real, Sizes}
 _SIZES = frozenset({Dim, Real})

@@ -19,8 +19,6 @@ from symcnn.sets.inputset import always
 from symcnn.trace.branches import negation
 from symcnn.trace.tape import entails
 
-__all__ = ["Flag", "NoNumber", "Path", "asking", "equal_on", "paths", "refuse"]
-
 #: More paths than that are a branch.
 _MANY = 8
 

@@ -17,8 +17,6 @@ from symcnn.errors import ShapeMismatch
 from symcnn.trace.graph import tensors_in
 from symcnn.trace.tape import Attempt
 
-__all__ = ["Complaint"]
-
 #: Where torch's layers are.
 _LAYERS = dirname(torch.nn.modules.__file__)
 

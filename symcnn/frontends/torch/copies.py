@@ -32,8 +32,6 @@ import torch
 from symcnn.frontends.torch.asleep import MAKER, asleep
 from symcnn.frontends.torch.builtins import _own
 
-__all__ = ["CALL", "FIRST", "Copies", "Kept"]
-
 #: Where torch's modules look for what to call in place of their forward.
 CALL = "_compiled_call_impl"
 

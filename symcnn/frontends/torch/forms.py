@@ -19,8 +19,6 @@ import torch
 
 from symcnn.ops.operation import Operation
 
-__all__ = ["NUMPY", "Kind", "Numbers", "Places", "numbers", "orders", "placed"]
-
 #: Names of numpy that torch's parser takes for its own (``python_arg_parser.cpp``).
 NUMPY = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input"}
 NUMPY |= {"x2": "other"}

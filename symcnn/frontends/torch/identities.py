@@ -28,8 +28,6 @@ from symcnn.trace.assume import Assumptions
 from symcnn.trace.graph import Node, Scope, SymbolicTensor, signature_of
 from symcnn.trace.tape import Tape
 
-__all__ = ["Probe", "Step", "kept"]
-
 #: The number that is the one where a condition holds, else the other; None if there is none.
 Chosen = Callable[[Condition, Int, Int], "Int | None"]
 

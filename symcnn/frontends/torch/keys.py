@@ -21,8 +21,6 @@ import torch
 
 from symcnn.algebra.size import Size
 
-__all__ = ["KeyBook", "numbers_near"]
-
 _SETS = frozenset(dis.opmap[n] for n in ("BUILD_SET", "SET_ADD", "SET_UPDATE"))
 _DISPLAYS = frozenset(dis.opmap[n] for n in ("BUILD_MAP", "BUILD_SET", "MAP_ADD"))
 

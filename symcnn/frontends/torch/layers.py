@@ -40,8 +40,6 @@ from symcnn.trace.graph import OPS, Node, Result, SymbolicTensor
 from symcnn.trace.tape import Tape, current_tape, record
 from symcnn.trace.where import catching
 
-__all__ = ["Layers"]
-
 #: The functions that torch's layers call.
 _FUNCTIONS = vars(torch.nn.functional)
 

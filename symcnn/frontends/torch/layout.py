@@ -23,8 +23,6 @@ from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Node, SymbolicTensor
 from symcnn.trace.tape import Tape
 
-__all__ = ["NO_COPY", "Layouts", "Lying", "follows", "in_plain_order"]
-
 #: Laws of memory by which a result lies alike wherever the inputs lie.
 _APART = (contiguous, recurrent)
 

@@ -16,8 +16,6 @@ from symcnn.algebra.size import Int
 from symcnn.ops.conv import group_channels
 from symcnn.trace.graph import OPS, Parameter, SymbolicTensor
 
-__all__ = ["call_lazy", "is_lazy", "lazy_parameters"]
-
 
 def is_lazy(module: torch.nn.Module) -> bool:
     """Whether the module still waits for its first input."""

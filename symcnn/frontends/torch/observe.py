@@ -26,8 +26,6 @@ from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.tracer import Tracer
 from symcnn.ops.operation import TARGETS
 
-__all__ = ["observed"]
-
 
 @contextmanager
 def observed(module: torch.nn.Module, tracer: Tracer) -> Iterator[torch.nn.Module]:

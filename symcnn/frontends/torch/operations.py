@@ -11,9 +11,6 @@ from symcnn.frontends.torch.tensors import REFLECTED, operators, writes
 from symcnn.ops.operation import record_of
 from symcnn.trace.graph import OPS
 
-__all__ = ["RESIZES", "Served", "homonyms", "is_product", "operations"]
-
-
 #: What torch runs into the tensor as an output, which takes the result's shape.
 RESIZES = frozenset({"addbmm"})
 
@@ -65,5 +62,6 @@ def homonyms(name: str) -> tuple[object, object]:
 
 
 def operation_of(function: object, rule: str) -> Served:
+    """How a function of torch is served by a rule: reflected or not, writing or not."""
     called: str = getattr(function, "__name__", str(function))
     return Served(rule, called.strip("_") in REFLECTED, writes(called))

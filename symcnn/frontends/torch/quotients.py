@@ -32,30 +32,6 @@ from symcnn.algebra.size import (
 )
 from symcnn.ops.shape import left_over, under_what_is_known, unfloored, whole_quotient
 
-__all__ = [
-    "ARITHMETIC",
-    "CLOSED",
-    "POWERS",
-    "RELATIONS",
-    "ROUNDED",
-    "Recipe",
-    "agrees",
-    "compares",
-    "computed",
-    "exact_quotient",
-    "exactly",
-    "is_dyadic",
-    "is_exact",
-    "is_product",
-    "near_fraction",
-    "of_one",
-    "on_domain",
-    "reduced",
-    "sizes_of",
-    "square_root",
-]
-
-
 #: How python computes a float: a size, a number, or (operation, left, right).
 Recipe = Any
 

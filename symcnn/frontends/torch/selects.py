@@ -49,8 +49,6 @@ from symcnn.sets.condition import Condition
 from symcnn.trace.graph import OPS
 from symcnn.trace.tape import current_tape
 
-__all__ = ["SELECT", "chosen", "select", "selecting"]
-
 #: The name under which compiled code calls `select`.
 SELECT = "__symcnn_select__"
 

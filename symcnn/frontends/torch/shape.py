@@ -6,8 +6,6 @@ from typing import Any
 
 import torch
 
-__all__ = ["Sizes"]
-
 
 class Sizes(tuple[Any, ...]):
     """The shape of a traced tensor: a tuple of ints and `Dim`s, a torch.Size by its class."""

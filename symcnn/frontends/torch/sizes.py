@@ -48,9 +48,6 @@ from symcnn.frontends.torch.quotients import (
 )
 from symcnn.sets.condition import Condition
 
-__all__ = ["Dim", "Real", "largest"]
-
-
 _OURS = dirname(dirname(dirname(__file__)))
 _book = KeyBook()
 

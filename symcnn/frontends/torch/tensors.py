@@ -18,16 +18,6 @@ from symcnn.ops.operation import Operation
 from symcnn.ops.storage import Layout
 from symcnn.trace.graph import OPS, SymbolicTensor
 
-__all__ = [
-    "EMPTY",
-    "REFLECTED",
-    "TracedTensor",
-    "as_subclass",
-    "operators",
-    "tracer_of",
-    "writes",
-]
-
 #: Memory formats with channels innermost, and the number of axes of their tensors.
 _LAST = {torch.channels_last: 4, torch.channels_last_3d: 5}
 

@@ -52,8 +52,6 @@ from symcnn.trace.graph import SymbolicTensor, tensor
 from symcnn.trace.tape import Guard, Tape, uncollected
 from symcnn.trace.where import raised_at
 
-__all__ = ["trace"]
-
 #: A size that python needs as a number is followed through as many values.
 _VALUES = 8
 

@@ -62,8 +62,6 @@ from symcnn.sets.inputset import InputSet
 from symcnn.trace.graph import OPS, Constant, Node, Parameter, SymbolicTensor, tree_map
 from symcnn.trace.tape import Attempt, Tape, current_tape
 
-__all__ = ["Tracer"]
-
 
 class Tracer(Answers, Values, TorchFunctionMode):
     """One trace: turns torch calls into nodes, and python's questions about sizes into guards."""

@@ -24,8 +24,6 @@ from symcnn.sets.condition import Condition
 from symcnn.trace.graph import SymbolicTensor
 from symcnn.trace.tape import entails
 
-__all__ = ["Values"]
-
 #: With ``|p| <= 2**21`` a quotient ``p/q`` is off by less than ``1/(8*q)`` per rounding, while no
 #: whole number that it is not is nearer than ``1/q``.
 FLOAT_LIMIT = 1 << 21

@@ -11,8 +11,6 @@ import torch
 import symcnn.ops
 import symcnn.trace
 
-__all__ = ["caller", "custom_function"]
-
 _OWN_FILES = (
     dirname(dirname(__file__)),
     symcnn.ops.__path__[0],

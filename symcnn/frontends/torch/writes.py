@@ -28,8 +28,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from symcnn.trace.tape import Tape, current_tape
 
-__all__ = ["Writes", "is_plain"]
-
 _PLAIN = frozenset((torch.Tensor, torch.nn.Parameter, torch.nn.Buffer))
 
 

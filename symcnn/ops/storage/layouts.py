@@ -8,24 +8,6 @@ from dataclasses import dataclass
 
 from symcnn.algebra.size import Int, exact_div, prod, sharp_lower
 
-__all__ = [
-    "BY_SIZES",
-    "LAST",
-    "Dims",
-    "KeptUnknownError",
-    "Layout",
-    "Piece",
-    "Storage",
-    "UnknownError",
-    "in_order",
-    "order_of",
-    "ordered",
-    "pieces",
-    "view_strides",
-    "weighed",
-]
-
-
 Dims = Sequence[Int]
 
 

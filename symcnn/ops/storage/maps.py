@@ -18,31 +18,6 @@ from symcnn.ops.storage.memory import (
 from symcnn.ops.storage.pointwise import extreme_of_two
 from symcnn.trace.graph import Node
 
-__all__ = [
-    "adaptive_avg",
-    "avg_pool",
-    "batch_norm",
-    "cat",
-    "copies",
-    "embedding",
-    "extreme",
-    "gather",
-    "grid_sample",
-    "group_norm",
-    "images",
-    "index_select",
-    "instance_norm",
-    "interpolate",
-    "layer_norm",
-    "max_pool",
-    "pad",
-    "positions",
-    "recurrent",
-    "reduces",
-    "stack",
-    "vector_norm",
-]
-
 
 def vector_norm(m: Memory, node: Node) -> None:
     """The norm over some axes: input and result are kept."""

@@ -26,22 +26,6 @@ from symcnn.ops.storage.layouts import (
 from symcnn.trace.dtype import BYTES
 from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor, tensors_in
 
-__all__ = [
-    "LONG",
-    "SINGLE",
-    "Memory",
-    "Rule",
-    "expanded",
-    "extra_kwarg",
-    "first_of",
-    "in_place",
-    "is_float",
-    "keep",
-    "out",
-    "refusal",
-]
-
-
 #: Bytes per element of places, and of sums in single precision.
 LONG, SINGLE = 8, 4
 

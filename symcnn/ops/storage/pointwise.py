@@ -20,32 +20,6 @@ from symcnn.ops.storage.memory import (
 from symcnn.ops.storage.views import contiguous, memory_format
 from symcnn.trace.graph import Node, SymbolicTensor
 
-__all__ = [
-    "addcdiv",
-    "addcmul",
-    "as_tensor",
-    "cast",
-    "clamp",
-    "clone",
-    "div",
-    "dropout",
-    "extreme_of_two",
-    "glu",
-    "keeps_input",
-    "keeps_nothing",
-    "keeps_output",
-    "leaky",
-    "logsigmoid",
-    "masked_fill",
-    "mul",
-    "pow",
-    "prelu",
-    "remainder",
-    "softmax",
-    "softsign",
-    "where",
-]
-
 
 def keeps_nothing(m: Memory, node: Node) -> None:
     """The derivative needs no values."""

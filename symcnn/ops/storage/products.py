@@ -20,19 +20,6 @@ from symcnn.ops.storage.memory import (
 )
 from symcnn.trace.graph import Node, SymbolicTensor
 
-__all__ = [
-    "attention",
-    "convolution",
-    "einsum",
-    "heads",
-    "linear",
-    "matmul",
-    "normalize",
-    "plus_matmul",
-    "weight_norm",
-    "windows",
-]
-
 
 def convolution(m: Memory, node: Node) -> None:
     """The input and the weight; channels last stay last."""

@@ -31,32 +31,6 @@ from symcnn.ops.storage.memory import (
 )
 from symcnn.trace.graph import Node, SymbolicTensor, tensors_in
 
-__all__ = [
-    "View",
-    "alias",
-    "contiguous",
-    "diagonal",
-    "expand",
-    "getitem",
-    "half",
-    "memory_format",
-    "movedim",
-    "of_pairs",
-    "pairs",
-    "permute",
-    "pieces",
-    "reshape",
-    "reverse",
-    "same",
-    "shares_memory",
-    "sliding",
-    "squeeze",
-    "swap",
-    "unsqueeze",
-    "without",
-]
-
-
 #: Elements before the first of an output, in the memory of the first tensor of a node, which has
 #: these strides; None where values say.
 Begins = Callable[[Node, SymbolicTensor, Sequence[Int]], "Int | None"]

@@ -25,8 +25,6 @@ from symcnn.trace.trace import Trace
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["Comparison", "compare"]
-
 #: Below this many sizes a difference is evaluated one by one.
 _MOST = 1 << 20
 

@@ -17,8 +17,6 @@ from symcnn.errors import BadSpec
 from symcnn.ops.operation import Work, operation_of
 from symcnn.trace.graph import Node
 
-__all__ = ["CONVENTIONS", "Convention", "convention", "elementwise"]
-
 
 @dataclass(frozen=True, slots=True)
 class Convention:

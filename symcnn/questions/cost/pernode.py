@@ -25,8 +25,6 @@ from symcnn.trace.trace import Trace
 #: What is alive while a node runs, in the order in which it was made.
 Moment = dict[Piece, None]
 
-__all__ = ["PerNode", "paths", "unread_parameters", "width"]
-
 
 def width(dtype: str) -> int:
     """Bytes per element of a dtype, by torch's name for it. Raises BadSpec for another name."""

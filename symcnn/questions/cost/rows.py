@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as PlottedFigure
 
-__all__ = ["Roof", "Roofline", "Row"]
-
 
 @dataclass(frozen=True)
 class Row:

@@ -11,8 +11,6 @@ from symcnn.questions.cost.cost import Cost
 from symcnn.shown import Shown
 from symcnn.trace.graph import Node
 
-__all__ = ["Step", "held", "steps"]
-
 
 @dataclass(frozen=True)
 class Step(Shown):

@@ -10,8 +10,6 @@ from rich.table import Table
 from symcnn.questions.cost.rows import Roof, Row
 from symcnn.sets.formula import Formula
 
-__all__ = ["cell", "cost_table", "roofline_table"]
-
 
 def cost_table(rows: Iterable[Row], by: str, columns: Iterable[str], unit: str) -> Table:
     """One row per module, indented as a tree, or per node."""

@@ -17,8 +17,6 @@ from symcnn.questions.explain.derivation import Derivation, Step, distinct
 from symcnn.questions.explain.lines import Line, Tree
 from symcnn.trace.trace import Trace
 
-__all__ = ["derive_macs", "derive_memory", "derive_params", "derive_peak"]
-
 
 def derive_params(net: Trace) -> Derivation:
     """The number of parameters."""

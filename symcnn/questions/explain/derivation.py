@@ -18,8 +18,6 @@ from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import InputSet, always, input_set
 from symcnn.shown import Shown, block, folded, table
 
-__all__ = ["Derivation", "Step", "distinct", "implied", "same", "same_sizes"]
-
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -284,6 +282,7 @@ def _about_latex(about: str, notation: Notation) -> str:
 
 
 def short(note: str) -> str:
+    """What a note says first, up to its colon."""
     return note.partition(":")[0]
 
 

@@ -39,8 +39,6 @@ from symcnn.trace.trace import Trace
 if TYPE_CHECKING:
     from symcnn.questions.field.receptive_field import ReceptiveField
 
-__all__ = ["derive_field"]
-
 #: Other branches of a group of joins that are told one by one.
 _TOLD = 3
 

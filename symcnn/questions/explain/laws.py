@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["LAWS", "NESTED", "REQUIRED", "WHOLE", "Law"]
-
 
 @dataclass(frozen=True, slots=True)
 class Law:

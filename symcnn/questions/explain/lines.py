@@ -28,8 +28,6 @@ from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet
 from symcnn.shown import Shown
 
-__all__ = ["Ends", "Line", "Tree", "leaf_text", "sole_floor"]
-
 
 @dataclass(frozen=True, slots=True)
 class Tree(Shown):

@@ -13,8 +13,6 @@ from symcnn.questions.field.receptive_field import Pass
 from symcnn.trace.graph import Node, SymbolicTensor
 from symcnn.trace.trace import Trace
 
-__all__ = ["Link", "between", "path_of", "seen_by", "tensors_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class Link:

@@ -16,8 +16,6 @@ from symcnn.questions.place.stream import looks, running, stream
 from symcnn.questions.place.tiles import courses, halo, plans, tiles
 from symcnn.trace.trace import Trace
 
-__all__ = ["derive_stream", "derive_tiles"]
-
 
 def derive_stream(net: Trace, axis: str | None) -> Derivation:
     """How far outputs look back and ahead along an axis, and the hop."""

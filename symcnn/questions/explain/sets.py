@@ -18,8 +18,6 @@ from symcnn.sets.grammar import Between, Target
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.trace.trace import Trace
 
-__all__ = ["derive_domain", "derive_solution"]
-
 
 def _bounded(requirement: Requirement) -> list[Line]:
     """``floor(e/m) + c >= t`` as ``e >= m*(t - c)``, again and again, to a bound on one size."""

@@ -16,8 +16,6 @@ from symcnn.questions.explain.lines import Line, Tree, leaf_text, sole_floor
 from symcnn.questions.explain.paths import Link, between, path_of
 from symcnn.trace.trace import Trace
 
-__all__ = ["derive_size", "size_step"]
-
 
 def derive_size(net: Trace, axis: int) -> Derivation:
     """The output size along an axis: along the branch that sees most, and at every join the other

@@ -21,8 +21,6 @@ from symcnn.questions.field.reach import axes_of, index_symbol
 from symcnn.shown import Shown
 from symcnn.trace.graph import Dims, public
 
-__all__ = ["Alignment", "aligned"]
-
 
 @dataclass(frozen=True)
 class Alignment(Shown):

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from symcnn.questions.field.passed import Pass
 
-__all__ = ["FieldAt"]
-
 
 class Field(Protocol):
     """What is so of a receptive field at all sizes."""

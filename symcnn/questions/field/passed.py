@@ -25,8 +25,6 @@ from symcnn.sets.condition import AnyOf, Condition
 from symcnn.shown import Shown
 from symcnn.trace.graph import Node, SymbolicTensor, public
 
-__all__ = ["Branches", "Pass", "axis_name", "half"]
-
 
 @dataclass(frozen=True, slots=True)
 class Branches(Shown):

@@ -33,8 +33,6 @@ from symcnn.questions.field.reach import index_symbol, is_index, sign, slope_of
 from symcnn.shown import Shown
 from symcnn.trace.graph import public
 
-__all__ = ["Sizes", "varying"]
-
 #: Up to this period, every index of it is tried.
 _PERIOD = 1 << 12
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from symcnn.notation.places import Image, Pixels
 
-__all__ = ["Pictured"]
-
 #: An output: an index for all axes, one for each, or by name.
 Place = int | Sequence[int] | Mapping[str, int]
 

@@ -36,32 +36,6 @@ from symcnn.algebra.size import (
 from symcnn.algebra.substitute import replaced
 from symcnn.errors import SymcnnError, Undecidable
 
-__all__ = [
-    "AffineRange",
-    "Digits",
-    "IndexRange",
-    "ReadRange",
-    "Unknown",
-    "axes_of",
-    "combined",
-    "digit_symbols",
-    "index_symbol",
-    "is_index",
-    "least",
-    "limits",
-    "most",
-    "narrowest",
-    "over",
-    "over_channels",
-    "plain_ends",
-    "pruned",
-    "short",
-    "sign",
-    "slope_of",
-    "substituted",
-    "united",
-]
-
 
 @lru_cache(maxsize=1024)
 def index_symbol(axis: int, digit: int | None = None) -> Symbol:

@@ -55,8 +55,6 @@ from symcnn.questions.field.reach import (
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Node
 
-__all__ = ["reader"]
-
 
 def _places(axis_map: AxisMap, i: Int, x: Int) -> tuple[list[Int], bool]:
     """The places that output `i` reads, in order, and whether these are all."""

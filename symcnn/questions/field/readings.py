@@ -12,8 +12,6 @@ from symcnn.errors import UnsupportedOperation
 from symcnn.ops.operation import operation_of
 from symcnn.trace.graph import Node, SymbolicTensor
 
-__all__ = ["used"]
-
 
 def used(
     node: Node, output: int, reached: Container[SymbolicTensor], gates: bool, statistics: bool

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     Bools: TypeAlias = npt.NDArray[np.bool_]
 
-__all__ = ["Table", "narrowest", "pulled", "united"]
-
 
 @dataclass(frozen=True)
 class Table:

@@ -13,9 +13,6 @@ from symcnn.sets.runs import Run
 if TYPE_CHECKING:
     pass
 
-__all__ = ["Axis", "Box", "Point", "distance", "endless"]
-
-
 Point = tuple[int, ...]
 
 

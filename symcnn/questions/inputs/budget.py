@@ -36,9 +36,6 @@ from symcnn.shown import Shown
 if TYPE_CHECKING:
     from sympy.logic.boolalg import Boolean
 
-__all__ = ["Budget", "BudgetedSet", "budget", "within"]
-
-
 T = TypeVar("T")
 
 

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from symcnn.trace.trace import Trace
 
-__all__ = ["Choices", "Solution", "solve_choices"]
-
 #: Defaults in torch: of two solutions the one that needs fewer other values is the simpler.
 _DEFAULTS = {
     "stride": 1,

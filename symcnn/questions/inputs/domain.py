@@ -20,17 +20,6 @@ from symcnn.trace.graph import Node
 from symcnn.trace.tape import Guard
 from symcnn.trace.trace import Trace
 
-__all__ = [
-    "Reason",
-    "assignment",
-    "check_valid",
-    "first_failure",
-    "reasons",
-    "shape_at",
-    "valid_inputs",
-    "whole_network",
-]
-
 
 def valid_inputs(net: Trace, *extra: Requirement, at: str = "") -> InputSet:
     """The inputs that `net` accepts and that meet the `extra` requirements."""

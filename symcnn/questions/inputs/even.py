@@ -25,8 +25,6 @@ from symcnn.trace.trace import Trace
 if TYPE_CHECKING:
     from symcnn.trace.graph import Node
 
-__all__ = ["even_wishes"]
-
 
 def even_wishes(
     parts: Iterable[Trace], even: bool, unread: int | None

@@ -20,8 +20,6 @@ from symcnn.shown import Listed, Shown
 from symcnn.trace.graph import Node, Parameter, SymbolicTensor, public
 from symcnn.trace.trace import Trace
 
-__all__ = ["Fix", "fixes"]
-
 
 @dataclass(frozen=True)
 class Fix(Shown):

@@ -22,8 +22,6 @@ from symcnn.sets.inputset import InputSet, input_set
 from symcnn.shown import Shown
 from symcnn.trace.trace import Trace
 
-__all__ = ["Nearest", "Way", "nearest_valid"]
-
 
 @dataclass(frozen=True)
 class Way(Shown):

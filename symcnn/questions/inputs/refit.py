@@ -33,8 +33,6 @@ from symcnn.trace.graph import Node, public, signature_of, tensors_in
 from symcnn.trace.rerun import Replay
 from symcnn.trace.trace import Trace
 
-__all__ = ["Refit", "refits"]
-
 
 @dataclass(frozen=True)
 class Refit(Shown):

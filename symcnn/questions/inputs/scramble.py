@@ -17,8 +17,6 @@ from symcnn.sets.condition import KeepsBatch
 from symcnn.trace.graph import Node
 from symcnn.trace.trace import Trace
 
-__all__ = ["run_together", "scrambled"]
-
 #: So many valid sizes are looked at.
 _MEMBERS = 4096
 

@@ -23,8 +23,6 @@ from symcnn.shown import Shown
 from symcnn.trace.graph import Node, SymbolicTensor
 from symcnn.trace.trace import Trace
 
-__all__ = ["Trap", "silent"]
-
 #: Along longer axes rows are not looked at one by one.
 _LONGEST = 2048
 

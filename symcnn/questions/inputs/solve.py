@@ -33,8 +33,6 @@ from symcnn.sets.inputset import InputSet, input_set, lone
 from symcnn.sets.relation import Relation
 from symcnn.trace.trace import Trace
 
-__all__ = ["COSTS", "largest_batch", "parsed_target", "solve"]
-
 
 @dataclass(frozen=True)
 class Wish:

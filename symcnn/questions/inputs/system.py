@@ -9,8 +9,6 @@ from symcnn.sets.grammar import Statement
 from symcnn.sets.inputset import InputSet
 from symcnn.sets.system import Said, members, stated, symbols_in
 
-__all__ = ["solve"]
-
 
 def solve(*system: Said | InputSet | Sequence[Said]) -> InputSet:
     """All positive sizes that meet every condition: exact, a closed set.

@@ -21,15 +21,6 @@ from symcnn.sets.grammar import parse_formula
 from symcnn.sets.inputset import InputSet, always, input_set
 from symcnn.shown import Listed, Shown
 
-__all__ = [
-    "Choice",
-    "dilations_for",
-    "inverse_of",
-    "opened",
-    "same_padding",
-    "solve_layer",
-]
-
 #: Where a hyperparameter is not given: torch's default, or (for a range) free in it.
 _DEFAULTS: dict[str, Any] = {"dilation": 1, "output_padding": 0, "ceil_mode": False}
 

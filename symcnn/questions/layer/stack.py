@@ -20,8 +20,6 @@ from symcnn.progress import watched
 from symcnn.questions.layer.hyper import Choice, opened
 from symcnn.shown import Shown
 
-__all__ = ["Stack", "stack_for"]
-
 Layer = tuple[int, int, int]  # kernel_size, stride, dilation
 
 

@@ -38,8 +38,6 @@ from symcnn.shown import Shown
 from symcnn.trace.graph import SymbolicTensor, public
 from symcnn.trace.trace import Trace
 
-__all__ = ["Agreement", "agree"]
-
 
 @dataclass(frozen=True)
 class Agreement(Shown):

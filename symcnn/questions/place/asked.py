@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from symcnn.questions.place.stream import Stream
     from symcnn.questions.place.tiles import Tiling
 
-__all__ = ["Places"]
-
 
 class Places(Trace):
     """What part of an input decides what part of an output: tiles, shards, streams, pools."""

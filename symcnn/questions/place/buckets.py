@@ -27,8 +27,6 @@ from symcnn.sets.inputset import InputSet, Member, lone
 from symcnn.shown import Shown
 from symcnn.trace.trace import Trace
 
-__all__ = ["Buckets", "buckets"]
-
 #: The sizes of an image, in the order of the network's axes.
 Sizes = tuple[int, ...]
 

@@ -49,8 +49,6 @@ if TYPE_CHECKING:
 
     from symcnn.trace.trace import Trace
 
-__all__ = ["Course", "Cut", "Lost", "Moved", "Read"]
-
 
 @dataclass(frozen=True, slots=True)
 class Moved:

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     Ends = tuple[NDArray[np.int64], NDArray[np.int64]]
 
-__all__ = ["Footprint", "taps"]
-
 #: More outputs than these in a period are not told apart.
 _MOST = 1 << 16
 

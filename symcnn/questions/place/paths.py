@@ -23,8 +23,6 @@ from symcnn.questions.field.readings import used
 from symcnn.trace.graph import SymbolicTensor
 from symcnn.trace.trace import Trace
 
-__all__ = ["Paths", "mixed", "way"]
-
 
 @dataclass
 class Paths:

@@ -21,8 +21,6 @@ from symcnn.shown import Several, Shown
 from symcnn.trace.graph import Node, public
 from symcnn.trace.trace import Trace
 
-__all__ = ["PlainPool", "plain_pools"]
-
 
 @dataclass(frozen=True)
 class PlainPool(Shown):

@@ -19,8 +19,6 @@ from symcnn.questions.place.tiles import courses, filled, of_several
 from symcnn.shown import Shown
 from symcnn.trace.trace import Trace
 
-__all__ = ["Shard", "Shards", "shards"]
-
 
 @dataclass(frozen=True, slots=True)
 class Shard:

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Stream", "looks", "running", "stream"]
-
 
 @dataclass(frozen=True)
 class Stream(Shown):

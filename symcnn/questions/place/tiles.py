@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from symcnn.notation.places import Image
 
 
-__all__ = ["Tile", "Tiling", "courses", "plans", "tiles", "whole_sizes"]
-
-
 @dataclass(frozen=True, slots=True)
 class Tile(Shown):
     """One tile, by slices per axis: ``out[place] = net(x[input])[core]``.

@@ -32,8 +32,6 @@ from symcnn.shown import Shown
 from symcnn.trace.graph import Node, SymbolicTensor
 from symcnn.trace.trace import Trace
 
-__all__ = ["Report", "Verdict", "check"]
-
 
 @dataclass(frozen=True, slots=True)
 class Verdict(Shown):

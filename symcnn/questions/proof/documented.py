@@ -11,8 +11,6 @@ from symcnn.ops.registry import ntuple
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import Node
 
-__all__ = ["stated_in_documentation"]
-
 
 def stated_in_documentation(node: Node) -> dict[int, list[Requirement]]:
     """Per spatial axis, from the right, what torch's documentation says of its output size."""

@@ -16,8 +16,6 @@ from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 from symcnn.trace.tape import Tape
 
-__all__ = ["WAYS", "Fresh", "is_symbol", "seen"]
-
 Parts = Callable[[Size], tuple[tuple[Size, ...], int]]  # a size as factors, and a number
 
 

@@ -43,8 +43,6 @@ from symcnn.trace.graph import Node, Result
 from symcnn.trace.tape import Tape
 from symcnn.trace.trace import Trace
 
-__all__ = ["Claim", "Proof", "not_followed", "prove"]
-
 _SAMPLES = 24  # sizes at which a claim is tested that cannot be proved
 _MOST = (4, 12, 96, 1000)  # the largest size drawn, in turn
 

@@ -26,8 +26,6 @@ from symcnn.algebra.size import (
 from symcnn.errors import Undecidable, needs
 from symcnn.sets.condition import AnyOf, Condition, ForAll, Requirement, subexpressions, substituted
 
-__all__ = ["STEPS", "Statement", "ask"]
-
 #: What z3 may spend on a claim: the same number of its steps on every machine.
 STEPS = 2_000_000
 

@@ -9,8 +9,6 @@ from symcnn.trace.trace import Trace
 if TYPE_CHECKING:
     from symcnn.questions.spec.spec import Spec
 
-__all__ = ["Specs"]
-
 
 class Specs(Trace):
     """What other tools are to be told of the sizes."""

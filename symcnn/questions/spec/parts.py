@@ -20,8 +20,6 @@ from symcnn.sets.runs import Run
 from symcnn.shown import Shown
 from symcnn.trace.trace import Trace
 
-__all__ = ["Box", "Wish", "boxes", "compares", "growing", "wishes"]
-
 #: More parts than this are not written out.
 _MOST = 64
 

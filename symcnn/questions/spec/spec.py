@@ -20,8 +20,6 @@ from symcnn.sets.runs import Run
 from symcnn.shown import Shown
 from symcnn.trace.trace import Trace
 
-__all__ = ["Part", "Spec", "spec"]
-
 
 @dataclass(frozen=True)
 class Part(Shown):

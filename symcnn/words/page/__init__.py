@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from symcnn.trace.trace import Trace
     from symcnn.words.page.sheet import Data
 
-__all__ = ["named", "to_page"]
-
 #: Nothing is loaded, whatever the page holds. The page evaluates no text; a console may.
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "

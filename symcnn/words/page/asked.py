@@ -9,8 +9,6 @@ from typing import overload
 
 from symcnn.trace.trace import Trace
 
-__all__ = ["Pages"]
-
 
 class Pages(Trace):
     """A network as a page to play with."""

@@ -12,8 +12,6 @@ from typing import Union
 from symcnn.algebra.size import Int, symbols_of
 from symcnn.words.code import LANGUAGES, expression
 
-__all__ = ["INDEX", "Formulas", "Value"]
-
 #: The symbol of a place along an output axis, in formulas of receptive fields: no size's name.
 INDEX = "#"
 

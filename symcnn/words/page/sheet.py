@@ -33,8 +33,6 @@ from symcnn.words.paper import to_latex
 if TYPE_CHECKING:
     from symcnn.questions.field.receptive_field import ReceptiveField
 
-__all__ = ["Data", "sheet", "starts"]
-
 #: What JSON holds.
 Data = Union[None, bool, int, str, Sequence["Data"], Mapping[str, "Data"]]
 

@@ -19,8 +19,6 @@ from symcnn.trace.trace import Trace
 from symcnn.words.pictures.drawing import Drawing
 from symcnn.words.pictures.graph import Box, Edge, Graph, graph
 
-__all__ = ["FORMS", "drawn"]
-
 #: In pixels: a row, a step of scale, a lane, the margin; heights of boxes.
 _ROW, _STEP, _LANE, _MARGIN = 46, 40, 12, 18
 _LOW, _HIGH = 12, 30

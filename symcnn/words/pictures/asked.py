@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-__all__ = ["Pictures"]
-
-
 class Pictures:
     """A network as figures over its sizes, and as a drawing of its architecture."""
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["Drawing"]
-
 
 class Drawing(str):
     """The text of a picture; in a notebook, the picture.

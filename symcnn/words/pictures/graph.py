@@ -20,8 +20,6 @@ from symcnn.notation.tree import Part, parts
 from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor
 from symcnn.trace.trace import Trace
 
-__all__ = ["Box", "Edge", "Graph", "graph"]
-
 #: So many modules have a box each; so many boxes do not repeat; so many are drawn in all; the
 #: longest stretch that repeats.
 _FEW, _MANY, _MOST, _PERIOD = 24, 48, 160, 12

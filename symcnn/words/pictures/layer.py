@@ -14,8 +14,6 @@ from html import escape
 
 from symcnn.algebra.axis import AxisMap, Scatter, Window
 
-__all__ = ["Axis", "axis", "svg", "tikz"]
-
 #: The side of a cell, and the space around grids, in pixels.
 _CELL, _SPACE = 22, 34
 

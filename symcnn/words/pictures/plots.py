@@ -40,8 +40,6 @@ from symcnn.sets.condition import Requirement
 from symcnn.sets.grammar import parse_amount
 from symcnn.trace.trace import Trace
 
-__all__ = ["KINDS", "FigureOptions", "figure"]
-
 #: Sizes that a cost is computed at, and cells of a lattice, at most.
 _POINTS, _CELLS = 48, 90_000
 
