@@ -37,6 +37,10 @@ NETWORKS = {
     "ceil": lambda: nn.Sequential(
         nn.Conv2d(3, 8, 3, stride=2), nn.MaxPool2d(3, 2, 1, ceil_mode=True)
     ).trace("N 3 H W"),
+    "plain": lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3)).trace("N 3 H W"),
+    "volume": lambda: nn.Sequential(
+        nn.Conv3d(3, 8, 3, 2), nn.MaxPool3d(3, 2, 1, ceil_mode=True), nn.Conv3d(8, 8, 3, 3)
+    ).trace("N 3 D H W"),
     "same": lambda: nn.Conv2d(3, 8, 4, padding="same", dilation=3).trace("N 3 H W"),
     "flatten": lambda: nn.Sequential(
         nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 3)

@@ -20,7 +20,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import Literal, TypeGuard, get_args
 
 import sympy
 
@@ -108,6 +108,13 @@ def factors(expr: Int) -> tuple[tuple[Size, ...], int]:
             size, sign = -size, sign * (-1) ** int(power)
         parts += [size] * power
     return tuple(parts), sign
+
+
+def is_product(dim: Int) -> TypeGuard[Size]:
+    """Whether a size has products of sizes in it."""
+    if not isinstance(dim, Size):
+        return False
+    return any(sum(power for _, power in term) > 1 for term in dim.terms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from typing import Any, TypeGuard
+from typing import Any
 
-from symcnn.algebra.factor import factors, text
+from symcnn.algebra.factor import factors, is_product, text
 from symcnn.algebra.size import Int, Size, Symbol, evaluate, prod, sole_atom, symbols_of
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Node, Result, SymbolicTensor
@@ -132,7 +132,8 @@ class Fresh:
         """``made == dim`` factor by factor: names of what they are, and what to ask of them.
 
         Products of equal factors are equal. A floor or maximum of `made` is one of `dim`, at what
-        the fresh sizes mean: asked for each, a product follows without arithmetic of products.
+        the fresh sizes mean: asked for each, both have one name, and a product follows without
+        arithmetic of products.
         """
         same = Condition(made, "==", dim)
         if not is_product(made) or not isinstance(dim, Size) or self.back(made) != dim:
@@ -144,10 +145,11 @@ class Fresh:
             """The expression, of names of factors."""
             return expr.map(lambda a: named.get(a, a.size())) if isinstance(expr, Size) else expr
 
-        parts = [atom.size() for atom in made.atoms() if not isinstance(atom, Symbol)]
-        each = [Condition(part, "==", short(self.back(part))) for part in parts]
+        parts = {a: short(self.back(a.size())) for a in made.atoms() if not isinstance(a, Symbol)}
+        each = [Condition(part.size(), "==", name) for part, name in parts.items()]
         means = {str(name): atom.size() for atom, name in named.items()}
-        return means, [*each, Condition(made, "==", short(dim))]
+        product = made.map(lambda atom: parts.get(atom, atom.size()))
+        return means, [*each, Condition(product, "==", short(dim))]
 
     def meanings(self, expr: Int) -> str:
         """What the fresh sizes of an expression mean, for reading."""
@@ -160,13 +162,6 @@ class UnrecordedError(Exception):
 
     def __str__(self) -> str:
         return "made without a rule"
-
-
-def is_product(dim: Int) -> TypeGuard[Size]:
-    """Whether a size has products of sizes in it."""
-    if not isinstance(dim, Size):
-        return False
-    return any(sum(power for _, power in term) > 1 for term in dim.terms)
 
 
 def is_symbol(dim: Size) -> bool:

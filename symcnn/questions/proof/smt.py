@@ -9,9 +9,11 @@ writes it: the statement owes nothing to isl.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from symcnn.algebra.factor import factors, is_product
 from symcnn.algebra.size import (
     Atom,
     Floor,
@@ -155,11 +157,20 @@ def _number(value: Any) -> str:
 
 
 def _term(expr: Int) -> str:
-    """An expression. SMT-LIB's ``div`` is the floor where the divisor is positive, as sizes are."""
+    """An expression, a product as its factors: solvers compare these, and multiply nothing out.
+
+    SMT-LIB's ``div`` is the floor where the divisor is positive, as sizes are.
+    """
     if not isinstance(expr, Size):
         return _number(expr)
-    parts = [_product(monomial, c) for monomial, c in expr.terms.items()]
-    return f"(+ {' '.join(parts)})" if len(parts) > 1 else parts[0]
+    if len(expr.terms) > 1 and is_product(expr):
+        with suppress(ValueError):  # powers below 0
+            parts, content = factors(expr)
+            if len(parts) > 1:
+                words = [_number(content)] * (content != 1)
+                return f"(* {' '.join([*words, *map(_term, parts)])})"
+    added = [_product(monomial, c) for monomial, c in expr.terms.items()]
+    return f"(+ {' '.join(added)})" if len(added) > 1 else added[0]
 
 
 def _product(monomial: Iterable[tuple[Atom, int]], coefficient: Any) -> str:
