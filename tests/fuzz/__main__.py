@@ -6,6 +6,7 @@ python -m tests.fuzz --layers 1000000 --networks 10000 --seed 4 --state sweep.js
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -21,16 +22,28 @@ from tests.fuzz.sweep import judge_cases, parse_case, told
 __all__ = ["main"]
 
 
+#: How many cases of each kind there are where no kind is named, and what they are.
+KINDS = {
+    "layers": (200_000, "Layer cases."),
+    "networks": (2_000, "Networks."),
+    "domains": (100, "Networks at every size."),
+    "fields": (100, "Receptive fields."),
+    "places": (100, "Tiles, shards, streams, agreement."),
+    "forms": (2_000, "Ways to call operations."),
+    "branching": (100, "Networks with branches on sizes."),
+}
+
+
+def _counts(command: Callable[..., None]) -> Callable[..., None]:
+    """An option for each kind. Who names some asks for no others."""
+    for kind, (count, words) in reversed(KINDS.items()):
+        help = f"{words}  [default: {count:,}; 0 where others are named]"
+        command = click.option(f"--{kind}", type=int, help=help)(command)
+    return command
+
+
 @click.command(help=__doc__)
-@click.option("--layers", default=200_000, show_default=True, help="How many layer cases.")
-@click.option("--networks", default=2_000, show_default=True, help="How many networks.")
-@click.option("--domains", default=100, show_default=True, help="How many at every size.")
-@click.option("--fields", default=100, show_default=True, help="How many receptive fields.")
-@click.option("--places", default=100, show_default=True, help="Tiles, shards, streams, agreement.")
-@click.option("--forms", default=2_000, show_default=True, help="Ways to call operations.")
-@click.option(
-    "--branching", default=100, show_default=True, help="Networks with branches on sizes."
-)
+@_counts
 @click.option("--seed", default=0, show_default=True, help="Reproduces every case.")
 @click.option("--device", default="", help="Where they run; else layers on CPU, networks on meta.")
 @click.option("--processes", type=click.IntRange(min=1), help="How many (default: one per core).")
@@ -49,10 +62,12 @@ def main(
     report: Path | None,
     case: str | None,
     as_json: bool,
-    **asked: int,
+    **asked: int | None,
 ) -> None:
     """The command."""
-    counts = {kind.removesuffix("s"): n for kind, n in asked.items() if n > 0}
+    named = {kind: n for kind, n in asked.items() if n is not None}
+    wanted = named or {kind: count for kind, (count, _) in KINDS.items()}
+    counts = {kind.removesuffix("s"): n for kind, n in wanted.items() if n > 0}
     try:
         if device:
             check_device(device)

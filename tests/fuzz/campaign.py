@@ -270,17 +270,28 @@ class Campaign:
         """How long all runs took together."""
         return float(sum(run["seconds"] for run in self.runs))
 
+    @property
+    def _on(self) -> str:
+        return f" --device {self.device}" if self.device else ""
+
+    @property
+    def command(self) -> str:
+        """What makes the same again, of what is done."""
+        done = {option(what): self.done_below(what, 2**63) for what in WHAT}
+        counts = " ".join(f"--{kind} {count}" for kind, count in done.items() if count)
+        return f"python -m tests.fuzz {counts} --seed {self.seed}{self._on}"
+
     def to_markdown(self) -> str:
         """The summary that is kept under docs/validation/, measured and not typed."""
         tally = self.tally
-        on = f" --device {self.device}" if self.device else ""
+        on = self._on
         verdict = "no mismatch" if not tally.wrong else f"{tally.wrong} mismatches"
         told = [_HOW[what] for what in WHAT if what in self.done]
         first = next((what for what in WHAT if what in self.done), "layer")
         lines = [
             "# Sweep",
             "",
-            "What was drawn at random, and put to torch; written by `python -m tests.fuzz`.",
+            f"What was drawn at random, and put to torch. Written by `{self.command}`.",
             "",
             *(f"- {how}" for how in told),
             "",
@@ -307,9 +318,14 @@ class Campaign:
         return "\n".join(lines) + "\n"
 
 
+def option(what: str) -> str:
+    """The name of a kind on the command line."""
+    return what if what == "branching" else f"{what}s"
+
+
 def plural(what: str) -> str:
     """What many cases of a kind are called."""
-    return "branching networks" if what == "branching" else f"{what}s"
+    return "branching networks" if what == "branching" else option(what)
 
 
 def _work(pipe: Connection, seed: int, device: str, what: str, first: int, after: int) -> None:

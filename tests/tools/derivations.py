@@ -318,6 +318,8 @@ COLUMNS = {
 def page(known: Mapping[str, Mapping[str, Any]], corpora: Iterable[str], seconds: int) -> str:
     """The page, of all rows."""
     commits = ", ".join(dict.fromkeys(r["commit"] for r in known.values()))
+    everything = sum((Counter(r["counts"]) for r in known.values()), Counter[str]())
+    told = ", ".join(f"{everything[kind]:,} {name}" for kind, name in COLUMNS.items())
     lines = [
         "# Derivations against their questions",
         "",
@@ -329,8 +331,10 @@ def page(known: Mapping[str, Mapping[str, Any]], corpora: Iterable[str], seconds
         "there is nothing to derive.",
         "",
         "Written by",
-        "`python -m tests.tools.derivations --latex --state FILE --write PAGE`;",
+        "`python -m tests.tools.derivations --latex --write docs/validation/derivations.md`;",
         f"a network gets {seconds} s of the processor. Code of {commits}.",
+        "",
+        f"{len(known)} networks: {told}.",
     ]
     for corpus in corpora:
         names = [name for name, _ in CORPORA[corpus]()]

@@ -677,8 +677,10 @@ def main() -> None:
         print(case.name, *cells, sep=" | ", flush=True)
         rows.append(f"| {case.name} | {' | '.join(cells)} |")
     names = ["network", *JUDGES]
+    differ = sum("**" in cell for row in rows for cell in row.split("|"))
     seconds = (
-        f"{len(rows)} networks, {time.perf_counter() - start:.0f} s, torch {torch.__version__}.\n"
+        f"{len(rows)} networks, {differ} differ, {time.perf_counter() - start:.0f} s, "
+        f"torch {torch.__version__}.\n"
     )
     table = [f"| {' | '.join(names)} |", "|" + " --- |" * len(names), *rows]
     text = [HEAD, seconds, "", *table, "", "## Why not", "", *reasons, ""]
