@@ -744,7 +744,8 @@ def main(jobs: int, only: str, write: Path | None) -> None:
         head = [
             "# Mutants",
             "",
-            "Each law broken on purpose, and whether the tests named notice. Written by `make mutants`.",
+            "Each law broken on purpose, and whether the tests named notice. Written by",
+            "`make mutants`.",
             f"{told}; {perf_counter() - start:.0f} s, torch {torch.__version__}, python "
             f"{platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores.",
             "",

@@ -1,6 +1,6 @@
 """The list of the long runs: `python -m tests.tools.reports` writes docs/validation/index.md.
 
-By which command, with which seed, how long, and on which versions is read from each report; the code
+By which command, with which seed, how long, on which versions is read from each report; the code
 is that of the commit that the report names, or else of the one that wrote it.
 """
 
