@@ -490,10 +490,7 @@ class Const(AxisMap):
                 return 0, 0
             first, _ = _around(i * (x - 1), self.length - 1, self.mode)
             return first, _around(j * (x - 1), self.length - 1, self.mode)[1]
-        return (
-            _source(i, self.length, x, self.mode)[0],
-            _source(j, self.length, x, self.mode)[1],
-        )
+        return (_source(i, self.length, x, self.mode)[0], _source(j, self.length, x, self.mode)[1])
 
     def reads(self, x: int) -> Reads:
         return _interpolated(x, self.length, self.mode, self.align_corners, self.antialias, None)

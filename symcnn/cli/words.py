@@ -11,8 +11,7 @@ from symcnn.sets.grammar import parse_target
 
 @question(sizes="Sizes of an image, for tiles:", by_branch=True)
 @click.option(
-    "--what",
-    help="size, field, params, macs, memory, peak, domain, solution, stream or tiles.",
+    "--what", help="size, field, params, macs, memory, peak, domain, solution, stream or tiles."
 )
 @click.option("--axis", help="The axis of size, field and stream, such as H.")
 @click.option("--tile", type=int, help="How large tiles are.")

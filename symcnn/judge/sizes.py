@@ -6,13 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
-from symcnn.errors import (
-    InvalidInput,
-    Undecidable,
-)
-from symcnn.judge.oracles import (
-    sample_sizes,
-)
+from symcnn.errors import InvalidInput, Undecidable
+from symcnn.judge.oracles import sample_sizes
 from symcnn.questions.inputs.domain import shape_at
 from symcnn.trace.trace import Trace
 

@@ -17,12 +17,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra.size import evaluate, symbols_of
-from symcnn.errors import (
-    BadSpec,
-    SymcnnError,
-    Undecidable,
-    UnsupportedOperation,
-)
+from symcnn.errors import BadSpec, SymcnnError, Undecidable, UnsupportedOperation
 from symcnn.judge.oracles import (
     judge,
     shapes_in,

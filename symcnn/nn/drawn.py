@@ -19,12 +19,7 @@ _LARGE = 64
 
 
 def drawn(
-    module: Module,
-    i: int | Sequence[int],
-    form: str,
-    place: Sequence[int] | None,
-    *,
-    animate: bool,
+    module: Module, i: int | Sequence[int], form: str, place: Sequence[int] | None, *, animate: bool
 ) -> Drawing:
     """See `Module.draw`."""
     if form not in ("svg", "tikz"):

@@ -39,14 +39,7 @@ rule = partial(any_rule, other=work.nothing, slides=False, empty=True)
 # Expanding and repeating ----------------------------------------------------------------------
 
 
-@rule(
-    "expand",
-    "broadcast_to",
-    saves=views.expand,
-    uniform=True,
-    value=values.expanded,
-    sizes=True,
-)
+@rule("expand", "broadcast_to", saves=views.expand, uniform=True, value=values.expanded, sizes=True)
 def expand(input: SymbolicTensor, *size: OneOrMore[Int], implicit: bool = False) -> Result:
     """Axes of size 1 stretched, and new ones in front; -1 keeps an axis."""
     return _expanded(input, unpacked(size))
@@ -257,10 +250,7 @@ def _stack_along(axis: int, rank: int) -> Any:
     return operation
 
 
-for _names, _axis, _rank in (
-    (("hstack",), 1, 1),
-    (("vstack", "row_stack"), 0, 2),
-):
+for _names, _axis, _rank in ((("hstack",), 1, 1), (("vstack", "row_stack"), 0, 2)):
     rule(*_names, saves=maps.copies, dtype=dtypes.of_tensors)(_stack_along(_axis, _rank))
 rule("dstack", dtype=dtypes.of_tensors)(_stack_along(2, 3))
 

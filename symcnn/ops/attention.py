@@ -90,11 +90,7 @@ def _rule(
     projections = width * (length * (features + out) + keys * (key.dims[-1] + value.dims[-1]))
     seen = keys + (bias_k is not None) + bool(add_zero_attn)
     macs = samples * (projections + 2 * length * seen * width)
-    axes: Axes = (
-        (0, Whole(length)),
-        *((1, IDENTITY) for _ in batch),
-        (query.ndim - 1, Whole(out)),
-    )
+    axes: Axes = ((0, Whole(length)), *((1, IDENTITY) for _ in batch), (query.ndim - 1, Whole(out)))
     heads = () if average_attn_weights else (num_heads,)
     shapes = [(*query.dims[:-1], out)]
     if need_weights:

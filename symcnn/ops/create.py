@@ -18,14 +18,7 @@ from symcnn.ops import dtypes, values, work
 from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.operation import rules as any_rules
 from symcnn.ops.pointwise import broadcast
-from symcnn.ops.registry import (
-    OneOrMore,
-    Operand,
-    at_least,
-    same_axes,
-    unpacked,
-    whole_axes,
-)
+from symcnn.ops.registry import OneOrMore, Operand, at_least, same_axes, unpacked, whole_axes
 from symcnn.ops.storage import maps
 from symcnn.ops.storage import pointwise as points
 from symcnn.sets.condition import Condition
@@ -58,14 +51,7 @@ rules("rand randn", saves=maps.copies, dtype=dtypes.created)(_of_size)
 Bound = Union[float, Size, SymbolicTensor]
 
 
-@rule(
-    "full",
-    saves=maps.copies,
-    dtype=dtypes.full,
-    uniform=True,
-    value=values.created,
-    sizes=True,
-)
+@rule("full", saves=maps.copies, dtype=dtypes.full, uniform=True, value=values.created, sizes=True)
 def full(size: Sequence[Int], fill_value: object = None, **kwargs: object) -> Result:
     """A shape filled with one number."""
     return made(*size)
@@ -206,13 +192,9 @@ def _tensor_of(data: object, *args: object, **kwargs: object) -> Result:
     return made(*_nesting(data))
 
 
-rules(
-    "tensor",
-    saves=maps.copies,
-    dtype=dtypes.literal,
-    gradient=False,
-    value=values.literal,
-)(_tensor_of)
+rules("tensor", saves=maps.copies, dtype=dtypes.literal, gradient=False, value=values.literal)(
+    _tensor_of
+)
 rules("asarray", saves=points.as_tensor, dtype=dtypes.literal, gradient=False)(_tensor_of)
 rules("as_tensor", saves=points.as_tensor, dtype=dtypes.literal, value=values.literal)(_tensor_of)
 

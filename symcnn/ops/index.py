@@ -11,17 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from symcnn.algebra.axis import (
-    IDENTITY,
-    Axes,
-    AxisMap,
-    Flip,
-    Pick,
-    Roll,
-    Scatter,
-    Whole,
-    Window,
-)
+from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Flip, Pick, Roll, Scatter, Whole, Window
 from symcnn.algebra.size import (
     Int,
     Size,

@@ -359,10 +359,7 @@ def _attention_products(node: Node) -> list[Product]:
     query, key, value = a["query"], a["key"], a["value"]
     places = prod(node.outputs[0].dims[:-1]) * key.dims[-2]
     scores = [query, key, a["attn_mask"]]
-    return [
-        pair(query, key, places * query.dims[-1]),
-        pair(scores, value, places * value.dims[-1]),
-    ]
+    return [pair(query, key, places * query.dims[-1]), pair(scores, value, places * value.dims[-1])]
 
 
 @rule(

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from symcnn.algebra.axis import (
-    IDENTITY,
-    Axes,
-    Whole,
-    Window,
-)
-from symcnn.algebra.size import (
-    Int,
-    prod,
-)
+from symcnn.algebra.axis import IDENTITY, Axes, Whole, Window
+from symcnn.algebra.size import Int, prod
 from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.ops import dtypes, work
 from symcnn.ops.operation import rule
@@ -33,10 +25,7 @@ from symcnn.ops.registry import (
 from symcnn.ops.storage import maps
 from symcnn.ops.takes import meant, not_taken
 from symcnn.sets.condition import Condition, Requirement
-from symcnn.trace.graph import (
-    Result,
-    SymbolicTensor,
-)
+from symcnn.trace.graph import Result, SymbolicTensor
 
 Dims = tuple[Int, ...]
 

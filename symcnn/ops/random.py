@@ -66,11 +66,7 @@ def _alpha_dropout(
 rules("dropout2d dropout3d", saves=points.dropout)(_dropout)
 rules("feature_dropout")(_dropout)
 rules("alpha_dropout feature_alpha_dropout")(_alpha_dropout)
-rules(
-    "dropout",
-    saves=points.dropout,
-    shows="every",
-)(_dropout)
+rules("dropout", saves=points.dropout, shows="every")(_dropout)
 
 
 @rule("dropout1d")

@@ -16,12 +16,7 @@ from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, lower
 from symcnn.errors import ShapeMismatch
 from symcnn.sets.condition import Condition, Requirement
-from symcnn.trace.graph import (
-    Constant,
-    Parameter,
-    Result,
-    SymbolicTensor,
-)
+from symcnn.trace.graph import Constant, Parameter, Result, SymbolicTensor
 
 __all__ = [
     "Axes",

@@ -57,13 +57,7 @@ from symcnn.ops.registry import (
 )
 from symcnn.ops.storage import maps, views
 from symcnn.ops.takes import not_taken
-from symcnn.sets.condition import (
-    AnyOf,
-    Condition,
-    KeepsBatch,
-    Requirement,
-    decide_syntactically,
-)
+from symcnn.sets.condition import AnyOf, Condition, KeepsBatch, Requirement, decide_syntactically
 from symcnn.sets.products import divisors
 from symcnn.trace.graph import OPS, Node, Result, SymbolicTensor
 from symcnn.trace.tape import decided, entails
@@ -458,13 +452,7 @@ def permute(input: SymbolicTensor, *dims: OneOrMore[int]) -> Result:
     return permuted(input, order)
 
 
-@rule(
-    "transpose",
-    "swapaxes",
-    "swapdims",
-    saves=views.swap("dim0", "dim1"),
-    value=values.swapped,
-)
+@rule("transpose", "swapaxes", "swapdims", saves=views.swap("dim0", "dim1"), value=values.swapped)
 def transpose(input: SymbolicTensor, dim0: int, dim1: int) -> Result:
     """Two axes exchanged."""
     order = list(range(input.ndim))

@@ -126,11 +126,7 @@ def said(figure: Figure) -> str:
 
 
 def report(
-    net: Trace,
-    *,
-    name: str = "",
-    depth: int | None = 1,
-    at: Mapping[str, int] | None = None,
+    net: Trace, *, name: str = "", depth: int | None = 1, at: Mapping[str, int] | None = None
 ) -> Report:
     """What a network is, see `Report`.
 

@@ -242,11 +242,7 @@ def _or_refusal(ask: Callable[[], Any]) -> Any:
 
 
 def _written(
-    rows: Sequence[Row],
-    columns: Sequence[str],
-    totals: Mapping[str, Any],
-    *,
-    tree: bool,
+    rows: Sequence[Row], columns: Sequence[str], totals: Mapping[str, Any], *, tree: bool
 ) -> str:
     from rich.table import Table
 

@@ -72,8 +72,7 @@ class Pieces(InputSet):
     def largest(self) -> Member:
         """See `InputSet.largest`."""
         return max(
-            (one.largest() for one in self.sets),
-            key=lambda m: (min(_tuple(m)), sum(_tuple(m))),
+            (one.largest() for one in self.sets), key=lambda m: (min(_tuple(m)), sum(_tuple(m)))
         )
 
     def nearest(self, *sizes: int) -> Member:

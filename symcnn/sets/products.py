@@ -519,11 +519,7 @@ def _quotient(condition: Condition, gap: Size, known: Known) -> Cases | None:
         if span is None:
             continue
         where = {
-            q: [
-                positive,
-                Condition(num, ">=", den * q),
-                Condition(den * (q + 1), ">=", num + 1),
-            ]
+            q: [positive, Condition(num, ">=", den * q), Condition(den * (q + 1), ">=", num + 1)]
             for q in range(span[0], span[1] + 1)
         }
         return _each(condition, gap, atom, where)

@@ -10,13 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra.size import Int, Size, symbols_of
-from symcnn.errors import (
-    BadSpec,
-    InvalidInput,
-    ShapeMismatch,
-    SymcnnError,
-    UnsupportedOperation,
-)
+from symcnn.errors import BadSpec, InvalidInput, ShapeMismatch, SymcnnError, UnsupportedOperation
 from symcnn.frontends.onnx.file import checked, read, require_onnx
 from symcnn.network import Network
 from symcnn.sets.condition import Condition

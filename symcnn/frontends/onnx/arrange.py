@@ -333,10 +333,7 @@ def space_to_depth(step: Step) -> Outputs:
 
 @rule("columns_to_image")
 def _columns_to_image(
-    input: SymbolicTensor,
-    image: Sequence[Int],
-    kernel: Sequence[Int],
-    windows: Sequence[Window],
+    input: SymbolicTensor, image: Sequence[Int], kernel: Sequence[Int], windows: Sequence[Window]
 ) -> Result:
     """Columns summed back into an image of any number of axes."""
     counts, fitting = map_axes(image, windows, "the patch must fit into the padded output")

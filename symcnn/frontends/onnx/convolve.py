@@ -137,11 +137,7 @@ def conv_transpose(step: Step) -> Outputs:
         isinstance(a, int) and a >= 0 and isinstance(b, int) and 0 <= o + a - b < max(s, d)
         for a, b, o, s, d in zip(before, after, extra, strides, dilations, strict=True)
     ]
-    hyper: Any = {
-        "stride": strides,
-        "dilation": dilations,
-        "groups": step.attribute("group", 1),
-    }
+    hyper: Any = {"stride": strides, "dilation": dilations, "groups": step.attribute("group", 1)}
     if all(fits):  # the sides differ by what torch calls output padding
         more = tuple(o + a - b for o, a, b in zip(extra, before, after, strict=True))
         return OPS[f"conv_transpose{n}d"](
@@ -154,10 +150,7 @@ def conv_transpose(step: Step) -> Outputs:
 
 @rule("deform_conv")
 def _deform_conv(
-    input: SymbolicTensor,
-    weight: SymbolicTensor,
-    windows: Sequence[Window],
-    groups: int = 1,
+    input: SymbolicTensor, weight: SymbolicTensor, windows: Sequence[Window], groups: int = 1
 ) -> Result:
     """A convolution that reads where an offset says: anywhere."""
     requires = require_equal(

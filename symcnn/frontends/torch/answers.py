@@ -11,16 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from symcnn.algebra.size import (
-    Atom,
-    Int,
-    Max,
-    Size,
-    denominator,
-    evaluate,
-    every_atom,
-    symbols_of,
-)
+from symcnn.algebra.size import Atom, Int, Max, Size, denominator, evaluate, every_atom, symbols_of
 from symcnn.algebra.substitute import replaced
 from symcnn.errors import Undecidable
 from symcnn.frontends.torch.arguments import EXAMPLE

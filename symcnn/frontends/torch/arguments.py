@@ -8,14 +8,8 @@ from typing import Any
 import torch
 
 from symcnn.frontends.torch.sizes import Dim, Real
-from symcnn.frontends.torch.tensors import (
-    TracedTensor,
-)
-from symcnn.trace.graph import (
-    Constant,
-    Parameter,
-    SymbolicTensor,
-)
+from symcnn.frontends.torch.tensors import TracedTensor
+from symcnn.trace.graph import Constant, Parameter, SymbolicTensor
 
 #: Arguments that rules take as they are.
 PLAIN = frozenset((int, str, float, bool, type(None)))

@@ -235,12 +235,7 @@ class Layers:
         return *asked, len(tape.nodes), len(tape.guards), len(tracer.choices)
 
     def _watched(
-        self,
-        memory: _Memory,
-        key: Any,
-        tensors: list[Any],
-        layer: torch.nn.Module,
-        x: TracedTensor,
+        self, memory: _Memory, key: Any, tensors: list[Any], layer: torch.nn.Module, x: TracedTensor
     ) -> object:
         """What the forward makes of the input; if that is a node and nothing else, it is kept."""
         tracer = self.tracer

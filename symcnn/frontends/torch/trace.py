@@ -235,10 +235,7 @@ class _Front:
             return run
         tape = tracer.tape
         tape.guards = without_idle_guards(
-            tape.guards,
-            tracer.choices,
-            lambda choices: self._rerun(run, choices),
-            self.matters,
+            tape.guards, tracer.choices, lambda choices: self._rerun(run, choices), self.matters
         )
         tape.guards += self._beyond(run)
         return run

@@ -45,10 +45,7 @@ from symcnn.frontends.torch.layout import NO_COPY, Layouts, Lying
 from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
 from symcnn.frontends.torch.operations import RESIZES, Served, homonyms, is_product, operations
 from symcnn.frontends.torch.sizes import Dim, settled
-from symcnn.frontends.torch.tensors import (
-    TracedTensor,
-    as_subclass,
-)
+from symcnn.frontends.torch.tensors import TracedTensor, as_subclass
 from symcnn.frontends.torch.values import Values
 from symcnn.frontends.torch.where import caller, custom_function
 from symcnn.frontends.torch.writes import Writes

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from symcnn.algebra.size import prod
 from symcnn.ops.registry import normal_dim
-from symcnn.ops.storage.layouts import (
-    LAST,
-    KeptUnknownError,
-    UnknownError,
-)
-from symcnn.ops.storage.memory import (
-    LONG,
-    Memory,
-    Rule,
-    first_of,
-)
+from symcnn.ops.storage.layouts import LAST, KeptUnknownError, UnknownError
+from symcnn.ops.storage.memory import LONG, Memory, Rule, first_of
 from symcnn.ops.storage.pointwise import extreme_of_two
 from symcnn.trace.graph import Node
 

@@ -5,18 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from symcnn.algebra.size import prod
-from symcnn.ops.storage.layouts import (
-    UnknownError,
-)
-from symcnn.ops.storage.memory import (
-    Memory,
-    extra_kwarg,
-    first_of,
-    in_place,
-    is_float,
-    keep,
-    out,
-)
+from symcnn.ops.storage.layouts import UnknownError
+from symcnn.ops.storage.memory import Memory, extra_kwarg, first_of, in_place, is_float, keep, out
 from symcnn.ops.storage.views import contiguous, memory_format
 from symcnn.trace.graph import Node, SymbolicTensor
 

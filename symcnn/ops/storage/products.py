@@ -5,19 +5,8 @@ from __future__ import annotations
 from symcnn.algebra.size import Int, maximum, prod
 from symcnn.ops.equation import labels_of
 from symcnn.ops.registry import normal_dims
-from symcnn.ops.storage.layouts import (
-    Dims,
-    Layout,
-    UnknownError,
-    in_order,
-)
-from symcnn.ops.storage.memory import (
-    SINGLE,
-    Memory,
-    expanded,
-    extra_kwarg,
-    first_of,
-)
+from symcnn.ops.storage.layouts import Dims, Layout, UnknownError, in_order
+from symcnn.ops.storage.memory import SINGLE, Memory, expanded, extra_kwarg, first_of
 from symcnn.trace.graph import Node, SymbolicTensor
 
 

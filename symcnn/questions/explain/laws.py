@@ -106,10 +106,7 @@ LAWS = {
         "docs/cost.md",
     ),
     "worst": Law(
-        "worst moment",
-        "the peak is the largest of the moments",
-        r"\max_t A_t",
-        "docs/cost.md",
+        "worst moment", "the peak is the largest of the moments", r"\max_t A_t", "docs/cost.md"
     ),
     "looks": Law(
         "looks law",

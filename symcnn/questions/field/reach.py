@@ -206,8 +206,7 @@ def short(span: IndexRange) -> IndexRange:
     """The span; Undecidable if its formulas have grown beyond use."""
     if _terms(span.first) + _terms(span.last) > _LONGEST:
         raise Undecidable(
-            "the receptive field has no short formula here",
-            cure="ask at a size: .at(H=..., W=...)",
+            "the receptive field has no short formula here", cure="ask at a size: .at(H=..., W=...)"
         )
     return span
 

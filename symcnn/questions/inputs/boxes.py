@@ -239,6 +239,5 @@ def distance(point: Point, target: Point) -> tuple[int, int, Point]:
 def endless() -> NoSolution:
     """The refusal of a set without a bound."""
     return NoSolution(
-        "the budget leaves the size of an axis without a bound",
-        cure="bound it: within=(1, 4096)",
+        "the budget leaves the size of an axis without a bound", cure="bound it: within=(1, 4096)"
     )

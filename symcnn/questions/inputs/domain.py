@@ -102,8 +102,7 @@ def first_failure(net: Trace, sizes: Mapping[str, int]) -> tuple[Node | Guard, R
     ]
     steps += [(guard.after, guard, guard.requirement) for guard in net.guards]
     _, step, requirement = min(
-        (s for s in steps if not s[2].holds(sizes)),
-        key=lambda s: (s[0], isinstance(s[1], Guard)),
+        (s for s in steps if not s[2].holds(sizes)), key=lambda s: (s[0], isinstance(s[1], Guard))
     )
     return step, requirement
 

@@ -147,13 +147,7 @@ def stack_for(
 
 
 def _cheapest(
-    field: int,
-    steps: Sequence[Layer],
-    most: int,
-    depth: int | None,
-    axes: int,
-    *,
-    dense: bool,
+    field: int, steps: Sequence[Layer], most: int, depth: int | None, axes: int, *, dense: bool
 ) -> tuple[Layer, ...] | None:
     """Dijkstra over (pixels seen, effective stride), and the depth where that is bounded."""
     queue: list[Any] = [(Fraction(0), 0, 1, 1, ())]

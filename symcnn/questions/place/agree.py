@@ -428,12 +428,7 @@ def _bounds(field: ReceptiveField) -> list[_Bounds]:
 
 
 def _through(reach: Any, out: SymbolicTensor, inside: list[_Bounds]) -> _Bounds:
-    low, high, initial, final = (
-        inside[0].low,
-        inside[0].high,
-        inside[0].initial,
-        inside[0].final,
-    )
+    low, high, initial, final = (inside[0].low, inside[0].high, inside[0].initial, inside[0].final)
     for other in inside[1:]:
         low, high = least(low, other.low), most(high, other.high)
         initial, final = least(initial, other.initial), most(final, other.final)

@@ -104,14 +104,7 @@ class Places(Trace):
         """
         from symcnn.questions.place.shards import shards
 
-        return shards(
-            self,
-            parts=parts,
-            at=at,
-            gates=gates,
-            statistics=statistics,
-            sizes=sizes,
-        )
+        return shards(self, parts=parts, at=at, gates=gates, statistics=statistics, sizes=sizes)
 
     def stream(
         self,

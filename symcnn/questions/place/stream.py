@@ -157,10 +157,7 @@ def _count(last: tuple[int, ...], hop: int) -> Int:
 
     start = sum((-1 - e) // hop + 1 for e in last)  # at n = 0
     for c in range(hop):
-        for candidate in (
-            floordiv(n + c, hop) * q + start,
-            floordiv(n * q + c, hop) + start,
-        ):
+        for candidate in (floordiv(n + c, hop) * q + start, floordiv(n * q + c, hop) + start):
             if same(candidate):
                 return candidate
     return sum(terms, 0)

@@ -115,8 +115,7 @@ def _one_of(part: Requirement | Statement, text: str) -> Iterator[Condition]:
             yield from _one_of(one, text)
     else:
         raise BadSpec(
-            f"{short(text)!r}: 'and' stands inside 'or'",
-            cure="symcnn.solve reads it, as a set",
+            f"{short(text)!r}: 'and' stands inside 'or'", cure="symcnn.solve reads it, as a set"
         )
 
 

@@ -20,16 +20,7 @@ from matplotlib.ticker import MultipleLocator
 
 from symcnn.algebra.size import Int, evaluate, symbols_of
 from symcnn.errors import BadSpec, SymcnnError
-from symcnn.notation.course import (
-    Course,
-    Sizes,
-    accepted,
-    course,
-    holds,
-    image,
-    taken,
-    usual,
-)
+from symcnn.notation.course import Course, Sizes, accepted, course, holds, image, taken, usual
 from symcnn.notation.figure import BLUE, COLOURS, GREY, RED, brief, paper, path, quantity
 from symcnn.notation.figure import Figure as Page
 from symcnn.questions.cost.cost import measure
@@ -271,9 +262,7 @@ def _rules(net: Trace) -> list[tuple[str, Requirement]]:
 
 
 def _why(
-    net: Trace,
-    sizes: Mapping[str, int],
-    rules: Mapping[int, Sequence[tuple[str, Requirement]]],
+    net: Trace, sizes: Mapping[str, int], rules: Mapping[int, Sequence[tuple[str, Requirement]]]
 ) -> str:
     """Why these sizes are refused; "" where they are not."""
     branch = taken(net, sizes)
