@@ -35,7 +35,7 @@ from symcnn.questions.place.pools import PlainPool
 from symcnn.questions.place.shards import Shards
 from symcnn.questions.place.stream import Stream
 from symcnn.questions.place.tiles import Tiling, filled
-from symcnn.questions.proof.prove import Proof, not_followed
+from symcnn.questions.proof.prove import Claim, Proof, not_followed
 from symcnn.questions.summary import summary
 from symcnn.sets.condition import Requirement, subexpressions
 from symcnn.sets.grammar import Target
@@ -384,11 +384,11 @@ class Branched(Network):
         """See `Network.prove`: the claims of every branch, each on the sizes of the branch; open is
         what was not followed.
         """
-        claims = [
-            replace(claim, says=f"{claim.says}, where {branch.where.describe()}")
-            for branch in self.branches
-            for claim in branch.network.prove(by, steps).claims
-        ]
+        claims: list[Claim] = []
+        for branch in self.branches:
+            where = f"where {branch.where.describe()}"
+            found = branch.network.prove(by, steps).claims
+            claims += [replace(claim, says=f"{claim.says}, {where}") for claim in found]
         claims += not_followed(self)
         return Proof(str(self.valid_inputs()), tuple(claims))
 

@@ -105,7 +105,47 @@ class Blocks(Net):
         return self.conv(x)
 
 
-NETS = [Odd, Patches, Both, Windows, Resized, Blocks]
+class Informed(Net):
+    """One method keeps the truth under a word, and another asks it."""
+
+    def unfolding(self, x):
+        h, w = x.shape[2:]
+        new_h, new_w = math.ceil(h / 4) * 4, math.ceil(w / 4) * 4
+        stretched = False
+        if new_h != h or new_w != w:
+            x = F.interpolate(x, size=(new_h, new_w), mode="bilinear", align_corners=False)
+            stretched = True
+        return x, {"size": (h, w), "stretched": stretched}
+
+    def folding(self, x, info):
+        if info["stretched"]:
+            x = F.interpolate(x, size=info["size"], mode="bilinear", align_corners=False)
+        return x
+
+    def forward(self, x):
+        for _ in range(3):
+            y, info = self.unfolding(self.conv(x))
+            x = self.folding(self.conv(y), info)
+        return x
+
+
+class Tokens(Net):
+    """What is padded are tokens as a map, whose channels lie innermost."""
+
+    def forward(self, x):
+        for size in (2, 3):
+            b, c, h, w = x.shape
+            x = x.flatten(2).transpose(1, 2)
+            x = x.transpose(1, 2).view(b, c, h, w)
+            if w % size:
+                x = F.pad(x, (0, size - w % size))
+            if h % size:
+                x = F.pad(x, (0, 0, 0, size - h % size))
+            x = F.avg_pool2d(self.conv(x), size)
+        return x
+
+
+NETS = [Odd, Patches, Both, Windows, Resized, Blocks, Informed, Tokens]
 
 
 @pytest.mark.parametrize("kind", NETS)
@@ -194,9 +234,23 @@ def truth_as_a_value(x):
     return x, padded
 
 
-@pytest.mark.parametrize(
-    "forward", [doubled_where_padded, of_a_word, below_a_bound, rolled, truth_as_a_value]
-)
+def truth_under_a_word(x):
+    h = x.shape[2]
+    said = False
+    if h % 2:
+        x = F.pad(x, (0, 0, 0, 1))
+        said = True
+    info = {"said": said}
+    if info["said"]:
+        x = x * 1
+    return x if info["said"] is True else x * 2
+
+
+OTHERS = [doubled_where_padded, of_a_word, below_a_bound, rolled]
+OTHERS += [truth_as_a_value, truth_under_a_word]
+
+
+@pytest.mark.parametrize("forward", OTHERS)
 def test_what_is_no_such_choice_stays_a_branch(forward):
     net = symcnn.from_torch(Otherwise(forward), "N 3 H W")
     assert len(net.branches) == 2

@@ -22,7 +22,10 @@ from symcnn.errors import DataDependent, SymcnnError, Undecidable
 from symcnn.frontends.torch.choices import NoNumber, Path, equal_on
 from symcnn.frontends.torch.sizes import Dim
 from symcnn.frontends.torch.tensors import TracedTensor, Tracer
+from symcnn.ops.autograd import Gradients
 from symcnn.ops.operation import Operation
+from symcnn.ops.storage import Memory
+from symcnn.ops.storage.layouts import UnknownError, ordered
 from symcnn.sets.condition import Condition
 from symcnn.trace.assume import Assumptions
 from symcnn.trace.graph import Node, Scope, SymbolicTensor, signature_of
@@ -122,7 +125,7 @@ def kept(
     calls = [(step, choice.arguments(step)) for step in steps]
     taken = choice.number(1, 0)
     if any(step.name != "getitem" for step in steps):
-        _in_order(tracer, start)
+        _in_order(tracer, start, steps)
 
     def run() -> TracedTensor:
         x = start
@@ -212,11 +215,18 @@ def _traced(value: object, tracer: Run) -> object:
     return value
 
 
-def _in_order(tracer: Run, start: TracedTensor) -> None:
+def _in_order(tracer: Run, start: TracedTensor, steps: Sequence[Step]) -> None:
     """Raises NoNumber where a copy may lie in another order in memory than the tensor itself."""
     try:
-        lies = tracer.layouts.of(start._value, tracer.place(), "").contiguous
-    except DataDependent:
+        lies = tracer.layouts.of(start._value, tracer.place(), "")
+        if lies.contiguous:
+            return
+        memory = Memory((), Gradients(set(), set()))
+        memory.layouts[start._value] = lies
+        memory.run([step.node for step in steps])
+        order, made = lies.order, memory.of(steps[-1].node.outputs[0])
+        places = zip(lies.dims, lies.strides, ordered(lies.dims, order), strict=True)
+        if memory.unplaced or made.order != order or any(s != t for d, s, t in places if d != 1):
+            raise NoNumber
+    except (DataDependent, UnknownError):
         raise NoNumber from None
-    if not lies:
-        raise NoNumber

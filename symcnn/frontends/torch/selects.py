@@ -272,11 +272,14 @@ def _number(value: object) -> Int | None:
 _FUTURE = reduce(
     operator.or_, (getattr(features, name).compiler_flag for name in features.all_feature_names)
 )
-#: The instruction of ``a % b`` in bytecode.
-_REMAINDER = next(
-    bytes((i.opcode, i.arg or 0))
-    for i in dis.get_instructions(compile("a % b", "", "eval"))
-    if i.opname == "BINARY_OP"
+#: The instructions of ``a % b`` and of ``a[b]`` in bytecode.
+_REMAINDER, _LOOKUP = (
+    next(
+        bytes((i.opcode, i.arg or 0))
+        for i in dis.get_instructions(compile(text, "", "eval"))
+        if i.opname.startswith("BINARY_")
+    )
+    for text in ("a % b", "a[b]")
 )
 _COMPARE = dis.opmap["COMPARE_OP"]
 _CALLS = frozenset({"max", "min", "abs", "int", "round", SELECT})
@@ -299,7 +302,7 @@ def selecting(function: FunctionType, code: CodeType) -> CodeType:
     found = _compiled(tree, code)
     if found is None or not _same(found, code):
         return code
-    choices = _Choices()
+    choices = _Choices(_tested_keys(code.co_filename))
     changed = _compiled(choices.visit(tree), code)
     if changed is None or not choices.count:
         return code
@@ -313,18 +316,24 @@ def _idle() -> frozenset[str]:
 
 
 def _may_choose(code: CodeType) -> bool:
-    """Whether there is a remainder in it, or a comparison and a name of `_idle`, or in a function
-    that it makes.
+    """Whether there is a remainder in it, or a name of `_idle` and a comparison or a word by which
+    a truth may be kept, or in a function that it makes.
     """
-    if not _idle().isdisjoint(code.co_names) and _COMPARE in code.co_code[::2]:
-        return True
-    units = code.co_code
-    place = units.find(_REMAINDER)
-    while place % 2 and place > 0:
-        place = units.find(_REMAINDER, place + 1)
-    if place >= 0:
+    if not _idle().isdisjoint(code.co_names):
+        words = any(type(c) is str and c.isidentifier() for c in code.co_consts)
+        if _COMPARE in code.co_code[::2] or (words and _has(code, _LOOKUP)):
+            return True
+    if _has(code, _REMAINDER):
         return True
     return any(type(c) is CodeType and _may_choose(c) for c in code.co_consts)
+
+
+def _has(code: CodeType, instruction: bytes) -> bool:
+    units = code.co_code
+    place = units.find(instruction)
+    while place % 2 and place > 0:
+        place = units.find(instruction, place + 1)
+    return place >= 0
 
 
 def _is_mangled(tree: ast.AST) -> bool:
@@ -350,11 +359,39 @@ def _compiled(tree: ast.FunctionDef, code: CodeType) -> CodeType | None:
     return same[0] if len(same) == 1 else None
 
 
+@lru_cache(maxsize=4)
+def _parsed(file: str) -> ast.Module:
+    return ast.parse("".join(linecache.getlines(file)))
+
+
+@lru_cache(maxsize=256)
+def _tested_keys(file: str) -> frozenset[str]:
+    """Words under which dictionaries of a file keep what its tests read, and nothing else there."""
+    kept: set[str] = set()
+    read: set[str] = set()
+    told: set[int] = set()
+    nodes = [*ast.walk(_parsed(file))]
+    for node in nodes:
+        if isinstance(node, ast.Dict):
+            for key in node.keys:
+                if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                    kept.add(key.value)
+                    told.add(id(key))
+        elif isinstance(node, (ast.If, ast.IfExp)):
+            for test in _tests(node.test):
+                match test:
+                    case ast.Subscript(value=ast.Name(), slice=ast.Constant(value=str(word))):
+                        read.add(word)
+                        told.add(id(test.slice))
+    others = {n.value for n in nodes if isinstance(n, ast.Constant) and id(n) not in told}
+    return frozenset(kept & read - others)
+
+
 @lru_cache(maxsize=256)
 def _imported(file: str) -> tuple[str, ...]:
     """The names that a file imports."""
     found: dict[str, None] = {}
-    stack: list[ast.AST] = [ast.parse("".join(linecache.getlines(file)))]
+    stack: list[ast.AST] = [_parsed(file)]
     while stack:
         node = stack.pop()
         if isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -379,8 +416,9 @@ def _same(a: CodeType, b: CodeType) -> bool:
 class _Choices(ast.NodeTransformer):
     """Choices of numbers become calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: frozenset[str]) -> None:
         self.count = 0
+        self.keys = keys  # words under which truths are kept
         self.before: dict[int, frozenset[str]] = {}  # the names that have values before a branch
         self.passing: frozenset[str] = frozenset()  # names of one branch only
         self.truths: frozenset[str] = frozenset()  # names that only tests read
@@ -390,7 +428,7 @@ class _Choices(ast.NodeTransformer):
         if any(isinstance(n, ast.FunctionDef) for n in inner[1:]):
             self.passing = self.truths = frozenset()
         else:
-            self.passing, self.truths = _passing(inner), _truths(node, inner)
+            self.passing, self.truths = _passing(inner), _truths(node, inner, self.keys)
         if not any(isinstance(n, ast.Delete) or getattr(n, "type", None) for n in inner):
             args = node.args
             self._note(
@@ -508,22 +546,26 @@ def _passing(nodes: list[ast.AST]) -> frozenset[str]:
     return frozenset(given - {n.id for n in loads if id(n) not in own})
 
 
-def _truths(tree: ast.FunctionDef, nodes: list[ast.AST]) -> frozenset[str]:
-    """Names of truths that tests read, and nothing else."""
+def _tests(test: ast.expr) -> list[ast.expr]:
+    """What a test asks: the parts of ``a or not b``."""
+    if isinstance(test, ast.BoolOp):
+        return [part for value in test.values for part in _tests(value)]
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return _tests(test.operand)
+    return [test]
+
+
+def _truths(tree: ast.FunctionDef, nodes: list[ast.AST], keys: frozenset[str]) -> frozenset[str]:
+    """Names of truths that tests read, there or under one of the keys, and nothing else."""
     found: set[str] = set()
     other = {a.arg for a in ast.walk(tree.args) if isinstance(a, ast.arg)}
     told: set[int] = set()
     for node in nodes:
         if isinstance(node, (ast.If, ast.IfExp)):
-            left: list[ast.expr] = [node.test]
-            while left:
-                test = left.pop()
-                if isinstance(test, ast.BoolOp):
-                    left += test.values
-                elif isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-                    left.append(test.operand)
-                else:
-                    told.add(id(test))
+            told |= {id(test) for test in _tests(node.test)}
+        elif isinstance(node, ast.Dict):
+            pairs = zip(node.keys, node.values, strict=True)
+            told |= {id(v) for k, v in pairs if isinstance(k, ast.Constant) and k.value in keys}
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             value = node.value
             plain = isinstance(value, ast.Constant) and isinstance(value.value, bool)
@@ -585,7 +627,7 @@ def _asks(test: ast.expr) -> bool:
     if isinstance(test, ast.Compare):
         one = len(test.ops) == 1 and isinstance(test.ops[0], _COMPARED)
         return one and _is_pure(test.left) and _is_pure(test.comparators[0])
-    return isinstance(test, (ast.Name, ast.BinOp)) and _is_pure(test)
+    return isinstance(test, (ast.Name, ast.BinOp, ast.Subscript)) and _is_pure(test)
 
 
 def _compares(node: ast.expr) -> bool:
@@ -610,6 +652,8 @@ def _is_pure(node: ast.expr) -> bool:
             return _is_pure(inner)
         case ast.BinOp(left=left, right=right):
             return _is_pure(left) and _is_pure(right)
+        case ast.Subscript(value=inner, slice=ast.Constant(value=str())):
+            return _is_pure(inner)
         case ast.Subscript(value=inner, slice=index):
             return _is_pure(inner) and _is_pure(index)
         case ast.Tuple(elts=parts):
