@@ -198,8 +198,12 @@ def test_attention_heads(same):
     agree(Heads(same=same), "N L 8", "N S 8", N=3, L=5, S=7)
 
 
-def test_einsum_is_a_product_of_rearranged_factors():
-    agree(Einsum("nchw,dc->ndhw", (5, 3)), "N 3 H W", N=2, H=5, W=6, input_grad=True)
+@pytest.mark.parametrize(
+    ("equation", "weight"),
+    [("nchw,dc->ndhw", (5, 3)), ("nc...,c->nc...", (3,)), ("nchw,dc->hdwnc", (5, 3))],
+)
+def test_einsum_is_a_product_of_rearranged_factors(equation, weight):
+    agree(Einsum(equation, weight), "N 3 H W", N=2, H=5, W=6, input_grad=True)
 
 
 @pytest.mark.parametrize("frozen", [[0], [1], [0, 1], [0, 2], [0, 1, 2]], ids=str)

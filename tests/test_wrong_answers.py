@@ -879,3 +879,14 @@ def test_a_view_of_blocks_multiplies_the_batch_by_what_a_whole_map_gives():
     assert str(network.output_shape) == "(16*N, 4, H/8, 4, W/8, 4)"
     assert str(network.valid_inputs()) == "H % 8 == 0 and H >= 8 and W % 8 == 0 and W >= 8"
     assert network.shape_at(N=2, H=16, W=24) == (32, 4, 2, 4, 3, 4)
+
+
+def test_windows_and_masks_are_not_what_a_network_flattens():
+    class Windows(nn.Module):
+        def forward(self, x):
+            windows = F.unfold(x, 4, stride=4).transpose(1, 2).reshape(-1, 8, 16)
+            mask = F.unfold(x.new_ones(1, 1, *x.shape[2:]), 4, stride=4).view(16, -1)
+            return x * (windows.reshape(-1, 128).sum() + mask.sum())
+
+    net = symcnn.from_torch(Windows(), "N 8 H W")
+    assert str(net.solve(flatten=128)) == "H == 4 and W == 4"

@@ -95,7 +95,8 @@ def contraction(
         # what only one factor has, and nobody needs, is summed beforehand
         sizes = {k: s for k, s in sizes.items() if k in new or k in later}
         new = {k: s for k, s in new.items() if k in sizes or k in later}
-        summed = [k for k in sizes if k in new and k not in later and 1 not in (sizes[k], new[k])]
+        shared = [k for k in sizes if k in new and k not in later]
+        summed = [k for k in shared if (sizes[k] == 1) == (new[k] == 1)]
         met = {k: new.get(k, 1) if sizes.get(k, 1) == 1 else sizes[k] for k in {**sizes, **new}}
         if summed:
             over = prod(met[k] for k in summed)

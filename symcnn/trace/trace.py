@@ -559,6 +559,9 @@ class Trace:
     def before_flatten(self) -> Self:
         """The part up to what the last flattening node reads; the whole if nothing flattens.
 
+        To flatten is to make one row of an image: windows of it, which lie along the batch axis,
+        and masks, which have no batch, are not meant.
+
         Returns:
             The part.
 
@@ -567,11 +570,14 @@ class Trace:
         >>> net.before_flatten().output_shape
         (N, 8, 7, 7)
         """
+        image = self._inputs[0].dims if self._inputs else ()
+        batch, width = symbols_of(*image[:1]), symbols_of(*image[-1:])
         for node in reversed(self.nodes):
             if node.op not in ("flatten", "view"):
                 continue
             source, result = node.inputs[0], node.outputs[0]
-            if source.ndim > 2 and result.ndim == 2:
+            rows = symbols_of(source.dims[0]) if source.ndim > 2 and result.ndim == 2 else None
+            if rows is not None and batch <= rows and not width & (rows - batch):
                 if source.node is None:
                     return type(self)(self._inputs, source, name="the input")
                 return self.at(self._widest_name(source.node))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from symcnn.algebra.size import Int, maximum, prod
 from symcnn.ops.equation import labels_of
 from symcnn.ops.registry import normal_dims
-from symcnn.ops.storage.layouts import Dims, Layout, UnknownError, in_order
+from symcnn.ops.storage.layouts import Dims, Layout, UnknownError, in_order, order_of
 from symcnn.ops.storage.memory import SINGLE, Memory, expanded, extra_kwarg, first_of
 from symcnn.trace.graph import Node, SymbolicTensor
 
@@ -206,7 +208,7 @@ def einsum(m: Memory, node: Node) -> None:
     ):
         raise UnknownError("with a diagonal, or an axis that only one factor has and sums over")
     if not summed:
-        raise UnknownError("that sums over nothing")
+        return _outer(m, node, operands, terms, output)
     pairs = zip(terms, operands, strict=True)
     sizes_of = [dict(zip(term, t.dims, strict=True)) for term, t in pairs]
     if any((sizes_of[0][k] == 1) != (sizes_of[1][k] == 1) for k in one if k in other):
@@ -232,6 +234,28 @@ def einsum(m: Memory, node: Node) -> None:
     size = dict(zip(output, node.outputs[0].dims, strict=True))
     product = m.fresh([size[k] for k in made])
     m.view(product, node.outputs[0].dims, [product.strides[made.index(k)] for k in output])
+
+
+def _outer(
+    m: Memory,
+    node: Node,
+    factors: Sequence[SymbolicTensor],
+    terms: Sequence[Sequence[str]],
+    output: Sequence[str],
+) -> None:
+    """Nothing is summed: the factors, their axes in the output's order, times each other."""
+    dims = node.outputs[0].dims
+    turned = []
+    for t, term in zip(factors, terms, strict=True):
+        base = m.of(t)
+        at = [term.index(k) if k in term else None for k in output]
+        sizes = tuple(1 if i is None else base.dims[i] for i in at)
+        steps = tuple(0 if i is None else base.strides[i] for i in at)
+        turned.append(Layout(base.storage, sizes, steps))
+    left, right = factors
+    m.save(turned[0] if m.needs(right) else None, turned[1] if m.needs(left) else None)
+    order = order_of(dims, *(expanded(layout, dims).strides for layout in turned))
+    m.place(m.fresh(dims, None, order))
 
 
 def normalize(m: Memory, node: Node) -> None:
