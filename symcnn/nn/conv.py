@@ -1,13 +1,11 @@
 """Convolutions and transposed convolutions; the shapes come from `symcnn.ops.conv`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from symcnn.algebra.size import Int, floordiv
 from symcnn.errors import ShapeMismatch
-from symcnn.nn.hyper import positive, repeated, same_crop, same_pads
-from symcnn.nn.module import Module
+from symcnn.nn.hyper import repeated, same_crop, same_pads
+from symcnn.nn.layer import Layer, Positive, Unused
 from symcnn.ops.conv import group_channels
 from symcnn.ops.registry import at_least, ntuple
 from symcnn.trace.graph import Parameter, SymbolicTensor, apply
@@ -15,40 +13,32 @@ from symcnn.trace.graph import Parameter, SymbolicTensor, apply
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
 
 
-class _Conv(Module):
-    n: int
+class _Conv(Layer):
+    in_channels: Positive
+    out_channels: Positive
+    kernel_size: Any
+    stride: Any = 1
+    padding: Any = 0
 
-    def __init__(
-        self,
-        in_channels: Any,
-        out_channels: Any,
-        kernel_size: Any,
-        stride: Any,
-        padding: Any,
-        dilation: Any,
-        groups: Any,
-        padding_mode: str,
-    ) -> None:
-        self.in_channels = positive(in_channels, "in_channels")
-        self.out_channels = positive(out_channels, "out_channels")
-        self.groups = positive(groups, "groups")
-        self.kernel_size = repeated(kernel_size, self.n, "kernel_size")
-        self.stride = repeated(stride, self.n, "stride")
-        self.dilation = repeated(dilation, self.n, "dilation")
-        self.padding: str | tuple[Int, ...] = padding
+    def _read(self, dilation: Any, padding_mode: str) -> tuple[Int, ...]:
+        """One number per axis, where torch takes one or several; the dilation is returned."""
+        self.kernel_size = repeated(self.kernel_size, self.n, "kernel_size")
+        self.stride = repeated(self.stride, self.n, "stride")
+        dilations = repeated(dilation, self.n, "dilation")
         if len(self.kernel_size) != self.n:
             raise ShapeMismatch(
                 f"kernel_size={self.kernel_size}", cure=f"give one number, or {self.n}"
             )
-        if not isinstance(padding, str):
-            self.padding = repeated(padding, self.n, "padding")
+        if not isinstance(self.padding, str):
+            self.padding = repeated(self.padding, self.n, "padding")
             if padding_mode == "zeros":  # the other modes crop where a pad is negative
                 at_least("padding", self.padding, 0)
-        elif padding not in ("same", "valid", "SAME", "VALID"):
+        elif self.padding not in ("same", "valid", "SAME", "VALID"):
             raise ShapeMismatch(
-                f"padding={padding!r}", cure='"same", "valid", numbers, or TensorFlow\'s "SAME"'
+                f"padding={self.padding!r}",
+                cure='"same", "valid", numbers, or TensorFlow\'s "SAME"',
             )
-        elif padding == "same" and any(s != 1 for s in self.stride):
+        elif self.padding == "same" and any(s != 1 for s in self.stride):
             raise ShapeMismatch(
                 f'padding="same" needs stride 1, not {self.stride}',
                 cure='padding="SAME" is TensorFlow\'s, for any stride',
@@ -57,14 +47,14 @@ class _Conv(Module):
             raise ShapeMismatch(
                 f"padding_mode={padding_mode!r}", cure="zeros, reflect, replicate or circular"
             )
-        self.padding_mode = padding_mode
         at_least("kernel_size", self.kernel_size, 1)
         at_least("stride", self.stride, 1)
-        at_least("dilation", self.dilation, 1)
+        at_least("dilation", dilations, 1)
+        return dilations
 
-    def _named(self) -> tuple[list[Int], tuple[Int, ...]]:
+    def _named(self, dilation: Any) -> tuple[list[Int], tuple[Int, ...]]:
         """Extents and strides, from which TensorFlow's SAME follows."""
-        dilations = ntuple(self.dilation, self.n, "dilation")
+        dilations = ntuple(dilation, self.n, "dilation")
         extents = [d * (k - 1) + 1 for d, k in zip(dilations, self.kernel_size, strict=True)]
         return extents, ntuple(self.stride, self.n, "stride")
 
@@ -81,26 +71,19 @@ _MODES = {"zeros": "constant"}
 
 
 class _Convolution(_Conv):
-    def __init__(
-        self,
-        in_channels: Any,
-        out_channels: Any,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
-        groups: Any = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, padding_mode
-        )
+    dilation: Any = 1
+    groups: Positive = 1
+    bias: Any = True
+    padding_mode: str = "zeros"
+    device: Unused = None
+    dtype: Unused = None
+
+    def check(self) -> None:
+        self.dilation = self._read(self.dilation, self.padding_mode)
         per_group = group_channels(self.in_channels, self.groups, "in_channels")
         group_channels(self.out_channels, self.groups, "out_channels")
         self.weight = Parameter((self.out_channels, per_group, *self.kernel_size), "weight")
+        bias = vars(self).pop("bias")  # parameters come in this order
         self.bias = Parameter((self.out_channels,), "bias") if bias else None
 
     def forward(self, input: SymbolicTensor) -> SymbolicTensor:
@@ -108,7 +91,7 @@ class _Convolution(_Conv):
         padding: Any = self.padding
         if padding in ("SAME", "VALID"):
             if padding == "SAME":
-                pads = same_pads(input.dims[-self.n :], *self._named())
+                pads = same_pads(input.dims[-self.n :], *self._named(self.dilation))
                 input = apply(
                     "pad", input, pads, mode=_MODES.get(self.padding_mode, self.padding_mode)
                 )
@@ -116,16 +99,8 @@ class _Convolution(_Conv):
         elif self.padding_mode != "zeros":
             input = apply("pad", input, self._pads(), mode=self.padding_mode)
             padding = 0
-        return apply(
-            f"conv{self.n}d",
-            input,
-            self.weight,
-            self.bias,
-            self.stride,
-            padding,
-            self.dilation,
-            self.groups,
-        )
+        tensors, placed = (input, self.weight, self.bias), (self.stride, padding, self.dilation)
+        return apply(f"conv{self.n}d", *tensors, *placed, self.groups)
 
     def _pads(self) -> tuple[Int, ...]:
         """(left, right) per axis, the last axis first, as F.pad takes them."""
@@ -143,8 +118,6 @@ class _Convolution(_Conv):
 class Conv1d(_Convolution):
     """1-D convolution, as `torch.nn.Conv1d`."""
 
-    n = 1
-
 
 class Conv2d(_Convolution):
     """2-D convolution, as `torch.nn.Conv2d`; every hyperparameter may be a symbol.
@@ -157,71 +130,51 @@ class Conv2d(_Convolution):
     (N, 64, (H + 2)//3, (W + 2)//3)
     """
 
-    n = 2
-
 
 class Conv3d(_Convolution):
     """3-D convolution, as `torch.nn.Conv3d`."""
 
-    n = 3
-
 
 class _Transposed(_Conv):
-    def __init__(
-        self,
-        in_channels: Any,
-        out_channels: Any,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        output_padding: Any = 0,
-        groups: Any = 1,
-        bias: bool = True,
-        dilation: Any = 1,
-        padding_mode: str = "zeros",
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        if padding_mode != "zeros":
+    output_padding: Any = 0
+    groups: Positive = 1
+    bias: Any = True
+    dilation: Any = 1
+    padding_mode: str = "zeros"
+    device: Unused = None
+    dtype: Unused = None
+
+    def check(self) -> None:
+        if self.padding_mode != "zeros":
             raise ShapeMismatch(
-                f"padding_mode={padding_mode!r}", cure='transposed convolutions take "zeros" only'
+                f"padding_mode={self.padding_mode!r}",
+                cure='transposed convolutions take "zeros" only',
             )
-        if isinstance(padding, str) and padding not in ("SAME", "VALID"):
+        if isinstance(self.padding, str) and self.padding not in ("SAME", "VALID"):
             raise ShapeMismatch(
-                f"padding={padding!r}", cure='give numbers, or TensorFlow\'s "SAME"'
+                f"padding={self.padding!r}", cure='give numbers, or TensorFlow\'s "SAME"'
             )
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, padding_mode
-        )
-        self.output_padding = repeated(output_padding, self.n, "output_padding")
+        self.dilation = self._read(self.dilation, self.padding_mode)
+        self.output_padding = repeated(self.output_padding, self.n, "output_padding")
         group_channels(self.in_channels, self.groups, "in_channels")
         per_group = group_channels(self.out_channels, self.groups, "out_channels")
         self.weight = Parameter((self.in_channels, per_group, *self.kernel_size), "weight")
+        bias = vars(self).pop("bias")
         self.bias = Parameter((self.out_channels,), "bias") if bias else None
 
     def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The transposed convolution."""
         named = isinstance(self.padding, str)
-        output = apply(
-            f"conv_transpose{self.n}d",
-            input,
-            self.weight,
-            self.bias,
-            self.stride,
-            0 if named else self.padding,
-            self.output_padding,
-            self.groups,
-            self.dilation,
-        )
+        padded = (0 if named else self.padding, self.output_padding)
+        placed = (self.stride, *padded, self.groups, self.dilation)
+        output = apply(f"conv_transpose{self.n}d", input, self.weight, self.bias, *placed)
         if self.padding != "SAME":
             return output
-        return apply("pad", output, same_crop(*self._named()))
+        return apply("pad", output, same_crop(*self._named(self.dilation)))
 
 
 class ConvTranspose1d(_Transposed):
     """1-D transposed convolution, as `torch.nn.ConvTranspose1d`."""
-
-    n = 1
 
 
 class ConvTranspose2d(_Transposed):
@@ -231,10 +184,6 @@ class ConvTranspose2d(_Transposed):
     (N, 4, 2*H, 2*W)
     """
 
-    n = 2
-
 
 class ConvTranspose3d(_Transposed):
     """3-D transposed convolution, as `torch.nn.ConvTranspose3d`."""
-
-    n = 3

@@ -54,7 +54,9 @@ class Layer(Module):
             kinds = {n: k for n, k in cls.__annotations__.items() if hasattr(k, "__metadata__")}
             cls._readers = cls._readers | {name: k.__metadata__[0] for name, k in kinds.items()}
             cls._passed = tuple(f.name for f in fields(cls) if f.name != "inplace")
-            cls.__init__.__annotations__.update(dict.fromkeys(kinds, Any))  # as help() shows them
+            said = cls.__init__.__annotations__  # as help() shows them
+            said.update(dict.fromkeys(cls._readers, Any))
+            said.update({n: k.type for n, k in said.items() if isinstance(k, InitVar)})
         if op or not (cls.__name__.startswith("_") or hasattr(cls, "op")):
             cls.op = op or _HUMP.sub("_", cls.__name__).lower()
         if re.search(r"[123]d$", cls.__name__) and not hasattr(cls, "n"):

@@ -5,11 +5,10 @@ it asks for more than one value per channel there too; so do these layers.
 """
 
 from dataclasses import KW_ONLY
-from typing import Any, ClassVar
+from typing import Any
 
 from symcnn.nn.hyper import positive, repeated
 from symcnn.nn.layer import Layer, Positive, Unused, Whole
-from symcnn.nn.module import Module
 from symcnn.ops.conv import group_channels
 from symcnn.ops.registry import at_least, require_rank
 from symcnn.trace.graph import Constant, Parameter, SymbolicTensor, apply
@@ -28,79 +27,49 @@ __all__ = [
 ]
 
 
-class _PerChannel(Module):
+class _PerChannel(Layer):
     """Weight and bias if `affine`, running statistics if tracked; each one value per channel."""
 
-    def __init__(
-        self,
-        num_features: Any,
-        eps: float,
-        momentum: float | None,
-        affine: bool,
-        track_running_stats: bool,
-        bias: bool,
-    ) -> None:
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
-        self.affine, self.track_running_stats = affine, track_running_stats
-        self.weight: Parameter | None = None
-        self.bias: Parameter | None = None
-        self.running_mean: Constant | None = None
-        self.running_var: Constant | None = None
-        if not affine and not track_running_stats:
-            return  # num_features is not used: torch takes anything
-        self.num_features = channels = positive(num_features, "num_features")
-        if affine:
-            self.weight = Parameter((channels,), "weight")
-            self.bias = Parameter((channels,), "bias") if bias else None
-        if track_running_stats:
-            self.running_mean = Constant((channels,), "running_mean", owned=True)
-            self.running_var = Constant((channels,), "running_var", owned=True)
+    num_features: Any
+    eps: float = 1e-5
+    momentum: float | None = 0.1
+    affine: bool = True
+    track_running_stats: bool = True
+    device: Unused = None
+    dtype: Unused = None
+    _: KW_ONLY
+    bias: Any = True
 
-    def _normalized(self, op: str, input: SymbolicTensor) -> SymbolicTensor:
-        return apply(
-            op,
-            input,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            not self.track_running_stats,
-            0.0 if self.momentum is None else self.momentum,
-            self.eps,
-        )
+    def check(self) -> None:
+        biased = vars(self).pop("bias")  # parameters come in torch's order
+        channels = self.num_features
+        if self.affine or self.track_running_stats:  # else torch takes anything
+            self.num_features = channels = positive(channels, "num_features")
+        learned, tracked = self.affine, self.track_running_stats
+        self.weight = Parameter((channels,), "weight") if learned else None
+        self.bias = Parameter((channels,), "bias") if learned and biased else None
+        self.running_mean = Constant((channels,), "running_mean", owned=True) if tracked else None
+        self.running_var = Constant((channels,), "running_var", owned=True) if tracked else None
+
+    def _normalized(self, input: SymbolicTensor) -> SymbolicTensor:
+        tensors = (input, self.running_mean, self.running_var, self.weight, self.bias)
+        momentum = 0.0 if self.momentum is None else self.momentum
+        return apply(self.op, *tensors, not self.track_running_stats, momentum, self.eps)
 
     def extra_repr(self) -> str:
         """The number of channels."""
         return f"{self.num_features}"
 
 
-class _BatchNorm(_PerChannel):
-    ranks: ClassVar[tuple[int, ...]]
-
-    def __init__(
-        self,
-        num_features: Any,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-        *,
-        bias: bool = True,
-    ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias)
-
+class _BatchNorm(_PerChannel, op="batch_norm"):
     def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The input, each channel scaled and shifted."""
-        require_rank(input, self.ranks, type(self).__name__)
-        return self._normalized("batch_norm", input)
+        require_rank(input, (2, 3) if self.n == 1 else (self.n + 2,), type(self).__name__)
+        return self._normalized(input)
 
 
 class BatchNorm1d(_BatchNorm):
     """As `torch.nn.BatchNorm1d`."""
-
-    ranks = (2, 3)
 
 
 class BatchNorm2d(_BatchNorm):
@@ -111,57 +80,34 @@ class BatchNorm2d(_BatchNorm):
     ((N, 64, H, W), 128)
     """
 
-    ranks = (4,)
-
 
 class BatchNorm3d(_BatchNorm):
     """As `torch.nn.BatchNorm3d`."""
 
-    ranks = (5,)
 
-
-class _InstanceNorm(_PerChannel):
-    n: ClassVar[int]
-
-    def __init__(
-        self,
-        num_features: Any,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = False,
-        track_running_stats: bool = False,
-        device: Any = None,
-        dtype: Any = None,
-        *,
-        bias: bool = True,
-    ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias)
+class _InstanceNorm(_PerChannel, op="instance_norm"):
+    affine: bool = False
+    track_running_stats: bool = False
 
     def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The input, each channel of each image normalised; one image may come without batch."""
         require_rank(input, (self.n + 1, self.n + 2), type(self).__name__)
         if input.ndim == self.n + 2:
-            return self._normalized("instance_norm", input)
+            return self._normalized(input)
         batch = apply("unsqueeze", input, 0)
-        return apply("squeeze", self._normalized("instance_norm", batch), 0)
+        return apply("squeeze", self._normalized(batch), 0)
 
 
 class InstanceNorm1d(_InstanceNorm):
     """As `torch.nn.InstanceNorm1d`."""
 
-    n = 1
-
 
 class InstanceNorm2d(_InstanceNorm):
     """As `torch.nn.InstanceNorm2d`."""
 
-    n = 2
-
 
 class InstanceNorm3d(_InstanceNorm):
     """As `torch.nn.InstanceNorm3d`."""
-
-    n = 3
 
 
 class GroupNorm(Layer):

@@ -1,12 +1,11 @@
 """Recurrent layers; shapes and MACs are `symcnn.ops.rnn`'s. They start from zeros by default."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, Union
 
 from symcnn.algebra.size import Int
 from symcnn.errors import ShapeMismatch
 from symcnn.nn.hyper import positive, whole
+from symcnn.nn.layer import Layer, Positive, Unused
 from symcnn.nn.module import Module
 from symcnn.ops.random import check_probability
 from symcnn.ops.registry import at_least, require_rank
@@ -192,27 +191,22 @@ class LSTM(_Recurrent):
         return output, tuple(states)
 
 
-class _Cell(Module):
+class _Cell(Layer):
+    input_size: Positive
+    hidden_size: Positive
+    bias: bool = True
     gates: ClassVar[int]
 
-    def _set(self, input_size: Any, hidden_size: Any, bias: bool) -> None:
-        self.input_size = positive(input_size, "input_size")
-        self.hidden_size = positive(hidden_size, "hidden_size")
-        self.bias = bias
+    def check(self) -> None:
         units = self.gates * self.hidden_size
         self.weight_ih = Parameter((units, self.input_size), "weight_ih")
         self.weight_hh = Parameter((units, self.hidden_size), "weight_hh")
-        self.bias_ih = Parameter((units,), "bias_ih") if bias else None
-        self.bias_hh = Parameter((units,), "bias_hh") if bias else None
+        self.bias_ih = Parameter((units,), "bias_ih") if self.bias else None
+        self.bias_hh = Parameter((units,), "bias_hh") if self.bias else None
 
-    @property
-    def op(self) -> str:
-        """The rule's name."""
-        return f"{type(self).__name__.removesuffix('Cell').lower()}_cell"
-
-    def _step(self, input: SymbolicTensor, states: State) -> SymbolicTensor:
+    def _step(self, input: SymbolicTensor, states: State, op: str = "") -> SymbolicTensor:
         weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
-        return apply(self.op, input, states, *weights)
+        return apply(op or self.op, input, states, *weights)
 
     def _zeros(self, input: SymbolicTensor) -> Constant:
         return Constant((*input.dims[:-1], self.hidden_size))
@@ -230,30 +224,15 @@ class _Cell(Module):
 class RNNCell(_Cell):
     """As `torch.nn.RNNCell`: one step of `RNN`."""
 
+    nonlinearity: str = "tanh"
+    device: Unused = None
+    dtype: Unused = None
     gates = 1
 
-    def __init__(
-        self,
-        input_size: Any,
-        hidden_size: Any,
-        bias: bool = True,
-        nonlinearity: str = "tanh",
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        self._set(input_size, hidden_size, bias)
-        self.nonlinearity = nonlinearity
-
-    @property
-    def op(self) -> str:
-        """The rule's name."""
-        return f"rnn_{self.nonlinearity}_cell"
-
-    def forward(self, input: SymbolicTensor, hx: SymbolicTensor | None = None) -> SymbolicTensor:
-        """The state after one step."""
+    def _step(self, input: SymbolicTensor, states: State, op: str = "") -> SymbolicTensor:
         if self.nonlinearity not in ("tanh", "relu"):
             raise ShapeMismatch(f"nonlinearity={self.nonlinearity!r}", cure='"tanh" or "relu"')
-        return super().forward(input, hx)
+        return super()._step(input, states, f"rnn_{self.nonlinearity}_cell")
 
 
 class GRUCell(_Cell):
@@ -263,33 +242,17 @@ class GRUCell(_Cell):
     (N, 20)
     """
 
+    device: Unused = None
+    dtype: Unused = None
     gates = 3
-
-    def __init__(
-        self,
-        input_size: Any,
-        hidden_size: Any,
-        bias: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        self._set(input_size, hidden_size, bias)
 
 
 class LSTMCell(_Cell):
     """As `torch.nn.LSTMCell`: one step of `LSTM`, of states ``(h, c)``."""
 
+    device: Unused = None
+    dtype: Unused = None
     gates = 4
-
-    def __init__(
-        self,
-        input_size: Any,
-        hidden_size: Any,
-        bias: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        self._set(input_size, hidden_size, bias)
 
     def forward(  # type: ignore[override]
         self, input: SymbolicTensor, hx: State | None = None
