@@ -62,12 +62,12 @@ bench: $(INSTALLED)  ## ratios against torch and other tools in one run; writes 
 	$(PIP) -e '.[bench]'
 	$(BIN)/python -m tests.benchmarks.bench
 
-zoo: $(INSTALLED)  ## trace the models of transformers, write docs/zoo.md
-	$(BIN)/python -m tests.tools.zoo
+zoo: $(INSTALLED)  ## trace the models of transformers, write docs/zoo.md; stopped, it goes on
+	$(BIN)/python -m tests.tools.zoo --state .zoo.jsonl
 
 families: $(INSTALLED)  ## the same of timm, monai and diffusers, write docs/families.md
 	$(PIP) --no-deps timm monai diffusers einops
-	$(BIN)/python -m tests.tools.families
+	$(BIN)/python -m tests.tools.families --state .families.jsonl
 
 places: $(INSTALLED)  ## tiles, shards, streams and their kin of networks of others, judged by torch
 	$(PIP) --no-deps timm monai diffusers einops snac

@@ -45,11 +45,10 @@ import timm  # noqa: E402
 
 HEAD = f"""# Families of models
 
-Written by `make families`: a small model of every family of timm
-{timm.__version__}, then networks of monai {monai.__version__} and diffusers
-{diffusers.__version__}, with random weights, traced unmodified and compared with torch
-{torch.__version__.split("+")[0]} on the meta device at up to 6 sizes inside and 4 outside the
-domain, FLOPs at two. The columns are those of [the zoo](zoo.md).
+A small model of every family of timm {timm.__version__}, then networks of monai
+{monai.__version__} and diffusers {diffusers.__version__}, with random weights, traced unmodified
+and compared with torch {torch.__version__.split("+")[0]} on the meta device at up to 6 sizes inside
+and 4 outside the domain, FLOPs at two. The columns are those of [the zoo](zoo.md).
 """
 
 #: Parts of names of small models, the smallest first.
@@ -155,7 +154,7 @@ def models() -> list[zoo.Model]:
 def main() -> None:
     """Write the page."""
     page = Path(__file__).parents[2] / "docs" / "families.md"
-    zoo.write(models(), HEAD, page, insides=6, outsides=4, costed=2)
+    zoo.run(models(), HEAD, "make families", page, insides=6, outsides=4, costed=2)
 
 
 if __name__ == "__main__":

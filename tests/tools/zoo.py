@@ -4,11 +4,12 @@ For each model: 20 random sizes inside its domain and 10 outside, on the meta de
 output shapes must be torch's, and at 10 of them the FLOPs of the forward and the backward pass
 too; outside, torch must refuse. Where not all branches were followed (`net.unfollowed` says which
 not, and why), sizes outside are those of no branch: there `shape_at` runs the module, and must say
-what torch says.
+what torch says. With a state file the same command goes on where it was stopped.
 """
 
 from __future__ import annotations
 
+import argparse
 import logging
 import sys
 import time
@@ -17,42 +18,51 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
-from rich.progress import track
 
 import symcnn
-from symcnn.testing.oracles import judge, sample_sizes, torch_flops
+from symcnn.judge.oracles import judge, sample_sizes, torch_flops
 
-ROOT = Path(__file__).parents[2]
+from . import resumed
+from .resumed import ROOT, commit, limited
+
 sys.path.insert(0, str(ROOT / "examples" / "networks"))
 import hf  # noqa: E402
 
 HEAD = f"""# Models that nobody here wrote
 
-Written by `make zoo`: every model of `examples/networks/hf.py`, from transformers
-{transformers.__version__} with random weights, traced unmodified by `symcnn.from_torch` and
-compared with torch {torch.__version__.split("+")[0]} on the meta device (where the model reads
-values of its own buffers, on the CPU). *branches* counts the paths of the model's python code, each
-a network of its own. *in* and *out* count random sizes inside and outside the domain where both
-sides agree: inside on all shapes, outside that the model refuses. *unfollowed* counts what no
-branch describes; the list under the table says what, and why. Such a model takes sizes outside the
-domain: *run* counts those of *out* that it takes, where `shape_at` runs it. *forward* and
-*backward* count sizes (up to ten, inside) at which our FLOPs of that pass are those of
-`torch.utils.flop_counter`; *params* is our number of parameters, where torch has as many. *proved*
-counts what `net.prove()` decides for all integers in the domain, of all that it claims; the rest is
-evaluated at many sizes, and none may be wrong.
+Every model of `examples/networks/hf.py`, from transformers {transformers.__version__} with random
+weights, traced unmodified by `symcnn.from_torch` and compared with torch
+{torch.__version__.split("+")[0]} on the meta device (where the model reads values of its own
+buffers, on the CPU).
+
+- *branches*: the paths of the model's python code by size, each a network of its own.
+- *in*, *out*: random sizes inside and outside the domain where both sides agree: inside on the
+  shapes of all outputs, outside on whether the model refuses.
+- *narrower*: of how many sizes outside the domain the model takes some. A domain is narrower than
+  torch only where a branch was not followed: the list under the table says which, and why. There
+  `shape_at` runs the module, and answers as torch does.
+- *params*: our number of parameters, where torch has as many.
+- *forward*, *backward*: sizes inside at which our FLOPs of that pass are those of
+  `torch.utils.flop_counter`.
+- *proved*: what `net.prove()` decides for all integers in the domain, of all that it claims; the
+  rest is evaluated at many sizes, and none may be wrong.
 """
 
-NAMES = ["model", "nodes", "branches", "domain", "in", "out", "run", "unfollowed"]
-NAMES += ["params", "forward", "backward", "proved", "verdict"]
-COLUMNS = f"\n| {' | '.join(NAMES)} |\n|{' --- |' * len(NAMES)}\n"
+#: The columns of the table, between the name of a model and the verdict.
+COLUMNS = ["nodes", "branches", "domain", "in", "out", "narrower", "params", "forward"]
+COLUMNS += ["backward", "proved"]
 
 NOTES = """
 ## What was not followed
 
 """
+
+#: Seconds of the processor that a model gets.
+SECONDS = 240
 
 
 @dataclass(frozen=True)
@@ -74,64 +84,104 @@ def costs(net: symcnn.Network, model: Model, sizes: dict[str, int]) -> tuple[boo
     return ours.total == forward, ours.total + ours.backward == forward + backward
 
 
-def row(model: Model, insides: int = 20, outsides: int = 10, costed: int = 10) -> tuple[str, str]:
-    """The line of the table for one model, compared at so many sizes; what was not followed."""
-    module = model.make().eval()
+def row(model: Model, insides: int = 20, outsides: int = 10, costed: int = 10) -> dict[str, Any]:
+    """What comes of one model, compared at so many sizes."""
+    start = time.process_time()
     try:
-        net = symcnn.from_torch(module, *model.specs, example=model.example)
-        domain = str(net.valid_inputs())
-    except symcnn.SymcnnError as error:
-        cause = error.cause.splitlines()[0].split(", at /")[0].replace("|", "\\|")
-        return f"| {model.name} {'| ' * 11}| **{type(error).__name__}**: {cause} |", ""
+        with limited(SECONDS):
+            made = _compared(model, insides, outsides, costed)
+    except (symcnn.SymcnnError, TimeoutError) as error:
+        cause = str(getattr(error, "cause", error)).splitlines()[0].split(", at /")[0]
+        made = {"verdict": f"**{type(error).__name__}**: {cause}"}
+    spent = round(time.process_time() - start, 1)
+    return {"name": model.name, **made, "s": spent, "commit": commit()}
+
+
+def _compared(model: Model, insides: int, outsides: int, costed: int) -> dict[str, Any]:
+    module = model.make().eval()
+    net = symcnn.from_torch(module, *model.specs, example=model.example)
+    domain = str(net.valid_inputs())
     module = module.to(model.device)
     judged = partial(judge, net, module, device=model.device)
     inside = [judged(sizes) for sizes in sample_sizes(net, insides, inside=True)]
     outside = [judged(sizes) for sizes in sample_sizes(net, outsides, inside=False)]
     agree = sum(verdict.agree for verdict in inside)
     refused = sum(verdict.agree for verdict in outside)
-    run = sum(verdict.agree and verdict.ours is not None for verdict in outside)
+    narrower = sum(verdict.torch is not None for verdict in outside)
     flops = [costs(net, model, verdict.sizes) for verdict in inside[:costed]]
     forward, both = (sum(column) for column in zip(*flops, strict=True))
     params, proof = net.cost().params, net.prove()
-    good = agree == len(inside) and refused == len(outside) and not (run and net.complete)
+    good = agree == len(inside) and refused == len(outside)
+    good &= not (narrower and net.complete) and bool(proof)
     good &= forward == both == len(flops) and params == sum(p.numel() for p in module.parameters())
-    good &= bool(proof)
-    wrong = "" if good else "**differs from torch**"
-    short = domain if len(domain) < 80 else f"{domain[:77]}..."
-    return (
-        f"| {model.name} | {len(net.nodes)} | {len(net.branches)} | `{short}` "
-        f"| {agree}/{len(inside)} | {refused}/{len(outside)} | {run} | {len(net.unfollowed)} "
-        f"| {params:,} | {forward}/{len(flops)} | {both}/{len(flops)} "
-        f"| {len(proof.proved)}/{len(proof.claims)} | {wrong or 'same as torch'} |"
-    ), left(model.name, net)
+    cells = {
+        "nodes": len(net.nodes),
+        "branches": len(net.branches),
+        "domain": f"`{domain if len(domain) < 80 else f'{domain[:77]}...'}`",
+        "in": f"{agree}/{len(inside)}",
+        "out": f"{refused}/{len(outside)}",
+        "narrower": "no" if net.complete and not narrower else f"{narrower}/{len(outside)}",
+        "params": f"{params:,}",
+        "forward": f"{forward}/{len(flops)}",
+        "backward": f"{both}/{len(flops)}",
+        "proved": f"{len(proof.proved)}/{len(proof.claims)}",
+    }
+    verdict = "same as torch" if good else "**differs from torch**"
+    return {"cells": cells, "verdict": verdict, "notes": left(net)}
 
 
-def left(name: str, net: symcnn.Network) -> str:
-    """What was not followed of a model, each reason with the first of its lines."""
+def left(net: symcnn.Network) -> list[str]:
+    """What was not followed, each reason with the first of its lines."""
     firsts: dict[str, str] = {}
     for part in net.unfollowed:
         *_, file = part.where_in_code.split("/")
         firsts.setdefault(part.reason, f"`{part.condition}` ({file}): {part.reason}")
-    return "".join(f"- **{name}**: {text}\n" for text in firsts.values())
+    return [*firsts.values()]
 
 
-def write(models: Sequence[Model], head: str, page: Path, **sizes: int) -> None:
-    """The page with the table of all models, what was not followed, and the time it took."""
+def page(head: str, command: str, rows: Sequence[Mapping[str, Any]], of: int) -> str:
+    """The table of all models, what was not followed, the code and the time."""
+    commits = ", ".join(dict.fromkeys(r["commit"] for r in rows))
+    same = sum(r["verdict"] == "same as torch" for r in rows)
+    spent = sum(r["s"] for r in rows)
+    told = f"{same} of {of} trace and agree with torch."
+    made = f"Written by `{command}`: {spent:.0f} s of one core, code of {commits}. {told}"
+    lines = [head, made, "", f"| model | {' | '.join(COLUMNS)} | verdict |"]
+    lines.append(f"|{' --- |' * (len(COLUMNS) + 2)}")
+    notes = []
+    for r in rows:
+        cells = " | ".join(str(r.get("cells", {}).get(name, "")) for name in COLUMNS)
+        verdict = r["verdict"].replace("|", "\\|")
+        lines.append(f"| {r['name']} | {cells} | {verdict} |")
+        notes += [f"- **{r['name']}**: {note}\n" for note in r.get("notes", ())]
+    said = "".join(notes) or "Nothing: every branch of every model was followed.\n"
+    return "\n".join([*lines, ""]) + NOTES + said
+
+
+def run(models: Sequence[Model], head: str, command: str, where: Path, **sizes: int) -> None:
+    """The rows of the models that are named, or of all: then the page."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*", help="only these, and no page")
+    parser.add_argument("--state", type=Path, help="goes on from there")
+    parser.add_argument("--most", type=int, default=10**6, help="stop after so many")
+    words = parser.parse_args()
+    named = {model.name: model for model in models}
+    if unknown := [name for name in words.names if name not in named]:
+        sys.exit(f"no model is called {unknown[0]!r}; there is {', '.join(named)}")
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-    start = time.perf_counter()
-    rows: list[str] = []
-    notes: list[str] = []
-    for model in track(models, "tracing and comparing"):
-        line, note = row(model, **sizes)
-        rows.append(line)
-        notes.append(note)
-        print(line, note, sep="\n", flush=True)
-    same = sum("same as torch" in line for line in rows)
-    total = f"\n{same} of {len(rows)} trace and agree with torch.\n"
-    said = "".join(notes) or "Nothing: every branch of every model was followed.\n"
-    page.write_text(head + COLUMNS + "\n".join(rows) + "\n" + total + NOTES + said)
-    print(f"{total.strip()} ({time.perf_counter() - start:.0f} s)")
+    known = {made["name"]: made for made in resumed.rows(words.state)}
+    for name, model in named.items():
+        if words.most > 0 and (name in words.names or not (words.names or name in known)):
+            words.most -= 1
+            made = known[name] = row(model, **sizes)
+            told = " ".join(f"{k} {v}," for k, v in made.get("cells", {}).items())
+            print(f"{name}: {told} {made['verdict']}, {made['s']} s", flush=True)
+            print(*(f"    {note}\n" for note in made.get("notes", ())), sep="", end="", flush=True)
+            resumed.add(words.state, made)
+    if not words.names:
+        rows = [known[name] for name in named if name in known]
+        where.write_text(page(head, command, rows, len(named)), encoding="utf-8")
 
 
 def models() -> list[Model]:
@@ -150,13 +200,7 @@ def models() -> list[Model]:
 
 def main() -> None:
     """Write the table of transformers' models."""
-    named = {model.name: model for model in models()}
-    if unknown := [name for name in sys.argv[1:] if name not in named]:
-        sys.exit(f"no model is called {unknown[0]!r}; there is {', '.join(named)}")
-    for name in sys.argv[1:]:
-        print(*row(named[name]), sep="\n")
-    if not sys.argv[1:]:
-        write([*named.values()], HEAD, ROOT / "docs" / "zoo.md")
+    run(models(), HEAD, "make zoo", ROOT / "docs" / "zoo.md")
 
 
 if __name__ == "__main__":
