@@ -145,7 +145,27 @@ class Tokens(Net):
         return x
 
 
-NETS = [Odd, Patches, Both, Windows, Resized, Blocks, Informed, Tokens]
+class Listed(Net):
+    """The pads stand in a list, into which each test puts another number."""
+
+    def forward(self, x):
+        kept = x
+        for size in (2, 3):
+            y = F.interpolate(F.avg_pool2d(x, size, ceil_mode=True), scale_factor=size)
+            pads = [0] * 4
+            for i in range(2):
+                if y.shape[-i - 1] != kept.shape[-i - 1]:
+                    pads[i * 2 + 1] = kept.shape[-i - 1] - y.shape[-i - 1]
+            x = self.conv(F.pad(y, pads, "replicate"))
+            pads = [0] * 4
+            for i in range(2):
+                if x.shape[-i - 1] % 2 != 0:
+                    pads[i * 2 + 1] = 1
+            x = kept = F.pad(x, pads, "replicate")
+        return x
+
+
+NETS = [Odd, Patches, Both, Windows, Resized, Blocks, Informed, Tokens, Listed]
 
 
 @pytest.mark.parametrize("kind", NETS)

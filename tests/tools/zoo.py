@@ -30,7 +30,7 @@ from . import resumed
 from .resumed import ROOT, commit, limited
 
 sys.path.insert(0, str(ROOT / "examples" / "networks"))
-import hf  # noqa: E402
+import hf
 
 HEAD = f"""# Models that nobody here wrote
 
@@ -94,7 +94,7 @@ def row(model: Model, insides: int = 20, outsides: int = 10, costed: int = 10) -
         cause = str(getattr(error, "cause", error)).splitlines()[0].split(", at /")[0]
         made = {"verdict": f"**{type(error).__name__}**: {cause}"}
     spent = round(time.process_time() - start, 1)
-    return {"name": model.name, **made, "s": spent, "commit": commit()}
+    return {"name": model.name, **made, "s": spent}
 
 
 def _compared(model: Model, insides: int, outsides: int, costed: int) -> dict[str, Any]:
@@ -171,10 +171,11 @@ def run(models: Sequence[Model], head: str, command: str, where: Path, **sizes: 
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     known = {made["name"]: made for made in resumed.rows(words.state)}
+    code = commit()
     for name, model in named.items():
         if words.most > 0 and (name in words.names or not (words.names or name in known)):
             words.most -= 1
-            made = known[name] = row(model, **sizes)
+            made = known[name] = {**row(model, **sizes), "commit": code}
             told = " ".join(f"{k} {v}," for k, v in made.get("cells", {}).items())
             print(f"{name}: {told} {made['verdict']}, {made['s']} s", flush=True)
             print(*(f"    {note}\n" for note in made.get("notes", ())), sep="", end="", flush=True)

@@ -41,7 +41,7 @@ import torch
 
 from symcnn.frontends.torch.aliases import constructed
 from symcnn.frontends.torch.asleep import is_asleep
-from symcnn.frontends.torch.selects import SELECT, select, selecting
+from symcnn.frontends.torch.selects import PUT, SELECT, put, select, selecting
 from symcnn.frontends.torch.shape import Sizes
 from symcnn.frontends.torch.sizes import Dim, Real, largest
 from symcnn.frontends.torch.tensors import TracedTensor
@@ -171,6 +171,7 @@ _STAND_INS: Mapping[str, Callable[..., Any]] = {
     "set": _collection(set),
     "frozenset": _collection(frozenset),
     SELECT: select,
+    PUT: put,
 }
 
 

@@ -49,8 +49,8 @@ from symcnn.sets.condition import Condition
 from symcnn.trace.graph import OPS
 from symcnn.trace.tape import current_tape
 
-#: The name under which compiled code calls `select`.
-SELECT = "__symcnn_select__"
+#: The names under which compiled code calls `select` and `put`.
+SELECT, PUT = "__symcnn_select__", "__symcnn_put__"
 
 #: Remainders of larger numbers are no small tables.
 _LARGE = 64
@@ -165,8 +165,7 @@ def select(
         sides, the truth of the test for later tests; with `then` alone, ``test and then``.
     flags: which of the values are truths that only tests read.
     """
-    tape = current_tape()
-    tracer = getattr(tape.decide if tape is not None else None, "__self__", None)
+    tracer = _tracer()
     if then is None:
         return test() if tracer is None else _flag(tracer, test)
     if other is None:
@@ -178,6 +177,28 @@ def select(
         except NoNumber:
             pass
     return then() if test() else other()
+
+
+def put(test: Test, target: Test, place: Test, value: Test) -> None:
+    """``if test(): target()[place()] = value()``: a number of a list, on both sides."""
+    tracer = _tracer()
+    with suppress(NoNumber):
+        if tracer is not None:
+            with asking(tracer, refuse):
+                held, at = target(), place()
+                if type(held) is not list or type(at) is not int:
+                    raise NoNumber
+                before = held[at]
+            held[at] = _one(tracer, test, value, lambda: before, ())
+            return
+    if test():
+        target()[place()] = value()  # type: ignore[index]
+
+
+def _tracer() -> Any:
+    """The trace that runs, if one does."""
+    tape = current_tape()
+    return getattr(tape.decide if tape is not None else None, "__self__", None)
 
 
 def _flag(tracer: Any, test: Test) -> object:
@@ -472,6 +493,18 @@ class _Choices(ast.NodeTransformer):
 
     def visit_If(self, node: ast.If) -> ast.AST:
         self.generic_visit(node)
+        match node:
+            case ast.If(
+                body=[
+                    ast.Assign(
+                        targets=[ast.Subscript(value=ast.Name(id=name), slice=place)], value=value
+                    )
+                ],
+                orelse=[],
+            ) if _asks(node.test) and _is_pure(place) and _is_pure(value):
+                held = ast.Name(name, ast.Load())
+                call = self._call(node, node.test, held, place, value, name=PUT)
+                return ast.copy_location(ast.Expr(call), node)
         yes, no = _assigned(node.body), _assigned(node.orelse)
         if not _asks(node.test) or yes is None or no is None:
             return node
@@ -492,13 +525,15 @@ class _Choices(ast.NodeTransformer):
         call = self._call(node, node.test, *values, flags=flags)
         return ast.copy_location(ast.Assign([target], call), node)
 
-    def _call(self, node: ast.AST, *parts: ast.expr, flags: tuple[int, ...] = ()) -> ast.expr:
+    def _call(
+        self, node: ast.AST, *parts: ast.expr, flags: tuple[int, ...] = (), name: str = SELECT
+    ) -> ast.expr:
         self.count += 1
         nothing = ast.arguments([], [], None, [], [], None, [])
         args: list[ast.expr] = [ast.Lambda(nothing, part) for part in parts]
         if flags:
             args.append(ast.Tuple([ast.Constant(i) for i in flags], ast.Load()))
-        return ast.copy_location(ast.Call(ast.Name(SELECT, ast.Load()), args, []), node)
+        return ast.copy_location(ast.Call(ast.Name(name, ast.Load()), args, []), node)
 
 
 def _assigned(body: list[ast.stmt]) -> dict[str, ast.expr] | None:
