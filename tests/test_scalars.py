@@ -96,3 +96,72 @@ def test_a_sum_of_sizes_multiplies_its_second_term_as_torch_does(sum_):
     net = symcnn.from_torch(Summed(), "N 3 H W")
     for h in (7, 8, 30):
         assert net.shape_at(N=1, H=h, W=1) == tuple(Summed()(torch.zeros(1, 3, h, 1)).shape)
+
+
+def _ones(x):
+    return torch.ones(x.shape[0], *x.shape[2:])
+
+
+def _resized(x):
+    return F.interpolate(_ones(x)[None].float(), size=(5, x.shape[3] // 2)).to(torch.bool)[0]
+
+
+class Unmasked(torch.nn.Module):
+    """Leaves out a mask that masks nothing, as attention of transformers does."""
+
+    def __init__(self, holds):
+        super().__init__()
+        self.holds = holds
+
+    def forward(self, x):
+        return x[:, :1] if self.holds(x) else x
+
+
+@pytest.mark.parametrize(
+    "holds",
+    [
+        lambda x: _resized(x).flatten(1).all(),
+        lambda x: (torch.zeros_like(x) == 0).all(),
+        lambda x: (torch.full((x.shape[2], 99), 3) + 2 * _ones(x).long()[0, :, :1] == 5).any(),
+        lambda x: not x.new_zeros(x.shape).transpose(1, 3).repeat(1, 2, 1, 1).bool().any(),
+    ],
+)
+def test_a_tensor_of_one_number_everywhere_is_that_number(holds):
+    net = symcnn.from_torch(Unmasked(holds), "N 3 H W")
+    assert net.complete
+    assert net.shape_at(N=2, H=10, W=20) == tuple(Unmasked(holds)(torch.zeros(2, 3, 10, 20)).shape)
+
+
+def _written_in_part(x):
+    mask = _ones(x)
+    mask[:, 2:] = 0
+    return mask.all()
+
+
+def _written_as_a_view(x):
+    mask = _ones(x)
+    mask[0].zero_()
+    return mask.all()
+
+
+def _view_of_what_is_written(x):
+    mask = _ones(x)
+    view = mask[:, 2:]
+    mask.zero_()
+    return view.all()
+
+
+def _sizes_written_as_a_view(x):
+    sizes = torch.tensor([x.shape[2], x.shape[3]])
+    sizes[0].add_(5)
+    return int(sizes[0]) > 7
+
+
+@pytest.mark.parametrize(
+    "holds",
+    [_written_in_part, _written_as_a_view, _view_of_what_is_written, _sizes_written_as_a_view],
+)
+def test_values_of_memory_that_was_written_to_are_unknown(holds):
+    """The first sizes and masks said what was there before."""
+    with pytest.raises(symcnn.DataDependent, match="asks for the values"):
+        symcnn.from_torch(Unmasked(holds), "N 3 H W")

@@ -82,7 +82,7 @@ def broadcast_tensors(*tensors: object) -> Result:
     return Result((dims,) * len(every), axes, requires=tuple(requires), single=False)
 
 
-@rule("repeat", saves=maps.copies, uniform=True, sizes=True)
+@rule("repeat", saves=maps.copies, uniform=True, value=values.recast, sizes=True)
 def repeat(input: SymbolicTensor, *repeats: OneOrMore[Int]) -> Result:
     """The whole tensor, some times along every axis; new axes come in front."""
     return _repeated(input, unpacked(repeats))

@@ -138,25 +138,14 @@ rules("softplus", saves=points.keeps_input, takes="float", autocast=dtypes.SINGL
 rules("softsign", saves=points.softsign, dtype=dtypes.first_float)(_unary)
 rules("square", saves=points.keeps_input, dtype=dtypes.square)(_unary)
 rules("threshold", saves=points.keeps_input, takes="int float")(_unary)
-rules("float", other=work.nothing, saves=points.cast, dtype=dtypes.always("float32"))(_unary)
-rules("half", other=work.nothing, saves=points.cast, dtype=dtypes.always("float16"))(_unary)
-rules("double", other=work.nothing, saves=points.cast, dtype=dtypes.always("float64"))(_unary)
-rules("bfloat16", other=work.nothing, saves=points.cast, dtype=dtypes.always("bfloat16"))(_unary)
-rules(
-    "int",
-    other=work.nothing,
-    saves=points.cast,
-    value=values.truncated,
-    dtype=dtypes.always("int32"),
-)(_unary)
-rules(
-    "long",
-    other=work.nothing,
-    saves=points.cast,
-    value=values.truncated,
-    dtype=dtypes.always("int64"),
-)(_unary)
-rules("bool", other=work.nothing, saves=points.cast, dtype=dtypes.always("bool"))(_unary)
+_cast = partial(rules, other=work.nothing, saves=points.cast, value=values.recast)
+_cast("float", dtype=dtypes.always("float32"))(_unary)
+_cast("half", dtype=dtypes.always("float16"))(_unary)
+_cast("double", dtype=dtypes.always("float64"))(_unary)
+_cast("bfloat16", dtype=dtypes.always("bfloat16"))(_unary)
+_cast("int", value=values.truncated, dtype=dtypes.always("int32"))(_unary)
+_cast("long", value=values.truncated, dtype=dtypes.always("int64"))(_unary)
+_cast("bool", dtype=dtypes.always("bool"))(_unary)
 rules("angle", saves=points.keeps_input, dtype=dtypes.to_real)(_unary)
 rules("absolute", saves=points.keeps_input, dtype=dtypes.part)(_unary)
 rules("char", other=work.nothing, saves=points.cast, dtype=dtypes.always("int8"))(_unary)

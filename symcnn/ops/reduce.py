@@ -105,7 +105,7 @@ rule(
 rule("nanmean", takes=_FLOATS)(_statistic("nanmean"))
 rule("nansum", dtype=dtypes.counts)(_statistic("nansum"))
 for _name in "all any".split():
-    rule(_name, saves=maps.reduces(), dtype=dtypes.logical)(_statistic(_name))
+    rule(_name, saves=maps.reduces(), dtype=dtypes.logical, value=values.logical)(_statistic(_name))
 for _name in "argmax argmin".split():
     rule(_name, saves=maps.positions, dtype=dtypes.always("int64"), takes="int float")(
         _statistic(_name)

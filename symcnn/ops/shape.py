@@ -656,6 +656,7 @@ interpolate = rule(
     other=work.resize,
     counts=tools.RESIZE,
     saves=maps.interpolate,
+    value=values.resized,
     sizes=True,
     idle=_to_its_size,
     takes="uint8 float",

@@ -5,7 +5,9 @@ again. The value is what the same arithmetic on the sizes themselves gives,
 so a law is python's own function, on numbers and sizes. A law gives None where it cannot say: of
 arguments without a value, and of floats where torch rounds.
 
-A tensor of several elements is an array of numpy's, of numbers.
+A tensor of several elements is an array of numpy's, of numbers. A tensor of any size, of one number
+everywhere (a mask of ones), is that number: what moves its elements keeps it, what works point by
+point makes of it what it makes of the number.
 """
 
 from __future__ import annotations
@@ -24,6 +26,14 @@ Options = Mapping[str, Any]
 #: A number, an array, or None: what is not known.
 Held = Any
 
+
+@dataclass(frozen=True)
+class Everywhere:
+    """The values of a tensor that holds one number at all places, however many there are."""
+
+    number: int
+
+
 #: The value of an operation on numbers.
 Law = Callable[[Arguments, Options], Held]
 
@@ -37,14 +47,22 @@ class Value:
 
     number: of numbers; None where one number makes no other.
     array: of arrays; by default the law of numbers, element by element.
+    everywhere: where all tensors hold one number everywhere, what is made holds; by default by the
+        law of numbers.
     """
 
     number: Law | None = None
     array: ArrayLaw | None = None
+    everywhere: Law | None = None
 
     def of_numbers(self, args: Arguments, kwargs: Options) -> Held:
         """The value of an operation on 0-d tensors whose values are `args`; None if not known."""
         return None if self.number is None else self.number(args, kwargs)
+
+    def of_one_number(self, args: Arguments, kwargs: Options) -> Held:
+        """What is everywhere, of tensors that are each one number everywhere; None if not known."""
+        law = self.everywhere or self.number
+        return None if law is None else law(args, kwargs)
 
     def of_arrays(self, args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
         """The values of a small tensor of shape `dims`, or None."""
@@ -62,7 +80,7 @@ def _same(args: Arguments, kwargs: Options) -> Held:
 
 
 def _truncated(args: Arguments, kwargs: Options) -> Held:
-    return math.trunc(args[0])
+    return None if args[0] is None else math.trunc(args[0])
 
 
 _WHOLE_DTYPES = {"torch.int64", "torch.int32", "torch.int16", "torch.int8"}
@@ -165,7 +183,10 @@ def _literal(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
 
 def filled(number: int) -> Value:
     """An array of one number."""
-    return Value(array=lambda args, kwargs, dims: _full(number, dims))
+    return Value(
+        array=lambda args, kwargs, dims: _full(number, dims),
+        everywhere=lambda args, kwargs: number,
+    )
 
 
 def _full(value: Any, dims: Sequence[int]) -> Held:
@@ -174,9 +195,19 @@ def _full(value: Any, dims: Sequence[int]) -> Held:
     return np.full(dims, value, dtype=object)
 
 
+def _fill(args: Arguments, kwargs: Options) -> Held:
+    return kwargs.get("fill_value", args[-1])
+
+
 def _created(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    value = kwargs.get("fill_value", args[-1])
+    value = _fill(args, kwargs)
     return None if _is_unknown(value) else _full(value, dims)
+
+
+def _nearest(args: Arguments, kwargs: Options) -> Held:
+    """Of places that are copied the number; weights of other modes are rounded."""
+    mode = kwargs.get("mode", args[3] if len(args) > 3 else "nearest")
+    return args[0] if str(mode).startswith("nearest") else None
 
 
 def _of_first(law: ArrayLaw) -> ArrayLaw:
@@ -306,21 +337,29 @@ def _is_static(index: Any) -> bool:
 # The laws ---------------------------------------------------------------------------------------
 
 #: The value itself; cut to a whole number; cast to a dtype; divided, and rounded as asked.
-same, truncated, cast, divided = Value(_same), Value(_truncated), Value(_cast), Value(_divided)
+same, truncated, divided = Value(_same), Value(_truncated), Value(_divided)
+cast = Value(_cast, everywhere=_same)
 
 #: What python lists; one number everywhere.
-literal, created = Value(_same, _literal), Value(array=_created)
+literal, created = Value(_same, _literal), Value(array=_created, everywhere=_fill)
+
+
+def _moves(law: ArrayLaw) -> Value:
+    return Value(array=_of_first(law), everywhere=_same)
+
 
 #: In another shape; stretched; backwards; picked by an index that is static.
-shaped, expanded = Value(array=_of_first(_shaped)), Value(array=_of_first(_expanded))
-flipped, picked = Value(array=_of_first(_flipped)), Value(array=_of_first(_picked))
+shaped, expanded = _moves(_shaped), _moves(_expanded)
+flipped, picked = _moves(_flipped), _moves(_picked)
 
 #: Its axes backwards; two exchanged; in another order.
-turned, swapped = Value(array=_of_first(_turned)), Value(array=_of_first(_swapped))
-permuted = Value(array=_of_first(_permuted))
+turned, swapped, permuted = _moves(_turned), _moves(_swapped), _moves(_permuted)
+
+#: Cast to another dtype, which the result says; all or any of it; resized by copying places.
+recast, logical, resized = (Value(everywhere=law) for law in (_same, _same, _nearest))
 
 #: Sums and products, also along an axis; the extremes of all, or of numbers.
 SUM, PROD = (Value(array=_reduced(total, along=True)) for total in (sum, math.prod))
-AMAX, AMIN = (Value(array=_reduced(partial(_extreme, sign=sign))) for sign in (1, -1))
+AMAX, AMIN = (Value(None, _reduced(partial(_extreme, sign=sign)), _same) for sign in (1, -1))
 MAX = Value(_of_whole(_largest), AMAX.array)
 MIN = Value(_of_whole(_smallest), AMIN.array)

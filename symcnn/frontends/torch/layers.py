@@ -177,7 +177,7 @@ class Layers:
             or _module._global_forward_hooks
             or _module._global_backward_pre_hooks
             or _module._global_backward_hooks
-            or x._number is not None
+            or x._known is not None
             or writes.parts
             or writes.busy
             or _count_modes() != self.modes

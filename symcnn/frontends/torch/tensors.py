@@ -16,6 +16,7 @@ from symcnn.frontends.torch.where import caller
 from symcnn.ops.dtypes import LEGACY
 from symcnn.ops.operation import Operation
 from symcnn.ops.storage import Layout
+from symcnn.ops.values import Everywhere
 from symcnn.trace.graph import OPS, SymbolicTensor
 
 #: Memory formats with channels innermost, and the number of axes of their tensors.
@@ -52,7 +53,8 @@ class TracedTensor(torch.Tensor):
     _value: SymbolicTensor
     _tracer: Tracer
     _base: TracedTensor | None = None  # what it is a view of
-    _number: Any = None  # the value of a 0-d tensor that was made from sizes
+    _known: tuple[Any, int] | None = None  # its values, after so many writes to its memory
+    _writes: int = 0  # to its memory, if it is a view of none
 
     @staticmethod
     def of(value: SymbolicTensor, tracer: Tracer) -> TracedTensor:
@@ -60,6 +62,21 @@ class TracedTensor(torch.Tensor):
         traced: TracedTensor = torch.Tensor._make_subclass(TracedTensor, EMPTY)
         traced._value, traced._tracer = value, tracer
         return traced
+
+    @property
+    def _memory(self) -> TracedTensor:
+        """The tensor that it is a view of, or a view of a view."""
+        return self if self._base is None else self._base._memory
+
+    @property
+    def _number(self) -> Any:
+        """Its values, if they were made from sizes, and nobody wrote to its memory since."""
+        known = self._known
+        return None if known is None or known[1] != self._memory._writes else known[0]
+
+    @_number.setter
+    def _number(self, number: Any) -> None:
+        self._known = None if number is None else (number, self._memory._writes)
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
@@ -226,7 +243,8 @@ class TracedTensor(torch.Tensor):
         number = self._number
         if hasattr(number, "flat") and number.size == 1:
             return number.flat[0]
-        return self._values() if number is None or hasattr(number, "flat") else number
+        several = hasattr(number, "flat") or type(number) is Everywhere
+        return self._values() if number is None or several else number
 
     def tolist(self) -> object:
         """The values, where they were made from sizes."""

@@ -55,6 +55,7 @@ from symcnn.ops.index import part_written
 from symcnn.ops.operation import TARGETS, Operation, record_of
 from symcnn.ops.registry import as_sizes
 from symcnn.ops.storage.views import shares_memory
+from symcnn.ops.values import Everywhere
 from symcnn.sets.inputset import InputSet
 from symcnn.trace.graph import OPS, Constant, Node, Parameter, SymbolicTensor, tree_map
 from symcnn.trace.tape import Attempt, Tape, current_tape
@@ -301,6 +302,7 @@ class Tracer(Answers, Values, TorchFunctionMode):
         if type(target) is not TracedTensor:  # one with values, which are none any more
             self.writes.write(target, result)
             return result
+        target._memory._writes += 1
         target._value, target._number = result._value, result._number
         part, base = target._value, target._base
         while base is not None:
@@ -340,7 +342,8 @@ class Tracer(Answers, Values, TorchFunctionMode):
                 return args[0]
         if args and type(args[0]) is TracedTensor and shares_memory(name):
             for part in result if isinstance(result, tuple) else (result,):
-                part._base = args[0]
+                number, part._base = part._number, args[0]
+                part._number = number
         return result
 
     def _into(self, out: Any, result: Any) -> Any:
@@ -348,6 +351,7 @@ class Tracer(Answers, Values, TorchFunctionMode):
         pairs = [(out, result)] if is_tensor(out) else [*zip(out, result, strict=True)]
         for target, made in pairs:
             if type(target) is TracedTensor:
+                target._memory._writes += 1
                 target._value, target._number = made._value, made._number
             else:
                 self.writes.write(target, made)
@@ -495,11 +499,11 @@ class Tracer(Answers, Values, TorchFunctionMode):
         self.ran(node, inplace)
         number = None
         if single:
-            (made,) = result
-            if not made.dims or (made.ndim <= 2 and self._is_small(made)):
-                number = self.number(record, args, kwargs, made.dims)
+            if record is not None and record.value is not None:
+                number = self.number(record, args, kwargs, result[0])
         elif name == "unbind" and type(args[0]) is TracedTensor and args[0].ndim == 1:
             number = args[0]._number
+            number = None if type(number) is Everywhere else number
         return result, single, number
 
     def ran(self, node: Node, inplace: bool) -> None:

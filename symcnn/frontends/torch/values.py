@@ -11,7 +11,7 @@ products of quotients are left alone.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -20,6 +20,7 @@ from symcnn.frontends.torch.sizes import Dim, Real
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.writes import Writes
 from symcnn.ops.operation import Operation
+from symcnn.ops.values import Everywhere
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import SymbolicTensor
 from symcnn.trace.tape import entails
@@ -32,6 +33,39 @@ FLOAT_LIMIT = 1 << 21
 MANY = 64
 
 _WHOLES = frozenset((torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8))
+
+
+#: So large whole numbers are themselves in every dtype.
+LARGEST = 127
+
+
+def _is_known(value: object) -> bool:
+    return type(value) is TracedTensor and value._known is not None
+
+
+def _alike(value: Any) -> Any:
+    """The one number of a tensor, or of an array; None of sizes."""
+    if type(value) is Everywhere:
+        return value.number
+    if hasattr(value, "flat"):
+        first, *others = value.flat
+        return _alike(first) if all(type(v) is int and v == first for v in others) else None
+    return None if type(value) in (Dim, Real) else value
+
+
+def _kept(number: Any, made: SymbolicTensor, small: bool) -> Any:
+    """A number as all of a tensor of that dtype holds it; None where it may round or wrap."""
+    fits = isinstance(number, (int, float)) and -LARGEST <= number <= LARGEST
+    if not fits or number != int(number) or 0 in made.dims:
+        return None
+    number = int(number != 0) if made.dtype == "bool" else int(number)
+    if number < 0 and made.dtype in ("uint8", "uint16", "uint32", "uint64"):
+        return None
+    if not small:
+        return Everywhere(number)
+    import numpy as np
+
+    return np.full(made.dims, number, dtype=object) if made.dims else number
 
 
 class Values:
@@ -56,13 +90,17 @@ class Values:
         total = prod(made.dims)
         return type(total) is int and total <= MANY
 
-    def number(self, record: Operation | None, args: Any, kwargs: Any, dims: Any = ()) -> Any:
-        """The values of a small result of an operation, if they are made from sizes."""
-        law = None if record is None else record.value
-        if law is None:
+    def number(self, record: Operation, args: Any, kwargs: Any, made: SymbolicTensor) -> Any:
+        """The values of a result, if they are made from sizes, or one number everywhere."""
+        law, dims = record.value, cast("tuple[int, ...]", made.dims)
+        small = not dims or (made.ndim <= 2 and self._is_small(made))
+        if law is None or not (small or record.uniform or any(map(_is_known, args))):
             return None
         args = [a for a in args if not isinstance(a, torch.nn.Module)]
         held = [*map(self._held, args)]
+        if not small or Everywhere in map(type, held):
+            alike = law.of_one_number([*map(_alike, held)], kwargs)
+            return _kept(alike, made, small)
         named = {k: self._held(v) for k, v in kwargs.items() if k not in ("device", "dtype")}
         if dims or any(isinstance(v, (tuple, list)) or hasattr(v, "flat") for v in held):
             found = law.of_arrays(held, named, dims)
@@ -105,7 +143,8 @@ class Values:
     def value_of(self, value: Any) -> Any:
         """An argument as a number: a size, a number, or a 0-d tensor that holds one; else None."""
         if isinstance(value, TracedTensor):
-            return value._number
+            number = value._number
+            return None if type(number) is Everywhere else number
         if isinstance(value, torch.Tensor):
             integer = not value.ndim and not value.dtype.is_floating_point and not value.is_meta
             if not integer or value.is_complex():
