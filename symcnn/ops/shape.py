@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
+from functools import partial, reduce
 from math import gcd, isfinite, lcm
 from typing import Any
 
@@ -28,6 +28,7 @@ from symcnn.algebra.axis import (
     Resample,
     Window,
 )
+from symcnn.algebra.factor import factors
 from symcnn.algebra.size import (
     Floor,
     Int,
@@ -58,7 +59,7 @@ from symcnn.ops.registry import (
 from symcnn.ops.storage import maps, views
 from symcnn.ops.takes import not_taken
 from symcnn.sets.condition import AnyOf, Condition, KeepsBatch, Requirement, decide_syntactically
-from symcnn.sets.products import divisors
+from symcnn.sets.products import divisors, is_linear
 from symcnn.trace.graph import OPS, Node, Result, SymbolicTensor
 from symcnn.trace.tape import decided, entails
 
@@ -164,8 +165,8 @@ def _impossible(condition: Condition, others: Sequence[Condition]) -> bool:
         rest = exact_div(one, other) if condition.relation == "==" and other != 0 else None
         if isinstance(rest, Size) and len(rest.terms) == 1:
             ((mono, number),) = rest.terms.items()
-            factors = [Condition(f.size(), "==", 1) for f, _ in mono]
-            return number > 1 or any(f in others for f in factors)
+            ones = [Condition(f.size(), "==", 1) for f, _ in mono]
+            return number > 1 or any(one in others for one in ones)
     return False
 
 
@@ -346,18 +347,33 @@ def _remainder(num: Size, den: int) -> int | None:
 def left_over(num: Int, den: int) -> int:
     """What is left of a divisor when each factor of ``num`` has taken its share: 1 if it divides.
 
-    For H and W that are multiples of 8, 64 divides H*W.
+    For H and W that are multiples of 8, 64 divides H*W; for those that leave 2 by 3, 9 divides
+    (H - 2)*(W - 2).
     """
+    if isinstance(num, int):
+        return den // gcd(den, num)
+    parts, content = ((num,), 1) if len(num.terms) == 1 else factors(num)
+    return reduce(_without_share, parts, den // gcd(den, content))
+
+
+def _without_share(den: int, num: Size) -> int:
+    """What is left of a divisor when a factor has taken its share: of a sum, when each term has."""
+    if len(num.terms) > 1 and is_linear(num) and (share := _share(den, num)) > 1:
+        return den // share
     left = 1
-    for mono, coeff in num.terms.items() if isinstance(num, Size) else ():
+    for mono, coeff in num.terms.items():
         rest = den // gcd(den, int(coeff))
         for atom, power in mono:
             for _ in range(power):
-                shares = (d for d in range(rest, 1, -1) if rest % d == 0)
-                taken = (d for d in shares if entails(Condition(mod(atom.size(), d), "==", 0)))
-                rest //= next(taken, 1)
+                rest //= _share(rest, atom.size())
         left = lcm(left, rest)
-    return left if isinstance(num, Size) else den // gcd(den, num)
+    return left
+
+
+def _share(den: int, num: Size) -> int:
+    """The greatest divisor of a number that divides a factor."""
+    shares = reversed(divisors(den)[1:])
+    return next((d for d in shares if entails(Condition(mod(num, d), "==", 0))), 1)
 
 
 def whole_quotient(num: Int, den: Int) -> Int | None:

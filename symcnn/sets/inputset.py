@@ -26,7 +26,7 @@ from symcnn.lazy import cached_property
 from symcnn.sets.condition import Condition, Requirement, subexpressions
 from symcnn.sets.downset import Bound, Box, ranges, top
 from symcnn.sets.isl import fold, is_product, isl, optimum, parts, question, stripes, tried
-from symcnn.sets.presburger import region, tied
+from symcnn.sets.presburger import Sizes, meeting, region, tied
 from symcnn.sets.region import Region
 from symcnn.sets.runs import Run, runs_of, spoken
 from symcnn.sets.words import as_mod, constraints, relation, sentences
@@ -140,6 +140,25 @@ class InputSet:
             free = [s for s in (self, other) if s.names and {*names}.isdisjoint(s.names)]
             sides.append(a.intersect(b) if not free else b if free[0] is self else a)
         return self._combine(other, sides)
+
+    @question
+    def meeting(self, requirement: Requirement) -> InputSet:
+        """The members at which a requirement holds, by laws that need what is so of all of them.
+
+        Raises Undecidable where no law applies to members of this set either.
+
+        >>> H, W = Size.symbol("H"), Size.symbol("W")
+        >>> windows = Condition((H - 2)*(W - 2), "==", 9*((H - 2)//3)*((W - 2)//3))
+        >>> print(input_set("HW", [Condition(H, ">=", 3), Condition(W, ">=", 3)]).meeting(windows))
+        H % 3 == 2 and H >= 5 and W % 3 == 2 and W >= 5
+        """
+        asked = requirement.symbols
+        names = self.names + tuple(sorted(asked - {*self.names}))
+        sides = []
+        for group in tied(names, [*(side.names for side in self._sides), asked]):
+            here = self._over(group)
+            sides.append(meeting(requirement, Sizes(here)) if asked & {*group} else here)
+        return InputSet(names, sides, batch=self.batch - asked, at=self.at)
 
     @question
     def __or__(self, other: InputSet) -> InputSet:

@@ -374,7 +374,7 @@ def _group(
         left: list[tuple[Requirement, Undecidable]] = []
         for requirement in hard:
             try:
-                found = found.intersect(_meeting(requirement, known))
+                found = found.intersect(meeting(requirement, known))
             except Undecidable as error:
                 left.append((requirement, error))
         if len(left) == len(hard):
@@ -453,17 +453,17 @@ def _divides(requirement: Requirement) -> bool:
     return isinstance(requirement, Condition) and requirement.relation == "=="
 
 
-def _meeting(requirement: Requirement, known: Sizes) -> Region:
+def meeting(requirement: Requirement, known: Sizes) -> Region:
     """The region of sizes, of those known, that meet a requirement."""
     if isinstance(requirement, AnyOf):
         found = Region.of(known.names, [])
         for option in requirement.options:
-            found = found.union(_meeting(option, known))
+            found = found.union(meeting(option, known))
         return found
     if isinstance(requirement, ForAll):
         found = known.region
         for each in _blocks(requirement):
-            found = found.intersect(_meeting(each, known))
+            found = found.intersect(meeting(each, known))
         return found
     if is_linear(_gap(requirement)):
         linear = Writer(known.names).set([requirement])
@@ -495,7 +495,7 @@ def _meeting(requirement: Requirement, known: Sizes) -> Region:
         here = Region.of(known.names, [(s, [*b, *bounds]) for b, s in here.cases.items()])
         for part in case:
             if isinstance(part, Condition) and part not in easy and not here.is_empty():
-                here = here.intersect(_meeting(part, Sizes(here)))
+                here = here.intersect(meeting(part, Sizes(here)))
         if not here.is_empty():
             found = found.union(here)
     return found
@@ -532,7 +532,7 @@ def _by_values(requirement: Condition, known: Sizes) -> Region:
                 here = known.region.intersect(
                     Region(known.names, {frozenset(): _together(known.names, span, [])})
                 )
-                found = found.union(_meeting(case, Sizes(here)))
+                found = found.union(meeting(case, Sizes(here)))
             return found
     raise undecidable(_gap(requirement))
 

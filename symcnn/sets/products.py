@@ -392,7 +392,7 @@ def _paired(condition: Condition, gap: Size, known: Known) -> Cases | None:
     """
     if condition.relation != "==":
         return None
-    for lhs, rhs in ((condition.lhs, condition.rhs), _split_signs(gap)):
+    for lhs, rhs in ((condition.lhs, condition.rhs), _split_signs(gap), *_split_products(gap)):
         if not isinstance(lhs, Size) or not isinstance(rhs, Size):
             continue
         with suppress(ValueError):
@@ -414,6 +414,20 @@ def _split_signs(gap: Size) -> tuple[Int, Int]:
     plus: Int = sum((Size({m: c}) for m, c in gap.terms.items() if c > 0), 0)
     minus: Int = sum((Size({m: -c}) for m, c in gap.terms.items() if c < 0), 0)
     return plus, minus
+
+
+def _split_products(gap: Size) -> Iterator[tuple[Int, Int]]:
+    """Each product and all else: ``f*g + b*f + c*g + d`` is ``(f + c)*(g + b)`` and a number."""
+    for mono, a in gap.terms.items():
+        if len(mono) < 2 or any(power != 1 for _, power in mono):
+            continue
+        others = [gap.terms.get(mono[:i] + mono[i + 1 :], 0) for i in range(len(mono))]
+        if all(type(b) is int and b % a == 0 for b in (a, *others)):
+            whole = (
+                sz.prod(f.size() + int(b) // int(a) for (f, _), b in zip(mono, others, strict=True))
+                * a
+            )
+            yield (whole, whole - gap) if a > 0 else (-whole, gap - whole)
 
 
 def _dealt(

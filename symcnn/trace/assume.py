@@ -45,8 +45,8 @@ class Assumptions:
         """The sizes that all requirements so far accept; what is not decidable is left out."""
         domain = input_set((), ()) if self._domain is None else self._domain
         for requirement in self._fresh:
-            with suppress(Undecidable):
-                domain &= _sizes_of(with_numbers(requirement, domain.fixed))
+            if (wanted := _within(domain, requirement)) is not None:
+                domain &= wanted
                 self._open.clear()
         self._domain = domain
         self._fresh.clear()
@@ -59,10 +59,7 @@ class Assumptions:
         domain = self.domain
         if requirement in self._open:
             return None
-        try:
-            wanted = _sizes_of(with_numbers(requirement, domain.fixed))
-        except Undecidable:
-            wanted = None
+        wanted = _within(domain, requirement)
         if wanted is not None and domain <= wanted:
             self._decided[requirement] = True
         elif wanted is not None and not domain & wanted:
@@ -85,6 +82,16 @@ class Assumptions:
         with suppress(ArithmeticError):
             return evaluate(gap, least) >= 0 and grows(gap, least)
         return False
+
+
+def _within(domain: InputSet, requirement: Requirement) -> InputSet | None:
+    """A set with just those sizes of the domain that meet a requirement; None: not decidable."""
+    asked = with_numbers(requirement, domain.fixed)
+    with suppress(Undecidable):
+        return _sizes_of(asked)
+    with suppress(Undecidable):
+        return domain.meeting(asked)
+    return None
 
 
 @lru_cache(maxsize=1024)

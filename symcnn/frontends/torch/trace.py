@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import reduce
 from os.path import dirname
 from typing import Any
 
@@ -317,12 +318,10 @@ class _Front:
         if not guards:
             return
         alive = run.region.sizes or input_set(self.names, ())
-        before: list[Requirement] = [g.requirement for g in run.region.guards]
         passed = 0
         for i, guard in enumerate(guards):
             for node in nodes[passed : guard.after + 1]:
                 for requirement in node.result.requires:
-                    before.append(requirement)
                     alive = self._within(alive, requirement)
             passed = max(passed, guard.after + 1)
             others = negation(guard.requirement)
@@ -330,7 +329,7 @@ class _Front:
             beyond = tuple(replace(guard, requirement=r, fixes="") for r in others)
             region = _Region((*path, *beyond), None, (run, i))
             try:
-                region.sizes = self._meeting(alive, before, others)
+                region.sizes = self._meeting(alive, tuple(others))
             except Undecidable as error:
                 self._leave(region, f"no exact set: {error.cause}")
             else:
@@ -340,24 +339,19 @@ class _Front:
                     self._leave(region, guard.fixes)
                 else:
                     self.work.append(region)
-            before.append(guard.requirement)
             alive = self._within(alive, guard.requirement)
 
     def _within(self, sizes: InputSet, requirement: Requirement) -> InputSet:
         with suppress(Undecidable):
-            return self._meeting(sizes, (), (requirement,))
+            return self._meeting(sizes, (requirement,))
         return sizes
 
-    def _meeting(
-        self, sizes: InputSet, before: Sequence[Requirement], wanted: Sequence[Requirement]
-    ) -> InputSet:
-        """The `sizes` that meet what is `wanted`; what comes before may be needed to decide it."""
+    def _meeting(self, sizes: InputSet, wanted: tuple[Requirement, ...]) -> InputSet:
+        """The `sizes` that meet what is `wanted`; what they are may be needed to decide it."""
         try:
-            return sizes & self._sizes_of(tuple(wanted))
+            return sizes & self._sizes_of(wanted)
         except Undecidable:
-            if not before:
-                raise
-            return sizes & input_set(self.names, [*before, *wanted])
+            return reduce(InputSet.meeting, wanted, sizes)
 
     def _sizes_of(self, wanted: tuple[Requirement, ...]) -> InputSet:
         """The sizes that meet them: what one branch asks, others ask too."""
