@@ -421,12 +421,12 @@ def _split_products(gap: Size) -> Iterator[tuple[Int, Int]]:
     for mono, a in gap.terms.items():
         if len(mono) < 2 or any(power != 1 for _, power in mono):
             continue
-        others = [gap.terms.get(mono[:i] + mono[i + 1 :], 0) for i in range(len(mono))]
-        if all(type(b) is int and b % a == 0 for b in (a, *others)):
-            whole = (
-                sz.prod(f.size() + int(b) // int(a) for (f, _), b in zip(mono, others, strict=True))
-                * a
-            )
+        beside = (
+            gap.terms.get(mono[:i] + mono[i + 1 :], 0) / Fraction(a) for i in range(len(mono))
+        )
+        shifts = [int(b) for b in beside if b.denominator == 1]
+        if len(shifts) == len(mono):
+            whole = sz.prod(f.size() + b for (f, _), b in zip(mono, shifts, strict=True)) * int(a)
             yield (whole, whole - gap) if a > 0 else (-whole, gap - whole)
 
 
