@@ -2,7 +2,8 @@
 
 Both sides of a ratio run in turn, on the same module; a time is a median with the least and the
 most. Ratios are to be compared, times only read. The page docs/benchmarks.md and its plot are
-written by this command; ``--record`` keeps the ratio that a test in CI holds us to.
+written by this command; ``--record`` keeps the ratio that a test in CI holds us to. Every part that
+is done is kept in .bench.jsonl: what was stopped goes on there, on the same code.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import os
 import platform
 import pstats
 import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,13 @@ import symcnn
 from symcnn.sets.formula import Formula
 from tests.benchmarks import growth, peers
 from tests.benchmarks.clock import CPU, Spread, fresh, interleaved, printed
+from tests.tools import resumed
+from tests.tools.resumed import ROOT
 
-ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "benchmarks.md"
 PLOT = ROOT / "docs" / "growth.svg"
 RECORDED = Path(__file__).parent / "recorded.json"
+STATE = ROOT / ".bench.jsonl"
 
 
 class Bare(torch.Tensor):
@@ -158,7 +161,7 @@ def profile(model: str, rounds: int) -> dict[tuple[str, int, str], float]:
     """Shares of the time of all answers, by function; built-in ones count for who calls them."""
     asked = peers.ask(model)
     peers.everything(asked)
-    profiler = cProfile.Profile(builtins=False)
+    profiler = cProfile.Profile(CPU, builtins=False)
     profiler.enable()
     for _ in range(rounds):
         peers.everything(asked)
@@ -364,10 +367,63 @@ The functions that take most of it, of the models that are furthest from a figur
 """
 
 
+class Parts:
+    """What is measured, part by part; a part that a run before has measured is not done again."""
+
+    def __init__(self, told: Callable[[str], Any]) -> None:
+        self.told, self.code = told, resumed.commit()
+        rows = [row for row in resumed.rows(STATE) if row["code"] == self.code]
+        self.known = {row["part"]: row["found"] for row in rows}
+
+    def __call__(self, part: str, measure: Callable[[], Any]) -> Any:
+        """What `measure` finds, as JSON has it."""
+        if part not in self.known:
+            self.told(part)
+            found = self.known[part] = json.loads(json.dumps(measure()))
+            resumed.add(STATE, {"code": self.code, "part": part, "found": found})
+        return self.known[part]
+
+
+def _figures(part: Parts) -> dict[str, Any]:
+    shares: dict[str, dict[str, Any]] = {}
+    for model, rounds in (("ResNet-50", 10), ("SegFormer", 5), ("Swin", 1)):
+        shares[model] = part(f"profile of {model}", lambda m=model, n=rounds: _profiled(m, n))
+    return {
+        "figures": part("figures to reach", figures),
+        "profile": shares["ResNet-50"]["owners"],
+        "lines": [line for found in shares.values() for line in found["lines"]],
+        "start": part("start-up and memory", start),
+    }
+
+
+def _profiled(model: str, rounds: int) -> dict[str, Any]:
+    shares = profile(model, rounds)
+    return {"owners": owners(shares), "lines": lines(model, shares)}
+
+
+def _growth(part: Parts) -> dict[str, Any]:
+    grown = [
+        part(f"growth: {name}", lambda n=name: asdict(growth.grow(n))) for name in growth.FAMILIES
+    ]
+    return {"growth": [growth.Growth(**found) for found in grown]}
+
+
+def _peers(part: Parts) -> dict[str, Any]:
+    found = [
+        part(f"other tools on {m}", lambda m=m: asdict(peers.compare(m))) for m in peers.MODELS
+    ]
+    return {"peers": [*map(peers.Compared.of, found)]}
+
+
+#: What is measured, by the name that ``--only`` takes.
+MEASURED = {"figures": _figures, "growth": _growth, "peers": _peers}
+
+
 @click.command()
 @click.option("--record", is_flag=True, help="Keep the ratio that the test in CI compares with.")
-@click.option("--only", multiple=True, type=click.Choice(["figures", "peers", "growth"]))
-def main(record: bool, only: tuple[str, ...]) -> None:
+@click.option("--only", multiple=True, type=click.Choice([*MEASURED]), help="Write no page.")
+@click.option("--again", is_flag=True, help="Measure what earlier runs have measured, too.")
+def main(record: bool, only: tuple[str, ...], again: bool) -> None:
     """All figures; writes docs/benchmarks.md, docs/growth.svg."""
     if record:
         ours, meta = ratio_to_meta()
@@ -375,34 +431,21 @@ def main(record: bool, only: tuple[str, ...]) -> None:
         RECORDED.write_text(json.dumps({"resnet50 over one meta forward": ratio}) + "\n")
         print(f"recorded {ratio}")
         return
-    began, where = time.perf_counter(), machine()
+    if again:
+        STATE.unlink(missing_ok=True)
     parts: dict[str, Any] = {
         name: [] for name in ("figures", "profile", "lines", "start", "peers", "growth")
     }
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     out = Console(file=os.fdopen(os.dup(sys.stderr.fileno()), "w"))  # not what `quiet` silences
     with Progress(*columns, console=out) as progress:
-        task = progress.add_task("figures to reach", total=None)
-
-        def told(text: str) -> None:
-            progress.update(task, description=text)
-
-        if not only or "figures" in only:
-            parts["figures"] = figures()
-            for model, rounds in (("ResNet-50", 10), ("SegFormer", 5), ("Swin", 1)):
-                told(f"profile of {model}")
-                shares = profile(model, rounds)
-                parts["lines"] += lines(model, shares)
-                parts["profile"] = parts["profile"] or owners(shares)
-            told("start-up and memory")
-            parts["start"] = start()
-        if not only or "growth" in only:
-            parts["growth"] = growth.grow(told=told)
-        if not only or "peers" in only:
-            parts["peers"] = list(peers.compare(told))
+        task = progress.add_task("", total=None)
+        part = Parts(lambda text: progress.update(task, description=text))
+        where = part("machine", machine)
+        for name in only or MEASURED:
+            parts |= MEASURED[name](part)
     text = page(where, parts)
     print(text)
-    print(f"{time.perf_counter() - began:.0f} s")
     if not only:
         PAGE.write_text(text)
         growth.plot(parts["growth"], PLOT)

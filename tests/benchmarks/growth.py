@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import symcnn
 from symcnn import nn
 from symcnn.trace.graph import Constant, Parameter
+from symcnn.trace.tape import uncollected
 from tests.benchmarks.clock import CPU
 
 __all__ = ["FAMILIES", "QUESTIONS", "Growth", "exponent", "grow", "plot"]
@@ -96,38 +97,31 @@ class Growth:
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
 
-def grow(
-    names: Iterable[str] = FAMILIES, told: Callable[[str], Any] = lambda text: None
-) -> list[Growth]:
-    """The families, timed; `told` hears what comes next."""
-    found = []
-    for name in names:
-        build, sizes, unit = FAMILIES[name]
-        growth = Growth(name, unit)
-        found.append(growth)
-        build(sizes[0])  # warm
-        for size in sizes:
-            told(f"{name} of {size:,} {unit}")
-            times: dict[str, list[float]] = {}
-            for _ in range(3 if size <= 10_000 else 1):
-                gc.collect()
-                start = CPU()
+def grow(name: str) -> Growth:
+    """A family, timed."""
+    build, sizes, unit = FAMILIES[name]
+    growth = Growth(name, unit)
+    build(sizes[0])  # warm
+    for size in sizes:
+        times: dict[str, list[float]] = {}
+        for _ in range(3 if size <= 10_000 else 1):
+            gc.collect()
+            start = CPU()
+            with uncollected():  # as every trace is; what python does by itself is not ours
                 net = build(size)
-                times.setdefault("trace", []).append(CPU() - start)
-                for question, ask in QUESTIONS.items():
-                    gc.collect()  # what the trace left to the collector is not the question's
-                    start = CPU()
-                    ask(net)
-                    times.setdefault(question, []).append(CPU() - start)
-            growth.sizes.append(size)
-            edges = sum(
-                not isinstance(t, (Parameter, Constant)) for n in net.nodes for t in n.inputs
-            )
-            growth.elements.append(len(net.nodes) + edges)
-            growth.formula.append(len(str(net.output_dims[-1])))
-            for question, each in times.items():
-                growth.seconds.setdefault(question, []).append(min(each))
-    return found
+            times.setdefault("trace", []).append(CPU() - start)
+            for question, ask in QUESTIONS.items():
+                gc.collect()  # what the trace left to the collector is not the question's
+                start = CPU()
+                ask(net)
+                times.setdefault(question, []).append(CPU() - start)
+        growth.sizes.append(size)
+        edges = sum(not isinstance(t, (Parameter, Constant)) for n in net.nodes for t in n.inputs)
+        growth.elements.append(len(net.nodes) + edges)
+        growth.formula.append(len(str(net.output_dims[-1])))
+        for question, each in times.items():
+            growth.seconds.setdefault(question, []).append(min(each))
+    return growth
 
 
 def exponent(elements: Sequence[float], seconds: Sequence[float]) -> float:

@@ -253,21 +253,22 @@ class Compared:
     times: dict[str, Spread] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Compared:
+        """From what ``asdict`` makes."""
+        times = {tool: Spread(**time) for tool, time in found["times"].items()}
+        return cls(**{**found, "ours": Spread(**found["ours"]), "times": times})
 
-def compare(
-    told: Callable[[str], Any] = lambda text: None, seconds: float = 8.0
-) -> Iterator[Compared]:
-    """Every model before every tool; at most so many seconds of repetitions for each model."""
-    for model in MODELS:
-        told(f"other tools on {model}")
-        logging.disable(logging.WARNING)
-        try:
-            with warnings.catch_warnings(), quiet(), torch.no_grad():
-                warnings.simplefilter("ignore")
-                found = _compared(model, seconds)
-        finally:
-            logging.disable(logging.NOTSET)
-        yield found
+
+def compare(model: str, seconds: float = 8.0) -> Compared:
+    """A model before every tool; at most so many seconds of repetitions."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), quiet(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            return _compared(model, seconds)
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _compared(model: str, seconds: float) -> Compared:

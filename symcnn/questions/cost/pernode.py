@@ -20,6 +20,7 @@ from symcnn.questions.cost.conventions import Convention, elementwise
 from symcnn.sets.inputset import lone
 from symcnn.trace.dtype import BYTES
 from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor
+from symcnn.trace.tape import uncollected
 from symcnn.trace.trace import Trace
 
 #: What is alive while a node runs, in the order in which it was made.
@@ -273,8 +274,9 @@ class PerNode:
         """Bytes alive while each node runs, and whose they are."""
         if self._laid is not self:
             return self._laid._moments
-        moments = [dict.fromkeys(pieces(alive)) for _, alive in self._alive()]
-        return dict(zip(_totals(moments, self._piece_bytes), moments, strict=True))
+        with uncollected():
+            moments = [dict.fromkeys(pieces(alive)) for _, alive in self._alive()]
+            return dict(zip(_totals(moments, self._piece_bytes), moments, strict=True))
 
     def _piece_bytes(self, piece: Piece) -> Int:
         part, share = piece
