@@ -1,5 +1,8 @@
 """Symbols for hyperparameters and depth: closed forms, judged by unrolled networks and torch."""
 
+import ctypes
+import shutil
+import subprocess
 import time
 from fractions import Fraction
 from itertools import product
@@ -18,6 +21,8 @@ from symcnn.algebra.axis import IDENTITY, Window
 from symcnn.algebra.expr import Geometric, from_sympy, to_sympy
 from symcnn.algebra.series import closed, iterate, summation
 from symcnn.algebra.size import Size, Symbol, evaluate, power, prod
+from symcnn.sets.formula import Formula
+from symcnn.words.code import to_code
 
 n, m, i = symcnn.index("n m i")
 d, s, g, k0 = symcnn.symbols("d s g k0")
@@ -553,6 +558,19 @@ def test_a_depth_that_keeps_the_size_is_an_argument_of_the_code():
     scope = {}
     exec(nn.Repeat(Residual(C), n).trace("N C H W").to_code(), scope)
     assert scope["params"](N=1, C=2, H=4, W=4, n=3) == 3 * (2 * 9 * 4 + 2 * 4)
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_compiled_code_takes_arrays_of_sizes(tmp_path):
+    height = Formula(FloorDiv(FloorDiv(H + 1, 2) - 3, 4) * 3 + sympy.Max(H, W))
+    (tmp_path / "f.c").write_text(to_code({"f": height.expr}, "c"))
+    made = ["cc", "-O2", "-shared", "-fPIC", "-o", "f.so", "f.c"]
+    subprocess.run(made, cwd=tmp_path, check=True)
+    sizes = [np.arange(1, 10_001, dtype=np.int64), np.arange(20_000, 10_000, -1, dtype=np.int64)]
+    found = np.empty(10_000, dtype=np.int64)
+    arrays = [a.ctypes.data_as(ctypes.POINTER(ctypes.c_int64)) for a in (*sizes, found)]
+    ctypes.CDLL(str(tmp_path / "f.so")).f_each(*arrays, ctypes.c_int64(10_000))
+    assert (found == height.at(H=sizes[0], W=sizes[1])).all()
 
 
 def test_repeats_nest():

@@ -51,7 +51,14 @@ def _python(name: str, arguments: Sequence[str], body: str) -> str:
 
 def _c(name: str, arguments: Sequence[str], body: str) -> str:
     typed = ", ".join(f"int64_t {a}" for a in arguments) or "void"
-    return f"int64_t {name}({typed}) {{\n    return {body};\n}}\n"
+    arrays = "".join(f"const int64_t *{a}, " for a in arguments)
+    values = ", ".join(f"{a}[symcnn_i]" for a in arguments)
+    return (
+        f"int64_t {name}({typed}) {{\n    return {body};\n}}\n"
+        f"void {name}_each({arrays}int64_t *symcnn_to, int64_t symcnn_n) {{\n"
+        f"    for (int64_t symcnn_i = 0; symcnn_i < symcnn_n; symcnn_i++)\n"
+        f"        symcnn_to[symcnn_i] = {name}({values});\n}}\n"
+    )
 
 
 def _javascript(name: str, arguments: Sequence[str], body: str) -> str:
@@ -156,8 +163,8 @@ def to_code(
 
     formulas: function names and ints or expressions.
     language: ``"python"``, ``"numpy"`` (takes arrays), ``"c"`` (``int64_t``; exact while no
-        product passes 2**63), ``"javascript"`` (an ES module; BigInt inside, plain numbers out
-        where they are exact).
+        product passes 2**63; beside ``f(H)`` stands ``f_each(H, to, n)`` for arrays of n sizes),
+        ``"javascript"`` (an ES module; BigInt inside, plain numbers out where they are exact).
     arguments: the parameters of every function; by default each takes its own symbols, sorted.
 
     Raises BadSpec for an unknown language, a name that is none in it, or a symbol without a place.

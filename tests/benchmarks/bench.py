@@ -9,12 +9,15 @@ is done is kept in .bench.jsonl: what was stopped goes on there, on the same cod
 from __future__ import annotations
 
 import cProfile
+import ctypes
 import importlib.metadata
 import json
 import os
 import platform
 import pstats
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -28,6 +31,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 import symcnn
 from symcnn.sets.formula import Formula
+from symcnn.words.code import to_code
 from tests.benchmarks import growth, peers
 from tests.benchmarks.clock import CPU, Spread, fresh, interleaved, printed
 from tests.tools import resumed
@@ -129,15 +133,32 @@ def figures() -> list[tuple[str, ...]]:
         lambda: height.at(H=heights),
         lambda: [last.shape_at(N=1, H=int(h), W=224) for h in heights[:300]],
         runs=3,
+        clock=CPU,
     )
     loop = Spread(tuple(t * len(heights) / 300 for t in loop.runs))
     row("shapes at 1,000,000 sizes", formula, "`shape_at` in a loop", loop, "<= 1/100", "2.6e-4x")
+    (compiled,) = interleaved(_compiled(height, heights), runs=3, clock=CPU)
+    row('the same by `to_code("c")`', compiled, "the same loop", loop, "<= 1/100", "-")
 
     ours, theirs = interleaved(
         lambda: fresh("import symcnn"), lambda: fresh("import sympy"), runs=5, seconds=20
     )
     row("`import symcnn`", ours, "`import sympy`", theirs, "<= 1.2x", "1.19x")
     return rows
+
+
+def _compiled(formula: Formula, heights: np.ndarray) -> Callable[[], object]:
+    """The formula at all heights by C code."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, library = Path(folder, "f.c"), Path(folder, "f.so")
+        source.write_text(to_code({"f": formula.expr}, "c"))
+        subprocess.run(["cc", "-O3", "-shared", "-fPIC", "-o", library, source], check=True)
+        each = ctypes.CDLL(str(library)).f_each
+    found = np.empty(heights.shape, dtype=np.int64)
+    arrays = [a.ctypes.data_as(ctypes.POINTER(ctypes.c_int64)) for a in (heights, found)]
+    each(*arrays, ctypes.c_int64(len(heights)))
+    assert (found == formula.at(H=heights)).all()
+    return lambda: each(*arrays, ctypes.c_int64(len(heights)))
 
 
 #: Whose code a file is, by a part of its path; the first that fits.
@@ -202,9 +223,9 @@ import sys, time; sys.path[:0] = [{root!r}]
 from tests.benchmarks import bench
 module = bench.resnet({depth})
 import symcnn.frontends.torch.trace
-before, start = memory("VmRSS"), time.perf_counter()
+before, start = memory("VmRSS"), time.process_time()
 net = bench.symcnn.from_torch(module, "N 3 H W")
-print(time.perf_counter() - start, memory("VmRSS") - before)
+print(time.process_time() - start, memory("VmRSS") - before)
 """
 _FIRST = """
 import time, sympy, torch
