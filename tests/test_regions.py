@@ -303,6 +303,22 @@ def test_equal_sets_say_the_same_in_few_words(one, other, words):
     assert hash(a) == hash(b)
 
 
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        (Condition(w % 3, ">=", 1), "W % 3 != 0"),
+        (Condition((w + 4) % 6, ">=", 1), "W % 6 != 2"),
+        (Condition(4, ">=", (w + 4) % 6), "W % 6 != 1"),
+        (Condition((w + 4) % 6, ">=", 3), "(W + 4) % 6 >= 3"),
+        (Condition(2, ">=", w % 6), "W % 6 <= 2"),
+    ],
+    ids=str,
+)
+def test_what_is_left_of_a_size_among_others_is_said_as_a_remainder(condition, words):
+    found = judged("HW", [Condition(h + w, ">=", 32), condition], 36)
+    assert str(found) == f"H >= 1 and W >= 1 and {words} and H + W >= 32"
+
+
 def test_equal_networks_print_equally_in_every_process():
     code = (
         "from symcnn import nn, H, W\nimport symcnn\n"

@@ -57,9 +57,10 @@ def constraints(names: Sequence[str], part: islpy.Set) -> list[Condition]:
             found.append(Condition(expr if lead > 0 else -expr, "==", 0))
         else:
             found.append(Condition(expr, ">=", 0))
+    found = [c for c in found if _remainder(c) != ()]
     finer = [modular for c in found if (modular := as_mod(c)) is not None]
     found = [c for c in found if not any(_follows(as_mod(c), other) for other in finer)]
-    return sorted(found, key=lambda c: (c.relation != "==", str(c)))
+    return sorted(found, key=lambda c: (c.relation != "==" and not _remainder(c), str(c)))
 
 
 def _follows(modular: _Modular | None, other: _Modular) -> bool:
@@ -92,13 +93,41 @@ def as_mod(condition: Condition) -> _Modular | None:
     return rest - const, den, -const % den
 
 
+def _remainder(condition: Condition) -> tuple[Int, int, str, int] | tuple[()] | None:
+    """(e, m, relation, r) when the condition says ``e % m relation r``; () when all e meet it.
+
+    ``W >= 3*(W//3) + 1`` is ``W % 3 != 0``, and ``3*(W//3) + 2 >= W`` is so of every W.
+    """
+    if (modular := as_mod(condition)) is not None:
+        return *modular[:2], "==", modular[2]
+    gap = condition.lhs - condition.rhs
+    if condition.relation != ">=" or not isinstance(gap, Size) or not is_linear(gap):
+        return None
+    floors = [(a, c) for a, c in gap.linear() if isinstance(a, sz.Floor)]
+    if len(floors) != 1:
+        return None
+    floor, times = floors[0]
+    sign, den = (-1 if times > 0 else 1), floor.den  # e - m*floor(e/m) is what m leaves of e
+    bound = sign * (floor.num - floor.size() * den) - gap if abs(times) == den else None
+    if not isinstance(den, int) or not isinstance(bound, int):
+        return None
+    low, high = (max(bound, 0), den - 1) if sign > 0 else (0, min(-bound, den - 1))
+    if high - low == den - 1:
+        return ()
+    shift = int(floor.num.const)
+    if low == high:
+        return floor.num - shift, den, "==", (low - shift) % den
+    if high - low == den - 2:  # all but one
+        return floor.num - shift, den, "!=", ((low - 1 if low else high + 1) - shift) % den
+    return floor.num, den, *((">=", low) if sign > 0 else ("<=", high))
+
+
 def _words(condition: Condition) -> str:
     """A linear condition as people write it: positive terms left and right."""
-    modular = as_mod(condition)
-    if modular is not None:
-        expr, m, r = modular
+    if left_over := _remainder(condition):
+        expr, m, relation, r = left_over
         text = str(expr)
-        return f"{text if text.isidentifier() else f'({text})'} % {m} == {r}"
+        return f"{text if text.isidentifier() else f'({text})'} % {m} {relation} {r}"
     gap = condition.lhs - condition.rhs
     assert isinstance(gap, Size)
     common = gcd(*(int(c) for c in gap.terms.values()))
@@ -112,7 +141,7 @@ def _words(condition: Condition) -> str:
             right = right + term
     relation = condition.relation
     if isinstance(left, int) and isinstance(right, Size):
-        left, right, relation = right, left, "<=" if relation == ">=" else "=="  # type: ignore[assignment]
+        left, right, relation = right, left, "<=" if relation == ">=" else "=="
     return f"{left} {relation} {right}"
 
 
@@ -138,16 +167,19 @@ def sentences(conditions: Sequence[Condition]) -> list[str]:
     return runs + texts
 
 
+#: Relations of remainders, in sympy.
+_SYMPY = {"==": "Eq", "!=": "Ne", ">=": "Ge", "<=": "Le"}
+
+
 def relation(condition: Condition) -> Boolean:
     """A linear condition for sympy."""
     import sympy
 
     from symcnn.algebra.expr import to_sympy
 
-    modular = as_mod(condition)
-    if modular is not None:
-        expr, m, r = modular
-        return sympy.Eq(sympy.Mod(to_sympy(expr), m), r)
+    if left_over := _remainder(condition):
+        expr, m, said, r = left_over
+        return getattr(sympy, _SYMPY[said])(sympy.Mod(to_sympy(expr), m), r)
     gap = condition.lhs - condition.rhs
     assert isinstance(gap, Size)
     relation = sympy.Ge if condition.relation == ">=" else sympy.Eq
