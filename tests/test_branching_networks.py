@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 import symcnn
 from symcnn.network import Network
 from symcnn.sets.isl import isl, parts, question
-from symcnn.testing.branching import BranchingRecipe, branching_networks, judge
+from symcnn.testing.branching import BranchingRecipe, branching_networks
+from tests.fuzz.branching import judge
 from tests.fuzz.sweep import branching_case, judge_cases
 
 

@@ -1,4 +1,4 @@
-"""Random networks whose python branches on sizes, judged by torch at a grid of sizes.
+"""Random networks whose python branches on sizes.
 
 The idea: *a network with branches is a python function, so draw the function.* A recipe is the
 source of a module: its forward is a list of statements, which hold layers, further statements, and
@@ -22,25 +22,19 @@ from __future__ import annotations
 
 import linecache
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-import torch
 from hypothesis import strategies as st
-from sympy import sympify
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
-from symcnn.algebra.expr import H, N, W
-from symcnn.errors import InvalidInput, NoSolution, SymcnnError, Undecidable, UnsupportedOperation
 from symcnn.testing.layer import Drawn, Source
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
 
-    from symcnn.network import Network
 
 _C = 2  # channels throughout
 _IMPORTS = """import math
@@ -348,155 +342,3 @@ def branching_networks(draw: DrawFn, most: int = 3) -> BranchingRecipe:
         A strategy of recipes: ``recipe.build()`` is a module that takes inputs of ``recipe.spec``.
     """
     return draw_branching(Drawn(draw), most)
-
-
-# Judging --------------------------------------------------------------------------------------
-
-#: All small sizes, and larger ones on both sides of the numbers that conditions speak of.
-SIZES: Sequence[tuple[int, int]] = sorted(
-    {(h, w) for h in range(1, 7) for w in range(1, 7)}
-    | {(7 * i % 40 + 1, 11 * i % 40 + 1) for i in range(60)}
-    | {(i, i) for i in range(7, 40, 3)}
-)
-
-
-#: So many branches have closed forms that are compared: putting them together takes long.
-_FEW = 4
-
-
-@dataclass
-class Judged:
-    """What came of one network."""
-
-    sizes: int = 0
-    valid: int = 0  # of the sizes
-    branches: int = 0
-    fibres: int = 0
-    forms: int = 0  # sizes at which the closed forms of the output were compared
-    complete: bool = True
-    decidable: bool = True
-    mismatches: list[str] = field(default_factory=list)
-
-
-class _Empty(TorchFunctionMode):
-    """Notices maps without elements, which torch's views take and we do not."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found = self.read = False  # read: by something else than a join
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = func(*args, **(kwargs or {}))
-        if isinstance(made, torch.Tensor):
-            self.found |= not made.numel()
-            self.read |= func is not torch.cat and any(
-                isinstance(a, torch.Tensor) and not a.numel() for a in args
-            )
-        return made
-
-
-def judge(
-    recipe: BranchingRecipe, sizes: Sequence[tuple[int, int]] = SIZES, *, branches: int = 64
-) -> Judged:
-    """Compare with torch at every one of `sizes`, on the CPU.
-
-    The shape must be torch's, and a size is refused, by the network and by its domain, exactly
-    where torch raises; two outputs must come of the sizes that give them. Where a map without
-    elements is only joined to others, a size is refused, or has torch's shape; where anything else
-    reads that map, the size is refused. A network that is not complete may
-    take more sizes than its domain has. The closed forms of few branches are put to numbers too.
-
-    Args:
-        recipe: the network.
-        sizes: heights and widths.
-        branches: how many are followed; of more, the network is not complete.
-
-    >>> judge(BranchingRecipe(("if h % 2:", "    x = x[:, :, 1:]"))).mismatches
-    []
-    """
-    from symcnn.frontends import from_torch
-
-    module, found = recipe.build(), Judged()
-    made = {size: _torch_shape(module, size) for size in sizes}
-    truth = {size: None if empty.found else shape for size, (shape, empty) in made.items()}
-    found.sizes, found.valid = len(truth), sum(shape is not None for shape in truth.values())
-    try:
-        net = from_torch(module, recipe.spec, branches=branches)
-    except SymcnnError as error:
-        if found.valid:
-            taken = next(size for size, shape in truth.items() if shape is not None)
-            found.mismatches.append(f"{type(error).__name__}: {error}, torch takes {taken}")
-        return found
-    found.complete = net.complete
-    bare = {
-        size: None if net.complete and (empty.read or 0 in (shape or ())) else shape
-        for size, (shape, empty) in made.items()
-        if empty.found
-    }
-    found.mismatches += _differences(net, truth, bare, found)
-    return found
-
-
-def _torch_shape(module: nn.Module, size: tuple[int, int]) -> tuple[Any, _Empty]:
-    """The shape, None where torch raises; and what became of maps without elements."""
-    with torch.no_grad(), _Empty() as empty:
-        try:
-            return tuple(module(torch.zeros(2, _C, *size)).shape), empty
-        except Exception:  # torch's errors are of all kinds, and so are the model's
-            return None, empty
-
-
-def _differences(
-    net: Network, truth: dict[Any, Any], bare: dict[Any, Any], found: Judged
-) -> Iterator[str]:
-    domain: Any = None
-    try:
-        found.branches, domain = len(net.branches), net.valid_inputs()
-    except Undecidable:
-        found.decidable = False
-    for (h, w), shape in [*truth.items()]:
-        at = dict(zip("NHW", (2, h, w), strict=True))
-        try:
-            ours: object = net.shape_at(**at)
-        except InvalidInput:
-            ours = None
-        except UnsupportedOperation:
-            if (h, w) not in bare:
-                raise
-            ours = None  # a rule that takes no map without elements says so
-        if ours is not None and ours == bare.get((h, w)):
-            shape = truth[h, w] = ours  # an empty map is joined to another one, as torch does
-        if ours != shape:
-            yield f"{_shown(ours)} at {h} x {w}, torch: {_shown(shape)}"
-        if domain is not None and domain.shown:
-            inside = tuple(at[name] for name in domain.shown) in domain
-            if inside != (shape is not None) and (inside or net.complete):
-                yield f"{h} x {w} in the domain: {inside}, torch: {_shown(shape)}"
-    if domain is None or not net.complete:
-        return
-    if found.branches <= _FEW:
-        for (h, w), shape in [t for t in truth.items() if t[1] is not None][::5]:
-            found.forms += 1
-            form = tuple(int(sympify(d).subs({N: 2, H: h, W: w})) for d in net.output_shape)
-            if form != shape:
-                yield f"{form} by the closed form at {h} x {w}, torch: {_shown(shape)}"
-    if any(isinstance(d, int) for b in net.branches for d in b.network.output_shape[2:]):
-        return
-    maps = sorted({shape[2:] for shape in truth.values() if shape is not None})
-    for target in (*maps[:1], *maps[len(maps) // 2 :][:1]):
-        try:
-            solution: Any = net.solve(output=target)
-        except NoSolution:
-            solution = None
-        except Undecidable:
-            continue
-        found.fibres += 1
-        for (h, w), shape in truth.items():
-            at = {"N": 2, "H": h, "W": w}
-            inside = solution and tuple(at[name] for name in solution.shown) in solution
-            if bool(inside) != (shape is not None and shape[2:] == target):
-                yield f"{h} x {w} solves {target}: {bool(inside)}, torch: {_shown(shape)}"
-
-
-def _shown(answer: Any) -> str:
-    return "refuses" if answer is None else str(answer)

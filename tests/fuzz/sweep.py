@@ -10,7 +10,7 @@ of a random network that mixes places, against gradients: see `tests.fuzz.mixing
 a tiling, a sharding, a stream or an agreement of random networks, held against runs in double: see
 `tests.fuzz.places`. A form is one way to call one operation: see `tests.fuzz.forms`. A
 branching network is a forward with random branches on sizes, put to torch at a grid of sizes: see
-`symcnn.testing.branching`.
+`tests.fuzz.branching`.
 
 On another device, a card say, layers run there in place of the CPU, and networks besides; what that
 device alone refuses, or takes, is counted and is no mismatch.
@@ -429,7 +429,7 @@ def branching_case(seed: int, number: int) -> BranchingRecipe:
 
 
 def _judge_branching(seed: int, number: int, tally: Tally, _: str) -> None:
-    from symcnn.testing.branching import judge
+    from tests.fuzz.branching import judge
 
     recipe = branching_case(seed, number)
     found = judge(recipe, branches=64 if number % 8 == 0 else 12)
