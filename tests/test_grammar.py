@@ -149,6 +149,9 @@ def test_a_system_is_solved_as_a_set():
         ["H//3 in {1, 2}", sympy.Le(W / 2, 3)],
         ["max(H, W) >= 7", "min(H, W) <= 4"],
         ["H*W == 24"],
+        [H / W > 1, sympy.Le(W / H, sympy.Rational(7, 2))],
+        [sympy.Abs(H - W) <= 2, sympy.Eq(H**3 - 6 * H**2 + 11 * H, 6)],
+        ["(H//2)**3 + H//2 == 130", "W**3 + W*W != 80"],
     ],
     ids=str,
 )
@@ -165,7 +168,19 @@ def test_a_system_holds_where_python_says_so(system):
             assert ((x, y) in found) == truth
 
 
-@pytest.mark.parametrize("system", [[], ["H"], [7], ["1 == 1"], ["H = 3"], ["H == 1.5"]])
+@pytest.mark.parametrize(
+    "system",
+    [
+        [],
+        ["H"],
+        [7],
+        ["1 == 1"],
+        ["H = 3"],
+        ["H == 1.5"],
+        [H / (W - 2) > 1],
+        [sympy.Eq(H * 0.5, 7)],
+    ],
+)
 def test_what_is_no_system_is_refused(system):
     with pytest.raises(BadSpec):
         symcnn.solve(*system)

@@ -444,9 +444,19 @@ def _from_sympy(expr: sympy.Basic) -> Int:
         low = 1 if expr.is_positive else 0 if expr.is_nonnegative else None
         plain = expr.is_Symbol and expr in (symbols(name), index(name))
         return sz.Symbol(name, low, payload=None if plain else expr).size()
+    if expr.is_Symbol:
+        raise BadSpec(
+            f"{expr} is not known to be an integer",
+            cure=f'declare it: sympy.Symbol("{expr}", integer=True, positive=True)',
+        )
+    if expr.is_Float:
+        raise BadSpec(
+            f"{float(expr)!r} is a float, and sizes are whole numbers",
+            cure=f"write the fraction: {Fraction(str(float(expr)))}",
+        )
     raise BadSpec(
-        f"{expr} is not known to be an integer",
-        cure=f'declare it: sympy.Symbol("{expr}", integer=True, positive=True)',
+        f"{expr} is no formula of sizes",
+        cure="those have +, -, *, //, %, min, max, floor, ceiling and whole powers",
     )
 
 
@@ -497,6 +507,7 @@ _READ: dict[Any, Callable[[Any], Int]] = {
     sympy.Mod: lambda e: sz.mod(*map(from_sympy, e.args)),
     sympy.Max: lambda e: sz.maximum(*map(from_sympy, e.args)),
     sympy.Min: lambda e: sz.minimum(*map(from_sympy, e.args)),
+    sympy.Abs: lambda e: sz.maximum(from_sympy(e.args[0]), from_sympy(-e.args[0])),
     FloorDiv: lambda e: sz.floordiv(*map(from_sympy, e.args)),
     Trunc: lambda e: sz.scaled(from_sympy(e.args[0]), float(e.args[1])),
     Geometric: lambda e: summation(

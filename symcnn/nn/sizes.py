@@ -19,7 +19,7 @@ from symcnn.algebra.axis import Scatter, Window
 from symcnn.algebra.expr import Expr, Number, from_sympy, symbols
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, exact_or_fail, symbols_of
-from symcnn.errors import BadSpec, InvalidInput, SymcnnError, Undecidable
+from symcnn.errors import BadSpec, InvalidInput, ShapeMismatch, SymcnnError, Undecidable
 from symcnn.network import Network
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.formula import Formula
@@ -196,17 +196,26 @@ def _traced(module: Module, sizes: Sequence[Int]) -> Network:
     """The network for a batch of maps of these sizes, with the channels that it asks for."""
     taken = symbols_of(*sizes)
     batch, channels = (Size.symbol(_unused(name, taken)) for name in ("N", "C"))
-    net = module.trace((batch, channels, *sizes))
-    wanted = _wanted(net, channels)
-    if wanted is not None:
-        net = module.trace((batch, wanted, *sizes))
+    try:
+        net = module.trace((batch, channels, *sizes))
+        wanted = _wanted(net, channels)
+        if wanted is not None:
+            net = module.trace((batch, wanted, *sizes))
+    except ShapeMismatch as error:
+        if error.attempt is not None:
+            _counted(error.attempt.op, error.attempt.inputs)
+        raise
     for node in net.nodes:
-        rank = re.search(r"([123])d$", node.op)
-        if rank and node.inputs[0].ndim != int(rank[1]) + 2:
-            raise BadSpec(
-                f"{node.name} ({node.op}) takes {rank[1]} size(s), not {node.inputs[0].ndim - 2}"
-            )
+        _counted(node.op, node.inputs)
     return net
+
+
+def _counted(op: str, inputs: Sequence[SymbolicTensor]) -> None:
+    """Raises BadSpec where an operation of one, two or three axes has others."""
+    rank = re.search(r"([123])d$", op)
+    if rank and inputs and inputs[0].ndim != int(rank[1]) + 2:
+        sizes = "1 size" if rank[1] == "1" else f"{rank[1]} sizes"
+        raise BadSpec(f"{op} takes {sizes}, not {inputs[0].ndim - 2}")
 
 
 def _unused(name: str, taken: frozenset[str]) -> str:

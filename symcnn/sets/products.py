@@ -3,6 +3,7 @@
 Each law is exact, and applies to a whole kind:
 
 - a product equal to a number is a case for each way to write the number as a product;
+- a polynomial in one size is 0 where a linear factor is: the others have no whole roots;
 - ``a*f*g + b*f + c*g == d`` is a product equal to a number;
 - a product divisible by n is a case for each way to share out n;
 - what a polynomial leaves by n hangs on what its sizes leave, a case for each way;
@@ -196,6 +197,11 @@ def _number(condition: Condition, gap: Size, known: Known) -> Cases | None:
             if rhs % content:
                 return []
             return _factored(found, rhs // content, known)
+    with suppress(ValueError):
+        linear = [f for f in factors(gap)[0] if is_linear(f)]
+        others = [f for f in factors(gap)[0] if not is_linear(f)]
+        if all(len([*f.atoms()]) == 1 for f in others):
+            return [[Condition(f, "==", 0)] for f in linear]
     return None
 
 

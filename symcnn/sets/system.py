@@ -67,10 +67,11 @@ _RELATIONS: dict[Any, Callable[[Int, Int], Requirement]] = {
 
 
 def _sides(relation: Any) -> tuple[Int, Int]:
-    """Both sides without fractions."""
+    """Both sides without fractions: what divides is positive, so a relation is kept."""
     num, den = sympy.fraction(sympy.together(relation.lhs - relation.rhs))
-    whole = den.is_Integer and den != 1
-    sides = (sympy.expand(num), 0) if whole else (relation.lhs, relation.rhs)
+    if not den.is_positive:
+        raise BadSpec(f"{relation}: what divides, {den}, may be 0 or less for some sizes")
+    sides = (relation.lhs, relation.rhs) if den == 1 else (sympy.expand(num), 0)
     lhs, rhs = map(from_sympy, sides)
     for atom in every_atom(lhs, rhs):
         payload = getattr(atom, "payload", None)
