@@ -3,7 +3,7 @@
 The law: *what nobody asks for need not be made*. Most modules of a network are layers of torch's
 own, most of those are only called, and `symcnn.frontends.torch.layers` answers for most calls by
 what the original holds. So the copy of a layer begins asleep: an object of a derived class that
-holds who made it and nothing else. The first question after an attribute wakes it: from then on
+holds who made it, and of what. The first question after an attribute wakes it: from then on
 it is an object of the layer's own class with attributes of its own, as all copies are.
 """
 
@@ -26,18 +26,14 @@ class Maker(Protocol):
     def call(self) -> Callable[..., object] | None:
         """Called in place of a copy: with its original, itself, its original, the arguments."""
 
-    @property
-    def sleepers(self) -> dict[int, object]:
-        """The originals of copies that sleep, by the ids of these."""
-
-    def wake(self, copy: object) -> None:
+    def wake(self, copy: object, original: object) -> None:
         """Give the copy its attributes."""
 
 
 def asleep(original: T, maker: Maker) -> T:
     """A sleeping copy of a layer of torch's."""
     copy: T = _new(_BEDS[type(original)])
-    _put(copy, MAKER, maker)
+    _put(copy, MAKER, (maker, original))
     return copy
 
 
@@ -54,8 +50,7 @@ def _bed(kind: type) -> Any:
     """The class of the sleeping copies of a class of torch's layers."""
 
     def call(copy: object, /, *args: object, **kwargs: object) -> object:
-        maker = _of(copy, MAKER)
-        original = maker.sleepers[id(copy)]
+        maker, original = _of(copy, MAKER)
         return maker.call(original, copy, original, *args, **kwargs)
 
     def ask(copy: object, name: str) -> object:
@@ -83,7 +78,7 @@ _BEDS = _Beds()
 
 
 def _awake(copy: object) -> object:
-    maker = _of(copy, MAKER)
-    _put(copy, "__class__", type(maker.sleepers[id(copy)]))
-    maker.wake(copy)
+    maker, original = _of(copy, MAKER)
+    _put(copy, "__class__", type(original))
+    maker.wake(copy, original)
     return copy

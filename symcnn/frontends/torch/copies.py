@@ -41,8 +41,6 @@ _PLAIN: frozenset[type] = frozenset(
     | {torch.dtype, torch.device, torch.Size, torch.layout}
 )
 _CONTAINERS = (dict, list, set, deque)
-#: What the attributes of a sleeping layer are of: nothing that would have to be copied.
-_FIXED = _PLAIN | {tuple}
 #: The call of a module that no library has replaced.
 _CALLED = torch.nn.Module._wrapped_call_impl
 
@@ -147,12 +145,14 @@ class Kept:
             self.keep(content)
 
     def back(self) -> None:
-        """All as it was."""
-        for place in self.empty if any(self.empty) else ():
-            _base(place).clear(place)
+        """All as it was. What was empty comes last: something may have been there when it was kept
+        once more.
+        """
         for place, before in self.before:
             if not _same(place, before):
                 _put(place, before)
+        for place in self.empty if any(self.empty) else ():
+            _base(place).clear(place)
         for cell, content in self.cells:
             if cell.cell_contents is not content:
                 cell.cell_contents = content
@@ -234,6 +234,7 @@ def _owns(held: dict[str, Any]) -> dict[str, Any]:
     return {name: _own(value) for name, value in held.items()}
 
 
+@functools.lru_cache(maxsize=4096)
 def _helps(kind: type) -> bool:
     """Whether an object of that class is plain python with attributes."""
     return (
@@ -275,7 +276,6 @@ class Copies:
         self.kept = Kept()
         self.found: dict[int, Any] = {}  # by the id of the original
         self.originals: list[Any] = []  # alive, so that ids stay theirs
-        self.sleepers: dict[int, Any] = {}  # the originals of copies that sleep, by their ids
         self.modules: list[tuple[Any, Any]] = []  # with their originals
         self.todo: list[dict[Any, Any] | list[Any] | deque[Any]] = []
         self.registries: list[dict[str, Any]] = []  # of modules
@@ -291,17 +291,17 @@ class Copies:
         tensors: those that its layers hold, which may sleep.
         """
         held = [t.__dict__ for t in tensors]
-        for attributes in filter(None, held):
-            self.kept.keep(attributes)
-        self.kept.empty += [a for a in held if not a]
-        self.kept.seen.update(map(id, held))
+        if any(held):
+            for attributes in held:
+                self.kept.keep(attributes)
+        else:
+            self.kept.empty += held
         copy = self.value(module)
         self._settle()
         return copy
 
-    def wake(self, copy: object) -> None:
+    def wake(self, copy: object, original: object) -> None:
         """Give a sleeping copy its attributes; `object.__setattr__` may have put some there."""
-        original = self.sleepers.pop(id(copy))
         put = {name: value for name, value in vars(copy).items() if name != MAKER}
         if self.open:
             self._attributes(copy, original)
@@ -359,6 +359,7 @@ class Copies:
         _Shared.leave(self.entered.values())
         self.kept.back()
         self.found.clear()  # no circle is left for the collector
+        self.modules.clear()
 
     def _owners(self) -> dict[int, type | types.ModuleType]:
         """The classes, and the python files they are written in, of what was copied since."""
@@ -401,15 +402,12 @@ class Copies:
         return copy
 
     def layer(self, module: T) -> T:
-        """The copy of a layer of torch's sleeps, unless it holds modules or what may change."""
+        """The copy of a layer of torch's sleeps, unless it holds modules."""
         found: T | None = self.found.get(id(module))
         if found is None:
-            attributes = module.__dict__
-            settings = islice(attributes.values(), _COUNT, None)
-            if attributes.get("_modules", True) or not _FIXED.issuperset(map(type, settings)):
+            if module.__dict__.get("_modules", True):
                 return self.module(module)
             found = self.found[id(module)] = asleep(module, self)
-            self.sleepers[id(found)] = module
         return found
 
     def _attributes(self, copy: object, module: object) -> None:
