@@ -56,6 +56,7 @@ _hooks, _COUNT, _LAST = itemgetter(*_HOOKS), len(FIRST), FIRST[-1]
 T = TypeVar("T")
 
 _STANDARD = frozenset(sys.stdlib_module_names) - {"__main__"}
+_OTHERS = _STANDARD | {"torch", "builtins"}
 
 
 def _base(place: Any) -> Any:
@@ -234,13 +235,12 @@ def _owns(held: dict[str, Any]) -> dict[str, Any]:
     return {name: _own(value) for name, value in held.items()}
 
 
-@functools.lru_cache(maxsize=4096)
 def _helps(kind: type) -> bool:
     """Whether an object of that class is plain python with attributes."""
     return (
         kind.__dictoffset__ != 0
         and not issubclass(kind, type)
-        and kind.__module__.partition(".")[0] not in ("torch", "builtins", *_STANDARD)
+        and kind.__module__.partition(".")[0] not in _OTHERS
     )
 
 
