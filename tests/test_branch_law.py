@@ -394,6 +394,31 @@ def walrus(self, x):
     return x
 
 
+def quotient_by_a_size_of_either_sign(self, x):
+    """By 4 - w python divides as by any number, but for 0."""
+    h, w = x.shape[2:]
+    if h // (w - 4) > 2:
+        return x[..., :1]
+    try:
+        return x if 20 // (h - w) >= -3 else F.max_pool2d(x, 2)
+    except ZeroDivisionError:
+        return F.pad(x, (0, 1 if h / (9 - w) < 1.5 else 2))
+
+
+def remainder_by_a_negative_size(self, x):
+    h, w = x.shape[2:]
+    return F.pad(x, (0, -h % (w - 5) + 4 if w < 5 else 9 % (3 - w) + w, 0, h % -4 + 3))
+
+
+def blocks_of_a_map_that_is_halved(self, x):
+    """The query of HaloNet: as many blocks as before it was halved, each half as wide."""
+    x = F.max_pool2d(x, 3, 2, 1)
+    h, w = x.shape[2:]
+    if h % 8 or w % 8:
+        raise ValueError("blocks of 8")
+    return F.conv2d(x, torch.zeros(8, 3, 1, 1), stride=2).reshape(-1, 2, h // 8, 4, w // 8, 4)
+
+
 FORWARDS = [
     pad_if_odd, pad_to_eight_and_crop_back, raises_unless_multiple, asserts_square, nested,
     elif_chain, early_return, conditional_expression, while_it_is_large, orientation, ratio,
@@ -404,7 +429,8 @@ FORWARDS = [
     stride_by_size, deep, counts_tokens, chunk_where_long, least_of_both, match_on_a_remainder,
     nested_expressions, raises_deep_inside, asserts_multiples, relation_of_sides, shifted_windows,
     windows_of_the_smaller_side, of_a_few_sizes, loop_that_returns, pads_by_reflection,
-    same_with_dilation, windows_in_24_blocks, walrus,
+    same_with_dilation, windows_in_24_blocks, walrus, quotient_by_a_size_of_either_sign,
+    remainder_by_a_negative_size, blocks_of_a_map_that_is_halved,
 ]  # fmt: skip
 
 

@@ -197,7 +197,7 @@ class Floor(Atom):
             low, high = lower(num), upper(num)
             self.low = None if low is None else low // den
             self.high = None if high is None else high // den
-        elif (low := lower(num)) is not None and low >= 0:
+        elif all((low := lower(e)) is not None and low >= 0 for e in (num, den)):
             self.low = 0
 
     def at(self, values: Mapping[str, int]) -> Coeff:

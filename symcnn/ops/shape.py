@@ -29,6 +29,7 @@ from symcnn.algebra.axis import (
     Window,
 )
 from symcnn.algebra.factor import factors
+from symcnn.algebra.polynomial import polynomial
 from symcnn.algebra.size import (
     Floor,
     Int,
@@ -267,10 +268,14 @@ def _reshaped(input: SymbolicTensor, *shape: OneOrMore[Int]) -> Result:
         return Result((after,), _kept_axes(before, after), requires=(shared_out,))
     if hole == 0 and len(before) > 1 and _is_batch(before[0]):
         each, row = prod(before[1:]), prod(target[1:])
-        rows = whole_quotient(_even(each), _even(row)) or 1
-        keeps = KeepsBatch(each, "==", rows * row, f"{text} must keep the batch", prod(before))
-        after = (before[0] * rows, *target[1:])
-        return Result((after,), _kept_axes(before, after), requires=(keeps,))
+        rows = whole_quotient(_large(each), _large(row))
+        if isinstance(each, int) or isinstance(row, int):
+            rows = rows or 1
+        if rows:
+            why = f"{text} must keep the batch"
+            keeps = KeepsBatch(each, "==", rows * row, why, prod(before), rows)
+            after = (before[0] * rows, *target[1:])
+            return Result((after,), _kept_axes(before, after), requires=(keeps,))
     size = floordiv(total, rest)
     after = (*target[:hole], size, *target[hole + 1 :])
     divides = Condition(total, "==", size * rest, f"{text} must divide the elements evenly")
@@ -320,9 +325,16 @@ def unfloored(expr: Int) -> Int:
     return _quotients(expr, _remainder)
 
 
-def _even(expr: Int) -> Int:
-    """The expression at sizes of which no floor leaves anything: (H//8)*8 is H."""
-    return _quotients(expr, lambda num, den: 0)
+def _large(expr: Int) -> Int:
+    """What the expression comes to at large sizes of which no floor leaves anything: H for
+    8*((H + 1)//8).
+    """
+    even = _quotients(expr, lambda num, den: 0)
+    if isinstance(even, int):
+        return even
+    degrees = {mono: sum(power for _, power in mono) for mono in even.terms}
+    most = max(degrees.values())
+    return polynomial({m: c for m, c in even.terms.items() if degrees[m] == most})
 
 
 def _quotients(expr: Int, left_of: Callable[[Size, int], int | None]) -> Int:

@@ -71,20 +71,23 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class KeepsBatch(Condition):
-    """``view(-1, rhs)`` keeps the images apart only if each has `rhs` elements (`lhs` of them).
+    """``view(-1, row)`` keeps the images apart only if each of them is `rows` whole rows: its `lhs`
+    elements are as many as `rhs`, ``rows*row``.
 
-    Where `total` (all elements) is another multiple of `rhs`, torch does not raise: it hands back
+    Where `total` (all elements) is another multiple of a row, torch does not raise: it hands back
     a batch of another size. That is the one place where symcnn refuses what torch accepts.
     """
 
     total: Int = 0
+    rows: Int = 1
 
     def _wrong(self, values: Mapping[str, int]) -> str:
         """What torch would do at `values`: raise, or fold images into the batch."""
-        total, row = evaluate(self.total, values), evaluate(self.rhs, values)
-        each = evaluate(self.lhs, values)
-        have = f"each image has {each} elements, not {row}"
-        if total % row:
+        total, each = evaluate(self.total, values), evaluate(self.lhs, values)
+        wanted = evaluate(self.rhs, values)
+        row = wanted // (evaluate(self.rows, values) or 1)
+        have = f"each image has {each} elements, not {wanted}"
+        if not row or total % row:
             return f"{have}; torch: shape '[-1, {row}]' is invalid for input of size {total}"
         return (
             f"{have}; torch would not complain: "
@@ -187,7 +190,7 @@ def substituted(requirement: Requirement, values: Mapping[str, Int]) -> Requirem
         return ForAll(each, requirement.index, put(requirement.count))
     changed = replace(requirement, lhs=put(requirement.lhs), rhs=put(requirement.rhs))
     if isinstance(changed, KeepsBatch):
-        return replace(changed, total=put(changed.total))
+        return replace(changed, total=put(changed.total), rows=put(changed.rows))
     return changed
 
 

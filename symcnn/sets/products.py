@@ -9,6 +9,7 @@ Each law is exact, and applies to a whole kind:
 - what a polynomial leaves by n hangs on what its sizes leave, a case for each way;
 - ``f*g == a*b`` with ``f >= a >= 0`` and ``g >= b >= 0`` holds only factor by factor (or at 0);
 - a maximum is the argument that is not below the others;
+- a floor by a size has a case for each sign of that: by 0 nothing is divided;
 - a floor by a size is a number where the quotient stays in a range, and then
   ``floor(e/d) == q`` is ``q*d <= e < (q + 1)*d``;
 - a divisor or factor that takes few values is each of them;
@@ -129,26 +130,30 @@ Law = Callable[[Condition, Size, Known], "Cases | None"]
 
 
 def _inside(condition: Condition, gap: Size, known: Known) -> Cases | None:
-    """``floor(e/m) + k >= 0`` is ``e + m*k >= 0``, also for a size m, which is positive then."""
+    """``floor(e/m) + k >= 0`` is ``e + m*k >= 0``, also for a size m that is positive; where it is
+    negative, ``floor(-e/-m)`` is meant, and python divides nothing by 0.
+    """
     bare = gap - gap.const
     for sign in (1, -1):
         atom = sz.sole_atom(bare * sign)
         if isinstance(atom, sz.Floor):
-            k, m = int(gap.const), atom.den
-            positive = [] if type(m) is int else [Condition(m, ">=", 1)]
-            low = Condition(atom.num + k * m, ">=", 0)  # floor(e/m) >= -k
-            high = Condition(k * m + m - 1, ">=", atom.num)  # floor(e/m) <= k
-            if condition.relation == ">=":
-                return [[*positive, low if sign == 1 else high]]
-            value = -k * sign  # of the floor
-            return [
-                [
-                    *positive,
-                    Condition(atom.num, ">=", value * m),
-                    Condition(value * m + m - 1, ">=", atom.num),
-                ]
-            ]
+            value = -int(gap.const) * sign  # of the floor, or a bound on it
+            found: Cases = []
+            for side in _sides(atom.den, known):
+                num, m = atom.num * side, atom.den * side
+                low = Condition(num, ">=", value * m)  # floor(e/m) >= value
+                high = Condition(value * m + m - 1, ">=", num)  # floor(e/m) <= value
+                wanted = [low, high] if condition.relation == "==" else [low if sign == 1 else high]
+                found.append([*([] if isinstance(m, int) else [Condition(m, ">=", 1)]), *wanted])
+            return found
     return None
+
+
+def _sides(den: Int, known: Known) -> tuple[int, ...]:
+    """The signs that a divisor may have."""
+    if isinstance(den, int) or known.entails(Condition(den, ">=", 0)):
+        return (1,)
+    return (-1,) if known.entails(Condition(0, ">=", den)) else (1, -1)
 
 
 def _shared(condition: Condition, gap: Size, known: Known) -> Cases | None:
@@ -473,6 +478,23 @@ def _factor_by_factor(pairs: Sequence[tuple[Int, Int]], known: Known) -> Cases:
     return [equal, *([*one, *two] for one in empty for two in small)]
 
 
+def _over(condition: Condition, gap: Size, known: Known) -> Cases | None:
+    """A floor by a size that need not be positive: a case for each sign, as of `_inside`."""
+    for floor in sz.every_atom(gap):
+        if not isinstance(floor, sz.Floor) or not isinstance(floor.den, Size):
+            continue
+        den = floor.den
+        if is_linear(den) and not known.entails(Condition(den, ">=", 1)):  # else asked so already
+            found: Cases = []
+            for side in _sides(den, known):
+                turned = sz.floordiv(floor.num * side, den * side)
+                rest = replaced(gap, floor, turned)
+                case = Condition(rest, condition.relation, 0, condition.why)
+                found.append([Condition(den * side, ">=", 1), case])
+            return found
+    return None
+
+
 def _divisor(condition: Condition, gap: Size, known: Known) -> Cases | None:
     """A floor by a size that takes few values: for each of these, a floor by a number."""
     for floor in sz.every_atom(gap):
@@ -532,38 +554,39 @@ def _quotient(condition: Condition, gap: Size, known: Known) -> Cases | None:
         if atom not in set(gap.atoms()) or not is_linear(atom.num) or not is_linear(atom.den):
             continue
         num, den = atom.num, atom.den
-        positive = Condition(den, ">=", 1)  # python divides by nothing else here
-        if not known.entails(positive):  # asked again of the sizes at which it is
-            return [[positive, condition]]
         span = _range(num, den, known)
         if span is None:
             continue
         where = {
-            q: [positive, Condition(num, ">=", den * q), Condition(den * (q + 1), ">=", num + 1)]
-            for q in range(span[0], span[1] + 1)
+            q: [
+                Condition(num, ">=", den * q),
+                Condition(den * (q + 1), ">=", num + 1),
+            ]
+            for q in span
         }
         return _each(condition, gap, atom, where)
     return None
 
 
-def _range(num: Size, den: Int, known: Known) -> tuple[int, int] | None:
-    """The least and the greatest whole quotient, both from 0 to `_QUOTIENTS`."""
+def _range(num: Size, den: Int, known: Known) -> range | None:
+    """The whole quotients, all of them from -`_QUOTIENTS` to `_QUOTIENTS`."""
 
     def below(q: int) -> bool:
         return known.entails(Condition(den * (q + 1), ">=", num + 1))
 
-    if not known.entails(Condition(num, ">=", 0)):
+    def above(q: int) -> bool:
+        return known.entails(Condition(num, ">=", den * q))
+
+    steps = [0, *(1 << i for i in range(_QUOTIENTS.bit_length()))]
+    high = next((q for q in steps if below(q)), None)
+    low = next((-q for q in steps if above(-q)), None) if high is not None else None
+    if high is None or low is None:
         return None
-    high = 1
-    while not below(high):
-        high *= 2
-        if high > _QUOTIENTS:
-            return None
-    low = 0
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if below(middle) else (middle + 1, high)
-    return 0, high
+    under = high // 2 if high > 1 else low - 1  # not below this one
+    while high - under > 1:
+        middle = (under + high) // 2
+        under, high = (under, middle) if below(middle) else (middle, high)
+    return range(low, high + 1)
 
 
 #: In the order in which they are tried.
@@ -578,6 +601,7 @@ _LAWS: tuple[Law, ...] = (
     _factor,
     _bounded,
     _paired,
+    _over,
     _divisor,
     _quotient,
     _few,

@@ -31,6 +31,7 @@ from symcnn.algebra.size import (
     prod,
 )
 from symcnn.ops.shape import left_over, under_what_is_known, unfloored, whole_quotient
+from symcnn.sets.condition import Condition
 
 #: How python computes a float: a size, a number, or (operation, left, right).
 Recipe = Any
@@ -144,6 +145,20 @@ def on_domain(num: Int, den: Int) -> tuple[Int, Int]:
     """Two sizes by the domain law: floors that are exact so far are quotients."""
     num, den = under_what_is_known(num, den)
     return unfloored(num), unfloored(den)
+
+
+def over_positive(num: Int, den: Int, decide: Callable[[Condition], bool]) -> tuple[Int, Int]:
+    """The same quotient over a positive size: of which sign a divisor is is a branch.
+
+    Raises ZeroDivisionError on the branch where it is 0, as python does.
+    """
+    if isinstance(den, int) or ((low := lower(den)) is not None and low >= 1):
+        return num, den
+    if decide(Condition(den, ">=", 1)):
+        return num, den
+    if decide(Condition(den, "==", 0)):
+        raise ZeroDivisionError("integer division or modulo by zero")
+    return -num, -den
 
 
 def exactly(num: Int, den: Size) -> Int | None:

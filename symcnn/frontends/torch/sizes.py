@@ -42,6 +42,7 @@ from symcnn.frontends.torch.quotients import (
     near_fraction,
     of_one,
     on_domain,
+    over_positive,
     reduced,
     sizes_of,
     square_root,
@@ -160,18 +161,25 @@ class Dim(torch.SymInt):
     def __mod__(self, other: Any) -> Any:
         if isinstance(other, float):
             return self._real() % other
-        return self._binary(other, lambda a, b: mod(*self._by(a, b)))
+        return self._binary(other, self._left)
 
     def __rmod__(self, other: Any) -> Any:
-        return self._binary(other, lambda a, b: mod(*self._by(b, a)))
+        return self._binary(other, lambda a, b: self._left(b, a))
 
     def _by(self, num: Int, den: Int) -> tuple[Int, Int]:
-        """What is divided, and what it is divided by."""
+        """What is divided, and the number or positive size that it is divided by."""
+        num, den = over_positive(num, den, self.tracer.decide)
         whole = exactly(num, den) if isinstance(den, Size) else None
         if whole is not None:
             return whole, 1
         den = self.tracer.divisor(den)
         return self.tracer.settled(num), den
+
+    def _left(self, num: Int, den: Int) -> Int:
+        left = mod(*self._by(num, den))  # of a negative divisor, what is left is not positive
+        return (
+            left if isinstance(den, int) or self.tracer.decide(Condition(den, ">=", 1)) else -left
+        )
 
     def __divmod__(self, other: Any) -> Any:
         return self // other, self % other
@@ -434,15 +442,9 @@ class Real(torch.SymFloat):
             return NotImplemented
         a, b = (operand, self) if reflected else (self, operand)
         if sign == "/":
-            if (
-                isinstance(b.num, Size)
-                and ((low := lower(b.num)) is None or low < 1)
-                and not self.tracer.decide(Condition(b.num, ">=", 1))
-            ):
-                return a._float() / b._float()
             if b.num == 0:
                 raise ZeroDivisionError("division by zero")
-            num, den = a.num * b.den, a.den * b.num
+            num, den = over_positive(a.num * b.den, a.den * b.num, self.tracer.decide)
         elif sign == "*":
             num, den = a.num * b.num, a.den * b.den
         else:
