@@ -1,5 +1,6 @@
 """A model that catches what torch refuses goes on: each requirement there is a branch."""
 
+import contextlib
 import itertools
 
 import pytest
@@ -100,9 +101,30 @@ class OuterTry(nn.Module):
         return x
 
 
+class Suppressed(nn.Module):
+    def forward(self, x):
+        with contextlib.suppress(KeyError, RuntimeError):
+            return F.max_pool2d(x, 2)
+        return x
+
+
+class NoSuchPlace(nn.Module):
+    """An index beyond the end is an IndexError, an axis beyond the last as well."""
+
+    def forward(self, x):
+        with contextlib.suppress(IndexError) as _:
+            x = x + x[:, :, 4:5] * x[:, :, 12].sum()
+        try:
+            return x.transpose(2, 4)
+        except IndexError:
+            return F.relu(x)
+
+
 @pytest.mark.parametrize(
     "kind",
     [
+        Suppressed,
+        NoSuchPlace,
         PoolOrNot,
         LayersOrNot,
         SkipWhereItFits,
@@ -150,3 +172,46 @@ def test_a_layer_that_was_met_without_a_try_is_a_branch_within_one():
     net = symcnn.from_torch(Caught(), "N 3 H W")
     assert net.complete
     assert str(net.valid_inputs()) == "H >= 1 and W >= 1"
+
+
+def catches_everything(x):
+    try:
+        return x * x.max().item()
+    except Exception:
+        return x[:, :1]
+
+
+def suppresses(x):
+    with contextlib.suppress(Exception):
+        return x if bool(x.sum() > 0) else x[:, :1]
+    return x
+
+
+def catches_what_has_no_rule(x):
+    try:
+        return torch.special.airy_ai(x)
+    except:  # noqa: E722
+        return x[:, :1]
+
+
+def raises_its_own_instead(x):
+    try:
+        return torch.special.airy_ai(x)
+    except NotImplementedError as error:
+        raise ValueError("cannot") from error
+
+
+@pytest.mark.parametrize(
+    ("forward", "kind"),
+    [
+        (catches_everything, symcnn.DataDependent),
+        (suppresses, symcnn.DataDependent),
+        (catches_what_has_no_rule, symcnn.UnsupportedOperation),
+        (raises_its_own_instead, symcnn.UnsupportedOperation),
+    ],
+)
+def test_what_only_we_refuse_is_no_branch_of_a_model_that_catches_it(forward, kind):
+    module = nn.Module()
+    module.forward = forward
+    with pytest.raises(kind, match="test_caught_refusals"):
+        symcnn.from_torch(module, "N 3 H W")

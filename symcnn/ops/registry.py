@@ -157,10 +157,14 @@ def require_rank(x: SymbolicTensor, ranks: Sequence[int], op: str) -> None:
         raise ShapeMismatch(f"{op} takes a {want} input, not {len(x.dims)}-d ({shape})")
 
 
+class NoSuchAxis(ShapeMismatch, IndexError):
+    """An axis that a tensor does not have, which torch calls an index too."""
+
+
 def normal_dim(dim: object, rank: int, op: str) -> int:
     """An axis number counted from the front. Raises ShapeMismatch if there is no such axis."""
     if not isinstance(dim, int) or not -max(rank, 1) <= dim < max(rank, 1):
-        raise ShapeMismatch(f"{op}: dim={dim!r} is out of range for a {rank}-d tensor")
+        raise NoSuchAxis(f"{op}: dim={dim!r} is out of range for a {rank}-d tensor")
     return dim % rank if rank else 0
 
 

@@ -117,6 +117,9 @@ def current_tape() -> Tape | None:
 
 _NO_SCOPE = Scope("")
 
+#: Operations of which torch raises IndexError where there is no such place.
+PICKS = frozenset({"getitem", "select"})
+
 
 def record(
     op: str,
@@ -157,7 +160,7 @@ def _settle(op: str, scope: Scope, result: Result) -> Result:
 
 def _branch(tape: Tape, op: str, scope: Scope, requires: Sequence[Requirement]) -> None:
     """Where the model catches what an operation refuses, each of its requirements is a branch."""
-    place = catching(tape.base)
+    place = catching(tape.base, IndexError if op in PICKS else RuntimeError)
     for requirement in requires if place else ():
         if isinstance(requirement, Condition) and tape.decide is not None:
             if not tape.decide(requirement):

@@ -102,21 +102,21 @@ def raised_at(error: BaseException, base: FrameType | None) -> Where:
     return found
 
 
-def catching(base: FrameType | None) -> Where:
+def catching(base: FrameType | None, raised: type[Exception]) -> Where:
     """Where the user's code above `base` stands in a ``try`` that catches what torch raises."""
     frame: FrameType | None = sys._getframe(3)
     while frame is not None and frame is not base:
-        if not _ours(frame.f_code) and _is_caught(frame):
+        if not _ours(frame.f_code) and _is_caught(frame, raised):
             return Where(frame.f_code, frame.f_lasti)
         frame = frame.f_back
     return NOWHERE
 
 
-def _is_caught(frame: FrameType) -> bool:
+def _is_caught(frame: FrameType, raised: type[Exception]) -> bool:
     """Whether a handler around the running instruction catches it, from the innermost outwards."""
     at, left = frame.f_lasti, list(_handlers(frame.f_code))
     while found := next((h for h in left if h.start <= at < h.stop), None):
-        if _catches(found.names, frame):
+        if _catches(found.names, frame, raised):
             return True
         left.remove(found)
         at = found.target  # what it does not catch it raises again
@@ -144,7 +144,10 @@ def _handlers(code: CodeType) -> tuple[_Handler, ...]:
     """The handlers of code: python's table names the innermost one of every instruction."""
     found = [i for i in dis.get_instructions(code) if i.opname not in ("EXTENDED_ARG", "NOP")]
     entries = dis.Bytecode(code).exception_entries  # type: ignore[attr-defined]
-    return tuple(_Handler(e.start, e.end, e.target, _caught(found, e.target)) for e in entries)
+    return tuple(
+        _Handler(e.start, e.end, e.target, _caught(found, e.target) or _suppressed(found, e.start))
+        for e in entries
+    )
 
 
 def _caught(found: Sequence[dis.Instruction], target: int) -> tuple[str, ...]:
@@ -166,11 +169,23 @@ def _caught(found: Sequence[dis.Instruction], target: int) -> tuple[str, ...]:
     return (*names, "BaseException")
 
 
-def _catches(names: tuple[str, ...], frame: FrameType) -> bool:
-    """Whether one of the names is of a class of errors that torch's refusals are."""
+def _suppressed(found: Sequence[dis.Instruction], start: int) -> tuple[str, ...]:
+    """The names in ``with suppress(...)``, whose block starts there; none of any other block."""
+    k = bisect_left(found, start, key=lambda one: one.offset)
+    names: list[str] = []
+    if k and found[k - 1].opname == "BEFORE_WITH":
+        k -= 2
+        while found[k].opname.startswith(("LOAD_", "BUILD_", "PRECALL", "CALL", "PUSH_NULL")):
+            names.append(str(found[k].argval))
+            k -= 1
+    return tuple(names) if "suppress" in names else ()
+
+
+def _catches(names: tuple[str, ...], frame: FrameType, raised: type[Exception]) -> bool:
+    """Whether one of the names is of a class of errors that the one raised is of."""
     spaces = frame.f_locals, frame.f_globals, vars(builtins)
     found = [next((s[n] for s in spaces if n in s), None) for n in names]
-    return any(isinstance(kind, type) and issubclass(RuntimeError, kind) for kind in found)
+    return any(isinstance(kind, type) and issubclass(raised, kind) for kind in found)
 
 
 def _ours(code: CodeType) -> bool:

@@ -24,7 +24,7 @@ from symcnn.errors import SymcnnError
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.branches import negation
 from symcnn.trace.graph import Node, SymbolicTensor, tree_map
-from symcnn.trace.tape import Guard, Tape
+from symcnn.trace.tape import PICKS, Guard, Tape
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,28 @@ class Nowhere(BaseException):
     """No size of the region that a run is to describe is left."""
 
 
-class Refused(SymcnnError, RuntimeError):
-    """What a layer refuses, as the model's own code meets it: torch raises RuntimeError there, and
-    a ``try`` of the model catches that or does not.
+class Refused(SymcnnError):
+    """What a layer refuses, as the model's own code meets it: torch raises RuntimeError there, or
+    IndexError, and a ``try`` of the model catches that or does not.
     """
 
     def __init__(self, error: SymcnnError) -> None:
         super().__init__(error.cause)
         self.error = error
+
+    @staticmethod
+    def by(op: str, error: SymcnnError) -> Refused:
+        """What an operation refuses, as torch does."""
+        index = op in PICKS or isinstance(error, IndexError)
+        return (_RefusedIndex if index else _RefusedSizes)(error)
+
+
+class _RefusedSizes(Refused, RuntimeError):
+    pass
+
+
+class _RefusedIndex(Refused, IndexError):
+    pass
 
 
 class Comparison:

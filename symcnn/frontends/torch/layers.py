@@ -154,7 +154,9 @@ class Layers:
     def _may_refuse(self, known: _Known) -> bool:
         """Whether what a layer requires may be a branch: where the model catches refusals."""
         tape = self.tracer.tape
-        return tape.tries and bool(known.result.requires) and bool(catching(tape.base))
+        return (
+            tape.tries and bool(known.result.requires) and bool(catching(tape.base, RuntimeError))
+        )
 
     def _memory(self, kind: type) -> _Memory | None:
         """What is known of the layers of a class of torch's; None for other classes."""

@@ -43,6 +43,9 @@ class Tracer(Questions, Protocol):
     def place(self) -> str:
         """The path of the module that is running."""
 
+    def leaving(self, error: Exception) -> Exception:
+        """An error of ours on its way into the forward."""
+
 
 class TracedTensor(torch.Tensor):
     """A symbolic tensor inside a torch forward: a tensor to torch, but without values.
@@ -180,7 +183,10 @@ class TracedTensor(torch.Tensor):
 
     def _layout(self) -> Layout:
         tracer = self._tracer
-        return tracer.layouts.of(self._value, tracer.place(), caller())
+        try:
+            return tracer.layouts.of(self._value, tracer.place(), caller())
+        except DataDependent as error:
+            raise tracer.leaving(error) from None
 
     def is_contiguous(self, memory_format: torch.memory_format = torch.contiguous_format) -> bool:
         """Whether it lies in memory in that order, without gaps."""
@@ -264,10 +270,11 @@ class TracedTensor(torch.Tensor):
 
     def _values(self, *_: Any) -> Any:
         path = self._tracer.place() or "the network's own forward"
-        raise DataDependent(
+        error = DataDependent(
             f"{path}: python asks for the values of a tensor, at {caller()}",
             cure="symcnn knows shapes only; make the branch depend on sizes or hyperparameters",
         )
+        raise self._tracer.leaving(error)
 
     numpy = _values
 

@@ -423,12 +423,16 @@ def _call(
     with tape.running(), observed(module, tracer) as copy, tracer.writes, tracer:
         try:
             raw = copy(*tracer.wrap(inputs), **tracer.wrap(keywords))
-        except Refused as refused:
-            raise refused.error from refused.error.__cause__
-        except SymcnnError:
-            raise
         except Exception as error:
+            if tracer.left is not None:
+                raise tracer.left from tracer.left.__cause__
+            if isinstance(error, Refused):
+                raise error.error from error.error.__cause__
+            if isinstance(error, SymcnnError):
+                raise
             raise _forward_failed(module, len(inputs) + len(keywords), error, tracer) from error
+        if tracer.left is not None:  # the forward caught it: what it did then says nothing
+            raise tracer.left
     for scope in tape.calls:
         scope.output = tracer.result(scope.output)
     return tracer.result(raw)

@@ -80,6 +80,7 @@ class Tracer(Answers, Values, TorchFunctionMode):
         self.example = example
         self.region = region  # the sizes that the run is to describe; None: all
         self.last: Mapping[str, int] = {}  # the point, once it is not the example
+        self.left: Exception | None = None  # the first error of ours that the forward met
         self.forced: Sequence[Choice] = ()
         self.choices: list[Choice] = []
         self.numbers: dict[Atom, int] = {}
@@ -133,6 +134,7 @@ class Tracer(Answers, Values, TorchFunctionMode):
         same.now.fix, same.now.decide = other.fix, other.decide
         other.script = [s for s in self.steps if s.choices <= alike][::-1]
         other.choices, other.steps, other.writes = [], [], Writes(same.now, other.reshaped)
+        other.left = None
         other.numbers = {}
         other.leaves, other.lazy = dict(self.leaves), dict(self.lazy)
         other.real, other.parameters = [*self.real], [*self.parameters]
@@ -211,12 +213,13 @@ class Tracer(Answers, Values, TorchFunctionMode):
 
         What has no rule here is computed all the same; its result is then a constant.
         """
-        mark = len(self.tape.nodes)
+        mark, left = len(self.tape.nodes), self.left
         try:
             traced = self.dispatch(func, args, kwargs)
         except SymcnnError:
             if is_product(name):
                 raise
+            self.left = left
             return
         ours: list[Any] = flat(traced)
         theirs = flat(result)
@@ -397,7 +400,7 @@ class Tracer(Answers, Values, TorchFunctionMode):
         if nodes < len(tape.nodes):
             self._adopt(flat([*tensors]), tape.nodes[nodes].inputs)
         if isinstance(step.answer, SymcnnError):
-            raise step.answer
+            raise self.leaving(step.answer)
         return step.answer
 
     def _adopt(self, tensors: Sequence[Any], known: Sequence[SymbolicTensor]) -> None:
@@ -425,14 +428,24 @@ class Tracer(Answers, Values, TorchFunctionMode):
         try:
             answer = self._applied(operation, name, args, kwargs, inplace, reads)
         except (InvalidInput, ShapeMismatch) as error:
-            refused = Refused(error)
+            refused = Refused.by(name, error)
             self.note(mark, name, refused)
             raise refused from error
-        except SymcnnError as error:
-            self.note(mark, name, error)
-            raise
+        except Exception as error:
+            if isinstance(error, SymcnnError):
+                self.note(mark, name, error)
+            raise self.leaving(error) from error.__cause__
         self.note(mark, name, answer)
         return self.traced(name, *answer)
+
+    def leaving(self, error: Exception) -> Exception:
+        """An error on its way into the forward. What torch would raise too is the model's to catch;
+        any other that it catches is ours all the same, and is raised when the forward has ended.
+        """
+        torchs = Refused if isinstance(error, SymcnnError) else _TORCHS
+        if self.left is None and not isinstance(error, torchs):
+            self.left = error
+        return error
 
     def traced(self, name: str, made: Sequence[SymbolicTensor], single: bool, number: Any) -> Any:
         """What a rule answered, for the forward."""
@@ -580,12 +593,12 @@ class Tracer(Answers, Values, TorchFunctionMode):
         """The path of the module that is running."""
         return self.tape.scopes[-1].path
 
-    def unsupported(self, op: str) -> UnsupportedOperation:
+    def unsupported(self, op: str) -> Exception:
         """The error for an operation without a rule."""
         place = self.place() or "the network's own forward"
-        return UnsupportedOperation(
-            f"{place}: torch's {op} has no rule, at {caller()}",
-            cure=f'write one with @symcnn.rule("{op}"); see CONTRIBUTING',
+        cure = f'write one with @symcnn.rule("{op}"); see CONTRIBUTING'
+        return self.leaving(
+            UnsupportedOperation(f"{place}: torch's {op} has no rule, at {caller()}", cure=cure)
         )
 
     def _sided(self, value: Any) -> Any:
@@ -610,5 +623,8 @@ class Tracer(Answers, Values, TorchFunctionMode):
             return value._value
         return tree_map(lambda v: self.unwrap(v) if is_tensor(v) else settled(v), value)
 
+
+#: What torch's functions raise.
+_TORCHS = (TypeError, ValueError, IndexError, RuntimeError, NotImplementedError)
 
 _ALIAS = torch.ops.aten.alias.default
