@@ -419,6 +419,20 @@ def blocks_of_a_map_that_is_halved(self, x):
     return F.conv2d(x, torch.zeros(8, 3, 1, 1), stride=2).reshape(-1, 2, h // 8, 4, w // 8, 4)
 
 
+def texts_of_sizes(self, x):
+    h, w = x.shape[2:]
+    if f"{h}x{w}" in ("16x16", "8x8") or str(h) == "5":
+        return F.max_pool2d(x, 2)
+    return F.max_pool2d(x, {"3_7": 3, "7_7": 2}.get(f"{h}_{w}", 1))
+
+
+def groups_by_size(self, x):
+    groups = {}
+    for y in (x, F.max_pool2d(x, 2, 1, 1), F.max_pool2d(x, (1, 2), ceil_mode=True)):
+        groups.setdefault(y.shape[3], []).append(y.mean((2, 3), keepdim=True))
+    return torch.cat([sum(group) for group in groups.values()], 2)
+
+
 FORWARDS = [
     pad_if_odd, pad_to_eight_and_crop_back, raises_unless_multiple, asserts_square, nested,
     elif_chain, early_return, conditional_expression, while_it_is_large, orientation, ratio,
@@ -430,7 +444,7 @@ FORWARDS = [
     nested_expressions, raises_deep_inside, asserts_multiples, relation_of_sides, shifted_windows,
     windows_of_the_smaller_side, of_a_few_sizes, loop_that_returns, pads_by_reflection,
     same_with_dilation, windows_in_24_blocks, walrus, quotient_by_a_size_of_either_sign,
-    remainder_by_a_negative_size, blocks_of_a_map_that_is_halved,
+    texts_of_sizes, groups_by_size, remainder_by_a_negative_size, blocks_of_a_map_that_is_halved,
 ]  # fmt: skip
 
 
@@ -445,9 +459,13 @@ def torch_says(module, n, h, w):
         return None
 
 
+#: Whether the run may take long: every size, and more targets.
+LONG = os.environ.get("HYPOTHESIS_PROFILE") == "fuzz"
+
+
 def grid():
-    """Every size up to 8 x 8, and a sample up to 64 x 64; with the profile `fuzz`, every size."""
-    if os.environ.get("HYPOTHESIS_PROFILE") == "fuzz":
+    """Every size up to 8 x 8, and a sample up to 64 x 64; in a long run, every size."""
+    if LONG:
         return [*product(range(1, 65), repeat=2)]
     sizes = {*product(range(1, 9), repeat=2), *product(range(1, 65, 3), (16, 33))}
     return sorted(sizes | {(7 * i % 64 + 1, 11 * i % 64 + 1) for i in range(60)})
@@ -469,7 +487,8 @@ def test_every_size_has_torchs_shape_whichever_branch_it_takes(forward):
         else:
             assert net.shape_at(N=2, H=h, W=w) == shape, (h, w)
             reached.setdefault(shape[2:], set()).add((h, w))
-    for target, sizes in sorted(reached.items())[:3]:
+    targets = sorted(reached.items())
+    for target, sizes in targets[:3] + (targets[3 :: len(targets) // 6 + 1] if LONG else []):
         if len(target) == 2 and not all(isinstance(size, int) for size in net.output_shape[2:]):
             solution = net.solve(output=target)
             assert all(((h, w) in solution) == ((h, w) in sizes) for h, w in grid()), target

@@ -5,14 +5,20 @@ alike. So the law: *a size hashes like the number that it equals, if it may equa
 numbers stand in sets and dicts, the code that hashes tells: those in its constants, in its
 variables and their attributes, and in the globals that it names. Whether the size equals one of
 them is a question for the trace, as any comparison is; else it hashes as the formula that it is, so
-that a cache by sizes finds them again. In ``{h, w}`` the sizes are compared with each other.
+that a cache by sizes finds them again. In ``{h, w}`` the sizes are compared with each other, and
+with those that are keys by themselves.
+
+A text compares like a hash: *a size is written as the number that it equals, if it may equal one in
+a text that the code compares with*, ``f"{h}x{w}" == "16x16"``; else as its formula.
 """
 
 from __future__ import annotations
 
 import dis
+import re
 import threading
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import pairwise
 from types import CodeType, FrameType
 from typing import Any
@@ -28,6 +34,7 @@ _DISPLAYS = frozenset(dis.opmap[n] for n in ("BUILD_MAP", "BUILD_SET", "MAP_ADD"
 _Place = tuple[int | None, int | None, int | None, int | None]
 
 _CONSTANTS = frozenset({"LOAD_CONST", "LOAD_SMALL_INT"})
+_COMPARES = frozenset({"COMPARE_OP", "CONTAINS_OP"})
 
 #: So many keys of one container are looked at.
 _MANY = 64
@@ -52,16 +59,47 @@ class KeyBook(threading.local):
         return before
 
 
-def numbers_near(frame: FrameType) -> list[int]:
-    """The whole numbers that are keys of sets and dicts which the running code can name."""
-    found: dict[int, None] = dict.fromkeys(_in_code(frame.f_code, frame.f_lasti))
+def numbers_near(frame: FrameType) -> list[Any]:
+    """The whole numbers, and the sizes, that are keys of sets and dicts which the running code can
+    name.
+    """
+    found = {number: number for number in _in_code(frame.f_code, frame.f_lasti)}
+    sizes = [key for keys in _near(frame) for key in keys if issubclass(type(key), torch.SymInt)]
+    for keys in _near(frame):
+        found.update((number, number) for number in _numbers(keys))
+    return [*found, *sizes]
+
+
+def numbers_written(frame: FrameType) -> list[int]:
+    """The whole numbers in texts that the running code compares with, or that are keys near it."""
+    texts = [*_compared(frame.f_code)]
+    for keys in _near(frame):
+        texts += [key for key in keys if type(key) is str]
+    return [*dict.fromkeys(int(n) for text in texts for n in re.findall(r"\d{1,9}", text))]
+
+
+@lru_cache(maxsize=1024)
+def _compared(code: CodeType) -> tuple[str, ...]:
+    """The constant texts on either side of a comparison, and those of constant sets and dicts."""
+    found: list[Any] = []
+    for const in code.co_consts:
+        found += const if isinstance(const, (frozenset, tuple)) else ()
+    steps = [*dis.get_instructions(code)]
+    for k, step in enumerate(steps):
+        if step.opname in _COMPARES:
+            found += [s.argval for s in steps[max(k - 8, 0) : k] if s.opname in _CONSTANTS]
+        elif step.opname in ("BUILD_MAP", "BUILD_SET"):
+            found += [s.argval for s in steps[:k] if s.opname in _CONSTANTS]
+    return tuple(text for text in found if type(text) is str)
+
+
+def _near(frame: FrameType) -> Iterator[Iterable[Any]]:
+    """The keys of each set and dict which the running code can name."""
     for value in frame.f_locals.values():
-        found.update(dict.fromkeys(_keys(value)))
-        for inner in _attributes(value):
-            found.update(dict.fromkeys(_keys(inner)))
+        yield _keys(value)
+        yield from map(_keys, _attributes(value))
     for name in frame.f_code.co_names:
-        found.update(dict.fromkeys(_keys(frame.f_globals.get(name))))
-    return [*found]
+        yield _keys(frame.f_globals.get(name))
 
 
 def _in_code(code: CodeType, running: int) -> Iterator[int]:
@@ -93,10 +131,9 @@ def _attributes(value: Any) -> Iterable[Any]:
     return ()
 
 
-def _keys(value: Any) -> Iterator[int]:
-    if isinstance(value, (dict, set, frozenset)) and len(value) <= _MANY:
-        for key in value:
-            yield from _numbers((key,))
+def _keys(value: Any) -> Iterable[Any]:
+    few = isinstance(value, (dict, set, frozenset)) and len(value) <= _MANY
+    return [*value] if few else ()
 
 
 def _numbers(values: Iterable[Any]) -> Iterator[int]:

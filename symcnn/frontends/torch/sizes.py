@@ -17,13 +17,14 @@ import sys
 from collections.abc import Callable
 from fractions import Fraction
 from os.path import dirname
+from types import FrameType
 from typing import Any, Protocol, Self
 
 import torch
 
 from symcnn.algebra.expr import to_sympy
 from symcnn.algebra.size import Int, Size, exact_div, floordiv, lower, maximum, mod, scaled
-from symcnn.frontends.torch.keys import KeyBook, numbers_near
+from symcnn.frontends.torch.keys import KeyBook, numbers_near, numbers_written
 from symcnn.frontends.torch.quotients import (
     ARITHMETIC,
     CLOSED,
@@ -312,9 +313,9 @@ class Dim(torch.SymInt):
         frame = sys._getframe(1)
         if frame.f_code.co_filename.startswith(_OURS):
             return hash(self.expr)
-        for number in numbers_near(frame):
-            if self == number:
-                return hash(number)
+        for key in numbers_near(frame):
+            if (type(key) is not Dim or key.tracer is self.tracer) and self == key:
+                return hash(key)
         for other in _book.beside(self.expr, frame):
             if other == self.expr or self.tracer.decide(Condition(self.expr, "==", other)):
                 return hash(other)
@@ -332,12 +333,19 @@ class Dim(torch.SymInt):
         return float(self.tracer.fix(self.expr))
 
     def __str__(self) -> str:
-        return str(self.expr)
+        return str(self._written(sys._getframe(1)))
 
     __repr__ = __str__
 
     def __format__(self, spec: str) -> str:
-        return format(str(self), spec)
+        written = self._written(sys._getframe(1))
+        return format(written, spec) if isinstance(written, int) else str(written)
+
+    def _written(self, frame: FrameType) -> Int:
+        """What a text says: a number that it is compared with, if the size is that."""
+        if frame.f_code.co_filename.startswith(_OURS):
+            return self.expr
+        return next((n for n in numbers_written(frame) if self == n), self.expr)
 
     def __reduce__(self) -> Any:
         return Dim, (self.expr, self.tracer)
