@@ -429,8 +429,8 @@ def texts_of_sizes(self, x):
 def groups_by_size(self, x):
     groups = {}
     for y in (x, F.max_pool2d(x, 2, 1, 1), F.max_pool2d(x, (1, 2), ceil_mode=True)):
-        groups.setdefault(y.shape[3], []).append(y.mean((2, 3), keepdim=True))
-    return torch.cat([sum(group) for group in groups.values()], 2)
+        groups.setdefault(y.shape[3], []).append(y)
+    return F.max_pool2d(x, len(groups), ceil_mode=True)
 
 
 FORWARDS = [
