@@ -28,6 +28,7 @@ from symcnn.algebra.size import (
     lower,
     maximum,
     minimum,
+    mod,
     prod,
 )
 from symcnn.ops.shape import left_over, under_what_is_known, unfloored, whole_quotient
@@ -170,6 +171,21 @@ def is_exact(num: Int, den: Int) -> bool:
     """Whether the quotient is a float exactly: whole on the domain, but for powers of two."""
     num, den = reduced(*on_domain(num, den))
     return is_dyadic(left_over(num, den)) if isinstance(den, int) else False
+
+
+def masked(size: Int, mask: int) -> Int:
+    """The bits of a size that a mask selects: each run of ones is a remainder, in its place."""
+    total: Int = 0
+    place = 0
+    while mask >> place:
+        while not mask >> place & 1:
+            place += 1
+        run = 1
+        while mask >> (place + run) & 1:
+            run += 1
+        total = total + mod(floordiv(size, 1 << place), 1 << run) * (1 << place)
+        place += run
+    return total
 
 
 @lru_cache(maxsize=1024)

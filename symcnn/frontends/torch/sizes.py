@@ -40,6 +40,7 @@ from symcnn.frontends.torch.quotients import (
     is_dyadic,
     is_exact,
     is_product,
+    masked,
     near_fraction,
     of_one,
     on_domain,
@@ -235,19 +236,7 @@ class Dim(torch.SymInt):
             a, b = b, a
         if not isinstance(b, int):
             b = int(self.tracer.fix(b))
-        if b < 0:
-            return a - self._and(a, ~b)
-        total: Int = 0
-        place = 0
-        while b >> place:  # each run of ones is a remainder, in its place
-            while not b >> place & 1:
-                place += 1
-            run = 1
-            while b >> (place + run) & 1:
-                run += 1
-            total = total + mod(floordiv(a, 1 << place), 1 << run) * (1 << place)
-            place += run
-        return total
+        return a - masked(a, ~b) if b < 0 else masked(a, b)
 
     def __invert__(self) -> Any:
         return self._with(-self.expr - 1)
