@@ -59,7 +59,7 @@ class KeyBook(threading.local):
         return before
 
 
-def numbers_near(frame: FrameType) -> list[Any]:
+def numbers_near(frame: FrameType) -> list[object]:
     """The whole numbers, and the sizes, that are keys of sets and dicts which the running code can
     name.
     """
