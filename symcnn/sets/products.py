@@ -500,11 +500,14 @@ def _divisor(condition: Condition, gap: Size, known: Known) -> Cases | None:
     for floor in sz.every_atom(gap):
         if not isinstance(floor, sz.Floor) or isinstance(floor.den, int):
             continue
-        den, atom = floor.den, sz.sole_atom(floor.den - floor.den.const)
-        high = _greatest_value(den, known) if atom is not None and is_linear(den) else None
-        if atom is not None and high is not None:
-            shift = int(den.const)
-            return _each(condition, gap, atom, _is_each(atom, 1 - shift, high - shift))
+        den = floor.den
+        high = _greatest_value(den, known) if is_linear(den) else None
+        if high is not None:
+            values = {v: sz.floordiv(floor.num, v) for v in range(1, high + 1)}
+            return [
+                [Condition(den, "==", v), Condition(replaced(gap, floor, q), condition.relation, 0)]
+                for v, q in values.items()
+            ]
     return None
 
 
