@@ -76,7 +76,7 @@ def traced_file(module: torch.nn.Module, net: Any) -> Any:
     dims = net.input_tensors[0].dims
     shape = [evaluate(d, {**dict.fromkeys(net.symbols, 2), **sizes}) for d in dims]
     axes = {i: str(d) for i, d in enumerate(dims) if not isinstance(d, int)}
-    out = io.BytesIO()
+    out: Any = io.BytesIO()  # the old exporter writes into it
     torch.onnx.export(
         module,
         (torch.zeros(shape),),
@@ -110,7 +110,9 @@ def onnx_row(name: str) -> str:
                 file = traced_file(module, net)
             else:
                 program, _ = exported(module, net)
-                file = torch.onnx.export(program, dynamo=True, input_names=["x"]).model_proto
+                made = torch.onnx.export(program, dynamo=True, input_names=["x"])
+                assert made is not None
+                file = made.model_proto
     except Exception as error:
         return f"| {name} | not exported: {type(error).__name__} | | | | |"
     try:

@@ -7,7 +7,6 @@ and with a symbol in place of every size, whose formulas are then taken at the s
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -33,7 +32,8 @@ def cases() -> Iterator[tuple[str, onnx.ModelProto, list[Any], list[Any]]]:
         from onnx.backend.test.case.node import collect_testcases
 
         for case in collect_testcases(None):
-            for inputs, outputs in case.data_sets:
+            for inputs, outputs in case.data_sets or ():
+                assert case.model is not None
                 yield case.name, case.model, list(inputs), list(outputs)
 
 
@@ -51,7 +51,8 @@ def with_values(model: onnx.ModelProto, inputs: list[Any]) -> onnx.ModelProto:
 def symbolic(model: onnx.ModelProto, inputs: list[Any]) -> tuple[dict[str, str], dict[str, int]]:
     """A symbol for every size of the inputs, and the sizes."""
     held = {tensor.name for tensor in model.graph.initializer}
-    specs, values = {}, {}
+    specs: dict[str, str] = {}
+    values: dict[str, int] = {}
     for i, (info, value) in enumerate(zip(model.graph.input, inputs, strict=False)):
         shape = np.shape(value) if isinstance(value, np.ndarray) else ()
         if info.name not in held and shape and 0 not in shape:
@@ -154,4 +155,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

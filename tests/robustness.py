@@ -103,7 +103,7 @@ def threads(traces: int, workers: int) -> tuple[int, int, int]:
         finally:
             done.set()
         training.result()
-    first: Block = module[0]  # type: ignore[index,assignment]
+    first: Block = module[0]  # type: ignore[index]
     return count, steps[0], abs(steps[0] - first.calls)
 
 

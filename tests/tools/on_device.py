@@ -61,9 +61,9 @@ def networks(names: tuple[str, ...]) -> Iterator[tuple[str, Callable[[], Any], A
         import hf
     except ImportError:
         return
-    for name, factory in hf.MODELS.items():
+    for name, make in hf.MODELS.items():
         if not names or name in names:
-            yield name, factory, hf.spec(name), hf.EXAMPLES.get(name)
+            yield name, make, hf.spec(name), hf.EXAMPLES.get(name)
 
 
 def validated(
