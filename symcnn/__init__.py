@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra.expr import C, D, FloorDiv, H, L, N, W, ceildiv, index, multiple, odd, symbols
 from symcnn.errors import (
+    BadArgument,
     BadSpec,
     DataDependent,
     InvalidInput,
@@ -25,6 +26,7 @@ from symcnn.errors import (
     Undecidable,
     UnsupportedOperation,
 )
+from symcnn.lazy import submodule
 
 if TYPE_CHECKING:
     from symcnn import nn
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BadArgument",
     "BadSpec",
     "C",
     "D",
@@ -140,7 +143,7 @@ def __getattr__(name: str) -> Any:
     if name == "nn":
         return import_module("symcnn.nn")
     if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return submodule(__name__, name)
     import_module("symcnn.ops")  # tensors calculate by its rules
     value = globals()[name] = getattr(import_module(_HOMES[name]), name)
     return value

@@ -27,10 +27,10 @@ from symcnn.questions.cost.cost import measure, total_flops, total_macs
 from symcnn.questions.explain import explain
 from symcnn.questions.explain.derivation import Derivation
 from symcnn.questions.field.receptive_field import receptive_field
-from symcnn.questions.inputs.diagnose import Diagnosis, Failure
+from symcnn.questions.inputs.diagnose import Diagnosis, Failure, at_branch
 from symcnn.questions.inputs.domain import Reason, assignment, reasons
 from symcnn.questions.inputs.refit import joined, refits
-from symcnn.questions.inputs.solve import solve
+from symcnn.questions.inputs.solve import in_range, solve
 from symcnn.questions.place.pools import PlainPool
 from symcnn.questions.place.shards import Shards
 from symcnn.questions.place.stream import Stream
@@ -44,7 +44,7 @@ from symcnn.sets.pieces import either
 from symcnn.sets.relation import Relation
 from symcnn.sets.simplest import Simplest
 from symcnn.shown import Several
-from symcnn.trace.branches import Branch, Refusal, Unfollowed
+from symcnn.trace.branches import Branch, Refusal, Unfollowed, negation
 from symcnn.trace.graph import Shape, tree_map
 from symcnn.words.paper import to_latex
 
@@ -308,7 +308,10 @@ class Branched(Network):
 
     def solve(self, output: Any = None, **wishes: Any) -> Any:
         """See `Network.solve`: the solutions of all branches."""
-        found = self._those(lambda net: net.solve(output, **wishes), NoSolution)
+        try:
+            found = self._those(lambda net: net.solve(output, **wishes), NoSolution)
+        except NoSolution as error:
+            raise self._no_solution(error, output, wishes) from None
         if len(found) == 1:
             return found[0]
         if isinstance(found[0], Relation):
@@ -318,6 +321,36 @@ class Branched(Network):
             return type(found[0])([s for f in found for s in f])
         return either(found)
 
+    def _no_solution(self, first: NoSolution, output: Any, wishes: dict[str, Any]) -> NoSolution:
+        """What there is to say where no branch has a solution: of those that the sizes meet."""
+        sizes = {n: v for n, v in wishes.items() if n in self.symbols and v is not None}
+        words = ", ".join(f"{n}={v}" for n, v in sizes.items())
+        meant = self.sizes_that_meet([r for n, v in sizes.items() for r in in_range(n, v)])
+        valid = _or_none(self.valid_inputs)
+        if valid is None:
+            return first
+        if not valid & meant:
+            return NoSolution(
+                f"no valid input has {words}",
+                cure=f"valid inputs are {valid}; the smallest is {_plainly(valid.smallest())}",
+            )
+        said: dict[tuple[str, str], list[InputSet]] = {}
+        for branch in self.branches:
+            if branch.where & meant:
+                try:
+                    branch.network.solve(output, **wishes)
+                except NoSolution as error:
+                    said.setdefault((error.cause, error.cure), []).append(branch.where)
+        if len(said) == 1:
+            ((cause, cure),) = said
+            return NoSolution(cause, cure=cure)
+        where = [reduce(or_, parts).describe() for parts in said.values()]
+        causes, cures = (
+            "; ".join(f"for {w}: {text}" for w, text in zip(where, texts, strict=True) if text)
+            for texts in zip(*said, strict=True)
+        )
+        return NoSolution(causes if len({c for c, _ in said}) > 1 else first.cause, cure=cures)
+
     def diagnose(self, **sizes: int) -> Diagnosis:
         """See `Network.diagnose`: in the branch that the sizes take."""
         values = self.complete_sizes({"N": 1} | sizes if "N" in self.symbols else sizes)
@@ -325,9 +358,12 @@ class Branched(Network):
             net = self.branch_at(**values)
         except InvalidInput as error:
             refusal = next((r for r in self.refusals if r.takes(values)), None)
-            where = refusal.path[-1].where if refusal else ""
-            needs = str(refusal.path[-1].requirement) if refusal else ""
-            failure = Failure(where, "branch", needs, "", error.cause, error.cause)
+            if refusal is not None:
+                *_, last = refusal.path
+                needs = [r for r in negation(last.requirement) if not r.holds(values)]
+                why = refusal.said or error.cause
+                return at_branch(self, replace(last, requirement=needs[0], otherwise=why), values)
+            failure = Failure("", "branch", "", "", error.cause)
             return Diagnosis(values, failure, (_cure(self, values),), ())
         return net.diagnose(**values)
 
@@ -544,6 +580,10 @@ def _leaves(value: Any) -> list[Any]:
     found: list[Any] = []
     tree_map(found.append, value)
     return found
+
+
+def _plainly(member: object) -> str:
+    return "x".join(map(str, member)) if isinstance(member, tuple) else str(member)
 
 
 def _or_none(ask: Callable[[], InputSet]) -> InputSet | None:

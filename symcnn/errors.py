@@ -6,8 +6,9 @@ library says about a network, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from functools import partial
 from typing import Any, Protocol
 
@@ -122,6 +123,27 @@ class BadSpec(SymcnnError, ValueError):
         """
         pointer = f"{cause}\n    {text}\n    {' ' * position}^"
         return cls(pointer, cure=cure)
+
+
+class BadArgument(BadSpec, TypeError):
+    """An argument that a function or a layer does not take."""
+
+    @classmethod
+    def unknown(cls, function: str, name: str, names: Iterable[str]) -> BadArgument:
+        """The error for a keyword that is not among those that there are.
+
+        >>> print(BadArgument.unknown("Conv2d", "stirde", ["kernel_size", "stride"]))
+        Conv2d takes no argument called 'stirde'
+          did you mean stride
+        """
+        return cls(f"{function} takes no argument called {name!r}", cure=suggested(name, names))
+
+
+def suggested(name: str, names: Iterable[str]) -> str:
+    """What may be meant by a name that is none of these, in words."""
+    listed = [*dict.fromkeys(names)]
+    near = get_close_matches(name, listed, n=3)
+    return f"{'did you mean' if near else 'there is'} {', '.join(near or listed[:8])}"
 
 
 class MissingExtra(SymcnnError, ImportError):

@@ -264,3 +264,27 @@ def test_hyperparameters_that_are_open(tmp_path):
     assert answer["choices"][0]["smallest"] == [223, 223]
     assert runner.invoke(main, [*command, "--size", "k=3..5,s=4,H=99"]).exit_code == 1
     assert runner.invoke(main, [*command, "--size", "k=5..3"]).exit_code == 2
+
+
+CONV = "torch.nn:Conv2d(3, 8, 3, padding=1)"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("batch", CONV, "--input", "N 3 32 32", "--memory", "1 MiB"), "23 images in 1 MiB\n"),
+        (("diagnose", CONV, "--input", "2 3 32 32"), "the only input is valid"),
+        (("solve", CONV, "--input", "2 3 32 32", "--output", "32x32"), "comes from every input\n"),
+    ],
+)
+def test_a_network_with_nothing_open_but_the_batch_needs_no_sizes(words, said):
+    result = run(*words)
+    assert result.exit_code == 0
+    assert said in result.output
+    assert "smallest" not in result.output
+
+
+def test_a_format_that_there_is_not_is_refused_with_those_that_there_are():
+    result = run("spec", CONV, "--input", "N 3 H W", "--for", "nope")
+    assert result.exit_code == 2
+    assert "there is torch.export, jax, tensorrt, openvino, onnx" in result.output

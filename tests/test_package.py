@@ -78,3 +78,22 @@ def test_what_is_not_installed_is_named_with_its_extra(package, extra, ask):
 def test_a_missing_extra_is_an_import_error_too():
     assert issubclass(symcnn.MissingExtra, symcnn.SymcnnError)
     assert issubclass(symcnn.MissingExtra, ImportError)
+
+
+def test_the_names_that_the_docs_write_are_there_after_import_symcnn():
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    text = "\n".join(page.read_text() for page in pages)
+    names = sorted({*re.findall(r"(?<!: )\bsymcnn(?:\.[a-zA-Z_]\w*)+\b(?!\.)", text)})
+    names = [n for n in names if not re.search(r"\.(md|py|html|svg|onnx|github|assert_shapes)$", n)]
+    assert "symcnn.words.table.architecture" in names
+    code = (
+        "import sys, symcnn\n"
+        "assert 'torch' not in sys.modules\n"
+        "from operator import attrgetter\n"
+        f"for name in {names}:\n"
+        "    try: attrgetter(name[7:])(symcnn)\n"
+        "    except AttributeError: print(name)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.stdout == "", run.stderr
+    assert not run.stderr

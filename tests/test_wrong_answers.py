@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sympy
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -890,3 +891,127 @@ def test_windows_and_masks_are_not_what_a_network_flattens():
 
     net = symcnn.from_torch(Windows(), "N 8 H W")
     assert str(net.solve(flatten=128)) == "H == 4 and W == 4"
+
+
+# What a stranger met ------------------------------------------------------------------------------
+
+
+class Sided(nn.Module):
+    """High maps are summed over twice as many channels as low ones; heights are multiples of 8."""
+
+    def __init__(self):
+        super().__init__()
+        self.high, self.low = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(3, 16, 3, padding=1)
+
+    def forward(self, x):
+        if x.shape[2] % 8 != 0:
+            raise ValueError("the height is a multiple of 8")
+        return self.high(x) if x.shape[2] > 64 else self.low(x)
+
+
+@pytest.fixture(scope="module")
+def sided():
+    return symcnn.from_torch(Sided(), "N 3 H W")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ({"H": 32, "W": 32}, "the smallest input, N=1, H=32, W=32, has 77,824 bytes"),
+        ({"H": 224, "W": 32}, "the smallest input, N=1, H=224, W=32, has 315,392 bytes"),
+        ({"H": 12, "W": 32}, "valid inputs are H % 8 == 0 and H >= 8 and W >= 1; the smallest is"),
+    ],
+)
+def test_the_largest_batch_speaks_of_the_branch_that_the_sizes_take(sided, sizes, said):
+    with pytest.raises(symcnn.NoSolution) as caught:
+        sided.largest_batch("1 KiB", **sizes)
+    assert said in str(caught.value)
+
+
+def test_a_target_that_no_branch_reaches_is_refused_for_each_of_them(sided):
+    with pytest.raises(symcnn.NoSolution) as caught:
+        sided.solve(peak="1 KiB", W=224)
+    assert "for H % 8 == 0 and H >= 72" in str(caught.value)
+    assert "for H % 8 == 0 and 8 <= H <= 64" in str(caught.value)
+
+
+def test_the_batch_that_is_looked_for_is_not_given(sided):
+    with pytest.raises(symcnn.BadSpec, match="N=3 is the batch, which largest_batch looks for"):
+        sided.largest_batch("1 MiB", N=3, H=32, W=32)
+
+
+def test_what_a_model_raises_is_diagnosed_with_what_it_needs_and_nothing_of_torch(sided):
+    found = sided.diagnose(H=12, W=16)
+    text = str(found)
+    assert "ValueError: the height is a multiple of 8" in text
+    assert "needs H % 8 == 0; 4 != 0\n" in text
+    assert "torch says" not in text
+    assert "pad to 16x16" in text
+
+
+def test_a_network_without_open_sizes_has_one_input():
+    net = symcnn.from_torch(nn.Conv2d(3, 8, 3), "2 3 32 32")
+    assert str(net.diagnose()).startswith("the only input is valid; ")
+    assert str(net.nearest_valid()) == "the only input is valid"
+
+
+@pytest.mark.parametrize(
+    ("forward", "index", "others"),
+    [
+        (lambda m, x, i: F.embedding(i, m.table), "int64", ["float32", "int16"]),
+        (lambda m, x, i: x.gather(1, i), "int64", ["float32", "bool"]),
+        (lambda m, x, i: x[i], "int64", ["float32", "int16"]),
+        (lambda m, x, i: x.index_add(1, i[0], x), "int32", ["float64"]),
+        (lambda m, x, i: x.masked_fill(i, 0.0), "bool", ["float32", "uint8"]),
+        (lambda m, x, i: torch.where(i, x, x), "bool", ["float16", "int64"]),
+        (lambda m, x, i: F.one_hot(i, 5), "int64", ["float32"]),
+        (lambda m, x, i: F.nll_loss(x, i[:, 0]), "int64", ["float32"]),
+        (lambda m, x, i: F.cross_entropy(x, i[:, 0]), "int64", ["float32"]),
+    ],
+)
+def test_the_dtype_that_an_input_states_is_the_truth(forward, index, others):
+    """Where none is stated, an index is an index and a mask a mask."""
+    table = {"table": torch.zeros(10, 4)}
+    for dtype in (index, "", *others):
+        spec = symcnn.tensor("5 5", dtype=dtype)
+        made = torch.zeros(5, 5, dtype=getattr(torch, dtype or index))
+        if dtype in others:
+            with pytest.raises((RuntimeError, IndexError)):
+                Forward(forward, **table)(torch.zeros(5, 5), made)
+            with pytest.raises(symcnn.ShapeMismatch, match=f"{dtype}"):
+                net(forward, "5 5", spec, **table)
+        else:
+            out = Forward(forward, **table)(torch.zeros(5, 5), made)
+            assert net(forward, "5 5", spec, **table).output_shape == tuple(out.shape)
+
+
+@pytest.mark.parametrize(
+    "target", [(7.5, 7), (7.0, 7), (sympy.Rational(7, 2), 7), (sympy.Float(7), 7), (None, 0.5)]
+)
+def test_a_target_that_is_no_whole_number_is_no_size(target):
+    net = symcnn.nn.Conv2d(3, 8, 3).trace("N 3 H W")
+    with pytest.raises(symcnn.BadSpec, match="is not a size"):
+        net.solve(output=target)
+
+
+MISSPELT = {
+    "branches": lambda: symcnn.from_torch(nn.ReLU(), "N 3 H W", branchs=3),
+    "example": lambda: symcnn.from_torch(nn.ReLU(), "N 3 H W", exampel={"H": 3}),
+    "stride": lambda: symcnn.nn.Conv2d(3, 8, 3, stirde=2),
+    "batch_first": lambda: symcnn.nn.LSTM(3, 8, batchfirst=True),
+    "nonlinearity": lambda: symcnn.nn.RNN(3, 8, nonlinearty="relu"),
+    "beta": lambda: symcnn.nn.Softplus(betta=2.0),
+    "H": lambda: symcnn.nn.Conv2d(3, 8, 3).trace("N 3 H W").fix(output=("HH", "W")),
+}
+
+
+@pytest.mark.parametrize("meant", MISSPELT)
+def test_a_misspelt_name_is_refused_with_the_one_that_is_meant(meant):
+    with pytest.raises(symcnn.SymcnnError, match=f"did you mean {meant}") as caught:
+        MISSPELT[meant]()
+    assert meant == "H" or isinstance(caught.value, TypeError)
+
+
+def test_a_layer_takes_neither_nothing_nor_none():
+    with pytest.raises(symcnn.BadSpec, match="None is no size"):
+        symcnn.nn.Conv2d(3, 8, 3)(None)

@@ -140,14 +140,14 @@ def batch(ask: Ask, memory: str, dtype: str | None) -> Reply:
     """The most images that go through at once in so much memory (inference, weights apart)."""
     sizes = ask.sizes
     count = ask.net.largest_batch(memory, dtype=dtype, **sizes)
-    image = ", ".join(f"{name}={size}" for name, size in sizes.items())
+    image = " of " + ", ".join(f"{name}={size}" for name, size in sizes.items()) if sizes else ""
     answer = {"batch": count, "memory": memory, "sizes": sizes}
-    return Reply(answer, f"{count:,} images of {image} in {memory}")
+    return Reply(answer, f"{count:,} images{image} in {memory}")
 
 
 def _ends(found: InputSet) -> str:
     """The smallest and the largest member, and how many there are."""
-    if not found or isinstance(found, Relation):
+    if not found or not found.shown or isinstance(found, Relation):
         return ""
     words = []
     with suppress(Undecidable):  # of a set that is too large to look through

@@ -133,7 +133,7 @@ def question(
 
     Args:
         sizes: what ``--sizes`` means for this question; "" if it takes no sizes.
-        required: whether sizes must be given.
+        required: whether sizes must be given, where a network leaves any open beside the batch.
         by_branch: whether the answer is a derivation or a table: each branch has its own.
     """
 
@@ -153,10 +153,10 @@ def question(
             texts += size
             if at and sizes and "=" in at:
                 texts, at = (*texts, at), None
-            if required and not texts:
-                raise click.UsageError("Missing option '--sizes'.", click.get_current_context())
             ask = Ask(network, inputs, module=module or at, texts=texts, train=train)
             click.get_current_context().find_root().obj = ask
+            if required and not texts and {*ask.whole.symbols} - ask.whole.batch - {"N"}:
+                raise click.UsageError("Missing option '--sizes'.", click.get_current_context())
             answer(ask, function, options, as_json=as_json, by_branch=by_branch)
 
         shared = [*_sizes(sizes, required), *SHARED, _AT]

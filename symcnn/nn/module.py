@@ -7,10 +7,12 @@ network subclasses `Module` as in torch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from functools import cache
+from inspect import signature
+from typing import Any, Self
 
 from symcnn.algebra.axis import Window
-from symcnn.errors import SymcnnError
+from symcnn.errors import BadArgument, SymcnnError
 from symcnn.network import Network
 from symcnn.nn.drawn import drawn
 from symcnn.nn.sizes import are_sizes, inverse, sizes_after, windows
@@ -20,6 +22,17 @@ from symcnn.sets.inputset import InputSet
 from symcnn.trace.graph import Parameter, SymbolicTensor, tensor
 from symcnn.trace.tape import Tape, current_tape
 from symcnn.words.pictures.drawing import Drawing
+
+
+@cache
+def _keywords(kind: type[Any]) -> tuple[str, ...]:
+    """The keywords of a module's constructor; none where it takes any."""
+    made = signature(kind.__init__).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in made.values()):  # it hands on what it takes
+        if not hasattr(kind, "_set"):
+            return ()
+        made = signature(kind._set).parameters
+    return (*[*made][1:], *getattr(kind, "hidden", ()))
 
 
 class Module:
@@ -35,6 +48,14 @@ class Module:
     >>> net.output_shape, [node.name for node in net.nodes], net.params
     ((N, 8, H - 2, W - 2), ['conv', 'add'], 224)
     """
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
+        """A module. Raises BadArgument for a keyword that its constructor does not have."""
+        if kwargs:
+            names = _keywords(cls)  # type: ignore[arg-type]
+            for name in kwargs.keys() - names if names else ():
+                raise BadArgument.unknown(cls.__name__, name, names)
+        return super().__new__(cls)
 
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         """What the module computes, on symbolic tensors."""

@@ -19,6 +19,7 @@ State = Union[SymbolicTensor, tuple[SymbolicTensor, ...]]
 
 class _Recurrent(Module):
     gates: ClassVar[int]
+    hidden: ClassVar[tuple[str, ...]] = ()  # keywords that torch's signature hides, beside `_set`'s
 
     @property
     def op(self) -> str:
@@ -139,15 +140,16 @@ class RNN(_Recurrent):
     """
 
     gates = 1
+    hidden = ("nonlinearity",)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         _without_projection(kwargs)
+        nonlinearity = kwargs.pop("nonlinearity", "tanh")
         if len(args) > 3:
-            self.nonlinearity, args = args[3], (*args[:3], *args[4:])
-        else:
-            self.nonlinearity = kwargs.pop("nonlinearity", "tanh")
-        if self.nonlinearity not in ("tanh", "relu"):
-            raise ShapeMismatch(f"nonlinearity={self.nonlinearity!r}", cure='"tanh" or "relu"')
+            nonlinearity, args = args[3], (*args[:3], *args[4:])
+        if nonlinearity not in ("tanh", "relu"):
+            raise ShapeMismatch(f"nonlinearity={nonlinearity!r}", cure='"tanh" or "relu"')
+        self.nonlinearity = nonlinearity
         self._set(*args, **kwargs)
 
     @property

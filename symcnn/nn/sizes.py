@@ -56,7 +56,12 @@ def are_sizes(values: Sequence[object]) -> bool:
     if not any(isinstance(value, SymbolicTensor) for value in values):
         for value in values:
             several = isinstance(value, (tuple, list)) and bool(value) and all(map(_is_size, value))
-            if several or isinstance(value, (bool, float)) or _dtype_kind(value) in ("f", "c", "b"):
+            if (
+                several
+                or value is None
+                or isinstance(value, (bool, float))
+                or _dtype_kind(value) in ("f", "c", "b")
+            ):
                 told = f"{value!r} is {'several sizes' if several else 'no size'}"
                 raise BadSpec(told, cure="one per axis, as in layer(H, W) or layer(224, 224)")
     return bool(values) and all(map(_is_size, values))

@@ -79,6 +79,7 @@ def _whole(node: Node) -> dict[str, object] | None:
     sizes=True,
     idle=_whole,
     operators="getitem",
+    takes={"index": "bool uint8 int32 int64"},
 )
 def getitem(input: SymbolicTensor, index: object) -> Result:
     """Indexing: see `_picked`."""

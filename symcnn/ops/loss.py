@@ -16,7 +16,7 @@ from symcnn.ops.dtypes import result_type
 from symcnn.ops.operation import rule
 from symcnn.ops.pointwise import broadcast, broadcast_dims
 from symcnn.ops.registry import elementwise, require_equal, require_rank, whole_axes
-from symcnn.ops.takes import meant, not_taken
+from symcnn.ops.takes import meant, not_taken, require_part
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
 
@@ -227,6 +227,7 @@ def _cross_entropy(
 ) -> Result:
     """Targets are classes, or probabilities: then they have the input's shape."""
     if input.ndim != target.ndim or input.ndim < 1:
+        require_part(f"cross_entropy with classes of {target.dtype}", target, "int64 uint8")
         return _per_place("cross_entropy", input, target, options)
     at = min(input.ndim - 1, 1)
     dims = (*input.dims[:at], *input.dims[at + 1 :])

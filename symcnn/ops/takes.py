@@ -18,7 +18,7 @@ from typing import Literal
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes
 from symcnn.ops.dtypes import CASTABLE, Law, kind_of
-from symcnn.trace.dtype import BYTES
+from symcnn.trace.dtype import BYTES, Stated
 from symcnn.trace.graph import Node, SymbolicTensor, tensors_in
 
 _KINDS = ("bool", "int", "float", "complex")
@@ -98,19 +98,23 @@ def require_dtypes(takes: Takes, node: Node, promotes: Promotes, default: str, c
     """
     for name, words in takes.parts:
         for t in _named(node, name):
-            if t.dtype not in meant(words) and not _settled(t, words):
-                raise not_taken(f"{node.op} of {t.dtype}, its {name}", words)
+            require_part(f"{node.op} of {t.dtype}, its {name}", t, words)
     computes = _computes(promotes, node, default) if takes.computes else ""
     if cast and computes in CASTABLE:
         computes = cast
     if computes not in meant(takes.computes):
-        leaf = any(t.node is None and type(t) is SymbolicTensor for t in node.inputs)
-        raise not_taken(f"{node.op} of {computes}", takes.computes, leaf=leaf)
+        raise not_taken(f"{node.op} of {computes}", takes.computes, leaf=_leaf(node.inputs))
     alike = takes.alike if isinstance(takes.alike, str) else takes.alike(node)
     found = [cast if cast and t.dtype in CASTABLE else t.dtype for t in _named(node, alike)]
     if takes.mixed and node.inputs[0].dtype in ("float16", "bfloat16"):
         found = [dtype for dtype in found if dtype != "float32"]
     require_alike(node.op, found)
+
+
+def require_part(given: str, t: SymbolicTensor, words: str) -> None:
+    """Raises ShapeMismatch for a tensor of a dtype that its part does not have."""
+    if t.dtype not in meant(words) and not _settled(t, words):
+        raise not_taken(given, words, leaf=_leaf([t]))
 
 
 def require_alike(op: str, found: Iterable[str]) -> None:
@@ -142,7 +146,7 @@ def _computes(promotes: Promotes, node: Node, default: str) -> str:
 
 
 def _settled(index: SymbolicTensor, words: str) -> bool:
-    """Inputs of a network from which it comes are of what is read, if nothing else is there."""
+    """Inputs of a network from which it comes are of what is read, if nobody gave them a dtype."""
     stack, leaves = [index], []
     while stack:
         t = stack.pop()
@@ -150,18 +154,26 @@ def _settled(index: SymbolicTensor, words: str) -> bool:
             stack += t.node.inputs if t.node is not None else ()
             if t.node is None and type(t) is SymbolicTensor:
                 leaves.append(t)
+    if any(isinstance(t.dtype, Stated) for t in leaves):
+        return False
     for t in leaves:
         t.dtype = "int64" if "int64" in meant(words) else "bool"
     return bool(leaves)
 
 
-def not_taken(given: str, words: str, *, leaf: bool = False) -> ShapeMismatch:
+def _leaf(tensors: Iterable[SymbolicTensor]) -> SymbolicTensor | None:
+    """The first of them that is an input of a network."""
+    return next((t for t in tensors if t.node is None and type(t) is SymbolicTensor), None)
+
+
+def not_taken(given: str, words: str, *, leaf: SymbolicTensor | None = None) -> ShapeMismatch:
     """The refusal of a dtype, with the cast that is taken; an input may be given its dtype."""
     *others, last = words.split()
     taken = f"{', '.join(others)} or {last}" if others else last
     casts = {"float32": "float()", "int64": "long()", "bool": "bool()", "complex64": "cfloat()"}
-    to = next((cast for dtype, cast in casts.items() if dtype in meant(words)), "float()")
-    cure = f"cast it first, as x.{to} does"
-    if leaf:
-        cure += ', or say the dtype of the input: symcnn.tensor("N L", dtype="bool")'
+    dtype = next((dtype for dtype in casts if dtype in meant(words)), "float32")
+    cure = f"cast it first, as x.{casts[dtype]} does"
+    if leaf is not None:
+        spec = " ".join(map(str, leaf.dims))
+        cure += f', or say the dtype of the input: symcnn.tensor("{spec}", dtype="{dtype}")'
     return ShapeMismatch(f"{given}: torch takes {taken}", cure=cure)

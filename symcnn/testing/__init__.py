@@ -3,6 +3,9 @@
 Importing it loads no torch; `symcnn.testing.networks`, which builds torch modules, does.
 """
 
+from types import ModuleType
+
+from symcnn.lazy import submodule
 from symcnn.testing.inputs import invalid_inputs, shapes, valid_inputs
 from symcnn.testing.layer import In, Index, Layer
 from symcnn.testing.layers import KINDS, layers, sizes
@@ -22,3 +25,7 @@ __all__ = [
     "sizes",
     "valid_inputs",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    return submodule(__name__, name)

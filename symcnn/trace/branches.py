@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
+from symcnn.algebra.size import Size
 from symcnn.sets.condition import AnyOf, Condition, Requirement, decide_syntactically
 from symcnn.sets.formula import spoken
 from symcnn.sets.inputset import InputSet
@@ -76,7 +77,9 @@ def negation(requirement: Requirement) -> list[Requirement]:
         return [equal] if equal else [r for o in requirement.options for r in negation(o)]
     assert isinstance(requirement, Condition)  # no python branch speaks of a number of blocks
     lhs, rhs = requirement.lhs, requirement.rhs
-    below = Condition(rhs, ">=", lhs + 1)
+    moved = rhs.const if isinstance(lhs, int) and isinstance(rhs, Size) else 0
+    moved = moved if isinstance(moved, int) else 0
+    below = Condition(rhs - moved, ">=", lhs + 1 - moved)
     if requirement.relation == ">=":
         return [below]
     options = (Condition(lhs, ">=", rhs + 1), below)

@@ -15,6 +15,12 @@ BYTES: Mapping[str, int] = {
 }  # fmt: skip
 
 
+class Stated(str):
+    """The dtype that a user gave an input: nothing chooses another."""
+
+    __slots__ = ()
+
+
 def named(dtype: object) -> str:
     """The name of a dtype: of ``torch.int64`` or ``"int64"``. Raises BadSpec if torch has none."""
     name = str(dtype).strip().removeprefix("torch.")

@@ -24,7 +24,7 @@ from symcnn.sets.condition import Requirement
 from symcnn.sets.grammar import Spec, parse_shape
 from symcnn.shown import Markup, block, table
 from symcnn.trace.call import Call
-from symcnn.trace.dtype import named
+from symcnn.trace.dtype import Stated, named
 from symcnn.trace.where import NOWHERE
 
 Dims = tuple[Int, ...]
@@ -207,7 +207,7 @@ def tensor(spec: Spec | SymbolicTensor, name: str = "", dtype: str = "") -> Symb
     >>> (x + 1).shape
     (N, 3, H, W)
     """
-    dtype = named(dtype) if dtype else ""
+    dtype = Stated(named(dtype)) if dtype else ""
     if isinstance(spec, SymbolicTensor):
         return SymbolicTensor(spec.dims, name=name or spec.name, dtype=dtype or spec.dtype)
     return SymbolicTensor(parse_shape(spec), name=name, dtype=dtype)

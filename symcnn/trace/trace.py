@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from functools import wraps
 from typing import Any, Self, TypeVar
 
 from symcnn.algebra.expr import Expr, Number
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate, lows, spelling, symbols_of
-from symcnn.errors import BadSpec, Undecidable
+from symcnn.errors import BadSpec, Undecidable, suggested
 from symcnn.lazy import cached_property
 from symcnn.sets.condition import Requirement, subexpressions
 from symcnn.sets.grammar import check_sizes
@@ -501,13 +500,8 @@ class Trace:
         for node in self.nodes:
             if node.name == name:
                 return node.made
-        names = list(dict.fromkeys([*(c.path for c in self._calls), *(n.name for n in self.nodes)]))
-        near = get_close_matches(name, names, n=3, cutoff=0.5)
-        listed = near or names[:8]
-        raise BadSpec(
-            f"no module or node is called {name!r}",
-            cure=f"{'did you mean' if near else 'there is'} {', '.join(listed)}",
-        )
+        names = [*(c.path for c in self._calls), *(n.name for n in self.nodes)]
+        raise BadSpec(f"no module or node is called {name!r}", cure=suggested(name, names))
 
     def last_map(self, n: int) -> Self:
         """The part up to the last map; the network itself where its own output is one.

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import reduce
+from inspect import signature
 from os.path import dirname
 from typing import Any
 
@@ -26,6 +27,7 @@ import torch
 
 from symcnn.algebra.size import Size, evaluate, symbols_of
 from symcnn.errors import (
+    BadArgument,
     BadSpec,
     DataDependent,
     InvalidInput,
@@ -105,6 +107,7 @@ def trace(
         raise BadSpec(f"{module!r} is not a torch.nn.Module", cure="give an instance of one")
     if not specs and not named:
         raise BadSpec("no shape spec", cure='give one per input, for example "N 3 H W"')
+    _require_keywords(module, named)
     if branches is not None and branches < 1:
         raise BadSpec(f"branches={branches}: at least one branch is followed")
     wanted = {str(name): int(size) for name, size in (example or {}).items()}
@@ -120,6 +123,19 @@ def trace(
 
                 blamed(error, front.until(error.tracer), module, front.again)
             raise
+
+
+def _require_keywords(module: torch.nn.Module, named: Mapping[str, object]) -> None:
+    """Raises BadArgument for a keyword that neither from_torch nor the forward has."""
+    if not named:
+        return
+    parameters = signature(module.forward).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    for name in named:
+        if name not in parameters:
+            names = ["example", "branches", *parameters]
+            raise BadArgument.unknown(f"from_torch of {type(module).__name__}", name, names)
 
 
 class _Front:

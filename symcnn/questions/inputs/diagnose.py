@@ -22,11 +22,12 @@ from symcnn.questions.inputs.nearest import nearest_valid
 from symcnn.questions.inputs.silent import Trap, silent
 from symcnn.sets.condition import Condition, KeepsBatch, Requirement
 from symcnn.shown import Shown
+from symcnn.trace.branches import said
 from symcnn.trace.graph import Node, Parameter, SymbolicTensor
 from symcnn.trace.tape import Guard
 from symcnn.trace.trace import Trace
 
-__all__ = ["Diagnosis", "Failure", "Trap", "diagnose"]
+__all__ = ["Diagnosis", "Failure", "Trap", "at_branch", "diagnose"]
 
 
 @dataclass(frozen=True)
@@ -75,13 +76,13 @@ class Diagnosis(Shown):
     def __str__(self) -> str:
         if self.failure is not None:
             ways = [f"  {way}" for way in self.ways]
-            return "\n".join([f"{assignment(self.sizes)} {self.failure}", "ways out:", *ways])
+            at = f"{assignment(self.sizes)} {self.failure}".lstrip()
+            return "\n".join([at, *(["ways out:", *ways] if ways else [])])
+        sizes = assignment(self.sizes) or "the only input"
         if self.traps:
             traps = [f"  {trap}" for trap in self.traps]
-            return "\n".join([f"{assignment(self.sizes)} is valid, but note:", *traps])
-        return (
-            f"{assignment(self.sizes)} is valid; every row is read and no output sees only padding"
-        )
+            return "\n".join([f"{sizes} is valid, but note:", *traps])
+        return f"{sizes} is valid; every row is read and no output sees only padding"
 
     __repr__ = __str__
 
@@ -93,17 +94,21 @@ def diagnose(net: Trace, sizes: Mapping[str, int]) -> Diagnosis:
         traps, unread = silent(net, sizes)
         return Diagnosis(sizes, None, (), traps, unread)
     step, requirement = failed
-    found = requirement.consequence(sizes)
     if isinstance(step, Guard):
-        needs = str(requirement)
-        why = step.otherwise or "the trace took the other branch there"
-        failure = Failure(step.where, "branch", needs, found, why, step.otherwise)
-        return Diagnosis(sizes, failure, tuple(_sizes_that_work(net, sizes)), ())
+        return at_branch(net, step, sizes)
+    found = requirement.consequence(sizes)
     needs = "" if isinstance(requirement, KeepsBatch) else str(requirement)
     says = _torch_says(step, requirement, sizes)
     failure = Failure(step.name, step.op, needs, found, requirement.why, says)
     ways = [*_sizes_that_work(net, sizes), *_changes(net, step, requirement, sizes)]
     return Diagnosis(sizes, failure, tuple(ways), ())
+
+
+def at_branch(net: Trace, guard: Guard, sizes: Mapping[str, int]) -> Diagnosis:
+    """What happens at sizes that do not take the side of a branch which `guard` names."""
+    needs, why = guard.requirement, guard.otherwise or "the trace took the other branch there"
+    failure = Failure(guard.where, "branch", said(needs), needs.consequence(sizes), why)
+    return Diagnosis(sizes, failure, tuple(_sizes_that_work(net, sizes)), ())
 
 
 # Ways out ------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ class Nearest(Shown):
 
     def __str__(self) -> str:
         if self.valid:
-            return f"{'x'.join(map(str, self.sizes.values()))} is valid"
+            return f"{'x'.join(map(str, self.sizes.values())) or 'the only input'} is valid"
         return "\n".join(map(str, self.ways))
 
     __repr__ = __str__

@@ -22,7 +22,7 @@ from typing import Any
 from symcnn.algebra.axis import AxisMap, Scatter, Window
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
-from symcnn.errors import NoSolution, SymcnnError
+from symcnn.errors import BadSpec, NoSolution, SymcnnError, suggested
 from symcnn.questions.inputs.solve import parsed_target
 from symcnn.sets.condition import Condition, Requirement, decide_syntactically
 from symcnn.sets.grammar import Target
@@ -75,6 +75,12 @@ def refits(net: Trace, output: Target) -> list[Refit]:
     Raises NoSolution if no hyperparameter of padding does.
     """
     wanted = parsed_target(output)
+    unknown = sorted(symbols_of(*(w for w in wanted if isinstance(w, Size))) - net.free_symbols)
+    if unknown:
+        raise BadSpec(
+            f"no size is called {', '.join(unknown)}",
+            cure=suggested(unknown[0], [*net.symbols, *sorted(net.free_symbols)]),
+        )
     question = _Question(net, wanted)
     found: list[Refit] = []
     as_it_is = question.ask({})

@@ -16,7 +16,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import singledispatch
 from itertools import combinations
-from typing import Any
+from operator import index
+from typing import Any, SupportsIndex
+
+from sympy import Float, Integer, Rational
 
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.factor import text
@@ -148,7 +151,7 @@ def _solve(
         wishes.append(_multiple_of(multiple_of, axes))
     if within is not None:
         wishes.append(_within(within, axes))
-    wishes += [Wish(f"{n}={_plain(v)}", tuple(_in_range(n, v))) for n, v in ranges.items()]
+    wishes += [Wish(f"{n}={_plain(v)}", tuple(in_range(n, v))) for n, v in ranges.items()]
 
     known = [r for part in parts for r in part.requirements]
     label = parts[0].name if len(parts) == 1 else ""
@@ -177,9 +180,17 @@ def largest_batch(net: Trace, memory: Amount, dtype: str | None, sizes: Mapping[
             "largest_batch needs a batch that is a symbol", cure='trace with "N 3 H W", for example'
         )
     (batch,) = leading
+    if batch in sizes:
+        raise BadSpec(
+            f"{batch}={sizes[batch]} is the batch, which largest_batch looks for",
+            cure=f"leave {batch} out",
+        )
     missing = [n for n in net.symbols if n != batch and n not in sizes]
     if missing:
-        raise BadSpec(f"no value for {', '.join(missing)}", cure="give every size but the batch")
+        raise BadSpec(
+            f"no value for {', '.join(missing)}",
+            cure="give every size but the batch, such as " + ", ".join(f"{n}=224" for n in missing),
+        )
     everything = range(1, _MOST_IMAGES + 1)
     found = solve(net, peak=memory, dtype=dtype, **{**sizes, batch: everything})
     most = found.axis(batch).largest()
@@ -266,7 +277,9 @@ def parsed_target(target: Target) -> tuple[int | Between | Size | None, ...]:
         elif item is None or isinstance(item, Between):
             found.append(item)
         elif isinstance(item, bool) or not (
-            hasattr(item, "__index__") or isinstance(item, Size) or hasattr(item, "free_symbols")
+            hasattr(item, "__index__")
+            or isinstance(item, Size)
+            or (hasattr(item, "free_symbols") and not _is_fraction(item))
         ):
             raise BadSpec(
                 f"output={target!r}: {item!r} is not a size",
@@ -280,6 +293,10 @@ def parsed_target(target: Target) -> tuple[int | Between | Size | None, ...]:
     if not found:
         raise BadSpec("output=() names no axis", cure="for example output=(7, 7)")
     return tuple(found)
+
+
+def _is_fraction(item: Any) -> bool:
+    return isinstance(item, (Rational, Float)) and not isinstance(item, Integer)
 
 
 def _span(numbers: range, what: str) -> Between:
@@ -383,13 +400,14 @@ def _within(bounds: Any, axes: Sequence[str]) -> Wish:
     return Wish(f"within={bounds}", tuple(conditions))
 
 
-def _in_range(name: str, value: Any) -> Iterator[Condition]:
+def in_range(name: str, value: object) -> Iterator[Condition]:
+    """That a size is a number, or in a range."""
     if isinstance(value, range):
         yield from _is(Size.symbol(name), _span(value, name))
-    elif isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 1:
+    elif isinstance(value, bool) or not isinstance(value, SupportsIndex) or index(value) < 1:
         raise BadSpec(f"{name}={value!r} is neither a size nor a range of sizes")
     else:
-        yield Condition(Size.symbol(name), "==", int(value))
+        yield Condition(Size.symbol(name), "==", index(value))
 
 
 def _plain(value: Any) -> str:

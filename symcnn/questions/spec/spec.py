@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from symcnn.algebra.size import Int, Size, Symbol, symbols_of
-from symcnn.errors import BadSpec, SymcnnError
+from symcnn.errors import BadSpec, SymcnnError, suggested
 from symcnn.lazy import cached_property
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.spec.parts import Box, Wish, boxes, compares, wishes
@@ -66,8 +65,7 @@ class Spec(Shown):
 def spec(net: Trace, target: str, sizes: Mapping[str, int | range]) -> Spec:
     """See `Network.spec`."""
     if target not in _FORMATS:
-        near = get_close_matches(target, _FORMATS, n=3, cutoff=0.5) or [*_FORMATS]
-        raise BadSpec(f"no format is called {target!r}", cure=f"there is {', '.join(near)}")
+        raise BadSpec(f"no format is called {target!r}", cure=suggested(target, _FORMATS))
     told = wishes(net, sizes)
     own = _FORMATS[target]
     found = boxes(net, told, growing_only=target == "torch.export")
