@@ -56,6 +56,18 @@ BUGS = {
     def forward(self, x):
         return self.rnn(self.c(x).squeeze(3).transpose(1, 2))[0]
     """,
+    "one mistake in many places": """
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(64, 8, 3, padding=1), nn.ReLU()) for _ in range(5)
+        )
+        self.head = nn.Conv2d(64, 2, 1)
+    def forward(self, x):
+        x = self.stem(x)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+    """,
     "a layer under two names": """
         self.conv, self.norm = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(16)
         self.all = nn.Sequential(self.conv, self.norm)

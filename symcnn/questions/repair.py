@@ -6,7 +6,8 @@ fails. If v stands behind `have`, then ``v*want/have`` in its place makes both a
 stands behind `want`, ``v*have/want`` (for a padding, half the difference). Which of the numbers
 around the failure stand behind them nobody needs to know: each is changed in a copy of the model
 that shares all weights, and the copy is traced. A cure may take a few steps, as the layer behind
-the one that changed has to follow.
+the one that changed has to follow; where one mistake was made in many places, the change that gets
+farthest is kept, and what fails behind it is cured in turn.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor
 from symcnn.trace.tape import Attempt
 from symcnn.trace.where import Where, line_of
 
-#: So many changes are tried, and so many steps belong to one cure.
-_TRIES, _STEPS, _SAID = 48, 3, 3
+#: So many changes are tried, so many steps belong to one cure, and so many are cured in turn.
+_TRIES, _STEPS, _SAID, _TURNS = 48, 3, 3, 12
 
 #: Traces a model again: the error, and how many operations came before.
 Again = Callable[[Any], "tuple[SymcnnError | None, int]"]
@@ -62,20 +63,39 @@ class _Change:
         return self.text.partition(" = ")[0]
 
 
-def cures(module: object, error: SymcnnError, position: int, again: Again) -> tuple[Cure, ...]:
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What fails after a cure: the changed model, its error, and how many operations come before."""
+
+    module: Any
+    error: SymcnnError
+    position: int
+
+
+def cures(
+    module: object, error: SymcnnError, position: int, again: Again, turns: int = _TURNS
+) -> tuple[Cure, ...]:
     """Up to three cures for an error of a trace, the shortest first.
 
     position: how many operations came before it.
     """
     left = [_TRIES]
-    found: list[Cure] = []
-    for cure in _found(module, error, position, again, left, (), _STEPS):
-        if str(cure) not in map(str, found):
-            found.append(cure)
+    found: dict[Cure, _Left | None] = {}
+    for cure, after in _found(module, error, position, again, left, (), _STEPS):
+        found.setdefault(cure, after)
         if sum(c.complete for c in found) >= _SAID:
             break
-    whole = [cure for cure in found if cure.complete] or found
-    return tuple(sorted(whole, key=lambda cure: len(cure.steps))[:_SAID])
+    whole = sorted((c for c in found if c.complete), key=lambda cure: len(cure.steps))
+    if whole:
+        return tuple(whole[:_SAID])
+    parts = sorted(found, key=lambda cure: len(cure.steps))[:_SAID]
+    farthest = max(parts, key=lambda c: after.position if (after := found[c]) else 0, default=None)
+    rest = found[farthest] if farthest is not None and turns > 0 else None
+    if farthest is not None and rest is not None:
+        then = cures(rest.module, rest.error, rest.position, again, turns - 1)
+        if then and then[0].complete:
+            return Cure((*farthest.steps, *then[0].steps), complete=True), *parts[: _SAID - 1]
+    return tuple(parts)
 
 
 def _found(
@@ -86,8 +106,8 @@ def _found(
     left: list[int],
     before: tuple[str, ...],
     steps: int,
-) -> Iterator[Cure]:
-    """Cures that begin with one change to the module, breadth first."""
+) -> Iterator[tuple[Cure, _Left | None]]:
+    """Cures that begin with one change to the module, breadth first, and what fails after each."""
     further: list[tuple[Any, SymcnnError, int, tuple[str, ...]]] = []
     done = False
     taken = {step.partition(" = ")[0] for step in before}
@@ -104,10 +124,10 @@ def _found(
             said = (*before, change.text)
             if failure is None:
                 done = True
-                yield Cure(said, complete=True)
+                yield Cure(said, complete=True), None
                 continue
             if reached > position:
-                yield Cure(said, complete=False)
+                yield Cure(said, complete=False), _Left(changed, failure, reached)
             if failure.attempt is not None and failure.attempt.module != _module_of(error):
                 further.append((changed, failure, reached, said))
     if steps > 1 and not done:
