@@ -65,7 +65,7 @@ class _Change:
 
 @dataclass(frozen=True, slots=True)
 class _Left:
-    """What fails after a cure: the changed model, its error, and how many operations come before."""
+    """What fails after a cure: the changed model, the error, and how many operations come before."""
 
     module: Any
     error: SymcnnError
@@ -346,7 +346,8 @@ def _written(layer: Any, made: dict[str, Any]) -> str:
         if name not in made:
             continue
         value = made[name]
-        if isinstance(value, tuple) and len(set(value)) == 1 and name != "normalized_shape":
+        same = isinstance(value, tuple) and len({*value}) == 1
+        if same and (name != "normalized_shape" or len(value) == 1):
             value = value[0]
         if default is inspect.Parameter.empty:
             words.append(repr(value) if not isinstance(value, Size) else str(value))
