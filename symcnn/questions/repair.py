@@ -65,7 +65,7 @@ class _Change:
 
 @dataclass(frozen=True, slots=True)
 class _Left:
-    """What fails after a cure: the changed model, the error, and how many operations come before."""
+    """What fails after a cure: the changed model, its error, how many operations come before."""
 
     module: Any
     error: SymcnnError
