@@ -89,12 +89,12 @@ def cures(
     if whole:
         return tuple(whole[:_SAID])
     parts = sorted(found, key=lambda cure: len(cure.steps))[:_SAID]
-    farthest = max(parts, key=lambda c: after.position if (after := found[c]) else 0, default=None)
-    rest = found[farthest] if farthest is not None and turns > 0 else None
-    if farthest is not None and rest is not None:
+    going_on = [(after, cure) for cure in parts if (after := found[cure]) is not None]
+    if going_on and turns > 0:
+        rest, first = max(going_on, key=lambda pair: pair[0].position)
         then = cures(rest.module, rest.error, rest.position, again, turns - 1)
         if then and then[0].complete:
-            return Cure((*farthest.steps, *then[0].steps), complete=True), *parts[: _SAID - 1]
+            return Cure((*first.steps, *then[0].steps), complete=True), *parts[: _SAID - 1]
     return tuple(parts)
 
 
