@@ -132,6 +132,15 @@ def test_questions_about_memory_are_answered_as_torch_answers_them(ask):
     assert wrong == []
 
 
+def test_an_axis_of_size_1_has_the_stride_that_torch_gives_it():
+    for name in MADE.keys() - OPEN:
+        answers = []
+        module = Asks(MADE[name], ASKED["stride"], answers.append)
+        module(torch.zeros(1, 3, 8, 12))
+        symcnn.from_torch(module, "1 3 8 12")
+        assert answers[0] == answers[1], name
+
+
 def at(answer):
     if isinstance(answer, tuple):
         return tuple(map(at, answer))

@@ -210,9 +210,15 @@ def positive(difference: Int) -> bool:
 
 
 def ordered(dims: Dims, order: Sequence[int]) -> tuple[Int, ...]:
-    """Strides of a tensor without gaps whose axes lie in `order` (axes of size 1 aside)."""
-    strides: list[Int] = [1] * len(dims)
+    """Strides of a tensor without gaps whose axes lie in `order`, that of those of size 1 aside:
+    these step as in plain order, or with channels last, or a batch of 1 does as the outermost.
+    """
+    n = len(dims)
+    strides: list[Int] = [1] * n
     step: Int = 1
+    for whole in ([*range(n)], [0, *range(2, n), 1] if n in (4, 5) else [], [0, *order]):
+        if len(order) < n and [i for i in whole if dims[i] != 1] == [*order]:
+            order = whole
     for i in reversed(order):
         strides[i] = step
         step = step * dims[i]
