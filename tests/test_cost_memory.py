@@ -595,7 +595,22 @@ class Autocast(nn.Module):
             return self.two(y.mean((2, 3))) * 2
 
 
-@pytest.mark.parametrize("make", [Inside, Autocast])
+class Twice(nn.Module):
+    """Statistics of weights that autocast leaves, maps that it widens, a factor read twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = nn.Linear(12, 8)
+        self.norms = nn.Sequential(nn.LayerNorm(8), nn.GroupNorm(2, 4), nn.BatchNorm2d(4))
+
+    def forward(self, x):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = self.norms[0](self.rows(x))
+            z = self.norms[1:](nn.functional.pad(self.rows(x), (1,) * 4, mode="reflect"))
+            return y @ y.mT, y.mT @ y.mT.mT, z[..., :8] @ z[:, :, :8, :8], x[..., :9] @ x[..., :9]
+
+
+@pytest.mark.parametrize("make", [Inside, Autocast, Twice])
 def test_a_cast_inside_and_autocast_are_seen_without_being_told(make):
     module = make().train()
     net = symcnn.from_torch(module, "N 4 H W")

@@ -332,6 +332,15 @@ MIXED = {
     "an outer product": lambda x: torch.einsum("nchw,w->nchw", x, torch.ones(6)),
     "an equation": lambda x: torch.einsum("nchw,wd->nchd", x, torch.ones(6, 2)),
     "a matrix and a vector": lambda x: torch.mv(x[0, 0], torch.ones(6)),
+    "a reflected image": lambda x: F.pad(x.to(LOW), (1, 1, 1, 1), mode="reflect"),
+    "a repeated border": lambda x: F.pad(x.to(LOW), (1, 1, 1, 1), mode="replicate"),
+    "a reflected volume": lambda x: F.pad(x.to(LOW)[None], (1,) * 6, mode="reflect"),
+    "an image padded with zeros": lambda x: F.pad(x.to(LOW), (1, 1)),
+    "a pooled volume": lambda x: F.max_pool3d(x.to(LOW), 2),
+    "places in a volume": lambda x: F.max_pool3d(x.to(LOW), 2, return_indices=True)[1] + 1,
+    "an unpooled row": lambda x: F.max_unpool1d(x[0].to(LOW), x[0].long() * 0, 1),
+    "a volume by area": lambda x: F.interpolate(x.to(LOW)[None], size=2, mode="area"),
+    "a norm over images": lambda x: F.local_response_norm(x.to(LOW)[0], 2),
     "a mix by a learned number": lambda x: torch.lerp(x.to(LOW), x.to(LOW), WEIGHT),
 }
 

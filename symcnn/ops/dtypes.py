@@ -130,6 +130,8 @@ def said(args: Iterable[object], kwargs: Mapping[str, object]) -> str:
 
 def autocasted(dtype: str, cast: str) -> str:
     """The dtype of what has `dtype` without autocast, where its floats are read as `cast`."""
+    if not holds_floats(dtype):
+        return dtype
     return _complex(cast) if kind_of(dtype) == _COMPLEX else cast
 
 
@@ -355,3 +357,18 @@ def einsum(node: Node, default: str) -> str:
         return of_tensors(node, default)
     reduced = len(node.outputs[0].dims) < node.inputs[0].ndim
     return counts(node, default) if reduced else node.inputs[0].dtype
+
+
+# What autocast widens on the CPU by an argument ------------------------------------------------
+
+
+def padded(node: Node) -> Mapping[str, str]:
+    """What is repeated, and what is reflected along two axes at most."""
+    mode, axes = node.arguments["mode"], len(node.arguments["pad"]) // 2
+    return SINGLE_ON_CPU if mode == "replicate" or (mode == "reflect" and axes < 3) else {}
+
+
+def resized(node: Node) -> Mapping[str, str]:
+    """Volumes by area: adaptive_avg_pool3d takes them."""
+    volume = node.inputs[0].ndim == 5
+    return SINGLE_ON_CPU if volume and node.arguments["mode"] == "area" else {}

@@ -6,7 +6,7 @@ point by point, as it is once the statistics are those of training.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from inspect import unwrap
 
@@ -198,7 +198,14 @@ def weight_norm(v: SymbolicTensor, g: SymbolicTensor, dim: int = 0) -> Result:
     return _statistics(v, range(v.ndim), [])
 
 
-@rule("local_response_norm", dtype=dtypes.first_float, takes="int64 float")
+def _averages_in_3d(node: Node) -> Mapping[str, str]:
+    """On the CPU autocast widens a mean over channels of images, which avg_pool3d takes."""
+    return dtypes.SINGLE_ON_CPU if node.inputs[0].ndim > 3 else {}
+
+
+@rule(
+    "local_response_norm", dtype=dtypes.first_float, takes="int64 float", autocast=_averages_in_3d
+)
 def local_response_norm(
     input: SymbolicTensor, size: Int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Result:

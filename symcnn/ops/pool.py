@@ -232,6 +232,7 @@ for _n in (2, 3):
         f"fractional_max_pool{_n}d",
         f"fractional_max_pool{_n}d_with_indices",
         dtype=dtypes.with_places,
+        autocast=dtypes.SINGLE_ON_CPU,
         takes="float",
     )(partial(_fractional, _n))
 for _n in (1, 2, 3):
@@ -244,6 +245,7 @@ for _n in (1, 2, 3):
         counts=tools.ACTIVATION,
         saves=maps.max_pool,
         dtype=dtypes.with_places,
+        autocast=_single,
         takes="int float",
     )(of_shapes(partial(_max_pool, _n)))
     rule(
@@ -255,7 +257,7 @@ for _n in (1, 2, 3):
         autocast=_single,
         takes="int64 float",
     )(of_shapes(partial(_avg_pool, _n)))
-    rule(f"lp_pool{_n}d", other=_window, autocast=dtypes.SINGLE_ON_CPU)(partial(_lp_pool, _n))
+    rule(f"lp_pool{_n}d", other=_window, autocast=_single)(partial(_lp_pool, _n))
     rule(
         f"adaptive_avg_pool{_n}d",
         other=work.read,
@@ -271,5 +273,6 @@ for _n in (1, 2, 3):
         counts=tools.ACTIVATION,
         saves=maps.max_pool,
         dtype=dtypes.with_places,
+        autocast=_single,
         takes="float",
     )(partial(_adaptive_pool, "max", _n))

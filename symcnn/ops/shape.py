@@ -597,7 +597,15 @@ def _by_nothing(node: Node) -> dict[str, object]:
     return {"pad": (0,) * len(node.arguments["pad"])}
 
 
-pad = rule("pad", saves=maps.pad, slides=True, sizes=True, shows="every", idle=_by_nothing)(padded)
+pad = rule(
+    "pad",
+    autocast=dtypes.padded,
+    saves=maps.pad,
+    slides=True,
+    sizes=True,
+    shows="every",
+    idle=_by_nothing,
+)(padded)
 
 
 def _cropped(pad: Int) -> Int:
@@ -681,6 +689,7 @@ def _to_its_size(node: Node) -> dict[str, object] | None:
 interpolate = rule(
     "interpolate",
     "upsample",
+    autocast=dtypes.resized,
     other=work.resize,
     counts=tools.RESIZE,
     saves=maps.interpolate,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from symcnn.algebra.size import prod
+from symcnn.algebra.size import Int, prod
 from symcnn.ops.registry import normal_dim
 from symcnn.ops.storage.layouts import LAST, KeptUnknownError, UnknownError
-from symcnn.ops.storage.memory import LONG, Memory, Rule, first_of
+from symcnn.ops.storage.memory import LONG, Memory, Rule, first_of, is_float
 from symcnn.ops.storage.pointwise import extreme_of_two
 from symcnn.trace.graph import Node
 
@@ -30,12 +30,18 @@ def _like_input(m: Memory, node: Node) -> None:
     m.place(m.fresh(node.outputs[0].dims, None, order))
 
 
+def _statistics(m: Memory, node: Node, elements: Int) -> None:
+    """In the dtype of the weights, where these are wider than what is normalised."""
+    widest = max(map(m.bytes_of, filter(is_float, node.inputs)))
+    m.extra(elements, widest if widest > m.bytes_of(first_of(node)) else None)
+
+
 def batch_norm(m: Memory, node: Node) -> None:
     """The input, the weight and the running statistics; in training those of the batch."""
     a = node.arguments
     m.save(first_of(node), a["weight"], a["running_mean"], a["running_var"])
     if a["training"]:
-        m.extra(2 * first_of(node).dims[1])
+        _statistics(m, node, 2 * first_of(node).dims[1])
     _like_input(m, node)
 
 
@@ -54,7 +60,7 @@ def group_norm(m: Memory, node: Node) -> None:
     """The input in order, the weight, two statistics per sample and group."""
     x = first_of(node)
     m.save(m.in_order(m.of(x)) if not m.of(x).channels_last else x, node.arguments["weight"])
-    m.extra(2 * x.dims[0] * node.arguments["num_groups"])
+    _statistics(m, node, 2 * x.dims[0] * node.arguments["num_groups"])
     _like_input(m, node)
 
 
@@ -63,7 +69,7 @@ def layer_norm(m: Memory, node: Node) -> None:
     x = first_of(node)
     shape = tuple(node.arguments["normalized_shape"])
     m.save(x, *node.inputs[1:])
-    m.extra(2 * prod(x.dims[: x.ndim - len(shape)]))
+    _statistics(m, node, 2 * prod(x.dims[: x.ndim - len(shape)]))
     m.place(m.fresh(node.outputs[0].dims))
 
 
@@ -86,7 +92,7 @@ def avg_pool(m: Memory, node: Node) -> None:
 
 def adaptive_avg(m: Memory, node: Node) -> None:
     """To a single place it is a mean, which keeps nothing."""
-    n = int(node.op[-2])
+    n = first_of(node).ndim - 2 if node.op == "interpolate" else int(node.op[-2])
     if set(node.outputs[0].dims[-n:]) != {1}:
         m.save(first_of(node))
     _like_input(m, node)
@@ -117,10 +123,11 @@ def recurrent(m: Memory, node: Node) -> None:
 
 
 def interpolate(m: Memory, node: Node) -> None:
-    """Nothing: the shape is enough."""
+    """Nothing: the shape is enough; by area it is an adaptive pool."""
     if node.arguments.get("mode") == "area":
-        raise UnknownError("by area")
-    _like_input(m, node)
+        adaptive_avg(m, node)
+    else:
+        _like_input(m, node)
 
 
 def cat(m: Memory, node: Node) -> None:

@@ -5,6 +5,7 @@ The record of an operation says how it does it: a law, of those in this package.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from symcnn.algebra.size import Int, prod
@@ -187,12 +188,14 @@ class Memory:
     def _cast(self, node: Node) -> dict[SymbolicTensor, Layout]:
         """Copies of what autocast has the node read in another dtype; where they lay before."""
         before: dict[SymbolicTensor, Layout] = {}
-        for t in dict.fromkeys(node.inputs):
+        for t, times in Counter(node.inputs).items():
             if is_float(t) and t.dtype != node.cast and t not in self._weights:
                 base = self.of(t)
                 copy = self.fresh(t.dims, BYTES[node.cast], base.order)
-                if isinstance(t, Parameter) and t.trainable:
+                if t.node is None and self.needs(t):  # a leaf: autocast keeps the copy
                     self._weights[t] = copy
+                else:  # what is read twice is cast twice
+                    copy.storage.elements = times * copy.storage.elements
                 before[t], self.layouts[t] = base, copy
             elif t in self._weights:
                 before[t], self.layouts[t] = self.of(t), self._weights[t]

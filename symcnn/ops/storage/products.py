@@ -56,10 +56,10 @@ def matmul(m: Memory, node: Node) -> None:
 
 
 def weight_norm(m: Memory, node: Node) -> None:
-    """Direction, length and the norms that it divides by."""
+    """Direction, length and the norms that it divides by, in single precision at least."""
     v, g = node.inputs[0], node.inputs[1]
     m.save(v, g)
-    m.extra(prod(g.dims))
+    m.extra(prod(g.dims), max(SINGLE, m.bytes_of(v)))
     m.place(m.fresh(v.dims))
 
 
