@@ -169,3 +169,15 @@ def test_a_condition_that_divides_by_a_size_leaves_out_the_sizes_where_that_is_0
     assert (9, 4) not in net.valid_inputs()
     assert net.shape_at(N=1, H=9, W=6) == (1, 3, 5, 1)
     assert net.shape_at(N=1, H=9, W=5) == (1, 3, 9, 6)
+
+
+def test_a_loop_without_end_is_followed_to_large_sizes():
+    def halved(x):
+        while x.shape[2] % 64 == 0:
+            x = F.max_pool1d(x, 64)
+        return x
+
+    net = trace(halved, "N 3 L")
+    assert not net.complete
+    assert {u.reason for u in net.unfollowed} == {"sizes above 268,435,456"}
+    assert net.shape_at(N=1, L=5 << 24) == (1, 3, 5)

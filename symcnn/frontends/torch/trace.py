@@ -64,6 +64,9 @@ _BRANCHES, _NODES = 64, 50_000
 #: So many runs per branch may end in a refusal.
 _REFUSALS = 4
 
+#: Beyond a run at a larger size than this none is looked for: a loop halves a size without end.
+_FAR = 1 << 28
+
 _OURS = dirname(dirname(dirname(__file__)))
 
 
@@ -344,6 +347,9 @@ class _Front:
             path = *run.region.guards, *guards[:i]
             beyond = tuple(replace(guard, requirement=r, fixes="") for r in others)
             region = _Region((*path, *beyond), None, (run, i))
+            if max(run.tracer.last.values(), default=0) > _FAR:
+                self._leave(region, f"sizes above {_FAR:,}")
+                continue
             try:
                 region.sizes = self._meeting(alive, tuple(others))
             except Undecidable as error:
