@@ -2,6 +2,9 @@
 
 The law: what a network has required of its sizes holds for all that comes after. The sizes that are
 left only become fewer, so a decision once made is final. Nothing here records.
+
+A forward that runs again, for another branch or another trace, requires the same in the same order
+until it comes to where it differs: so far it is told what was found out before.
 """
 
 from __future__ import annotations
@@ -28,13 +31,20 @@ class Assumptions:
     True
     """
 
-    __slots__ = ("_decided", "_domain", "_fresh", "_open")
+    __slots__ = ("_decided", "_fresh", "_left", "_open")
 
     def __init__(self, domain: InputSet | None = None) -> None:
-        self._domain = domain
+        self._left = _all() if domain is None else _Left(domain)
         self._fresh: list[Requirement] = []  # not in the domain yet
         self._decided: dict[Requirement, bool] = {}  # final: domains only shrink
         self._open: set[Requirement] = set()  # undecided by the domain as it is
+
+    def apart(self) -> Assumptions:
+        """As much is required; what is required from now on is its own."""
+        self._narrow()
+        other = Assumptions()
+        other._left = self._left
+        return other
 
     def add(self, requirements: Iterable[Requirement]) -> None:
         """What is required from now on."""
@@ -43,55 +53,89 @@ class Assumptions:
     @property
     def domain(self) -> InputSet:
         """The sizes that all requirements so far accept; what is not decidable is left out."""
-        domain = input_set((), ()) if self._domain is None else self._domain
+        self._narrow()
+        return self._left.domain
+
+    def _narrow(self) -> None:
         for requirement in self._fresh:
-            if (wanted := _within(domain, requirement)) is not None:
-                domain &= wanted
+            with suppress(_NoSet):
+                self._left = _required(self._left, requirement)
                 self._open.clear()
-        self._domain = domain
         self._fresh.clear()
-        return domain
 
     def entails(self, requirement: Requirement) -> bool | None:
         """Whether the sizes allowed so far decide `requirement`; None if they leave it open."""
         if requirement in self._decided:
             return self._decided[requirement]
-        domain = self.domain
+        self._narrow()
         if requirement in self._open:
             return None
-        wanted = _within(domain, requirement)
-        if wanted is not None and domain <= wanted:
-            self._decided[requirement] = True
-        elif wanted is not None and not domain & wanted:
-            self._decided[requirement] = False
-        elif wanted is None and self._from_the_least(requirement):
-            self._decided[requirement] = True
-        else:
+        try:
+            found = _decided(self._left, requirement)
+        except _NoSet:
+            found = _from_the_least(self._left.domain, requirement) or None
+        if found is None:
             self._open.add(requirement)
-        return self._decided.get(requirement)
-
-    def _from_the_least(self, requirement: Requirement) -> bool:
-        """Whether a bound holds at the least sizes, and what it bounds grows from there on."""
-        if not isinstance(requirement, Condition) or requirement.relation != ">=":
-            return False
-        gap, domain = requirement.lhs - requirement.rhs, self.domain
-        names = symbols_of(gap)
-        least = dict.fromkeys(names, 1)
-        with suppress(SymcnnError):
-            least |= {n: lone(domain.axis(n).smallest()) for n in names if n in domain.names}
-        with suppress(ArithmeticError):
-            return evaluate(gap, least) >= 0 and grows(gap, least)
-        return False
+        else:
+            self._decided[requirement] = found
+        return found
 
 
-def _within(domain: InputSet, requirement: Requirement) -> InputSet | None:
-    """A set with just those sizes of the domain that meet a requirement; None: not decidable."""
+class _Left:
+    """The sizes that are left, after requirements in one order; equal to itself only."""
+
+    __slots__ = ("__weakref__", "domain")
+
+    def __init__(self, domain: InputSet) -> None:
+        self.domain = domain
+
+
+@lru_cache(maxsize=1)
+def _all() -> _Left:
+    return _Left(input_set((), ()))
+
+
+class _NoSet(Exception):
+    """No law makes a requirement decidable, or none within the steps allowed: not remembered."""
+
+
+@lru_cache(maxsize=4096)
+def _required(left: _Left, requirement: Requirement) -> _Left:
+    """What is left when one thing more is required. Raises _NoSet."""
+    return _Left(left.domain & _within(left.domain, requirement))
+
+
+@lru_cache(maxsize=16384)
+def _decided(left: _Left, requirement: Requirement) -> bool | None:
+    """What the sizes that are left decide. Raises _NoSet."""
+    domain, wanted = left.domain, _within(left.domain, requirement)
+    if domain <= wanted:
+        return True
+    return None if domain & wanted else False
+
+
+def _within(domain: InputSet, requirement: Requirement) -> InputSet:
+    """A set with just those sizes of the domain that meet a requirement. Raises _NoSet."""
     asked = with_numbers(requirement, domain.fixed)
     with suppress(Undecidable):
         return _sizes_of(asked)
     with suppress(Undecidable):
         return domain.meeting(asked)
-    return None
+    raise _NoSet
+
+
+def _from_the_least(domain: InputSet, requirement: Requirement) -> bool:
+    """Whether a bound holds at the least sizes, and what it bounds grows from there on."""
+    if not isinstance(requirement, Condition) or requirement.relation != ">=":
+        return False
+    gap = requirement.lhs - requirement.rhs
+    names = symbols_of(gap)
+    least = dict.fromkeys(names, 1)
+    with suppress(SymcnnError):
+        least |= {n: lone(domain.axis(n).smallest()) for n in names if n in domain.names}
+    with suppress(ArithmeticError):
+        return evaluate(gap, least) >= 0 and grows(gap, least)
+    return False
 
 
 @lru_cache(maxsize=1024)

@@ -27,7 +27,6 @@ from symcnn.ops.operation import Operation
 from symcnn.ops.storage import Memory
 from symcnn.ops.storage.layouts import UnknownError, ordered
 from symcnn.sets.condition import Condition
-from symcnn.trace.assume import Assumptions
 from symcnn.trace.graph import Node, Scope, SymbolicTensor, signature_of
 from symcnn.trace.tape import Tape
 
@@ -83,7 +82,7 @@ class Probe:
         if inplace or reads or type(args[0]) is not TracedTensor:
             raise NoNumber
         tracer, tape = self.tracer, self.tracer.tape
-        scratch = Tape(dtype=tape.dtype, assumptions=Assumptions(tape.assumed.domain))
+        scratch = Tape(dtype=tape.dtype, assumptions=tape.assumed.apart())
         scratch.scopes = [Scope(tape.scopes[-1].path)]
         tracer.tape = scratch
         try:
