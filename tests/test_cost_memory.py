@@ -62,6 +62,12 @@ LAYERS = {
     "norms": lambda: nn.Sequential(
         nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), nn.GroupNorm(2, 4), nn.InstanceNorm2d(4, affine=True)
     ),
+    "roots of mean squares": lambda: nn.Sequential(
+        nn.Conv2d(4, 4, 1), nn.RMSNorm(12), nn.RMSNorm(12, elementwise_affine=False)
+    ),
+    "by area": lambda: nn.Sequential(
+        nn.Conv2d(4, 4, 1), nn.Upsample((3, 4), mode="area"), nn.Upsample((1, 1), mode="area")
+    ),
     "paddings": lambda: nn.Sequential(
         nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), nn.ReplicationPad2d(1),
         nn.ZeroPad2d(1), nn.CircularPad2d(1),

@@ -188,7 +188,12 @@ def layer_norm(
 
 
 rule(
-    "rms_norm", statistics=True, other=_work, autocast=dtypes.SINGLE_ON_CUDA, takes="float complex"
+    "rms_norm",
+    statistics=True,
+    other=_work,
+    saves=maps.rms_norm,
+    autocast=dtypes.SINGLE_ON_CUDA,
+    takes="float complex",
 )(unwrap(layer_norm))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from symcnn.algebra.size import Int, prod
 from symcnn.ops.registry import normal_dim
 from symcnn.ops.storage.layouts import LAST, KeptUnknownError, UnknownError
-from symcnn.ops.storage.memory import LONG, Memory, Rule, first_of, is_float
+from symcnn.ops.storage.memory import LONG, SINGLE, Memory, Rule, first_of, is_float
 from symcnn.ops.storage.pointwise import extreme_of_two
 from symcnn.trace.graph import Node
 
@@ -70,6 +70,25 @@ def layer_norm(m: Memory, node: Node) -> None:
     shape = tuple(node.arguments["normalized_shape"])
     m.save(x, *node.inputs[1:])
     _statistics(m, node, 2 * prod(x.dims[: x.ndim - len(shape)]))
+    m.place(m.fresh(node.outputs[0].dims))
+
+
+def rms_norm(m: Memory, node: Node) -> None:
+    """The long way, in single precision at least: the input, what it is divided by, and where a
+    weight has a gradient the quotient.
+    """
+    x, weight = first_of(node), node.arguments["weight"]
+    lead = x.ndim - len(tuple(node.arguments["normalized_shape"]))
+    wide = max(SINGLE, m.bytes_of(x))
+    if m.needs(x):
+        if m.bytes_of(x) < wide:
+            m.extra(prod(x.dims), wide)
+        else:
+            m.save(x)
+        m.extra(prod(x.dims[:lead]), wide)
+        m.save(weight)
+    if m.needs(weight):
+        m.extra(prod(x.dims), wide)
     m.place(m.fresh(node.outputs[0].dims))
 
 
