@@ -45,7 +45,20 @@ def test_example_networks(name, train):
     agree(module, net=net, **near(net, 39, 70))
 
 
+class Unpooled(nn.Module):
+    """A pool and back by its indices, as SegNet has it."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.mid, self.last = (nn.Conv2d(4, 4, 1) for _ in range(3))
+
+    def forward(self, x):
+        y, indices = torch.nn.functional.max_pool2d(self.conv(x), 2, return_indices=True)
+        return self.last(torch.nn.functional.max_unpool2d(self.mid(y), indices, 2))
+
+
 LAYERS = {
+    "unpool": Unpooled,
     "relu in place": lambda: nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), nn.ReLU(True)),
     "silu in place": lambda: nn.Sequential(nn.Conv2d(4, 4, 1), nn.SiLU(inplace=True)),
     "activations": lambda: nn.Sequential(

@@ -71,6 +71,7 @@ for _n in (1, 2, 3):
     rule(
         f"max_unpool{_n}d",
         other=work.nothing,
+        saves="indices",
         autocast=dtypes.SINGLE_ON_CPU,
         takes={"input": "float", "indices": "int64"},
     )(partial(_max_unpool, _n))
