@@ -79,34 +79,30 @@ class Text(Shown, str):
         return str(self)
 
 
-class Listed(Shown, list[T]):
+class _Below(Shown):
+    """Answers one below the other where they are shown."""
+
+    __slots__ = ()
+
+    def __str__(self: Any) -> str:
+        return "\n".join(map(str, self))
+
+    def _repr_html_(self: Any) -> str:
+        return block(_several(self))
+
+
+class Listed(_Below, list[T]):
     """Answers in a list, one below the other where they are shown."""
 
     __slots__ = ()
-
-    def __str__(self) -> str:
-        return "\n".join(map(str, self))
-
-    def __repr__(self) -> str:
-        return list.__repr__(self)
-
-    def _repr_html_(self) -> str:
-        return block(_several(self))
+    __repr__ = list.__repr__
 
 
-class Several(Shown, tuple[T, ...]):
+class Several(_Below, tuple[T, ...]):
     """Answers in a tuple, one below the other where they are shown."""
 
     __slots__ = ()
-
-    def __str__(self) -> str:
-        return "\n".join(map(str, self))
-
-    def __repr__(self) -> str:
-        return tuple.__repr__(self)
-
-    def _repr_html_(self) -> str:
-        return block(_several(self))
+    __repr__ = tuple.__repr__
 
 
 # HTML ------------------------------------------------------------------------------------------

@@ -216,14 +216,7 @@ class _Run:
 
     def _enter(self, node: Any) -> None:
         stack = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values() if path]
-        opened = [scope.path for scope in self.tape.scopes[1:]]
-        same = 0
-        while same < min(len(stack), len(opened)) and stack[same] == opened[same]:
-            same += 1
-        for _ in opened[same:]:
-            self.tape.leave(self.tape.scopes[-1].output)
-        for path in stack[same:]:
-            self.tape.enter(path)
+        self.tape.go_to(stack)
 
     def _value(self, argument: Any) -> Any:
         import torch

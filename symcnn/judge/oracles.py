@@ -222,28 +222,25 @@ def torch_peak(
 
 def tensors_of(value: object) -> Iterator[torch.Tensor]:
     """The torch tensors in nested values."""
-    if hasattr(value, "requires_grad") and hasattr(value, "dim"):
-        yield value  # type: ignore[misc]
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from tensors_of(inner)
-    elif isinstance(value, (tuple, list)):
-        for inner in value:
-            yield from tensors_of(inner)
+    for leaf in _leaves(value):
+        if hasattr(leaf, "requires_grad") and hasattr(leaf, "dim"):
+            yield leaf
 
 
 def shapes_in(value: object) -> Iterator[tuple[int, ...]]:
     """The shapes of all tensors in nested values, of torch's or of ours, in order."""
-    if isinstance(value, Shape):
-        yield tuple(value)
-    elif hasattr(value, "shape") and hasattr(value, "dim"):
-        yield tuple(value.shape)
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from shapes_in(inner)
-    elif isinstance(value, (tuple, list)):
-        for inner in value:
-            yield from shapes_in(inner)
+    for leaf in _leaves(value):
+        if isinstance(leaf, Shape) or (hasattr(leaf, "shape") and hasattr(leaf, "dim")):
+            yield tuple(leaf if isinstance(leaf, Shape) else leaf.shape)
+
+
+def _leaves(value: object) -> Iterator[Any]:
+    """What nested values hold; a shape of ours is one value."""
+    if isinstance(value, (Mapping, tuple, list)) and not isinstance(value, Shape):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _leaves(inner)
+    else:
+        yield value
 
 
 def sample_sizes(

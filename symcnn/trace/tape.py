@@ -96,6 +96,17 @@ class Tape:
         """The innermost module call ends."""
         self.scopes.pop().output = output
 
+    def go_to(self, path: Sequence[str]) -> None:
+        """What comes runs in these modules, the outermost first: leave others, enter new ones."""
+        opened = [scope.path for scope in self.scopes[1:]]
+        same = 0
+        while same < min(len(path), len(opened)) and path[same] == opened[same]:
+            same += 1
+        for _ in opened[same:]:
+            self.leave(self.scopes[-1].output)
+        for module in path[same:]:
+            self.enter(module)
+
     @property
     def assumed(self) -> Assumptions:
         """What all nodes and guards so far require."""

@@ -254,15 +254,7 @@ class Run:
 
     def _enter(self, node: NodeProto) -> None:
         """Modules that the exporter names: entered and left as the nodes go through them."""
-        path = _modules(node)
-        open_ones = [scope.path for scope in self.tape.scopes[1:]]
-        same = 0
-        while same < min(len(path), len(open_ones)) and path[same] == open_ones[same]:
-            same += 1
-        for _ in open_ones[same:]:
-            self.tape.leave(self.tape.scopes[-1].output)
-        for module in path[same:]:
-            self.tape.enter(module)
+        self.tape.go_to(_modules(node))
 
     def _after(self, node: NodeProto, made: Sequence[Any], outputs: Sequence[Any]) -> None:
         tensors = [v.tensor for v in outputs if isinstance(v, Value) and v.content is None]
