@@ -1015,3 +1015,36 @@ def test_a_misspelt_name_is_refused_with_the_one_that_is_meant(meant):
 def test_a_layer_takes_neither_nothing_nor_none():
     with pytest.raises(symcnn.BadSpec, match="None is no size"):
         symcnn.nn.Conv2d(3, 8, 3)(None)
+
+
+def test_a_view_of_blocks_of_a_map_that_is_rounded_up_holds_where_it_is_whole():
+    """The map has (H + 3)//4 rows, which the branch makes 4*((H + 1)//16): no size was valid."""
+
+    def blocks(m, x):
+        x = F.avg_pool2d(x, 2, ceil_mode=True)
+        rows, columns = x.shape[2] // 8, x.shape[3] // 8
+        if x.shape[2] % 8 or x.shape[3] % 8:
+            raise ValueError("blocks of 8")
+        return F.avg_pool2d(x, 2, ceil_mode=True).view(-1, 4, rows, 4, columns, 4)
+
+    network = net(blocks, "N 16 H W")
+    assert str(network.output_shape) == "(4*N, 4, (H + 1)//16, 4, (W + 1)//16, 4)"
+    assert [h for h in range(1, 40) if (h, 16) in network.valid_inputs()] == [15, 16, 31, 32]
+    assert network.shape_at(N=2, H=15, W=32) == (8, 4, 1, 4, 2, 4)
+
+
+def test_a_branch_of_which_there_is_no_exact_set_is_not_followed():
+    """The domain of all branches was refused, though one is known."""
+
+    def residues(m, x):
+        h, w = x.shape[2:]
+        if h % 2 and h * w % 1009 == 5:
+            x = F.max_pool2d(x, 3)
+        return torch.relu(x) if h % 2 else x
+
+    network = net(residues, "N 3 H W")
+    assert not network.complete
+    assert {part.reason[:12] for part in network.unfollowed} == {"no exact set"}
+    assert str(network.valid_inputs()) == "H % 2 == 0 and H >= 2 and W >= 1"
+    for w in (3, 1010, 2019):
+        assert network.shape_at(N=1, H=5, W=w) == torch_shape(residues, (1, 3, 5, w))

@@ -310,10 +310,14 @@ def under_what_is_known(*exprs: Int) -> tuple[Int, ...]:
         for m, _, coarse in reversed(finer[i + 1 :]):
             if m % n == 0:
                 shift = coarse.num - fine.num
-                whole = coarse.size() * (m // n) - (shift // n if isinstance(shift, int) else 0)
-                if entails(Condition(fine.size(), "==", whole)):
-                    exprs = tuple(replaced(e, fine, whole) for e in exprs)
-                    break
+                apart = (-(shift // n), -shift // n) if isinstance(shift, int) else (0,)
+                for whole in dict.fromkeys(coarse.size() * (m // n) + c for c in apart):
+                    if entails(Condition(fine.size(), "==", whole)):
+                        exprs = tuple(replaced(e, fine, whole) for e in exprs)
+                        break
+                else:
+                    continue
+                break
     return exprs
 
 

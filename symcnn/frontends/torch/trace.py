@@ -179,7 +179,7 @@ class _Front:
                 self._leave(region, f"branches of more than {_NODES:,} nodes: give `branches=`")
                 continue
             run = self._run(region)
-            if run is not None:
+            if run is not None and self._is_told(run):
                 if run.network:
                     branches += 1
                     nodes += len(run.tracer.tape.nodes)
@@ -330,6 +330,24 @@ class _Front:
             raise InvalidInput(refused, cure=error.cure) from error
 
     # regions
+
+    def _is_told(self, run: _Run) -> bool:
+        """Whether there is an exact set of the run's sizes; else nothing is known of its region.
+
+        The first run is that of the sizes that were asked for.
+        """
+        own = [g.requirement for g in run.guards]
+        try:
+            for requirement in own if run.network and run.region.before else ():
+                self._sizes_of((requirement,))
+        except Undecidable:
+            region = [g.requirement for g in run.region.guards]
+            try:
+                input_set(self.names, [*region, *own])
+            except Undecidable as error:
+                self._leave(run.region, f"no exact set: {error.cause}")
+                return False
+        return True
 
     def _open(self, run: _Run) -> None:
         """The sizes that `run` does not describe, as regions to run the forward in."""
