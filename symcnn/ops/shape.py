@@ -301,23 +301,19 @@ def under_what_is_known(*exprs: Int) -> tuple[Int, ...]:
     """The expressions with ``e//n`` as ``k*((e + c*n)//(k*n)) - c``, where the sizes so far make
     them equal.
 
-    After a view into 8 x 8 windows, ``H//4`` is ``8*(H//32)``; where it is of ``H//4 + 2``,
-    ``8*((H + 8)//32) - 2``.
+    After a view into 8 x 8 windows, ``H//4`` is ``8*(H//32)``.
     """
     floors = {a for e in exprs if isinstance(e, Size) for a in e.atoms() if isinstance(a, Floor)}
     finer = sorted((a.den, a.key, a) for a in floors if isinstance(a.den, int))
     for i, (n, _, fine) in enumerate(finer):
-        for m, _, coarse in reversed(finer[i + 1 :]):
-            if m % n == 0:
-                shift = coarse.num - fine.num
-                apart = (-(shift // n), -shift // n) if isinstance(shift, int) else (0,)
-                for whole in dict.fromkeys(coarse.size() * (m // n) + c for c in apart):
-                    if entails(Condition(fine.size(), "==", whole)):
-                        exprs = tuple(replaced(e, fine, whole) for e in exprs)
-                        break
-                else:
-                    continue
-                break
+        coarser = [(m // n, c, fine.num - c.num) for m, _, c in finer[:i:-1] if m % n == 0]
+        ways = (
+            c.size() * k + apart
+            for k, c, d in coarser
+            for apart in ((-(-d // n), d // n) if isinstance(d, int) else (0,))
+        )
+        equal = next((w for w in ways if entails(Condition(fine.size(), "==", w))), fine.size())
+        exprs = tuple(replaced(e, fine, equal) for e in exprs)
     return exprs
 
 
