@@ -294,3 +294,24 @@ def test_what_the_refusal_of_a_question_says_to_do_is_answered(question):
     with pytest.raises(SymcnnError) as caught:
         ask(net)
     assert again(net, caught.value.cure)
+
+
+#: Inputs of a dtype that torch refuses: the refusal says which dtype to state.
+UNTAKEN = {
+    "conv2d": ("bool", lambda x: F.conv2d(x, torch.ones(2, 4, 3, 3))),
+    "bitwise_and": ("float32", lambda x: x & x),
+    "embedding": ("float32", lambda x: F.embedding(x, torch.ones(5, 2))),
+    "masked_fill": ("int64", lambda x: x.clone().masked_fill(x, 0)),
+}
+
+
+@pytest.mark.parametrize("name", UNTAKEN)
+def test_the_dtype_that_a_refusal_says_to_state_is_taken(name):
+    dtype, run = UNTAKEN[name]
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        run(torch.zeros(1, 4, 9, 9, dtype=getattr(torch, dtype)))
+    error = refusal(run, symcnn.tensor("1 4 H W", dtype=dtype))
+    (said,) = re.findall(r"symcnn\.tensor\(.*?\)", error.cure)
+    net = symcnn.from_torch(Forward(run), eval(said))
+    made = torch.zeros(1, 4, 9, 9, dtype=getattr(torch, net.input_tensors[0].dtype))
+    assert net.shape_at(H=9, W=9) == tuple(run(made).shape)

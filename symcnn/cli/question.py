@@ -176,8 +176,8 @@ def floors_option(function: Question) -> Question:
     return click.option(
         "--floors",
         type=click.Choice(get_args(Floors)),
-        help="How floors are written: (H - 1)//2 (division), floor((H - 1)/2) (brackets), or "
-        "ceil(H/32) where shorter (shortest).",
+        help="How floors are written: (H - 1)//2 (division), floor((H - 1)/2) (brackets, "
+        "inline: which differ in LaTeX only), or ceil(H/32) where shorter (shortest).",
     )(styled)
 
 
