@@ -569,6 +569,14 @@ class Distributed:
 
     __repr__ = __str__
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Distributed):
+            return NotImplemented
+        return self is other or self.parts == other.parts
+
+    def __hash__(self) -> int:
+        return hash(self.parts)
+
     def _repr_html_(self) -> str:
         parts: Sequence[tuple[InputSet, Any]] = self.parts
         return "".join(

@@ -613,9 +613,24 @@ def test_networks_pickle_and_copy(module):
 )
 def test_answers_pickle_and_copy(answer):
     for module in (net(), Padded()):
-        found = answer(symcnn.from_torch(module, "N 3 H W"))
-        for other in copies(found):
+        network = symcnn.from_torch(module, "N 3 H W")
+        found = answer(network)
+        for other in (*copies(found), answer(network)):
             assert str(other) == str(found)
+            assert (other, hash(other)) == (found, hash(found))
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda n: n.cost(), lambda n: n.receptive_field()], ids=["cost", "field"]
+)
+def test_answers_about_other_networks_and_in_other_words_are_others(ask):
+    found = ask(symcnn.from_torch(nn.Conv2d(3, 4, 3), "N 3 H W"))
+    assert found == ask(symcnn.from_torch(nn.Conv2d(3, 4, 3), "N 3 H W"))
+    for layer in nn.Conv2d(3, 4, 3, bias=False), nn.Conv2d(3, 4, 3, 2), nn.Conv2d(3, 4, (3, 1)):
+        assert found != ask(symcnn.from_torch(layer, "N 3 H W"))
+    network = symcnn.from_torch(nn.Conv2d(3, 4, 3), "N 3 H W")
+    assert network.cost() != network.cost("flops")
+    assert network.cost() != network.cost().at(N=1, H=8, W=8) != network.cost().at(N=1, H=8, W=9)
 
 
 def test_sizes_that_a_module_returns_are_formulas():
@@ -741,3 +756,19 @@ def test_a_call_that_a_library_has_replaced_is_run(monkeypatch):
     call = nn.Linear.__call__
     monkeypatch.setattr(nn.Linear, "__call__", lambda self, x: call(self, x).sum(-1))
     assert symcnn.from_torch(nn.Sequential(nn.Linear(4, 4)), "N 4").shape_at(N=3) == (3,)
+
+
+class Nothing(nn.Conv2d):
+    def forward(self, x):
+        super().forward(x)
+
+
+class Late(nn.Conv2d):
+    def forward(self, x):
+        yield super().forward(x)
+
+
+@pytest.mark.parametrize("kind", [Nothing, Late])
+def test_a_forward_that_returns_no_tensor_is_refused_by_name(kind):
+    with pytest.raises(SymcnnError, match=f"the forward of {kind.__name__} returns"):
+        symcnn.from_torch(kind(3, 3, 3), "N 3 H W")

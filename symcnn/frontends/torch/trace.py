@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import linecache
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -235,6 +235,9 @@ class _Front:
         before = [x.dtype for x in self.inputs]
         try:
             run.outputs = _call(self.module, *self.given, tracer)
+            if run.outputs is None or isinstance(run.outputs, (Generator, Coroutine)):
+                run.refusal = _nothing(self.module, run.outputs)
+                return run
             if all(before) and before != [x.dtype for x in self.inputs]:
                 return self._run(region)  # an input turned out to be an index
         except Nowhere:
@@ -427,6 +430,15 @@ class _Front:
         if region.before is None:  # the sizes that were asked for
             raise error
         self._leave(region, error.cause)
+
+
+def _nothing(module: torch.nn.Module, returned: object) -> BadSpec:
+    """Why a forward that ends has no shape."""
+    said = "nothing" if returned is None else f"a {type(returned).__name__} that has not run"
+    return BadSpec(
+        f"the forward of {type(module).__name__} returns {said}",
+        cure="return the tensors whose shapes you ask for",
+    )
 
 
 def _tell_refusal(run: _Run) -> None:

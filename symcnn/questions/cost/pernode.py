@@ -18,6 +18,7 @@ from symcnn.ops.autograd import Gradients, gradients
 from symcnn.ops.storage import Memory, Piece, Storage, in_place, pieces, refusal, weighed
 from symcnn.questions.cost.conventions import Convention, elementwise
 from symcnn.sets.inputset import lone
+from symcnn.trace.content import Valued
 from symcnn.trace.dtype import BYTES
 from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor
 from symcnn.trace.tape import uncollected
@@ -55,7 +56,7 @@ def _over_blocks(node: Node, count: Callable[[Node], Int]) -> Int:
     )
 
 
-class PerNode:
+class PerNode(Valued):
     """The figures of every node of a network, as a convention counts them."""
 
     def __init__(
@@ -77,6 +78,11 @@ class PerNode:
         self.dtype = str(dtype or self.own).removeprefix("torch.")
         self.sizes = sizes
         self.given = given
+
+    def _value(self) -> tuple[object, ...]:
+        sizes = None if self.sizes is None else tuple(sorted(self.sizes.items()))
+        counted = self.convention.name, self.partial, self.input_grad, self.dtype
+        return *counted, sizes, self.given, self.net.content
 
     def _with(self, **changes: Any) -> Self:
         options: dict[str, Any] = {

@@ -44,6 +44,7 @@ from symcnn.questions.field.reach import (
 )
 from symcnn.sets.condition import Condition
 from symcnn.shown import Shown
+from symcnn.trace.content import Valued
 from symcnn.trace.graph import Node, SymbolicTensor, ancestors, public, tensors_in
 from symcnn.trace.trace import Trace
 
@@ -138,7 +139,7 @@ class _Field:
         return varying(length, self.along, self.name, places)
 
 
-class ReceptiveField(Pictured, Shown):
+class ReceptiveField(Valued, Pictured, Shown):
     """What an output place sees of the input, per spatial axis of the input.
 
     >>> import symcnn
@@ -166,6 +167,11 @@ class ReceptiveField(Pictured, Shown):
             )
             for axis, reach in zip(found.axes, found.reaches[output], strict=True)
         )
+
+    def _value(self) -> tuple[object, ...]:
+        found, content = self._pass, self._net.content
+        how = found.axes, found.gates, found.statistics, found.smallest
+        return *how, self._at, content.place(found.source), content.place(self._output), content
 
     @property
     def passed(self) -> Pass:

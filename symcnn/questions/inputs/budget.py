@@ -298,7 +298,18 @@ class BudgetedSet(InputSet):
         super().__init__(base.names, (), batch=base.batch, at=base.at)
 
     def __reduce__(self) -> Any:
-        return BudgetedSet, (self.base, self.budgets, self.floors)
+        return BudgetedSet, self._parts
+
+    @property
+    def _parts(self) -> tuple[InputSet, tuple[Budget, ...], tuple[Floor, ...]]:
+        return self.base, self.budgets, self.floors
+
+    def __eq__(self, other: object) -> bool:
+        """What is written alike is equal, however many corners it has."""
+        alike = isinstance(other, BudgetedSet) and self._parts == other._parts
+        return alike or super().__eq__(other)
+
+    __hash__ = InputSet.__hash__
 
     def _whole_has(self, place: int) -> bool:
         return self._place(place) in self
