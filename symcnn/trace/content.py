@@ -12,8 +12,9 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from symcnn.trace.graph import Blocks, Node, Result, SymbolicTensor
+from symcnn.trace.trace import Trace, remembered
 
-__all__ = ["Content", "Valued"]
+__all__ = ["Content", "Valued", "content"]
 
 _PLAIN = (int, float, complex, str, bytes, type(None))
 
@@ -69,6 +70,14 @@ class Content:
             said = tensor.name, tensor.dims, tensor.dtype, tensor.trainable, strides
             self.tensors.append((type(tensor).__name__, *said))
         return self.places[tensor]
+
+
+@remembered
+def content(net: Trace) -> Content:
+    """What a trace says. Networks are objects; their answers compare by this."""
+    requires = tuple(g.requirement for g in net.guards)
+    more = tuple(net.output_tensors), tuple(net.parameters), net.buffers, requires
+    return Content(net.input_tensors, net.nodes, more)
 
 
 class Valued:

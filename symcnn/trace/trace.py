@@ -23,7 +23,6 @@ from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.simplest import Simplest, known_sizes
 from symcnn.shown import Several
 from symcnn.trace.branches import Branch, Unfollowed, said
-from symcnn.trace.content import Content
 from symcnn.trace.graph import (
     Constant,
     Node,
@@ -94,13 +93,6 @@ class Trace:
             call.output = output
         for node in self.nodes:
             node.law = node.law or self.simplest
-
-    @cached_property
-    def content(self) -> Content:
-        """What it says, as a value: networks are objects, their answers compare."""
-        requires = tuple(g.requirement for g in self.guards)
-        more = self._outputs, tuple(self.parameters), self.buffers, requires
-        return Content(self._inputs, self.nodes, more)
 
     # branches
 

@@ -18,7 +18,7 @@ from symcnn.ops.autograd import Gradients, gradients
 from symcnn.ops.storage import Memory, Piece, Storage, in_place, pieces, refusal, weighed
 from symcnn.questions.cost.conventions import Convention, elementwise
 from symcnn.sets.inputset import lone
-from symcnn.trace.content import Valued
+from symcnn.trace.content import Valued, content
 from symcnn.trace.dtype import BYTES
 from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor
 from symcnn.trace.tape import uncollected
@@ -82,7 +82,7 @@ class PerNode(Valued):
     def _value(self) -> tuple[object, ...]:
         sizes = None if self.sizes is None else tuple(sorted(self.sizes.items()))
         counted = self.convention.name, self.partial, self.input_grad, self.dtype
-        return *counted, sizes, self.given, self.net.content
+        return *counted, sizes, self.given, content(self.net)
 
     def _with(self, **changes: Any) -> Self:
         options: dict[str, Any] = {

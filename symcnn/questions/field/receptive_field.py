@@ -44,7 +44,7 @@ from symcnn.questions.field.reach import (
 )
 from symcnn.sets.condition import Condition
 from symcnn.shown import Shown
-from symcnn.trace.content import Valued
+from symcnn.trace.content import Valued, content
 from symcnn.trace.graph import Node, SymbolicTensor, ancestors, public, tensors_in
 from symcnn.trace.trace import Trace
 
@@ -169,9 +169,9 @@ class ReceptiveField(Valued, Pictured, Shown):
         )
 
     def _value(self) -> tuple[object, ...]:
-        found, content = self._pass, self._net.content
+        found, said = self._pass, content(self._net)
         how = found.axes, found.gates, found.statistics, found.smallest
-        return *how, self._at, content.place(found.source), content.place(self._output), content
+        return *how, self._at, said.place(found.source), said.place(self._output), said
 
     @property
     def passed(self) -> Pass:
