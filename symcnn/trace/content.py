@@ -14,8 +14,6 @@ from typing import Any
 from symcnn.trace.graph import Blocks, Node, Result, SymbolicTensor
 from symcnn.trace.trace import Trace, remembered
 
-__all__ = ["Content", "Valued", "content"]
-
 _PLAIN = (int, float, complex, str, bytes, type(None))
 
 
