@@ -70,12 +70,15 @@ def printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture(scope="session")
 def example() -> Callable[..., Any]:
-    """``example("resnet:resnet50")`` builds a network of examples/networks on the meta device."""
+    """``example("resnet:resnet50")`` builds a network of examples/networks on the meta device; on
+    another one its weights are memory that nobody has written to, which takes no room.
+    """
     import torch
 
     def build(name: str, device: str = "meta", **options: Any) -> Any:
         file, factory = name.split(":")
-        with torch.device(device):
-            return getattr(load_example(file), factory)(**options).eval()
+        with torch.device("meta"):
+            net = getattr(load_example(file), factory)(**options).eval()
+        return net if device == "meta" else net.to_empty(device=device)
 
     return build

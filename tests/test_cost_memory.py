@@ -18,7 +18,6 @@ from symcnn.judge.oracles import torch_peak
 from symcnn.ops.storage import refusal
 from symcnn.testing.oracles import tensors_of, torch_saved
 
-from .conftest import load_example
 from .test_cost_backward import NETWORKS_DRAWN, Derived, Einsum, Heads, Skip, networks
 from .test_networks import MODES, NETWORKS
 
@@ -38,9 +37,8 @@ def near(net, *goal):
 
 
 @pytest.mark.parametrize(("name", "train"), MODES)
-def test_example_networks(name, train):
-    file, factory = NETWORKS[name][0].split(":")
-    module = getattr(load_example(file), factory)().train(train)
+def test_example_networks(name, train, example):
+    module = example(NETWORKS[name][0], "cpu").train(train)
     net = symcnn.from_torch(module, f"N {NETWORKS[name][1]} H W")
     agree(module, net=net, **near(net, 39, 70))
 
