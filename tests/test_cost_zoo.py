@@ -13,7 +13,6 @@ from symcnn.testing.oracles import sample_sizes, torch_flops, torch_saved
 
 from .conftest import load_example
 from .test_cost_memory import near
-from .test_zoo import NOT_YET
 
 pytest.importorskip("transformers")
 
@@ -28,7 +27,7 @@ NOT_KNOWN = {
     "EnCodec decoder": "lstm",
 }
 
-MODELS = [name for name in hf.MODELS if name not in NOT_YET]
+MODELS = list(hf.MODELS)
 
 
 @pytest.mark.parametrize("name", MODELS)

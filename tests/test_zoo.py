@@ -18,11 +18,8 @@ pytest.importorskip("transformers")
 hf = load_example("hf")
 logging.disable(logging.WARNING)
 
-#: What is not traced, and what is said instead.
-NOT_YET = {"DETR": (symcnn.DataDependent, "asks for the values")}
 
-
-@pytest.mark.parametrize("name", [name for name in hf.MODELS if name not in NOT_YET])
+@pytest.mark.parametrize("name", hf.MODELS)
 def test_a_model_has_torchs_shapes_inside_its_domain_and_is_refused_outside(name):
     module = hf.MODELS[name]().eval()
     net = symcnn.from_torch(module, hf.spec(name), example=hf.EXAMPLES.get(name))
@@ -38,14 +35,7 @@ def test_a_model_has_torchs_shapes_inside_its_domain_and_is_refused_outside(name
         assert verdict.ours is None or net.unfollowed  # what no branch describes, `shape_at` runs
 
 
-@pytest.mark.parametrize("name", NOT_YET)
-def test_what_is_not_covered_says_so(name):
-    error, words = NOT_YET[name]
-    with pytest.raises(error, match=words):
-        symcnn.from_torch(hf.MODELS[name]().eval(), hf.spec(name)).valid_inputs()
-
-
-@pytest.mark.parametrize(("name", "make"), [model for model in zoo() if model[0] not in NOT_YET])
+@pytest.mark.parametrize(("name", "make"), [*zoo()])
 def test_every_derivation_of_a_model_ends_with_what_its_question_answers(name, make):
     for branch in make().branches:
         assert not [f"{v.what}: {v.wrong}" for v in judged(branch.network) if v.wrong]

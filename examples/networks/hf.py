@@ -284,8 +284,8 @@ SPECS = {
 #: smaller than its window, and takes the map itself for one.
 EXAMPLES = {"Swin": {"H": 448, "W": 448}, "Swinv2": {"H": 448, "W": 448}}
 
-#: Models that read values of their own buffers, which the meta device has none of.
-READS_VALUES = {"EnCodec encoder", "EnCodec decoder"}
+#: Models that read values of buffers or masks, which the meta device has none of.
+READS_VALUES = {"EnCodec encoder", "EnCodec decoder", "DETR"}
 
 
 def spec(name: str) -> str:
