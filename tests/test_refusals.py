@@ -41,6 +41,7 @@ WRONG = {
     "matmul": lambda x: x @ torch.zeros(8, 8),
     "permute": lambda x: x.permute(0, 1, 2),
     "transpose": lambda x: x.transpose(1, 7),
+    "matrix_H": lambda x: x.H,
     "max_pool2d": lambda x: F.max_pool2d(x, 3, padding=2),
     "pad": lambda x: F.pad(x, (12, 0), mode="reflect"),
     "expand": lambda x: x.expand(1, 4, 5, 9),

@@ -172,7 +172,7 @@ def t(input: SymbolicTensor) -> Result:
     return permuted(input, range(input.ndim)[::-1])
 
 
-@rule("adjoint", "mT", "mH", "matrix_H", saves=views.swap(-1, -2))
+@rule("adjoint", "mT", "mH", saves=views.swap(-1, -2))
 def adjoint(input: SymbolicTensor) -> Result:
     """The last two axes exchanged."""
     if input.ndim < 2:
@@ -181,7 +181,14 @@ def adjoint(input: SymbolicTensor) -> Result:
     return permuted(input, [*order[:-2], order[-1], order[-2]])
 
 
-@rule("numpy_T", "T", "H", saves=views.reverse)
+@rule("matrix_H", "H", saves=views.reverse)
+def matrix_h(input: SymbolicTensor) -> Result:
+    """A matrix transposed and conjugated."""
+    require_rank(input, (0, 2), "matrix_H")
+    return permuted(input, range(input.ndim)[::-1])
+
+
+@rule("numpy_T", "T", saves=views.reverse)
 def numpy_t(input: SymbolicTensor) -> Result:
     """The axes in reverse order."""
     return permuted(input, range(input.ndim)[::-1])
