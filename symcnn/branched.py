@@ -453,12 +453,15 @@ class Branched(Network):
         return self._texts(lambda net: str(net.summary(**options)))
 
     def to_code(self, language: str = "python") -> str:
-        """See `Network.to_code`: for each branch, under a comment, where their forms differ."""
-        mark = "#" if language in ("python", "numpy") else "//"
-        try:
+        """See `Network.to_code`: where the forms of branches differ, that of the sizes."""
+        from symcnn.words.code import to_code
+
+        shape = next((s for s in _leaves(self.outputs) if isinstance(s, Shape)), None)
+        if shape is None:
             return super().to_code(language)
-        except (BadSpec, TypeError):
-            return self._texts(lambda net: net.to_code(language), f"{mark} for ")
+        formulas = {f"size{axis}": dim for axis, dim in enumerate(shape)}
+        names = [*self.symbols, *sorted(self.free_symbols - {*self.symbols})]
+        return to_code({**formulas, "params": self.params, "macs": self.macs}, language, names)
 
     def to_latex(self, what: str = "table", **options: object) -> str:
         """See `Network.to_latex`: for each branch, under a comment with its sizes."""

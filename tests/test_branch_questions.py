@@ -83,9 +83,18 @@ def test_a_field_is_that_of_the_branch(net):
 
 
 def test_words_name_the_sizes_of_each_branch(net):
-    for words in (net.summary(), net.explain("size"), net.to_latex(), net.to_code()):
+    for words in (net.summary(), net.explain("size"), net.to_latex()):
         assert "for 1 <= H <= 64 and W >= 1:" in str(words)
     assert "conv2d" in str(net.summary(at={"N": 1, "H": 66, "W": 9}))
+
+
+@pytest.mark.parametrize("language", ["python", "numpy"])
+def test_code_answers_with_the_branch_of_the_sizes(net, language):
+    scope = {}
+    exec(net.to_code(language), scope)
+    for h in (1, 64, 65, 66):
+        assert scope["macs"](2, h, 9) == net.cost().at(N=2, H=h, W=9).total
+        assert scope["size2"](2, h, 9) == net.shape_at(N=2, H=h, W=9)[2]
 
 
 def test_a_derivation_is_one_for_each_branch(net):

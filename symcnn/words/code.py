@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from keyword import iskeyword
+
+import sympy
 
 from symcnn.algebra.expr import Number, from_sympy
 from symcnn.algebra.factor import shifted
@@ -41,6 +44,8 @@ class Language:
     scaled: str
     function: Callable[[str, Sequence[str], str], str]
     total: Callable[[str, str, str, Sequence[str]], str]
+    choice: Callable[[Sequence[tuple[str, str]]], str]
+    joined: tuple[str, str]
     prelude: str = ""
     reserved: frozenset[str] = frozenset()
 
@@ -73,6 +78,23 @@ def _python_sum(term: str, index: str, count: str, _: Sequence[str]) -> str:
 
 def _javascript_sum(term: str, index: str, count: str, _: Sequence[str]) -> str:
     return f"symcnnSum({count}, ({index}) => {term})"
+
+
+def _python_choice(pieces: Sequence[tuple[str, str]]) -> str:
+    return "".join(f"{body} if {where} else " for body, where in pieces) + "None"
+
+
+def _numpy_choice(pieces: Sequence[tuple[str, str]]) -> str:
+    wheres, bodies = (", ".join(texts) for texts in zip(*((w, b) for b, w in pieces), strict=True))
+    return f"np.select([{wheres}], [{bodies}], -1)"
+
+
+def _c_choice(pieces: Sequence[tuple[str, str]]) -> str:
+    return "".join(f"{where} ? {body} : " for body, where in pieces) + "INT64_C(-1)"
+
+
+def _javascript_choice(pieces: Sequence[tuple[str, str]]) -> str:
+    return "".join(f"{where} ? {body} : " for body, where in pieces) + "undefined"
 
 
 _C_PRELUDE = """#include <stdint.h>
@@ -119,7 +141,15 @@ _JAVASCRIPT_WORDS = frozenset(
 #: Every language by name.
 LANGUAGES = {
     "python": Language(
-        "{}", "({} // {})", "max({}, {})", "{}**{}", "int({} * {!r})", _python, _python_sum
+        "{}",
+        "({} // {})",
+        "max({}, {})",
+        "{}**{}",
+        "int({} * {!r})",
+        _python,
+        _python_sum,
+        _python_choice,
+        (" and ", " or "),
     ),
     "numpy": Language(
         "{}",
@@ -129,6 +159,8 @@ LANGUAGES = {
         "np.trunc({} * {!r}).astype(np.int64)",
         _python,
         _python_sum,
+        _numpy_choice,
+        (" & ", " | "),
         "import numpy as np\n",
     ),
     "c": Language(
@@ -139,6 +171,8 @@ LANGUAGES = {
         "(int64_t)((double)({}) * {!r})",
         _c,
         lambda *_: "",
+        _c_choice,
+        (" && ", " || "),
         _C_PRELUDE,
         _C_WORDS,
     ),
@@ -150,6 +184,8 @@ LANGUAGES = {
         "BigInt(Math.trunc(Number({}) * {!r}))",
         _javascript,
         _javascript_sum,
+        _javascript_choice,
+        (" && ", " || "),
         _JAVASCRIPT_PRELUDE,
         _JAVASCRIPT_WORDS,
     ),
@@ -161,7 +197,8 @@ def to_code(
 ) -> str:
     """Source code with one function per formula, exact for all sizes.
 
-    formulas: function names and ints or expressions.
+    formulas: function names and ints or expressions; of a Piecewise what holds nowhere is None, in
+        C and NumPy -1.
     language: ``"python"``, ``"numpy"`` (takes arrays), ``"c"`` (``int64_t``; exact while no
         product passes 2**63; beside ``f(H)`` stands ``f_each(H, to, n)`` for arrays of n sizes),
         ``"javascript"`` (an ES module; BigInt inside, plain numbers out where they are exact).
@@ -180,8 +217,11 @@ def to_code(
     writer = _Writer(LANGUAGES[language], language)
     functions = []
     for name, formula in formulas.items():
-        expr = from_sympy(formula)
-        needs = sorted(symbols_of(expr))
+        if isinstance(formula, sympy.Piecewise):
+            needs, write = sorted(map(str, formula.free_symbols)), partial(writer.cases, formula)
+        else:
+            expr = from_sympy(formula)
+            needs, write = sorted(symbols_of(expr)), partial(writer.size, shifted(expr))
         takes = needs if arguments is None else list(arguments)
         for word in (name, *takes):
             if not word.isidentifier() or iskeyword(word) or word in writer.language.reserved:
@@ -189,7 +229,7 @@ def to_code(
         missing = sorted(set(needs) - set(takes))
         if missing:
             raise BadSpec(f"{name} needs {', '.join(missing)}, which are not among its arguments")
-        body = writer.size(shifted(expr))
+        body = write()
         functions += writer.helpers
         writer.helpers.clear()
         functions.append(writer.language.function(name, takes, body))
@@ -237,6 +277,22 @@ class _Writer:
         den = Size({tuple(sorted(below.items(), key=lambda ap: ap[0].key)): scale})
         num = expr * den
         return self.language.floor.format(self.bracketed(num), self.bracketed(den))
+
+    def cases(self, choice: sympy.Piecewise) -> str:
+        """The first piece whose condition holds."""
+        return self.language.choice(
+            [(f"({self.size(from_sympy(e))})", self.condition(c)) for e, c in choice.args]
+        )
+
+    def condition(self, holds: sympy.Basic) -> str:
+        """A condition on sizes, in brackets."""
+        if isinstance(holds, (sympy.And, sympy.Or)):
+            word = self.language.joined[isinstance(holds, sympy.Or)]
+            return f"({word.join(map(self.condition, holds.args))})"
+        if holds in (sympy.true, sympy.false):
+            holds = sympy.Eq(0, int(bool(holds)) - 1, evaluate=False)
+        left, right = (self.size(from_sympy(side)) for side in holds.args)
+        return f"({left} {holds.rel_op} {right})"
 
     def polynomial(self, expr: Size) -> str:
         pieces: list[str] = []
