@@ -116,9 +116,11 @@ def torch_flops(
 
     Of zeros, where no `inputs` are given, on the device of the module's parameters; on meta, where
     nothing is computed, if it has none, or is a plain function.
-    Without oneDNN, whose fused LSTM on CPU is one operation that the counter takes for nothing.
+    On CPU without oneDNN and without fused attention: the counter takes their fused LSTM, and the
+    attention, for nothing.
     """
     import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
     parameters = module.parameters() if isinstance(module, torch.nn.Module) else ()
@@ -130,6 +132,8 @@ def torch_flops(
         stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", "TF32 acceleration")  # the flags below mention it
         stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+        if device.type == "cpu":
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         counter = stack.enter_context(FlopCounterMode(display=False))
         found = module(*inputs)
         forward = counter.get_total_flops()

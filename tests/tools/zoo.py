@@ -37,7 +37,7 @@ HEAD = f"""# Models that nobody here wrote
 Every model of `examples/networks/hf.py`, from transformers {transformers.__version__} with random
 weights, traced unmodified by `symcnn.from_torch` and compared with torch
 {torch.__version__.split("+")[0]} on the meta device (where the model reads values of its own
-buffers, on the CPU).
+buffers or masks, on the CPU).
 
 - *branches*: the paths of the model's python code by size, each a network of its own.
 - *in*, *out*: random sizes inside and outside the domain where both sides agree: inside on the
@@ -90,8 +90,8 @@ def row(model: Model, insides: int = 20, outsides: int = 10, costed: int = 10) -
     try:
         with limited(SECONDS):
             made = _compared(model, insides, outsides, costed)
-    except (symcnn.SymcnnError, TimeoutError) as error:
-        cause = str(getattr(error, "cause", error)).splitlines()[0].split(", at /")[0]
+    except Exception as error:
+        cause = (str(getattr(error, "cause", error)) or " ").splitlines()[0].split(", at /")[0]
         made = {"verdict": f"**{type(error).__name__}**: {cause}"}
     spent = round(time.process_time() - start, 1)
     return {"name": model.name, **made, "s": spent}
