@@ -47,6 +47,7 @@ fuzz: $(INSTALLED)  ## layers, networks, domains judged by torch, 20,000 example
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n auto -k 'not random_layer_gives' \
 		$(addprefix tests/test_,$(PROPERTIES))
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -k mutated tests/test_grammar.py
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -k torchs_shape tests/test_branch_law.py
 
 mutants: $(INSTALLED)  ## break each law on purpose; the tests must notice
 	$(BIN)/python -m tests.tools.mutants --write docs/validation/mutants.md

@@ -19,6 +19,7 @@ TRIED = {
     "fields": "receptive fields",
     "forms": "forms of calls",
     "branching": "forwards with branches",
+    "grid": "branching forwards on a grid",
     "parts": "tiles, shards, streams",
     "places": "places of networks of others",
     "operations": "every operation, every question",
