@@ -627,7 +627,18 @@ class Twice(nn.Module):
             return y @ y.mT, y.mT @ y.mT.mT, z[..., :8] @ z[:, :, :8, :8], x[..., :9] @ x[..., :9]
 
 
-@pytest.mark.parametrize("make", [Inside, Autocast, Twice])
+class Attending(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rows, self.heads = nn.Linear(12, 8), nn.MultiheadAttention(8, 2)
+
+    def forward(self, x):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = self.rows(x).flatten(1, 2)
+            return self.heads(y, y, y, need_weights=False)[0]
+
+
+@pytest.mark.parametrize("make", [Inside, Autocast, Twice, Attending])
 def test_a_cast_inside_and_autocast_are_seen_without_being_told(make):
     module = make().train()
     net = symcnn.from_torch(module, "N 4 H W")

@@ -182,7 +182,9 @@ def heads(m: Memory, node: Node) -> None:
         mixed = m.fresh((length * batch, width))  # as the fused kernel lays it out
         if one or two or three:
             m.save(q, k, v, mixed)
-            m.extra(many * length)
+            m.extra(many * length, max(SINGLE, m.bytes_of(query)))
+    m.save(weight if m.needs(query, key, value) else None)  # of which autocast makes copies
+    m.save(a["out_proj_weight"] if one or two or three else None)
     if m.needs(a["out_proj_weight"]):
         m.save(mixed)
     m.place(m.fresh(node.outputs[0].dims))
