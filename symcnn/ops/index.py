@@ -43,7 +43,7 @@ from symcnn.ops.registry import (
 )
 from symcnn.ops.storage import maps, views
 from symcnn.ops.storage import pointwise as points
-from symcnn.ops.takes import require_alike
+from symcnn.ops.takes import require_alike, require_part
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor, tensors_in
 from symcnn.trace.tape import decided, entails, plain_number
@@ -79,7 +79,6 @@ def _whole(node: Node) -> dict[str, object] | None:
     sizes=True,
     idle=_whole,
     operators="getitem",
-    takes={"index": "bool uint8 int32 int64"},
 )
 def getitem(input: SymbolicTensor, index: object) -> Result:
     """Indexing: see `_picked`."""
@@ -134,6 +133,8 @@ def _spread(x: SymbolicTensor, index: Any) -> list[Any]:
     """The index items, one per axis or new axis, Ellipsis written out."""
     items = list(index) if isinstance(index, tuple) else [index]
     for item in items:
+        if isinstance(item, SymbolicTensor):
+            require_part(f"an index of {item.dtype}", item, "bool uint8 int32 int64")
         if isinstance(item, SymbolicTensor) and item.boolean:
             raise DataDependent(
                 "indexing with a mask: how many elements are left depends on its values",
