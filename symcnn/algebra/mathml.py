@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
+from numbers import Number
 from typing import Any
 
 import sympy
@@ -71,10 +72,12 @@ def bracketed(content: str, left: str = "(", right: str = ")") -> str:
 
 def written(value: object) -> str:
     """A size, or a sympy expression or condition: the content of MathML."""
-    if isinstance(value, bool) or value is None or isinstance(value, str):
-        return f"<mtext>{escape(str(value))}</mtext>"
-    size = _size(value)
-    return _expr(sympy.sympify(value)) if size is None else _product(size)
+    size = None if isinstance(value, (bool, str)) else _size(value)
+    if size is not None:
+        return _product(size)
+    if isinstance(value, (sympy.Basic, Number)):
+        return _expr(sympy.sympify(value))
+    return f"<mtext>{escape(str(value))}</mtext>"
 
 
 def _size(value: Any) -> Int | None:
