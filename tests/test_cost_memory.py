@@ -203,7 +203,7 @@ def test_what_is_made_of_a_view_lies_as_torch_lays_it(view, made):
     x = torch.randn(6, 4, 8, 10, requires_grad=True)
     theirs, cost = module(x), net.cost(input_grad=True)
     assert cost.at(**sizes).saved == torch_saved(net, module, sizes, input_grad=True)
-    ours = cost.memory.of(net.output_tensors[0])
+    ours = cost._memory.of(net.output_tensors[0])
     assert (ours.storage.width or 4) == theirs.element_size()
     strides = [evaluate(step, sizes) for step in ours.strides]
     longer = [i for i, size in enumerate(theirs.shape) if size != 1]

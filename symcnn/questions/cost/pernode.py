@@ -124,7 +124,7 @@ class PerNode(Valued):
         return (work or 0) * node.taken
 
     @cached_property
-    def gradients(self) -> Gradients:
+    def _gradients(self) -> Gradients:
         """Which gradients flow: from all outputs to what is trained (and the inputs, if asked)."""
         net = self.net
         self._unrolled("which gradients flow")
@@ -146,7 +146,7 @@ class PerNode(Valued):
         found: dict[Node, Int] = {}
         for node in self.net.nodes:
             try:
-                found[node] = self.gradients.macs(node, counted=counted) * factor
+                found[node] = self._gradients.macs(node, counted=counted) * factor
             except UnsupportedOperation:
                 if not self.partial:
                     raise
@@ -155,7 +155,7 @@ class PerNode(Valued):
 
     def _own_backward(self, what: str) -> None:
         """Raises UnsupportedOperation where a torch.autograd.Function has its own backward pass."""
-        node = self.gradients.custom
+        node = self._gradients.custom
         if node is not None and not self.partial:
             raise UnsupportedOperation(
                 f"{node.module or node.name}: what the backward pass of {node.custom}, a "
@@ -164,10 +164,10 @@ class PerNode(Valued):
             )
 
     @cached_property
-    def memory(self) -> Memory:
+    def _memory(self) -> Memory:
         """The network over storages: what each node makes, and what autograd keeps."""
         self._unrolled("what stands in memory")
-        return Memory(self.net.nodes, self.gradients, self.own, self._dtype)
+        return Memory(self.net.nodes, self._gradients, self.own, self._dtype)
 
     @property
     def _width(self) -> int:
@@ -214,7 +214,7 @@ class PerNode(Valued):
             return self._as_laid(lambda laid: laid._activations)
         if any(n.result.blocks for n in self.net.nodes):
             return {n: _over_blocks(n, self._made_alone) for n in self.net.nodes}
-        made = self._placed(self.memory).made
+        made = self._placed(self._memory).made
         return {n: self._bytes_made(made[n]) for n in self.net.nodes}
 
     def _bytes_made(self, storages: Iterable[Storage]) -> Int:
@@ -241,12 +241,12 @@ class PerNode(Valued):
         if self._laid is not self:
             return self._as_laid(lambda laid: laid._saved)
         self._own_backward("keeps")
-        if self.memory.unknown and not self.partial:
-            raise refusal(*self.memory.unknown[0])
+        if self._memory.unknown and not self.partial:
+            raise refusal(*self._memory.unknown[0])
         counted: dict[Storage, Int] = {}
         return {
             node: sum(weighed(dict.fromkeys(storages), self._width, counted), 0)
-            for node, storages in self.memory.saved.items()
+            for node, storages in self._memory.saved.items()
         }
 
     def _alive(self) -> Iterator[tuple[Node, list[Storage]]]:
@@ -347,7 +347,7 @@ class PerNode(Valued):
         """What a node reads and writes, weights included; views move nothing."""
         if self._laid is not self:
             return self._as_laid(lambda laid: laid._moved)
-        memory = self._placed(self.memory)
+        memory = self._placed(self._memory)
         found: dict[Node, Int] = {}
         for node in self.net.nodes:
             wrote = [t for t in node.outputs if node.inplace or self._writes(node, t)]
@@ -361,7 +361,7 @@ class PerNode(Valued):
         return found
 
     def _writes(self, node: Node, t: SymbolicTensor) -> bool:
-        return in_place(node) or self.memory.of(t).storage in self.memory.made[node]
+        return in_place(node) or self._memory.of(t).storage in self._memory.made[node]
 
     def _arithmetic(self, node: Node) -> Int:
         return 2 * node.result.macs + self._other[node]
