@@ -76,15 +76,6 @@ class Shares(Base):
         return x
 
 
-class Threaded(Base):
-    def forward(self, x):
-        made = []
-        thread = threading.Thread(target=lambda: made.append(Base.forward(self, x)))
-        thread.start()
-        thread.join()
-        return made[0]
-
-
 class Huge(Base):
     def __init__(self):
         super().__init__()
@@ -221,7 +212,7 @@ class TracesItself(Base):
 
 
 NETWORKS = [
-    *(WritesToItself, Raises, RaisesForSomeSizes, Recurses, Cyclic, Shares, Threaded, Huge),
+    *(WritesToItself, Raises, RaisesForSomeSizes, Recurses, Cyclic, Shares, Huge),
     *(Hooked, Normed, Lazy, Properties, CopiesItself, Trap, Holds, Unspoken, Odd, Dismantles),
     *(Trains, SetsTheProcess, TracesItself),
 ]
