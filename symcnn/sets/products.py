@@ -203,11 +203,19 @@ def _number(condition: Condition, gap: Size, known: Known) -> Cases | None:
                 return []
             return _factored(found, rhs // content, known)
     with suppress(ValueError):
-        linear = [f for f in factors(gap)[0] if is_linear(f)]
-        others = [f for f in factors(gap)[0] if not is_linear(f)]
-        if all(len([*f.atoms()]) == 1 for f in others):
-            return [[Condition(f, "==", 0)] for f in linear]
+        found, _ = factors(gap)
+        if all(is_linear(f) or _is_rootless(f) for f in found):
+            return [[Condition(f, "==", 0)] for f in found if is_linear(f)]
     return None
+
+
+def _is_rootless(factor: Size) -> bool:
+    """Whether an irreducible polynomial is one of a single size, of a power: nowhere 0, then."""
+    return (
+        not is_linear(factor)
+        and all(is_linear(a.size()) for a in factor.atoms())
+        and (len([*factor.atoms()]) == 1)
+    )
 
 
 def _factored(found: Sequence[Size], target: int, known: Known) -> Cases:
