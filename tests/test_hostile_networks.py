@@ -76,6 +76,15 @@ class Shares(Base):
         return x
 
 
+class Threaded(Base):
+    def forward(self, x):
+        made = []
+        thread = threading.Thread(target=lambda: made.append(Base.forward(self, x)))
+        thread.start()
+        thread.join()
+        return made[0]
+
+
 class Huge(Base):
     def __init__(self):
         super().__init__()
@@ -212,7 +221,7 @@ class TracesItself(Base):
 
 
 NETWORKS = [
-    *(WritesToItself, Raises, RaisesForSomeSizes, Recurses, Cyclic, Shares, Huge),
+    *(WritesToItself, Raises, RaisesForSomeSizes, Recurses, Cyclic, Shares, Threaded, Huge),
     *(Hooked, Normed, Lazy, Properties, CopiesItself, Trap, Holds, Unspoken, Odd, Dismantles),
     *(Trains, SetsTheProcess, TracesItself),
 ]

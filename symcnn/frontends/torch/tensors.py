@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
-from symcnn.errors import DataDependent
+from symcnn.errors import DataDependent, UnsupportedOperation
 from symcnn.frontends.torch.layout import Layouts, follows
 from symcnn.frontends.torch.shape import Sizes
 from symcnn.frontends.torch.sizes import Dim, Questions
@@ -18,6 +18,7 @@ from symcnn.ops.operation import Operation
 from symcnn.ops.storage import Layout
 from symcnn.ops.values import Everywhere
 from symcnn.trace.graph import OPS, SymbolicTensor
+from symcnn.trace.tape import current_tape
 
 #: Memory formats with channels innermost, and the number of axes of their tensors.
 _LAST = {torch.channels_last: 4, torch.channels_last_3d: 5}
@@ -89,6 +90,11 @@ class TracedTensor(torch.Tensor):
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         tracer = tracer_of((args, kwargs))
         assert tracer is not None
+        if current_tape() is None:
+            raise UnsupportedOperation(
+                f"{getattr(func, '__name__', func)} is called in a thread of the model's own",
+                cure="call the layers in the thread that calls the forward",
+            )
         return tracer.dispatch(func, args, kwargs or {})
 
     @property
