@@ -426,6 +426,14 @@ def texts_of_sizes(self, x):
     return F.max_pool2d(x, {"3_7": 3, "7_7": 2}.get(f"{h}_{w}", 1))
 
 
+def texts_compared_elsewhere(self, x):
+    def is_one(text, *others):
+        return text in others
+
+    h, w = map(str, x.shape[2:])
+    return F.max_pool2d(x, 2) if is_one(w, "6", "16") or int(h) % 3 == 1 else x
+
+
 def groups_by_size(self, x):
     groups = {}
     for y in (x, F.max_pool2d(x, 2, 1, 1), F.max_pool2d(x, (1, 2), ceil_mode=True)):
@@ -444,7 +452,8 @@ FORWARDS = [
     nested_expressions, raises_deep_inside, asserts_multiples, relation_of_sides, shifted_windows,
     windows_of_the_smaller_side, of_a_few_sizes, loop_that_returns, pads_by_reflection,
     same_with_dilation, windows_in_24_blocks, walrus, quotient_by_a_size_of_either_sign,
-    texts_of_sizes, groups_by_size, remainder_by_a_negative_size, blocks_of_a_map_that_is_halved,
+    texts_of_sizes, texts_compared_elsewhere, groups_by_size, remainder_by_a_negative_size,
+    blocks_of_a_map_that_is_halved,
 ]  # fmt: skip
 
 

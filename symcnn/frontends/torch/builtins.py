@@ -43,7 +43,7 @@ from symcnn.frontends.torch.aliases import constructed
 from symcnn.frontends.torch.asleep import is_asleep
 from symcnn.frontends.torch.selects import PUT, SELECT, put, select, selecting
 from symcnn.frontends.torch.shape import Sizes
-from symcnn.frontends.torch.sizes import Dim, Real, largest
+from symcnn.frontends.torch.sizes import Dim, Real, Text, largest
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.trace.where import has_handlers
 
@@ -61,6 +61,8 @@ def _int(value: Any = 0, *base: Any, **kwargs: Any) -> Any:
         return value
     if kind is Real:
         return value.__trunc__()
+    if kind is Text:
+        return value.size
     return int(value, *base, **kwargs)
 
 
