@@ -43,8 +43,9 @@ from symcnn.frontends.torch.aliases import constructed
 from symcnn.frontends.torch.asleep import is_asleep
 from symcnn.frontends.torch.selects import PUT, SELECT, put, select, selecting
 from symcnn.frontends.torch.shape import Sizes
-from symcnn.frontends.torch.sizes import Dim, Real, Text, largest
+from symcnn.frontends.torch.sizes import Dim, Real, largest
 from symcnn.frontends.torch.tensors import TracedTensor
+from symcnn.frontends.torch.texts import Text
 from symcnn.trace.where import has_handlers
 
 _TENSORS = frozenset({TracedTensor})

@@ -49,6 +49,7 @@ from symcnn.frontends.torch.quotients import (
     sizes_of,
     square_root,
 )
+from symcnn.frontends.torch.texts import Text
 from symcnn.sets.condition import Condition
 
 _OURS = dirname(dirname(dirname(__file__)))
@@ -323,14 +324,14 @@ class Dim(torch.SymInt):
 
     def __str__(self) -> str:
         written = self._written(sys._getframe(1))
-        return str(written) if isinstance(written, int) else Text(self)
+        return str(written) if isinstance(written, int) else Text(self.expr, self)
 
     def __repr__(self) -> str:
         return str(self._written(sys._getframe(1)))
 
     def __format__(self, spec: str) -> str:
         written = self._written(sys._getframe(1))
-        return format(written, spec) if isinstance(written, int) else Text(self)
+        return format(written, spec) if isinstance(written, int) else Text(self.expr, self)
 
     def _written(self, frame: FrameType) -> Int:
         """What a text says: a number that it is compared with, if the size is that."""
@@ -372,49 +373,6 @@ def _whole(value: Any) -> Int | None:
     if isinstance(value, torch.Tensor) or not hasattr(type(value), "__index__"):
         return None
     return operator.index(value)
-
-
-class Text(str):
-    """The text of a size: its formula where people read it, and that of a number to python, which
-    is the number's where its letters count.
-    """
-
-    size: Dim
-
-    def __new__(cls, size: Dim) -> Text:
-        self = super().__new__(cls, size.expr)
-        self.size = size
-        return self
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, Text):
-            return bool(self.size == other.size)
-        return isinstance(other, str) and other.isdecimal() and bool(self.size == int(other))
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    __hash__ = str.__hash__
-
-    def __int__(self) -> int:
-        return int(self.size)
-
-
-def _of_the_number(name: str) -> Any:
-    """A method of texts, of that of the number."""
-
-    def asked(self: Text, *args: Any) -> Any:
-        return getattr(str(int(self.size)), name)(*args)
-
-    return asked
-
-
-for _name in (
-    *("__len__", "__getitem__", "__iter__", "__contains__", "__lt__", "__le__", "__gt__", "__ge__"),
-    *("count", "find", "index", "startswith", "endswith", "split", "zfill"),
-    *("isdigit", "isdecimal", "isnumeric", "isalnum", "isalpha"),
-):
-    setattr(Text, _name, _of_the_number(_name))
 
 
 class Real(torch.SymFloat):
