@@ -505,7 +505,7 @@ MUTANTS = (
     Mutant(
         "saves: batch norm in training keeps no statistics",
         "symcnn/ops/storage/maps.py",
-        "m.extra(2 * many)",
+        "_statistics(m, node, 2 * first_of(node).dims[1])",
         "pass",
         "tests/test_cost_memory.py -k what_layers_keep",
     ),

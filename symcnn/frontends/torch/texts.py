@@ -7,7 +7,8 @@ the number has.
 
 from __future__ import annotations
 
-from typing import Any, SupportsInt
+from collections.abc import Callable
+from typing import SupportsInt
 
 from symcnn.algebra.size import Int
 
@@ -36,11 +37,12 @@ class Text(str):
         return int(self.size)
 
 
-def _of_the_number(name: str) -> Any:
+def _of_the_number(name: str) -> Callable[..., object]:
     """A method of texts, of that of the number."""
 
-    def asked(self: Text, *args: Any) -> Any:
-        return getattr(str(int(self.size)), name)(*args)
+    def asked(self: Text, *args: object) -> object:
+        own: object = getattr(str(int(self.size)), name)(*args)
+        return own
 
     return asked
 
