@@ -122,6 +122,18 @@ CASTS = {
         lambda x: torch.div(x > 0, x > 0, rounding_mode="floor"),
         lambda x: torch.div(x > 0, 2, rounding_mode="floor"),
     ),
+    "distances of 16 bits": (
+        lambda x: torch.pdist(x[0, 0].bfloat16()),
+        lambda x: torch.pdist(x[0, 0]),
+    ),
+    "a determinant of 16 bits": (
+        lambda x: torch.det(x[..., :4].bfloat16()),
+        lambda x: torch.det(x[..., :4].double()),
+    ),
+    "frames of 16 bits": (
+        lambda x: torch.stft(x[0, 0, 0].bfloat16(), 4, return_complex=True),
+        lambda x: torch.stft(x[0, 0, 0].bfloat16(), 4, window=torch.ones(4), return_complex=True),
+    ),
     "half of a spectrum": (
         lambda x: torch.fft.rfft(torch.fft.fft(x)),
         lambda x: torch.fft.rfft(torch.fft.fft(x).real),

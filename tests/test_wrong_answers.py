@@ -1012,6 +1012,23 @@ def test_a_misspelt_name_is_refused_with_the_one_that_is_meant(meant):
     assert meant == "H" or isinstance(caught.value, TypeError)
 
 
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("Conv2d", (3, 8)),
+        ("Conv2d", ()),
+        ("LSTM", ()),
+        ("ReLU", (True, 2)),
+        ("Conv2d", (3, 8, 3, 1, 0, 1, 1, True, "zeros", None, None, 12)),
+    ],
+)
+def test_a_missing_or_a_surplus_argument_of_a_layer_is_refused_in_words(name, args):
+    with pytest.raises(TypeError):
+        getattr(nn, name)(*args)
+    with pytest.raises(symcnn.errors.BadArgument, match=f"^{name}: (missing|too many)"):
+        getattr(symcnn.nn, name)(*args)
+
+
 def test_a_layer_takes_neither_nothing_nor_none():
     with pytest.raises(symcnn.BadSpec, match="None is no size"):
         symcnn.nn.Conv2d(3, 8, 3)(None)

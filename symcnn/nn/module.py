@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from inspect import signature
-from typing import Any, Self
+from inspect import Signature, signature
+from typing import Any, Self, SupportsIndex
 
 from symcnn.algebra.axis import Window
 from symcnn.errors import BadArgument, SymcnnError
@@ -25,14 +25,14 @@ from symcnn.words.pictures.drawing import Drawing
 
 
 @cache
-def _keywords(kind: type[Any]) -> tuple[str, ...]:
-    """The keywords of a module's constructor; none where it takes any."""
-    made = signature(kind.__init__).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in made.values()):  # it hands on what it takes
-        if not hasattr(kind, "_set"):
-            return ()
-        made = signature(kind._set).parameters
-    return (*[*made][1:], *getattr(kind, "hidden", ()))
+def _taken(kind: type[Any]) -> Signature:
+    """What a module's constructor takes, those arguments too that it only hands on."""
+    made = signature(kind.__init__)
+    if hasattr(kind, "_set") and any(p.kind is p.VAR_KEYWORD for p in made.parameters.values()):
+        first, *others = signature(kind._set).parameters.values()
+        hidden = [first.replace(name=name, default=None) for name in kind.hidden]
+        made = made.replace(parameters=[first, *others[:3], *hidden, *others[3:]])
+    return made
 
 
 class Module:
@@ -50,12 +50,21 @@ class Module:
     """
 
     def __new__(cls, *args: object, **kwargs: object) -> Self:
-        """A module. Raises BadArgument for a keyword that its constructor does not have."""
-        if kwargs:
-            names = _keywords(cls)  # type: ignore[arg-type]
-            for name in kwargs.keys() - names if names else ():
-                raise BadArgument.unknown(cls.__name__, name, names)
+        """A module. Raises BadArgument for arguments that its constructor does not take."""
+        taken = _taken(cls)  # type: ignore[arg-type]
+        try:
+            taken.bind(None, *args, **kwargs)
+        except TypeError as error:
+            _, *names = taken.parameters
+            for name in kwargs.keys() - set(names):
+                raise BadArgument.unknown(cls.__name__, name, names) from None
+            cure = f"{cls.__name__}({', '.join(names)})"
+            raise BadArgument(f"{cls.__name__}: {error}", cure=cure) from None
         return super().__new__(cls)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        _, *state = tuple(super().__reduce_ex__(protocol))
+        return (object.__new__, *state)  # a copy is constructed without arguments
 
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         """What the module computes, on symbolic tensors."""

@@ -112,7 +112,7 @@ _square_rules(
     dtype=dtypes.then(dtypes.first, dtypes.always("int32")),
     takes=_SINGLE,
 )
-_square_rules("linalg_det det", lambda b, n: (b,), takes="float complex")
+_square_rules("linalg_det det", lambda b, n: (b,), takes=_SINGLE)
 _square_rules("logdet", lambda b, n: (b,), autocast=dtypes.SINGLE_ON_CPU, takes=_SINGLE)
 _square_rules(
     "linalg_slogdet slogdet",
@@ -320,7 +320,7 @@ def kron(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     return Result((dims,), whole_axes(dims))
 
 
-@rule("pdist", takes="float", autocast=dtypes.SINGLE_ON_CUDA)
+@rule("pdist", takes="float32 float64", autocast=dtypes.SINGLE_ON_CUDA)
 def pdist(input: SymbolicTensor, p: float = 2.0) -> Result:
     """The distances of all pairs of rows."""
     require_rank(input, (2,), "pdist")

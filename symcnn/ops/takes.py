@@ -25,7 +25,7 @@ _KINDS = ("bool", "int", "float", "complex")
 
 #: Laws of what is promoted: numbers too, or tensors only.
 _NUMBERS = {dtypes.promotes, dtypes.floats, dtypes.divides, dtypes.doubles}
-_TENSORS = {dtypes.of_tensors, dtypes.tensor_floats, dtypes.tensor_real}
+_TENSORS = {dtypes.of_tensors, dtypes.tensor_floats, dtypes.tensor_real, dtypes.parts_or_not}
 
 #: What an operation promotes before it computes.
 Promotes = Literal["", "tensors", "numbers"]
