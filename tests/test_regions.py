@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import symcnn
 from symcnn import NoSolution, Undecidable, nn
-from symcnn.algebra.size import Size, minimum
+from symcnn.algebra.size import Size, maximum, minimum
 from symcnn.sets.condition import AnyOf, Condition
 from symcnn.sets.inputset import input_set
 
@@ -301,6 +301,12 @@ def test_equal_sets_say_the_same_in_few_words(one, other, words):
     assert a == b
     assert str(a) == str(b) == words
     assert hash(a) == hash(b)
+
+
+def test_what_grows_from_1_on_need_not_grow_from_0():
+    """Counterexample: of W = 4*q + 4, what 4 leaves of max(W, 5) falls once, from q = 0 to 1."""
+    found = judged("HW", [Condition(w % 4, "==", 0), Condition(maximum(w, 5) % 4, ">=", 1)], 20)
+    assert str(found) == "H >= 1 and W == 4"
 
 
 @pytest.mark.parametrize(

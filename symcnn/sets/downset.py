@@ -65,8 +65,7 @@ class Bound:
         bound = -((const - limit) // content)
         if grows(whole):
             return Bound(whole, bound)
-        start = {n: sz.maximum(Size.symbol(n), v) for n, v in least.items() if v > 1}
-        moved = whole.subs(start)
+        moved = from_least(whole, least)
         assert isinstance(moved, Size)
         return Bound(moved, bound, said=whole)
 
@@ -89,6 +88,11 @@ class Bound:
         return f"{text(self.said or self.expr)} {relation} {limit}"
 
 
+def from_least(expr: Size, least: Mapping[str, int]) -> Int:
+    """The same expression at all sizes from `least` on: with ``max(H, least)`` for H."""
+    return expr.subs({n: sz.maximum(Size.symbol(n), v) for n, v in least.items() if v > 1})
+
+
 def ranges(bounds: Iterable[Bound]) -> list[str]:
     """Bounds in words, both of one expression together: ``7 <= H*W <= 9``."""
     found: dict[Size, dict[bool, Bound]] = {}
@@ -106,7 +110,8 @@ def _range(both: Mapping[bool, Bound]) -> str:
 
 
 def grows(expr: Int, least: Mapping[str, int] | None = None) -> bool:
-    """Whether `expr` never falls as a size grows, from the sizes `least` on (1 if not given).
+    """Whether `expr` never falls as a size grows, from the sizes `least` on (if not given: from the
+    least that each may be).
 
     A glance at its form, so a no may be a yes.
 
@@ -120,9 +125,10 @@ def grows(expr: Int, least: Mapping[str, int] | None = None) -> bool:
         return True
     if _rises(expr):
         return True
-    start = {n: (least or {}).get(n, 1) for n in symbols_of(expr)}
+    start = {**dict.fromkeys(symbols_of(expr), 1), **dict(sz.lows(expr)), **(least or {})}
     try:
-        return _rises(expr.subs({n: sz.Symbol(n, 0).size() + v for n, v in start.items()}))
+        from_there = {n: sz.Symbol(n, 0).size() + v for n, v in start.items() if v is not None}
+        return len(from_there) == len(start) and _rises(expr.subs(from_there))
     except (ArithmeticError, ValueError):
         return False
 

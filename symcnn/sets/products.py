@@ -37,7 +37,7 @@ from symcnn.algebra.size import Int, Size, denominator
 from symcnn.algebra.substitute import replaced
 from symcnn.errors import Undecidable
 from symcnn.sets.condition import Condition
-from symcnn.sets.downset import Bound, grows
+from symcnn.sets.downset import Bound, from_least, grows
 
 __all__ = ["Cases", "Known", "cases", "divisors", "is_linear", "undecidable"]
 
@@ -338,6 +338,8 @@ def _bounded(condition: Condition, gap: Size, known: Known) -> Cases | None:
     falls = grows(-gap, known.least)
     if not falls and not grows(gap, known.least):
         return None
+    if isinstance(always := from_least(gap, known.least), int):
+        return [[]] if (always >= 0 if condition.relation == ">=" else always == 0) else []
     up = -gap if falls else gap
     low, high = (Bound.of(up, limit, known.least) for limit in (0, 1))
     if condition.relation == "==":
