@@ -141,6 +141,29 @@ def test_an_axis_of_size_1_has_the_stride_that_torch_gives_it():
         assert answers[0] == answers[1], name
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda m, x: x.relu(),
+        lambda m, x: x + 1,
+        lambda m, x: 1 - x,
+        lambda m, x: x + x.mean(-1, keepdim=True),
+        lambda m, x: x.clone(),
+        lambda m, x: x.half(),
+    ],
+)
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [((1, 16, 2, 16), (2, 0, 3, 1)), ((1, 2, 1), (1, 2, 0)), ((1, 1, 3, 1, 3), (3, 0, 2, 1, 4))],
+)
+def test_an_inner_axis_of_size_1_has_the_stride_that_torch_gives_it(make, shape, axes):
+    answers = []
+    module = Asks(lambda m, x: make(m, x.permute(axes)), ASKED["stride"], answers.append)
+    module(torch.zeros(shape))
+    symcnn.from_torch(module, " ".join(map(str, shape)))
+    assert answers[0] == answers[1]
+
+
 def at(answer):
     if isinstance(answer, tuple):
         return tuple(map(at, answer))

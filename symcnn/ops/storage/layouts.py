@@ -90,8 +90,7 @@ class Layout:
     @property
     def contiguous(self) -> bool:
         """Whether it lies in order, without gaps."""
-        pairs = zip(self.dims, self.strides, in_order(self.dims), strict=True)
-        return all(stride == wanted for size, stride, wanted in pairs if size != 1)
+        return lies(self.strides, in_order(self.dims), self.dims)
 
     @property
     def order(self) -> list[int]:
@@ -133,8 +132,9 @@ def in_order(dims: Dims) -> tuple[Int, ...]:
     return tuple(strides)
 
 
-def order_of(dims: Dims, *operands: Dims) -> list[int]:
-    """Axes from the outermost to the innermost, as torch sorts those of what it makes.
+def order_of(dims: Dims, *operands: Dims, singles: bool = False) -> list[int]:
+    """Axes from the outermost to the innermost, as torch sorts those of what it makes; those of
+    size 1 among them if `singles`.
 
     The first operand with two strides that differ decides of two axes (0: it has no say); where
     none does, they stay. Source: ``TensorIteratorBase::reorder_dimensions`` and, for copies of one
@@ -149,14 +149,14 @@ def order_of(dims: Dims, *operands: Dims) -> list[int]:
                 if compare(dims[i], dims[j]) > 0:
                     return 1
                 continue
-            if spans(strides[i], strides[j], dims[j]):
+            if dims[j] != 1 and spans(strides[i], strides[j], dims[j]):
                 return 1
-            if spans(strides[j], strides[i], dims[i]):
+            if dims[i] != 1 and spans(strides[j], strides[i], dims[i]):
                 return -1
             return compare(strides[i], strides[j])
         return 0
 
-    found = [i for i in reversed(range(len(dims))) if dims[i] != 1]  # innermost first
+    found = [i for i in reversed(range(len(dims))) if singles or dims[i] != 1]  # innermost first
     for last in range(1, len(found)):
         at = last
         for i in reversed(range(last)):
@@ -166,6 +166,27 @@ def order_of(dims: Dims, *operands: Dims) -> list[int]:
             elif sign < 0:
                 break
     return found[::-1]
+
+
+def lies(strides: Dims, wanted: Dims, dims: Dims) -> bool:
+    """Whether these are those strides, axes of size 1 aside."""
+    return all(a == b for a, b, size in zip(strides, wanted, dims, strict=True) if size != 1)
+
+
+def sorted_strides(dims: Dims, *operands: Dims) -> tuple[Int, ...]:
+    """The strides of a tensor without gaps whose axes, those of size 1 among them, lie as torch
+    sorts them.
+    """
+    try:
+        return ordered(dims, order_of(dims, *operands, singles=True))
+    except UnknownError:
+        return ordered(dims, order_of(dims, *operands))
+
+
+def copied_strides(dims: Dims, strides: Dims) -> tuple[Int, ...]:
+    """The strides of a copy of a tensor: its own, if it has no gaps."""
+    made = sorted_strides(dims, strides)
+    return tuple(strides) if lies(strides, made, dims) else made
 
 
 def spans(outer: Int, inner: Int, size: Int) -> bool:

@@ -8,20 +8,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from symcnn.algebra.size import Int, prod
+from symcnn.algebra.size import Int, Size, prod
 from symcnn.errors import UnsupportedOperation
 from symcnn.ops.autograd import Gradients
 from symcnn.ops.operation import operation_of, tensors_named
 from symcnn.ops.storage.layouts import (
     BY_SIZES,
+    LAST,
     Dims,
     KeptUnknownError,
     Layout,
     Storage,
     UnknownError,
+    copied_strides,
     in_order,
-    order_of,
+    lies,
     ordered,
+    sorted_strides,
     view_strides,
 )
 from symcnn.trace.dtype import BYTES
@@ -91,14 +94,19 @@ class Memory:
         return self.gradients.needs(tensors_in(*tensors))
 
     def fresh(
-        self, dims: Dims, width: int | None = None, order: Sequence[int] | None = None
+        self,
+        dims: Dims,
+        width: int | None = None,
+        order: Sequence[int] | None = None,
+        strides: Dims | None = None,
     ) -> Layout:
-        """A new tensor, in plain order or in the one given."""
+        """A new tensor, in plain order or in the one given, or with strides."""
         width = self._floats() if width is None else width
         storage = Storage(prod(dims), width, "activation")
         self.made[self._node].append(storage)
-        strides = in_order(dims) if order is None else ordered(dims, order)
-        return Layout(storage, tuple(dims), strides)
+        if strides is None:
+            strides = in_order(dims) if order is None else ordered(dims, order)
+        return Layout(storage, tuple(dims), tuple(strides))
 
     def place(self, layout: Layout, index: int = 0) -> None:
         """Put an output of the node there."""
@@ -191,7 +199,8 @@ class Memory:
         for t, times in Counter(node.inputs).items():
             if is_float(t) and t.dtype != node.cast and t not in self._weights:
                 base = self.of(t)
-                copy = self.fresh(t.dims, BYTES[node.cast], base.order)
+                strides = copied_strides(t.dims, base.strides)
+                copy = self.fresh(t.dims, BYTES[node.cast], strides=strides)
                 if t.node is None and self.needs(t):  # a leaf: autocast keeps the copy
                     self._weights[t] = copy
                 else:  # what is read twice is cast twice
@@ -222,10 +231,24 @@ def expanded(base: Layout, dims: Dims) -> Layout:
     return Layout(base.storage, tuple(dims), tuple(strides))
 
 
-def _pointwise_order(m: Memory, node: Node) -> list[int]:
-    """The order of axes in memory that a pointwise result takes over from its operands."""
+def _pointwise_strides(m: Memory, node: Node) -> tuple[Int, ...]:
+    """The strides that a pointwise result takes over from its operands: those of all of them, where
+    these are alike and as large (a number beside a tensor is not), or those of the sorted axes.
+
+    Source: ``TensorIteratorBase::fast_set_up`` of ATen.
+    """
     dims = node.outputs[0].dims
-    return order_of(dims, *(expanded(m.of(t), dims).strides for t in node.inputs))
+    layouts = [m.of(t) for t in node.inputs]
+    strides = [expanded(layout, dims).strides for layout in layouts]
+    operands = [node.arguments.get(name) for name in ("input", "other")]
+    numbers = any(isinstance(value, (int, float, complex, Size)) for value in operands)
+    if not numbers and all(layout.dims == dims for layout in layouts):
+        for wanted in (in_order(dims), *([ordered(dims, LAST[4])] if len(dims) == 4 else [])):
+            if all(lies(s, wanted, dims) for s in strides):
+                return wanted
+        if len(set(strides)) == 1:
+            return copied_strides(dims, strides[0])
+    return sorted_strides(dims, *strides)
 
 
 def out(m: Memory, node: Node) -> Layout:
@@ -233,7 +256,7 @@ def out(m: Memory, node: Node) -> Layout:
     if in_place(node):
         layout = m.of(first_of(node))
     else:
-        layout = m.fresh(node.outputs[0].dims, None, _pointwise_order(m, node))
+        layout = m.fresh(node.outputs[0].dims, strides=_pointwise_strides(m, node))
     m.place(layout)
     return layout
 

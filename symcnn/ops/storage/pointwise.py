@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from symcnn.algebra.size import prod
-from symcnn.ops.storage.layouts import UnknownError
+from symcnn.ops.storage.layouts import Layout, UnknownError, copied_strides
 from symcnn.ops.storage.memory import Memory, extra_kwarg, first_of, in_place, is_float, keep, out
 from symcnn.ops.storage.views import contiguous, memory_format
 from symcnn.trace.graph import Node, SymbolicTensor
@@ -194,7 +194,7 @@ def cast(m: Memory, node: Node) -> None:
     if order is not None and x.dtype == made.dtype:
         contiguous(m, node)
         return
-    m.place(base if x.dtype == made.dtype else m.fresh(made.dims, None, order or base.order))
+    m.place(base if x.dtype == made.dtype else _copied(m, node, order))
 
 
 def as_tensor(m: Memory, node: Node) -> None:
@@ -213,4 +213,11 @@ def _in_single(m: Memory) -> None:
 
 def clone(m: Memory, node: Node) -> None:
     """A copy in the order of its input."""
-    m.place(m.fresh(node.outputs[0].dims, None, memory_format(node) or m.of(first_of(node)).order))
+    m.place(_copied(m, node, memory_format(node)))
+
+
+def _copied(m: Memory, node: Node, order: list[int] | None) -> Layout:
+    dims = node.outputs[0].dims
+    if order is not None:
+        return m.fresh(dims, None, order)
+    return m.fresh(dims, strides=copied_strides(dims, m.of(first_of(node)).strides))
