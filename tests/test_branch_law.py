@@ -441,6 +441,15 @@ def groups_by_size(self, x):
     return F.max_pool2d(x, len(groups), ceil_mode=True)
 
 
+def asks_whether_indices_fit(self, x):
+    """UNet2DConditionModel of diffusers: a product by a rounded quotient is compared."""
+    small = x[:, :, ::2, ::2]
+    factor = max(f / s for f, s in zip(x.shape[2:], small.shape[2:], strict=True))
+    if small.numel() * factor > 2**31:
+        small = small.contiguous()
+    return F.interpolate(small, size=x.shape[2:])
+
+
 FORWARDS = [
     pad_if_odd, pad_to_eight_and_crop_back, raises_unless_multiple, asserts_square, nested,
     elif_chain, early_return, conditional_expression, while_it_is_large, orientation, ratio,
@@ -453,7 +462,7 @@ FORWARDS = [
     windows_of_the_smaller_side, of_a_few_sizes, loop_that_returns, pads_by_reflection,
     same_with_dilation, windows_in_24_blocks, walrus, quotient_by_a_size_of_either_sign,
     texts_of_sizes, texts_compared_elsewhere, groups_by_size, remainder_by_a_negative_size,
-    blocks_of_a_map_that_is_halved,
+    blocks_of_a_map_that_is_halved, asks_whether_indices_fit,
 ]  # fmt: skip
 
 
@@ -501,6 +510,34 @@ def test_every_size_has_torchs_shape_whichever_branch_it_takes(forward):
         if len(target) == 2 and not all(isinstance(size, int) for size in net.output_shape[2:]):
             solution = net.solve(output=target)
             assert all(((h, w) in solution) == ((h, w) in sizes) for h, w in grid()), target
+
+
+def windows_back_to_a_map(self, x):
+    """segformer_pytorch: a float of a quotient that is the same number on the domain."""
+    y = F.unfold(x, 4, stride=4)
+    ratio = int(math.sqrt(x.shape[2] * x.shape[3] / y.shape[2]))
+    return y.reshape(*y.shape[:2], x.shape[2] // ratio, -1)
+
+
+def tokens_of_a_square_map(self, x):
+    tokens = x.flatten(2).transpose(1, 2)
+    side = int(tokens.shape[1] ** 0.5)
+    return tokens.view(len(x), side, side, 3)
+
+
+@pytest.mark.parametrize(
+    ("forward", "domain", "shape"),
+    [
+        (windows_back_to_a_map, "H % 4 == 0 and H >= 4 and W % 4 == 0 and W >= 4", (2, 48, 3, 3)),
+        (tokens_of_a_square_map, "H >= 1 and H == W", (2, 12, 12, 3)),
+    ],
+)
+def test_a_number_for_python_fixes_no_more_than_it_must(forward, domain, shape):
+    net = symcnn.from_torch(model(forward), "N 3 H W")
+    assert str(net.valid_inputs()) == domain
+    assert not net.complete
+    assert "python needs a number" in net.unfollowed[0].reason
+    assert net.shape_at(N=2, H=12, W=12) == torch_says(model(forward), 2, 12, 12) == shape
 
 
 @pytest.mark.parametrize("forward", FORWARDS, ids=lambda f: f.__name__)

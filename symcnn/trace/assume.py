@@ -109,9 +109,11 @@ def _required(left: _Left, requirement: Requirement) -> _Left:
 def _decided(left: _Left, requirement: Requirement) -> bool | None:
     """What the sizes that are left decide. Raises _NoSet."""
     domain, wanted = left.domain, _within(left.domain, requirement)
-    if domain <= wanted:
-        return True
-    return None if domain & wanted else False
+    with suppress(Undecidable):  # within the steps allowed
+        if domain <= wanted:
+            return True
+        return None if domain & wanted else False
+    raise _NoSet
 
 
 def _within(domain: InputSet, requirement: Requirement) -> InputSet:

@@ -7,20 +7,37 @@ other runs (see `symcnn.trace.branches`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from fractions import Fraction
 from typing import Any
 
-from symcnn.algebra.size import Atom, Int, Max, Size, denominator, evaluate, every_atom, symbols_of
+from symcnn.algebra.factor import factors
+from symcnn.algebra.size import (
+    Atom,
+    Int,
+    Max,
+    Size,
+    denominator,
+    evaluate,
+    every_atom,
+    prod,
+    symbols_of,
+)
 from symcnn.algebra.substitute import replaced
 from symcnn.errors import Undecidable
 from symcnn.frontends.torch.arguments import EXAMPLE
 from symcnn.frontends.torch.branches import Choice, Nowhere, Step
+from symcnn.frontends.torch.quotients import square_root
 from symcnn.frontends.torch.where import caller
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.trace.branches import negation
 from symcnn.trace.tape import Guard, Tape, entails
+
+#: Why a size is fixed.
+_NUMBER = "python needs a number there"
 
 #: So many values of a divisor are few.
 _VALUES = 32
@@ -120,7 +137,7 @@ class Answers:
             expr = replaced(expr, atoms[-1], greatest)
         return expr
 
-    def fix(self, expr: Any, why: str = "python needs a number there") -> Any:
+    def fix(self, expr: Any, why: str = _NUMBER) -> Any:
         """The value of a size at the point of the run, for python that takes plain numbers only."""
         if not isinstance(expr, Size):
             return expr
@@ -134,6 +151,48 @@ class Answers:
             self._guard(same, why)
         self.note(mark, expr, value)
         return value
+
+    def rounded(self, num: Int, den: Int, value: Callable[[Callable[[Int], int]], float]) -> float:
+        """The float of a quotient at the point of the run. The quotient is fixed, not its sizes:
+        ``h*w/n`` of n windows of 4 x 4 is 16 wherever h and w are multiples of 4.
+
+        value: the float, from what gives the number of a size.
+        """
+        if self.script:
+            return float(self.replay(("over", num, den)))
+        mark, point = len(self.steps), self.point(symbols_of(num, den))
+        quotient = Fraction(evaluate(num, point)) / Fraction(evaluate(den, point))
+        same = Condition(num * quotient.denominator, "==", den * quotient.numerator)
+        if entails(same) is None:
+            self._guard(same, _NUMBER)
+        found = value(lambda expr: evaluate(expr, point))
+        self.note(mark, ("over", num, den), found)
+        return found
+
+    def root(self, expr: Int) -> Int | None:
+        """The root of a product whose factors are equal by pairs at the point of the run, which is
+        a guard: ``(h*w)**0.5`` of a square map is h. None for any other.
+        """
+        found = square_root(expr)
+        if found is not None or not isinstance(expr, Size):
+            return found
+        if self.script:
+            return self.replay(("root", expr))  # type: ignore[no-any-return]
+        mark, point = len(self.steps), self.point(symbols_of(expr))
+        with suppress(ValueError):
+            parts, content = factors(expr)
+            odd = [f for f, times in Counter(parts).items() if times % 2]
+            odd.sort(key=lambda f: evaluate(f, point))
+            pairs = [*zip(odd[::2], odd[1::2], strict=len(odd) % 2 == 0)]
+            alike = all(evaluate(a, point) == evaluate(b, point) > 0 for a, b in pairs)
+            number = square_root(content)
+            if pairs and alike and len(odd) % 2 == 0 and number is not None:
+                for a, b in pairs:
+                    self._guard(Condition(a, "==", b), _NUMBER)
+                twice = (f for f, times in Counter(parts).items() for _ in range(times // 2))
+                found = prod((*twice, *(a for a, _ in pairs))) * number
+        self.note(mark, ("root", expr), found)
+        return found
 
     def point(self, names: Iterable[str]) -> dict[str, int]:
         """Where the run is: of the sizes that it describes so far, those nearest to the example.

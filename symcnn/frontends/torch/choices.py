@@ -108,9 +108,9 @@ def asking(
         return decide(condition) if taken is None else taken
 
     own: dict[str, object] = vars(tracer)
-    names = ("decide", "fix", "apply")
+    names = ("decide", "fix", "rounded", "root", "apply")
     before: dict[str, object] = {name: own[name] for name in names if name in own}
-    own.update({"decide": asked, "fix": refuse, "apply": apply})
+    own.update(dict.fromkeys(names, refuse) | {"decide": asked, "apply": apply})
     try:
         yield
     except (ArithmeticError, TypeError, ValueError, LookupError, AttributeError, NameError):

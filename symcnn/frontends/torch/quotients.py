@@ -22,6 +22,7 @@ from symcnn.algebra.size import (
     Size,
     ceildiv,
     denominator,
+    evaluate,
     exact_div,
     exact_or_fail,
     floordiv,
@@ -30,9 +31,11 @@ from symcnn.algebra.size import (
     minimum,
     mod,
     prod,
+    symbols_of,
 )
 from symcnn.ops.shape import left_over, under_what_is_known, unfloored, whole_quotient
 from symcnn.sets.condition import Condition
+from symcnn.sets.downset import grows
 
 #: How python computes a float: a size, a number, or (operation, left, right).
 Recipe = Any
@@ -252,6 +255,14 @@ def exact_quotient(recipe: Recipe, values: dict[Size, Int]) -> tuple[Int, Int]:
     return near.numerator, near.denominator
 
 
+def plain_quotient(recipe: Recipe, leaf: Size) -> tuple[Int, Int] | None:
+    """The quotient in one symbol that stands for the only size, if it is a quotient of that."""
+    try:
+        return exact_quotient(recipe, {leaf: Size.symbol("x")})
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
 def _first_values(recipe: Recipe) -> list[float]:
     """What python computes for the first sizes."""
     found = []
@@ -285,6 +296,40 @@ def agrees(recipe: Recipe, how: str, quotient: tuple[Int, Int] | None) -> bool:
 
 
 _SYMBOL = tuple(Size.symbol("x").terms)
+
+
+def orders(mine: Recipe, theirs: Recipe, relation: str) -> bool:
+    """Whether floats compare as their quotients do: by a law, or those of the first sizes do."""
+    if _keeps_side(mine, relation, theirs):
+        return True
+    leaf, *others = sorted(sizes_of(mine) | sizes_of(theirs), key=str)
+    if others:
+        return False
+    a, b = plain_quotient(mine, leaf), plain_quotient(theirs, leaf)
+    if a is None or b is None:
+        return False
+    return compares(of_one(mine), of_one(theirs), relation, a[0] * b[1] - b[0] * a[1])
+
+
+def _keeps_side(recipe: Recipe, relation: str, bound: Recipe) -> bool:
+    """Whether ``n * (f/s)`` in floats is above a power of two c exactly where ``n*f/s`` is.
+
+    It rounds twice, by a part of 2**-53 each. Unless n*f/s is c, it is a part of 1/(c*s) from c,
+    which is more for sizes up to the bound. Where it is c, the quotient rounds up by less than what
+    the product rounds down again: not above, but below perhaps.
+    """
+    number = isinstance(bound, (int, float)) and math.frexp(bound)[0] == 0.5 and bound >= 1
+    if relation not in (">", "<=") or not number or not isinstance(recipe, tuple):
+        return False
+    sign, *factors = recipe
+    quotients = [f for f in factors if isinstance(f, tuple)]
+    if sign != "*" or len(quotients) != 1 or quotients[0][0] != "/":
+        return False
+    (f, s), (n,) = quotients[0][1:], [x for x in factors if not isinstance(x, tuple)]
+    if not all(isinstance(x, (int, Size)) for x in (f, s, n)):
+        return False
+    last = dict.fromkeys(symbols_of(s), SCALE_BOUND)
+    return grows(s, dict.fromkeys(last, 1)) and evaluate(s, last) * bound < 1 << 50
 
 
 @lru_cache(maxsize=256)

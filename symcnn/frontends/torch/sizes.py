@@ -33,9 +33,7 @@ from symcnn.frontends.torch.quotients import (
     ROUNDED,
     Recipe,
     agrees,
-    compares,
     computed,
-    exact_quotient,
     exactly,
     is_dyadic,
     is_exact,
@@ -44,10 +42,11 @@ from symcnn.frontends.torch.quotients import (
     near_fraction,
     of_one,
     on_domain,
+    orders,
     over_positive,
+    plain_quotient,
     reduced,
     sizes_of,
-    square_root,
 )
 from symcnn.frontends.torch.texts import Text
 from symcnn.sets.condition import Condition
@@ -70,6 +69,12 @@ class Questions(Protocol):
 
     def fix(self, expr: Any) -> Any:
         """The value at the example, for python code that takes plain numbers only."""
+
+    def rounded(self, num: Int, den: Int, value: Callable[[Callable[[Int], int]], float]) -> float:
+        """The float of a quotient at the example, which fixes the quotient."""
+
+    def root(self, expr: Int) -> Int | None:
+        """The root of a square, and of what is one at the example."""
 
 
 class Dim(torch.SymInt):
@@ -505,7 +510,7 @@ class Real(torch.SymFloat):
         if power == 2:
             return self * self
         if power == 0.5 and self.den == 1 and not self.through:
-            root = square_root(self.num)
+            root = self.tracer.root(self.num)
             if root is not None:
                 return Real(root, 1, root, self.tracer)
         return self._float() ** float(power)
@@ -538,22 +543,13 @@ class Real(torch.SymFloat):
         if self._rounding() == "yes" and (isinstance(num, Size) or isinstance(den, Size)):
             (leaf, *others) = sorted(sizes_of(self.recipe), key=str)
             recipe = of_one(self.recipe)
-            if others or not agrees(recipe, how, self._plain_quotient(leaf)):
+            if others or not agrees(recipe, how, plain_quotient(self.recipe, leaf)):
                 if not others and how in ("floor", "trunc") and is_product(recipe):
                     factor = recipe[2] if recipe[1] is None else recipe[1]
                     if (low := lower(leaf)) is not None and low >= 0 and factor > 0:
                         return self._dim(scaled(leaf, float(factor)))
                 return ROUNDED[how](self._float())
         return self._dim(CLOSED[how](num, den))
-
-    def _plain_quotient(self, leaf: Size) -> tuple[Int, Int] | None:
-        """The quotient in one symbol that stands for the only size, if it is a quotient of that."""
-        symbol = Size.symbol("x")
-        try:
-            value = exact_quotient(self.recipe, {leaf: symbol})
-        except (ValueError, ZeroDivisionError):
-            return None
-        return value
 
     def _dim(self, expr: Int) -> Any:
         return Dim(expr, self.tracer) if isinstance(expr, Size) else int(expr)
@@ -578,7 +574,9 @@ class Real(torch.SymFloat):
         return int(self._is("trunc"))
 
     def _float(self) -> float:
-        return float(computed(self.recipe, self.tracer.fix))
+        if self._rounding() == "yes":  # the same quotient may be another float
+            return float(computed(self.recipe, self.tracer.fix))
+        return self.tracer.rounded(*self._settled(), lambda at: float(computed(self.recipe, at)))
 
     __float__ = _float
 
@@ -600,24 +598,14 @@ class Real(torch.SymFloat):
         # a correctly rounded quotient is on the side of a float on which the quotient is
         leaves = sizes_of(self.recipe) | sizes_of(operand.recipe)
         rounds = "yes" in [r._rounding() for r in (self, operand) if sizes_of(r.recipe)]
-        if rounds and leaves and not (len(leaves) == 1 and self._orders(operand, relation)):
+        if rounds and leaves and not orders(self.recipe, operand.recipe, relation):
             return RELATIONS[relation](self._float(), operand._float())
-        gap: Int = self.num * operand.den - operand.num * self.den
-        low: Int = 1
+        gap = self.gap(operand)
         if relation in ("<=", "<"):
             gap, relation = -gap, {"<=": ">=", "<": ">"}[relation]
         if relation == ">":
-            gap, relation, low = gap - low, ">=", 0
+            gap, relation = gap - 1, ">="
         return self.tracer.decide(Condition(gap, relation, 0))  # type: ignore[arg-type]
-
-    def _orders(self, other: Real, relation: str) -> bool:
-        """Whether floats of the first sizes compare as the quotients do."""
-        (leaf,) = sizes_of(self.recipe) | sizes_of(other.recipe)
-        mine, theirs = self._plain_quotient(leaf), other._plain_quotient(leaf)
-        if mine is None or theirs is None:
-            return False
-        gap: Any = mine[0] * theirs[1] - theirs[0] * mine[1]
-        return compares(of_one(self.recipe), of_one(other.recipe), relation, gap)
 
     def __ge__(self, other: Any) -> Any:
         return self._compare(other, ">=")

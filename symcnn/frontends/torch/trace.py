@@ -374,7 +374,7 @@ class _Front:
             try:
                 region.sizes = self._meeting(alive, tuple(others))
             except Undecidable as error:
-                self._leave(region, f"no exact set: {error.cause}")
+                self._leave(region, guard.fixes or f"no exact set: {error.cause}")
             else:
                 if not region.sizes:  # a layer refuses them before the branch
                     self.refusals.append(Refusal(region.guards, ""))
