@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from math import factorial
 from typing import Any
 
 from symcnn.algebra.size import Int, Size, minimum, prod
@@ -21,6 +22,7 @@ from symcnn.ops.reduce import products_of_norm, reduced
 from symcnn.ops.registry import (
     Axes,
     OneOrMore,
+    at_least,
     leading_axes,
     normal_dim,
     require_equal,
@@ -347,6 +349,18 @@ def cartesian_prod(*tensors: SymbolicTensor) -> Result:
     total = prod(t.dims[0] for t in tensors)
     dims: Dims = (total,) if len(tensors) == 1 else (total, len(tensors))
     return Result((dims,), whole_axes(dims))
+
+
+@rule("combinations")
+def combinations(input: SymbolicTensor, r: int = 2, with_replacement: bool = False) -> Result:
+    """The ways to take `r` elements of a vector of n: ``n*(n - 1)/2`` for two."""
+    require_rank(input, (1,), "combinations")
+    at_least("r", (r,), 0)
+    if r == 0:
+        return Result(((0,),), whole_axes((0,)))
+    step = 1 if with_replacement else -1
+    ways = prod(input.dims[0] + step * i for i in range(r)) // factorial(r)
+    return Result(((ways, r),), whole_axes((ways, r)))
 
 
 def _cross(input: SymbolicTensor, other: SymbolicTensor, axis: int) -> Result:

@@ -210,7 +210,7 @@ for _names, _cure in (
     ("masked_select", "masked_fill, or a product with the mask, keeps the shape"),
     ("nonzero argwhere", "where(mask, a, b) keeps the shape"),
     ("unique unique_consecutive", "symcnn knows shapes only"),
-    ("bincount combinations", "symcnn knows shapes only"),
+    ("bincount", "symcnn knows shapes only"),
 ):
     for _name in _names.split():
         rule(_name, scrambles=True)(_by_values(_name, _cure))
