@@ -14,6 +14,8 @@ from symcnn.algebra.size import Size, maximum, sharp_lower
 from symcnn.cli import main
 from symcnn.lazy import cached_property
 from symcnn.sets import isl
+from symcnn.sets.condition import Condition
+from symcnn.sets.inputset import input_set
 
 
 class Function(nn.Module):
@@ -150,3 +152,34 @@ def test_the_bound_of_many_maxima_takes_bounded_work():
     sharp_lower.cache_clear()
     sharp_lower(sum(m * (-1) ** i for i, m in enumerate(maxima)))
     assert sharp_lower.cache_info().misses < 200
+
+
+def test_a_forward_of_many_independent_remainders_is_left_in_bounded_work():
+    def counted(x):
+        for k in range(2, 40):
+            if x.shape[2] % k == 0:
+                x = x + 1
+        return x
+
+    net = symcnn.from_torch(Function(counted), "N 3 H W", branches=2)
+    assert not net.complete
+    assert net.shape_at(N=1, H=17, W=8) == (1, 3, 17, 8)
+
+
+def test_a_set_of_too_many_unlike_remainders_names_them():
+    H = Size.symbol("H")
+    wanted = [Condition(H % p, ">=", 1) for p in (5, 7, 11, 13, 17, 19, 23)]
+    with pytest.raises(symcnn.Undecidable, match="remainders by 5, 7, 11, 13, 17, 19, 23 at once"):
+        input_set(["H"], wanted)
+
+
+def test_questions_of_one_answer_share_a_budget():
+    wanted = [Condition(Size.symbol("H"), ">=", 41)]
+    with isl.shared("this trace") as purse:
+        before = purse.left
+        input_set(["H"], wanted)
+        assert 0 < purse.left < before
+        purse.left = 0
+        with pytest.raises(symcnn.Undecidable, match="this trace: the answer takes more than"):
+            input_set(["H"], wanted)
+    assert 41 in input_set(["H"], wanted)

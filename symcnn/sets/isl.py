@@ -4,6 +4,9 @@
 would take more raises `Undecidable` instead of running on; `steps` gives more. isl has one counter
 of steps for all: the questions of several threads take turns.
 
+**Questions that lead to one answer share a budget**: those of a trace, `shared`, so that a thousand
+small questions are as bounded as a large one.
+
 **A call of isl has a slice of the budget**, since python runs nothing, Ctrl-C neither, before it
 returns: `breathe` stands between the calls, and begins a new slice when a good part of the last one
 is taken. A slice of the budget that is given by default takes less than a second.
@@ -30,8 +33,15 @@ if TYPE_CHECKING:
 #: So many parts are simplified against each other, so many values of a size gone through.
 MANY = 1024
 
+#: So many moduli, of which none divides another, a set may have: isl's steps count what it makes
+#: of more as few, and take minutes.
+MODULI = 6
+
 #: What a question may take if nothing else is said: mostly less than half a second.
 STEPS = 10_000_000
+
+#: The questions of one trace may take as much as so many questions.
+SHARED = 4
 
 #: The slices of a budget, and the least there is.
 SLICES, SLICE = 5, 1_000_000
@@ -41,6 +51,22 @@ R = TypeVar("R")
 
 _most: ContextVar[int] = ContextVar("steps", default=STEPS)
 _asking: ContextVar[bool] = ContextVar("asking", default=False)
+
+
+class Purse:
+    """What is left of a budget that several questions share."""
+
+    def __init__(self, what: str) -> None:
+        self.what, self.whole = what, SHARED * _most.get()
+        self.left = self.whole
+
+    def require(self) -> None:
+        """Raises Undecidable if nothing is left."""
+        if self.left <= 0:
+            raise too_much(self.what, self.whole)
+
+
+_purse: ContextVar[Purse | None] = ContextVar("purse", default=None)
 
 
 @lru_cache(maxsize=1)
@@ -74,17 +100,34 @@ def steps(most: int) -> Iterator[None]:
         _most.reset(token)
 
 
+@contextmanager
+def shared(what: str) -> Iterator[Purse]:
+    """Within this block, for an answer on `what`, questions share a budget; an inner block, that of
+    the outer one.
+    """
+    purse = _purse.get() or Purse(what)
+    token = _purse.set(purse)
+    try:
+        yield purse
+    finally:
+        _purse.reset(token)
+
+
 class _Meter:
     """The steps of the question in force: of all threads one asks at a time."""
 
     def __init__(self) -> None:
         self.turn = RLock()
         self.outside = 0  # steps outside of questions; 0: no limit. The tests allow one
-        self.left = self.slice = self.limit = self.more = 0
+        self.whole = self.left = self.slice = self.limit = self.more = 0
 
     def start(self) -> None:
-        """The whole budget anew."""
-        self.left = _most.get()
+        """The whole budget anew, of what a shared one has left. Raises Undecidable if that is 0."""
+        self.left, purse = _most.get(), _purse.get()
+        if purse is not None:
+            purse.require()
+            self.left = min(self.left, purse.left)
+        self.whole = self.left
         self.slice = self.more = max(self.left // SLICES, SLICE)
         self.grant(self.slice)
 
@@ -120,6 +163,9 @@ class _Meter:
 
     def stop(self) -> None:
         """Outside of questions nothing is counted."""
+        if (purse := _purse.get()) is not None:
+            self.settle()
+            purse.left -= self.whole - self.left
         isl().DEFAULT_CONTEXT.set_max_operations(self.outside)
         isl().DEFAULT_CONTEXT.reset_operations()
 
@@ -143,9 +189,9 @@ def question(ask: Callable[P, R]) -> Callable[P, R]:
             breathe()
             return ask(*args, **kwargs)
         with _meter.turn:
+            _meter.start()
             token = _asking.set(True)
             try:
-                _meter.start()
                 return ask(*args, **kwargs)
             except isl().Error as error:
                 if spent(error):
@@ -205,10 +251,10 @@ def spent(error: Exception) -> bool:
     return False
 
 
-def too_much(what: str = "this set") -> Undecidable:
+def too_much(what: str = "this set", most: int | None = None) -> Undecidable:
     """The budget is spent: on what, and what to do."""
     return Undecidable(
-        f"{what}: the answer takes more than {_most.get():,} steps",
+        f"{what}: the answer takes more than {most or _most.get():,} steps",
         cure="give a size a number or a range (N=1, H=224), or allow more steps: "
         f"with symcnn.steps({_most.get() * 100}): ...",
     )
@@ -262,6 +308,22 @@ def nonempty(isl_set: islpy.Set) -> list[islpy.Set]:
     """The basic sets, each as a set, without empty ones."""
     breathe()
     return [isl().Set.from_basic_set(b) for b in isl_set.get_basic_sets() if not b.is_empty()]
+
+
+def require_few_moduli(isl_set: islpy.Set) -> None:
+    """Raises Undecidable for a set of too many congruences that have nothing in common."""
+    div = isl().dim_type.div
+    for basic in isl_set.get_basic_sets():
+        count = basic.dim(div)
+        if count > MODULI:
+            found = {int(basic.get_div(i).get_denominator_val().to_python()) for i in range(count)}
+            unlike = [m for m in found if not any(o % m == 0 for o in found if o > m)]
+            if len(unlike) > MODULI:
+                raise Undecidable(
+                    f"remainders by {', '.join(map(str, sorted(unlike)))} at once are more than"
+                    f" {MODULI} different ones of a size",
+                    cure="give the size a number (H=224)",
+                )
 
 
 def coalesced(isl_set: islpy.Set) -> islpy.Set:

@@ -26,7 +26,18 @@ from symcnn.sets.downset import (
     too_many,
     verdict,
 )
-from symcnn.sets.isl import breathe, coalesced, empty, ends, isl, ordered, question, within, without
+from symcnn.sets.isl import (
+    breathe,
+    coalesced,
+    empty,
+    ends,
+    isl,
+    ordered,
+    question,
+    require_few_moduli,
+    within,
+    without,
+)
 
 if TYPE_CHECKING:
     import islpy
@@ -53,6 +64,8 @@ class Region:
     def __init__(self, names: Sequence[str], cases: Mapping[_Bounds, Any]) -> None:
         self.names = tuple(names)
         self.cases = dict(cases)
+        for isl_set in self.cases.values():
+            require_few_moduli(isl_set)
 
     @staticmethod
     def of(names: Sequence[str], cases: Iterable[tuple[islpy.Set, Iterable[Bound]]]) -> Region:

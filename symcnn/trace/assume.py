@@ -102,7 +102,10 @@ class _NoSet(Exception):
 @lru_cache(maxsize=4096)
 def _required(left: _Left, requirement: Requirement) -> _Left:
     """What is left when one thing more is required. Raises _NoSet."""
-    return _Left(left.domain & _within(left.domain, requirement))
+    wanted = _within(left.domain, requirement)
+    with suppress(Undecidable):
+        return _Left(left.domain & wanted)
+    raise _NoSet
 
 
 @lru_cache(maxsize=16384)

@@ -50,6 +50,7 @@ from symcnn.frontends.torch.tracer import Tracer
 from symcnn.network import Network
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.isl import Purse, shared
 from symcnn.trace.branches import Refusal, Unfollowed, negation, said
 from symcnn.trace.graph import SymbolicTensor, tensor
 from symcnn.trace.tape import Guard, Tape, uncollected
@@ -117,7 +118,7 @@ def trace(
     inputs = [tensor(s) for s in specs]
     keywords = {n: tensor(s, n) for n, s in named.items()}
     front = _Front(module, inputs, keywords, wanted, branches)
-    with uncollected():
+    with uncollected(), shared(f"the branches of {type(module).__name__}") as front.purse:
         try:
             return front.network()
         except SymcnnError as error:
@@ -144,6 +145,8 @@ def _require_keywords(module: torch.nn.Module, named: Mapping[str, object]) -> N
 class _Front:
     """A module and its symbolic inputs: what all runs of its forward share."""
 
+    purse: Purse  # of steps
+
     def __init__(
         self,
         module: torch.nn.Module,
@@ -159,6 +162,7 @@ class _Front:
         for x in self.inputs:
             x.dtype = x.dtype or float_dtype(module)
         self.names = tuple(dict.fromkeys(n for d in dims for n in sorted(symbols_of(d))))
+        self.all = input_set(self.names, ())
         self.unfollowed: list[Unfollowed] = []
         self.refusals: list[Refusal] = []
         self.matters: set[Requirement] = set()
@@ -172,6 +176,9 @@ class _Front:
         limit = self.limit or _BRANCHES
         while self.work:
             region = self.work.popleft()
+            if region.before and self.purse.left <= 0:
+                self._leave(region, "no steps are left: allow more with symcnn.steps(...)")
+                continue
             if branches >= limit or len(runs) >= _REFUSALS * limit:
                 self._leave(region, f"more than {limit} branches: raise `branches=`")
                 continue
@@ -242,7 +249,7 @@ class _Front:
                 return self._run(region)  # an input turned out to be an index
         except Nowhere:
             return run  # a requirement refuses every size that is left
-        except (UnsupportedOperation, DataDependent) as error:
+        except (UnsupportedOperation, DataDependent, Undecidable) as error:
             error.tracer = tracer
             self._give_up(region, error)
             return None
@@ -357,7 +364,7 @@ class _Front:
         guards, nodes = run.guards, run.tracer.tape.nodes
         if not guards:
             return
-        alive = run.region.sizes or input_set(self.names, ())
+        alive = self.all if run.region.sizes is None else run.region.sizes
         passed = 0
         for i, guard in enumerate(guards):
             for node in nodes[passed : guard.after + 1]:
@@ -373,10 +380,11 @@ class _Front:
                 continue
             try:
                 region.sizes = self._meeting(alive, tuple(others))
+                nowhere = not region.sizes
             except Undecidable as error:
                 self._leave(region, guard.fixes or f"no exact set: {error.cause}")
             else:
-                if not region.sizes:  # a layer refuses them before the branch
+                if nowhere:  # a layer refuses them before the branch
                     self.refusals.append(Refusal(region.guards, ""))
                 elif guard.fixes and not self._few(region.sizes, guard):
                     self._leave(region, guard.fixes)
@@ -392,9 +400,10 @@ class _Front:
     def _meeting(self, sizes: InputSet, wanted: tuple[Requirement, ...]) -> InputSet:
         """The `sizes` that meet what is `wanted`; what they are may be needed to decide it."""
         try:
-            return sizes & self._sizes_of(wanted)
+            found = self._sizes_of(wanted)
         except Undecidable:
             return reduce(InputSet.meeting, wanted, sizes)
+        return sizes & found
 
     def _sizes_of(self, wanted: tuple[Requirement, ...]) -> InputSet:
         """The sizes that meet them: what one branch asks, others ask too."""
