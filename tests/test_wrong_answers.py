@@ -1069,3 +1069,9 @@ def test_a_branch_of_which_there_is_no_exact_set_is_not_followed():
     assert str(network.valid_inputs()) == "H % 2 == 0 and H >= 2 and W >= 1"
     for w in (3, 1010, 2019):
         assert network.shape_at(N=1, H=5, W=w) == torch_shape(residues, (1, 3, 5, w))
+
+
+def test_a_map_without_elements_is_not_resized_to_a_size():
+    """Counterexample: branching:730 of seed 23, where numbers are run instead of a closed form."""
+    with pytest.raises(symcnn.InvalidInput, match="the input must not be empty"):
+        net(lambda self, x: F.interpolate(x[:, :, x.shape[2] :], size=(4, 7)), "N 3 H W")

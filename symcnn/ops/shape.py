@@ -661,7 +661,9 @@ def resized(
             Adaptive(s) if mode == "area" else Const(s, kind, bool(align_corners), antialias)
             for s in sizes
         ]
+        filled = [Condition(s, ">=", 1, "the input must not be empty") for s in input.dims[2:]]
         requires: list[Requirement] = [Condition(s, ">=", 1, why) for s in sizes]
+        requires += [c for c in filled if not entails(c)]
     else:
         if not all(isinstance(f, Size) or isfinite(f) for f in values):
             raise ShapeMismatch(f"interpolate: scale_factor={given} is not finite")
@@ -669,16 +671,12 @@ def resized(
         factors = [f if isinstance(f, Size) else float(f) for f in values]
         maps = [Resample(f, *how) for f in factors]
         sizes, requires = map_axes(input.dims[2:], maps, why)
-        if mode == "nearest" and n == 2 and any(not _is_whole(f) for f in factors):
+        if mode == "nearest" and n == 2 and any(not isinstance(f, Size) and f % 1 for f in factors):
             maps = [Resample(f, *how, s) for f, s in zip(factors, sizes[::-1], strict=True)]
         if mode == "area":
             maps = [Adaptive(s) for s in sizes]
     axes = tuple(enumerate([IDENTITY, IDENTITY, *maps]))
     return Result(((*input.dims[:2], *sizes),), axes, requires=tuple(requires))
-
-
-def _is_whole(scale: float | Size) -> bool:
-    return isinstance(scale, Size) or scale.is_integer()
 
 
 def _to_its_size(node: Node) -> dict[str, object] | None:

@@ -164,7 +164,7 @@ def sentences(conditions: Sequence[Condition]) -> list[str]:
         else:
             pair[1] = int(gap.const)
     runs = [Run(low or 1, high).text(name) for name, (low, high) in sorted(bounds.items())]
-    return runs + texts
+    return [*dict.fromkeys(runs + texts)]
 
 
 #: Relations of remainders, in sympy.
