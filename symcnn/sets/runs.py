@@ -26,6 +26,9 @@ _LONGEST = 1 << 12
 #: So many numbers are looked at one by one for a pattern.
 _FEW = 1 << 11
 
+#: Runs that have all begun by this number are joined number by number.
+_NEAR = 1 << 14
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -97,6 +100,9 @@ def runs_of(isl_set: islpy.Set, most: int = 16 * _LONGEST) -> list[Run]:
             x % period for run in endless for x in range(run.first, run.first + period, run.step)
         }
         period, residues = _least_period(period, residues)
+        end = 1 + max(run.first if run.last is None else run.last for run in raw)
+        if end <= _NEAR:  # in numbers: of many parts, isl takes one off another without end
+            return _counted(raw, period, residues, end)
         whole = _periodic(period, residues, 1)
         missing = without(whole, isl_set)
         start = 1 if missing.is_empty() else (ends(missing, 0)[1] or 0) + 1
@@ -106,6 +112,16 @@ def runs_of(isl_set: islpy.Set, most: int = 16 * _LONGEST) -> list[Run]:
     else:
         rest = isl_set
     return sorted([*found, *_finite(rest)], key=lambda run: (run.first, run.step))
+
+
+def _counted(raw: Sequence[Run], period: int, residues: set[int], end: int) -> list[Run]:
+    """The same of runs that are all endless, and have begun, from `end` on."""
+    inside = {x for run in raw for x in range(run.first, min(end, (run.last or end) + 1), run.step)}
+    missing = (x for x in range(1, end) if x % period in residues and x not in inside)
+    start = 1 + max(missing, default=0)
+    rest = sorted(x for x in inside if x < start or x % period not in residues)
+    found = [Run(start + (r - start) % period, None, period) for r in residues]
+    return sorted([*found, *_listed(rest)], key=lambda run: (run.first, run.step))
 
 
 def _periodic(period: int, residues: set[int], start: int) -> Any:
@@ -141,7 +157,13 @@ def _finite(isl_set: islpy.Set) -> list[Run]:
     raw = [run for part in parts(isl_set) for run in _raw(part)]
     if sum(run.count or 0 for run in raw) > _FEW:
         return _joined(raw)
-    numbers = sorted({x for run in raw for x in run})
+    return _listed(sorted({x for run in raw for x in run}))
+
+
+def _listed(numbers: Sequence[int]) -> list[Run]:
+    """A finite set of numbers, in order."""
+    if not numbers:
+        return []
     low, high = numbers[0], numbers[-1]
     if high - low + 1 == len(numbers):
         return [Run(low, high)]
