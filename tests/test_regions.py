@@ -309,6 +309,14 @@ def test_what_grows_from_1_on_need_not_grow_from_0():
     assert str(found) == "H >= 1 and W == 4"
 
 
+def test_a_run_that_ends_at_0_is_one_number():
+    """Counterexample: branching:880 of seed 23: of W = 3*q + 3, q is 0 or leaves 4 by 5."""
+    largest = maximum(w, 5) % 5
+    unlike = AnyOf((Condition(largest, ">=", 1), Condition(0, ">=", largest + 1)))
+    judged("W", [Condition(w % 3, "==", 0), Condition(largest, "==", 0)], 60)
+    assert not judged("W", [Condition(w % 3, "==", 0), Condition(largest, "==", 0), unlike], 60)
+
+
 @pytest.mark.parametrize(
     ("condition", "words"),
     [

@@ -116,7 +116,12 @@ def runs_of(isl_set: islpy.Set, most: int = 16 * _LONGEST) -> list[Run]:
 
 def _counted(raw: Sequence[Run], period: int, residues: set[int], end: int) -> list[Run]:
     """The same of runs that are all endless, and have begun, from `end` on."""
-    inside = {x for run in raw for x in range(run.first, min(end, (run.last or end) + 1), run.step)}
+    lasts = [end - 1 if run.last is None else run.last for run in raw]
+    inside = {
+        x
+        for run, last in zip(raw, lasts, strict=True)
+        for x in range(run.first, last + 1, run.step)
+    }
     missing = (x for x in range(1, end) if x % period in residues and x not in inside)
     start = 1 + max(missing, default=0)
     rest = sorted(x for x in inside if x < start or x % period not in residues)
