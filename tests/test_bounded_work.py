@@ -183,3 +183,11 @@ def test_questions_of_one_answer_share_a_budget():
         with pytest.raises(symcnn.Undecidable, match="this trace: the answer takes more than"):
             input_set(["H"], wanted)
     assert 41 in input_set(["H"], wanted)
+
+
+def test_a_set_that_takes_too_many_steps_to_shorten_is_said_as_it_is():
+    h, w = Size.symbol("H"), Size.symbol("W")
+    rows = Condition((h // 16) * (w // 16) % 14, "==", 0)
+    found = input_set(("H", "W"), [rows, Condition((h // 16) * (w // 16), ">=", 197)])
+    with symcnn.steps(1000):
+        assert "(H//16)*(W//16) >= 197" in str(found)

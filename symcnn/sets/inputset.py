@@ -29,7 +29,7 @@ from symcnn.sets.isl import fold, is_product, isl, optimum, parts, question, str
 from symcnn.sets.presburger import Sizes, meeting, region, tied
 from symcnn.sets.region import Region
 from symcnn.sets.runs import Run, runs_of, spoken
-from symcnn.sets.words import as_mod, constraints, relation, sentences
+from symcnn.sets.words import as_it_is, as_mod, constraints, relation, sentences
 from symcnn.shown import block, prose
 
 if TYPE_CHECKING:
@@ -143,9 +143,7 @@ class InputSet:
 
     @question
     def meeting(self, requirement: Requirement) -> InputSet:
-        """The members at which a requirement holds, by laws that need what is so of all of them.
-
-        Raises Undecidable where no law applies to members of this set either.
+        """The members at which a requirement holds, by laws that need what is so of all members.
 
         >>> H, W = Size.symbol("H"), Size.symbol("W")
         >>> windows = Condition((H - 2)*(W - 2), "==", 9*((H - 2)//3)*((W - 2)//3))
@@ -154,11 +152,10 @@ class InputSet:
         """
         asked = requirement.symbols
         names = self.names + tuple(sorted(asked - {*self.names}))
-        sides = []
-        for group in tied(names, [*(side.names for side in self._sides), asked]):
-            here = self._over(group)
-            sides.append(meeting(requirement, Sizes(here)) if asked & {*group} else here)
-        return InputSet(names, sides, batch=self.batch - asked, at=self.at)
+        groups = tied(names, [*(side.names for side in self._sides), asked])
+        sides = [self._over(group) for group in groups]
+        met = [meeting(requirement, Sizes(s)) if asked & {*s.names} else s for s in sides]
+        return InputSet(names, met, batch=self.batch - asked, at=self.at)
 
     @question
     def __or__(self, other: InputSet) -> InputSet:
@@ -519,8 +516,14 @@ class InputSet:
 
     # text
 
-    @question
     def __str__(self) -> str:
+        try:
+            return self._in_few_words()
+        except Undecidable:  # a set that takes too many steps to shorten is said as it is
+            return as_it_is((side.names, side.cases) for side in self._sides)
+
+    @question
+    def _in_few_words(self) -> str:
         if not self.names:
             return "every input" if self else "no input"
         if not self:
@@ -541,8 +544,8 @@ class InputSet:
     @property
     def _bound_batch(self) -> set[str]:
         """The sizes of the batch that not every number will do for: a text must name them."""
-        free = {name: input_set((name,), ()) for name in self.batch & {*self.names}}
-        return {name for name, every in free.items() if self.axis(name) != every}
+        free = self.batch & {*self.names}
+        return {name for name in free if self.axis(name) != input_set((name,), ())}
 
     def _rank(self) -> tuple[int, int, Any]:
         """What fits into the smallest square comes first."""

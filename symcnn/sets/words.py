@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from math import gcd
@@ -12,7 +12,8 @@ from symcnn.algebra import size as sz
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import Undecidable
 from symcnn.sets.condition import Condition
-from symcnn.sets.isl import isl
+from symcnn.sets.downset import Bound, ranges
+from symcnn.sets.isl import isl, question
 from symcnn.sets.products import is_linear
 from symcnn.sets.runs import Run, runs_of
 
@@ -165,6 +166,20 @@ def sentences(conditions: Sequence[Condition]) -> list[str]:
             pair[1] = int(gap.const)
     runs = [Run(low or 1, high).text(name) for name, (low, high) in sorted(bounds.items())]
     return [*dict.fromkeys(runs + texts)]
+
+
+@question
+def as_it_is(sides: Iterable[tuple[Sequence[str], Mapping[frozenset[Bound], islpy.Set]]]) -> str:
+    """A product of unions in the conditions that it is kept as, none shortened."""
+    found = []
+    for names, cases in sides:
+        texts = [
+            " and ".join([*sentences(constraints(names, part)), *ranges(bounds)])
+            for bounds, isl_set in cases.items()
+            for part in map(isl().Set.from_basic_set, isl_set.get_basic_sets())
+        ]
+        found.append(" or ".join(f"({t})" for t in texts) if len(texts) > 1 else "".join(texts))
+    return " and ".join(f"({t})" if len(found) > 1 and " or " in t else t for t in found if t)
 
 
 #: Relations of remainders, in sympy.
