@@ -51,6 +51,7 @@ def judged(names, conditions, most):
     ("names", "conditions", "most", "words"),
     [
         ("HW", [Condition(64, ">=", (h // 4) * (w // 4))], 40, "(H//4)*(W//4) <= 64"),
+        ("HW", [Condition(14 * (h // 4) * (w // 3), ">=", 9)], 9, "H >= 4 and W >= 3"),
         (
             "DHW",
             [Condition(d * h * w, "==", 512 * (d // 2) * (h // 16) * (w // 16))],

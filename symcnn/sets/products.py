@@ -2,6 +2,7 @@
 
 Each law is exact, and applies to a whole kind:
 
+- a product of what is not negative is positive where each factor is;
 - a product equal to a number is a case for each way to write the number as a product;
 - a polynomial in one size is 0 where a linear factor is: the others have no whole roots;
 - ``a*f*g + b*f + c*g == d`` is a product equal to a number;
@@ -178,6 +179,19 @@ def _shared(condition: Condition, gap: Size, known: Known) -> Cases | None:
         if len(left_rest) < len(left):
             lhs, rhs = sz.prod(left_rest) * a, sz.prod(right_rest) * b
             return [[Condition(lhs, condition.relation, rhs)]]
+    return None
+
+
+def _filled(condition: Condition, gap: Size, known: Known) -> Cases | None:
+    """``c*f*g >= k`` for k from 1 to c: if no factor is negative, each is at least 1."""
+    bare = gap - gap.const
+    if condition.relation != ">=" or not isinstance(bare, Size):
+        return None
+    with suppress(ValueError):
+        found, content = factors(bare)
+        few = len(found) > 1 and 0 < -gap.const <= content
+        if few and all(known.entails(Condition(f, ">=", 0)) for f in found):
+            return [[Condition(f, ">=", 1) for f in found]]
     return None
 
 
@@ -606,6 +620,7 @@ def _range(num: Size, den: Int, known: Known) -> range | None:
 _LAWS: tuple[Law, ...] = (
     _inside,
     _shared,
+    _filled,
     _number,
     _greatest,
     _remainder,
