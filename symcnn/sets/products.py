@@ -185,12 +185,12 @@ def _shared(condition: Condition, gap: Size, known: Known) -> Cases | None:
 def _filled(condition: Condition, gap: Size, known: Known) -> Cases | None:
     """``c*f*g >= k`` for k from 1 to c: if no factor is negative, each is at least 1."""
     bare = gap - gap.const
-    if condition.relation != ">=" or not isinstance(bare, Size):
+    if condition.relation != ">=" or gap.const >= 0 or not isinstance(bare, Size):
         return None
     with suppress(ValueError):
         found, content = factors(bare)
-        few = len(found) > 1 and 0 < -gap.const <= content
-        if few and all(known.entails(Condition(f, ">=", 0)) for f in found):
+        enough = len(found) > 1 and -gap.const <= content
+        if enough and all(known.entails(Condition(f, ">=", 0)) for f in found):
             return [[Condition(f, ">=", 1) for f in found]]
     return None
 
@@ -225,11 +225,8 @@ def _number(condition: Condition, gap: Size, known: Known) -> Cases | None:
 
 def _is_rootless(factor: Size) -> bool:
     """Whether an irreducible polynomial is one of a single size, of a power: nowhere 0, then."""
-    return (
-        not is_linear(factor)
-        and all(is_linear(a.size()) for a in factor.atoms())
-        and (len([*factor.atoms()]) == 1)
-    )
+    atoms = [*factor.atoms()]
+    return len(atoms) == 1 and is_linear(atoms[0].size()) and not is_linear(factor)
 
 
 def _factored(found: Sequence[Size], target: int, known: Known) -> Cases:

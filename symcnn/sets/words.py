@@ -72,15 +72,21 @@ def _follows(modular: _Modular | None, other: _Modular) -> bool:
     return multiple % m == 0 and rest % m == r
 
 
+def _sole_floor(gap: Int) -> tuple[sz.Floor, int | Fraction] | None:
+    """The floor of a linear expression, and how many times, if there is just one."""
+    if isinstance(gap, int) or not is_linear(gap):
+        return None
+    floors = [(a, c) for a, c in gap.linear() if isinstance(a, sz.Floor)]
+    return floors[0] if len(floors) == 1 else None
+
+
 def as_mod(condition: Condition) -> _Modular | None:
     """(e, m, r) when the condition says ``e % m == r``."""
     gap = condition.lhs - condition.rhs
-    if condition.relation != "==" or not isinstance(gap, Size) or not is_linear(gap):
+    found = _sole_floor(gap) if condition.relation == "==" else None
+    if found is None:
         return None
-    floors = [(a, c) for a, c in gap.linear() if isinstance(a, sz.Floor)]
-    if len(floors) != 1:
-        return None
-    floor, coeff = floors[0]
+    floor, coeff = found
     if coeff > 0:
         gap, coeff = -gap, -coeff
     rest = gap - floor.size() * coeff  # rest == m*floor(num/m), so rest % m == 0
@@ -102,12 +108,10 @@ def _remainder(condition: Condition) -> tuple[Int, int, str, int] | tuple[()] | 
     if (modular := as_mod(condition)) is not None:
         return *modular[:2], "==", modular[2]
     gap = condition.lhs - condition.rhs
-    if condition.relation != ">=" or not isinstance(gap, Size) or not is_linear(gap):
+    found = _sole_floor(gap) if condition.relation == ">=" else None
+    if found is None:
         return None
-    floors = [(a, c) for a, c in gap.linear() if isinstance(a, sz.Floor)]
-    if len(floors) != 1:
-        return None
-    floor, times = floors[0]
+    floor, times = found
     sign, den = (-1 if times > 0 else 1), floor.den  # e - m*floor(e/m) is what m leaves of e
     bound = sign * (floor.num - floor.size() * den) - gap if abs(times) == den else None
     if not isinstance(den, int) or not isinstance(bound, int):
