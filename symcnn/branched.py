@@ -43,7 +43,7 @@ from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.pieces import either
 from symcnn.sets.relation import Relation
 from symcnn.sets.simplest import Simplest
-from symcnn.shown import Several
+from symcnn.shown import Several, by_x
 from symcnn.trace.branches import Branch, Refusal, Unfollowed, negation
 from symcnn.trace.graph import Shape, tree_map
 from symcnn.words.paper import to_latex
@@ -324,15 +324,14 @@ class Branched(Network):
     def _no_solution(self, first: NoSolution, output: Any, wishes: dict[str, Any]) -> NoSolution:
         """What there is to say where no branch has a solution: of those that the sizes meet."""
         sizes = {n: v for n, v in wishes.items() if n in self.symbols and v is not None}
-        words = ", ".join(f"{n}={v}" for n, v in sizes.items())
         meant = self.sizes_that_meet([r for n, v in sizes.items() for r in in_range(n, v)])
         valid = _or_none(self.valid_inputs)
         if valid is None:
             return first
         if not valid & meant:
             return NoSolution(
-                f"no valid input has {words}",
-                cure=f"valid inputs are {valid}; the smallest is {_plainly(valid.smallest())}",
+                f"no valid input has {assignment(sizes)}",
+                cure=f"valid inputs are {valid}; the smallest is {by_x(valid.smallest())}",
             )
         said: dict[tuple[str, str], list[InputSet]] = {}
         for branch in self.branches:
@@ -591,10 +590,6 @@ def _leaves(value: Any) -> list[Any]:
     found: list[Any] = []
     tree_map(found.append, value)
     return found
-
-
-def _plainly(member: object) -> str:
-    return "x".join(map(str, member)) if isinstance(member, tuple) else str(member)
 
 
 def _or_none(ask: Callable[[], InputSet]) -> InputSet | None:

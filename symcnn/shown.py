@@ -108,6 +108,11 @@ class Several(_Below, tuple[T, ...]):
 # HTML ------------------------------------------------------------------------------------------
 
 
+def by_x(member: object) -> str:
+    """Sizes as people write them, ``224x224``; one alone, ``224``."""
+    return "x".join(map(str, member)) if isinstance(member, tuple) else str(member)
+
+
 def block(*parts: str) -> str:
     """Pieces of a page as one answer, with its style.
 

@@ -16,6 +16,7 @@ from symcnn.questions.inputs.choices import Choices
 from symcnn.sets.grammar import parse_numbers, parse_target
 from symcnn.sets.inputset import InputSet
 from symcnn.sets.relation import Relation
+from symcnn.shown import by_x
 
 T = TypeVar("T")
 _Target = tuple[object, ...]
@@ -151,15 +152,11 @@ def _ends(found: InputSet) -> str:
         return ""
     words = []
     with suppress(Undecidable):  # of a set that is too large to look through
-        words.append(f"smallest {_member(found.smallest())}")
+        words.append(f"smallest {by_x(found.smallest())}")
         if found and found.bounded:
-            words.append(f"largest {_member(found.largest())}")
+            words.append(f"largest {by_x(found.largest())}")
             words.append(f"{found.count():,} in all")
     return ", ".join(words) + "\n" if words else ""
-
-
-def _member(value: object) -> str:
-    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def set_answer(found: InputSet) -> dict[str, object]:

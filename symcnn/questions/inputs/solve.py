@@ -34,6 +34,7 @@ from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Amount, Between, Limit, Target, parse_amount, parse_target
 from symcnn.sets.inputset import InputSet, input_set, lone
 from symcnn.sets.relation import Relation
+from symcnn.shown import by_x
 from symcnn.trace.trace import Trace
 
 
@@ -548,7 +549,7 @@ def _no_solution(question: _Question, wishes: Sequence[Wish], *, square: bool) -
     for wish in wishes:
         if not question.set([wish]):
             least = domain.smallest()
-            words = "x".join(map(str, least)) if isinstance(least, tuple) else str(least)
+            words = by_x(least)
             return NoSolution(
                 f"no valid input has {wish.text}",
                 cure=f"valid inputs are {domain}; the smallest is {words}",
@@ -612,8 +613,7 @@ def _nearest_target(question: _Question, wish: Wish, others: Sequence[Wish]) -> 
         best = reached.nearest(*(size for _, size in wish.goals))
     except SymcnnError:
         return ""
-    words = "x".join(map(str, best)) if isinstance(best, tuple) else str(best)
-    return f"the nearest output that some input gives: {words}"
+    return f"the nearest output that some input gives: {by_x(best)}"
 
 
 def _flatten_cure(question: _Question, wish: Wish, others: Sequence[Wish]) -> str:
