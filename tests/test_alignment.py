@@ -1,7 +1,11 @@
 """Where the centres of outputs lie: priors of a detector, levels of a pyramid, joins."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 import sympy
+from torch import Tensor
 from torch import nn as tnn
 
 import symcnn
@@ -11,14 +15,14 @@ i = sympy.Symbol("i", integer=True, nonnegative=True)
 half = sympy.Rational(1, 2)
 
 
-def rows(*layers):
+def rows(*layers: Any) -> Any:
     return nn.Sequential(*layers).trace("N 3 H W").receptive_field().alignment[0]
 
 
-def ssd300():
+def ssd300() -> tuple[Any, Any, list[Any]]:
     """VGG up to conv4_3, with the pools of the paper, and the layers of further priors."""
 
-    def stage(count, before, after):
+    def stage(count: int, before: int, after: int) -> Iterator[Any]:
         for k in range(count):
             yield nn.Conv2d(after if k else before, after, 3, padding=1)
 
@@ -30,21 +34,21 @@ def ssd300():
     return conv4, fc7, conv8
 
 
-def test_the_priors_of_ssd300_lie_where_the_paper_puts_them_until_a_padded_stride():
+def test_the_priors_of_ssd300_lie_where_the_paper_puts_them_until_a_padded_stride() -> None:
     conv4, fc7, conv8 = ssd300()
     for layers, step, shift in ((conv4, 8, 0), (conv4 + fc7, 16, 0), (conv4 + fc7 + conv8, 32, -8)):
         found = rows(*layers)
         assert (found.stride, found.shift(step)) == (step, shift)
 
 
-def test_a_centre_is_the_middle_of_the_interval():
+def test_a_centre_is_the_middle_of_the_interval() -> None:
     found = rows(nn.Conv2d(3, 8, 4, 2, 1), nn.MaxPool2d(3, 2))
     rf = nn.Sequential(nn.Conv2d(3, 8, 4, 2, 1), nn.MaxPool2d(3, 2)).trace("N 3 H W")
     assert found.centre(i) == rf.receptive_field().centre(i) == 4 * i + 5 * half
     assert str(found) == "output i along H lies at 4*i + 5/2"
 
 
-def test_levels_of_a_pyramid_of_padded_strides_lie_before_the_places_they_are_spread_to():
+def test_levels_of_a_pyramid_of_padded_strides_lie_before_the_places_they_are_spread_to() -> None:
     stem, down = nn.Conv2d(3, 3, 7, 2, 3), nn.Conv2d(3, 3, 3, 2, 1)
     fine, coarse = rows(stem, down), rows(stem, down, down)
     assert coarse.shift(fine) == -2
@@ -52,13 +56,13 @@ def test_levels_of_a_pyramid_of_padded_strides_lie_before_the_places_they_are_sp
     assert rows(nn.AvgPool2d(4)).shift(rows(nn.AvgPool2d(2))) == 0
 
 
-def test_the_even_grid_is_a_formula_in_the_sizes():
+def test_the_even_grid_is_a_formula_in_the_sizes() -> None:
     found = rows(nn.AvgPool2d(4))
     assert found.even(i).subs({H: 32, i: 3}) == found.centre(3)
     assert found.drift(0).subs(H, 35) == sympy.Rational(3, 2) - (sympy.Rational(35, 16) - half)
 
 
-def test_after_upsampling_a_centre_lies_within_the_spread_of_the_line():
+def test_after_upsampling_a_centre_lies_within_the_spread_of_the_line() -> None:
     module = tnn.Sequential(tnn.MaxPool2d(2), tnn.ConvTranspose2d(3, 3, 2, 2))
     rf = symcnn.from_torch(module, "N 3 H W").receptive_field()
     found = rf.alignment[0]
@@ -66,20 +70,20 @@ def test_after_upsampling_a_centre_lies_within_the_spread_of_the_line():
     assert all(abs(rf.centre(k) - found.centre(k)) <= found.spread for k in range(9))
 
 
-def test_branches_tell_how_far_they_lie_apart():
+def test_branches_tell_how_far_they_lie_apart() -> None:
     class Apart(tnn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.a, self.b = tnn.Conv2d(3, 3, 2), tnn.Conv2d(3, 3, 4, padding=1)
 
-        def forward(self, x):
+        def forward(self, x: Tensor) -> Tensor:
             return self.a(x)[:, :, 1:-1] + self.b(x)[:, :, :-1]
 
     rf = symcnn.from_torch(Apart(), "N 3 H W").receptive_field()
     assert {b.axis: b.shifts for b in rf.branches} == {"H": (0, -1)}
 
 
-def test_what_has_no_place_is_refused():
+def test_what_has_no_place_is_refused() -> None:
     net = nn.Sequential(nn.AdaptiveAvgPool2d(1)).trace("N 3 H W")
     with pytest.raises(Undecidable, match="every place sees the same"):
         _ = net.receptive_field().alignment

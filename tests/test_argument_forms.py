@@ -76,7 +76,7 @@ def names_without_a_place(name: str, function: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("name", sorted(set(OPS) - NOT_MEANT))
-def test_every_name_that_torch_takes_has_a_place_in_the_rule(name):
+def test_every_name_that_torch_takes_has_a_place_in_the_rule(name: Any) -> None:
     for function in functions_of(name):
         if getattr(function, "__name__", "").startswith("_"):
             continue
@@ -84,7 +84,7 @@ def test_every_name_that_torch_takes_has_a_place_in_the_rule(name):
 
 
 @pytest.mark.parametrize("name", sorted(NUMPY))
-def test_numpys_names_are_those_that_torchs_parser_takes(name):
+def test_numpys_names_are_those_that_torchs_parser_takes(name: Any) -> None:
     x, own = torch.rand(3, 3), NUMPY[name]
     calls = {
         "dim": lambda: torch.sum(x, **{name: 1}),
@@ -132,25 +132,25 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_form_gives_torchs_shape(form):
+def test_a_form_gives_torchs_shape(form: str) -> None:
     found = symcnn.from_torch(Forward(FORMS[form]), "N 3 H W", example={"N": 2, "H": 8, "W": 9})
     want = FORMS[form](torch.rand(2, 3, 8, 9))
     assert tuple(found.shape_at(N=2, H=8, W=9)) == tuple(want.shape)
 
 
-def test_a_size_in_a_tensor_that_nobody_knows_is_refused_by_name():
+def test_a_size_in_a_tensor_that_nobody_knows_is_refused_by_name() -> None:
     with pytest.raises(symcnn.errors.DataDependent, match="values of a tensor"):
         symcnn.from_torch(Forward(lambda x: torch.nn.functional.pad(x, (x.sum(), 0))), "N 3 H W")
 
 
-def test_a_parameter_to_the_power_of_a_single_one():
+def test_a_parameter_to_the_power_of_a_single_one() -> None:
     class Model(torch.nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.base = torch.nn.Parameter(torch.ones(3, 1, 1))
             self.exponent = torch.nn.Parameter(torch.ones(()))
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x * self.base**self.exponent
 
     assert str(symcnn.from_torch(Model(), "N 3 H W").output_shape) == "(N, 3, H, W)"

@@ -2,6 +2,8 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,40 +21,40 @@ from symcnn.sets.inputset import input_set
 
 
 class Function(nn.Module):
-    def __init__(self, function):
+    def __init__(self, function: Any) -> None:
         super().__init__()
         self.function = function
 
-    def forward(self, *inputs):
+    def forward(self, *inputs: Any) -> torch.Tensor:
         return self.function(*inputs)
 
 
-def pooled(*inputs):
+def pooled(*inputs: Any) -> torch.Tensor:
     return torch.cat([F.max_pool2d(x, 2 + i) for i, x in enumerate(inputs)], 1)
 
 
-def scaled(x):
+def scaled(x: Any) -> Any:
     for scale in (1.1, 0.9) * 6:
         x = F.interpolate(x, scale_factor=scale)
     return x
 
 
-def own_sizes(count):
+def own_sizes(count: int) -> list[Any]:
     return [f"N 3 H{i} W{i}" for i in range(count)]
 
 
-def test_an_axis_of_many_places_is_not_taken_apart():
+def test_an_axis_of_many_places_is_not_taken_apart() -> None:
     with pytest.raises(symcnn.SymcnnError, match="more tensors than a trace can hold"):
         list(symcnn.tensor("99999999 3"))
 
 
-def test_a_shape_that_no_layer_takes_is_refused_without_a_cure_that_cures_nothing():
+def test_a_shape_that_no_layer_takes_is_refused_without_a_cure_that_cures_nothing() -> None:
     with pytest.raises(symcnn.ShapeMismatch) as refusal:
         symcnn.nn.Conv2d(3, 8, 3).trace("99999999")
     assert "cure" not in str(refusal.value)
 
 
-def test_float_scales_one_after_the_other_bound_the_size():
+def test_float_scales_one_after_the_other_bound_the_size() -> None:
     net = symcnn.from_torch(Function(scaled), "N 3 H W")
     assert str(net.valid_inputs()) == "H >= 7 and W >= 7"
     assert str(net.solve(output=(7, 7))) == "H == 13 and W == 13"
@@ -60,20 +62,20 @@ def test_float_scales_one_after_the_other_bound_the_size():
         net.tiles(H=1000, W=1000, tile=256)
 
 
-def test_ends_of_a_set_of_many_sizes_are_found_without_its_cases():
+def test_ends_of_a_set_of_many_sizes_are_found_without_its_cases() -> None:
     valid = symcnn.from_torch(Function(pooled), *own_sizes(16)).valid_inputs()
     sizes = [side for i in range(16) for side in (2 + i, 2 + i)]
     assert [*valid.smallest()] == sizes
     assert valid.nearest(*[1] * 32) == valid.smallest()
 
 
-def test_inputs_of_many_sizes_have_one_shape():
+def test_inputs_of_many_sizes_have_one_shape() -> None:
     net = symcnn.from_torch(Function(pooled), *own_sizes(8))
     assert [str(d) for d in net.output_shape[:2]] == ["N", "24"]
     assert net.spec("onnx").text
 
 
-def test_a_budget_of_any_size_is_answered(tmp_path):
+def test_a_budget_of_any_size_is_answered(tmp_path: Path) -> None:
     file = tmp_path / "net.py"
     file.write_text("from torch import nn\nnet = nn.Conv2d(3, 8, 3)\n")
     asked = ["solve", f"{file}:net", "--input", "N 3 H W", "--macs", str(10**14 - 1)]
@@ -83,19 +85,19 @@ def test_a_budget_of_any_size_is_answered(tmp_path):
     assert "smallest 3x3, largest 680416x680415" in answer.output
 
 
-def test_a_frontier_of_too_many_corners_says_so():
+def test_a_frontier_of_too_many_corners_says_so() -> None:
     net = symcnn.nn.Conv2d(3, 8, 3).trace("3 H W")
     with symcnn.steps(10**5), pytest.raises(symcnn.Undecidable, match="more than 200 corners"):
         net.solve(macs=10**12).frontier()
 
 
-def test_a_question_of_one_thread_keeps_its_budget_while_another_asks():
+def test_a_question_of_one_thread_keeps_its_budget_while_another_asks() -> None:
     """isl counts for all threads together."""
     small = symcnn.nn.Conv2d(3, 8, 3).trace("3 H W")
     limits = []
 
     @isl.question
-    def long():
+    def long() -> None:
         for _ in range(50):
             threading.Event().wait(0.002)
             limits.append(isl.isl().DEFAULT_CONTEXT.get_max_operations())
@@ -109,23 +111,23 @@ def test_a_question_of_one_thread_keeps_its_budget_while_another_asks():
     assert min(limits) >= 1_000_000
 
 
-def test_two_threads_may_need_properties_of_each_other():
+def test_two_threads_may_need_properties_of_each_other() -> None:
     """functools.cached_property holds a lock while it computes, before python 3.12."""
     both = threading.Barrier(2)
 
     class Asked:
-        def __init__(self, other=None):
+        def __init__(self, other: Any = None) -> None:
             self.other = other
 
         @cached_property
-        def first(self):
+        def first(self) -> Any:
             if self.other is None:
                 return 1
             both.wait(10)
             return self.other.second
 
         @cached_property
-        def second(self):
+        def second(self) -> Any:
             if self.other is None:
                 return 2
             both.wait(10)
@@ -141,7 +143,7 @@ def test_two_threads_may_need_properties_of_each_other():
     assert sorted(found) == [1, 2]
 
 
-def test_the_bound_of_many_maxima_takes_bounded_work():
+def test_the_bound_of_many_maxima_takes_bounded_work() -> None:
     """A maximum is a case for each argument: 16 of them are 65,536 (branching:3005, seed 17)."""
     h = Size.symbol("H")
     sizes = [Size.symbol(f"n{i}") for i in range(16)]
@@ -154,8 +156,8 @@ def test_the_bound_of_many_maxima_takes_bounded_work():
     assert sharp_lower.cache_info().misses < 200
 
 
-def test_a_forward_of_many_independent_remainders_is_left_in_bounded_work():
-    def counted(x):
+def test_a_forward_of_many_independent_remainders_is_left_in_bounded_work() -> None:
+    def counted(x: Any) -> Any:
         for k in range(2, 40):
             if x.shape[2] % k == 0:
                 x = x + 1
@@ -166,14 +168,14 @@ def test_a_forward_of_many_independent_remainders_is_left_in_bounded_work():
     assert net.shape_at(N=1, H=17, W=8) == (1, 3, 17, 8)
 
 
-def test_a_set_of_too_many_unlike_remainders_names_them():
+def test_a_set_of_too_many_unlike_remainders_names_them() -> None:
     H = Size.symbol("H")
     wanted = [Condition(H % p, ">=", 1) for p in (5, 7, 11, 13, 17, 19, 23)]
     with pytest.raises(symcnn.Undecidable, match="remainders by 5, 7, 11, 13, 17, 19, 23 at once"):
         input_set(["H"], wanted)
 
 
-def test_questions_of_one_answer_share_a_budget():
+def test_questions_of_one_answer_share_a_budget() -> None:
     wanted = [Condition(Size.symbol("H"), ">=", 41)]
     with isl.shared("this trace") as purse:
         before = purse.left
@@ -185,7 +187,7 @@ def test_questions_of_one_answer_share_a_budget():
     assert 41 in input_set(["H"], wanted)
 
 
-def test_a_set_that_takes_too_many_steps_to_shorten_is_said_as_it_is():
+def test_a_set_that_takes_too_many_steps_to_shorten_is_said_as_it_is() -> None:
     h, w = Size.symbol("H"), Size.symbol("W")
     rows = Condition((h // 16) * (w // 16) % 14, "==", 0)
     found = input_set(("H", "W"), [rows, Condition((h // 16) * (w // 16), ">=", 197)])

@@ -2,36 +2,38 @@
 
 import math
 import os
+from collections.abc import Callable
 from itertools import product
+from typing import Any
 
 import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
 
 import symcnn
 from symcnn.errors import InvalidInput
 
-torch = pytest.importorskip("torch")
-nn, F = torch.nn, torch.nn.functional
-
 
 class Forward(nn.Module):
-    def __init__(self, forward, **modules):
+    def __init__(self, forward: Any, **modules: Any) -> None:
         super().__init__()
         for name, module in modules.items():
             setattr(self, name, module)
         self.function = forward
 
-    def forward(self, *inputs):
+    def forward(self, *inputs: Any) -> torch.Tensor:
         return self.function(self, *inputs)
 
 
-def pad_if_odd(self, x):
+def pad_if_odd(self: Any, x: Any) -> Any:
     h, w = x.shape[2:]
     if h % 2 or w % 2:
         x = F.pad(x, (0, w % 2, 0, h % 2))
     return self.conv(x)
 
 
-def pad_to_eight_and_crop_back(self, x):
+def pad_to_eight_and_crop_back(self: Any, x: Any) -> Any:
     h, w = x.shape[2:]
     bottom, right = (8 - h % 8) % 8, (8 - w % 8) % 8
     if bottom or right:
@@ -40,18 +42,18 @@ def pad_to_eight_and_crop_back(self, x):
     return F.interpolate(x, scale_factor=8)[:, :, :h, :w]
 
 
-def raises_unless_multiple(self, x):
+def raises_unless_multiple(self: Any, x: Any) -> Any:
     if x.shape[2] % 8:
         raise ValueError("the height must be a multiple of 8")
     return x
 
 
-def asserts_square(self, x):
+def asserts_square(self: Any, x: Any) -> Any:
     assert x.shape[2] == x.shape[3], "square only"
     return F.max_pool2d(x, 2)
 
 
-def nested(self, x):
+def nested(self: Any, x: Any) -> Any:
     h, w = x.shape[2:]
     if h > 10:
         if w > 20:
@@ -60,7 +62,7 @@ def nested(self, x):
     return x
 
 
-def elif_chain(self, x):
+def elif_chain(self: Any, x: Any) -> Any:
     h = x.shape[2]
     if h < 8:
         x = F.interpolate(x, scale_factor=4)
@@ -71,17 +73,17 @@ def elif_chain(self, x):
     return F.avg_pool2d(x, 4)
 
 
-def early_return(self, x):
+def early_return(self: Any, x: Any) -> Any:
     if min(x.shape[2:]) < 7:
         return x
     return self.conv(x)
 
 
-def conditional_expression(self, x):
+def conditional_expression(self: Any, x: Any) -> Any:
     return F.max_pool2d(x, 3 if x.shape[3] > 30 else 2)
 
 
-def while_it_is_large(self, x):
+def while_it_is_large(self: Any, x: Any) -> Any:
     h, w = x.shape[2:]
     while 100 > h > 7 and w > 7:
         x = F.max_pool2d(x, 2)
@@ -89,13 +91,13 @@ def while_it_is_large(self, x):
     return x
 
 
-def orientation(self, x):
+def orientation(self: Any, x: Any) -> Any:
     if x.shape[2] > x.shape[3]:
         x = x.transpose(2, 3)
     return F.max_pool2d(x, (2, 3))
 
 
-def ratio(self, x):
+def ratio(self: Any, x: Any) -> Any:
     h, w = x.shape[2:]
     if h / w > 2:
         return F.max_pool2d(x, (2, 1))
@@ -104,7 +106,7 @@ def ratio(self, x):
     return x
 
 
-def same_by_hand(self, x):
+def same_by_hand(self: Any, x: Any) -> Any:
     h, w = x.shape[-2:]
     k, s = 5, 3
     ph = max((math.ceil(h / s) - 1) * s + k - h, 0)
@@ -114,7 +116,7 @@ def same_by_hand(self, x):
     return F.conv2d(x, torch.zeros(4, 3, k, k), stride=s)
 
 
-def same_with_nested_ifs(self, x):
+def same_with_nested_ifs(self: Any, x: Any) -> Any:
     """As TensorFlow's padding is written in many ports: the stride divides, or does not."""
     h, w = x.shape[-2:]
     ph = max(3 - 2, 0) if h % 2 == 0 else max(3 - h % 2, 0)
@@ -123,7 +125,7 @@ def same_with_nested_ifs(self, x):
     return F.conv2d(x, torch.zeros(4, 3, 3, 3), stride=2)
 
 
-def windows(self, x):
+def windows(self: Any, x: Any) -> Any:
     """Partition into windows and back, padded where needed, as Swin and its children do."""
     n, c, h, w = x.shape
     size = 4
@@ -138,7 +140,7 @@ def windows(self, x):
     return x.reshape(batch, c, hp, wp)[:, :, :h, :w]
 
 
-def no_window_if_small(self, x):
+def no_window_if_small(self: Any, x: Any) -> Any:
     h, w = x.shape[2:]
     size = 7
     if h <= size or w <= size:
@@ -146,13 +148,13 @@ def no_window_if_small(self, x):
     return F.max_pool2d(x, size)
 
 
-def adaptive_fallback(self, x):
+def adaptive_fallback(self: Any, x: Any) -> Any:
     if x.shape[2] < 4 or x.shape[3] < 4:
         return F.adaptive_avg_pool2d(x, 1)
     return F.adaptive_avg_pool2d(F.max_pool2d(x, 2), 1)
 
 
-def crop_to_even(self, x):
+def crop_to_even(self: Any, x: Any) -> Any:
     if x.shape[2] % 2 == 1:
         x = x[:, :, :-1]
     if x.shape[3] % 2 == 1:
@@ -160,7 +162,7 @@ def crop_to_even(self, x):
     return F.max_pool2d(x, 2)
 
 
-def repeated_conditions(self, x):
+def repeated_conditions(self: Any, x: Any) -> Any:
     for _ in range(24):
         if x.shape[2] % 4:
             x = F.pad(x, (0, 0, 0, 1))
@@ -168,7 +170,7 @@ def repeated_conditions(self, x):
     return x
 
 
-def unet_that_pads_its_skip(self, x):
+def unet_that_pads_its_skip(self: Any, x: Any) -> torch.Tensor:
     skip = x
     y = F.interpolate(F.max_pool2d(x, 2), scale_factor=2)
     dh, dw = skip.size(2) - y.size(2), skip.size(3) - y.size(3)
@@ -177,27 +179,27 @@ def unet_that_pads_its_skip(self, x):
     return torch.cat([skip, y], 1)
 
 
-def unet_that_resizes_its_skip(self, x):
+def unet_that_resizes_its_skip(self: Any, x: Any) -> torch.Tensor:
     y = F.interpolate(F.max_pool2d(x, 2), scale_factor=2)
     if y.shape != x.shape:
         y = F.interpolate(y, size=x.shape[2:])
     return torch.cat([x, y], 1)
 
 
-def unless_equal(self, x):
+def unless_equal(self: Any, x: Any) -> Any:
     if (x.shape[2], x.shape[3]) != (24, 32):
         x = F.interpolate(x, size=(24, 32))
     return x
 
 
-def largest_multiple(self, x):
+def largest_multiple(self: Any, x: Any) -> Any:
     h = x.shape[2] // 4 * 4
     if h == 0:
         raise ValueError(f"too small: {x.shape[2]}")
     return x[:, :, :h]
 
 
-def either_axis(self, x):
+def either_axis(self: Any, x: Any) -> Any:
     h, w = x.shape[2:]
     if h % 3 == 0:
         return F.max_pool2d(x, (3, 1))
@@ -206,32 +208,32 @@ def either_axis(self, x):
     return x
 
 
-def not_both(self, x):
+def not_both(self: Any, x: Any) -> Any:
     h, w = x.shape[2:]
     if not (h > 12 and w > 12):
         return F.pad(x, (1, 1, 1, 1))
     return x
 
 
-def within_bounds(self, x):
+def within_bounds(self: Any, x: Any) -> Any:
     if 8 <= x.shape[2] < 40:
         return F.max_pool2d(x, 2)
     raise ValueError("from 8 to 39 rows")
 
 
-def area(self, x):
+def area(self: Any, x: Any) -> Any:
     if x.shape[2] * x.shape[3] >= 900:
         return F.max_pool2d(x, 2)
     return x
 
 
-def fails_in_a_layer(self, x):
+def fails_in_a_layer(self: Any, x: Any) -> Any:
     if x.shape[2] > 30:
         return self.linear(x.flatten(1))
     return x.flatten(1)
 
 
-def try_and_fall_back(self, x):
+def try_and_fall_back(self: Any, x: Any) -> Any:
     try:
         if x.shape[2] < 5:
             raise ValueError("small")
@@ -240,43 +242,43 @@ def try_and_fall_back(self, x):
         return x
 
 
-def depends_on_a_branch(self, x):
+def depends_on_a_branch(self: Any, x: Any) -> Any:
     y = F.max_pool2d(x, 2) if x.shape[2] > 16 else x
     if y.shape[2] % 2:
         y = F.pad(y, (0, 0, 1, 0))
     return y
 
 
-def bits(self, x):
+def bits(self: Any, x: Any) -> Any:
     h = x.shape[2]
     if h & 1:
         x = F.pad(x, (0, 0, 0, 1))
     return x if x.shape[3] >> 3 else F.pad(x, (0, (x.shape[3] - 1 | 7) + 1 - x.shape[3]))
 
 
-def sum_of_sides(self, x):
+def sum_of_sides(self: Any, x: Any) -> Any:
     if x.shape[2] + x.shape[3] > 50:
         return x[:, :, ::2]
     return x
 
 
-def counts_tokens(self, x):
+def counts_tokens(self: Any, x: Any) -> Any:
     tokens = x.flatten(2).transpose(1, 2)
     if tokens.shape[1] % 2:
         tokens = torch.cat([tokens, tokens[:, :1]], 1)
     return tokens
 
 
-def chunk_where_long(self, x):
+def chunk_where_long(self: Any, x: Any) -> Any:
     return torch.cat(x.chunk(2, 2), 1) if x.shape[2] % 2 == 0 else x
 
 
-def stride_by_size(self, x):
+def stride_by_size(self: Any, x: Any) -> Any:
     stride = 1 if x.shape[2] < 20 else 2 if x.shape[2] < 40 else 4
     return F.conv2d(x, torch.zeros(4, 3, 3, 3), stride=stride, padding=1)
 
 
-def deep(self, x):
+def deep(self: Any, x: Any) -> Any:
     for _ in range(3):
         if x.shape[2] % 2 == 1 or x.shape[3] % 2 == 1:
             x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
@@ -284,11 +286,11 @@ def deep(self, x):
     return x
 
 
-def least_of_both(self, x):
+def least_of_both(self: Any, x: Any) -> Any:
     return F.max_pool2d(x, max(1, min(x.shape[2:]) // 16))
 
 
-def match_on_a_remainder(self, x):
+def match_on_a_remainder(self: Any, x: Any) -> Any:
     match x.shape[2] % 3:
         case 0:
             return F.max_pool2d(x, 3)
@@ -297,12 +299,12 @@ def match_on_a_remainder(self, x):
     return x
 
 
-def nested_expressions(self, x):
+def nested_expressions(self: Any, x: Any) -> Any:
     h, w = x.shape[2:]
     return F.avg_pool2d(x, (1 if h < 9 else 2 if w < 9 else 3, 2 if h > w else 1))
 
 
-def raises_deep_inside(self, x):
+def raises_deep_inside(self: Any, x: Any) -> Any:
     h, w = x.shape[2:]
     if h > 5:
         for _ in range(2):
@@ -312,20 +314,20 @@ def raises_deep_inside(self, x):
     return x
 
 
-def asserts_multiples(self, x):
+def asserts_multiples(self: Any, x: Any) -> Any:
     assert all(s % 4 == 0 for s in x.shape[2:]), "multiples of 4"
     assert not any(s > 48 for s in x.shape[2:])
     return F.max_pool2d(x, 4)
 
 
-def relation_of_sides(self, x):
+def relation_of_sides(self: Any, x: Any) -> Any:
     h, w = x.shape[2:]
     if max(h, w) / min(h, w) > 1.5:
         return F.interpolate(x, size=(max(h, w), max(h, w)))
     return F.max_pool2d(x, 2) if min(h, w) > 1 else x
 
 
-def shifted_windows(self, x):
+def shifted_windows(self: Any, x: Any) -> Any:
     """The window and its shift depend on the size, as in Swin."""
     h, w = x.shape[2:]
     size, shift = (min(h, w), 0) if min(h, w) <= 4 else (4, 2)
@@ -336,7 +338,7 @@ def shifted_windows(self, x):
     return x if shift else F.interpolate(x, scale_factor=2)
 
 
-def windows_of_the_smaller_side(self, x):
+def windows_of_the_smaller_side(self: Any, x: Any) -> Any:
     """The window shrinks to the map, and what mixes its pixels has one size, as in Swin."""
     h, w = x.shape[2:]
     size = min(h, w) if min(h, w) <= 4 else 4
@@ -348,11 +350,11 @@ def windows_of_the_smaller_side(self, x):
     return x.reshape(-1, 3, rows, columns)[:, :, :h, :w]
 
 
-def of_a_few_sizes(self, x):
+def of_a_few_sizes(self: Any, x: Any) -> Any:
     return F.max_pool2d(x, 2) if x.shape[2] in (14, 28, 56) else x
 
 
-def loop_that_returns(self, x):
+def loop_that_returns(self: Any, x: Any) -> Any:
     for k in (2, 3, 5):
         if x.shape[2] % k == 0 and x.shape[3] % k == 0:
             return F.max_pool2d(x, k)
@@ -360,13 +362,13 @@ def loop_that_returns(self, x):
         return F.pad(x, (1, 0, 1, 0))
 
 
-def pads_by_reflection(self, x):
+def pads_by_reflection(self: Any, x: Any) -> Any:
     """Torch refuses to reflect more rows than there are."""
     bottom = -x.shape[2] % 6
     return F.pad(x, (0, 0, 0, bottom), mode="reflect") if bottom else x
 
 
-def same_with_dilation(self, x):
+def same_with_dilation(self: Any, x: Any) -> Any:
     h, w = x.shape[-2:]
     k, s, d = 3, 2, 2
     ph = max((math.ceil(h / s) - 1) * s + (k - 1) * d + 1 - h, 0)
@@ -375,7 +377,7 @@ def same_with_dilation(self, x):
     return F.conv2d(x, torch.zeros(4, 3, k, k), stride=s, dilation=d)
 
 
-def windows_in_24_blocks(self, x):
+def windows_in_24_blocks(self: Any, x: Any) -> Any:
     """Blocks that ask the same again and again: each is decided once."""
     h, w = x.shape[2:]
     for i in range(24):
@@ -388,13 +390,13 @@ def windows_in_24_blocks(self, x):
     return x
 
 
-def walrus(self, x):
+def walrus(self: Any, x: Any) -> Any:
     if (rest := x.shape[3] % 5) and rest < x.shape[3]:
         x = x[..., rest:]
     return x
 
 
-def quotient_by_a_size_of_either_sign(self, x):
+def quotient_by_a_size_of_either_sign(self: Any, x: Any) -> Any:
     """By 4 - w python divides as by any number, but for 0."""
     h, w = x.shape[2:]
     if h // (w - 4) > 2:
@@ -405,12 +407,12 @@ def quotient_by_a_size_of_either_sign(self, x):
         return F.pad(x, (0, 1 if h / (9 - w) < 1.5 else 2))
 
 
-def remainder_by_a_negative_size(self, x):
+def remainder_by_a_negative_size(self: Any, x: Any) -> Any:
     h, w = x.shape[2:]
     return F.pad(x, (0, -h % (w - 5) + 4 if w < 5 else 9 % (3 - w) + w, 0, h % -4 + 3))
 
 
-def blocks_of_a_map_that_is_halved(self, x):
+def blocks_of_a_map_that_is_halved(self: Any, x: Any) -> Any:
     """The query of HaloNet: as many blocks as before it was halved, each half as wide."""
     x = F.max_pool2d(x, 3, 2, 1)
     h, w = x.shape[2:]
@@ -419,29 +421,29 @@ def blocks_of_a_map_that_is_halved(self, x):
     return F.conv2d(x, torch.zeros(8, 3, 1, 1), stride=2).reshape(-1, 2, h // 8, 4, w // 8, 4)
 
 
-def texts_of_sizes(self, x):
+def texts_of_sizes(self: Any, x: Any) -> Any:
     h, w = x.shape[2:]
     if f"{h}x{w}" in ("16x16", "8x8") or str(h) == "5":
         return F.max_pool2d(x, 2)
     return F.max_pool2d(x, {"3_7": 3, "7_7": 2}.get(f"{h}_{w}", 1))
 
 
-def texts_compared_elsewhere(self, x):
-    def is_one(text, *others):
+def texts_compared_elsewhere(self: Any, x: Any) -> Any:
+    def is_one(text: Any, *others: Any) -> Any:
         return text in others
 
     h, w = map(str, x.shape[2:])
     return F.max_pool2d(x, 2) if is_one(w, "6", "16") or int(h) % 3 == 1 else x
 
 
-def groups_by_size(self, x):
+def groups_by_size(self: Any, x: Any) -> Any:
     groups = {}
     for y in (x, F.max_pool2d(x, 2, 1, 1), F.max_pool2d(x, (1, 2), ceil_mode=True)):
         groups.setdefault(y.shape[3], []).append(y)
     return F.max_pool2d(x, len(groups), ceil_mode=True)
 
 
-def asks_whether_indices_fit(self, x):
+def asks_whether_indices_fit(self: Any, x: Any) -> Any:
     """UNet2DConditionModel of diffusers: a product by a rounded quotient is compared."""
     small = x[:, :, ::2, ::2]
     factor = max(f / s for f, s in zip(x.shape[2:], small.shape[2:], strict=True))
@@ -466,11 +468,11 @@ FORWARDS = [
 ]  # fmt: skip
 
 
-def model(forward):
+def model(forward: Callable[..., Any]) -> Forward:
     return Forward(forward, conv=nn.Conv2d(3, 8, 2, 2), linear=nn.Linear(3 * 32 * 32, 5))
 
 
-def torch_says(module, n, h, w):
+def torch_says(module: Any, n: int, h: Any, w: Any) -> Any:
     try:
         return tuple(module(torch.zeros(n, 3, h, w)).shape)
     except Exception:
@@ -481,7 +483,7 @@ def torch_says(module, n, h, w):
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "fuzz"
 
 
-def grid():
+def grid() -> list[Any]:
     """Every size up to 8 x 8, and a sample up to 64 x 64; in a long run, every size."""
     if LONG:
         return [*product(range(1, 65), repeat=2)]
@@ -490,7 +492,7 @@ def grid():
 
 
 @pytest.mark.parametrize("forward", FORWARDS, ids=lambda f: f.__name__)
-def test_every_size_has_torchs_shape_whichever_branch_it_takes(forward):
+def test_every_size_has_torchs_shape_whichever_branch_it_takes(forward: Callable[..., Any]) -> None:
     module = model(forward)
     net = symcnn.from_torch(module, "N 3 H W")
     assert net.complete, net.unfollowed
@@ -512,14 +514,14 @@ def test_every_size_has_torchs_shape_whichever_branch_it_takes(forward):
             assert all(((h, w) in solution) == ((h, w) in sizes) for h, w in grid()), target
 
 
-def windows_back_to_a_map(self, x):
+def windows_back_to_a_map(self: Any, x: Any) -> Any:
     """segformer_pytorch: a float of a quotient that is the same number on the domain."""
     y = F.unfold(x, 4, stride=4)
     ratio = int(math.sqrt(x.shape[2] * x.shape[3] / y.shape[2]))
     return y.reshape(*y.shape[:2], x.shape[2] // ratio, -1)
 
 
-def tokens_of_a_square_map(self, x):
+def tokens_of_a_square_map(self: Any, x: Any) -> Any:
     tokens = x.flatten(2).transpose(1, 2)
     side = int(tokens.shape[1] ** 0.5)
     return tokens.view(len(x), side, side, 3)
@@ -532,7 +534,9 @@ def tokens_of_a_square_map(self, x):
         (tokens_of_a_square_map, "H >= 1 and H == W", (2, 12, 12, 3)),
     ],
 )
-def test_a_number_for_python_fixes_no_more_than_it_must(forward, domain, shape):
+def test_a_number_for_python_fixes_no_more_than_it_must(
+    forward: Callable[..., Any], domain: str, shape: tuple[int, ...]
+) -> None:
     net = symcnn.from_torch(model(forward), "N 3 H W")
     assert str(net.valid_inputs()) == domain
     assert not net.complete
@@ -541,7 +545,7 @@ def test_a_number_for_python_fixes_no_more_than_it_must(forward, domain, shape):
 
 
 @pytest.mark.parametrize("forward", FORWARDS, ids=lambda f: f.__name__)
-def test_branches_are_disjoint(forward):
+def test_branches_are_disjoint(forward: Callable[..., Any]) -> None:
     branches = symcnn.from_torch(model(forward), "N 3 H W").branches
     for i, one in enumerate(branches):
         for other in branches[i + 1 :]:

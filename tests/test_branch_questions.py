@@ -1,10 +1,15 @@
 """Every question distributes over the branches of a network."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 import sympy
+import torch
+import torch.nn.functional as F
 from click.testing import CliRunner
+from torch import nn
 
 import symcnn
 from symcnn import H, N, W
@@ -12,18 +17,15 @@ from symcnn.cli import main
 from symcnn.errors import DataDependent, InvalidInput, NoSolution
 from symcnn.network import Network
 
-torch = pytest.importorskip("torch")
-nn, F = torch.nn, torch.nn.functional
-
 
 class Halved(nn.Module):
     """Pools what is higher than 64 rows, and refuses what is higher than 1,000."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.c = nn.Conv2d(3, 8, 3, padding=1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.shape[2] > 1000:
             raise ValueError("at most 1000 rows")
         if x.shape[2] > 64:
@@ -32,29 +34,29 @@ class Halved(nn.Module):
 
 
 class Rows(nn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.cat([x for _ in range(x.shape[2])], 1)
 
 
 @pytest.fixture(scope="module")
-def net():
+def net() -> Network:
     return symcnn.from_torch(Halved(), "N 3 H W")
 
 
-def test_a_shape_is_a_piecewise_where_forms_differ(net):
+def test_a_shape_is_a_piecewise_where_forms_differ(net: Any) -> None:
     height = net.output_shape[2]
     assert isinstance(height, sympy.Piecewise)
     assert [height.subs({H: h, W: 9}) for h in (64, 66)] == [64, 33]
 
 
-def test_the_domain_is_the_union_and_says_what_the_model_raises(net):
+def test_the_domain_is_the_union_and_says_what_the_model_raises(net: Any) -> None:
     assert str(net.valid_inputs()) == "(1 <= H <= 64 and W == 1) or (1 <= H <= 1000 and W >= 2)"
     with pytest.raises(InvalidInput, match="at most 1000 rows"):
         net.shape_at(N=1, H=1001, W=8)
     assert "at most 1000 rows" in str(net.diagnose(H=1001, W=8))
 
 
-def test_solutions_and_budgets_are_unions(net):
+def test_solutions_and_budgets_are_unions(net: Any) -> None:
     assert {*net.solve(output=(40, 9))} == {(40, 9), *((h, w) for h in (80, 81) for w in (18, 19))}
     budget = net.solve(macs=216 * 100, N=1)
     assert (64, 1) in budget
@@ -67,7 +69,7 @@ def test_solutions_and_budgets_are_unions(net):
         net.solve(output=(501, 501))
 
 
-def test_a_cost_is_that_of_the_branch(net):
+def test_a_cost_is_that_of_the_branch(net: Any) -> None:
     assert net.cost().at(N=2, H=64, W=9).total == 2 * 216 * 64 * 9
     assert net.cost().at(N=2, H=66, W=9).total == 2 * 216 * 33 * 4
     assert net.cost().total.at(N=1, H=66, W=9) == 216 * 33 * 4
@@ -75,21 +77,21 @@ def test_a_cost_is_that_of_the_branch(net):
     assert net.params == 224
 
 
-def test_a_field_is_that_of_the_branch(net):
+def test_a_field_is_that_of_the_branch(net: Any) -> None:
     field = net.receptive_field()
     assert [field.size[0].at(H=h, W=9) for h in (64, 65)] == [3, 6]
     assert field.at(H=64, W=9).interval(3) == (2, 4)
     assert field.at(H=66, W=9).interval(3) == (4, 9)
 
 
-def test_words_name_the_sizes_of_each_branch(net):
+def test_words_name_the_sizes_of_each_branch(net: Any) -> None:
     for words in (net.summary(), net.explain("size"), net.to_latex()):
         assert "for 1 <= H <= 64 and W >= 1:" in str(words)
     assert "conv2d" in str(net.summary(at={"N": 1, "H": 66, "W": 9}))
 
 
 @pytest.mark.parametrize("language", ["python", "numpy"])
-def test_code_answers_with_the_branch_of_the_sizes(net, language):
+def test_code_answers_with_the_branch_of_the_sizes(net: Any, language: str) -> None:
     scope = {}
     exec(net.to_code(language), scope)
     for h in (1, 64, 65, 66):
@@ -97,7 +99,7 @@ def test_code_answers_with_the_branch_of_the_sizes(net, language):
         assert scope["size2"](2, h, 9) == net.shape_at(N=2, H=h, W=9)[2]
 
 
-def test_a_derivation_is_one_for_each_branch(net):
+def test_a_derivation_is_one_for_each_branch(net: Any) -> None:
     derivation = net.explain("size")
     assert sorted(part.where for part in derivation.parts) == sorted(
         b.where.describe() for b in net.branches
@@ -111,22 +113,22 @@ def test_a_derivation_is_one_for_each_branch(net):
     assert len(net.explain().parts) == 4
 
 
-def test_a_derivation_that_is_the_same_in_all_branches_is_one(net):
+def test_a_derivation_that_is_the_same_in_all_branches_is_one(net: Any) -> None:
     assert net.explain("params").where == ""
 
 
-def test_what_all_branches_prove_is_proved(net):
+def test_what_all_branches_prove_is_proved(net: Any) -> None:
     proof = net.prove()
     assert proof
     assert proof.complete
 
 
-def test_torch_agrees_on_every_branch(net):
+def test_torch_agrees_on_every_branch(net: Any) -> None:
     report = net.validate(Halved(), "cpu", samples=40)
     assert bool(report), str(report)
 
 
-def test_every_question_of_a_network_is_asked_of_all_branches():
+def test_every_question_of_a_network_is_asked_of_all_branches() -> None:
     """What `Branched` does not answer anew is a record, or is made of what it answers anew."""
     made_of_others = {
         *"complete scope general nearest_valid output_shape spec valid_inputs validate".split(),
@@ -144,7 +146,7 @@ def test_every_question_of_a_network_is_asked_of_all_branches():
     assert same <= made_of_others | records, same - made_of_others - records
 
 
-def test_what_needs_a_number_is_said_and_other_sizes_are_still_exact():
+def test_what_needs_a_number_is_said_and_other_sizes_are_still_exact() -> None:
     net = symcnn.from_torch(Rows(), "N 3 H W", example={"H": 4})
     assert not net.complete
     (left,) = net.unfollowed
@@ -156,9 +158,9 @@ def test_what_needs_a_number_is_said_and_other_sizes_are_still_exact():
     assert net.cost().at(N=1, H=5, W=2).total == 0
 
 
-def test_the_batch_that_python_counts_is_fixed_and_printed():
+def test_the_batch_that_python_counts_is_fixed_and_printed() -> None:
     class Each(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.stack([x[b] * 2 for b in range(x.shape[0])])
 
     net = symcnn.from_torch(Each(), "N 3 H W")
@@ -166,9 +168,9 @@ def test_the_batch_that_python_counts_is_fixed_and_printed():
     assert net.shape_at(N=3, H=4, W=5) == (3, 3, 4, 5)
 
 
-def test_a_limit_on_branches_says_how_to_raise_it():
+def test_a_limit_on_branches_says_how_to_raise_it() -> None:
     class Many(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             for limit in (10, 20, 30, 40):
                 if x.shape[2] > limit:
                     x = F.pad(x, (0, 1))
@@ -183,9 +185,9 @@ def test_a_limit_on_branches_says_how_to_raise_it():
     assert symcnn.from_torch(Many(), "N 3 H W").complete
 
 
-def test_a_branch_on_values_is_still_refused_with_its_line():
+def test_a_branch_on_values_is_still_refused_with_its_line() -> None:
     class Values(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x if x.shape[2] > 5 and x.sum() > 0 else -x
 
     with pytest.raises(DataDependent, match=r"test_branch_questions\.py:\d+"):
@@ -193,7 +195,7 @@ def test_a_branch_on_values_is_still_refused_with_its_line():
 
 
 @pytest.mark.parametrize("command", ["shapes", "rf", "cost", "explain", "summary", "valid"])
-def test_the_command_line_answers_for_each_branch(command, tmp_path):
+def test_the_command_line_answers_for_each_branch(command: str, tmp_path: Path) -> None:
     path = tmp_path / "model.py"
     path.write_text(
         "import torch\nclass Halved(torch.nn.Module):\n    def forward(self, x):\n"
@@ -212,9 +214,9 @@ def test_the_command_line_answers_for_each_branch(command, tmp_path):
         ]
 
 
-def test_sizes_that_branches_return_are_those_of_the_branch():
+def test_sizes_that_branches_return_are_those_of_the_branch() -> None:
     class Counted(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             h = x.shape[2]
             return (x, h) if h > 5 else (x[:, :, 1:], h + 1)
 

@@ -1,24 +1,26 @@
 """Branches of python code that make no difference are no condition; all others stay one."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
+import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symcnn
 
-torch = pytest.importorskip("torch")
-F = torch.nn.functional
 
-
-def trace(forward, *specs, **options):
+def trace(forward: Callable[..., Any], *specs: Any, **options: Any) -> symcnn.Network:
     class Model(torch.nn.Module):
-        def forward(self, *inputs):
+        def forward(self, *inputs: Any) -> torch.Tensor:
             return forward(*inputs)
 
     return symcnn.from_torch(Model(), *specs, **options)
 
 
-def test_a_flag_that_an_operation_takes_and_no_shape_depends_on():
+def test_a_flag_that_an_operation_takes_and_no_shape_depends_on() -> None:
     net = trace(
         lambda q: F.scaled_dot_product_attention(q, q, q, is_causal=q.shape[-2] > 1), "N 4 L 8"
     )
@@ -26,14 +28,14 @@ def test_a_flag_that_an_operation_takes_and_no_shape_depends_on():
     assert str(net.valid_inputs()) == "L >= 1"
 
 
-def test_a_branch_that_only_warns():
+def test_a_branch_that_only_warns() -> None:
     with pytest.warns(UserWarning, match="num_features"):
         net = symcnn.from_torch(torch.nn.InstanceNorm1d(4, affine=False), "N C L")
     assert not any("C" in g.requirement.symbols for g in net.guards)
     assert net.shape_at(N=1, C=7, L=5) == (1, 7, 5)
 
 
-def test_a_branch_that_makes_another_node_stays():
+def test_a_branch_that_makes_another_node_stays() -> None:
     net = trace(lambda x: F.pad(x, (0, 1)) if x.shape[-1] % 2 else x, "N 3 L")
     assert [str(b.where) for b in net.branches] == [
         "L % 2 == 0 and L >= 2",
@@ -41,20 +43,20 @@ def test_a_branch_that_makes_another_node_stays():
     ]
 
 
-def test_a_branch_that_returns_something_else_stays():
+def test_a_branch_that_returns_something_else_stays() -> None:
     net = trace(lambda x, y: x if x.shape[-1] > 5 else y, "N L", "N L")
     assert [str(g.requirement) for g in net.guards] == ["L >= 6"]
 
 
-def test_a_branch_that_returns_another_number_stays():
+def test_a_branch_that_returns_another_number_stays() -> None:
     net = trace(lambda x: (x, 1 if x.shape[-1] > 5 else 2), "N L")
     assert len(net.guards) == 1
 
 
-def test_two_idle_branches_that_matter_together_stay():
+def test_two_idle_branches_that_matter_together_stay() -> None:
     """Neither alone makes a difference, both do: every size has a run that describes it."""
 
-    def forward(x):
+    def forward(x: Any) -> Any:
         short, tiny = x.shape[-1] < 100, x.shape[-1] < 9
         return F.pad(x, (0, 1)) if short + tiny == 2 else x
 
@@ -64,20 +66,20 @@ def test_two_idle_branches_that_matter_together_stay():
         assert net.shape_at(N=1, L=length) == (1, length + (length < 9))
 
 
-def test_one_of_two_swapped_inputs_is_not_the_other():
+def test_one_of_two_swapped_inputs_is_not_the_other() -> None:
     net = trace(lambda x, y: x - y if x.shape[-1] > 5 else y - x, "N L", "N L")
     assert len(net.guards) == 1
 
 
-def test_python_code_that_needs_a_number_still_fixes_the_size():
+def test_python_code_that_needs_a_number_still_fixes_the_size() -> None:
     net = trace(lambda x: x * len(range(x.shape[-1])), "N L", example={"L": 7})
     assert str(net.valid_inputs()) == "L == 7"
 
 
-def test_a_contiguous_more_or_less_makes_no_difference():
+def test_a_contiguous_more_or_less_makes_no_difference() -> None:
     """As diffusers' upsampling does for large batches and images."""
 
-    def forward(x):
+    def forward(x: Any) -> Any:
         for _ in range(2):
             if x.shape[0] >= 64:
                 x = x.contiguous()
@@ -92,8 +94,8 @@ def test_a_contiguous_more_or_less_makes_no_difference():
     assert [node.op for node in net.nodes] == ["interpolate"] * 2
 
 
-def test_a_contiguous_tensor_is_not_another_one():
-    def forward(x, y):
+def test_a_contiguous_tensor_is_not_another_one() -> None:
+    def forward(x: Any, y: Any) -> Any:
         return (x if x.shape[-1] > 5 else y).contiguous()
 
     assert len(trace(forward, "N L", "N L").guards) == 1
@@ -101,8 +103,8 @@ def test_a_contiguous_tensor_is_not_another_one():
 
 @settings(max_examples=25)
 @given(st.lists(st.sampled_from("idle pad crop both nested".split()), min_size=1, max_size=4))
-def test_whatever_branches_there_are_valid_sizes_have_torchs_shape(kinds):
-    def forward(x):
+def test_whatever_branches_there_are_valid_sizes_have_torchs_shape(kinds: list[str]) -> None:
+    def forward(x: Any) -> Any:
         before = x.shape[-1]
         for limit, kind in enumerate(kinds, 3):
             long = x.shape[-1] > 2 * limit
@@ -130,10 +132,10 @@ def test_whatever_branches_there_are_valid_sizes_have_torchs_shape(kinds):
             assert net.shape_at(N=1, L=length) == shape
 
 
-def test_two_sizes_compared_at_once_leave_out_only_what_equals_both():
+def test_two_sizes_compared_at_once_leave_out_only_what_equals_both() -> None:
     """As vision transformers do that resize their position embedding only where they must."""
 
-    def forward(x):
+    def forward(x: Any) -> Any:
         height, width = x.shape[-2:]
         if (height, width) != (48, 32):
             x = F.interpolate(x, size=(48, 32))
@@ -145,8 +147,8 @@ def test_two_sizes_compared_at_once_leave_out_only_what_equals_both():
     assert [*alone] == [(48, 32)]
 
 
-def test_the_other_side_of_a_branch_counts_as_far_as_it_is_the_same():
-    def forward(x):
+def test_the_other_side_of_a_branch_counts_as_far_as_it_is_the_same() -> None:
+    def forward(x: Any) -> Any:
         if x.shape[-1] > 10 and x.shape[-2] > 20:
             return F.pad(x, (0, 1))
         return x
@@ -157,11 +159,11 @@ def test_the_other_side_of_a_branch_counts_as_far_as_it_is_the_same():
     assert (21, 11) in padded
 
 
-def test_a_condition_that_divides_by_a_size_leaves_out_the_sizes_where_that_is_0():
+def test_a_condition_that_divides_by_a_size_leaves_out_the_sizes_where_that_is_0() -> None:
     """Counterexample, branching:926 of seed 18: a stride that is 0, then a question of the map."""
 
     class Strided(torch.nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             x = F.max_pool2d(x, 1, stride=x.shape[3] % 4)
             return F.pad(x, (0, 1)) + 1 if x.shape[2] > 5 else x[..., :1]
 
@@ -171,8 +173,8 @@ def test_a_condition_that_divides_by_a_size_leaves_out_the_sizes_where_that_is_0
     assert net.shape_at(N=1, H=9, W=5) == (1, 3, 9, 6)
 
 
-def test_a_loop_without_end_is_followed_to_large_sizes():
-    def halved(x):
+def test_a_loop_without_end_is_followed_to_large_sizes() -> None:
+    def halved(x: Any) -> Any:
         while x.shape[2] % 64 == 0:
             x = F.max_pool1d(x, 64)
         return x

@@ -3,6 +3,7 @@
 import inspect
 from functools import reduce
 from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -18,30 +19,30 @@ from tests.fuzz.sweep import branching_case, judge_cases
 
 @settings(max_examples=5)
 @given(branching_networks(most=1))
-def test_a_network_with_branches_is_what_torch_says_at_every_size(recipe):
+def test_a_network_with_branches_is_what_torch_says_at_every_size(recipe: Any) -> None:
     assert judge(recipe).mismatches == []
 
 
-def test_cases_of_the_sweep_are_what_torch_says():
+def test_cases_of_the_sweep_are_what_torch_says() -> None:
     tally = judge_cases("branching", 7, range(4))
     assert tally.mismatches == []
     assert tally.branching == 4
     assert tally.counts["branches followed"] > 8
 
 
-def test_a_case_is_always_the_same():
+def test_a_case_is_always_the_same() -> None:
     assert branching_case(3, 5) == branching_case(3, 5)
     assert branching_case(3, 5) != branching_case(3, 6)
 
 
 @given(st.data())
 @settings(max_examples=20)
-def test_a_recipe_prints_as_the_module_that_it_builds(data):
+def test_a_recipe_prints_as_the_module_that_it_builds(data: st.DataObject) -> None:
     recipe = data.draw(branching_networks())
     assert inspect.getsource(type(recipe.build()).forward).rstrip() in str(recipe)
 
 
-def test_a_wrong_shape_is_told(monkeypatch):
+def test_a_wrong_shape_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Network, "shape_at", lambda net, **sizes: (0,))
     recipe = BranchingRecipe(("x = F.max_pool2d(x, 2)",))
     assert "(0,) at 1 x 1, torch: refuses" in judge(recipe).mismatches
@@ -50,19 +51,19 @@ def test_a_wrong_shape_is_told(monkeypatch):
 # Counterexamples ------------------------------------------------------------------------------
 
 
-def traced(*forward, layers=()):
+def traced(*forward: Any, layers: Any = ()) -> Network:
     recipe = BranchingRecipe(forward, layers)
     assert judge(recipe).mismatches == []
     return symcnn.from_torch(recipe.build(), recipe.spec)
 
 
-def test_the_greatest_of_sizes_inside_a_floor_is_a_branch():
+def test_the_greatest_of_sizes_inside_a_floor_is_a_branch() -> None:
     """It was looked for without end."""
     net = traced("k = max(1, min(h // 6, 3))", "x = F.max_pool2d(x, k)")
     assert net.shape_at(N=1, H=20, W=20) == (1, 2, 6, 6)
 
 
-def test_a_loop_ends_where_a_layer_leaves_no_size():
+def test_a_loop_ends_where_a_layer_leaves_no_size() -> None:
     """Of no sizes everything holds, a condition to go on too."""
     net = traced(
         "if w * h < 81:",
@@ -72,7 +73,7 @@ def test_a_loop_ends_where_a_layer_leaves_no_size():
     assert net.complete
 
 
-def test_windows_of_a_padded_map_give_the_batch_back():
+def test_windows_of_a_padded_map_give_the_batch_back() -> None:
     """Nothing is left over of (H + 2)//3 rows of windows in windows of windows."""
     windows = (
         "n1, c1, h1, w1 = x.shape",
@@ -86,12 +87,12 @@ def test_windows_of_a_padded_map_give_the_batch_back():
     assert str(net.valid_inputs()) == "H % 6 in {0, 4, 5} and W % 6 in {0, 4, 5}"
 
 
-def test_a_form_that_divides_by_zero_on_another_branch_is_not_that_of_the_branch():
+def test_a_form_that_divides_by_zero_on_another_branch_is_not_that_of_the_branch() -> None:
     net = traced("x = F.max_pool2d(x, h // 6 if h >= 6 else 1)")
     assert net.shape_at(N=1, H=13, W=13) == (1, 2, 6, 6)
 
 
-def test_what_is_divided_by_is_a_number_on_each_branch_so_that_the_domain_is_exact():
+def test_what_is_divided_by_is_a_number_on_each_branch_so_that_the_domain_is_exact() -> None:
     net = traced(
         "if w % 2:",
         "    return x",
@@ -106,21 +107,23 @@ def test_what_is_divided_by_is_a_number_on_each_branch_so_that_the_domain_is_exa
         assert ((height, width) in domain) == (width % 2 == 1 or (rows >= 1 and width >= 3))
 
 
-def failing(monkeypatch, name):
+def failing(monkeypatch: Any, name: str) -> None:
     """An isl whose `name` meets an assertion of its own, as happens with rare sets."""
 
-    def fail(*_):
+    def fail(*_: Any) -> None:
         raise isl().Error(f'call to isl_set_{name} failed: Assertion "i >= 0" failed')
 
     monkeypatch.setattr(isl().Set, name, fail)
 
 
-def test_where_isl_fails_to_make_parts_disjoint_they_are_subtracted_one_by_one(monkeypatch):
+def test_where_isl_fails_to_make_parts_disjoint_they_are_subtracted_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The sizes of a branch with `x.size(2) % 5`, heads even and up to 11, else even or odd."""
     failing(monkeypatch, "make_disjoint")
 
     @question
-    def ask():
+    def ask() -> None:
         whole = isl().Set("{ [x] : 2 <= x <= 11 or (x mod 4 = 0 and 5 <= x <= 30) }")
         found = parts(whole)
         assert sum(part.count_val().to_python() for part in found) == 15
@@ -129,7 +132,9 @@ def test_where_isl_fails_to_make_parts_disjoint_they_are_subtracted_one_by_one(m
     ask()
 
 
-def test_a_failure_inside_isl_is_undecidable_and_not_its_error(monkeypatch):
+def test_a_failure_inside_isl_is_undecidable_and_not_its_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     net = traced("if h % 2:", "    x = F.max_pool2d(x, 2)")
     domain = net.valid_inputs()
     failing(monkeypatch, "is_bounded")
@@ -138,7 +143,7 @@ def test_a_failure_inside_isl_is_undecidable_and_not_its_error(monkeypatch):
 
 
 @pytest.mark.parametrize("caught", ["ValueError", "RuntimeError", "TypeError", "Exception"])
-def test_what_a_layer_refuses_is_caught_by_a_try_that_catches_it_of_torch(caught):
+def test_what_a_layer_refuses_is_caught_by_a_try_that_catches_it_of_torch(caught: str) -> None:
     """Our errors are ValueErrors, torch's of a layer is a RuntimeError."""
     traced(
         "if h == 5:",
@@ -151,7 +156,7 @@ def test_what_a_layer_refuses_is_caught_by_a_try_that_catches_it_of_torch(caught
     )
 
 
-def test_a_grid_around_the_middle_has_as_many_numbers_as_there_are_rows():
+def test_a_grid_around_the_middle_has_as_many_numbers_as_there_are_rows() -> None:
     """The bounds of `arange` are floats, of the middle of odd and even sizes (piq's filters)."""
     net = traced(
         "if h % 2:",

@@ -1,6 +1,7 @@
 """The algebra by hand: layers as functions of sizes, and FloorDiv as sympy users expect it."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,13 +21,13 @@ STEM = nn.Conv2d(3, 64, 7, stride=2, padding=3)
 # Layers as functions ----------------------------------------------------------------------------
 
 
-def test_a_layer_is_a_function_of_sizes():
+def test_a_layer_is_a_function_of_sizes() -> None:
     assert STEM(H, W) == STEM("H", "W") == ((H + 1) // 2, (W + 1) // 2)
     assert STEM(2 * H, W + 1) == (H, FloorDiv(W, 2) + 1)
     assert STEM(224, np.int64(225)) == (112, 113)
 
 
-def test_symbols_without_assumptions_are_sizes_too():
+def test_symbols_without_assumptions_are_sizes_too() -> None:
     h, w = sympy.symbols("h w")
     assert STEM(h, w) == (sympy.floor(h / 2 + sympy.Rational(1, 2)), sympy.floor((w + 1) / 2))
 
@@ -46,7 +47,9 @@ def test_symbols_without_assumptions_are_sizes_too():
     ],
     ids=lambda m: type(m).__name__ if isinstance(m, nn.Module) else "",
 )
-def test_ints_arrays_and_formulas_are_what_torch_answers(ours, theirs, n):
+def test_ints_arrays_and_formulas_are_what_torch_answers(
+    ours: Any, theirs: torch.nn.Module, n: int
+) -> None:
     names = "abc"[:n]
     formulas = ours(*names)
     sizes = [np.arange(8 + i, 16 + i) for i in range(n)]
@@ -59,12 +62,12 @@ def test_ints_arrays_and_formulas_are_what_torch_answers(ours, theirs, n):
         assert tuple(sympy.sympify(f).subs(values) for f in formulas) == wanted
 
 
-def test_hyperparameters_may_be_symbols():
+def test_hyperparameters_may_be_symbols() -> None:
     k, s, p = symbols("k s p")
     assert nn.Conv1d(1, 1, k, s, p)(L) == (FloorDiv(L - k + 2 * p, s) + 1,)
 
 
-def test_a_sequence_is_a_function_too_and_finds_its_channels_itself():
+def test_a_sequence_is_a_function_too_and_finds_its_channels_itself() -> None:
     net = nn.Sequential(nn.PixelShuffle(2), nn.Conv2d(5, 8, 3), nn.GroupNorm(2, 8), nn.MaxPool2d(2))
     assert net(H, W) == (H - 1, W - 1)
     head = nn.Sequential(STEM, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
@@ -72,7 +75,7 @@ def test_a_sequence_is_a_function_too_and_finds_its_channels_itself():
     assert nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten())(7, 7) == (200,)
 
 
-def test_sizes_that_torch_refuses_are_refused():
+def test_sizes_that_torch_refuses_are_refused() -> None:
     with pytest.raises(InvalidInput, match="5 < 7"):
         nn.Conv2d(3, 8, 7)(5, 5)
     with pytest.raises(InvalidInput, match=r"H=5, W=9.*5 < 7"):
@@ -81,7 +84,7 @@ def test_sizes_that_torch_refuses_are_refused():
         nn.Conv1d(3, 8, 1)(0)
 
 
-def test_another_number_of_sizes_is_refused():
+def test_another_number_of_sizes_is_refused() -> None:
     for layer in (nn.Conv2d(3, 8, 3), nn.MaxPool2d(2), nn.BatchNorm2d(3)):
         with pytest.raises((BadSpec, ShapeMismatch)):
             layer(H)
@@ -89,7 +92,7 @@ def test_another_number_of_sizes_is_refused():
         STEM("N 3 H W")
 
 
-def test_the_inverse_of_a_layer_is_a_set_or_formulas():
+def test_the_inverse_of_a_layer_is_a_set_or_formulas() -> None:
     assert str(STEM.inverse(7, 7)) == "13 <= H <= 14 and 13 <= W <= 14"
     assert str(STEM.inverse("h", "w")) == "2*h - 1 <= H <= 2*h and 2*w - 1 <= W <= 2*w"
     assert str(nn.Conv1d(3, 8, 3).inverse(range(5, 8))) == "7 <= L <= 9"
@@ -97,7 +100,7 @@ def test_the_inverse_of_a_layer_is_a_set_or_formulas():
         nn.Upsample(scale_factor=2).inverse(7, 7)
 
 
-def test_composition_runs_left_to_right_and_fuses_windows():
+def test_composition_runs_left_to_right_and_fuses_windows() -> None:
     pool = nn.MaxPool2d(3, stride=2, padding=1)
     both = STEM >> pool
     assert both(H, W) == pool(*STEM(H, W)) == ((H + 3) // 4, (W + 3) // 4)
@@ -107,7 +110,7 @@ def test_composition_runs_left_to_right_and_fuses_windows():
         STEM >> 3
 
 
-def test_what_sees_everything_is_no_window():
+def test_what_sees_everything_is_no_window() -> None:
     with pytest.raises(BadSpec, match="whole axis"):
         _ = nn.AdaptiveAvgPool2d(1).windows
 
@@ -118,11 +121,11 @@ i, k, s, p, m = symbols("i k s p m")
 odd, n2 = symbols("q", odd=True), symbols("n")
 
 
-def conv(*args, **options):
+def conv(*args: Any, **options: Any) -> Any:
     return nn.Conv1d(1, 1, *args, **options)
 
 
-def transposed(*args, **options):
+def transposed(*args: Any, **options: Any) -> Any:
     return nn.ConvTranspose1d(1, 1, *args, **options)
 
 
@@ -146,7 +149,7 @@ def transposed(*args, **options):
         pytest.param(conv(k, s, p, m), FloorDiv(i + 2 * p - m * (k - 1) - 1, s) + 1, id="15"),
     ],
 )
-def test_the_relationships_of_the_guide_in_one_line_each(layer, output):
+def test_the_relationships_of_the_guide_in_one_line_each(layer: Any, output: Any) -> None:
     assert sympy.expand(layer(i)[0] - output) == 0
 
 
@@ -156,7 +159,7 @@ F = FloorDiv(H - 7, 3)
 
 
 @pytest.mark.parametrize("modules", ["math", "mpmath", "numpy", "sympy", "torch"])
-def test_every_lambdify_rounds_down_exactly(modules):
+def test_every_lambdify_rounds_down_exactly(modules: str) -> None:
     if modules == "torch":
         assert sympy.lambdify(H, F, modules)(torch.tensor(31)) == 8
         return
@@ -164,7 +167,7 @@ def test_every_lambdify_rounds_down_exactly(modules):
     assert [int(compiled(x)) for x in range(1, 1000)] == [(x - 7) // 3 for x in range(1, 1000)]
 
 
-def test_scales_and_geometric_sums_compile_too():
+def test_scales_and_geometric_sums_compile_too() -> None:
     assert int(sympy.lambdify(H, Trunc(H, 0.29), "mpmath")(100)) == 28
     for modules in ("math", "mpmath", "numpy"):
         assert int(sympy.lambdify((H, N), Geometric(H, N), modules)(3, 4)) == 40
@@ -181,18 +184,18 @@ def test_scales_and_geometric_sums_compile_too():
         (sympy.pycode, "(H + 2)//3 - 3"),
     ],
 )
-def test_other_languages_round_one_exact_quotient_down(printer, text):
+def test_other_languages_round_one_exact_quotient_down(printer: Any, text: str) -> None:
     assert printer(F) == text
 
 
-def test_a_floor_has_no_derivative_and_no_series():
+def test_a_floor_has_no_derivative_and_no_series() -> None:
     for refused in (lambda: F.diff(H), lambda: (H * F).diff(H), lambda: F.series(H)):
         with pytest.raises(BadSpec, match="steps"):
             refused()
     assert F.diff(W) == 0
 
 
-def test_limits_and_sums_are_right():
+def test_limits_and_sums_are_right() -> None:
     assert sympy.limit(F / H, H, sympy.oo) == sympy.Rational(1, 3)
     assert sympy.limit((3 * F * H + H) / H**2, H, sympy.oo) == 1
     assert sympy.limit(F, H, 5) == -1
@@ -200,13 +203,13 @@ def test_limits_and_sums_are_right():
     assert sympy.Sum(F, (H, 1, N)).doit().subs(N, 10).doit() == -8
 
 
-def test_symbolic_hyperparameters_leave_a_set_where_it_is_linear():
+def test_symbolic_hyperparameters_leave_a_set_where_it_is_linear() -> None:
     k, s = symbols("k s")
     assert str(nn.Conv1d(3, 64, k).inverse("h")) == "L == h + k - 1 and L >= h"
     assert str(nn.Conv1d(3, 64, 3, stride=s).inverse(7)) == "7*s + 2 >= L and L >= 6*s + 3"
 
 
-def test_a_symbolic_kernel_and_stride_are_refused_with_the_formulas():
+def test_a_symbolic_kernel_and_stride_are_refused_with_the_formulas() -> None:
     k, s, p, h = symbols("k s p h")
     layer = nn.Conv1d(3, 64, k, stride=s, padding=p)
     with pytest.raises(Undecidable) as refused:
@@ -221,7 +224,7 @@ def test_a_symbolic_kernel_and_stride_are_refused_with_the_formulas():
         assert (sizes[0], sizes[-1]) == (first.subs(at), last.subs(at))
 
 
-def test_the_inverse_of_transposed_layers_in_formulas():
+def test_the_inverse_of_transposed_layers_in_formulas() -> None:
     k, s, p = symbols("k s p")
     up = nn.ConvTranspose1d(8, 8, 3, stride=2)
     assert str(up.inverse("h")) == "L == (h - 1)/2 and h >= 3 and h % 2 == 1"
@@ -235,19 +238,19 @@ def test_the_inverse_of_transposed_layers_in_formulas():
 @pytest.mark.parametrize(
     "sizes", [(7.0, 7), ((7, 7),), ([H, W],), (np.array([7.5]), 7), (True, 7)], ids=str
 )
-def test_what_is_no_size_is_refused_in_words(sizes):
+def test_what_is_no_size_is_refused_in_words(sizes: tuple[Any, ...]) -> None:
     with pytest.raises(BadSpec, match=r"no size|several sizes") as refused:
         STEM(*sizes)
     assert "layer(H, W)" in refused.value.cure
 
 
-def test_a_size_after_a_layer_has_a_name_of_its_own():
+def test_a_size_after_a_layer_has_a_name_of_its_own() -> None:
     with pytest.raises(BadSpec, match="H is the size in front of the layer") as refused:
         STEM.inverse(H, W)
     assert "layer.inverse('h', 'w')" in refused.value.cure
 
 
-def test_arrays_and_formulas_together_give_arrays_of_formulas():
+def test_arrays_and_formulas_together_give_arrays_of_formulas() -> None:
     k = symbols("k")
     rows, columns = nn.Conv2d(3, 8, k)(np.array([5, 6]), W)
     assert list(rows) == [6 - k, 7 - k]
@@ -255,31 +258,31 @@ def test_arrays_and_formulas_together_give_arrays_of_formulas():
 
 
 @pytest.mark.parametrize("given", [sympy.sqrt(H) <= 3, sympy.Eq(sympy.log(H), 3)])
-def test_a_function_that_the_algebra_does_not_have_is_refused(given):
+def test_a_function_that_the_algebra_does_not_have_is_refused(given: Any) -> None:
     """Counterexample: sqrt(H) was a size of that name, and 3 its solution."""
     with pytest.raises(BadSpec, match=r"(sqrt|log)\(H\) is no formula of sizes"):
         solve(given)
 
 
 @pytest.mark.parametrize("lost", [H % 4 == 0, True, [sympy.Eq(H, 7), H % 4 == 0]])
-def test_a_bool_of_python_is_no_condition(lost):
+def test_a_bool_of_python_is_no_condition(lost: Any) -> None:
     with pytest.raises(BadSpec, match="bool of python") as refused:
         solve(sympy.Eq((H + 31) // 32, 7), lost)
     assert "Eq(H % 32, 0)" in refused.value.cure
 
 
-def test_a_list_is_a_system_too():
+def test_a_list_is_a_system_too() -> None:
     assert solve([sympy.Eq(H, 7), H < W, W < 10]) == solve("H == 7 and 8 <= W and W <= 9")
 
 
 @pytest.mark.parametrize("expr", [F - H / 3, FloorDiv(H, 2) ** 2 - H**2 / 4])
-def test_a_limit_that_does_not_exist_is_refused(expr):
+def test_a_limit_that_does_not_exist_is_refused(expr: Any) -> None:
     """Counterexample: sympy answers minus infinity for ``floor(H/2) - H/2``, H positive."""
     with pytest.raises(Undecidable, match="no limit"):
         sympy.limit(expr, H, sympy.oo)
 
 
-def test_a_floor_of_real_numbers_is_sympys():
+def test_a_floor_of_real_numbers_is_sympys() -> None:
     x = sympy.symbols("x")
     assert FloorDiv(x, 2) == sympy.floor(x / 2)
     assert sympy.floor(x / 2) == FloorDiv(x, 2)
@@ -287,21 +290,21 @@ def test_a_floor_of_real_numbers_is_sympys():
     assert str(FloorDiv(x, 2)) == "floor(x/2)"
 
 
-def test_floors_are_rewritten_there_and_back():
+def test_floors_are_rewritten_there_and_back() -> None:
     for other in (sympy.floor, sympy.ceiling, sympy.Mod):
         assert FloorDiv.of(F.rewrite(other)) == F
     assert FloorDiv.of(sympy.ceiling((H - 9) / 3)) == F
 
 
 @given(expressions(low=1))
-def test_what_is_printed_reads_back_as_the_same_expression(drawn):
+def test_what_is_printed_reads_back_as_the_same_expression(drawn: Any) -> None:
     names = {"x": symbols("x"), "y": symbols("y")}
     shown = str(to_sympy(drawn.normal))
     read = sympy.parse_expr(shown, local_dict=names)
     assert from_sympy(read) == from_sympy(to_sympy(drawn.normal))
 
 
-def test_multiples_and_ceilings_by_hand():
+def test_multiples_and_ceilings_by_hand() -> None:
     assert ceildiv(multiple("C", of=8), 4) == multiple("C", of=8) / 4
     assert [ceildiv(x, 3) for x in range(1, 7)] == [1, 1, 1, 2, 2, 2]
     assert list(itertools.accumulate([1, 2])) == [1, 3]

@@ -2,6 +2,8 @@
 
 import contextlib
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ import symcnn
 
 
 class PoolOrNot(nn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         try:
             return F.max_pool2d(x, 2)
         except RuntimeError:
@@ -22,11 +24,11 @@ class PoolOrNot(nn.Module):
 class LayersOrNot(nn.Module):
     """The try stands in another frame than the layers."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Conv2d(3, 3, 5), nn.MaxPool2d(2))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         for _ in range(2):
             try:
                 x = self.layers(x)
@@ -36,7 +38,7 @@ class LayersOrNot(nn.Module):
 
 
 class SkipWhereItFits(nn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = F.interpolate(F.avg_pool2d(x, 2), scale_factor=2)
         try:
             return x + y
@@ -47,7 +49,7 @@ class SkipWhereItFits(nn.Module):
 class OtherErrors(nn.Module):
     """Nothing that torch raises is caught: what it refuses is refused."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             x = F.relu(x)
         try:
@@ -60,7 +62,7 @@ class OtherErrors(nn.Module):
 
 
 class Bare(nn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         try:
             return F.max_pool2d(x, 2)
         except:  # noqa: E722
@@ -68,7 +70,7 @@ class Bare(nn.Module):
 
 
 class SecondClause(nn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         try:
             return F.max_pool2d(x, 2)
         except KeyError:
@@ -78,7 +80,7 @@ class SecondClause(nn.Module):
 
 
 class InsideAWith(nn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         try:
             with torch.no_grad():
                 x = F.max_pool2d(x, 2)
@@ -88,7 +90,7 @@ class InsideAWith(nn.Module):
 
 
 class OuterTry(nn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         try:
             try:
                 x = F.max_pool2d(x, 2)
@@ -102,7 +104,7 @@ class OuterTry(nn.Module):
 
 
 class Suppressed(nn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         with contextlib.suppress(KeyError, RuntimeError):
             return F.max_pool2d(x, 2)
         return x
@@ -111,7 +113,7 @@ class Suppressed(nn.Module):
 class NoSuchPlace(nn.Module):
     """An index beyond the end is an IndexError, an axis beyond the last as well."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         with contextlib.suppress(IndexError) as _:
             x = x + x[:, :, 4:5] * x[:, :, 12].sum()
         try:
@@ -135,7 +137,7 @@ class NoSuchPlace(nn.Module):
         OtherErrors,
     ],
 )
-def test_it_is_complete_and_torchs(kind):
+def test_it_is_complete_and_torchs(kind: type[Any]) -> None:
     module = kind()
     net = symcnn.from_torch(module, "N 3 H W")
     assert net.complete
@@ -152,17 +154,17 @@ def test_it_is_complete_and_torchs(kind):
             assert net.shape_at(N=1, H=h, W=w) == wanted
 
 
-def test_a_layer_that_was_met_without_a_try_is_a_branch_within_one():
+def test_a_layer_that_was_met_without_a_try_is_a_branch_within_one() -> None:
     class Plain(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.layer = nn.Conv2d(3, 3, 5)
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.layer(x)
 
     class Caught(Plain):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             try:
                 return self.layer(x)
             except RuntimeError:
@@ -174,27 +176,27 @@ def test_a_layer_that_was_met_without_a_try_is_a_branch_within_one():
     assert str(net.valid_inputs()) == "H >= 1 and W >= 1"
 
 
-def catches_everything(x):
+def catches_everything(x: Any) -> Any:
     try:
         return x * x.max().item()
     except Exception:
         return x[:, :1]
 
 
-def suppresses(x):
+def suppresses(x: Any) -> Any:
     with contextlib.suppress(Exception):
         return x if bool(x.sum() > 0) else x[:, :1]
     return x
 
 
-def catches_what_has_no_rule(x):
+def catches_what_has_no_rule(x: Any) -> Any:
     try:
         return torch.special.airy_ai(x)
     except:  # noqa: E722
         return x[:, :1]
 
 
-def raises_its_own_instead(x):
+def raises_its_own_instead(x: Any) -> Any:
     try:
         return torch.special.airy_ai(x)
     except NotImplementedError as error:
@@ -210,7 +212,9 @@ def raises_its_own_instead(x):
         (raises_its_own_instead, symcnn.UnsupportedOperation),
     ],
 )
-def test_what_only_we_refuse_is_no_branch_of_a_model_that_catches_it(forward, kind):
+def test_what_only_we_refuse_is_no_branch_of_a_model_that_catches_it(
+    forward: Callable[..., Any], kind: Any
+) -> None:
     module = nn.Module()
     module.forward = forward
     with pytest.raises(kind, match="test_caught_refusals"):

@@ -1,5 +1,8 @@
 """Claims: other people's figures and formulas; and the verdicts on five articles."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,8 +18,8 @@ AT = {"H": 227, "W": 227}
 
 
 @pytest.fixture(scope="module")
-def net():
-    def traced(name, spec="N 3 H W"):
+def net() -> Callable[..., Any]:
+    def traced(name: str, spec: str = "N 3 H W") -> symcnn.Network:
         file, factory = name.split(":")
         return symcnn.from_torch(getattr(load_example(file), factory)().eval(), spec)
 
@@ -40,12 +43,14 @@ def net():
     ],
 )
 @given(h=st.integers(1, 300), w=st.integers(1, 300))
-def test_a_formula_means_what_python_means(text, python, h, w):
+def test_a_formula_means_what_python_means(
+    text: str, python: Callable[..., Any], h: int, w: int
+) -> None:
     num, den = parse_formula(text)
     assert evaluate(num, {"H": h, "W": w}) == python(h, w) * den
 
 
-def test_a_missing_floor_stays_a_fraction():
+def test_a_missing_floor_stays_a_fraction() -> None:
     num, den = parse_formula("(H - 11)/4 + 1")
     assert (num, den) == (Size.symbol("H") - 7, 4)
 
@@ -73,13 +78,13 @@ def test_a_missing_floor_stays_a_fraction():
         "'a'",
     ],
 )
-def test_text_outside_the_grammar_is_refused(text):
+def test_text_outside_the_grammar_is_refused(text: str) -> None:
     with pytest.raises(BadSpec):
         parse_formula(text)
 
 
 @given(st.text(alphabet="HW0123456789+-*/%(), .x_floormaxin", max_size=30))
-def test_any_text_is_read_or_refused(text):
+def test_any_text_is_read_or_refused(text: str) -> None:
     try:
         parse_value(text)
     except BadSpec:
@@ -95,13 +100,13 @@ def test_any_text_is_read_or_refused(text):
         ("flatten = 9216", "flatten", ""),
     ],
 )
-def test_a_claim_names_a_quantity_and_a_part(text, quantity, where):
+def test_a_claim_names_a_quantity_and_a_part(text: str, quantity: str, where: str) -> None:
     claim = parse_claim(text)
     assert (claim.quantity, claim.where) == (quantity, where)
 
 
 @pytest.mark.parametrize("text", ["conv1", "= 5", "colour(conv1) = 5", "conv1 > 5", 5, "conv1 ="])
-def test_what_is_no_claim_is_refused(text):
+def test_what_is_no_claim_is_refused(text: str | int) -> None:
     with pytest.raises(BadSpec):
         symcnn.check(nn.Conv2d(3, 8, 3).trace("N 3 H W"), [text])
 
@@ -109,7 +114,7 @@ def test_what_is_no_claim_is_refused(text):
 # Verdicts ------------------------------------------------------------------------------------
 
 
-def chain():
+def chain() -> symcnn.Network:
     return nn.Sequential(
         {
             "conv1": nn.Conv2d(3, 8, 5, stride=2),
@@ -120,7 +125,7 @@ def chain():
     ).trace("N 3 H W")
 
 
-def test_right_figures_are_right():
+def test_right_figures_are_right() -> None:
     report = symcnn.check(
         chain(),
         {
@@ -142,14 +147,14 @@ def test_right_figures_are_right():
     assert report, str(report)
 
 
-def test_a_wrong_figure_comes_with_the_true_one_the_step_and_what_would_make_it_so():
+def test_a_wrong_figure_comes_with_the_true_one_the_step_and_what_would_make_it_so() -> None:
     verdict = symcnn.check(chain(), ["conv1 = 15"], at={"H": 32, "W": 32}).first
     assert verdict.true == "14"
     assert verdict.why == "floor((32 - 5)/2) + 1 = 14"
     assert verdict.holds == "true for 33 <= H <= 34 and 33 <= W <= 34"
 
 
-def test_what_follows_from_a_wrong_figure_says_so():
+def test_what_follows_from_a_wrong_figure_says_so() -> None:
     claims = {"conv1": 16, "pool1": 8, "conv2": 9}
     report = symcnn.check(chain(), claims, at={"H": 32, "W": 32})
     assert report["pool1"].follows == "conv1 = 16"
@@ -157,13 +162,13 @@ def test_what_follows_from_a_wrong_figure_says_so():
     assert report.first is report["conv1"]
 
 
-def test_a_formula_without_its_floor_is_right_where_nothing_is_lost():
+def test_a_formula_without_its_floor_is_right_where_nothing_is_lost() -> None:
     report = symcnn.check(chain(), {"size(conv1)": "(x - k + 2*p)/s + 1"})
     assert not report
     assert report.first.holds == "true for H % 2 == 1 and H >= 5 and W % 2 == 1 and W >= 5"
 
 
-def test_a_right_formula_is_right_for_all_sizes():
+def test_a_right_formula_is_right_for_all_sizes() -> None:
     claims = {
         "size(conv1)": "floor((x - k + 2*p)/s) + 1",
         "params(conv1)": "(c_in*k*k + 1)*c_out",
@@ -174,13 +179,13 @@ def test_a_right_formula_is_right_for_all_sizes():
     assert report, str(report)
 
 
-def test_a_formula_that_differs_nowhere_in_the_domain_is_right():
+def test_a_formula_that_differs_nowhere_in_the_domain_is_right() -> None:
     net = nn.Conv2d(3, 8, 3, stride=2, padding=1).trace("N 3 H W")
     assert symcnn.check(net, {"size": "(x + 1)//2"})
     assert not symcnn.check(net, {"size": "x//2"})
 
 
-def test_a_formula_in_symbolic_hyperparameters_is_compared_too():
+def test_a_formula_in_symbolic_hyperparameters_is_compared_too() -> None:
     k, s = symcnn.symbols("k s")
     net = nn.Conv2d(3, C, k, stride=s).trace("N 3 H W")
     assert symcnn.check(net, {"params": 3 * C * k**2 + C})
@@ -188,14 +193,14 @@ def test_a_formula_in_symbolic_hyperparameters_is_compared_too():
     assert "not so at" in report.first.holds
 
 
-def test_an_unreachable_figure_says_so():
+def test_an_unreachable_figure_says_so() -> None:
     verdict = symcnn.check(chain(), ["flatten = 4"], at={"H": 32, "W": 32}).first
     assert verdict.holds.startswith("true for")
     verdict = symcnn.check(chain(), ["flatten = 7"], at={"H": 32, "W": 32}).first
     assert verdict.holds == "true for no input"
 
 
-def test_a_claim_about_a_node_that_does_not_exist_is_refused():
+def test_a_claim_about_a_node_that_does_not_exist_is_refused() -> None:
     with pytest.raises(BadSpec, match="did you mean conv"):
         symcnn.check(chain(), ["conv9 = 7"], at={"H": 32, "W": 32})
 
@@ -213,7 +218,7 @@ def test_a_claim_about_a_node_that_does_not_exist_is_refused():
         ([5], None),
     ],
 )
-def test_bad_claims_are_refused(claims, at):
+def test_bad_claims_are_refused(claims: Any, at: Any) -> None:
     with pytest.raises((BadSpec, InvalidInput)):
         symcnn.check(chain(), claims, at=at)
 
@@ -224,7 +229,9 @@ def test_bad_claims_are_refused(claims, at):
     wrong=st.integers(-2, 2),
     layer=st.sampled_from(["conv1", "pool1", "conv2"]),
 )
-def test_a_figure_is_right_exactly_if_it_is_the_shape(h, w, wrong, layer):
+def test_a_figure_is_right_exactly_if_it_is_the_shape(
+    h: int, w: int, wrong: int, layer: str
+) -> None:
     net = chain()
     shape = net.at(layer).shape_at(N=1, H=h, W=w)
     claim = {f"shape({layer})": (shape[1], shape[2] + wrong, shape[3])}
@@ -238,7 +245,7 @@ def test_a_figure_is_right_exactly_if_it_is_the_shape(h, w, wrong, layer):
     ("factory", "sizes"),
     [("article_a", "259 <= H <= 290"), ("article_a_halving", "231 <= H <= 262")],
 )
-def test_article_a(net, factory, sizes):
+def test_article_a(net: Any, factory: str, sizes: str) -> None:
     claims = {
         "size(conv1)": "(x - k + 2*p)/s + 1",
         "conv1": 55,
@@ -262,14 +269,14 @@ def test_article_a(net, factory, sizes):
     assert sizes in report["flatten"].holds
 
 
-def test_article_a_is_right_with_9216(net):
+def test_article_a_is_right_with_9216(net: Any) -> None:
     assert symcnn.check(net("article_a:article_a_fixed"), {"flatten": 9216, "pool3": 6}, at=AT)
     fixed = net("article_a:article_a_fixed")
     assert fixed.solve(flatten=9216, square=True).describe() == "227 <= H <= 258 and H == W"
     assert fixed.at("pool3").valid_inputs().smallest() == (67, 67)
 
 
-def test_article_b(net):
+def test_article_b(net: Any) -> None:
     article = net("article_b:Net")
     claims = {
         "params(conv1)": 448,
@@ -290,7 +297,7 @@ def test_article_b(net):
         article.shape_at(N=1, H=64, W=64)
 
 
-def test_article_c(net):
+def test_article_c(net: Any) -> None:
     article = net("article_c:Net", "N 1 H W")
     claims = ["conv1 = 24", "max_pool2d:1 = 12", "conv2 = 8", "max_pool2d:2 = 4", "flatten = 320"]
     assert symcnn.check(article, claims, at={"H": 28, "W": 28})
@@ -299,7 +306,7 @@ def test_article_c(net):
     assert article.at("max_pool2d:2").valid_inputs().smallest() == (16, 16)
 
 
-def test_article_d(net):
+def test_article_d(net: Any) -> None:
     article = net("article_d:Net")
     claims = {"layer1": 16, "layer2": 8, "layer3": 4, "flatten": 1024, "params": 145578}
     parts = {"params(layer1)": 2432, "params(layer2)": 25632, "params(layer3)": 51264}
@@ -307,7 +314,7 @@ def test_article_d(net):
     assert article.solve(flatten=1024, square=True).describe() == "32 <= H <= 39 and H == W"
 
 
-def test_article_e():
+def test_article_e() -> None:
     conv = nn.Conv2d(C, 2 * C, 3, padding=1).trace("N C H W")
     assert symcnn.check(
         conv,
@@ -326,7 +333,7 @@ def test_article_e():
 
 
 @pytest.mark.parametrize("at", [{"N": 1}, {"H": 224, "W": 224}])
-def test_a_formula_is_meant_for_the_batch_of_at(at):
+def test_a_formula_is_meant_for_the_batch_of_at(at: dict[str, int]) -> None:
     net = symcnn.nn.Sequential(symcnn.nn.Conv2d(3, 8, 3, stride=2)).trace("N 3 H W")
     image = "216*((H - 3)//2 + 1)*((W - 3)//2 + 1)"
     assert not symcnn.check(net, [f"macs = {image}"])

@@ -2,6 +2,8 @@
 
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -13,25 +15,25 @@ from .conftest import ROOT
 NETWORKS = ROOT / "examples" / "networks"
 
 
-def run(*words):
+def run(*words: Any) -> Any:
     result = CliRunner().invoke(main, [str(word) for word in words])
     assert "Traceback" not in result.output
     return result
 
 
-def net(name):
+def net(name: Any) -> str:
     file, _, factory = name.partition(":")
     return f"{NETWORKS / file}.py:{factory}"
 
 
-def test_solve_answers_which_inputs_give_7x7_and_where():
+def test_solve_answers_which_inputs_give_7x7_and_where() -> None:
     result = run("solve", net("resnet:resnet50"), "--input", "N 3 H W", "--output", "7x7")
     assert result.exit_code == 0
     assert "193 <= H <= 224 and 193 <= W <= 224" in result.output
     assert "7x7 at layer4, which is (N, 2048, (H + 31)//32, (W + 31)//32)" in result.output
 
 
-def test_solve_in_json():
+def test_solve_in_json() -> None:
     words = ("solve", net("resnet:resnet18"), "--input", "N 3 H W", "--output", "7x7")
     answer = json.loads(run(*words, "--at", "layer3", "--json").output)
     assert answer["axes"] == {"H": [[97, 112, 1]], "W": [[97, 112, 1]]}
@@ -39,21 +41,21 @@ def test_solve_in_json():
     assert answer["at"] == "layer3"
 
 
-def test_solve_flatten():
+def test_solve_flatten() -> None:
     words = ("solve", net("article_a:article_a"), "--input", "N 3 H W", "--square")
     result = run(*words, "--flatten", "12544")
     assert result.exit_code == 0
     assert "259 <= H <= 290" in result.output
 
 
-def test_valid_names_the_layers_that_ask():
+def test_valid_names_the_layers_that_ask() -> None:
     result = run("valid", net("unet:unet"), "--input", "N 3 H W")
     assert result.exit_code == 0
     assert "H % 16 == 0 and H >= 16" in result.output
     assert "down4 and up4: 2*(H//16) == H//8" in result.output
 
 
-def test_valid_in_json():
+def test_valid_in_json() -> None:
     answer = json.loads(run("valid", net("unet:unet"), "--input", "N 3 H W", "--json").output)
     assert answer["axes"]["H"] == [[16, None, 16]]
     assert answer["smallest"] == [16, 16]
@@ -61,7 +63,7 @@ def test_valid_in_json():
     assert answer["reasons"][0]["node"] == "cat:1"
 
 
-def test_shapes_as_formulas_and_at_sizes():
+def test_shapes_as_formulas_and_at_sizes() -> None:
     words = ("shapes", net("resnet:resnet18"), "--input", "N 3 H W")
     assert "layer4.1.conv2" in run(*words).output
     answer = json.loads(run(*words, "--json").output)
@@ -74,7 +76,7 @@ def test_shapes_as_formulas_and_at_sizes():
     assert "output (N, 1000)" in run(*words, "--sizes", "64x64").output
 
 
-def test_classes_instances_and_own_layers_are_all_networks(tmp_path):
+def test_classes_instances_and_own_layers_are_all_networks(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(
         "import torch\nfrom symcnn import nn\n"
@@ -124,32 +126,34 @@ def test_classes_instances_and_own_layers_are_all_networks(tmp_path):
         (("shapes", "article_b:Net", "--sizes", "64x64x64"), 2, "a size for each of H, W"),
     ],
 )
-def test_bad_input_gives_one_clear_message(words, status, message):
+def test_bad_input_gives_one_clear_message(
+    words: tuple[Any, ...], status: int, message: str
+) -> None:
     command, name, *options = words
     result = run(command, net(name), "--input", "N 3 H W", *options)
     assert result.exit_code == status
     assert message in result.output
 
 
-def test_a_malformed_spec_points_at_the_character():
+def test_a_malformed_spec_points_at_the_character() -> None:
     result = run("valid", net("article_b:Net"), "--input", "N 3 H ?")
     assert result.exit_code == 2
     assert "    N 3 H ?\n          ^" in result.output
 
 
-def test_wrong_channels_are_a_mismatch():
+def test_wrong_channels_are_a_mismatch() -> None:
     result = run("valid", net("resnet:resnet18"), "--input", "N 1 H W")
     assert result.exit_code == 1
     assert "conv1" in result.output
 
 
-def test_the_input_is_what_the_first_layer_says():
+def test_the_input_is_what_the_first_layer_says() -> None:
     result = run("valid", net("article_b:Net"))
     assert result.stderr == 'with --input "N 3 H W", as the first layer says\n'
     assert result.exit_code == 0
 
 
-def test_debug_shows_the_traceback():
+def test_debug_shows_the_traceback() -> None:
     words = ["valid", net("resnet:resnet18"), "--input", "N 1 H W", "--debug"]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 1
@@ -158,11 +162,11 @@ def test_debug_shows_the_traceback():
 # solving backwards
 
 
-def ask(command, name, *words):
+def ask(command: Any, name: Any, *words: Any) -> Any:
     return run(command, net(name), "--input", "N 3 H W", *words)
 
 
-def test_wishes_combine_on_the_command_line():
+def test_wishes_combine_on_the_command_line() -> None:
     result = ask("solve", "resnet:resnet18", "--output", ">=7x>=7", "--multiple-of", "32")
     assert (
         "H % 32 == 0 and H >= 224"
@@ -178,7 +182,7 @@ def test_wishes_combine_on_the_command_line():
     assert "193 <= H <= 224 and W == 224" in fixed.output
 
 
-def test_formulas_and_budgets_in_json():
+def test_formulas_and_budgets_in_json() -> None:
     formula = json.loads(ask("solve", "resnet:resnet18", "--output", "hx*", "--json").output)
     assert formula["parameters"] == ["h"]
     assert formula["set"] == "32*h - 31 <= H <= 32*h and W >= 1"
@@ -188,7 +192,7 @@ def test_formulas_and_budgets_in_json():
     assert budget["set"].endswith("MACs <= 2,000,000,000")
 
 
-def test_nearest_in_words_and_json():
+def test_nearest_in_words_and_json() -> None:
     assert ask("nearest", "unet:unet", "--size", "500x375").output.splitlines()[0] == (
         "pad to 512x384: F.pad(x, (4, 5, 6, 6)), and at the output y[..., 6:506, 4:379]"
     )
@@ -198,7 +202,7 @@ def test_nearest_in_words_and_json():
     assert answer["crop"]["sizes"] == {"H": 496, "W": 368}
 
 
-def test_diagnose_says_why_and_exits_with_1_where_it_fails():
+def test_diagnose_says_why_and_exits_with_1_where_it_fails() -> None:
     result = ask("diagnose", "article_a:article_a", "--size", "227x227")
     assert result.exit_code == 1
     assert "torch says: mat1 and mat2 shapes cannot be multiplied" in result.output
@@ -208,7 +212,7 @@ def test_diagnose_says_why_and_exits_with_1_where_it_fails():
     assert json.loads(fine.output)["ok"] is True
 
 
-def test_fix_prints_the_line():
+def test_fix_prints_the_line() -> None:
     assert (
         "self.fc = nn.Linear(9216, 4096)"
         in ask("fix", "article_a:article_a", "--size", "227x227").output
@@ -233,12 +237,12 @@ def test_fix_prints_the_line():
     ],
     ids=" ".join,
 )
-def test_bad_use_of_the_solving_commands(words):
+def test_bad_use_of_the_solving_commands(words: tuple[Any, ...]) -> None:
     command, *rest = words
     assert ask(command, "resnet:resnet18", *rest).exit_code == 2
 
 
-def test_budgets_by_name_from_below_and_in_half_precision():
+def test_budgets_by_name_from_below_and_in_half_precision() -> None:
     command = ("solve", "resnet:resnet18", "--square")
     assert "H >= 245 and H == W" in ask(*command, "--peak", ">=8 MiB").output
     assert "H == W" in ask(*command, "--macs", "1G..2G", "--dtype", "float16").output
@@ -253,7 +257,7 @@ net = nn.Conv2d(3, 8, k, stride=s)
 """
 
 
-def test_hyperparameters_that_are_open(tmp_path):
+def test_hyperparameters_that_are_open(tmp_path: Path) -> None:
     (tmp_path / "opened.py").write_text(OPEN)
     command = ["solve", str(tmp_path / "opened.py:net"), "--input", "N 3 H W", "--output", "56x56"]
     runner = CliRunner()
@@ -277,14 +281,16 @@ CONV = "torch.nn:Conv2d(3, 8, 3, padding=1)"
         (("solve", CONV, "--input", "2 3 32 32", "--output", "32x32"), "comes from every input\n"),
     ],
 )
-def test_a_network_with_nothing_open_but_the_batch_needs_no_sizes(words, said):
+def test_a_network_with_nothing_open_but_the_batch_needs_no_sizes(
+    words: tuple[str, ...], said: str
+) -> None:
     result = run(*words)
     assert result.exit_code == 0
     assert said in result.output
     assert "smallest" not in result.output
 
 
-def test_a_format_that_there_is_not_is_refused_with_those_that_there_are():
+def test_a_format_that_there_is_not_is_refused_with_those_that_there_are() -> None:
     result = run("spec", CONV, "--input", "N 3 H W", "--for", "nope")
     assert result.exit_code == 2
     assert "there is torch.export, jax, tensorrt, openvino, onnx" in result.output

@@ -6,6 +6,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -114,18 +116,18 @@ BAD = [
 
 
 @pytest.fixture(autouse=True)
-def _in_the_root(monkeypatch):
+def _in_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
-def run(line, *words):
+def run(line: Any, *words: Any) -> Any:
     return CliRunner().invoke(
         main, [*shlex.split(line.replace("(", "'(").replace(")", ")'")), *words]
     )
 
 
 @pytest.mark.parametrize("command", ANSWERED)
-def test_an_answer_in_text_and_in_json(command):
+def test_an_answer_in_text_and_in_json(command: str) -> None:
     line, text = ANSWERED[command]
     result = run(f"{command} {line}")
     assert result.exit_code == 0, result.output
@@ -137,7 +139,7 @@ def test_an_answer_in_text_and_in_json(command):
     assert "error" not in answer
 
 
-def test_all_commands_are_asked():
+def test_all_commands_are_asked() -> None:
     elsewhere = {"annotate", "page", "draw", "plot"}  # which write files
     listed = {name for name, command in main.commands.items() if not command.hidden}
     assert listed - elsewhere - {*ANSWERED} == set()
@@ -146,7 +148,7 @@ def test_all_commands_are_asked():
 @pytest.mark.parametrize(("line", "kind", "status"), [
     *((line, kind, 1) for line, kind in NOES), *((line, kind, 2) for line, kind in BAD),
 ])  # fmt: skip
-def test_an_error_in_json_and_in_text(line, kind, status):
+def test_an_error_in_json_and_in_text(line: Any, kind: Any, status: Any) -> None:
     result = run(line, "--json")
     assert result.exit_code == status, result.output
     error = json.loads(result.stdout)["error"]
@@ -159,15 +161,17 @@ def test_an_error_in_json_and_in_text(line, kind, status):
     assert error["cause"].splitlines()[0] in in_text.stderr
 
 
-def test_a_no_without_an_error_has_status_1_too():
+def test_a_no_without_an_error_has_status_1_too() -> None:
     for line in (f"diagnose {A} --sizes 227", f'check {A} --sizes 227 --claim "conv1 = 54"'):
         result = run(line, "--json")
         assert result.exit_code == 1
         assert "error" not in json.loads(result.stdout)
 
 
-def test_a_fault_of_the_library_is_neither_a_no_nor_bad_use(monkeypatch):
-    def broken(net):
+def test_a_fault_of_the_library_is_neither_a_no_nor_bad_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(net: Any) -> None:
         raise RuntimeError("this is a bug")
 
     monkeypatch.setattr("symcnn.network.Network.plain_pools", broken)
@@ -178,8 +182,8 @@ def test_a_fault_of_the_library_is_neither_a_no_nor_bad_use(monkeypatch):
     assert "Traceback" in run(f"pools {RESNET}", "--debug").stderr
 
 
-def test_an_interrupt_has_the_status_of_an_interrupt(monkeypatch):
-    def interrupted(net):
+def test_an_interrupt_has_the_status_of_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(net: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("symcnn.network.Network.plain_pools", interrupted)
@@ -187,7 +191,7 @@ def test_an_interrupt_has_the_status_of_an_interrupt(monkeypatch):
     assert json.loads(run(f"pools {RESNET}", "--json").stdout)["error"]["status"] == 130
 
 
-def test_sizes_are_written_in_one_way_and_may_be_repeated():
+def test_sizes_are_written_in_one_way_and_may_be_repeated() -> None:
     texts = [
         "--sizes H=96,W=64",
         "--sizes 96x64",
@@ -201,7 +205,7 @@ def test_sizes_are_written_in_one_way_and_may_be_repeated():
     assert "200 <= H <= 210 and W == 224" in ranged.stdout
 
 
-def test_old_spellings_still_work_and_are_not_listed():
+def test_old_spellings_still_work_and_are_not_listed() -> None:
     assert run(f"shapes {UNET} --at down4").stdout == run(f"shapes {UNET} --module down4").stdout
     assert (
         run(f"cost {UNET} --at N=1,H=64,W=64").stdout
@@ -214,7 +218,7 @@ def test_old_spellings_still_work_and_are_not_listed():
     assert "--size " not in text
 
 
-def test_help_lists_the_commands_by_subject():
+def test_help_lists_the_commands_by_subject() -> None:
     text = run("--help").stdout
     assert "Inputs:\n" in text
     for name in main.commands:
@@ -225,7 +229,7 @@ def test_help_lists_the_commands_by_subject():
 # completion
 
 
-def completed(tmp_path, line):
+def completed(tmp_path: Any, line: str) -> Any:
     """What bash offers for the last word, by its own completion."""
     script = run("completion bash").stdout
     words = line.split(" ")
@@ -243,7 +247,7 @@ def completed(tmp_path, line):
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
-def test_bash_completes_commands_options_and_the_names_in_a_file(tmp_path):
+def test_bash_completes_commands_options_and_the_names_in_a_file(tmp_path: Path) -> None:
     assert completed(tmp_path, "symcnn va") == ["valid", "validate"]
     assert completed(tmp_path, "symcnn solve net.py:Net --multi") == ["--multiple-of"]
     assert completed(tmp_path, "symcnn solve examples/networks/unet.py:unet_") == [
@@ -252,7 +256,7 @@ def test_bash_completes_commands_options_and_the_names_in_a_file(tmp_path):
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_each_shell_has_a_script(shell):
+def test_each_shell_has_a_script(shell: str) -> None:
     assert "_SYMCNN_COMPLETE" in run(f"completion {shell}").stdout
 
 
@@ -268,6 +272,6 @@ def test_each_shell_has_a_script(shell):
         (f"tiles {UNET} --sizes 512 --tile '(512,)'", f"tiles {UNET} --sizes 512 --tile 512"),
     ],
 )
-def test_tuples_are_as_in_python(line, same):
+def test_tuples_are_as_in_python(line: str, same: str) -> None:
     found, wanted = (CliRunner().invoke(main, shlex.split(words)).stdout for words in (line, same))
     assert found.replace("(7, 7)", "7x7") == wanted != ""

@@ -1,6 +1,9 @@
 """The command line asks for places: tiles, shards, stream, agree, pools, buckets, fix, solve."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -28,11 +31,11 @@ def pool():
 
 
 @pytest.fixture
-def ask(tmp_path, monkeypatch):
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     (tmp_path / "nets.py").write_text(NETS)
     monkeypatch.chdir(tmp_path)
 
-    def run(line, spec="N 3 H W", exit_code=0):
+    def run(line: Any, spec: str = "N 3 H W", exit_code: int = 0) -> Any:
         words = line.split()
         result = CliRunner().invoke(main, [*words, "--input", spec])
         assert result.exit_code == exit_code, result.output
@@ -41,24 +44,24 @@ def ask(tmp_path, monkeypatch):
     return run
 
 
-def test_tiles(ask):
+def test_tiles(ask: Any) -> None:
     found = ask("tiles nets.py:codec --size 64 --tile 32 --json", "N 1 L")
     assert (found["halo"], found["period"], found["overhead"]) == ([[1, 3]], [2], 1.5)
     assert found["tiles"][1] == {"input": [[26, 58]], "core": [[3, 29]], "place": [[29, 55]]}
     assert "3 tiles of 32" in ask("tiles nets.py:codec --size L=64 --tile 32", "N 1 L")
 
 
-def test_tiles_for_a_budget(ask):
+def test_tiles_for_a_budget(ask: Any) -> None:
     assert "tiles of 30" in ask("tiles nets.py:codec --size 64 --peak 300", "N 1 L")
 
 
-def test_a_norm_is_left_out_by_name(ask):
+def test_a_norm_is_left_out_by_name(ask: Any) -> None:
     line = "tiles nets.py:normed --size 64 --tile 32"
     assert "--" not in ask(line + " --no-statistics", "N 1 L")
     assert "1 reads the whole of L" in ask(line, "N 1 L", exit_code=1)
 
 
-def test_shards(ask):
+def test_shards(ask: Any) -> None:
     found = ask("shards nets.py:conv --size H=224 --parts 4 --json")
     assert found["halo"] == [[3, 2]]
     assert [part["halo"] for part in found["parts"]] == [
@@ -66,21 +69,21 @@ def test_shards(ask):
     ]  # fmt: skip
 
 
-def test_stream(ask):
+def test_stream(ask: Any) -> None:
     found = ask("stream nets.py:codec --json", "N 1 L")
     assert (found["lookback"], found["lookahead"], found["hop"]) == (2, 3, 2)
     assert found["final"] == "Max(0, 2*((n + 1)//2) - 3)"
     assert "along W" in ask("stream nets.py:conv --axis W")
 
 
-def test_agree(ask):
+def test_agree(ask: Any) -> None:
     found = ask("agree nets.py:conv nets.py:late --json")
     assert found["shift"] == [-1, -1]
     assert ask("agree nets.py:conv nets.py:conv").count("at all of these") == 2
     assert "other layout" not in ask("agree nets.py:conv nets.py:codec", exit_code=1)
 
 
-def test_a_norm_that_reads_all_agrees_nowhere_with_what_reads_one_place(ask):
+def test_a_norm_that_reads_all_agrees_nowhere_with_what_reads_one_place(ask: Any) -> None:
     words = "agree torch.nn:GroupNorm(1,4) torch.nn:ReLU()"
     assert "reads agree: nowhere" in ask(words, "N 4 H W")
     assert "reads agree: at all" in ask(
@@ -88,13 +91,13 @@ def test_a_norm_that_reads_all_agrees_nowhere_with_what_reads_one_place(ask):
     )
 
 
-def test_pools(ask):
+def test_pools(ask: Any) -> None:
     found = ask("pools nets.py:pool --json")
     assert found["pools"][0]["layer"] == "AvgPool2d"
     assert "no adaptive pool" in ask("pools nets.py:conv")
 
 
-def test_buckets(ask):
+def test_buckets(ask: Any) -> None:
     line = "buckets nets.py:conv --images 30x40=3,50x20,64x64=2 --buckets 2 --cost pixels"
     found = ask(line + " --json")
     assert found["sizes"] == [[30, 40], [64, 64]]
@@ -102,11 +105,11 @@ def test_buckets(ask):
     assert "2 buckets" in ask(line)
 
 
-def test_fix_for_an_output(ask):
+def test_fix_for_an_output(ask: Any) -> None:
     found = ask("fix nets.py:codec --output L --json", "N 1 L")
     assert found["ways"][0]["changes"] == {"1": {"output_padding": 1}}
 
 
-def test_even_sizes(ask):
+def test_even_sizes(ask: Any) -> None:
     assert ask("solve nets.py:conv --even").startswith("H % 2 == 1")
     assert "L >= 3" in ask("solve nets.py:normed --unread 0", "N 1 L")

@@ -3,6 +3,8 @@
 import json
 import re
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -29,7 +31,7 @@ NEW = OLD.replace("padding=1", "padding=0")
 
 
 @pytest.fixture
-def versions(tmp_path, monkeypatch):
+def versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two versions of a model, which differ in the module that model.py imports."""
     for name, blocks in (("old", OLD), ("new", NEW)):
         (tmp_path / name).mkdir()
@@ -41,7 +43,7 @@ def versions(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run(*words, status=0):
+def run(*words: Any, status: Any = 0) -> Any:
     result = CliRunner().invoke(
         main, [*words, *([] if "--input" in words else ["--input", "N 3 H W"])]
     )
@@ -49,7 +51,7 @@ def run(*words, status=0):
     return result.output
 
 
-def test_a_report_has_the_facts_and_the_modules(versions):
+def test_a_report_has_the_facts_and_the_modules(versions: Any) -> None:
     lines = run("report", "old/model.py:Net", "--sizes", "64").splitlines()
     facts = dict(
         re.split(r"  +", line, maxsplit=1) for line in lines[1 : lines.index("")] if line[0] != " "
@@ -61,7 +63,7 @@ def test_a_report_has_the_facts_and_the_modules(versions):
     assert [line.split()[0] for line in lines[lines.index("") + 2 :]] == ["0", "1", "2"]
 
 
-def test_a_report_in_markdown_has_tables(versions):
+def test_a_report_in_markdown_has_tables(versions: Any) -> None:
     text = run("report", "old/model.py:Net", "--markdown")
     assert text.startswith(
         "### `old/model.py:Net`\n\n|  |  |\n| --- | --- |\n| input | `(N, 3, H, W)` |"
@@ -69,7 +71,7 @@ def test_a_report_in_markdown_has_tables(versions):
     assert "<details><summary>3 modules</summary>\n\n| module | output" in text
 
 
-def test_all_outputs_are_in_the_report():
+def test_all_outputs_are_in_the_report() -> None:
     x = symcnn.tensor("N 3 H W")
     net = symcnn.Network(inputs=x, outputs=[nn.Conv2d(3, 8, 3)(x), nn.Flatten()(x)])
     facts = dict(symcnn.report(net, at={"H": 9, "W": 9}).facts())
@@ -77,13 +79,13 @@ def test_all_outputs_are_in_the_report():
     assert facts["output at N=1, H=9, W=9"] == "(1, 8, 7, 7), (1, 243)"
 
 
-def test_a_report_in_json(versions):
+def test_a_report_in_json(versions: Any) -> None:
     answer = json.loads(run("report", "old/model.py:Net", "--json"))
     assert answer["params"] == 5088
     assert answer["parts"][0]["output"] == [["N", 32, "H//2", "W//2"]]
 
 
-def test_a_written_report_has_status_1_only_when_it_was_not_so(versions):
+def test_a_written_report_has_status_1_only_when_it_was_not_so(versions: Any) -> None:
     words = ("report", "old/model.py:Net", "--markdown", "--write", "SHAPES.md")
     assert run(*words, status=1) == "wrote SHAPES.md\n"
     assert run(*words) == "SHAPES.md is up to date\n"
@@ -94,7 +96,7 @@ def test_a_written_report_has_status_1_only_when_it_was_not_so(versions):
     assert (versions / "SHAPES.md").read_text() in run("report", "old/model.py:Net", "--markdown")
 
 
-def test_versions_in_two_folders_each_import_their_own_modules(versions):
+def test_versions_in_two_folders_each_import_their_own_modules(versions: Any) -> None:
     text = run("diff", "old/model.py:Net", "new/model.py:Net", status=1)
     assert re.search(
         r"^output +\(N, 32, H//2, W//2\) -> \(N, 32, H//2 - 3, W//2 - 3\)$", text, re.M
@@ -105,14 +107,14 @@ def test_versions_in_two_folders_each_import_their_own_modules(versions):
     assert re.search(r"^0\.0 .* 432\*N\*H\*W -> 432\*N\*\(H - 2\)\*\(W - 2\)$", text, re.M)
 
 
-def test_the_same_network_has_status_0(versions):
+def test_the_same_network_has_status_0(versions: Any) -> None:
     assert (
         run("diff", "old/model.py:Net", "old/model.py:Net")
         == "nothing changed: 5 modules are the same\n"
     )
 
 
-def test_a_change_says_by_how_much(versions):
+def test_a_change_says_by_how_much(versions: Any) -> None:
     words = ("diff", "old/model.py:Net", "old/model.py:Net(width=8)", "--sizes", "64x64")
     answer = json.loads(run(*words, "--json", status=1))
     shares = {one["what"]: one["share"] for one in answer["changes"] if not one["module"]}
@@ -122,7 +124,7 @@ def test_a_change_says_by_how_much(versions):
     assert "| parameters | `5,088` | `1,392` (-72.6%) |" in run(*words, "--markdown", status=1)
 
 
-def test_a_module_that_is_new_or_gone_is_named(versions):
+def test_a_module_that_is_new_or_gone_is_named(versions: Any) -> None:
     file = versions / "old" / "more.py"
     file.write_text(
         "from model import Net\n\ndef more():\n    net = Net()\n    return net.append(net[1])\n"
@@ -132,7 +134,7 @@ def test_a_module_that_is_new_or_gone_is_named(versions):
     )
 
 
-def test_formulas_that_are_equal_where_both_run_are_no_change():
+def test_formulas_that_are_equal_where_both_run_are_no_change() -> None:
     old = nn.Sequential(nn.Unflatten(2, (-1, 4)), nn.Flatten(2)).trace("N 8 L")
     new = nn.Identity().trace("N 8 L")
     found = symcnn.diff(old, new)
@@ -141,7 +143,7 @@ def test_formulas_that_are_equal_where_both_run_are_no_change():
     assert not found.lost
 
 
-def test_branches_are_reported_and_compared_one_by_one(tmp_path):
+def test_branches_are_reported_and_compared_one_by_one(tmp_path: Path) -> None:
     branched = """
 import torch
 F = torch.nn.functional
@@ -164,7 +166,7 @@ class Net(torch.nn.Module):
     assert run("diff", f"{file}:Net", f"{file}:Net(2)").startswith("nothing changed")
 
 
-def test_networks_of_other_inputs_are_compared_as_written(versions):
+def test_networks_of_other_inputs_are_compared_as_written(versions: Any) -> None:
     (versions / "seq.py").write_text("from torch import nn\nnet = nn.Conv1d(3, 8, 3)\n")
     result = CliRunner().invoke(main, ["diff", "old/model.py:Net", "seq.py:net"])
     assert result.exit_code == 1
@@ -185,12 +187,14 @@ def test_networks_of_other_inputs_are_compared_as_written(versions):
     ],
     ids=str,
 )
-def test_bad_use_and_noes(versions, words, status, kind):
+def test_bad_use_and_noes(versions: Any, words: tuple[Any, ...], status: int, kind: str) -> None:
     assert json.loads(run(*words, "--json", status=status))["error"]["kind"] == kind
 
 
 @pytest.mark.parametrize("package_file", [True, False])
-def test_versions_of_a_package_each_import_their_own_modules(tmp_path, monkeypatch, package_file):
+def test_versions_of_a_package_each_import_their_own_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package_file: bool
+) -> None:
     monkeypatch.chdir(tmp_path)
     for root, blocks in (("base", OLD), (".", NEW)):
         folder = tmp_path / root / "pkg"
@@ -204,14 +208,14 @@ def test_versions_of_a_package_each_import_their_own_modules(tmp_path, monkeypat
     assert "nothing changed" in run("diff", "pkg/model.py:Net", "pkg/model.py:Net")
 
 
-def test_a_file_whose_name_ends_in_a_line_is_read_anew(tmp_path):
+def test_a_file_whose_name_ends_in_a_line_is_read_anew(tmp_path: Path) -> None:
     file = tmp_path / "net_.py"
     for width in (8, 13):
         file.write_text(f"from torch import nn\nnet = nn.Conv2d(3, {width}, 3)\n")
         assert f"(N, {width}, H - 2, W - 2)" in run("shapes", f"{file}:net")
 
 
-def test_an_error_of_the_second_network_names_it(versions):
+def test_an_error_of_the_second_network_names_it(versions: Any) -> None:
     (versions / "new" / "blocks.py").write_text(NEW.replace("(i, o,", "(i + 1, o,"))
     words = ["diff", "old/model.py:Net", "new/model.py:Net", "--input", "N 3 H W"]
     result = CliRunner().invoke(main, words)

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -39,24 +41,24 @@ size = 3
 """
 
 
-def run(*words, status=0):
+def run(*words: Any, status: Any = 0) -> Any:
     result = CliRunner().invoke(main, [str(word) for word in words])
     assert result.exit_code == status, result.output
     return result
 
 
-def output(target, *words):
+def output(target: Any, *words: Any) -> Any:
     return json.loads(run("shapes", target, *words, "--json").stdout)["output"]
 
 
-def refused(target, *words):
+def refused(target: Any, *words: Any) -> str:
     error = json.loads(run("shapes", target, *words, "--json", status=2).stdout)["error"]
     assert error["kind"] == "BadSpec"
     return f"{error['cause']}\n{error['cure']}"
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.py").write_text(NET)
     return tmp_path
@@ -76,7 +78,9 @@ def folder(tmp_path, monkeypatch):
         ("needs(depth=6)", 6),
     ],
 )
-def test_instances_classes_factories_and_literal_arguments(folder, name, channels):
+def test_instances_classes_factories_and_literal_arguments(
+    folder: Any, name: str, channels: int | None
+) -> None:
     if channels is None:
         assert "raised" in refused(f"net.py:{name}")
     else:
@@ -88,11 +92,13 @@ def test_instances_classes_factories_and_literal_arguments(folder, name, channel
     ["(width=os.getpid())", "(__import__('os'))", "(*[8])", "(**{'width': 8})", "(8", "(8)(8)",
      "(8).conv", "(width=8, width=9)", "(lambda: 0)", "(" * 300 + ")" * 300],
 )  # fmt: skip
-def test_arguments_that_are_no_literals_are_refused_and_never_run(folder, arguments):
+def test_arguments_that_are_no_literals_are_refused_and_never_run(
+    folder: Any, arguments: str
+) -> None:
     assert refused(f"net.py:Net{arguments}")
 
 
-def test_a_name_that_is_not_there_lists_what_is(folder):
+def test_a_name_that_is_not_there_lists_what_is(folder: Any) -> None:
     told = refused("net.py:Nett")
     assert "net.py has no Nett" in told
     assert "did you mean Net?" in told
@@ -123,13 +129,15 @@ def test_a_name_that_is_not_there_lists_what_is(folder):
     ],
     ids=str,
 )
-def test_what_names_no_network_is_refused_with_a_way_out(folder, target, words):
+def test_what_names_no_network_is_refused_with_a_way_out(
+    folder: Any, target: str, words: list[str]
+) -> None:
     told = refused(target)
     for word in words:
         assert word in told
 
 
-def test_files_that_cannot_be_imported(folder):
+def test_files_that_cannot_be_imported(folder: Any) -> None:
     (folder / "text.txt").write_text("hello")
     (folder / "wrong.py").write_text("import nosuchmodule\n")
     (folder / "syntax.py").write_text("def f(:\n")
@@ -140,7 +148,7 @@ def test_files_that_cannot_be_imported(folder):
     assert "SystemExit" in refused("script.py:Net")
 
 
-def test_relative_imports_in_a_file_of_a_package(folder):
+def test_relative_imports_in_a_file_of_a_package(folder: Any) -> None:
     package = folder / "src" / "mine" / "nets"
     package.mkdir(parents=True)
     (folder / "src" / "mine" / "__init__.py").write_text("")
@@ -156,7 +164,7 @@ def test_relative_imports_in_a_file_of_a_package(folder):
     assert output(package / "small.py:net")[1] == 7
 
 
-def test_relative_imports_without_a_package_file(folder):
+def test_relative_imports_without_a_package_file(folder: Any) -> None:
     package = folder / "plain" / "nets"
     package.mkdir(parents=True)
     (folder / "plain" / "layers.py").write_text("from torch.nn import Conv2d\n")
@@ -169,7 +177,7 @@ def test_relative_imports_without_a_package_file(folder):
     assert output("plain/nets/two.py:net")[1] == 6
 
 
-def test_a_package_by_its_dotted_name_installed_or_in_this_folder(folder):
+def test_a_package_by_its_dotted_name_installed_or_in_this_folder(folder: Any) -> None:
     (folder / "local").mkdir()
     (folder / "local" / "__init__.py").write_text("from .deep import Net\n")
     (folder / "local" / "deep.py").write_text(NET)
@@ -179,7 +187,7 @@ def test_a_package_by_its_dotted_name_installed_or_in_this_folder(folder):
     assert "there is Net" in refused("local:Nope")
 
 
-def test_a_file_may_have_the_name_of_a_module_that_is_loaded(folder):
+def test_a_file_may_have_the_name_of_a_module_that_is_loaded(folder: Any) -> None:
     (folder / "json.py").write_text(NET)
     (folder / "torch_.py").write_text(NET)
     before = sys.modules["json"]
@@ -187,7 +195,7 @@ def test_a_file_may_have_the_name_of_a_module_that_is_loaded(folder):
     assert sys.modules["json"] is before
 
 
-def test_what_a_command_imports_is_forgotten_by_the_next(folder):
+def test_what_a_command_imports_is_forgotten_by_the_next(folder: Any) -> None:
     path = list(sys.path)
     assert output("net.py:Net")[1] == 8
     (folder / "net.py").write_text(NET.replace("width=8", "width=13"))
@@ -195,7 +203,7 @@ def test_what_a_command_imports_is_forgotten_by_the_next(folder):
     assert len(sys.path) <= len(path) + 1
 
 
-def test_own_layers_and_networks_are_networks(folder):
+def test_own_layers_and_networks_are_networks(folder: Any) -> None:
     (folder / "own.py").write_text(
         "import symcnn\nfrom symcnn import nn\n"
         "layer = nn.Conv2d(3, 4, 3)\n"
@@ -209,13 +217,13 @@ def test_own_layers_and_networks_are_networks(folder):
     assert output("own.py:traced") == ["N", 4, 30, "W - 2"]
 
 
-def test_networks_of_installed_packages():
+def test_networks_of_installed_packages() -> None:
     pytest.importorskip("transformers")
     target = "transformers.models.resnet.modeling_resnet:ResNetConvLayer(3, 10, stride=2)"
     assert output(target) == ["N", 10, "(H + 1)//2", "(W + 1)//2"]
 
 
-def test_a_file_of_onnx_names_its_own_inputs(folder):
+def test_a_file_of_onnx_names_its_own_inputs(folder: Any) -> None:
     onnx = pytest.importorskip("onnx")
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
     x = helper.make_tensor_value_info("x", kind, ["N", 3, "H", "W"])
@@ -251,7 +259,7 @@ def test_a_file_of_onnx_names_its_own_inputs(folder):
         ("torch.nn:Linear(784, 10)", "N 784"),
     ],
 )
-def test_the_input_is_by_default_what_the_first_layer_says(target, shape):
+def test_the_input_is_by_default_what_the_first_layer_says(target: str, shape: str) -> None:
     result = run("shapes", target)
     assert result.stderr == f'with --input "{shape}", as the first layer says\n'
     as_json = run("shapes", target, "--json")
@@ -260,7 +268,7 @@ def test_the_input_is_by_default_what_the_first_layer_says(target, shape):
     assert run("shapes", target, "--input", shape).stderr == ""
 
 
-def test_where_no_layer_says_it_the_shape_is_asked_for(folder):
+def test_where_no_layer_says_it_the_shape_is_asked_for(folder: Any) -> None:
     (folder / "two.py").write_text(
         "import torch\nclass Two(torch.nn.Module):\n    def forward(self, a, b):\n"
         "        return a + b\n"
@@ -271,7 +279,7 @@ def test_where_no_layer_says_it_the_shape_is_asked_for(folder):
     assert output("two.py:Two", "--input", "N 3 L", "--input", "N 3 L") == ["N", 3, "L"]
 
 
-def test_what_a_model_prints_is_not_in_the_json(folder):
+def test_what_a_model_prints_is_not_in_the_json(folder: Any) -> None:
     (folder / "loud.py").write_text(
         "print('loading')\n" + NET.replace("return self", "print(x.shape); return self")
     )
@@ -281,7 +289,7 @@ def test_what_a_model_prints_is_not_in_the_json(folder):
     assert "loading" in run("shapes", "loud.py:Net").stdout
 
 
-def test_parts_of_a_name():
+def test_parts_of_a_name() -> None:
     assert Target.parse("a/b (c)/net.py:Net(1)") == Target("a/b (c)/net.py", "Net", (1,), {}, True)
     assert Target.parse(r"C:\nets\net.py:Net.make").name == "Net.make"
     assert Target.parse("net.py:réseau").name == "réseau"
@@ -289,14 +297,14 @@ def test_parts_of_a_name():
         Target.parse("net.py:Net(1")
 
 
-def test_a_network_alone_asks_for_its_summary():
+def test_a_network_alone_asks_for_its_summary() -> None:
     target = f"{ROOT}/examples/networks/unet.py:unet"
     assert run(target).stdout == run("summary", target).stdout
     assert run(target, "--depth", "1").stdout != run(target).stdout
     assert "did you mean summary" in run("sumary", target, status=2).output
 
 
-def test_an_assumed_shape_is_said_where_the_network_refuses_it_too(folder):
+def test_an_assumed_shape_is_said_where_the_network_refuses_it_too(folder: Any) -> None:
     (folder / "head.py").write_text(
         "import torch\n"
         "class Net(torch.nn.Module):\n"
@@ -313,7 +321,7 @@ def test_an_assumed_shape_is_said_where_the_network_refuses_it_too(folder):
     assert answer["assumed_inputs"] == ["N 8"]
 
 
-def test_what_two_networks_are_assumed_to_take_is_said_of_both(folder):
+def test_what_two_networks_are_assumed_to_take_is_said_of_both(folder: Any) -> None:
     words = ("diff", "net.py:Net", "torch.nn:Conv2d(4, 8, 3, padding=1)")
     assert run(*words, status=1).stderr.splitlines() == [
         'with --input "N 3 H W", as the first layer says',

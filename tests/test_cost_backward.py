@@ -1,7 +1,9 @@
 """The backward pass costs what torch.utils.flop_counter counts, over forward and backward."""
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +18,15 @@ from symcnn.testing.oracles import sample_sizes, torch_flops
 from .test_networks import MODES, NETWORKS
 
 
-def agree(module, spec, *, sizes=2, seed=0, input_grad=False, example=None):
+def agree(
+    module: Any,
+    spec: Any,
+    *,
+    sizes: int = 2,
+    seed: Any = 0,
+    input_grad: Any = False,
+    example: Any = None,
+) -> None:
     """Forward and backward FLOPs at random sizes in the domain, ours and torch's."""
     net = symcnn.from_torch(module, *([spec] if isinstance(spec, str) else spec), example=example)
     cost = net.cost("flops", input_grad=input_grad)
@@ -29,7 +39,7 @@ def agree(module, spec, *, sizes=2, seed=0, input_grad=False, example=None):
 
 
 @pytest.mark.parametrize(("name", "train"), MODES)
-def test_example_networks(name, train, example):
+def test_example_networks(name: Any, train: Any, example: Callable[..., Any]) -> None:
     file, channels = NETWORKS[name]
     agree(example(file).train(train), f"N {channels} H W", sizes=1)
 
@@ -38,7 +48,7 @@ def test_example_networks(name, train, example):
 @pytest.mark.parametrize(
     "frozen", [["0"], ["0", "1"], ["2"], ["4"], ["0", "1", "2", "4"], []], ids=str
 )
-def test_frozen_layers_and_inputs_without_gradient(frozen, input_grad):
+def test_frozen_layers_and_inputs_without_gradient(frozen: list[Any], input_grad: bool) -> None:
     module = nn.Sequential(
         nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, groups=4), nn.ConvTranspose2d(8, 4, 3, stride=2),
         nn.ReLU(), nn.Conv2d(4, 2, 1),
@@ -48,14 +58,14 @@ def test_frozen_layers_and_inputs_without_gradient(frozen, input_grad):
     agree(module, "N 3 H W", input_grad=input_grad)
 
 
-def test_a_first_layer_has_no_gradient_for_its_input():
+def test_a_first_layer_has_no_gradient_for_its_input() -> None:
     net = symcnn.nn.Conv2d(3, 8, 3).trace("N 3 H W")
     assert net.cost().backward == net.cost().total
     assert net.cost(input_grad=True).backward == 2 * net.cost().total
     assert net.cost(input_grad=True).training == 3 * net.cost().total
 
 
-def test_flop_counter_counts_grouped_weights_once_per_group():
+def test_flop_counter_counts_grouped_weights_once_per_group() -> None:
     net = symcnn.nn.Conv2d(8, 8, 3, groups=4).trace("N 8 H W")
     assert net.cost().backward == net.cost().total
     assert net.cost("flops").backward == 2 * 4 * net.cost().total
@@ -63,12 +73,12 @@ def test_flop_counter_counts_grouped_weights_once_per_group():
 
 
 class Cut(nn.Module):
-    def __init__(self, how):
+    def __init__(self, how: Any) -> None:
         super().__init__()
         self.first, self.second = nn.Linear(8, 8), nn.Linear(8, 8)
         self.how = how
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.first(x)
         if self.how == "detach":
             y = y.detach()
@@ -83,52 +93,52 @@ class Cut(nn.Module):
 
 
 @pytest.mark.parametrize("how", ["detach", "no_grad", "compare", "unused", "nothing"])
-def test_what_cuts_a_gradient_off_costs_nothing_beyond(how):
+def test_what_cuts_a_gradient_off_costs_nothing_beyond(how: str) -> None:
     agree(Cut(how), "L 8")
 
 
 class Derived(nn.Module):
     """The weight is computed from a parameter, as weight standardisation does."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(4, 3, 3, 3))
         self.mixer = nn.Parameter(torch.randn(4, 4))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         mean = self.weight.mean((1, 2, 3), keepdim=True)
         weight = (self.mixer @ (self.weight - mean).flatten(1)).view(4, 3, 3, 3)
         return nn.functional.conv2d(x, weight)
 
 
-def test_weights_made_from_parameters_carry_gradients():
+def test_weights_made_from_parameters_carry_gradients() -> None:
     agree(Derived(), "N 3 H W")
 
 
 class Heads(nn.Module):
-    def __init__(self, *, same=True, **options):
+    def __init__(self, *, same: bool = True, **options: Any) -> None:
         super().__init__()
         self.heads = nn.MultiheadAttention(8, 2, batch_first=True, **options)
         self.same = same
 
-    def forward(self, x, y):
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return self.heads(x, x, x)[0] if self.same else self.heads(x, y, y)[0]
 
 
 @pytest.mark.parametrize("same", [True, False])
 @pytest.mark.parametrize("input_grad", [True, False])
-def test_attention(same, input_grad):
+def test_attention(same: bool, input_grad: bool) -> None:
     module = Heads(same=same).train()
     agree(module, ["N L 8", "N S 8"], input_grad=input_grad)
 
 
 class Einsum(nn.Module):
-    def __init__(self, equation, *weights):
+    def __init__(self, equation: Any, *weights: Any) -> None:
         super().__init__()
         self.equation = equation
         self.weights = nn.ParameterList([torch.randn(w) for w in weights])
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.einsum(self.equation, x, *self.weights)
 
 
@@ -140,18 +150,18 @@ class Einsum(nn.Module):
         ("nlc,nlc->nl", [], "N L 3"),
     ],
 )
-def test_einsum(equation, weights, spec):
+def test_einsum(equation: str, weights: list[Any], spec: str) -> None:
     if not weights:
         return
     agree(Einsum(equation, *weights), spec, input_grad=True)
 
 
 class Scores(nn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.einsum("nlc,nlc->nc", x, x)
 
 
-def test_einsum_over_a_single_place_is_not_counted():
+def test_einsum_over_a_single_place_is_not_counted() -> None:
     net = symcnn.from_torch(Scores(), "N L 4")
     assert [net.cost("flops").at(N=2, L=n).total for n in (1, 2)] == [0, 32]
     for n in (1, 2, 5):
@@ -160,7 +170,7 @@ def test_einsum_over_a_single_place_is_not_counted():
         assert (here.total, here.backward) == torchs
 
 
-def test_bilinear_does_work_that_torch_does_not_count():
+def test_bilinear_does_work_that_torch_does_not_count() -> None:
     module = nn.Bilinear(5, 6, 7)
     net = symcnn.from_torch(module, "N 5", "N 6")
     here = net.cost("flops", input_grad=True).at(N=3)
@@ -172,34 +182,34 @@ def test_bilinear_does_work_that_torch_does_not_count():
 
 
 class Last(nn.Module):
-    def __init__(self, rnn):
+    def __init__(self, rnn: Any) -> None:
         super().__init__()
         self.rnn = rnn
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.rnn(x)[0]
 
 
 @pytest.mark.parametrize("input_grad", [True, False])
 @pytest.mark.parametrize("layer", [nn.LSTM, nn.GRU, nn.RNN])
 @pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}], ids=str)
-def test_recurrent_layers(layer, options, input_grad):
+def test_recurrent_layers(layer: Any, options: dict[str, Any], input_grad: bool) -> None:
     agree(Last(layer(4, 6, batch_first=True, **options)), "L 7 4", input_grad=input_grad)
 
 
-def test_other_conventions_do_not_say():
+def test_other_conventions_do_not_say() -> None:
     with pytest.raises(BadSpec, match="does not say what a backward pass costs"):
         _ = symcnn.nn.Conv2d(3, 8, 3).trace("N 3 H W").cost("thop").backward
 
 
 class Mine(nn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x
 
 
-def test_a_rule_that_gives_only_a_shape_has_no_cost():
+def test_a_rule_that_gives_only_a_shape_has_no_cost() -> None:
     @symcnn.rule(Mine)
-    def mine(module, input):
+    def mine(module: Any, input: Any) -> Any:
         return input.dims
 
     net = symcnn.from_torch(nn.Sequential(nn.Conv2d(3, 8, 1), Mine()), "N 3 H W")
@@ -218,7 +228,7 @@ NETWORKS_DRAWN = max(60, settings().max_examples // 10)  # 2,000 in `make fuzz`
 
 
 @st.composite
-def networks(draw):
+def networks(draw: Any) -> nn.Module:
     """Random chains with branches, some layers frozen; the input shape is N 4 H W."""
     layers, channels = [], 4
     for _ in range(draw(st.integers(1, 6))):
@@ -255,19 +265,19 @@ def networks(draw):
 
 
 class Skip(nn.Module):
-    def __init__(self, channels, cat):
+    def __init__(self, channels: Any, cat: Any) -> None:
         super().__init__()
         self.conv, self.cat = nn.Conv2d(channels, channels, 3, padding=1), cat
         self.back = nn.Conv2d(2 * channels, channels, 1) if cat else None
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.conv(x).relu()
         return self.back(torch.cat([x, y], 1)) if self.cat else x + y
 
 
 @settings(max_examples=NETWORKS_DRAWN)
 @given(networks(), st.booleans(), st.integers(0, 99))
-def test_random_networks(module, input_grad, seed):
+def test_random_networks(module: Any, input_grad: bool, seed: int) -> None:
     agree(module, "N 4 H W", sizes=1, seed=seed, input_grad=input_grad)
 
 
@@ -277,16 +287,16 @@ logging.disable(logging.WARNING)
 class Looked(nn.Module):
     """A table of positions, read by a product with truth values cast to the table's dtype."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.table = nn.Parameter(torch.ones(10, 4))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         where = nn.functional.one_hot(torch.arange(5) % 10, num_classes=10)
         return x + where.to(self.table) @ self.table + torch.ones(1).expand_as(self.table).sum()
 
 
-def test_no_gradient_flows_to_what_is_only_cast_to_the_dtype_of_a_weight():
+def test_no_gradient_flows_to_what_is_only_cast_to_the_dtype_of_a_weight() -> None:
     net = symcnn.from_torch(Looked(), "N 5 4")
     cost = net.cost("flops").at(N=2)
     assert (cost.total, cost.backward) == torch_flops(net, Looked(), {"N": 2})
@@ -297,22 +307,22 @@ class Straight(torch.autograd.Function):
     """Signs of weights; the gradient goes straight through, as if they were the weights."""
 
     @staticmethod
-    def forward(ctx, x):
+    def forward(ctx: Any, x: Any) -> Any:
         return (x > 0).to(x.dtype) * 2 - 1
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Any) -> Any:
         return grad
 
 
 class Binary(nn.Conv2d):
     """WRN with weights of one bit, and Swish with a gradient of its own, as in EfficientNet."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return nn.functional.conv2d(Straight.apply(x), Straight.apply(self.weight), self.bias)
 
 
-def test_the_backward_of_an_autograd_function_is_not_guessed():
+def test_the_backward_of_an_autograd_function_is_not_guessed() -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 3), Binary(4, 5, 3))
     net, sizes = symcnn.from_torch(module, "N 3 H W"), {"N": 2, "H": 9, "W": 8}
     cost = net.cost("flops")

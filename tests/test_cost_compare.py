@@ -23,20 +23,20 @@ halved = nn.Sequential(
 ).trace("N 8 H W")
 
 
-def test_the_difference_is_a_formula_and_the_ratio_a_quotient():
+def test_the_difference_is_a_formula_and_the_ratio_a_quotient() -> None:
     found = symcnn.compare(conv, pointwise)
     assert found.difference == 512 * N * H * W
     assert found.ratio == 9
 
 
-def test_where_one_always_costs_more_that_is_the_whole_domain():
+def test_where_one_always_costs_more_that_is_the_whole_domain() -> None:
     found = symcnn.compare(conv, pointwise)
     assert found.more() == conv.valid_inputs()
     assert not found.less()
     assert not found.equal()
 
 
-def test_a_product_against_a_constant_is_decided_in_the_plane():
+def test_a_product_against_a_constant_is_decided_in_the_plane() -> None:
     found = symcnn.compare(conv, pooled)
     more, equal = found.more(), found.equal()
     for h in range(1, 40):
@@ -45,7 +45,7 @@ def test_a_product_against_a_constant_is_decided_in_the_plane():
             assert ((h, w) in equal) == (h * w == 324)
 
 
-def test_floors_are_decided_for_square_images():
+def test_floors_are_decided_for_square_images() -> None:
     more, less = (
         getattr(symcnn.compare(conv, halved), which)(square=True) for which in ("more", "less")
     )
@@ -56,7 +56,7 @@ def test_floors_are_decided_for_square_images():
 
 
 @given(st.integers(1, 40), st.integers(1, 3000))
-def test_the_crossing_of_two_polynomials_is_exact(scale, constant):
+def test_the_crossing_of_two_polynomials_is_exact(scale: int, constant: int) -> None:
     mine = nn.Conv1d(1, scale, 3, padding=1, stride=2, bias=False).trace("N 1 L")
     other = nn.Sequential(nn.AdaptiveAvgPool1d(1), nn.Conv1d(1, constant, 1, bias=False))
     more = symcnn.compare(mine, other.trace("N 1 L")).more()
@@ -64,30 +64,30 @@ def test_the_crossing_of_two_polynomials_is_exact(scale, constant):
         assert (x in more) == (3 * scale * ((x + 1) // 2) > constant)
 
 
-def test_what_is_not_decidable_is_refused():
+def test_what_is_not_decidable_is_refused() -> None:
     with pytest.raises(Undecidable):
         symcnn.compare(conv, halved).more()
 
 
-def test_other_columns():
+def test_other_columns() -> None:
     assert symcnn.compare(conv, pointwise, "params").difference == 512
     assert symcnn.compare(conv, pointwise, "activations").difference == 0
     with pytest.raises(BadSpec, match="no column is called 'speed'"):
         symcnn.compare(conv, pointwise, "speed")
 
 
-def test_intensity_is_work_over_bytes():
+def test_intensity_is_work_over_bytes() -> None:
     intensity = pointwise.cost().intensity["conv2d"]
     assert sympy.simplify(intensity - 128 * N * H * W / (64 * N * H * W + 256)) == 0
     assert sympy.limit(intensity.subs({N: 1, W: 1}), H, sympy.oo) == 2
 
 
-def test_a_view_moves_nothing():
+def test_a_view_moves_nothing() -> None:
     net = nn.Sequential(nn.Flatten(), nn.ReLU()).trace("N 8 H W")
     assert net.cost().moved == 64 * N * H * W
 
 
-def test_a_roofline_says_what_bounds_each_node():
+def test_a_roofline_says_what_bounds_each_node() -> None:
     cost = nn.Sequential(nn.Conv2d(64, 64, 3, bias=False), nn.ReLU()).trace("N 64 H W").cost()
     first, second = cost.at(N=1, H=34, W=34).roofline(peak=1e12, bandwidth=1e11)
     assert (first.bound, second.bound) == ("compute", "memory")
@@ -99,7 +99,7 @@ def test_a_roofline_says_what_bounds_each_node():
         cost.roofline(1e12, 1e11)
 
 
-def test_a_roofline_is_drawn_with_a_point_per_node_that_computes():
+def test_a_roofline_is_drawn_with_a_point_per_node_that_computes() -> None:
     net = nn.Sequential(nn.Conv2d(3, 64, 3), nn.ReLU(), nn.Conv2d(64, 64, 1)).trace("N 3 H W")
     roof = net.cost().at(N=1, H=34, W=34).roofline(peak=1e12, bandwidth=1e11)
     (axes,) = roof.plot().axes
@@ -111,7 +111,7 @@ def test_a_roofline_is_drawn_with_a_point_per_node_that_computes():
     assert all(rate <= min(1e12, x * 1e11) * (1 + 1e-9) for x, rate in works)
 
 
-def test_the_command_shows_a_roofline():
+def test_the_command_shows_a_roofline() -> None:
     words = ["cost", f"{ROOT}/examples/networks/resnet.py:resnet18", "--input", "N 3 H W"]
     words += ["--at", "N=1,H=224,W=224", "--peak", "1e13", "--bandwidth", "1e12"]
     result = CliRunner().invoke(main, [*words, "--json"])
@@ -122,13 +122,13 @@ def test_the_command_shows_a_roofline():
     assert CliRunner().invoke(main, words[:-2]).exit_code == 2
 
 
-def test_a_method_in_place_writes_as_much_as_the_function_that_is_told_to():
+def test_a_method_in_place_writes_as_much_as_the_function_that_is_told_to() -> None:
     class Method(torch.nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return (x + 1).relu_()
 
     class Function(torch.nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.nn.functional.relu(x + 1, inplace=True)
 
     moved = [symcnn.from_torch(m(), "N 3 L").cost().moved for m in (Method, Function)]

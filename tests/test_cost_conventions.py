@@ -2,6 +2,8 @@
 
 import logging
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -12,21 +14,21 @@ import symcnn
 
 
 class Functional(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, 8, 3)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.conv2d(x, self.conv.weight)
 
 
-def flops(module, x):
+def flops(module: Any, x: Any) -> Any:
     with FlopCounterMode(display=False) as counter:
         module(x)
     return counter.get_total_flops()
 
 
-def fvcore(module, x):
+def fvcore(module: Any, x: Any) -> Any:
     from fvcore.nn import FlopCountAnalysis
 
     logging.disable(logging.WARNING)
@@ -34,13 +36,13 @@ def fvcore(module, x):
     return analysis.uncalled_modules_warnings(False).total()
 
 
-def thop(module, x):
+def thop(module: Any, x: Any) -> Any:
     from thop import profile
 
     return profile(module, inputs=(x,), verbose=False)[0]
 
 
-def ptflops(module, x, twice=False):
+def ptflops(module: nn.Module, x: torch.Tensor, twice: bool = False) -> Any:
     from ptflops import get_model_complexity_info
 
     return get_model_complexity_info(
@@ -53,7 +55,7 @@ def ptflops(module, x, twice=False):
     )[0]
 
 
-def torchinfo(module, x):
+def torchinfo(module: Any, x: Any) -> Any:
     from torchinfo import summary
 
     return summary(module, input_data=x, verbose=0).total_mult_adds
@@ -62,7 +64,7 @@ def torchinfo(module, x):
 TOOLS = {"flops": flops, "fvcore": fvcore, "thop": thop, "ptflops": ptflops, "torchinfo": torchinfo}
 
 
-def counted(tool, module, shape):
+def counted(tool: Any, module: Any, shape: tuple[Any, ...]) -> Any:
     """What the tool says, on the module's device, for one image."""
     if tool != "flops":
         pytest.importorskip(tool, reason=f"{tool} is not installed")
@@ -72,7 +74,7 @@ def counted(tool, module, shape):
         return TOOLS[tool](module.eval(), torch.zeros(shape, device=device))
 
 
-def ours(tool, module, shape):
+def ours(tool: Any, module: Any, shape: tuple[Any, ...]) -> Any:
     net = symcnn.from_torch(module.eval(), " ".join(["N", *map(str, shape[1:])]))
     return net.cost(tool).total.at(N=shape[0])
 
@@ -103,7 +105,7 @@ NETWORKS = {
 
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("tool", TOOLS)
-def test_a_convention_counts_what_its_tool_counts(tool, network):
+def test_a_convention_counts_what_its_tool_counts(tool: str, network: str) -> None:
     module = NETWORKS[network]()
     assert ours(tool, module, (1, 3, 32, 32)) == counted(tool, module, (1, 3, 32, 32))
 
@@ -113,7 +115,9 @@ EXAMPLES = ["resnet:resnet18", "resnet:resnet50", "vgg:vgg16", "mobilenet:mobile
 
 @pytest.mark.parametrize("name", EXAMPLES)
 @pytest.mark.parametrize("tool", TOOLS)
-def test_the_example_networks_by_every_convention(tool, name, example):
+def test_the_example_networks_by_every_convention(
+    tool: str, name: str, example: Callable[..., Any]
+) -> None:
     module = example(name, "cpu" if tool == "fvcore" else "meta")  # jit traces numbers
     gap = ours(tool, module, (1, 3, 224, 224)) - counted(tool, module, (1, 3, 224, 224))
     cost = symcnn.from_torch(module, "N 3 H W").cost(tool).at(N=1, H=224, W=224)
@@ -126,7 +130,7 @@ def test_the_example_networks_by_every_convention(tool, name, example):
 # Where a tool departs from its own definition. docs/cost.md quotes these numbers.
 
 
-def test_thop_and_torchinfo_count_transposed_convolutions_on_their_output():
+def test_thop_and_torchinfo_count_transposed_convolutions_on_their_output() -> None:
     module = nn.ConvTranspose2d(16, 8, 2, stride=2, bias=False)
     true = 16 * 8 * 2 * 2 * 7 * 7
     assert {tool: ours(tool, module, (1, 16, 7, 7)) for tool in TOOLS} == {
@@ -137,19 +141,19 @@ def test_thop_and_torchinfo_count_transposed_convolutions_on_their_output():
     assert said == {"flops": 2 * true, "fvcore": true, "ptflops": true}
 
 
-def test_thop_and_torchinfo_miss_functions():
+def test_thop_and_torchinfo_miss_functions() -> None:
     module = Functional()
     assert counted("thop", module, (1, 3, 9, 9)) == counted("torchinfo", module, (1, 3, 9, 9)) == 0
     assert ours("thop", module, (1, 3, 9, 9)) == 8 * 27 * 7 * 7
 
 
-def test_ptflops_counts_a_layer_and_the_function_it_calls():
+def test_ptflops_counts_a_layer_and_the_function_it_calls() -> None:
     pytest.importorskip("ptflops", reason="ptflops is not installed")
     assert ptflops(nn.ReLU(), torch.zeros(1, 3, 8, 8), twice=True) == 2 * 3 * 8 * 8
     assert ours("ptflops", nn.ReLU(), (1, 3, 8, 8)) == 3 * 8 * 8
 
 
-def test_torchinfo_counts_a_linear_layer_once_however_long_the_sequence():
+def test_torchinfo_counts_a_linear_layer_once_however_long_the_sequence() -> None:
     module = nn.Linear(8, 4)
     assert counted("torchinfo", module, (1, 100, 8)) == ours("torchinfo", module, (1, 100, 8)) == 36
     assert ours("macs", module, (1, 100, 8)) == 3200

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -15,21 +17,23 @@ from .conftest import ROOT
 PAGE = (ROOT / "docs" / "cost.md").read_text()
 
 
-def commands():
+def commands() -> Iterator[Any]:
     for block in re.findall(r"```console\n(.*?)```", PAGE, re.S):
         for command, output in re.findall(r"^\$ symcnn (.*)\n((?:(?!\$ ).*\n)*)", block, re.M):
             yield pytest.param(command, output, id=command)
 
 
 @pytest.mark.parametrize(("command", "output"), [*commands()])
-def test_the_page_shows_what_the_command_prints(command, output, monkeypatch):
+def test_the_page_shows_what_the_command_prints(
+    command: Any, output: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("COLUMNS", "100")
     assert CliRunner().invoke(main, shlex.split(command)).output == output
 
 
 @pytest.mark.parametrize("name", CONVENTIONS)
-def test_the_table_of_conventions_holds_our_figures(name, example):
+def test_the_table_of_conventions_holds_our_figures(name: Any, example: Callable[..., Any]) -> None:
     (row,) = [line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |")]
     for network in ("resnet:resnet50", "mobilenet:mobilenet_v2"):
         net = symcnn.from_torch(example(network), "N 3 H W")

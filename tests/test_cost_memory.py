@@ -1,7 +1,9 @@
 """Memory: what autograd keeps, against saved-tensor hooks on CPU; peaks, parameters, optimizers."""
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 import torch
@@ -22,13 +24,13 @@ from .test_cost_backward import NETWORKS_DRAWN, Derived, Einsum, Heads, Skip, ne
 from .test_networks import MODES, NETWORKS
 
 
-def agree(module, *specs, input_grad=False, net=None, **sizes):
+def agree(module: Any, *specs: Any, input_grad: Any = False, net: Any = None, **sizes: Any) -> None:
     net = net or symcnn.from_torch(module, *specs)
     ours = net.cost(input_grad=input_grad).at(**sizes).saved
     assert ours == torch_saved(net, module, sizes, input_grad=input_grad)
 
 
-def near(net, *goal):
+def near(net: Any, *goal: Any) -> dict[str, Any]:
     """Valid sizes near a goal, for two images."""
     domain = net.valid_inputs()
     found = domain.nearest(*goal[: len(domain.shown)]) if domain.shown else ()
@@ -37,7 +39,7 @@ def near(net, *goal):
 
 
 @pytest.mark.parametrize(("name", "train"), MODES)
-def test_example_networks(name, train, example):
+def test_example_networks(name: Any, train: Any, example: Callable[..., Any]) -> None:
     module = example(NETWORKS[name][0], "cpu").train(train)
     net = symcnn.from_torch(module, f"N {NETWORKS[name][1]} H W")
     agree(module, net=net, **near(net, 39, 70))
@@ -46,11 +48,11 @@ def test_example_networks(name, train, example):
 class Unpooled(nn.Module):
     """A pool and back by its indices, as SegNet has it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.conv, self.mid, self.last = (nn.Conv2d(4, 4, 1) for _ in range(3))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         y, indices = torch.nn.functional.max_pool2d(self.conv(x), 2, return_indices=True)
         return self.last(torch.nn.functional.max_unpool2d(self.mid(y), indices, 2))
 
@@ -94,7 +96,7 @@ LAYERS = {
 
 @pytest.mark.parametrize("train", [False, True])
 @pytest.mark.parametrize("layers", LAYERS)
-def test_what_layers_keep(layers, train):
+def test_what_layers_keep(layers: str, train: bool) -> None:
     module = LAYERS[layers]().train(train)
     for input_grad in (False, True):
         agree(module, "N 4 H W", N=2, H=9, W=12, input_grad=input_grad)
@@ -103,12 +105,12 @@ def test_what_layers_keep(layers, train):
 class Tokens(nn.Module):
     """Channels last and back again: where a reshape copies, and where it is a view."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.conv, self.norm = nn.Conv2d(4, 8, 3), nn.LayerNorm(8)
         self.linear, self.back = nn.Linear(8, 16), nn.Linear(8, 8, bias=False)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         y = self.conv(x).permute(0, 2, 3, 1)
         z = self.linear(self.norm(y))[..., ::2] * y
         n, h, w, c = z.shape
@@ -119,25 +121,25 @@ class Tokens(nn.Module):
 
 
 @pytest.mark.parametrize("input_grad", [False, True])
-def test_layouts_decide_where_a_reshape_copies(input_grad):
+def test_layouts_decide_where_a_reshape_copies(input_grad: bool) -> None:
     agree(Tokens(), "N 4 H W", N=2, H=7, W=9, input_grad=input_grad)
 
 
 class Of(nn.Module):
     """A function of the input, as a module."""
 
-    def __init__(self, function):
+    def __init__(self, function: Any) -> None:
         super().__init__()
         self.function = function
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.function(x)
 
 
-def test_attention_lies_as_a_query_with_gaps_does():
+def test_attention_lies_as_a_query_with_gaps_does() -> None:
     """SAM2's Hiera: query, key and value are interleaved; heads then merge without a copy."""
 
-    def attend(x):
+    def attend(x: Any) -> Any:
         n, length, width = x.shape
         q, k, v = (t.transpose(1, 2) for t in x.reshape(n, length, 3, 2, width // 6).unbind(2))
         mixed = torch.nn.functional.scaled_dot_product_attention(q, k, v)
@@ -160,7 +162,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("case", ROWS)
-def test_the_fused_attention_kernel_wants_rows_and_as_many_heads(case):
+def test_the_fused_attention_kernel_wants_rows_and_as_many_heads(case: str) -> None:
     agree(Of(ROWS[case]), "N 3 H 8", N=2, H=5, input_grad=True)
 
 
@@ -197,7 +199,7 @@ MADE = {
 
 @pytest.mark.parametrize("made", MADE)
 @pytest.mark.parametrize("view", VIEWS)
-def test_what_is_made_of_a_view_lies_as_torch_lays_it(view, made):
+def test_what_is_made_of_a_view_lies_as_torch_lays_it(view: str, made: str) -> None:
     module = nn.Sequential(Of(VIEWS[view]), Of(MADE[made]))
     net, sizes = symcnn.from_torch(module, "N 4 H W"), {"N": 6, "H": 8, "W": 10}
     x = torch.randn(6, 4, 8, 10, requires_grad=True)
@@ -211,7 +213,7 @@ def test_what_is_made_of_a_view_lies_as_torch_lays_it(view, made):
 
 
 @pytest.mark.parametrize("same", [True, False])
-def test_attention_heads(same):
+def test_attention_heads(same: bool) -> None:
     agree(Heads(same=same), "N L 8", "N S 8", N=3, L=5, S=7)
 
 
@@ -219,12 +221,12 @@ def test_attention_heads(same):
     ("equation", "weight"),
     [("nchw,dc->ndhw", (5, 3)), ("nc...,c->nc...", (3,)), ("nchw,dc->hdwnc", (5, 3))],
 )
-def test_einsum_is_a_product_of_rearranged_factors(equation, weight):
+def test_einsum_is_a_product_of_rearranged_factors(equation: str, weight: tuple[int, ...]) -> None:
     agree(Einsum(equation, weight), "N 3 H W", N=2, H=5, W=6, input_grad=True)
 
 
 @pytest.mark.parametrize("frozen", [[0], [1], [0, 1], [0, 2], [0, 1, 2]], ids=str)
-def test_frozen_layers_keep_less(frozen):
+def test_frozen_layers_keep_less(frozen: list[int]) -> None:
     module = nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 6), nn.Linear(6, 7))
     for i in frozen:
         module[i].requires_grad_(False)
@@ -233,12 +235,12 @@ def test_frozen_layers_keep_less(frozen):
 
 @settings(max_examples=NETWORKS_DRAWN)
 @given(networks(), st.booleans(), st.integers(9, 20), st.integers(9, 20))
-def test_random_networks(module, input_grad, h, w):
+def test_random_networks(module: Any, input_grad: bool, h: int, w: int) -> None:
     with suppress(InvalidInput):
         agree(module, "N 4 H W", N=2, H=h, W=w, input_grad=input_grad)
 
 
-def test_formulas():
+def test_formulas() -> None:
     net = symcnn.nn.Sequential(symcnn.nn.Conv2d(3, 8, 3, padding=1), symcnn.nn.ReLU())
     cost = net.trace("N 3 H W").cost()
     assert str(cost.activations) == "64*N*H*W"
@@ -247,9 +249,9 @@ def test_formulas():
     assert net.trace("N 3 H W").cost(dtype="float16").saved * 2 == cost.saved
 
 
-def test_shared_memory_counts_once():
+def test_shared_memory_counts_once() -> None:
     class Twice(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.exp().view(-1, 8).exp()
 
     net = symcnn.from_torch(Twice(), "N 8")
@@ -262,19 +264,21 @@ def test_shared_memory_counts_once():
 class Alive(TorchDispatchMode):
     """Bytes of the storages that are alive after each operation."""
 
-    def __init__(self, *inputs):
+    def __init__(self, *inputs: Any) -> None:
         self.known = {self.key(t): self.size(t) for t in inputs}
         self.peak = sum(self.known.values())
 
     @staticmethod
-    def key(t):
+    def key(t: Any) -> Any:
         return StorageWeakRef(t.untyped_storage())
 
     @staticmethod
-    def size(t):
+    def size(t: Any) -> Any:
         return t.untyped_storage().nbytes()
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[()] = (), kwargs: Any = None
+    ) -> Any:
         found = func(*args, **(kwargs or {}))
         for t in tensors_of(found):
             self.known[self.key(t)] = self.size(t)
@@ -292,7 +296,7 @@ PEAKS = {
 }
 
 
-def test_the_peak_of_a_chain_that_eats_the_border_is_one_polynomial():
+def test_the_peak_of_a_chain_that_eats_the_border_is_one_polynomial() -> None:
     layers = [symcnn.nn.Conv2d(8, 8, 3) for _ in range(30)]
     net = symcnn.nn.Sequential(*layers).trace("N 8 H W")
     peak = net.cost().peak
@@ -304,7 +308,7 @@ def test_the_peak_of_a_chain_that_eats_the_border_is_one_polynomial():
 
 
 @pytest.mark.parametrize("network", PEAKS)
-def test_the_peak_of_an_inference_pass(network):
+def test_the_peak_of_an_inference_pass(network: str) -> None:
     module = PEAKS[network]()
     own = {Alive.key(p) for p in module.parameters()}
     x = torch.zeros(2, 4, 12, 14)
@@ -315,7 +319,7 @@ def test_the_peak_of_an_inference_pass(network):
     assert net.cost().at(N=2, H=12, W=14).peak == alive.peak
 
 
-def test_a_skip_connection_keeps_its_input_alive():
+def test_a_skip_connection_keeps_its_input_alive() -> None:
     x = symcnn.tensor("N 8 H W")
     conv = symcnn.nn.Conv2d(8, 8, 3, padding=1)
     plain = symcnn.Network(inputs=x, outputs=conv(conv(conv(x))))
@@ -328,9 +332,9 @@ def test_a_skip_connection_keeps_its_input_alive():
 # parameters and optimizers
 
 
-def test_parameters_by_dtype_frozen_and_buffers():
+def test_parameters_by_dtype_frozen_and_buffers() -> None:
     class Half(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.half()
 
     module = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), Half(), nn.Linear(5, 6).half())
@@ -352,7 +356,7 @@ OPTIMIZERS = {
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_optimizer_states_are_torchs(name):
+def test_optimizer_states_are_torchs(name: str) -> None:
     module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 4, 1))
     module[0].requires_grad_(False)
     optimizer = OPTIMIZERS[name]([p for p in module.parameters() if p.requires_grad])
@@ -367,7 +371,7 @@ def test_optimizer_states_are_torchs(name):
     assert symcnn.from_torch(module, "N 3 H W").cost().optimizer(name) == sum(held.values())
 
 
-def test_unknown_optimizers_and_dtypes_are_refused():
+def test_unknown_optimizers_and_dtypes_are_refused() -> None:
     net = symcnn.nn.Linear(4, 4).trace("N 4")
     with pytest.raises(BadSpec, match="no optimizer is called 'lion'"):
         net.cost().optimizer("lion")
@@ -375,9 +379,9 @@ def test_unknown_optimizers_and_dtypes_are_refused():
         _ = net.cost(dtype="float12").saved
 
 
-def test_what_autograd_keeps_of_other_operations_is_not_guessed():
+def test_what_autograd_keeps_of_other_operations_is_not_guessed() -> None:
     class Sorted(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.nn.functional.ctc_loss(x, x, x, x) if x is None else x.cummax(1)[0]
 
     net = symcnn.from_torch(nn.Sequential(nn.Linear(4, 4), Sorted()), "N 4")
@@ -401,31 +405,31 @@ WRITES = (
 
 
 class Overwriting(nn.Module):
-    def __init__(self, code):
+    def __init__(self, code: Any) -> None:
         super().__init__()
         self.first, self.second = (nn.Conv2d(4, 4, 3, padding=1) for _ in range(2))
         self.weight = nn.Parameter(torch.ones(4, 1, 1))
         self.code = code
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         a, b, w = self.first(x), self.second(x), self.weight
         y = eval(self.code, {"a": a, "b": b, "w": w, "torch": torch, "F": nn.functional})
         return y * torch.sigmoid(y), self.second(y)
 
 
 @pytest.mark.parametrize("code", WRITES)
-def test_of_what_is_overwritten_a_copy_is_kept_beside_the_result(code):
+def test_of_what_is_overwritten_a_copy_is_kept_beside_the_result(code: str) -> None:
     agree(Overwriting(code), "N 4 H W", N=2, H=5, W=7)
 
 
 class Regrouped(nn.Module):
     """Heads and tokens change places: for one image a view, for several a copy."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.qkv, self.proj = nn.Linear(8, 24), nn.Linear(8, 8)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         q, k, v = self.qkv(x).reshape(x.shape[0], -1, 3, 2, 4).permute(2, 0, 3, 1, 4)
         mixed = (q @ k.transpose(-2, -1)).softmax(-1) @ v
         return self.proj(mixed.transpose(1, 2).reshape(x.shape))
@@ -434,28 +438,28 @@ class Regrouped(nn.Module):
 class FixedGrid(nn.Module):
     """A view that is one only at the size which the network accepts."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.embed, self.mix = nn.Conv2d(3, 4, 4, stride=4), nn.Conv2d(4, 4, 3, padding=1)
         self.cls = nn.Parameter(torch.zeros(1, 1, 4))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         tokens = self.embed(x).flatten(2).transpose(1, 2)
         tokens = torch.cat([self.cls.expand(x.shape[0], -1, -1), tokens], 1)
         return self.mix(tokens[:, 1:].transpose(1, 2).view(x.shape[0], 4, 6, 5))
 
 
 @pytest.mark.parametrize("images", [1, 2])
-def test_at_sizes_what_is_a_view_is_decided_by_the_sizes(images):
+def test_at_sizes_what_is_a_view_is_decided_by_the_sizes(images: int) -> None:
     agree(Regrouped(), "N L 8", N=images, L=5)
     agree(FixedGrid(), "N 3 H W", N=images, H=24, W=20)
     agree(nn.Sequential(nn.Unfold(3), nn.Fold((6, 6), 3), nn.Sigmoid(), nn.Conv2d(4, 4, 1)),
           "N 4 6 6", N=images)  # fmt: skip
 
 
-def test_a_constant_made_on_the_way_lives_from_its_first_reader():
+def test_a_constant_made_on_the_way_lives_from_its_first_reader() -> None:
     class Encoded(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             x = torch.cat([x, x], 1)
             return (x + torch.arange(1000.0).reshape(1000, 1)[: x.shape[1]]).sum(1)
 
@@ -467,11 +471,11 @@ def test_a_constant_made_on_the_way_lives_from_its_first_reader():
 class Blocks(nn.Module):
     """Swin2SR: tokens of blocks of 8 x 8 back into a map; H is 8*(H//8) in the domain only."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.embed, self.mix = nn.Conv2d(3, 256, 8, stride=8), nn.Conv2d(4, 4, 3, padding=1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         n, _, h, w = x.shape
         tokens = self.embed(x).flatten(2).reshape(n, 4, -1).transpose(1, 2).contiguous()
         return self.mix(tokens.transpose(1, 2).view(n, 4, h, w))
@@ -480,13 +484,13 @@ class Blocks(nn.Module):
 class Whole(nn.Module):
     """ViT for one size: the grid of tokens is as large as the table, and so is the image."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.mix = nn.Conv2d(3, 3, 3, padding=1)
         self.table = nn.Parameter(torch.zeros(1, 31, 3))
         self.end = nn.Conv2d(3, 2, 1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         tokens = nn.functional.pad(self.mix(x).flatten(2).transpose(1, 2), (0, 0, 1, 0))
         tokens = (tokens + self.table)[:, 1:]
         return self.end(tokens.transpose(1, 2).view(x.shape[0], 3, x.shape[2], 5))
@@ -500,7 +504,9 @@ class Whole(nn.Module):
         (FixedGrid(), "N 3 H W", {"H": 26, "W": 20}),
     ],
 )
-def test_formulas_know_what_the_domain_makes_equal(module, spec, sizes):
+def test_formulas_know_what_the_domain_makes_equal(
+    module: Blocks | Whole | FixedGrid, spec: str, sizes: dict[str, int]
+) -> None:
     agree(module, spec, N=2, **sizes)
     cost = symcnn.from_torch(module, spec).cost()
     at = {"N": 3, **sizes}
@@ -509,7 +515,7 @@ def test_formulas_know_what_the_domain_makes_equal(module, spec, sizes):
         assert formula.at(**{name: at[name] for name in formula.symbols}) == number
 
 
-def test_an_order_that_only_sizes_decide_is_to_be_asked_at_sizes():
+def test_an_order_that_only_sizes_decide_is_to_be_asked_at_sizes() -> None:
     (node,) = symcnn.from_torch(nn.Conv2d(4, 4, 1), "N 4 H W").nodes
     error = refusal(node, "with axes in an order that sizes decide")
     assert error.cure == "ask at sizes, cost.at(...), or with partial=True for a lower bound"
@@ -525,7 +531,9 @@ HALVES = {
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
 @pytest.mark.parametrize("case", HALVES)
-def test_other_dtypes_keep_their_own_bytes_and_sums_in_single_precision(case, dtype):
+def test_other_dtypes_keep_their_own_bytes_and_sums_in_single_precision(
+    case: Any, dtype: str
+) -> None:
     """Attention keeps a float per row of scores, whatever its rows are; the long way is in floats.
 
     (A quotient rounded down has a gradient, though torch has no formula for it.)
@@ -535,7 +543,7 @@ def test_other_dtypes_keep_their_own_bytes_and_sums_in_single_precision(case, dt
     module = make().train().to(kind)
     net = symcnn.from_torch(module, spec)
 
-    def call(x):
+    def call(x: Any) -> Any:
         return module(x.to(kind))
 
     ours = net.cost(dtype=dtype, input_grad=True).at(**sizes).saved
@@ -545,11 +553,11 @@ def test_other_dtypes_keep_their_own_bytes_and_sums_in_single_precision(case, dt
 class Biased(nn.Module):
     """Swin: attention with a learned bias, which the fused kernel takes only without gradients."""
 
-    def __init__(self, bias):
+    def __init__(self, bias: Any) -> None:
         super().__init__()
         self.table, self.bias = nn.Parameter(torch.zeros(9, 9)), bias
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return attention(x, x, x, attn_mask=self.bias(self.table))
 
 
@@ -557,7 +565,7 @@ BIASES = [lambda t: t, lambda t: t.mT, lambda t: t + 0, lambda t: t[torch.arange
 
 
 @pytest.mark.parametrize("bias", BIASES)
-def test_the_peak_counts_no_scores_of_attention(bias):
+def test_the_peak_counts_no_scores_of_attention(bias: Any) -> None:
     """Kernels that keep them, and such that do not, are the device's choice."""
     module, x = Biased(bias), torch.zeros(2, 3, 9, 4)
     agree(module, "N 3 9 4", N=2, input_grad=True)
@@ -566,7 +574,7 @@ def test_the_peak_counts_no_scores_of_attention(bias):
     assert peak == 2 * x.nbytes + made <= torch_peak(module, module, [x])[0]
 
 
-def test_the_peak_of_a_recurrent_layer_needs_no_word_on_what_autograd_keeps():
+def test_the_peak_of_a_recurrent_layer_needs_no_word_on_what_autograd_keeps() -> None:
     module, x = nn.LSTM(4, 6, batch_first=True), torch.zeros(3, 7, 4)
     cost = symcnn.from_torch(module, "N L 4").cost()
     peak = 4 * 3 * (7 * 4 + 7 * 6 + 4 * 6)  # the states too, before and after
@@ -575,11 +583,11 @@ def test_the_peak_of_a_recurrent_layer_needs_no_word_on_what_autograd_keeps():
         _ = cost.saved
 
 
-def owned(module):
+def owned(module: Any) -> Any:
     return {p.untyped_storage()._cdata for p in module.parameters()}
 
 
-def test_what_the_code_does_in_float32_by_name_is_not_guessed_in_halves():
+def test_what_the_code_does_in_float32_by_name_is_not_guessed_in_halves() -> None:
     net = symcnn.from_torch(Of(lambda x: x.softmax(-1, dtype=torch.float32)), "N L")
     assert net.cost(input_grad=True).saved == 4 * N * symcnn.L
     with pytest.raises(UnsupportedOperation, match="softmax in float32, within a network of an"):
@@ -589,24 +597,24 @@ def test_what_the_code_does_in_float32_by_name_is_not_guessed_in_halves():
 class Inside(nn.Module):
     """A block in another dtype, cast by hand."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.before, self.after = nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 1)
         self.block = nn.Conv2d(4, 8, 1).bfloat16()
         self.shrink = nn.Conv2d(8, 4, 1).bfloat16()
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.before(x).bfloat16()
         y = self.shrink(torch.relu(self.block(y)))
         return self.after(y.float())
 
 
 class Autocast(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.one, self.two = nn.Conv2d(4, 8, 3), nn.Linear(8, 5)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             y = torch.relu(self.one(x))
             return self.two(y.mean((2, 3))) * 2
@@ -615,12 +623,12 @@ class Autocast(nn.Module):
 class Twice(nn.Module):
     """Statistics of weights that autocast leaves, maps that it widens, a factor read twice."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.rows = nn.Linear(12, 8)
         self.norms = nn.Sequential(nn.LayerNorm(8), nn.GroupNorm(2, 4), nn.BatchNorm2d(4))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             y = self.norms[0](self.rows(x))
             z = self.norms[1:](nn.functional.pad(self.rows(x), (1,) * 4, mode="reflect"))
@@ -628,18 +636,18 @@ class Twice(nn.Module):
 
 
 class Attending(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.rows, self.heads = nn.Linear(12, 8), nn.MultiheadAttention(8, 2)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             y = self.rows(x).flatten(1, 2)
             return self.heads(y, y, y, need_weights=False)[0]
 
 
 @pytest.mark.parametrize("make", [Inside, Autocast, Twice, Attending])
-def test_a_cast_inside_and_autocast_are_seen_without_being_told(make):
+def test_a_cast_inside_and_autocast_are_seen_without_being_told(make: type[Any]) -> None:
     module = make().train()
     net = symcnn.from_torch(module, "N 4 H W")
     sizes = {"N": 2, "H": 9, "W": 12}
@@ -649,7 +657,7 @@ def test_a_cast_inside_and_autocast_are_seen_without_being_told(make):
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
 @pytest.mark.parametrize("case", ["tokens", *list(LAYERS)[:4]])
-def test_a_module_in_another_dtype_is_that_without_being_told(case, dtype):
+def test_a_module_in_another_dtype_is_that_without_being_told(case: Any, dtype: str) -> None:
     make, spec, sizes = HALVES[case]
     kind = getattr(torch, dtype)
     net = symcnn.from_torch(make().train().to(kind), spec)

@@ -4,6 +4,7 @@ that autograd keeps on CPU.
 
 import logging
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -32,7 +33,7 @@ MODELS = list(hf.MODELS)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_costs_what_torch_counts(name):
+def test_a_model_costs_what_torch_counts(name: Any) -> None:
     module = hf.MODELS[name]().eval()
     net = symcnn.from_torch(module, hf.spec(name), example=hf.EXAMPLES.get(name))
     assert net.cost().params == sum(p.numel() for p in module.parameters())
@@ -45,7 +46,7 @@ def test_a_model_costs_what_torch_counts(name):
 
 
 @pytest.mark.parametrize("name", NOT_KNOWN)
-def test_what_autograd_keeps_is_refused_by_name(name):
+def test_what_autograd_keeps_is_refused_by_name(name: str) -> None:
     module = hf.MODELS[name]().eval()
     net = symcnn.from_torch(module, hf.spec(name), example=hf.EXAMPLES.get(name))
     with pytest.raises(UnsupportedOperation, match=NOT_KNOWN[name]):
@@ -53,7 +54,7 @@ def test_what_autograd_keeps_is_refused_by_name(name):
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in NOT_KNOWN])
-def test_autograd_keeps_as_many_bytes_as_we_say(name):
+def test_autograd_keeps_as_many_bytes_as_we_say(name: Any) -> None:
     module = hf.MODELS[name]().eval()
     net = symcnn.from_torch(module, hf.spec(name), example=hf.EXAMPLES.get(name))
     for goal in ((33, 65), (70, 49)):

@@ -1,22 +1,21 @@
 """Cases that a random search once found wrong, each kept by name: torch refuses, and so do we."""
 
 import pickle
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import sympy
+import torch
+import torch.nn.functional as F
 
 import symcnn
 from symcnn.algebra.expr import from_sympy, to_sympy
 from symcnn.algebra.size import lower
 from symcnn.errors import InvalidInput, SymcnnError
+from symcnn.testing import In, Index, Layer
 from symcnn.trace.graph import OPS, tensor
 from symcnn.trace.tape import Tape
-
-torch = pytest.importorskip("torch")
-from symcnn.testing import In, Index, Layer  # noqa: E402
-
-F = torch.nn.functional
-
 
 CASES = {
     "diff: a part of another width": ("diff", torch.diff, ("3 3 2", 1, 1, "3 1 3")),
@@ -50,24 +49,24 @@ CASES = {
 }
 
 
-def arguments(values, make):
+def arguments(values: Any, make: Callable[..., Any]) -> list[Any]:
     return [make(v) if isinstance(v, str) and "->" not in v and v != "mean" else v for v in values]
 
 
-def symbolic(spec):
+def symbolic(spec: str) -> Any:
     sizes = spec.removesuffix(" long").split()
     found = tensor(" ".join(sizes) or "1")
     found.dims = tuple(map(int, sizes))
     return found
 
 
-def real(spec):
+def real(spec: str) -> torch.Tensor:
     sizes = list(map(int, spec.removesuffix(" long").split()))
     return torch.zeros(sizes, dtype=torch.int64 if spec.endswith("long") else torch.float32)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_regression(name):
+def test_regression(name: str) -> None:
     rule, function, values = CASES[name]
     with pytest.raises((RuntimeError, ValueError, AssertionError, IndexError)):
         function(*arguments(values, real))
@@ -75,7 +74,7 @@ def test_regression(name):
         OPS[rule](*arguments(values, symbolic))
 
 
-def test_attention_whose_weight_is_not_for_query_key_and_value():
+def test_attention_whose_weight_is_not_for_query_key_and_value() -> None:
     weights = (2, 2), (2,)
     real_ones = [torch.zeros(5, 2), *map(torch.zeros, weights)]
     with pytest.raises((RuntimeError, ValueError, AssertionError)):
@@ -85,7 +84,7 @@ def test_attention_whose_weight_is_not_for_query_key_and_value():
         OPS["multi_head_attention_forward"](*attention_args(*ours))
 
 
-def attention_args(query, weight, bias):
+def attention_args(query: Any, weight: Any, bias: Any) -> tuple[Any, ...]:
     """Two features, two heads; torch wants a weight of 6 x 2."""
     return query, query, query, 2, 2, weight, bias, None, None, False, 0.0, weight, bias
 
@@ -163,12 +162,12 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_regression_of_a_layer(name):
+def test_regression_of_a_layer(name: str) -> None:
     layer, at = LAYERS[name]
     assert layer.symcnn_shape(at) == layer.torch_shape(at)
 
 
-def test_an_error_that_is_only_caught_finds_out_no_cure():
+def test_an_error_that_is_only_caught_finds_out_no_cure() -> None:
     asked = []
     error = InvalidInput("the cause", cure=lambda: asked.append("once") or "the cure")
     assert error.cause == "the cause"
@@ -178,7 +177,7 @@ def test_an_error_that_is_only_caught_finds_out_no_cure():
     assert asked == ["once"]
 
 
-def test_odd_symbols_of_one_name_and_other_assumptions_are_told_apart():
+def test_odd_symbols_of_one_name_and_other_assumptions_are_told_apart() -> None:
     plain, positive = sympy.Symbol("k", odd=True), symcnn.odd("k")
     assert to_sympy(from_sympy(plain)) == plain
     assert to_sympy(from_sympy(positive)) == positive != plain

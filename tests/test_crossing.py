@@ -7,10 +7,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from .conftest import ROOT
 
-torch = pytest.importorskip("torch")
 pytest.importorskip("expecttest", reason="torch.testing._internal needs it")
 crossing = pytest.importorskip("tests.fuzz.crossing")
 
@@ -26,7 +26,7 @@ print(*{o.name for o in OPS.values() if isinstance(o, Operation)})
 """
 
 
-def test_every_operation_is_one_that_can_be_asked():
+def test_every_operation_is_one_that_can_be_asked() -> None:
     from symcnn.trace.graph import OPS
 
     called = [*crossing.names(), *(rule for _, rule in crossing.operations())]
@@ -38,7 +38,9 @@ def test_every_operation_is_one_that_can_be_asked():
 
 
 @pytest.mark.parametrize("start", range(4))
-def test_what_is_asked_of_an_operation_is_answered_as_torch_has_it_or_refused_by_name(start):
+def test_what_is_asked_of_an_operation_is_answered_as_torch_has_it_or_refused_by_name(
+    start: int,
+) -> None:
     found = crossing.cross(crossing.names()[start::40], calls=1)
     assert found.wrong == []
     assert len(found.found) >= 12
@@ -62,10 +64,10 @@ def test_what_is_asked_of_an_operation_is_answered_as_torch_has_it_or_refused_by
         ("new_zeros", "tiles"),
     ],
 )
-def test_an_answer_that_was_wrong_is_as_torch_has_it_or_refused(name, question):
+def test_an_answer_that_was_wrong_is_as_torch_has_it_or_refused(name: str, question: str) -> None:
     assert crossing.cross([name], [question]).wrong == []
 
 
-def test_flops_of_a_power_are_those_of_its_products():
+def test_flops_of_a_power_are_those_of_its_products() -> None:
     found = crossing.cross(["linalg.matrix_power", "matrix_power"], ["flops"])
     assert found.found["matrix_power"]["flops"] == "checked"

@@ -1,9 +1,12 @@
 """The demo: what a newcomer sees first runs, and ends with the files that it names."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 
-def test_the_demo_answers_7x7_and_names_the_pictures_that_it_makes(printed):
+def test_the_demo_answers_7x7_and_names_the_pictures_that_it_makes(
+    printed: Callable[[str], str],
+) -> None:
     said = printed("examples/demo.py")
     assert "193 <= H <= 224 and 193 <= W <= 224" in said
     assert "MACs 4,089,184,256" in said

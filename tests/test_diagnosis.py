@@ -8,6 +8,9 @@ import importlib.util
 import itertools
 import re
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -137,7 +140,7 @@ BUGS = {
 _numbers = itertools.count()
 
 
-def built(path):
+def built(path: Any) -> Any:
     """The model of a file."""
     spec = importlib.util.spec_from_file_location(f"bug{next(_numbers)}", path)
     module = importlib.util.module_from_spec(spec)
@@ -145,7 +148,7 @@ def built(path):
     return module.Model()
 
 
-def written(tmp_path, bug):
+def written(tmp_path: Any, bug: Any) -> Any:
     head = "import torch\nfrom torch import nn\n\n\nclass Model(nn.Module):\n"
     body = f"    def __init__(self):\n        super().__init__()\n{BUGS[bug].strip(chr(10))}\n"
     path = tmp_path / f"{bug.replace(' ', '_')}_{next(_numbers)}.py"
@@ -153,14 +156,14 @@ def written(tmp_path, bug):
     return path
 
 
-def failure(model):
+def failure(model: Any) -> Any:
     with pytest.raises(ShapeMismatch) as caught:
         symcnn.from_torch(model, "N 3 H W")
     return caught.value
 
 
 @pytest.mark.parametrize("bug", BUGS)
-def test_the_first_cure_that_is_printed_fixes_it(tmp_path, bug):
+def test_the_first_cure_that_is_printed_fixes_it(tmp_path: Path, bug: str) -> None:
     path = written(tmp_path, bug)
     error = failure(built(path))
     shown = str(error)
@@ -183,7 +186,7 @@ def test_the_first_cure_that_is_printed_fixes_it(tmp_path, bug):
 
 
 @pytest.mark.parametrize("bug", BUGS)
-def test_the_error_names_the_line_and_what_it_reads(tmp_path, bug):
+def test_the_error_names_the_line_and_what_it_reads(tmp_path: Path, bug: str) -> None:
     path = written(tmp_path, bug)
     error = failure(built(path))
     place = re.search(rf"at {re.escape(path.name)}:(\d+): (.*)", error.cause)
@@ -191,7 +194,7 @@ def test_the_error_names_the_line_and_what_it_reads(tmp_path, bug):
     assert re.search(r"\((N|\(H)", error.cause)  # a shape
 
 
-def test_a_failed_join_tells_where_both_sides_come_from(tmp_path):
+def test_a_failed_join_tells_where_both_sides_come_from(tmp_path: Path) -> None:
     path = written(tmp_path, "cat")
     lines = str(failure(built(path))).splitlines()
     assert lines[0] == (
@@ -205,7 +208,7 @@ def test_a_failed_join_tells_where_both_sides_come_from(tmp_path):
     assert lines[4].strip() == "cure: model.c[0] = nn.Conv2d(12, 8, 3)"
 
 
-def test_the_model_itself_is_left_as_it_was(tmp_path):
+def test_the_model_itself_is_left_as_it_was(tmp_path: Path) -> None:
     model = built(written(tmp_path, "add"))
     before = {name: id(value) for name, value in model.named_parameters()}
     layers = {name: id(layer) for name, layer in model.named_modules()}
@@ -214,7 +217,7 @@ def test_the_model_itself_is_left_as_it_was(tmp_path):
     assert layers == {name: id(layer) for name, layer in model.named_modules()}
 
 
-def test_the_network_up_to_the_failure_answers_all_questions(tmp_path):
+def test_the_network_up_to_the_failure_answers_all_questions(tmp_path: Path) -> None:
     model = built(written(tmp_path, "cat"))
     for partial in (failure(model).partial, symcnn.trace_until_error(model, "N 3 H W")):
         assert [node.name for node in partial.nodes] == ["a", "b", "cat"]
@@ -225,9 +228,9 @@ def test_the_network_up_to_the_failure_answers_all_questions(tmp_path):
     assert whole.output_shape == (N, 8, H - 2, W - 2)
 
 
-def test_what_has_no_rule_leaves_a_partial_network_too():
+def test_what_has_no_rule_leaves_a_partial_network_too() -> None:
     class Odd(torch.nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.geqrf(torch.relu(x))
 
     with pytest.raises(UnsupportedOperation) as caught:
@@ -235,7 +238,7 @@ def test_what_has_no_rule_leaves_a_partial_network_too():
     assert [node.op for node in caught.value.partial.nodes] == ["relu"]
 
 
-def test_layers_of_our_own_are_cured_alike():
+def test_layers_of_our_own_are_cured_alike() -> None:
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(4, 8, 3, padding=1))
     with pytest.raises(ShapeMismatch) as caught:
         net.trace("N 3 H W")
@@ -257,20 +260,20 @@ def test_layers_of_our_own_are_cured_alike():
     ],
     ids=lambda layer: type(layer).__name__,
 )
-def test_the_call_that_makes_a_layer_is_told_from_the_layer(layer):
+def test_the_call_that_makes_a_layer_is_told_from_the_layer(layer: torch.nn.Module) -> None:
     again = eval(constructor(layer), vars(torch.nn))
     assert repr(again) == repr(layer)
     assert [p.shape for p in again.parameters()] == [p.shape for p in layer.parameters()]
 
 
-def test_an_error_that_is_only_caught_looks_for_no_cure(example):
+def test_an_error_that_is_only_caught_looks_for_no_cure(example: Callable[..., Any]) -> None:
     class Wrong(torch.nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.body = example("resnet:resnet50")
             self.body.fc = torch.nn.Linear(512, 10, device="meta")
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.body(x)
 
     start = time.perf_counter()

@@ -5,6 +5,9 @@ import inspect
 import pkgutil
 import re
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -25,20 +28,22 @@ ROWS = re.findall(
 class Small(torch.nn.Module):
     """A network with a place called bottom, whose flatten fits some sizes only."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.bottom = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, 2, 1), torch.nn.MaxPool2d(2))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.bottom(x)
 
 
-def test_twelve_questions_are_answered_within_a_click():
+def test_twelve_questions_are_answered_within_a_click() -> None:
     assert len(ROWS) == 12
 
 
 @pytest.mark.parametrize(("line", "target"), [pytest.param(r[1], r[2], id=r[0]) for r in ROWS])
-def test_the_line_to_type_runs_and_the_link_leads_to_a_heading(line, target, tmp_path):
+def test_the_line_to_type_runs_and_the_link_leads_to_a_heading(
+    line: Any, target: Any, tmp_path: Path
+) -> None:
     model = Small()
     net = symcnn.from_torch(model, "N 3 H W")
     names = {"net": net, "model": model, "symcnn": symcnn, "nn": nn}
@@ -57,24 +62,24 @@ def test_the_line_to_type_runs_and_the_link_leads_to_a_heading(line, target, tmp
     assert not anchor or anchor in map(slug, headings)
 
 
-def slug(heading):
+def slug(heading: Any) -> Any:
     """The anchor that a heading gets."""
     return re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower())
 
 
-def test_every_page_stands_in_the_navigation():
+def test_every_page_stands_in_the_navigation() -> None:
     listed = set(re.findall(r"(\w+\.md)", (ROOT / "mkdocs.yml").read_text()))
     assert {page.name for page in DOCS.glob("*.md")} == listed
 
 
-def test_the_readme_is_short():
+def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 120
 
 
 # Reference -------------------------------------------------------------------------------------
 
 
-def entries():
+def entries() -> Iterator[Any]:
     """Every object that the reference has an entry of, by its full name."""
     page = (DOCS / "reference.md").read_text()
     blocks = re.findall(r"^::: (\S+)\n((?:    .*\n)*)", page, re.M)
@@ -86,7 +91,7 @@ def entries():
             yield resolved(path)
 
 
-def resolved(path):
+def resolved(path: Any) -> Any:
     head, _, name = path.rpartition(".")
     try:
         return getattr(importlib.import_module(head), name)
@@ -95,13 +100,13 @@ def resolved(path):
 
 
 @pytest.fixture(scope="module")
-def listed():
+def listed() -> list[Any]:
     found = list(entries())
     modules = [m for m in found if inspect.ismodule(m)]
     return [*found, *(value for m in modules for value in shown(m))]
 
 
-def shown(module):
+def shown(module: Any) -> Any:
     """What the reference shows of a module: what it lists, or what it defines."""
     names = getattr(module, "__all__", [])
     own = [v for v in vars(module).values() if getattr(v, "__module__", "") == module.__name__]
@@ -109,7 +114,7 @@ def shown(module):
 
 
 @pytest.mark.parametrize("name", [n for n in symcnn.__all__ if n != "nn"])
-def test_every_public_name_is_in_the_reference(name, listed):
+def test_every_public_name_is_in_the_reference(name: Any, listed: Any) -> None:
     value = getattr(symcnn, name)
     if isinstance(value, type) or callable(value):
         assert any(entry is value for entry in listed)
@@ -117,7 +122,7 @@ def test_every_public_name_is_in_the_reference(name, listed):
         assert f"`{name}`" in (DOCS / "reference.md").read_text()  # a symbol
 
 
-def answers():
+def answers() -> Iterator[Any]:
     """The classes of answers."""
     for info in pkgutil.walk_packages(symcnn.__path__, "symcnn."):
         if ".testing" not in info.name and not info.name.endswith("__main__"):
@@ -134,11 +139,11 @@ def answers():
 
 
 @pytest.mark.parametrize("kind", [*dict.fromkeys(answers())])
-def test_every_class_of_answers_is_in_the_reference(kind, listed):
+def test_every_class_of_answers_is_in_the_reference(kind: Any, listed: Any) -> None:
     assert kind in listed
 
 
-def functions():
+def functions() -> Iterator[Any]:
     for name in symcnn.__all__:
         value = getattr(symcnn, name)
         if inspect.isfunction(value):
@@ -149,7 +154,7 @@ def functions():
 
 
 @pytest.mark.parametrize("function", [*functions()])
-def test_every_public_function_says_what_goes_in_what_comes_out_and_shows_it(function):
+def test_every_public_function_says_what_goes_in_what_comes_out_and_shows_it(function: Any) -> None:
     text = inspect.getdoc(function)
     for name in [n for n in inspect.signature(function).parameters if n != "self"]:
         assert re.search(rf"^ +(\w+, )*{name}(, \w+)*: ", text, re.M), name
@@ -160,14 +165,14 @@ def test_every_public_function_says_what_goes_in_what_comes_out_and_shows_it(fun
 
 
 @pytest.fixture(scope="module")
-def docstrings():
+def docstrings() -> Callable[..., Any]:
     pytest.importorskip("griffe", reason="the tools of the documentation are not installed")
     from .tools import docstrings
 
     return docstrings
 
 
-def test_a_docstring_has_sections_in_the_reference(docstrings):
+def test_a_docstring_has_sections_in_the_reference(docstrings: Any) -> None:
     text = (
         "A size.\n\na, b: what. c: of\n  it.\n\nRaises BadSpec for a; NoSolution if b.\n\n>>> 1\n1"
     )
@@ -177,7 +182,7 @@ def test_a_docstring_has_sections_in_the_reference(docstrings):
     )
 
 
-def test_every_parameter_of_a_question_is_described(docstrings):
+def test_every_parameter_of_a_question_is_described(docstrings: Any) -> None:
     missing = []
     for name, method in inspect.getmembers(symcnn.Network, inspect.isfunction):
         if name.startswith("_"):
@@ -188,7 +193,7 @@ def test_every_parameter_of_a_question_is_described(docstrings):
     assert missing == []
 
 
-def test_every_report_of_a_long_run_is_in_the_list_with_its_command():
+def test_every_report_of_a_long_run_is_in_the_list_with_its_command() -> None:
     folder = ROOT / "docs" / "validation"
     reports = {path.name for path in folder.glob("*.md")} - {"index.md"}
     rows = re.findall(r"^\| \[.*?\]\((.*?)\) \| `.*?` \|", (folder / "index.md").read_text(), re.M)

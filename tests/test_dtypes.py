@@ -1,13 +1,16 @@
 """A traced tensor has the dtype that torch would give it: torch is the judge."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
 
 import symcnn
 
-torch = pytest.importorskip("torch")
-nn, F = torch.nn, torch.nn.functional
-
-from .fuzz.torch_dtypes import check_dtypes, check_refused, operations  # noqa: E402
+from .fuzz.torch_dtypes import check_dtypes, check_refused, operations
 
 #: torch's own samples of these mix floats of several widths in ways of their own.
 ODD_MIXTURES = frozenset(
@@ -17,7 +20,7 @@ ODD_MIXTURES = frozenset(
 )
 
 
-def test_every_operation_that_torch_declares_has_torchs_dtypes():
+def test_every_operation_that_torch_declares_has_torchs_dtypes() -> None:
     compared = 0
     for op, name in [*operations()][::4]:
         if op.full_name not in ODD_MIXTURES:
@@ -35,7 +38,7 @@ ODD_REFUSALS = frozenset(
 )
 
 
-def test_where_torch_takes_a_dtype_so_do_we_and_where_it_refuses_we_refuse():
+def test_where_torch_takes_a_dtype_so_do_we_and_where_it_refuses_we_refuse() -> None:
     compared = 0
     for op, name in [*operations()][1::15]:
         if op.full_name not in ODD_REFUSALS:
@@ -46,15 +49,15 @@ def test_where_torch_takes_a_dtype_so_do_we_and_where_it_refuses_we_refuse():
 
 
 class Run(nn.Module):
-    def __init__(self, run):
+    def __init__(self, run: Any) -> None:
         super().__init__()
         self.run = run
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.run(x)
 
 
-def test_python_s_operators_on_tensors_are_bitwise():
+def test_python_s_operators_on_tensors_are_bitwise() -> None:
     module = Run(lambda x: (~x.long() & 1 | 2 ^ x.long()) << 1)
     answer = symcnn.from_torch(module, "2 3 4 6").outputs
     tensor = symcnn.from_torch(module, "2 3 4 6").nodes[-1].made
@@ -142,7 +145,7 @@ CASTS = {
 
 
 @pytest.mark.parametrize("name", CASTS)
-def test_a_dtype_that_torch_refuses_is_refused_and_what_it_takes_is_taken(name):
+def test_a_dtype_that_torch_refuses_is_refused_and_what_it_takes_is_taken(name: str) -> None:
     wrong, right = CASTS[name]
     x = torch.randn(2, 3, 4, 6)
     with pytest.raises((RuntimeError, TypeError, NotImplementedError)):
@@ -154,9 +157,9 @@ def test_a_dtype_that_torch_refuses_is_refused_and_what_it_takes_is_taken(name):
     assert net.output_shape == tuple(right(x).shape)
 
 
-def test_a_mask_that_is_an_input_is_truth_values():
+def test_a_mask_that_is_an_input_is_truth_values() -> None:
     class Masked(nn.Module):
-        def forward(self, x, mask):
+        def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
             return x.masked_fill(mask, 0.0)
 
     net = symcnn.from_torch(Masked(), "N L", "N L")
@@ -166,13 +169,13 @@ def test_a_mask_that_is_an_input_is_truth_values():
 class Asks(nn.Module):
     """Tells what it is answered about what `make` makes."""
 
-    def __init__(self, make, ask, tell):
+    def __init__(self, make: Any, ask: Any, tell: Any) -> None:
         super().__init__()
         self.make, self.ask, self.tell = make, ask, tell
         self.pool = nn.MaxPool2d(2, return_indices=True)
         self.conv = nn.Conv2d(3, 3, 1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.tell(self.ask(self.make(self, x)))
         return x
 
@@ -240,7 +243,7 @@ ASKED = {
 
 
 @pytest.mark.parametrize("ask", ASKED)
-def test_questions_about_dtypes_are_answered_as_torch_answers_them(ask):
+def test_questions_about_dtypes_are_answered_as_torch_answers_them(ask: str) -> None:
     for name, make in MADE.items():
         answers = []
         module = Asks(make, ASKED[ask], answers.append)
@@ -251,16 +254,16 @@ def test_questions_about_dtypes_are_answered_as_torch_answers_them(ask):
         assert {*ours} == {theirs}, name
 
 
-def test_an_input_that_is_an_index_is_whole():
+def test_an_input_that_is_an_index_is_whole() -> None:
     answers = []
     tell = answers.append
 
     class Model(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.table, self.head = nn.Embedding(10, 4), nn.Linear(4, 3)
 
-        def forward(self, ids, x):
+        def forward(self, ids: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
             tell((ids.dtype, x.dtype, (ids + 1).dtype))
             return self.head(self.table(ids + 1)) + x
 
@@ -269,13 +272,13 @@ def test_an_input_that_is_an_index_is_whole():
     assert [t.dtype for t in net.input_tensors] == ["int64", "float32"]
 
 
-def test_an_index_of_floats_is_refused():
+def test_an_index_of_floats_is_refused() -> None:
     class Model(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.table = nn.Embedding(10, 4)
 
-        def forward(self, ids):
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
             return self.table(ids.float())
 
     with pytest.raises(
@@ -294,9 +297,11 @@ def test_an_index_of_floats_is_refused():
         (lambda x: x.long().add_(0.5), "float32 cannot be written into a tensor of int64"),
     ],
 )
-def test_what_torch_refuses_for_its_dtype_is_refused(forward, says):
+def test_what_torch_refuses_for_its_dtype_is_refused(
+    forward: Callable[..., Any], says: str
+) -> None:
     class Model(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return forward(x)
 
     with pytest.raises(RuntimeError):
@@ -305,16 +310,16 @@ def test_what_torch_refuses_for_its_dtype_is_refused(forward, says):
         symcnn.from_torch(Model(), "N 3 4 4")
 
 
-def test_autocast_is_seen():
+def test_autocast_is_seen() -> None:
     answers = []
     tell = answers.append
 
     class Model(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 y = self.conv(x)
                 z = F.layer_norm(y.mean((2, 3)), (4,))
@@ -359,10 +364,12 @@ MIXED = {
 
 @pytest.mark.parametrize("autocast", [False, True])
 @pytest.mark.parametrize("name", MIXED)
-def test_what_torch_promotes_or_casts_is_taken_under_autocast_too(name, autocast):
+def test_what_torch_promotes_or_casts_is_taken_under_autocast_too(
+    name: str, autocast: bool
+) -> None:
     """Counterexamples of a review: prelu, spectra and numbers in low precision were refused."""
 
-    def forward(x):
+    def forward(x: Any) -> Any:
         with torch.autocast("cpu", dtype=LOW, enabled=autocast):
             return MIXED[name](x)
 

@@ -1,6 +1,7 @@
 """Integer expressions: the floor normal form keeps values, is stable, prints as people write."""
 
 import pickle
+from typing import Any
 
 import islpy as isl
 import numpy as np
@@ -23,36 +24,38 @@ ANY = ("x", "y")
 
 
 @question
-def is_empty(text):
+def is_empty(text: str) -> Any:
     return isl.Set(text).is_empty()
 
 
 @given(expressions(), st.integers(-40, 40), st.integers(-40, 40))
-def test_normal_form_keeps_the_value_also_for_negative_numerators(drawn, x, y):
+def test_normal_form_keeps_the_value_also_for_negative_numerators(
+    drawn: Any, x: int, y: int
+) -> None:
     values = {"x": x, "y": y}
     assert sz.evaluate(drawn.normal, values) == drawn.value(values)
 
 
 @given(expressions())
-def test_normal_form_equals_the_unnormalised_expression_for_all_integers(drawn):
+def test_normal_form_equals_the_unnormalised_expression_for_all_integers(drawn: Any) -> None:
     normal = Writer(ANY).term(drawn.normal).replace("x1", "y").replace("x0", "x")
     assert is_empty(f"{{ [x, y] : {normal} != {drawn.isl} }}")
 
 
-def test_the_normal_form_rounds_the_constant_over_a_common_factor_down():
+def test_the_normal_form_rounds_the_constant_over_a_common_factor_down() -> None:
     x = sz.Size.symbol("x")
     assert (2 * x + 1) // 4 == x // 2
     assert (2 * x - 1) // 4 == (x - 1) // 2
 
 
 @given(expressions(low=1))
-def test_simplifications_that_use_positive_sizes_hold_for_all_positive_sizes(drawn):
+def test_simplifications_that_use_positive_sizes_hold_for_all_positive_sizes(drawn: Any) -> None:
     normal = Writer(ANY).term(drawn.normal).replace("x1", "y").replace("x0", "x")
     assert is_empty(f"{{ [x, y] : x >= 1 and y >= 1 and {normal} != {drawn.isl} }}")
 
 
 @given(expressions(low=1))
-def test_normal_form_is_idempotent(drawn):
+def test_normal_form_is_idempotent(drawn: Any) -> None:
     if isinstance(drawn.normal, sz.Size):
         assert drawn.normal.subs({}) == drawn.normal
     through_sympy = from_sympy(to_sympy(drawn.normal))  # sympy may simplify Min and Max further
@@ -60,7 +63,7 @@ def test_normal_form_is_idempotent(drawn):
 
 
 @given(expressions(low=1), st.integers(1, 60), st.integers(1, 60))
-def test_sympy_form_has_the_same_value(drawn, x, y):
+def test_sympy_form_has_the_same_value(drawn: Any, x: int, y: int) -> None:
     values = dict(zip(symbols("x y"), (x, y), strict=True))
     sympy_form = to_sympy(drawn.normal)
     expected = drawn.value({"x": x, "y": y})
@@ -69,7 +72,7 @@ def test_sympy_form_has_the_same_value(drawn, x, y):
 
 
 @given(expressions(low=1), st.integers(1, 60), st.integers(1, 60))
-def test_bounds_are_never_wrong(drawn, x, y):
+def test_bounds_are_never_wrong(drawn: Any, x: int, y: int) -> None:
     value = drawn.value({"x": x, "y": y})
     low, high = sz.lower(drawn.normal), sz.upper(drawn.normal)
     assert low is None or low <= value
@@ -77,7 +80,7 @@ def test_bounds_are_never_wrong(drawn, x, y):
 
 
 @given(expressions(), expressions(), st.integers(-30, 30), st.integers(-30, 30))
-def test_substitution_commutes_with_evaluation(outer, inner, x, y):
+def test_substitution_commutes_with_evaluation(outer: Any, inner: Any, x: int, y: int) -> None:
     values = {"x": x, "y": y}
     if isinstance(outer.normal, sz.Size):
         replaced = outer.normal.subs({"x": inner.normal})
@@ -104,51 +107,51 @@ def test_substitution_commutes_with_evaluation(outer, inner, x, y):
         (minimum(H, W), "Min(H, W)"),
     ],
 )
-def test_plain_text(expression, text):
+def test_plain_text(expression: Any, text: str) -> None:
     assert str(expression) == text
 
 
-def test_text_of_a_size_takes_the_constant_into_a_lone_floor():
+def test_text_of_a_size_takes_the_constant_into_a_lone_floor() -> None:
     assert str(from_sympy(FloorDiv(H + 1, 32) - 1)) == "(H - 31)//32"
 
 
-def test_latex():
+def test_latex() -> None:
     text = sympy.latex(FloorDiv(H + 31, 32))
     assert text == r"\left\lfloor \frac{H + 31}{32} \right\rfloor"
 
 
-def test_nested_floors_merge_for_symbolic_strides():
+def test_nested_floors_merge_for_symbolic_strides() -> None:
     s = symbols("s")
     assert FloorDiv(FloorDiv(H - 1, s), s) == FloorDiv(H - 1, s**2)
 
 
-def test_whole_multiples_of_a_symbolic_stride_come_out():
+def test_whole_multiples_of_a_symbolic_stride_come_out() -> None:
     s = symbols("s")
     assert FloorDiv(H + 2 * s - 1, s) == FloorDiv(H - 1, s) + 2
 
 
-def test_same_padding_of_an_odd_kernel_leaves_the_size():
+def test_same_padding_of_an_odd_kernel_leaves_the_size() -> None:
     k = symbols("k", odd=True)
     assert FloorDiv(H + 2 * (k - 1) / 2 - k, 1) + 1 == H
 
 
-def test_rewrite_as_floor():
+def test_rewrite_as_floor() -> None:
     assert FloorDiv(H + 31, 32).rewrite(sympy.floor) == sympy.floor(H / 32 + sympy.Rational(31, 32))
 
 
-def test_reading_sympys_own_floor_ceiling_and_mod():
+def test_reading_sympys_own_floor_ceiling_and_mod() -> None:
     assert to_sympy(from_sympy(sympy.floor((H + 1) / 2))) == FloorDiv(H + 1, 2)
     assert to_sympy(from_sympy(sympy.ceiling(H / 2))) == FloorDiv(H + 1, 2)
     assert to_sympy(from_sympy(sympy.Mod(H, 2))) == H - 2 * FloorDiv(H, 2)
 
 
-def test_substitution_gives_the_normal_form_again():
+def test_substitution_gives_the_normal_form_again() -> None:
     closed = FloorDiv(H + 31, 32)
     assert closed.subs(H, 224) == 7
     assert closed.subs(H, 32 * W) == W
 
 
-def test_pickle_and_hash():
+def test_pickle_and_hash() -> None:
     for expression in (FloorDiv(H + 31, 32), 2 * FloorDiv(H, 2) - minimum(H, W)):
         copy = pickle.loads(pickle.dumps(expression))
         assert copy == expression
@@ -157,7 +160,7 @@ def test_pickle_and_hash():
     assert pickle.loads(pickle.dumps(kernel)) == kernel
 
 
-def test_lambdify_in_python_and_vectorised_in_numpy():
+def test_lambdify_in_python_and_vectorised_in_numpy() -> None:
     expression = 2 * FloorDiv(H + 31, 32) - FloorDiv(W, 3) + sympy.Max(H, W)
     in_python = sympy.lambdify([H, W], expression, "math")
     in_numpy = sympy.lambdify([H, W], expression, "numpy")
@@ -168,23 +171,23 @@ def test_lambdify_in_python_and_vectorised_in_numpy():
     assert in_numpy(h, w).tolist() == expected
 
 
-def test_lambdify_is_exact_on_large_int64():
+def test_lambdify_is_exact_on_large_int64() -> None:
     closed = sympy.lambdify(H, FloorDiv(H + 1, 2), "numpy")
     big = 2**60 + 1
     assert closed(np.array([big], dtype=np.int64))[0] == 2**59 + 1
 
 
-def test_zero_divisor():
+def test_zero_divisor() -> None:
     with pytest.raises(ZeroDivisionError):
         FloorDiv(H, 0)
 
 
-def test_a_symbol_that_is_not_an_integer_is_refused_with_the_cure():
+def test_a_symbol_that_is_not_an_integer_is_refused_with_the_cure() -> None:
     with pytest.raises(BadSpec, match="declare it"):
         from_sympy(sympy.Symbol("r"))
 
 
-def test_products_divide_exactly():
+def test_products_divide_exactly() -> None:
     h, w = from_sympy(H), from_sympy(W)
     assert sz.exact_div((h // 2 + 1) * (w - 3) * 6, h // 2 + 1) == (w - 3) * 6
     assert sz.exact_div(h * w, h + 1) is None
@@ -194,12 +197,12 @@ def test_products_divide_exactly():
 @example(100, 0.29)
 @example(3, 1 / 3)
 @example(45, 1.4)
-def test_float_scales_are_those_of_ieee_double(x, scale):
+def test_float_scales_are_those_of_ieee_double(x: int, scale: Any) -> None:
     closed = sz.scaled(sz.Size.symbol("H"), scale)
     assert sz.evaluate(closed, {"H": x}) == int(float(x) * scale)
 
 
-def test_scales_that_are_floors_are_written_as_floors():
+def test_scales_that_are_floors_are_written_as_floors() -> None:
     h = sz.Size.symbol("H")
     assert [str(sz.scaled(h, s)) for s in (2.0, 0.5, 1 / 3, 0.29)] == [
         "2*H",
@@ -209,7 +212,7 @@ def test_scales_that_are_floors_are_written_as_floors():
     ]
 
 
-def test_sizes_symbols_are_positive_integers():
+def test_sizes_symbols_are_positive_integers() -> None:
     for symbol in (N, C, H, W):
         assert symbol.is_integer
         assert symbol.is_positive
@@ -220,7 +223,7 @@ K = sz.Size.symbol("H")
 
 @pytest.mark.parametrize("text", ["(h + h%2)//2", "3*(h + h%2)//2", "(2*h - 2*(h//2) + 7)//2"])
 @pytest.mark.parametrize("h", [K, (K + 3) // 4, (K + 3) // 4 + 5, 3 * K + 1])
-def test_a_size_padded_to_be_even_and_halved_is_half_of_it_rounded_up(text, h):
+def test_a_size_padded_to_be_even_and_halved_is_half_of_it_rounded_up(text: str, h: Any) -> None:
     """Swin merges patches so: ``pad(x, (0, w % 2, 0, h % 2))[::2]``."""
     half = eval(text, {"h": h})
     assert str(half).count("//") == 1, half
@@ -228,7 +231,7 @@ def test_a_size_padded_to_be_even_and_halved_is_half_of_it_rounded_up(text, h):
         assert half.at({"H": size}) == eval(text, {"h": h.at({"H": size})})
 
 
-def test_the_content_of_factors_is_pythons_integer():
+def test_the_content_of_factors_is_pythons_integer() -> None:
     """A sympy one does not multiply with a size: ``3*min(H, 40)**2``, a table cut on both axes."""
     least = sz.minimum(K, 40)
     for content in (3, -3):

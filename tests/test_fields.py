@@ -1,6 +1,8 @@
 """Receptive fields where axes are coupled, picked and windowed; and along the shortest path."""
 
 import random
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,15 +26,15 @@ i = sympy.Symbol("i", integer=True, nonnegative=True)
 class Of(tnn.Module):
     """A function of an image."""
 
-    def __init__(self, function, *layers):
+    def __init__(self, function: Any, *layers: Any) -> None:
         super().__init__()
         self.function, self.layers = function, tnn.ModuleList(layers)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.function(x, *self.layers)
 
 
-def traced(function, *layers, spec="N 3 H W"):
+def traced(function: Callable[..., Any], *layers: Any, spec: str = "N 3 H W") -> symcnn.Network:
     return symcnn.from_torch(Of(function, *layers), spec)
 
 
@@ -42,7 +44,7 @@ conv = tnn.Conv2d(3, 3, 3, padding=1)
 # Picked and coupled axes ----------------------------------------------------------------------
 
 
-def picked_by(x):
+def picked_by(x: Any) -> Any:
     return (x > 2).long()
 
 
@@ -59,29 +61,31 @@ def picked_by(x):
     ],
     ids="gather take_along_dim scatter scatter_add index_select unfold Tensor.unfold".split(),
 )
-def test_picking_along_channels_and_cutting_patches_stay_local(function, size):
+def test_picking_along_channels_and_cutting_patches_stay_local(
+    function: Callable[..., Any], size: int
+) -> None:
     assert traced(function, conv, spec="1 3 H W").receptive_field().size == (size, size)
 
 
-def test_what_is_new_whatever_the_values_sees_nothing_of_the_tensor_it_is_like():
+def test_what_is_new_whatever_the_values_sees_nothing_of_the_tensor_it_is_like() -> None:
     net = traced(lambda x, c: x.new_ones(x.shape) + c(x), conv)
     assert net.receptive_field().size == (3, 3)
 
 
-def test_the_grid_of_a_sampled_image_is_read_place_by_place():
+def test_the_grid_of_a_sampled_image_is_read_place_by_place() -> None:
     grid = tnn.Conv2d(3, 2, 3, padding=1)
     net = traced(lambda x, g: F.grid_sample(torch.zeros_like(x), g(x).permute(0, 2, 3, 1)), grid)
     assert net.receptive_field().size == (3, 3)
 
 
-def test_patches_laid_back_unmixed_see_their_own_pixel_only():
+def test_patches_laid_back_unmixed_see_their_own_pixel_only() -> None:
     net = traced(lambda x: F.fold(F.unfold(x, 3, padding=1), x.shape[2:], 3, padding=1))
     assert net.receptive_field().interval(i) == (i, i)
     at = net.receptive_field().at(H=7, W=9)
     assert (at.table(0) == np.eye(7, dtype=bool)).all()
 
 
-def test_overlapping_blocks_leave_the_rows_behind_the_last_unread():
+def test_overlapping_blocks_leave_the_rows_behind_the_last_unread() -> None:
     mix = tnn.Conv1d(3 * 64 * 64, 3 * 64 * 64, 1, groups=3).to("meta")
     net = traced(
         lambda x, m: F.fold(m(F.unfold(x, 64, stride=32)), x.shape[2:], 64, stride=32), mix
@@ -93,11 +97,11 @@ def test_overlapping_blocks_leave_the_rows_behind_the_last_unread():
 
 
 @pytest.mark.parametrize("dilation", [1, 2])
-def test_patches_are_read_as_gradients_read_them(dilation):
+def test_patches_are_read_as_gradients_read_them(dilation: int) -> None:
     mix = tnn.Conv1d(2 * 9, 4 * 9, 1)
     options = {"kernel_size": 3, "dilation": dilation, "padding": 2, "stride": 2}
 
-    def function(x, m):
+    def function(x: Any, m: Any) -> Any:
         return F.fold(m(F.unfold(x, **options)), x.shape[2:], **options)
 
     module = Of(function, mix).double()
@@ -106,7 +110,7 @@ def test_patches_are_read_as_gradients_read_them(dilation):
         assert (at.table(axis) == gradient_support(module, (1, 2, 11, 13), axis)).all()
 
 
-def test_a_running_sum_reads_what_came_before():
+def test_a_running_sum_reads_what_came_before() -> None:
     net = traced(lambda x, c: c(x).cumsum(2), conv)
     rf = net.receptive_field()
     assert rf.interval(i) == (-1, i + 1)
@@ -119,11 +123,11 @@ def test_a_running_sum_reads_what_came_before():
 class Local(tnn.Module):
     """Attention within windows of `side` x `side`."""
 
-    def __init__(self, side=7):
+    def __init__(self, side: int = 7) -> None:
         super().__init__()
         self.side, self.query, self.out = side, tnn.Conv2d(4, 4, 1), tnn.Conv2d(4, 4, 1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         b, c, h, w = x.shape
         p, rows, columns = self.side, h // self.side, w // self.side
         x = x.reshape(b, c, rows, p, columns, p).permute(0, 2, 4, 1, 3, 5)
@@ -138,11 +142,11 @@ class Local(tnn.Module):
 class Everywhere(tnn.Module):
     """Attention to one key per block."""
 
-    def __init__(self, side=7):
+    def __init__(self, side: int = 7) -> None:
         super().__init__()
         self.query, self.key = tnn.Conv2d(4, 4, 1), tnn.Conv2d(4, 4, side, side)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         b, c, h, w = x.shape
         q, k = self.query(x).flatten(2).transpose(1, 2), self.key(x).flatten(2).transpose(1, 2)
         return ((q @ k.transpose(1, 2)).softmax(-1) @ k).transpose(1, 2).reshape(b, c, h, w)
@@ -151,19 +155,19 @@ class Everywhere(tnn.Module):
 class Beside(tnn.Module):
     """A layer, and beside it what it reads."""
 
-    def __init__(self, layer):
+    def __init__(self, layer: Any) -> None:
         super().__init__()
         self.layer = layer
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.layer(x) + x
 
 
-def net_of(*layers):
+def net_of(*layers: Any) -> symcnn.Network:
     return symcnn.from_torch(tnn.Sequential(*layers), "N 4 H W")
 
 
-def test_windows_have_the_size_of_a_window():
+def test_windows_have_the_size_of_a_window() -> None:
     assert net_of(Local()).receptive_field().size == (7, 7)
     assert net_of(Local(), Local()).receptive_field().size == (7, 7)
     assert net_of(Beside(Local()), Beside(Local())).receptive_field().size == (7, 7)
@@ -179,7 +183,9 @@ def test_windows_have_the_size_of_a_window():
     ],
     ids=["local global", "local global local", "global local", "global conv local"],
 )
-def test_a_place_that_attends_everywhere_between_windows_sees_the_whole_axis(layers):
+def test_a_place_that_attends_everywhere_between_windows_sees_the_whole_axis(
+    layers: Callable[..., Any],
+) -> None:
     net = net_of(*layers())
     at = net.receptive_field().at(H=21, W=14)
     assert at.size == (21, 14)
@@ -187,7 +193,7 @@ def test_a_place_that_attends_everywhere_between_windows_sees_the_whole_axis(lay
     assert sympy.sympify(size).subs(H, 21) >= 21  # it reaches into the padding
 
 
-def test_attention_everywhere_beside_its_input_sees_all_rows():
+def test_attention_everywhere_beside_its_input_sees_all_rows() -> None:
     assert net_of(Beside(Everywhere()), Beside(Everywhere())).receptive_field().size == (H, W)
 
 
@@ -195,24 +201,24 @@ def test_attention_everywhere_beside_its_input_sees_all_rows():
 
 
 @pytest.fixture(scope="module")
-def resnet50():
+def resnet50() -> symcnn.Network:
     with torch.device("meta"):
         return symcnn.from_torch(load_example("resnet").resnet50().eval(), "N 3 H W")
 
 
-def test_resnet50_is_made_for_images_of_75_to_427_pixels(resnet50):
+def test_resnet50_is_made_for_images_of_75_to_427_pixels(resnet50: Any) -> None:
     assert resnet50.receptive_field().feasible == ((75, 75), (427, 427))
     assert resnet50.receptive_field(at="layer4").feasible == ((75, 75), (427, 427))
 
 
-def test_no_layer_of_resnet50_is_unproductive_at_224(resnet50):
+def test_no_layer_of_resnet50_is_unproductive_at_224(resnet50: Any) -> None:
     rf = resnet50.receptive_field()
     assert rf.unproductive(H=224, W=224) == ()
     assert rf.unproductive(H=75, W=75) == ()
     assert rf.unproductive(H=74, W=74) == ("layer4.1.conv3", "layer4.2.conv3")
 
 
-def test_shortcuts_pass_over_the_layers_beside_them(resnet50):
+def test_shortcuts_pass_over_the_layers_beside_them(resnet50: Any) -> None:
     smallest = resnet50.receptive_field(at="layer4").smallest
     assert smallest.size == (11, 11)
     assert smallest.stride == (32, 32)
@@ -220,28 +226,28 @@ def test_shortcuts_pass_over_the_layers_beside_them(resnet50):
     assert resnet50.receptive_field(at="layer4.2.conv2").smallest.size == (75, 75)
 
 
-def test_without_branches_the_smallest_field_is_the_field():
+def test_without_branches_the_smallest_field_is_the_field() -> None:
     net = nn.Sequential(nn.Conv2d(3, 8, 7, stride=2, padding=3), nn.MaxPool2d(3, 2, 1))
     rf = net.trace("N 3 H W").receptive_field()
     assert rf.smallest.size == rf.size
     assert rf.feasible == (rf.size, rf.size)
 
 
-def test_a_gate_is_not_on_the_shortest_path():
+def test_a_gate_is_not_on_the_shortest_path() -> None:
     gated = Of(lambda x, c: c(x) * c(x).mean((2, 3), keepdim=True).sigmoid(), conv)
     rf = symcnn.from_torch(gated, "N 3 H W").receptive_field()
     assert rf.size == (H, W)
     assert rf.smallest.size == (3, 3)
 
 
-def test_images_that_a_network_with_gates_is_made_for_are_those_without():
-    def net(gate):
+def test_images_that_a_network_with_gates_is_made_for_are_those_without() -> None:
+    def net(gate: bool) -> symcnn.Network:
         class Stage(tnn.Module):
-            def __init__(self):
+            def __init__(self) -> None:
                 super().__init__()
                 self.conv = tnn.Conv2d(4, 4, 3, padding=1)
 
-            def forward(self, x):
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
                 y = self.conv(x)
                 return x + (y * y.mean((2, 3), keepdim=True) if gate else y)
 
@@ -251,7 +257,7 @@ def test_images_that_a_network_with_gates_is_made_for_are_those_without():
     assert net(False).receptive_field().feasible == ((3, 3), (7, 7))
 
 
-def test_attention_everywhere_beside_its_input_is_made_for_images_of_any_size():
+def test_attention_everywhere_beside_its_input_is_made_for_images_of_any_size() -> None:
     smallest, largest = net_of(Beside(Everywhere()), Beside(Local())).receptive_field().feasible
     assert (smallest, largest) == ((7, 7), (H, W))
 
@@ -259,7 +265,7 @@ def test_attention_everywhere_beside_its_input_is_made_for_images_of_any_size():
 # Up to a module ---------------------------------------------------------------------------------
 
 
-def test_the_field_of_a_part_takes_the_sizes_that_the_part_takes():
+def test_the_field_of_a_part_takes_the_sizes_that_the_part_takes() -> None:
     net = symcnn.from_torch(
         tnn.Sequential(tnn.Conv2d(3, 8, 3, padding=1), tnn.Flatten(), tnn.Linear(8 * 64, 10)),
         "N 3 H W",
@@ -272,14 +278,14 @@ def test_the_field_of_a_part_takes_the_sizes_that_the_part_takes():
 # Random networks --------------------------------------------------------------------------------
 
 
-def test_fields_of_networks_that_mix_places_are_the_support_of_gradients():
+def test_fields_of_networks_that_mix_places_are_the_support_of_gradients() -> None:
     tally = judge_cases("field", 1, range(24))
     assert tally.mismatches == []
     assert tally.fields == 24
     assert tally.counts["output indices whose field was compared"] > 500
 
 
-def test_a_field_that_is_too_small_is_a_mismatch(monkeypatch):
+def test_a_field_that_is_too_small_is_a_mismatch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("symcnn.questions.field.field_at.united", lambda tables: tables[0])
     found = judge(Mixing((Block("beside", inner=(Block("roll", (3,)),)),), ((12, 12),)))
     assert "gradients" in found.mismatches[0]
@@ -288,7 +294,7 @@ def test_a_field_that_is_too_small_is_a_mismatch(monkeypatch):
 # Resizes ----------------------------------------------------------------------------------------
 
 
-def test_a_resize_reads_one_row_where_torchs_own_floor_says_so():
+def test_a_resize_reads_one_row_where_torchs_own_floor_says_so() -> None:
     """The floor of a place is that of its single precision, whatever the image's."""
     for x, y in [(2, 50), (3, 99), (15, 51), (29, 87)]:
         module = tnn.Upsample(size=y, mode="linear", align_corners=True)
@@ -298,7 +304,7 @@ def test_a_resize_reads_one_row_where_torchs_own_floor_says_so():
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_chains_of_resizes_read_what_torch_reads(seed):
+def test_chains_of_resizes_read_what_torch_reads(seed: int) -> None:
     draw = random.Random(seed)
     layers = [tnn.MaxPool1d(4, 3, 1)]
     for _ in range(3):

@@ -6,6 +6,8 @@ import subprocess
 import time
 from fractions import Fraction
 from itertools import product
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,55 +36,55 @@ DEPTHS = range(13)
 # Assumptions ---------------------------------------------------------------------------------
 
 
-def test_an_odd_kernel_with_half_padding_keeps_the_size():
+def test_an_odd_kernel_with_half_padding_keeps_the_size() -> None:
     net = nn.Conv2d(C, C, k, padding=(k - 1) / 2).trace("N C H W")
     assert net.output_shape == (N, C, H, W)
 
 
-def test_an_odd_dilated_kernel_keeps_the_size_too():
+def test_an_odd_dilated_kernel_keeps_the_size_too() -> None:
     net = nn.Conv2d(C, C, k, padding=d * (k - 1) / 2, dilation=d).trace("N C H W")
     assert net.output_shape == (N, C, H, W)
 
 
-def test_a_strided_odd_kernel_divides():
+def test_a_strided_odd_kernel_divides() -> None:
     net = nn.Conv2d(C, C, k, stride=s, padding=(k - 1) / 2).trace("N C H W")
     assert net.output_shape[2] == FloorDiv(H - 1, s) + 1
 
 
-def test_channels_that_are_multiples_split_into_groups():
+def test_channels_that_are_multiples_split_into_groups() -> None:
     c = symcnn.multiple("C", of=8)
     net = nn.Conv2d(c, 2 * c, 3, groups=c / 4, padding=1, bias=False).trace((N, c, H, W))
     assert net.output_shape == (N, 2 * c, H, W)
     assert net.params == 9 * 4 * 2 * c
 
 
-def test_a_fraction_of_channels_that_may_not_be_whole_is_refused():
+def test_a_fraction_of_channels_that_may_not_be_whole_is_refused() -> None:
     with pytest.raises(ShapeMismatch, match="multiple"):
         nn.Conv2d(3, C / 2, 3)
     with pytest.raises(ShapeMismatch, match="odd"):
         nn.Conv2d(3, 8, symcnn.symbols("k"), padding=(symcnn.symbols("k") - 1) / 2)
 
 
-def test_a_symbol_without_integer_assumption_is_refused():
+def test_a_symbol_without_integer_assumption_is_refused() -> None:
     with pytest.raises(ShapeMismatch, match="integer=True"):
         nn.Conv2d(3, sympy.Symbol("c"), 3)
 
 
-def test_a_value_against_the_assumption_is_refused():
+def test_a_value_against_the_assumption_is_refused() -> None:
     net = nn.Conv2d(3, 8, k).trace("N 3 H W")
     assert net.shape_at(N=1, H=9, W=9, k=3) == (1, 8, 7, 7)
     with pytest.raises(InvalidInput, match="k=4"):
         net.shape_at(N=1, H=9, W=9, k=4)
 
 
-def test_a_domain_knows_the_assumption():
+def test_a_domain_knows_the_assumption() -> None:
     domain = nn.Conv2d(3, 8, k).trace("1 3 H 9").valid_inputs()
     for size, kernel in product(range(1, 9), (1, 3, 5)):
         assert (size >= kernel) == ({"H": size, "k": kernel} in domain)
     assert {"H": 9, "k": 2} not in domain
 
 
-def test_a_width_multiplier_makes_whole_channels():
+def test_a_width_multiplier_makes_whole_channels() -> None:
     alpha = symcnn.multiple("alpha", of="1/32")
     net = nn.Conv2d(32 * alpha, 64 * alpha, 1, bias=False).trace((N, 32 * alpha, H, W))
     assert net.params == 2048 * alpha**2
@@ -90,13 +92,13 @@ def test_a_width_multiplier_makes_whole_channels():
 
 
 @pytest.mark.parametrize("of", [0, -2, "x"])
-def test_a_multiple_of_nothing_is_refused(of):
+def test_a_multiple_of_nothing_is_refused(of: int | str) -> None:
     with pytest.raises(BadSpec):
         symcnn.multiple("C", of=of)
 
 
 @given(st.integers(0, 30), st.integers(-9, 9), st.integers(1, 6))
-def test_floors_of_odd_symbols_are_right(q, c, den):
+def test_floors_of_odd_symbols_are_right(q: int, c: int, den: int) -> None:
     value = 2 * q + 1
     assert FloorDiv(3 * k + c, den).subs(k, value) == (3 * value + c) // den
 
@@ -109,7 +111,7 @@ S = Size.symbol("s")
 
 @pytest.mark.parametrize("degree", range(5))
 @pytest.mark.parametrize("ratio", [1, 2, 3, 6, Fraction(1, 2), S, 2 * S], ids=str)
-def test_a_sum_of_powers_is_its_closed_form(degree, ratio):
+def test_a_sum_of_powers_is_its_closed_form(degree: int, ratio: Any) -> None:
     base = power(2, -INDEX) if ratio == Fraction(1, 2) else power(ratio, INDEX)
     term = prod([INDEX] * degree) * base
     total = summation(term, "i", COUNT)
@@ -134,7 +136,7 @@ steps = st.builds(
 
 
 @given(step=steps, start=st.integers(1, 99), count=st.integers(0, 12))
-def test_a_recurrence_is_its_closed_form(step, start, count):
+def test_a_recurrence_is_its_closed_form(step: Any, start: int, count: int) -> None:
     solved = iterate(step, "x", "i", Size.symbol("H"))
     x = start
     for block in range(count):
@@ -143,12 +145,12 @@ def test_a_recurrence_is_its_closed_form(step, start, count):
 
 
 @pytest.mark.parametrize("step", [3 * X // 2, X * X, X // 2 + X // 3, X // 2 + X], ids=str)
-def test_a_recurrence_without_a_closed_form_is_refused(step):
+def test_a_recurrence_without_a_closed_form_is_refused(step: Any) -> None:
     with pytest.raises(Undecidable):
         iterate(step, "x", "i", Size.symbol("H"))
 
 
-def test_a_geometric_sum_is_right_where_its_fraction_is_not():
+def test_a_geometric_sum_is_right_where_its_fraction_is_not() -> None:
     formula = Geometric(s, n)
     assert formula.subs(s, 1) == n
     assert formula.subs({s: 3, n: 4}) == 40
@@ -157,15 +159,15 @@ def test_a_geometric_sum_is_right_where_its_fraction_is_not():
 # Families of networks of depth n -------------------------------------------------------------
 
 
-def seq(*modules):
+def seq(*modules: Any) -> Any:
     return nn.Sequential(*modules)
 
 
-def blocks(front, cat):
+def blocks(front: Any, cat: Any) -> tuple[type[Any], ...]:
     """The same blocks in symcnn.nn and in torch.nn."""
 
     class Residual(front.Module):
-        def __init__(self, channels):
+        def __init__(self, channels: Any) -> None:
             super().__init__()
             self.conv1 = front.Conv2d(channels, channels, 3, padding=1, bias=False)
             self.bn1 = front.BatchNorm2d(channels)
@@ -173,36 +175,36 @@ def blocks(front, cat):
             self.bn2 = front.BatchNorm2d(channels)
             self.relu = front.ReLU()
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             return self.relu(self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x))))) + x)
 
     class Dense(front.Module):
-        def __init__(self, channels, growth):
+        def __init__(self, channels: Any, growth: Any) -> None:
             super().__init__()
             self.conv = front.Conv2d(channels, growth, 3, padding=1)
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             return cat([x, self.conv(x)], 1)
 
     class Down(front.Module):
-        def __init__(self, c_in, c_out):
+        def __init__(self, c_in: Any, c_out: Any) -> None:
             super().__init__()
             self.conv1 = front.Conv2d(c_in, c_out, 3, padding=1)
             self.conv2 = front.Conv2d(c_out, c_out, 3, padding=1)
             self.pool = front.MaxPool2d(2)
 
-        def forward(self, x):
+        def forward(self, x: Any) -> tuple[Any, Any]:
             y = self.conv2(self.conv1(x))
             return self.pool(y), y
 
     class Up(front.Module):
-        def __init__(self, c):
+        def __init__(self, c: Any) -> None:
             super().__init__()
             self.up = front.ConvTranspose2d(2 * c, c, 2, stride=2)
             self.conv1 = front.Conv2d(2 * c, c, 3, padding=1)
             self.conv2 = front.Conv2d(c, c, 3, padding=1)
 
-        def forward(self, x, skip):
+        def forward(self, x: Any, skip: Any) -> Any:
             return self.conv2(self.conv1(cat([self.up(x), skip], 1)))
 
     return Residual, Dense, Down, Up
@@ -215,14 +217,14 @@ TorchResidual, TorchDense, TorchDown, TorchUp = blocks(torch.nn, torch.cat)
 class UNet(nn.Module):
     """U-Net of depth n with C channels at the top."""
 
-    def __init__(self, depth, channels):
+    def __init__(self, depth: Any, channels: Any) -> None:
         self.stem = nn.Conv2d(3, channels, 3, padding=1)
         self.down = nn.Repeat(Down(channels * 2**i, 2 * channels * 2**i), depth, index=i)
         top = channels * 2**depth
         self.middle = nn.Conv2d(top, 2 * top, 3, padding=1)
         self.up = nn.Repeat(Up(2 * channels * 2 ** (depth - 1 - i)), depth, index=i)
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         x, *skips = self.down(self.stem(x))
         return self.up(self.middle(x), *skips)
 
@@ -303,7 +305,7 @@ FAMILIES = {
 }
 
 
-def torch_counts(modules, shape):
+def torch_counts(modules: Any, shape: Any) -> Any:
     """Output shape, parameters and MACs of torch modules in a row, or None where torch raises."""
     with torch.device("meta"):
         net = torch.nn.Sequential(*modules)
@@ -317,7 +319,7 @@ def torch_counts(modules, shape):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_repeat_is_the_unrolled_network_and_torch_at_every_depth(family):
+def test_a_repeat_is_the_unrolled_network_and_torch_at_every_depth(family: str) -> None:
     block, spec, make, sizes = FAMILIES[family]
     net = nn.Repeat(block, n, index=i).trace(spec)
     sizes = {"N": 2, **sizes}
@@ -342,16 +344,16 @@ def test_a_repeat_is_the_unrolled_network_and_torch_at_every_depth(family):
         assert _doit(net.macs, values) == theirs[2]
 
 
-def _free(*exprs):
+def _free(*exprs: Any) -> Any:
     return set().union(*(sympy.sympify(e).free_symbols for e in exprs))
 
 
-def _doit(expr, values):
+def _doit(expr: Any, values: Any) -> Any:
     return evaluate(from_sympy(expr), {symbol.name: v for symbol, v in values.items()})
 
 
 @pytest.mark.parametrize("depth", range(1, 7))
-def test_a_unet_of_depth_n_has_torchs_parameters_and_macs(depth):
+def test_a_unet_of_depth_n_has_torchs_parameters_and_macs(depth: int) -> None:
     net = UNet(n, C).trace((N, 3, 2**n * h, 2**n * w))
     unrolled = UNet(depth, C).trace((N, 3, 2**depth * h, 2**depth * w))
     values = {n: depth, C: 2, N: 1, h: 2, w: 3}
@@ -361,9 +363,9 @@ def test_a_unet_of_depth_n_has_torchs_parameters_and_macs(depth):
     assert net.macs.atoms(sympy.Sum) == set()
 
 
-def test_a_unet_of_depth_n_agrees_with_torch():
+def test_a_unet_of_depth_n_agrees_with_torch() -> None:
     class Net(torch.nn.Module):
-        def __init__(self, depth, c):
+        def __init__(self, depth: Any, c: Any) -> None:
             super().__init__()
             conv = torch.nn.Conv2d
             self.stem = conv(3, c, 3, padding=1)
@@ -372,7 +374,7 @@ def test_a_unet_of_depth_n_agrees_with_torch():
             self.mid = conv(c * 2**depth, c * 2 ** (depth + 1), 3, padding=1)
             self.up = torch.nn.ModuleList(TorchUp(c * 2 ** (depth - j)) for j in range(depth))
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             x, skips = self.stem(x), []
             for down in self.down:
                 x, skip = down(x)
@@ -390,7 +392,7 @@ def test_a_unet_of_depth_n_agrees_with_torch():
         assert tuple(dim.subs(at) for dim in formula.output_shape) == shape
 
 
-def test_closed_forms_are_the_ones_in_the_books():
+def test_closed_forms_are_the_ones_in_the_books() -> None:
     stacked = nn.Repeat(nn.Conv2d(C, C, 3), n).trace("N C H W")
     wide = nn.Conv1d(C, C, k, dilation=2**i, padding="same")
     dilated = nn.Repeat(wide, n, index=i).trace("N C L")
@@ -404,7 +406,7 @@ def test_closed_forms_are_the_ones_in_the_books():
     assert stacked.params == 9 * C**2 * n + C * n
 
 
-def field(net):
+def field(net: Any) -> Any:
     """The extent of the fused window of the repeat, along the last axis."""
     return to_sympy(net.nodes[-1].result.axes[-1][1].extent)
 
@@ -416,7 +418,9 @@ def field(net):
     st.integers(1, 3),
     st.integers(0, 12),
 )
-def test_n_windows_are_one_window(kernel, stride, padding, dilation, depth):
+def test_n_windows_are_one_window(
+    kernel: Any, stride: int, padding: int, dilation: int, depth: int
+) -> None:
     block = nn.Conv1d(1, 1, kernel, stride, padding, dilation)
     net = nn.Repeat(block, n).trace("1 1 L")
     fused = net.nodes[-1].result.axes[-1][1]
@@ -432,7 +436,7 @@ def test_n_windows_are_one_window(kernel, stride, padding, dilation, depth):
 
 
 @pytest.fixture(scope="module")
-def everything():
+def everything() -> symcnn.Network:
     """n convolutions of symbolic kernel, stride, padding and dilation."""
     kernel, pad = symcnn.symbols("k"), symcnn.index("p")
     block = nn.Conv1d(C, C, kernel, stride=s, padding=pad, dilation=d)
@@ -448,8 +452,8 @@ def everything():
     st.integers(1, 400),
 )
 def test_symbols_everywhere_are_torch_at_every_value(
-    everything, kernel, stride, pad, gap, depth, x
-):
+    everything: Any, kernel: int, stride: int, pad: int, gap: int, depth: int, x: int
+) -> None:
     with torch.device("meta"):
         layers = [torch.nn.Conv1d(2, 2, kernel, stride, pad, gap) for _ in range(depth)]
     theirs = torch_counts(layers, (1, 2, x))
@@ -465,14 +469,14 @@ def test_symbols_everywhere_are_torch_at_every_value(
     assert _doit(everything.macs, {symcnn.symbols(name): v for name, v in at.items()}) == theirs[2]
 
 
-def test_no_sum_is_left_where_a_closed_form_exists():
+def test_no_sum_is_left_where_a_closed_form_exists() -> None:
     for block, spec, *_ in FAMILIES.values():
         net = nn.Repeat(block, n, index=i).trace(spec)
         for formula in (*net.output_shape, net.params):
             assert not sympy.sympify(formula).atoms(sympy.Sum, sympy.Product, sympy.Piecewise)
 
 
-def test_a_sum_of_floors_stays_a_sum_and_is_exact_at_numbers():
+def test_a_sum_of_floors_stays_a_sum_and_is_exact_at_numbers() -> None:
     net = nn.Repeat(nn.Conv2d(1, 1, 3, stride=2, padding=1), n).trace("1 1 H W")
     assert net.macs.atoms(sympy.Sum)
     assert _doit(net.macs, {H: 37, W: 21, n: 3}) == 9 * (19 * 11 + 10 * 6 + 5 * 3)
@@ -482,7 +486,7 @@ DIVISIBLE = ("H % 2**n == 0", "W % 2**n == 0")
 
 
 @pytest.mark.parametrize("family", ["stride-2 stages", "VGG stages"])
-def test_sums_of_floors_close_where_the_sizes_divide(family):
+def test_sums_of_floors_close_where_the_sizes_divide(family: str) -> None:
     block, spec, *_ = FAMILIES[family]
     total = nn.Repeat(block, n, index=i).trace(spec).cost("macs").total.under(*DIVISIBLE)
     assert closed(total.size)
@@ -493,7 +497,7 @@ def test_sums_of_floors_close_where_the_sizes_divide(family):
         assert total.at(n=depth, **{q: v for q, v in sizes.items() if q in total.names}) == want
 
 
-def test_the_sum_that_closes_is_a_geometric_one():
+def test_the_sum_that_closes_is_a_geometric_one() -> None:
     halving = nn.Repeat(nn.Conv2d(C, C, 3, stride=2, padding=1, bias=False), n).trace("N C H W")
     total = halving.cost("macs").total.under(*DIVISIBLE)
     assert str(total) == "3*N*C**2*H*W - 3*N*C**2*H*W/2**(2*n)"
@@ -503,7 +507,7 @@ def test_the_sum_that_closes_is_a_geometric_one():
 
 
 @pytest.mark.parametrize("depth", range(1, 9))
-def test_a_unet_of_depth_n_has_closed_macs_at_the_sizes_it_takes(depth):
+def test_a_unet_of_depth_n_has_closed_macs_at_the_sizes_it_takes(depth: int) -> None:
     """Its domain is exactly the multiples of 2**n, so nothing is lost by the assumption."""
     net = UNet(n, C).trace("N 3 H W")
     total = net.cost("macs").total.under(*DIVISIBLE)
@@ -529,8 +533,8 @@ def test_a_unet_of_depth_n_has_closed_macs_at_the_sizes_it_takes(depth):
     rest=st.integers(0, 3),
 )
 def test_closed_sums_are_the_open_ones_wherever_they_hold(
-    kernel, stride, padding, depth, multiple, rest
-):
+    kernel: int, stride: int, padding: int, depth: int, multiple: int, rest: int
+) -> None:
     net = nn.Repeat(nn.Conv1d(C, C, kernel, stride, padding), n).trace("1 C L")
     total = net.cost("macs").total
     given = total.under(f"L % {stride}**n == {rest}")
@@ -539,7 +543,7 @@ def test_closed_sums_are_the_open_ones_wherever_they_hold(
         assert given.at(C=3, n=depth, L=x) == total.at(C=3, n=depth, L=x)
 
 
-def test_a_formula_in_the_depth_takes_arrays():
+def test_a_formula_in_the_depth_takes_arrays() -> None:
     net = nn.Repeat(nn.Conv1d(C, C, 3, 2, 1), n).trace("1 C L")
     depths = np.arange(5)
     total = net.cost("macs").total
@@ -548,20 +552,20 @@ def test_a_formula_in_the_depth_takes_arrays():
 
 
 @pytest.mark.parametrize("given", ["H % 2**n == 0 and H % 3**n == 0", "H % 2**(99) == 0", "2**H"])
-def test_moduli_that_cannot_be_joined_or_read_are_refused(given):
+def test_moduli_that_cannot_be_joined_or_read_are_refused(given: str) -> None:
     net = nn.Repeat(nn.Conv2d(1, 1, 3, stride=2, padding=1), n).trace("1 1 H W")
     with pytest.raises(BadSpec):
         net.cost("macs").total.under(given)
 
 
-def test_a_depth_that_keeps_the_size_is_an_argument_of_the_code():
+def test_a_depth_that_keeps_the_size_is_an_argument_of_the_code() -> None:
     scope = {}
     exec(nn.Repeat(Residual(C), n).trace("N C H W").to_code(), scope)
     assert scope["params"](N=1, C=2, H=4, W=4, n=3) == 3 * (2 * 9 * 4 + 2 * 4)
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
-def test_compiled_code_takes_arrays_of_sizes(tmp_path):
+def test_compiled_code_takes_arrays_of_sizes(tmp_path: Path) -> None:
     height = Formula(FloorDiv(FloorDiv(H + 1, 2) - 3, 4) * 3 + sympy.Max(H, W))
     (tmp_path / "f.c").write_text(to_code({"f": height.expr}, "c"))
     made = ["cc", "-O2", "-shared", "-fPIC", "-o", "f.so", "f.c"]
@@ -573,7 +577,7 @@ def test_compiled_code_takes_arrays_of_sizes(tmp_path):
     assert (found == height.at(H=sizes[0], W=sizes[1])).all()
 
 
-def test_repeats_nest():
+def test_repeats_nest() -> None:
     stage = seq(nn.Repeat(nn.Conv2d(C, C, 3, padding=1), m), nn.MaxPool2d(2))
     net = nn.Repeat(stage, n).trace((N, C, 2**n * h, 2**n * w))
     assert net.output_shape == (N, C, h, w)
@@ -583,7 +587,7 @@ def test_repeats_nest():
     assert net.macs.subs({C: 2, N: 1, h: 3, w: 5, n: 4, m: 3}) == want
 
 
-def test_a_symbolic_net_of_fifty_layers_takes_under_a_second():
+def test_a_symbolic_net_of_fifty_layers_takes_under_a_second() -> None:
     layers = [nn.Conv2d(C, C, k, padding=(k - 1) / 2, stride=1 + (j % 10 == 0)) for j in range(50)]
     start = time.perf_counter()
     net = seq(*layers).trace("N C H W")
@@ -596,35 +600,35 @@ def test_a_symbolic_net_of_fifty_layers_takes_under_a_second():
 # Bad input -----------------------------------------------------------------------------------
 
 
-def test_blocks_that_do_not_fit_are_refused_with_both_shapes_and_the_index():
+def test_blocks_that_do_not_fit_are_refused_with_both_shapes_and_the_index() -> None:
     with pytest.raises(ShapeMismatch, match=r"block 0 gives .*2\*C.*block 1 takes .*3\*C"):
         nn.Repeat(nn.Conv2d(C * (2 * i + 1), 2 * C, 1), n, index=i).trace("N C H W")
 
 
-def test_blocks_that_fit_at_first_are_refused_where_they_stop():
+def test_blocks_that_fit_at_first_are_refused_where_they_stop() -> None:
     grows = nn.Conv2d(C * 2**i, C * (i + 2), 1)  # 2, 3 against 2, 4
     with pytest.raises(ShapeMismatch, match=r"block 1 gives .*3\*C.*block 2 takes .*4\*C"):
         nn.Repeat(grows, n, index=i).trace("N C H W")
 
 
-def test_an_input_that_the_first_block_does_not_take_is_refused():
+def test_an_input_that_the_first_block_does_not_take_is_refused() -> None:
     with pytest.raises(ShapeMismatch, match=r"the input is .*block 0 takes"):
         nn.Repeat(nn.Conv2d(8, 8, 1), n).trace("N 3 H W")
 
 
 @pytest.mark.parametrize("index", [C, sympy.Symbol("i"), "i", 3])
-def test_an_index_that_does_not_count_from_zero_is_refused(index):
+def test_an_index_that_does_not_count_from_zero_is_refused(index: Any) -> None:
     with pytest.raises(BadSpec, match="index"):
         nn.Repeat(nn.Conv2d(8, 8, 1), n, index=index)
 
 
 @pytest.mark.parametrize("depth", [-1, 1.5, sympy.Symbol("n")])
-def test_a_depth_that_is_no_whole_number_is_refused(depth):
+def test_a_depth_that_is_no_whole_number_is_refused(depth: Any) -> None:
     with pytest.raises(ShapeMismatch, match="n="):
         nn.Repeat(nn.Conv2d(8, 8, 1), depth)
 
 
-def test_a_depth_too_great_for_the_input_is_outside_the_domain():
+def test_a_depth_too_great_for_the_input_is_outside_the_domain() -> None:
     net = nn.Repeat(nn.Conv2d(C, C, 3), n).trace("N C H W")
     assert net.shape_at(N=1, C=1, H=9, W=9, n=4) == (1, 1, 1, 1)
     with pytest.raises(InvalidInput, match="block 4"):

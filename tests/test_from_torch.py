@@ -1,6 +1,8 @@
 """The torch front end: any module's own forward, nothing of torch or the module left changed."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -26,23 +28,28 @@ from symcnn.testing.oracles import judge, torch_shapes
 class Forward(nn.Module):
     """A module whose forward is a given function."""
 
-    def __init__(self, function, **children):
+    def __init__(self, function: Any, **children: Any) -> None:
         super().__init__()
         self.function = function
         for name, child in children.items():
             setattr(self, name, child)
 
-    def forward(self, *inputs):
+    def forward(self, *inputs: Any) -> torch.Tensor:
         return self.function(self, *inputs)
 
 
-def trace(function, *specs, example=None, **children):
+def trace(
+    function: Callable[..., Any],
+    *specs: Any,
+    example: dict[str, int] | None = None,
+    **children: Any,
+) -> symcnn.Network:
     return symcnn.from_torch(
         Forward(function, **children), *(specs or ("N 3 H W",)), example=example
     )
 
 
-def test_functions_methods_and_modules_share_one_rule():
+def test_functions_methods_and_modules_share_one_rule() -> None:
     by_module = symcnn.from_torch(nn.MaxPool2d(3, 2, ceil_mode=True), "N 3 H W")
     by_function = trace(lambda self, x: F.max_pool2d(x, 3, 2, ceil_mode=True))
     by_torch = trace(lambda self, x: torch.max_pool2d(x, 3, 2, ceil_mode=True))
@@ -51,8 +58,8 @@ def test_functions_methods_and_modules_share_one_rule():
     assert shapes == {(N, 3, FloorDiv(H, 2), FloorDiv(W, 2))}
 
 
-def test_sizes_behave_as_ints_in_user_code():
-    def forward(self, x):
+def test_sizes_behave_as_ints_in_user_code() -> None:
+    def forward(self: Any, x: Any) -> Any:
         n, c, h, w = x.shape
         assert (x.size(0), x.size(-1), x.dim(), len(x.shape)) == (n, w, 4, 4)
         assert isinstance(x, torch.Tensor)
@@ -69,16 +76,16 @@ def test_sizes_behave_as_ints_in_user_code():
     assert net.guards == ()
 
 
-def test_a_comparison_that_the_domain_decides_is_decided():
-    def forward(self, x):
+def test_a_comparison_that_the_domain_decides_is_decided() -> None:
+    def forward(self: Any, x: Any) -> Any:
         x = self.conv(x)
         return x * 2 if x.shape[2] >= 1 else x.flatten()
 
     assert trace(forward, conv=nn.Conv2d(3, 3, 5)).guards == ()
 
 
-def test_a_comparison_left_open_is_a_guard_with_its_line():
-    def forward(self, x):
+def test_a_comparison_left_open_is_a_guard_with_its_line() -> None:
+    def forward(self: Any, x: Any) -> Any:
         if x.shape[2] % 2 == 1:
             x = torch.cat([x, x], 2)
         return F.max_pool2d(x, 2)
@@ -93,21 +100,21 @@ def test_a_comparison_left_open_is_a_guard_with_its_line():
         odd.network.shape_at(N=1, H=224, W=224)
 
 
-def test_python_that_needs_a_plain_int_fixes_the_size_and_says_so():
+def test_python_that_needs_a_plain_int_fixes_the_size_and_says_so() -> None:
     net = trace(lambda self, x: torch.cat([x for _ in range(x.shape[2])], 1), example={"H": 4})
     assert net.output_shape == (N, 12, H, W)
     assert str(net.guards[0].requirement) == "H == 4"
     assert str(net.valid_inputs().axis("H")) == "H == 4"
 
 
-def test_a_branch_on_values_is_refused_with_its_line():
+def test_a_branch_on_values_is_refused_with_its_line() -> None:
     with pytest.raises(DataDependent, match=r"test_from_torch\.py:\d+"):
         trace(lambda self, x: x if x.sum() > 0 else -x)
 
 
-def test_an_operation_without_a_rule_is_named_with_its_path():
+def test_an_operation_without_a_rule_is_named_with_its_path() -> None:
     class Odd(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.linalg.tensorinv(x)
 
     with pytest.raises(
@@ -116,7 +123,7 @@ def test_an_operation_without_a_rule_is_named_with_its_path():
         trace(lambda self, x: self.body(x), body=nn.Sequential(nn.ReLU(), Odd()))
 
 
-def test_nodes_carry_the_module_path():
+def test_nodes_carry_the_module_path() -> None:
     net = symcnn.from_torch(
         nn.Sequential(nn.Conv2d(3, 8, 3), nn.Sequential(nn.ReLU(), nn.Conv2d(8, 4, 1))), "N 3 H W"
     )
@@ -125,15 +132,15 @@ def test_nodes_carry_the_module_path():
     assert net.at("1").output_shape == net.output_shape
 
 
-def test_repeated_calls_are_told_apart():
+def test_repeated_calls_are_told_apart() -> None:
     net = trace(lambda self, x: self.pool(self.pool(x)), pool=nn.MaxPool2d(2))
     assert [n.name for n in net.nodes] == ["pool:1", "pool:2"]
     assert net.at("pool:1").output_shape == (N, 3, FloorDiv(H, 2), FloorDiv(W, 2))
     assert net.at("pool").output_shape == (N, 3, FloorDiv(H, 4), FloorDiv(W, 4))
 
 
-def test_shared_weights_count_once():
-    def forward(self, x):
+def test_shared_weights_count_once() -> None:
+    def forward(self: Any, x: Any) -> Any:
         return self.conv(self.conv(x))
 
     net = trace(forward, conv=nn.Conv2d(3, 3, 3, padding=1))
@@ -141,8 +148,8 @@ def test_shared_weights_count_once():
     assert [n.params for n in net.nodes] == [84, 84]
 
 
-def test_in_place_operators_and_scalars():
-    def forward(self, x):
+def test_in_place_operators_and_scalars() -> None:
+    def forward(self: Any, x: Any) -> Any:
         y = torch.relu_(x)
         y += 1
         y = 2 - y / 3
@@ -151,20 +158,20 @@ def test_in_place_operators_and_scalars():
     assert trace(forward).output_shape == (N, 3, H, W)
 
 
-def test_several_inputs_and_nested_outputs():
+def test_several_inputs_and_nested_outputs() -> None:
     net = trace(lambda self, a, b: {"sum": a + b, "both": (a, [b])}, "N 3 H W", "N 3 H W")
     assert net.outputs == {"sum": (N, 3, H, W), "both": ((N, 3, H, W), [(N, 3, H, W)])}
     assert net.shape_at(N=1, H=2, W=3)["both"][1] == [(1, 3, 2, 3)]
 
 
-def test_two_inputs_that_must_agree():
+def test_two_inputs_that_must_agree() -> None:
     net = trace(lambda self, a, b: torch.cat([a, b], 1), "N 3 H W", "N 3 h w")
     assert net.shape_at(N=1, H=5, W=6, h=5, w=6) == (1, 6, 5, 6)
     with pytest.raises(InvalidInput):
         net.shape_at(N=1, H=5, W=6, h=4, w=6)
 
 
-def test_broadcasting_takes_what_torch_takes():
+def test_broadcasting_takes_what_torch_takes() -> None:
     net = trace(lambda self, a, b: a + b, "N 3 H W", "N 3 h W")
     for h, k in ((4, 4), (4, 1), (1, 4)):
         assert net.shape_at(N=1, H=h, h=k, W=3)[2] == max(h, k)
@@ -175,13 +182,13 @@ def test_broadcasting_takes_what_torch_takes():
 class Caching(nn.Module):
     """Writes to itself in forward, as real models do."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.bn = nn.BatchNorm2d(3)
         self.register_buffer("calls", torch.zeros(()))
         self.last, self.seen, self.hooked = None, [], False
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.last = x
         self.seen.append(x)
         if not self.hooked:  # as transformers does to record outputs
@@ -193,7 +200,7 @@ class Caching(nn.Module):
 
 
 @pytest.mark.parametrize("fail", [False, True])
-def test_the_module_and_torch_are_left_as_found_also_after_an_error(fail):
+def test_the_module_and_torch_are_left_as_found_also_after_an_error(fail: bool) -> None:
     module = nn.Sequential(Caching(), nn.Dropout(), nn.Conv2d(4 if fail else 3, 3, 1)).train()
     hooks = []
     module[0].register_forward_hook(lambda *a: hooks.append(1))
@@ -217,7 +224,7 @@ def test_the_module_and_torch_are_left_as_found_also_after_an_error(fail):
     assert torch.zeros(2).add(1).sum() == 2
 
 
-def test_training_mode_asks_for_more_than_one_value_per_channel():
+def test_training_mode_asks_for_more_than_one_value_per_channel() -> None:
     net = symcnn.from_torch(nn.BatchNorm2d(3).train(), "N 3 H W")
     assert net.shape_at(N=2, H=1, W=1) == (2, 3, 1, 1)
     assert net.shape_at(N=1, H=1, W=2) == (1, 3, 1, 2)
@@ -227,7 +234,7 @@ def test_training_mode_asks_for_more_than_one_value_per_channel():
         net.shape_at(N=1, H=1, W=1)
 
 
-def test_meta_modules_trace_the_same():
+def test_meta_modules_trace_the_same() -> None:
     real = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)).eval()
     with torch.device("meta"):
         meta = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)).eval()
@@ -237,7 +244,9 @@ def test_meta_modules_trace_the_same():
 
 @pytest.mark.parametrize("kernel", [(1, 7), (7, 1)])
 @pytest.mark.parametrize("stride", [(2, 1), (1, 2)])
-def test_height_and_width_are_never_mixed_up(kernel, stride):
+def test_height_and_width_are_never_mixed_up(
+    kernel: tuple[int, int], stride: tuple[int, int]
+) -> None:
     module = nn.Conv2d(3, 4, kernel, stride, padding=(kernel[0] // 2, 0), dilation=(1, 2))
     net = symcnn.from_torch(module, "N 3 H W")
     for h, w in ((20, 33), (33, 20), (13, 13)):
@@ -245,26 +254,26 @@ def test_height_and_width_are_never_mixed_up(kernel, stride):
         assert net.shape_at(N=1, H=h, W=w) == tuple(theirs)
 
 
-def test_even_same_kernels_pad_the_right_more():
+def test_even_same_kernels_pad_the_right_more() -> None:
     module = nn.Conv2d(3, 4, (2, 4), padding="same", dilation=(3, 1))
     net = symcnn.from_torch(module, "N 3 H W")
     assert net.output_shape == (N, 4, H, W)
 
 
-def test_too_few_channels():
+def test_too_few_channels() -> None:
     with pytest.raises(ShapeMismatch, match="channels the weight expects: 1 != 3"):
         symcnn.from_torch(nn.Conv2d(3, 8, 3), "N 1 H W")
 
 
-def test_symbolic_channels_are_a_condition():
+def test_symbolic_channels_are_a_condition() -> None:
     net = symcnn.from_torch(nn.Conv2d(3, 8, 3), "N C H W")
     assert net.shape_at(N=1, C=3, H=5, W=5) == (1, 8, 3, 3)
     with pytest.raises(InvalidInput):
         net.shape_at(N=1, C=4, H=5, W=5)
 
 
-def test_a_forward_that_raises_is_reported_with_its_place():
-    def forward(self, x):
+def test_a_forward_that_raises_is_reported_with_its_place() -> None:
+    def forward(self: Any, x: Any) -> None:
         raise ValueError("not today")
 
     with pytest.raises(SymcnnError, match=r"raised ValueError: not today, at .*test_from_torch"):
@@ -272,24 +281,24 @@ def test_a_forward_that_raises_is_reported_with_its_place():
 
 
 @pytest.mark.parametrize("specs", [("N 3 H W", "N 3 H W"), ()])
-def test_the_number_of_specs_must_fit_the_forward(specs):
+def test_the_number_of_specs_must_fit_the_forward(specs: tuple[Any, ...]) -> None:
     with pytest.raises(BadSpec):
         symcnn.from_torch(nn.ReLU(), *specs)
 
 
-def test_something_that_is_no_module():
+def test_something_that_is_no_module() -> None:
     with pytest.raises(BadSpec, match=r"not a torch\.nn\.Module"):
         symcnn.from_torch(nn.ReLU, "N 3 H W")
 
 
-def test_unknown_nodes_are_met_with_near_names(example):
+def test_unknown_nodes_are_met_with_near_names(example: Callable[..., Any]) -> None:
     net = symcnn.from_torch(example("resnet:resnet18"), "N 3 H W")
     with pytest.raises(BadSpec, match=r"did you mean .*layer4"):
         net.at("layr4")
 
 
-def test_view_with_minus_one_that_divides_exactly_is_no_trap():
-    def forward(self, x):
+def test_view_with_minus_one_that_divides_exactly_is_no_trap() -> None:
+    def forward(self: Any, x: Any) -> Any:
         n, c, h, w = x.shape
         return x.permute(0, 2, 3, 1).reshape(-1, c).view(n, h * w, -1)
 
@@ -298,8 +307,8 @@ def test_view_with_minus_one_that_divides_exactly_is_no_trap():
     assert str(net.valid_inputs()) == "H >= 1 and W >= 1"
 
 
-def test_an_input_for_which_the_model_raises_is_not_valid():
-    def forward(self, x):
+def test_an_input_for_which_the_model_raises_is_not_valid() -> None:
+    def forward(self: Any, x: Any) -> Any:
         if x.shape[2] != 256 or x.shape[3] % 8:
             raise ValueError(f"expected 256, got {x.shape[2]}")
         return x
@@ -311,8 +320,8 @@ def test_an_input_for_which_the_model_raises_is_not_valid():
     assert net.shape_at(N=1, H=256, W=16) == (1, 3, 256, 16)
 
 
-def test_an_assert_on_sizes_becomes_a_condition():
-    def forward(self, x):
+def test_an_assert_on_sizes_becomes_a_condition() -> None:
+    def forward(self: Any, x: Any) -> Any:
         assert x.shape[2] == x.shape[3], "square only"
         return x
 
@@ -322,8 +331,8 @@ def test_an_assert_on_sizes_becomes_a_condition():
     assert "AssertionError: square only" in str(refused.guards[0])
 
 
-def test_a_model_that_always_raises_reports_its_error():
-    def forward(self, x):
+def test_a_model_that_always_raises_reports_its_error() -> None:
+    def forward(self: Any, x: Any) -> None:
         if x.shape[2] > 4:
             raise ValueError("too large")
         raise KeyError("too small")
@@ -332,21 +341,21 @@ def test_a_model_that_always_raises_reports_its_error():
         trace(forward)
 
 
-def test_the_example_is_the_nearest_valid_size():
-    def forward(self, x):
+def test_the_example_is_the_nearest_valid_size() -> None:
+    def forward(self: Any, x: Any) -> Any:
         assert x.shape[2] % 7 == 3
         return x if x.shape[2] > 226 else torch.cat([x, x])
 
     assert trace(forward).guards[-1].requirement.holds({"H": 227})
 
 
-def test_a_table_of_fixed_length_can_be_viewed_only_at_some_sizes():
+def test_a_table_of_fixed_length_can_be_viewed_only_at_some_sizes() -> None:
     class Positions(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.table = nn.Parameter(torch.zeros(1, 32, 64))
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             h, w = x.shape[2:]
             return x + self.table.reshape(1, h, w, -1).permute(0, 3, 1, 2)
 
@@ -356,9 +365,11 @@ def test_a_table_of_fixed_length_can_be_viewed_only_at_some_sizes():
     assert (16, 15) not in net.valid_inputs()
 
 
-def test_inputs_by_keyword():
+def test_inputs_by_keyword() -> None:
     class Keyword(nn.Module):
-        def forward(self, image, mask=None, scale=1):
+        def forward(
+            self, image: torch.Tensor, mask: torch.Tensor = None, scale: torch.Tensor = 1
+        ) -> torch.Tensor:
             return image if mask is None else image * mask
 
     net = symcnn.from_torch(Keyword(), image="N 3 H W", mask="N 1 H W")
@@ -366,19 +377,19 @@ def test_inputs_by_keyword():
     assert symcnn.from_torch(Keyword(), "N 3 H W").output_shape == (N, 3, H, W)
 
 
-def test_a_rule_for_a_module_class_stands_for_its_forward():
+def test_a_rule_for_a_module_class_stands_for_its_forward() -> None:
     class Deformable(nn.Module):
         """A convolution with learned offsets: its kernel is not torch's own."""
 
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.weight = nn.Parameter(torch.zeros(8, 3, 3, 3))
 
-        def forward(self, x, offset):
+        def forward(self, x: torch.Tensor, offset: torch.Tensor) -> None:
             raise RuntimeError("compiled elsewhere")
 
     @symcnn.rule(Deformable)
-    def deformable(module, input, offset):
+    def deformable(module: Any, input: Any, offset: Any) -> tuple[Any, ...]:
         n, _, h, w = input.dims
         return n, 8, h - 2, w - 2
 
@@ -388,10 +399,10 @@ def test_a_rule_for_a_module_class_stands_for_its_forward():
     assert [(n.name, n.op, n.params) for n in net.nodes][-1] == ("deform", "Deformable", 216)
 
 
-def test_checkpoint_autocast_and_no_grad_are_looked_through():
+def test_checkpoint_autocast_and_no_grad_are_looked_through() -> None:
     from torch.utils.checkpoint import checkpoint
 
-    def forward(self, x):
+    def forward(self: Any, x: Any) -> Any:
         with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
             x = self.conv(x)
         return checkpoint(self.conv, x.float(), use_reentrant=False)
@@ -399,8 +410,8 @@ def test_checkpoint_autocast_and_no_grad_are_looked_through():
     assert trace(forward, conv=nn.Conv2d(3, 3, 3)).output_shape == (N, 3, H - 4, W - 4)
 
 
-def test_scripting_and_grad_questions_have_answers():
-    def forward(self, x):
+def test_scripting_and_grad_questions_have_answers() -> None:
+    def forward(self: Any, x: Any) -> Any:
         torch._assert(x.shape[1] == 3, "three channels")
         if torch.jit.is_scripting() or x.requires_grad or x.is_cuda:
             raise RuntimeError("not here")
@@ -410,27 +421,27 @@ def test_scripting_and_grad_questions_have_answers():
 
 
 @pytest.mark.parametrize("wrap", ["weight_norm", "spectral_norm"])
-def test_parametrised_weights_count_as_torch_counts_them(wrap):
+def test_parametrised_weights_count_as_torch_counts_them(wrap: str) -> None:
     conv = getattr(nn.utils.parametrizations, wrap)(nn.Conv2d(3, 8, 3)).eval()
     net = symcnn.from_torch(conv, "N 3 H W")
     assert net.output_shape == (N, 8, H - 2, W - 2)
     assert net.params == sum(p.numel() for p in conv.parameters())
 
 
-def test_weight_tying_counts_once():
+def test_weight_tying_counts_once() -> None:
     class Tied(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.up, self.down = nn.Linear(8, 8, bias=False), nn.Linear(8, 8, bias=False)
             self.down.weight = self.up.weight
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.down(self.up(x))
 
     assert symcnn.from_torch(Tied(), "N 8").params == 64
 
 
-def test_transformers_outputs_keep_their_names():
+def test_transformers_outputs_keep_their_names() -> None:
     hf = pytest.importorskip("transformers")
     config = hf.ConvNextConfig(hidden_sizes=[8, 16, 32, 64], depths=[1, 1, 1, 1])
     net = symcnn.from_torch(hf.ConvNextModel(config).eval(), pixel_values="N 3 H W")
@@ -442,44 +453,44 @@ class Swish(torch.autograd.Function):
     """An operation with a gradient of its own, as memory-saving activations have."""
 
     @staticmethod
-    def forward(ctx, x):
+    def forward(ctx: Any, x: Any) -> Any:
         ctx.save_for_backward(x)
         return x * torch.sigmoid(x)
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Any) -> None:
         raise AssertionError("never called")
 
 
 @pytest.mark.parametrize("scale", [lambda h: 1.0 / h, lambda h: 0.5 / h * 2.0, lambda h: 1 / h])
-def test_a_float_over_a_size_is_a_number(scale):
+def test_a_float_over_a_size_is_a_number(scale: Callable[..., Any]) -> None:
     """``torch.eye(n) * (1.0 / n)``: covariance pooling."""
     net = trace(lambda self, x: x * scale(x.shape[2]))
     assert net.output_shape == (N, 3, H, W)
     assert not net.guards
 
 
-def test_floats_that_round_are_not_taken_for_quotients():
+def test_floats_that_round_are_not_taken_for_quotients() -> None:
     """``floor(1/49 * 49**2)`` is 48 in python: no formula in H, so H is fixed."""
     net = trace(lambda self, x: torch.zeros(math.floor(1 / x.shape[2] * x.shape[2] ** 2)))
     assert net.valid_inputs().axis("H").largest() == 224
 
 
-def test_autograd_functions_are_looked_through():
+def test_autograd_functions_are_looked_through() -> None:
     net = trace(lambda self, x: self.conv(Swish.apply(x)), conv=nn.Conv2d(3, 8, 3))
     assert net.output_shape == (N, 8, H - 2, W - 2)
 
 
-def test_work_that_does_not_depend_on_the_input_counts_too():
+def test_work_that_does_not_depend_on_the_input_counts_too() -> None:
     class Bias(nn.Module):
         """A bias made by a small network from a table of positions, as in Swin v2."""
 
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.table = nn.Buffer(torch.arange(6.0).view(3, 2))
             self.mlp = nn.Linear(2, 5)
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x + self.mlp(self.table).sum()
 
     net = symcnn.from_torch(Bias(), "N 3 H W")
@@ -498,18 +509,18 @@ def test_work_that_does_not_depend_on_the_input_counts_too():
         lambda x: torch.ones(3, 4, dtype=torch.bool).expand(x.shape[0], 3, 4),
     ],
 )
-def test_indexing_with_a_mask_depends_on_values(mask):
+def test_indexing_with_a_mask_depends_on_values(mask: Callable[..., Any]) -> None:
     with pytest.raises(DataDependent, match="mask"):
         trace(lambda self, x: x[mask(x)], "N 3 4")
 
 
-def test_the_method_unfold_and_the_function_are_told_apart():
+def test_the_method_unfold_and_the_function_are_told_apart() -> None:
     assert trace(lambda self, x: x.unfold(2, 3, 2)).output_shape == (N, 3, FloorDiv(H - 1, 2), W, 3)
     columns = trace(lambda self, x: F.unfold(x, 3, padding=1))
     assert columns.output_shape == (N, 27, H * W)
 
 
-def test_lazy_modules_report_what_they_would_take_and_stay_lazy():
+def test_lazy_modules_report_what_they_would_take_and_stay_lazy() -> None:
     module = nn.Sequential(
         nn.LazyConv2d(8, 3, groups=1), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(10)
     ).eval()
@@ -533,14 +544,14 @@ def test_lazy_modules_report_what_they_would_take_and_stay_lazy():
         nn.LazyInstanceNorm1d(affine=True),
     ],
 )
-def test_each_lazy_module_has_torchs_shape_and_parameters(lazy):
+def test_each_lazy_module_has_torchs_shape_and_parameters(lazy: nn.Module) -> None:
     net = symcnn.from_torch(lazy, "N 4 L")
     assert lazy.has_uninitialized_params()
     assert net.shape_at(N=2, L=9) == tuple(lazy(torch.zeros(2, 4, 9)).shape)
     assert net.params == sum(p.numel() for p in lazy.parameters())
 
 
-def test_arange_takes_its_end_by_name():
+def test_arange_takes_its_end_by_name() -> None:
     net = trace(lambda m, x: torch.arange(end=x.shape[2]), "N 3 H W")
     assert net.shape_at(N=1, H=7, W=5) == (7,)
     net = trace(lambda m, x: torch.arange(start=2, end=x.shape[3], step=3), "N 3 H W")
@@ -548,15 +559,15 @@ def test_arange_takes_its_end_by_name():
 
 
 @pytest.mark.parametrize("join", [torch.cat, torch.concat])
-def test_a_slice_without_elements_leaves_what_it_is_concatenated_with(join):
+def test_a_slice_without_elements_leaves_what_it_is_concatenated_with(join: Any) -> None:
     """As vision transformers without a class token do with their prefix."""
 
     class Prefixed(torch.nn.Module):
-        def __init__(self, prefix):
+        def __init__(self, prefix: Any) -> None:
             super().__init__()
             self.prefix = prefix
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return join([x[:, : self.prefix], 2 * x[:, self.prefix :]], dim=1)
 
     net = symcnn.from_torch(Prefixed(0), "N L 8")
@@ -566,11 +577,11 @@ def test_a_slice_without_elements_leaves_what_it_is_concatenated_with(join):
     assert str(symcnn.from_torch(Prefixed(2), "N L 8").valid_inputs()) == "L >= 3"
 
 
-def test_a_ratio_of_two_sizes_is_compared_exactly():
+def test_a_ratio_of_two_sizes_is_compared_exactly() -> None:
     """As attention with relative positions does, of queries and keys of other sizes."""
 
     class Ratio(torch.nn.Module):
-        def forward(self, q, k):
+        def forward(self, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
             ratio = max(k.shape[-1] / q.shape[-1], 1.0)
             return q if ratio <= 2 else k
 
@@ -581,16 +592,16 @@ def test_a_ratio_of_two_sizes_is_compared_exactly():
     assert (10, 21) not in valid
 
 
-def test_an_assertion_about_values_is_passed_over():
+def test_an_assertion_about_values_is_passed_over() -> None:
     class Asserted(torch.nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             torch._assert_async((x > 0).any())
             return x + 1
 
     assert [n.op for n in symcnn.from_torch(Asserted(), "N L").nodes] == ["gt", "any", "add"]
 
 
-def test_tensor_split_takes_its_overloads_by_name():
+def test_tensor_split_takes_its_overloads_by_name() -> None:
     """MViT of torchvision: the class token apart from the others."""
     net = trace(lambda self, x: torch.tensor_split(x, indices=[1], dim=2)[1])
     assert net.output_shape == (N, 3, H - 1, W)
@@ -601,16 +612,16 @@ def test_tensor_split_takes_its_overloads_by_name():
 class Tables(nn.Module):
     """A table that is no parameter, cut to the length of the input, as transformers have them."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.register_buffer("table", torch.zeros(1, 500, 8))
         self.index = torch.zeros(40, 40, dtype=torch.long)
         self.weight = nn.Parameter(torch.zeros(7, 3))
 
 
-def test_a_buffer_is_cut_to_a_size():
+def test_a_buffer_is_cut_to_a_size() -> None:
     class Added(Tables):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x + self.table[:, : x.size(1), : x.size(2)]
 
     net = symcnn.from_torch(Added(), "N L 8")
@@ -622,11 +633,11 @@ def test_a_buffer_is_cut_to_a_size():
     assert verdict.ours is None
 
 
-def test_a_table_of_positions_is_cut_to_a_size():
+def test_a_table_of_positions_is_cut_to_a_size() -> None:
     """Swin of torchvision: the rows and columns of a table of indices, and then its values."""
 
     class Biased(Tables):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             n = x.size(1)
             return self.weight[self.index[:n, :n].flatten()].view(n, n, -1)
 
@@ -648,7 +659,7 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("case", WRITTEN)
-def test_what_is_written_into_a_tensor_must_fit(case):
+def test_what_is_written_into_a_tensor_must_fit(case: str) -> None:
     module = Forward(lambda self, x: WRITTEN[case](x))
     for h, w in ((1, 1), (2, 1), (2, 5), (3, 4), (5, 5), (1, 6), (9, 2)):
         sizes = {"N": 2, "H": h, "W": w}
@@ -661,14 +672,14 @@ def test_what_is_written_into_a_tensor_must_fit(case):
             assert judge(net, module, sizes, device="cpu").agree, sizes
 
 
-def test_a_view_as_another_dtype_is_refused():
+def test_a_view_as_another_dtype_is_refused() -> None:
     with pytest.raises(UnsupportedOperation, match="depends on the bytes of both"):
         trace(lambda self, x: x.view(torch.int32))
 
 
-def test_an_error_without_words_is_told_as_it_is_written():
+def test_an_error_without_words_is_told_as_it_is_written() -> None:
     class Gray(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             if x.size(1) != 1:
                 raise ValueError  # gray images only
             return x
@@ -677,7 +688,7 @@ def test_an_error_without_words_is_told_as_it_is_written():
         symcnn.from_torch(Gray(), "N 3 H W")
 
 
-def test_no_part_of_a_split_is_negative_or_empty():
+def test_no_part_of_a_split_is_negative_or_empty() -> None:
     module = Forward(lambda self, x: x.split([4, x.shape[2] - 4], 2)[0])
     net = symcnn.from_torch(module, "N 3 H W")
     assert str(net.valid_inputs()) == "H >= 5 and W >= 1"

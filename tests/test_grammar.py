@@ -2,6 +2,7 @@
 
 import os
 import time
+from typing import Any
 
 import pytest
 import sympy
@@ -23,7 +24,7 @@ TEXTS = 100_000 if os.environ.get("HYPOTHESIS_PROFILE") == "fuzz" else 1_500
 h, w = Size.symbol("H"), Size.symbol("W")
 
 
-def test_mutated_text_is_read_or_refused_soon_at_every_entry():
+def test_mutated_text_is_read_or_refused_soon_at_every_entry() -> None:
     assert [str(fault) for fault in faults(main, TEXTS, seed=7)] == []
 
 
@@ -40,19 +41,19 @@ def test_mutated_text_is_read_or_refused_soon_at_every_entry():
         ("H in {3, 9}", [AnyOf((Condition(h, "==", 3), Condition(h, "==", 9)))]),
     ],
 )
-def test_a_condition_means_what_python_means(text, meaning):
+def test_a_condition_means_what_python_means(text: str, meaning: list[Any]) -> None:
     assert list(parse_conditions(text)) == meaning
 
 
 @pytest.mark.parametrize("text", ["H > 3", "min(H, 3) == 3", "H % 32 == 0"])
-def test_the_same_conditions_are_read_everywhere(text):
+def test_the_same_conditions_are_read_everywhere(text: str) -> None:
     assert Formula(H * W).under(text).given
     assert symcnn.solve(text)
     check_module(nn.ReLU(), "N C H W -> N C H W", domain=text)
 
 
 @pytest.mark.parametrize("word", ["field", "rf", "receptive_field", "receptive field"])
-def test_a_receptive_field_has_one_meaning_and_several_words(word):
+def test_a_receptive_field_has_one_meaning_and_several_words(word: str) -> None:
     net = nn.Conv2d(3, 8, 5).trace("N 3 H W")
     assert symcnn.check(net, [f"{word} = 5"])
     assert net.explain(word).answer == net.explain("field").answer
@@ -74,7 +75,7 @@ def test_a_receptive_field_has_one_meaning_and_several_words(word):
         ("2**2**n % 2**2**2**n", 3),
     ],
 )
-def test_a_refusal_points_at_the_place(text, place):
+def test_a_refusal_points_at_the_place(text: str, place: int) -> None:
     with pytest.raises(BadSpec) as refused:
         parse_formula(text)
     shown, pointer = str(refused.value).splitlines()[1:3]
@@ -99,7 +100,7 @@ def test_a_refusal_points_at_the_place(text, place):
         "size(" + " " * 3000,
     ],
 )
-def test_what_would_be_hours_of_work_is_refused_at_once(text):
+def test_what_would_be_hours_of_work_is_refused_at_once(text: str) -> None:
     start = time.process_time()
     with pytest.raises(BadSpec):
         parse_formula(text)
@@ -107,24 +108,24 @@ def test_what_would_be_hours_of_work_is_refused_at_once(text):
 
 
 @pytest.mark.parametrize("text", ["1e9999999", "9" * 5000, "8 Gib", "", "-3", "1e99 GiB GiB"])
-def test_amounts_are_bounded(text):
+def test_amounts_are_bounded(text: str) -> None:
     with pytest.raises(BadSpec):
         parse_amount(text, "memory")
 
 
 @pytest.mark.parametrize("spec", ["N 3 H W\n" * 20_000, "N 3 \ud800", "N 3 \u2460", "N (3) H"])
-def test_shapes_are_bounded(spec):
+def test_shapes_are_bounded(spec: str) -> None:
     with pytest.raises(BadSpec):
         parse_shape(spec)
 
 
 @pytest.mark.parametrize("of", ["1/0", "1e99", "", "9" * 50])
-def test_a_multiple_is_of_a_number(of):
+def test_a_multiple_is_of_a_number(of: str) -> None:
     with pytest.raises(BadSpec):
         symcnn.multiple("C", of=of)
 
 
-def test_explain_takes_the_targets_that_solve_takes():
+def test_explain_takes_the_targets_that_solve_takes() -> None:
     net = nn.Conv2d(3, 8, 3, stride=2, padding=1).trace("N 3 H W")
     for target in ("7x7", ">=7x*", "5..8x7", (7, None), "hxw"):
         assert net.explain("solution", output=target).answer
@@ -133,7 +134,7 @@ def test_explain_takes_the_targets_that_solve_takes():
 # Systems -----------------------------------------------------------------------------------------
 
 
-def test_a_system_is_solved_as_a_set():
+def test_a_system_is_solved_as_a_set() -> None:
     found = symcnn.solve(sympy.Eq((H + 31) // 32, 7), "H % 4 == 0")
     assert str(found) == "H % 4 == 0 and 196 <= H <= 224"
     assert list(found) == list(range(196, 225, 4))
@@ -155,7 +156,7 @@ def test_a_system_is_solved_as_a_set():
     ],
     ids=str,
 )
-def test_a_system_holds_where_python_says_so(system):
+def test_a_system_holds_where_python_says_so(system: list[Any]) -> None:
     found = symcnn.solve(*system, "W >= 1")
     for x in range(1, 20):
         for y in range(1, 20):
@@ -181,12 +182,12 @@ def test_a_system_holds_where_python_says_so(system):
         [sympy.Eq(H * 0.5, 7)],
     ],
 )
-def test_what_is_no_system_is_refused(system):
+def test_what_is_no_system_is_refused(system: list[Any]) -> None:
     with pytest.raises(BadSpec):
         symcnn.solve(*system)
 
 
-def test_a_set_is_a_condition_too():
+def test_a_set_is_a_condition_too() -> None:
     even = symcnn.solve("H % 2 == 0")
     assert symcnn.solve(even, "H <= 9") == symcnn.solve("H in {2, 4, 6, 8}")
     assert str(Formula(H // 2).under(even)) == "H/2"

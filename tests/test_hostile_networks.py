@@ -11,6 +11,7 @@ import os
 import random
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,16 +23,16 @@ from symcnn.errors import SymcnnError
 
 
 class Base(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.c, self.d = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, stride=2)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.d(self.c(x))
 
 
 class WritesToItself(Base):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.times = getattr(self, "times", 0) + 1
         self.last, self.c = x, nn.Conv2d(3, 4, 3, padding=1)
         self.d.weight.data.mul_(2)
@@ -39,45 +40,45 @@ class WritesToItself(Base):
 
 
 class Raises(Base):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> None:
         raise RuntimeError("no")
 
 
 class RaisesForSomeSizes(Base):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.shape[2] % 3:
             raise KeyError("three")
         return super().forward(x)
 
 
 class Recurses(Base):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.forward(x)
 
 
 class Cyclic(Base):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.me, self.sub = [self], Base()
         object.__setattr__(self.sub, "parent", self)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.sub.parent.me[0].d(self.c(x))
 
 
 class Shares(Base):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.e, self.several = self.d, nn.ModuleList([self.d, self.d])
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         for module in (self.c, *self.several, self.e):
             x = module(x)
         return x
 
 
 class Threaded(Base):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         made = []
         thread = threading.Thread(target=lambda: made.append(Base.forward(self, x)))
         thread.start()
@@ -86,35 +87,35 @@ class Threaded(Base):
 
 
 class Huge(Base):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.numbers, self.nested = list(range(10**5)), [[i] for i in range(10**3)]
 
 
 class Hooked(Base):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.c.register_forward_hook(lambda m, i, o: o * 2)
         self.d.register_forward_pre_hook(lambda m, a: (a[0] + 1,))
         self.c.register_forward_hook(self.note)
 
-    def note(self, module, given, made):
+    def note(self, module: Any, given: Any, made: Any) -> None:
         self.noted = made
 
 
 class Normed(Base):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.c = nn.utils.parametrizations.weight_norm(self.c)
         self.d = nn.utils.parametrizations.spectral_norm(self.d)
 
 
 class Lazy(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.c, self.b = nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d()
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.b(self.c(x))
 
 
@@ -122,26 +123,26 @@ class Properties(Base):
     asked = 0
 
     @property
-    def factor(self):
+    def factor(self) -> int:
         type(self).asked += 1
         self.seen = True
         return 2
 
     @property
-    def bad(self):
+    def bad(self) -> None:
         raise ValueError("a side effect")
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x) * self.factor
 
 
 class CopiesItself(Base):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return Base.forward(copy.deepcopy(self), x) + copy.deepcopy(self.d)(copy.copy(self.c)(x))
 
 
 class Trap(Base):
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if name in ("c", "d"):
             return super().__getattr__(name)
         if name.startswith("_"):
@@ -150,45 +151,45 @@ class Trap(Base):
 
 
 class Holds(Base):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.array, self.objects = np.ones((3, 4)), np.array([1, None, "x"], dtype=object)
         self.numbers, self.lock, self.local = iter(range(3)), threading.RLock(), threading.local()
         self.event, self.draws = threading.Event(), random.Random(1)
         self.generator, self.more = torch.Generator(), np.random.default_rng(1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         with self.lock:
             self.array = self.array + 1
             return super().forward(x) * float(self.array[0, 0])
 
 
 class Unspoken(Base):
-    def __bool__(self):
+    def __bool__(self) -> None:
         raise ValueError("no truth")
 
-    def __len__(self):
+    def __len__(self) -> None:
         raise ValueError("no length")
 
-    def __repr__(self):
+    def __repr__(self) -> None:
         raise ValueError("no words")
 
-    def __getstate__(self):
+    def __getstate__(self) -> None:
         raise ValueError("no state")
 
-    def __eq__(self, other):
+    def __eq__(self, other: Any) -> None:
         raise ValueError("not compared")
 
     __hash__ = object.__hash__
 
 
 class Odd(Base):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         return {"a": [x, (x, None)], "b": "text", 1: object()}
 
 
 class Dismantles(Base):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.add_module("added", nn.ReLU())
         y = self.added(super().forward(x))
         del self.c, self.d
@@ -196,7 +197,7 @@ class Dismantles(Base):
 
 
 class Trains(Base):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         state = self.state_dict()
         self.load_state_dict({k: v * 2 for k, v in state.items()})
         self.c(torch.ones(1, 3, 4, 4)).sum().backward()
@@ -206,7 +207,7 @@ class Trains(Base):
 
 
 class SetsTheProcess(Base):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         torch.set_default_dtype(torch.float64)
         random.seed(1)
         np.random.seed(1)
@@ -215,7 +216,7 @@ class SetsTheProcess(Base):
 
 
 class TracesItself(Base):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         symcnn.from_torch(Base(), "1 3 H W").solve(output=(7, 7))
         return super().forward(x)
 
@@ -244,7 +245,7 @@ QUESTIONS = [
 ]
 
 
-def held(module) -> Iterator[object]:
+def held(module: Any) -> Iterator[object]:
     """What the modules are and hold, object by object, and their tensors byte for byte."""
     for name, each in module.named_modules():
         yield name, type(each), {k: id(v) for k, v in vars(type(each)).items()}
@@ -258,7 +259,7 @@ def held(module) -> Iterator[object]:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("number", range(len(NETWORKS)), ids=[n.__name__ for n in NETWORKS])
-def test_questions_about_a_hostile_network_are_answered_or_refused(number):
+def test_questions_about_a_hostile_network_are_answered_or_refused(number: int) -> None:
     module = NETWORKS[number]()
     before, dtype = [*held(module)], torch.get_default_dtype()
     try:

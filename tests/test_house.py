@@ -9,6 +9,8 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -36,7 +38,7 @@ FILES = {
 }
 
 
-def imports(name):
+def imports(name: Any) -> Any:
     """The modules of symcnn that a module imports: anywhere, and for types too."""
     path, found = FILES[name], set()
     package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
@@ -55,16 +57,16 @@ def imports(name):
 GRAPH = {name: imports(name) for name in FILES if name != "symcnn"}
 
 
-def floor(name):
+def floor(name: Any) -> Any:
     return FLOORS.index(name.split(".")[1])
 
 
 @pytest.mark.parametrize("name", GRAPH)
-def test_no_import_runs_upward(name):
+def test_no_import_runs_upward(name: Any) -> None:
     assert [other for other in GRAPH[name] if floor(other) > floor(name)] == []
 
 
-def test_no_modules_import_each_other_in_a_circle():
+def test_no_modules_import_each_other_in_a_circle() -> None:
     left = dict(GRAPH)
     while ground := [name for name, below in left.items() if not below & {*left}]:
         for name in ground:
@@ -73,12 +75,12 @@ def test_no_modules_import_each_other_in_a_circle():
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_module_has_at_most_700_lines(name):
+def test_a_module_has_at_most_700_lines(name: Any) -> None:
     lines = FILES[name].read_text().count("\n")
     assert lines <= MOST
 
 
-def test_only_what_gathers_names_of_others_lists_its_names():
+def test_only_what_gathers_names_of_others_lists_its_names() -> None:
     """A name without an underscore is public: a list would say so twice."""
     listing = {name for name, path in FILES.items() if "\n__all__" in path.read_text()}
     gathered = set()
@@ -90,7 +92,7 @@ def test_only_what_gathers_names_of_others_lists_its_names():
     assert listing - gathered - stars - {"symcnn", "symcnn.nn"} == set()
 
 
-def signatures():
+def signatures() -> Iterator[Any]:
     """(module and line, the annotations) of every function that is not private."""
     for name, path in FILES.items():
         for node in ast.walk(ast.parse(path.read_text())):
@@ -101,7 +103,7 @@ def signatures():
                 yield f"{name}:{node.lineno} {node.name}", [k for k in kinds if k is not None]
 
 
-def test_few_public_signatures_say_any():
+def test_few_public_signatures_say_any() -> None:
     said = [
         where
         for where, kinds in signatures()
@@ -110,14 +112,14 @@ def test_few_public_signatures_say_any():
     assert len(said) <= ANY, "\n".join(said)
 
 
-def test_importing_symcnn_loads_neither_torch_nor_plotting_nor_isl():
+def test_importing_symcnn_loads_neither_torch_nor_plotting_nor_isl() -> None:
     heavy = ("torch", "matplotlib", "islpy", "rich")
     code = f"import symcnn, sys; print([m for m in {heavy} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
 
 
-def test_own_layers_need_no_torch():
+def test_own_layers_need_no_torch() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from symcnn import nn\n"
@@ -128,7 +130,7 @@ def test_own_layers_need_no_torch():
     assert run.stdout.strip() == "16 <= H <= 17 and 16 <= W <= 17"
 
 
-def console_blocks():
+def console_blocks() -> Iterator[Any]:
     blocks = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     for block in blocks:
         for command, output in re.findall(r"^\$ symcnn (.*)\n((?:(?!\$ ).*\n)*)", block, re.M):
@@ -136,7 +138,9 @@ def console_blocks():
 
 
 @pytest.mark.parametrize(("command", "output"), [*console_blocks()])
-def test_the_readme_shows_what_the_command_prints(command, output, monkeypatch):
+def test_the_readme_shows_what_the_command_prints(
+    command: Any, output: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ROOT)
     result = CliRunner().invoke(main, shlex.split(command))
     assert result.output == output
@@ -146,7 +150,7 @@ def test_the_readme_shows_what_the_command_prints(command, output, monkeypatch):
 PYTHONS = {*dir(builtins), *dir(math), *dir(operator)}
 
 
-def listed(node):
+def listed(node: Any) -> Any:
     """The texts that a table lists: keys of a dict, members of a set, words of one text."""
     parts = []
     match node:
@@ -157,7 +161,7 @@ def listed(node):
     return [p.value for p in parts if isinstance(p, ast.Constant) and isinstance(p.value, str)]
 
 
-def test_what_is_asked_of_an_operation_stands_in_its_record():
+def test_what_is_asked_of_an_operation_stands_in_its_record() -> None:
     """No table is keyed by names of operations: three of them, and half of what it lists."""
     import symcnn.ops  # noqa: F401  # fills OPS
     from symcnn.trace.graph import OPS

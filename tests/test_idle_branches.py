@@ -1,6 +1,8 @@
 """A branch that pads, crops or resizes where that is needed is no branch: torch is the judge."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +16,7 @@ SIZES = [(h, w) for h in (1, 2, 3, 4, 6, 7, 8, 13, 14) for w in (1, 2, 7, 8, 15)
 
 
 class Net(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, 3, 3, padding=1)
 
@@ -22,7 +24,7 @@ class Net(nn.Module):
 class Odd(Net):
     """The pads are 0 by themselves where the test does not hold."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         h, w = x.shape[2:]
         if h % 2 or w % 2:
             x = F.pad(x, (0, w % 2, 0, h % 2))
@@ -32,7 +34,7 @@ class Odd(Net):
 class Patches(Net):
     """The pads are not 0 by themselves there, and stand in a name of their own."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         _, _, height, width = x.shape
         if width % 4 != 0:
             pads = (0, 4 - width % 4)
@@ -46,7 +48,7 @@ class Patches(Net):
 class Both(Net):
     """One test for two pads."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         h, w = x.shape[2:]
         if h % 4 == 0 and w % 4 == 0:
             pass
@@ -58,7 +60,7 @@ class Both(Net):
 class Windows(Net):
     """The truth of the test has a name, which is asked again for the crop; channels stand last."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.conv(x).permute(0, 2, 3, 1).contiguous()
         b, h, w, c = x.shape
         bottom, right = (7 - h % 7) % 7, (7 - w % 7) % 7
@@ -77,7 +79,7 @@ class Windows(Net):
 class Resized(Net):
     """A flag that the branch sets is asked later."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         h, w = x.shape[2:]
         new_h, new_w = math.ceil(h / 2) * 2, math.ceil(w / 2) * 2
         resized = False
@@ -93,7 +95,7 @@ class Resized(Net):
 class Blocks(Net):
     """Twelve blocks, each with branches of its own size."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         for size in (2, 3, 4, 5, 6, 7, 2, 3, 4, 5, 6, 7):
             h, w = x.shape[-2:]
             down, right = -h % size, -w % size
@@ -108,7 +110,7 @@ class Blocks(Net):
 class Informed(Net):
     """One method keeps the truth under a word, and another asks it."""
 
-    def unfolding(self, x):
+    def unfolding(self, x: Any) -> tuple[Any, dict[str, Any]]:
         h, w = x.shape[2:]
         new_h, new_w = math.ceil(h / 4) * 4, math.ceil(w / 4) * 4
         stretched = False
@@ -117,12 +119,12 @@ class Informed(Net):
             stretched = True
         return x, {"size": (h, w), "stretched": stretched}
 
-    def folding(self, x, info):
+    def folding(self, x: Any, info: Any) -> Any:
         if info["stretched"]:
             x = F.interpolate(x, size=info["size"], mode="bilinear", align_corners=False)
         return x
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         for _ in range(3):
             y, info = self.unfolding(self.conv(x))
             x = self.folding(self.conv(y), info)
@@ -132,7 +134,7 @@ class Informed(Net):
 class Tokens(Net):
     """What is padded are tokens as a map, whose channels lie innermost."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         for size in (2, 3):
             b, c, h, w = x.shape
             x = x.flatten(2).transpose(1, 2)
@@ -148,7 +150,7 @@ class Tokens(Net):
 class Listed(Net):
     """The pads stand in a list, into which each test puts another number."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         kept = x
         for size in (2, 3):
             y = F.interpolate(F.avg_pool2d(x, size, ceil_mode=True), scale_factor=size)
@@ -169,7 +171,7 @@ NETS = [Odd, Patches, Both, Windows, Resized, Blocks, Informed, Tokens, Listed]
 
 
 @pytest.mark.parametrize("kind", NETS)
-def test_it_is_one_network_with_torchs_shapes_and_memory_at_every_size(kind):
+def test_it_is_one_network_with_torchs_shapes_and_memory_at_every_size(kind: type[Any]) -> None:
     module = kind()
     net = symcnn.from_torch(module, "N 3 H W")
     assert len(net.branches) == 1
@@ -184,7 +186,9 @@ def test_it_is_one_network_with_torchs_shapes_and_memory_at_every_size(kind):
 
 @pytest.mark.parametrize("kind", [Odd, Patches, Both, Resized])
 @pytest.mark.parametrize("figure", ["saved", "peak", "activations", "moved", "other"])
-def test_a_formula_of_memory_counts_what_is_not_there_as_nothing(kind, figure):
+def test_a_formula_of_memory_counts_what_is_not_there_as_nothing(
+    kind: type[Any], figure: str
+) -> None:
     cost = symcnn.from_torch(kind(), "N 3 H W").cost()
     formula = getattr(cost, figure)
     for h, w in SIZES:
@@ -192,13 +196,13 @@ def test_a_formula_of_memory_counts_what_is_not_there_as_nothing(kind, figure):
             assert formula.at(N=1, H=h, W=w) == getattr(cost.at(N=1, H=h, W=w), figure)
 
 
-def test_the_node_is_not_there_at_sizes_that_need_none():
+def test_the_node_is_not_there_at_sizes_that_need_none() -> None:
     net = symcnn.from_torch(Odd(), "N 3 H W")
     assert [node.op for node in net.given(H=6, W=8).nodes] == ["conv2d", "avg_pool2d"]
     assert [node.op for node in net.given(H=6, W=7).nodes] == ["pad", "conv2d", "avg_pool2d"]
 
 
-def test_fields_at_sizes_are_torchs():
+def test_fields_at_sizes_are_torchs() -> None:
     module = Resized()
     field = symcnn.from_torch(module, "N 3 H W").receptive_field()
     for h in (6, 7):
@@ -211,15 +215,15 @@ def test_fields_at_sizes_are_torchs():
 
 
 class Otherwise(Net):
-    def __init__(self, forward):
+    def __init__(self, forward: Any) -> None:
         super().__init__()
         self.run = forward
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.run(x)
 
 
-def doubled_where_padded(x):
+def doubled_where_padded(x: Any) -> Any:
     h = x.shape[2]
     padded = h % 2 != 0
     if padded:
@@ -227,26 +231,26 @@ def doubled_where_padded(x):
     return x * 2 if padded else x
 
 
-def of_a_word(x):
+def of_a_word(x: Any) -> Any:
     how = "reflect" if x.shape[2] % 2 else "constant"
     return F.pad(x, (0, 0, 0, 1), mode=how)
 
 
-def below_a_bound(x):
+def below_a_bound(x: Any) -> Any:
     h = x.shape[2]
     if h < 8:
         x = F.pad(x, (0, 0, 0, 8 - h))
     return x
 
 
-def rolled(x):
+def rolled(x: Any) -> Any:
     h = x.shape[2]
     if h % 2:
         x = torch.roll(F.pad(x, (0, 0, 0, 1)), 1, 2)
     return x
 
 
-def truth_as_a_value(x):
+def truth_as_a_value(x: Any) -> tuple[Any, Any]:
     h = x.shape[2]
     padded = h % 2 != 0
     if padded is True:
@@ -254,7 +258,7 @@ def truth_as_a_value(x):
     return x, padded
 
 
-def truth_under_a_word(x):
+def truth_under_a_word(x: Any) -> Any:
     h = x.shape[2]
     said = False
     if h % 2:
@@ -271,7 +275,7 @@ OTHERS += [truth_as_a_value, truth_under_a_word]
 
 
 @pytest.mark.parametrize("forward", OTHERS)
-def test_what_is_no_such_choice_stays_a_branch(forward):
+def test_what_is_no_such_choice_stays_a_branch(forward: Callable[..., Any]) -> None:
     net = symcnn.from_torch(Otherwise(forward), "N 3 H W")
     assert len(net.branches) == 2
     for h in range(2, 12):
@@ -282,8 +286,8 @@ def test_what_is_no_such_choice_stays_a_branch(forward):
         )
 
 
-def test_a_pad_of_a_tensor_that_lies_in_another_order_stays_a_branch():
-    def forward(x):
+def test_a_pad_of_a_tensor_that_lies_in_another_order_stays_a_branch() -> None:
+    def forward(x: torch.Tensor) -> Any:
         x = x.permute(0, 2, 3, 1)
         if x.shape[2] % 2:
             x = F.pad(x, (0, 0, 0, 1))

@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -141,7 +143,7 @@ def start(*command: str) -> subprocess.Popen:
 
 
 @pytest.fixture(scope="module")
-def process():
+def process() -> Iterator[Any]:
     started = start("-c", BEFORE + MAKE + LOOP)
     yield started
     started.kill()
@@ -152,7 +154,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-def test_ctrl_c_stops_a_question_within_a_second(name, process):
+def test_ctrl_c_stops_a_question_within_a_second(name: str, process: Any) -> None:
     process.stdin.write(f"{name}\n")
     process.stdin.flush()
     assert process.stdout.readline() == "ready\n", process.stderr.read()

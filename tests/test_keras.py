@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -12,7 +13,9 @@ from symcnn.cli import main
 from symcnn.errors import BadSpec, ShapeMismatch, UnsupportedOperation
 
 
-def tensorflow_same(size, kernel, stride, dilation=1):
+def tensorflow_same(
+    size: Any, kernel: Any, stride: Any, dilation: Any = 1
+) -> tuple[Any, tuple[Any, Any]]:
     """As ``tf.nn`` documents it: output size, and padding before and after."""
     output = math.ceil(size / stride)
     total = max((output - 1) * stride + dilation * (kernel - 1) + 1 - size, 0)
@@ -22,7 +25,7 @@ def tensorflow_same(size, kernel, stride, dilation=1):
 @pytest.mark.parametrize("kernel", [1, 2, 3, 7])
 @pytest.mark.parametrize("stride", [1, 2, 3, 5])
 @pytest.mark.parametrize("dilation", [1, 2])
-def test_same_is_tensorflows_for_every_size(kernel, stride, dilation):
+def test_same_is_tensorflows_for_every_size(kernel: int, stride: int, dilation: int) -> None:
     layer = nn.Conv1d(3, 8, kernel, stride, padding="SAME", dilation=dilation)
     net = layer.trace("N 3 L")
     assert str(net.output_shape[2]) == str(symcnn.ceildiv(symcnn.L, stride))
@@ -36,7 +39,7 @@ def test_same_is_tensorflows_for_every_size(kernel, stride, dilation):
         assert seen == ((taps[0], taps[-1]) if taps else seen)
 
 
-def test_pools_and_transposed_layers_take_it_too():
+def test_pools_and_transposed_layers_take_it_too() -> None:
     for layer in (nn.MaxPool2d(3, 2, padding="SAME"), nn.AvgPool2d(3, 2, padding="SAME")):
         assert layer(H, W) == (symcnn.ceildiv(H, 2), symcnn.ceildiv(W, 2))
     for kernel in (1, 2, 3, 4):
@@ -44,14 +47,14 @@ def test_pools_and_transposed_layers_take_it_too():
     assert nn.Conv2d(3, 8, 3, 2, padding="VALID")(7, 7) == (3, 3)
 
 
-def test_hyperparameters_of_same_may_be_symbols():
+def test_hyperparameters_of_same_may_be_symbols() -> None:
     k, s = symcnn.symbols("k s")
     (size,) = nn.Conv1d(3, 8, k, s, padding="SAME")("L")
     for x, stride in ((7, 2), (9, 3), (8, 5)):
         assert size.subs({"L": x}).subs({s: stride}).subs({symcnn.L: x}) == math.ceil(x / stride)
 
 
-def test_torchs_same_keeps_its_rule_and_names_the_other():
+def test_torchs_same_keeps_its_rule_and_names_the_other() -> None:
     with pytest.raises(ShapeMismatch, match="SAME"):
         nn.Conv2d(3, 8, 3, stride=2, padding="same")
 
@@ -59,14 +62,14 @@ def test_torchs_same_keeps_its_rule_and_names_the_other():
 class Res2Net(nn.Module):
     """Gao et al. 2019: each part of the channels sees what the part before made."""
 
-    def __init__(self, channels, scale=4):
+    def __init__(self, channels: Any, scale: int = 4) -> None:
         self.scale = scale
         width = channels / scale
         self.convs = nn.ModuleList(
             [nn.Conv2d(width, width, 3, padding=1) for _ in range(scale - 1)]
         )
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         first, *rest = x.chunk(self.scale, dim=1)
         made = [first]
         for conv, part in zip(self.convs, rest, strict=True):
@@ -74,7 +77,7 @@ class Res2Net(nn.Module):
         return symcnn.cat(made, dim=1)
 
 
-def test_res2nets_pattern_with_symbolic_channels():
+def test_res2nets_pattern_with_symbolic_channels() -> None:
     channels = symcnn.multiple("C", of=4)
     net = Res2Net(channels).trace((N, channels, H, W))
     assert net.output_shape == (N, channels, H, W)
@@ -82,7 +85,7 @@ def test_res2nets_pattern_with_symbolic_channels():
     assert net.params.subs(channels, 64) == 3 * (16 * 16 * 9 + 16)
 
 
-def test_tensors_have_torchs_operations_as_methods():
+def test_tensors_have_torchs_operations_as_methods() -> None:
     x = symcnn.tensor("N 8 H W")
     assert x[:, 2:, ..., ::2].shape == (N, 6, H, symcnn.ceildiv(W, 2))
     assert [part.shape[1] for part in x.split([3, 5], 1)] == [3, 5]
@@ -91,12 +94,12 @@ def test_tensors_have_torchs_operations_as_methods():
         x.flaten(2)
 
 
-def test_a_chunk_of_unknown_channels_says_what_to_declare():
+def test_a_chunk_of_unknown_channels_says_what_to_declare() -> None:
     with pytest.raises(UnsupportedOperation, match=r'symcnn.multiple\("C", of=2\)'):
         symcnn.tensor("N C H W").chunk(2, dim=1)
 
 
-def test_a_layer_is_solved_for_as_one_would_type_it():
+def test_a_layer_is_solved_for_as_one_would_type_it() -> None:
     assert repr(symcnn.solve_layer(224, 112, kernel_size=3)) == (
         "[Conv2d(kernel_size=3, stride=2, padding=1)]"
     )
@@ -112,7 +115,7 @@ def test_a_layer_is_solved_for_as_one_would_type_it():
         symcnn.solve_layer(224)
 
 
-def test_the_command_solves_for_a_layer():
+def test_the_command_solves_for_a_layer() -> None:
     result = CliRunner().invoke(main, ["layer", "224", "112", "--with", "kernel_size=3"])
     assert result.output == "Conv2d(kernel_size=3, stride=2, padding=1)\n"
     answer = CliRunner().invoke(main, ["layer", "7", "14", "--layer", "Upsample", "--json"])

@@ -7,6 +7,9 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +35,7 @@ k = symcnn.odd("k")
 i = symcnn.index("i")
 
 
-def stem():
+def stem() -> symcnn.Network:
     return nn.Sequential(
         {
             "conv_1": nn.Conv2d(3, 64, 7, stride=2, padding=3),
@@ -64,23 +67,25 @@ def stem():
         (25557032, {"siunitx": True}, r"\num{25557032}"),
     ],
 )
-def test_a_formula_in_a_chosen_notation(expr, options, text):
+def test_a_formula_in_a_chosen_notation(
+    expr: Any, options: dict[str, Any], text: str | None
+) -> None:
     found = formula(from_sympy(expr), Notation(**options))
     if text is None:
         text = r"\lfloor H_{\mathrm{in}} / 2 \rfloor"
     assert sorted(found.split(r" \, ")) == sorted(text.split(r" \, "))
 
 
-def test_an_unknown_notation_is_refused():
+def test_an_unknown_notation_is_refused() -> None:
     with pytest.raises(BadSpec, match="floors"):
         Notation(floors="square")
 
 
-def test_names_are_escaped():
+def test_names_are_escaped() -> None:
     assert escape("a_b & 50%") == r"a\_b \& 50\%"
 
 
-def test_a_table_for_a_paper():
+def test_a_table_for_a_paper() -> None:
     assert stem().to_latex(floors="brackets") == "\n".join(
         [
             r"\begin{tabular}{lrrrrrr}",
@@ -104,25 +109,25 @@ def test_a_table_for_a_paper():
     )
 
 
-def test_a_table_is_in_the_shortest_spelling():
+def test_a_table_is_in_the_shortest_spelling() -> None:
     assert r"$64 \times \left\lceil \frac{H}{4} \right\rceil" in stem().to_latex()
 
 
-def test_a_table_at_a_size_has_numbers():
+def test_a_table_at_a_size_has_numbers() -> None:
     table = architecture(stem(), at={"N": 1, "H": 224, "W": 224})
     assert table.rows[0] == ("conv_1", (64, 112, 112), (7, 7), (2,), (7,), 9472, 118013952)
     assert "118,013,952" in table.to_markdown()
     assert r"\num{118013952}" in table.to_latex(Notation(siunitx=True))
 
 
-def test_a_table_by_modules_adds_up():
+def test_a_table_by_modules_adds_up() -> None:
     net = nn.Sequential(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3)), nn.ReLU())
     table = architecture(net.trace("N 3 H W"), ("layer", "params"), depth=1)
     assert table.rows == (("0", 224 + 584), ("1", None))
     assert table.total == ("total", 808)
 
 
-def test_a_table_as_csv_and_html_and_markdown():
+def test_a_table_as_csv_and_html_and_markdown() -> None:
     table = architecture(stem(), ("layer", "output", "params"), total=False)
     rows = list(csv.reader(io.StringIO(table.to_csv())))
     assert rows[:2] == [
@@ -133,19 +138,19 @@ def test_a_table_as_csv_and_html_and_markdown():
     assert table.to_markdown().splitlines()[0] == "| Layer | Output size | Parameters |"
 
 
-def test_a_table_as_pandas():
+def test_a_table_as_pandas() -> None:
     pandas = pytest.importorskip("pandas")
     frame = architecture(stem(), ("layer", "params"), total=False).to_pandas()
     assert isinstance(frame, pandas.DataFrame)
     assert list(frame["layer"]) == ["conv_1", "relu", "pool"]
 
 
-def test_an_unknown_column_is_refused():
+def test_an_unknown_column_is_refused() -> None:
     with pytest.raises(BadSpec, match="colour"):
         architecture(stem(), ("layer", "colour"))
 
 
-def test_a_notebook_shows_the_output_shape():
+def test_a_notebook_shows_the_output_shape() -> None:
     shown = stem()._repr_latex_()
     assert shown.startswith("$")
     assert r"\lceil \frac{H}{4}" in shown
@@ -154,7 +159,7 @@ def test_a_notebook_shows_the_output_shape():
 # pdflatex ------------------------------------------------------------------------------------
 
 
-def latex_has(file):
+def latex_has(file: Any) -> bool:
     """Whether LaTeX is installed, with this package."""
     asked = shutil.which("kpsewhich") and subprocess.run(
         ["kpsewhich", file], capture_output=True, check=False
@@ -162,7 +167,7 @@ def latex_has(file):
     return bool(asked and asked.stdout)
 
 
-def compiled(tmp_path, text):
+def compiled(tmp_path: Any, text: Any) -> int:
     """The pages of a document, or a skip."""
     if not shutil.which("pdflatex") or not all(map(latex_has, ("booktabs.sty", "siunitx.sty"))):
         pytest.skip("no LaTeX here: apt-get install texlive-latex-extra texlive-science")
@@ -174,7 +179,7 @@ def compiled(tmp_path, text):
 
 @pytest.mark.parametrize("siunitx", [False, True])
 @pytest.mark.parametrize("floors", ["brackets", "inline", "division"])
-def test_a_document_compiles(tmp_path, siunitx, floors):
+def test_a_document_compiles(tmp_path: Path, siunitx: bool, floors: str) -> None:
     notation = Notation(siunitx=siunitx, floors=floors)
     net = nn.Repeat(nn.Conv2d(C, C, k, stride=s, padding=(k - 1) / 2), n).trace("N C H W")
     body = [
@@ -188,7 +193,7 @@ def test_a_document_compiles(tmp_path, siunitx, floors):
     assert compiled(tmp_path, document("\n\n".join(body), siunitx=siunitx, title="A_B")) == 1
 
 
-def wide():
+def wide() -> Iterator[Any]:
     """Formulas that are wider than a page."""
     h, w, n = (from_sympy(size) for size in (H, W, N))
     powers = [(10**6 + d) * h**d * (w - d) for d in range(2, 16)]
@@ -198,7 +203,7 @@ def wide():
     yield sum(powers) * (n + h * w) ** 3
 
 
-def read(text):
+def read(text: str) -> Any:
     """LaTeX of whole lines as python."""
     for pattern, meant in [
         (r"\\left|\\right|\\big[lr]", ""),
@@ -212,7 +217,7 @@ def read(text):
     return text
 
 
-def test_formulas_that_are_wider_than_a_page_are_broken_and_stay_the_same(tmp_path):
+def test_formulas_that_are_wider_than_a_page_are_broken_and_stay_the_same(tmp_path: Path) -> None:
     rows = []
     for expr in wide():
         lines = filled(pieces(expr))
@@ -255,15 +260,15 @@ POINTS = [
 ]
 
 
-def wanted(name, point):
+def wanted(name: Any, point: Any) -> Any:
     return evaluate(from_sympy(FORMULAS[name]), point)
 
 
-def arguments(name, point):
+def arguments(name: Any, point: Any) -> list[Any]:
     return [point[a] for a in sorted(symbols_of(from_sympy(FORMULAS[name])))]
 
 
-def test_python_code_gives_the_formula():
+def test_python_code_gives_the_formula() -> None:
     scope = {}
     exec(to_code(FORMULAS, "python"), scope)
     for name in FORMULAS:
@@ -271,7 +276,7 @@ def test_python_code_gives_the_formula():
             assert scope[name](*arguments(name, point)) == wanted(name, point), name
 
 
-def test_numpy_code_gives_the_formula_for_arrays():
+def test_numpy_code_gives_the_formula_for_arrays() -> None:
     scope = {}
     exec(to_code(FORMULAS, "numpy"), scope)
     for name in set(FORMULAS) - {"total", "geometric"}:  # a sum's length is one number
@@ -283,7 +288,7 @@ def test_numpy_code_gives_the_formula_for_arrays():
     assert scope["total"](np.array([9, 8]), np.array([1, 2]), 2).tolist() == [13, 24]
 
 
-def test_c_code_gives_the_formula(tmp_path):
+def test_c_code_gives_the_formula(tmp_path: Path) -> None:
     if shutil.which("gcc") is None:
         pytest.skip("no gcc here")
     calls = [(name, point) for name in FORMULAS for point in POINTS]
@@ -299,7 +304,7 @@ def test_c_code_gives_the_formula(tmp_path):
     assert [*map(int, run.stdout.split())] == [wanted(*call) for call in calls]
 
 
-def test_javascript_code_gives_the_formula(tmp_path):
+def test_javascript_code_gives_the_formula(tmp_path: Path) -> None:
     if shutil.which("node") is None:
         pytest.skip("no node here")
     calls = [(name, point) for name in FORMULAS for point in POINTS]
@@ -311,7 +316,7 @@ def test_javascript_code_gives_the_formula(tmp_path):
     assert json.loads(run.stdout) == [wanted(*call) for call in calls]
 
 
-def test_a_network_as_code_gives_its_shape_parameters_and_macs():
+def test_a_network_as_code_gives_its_shape_parameters_and_macs() -> None:
     scope = {}
     exec(stem().to_code(), scope)
     sizes = {"N": 2, "H": 224, "W": 99}
@@ -323,14 +328,14 @@ def test_a_network_as_code_gives_its_shape_parameters_and_macs():
 
 @settings(max_examples=60)
 @given(expr=expressions(), x=st.integers(-99, 500), y=st.integers(-99, 500))
-def test_python_code_gives_any_expression(expr, x, y):
+def test_python_code_gives_any_expression(expr: Any, x: int, y: int) -> None:
     scope = {}
     exec(to_code({"f": expr.normal}, "python", ["x", "y"]), scope)
     assert scope["f"](x, y) == expr.value({"x": x, "y": y})
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_bad_names_are_refused(language):
+def test_bad_names_are_refused(language: Any) -> None:
     for name, expr in (("a b", H), ("for", H), ("f", symcnn.symbols("while"))):
         with pytest.raises(BadSpec):
             to_code({name: expr}, language)
@@ -338,12 +343,12 @@ def test_bad_names_are_refused(language):
         to_code({"f": H * W}, language, ["H"])
 
 
-def test_an_unknown_language_is_refused():
+def test_an_unknown_language_is_refused() -> None:
     with pytest.raises(BadSpec, match="python, numpy, c, javascript"):
         to_code({"f": H}, "cobol")
 
 
-def test_the_shorter_of_floor_and_ceiling():
+def test_the_shorter_of_floor_and_ceiling() -> None:
     shortest = Notation(floors="shortest")
     h = from_sympy(H)
     assert formula((h + 31) // 32, shortest) == r"\left\lceil \frac{H}{32} \right\rceil"

@@ -2,6 +2,9 @@
 
 import shutil
 import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -25,7 +28,7 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_a_layer_is_well_formed_svg_with_its_sizes(name):
+def test_a_layer_is_well_formed_svg_with_its_sizes(name: str) -> None:
     layer = LAYERS[name]
     picture = layer.draw(i=6)
     root = ElementTree.fromstring(picture)
@@ -43,7 +46,9 @@ def test_a_layer_is_well_formed_svg_with_its_sizes(name):
         (Scatter(5, 3, 0, 0, 2), torch.nn.ConvTranspose1d(1, 1, 3, 3, dilation=2)),
     ],
 )
-def test_the_cells_that_are_marked_are_those_that_torch_reads(map_, layer):
+def test_the_cells_that_are_marked_are_those_that_torch_reads(
+    map_: Any, layer: torch.nn.Module
+) -> None:
     drawn = axis(map_, 6)
     real = [k for k, kind in enumerate(drawn.cells) if kind == "real"]
     weights = layer.weight.data.fill_(1)
@@ -54,13 +59,13 @@ def test_the_cells_that_are_marked_are_those_that_torch_reads(map_, layer):
     ]
 
 
-def test_padding_that_nobody_reads_is_hatched():
+def test_padding_that_nobody_reads_is_hatched() -> None:
     assert axis(Window(3, 2, 1, 1), 6).unread == (7,)
     assert 'class="unread"' in LAYERS["strided"].draw(i=6)
     assert 'class="unread"' not in LAYERS["strided"].draw(i=7)
 
 
-def test_the_marked_output_can_be_chosen_and_can_move():
+def test_the_marked_output_can_be_chosen_and_can_move() -> None:
     layer = LAYERS["strided"]
     assert layer.draw(i=6, place=(0, 0)) != layer.draw(i=6)
     assert layer.draw(i=6, animate=True).count("<animate") == 9
@@ -77,13 +82,13 @@ def test_the_marked_output_can_be_chosen_and_can_move():
         (lambda: nn.Flatten().draw(), BadSpec, "keeps its axes"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(ask, error, words):
+def test_what_cannot_be_drawn_is_refused(ask: Callable[..., Any], error: Any, words: str) -> None:
     with pytest.raises(error, match=words):
         ask()
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_tikz_compiles(tmp_path):
+def test_tikz_compiles(tmp_path: Path) -> None:
     drawn = "\n".join(layer.draw(i=6, format="tikz") for layer in LAYERS.values())
     head = r"\documentclass{article}\usepackage[a2paper]{geometry}\usepackage{tikz}\begin{document}"
     (tmp_path / "layer.tex").write_text(f"{head}\n{drawn}\n\\end{{document}}")
@@ -96,7 +101,7 @@ def test_tikz_compiles(tmp_path):
     assert done.returncode == 0, done.stdout[-2000:]
 
 
-def test_a_notebook_shows_the_picture():
+def test_a_notebook_shows_the_picture() -> None:
     picture = symcnn.nn.Conv1d(1, 1, 3).draw()
     assert picture._repr_svg_() == picture
     assert nn.Conv1d(1, 1, 3).draw(format="tikz")._repr_svg_() is None

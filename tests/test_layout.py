@@ -1,13 +1,17 @@
 """How a traced tensor lies in memory: torch is the judge, or the answer is refused by name."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
 
 import symcnn
 from symcnn.trace.rerun import Replay
 
-torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
-nn, F = torch.nn, torch.nn.functional
 
 SIZES = {"N": 2, "H": 8, "W": 12}
 
@@ -93,7 +97,7 @@ ASKED = {
 class Asks(nn.Module):
     """Tells what it is answered about what `make` makes."""
 
-    def __init__(self, make, ask, tell):
+    def __init__(self, make: Any, ask: Any, tell: Any) -> None:
         super().__init__()
         self.make, self.ask, self.tell = make, ask, tell
         self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(3)
@@ -101,7 +105,7 @@ class Asks(nn.Module):
         self.linear, self.lstm = nn.Linear(3, 5), nn.LSTM(3, 4)
         self.gru = nn.GRU(3, 4, 2, batch_first=True, bidirectional=True)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.tell(self.ask(self.make(self, x)))
         return x
 
@@ -111,7 +115,7 @@ OPEN = {"conv of a permuted", "sum with channels last"}
 
 
 @pytest.mark.parametrize("ask", ASKED)
-def test_questions_about_memory_are_answered_as_torch_answers_them(ask):
+def test_questions_about_memory_are_answered_as_torch_answers_them(ask: str) -> None:
     """Answers that are formulas hold at sizes."""
     wrong = []
     for name, make in MADE.items():
@@ -132,7 +136,7 @@ def test_questions_about_memory_are_answered_as_torch_answers_them(ask):
     assert wrong == []
 
 
-def test_an_axis_of_size_1_has_the_stride_that_torch_gives_it():
+def test_an_axis_of_size_1_has_the_stride_that_torch_gives_it() -> None:
     for name in MADE.keys() - OPEN:
         answers = []
         module = Asks(MADE[name], ASKED["stride"], answers.append)
@@ -156,7 +160,9 @@ def test_an_axis_of_size_1_has_the_stride_that_torch_gives_it():
     ("shape", "axes"),
     [((1, 16, 2, 16), (2, 0, 3, 1)), ((1, 2, 1), (1, 2, 0)), ((1, 1, 3, 1, 3), (3, 0, 2, 1, 4))],
 )
-def test_an_inner_axis_of_size_1_has_the_stride_that_torch_gives_it(make, shape, axes):
+def test_an_inner_axis_of_size_1_has_the_stride_that_torch_gives_it(
+    make: Callable[..., Any], shape: tuple[Any, ...], axes: tuple[Any, ...]
+) -> None:
     answers = []
     module = Asks(lambda m, x: make(m, x.permute(axes)), ASKED["stride"], answers.append)
     module(torch.zeros(shape))
@@ -164,18 +170,18 @@ def test_an_inner_axis_of_size_1_has_the_stride_that_torch_gives_it(make, shape,
     assert answers[0] == answers[1]
 
 
-def at(answer):
+def at(answer: Any) -> Any:
     if isinstance(answer, tuple):
         return tuple(map(at, answer))
     expr = getattr(answer, "expr", None)
     return answer if expr is None else int(expr.at(SIZES))
 
 
-def test_a_question_that_sizes_decide_is_a_branch():
+def test_a_question_that_sizes_decide_is_a_branch() -> None:
     """A permuted image is contiguous where it has one pixel."""
 
     class Model(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             y = x.permute(0, 2, 3, 1)
             return x if y.is_contiguous() else x[:, :1]
 
@@ -187,9 +193,9 @@ def test_a_question_that_sizes_decide_is_a_branch():
             assert net.shape_at(N=2, H=h, W=w) == want
 
 
-def test_what_an_operation_leaves_open_is_refused_with_its_line():
+def test_what_an_operation_leaves_open_is_refused_with_its_line() -> None:
     class Model(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             y = torch.fft.rfft(x)
             return y if y.is_contiguous() else y * 2
 
@@ -199,9 +205,9 @@ def test_what_an_operation_leaves_open_is_refused_with_its_line():
         symcnn.from_torch(Model(), "N L 3")
 
 
-def test_a_contiguous_that_is_asked_for_first_costs_no_size():
+def test_a_contiguous_that_is_asked_for_first_costs_no_size() -> None:
     class Model(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             y = x.permute(0, 2, 3, 1)
             if not y.is_contiguous():
                 y = y.contiguous()
@@ -216,13 +222,13 @@ def test_a_contiguous_that_is_asked_for_first_costs_no_size():
 
 
 class Views(nn.Module):
-    def __init__(self, view):
+    def __init__(self, view: Any) -> None:
         super().__init__()
         self.view = view
         self.conv = nn.Conv2d(3, 4, 3, padding=1)
         self.last = nn.Conv2d(3, 4, 3, padding=1).to(memory_format=torch.channels_last)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.view(self, x, *x.shape)
 
 
@@ -292,7 +298,7 @@ VIEWED = {
 
 
 @pytest.mark.parametrize("name", VIEWED)
-def test_a_view_is_refused_at_the_sizes_at_which_torch_would_have_to_copy(name):
+def test_a_view_is_refused_at_the_sizes_at_which_torch_would_have_to_copy(name: str) -> None:
     view, sizes = VIEWED[name]
     module = Views(view)
     net = symcnn.from_torch(module, "N 3 H W")
@@ -312,7 +318,7 @@ def test_a_view_is_refused_at_the_sizes_at_which_torch_would_have_to_copy(name):
         assert have == want, (n, h, w)
 
 
-def test_a_view_that_never_is_one_is_refused_at_once_with_its_line_and_the_cure():
+def test_a_view_that_never_is_one_is_refused_at_once_with_its_line_and_the_cure() -> None:
     module = Views(lambda m, x, *sizes: x.permute(0, 2, 3, 1).view(sizes[0], -1))
     with pytest.raises(symcnn.ShapeMismatch, match="would have to copy") as caught:
         symcnn.from_torch(module, "N 3 8 8")
@@ -327,14 +333,16 @@ def test_a_view_that_never_is_one_is_refused_at_once_with_its_line_and_the_cure(
         ("rot90", lambda x: torch.rot90(x, 1, (2, 3))),
     ],
 )
-def test_a_view_of_what_an_operation_leaves_open_is_refused_by_name(name, operation):
+def test_a_view_of_what_an_operation_leaves_open_is_refused_by_name(
+    name: str, operation: Callable[..., Any]
+) -> None:
     module = Views(lambda m, x, *sizes: operation(x).view(sizes[0], -1))
     with pytest.raises(symcnn.DataDependent, match=f"which {name} leaves open") as caught:
         symcnn.from_torch(module, "N 3 H W")
     assert "contiguous()" in caught.value.cure
 
 
-def test_a_view_with_numbers_asks_what_it_asks_with_symbols():
+def test_a_view_with_numbers_asks_what_it_asks_with_symbols() -> None:
     """The strides are arguments of the rule, and take numbers as sizes do."""
     net = symcnn.from_torch(Views(lambda m, x, n, c, h, w: x.mT.view(n, c, -1)), "N 3 H W")
     *_, view = Replay(net.nodes, {"W": 8}).nodes
@@ -353,9 +361,9 @@ def test_a_view_with_numbers_asks_what_it_asks_with_symbols():
         lambda x: torch.hsplit(x, 3)[1],
     ],
 )
-def test_a_view_begins_where_torch_has_it(view):
+def test_a_view_begins_where_torch_has_it(view: Callable[..., Any]) -> None:
     class Offset(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.new_zeros(view(x).storage_offset() + 1)
 
     net = symcnn.from_torch(Offset(), "N 3 H W")

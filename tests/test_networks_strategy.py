@@ -1,6 +1,7 @@
 """The random networks that analyses are judged by: torch builds each, traces agree with torch."""
 
 import random
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from symcnn.testing.oracles import judge
 
 
 @given(networks(), st.integers(0, 10**6))
-def test_a_random_network_has_torchs_shape_or_both_refuse(recipe, seed):
+def test_a_random_network_has_torchs_shape_or_both_refuse(recipe: Any, seed: int) -> None:
     with torch.device("meta"):
         module = recipe.build()
     draw = random.Random(seed)
@@ -31,13 +32,13 @@ def test_a_random_network_has_torchs_shape_or_both_refuse(recipe, seed):
 
 
 @given(networks("conv", "pointwise", shapes=("chain",), dims=(2,), most=3))
-def test_kinds_and_shapes_can_be_chosen(recipe):
+def test_kinds_and_shapes_can_be_chosen(recipe: Any) -> None:
     parts = [recipe.body] if isinstance(recipe.body, Op) else recipe.body.parts
     assert {part.name for part in parts} <= {"Conv", "ReLU", "BatchNorm", "GELU"}
     assert recipe.axes == ("H", "W")
 
 
 @given(st.data())
-def test_unknown_kinds_are_named(data):
+def test_unknown_kinds_are_named(data: st.DataObject) -> None:
     with pytest.raises(ValueError, match="convolution: not among conv"):
         data.draw(networks("convolution"))

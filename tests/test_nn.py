@@ -4,10 +4,13 @@ torch's CPU kernels on real tensors are the judge: its meta kernels are more len
 """
 
 import inspect
+from collections.abc import Callable
 from itertools import product
+from typing import Any
 
 import pytest
 import sympy
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +21,6 @@ from symcnn.testing import KINDS, Layer, layers, sizes
 from symcnn.testing.several import SEVERAL
 from symcnn.trace.graph import Parameter
 
-torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
 CONTAINERS = {"Repeat", "Module", "ModuleDict", "ModuleList", "Sequential"}
@@ -28,7 +30,7 @@ LAYERS = sorted(set(nn.__all__) - CONTAINERS)
 # Names and signatures ------------------------------------------------------------------------
 
 
-def parameters(cls):
+def parameters(cls: Any) -> list[Any]:
     """Names, kinds and defaults, in order; none for Module's own catch-all, which takes nothing."""
     if cls.__init__ in (torch.nn.Module.__init__, object.__init__):
         return []
@@ -36,17 +38,17 @@ def parameters(cls):
     return [(p.name, p.kind, named(p.default)) for p in found]
 
 
-def named(default):
+def named(default: Any) -> Any:
     """A function by its name: torch-free, TransformerEncoderLayer's activation is "relu"."""
     return default.__name__ if inspect.isfunction(default) else default
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_a_layer_has_torchs_signature(name):
+def test_a_layer_has_torchs_signature(name: Any) -> None:
     assert parameters(getattr(nn, name)) == parameters(getattr(torch.nn, name))
 
 
-def test_all_layers_of_a_family_are_there():
+def test_all_layers_of_a_family_are_there() -> None:
     modules = "activation batchnorm channelshuffle distance dropout flatten fold instancenorm"
     modules += " linear normalization padding pixelshuffle pooling"
     not_shapes = {"SyncBatchNorm", "CrossMapLRN2d"}
@@ -64,28 +66,28 @@ def test_all_layers_of_a_family_are_there():
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-def test_a_random_layer_gives_torchs_shape_or_both_refuse(kind, data):
+def test_a_random_layer_gives_torchs_shape_or_both_refuse(kind: Any, data: st.DataObject) -> None:
     layer = data.draw(layers(kind))
     at = data.draw(sizes(layer))
     assert layer.symcnn_shape(at) == layer.torch_shape(at)
 
 
 @given(data=st.data())
-def test_a_random_layer_on_numbers_gives_the_shape_of_its_closed_form(data):
+def test_a_random_layer_on_numbers_gives_the_shape_of_its_closed_form(data: st.DataObject) -> None:
     layer = data.draw(layers())
     at = data.draw(sizes(layer))
     assert layer.at(at).symcnn_shape({}) == layer.symcnn_shape(at)
 
 
 @given(layer=layers("conv", "transposed", "norm", "linear", "activation", valid=True))
-def test_a_random_layer_has_torchs_parameters(layer):
+def test_a_random_layer_has_torchs_parameters(layer: Any) -> None:
     ours = {p.name: p.dims for p in layer.build().parameters()}
     theirs = {name: tuple(p.shape) for name, p in layer.build_torch().named_parameters()}
     assert ours == theirs
 
 
 @given(layer=layers(*sorted({*KINDS} - {*SEVERAL, "norm"}), valid=True))  # norms branch on sizes
-def test_a_random_layer_is_the_same_network_from_torch(layer):
+def test_a_random_layer_is_the_same_network_from_torch(layer: Any) -> None:
     try:
         ours = layer.build().trace(layer.spec)
     except SymcnnError:
@@ -99,7 +101,7 @@ def test_a_random_layer_is_the_same_network_from_torch(layer):
 
 
 @given(layer=layers(valid=True))
-def test_a_layer_drawn_as_valid_can_be_built(layer):
+def test_a_layer_drawn_as_valid_can_be_built(layer: Any) -> None:
     layer.build()
     layer.build_torch()
 
@@ -176,7 +178,7 @@ WHOLE = ["Embedding", "NLLLoss", "CrossEntropyLoss", *(f"MaxUnpool{n}d" for n in
 CASES = [(*layer, shapes) for *layer, several in OTHERS for shapes in several]
 
 
-def made(front, name, args, kwargs):
+def made(front: Any, name: Any, args: Any, kwargs: Any) -> Any:
     """The layer; tensors among its arguments are given by their shapes."""
     tensor = symcnn.tensor if front is nn else lambda spec: torch.zeros(*map(int, spec.split()))
     tensors = {"weight", "pos_weight"} & set(kwargs)
@@ -184,12 +186,12 @@ def made(front, name, args, kwargs):
     return getattr(front, name)(*args, **kwargs | {t: tensor(kwargs[t]) for t in tensors})
 
 
-def sizes_of(shapes):
+def sizes_of(shapes: Any) -> list[Any]:
     """All inputs' shapes, as ints."""
     return [tuple(map(int, shape.split())) for shape in shapes.split("|")]
 
 
-def torchs_shapes(name, args, kwargs, shapes):
+def torchs_shapes(name: Any, args: Any, kwargs: Any, shapes: Any) -> Any:
     """The outputs' shapes, nested as torch returns them, or None where it raises."""
     inputs = [torch.zeros(shape) for shape in sizes_of(shapes)]
     probabilities = name == "CrossEntropyLoss" and inputs[0].ndim == inputs[-1].ndim
@@ -203,7 +205,7 @@ def torchs_shapes(name, args, kwargs, shapes):
     return torch.utils._pytree.tree_map(lambda t: tuple(t.shape), outputs)
 
 
-def symcnns_shapes(name, args, kwargs, specs, at):
+def symcnns_shapes(name: Any, args: Any, kwargs: Any, specs: Any, at: Any) -> Any:
     """The same by symcnn."""
     try:
         net = made(nn, name, args, kwargs).trace(*specs)
@@ -212,12 +214,12 @@ def symcnns_shapes(name, args, kwargs, specs, at):
         return None
 
 
-def nested(shapes):
+def nested(shapes: Any) -> Any:
     """Plain tuples of ints."""
     return tuple(nested(s) if isinstance(s, tuple) else int(s) for s in shapes)
 
 
-def in_symbols(shapes):
+def in_symbols(shapes: Any) -> tuple[list[Any], Any]:
     """Specs with a symbol of its own for every axis, and the sizes they stand for."""
     letters = iter("abcdefghijklmnopqrstuvwxyz")
     specs = [{next(letters): size for size in shape} for shape in sizes_of(shapes)]
@@ -226,7 +228,9 @@ def in_symbols(shapes):
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize(("name", "args", "kwargs", "shapes"), CASES)
-def test_other_inputs_give_torchs_shapes_or_both_refuse(name, args, kwargs, shapes):
+def test_other_inputs_give_torchs_shapes_or_both_refuse(
+    name: Any, args: Any, kwargs: Any, shapes: Any
+) -> None:
     want = torchs_shapes(name, args, kwargs, shapes)
     numbers = [shape.strip() for shape in shapes.split("|")]
     assert symcnns_shapes(name, args, kwargs, numbers, {}) == want
@@ -234,7 +238,7 @@ def test_other_inputs_give_torchs_shapes_or_both_refuse(name, args, kwargs, shap
         assert symcnns_shapes(name, args, kwargs, *in_symbols(shapes)) == want
 
 
-def named_parameters(module):
+def named_parameters(module: Any) -> Any:
     """Paths and shapes, as torch's named_parameters."""
     return {
         f"{path}.{name}".lstrip("."): value.dims
@@ -245,7 +249,9 @@ def named_parameters(module):
 
 
 @pytest.mark.parametrize(("name", "args", "kwargs", "several"), OTHERS)
-def test_layers_of_other_inputs_have_torchs_parameters(name, args, kwargs, several):
+def test_layers_of_other_inputs_have_torchs_parameters(
+    name: str, args: tuple[Any, ...], kwargs: dict[str, Any], several: list[str]
+) -> None:
     theirs = made(torch.nn, name, args, kwargs).named_parameters()
     theirs = {path: tuple(p.shape) for path, p in theirs}
     try:
@@ -281,14 +287,14 @@ LOPSIDED = [
 
 
 @pytest.mark.parametrize("layer", LOPSIDED, ids=repr)
-def test_height_and_width_are_never_mixed_up(layer):
+def test_height_and_width_are_never_mixed_up(layer: Any) -> None:
     layer = Layer(layer.name, layer.args, layer.kwargs, "1 2 H W")
     for h, w in [(9, 14), (14, 9), (7, 20), (20, 7), (1, 8), (8, 1), (3, 4)]:
         at = {"H": h, "W": w}
         assert layer.symcnn_shape(at) == layer.torch_shape(at), at
 
 
-def test_an_even_kernel_with_same_padding_keeps_the_size():
+def test_an_even_kernel_with_same_padding_keeps_the_size() -> None:
     net = nn.Conv2d(3, 8, (4, 6), padding="same").trace("N 3 H W")
     assert net.output_shape == (N, 8, H, W)
 
@@ -297,7 +303,7 @@ def test_an_even_kernel_with_same_padding_keeps_the_size():
 
 
 @pytest.mark.parametrize("dilation", [1, 2, 3])
-def test_ceil_law_by_brute_force(dilation):
+def test_ceil_law_by_brute_force(dilation: int) -> None:
     """ceil_mode is a right pad, whatever k, s, p, x: the value, and where there is one."""
     for k, s in product(range(1, 6), range(1, 5)):
         for p in range((dilation * (k - 1) + 1) // 2 + 1):
@@ -320,7 +326,7 @@ windows = st.builds(
 stacks = st.lists(windows, min_size=1, max_size=4)
 
 
-def fused(stack):
+def fused(stack: Any) -> Any:
     whole = IDENTITY
     for window in stack:
         whole = whole.then(window)
@@ -328,7 +334,7 @@ def fused(stack):
 
 
 @given(stacks, st.integers(1, 300))
-def test_fusion_law_a_stack_of_windows_has_the_size_of_one(stack, x):
+def test_fusion_law_a_stack_of_windows_has_the_size_of_one(stack: list[Any], x: int) -> None:
     y = x
     for window in stack:
         y = window.size(y)
@@ -336,7 +342,9 @@ def test_fusion_law_a_stack_of_windows_has_the_size_of_one(stack, x):
 
 
 @given(stacks, st.integers(0, 50), st.integers(0, 5))
-def test_fusion_law_a_stack_of_windows_reads_what_one_reads(stack, first, more):
+def test_fusion_law_a_stack_of_windows_reads_what_one_reads(
+    stack: list[Any], first: int, more: int
+) -> None:
     reads = (first, first + more)
     for window in reversed(stack):
         reads = window.pullback(*reads)
@@ -344,12 +352,12 @@ def test_fusion_law_a_stack_of_windows_reads_what_one_reads(stack, first, more):
 
 
 @given(stacks, windows)
-def test_fusion_law_is_associative(stack, last):
+def test_fusion_law_is_associative(stack: list[Any], last: Any) -> None:
     assert fused(stack).then(last) == stack[0].then(fused([*stack[1:], last]))
 
 
 @given(st.data())
-def test_a_stack_of_layers_is_one_window_and_torchs_shape(data):
+def test_a_stack_of_layers_is_one_window_and_torchs_shape(data: st.DataObject) -> None:
     chain, real, whole = [], [], IDENTITY
     for _ in range(data.draw(st.integers(1, 4))):
         k, s, d = (data.draw(st.integers(1, most)) for most in (5, 3, 3))
@@ -394,7 +402,9 @@ def test_a_stack_of_layers_is_one_window_and_torchs_shape(data):
         (lambda k, s, p: nn.Upsample(size=(k, s * p)), (3, 2, 1)),
     ],
 )
-def test_symbolic_hyperparameters_give_the_formula_of_every_number(symbolic, numeric):
+def test_symbolic_hyperparameters_give_the_formula_of_every_number(
+    symbolic: Callable[..., Any], numeric: tuple[int, int, int]
+) -> None:
     names = symcnn.symbols("k s p")
     formula = symbolic(*names).trace("N 3 H W").output_shape
     values = dict(zip(names, numeric, strict=True))
@@ -406,7 +416,7 @@ def test_symbolic_hyperparameters_give_the_formula_of_every_number(symbolic, num
         ]
 
 
-def test_symbolic_channels_give_the_parameter_count_as_a_polynomial():
+def test_symbolic_channels_give_the_parameter_count_as_a_polynomial() -> None:
     k = symcnn.symbols("k")
     net = nn.Sequential(nn.Conv2d(C, 2 * C, k, bias=False), nn.BatchNorm2d(2 * C)).trace("N C H W")
     assert net.params - (2 * C**2 * k**2 + 4 * C) == 0
@@ -471,54 +481,56 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("name", "args", "kwargs"), REFUSED)
-def test_what_torch_refuses_at_construction_is_a_shape_mismatch_there(name, args, kwargs):
+def test_what_torch_refuses_at_construction_is_a_shape_mismatch_there(
+    name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
     with pytest.raises(Exception):  # noqa: B017, PT011  torch raises all kinds
         getattr(torch.nn, name)(*args, **kwargs)
     with pytest.raises(ShapeMismatch):
         getattr(nn, name)(*args, **kwargs)
 
 
-def test_an_unused_num_features_may_be_anything():
+def test_an_unused_num_features_may_be_anything() -> None:
     assert nn.InstanceNorm2d(None).trace("N C H W").output_shape == (N, C, H, W)
 
 
 # Eval mode -----------------------------------------------------------------------------------
 
 
-def test_batch_norm_takes_a_single_value_in_eval_mode():
+def test_batch_norm_takes_a_single_value_in_eval_mode() -> None:
     assert nn.BatchNorm1d(3).trace("1 3").output_shape == (1, 3)
 
 
-def test_batch_norm_without_running_statistics_needs_two_values_per_channel():
+def test_batch_norm_without_running_statistics_needs_two_values_per_channel() -> None:
     valid = nn.BatchNorm1d(3, track_running_stats=False).trace("N 3 L").valid_inputs()
     assert {"N": 1, "L": 1} not in valid
     assert {"N": 2, "L": 1} in valid
     assert {"N": 1, "L": 2} in valid
 
 
-def test_instance_norm_without_running_statistics_needs_two_positions():
+def test_instance_norm_without_running_statistics_needs_two_positions() -> None:
     net = nn.InstanceNorm2d(3).trace("N 3 H W")
     assert (1, 1) not in net.valid_inputs()
     assert (1, 2) in net.valid_inputs()
 
 
-def test_instance_norm_with_running_statistics_takes_one_position():
+def test_instance_norm_with_running_statistics_takes_one_position() -> None:
     net = nn.InstanceNorm2d(3, track_running_stats=True).trace("N 3 H W")
     assert (1, 1) in net.valid_inputs()
 
 
-def test_running_statistics_are_not_parameters():
+def test_running_statistics_are_not_parameters() -> None:
     assert nn.BatchNorm2d(8, affine=False).trace("N 8 H W").params == 0
 
 
-def test_group_norm_of_one_channel_per_group_needs_two_values():
+def test_group_norm_of_one_channel_per_group_needs_two_values() -> None:
     valid = nn.GroupNorm(4, 4).trace("N 4 L").valid_inputs()
     assert {"N": 1, "L": 1} not in valid
     assert {"N": 2, "L": 1} in valid
     assert nn.GroupNorm(2, 4).trace("1 4 1").output_shape == (1, 4, 1)
 
 
-def test_group_norm_without_weights_asks_for_channels_that_split():
+def test_group_norm_without_weights_asks_for_channels_that_split() -> None:
     net = nn.GroupNorm(4, 8, affine=False).trace("N C H W")
     assert str(net.valid_inputs().axis("C")) == "C % 4 == 0 and C >= 4"
 
@@ -667,18 +679,18 @@ PAST = {
 
 
 @pytest.mark.parametrize("cases", PAST.values(), ids=PAST.keys())
-def test_regression(cases):
+def test_regression(cases: list[Any]) -> None:
     for layer, at in cases:
         assert layer.symcnn_shape(at) == layer.torch_shape(at), layer
 
 
-def test_circular_padding_wraps_what_the_other_side_left():
+def test_circular_padding_wraps_what_the_other_side_left() -> None:
     """torch does so too, but where too little is left it returns memory it never wrote."""
     net = nn.CircularPad1d((2, -3)).trace("1 L")
     assert str(net.valid_inputs()) == "L >= 5"
     assert torch.nn.CircularPad1d((2, -3))(torch.zeros(1, 5)).shape == net.shape_at(L=5)
 
 
-def test_a_size_that_is_a_formula_must_be_positive():
+def test_a_size_that_is_a_formula_must_be_positive() -> None:
     net = nn.Upsample(size=(H - 9, 5)).trace("N 3 H W")
     assert str(net.valid_inputs()) == "H >= 10 and W >= 1"

@@ -3,6 +3,7 @@
 import re
 from dataclasses import fields, is_dataclass
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 import sympy
@@ -18,23 +19,23 @@ STEM = nn.Sequential(nn.Conv2d(3, 8, 7, 2, 3), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
 
 
 class Halves(torch.nn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.max_pool2d(x, 2) if x.shape[2] > 64 else x
 
 
-def net():
+def net() -> symcnn.Network:
     return STEM.trace("N 3 H W")
 
 
-def strict():
+def strict() -> symcnn.Network:
     return nn.Conv2d(3, 8, 7).trace("N 3 H W")
 
 
-def branched():
+def branched() -> symcnn.Network:
     return symcnn.from_torch(Halves(), "N 3 H W")
 
 
-def line():
+def line() -> symcnn.Network:
     return nn.Conv1d(1, 8, 3, stride=2).trace("N 1 L")
 
 
@@ -97,58 +98,58 @@ class Page(HTMLParser):
 
     VOID = frozenset({"br"})
 
-    def __init__(self, page):
+    def __init__(self, page: Any) -> None:
         super().__init__()
         self.open, self.tags = [], set()
         self.feed(page)
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: Any, attrs: Any) -> None:
         self.tags.add(tag)
         assert not any(name.startswith("on") for name, _ in attrs)
         if tag not in self.VOID:
             self.open.append(tag)
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: Any) -> None:
         assert self.open.pop() == tag
 
 
 @pytest.fixture(scope="module", params=ANSWERS)
-def answer(request):
+def answer(request: pytest.FixtureRequest) -> Any:
     return ANSWERS[request.param]()
 
 
-def test_every_answer_is_a_well_formed_page_without_a_script(answer):
+def test_every_answer_is_a_well_formed_page_without_a_script(answer: Any) -> None:
     page = Page(answer._repr_html_())
     assert page.open == []
     assert not page.tags & {"script", "link", "img", "iframe"}
 
 
-def test_a_page_has_no_colour_of_its_own_and_asks_no_network(answer):
+def test_a_page_has_no_colour_of_its_own_and_asks_no_network(answer: Any) -> None:
     page = answer._repr_html_()
     assert not re.search(r"#[0-9a-fA-F]{3,6}\b|rgb\(|https?://|url\(", page)
 
 
-def test_the_line_in_a_console_is_short(answer):
+def test_the_line_in_a_console_is_short(answer: Any) -> None:
     own = 140 * max(1, len(answer) if isinstance(answer, (list, tuple)) else 1)
     several = isinstance(answer, str) or "\n" in repr(answer)  # a text, on purpose
     assert several or len(repr(answer)) <= max(own, len(str(answer)))
 
 
-def test_no_answer_shows_the_parts_that_it_is_made_of(answer):
+def test_no_answer_shows_the_parts_that_it_is_made_of(answer: Any) -> None:
     if is_dataclass(answer):
         names = [f.name for f in fields(answer)]
         assert f"({names[0]}=" not in repr(answer)
 
 
-def test_sizes_and_conditions_are_typeset():
+def test_sizes_and_conditions_are_typeset() -> None:
     assert math(net().output_shape) in net()._repr_html_()
     solution = net().solve(output=(7, 7))._repr_html_()
     assert "<mo>\N{LESS-THAN OR EQUAL TO}</mo><mi>H</mi>" in solution
 
 
-def test_a_long_text_and_a_long_table_fold():
+def test_a_long_text_and_a_long_table_fold() -> None:
     class Long(Shown):
-        def __str__(self):
+        def __str__(self) -> str:
             return "\n".join(map(str, range(100)))
 
     assert "<summary>90 more lines</summary>" in Long()._repr_html_()
@@ -156,7 +157,7 @@ def test_a_long_text_and_a_long_table_fold():
     assert "more rows" not in table(("n",), [(n,) for n in range(28)])
 
 
-def test_text_of_a_network_is_no_markup():
+def test_text_of_a_network_is_no_markup() -> None:
     named = nn.Sequential({"<b>": nn.Conv2d(3, 8, 3)}).trace("N 3 H W")
     assert "<b>" not in named._repr_html_().replace("<b></b>", "")
     assert cell("<script>") == "&lt;script&gt;"
@@ -180,23 +181,23 @@ def test_text_of_a_network_is_no_markup():
         (sympy.sqrt(H), "<mi>H</mi>"),
     ],
 )
-def test_formulas_as_mathml(value, content):
+def test_formulas_as_mathml(value: Any, content: str) -> None:
     assert content in math(value)
 
 
-def test_two_bounds_of_a_size_are_a_chain():
+def test_two_bounds_of_a_size_are_a_chain() -> None:
     condition = sympy.And(H >= 3, H <= 7, sympy.Eq(16 * H - 9 * W, 0))
     text = re.sub(r"<[^>]+>", "", math(condition))
     assert text == "3\N{LESS-THAN OR EQUAL TO}H\N{LESS-THAN OR EQUAL TO}7and16H=9W"
 
 
-def test_what_a_relation_asks_is_said_of_the_input():
+def test_what_a_relation_asks_is_said_of_the_input() -> None:
     text = re.sub(r"<[^>]+>", "", math(net().solve(output=("h", "w")))).replace(" ", "")
     least, most = "4h\N{MINUS SIGN}3", "4h"
     sign = "\N{LESS-THAN OR EQUAL TO}"
     assert f"{least}{sign}H{sign}{most}" in text
 
 
-def test_a_list_of_answers_is_a_table_of_their_fields():
+def test_a_list_of_answers_is_a_table_of_their_fields() -> None:
     page = Listed(strict().reasons())._repr_html_()
     assert "<th>node</th><th>requirement</th>" in page

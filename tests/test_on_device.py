@@ -1,5 +1,8 @@
 """tests/tools/on_device.py: a report measured on a device, and none where there is none."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from click.testing import CliRunner
@@ -8,7 +11,7 @@ from .tools import on_device as tool
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_without_a_card_nothing_is_written_and_nothing_claimed(tmp_path):
+def test_without_a_card_nothing_is_written_and_nothing_claimed(tmp_path: Path) -> None:
     report = tmp_path / "card.md"
     result = CliRunner().invoke(tool.main, ["--write", str(report)])
     assert result.exit_code == 2
@@ -16,7 +19,7 @@ def test_without_a_card_nothing_is_written_and_nothing_claimed(tmp_path):
     assert not report.exists()
 
 
-def test_a_report_has_a_row_for_each_variant(tmp_path):
+def test_a_report_has_a_row_for_each_variant(tmp_path: Path) -> None:
     report = tmp_path / "meta.md"
     result = CliRunner().invoke(
         tool.main,
@@ -37,7 +40,7 @@ def test_a_report_has_a_row_for_each_variant(tmp_path):
     assert all("same as torch" in row for row in rows)
 
 
-def test_an_unknown_network_is_refused_before_anything_is_written(tmp_path):
+def test_an_unknown_network_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     report = tmp_path / "meta.md"
     result = CliRunner().invoke(
         tool.main, ["--device", "meta", "--model", "x", "--write", str(report)]
@@ -47,10 +50,12 @@ def test_an_unknown_network_is_refused_before_anything_is_written(tmp_path):
     assert not report.exists()
 
 
-def test_a_run_that_is_stopped_leaves_what_it_has(tmp_path, monkeypatch):
+def test_a_run_that_is_stopped_leaves_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     report = tmp_path / "meta.md"
 
-    def stopping(name, device, samples):
+    def stopping(name: str, device: Any, samples: Any) -> tuple[list[str], int]:
         if name == "unet:unet_valid":
             raise KeyboardInterrupt
         return [f"| {name} |"], 0

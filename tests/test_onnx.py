@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,7 +20,14 @@ from symcnn.questions.inputs.scramble import scrambled
 FLOAT, INT = TensorProto.FLOAT, TensorProto.INT64
 
 
-def model(nodes, inputs, outputs=("y",), tables=None, opset=17, **more):
+def model(
+    nodes: Any,
+    inputs: dict[str, Any],
+    outputs: tuple[str] = ("y",),
+    tables: Any = None,
+    opset: Any = 17,
+    **more: Any,
+) -> Any:
     """A model of `nodes`; `tables` are its initializers."""
     graph = helper.make_graph(
         nodes,
@@ -31,13 +40,13 @@ def model(nodes, inputs, outputs=("y",), tables=None, opset=17, **more):
     return helper.make_model(graph, opset_imports=opsets, **more)
 
 
-def one(op, dims, tables=None, opset=17, **attributes):
+def one(op: Any, dims: Any, tables: Any = None, opset: Any = 17, **attributes: Any) -> Any:
     """A model of one node on one input, and on tables."""
     node = helper.make_node(op, ["x", *(tables or {})], ["y"], **attributes)
     return model([node], {"x": dims}, tables=tables, opset=opset)
 
 
-def shape(*args, **kwargs):
+def shape(*args: Any, **kwargs: Any) -> str:
     return str(symcnn.from_onnx(one(*args, **kwargs)).output_shape)
 
 
@@ -45,49 +54,49 @@ IMAGE = ["N", 3, "H", "W"]
 KERNEL = {"w": np.zeros((8, 3, 3, 3), np.float32)}
 
 
-def test_dim_params_name_the_sizes():
+def test_dim_params_name_the_sizes() -> None:
     assert symcnn.from_onnx(one("Relu", ["batch", 3, "h", "w"])).symbols == ("batch", "h", "w")
 
 
-def test_a_dim_param_may_be_a_formula():
+def test_a_dim_param_may_be_a_formula() -> None:
     file = one("MaxPool", ["N", 3, "4*_h", "batch size"], kernel_shape=[4, 1], strides=[4, 1])
     assert str(symcnn.from_onnx(file).output_shape) == "(N, 3, _h, batch_size)"
 
 
-def test_dimensions_without_a_name_get_one():
+def test_dimensions_without_a_name_get_one() -> None:
     assert symcnn.from_onnx(one("Relu", [1, 3, None, None])).symbols == ("x_2", "x_3")
 
 
-def test_fixed_dimensions_stay_fixed_unless_inputs_frees_them():
+def test_fixed_dimensions_stay_fixed_unless_inputs_frees_them() -> None:
     file = one("MaxPool", [1, 3, 224, 224], kernel_shape=[2, 2], strides=[2, 2])
     assert symcnn.from_onnx(file).output_shape == (1, 3, 112, 112)
     net = symcnn.from_onnx(file, inputs={"x": "N 3 H W"})
     assert str(net.output_shape) == "(N, 3, H//2, W//2)"
 
 
-def test_inputs_may_be_told_in_order():
+def test_inputs_may_be_told_in_order() -> None:
     assert symcnn.from_onnx(one("Relu", [1, 3, 8, 8]), ["N 3 H W"]).symbols == ("N", "H", "W")
 
 
-def test_a_convolution_is_torchs():
+def test_a_convolution_is_torchs() -> None:
     net = symcnn.from_onnx(one("Conv", IMAGE, KERNEL, strides=[2, 2], pads=[1, 1, 1, 1]))
     assert str(net.output_shape) == "(N, 8, (H + 1)//2, (W + 1)//2)"
     assert net.params == 216
     assert net.receptive_field().size == (3, 3)
 
 
-def test_pads_that_differ_are_a_window_with_these_pads():
+def test_pads_that_differ_are_a_window_with_these_pads() -> None:
     net = symcnn.from_onnx(one("Conv", IMAGE, KERNEL, strides=[2, 2], pads=[0, 0, 1, 1]))
     assert net.receptive_field().padding == ((0, 1), (0, 1))
 
 
 @pytest.mark.parametrize("auto", ["SAME_UPPER", "SAME_LOWER"])
-def test_same_gives_the_ceiling_of_the_size_over_the_stride(auto):
+def test_same_gives_the_ceiling_of_the_size_over_the_stride(auto: str) -> None:
     file = one("Conv", IMAGE, KERNEL, strides=[2, 2], auto_pad=auto)
     assert str(symcnn.from_onnx(file).output_shape) == "(N, 8, (H + 1)//2, (W + 1)//2)"
 
 
-def test_same_pads_a_kernel_of_one_by_nothing():
+def test_same_pads_a_kernel_of_one_by_nothing() -> None:
     file = one(
         "Conv",
         IMAGE,
@@ -98,7 +107,7 @@ def test_same_pads_a_kernel_of_one_by_nothing():
     assert str(symcnn.from_onnx(file).output_shape) == "(N, 8, (H + 1)//2, (W + 1)//2)"
 
 
-def test_ceil_mode_with_pads_that_differ():
+def test_ceil_mode_with_pads_that_differ() -> None:
     net = symcnn.from_onnx(
         one(
             "MaxPool",
@@ -113,7 +122,7 @@ def test_ceil_mode_with_pads_that_differ():
     assert [net.shape_at(N=1, H=h, W=h)[2] for h in (4, 5, 6, 7)] == [2, 3, 3, 4]
 
 
-def test_a_transposed_convolution_is_cropped_by_pads_that_differ():
+def test_a_transposed_convolution_is_cropped_by_pads_that_differ() -> None:
     kernel = {"w": np.zeros((3, 8, 3, 3), np.float32)}
     net = symcnn.from_onnx(
         one("ConvTranspose", IMAGE, kernel, strides=[2, 2], auto_pad="SAME_UPPER")
@@ -121,7 +130,7 @@ def test_a_transposed_convolution_is_cropped_by_pads_that_differ():
     assert str(net.output_shape) == "(N, 8, 2*H, 2*W)"
 
 
-def test_shape_arithmetic_is_followed_as_values():
+def test_shape_arithmetic_is_followed_as_values() -> None:
     nodes = [
         helper.make_node("Shape", ["x"], ["s"]),
         helper.make_node("Gather", ["s", "zero"], ["n"]),
@@ -135,7 +144,7 @@ def test_shape_arithmetic_is_followed_as_values():
     assert len(net.nodes) == 1
 
 
-def test_a_size_halved_in_floats_and_floored():
+def test_a_size_halved_in_floats_and_floored() -> None:
     nodes = [
         helper.make_node("Shape", ["x"], ["s"], start=2),
         helper.make_node("Cast", ["s"], ["f"], to=FLOAT),
@@ -150,8 +159,8 @@ def test_a_size_halved_in_floats_and_floored():
     assert str(net.output_shape) == "(N, 3, H//2, W//2)"
 
 
-def test_a_branch_that_the_sizes_decide_is_taken():
-    def body(name, op):
+def test_a_branch_that_the_sizes_decide_is_taken() -> None:
+    def body(name: str, op: str) -> Any:
         out = helper.make_tensor_value_info(name, FLOAT, None)
         return helper.make_graph([helper.make_node(op, ["x"], [name])], op, [], [out])
 
@@ -170,7 +179,7 @@ def test_a_branch_that_the_sizes_decide_is_taken():
     assert [n.op for n in net.nodes] == ["relu"]
 
 
-def test_a_loop_runs_as_often_as_a_number_says():
+def test_a_loop_runs_as_often_as_a_number_says() -> None:
     body = helper.make_graph(
         [
             helper.make_node("Identity", ["go"], ["go_on"]),
@@ -192,7 +201,7 @@ def test_a_loop_runs_as_often_as_a_number_says():
     assert str(net.output_shape) == "(N, 3, H//8, W//8)"
 
 
-def test_a_function_of_the_model_is_run():
+def test_a_function_of_the_model_is_run() -> None:
     own = helper.make_function(
         "own",
         "twice",
@@ -210,13 +219,13 @@ def test_a_function_of_the_model_is_run():
     assert str(net.output_shape) == "(N, 3, H//4, W//4)"
 
 
-def test_running_statistics_are_no_parameters():
+def test_running_statistics_are_no_parameters() -> None:
     tables = {name: np.ones(3, np.float32) for name in ("scale", "bias", "mean", "var")}
     net = symcnn.from_onnx(one("BatchNormalization", IMAGE, tables))
     assert net.params == 6
 
 
-def test_a_scale_is_that_of_single_precision():
+def test_a_scale_is_that_of_single_precision() -> None:
     scales = np.array([1, 1, 0.29, 0.29], np.float32)
     node = helper.make_node(
         "Resize",
@@ -230,7 +239,7 @@ def test_a_scale_is_that_of_single_precision():
     assert net.shape_at(N=1, H=100, W=100)[2] == int(np.float32(100) * np.float32(0.29)) == 29
 
 
-def test_a_baked_shape_is_a_requirement():
+def test_a_baked_shape_is_a_requirement() -> None:
     net = symcnn.from_onnx(
         one("Reshape", [1, 9, "H", "W"], {"to": np.array([1, 1, 3, 3, 244, 204])})
     )
@@ -239,7 +248,7 @@ def test_a_baked_shape_is_a_requirement():
     assert net.output_shape == (1, 1, 3, 3, 244, 204)
 
 
-def test_sizes_that_a_baked_shape_scrambles_are_told(tmp_path):
+def test_sizes_that_a_baked_shape_scrambles_are_told(tmp_path: Path) -> None:
     file = one("Reshape", [1, 9, "H", "W"], {"to": np.array([1, 1, 3, 3, 244, 204])})
     net = symcnn.from_onnx(file)
     assert [member for member in net.valid_inputs() if member not in scrambled(net)] == [(244, 204)]
@@ -250,7 +259,7 @@ def test_sizes_that_a_baked_shape_scrambles_are_told(tmp_path):
     assert "at 39 of them a view runs axes together" in run.output
 
 
-def test_names_of_torchs_exporters_are_module_paths():
+def test_names_of_torchs_exporters_are_module_paths() -> None:
     nodes = [
         helper.make_node("Relu", ["x"], ["a"], name="/layer1/layer1.0/relu/Relu"),
         helper.make_node("Relu", ["a"], ["y"], name="/layer2/act/Relu"),
@@ -260,7 +269,7 @@ def test_names_of_torchs_exporters_are_module_paths():
     assert len(net.at("layer1").nodes) == 1
 
 
-def test_other_nodes_keep_their_names():
+def test_other_nodes_keep_their_names() -> None:
     nodes = [helper.make_node("Relu", ["x"], ["y"], name="stage1_act")]
     assert symcnn.from_onnx(model(nodes, {"x": IMAGE})).nodes[0].name == "stage1_act"
 
@@ -268,7 +277,7 @@ def test_other_nodes_keep_their_names():
 # Bad input ------------------------------------------------------------------------------------
 
 
-def test_a_file_that_is_cut_off(tmp_path):
+def test_a_file_that_is_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "cut.onnx"
     data = one("Conv", IMAGE, {"w": np.zeros((64, 3, 16, 16), np.float32)}).SerializeToString()
     for length in (len(data) // 2, len(data) - 3, 7, 0):
@@ -277,7 +286,7 @@ def test_a_file_that_is_cut_off(tmp_path):
             symcnn.from_onnx(path)
 
 
-def test_something_that_is_no_model(tmp_path):
+def test_something_that_is_no_model(tmp_path: Path) -> None:
     path = tmp_path / "x.onnx"
     path.write_text("this is no model at all, but a text")
     with pytest.raises(BadSpec, match="not a whole ONNX model"):
@@ -286,7 +295,7 @@ def test_something_that_is_no_model(tmp_path):
         symcnn.from_onnx(tmp_path / "none.onnx")
 
 
-def test_missing_operators_are_told_all_at_once():
+def test_missing_operators_are_told_all_at_once() -> None:
     nodes = [
         helper.make_node("Foo", ["x"], ["a"], domain="com.acme", name="first"),
         helper.make_node("Foo", ["a"], ["b"], domain="com.acme", name="second"),
@@ -299,12 +308,12 @@ def test_missing_operators_are_told_all_at_once():
     assert "com.acme.Bar: 1 node, at the node that gives 'y'" in str(told.value)
 
 
-def test_an_operator_set_that_is_too_new():
+def test_an_operator_set_that_is_too_new() -> None:
     with pytest.raises(UnsupportedOperation, match="operator set 99"):
         symcnn.from_onnx(one("Relu", IMAGE, opset=99))
 
 
-def test_names_that_contradict_what_comes_out():
+def test_names_that_contradict_what_comes_out() -> None:
     file = one("MaxPool", IMAGE, kernel_shape=[2, 2], strides=[2, 2])
     for axis, dim in enumerate(IMAGE):
         told = file.graph.output[0].type.tensor_type.shape.dim.add()
@@ -317,7 +326,7 @@ def test_names_that_contradict_what_comes_out():
     assert str(symcnn.from_onnx(file, {"x": "N 3 H W"}).output_shape) == "(N, 3, H//2, W//2)"
 
 
-def test_a_number_that_contradicts_what_comes_out():
+def test_a_number_that_contradicts_what_comes_out() -> None:
     file = one("Relu", [1, 3, 8, 8])
     for dim in (1, 3, 8, 9):
         file.graph.output[0].type.tensor_type.shape.dim.add().dim_value = dim
@@ -325,24 +334,24 @@ def test_a_number_that_contradicts_what_comes_out():
         symcnn.from_onnx(file)
 
 
-def test_shapes_that_agree_at_no_size_name_the_node():
+def test_shapes_that_agree_at_no_size_name_the_node() -> None:
     nodes = [helper.make_node("Conv", ["x", "w"], ["y"], name="stem")]
     file = model(nodes, {"x": ["N", 4, "H", "W"]}, tables=KERNEL)
     with pytest.raises(ShapeMismatch, match=r"at stem \(Conv\)"):
         symcnn.from_onnx(file)
 
 
-def test_what_depends_on_values_is_refused_by_name():
+def test_what_depends_on_values_is_refused_by_name() -> None:
     with pytest.raises(DataDependent, match="NonZero"):
         symcnn.from_onnx(one("NonZero", IMAGE))
 
 
-def test_an_input_that_does_not_exist():
+def test_an_input_that_does_not_exist() -> None:
     with pytest.raises(BadSpec, match="no input 'z'"):
         symcnn.from_onnx(one("Relu", IMAGE), {"z": "N 3 H W"})
 
 
-def test_reading_needs_neither_torch_nor_onnxruntime(tmp_path):
+def test_reading_needs_neither_torch_nor_onnxruntime(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     onnx.save(one("Conv", IMAGE, KERNEL), path)
     code = (
@@ -354,7 +363,7 @@ def test_reading_needs_neither_torch_nor_onnxruntime(tmp_path):
     assert run.stdout.strip() == "H == 9 and W == 9"
 
 
-def test_the_weights_of_a_file_are_not_read(tmp_path):
+def test_the_weights_of_a_file_are_not_read(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     onnx.save(one("Conv", IMAGE, {"w": np.zeros((256, 3, 32, 32), np.float32)}), path)
     from symcnn.frontends.onnx.file import read
@@ -367,11 +376,11 @@ def test_the_weights_of_a_file_are_not_read(tmp_path):
 # Annotation -----------------------------------------------------------------------------------
 
 
-def dims(info):
+def dims(info: Any) -> list[Any]:
     return [d.dim_param or d.dim_value for d in info.type.tensor_type.shape.dim]
 
 
-def test_annotate_writes_formulas_that_the_checker_takes(tmp_path):
+def test_annotate_writes_formulas_that_the_checker_takes(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["a"], strides=[2, 2], pads=[1, 1, 1, 1]),
         helper.make_node("Relu", ["a"], ["b"]),
@@ -392,13 +401,13 @@ def test_annotate_writes_formulas_that_the_checker_takes(tmp_path):
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path: Path) -> str:
     path = tmp_path / "m.onnx"
     onnx.save(one("Conv", IMAGE, KERNEL, strides=[2, 2], pads=[1, 1, 1, 1]), path)
     return str(path)
 
 
-def test_a_file_stands_wherever_a_network_goes(file):
+def test_a_file_stands_wherever_a_network_goes(file: Any) -> None:
     run = CliRunner().invoke(main, ["solve", file, "--output", "7x7", "--json"])
     assert run.exit_code == 0, run.output
     assert json.loads(run.output)["set"] == "13 <= H <= 14 and 13 <= W <= 14"
@@ -408,14 +417,14 @@ def test_a_file_stands_wherever_a_network_goes(file):
     assert "H >= 1" in run.output
 
 
-def test_annotate_on_the_command_line(file, tmp_path):
+def test_annotate_on_the_command_line(file: Any, tmp_path: Path) -> None:
     out = str(tmp_path / "told.onnx")
     run = CliRunner().invoke(main, ["annotate", file, out])
     assert run.exit_code == 0
     assert dims(onnx.load(out).graph.output[0]) == ["N", 8, "(H + 1)//2", "(W + 1)//2"]
 
 
-def test_a_file_is_no_module_to_validate(file):
+def test_a_file_is_no_module_to_validate(file: Any) -> None:
     run = CliRunner().invoke(main, ["validate", file])
     assert run.exit_code == 2
     assert "no torch module" in run.output
@@ -424,10 +433,10 @@ def test_a_file_is_no_module_to_validate(file):
 # Branches -------------------------------------------------------------------------------------
 
 
-def branching():
+def branching() -> Any:
     """Even heights are halved, others are left as they are."""
 
-    def body(name, op, **attributes):
+    def body(name: str, op: str, **attributes: Any) -> Any:
         out = helper.make_tensor_value_info(name, FLOAT, None)
         node = helper.make_node(op, ["x"], [name], **attributes)
         return helper.make_graph([node], op, [], [out])
@@ -444,7 +453,7 @@ def branching():
     return model(nodes, {"x": IMAGE}, tables={"two": np.array([2]), "zero": np.array([0])})
 
 
-def test_a_branch_that_the_sizes_leave_open_is_followed_on_both_sides():
+def test_a_branch_that_the_sizes_leave_open_is_followed_on_both_sides() -> None:
     net = symcnn.from_onnx(branching())
     assert net.complete
     assert len(net.branches) == 2
@@ -453,7 +462,7 @@ def test_a_branch_that_the_sizes_leave_open_is_followed_on_both_sides():
     assert {t for b in net.branches for t in b.taken} == {"odd? H % 2 == 0", "odd? H % 2 != 0"}
 
 
-def test_a_range_of_floats_to_a_size_is_followed():
+def test_a_range_of_floats_to_a_size_is_followed() -> None:
     nodes = [
         helper.make_node("Shape", ["x"], ["s"], start=2, end=3),
         helper.make_node("Squeeze", ["s"], ["h"]),
@@ -465,7 +474,7 @@ def test_a_range_of_floats_to_a_size_is_followed():
     assert net.output_shape == (symcnn.H,)
 
 
-def test_a_table_of_fixed_length_is_viewed_at_the_sizes_that_divide_it():
+def test_a_table_of_fixed_length_is_viewed_at_the_sizes_that_divide_it() -> None:
     nodes = [
         helper.make_node("Shape", ["x"], ["s"], start=2, end=4),
         helper.make_node("Concat", ["s", "rest"], ["to"], axis=0),

@@ -16,7 +16,7 @@ README = (ROOT / "README.md").read_text()
 LINK = re.compile(r"\]\(([^)]+)\)")
 
 
-def test_every_link_of_the_readme_is_a_file_here_and_an_address_on_a_package_index():
+def test_every_link_of_the_readme_is_a_file_here_and_an_address_on_a_package_index() -> None:
     (rule,) = PROJECT["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]
     home = PROJECT["project"]["urls"]["Homepage"]
     there = LINK.findall(
@@ -30,7 +30,7 @@ def test_every_link_of_the_readme_is_a_file_here_and_an_address_on_a_package_ind
             assert address == f"{home}/blob/main/{here}"
 
 
-def test_version_and_address_are_the_same_everywhere():
+def test_version_and_address_are_the_same_everywhere() -> None:
     citation = (ROOT / "CITATION.cff").read_text()
     assert f"version: {symcnn.__version__}\n" in citation
     assert PROJECT["project"]["version"] == symcnn.__version__
@@ -39,7 +39,7 @@ def test_version_and_address_are_the_same_everywhere():
     assert all(url.startswith(home) for url in PROJECT["project"]["urls"].values())
 
 
-def test_every_extra_is_a_part_that_names_itself_or_a_habit_of_the_makefile():
+def test_every_extra_is_a_part_that_names_itself_or_a_habit_of_the_makefile() -> None:
     sources = "".join(path.read_text() for path in (ROOT / "symcnn").rglob("*.py"))
     makefile = (ROOT / "Makefile").read_text()
     for extra in PROJECT["project"]["optional-dependencies"]:
@@ -61,7 +61,7 @@ def test_every_extra_is_a_part_that_names_itself_or_a_habit_of_the_makefile():
         ("torch", "torch", "symcnn.from_torch(None, 'N 3 H W')"),
     ],
 )
-def test_what_is_not_installed_is_named_with_its_extra(package, extra, ask):
+def test_what_is_not_installed_is_named_with_its_extra(package: str, extra: str, ask: str) -> None:
     code = (
         f"import sys; sys.modules[{package!r}] = None\n"
         "import symcnn\n"
@@ -75,12 +75,12 @@ def test_what_is_not_installed_is_named_with_its_extra(package, extra, ask):
     assert run.stdout == f"pip install 'symcnn[{extra}]'\n", run.stderr
 
 
-def test_a_missing_extra_is_an_import_error_too():
+def test_a_missing_extra_is_an_import_error_too() -> None:
     assert issubclass(symcnn.MissingExtra, symcnn.SymcnnError)
     assert issubclass(symcnn.MissingExtra, ImportError)
 
 
-def test_the_names_that_the_docs_write_are_there_after_import_symcnn():
+def test_the_names_that_the_docs_write_are_there_after_import_symcnn() -> None:
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     text = "\n".join(page.read_text() for page in pages)
     names = sorted({*re.findall(r"(?<!: )\bsymcnn(?:\.[a-zA-Z_]\w*)+\b(?!\.)", text)})

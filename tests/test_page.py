@@ -3,7 +3,9 @@
 import random
 import shutil
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -21,12 +23,12 @@ SOURCES = ROOT / "symcnn" / "words" / "page"
 needs_browser = pytest.mark.skipif(bool(real.without()), reason=real.without())
 
 
-def small():
+def small() -> symcnn.Network:
     return nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.MaxPool2d(2)).trace("N 3 H W")
 
 
 @pytest.fixture(scope="module")
-def unet():
+def unet() -> symcnn.Network:
     torch = pytest.importorskip("torch")
     with torch.device("meta"):
         module = load_example("unet").UNet(depth=3, base=8).eval()
@@ -36,7 +38,7 @@ def unet():
 # The file ----------------------------------------------------------------------------------------
 
 
-def test_a_page_is_text_or_a_file(tmp_path):
+def test_a_page_is_text_or_a_file(tmp_path: Path) -> None:
     net = small()
     file = net.to_page(tmp_path / "net.html")
     assert file == tmp_path / "net.html"
@@ -44,7 +46,7 @@ def test_a_page_is_text_or_a_file(tmp_path):
     assert symcnn.to_page([net, net.at("0")]) == net.to_page(beside=[net.at("0")])
 
 
-def test_a_page_that_cannot_be_made_says_why(tmp_path):
+def test_a_page_that_cannot_be_made_says_why(tmp_path: Path) -> None:
     with pytest.raises(BadSpec, match="cannot be written"):
         small().to_page(tmp_path)
     with pytest.raises(BadSpec, match="needs a network"):
@@ -53,7 +55,7 @@ def test_a_page_that_cannot_be_made_says_why(tmp_path):
         symcnn.to_page(small(), titles=["a", "b"])
 
 
-def test_names_of_layers_and_sizes_are_text_and_never_code():
+def test_names_of_layers_and_sizes_are_text_and_never_code() -> None:
     from symcnn import symbols
 
     size = symbols("BigInt")
@@ -64,12 +66,12 @@ def test_names_of_layers_and_sizes_are_text_and_never_code():
     assert "BigInt" not in page[page.index("const symcnnFormulas") :].splitlines()[0]
 
 
-def test_resnet_50_fits_into_400_kilobytes(example):
+def test_resnet_50_fits_into_400_kilobytes(example: Callable[..., Any]) -> None:
     page = symcnn.from_torch(example("resnet:resnet50"), "N 3 H W").to_page()
     assert len(page.encode()) <= 400_000
 
 
-def test_the_command_writes_a_page(tmp_path):
+def test_the_command_writes_a_page(tmp_path: Path) -> None:
     file, net = tmp_path / "net.html", f"{ROOT}/examples/networks/unet.py:unet"
     words = ["page", net, "--input", "N 3 H W", "--out", str(file), "--beside", net]
     result = CliRunner().invoke(main, words)
@@ -79,7 +81,7 @@ def test_the_command_writes_a_page(tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
-def test_the_bundle_is_what_its_sources_make(tmp_path):
+def test_the_bundle_is_what_its_sources_make(tmp_path: Path) -> None:
     for name in ("src", "build.js", "package.json", "package-lock.json"):
         copy = shutil.copytree if (SOURCES / name).is_dir() else shutil.copy
         copy(SOURCES / name, tmp_path / name)
@@ -96,18 +98,18 @@ def test_the_bundle_is_what_its_sources_make(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser() -> Iterator[Any]:
     with real.browser() as started:
         yield started
 
 
 @pytest.fixture
-def show(browser, tmp_path):
+def show(browser: Any, tmp_path: Path) -> Callable[..., Any]:
     """``with show(net) as shown``: its page, open; at the end it was silent and asked nobody."""
     from contextlib import contextmanager
 
     @contextmanager
-    def shown(*nets, state="", **options):
+    def shown(*nets: Any, state: str = "", **options: Any) -> Iterator[Any]:
         file: Path = symcnn.to_page(nets, tmp_path / "net.html")
         with real.opened(browser, file, state, **options) as found:
             yield found
@@ -118,7 +120,9 @@ def show(browser, tmp_path):
 
 
 @needs_browser
-def test_every_number_is_what_python_says(show, example, unet):
+def test_every_number_is_what_python_says(
+    show: Any, example: Callable[..., Any], unet: Any
+) -> None:
     torch = pytest.importorskip("torch")
     with torch.device("meta"):
         conv1d = torch.nn.Sequential(torch.nn.Conv1d(2, 4, 5, 3), torch.nn.AvgPool1d(4, 3)).eval()
@@ -137,11 +141,11 @@ def test_every_number_is_what_python_says(show, example, unet):
 
 
 @needs_browser
-def test_a_copy_that_is_a_view_where_an_axis_is_1_long_is_no_number_too_many(show):
+def test_a_copy_that_is_a_view_where_an_axis_is_1_long_is_no_number_too_many(show: Any) -> None:
     torch = pytest.importorskip("torch")
 
     class Turned(torch.nn.Module):
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             return (x.transpose(0, 1).flatten() * 2).sum() + x.transpose(1, 2).reshape(-1)
 
     net = symcnn.from_torch(Turned(), "N 3 L")
@@ -155,7 +159,9 @@ def test_a_copy_that_is_a_view_where_an_axis_is_1_long_is_no_number_too_many(sho
 
 
 @needs_browser
-def test_a_size_that_is_not_valid_lights_up_the_layer_and_is_mended_by_a_click(show, unet):
+def test_a_size_that_is_not_valid_lights_up_the_layer_and_is_mended_by_a_click(
+    show: Any, unet: Any
+) -> None:
     assert str(unet.valid_inputs()) == "H % 8 == 0 and H >= 8 and W % 8 == 0 and W >= 8"
     with show(unet) as shown:
         slider = shown.page.get_by_role("slider", name="H", exact=True)
@@ -174,7 +180,7 @@ def test_a_size_that_is_not_valid_lights_up_the_layer_and_is_mended_by_a_click(s
 
 
 @needs_browser
-def test_a_size_that_is_no_number_is_said_in_words(show):
+def test_a_size_that_is_no_number_is_said_in_words(show: Any) -> None:
     with show(small()) as shown:
         for text, words in (
             ("abc", "H: “abc” is not a whole number"),
@@ -190,7 +196,9 @@ def test_a_size_that_is_no_number_is_said_in_words(show):
 
 
 @needs_browser
-def test_a_target_is_answered_with_the_sizes_that_give_it(show, example):
+def test_a_target_is_answered_with_the_sizes_that_give_it(
+    show: Any, example: Callable[..., Any]
+) -> None:
     net = symcnn.from_torch(example("resnet:resnet18"), "N 3 H W")
     with show(net) as shown:
         box = shown.page.get_by_label("which sizes give")
@@ -204,7 +212,7 @@ def test_a_target_is_answered_with_the_sizes_that_give_it(show, example):
 
 
 @needs_browser
-def test_a_target_in_a_domain_with_gaps_names_its_sizes_only(show, unet):
+def test_a_target_in_a_domain_with_gaps_names_its_sizes_only(show: Any, unet: Any) -> None:
     with show(unet) as shown:
         shown.page.get_by_role("button", name="pool:3").click()
         shown.page.get_by_label("which sizes give").fill("20x31")
@@ -214,7 +222,7 @@ def test_a_target_in_a_domain_with_gaps_names_its_sizes_only(show, unet):
 
 
 @needs_browser
-def test_a_layer_shows_how_its_size_comes_about_and_what_it_sees(show):
+def test_a_layer_shows_how_its_size_comes_about_and_what_it_sees(show: Any) -> None:
     net = small()
     with show(net, state="H=40&W=50") as shown:
         shown.page.get_by_role("button", name="2", exact=True).click()
@@ -228,7 +236,7 @@ def test_a_layer_shows_how_its_size_comes_about_and_what_it_sees(show):
 
 
 @needs_browser
-def test_an_image_is_drawn_under_the_field(show, tmp_path):
+def test_an_image_is_drawn_under_the_field(show: Any, tmp_path: Path) -> None:
     sync_api = pytest.importorskip("playwright.sync_api")
     image = tmp_path / "image.svg"
     image.write_text('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>')
@@ -263,7 +271,7 @@ def test_an_image_is_drawn_under_the_field(show, tmp_path):
 
 
 @needs_browser
-def test_a_link_keeps_the_state(show, unet):
+def test_a_link_keeps_the_state(show: Any, unet: Any) -> None:
     with show(unet) as shown:
         shown.set(H=96, W=104)
         shown.page.get_by_role("button", name="pool:2").click()
@@ -278,7 +286,7 @@ def test_a_link_keeps_the_state(show, unet):
 
 
 @needs_browser
-def test_several_networks_move_together(show, unet):
+def test_several_networks_move_together(show: Any, unet: Any) -> None:
     with show(unet, small()) as shown:
         shown.set(H=501, W=504)
         one, other = shown.read()
@@ -288,11 +296,11 @@ def test_several_networks_move_together(show, unet):
 
 
 @needs_browser
-def test_the_branch_that_holds_is_said(show):
+def test_the_branch_that_holds_is_said(show: Any) -> None:
     torch = pytest.importorskip("torch")
 
     class Halved(torch.nn.Module):
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             if x.shape[2] > 1000:
                 raise ValueError("at most 1000 rows")
             return torch.nn.functional.max_pool2d(x, 2) if x.shape[2] > 64 else x * 2
@@ -312,11 +320,11 @@ def test_the_branch_that_holds_is_said(show):
 
 
 @needs_browser
-def test_what_was_not_followed_is_not_known(show):
+def test_what_was_not_followed_is_not_known(show: Any) -> None:
     torch = pytest.importorskip("torch")
 
     class Rows(torch.nn.Module):
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             return torch.cat([x for _ in range(x.shape[2])], 1)
 
     with show(symcnn.from_torch(Rows(), "N 3 H W", example={"H": 4})) as shown:
@@ -326,7 +334,7 @@ def test_what_was_not_followed_is_not_known(show):
 
 
 @needs_browser
-def test_ten_thousand_layers_fold_and_open_within_a_second(show):
+def test_ten_thousand_layers_fold_and_open_within_a_second(show: Any) -> None:
     net = nn.Sequential(*[nn.Conv1d(8, 8, 3, padding=1) for _ in range(10_000)]).trace("N 8 L")
     taken = []
     with show(net) as shown:
@@ -346,7 +354,7 @@ def test_ten_thousand_layers_fold_and_open_within_a_second(show):
 
 
 @needs_browser
-def test_keys_move_sizes_and_open_layers(show, unet):
+def test_keys_move_sizes_and_open_layers(show: Any, unet: Any) -> None:
     with show(unet) as shown:
         shown.page.get_by_role("spinbutton", name="H", exact=True).press("ArrowUp")
         assert not shown.read()[0]["valid"]
@@ -357,7 +365,7 @@ def test_keys_move_sizes_and_open_layers(show, unet):
 
 
 @needs_browser
-def test_the_table_is_copied(show):
+def test_the_table_is_copied(show: Any) -> None:
     with show(small(), permissions=["clipboard-read", "clipboard-write"]) as shown:
         shown.page.get_by_role("button", name="copy table").click()
         shown.page.get_by_text("table copied").wait_for()
@@ -369,7 +377,7 @@ def test_the_table_is_copied(show):
 
 
 @needs_browser
-def test_nothing_is_cut_off_at_400_pixels(show, unet):
+def test_nothing_is_cut_off_at_400_pixels(show: Any, unet: Any) -> None:
     for scheme in ("light", "dark"):
         options = {"viewport": {"width": 400, "height": 800}, "color_scheme": scheme}
         with show(unet, state="H=501&layer=20", **options) as shown:

@@ -3,6 +3,9 @@
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -21,23 +24,23 @@ pytest.importorskip("matplotlib")
 
 
 @pytest.fixture(scope="module")
-def resnet():
+def resnet() -> symcnn.Network:
     return symcnn.from_torch(load_example("resnet").resnet18().eval(), "N 3 H W")
 
 
 @pytest.fixture(scope="module")
-def unet():
+def unet() -> symcnn.Network:
     return symcnn.from_torch(load_example("unet").unet().eval(), "N 3 H W")
 
 
 class Halved(torch.nn.Module):
     """Pools what is higher than 64 rows, and refuses what is higher than 100."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.c = torch.nn.Conv2d(3, 8, 3, padding=1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.shape[2] > 100:
             raise ValueError("at most 100 rows")
         if x.shape[2] > 64:
@@ -46,22 +49,22 @@ class Halved(torch.nn.Module):
 
 
 @pytest.fixture(scope="module")
-def halved():
+def halved() -> symcnn.Network:
     return symcnn.from_torch(Halved(), "N 3 H W")
 
 
-def labels(figure):
+def labels(figure: Any) -> list[Any]:
     return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
 
 
-def points(figure, k=0):
+def points(figure: Any, k: int = 0) -> list[Any]:
     return [tuple(map(int, point)) for point in figure.axes[0].collections[k].get_offsets()]
 
 
 # figures ----------------------------------------------------------------------------------------
 
 
-def test_the_staircase_is_what_the_shapes_are_and_marks_the_fibre(resnet):
+def test_the_staircase_is_what_the_shapes_are_and_marks_the_fibre(resnet: Any) -> None:
     figure = resnet.plot("sizes", H=range(1, 257), output=7)
     last = resnet.at("layer4")
     assert set(points(figure)) == {
@@ -70,13 +73,15 @@ def test_the_staircase_is_what_the_shapes_are_and_marks_the_fibre(resnet):
     assert "7: H = W = 193..224" in labels(figure)
 
 
-def test_the_staircase_of_a_network_with_branches_takes_each_size_by_its_branch(halved):
+def test_the_staircase_of_a_network_with_branches_takes_each_size_by_its_branch(
+    halved: Any,
+) -> None:
     figure = halved.plot("sizes", H=range(60, 110))
     expected = {(h, h if h <= 64 else h // 2) for h in range(60, 101)}
     assert set(points(figure)) == expected
 
 
-def test_the_lattice_has_the_valid_sizes_and_a_reason_for_each_other(unet):
+def test_the_lattice_has_the_valid_sizes_and_a_reason_for_each_other(unet: Any) -> None:
     figure = unet.plot("domain", H=range(1, 33), W=range(1, 33))
     cells = np.asarray(figure.axes[0].images[0].get_array())
     valid = {(h + 1, w + 1) for h, w in np.argwhere(cells == 0).tolist()}
@@ -86,12 +91,12 @@ def test_the_lattice_has_the_valid_sizes_and_a_reason_for_each_other(unet):
     assert any(label.startswith("cat:1: ") for label in labels(figure))
 
 
-def test_the_lattice_says_what_the_model_raises(halved):
+def test_the_lattice_says_what_the_model_raises(halved: Any) -> None:
     figure = halved.plot("domain", H=range(90, 110), W=range(1, 9))
     assert any("at most 100 rows" in label.replace("\n", " ") for label in labels(figure))
 
 
-def test_a_curve_is_the_cost_and_a_budget_names_the_sizes_around_it(resnet):
+def test_a_curve_is_the_cost_and_a_budget_names_the_sizes_around_it(resnet: Any) -> None:
     figure = resnet.plot("cost", H=range(200, 241, 8), macs="1.9G")
     (line, *_) = figure.axes[0].lines
     for size, macs in zip(*line.get_data(), strict=True):
@@ -99,13 +104,13 @@ def test_a_curve_is_the_cost_and_a_budget_names_the_sizes_around_it(resnet):
     assert labels(figure) == ["1.9 G: 224 fits, 232 does not"]
 
 
-def test_costs_over_the_batch_leave_the_image_as_it_is(resnet):
+def test_costs_over_the_batch_leave_the_image_as_it_is(resnet: Any) -> None:
     figure = resnet.plot("cost", N=range(1, 4))
     assert [ax.get_xlabel() for ax in figure.axes] == ["N"] * len(figure.axes)
     assert "H = 224, W = 224" in figure.axes[0].get_title(loc="left")
 
 
-def test_the_steps_of_a_forward_peak_at_the_peak(unet):
+def test_the_steps_of_a_forward_peak_at_the_peak(unet: Any) -> None:
     cost = unet.cost().at(N=1, H=64, W=64)
     assert max(step.bytes for step in steps(cost)) == cost.peak
     figure = unet.plot("memory", N=1, H=64, W=64)
@@ -113,13 +118,13 @@ def test_the_steps_of_a_forward_peak_at_the_peak(unet):
     assert any(f"at {worst.node}" in text.get_text() for text in figure.axes[0].texts)
 
 
-def test_fields_grow_along_the_depth(resnet):
+def test_fields_grow_along_the_depth(resnet: Any) -> None:
     over_all, shortest, _ = resnet.plot("fields", H=224, W=224).axes[0].lines
     assert max(over_all.get_ydata()) == 435
     assert max(shortest.get_ydata()) <= 435
 
 
-def test_every_figure_takes_axes(resnet):
+def test_every_figure_takes_axes(resnet: Any) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure()
@@ -150,19 +155,21 @@ def test_every_figure_takes_axes(resnet):
         (lambda net: net.receptive_field("layer1").plot(at=(1, 2, 3)), "a place has an index"),
     ],
 )
-def test_what_cannot_be_shown_is_refused_in_words(resnet, ask, said):
+def test_what_cannot_be_shown_is_refused_in_words(
+    resnet: Any, ask: Callable[..., Any], said: str
+) -> None:
     with pytest.raises(BadSpec, match=said):
         ask(resnet)
 
 
-def test_a_forward_at_a_size_that_is_not_valid_is_refused(unet):
+def test_a_forward_at_a_size_that_is_not_valid_is_refused(unet: Any) -> None:
     with pytest.raises(InvalidInput, match="cat"):
         unet.plot("memory", H=100, W=100)
 
 
-def test_a_network_that_is_not_complete_says_so():
+def test_a_network_that_is_not_complete_says_so() -> None:
     class Rows(torch.nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.cat([x for _ in range(x.shape[2])], 1)
 
     net = symcnn.from_torch(Rows(), "N 3 H W", example={"H": 4})
@@ -175,7 +182,7 @@ def test_a_network_that_is_not_complete_says_so():
 # places -----------------------------------------------------------------------------------------
 
 
-def test_a_field_over_an_image_is_the_interval_of_each_axis(resnet, tmp_path):
+def test_a_field_over_an_image_is_the_interval_of_each_axis(resnet: Any, tmp_path: Path) -> None:
     from matplotlib.image import imsave
 
     imsave(tmp_path / "image.png", np.zeros((96, 64, 3)))
@@ -188,7 +195,7 @@ def test_a_field_over_an_image_is_the_interval_of_each_axis(resnet, tmp_path):
     assert (over_all.get_width(), over_all.get_height()) == (right - left + 1, bottom - top + 1)
 
 
-def test_holes_rows_that_nobody_reads_and_padding_are_told_apart():
+def test_holes_rows_that_nobody_reads_and_padding_are_told_apart() -> None:
     net = nn.Conv2d(1, 1, 2, stride=3, dilation=2, padding=1).trace("N 1 H W")
     figure = net.receptive_field().plot(at=(0, 1), H=12, W=12)
     shade = figure.axes[0].images[0].get_array()[..., 3] > 0
@@ -196,7 +203,7 @@ def test_holes_rows_that_nobody_reads_and_padding_are_told_apart():
     assert labels(figure)[-2:] == ["and padding", "no output reads these"]
 
 
-def test_a_field_of_a_network_with_branches_is_that_of_the_branch_of_its_sizes(halved):
+def test_a_field_of_a_network_with_branches_is_that_of_the_branch_of_its_sizes(halved: Any) -> None:
     for height, seen in ((32, 3), (80, 6)):
         figure = halved.receptive_field().plot(H=height, W=32)
         assert labels(figure)[0] == f"over all paths: {seen} × {seen}"
@@ -204,18 +211,18 @@ def test_a_field_of_a_network_with_branches_is_that_of_the_branch_of_its_sizes(h
         halved.receptive_field().plot(H=101, W=32)
 
 
-def test_without_an_image_names_are_sizes(resnet):
+def test_without_an_image_names_are_sizes(resnet: Any) -> None:
     title = resnet.receptive_field("layer1").plot(at={"H": 64, "W": 32}).axes[0].get_title("left")
     assert "H = 64, W = 32" in title
 
 
-def test_a_picture_of_another_size_is_refused():
+def test_a_picture_of_another_size_is_refused() -> None:
     field = nn.Conv2d(3, 8, 3).trace("N 3 32 32").receptive_field()
     with pytest.raises(InvalidInput, match="the network takes 32"):
         field.plot(on=np.zeros((30, 32)))
 
 
-def test_tiles_are_drawn_where_they_lie():
+def test_tiles_are_drawn_where_they_lie() -> None:
     net = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.AvgPool2d(2)).trace("N 1 H W")
     plan = net.tiles(H=64, W=64, tile=48)
     boxes = plan.plot().axes[0].patches[1:]
@@ -230,7 +237,7 @@ NAMES = {"svg": "rect", "tikz": r"\draw", "dot": "digraph", "mermaid": "flowchar
 
 
 @pytest.mark.parametrize("form", NAMES)
-def test_a_drawing_has_every_module_and_symbolic_shapes(resnet, form):
+def test_a_drawing_has_every_module_and_symbolic_shapes(resnet: Any, form: str) -> None:
     drawing = resnet.draw(form)
     assert NAMES[form] in drawing
     for name in ("conv1", "layer1", "layer4", "fc"):
@@ -238,21 +245,21 @@ def test_a_drawing_has_every_module_and_symbolic_shapes(resnet, form):
     assert "(H + 31)//32" in drawing
 
 
-def test_svg_is_well_formed_and_has_a_box_per_row(resnet):
+def test_svg_is_well_formed_and_has_a_box_per_row(resnet: Any) -> None:
     root = ElementTree.fromstring(resnet.draw())
     names = [e.text for e in root.iter() if e.get("class") == "name"]
     assert names[:5] == ["input", "conv1", "bn1", "relu", "maxpool"]
     assert len([e for e in root.iter() if e.tag.endswith("rect")]) == len(names)
 
 
-def test_a_u_net_shows_its_skips_past_the_deeper_boxes(unet):
+def test_a_u_net_shows_its_skips_past_the_deeper_boxes(unet: Any) -> None:
     root = ElementTree.fromstring(unet.draw(depth=2))
     skips = [e for e in root.iter() if e.get("class") == "edge skip"]
     assert len(skips) == 4
     assert all("cat:" in e[0].text for e in skips)
 
 
-def test_all_names_are_escaped():
+def test_all_names_are_escaped() -> None:
     net = nn.Sequential({'a<b&"c]|{}': nn.ReLU(), "d_e#%": nn.ReLU()}).trace("N 3 H W")
     root = ElementTree.fromstring(net.draw())
     assert 'a<b&"c]|{}' in [e.text for e in root.iter()]
@@ -261,7 +268,7 @@ def test_all_names_are_escaped():
     assert '"a#lt;b&#quot;c]|{} · relu"' in net.draw("mermaid")
 
 
-def test_every_branch_is_drawn_under_its_sizes(halved):
+def test_every_branch_is_drawn_under_its_sizes(halved: Any) -> None:
     for form in NAMES:
         assert "for " in halved.draw(form)
     text = "".join(ElementTree.fromstring(halved.draw()).itertext())
@@ -269,7 +276,7 @@ def test_every_branch_is_drawn_under_its_sizes(halved):
     assert "max_pool2d" in text
 
 
-def test_ten_thousand_layers_fold_and_nothing_is_left_out():
+def test_ten_thousand_layers_fold_and_nothing_is_left_out() -> None:
     layers = [m for _ in range(5000) for m in (nn.Conv2d(8, 8, 3, padding=1), nn.ReLU())]
     net = nn.Sequential(*layers).trace("N 8 H W")
     start = time.perf_counter()
@@ -280,7 +287,7 @@ def test_ten_thousand_layers_fold_and_nothing_is_left_out():
 
 
 @pytest.mark.skipif(shutil.which("dot") is None, reason="graphviz is not installed")
-def test_graphviz_reads_the_dot(unet, halved):
+def test_graphviz_reads_the_dot(unet: Any, halved: Any) -> None:
     for net in (unet, halved):
         run = subprocess.run(
             ["dot", "-Tsvg"], input=net.draw("dot"), capture_output=True, text=True, check=False
@@ -290,7 +297,7 @@ def test_graphviz_reads_the_dot(unet, halved):
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="LaTeX is not installed")
-def test_the_tikz_compiles(unet, tmp_path):
+def test_the_tikz_compiles(unet: Any, tmp_path: Path) -> None:
     if subprocess.run(["kpsewhich", "tikz.sty"], capture_output=True, check=False).returncode:
         pytest.skip("the package tikz is not installed")
     body = unet.draw("tikz", depth=2)
@@ -311,12 +318,12 @@ def test_the_tikz_compiles(unet, tmp_path):
 # commands ---------------------------------------------------------------------------------------
 
 
-def run(*words):
+def run(*words: Any) -> Any:
     return CliRunner().invoke(main, list(words))
 
 
 @pytest.mark.parametrize("kind", ["sizes", "domain", "cost", "memory", "fields", "field"])
-def test_the_command_writes_the_figure(kind, tmp_path):
+def test_the_command_writes_the_figure(kind: str, tmp_path: Path) -> None:
     target = f"{ROOT}/examples/networks/resnet.py:resnet18"
     out = tmp_path / "figure.png"
     sizes = "H=32..40" if kind in ("sizes", "domain", "cost") else "64x64"
@@ -326,7 +333,7 @@ def test_the_command_writes_the_figure(kind, tmp_path):
     assert out.read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_command_draws_to_a_file(tmp_path):
+def test_the_command_draws_to_a_file(tmp_path: Path) -> None:
     out = tmp_path / "net.svg"
     target = f"{ROOT}/examples/networks/unet.py:unet"
     result = run("draw", target, "--as", "svg", "--depth", "1", "--out", str(out))

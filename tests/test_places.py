@@ -1,5 +1,8 @@
 """Places: the figures that are worked out by hand, and what is refused."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +17,7 @@ from symcnn.questions.place.tiles import courses
 class UNet1d(nn.Module):
     """One convolution of 3 per level and side, average pools, transposed convolutions of 2."""
 
-    def __init__(self, depth=2):
+    def __init__(self, depth: int = 2) -> None:
         super().__init__()
         self.down = nn.ModuleList(
             nn.Conv1d(1 if level == 0 else 2, 2, 3, padding=1) for level in range(depth)
@@ -23,7 +26,7 @@ class UNet1d(nn.Module):
         self.up = nn.ModuleList(nn.ConvTranspose1d(2, 2, 2, 2) for _ in range(depth))
         self.side = nn.ModuleList(nn.Conv1d(4, 2, 3, padding=1) for _ in range(depth))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         skips = []
         for conv in self.down:
             skips.append(conv(x))
@@ -37,11 +40,11 @@ class UNet1d(nn.Module):
 class Causal(nn.Module):
     """Three causal convolutions of kernel 3 and stride 2."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.convs = nn.ModuleList(nn.Conv1d(1, 1, 3, 2) for _ in range(3))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         for conv in self.convs:
             x = conv(F.pad(x, (2, 0)))
         return x
@@ -50,11 +53,11 @@ class Causal(nn.Module):
 class SamePadded(nn.Module):
     """TensorFlow's SAME: the odd pixel goes right, and how many there are hangs on the size."""
 
-    def __init__(self, kernel, stride):
+    def __init__(self, kernel: Any, stride: Any) -> None:
         super().__init__()
         self.conv, self.kernel, self.stride = nn.Conv2d(3, 8, kernel, stride), kernel, stride
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         h, w = x.shape[2:]
         pads = [max((-(-n // self.stride) - 1) * self.stride + self.kernel - n, 0) for n in (w, h)]
         x = F.pad(x, (pads[0] // 2, pads[0] - pads[0] // 2, pads[1] // 2, pads[1] - pads[1] // 2))
@@ -62,25 +65,25 @@ class SamePadded(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def unet():
+def unet() -> Any:
     torch.manual_seed(0)
     return UNet1d().double().eval()
 
 
 @pytest.fixture(scope="module")
-def net(unet):
+def net(unet: Any) -> symcnn.Network:
     return symcnn.from_torch(unet, "N 1 L")
 
 
 @pytest.fixture(scope="module")
-def resnet50(example):
+def resnet50(example: Callable[..., Any]) -> symcnn.Network:
     return symcnn.from_torch(example("resnet:resnet50"), "N 3 H W")
 
 
 # Tiles
 
 
-def test_the_interval_of_the_u_net(net):
+def test_the_interval_of_the_u_net(net: Any) -> None:
     assert net.receptive_field().interval_text() == ("4*((i + 1)//4) - 11", "4*((i + 3)//4) + 10")
 
 
@@ -88,7 +91,9 @@ def test_the_interval_of_the_u_net(net):
     ("origin", "rows"),
     [(0, (0, 52)), (4, (11, 52)), (32, (11, 52)), (36, (11, 52)), (64, (11, 63))],
 )
-def test_the_exact_rows_of_a_tile_of_64(unet, net, origin, rows):
+def test_the_exact_rows_of_a_tile_of_64(
+    unet: Any, net: Any, origin: int, rows: tuple[int, int]
+) -> None:
     _, (course,) = courses(net, None, {"L": 128})
     x = torch.randn(1, 1, 128, dtype=torch.double)
     same = (unet(x[..., origin : origin + 64]) - unet(x)[..., origin : origin + 64]).abs() < 1e-12
@@ -98,12 +103,12 @@ def test_the_exact_rows_of_a_tile_of_64(unet, net, origin, rows):
 
 
 @pytest.mark.parametrize("origin", [33, 34])
-def test_a_tile_off_the_period_is_exact_nowhere(unet, net, origin):
+def test_a_tile_off_the_period_is_exact_nowhere(unet: Any, net: Any, origin: int) -> None:
     _, (course,) = courses(net, None, {"L": 128})
     assert course.cut(origin, origin + 60).wrong.all()
 
 
-def test_1000_rows_by_256(net):
+def test_1000_rows_by_256(net: Any) -> None:
     tiling = net.tiles(L=1000, tile=256)
     assert tiling.origins == ((0, 232, 464, 696, 744),)
     assert tiling.overhead == 1.28
@@ -113,40 +118,40 @@ def test_1000_rows_by_256(net):
     ]
 
 
-def test_the_places_of_all_tiles_are_the_output_once_each(net):
+def test_the_places_of_all_tiles_are_the_output_once_each(net: Any) -> None:
     places = [t.place[0] for t in net.tiles(L=1000, tile=100).tiles]
     assert np.concatenate([np.r_[p] for p in places]).tolist() == list(range(1000))
 
 
-def test_a_tile_that_holds_everything_is_one_tile(net):
+def test_a_tile_that_holds_everything_is_one_tile(net: Any) -> None:
     (tile,) = net.tiles(L=128, tile=4096).tiles
     assert tile.input == tile.core == tile.place == (slice(0, 128),)
 
 
-def test_tiles_for_a_budget_fit_it_and_the_next_ones_do_not(net):
+def test_tiles_for_a_budget_fit_it_and_the_next_ones_do_not(net: Any) -> None:
     tiling = net.tiles(L=4096, peak="16 KB")
     (width,) = {t.input[0].stop - t.input[0].start for t in tiling.tiles}
     peak = net.cost().at(N=1, L=width).peak
     assert peak <= 16_000 < net.cost().at(N=1, L=width + 4).peak
 
 
-def test_a_budget_that_no_tile_meets(net):
+def test_a_budget_that_no_tile_meets(net: Any) -> None:
     with pytest.raises(NoSolution, match="more than 10 bytes"):
         net.tiles(L=4096, peak=10)
 
 
-def test_too_small_a_tile_names_the_least_that_works(net):
+def test_too_small_a_tile_names_the_least_that_works(net: Any) -> None:
     with pytest.raises(NoSolution, match="least that works is tile=28"):
         net.tiles(L=1000, tile=24)
     assert net.tiles(L=1000, tile=28)
 
 
-def test_a_tile_that_the_network_does_not_take_names_one_that_it_does(net):
+def test_a_tile_that_the_network_does_not_take_names_one_that_it_does(net: Any) -> None:
     with pytest.raises(InvalidInput, match="tile=68"):
         net.tiles(L=1000, tile=66)
 
 
-def test_a_whole_that_the_network_does_not_take(net):
+def test_a_whole_that_the_network_does_not_take(net: Any) -> None:
     with pytest.raises(InvalidInput, match="nearest valid size"):
         net.tiles(L=1001, tile=256)
 
@@ -154,23 +159,23 @@ def test_a_whole_that_the_network_does_not_take(net):
 @pytest.mark.parametrize(
     "wanted", [{}, {"tile": 0}, {"tile": "x"}, {"tile": (64, 64)}, {"tile": 64, "peak": 1}]
 )
-def test_tiles_without_sense(net, wanted):
+def test_tiles_without_sense(net: Any, wanted: dict[str, Any]) -> None:
     with pytest.raises(BadSpec):
         net.tiles(L=128, **wanted)
 
 
-def test_a_missing_size_is_named(resnet50):
+def test_a_missing_size_is_named(resnet50: Any) -> None:
     with pytest.raises(BadSpec, match="no value for W"):
         resnet50.tiles(H=512, tile=256)
 
 
-def test_a_global_pool_is_named_with_what_comes_before(resnet50):
+def test_a_global_pool_is_named_with_what_comes_before(resnet50: Any) -> None:
     with pytest.raises(NoSolution, match=r'avgpool reads the whole of H(.|\n)*at="layer4"'):
         resnet50.tiles(H=2048, W=2048, tile=512)
     assert resnet50.tiles(H=2048, W=2048, tile=512, at="layer4").period == (32, 32)
 
 
-def test_a_norm_is_named_with_the_halo_without_it():
+def test_a_norm_is_named_with_the_halo_without_it() -> None:
     torch.manual_seed(0)
     net = symcnn.from_torch(
         nn.Sequential(nn.Conv1d(1, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.Conv1d(4, 1, 3)),
@@ -181,13 +186,13 @@ def test_a_norm_is_named_with_the_halo_without_it():
     assert "statistics" in net.tiles(L=100, tile=50, statistics=False).note
 
 
-def test_a_gate_is_named_with_the_halo_without_it():
+def test_a_gate_is_named_with_the_halo_without_it() -> None:
     class Gated(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.conv = nn.Conv1d(1, 4, 3, padding=1)
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             x = self.conv(x)
             return x * x.mean(2, keepdim=True).sigmoid()
 
@@ -197,19 +202,19 @@ def test_a_gate_is_named_with_the_halo_without_it():
     assert net.tiles(L=100, tile=50, gates=False).halo == ((1, 1),)
 
 
-def test_attention_is_named():
+def test_attention_is_named() -> None:
     net = symcnn.from_torch(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval(), "N L 8")
     with pytest.raises(NoSolution, match="reads the whole of L"):
         net.tiles(L=100, tile=50)
 
 
-def test_a_positional_embedding_is_named():
+def test_a_positional_embedding_is_named() -> None:
     class Placed(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.pos = nn.Parameter(torch.zeros(1, 1, 100))
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x + self.pos[..., : x.shape[2]]
 
     with pytest.raises(NoSolution, match="what belongs to that place"):
@@ -217,34 +222,34 @@ def test_a_positional_embedding_is_named():
 
 
 @pytest.mark.parametrize("make", [torch.zeros, torch.ones])
-def test_numbers_that_are_the_same_everywhere_belong_to_no_place(make):
+def test_numbers_that_are_the_same_everywhere_belong_to_no_place(make: Any) -> None:
     class Filled(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return F.max_pool1d(x + make(x.shape[2]), 3, 1)
 
     tiling = symcnn.from_torch(Filled(), "N 1 L").tiles(L=100, tile=50)
     assert tiling.halo == ((0, 2),)
 
 
-def test_a_value_that_hangs_on_the_size_is_named():
+def test_a_value_that_hangs_on_the_size_is_named() -> None:
     class Mean(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x / x.shape[2]
 
     with pytest.raises(NoSolution, match="reckons with the size"):
         symcnn.from_torch(Mean(), "N 1 L").tiles(L=100, tile=50)
 
 
-def test_a_crop_before_padding_is_no_border():
+def test_a_crop_before_padding_is_no_border() -> None:
     """Its interval lies inside the tile and its output is wrong: each layer has a border."""
     torch.manual_seed(0)
 
     class Cropped(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.conv = nn.Conv1d(1, 1, 3, padding=1)
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.conv(x[..., 5:])
 
     module = Cropped().double()
@@ -263,7 +268,9 @@ def test_a_crop_before_padding_is_no_border():
     ("hyper", "size", "halo"),
     [((7, 2, 3), 224, (3, 2)), ((3, 2, 1), 112, (1, 0)), ((3, 1, 1), 64, (1, 1))],
 )
-def test_the_halo_of_a_convolution_over_four_parts(hyper, size, halo):
+def test_the_halo_of_a_convolution_over_four_parts(
+    hyper: tuple[int, int, int], size: int, halo: tuple[int, int]
+) -> None:
     shards = symcnn.from_torch(nn.Conv2d(3, 8, *hyper), "N 3 H W").shards(H=size, parts=4)
     assert shards.halo == (halo,)
     assert [p.halo for p in shards.parts] == [
@@ -271,25 +278,25 @@ def test_the_halo_of_a_convolution_over_four_parts(hyper, size, halo):
     ]  # fmt: skip
 
 
-def test_the_halo_of_resnet_50(resnet50):
+def test_the_halo_of_resnet_50(resnet50: Any) -> None:
     shards = resnet50.shards(H=1024, parts=4, at="layer4")
     assert shards[1].halo == shards[2].halo == ((213, 182),)
     assert [p.output[0] for p in shards] == [slice(k, k + 8) for k in (0, 8, 16, 24)]
 
 
-def test_parts_of_a_grid(resnet50):
+def test_parts_of_a_grid(resnet50: Any) -> None:
     shards = resnet50.shards(H=1024, W=512, parts=(4, 2), at="layer4")
     assert len(shards) == 8
     assert shards[3].halo == ((213, 182), (213, 0))
 
 
-def test_parts_that_are_no_whole_number_of_periods(resnet50):
+def test_parts_that_are_no_whole_number_of_periods(resnet50: Any) -> None:
     with pytest.raises(BadSpec, match="H=896 or H=1024"):
         resnet50.shards(H=1000, parts=4, at="layer4")
 
 
 @pytest.mark.parametrize("parts", [0, -1, 1.5, True, (2, 2)])
-def test_parts_without_sense(resnet50, parts):
+def test_parts_without_sense(resnet50: Any, parts: Any) -> None:
     with pytest.raises(BadSpec):
         resnet50.shards(H=1024, parts=parts, at="layer4")
 
@@ -297,7 +304,7 @@ def test_parts_without_sense(resnet50, parts):
 # Streams
 
 
-def test_three_causal_convolutions():
+def test_three_causal_convolutions() -> None:
     stream = symcnn.from_torch(Causal(), "N 1 L").stream()
     assert (stream.lookback, stream.lookahead, stream.hop, stream.causal) == (14, 0, 8, True)
     assert str(stream.final("n")) == "(n + 7)//8"
@@ -305,25 +312,25 @@ def test_three_causal_convolutions():
     assert stream.buffers == {"convs.0": 1, "convs.1": 1, "convs.2": 1}
 
 
-def test_what_is_not_causal_says_by_how_much():
+def test_what_is_not_causal_says_by_how_much() -> None:
     net = symcnn.from_torch(nn.Sequential(nn.Conv1d(1, 1, 3), nn.Conv1d(1, 1, 5)), "N 1 L")
     stream = net.stream("L")
     assert (stream.lookback, stream.lookahead, stream.waits) == (0, 6, {"0": 2, "1": 4})
     assert "not causal: an output waits for 6 more samples" in str(stream)
 
 
-def test_where_branches_meet_the_sooner_waits(net):
+def test_where_branches_meet_the_sooner_waits(net: Any) -> None:
     assert net.stream().delays == {"cat:1": (0, 2), "cat:2": (0, 8)}
 
 
-def test_a_stream_needs_an_axis_where_there_are_two(resnet50):
+def test_a_stream_needs_an_axis_where_there_are_two(resnet50: Any) -> None:
     with pytest.raises(BadSpec, match="which of H, W"):
         resnet50.stream(at="layer4")
     with pytest.raises(BadSpec, match="no axis is called L"):
         resnet50.stream("L", at="layer4")
 
 
-def test_an_axis_that_is_read_as_a_whole_is_no_stream():
+def test_an_axis_that_is_read_as_a_whole_is_no_stream() -> None:
     with pytest.raises(NoSolution, match="reads the whole of L"):
         symcnn.from_torch(nn.GRU(4, 4, batch_first=True), "N L 4").stream("L", at="gru")
 
@@ -340,7 +347,9 @@ def test_an_axis_that_is_read_as_a_whole_is_no_stream():
         (2, 2, 0, "H % 2 == 0 and H >= 2", "H % 2 == 0 and H >= 2"),
     ],
 )
-def test_two_conventions_of_padding(kernel, stride, padding, sizes, reads):
+def test_two_conventions_of_padding(
+    kernel: int, stride: int, padding: int, sizes: str, reads: str
+) -> None:
     same = symcnn.from_torch(SamePadded(kernel, stride), "N 3 H W")
     found = symcnn.agree(
         same, symcnn.from_torch(nn.Conv2d(3, 8, kernel, stride, padding), "N 3 H W")
@@ -351,7 +360,7 @@ def test_two_conventions_of_padding(kernel, stride, padding, sizes, reads):
     assert expected == ([1, 0] if kernel > 2 else [0, 0])
 
 
-def test_conventions_that_never_agree():
+def test_conventions_that_never_agree() -> None:
     same = symcnn.from_torch(SamePadded(11, 4), "N 3 H W")
     found = symcnn.agree(same, symcnn.from_torch(nn.Conv2d(3, 8, 11, 4, 2), "N 3 H W"))
     assert not found.sizes
@@ -359,11 +368,11 @@ def test_conventions_that_never_agree():
     assert "against" in str(found)
 
 
-def test_a_port_agrees_with_its_original(resnet50):
+def test_a_port_agrees_with_its_original(resnet50: Any) -> None:
     assert symcnn.agree(resnet50.at("layer4"), resnet50.at("layer4"))
 
 
-def test_dilation_reads_other_places_between_the_same_ends():
+def test_dilation_reads_other_places_between_the_same_ends() -> None:
     dense = symcnn.from_torch(nn.Conv1d(1, 1, 5), "N 1 L")
     found = symcnn.agree(dense, symcnn.from_torch(nn.Conv1d(1, 1, 3, dilation=2), "N 1 L"))
     assert found.sizes == dense.valid_inputs()
@@ -374,7 +383,7 @@ def test_dilation_reads_other_places_between_the_same_ends():
     ("spec", "message"),
     [("N 1 H W", "same letters"), ("N H W 3", "another layout"), ("N 3 L W", "same letters")],
 )
-def test_other_inputs_do_not_compare(spec, message):
+def test_other_inputs_do_not_compare(spec: str, message: str) -> None:
     pixel = symcnn.nn.ReLU()
     with pytest.raises(BadSpec, match=message):
         symcnn.agree(pixel.trace("N 3 H W"), pixel.trace(spec))
@@ -392,37 +401,39 @@ def test_other_inputs_do_not_compare(spec, message):
         ("inception:inception_v3", 11, 32, 299),
     ],
 )
-def test_even_sizes(example, name, rest, period, near):
+def test_even_sizes(
+    example: Callable[..., Any], name: str, rest: int, period: int, near: int
+) -> None:
     found = symcnn.from_torch(example(name), "N 3 H W").solve(even=True)
     assert str(found).startswith(f"H % {period} == {rest}")
     assert (near, near) in found
     assert (near + 1, near) not in found
 
 
-def test_padding_on_one_side_is_even_nowhere():
+def test_padding_on_one_side_is_even_nowhere() -> None:
     net = symcnn.from_torch(nn.Sequential(nn.ZeroPad1d((0, 1)), nn.Conv1d(1, 1, 3, 2)), "N 1 L")
     with pytest.raises(NoSolution, match="pads 0 on the left and 1 on the right"):
         net.solve(even=True)
 
 
-def test_even_in_ceil_mode_wants_no_pad_of_rounding_up():
+def test_even_in_ceil_mode_wants_no_pad_of_rounding_up() -> None:
     net = symcnn.from_torch(nn.MaxPool1d(3, 2, ceil_mode=True), "N 1 L")
     assert str(net.solve(even=True)) == "L % 2 == 1 and L >= 3"
 
 
-def test_even_goes_with_other_wishes(resnet50):
+def test_even_goes_with_other_wishes(resnet50: Any) -> None:
     assert resnet50.solve(output=(8, 8), even=True).smallest() == (225, 225)
     assert list(resnet50.solve(output=(8, 8), even=True)) == [(225, 225)]
 
 
-def test_sizes_of_which_every_row_is_read():
+def test_sizes_of_which_every_row_is_read() -> None:
     net = symcnn.from_torch(nn.Conv1d(1, 1, 2, 2), "N 1 L")
     assert str(net.solve(unread=0)) == "L % 2 == 0 and L >= 2"
     with pytest.raises(NoSolution, match="3 apart read 2 rows"):
         symcnn.from_torch(nn.Conv1d(1, 1, 2, 3), "N 1 L").solve(unread=0)
 
 
-def test_the_adaptive_pool_of_vgg(example):
+def test_the_adaptive_pool_of_vgg(example: Callable[..., Any]) -> None:
     (pool,) = symcnn.from_torch(example("vgg:vgg16"), "N 3 H W").plain_pools()
     assert (pool.node, pool.layer) == ("avgpool", "AvgPool2d")
     assert all((h, h) in pool.where for h in (224, 256, 287, 448))
@@ -430,14 +441,14 @@ def test_the_adaptive_pool_of_vgg(example):
     assert not pool.always
 
 
-def test_a_global_pool_is_a_plain_pool_everywhere(resnet50):
+def test_a_global_pool_is_a_plain_pool_everywhere(resnet50: Any) -> None:
     (pool,) = resnet50.plain_pools()
     assert pool.always
     assert pool.kernel == resnet50.at("layer4").output_shape[2:]
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 7])
-def test_plain_pools_are_those_that_no_other_is(n):
+def test_plain_pools_are_those_that_no_other_is(n: int) -> None:
     """By brute force: the reads of every kernel and stride against those of the adaptive pool."""
     (pool,) = symcnn.from_torch(nn.AdaptiveAvgPool1d(n), "N 1 L").plain_pools()
     for x in range(1, 4 * n + 3):
@@ -454,7 +465,7 @@ def test_plain_pools_are_those_that_no_other_is(n):
         assert not plain or ours in plain
 
 
-def test_a_hyperparameter_is_a_size_to_give():
+def test_a_hyperparameter_is_a_size_to_give() -> None:
     k = symcnn.symbols("k")
     net = symcnn.nn.Conv2d(3, 8, k).trace("N 3 H W")
     for ask in (

@@ -1,5 +1,9 @@
 """The questions about places, put to networks that others wrote; `make places` asks more."""
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -13,7 +17,7 @@ NAMED = {case.name: case for case in CASES}
 
 
 @pytest.fixture(autouse=True, scope="module")
-def no_weights_are_left():
+def no_weights_are_left() -> Iterator[None]:
     yield
     for case in CASES:
         for made in ("module", "net", "sizes"):
@@ -34,18 +38,18 @@ FAST = {
 @pytest.mark.parametrize(
     ("question", "name"), [(q, name) for q, names in FAST.items() for name in names.split("|")]
 )
-def test_the_answer_is_that_of_a_run(question, name):
+def test_the_answer_is_that_of_a_run(question: Any, name: Any) -> None:
     assert JUDGES[question](NAMED[name])
 
 
-def test_a_wrong_answer_is_noticed(monkeypatch):
+def test_a_wrong_answer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     right = symcnn.Network.largest_batch
     monkeypatch.setattr(symcnn.Network, "largest_batch", lambda *a, **k: right(*a, **k) + 1)
     with pytest.raises(Differs, match="images in"):
         JUDGES["batch"](NAMED["DAC encoder"])
 
 
-def test_a_network_of_which_all_outputs_are_equal_judges_nothing():
+def test_a_network_of_which_all_outputs_are_equal_judges_nothing() -> None:
     dead = Case("dead", lambda: nn.Conv1d(1, 1, 3), "N 1 L")
     for p in dead.module.parameters():
         nn.init.zeros_(p)
@@ -63,11 +67,11 @@ def test_a_network_of_which_all_outputs_are_equal_judges_nothing():
 class Recurse(nn.Module):
     """A network with a branch on sizes: it pads what is odd, on the side that is asked for."""
 
-    def __init__(self, side):
+    def __init__(self, side: Any) -> None:
         super().__init__()
         self.side, self.conv = side, nn.Conv1d(1, 2, 2, stride=2)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.shape[2] % 2:
             x = nn.functional.pad(x, (1, 0) if self.side == "left" else (0, 1))
         elif x.shape[2] > 64:
@@ -75,7 +79,7 @@ class Recurse(nn.Module):
         return self.conv(x)
 
 
-def test_networks_with_branches_agree_branch_by_branch():
+def test_networks_with_branches_agree_branch_by_branch() -> None:
     one, other = (symcnn.from_torch(Recurse(side), "N 1 L") for side in ("left", "right"))
     assert len(one.branches) > 1
     found = symcnn.agree(one, other)
@@ -84,7 +88,7 @@ def test_networks_with_branches_agree_branch_by_branch():
     assert symcnn.agree(one, one)
 
 
-def test_a_network_with_branches_agrees_with_one_without():
+def test_a_network_with_branches_agrees_with_one_without() -> None:
     branched = symcnn.from_torch(Recurse("left"), "N 1 L")
     plain = symcnn.from_torch(nn.Conv1d(1, 2, 2, stride=2), "N 1 L")
     found = symcnn.agree(branched, plain)
@@ -92,7 +96,7 @@ def test_a_network_with_branches_agrees_with_one_without():
     assert found.reads == found.sizes
 
 
-def test_a_file_agrees_with_the_module_and_not_with_another_one(tmp_path):
+def test_a_file_agrees_with_the_module_and_not_with_another_one(tmp_path: Path) -> None:
     layers = [nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2)]
     module, file = nn.Sequential(*layers).eval(), tmp_path / "net.onnx"
     names = {"input_names": ["x"], "dynamic_axes": {"x": {0: "N", 2: "H", 3: "W"}}}
@@ -112,7 +116,9 @@ def test_a_file_agrees_with_the_module_and_not_with_another_one(tmp_path):
         lambda: nn.Sequential(nn.AdaptiveAvgPool1d(3), nn.Flatten(), nn.Linear(6, 2)),
     ],
 )
-def test_a_layer_that_reads_all_hides_no_difference_in_front_of_it(last):
+def test_a_layer_that_reads_all_hides_no_difference_in_front_of_it(
+    last: Callable[..., Any],
+) -> None:
     torchs = nn.Sequential(nn.Conv1d(1, 2, 3, stride=2, padding=1), last())
     others = nn.Sequential(nn.ZeroPad1d((0, 1)), nn.Conv1d(1, 2, 3, stride=2), last())
     one, other = (symcnn.from_torch(m, "N 1 L") for m in (torchs, others))
@@ -120,14 +126,14 @@ def test_a_layer_that_reads_all_hides_no_difference_in_front_of_it(last):
     assert symcnn.agree(one, one)
 
 
-def test_equal_paths_agree_whatever_their_order_and_what_works_place_by_place():
+def test_equal_paths_agree_whatever_their_order_and_what_works_place_by_place() -> None:
     class Decoder(nn.Module):
-        def __init__(self, twice):
+        def __init__(self, twice: Any) -> None:
             super().__init__()
             self.up, self.holes = nn.ConvTranspose1d(1, 1, 4, 2, 1), nn.Conv1d(1, 1, 3, dilation=3)
             self.side, self.twice = nn.Conv1d(1, 1, 7), twice
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             x = self.up(x)
             if self.twice:
                 return self.side(torch.relu(x)) + self.holes(torch.relu(x))
@@ -138,13 +144,13 @@ def test_equal_paths_agree_whatever_their_order_and_what_works_place_by_place():
     assert symcnn.agree(one, other)
 
 
-def test_equal_paths_agree_where_the_field_has_no_short_formula():
+def test_equal_paths_agree_where_the_field_has_no_short_formula() -> None:
     class Levels(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.down = nn.ModuleList(nn.Conv2d(3, 3, 3, 2, 1) for _ in range(3))
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             a = self.down[0](x)
             b = self.down[1](a)
             b = b + nn.functional.interpolate(self.down[2](b), size=b.shape[2:])
@@ -164,7 +170,7 @@ def test_equal_paths_agree_where_the_field_has_no_short_formula():
 
 
 @pytest.fixture(scope="module")
-def net():
+def net() -> symcnn.Network:
     layers = [nn.Conv1d(1, 2, 5, padding=2), nn.AvgPool1d(4), nn.ConvTranspose1d(2, 1, 4, 4)]
     return symcnn.from_torch(nn.Sequential(*layers), "N 1 L")
 
@@ -187,7 +193,9 @@ def net():
         ),
     ],
 )
-def test_a_question_without_sense_names_the_nearest_thing_that_works(net, ask, cure):
+def test_a_question_without_sense_names_the_nearest_thing_that_works(
+    net: Any, ask: Callable[..., Any], cure: str
+) -> None:
     with pytest.raises(symcnn.SymcnnError) as error:
         ask(net)
     lines = str(error.value).splitlines()
@@ -195,7 +203,7 @@ def test_a_question_without_sense_names_the_nearest_thing_that_works(net, ask, c
     assert cure in lines[1], lines
 
 
-def test_two_networks_of_other_inputs_are_no_pair(net):
+def test_two_networks_of_other_inputs_are_no_pair(net: Any) -> None:
     x, y = symcnn.tensor("N 1 L"), symcnn.tensor("N 1 L")
     two = symcnn.Network(inputs=(x, y), outputs=x + y)
     with pytest.raises(BadSpec, match="takes 1 inputs, the second 2"):
@@ -207,7 +215,9 @@ def test_two_networks_of_other_inputs_are_no_pair(net):
     lambda net: net.stream("L"),
 ])  # fmt: skip
 @pytest.mark.parametrize("mode", ["nearest", "nearest-exact"])
-def test_a_scale_of_which_float32_moves_places_has_no_parts(ask, mode):
+def test_a_scale_of_which_float32_moves_places_has_no_parts(
+    ask: Callable[..., Any], mode: str
+) -> None:
     rounded_down, rounded_up = (
         symcnn.from_torch(nn.Upsample(scale_factor=scale, mode=mode), "N 1 L")
         for scale in (1.15, 1.5)
@@ -218,21 +228,21 @@ def test_a_scale_of_which_float32_moves_places_has_no_parts(ask, mode):
     assert ask(rounded_up)
 
 
-def test_a_network_without_a_size_to_cut_says_so():
+def test_a_network_without_a_size_to_cut_says_so() -> None:
     net = symcnn.nn.Conv2d(3, 8, 3).trace("N 3 32 32")
     with pytest.raises(BadSpec, match="has no such axis") as error:
         net.tiles(tile=16)
     assert "has a letter of its own as its size" in str(error.value)
 
 
-def test_what_agrees_nowhere_is_not_asked_for_more():
+def test_what_agrees_nowhere_is_not_asked_for_more() -> None:
     class Gated(nn.Module):
-        def __init__(self, kernel, turned):
+        def __init__(self, kernel: Any, turned: Any) -> None:
             super().__init__()
             self.conv, self.turned = nn.Conv2d(3, 4, kernel, padding=kernel // 2), turned
             self.gate = nn.Conv2d(3, 4, 3)
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             y = self.conv(x)
             g = self.gate(x).transpose(2, 3) if self.turned else torch.relu(y)
             return y * torch.sigmoid(g.mean((2, 3), keepdim=True))

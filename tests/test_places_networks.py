@@ -1,5 +1,6 @@
 """Places of networks that others wrote, against runs of torch in double."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,7 @@ class Case:
 class SuperResolution(nn.Module):
     """ESPCN (Shi et al., 2016): all at low resolution, and a pixel shuffle at the end."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv2d(1, 8, 5, padding=2),
@@ -43,7 +44,7 @@ class SuperResolution(nn.Module):
             nn.PixelShuffle(3),
         )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.layers(x)
 
 
@@ -76,7 +77,7 @@ CASES = [
 ]
 
 
-def first(value):
+def first(value: Any) -> Any:
     """The first tensor that a model returns."""
     if isinstance(value, torch.Tensor):
         return value
@@ -85,7 +86,7 @@ def first(value):
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
-def found(request):
+def found(request: pytest.FixtureRequest) -> tuple[Any, ...]:
     """The network, a function of its input up to `at`, an input, and what comes of it."""
     case = request.param
     torch.manual_seed(0)
@@ -96,7 +97,7 @@ def found(request):
     inner = module if case.at is None else module.get_submodule(case.at)
     inner.register_forward_hook(lambda _, __, y: seen.append(first(y)))
 
-    def run(x):
+    def run(x: Any) -> Any:
         seen.clear()
         with torch.no_grad():
             try:
@@ -114,18 +115,18 @@ def found(request):
     return case, net, run, x, whole, axes
 
 
-def narrowed(x, axes, slices):
+def narrowed(x: Any, axes: Any, slices: Any) -> Any:
     for axis, part in zip(axes, slices, strict=True):
         x = x.narrow(axis, part.start, part.stop - part.start)
     return x
 
 
-def outputs(y, case):
+def outputs(y: Any, case: Any) -> Any:
     """The axes of an output: the last ones, of a vocoder its only one."""
     return range(y.ndim - len(case.sizes), y.ndim)
 
 
-def test_tiles_are_the_whole(found):
+def test_tiles_are_the_whole(found: Any) -> None:
     case, net, run, x, whole, axes = found
     tiling = net.tiles(tile=case.tile, at=case.at, **case.sizes)
     assert len(tiling) > 1
@@ -137,7 +138,7 @@ def test_tiles_are_the_whole(found):
     assert (made - whole).abs().max() < CLOSE
 
 
-def test_a_shard_reads_its_rows_and_its_halo_only(found):
+def test_a_shard_reads_its_rows_and_its_halo_only(found: Any) -> None:
     case, net, run, x, whole, axes = found
     name = next(iter(case.sizes))
     tiling = net.tiles(tile=case.tile, at=case.at, **case.sizes)
@@ -152,7 +153,7 @@ def test_a_shard_reads_its_rows_and_its_halo_only(found):
         assert (same[0] - same[1]).abs().max() < CLOSE
 
 
-def test_a_stream_waits_for_what_it_says(found):
+def test_a_stream_waits_for_what_it_says(found: Any) -> None:
     case, net, run, x, whole, axes = found
     name = next(iter(case.sizes))
     if case.name == "U-Net, valid":  # its crops hang on the size
@@ -179,7 +180,7 @@ def test_a_stream_waits_for_what_it_says(found):
         ("Swin2SR", "N 3 H W", "view"),
     ],
 )
-def test_what_has_no_tiles_names_the_node(name, spec, node):
+def test_what_has_no_tiles_names_the_node(name: str, spec: str, node: str) -> None:
     net = symcnn.from_torch(hf(name)(), spec)
     sizes = dict.fromkeys([s for s in spec.split() if s in "HWL"], 4096)
     with pytest.raises(NoSolution, match=node):
@@ -189,7 +190,7 @@ def test_what_has_no_tiles_names_the_node(name, spec, node):
 # Even sizes, agreement, pools: by what torch's modules are called with --------------------------
 
 
-def calls(module, size):
+def calls(module: Any, size: Any) -> Any:
     """What every convolution and pool of a module takes, on the meta device."""
     seen, hooks = [], []
     for layer in module.modules():
@@ -208,16 +209,16 @@ def calls(module, size):
     return seen
 
 
-def pair(value):
+def pair(value: Any) -> Any:
     return value[0] if isinstance(value, tuple) else value
 
 
-def is_even(module, size):
+def is_even(module: Any, size: Any) -> Any:
     seen = calls(module, size)
     return seen is not None and not any(rest(m, shape[2]) for m, shape in seen)
 
 
-def rest(layer, x):
+def rest(layer: Any, x: Any) -> Any:
     extent = pair(getattr(layer, "dilation", 1)) * (pair(layer.kernel_size) - 1) + 1
     return (x + 2 * pair(layer.padding) - extent) % pair(layer.stride)
 
@@ -233,7 +234,9 @@ def rest(layer, x):
         "vgg:vgg16",
     ],
 )
-def test_even_sizes_are_those_at_which_no_module_has_a_rest(example, name):
+def test_even_sizes_are_those_at_which_no_module_has_a_rest(
+    example: Callable[..., Any], name: str
+) -> None:
     module = example(name)
     found = symcnn.from_torch(module, "N 3 H W").solve(even=True, square=True)
     for size in (64, 65, 67, 77, 96, 97, 99, 109, 224, 225, 227):
@@ -244,7 +247,7 @@ def test_even_sizes_are_those_at_which_no_module_has_a_rest(example, name):
     "name", ["alexnet:alexnet", "vgg:vgg16", "resnet:resnet18", "squeezenet:squeezenet1_0",
              "googlenet:googlenet"]
 )  # fmt: skip
-def test_plain_pools_give_the_same_numbers(example, name):
+def test_plain_pools_give_the_same_numbers(example: Callable[..., Any], name: str) -> None:
     net = symcnn.from_torch(example(name), "N 3 H W")
     (pool,) = net.plain_pools()
     node = next(n for n in net.nodes if n.name == pool.node)
@@ -268,7 +271,7 @@ def test_plain_pools_give_the_same_numbers(example, name):
     ["resnet:resnet18", "vgg:vgg16", "squeezenet:squeezenet1_0", "mobilenet:mobilenet_v2",
      "densenet:densenet121"],
 )  # fmt: skip
-def test_a_network_agrees_with_another_trace_of_it(example, name):
+def test_a_network_agrees_with_another_trace_of_it(example: Callable[..., Any], name: str) -> None:
     one, other = (symcnn.from_torch(example(name), "N 3 H W") for _ in range(2))
     found = symcnn.agree(one, other)
     assert found

@@ -1,5 +1,7 @@
 """Tiles, shards, streams and agreement of random networks: a small part of the sweep."""
 
+from typing import Any
+
 import pytest
 
 from .fuzz.places import QUESTIONS, judge
@@ -7,7 +9,7 @@ from .fuzz.sweep import Tally, judge_cases, place_case
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_random_networks_have_their_places(question):
+def test_random_networks_have_their_places(question: Any) -> None:
     first = QUESTIONS.index(question)
     tally = judge_cases("place", 7, range(first, 80, len(QUESTIONS)))
     assert tally.mismatches == []
@@ -25,7 +27,7 @@ def test_random_networks_have_their_places(question):
         (607, "agreement: a place that is not there, between places that are"),
     ],
 )
-def test_what_the_sweep_found(number, what):
+def test_what_the_sweep_found(number: int, what: str) -> None:
     place = place_case(0, number)
     assert place.question in what or place.question == "agree"
     assert judge(place).mismatches == []
@@ -42,16 +44,16 @@ def test_what_the_sweep_found(number, what):
         (1, 4250, "stream: taps that all fall between those of a transposed convolution"),
     ],
 )
-def test_places_that_read_nothing_wait_for_nothing(seed, number, what):
+def test_places_that_read_nothing_wait_for_nothing(seed: int, number: int, what: str) -> None:
     assert judge(place_case(seed, number)).mismatches == [], what
 
 
 @pytest.mark.parametrize("number", [3, 223, 432, 506, 1155, 2515, 3499, 3616, 4050, 4142])
-def test_what_the_first_4000_cases_of_seed_1_found(number):
+def test_what_the_first_4000_cases_of_seed_1_found(number: int) -> None:
     assert judge(place_case(1, number)).mismatches == []
 
 
-def test_a_wrong_answer_is_noticed(monkeypatch):
+def test_a_wrong_answer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     from symcnn.questions.place.stream import Stream
 
     right = Stream.final

@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import entry_points
+from typing import Any
 
 import pytest
 
@@ -21,13 +23,13 @@ STEM = """
 
 
 @pytest.fixture
-def run(pytester, monkeypatch):
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Run the tests in a text with the plugin, whether or not it is installed."""
     monkeypatch.syspath_prepend(ROOT)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
-    def run(text, *options):
+    def run(text: Any, *options: Any) -> Any:
         pytester.makepyfile(STEM + text)
         return pytester.runpytest_subprocess(
             "-p", "pytest_symcnn", "-p", "no:cacheprovider", *options
@@ -36,7 +38,7 @@ def run(pytester, monkeypatch):
     return run
 
 
-def test_a_contract_that_holds_passes_and_the_test_runs(run):
+def test_a_contract_that_holds_passes_and_the_test_runs(run: Any) -> None:
     result = run("""
     @pytest.mark.shape_contract("N 3 H W -> N 8 H/4 W/4")
     def test_stem(module):
@@ -45,7 +47,7 @@ def test_a_contract_that_holds_passes_and_the_test_runs(run):
     result.assert_outcomes(passed=1)
 
 
-def test_a_broken_contract_fails_with_the_smallest_sizes(run):
+def test_a_broken_contract_fails_with_the_smallest_sizes(run: Any) -> None:
     result = run("""
     @pytest.mark.shape_contract("N 3 H W -> N 8 H/2 W/2")
     def test_stem(module):
@@ -60,7 +62,7 @@ def test_a_broken_contract_fails_with_the_smallest_sizes(run):
     )
 
 
-def test_a_contract_may_be_about_a_part_of_the_sizes(run):
+def test_a_contract_may_be_about_a_part_of_the_sizes(run: Any) -> None:
     result = run("""
     @pytest.mark.shape_contract("N 3 H W -> N 8 H//4 W//4", domain="H % 4 == 0 and W % 4 == 0")
     def test_on_multiples(module):
@@ -73,7 +75,7 @@ def test_a_contract_may_be_about_a_part_of_the_sizes(run):
     result.assert_outcomes(passed=1, failed=1)
 
 
-def test_parametrized_modules_and_other_names(run):
+def test_parametrized_modules_and_other_names(run: Any) -> None:
     result = run(
         """
     @pytest.mark.shape_contract("N 3 H W -> N 4 H W", module="layer")
@@ -85,7 +87,7 @@ def test_parametrized_modules_and_other_names(run):
     result.assert_outcomes(passed=1, failed=1)
 
 
-def test_a_contract_of_two_lines_asks_for_both(run):
+def test_a_contract_of_two_lines_asks_for_both(run: Any) -> None:
     result = run("""
     @pytest.mark.shape_contract("N 3 H W -> N 8 H/4 W/4")
     @pytest.mark.shape_contract("1 3 64 64 -> 1 8 16 16")
@@ -95,7 +97,7 @@ def test_a_contract_of_two_lines_asks_for_both(run):
     result.assert_outcomes(passed=1)
 
 
-def test_bad_use_of_the_marker_is_told(run):
+def test_bad_use_of_the_marker_is_told(run: Any) -> None:
     result = run("""
     @pytest.mark.shape_contract("N 3 H W -> N 8 H/4 W/4", module="net")
     def test_name(module):
@@ -126,7 +128,7 @@ def test_bad_use_of_the_marker_is_told(run):
     )
 
 
-def test_the_fixture_traces_and_asserts(run):
+def test_the_fixture_traces_and_asserts(run: Any) -> None:
     result = run("""
     from torch import nn
 
@@ -143,12 +145,12 @@ def test_the_fixture_traces_and_asserts(run):
     result.assert_outcomes(passed=1, failed=1)
 
 
-def test_the_marker_is_listed(run):
+def test_the_marker_is_listed(run: Any) -> None:
     result = run("", "--markers")
     result.stdout.fnmatch_lines(["@pytest.mark.shape_contract(spec, domain=*"])
 
 
-def test_where_it_is_not_used_nothing_of_symcnn_or_torch_is_loaded():
+def test_where_it_is_not_used_nothing_of_symcnn_or_torch_is_loaded() -> None:
     code = (
         "import sys, pytest, pytest_symcnn\n"
         "print([m for m in ('symcnn', 'sympy', 'torch', 'hypothesis') if m in sys.modules])"
@@ -157,14 +159,14 @@ def test_where_it_is_not_used_nothing_of_symcnn_or_torch_is_loaded():
     assert run.stdout.strip() == "[]", run.stderr
 
 
-def test_pytest_finds_the_plugin_once_the_package_is_installed():
+def test_pytest_finds_the_plugin_once_the_package_is_installed() -> None:
     found = [e for e in entry_points(group="pytest11") if e.value == "pytest_symcnn"]
     if not found:
         pytest.skip("the installed package is older than the plugin: pip install -e . again")
     assert found[0].name == "pytest_symcnn"
 
 
-def test_branches_dtypes_and_batches_are_decided(run):
+def test_branches_dtypes_and_batches_are_decided(run: Any) -> None:
     result = run("""
     import torch
     from torch.nn import functional as F

@@ -12,7 +12,9 @@ import threading
 import types
 import warnings
 from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,37 +32,37 @@ from symcnn.frontends.torch.tensors import TracedTensor
 class Block(nn.Module):
     """Remembers, counts and caches."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.conv, self.bn = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3)
         self.last, self.calls, self.seen = None, 0, {"of": [{}]}
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.calls += 1
         self.last = self.bn(self.conv(x)).relu()
         self.seen["of"][0][self.calls] = self.last
         return self.last
 
 
-def net():
+def net() -> nn.Module:
     return nn.Sequential(Block(), nn.MaxPool2d(2), Block()).train()
 
 
-def summary(network):
+def summary(network: Any) -> tuple[Any, list[Any]]:
     return network.output_shape, [(n.name, n.op, n.output_shape) for n in network.nodes]
 
 
 # threads
 
 
-def test_a_thousand_traces_over_eight_threads_beside_training():
+def test_a_thousand_traces_over_eight_threads_beside_training() -> None:
     shared, own = net(), [net() for _ in range(8)]
     expected = summary(symcnn.from_torch(net(), "N 3 H W"))
     call = nn.Module.__call__
     done, started = threading.Event(), threading.Event()
     steps = []
 
-    def train():
+    def train() -> None:
         optimizer = torch.optim.SGD(shared.parameters(), lr=1e-3)
         while not done.is_set():
             loss = shared(torch.randn(2, 3, 8, 8)).square().mean()
@@ -71,7 +73,7 @@ def test_a_thousand_traces_over_eight_threads_beside_training():
             steps.append(loss.item())
             started.set()
 
-    def traces(i):
+    def traces(i: Any) -> Any:
         wrong = 0
         for k in range(125):
             module = shared if k % 2 else own[i]
@@ -91,9 +93,9 @@ def test_a_thousand_traces_over_eight_threads_beside_training():
     assert all(m.calls == 0 for module in own for m in module if isinstance(m, Block))
 
 
-def test_what_a_real_forward_sets_during_a_trace_stays():
+def test_what_a_real_forward_sets_during_a_trace_stays() -> None:
     class Slow(Block):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             if isinstance(x, TracedTensor):
                 inside.set()
                 assert go_on.wait(120)
@@ -113,12 +115,12 @@ def test_what_a_real_forward_sets_during_a_trace_stays():
     assert module.bn.num_batches_tracked == 1
 
 
-def test_tasks_of_an_event_loop_trace_at_once():
-    async def traced(module):
+def test_tasks_of_an_event_loop_trace_at_once() -> None:
+    async def traced(module: Any) -> Any:
         await asyncio.sleep(0)
         return summary(await asyncio.to_thread(symcnn.from_torch, module, "N 3 H W"))
 
-    async def together():
+    async def together() -> Any:
         module = net()
         return await asyncio.gather(*(traced(module) for _ in range(20)))
 
@@ -126,15 +128,15 @@ def test_tasks_of_an_event_loop_trace_at_once():
     assert answers == answers[:1] * 20
 
 
-def test_a_trace_within_a_trace():
+def test_a_trace_within_a_trace() -> None:
     class Outer(Block):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             self.inner = symcnn.from_torch(self.conv, "N 3 A B")
             weight = self.conv.weight.flatten(1) @ torch.ones(27, 3)
             return super().forward(x) + weight.sum()
 
     class Plain(Block):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             weight = self.conv.weight.flatten(1) @ torch.ones(27, 3)
             return super().forward(x) + weight.sum()
 
@@ -143,10 +145,10 @@ def test_a_trace_within_a_trace():
     )
 
 
-def test_lazy_modules_run_for_real_beside_traces():
+def test_lazy_modules_run_for_real_beside_traces() -> None:
     lazy = nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(2))
 
-    def real(_):
+    def real(_: Any) -> Any:
         made = nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(2))
         return type(made(torch.ones(1, 3, 6, 6)))
 
@@ -160,7 +162,7 @@ def test_lazy_modules_run_for_real_beside_traces():
 # tensors
 
 
-def state_of(module, extra=()):
+def state_of(module: Any, extra: Any = ()) -> list[Any]:
     tensors = [*module.parameters(), *module.buffers(), *extra]
     return [
         (
@@ -174,52 +176,52 @@ def state_of(module, extra=()):
     ]
 
 
-def assert_untouched(before, after):
+def assert_untouched(before: Any, after: Any) -> None:
     for old, new in zip(before, after, strict=True):
         assert old[0] is new[0]
         assert torch.equal(old[2], new[2])
         assert (old[1], *old[3:]) == (new[1], *new[3:])
 
 
-def max_norm(self, x):
+def max_norm(self: Any, x: Any) -> Any:
     return x + F.embedding(torch.tensor([1, 2]), self.table, max_norm=0.1).sum()
 
 
-def out_of_normalize(self, x):
+def out_of_normalize(self: Any, x: Any) -> Any:
     with torch.no_grad():
         self.u = F.normalize(torch.mv(self.weight, self.v), dim=0, out=self.u)
     return x * self.u.sum()
 
 
-def initialised(self, x):
+def initialised(self: Any, x: Any) -> Any:
     nn.init.kaiming_uniform_(self.weight)
     nn.init.constant_(self.buf, 3)
     nn.init.trunc_normal_(self.table)
     return x * self.buf[0]
 
 
-def backward(self, x):
+def backward(self: Any, x: Any) -> Any:
     (self.weight * 2).sum().backward()
     assert torch.equal(self.weight.grad, torch.full_like(self.weight, 2))
     self.weight.grad.zero_()
     return x
 
 
-def grad_of(self, x):
+def grad_of(self: Any, x: Any) -> Any:
     self.weight.grad = torch.ones_like(self.weight)
     self.weight.requires_grad_(False)
     self.weight.requires_grad = False
     return x
 
 
-def set_data(self, x):
+def set_data(self: Any, x: Any) -> Any:
     self.weight.data = torch.zeros(2, 2)
     assert self.weight.shape == (2, 2)
     return x
 
 
-def no_grad(write):
-    def forward(self, x):
+def no_grad(write: Callable[..., Any]) -> Callable[..., Any]:
+    def forward(self: Any, x: Any) -> Any:
         with torch.no_grad():
             write(self, x)
         return x
@@ -275,7 +277,7 @@ WRITES = {
 
 
 class Written(nn.Module):
-    def __init__(self, write):
+    def __init__(self, write: Any) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(4, 4))
         self.table = nn.Parameter(torch.randn(5, 4) * 9)
@@ -294,12 +296,12 @@ class Written(nn.Module):
         self.plain, self.several = torch.ones(4), [{"t": torch.ones(4)}]
         self.write = write
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.write(self, x)
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_tensors_are_left_byte_for_byte(name):
+def test_tensors_are_left_byte_for_byte(name: str) -> None:
     module = Written(WRITES[name]).train()
     extra = [module.plain, module.several[0]["t"], module.table.grad]
     before, seed = state_of(module, extra), torch.random.get_rng_state()
@@ -310,8 +312,8 @@ def test_tensors_are_left_byte_for_byte(name):
     assert summary(first) == summary(second)
 
 
-def test_a_run_reads_what_it_wrote():
-    def forward(self, x):
+def test_a_run_reads_what_it_wrote() -> None:
+    def forward(self: Any, x: Any) -> Any:
         self.buf.view(2, 2)[0].mul_(5)
         self.steps.add_(1)
         self.steps += 1
@@ -325,14 +327,14 @@ def test_a_run_reads_what_it_wrote():
     assert module.buf.tolist() == [1] * 4
 
 
-def test_in_place_errors_are_torchs_own():
+def test_in_place_errors_are_torchs_own() -> None:
     module = Written(lambda s, x: x + s.weight.add_(1).sum())
     with pytest.raises(SymcnnError, match="a leaf Variable that requires grad"):
         symcnn.from_torch(module, "N 3 H W")
 
 
-def test_a_buffer_written_to_depends_on_the_input():
-    def forward(self, x):
+def test_a_buffer_written_to_depends_on_the_input() -> None:
+    def forward(self: Any, x: Any) -> Any:
         self.buf[0] = x.mean()
         return x[:, :, : int(self.buf[0])]
 
@@ -340,7 +342,7 @@ def test_a_buffer_written_to_depends_on_the_input():
         symcnn.from_torch(Written(forward), "N 3 H W")
 
 
-def test_meta_modules_are_written_to_as_well():
+def test_meta_modules_are_written_to_as_well() -> None:
     module = Written(WRITES["foreach"]).to("meta")
     assert symcnn.from_torch(module, "N 3 H W").output_shape == (N, 3, H, W)
 
@@ -349,7 +351,7 @@ def test_meta_modules_are_written_to_as_well():
 
 
 class Helper:
-    def __init__(self):
+    def __init__(self) -> None:
         self.last, self.log = None, deque(maxlen=3)
 
 
@@ -365,7 +367,7 @@ class Remembers(nn.Module):
     latest = None
     count = 0
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, 3, 1)
         self.nested = {"a": [{"b": deque()}], "c": OrderedDict(d=defaultdict(list))}
@@ -379,7 +381,7 @@ class Remembers(nn.Module):
         self.partial = functools.partial(self.remember, "partial")
         kept, times = [], 0
 
-        def closure(x):
+        def closure(x: Any) -> Any:
             nonlocal times
             times += 1
             kept.append(x)
@@ -388,11 +390,11 @@ class Remembers(nn.Module):
         self.closure = closure
         self.conv.register_forward_hook(lambda m, i, o: kept.append(o))
 
-    def remember(self, *values):
+    def remember(self, *values: Any) -> Any:
         self.values = values
         return self
 
-    def forward(self, x, into=[]):  # noqa: B006
+    def forward(self, x: torch.Tensor, into: torch.Tensor = []) -> torch.Tensor:  # noqa: B006
         assert self.mark is MARK
         assert self.helper.owner is self
         assert self.hook(x) is self
@@ -428,19 +430,19 @@ SEEN = []
 
 
 @functools.lru_cache
-def cached(size):
+def cached(size: Any) -> Any:
     return torch.zeros(3) if isinstance(size, int) else size
 
 
 class Asks(nn.Module):
     """Looks at its layers in all the ways there are, and changes them."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.conv, self.act = nn.Conv2d(3, 3, 3), nn.Sequential(nn.ReLU(), nn.Dropout(0.5))
         self.pool, self.called = nn.MaxPool2d(2), nn.Conv2d(3, 3, 1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         assert [type(m) for m in self.act] == [nn.ReLU, nn.Dropout]
         assert type(self.conv) is nn.Conv2d is self.conv.__class__
         assert isinstance(self.conv, nn.Conv2d)
@@ -462,7 +464,7 @@ class Asks(nn.Module):
         return x
 
 
-def test_layers_are_what_they_are_and_what_is_done_to_them_stays_in_the_trace():
+def test_layers_are_what_they_are_and_what_is_done_to_them_stays_in_the_trace() -> None:
     module = Asks()
     before = [(vars(m).copy(), {**m._forward_hooks}) for m in module.modules()]
     for _ in range(2):
@@ -471,7 +473,7 @@ def test_layers_are_what_they_are_and_what_is_done_to_them_stays_in_the_trace():
     assert all(type(m).__module__.startswith(("torch", __name__)) for m in module.modules())
 
 
-def picture(module):
+def picture(module: Any) -> dict[str, Any]:
     return {
         "attributes": [(name, list(vars(m).items())) for name, m in module.named_modules()],
         "nested": repr(module.nested),
@@ -488,7 +490,7 @@ def picture(module):
     }
 
 
-def test_python_state_is_left_attribute_for_attribute():
+def test_python_state_is_left_attribute_for_attribute() -> None:
     module = Remembers()
     before = picture(module)
     for _ in range(2):
@@ -496,7 +498,7 @@ def test_python_state_is_left_attribute_for_attribute():
         assert picture(module) == before
 
 
-def test_no_traced_tensor_survives():
+def test_no_traced_tensor_survives() -> None:
     module = Remembers()
     network = symcnn.from_torch(module, "N 3 H W")
     gc.collect()
@@ -505,8 +507,8 @@ def test_no_traced_tensor_survives():
     assert len(network.nodes) == 1
 
 
-def test_process_wide_settings_are_put_back():
-    def forward(self, x):
+def test_process_wide_settings_are_put_back() -> None:
+    def forward(self: Any, x: Any) -> Any:
         torch.set_grad_enabled(False)
         torch.set_default_dtype(torch.float64)
         warnings.simplefilter("ignore")
@@ -516,7 +518,7 @@ def test_process_wide_settings_are_put_back():
         torch.nn.Linear(2, 2)
         return x
 
-    def settings():
+    def settings() -> tuple[Any, ...]:
         return (
             torch.is_grad_enabled(),
             torch.get_default_dtype(),
@@ -535,8 +537,8 @@ def test_process_wide_settings_are_put_back():
     assert settings() == before
 
 
-def test_drawing_within_a_trace_goes_on():
-    def forward(self, x):
+def test_drawing_within_a_trace_goes_on() -> None:
+    def forward(self: Any, x: Any) -> Any:
         a, b = torch.rand(3), torch.rand(3)
         c, d = self.plain.bernoulli(0.5), F.dropout(torch.ones(64))
         e = torch.ones(4).normal_(generator=self.generator)
@@ -555,12 +557,12 @@ def test_drawing_within_a_trace_goes_on():
 
 
 class Padded(nn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.pad(x, (0, 1)) if x.shape[-1] % 2 else x * 2
 
 
 class Many(nn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         for _ in range(300):
             x = x + 1
         return x
@@ -569,28 +571,28 @@ class Many(nn.Module):
 class Sized(nn.Module):
     """Returns, and hands on inside, sizes beside tensors."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.inner = Inner()
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         y, height, _ = self.inner(x)
         return y, height // 2, height / 3, x.shape
 
 
 class Inner(nn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return x + 1, x.shape[2], x.shape[2] / 7
 
 
-def copies(value):
+def copies(value: Any) -> tuple[Any, Any]:
     return pickle.loads(pickle.dumps(value)), copy.deepcopy(value)
 
 
 @pytest.mark.parametrize(
     "module", [net(), Padded(), Many(), Sized()], ids=["net", "branches", "deep", "sizes"]
 )
-def test_networks_pickle_and_copy(module):
+def test_networks_pickle_and_copy(module: Any) -> None:
     network = symcnn.from_torch(module, "N 3 H W")
     for other in copies(network):
         assert summary(other) == summary(network)
@@ -611,7 +613,7 @@ def test_networks_pickle_and_copy(module):
     ],
     ids=["cost", "field", "domain", "solution", "budget", "proof"],
 )
-def test_answers_pickle_and_copy(answer):
+def test_answers_pickle_and_copy(answer: Callable[..., Any]) -> None:
     for module in (net(), Padded()):
         network = symcnn.from_torch(module, "N 3 H W")
         found = answer(network)
@@ -623,7 +625,9 @@ def test_answers_pickle_and_copy(answer):
 @pytest.mark.parametrize(
     "ask", [lambda n: n.cost(), lambda n: n.receptive_field()], ids=["cost", "field"]
 )
-def test_answers_about_other_networks_and_in_other_words_are_others(ask):
+def test_answers_about_other_networks_and_in_other_words_are_others(
+    ask: Callable[..., Any],
+) -> None:
     found = ask(symcnn.from_torch(nn.Conv2d(3, 4, 3), "N 3 H W"))
     assert found == ask(symcnn.from_torch(nn.Conv2d(3, 4, 3), "N 3 H W"))
     for layer in nn.Conv2d(3, 4, 3, bias=False), nn.Conv2d(3, 4, 3, 2), nn.Conv2d(3, 4, (3, 1)):
@@ -633,13 +637,13 @@ def test_answers_about_other_networks_and_in_other_words_are_others(ask):
     assert network.cost() != network.cost().at(N=1, H=8, W=8) != network.cost().at(N=1, H=8, W=9)
 
 
-def test_sizes_that_a_module_returns_are_formulas():
+def test_sizes_that_a_module_returns_are_formulas() -> None:
     network = symcnn.from_torch(Sized(), "N 3 H W")
     assert [str(o) for o in network.outputs[1:3]] == ["H//2", "H/3"]
     assert network.shape_at(N=1, H=8, W=9)[1] == 4
 
 
-def test_a_worker_answers_for_a_network_traced_elsewhere():
+def test_a_worker_answers_for_a_network_traced_elsewhere() -> None:
     network = symcnn.from_torch(net(), "N 3 H W")
     code = (
         "import pickle, sys; net = pickle.load(sys.stdin.buffer); print(net.solve(output=(7, 7)))"
@@ -651,19 +655,19 @@ def test_a_worker_answers_for_a_network_traced_elsewhere():
     assert run.stdout.decode().split("\n")[:2] == [str(network.solve(output=(7, 7))), "False"]
 
 
-def test_a_module_whose_class_makes_its_objects_has_paths_and_is_left_alone():
+def test_a_module_whose_class_makes_its_objects_has_paths_and_is_left_alone() -> None:
     class Mixin:
-        def __new__(cls, *args, **kwargs):
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
             made = super().__new__(cls)
             made.config = kwargs
             return made
 
     class Hub(torch.nn.Module, Mixin):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.conv = torch.nn.Conv2d(3, 8, 3)
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             self.seen = x
             return self.conv(x)
 
@@ -672,12 +676,12 @@ def test_a_module_whose_class_makes_its_objects_has_paths_and_is_left_alone():
     assert not hasattr(module, "seen")
 
 
-def test_a_class_that_holds_an_object_of_a_compiled_class():
+def test_a_class_that_holds_an_object_of_a_compiled_class() -> None:
     class Compiled:
         """Its ``__dict__`` is made when something is set, as mypyc makes it."""
 
         @property
-        def __dict__(self):
+        def __dict__(self) -> None:
             raise AttributeError("__dict__")
 
     class Net(nn.Conv2d):
@@ -690,7 +694,7 @@ def test_a_class_that_holds_an_object_of_a_compiled_class():
 
 
 class Stateful(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.kernel = [1, 1]
         self.first, self.second = nn.AvgPool2d([1, 1]), nn.AvgPool2d(self.kernel)
@@ -700,75 +704,75 @@ class Stateful(nn.Module):
 
 
 class ChangesASetting(Stateful):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.first(x)
         self.kernel[0] = self.kernel[1] = 3
         return self.second(x)
 
 
 class WritesOnASharedWeight(Stateful):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.embedding(x)
         self.embedding.weight.seen = 1
         return x @ self.head.weight
 
 
 class SetsWithoutTheModule(Stateful):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         object.__setattr__(self.head, "times", 2)
         return torch.cat([self.head(x)] * self.head.times, 1)
 
 
 class CountsInAStaticMethod(Stateful):
     @staticmethod
-    def counted(x):
+    def counted(x: Any) -> Any:
         CountsInAStaticMethod.counted.calls.append(1)
         return x
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.counted(x)
 
 
 CountsInAStaticMethod.counted.calls = []
 
 
-def test_a_list_of_settings_that_the_forward_changes_is_read_as_changed():
+def test_a_list_of_settings_that_the_forward_changes_is_read_as_changed() -> None:
     assert symcnn.from_torch(ChangesASetting(), "N 1 H W").shape_at(N=1, H=10, W=10)[2:] == (8, 8)
 
 
-def test_an_attribute_written_on_a_shared_weight_goes_with_the_trace():
+def test_an_attribute_written_on_a_shared_weight_goes_with_the_trace() -> None:
     module = WritesOnASharedWeight()
     symcnn.from_torch(module, "N 4")
     assert not vars(module.head.weight)
 
 
-def test_what_is_set_without_the_module_is_there():
+def test_what_is_set_without_the_module_is_there() -> None:
     net = symcnn.from_torch(SetsWithoutTheModule(), "N 4")
     assert net.shape_at(N=3) == (3, 8)
 
 
-def test_what_a_static_method_counts_goes_with_the_trace():
+def test_what_a_static_method_counts_goes_with_the_trace() -> None:
     symcnn.from_torch(CountsInAStaticMethod(), "N 4")
     assert CountsInAStaticMethod.counted.calls == []
 
 
-def test_a_call_that_a_library_has_replaced_is_run(monkeypatch):
+def test_a_call_that_a_library_has_replaced_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     call = nn.Linear.__call__
     monkeypatch.setattr(nn.Linear, "__call__", lambda self, x: call(self, x).sum(-1))
     assert symcnn.from_torch(nn.Sequential(nn.Linear(4, 4)), "N 4").shape_at(N=3) == (3,)
 
 
 class Nothing(nn.Conv2d):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> None:
         super().forward(x)
 
 
 class Late(nn.Conv2d):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> Iterator[Any]:
         yield super().forward(x)
 
 
 @pytest.mark.parametrize("kind", [Nothing, Late])
-def test_a_forward_that_returns_no_tensor_is_refused_by_name(kind):
+def test_a_forward_that_returns_no_tensor_is_refused_by_name(kind: type[Any]) -> None:
     with pytest.raises(SymcnnError, match=f"the forward of {kind.__name__} returns"):
         symcnn.from_torch(kind(3, 3, 3), "N 3 H W")

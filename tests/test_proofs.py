@@ -4,6 +4,8 @@ import random
 import re
 import shutil
 import subprocess
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +28,7 @@ WITHOUT = {
 }
 
 
-def theorems():
+def theorems() -> Any:
     return {
         (path.name, name)
         for path in PROOFS.glob("*.v")
@@ -34,17 +36,17 @@ def theorems():
     }
 
 
-def test_every_law_links_to_a_theorem_that_is_there_and_every_theorem_is_linked():
+def test_every_law_links_to_a_theorem_that_is_there_and_every_theorem_is_linked() -> None:
     linked = set(re.findall(r"\[`(\w+)`\]\(proofs/(\w+\.v)\)", LAWS))
     assert {(file, name) for name, file in linked} == theorems()
 
 
-def stated(text):
+def stated(text: Any) -> Any:
     """Theorems and what they state, in one line each."""
     return {name: " ".join(what.split()) for name, what in STATEMENT.findall(text)}
 
 
-def test_the_page_states_what_is_proved():
+def test_the_page_states_what_is_proved() -> None:
     proved = {}
     for path in PROOFS.glob("*.v"):
         proved |= stated(path.read_text())
@@ -52,7 +54,7 @@ def test_the_page_states_what_is_proved():
     assert stated(LAWS) == proved
 
 
-def test_every_law_links_to_a_theorem():
+def test_every_law_links_to_a_theorem() -> None:
     sections = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", LAWS, re.M | re.S))
     assert {title for title, text in sections.items() if "(proofs/" not in text} == WITHOUT
     for text in sections.values():
@@ -60,7 +62,7 @@ def test_every_law_links_to_a_theorem():
         assert [*stated(text)] == linked
 
 
-def definition(name):
+def definition(name: str) -> Any:
     """A definition of Coq as a function of python, of the same arguments."""
     source = "".join(path.read_text() for path in PROOFS.glob("*.v"))
     ((given, body),) = re.findall(rf"^Definition {name} (.*?) :=\s*(.*?)\.$", source, re.M | re.S)
@@ -71,7 +73,7 @@ def definition(name):
     return eval(f"lambda {', '.join(names)}: {body.replace('/', '//')}", {"Window": Window})
 
 
-def arguments(text):
+def arguments(text: Any) -> Any:
     """What stands side by side: words, and what is in parentheses."""
     found, depth = [""], 0
     for letter in text:
@@ -83,7 +85,7 @@ def arguments(text):
     return found
 
 
-def test_our_code_computes_what_coq_defines():
+def test_our_code_computes_what_coq_defines() -> None:
     """The laws are proved of definitions; they are the formulas of symcnn.algebra.axis."""
     draw = random.Random(0)
     size, fused, pad, scattered = map(definition, ("size", "fused", "ceil_pad", "scattered"))
@@ -105,13 +107,13 @@ def test_our_code_computes_what_coq_defines():
 
 
 @pytest.mark.parametrize("word", ["Admitted", "admit", "Axiom", "Parameter", "Hypothesis", "Abort"])
-def test_nothing_is_assumed(word):
+def test_nothing_is_assumed(word: str) -> None:
     for path in PROOFS.glob("*.v"):
         assert not re.search(rf"\b{word}\b", path.read_text()), path.name
 
 
 @pytest.mark.skipif(shutil.which("coqc") is None, reason="coq is not installed: make proofs")
-def test_coq_checks_the_proofs_from_nothing(tmp_path):
+def test_coq_checks_the_proofs_from_nothing(tmp_path: Path) -> None:
     names = sorted(theorems())
     for path in PROOFS.glob("*.v"):
         shutil.copy(path, tmp_path)
@@ -129,7 +131,7 @@ def test_coq_checks_the_proofs_from_nothing(tmp_path):
     assert run.stdout == "Closed under the global context\n"
 
 
-def test_every_mutant_is_still_a_text_of_the_code():
+def test_every_mutant_is_still_a_text_of_the_code() -> None:
     from .tools.mutants import MUTANTS
 
     stale = [m.law for m in MUTANTS if (ROOT / m.file).read_text().count(m.text) != 1]

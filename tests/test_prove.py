@@ -2,6 +2,8 @@
 
 import json
 import random
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +22,7 @@ from .conftest import ROOT
 H = Size.symbol("H")
 
 
-def stem(**options):
+def stem(**options: Any) -> Any:
     pool = nn.MaxPool2d(3, 2, 1, **options)
     return nn.Sequential(nn.Conv2d(3, 8, 7, stride=2, padding=3), nn.ReLU(), pool)
 
@@ -37,7 +39,9 @@ def stem(**options):
         ("mobilenet:mobilenet_v2", "N 3 H W", 600),
     ],
 )
-def test_every_claim_about_an_example_network_is_proved(name, spec, least, example):
+def test_every_claim_about_an_example_network_is_proved(
+    name: str, spec: str, least: int, example: Callable[..., Any]
+) -> None:
     proof = symcnn.from_torch(example(name), spec).prove()
     assert proof.complete, str(proof)
     assert len(proof.proved) >= least
@@ -46,7 +50,7 @@ def test_every_claim_about_an_example_network_is_proved(name, spec, least, examp
 
 @settings(max_examples=60)
 @given(networks())
-def test_random_networks_are_proved(recipe):
+def test_random_networks_are_proved(recipe: Any) -> None:
     with torch.device("meta"):
         module = recipe.build()
     try:
@@ -57,9 +61,9 @@ def test_random_networks_are_proved(recipe):
     assert proof.complete, str(proof)
 
 
-def test_what_is_written_into_a_view_is_proved():
+def test_what_is_written_into_a_view_is_proved() -> None:
     class Written(torch.nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             y = x.clone()
             y[:, 0].clamp_(0, 1)
             return y[..., ::2]
@@ -70,9 +74,9 @@ def test_what_is_written_into_a_view_is_proved():
 
 
 @pytest.mark.parametrize("branches", [1, 2])
-def test_a_branch_that_was_not_followed_is_open(branches):
+def test_a_branch_that_was_not_followed_is_open(branches: int) -> None:
     class Doubled(torch.nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             for size in x.shape[2:]:
                 if size % 3 == 1:
                     x = torch.cat([x, x], 1)
@@ -89,7 +93,7 @@ def test_a_branch_that_was_not_followed_is_open(branches):
 # What it would notice ------------------------------------------------------------------------
 
 
-def tampered(net, number, change):
+def tampered(net: Any, number: Any, change: Callable[..., Any]) -> Any:
     """The network with another closed form for the height that one of its nodes makes."""
     (output,) = net.nodes[number].outputs
     n, c, h, w = output.dims
@@ -98,7 +102,7 @@ def tampered(net, number, change):
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-def test_a_wrong_closed_form_is_found_with_a_size(number):
+def test_a_wrong_closed_form_is_found_with_a_size(number: int) -> None:
     proof = tampered(stem().trace("N 3 H W"), number, lambda h: h + 1)
     assert not proof
     first = proof.wrong[0]
@@ -106,13 +110,13 @@ def test_a_wrong_closed_form_is_found_with_a_size(number):
     assert "not at H=1" in first.how
 
 
-def test_a_closed_form_that_is_wrong_at_one_residue_only_is_found():
+def test_a_closed_form_that_is_wrong_at_one_residue_only_is_found() -> None:
     proof = tampered(stem().trace("N 3 H W"), 2, lambda h: (H + 2) // 4)
     assert "not at H=1" in proof.wrong[0].how
     assert tampered(stem().trace("N 3 H W"), 2, lambda h: (2 * H + 7) // 8).complete
 
 
-def test_a_domain_that_is_too_large_or_too_small_is_found():
+def test_a_domain_that_is_too_large_or_too_small_is_found() -> None:
     for kernel, other in ((5, 3), (3, 5)):
         net = nn.Conv2d(3, 8, kernel).trace("N 3 H W")
         net._valid = nn.Conv2d(3, 8, other).trace("N 3 H W").valid_inputs()
@@ -120,14 +124,14 @@ def test_a_domain_that_is_too_large_or_too_small_is_found():
         assert "not at (3, 3)" in wrong["domain"].how
 
 
-def test_forgotten_macs_are_found():
+def test_forgotten_macs_are_found() -> None:
     net = stem().trace("N 3 H W")
     net.memory["total_macs"] = net.macs * 2
     (wrong,) = net.prove().wrong
     assert wrong.what == "macs"
 
 
-def test_the_ceil_law_is_compared_with_torchs_own_words():
+def test_the_ceil_law_is_compared_with_torchs_own_words() -> None:
     """Not with the law itself: the definition has torch's case for windows that start outside."""
     draw = random.Random(0)
     for _ in range(40):
@@ -142,7 +146,7 @@ def test_the_ceil_law_is_compared_with_torchs_own_words():
 # What is only tested, and what is open -------------------------------------------------------
 
 
-def test_symbolic_hyperparameters_are_tested_and_said_to_be():
+def test_symbolic_hyperparameters_are_tested_and_said_to_be() -> None:
     k, s, p = symbols("k s p")
     proof = nn.Conv2d(3, 8, k, stride=s, padding=p).trace("N 3 H W").prove()
     assert proof
@@ -152,30 +156,30 @@ def test_symbolic_hyperparameters_are_tested_and_said_to_be():
     assert "at 24 sizes" in str(proof)
 
 
-def test_a_wrong_formula_in_symbols_fails_its_test():
+def test_a_wrong_formula_in_symbols_fails_its_test() -> None:
     k, s, p = symbols("k s p")
     net = nn.Conv2d(3, 8, k, stride=s, padding=p).trace("N 3 H W")
     assert tampered(net, 0, lambda h: h + 1).wrong
 
 
-def test_odd_kernels_are_proved():
+def test_odd_kernels_are_proved() -> None:
     net = nn.Conv2d(3, 8, symcnn.odd("k"), padding="same").trace("N 3 H W")
     assert net.prove().complete
 
 
-def test_blocks_of_symbolic_number_are_open_with_the_reason():
+def test_blocks_of_symbolic_number_are_open_with_the_reason() -> None:
     n = symbols("n")
     proof = nn.Repeat(nn.Conv1d(4, 4, 3), n).trace("N 4 L").prove()
     assert proof.open
     assert "repeat" in str(proof)
 
 
-def test_float_scales_do_not_take_long():
+def test_float_scales_do_not_take_long() -> None:
     layers = nn.Upsample(scale_factor=0.29), nn.Conv2d(3, 4, 3), nn.Upsample(scale_factor=1.4)
     assert nn.Sequential(*layers).trace("N 3 H W").prove().complete
 
 
-def test_a_network_that_takes_no_size_has_an_empty_domain_proved():
+def test_a_network_that_takes_no_size_has_an_empty_domain_proved() -> None:
     x = symcnn.tensor("N 3 H W")
     again = nn.Upsample(scale_factor=2)(nn.MaxPool2d(2)(x))
     even, odd = symcnn.cat([x, again], dim=1), symcnn.cat([nn.Conv2d(3, 3, 2)(x), again], dim=1)
@@ -185,7 +189,7 @@ def test_a_network_that_takes_no_size_has_an_empty_domain_proved():
     assert [c.verdict for c in proof.claims if c.what == "domain"] == ["proved"]
 
 
-def test_the_command_answers(monkeypatch):
+def test_the_command_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     command = ["prove", "examples/networks/unet.py:unet", "--input", "N 3 H W"]
     result = CliRunner().invoke(main, [*command, "--json"])
@@ -202,7 +206,7 @@ def test_the_command_answers(monkeypatch):
 class Windows(torch.nn.Module):
     """Swin, DaViT: into windows of 7 x 7 (padded), and back; the batch is a factor of an axis."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = torch.nn.functional.pad(x, (0, -x.shape[3] % 7, 0, -x.shape[2] % 7))
         n, c, h, w = x.shape
         x = x.view(n, c, h // 7, 7, w // 7, 7).permute(0, 2, 4, 3, 5, 1).reshape(-1, 7, 7, c)
@@ -212,7 +216,7 @@ class Windows(torch.nn.Module):
 class Heads(torch.nn.Module):
     """MViT: heads as images, pooled, and back."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         n, c, h, w = x.shape
         x = x.view(n, 2, c // 2, h * w).transpose(2, 3)
         x = x.reshape(-1, h, w, c // 2).permute(0, 3, 1, 2)
@@ -222,7 +226,7 @@ class Heads(torch.nn.Module):
 class Halo(torch.nn.Module):
     """HaloNet: windows of 8 x 8 of what is a quarter of the input; 8 divides it because 32 does."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = torch.nn.functional.avg_pool2d(x, 4)
         n, c, h, w = x.shape
         x = x.view(n, c, h // 8, 8, w // 8, 8).permute(0, 1, 3, 5, 2, 4)
@@ -230,16 +234,16 @@ class Halo(torch.nn.Module):
 
 
 @pytest.mark.parametrize("kind", [Windows, Heads, Halo])
-def test_views_with_the_batch_in_a_factor_are_proved(kind):
+def test_views_with_the_batch_in_a_factor_are_proved(kind: type[Any]) -> None:
     proof = symcnn.from_torch(kind(), "N 4 H W").prove()
     assert proof.complete, str(proof)
 
 
-def test_a_batch_of_which_only_a_layer_speaks_is_proved():
+def test_a_batch_of_which_only_a_layer_speaks_is_proved() -> None:
     """LeViT, SAM: the domain does not name the batch, a layer's own requirement does."""
 
     class Back(torch.nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             n, c, h, w = x.shape
             x = x.view(n, c, h // 7, 7, w // 7, 7).permute(0, 2, 4, 3, 5, 1).reshape(-1, 7, 7, c)
             return x.view(n, h // 7, w // 7, 7, 7, c)
@@ -249,7 +253,7 @@ def test_a_batch_of_which_only_a_layer_speaks_is_proved():
     assert net.prove().complete, str(net.prove())
 
 
-def test_a_view_that_loses_elements_is_wrong():
+def test_a_view_that_loses_elements_is_wrong() -> None:
     net = symcnn.from_torch(Halo(), "N 4 H W")
     proving = _Proving(net)
     node = next(n for n in net.nodes if n.op == "view")
@@ -261,9 +265,9 @@ def test_a_view_that_loses_elements_is_wrong():
     assert "H=32, W=32" in how
 
 
-def test_of_a_network_that_takes_no_size_all_claims_hold():
+def test_of_a_network_that_takes_no_size_all_claims_hold() -> None:
     class Never(torch.nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             y = torch.nn.functional.interpolate(x, scale_factor=0.7)
             z = torch.nn.functional.interpolate(y, scale_factor=0.7)
             return torch.cat([torch.nn.functional.interpolate(z, scale_factor=0.5), y], 1)

@@ -1,8 +1,11 @@
 """A second prover: z3 decides every claim from statements that owe nothing to isl."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +23,7 @@ from symcnn.sets.condition import Condition
 z3 = pytest.importorskip("z3", reason="the extra `prove` is not installed")
 
 
-def unet():
+def unet() -> Any:
     x = symcnn.tensor("N 3 H W")
     skips, y = [], x
     for width in (8, 16, 32):
@@ -53,7 +56,7 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_both_provers_agree_on_every_claim(name):
+def test_both_provers_agree_on_every_claim(name: str) -> None:
     net = NETWORKS[name]()
     one, other, both = (net.prove(by=by) for by in ("isl", "z3", "both"))
     assert [c.verdict for c in one.claims] == [c.verdict for c in other.claims]
@@ -63,12 +66,12 @@ def test_both_provers_agree_on_every_claim(name):
     assert one.domain == both.domain
 
 
-def test_products_of_equal_factors_take_few_steps():
+def test_products_of_equal_factors_take_few_steps() -> None:
     assert NETWORKS["strides"]().prove(by="z3", steps=100_000).complete
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_mutated_claim_fails_at_sizes_that_the_network_confirms(name):
+def test_a_mutated_claim_fails_at_sizes_that_the_network_confirms(name: str) -> None:
     net = NETWORKS[name]()
     node = net.nodes[0]
     dim = node.outputs[0].dims[2]
@@ -80,7 +83,7 @@ def test_a_mutated_claim_fails_at_sizes_that_the_network_confirms(name):
     assert shape[2] == dim.at(sizes)
 
 
-def test_a_mutated_domain_fails_at_a_size_of_one_and_not_of_the_other():
+def test_a_mutated_domain_fails_at_a_size_of_one_and_not_of_the_other() -> None:
     net = unet()
     (claim,) = [c for c in net.prove().claims if c.what == "domain"]
     assert ask(claim.statement) == ("proved", None)
@@ -89,7 +92,7 @@ def test_a_mutated_domain_fails_at_a_size_of_one_and_not_of_the_other():
     assert {n: sizes[n] for n in ("H", "W")} not in net.valid_inputs()
 
 
-def test_every_claim_is_a_file_that_any_solver_reads(tmp_path):
+def test_every_claim_is_a_file_that_any_solver_reads(tmp_path: Path) -> None:
     proof = unet().prove()
     files = proof.to_smtlib(tmp_path / "claims")
     assert len(files) == len(proof.claims)
@@ -99,11 +102,11 @@ def test_every_claim_is_a_file_that_any_solver_reads(tmp_path):
         assert z3_says(file) == z3.unsat
 
 
-def padded():
+def padded() -> symcnn.Network:
     """Pads what is odd: a branch for each of the ways."""
 
     class Padded(torch.nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             h, w = x.shape[2:]
             if h % 2:
                 x = F.pad(x, (0, 0, 0, 1))
@@ -114,12 +117,12 @@ def padded():
     return symcnn.from_torch(Padded(), "N 3 H W")
 
 
-def exported():
+def exported() -> Any:
     """An encoder, a decoder and a join, as an ONNX file."""
     pytest.importorskip("onnx")
     from onnx import TensorProto, helper
 
-    def weight(name, *dims):
+    def weight(name: str, *dims: Any) -> Any:
         return helper.make_tensor(name, TensorProto.FLOAT, dims, [0.0] * math.prod(dims))
 
     dims = {"x": ["N", 3, "H", "W"], "y": ["N", 7, "H", "W"]}
@@ -139,11 +142,13 @@ def exported():
     return symcnn.from_onnx(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
 
 
-def several():
+def several() -> symcnn.Network:
     """An image at two scales and a vector that gates it."""
 
     class Gated(torch.nn.Module):
-        def forward(self, fine, coarse, gate):
+        def forward(
+            self, fine: torch.Tensor, coarse: torch.Tensor, gate: torch.Tensor
+        ) -> tuple[torch.Tensor, ...]:
             fine = F.max_pool2d(fine, 3, 2, 1) + coarse
             return fine * gate[:, :, None, None], F.max_pool2d(coarse, 2)
 
@@ -151,7 +156,9 @@ def several():
 
 
 @pytest.mark.parametrize("make", [padded, exported, several])
-def test_every_file_of_branches_of_onnx_and_of_several_inputs_is_unsat(make, tmp_path):
+def test_every_file_of_branches_of_onnx_and_of_several_inputs_is_unsat(
+    make: Callable[..., Any], tmp_path: Path
+) -> None:
     net = make()
     proof = net.prove(by="both")
     assert not proof.unstated
@@ -164,20 +171,20 @@ def test_every_file_of_branches_of_onnx_and_of_several_inputs_is_unsat(make, tmp
         assert z3_says(file) == z3.unsat
 
 
-def z3_says(file):
+def z3_says(file: Any) -> Any:
     solver = z3.Solver()
     solver.from_file(str(file))
     return solver.check()
 
 
-def test_the_claims_of_a_branch_name_its_sizes():
+def test_the_claims_of_a_branch_name_its_sizes() -> None:
     net = padded()
     assert len(net.branches) > 1
     wheres = {b.where.describe() for b in net.branches}
     assert {c.says.rpartition(", where ")[2] for c in net.prove().claims} == wheres
 
 
-def test_what_has_no_words_is_said():
+def test_what_has_no_words_is_said() -> None:
     net = nn.Sequential(nn.Conv2d(3, 3, 3), nn.Upsample(scale_factor=0.29)).trace("N 3 H W")
     proof = net.prove(by="z3")
     assert proof.unstated
@@ -186,7 +193,7 @@ def test_what_has_no_words_is_said():
     assert net.prove(by="both").complete == net.prove().complete
 
 
-def test_what_one_prover_cannot_say_is_said_beside_the_other():
+def test_what_one_prover_cannot_say_is_said_beside_the_other() -> None:
     net = nn.Sequential(nn.Conv2d(3, 3, 3), nn.Upsample(scale_factor=0.29)).trace("N 3 H W")
     ways = {c.how for c in net.prove(by="both").proved if "isl and z3" not in c.how}
     assert any("has no word in SMT-LIB" in way for way in ways)
@@ -194,7 +201,7 @@ def test_what_one_prover_cannot_say_is_said_beside_the_other():
     assert any("z3: no answer within 1 steps" in c.how for c in few.proved)
 
 
-def test_a_model_that_divides_by_0_is_no_counterexample():
+def test_a_model_that_divides_by_0_is_no_counterexample() -> None:
     """z3 takes any number for a quotient by 0; a size that is one there is none."""
     h, k, x = map(Size.symbol, ("H", "K", "x0"))
     means = (("x0", floordiv(h, k - 1)),)
@@ -209,7 +216,7 @@ def test_a_model_that_divides_by_0_is_no_counterexample():
     assert sizes["H"] < sizes["K"] - 1
 
 
-def test_fractions_in_formulas_are_stated():
+def test_fractions_in_formulas_are_stated() -> None:
     """Half of an even size: whole numbers on both sides of what SMT-LIB reads."""
     net = nn.Sequential(nn.Conv2d(3, 1, 2, stride=2), nn.Conv2d(1, 1, 1)).trace("N 3 H W")
     half = Condition(net.nodes[0].outputs[0].dims[2] * Fraction(1, 2), ">=", Fraction(1, 2))
@@ -217,7 +224,7 @@ def test_fractions_in_formulas_are_stated():
     assert verdict == "proved"
 
 
-def test_a_broken_form_of_a_network_is_refuted_and_confirmed():
+def test_a_broken_form_of_a_network_is_refuted_and_confirmed() -> None:
     """What `make provers` does for every network of examples, zoo and families."""
     from .tools import provers
 
@@ -228,19 +235,19 @@ def test_a_broken_form_of_a_network_is_refuted_and_confirmed():
     assert provers.asked(net, 200_000)["differ"]
 
 
-def test_the_summary_says_what_rests_on_what():
+def test_the_summary_says_what_rests_on_what() -> None:
     text = unet().prove(by="both").summary()
     assert "isl and z3" in text
     assert "checked by Coq" in text
     assert "tested against torch, not proved" in text
 
 
-def test_another_prover_is_not_known():
+def test_another_prover_is_not_known() -> None:
     with pytest.raises(BadSpec, match="isl, z3 or both"):
         unet().prove(by="cvc5")
 
 
-def test_the_command_line(tmp_path, monkeypatch):
+def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model.py").write_text(
         "import torch.nn as nn\nnet = nn.Sequential(nn.Conv2d(3, 8, 3), nn.MaxPool2d(2))\n"
     )

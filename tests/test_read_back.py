@@ -3,6 +3,8 @@ sympy's reader of LaTeX, a formula is the expression that it was.
 """
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import sympy
@@ -23,26 +25,26 @@ SYMBOLS = {str(s): s for s in (N, H, W, X, Y, *symcnn.symbols("C g k n"))}
 WORDS = {"max": sympy.Max, "min": sympy.Min, "ceil": sympy.ceiling}
 
 
-def costs():
+def costs() -> Any:
     """Sums of products of sizes, as MACs are."""
     sizes = expressions(low=1).map(lambda drawn: drawn.normal)
     products = st.builds(lambda a, b, n: a * b * n, sizes, sizes, st.integers(-9, 9))
     return st.lists(products, min_size=1, max_size=3).map(sum)
 
 
-def read_text(written):
+def read_text(written: Any) -> Any:
     return from_sympy(parse_expr(written, local_dict=SYMBOLS | WORDS))
 
 
 @pytest.fixture(scope="module")
-def reader():
+def reader() -> Callable[..., Any]:
     """LaTeX to an expression; spaces between factors are dots to sympy, brackets have one size."""
     pytest.importorskip("lark")
     from sympy.parsing.latex.lark import LarkLaTeXParser
 
     parser = LarkLaTeXParser()
 
-    def read(written):
+    def read(written: Any) -> Any:
         plain = re.sub(
             r"(?<=\d)\\,(?=\d)", "", written.replace(r"\left", "").replace(r"\right", "")
         )
@@ -55,14 +57,14 @@ def reader():
 @pytest.mark.parametrize("floors", ["division", "brackets", "inline", "shortest"])
 @settings(max_examples=40)
 @given(expr=st.one_of(costs(), expressions(low=1).map(lambda drawn: drawn.normal)))
-def test_text_reads_back_as_the_same_expression(floors, expr):
+def test_text_reads_back_as_the_same_expression(floors: str, expr: Any) -> None:
     assert read_text(text(expr, floors)) == expr
 
 
 @pytest.mark.parametrize("floors", ["brackets", "inline", "shortest"])
 @settings(max_examples=6)
 @given(expr=st.one_of(costs(), expressions(low=1).map(lambda drawn: drawn.normal)))
-def test_latex_reads_back_as_the_same_expression(reader, floors, expr):
+def test_latex_reads_back_as_the_same_expression(reader: Any, floors: str, expr: Any) -> None:
     assert reader(formula(expr, Notation(floors=floors))) == expr
 
 
@@ -83,7 +85,7 @@ k, n, g, C = (SYMBOLS[name] for name in "kngC")
     ],
     ids=str,
 )
-def test_formulas_of_papers_read_back(reader, expr):
+def test_formulas_of_papers_read_back(reader: Any, expr: Any) -> None:
     wanted = from_sympy(expr)
     for floors in ("division", "brackets", "shortest"):
         assert read_text(text(wanted, floors)) == wanted
@@ -106,13 +108,13 @@ def test_formulas_of_papers_read_back(reader, expr):
     ],
     ids=str,
 )
-def test_the_shortest_spelling(expr, division, shortest):
+def test_the_shortest_spelling(expr: Any, division: str, shortest: str | None) -> None:
     size = from_sympy(sympy.expand(expr))
     assert text(size) == division
     assert shortest is None or text(size, "shortest") == shortest
 
 
-def test_a_total_is_written_in_the_floors_of_its_layers():
+def test_a_total_is_written_in_the_floors_of_its_layers() -> None:
     layers = nn.Conv2d(3, 8, 3, stride=2), nn.Conv2d(8, 8, 3, stride=2)
     net = nn.Sequential(*layers).trace("N 3 H W")
     assert str(net.output_shape) == "(N, 8, (H - 3)//4, (W - 3)//4)"
@@ -121,13 +123,13 @@ def test_a_total_is_written_in_the_floors_of_its_layers():
     )
 
 
-def test_a_spelling_is_no_other_value():
+def test_a_spelling_is_no_other_value() -> None:
     size = from_sympy(FloorDiv(H - 1, 2))
     written = spelled(size)
     assert written != size
     assert from_sympy(to_sympy(written)) == size
 
 
-def test_a_style_that_there_is_not_is_refused():
+def test_a_style_that_there_is_not_is_refused() -> None:
     with pytest.raises(BadSpec, match="shortest"):
         text(from_sympy(H), "curly")

@@ -1,6 +1,7 @@
 """Receptive fields: reference figures, laws, and what torch reads when one index changes."""
 
 import re
+from typing import Any
 
 import pytest
 import sympy
@@ -21,7 +22,7 @@ from tests.conftest import load_example
 i = sympy.Symbol("i", integer=True, nonnegative=True)
 
 
-def traced(module, spec="N 3 H W"):
+def traced(module: Any, spec: str = "N 3 H W") -> symcnn.Network:
     return symcnn.from_torch(module, spec)
 
 
@@ -29,7 +30,7 @@ def traced(module, spec="N 3 H W"):
 
 
 @pytest.fixture(scope="module")
-def resnet50():
+def resnet50() -> Any:
     with torch.device("meta"):
         return traced(load_example("resnet").resnet50().eval())
 
@@ -38,7 +39,9 @@ def resnet50():
     ("node", "size", "stride", "padding"),
     [("maxpool", 11, 4, 5), ("layer3", 267, 16, 133), ("layer4", 427, 32, 213)],
 )
-def test_resnet50_sees_what_the_distill_table_says(resnet50, node, size, stride, padding):
+def test_resnet50_sees_what_the_distill_table_says(
+    resnet50: Any, node: str, size: int, stride: int, padding: int
+) -> None:
     rf = resnet50.receptive_field(at=node)
     assert rf.size == (size, size)
     assert rf.stride == rf.jump == (stride, stride)
@@ -47,7 +50,7 @@ def test_resnet50_sees_what_the_distill_table_says(resnet50, node, size, stride,
     assert rf.centre(3) == 3 * stride
 
 
-def test_a_global_pool_sees_the_whole_axis_and_is_named(resnet50):
+def test_a_global_pool_sees_the_whole_axis_and_is_named(resnet50: Any) -> None:
     rf = resnet50.receptive_field()
     assert rf.size == (H, W)
     assert rf.whole == ("avgpool", "avgpool")
@@ -55,14 +58,14 @@ def test_a_global_pool_sees_the_whole_axis_and_is_named(resnet50):
     assert rf.stride == (0, 0)
 
 
-def test_vgg16_to_the_last_pool():
+def test_vgg16_to_the_last_pool() -> None:
     with torch.device("meta"):
         net = traced(load_example("vgg").vgg16().eval())
     rf = net.receptive_field(at="features")
     assert (rf.size[0], rf.stride[0], rf.padding[0][0]) == (212, 32, 90)
 
 
-def test_alexnet_v2_with_valid_pools():
+def test_alexnet_v2_with_valid_pools() -> None:
     pool = nn.MaxPool2d(3, 2)
     net = nn.Sequential(
         *(nn.Conv2d(3, 64, 11, stride=4), nn.ReLU(), pool),
@@ -74,7 +77,7 @@ def test_alexnet_v2_with_valid_pools():
     assert (rf.size[0], rf.stride[0], rf.padding[0][0]) == (195, 32, 64)
 
 
-def test_the_valid_unet_sees_188_to_204_pixels_depending_on_the_place():
+def test_the_valid_unet_sees_188_to_204_pixels_depending_on_the_place() -> None:
     with torch.device("meta"):
         net = traced(load_example("unet").unet_valid().eval(), "N 1 H W")
     rf = net.receptive_field()
@@ -91,7 +94,7 @@ def test_the_valid_unet_sees_188_to_204_pixels_depending_on_the_place():
 # Laws -------------------------------------------------------------------------------------------
 
 
-def test_a_chain_with_symbolic_hyperparameters_has_a_closed_form():
+def test_a_chain_with_symbolic_hyperparameters_has_a_closed_form() -> None:
     k, s, d = sympy.symbols("k s d", integer=True, positive=True)
     net = nn.Sequential(
         nn.Conv2d(3, 8, k, stride=s), nn.Conv2d(8, 8, k, dilation=d), nn.Conv2d(8, 8, 3)
@@ -101,12 +104,12 @@ def test_a_chain_with_symbolic_hyperparameters_has_a_closed_form():
     assert rf.stride == (s, s)
 
 
-def test_wavenet_doubles_what_it_sees_per_layer():
+def test_wavenet_doubles_what_it_sees_per_layer() -> None:
     layers = [nn.Conv1d(1, 1, 2, dilation=2**n) for n in range(10)]
     assert nn.Sequential(*layers).trace("N 1 L").receptive_field().size == (1024,)
 
 
-def test_paths_count_once_each_node_not_once_each_path():
+def test_paths_count_once_each_node_not_once_each_path() -> None:
     x = symcnn.tensor("N 4 H W")
     y = x
     for _ in range(60):  # 2**60 paths
@@ -115,7 +118,7 @@ def test_paths_count_once_each_node_not_once_each_path():
     assert rf.size == (121, 121)
 
 
-def test_the_stride_is_rational_after_upsampling():
+def test_the_stride_is_rational_after_upsampling() -> None:
     net = nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1), nn.Upsample(scale_factor=2), nn.Conv2d(8, 8, 3)
     ).trace("N 3 H W")
@@ -128,7 +131,7 @@ def test_the_stride_is_rational_after_upsampling():
     assert rf.interval(2) == (0, 3)
 
 
-def test_branches_that_are_not_centred_alike_are_told():
+def test_branches_that_are_not_centred_alike_are_told() -> None:
     x = symcnn.tensor("N 4 H W")
     causal = nn.Conv2d(4, 4, 3)(nn.ZeroPad2d((2, 0, 1, 1))(x))
     net = symcnn.Network(inputs=x, outputs=nn.Conv2d(4, 4, 3, padding=1)(x) + causal)
@@ -136,35 +139,35 @@ def test_branches_that_are_not_centred_alike_are_told():
     assert (branch.axis, branch.strides, branch.centres) == ("W", (1, 1), (0, -1))
 
 
-def test_branches_centred_alike_are_not_told():
+def test_branches_centred_alike_are_not_told() -> None:
     x = symcnn.tensor("N 4 H W")
     net = symcnn.Network(inputs=x, outputs=nn.Conv2d(4, 4, 3, padding=1)(x) + x)
     assert net.receptive_field().branches == ()
 
 
 class Gated(tnn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.conv, self.gate = tnn.Conv2d(3, 3, 3, padding=1), tnn.Conv2d(3, 3, 1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.conv(x)
         return x * torch.sigmoid(self.gate(F.adaptive_avg_pool2d(x, 1)))
 
 
-def test_gates_can_be_looked_through():
+def test_gates_can_be_looked_through() -> None:
     net = traced(Gated())
     assert net.receptive_field().size == (H, W)
     assert net.receptive_field(gates=False).size == (3, 3)
 
 
-def test_statistics_can_be_looked_through():
+def test_statistics_can_be_looked_through() -> None:
     net = nn.Sequential(nn.Conv2d(4, 4, 5), nn.GroupNorm(2, 4)).trace("N 4 H W")
     assert net.receptive_field().whole == ("1", "1")
     assert net.receptive_field(statistics=False).size == (5, 5)
 
 
-def test_any_node_can_be_the_input():
+def test_any_node_can_be_the_input() -> None:
     net = nn.Sequential(*(nn.Conv2d(3, 3, 3, stride=2) for _ in range(4))).trace("N 3 H W")
     assert net.receptive_field(at="2", wrt="0").size == (7, 7)
 
@@ -172,7 +175,7 @@ def test_any_node_can_be_the_input():
 class Attention(tnn.Module):
     """Windows of 7 x 7 that attend to themselves, between two views: Swin's first block."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         n, c, h, w = x.shape
         x = x.permute(0, 2, 3, 1).view(n, h // 7, 7, w // 7, 7, c).transpose(2, 3)
         x = x.reshape(-1, 49, c)
@@ -181,14 +184,14 @@ class Attention(tnn.Module):
         return x.permute(0, 3, 1, 2)
 
 
-def test_windowed_attention_sees_its_window():
+def test_windowed_attention_sees_its_window() -> None:
     rf = traced(Attention(), "N 4 H W").receptive_field()
     assert [str(e) for e in rf.interval(i)] == ["7*(i//7)", "7*(i//7) + 6"]
     assert rf.size == (7, 7)
     assert rf.at(H=21, W=14).interval(9) == (7, 13)
 
 
-def test_a_vision_transformer_sees_every_patch_but_no_leftover_rows():
+def test_a_vision_transformer_sees_every_patch_but_no_leftover_rows() -> None:
     import transformers
 
     config = transformers.ViTConfig(
@@ -209,7 +212,7 @@ def test_a_vision_transformer_sees_every_patch_but_no_leftover_rows():
         *(st.integers(*bounds) for bounds in ((1, 5), (1, 4), (1, 4), (0, 3), (0, 2), (1, 8)))
     )
 )
-def test_a_transposed_convolution_is_read_by_exactly_its_taps(case):
+def test_a_transposed_convolution_is_read_by_exactly_its_taps(case: tuple[Any]) -> None:
     kernel, stride, dilation, padding, extra, x = case
     scatter = Scatter(dilation * (kernel - 1) + 1, stride, padding, extra, dilation)
     if scatter.size(x) < 1:
@@ -223,7 +226,7 @@ def test_a_transposed_convolution_is_read_by_exactly_its_taps(case):
         assert told == read
 
 
-def test_outputs_that_no_tap_reaches_have_no_formula_but_a_table():
+def test_outputs_that_no_tap_reaches_have_no_formula_but_a_table() -> None:
     net = nn.ConvTranspose2d(3, 3, 1, stride=2).trace("N 3 H W")
     rf = net.receptive_field()
     with pytest.raises(Undecidable):
@@ -235,7 +238,7 @@ def test_outputs_that_no_tap_reaches_have_no_formula_but_a_table():
     assert at.padding_only() == [1, 3, 5]
 
 
-def test_checkerboards_are_told():
+def test_checkerboards_are_told() -> None:
     net = nn.Sequential(nn.ConvTranspose2d(3, 3, 3, 2), nn.ConvTranspose2d(3, 3, 4, 2))
     assert net.trace("N 3 H W").receptive_field().checkerboard == ("0",)
 
@@ -243,7 +246,7 @@ def test_checkerboards_are_told():
 # At a size --------------------------------------------------------------------------------------
 
 
-def test_stride_leftovers_are_a_formula():
+def test_stride_leftovers_are_a_formula() -> None:
     net = nn.Conv2d(3, 8, 3, stride=4).trace("N 3 H W")
     left, right = net.receptive_field().unread()
     assert left == 0
@@ -253,7 +256,7 @@ def test_stride_leftovers_are_a_formula():
         assert right.subs(H, size) == len(ends)
 
 
-def test_a_symbolic_index_is_clipped_to_the_image(resnet50):
+def test_a_symbolic_index_is_clipped_to_the_image(resnet50: Any) -> None:
     at = resnet50.receptive_field(at="layer4").at(H=224, W=256)
     first, last = at.interval(i, axis=1)
     assert [(first.subs(i, k), last.subs(i, k)) for k in (0, 3, 7)] == [
@@ -261,7 +264,7 @@ def test_a_symbolic_index_is_clipped_to_the_image(resnet50):
     ]
 
 
-def test_density_tells_of_dilation_holes():
+def test_density_tells_of_dilation_holes() -> None:
     net = nn.Conv2d(3, 8, 3, dilation=4).trace("N 3 H W")
     at = net.receptive_field().at(H=20, W=20)
     assert at.size == (9, 9)
@@ -269,18 +272,18 @@ def test_density_tells_of_dilation_holes():
     assert at.mask(0).tolist() == [True, False, False, False] * 2 + [True]
 
 
-def test_outputs_of_mere_padding_see_nothing():
+def test_outputs_of_mere_padding_see_nothing() -> None:
     net = nn.Sequential(nn.ZeroPad2d(3), nn.Conv2d(3, 3, 1)).trace("N 3 H W")
     assert net.receptive_field().at(H=4, W=4).padding_only() == [0, 1, 2, 7, 8, 9]
 
 
-def test_reflected_indices_fold_back():
+def test_reflected_indices_fold_back() -> None:
     net = nn.ReflectionPad2d(2).trace("N 3 H W")
     at = net.receptive_field().at(H=5, W=5)
     assert [at.interval(k)[0] for k in range(9)] == [2, 1, 0, 1, 2, 3, 4, 3, 2]
 
 
-def test_layers_in_front_of_which_all_is_seen_already_are_unproductive():
+def test_layers_in_front_of_which_all_is_seen_already_are_unproductive() -> None:
     net = nn.Sequential(*(nn.Conv2d(3, 3, 7, padding=3) for _ in range(3))).trace("N 3 H W")
     rf = net.receptive_field()
     assert rf.unproductive(H=20, W=20) == ()
@@ -288,7 +291,7 @@ def test_layers_in_front_of_which_all_is_seen_already_are_unproductive():
     assert rf.unproductive(H=10, W=20) == ()
 
 
-def test_the_table_has_a_row_per_node(resnet50):
+def test_the_table_has_a_row_per_node(resnet50: Any) -> None:
     rows = {row["name"]: row for row in resnet50.receptive_field(at="layer4").table()}
     assert rows["conv1"]["size"] == (7, 7)
     assert rows["layer1.0.conv2"]["size"] == (19, 19)
@@ -297,19 +300,19 @@ def test_the_table_has_a_row_per_node(resnet50):
 # Bad input --------------------------------------------------------------------------------------
 
 
-def test_an_unknown_node_is_named_with_near_ones(resnet50):
+def test_an_unknown_node_is_named_with_near_ones(resnet50: Any) -> None:
     with pytest.raises(BadSpec, match="layer4"):
         resnet50.receptive_field(at="layr4")
 
 
-def test_an_output_that_does_not_depend_on_the_input():
+def test_an_output_that_does_not_depend_on_the_input() -> None:
     x, y = symcnn.tensor("N 3 H W", name="x"), symcnn.tensor("N 3 H W", name="y")
     net = symcnn.Network(inputs=(x, y), outputs=nn.Conv2d(3, 3, 3)(x))
     with pytest.raises(BadSpec, match="does not depend on y"):
         net.receptive_field(wrt="y")
 
 
-def test_an_index_out_of_range(resnet50):
+def test_an_index_out_of_range(resnet50: Any) -> None:
     rf = resnet50.receptive_field(at="layer4")
     with pytest.raises(InvalidInput):
         rf.interval(-1)
@@ -319,13 +322,13 @@ def test_an_index_out_of_range(resnet50):
         rf.interval(0, axis=2)
 
 
-def test_a_rule_that_does_not_say_what_it_reads_is_refused():
+def test_a_rule_that_does_not_say_what_it_reads_is_refused() -> None:
     class Mystery(tnn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x[:, :, ::2]
 
     @symcnn.rule(Mystery)
-    def mystery(module, x):
+    def mystery(module: Any, x: Any) -> tuple[Any, ...]:
         n, c, h, w = x.dims
         return n, c, (h + 1) // 2, w
 
@@ -347,7 +350,7 @@ _CROPS = re.compile(r"[(, ]-\d|join='(crop|pad|resize)'|scale_factor=(?![123]\.0
     networks("conv", "pool", "transposed", "resample", "pad", "crop", dims=(1, 2)),
     st.lists(st.integers(1, 24), min_size=2, max_size=2),
 )
-def test_random_networks_read_what_torch_reads(recipe, lengths):
+def test_random_networks_read_what_torch_reads(recipe: Any, lengths: list[int]) -> None:
     module, sizes = make_positive(recipe.build()), tuple(lengths[: recipe.dims])
     values = dict(zip(recipe.axes, sizes, strict=True))
     try:
@@ -365,7 +368,7 @@ def test_random_networks_read_what_torch_reads(recipe, lengths):
             _check_formula(rf, axis, values, read, exact=wide and not _CROPS.search(repr(recipe)))
 
 
-def _check_formula(rf, axis, values, read, *, exact):
+def _check_formula(rf: Any, axis: Any, values: Any, read: Any, *, exact: Any) -> None:
     """The interval holds all that is read, and ends there if it lies inside the input."""
     numbers = {symcnn.symbols(name): size for name, size in values.items()}
     for out, row in enumerate(read):
@@ -396,7 +399,7 @@ def _check_formula(rf, axis, values, read, *, exact):
     ],
     ids=lambda m: "-".join(type(layer).__name__ for layer in m),
 )
-def test_gradients_have_the_support_of_the_table(module):
+def test_gradients_have_the_support_of_the_table(module: tnn.Module) -> None:
     module = make_positive(module)
     for sizes in ((7, 10), (8, 6)):
         try:
@@ -408,7 +411,7 @@ def test_gradients_have_the_support_of_the_table(module):
             assert (at.table(axis) == read).all()
 
 
-def test_a_single_tap_shows_through_a_deep_chain():
+def test_a_single_tap_shows_through_a_deep_chain() -> None:
     module = make_positive(tnn.Sequential(*(tnn.Conv1d(4, 4, 3, padding=1) for _ in range(60))))
     at = traced(module, "N 4 L").receptive_field().at(L=130)
     assert at.interval(64) == (4, 124)
@@ -417,7 +420,7 @@ def test_a_single_tap_shows_through_a_deep_chain():
     assert (at.table()[[0, 64]] == rows).all()
 
 
-def test_nearest_by_a_fraction_in_a_large_image():
+def test_nearest_by_a_fraction_in_a_large_image() -> None:
     module = make_positive(
         tnn.Sequential(tnn.ConvTranspose2d(1, 1, 1, stride=3), tnn.Upsample(scale_factor=1.15))
     )
@@ -426,7 +429,7 @@ def test_nearest_by_a_fraction_in_a_large_image():
         assert (at.table(axis) == support(module, (1, 1, 15, 24), axis)).all()
 
 
-def test_nearest_by_a_scale_whose_inverse_float32_rounds_down_has_no_formula():
+def test_nearest_by_a_scale_whose_inverse_float32_rounds_down_has_no_formula() -> None:
     rf = traced(tnn.Sequential(tnn.Upsample(scale_factor=1.15)), "N 1 H W").receptive_field()
     with pytest.raises(Undecidable, match="float32 rounding"):
         rf.interval(0)
@@ -436,7 +439,7 @@ def test_nearest_by_a_scale_whose_inverse_float32_rounds_down_has_no_formula():
 
 
 @pytest.mark.parametrize("sizes", [(30, 60), (40, 90)])
-def test_nearest_copies_rows_in_small_images_only(sizes):
+def test_nearest_copies_rows_in_small_images_only(sizes: tuple[int, int]) -> None:
     module = tnn.Upsample(scale_factor=(2.02, 1.01))
     rf = traced(tnn.Sequential(module), "N 1 H W").receptive_field().at(H=sizes[0], W=sizes[1])
     single = torch.arange(float(sizes[0]))[None, None, :, None].expand(1, 1, *sizes)
@@ -447,32 +450,32 @@ def test_nearest_copies_rows_in_small_images_only(sizes):
 
 
 class Shuffled(tnn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.roll(x.flip(2), 3, 3) + x.repeat(1, 1, 2, 1)[:, :, 1 : 1 + x.shape[2]]
 
 
 class Parts(tnn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         top, bottom = x[:, :, :6].split([2, 4], 2)
         return torch.cat([bottom, top], 2) + x[:, :, :6].select(3, 1)[..., None]
 
 
 class Written(tnn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = torch.zeros_like(x)
         y[:, :, 1::2] = x[:, :, : x.shape[2] // 2]
         return y
 
 
 class InPlace(tnn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = x[:, :, 1:].clone()
         y.add_(x[:, :, :-1])
         return y
 
 
 @pytest.mark.parametrize("module", [Shuffled(), Parts(), Written(), InPlace()])
-def test_slices_flips_and_writes_read_what_torch_reads(module):
+def test_slices_flips_and_writes_read_what_torch_reads(module: Any) -> None:
     at = traced(module, "N 2 H W").receptive_field().at(H=8, W=7)
     for axis in (0, 1):
         read = support(module.double(), (1, 2, 8, 7), axis)
@@ -490,5 +493,7 @@ def test_slices_flips_and_writes_read_what_torch_reads(module):
         (tnn.Conv1d(3, 8, 5), "3 100", (5,)),
     ],
 )
-def test_the_axes_are_those_that_windows_slide_along(layer, spec, size):
+def test_the_axes_are_those_that_windows_slide_along(
+    layer: tnn.Module, spec: str, size: tuple[int, ...]
+) -> None:
     assert symcnn.from_torch(layer, spec).receptive_field().size == size

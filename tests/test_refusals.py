@@ -5,26 +5,27 @@ way the refusal says, and is taken.
 """
 
 import re
+from typing import Any
 
 import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
 
 import symcnn
 from symcnn.errors import SymcnnError
 
-torch = pytest.importorskip("torch")
-nn, F = torch.nn, torch.nn.functional
-
 
 class Forward(nn.Module):
-    def __init__(self, run):
+    def __init__(self, run: Any) -> None:
         super().__init__()
         self.run = run
 
-    def forward(self, *inputs):
+    def forward(self, *inputs: Any) -> torch.Tensor:
         return self.run(*inputs)
 
 
-def refusal(run, *specs, example=None):
+def refusal(run: Any, *specs: Any, example: Any = None) -> Any:
     """What is said where a forward is traced."""
     with pytest.raises(SymcnnError) as caught:
         symcnn.from_torch(Forward(run), *(specs or ("1 4 9 9",)), example=example)
@@ -60,20 +61,20 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_refusal_of_a_trace_says_where_why_and_what_to_do(name):
+def test_a_refusal_of_a_trace_says_where_why_and_what_to_do(name: str) -> None:
     error = refusal(WRONG[name])
     assert re.search(r"at test_refusals\.py:\d+: ", str(error))
     assert error.cure
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_was_traced_before_a_refusal_can_be_asked(name):
+def test_what_was_traced_before_a_refusal_can_be_asked(name: str) -> None:
     error = refusal(lambda x: WRONG[name](x * 2))
     assert error.partial.nodes
     assert str(error.partial.summary())
 
 
-def test_a_size_outside_the_domain_is_refused_with_the_line_and_a_size_that_is_taken():
+def test_a_size_outside_the_domain_is_refused_with_the_line_and_a_size_that_is_taken() -> None:
     net = symcnn.from_torch(Forward(lambda x: F.max_pool2d(x, 4, 8).view(1, -1, 6)), "1 6 H W")
     with pytest.raises(symcnn.InvalidInput) as caught:
         net.shape_at(H=3, W=8)
@@ -82,7 +83,7 @@ def test_a_size_outside_the_domain_is_refused_with_the_line_and_a_size_that_is_t
     assert net.shape_at(H=int(said[0]), W=int(said[1]))
 
 
-def test_a_wrong_call_inside_a_forward_is_not_taken_for_a_wrong_spec():
+def test_a_wrong_call_inside_a_forward_is_not_taken_for_a_wrong_spec() -> None:
     error = refusal(lambda x: F.relu(x, scale=2))
     assert "relu() got an unexpected keyword argument" in str(error)
     assert re.search(r"test_refusals\.py:\d+", str(error))
@@ -90,7 +91,7 @@ def test_a_wrong_call_inside_a_forward_is_not_taken_for_a_wrong_spec():
         symcnn.from_torch(nn.ReLU(), "N 3 H W", "N 3 H W")
 
 
-def test_the_line_of_a_refusal_inside_a_module_is_the_users():
+def test_the_line_of_a_refusal_inside_a_module_is_the_users() -> None:
     inner = Forward(lambda x: x + torch.zeros(7))
     with pytest.raises(symcnn.ShapeMismatch) as caught:
         symcnn.from_torch(nn.Sequential(nn.ReLU(), inner), "1 4 9 9")
@@ -98,8 +99,8 @@ def test_the_line_of_a_refusal_inside_a_module_is_the_users():
     assert re.search(r"at test_refusals\.py:\d+: inner = ", str(caught.value))
 
 
-def test_a_branch_that_was_not_followed_is_followed_from_the_example_that_is_said():
-    def run(x):
+def test_a_branch_that_was_not_followed_is_followed_from_the_example_that_is_said() -> None:
+    def run(x: Any) -> Any:
         return x.flatten(1) if x.shape[2] > 8 else x
 
     net = symcnn.from_torch(Forward(run), "1 4 H W", branches=1)
@@ -258,7 +259,7 @@ IN_SHAPES = {
 
 
 @pytest.mark.parametrize("cure", CURED)
-def test_what_a_refusal_says_to_do_is_taken(cure):
+def test_what_a_refusal_says_to_do_is_taken(cure: str) -> None:
     wrong, right = CURED[cure]
     with pytest.raises((RuntimeError, TypeError, ValueError, NotImplementedError)):
         wrong(torch.rand(1, 4, 9, 9))
@@ -268,7 +269,7 @@ def test_what_a_refusal_says_to_do_is_taken(cure):
 
 
 @pytest.mark.parametrize("cure", IN_SHAPES)
-def test_what_a_refusal_of_values_says_to_do_is_taken(cure):
+def test_what_a_refusal_of_values_says_to_do_is_taken(cure: str) -> None:
     wrong, right = IN_SHAPES[cure]
     with pytest.raises(SymcnnError) as caught:
         symcnn.from_torch(Forward(wrong), "1 4 H W")
@@ -289,7 +290,7 @@ ASKED = {
 
 
 @pytest.mark.parametrize("question", ASKED)
-def test_what_the_refusal_of_a_question_says_to_do_is_answered(question):
+def test_what_the_refusal_of_a_question_says_to_do_is_answered(question: str) -> None:
     ask, again = ASKED[question]
     net = symcnn.from_torch(nn.Sequential(nn.Conv2d(4, 4, 2, 2), nn.ReLU()), "1 4 H W")
     with pytest.raises(SymcnnError) as caught:
@@ -307,7 +308,7 @@ UNTAKEN = {
 
 
 @pytest.mark.parametrize("name", UNTAKEN)
-def test_the_dtype_that_a_refusal_says_to_state_is_taken(name):
+def test_the_dtype_that_a_refusal_says_to_state_is_taken(name: str) -> None:
     dtype, run = UNTAKEN[name]
     with pytest.raises((RuntimeError, NotImplementedError)):
         run(torch.zeros(1, 4, 9, 9, dtype=getattr(torch, dtype)))

@@ -7,6 +7,8 @@ import pickle
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -27,7 +29,7 @@ EXAMPLES = max(12, settings().max_examples // 10)
 AREA = Condition(h * w, ">=", 65536)
 
 
-def brute(names, conditions, most):
+def brute(names: Any, conditions: Any, most: Any) -> Iterator[Any]:
     """The members among small sizes, as python finds them; what divides by 0 is none."""
     for sizes in itertools.product(range(1, most + 1), repeat=len(names)):
         at = dict(zip(names, sizes, strict=True))
@@ -37,7 +39,7 @@ def brute(names, conditions, most):
             yield sizes, False
 
 
-def judged(names, conditions, most):
+def judged(names: Any, conditions: Any, most: Any) -> Any:
     found = input_set(list(names), conditions)
     for sizes, truth in brute(names, conditions, most):
         assert ((sizes if len(sizes) > 1 else sizes[0]) in found) == truth, sizes
@@ -82,14 +84,16 @@ def judged(names, conditions, most):
         ("HW", [Condition((h * w) // 7, ">=", 3), Condition(50, ">=", h * h + w)], 20, None),
     ],
 )
-def test_what_is_not_linear_is_decided_exactly(names, conditions, most, words):
+def test_what_is_not_linear_is_decided_exactly(
+    names: str, conditions: list[Any], most: int, words: str | None
+) -> None:
     start = time.process_time()
     found = judged(names, conditions, most)
     assert words is None or str(found) == words
     assert time.process_time() - start < 5
 
 
-def test_what_no_law_decides_is_refused():
+def test_what_no_law_decides_is_refused() -> None:
     with pytest.raises(Undecidable, match="not linear"):
         input_set(["H", "W"], [Condition(h * w % 1009, "==", 5)])
 
@@ -116,7 +120,7 @@ several = st.lists(st.one_of(bounds, linear), min_size=1, max_size=3)
 
 @settings(max_examples=EXAMPLES)
 @given(several, several)
-def test_the_algebra_is_that_of_sets(some, others):
+def test_the_algebra_is_that_of_sets(some: list[Any], others: list[Any]) -> None:
     a, b = input_set(["H", "W"], some), input_set(["H", "W"], others)
     made = {"and": a & b, "or": a | b, "less": a - b, "not": a.complement()}
     for sizes in itertools.product(range(1, 11), repeat=2):
@@ -134,7 +138,7 @@ def test_the_algebra_is_that_of_sets(some, others):
 
 @settings(max_examples=EXAMPLES)
 @given(several, st.integers(1, 30), st.integers(1, 30))
-def test_the_best_member_under_bounds_is_the_best_of_all(some, x, y):
+def test_the_best_member_under_bounds_is_the_best_of_all(some: list[Any], x: int, y: int) -> None:
     box = [Condition(25, ">=", h), Condition(25, ">=", w)]
     found = input_set(["H", "W"], [*some, *box])
     members = [s for s, truth in brute("HW", [*some, *box], 25) if truth]
@@ -145,14 +149,14 @@ def test_the_best_member_under_bounds_is_the_best_of_all(some, x, y):
     assert (max(least), sum(least)) == min((max(m), sum(m)) for m in members)
     assert (min(most), sum(most)) == max((min(m), sum(m)) for m in members)
 
-    def far(m):
+    def far(m: Any) -> tuple[Any, Any]:
         return max(abs(m[0] - x), abs(m[1] - y)), abs(m[0] - x) + abs(m[1] - y)
 
     assert far(near) == min(map(far, members))
     assert found.count() == len(members)
 
 
-def test_an_area_costs_no_more_than_a_length():
+def test_an_area_costs_no_more_than_a_length() -> None:
     start = time.process_time()
     large = input_set(["H", "W"], [AREA])
     small = large.complement()
@@ -168,7 +172,7 @@ def test_an_area_costs_no_more_than_a_length():
     assert time.process_time() - start < 1
 
 
-def test_batches_of_areas_too():
+def test_batches_of_areas_too() -> None:
     total = Condition(16 * n * h * w, ">=", 2**31 + 1)
     over = input_set(["N", "H", "W"], [total])
     one = input_set(["N", "H", "W"], [Condition(n, "==", 1)])
@@ -188,16 +192,16 @@ def test_batches_of_areas_too():
         (4, "H % 112 in {0, 111} and W % 112 in {0, 111}"),
     ],
 )
-def test_windows_inside_windows_are_asked_for_at_their_own_scale(stages, words):
+def test_windows_inside_windows_are_asked_for_at_their_own_scale(stages: int, words: str) -> None:
     torch = pytest.importorskip("torch")
 
     class Windows(torch.nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             convs = (torch.nn.Conv2d(4, 4, 3, 2, 1) for _ in range(stages))
             self.convs = torch.nn.ModuleList(convs)
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             for conv in self.convs:
                 x = conv(x)
                 n, c, h, w = x.shape
@@ -210,16 +214,16 @@ def test_windows_inside_windows_are_asked_for_at_their_own_scale(stages, words):
     assert time.process_time() - start < 2
 
 
-def test_a_table_of_positions_is_cut_to_as_many_as_there_are():
+def test_a_table_of_positions_is_cut_to_as_many_as_there_are() -> None:
     torch = pytest.importorskip("torch")
 
     class Tokens(torch.nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.patch = torch.nn.Conv2d(3, 8, 4, 4)
             self.places = torch.nn.Parameter(torch.zeros(1, 65, 8))
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             x = self.patch(x).flatten(2).transpose(1, 2)
             x = torch.cat([x.new_zeros(x.shape[0], 1, 8), x], 1)
             return x + self.places[:, : x.shape[1]]
@@ -252,7 +256,7 @@ def test_a_table_of_positions_is_cut_to_as_many_as_there_are():
     ],
     ids=str,
 )
-def test_a_set_is_a_value(found):
+def test_a_set_is_a_value(found: Any) -> None:
     for again in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
         assert type(again) is type(found)
         assert again == found
@@ -261,7 +265,7 @@ def test_a_set_is_a_value(found):
     assert len({found, found & found}) == 1
 
 
-def test_the_solution_of_a_budget_is_a_value():
+def test_the_solution_of_a_budget_is_a_value() -> None:
     found = nn.Conv2d(3, 8, 3, stride=2).trace("N 3 H W").solve(macs=10**9, N=1)
     for again in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
         assert type(again) is type(found)
@@ -297,20 +301,20 @@ def test_the_solution_of_a_budget_is_a_value():
         ),
     ],
 )
-def test_equal_sets_say_the_same_in_few_words(one, other, words):
+def test_equal_sets_say_the_same_in_few_words(one: list[Any], other: list[Any], words: str) -> None:
     a, b = input_set(["H"], one), input_set(["H"], other)
     assert a == b
     assert str(a) == str(b) == words
     assert hash(a) == hash(b)
 
 
-def test_what_grows_from_1_on_need_not_grow_from_0():
+def test_what_grows_from_1_on_need_not_grow_from_0() -> None:
     """Counterexample: of W = 4*q + 4, what 4 leaves of max(W, 5) falls once, from q = 0 to 1."""
     found = judged("HW", [Condition(w % 4, "==", 0), Condition(maximum(w, 5) % 4, ">=", 1)], 20)
     assert str(found) == "H >= 1 and W == 4"
 
 
-def test_a_run_that_ends_at_0_is_one_number():
+def test_a_run_that_ends_at_0_is_one_number() -> None:
     """Counterexample: branching:880 of seed 23: of W = 3*q + 3, q is 0 or leaves 4 by 5."""
     largest = maximum(w, 5) % 5
     unlike = AnyOf((Condition(largest, ">=", 1), Condition(0, ">=", largest + 1)))
@@ -329,12 +333,14 @@ def test_a_run_that_ends_at_0_is_one_number():
     ],
     ids=str,
 )
-def test_what_is_left_of_a_size_among_others_is_said_as_a_remainder(condition, words):
+def test_what_is_left_of_a_size_among_others_is_said_as_a_remainder(
+    condition: Any, words: str
+) -> None:
     found = judged("HW", [Condition(h + w, ">=", 32), condition], 36)
     assert str(found) == f"H >= 1 and W >= 1 and {words} and H + W >= 32"
 
 
-def test_equal_networks_print_equally_in_every_process():
+def test_equal_networks_print_equally_in_every_process() -> None:
     code = (
         "from symcnn import nn, H, W\nimport symcnn\n"
         "net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.MaxPool2d(2), nn.Flatten())"
@@ -361,7 +367,7 @@ def test_equal_networks_print_equally_in_every_process():
 # Bounded work -----------------------------------------------------------------------------------
 
 
-def unet(depth):
+def unet(depth: int) -> Any:
     x = symcnn.tensor("N 3 H W")
     skips, y = [], x
     for _ in range(depth):
@@ -373,14 +379,14 @@ def unet(depth):
     return symcnn.Network(inputs=x, outputs=y)
 
 
-def within(seconds, question):
+def within(seconds: int, question: Any) -> Any:
     start = time.process_time()
     answer = question()
     assert time.process_time() - start < seconds
     return answer
 
 
-def test_flatten_of_many_divisors_and_of_a_large_prime():
+def test_flatten_of_many_divisors_and_of_a_large_prime() -> None:
     net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.MaxPool2d(2), nn.Flatten())
     net = net.trace("N 3 H W")
     many = within(3, lambda: net.solve(flatten=8 * 720720))
@@ -391,14 +397,14 @@ def test_flatten_of_many_divisors_and_of_a_large_prime():
         within(3, lambda: net.solve(flatten=(10**40 + 1) * 8))
 
 
-def test_float_scales_in_a_row():
+def test_float_scales_in_a_row() -> None:
     scales = [nn.Upsample(scale_factor=s) for s in (1.1, 0.9) * 3]
     net = nn.Sequential(*scales).trace("N 3 H W")
     found = within(3, lambda: net.solve(output=(100, 100)))
     assert all(net.shape_at(N=1, H=a, W=b)[2:] == (100, 100) for a, b in found)
 
 
-def test_inputs_with_sizes_of_their_own():
+def test_inputs_with_sizes_of_their_own() -> None:
     inputs = [symcnn.tensor(f"N 3 H{i} W{i}") for i in range(8)]
     net = symcnn.Network(inputs=inputs, outputs=symcnn.cat(inputs, dim=1))
     words = within(3, lambda: str(net.valid_inputs()))
@@ -406,19 +412,19 @@ def test_inputs_with_sizes_of_their_own():
     assert "W0 == W7" in words
 
 
-def test_reasons_of_a_deep_network():
+def test_reasons_of_a_deep_network() -> None:
     reasons = within(8, unet(24).reasons)
     assert len(reasons) == 48
     assert within(2, lambda: str(unet(100).cost().saved))
 
 
-def test_diagnose_at_a_huge_size():
+def test_diagnose_at_a_huge_size() -> None:
     net = nn.Sequential(nn.Conv2d(3, 8, 7, stride=2, padding=3), nn.ConvTranspose2d(8, 3, 3, 4))
     diagnosis = within(1, lambda: net.trace("N 3 H W").diagnose(N=1, H=2**70, W=5))
     assert diagnosis.traps
 
 
-def test_a_question_that_takes_too_long_says_so_and_how_to_go_on():
+def test_a_question_that_takes_too_long_says_so_and_how_to_go_on() -> None:
     hard = Condition(sum((k * h + k * k % 11 * w) // (k + 6) for k in range(3, 15)), "==", 3000)
     with symcnn.steps(20), pytest.raises(Undecidable, match="more than 20 steps") as refused:
         input_set(["H", "W"], [Condition(h, ">=", w), hard])
@@ -439,7 +445,7 @@ def test_a_question_that_takes_too_long_says_so_and_how_to_go_on():
         [Condition((h - 5) * w, ">=", h - 7)],
     ],
 )
-def test_a_product_is_compared_with_what_is_linear(conditions):
+def test_a_product_is_compared_with_what_is_linear(conditions: list[Any]) -> None:
     judged("HW", conditions, 29)
 
 
@@ -453,7 +459,7 @@ def test_a_product_is_compared_with_what_is_linear(conditions):
         Condition(h * h % 8, "==", 1),
     ],
 )
-def test_what_a_product_leaves_hangs_on_what_its_sizes_leave(condition):
+def test_what_a_product_leaves_hangs_on_what_its_sizes_leave(condition: Any) -> None:
     judged("HW", [condition], 29)
 
 
@@ -471,7 +477,7 @@ def test_what_a_product_leaves_hangs_on_what_its_sizes_leave(condition):
         ],
     ],
 )
-def test_a_divisor_that_takes_few_values_is_each_of_them(conditions):
+def test_a_divisor_that_takes_few_values_is_each_of_them(conditions: list[Any]) -> None:
     judged("HW", conditions, 40)
 
 
@@ -484,5 +490,7 @@ def test_a_divisor_that_takes_few_values_is_each_of_them(conditions):
         [Condition(h * (minimum(w, 4) // 2) + h // (minimum(w, 4) // 2), ">=", 9)],  # not by 0
     ],
 )
-def test_a_factor_of_few_values_and_a_product_that_reaches_a_small_number(conditions):
+def test_a_factor_of_few_values_and_a_product_that_reaches_a_small_number(
+    conditions: list[Any],
+) -> None:
     judged("HW", conditions, 40)

@@ -1,5 +1,8 @@
 """Receptive fields of n repeated blocks: one formula in n, judged by the unrolled network."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import sympy
 from hypothesis import assume, given
@@ -23,10 +26,10 @@ PLACES = (0, 1, 7, 100, 1023)
 class Branches(nn.Module):
     """Branches that are added where they meet."""
 
-    def __init__(self, *branches):
+    def __init__(self, *branches: Any) -> None:
         self.branches = nn.ModuleList(branches)
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         first, *others = (branch(x) for branch in self.branches)
         for other in others:
             first = first + other
@@ -36,18 +39,18 @@ class Branches(nn.Module):
 class Dense(nn.Module):
     """What comes in, and a convolution of it, concatenated."""
 
-    def __init__(self, channels, growth):
+    def __init__(self, channels: Any, growth: Any) -> None:
         self.conv = nn.Conv1d(channels, growth, 5, padding=2)
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return symcnn.cat([x, self.conv(x)], dim=1)
 
 
-def same(kernel, dilation=1, stride=1):
+def same(kernel: Any, dilation: Any = 1, stride: Any = 1) -> Any:
     return nn.Conv1d(C, C, kernel, stride, dilation * (sympy.sympify(kernel) - 1) / 2, dilation)
 
 
-def up(mode="nearest", scale=2):
+def up(mode: str = "nearest", scale: Any = 2) -> Any:
     return nn.Upsample(scale_factor=scale, mode=mode)
 
 
@@ -76,12 +79,12 @@ BLOCKS = {
 }
 
 
-def at(value, **values):
+def at(value: Any, **values: Any) -> Any:
     return evaluate(from_sympy(value), values)
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_n_blocks_see_what_the_unrolled_blocks_see(name):
+def test_n_blocks_see_what_the_unrolled_blocks_see(name: str) -> None:
     block, channels = BLOCKS[name]
     field = nn.Repeat(block, n, index=i).trace((1, channels, H)).receptive_field()
     formula = field.interval("i")
@@ -97,7 +100,7 @@ def test_n_blocks_see_what_the_unrolled_blocks_see(name):
 
 
 @pytest.mark.parametrize("name", [name for name in BLOCKS if "kernel" not in name])
-def test_size_and_stride_of_n_blocks_are_those_of_the_unrolled_blocks(name):
+def test_size_and_stride_of_n_blocks_are_those_of_the_unrolled_blocks(name: Any) -> None:
     block, channels = BLOCKS[name]
     block = nn.Sequential(block)
     field = nn.Repeat(block, n, index=i).trace((1, channels, H)).receptive_field()
@@ -115,8 +118,8 @@ def test_size_and_stride_of_n_blocks_are_those_of_the_unrolled_blocks(name):
             assert sympy.sympify(ours).subs(values) == sympy.sympify(theirs).subs(values)
 
 
-def test_the_formulas_are_the_ones_one_would_write():
-    def size(name):
+def test_the_formulas_are_the_ones_one_would_write() -> None:
+    def size(name: str) -> Any:
         return nn.Repeat(BLOCKS[name][0], n, index=i).trace((1, C, H)).receptive_field().size[0]
 
     assert size("skip") == 4 * n + 1
@@ -140,7 +143,9 @@ branch = st.tuples(st.integers(0, 3).map(lambda q: 2 * q + 1), st.integers(1, 3)
     depth=st.integers(1, 12),
     place=st.integers(0, 5000),
 )
-def test_aligned_branches_and_upsampling_of_any_size(branches, stride, scale, depth, place):
+def test_aligned_branches_and_upsampling_of_any_size(
+    branches: list[tuple[Any, int]], stride: int, scale: int, depth: int, place: int
+) -> None:
     assume(stride == 1 or scale == 1)
     block = nn.Sequential(up(scale=scale), Branches(*(same(*b, stride) for b in branches)))
     formula = nn.Repeat(block, n).trace((1, C, H)).receptive_field().interval("i")
@@ -154,7 +159,9 @@ def test_aligned_branches_and_upsampling_of_any_size(branches, stride, scale, de
     other=st.integers(1, 5),
     depth=st.integers(1, 12),
 )
-def test_branches_off_centre_are_the_hull_of_both(left, kernel, other, depth):
+def test_branches_off_centre_are_the_hull_of_both(
+    left: int, kernel: int, other: int, depth: int
+) -> None:
     """A causal branch, and one that looks ahead."""
     causal = nn.Sequential(nn.ConstantPad1d((kernel - 1, 0), 0), nn.Conv1d(C, C, kernel))
     ahead = nn.Sequential(nn.ConstantPad1d((left, other - 1 - left), 0), nn.Conv1d(C, C, other))
@@ -169,14 +176,14 @@ def test_branches_off_centre_are_the_hull_of_both(left, kernel, other, depth):
 # At a size: exact, borders included ------------------------------------------------------------
 
 
-def _taken(net, sizes):
+def _taken(net: Any, sizes: Any) -> Any:
     """Those of the sizes that the network knows."""
     return {q: v for q, v in sizes.items() if q in net.free_symbols | net.parameter_symbols}
 
 
 @pytest.mark.parametrize("name", BLOCKS)
 @pytest.mark.parametrize("depth", [1, 2, 4])
-def test_at_a_size_n_blocks_are_the_unrolled_ones(name, depth):
+def test_at_a_size_n_blocks_are_the_unrolled_ones(name: str, depth: int) -> None:
     block, channels = BLOCKS[name]
     sizes = {"C": 2, "H": 17, "k": 3}
     net = nn.Repeat(block, n, index=i).trace((1, channels, H))
@@ -186,7 +193,7 @@ def test_at_a_size_n_blocks_are_the_unrolled_ones(name, depth):
     assert (ours.table() == unrolled.receptive_field().at(**used).table()).all()
 
 
-def test_at_a_size_leftovers_of_a_stride_are_not_read():
+def test_at_a_size_leftovers_of_a_stride_are_not_read() -> None:
     """The hull of the fused window would say that the last output reads them."""
     net = nn.Repeat(nn.Conv1d(C, C, 3, 2), n).trace((1, C, H))
     unrolled = nn.Repeat(nn.Conv1d(C, C, 3, 2), 3).trace((1, C, H))
@@ -194,7 +201,7 @@ def test_at_a_size_leftovers_of_a_stride_are_not_read():
     assert ours.at(C=1, H=22, n=3).unread() == theirs.at(C=1, H=22).unread() != []
 
 
-def test_a_unet_of_depth_n_reads_its_skips():
+def test_a_unet_of_depth_n_reads_its_skips() -> None:
     """Counterexample: the decoder's field was told without what it reads of the encoder."""
     sizes = {"C": 1, "h": 1, "w": 1}
     for depth in (1, 2, 3):
@@ -209,7 +216,7 @@ def test_a_unet_of_depth_n_reads_its_skips():
             assert (ours.table(axis) == theirs.table(axis)).all()
 
 
-def test_blocks_in_two_dimensions_have_a_field_per_axis():
+def test_blocks_in_two_dimensions_have_a_field_per_axis() -> None:
     net = nn.Repeat(Residual(C), n).trace("N C H W")
     assert net.receptive_field().size == (4 * n + 1, 4 * n + 1)
     assert net.explain("field").result.startswith("the receptive field is 4*n + 1")
@@ -218,7 +225,7 @@ def test_blocks_in_two_dimensions_have_a_field_per_axis():
 # Bad input -------------------------------------------------------------------------------------
 
 
-def test_what_has_no_closed_form_is_refused_and_told_at_a_number():
+def test_what_has_no_closed_form_is_refused_and_told_at_a_number() -> None:
     net = nn.Repeat(nn.ConvTranspose1d(C, C, 1, 2), n).trace((1, C, H))
     with pytest.raises(Undecidable, match="no closed form"):
         net.receptive_field().interval("i")
@@ -226,7 +233,7 @@ def test_what_has_no_closed_form_is_refused_and_told_at_a_number():
     assert (field.interval(4), field.interval(5)) == ((1, 1), None)
 
 
-def test_a_depth_that_is_not_given_is_asked_for():
+def test_a_depth_that_is_not_given_is_asked_for() -> None:
     net = nn.Repeat(Residual(C), n).trace("N C H W")
     with pytest.raises(BadSpec, match="no value for n"):
         net.receptive_field().at(N=1, C=1, H=5, W=5)
@@ -234,14 +241,14 @@ def test_a_depth_that_is_not_given_is_asked_for():
         net.receptive_field().at(N=1, C=1, H=5, W=5, m=3)
 
 
-def test_sizes_that_the_blocks_do_not_take_are_refused():
+def test_sizes_that_the_blocks_do_not_take_are_refused() -> None:
     net = nn.Repeat(nn.Conv1d(C, C, 3), n).trace((1, C, H))
     with pytest.raises(InvalidInput):
         net.receptive_field().at(C=1, H=5, n=3)
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_a_depth_put_in_afterwards_gives_the_unrolled_network(name):
+def test_a_depth_put_in_afterwards_gives_the_unrolled_network(name: str) -> None:
     block, channels = BLOCKS[name]
     net = nn.Repeat(block, n, index=i).trace((1, channels, H))
     for depth in (0, 1, 3):
@@ -266,7 +273,7 @@ def test_a_depth_put_in_afterwards_gives_the_unrolled_network(name):
         lambda k, d: nn.Repeat(lambda i: nn.Conv1d(8, 8, 3, dilation=d**i, padding=d**i), n),
     ],
 )
-def test_a_repeat_in_a_repeat_is_the_stack_of_its_blocks(block):
+def test_a_repeat_in_a_repeat_is_the_stack_of_its_blocks(block: Callable[..., Any]) -> None:
     k, d, m = symcnn.symbols("k d m")
     net = nn.Repeat(lambda j: block(k, d), m).trace("N 8 L")
     (field,) = net.receptive_field().size
@@ -278,7 +285,7 @@ def test_a_repeat_in_a_repeat_is_the_stack_of_its_blocks(block):
         assert field.subs(at).doit() == plain.receptive_field().size[0]
 
 
-def test_two_stacks_have_twice_the_reach():
+def test_two_stacks_have_twice_the_reach() -> None:
     k = symcnn.odd("k")
     stack = nn.Repeat(lambda i: nn.Conv1d(8, 8, k, dilation=2**i, padding=2**i * (k - 1) / 2), n)
     (field,) = nn.Sequential(stack, stack).trace("N 8 L").receptive_field().size

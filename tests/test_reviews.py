@@ -5,6 +5,9 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,14 +25,14 @@ class Net(nn.Sequential):
 
 
 @pytest.fixture(scope="module")
-def page():
+def page() -> tuple[Any, Any]:
     text = (ROOT / "docs" / "reviews.md").read_text()
     workflow, hook = (yaml.safe_load(b) for b in re.findall(r"```yaml\n(.*?)```", text, re.S))
     return workflow, hook
 
 
 @pytest.fixture
-def repository(tmp_path):
+def repository(tmp_path: Path) -> Callable[..., Any]:
     """A checkout with the base of a pull request beside it, and symcnn on the path."""
     (tmp_path / "bin").mkdir()
     script = tmp_path / "bin" / "symcnn"
@@ -39,7 +42,7 @@ def repository(tmp_path):
     (tmp_path / "base" / "model.py").write_text(MODEL.format(""))
     (tmp_path / "model.py").write_text(MODEL.format(", padding=1"))
 
-    def run(command, **variables):
+    def run(command: str, **variables: Any) -> Any:
         path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
         return subprocess.run(
             ["bash", "-e", "-c", command],
@@ -53,14 +56,14 @@ def repository(tmp_path):
     return run
 
 
-def test_the_workflow_checks_out_both_versions(page):
+def test_the_workflow_checks_out_both_versions(page: Any) -> None:
     workflow, _ = page
     assert workflow[True] == "pull_request"  # yaml 1.1 takes the key `on` for a truth value
     checkouts = [s for s in workflow["jobs"]["diff"]["steps"] if "checkout" in s.get("uses", "")]
     assert [c.get("with", {}).get("path") for c in checkouts] == [None, "base"]
 
 
-def test_the_step_of_the_workflow_writes_what_changes(page, repository):
+def test_the_step_of_the_workflow_writes_what_changes(page: Any, repository: Any) -> None:
     step = next(s for s in page[0]["jobs"]["diff"]["steps"] if s.get("name") == "What changes")
     summary = str(repository.folder / "summary.md")
     done = repository(step["run"], GITHUB_STEP_SUMMARY=summary)
@@ -72,7 +75,7 @@ def test_the_step_of_the_workflow_writes_what_changes(page, repository):
     assert repository(step["run"], GITHUB_STEP_SUMMARY=summary).returncode == 1
 
 
-def test_the_hook_stops_a_commit_whose_report_is_not_up_to_date(page, repository):
+def test_the_hook_stops_a_commit_whose_report_is_not_up_to_date(page: Any, repository: Any) -> None:
     (hook,) = page[1]["repos"][0]["hooks"]
     assert hook["pass_filenames"] is False
     assert re.search(hook["files"], "src/model.py")

@@ -1,33 +1,34 @@
 """An operation of a user is one record: it answers every question as a layer of torch does."""
 
 import re
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 import symcnn
 from symcnn.algebra.axis import IDENTITY, Whole, Window
-
-torch = pytest.importorskip("torch")
-nn = torch.nn
 
 
 class Mine(nn.Module):
     """A convolution, of which the library is to know no more than its rule."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(16, 8, 3, 3))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return nn.functional.conv2d(x, self.weight, stride=2, padding=1)
 
 
-def network():
+def network() -> nn.Module:
     head = nn.Conv2d(3, 8, 3, padding=1)
     return nn.Sequential(head, Mine(), nn.ReLU(), nn.MaxPool2d(2)).eval()
 
 
-def places(node):
+def places(node: Any) -> Any:
     n, _, h, w = node.outputs[0].dims
     return n * h * w
 
@@ -35,13 +36,13 @@ def places(node):
 half = Window(3, 2, 1, 1)
 
 
-def shape(module, x):
+def shape(module: Any, x: Any) -> tuple[Any, ...]:
     n, _, h, w = x.dims
     return n, 16, (h + 1) // 2, (w + 1) // 2
 
 
 @pytest.fixture(scope="module")
-def both():
+def both() -> Iterator[Any]:
     """The network as torch's layers say, and as the rule of the user says."""
     from symcnn.ops.operation import TARGETS
 
@@ -58,7 +59,7 @@ def both():
     TARGETS.pop(Mine, None)
 
 
-def columns(*names):
+def columns(*names: Any) -> Callable[..., Any]:
     return lambda net: [row.values for row in net.cost().rows("node", names)]
 
 
@@ -100,17 +101,17 @@ QUESTIONS = {
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_an_operation_of_a_user_answers_as_the_layer_that_it_is(both, question):
+def test_an_operation_of_a_user_answers_as_the_layer_that_it_is(both: Any, question: str) -> None:
     torchs, mine = (str(QUESTIONS[question](net)) for net in both)
     assert mine.replace("Mine", "conv2d") == torchs
 
 
-def test_torch_agrees_with_the_rule_of_a_user(both):
+def test_torch_agrees_with_the_rule_of_a_user(both: Any) -> None:
     assert both[1].validate(network(), "cpu", samples=3)
 
 
 @pytest.fixture
-def silent():
+def silent() -> Iterator[Any]:
     """A network with an operation whose rule says the shape alone."""
     from symcnn.ops.operation import TARGETS
 
@@ -129,12 +130,12 @@ def silent():
     ],
     ids=["macs", "other", "saved", "field"],
 )
-def test_what_a_record_leaves_open_is_refused_by_name(silent, ask):
+def test_what_a_record_leaves_open_is_refused_by_name(silent: Any, ask: Callable[..., Any]) -> None:
     with pytest.raises(symcnn.UnsupportedOperation, match="Mine"):
         ask(silent)
 
 
-def test_a_law_about_a_parameter_that_the_rule_does_not_have_is_refused():
+def test_a_law_about_a_parameter_that_the_rule_does_not_have_is_refused() -> None:
     with pytest.raises(symcnn.BadSpec, match="no parameter 'image'"):
         symcnn.rule("my_operation", saves="image")(lambda input: input.dims)
 
@@ -142,17 +143,17 @@ def test_a_law_about_a_parameter_that_the_rule_does_not_have_is_refused():
 class Halved(nn.Module):
     """Half of a number that a tensor holds, by a way that the library cannot follow."""
 
-    def forward(self, n):
+    def forward(self, n: torch.Tensor) -> None:
         raise RuntimeError("not to be run")
 
 
-def test_an_operation_of_a_user_is_followed_on_sizes_in_tensors():
+def test_an_operation_of_a_user_is_followed_on_sizes_in_tensors() -> None:
     class Crop(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.halved = Halved()
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x[:, :, : int(self.halved(torch.tensor(x.shape[2])))]
 
     from symcnn.ops.operation import TARGETS

@@ -1,16 +1,20 @@
 """Sizes kept in 0-d tensors: they keep their value, and come out as the sizes they are."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
+import torch
+import torch.nn.functional as F
 
 import symcnn
 
-torch = pytest.importorskip("torch")
-F = torch.nn.functional
 
-
-def trace(forward, spec="N 3 L", **buffers):
+def trace(
+    forward: Callable[..., Any], spec: str = "N 3 L", **buffers: Any
+) -> tuple[torch.nn.Module, symcnn.Network]:
     class Model(torch.nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return forward(self, x)
 
     model = Model()
@@ -35,24 +39,24 @@ def trace(forward, spec="N 3 L", **buffers):
         lambda self, x: F.pad(x, torch.tensor([x.shape]).permute(1, 0)[1:, 0].tolist()),
     ],
 )
-def test_a_size_in_a_tensor_is_the_size(forward):
+def test_a_size_in_a_tensor_is_the_size(forward: Callable[..., Any]) -> None:
     model, net = trace(forward, step=torch.tensor(5))
     for length in range(9, 60):
         assert net.shape_at(N=1, L=length) == tuple(model(torch.zeros(1, 3, length)).shape)
 
 
-def test_the_order_of_a_difference_counts():
+def test_the_order_of_a_difference_counts() -> None:
     model, net = trace(lambda self, x: F.pad(x, (0, 20000 - torch.tensor(x.shape[-1]))))
     x = torch.zeros(1, 3, 15000)
     assert net.shape_at(N=1, L=15000) == tuple(model(x).shape) == (1, 3, 20000)
 
 
-def test_where_torch_itself_takes_the_number_out_the_size_is_fixed():
+def test_where_torch_itself_takes_the_number_out_the_size_is_fixed() -> None:
     _, net = trace(lambda self, x: x.narrow(-1, 0, torch.tensor(x.shape[-1]) - 4))
     assert [str(g.requirement) for g in net.guards] == ["L - 4 == 15996"]
 
 
-def test_a_quotient_says_up_to_where_floats_are_exact():
+def test_a_quotient_says_up_to_where_floats_are_exact() -> None:
     _, net = trace(
         lambda self, x: F.pad(x, (0, torch.ceil(x.shape[-1] / self.three).long())),
         three=torch.tensor(3),
@@ -60,7 +64,7 @@ def test_a_quotient_says_up_to_where_floats_are_exact():
     assert net.valid_inputs().largest() == 1 << 21
 
 
-def test_a_product_of_quotients_is_not_followed():
+def test_a_product_of_quotients_is_not_followed() -> None:
     with pytest.raises(symcnn.DataDependent):
         trace(
             lambda self, x: F.pad(x, (0, int(x.shape[-1] / self.three * self.three))),
@@ -68,12 +72,12 @@ def test_a_product_of_quotients_is_not_followed():
         )
 
 
-def test_a_value_that_is_no_size_is_still_data():
+def test_a_value_that_is_no_size_is_still_data() -> None:
     with pytest.raises(symcnn.DataDependent):
         trace(lambda self, x: x[..., : int(x.sum())])
 
 
-def test_reading_a_buffer_as_a_number_leaves_it_a_number():
+def test_reading_a_buffer_as_a_number_leaves_it_a_number() -> None:
     """``int(buffer)`` is no in-place operation, whatever its name begins with."""
     model, net = trace(lambda self, x: x[..., int(self.step) :], step=torch.tensor(5))
     assert net.shape_at(N=1, L=9) == tuple(model(torch.zeros(1, 3, 9)).shape)
@@ -88,9 +92,9 @@ def test_reading_a_buffer_as_a_number_leaves_it_a_number():
         lambda h: torch.tensor(h).add(4, alpha=3),
     ],
 )
-def test_a_sum_of_sizes_multiplies_its_second_term_as_torch_does(sum_):
+def test_a_sum_of_sizes_multiplies_its_second_term_as_torch_does(sum_: Callable[..., Any]) -> None:
     class Summed(torch.nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.new_zeros(int(sum_(x.shape[2])))
 
     net = symcnn.from_torch(Summed(), "N 3 H W")
@@ -98,22 +102,22 @@ def test_a_sum_of_sizes_multiplies_its_second_term_as_torch_does(sum_):
         assert net.shape_at(N=1, H=h, W=1) == tuple(Summed()(torch.zeros(1, 3, h, 1)).shape)
 
 
-def _ones(x):
+def _ones(x: Any) -> torch.Tensor:
     return torch.ones(x.shape[0], *x.shape[2:])
 
 
-def _resized(x):
+def _resized(x: Any) -> Any:
     return F.interpolate(_ones(x)[None].float(), size=(5, x.shape[3] // 2)).to(torch.bool)[0]
 
 
 class Unmasked(torch.nn.Module):
     """Leaves out a mask that masks nothing, as attention of transformers does."""
 
-    def __init__(self, holds):
+    def __init__(self, holds: Any) -> None:
         super().__init__()
         self.holds = holds
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x[:, :1] if self.holds(x) else x
 
 
@@ -126,32 +130,32 @@ class Unmasked(torch.nn.Module):
         lambda x: not x.new_zeros(x.shape).transpose(1, 3).repeat(1, 2, 1, 1).bool().any(),
     ],
 )
-def test_a_tensor_of_one_number_everywhere_is_that_number(holds):
+def test_a_tensor_of_one_number_everywhere_is_that_number(holds: Callable[..., Any]) -> None:
     net = symcnn.from_torch(Unmasked(holds), "N 3 H W")
     assert net.complete
     assert net.shape_at(N=2, H=10, W=20) == tuple(Unmasked(holds)(torch.zeros(2, 3, 10, 20)).shape)
 
 
-def _written_in_part(x):
+def _written_in_part(x: Any) -> Any:
     mask = _ones(x)
     mask[:, 2:] = 0
     return mask.all()
 
 
-def _written_as_a_view(x):
+def _written_as_a_view(x: Any) -> Any:
     mask = _ones(x)
     mask[0].zero_()
     return mask.all()
 
 
-def _view_of_what_is_written(x):
+def _view_of_what_is_written(x: Any) -> Any:
     mask = _ones(x)
     view = mask[:, 2:]
     mask.zero_()
     return view.all()
 
 
-def _sizes_written_as_a_view(x):
+def _sizes_written_as_a_view(x: Any) -> Any:
     sizes = torch.tensor([x.shape[2], x.shape[3]])
     sizes[0].add_(5)
     return int(sizes[0]) > 7
@@ -161,7 +165,7 @@ def _sizes_written_as_a_view(x):
     "holds",
     [_written_in_part, _written_as_a_view, _view_of_what_is_written, _sizes_written_as_a_view],
 )
-def test_values_of_memory_that_was_written_to_are_unknown(holds):
+def test_values_of_memory_that_was_written_to_are_unknown(holds: Callable[..., Any]) -> None:
     """The first sizes and masks said what was there before."""
     with pytest.raises(symcnn.DataDependent, match="asks for the values"):
         symcnn.from_torch(Unmasked(holds), "N 3 H W")

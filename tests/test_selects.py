@@ -1,5 +1,7 @@
 """An ``if`` between numbers is a number: no branch of the network."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -22,7 +24,9 @@ h = Size.symbol("H")
     st.sampled_from(["==", ">="]),
     st.lists(st.integers(-4, 4), min_size=4, max_size=4),
 )
-def test_a_choice_by_a_remainder_is_the_number_that_python_takes(m, q, r, relation, numbers):
+def test_a_choice_by_a_remainder_is_the_number_that_python_takes(
+    m: int, q: int, r: int, relation: str, numbers: list[int]
+) -> None:
     whole = (h + 1) // q
     rest = whole % m
     a, b = numbers[0] + numbers[1] * rest, h + numbers[2] - numbers[3] * rest
@@ -40,7 +44,9 @@ def test_a_choice_by_a_remainder_is_the_number_that_python_takes(m, q, r, relati
     st.lists(st.integers(0, 6), min_size=2, max_size=2),
     st.lists(st.integers(-4, 4), min_size=4, max_size=4),
 )
-def test_a_chain_of_choices_is_the_number_that_python_takes(m, line, rests, numbers):
+def test_a_chain_of_choices_is_the_number_that_python_takes(
+    m: int, line: tuple[int, int, int], rests: list[int], numbers: list[int]
+) -> None:
     whole = (line[0] * h + line[1]) // line[2]
     first, second = (Condition(whole % m, "==", r) for r in rests)
     last = numbers[2] + numbers[3] * (whole % m)
@@ -53,12 +59,12 @@ def test_a_chain_of_choices_is_the_number_that_python_takes(m, line, rests, numb
         assert evaluate(found, at) == evaluate(side, at)
 
 
-def test_a_choice_by_a_bound_is_none():
+def test_a_choice_by_a_bound_is_none() -> None:
     assert chosen(Condition(h, ">=", 7), 1, 2) is None
     assert chosen(Condition(h % 2, "==", 0), h * h, h) is None
 
 
-def same(x, kernel, stride):
+def same(x: Any, kernel: Any, stride: Any) -> Any:
     rest = x.shape[-2] % stride, x.shape[-1] % stride
     if rest[0] == 0:  # noqa: SIM108
         top = max(kernel - stride, 0)
@@ -71,11 +77,11 @@ def same(x, kernel, stride):
 class ByHand(nn.Module):
     """TensorFlow's SAME, stride after stride."""
 
-    def __init__(self, kernel, strides):
+    def __init__(self, kernel: Any, strides: Any) -> None:
         super().__init__()
         self.layers = nn.ModuleList(nn.Conv2d(2, 2, kernel, s) for s in strides)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         for layer in self.layers:
             x = layer(same(x, layer.kernel_size[0], layer.stride[0]))
         return x
@@ -84,8 +90,8 @@ class ByHand(nn.Module):
 class Multiple(nn.Module):
     """Padded to a multiple, in a closure and in a method of a class that asks its parent."""
 
-    def forward(self, x):
-        def up(n, to):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        def up(n: Any, to: int) -> Any:
             rest = n % to
             more = to - rest if rest else 0
             return more
@@ -94,7 +100,7 @@ class Multiple(nn.Module):
 
 
 class Child(Multiple):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         rest = x.shape[2] % 4
         if not rest:
             rows = 0
@@ -108,7 +114,7 @@ class Child(Multiple):
 class Kept(nn.Module):
     """Without an else, a name keeps the number that it has."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         rest = x.shape[2] % 3
         rows = columns = 0
         if rest == 1:
@@ -133,7 +139,7 @@ class Kept(nn.Module):
     ],
     ids=["kept", "3/2", "3/3", "7/4", "2/2", "multiple", "child"],
 )
-def test_padding_by_remainders_is_one_network(module):
+def test_padding_by_remainders_is_one_network(module: Any) -> None:
     net = symcnn.from_torch(module, "N 2 H W")
     assert (len(net.branches), net.complete) == (1, True)
     assert str(net.valid_inputs()) == "H >= 1 and W >= 1"
@@ -145,28 +151,30 @@ def test_padding_by_remainders_is_one_network(module):
 class Twice(nn.Module):
     """As long as nothing is given, and only if that is wanted."""
 
-    def __init__(self, wanted):
+    def __init__(self, wanted: Any) -> None:
         super().__init__()
         self.given, self.wanted = None, wanted
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         twice = x.shape[2] > 1 and self.given is None and self.wanted
         x = x.contiguous()
         return torch.cat([x, x]) if twice else x
 
 
-def test_a_comparison_beside_what_is_false_costs_no_second_run(monkeypatch):
+def test_a_comparison_beside_what_is_false_costs_no_second_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delattr("symcnn.frontends.torch.tracer.Tracer.again")
     assert symcnn.from_torch(Twice(False), "N 3 L").shape_at(N=2, L=1) == (2, 3, 1)
 
 
-def test_a_comparison_beside_what_is_true_is_a_branch():
+def test_a_comparison_beside_what_is_true_is_a_branch() -> None:
     net = symcnn.from_torch(Twice(True), "N 3 L")
     assert [net.shape_at(N=2, L=length)[0] for length in (1, 2)] == [2, 4]
 
 
 class Tensors(nn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.shape[2] % 2 == 0:  # noqa: SIM108
             y = x * 2
         else:
@@ -177,37 +185,37 @@ class Tensors(nn.Module):
 class Unbound(nn.Module):
     """A name that only one side gives has no value on the other."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.shape[2] % 2 == 0:
             rows = 1
         return F.pad(x, (0, 0, 0, rows))
 
 
 class Raises(nn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         rest = x.shape[2] % 2
         scale = 4 if rest == 0 else x.shape[4]
         return F.pad(x, (0, 0, 0, scale))
 
 
-def test_a_choice_of_tensors_is_a_branch():
+def test_a_choice_of_tensors_is_a_branch() -> None:
     net = symcnn.from_torch(Tensors(), "N 2 H W")
     assert len(net.branches) == 2
     assert all(len(branch.network.nodes) == 1 for branch in net.branches)
     assert [net.shape_at(N=1, H=n, W=3)[2] for n in (4, 5)] == [4, 4]
 
 
-def test_an_error_on_one_side_is_that_side_s():
+def test_an_error_on_one_side_is_that_side_s() -> None:
     net = symcnn.from_torch(Raises(), "N 2 H W")
     assert str(net.valid_inputs()) == "H % 2 == 0 and H >= 2 and W >= 1"
 
 
-def test_a_name_without_a_value_on_one_side_is_refused_there():
+def test_a_name_without_a_value_on_one_side_is_refused_there() -> None:
     net = symcnn.from_torch(Unbound(), "N 2 H W")
     assert str(net.valid_inputs()) == "H % 2 == 0 and H >= 2 and W >= 1"
 
 
-def test_the_code_is_the_module_s_own_after_a_trace():
+def test_the_code_is_the_module_s_own_after_a_trace() -> None:
     code = same.__code__
     symcnn.from_torch(ByHand(3, (2,)), "N 2 H W")
     assert same.__code__ is code

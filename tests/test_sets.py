@@ -3,6 +3,7 @@
 import itertools
 import pickle
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import sympy
@@ -23,11 +24,11 @@ from .fuzz.expressions import expressions
 h, w = Size.symbol("H"), Size.symbol("W")
 
 
-def one(*conditions):
+def one(*conditions: Any) -> Any:
     return input_set(["H"], conditions)
 
 
-def two(*conditions):
+def two(*conditions: Any) -> Any:
     return input_set(["H", "W"], conditions)
 
 
@@ -40,7 +41,7 @@ conditions = st.builds(
 
 
 @given(st.lists(conditions, min_size=1, max_size=3))
-def test_membership_is_evaluation_at_every_size(drawn):
+def test_membership_is_evaluation_at_every_size(drawn: list[Any]) -> None:
     found = two(*(condition for condition, _, _ in drawn))
     for x, y in itertools.product(range(1, 12), repeat=2):
         truth = all(
@@ -53,7 +54,7 @@ def test_membership_is_evaluation_at_every_size(drawn):
 
 
 @given(conditions)
-def test_words_and_sympy_say_the_same_set(drawn):
+def test_words_and_sympy_say_the_same_set(drawn: Any) -> None:
     condition, _, _ = drawn
     found = two(condition)
     if not found:
@@ -67,7 +68,7 @@ def test_words_and_sympy_say_the_same_set(drawn):
 
 
 @given(st.lists(st.builds(lambda m, r: (m, r), st.integers(1, 7), st.integers(0, 6)), max_size=2))
-def test_runs_of_one_axis_cover_it_once(moduli):
+def test_runs_of_one_axis_cover_it_once(moduli: list[Any]) -> None:
     found = one(*(Condition((h * m + r) % 6, ">=", 3) for m, r in moduli))
     covered = [x for x in range(1, 80) for run in found.runs() if x in run]
     assert covered == [x for x in range(1, 80) if x in found]
@@ -91,7 +92,7 @@ def test_runs_of_one_axis_cover_it_once(moduli):
         ([Condition(h, ">=", 5), Condition(-h, ">=", -4)], "no size H"),
     ],
 )
-def test_one_axis_in_words(conditions, words):
+def test_one_axis_in_words(conditions: list[Any], words: str) -> None:
     found = one(*conditions)
     assert set(str(found).split(" or ")) == set(words.split(" or "))
 
@@ -111,7 +112,7 @@ def test_one_axis_in_words(conditions, words):
         ),
     ],
 )
-def test_two_axes_in_words(conditions, words):
+def test_two_axes_in_words(conditions: list[Any], words: str) -> None:
     found = two(*conditions)
     assert found == found
     for x, y in itertools.product(range(1, 12), repeat=2):
@@ -119,7 +120,7 @@ def test_two_axes_in_words(conditions, words):
     assert len(str(found)) <= len(words) + 12
 
 
-def test_smallest_fits_into_the_smallest_square_and_largest_holds_the_largest():
+def test_smallest_fits_into_the_smallest_square_and_largest_holds_the_largest() -> None:
     found = two(Condition(h * w, "==", 36))
     assert found.smallest() == (6, 6)
     assert found.largest() == (6, 6)
@@ -127,7 +128,7 @@ def test_smallest_fits_into_the_smallest_square_and_largest_holds_the_largest():
     assert next(iter(found)) == (6, 6)
 
 
-def test_nearest_differs_least_and_prefers_the_larger():
+def test_nearest_differs_least_and_prefers_the_larger() -> None:
     found = one(Condition(h % 16, "==", 0))
     assert (found.nearest(500), found.nearest(504), found.nearest(1)) == (496, 512, 16)
     grid = two(Condition(h % 16, "==", 0), Condition(w % 16, "==", 0))
@@ -135,7 +136,7 @@ def test_nearest_differs_least_and_prefers_the_larger():
 
 
 @given(st.lists(conditions, min_size=1, max_size=2), st.integers(1, 30), st.integers(1, 30))
-def test_nearest_is_nearest_of_all(drawn, x, y):
+def test_nearest_is_nearest_of_all(drawn: list[Any], x: int, y: int) -> None:
     box = [Condition(-h, ">=", -14), Condition(-w, ">=", -14)]
     found = two(*(condition for condition, _, _ in drawn), *box)
     if found:
@@ -146,7 +147,7 @@ def test_nearest_is_nearest_of_all(drawn, x, y):
 
 
 @given(st.lists(conditions, min_size=1, max_size=2))
-def test_count_and_iteration_agree(drawn):
+def test_count_and_iteration_agree(drawn: list[Any]) -> None:
     box = [Condition(-h, ">=", -9), Condition(-w, ">=", -9)]
     found = two(*(condition for condition, _, _ in drawn), *box)
     members = list(found)
@@ -155,21 +156,21 @@ def test_count_and_iteration_agree(drawn):
     assert members == sorted(members, key=lambda m: (max(m), sum(m), m))
 
 
-def test_nearest_where_isls_lexmin_of_several_terms_fails():
+def test_nearest_where_isls_lexmin_of_several_terms_fails() -> None:
     assert two(Condition(w % 9, "==", 0)).nearest(5, 2) == (5, 9)
 
 
-def test_nearest_where_isls_minimum_of_a_set_with_an_empty_part_is_wrong():
+def test_nearest_where_isls_minimum_of_a_set_with_an_empty_part_is_wrong() -> None:
     box = [Condition(-h, ">=", -14), Condition(-w, ">=", -14)]
     assert two(*box).nearest(15, 1) == (14, 1)
 
 
-def test_counting_a_large_box_does_not_list_it():
+def test_counting_a_large_box_does_not_list_it() -> None:
     assert two(Condition(-h, ">=", -(10**6)), Condition(-w, ">=", -(10**6))).count() == 10**12
     assert two(Condition(-h, ">=", -3), Condition(-w, ">=", -(10**26))).count() == 3 * 10**26
 
 
-def test_a_set_without_end_has_no_largest_and_no_count():
+def test_a_set_without_end_has_no_largest_and_no_count() -> None:
     found = two(Condition(h, ">=", 5))
     assert found.count() is None
     with pytest.raises(NoSolution, match="without end"):
@@ -177,7 +178,7 @@ def test_a_set_without_end_has_no_largest_and_no_count():
     assert [member for member, _ in zip(found, range(3), strict=False)] == [(5, 1), (5, 2), (5, 3)]
 
 
-def test_algebra():
+def test_algebra() -> None:
     a, b = one(Condition(h, ">=", 5)), one(Condition(-h, ">=", -8))
     assert list(a & b) == [5, 6, 7, 8]
     assert (a | b) == one()
@@ -186,14 +187,14 @@ def test_algebra():
     assert not (b - b)
 
 
-def test_axes_combine_by_name():
+def test_axes_combine_by_name() -> None:
     rows = input_set(["H"], [Condition(h, "==", 3)])
     columns = input_set(["W"], [Condition(w, "==", 4)])
     assert list(rows & columns) == [(3, 4)]
     assert str((rows & columns).axis("W")) == "W == 4"
 
 
-def test_the_batch_may_be_left_out_of_a_member():
+def test_the_batch_may_be_left_out_of_a_member() -> None:
     n = Size.symbol("N")
     either = AnyOf((Condition(n, ">=", 2), Condition(h, ">=", 5)))
     found = input_set(["N", "H"], [either], batch=["N"])
@@ -204,23 +205,23 @@ def test_the_batch_may_be_left_out_of_a_member():
 
 
 @pytest.mark.parametrize("member", [(1, 2, 3), "ab", (1.5, 2), {"Q": 3}, None])
-def test_a_member_of_the_wrong_kind_is_an_error(member):
+def test_a_member_of_the_wrong_kind_is_an_error(member: Any) -> None:
     with pytest.raises(BadSpec):
         member in two()  # noqa: B015
 
 
-def test_an_axis_that_does_not_exist():
+def test_an_axis_that_does_not_exist() -> None:
     with pytest.raises(BadSpec, match="no size is called Q"):
         two().axis("Q")
 
 
-def test_products_split_over_divisors():
+def test_products_split_over_divisors() -> None:
     found = two(Condition(256 * (h // 4) * (w // 4), "==", 256 * 6))
     assert {(a // 4, b // 4) for a, b in found} == {(1, 6), (2, 3), (3, 2), (6, 1)}
     assert not two(Condition(4 * h * w, "==", 7))
 
 
-def test_products_of_sizes_in_fractions_are_products():
+def test_products_of_sizes_in_fractions_are_products() -> None:
     """Counterexample: the peak of a MobileViT raised ValueError, of its factors."""
     found = two(Condition(h * w * Fraction(245, 64) - h * h * w * Fraction(1, 2), ">=", w))
     for a, b in itertools.product(range(1, 10), repeat=2):
@@ -228,29 +229,29 @@ def test_products_of_sizes_in_fractions_are_products():
 
 
 @given(st.integers(1, 40), st.sampled_from([0.29, 0.57, 0.7, 1.15, 1.4, 2.5]))
-def test_float_scales_are_solved_exactly(target, scale):
+def test_float_scales_are_solved_exactly(target: int, scale: float) -> None:
     found = one(Condition(scaled(h, scale), "==", target))
     expected = [x for x in range(1, 400) if int(float(x) * scale) == target]
     assert list(found) == expected
 
 
-def test_what_is_not_linear_is_refused_not_guessed():
+def test_what_is_not_linear_is_refused_not_guessed() -> None:
     with pytest.raises(Undecidable, match="not linear"):
         two(Condition(h * h, "==", w))
 
 
-def test_always_decides():
+def test_always_decides() -> None:
     assert always(Condition(h // 2 + (h + 1) // 2, "==", h), ["H"])
     assert not always(Condition(h % 2, "==", 0), ["H"])
     assert always(Condition(h % 2, "==", 0), ["H"], [Condition(h % 4, "==", 2)])
 
 
-def test_as_sympy():
+def test_as_sympy() -> None:
     found = one(Condition(h % 16, "==", 0))
     assert found.as_sympy() == sympy.And(H >= 16, sympy.Eq(sympy.Mod(H, 16), 0))
 
 
-def test_run_contains():
+def test_run_contains() -> None:
     assert 19 in Run(3, 35, 16)
     assert 20 not in Run(3, 35, 16)
     assert pickle.loads(pickle.dumps(Run(1, None))) == Run(1, None)
@@ -277,13 +278,13 @@ def test_run_contains():
     ],
     ids=str,
 )
-def test_bounded_products_are_solved_exactly(condition):
+def test_bounded_products_are_solved_exactly(condition: Any) -> None:
     found = two(condition)
     for x, y in itertools.product(range(1, 16), repeat=2):
         assert ((x, y) in found) == condition.holds({"H": x, "W": y})
 
 
-def _brute(requirement, most):
+def _brute(requirement: Any, most: Any) -> Any:
     return {
         (h, w)
         for h in range(1, most)
@@ -293,7 +294,7 @@ def _brute(requirement, most):
 
 
 @pytest.mark.parametrize("n", [4, 6, 64])
-def test_a_product_is_divisible_where_the_divisor_splits_among_its_factors(n):
+def test_a_product_is_divisible_where_the_divisor_splits_among_its_factors(n: int) -> None:
     height, width = Size.symbol("H"), Size.symbol("W")
     area = (height // 4) * (width // 2) * 3
     requirement = Condition(area, "==", n * (area // n))
@@ -306,7 +307,7 @@ def test_a_product_is_divisible_where_the_divisor_splits_among_its_factors(n):
 
 @pytest.mark.parametrize(("relation", "bound"), [("==", 1), ("==", 2), (">=", 1), (">=", 3)])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_sum_of_products_against_a_small_number(relation, bound, sign):
+def test_a_sum_of_products_against_a_small_number(relation: str, bound: int, sign: int) -> None:
     height, width = Size.symbol("H"), Size.symbol("W")
     total = (height // 2) * (width // 3) + 2 * (height // 4) * (width // 4)
     requirement = Condition(sign * total, relation, sign * bound)
@@ -323,7 +324,9 @@ scales = st.one_of(
 
 
 @given(scales, st.integers(1, 2**31), st.booleans())
-def test_a_float_scale_falls_short_of_its_fraction_exactly_where_said(scale, x, multiple):
+def test_a_float_scale_falls_short_of_its_fraction_exactly_where_said(
+    scale: Any, x: int, multiple: bool
+) -> None:
     ratio = _ratio(scale)
     p, q = ratio.numerator, ratio.denominator
     x = max(q, x // q * q) if multiple else x
@@ -332,14 +335,14 @@ def test_a_float_scale_falls_short_of_its_fraction_exactly_where_said(scale, x, 
 
 
 @given(scales, st.integers(1, 4), st.integers(1, 4), st.integers(-2, 2))
-def test_equations_with_float_scales_are_solved_exactly(scale, a, b, c):
+def test_equations_with_float_scales_are_solved_exactly(scale: Any, a: int, b: int, c: int) -> None:
     condition = Condition(a * scaled(h, scale), "==", b * h + c)
     found = one(condition)
     truth = [x for x in range(1, 200) if condition.holds({"H": x})]
     assert [x for x in range(1, 200) if x in found] == truth
 
 
-def test_float_scales_of_float_scales():
+def test_float_scales_of_float_scales() -> None:
     condition = Condition(4 * (scaled(scaled(h, 0.7), 1.4) // 4), "==", h)
     found = one(condition)
     assert [x for x in range(1, 200) if x in found] == [
@@ -347,7 +350,7 @@ def test_float_scales_of_float_scales():
     ]
 
 
-def test_a_scale_that_is_no_small_fraction_is_refused():
+def test_a_scale_that_is_no_small_fraction_is_refused() -> None:
     with pytest.raises(Undecidable):
         one(Condition(scaled(h, 0.7071067811865476), "==", w))
 
@@ -358,7 +361,7 @@ _H, _W = Size.symbol("H"), Size.symbol("W")
 
 
 @st.composite
-def growing(draw):
+def growing(draw: Any) -> Any:
     """A sum of products of floors of the two sizes, each of which grows."""
     terms = []
     for _ in range(draw(st.integers(1, 3))):
@@ -369,7 +372,9 @@ def growing(draw):
 
 
 @given(growing(), st.integers(0, 60), st.sampled_from([">=", "==", "<="]))
-def test_what_grows_reaches_a_bound_above_its_frontier(expr, bound, relation):
+def test_what_grows_reaches_a_bound_above_its_frontier(
+    expr: Any, bound: int, relation: str
+) -> None:
     condition = Condition(expr, relation, bound)
     if relation == "<=":
         condition = Condition(bound, ">=", expr)
@@ -379,7 +384,7 @@ def test_what_grows_reaches_a_bound_above_its_frontier(expr, bound, relation):
             assert ((h, w) in found) == condition.holds({"H": h, "W": w})
 
 
-def test_a_size_that_is_bounded_decides_what_is_linear_for_each_of_its_values():
+def test_a_size_that_is_bounded_decides_what_is_linear_for_each_of_its_values() -> None:
     window = (_H + 28) // 32
     conditions = [
         Condition(7, ">=", window),
@@ -392,12 +397,12 @@ def test_a_size_that_is_bounded_decides_what_is_linear_for_each_of_its_values():
             assert ((h, w) in found) == (1 <= (h + 28) // 32 <= 7 and w % ((h + 28) // 32) == 0)
 
 
-def test_a_product_without_a_bound_stays_undecided():
+def test_a_product_without_a_bound_stays_undecided() -> None:
     with pytest.raises(Undecidable):
         input_set(["H", "W"], [Condition((_W // _H) * _H, "==", _W)])
 
 
-def test_a_floor_of_floors_repeats_after_the_product_of_their_denominators():
+def test_a_floor_of_floors_repeats_after_the_product_of_their_denominators() -> None:
     expr = (17 * ((h + 1) // 2)) % 40
     found = one(Condition(expr, ">=", 33))
     truth = [x for x in range(1, 400) if 17 * ((x + 1) // 2) % 40 >= 33]
@@ -405,7 +410,7 @@ def test_a_floor_of_floors_repeats_after_the_product_of_their_denominators():
     assert {run.step for run in found.runs()} == {80}
 
 
-def test_what_nothing_ties_together_stays_apart():
+def test_what_nothing_ties_together_stays_apart() -> None:
     ragged = [Condition(5 * h // 13 % 7, ">=", 3), Condition(11 * w // 13 % 7, ">=", 3)]
     whole = input_set(["N", "H", "W"], ragged, batch="N")
     assert [side.names for side in whole._sides] == [("N",), ("H",), ("W",)]
@@ -417,7 +422,7 @@ def test_what_nothing_ties_together_stays_apart():
     assert not whole.given(H=1)
 
 
-def along(name):
+def along(name: str) -> Any:
     drawn = expressions((name,), low=1)
     bounds = st.integers(-12, 12)
     return st.builds(lambda e, bound: Condition(e.normal, ">=", bound), drawn, bounds)
@@ -428,7 +433,9 @@ def along(name):
     st.lists(along("W"), max_size=2),
     st.tuples(st.integers(1, 40), st.integers(1, 40)),
 )
-def test_independent_axes_answer_as_the_whole_does(rows, columns, size):
+def test_independent_axes_answer_as_the_whole_does(
+    rows: list[Any], columns: list[Any], size: tuple[int, int]
+) -> None:
     apart = two(*rows, *columns)
     assert len(apart._sides) == 2
     whole = InputSet(("H", "W"), apart._set)
@@ -445,7 +452,7 @@ def test_independent_axes_answer_as_the_whole_does(rows, columns, size):
             assert apart.count() == whole.count()
 
 
-def test_a_set_over_no_sizes_is_everything_or_nothing():
+def test_a_set_over_no_sizes_is_everything_or_nothing() -> None:
     everything, nothing = input_set((), ()), input_set((), [Condition(0, "==", 1)])
     assert (bool(everything), bool(nothing)) == (True, False)
     some = one(Condition(h, ">=", 3))
@@ -459,12 +466,12 @@ def test_a_set_over_no_sizes_is_everything_or_nothing():
     assert some | nothing == some
 
 
-def test_a_divisibility_that_follows_from_another_is_not_said():
+def test_a_divisibility_that_follows_from_another_is_not_said() -> None:
     tied = two(Condition(h % 4, "==", 0), Condition(h % 2, "==", 0), Condition(h + w, ">=", 12))
     assert str(tied) == "H >= 1 and W >= 1 and H % 4 == 0 and H + W >= 12"
 
 
-def test_a_size_that_is_fixed_ties_nothing():
+def test_a_size_that_is_fixed_ties_nothing() -> None:
     n = Size.symbol("N")
     batches = Condition(n * ((h + 12) // 14) * ((w + 12) // 14) % 256, "==", 0)
     fixed = [Condition((x + 12) // 14, "==", 16) for x in (h, w)]

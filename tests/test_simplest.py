@@ -2,6 +2,8 @@
 
 import itertools
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import sympy
@@ -22,11 +24,11 @@ from .fuzz.expressions import expressions
 x, y = Size.symbol("x"), Size.symbol("y")
 
 
-def on(*conditions):
+def on(*conditions: Any) -> Any:
     return Simplest(input_set(["x", "y"], conditions))
 
 
-def residue(e, m, r=0):
+def residue(e: Any, m: Any, r: Any = 0) -> Any:
     return Condition(sz.mod(e, m), "==", r)
 
 
@@ -34,10 +36,10 @@ def residue(e, m, r=0):
 
 
 @st.composite
-def sets(draw):
+def sets(draw: Any) -> list[Any]:
     """Sets of x and y: residues, bounds, ties between the two, and unions of them."""
 
-    def condition():
+    def condition() -> Any:
         kind = draw(st.sampled_from(["residue", "least", "most", "tie"]))
         a, b = draw(st.permutations([x, y]))
         k = draw(st.integers(1, 9))
@@ -55,7 +57,7 @@ def sets(draw):
 
 
 @given(drawn=expressions(low=1), conditions=sets())
-def test_the_simplest_form_has_the_same_value_at_every_member(drawn, conditions):
+def test_the_simplest_form_has_the_same_value_at_every_member(drawn: Any, conditions: Any) -> None:
     domain = input_set(["x", "y"], conditions)
     assume(domain)
     found = Simplest(domain)(drawn.normal)
@@ -65,40 +67,40 @@ def test_the_simplest_form_has_the_same_value_at_every_member(drawn, conditions)
             assert evaluate(found, values) == drawn.value(values)
 
 
-def test_a_floor_whose_remainder_is_constant_is_a_quotient():
+def test_a_floor_whose_remainder_is_constant_is_a_quotient() -> None:
     assert str(on(residue(x, 4))((x + 7) // 4)) == "x/4 + 1"
     assert str(on(residue(x, 16, 5))((x + 13) // 16 * 16)) == "x + 11"
 
 
-def test_a_tie_between_two_sizes_decides_floors_of_both():
+def test_a_tie_between_two_sizes_decides_floors_of_both() -> None:
     assert str(on(residue(x + y, 2, 1))((x + y) // 2)) == "x/2 + y/2 - 1/2"
 
 
-def test_a_floor_that_has_one_value_is_that_value():
+def test_a_floor_that_has_one_value_is_that_value() -> None:
     short = on(Condition(x, ">=", 224), Condition(239, ">=", x))
     assert short(x // 16) == 14
     assert short(maximum(x, 240)) == 240
 
 
-def test_the_greater_of_two_is_the_maximum():
+def test_the_greater_of_two_is_the_maximum() -> None:
     assert on(Condition(x, ">=", 9))(maximum(x - 8, 0)) == x - 8
     assert on(Condition(x, ">=", y + 1))(maximum(x, y)) == x
     assert str(on(Condition(x, ">=", 2))(maximum(x, y))) == "max(x, y)"
 
 
-def test_the_residues_of_both_sizes_decide_a_floor_of_their_product():
+def test_the_residues_of_both_sizes_decide_a_floor_of_their_product() -> None:
     assert str(on(residue(x, 4), residue(y, 6))(x * y // 8)) == "x*y/8"
 
 
-def test_floors_in_floors_are_decided_from_within():
+def test_floors_in_floors_are_decided_from_within() -> None:
     assert str(on(residue(x, 2))((x + x // 2) // 3)) == "x/2"
 
 
-def test_what_the_set_does_not_speak_of_stays():
+def test_what_the_set_does_not_speak_of_stays() -> None:
     assert str(on(residue(x, 2))((x + Size.symbol("z")) // 2)) == "(x + z)//2"
 
 
-def test_of_a_domain_that_is_not_decidable_the_decidable_part_counts():
+def test_of_a_domain_that_is_not_decidable_the_decidable_part_counts() -> None:
     hard = Condition(x * y, "==", x + y * y + 3)
     assert str(Simplest(known_sizes(["x", "y"], [hard, residue(x, 2)]))(x // 2)) == "x/2"
 
@@ -107,11 +109,11 @@ def test_of_a_domain_that_is_not_decidable_the_decidable_part_counts():
 
 
 @pytest.fixture(scope="module")
-def unet(example):
+def unet(example: Callable[..., Any]) -> symcnn.Network:
     return symcnn.from_torch(example("unet:UNet"), "N 3 H W")
 
 
-def test_a_padded_unet_pads_by_94_and_costs_a_polynomial(unet):
+def test_a_padded_unet_pads_by_94_and_costs_a_polynomial(unet: Any) -> None:
     field, costs = unet.receptive_field(), unet.cost()
     assert field.padding == ((94, 94), (94, 94))
     assert unet.output_shape[2:] == (H, W)
@@ -120,7 +122,7 @@ def test_a_padded_unet_pads_by_94_and_costs_a_polynomial(unet):
     assert not unet.macs.has(symcnn.FloorDiv)
 
 
-def test_what_is_shown_is_simplest_too(unet):
+def test_what_is_shown_is_simplest_too(unet: Any) -> None:
     for shown in (unet.summary(), unet.to_latex(), unet.to_code(), unet._repr_html_()):
         assert "//" not in shown
         assert "floor" not in shown
@@ -129,7 +131,7 @@ def test_what_is_shown_is_simplest_too(unet):
     ]
 
 
-def test_the_general_form_is_there_by_name(unet):
+def test_the_general_form_is_there_by_name(unet: Any) -> None:
     assert unet.general.receptive_field().padding[0] == (
         94,
         symcnn.FloorDiv(H + 13, 16) * 16 - H + 94,
@@ -139,7 +141,9 @@ def test_the_general_form_is_there_by_name(unet):
 
 
 @pytest.mark.parametrize("at", [{"H": 16, "W": 32}, {"H": 48, "W": 16}])
-def test_the_simplest_forms_are_torchs_numbers(unet, example, at):
+def test_the_simplest_forms_are_torchs_numbers(
+    unet: Any, example: Callable[..., Any], at: dict[str, int]
+) -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
     module = example("unet:UNet")
@@ -150,20 +154,20 @@ def test_the_simplest_forms_are_torchs_numbers(unet, example, at):
     assert tuple(sympy.sympify(d).subs(values) for d in unet.output_shape) == out.shape
 
 
-def test_a_part_is_simplest_on_its_own_domain():
+def test_a_part_is_simplest_on_its_own_domain() -> None:
     net = nn.Sequential(nn.MaxPool2d(2), nn.Unflatten(2, (-1, 3)), nn.Flatten(2)).trace("N 3 H W")
     assert net.at("0").output_shape[2] == symcnn.FloorDiv(H, 2)
 
 
-def test_under_takes_a_set(unet):
+def test_under_takes_a_set(unet: Any) -> None:
     square = symcnn.from_torch(torch.nn.MaxPool2d(2), "N 3 H W").cost()
     assert str(square.under(unet.valid_inputs()).other) == "3*N*H*W"
 
 
-def test_where_nothing_is_to_simplify_it_costs_next_to_nothing(example):
+def test_where_nothing_is_to_simplify_it_costs_next_to_nothing(example: Callable[..., Any]) -> None:
     module = example("resnet:resnet50")
 
-    def seconds(question):
+    def seconds(question: Callable[..., Any]) -> Any:
         return min(_timed(question, symcnn.from_torch(module, "N 3 H W")) for _ in range(5))
 
     whole = min(_timed(lambda m: symcnn.from_torch(m, "N 3 H W"), module) for _ in range(5))
@@ -172,7 +176,7 @@ def test_where_nothing_is_to_simplify_it_costs_next_to_nothing(example):
     assert law - bare < 0.1 * whole
 
 
-def _timed(question, *args):
+def _timed(question: Any, *args: Any) -> Any:
     start = time.perf_counter()
     question(*args)
     return time.perf_counter() - start

@@ -1,6 +1,7 @@
 """Hyperparameters left as symbols: all choices that reach a target, exact over sizes too."""
 
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -33,7 +34,7 @@ LAYERS = {
 
 
 @st.composite
-def chains(draw):
+def chains(draw: Any) -> tuple[Any, Any]:
     """Layers, some of their hyperparameters symbols, and the numbers each symbol may be."""
     layers, ranges = [], {}
     for i in range(draw(st.integers(1, 3))):
@@ -50,7 +51,7 @@ def chains(draw):
     return layers, ranges
 
 
-def built(layers, library, numbers):
+def built(layers: Any, library: Any, numbers: Any) -> Any:
     found = []
     for name, values in layers:
         options = {role: numbers.get(str(v), v) for role, v in values.items()}
@@ -58,7 +59,7 @@ def built(layers, library, numbers):
     return library.Sequential(*found)
 
 
-def sizes_that_give(target, layers, numbers, most):
+def sizes_that_give(target: Any, layers: Any, numbers: Any, most: int) -> Any:
     """By torch on CPU: on meta it lets an output_padding pass that is not below the stride."""
     found = set()
     module = built(layers, torch.nn, numbers)
@@ -74,7 +75,7 @@ def sizes_that_give(target, layers, numbers, most):
 
 @given(chains(), st.integers(1, 12))
 @settings(max_examples=settings().max_examples // 4)
-def test_all_choices_and_all_sizes_are_torchs(drawn, target):
+def test_all_choices_and_all_sizes_are_torchs(drawn: Any, target: int) -> None:
     layers, ranges = drawn
     truth = {}
     for numbers in product(*ranges.values()):
@@ -99,11 +100,11 @@ def test_all_choices_and_all_sizes_are_torchs(drawn, target):
 
 
 @pytest.fixture
-def net():
+def net() -> symcnn.Network:
     return nn.Sequential(nn.Conv2d(3, 8, k, stride=s, padding=p), nn.MaxPool2d(2)).trace("N 3 H W")
 
 
-def test_each_choice_has_its_inputs():
+def test_each_choice_has_its_inputs() -> None:
     net = nn.Conv2d(3, 8, k, stride=4).trace("N 3 H W")
     found = net.solve(output=(56, 56), k=range(1, 12))
     assert [one["k"] for one in found] == [*range(1, 12)]
@@ -117,7 +118,7 @@ def test_each_choice_has_its_inputs():
     assert found.given(k=3) == found[2].inputs
 
 
-def test_at_a_size_the_same_layers_as_solve_layer_simplest_first():
+def test_at_a_size_the_same_layers_as_solve_layer_simplest_first() -> None:
     net = nn.Conv2d(3, 8, k, stride=s, padding=p).trace("N 3 H W")
     ranges = {"kernel_size": range(1, 8), "stride": range(1, 6), "padding": range(4)}
     short = {"k": ranges["kernel_size"], "s": ranges["stride"], "p": ranges["padding"]}
@@ -130,7 +131,7 @@ def test_at_a_size_the_same_layers_as_solve_layer_simplest_first():
     assert off == sorted(off)
 
 
-def test_a_solution_is_a_network(net):
+def test_a_solution_is_a_network(net: Any) -> None:
     one = net.solve(output=(56, 56), H=224, W=224, k=[3, 5], s=[1, 2], p=range(3))[0]
     assert dict(one) == {"k": 3, "s": 2, "p": 1}
     assert one.net.params == net.given(**one).params == 3 * 8 * 9 + 8
@@ -142,13 +143,13 @@ def test_a_solution_is_a_network(net):
     assert cheapest["k"] == 4
 
 
-def test_numbers_for_all_hyperparameters_make_a_plain_set(net):
+def test_numbers_for_all_hyperparameters_make_a_plain_set(net: Any) -> None:
     assert net.solve(output=(56, 56), k=3, s=2, p=1) == net.given(k=3, s=2, p=1).solve(
         output=(56, 56)
     )
 
 
-def test_every_wish_combines_with_open_hyperparameters(net):
+def test_every_wish_combines_with_open_hyperparameters(net: Any) -> None:
     found = net.solve(within=(1, 64), multiple_of=8, square=True, macs="1M", k=[3, 5], s=[2], p=[1])
     for one in found:
         plain = one.net.solve(within=(1, 64), multiple_of=8, square=True, macs="1M")
@@ -159,7 +160,7 @@ def test_every_wish_combines_with_open_hyperparameters(net):
     assert str(formula.given(k=3, s=1, p=1).given(h=4, w=4)) == "8 <= H <= 9 and 8 <= W <= 9"
 
 
-def test_a_scale_left_as_a_symbol():
+def test_a_scale_left_as_a_symbol() -> None:
     net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Upsample(scale_factor=m)).trace(
         "N 3 H W"
     )
@@ -169,7 +170,7 @@ def test_a_scale_left_as_a_symbol():
     assert str(found[:1]) == "m=1: H == 1 and W == 1"
 
 
-def test_the_output_padding_that_undoes_a_convolution():
+def test_the_output_padding_that_undoes_a_convolution() -> None:
     up = nn.ConvTranspose2d(8, 3, 3, stride=2, padding=1, output_padding=o)
     net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), up).trace("N 3 H W")
     found = net.solve(output=("H", "W"), o=range(4))
@@ -179,7 +180,7 @@ def test_the_output_padding_that_undoes_a_convolution():
     }  # 2 and 3: torch refuses an output_padding that is not below the stride
 
 
-def test_the_depth_that_reaches_a_receptive_field():
+def test_the_depth_that_reaches_a_receptive_field() -> None:
     net = nn.Repeat(nn.Conv2d(8, 8, 3, padding=1), n).trace("N 8 H W")
     assert net.solve(receptive_field=224, n=range(1, 200))[0]["n"] == 112
     mixed = nn.Sequential(
@@ -190,13 +191,13 @@ def test_the_depth_that_reaches_a_receptive_field():
     assert least == {1: 29, 2: 15, 4: 8}
 
 
-def test_a_target_may_name_a_hyperparameter():
+def test_a_target_may_name_a_hyperparameter() -> None:
     net = nn.Conv2d(3, 8, k).trace("N 3 H W")
     found = net.solve(output=("k", None), k=[3, 5])
     assert [str(one.inputs.axis("H")) for one in found] == ["H == 5", "H == 9"]
 
 
-def test_what_a_symbol_was_declared_not_to_be_is_left_out():
+def test_what_a_symbol_was_declared_not_to_be_is_left_out() -> None:
     kernel = symcnn.odd("kernel")
     net = nn.Conv2d(3, 8, kernel, padding=(kernel - 1) // 2).trace("N 3 H W")
     found = net.solve(output=("H", "W"), kernel=range(1, 7))
@@ -215,23 +216,23 @@ def test_what_a_symbol_was_declared_not_to_be_is_left_out():
         ({"k": range(1, 2000), "s": range(1, 2000), "p": range(2000)}, "too many"),
     ],
 )
-def test_ranges_of_no_use(net, ranges, told):
+def test_ranges_of_no_use(net: Any, ranges: dict[str, Any], told: str) -> None:
     with pytest.raises(BadSpec, match=told):
         net.solve(output=(56, 56), **ranges)
 
 
-def test_where_no_choice_does_it_the_first_says_why(net):
+def test_where_no_choice_does_it_the_first_says_why(net: Any) -> None:
     with pytest.raises(NoSolution, match=r"no choice of k=1..3, s=\[1, 2\], p=0..1") as error:
         net.solve(output=(56, 56), H=32, k=range(1, 4), s=[1, 2], p=range(2))
     assert "the nearest output that some input gives: 16x56" in error.value.cure
 
 
-def test_a_hyperparameter_without_a_range_is_asked_for(net):
+def test_a_hyperparameter_without_a_range_is_asked_for(net: Any) -> None:
     with pytest.raises(Undecidable, match="s=range"):
         net.solve(output=(56, 56), k=range(1, 4))
 
 
-def test_numbers_are_put_into_every_part(net):
+def test_numbers_are_put_into_every_part(net: Any) -> None:
     given = net.given(k=3, s=2, p=1)
     assert given.hyperparameters == ()
     assert net.hyperparameters == ("k", "s", "p")
@@ -241,7 +242,7 @@ def test_numbers_are_put_into_every_part(net):
     assert given.cost().at(N=1, H=9, W=9).saved == given.cost().at(N=1, H=9, W=9).saved
 
 
-def test_numbers_are_put_into_a_traced_module_too():
+def test_numbers_are_put_into_a_traced_module_too() -> None:
     with torch.device("meta"):
         module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Flatten()).eval()
     net = symcnn.from_torch(module, "N 3 H W").given(H=8)
@@ -249,7 +250,7 @@ def test_numbers_are_put_into_a_traced_module_too():
     assert net.params == 224
 
 
-def test_a_shape_at_hyperparameters_is_refused_where_the_layer_is():
+def test_a_shape_at_hyperparameters_is_refused_where_the_layer_is() -> None:
     o = symcnn.index("o")
     net = nn.ConvTranspose2d(3, 8, 3, stride=2, output_padding=o).trace("N 3 H W")
     assert net.shape_at(N=1, H=7, W=9, o=1) == (1, 8, 16, 20)
@@ -257,7 +258,7 @@ def test_a_shape_at_hyperparameters_is_refused_where_the_layer_is():
         net.shape_at(N=1, H=7, W=9, o=2)
 
 
-def test_a_list_that_grows_after_it_was_concatenated_does_not_change_the_network():
+def test_a_list_that_grows_after_it_was_concatenated_does_not_change_the_network() -> None:
     made = [symcnn.tensor("N 8 H W")]
     for i in range(3):
         made.append(nn.Conv2d(8 + 4 * i, 4, 3, padding=1)(symcnn.cat(made, dim=1)))

@@ -1,6 +1,8 @@
 """Why a size fails, in torch's own words, every way out, and the traps that raise nothing."""
 
 import random
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -17,12 +19,12 @@ from symcnn.testing.networks import networks
 class Skip(nn.Module):
     """A LinkNet level: what comes back is added to what went in."""
 
-    def __init__(self, up, join="add"):
+    def __init__(self, up: Any, join: str = "add") -> None:
         super().__init__()
         self.down = nn.Conv2d(3, 3, 3, stride=2, padding=1)
         self.up, self.join = up, join
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.up(self.down(x))
         return x + y if self.join == "add" else torch.cat([x, y], dim=1)
 
@@ -38,7 +40,7 @@ NETWORKS = {
 }
 
 
-def torch_message(module, *size, n=1):
+def torch_message(module: Any, *size: Any, n: Any = 1) -> str | None:
     try:
         module(torch.zeros(n, 3, *size))
     except RuntimeError as error:
@@ -47,7 +49,7 @@ def torch_message(module, *size, n=1):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_failure_is_told_in_torchs_words(name):
+def test_a_failure_is_told_in_torchs_words(name: str) -> None:
     module = NETWORKS[name]
     net = symcnn.from_torch(module, "N 3 H W")
     failures = 0
@@ -63,7 +65,7 @@ def test_a_failure_is_told_in_torchs_words(name):
     assert failures > 5
 
 
-def test_the_batch_counts_in_torchs_words():
+def test_the_batch_counts_in_torchs_words() -> None:
     module = NETWORKS["linear"]
     net = symcnn.from_torch(module, "N 3 H W")
     said = net.diagnose(N=5, H=12, W=9).failure.says
@@ -71,7 +73,9 @@ def test_the_batch_counts_in_torchs_words():
     assert said in torch_message(module, 12, 9, n=5)
 
 
-def test_images_folded_into_the_batch_are_a_failure_that_torch_is_silent_about(example):
+def test_images_folded_into_the_batch_are_a_failure_that_torch_is_silent_about(
+    example: Callable[..., Any],
+) -> None:
     net = symcnn.from_torch(example("article_b:Net"), "N 3 H W")
     found = net.diagnose(H=64, W=64)
     assert found.failure.says == ""
@@ -79,7 +83,7 @@ def test_images_folded_into_the_batch_are_a_failure_that_torch_is_silent_about(e
     assert "change the network: self.fc1 = nn.Linear(2048, 32)" in found.ways
 
 
-def test_every_way_out_of_article_a(example):
+def test_every_way_out_of_article_a(example: Callable[..., Any]) -> None:
     net = symcnn.from_torch(example("article_a:article_a"), "N 3 H W")
     found = net.diagnose(H=227, W=227)
     assert found.failure.node == "fc"
@@ -90,7 +94,7 @@ def test_every_way_out_of_article_a(example):
     )
 
 
-def test_two_maps_that_do_not_meet_can_be_padded_or_made_larger():
+def test_two_maps_that_do_not_meet_can_be_padded_or_made_larger() -> None:
     module = NETWORKS["add"]
     net = symcnn.from_torch(module, "N 3 H W")
     found = net.diagnose(H=9, W=9)
@@ -101,14 +105,14 @@ def test_two_maps_that_do_not_meet_can_be_padded_or_made_larger():
     assert F.pad(torch.zeros(1, 3, 9, 9), (0, 1, 0, 1)).shape == y.shape
 
 
-def test_output_padding_is_named_where_it_helps():
+def test_output_padding_is_named_where_it_helps() -> None:
     net = symcnn.from_torch(Skip(nn.ConvTranspose2d(3, 3, 3, stride=2, padding=1)), "N 3 H W")
     assert "in up: output_padding=1" in net.diagnose(H=10, W=10).ways
     cured = Skip(nn.ConvTranspose2d(3, 3, 3, stride=2, padding=1, output_padding=1))
     assert symcnn.from_torch(cured, "N 3 H W").diagnose(H=10, W=10).ok
 
 
-def test_an_upsampling_can_be_given_the_size():
+def test_an_upsampling_can_be_given_the_size() -> None:
     net = symcnn.from_torch(NETWORKS["cat"], "N 3 H W")
     assert "in up: give size=(9, 7), the size of the input" in net.diagnose(H=9, W=7).ways
 
@@ -127,7 +131,7 @@ def test_an_upsampling_can_be_given_the_size():
         (nn.Conv2d(3, 3, 3, stride=2, padding=1), 8, set()),
     ],
 )
-def test_traps_are_found_where_they_are(module, size, kinds):
+def test_traps_are_found_where_they_are(module: nn.Module, size: int, kinds: Any) -> None:
     found = symcnn.from_torch(module, "N 3 H W").diagnose(H=size, W=size)
     assert found.ok
     assert {trap.kind for trap in found.traps} == kinds
@@ -136,7 +140,9 @@ def test_traps_are_found_where_they_are(module, size, kinds):
 @given(
     st.integers(1, 4), st.integers(1, 4), st.integers(0, 5), st.integers(1, 4), st.integers(1, 14)
 )
-def test_traps_are_counted_as_gradients_count_them(k, s, p, d, size):
+def test_traps_are_counted_as_gradients_count_them(
+    k: int, s: int, p: int, d: int, size: int
+) -> None:
     conv = nn.Conv1d(1, 1, k, stride=s, padding=p, dilation=d, bias=False)
     nn.init.ones_(conv.weight)
     x = torch.ones(1, 1, size, requires_grad=True)
@@ -154,11 +160,11 @@ def test_traps_are_counted_as_gradients_count_them(k, s, p, d, size):
 class Of(nn.Module):
     """A function of an image."""
 
-    def __init__(self, function, *layers):
+    def __init__(self, function: Any, *layers: Any) -> None:
         super().__init__()
         self.function, self.layers = function, nn.ModuleList(layers)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.function(x, *self.layers)
 
 
@@ -182,7 +188,7 @@ SILENT = {
 
 
 @pytest.mark.parametrize("name", SILENT)
-def test_rows_that_nothing_reads_are_those_that_the_field_does_not_hold(name):
+def test_rows_that_nothing_reads_are_those_that_the_field_does_not_hold(name: str) -> None:
     function, text = SILENT[name]
     net = symcnn.from_torch(Of(function), "N 3 H W")
     found = net.diagnose(H=12, W=13)
@@ -192,24 +198,24 @@ def test_rows_that_nothing_reads_are_those_that_the_field_does_not_hold(name):
     assert "every row is read" not in str(found)
 
 
-def test_what_one_branch_crops_another_may_read():
+def test_what_one_branch_crops_another_may_read() -> None:
     net = symcnn.from_torch(Of(lambda x: x[:, :, 2:-2] + F.avg_pool2d(x, 5, 1, (0, 2))), "N 3 H W")
     assert "every row is read" in str(net.diagnose(H=12, W=12))
 
 
-def test_a_failure_of_a_decoder_with_a_given_size_is_diagnosed():
+def test_a_failure_of_a_decoder_with_a_given_size_is_diagnosed() -> None:
     down, up = nn.Conv2d(3, 8, 3, 2, 1), nn.ConvTranspose2d(8, 3, 3, 2, 1)
     net = symcnn.from_torch(Of(lambda x, d, u: u(d(x), output_size=x.shape), down, up), "N 3 H W")
     assert net.diagnose(H=12, W=13).ok
 
 
-def test_traps_of_very_long_axes_are_told_at_once():
+def test_traps_of_very_long_axes_are_told_at_once() -> None:
     net = symcnn.from_torch(nn.Sequential(nn.Conv2d(3, 3, 3, 2, 3), nn.MaxPool2d(2)), "N 3 H W")
     found = net.diagnose(H=2**70, W=2**70 + 1)
     assert [trap.kind for trap in found.traps] == ["unread", "padding", "padding"]
 
 
-def test_where_all_is_well_it_says_so():
+def test_where_all_is_well_it_says_so() -> None:
     net = symcnn.from_torch(nn.Conv2d(3, 3, 3, padding=1), "N 3 H W")
     assert str(net.diagnose(H=9, W=9)) == (
         "N=1, H=9, W=9 is valid; every row is read and no output sees only padding"
@@ -217,7 +223,7 @@ def test_where_all_is_well_it_says_so():
 
 
 @given(networks(), st.integers(1, 60), st.integers(1, 60))
-def test_a_diagnosis_agrees_with_torch_and_its_sizes_work(recipe, h, w):
+def test_a_diagnosis_agrees_with_torch_and_its_sizes_work(recipe: Any, h: int, w: int) -> None:
     with torch.device("meta"):
         module = recipe.build()
     try:
@@ -250,13 +256,13 @@ def test_a_diagnosis_agrees_with_torch_and_its_sizes_work(recipe, h, w):
 # the nearest input
 
 
-def test_the_crop_at_the_output_undoes_the_pad(example):
+def test_the_crop_at_the_output_undoes_the_pad(example: Callable[..., Any]) -> None:
     net = symcnn.from_torch(example("unet:unet"), "N 3 H W")
     way = net.nearest_valid(500, 375).pad
     assert (way.size, way.pad, way.crop) == ((512, 384), (4, 5, 6, 6), ((6, 506), (4, 379)))
 
 
-def test_a_pad_is_a_multiple_of_the_stride_where_the_output_is_smaller():
+def test_a_pad_is_a_multiple_of_the_stride_where_the_output_is_smaller() -> None:
     module = nn.Sequential(nn.Conv2d(1, 1, 4, stride=4, bias=False), nn.PixelUnshuffle(2))
     net = symcnn.from_torch(module, "N 1 H W")
     way = net.nearest_valid(21, 13).pad
@@ -267,7 +273,7 @@ def test_a_pad_is_a_multiple_of_the_stride_where_the_output_is_smaller():
 
 @settings(max_examples=40)
 @given(st.integers(1, 70), st.integers(1, 70))
-def test_pad_and_crop_give_the_same_pixels(h, w):
+def test_pad_and_crop_give_the_same_pixels(h: int, w: int) -> None:
     """A same-size network that works on blocks of 8: padded and cut back, nothing has moved."""
     module = nn.Sequential(nn.PixelUnshuffle(8), nn.PixelShuffle(8))
     net = symcnn.from_torch(module, "N 1 H W")
@@ -277,7 +283,7 @@ def test_pad_and_crop_give_the_same_pixels(h, w):
     assert torch.equal(module(F.pad(x, way.pad))[..., top:bottom, left:right], x)
 
 
-def test_a_valid_size_is_left_as_it_is(example):
+def test_a_valid_size_is_left_as_it_is(example: Callable[..., Any]) -> None:
     net = symcnn.from_torch(example("unet:unet"), "N 3 H W")
     near = net.nearest_valid(H=512, W=256)
     assert near.valid
@@ -285,7 +291,7 @@ def test_a_valid_size_is_left_as_it_is(example):
     assert near.pad.pad == (0, 0, 0, 0)
 
 
-def test_where_nothing_is_smaller_there_is_no_crop():
+def test_where_nothing_is_smaller_there_is_no_crop() -> None:
     net = symcnn.from_torch(nn.Conv2d(3, 3, 9), "N 3 H W")
     near = net.nearest_valid(5, 20)
     assert near.crop is None
@@ -293,7 +299,7 @@ def test_where_nothing_is_smaller_there_is_no_crop():
 
 
 @pytest.mark.parametrize("sizes", [(5,), (5, 5, 5), (0, 5), (2.5, 5)])
-def test_sizes_of_no_use(sizes):
+def test_sizes_of_no_use(sizes: tuple[Any, ...]) -> None:
     net = symcnn.from_torch(nn.Conv2d(3, 3, 9), "N 3 H W")
     with pytest.raises((BadSpec, InvalidInput)):
         net.nearest_valid(*sizes)
@@ -304,7 +310,7 @@ def test_sizes_of_no_use(sizes):
 # fix
 
 
-def test_the_constant_is_a_formula_and_the_line_is_right(example):
+def test_the_constant_is_a_formula_and_the_line_is_right(example: Callable[..., Any]) -> None:
     net = symcnn.from_torch(example("article_a:article_a"), "N 3 H W")
     (fix,) = net.fix()
     assert str(fix) == "fc: 12544 should be 256*((H - 35)//32)*((W - 35)//32)"
@@ -316,15 +322,15 @@ def test_the_constant_is_a_formula_and_the_line_is_right(example):
 
 
 @pytest.mark.parametrize("size", [36, 64, 100])
-def test_a_network_whose_constants_are_fixed_takes_the_size(size):
+def test_a_network_whose_constants_are_fixed_takes_the_size(size: int) -> None:
     class Net(nn.Module):
-        def __init__(self, features=8 * 8 * 8):
+        def __init__(self, features: int = 8 * 8 * 8) -> None:
             super().__init__()
             self.features = features
             self.conv = nn.Conv2d(3, 8, 3, stride=4, padding=1)
             self.head = nn.Sequential(nn.Linear(features, 4, bias=False), nn.ReLU())
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             x = torch.relu(self.conv(x)).view(-1, self.features)
             return self.head(torch.relu(x))
 
@@ -335,14 +341,14 @@ def test_a_network_whose_constants_are_fixed_takes_the_size(size):
     assert Net(view.value)(torch.zeros(2, 3, size, size)).shape == (2, 4)
 
 
-def test_a_positional_parameter_is_a_constant_too():
+def test_a_positional_parameter_is_a_constant_too() -> None:
     class Patches(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.conv = nn.Conv2d(3, 8, 16, stride=16)
             self.pos = nn.Parameter(torch.zeros(1, 196, 8))
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.conv(x).flatten(2).transpose(1, 2) + self.pos
 
     net = symcnn.from_torch(Patches(), "N 3 H W")
@@ -351,17 +357,17 @@ def test_a_positional_parameter_is_a_constant_too():
     assert fix.line == "self.pos = nn.Parameter(torch.zeros(1, 576, 8))"
 
 
-def test_a_network_without_such_constants_has_nothing_to_fix(example):
+def test_a_network_without_such_constants_has_nothing_to_fix(example: Callable[..., Any]) -> None:
     assert symcnn.from_torch(example("unet:unet"), "N 3 H W").fix() == []
 
 
-def test_a_size_that_fails_before_the_constant_is_refused(example):
+def test_a_size_that_fails_before_the_constant_is_refused(example: Callable[..., Any]) -> None:
     net = symcnn.from_torch(example("article_a:article_a"), "N 3 H W")
     with pytest.raises(InvalidInput, match="pool2"):
         net.fix(H=27, W=227)
 
 
-def test_the_nearest_valid_size_is_asked_with_the_batch_as_everything_is():
+def test_the_nearest_valid_size_is_asked_with_the_batch_as_everything_is() -> None:
     net = symcnn.from_torch(torch.nn.Conv2d(3, 4, 7), "N 3 H W")
     assert net.nearest_valid(N=2, H=3, W=9).pad == net.nearest_valid(3, 9).pad
     with pytest.raises(symcnn.BadSpec, match="no size is called M"):

@@ -3,6 +3,7 @@
 import itertools
 from fractions import Fraction
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from symcnn import BadSpec, H, NoSolution
 from symcnn.questions.layer.hyper import receptive_field_of
 
 
-def out(layer, size):
+def out(layer: Any, size: Any) -> Any:
     try:
         return layer(torch.empty(1, 1, size, device="meta")).shape[2]
     except RuntimeError:
@@ -25,7 +26,7 @@ def out(layer, size):
 @given(
     st.integers(1, 40), st.integers(1, 40), st.sampled_from(["Conv1d", "MaxPool1d", "AvgPool1d"])
 )
-def test_all_windows_are_found(x, y, name):
+def test_all_windows_are_found(x: int, y: int, name: str) -> None:
     ranges = {"kernel_size": range(1, 6), "stride": range(1, 5), "padding": range(4)}
     if name != "AvgPool1d":
         ranges["dilation"] = range(1, 3)
@@ -58,7 +59,7 @@ def test_all_windows_are_found(x, y, name):
 
 
 @given(st.integers(1, 20), st.integers(1, 40))
-def test_all_transposed_convolutions_are_found(x, y):
+def test_all_transposed_convolutions_are_found(x: int, y: int) -> None:
     ranges = {"kernel_size": range(1, 5), "stride": range(1, 4), "padding": range(3)}
     ranges["output_padding"] = range(3)
     truth = 0
@@ -77,7 +78,7 @@ def test_all_transposed_convolutions_are_found(x, y):
         assert out(nn.ConvTranspose1d(1, 1, **choice, device="meta"), x) == y
 
 
-def test_224_to_56_simplest_first():
+def test_224_to_56_simplest_first() -> None:
     found = symcnn.solve_layer(nn.Conv2d, input=224, output=56, kernel_size=range(1, 12))
     assert str(found[0]) == "kernel_size=1, stride=4"
     assert {"kernel_size": 7, "stride": 4, "padding": 2} in [c.values for c in found]
@@ -87,7 +88,7 @@ def test_224_to_56_simplest_first():
         assert layer(torch.empty(1, 1, 224, 224, device="meta")).shape[2:] == (56, 56)
 
 
-def test_for_every_size():
+def test_for_every_size() -> None:
     halves = symcnn.solve_layer("Conv2d", input=H, output=(H + 1) // 2, kernel_size=[3, 5, 7])
     assert [str(c) for c in halves] == [
         "kernel_size=3, stride=2, padding=1",
@@ -102,12 +103,12 @@ def test_for_every_size():
     ]
 
 
-def test_axes_together_and_several_pairs():
+def test_axes_together_and_several_pairs() -> None:
     found = symcnn.solve_layer("MaxPool2d", input=(224, 112), output=(112, 56), stride=2)
     assert {"kernel_size": 2} in [c.values for c in found]
 
 
-def test_pooling_and_upsampling():
+def test_pooling_and_upsampling() -> None:
     assert symcnn.solve_layer("Upsample", input=H, output=2 * H)[0].values == {"scale_factor": 2}
     assert symcnn.solve_layer("MaxPool2d", input=112, output=56)[0].values == {"kernel_size": 2}
 
@@ -126,12 +127,12 @@ def test_pooling_and_upsampling():
     ],
     ids=str,
 )
-def test_hyperparameters_of_no_use(wishes):
+def test_hyperparameters_of_no_use(wishes: dict[str, Any]) -> None:
     with pytest.raises(BadSpec):
         symcnn.solve_layer("Conv2d", **{"input": 224, "output": 56, **wishes})
 
 
-def test_unknown_layers_and_no_solution():
+def test_unknown_layers_and_no_solution() -> None:
     with pytest.raises(BadSpec, match="not a layer that can be solved for"):
         symcnn.solve_layer(nn.Linear, input=224, output=56)
     with pytest.raises(NoSolution):
@@ -139,7 +140,9 @@ def test_unknown_layers_and_no_solution():
 
 
 @given(st.integers(1, 9), st.integers(1, 5), st.integers(1, 4), st.integers(1, 60))
-def test_same_padding_gives_the_size_over_the_stride_rounded_up(k, s, d, x):
+def test_same_padding_gives_the_size_over_the_stride_rounded_up(
+    k: int, s: int, d: int, x: int
+) -> None:
     left, right = symcnn.same_padding(k, stride=s, dilation=d)
     with torch.device("meta"):
         layer = nn.Sequential(nn.ZeroPad1d((left, right)), nn.Conv1d(1, 1, k, s, dilation=d))
@@ -149,7 +152,9 @@ def test_same_padding_gives_the_size_over_the_stride_rounded_up(k, s, d, x):
 @given(
     st.integers(1, 5), st.integers(1, 4), st.integers(0, 2), st.integers(1, 3), st.integers(1, 40)
 )
-def test_a_transposed_convolution_gives_back_the_size(k, s, p, d, x):
+def test_a_transposed_convolution_gives_back_the_size(
+    k: int, s: int, p: int, d: int, x: int
+) -> None:
     found = symcnn.inverse_of(k, stride=s, padding=p, dilation=d)
     small = out(nn.Conv1d(1, 1, k, s, p, d, device="meta"), x)
     right = [extra for extra, members in found.items() if x in members]
@@ -161,12 +166,14 @@ def test_a_transposed_convolution_gives_back_the_size(k, s, p, d, x):
     assert out(back, small) == x
 
 
-def test_with_stride_1_one_output_padding_is_right_for_every_size():
+def test_with_stride_1_one_output_padding_is_right_for_every_size() -> None:
     assert str(symcnn.inverse_of(3, padding=1)) == "{0: H >= 1}"
 
 
 @given(st.integers(1, 400), st.integers(2, 6), st.none() | st.integers(1, 9))
-def test_dilations_reach_the_field_without_gaps_in_the_fewest_layers(field, k, most):
+def test_dilations_reach_the_field_without_gaps_in_the_fewest_layers(
+    field: int, k: int, most: Any
+) -> None:
     found = symcnn.dilations_for(field, k, most=most)
     assert field <= receptive_field_of(found, k) < field + k - 1
     seen = {0}
@@ -180,7 +187,7 @@ def test_dilations_reach_the_field_without_gaps_in_the_fewest_layers(field, k, m
     assert not found or reach < field
 
 
-def test_dilations_of_no_use():
+def test_dilations_of_no_use() -> None:
     with pytest.raises(BadSpec):
         symcnn.dilations_for(0)
     with pytest.raises(NoSolution):
@@ -190,7 +197,7 @@ def test_dilations_of_no_use():
 # the cheapest stack
 
 
-def pixels_seen(layers):
+def pixels_seen(layers: Any) -> tuple[Any, Any]:
     """The pixels that output 0 reads and how far outputs are apart, by walking back."""
     seen, step = {0}, 1
     for k, s, d in reversed(layers):
@@ -199,7 +206,7 @@ def pixels_seen(layers):
     return seen, step
 
 
-def macs(layers, axes):
+def macs(layers: Any, axes: Any) -> Any:
     """Per input pixel and pair of channels, counted at a size that all strides divide."""
     size = whole = 2 ** len(layers)
     total = 0
@@ -219,7 +226,9 @@ def macs(layers, axes):
     st.integers(1, 3),
     st.booleans(),
 )
-def test_no_stack_of_a_few_layers_is_cheaper(field, ks, ss, ds, depth, stride, axes, dense):
+def test_no_stack_of_a_few_layers_is_cheaper(
+    field: int, ks: Any, ss: Any, ds: Any, depth: int, stride: Any, axes: int, dense: bool
+) -> None:
     best = None
     layers = [*product(sorted(ks), sorted(ss), sorted(ds))]
     for count in range(depth + 1):
@@ -245,14 +254,16 @@ def test_no_stack_of_a_few_layers_is_cheaper(field, ks, ss, ds, depth, stride, a
 
 
 @given(st.integers(1, 120), st.sampled_from([2, 3, 5]), st.integers(1, 9))
-def test_with_stride_1_and_one_kernel_the_dilations_are_as_few(field, k, most):
+def test_with_stride_1_and_one_kernel_the_dilations_are_as_few(
+    field: int, k: int, most: int
+) -> None:
     stack = symcnn.stack_for(field, k, dilation=range(1, most + 1))
     alone = symcnn.dilations_for(field, k, most=most)
     assert stack.depth == len(alone)
     assert stack.receptive_field == 1 + (k - 1) * sum(alone)
 
 
-def test_a_stack_is_layers_for_torch():
+def test_a_stack_is_layers_for_torch() -> None:
     stack = symcnn.stack_for(40, [3, 5, 7], stride=[1, 2], effective_stride=8)
     module = torch.nn.Sequential(*(torch.nn.Conv2d(4, 4, **layer) for layer in stack))
     field = symcnn.from_torch(module, "N 4 H W").receptive_field()
@@ -261,7 +272,7 @@ def test_a_stack_is_layers_for_torch():
     assert stack.depth == len(stack) == len(stack[:]) == len(module)
 
 
-def test_where_strides_cost_less_than_depth():
+def test_where_strides_cost_less_than_depth() -> None:
     assert symcnn.stack_for(224).depth == 112
     strided = symcnn.stack_for(224, stride=[1, 2], effective_stride=32)
     assert (strided.depth, strided.effective_stride, strided.receptive_field) == (8, 32, 255)
@@ -279,19 +290,19 @@ def test_where_strides_cost_less_than_depth():
         {"effective_stride": 0},
     ],
 )
-def test_stacks_of_no_use(wishes):
+def test_stacks_of_no_use(wishes: dict[str, Any]) -> None:
     with pytest.raises(BadSpec):
         symcnn.stack_for(9, **wishes)
 
 
-def test_fields_that_no_stack_has():
+def test_fields_that_no_stack_has() -> None:
     with pytest.raises(NoSolution, match="in 2 layers"):
         symcnn.stack_for(9, depth=2)
     with pytest.raises(NoSolution, match="sees 9 pixels"):
         symcnn.stack_for(9, 1)
 
 
-def test_sizes_of_a_layer_are_taken_as_text():
+def test_sizes_of_a_layer_are_taken_as_text() -> None:
     assert symcnn.solve_layer("H", "H//2", limit=1) == symcnn.solve_layer(H, H // 2, limit=1)
     assert (
         symcnn.solve_layer("MaxPool2d", "224", "112", limit=1)
@@ -299,7 +310,7 @@ def test_sizes_of_a_layer_are_taken_as_text():
     )
 
 
-def test_what_only_a_transposed_layer_does_is_named():
+def test_what_only_a_transposed_layer_does_is_named() -> None:
     with pytest.raises(NoSolution) as refused:
         symcnn.solve_layer(112, 224)
     assert 'solve_layer("ConvTranspose2d", 112, 224)' in refused.value.cure

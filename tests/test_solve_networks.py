@@ -5,7 +5,9 @@ up to 300.
 """
 
 import random
+from typing import Any
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,13 +26,13 @@ COUNT = settings().max_examples // 4
 
 @settings(max_examples=COUNT, print_blob=True)
 @given(networks(), st.integers(0, 10**6))
-def test_domains_and_fibres_are_torchs(recipe, seed):
+def test_domains_and_fibres_are_torchs(recipe: Any, seed: int) -> None:
     assert judge(recipe, random.Random(seed), most=60).mismatches == []
 
 
 @settings(max_examples=COUNT // 2)
 @given(networks(dims=(1,), most=4))
-def test_the_formula_of_a_symbolic_target_gives_the_fibre_of_every_number(recipe):
+def test_the_formula_of_a_symbolic_target_gives_the_fibre_of_every_number(recipe: Any) -> None:
     with torch.device("meta"):
         module = recipe.build()
     try:
@@ -62,7 +64,7 @@ UNET = NetworkRecipe(
 )
 
 
-def test_every_size_is_looked_at_along_every_axis(monkeypatch):
+def test_every_size_is_looked_at_along_every_axis(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = set()
     look = domains._torch_map
     monkeypatch.setattr(domains, "_torch_map", lambda *a: (seen.add(a[2]), look(*a))[1])
@@ -74,16 +76,16 @@ def test_every_size_is_looked_at_along_every_axis(monkeypatch):
     assert tally.fibres == 4
 
 
-def test_a_wrong_domain_is_noticed(monkeypatch):
+def test_a_wrong_domain_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(symcnn.Network, "valid_inputs", lambda net: input_set(["H", "W"], []))
     found = judge(UNET, random.Random(0), most=20).mismatches
     assert any("we say it takes" in line and "torch None" in line for line in found)
 
 
-def test_a_wrong_fibre_is_noticed(monkeypatch):
+def test_a_wrong_fibre_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     real = symcnn.Network.solve
 
-    def off_by_two(net, output, at):
+    def off_by_two(net: Any, output: Any, at: Any) -> Any:
         return real(net, output=tuple(y if "y" in str(y) else y + 2 for y in output), at=at)
 
     monkeypatch.setattr(symcnn.Network, "solve", off_by_two)
@@ -91,14 +93,14 @@ def test_a_wrong_fibre_is_noticed(monkeypatch):
     assert any("in the fibre of" in line for line in found)
 
 
-def test_a_wrong_formula_is_noticed(monkeypatch):
+def test_a_wrong_formula_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     real = Relation.given
     monkeypatch.setattr(Relation, "given", lambda formula, y0, y1: real(formula, y0=y1, y1=y0))
     found = judge(UNET, random.Random(0), most=20).mismatches
     assert any("in the formula" in line for line in found)
 
 
-def test_a_formula_for_two_axes_with_a_float_scale_is_one_formula_per_axis():
+def test_a_formula_for_two_axes_with_a_float_scale_is_one_formula_per_axis() -> None:
     net = symcnn.from_torch(torch.nn.Upsample(scale_factor=0.7), "N 2 H W")  # 52 parts per axis
     formula = net.solve(output=("y", "z"))
     for y, z in ((1, 1), (7, 63), (20, 20)):
@@ -108,13 +110,13 @@ def test_a_formula_for_two_axes_with_a_float_scale_is_one_formula_per_axis():
 
 
 class ScaledThenHalved(torch.nn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = torch.nn.functional.interpolate(x, scale_factor=1.4)[:, :, ::2, ::2]
         down = torch.nn.functional.max_pool2d(x, 2)
         return torch.cat([x, torch.nn.functional.interpolate(down, scale_factor=2.0)], 1)
 
 
-def test_a_domain_with_a_float_scale_on_two_axes_is_one_domain_per_axis():
+def test_a_domain_with_a_float_scale_on_two_axes_is_one_domain_per_axis() -> None:
     domain = symcnn.from_torch(ScaledThenHalved(), "N 3 H W").valid_inputs()  # 53 parts per axis
     assert 4 not in domain.axis("H")
     assert (domain.smallest(), domain.nearest(4, 9)) == ((3, 3), (5, 9))

@@ -1,6 +1,8 @@
 """Questions that people ask in issue threads, answered in one call, and checked by torch."""
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ import symcnn
 from symcnn import H, InvalidInput, NoSolution, W
 
 
-def runs(module, *shape):
+def runs(module: Any, *shape: Any) -> Any:
     try:
         with torch.no_grad():
             return tuple(module(torch.empty(1, *shape, device="meta")).shape)
@@ -19,7 +21,7 @@ def runs(module, *shape):
         return None
 
 
-def traced(build, spec="N 3 H W"):
+def traced(build: Any, spec: str = "N 3 H W") -> tuple[Any, symcnn.Network]:
     with torch.device("meta"):
         module = build().eval()
     return module, symcnn.from_torch(module, spec)
@@ -28,7 +30,7 @@ def traced(build, spec="N 3 H W"):
 # a U-Net of valid convolutions: 572 gives 388; which tiles work, and the smallest
 
 
-def test_which_tiles_a_valid_unet_takes(example):
+def test_which_tiles_a_valid_unet_takes(example: Callable[..., Any]) -> None:
     module = example("unet:unet_valid")
     net = symcnn.from_torch(module, "N 1 H W")
     assert net.shape_at(N=1, H=572, W=572)[2:] == (388, 388)
@@ -46,7 +48,7 @@ def test_which_tiles_a_valid_unet_takes(example):
 
 
 class LinkNet(nn.Module):
-    def __init__(self, width=4, levels=4):
+    def __init__(self, width: int = 4, levels: int = 4) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, width, 7, 2, 3), nn.MaxPool2d(3, 2, 1))
         self.encoders = nn.ModuleList(
@@ -58,7 +60,7 @@ class LinkNet(nn.Module):
         )
         self.head = nn.ConvTranspose2d(width, 2, 4, 4)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         skips = [self.stem(x)]
         for encoder in self.encoders:
             skips.append(encoder(skips[-1]))
@@ -68,7 +70,7 @@ class LinkNet(nn.Module):
         return self.head(x)
 
 
-def test_linknet_at_1000x2000():
+def test_linknet_at_1000x2000() -> None:
     module, net = traced(LinkNet)
     assert runs(module, 3, 1000, 2000) is None
     found = net.diagnose(H=1000, W=2000)
@@ -91,12 +93,12 @@ def test_linknet_at_1000x2000():
 
 
 class HRNet(nn.Module):
-    def __init__(self, width=4):
+    def __init__(self, width: int = 4) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, width, 4, 4)
         self.down = nn.ModuleList(nn.Conv2d(width, width, 3, 2, 1) for _ in range(3))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         maps = [self.stem(x)]
         for down in self.down:
             maps.append(down(maps[-1]))
@@ -107,7 +109,7 @@ class HRNet(nn.Module):
 
 
 @pytest.mark.parametrize(("size", "fine"), [((192, 144), False), ((192, 160), True)])
-def test_hrnet_at_192x144_and_192x160(size, fine):
+def test_hrnet_at_192x144_and_192x160(size: tuple[int, int], fine: bool) -> None:
     module, net = traced(HRNet)
     assert (runs(module, 3, *size) is not None) == fine
     assert net.diagnose(H=size[0], W=size[1]).ok == fine
@@ -117,7 +119,7 @@ def test_hrnet_at_192x144_and_192x160(size, fine):
     assert near.crop.size == ((192, 160) if fine else (192, 128 + 3))
 
 
-def test_hrnet_says_which_sizes_and_why():
+def test_hrnet_says_which_sizes_and_why() -> None:
     _, net = traced(HRNet)
     multiples = net.solve(multiple_of=4)
     assert (192, 160) in multiples
@@ -130,7 +132,7 @@ def test_hrnet_says_which_sizes_and_why():
 
 
 class Pix2Pix(nn.Module):
-    def __init__(self, levels=8, width=2):
+    def __init__(self, levels: int = 8, width: int = 2) -> None:
         super().__init__()
         self.down = nn.ModuleList(
             nn.Conv2d(3 if i == 0 else width, width, 4, 2, 1) for i in range(levels)
@@ -140,7 +142,7 @@ class Pix2Pix(nn.Module):
             for i in range(levels)
         )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         skips = []
         for down in self.down:
             x = down(x)
@@ -151,7 +153,7 @@ class Pix2Pix(nn.Module):
         return x
 
 
-def test_pix2pix_with_8_levels_takes_multiples_of_256():
+def test_pix2pix_with_8_levels_takes_multiples_of_256() -> None:
     module, net = traced(Pix2Pix)
     assert runs(module, 3, 80, 80) is None
     multiples = "H % 256 == 0 and H >= 256 and W % 256 == 0 and W >= 256"
@@ -171,7 +173,7 @@ def test_pix2pix_with_8_levels_takes_multiples_of_256():
 
 
 class FCN32s(nn.Module):
-    def __init__(self, width=2):
+    def __init__(self, width: int = 2) -> None:
         super().__init__()
         blocks = []
         for i in range(5):
@@ -181,12 +183,12 @@ class FCN32s(nn.Module):
         self.features = nn.Sequential(*blocks, nn.Conv2d(width, width, 7))
         self.up = nn.ConvTranspose2d(width, 2, 64, stride=32)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.up(self.features(x))
         return y[:, :, 19 : 19 + x.shape[2], 19 : 19 + x.shape[3]]
 
 
-def test_fcn32s_takes_every_size_and_gives_it_back():
+def test_fcn32s_takes_every_size_and_gives_it_back() -> None:
     module, net = traced(FCN32s)
     same = net.solve(output=(H, W))
     for size in (1, 2, 31, 32, 224, 500):
@@ -201,7 +203,7 @@ def test_fcn32s_takes_every_size_and_gives_it_back():
 # article A: what the Linear should be, and where 12544 would be right
 
 
-def test_article_a_what_in_features_should_be(example):
+def test_article_a_what_in_features_should_be(example: Callable[..., Any]) -> None:
     net = symcnn.from_torch(example("article_a:article_a"), "N 3 H W")
     assert str(net.solve(flatten=12544, square=True)) == "259 <= H <= 290 and H == W"
     assert str(net.solve(flatten=9216, square=True)) == "227 <= H <= 258 and H == W"
@@ -212,15 +214,15 @@ def test_article_a_what_in_features_should_be(example):
 # coupled axes and several inputs
 
 
-def test_tokens_couple_the_axes():
+def test_tokens_couple_the_axes() -> None:
     class Tokens(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.patch = nn.Conv2d(3, 8, 16, 16)
             self.pos = nn.Parameter(torch.zeros(1, 197, 8))
             self.cls = nn.Parameter(torch.zeros(1, 1, 8))
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             x = self.patch(x).flatten(2).transpose(1, 2)
             x = torch.cat([self.cls.expand(x.shape[0], -1, -1), x], dim=1)
             return x + self.pos
@@ -234,13 +236,13 @@ def test_tokens_couple_the_axes():
     assert "197" in "\n".join(map(str, net.reasons()))
 
 
-def test_windows_ask_for_multiples_of_both():
+def test_windows_ask_for_multiples_of_both() -> None:
     class Windows(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.patch = nn.Conv2d(3, 8, 4, 4)
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             x = self.patch(x)
             n, c, h, w = x.shape
             return x.view(n, c, h // 7, 7, w // 7, 7)
@@ -253,9 +255,9 @@ def test_windows_ask_for_multiples_of_both():
     )
 
 
-def test_two_inputs_couple_their_axes():
+def test_two_inputs_couple_their_axes() -> None:
     class Fuse(nn.Module):
-        def forward(self, a, b):
+        def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
             return F.max_pool2d(a, 2) + b
 
     net = symcnn.from_torch(Fuse(), "N 3 H W", "N 3 P Q")
@@ -267,9 +269,9 @@ def test_two_inputs_couple_their_axes():
     assert net.nearest_valid(63, 32, 32, 16).valid is False
 
 
-def test_a_branch_that_raises_is_a_reason():
+def test_a_branch_that_raises_is_a_reason() -> None:
     class Guarded(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             if x.shape[2] % 14:
                 raise ValueError("the height must be a multiple of 14")
             return x
@@ -281,9 +283,9 @@ def test_a_branch_that_raises_is_a_reason():
     assert found.ways[0].startswith("pad to 28x3")
 
 
-def test_a_network_that_takes_nothing_has_no_solution():
+def test_a_network_that_takes_nothing_has_no_solution() -> None:
     class Never(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.cat([F.max_pool2d(x, 2), F.max_pool2d(x, 2, ceil_mode=True)[:, :, 1:]], 1)
 
     _, net = traced(Never)

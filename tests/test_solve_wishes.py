@@ -1,6 +1,8 @@
 """Wishes that combine: ranges, formulas, scales, several targets, budgets, and what clashes."""
 
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +18,7 @@ from symcnn.sets.condition import Condition
 
 
 @pytest.fixture(scope="module")
-def net():
+def net() -> symcnn.Network:
     """Strides of 2 and 4 and a valid convolution."""
     return nn.Sequential(
         nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.MaxPool2d(2), nn.Conv2d(4, 5, 3)
@@ -24,19 +26,19 @@ def net():
 
 
 @pytest.fixture(scope="module")
-def resnet(example):
+def resnet(example: Callable[..., Any]) -> symcnn.Network:
     return symcnn.from_torch(example("resnet:resnet50"), "N 3 H W")
 
 
 @pytest.fixture(scope="module")
-def unet(example):
+def unet(example: Callable[..., Any]) -> symcnn.Network:
     return symcnn.from_torch(example("unet:unet"), "N 3 H W")
 
 
 # formulas
 
 
-def test_symbols_as_a_target_make_the_answer_a_formula(resnet):
+def test_symbols_as_a_target_make_the_answer_a_formula(resnet: Any) -> None:
     formula = resnet.solve(output=("h", "w"))
     assert str(formula) == "32*h - 31 <= H <= 32*h and 32*w - 31 <= W <= 32*w"
     assert formula.given(h=7, w=7) == resnet.solve(output=(7, 7))
@@ -44,23 +46,23 @@ def test_symbols_as_a_target_make_the_answer_a_formula(resnet):
     assert formula.parameters == ("h", "w")
 
 
-def test_a_formula_holds_for_every_target_from_1_to_50(resnet):
+def test_a_formula_holds_for_every_target_from_1_to_50(resnet: Any) -> None:
     formula = resnet.solve(output=("h", None))
     for h in range(1, 51):
         assert formula.given(h=h) == resnet.solve(output=(h, None))
 
 
-def test_the_symbols_may_be_sympys_and_have_ranges(resnet):
+def test_the_symbols_may_be_sympys_and_have_ranges(resnet: Any) -> None:
     h = symbols("h")
     formula = resnet.solve(output=(h, 7), h=range(3, 5))
     assert str(formula) == "32*h - 31 <= H <= 32*h and 3 <= h <= 4 and 193 <= W <= 224"
 
 
-def test_a_formula_says_which_targets_there_are(unet):
+def test_a_formula_says_which_targets_there_are(unet: Any) -> None:
     assert str(unet.solve(output=("h", None)).possible) == "h % 16 == 0 and h >= 16"
 
 
-def test_words_and_sympy_of_a_formula_say_the_same_set(net):
+def test_words_and_sympy_of_a_formula_say_the_same_set(net: Any) -> None:
     formula = net.solve(output=("h", "w"), square=True)
     relation = formula.as_sympy()
     for h, x in itertools.product(range(1, 6), range(1, 40)):
@@ -74,13 +76,13 @@ def test_words_and_sympy_of_a_formula_say_the_same_set(net):
 # same size, and scales
 
 
-def test_where_the_output_is_as_large_as_the_input(unet, net):
+def test_where_the_output_is_as_large_as_the_input(unet: Any, net: Any) -> None:
     assert unet.solve(output=(H, W)) == unet.valid_inputs()
     with pytest.raises(NoSolution):
         net.solve(output=(H, W))
 
 
-def test_where_the_output_is_a_part_of_the_input(resnet):
+def test_where_the_output_is_a_part_of_the_input(resnet: Any) -> None:
     assert str(resnet.solve(output=(H / 32, W / 32))) == (
         "H % 32 == 0 and H >= 32 and W % 32 == 0 and W >= 32"
     )
@@ -88,7 +90,7 @@ def test_where_the_output_is_a_part_of_the_input(resnet):
     assert rounded == resnet.solve(output=(H / 32, None))
 
 
-def test_where_the_output_is_twice_the_input():
+def test_where_the_output_is_twice_the_input() -> None:
     up = nn.Sequential(nn.ConvTranspose2d(3, 3, 4, stride=2, padding=1)).trace("N 3 H W")
     assert up.solve(output=(2 * H, 2 * W)) == up.valid_inputs()
     assert up.solve(output="2*Hx2*W") == up.valid_inputs()
@@ -105,7 +107,9 @@ def test_where_the_output_is_twice_the_input():
     st.integers(0, 40),
     st.booleans(),
 )
-def test_restrictions_are_exactly_what_they_say(low, more, multiple, least, span, square):
+def test_restrictions_are_exactly_what_they_say(
+    low: int, more: int, multiple: int, least: int, span: int, square: bool
+) -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.Conv2d(4, 5, 3)).trace(
         "N 3 H W"
     )
@@ -130,25 +134,25 @@ def test_restrictions_are_exactly_what_they_say(low, more, multiple, least, span
         assert ((x, y) in found) == truth
 
 
-def test_at_least_so_large(resnet):
+def test_at_least_so_large(resnet: Any) -> None:
     assert str(resnet.solve(output=(">=7", ">=7"))) == "H >= 193 and W >= 193"
     assert resnet.solve(output=">=7x>=7") == resnet.solve(output=(">=7", ">=7"))
     assert str(resnet.solve(output=("<=2", range(3, 5)))) == "1 <= H <= 64 and 65 <= W <= 128"
 
 
-def test_aspect_is_width_to_height(resnet):
+def test_aspect_is_width_to_height(resnet: Any) -> None:
     wide = resnet.solve(aspect=(16, 9), multiple_of=8, within=(100, 800))
     assert list(wide) == [(72 * k, 128 * k) for k in range(2, 7)]
 
 
-def test_sizes_can_be_fixed_or_bounded_by_name(resnet):
+def test_sizes_can_be_fixed_or_bounded_by_name(resnet: Any) -> None:
     assert str(resnet.solve(output=(7, None), W=224)) == "193 <= H <= 224 and W == 224"
     assert str(resnet.solve(H=range(100, 200), W=range(64, 641, 64))) == (
         "100 <= H <= 199 and W % 64 == 0 and 64 <= W <= 640"
     )
 
 
-def test_several_targets_at_once(resnet):
+def test_several_targets_at_once(resnet: Any) -> None:
     both = resnet.solve(output={"layer3": (14, 14), "layer4": (7, 7)})
     assert str(both) == "209 <= H <= 224 and 209 <= W <= 224"
     assert both == resnet.solve(output=(14, 14), at="layer3") & resnet.solve(output=(7, 7))
@@ -157,7 +161,7 @@ def test_several_targets_at_once(resnet):
 # clashes
 
 
-def test_of_contradictory_wishes_the_two_that_clash_are_named(resnet):
+def test_of_contradictory_wishes_the_two_that_clash_are_named(resnet: Any) -> None:
     with pytest.raises(NoSolution) as error:
         resnet.solve(output={"layer3": (14, 14), "layer4": (8, 8)}, multiple_of=2)
     assert error.value.cause == (
@@ -166,7 +170,7 @@ def test_of_contradictory_wishes_the_two_that_clash_are_named(resnet):
     assert "the nearest output that some input gives: 15x15" in error.value.cure
 
 
-def test_a_target_outside_the_range_names_the_nearest_inside(resnet):
+def test_a_target_outside_the_range_names_the_nearest_inside(resnet: Any) -> None:
     with pytest.raises(NoSolution) as error:
         resnet.solve(output=(7, 7), within=(10, 20))
     assert error.value.cause == (
@@ -175,13 +179,13 @@ def test_a_target_outside_the_range_names_the_nearest_inside(resnet):
     assert error.value.cure.endswith("the nearest output that some input gives: 1x1")
 
 
-def test_three_wishes_of_which_any_two_go_together():
+def test_three_wishes_of_which_any_two_go_together() -> None:
     plain = nn.Conv2d(3, 3, 1).trace("N 3 H W")
     with pytest.raises(NoSolution, match="any two of them go together"):
         plain.solve(multiple_of=6, within=(13, 20), output=(range(7, 14), None))
 
 
-def test_features_that_no_input_gives_have_a_nearest(example):
+def test_features_that_no_input_gives_have_a_nearest(example: Callable[..., Any]) -> None:
     net = symcnn.from_torch(example("article_a:article_a"), "N 3 H W")
     with pytest.raises(NoSolution, match="nearest that some input gives: 12544, at H=259, W=259"):
         net.solve(flatten=256 * 47, square=True)
@@ -220,7 +224,7 @@ def test_features_that_no_input_gives_have_a_nearest(example):
     ],
     ids=str,
 )
-def test_wishes_of_no_use(net, wishes):
+def test_wishes_of_no_use(net: Any, wishes: dict[str, Any]) -> None:
     with pytest.raises(BadSpec):
         net.solve(**wishes)
 
@@ -228,7 +232,7 @@ def test_wishes_of_no_use(net, wishes):
 # budgets
 
 
-def cost(net, what, x, y, n=1):
+def cost(net: Any, what: Any, x: Any, y: Any, n: Any = 1) -> Any:
     sizes = {"N": n, "H": x, "W": y}
     if what == "memory":
         return 4 * sum(evaluate(prod(t.dims), sizes) for n in net.nodes for t in n.outputs)
@@ -254,7 +258,9 @@ layers = st.one_of(
     st.integers(1, 60),
     st.integers(1, 60),
 )
-def test_what_fits_a_budget_is_exactly_what_costs_no_more(parts, limit, what, more, a, b):
+def test_what_fits_a_budget_is_exactly_what_costs_no_more(
+    parts: list[Any], limit: int, what: str, more: dict[str, Any], a: int, b: int
+) -> None:
     net = nn.Sequential(*parts).trace("N 3 H W")
     allowed = net.solve(within=(1, 40), **more)
     truth = {p for p in allowed if cost(net, what, *p) <= limit}
@@ -285,7 +291,7 @@ def test_what_fits_a_budget_is_exactly_what_costs_no_more(parts, limit, what, mo
         assert found.where() & allowed == found
 
 
-def test_a_budget_alone_bounds_both_axes(resnet):
+def test_a_budget_alone_bounds_both_axes(resnet: Any) -> None:
     found = resnet.solve(macs=4e9)
     assert str(found) == "H >= 1 and W >= 1 and MACs <= 4,000,000,000"
     side = found.largest()[0]
@@ -294,25 +300,25 @@ def test_a_budget_alone_bounds_both_axes(resnet):
     assert (224, 224) not in found
 
 
-def test_squares_within_a_budget_are_a_plain_bound(resnet):
+def test_squares_within_a_budget_are_a_plain_bound(resnet: Any) -> None:
     assert str(resnet.solve(macs="4G", square=True)) == "1 <= H <= 216 and H == W"
 
 
-def test_a_budget_on_memory_counts_the_batch(resnet):
+def test_a_budget_on_memory_counts_the_batch(resnet: Any) -> None:
     found = resnet.solve(memory="8 GiB", N=32, square=True)
     side = found.largest()[0]
     assert cost(resnet, "memory", side, side, 32) <= 8 << 30
     assert cost(resnet, "memory", side + 1, side + 1, 32) > 8 << 30
 
 
-def test_budgets_combine(resnet):
+def test_budgets_combine(resnet: Any) -> None:
     both = resnet.solve(macs=4e9, memory="64 MiB", multiple_of=32)
     assert both == resnet.solve(macs=4e9, multiple_of=32) & resnet.solve(
         memory="64 MiB", multiple_of=32
     )
 
 
-def test_a_frontier_holds_the_maximal_sizes(resnet):
+def test_a_frontier_holds_the_maximal_sizes(resnet: Any) -> None:
     frontier = resnet.solve(macs=4e9, multiple_of=32).frontier()
     assert (224, 192) in frontier
     assert (192, 224) in frontier
@@ -320,7 +326,7 @@ def test_a_frontier_holds_the_maximal_sizes(resnet):
 
 
 @pytest.mark.parametrize("what", ["macs", "params", "memory", "activations", "flops"])
-def test_a_budget_that_nothing_meets_says_what_the_least_costs(resnet, what):
+def test_a_budget_that_nothing_meets_says_what_the_least_costs(resnet: Any, what: str) -> None:
     with pytest.raises(NoSolution, match="no input keeps within") as error:
         resnet.solve(**{what: 1000})
     assert "has" in error.value.cure
@@ -338,7 +344,9 @@ def test_a_budget_that_nothing_meets_says_what_the_least_costs(resnet, what):
     st.integers(1, 60),
 )
 @settings(max_examples=settings().max_examples // 4)
-def test_what_costs_at_least_so_much_is_exact_too(parts, low, more, what, wish, a):
+def test_what_costs_at_least_so_much_is_exact_too(
+    parts: list[Any], low: int, more: Any, what: str, wish: dict[str, Any], a: int
+) -> None:
     net = nn.Sequential(*parts).trace("N 3 H W")
     high = None if more is None else low + more
     limit = f">={low}" if high is None else f"{low}..{high}"
@@ -367,7 +375,7 @@ def test_what_costs_at_least_so_much_is_exact_too(parts, low, more, what, wish, 
         assert set(found.frontier()) == maximal
 
 
-def test_at_least_without_a_bound_on_the_size(resnet):
+def test_at_least_without_a_bound_on_the_size(resnet: Any) -> None:
     assert str(resnet.solve(macs=">=4e9", square=True)) == "H >= 217 and H == W"
     found = resnet.solve(macs=">=4e9")
     assert str(found) == "H >= 1 and W >= 1 and MACs >= 4,000,000,000"
@@ -378,7 +386,7 @@ def test_at_least_without_a_bound_on_the_size(resnet):
     assert found == resnet.valid_inputs() - resnet.solve(macs=4 * 10**9 - 1)
 
 
-def test_a_budget_may_have_two_ends(resnet):
+def test_a_budget_may_have_two_ends(resnet: Any) -> None:
     found = resnet.solve(macs="4G..5G", multiple_of=32)
     assert found == resnet.solve(macs="5G", multiple_of=32) & resnet.solve(macs=">=4G")
     assert found == resnet.solve(macs=range(4 * 10**9, 5 * 10**9 + 1), multiple_of=32)
@@ -392,19 +400,21 @@ def test_a_budget_may_have_two_ends(resnet):
         ({"macs": ">=4G", "within": (1, 64)}, "H=64, W=64, has 335,691,776"),
     ],
 )
-def test_a_least_cost_that_nothing_has_says_what_the_most_is(resnet, wish, told):
+def test_a_least_cost_that_nothing_has_says_what_the_most_is(
+    resnet: Any, wish: dict[str, Any], told: str
+) -> None:
     with pytest.raises(NoSolution) as error:
         resnet.solve(**wish)
     assert told in error.value.cure
 
 
-def test_two_budgets_that_clash(resnet):
+def test_two_budgets_that_clash(resnet: Any) -> None:
     with pytest.raises(NoSolution, match="at once"):
         resnet.solve(macs="<=1G", memory=">=1 GiB")
 
 
 @pytest.mark.parametrize("limit", ["5G..4G", "4G..", ">=", ">=x", range(0, 9, 2), ">=-3"])
-def test_budgets_of_no_use(resnet, limit):
+def test_budgets_of_no_use(resnet: Any, limit: Any) -> None:
     with pytest.raises(BadSpec):
         resnet.solve(macs=limit)
 
@@ -417,7 +427,7 @@ def test_budgets_of_no_use(resnet, limit):
     ("what", "figure"),
     [(f, f) for f in ("activations", "saved", "peak")] + [("memory", "activations")],
 )
-def test_memory_is_the_figure_that_cost_has(unet, what, figure, dtype):
+def test_memory_is_the_figure_that_cost_has(unet: Any, what: Any, figure: Any, dtype: str) -> None:
     found = unet.solve(**{what: "64 MiB"}, N=2, square=True, dtype=dtype)
     side = found.largest()[0]
     bytes_at = [
@@ -426,23 +436,23 @@ def test_memory_is_the_figure_that_cost_has(unet, what, figure, dtype):
     assert bytes_at[0] <= 64 << 20 < bytes_at[1]
 
 
-def test_the_peak_may_be_bounded_from_below(resnet):
+def test_the_peak_may_be_bounded_from_below(resnet: Any) -> None:
     least = resnet.solve(peak=">=1 MiB", square=True).smallest()[0]
     peaks = [resnet.cost().at(N=1, H=x, W=x).peak for x in (least - 1, least)]
     assert peaks[0] < 1 << 20 <= peaks[1]
 
 
-def test_half_precision_takes_half_the_memory(resnet):
+def test_half_precision_takes_half_the_memory(resnet: Any) -> None:
     assert resnet.solve(memory="1 GiB", dtype="float16") == resnet.solve(memory="2 GiB")
 
 
-def test_a_cost_that_is_not_known_is_refused_and_not_zero():
+def test_a_cost_that_is_not_known_is_refused_and_not_zero() -> None:
     class Opaque(torch.nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x
 
     @symcnn.rule(Opaque)
-    def opaque(module, input):
+    def opaque(module: Any, input: Any) -> Any:
         return input.dims
 
     net = symcnn.from_torch(Opaque(), "N 3 H W")
@@ -450,15 +460,15 @@ def test_a_cost_that_is_not_known_is_refused_and_not_zero():
         net.solve(macs=100)
 
 
-def test_parameters_do_not_depend_on_the_size(resnet):
+def test_parameters_do_not_depend_on_the_size(resnet: Any) -> None:
     assert resnet.solve(params=10**9) == resnet.valid_inputs()
 
 
-def test_the_time_does_not_grow_with_the_budget(resnet):
+def test_the_time_does_not_grow_with_the_budget(resnet: Any) -> None:
     class Counting(dict):
         calls = 0
 
-        def __getitem__(self, key):
+        def __getitem__(self, key: Any) -> Any:
             Counting.calls += 1
             return super().__getitem__(key)
 
@@ -480,7 +490,7 @@ def test_the_time_does_not_grow_with_the_budget(resnet):
     assert counts[1] < 3 * counts[0]
 
 
-def test_a_cost_that_does_not_grow_is_refused():
+def test_a_cost_that_does_not_grow_is_refused() -> None:
     x = symcnn.tensor("N 3 H W")
     y = nn.Conv2d(3, 3, 1)(x)
     folded = symcnn.Network(inputs=x, outputs=y)
@@ -490,13 +500,13 @@ def test_a_cost_that_does_not_grow_is_refused():
         budget("MACs", [rest], 5, folded.valid_inputs(), {})
 
 
-def test_a_receptive_field_may_have_an_upper_end(resnet):
+def test_a_receptive_field_may_have_an_upper_end(resnet: Any) -> None:
     assert resnet.solve(receptive_field="<=427") == resnet.valid_inputs()
     with pytest.raises(NoSolution, match="it is 427x427"):
         resnet.solve(receptive_field="1..426")
 
 
-def test_amounts():
+def test_amounts() -> None:
     assert [amount(t, "macs") for t in (4e9, "4e9", "4G", "1.5 GB", "2 KiB", "7")] == [
         4 * 10**9,
         4 * 10**9,
@@ -510,7 +520,7 @@ def test_amounts():
 # products
 
 
-def test_divisor_pairs_with_a_restriction(example):
+def test_divisor_pairs_with_a_restriction(example: Callable[..., Any]) -> None:
     net = symcnn.from_torch(example("article_a:article_a"), "N 3 H W")
     found = net.solve(flatten=12544, within=(60, 1700), multiple_of=16)
     for x, y in found:
@@ -519,7 +529,9 @@ def test_divisor_pairs_with_a_restriction(example):
     assert (80, 1616) in found
 
 
-def test_solving_does_not_trace_again_and_is_a_matter_of_milliseconds(example):
+def test_solving_does_not_trace_again_and_is_a_matter_of_milliseconds(
+    example: Callable[..., Any],
+) -> None:
     from time import perf_counter
 
     deep = symcnn.from_torch(example("resnet:resnet152"), "N 3 H W")
@@ -532,13 +544,13 @@ def test_solving_does_not_trace_again_and_is_a_matter_of_milliseconds(example):
     assert min(times) < 0.005
 
 
-def test_no_bound_on_the_size_is_searched():
+def test_no_bound_on_the_size_is_searched() -> None:
     net = nn.Sequential(nn.Conv2d(3, 3, 3, stride=2, padding=1)).trace("N 3 H W")
     found = net.solve(output=(10**12, 10**12))
     assert found.smallest() == (2 * 10**12 - 1, 2 * 10**12 - 1)
 
 
-def test_torch_agrees_at_the_ends_of_a_budget(resnet, example):
+def test_torch_agrees_at_the_ends_of_a_budget(resnet: Any, example: Callable[..., Any]) -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
     module = example("resnet:resnet50")
@@ -549,7 +561,7 @@ def test_torch_agrees_at_the_ends_of_a_budget(resnet, example):
         assert (counter.get_total_flops() // 2 <= 4e9) == fits
 
 
-def test_a_budget_asks_no_growth_of_a_size_that_the_domain_fixes():
+def test_a_budget_asks_no_growth_of_a_size_that_the_domain_fixes() -> None:
     """Swin for one size: windows are counted with floors that do not grow, at one size only."""
     h, w = Size.symbol("H"), Size.symbol("W")
     domain = symcnn.nn.Conv2d(3, 4, 1).trace("1 3 H W").valid_inputs()
@@ -559,7 +571,7 @@ def test_a_budget_asks_no_growth_of_a_size_that_the_domain_fixes():
     assert budget("macs", [(h % 7 + 1) * w], 30, fixed, {}).terms == ((3, (w,)),)
 
 
-def test_a_band_of_work_has_ends_and_a_number_of_members():
+def test_a_band_of_work_has_ends_and_a_number_of_members() -> None:
     net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU()).trace("N 3 H W")
     found = net.solve(macs="2e4..3e4", N=1)
     rows = range(3, 280)  # of more, 216 multiplications each, are too many

@@ -1,6 +1,8 @@
 """What other tools are told of the sizes, judged by the tools themselves where they are here."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +21,7 @@ from .conftest import load_example
 class UNet(tnn.Module):
     """Padded, of depth 2."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.a = tnn.Conv2d(3, 8, 3, padding=1)
         self.b = tnn.Conv2d(8, 8, 3, padding=1)
@@ -27,7 +29,7 @@ class UNet(tnn.Module):
         self.up1 = tnn.ConvTranspose2d(8, 8, 2, 2)
         self.up2 = tnn.ConvTranspose2d(16, 8, 2, 2)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         a = self.a(x)
         b = self.b(tnn.functional.max_pool2d(a, 2))
         c = self.c(tnn.functional.max_pool2d(b, 2))
@@ -35,11 +37,11 @@ class UNet(tnn.Module):
 
 
 @pytest.fixture(scope="module")
-def unet():
+def unet() -> symcnn.Network:
     return symcnn.from_torch(UNet().eval(), "N 3 H W")
 
 
-def exported(module, spec, size):
+def exported(module: Any, spec: Any, size: int) -> Any:
     """Export with the Dims that the text of a spec makes."""
     names = {}
     exec(spec.text, names)
@@ -50,7 +52,7 @@ def exported(module, spec, size):
 # torch.export ---------------------------------------------------------------------------------
 
 
-def test_a_unet_is_exported_in_multiples(unet):
+def test_a_unet_is_exported_in_multiples(unet: Any) -> None:
     spec = unet.spec("torch.export")
     assert '_h = Dim("_h", min=2)' in spec.text
     assert spec.text.endswith("dynamic_shapes = ({0: N, 2: 4*_h, 3: 4*_w},)")
@@ -59,7 +61,7 @@ def test_a_unet_is_exported_in_multiples(unet):
         exported(UNet().eval(), spec, 32)
 
 
-def test_no_map_on_the_way_has_a_size_of_one():
+def test_no_map_on_the_way_has_a_size_of_one() -> None:
     with torch.device("meta"):
         model = load_example("resnet").resnet18().eval()
     spec = symcnn.from_torch(model, "N 3 H W").spec("torch.export")
@@ -75,7 +77,7 @@ def test_no_map_on_the_way_has_a_size_of_one():
         )
 
 
-def test_a_pool_in_ceil_mode_is_exported_by_sizes_derived_from_a_dim():
+def test_a_pool_in_ceil_mode_is_exported_by_sizes_derived_from_a_dim() -> None:
     with torch.device("meta"):
         model = tnn.Sequential(tnn.Conv2d(3, 8, 3, 2), tnn.MaxPool2d(3, 2, ceil_mode=True)).eval()
     spec = symcnn.from_torch(model, "N 3 H W").spec("torch.export")
@@ -83,14 +85,14 @@ def test_a_pool_in_ceil_mode_is_exported_by_sizes_derived_from_a_dim():
     exported(model, spec, 50)
 
 
-def test_one_part_per_residue_class():
+def test_one_part_per_residue_class() -> None:
     net = symcnn.tensor("N 1 L")
     x = symcnn.nn.Conv1d(1, 1, 1)(net)
     y = symcnn.Network(inputs=net, outputs=x)
     assert len(y.spec("jax").parts) == 1
 
     class Two(tnn.Module):
-        def forward(self, x):
+        def forward(self, x: Tensor) -> Tensor:
             if x.shape[2] % 4 not in (0, 3):
                 raise ValueError("0 or 3")
             return x
@@ -103,7 +105,7 @@ def test_one_part_per_residue_class():
     assert "4*_l + 3" in spec.text
 
 
-def test_a_bounded_size_has_a_greatest_one():
+def test_a_bounded_size_has_a_greatest_one() -> None:
     net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4 * 4 * 4, 2)).trace("N 1 H H")
     assert net.spec("torch.export").parts[0].sizes["H"] == (6, 6, 1)
     spec = net.spec("torch.export")
@@ -113,7 +115,7 @@ def test_a_bounded_size_has_a_greatest_one():
 # Profiles -------------------------------------------------------------------------------------
 
 
-def test_a_profile_of_tensorrt(unet):
+def test_a_profile_of_tensorrt(unet: Any) -> None:
     spec = unet.spec("tensorrt", N=(1, 4, 8), H=(32, 224, 1024), W=range(64, 513, 64))
     assert spec.parts[0].value == {
         "x": {"min": [1, 3, 32, 64], "opt": [4, 3, 224, 192], "max": [8, 3, 1024, 512]}
@@ -122,11 +124,11 @@ def test_a_profile_of_tensorrt(unet):
     assert "H % 4 == 0: a profile holds every size between" in spec.loses
 
 
-def test_an_end_that_is_made_up_is_told(unet):
+def test_an_end_that_is_made_up_is_told(unet: Any) -> None:
     assert any("H has no end" in line for line in unet.spec("tensorrt").loses)
 
 
-def test_a_partial_shape_of_openvino(unet):
+def test_a_partial_shape_of_openvino(unet: Any) -> None:
     spec = unet.spec("openvino", N=1, W=(32, 512))
     assert spec.text == 'model.reshape({"x": "[1,3,4..,32..512]"})'
     assert spec.parts[0].value == {"x": "[1,3,4..,32..512]"}
@@ -135,7 +137,7 @@ def test_a_partial_shape_of_openvino(unet):
 # Names and annotations ------------------------------------------------------------------------
 
 
-def test_names_of_onnx(unet):
+def test_names_of_onnx(unet: Any) -> None:
     spec = unet.spec("onnx")
     assert spec.parts[0].value == {"x": ["N", 3, "H", "W"], "y": ["N", 16, "H", "W"]}
     names = {}
@@ -144,7 +146,7 @@ def test_names_of_onnx(unet):
     assert "H % 4 == 0 and H >= 4: a dim_param is a name, without a range" in spec.loses
 
 
-def test_jaxtyping_checks_the_annotations_at_run_time():
+def test_jaxtyping_checks_the_annotations_at_run_time() -> None:
     jaxtyping = pytest.importorskip("jaxtyping")
     layer = tnn.Conv2d(3, 64, 7, stride=4, padding=3)
     spec = symcnn.from_torch(layer, "N 3 H W").spec("jaxtyping")
@@ -153,7 +155,7 @@ def test_jaxtyping_checks_the_annotations_at_run_time():
     takes, gives = (eval(spec.parts[0].value[n], names) for n in ("x", "y"))
 
     @jaxtyping.jaxtyped(typechecker=None)
-    def fits(x, y):
+    def fits(x: Any, y: Any) -> Any:
         return isinstance(x, takes) and isinstance(y, gives)
 
     for size in (29, 30, 31, 32, 33):
@@ -166,7 +168,7 @@ def test_jaxtyping_checks_the_annotations_at_run_time():
 # bioimage.io, spandrel ------------------------------------------------------------------------
 
 
-def test_a_description_for_bioimageio(unet):
+def test_a_description_for_bioimageio(unet: Any) -> None:
     value = unet.spec("bioimageio").parts[0].value
     assert value["inputs"][0]["axes"][2] == {
         "type": "space", "id": "y", "size": {"min": 4, "step": 4}
@@ -176,13 +178,13 @@ def test_a_description_for_bioimageio(unet):
     assert (out["scale"], out["halo"]) == (1, 7)
 
 
-def test_a_description_is_yaml(unet):
+def test_a_description_is_yaml(unet: Any) -> None:
     yaml = pytest.importorskip("yaml")
     spec = unet.spec("bioimageio")
     assert yaml.safe_load(spec.text) == spec.parts[0].value
 
 
-def test_an_output_of_half_the_size_has_scale_two_and_the_offset():
+def test_an_output_of_half_the_size_has_scale_two_and_the_offset() -> None:
     net = nn.Conv2d(3, 8, 3, stride=2, padding=0).trace("N 3 H W")
     spec = net.spec("bioimageio", H=range(3, 1000, 2), W=range(3, 1000, 2))
     out = spec.parts[0].value["outputs"][0]["axes"][2]
@@ -193,36 +195,36 @@ def test_an_output_of_half_the_size_has_scale_two_and_the_offset():
     assert (out["scale"], out["size"]["offset"]) == (2, -1)
 
 
-def test_the_requirements_of_spandrel(unet):
+def test_the_requirements_of_spandrel(unet: Any) -> None:
     spec = unet.spec("spandrel")
     assert spec.text == "SizeRequirements(minimum=0, multiple_of=4, square=False)"
     assert spec.loses == ()
 
 
-def test_spandrel_has_no_greatest_size(unet):
+def test_spandrel_has_no_greatest_size(unet: Any) -> None:
     assert any("no greatest size" in line for line in unet.spec("spandrel", H=(4, 64)).loses)
 
 
 # Bad use --------------------------------------------------------------------------------------
 
 
-def test_a_format_that_does_not_exist(unet):
+def test_a_format_that_does_not_exist(unet: Any) -> None:
     with pytest.raises(BadSpec, match="no format is called 'tensorflow'"):
         unet.spec("tensorflow")
 
 
-def test_a_size_that_does_not_exist(unet):
+def test_a_size_that_does_not_exist(unet: Any) -> None:
     with pytest.raises(BadSpec, match="no size is called Q"):
         unet.spec("jax", Q=3)
 
 
 @pytest.mark.parametrize("bad", [(5, 3), "32", (1, 2, 3, 4), range(0)])
-def test_something_that_is_no_range(unet, bad):
+def test_something_that_is_no_range(unet: Any, bad: Any) -> None:
     with pytest.raises(BadSpec, match="no range of sizes"):
         unet.spec("tensorrt", H=bad)
 
 
-def test_sizes_that_the_network_does_not_take(unet):
+def test_sizes_that_the_network_does_not_take(unet: Any) -> None:
     with pytest.raises(NoSolution):
         unet.spec("tensorrt", H=30)
 
@@ -230,7 +232,7 @@ def test_sizes_that_the_network_does_not_take(unet):
 # Command line ---------------------------------------------------------------------------------
 
 
-def test_spec_on_the_command_line(tmp_path):
+def test_spec_on_the_command_line(tmp_path: Path) -> None:
     path = tmp_path / "net.py"
     path.write_text("from symcnn import nn\nnet = nn.MaxPool2d(4)\n")
     call = ["spec", f"{path}:net", "--input", "N 3 H W", "--for"]
@@ -240,7 +242,7 @@ def test_spec_on_the_command_line(tmp_path):
     assert json.loads(run.output)["parts"][0]["value"]["x"]["max"] == [1, 3, 64, 8]
 
 
-def test_a_domain_that_speaks_of_the_batch():
+def test_a_domain_that_speaks_of_the_batch() -> None:
     windows = symcnn.from_torch(tnn.Sequential(tnn.Unflatten(0, (-1, 2)), tnn.Flatten()), "N 3 H W")
     assert "N % 2 == 0" in str(windows.valid_inputs())
     assert windows.spec("jax").text.splitlines()[-1].startswith("x = export.symbolic_shape")
@@ -249,11 +251,11 @@ def test_a_domain_that_speaks_of_the_batch():
 class Ranged(tnn.Module):
     """For small maps only, as a branch that was not followed."""
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return torch.stack([x[:, :, i] for i in range(x.shape[2])])
 
 
-def test_sizes_that_were_not_followed_are_told():
+def test_sizes_that_were_not_followed_are_told() -> None:
     net = symcnn.from_torch(Ranged(), "N 3 H W", example={"H": 4})
     (line, *_) = net.spec("onnx").loses
     assert line.startswith("for H == 4 only")

@@ -5,7 +5,9 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,13 +26,15 @@ from symcnn.trace.graph import OPS, Result, tensor
 RECORDED = Path(__file__).parent / "benchmarks" / "recorded.json"
 
 
-def least(function):
+def least(function: Callable[..., Any]) -> Any:
     start = time.process_time()
     function()
     return time.process_time() - start
 
 
-def test_all_answers_cost_no_more_than_twice_the_recorded_share_of_a_meta_forward(example):
+def test_all_answers_cost_no_more_than_twice_the_recorded_share_of_a_meta_forward(
+    example: Callable[..., Any],
+) -> None:
     """The best of several runs in turn on each side, in processor time: a busy machine slows both,
     and a run that nobody disturbed is enough.
     """
@@ -38,7 +42,7 @@ def test_all_answers_cost_no_more_than_twice_the_recorded_share_of_a_meta_forwar
 
     module, image = example("resnet:resnet50"), torch.empty(1, 3, 224, 224, device="meta")
 
-    def everything():
+    def everything() -> None:
         net = symcnn.from_torch(module, "N 3 H W")
         _ = net.output_shape, net.params, net.macs, net.receptive_field(at="layer4").size
 
@@ -52,11 +56,11 @@ def test_all_answers_cost_no_more_than_twice_the_recorded_share_of_a_meta_forwar
     assert min(ours) / min(meta) < 2 * recorded
 
 
-def test_a_rule_of_shapes_is_asked_once_for_equal_shapes():
+def test_a_rule_of_shapes_is_asked_once_for_equal_shapes() -> None:
     asked = []
 
     @of_shapes
-    def rule(input, k):
+    def rule(input: Any, k: Any) -> Any:
         asked.append(k)
         return Result(((*input.dims, k),))
 
@@ -66,11 +70,11 @@ def test_a_rule_of_shapes_is_asked_once_for_equal_shapes():
     assert asked == [2, 2]
 
 
-def test_what_is_remembered_is_bounded(monkeypatch):
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     @of_shapes
-    def rule(input, k):
+    def rule(input: Any, k: Any) -> Any:
         asked.append(k)
         return Result(((k,),))
 
@@ -81,7 +85,7 @@ def test_what_is_remembered_is_bounded(monkeypatch):
     assert len(asked) > 5
 
 
-def test_what_was_remembered_for_1_does_not_answer_for_true():
+def test_what_was_remembered_for_1_does_not_answer_for_true() -> None:
     """Equal keys, different questions: the answer must not depend on what was asked before."""
     x, w = tensor("N 3 H W"), tensor((8, 3, 3, 3))
     for stride, wrong in ((1, True), ((1, 1), (1, True)), (2, 2.0)):
@@ -90,12 +94,12 @@ def test_what_was_remembered_for_1_does_not_answer_for_true():
             OPS["conv2d"](x, w, None, wrong)
 
 
-def test_a_tensor_is_not_taken_for_the_tuple_of_its_sizes():
+def test_a_tensor_is_not_taken_for_the_tuple_of_its_sizes() -> None:
     x, w = tensor("N 3 H W"), tensor((8, 3, 3, 3))
     asked = []
 
     @of_shapes
-    def rule(*args):
+    def rule(*args: Any) -> Any:
         asked.append(args)
         return Result((x.dims,))
 
@@ -105,7 +109,7 @@ def test_a_tensor_is_not_taken_for_the_tuple_of_its_sizes():
     assert len(asked) == 3
 
 
-def test_errors_are_not_remembered_and_name_their_own_layer():
+def test_errors_are_not_remembered_and_name_their_own_layer() -> None:
     for name in ("first", "second"):
         net = nn.Sequential({name: nn.Conv2d(4, 8, 3)})
         with pytest.raises(ShapeMismatch, match=name):
@@ -119,7 +123,9 @@ def test_errors_are_not_remembered_and_name_their_own_layer():
         st.tuples(st.sampled_from([1, 2, 3, 4, 6, 8]), st.sampled_from([2, 3, 4])), max_size=4
     ),
 )
-def test_steps_of_divisibility_are_merged_without_loss(factor, shift, steps):
+def test_steps_of_divisibility_are_merged_without_loss(
+    factor: int, shift: int, steps: list[tuple[int, int]]
+) -> None:
     """``floor(e/m) % n == 0`` for several m, given to isl as one multiple where they chain."""
     e = factor * Size.symbol("H") + shift
     asked = [Condition(mod(floordiv(e, m), n), "==", 0) for m, n in steps]
@@ -129,7 +135,7 @@ def test_steps_of_divisibility_are_merged_without_loss(factor, shift, steps):
         assert (h in found) == all(c.holds({"H": h}) for c in asked)
 
 
-def test_the_domain_of_a_deep_unet_is_one_divisibility():
+def test_the_domain_of_a_deep_unet_is_one_divisibility() -> None:
     x = y = symcnn.tensor("N 8 H W")
     skips = []
     for _ in range(40):
@@ -141,7 +147,7 @@ def test_the_domain_of_a_deep_unet_is_one_divisibility():
     assert str(domain) == " and ".join(f"{s} % {2**40} == 0 and {s} >= {2**40}" for s in "HW")
 
 
-def test_a_trace_loads_no_question():
+def test_a_trace_loads_no_question() -> None:
     """A network loads a question when it is asked: the first trace of a process is half the time
     when what is not asked stays on disk.
     """

@@ -1,14 +1,14 @@
 """SSD300: six maps, flattened and joined; how large is the image that gives its 8,732 boxes?"""
 
-import pytest
+from typing import Any
+
+import torch
+from torch import nn
 
 import symcnn
 
-torch = pytest.importorskip("torch")
-nn = torch.nn
 
-
-def backbone():
+def backbone() -> list[Any]:
     layers, channels = [], 3
     for width in (64, 64, "M", 128, 128, "M", 256, 256, 256, "C", 512, 512, 512, "M") + (512,) * 3:
         if isinstance(width, str):
@@ -20,13 +20,13 @@ def backbone():
     return [*layers, nn.Conv2d(1024, 1024, 1), nn.ReLU()]
 
 
-def extra(channels, between, width, **window):
+def extra(channels: int, between: int, width: int, **window: Any) -> nn.Module:
     shrink = nn.Conv2d(between, width, 3, **window)
     return nn.Sequential(nn.Conv2d(channels, between, 1), nn.ReLU(), shrink, nn.ReLU())
 
 
 class SSD300(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         layers = backbone()
         self.first, self.second = nn.Sequential(*layers[:23]), nn.Sequential(*layers[23:])
@@ -38,7 +38,7 @@ class SSD300(nn.Module):
         sources = zip((512, 1024, 512, 256, 256, 256), (4, 6, 6, 6, 4, 4), strict=True)
         self.boxes = nn.ModuleList([nn.Conv2d(c, 4 * k, 3, padding=1) for c, k in sources])
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         maps = [self.first(x)]
         maps.append(self.second(maps[0]))
         for layer in self.extras:
@@ -50,7 +50,7 @@ class SSD300(nn.Module):
         return torch.cat(found, 1).view(x.size(0), -1, 4)
 
 
-def test_the_boxes_of_ssd300_are_those_of_squares_from_300_to_307():
+def test_the_boxes_of_ssd300_are_those_of_squares_from_300_to_307() -> None:
     with torch.device("meta"):
         module = SSD300()
     net = symcnn.from_torch(module, "N 3 H W")

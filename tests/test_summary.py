@@ -3,7 +3,10 @@
 import inspect
 import json
 import pkgutil
+from collections.abc import Callable, Iterator
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,11 +23,11 @@ from .conftest import ROOT
 
 
 @pytest.fixture(scope="module")
-def resnet(example):
+def resnet(example: Callable[..., Any]) -> symcnn.Network:
     return symcnn.from_torch(example("resnet:resnet18"), "N 3 H W")
 
 
-def test_the_rows_at_sizes_add_up_to_the_totals(resnet):
+def test_the_rows_at_sizes_add_up_to_the_totals(resnet: Any) -> None:
     whole = resnet.summary(at={"N": 1, "H": 224, "W": 224}, depth=1)
     assert sum(row.cells["params"] for row in whole.rows) == whole.totals["params"] == 11_689_512
     macs = resnet.macs.subs({"N": 1, "H": 224, "W": 224})
@@ -37,25 +40,25 @@ def test_the_rows_at_sizes_add_up_to_the_totals(resnet):
     )
 
 
-def test_without_sizes_it_is_formulas_with_the_domain(resnet):
+def test_without_sizes_it_is_formulas_with_the_domain(resnet: Any) -> None:
     shown = resnet.summary(depth=1)
     assert "(N, 64, (H + 3)//4, (W + 3)//4)" in shown
     assert "domain H >= 1 and W >= 1" in shown
     assert repr(shown) == str(shown) == print_of(shown)
 
 
-def print_of(value):
+def print_of(value: Any) -> str:
     return f"{value}"
 
 
-def test_a_tree_shows_what_a_module_contains(resnet):
+def test_a_tree_shows_what_a_module_contains(resnet: Any) -> None:
     lines = resnet.summary(depth=2, columns=("params",)).splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("layer1"))
     assert lines[at].split() == ["layer1", "147,968"]
     assert lines[at + 1].split() == ["├─", "0", "73,984"]
 
 
-def test_columns_are_chosen(resnet):
+def test_columns_are_chosen(resnet: Any) -> None:
     shown = resnet.summary(columns=("field", "memory", "source"), at={"H": 64, "W": 64, "N": 1})
     row = next(row for row in shown.rows if row.name == "conv1")
     assert row.cells["field"] == (7,)
@@ -65,7 +68,7 @@ def test_columns_are_chosen(resnet):
         resnet.summary(columns=("memroy",))
 
 
-def test_sizes_that_are_not_valid_are_refused(example):
+def test_sizes_that_are_not_valid_are_refused(example: Callable[..., Any]) -> None:
     net = symcnn.from_torch(example("unet:UNet"), "N 3 H W")
     with pytest.raises(InvalidInput, match="nearest valid size: H=64"):
         net.summary(at={"N": 1, "H": 63, "W": 32})
@@ -74,18 +77,18 @@ def test_sizes_that_are_not_valid_are_refused(example):
 
 
 class Twice(tnn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.block = tnn.Conv2d(8, 8, 3)
         self.pool = tnn.MaxPool2d(2)
         self.unused = tnn.Linear(5, 5)
         self.block.bias.requires_grad_(requires_grad=False)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.block(self.pool(self.block(x)))
 
 
-def test_a_module_called_again_has_a_row_where_it_runs_and_its_weights_once():
+def test_a_module_called_again_has_a_row_where_it_runs_and_its_weights_once() -> None:
     net = symcnn.from_torch(Twice(), "N 8 H W")
     for shown in (net.summary(depth=1), net.summary()):
         named = {row.name: row.cells for row in shown.rows}
@@ -97,7 +100,7 @@ def test_a_module_called_again_has_a_row_where_it_runs_and_its_weights_once():
     assert "params 614 (606 trainable, 8 frozen, 30 unused)" in net.summary()
 
 
-def test_the_latex_table_follows_the_calls_in_order():
+def test_the_latex_table_follows_the_calls_in_order() -> None:
     rows = [
         line.split(" & ")[:2]
         for line in symcnn.from_torch(Twice(), "N 8 H W")
@@ -112,13 +115,13 @@ def test_the_latex_table_follows_the_calls_in_order():
     ]
 
 
-def test_calls_that_follow_each_other_are_counted():
+def test_calls_that_follow_each_other_are_counted() -> None:
     class Again(tnn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.block = tnn.Sequential(tnn.Conv2d(3, 3, 1), tnn.ReLU())
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.block(self.block(x))
 
     net = symcnn.from_torch(Again(), "N 3 H W")
@@ -126,7 +129,7 @@ def test_calls_that_follow_each_other_are_counted():
     assert "block (x2)" in net.summary(depth=1)
 
 
-def test_the_command_answers():
+def test_the_command_answers() -> None:
     command = ["summary", str(ROOT / "examples/networks/unet.py:unet"), "--input", "N 3 H W"]
     text = CliRunner().invoke(main, [*command, "--depth", "1"])
     assert text.exit_code == 0, text.output
@@ -137,7 +140,7 @@ def test_the_command_answers():
     assert {*answer["rows"][0]} == {"name", "level", "calls", "macs", "memory"}
 
 
-def test_the_bias_convention_counts_the_adds():
+def test_the_bias_convention_counts_the_adds() -> None:
     net = nn.Sequential(
         nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 1, bias=False), nn.Flatten(2), nn.Linear(9, 5)
     ).trace("N 3 5 5")
@@ -147,7 +150,7 @@ def test_the_bias_convention_counts_the_adds():
 # Notebooks --------------------------------------------------------------------------------------
 
 
-def answers():
+def answers() -> Iterator[Any]:
     """The classes of answers: what the questions return and people print."""
     for package in ("symcnn.questions", "symcnn.judge"):
         module = import_module(package)
@@ -159,11 +162,11 @@ def answers():
 
 
 @pytest.mark.parametrize("kind", [*answers()])
-def test_every_answer_shows_itself_in_a_notebook(kind):
+def test_every_answer_shows_itself_in_a_notebook(kind: Any) -> None:
     assert hasattr(kind, "_repr_html_") or hasattr(kind, "_repr_latex_")
 
 
-def test_text_is_the_same_in_a_notebook(resnet, monkeypatch):
+def test_text_is_the_same_in_a_notebook(resnet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import rich.console
 
     plain = str(resnet.summary()), str(resnet.cost()), str(resnet.receptive_field())
@@ -172,7 +175,7 @@ def test_text_is_the_same_in_a_notebook(resnet, monkeypatch):
     assert resnet.cost()._repr_html_().startswith('<div class="symcnn">')
 
 
-def test_every_node_says_where_it_stands(resnet, example):
+def test_every_node_says_where_it_stands(resnet: Any, example: Callable[..., Any]) -> None:
     import linecache
 
     for node in resnet.nodes:
@@ -195,12 +198,14 @@ def test_every_node_says_where_it_stands(resnet, example):
         ("shortest", "ceil(H/4)"),
     ],
 )
-def test_floors_are_written_in_the_style_that_is_asked(floors, height):
+def test_floors_are_written_in_the_style_that_is_asked(floors: str, height: str) -> None:
     net = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.MaxPool2d(3, 2, 1)).trace("N 3 H W")
     assert f"output (N, 8, {height}, {height.replace('H', 'W')})" in net.summary(floors=floors)
 
 
-def test_a_page_a_cost_and_the_command_line_write_floors_in_the_style_that_is_asked(tmp_path):
+def test_a_page_a_cost_and_the_command_line_write_floors_in_the_style_that_is_asked(
+    tmp_path: Path,
+) -> None:
     net = nn.Conv2d(3, 8, 3, 2, 1).trace("N 3 H W")
     shown = {style: net.summary(floors=style)._repr_html_() for style in ("brackets", "shortest")}
     assert "\u2308" not in shown["brackets"]
@@ -212,7 +217,7 @@ def test_a_page_a_cost_and_the_command_line_write_floors_in_the_style_that_is_as
         assert "ceil(H/2)*ceil(W/2)" in CliRunner().invoke(main, asked).output
 
 
-def test_sizes_have_names_and_a_column_may_stand_alone():
+def test_sizes_have_names_and_a_column_may_stand_alone() -> None:
     net = nn.Conv2d(3, 8, 3).trace("N 3 H W")
     assert net.summary(columns="params") == net.summary(columns=("params",))
     with pytest.raises(BadSpec, match="at=") as refused:
@@ -220,6 +225,6 @@ def test_sizes_have_names_and_a_column_may_stand_alone():
     assert 'at={"H": 224, "W": 224}' in refused.value.cure
 
 
-def test_an_unknown_style_of_floors_is_refused():
+def test_an_unknown_style_of_floors_is_refused() -> None:
     with pytest.raises(BadSpec, match="floors='square'"):
         nn.Conv2d(3, 8, 3, 2).trace("N 3 H W").summary(floors="square")

@@ -2,6 +2,7 @@
 
 import time
 from itertools import product
+from typing import Any
 
 import pytest
 import sympy
@@ -21,7 +22,7 @@ r, e, c, h, w = symcnn.symbols("r e c h w")
 MODES = ("nearest", "nearest-exact", "bilinear", "bicubic")
 
 
-def at(value, **values):
+def at(value: Any, **values: Any) -> Any:
     return evaluate(from_sympy(value), values)
 
 
@@ -29,7 +30,7 @@ def at(value, **values):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_symbolic_scale_is_torchs_at_every_value(mode):
+def test_a_symbolic_scale_is_torchs_at_every_value(mode: str) -> None:
     net = nn.Upsample(scale_factor=r, mode=mode).trace("N C H W")
     assert net.output_shape == (N, C, H * r, W * r)
     for scale in (1, 2, 3, 5):
@@ -48,7 +49,7 @@ def test_a_symbolic_scale_is_torchs_at_every_value(mode):
         assert (one.table() == other.table()).all()
 
 
-def test_a_scale_that_may_be_a_fraction_is_refused():
+def test_a_scale_that_may_be_a_fraction_is_refused() -> None:
     with pytest.raises(symcnn.ShapeMismatch, match="integer"):
         nn.Upsample(scale_factor=sympy.Symbol("r"))
 
@@ -59,7 +60,7 @@ def test_a_scale_that_may_be_a_fraction_is_refused():
 class Bottleneck(nn.Module):
     """ResNet's, with an expansion of e."""
 
-    def __init__(self, inner, expansion):
+    def __init__(self, inner: Any, expansion: Any) -> None:
         wide = inner * expansion
         self.body = nn.Sequential(
             nn.Conv2d(wide, inner, 1, bias=False),
@@ -70,11 +71,11 @@ class Bottleneck(nn.Module):
             nn.BatchNorm2d(wide),
         )
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return x + self.body(x)
 
 
-def test_bottlenecks_with_expansion_e():
+def test_bottlenecks_with_expansion_e() -> None:
     net = nn.Repeat(Bottleneck(C, e), n).trace((N, C * e, H, W))
     assert net.params == sympy.expand(n * (9 * C**2 + 2 * C**2 * e + 4 * C + 2 * C * e))
     assert sympy.expand(net.macs - n * N * H * W * C**2 * (9 + 2 * e)) == 0
@@ -89,7 +90,7 @@ def test_bottlenecks_with_expansion_e():
 class WaveNet(nn.Module):
     """A gated residual block, dilated by 2**i, with a skip of its own."""
 
-    def __init__(self, channels):
+    def __init__(self, channels: Any) -> None:
         pad = (k - 1) * 2**i
         self.pad = nn.ZeroPad1d((pad, 0))
         self.filter = nn.Conv1d(channels, channels, k, dilation=2**i)
@@ -97,7 +98,7 @@ class WaveNet(nn.Module):
         self.tanh, self.sigmoid = nn.Tanh(), nn.Sigmoid()
         self.out = nn.Conv1d(channels, channels, 1)
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         y = self.pad(x)
         y = self.tanh(self.filter(y)) * self.sigmoid(self.gate(y))
         return x + self.out(y)
@@ -106,7 +107,7 @@ class WaveNet(nn.Module):
 class TCN(nn.Module):
     """Two causal convolutions and a skip."""
 
-    def __init__(self, channels):
+    def __init__(self, channels: Any) -> None:
         pad = (k - 1) * 2**i
         layers = [
             nn.ZeroPad1d((pad, 0)),
@@ -115,11 +116,11 @@ class TCN(nn.Module):
         ]
         self.body = nn.Sequential(*layers, *layers)
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return x + self.body(x)
 
 
-def test_wavenet_and_tcn_keep_the_length_and_look_back_as_their_papers_say():
+def test_wavenet_and_tcn_keep_the_length_and_look_back_as_their_papers_say() -> None:
     wavenet = nn.Repeat(WaveNet(C), n, index=i).trace("N C L")
     assert wavenet.output_shape == wavenet.inputs[0]
     first, last = wavenet.receptive_field().interval("i")
@@ -131,13 +132,13 @@ def test_wavenet_and_tcn_keep_the_length_and_look_back_as_their_papers_say():
     assert sympy.expand(size - (1 + 2 * (k - 1) * (2**n - 1))) == 0
 
 
-def at_symbols(first):
+def at_symbols(first: Any) -> Any:
     """An interval's start without its index."""
     (index,) = (s for s in first.free_symbols if s.name == "i")
     return first - index
 
 
-def mobilenet(alpha, rho):
+def mobilenet(alpha: Any, rho: Any) -> symcnn.Network:
     """Table 1 of the paper, with width and resolution multipliers; 224*rho must halve 5 times."""
     rows = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *5 * [(512, 1)]]
     layers, channels = [nn.Conv2d(3, 32 * alpha, 3, 2, 1, bias=False)], 32 * alpha
@@ -161,7 +162,7 @@ MOBILENETS = [
 ]
 
 
-def test_mobilenets_tables_come_from_one_formula_in_alpha_and_rho():
+def test_mobilenets_tables_come_from_one_formula_in_alpha_and_rho() -> None:
     alpha, rho = symcnn.multiple("alpha", of="1/32"), symcnn.multiple("rho", of="1/7")
     net = mobilenet(alpha, rho)
     for width, resolution, macs, params in MOBILENETS:
@@ -174,7 +175,7 @@ def test_mobilenets_tables_come_from_one_formula_in_alpha_and_rho():
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_activations_of_n_blocks_are_those_of_the_unrolled_blocks(family):
+def test_activations_of_n_blocks_are_those_of_the_unrolled_blocks(family: Any) -> None:
     """Counterexample: a repeat counted the activations of its last block, and no arithmetic."""
     block, spec, _, sizes = FAMILIES[family]
     cost = nn.Repeat(block, n, index=i).trace(spec).cost()
@@ -189,7 +190,7 @@ def test_activations_of_n_blocks_are_those_of_the_unrolled_blocks(family):
 
 
 @pytest.mark.parametrize("depth", range(1, 5))
-def test_activations_of_a_unet_of_depth_n(depth):
+def test_activations_of_a_unet_of_depth_n(depth: int) -> None:
     cost, unrolled = (UNet(d, C).trace((N, 3, 2**d * h, 2**d * w)).cost() for d in (n, depth))
     values = {"N": 2, "C": 3, "h": 2, "w": 3}
     for what in ("activations", "other", "weights"):
@@ -200,13 +201,13 @@ def test_activations_of_a_unet_of_depth_n(depth):
 
 
 @pytest.mark.parametrize("what", ["peak", "saved", "backward", "moved", "adam"])
-def test_what_depends_on_several_blocks_at_once_is_refused(what):
+def test_what_depends_on_several_blocks_at_once_is_refused(what: str) -> None:
     cost = nn.Repeat(Residual(C), n).trace("N C H W").cost()
     with pytest.raises(Undecidable, match="n blocks"):
         cost.optimizer(what) if what == "adam" else getattr(cost, what)
 
 
-def test_a_claim_in_a_depth_is_compared_for_all_depths():
+def test_a_claim_in_a_depth_is_compared_for_all_depths() -> None:
     net = nn.Repeat(nn.Conv1d(C, C, 3, 2, 1), n).trace("N C L")
     claims = {"size": "floor((L - 1)/2**n) + 1", "params": "(3*C*C + C)*n", "field": "2*2**n - 1"}
     assert [v.right for v in symcnn.check(net, claims).verdicts] == [True, True, True]
@@ -214,7 +215,7 @@ def test_a_claim_in_a_depth_is_compared_for_all_depths():
     assert not wrong.right
 
 
-def test_sizes_of_several_terms_stand_in_brackets():
+def test_sizes_of_several_terms_stand_in_brackets() -> None:
     net = nn.Repeat(nn.Conv2d(C, C, 3), n).trace("N C H W")
     assert r"C \times \left(H - 2 \, n\right) \times \left(W - 2 \, n\right)" in net.to_latex()
     assert r"\left(H - 2 \, n\right)" in net.to_latex("formulas")
@@ -224,7 +225,7 @@ def test_sizes_of_several_terms_stand_in_brackets():
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, "bottleneck", "wavenet", "unet"])
-def test_every_closed_form_takes_under_two_seconds(family):
+def test_every_closed_form_takes_under_two_seconds(family: Any) -> None:
     start = time.perf_counter()
     if family == "unet":
         net = UNet(n, C).trace("N 3 H W")
@@ -243,9 +244,9 @@ def test_every_closed_form_takes_under_two_seconds(family):
     assert time.perf_counter() - start < 2
 
 
-def test_figures_of_an_unrolled_bottleneck_are_torchs():
+def test_figures_of_an_unrolled_bottleneck_are_torchs() -> None:
     class Torch(torch.nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             conv, norm = torch.nn.Conv2d, torch.nn.BatchNorm2d
             self.body = torch.nn.Sequential(
@@ -257,7 +258,7 @@ def test_figures_of_an_unrolled_bottleneck_are_torchs():
                 norm(12),
             )
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x + self.body(x)
 
     net = nn.Repeat(Bottleneck(C, e), n).trace((N, C * e, H, W))
@@ -270,7 +271,7 @@ def test_figures_of_an_unrolled_bottleneck_are_torchs():
         assert (net.params.subs(values), net.macs.subs(values)) == (params, macs)
 
 
-def test_an_input_of_a_dtype_that_torch_does_not_have_is_refused():
+def test_an_input_of_a_dtype_that_torch_does_not_have_is_refused() -> None:
     with pytest.raises(symcnn.BadSpec, match="'float31' is no dtype"):
         symcnn.tensor("N 3 H W", dtype="float31")
     assert symcnn.tensor("N 3 H W", dtype="torch.int64").dtype == "int64"

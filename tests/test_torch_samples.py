@@ -2,12 +2,14 @@
 
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+import torch
 
 from symcnn.trace.graph import OPS
 
-torch = pytest.importorskip("torch")
 pytest.importorskip("expecttest", reason="torch.testing._internal needs it")
 torch_samples = pytest.importorskip("tests.fuzz.torch_samples")
 forms = pytest.importorskip("tests.fuzz.forms")
@@ -19,21 +21,21 @@ torch.set_num_threads(1)
 COUNT = None if os.environ.get("HYPOTHESIS_PROFILE") == "fuzz" else 30
 
 
-def every_operation():
+def every_operation() -> Any:
     report = torch_samples.Report()
     for op, name in torch_samples.operations():
         report += torch_samples.check_op(op, name, COUNT)
     return report
 
 
-def every_module():
+def every_module() -> Any:
     report = torch_samples.Report()
     for info in torch_samples.modules():
         report += torch_samples.check_module(info, COUNT)
     return report
 
 
-def every_operation_resized():
+def every_operation_resized() -> Any:
     report = torch_samples.Report()
     for op, name in torch_samples.operations():
         for seed in range(1 if COUNT else 20):
@@ -51,7 +53,7 @@ PRODUCTS = set(
 )
 
 
-def every_product():
+def every_product() -> Any:
     report = torch_samples.Report()
     for op, name in torch_samples.operations():
         if op.name in PRODUCTS and torch.float32 in op.supported_dtypes("cpu"):
@@ -68,7 +70,9 @@ def every_product():
         (every_product, 10),
     ],
 )
-def test_property_a_rule_agrees_with_torch_on_torchs_own_samples(check, names, capsys):
+def test_property_a_rule_agrees_with_torch_on_torchs_own_samples(
+    check: Callable[..., Any], names: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     report = check()
     with capsys.disabled():
         print(f"\n{check.__name__}: {report}", file=sys.stderr)
@@ -80,7 +84,7 @@ def test_property_a_rule_agrees_with_torch_on_torchs_own_samples(check, names, c
 CALLS = 200_000 if COUNT is None else 1_500
 
 
-def test_property_every_form_of_a_call_is_answered_as_torch_answers_it():
+def test_property_every_form_of_a_call_is_answered_as_torch_answers_it() -> None:
     tally: dict[str, int] = {}
     wrong: list[str] = []
     for number in range(CALLS):
@@ -97,7 +101,7 @@ def test_property_every_form_of_a_call_is_answered_as_torch_answers_it():
 # How results lie in memory, where no record says so -------------------------------------------
 
 
-def test_what_no_record_speaks_of_makes_plain_order_of_plain_order():
+def test_what_no_record_speaks_of_makes_plain_order_of_plain_order() -> None:
     wrong, seen = {}, set()
     for op, name in torch_samples.operations():
         known = getattr(OPS[name], "saves", None) is not None

@@ -9,28 +9,36 @@ import functools
 import math
 import numbers
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
 
 import symcnn
-
-torch = pytest.importorskip("torch")
-nn, F = torch.nn, torch.nn.functional
 
 SIZES = [(17, 23), (64, 64), (224, 30), (30, 45), (7, 9), (128, 200), (49, 98), (1, 2), (300, 5)]
 
 
 class Forward(nn.Module):
-    def __init__(self, forward):
+    def __init__(self, forward: Any) -> None:
         super().__init__()
         self.run = forward
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.run(x)
 
 
-def agrees(forward, spec="N 3 H W", sizes=SIZES, *, everywhere=True):
+def agrees(
+    forward: Any,
+    spec: str = "N 3 H W",
+    sizes: list[tuple[int, int]] = SIZES,
+    *,
+    everywhere: bool = True,
+) -> symcnn.Network:
     """Compare with torch at every size; `everywhere`: no size is left out that torch takes."""
     module = Forward(forward)
     net = symcnn.from_torch(module, spec)
@@ -48,7 +56,7 @@ def agrees(forward, spec="N 3 H W", sizes=SIZES, *, everywhere=True):
     return net
 
 
-def to(x, *size):
+def to(x: Any, *size: Any) -> Any:
     """A map of that size."""
     return F.interpolate(x, size=size)
 
@@ -91,7 +99,7 @@ SIZE_STAYS = {
 }
 
 
-def same(h, w):
+def same(h: int, w: int) -> tuple[Any, ...]:
     """TensorFlow's padding for a window of 3 and a stride of 2."""
     down = max((math.ceil(h / 2) - 1) * 2 + 3 - h, 0)
     right = max((math.ceil(w / 2) - 1) * 2 + 3 - w, 0)
@@ -99,12 +107,12 @@ def same(h, w):
 
 
 @pytest.mark.parametrize("forward", SIZE_STAYS.values(), ids=SIZE_STAYS)
-def test_a_size_stays_a_size(forward):
+def test_a_size_stays_a_size(forward: Callable[..., Any]) -> None:
     net = agrees(forward)
     assert not net.guards
 
 
-def test_a_float_that_is_no_quotient_fixes_the_size():
+def test_a_float_that_is_no_quotient_fixes_the_size() -> None:
     net = agrees(lambda x: to(x, int(x.shape[2] / 49 * 49) + 1, 5), everywhere=False)
     assert net.guards
 
@@ -129,7 +137,7 @@ IS_AN_INT = {
 }
 
 
-def is_int(value):
+def is_int(value: Any) -> bool:
     match value:
         case int():
             return True
@@ -137,7 +145,7 @@ def is_int(value):
 
 
 @pytest.mark.parametrize("question", IS_AN_INT.values(), ids=IS_AN_INT)
-def test_a_size_is_an_int(question):
+def test_a_size_is_an_int(question: Callable[..., Any]) -> None:
     net = agrees(lambda x: x * 1 if question(x.shape[2]) else x[:, :1])
     assert [n.op for n in net.nodes] == ["mul"]
 
@@ -161,7 +169,7 @@ IS_A_TENSOR = {
 
 
 @pytest.mark.parametrize("question", IS_A_TENSOR.values(), ids=IS_A_TENSOR)
-def test_a_traced_tensor_is_a_tensor(question):
+def test_a_traced_tensor_is_a_tensor(question: Any) -> None:
     net = agrees(lambda x: x * 1 if question(x) else x[:, :1])
     assert [n.op for n in net.nodes] == ["mul"]
 
@@ -170,7 +178,7 @@ def test_a_traced_tensor_is_a_tensor(question):
 
 
 class Sub(torch.Tensor):
-    def doubled(self):
+    def doubled(self) -> Any:
         return self * 2
 
 
@@ -178,7 +186,9 @@ class Looks(torch.Tensor):
     """A class with a __torch_function__ of its own, whose results are plain tensors."""
 
     @classmethod
-    def __torch_function__(cls, function, types, args=(), kwargs=None):
+    def __torch_function__(
+        cls, function: Any, types: Any, args: tuple[()] = (), kwargs: Any = None
+    ) -> Any:
         plain = [a.as_subclass(torch.Tensor) if isinstance(a, cls) else a for a in args]
         return super().__torch_function__(function, types, plain, kwargs or {})
 
@@ -202,7 +212,7 @@ SUBCLASSES = {
 
 
 @pytest.mark.parametrize("forward", SUBCLASSES.values(), ids=SUBCLASSES)
-def test_a_tensor_of_another_class_is_the_tensor(forward):
+def test_a_tensor_of_another_class_is_the_tensor(forward: Callable[..., Any]) -> None:
     agrees(forward)
 
 
@@ -224,17 +234,17 @@ KEYS = {
 
 
 @pytest.mark.parametrize("forward", KEYS.values(), ids=KEYS)
-def test_a_size_is_found_where_its_number_is(forward):
+def test_a_size_is_found_where_its_number_is(forward: Callable[..., Any]) -> None:
     agrees(forward)
 
 
-def test_a_cache_by_sizes_holds_for_all_sizes():
+def test_a_cache_by_sizes_holds_for_all_sizes() -> None:
     class Cached(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.cache = {}
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             key = (x.shape[2], x.shape[3])
             if key not in self.cache:
                 self.cache[key] = x.shape[2] // 2 + 1
@@ -246,11 +256,11 @@ def test_a_cache_by_sizes_holds_for_all_sizes():
 
 
 @functools.lru_cache
-def halves(h, w):
+def halves(h: Any, w: Any) -> tuple[Any, Any]:
     return h // 2 + 1, w // 2 + 1
 
 
-def test_a_cached_function_is_asked_about_all_sizes():
+def test_a_cached_function_is_asked_about_all_sizes() -> None:
     halves.cache_clear()
     agrees(lambda x: to(x, *halves(x.shape[2], x.shape[3])))
     assert all(isinstance(v, int) for v in halves(8, 8))
@@ -261,21 +271,21 @@ def test_a_cached_function_is_asked_about_all_sizes():
 
 
 @torch.jit.script
-def cropped(x):
+def cropped(x: torch.Tensor) -> torch.Tensor:
     if x.dim() == 4:
         x = x[:, :, :3]
     return x
 
 
 @torch.jit.script
-def alike(x, y):
+def alike(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     if x.shape == y.shape:
         return x
     return y
 
 
 @torch.jit.script_if_tracing
-def scripted_if_traced(x):
+def scripted_if_traced(x: torch.Tensor) -> torch.Tensor:
     return x[:, :, :3] if x.dim() == 4 else x
 
 
@@ -283,7 +293,7 @@ def scripted_if_traced(x):
     "forward",
     [cropped, scripted_if_traced, lambda x: alike(x, x[:, :, :2]), lambda x: cropped(x * 2)],
 )
-def test_a_scripted_function_runs_its_python_body(forward):
+def test_a_scripted_function_runs_its_python_body(forward: Callable[..., Any]) -> None:
     agrees(forward)
 
 
@@ -302,15 +312,15 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("make", WHOLE.values(), ids=WHOLE)
-def test_whatever_has_an_index_is_a_whole_number(make):
+def test_whatever_has_an_index_is_a_whole_number(make: Callable[..., Any]) -> None:
     agrees(make())
 
 
 # The process
 
 
-def test_after_a_trace_functions_are_as_they_were():
-    def forward(x):
+def test_after_a_trace_functions_are_as_they_were() -> None:
+    def forward(x: Any) -> Any:
         return F.pad(x, (0, int(x.shape[2])))
 
     code = forward.__code__
@@ -324,10 +334,10 @@ def test_after_a_trace_functions_are_as_they_were():
     assert type(alike) is torch.jit.ScriptFunction
 
 
-def test_a_real_forward_beside_a_trace_computes_what_it_always_does():
+def test_a_real_forward_beside_a_trace_computes_what_it_always_does() -> None:
     started, done, seen = threading.Event(), threading.Event(), []
 
-    def forward(x):
+    def forward(x: Any) -> Any:
         if not isinstance(x.shape[2], int) or x.shape[2] != 9:
             started.set()
             done.wait(10)
@@ -348,21 +358,21 @@ def test_a_real_forward_beside_a_trace_computes_what_it_always_does():
 # Small tensors of sizes
 
 
-def centred(x, y):
+def centred(x: Any, y: Any) -> Any:
     """The U-Net idiom: pad one map to the size of another."""
     dy = torch.tensor([y.shape[2] - x.shape[2]])
     dx = torch.tensor([y.shape[3] - x.shape[3]])
     return F.pad(x, [dx // 2, dx - dx // 2, dy // 2, dy - dy // 2])
 
 
-def halved(sizes):
+def halved(sizes: torch.Tensor) -> Any:
     return torch.div(sizes, 2, rounding_mode="floor")
 
 
 THREE = torch.tensor(3)
 
 
-def cropped_by_a_table(x, turned):
+def cropped_by_a_table(x: Any, turned: Callable[..., Any]) -> Any:
     """The crop of the package unet: both sides, from a table of pads."""
     crop = (torch.tensor(x.shape[2:]) - 3).int()
     return F.pad(x, (-turned(torch.stack((crop // 2, crop // 2))).flatten()).tolist())
@@ -389,11 +399,11 @@ IN_TENSORS = {
 
 
 @pytest.mark.parametrize("forward", IN_TENSORS.values(), ids=IN_TENSORS)
-def test_a_small_tensor_of_sizes_keeps_its_values(forward):
+def test_a_small_tensor_of_sizes_keeps_its_values(forward: Callable[..., Any]) -> None:
     agrees(forward)
 
 
-def test_values_that_are_no_sizes_are_data():
+def test_values_that_are_no_sizes_are_data() -> None:
     with pytest.raises(symcnn.DataDependent):
         symcnn.from_torch(Forward(lambda x: F.pad(x, (0, int(x.mean((0, 2, 3)).sum())))), "N 3 H W")
 
@@ -405,7 +415,7 @@ WINDOWS = {
 }
 
 
-def _to_a_multiple(x):
+def _to_a_multiple(x: Any) -> Any:
     return F.pad(x, (0, (8 - x.shape[3] % 8) % 8, 0, (8 - x.shape[2] % 8) % 8))
 
 
@@ -420,10 +430,12 @@ def _to_a_multiple(x):
     ids=["padded", "as they are", "after a window", "cropped"],
 )
 @pytest.mark.parametrize("batch", WINDOWS.values(), ids=WINDOWS)
-def test_the_batch_is_found_by_dividing_windows(batch, before, domain):
+def test_the_batch_is_found_by_dividing_windows(
+    batch: Callable[..., Any], before: Callable[..., Any], domain: str
+) -> None:
     """Swin's window_reverse, after window_partition; the batch stays a symbol."""
 
-    def forward(x):
+    def forward(x: Any) -> Any:
         x = before(x)
         b, c, h, w = x.shape
         x = x.view(b, c, h // 8, 8, w // 8, 8).permute(0, 2, 4, 3, 5, 1).reshape(-1, 8, 8, c)
@@ -436,11 +448,11 @@ def test_the_batch_is_found_by_dividing_windows(batch, before, domain):
     assert str(net.valid_inputs()) == domain
 
 
-def _of_a_set_of_sizes(x):
+def _of_a_set_of_sizes(x: Any) -> Any:
     return x * 2 if len({x.shape[2], x.shape[3]}) == 1 else x.flatten(1)
 
 
-def _of_a_dict_over_lines(x):
+def _of_a_dict_over_lines(x: Any) -> Any:
     kernel = {
         8: 2,
         9: 3,
@@ -448,25 +460,25 @@ def _of_a_dict_over_lines(x):
     return F.avg_pool2d(x, kernel)
 
 
-def _of_a_key_of_two(x):
+def _of_a_key_of_two(x: Any) -> Any:
     return x.flatten(1) if (x.shape[2], x.shape[3]) in {(8, 8): 1} else x
 
 
-def _of_a_tensor_of_the_shape(x):
+def _of_a_tensor_of_the_shape(x: Any) -> Any:
     n, c, h, w = torch.tensor(x.shape).tolist()
     return x.reshape(n, c * h, w)
 
 
-def _of_arithmetic_on_it(x):
+def _of_arithmetic_on_it(x: Any) -> Any:
     h, w = ((torch.as_tensor(x.shape[-2:]) + 1) // 2 * 2).tolist()
     return F.interpolate(x, size=(h, w))
 
 
-def _of_a_step_that_is_a_size(x):
+def _of_a_step_that_is_a_size(x: Any) -> Any:
     return x[:, :, :: x.shape[3]]
 
 
-def _of_a_step_that_may_be_0(x):
+def _of_a_step_that_may_be_0(x: Any) -> Any:
     return x[:, :, 1 :: x.shape[2] // 2]
 
 
@@ -482,9 +494,11 @@ def _of_a_step_that_may_be_0(x):
         (_of_a_step_that_may_be_0, 1),
     ],
 )
-def test_sizes_in_sets_dicts_tensors_and_steps_are_sizes(forward, branches):
+def test_sizes_in_sets_dicts_tensors_and_steps_are_sizes(
+    forward: Callable[..., Any], branches: int
+) -> None:
     class Net(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return forward(x)
 
     net = symcnn.from_torch(Net(), "N 3 H W")

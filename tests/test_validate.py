@@ -1,6 +1,8 @@
 """`net.validate`: torch runs at sizes where mistakes would show; a wrong formula is found."""
 
 import json
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -18,32 +20,32 @@ from .conftest import ROOT
 
 
 class UNet(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.down = nn.Conv2d(3, 4, 3, padding=1)
         self.pool = nn.MaxPool2d(4)
         self.up = nn.Upsample(scale_factor=4)
         self.last = nn.Conv2d(8, 2, 1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.down(x)
         return self.last(torch.cat([x, self.up(self.pool(x))], 1))
 
 
-def verdicts(report, what):
+def verdicts(report: Any, what: Any) -> Any:
     return {c.verdict for c in report.checks if c.what == what}
 
 
 @pytest.fixture
-def wrong_relu(monkeypatch):
+def wrong_relu(monkeypatch: pytest.MonkeyPatch) -> tuple[nn.Module, symcnn.Network]:
     """A network whose activation is said to drop a column."""
 
     class Halved(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x[..., ::2]
 
     @symcnn.rule(Halved)
-    def halved(module, x):
+    def halved(module: Any, x: Any) -> tuple[Any, ...]:
         n, c, h, w = x.dims
         return n, c, h, w // 2  # right for even sizes only
 
@@ -52,7 +54,7 @@ def wrong_relu(monkeypatch):
 
 
 @pytest.mark.parametrize("device", ["meta", "cpu"])
-def test_a_right_network_passes_everything(device):
+def test_a_right_network_passes_everything(device: str) -> None:
     module = UNet()
     report = symcnn.from_torch(module, "N 3 H W").validate(module, device, samples=12)
     assert report
@@ -63,7 +65,7 @@ def test_a_right_network_passes_everything(device):
     assert verdicts(report, "receptive field") == {"passed" if device == "cpu" else "skipped"}
 
 
-def on_a_card(test):
+def on_a_card(test: Any) -> Any:
     there = torch.cuda.is_available()
     return pytest.mark.cuda(pytest.mark.skipif(not there, reason="no CUDA device here")(test))
 
@@ -71,7 +73,7 @@ def on_a_card(test):
 @on_a_card
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_a_right_network_passes_on_a_card(dtype, channels_last):
+def test_a_right_network_passes_on_a_card(dtype: str, channels_last: bool) -> None:
     module = UNet()
     net = symcnn.from_torch(module, "N 3 H W")
     report = net.validate(module, "cuda", samples=12, dtype=dtype, channels_last=channels_last)
@@ -80,7 +82,7 @@ def test_a_right_network_passes_on_a_card(dtype, channels_last):
 
 
 @on_a_card
-def test_on_a_card_the_allocators_rounding_and_the_workspace_are_stated():
+def test_on_a_card_the_allocators_rounding_and_the_workspace_are_stated() -> None:
     module = UNet()
     report = symcnn.from_torch(module, "N 3 H W").validate(module, "cuda", samples=12)
     (peak, *_) = (c for c in report.passed if c.what == "peak")
@@ -89,7 +91,7 @@ def test_on_a_card_the_allocators_rounding_and_the_workspace_are_stated():
 
 
 @on_a_card
-def test_a_size_that_no_card_holds_is_halved_on_a_card(monkeypatch):
+def test_a_size_that_no_card_holds_is_halved_on_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
     module = nn.Conv2d(3, 64, 3, padding=1)
     net = symcnn.from_torch(module, "N 3 H W")
     huge = {"N": 1, "H": 2**18, "W": 2**18}
@@ -99,7 +101,7 @@ def test_a_size_that_no_card_holds_is_halved_on_a_card(monkeypatch):
     assert report.passed
 
 
-def test_a_wrong_formula_is_found_and_shrunk_to_the_smallest_size(wrong_relu):
+def test_a_wrong_formula_is_found_and_shrunk_to_the_smallest_size(wrong_relu: Any) -> None:
     module, net = wrong_relu
     report = net.validate(module, samples=12)
     assert not report
@@ -108,23 +110,23 @@ def test_a_wrong_formula_is_found_and_shrunk_to_the_smallest_size(wrong_relu):
     assert (found.ours, found.torch) == ("(1, 2, 1, 0)", "(1, 2, 1, 1)")
 
 
-def test_a_module_that_differs_inside_is_told_where():
+def test_a_module_that_differs_inside_is_told_where() -> None:
     traced = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(1))
     given = nn.Sequential(nn.ReLU(), nn.AvgPool2d(2, stride=1), nn.AdaptiveAvgPool2d(1))
     found = symcnn.from_torch(traced, "N 3 H W").validate(given, samples=6).counterexample
     assert (found.what, found.where, found.sizes) == ("modules", "1", {"N": 1, "H": 2, "W": 3})
 
 
-def test_the_peak_of_a_module_that_caches_is_that_of_its_first_pass():
+def test_the_peak_of_a_module_that_caches_is_that_of_its_first_pass() -> None:
     """LeViT: in eval mode a table of biases is gathered once and kept."""
 
     class Biased(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.table = nn.Parameter(torch.zeros(4))
             self.kept = None
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             if self.kept is None:
                 self.kept = self.table[torch.zeros(1000, dtype=torch.long, device=x.device)].sum()
             return x + self.kept
@@ -134,13 +136,13 @@ def test_the_peak_of_a_module_that_caches_is_that_of_its_first_pass():
     assert verdicts(net.validate(module, "cpu", samples=4, checks=["peak"]), "peak") == {"passed"}
 
 
-def test_channels_last_is_for_volumes_too():
+def test_channels_last_is_for_volumes_too() -> None:
     module = nn.Sequential(nn.Conv3d(3, 4, 3), nn.BatchNorm3d(4), nn.ReLU())
     net = symcnn.from_torch(module, "N 3 D H W")
     assert net.validate(module, "cpu", samples=4, channels_last=True)
 
 
-def test_wrong_work_is_found(monkeypatch):
+def test_wrong_work_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     module = nn.Conv2d(4, 4, 3, groups=2)
     net = symcnn.from_torch(module, "N 4 H W")
     assert net.validate(module, samples=4)
@@ -152,7 +154,7 @@ def test_wrong_work_is_found(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
-def test_other_dtypes_have_the_same_shapes_and_their_own_bytes(dtype):
+def test_other_dtypes_have_the_same_shapes_and_their_own_bytes(dtype: str) -> None:
     module = UNet()
     report = symcnn.from_torch(module, "N 3 H W").validate(module, "cpu", samples=6, dtype=dtype)
     assert report, str(report)
@@ -161,7 +163,7 @@ def test_other_dtypes_have_the_same_shapes_and_their_own_bytes(dtype):
     assert next(module.parameters()).dtype == torch.float32
 
 
-def test_a_module_of_another_dtype_gets_inputs_of_it():
+def test_a_module_of_another_dtype_gets_inputs_of_it() -> None:
     module = UNet().bfloat16()
     report = symcnn.from_torch(module, "N 3 H W").validate(module, "cpu", samples=6)
     assert report, str(report)
@@ -169,7 +171,7 @@ def test_a_module_of_another_dtype_gets_inputs_of_it():
     assert verdicts(report, "saved") == {"passed"}
 
 
-def test_channels_last_has_the_same_shapes():
+def test_channels_last_has_the_same_shapes() -> None:
     module = UNet()
     report = symcnn.from_torch(module, "N 3 H W").validate(
         module, "cpu", samples=6, channels_last=True
@@ -179,13 +181,13 @@ def test_channels_last_has_the_same_shapes():
     assert verdicts(report, "outputs") == {"passed"}
 
 
-def test_a_dtype_that_is_none_is_refused():
+def test_a_dtype_that_is_none_is_refused() -> None:
     module = nn.ReLU()
     with pytest.raises(BadSpec, match="there is float32, float16"):
         symcnn.from_torch(module, "N 3").validate(module, dtype="half")
 
 
-def test_wrong_saved_bytes_are_found_and_shrunk(monkeypatch):
+def test_wrong_saved_bytes_are_found_and_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
     module = UNet()
     net = symcnn.from_torch(module, "N 3 H W")
     right = validation.torch_saved
@@ -195,7 +197,7 @@ def test_wrong_saved_bytes_are_found_and_shrunk(monkeypatch):
     assert int(found.torch) == int(found.ours) + 8
 
 
-def test_a_peak_that_torch_stays_below_is_found(monkeypatch):
+def test_a_peak_that_torch_stays_below_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     module = UNet()
     net = symcnn.from_torch(module, "N 3 H W")
     monkeypatch.setattr(validation, "torch_peak", lambda *a: (7, 1, 512))
@@ -203,7 +205,7 @@ def test_a_peak_that_torch_stays_below_is_found(monkeypatch):
     assert (found.what, found.torch) == ("peak", "7")
 
 
-def test_the_peak_of_a_chain_is_what_torchs_references_keep():
+def test_the_peak_of_a_chain_is_what_torchs_references_keep() -> None:
     module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 2, 3), nn.MaxPool2d(2))
     report = symcnn.from_torch(module, "N 3 H W").validate(module, samples=8)
     peaks = [c for c in report.passed if c.what == "peak"]
@@ -211,11 +213,13 @@ def test_the_peak_of_a_chain_is_what_torchs_references_keep():
     assert all(c.ours == c.torch for c in peaks)
 
 
-def test_a_size_that_fills_the_memory_is_halved_and_reported(monkeypatch):
+def test_a_size_that_fills_the_memory_is_halved_and_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """What a full card raises, from the CPU."""
     right = validation.judge
 
-    def full(net, module, sizes, **options):
+    def full(net: Any, module: Any, sizes: Any, **options: Any) -> Any:
         if max(sizes.values()) > 60:
             raise torch.OutOfMemoryError("out of memory")
         return right(net, module, sizes, **options)
@@ -234,7 +238,7 @@ def test_a_size_that_fills_the_memory_is_halved_and_reported(monkeypatch):
     assert max(after.sizes.values()) > half // 4
 
 
-def test_a_wrong_receptive_field_is_found(monkeypatch):
+def test_a_wrong_receptive_field_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     module = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.ReLU())
     net = symcnn.from_torch(module, "N 3 H W")
     from symcnn.questions.field.field_at import FieldAt
@@ -247,7 +251,9 @@ def test_a_wrong_receptive_field_is_found(monkeypatch):
 
 
 @pytest.mark.parametrize("layer", [nn.ReLU(), nn.MaxPool2d(3, 1, padding=1), nn.Sigmoid()])
-def test_a_receptive_field_wrong_in_large_images_is_found_by_gradient(layer, monkeypatch):
+def test_a_receptive_field_wrong_in_large_images_is_found_by_gradient(
+    layer: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
     module = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), layer)
     net = symcnn.from_torch(module, "N 3 H W")
     right = net.validate(module, "cpu", checks=["receptive field"])
@@ -265,7 +271,7 @@ def test_a_receptive_field_wrong_in_large_images_is_found_by_gradient(layer, mon
     assert report.counterexample.what == "receptive field"
 
 
-def test_whole_axis_statistics_are_not_judged_but_told():
+def test_whole_axis_statistics_are_not_judged_but_told() -> None:
     module = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.GroupNorm(1, 2))
     report = symcnn.from_torch(module, "N 3 H W").validate(module, "cpu", samples=4)
     assert report
@@ -273,30 +279,30 @@ def test_whole_axis_statistics_are_not_judged_but_told():
     assert skipped.why == "1 reads the whole axis"
 
 
-def test_inputs_that_are_indices_are_whole_numbers():
+def test_inputs_that_are_indices_are_whole_numbers() -> None:
     module = nn.Sequential(nn.Embedding(10, 6), nn.Linear(6, 2))
     report = symcnn.from_torch(module, "N L").validate(module, samples=6)
     assert report
     assert verdicts(report, "outputs") == {"passed"}
 
 
-def test_inputs_given_by_name_are_passed_by_name():
+def test_inputs_given_by_name_are_passed_by_name() -> None:
     class Named(nn.Module):
-        def forward(self, *, image):
+        def forward(self, *, image: torch.Tensor) -> torch.Tensor:
             return F.max_pool2d(image, 2)
 
     module = Named()
     assert symcnn.from_torch(module, image="N 3 H W").validate(module, samples=6)
 
 
-def test_the_same_seed_draws_the_same_sizes():
+def test_the_same_seed_draws_the_same_sizes() -> None:
     net = symcnn.from_torch(UNet(), "N 3 H W")
     drawn = validation.interesting_sizes(net, 16, seed=3)
     assert drawn == validation.interesting_sizes(net, 16, seed=3)
     assert drawn != validation.interesting_sizes(net, 16, seed=4)
 
 
-def test_sizes_lie_on_both_sides_of_every_border():
+def test_sizes_lie_on_both_sides_of_every_border() -> None:
     net = symcnn.from_torch(nn.Conv2d(3, 2, 5, stride=3), "N 3 H W")
     drawn = {(s["H"], s["W"]) for s in validation.interesting_sizes(net, 16)}
     assert {(5, 5), (4, 5), (5, 4), (7, 5), (8, 5), (5, 7), (5, 8)} <= drawn
@@ -305,11 +311,11 @@ def test_sizes_lie_on_both_sides_of_every_border():
     assert len(drawn) > len(inside)
 
 
-def test_a_forward_that_is_not_deterministic_is_told():
+def test_a_forward_that_is_not_deterministic_is_told() -> None:
     class Fickle(nn.Module):
         runs = 0
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             Fickle.runs += 1
             return x[..., : Fickle.runs % 2 + 1]
 
@@ -318,7 +324,7 @@ def test_a_forward_that_is_not_deterministic_is_told():
     assert report.counterexample.what == "repeat"
 
 
-def test_the_module_keeps_its_values_mode_and_hooks():
+def test_the_module_keeps_its_values_mode_and_hooks() -> None:
     module = UNet().train()
     before = {name: p.clone() for name, p in module.state_dict().items()}
     symcnn.from_torch(module, "N 3 H W").validate(module, "cpu", samples=4)
@@ -330,7 +336,7 @@ def test_the_module_keeps_its_values_mode_and_hooks():
 # Bad input ---------------------------------------------------------------------------------------
 
 
-def test_another_module_is_refused_and_the_difference_told():
+def test_another_module_is_refused_and_the_difference_told() -> None:
     net = symcnn.from_torch(nn.Sequential(nn.Conv2d(3, 8, 3)), "N 3 H W")
     with pytest.raises(BadSpec, match=r"it has 0\.weight of shape \(8, 3, 5, 5\)"):
         net.validate(nn.Sequential(nn.Conv2d(3, 8, 5)))
@@ -338,20 +344,20 @@ def test_another_module_is_refused_and_the_difference_told():
         net.validate(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)))
 
 
-def test_a_device_that_is_not_there_is_refused_and_those_there_named():
+def test_a_device_that_is_not_there_is_refused_and_those_there_named() -> None:
     module = nn.ReLU()
     with pytest.raises(BadSpec, match="there is meta, cpu"):
         symcnn.from_torch(module, "N 3").validate(module, "cuda:99")
 
 
-def test_a_module_without_values_cannot_run_on_cpu():
+def test_a_module_without_values_cannot_run_on_cpu() -> None:
     with torch.device("meta"):
         module = nn.Conv2d(3, 8, 3)
     with pytest.raises(BadSpec, match="has no values"):
         symcnn.from_torch(module, "N 3 H W").validate(module, "cpu")
 
 
-def test_what_is_no_module_is_refused():
+def test_what_is_no_module_is_refused() -> None:
     net = symcnn.from_torch(nn.ReLU(), "N 3")
     with pytest.raises(BadSpec, match=r"no torch\.nn\.Module"):
         net.validate(lambda x: x)
@@ -359,7 +365,7 @@ def test_what_is_no_module_is_refused():
         net.validate(nn.ReLU(), samples=0)
 
 
-def test_a_part_of_a_network_is_refused():
+def test_a_part_of_a_network_is_refused() -> None:
     module = UNet()
     with pytest.raises(BadSpec, match="up to pool"):
         symcnn.from_torch(module, "N 3 H W").at("pool").validate(module)
@@ -368,7 +374,7 @@ def test_a_part_of_a_network_is_refused():
 # Reports -----------------------------------------------------------------------------------------
 
 
-def test_a_report_is_json_and_junit(wrong_relu):
+def test_a_report_is_json_and_junit(wrong_relu: Any) -> None:
     module, net = wrong_relu
     report = net.validate(module, samples=4)
     answer = json.loads(report.to_json())
@@ -380,7 +386,9 @@ def test_a_report_is_json_and_junit(wrong_relu):
     assert "FAILED, smallest counterexample: outputs at N=1, H=1, W=1" in str(report)
 
 
-def test_the_command_answers_and_writes_junit(tmp_path, monkeypatch):
+def test_the_command_answers_and_writes_junit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ROOT)
     junit = tmp_path / "report.xml"
     command = ["validate", "examples/networks/unet.py:unet_valid", "--input", "N 1 H W"]
@@ -390,7 +398,7 @@ def test_the_command_answers_and_writes_junit(tmp_path, monkeypatch):
     assert ElementTree.parse(junit).getroot().get("failures") == "0"
 
 
-def test_the_command_exits_with_one_on_a_mismatch(tmp_path):
+def test_the_command_exits_with_one_on_a_mismatch(tmp_path: Path) -> None:
     file = tmp_path / "lying.py"
     file.write_text(
         "import symcnn, torch\n"
@@ -407,16 +415,16 @@ def test_the_command_exits_with_one_on_a_mismatch(tmp_path):
     assert "FAILED, smallest counterexample: outputs" in result.output
 
 
-def test_the_command_refuses_a_device_that_is_not_there():
+def test_the_command_refuses_a_device_that_is_not_there() -> None:
     target = f"{ROOT}/examples/networks/unet.py:unet_valid"
     result = CliRunner().invoke(main, ["validate", target, "--input", "N 1 H W", "--device", "tpu"])
     assert result.exit_code == 2
     assert "there is meta, cpu" in result.output
 
 
-def test_batches_that_the_domain_restricts_are_met():
+def test_batches_that_the_domain_restricts_are_met() -> None:
     class Clips(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.view(x.shape[0] // 4, 4, *x.shape[1:]).mean(1)
 
     net = symcnn.from_torch(Clips(), "N 3 H W", example={"N": 8})
@@ -426,14 +434,14 @@ def test_batches_that_the_domain_restricts_are_met():
 
 
 @pytest.mark.parametrize("groups", [1, 2])
-def test_work_of_a_transposed_convolution_is_that_of_its_input(groups):
+def test_work_of_a_transposed_convolution_is_that_of_its_input(groups: int) -> None:
     module = nn.ConvTranspose2d(4, 6, 3, stride=2, groups=groups)
     report = symcnn.from_torch(module, "N 4 H W").validate(module, samples=4)
     assert report
     assert verdicts(report, "flops") == {"passed"}
 
 
-def test_padding_on_both_sides_lets_a_kernel_fit():
+def test_padding_on_both_sides_lets_a_kernel_fit() -> None:
     module = nn.Conv2d(3, 2, 5, padding=2)
     net = symcnn.from_torch(module, "N 3 H W")
     assert net.validate(module, samples=6)

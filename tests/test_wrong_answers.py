@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def our_shape(network: Any, **sizes: int) -> Any:
         lambda x: x.squeeze(),
     ],
 )
-def test_an_axis_that_is_1_is_squeezed_out(squeeze, length):
+def test_an_axis_that_is_1_is_squeezed_out(squeeze: Callable[..., Any], length: int) -> None:
     def forward(self: Any, x: Any) -> Any:
         return squeeze(F.conv1d(x, self.w, stride=8))
 
@@ -75,12 +76,12 @@ def test_an_axis_that_is_1_is_squeezed_out(squeeze, length):
     assert our_shape(found.given(N=2), L=54) == (2, 4)
 
 
-def test_an_axis_that_is_longer_stays():
+def test_an_axis_that_is_longer_stays() -> None:
     found = net(lambda self, x: x.squeeze(-1), "N 3 L", example={"L": 60})
     assert our_shape(found, N=2, L=60) == (2, 3, 60)
 
 
-def test_squeezing_a_batch_of_one_is_a_branch_on_the_batch():
+def test_squeezing_a_batch_of_one_is_a_branch_on_the_batch() -> None:
     def forward(self: Any, x: Any) -> Any:
         return x.mean((2, 3), keepdim=True).squeeze()
 
@@ -89,7 +90,7 @@ def test_squeezing_a_batch_of_one_is_a_branch_on_the_batch():
     assert our_shape(found, N=1, H=5, W=6) == torch_shape(forward, (1, 3, 5, 6)) == (3,)
 
 
-def test_a_tensor_squeezed_in_place_has_lost_the_axis():
+def test_a_tensor_squeezed_in_place_has_lost_the_axis() -> None:
     def forward(self: Any, x: Any) -> Any:
         y = x[:, :1].clone()
         y.squeeze_(1)
@@ -130,14 +131,14 @@ def _added(x: Any, y: Any) -> Any:
 
 
 @pytest.mark.parametrize("form", _IN_PLACE)
-def test_what_is_written_to_does_not_grow(form):
+def test_what_is_written_to_does_not_grow(form: str) -> None:
     found = net(_IN_PLACE[form], "N 3 H W", "N 3 h w")
     for H, W, h, w in [(4, 5, 4, 5), (4, 5, 1, 5), (4, 5, 1, 1), (1, 5, 4, 5), (1, 1, 4, 5)]:
         ours = our_shape(found, N=2, H=H, W=W, h=h, w=w)
         assert ours == torch_shape(_IN_PLACE[form], (2, 3, H, W), (2, 3, h, w)), (H, W, h, w)
 
 
-def test_a_position_is_added_in_place_to_as_many_places():
+def test_a_position_is_added_in_place_to_as_many_places() -> None:
     def forward(self: Any, x: Any) -> Any:
         x = F.conv2d(x, self.w, stride=32).flatten(2).transpose(1, 2)
         x += self.p
@@ -160,7 +161,7 @@ def _pooled_by_attention(self: Any, x: Any) -> Any:
 
 
 @pytest.mark.parametrize("width", [16, 32, 48])
-def test_the_output_of_attention_is_as_wide_as_its_last_weight(width):
+def test_the_output_of_attention_is_as_wide_as_its_last_weight(width: int) -> None:
     weights = {"w": torch.zeros(96, 32), "out": torch.zeros(width, 32)}
     found = net(_pooled_by_attention, "N 32 H W", **weights)
     assert our_shape(found, N=2, H=3, W=5) == (15, 2, width)
@@ -192,7 +193,7 @@ _VECTORS = {
 
 
 @pytest.mark.parametrize("form", _VECTORS)
-def test_flops_of_products_with_vectors_are_those_of_flop_counter_mode(form):
+def test_flops_of_products_with_vectors_are_those_of_flop_counter_mode(form: str) -> None:
     forward, weights = _VECTORS[form], {"v": torch.zeros(8), "u": torch.zeros(4, 8)}
     if form == "addbmm":
         forward = lambda self, x: torch.addbmm(self.u[:, :1], x[:, :4], x[:, :4].mT)  # noqa: E731
@@ -207,7 +208,7 @@ def test_flops_of_products_with_vectors_are_those_of_flop_counter_mode(form):
     assert cost.backward == back.get_total_flops()
 
 
-def test_a_vector_times_a_batch_is_refused_by_name_where_it_depends_on_layout():
+def test_a_vector_times_a_batch_is_refused_by_name_where_it_depends_on_layout() -> None:
     found = net(lambda self, x: self.v @ x, "N 8 5", v=torch.zeros(8))
     assert our_shape(found, N=2) == (2, 5)
     with pytest.raises(symcnn.errors.UnsupportedOperation, match="layout"):
@@ -215,7 +216,7 @@ def test_a_vector_times_a_batch_is_refused_by_name_where_it_depends_on_layout():
 
 
 @pytest.mark.parametrize("norm", [nn.utils.spectral_norm, nn.utils.parametrizations.spectral_norm])
-def test_spectral_norm_costs_no_flops(norm):
+def test_spectral_norm_costs_no_flops(norm: Any) -> None:
     module = norm(nn.Conv2d(3, 8, 3)).eval()
     found = symcnn.from_torch(module, "N 3 H W")
     with FlopCounterMode(display=False) as counted, torch.no_grad():
@@ -240,7 +241,9 @@ def test_spectral_norm_costs_no_flops(norm):
         ((5, 8), (1, 3, 8), None),
     ],
 )
-def test_linear_takes_the_weights_and_biases_that_torch_takes(x, w, b):
+def test_linear_takes_the_weights_and_biases_that_torch_takes(
+    x: tuple[int, ...], w: tuple[int, ...], b: Any
+) -> None:
     def forward(self: Any, x: Any) -> Any:
         return F.linear(x, self.w, self.b if b else None)
 
@@ -287,7 +290,7 @@ def _out_of_two(self: Any, x: Any) -> Any:
 
 
 @pytest.mark.parametrize("forward", [_in_a_canvas, _into_a_row, _added_up, _out, _out_of_two])
-def test_a_tensor_holds_what_was_written_to_it(forward):
+def test_a_tensor_holds_what_was_written_to_it(forward: Callable[..., Any]) -> None:
     found = net(forward, "1 3 7 5")
     assert tuple(found.output_shape) == torch_shape(forward, (1, 3, 7, 5))
     assert found.nodes
@@ -296,7 +299,7 @@ def test_a_tensor_holds_what_was_written_to_it(forward):
     assert found.output_tensors[0].node is not None
 
 
-def test_out_takes_the_shape_of_the_result():
+def test_out_takes_the_shape_of_the_result() -> None:
     assert net(_out, "N 3 H W").output_shape == net(lambda self, x: x + 1, "N 3 H W").output_shape
 
 
@@ -312,13 +315,13 @@ class TwoParts(nn.Module):
         return torch.cat([self.c(x).flatten(1), x[:, 0].flatten(1)], 1)
 
 
-def test_a_target_is_about_the_networks_own_output():
+def test_a_target_is_about_the_networks_own_output() -> None:
     found = symcnn.from_torch(TwoParts(), "N 3 H W").solve(output=52)
     assert set(found) == {(6, 6)}
     assert found.at == ""
 
 
-def test_a_target_of_a_map_is_about_the_last_map_where_the_output_is_none():
+def test_a_target_of_a_map_is_about_the_last_map_where_the_output_is_none() -> None:
     module = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     found = symcnn.from_torch(module, "N 3 H W").solve(output=(7, 7))
     assert found.at == "0"
@@ -331,7 +334,7 @@ def classifier() -> Any:
     )
 
 
-def test_where_the_whole_network_refuses_what_a_part_reaches_the_answer_says_by_whom():
+def test_where_the_whole_network_refuses_what_a_part_reaches_the_answer_says_by_whom() -> None:
     found = symcnn.from_torch(classifier(), "N 3 H W").solve(output=(7, 7), at="0")
     assert (224, 224) in found
     assert "takes none of these: 3 (linear) needs" in found.note
@@ -340,7 +343,7 @@ def test_where_the_whole_network_refuses_what_a_part_reaches_the_answer_says_by_
     assert symcnn.from_torch(classifier()[:1], "N 3 H W").solve(output=(7, 7)).note == ""
 
 
-def test_the_shell_names_the_node_and_who_refuses(tmp_path):
+def test_the_shell_names_the_node_and_who_refuses(tmp_path: Path) -> None:
     import json
 
     from click.testing import CliRunner
@@ -371,7 +374,7 @@ def nothing_open() -> Any:
     return symcnn.from_torch(nn.Conv2d(3, 8, 3), "1 3 32 32")
 
 
-def test_a_network_whose_batch_alone_is_open_answers_every_question():
+def test_a_network_whose_batch_alone_is_open_answers_every_question() -> None:
     net = only_the_batch()
     assert str(net.valid_inputs()) == "N >= 1"
     assert net.valid_inputs().smallest() == 1
@@ -386,7 +389,7 @@ def test_a_network_whose_batch_alone_is_open_answers_every_question():
     assert net.largest_batch("1 GiB") == net.solve(peak="1 GiB", N=range(1, 10**6)).largest()
 
 
-def test_a_network_with_nothing_open_answers_every_question():
+def test_a_network_with_nothing_open_answers_every_question() -> None:
     net = nothing_open()
     assert str(net.valid_inputs()) == "every input"
     assert net.valid_inputs().smallest() == net.valid_inputs().largest() == ()
@@ -410,7 +413,7 @@ def two_convolutions() -> Any:
 
 
 @pytest.mark.parametrize("what", ["saved", "peak", "activations"])
-def test_a_budget_bounds_the_batch(what):
+def test_a_budget_bounds_the_batch(what: str) -> None:
     net, limit = two_convolutions(), 8 << 30
     found = net.solve(**{what: "8 GiB"}, N=range(1, 100_000), H=224, W=224)
     most = found.axis("N").largest()
@@ -419,7 +422,7 @@ def test_a_budget_bounds_the_batch(what):
     assert figure[most] <= limit < figure[most + 1]
 
 
-def test_the_largest_batch_is_the_last_that_fits():
+def test_the_largest_batch_is_the_last_that_fits() -> None:
     net = two_convolutions()
     most = net.largest_batch("8 GiB", H=224, W=224)
     assert net.cost().at(N=most, H=224, W=224).peak <= 8 << 30
@@ -435,7 +438,7 @@ def test_the_largest_batch_is_the_last_that_fits():
 # Sizes that grow, though their expanded form has minus signs ------------------------------------
 
 
-def test_a_bound_by_products_that_grow_is_seen_from_the_least_sizes():
+def test_a_bound_by_products_that_grow_is_seen_from_the_least_sizes() -> None:
     class Patches(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -464,7 +467,7 @@ def _divided(self: Any, x: Any) -> Any:
 
 
 @pytest.mark.parametrize(("height", "width"), [(96, 96), (10, 96), (700, 16), (64, 17)])
-def test_a_division_by_a_size_that_is_0_is_a_refusal(height, width):
+def test_a_division_by_a_size_that_is_0_is_a_refusal(height: int, width: int) -> None:
     weights = {"w": torch.zeros(4, 3, 16, 16)}
     found = net(_divided, "N 3 H W", example={"H": 96, "W": 96}, **weights)
     try:
@@ -486,7 +489,7 @@ _EMPTY_AT_SOME = {
 
 
 @pytest.mark.parametrize("form", _EMPTY_AT_SOME)
-def test_a_size_at_which_a_map_is_empty_is_not_valid(form):
+def test_a_size_at_which_a_map_is_empty_is_not_valid(form: str) -> None:
     forward, last = _EMPTY_AT_SOME[form]
     found = net(forward, "N 3 H W")
     assert our_shape(found, N=1, H=last, W=5) is None
@@ -512,27 +515,27 @@ _EMPTY_AT_ALL = {
 
 
 @pytest.mark.parametrize("form", _EMPTY_AT_ALL)
-def test_a_tensor_without_elements_is_a_value(form):
+def test_a_tensor_without_elements_is_a_value(form: str) -> None:
     found = net(_EMPTY_AT_ALL[form], "N 3 H 7")
     assert our_shape(found, N=2, H=5) == torch_shape(_EMPTY_AT_ALL[form], (2, 3, 5, 7))
     assert str(found.valid_inputs()) == "H >= 1"
 
 
-def test_what_is_joined_with_nothing_is_seen_as_it_was():
+def test_what_is_joined_with_nothing_is_seen_as_it_was() -> None:
     found = net(_EMPTY_AT_ALL["no prefix"], "N 3 H W")
     assert found.receptive_field().size == (1, 1)
     assert found.prove()
 
 
 @pytest.mark.parametrize("name", ["amax", "argmax", "median"])
-def test_nothing_has_no_largest_value(name):
+def test_nothing_has_no_largest_value(name: str) -> None:
     forward = lambda self, x: torch.as_tensor(getattr(x[:, :0], name)(1)[0])  # noqa: E731
     assert torch_shape(forward, (2, 3, 5, 7)) is None
     with pytest.raises(symcnn.errors.ShapeMismatch, match="without elements"):
         net(forward, "N 3 H W")
 
 
-def test_other_layers_refuse_nothing_by_name():
+def test_other_layers_refuse_nothing_by_name() -> None:
     with pytest.raises(symcnn.errors.UnsupportedOperation, match="max_pool2d of a tensor without"):
         net(lambda self, x: F.max_pool2d(x[:, :0], 2), "N 3 H W")
 
@@ -573,19 +576,19 @@ def _there_and_back(x: Any, n: int, hop: int, win_length: Any = None, length: An
 
 
 @pytest.mark.parametrize("form", _MADE)
-def test_a_form_that_was_refused_gives_torchs_shape(form):
+def test_a_form_that_was_refused_gives_torchs_shape(form: str) -> None:
     found = net(_MADE[form], "N 3 H W")
     for height, width in [(16, 40), (17, 41)]:
         want = torch_shape(_MADE[form], (2, 3, height, width))
         assert our_shape(found, N=2, H=height, W=width) == want is not None
 
 
-def test_a_window_that_may_leave_a_gap_is_refused_by_name():
+def test_a_window_that_may_leave_a_gap_is_refused_by_name() -> None:
     with pytest.raises(symcnn.errors.DataDependent, match="window's values"):
         net(lambda self, x: _there_and_back(x, 16, 16), "N 3 H W")
 
 
-def test_a_ratio_of_a_fractional_pool_is_one_per_axis():
+def test_a_ratio_of_a_fractional_pool_is_one_per_axis() -> None:
     forward = lambda self, x: F.fractional_max_pool2d(x, 2, output_ratio=0.5)  # noqa: E731
     with pytest.raises(TypeError):
         forward(None, torch.zeros(1, 3, 8, 8))
@@ -597,7 +600,7 @@ def test_a_ratio_of_a_fractional_pool_is_one_per_axis():
 
 
 @pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.parametrizations.weight_norm])
-def test_reparametrised_parameters_stand_in_the_row_of_their_layer(norm):
+def test_reparametrised_parameters_stand_in_the_row_of_their_layer(norm: Any) -> None:
     module = nn.Sequential(norm(nn.Conv2d(3, 8, 3)), nn.ReLU(), nn.Conv2d(8, 4, 3))
     found = symcnn.from_torch(module, "N 3 H W")
     rows = {row.name: str(row["params"]) for row in found.cost().rows()}
@@ -614,12 +617,12 @@ def test_reparametrised_parameters_stand_in_the_row_of_their_layer(norm):
         nn.utils.parametrizations.spectral_norm,
     ],
 )
-def test_what_autograd_keeps_of_a_weight_made_anew_is_counted(norm):
+def test_what_autograd_keeps_of_a_weight_made_anew_is_counted(norm: Any) -> None:
     module = nn.Sequential(norm(nn.Conv1d(8, 8, 3)), nn.ReLU(), nn.Conv1d(8, 4, 3))
     ours = symcnn.from_torch(module, "N 8 L").cost().at(N=2, L=20).saved
     kept: dict[int, int] = {}
 
-    def pack(t):
+    def pack(t: Any) -> Any:
         kept[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
         return t.detach()
 
@@ -633,7 +636,7 @@ def test_what_autograd_keeps_of_a_weight_made_anew_is_counted(norm):
 # Refusals of torch's --------------------------------------------------------------------------
 
 
-def test_floats_on_a_half_module_are_refused_as_torch_refuses_them():
+def test_floats_on_a_half_module_are_refused_as_torch_refuses_them() -> None:
     module = nn.Conv2d(3, 4, 3).half()
     with pytest.raises(RuntimeError, match="should be the same"):
         module(torch.zeros(1, 3, 8, 8))
@@ -644,7 +647,9 @@ def test_floats_on_a_half_module_are_refused_as_torch_refuses_them():
 
 
 @pytest.mark.parametrize("pads", [(2, -1), (-1, 2), (3, -3), (-2, 2), (-4, 3)])
-def test_a_circular_pad_beside_a_crop_reads_nothing_that_nobody_wrote(pads):
+def test_a_circular_pad_beside_a_crop_reads_nothing_that_nobody_wrote(
+    pads: tuple[int, int],
+) -> None:
     """Torch takes the other sizes, and returns what lay in memory."""
     network = net(lambda m, x: F.pad(x, pads, mode="circular"), "N 3 L")
     for length in range(1, 9):
@@ -660,15 +665,15 @@ def test_a_circular_pad_beside_a_crop_reads_nothing_that_nobody_wrote(pads):
             )
 
 
-def test_the_line_of_a_split_is_the_users():
+def test_the_line_of_a_split_is_the_users() -> None:
     network = net(lambda m, x: torch.stack(x.split(4, 2)), "N 3 H W")
     assert {u.where_in_code.rpartition("/")[2].partition(":")[0] for u in network.unfollowed} == {
         "test_wrong_answers.py"
     }
 
 
-def test_a_reason_is_never_empty():
-    def forward(m, x):
+def test_a_reason_is_never_empty() -> None:
+    def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
         if x.shape[2] != 32 or x.shape[3] != 32:
             raise ValueError("the image must be 32 x 32")
         return x
@@ -692,7 +697,7 @@ PARTED = {
 
 
 @pytest.mark.parametrize("name", PARTED)
-def test_how_many_parts_an_axis_gives_is_a_branch(name):
+def test_how_many_parts_an_axis_gives_is_a_branch(name: str) -> None:
     network = net(PARTED[name], "N 3 H W")
     assert network.complete
     for height in range(1, 24):
@@ -700,7 +705,7 @@ def test_how_many_parts_an_axis_gives_is_a_branch(name):
         assert our_shape(network, N=1, H=height, W=5) == want
 
 
-def test_parts_of_a_fixed_length_fix_only_how_many_there_are():
+def test_parts_of_a_fixed_length_fix_only_how_many_there_are() -> None:
     network = net(lambda m, x: torch.cat(x.split(4, 2), 2), "N 3 H W")
     assert str(network.valid_inputs().axis("H")) == "221 <= H <= 224"
     assert our_shape(network, N=1, H=9, W=5) == (1, 3, 9, 5)
@@ -719,9 +724,9 @@ SIZED = {
 
 
 @pytest.mark.parametrize("name", SIZED)
-def test_a_window_whose_stride_or_extent_is_a_size_is_refused_where_that_is_0(name):
+def test_a_window_whose_stride_or_extent_is_a_size_is_refused_where_that_is_0(name: str) -> None:
     class Sized(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return SIZED[name](x, x.shape[3] % 6)
 
     module = Sized()
@@ -739,9 +744,9 @@ def test_a_window_whose_stride_or_extent_is_a_size_is_refused_where_that_is_0(na
             assert net.shape_at(W=w) == want
 
 
-def test_what_a_forward_refuses_at_numbers_is_a_size_that_it_does_not_take():
+def test_what_a_forward_refuses_at_numbers_is_a_size_that_it_does_not_take() -> None:
     class Rows(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             parts = [x[:, :, i] for i in range(x.shape[2])]
             return torch.stack(parts, 2).view(2, 7)
 
@@ -759,9 +764,9 @@ QUOTIENTS = {
 
 
 @pytest.mark.parametrize("name", QUOTIENTS)
-def test_a_quotient_in_a_quotient_is_refused_where_it_divides_by_0(name):
+def test_a_quotient_in_a_quotient_is_refused_where_it_divides_by_0(name: str) -> None:
     class Viewed(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.view(QUOTIENTS[name](*x.shape))
 
     module = Viewed()
@@ -788,9 +793,9 @@ RATIOS = {
 
 
 @pytest.mark.parametrize("name", RATIOS)
-def test_a_branch_on_a_ratio_is_taken_as_python_takes_it(name):
+def test_a_branch_on_a_ratio_is_taken_as_python_takes_it(name: str) -> None:
     class Ratio(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x[:, :, :1, :1] if RATIOS[name](*x.shape[2:]) else x
 
     module = Ratio()
@@ -816,9 +821,9 @@ def test_a_branch_on_a_ratio_is_taken_as_python_takes_it(name):
         lambda x: x.new_tensor(x),
     ],
 )
-def test_a_tensor_made_of_a_tensor_reads_it_place_by_place(again):
+def test_a_tensor_made_of_a_tensor_reads_it_place_by_place(again: Any) -> None:
     class Again(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return again(nn.functional.avg_pool2d(x, 3, 1, 1))
 
     with warnings.catch_warnings():
@@ -830,9 +835,9 @@ def test_a_tensor_made_of_a_tensor_reads_it_place_by_place(again):
     assert net.output_tensors[0].dtype == str(made.dtype).removeprefix("torch.")
 
 
-def test_numbers_of_the_type_of_a_tensor_do_not_read_it():
+def test_numbers_of_the_type_of_a_tensor_do_not_read_it() -> None:
     class Numbers(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.new_tensor([1.0, 2.0])
 
     net = symcnn.from_torch(Numbers(), "N 3 H W")
@@ -841,16 +846,16 @@ def test_numbers_of_the_type_of_a_tensor_do_not_read_it():
         net.receptive_field()
 
 
-def test_a_number_of_blocks_that_divides_by_0_is_an_invalid_input():
+def test_a_number_of_blocks_that_divides_by_0_is_an_invalid_input() -> None:
     count = 12 // (symcnn.symbols("k") - 1)
     net = symcnn.nn.Repeat(lambda i: symcnn.nn.Conv2d(3, 3, 3), count).trace("N 3 H W")
     with pytest.raises(InvalidInput):
         net.shape_at(N=1, H=64, W=64, k=1)
 
 
-def test_a_view_by_0_elements_is_diagnosed():
+def test_a_view_by_0_elements_is_diagnosed() -> None:
     class View(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.view(-1, 3 * (2 * x.shape[2] - 4) * x.shape[3])
 
     net = symcnn.from_torch(View(), "N 3 H W")
@@ -859,10 +864,10 @@ def test_a_view_by_0_elements_is_diagnosed():
         net.shape_at(N=1, H=2, W=5)
 
 
-def test_a_floor_that_leaves_the_same_on_the_domain_is_a_quotient():
+def test_a_floor_that_leaves_the_same_on_the_domain_is_a_quotient() -> None:
     """Counterexample: timm's HaloAttn with a stride: (H + 1)//2 was not H/2, and no size valid."""
 
-    def heads(m, x):
+    def heads(m: Any, x: Any) -> Any:
         _, _, h, w = x.shape
         assert h % 8 == 0
         assert w % 8 == 0
@@ -874,10 +879,10 @@ def test_a_floor_that_leaves_the_same_on_the_domain_is_a_quotient():
     assert (16, 20) not in network.valid_inputs()
 
 
-def test_a_view_of_blocks_multiplies_the_batch_by_what_a_whole_map_gives():
+def test_a_view_of_blocks_multiplies_the_batch_by_what_a_whole_map_gives() -> None:
     """Sixteen channels in groups of one are 16*N blocks: no size was valid."""
 
-    def blocks(m, x):
+    def blocks(m: Any, x: Any) -> Any:
         return x.view(-1, 4, x.shape[2] // 8, 4, x.shape[3] // 8, 4)
 
     network = net(blocks, "N 16 H W")
@@ -886,9 +891,9 @@ def test_a_view_of_blocks_multiplies_the_batch_by_what_a_whole_map_gives():
     assert network.shape_at(N=2, H=16, W=24) == (32, 4, 2, 4, 3, 4)
 
 
-def test_windows_and_masks_are_not_what_a_network_flattens():
+def test_windows_and_masks_are_not_what_a_network_flattens() -> None:
     class Windows(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             windows = F.unfold(x, 4, stride=4).transpose(1, 2).reshape(-1, 8, 16)
             mask = F.unfold(x.new_ones(1, 1, *x.shape[2:]), 4, stride=4).view(16, -1)
             return x * (windows.reshape(-1, 128).sum() + mask.sum())
@@ -903,18 +908,18 @@ def test_windows_and_masks_are_not_what_a_network_flattens():
 class Sided(nn.Module):
     """High maps are summed over twice as many channels as low ones; heights are multiples of 8."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.high, self.low = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(3, 16, 3, padding=1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.shape[2] % 8 != 0:
             raise ValueError("the height is a multiple of 8")
         return self.high(x) if x.shape[2] > 64 else self.low(x)
 
 
 @pytest.fixture(scope="module")
-def sided():
+def sided() -> symcnn.Network:
     return symcnn.from_torch(Sided(), "N 3 H W")
 
 
@@ -926,25 +931,29 @@ def sided():
         ({"H": 12, "W": 32}, "valid inputs are H % 8 == 0 and H >= 8 and W >= 1; the smallest is"),
     ],
 )
-def test_the_largest_batch_speaks_of_the_branch_that_the_sizes_take(sided, sizes, said):
+def test_the_largest_batch_speaks_of_the_branch_that_the_sizes_take(
+    sided: Any, sizes: dict[str, int], said: str
+) -> None:
     with pytest.raises(symcnn.NoSolution) as caught:
         sided.largest_batch("1 KiB", **sizes)
     assert said in str(caught.value)
 
 
-def test_a_target_that_no_branch_reaches_is_refused_for_each_of_them(sided):
+def test_a_target_that_no_branch_reaches_is_refused_for_each_of_them(sided: Any) -> None:
     with pytest.raises(symcnn.NoSolution) as caught:
         sided.solve(peak="1 KiB", W=224)
     assert "for H % 8 == 0 and H >= 72" in str(caught.value)
     assert "for H % 8 == 0 and 8 <= H <= 64" in str(caught.value)
 
 
-def test_the_batch_that_is_looked_for_is_not_given(sided):
+def test_the_batch_that_is_looked_for_is_not_given(sided: Any) -> None:
     with pytest.raises(symcnn.BadSpec, match="N=3 is the batch, which largest_batch looks for"):
         sided.largest_batch("1 MiB", N=3, H=32, W=32)
 
 
-def test_what_a_model_raises_is_diagnosed_with_what_it_needs_and_nothing_of_torch(sided):
+def test_what_a_model_raises_is_diagnosed_with_what_it_needs_and_nothing_of_torch(
+    sided: Any,
+) -> None:
     found = sided.diagnose(H=12, W=16)
     text = str(found)
     assert "ValueError: the height is a multiple of 8" in text
@@ -953,7 +962,7 @@ def test_what_a_model_raises_is_diagnosed_with_what_it_needs_and_nothing_of_torc
     assert "pad to 16x16" in text
 
 
-def test_a_network_without_open_sizes_has_one_input():
+def test_a_network_without_open_sizes_has_one_input() -> None:
     net = symcnn.from_torch(nn.Conv2d(3, 8, 3), "2 3 32 32")
     assert str(net.diagnose()).startswith("the only input is valid; ")
     assert str(net.nearest_valid()) == "the only input is valid"
@@ -973,7 +982,9 @@ def test_a_network_without_open_sizes_has_one_input():
         (lambda m, x, i: F.cross_entropy(x, i[:, 0]), "int64", ["float32"]),
     ],
 )
-def test_the_dtype_that_an_input_states_is_the_truth(forward, index, others):
+def test_the_dtype_that_an_input_states_is_the_truth(
+    forward: Callable[..., Any], index: str, others: list[str]
+) -> None:
     """Where none is stated, an index is an index and a mask a mask."""
     table = {"table": torch.zeros(10, 4)}
     for dtype in (index, "", *others):
@@ -992,7 +1003,7 @@ def test_the_dtype_that_an_input_states_is_the_truth(forward, index, others):
 @pytest.mark.parametrize(
     "target", [(7.5, 7), (7.0, 7), (sympy.Rational(7, 2), 7), (sympy.Float(7), 7), (None, 0.5)]
 )
-def test_a_target_that_is_no_whole_number_is_no_size(target):
+def test_a_target_that_is_no_whole_number_is_no_size(target: tuple[Any, ...]) -> None:
     net = symcnn.nn.Conv2d(3, 8, 3).trace("N 3 H W")
     with pytest.raises(symcnn.BadSpec, match="is not a size"):
         net.solve(output=target)
@@ -1010,7 +1021,7 @@ MISSPELT = {
 
 
 @pytest.mark.parametrize("meant", MISSPELT)
-def test_a_misspelt_name_is_refused_with_the_one_that_is_meant(meant):
+def test_a_misspelt_name_is_refused_with_the_one_that_is_meant(meant: str) -> None:
     with pytest.raises(symcnn.SymcnnError, match=f"did you mean {meant}") as caught:
         MISSPELT[meant]()
     assert meant == "H" or isinstance(caught.value, TypeError)
@@ -1026,22 +1037,24 @@ def test_a_misspelt_name_is_refused_with_the_one_that_is_meant(meant):
         ("Conv2d", (3, 8, 3, 1, 0, 1, 1, True, "zeros", None, None, 12)),
     ],
 )
-def test_a_missing_or_a_surplus_argument_of_a_layer_is_refused_in_words(name, args):
+def test_a_missing_or_a_surplus_argument_of_a_layer_is_refused_in_words(
+    name: str, args: tuple[Any, ...]
+) -> None:
     with pytest.raises(TypeError):
         getattr(nn, name)(*args)
     with pytest.raises(symcnn.errors.BadArgument, match=f"^{name}: (missing|too many)"):
         getattr(symcnn.nn, name)(*args)
 
 
-def test_a_layer_takes_neither_nothing_nor_none():
+def test_a_layer_takes_neither_nothing_nor_none() -> None:
     with pytest.raises(symcnn.BadSpec, match="None is no size"):
         symcnn.nn.Conv2d(3, 8, 3)(None)
 
 
-def test_a_view_of_blocks_of_a_map_that_is_rounded_up_holds_where_it_is_whole():
+def test_a_view_of_blocks_of_a_map_that_is_rounded_up_holds_where_it_is_whole() -> None:
     """The map has (H + 3)//4 rows, which the branch makes 4*((H + 1)//16): no size was valid."""
 
-    def blocks(m, x):
+    def blocks(m: Any, x: Any) -> Any:
         x = F.avg_pool2d(x, 2, ceil_mode=True)
         rows, columns = x.shape[2] // 8, x.shape[3] // 8
         if x.shape[2] % 8 or x.shape[3] % 8:
@@ -1054,10 +1067,10 @@ def test_a_view_of_blocks_of_a_map_that_is_rounded_up_holds_where_it_is_whole():
     assert network.shape_at(N=2, H=15, W=32) == (8, 4, 1, 4, 2, 4)
 
 
-def test_a_branch_of_which_there_is_no_exact_set_is_not_followed():
+def test_a_branch_of_which_there_is_no_exact_set_is_not_followed() -> None:
     """The domain of all branches was refused, though one is known."""
 
-    def residues(m, x):
+    def residues(m: Any, x: Any) -> Any:
         h, w = x.shape[2:]
         if h % 2 and h * w % 1009 == 5:
             x = F.max_pool2d(x, 3)
@@ -1071,7 +1084,7 @@ def test_a_branch_of_which_there_is_no_exact_set_is_not_followed():
         assert network.shape_at(N=1, H=5, W=w) == torch_shape(residues, (1, 3, 5, w))
 
 
-def test_a_map_without_elements_is_not_resized_to_a_size():
+def test_a_map_without_elements_is_not_resized_to_a_size() -> None:
     """Counterexample: branching:730 of seed 23, where numbers are run instead of a closed form."""
     with pytest.raises(symcnn.InvalidInput, match="the input must not be empty"):
         net(lambda self, x: F.interpolate(x[:, :, x.shape[2] :], size=(4, 7)), "N 3 H W")

@@ -2,6 +2,7 @@
 refusal outside. `make zoo` does the same at more sizes and writes docs/zoo.md."""
 
 import logging
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ logging.disable(logging.WARNING)
 
 
 @pytest.mark.parametrize("name", hf.MODELS)
-def test_a_model_has_torchs_shapes_inside_its_domain_and_is_refused_outside(name):
+def test_a_model_has_torchs_shapes_inside_its_domain_and_is_refused_outside(name: Any) -> None:
     module = hf.MODELS[name]().eval()
     net = symcnn.from_torch(module, hf.spec(name), example=hf.EXAMPLES.get(name))
     device = "cpu" if name in hf.READS_VALUES else "meta"
@@ -36,6 +37,8 @@ def test_a_model_has_torchs_shapes_inside_its_domain_and_is_refused_outside(name
 
 
 @pytest.mark.parametrize(("name", "make"), [*zoo()])
-def test_every_derivation_of_a_model_ends_with_what_its_question_answers(name, make):
+def test_every_derivation_of_a_model_ends_with_what_its_question_answers(
+    name: Any, make: Any
+) -> None:
     for branch in make().branches:
         assert not [f"{v.what}: {v.wrong}" for v in judged(branch.network) if v.wrong]
