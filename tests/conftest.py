@@ -6,10 +6,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from symcnn.sets.formula import Formula
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,6 +45,18 @@ def no_garbage_of_other_files() -> Iterator[None]:
     yield
     gc.collect()
     gc.freeze()
+
+
+def sure(value: T | None) -> T:
+    """A value of which a test knows that there is one."""
+    assert value is not None
+    return value
+
+
+def formula(value: int | Formula) -> Formula:
+    """A figure of which a test knows that it depends on sizes."""
+    assert isinstance(value, Formula)
+    return value
 
 
 def load_example(file: str) -> ModuleType:

@@ -437,7 +437,7 @@ def texts_compared_elsewhere(self: Any, x: Any) -> Any:
 
 
 def groups_by_size(self: Any, x: Any) -> Any:
-    groups = {}
+    groups: dict[Any, Any] = {}
     for y in (x, F.max_pool2d(x, 2, 1, 1), F.max_pool2d(x, (1, 2), ceil_mode=True)):
         groups.setdefault(y.shape[3], []).append(y)
     return F.max_pool2d(x, len(groups), ceil_mode=True)
@@ -497,7 +497,7 @@ def test_every_size_has_torchs_shape_whichever_branch_it_takes(forward: Callable
     net = symcnn.from_torch(module, "N 3 H W")
     assert net.complete, net.unfollowed
     domain = net.valid_inputs()
-    reached = {}
+    reached: dict[str, Any] = {}
     for h, w in grid():
         shape = torch_says(module, 2, h, w)
         assert ((h, w) in domain) == (shape is not None), (h, w, shape)

@@ -92,7 +92,7 @@ def test_words_name_the_sizes_of_each_branch(net: Any) -> None:
 
 @pytest.mark.parametrize("language", ["python", "numpy"])
 def test_code_answers_with_the_branch_of_the_sizes(net: Any, language: str) -> None:
-    scope = {}
+    scope: dict[str, Any] = {}
     exec(net.to_code(language), scope)
     for h in (1, 64, 65, 66):
         assert scope["macs"](2, h, 9) == net.cost().at(N=2, H=h, W=9).total

@@ -12,6 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import symcnn
 
+from .conftest import formula
+
 
 class Functional(nn.Module):
     def __init__(self) -> None:
@@ -76,7 +78,7 @@ def counted(tool: Any, module: Any, shape: tuple[Any, ...]) -> Any:
 
 def ours(tool: Any, module: Any, shape: tuple[Any, ...]) -> Any:
     net = symcnn.from_torch(module.eval(), " ".join(["N", *map(str, shape[1:])]))
-    return net.cost(tool).total.at(N=shape[0])
+    return formula(net.cost(tool).total).at(N=shape[0])
 
 
 NETWORKS = {

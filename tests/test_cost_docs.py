@@ -12,7 +12,7 @@ import symcnn
 from symcnn.cli import main
 from symcnn.questions.cost.conventions import CONVENTIONS
 
-from .conftest import ROOT
+from .conftest import ROOT, formula
 
 PAGE = (ROOT / "docs" / "cost.md").read_text()
 
@@ -37,4 +37,4 @@ def test_the_table_of_conventions_holds_our_figures(name: Any, example: Callable
     (row,) = [line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |")]
     for network in ("resnet:resnet50", "mobilenet:mobilenet_v2"):
         net = symcnn.from_torch(example(network), "N 3 H W")
-        assert f"| {net.cost(name).total.at(N=1, H=224, W=224):,} |" in row
+        assert f"| {formula(net.cost(name).total).at(N=1, H=224, W=224):,} |" in row

@@ -20,6 +20,8 @@ from symcnn import H, N, W, nn
 from symcnn.errors import ShapeMismatch, SymcnnError, UnsupportedOperation
 from symcnn.questions.repair import constructor
 
+from .conftest import sure
+
 BUGS = {
     "cat": """
         self.a = nn.Conv2d(3, 8, 3, padding=1)
@@ -144,7 +146,7 @@ def built(path: Any) -> Any:
     """The model of a file."""
     spec = importlib.util.spec_from_file_location(f"bug{next(_numbers)}", path)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sure(spec.loader).exec_module(module)
     return module.Model()
 
 
@@ -190,7 +192,7 @@ def test_the_error_names_the_line_and_what_it_reads(tmp_path: Path, bug: str) ->
     path = written(tmp_path, bug)
     error = failure(built(path))
     place = re.search(rf"at {re.escape(path.name)}:(\d+): (.*)", error.cause)
-    assert path.read_text().splitlines()[int(place[1]) - 1].strip() == place[2]
+    assert path.read_text().splitlines()[int(sure(place)[1]) - 1].strip() == place[2]
     assert re.search(r"\((N|\(H)", error.cause)  # a shape
 
 

@@ -245,7 +245,7 @@ ASKED = {
 @pytest.mark.parametrize("ask", ASKED)
 def test_questions_about_dtypes_are_answered_as_torch_answers_them(ask: str) -> None:
     for name, make in MADE.items():
-        answers = []
+        answers: list[Any] = []
         module = Asks(make, ASKED[ask], answers.append)
         module(torch.randn(2, 3, 8, 8))
         symcnn.from_torch(module, "N 3 H W")
@@ -255,7 +255,7 @@ def test_questions_about_dtypes_are_answered_as_torch_answers_them(ask: str) -> 
 
 
 def test_an_input_that_is_an_index_is_whole() -> None:
-    answers = []
+    answers: list[Any] = []
     tell = answers.append
 
     class Model(nn.Module):
@@ -311,7 +311,7 @@ def test_what_torch_refuses_for_its_dtype_is_refused(
 
 
 def test_autocast_is_seen() -> None:
-    answers = []
+    answers: list[Any] = []
     tell = answers.append
 
     class Model(nn.Module):

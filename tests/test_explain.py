@@ -15,7 +15,7 @@ from symcnn.algebra.size import Size, evaluate
 from symcnn.notation.latex import Notation, document
 from symcnn.questions.explain import Line, Step, Tree, explain
 
-from .conftest import load_example
+from .conftest import load_example, sure
 from .test_latex import compiled
 
 H = Size.symbol("H")
@@ -183,7 +183,7 @@ def test_a_random_stack_is_derived_to_its_size_and_field(
     assert evaluate(derivation.steps[-1].result.content.normal(), {"L": size}) == want
     field = net.explain("field")
     found = re.search(r"field is (\d+), the effective stride (\d+)", field.result)
-    assert (int(found[1]), int(found[2])) == (
+    assert (int(sure(found)[1]), int(found[2])) == (
         net.receptive_field().size[0],
         net.receptive_field().stride[0],
     )

@@ -152,7 +152,7 @@ PYTHONS = {*dir(builtins), *dir(math), *dir(operator)}
 
 def listed(node: Any) -> Any:
     """The texts that a table lists: keys of a dict, members of a set, words of one text."""
-    parts = []
+    parts: list[Any] = []
     match node:
         case ast.Dict(keys=parts) | ast.Set(elts=parts) | ast.Tuple(elts=parts):
             pass

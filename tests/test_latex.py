@@ -27,6 +27,7 @@ from symcnn.notation.latex import Notation, document, escape, formula
 from symcnn.words.code import LANGUAGES, to_code
 from symcnn.words.table import TIMES, architecture
 
+from .conftest import sure
 from .fuzz.expressions import expressions
 from .tools.derivations import pdflatex
 
@@ -174,7 +175,7 @@ def compiled(tmp_path: Any, text: Any) -> int:
     run = pdflatex(text, tmp_path)
     assert run.returncode == 0, run.stdout[-3000:]
     assert "Overfull" not in run.stdout
-    return int(re.search(r"Output written on .*\((\d+) page", run.stdout)[1])
+    return int(sure(re.search(r"Output written on .*\((\d+) page", run.stdout))[1])
 
 
 @pytest.mark.parametrize("siunitx", [False, True])
@@ -269,7 +270,7 @@ def arguments(name: Any, point: Any) -> list[Any]:
 
 
 def test_python_code_gives_the_formula() -> None:
-    scope = {}
+    scope: dict[str, Any] = {}
     exec(to_code(FORMULAS, "python"), scope)
     for name in FORMULAS:
         for point in POINTS:
@@ -277,7 +278,7 @@ def test_python_code_gives_the_formula() -> None:
 
 
 def test_numpy_code_gives_the_formula_for_arrays() -> None:
-    scope = {}
+    scope: dict[str, Any] = {}
     exec(to_code(FORMULAS, "numpy"), scope)
     for name in set(FORMULAS) - {"total", "geometric"}:  # a sum's length is one number
         columns = [
@@ -317,7 +318,7 @@ def test_javascript_code_gives_the_formula(tmp_path: Path) -> None:
 
 
 def test_a_network_as_code_gives_its_shape_parameters_and_macs() -> None:
-    scope = {}
+    scope: dict[str, Any] = {}
     exec(stem().to_code(), scope)
     sizes = {"N": 2, "H": 224, "W": 99}
     shape = stem().shape_at(**sizes)
@@ -329,7 +330,7 @@ def test_a_network_as_code_gives_its_shape_parameters_and_macs() -> None:
 @settings(max_examples=60)
 @given(expr=expressions(), x=st.integers(-99, 500), y=st.integers(-99, 500))
 def test_python_code_gives_any_expression(expr: Any, x: int, y: int) -> None:
-    scope = {}
+    scope: dict[str, Any] = {}
     exec(to_code({"f": expr.normal}, "python", ["x", "y"]), scope)
     assert scope["f"](x, y) == expr.value({"x": x, "y": y})
 

@@ -119,7 +119,7 @@ def test_questions_about_memory_are_answered_as_torch_answers_them(ask: str) -> 
     """Answers that are formulas hold at sizes."""
     wrong = []
     for name, make in MADE.items():
-        answers = []
+        answers: list[Any] = []
         module = Asks(make, ASKED[ask], answers.append)
         module(torch.zeros(*SIZES.values(), 1).squeeze(-1).unsqueeze(1).expand(2, 3, 8, 12).clone())
         (want,) = answers
@@ -138,7 +138,7 @@ def test_questions_about_memory_are_answered_as_torch_answers_them(ask: str) -> 
 
 def test_an_axis_of_size_1_has_the_stride_that_torch_gives_it() -> None:
     for name in MADE.keys() - OPEN:
-        answers = []
+        answers: list[Any] = []
         module = Asks(MADE[name], ASKED["stride"], answers.append)
         module(torch.zeros(1, 3, 8, 12))
         symcnn.from_torch(module, "1 3 8 12")
@@ -163,7 +163,7 @@ def test_an_axis_of_size_1_has_the_stride_that_torch_gives_it() -> None:
 def test_an_inner_axis_of_size_1_has_the_stride_that_torch_gives_it(
     make: Callable[..., Any], shape: tuple[Any, ...], axes: tuple[Any, ...]
 ) -> None:
-    answers = []
+    answers: list[Any] = []
     module = Asks(lambda m, x: make(m, x.permute(axes)), ASKED["stride"], answers.append)
     module(torch.zeros(shape))
     symcnn.from_torch(module, " ".join(map(str, shape)))

@@ -29,7 +29,8 @@ def small() -> symcnn.Network:
 
 @pytest.fixture(scope="module")
 def unet() -> symcnn.Network:
-    torch = pytest.importorskip("torch")
+    import torch
+
     with torch.device("meta"):
         module = load_example("unet").UNet(depth=3, base=8).eval()
     return symcnn.from_torch(module, "N 3 H W")
@@ -123,7 +124,8 @@ def show(browser: Any, tmp_path: Path) -> Callable[..., Any]:
 def test_every_number_is_what_python_says(
     show: Any, example: Callable[..., Any], unet: Any
 ) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     with torch.device("meta"):
         conv1d = torch.nn.Sequential(torch.nn.Conv1d(2, 4, 5, 3), torch.nn.AvgPool1d(4, 3)).eval()
     draw = random.Random(0)
@@ -142,7 +144,7 @@ def test_every_number_is_what_python_says(
 
 @needs_browser
 def test_a_copy_that_is_a_view_where_an_axis_is_1_long_is_no_number_too_many(show: Any) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
 
     class Turned(torch.nn.Module):
         def forward(self, x: Any) -> Any:
@@ -297,7 +299,7 @@ def test_several_networks_move_together(show: Any, unet: Any) -> None:
 
 @needs_browser
 def test_the_branch_that_holds_is_said(show: Any) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
 
     class Halved(torch.nn.Module):
         def forward(self, x: Any) -> Any:
@@ -321,7 +323,7 @@ def test_the_branch_that_holds_is_said(show: Any) -> None:
 
 @needs_browser
 def test_what_was_not_followed_is_not_known(show: Any) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
 
     class Rows(torch.nn.Module):
         def forward(self, x: Any) -> Any:

@@ -13,7 +13,7 @@ import torch
 import symcnn
 from symcnn import H, nn
 
-from .conftest import ROOT, load_example
+from .conftest import ROOT, load_example, sure
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def papers() -> Any:
 
     spec = importlib.util.spec_from_file_location("papers", ROOT / "examples" / "papers.py")
     module = sys.modules["papers"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sure(spec.loader).exec_module(module)
     return module
 
 

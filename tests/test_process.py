@@ -426,7 +426,7 @@ class Remembers(nn.Module):
         return y
 
 
-SEEN = []
+SEEN: list[Any] = []
 
 
 @functools.lru_cache

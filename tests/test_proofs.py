@@ -47,7 +47,7 @@ def stated(text: Any) -> Any:
 
 
 def test_the_page_states_what_is_proved() -> None:
-    proved = {}
+    proved: dict[str, Any] = {}
     for path in PROOFS.glob("*.v"):
         proved |= stated(path.read_text())
     assert set(proved) == {name for _, name in theorems()}

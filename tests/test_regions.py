@@ -193,7 +193,7 @@ def test_batches_of_areas_too() -> None:
     ],
 )
 def test_windows_inside_windows_are_asked_for_at_their_own_scale(stages: int, words: str) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
 
     class Windows(torch.nn.Module):
         def __init__(self) -> None:
@@ -215,7 +215,7 @@ def test_windows_inside_windows_are_asked_for_at_their_own_scale(stages: int, wo
 
 
 def test_a_table_of_positions_is_cut_to_as_many_as_there_are() -> None:
-    torch = pytest.importorskip("torch")
+    import torch
 
     class Tokens(torch.nn.Module):
         def __init__(self) -> None:

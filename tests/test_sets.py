@@ -19,6 +19,7 @@ from symcnn.sets.runs import Run
 from symcnn.sets.scales import ratio as _ratio
 from symcnn.sets.scales import shortfalls as _shortfalls
 
+from .conftest import sure
 from .fuzz.expressions import expressions
 
 h, w = Size.symbol("H"), Size.symbol("W")
@@ -328,7 +329,7 @@ def test_a_float_scale_falls_short_of_its_fraction_exactly_where_said(
     scale: Any, x: int, multiple: bool
 ) -> None:
     ratio = _ratio(scale)
-    p, q = ratio.numerator, ratio.denominator
+    p, q = sure(ratio).numerator, sure(ratio).denominator
     x = max(q, x // q * q) if multiple else x
     short = x % q == 0 and any(first <= x <= last for first, last in _shortfalls(scale))
     assert int(float(x) * scale) == p * x // q - short

@@ -15,6 +15,8 @@ import symcnn
 from symcnn import BadSpec, InvalidInput, NoSolution, ShapeMismatch
 from symcnn.testing.networks import networks
 
+from .conftest import sure
+
 
 class Skip(nn.Module):
     """A LinkNet level: what comes back is added to what went in."""
@@ -60,17 +62,17 @@ def test_a_failure_is_told_in_torchs_words(name: str) -> None:
         assert found.ok == (message is None)
         if message is not None:
             failures += 1
-            assert found.failure.says
-            assert found.failure.says in message
+            assert sure(found.failure).says
+            assert sure(found.failure).says in message
     assert failures > 5
 
 
 def test_the_batch_counts_in_torchs_words() -> None:
     module = NETWORKS["linear"]
     net = symcnn.from_torch(module, "N 3 H W")
-    said = net.diagnose(N=5, H=12, W=9).failure.says
+    said = sure(net.diagnose(N=5, H=12, W=9).failure).says
     assert said == "mat1 and mat2 shapes cannot be multiplied (5x560 and 392x10)"
-    assert said in torch_message(module, 12, 9, n=5)
+    assert said in sure(torch_message(module, 12, 9, n=5))
 
 
 def test_images_folded_into_the_batch_are_a_failure_that_torch_is_silent_about(
@@ -78,15 +80,15 @@ def test_images_folded_into_the_batch_are_a_failure_that_torch_is_silent_about(
 ) -> None:
     net = symcnn.from_torch(example("article_b:Net"), "N 3 H W")
     found = net.diagnose(H=64, W=64)
-    assert found.failure.says == ""
-    assert "1 image(s) would come back as a batch of 4" in found.failure.found
+    assert sure(found.failure).says == ""
+    assert "1 image(s) would come back as a batch of 4" in sure(found.failure).found
     assert "change the network: self.fc1 = nn.Linear(2048, 32)" in found.ways
 
 
 def test_every_way_out_of_article_a(example: Callable[..., Any]) -> None:
     net = symcnn.from_torch(example("article_a:article_a"), "N 3 H W")
     found = net.diagnose(H=227, W=227)
-    assert found.failure.node == "fc"
+    assert sure(found.failure).node == "fc"
     assert found.ways == (
         "pad to 259x259: F.pad(x, (16, 16, 16, 16))",
         "resize to 259x259: F.interpolate(x, size=(259, 259))",
@@ -258,7 +260,7 @@ def test_a_diagnosis_agrees_with_torch_and_its_sizes_work(recipe: Any, h: int, w
 
 def test_the_crop_at_the_output_undoes_the_pad(example: Callable[..., Any]) -> None:
     net = symcnn.from_torch(example("unet:unet"), "N 3 H W")
-    way = net.nearest_valid(500, 375).pad
+    way = sure(net.nearest_valid(500, 375).pad)
     assert (way.size, way.pad, way.crop) == ((512, 384), (4, 5, 6, 6), ((6, 506), (4, 379)))
 
 
@@ -266,9 +268,9 @@ def test_a_pad_is_a_multiple_of_the_stride_where_the_output_is_smaller() -> None
     module = nn.Sequential(nn.Conv2d(1, 1, 4, stride=4, bias=False), nn.PixelUnshuffle(2))
     net = symcnn.from_torch(module, "N 1 H W")
     way = net.nearest_valid(21, 13).pad
-    assert way.size == (24, 16)
-    assert way.pad == (0, 3, 0, 3)
-    assert way.crop == ((0, 3), (0, 2))
+    assert sure(way).size == (24, 16)
+    assert sure(way).pad == (0, 3, 0, 3)
+    assert sure(way).crop == ((0, 3), (0, 2))
 
 
 @settings(max_examples=40)
@@ -279,8 +281,8 @@ def test_pad_and_crop_give_the_same_pixels(h: int, w: int) -> None:
     net = symcnn.from_torch(module, "N 1 H W")
     x = torch.arange(float(h * w)).reshape(1, 1, h, w)
     way = net.nearest_valid(h, w).pad
-    (top, bottom), (left, right) = way.crop
-    assert torch.equal(module(F.pad(x, way.pad))[..., top:bottom, left:right], x)
+    (top, bottom), (left, right) = sure(way).crop
+    assert torch.equal(module(F.pad(x, sure(way).pad))[..., top:bottom, left:right], x)
 
 
 def test_a_valid_size_is_left_as_it_is(example: Callable[..., Any]) -> None:
@@ -288,14 +290,14 @@ def test_a_valid_size_is_left_as_it_is(example: Callable[..., Any]) -> None:
     near = net.nearest_valid(H=512, W=256)
     assert near.valid
     assert str(near) == "512x256 is valid"
-    assert near.pad.pad == (0, 0, 0, 0)
+    assert sure(near.pad).pad == (0, 0, 0, 0)
 
 
 def test_where_nothing_is_smaller_there_is_no_crop() -> None:
     net = symcnn.from_torch(nn.Conv2d(3, 3, 9), "N 3 H W")
     near = net.nearest_valid(5, 20)
     assert near.crop is None
-    assert near.pad.pad == (0, 0, 2, 2)
+    assert sure(near.pad).pad == (0, 0, 2, 2)
 
 
 @pytest.mark.parametrize("sizes", [(5,), (5, 5, 5), (0, 5), (2.5, 5)])

@@ -12,6 +12,8 @@ from torch import nn
 import symcnn
 from symcnn import H, InvalidInput, NoSolution, W
 
+from .conftest import sure
+
 
 def runs(module: Any, *shape: Any) -> Any:
     try:
@@ -74,16 +76,16 @@ def test_linknet_at_1000x2000() -> None:
     module, net = traced(LinkNet)
     assert runs(module, 3, 1000, 2000) is None
     found = net.diagnose(H=1000, W=2000)
-    assert found.failure.op == "add"
-    assert found.failure.says == (
+    assert sure(found.failure).op == "add"
+    assert sure(found.failure).says == (
         "The size of tensor a (126) must match the size of tensor b (125) at non-singleton "
         "dimension 3"
     )
-    with pytest.raises(RuntimeError, match=re.escape(found.failure.says)):
+    with pytest.raises(RuntimeError, match=re.escape(sure(found.failure).says)):
         LinkNet()(torch.zeros(1, 3, 1000, 2000))
     near = net.nearest_valid(1000, 2000)
-    assert near.pad.size == (1021, 2013)
-    assert near.crop.size == (1000 - 8, 2000 - 16)
+    assert sure(near.pad).size == (1021, 2013)
+    assert sure(near.crop).size == (1000 - 8, 2000 - 16)
     for way in near.ways:
         assert runs(module, 3, *way.size) is not None
     assert net.solve(multiple_of=32).smallest() == (32, 32)
@@ -115,8 +117,8 @@ def test_hrnet_at_192x144_and_192x160(size: tuple[int, int], fine: bool) -> None
     assert net.diagnose(H=size[0], W=size[1]).ok == fine
     assert (size in net.valid_inputs()) == fine
     near = net.nearest_valid(*size)
-    assert near.pad.size == (192, 160)
-    assert near.crop.size == ((192, 160) if fine else (192, 128 + 3))
+    assert sure(near.pad).size == (192, 160)
+    assert sure(near.crop).size == ((192, 160) if fine else (192, 128 + 3))
 
 
 def test_hrnet_says_which_sizes_and_why() -> None:
@@ -161,7 +163,7 @@ def test_pix2pix_with_8_levels_takes_multiples_of_256() -> None:
     assert str(net.valid_inputs()) == multiples.replace("== 0", "<= 1")  # 257 gives 256
     assert runs(module, 3, 257, 512)[2:] == (256, 512)
     found = net.diagnose(H=80, W=80)
-    assert found.failure.says.startswith("Calculated padded input size per channel: (3 x 3)")
+    assert sure(found.failure).says.startswith("Calculated padded input size per channel: (3 x 3)")
     assert found.ways[0] == (
         "pad to 256x256: F.pad(x, (88, 88, 88, 88)), and at the output y[..., 88:168, 88:168]"
     )

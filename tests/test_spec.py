@@ -43,7 +43,7 @@ def unet() -> symcnn.Network:
 
 def exported(module: Any, spec: Any, size: int) -> Any:
     """Export with the Dims that the text of a spec makes."""
-    names = {}
+    names: dict[str, Any] = {}
     exec(spec.text, names)
     x = torch.zeros(2, 3, size, size, device="meta")
     return torch.export.export(module, (x,), dynamic_shapes=names["dynamic_shapes"])
@@ -67,7 +67,7 @@ def test_no_map_on_the_way_has_a_size_of_one() -> None:
     spec = symcnn.from_torch(model, "N 3 H W").spec("torch.export")
     assert spec.parts[0].value["dims"]["H"] == {"min": 33, "max": None}
     exported(model, spec, 64)
-    names = {}
+    names: dict[str, Any] = {}
     exec(spec.text.replace("min=33", "min=32"), names)
     with pytest.raises(Exception, match="Not all values of H"):
         torch.export.export(
@@ -140,7 +140,7 @@ def test_a_partial_shape_of_openvino(unet: Any) -> None:
 def test_names_of_onnx(unet: Any) -> None:
     spec = unet.spec("onnx")
     assert spec.parts[0].value == {"x": ["N", 3, "H", "W"], "y": ["N", 16, "H", "W"]}
-    names = {}
+    names: dict[str, Any] = {}
     exec(spec.text, names)
     assert names["dynamic_axes"]["x"] == {0: "N", 2: "H", 3: "W"}
     assert "H % 4 == 0 and H >= 4: a dim_param is a name, without a range" in spec.loses

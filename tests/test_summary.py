@@ -19,7 +19,7 @@ from symcnn.cli import main
 from symcnn.errors import BadSpec, InvalidInput
 from symcnn.notation.tree import parts
 
-from .conftest import ROOT
+from .conftest import ROOT, sure
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ class Twice(tnn.Module):
         self.block = tnn.Conv2d(8, 8, 3)
         self.pool = tnn.MaxPool2d(2)
         self.unused = tnn.Linear(5, 5)
-        self.block.bias.requires_grad_(requires_grad=False)
+        sure(self.block.bias).requires_grad_(requires_grad=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.block(self.pool(self.block(x)))

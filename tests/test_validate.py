@@ -16,7 +16,7 @@ from symcnn.cli import main
 from symcnn.errors import BadSpec
 from symcnn.judge import validate as validation
 
-from .conftest import ROOT
+from .conftest import ROOT, sure
 
 
 class UNet(nn.Module):
@@ -113,7 +113,7 @@ def test_a_wrong_formula_is_found_and_shrunk_to_the_smallest_size(wrong_relu: An
 def test_a_module_that_differs_inside_is_told_where() -> None:
     traced = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(1))
     given = nn.Sequential(nn.ReLU(), nn.AvgPool2d(2, stride=1), nn.AdaptiveAvgPool2d(1))
-    found = symcnn.from_torch(traced, "N 3 H W").validate(given, samples=6).counterexample
+    found = sure(symcnn.from_torch(traced, "N 3 H W").validate(given, samples=6).counterexample)
     assert (found.what, found.where, found.sizes) == ("modules", "1", {"N": 1, "H": 2, "W": 3})
 
 
@@ -149,8 +149,8 @@ def test_wrong_work_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     right = validation.torch_flops
     monkeypatch.setattr(validation, "torch_flops", lambda *a, **k: (2 * right(*a, **k)[0], 0))
     report = net.validate(module, samples=4)
-    assert report.counterexample.what == "flops"
-    assert report.counterexample.sizes == {"N": 1, "H": 3, "W": 3}
+    assert sure(report.counterexample).what == "flops"
+    assert sure(report.counterexample).sizes == {"N": 1, "H": 3, "W": 3}
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
@@ -193,8 +193,8 @@ def test_wrong_saved_bytes_are_found_and_shrunk(monkeypatch: pytest.MonkeyPatch)
     right = validation.torch_saved
     monkeypatch.setattr(validation, "torch_saved", lambda *a, **k: right(*a, **k) + 8)
     found = net.validate(module, "cpu", samples=6).counterexample
-    assert (found.what, found.sizes) == ("saved", {"N": 1, "H": 4, "W": 4})
-    assert int(found.torch) == int(found.ours) + 8
+    assert (sure(found).what, sure(found).sizes) == ("saved", {"N": 1, "H": 4, "W": 4})
+    assert int(sure(found).torch) == int(sure(found).ours) + 8
 
 
 def test_a_peak_that_torch_stays_below_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +202,7 @@ def test_a_peak_that_torch_stays_below_is_found(monkeypatch: pytest.MonkeyPatch)
     net = symcnn.from_torch(module, "N 3 H W")
     monkeypatch.setattr(validation, "torch_peak", lambda *a: (7, 1, 512))
     found = net.validate(module, samples=6).counterexample
-    assert (found.what, found.torch) == ("peak", "7")
+    assert (sure(found).what, sure(found).torch) == ("peak", "7")
 
 
 def test_the_peak_of_a_chain_is_what_torchs_references_keep() -> None:
@@ -246,7 +246,7 @@ def test_a_wrong_receptive_field_is_found(monkeypatch: pytest.MonkeyPatch) -> No
     right = FieldAt.table
     monkeypatch.setattr(FieldAt, "table", lambda self, axis=0: right(self, axis) & False)
     report = net.validate(module, "cpu", samples=4)
-    assert report.counterexample.what == "receptive field"
+    assert sure(report.counterexample).what == "receptive field"
     assert "output index 0 along H" in str(report.counterexample)
 
 
@@ -268,7 +268,7 @@ def test_a_receptive_field_wrong_in_large_images_is_found_by_gradient(
     small = lambda self, axis=0: (t := table(self, axis)) & (len(t) < 100)  # noqa: E731
     monkeypatch.setattr(FieldAt, "table", small)
     report = net.validate(module, "cpu", checks=["receptive field"])
-    assert report.counterexample.what == "receptive field"
+    assert sure(report.counterexample).what == "receptive field"
 
 
 def test_whole_axis_statistics_are_not_judged_but_told() -> None:
@@ -321,7 +321,7 @@ def test_a_forward_that_is_not_deterministic_is_told() -> None:
 
     module = Fickle()
     report = symcnn.from_torch(module, "N 3 8 8").validate(module, samples=2)
-    assert report.counterexample.what == "repeat"
+    assert sure(report.counterexample).what == "repeat"
 
 
 def test_the_module_keeps_its_values_mode_and_hooks() -> None:

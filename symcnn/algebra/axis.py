@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from math import gcd
 from struct import pack, unpack
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from symcnn.algebra.expr import ceildiv, floordiv, maximum, minimum, scaled
 from symcnn.algebra.size import Size, evaluate
@@ -168,6 +168,10 @@ class Window(AxisMap):
     def requires(self, x: Integer) -> tuple[Integer, Integer] | None:
         return x + (self.left + self.right), self.extent
 
+    @overload
+    def then(self, other: Window) -> Window: ...
+    @overload
+    def then(self, other: AxisMap) -> AxisMap: ...
     def then(self, other: AxisMap) -> AxisMap:
         if not isinstance(other, Window):
             return Chain.of(self, other)

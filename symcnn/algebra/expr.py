@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache, reduce
-from typing import Any, SupportsIndex, Union, overload
+from typing import Any, SupportsIndex, TypeAlias, Union, overload
 
 import sympy
 from sympy.printing.precedence import PRECEDENCE
@@ -28,8 +28,8 @@ from symcnn.errors import BadSpec, Undecidable
 Expr = Union[int, sympy.Expr]
 #: A number of any kind: axis maps take all of them.
 Number = Union[int, Size, sympy.Expr]
-#: One symbol for one name, a tuple of them for several.
-Symbols = Union[sympy.Symbol, tuple[sympy.Symbol, ...]]
+#: One symbol for one name, a tuple of them for several: who names them, knows.
+Symbols: TypeAlias = Any
 
 
 def symbols(names: str, **assumptions: bool) -> Symbols:

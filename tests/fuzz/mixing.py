@@ -453,7 +453,7 @@ def _support(
         seen = np.stack(rows) if seen is None else seen | np.stack(rows)
         if seen.shape != until.shape or (seen == until).all() or (seen & ~until).any():
             break
-    return seen  # type: ignore[no-any-return]
+    return seen
 
 
 def _formulas(

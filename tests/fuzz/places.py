@@ -61,10 +61,10 @@ class _Convolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         recipe, n = self.recipe, x.shape[2]
         if recipe.pads is not None:
-            return self.conv(F.pad(x, recipe.pads))  # type: ignore[no-any-return]
+            return self.conv(F.pad(x, recipe.pads))
         extent = recipe.dilation * (recipe.kernel - 1) + 1
         total = max((-(-n // recipe.stride) - 1) * recipe.stride + extent - n, 0)
-        return self.conv(F.pad(x, (total // 2, total - total // 2)))  # type: ignore[no-any-return]
+        return self.conv(F.pad(x, (total // 2, total - total // 2)))
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _is_linear(module: nn.Module) -> bool:
 
 def _run(module: nn.Module, x: Tensor) -> Tensor:
     with torch.no_grad():
-        return module(x)  # type: ignore[no-any-return]
+        return module(x)
 
 
 def _apart(a: Tensor, b: Tensor) -> Tensor:

@@ -333,7 +333,7 @@ def _ours(label: str, rule: str, args: Any, kwargs: Any, *, symbols: bool = Fals
 
 def reordered(label: str, *args: object) -> tuple[object, ...]:
     """The arguments of a sample in the order in which the function takes them."""
-    return _ARGUMENTS.get(label, lambda *same: same)(*args)  # type: ignore[no-any-return]
+    return _ARGUMENTS.get(label, lambda *same: same)(*args)
 
 
 def _torchs(op: Any, args: Any, kwargs: Any) -> Any:
