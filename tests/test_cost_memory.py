@@ -69,6 +69,16 @@ LAYERS = {
     ),
     "softmax": lambda: nn.Sequential(nn.Conv2d(4, 4, 1), nn.Softmax(1), nn.LogSoftmax(1)),
     "dropout": lambda: nn.Sequential(nn.Conv2d(4, 4, 1), nn.Dropout(), nn.Dropout2d()),
+    "dropout of a sequence": lambda: nn.Sequential(
+        nn.Conv2d(4, 4, 1), nn.Flatten(2), nn.Dropout1d(), nn.Flatten(0, 1), nn.Dropout1d()
+    ),
+    "dropout that keeps mean and variance": lambda: nn.Sequential(
+        nn.Conv2d(4, 4, 1), nn.AlphaDropout(), nn.FeatureAlphaDropout()
+    ),
+    "same pads that are uneven": lambda: nn.Sequential(
+        nn.Conv2d(4, 4, 4, padding="same"), nn.Conv2d(4, 4, (1, 2), padding="same", dilation=3),
+        nn.Conv2d(4, 4, (2, 3), padding="same", groups=2), nn.Conv2d(4, 4, 3, padding="same"),
+    ),
     "pools": lambda: nn.Sequential(
         nn.Conv2d(4, 4, 1), nn.MaxPool2d(2), nn.AvgPool2d(3, 1, 1), nn.AdaptiveMaxPool2d(3),
         nn.AdaptiveAvgPool2d(2), nn.AdaptiveAvgPool2d(1),

@@ -63,13 +63,13 @@ def _alpha_dropout(
     return _dropout(input, p, bool(kwargs.get("train", training)))
 
 
-rules("dropout2d dropout3d", saves=points.dropout)(_dropout)
-rules("feature_dropout")(_dropout)
-rules("alpha_dropout feature_alpha_dropout")(_alpha_dropout)
-rules("dropout", saves=points.dropout, shows="every")(_dropout)
+_drops = partial(rules, saves=points.dropout)
+_drops("dropout2d dropout3d feature_dropout")(_dropout)
+_drops("alpha_dropout feature_alpha_dropout")(_alpha_dropout)
+_drops("dropout", shows="every")(_dropout)
 
 
-@rule("dropout1d")
+@rule("dropout1d", saves=points.dropout)
 def dropout1d(
     input: SymbolicTensor, p: float = 0.5, training: bool = True, *args: object, **kwargs: object
 ) -> Result:

@@ -169,18 +169,21 @@ def softmax(m: Memory, node: Node) -> None:
 
 def dropout(m: Memory, node: Node) -> None:
     """In training mode the noise is kept, one number per element (per channel for maps)."""
-    args = node.call.args if node.call is not None else ()
-    training = extra_kwarg(node, "training")
+    training = extra_kwarg(node, "train")
     if training is None:
-        training = args[2] if len(args) > 2 else True
+        training = node.arguments["training"]
     p = node.arguments["p"]
     if not training or p == 0:
         m.place(m.of(first_of(node)))
         return
-    if p == 1 or "alpha" in node.op:
+    if p == 1:
         raise UnknownError("in training mode")
-    channelwise = node.op != "dropout"
-    m.extra(prod(first_of(node).dims[:2]) if channelwise else prod(first_of(node).dims))
+    noise = first_of(node).dims
+    if node.op not in ("dropout", "alpha_dropout"):  # whole channels
+        noise = noise[: 1 if node.op == "dropout1d" and len(noise) == 2 else 2]
+    m.extra(prod(noise))
+    if "alpha" in node.op:  # what is added to the product
+        m.fresh(noise)
     out(m, node)
 
 

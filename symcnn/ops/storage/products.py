@@ -6,19 +6,29 @@ from collections.abc import Sequence
 
 from symcnn.algebra.size import Int, maximum, prod
 from symcnn.ops.equation import labels_of
-from symcnn.ops.registry import normal_dims
-from symcnn.ops.storage.layouts import Dims, Layout, UnknownError, in_order, order_of
+from symcnn.ops.registry import normal_dims, ntuple
+from symcnn.ops.storage.layouts import LAST, Dims, Layout, UnknownError, in_order, order_of
 from symcnn.ops.storage.memory import SINGLE, Memory, expanded, extra_kwarg, first_of
 from symcnn.trace.graph import Node, SymbolicTensor
 
 
 def convolution(m: Memory, node: Node) -> None:
-    """The input and the weight; channels last stay last."""
+    """The input, padded first where "same" pads the two sides unlike; channels last stay last."""
     x, weight = node.inputs[0], node.inputs[1]
-    m.save(x, weight)
+    base, n = m.of(x), len(node.outputs[0].dims)
+    if node.arguments.get("padding") == "same":
+        kernel = weight.dims[2:]
+        dilations = ntuple(node.arguments["dilation"], len(kernel), "dilation")
+        odd = [d * (k - 1) % 2 for d, k in zip(dilations, kernel, strict=True)]
+        if not all(isinstance(d, int) for d in odd):
+            raise UnknownError("of a kernel that may be even")
+        if any(odd):
+            grown = [size + d for size, d in zip(x.dims[-len(odd) :], odd, strict=True)]
+            last = LAST[n] if base.channels_last else None
+            base = m.fresh((*x.dims[: -len(odd)], *grown), order=last)
+    m.save(base, weight)
     order = None
-    n = len(node.outputs[0].dims)
-    if (m.of(x).channels_last or m.of(weight).channels_last) and n == x.ndim and n in (4, 5):
+    if (base.channels_last or m.of(weight).channels_last) and n == x.ndim and n in (4, 5):
         order = [i for i in (0, *range(2, n), 1) if node.outputs[0].dims[i] != 1]
     m.place(m.fresh(node.outputs[0].dims, None, order))
 
