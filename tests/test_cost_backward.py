@@ -10,10 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 import symcnn
 from symcnn import BadSpec, InvalidInput, UnsupportedOperation
-from symcnn.testing.oracles import sample_sizes, torch_flops
+from symcnn.testing.oracles import sample_sizes, torch_flops, torch_saved
 
 from .test_networks import MODES, NETWORKS
 
@@ -325,13 +326,92 @@ class Binary(nn.Conv2d):
 def test_the_backward_of_an_autograd_function_is_not_guessed() -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 3), Binary(4, 5, 3))
     net, sizes = symcnn.from_torch(module, "N 3 H W"), {"N": 2, "H": 9, "W": 8}
-    cost = net.cost("flops")
-    for what in ("backward", "saved"):
-        with pytest.raises(
-            symcnn.UnsupportedOperation, match="1: what the backward pass of Straig"
-        ):
-            getattr(cost, what)
+    with pytest.raises(symcnn.UnsupportedOperation, match="1: what the backward pass of Straig"):
+        _ = net.cost("flops").backward
+    assert net.cost().at(**sizes).saved == torch_saved(net, module, sizes)
     least = net.cost("flops", partial=True).at(**sizes)
     assert (least.total, least.backward) == torch_flops(net, module, sizes)
     with torch.no_grad():
         assert symcnn.from_torch(module, "N 3 H W").cost("flops").backward == 0
+
+
+class Gate(torch.autograd.Function):
+    """Saves an input, something made on the way, which the output does not read, and an output."""
+
+    @staticmethod
+    def forward(ctx, x, scale):
+        made = x.exp() * scale
+        ctx.save_for_backward(x > 0, None, made)
+        return made
+
+    @staticmethod
+    def backward(ctx, grad):
+        raise AssertionError("never called")
+
+
+class Decorated(torch.autograd.Function):
+    """Saves before anything is computed, with another function inside."""
+
+    @staticmethod
+    @torch.amp.custom_fwd(device_type="cuda")
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return Gate.apply(x.relu(), 2)
+
+    @staticmethod
+    def backward(ctx, grad):
+        raise AssertionError("never called")
+
+
+class Apart(torch.autograd.Function):
+    """Says what it saves when all is done."""
+
+    @staticmethod
+    def forward(x):
+        return x.exp()
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(output)
+
+    @staticmethod
+    def backward(ctx, grad):
+        raise AssertionError("never called")
+
+
+class Within(nn.Sequential):
+    """Its layers, in something with a backward pass of its own."""
+
+    def __init__(self, run):
+        super().__init__(nn.Conv2d(3, 4, 3), nn.Sigmoid(), nn.Conv2d(4, 4, 3))
+        self.run = run
+
+    def forward(self, x):
+        return self.run(super().forward, 2 * x).sigmoid()
+
+
+KEEPERS = {
+    "a function": lambda layers, x: layers(Gate.apply(x, 3)),
+    "of what has no gradient": lambda layers, x: layers(Gate.apply(x.detach(), 3)),
+    "one in another": lambda layers, x: Decorated.apply(layers(x)),
+    "a checkpoint": lambda layers, x: checkpoint(layers, x, use_reentrant=False),
+    "one with reentry": lambda layers, x: checkpoint(layers, x, use_reentrant=True),
+    "checkpoints in it": lambda layers, x: checkpoint(
+        lambda y: checkpoint(layers, y.relu(), use_reentrant=False).tanh(), x, use_reentrant=False
+    ),
+}
+
+
+@pytest.mark.parametrize("keeper", KEEPERS)
+def test_what_has_a_backward_of_its_own_keeps_what_it_says(keeper):
+    module, sizes = Within(KEEPERS[keeper]), {"N": 2, "H": 9, "W": 8}
+    net = symcnn.from_torch(module, "N 3 H W")
+    want = torch_saved(net, module, sizes, input_grad=True)
+    assert net.cost(input_grad=True).at(**sizes).saved == want
+    assert net.given(N=2).cost(input_grad=True).at(H=9, W=8).saved == want
+
+
+def test_what_a_setup_context_saves_is_refused():
+    net = symcnn.from_torch(Within(lambda layers, x: Apart.apply(layers(x))), "N 3 H W")
+    with pytest.raises(symcnn.UnsupportedOperation, match="in Apart, with a setup_context"):
+        _ = net.cost().saved

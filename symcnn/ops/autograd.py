@@ -48,7 +48,7 @@ def products(node: Node, *, counted: bool = False) -> Sequence[Product]:
 
 
 def _differentiable(node: Node) -> bool:
-    if node.custom:  # its gradient goes around
+    if node.custom is not None:  # its gradient goes around
         return True
     operation = operation_of(node)
     return node.grad and (operation is None or operation.gradient)
@@ -64,7 +64,7 @@ class Gradients:
     @property
     def custom(self) -> Node | None:
         """A node with a backward pass of its own, a torch.autograd.Function, if there is one."""
-        return next((node for node in self.run if node.custom), None)
+        return next((node for node in self.run if node.custom is not None), None)
 
     def needs(self, tensors: Iterable[SymbolicTensor]) -> bool:
         """Whether one of them requires a gradient."""
@@ -72,7 +72,7 @@ class Gradients:
 
     def macs(self, node: Node, *, counted: bool = False) -> Int:
         """MACs of the backward pass of one node; `counted`: as FlopCounterMode counts them."""
-        if node not in self.run or node.custom:
+        if node not in self.run or node.custom is not None:
             return 0
         total: Int = 0
         for product in products(node, counted=counted):
@@ -99,7 +99,9 @@ def gradients(
             node.inputs[:1] if node.inplace else ()
         )  # torch sends zeros back through x.zero_()
         if _differentiable(node) and any(t in needed for t in (*node.sources, *written)):
-            needed.update(t for t in node.outputs if node.custom or holds_floats(t.dtype))
+            needed.update(
+                t for t in node.outputs if node.custom is not None or holds_floats(t.dtype)
+            )
     reached = {t for t in outputs if t in needed}
     run: set[Node] = set()
     for node in reversed(nodes):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from symcnn.trace.graph import Blocks, Node, Result, SymbolicTensor
+from symcnn.trace.graph import Blocks, Custom, Node, Result, SymbolicTensor
 from symcnn.trace.trace import Trace, remembered
 
 _PLAIN = (int, float, complex, str, bytes, type(None))
@@ -41,8 +41,8 @@ class Content:
     def _node(self, node: Node) -> object:
         call = node.call
         called = None if call is None else (call.operation.name, call.args, call.kwargs)
-        how = node.inplace, node.cast, node.grad, node.custom, node.taken, node.scope.path
-        told = self._told((called, node.inputs, node.result, node.outputs))
+        how = node.inplace, node.cast, node.grad, node.taken, node.scope.path
+        told = self._told((called, node.inputs, node.result, node.outputs, node.custom))
         return node.name, node.op, how, told
 
     def _told(self, value: Any) -> object:
@@ -54,7 +54,7 @@ class Content:
             return [(self._told(k), self._told(v)) for k, v in value.items()]
         if isinstance(value, Node):
             return self._node(value)
-        if isinstance(value, (Result, Blocks)) and is_dataclass(value):
+        if isinstance(value, (Result, Blocks, Custom)) and is_dataclass(value):
             return [self._told(getattr(value, f.name)) for f in fields(value)]
         if isinstance(value, _PLAIN):
             return type(value).__name__, value

@@ -281,6 +281,21 @@ def _scope(path: str, ops: int, children: int) -> Scope:
     return scope
 
 
+@dataclass(eq=False)
+class Custom:
+    """A torch.autograd.Function: its forward makes nodes, its gradient goes around them. Or a
+    checkpoint, which runs them again.
+
+    inputs: the tensors that it is called with: it saves something if one of them has a gradient
+        (None: in any case).
+    kept: the tensors that it saves for its backward pass; None where that is not known.
+    """
+
+    name: str
+    inputs: tuple[SymbolicTensor, ...] | None
+    kept: tuple[SymbolicTensor, ...] | None
+
+
 class Node:
     """One operation of a network: name, op, shapes, parameters, MACs."""
 
@@ -314,7 +329,7 @@ class Node:
         self.inplace = False  # writes into its first input
         self.cast = ""  # the dtype in which autocast has it read its floats
         self.grad = True  # not run under torch.no_grad
-        self.custom = ""  # the torch.autograd.Function that it is part of: its gradient is another
+        self.custom: Custom | None = None  # whose gradient is another
         self.taken: Int = 1  # 0 where a branch leaves it out, and it would return what it is given
         self.name = ""
         self.where = NOWHERE  # in the user's code

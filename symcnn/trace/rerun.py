@@ -45,6 +45,8 @@ class Replay:
                 if len(tape.nodes) > len(self.before):
                     self.before.append(node)
         self.nodes = tape.nodes
+        for node, twin in zip(self.before, self.nodes, strict=True):  # of tensors made after it too
+            twin.custom = self(node.custom)
 
     def _again(self, node: Node) -> None:
         taken = self(node.taken)
@@ -59,8 +61,7 @@ class Replay:
             call = Call(call.operation, args, kwargs, call.costed)
         twin = record(node.op, self(node.inputs), result or self(node.result), call)
         twin.name, twin.scope, twin.where = node.name, node.scope, node.where
-        twin.grad, twin.inplace, twin.custom = node.grad, node.inplace, node.custom
-        twin.cast, twin.taken = node.cast, taken
+        twin.grad, twin.inplace, twin.cast, twin.taken = node.grad, node.inplace, node.cast, taken
         self._remember(node, twin)
         if len(twin.outputs) != len(node.outputs):  # as many parts as there are on this branch
             raise InvalidInput(

@@ -278,7 +278,7 @@ def _remembered(
         and number is None
         and name not in NO_COPY
         and single == result.single
-        and not (result.others or result.blocks or node.cast or node.custom)
+        and not (result.others or result.blocks or node.cast or node.custom is not None)
         and len(place) == sum(t is not None for t in tensors)
         and all(id(t) in place for t in node.inputs)
         and node.inputs[0] is tensors[0]

@@ -57,7 +57,16 @@ from symcnn.ops.registry import as_sizes
 from symcnn.ops.storage.views import shares_memory
 from symcnn.ops.values import Everywhere
 from symcnn.sets.inputset import InputSet
-from symcnn.trace.graph import OPS, Constant, Node, Parameter, SymbolicTensor, tree_map
+from symcnn.trace.graph import (
+    OPS,
+    Constant,
+    Custom,
+    Node,
+    Parameter,
+    SymbolicTensor,
+    tensors_in,
+    tree_map,
+)
 from symcnn.trace.tape import Attempt, Tape, current_tape
 
 
@@ -90,6 +99,7 @@ class Tracer(Answers, Values, TorchFunctionMode):
         self.leaves: dict[int, SymbolicTensor] = {}
         self.lazy: dict[torch.nn.Module, dict[str, Parameter | None]] = {}
         self.real: list[torch.Tensor] = []  # keeps ids in `leaves` alive
+        self.customs: dict[int, tuple[object, Custom]] = {}  # by the id of their contexts
         self.calls, self.called = 0, None  # functions of torch, and the last of them
         self.dtype, self.device = torch.get_default_dtype(), torch.device("cpu")
         self._layouts: Layouts | None = None
@@ -524,8 +534,33 @@ class Tracer(Answers, Values, TorchFunctionMode):
         if self.same is not None:
             self.same.nodes()
         node.inplace = inplace
-        if self.grad and not torch.is_grad_enabled():
-            node.grad, node.custom = False, custom_function()
+        if self.grad and (not torch.is_grad_enabled() or _hooks(True) is not None):
+            node.custom = self._custom()
+            node.grad = node.custom is None and torch.is_grad_enabled()
+
+    def _custom(self) -> Custom | None:
+        """The torch.autograd.Function that runs, and what it tells its context to save: so far, and
+        from now on (with a `setup_context` that is said when all is done, and not seen); or the
+        checkpoint, which saves what it is called with.
+        """
+        found = custom_function()
+        if found is None:
+            return None
+        name, args, context = found
+        given = tuple(map(self.unwrap, filter(is_tensor, args)))
+        if not context:
+            return Custom(name, (), None) if context is None else Custom(name, None, given)
+        if id(context) not in self.customs:
+
+            def save(*tensors: object) -> None:
+                context.to_save = tensors
+                custom.kept = tuple(tensors_in(*map(self.unwrap, tensors)))
+
+            custom = Custom(name, given, ())
+            self.customs[id(context)] = context, custom
+            save(*(context.to_save or ()))
+            context.save_for_backward = save
+        return self.customs[id(context)][1]
 
     def _autocast(self) -> tuple[str, str]:
         return self.kind, NAMES[torch.get_autocast_dtype(self.kind)]
@@ -628,3 +663,6 @@ class Tracer(Answers, Values, TorchFunctionMode):
 _TORCHS = (TypeError, ValueError, IndexError, RuntimeError, NotImplementedError)
 
 _ALIAS = torch.ops.aten.alias.default
+
+#: The hooks that take what autograd saves, if there are any.
+_hooks = torch._C._autograd._top_saved_tensors_default_hooks

@@ -5,8 +5,11 @@ from __future__ import annotations
 import sys
 from os.path import dirname
 from types import FrameType
+from typing import Literal, Union
 
 import torch
+import torch.utils.checkpoint
+from torch.autograd.function import FunctionCtx
 
 import symcnn.ops
 import symcnn.trace
@@ -27,14 +30,38 @@ def caller() -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
+#: Of a function; None: its forward does not get it; False: of a checkpoint, which has none.
+Context = Union[FunctionCtx, Literal[False], None]
+
 _APPLY = vars(torch.autograd.Function)["apply"].__func__.__code__
 
 
-def custom_function() -> str:
-    """The torch.autograd.Function whose forward runs now: torch runs it without gradients."""
+#: `torch.utils.checkpoint.checkpoint` without reentry: hooks drop what is saved in it.
+_CHECKPOINT = vars(torch.utils.checkpoint)["checkpoint"].__wrapped__.__code__
+
+
+def custom_function() -> tuple[str, tuple[object, ...], Context] | None:
+    """What of the frames that run has a backward pass of its own, the outermost: its name, what it
+    was called with, and its context; None if nothing has.
+    """
+    found, inner = None, None
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if frame.f_code is _APPLY:
-            return str(frame.f_locals["cls"].__name__)
-        frame = frame.f_back
-    return ""
+        if frame.f_code in (_APPLY, _CHECKPOINT) and inner is not None:
+            local, applied = frame.f_locals, frame.f_code is _APPLY
+            if applied or not local["use_reentrant"]:
+                name = local["cls"].__name__ if applied else "checkpoint"
+                context: Context = _first_argument(inner) if applied else False
+                found = str(name), tuple(local["args"]), context
+        inner, frame = frame, frame.f_back
+    return found
+
+
+def _first_argument(frame: FrameType) -> FunctionCtx | None:
+    """The context, which torch gives to a forward as the first argument."""
+    code, local = frame.f_code, frame.f_locals
+    if code.co_argcount:
+        first = local.get(code.co_varnames[0])
+    else:  # a decorated forward: (*args)
+        first = next(iter(local.get(code.co_varnames[code.co_kwonlyargcount]) or ()), None)
+    return first if isinstance(first, FunctionCtx) else None

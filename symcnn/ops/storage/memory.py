@@ -28,7 +28,7 @@ from symcnn.ops.storage.layouts import (
     view_strides,
 )
 from symcnn.trace.dtype import BYTES
-from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor, tensors_in
+from symcnn.trace.graph import Constant, Custom, Node, Parameter, SymbolicTensor, tensors_in
 
 #: Bytes per element of places, and of sums in single precision.
 LONG, SINGLE = 8, 4
@@ -183,9 +183,20 @@ class Memory:
             storage = self.layouts[t].storage
             if storage in self.made[node]:
                 storage.width = self.width_of(t)
+        if node.custom is not None:
+            self._keep_custom(node, node.custom)
         if node.taken != 1:
             for storage in self.made[node]:
                 storage.taken, storage.behind = node.taken, self.of(first_of(node)).storage
+
+    def _keep_custom(self, node: Node, custom: Custom) -> None:
+        """What a torch.autograd.Function saves, as far as it is made by now."""
+        if custom.kept is None:
+            if any(t in self.gradients.needed for t in node.outputs):
+                self.unknown.append((node, f"in {custom.name}, with a setup_context"))
+        elif custom.inputs is None or self.needs(*custom.inputs):
+            made = [t for t in custom.kept if t.node is None or t in self.layouts]
+            self.saved[node] += [self.of(t).storage for t in made]
 
     def _keep(self, node: Node, names: str) -> None:
         """New outputs, and what is kept by name."""

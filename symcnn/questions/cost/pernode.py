@@ -141,7 +141,7 @@ class PerNode(Valued):
             )
         if self.missing and not self.partial:
             raise _no_cost(self.missing[0])
-        self._own_backward("costs")
+        self._own_backward()
         factor, counted = self.convention.factor, self.convention.name == "flops"
         found: dict[Node, Int] = {}
         for node in self.net.nodes:
@@ -153,13 +153,13 @@ class PerNode(Valued):
                 found[node] = 0
         return found
 
-    def _own_backward(self, what: str) -> None:
+    def _own_backward(self) -> None:
         """Raises UnsupportedOperation where a torch.autograd.Function has its own backward pass."""
         node = self._gradients.custom
-        if node is not None and not self.partial:
+        if node is not None and node.custom is not None and not self.partial:
             raise UnsupportedOperation(
-                f"{node.module or node.name}: what the backward pass of {node.custom}, a "
-                f"torch.autograd.Function, {what} is not known",
+                f"{node.module or node.name}: what the backward pass of {node.custom.name}, one of"
+                " its own, costs is not known",
                 cure="ask with partial=True for a lower bound",
             )
 
@@ -240,7 +240,6 @@ class PerNode(Valued):
     def _saved(self) -> dict[Node, Int]:
         if self._laid is not self:
             return self._as_laid(lambda laid: laid._saved)
-        self._own_backward("keeps")
         if self._memory.unknown and not self.partial:
             raise refusal(*self._memory.unknown[0])
         counted: dict[Storage, Int] = {}
