@@ -1,5 +1,6 @@
 """Every rule takes what torch's own argument parser takes, under torch's names."""
 
+import operator
 from inspect import Parameter, signature
 from typing import Any
 
@@ -95,6 +96,13 @@ def test_numpys_names_are_those_that_torchs_parser_takes(name: Any) -> None:
     calls[own]()  # raises TypeError if not
 
 
+def with_sizes(x: Any, write: Any) -> Any:
+    """Zeros, of sizes that were written to in a tensor."""
+    sizes = torch.tensor(x.shape)
+    write(sizes)
+    return x.new_zeros(tuple(sizes.tolist()))
+
+
 FORMS = {
     "torch.reshape(x, shape=)": lambda x: torch.reshape(x, shape=(x.shape[0], -1)),
     "x.reshape(shape=)": lambda x: x.reshape(shape=(-1, 3 * x.shape[2], x.shape[3])),
@@ -128,6 +136,17 @@ FORMS = {
     "torch.constant_pad_nd": lambda x: torch.constant_pad_nd(x, (1, 2)),
     "x.chunk(tensor)": lambda x: x.chunk(torch.tensor(3), dim=1)[0],
     "x.unbind()": lambda x: x.unbind()[0],
+    "x.repeat_interleave(tensor)": lambda x: x.repeat_interleave(torch.tensor([1, 0, 3]), dim=1),
+    "x.repeat_interleave(0-d tensor)": lambda x: x.repeat_interleave(torch.tensor(2)),
+    "torch.repeat_interleave(sizes)": lambda x: torch.repeat_interleave(
+        x, repeats=torch.tensor([x.shape[2], 1, 2]), dim=1, output_size=x.shape[2] + 3
+    ),
+    "x.tensor_split(tensor)": lambda x: x.tensor_split(torch.tensor([1, x.shape[2] // 2]), 2)[1],
+    "x.tensor_split(0-d tensor)": lambda x: x.tensor_split(torch.tensor(2), 1)[0],
+    "sizes[0] = 7": lambda x: with_sizes(x, lambda t: t.__setitem__(0, 7)),
+    "sizes[1:] = size": lambda x: with_sizes(x, lambda t: t.__setitem__(slice(1, 3), x.shape[3])),
+    "sizes[2] += 1": lambda x: with_sizes(x, lambda t: operator.iadd(t[2], 1)),
+    "sizes[2:] *= 2": lambda x: with_sizes(x, lambda t: t[2:].mul_(2)),
 }
 
 

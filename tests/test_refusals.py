@@ -242,6 +242,10 @@ IN_SHAPES = {
         lambda x: x[x > 0].sum(),
         lambda x: (x * (x > 0)).sum(),
     ),
+    "y = torch.where(m, x, y) is y[m] = x[m]": (
+        lambda x: torch.zeros_like(x).index_put_((x > 0,), x[x > 0]),
+        lambda x: torch.where(x > 0, x, torch.zeros_like(x)),
+    ),
     "where(condition, a, b) keeps the shape": (
         lambda x: torch.where(x > 0)[0],
         lambda x: torch.where(x > 0, x, 0.0),

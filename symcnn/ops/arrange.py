@@ -116,38 +116,48 @@ def tile(input: SymbolicTensor, *dims: OneOrMore[Int]) -> Result:
     return _repeated(input, ((1,) * (input.ndim - len(times)) + times))
 
 
-@rule("repeat_interleave", saves=maps.copies)
+@rule("repeat_interleave", saves=maps.repeated)
 def repeat_interleave(
     input: SymbolicTensor,
-    repeats: Int | SymbolicTensor,
+    repeats: OneOrMore[Int] | SymbolicTensor,
     dim: int | None = None,
     *,
     output_size: Int | None = None,
 ) -> Result:
     """Every element, some times in a row; without an axis the tensor is flattened first."""
-    if isinstance(repeats, SymbolicTensor) and output_size is None and prod(repeats.dims) != 1:
-        raise DataDependent(
-            "repeat_interleave: how often each element is repeated stands in a tensor",
-            cure="give a number, or output_size",
-        )
-    if dim is None:
-        size = prod(input.dims)
-    else:
-        axis = normal_dim(dim, input.ndim, "repeat_interleave")
-        size = input.dims[axis] if input.ndim else 1
-    if output_size is not None:
+    axis = 0 if dim is None else normal_dim(dim, input.ndim, "repeat_interleave")
+    dims = (prod(input.dims),) if dim is None else input.dims or (1,)
+    size, several = dims[axis], isinstance(repeats, (tuple, list))
+    requires: list[Requirement] = []
+    why = "there must be as many repeats as places"
+    if isinstance(repeats, SymbolicTensor):
+        require_rank(repeats, (0, 1), "the repeats of repeat_interleave")
+        if repeats.dims and repeats.dims != (1,):
+            requires += require_equal(repeats.dims[0], size, why)
+        if output_size is None:
+            raise DataDependent(
+                "repeat_interleave: how often each element is repeated stands in a tensor",
+                cure="give a number, a tensor of numbers, or output_size",
+            )
         length = output_size
-    elif isinstance(repeats, SymbolicTensor):
-        raise DataDependent("repeat_interleave: the number of repeats stands in a tensor")
+    elif isinstance(repeats, (tuple, list)):
+        at_least("repeats", repeats, 0)
+        if len(repeats) == 1:
+            length = size * repeats[0]
+        else:
+            length = sum(repeats)
+            requires += require_equal(size, len(repeats), why)
     else:
         length = size * repeats
+    if output_size is not None:
+        requires += require_equal(length, output_size, "output_size must be that of the result")
+    made = (*dims[:axis], length, *dims[axis + 1 :])
     if dim is None:
-        return Result(((length,),), whole_axes((length,)))
-    result = (*input.dims[:axis], length, *input.dims[axis + 1 :])
-    axes = leading_axes(input.ndim)
-    every = isinstance(repeats, SymbolicTensor)  # some more often than others
-    axes[axis : axis + 1] = [(axis, Whole(length) if every else Scatter(repeats, repeats))]
-    return Result((result,), tuple(axes))
+        return Result((made,), whole_axes(made), requires=tuple(requires))
+    axes = leading_axes(len(dims))
+    every = several or isinstance(repeats, SymbolicTensor)  # some more often than others
+    axes[axis] = (axis, Whole(length) if every else Scatter(repeats, repeats))
+    return Result((made,), tuple(axes), requires=tuple(requires))
 
 
 # Moving axes ----------------------------------------------------------------------------------

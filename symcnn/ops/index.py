@@ -138,7 +138,8 @@ def _spread(x: SymbolicTensor, index: Any) -> list[Any]:
         if isinstance(item, SymbolicTensor) and item.boolean:
             raise DataDependent(
                 "indexing with a mask: how many elements are left depends on its values",
-                cure="masked_fill, where, or a product with the mask keep the shape",
+                cure="masked_fill, where, or a product with the mask keep the shape:"
+                " y = torch.where(m, x, y) is y[m] = x[m]",
             )
         whole = item is None or item is Ellipsis or isinstance(item, (int, Size, slice))
         if isinstance(item, bool) or not (whole or isinstance(item, (list, tuple, SymbolicTensor))):
@@ -247,7 +248,7 @@ def _set(input: SymbolicTensor, index: Any, value: Any, *args: object, **kwargs:
     return elementwise(input, requires=(*picked.requires, *needs), others=(written,))
 
 
-setitem = rule("setitem", "__setitem__", "index_put", saves=views.same)(_set)
+setitem = rule("setitem", "__setitem__", "index_put", saves=views.same, value=values.set_at)(_set)
 
 
 @partial(Operation, "setitem", saves=views.same, empty=True)

@@ -252,6 +252,22 @@ def _picked(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     return args[0][args[1]] if _is_static(args[1]) else None
 
 
+def _set_at(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    """The array with a number, or others, at an index that is static."""
+    import numpy as np
+
+    _, index, value = args
+    numbers = [*value.flat] if isinstance(value, np.ndarray) else [value]
+    if not _is_static(index) or not _are_whole(numbers):
+        return None
+    made = args[0].copy()
+    if isinstance(made[index], np.ndarray):
+        made[index] = np.broadcast_to(_filled(numbers, np.shape(value)), made[index].shape)
+    else:
+        made[index] = numbers[0]
+    return made
+
+
 def joined(new_axis: bool) -> Value:
     """Arrays one after the other, along an axis or a new one."""
 
@@ -351,6 +367,9 @@ def _moves(law: ArrayLaw) -> Value:
 #: In another shape; stretched; backwards; picked by an index that is static.
 shaped, expanded = _moves(_shaped), _moves(_expanded)
 flipped, picked = _moves(_flipped), _moves(_picked)
+
+#: Written to at such an index.
+set_at = Value(array=_of_first(_set_at))
 
 #: Its axes backwards; two exchanged; in another order.
 turned, swapped, permuted = _moves(_turned), _moves(_swapped), _moves(_permuted)

@@ -52,6 +52,10 @@ def is_tensor(value: object) -> bool:
 INDEXED = frozenset({"getitem", "__getitem__", "setitem", "__setitem__"})
 
 
+#: What takes numbers in a tensor, behind the first one, of so many axes at least.
+LISTED = {"repeat_interleave": 0, "tensor_split": 1}
+
+
 def as_places(given: object) -> object:
     """An index with arrays of numpy, and masks whose values are there, as lists."""
     index: Any = given

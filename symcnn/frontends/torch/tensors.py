@@ -57,6 +57,7 @@ class TracedTensor(torch.Tensor):
     _value: SymbolicTensor
     _tracer: Tracer
     _base: TracedTensor | None = None  # what it is a view of
+    _at: object = None  # at which index
     _known: tuple[Any, int] | None = None  # its values, after so many writes to its memory
     _writes: int = 0  # to its memory, if it is a view of none
 

@@ -26,6 +26,7 @@ from symcnn.frontends.torch.aliases import (
 from symcnn.frontends.torch.answers import Answers
 from symcnn.frontends.torch.arguments import (
     INDEXED,
+    LISTED,
     NAMES,
     PLAIN,
     UNSIDED,
@@ -55,7 +56,7 @@ from symcnn.ops.index import part_written
 from symcnn.ops.operation import TARGETS, Operation, record_of
 from symcnn.ops.registry import as_sizes
 from symcnn.ops.storage.views import shares_memory
-from symcnn.ops.values import Everywhere
+from symcnn.ops.values import Everywhere, set_at
 from symcnn.sets.inputset import InputSet
 from symcnn.trace.graph import (
     OPS,
@@ -315,9 +316,13 @@ class Tracer(Answers, Values, TorchFunctionMode):
         if type(target) is not TracedTensor:  # one with values, which are none any more
             self.writes.write(target, result)
             return result
+        number, base = result._number, target._base
+        whole = None if base is None or base._base is not None else base._number
         target._memory._writes += 1
-        target._value, target._number = result._value, result._number
-        part, base = target._value, target._base
+        target._value, target._number = result._value, number
+        if base is not None and not (whole is None or target._at is None or number is None):
+            base._number = set_at.of_arrays([whole, target._at, number], {}, ())
+        part = target._value
         while base is not None:
             base._value = part_written(base._value, part)
             part, base = base._value, base._base
@@ -356,6 +361,7 @@ class Tracer(Answers, Values, TorchFunctionMode):
         if args and type(args[0]) is TracedTensor and shares_memory(name):
             for part in result if isinstance(result, tuple) else (result,):
                 number, part._base = part._number, args[0]
+                part._at = args[1] if name in INDEXED else None
                 part._number = number
         return result
 
@@ -483,6 +489,10 @@ class Tracer(Answers, Values, TorchFunctionMode):
         """The outputs of a rule, whether it is one, and its number if it has one."""
         if name in INDEXED and len(args) > 1:
             args = (args[0], as_places(args[1]), *args[2:])
+        elif name in LISTED:
+            least = LISTED[name]
+            args = (*args[:1], *[self.listed(v, least) for v in args[1:]])
+            kwargs = {k: v if k == "input" else self.listed(v, least) for k, v in kwargs.items()}
         record = operation if type(operation) is Operation else record_of(name)
         sized = record is not None and record.sizes
         if sized:

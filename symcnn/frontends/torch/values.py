@@ -152,6 +152,18 @@ class Values:
             return int(self.writes.current(value))
         return value if isinstance(value, (int, Dim, Real)) else None
 
+    def listed(self, value: object, least: int) -> object:
+        """A tensor of a few numbers as a list of them, if it has as many axes; a 0-d one as the
+        number; all else as it is.
+        """
+        if not isinstance(value, torch.Tensor) or value.dim() > 1:
+            return value
+        numbers: Any = self._held(value)
+        if hasattr(numbers, "flat"):
+            return numbers.tolist()
+        known = value.dim() == 0 and isinstance(numbers, int)
+        return value if not known else numbers if least else [numbers]
+
     def plain(self, value: object) -> object:
         """A 0-d tensor that holds a number as the number; all else as it is."""
         if isinstance(value, slice):

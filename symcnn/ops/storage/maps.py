@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from symcnn.algebra.size import Int, prod
+from symcnn.algebra.size import Int, Size, prod
 from symcnn.ops.registry import normal_dim
 from symcnn.ops.storage.layouts import LAST, KeptUnknownError, UnknownError
 from symcnn.ops.storage.memory import LONG, SINGLE, Memory, Rule, first_of, is_float
@@ -176,6 +176,14 @@ def copies(m: Memory, node: Node) -> None:
     """New tensors, of which nothing is kept."""
     for i, t in enumerate(node.outputs):
         m.place(m.fresh(t.dims), i)
+
+
+def repeated(m: Memory, node: Node) -> None:
+    """A copy; as often as numbers in a tensor say, by places of which each is one of the output."""
+    copies(m, node)
+    if not isinstance(node.arguments["repeats"], (int, Size)):
+        axis = node.arguments["dim"]
+        m.extra(node.outputs[0].dims[0 if axis is None else axis], LONG)
 
 
 def images(m: Memory, node: Node) -> None:
