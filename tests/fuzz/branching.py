@@ -55,15 +55,12 @@ class _Empty(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found = self.read = False  # read: by something else than a join
+        self.found = False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
         if isinstance(made, torch.Tensor):
             self.found |= not made.numel()
-            self.read |= func is not torch.cat and any(
-                isinstance(a, torch.Tensor) and not a.numel() for a in args
-            )
         return made
 
 
@@ -73,10 +70,9 @@ def judge(
     """Compare with torch at every one of `sizes`, on the CPU.
 
     The shape must be torch's, and a size is refused, by the network and by its domain, exactly
-    where torch raises; two outputs must come of the sizes that give them. Where a map without
-    elements is only joined to others, a size is refused, or has torch's shape; where anything else
-    reads that map, the size is refused. A network that is not complete may
-    take more sizes than its domain has. The closed forms of few branches are put to numbers too.
+    where torch raises; two outputs must come of the sizes that give them. Where torch goes through
+    a map without elements, a size is refused, or has torch's shape. A network that is not complete
+    may take more sizes than its domain has. Closed forms of few branches are put to numbers too.
 
     Args:
         recipe: the network.
@@ -100,11 +96,7 @@ def judge(
             found.mismatches.append(f"{type(error).__name__}: {error}, torch takes {taken}")
         return found
     found.complete = net.complete
-    bare = {
-        size: None if net.complete and (empty.read or 0 in (shape or ())) else shape
-        for size, (shape, empty) in made.items()
-        if empty.found
-    }
+    bare = {size: shape for size, (shape, empty) in made.items() if empty.found}
     found.mismatches += _differences(net, truth, bare, found)
     return found
 
@@ -137,7 +129,7 @@ def _differences(
                 raise
             ours = None  # a rule that takes no map without elements says so
         if ours is not None and ours == bare.get((h, w)):
-            shape = truth[h, w] = ours  # an empty map is joined to another one, as torch does
+            shape = truth[h, w] = ours  # through a map without elements, as torch
         if ours != shape:
             yield f"{_shown(ours)} at {h} x {w}, torch: {_shown(shape)}"
         if domain is not None and domain.shown:
