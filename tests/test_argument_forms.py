@@ -88,10 +88,10 @@ def test_every_name_that_torch_takes_has_a_place_in_the_rule(name: Any) -> None:
 def test_numpys_names_are_those_that_torchs_parser_takes(name: Any) -> None:
     x, own = torch.rand(3, 3), NUMPY[name]
     calls = {
-        "dim": lambda: torch.sum(x, **{name: 1}),
-        "keepdim": lambda: torch.sum(x, dim=1, **{name: True}),
+        "dim": lambda: torch.sum(x, **{name: 1}),  # type: ignore[call-overload]
+        "keepdim": lambda: torch.sum(x, dim=1, **{name: True}),  # type: ignore[call-overload]
         "input": lambda: torch.abs(**{name: x}),
-        "other": lambda: torch.add(x, **{name: x}),
+        "other": lambda: torch.add(x, **{name: x}),  # type: ignore[call-overload]
     }
     calls[own]()  # raises TypeError if not
 
@@ -115,8 +115,8 @@ FORMS = {
     "x.swapdims(dim0=)": lambda x: x.swapdims(dim0=1, dim1=2),
     "x.sum(axis=)": lambda x: x.sum(axis=1),
     "x.amax(axis=, keepdims=)": lambda x: x.amax(axis=(1, 2), keepdims=True),
-    "torch.cat(axis=)": lambda x: torch.cat(tensors=[x, x], axis=1),
-    "torch.stack(axis=)": lambda x: torch.stack([x, x], axis=1),
+    "torch.cat(axis=)": lambda x: torch.cat(tensors=[x, x], axis=1),  # type: ignore[call-arg]
+    "torch.stack(axis=)": lambda x: torch.stack([x, x], axis=1),  # type: ignore[call-arg]
     "x.pow(exponent=)": lambda x: x.pow(exponent=2),
     "x.clamp(max=)": lambda x: x.clamp(max=1),
     "x.squeeze(axis=)": lambda x: x[:, :1].squeeze(axis=1),

@@ -216,7 +216,7 @@ def test_the_command_line_answers_for_each_branch(command: str, tmp_path: Path) 
 
 def test_sizes_that_branches_return_are_those_of_the_branch() -> None:
     class Counted(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, int]:
             h = x.shape[2]
             return (x, h) if h > 5 else (x[:, :, 1:], h + 1)
 

@@ -108,7 +108,7 @@ def test_a_claim_names_a_quantity_and_a_part(text: str, quantity: str, where: st
 @pytest.mark.parametrize("text", ["conv1", "= 5", "colour(conv1) = 5", "conv1 > 5", 5, "conv1 ="])
 def test_what_is_no_claim_is_refused(text: str | int) -> None:
     with pytest.raises(BadSpec):
-        symcnn.check(nn.Conv2d(3, 8, 3).trace("N 3 H W"), [text])
+        symcnn.check(nn.Conv2d(3, 8, 3).trace("N 3 H W"), [text])  # type: ignore[list-item]
 
 
 # Verdicts ------------------------------------------------------------------------------------

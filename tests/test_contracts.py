@@ -58,7 +58,8 @@ def test_checked_modules_copy_and_pickle() -> None:
     module(IMAGE)
     for again in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
         assert again(IMAGE).shape == (1, 8, 5, 5)
-        assert again.forward.__self__ is again
+        forward: Any = again.forward
+        assert forward.__self__ is again
 
 
 def test_several_inputs_and_outputs() -> None:

@@ -135,7 +135,7 @@ def test_arrays_stay_exact_beyond_int64(example: Callable[..., Any]) -> None:
 
 
 def test_arrays_broadcast_to_a_grid() -> None:
-    grid = Formula(H * W).at(H=np.arange(1, 4)[:, None], W=np.arange(1, 3))
+    grid: Any = Formula(H * W).at(H=np.arange(1, 4)[:, None], W=np.arange(1, 3))
     assert grid.tolist() == [[1, 2], [2, 4], [3, 6]]
 
 

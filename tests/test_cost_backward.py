@@ -231,7 +231,8 @@ NETWORKS_DRAWN = max(60, settings().max_examples // 10)  # 2,000 in `make fuzz`
 @st.composite
 def networks(draw: Any) -> nn.Module:
     """Random chains with branches, some layers frozen; the input shape is N 4 H W."""
-    layers, channels = [], 4
+    layers: list[nn.Module] = []
+    channels = 4
     for _ in range(draw(st.integers(1, 6))):
         kind = draw(st.sampled_from(["conv", "group", "up", "norm", "act", "pool", "skip"]))
         out = draw(st.sampled_from([2, 4, 6, 8]))
@@ -269,7 +270,7 @@ class Skip(nn.Module):
     def __init__(self, channels: Any, cat: Any) -> None:
         super().__init__()
         self.conv, self.cat = nn.Conv2d(channels, channels, 3, padding=1), cat
-        self.back = nn.Conv2d(2 * channels, channels, 1) if cat else None
+        self.back: Any = nn.Conv2d(2 * channels, channels, 1) if cat else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.conv(x).relu()

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import sympy
 import torch
@@ -51,7 +52,8 @@ def test_floors_are_decided_for_square_images() -> None:
     )
     for h in range(1, 60):
         size = {"N": 1, "H": h, "W": h}
-        a, b = conv.cost().at(**size).total, halved.cost().at(**size).total
+        at_size = (net.cost().at(**size).total for net in (conv, halved))
+        a, b = (total for total in at_size if isinstance(total, int))
         assert ((h, h) in more, (h, h) in less) == (a > b, a < b)
 
 
@@ -103,10 +105,10 @@ def test_a_roofline_is_drawn_with_a_point_per_node_that_computes() -> None:
     net = nn.Sequential(nn.Conv2d(3, 64, 3), nn.ReLU(), nn.Conv2d(64, 64, 1)).trace("N 3 H W")
     roof = net.cost().at(N=1, H=34, W=34).roofline(peak=1e12, bandwidth=1e11)
     (axes,) = roof.plot().axes
-    slope, *points = axes.lines
-    assert max(slope.get_ydata()) == 1e12
+    slope, *points = map(np.transpose, (line.get_xydata() for line in axes.lines))
+    assert max(slope[1]) == 1e12
     works = [(r.intensity, r.flops / r.seconds) for r in roof if r.flops]
-    drawn = {p for line in points for p in zip(line.get_xdata(), line.get_ydata(), strict=True)}
+    drawn = {(x, y) for line in points for x, y in line.T}
     assert drawn == set(works)
     assert all(rate <= min(1e12, x * 1e11) * (1 + 1e-9) for x, rate in works)
 

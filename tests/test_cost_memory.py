@@ -55,7 +55,7 @@ class Unpooled(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y, indices = torch.nn.functional.max_pool2d(self.conv(x), 2, return_indices=True)
-        return self.last(torch.nn.functional.max_unpool2d(self.mid(y), indices, 2))
+        return self.last(torch.nn.functional.max_unpool2d(self.mid(y), indices, 2))  # type: ignore[arg-type]
 
 
 LAYERS = {
@@ -287,9 +287,7 @@ class Alive(TorchDispatchMode):
     def size(t: Any) -> Any:
         return t.untyped_storage().nbytes()
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[()] = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = func(*args, **(kwargs or {}))
         for t in tensors_of(found):
             self.known[self.key(t)] = self.size(t)
@@ -534,7 +532,7 @@ def test_an_order_that_only_sizes_decide_is_to_be_asked_at_sizes() -> None:
 
 HALVES = {
     **{name: (make, "N 4 H W", {"N": 2, "H": 9, "W": 12}) for name, make in LAYERS.items()},
-    **{name: (lambda f=f: Of(f), "N 3 H 8", {"N": 2, "H": 5}) for name, f in ROWS.items()},
+    **{name: (lambda f=f: Of(f), "N 3 H 8", {"N": 2, "H": 5}) for name, f in ROWS.items()},  # type: ignore[misc]
     "tokens": (Tokens, "N 4 H W", {"N": 2, "H": 7, "W": 9}),
     "floor_divide": (lambda: Of(lambda x: (x // 2).exp()), "N L", {"N": 2, "L": 5}),
 }

@@ -67,6 +67,7 @@ def real(spec: str) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", CASES)
 def test_regression(name: str) -> None:
+    function: Any
     rule, function, values = CASES[name]
     with pytest.raises((RuntimeError, ValueError, AssertionError, IndexError)):
         function(*arguments(values, real))
@@ -169,7 +170,7 @@ def test_regression_of_a_layer(name: str) -> None:
 
 def test_an_error_that_is_only_caught_finds_out_no_cure() -> None:
     asked = []
-    error = InvalidInput("the cause", cure=lambda: asked.append("once") or "the cure")
+    error = InvalidInput("the cause", cure=lambda: asked.append("once") or "the cure")  # type: ignore[func-returns-value]
     assert error.cause == "the cause"
     assert not asked
     assert str(error) == "the cause\n  the cure"

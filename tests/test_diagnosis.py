@@ -145,8 +145,8 @@ _numbers = itertools.count()
 def built(path: Any) -> Any:
     """The model of a file."""
     spec = importlib.util.spec_from_file_location(f"bug{next(_numbers)}", path)
-    module = importlib.util.module_from_spec(spec)
-    sure(spec.loader).exec_module(module)
+    module = importlib.util.module_from_spec(sure(spec))
+    sure(sure(spec).loader).exec_module(module)
     return module.Model()
 
 
@@ -191,8 +191,8 @@ def test_the_first_cure_that_is_printed_fixes_it(tmp_path: Path, bug: str) -> No
 def test_the_error_names_the_line_and_what_it_reads(tmp_path: Path, bug: str) -> None:
     path = written(tmp_path, bug)
     error = failure(built(path))
-    place = re.search(rf"at {re.escape(path.name)}:(\d+): (.*)", error.cause)
-    assert path.read_text().splitlines()[int(sure(place)[1]) - 1].strip() == place[2]
+    place = sure(re.search(rf"at {re.escape(path.name)}:(\d+): (.*)", error.cause))
+    assert path.read_text().splitlines()[int(place[1]) - 1].strip() == place[2]
     assert re.search(r"\((N|\(H)", error.cause)  # a shape
 
 
@@ -233,7 +233,7 @@ def test_the_network_up_to_the_failure_answers_all_questions(tmp_path: Path) -> 
 def test_what_has_no_rule_leaves_a_partial_network_too() -> None:
     class Odd(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return torch.geqrf(torch.relu(x))
+            return torch.geqrf(torch.relu(x))  # type: ignore[return-value]
 
     with pytest.raises(UnsupportedOperation) as caught:
         symcnn.from_torch(Odd(), "N 3 H H")

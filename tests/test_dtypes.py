@@ -60,7 +60,7 @@ class Run(nn.Module):
 def test_python_s_operators_on_tensors_are_bitwise() -> None:
     module = Run(lambda x: (~x.long() & 1 | 2 ^ x.long()) << 1)
     answer = symcnn.from_torch(module, "2 3 4 6").outputs
-    tensor = symcnn.from_torch(module, "2 3 4 6").nodes[-1].made
+    tensor: Any = symcnn.from_torch(module, "2 3 4 6").nodes[-1].made
     assert tensor.dtype == "int64"
     assert answer == (2, 3, 4, 6)
 
@@ -355,7 +355,7 @@ MIXED = {
     "an image padded with zeros": lambda x: F.pad(x.to(LOW), (1, 1)),
     "a pooled volume": lambda x: F.max_pool3d(x.to(LOW), 2),
     "places in a volume": lambda x: F.max_pool3d(x.to(LOW), 2, return_indices=True)[1] + 1,
-    "an unpooled row": lambda x: F.max_unpool1d(x[0].to(LOW), x[0].long() * 0, 1),
+    "an unpooled row": lambda x: F.max_unpool1d(x[0].to(LOW), x[0].long() * 0, 1),  # type: ignore[arg-type]
     "a volume by area": lambda x: F.interpolate(x.to(LOW)[None], size=2, mode="area"),
     "a norm over images": lambda x: F.local_response_norm(x.to(LOW)[0], 2),
     "a mix by a learned number": lambda x: torch.lerp(x.to(LOW), x.to(LOW), WEIGHT),

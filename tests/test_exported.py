@@ -62,7 +62,7 @@ def test_a_dim_that_is_a_multiple() -> None:
 
 
 def test_a_compiled_module_is_unwrapped() -> None:
-    net = symcnn.from_torch(torch.compile(nn.Conv2d(3, 8, 3)), "N 3 H W")
+    net = symcnn.from_torch(torch.compile(nn.Conv2d(3, 8, 3)), "N 3 H W")  # type: ignore[arg-type]
     assert str(net.output_shape) == "(N, 8, H - 2, W - 2)"
 
 
@@ -88,4 +88,4 @@ def test_a_program_given_to_from_torch(program: Any) -> None:
 
 def test_a_module_given_to_from_exported() -> None:
     with pytest.raises(BadSpec, match="from_torch"):
-        symcnn.from_exported(nn.Conv2d(3, 8, 3))
+        symcnn.from_exported(nn.Conv2d(3, 8, 3))  # type: ignore[arg-type]

@@ -306,9 +306,9 @@ def test_a_resize_reads_one_row_where_torchs_own_floor_says_so() -> None:
 @pytest.mark.parametrize("seed", range(12))
 def test_chains_of_resizes_read_what_torch_reads(seed: int) -> None:
     draw = random.Random(seed)
-    layers = [tnn.MaxPool1d(4, 3, 1)]
+    layers: list[tnn.Module] = [tnn.MaxPool1d(4, 3, 1)]
     for _ in range(3):
-        wanted = draw.choice(
+        wanted: dict[str, Any] = draw.choice(
             [{"size": draw.randint(5, 99)}, {"scale_factor": draw.choice([2, 0.7])}]
         )
         align = draw.choice([True, True, False])

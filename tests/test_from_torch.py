@@ -183,11 +183,15 @@ def test_broadcasting_takes_what_torch_takes() -> None:
 class Caching(nn.Module):
     """Writes to itself in forward, as real models do."""
 
+    calls: torch.Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.bn = nn.BatchNorm2d(3)
         self.register_buffer("calls", torch.zeros(()))
-        self.last, self.seen, self.hooked = None, [], False
+        self.last: Any = None
+        self.seen: list[Any] = []
+        self.hooked = False
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.last = x
@@ -289,7 +293,7 @@ def test_the_number_of_specs_must_fit_the_forward(specs: tuple[Any, ...]) -> Non
 
 def test_something_that_is_no_module() -> None:
     with pytest.raises(BadSpec, match=r"not a torch\.nn\.Module"):
-        symcnn.from_torch(nn.ReLU, "N 3 H W")
+        symcnn.from_torch(nn.ReLU, "N 3 H W")  # type: ignore[arg-type]
 
 
 def test_unknown_nodes_are_met_with_near_names(example: Callable[..., Any]) -> None:
@@ -369,7 +373,7 @@ def test_a_table_of_fixed_length_can_be_viewed_only_at_some_sizes() -> None:
 def test_inputs_by_keyword() -> None:
     class Keyword(nn.Module):
         def forward(
-            self, image: torch.Tensor, mask: torch.Tensor = None, scale: torch.Tensor = 1
+            self, image: torch.Tensor, mask: torch.Tensor | None = None, scale: Any = 1
         ) -> torch.Tensor:
             return image if mask is None else image * mask
 
@@ -390,7 +394,7 @@ def test_a_rule_for_a_module_class_stands_for_its_forward() -> None:
             raise RuntimeError("compiled elsewhere")
 
     @symcnn.rule(Deformable)
-    def deformable(module: Any, input: Any, offset: Any) -> tuple[Any, ...]:
+    def deformable(module: Any, input: Any, offset: Any) -> Any:
         n, _, h, w = input.dims
         return n, 8, h - 2, w - 2
 
@@ -414,7 +418,7 @@ def test_checkpoint_autocast_and_no_grad_are_looked_through() -> None:
 def test_scripting_and_grad_questions_have_answers() -> None:
     def forward(self: Any, x: Any) -> Any:
         torch._assert(x.shape[1] == 3, "three channels")
-        if torch.jit.is_scripting() or x.requires_grad or x.is_cuda:
+        if torch.jit.is_scripting() or x.requires_grad or x.is_cuda:  # type: ignore[attr-defined]
             raise RuntimeError("not here")
         return x.to(dtype=torch.float16, device=x.device).type_as(x)
 
@@ -530,7 +534,8 @@ def test_lazy_modules_report_what_they_would_take_and_stay_lazy() -> None:
     weight = net.nodes[-1].parameters[0]
     assert weight.name == "3.weight"
     assert weight.shape[1].subs({H: 8, W: 9}) == 8 * 6 * 7
-    assert module[3].has_uninitialized_params()
+    linear: Any = module[3]
+    assert linear.has_uninitialized_params()
     assert not hasattr(module[0], "seen")
     module(torch.zeros(1, 3, 8, 9))
     params = sympy.sympify(net.params).subs({H: 8, W: 9})
@@ -546,7 +551,7 @@ def test_lazy_modules_report_what_they_would_take_and_stay_lazy() -> None:
         nn.LazyInstanceNorm1d(affine=True),
     ],
 )
-def test_each_lazy_module_has_torchs_shape_and_parameters(lazy: nn.Module) -> None:
+def test_each_lazy_module_has_torchs_shape_and_parameters(lazy: Any) -> None:
     net = symcnn.from_torch(lazy, "N 4 L")
     assert lazy.has_uninitialized_params()
     assert net.shape_at(N=2, L=9) == tuple(lazy(torch.zeros(2, 4, 9)).shape)
@@ -613,6 +618,8 @@ def test_tensor_split_takes_its_overloads_by_name() -> None:
 
 class Tables(nn.Module):
     """A table that is no parameter, cut to the length of the input, as transformers have them."""
+
+    table: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__()

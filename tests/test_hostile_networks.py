@@ -23,6 +23,10 @@ from symcnn.errors import SymcnnError
 
 
 class Base(nn.Module):
+    added: nn.Module
+    c: nn.Module
+    d: nn.Module
+
     def __init__(self) -> None:
         super().__init__()
         self.c, self.d = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, stride=2)
@@ -35,12 +39,12 @@ class WritesToItself(Base):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.times = getattr(self, "times", 0) + 1
         self.last, self.c = x, nn.Conv2d(3, 4, 3, padding=1)
-        self.d.weight.data.mul_(2)
+        self.get_parameter("d.weight").data.mul_(2)
         return super().forward(x)
 
 
 class Raises(Base):
-    def forward(self, x: torch.Tensor) -> None:
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("no")
 
 
@@ -59,7 +63,8 @@ class Recurses(Base):
 class Cyclic(Base):
     def __init__(self) -> None:
         super().__init__()
-        self.me, self.sub = [self], Base()
+        self.me = [self]
+        self.sub: Any = Base()
         object.__setattr__(self.sub, "parent", self)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -165,26 +170,26 @@ class Holds(Base):
 
 
 class Unspoken(Base):
-    def __bool__(self) -> None:
+    def __bool__(self) -> bool:
         raise ValueError("no truth")
 
-    def __len__(self) -> None:
+    def __len__(self) -> int:
         raise ValueError("no length")
 
-    def __repr__(self) -> None:
+    def __repr__(self) -> str:
         raise ValueError("no words")
 
-    def __getstate__(self) -> None:
+    def __getstate__(self) -> Any:
         raise ValueError("no state")
 
-    def __eq__(self, other: Any) -> None:
+    def __eq__(self, other: object) -> bool:
         raise ValueError("not compared")
 
     __hash__ = object.__hash__
 
 
 class Odd(Base):
-    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    def forward(self, x: torch.Tensor) -> Any:
         return {"a": [x, (x, None)], "b": "text", 1: object()}
 
 

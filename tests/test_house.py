@@ -38,9 +38,10 @@ FILES = {
 }
 
 
-def imports(name: Any) -> Any:
+def imports(name: str) -> set[str]:
     """The modules of symcnn that a module imports: anywhere, and for types too."""
-    path, found = FILES[name], set()
+    path = FILES[name]
+    found: set[str] = set()
     package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -57,7 +58,7 @@ def imports(name: Any) -> Any:
 GRAPH = {name: imports(name) for name in FILES if name != "symcnn"}
 
 
-def floor(name: Any) -> Any:
+def floor(name: str) -> int:
     return FLOORS.index(name.split(".")[1])
 
 
@@ -174,5 +175,5 @@ def test_what_is_asked_of_an_operation_stands_in_its_record() -> None:
             words = [word.removesuffix("_") for word in listed(node)]
             known = [word for word in words if word in OPS]
             if len(known) >= 3 and 2 * len(known) >= len(words) and not {*known} <= PYTHONS:
-                found.append(f"{name}:{node.lineno} {' '.join(known)}")
+                found.append(f"{name}:{getattr(node, 'lineno', 0)} {' '.join(known)}")
     assert found == []

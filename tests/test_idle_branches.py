@@ -37,7 +37,7 @@ class Patches(Net):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         _, _, height, width = x.shape
         if width % 4 != 0:
-            pads = (0, 4 - width % 4)
+            pads: tuple[int, ...] = (0, 4 - width % 4)
             x = F.pad(x, pads)
         if height % 4 != 0:
             pads = (0, 0, 0, 4 - height % 4)

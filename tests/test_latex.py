@@ -79,7 +79,7 @@ def test_a_formula_in_a_chosen_notation(
 
 def test_an_unknown_notation_is_refused() -> None:
     with pytest.raises(BadSpec, match="floors"):
-        Notation(floors="square")
+        Notation(floors="square")  # type: ignore[arg-type]
 
 
 def test_names_are_escaped() -> None:
@@ -180,7 +180,7 @@ def compiled(tmp_path: Any, text: Any) -> int:
 
 @pytest.mark.parametrize("siunitx", [False, True])
 @pytest.mark.parametrize("floors", ["brackets", "inline", "division"])
-def test_a_document_compiles(tmp_path: Path, siunitx: bool, floors: str) -> None:
+def test_a_document_compiles(tmp_path: Path, siunitx: bool, floors: Any) -> None:
     notation = Notation(siunitx=siunitx, floors=floors)
     net = nn.Repeat(nn.Conv2d(C, C, k, stride=s, padding=(k - 1) / 2), n).trace("N C H W")
     body = [

@@ -47,7 +47,7 @@ def test_a_layer_is_well_formed_svg_with_its_sizes(name: str) -> None:
     ],
 )
 def test_the_cells_that_are_marked_are_those_that_torch_reads(
-    map_: Any, layer: torch.nn.Module
+    map_: Any, layer: torch.nn.Conv1d | torch.nn.ConvTranspose1d
 ) -> None:
     drawn = axis(map_, 6)
     real = [k for k, kind in enumerate(drawn.cells) if kind == "real"]

@@ -101,7 +101,7 @@ class Asks(nn.Module):
         super().__init__()
         self.make, self.ask, self.tell = make, ask, tell
         self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(3)
-        self.last = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+        self.last = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.linear, self.lstm = nn.Linear(3, 5), nn.LSTM(3, 4)
         self.gru = nn.GRU(3, 4, 2, batch_first=True, bidirectional=True)
 
@@ -226,7 +226,7 @@ class Views(nn.Module):
         super().__init__()
         self.view = view
         self.conv = nn.Conv2d(3, 4, 3, padding=1)
-        self.last = nn.Conv2d(3, 4, 3, padding=1).to(memory_format=torch.channels_last)
+        self.last = nn.Conv2d(3, 4, 3, padding=1).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.view(self, x, *x.shape)

@@ -360,12 +360,14 @@ def test_fusion_law_is_associative(stack: list[Any], last: Any) -> None:
 
 @given(st.data())
 def test_a_stack_of_layers_is_one_window_and_torchs_shape(data: st.DataObject) -> None:
-    chain, real, whole = [], [], IDENTITY
+    chain: list[nn.Module] = []
+    real: list[torch.nn.Module] = []
+    whole = IDENTITY
     for _ in range(data.draw(st.integers(1, 4))):
         k, s, d = (data.draw(st.integers(1, most)) for most in (5, 3, 3))
         if data.draw(st.booleans()):
             p, ceil = data.draw(st.integers(0, k // 2)), data.draw(st.booleans())
-            pooled = {"stride": s, "padding": p, "dilation": d, "ceil_mode": ceil}
+            pooled: Any = {"stride": s, "padding": p, "dilation": d, "ceil_mode": ceil}
             chain.append(nn.MaxPool1d(k, **pooled))
             real.append(torch.nn.MaxPool1d(k, **pooled))
             whole = whole.then(Window.conv(k, s, p, d, ceil_mode=ceil))

@@ -100,7 +100,8 @@ class Page(HTMLParser):
 
     def __init__(self, page: Any) -> None:
         super().__init__()
-        self.open, self.tags = [], set()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
         self.feed(page)
 
     def handle_starttag(self, tag: Any, attrs: Any) -> None:

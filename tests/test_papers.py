@@ -21,8 +21,8 @@ def papers() -> Any:
     import importlib.util
 
     spec = importlib.util.spec_from_file_location("papers", ROOT / "examples" / "papers.py")
-    module = sys.modules["papers"] = importlib.util.module_from_spec(spec)
-    sure(spec.loader).exec_module(module)
+    module = sys.modules["papers"] = importlib.util.module_from_spec(sure(spec))
+    sure(sure(spec).loader).exec_module(module)
     return module
 
 

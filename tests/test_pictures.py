@@ -225,7 +225,7 @@ def test_a_picture_of_another_size_is_refused() -> None:
 def test_tiles_are_drawn_where_they_lie() -> None:
     net = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.AvgPool2d(2)).trace("N 1 H W")
     plan = net.tiles(H=64, W=64, tile=48)
-    boxes = plan.plot().axes[0].patches[1:]
+    boxes: Any = plan.plot().axes[0].patches[1:]
     assert [(b.get_y(), b.get_x()) for b in boxes] == [
         tuple(s.start - 0.5 for s in tile.input) for tile in plan
     ]

@@ -99,8 +99,8 @@ def test_a_network_with_branches_agrees_with_one_without() -> None:
 def test_a_file_agrees_with_the_module_and_not_with_another_one(tmp_path: Path) -> None:
     layers = [nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2)]
     module, file = nn.Sequential(*layers).eval(), tmp_path / "net.onnx"
-    names = {"input_names": ["x"], "dynamic_axes": {"x": {0: "N", 2: "H", 3: "W"}}}
-    torch.onnx.export(module, torch.zeros(1, 3, 32, 32), file, dynamo=False, **names)
+    names: Any = {"input_names": ["x"], "dynamic_axes": {"x": {0: "N", 2: "H", 3: "W"}}}
+    torch.onnx.export(module, (torch.zeros(1, 3, 32, 32),), file, dynamo=False, **names)
     net = symcnn.from_onnx(str(file))
     assert symcnn.agree(symcnn.from_torch(module, "N 3 H W"), net)
     layers[2] = nn.MaxPool2d(3, 2, ceil_mode=True)

@@ -182,7 +182,7 @@ def test_a_stream_waits_for_what_it_says(found: Any) -> None:
 )
 def test_what_has_no_tiles_names_the_node(name: str, spec: str, node: str) -> None:
     net = symcnn.from_torch(hf(name)(), spec)
-    sizes = dict.fromkeys([s for s in spec.split() if s in "HWL"], 4096)
+    sizes: Any = dict.fromkeys([s for s in spec.split() if s in "HWL"], 4096)
     with pytest.raises(NoSolution, match=node):
         net.tiles(tile=2048, **sizes)
 

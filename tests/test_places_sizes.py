@@ -16,7 +16,7 @@ from symcnn import BadSpec, H, L, NoSolution, W
 
 def codec(output_padding: int = 0) -> nn.Module:
     """Strides 2, 4, 5, 8 and back, kernels twice the stride."""
-    layers = [nn.Conv1d(1, 1, 2 * s, s, padding=-(-s // 2)) for s in (2, 4, 5, 8)]
+    layers: list[nn.Module] = [nn.Conv1d(1, 1, 2 * s, s, padding=-(-s // 2)) for s in (2, 4, 5, 8)]
     for s in (8, 5, 4, 2):
         more = output_padding if s == 5 else 0
         layers.append(nn.ConvTranspose1d(1, 1, 2 * s, s, padding=-(-s // 2), output_padding=more))

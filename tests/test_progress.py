@@ -15,7 +15,7 @@ from symcnn.progress import silent, waiting, watched
 from .conftest import ROOT
 
 
-class Told(list):
+class Told(list[Any]):
     """What bars and spinners were told; `shown`: a spinner appeared."""
 
     def __init__(self) -> None:

@@ -79,9 +79,10 @@ def test_a_mutated_claim_fails_at_sizes_that_the_network_confirms(name: str) -> 
     dim = node.outputs[0].dims[2]
     (claim, *_) = [c for c in net.prove().claims if c.what == "size" and f"is {dim}" in c.says]
     one_more = replace(claim.statement, means=(), wanted=(Condition(dim, "==", dim + 1),))
+    sizes: Any
     verdict, sizes = ask(one_more)
     assert verdict == "wrong"
-    shape = net.at(node.name).shape_at(**{n: sure(sizes).get(n, 1) for n in net.symbols})
+    shape = net.at(node.name).shape_at(**{n: sizes.get(n, 1) for n in net.symbols})
     assert shape[2] == dim.at(sizes)
 
 
@@ -89,9 +90,10 @@ def test_a_mutated_domain_fails_at_a_size_of_one_and_not_of_the_other() -> None:
     net = unet()
     (claim,) = [c for c in net.prove().claims if c.what == "domain"]
     assert ask(claim.statement) == ("proved", None)
+    sizes: Any
     verdict, sizes = ask(replace(claim.statement, given=claim.statement.given[:-1]))
     assert verdict == "wrong"
-    assert {n: sure(sizes)[n] for n in ("H", "W")} not in net.valid_inputs()
+    assert {n: sizes[n] for n in ("H", "W")} not in net.valid_inputs()
 
 
 def test_every_claim_is_a_file_that_any_solver_reads(tmp_path: Path) -> None:
@@ -127,7 +129,7 @@ def exported() -> Any:
     def weight(name: str, *dims: Any) -> Any:
         return helper.make_tensor(name, TensorProto.FLOAT, dims, [0.0] * math.prod(dims))
 
-    dims = {"x": ["N", 3, "H", "W"], "y": ["N", 7, "H", "W"]}
+    dims: dict[str, Any] = {"x": ["N", 3, "H", "W"], "y": ["N", 7, "H", "W"]}
     x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, d) for n, d in dims.items())
     graph = helper.make_graph(
         [
@@ -206,23 +208,25 @@ def test_what_one_prover_cannot_say_is_said_beside_the_other() -> None:
 def test_a_model_that_divides_by_0_is_no_counterexample() -> None:
     """z3 takes any number for a quotient by 0; a size that is one there is none."""
     h, k, x = map(Size.symbol, ("H", "K", "x0"))
-    means = (("x0", floordiv(h, k - 1)),)
+    means: Any = (("x0", floordiv(h, k - 1)),)
     statement = Statement((), means, (Condition(x, ">=", 0),))
     verdict, why = ask(statement)
     assert verdict == "open"
     assert "divides by 0" in sure(why)
     whole = replace(statement, given=(Condition(k, ">=", 2),))
     assert ask(whole) == ("proved", None)
+    sizes: Any
     verdict, sizes = ask(replace(whole, wanted=(Condition(x, ">=", 1),)))
     assert verdict == "wrong"
-    assert sure(sizes)["H"] < sizes["K"] - 1
+    assert sizes["H"] < sizes["K"] - 1
 
 
 def test_fractions_in_formulas_are_stated() -> None:
     """Half of an even size: whole numbers on both sides of what SMT-LIB reads."""
     net = nn.Sequential(nn.Conv2d(3, 1, 2, stride=2), nn.Conv2d(1, 1, 1)).trace("N 3 H W")
-    half = Condition(net.nodes[0].outputs[0].dims[2] * Fraction(1, 2), ">=", Fraction(1, 2))
-    verdict, _ = ask(replace(net.prove().claims[0].statement, means=(), wanted=(half,)))
+    halved: Any = net.nodes[0].outputs[0].dims[2] * Fraction(1, 2), ">=", Fraction(1, 2)
+    half = Condition(*halved)
+    verdict, _ = ask(replace(sure(net.prove().claims[0].statement), means=(), wanted=(half,)))
     assert verdict == "proved"
 
 

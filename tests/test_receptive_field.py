@@ -214,7 +214,7 @@ def test_a_vision_transformer_sees_every_patch_but_no_leftover_rows() -> None:
         *(st.integers(*bounds) for bounds in ((1, 5), (1, 4), (1, 4), (0, 3), (0, 2), (1, 8)))
     )
 )
-def test_a_transposed_convolution_is_read_by_exactly_its_taps(case: tuple[Any]) -> None:
+def test_a_transposed_convolution_is_read_by_exactly_its_taps(case: tuple[int, ...]) -> None:
     kernel, stride, dilation, padding, extra, x = case
     scatter = Scatter(dilation * (kernel - 1) + 1, stride, padding, extra, dilation)
     if scatter.size(x) < 1:
@@ -330,7 +330,7 @@ def test_a_rule_that_does_not_say_what_it_reads_is_refused() -> None:
             return x[:, :, ::2]
 
     @symcnn.rule(Mystery)
-    def mystery(module: Any, x: Any) -> tuple[Any, ...]:
+    def mystery(module: Any, x: Any) -> Any:
         n, c, h, w = x.dims
         return n, c, (h + 1) // 2, w
 

@@ -84,7 +84,7 @@ def test_a_size_outside_the_domain_is_refused_with_the_line_and_a_size_that_is_t
 
 
 def test_a_wrong_call_inside_a_forward_is_not_taken_for_a_wrong_spec() -> None:
-    error = refusal(lambda x: F.relu(x, scale=2))
+    error = refusal(lambda x: F.relu(x, scale=2))  # type: ignore[call-arg]
     assert "relu() got an unexpected keyword argument" in str(error)
     assert re.search(r"test_refusals\.py:\d+", str(error))
     with pytest.raises(symcnn.BadSpec, match="give one spec per input"):

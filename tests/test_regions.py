@@ -145,7 +145,9 @@ def test_the_best_member_under_bounds_is_the_best_of_all(some: list[Any], x: int
     assert bool(found) == bool(members)
     if not members:
         return
-    least, most, near = found.smallest(), found.largest(), found.nearest(x, y)
+    least: Any = found.smallest()
+    most: Any = found.largest()
+    near = found.nearest(x, y)
     assert (max(least), sum(least)) == min((max(m), sum(m)) for m in members)
     assert (min(most), sum(most)) == max((min(m), sum(m)) for m in members)
 
@@ -160,7 +162,7 @@ def test_an_area_costs_no_more_than_a_length() -> None:
     start = time.process_time()
     large = input_set(["H", "W"], [AREA])
     small = large.complement()
-    assert str(large), str(small) == ("H*W >= 65536", "H*W <= 65535")
+    assert (str(large), str(small)) == ("H*W >= 65536", "H*W <= 65535")
     assert not large & small
     assert str(large | small) == "H >= 1 and W >= 1"
     assert str(large - small) == str(large)
@@ -387,8 +389,8 @@ def within(seconds: int, question: Any) -> Any:
 
 
 def test_flatten_of_many_divisors_and_of_a_large_prime() -> None:
-    net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.MaxPool2d(2), nn.Flatten())
-    net = net.trace("N 3 H W")
+    layers = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.MaxPool2d(2), nn.Flatten())
+    net = layers.trace("N 3 H W")
     many = within(3, lambda: net.solve(flatten=8 * 720720))
     assert within(3, lambda: str(many)).count(" or ") == 239
     prime = 10**18 + 9

@@ -52,7 +52,7 @@ def repository(tmp_path: Path) -> Callable[..., Any]:
             text=True,
         )
 
-    run.folder = tmp_path
+    vars(run)["folder"] = tmp_path
     return run
 
 

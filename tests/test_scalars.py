@@ -30,8 +30,8 @@ def trace(
         lambda self, x: x[..., : (torch.tensor(x.shape[-1]) // 2).item()],
         lambda self, x: F.pad(x, (0, torch.tensor(7) - x.shape[-1] % self.step)),
         lambda self, x: F.pad(x, (self.step, self.step)),
-        lambda self, x: F.interpolate(x, size=[torch.tensor(x.shape[-1]) * 2 + 1]),
-        lambda self, x: F.pad(x, (0, torch.ceil(x.shape[-1] / self.step).to(torch.int64))),
+        lambda self, x: F.interpolate(x, size=[torch.tensor(x.shape[-1]) * 2 + 1]),  # type: ignore[list-item]
+        lambda self, x: F.pad(x, (0, torch.ceil(x.shape[-1] / self.step).to(torch.int64))),  # type: ignore[arg-type]
         lambda self, x: F.pad(x, (0, 2)) if (x.shape[-1] - self.step) > 3 else F.pad(x, (0, 1)),
         lambda self, x: F.pad(x, (0, int(max(self.step, self.step + 1)))),
         lambda self, x: F.pad(x, torch.tensor([x.shape, (1, 2, 3)])[:, 1:].t().flatten().tolist()),
@@ -46,7 +46,7 @@ def test_a_size_in_a_tensor_is_the_size(forward: Callable[..., Any]) -> None:
 
 
 def test_the_order_of_a_difference_counts() -> None:
-    model, net = trace(lambda self, x: F.pad(x, (0, 20000 - torch.tensor(x.shape[-1]))))
+    model, net = trace(lambda self, x: F.pad(x, (0, 20000 - torch.tensor(x.shape[-1]))))  # type: ignore[arg-type]
     x = torch.zeros(1, 3, 15000)
     assert net.shape_at(N=1, L=15000) == tuple(model(x).shape) == (1, 3, 20000)
 
@@ -58,7 +58,7 @@ def test_where_torch_itself_takes_the_number_out_the_size_is_fixed() -> None:
 
 def test_a_quotient_says_up_to_where_floats_are_exact() -> None:
     _, net = trace(
-        lambda self, x: F.pad(x, (0, torch.ceil(x.shape[-1] / self.three).long())),
+        lambda self, x: F.pad(x, (0, torch.ceil(x.shape[-1] / self.three).long())),  # type: ignore[arg-type]
         three=torch.tensor(3),
     )
     assert net.valid_inputs().largest() == 1 << 21

@@ -224,7 +224,7 @@ def test_products_split_over_divisors() -> None:
 
 def test_products_of_sizes_in_fractions_are_products() -> None:
     """Counterexample: the peak of a MobileViT raised ValueError, of its factors."""
-    found = two(Condition(h * w * Fraction(245, 64) - h * h * w * Fraction(1, 2), ">=", w))
+    found = two(Condition(h * w * Fraction(245, 64) - h * h * w * Fraction(1, 2), ">=", w))  # type: ignore[arg-type]
     for a, b in itertools.product(range(1, 10), repeat=2):
         assert ((a, b) in found) == (245 * a * b - 32 * a * a * b >= 64 * b)
 
@@ -308,7 +308,7 @@ def test_a_product_is_divisible_where_the_divisor_splits_among_its_factors(n: in
 
 @pytest.mark.parametrize(("relation", "bound"), [("==", 1), ("==", 2), (">=", 1), (">=", 3)])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_sum_of_products_against_a_small_number(relation: str, bound: int, sign: int) -> None:
+def test_a_sum_of_products_against_a_small_number(relation: Any, bound: int, sign: int) -> None:
     height, width = Size.symbol("H"), Size.symbol("W")
     total = (height // 2) * (width // 3) + 2 * (height // 4) * (width // 4)
     requirement = Condition(sign * total, relation, sign * bound)
@@ -374,7 +374,7 @@ def growing(draw: Any) -> Any:
 
 @given(growing(), st.integers(0, 60), st.sampled_from([">=", "==", "<="]))
 def test_what_grows_reaches_a_bound_above_its_frontier(
-    expr: Any, bound: int, relation: str
+    expr: Any, bound: int, relation: Any
 ) -> None:
     condition = Condition(expr, relation, bound)
     if relation == "<=":
@@ -419,7 +419,8 @@ def test_what_nothing_ties_together_stays_apart() -> None:
     assert [side.names for side in tied._sides] == [("N",), ("H", "W")]
     assert tied <= whole
     assert whole.axis("W") == input_set(["W"], ragged[1:])
-    assert whole.given(H=whole.smallest()[0]) == whole.axis("N", "W")
+    least: Any = whole.smallest()
+    assert whole.given(H=least[0]) == whole.axis("N", "W")
     assert not whole.given(H=1)
 
 

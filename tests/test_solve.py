@@ -95,7 +95,7 @@ def test_targets_of_no_use(target: tuple[Any, ...]) -> None:
 @pytest.mark.parametrize("flatten", [0, -3, 2.5, True, "9"])
 def test_feature_counts_of_no_use(flatten: float | bool | str) -> None:
     with pytest.raises(BadSpec):
-        chain(nn.Conv2d(3, 8, 3)).solve(flatten=flatten)
+        chain(nn.Conv2d(3, 8, 3)).solve(flatten=flatten)  # type: ignore[arg-type]
 
 
 def test_solve_needs_a_question() -> None:

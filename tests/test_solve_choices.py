@@ -38,7 +38,8 @@ LAYERS = {
 @st.composite
 def chains(draw: Any) -> tuple[Any, Any]:
     """Layers, some of their hyperparameters symbols, and the numbers each symbol may be."""
-    layers, ranges = [], {}
+    layers: list[Any] = []
+    ranges: dict[str, Any] = {}
     for i in range(draw(st.integers(1, 3))):
         name = draw(st.sampled_from([*LAYERS]))
         values = {}
@@ -122,7 +123,11 @@ def test_each_choice_has_its_inputs() -> None:
 
 def test_at_a_size_the_same_layers_as_solve_layer_simplest_first() -> None:
     net = nn.Conv2d(3, 8, k, stride=s, padding=p).trace("N 3 H W")
-    ranges = {"kernel_size": range(1, 8), "stride": range(1, 6), "padding": range(4)}
+    ranges: dict[str, Any] = {
+        "kernel_size": range(1, 8),
+        "stride": range(1, 6),
+        "padding": range(4),
+    }
     short = {"k": ranges["kernel_size"], "s": ranges["stride"], "p": ranges["padding"]}
     found = net.solve(output=(56, 56), H=224, W=224, **short)
     alone = symcnn.solve_layer("Conv2d", input=224, output=56, **ranges)

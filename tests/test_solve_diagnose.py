@@ -97,7 +97,7 @@ def test_every_way_out_of_article_a(example: Callable[..., Any]) -> None:
 
 
 def test_two_maps_that_do_not_meet_can_be_padded_or_made_larger() -> None:
-    module = NETWORKS["add"]
+    module: Any = NETWORKS["add"]
     net = symcnn.from_torch(module, "N 3 H W")
     found = net.diagnose(H=9, W=9)
     assert found.ok is False
@@ -156,7 +156,7 @@ def test_traps_are_counted_as_gradients_count_them(
     found = symcnn.from_torch(conv, "N 1 L").diagnose(L=size)
     counts = {trap.kind: trap.count for trap in found.traps}
     assert counts.get("padding", 0) == int((y == 0).sum())
-    assert counts.get("unread", 0) == int((x.grad == 0).sum())
+    assert counts.get("unread", 0) == int((sure(x.grad) == 0).sum())
 
 
 class Of(nn.Module):
@@ -280,9 +280,9 @@ def test_pad_and_crop_give_the_same_pixels(h: int, w: int) -> None:
     module = nn.Sequential(nn.PixelUnshuffle(8), nn.PixelShuffle(8))
     net = symcnn.from_torch(module, "N 1 H W")
     x = torch.arange(float(h * w)).reshape(1, 1, h, w)
-    way = net.nearest_valid(h, w).pad
-    (top, bottom), (left, right) = sure(way).crop
-    assert torch.equal(module(F.pad(x, sure(way).pad))[..., top:bottom, left:right], x)
+    way = sure(net.nearest_valid(h, w).pad)
+    (top, bottom), (left, right) = sure(way.crop)
+    assert torch.equal(module(F.pad(x, sure(way.pad)))[..., top:bottom, left:right], x)
 
 
 def test_a_valid_size_is_left_as_it_is(example: Callable[..., Any]) -> None:

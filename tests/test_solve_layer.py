@@ -27,7 +27,11 @@ def out(layer: Any, size: Any) -> Any:
     st.integers(1, 40), st.integers(1, 40), st.sampled_from(["Conv1d", "MaxPool1d", "AvgPool1d"])
 )
 def test_all_windows_are_found(x: int, y: int, name: str) -> None:
-    ranges = {"kernel_size": range(1, 6), "stride": range(1, 5), "padding": range(4)}
+    ranges: dict[str, Any] = {
+        "kernel_size": range(1, 6),
+        "stride": range(1, 5),
+        "padding": range(4),
+    }
     if name != "AvgPool1d":
         ranges["dilation"] = range(1, 3)
     if name != "Conv1d":
@@ -60,7 +64,11 @@ def test_all_windows_are_found(x: int, y: int, name: str) -> None:
 
 @given(st.integers(1, 20), st.integers(1, 40))
 def test_all_transposed_convolutions_are_found(x: int, y: int) -> None:
-    ranges = {"kernel_size": range(1, 5), "stride": range(1, 4), "padding": range(3)}
+    ranges: dict[str, Any] = {
+        "kernel_size": range(1, 5),
+        "stride": range(1, 4),
+        "padding": range(3),
+    }
     ranges["output_padding"] = range(3)
     truth = 0
     for k, s, p, o in itertools.product(*ranges.values()):
@@ -314,6 +322,6 @@ def test_what_only_a_transposed_layer_does_is_named() -> None:
     with pytest.raises(NoSolution) as refused:
         symcnn.solve_layer(112, 224)
     assert 'solve_layer("ConvTranspose2d", 112, 224)' in refused.value.cure
-    with pytest.raises(BadSpec) as refused:
+    with pytest.raises(BadSpec) as bad:
         symcnn.solve_layer(112, 224, transposed=True)
-    assert 'solve_layer("ConvTranspose2d", 112, 224)' in refused.value.cure
+    assert 'solve_layer("ConvTranspose2d", 112, 224)' in bad.value.cure

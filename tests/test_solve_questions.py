@@ -177,7 +177,7 @@ def test_pix2pix_with_8_levels_takes_multiples_of_256() -> None:
 class FCN32s(nn.Module):
     def __init__(self, width: int = 2) -> None:
         super().__init__()
-        blocks = []
+        blocks: list[nn.Module] = []
         for i in range(5):
             pad = 100 if i == 0 else 1
             blocks += [nn.Conv2d(3 if i == 0 else width, width, 3, padding=pad)]

@@ -259,13 +259,14 @@ layers = st.one_of(
     st.integers(1, 60),
 )
 def test_what_fits_a_budget_is_exactly_what_costs_no_more(
-    parts: list[Any], limit: int, what: str, more: dict[str, Any], a: int, b: int
+    parts: list[Any], limit: int, what: str, more: Any, a: int, b: int
 ) -> None:
     net = nn.Sequential(*parts).trace("N 3 H W")
     allowed = net.solve(within=(1, 40), **more)
     truth = {p for p in allowed if cost(net, what, *p) <= limit}
     try:
-        found = net.solve(within=(1, 40), **more, **{what: limit})
+        budget: Any = {what: limit}
+        found = net.solve(within=(1, 40), **more, **budget)
     except NoSolution:
         assert not truth
         return
@@ -357,7 +358,8 @@ def test_what_costs_at_least_so_much_is_exact_too(
         if low <= cost(net, what, *p) and (high is None or cost(net, what, *p) <= high)
     }
     try:
-        found = net.solve(within=(1, 40), **wish, **{what: limit})
+        budget: Any = {what: limit}
+        found = net.solve(within=(1, 40), **wish, **budget)
     except NoSolution:
         assert not truth
         return
@@ -465,7 +467,7 @@ def test_parameters_do_not_depend_on_the_size(resnet: Any) -> None:
 
 
 def test_the_time_does_not_grow_with_the_budget(resnet: Any) -> None:
-    class Counting(dict):
+    class Counting(dict[Any, Any]):
         calls = 0
 
         def __getitem__(self, key: Any) -> Any:

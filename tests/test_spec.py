@@ -154,7 +154,7 @@ def test_jaxtyping_checks_the_annotations_at_run_time() -> None:
     names = {"Float": jaxtyping.Float, "Tensor": Tensor}
     takes, gives = (eval(spec.parts[0].value[n], names) for n in ("x", "y"))
 
-    @jaxtyping.jaxtyped(typechecker=None)
+    @jaxtyping.jaxtyped(typechecker=None)  # type: ignore[untyped-decorator]
     def fits(x: Any, y: Any) -> Any:
         return isinstance(x, takes) and isinstance(y, gives)
 

@@ -9,7 +9,8 @@ import symcnn
 
 
 def backbone() -> list[Any]:
-    layers, channels = [], 3
+    layers: list[nn.Module] = []
+    channels = 3
     for width in (64, 64, "M", 128, 128, "M", 256, 256, 256, "C", 512, 512, 512, "M") + (512,) * 3:
         if isinstance(width, str):
             layers.append(nn.MaxPool2d(2, 2, ceil_mode=width == "C"))

@@ -82,7 +82,7 @@ class Twice(tnn.Module):
         self.block = tnn.Conv2d(8, 8, 3)
         self.pool = tnn.MaxPool2d(2)
         self.unused = tnn.Linear(5, 5)
-        sure(self.block.bias).requires_grad_(requires_grad=False)
+        sure(self.block.bias).requires_grad_(False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.block(self.pool(self.block(x)))

@@ -85,10 +85,8 @@ def test_bottlenecks_with_expansion_e() -> None:
         unrolled = nn.Sequential(*(Bottleneck(3, wide) for _ in range(depth)))
         traced = unrolled.trace((2, 3 * wide, 6, 5))
         values = {n: depth, e: wide, C: 3, N: 2, H: 6, W: 5}
-        assert (sympy.sympify(net.params).subs(values), net.macs.subs(values)) == (
-            traced.params,
-            traced.macs,
-        )
+        figures = sympy.Tuple(net.params, net.macs).subs(values)
+        assert tuple(figures) == (traced.params, traced.macs)
 
 
 class WaveNet(nn.Module):
@@ -145,7 +143,8 @@ def at_symbols(first: Any) -> Any:
 def mobilenet(alpha: Any, rho: Any) -> symcnn.Network:
     """Table 1 of the paper, with width and resolution multipliers; 224*rho must halve 5 times."""
     rows = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *5 * [(512, 1)]]
-    layers, channels = [nn.Conv2d(3, 32 * alpha, 3, 2, 1, bias=False)], 32 * alpha
+    layers: list[nn.Module] = [nn.Conv2d(3, 32 * alpha, 3, 2, 1, bias=False)]
+    channels = 32 * alpha
     for out, stride in [*rows, (1024, 2), (1024, 1)]:
         layers.append(nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False))
         layers.append(nn.Conv2d(channels, out * alpha, 1, bias=False))
@@ -237,7 +236,8 @@ def test_every_closed_form_takes_under_two_seconds(family: Any) -> None:
     else:
         kinds = {"bottleneck": Bottleneck(C, e), "wavenet": WaveNet(C)}
         specs = {"bottleneck": (N, C * e, H, W), "wavenet": "N C L"}
-        block, spec = kinds.get(family), specs.get(family)
+        block: Any = kinds.get(family)
+        spec: Any = specs.get(family)
         if block is None:
             block, spec, *_ = FAMILIES[family]
         net = nn.Repeat(block, n, index=i).trace(spec)
@@ -272,7 +272,7 @@ def test_figures_of_an_unrolled_bottleneck_are_torchs() -> None:
             blocks = [Torch() for _ in range(depth)]
         shape, params, macs = torch_counts(blocks, (2, 12, 6, 5))
         assert tuple(sympy.sympify(d).subs(values) for d in net.output_shape) == shape
-        assert (sympy.sympify(net.params).subs(values), net.macs.subs(values)) == (params, macs)
+        assert tuple(sympy.Tuple(net.params, net.macs).subs(values)) == (params, macs)
 
 
 def test_an_input_of_a_dtype_that_torch_does_not_have_is_refused() -> None:

@@ -187,7 +187,7 @@ class Looks(torch.Tensor):
 
     @classmethod
     def __torch_function__(
-        cls, function: Any, types: Any, args: tuple[()] = (), kwargs: Any = None
+        cls, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         plain = [a.as_subclass(torch.Tensor) if isinstance(a, cls) else a for a in args]
         return super().__torch_function__(function, types, plain, kwargs or {})
@@ -242,7 +242,7 @@ def test_a_cache_by_sizes_holds_for_all_sizes() -> None:
     class Cached(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.cache = {}
+            self.cache: dict[Any, Any] = {}
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             key = (x.shape[2], x.shape[3])
@@ -284,7 +284,7 @@ def alike(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return y
 
 
-@torch.jit.script_if_tracing
+@torch.jit.script_if_tracing  # type: ignore[untyped-decorator]
 def scripted_if_traced(x: torch.Tensor) -> torch.Tensor:
     return x[:, :, :3] if x.dim() == 4 else x
 
@@ -305,8 +305,8 @@ class Two(enum.IntEnum):
 
 
 WHOLE = {
-    "numpy's, in a layer": lambda: nn.Conv2d(3, 4, np.int64(3), np.int32(2), dilation=np.int32(1)),
-    "numpy's, in a pool": lambda: nn.MaxPool2d(np.int64(2), stride=np.int32(1)),
+    "numpy's, in a layer": lambda: nn.Conv2d(3, 4, np.int64(3), np.int32(2), dilation=np.int32(1)),  # type: ignore[arg-type]
+    "numpy's, in a pool": lambda: nn.MaxPool2d(np.int64(2), stride=np.int32(1)),  # type: ignore[arg-type]
     "an enum": lambda: nn.AvgPool2d(1, stride=Two.TWO),
 }
 
@@ -362,7 +362,7 @@ def centred(x: Any, y: Any) -> Any:
     """The U-Net idiom: pad one map to the size of another."""
     dy = torch.tensor([y.shape[2] - x.shape[2]])
     dx = torch.tensor([y.shape[3] - x.shape[3]])
-    return F.pad(x, [dx // 2, dx - dx // 2, dy // 2, dy - dy // 2])
+    return F.pad(x, [dx // 2, dx - dx // 2, dy // 2, dy - dy // 2])  # type: ignore[list-item]
 
 
 def halved(sizes: torch.Tensor) -> Any:
@@ -380,14 +380,14 @@ def cropped_by_a_table(x: Any, turned: Callable[..., Any]) -> Any:
 
 IN_TENSORS = {
     "a product": lambda x: x.reshape(int(torch.tensor(x.shape[:-1]).prod()), -1),
-    "a sum": lambda x: F.pad(x, (0, torch.tensor(x.shape[2:]).sum().item())),
+    "a sum": lambda x: F.pad(x, (0, torch.tensor(x.shape[2:]).sum().item())),  # type: ignore[arg-type]
     "a difference": lambda x: centred(x, F.interpolate(x, scale_factor=3)),
     "the largest": lambda x: x[:, :, : torch.full((3,), x.shape[2]).max().item()],
     "the largest of two": lambda x: F.pad(x, (0, int(torch.tensor(x.shape[2:]).max()))),
     "halves": lambda x: to(x, *(torch.tensor(x.shape[2:]) // 2 + 1).tolist()),
     "divided downwards": lambda x: to(x, *(halved(torch.tensor(x.shape[2:])) + 1).tolist()),
     "one by one": lambda x: to(x, *[int(s) * 2 for s in torch.tensor(x.shape[2:])]),
-    "an element": lambda x: F.pad(x, (0, torch.tensor(x.shape)[2] % 4)),
+    "an element": lambda x: F.pad(x, (0, torch.tensor(x.shape)[2] % 4)),  # type: ignore[arg-type]
     "some elements": lambda x: F.pad(x, (0, int(torch.tensor(x.shape)[2:].prod() % 4))),
     "joined": lambda x: F.pad(x, (0, int(torch.stack([torch.tensor(x.shape[2]), THREE]).sum()))),
     "with a constant": lambda x: to(x, *(torch.tensor(x.shape[2:]) + THREE.expand(2)).tolist()),

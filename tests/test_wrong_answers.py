@@ -30,7 +30,7 @@ class Forward(nn.Module):
         return self.run(self, *inputs)
 
 
-def net(forward: Callable[..., Any], *specs: str, example: Any = None, **parameters: Any) -> Any:
+def net(forward: Callable[..., Any], *specs: Any, example: Any = None, **parameters: Any) -> Any:
     return symcnn.from_torch(Forward(forward, **parameters), *specs, example=example)
 
 
@@ -1010,12 +1010,12 @@ def test_a_target_that_is_no_whole_number_is_no_size(target: tuple[Any, ...]) ->
 
 
 MISSPELT = {
-    "branches": lambda: symcnn.from_torch(nn.ReLU(), "N 3 H W", branchs=3),
-    "example": lambda: symcnn.from_torch(nn.ReLU(), "N 3 H W", exampel={"H": 3}),
-    "stride": lambda: symcnn.nn.Conv2d(3, 8, 3, stirde=2),
+    "branches": lambda: symcnn.from_torch(nn.ReLU(), "N 3 H W", branchs=3),  # type: ignore[arg-type]
+    "example": lambda: symcnn.from_torch(nn.ReLU(), "N 3 H W", exampel={"H": 3}),  # type: ignore[arg-type]
+    "stride": lambda: symcnn.nn.Conv2d(3, 8, 3, stirde=2),  # type: ignore[call-arg]
     "batch_first": lambda: symcnn.nn.LSTM(3, 8, batchfirst=True),
     "nonlinearity": lambda: symcnn.nn.RNN(3, 8, nonlinearty="relu"),
-    "beta": lambda: symcnn.nn.Softplus(betta=2.0),
+    "beta": lambda: symcnn.nn.Softplus(betta=2.0),  # type: ignore[call-arg]
     "H": lambda: symcnn.nn.Conv2d(3, 8, 3).trace("N 3 H W").fix(output=("HH", "W")),
 }
 

@@ -77,7 +77,10 @@ class Buckets(Shown):
 
 def buckets(
     net: Trace,
-    histogram: Mapping[Sizes, int] | Mapping[int, int] | Sequence[Member],
+    histogram: Mapping[Sizes, int]
+    | Mapping[tuple[int, int], int]
+    | Mapping[int, int]
+    | Sequence[Member],
     k: int,
     cost: str | Callable[..., float] = "macs",
     **sizes: int,
