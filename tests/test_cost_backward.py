@@ -340,13 +340,13 @@ class Gate(torch.autograd.Function):
     """Saves an input, something made on the way, which the output does not read, and an output."""
 
     @staticmethod
-    def forward(ctx, x, scale):
+    def forward(ctx: Any, x: Any, scale: Any) -> Any:
         made = x.exp() * scale
         ctx.save_for_backward(x > 0, None, made)
         return made
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Any) -> None:
         raise AssertionError("never called")
 
 
@@ -354,13 +354,13 @@ class Decorated(torch.autograd.Function):
     """Saves before anything is computed, with another function inside."""
 
     @staticmethod
-    @torch.amp.custom_fwd(device_type="cuda")
-    def forward(ctx, x):
+    @torch.amp.custom_fwd(device_type="cuda")  # type: ignore[untyped-decorator]
+    def forward(ctx: Any, x: Any) -> Any:
         ctx.save_for_backward(x)
         return Gate.apply(x.relu(), 2)
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Any) -> None:
         raise AssertionError("never called")
 
 
@@ -368,26 +368,26 @@ class Apart(torch.autograd.Function):
     """Says what it saves when all is done."""
 
     @staticmethod
-    def forward(x):
+    def forward(x: Any) -> Any:
         return x.exp()
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.save_for_backward(output)
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Any) -> None:
         raise AssertionError("never called")
 
 
 class Within(nn.Sequential):
     """Its layers, in something with a backward pass of its own."""
 
-    def __init__(self, run):
+    def __init__(self, run: Any) -> None:
         super().__init__(nn.Conv2d(3, 4, 3), nn.Sigmoid(), nn.Conv2d(4, 4, 3))
         self.run = run
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.run(super().forward, 2 * x).sigmoid()
 
 
@@ -404,7 +404,7 @@ KEEPERS = {
 
 
 @pytest.mark.parametrize("keeper", KEEPERS)
-def test_what_has_a_backward_of_its_own_keeps_what_it_says(keeper):
+def test_what_has_a_backward_of_its_own_keeps_what_it_says(keeper: str) -> None:
     module, sizes = Within(KEEPERS[keeper]), {"N": 2, "H": 9, "W": 8}
     net = symcnn.from_torch(module, "N 3 H W")
     want = torch_saved(net, module, sizes, input_grad=True)
@@ -412,7 +412,7 @@ def test_what_has_a_backward_of_its_own_keeps_what_it_says(keeper):
     assert net.given(N=2).cost(input_grad=True).at(H=9, W=8).saved == want
 
 
-def test_what_a_setup_context_saves_is_refused():
+def test_what_a_setup_context_saves_is_refused() -> None:
     net = symcnn.from_torch(Within(lambda layers, x: Apart.apply(layers(x))), "N 3 H W")
     with pytest.raises(symcnn.UnsupportedOperation, match="in Apart, with a setup_context"):
         _ = net.cost().saved
