@@ -138,8 +138,11 @@ def record(
     result: Result,
     call: Call | None = None,
     settled: bool = False,
+    inside: int = 2,
 ) -> Node:
     """A node for one operation; what it requires for all sizes is checked, unless it is settled.
+
+    inside: see `here`.
 
     Raises ShapeMismatch or InvalidInput if a requirement fails whatever the sizes.
     """
@@ -150,7 +153,7 @@ def record(
     if tape is not None and tape.tries and result.requires:
         _branch(tape, op, scope, result.requires)
     node = Node(op, inputs, result, scope, call)
-    node.where = here(None if tape is None else tape.base)
+    node.where = here(None if tape is None else tape.base, inside)
     if tape is not None:
         scope.ops += 1
         tape.nodes.append(node)

@@ -79,9 +79,12 @@ def line_of(code: CodeType, instruction: int) -> int:
     return code.co_firstlineno
 
 
-def here(base: FrameType | None) -> Where:
-    """The innermost frame of the user's code above `base`, where the trace began."""
-    frame: FrameType | None = sys._getframe(2)
+def here(base: FrameType | None, inside: int = 2) -> Where:
+    """The innermost frame of the user's code above `base`, where the trace began.
+
+    inside: so many of the innermost frames are ours.
+    """
+    frame: FrameType | None = sys._getframe(inside)
     ours = _OURS.get  # for every node, all frames of torch's and ours above it
     while frame is not None and frame is not base:
         code = frame.f_code

@@ -23,7 +23,7 @@ EXAMPLE = {"N": 2, "B": 2, "C": 3, "L": 16000}
 
 def constant_of(real: torch.Tensor, name: str = "", *, owned: bool) -> Constant:
     """A tensor with values as a constant of the trace."""
-    found = Constant(tuple(real.shape), name, dtype=dtype_name(real), owned=owned)
+    found = Constant((*real.shape,), name, dtype=NAMES[real.dtype], owned=owned)
     found.trainable = real.requires_grad
     if not real.is_contiguous():
         found.strides = real.stride()
@@ -36,11 +36,6 @@ NAMES = {
     for dtype in vars(torch).values()
     if isinstance(dtype, torch.dtype)
 }
-
-
-def dtype_name(real: torch.Tensor) -> str:
-    """A dtype by torch's name for it."""
-    return NAMES[real.dtype]
 
 
 def is_tensor(value: object) -> bool:
@@ -111,6 +106,20 @@ def float_dtype(module: torch.nn.Module) -> str:
     return NAMES[dtype]
 
 
+def modules_in(module: torch.nn.Module) -> list[tuple[str, torch.nn.Module]]:
+    """The modules by their paths, as `torch.nn.Module.named_modules` has them."""
+    found: dict[torch.nn.Module, str] = {}
+    stack = [("", module)]
+    while stack:
+        path, module = stack.pop()
+        if module not in found:
+            found[module] = path
+            start = f"{path}." if path else ""
+            inner = [(start + k, m) for k, m in module._modules.items() if m is not None]
+            stack += inner[::-1]
+    return [(path, module) for module, path in found.items()]
+
+
 def named_in(
     modules: Iterable[tuple[str, torch.nn.Module]], kind: str
 ) -> Iterator[tuple[str, torch.Tensor]]:
@@ -118,7 +127,8 @@ def named_in(
     seen: set[int] = set()
     for path, module in modules:
         held = getattr(module, kind)
-        for name, value in held.items() if held else ():
-            if value is not None and id(value) not in seen:
-                seen.add(id(value))
-                yield f"{path}.{name}" if path else name, value
+        if held:
+            for name, value in held.items():
+                if value is not None and id(value) not in seen:
+                    seen.add(id(value))
+                    yield f"{path}.{name}" if path else name, value

@@ -30,7 +30,6 @@ import sysconfig
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import chain
 from operator import attrgetter, is_
 from os.path import dirname
 from types import CodeType, FunctionType, MethodType, ModuleType
@@ -402,25 +401,21 @@ def _asks(values: Iterable[Any]) -> bool:
 class _Swap:
     """Something under a name, what stands there during traces, and how many traces there are."""
 
+    __slots__ = ("__weakref__", "count", "name", "other", "own", "owner")
+
     def __init__(self, owner: Any, name: str, own: Any, other: Any) -> None:
         self.owner, self.name, self.own, self.other = owner, name, own, other
         self.count = 0
 
-    def put(self) -> None:
-        """For one trace more."""
-        self.count += 1
-        if self.count == 1:
-            self._set(self.own, self.other)
 
-    def back(self) -> None:
-        """For one trace less."""
-        self.count -= 1
-        if not self.count:
-            self._set(self.other, self.own)
-
-    def _set(self, old: Any, new: Any) -> None:
-        """Unless somebody else has put something there."""
-        owner, name = self.owner, self.name
+def _turn(swaps: Iterable[_Swap], traces: int) -> None:
+    """For one trace more, or one less. Where somebody else has put something, that stays."""
+    for swap in swaps:
+        before, swap.count = swap.count, swap.count + traces
+        if before and swap.count:
+            continue
+        old, new = (swap.other, swap.own) if before else (swap.own, swap.other)
+        owner, name = swap.owner, swap.name
         if name == "__code__":
             if owner.__code__ is old:
                 owner.__code__ = new
@@ -518,14 +513,17 @@ def _replaced(roots: Iterable[Any]) -> Iterator[_Replaced]:
 def _roots(modules: Iterable[tuple[str, Any]]) -> tuple[dict[Any, None], list[_Swap]]:
     """The classes and functions that a forward starts from, and scripted functions beside them."""
     roots: dict[Any, None] = {}
+    kinds: dict[type, bool] = {}  # whether modules of a class may hold code in attributes
     scripted: list[_Swap | None] = []
     for _, module in modules:
         kind = type(module)
-        roots[kind] = None
-        for hooks in (module._forward_hooks, module._forward_pre_hooks):
-            for hook in hooks.values() if hooks else ():
+        if kind not in kinds:
+            kinds[kind] = kind.__module__.partition(".")[0] not in _LEFT_ALONE
+            roots[kind] = None
+        if module._forward_hooks or module._forward_pre_hooks:
+            for hook in (*module._forward_hooks.values(), *module._forward_pre_hooks.values()):
                 roots.update(dict.fromkeys(_callables(hook)))
-        if kind.__module__.partition(".")[0] not in _LEFT_ALONE:
+        if kinds[kind]:
             for name, value in module.__dict__.items():
                 if type(value) in _PLAIN or name in _OF_TORCH:
                     continue
@@ -568,14 +566,14 @@ def replaced_names(modules: Iterable[tuple[str, object]]) -> Iterator[bool]:
     that catches errors.
     """
     with _lock:
-        roots, swaps = _roots(modules)
+        roots, scripted = _roots(modules)
         reached = [*_replaced(roots)]
-        swaps = [*dict.fromkeys(chain(swaps, *(found.swaps for found in reached)))]
-        for swap in swaps:
-            swap.put()
+        swaps = [scripted, *(found.swaps for found in reached)]
+        for each in swaps:
+            _turn(each, 1)
     try:
         yield any(found.tries for found in reached)
     finally:
         with _lock:
-            for swap in swaps:
-                swap.back()
+            for each in swaps:
+                _turn(each, -1)

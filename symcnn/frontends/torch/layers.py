@@ -18,7 +18,7 @@ the model's own.
 from __future__ import annotations
 
 import marshal
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -27,14 +27,16 @@ from typing import Any
 
 import torch
 from torch.nn.modules import module as _module
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from symcnn.errors import SymcnnError
 from symcnn.frontends.torch.copies import CALL, FIRST
 from symcnn.frontends.torch.layout import NO_COPY
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.tracer import Tracer
-from symcnn.frontends.torch.writes import is_plain
+from symcnn.frontends.torch.writes import TENSORS
 from symcnn.ops.operation import TARGETS, Operation
+from symcnn.ops.storage.views import shares_memory
 from symcnn.trace.call import Call
 from symcnn.trace.graph import OPS, Node, Result, SymbolicTensor
 from symcnn.trace.tape import Tape, current_tape, record
@@ -47,6 +49,10 @@ _count_modes, _is_autocast = torch._C._len_torch_function_stack, torch.is_autoca
 
 #: In the bytes of settings behind the first, those that others may change while a layer sleeps.
 _LIST = marshal.dumps([])[:1]
+
+#: So many of our frames stand above the one that calls a layer, where a known one makes its node:
+#: those from `here` to the call that a copy reports.
+_INSIDE = 6
 
 #: So many layers of one class are remembered.
 _MANY = 1024
@@ -72,6 +78,7 @@ class _Known:
     result: Result
     dtypes: tuple[str, ...]
     inplace: bool
+    alone: bool  # it makes one tensor, and does nothing to its input
 
     def stands(self) -> bool:
         """Whether torch's function and our rule are what they were."""
@@ -102,8 +109,8 @@ class _Known:
         """A new node, with these tensors."""
         args, kwargs = self.arguments(tensors)
         call = Call(self.operation, args, kwargs, self.costed)
-        inputs = [t for t in map(tensors.__getitem__, self.inputs) if t is not None]
-        node = record(self.operation.name, inputs, self.result, call, settled=True)
+        inputs: Any = [tensors[i] for i in self.inputs]
+        node = record(self.operation.name, inputs, self.result, call, settled=True, inside=_INSIDE)
         for t, dtype in zip(node.outputs, self.dtypes, strict=True):
             t.dtype = dtype
         return node
@@ -116,6 +123,16 @@ _Memory = dict[Any, _Known]
 _known: dict[tuple[Any, ...], tuple[list[Any], _Memory]] = {}
 
 
+class _Kinds(dict[type, _Memory | None]):
+    """What `memory` answers for a class, asked once."""
+
+    def __init__(self, memory: Callable[[type], _Memory | None]) -> None:
+        self.asked = memory
+
+    def __missing__(self, kind: type) -> _Memory | None:
+        return self.setdefault(kind, self.asked(kind))
+
+
 def _forward(layer: Any, x: TracedTensor) -> object:
     return layer._call_impl(x)
 
@@ -126,23 +143,21 @@ class Layers:
     def __init__(self, tracer: Tracer) -> None:
         self.tracer = tracer
         self.modes: int = _count_modes() + 1  # the trace's own is the last
-        self.kinds: dict[type, _Memory | None] = {}
+        self.memory = _Kinds(self._memory).__getitem__  # of the layers of a class, if any
 
-    def run(self, layer: torch.nn.Module, holder: torch.nn.Module, x: TracedTensor) -> object:
+    def run(
+        self, memory: _Memory, layer: torch.nn.Module, holder: torch.nn.Module, x: TracedTensor
+    ) -> object:
         """What a layer makes of its input: as an equal one did, or by its forward.
 
-        holder: the layer, or its original while the layer sleeps.
+        memory: of its class; holder: the layer, or its original while the layer sleeps.
         """
-        kind, attributes = type(holder), holder.__dict__
-        try:
-            memory = self.kinds[kind]
-        except KeyError:
-            memory = self.kinds[kind] = self._memory(kind)
-        if memory is not None and self._undisturbed(attributes, x):
+        attributes = holder.__dict__
+        if self._undisturbed(attributes, x):
             tensors, key = self._asked(attributes, x._value)
             if key is not None:
                 if holder is not layer and key[0].find(_LIST, 1) > 0:
-                    return self.run(layer, layer, x)
+                    return self.run(memory, layer, layer, x)
                 known = memory.get(key)
                 if known is not None and known.stands():
                     if self._may_refuse(known):
@@ -161,6 +176,8 @@ class Layers:
     def _memory(self, kind: type) -> _Memory | None:
         """What is known of the layers of a class of torch's; None for other classes."""
         if not kind.__module__.startswith("torch.nn.modules.") or kind in TARGETS:
+            return None
+        if issubclass(kind, LazyModuleMixin):
             return None
         tracer = self.tracer
         held = [v for base in kind.__mro__ for v in vars(base).values()]
@@ -196,30 +213,29 @@ class Layers:
         self, attributes: dict[str, Any], x: SymbolicTensor
     ) -> tuple[list[Any], tuple[Any, ...] | None]:
         """The tensors of a call, and all that the node depends on; None if that is not known."""
-        parameters, buffers = attributes["_parameters"], attributes["_buffers"]
-        names = (*attributes, *parameters, *buffers)
-        settings = [attributes["training"], *islice(attributes.values(), len(FIRST), None)]
-        if names[len(attributes) - 1] == CALL:  # how it is called in a trace
-            settings.pop()
-            names = (*names[: len(attributes) - 1], *names[len(attributes) :])
+        names, settings = [*attributes], [*attributes.values()]
+        if names[-1] == CALL:  # how it is called in a trace
+            del names[-1], settings[-1]
+        settings[: len(FIRST)] = [attributes["training"]]
         try:
-            said = marshal.dumps(settings, 2)
+            key: list[Any] = [marshal.dumps(settings, 2), type(x), x.dims, x.dtype]
         except ValueError:
             return [], None
         leaves = self.tracer.leaves
         tensors: list[Any] = [x]
-        for held in (parameters, buffers):
-            for t in held.values():
-                leaf = None
-                if t is not None:
-                    if not is_plain(t):  # its class has a say
+        for held in (attributes["_parameters"], attributes["_buffers"]):
+            if held:
+                names += held
+                for t in held.values():
+                    if t is None:
+                        leaf = None
+                        key.append(None)
+                    elif type(t) in TENSORS and (leaf := leaves.get(id(t))) is not None:
+                        key += type(leaf), leaf.dims, leaf.dtype
+                    else:  # its class has a say, or it was made anew
                         return [], None
-                    leaf = leaves.get(id(t))
-                    if leaf is None:
-                        return [], None
-                tensors.append(leaf)
-        shapes = [None if t is None else (type(t), t.dims, t.dtype) for t in tensors]
-        return tensors, (said, names, *shapes)
+                    tensors.append(leaf)
+        return tensors, (*key, *names)
 
     def _repeated(self, known: _Known, x: TracedTensor, tensors: list[Any]) -> object:
         """The node of a layer that is known, with the tensors of this one."""
@@ -232,6 +248,8 @@ class Layers:
             tracer.ran(node, known.inplace)
             answer = node.outputs, node.result.single, None
             tracer.note(mark, name, answer)
+            if known.alone:
+                return TracedTensor.of(node.outputs[0], tracer)
             made = tracer.traced(name, *answer)
         return tracer.finished(name, (x,), known.kwargs, known.inplace, made)
 
@@ -306,6 +324,7 @@ def _remembered(
         result,
         tuple(t.dtype for t in node.outputs),
         node.inplace,
+        single and not (node.inplace or kwargs.get("inplace") is True or shares_memory(name)),
     )
 
 

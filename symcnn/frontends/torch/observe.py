@@ -11,7 +11,6 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
@@ -33,24 +32,28 @@ def observed(module: torch.nn.Module, tracer: Tracer) -> Iterator[torch.nn.Modul
     tape, layers, complaint = tracer.tape, Layers(tracer), tracer.complaint
     paths = tape.paths = {id(m): path for path, m in tracer.modules}
 
+    def run(original: Module, copy: Module, holder: Module, args: Any, kwargs: Any) -> object:
+        if type(holder) in TARGETS:
+            return tracer.run_module(copy, *args, **kwargs)
+        if is_lazy(holder):
+            return tracer.run_lazy(original, *args, **kwargs)
+        return copy._call_impl(*args, **kwargs)
+
     def call(
         original: Module, copy: Module, holder: Module, *args: object, **kwargs: object
     ) -> object:
         path = paths.get(id(original))
-        if type(holder) in TARGETS:
-            forward: Any = partial(tracer.run_module, copy)
-        elif is_lazy(holder):
-            forward = partial(tracer.run_lazy, original)
-        elif path and len(args) == 1 and type(args[0]) is TracedTensor and not kwargs:
-            forward = partial(layers.run, copy, holder)
-        else:
-            forward = copy._call_impl
         if not path:
-            return forward(*args, **kwargs)
+            return run(original, copy, holder, args, kwargs)
         tape.enter(path)
         output = None
         try:
-            output = forward(*args, **kwargs)
+            if len(args) == 1 and type(args[0]) is TracedTensor and not kwargs:
+                memory = layers.memory(type(holder))
+                if memory is not None:
+                    output = layers.run(memory, copy, holder, args[0])
+                    return output
+            output = run(original, copy, holder, args, kwargs)
             return output
         except (ValueError, RuntimeError) as error:
             if not isinstance(error, SymcnnError):

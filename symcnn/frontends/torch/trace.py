@@ -46,6 +46,7 @@ from symcnn.frontends.torch.branches import (
     without_idle_guards,
 )
 from symcnn.frontends.torch.observe import observed
+from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.tracer import Tracer
 from symcnn.network import Network
 from symcnn.sets.condition import Condition, Requirement
@@ -494,9 +495,12 @@ def _call(
             raise _forward_failed(module, len(inputs) + len(keywords), error, tracer) from error
         if tracer.left is not None:  # the forward caught it: what it did then says nothing
             raise tracer.left
+    found = tracer.result(raw)
     for scope in tape.calls:
-        scope.output = tracer.result(scope.output)
-    return tracer.result(raw)
+        output = scope.output
+        whole = type(output) is TracedTensor and not tracer.writes.parts
+        scope.output = output._value if whole else tracer.result(output)
+    return found
 
 
 def _frames(error: BaseException) -> list[Any]:

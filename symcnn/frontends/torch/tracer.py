@@ -32,11 +32,11 @@ from symcnn.frontends.torch.arguments import (
     UNSIDED,
     as_places,
     constant_of,
-    dtype_name,
     flat,
     hold_traced,
     holds_scalar,
     is_tensor,
+    modules_in,
     named_in,
 )
 from symcnn.frontends.torch.branches import Choice, Comparison, Diverged, Refused, Step
@@ -49,7 +49,7 @@ from symcnn.frontends.torch.sizes import Dim, settled
 from symcnn.frontends.torch.tensors import TracedTensor, as_subclass
 from symcnn.frontends.torch.values import Values
 from symcnn.frontends.torch.where import caller, custom_function
-from symcnn.frontends.torch.writes import Writes
+from symcnn.frontends.torch.writes import TENSORS, Writes
 from symcnn.lazy import cached_property
 from symcnn.ops.dtypes import result_type
 from symcnn.ops.index import part_written
@@ -108,7 +108,7 @@ class Tracer(Answers, Values, TorchFunctionMode):
         self.parameters: list[Parameter] = []
         self.kind = "cpu"  # the device as autocast calls it
         tape.dtype = NAMES[torch.get_default_dtype()]
-        self.modules = list(module.named_modules())
+        self.modules = modules_in(module)
         parameters, buffers = (
             list(named_in(self.modules, kind)) for kind in ("_parameters", "_buffers")
         )
@@ -118,18 +118,18 @@ class Tracer(Answers, Values, TorchFunctionMode):
                 self.kind = "cuda" if p.is_cuda else "cpu"
                 if p.dtype.is_floating_point:
                     self.dtype = p.dtype
-            if torch.nn.parameter.is_lazy(p):
+            if type(p) not in TENSORS and torch.nn.parameter.is_lazy(p):
                 continue  # made when its module is called
-            leaf = Parameter(tuple(p.shape), name, trainable=p.requires_grad, dtype=dtype_name(p))
+            leaf = Parameter((*p.shape,), name, trainable=p.requires_grad, dtype=NAMES[p.dtype])
             if not p.is_contiguous():
                 leaf.strides = p.stride()
             self.parameters.append(leaf)
             self.leaves[id(p)] = leaf
         self.buffers = {id(b): b for _, b in buffers}
         for name, b in buffers:
-            if not torch.nn.parameter.is_lazy(b):
+            if type(b) in TENSORS or not torch.nn.parameter.is_lazy(b):
                 self.leaves[id(b)] = constant_of(b, name, owned=True)
-        self.buffer_leaves = [t for t in self.leaves.values() if isinstance(t, Constant)]
+        self.buffer_leaves = [t for t in self.leaves.values() if type(t) is Constant]
         self.weights = [p for _, p in parameters]
         self.grad = torch.is_grad_enabled()
 

@@ -28,12 +28,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from symcnn.trace.tape import Tape, current_tape
 
-_PLAIN = frozenset((torch.Tensor, torch.nn.Parameter, torch.nn.Buffer))
+#: The classes of tensors that are torch's own.
+TENSORS = frozenset((torch.Tensor, torch.nn.Parameter, torch.nn.Buffer))
 
 
 def is_plain(value: object) -> bool:
     """Whether it is a tensor of torch's own class."""
-    return type(value) in _PLAIN
+    return type(value) in TENSORS
 
 
 class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -361,7 +362,7 @@ def _alias(tensor: torch.Tensor) -> torch.Tensor:
 def _mapped(function: Callable[[Any], Any], value: Any) -> Any:
     """`function` of the tensors in nested tuples, lists and dicts."""
     kind = type(value)
-    if kind in _PLAIN:
+    if kind in TENSORS:
         return function(value)
     if kind is tuple or kind is list:
         return kind([_mapped(function, v) for v in value])

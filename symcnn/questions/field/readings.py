@@ -17,7 +17,7 @@ def used(
     node: Node, output: int, reached: Container[SymbolicTensor], gates: bool, statistics: bool
 ) -> list[tuple[SymbolicTensor, Axes]]:
     """The tensors, of those `reached`, that an output reads, and how."""
-    found = [(t, axes) for t, axes in _readings(node, output, reached) if axes is not None]
+    found = _readings(node, output, reached)
     for t, axes in found:
         if not axes and node.outputs[output].ndim and t.ndim:
             raise UnsupportedOperation(
@@ -37,14 +37,16 @@ def _readings(
     node: Node, output: int, reached: Container[SymbolicTensor]
 ) -> list[tuple[SymbolicTensor, Axes]]:
     """The same, before anything is left out: what the rule tells of, then what it does not."""
-    result = node.result
-    told = [(node.inputs[0], result.axes), *result.others] if node.inputs else []
+    result, inputs = node.result, node.inputs
+    reads = [t for t in inputs if t in reached]
+    if output == 0 and not (result.others or result.parts) and reads == [*inputs[:1]]:
+        return [] if result.axes is None else [(t, result.axes) for t in reads]
+    told = [(inputs[0], result.axes), *result.others] if inputs else []
     if result.shapes[output] != result.shapes[0]:
         told = [(t, _everything(node, output)) for t, _ in told]
     if result.parts:
-        told[0] = (node.inputs[0], result.parts[output])
-    reads = [t for t in node.inputs if t in reached]
-    if reads != [*node.inputs[:1]]:
+        told[0] = (inputs[0], result.parts[output])
+    if reads != [*inputs[:1]]:
         declared = {t for t, _ in told}
         told += [(t, _everything(node, output)) for t in dict.fromkeys(reads) if t not in declared]
     return [(t, axes) for t, axes in told if axes is not None and t in reached]
