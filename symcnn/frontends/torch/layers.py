@@ -213,10 +213,11 @@ class Layers:
         self, attributes: dict[str, Any], x: SymbolicTensor
     ) -> tuple[list[Any], tuple[Any, ...] | None]:
         """The tensors of a call, and all that the node depends on; None if that is not known."""
-        names, settings = [*attributes], [*attributes.values()]
+        names = [*islice(attributes, len(FIRST) - 1, None)]  # before: torch's own
+        settings = [*islice(attributes.values(), len(FIRST) - 1, None)]
         if names[-1] == CALL:  # how it is called in a trace
             del names[-1], settings[-1]
-        settings[: len(FIRST)] = [attributes["training"]]
+        settings[0] = attributes["training"]
         try:
             key: list[Any] = [marshal.dumps(settings, 2), type(x), x.dims, x.dtype]
         except ValueError:

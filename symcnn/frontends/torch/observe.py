@@ -32,7 +32,7 @@ def observed(module: torch.nn.Module, tracer: Tracer) -> Iterator[torch.nn.Modul
     tape, layers, complaint = tracer.tape, Layers(tracer), tracer.complaint
     paths = tape.paths = {id(m): path for path, m in tracer.modules}
 
-    def run(original: Module, copy: Module, holder: Module, args: Any, kwargs: Any) -> object:
+    def _run(original: Module, copy: Any, holder: Module, args: Any, kwargs: Any) -> object:
         if type(holder) in TARGETS:
             return tracer.run_module(copy, *args, **kwargs)
         if is_lazy(holder):
@@ -44,7 +44,7 @@ def observed(module: torch.nn.Module, tracer: Tracer) -> Iterator[torch.nn.Modul
     ) -> object:
         path = paths.get(id(original))
         if not path:
-            return run(original, copy, holder, args, kwargs)
+            return _run(original, copy, holder, args, kwargs)
         tape.enter(path)
         output = None
         try:
@@ -53,7 +53,7 @@ def observed(module: torch.nn.Module, tracer: Tracer) -> Iterator[torch.nn.Modul
                 if memory is not None:
                     output = layers.run(memory, copy, holder, args[0])
                     return output
-            output = run(original, copy, holder, args, kwargs)
+            output = _run(original, copy, holder, args, kwargs)
             return output
         except (ValueError, RuntimeError) as error:
             if not isinstance(error, SymcnnError):

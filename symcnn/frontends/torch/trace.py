@@ -497,7 +497,7 @@ def _call(
             raise tracer.left
     found = tracer.result(raw)
     for scope in tape.calls:
-        output = scope.output
+        output: Any = scope.output
         whole = type(output) is TracedTensor and not tracer.writes.parts
         scope.output = output._value if whole else tracer.result(output)
     return found
