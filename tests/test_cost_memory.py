@@ -223,6 +223,54 @@ def test_what_is_made_of_a_view_lies_as_torch_lays_it(view: str, made: str) -> N
     assert [strides[i] for i in longer] == [theirs.stride(i) for i in longer]
 
 
+def back(x: Any, **options: Any) -> Any:
+    """A signal of a spectrum, through its transform."""
+    window = options.get("window")
+    return torch.istft(torch.stft(x, 8, window=window, return_complex=True), 8, **options)
+
+
+def spectra(x: Any, n: int, window: int) -> Any:
+    """Of a signal that lives on, through a window that is part of a longer one."""
+    hann = torch.hann_window(window)
+    return torch.stft(x, n, win_length=window, window=hann, return_complex=True)
+
+
+TRANSFORMS = {
+    "fft": torch.fft.fft, "fft, channels": lambda x: torch.fft.fft(x, dim=1),
+    "ifft, part": lambda x: torch.fft.ifft(x, n=4), "rfft, more": lambda x: torch.fft.rfft(x, n=12),
+    "rfft2": torch.fft.rfft2, "rfft2, turned": lambda x: torch.fft.rfft2(x, dim=(3, 1)),
+    "fft2 of a view": lambda x: torch.fft.fft2(x.permute(0, 2, 3, 1), dim=(1, 2)),
+    "hfft": torch.fft.hfft, "hfft2": lambda x: torch.fft.hfft2(x, s=(4, 6)),
+    "ihfft2": lambda x: torch.fft.ihfft2(x, dim=(0, 3)),
+    "there and back": lambda x: torch.fft.irfftn(torch.fft.rfftn(x)).abs(),
+    "magnitude": lambda x: torch.fft.fft2(x).real.exp(), "shifted": torch.fft.fftshift,
+    "stft": lambda x: torch.stft(x.flatten(0, 2), 4, window=torch.ones(4), return_complex=True),
+    "stft, no window": lambda x: torch.stft(x.flatten(), 4, return_complex=True, center=False),
+    "stft, short": lambda x: torch.view_as_real(spectra(x.flatten(0, 2), 8, 6)),
+    "stft, complex": lambda x: spectra(torch.fft.fft(x).flatten(0, 2), 4, 4),
+    "istft": lambda x: back(x.flatten(1), window=torch.hann_window(8)),
+    "istft, 1-d": lambda x: back(x.flatten()),
+    "responses": lambda x: nn.functional.local_response_norm(x, 3),
+    "responses of rows": lambda x: nn.functional.local_response_norm(x.flatten(2), 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_a_transform_keeps_and_lays_out_as_torch_does(name: str) -> None:
+    module, sizes = Of(TRANSFORMS[name]), {"N": 2, "H": 5, "W": 8}
+    net = symcnn.from_torch(module, "N 4 H W")
+    x = torch.randn(2, 4, 5, 8)
+    assert net.cost(input_grad=True).at(**sizes).saved == torch_saved(
+        net, module, sizes, input_grad=True
+    )
+    with torch.no_grad():
+        assert net.cost().at(**sizes).peak == torch_peak(module, module, [x])[0]
+    numbers = net.given(**sizes)
+    strides, theirs = numbers.cost()._memory.of(numbers.output_tensors[0]).strides, module(x)
+    longer = [i for i, size in enumerate(theirs.shape) if size != 1]
+    assert [strides[i] for i in longer] == [theirs.stride(i) for i in longer]
+
+
 @pytest.mark.parametrize("same", [True, False])
 def test_attention_heads(same: bool) -> None:
     agree(Heads(same=same), "N L 8", "N S 8", N=3, L=5, S=7)

@@ -209,7 +209,11 @@ def _averages_in_3d(node: Node) -> Mapping[str, str]:
 
 
 @rule(
-    "local_response_norm", dtype=dtypes.first_float, takes="int64 float", autocast=_averages_in_3d
+    "local_response_norm",
+    saves=maps.local_response,
+    dtype=dtypes.first_float,
+    takes="int64 float",
+    autocast=_averages_in_3d,
 )
 def local_response_norm(
     input: SymbolicTensor, size: Int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0

@@ -27,7 +27,7 @@ from symcnn.ops.registry import (
     require_rank,
     whole_axes,
 )
-from symcnn.ops.storage import views
+from symcnn.ops.storage import spectra, views
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
 from symcnn.trace.tape import decided
@@ -109,22 +109,21 @@ def _transform(op: str) -> Any:
 #: What has a spectrum: no bfloat16.
 _REAL = "bool int float16 float32 float64"
 
-for _name in "fft_fft fft_fft2 fft_fftn fft_ifft fft_ifft2 fft_ifftn".split():
-    rule(_name, dtype=dtypes.to_complex, autocast=dtypes.SINGLE_ON_CPU, takes=f"{_REAL} complex")(
-        _transform(_name)
-    )
-for _name in "fft_rfft fft_rfft2 fft_rfftn fft_ihfft".split():
-    rule(_name, dtype=dtypes.to_complex, autocast=dtypes.SINGLE_ON_CPU, takes=_REAL)(
-        _transform(_name)
-    )
-for _name in "fft_irfft fft_irfft2 fft_irfftn fft_hfft".split():
-    rule(_name, dtype=dtypes.to_real, autocast=dtypes.SINGLE_ON_CPU, takes=f"{_REAL} complex")(
-        _transform(_name)
-    )
-for _name in "fft_hfft2 fft_hfftn".split():
-    rule(_name, dtype=dtypes.to_real, takes=f"{_REAL} complex")(_transform(_name))
-for _name in "fft_ihfft2 fft_ihfftn".split():
-    rule(_name, dtype=dtypes.to_complex, takes=_REAL)(_transform(_name))
+for _names, _dtype, _autocast, _takes in (
+    ("fft_fft fft_fft2 fft_fftn fft_ifft fft_ifft2 fft_ifftn", dtypes.to_complex, True, " complex"),
+    ("fft_rfft fft_rfft2 fft_rfftn fft_ihfft", dtypes.to_complex, True, ""),
+    ("fft_irfft fft_irfft2 fft_irfftn fft_hfft", dtypes.to_real, True, " complex"),
+    ("fft_hfft2 fft_hfftn", dtypes.to_real, False, " complex"),
+    ("fft_ihfft2 fft_ihfftn", dtypes.to_complex, False, ""),
+):
+    for _name in _names.split():
+        rule(
+            _name,
+            dtype=_dtype,
+            autocast=dtypes.SINGLE_ON_CPU if _autocast else None,
+            takes=_REAL + _takes,
+            saves=spectra.transform,
+        )(_transform(_name))
 
 
 def _shift(input: SymbolicTensor, dim: OneOrMore[int] | None = None) -> Result:
@@ -134,12 +133,12 @@ def _shift(input: SymbolicTensor, dim: OneOrMore[int] | None = None) -> Result:
 
 
 for _name in ("fft_fftshift", "fft_ifftshift"):
-    rule(_name)(_shift)
+    rule(_name, saves=spectra.shifted)(_shift)
 
 
 @rule(
     "stft",
-    scrambles=True,
+    saves=spectra.stft,
     dtype=dtypes.parts_or_not,
     autocast=dtypes.SINGLE,
     takes="float16 float32 float64 complex",
@@ -177,7 +176,11 @@ def stft(
     need = frames.requires(length)
     if need is not None:
         requires.append(Condition(need[0], ">=", need[1], "stft: the signal must hold a window"))
-    count = n_fft if onesided is False else n_fft // 2 + 1
+    if input.dtype.startswith("complex") and onesided:
+        raise ShapeMismatch("stft of complex numbers has all frequencies", cure="onesided=False")
+    if onesided is None:
+        onesided = not input.dtype.startswith("complex")
+    count = n_fft // 2 + 1 if onesided else n_fft
     dims = (*input.dims[:-1], count, frames.size(length), *(() if return_complex else (2,)))
     axes = (*leading_axes(input.ndim - 1), (None, Whole(count)), (input.ndim - 1, frames))
     tail = whole_axes(dims[len(axes) :])
@@ -191,7 +194,7 @@ def stft(
     return Result((dims,), (*axes, *tail), requires=tuple(requires), steps=steps)
 
 
-@rule("istft", scrambles=True, dtype=dtypes.to_real, takes="complex")
+@rule("istft", saves=spectra.istft, dtype=dtypes.to_real, takes="complex")
 def istft(
     input: SymbolicTensor,
     n_fft: Int,

@@ -176,11 +176,12 @@ class Parameter(SymbolicTensor):
 class Constant(SymbolicTensor):
     """A tensor that is neither input nor parameter: a buffer, a literal."""
 
-    __slots__ = ("owned", "strides")
+    __slots__ = ("owned", "stored", "strides")
 
     def __init__(self, dims: Dims, name: str = "", *, dtype: str = "", owned: bool = False) -> None:
         super().__init__(dims, None, name, dtype)
         self.strides: tuple[int, ...] | None = None  # where it does not lie in plain order
+        self.stored: int | None = None  # elements of the memory that it is part of, if these differ
         self.owned = owned  # its memory is the module's: a buffer, or part of one
 
 

@@ -27,6 +27,9 @@ def constant_of(real: torch.Tensor, name: str = "", *, owned: bool) -> Constant:
     found.trainable = real.requires_grad
     if not real.is_contiguous():
         found.strides = real.stride()
+    if not owned and real.layout is torch.strided:  # a window is part of a longer one
+        stored = real.untyped_storage().nbytes() // real.element_size()
+        found.stored = None if stored == real.numel() else stored
     return found
 
 

@@ -92,6 +92,19 @@ def rms_norm(m: Memory, node: Node) -> None:
     m.place(m.fresh(node.outputs[0].dims))
 
 
+def local_response(m: Memory, node: Node) -> None:
+    """The input, its squares among zeros, and the sums of which a power is the divisor."""
+    x, size = first_of(node), node.arguments["size"]
+    if not m.of(x).contiguous or node.arguments["beta"] in (0, 1):
+        raise UnknownError("of what is not in plain order, or to no power")
+    made = m.fresh(x.dims)
+    m.save(x, m.fresh((x.dims[0], x.dims[1] + size - 1, *x.dims[2:])), m.fresh(x.dims))
+    m.save(m.fresh(x.dims))
+    m.fresh((2, *x.dims))  # on the way, at the same time
+    m.fresh(x.dims)
+    m.place(made)
+
+
 def max_pool(m: Memory, node: Node) -> None:
     """The input, and where the largest elements were."""
     m.save(first_of(node))

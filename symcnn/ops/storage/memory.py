@@ -71,7 +71,8 @@ class Memory:
         if found is None:
             owned = isinstance(t, Parameter) or (isinstance(t, Constant) and t.owned)
             kind = "own" if owned else "input"
-            storage = Storage(prod(t.dims), self.width_of(t), kind)
+            elements = getattr(t, "stored", None) or prod(t.dims)
+            storage = Storage(elements, self.width_of(t), kind)
             strides = getattr(t, "strides", None) or in_order(t.dims)
             found = self.layouts[t] = Layout(storage, t.dims, strides)
         return found
