@@ -43,7 +43,7 @@ from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.pieces import either
 from symcnn.sets.relation import Relation
 from symcnn.sets.simplest import Simplest
-from symcnn.shown import Several, by_x
+from symcnn.shown import Several, Text, by_x
 from symcnn.trace.branches import Branch, Refusal, Unfollowed, negation
 from symcnn.trace.graph import Shape, tree_map
 from symcnn.words.paper import to_latex
@@ -394,13 +394,17 @@ class Branched(Network):
 
     def stream(self, *args: object, **options: object) -> Stream:
         """See `Network.stream`. Raises Undecidable where branches run otherwise."""
-        found: list[Stream] = self._those(lambda net: net.stream(*args, **options), BadSpec)
-        if any(stream != found[0] for stream in found):
+        try:
+            found = self._those(lambda net: net.stream(*args, **options), BadSpec)
+        except NoSolution:  # the sizes of a branch end, and those of the network may not
+            found = []
+        if any(stream != found[0] for stream in found) or not found:
             raise Undecidable(
                 "the branches of the network run otherwise along the axis",
                 cure="ask a branch: net.branches[0].network.stream()",
             )
-        return found[0]
+        one: Stream = found[0]
+        return one
 
     def plain_pools(self) -> tuple[PlainPool, ...]:
         """See `Network.plain_pools`: those of every branch."""
@@ -469,8 +473,8 @@ class Branched(Network):
     def _texts(self, ask: Callable[[Any], str], title: str = "for ") -> str:
         found = [(b.where, ask(b.network)) for b in self.branches]
         if len({text for _, text in found}) == 1:
-            return found[0][1]
-        return "\n\n".join(f"{title}{where.describe()}:\n{text}" for where, text in found)
+            return Text(found[0][1])
+        return Text("\n\n".join(f"{title}{where.describe()}:\n{text}" for where, text in found))
 
     def _repr_html_(self) -> str:
         return "".join(

@@ -1,6 +1,8 @@
 """Every question distributes over the branches of a network."""
 
+import copy
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from torch import nn
 import symcnn
 from symcnn import H, N, W
 from symcnn.cli import main
-from symcnn.errors import DataDependent, InvalidInput, NoSolution
+from symcnn.errors import DataDependent, InvalidInput, NoSolution, Undecidable
 from symcnn.network import Network
 
 
@@ -54,6 +56,34 @@ def test_the_domain_is_the_union_and_says_what_the_model_raises(net: Any) -> Non
     with pytest.raises(InvalidInput, match="at most 1000 rows"):
         net.shape_at(N=1, H=1001, W=8)
     assert "at most 1000 rows" in str(net.diagnose(H=1001, W=8))
+
+
+def test_the_solution_of_a_budget_is_a_set_like_any_other(net: Any) -> None:
+    found, valid = net.solve(macs=216 * 100, N=1), net.valid_inputs()
+    for again in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found), found & valid):
+        assert (again, hash(again)) == (found, hash(found))
+    assert valid & found == found <= valid
+    assert not valid <= found
+    assert not valid - (found | valid)
+    assert not found - valid
+    for h, w in [(1, 1), (64, 1), (65, 3), (65, 4), (40, 3), (9, 11), (9, 12), (200, 2)]:
+        member = {"N": 1, "H": h, "W": w}
+        assert (member in valid - found) == ((h, w) in valid and member not in found)
+    assert 64 in found.axis("H")
+    assert 801 not in found.axis("W")
+
+
+def test_a_summary_in_parts_shows_itself_in_a_notebook(net: Any) -> None:
+    assert "<pre>for " in net.summary()._repr_html_()
+
+
+def test_a_stream_past_the_end_of_a_branch_is_undecidable() -> None:
+    class Long(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return F.max_pool1d(x, 3, 1) if x.shape[2] < 64 else F.max_pool1d(x, 5, 1)
+
+    with pytest.raises(Undecidable, match="the branches"):
+        symcnn.from_torch(Long(), "N 3 L").stream(axis="L")
 
 
 def test_solutions_and_budgets_are_unions(net: Any) -> None:

@@ -618,8 +618,10 @@ def test_networks_pickle_and_copy(module: Any) -> None:
         lambda n: n.solve(output=(8, 8)),
         lambda n: n.solve(macs=4e9),
         lambda n: n.prove(),
+        lambda n: n.spec("onnx"),
+        lambda n: n.spec("bioimageio"),
     ],
-    ids=["cost", "field", "domain", "solution", "budget", "proof"],
+    ids=["cost", "field", "domain", "solution", "budget", "proof", "spec", "spec as data"],
 )
 def test_answers_pickle_and_copy(answer: Callable[..., Any]) -> None:
     for module in (net(), Padded()):

@@ -13,6 +13,7 @@ from operator import and_, or_
 from typing import TYPE_CHECKING, Any
 
 from symcnn.errors import NoSolution, Undecidable
+from symcnn.lazy import cached_property
 from symcnn.sets.condition import Requirement
 from symcnn.sets.inputset import InputSet, Member
 
@@ -43,8 +44,37 @@ class Pieces(InputSet):
 
     def __init__(self, sets: Sequence[InputSet]) -> None:
         first = sets[0]
-        super().__init__(first.names, (), batch=first.batch, at=first.at)
         self.sets = tuple(sets)
+        super().__init__(first.names, (), batch=first.batch, at=first.at)
+
+    def __reduce__(self) -> Any:
+        return Pieces, (self.sets,)
+
+    def __eq__(self, other: object) -> bool:
+        """What is written alike is equal, however many members it takes to compare."""
+        return (isinstance(other, Pieces) and self.sets == other.sets) or super().__eq__(other)
+
+    __hash__ = InputSet.__hash__
+
+    def _whole_has(self, place: int) -> bool:
+        return self._place(place) in self
+
+    # the union itself, for whatever needs all of it
+
+    @property
+    def _sides(self) -> Any:
+        return self._explicit
+
+    @_sides.setter
+    def _sides(self, value: Any) -> None:
+        """There is none until a question asks for the set as a whole."""
+
+    @cached_property
+    def _explicit(self) -> Any:
+        plain = (InputSet(one.names, one._sides, batch=one.batch) for one in self.sets)
+        return reduce(or_, plain)._sides
+
+    # members
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -99,6 +129,8 @@ class Pieces(InputSet):
 
     def __and__(self, other: InputSet) -> InputSet:
         return either([one & other for one in self.sets])
+
+    __rand__ = __and__
 
     def __str__(self) -> str:
         return " or ".join(f"({one})" for one in self.sets)

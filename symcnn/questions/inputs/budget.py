@@ -382,6 +382,8 @@ class BudgetedSet(InputSet):
             return within(self.base & other, budgets, floors)
         return super().__and__(other)
 
+    __rand__ = __and__
+
     # members
 
     def __contains__(self, member: object) -> bool:

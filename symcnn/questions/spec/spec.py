@@ -32,8 +32,8 @@ class Part(Shown):
     """
 
     where: str
-    sizes: Mapping[str, tuple[int, int | None, int]]
-    value: Any
+    sizes: Mapping[str, tuple[int, int | None, int]] = field(hash=False)
+    value: Any = field(hash=False)
     text: str
 
     def __str__(self) -> str:
