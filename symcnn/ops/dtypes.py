@@ -124,7 +124,10 @@ def said(args: Iterable[object], kwargs: Mapping[str, object]) -> str:
     """The dtype that an argument says; "" where none does."""
     found = kwargs.get("dtype")
     if found is None:
-        found = next((a for a in args if type(a).__name__ == "dtype"), None)
+        for a in args:
+            if type(a).__name__ == "dtype":
+                found = a
+                break
     return "" if found is None else str(found).removeprefix("torch.")
 
 

@@ -76,8 +76,9 @@ class Trace:
         self._positions = {node: i for i, node in enumerate(self.nodes)}
         self.memory: dict[str, Any] = {}  # answers, by the names of questions
         name_nodes(self.nodes)
+        law = self.simplest
         for node in self.nodes:
-            node.law = node.law or self.simplest
+            node.law = node.law or law
 
     def __getstate__(self) -> Any:
         """Nodes first: each reads only what those before it made, so no depth is too much."""

@@ -104,10 +104,10 @@ class Pass:
             return
         if node.result.requires:
             self._assume(node, read, out)
-        carried = [self.through(node, t, axes, out) for t, axes in read]
-        if len(carried) == 1:
-            self.reaches[out] = carried[0]
+        if len(read) == 1:
+            self.reaches[out] = self.through(node, *read[0], out)
             return
+        carried = [self.through(node, t, axes, out) for t, axes in read]
         along = list(zip(*carried, strict=True))
         if self.smallest:
             self.reaches[out] = tuple(narrowest(each, out.dims) for each in along)
@@ -122,12 +122,12 @@ class Pass:
         self, node: Node, t: SymbolicTensor, axes: Axes, out: SymbolicTensor
     ) -> tuple[ReadRange, ...]:
         """What an output carries of one tensor that it reads."""
-        if axes == same_axes(len(t.dims)):
-            return self.reaches[t]
+        carried, dims = self.reaches[t], t.dims
+        if axes == same_axes(len(dims)):
+            return carried
         steps: Any = ((axes, out.dims),)
         if node.result.steps and t is node.inputs[0] and _whole_but_in_steps(node, axes):
             steps = node.result.steps
-        carried, dims = self.reaches[t], t.dims
         for maps, after in steps:
             through = reader(maps, dims, after)
             carried = tuple(
