@@ -163,7 +163,7 @@ class Parameter(SymbolicTensor):
     def __init__(
         self, dims: Dims, name: str = "", *, trainable: bool = True, dtype: str = ""
     ) -> None:
-        super().__init__(dims, None, name, dtype)
+        self.dims, self.node, self.name, self.dtype = dims, None, name, dtype
         self.trainable = trainable
         self.strides: tuple[int, ...] | None = None  # where it does not lie in plain order
 
@@ -179,7 +179,8 @@ class Constant(SymbolicTensor):
     __slots__ = ("owned", "stored", "strides")
 
     def __init__(self, dims: Dims, name: str = "", *, dtype: str = "", owned: bool = False) -> None:
-        super().__init__(dims, None, name, dtype)
+        self.dims, self.node, self.name, self.dtype = dims, None, name, dtype
+        self.trainable = False
         self.strides: tuple[int, ...] | None = None  # where it does not lie in plain order
         self.stored: int | None = None  # elements of the memory that it is part of, if these differ
         self.owned = owned  # its memory is the module's: a buffer, or part of one
@@ -519,5 +520,7 @@ def name_nodes(nodes: Iterable[Node]) -> None:
     repeated = {base for base, times in Counter(bases).items() if times > 1}
     seen: Counter[str] = Counter()
     for n, base in zip(unnamed, bases, strict=True):
-        seen[base] += 1
-        n.name = f"{base}:{seen[base]}" if base in repeated else base
+        n.name = base
+        if base in repeated:
+            seen[base] += 1
+            n.name = f"{base}:{seen[base]}"

@@ -88,7 +88,8 @@ def here(base: FrameType | None, inside: int = 2) -> Where:
     ours = _OURS.get  # for every node, all frames of torch's and ours above it
     while frame is not None and frame is not base:
         code = frame.f_code
-        if not (ours(code.co_filename) or _ours(code)):
+        known = ours(code.co_filename)
+        if not (_ours(code) if known is None else known):
             return Where(code, frame.f_lasti)
         frame = frame.f_back
     return NOWHERE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -101,7 +101,7 @@ def hold_traced(values: Iterable[object]) -> bool:
 def float_dtype(module: torch.nn.Module) -> str:
     """The dtype that a module computes in: that of its first parameter."""
     dtype = torch.get_default_dtype()
-    for _, p in named_in(module.named_modules(), "_parameters"):
+    for p in (p for m in module.modules() for p in m._parameters.values() if p is not None):
         if p.dtype.is_floating_point:
             dtype = p.dtype
         if not torch.nn.parameter.is_lazy(p):
@@ -125,13 +125,14 @@ def modules_in(module: torch.nn.Module) -> list[tuple[str, torch.nn.Module]]:
 
 def named_in(
     modules: Iterable[tuple[str, torch.nn.Module]], kind: str
-) -> Iterator[tuple[str, torch.Tensor]]:
+) -> list[tuple[str, torch.Tensor]]:
     """The parameters or buffers of modules by their full names, shared ones once."""
-    seen: set[int] = set()
+    found: dict[int, tuple[str, torch.Tensor]] = {}
     for path, module in modules:
         held = getattr(module, kind)
         if held:
+            start = f"{path}." if path else ""
             for name, value in held.items():
-                if value is not None and id(value) not in seen:
-                    seen.add(id(value))
-                    yield f"{path}.{name}" if path else name, value
+                if value is not None and id(value) not in found:
+                    found[id(value)] = start + name, value
+    return [*found.values()]

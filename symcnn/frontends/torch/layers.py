@@ -160,7 +160,7 @@ class Layers:
                     return self.run(memory, layer, layer, x)
                 known = memory.get(key)
                 if known is not None and known.stands():
-                    if self._may_refuse(known):
+                    if self.tracer.tape.tries and self._may_refuse(known):
                         return _forward(layer, x)
                     return self._repeated(known, x, tensors)
                 return self._watched(memory, key, tensors, layer, x)
@@ -168,10 +168,8 @@ class Layers:
 
     def _may_refuse(self, known: _Known) -> bool:
         """Whether what a layer requires may be a branch: where the model catches refusals."""
-        tape = self.tracer.tape
-        return (
-            tape.tries and bool(known.result.requires) and bool(catching(tape.base, RuntimeError))
-        )
+        base = self.tracer.tape.base
+        return bool(known.result.requires) and bool(catching(base, RuntimeError))
 
     def _memory(self, kind: type) -> _Memory | None:
         """What is known of the layers of a class of torch's; None for other classes."""
@@ -215,9 +213,9 @@ class Layers:
         """The tensors of a call, and all that the node depends on; None if that is not known."""
         names = [*islice(attributes, len(FIRST) - 1, None)]  # before: torch's own
         settings = [*islice(attributes.values(), len(FIRST) - 1, None)]
-        if names[-1] == CALL:  # how it is called in a trace
+        if names[-1:] == [CALL]:  # how it is called in a trace
             del names[-1], settings[-1]
-        settings[0] = attributes["training"]
+        settings[:1] = [attributes["training"]]
         try:
             key: list[Any] = [marshal.dumps(settings, 2), type(x), x.dims, x.dtype]
         except ValueError:

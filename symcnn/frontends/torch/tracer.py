@@ -109,9 +109,7 @@ class Tracer(Answers, Values, TorchFunctionMode):
         self.kind = "cpu"  # the device as autocast calls it
         tape.dtype = NAMES[torch.get_default_dtype()]
         self.modules = modules_in(module)
-        parameters, buffers = (
-            list(named_in(self.modules, kind)) for kind in ("_parameters", "_buffers")
-        )
+        parameters, buffers = (named_in(self.modules, k) for k in ("_parameters", "_buffers"))
         for name, p in parameters:
             if not self.parameters:
                 self.device = p.device

@@ -101,7 +101,7 @@ class Cost(PerNode, Shown):
     @property
     def total(self) -> Figure:
         """The work of one forward pass, in the unit of the convention."""
-        return self._out(sum(self._work.values(), 0))
+        return self._out(sum((work for work in self._work.values() if work), 0))
 
     @property
     def other(self) -> Figure:

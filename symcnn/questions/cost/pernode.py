@@ -108,7 +108,11 @@ class PerNode(Valued):
     def _work(self) -> dict[Node, Int]:
         if self.missing and not self.partial:
             raise _no_cost(self.missing[0])
-        return {n: _over_blocks(n, self.convention.count) for n in self.net.nodes}
+        count = self.convention.count
+        return {
+            n: count(n) if n.result.blocks is None else _over_blocks(n, count)
+            for n in self.net.nodes
+        }
 
     @cached_property
     def _other(self) -> dict[Node, Int]:

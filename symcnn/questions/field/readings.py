@@ -38,9 +38,12 @@ def _readings(
 ) -> list[tuple[SymbolicTensor, Axes]]:
     """The same, before anything is left out: what the rule tells of, then what it does not."""
     result, inputs = node.result, node.inputs
+    first, axes = next(iter(inputs), None), result.axes
+    plain = output == 0 and not (result.others or result.parts)
+    if plain and first in reached and not any(map(reached.__contains__, inputs[1:])):
+        assert first is not None
+        return [] if axes is None else [(first, axes)]
     reads = [t for t in inputs if t in reached]
-    if output == 0 and not (result.others or result.parts) and reads == [*inputs[:1]]:
-        return [] if result.axes is None else [(t, result.axes) for t in reads]
     told = [(inputs[0], result.axes), *result.others] if inputs else []
     if result.shapes[output] != result.shapes[0]:
         told = [(t, _everything(node, output)) for t, _ in told]
