@@ -358,6 +358,33 @@ def _jacobian(case: Case) -> torch.Tensor | None:
     return (rows != 0) & rows.isfinite()
 
 
+class _Trained(CallModule):
+    """The same call of its first tensor: the others are parameters."""
+
+    def __init__(self, call: Call, dtype: torch.dtype) -> None:
+        super().__init__(call, dtype)
+        grad = dtype.is_floating_point or dtype.is_complex
+        self.trained = torch.nn.ParameterList(
+            torch.nn.Parameter(t.detach().clone(), requires_grad=grad) for t in self.inputs[1:]
+        )
+
+    def forward(self, *given: torch.Tensor) -> object:
+        """The call on the first tensor."""
+        return super().forward(*given, *self.trained)
+
+
+def _params(case: Case) -> str | None:
+    """Of the network and of the rows of its table, where all tensors but the first are trained."""
+    first, *others = case.module.inputs
+    if not others or len({id(t) for t in case.module.inputs}) <= len(others):
+        return None
+    module = _Trained(case.module.call, first.dtype)
+    net = symcnn.from_torch(module, case.net.input_tensors[0], example=case.sizes)
+    rows = net.cost().rows("node", ("params",))
+    ours = int(net.params), sum(int(row["params"]) for row in rows)
+    return _differ(ours, (sum(t.numel() for t in others),) * 2)
+
+
 def _solve(case: Case) -> str | None:
     """The sizes are among those that give what comes out of them."""
     (shape, *_) = shapes_of(case.run())
@@ -386,6 +413,7 @@ JUDGED: dict[str, Callable[[Case], str | None]] = {
     "flops": _flops,
     "saved": _saved,
     "field": _field,
+    "params": _params,
     "solve": _solve,
     "code": _code,
 }
@@ -518,8 +546,8 @@ def page(found: Crossing) -> str:
         f" {total['wrong']} wrong.**",
         "",
         "Shapes, sizes beside them (`domain`), dtypes, FLOPs of both passes (`FlopCounterMode`),"
-        " bytes that autograd keeps (hooks), fields (gradients), solutions and compiled forms are"
-        " checked. The other questions must be answered, or refused by an error of ours.",
+        " bytes that autograd keeps (hooks), fields (gradients), parameters, solutions and compiled"
+        " forms are checked. The other questions must be answered, or refused by an error of ours.",
         "",
         "| question | checked | answered | refused | wrong |",
         "| --- | --- | --- | --- | --- |",
