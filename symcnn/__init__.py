@@ -10,10 +10,8 @@
 25 <= H <= 28 and 25 <= W <= 28
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from symcnn.algebra.expr import C, D, FloorDiv, H, L, N, W, ceildiv, index, multiple, odd, symbols
 from symcnn.errors import (
     BadArgument,
     BadSpec,
@@ -26,10 +24,12 @@ from symcnn.errors import (
     Undecidable,
     UnsupportedOperation,
 )
-from symcnn.lazy import submodule
+from symcnn.lazy import load, submodule
 
 if TYPE_CHECKING:
     from symcnn import nn
+    from symcnn.algebra.expr import ceildiv
+    from symcnn.algebra.sympy import C, D, FloorDiv, H, L, N, W, index, multiple, odd, symbols
     from symcnn.contracts import contract
     from symcnn.frontends import from_torch, trace_until_error
     from symcnn.frontends.effective import effective_receptive_field
@@ -109,6 +109,9 @@ __all__ = [
 
 #: Where the names above come from that are loaded when first asked for.
 _HOMES = {
+    **dict.fromkeys(
+        "C D FloorDiv H L N W index multiple odd symbols".split(), "symcnn.algebra.sympy"
+    ),
     "InputSet": "symcnn.sets.inputset",
     "Network": "symcnn.network",
     "SymbolicTensor": "symcnn.trace.graph",
@@ -116,6 +119,7 @@ _HOMES = {
     "annotate": "symcnn.frontends.onnx.annotate",
     "buckets": "symcnn.questions.place.buckets",
     "cat": "symcnn.ops.shape",
+    "ceildiv": "symcnn.algebra.expr",
     "check": "symcnn.questions.proof.claims",
     "compare": "symcnn.questions.cost.compare",
     "contract": "symcnn.contracts",
@@ -141,11 +145,12 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name == "nn":
-        return import_module("symcnn.nn")
+        return load("symcnn.nn")
     if name not in _HOMES:
         return submodule(__name__, name)
-    import_module("symcnn.ops")  # tensors calculate by its rules
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    if not _HOMES[name].startswith("symcnn.algebra"):
+        load("symcnn.ops")  # tensors calculate by its rules
+    value = globals()[name] = getattr(load(_HOMES[name]), name)
     return value
 
 

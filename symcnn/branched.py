@@ -14,13 +14,11 @@ from functools import reduce
 from operator import attrgetter, methodcaller, or_
 from typing import Any
 
-import sympy
-
 from symcnn.algebra.expr import Expr, Number, from_sympy
 from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Floor, Int, every_atom
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, SymcnnError, Undecidable
-from symcnn.lazy import cached_property
+from symcnn.lazy import cached_property, sympy
 from symcnn.network import Network
 from symcnn.questions.cases import Cases, as_expr, merged, plain
 from symcnn.questions.cost.cost import measure, total_flops, total_macs

@@ -8,6 +8,9 @@ one value, so that two threads may both compute it.
 from __future__ import annotations
 
 import functools
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -27,6 +30,41 @@ else:
             return vars(instance).setdefault(self.attrname, value)
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """A graph, or what a module defines, is many objects and no garbage: the collector, which would
+    walk them, and all of torch, again and again, waits until they stand.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+def load(name: str) -> ModuleType:
+    """A module, imported with the collector at rest."""
+    with uncollected():
+        return import_module(name)
+
+
+class _Later(ModuleType):
+    """A module that loads when it is first asked for a name."""
+
+    def __getattr__(self, name: str) -> Any:
+        module = load(self.__name__)
+        vars(self).update(vars(module))
+        return getattr(module, name)
+
+
+if TYPE_CHECKING:
+    import sympy as sympy
+else:
+    sympy = _Later("sympy")
+
+
 def submodule(package: str, name: str) -> ModuleType:
     """A module of a package, loaded. Raises AttributeError where there is none of that name.
 
@@ -36,4 +74,4 @@ def submodule(package: str, name: str) -> ModuleType:
     whole = f"{package}.{name}"
     if name.startswith("_") or find_spec(whole) is None:
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
-    return import_module(whole)
+    return load(whole)

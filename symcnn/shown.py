@@ -13,10 +13,9 @@ from dataclasses import fields, is_dataclass
 from html import escape
 from typing import Any, TypeVar
 
-import sympy
-
 from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Size
+from symcnn.lazy import sympy
 
 T = TypeVar("T")
 

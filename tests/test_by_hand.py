@@ -11,7 +11,7 @@ from hypothesis import given
 
 from symcnn import FloorDiv, H, L, N, W, ceildiv, multiple, nn, solve, symbols
 from symcnn.algebra.axis import Window
-from symcnn.algebra.expr import Geometric, Trunc, from_sympy, to_sympy
+from symcnn.algebra.sympy import Geometric, Trunc, from_sympy, to_sympy
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, ShapeMismatch, Undecidable
 
 from .fuzz.expressions import expressions

@@ -20,9 +20,9 @@ from torch.utils.flop_counter import FlopCounterMode
 import symcnn
 from symcnn import BadSpec, C, FloorDiv, H, InvalidInput, L, N, ShapeMismatch, Undecidable, W, nn
 from symcnn.algebra.axis import IDENTITY, Window
-from symcnn.algebra.expr import Geometric, from_sympy, to_sympy
 from symcnn.algebra.series import closed, iterate, summation
 from symcnn.algebra.size import Size, Symbol, evaluate, power, prod
+from symcnn.algebra.sympy import Geometric, from_sympy, to_sympy
 from symcnn.sets.formula import Formula
 from symcnn.words.code import to_code
 

@@ -113,8 +113,8 @@ def test_few_public_signatures_say_any() -> None:
     assert len(said) <= ANY, "\n".join(said)
 
 
-def test_importing_symcnn_loads_neither_torch_nor_plotting_nor_isl() -> None:
-    heavy = ("torch", "matplotlib", "islpy", "rich")
+def test_importing_symcnn_loads_neither_torch_nor_plotting_nor_isl_nor_sympy() -> None:
+    heavy = ("torch", "matplotlib", "islpy", "rich", "sympy")
     code = f"import symcnn, sys; print([m for m in {heavy} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 import symcnn
 from symcnn import BadSpec, C, FloorDiv, H, N, W, nn
 from symcnn.algebra import size as sz
-from symcnn.algebra.expr import Geometric, from_sympy, maximum, minimum, scaled, to_sympy
+from symcnn.algebra.expr import from_sympy, maximum, minimum, scaled, to_sympy
 from symcnn.algebra.series import summation
 from symcnn.algebra.size import evaluate, symbols_of
+from symcnn.algebra.sympy import Geometric
 from symcnn.notation.broken import filled, pieces
 from symcnn.notation.latex import Notation, document, escape, formula
 from symcnn.words.code import LANGUAGES, to_code

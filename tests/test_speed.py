@@ -147,14 +147,20 @@ def test_the_domain_of_a_deep_unet_is_one_divisibility() -> None:
     assert str(domain) == " and ".join(f"{s} % {2**40} == 0 and {s} >= {2**40}" for s in "HW")
 
 
-def test_a_trace_loads_no_question() -> None:
-    """A network loads a question when it is asked: the first trace of a process is half the time
-    when what is not asked stays on disk.
+def test_a_trace_loads_no_question_and_sympy_only_for_a_formula() -> None:
+    """The first trace of a process is a quarter of the time when what is not asked stays on disk:
+    a network loads a question when it is asked, and sympy when a user gets a formula.
     """
     code = """
 import sys, torch, symcnn
-symcnn.from_torch(torch.nn.Conv2d(3, 8, 3), "N 3 H W").output_shape
+net = symcnn.from_torch(torch.nn.Conv2d(3, 8, 3), "N 3 H W")
 print([m for m in sys.modules if m.startswith("symcnn.questions.") and not m.endswith("asked")])
+print(net.shape_at(N=1, H=8, W=8), net.solve(output=(7, 7)), "sympy" in sys.modules)
+print(net.output_shape, "sympy" in sys.modules)
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "['symcnn.questions.place', 'symcnn.questions.spec']"
+    assert run.stdout.splitlines() == [
+        "['symcnn.questions.place', 'symcnn.questions.spec']",
+        "(1, 8, 6, 6) H == 9 and W == 9 False",
+        "(N, 8, H - 2, W - 2) True",
+    ]

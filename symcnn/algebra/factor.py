@@ -22,8 +22,6 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Literal, TypeGuard, get_args
 
-import sympy
-
 from symcnn.algebra.expr import from_sympy, to_sympy
 from symcnn.algebra.size import (
     Atom,
@@ -42,6 +40,7 @@ from symcnn.algebra.size import (
 )
 from symcnn.algebra.substitute import replaced
 from symcnn.errors import BadSpec
+from symcnn.lazy import sympy
 
 #: How a floor is written: in brackets around a fraction, or around a slash; as an integer division;
 #: or as a floor or a ceiling, whichever is shorter.

@@ -18,12 +18,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import sympy
-
 from symcnn.algebra.expr import Expr, from_sympy, to_sympy
 from symcnn.algebra.factor import reading, text
 from symcnn.algebra.size import Int
 from symcnn.errors import BadSpec
+from symcnn.lazy import sympy
 
 
 def legible(expr: Int) -> Expr:

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from html import escape
 from numbers import Number
 from typing import Any
 
-import sympy
-from sympy.core.relational import Relational
-from sympy.logic.boolalg import BooleanAtom
-
-from symcnn.algebra.expr import FloorDiv, Geometric, Trunc, from_sympy, to_sympy
+from symcnn.algebra.expr import from_sympy, to_sympy
 from symcnn.algebra.factor import Product, raised, reading, shifted, spelled, style
 from symcnn.algebra.size import Int, Size, unfolded
 from symcnn.errors import SymcnnError
+from symcnn.lazy import sympy
 
 _RELATIONS = {">=": "\u2265", "<=": "\u2264", "==": "=", "!=": "\u2260", ">": "&gt;", "<": "&lt;"}
 
@@ -150,7 +148,7 @@ def _number(value: int) -> str:
 
 
 def _expr(expr: Any) -> str:
-    for kind, write in _WRITERS:
+    for kind, write in _writers():
         if isinstance(expr, kind):
             return write(expr)
     if isinstance(expr, sympy.Function):
@@ -273,8 +271,8 @@ def _chained(conditions: Sequence[Any]) -> Iterable[str]:
     """Conditions by the sizes that they speak of, two bounds of one as a chain."""
     order = sorted(conditions, key=lambda c: (sorted(map(str, c.free_symbols)), _rank(c), str(c)))
     turned = [_upright(c) for c in order]
-    lows = {c.lhs: c for c in turned if isinstance(c, Relational) and c.rel_op == ">="}
-    highs = {c.lhs: c for c in turned if isinstance(c, Relational) and c.rel_op == "<="}
+    lows = {c.lhs: c for c in turned if isinstance(c, sympy.Rel) and c.rel_op == ">="}
+    highs = {c.lhs: c for c in turned if isinstance(c, sympy.Rel) and c.rel_op == "<="}
     for c in turned:
         if c in highs.values() and c.lhs in lows:
             continue
@@ -289,12 +287,12 @@ def _chained(conditions: Sequence[Any]) -> Iterable[str]:
 
 
 def _rank(condition: Any) -> int:
-    return 0 if isinstance(condition, Relational) and condition.rel_op != "==" else 1
+    return 0 if isinstance(condition, sympy.Rel) and condition.rel_op != "==" else 1
 
 
 def _upright(condition: Any) -> Any:
     """With a lone size on the left where the rest has the other sign: ``H <= 32*h``."""
-    if not isinstance(condition, Relational):
+    if not isinstance(condition, sympy.Rel):
         return condition
     gap = sympy.expand(condition.lhs - condition.rhs)
     parts = {s: gap.coeff(s) for s in sorted(gap.free_symbols, key=str)}
@@ -317,23 +315,28 @@ def _piecewise(expr: Any) -> str:
     return f"<mrow><mo>{{</mo><mtable>{rows}</mtable></mrow>"
 
 
-_WRITERS: tuple[tuple[Any, Callable[[Any], str]], ...] = (
-    (sympy.Integer, lambda e: _number(int(e))),
-    (sympy.Rational, lambda e: f"<mfrac>{_number(e.p)}{_number(e.q)}</mfrac>"),
-    (sympy.Symbol, _symbol),
-    (FloorDiv, _floor),
-    (Trunc, _trunc),
-    (Geometric, _geometric),
-    (sympy.Add, _sum),
-    (sympy.Mul, _times),
-    (sympy.Pow, _power),
-    (sympy.Max, _extreme("max")),
-    (sympy.Min, _extreme("min")),
-    (sympy.Mod, _mod),
-    (Relational, _relation),
-    (sympy.And, _joined("and")),
-    (sympy.Or, _joined("or")),
-    (BooleanAtom, lambda e: f"<mtext>{'every size' if e else 'no size'}</mtext>"),
-    (sympy.Piecewise, _piecewise),
-    (sympy.Tuple, lambda e: shape(tuple(e))),
-)
+@cache
+def _writers() -> tuple[tuple[Any, Callable[[Any], str]], ...]:
+    from symcnn.algebra import sympy as seen
+
+    return (
+        (sympy.Integer, lambda e: _number(int(e))),
+        (sympy.Rational, lambda e: f"<mfrac>{_number(e.p)}{_number(e.q)}</mfrac>"),
+        (sympy.Symbol, _symbol),
+        (seen.FloorDiv, _floor),
+        (seen.Trunc, _trunc),
+        (seen.Geometric, _geometric),
+        (sympy.Add, _sum),
+        (sympy.Mul, _times),
+        (sympy.Pow, _power),
+        (sympy.Max, _extreme("max")),
+        (sympy.Min, _extreme("min")),
+        (sympy.Mod, _mod),
+        (sympy.Rel, _relation),
+        (sympy.And, _joined("and")),
+        (sympy.Or, _joined("or")),
+        (type(sympy.true), lambda _: "<mtext>every size</mtext>"),
+        (type(sympy.false), lambda _: "<mtext>no size</mtext>"),
+        (sympy.Piecewise, _piecewise),
+        (sympy.Tuple, lambda e: shape(tuple(e))),
+    )

@@ -88,8 +88,9 @@ def from_torch(
     (N, 8, (H + 1)//2, (W + 1)//2)
     """
     from symcnn.errors import needs
+    from symcnn.lazy import uncollected
 
-    with needs("torch", "networks of torch"):
+    with needs("torch", "networks of torch"), uncollected():
         from symcnn.frontends.exported import is_exported, of_graph, plain
         from symcnn.frontends.torch.trace import trace
 

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, maximum, minimum
 from symcnn.errors import BadSpec, SymcnnError, UnsupportedOperation
+from symcnn.lazy import uncollected
 from symcnn.network import Network
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import OPS, Constant, Parameter, SymbolicTensor, tensor
-from symcnn.trace.tape import Guard, Tape, entails, uncollected
+from symcnn.trace.tape import Guard, Tape, entails
 
 if TYPE_CHECKING:
     import sympy

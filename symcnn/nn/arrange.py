@@ -2,9 +2,8 @@
 
 from typing import Annotated, Any
 
-import sympy
-
 from symcnn.errors import ShapeMismatch
+from symcnn.lazy import sympy
 from symcnn.nn.hyper import whole
 from symcnn.nn.layer import Each, Layer, Whole
 from symcnn.trace.graph import SymbolicTensor, apply

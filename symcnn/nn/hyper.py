@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import SupportsIndex, TypeVar, Union
 
-import sympy
-
 from symcnn.algebra.expr import Number, from_sympy
 from symcnn.algebra.size import Int, ceildiv, floordiv, is_whole, maximum
 from symcnn.errors import BadSpec, ShapeMismatch
+from symcnn.lazy import sympy
 from symcnn.ops.registry import OneOrMore, at_least
 
 #: A hyperparameter as users give it: a number of any kind that is whole.

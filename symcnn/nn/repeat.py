@@ -16,15 +16,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Union
 
-import sympy
-
 from symcnn.algebra import size as sz
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Integer, Window
 from symcnn.algebra.expr import from_sympy
-from symcnn.algebra.expr import index as index_symbols
 from symcnn.algebra.series import iterate, summation
 from symcnn.algebra.size import Int, Size, lower, power, symbols_of
 from symcnn.errors import BadSpec, ShapeMismatch, Undecidable
+from symcnn.lazy import sympy
 from symcnn.nn.hyper import whole
 from symcnn.nn.module import Module
 from symcnn.questions.field.reach import (
@@ -88,8 +86,11 @@ class Repeat(Module):
             self._modules = {str(i): module for i, module in enumerate(blocks)}
             return
         self._modules = {}
-        symbol = index_symbols("i") if index is None else index
-        self._template = (block if isinstance(block, Module) else block(symbol),)
+        if index is None:
+            from symcnn.algebra.sympy import index as counting
+
+            index = counting("i")
+        self._template = (block if isinstance(block, Module) else block(index),)
         for path, module in self._template[0].named_modules():
             for name, value in vars(module).items():
                 if isinstance(value, Parameter):

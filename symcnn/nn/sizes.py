@@ -13,13 +13,12 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, Union
 
-import sympy
-
 from symcnn.algebra.axis import Scatter, Window
-from symcnn.algebra.expr import Expr, Number, from_sympy, symbols
+from symcnn.algebra.expr import Expr, Number, from_sympy, to_sympy
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, exact_or_fail, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, ShapeMismatch, SymcnnError, Undecidable
+from symcnn.lazy import sympy
 from symcnn.network import Network
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.formula import Formula
@@ -178,7 +177,7 @@ def _kernel(size: Any, back: dict[Any, Any]) -> Int:
     if isinstance(size, sympy.Basic):
         for symbol in sorted(size.free_symbols, key=str):
             if symbol.is_integer is None:
-                whole = symbols(symbol.name)
+                whole = to_sympy(Size.symbol(symbol.name))
                 size, back[whole] = size.subs(symbol, whole), symbol
     found = from_sympy(size)
     if isinstance(found, int) and found < 1:

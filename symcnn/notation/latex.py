@@ -13,9 +13,10 @@ from typing import Any, get_args
 
 from sympy.printing.latex import LatexPrinter
 
-from symcnn.algebra.expr import FloorDiv, from_sympy, to_sympy
+from symcnn.algebra.expr import from_sympy, to_sympy
 from symcnn.algebra.factor import Floors, Product, raised, reading, spelled
 from symcnn.algebra.size import Int
+from symcnn.algebra.sympy import FloorDiv
 from symcnn.errors import BadSpec
 
 

@@ -13,12 +13,11 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-import sympy
-
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Int, Size, evaluate, floordiv, symbols_of
 from symcnn.errors import InvalidInput, SymcnnError, Undecidable
+from symcnn.lazy import sympy
 from symcnn.questions.inputs.domain import assignment
 from symcnn.sets.condition import Condition
 from symcnn.sets.formula import Formula, Given

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Union
 
-import sympy
-
 from symcnn.algebra.factor import reading, text
 from symcnn.algebra.size import Int, Size, evaluate, lower, symbols_of, upper
+from symcnn.lazy import sympy
 
 _BY_ZERO = "a size that python divides by is 0 there"
 

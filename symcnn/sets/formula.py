@@ -19,16 +19,14 @@ from html import escape
 from math import lcm
 from typing import TYPE_CHECKING, Any, Union, overload
 
-import sympy
-
 from symcnn.algebra import size as sz
 from symcnn.algebra.expr import Expr, Number, from_sympy
 from symcnn.algebra.factor import text
-from symcnn.algebra.legible import legible
 from symcnn.algebra.mathml import math
 from symcnn.algebra.series import closing
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, Undecidable
+from symcnn.lazy import sympy
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Statement, check_sizes
 from symcnn.sets.inputset import InputSet
@@ -105,6 +103,8 @@ class Formula:
     @property
     def expr(self) -> Expr:
         """The formula for sympy (an int stays an int)."""
+        from symcnn.algebra.legible import legible
+
         return legible(self.size)
 
     def _sympy_(self) -> Any:

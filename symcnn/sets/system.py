@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any, Union
-
-import sympy
 
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, every_atom
 from symcnn.errors import BadSpec
+from symcnn.lazy import sympy
 from symcnn.sets.condition import AnyOf, Condition, ForAll, Requirement
 from symcnn.sets.grammar import Statement, parse_statement
 from symcnn.sets.inputset import InputSet, input_set
 
 #: A condition as users and questions say it: text, a relation of sympy, a requirement.
-Said = Union[str, sympy.Basic, Statement, Requirement]
+Said = Union[str, "sympy.Basic", Statement, Requirement]
 
 
 def stated(given: Said) -> Statement:
@@ -42,7 +42,7 @@ def stated(given: Said) -> Statement:
         raise BadSpec(f"{given} is a bool of python: what it compared is lost", cure=_COMPARED)
     if given in (sympy.true, sympy.false):
         return Statement("and", (Condition(0 if given == sympy.true else -1, ">=", 0),))
-    for kind, made in _RELATIONS.items():
+    for kind, made in _relations().items():
         if isinstance(given, kind):
             return Statement("and", (made(*_sides(given)),))
     is_formula = isinstance(given, sympy.Expr)
@@ -55,15 +55,17 @@ def stated(given: Said) -> Statement:
 _COMPARED = 'python compares H % 32 == 0 as objects; write "H % 32 == 0" or Eq(H % 32, 0)'
 
 
-#: Relations of sympy as requirements.
-_RELATIONS: dict[Any, Callable[[Int, Int], Requirement]] = {
-    sympy.Eq: lambda a, b: Condition(a, "==", b),
-    sympy.Ne: lambda a, b: AnyOf((Condition(a, ">=", b + 1), Condition(b, ">=", a + 1))),
-    sympy.Ge: lambda a, b: Condition(a, ">=", b),
-    sympy.Gt: lambda a, b: Condition(a, ">=", b + 1),
-    sympy.Le: lambda a, b: Condition(b, ">=", a),
-    sympy.Lt: lambda a, b: Condition(b, ">=", a + 1),
-}
+@cache
+def _relations() -> dict[Any, Callable[[Int, Int], Requirement]]:
+    """Relations of sympy as requirements."""
+    return {
+        sympy.Eq: lambda a, b: Condition(a, "==", b),
+        sympy.Ne: lambda a, b: AnyOf((Condition(a, ">=", b + 1), Condition(b, ">=", a + 1))),
+        sympy.Ge: lambda a, b: Condition(a, ">=", b),
+        sympy.Gt: lambda a, b: Condition(a, ">=", b + 1),
+        sympy.Le: lambda a, b: Condition(b, ">=", a),
+        sympy.Lt: lambda a, b: Condition(b, ">=", a + 1),
+    }
 
 
 def _sides(relation: Any) -> tuple[Int, Int]:

@@ -17,7 +17,6 @@ from typing import Any, Union
 from symcnn.algebra.axis import Axes
 from symcnn.algebra.expr import Expr
 from symcnn.algebra.factor import word
-from symcnn.algebra.legible import legible
 from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Int, Size, prod
 from symcnn.sets.condition import Requirement
@@ -44,7 +43,7 @@ class Shape(tuple[Any, ...]):
     @classmethod
     def of(cls, dims: Iterable[Int]) -> Shape:
         """From kernel sizes."""
-        return cls(map(legible, dims))
+        return cls(map(public, dims))
 
     @property
     def shape(self) -> Shape:
@@ -455,6 +454,10 @@ def several(op: str, *args: object, **kwargs: object) -> tuple[SymbolicTensor, .
 
 def public(expr: Int) -> Expr:
     """A kernel expression for users: int, or sympy."""
+    if isinstance(expr, int):
+        return expr
+    from symcnn.algebra.legible import legible
+
     return legible(expr)
 
 

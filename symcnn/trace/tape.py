@@ -7,7 +7,6 @@ asked of the tape's `Assumptions`.
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import Any
 
 from symcnn.algebra.size import Int
 from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError
+from symcnn.lazy import uncollected
 from symcnn.sets.condition import Condition, Requirement, decide_syntactically, subexpressions
 from symcnn.trace.assume import Assumptions
 from symcnn.trace.call import Call
@@ -38,20 +38,6 @@ class Guard:
     def __str__(self) -> str:
         raises = f", or else {self.otherwise}" if self.otherwise else ""
         return f"{self.requirement}  ({self.where}){raises}"
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """A graph is many objects and no garbage: the collector, which would walk them all again and
-    again, waits until it stands.
-    """
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
 
 
 @dataclass(slots=True)

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from keyword import iskeyword
 
-import sympy
-
 from symcnn.algebra.expr import Number, from_sympy
 from symcnn.algebra.factor import shifted
 from symcnn.algebra.size import (
@@ -31,6 +29,7 @@ from symcnn.algebra.size import (
     symbols_of,
 )
 from symcnn.errors import BadSpec
+from symcnn.lazy import sympy
 
 
 @dataclass(frozen=True, slots=True)

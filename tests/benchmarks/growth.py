@@ -15,8 +15,8 @@ from typing import Any
 
 import symcnn
 from symcnn import nn
+from symcnn.lazy import uncollected
 from symcnn.trace.graph import Constant, Parameter
-from symcnn.trace.tape import uncollected
 from tests.benchmarks.clock import CPU
 
 __all__ = ["FAMILIES", "QUESTIONS", "Growth", "exponent", "grow", "plot"]

@@ -15,7 +15,7 @@ from sympy import sympify
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from symcnn.algebra.expr import H, N, W
+from symcnn.algebra.sympy import H, N, W
 from symcnn.errors import InvalidInput, NoSolution, SymcnnError, Undecidable, UnsupportedOperation
 from symcnn.testing.branching import BranchingRecipe
 

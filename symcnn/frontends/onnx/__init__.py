@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from symcnn.algebra.size import Int, Size, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, ShapeMismatch, SymcnnError, UnsupportedOperation
 from symcnn.frontends.onnx.file import checked, read, require_onnx
+from symcnn.lazy import uncollected
 from symcnn.network import Network
 from symcnn.sets.condition import Condition
 from symcnn.sets.grammar import parse_formula, parse_shape
 from symcnn.trace.graph import SymbolicTensor
-from symcnn.trace.tape import Tape, entails, uncollected
+from symcnn.trace.tape import Tape, entails
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, ValueInfoProto

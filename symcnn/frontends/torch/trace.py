@@ -48,13 +48,14 @@ from symcnn.frontends.torch.branches import (
 from symcnn.frontends.torch.observe import observed
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.tracer import Tracer
+from symcnn.lazy import uncollected
 from symcnn.network import Network
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.isl import Purse, shared
 from symcnn.trace.branches import Refusal, Unfollowed, negation, said
 from symcnn.trace.graph import SymbolicTensor, tensor
-from symcnn.trace.tape import Guard, Tape, uncollected
+from symcnn.trace.tape import Guard, Tape
 from symcnn.trace.where import raised_at
 
 #: A size that python needs as a number is followed through as many values.

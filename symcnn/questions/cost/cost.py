@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any, Union
 
-import sympy
-
 from symcnn.algebra.expr import Expr
 from symcnn.algebra.factor import Floors, floors_written
 from symcnn.algebra.size import Int, evaluate, maximum
 from symcnn.errors import BadSpec, Undecidable, needs
+from symcnn.lazy import sympy
 from symcnn.questions.cost.conventions import convention
 from symcnn.questions.cost.pernode import PerNode, paths, unread_parameters
 from symcnn.questions.cost.rows import Roof, Roofline, Row

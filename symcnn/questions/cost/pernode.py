@@ -13,7 +13,7 @@ from typing import Any, Self
 from symcnn.algebra.series import summation
 from symcnn.algebra.size import Int, Max, Size, maximum, prod, sole_atom
 from symcnn.errors import BadSpec, SymcnnError, Undecidable, UnsupportedOperation
-from symcnn.lazy import cached_property
+from symcnn.lazy import cached_property, uncollected
 from symcnn.ops.autograd import Gradients, gradients
 from symcnn.ops.storage import Memory, Piece, Storage, in_place, pieces, refusal, weighed
 from symcnn.questions.cost.conventions import Convention, elementwise
@@ -21,7 +21,6 @@ from symcnn.sets.inputset import lone
 from symcnn.trace.content import Valued, content
 from symcnn.trace.dtype import BYTES
 from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor
-from symcnn.trace.tape import uncollected
 from symcnn.trace.trace import Trace
 
 #: What is alive while a node runs, in the order in which it was made.

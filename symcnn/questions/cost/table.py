@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import sympy
 from rich.table import Table
 
+from symcnn.lazy import sympy
 from symcnn.questions.cost.rows import Roof, Row
 from symcnn.sets.formula import Formula
 

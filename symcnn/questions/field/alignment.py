@@ -11,11 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import sympy
-
 from symcnn.algebra.expr import Expr, from_sympy
 from symcnn.algebra.size import Int
 from symcnn.errors import BadSpec, Undecidable
+from symcnn.lazy import sympy
 from symcnn.questions.field.periods import varying
 from symcnn.questions.field.reach import axes_of, index_symbol
 from symcnn.shown import Shown

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import sympy
-
 from symcnn.algebra.axis import IDENTITY, Axes, Window
 from symcnn.algebra.expr import Expr
 from symcnn.algebra.size import Size
 from symcnn.errors import Undecidable, UnsupportedOperation
+from symcnn.lazy import sympy
 from symcnn.ops.registry import same_axes
 from symcnn.questions.field.reach import AffineRange, ReadRange, Unknown, narrowest, united
 from symcnn.questions.field.reader import reader

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from math import gcd, lcm
 from typing import Any
 
-import sympy
-
 from symcnn.algebra.expr import to_sympy
 from symcnn.algebra.size import (
     Floor,
@@ -29,6 +27,7 @@ from symcnn.algebra.size import (
     symbols_of,
 )
 from symcnn.errors import Undecidable
+from symcnn.lazy import sympy
 from symcnn.questions.field.reach import index_symbol, is_index, sign, slope_of
 from symcnn.shown import Shown
 from symcnn.trace.graph import public

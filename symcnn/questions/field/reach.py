@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Union
 
-import sympy
-
 from symcnn.algebra.expr import to_sympy
 from symcnn.algebra.size import (
     Floor,
@@ -35,6 +33,7 @@ from symcnn.algebra.size import (
 )
 from symcnn.algebra.substitute import replaced
 from symcnn.errors import SymcnnError, Undecidable
+from symcnn.lazy import sympy
 
 
 @lru_cache(maxsize=1024)

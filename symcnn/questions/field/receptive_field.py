@@ -16,13 +16,11 @@ from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import Any, Union
 
-import sympy
-
 from symcnn.algebra.axis import AxisMap, Folded, Resample, Roll, Scatter, Window
 from symcnn.algebra.expr import Expr, from_sympy
 from symcnn.algebra.size import Int, Size, Symbol, evaluate, exact_div, maximum, minimum, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, Undecidable, UnsupportedOperation
-from symcnn.lazy import cached_property
+from symcnn.lazy import cached_property, sympy
 from symcnn.questions.field.alignment import Alignment, aligned
 from symcnn.questions.field.field_at import FieldAt
 from symcnn.questions.field.passed import Branches, Pass, axis_name, half

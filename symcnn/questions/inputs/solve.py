@@ -19,12 +19,11 @@ from itertools import combinations
 from operator import index
 from typing import Any, SupportsIndex
 
-from sympy import Float, Integer, Rational
-
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, denominator, prod, symbols_of
 from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
+from symcnn.lazy import sympy
 from symcnn.questions.cost.cost import measure
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.inputs.choices import Choices, solve_choices
@@ -297,7 +296,7 @@ def parsed_target(target: Target) -> tuple[int | Between | Size | None, ...]:
 
 
 def _is_fraction(item: Any) -> bool:
-    return isinstance(item, (Rational, Float)) and not isinstance(item, Integer)
+    return isinstance(item, (sympy.Rational, sympy.Float)) and not isinstance(item, sympy.Integer)
 
 
 def _span(numbers: range, what: str) -> Between:

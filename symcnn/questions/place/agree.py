@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from math import lcm
 from typing import Any
 
-import sympy
-
 from symcnn.algebra.axis import Window
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, Symbol, evaluate, maximum, minimum, symbols_of
 from symcnn.errors import BadSpec, Undecidable
+from symcnn.lazy import sympy
 from symcnn.questions.field.reach import (
     AffineRange,
     Unknown,

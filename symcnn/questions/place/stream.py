@@ -15,11 +15,11 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import sympy
 
 from symcnn.algebra.expr import Expr, from_sympy
 from symcnn.algebra.size import Int, Symbol, evaluate, floordiv, maximum
 from symcnn.errors import BadSpec, NoSolution, Undecidable
+from symcnn.lazy import sympy
 from symcnn.questions.place.cut import Course, Moved
 from symcnn.questions.place.footprint import Footprint
 from symcnn.questions.place.tiles import courses, filled, of_several

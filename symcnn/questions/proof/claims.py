@@ -14,13 +14,12 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-import sympy
-
 from symcnn.algebra.axis import Scatter, Window
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, Symbol, evaluate, floordiv, prod, symbols_of
 from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
+from symcnn.lazy import sympy
 from symcnn.questions.explain import Line, Step, Tree
 from symcnn.questions.explain.paths import path_of
 from symcnn.questions.explain.size import size_step

@@ -11,7 +11,6 @@ from itertools import count, groupby, pairwise
 from textwrap import fill
 from typing import SupportsIndex, TypeAlias
 
-import sympy
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
@@ -20,6 +19,7 @@ from matplotlib.ticker import MultipleLocator
 
 from symcnn.algebra.size import Int, evaluate, symbols_of
 from symcnn.errors import BadSpec, SymcnnError
+from symcnn.lazy import sympy
 from symcnn.notation.course import Course, Sizes, accepted, course, holds, image, taken, usual
 from symcnn.notation.figure import BLUE, COLOURS, GREY, RED, brief, paper, path, quantity
 from symcnn.notation.figure import Figure as Page
