@@ -271,6 +271,26 @@ def test_a_transform_keeps_and_lays_out_as_torch_does(name: str) -> None:
     assert [strides[i] for i in longer] == [theirs.stride(i) for i in longer]
 
 
+OF_ONE = {
+    "a sum of one": lambda x: torch.einsum("nchw,oc->nohw", x, x[0, 0, :5, :1]),
+    "a sum of one, turned": lambda x: torch.einsum("nchw,oc->wohn", x, x[0, 0, :5, :1]),
+    "products of rows": lambda x: torch.einsum("nc,nw->ncw", x[:, :, 0, 0], x[:, 0, 0]),
+    "one head": lambda x: attention(*[x.transpose(1, 2)] * 3),
+    "one row": lambda x: attention(*[x.permute(0, 2, 1, 3)[:, :, :, :4]] * 3),
+}
+
+
+@pytest.mark.parametrize("name", OF_ONE)
+def test_axes_of_size_1_have_torchs_strides(name: str) -> None:
+    module, sizes = Of(OF_ONE[name]), {"N": 2, "H": 5, "W": 8}
+    net = symcnn.from_torch(module, "N 1 H W", example=sizes)
+    ours = net.cost(input_grad=True).at(**sizes).saved
+    assert ours == torch_saved(net, module, sizes, input_grad=True)
+    numbers = net.given(**sizes)
+    theirs = module(torch.randn(2, 1, 5, 8)).stride()
+    assert numbers.cost()._memory.of(numbers.output_tensors[0]).strides == theirs
+
+
 @pytest.mark.parametrize("same", [True, False])
 def test_attention_heads(same: bool) -> None:
     agree(Heads(same=same), "N L 8", "N S 8", N=3, L=5, S=7)

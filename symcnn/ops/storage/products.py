@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from symcnn.algebra.size import Int, maximum, prod
 from symcnn.ops.equation import labels_of
 from symcnn.ops.registry import normal_dims, ntuple
-from symcnn.ops.storage.layouts import LAST, Dims, Layout, UnknownError, in_order, order_of
+from symcnn.ops.storage.layouts import (
+    LAST,
+    Dims,
+    Layout,
+    UnknownError,
+    copied_strides,
+    in_order,
+    sorted_strides,
+)
 from symcnn.ops.storage.memory import SINGLE, Memory, expanded, extra_kwarg, first_of
 from symcnn.trace.graph import Node, SymbolicTensor
 
@@ -114,7 +122,7 @@ def attention(m: Memory, node: Node) -> None:
     same = query.dims[:2] == key.dims[:2] == value.dims[:2] and query.dims[-1] == value.dims[-1]
     rows = all(m.of(t).strides[-1] == 1 for t in (query, key, value))
     if query.ndim == 4 and same and rows and not learned:
-        m.place(m.fresh(dims, None, m.of(query).order))
+        m.place(m.fresh(dims, strides=copied_strides(dims, m.of(query).strides)))
         m.save(query, key, value, node.outputs[0])
         m.extra(prod(dims[:-1]), max(SINGLE, m.bytes_of(query)))
         if mask is not None and mask.boolean:
@@ -219,11 +227,11 @@ def einsum(m: Memory, node: Node) -> None:
         k in one and k in other for k in summed
     ):
         raise UnknownError("with a diagonal, or an axis that only one factor has and sums over")
+    sizes = [dict(zip(term, t.dims, strict=True)) for term, t in zip(terms, operands, strict=True)]
+    summed = [k for k in summed if sizes[0][k] != 1 or sizes[1][k] != 1]  # of one place is no sum
     if not summed:
         return _outer(m, node, operands, terms, output)
-    pairs = zip(terms, operands, strict=True)
-    sizes_of = [dict(zip(term, t.dims, strict=True)) for term, t in pairs]
-    if any((sizes_of[0][k] == 1) != (sizes_of[1][k] == 1) for k in one if k in other):
+    if any((sizes[0][k] == 1) != (sizes[1][k] == 1) for k in one if k in other):
         raise UnknownError("that stretches an axis of size 1")
     both = [k for k in output if k in one and k in other]
     groups = []
@@ -235,8 +243,8 @@ def einsum(m: Memory, node: Node) -> None:
         turned = Layout(
             base.storage, tuple(base.dims[i] for i in at), tuple(base.strides[i] for i in at)
         )
-        sizes = [prod(base.dims[term.index(k)] for k in group) for group in order]
-        groups.append((m.reshaped(turned, sizes), own))
+        merged = [prod(base.dims[term.index(k)] for k in group) for group in order]
+        groups.append((m.reshaped(turned, merged), own))
     (left, rows), (right, columns) = groups
     if m.needs(operands[1]):
         m.save(left)
@@ -262,12 +270,12 @@ def _outer(
         base = m.of(t)
         at = [term.index(k) if k in term else None for k in output]
         sizes = tuple(1 if i is None else base.dims[i] for i in at)
-        steps = tuple(0 if i is None else base.strides[i] for i in at)
+        steps = tuple(1 if i is None else base.strides[i] for i in at)
         turned.append(Layout(base.storage, sizes, steps))
     left, right = factors
     m.save(turned[0] if m.needs(right) else None, turned[1] if m.needs(left) else None)
-    order = order_of(dims, *(expanded(layout, dims).strides for layout in turned))
-    m.place(m.fresh(dims, None, order))
+    strides = sorted_strides(dims, *(expanded(layout, dims).strides for layout in turned))
+    m.place(m.fresh(dims, strides=strides))
 
 
 def normalize(m: Memory, node: Node) -> None:
