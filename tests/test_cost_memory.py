@@ -58,8 +58,26 @@ class Unpooled(nn.Module):
         return self.last(torch.nn.functional.max_unpool2d(self.mid(y), indices, 2))  # type: ignore[arg-type]
 
 
+class Written(nn.Module):
+    """Maps of which the places that masks, lists and numbers name are written to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y, z = self.conv(x), torch.zeros_like(x)
+        y[x > 0] = 0.0
+        y[:, [0, 2]] = 1.0
+        y[torch.arange(x.shape[0])] = x
+        y[:, :, 2:4] = 0
+        z[:, torch.tensor([1, 2])] = self.conv(x)[:, :2]
+        return y * 2 + z
+
+
 LAYERS = {
     "unpool": Unpooled,
+    "written to": Written,
     "relu in place": lambda: nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), nn.ReLU(True)),
     "silu in place": lambda: nn.Sequential(nn.Conv2d(4, 4, 1), nn.SiLU(inplace=True)),
     "activations": lambda: nn.Sequential(

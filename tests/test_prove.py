@@ -265,6 +265,24 @@ def test_a_view_that_loses_elements_is_wrong() -> None:
     assert "H=32, W=32" in how
 
 
+class Stretched(torch.nn.Module):
+    """Frames after pools of 4, repeated, and the last of them until they are as many as before."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        frames = torch.nn.functional.avg_pool1d(x, 4).repeat_interleave(4, 2)
+        last = frames[:, :, -1:].repeat(1, 1, x.shape[2] - frames.shape[2])
+        return torch.cat([frames, last], 2)
+
+
+def test_a_map_that_is_empty_at_some_sizes_is_no_wrong_claim() -> None:
+    net = symcnn.from_torch(Stretched(), "N 2 L")
+    assert str(net.valid_inputs()) == "L >= 4"
+    assert net.shape_at(N=1, L=8) == (1, 2, 8)
+    proof = net.prove()
+    assert proof.complete
+    assert any("or 0 as" in claim.says for claim in proof.claims)
+
+
 def test_of_a_network_that_takes_no_size_all_claims_hold() -> None:
     class Never(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -248,7 +248,9 @@ def _set(input: SymbolicTensor, index: Any, value: Any, *args: object, **kwargs:
     return elementwise(input, requires=(*picked.requires, *needs), others=(written,))
 
 
-setitem = rule("setitem", "__setitem__", "index_put", saves=views.same, value=values.set_at)(_set)
+setitem = rule("setitem", "__setitem__", "index_put", saves=views.setitem, value=values.set_at)(
+    _set
+)
 
 
 @partial(Operation, "setitem", saves=views.same, empty=True)

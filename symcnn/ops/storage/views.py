@@ -233,25 +233,40 @@ def contiguous(m: Memory, node: Node) -> None:
     m.place(base if lies else m.fresh(base.dims, None, order))
 
 
+def _index_parts(node: Node) -> list[Any]:
+    """What an index says, part by part."""
+    call = node.call
+    index = call.args[1] if call is not None and len(call.args) > 1 else ...
+    parts = isinstance(index, tuple) or (isinstance(index, list) and any(tensors_in(*index)))
+    return list(index) if parts else [index]
+
+
+def _keep_places(m: Memory, items: Sequence[Any]) -> None:
+    """Tensors of places are kept, and those that are made of lists."""
+    m.save(*tensors_in(*items))
+    if lists := sum(len(i) for i in items if isinstance(i, list)):
+        m.extra(lists, LONG)
+
+
 @partial(View, begins=_first)
 def getitem(m: Memory, node: Node) -> None:
     """Basic indexing is a view; a tensor or a list as an index copies, and is kept."""
-    call = node.call
-    index = call.args[1] if call is not None and len(call.args) > 1 else ...
-    items = list(index) if isinstance(index, tuple) else [index]
+    items = _index_parts(node)
     tensors = list(tensors_in(*items))
     if tensors or any(isinstance(i, (list, bool)) for i in items):
         if any(t.boolean for t in tensors):
             raise UnknownError("with a mask")
-        kept = [m.of(t).storage for t in tensors]
-        lists = sum(len(i) for i in items if isinstance(i, list))
-        m.save(*kept)
-        if lists:
-            m.extra(lists, LONG)
+        _keep_places(m, items)
         _indexed(m, node, items)
         return
     base, dims = m.of(first_of(node)), node.outputs[0].dims
     m.view(base, dims, _index_strides(m, base, items, len(dims))[0])
+
+
+def setitem(m: Memory, node: Node) -> None:
+    """The tensor itself; the places that tensors say are kept, for its gradient and the value's."""
+    _keep_places(m, _index_parts(node))
+    same(m, node)
 
 
 def _indexed(m: Memory, node: Node, items: Sequence[Any]) -> None:

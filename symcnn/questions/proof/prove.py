@@ -29,6 +29,7 @@ from symcnn.algebra.factor import factors, text
 from symcnn.algebra.size import Int, Scaled, Size, evaluate, prod, symbols_of
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
 from symcnn.lazy import cached_property
+from symcnn.ops.operation import operation_of
 from symcnn.ops.shape import reshaped, under_what_is_known
 from symcnn.questions.cost.cost import total_macs
 from symcnn.questions.inputs.domain import assignment, first_failure
@@ -501,15 +502,27 @@ class _Proving:
         return Claim("domain", "", says, "wrong", f"not at {differ.smallest()}", statement)
 
     def not_empty(self) -> Claim:
-        """Every size of every tensor is at least 1."""
-        tensors = [t for n in self.net.nodes for t in n.outputs]
-        dims = dict.fromkeys(d for t in tensors for d in t.dims if isinstance(d, Size))
+        """Every size of every tensor is at least 1; 0 where only such make it as take no elements.
+
+        A map repeated no times, or a slice of nothing, is joined with others without harm.
+        """
+        dims: dict[Size, bool] = {}  # whether all that make a tensor of it take one that is empty
+        for node in self.net.nodes:
+            operation = operation_of(node)
+            empty = operation is not None and operation.empty
+            for d in (d for t in node.outputs for d in t.dims if isinstance(d, Size)):
+                dims[d] = dims.get(d, True) and empty
+        least, verdicts = dict.fromkeys(dims, 1), {d: self._positive(d) for d in dims}
+        for d in (d for d in dims if dims[d] and verdicts[d][0] != "proved"):
+            if (found := self.decide([Condition(d, ">=", 0)], {}))[0] == "proved":
+                least[d], verdicts[d] = 0, found
         says = f"each of {len(dims)} different sizes is at least 1"
-        verdicts = {d: self._positive(d) for d in dims}
-        statement = self.stated([Condition(d, ">=", 1) for d in dims], {})
+        if none := [text(d) for d in dims if not least[d]]:
+            says += f", or 0 as {', '.join(none)} may be"
+        statement = self.stated([Condition(d, ">=", n) for d, n in least.items()], {})
         for verdict in ("wrong", "open", "tested"):
-            for dim, (found, how) in verdicts.items():
-                if found == verdict:
+            for dim, (judged, how) in verdicts.items():
+                if judged == verdict:
                     told = f"{text(dim)}: {how}"
                     return Claim("not empty", "", says, verdict, told, statement)
         return Claim("not empty", "", says, "proved", "isl", statement)
