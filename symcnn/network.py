@@ -530,8 +530,8 @@ class Network(Places, Specs, Pages, Pictures):
             what: ``"size"``, ``"field"``, ``"params"``, ``"macs"``, ``"memory"``, ``"peak"``,
                 ``"domain"``, ``"solution"``, ``"stream"`` or ``"tiles"``; by default size and
                 receptive field.
-            axis: of a size, a field or a stream, by number or symbol; the first after the channels
-                if None.
+            axis: of a size, a field or a stream, by number or symbol; the first along which a
+                field is asked if None.
             output: the target of a solution, ``(7, 7)``.
             tile: how large tiles are, for ``"tiles"``.
             sizes: of the image that is tiled, ``H=1000, W=1000``.

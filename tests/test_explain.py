@@ -169,6 +169,12 @@ layers = st.lists(
 )
 
 
+def test_rows_with_channels_last_are_derived_without_saying_which_axis() -> None:
+    net = nn.Linear(4, 8).trace("N L 4")
+    assert str(net.explain("field")) == str(net.explain("field", axis="L"))
+    assert str(net.explain("size")) == str(net.explain("size", axis="L"))
+
+
 @settings(max_examples=60)
 @given(stack=layers, size=st.integers(60, 200))
 def test_a_random_stack_is_derived_to_its_size_and_field(

@@ -32,6 +32,11 @@ def refusal(run: Any, *specs: Any, example: Any = None) -> Any:
     return caught.value
 
 
+def test_rows_that_no_image_has_are_refused_whatever_the_batch() -> None:
+    said = str(refusal(lambda x: x.reshape(-1, 24), "N 2 5"))
+    assert "each image has 10 elements, not 24" in said
+
+
 #: Calls that torch refuses at all sizes, by what stands in the message.
 WRONG = {
     "add": lambda x: x + torch.zeros(7),

@@ -82,10 +82,12 @@ class KeepsBatch(Condition):
 
     def _wrong(self, values: Mapping[str, int]) -> str:
         """What torch would do at `values`: raise, or fold images into the batch."""
-        total, each = evaluate(self.total, values), evaluate(self.lhs, values)
-        wanted = evaluate(self.rhs, values)
-        row = wanted // (evaluate(self.rows, values) or 1)
+        each, wanted = evaluate(self.lhs, values), evaluate(self.rhs, values)
         have = f"each image has {each} elements, not {wanted}"
+        if not symbols_of(self.total, self.rows) <= values.keys():
+            return have  # whatever the size of the batch
+        total = evaluate(self.total, values)
+        row = wanted // (evaluate(self.rows, values) or 1)
         if not row or total % row:
             return f"{have}; torch: shape '[-1, {row}]' is invalid for input of size {total}"
         return (

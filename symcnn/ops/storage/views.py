@@ -236,7 +236,7 @@ def contiguous(m: Memory, node: Node) -> None:
 def _index_parts(node: Node) -> list[Any]:
     """What an index says, part by part."""
     call = node.call
-    index = call.args[1] if call is not None and len(call.args) > 1 else ...
+    index: Any = call.args[1] if call is not None and len(call.args) > 1 else ...
     parts = isinstance(index, tuple) or (isinstance(index, list) and any(tensors_in(*index)))
     return list(index) if parts else [index]
 

@@ -21,6 +21,7 @@ from symcnn.questions.explain.lines import Line, Tree
 from symcnn.questions.explain.places import derive_stream, derive_tiles
 from symcnn.questions.explain.sets import derive_domain, derive_solution
 from symcnn.questions.explain.size import derive_size
+from symcnn.questions.field.receptive_field import spatial_axes
 from symcnn.sets.grammar import Target, quantity_of, short
 from symcnn.trace.graph import Shape
 from symcnn.trace.trace import Trace
@@ -54,7 +55,7 @@ def explain(
     what: ``"size"`` and ``"field"`` (of one axis), ``"params"``, ``"macs"``, ``"memory"``,
         ``"peak"``, ``"domain"``, ``"solution"`` (with ``output=(7, 7)``), ``"stream"`` (along one
         axis), ``"tiles"`` (with ``tile=256`` and sizes); None: size and field.
-    axis: which axis, by number or by its symbol; by default the first after the channels.
+    axis: which axis, by number or by its symbol; by default the first along which a field is asked.
 
     Raises BadSpec for an unknown question or axis; what the question itself raises.
     """
@@ -90,7 +91,7 @@ def _axis(net: Trace, axis: str | int | None) -> int:
             if str(dim) == axis:
                 return number
         raise BadSpec(f"no axis is called {axis}", cure=f"the input is {Shape.of(dims)}")
-    number = min(2, len(dims) - 1) if axis is None else axis
+    number = spatial_axes(net, net.input_tensors[0])[0] if axis is None else axis
     if not 0 <= number < len(dims):
         raise BadSpec(f"axis={axis} of {len(dims)}")
     return number
