@@ -741,11 +741,40 @@ class Attending(nn.Module):
             return self.heads(y, y, y, need_weights=False)[0]
 
 
-@pytest.mark.parametrize("make", [Inside, Autocast, Twice, Attending])
+@torch.jit.script
+def snake(x, alpha):  # type: ignore[no-untyped-def]
+    shape = x.shape
+    x = x.reshape(shape[0], shape[1], -1)
+    x = x + (alpha + 1e-9).reciprocal() * torch.sin(alpha * x).pow(2)
+    return x.reshape(shape)
+
+
+@torch.jit.script
+def widened(x):  # type: ignore[no-untyped-def]
+    return x.exp() * x
+
+
+class Scripted(nn.Module):
+    """TorchScript has autocasts of its own: those of CUDA, and of operands to the widest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.alpha = nn.Conv2d(4, 3, 3), nn.Parameter(torch.ones(1, 3, 1))
+
+    def forward(self, x: torch.Tensor) -> Any:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return snake(self.conv(x), self.alpha), widened(self.conv(x)), self.conv(x).exp()
+
+
+@pytest.mark.parametrize("make", [Inside, Autocast, Twice, Attending, Scripted])
 def test_a_cast_inside_and_autocast_are_seen_without_being_told(make: type[Any]) -> None:
     module = make().train()
     net = symcnn.from_torch(module, "N 4 H W")
     sizes = {"N": 2, "H": 9, "W": 12}
+    theirs = [
+        str(t.dtype).removeprefix("torch.") for t in tensors_of(module(torch.rand(2, 4, 9, 12)))
+    ]
+    assert [t.dtype for t in net.output_tensors] == theirs
     ours = net.cost(input_grad=True).at(**sizes).saved
     assert ours == torch_saved(net, module, sizes, input_grad=True)
 

@@ -32,6 +32,7 @@ LOW_ON_CUDA: Mapping[str, str] = {"cuda": "low"}
 SINGLE: Mapping[str, str] = {"cpu": "single", "cuda": "single"}
 SINGLE_ON_CPU: Mapping[str, str] = {"cpu": "single"}
 SINGLE_ON_CUDA: Mapping[str, str] = {"cuda": "single"}
+WIDEST_IN_SCRIPTS: Mapping[str, str] = {"script": "widest"}
 
 #: What autocast casts: all floats but doubles.
 CASTABLE = frozenset({"float32", "float16", "bfloat16"})

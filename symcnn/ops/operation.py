@@ -91,7 +91,8 @@ class Operation:
     dtype: the dtypes of what it makes, from a node and the dtype of a python float; None for that
         of its first tensor.
     autocast: by device, whether torch.autocast has it read floats in the "low" precision or in
-        "single"; or a function of the node that says so.
+        "single"; or a function of the node that says so. A "script" casts as "cuda" does, and some
+        to the "widest" of its operands.
     pointwise: a place of what it makes is a function of one place of each tensor, and of numbers.
     uniform: of what is the same at all places it makes what is; as all that is pointwise.
     slides: its windows are to read whole axes, so that a row left over is lost; False where rows
@@ -219,7 +220,10 @@ class Operation:
             return ""
         device, low = tape.autocast
         by_device = self.autocast(node) if callable(self.autocast) else self.autocast
-        return {"low": low, "single": "float32"}.get(by_device.get(device, ""), "")
+        how = by_device.get(device, by_device.get("cuda", "") if device == "script" else "")
+        if how == "widest":
+            return "float32" if any(t.dtype == "float32" for t in node.inputs) else ""
+        return {"low": low, "single": "float32"}.get(how, "")
 
 
 def _into(op: str, target: SymbolicTensor, result: Result) -> Result:

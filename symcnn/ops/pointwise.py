@@ -434,7 +434,13 @@ rules("nextafter", dtype=dtypes.promotes, takes="float")(_binary)
 rules("heaviside", dtype=dtypes.promotes, takes=_REAL, alike="input other")(_binary)
 _arithmetic = partial(rules, saves=points.keeps_nothing, dtype=dtypes.promotes)
 _differs = partial(_arithmetic, takes={"input": _NUMBERS, "other": _NUMBERS})
-_differs("sub", value=values.scaled(operator.sub), operators="sub rsub isub", scaled=True)(_binary)
+_differs(
+    "sub",
+    autocast=dtypes.WIDEST_IN_SCRIPTS,
+    value=values.scaled(operator.sub),
+    operators="sub rsub isub",
+    scaled=True,
+)(_binary)
 _arithmetic(
     "floor_divide",
     takes="int float",
@@ -450,6 +456,7 @@ _compares("greater greater_equal less less_equal", takes=_REAL)(_binary)
 _compares("not_equal")(_binary)
 rules(
     "div",
+    autocast=dtypes.WIDEST_IN_SCRIPTS,
     saves=points.div,
     dtype=dtypes.divides,
     value=values.divided,
@@ -470,6 +477,7 @@ _extreme("maximum", value=values.MAX)(_binary)
 _extreme("minimum", value=values.MIN)(_binary)
 _arithmetic(
     "add",
+    autocast=dtypes.WIDEST_IN_SCRIPTS,
     shows="every",
     counts=tools.MADE,
     value=values.scaled(operator.add),
@@ -478,6 +486,7 @@ _arithmetic(
 )(_binary)
 rules(
     "mul",
+    autocast=dtypes.WIDEST_IN_SCRIPTS,
     counts=tools.MADE,
     saves=points.mul,
     dtype=dtypes.promotes,

@@ -54,6 +54,7 @@ class Tape:
     decide: Callable[[Condition], bool] | None = None  # which branch of a comparison is followed
     dtype: str = ""  # of a python float
     autocast: tuple[str, str] | None = None  # the device and dtype of torch.autocast
+    scripted: bool = False  # whether a function of TorchScript runs, which casts as on CUDA
     assumptions: Assumptions = field(default_factory=Assumptions)  # as far as `_seen`
     tries: bool = False  # whether code that runs may catch what an operation refuses
     asked: int = 0  # how often somebody asked which sizes are left

@@ -45,6 +45,7 @@ from symcnn.frontends.torch.shape import Sizes
 from symcnn.frontends.torch.sizes import Dim, Real, largest
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.texts import Text
+from symcnn.trace.tape import current_tape
 from symcnn.trace.where import has_handlers
 
 _TENSORS = frozenset({TracedTensor})
@@ -376,8 +377,17 @@ def _unwrapped(wrapper: Any) -> Callable[..., Any]:
 
     @functools.wraps(body)
     def call(*args: object, **kwargs: object) -> object:
-        function = body if _asks(args) or _asks(kwargs.values()) else wrapper
-        return function(*args, **kwargs)
+        if not (_asks(args) or _asks(kwargs.values())):
+            return wrapper(*args, **kwargs)
+        tape = current_tape()
+        before = tape is None or tape.scripted
+        if before or type(wrapper) is not _SCRIPTED or tape is None:
+            return body(*args, **kwargs)
+        tape.scripted = True
+        try:
+            return body(*args, **kwargs)
+        finally:
+            tape.scripted = False
 
     call.stands_for = wrapper  # type: ignore[attr-defined]
     for name in ("cache_clear", "cache_info", "cache_parameters"):

@@ -571,7 +571,8 @@ class Tracer(Answers, Values, TorchFunctionMode):
         return self.customs[id(context)][1]
 
     def _autocast(self) -> tuple[str, str]:
-        return self.kind, NAMES[torch.get_autocast_dtype(self.kind)]
+        kind = "script" if self.tape.scripted else self.kind
+        return kind, NAMES[torch.get_autocast_dtype(self.kind)]
 
     def _placed(self, error: SymcnnError, op: str) -> SymcnnError:
         """The error with the module path in front, if it does not stand there yet."""
