@@ -158,7 +158,7 @@ class _Part:
         have = _at([[(d, 1) for d in t.dims] for t in self.outputs], sizes)
         want = _at(told.outputs, sizes)
         if have == want:
-            have, want = _listed(t.dtype for t in self.outputs), _listed(told.dtypes)
+            have, want = _comma_list(t.dtype for t in self.outputs), _comma_list(told.dtypes)
         return f"{have}, not {want}"
 
 
@@ -193,12 +193,12 @@ def traced(module: torch.nn.Module | nn.Module, *specs: str | SymbolicTensor) ->
 def _at(shapes: Sequence[Sequence[Ratio]], sizes: Mapping[str, int]) -> str:
     from symcnn.algebra.size import evaluate
 
-    return _listed(
+    return _comma_list(
         tuple(evaluate(a, sizes) // evaluate(b, sizes) for a, b in shape) for shape in shapes
     )
 
 
-def _listed(values: Iterable[object]) -> str:
+def _comma_list(values: Iterable[object]) -> str:
     return ", ".join(str(value) or "of any dtype" for value in values)
 
 

@@ -90,7 +90,7 @@ class _Below(Shown):
         return block(_several(self))
 
 
-class Listed(_Below, list[T]):
+class Rows(_Below, list[T]):
     """Answers in a list, one below the other where they are shown."""
 
     __slots__ = ()

@@ -147,6 +147,28 @@ def test_the_readme_shows_what_the_command_prints(
     assert result.output == output
 
 
+#: Words that say what was done to a thing, and not what it is.
+PARTICIPLES = set(
+    "known settled listed checked declared told asked alike kept mixed exactly".split()
+)
+
+
+def defined(node: ast.AST) -> str:
+    """The name that a class, a function or a field of a class defines."""
+    match node:
+        case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
+            return name
+        case ast.AnnAssign(target=ast.Name(id=name), value=None):
+            return name
+    return ""
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_defined_has_a_noun_or_a_verb_for_a_name(name: str) -> None:
+    names = map(defined, ast.walk(ast.parse(FILES[name].read_text())))
+    assert [n for n in names if n.strip("_").lower() in PARTICIPLES] == []
+
+
 #: Python's own functions, of whose names some are torch's too: `floor`, `max`, `lt`.
 PYTHONS = {*dir(builtins), *dir(math), *dir(operator)}
 

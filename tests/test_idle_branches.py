@@ -147,7 +147,7 @@ class Tokens(Net):
         return x
 
 
-class Listed(Net):
+class Rows(Net):
     """The pads stand in a list, into which each test puts another number."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -167,7 +167,7 @@ class Listed(Net):
         return x
 
 
-NETS = [Odd, Patches, Both, Windows, Resized, Blocks, Informed, Tokens, Listed]
+NETS = [Odd, Patches, Both, Windows, Resized, Blocks, Informed, Tokens, Rows]
 
 
 @pytest.mark.parametrize("kind", NETS)

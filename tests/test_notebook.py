@@ -12,7 +12,7 @@ import torch
 import symcnn
 from symcnn import H, W, nn
 from symcnn.algebra.mathml import math
-from symcnn.shown import Listed, Shown, cell, table
+from symcnn.shown import Rows, Shown, cell, table
 from symcnn.words.table import architecture
 
 STEM = nn.Sequential(nn.Conv2d(3, 8, 7, 2, 3), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
@@ -200,5 +200,5 @@ def test_what_a_relation_asks_is_said_of_the_input() -> None:
 
 
 def test_a_list_of_answers_is_a_table_of_their_fields() -> None:
-    page = Listed(strict().reasons())._repr_html_()
+    page = Rows(strict().reasons())._repr_html_()
     assert "<th>node</th><th>requirement</th>" in page

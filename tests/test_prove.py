@@ -257,10 +257,10 @@ def test_a_view_that_loses_elements_is_wrong() -> None:
     net = symcnn.from_torch(Halo(), "N 4 H W")
     proving = _Proving(net)
     node = next(n for n in net.nodes if n.op == "view")
-    assert proving._kept(node) == ("proved", "isl")
+    assert proving._keeps_elements(node) == ("proved", "isl")
     (output,) = node.outputs
     output.dims = (2 * output.dims[0], *output.dims[1:])
-    verdict, how = proving._kept(node)
+    verdict, how = proving._keeps_elements(node)
     assert verdict == "wrong"
     assert "H=32, W=32" in how
 

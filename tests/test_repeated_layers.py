@@ -32,7 +32,7 @@ def every_forward_runs() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _nothing_known() -> None:
-    layers._known.clear()
+    layers._memories.clear()
 
 
 def facts(net: symcnn.Network) -> list[Any]:
@@ -82,7 +82,7 @@ def same_as_run(module: nn.Module, *specs: str) -> Any:
 
 def kept() -> int:
     """How many layers are remembered."""
-    return sum(len(memory) for _, memory in layers._known.values())
+    return sum(len(memory) for _, memory in layers._memories.values())
 
 
 class Calls(nn.Module):

@@ -55,7 +55,7 @@ class Target:
         if match is None:
             where, colon, name = text.strip().partition(":")
             if where and not (colon and name):
-                listed = _listed(_imported(where))
+                listed = _network_names(_imported(where))
                 raise BadSpec(f"{text!r} names no network in {where}", cure=f"there is {listed}")
             raise BadSpec(f"{text!r} is not PATH.py:NAME or pkg.mod:NAME", cure=_EXAMPLES)
         args, kwargs = _arguments(match["arguments"] or "()", text)
@@ -241,7 +241,7 @@ def _there_is(found: object, part: str) -> str:
     return listed
 
 
-def _listed(found: object) -> str:
+def _network_names(found: object) -> str:
     return _several(_networks(found))
 
 
@@ -289,12 +289,12 @@ def module_of(text: str, device: str = "meta") -> Module | Network:
             raise BadSpec(
                 f"{target.name} is a python module, not a network",
                 cure=f"name something in it: {target.where}:{target.name}.NAME; "
-                f"there is {_listed(found)}",
+                f"there is {_network_names(found)}",
             )
         if not callable(found):
             raise BadSpec(
                 f"{target.name} is a {type(found).__name__}, not a module, class or factory",
-                cure=f"there is {_listed(_imported(target.where))}",
+                cure=f"there is {_network_names(_imported(target.where))}",
             )
         return _built(target, found, device)
     if target.called:

@@ -264,7 +264,7 @@ class _Judging:
             return Check(what, "skipped", sizes, why=f"refused on purpose: {verdict.why}")
         again = torch_shapes(self.net, self.call(self.module), sizes, self.device)
         if again != verdict.torch:
-            first, second = (_told(s, verdict.error) for s in (verdict.torch, again))
+            first, second = (_answer_text(s, verdict.error) for s in (verdict.torch, again))
             return Check("repeat", "failed", sizes, ours="one answer", torch=f"{first}, {second}")
         words = verdict.error
         if verdict.torch is None and "not implemented for" in words:
@@ -274,8 +274,8 @@ class _Judging:
         if verdict.torch is None and self.device == "meta" and unable:
             why = f"torch cannot run this on meta ({words}); try device='cpu'"
             return Check(what, "skipped", sizes, why=why)
-        ours = _told(verdict.ours, verdict.why.splitlines()[0] if verdict.why else "")
-        return Check(what, "failed", sizes, ours=ours, torch=_told(verdict.torch, words))
+        ours = _answer_text(verdict.ours, verdict.why.splitlines()[0] if verdict.why else "")
+        return Check(what, "failed", sizes, ours=ours, torch=_answer_text(verdict.torch, words))
 
     def _modules(self, sizes: dict[str, int], called: dict[str, list[Any]]) -> Check:
         calls: dict[str, list[Any]] = defaultdict(list)
@@ -501,10 +501,10 @@ def _compared(
 ) -> Check:
     if ours == theirs:
         return Check(what, "passed", sizes, where)
-    return Check(what, "failed", sizes, where, _told(ours), _told(theirs))
+    return Check(what, "failed", sizes, where, _answer_text(ours), _answer_text(theirs))
 
 
-def _told(value: Any, refusal: str = "") -> str:
+def _answer_text(value: Any, refusal: str = "") -> str:
     if value is None:
         return f"refuses ({refusal})" if refusal else "refuses"
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], tuple):

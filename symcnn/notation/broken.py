@@ -102,7 +102,7 @@ def _term(mono: Monomial, coeff: Coeff, notation: Notation) -> list[str]:
     scale = [] if abs(coeff) == 1 else [[_coefficient(coeff, notation)]]
     if least:  # min(a, b) is -max(-a, -b)
         lists = [pieces(-arg, notation) for arg in mono[0][0].args]
-        return multiplied([*scale, listed(r"\min", lists)])
+        return multiplied([*scale, applied_to(r"\min", lists)])
     factors = [_power(_atom(atom, notation), power) for atom, power in mono]
     product = multiplied([*scale, *factors])
     return [f"- {product[0]}", *product[1:]] if coeff < 0 else product
@@ -115,7 +115,7 @@ def _coefficient(value: Coeff, notation: Notation) -> str:
 
 def _atom(atom: Atom, notation: Notation) -> list[str]:
     if isinstance(atom, Max):
-        return listed(r"\max", [pieces(arg, notation) for arg in atom.args])
+        return applied_to(r"\max", [pieces(arg, notation) for arg in atom.args])
     if isinstance(atom, Floor):
         shortest = notation.floors == "shortest"
         above, kind = raised(atom.num, atom.den) if shortest else (atom.num, "floor")
@@ -144,10 +144,10 @@ def bracketed(inner: Sequence[str], left: str = r"\bigl(", right: str = r"\bigr)
     return found
 
 
-def listed(name: str, lists: Iterable[Sequence[str]]) -> list[str]:
+def applied_to(name: str, lists: Iterable[Sequence[str]]) -> list[str]:
     r"""A function of several arguments, each in pieces.
 
-    >>> listed(r"\max", [["a", "+ b"], ["c"]])
+    >>> applied_to(r"\max", [["a", "+ b"], ["c"]])
     ['\\max\\bigl(a', '+ b,', 'c\\bigr)']
     """
     *most, last = lists

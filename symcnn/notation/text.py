@@ -115,7 +115,7 @@ def receptive_field_table(rf: ReceptiveField) -> Table:
         if size is not None and (sizes := rf.sizes_of(k)).min != sizes.max:
             size = f"{sizes.min} to {sizes.max}"
         stride, padding = row["stride"][k], row["padding"][k]
-        table.add_row(name, _told(size), _told(stride), _told(padding), *cells)
+        table.add_row(name, _brief(size), _brief(stride), _brief(padding), *cells)
     return table
 
 
@@ -144,16 +144,16 @@ def layers_table(rf: ReceptiveField) -> Table:
     for column in ("name", "op", "output", "size", "stride", "padding"):
         table.add_column(column, overflow="fold")
     for row in rf.table():
-        sees = [_told(row[key]) for key in ("size", "stride", "padding")]
+        sees = [_brief(row[key]) for key in ("size", "stride", "padding")]
         table.add_row(str(row["name"]), str(row["op"]), str(row["output"]), *sees)
     return table
 
 
-def _told(value: object) -> str:
+def _brief(value: object) -> str:
     """A value as text; one number for axes that agree, "varies" where there is no single value."""
     if isinstance(value, tuple):
         same = len(value) > 0 and all(v == value[0] for v in value)
-        return _told(value[0]) if same else f"({', '.join(map(_told, value))})"
+        return _brief(value[0]) if same else f"({', '.join(map(_brief, value))})"
     return "varies" if value is None else str(value)
 
 

@@ -167,8 +167,8 @@ _attention = rule(
     products=_products,
     saves=products.heads,
     takes="float",
-    alike="query key value in_proj_weight in_proj_bias bias_k bias_v out_proj_weight out_proj_bias"
-    " q_proj_weight k_proj_weight v_proj_weight",
+    same_dtype="query key value in_proj_weight in_proj_bias bias_k bias_v out_proj_weight"
+    " out_proj_bias q_proj_weight k_proj_weight v_proj_weight",
     autocast=dtypes.LOW,
 )(_rule)
 

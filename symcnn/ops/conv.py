@@ -167,17 +167,17 @@ _rule = partial(
     products=factors(0, 1),
     counted=Counted(lambda node: node.result.macs, _counted_convolution),
     saves=products.convolution,
-    alike="input weight bias",
+    same_dtype="input weight bias",
     autocast=dtypes.LOW,
     shows="every",
 )
 _convolves = partial(_rule, takes="int float complex")
-_scatters = partial(_rule, takes="int64 float complex", alike="input weight")
+_scatters = partial(_rule, takes="int64 float complex", same_dtype="input weight")
 conv1d = _convolves("conv1d")(of_shapes(partial(_convolution, 1)))
 conv2d = _convolves("conv2d")(of_shapes(partial(_convolution, 2)))
 conv3d = _convolves("conv3d")(of_shapes(partial(_convolution, 3)))
 conv_transpose1d = _scatters("conv_transpose1d")(of_shapes(partial(_transposed, 1)))
 conv_transpose2d = _scatters("conv_transpose2d")(of_shapes(partial(_transposed, 2)))
-conv_transpose3d = _scatters("conv_transpose3d", alike="input weight bias")(
+conv_transpose3d = _scatters("conv_transpose3d", same_dtype="input weight bias")(
     of_shapes(partial(_transposed, 3))
 )

@@ -43,7 +43,7 @@ from symcnn.ops.registry import (
 )
 from symcnn.ops.storage import maps, views
 from symcnn.ops.storage import pointwise as points
-from symcnn.ops.takes import require_alike, require_part
+from symcnn.ops.takes import require_part, require_same_dtype
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor, tensors_in
 from symcnn.trace.tape import decided, entails, plain_number
@@ -235,7 +235,7 @@ def _set(input: SymbolicTensor, index: Any, value: Any, *args: object, **kwargs:
     places = tensors_in(index)
     masks = any(t.boolean for t in places)
     if places and isinstance(value, SymbolicTensor) and not (masks and prod(value.dims) == 1):
-        require_alike("writing by an index", (input.dtype, value.dtype))
+        require_same_dtype("writing by an index", (input.dtype, value.dtype))
     if masks or not isinstance(value, SymbolicTensor):
         return elementwise(input)
     picked = _picked(input, index)

@@ -237,7 +237,7 @@ def matrix_norm(
     return reduced(A, dim, keepdim, "matrix_norm")
 
 
-@_factorisation("linalg_solve", takes=_SINGLE, alike="A B", autocast=dtypes.SINGLE_ON_CPU)
+@_factorisation("linalg_solve", takes=_SINGLE, same_dtype="A B", autocast=dtypes.SINGLE_ON_CPU)
 def solve(
     A: SymbolicTensor,  # noqa: N803
     B: SymbolicTensor,  # noqa: N803
@@ -290,7 +290,7 @@ def solve_triangular(
     "cholesky_solve",
     scrambles=True,
     takes=_SINGLE,
-    alike="input input2",
+    same_dtype="input input2",
     autocast=dtypes.SINGLE_ON_CPU,
 )
 def cholesky_solve(input: SymbolicTensor, input2: SymbolicTensor, **kwargs: object) -> Result:
@@ -304,7 +304,7 @@ def cholesky_solve(input: SymbolicTensor, input2: SymbolicTensor, **kwargs: obje
     return Result((dims,), whole_axes(dims), requires=tuple(requires))
 
 
-@rule("linalg_vecdot", autocast=dtypes.LOW, takes="float complex", alike="x y")
+@rule("linalg_vecdot", autocast=dtypes.LOW, takes="float complex", same_dtype="x y")
 def vecdot(x: SymbolicTensor, y: SymbolicTensor, *, dim: int = -1, **kwargs: object) -> Result:
     """Inner products along an axis."""
     both = broadcast(x, y)
@@ -341,7 +341,7 @@ def block_diag(*tensors: SymbolicTensor) -> Result:
     return Result(((rows, columns),), whole_axes((rows, columns)))
 
 
-@rule("cartesian_prod", alike="tensors")
+@rule("cartesian_prod", same_dtype="tensors")
 def cartesian_prod(*tensors: SymbolicTensor) -> Result:
     """All combinations of the elements of vectors."""
     for t in tensors:
@@ -370,7 +370,7 @@ def _cross(input: SymbolicTensor, other: SymbolicTensor, axis: int) -> Result:
     return Result(both.shapes, whole_axes(both.shapes[0]), requires=(*both.requires, *needs))
 
 
-@rule("linalg_cross", takes="int float complex", alike="input other")
+@rule("linalg_cross", takes="int float complex", same_dtype="input other")
 def linalg_cross(
     input: SymbolicTensor, other: SymbolicTensor, *, dim: int = -1, **kwargs: object
 ) -> Result:
@@ -380,7 +380,7 @@ def linalg_cross(
     return _cross(input, other, normal_dim(dim, input.ndim, "cross"))
 
 
-@rule("cross", takes="int float complex", alike="input other")
+@rule("cross", takes="int float complex", same_dtype="input other")
 def cross(
     input: SymbolicTensor,
     other: SymbolicTensor,

@@ -27,7 +27,7 @@ rule = partial(any_rule, empty=True)
     counted=passed_over(lambda node: node.inputs[1].ndim == 1),
     saves=products.linear,
     takes="int float complex",
-    alike="input weight bias",
+    same_dtype="input weight bias",
     autocast=dtypes.LOW,
 )
 @of_shapes

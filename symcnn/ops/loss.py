@@ -186,7 +186,7 @@ rule(
     other=work.times(2, work.read),
     autocast=dtypes.SINGLE_ON_CPU,
     takes="float",
-    alike="input target",
+    same_dtype="input target",
 )(_positional(f"input target weight {_REST}", _binary_cross_entropy))
 rule(
     "binary_cross_entropy_with_logits",
@@ -257,7 +257,7 @@ rule(
 )
 
 
-@rule("linear_cross_entropy", takes="float", alike="input linear_weight linear_bias")
+@rule("linear_cross_entropy", takes="float", same_dtype="input linear_weight linear_bias")
 def linear_cross_entropy(
     input: SymbolicTensor,
     linear_weight: SymbolicTensor,

@@ -29,7 +29,7 @@ from symcnn.ops.registry import (
     whole_axes,
 )
 from symcnn.ops.storage import products
-from symcnn.ops.takes import not_taken, require_alike
+from symcnn.ops.takes import not_taken, require_same_dtype
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 
@@ -97,7 +97,7 @@ def _of_vectors(node: Node) -> bool:
     counted=passed_over(by_vector),
     saves=products.matmul,
     takes="int float complex",
-    alike="input other",
+    same_dtype="input other",
     autocast=dtypes.LOW,
 )
 def matmul(input: SymbolicTensor, other: SymbolicTensor) -> Result:
@@ -143,7 +143,7 @@ for _name, _rank in (("mm", 2), ("bmm", 3)):
         products=factors(0, 1),
         saves=products.matmul,
         takes="int float complex",
-        alike="input mat2",
+        same_dtype="input mat2",
         autocast=dtypes.LOW,
     )(_of_ranks(_name, _rank, _rank))
 rule(
@@ -153,7 +153,7 @@ rule(
     counted=UNCOUNTED,
     saves=products.matmul,
     takes="int float complex",
-    alike="input mat2",
+    same_dtype="input mat2",
     autocast=dtypes.LOW_ON_CUDA,
 )(_of_ranks("mv", 2, 1))
 for _name in ("dot", "vdot"):
@@ -164,7 +164,7 @@ for _name in ("dot", "vdot"):
         counted=UNCOUNTED,
         saves=products.matmul,
         takes="int float complex",
-        alike="input mat2",
+        same_dtype="input mat2",
     )(_of_ranks(_name, 1, 1))
 
 
@@ -201,7 +201,7 @@ for _name, _rank in (("addmm", 2), ("baddbmm", 3)):
         products=factors(1, 2),
         saves=products.plus_matmul,
         takes="int float complex",
-        alike="input a b",
+        same_dtype="input a b",
         autocast=dtypes.LOW,
     )(_plus_product(_name, _rank))
 rule(
@@ -211,7 +211,7 @@ rule(
     products=factors(1, 2),
     counted=Counted(work.nothing, factors(1, 2)),
     takes="int float complex",
-    alike="input a b",
+    same_dtype="input a b",
     autocast=dtypes.LOW,
 )(_plus_product("addbmm", 3))
 rule(
@@ -222,7 +222,7 @@ rule(
     counted=UNCOUNTED,
     saves=products.plus_matmul,
     takes="int float complex",
-    alike="input a b",
+    same_dtype="input a b",
     autocast=dtypes.LOW_ON_CUDA,
 )(_plus_product("addmv", 2, vector=True))
 
@@ -263,7 +263,7 @@ def inner(input: SymbolicTensor, other: SymbolicTensor) -> Result:
         return Result((dims,), whole_axes(dims))
     if input.dtype == "bool":
         raise not_taken("inner of bool", "int float complex")
-    require_alike("inner", (input.dtype, other.dtype))
+    require_same_dtype("inner", (input.dtype, other.dtype))
     *lead, size = input.dims
     *tail, count = other.dims
     dims = (*lead, *tail)
@@ -278,7 +278,7 @@ def inner(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     products=factors(0, 1),
     counted=passed_over(lambda node: all(size == 1 for size in node.outputs[0].dims)),
     takes="int float complex",
-    alike="a b",
+    same_dtype="a b",
     autocast=dtypes.LOW,
 )
 def tensordot(
@@ -321,7 +321,7 @@ def _bilinear_products(node: Node) -> list[Product]:
     products=_bilinear_products,
     counted=UNCOUNTED,
     takes="int float complex",
-    alike="input1 input2 weight bias",
+    same_dtype="input1 input2 weight bias",
 )
 def bilinear(
     input1: SymbolicTensor,
@@ -369,7 +369,7 @@ def _attention_products(node: Node) -> list[Product]:
     saves=products.attention,
     autocast=dtypes.LOW,
     takes={"query": "float", "attn_mask": "bool float"},
-    alike="query key value",
+    same_dtype="query key value",
 )
 def scaled_dot_product_attention(
     query: SymbolicTensor,
@@ -443,7 +443,7 @@ def _einsum_counted(node: Node) -> Int:
     return sum(pair_macs(*_equation_of(node), counted=True), 0)
 
 
-def _alike(node: Node) -> str:
+def _contraction_operands(node: Node) -> str:
     """An equation that contracts nothing promotes, as mul does."""
     return "equation operands" if node.result.macs != 0 else ""
 
@@ -463,7 +463,7 @@ _EINSUM = Counted(_einsum_counted, partial(_einsum_products, counted=True))
     counted=_EINSUM,
     saves=products.einsum,
     dtype=dtypes.einsum,
-    alike=_alike,
+    same_dtype=_contraction_operands,
     autocast=_autocast,
 )
 def einsum(equation: str | SymbolicTensor, *operands: Factor | Sequence[Factor]) -> Result:

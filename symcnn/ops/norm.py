@@ -51,13 +51,13 @@ def _work(node: Node) -> Int:
     return work.read(node) * (2 + 3 * own + 2 * work.affine(node))
 
 
-_norm = partial(rule, takes="float", mixed=True)
+_norm = partial(rule, takes="float", mixed_precision=True)
 _PARAMETERS = "input running_mean running_var weight bias"
 
 
 @_norm(
     "batch_norm",
-    alike=_PARAMETERS,
+    same_dtype=_PARAMETERS,
     other=_work,
     counts=tools.NORM,
     saves=maps.batch_norm,
@@ -86,7 +86,7 @@ def batch_norm(
 
 @_norm(
     "instance_norm",
-    alike=_PARAMETERS,
+    same_dtype=_PARAMETERS,
     statistics=True,
     other=_work,
     counts=tools.NORM,
@@ -122,7 +122,7 @@ def _statistics(x: SymbolicTensor, axes: Sequence[int], requires: list[Requireme
 
 @_norm(
     "group_norm",
-    alike="input weight bias",
+    same_dtype="input weight bias",
     statistics=True,
     other=_work,
     counts=tools.GROUP_NORM,
@@ -156,7 +156,7 @@ def group_norm(
 
 @_norm(
     "layer_norm",
-    alike="input weight bias",
+    same_dtype="input weight bias",
     statistics=True,
     other=_work,
     counts=tools.LAYER_NORM,

@@ -299,8 +299,8 @@ def rule(
     scrambles: bool = False,
     idle: Idle | None = None,
     takes: str | Mapping[str, str] = "",
-    alike: str | Callable[[Node], str] = "",
-    mixed: bool = False,
+    same_dtype: str | Callable[[Node], str] = "",
+    mixed_precision: bool = False,
 ) -> Callable[[Rule], Operation]:
     """Register a rule for an operation of torch, or for a function or module class of yours.
 
@@ -345,9 +345,9 @@ def rule(
             that leaves it out is no branch of the network.
         takes: the dtypes that it computes in, in words such as "int float" or "float32"; or a dict:
             those of the tensors of parameters, such as ``{"mask": "bool"}``.
-        alike: the parameters whose tensors must have one dtype, such as "input weight"; or a
+        same_dtype: the parameters whose tensors must have one dtype, such as "input weight"; or a
             function of the node that names them.
-        mixed: beside an input of 16 bits those may be float32.
+        mixed_precision: beside an input of 16 bits those may be float32.
 
     Returns:
         A decorator of the rule, which makes it an operation on symbolic tensors.
@@ -369,9 +369,9 @@ def rule(
 
     def register(function: Rule) -> Operation:
         parts = {} if isinstance(takes, str) else takes
-        for named in (products, saves, alike, *filter(None, parts)):
+        for named in (products, saves, same_dtype, *filter(None, parts)):
             if isinstance(named, str):
-                _known(named, function, open_ended=not isinstance(targets[0], str))
+                _check_parameters(named, function, open_ended=not isinstance(targets[0], str))
         completed = function
         if reads is not None or macs is not None:
             completed = _completed(Operation(name, function), reads, macs)
@@ -399,7 +399,7 @@ def rule(
             scaled=scaled,
             scrambles=scrambles,
             idle=idle,
-            takes=Takes.of(takes, alike, mixed),
+            takes=Takes.of(takes, same_dtype, mixed_precision),
         )
         if isinstance(targets[0], str):
             RECORDS[name] = operation
@@ -437,7 +437,7 @@ def unsaid(node: Node) -> NoReturn:
 # What a rule leaves to laws --------------------------------------------------------------------
 
 
-def _known(names: str, function: Rule, *, open_ended: bool) -> None:
+def _check_parameters(names: str, function: Rule, *, open_ended: bool) -> None:
     """Raises BadSpec for a parameter that the rule does not have; modules have more tensors."""
     parameters = [*signature(function).parameters, "output"]
     missing = [name for name in names.split() if name not in parameters]

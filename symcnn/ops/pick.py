@@ -75,7 +75,7 @@ _REDUCED: dict[object, str] = {
 }
 
 
-@rule("scatter", "scatter_add", "scatter_reduce", takes=_INDEX, alike="input src")
+@rule("scatter", "scatter_add", "scatter_reduce", takes=_INDEX, same_dtype="input src")
 def scatter(
     input: SymbolicTensor,
     dim: int,
@@ -201,9 +201,9 @@ def _by_values(op: str, cure: str) -> Any:
 
 
 rule("index_fill", takes={"index": "int64"})(_index_add)
-rule("index_add", takes=_INDEX, alike="input source")(_from_source)
-rule("index_copy", takes={"index": "int64"}, alike="input source")(_from_source)
-rule("index_reduce", takes={"": "int float", **_INDEX}, alike="input source")(_from_source)
+rule("index_add", takes=_INDEX, same_dtype="input source")(_from_source)
+rule("index_copy", takes={"index": "int64"}, same_dtype="input source")(_from_source)
+rule("index_reduce", takes={"": "int float", **_INDEX}, same_dtype="input source")(_from_source)
 
 
 for _names, _cure in (
@@ -253,7 +253,7 @@ def _is_a_row(padding_idx: int | None, rows: Int) -> tuple[Requirement, ...]:
     "embedding_bag",
     dtype=dtypes.of_second,
     takes={"input offsets": "int32 int64", "weight": "float"},
-    alike="weight per_sample_weights",
+    same_dtype="weight per_sample_weights",
 )
 def embedding_bag(
     input: SymbolicTensor,

@@ -28,7 +28,7 @@ from symcnn.ops.registry import (
 )
 from symcnn.ops.storage import pointwise as points
 from symcnn.ops.storage import products, views
-from symcnn.ops.takes import meant, not_taken, require_alike
+from symcnn.ops.takes import meant, not_taken, require_same_dtype
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor, tensors_in
 from symcnn.trace.tape import entails
@@ -315,7 +315,7 @@ def renorm(input: SymbolicTensor, p: float, dim: int, maxnorm: float) -> Result:
     return _over(input, *(axis for axis in range(input.ndim) if axis != one))
 
 
-@rule("isclose", dtype=dtypes.always("bool"), alike="input other")
+@rule("isclose", dtype=dtypes.always("bool"), same_dtype="input other")
 def isclose(
     input: SymbolicTensor,
     other: SymbolicTensor,
@@ -343,7 +343,7 @@ def softshrink(input: SymbolicTensor, lambd: float = 0.5) -> Result:
     saves=points.prelu,
     autocast=dtypes.LOW,
     takes="float",
-    alike="input weight",
+    same_dtype="input weight",
 )
 def prelu(input: SymbolicTensor, weight: SymbolicTensor) -> Result:
     """PReLU with one weight, or one per channel."""
@@ -431,7 +431,7 @@ _integers("bitwise_right_shift", operators="rshift rrshift irshift")(_binary)
 _integers("gcd lcm")(_binary)
 rules("fmax fmin", dtype=dtypes.promotes, takes=_REAL)(_binary)
 rules("nextafter", dtype=dtypes.promotes, takes="float")(_binary)
-rules("heaviside", dtype=dtypes.promotes, takes=_REAL, alike="input other")(_binary)
+rules("heaviside", dtype=dtypes.promotes, takes=_REAL, same_dtype="input other")(_binary)
 _arithmetic = partial(rules, saves=points.keeps_nothing, dtype=dtypes.promotes)
 _differs = partial(_arithmetic, takes={"input": _NUMBERS, "other": _NUMBERS})
 _differs(
@@ -503,16 +503,16 @@ rules(
     operators="pow rpow ipow",
 )(_binary)
 rules("float_power", dtype=dtypes.doubles)(_binary)
-_pair = partial(rules, other=work.nothing, dtype=dtypes.to_complex, alike="input other")
+_pair = partial(rules, other=work.nothing, dtype=dtypes.to_complex, same_dtype="input other")
 _pair("polar", takes="float32 float64", autocast=dtypes.SINGLE_ON_CPU)(_binary)
 _pair("complex", takes="float16 float32 float64")(_binary)
 
 
-@rule("lerp", dtype=dtypes.of_tensors, takes="float complex", alike="input end")
+@rule("lerp", dtype=dtypes.of_tensors, takes="float complex", same_dtype="input end")
 def lerp(input: SymbolicTensor, end: SymbolicTensor, weight: Operand) -> Result:
     """Between two tensors; a 0-d weight is a number of any dtype."""
     if isinstance(weight, SymbolicTensor) and weight.dims:
-        require_alike("lerp", (input.dtype, weight.dtype))
+        require_same_dtype("lerp", (input.dtype, weight.dtype))
     return broadcast(input, end, weight)
 
 
@@ -543,7 +543,7 @@ def masked_fill(input: SymbolicTensor, mask: SymbolicTensor, value: Operand) -> 
     return broadcast(input, mask)
 
 
-@rule("masked_scatter", other=work.nothing, takes={"mask": "bool"}, alike="input source")
+@rule("masked_scatter", other=work.nothing, takes={"mask": "bool"}, same_dtype="input source")
 def masked_scatter(input: SymbolicTensor, mask: SymbolicTensor, source: object) -> Result:
     """Some places written one after the other from a source."""
     return broadcast(input, mask)

@@ -241,7 +241,7 @@ for _name in ("linalg_norm", "linalg_vector_norm"):
     "nanquantile",
     scrambles=True,
     takes="float32 float64",
-    alike="input q",
+    same_dtype="input q",
     autocast=dtypes.SINGLE_ON_CPU,
 )
 def quantile(
@@ -418,7 +418,7 @@ def dist(input: SymbolicTensor, other: SymbolicTensor, p: float = 2) -> Result:
     return Result(((),), requires=broadcast(input, other).requires)
 
 
-@rule("cdist", autocast=dtypes.SINGLE, takes="float32 float64", alike="x1 x2")
+@rule("cdist", autocast=dtypes.SINGLE, takes="float32 float64", same_dtype="x1 x2")
 def cdist(
     x1: SymbolicTensor, x2: SymbolicTensor, p: float = 2.0, *a: object, **k: object
 ) -> Result:

@@ -71,7 +71,7 @@ def of_shapes(function: Rule) -> Rule:
     def remembered(*args: object, **kwargs: object) -> Result:
         values = (*args, *kwargs.values())
         kinds = map(type, values)  # True and 1.0 are no sizes, though equal to 1
-        asked = (*[v if type(v) in _SCALARS else _asked(v) for v in values], *kinds, *kwargs)
+        asked = (*[v if type(v) in _SCALARS else _key_of(v) for v in values], *kinds, *kwargs)
         try:
             found = answers.get(asked)
         except TypeError:  # something that cannot be a key
@@ -86,14 +86,14 @@ def of_shapes(function: Rule) -> Rule:
     return remembered
 
 
-def _asked(value: Any) -> Any:
+def _key_of(value: Any) -> Any:
     """An argument as (part of) a key, but for its type."""
     if isinstance(value, SymbolicTensor):
         return value.dims
     if isinstance(value, (tuple, list)):
         if _NUMBERS.issuperset(map(type, value)):
             return tuple(value)
-        return (*map(_asked, value), *map(type, value))
+        return (*map(_key_of, value), *map(type, value))
     return value
 
 

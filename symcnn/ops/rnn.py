@@ -215,7 +215,7 @@ for _name, _gates, _state_work in (
         scrambles=True,
         autocast=dtypes.LOW,
         takes="float",
-        alike="input hx params",
+        same_dtype="input hx params",
     )(_recurrent(_name, _gates))
     rule(
         f"{_name}_cell",
@@ -223,5 +223,5 @@ for _name, _gates, _state_work in (
         products=_cell_products,
         autocast=dtypes.LOW,
         takes="float",
-        alike="input hx w_ih w_hh biases",
+        same_dtype="input hx w_ih w_hh biases",
     )(_cell(f"{_name}_cell", _gates))

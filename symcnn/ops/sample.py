@@ -94,7 +94,7 @@ def _taps(node: Node) -> Int:
     saves=maps.grid_sample,
     autocast=dtypes.SINGLE_ON_CPU,
     takes="float",
-    alike="input grid",
+    same_dtype="input grid",
 )
 def grid_sample(
     input: SymbolicTensor, grid: SymbolicTensor, *args: object, **kwargs: object

@@ -247,7 +247,7 @@ def _reshaped(input: SymbolicTensor, *shape: OneOrMore[Int]) -> Result:
     hole = holes[0]
     size = exact_div(total, rest)
     if size is None:
-        count, *sizes = under_what_is_known(prod(before), *target)
+        count, *sizes = on_coarsest_floors(prod(before), *target)
         size = exact_div(count, prod(s for s in sizes if s != -1))
         target = tuple(sizes) if size is not None else target
     if size is None:
@@ -297,7 +297,7 @@ reshape = rule("view", "reshape", saves=views.reshape, value=values.shaped, size
 rule("view_copy", saves=maps.copies)(reshaped)
 
 
-def under_what_is_known(*exprs: Int) -> tuple[Int, ...]:
+def on_coarsest_floors(*exprs: Int) -> tuple[Int, ...]:
     """The expressions with ``e//n`` as ``k*((e + c*n)//(k*n)) - c``, where the sizes so far make
     them equal.
 

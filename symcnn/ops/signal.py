@@ -318,17 +318,17 @@ def searchsorted(
     op = "searchsorted"
     requires: list[Requirement] = []
     if sorter is not None:
-        requires += _alike(sorter.dims, sorted_sequence.dims, f"{op}: the sorter's shape")
+        requires += _same_shape(sorter.dims, sorted_sequence.dims, f"{op}: the sorter's shape")
     if not isinstance(input, SymbolicTensor):
         require_rank(sorted_sequence, (1,), op)
         return Result(((),), requires=tuple(requires))
     if sorted_sequence.ndim != 1:
         lead, own = sorted_sequence.dims[:-1], input.dims[:-1]
-        requires += _alike(own, lead, f"{op}: there must be a row per row")
+        requires += _same_shape(own, lead, f"{op}: there must be a row per row")
     return Result((input.dims,), whole_axes(input.dims), requires=tuple(requires))
 
 
-def _alike(have: Sequence[Int], want: Sequence[Int], why: str) -> list[Requirement]:
+def _same_shape(have: Sequence[Int], want: Sequence[Int], why: str) -> list[Requirement]:
     if len(have) != len(want):
         raise ShapeMismatch(f"{why}: {len(have)} axes, not {len(want)}")
     return [need for a, b in zip(have, want, strict=True) for need in require_equal(a, b, why)]

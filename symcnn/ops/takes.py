@@ -56,29 +56,29 @@ class Takes:
 
     computes: of what it computes in.
     parts: of tensors with a part of their own, by parameter.
-    alike: the parameters whose tensors must have one dtype, or who names those of a node.
-    mixed: beside an input of 16 bits those may be float32.
+    same_dtype: the parameters whose tensors must have one dtype, or who names those of a node.
+    mixed_precision: beside an input of 16 bits those may be float32.
     everywhere: the dtypes that all tensors may have at once.
     """
 
     computes: str = ""
     parts: tuple[tuple[str, str], ...] = ()
-    alike: str | Callable[[Node], str] = ""
-    mixed: bool = False
+    same_dtype: str | Callable[[Node], str] = ""
+    mixed_precision: bool = False
     everywhere: frozenset[str] = frozenset()
 
     @classmethod
     def of(
-        cls, said: str | Mapping[str, str], alike: str | Callable[[Node], str], mixed: bool
+        cls, said: str | Mapping[str, str], same_dtype: str | Callable[[Node], str], mixed: bool
     ) -> Takes | None:
         """As a record says it; None where it says nothing."""
         parts = {"": said} if isinstance(said, str) else dict(said)
         computes = parts.pop("", "")
-        if not (computes or parts or alike):
+        if not (computes or parts or same_dtype):
             return None
         named = tuple((name, words) for names, words in parts.items() for name in names.split())
         everywhere = meant(computes).intersection(*map(meant, parts.values()))
-        return cls(computes, named, alike, mixed, everywhere)
+        return cls(computes, named, same_dtype, mixed, everywhere)
 
     def all_of(self, inputs: Iterable[SymbolicTensor]) -> bool:
         """Whether it is plain that it takes them: tensors of one dtype, none with its own part."""
@@ -104,20 +104,20 @@ def require_dtypes(takes: Takes, node: Node, promotes: Promotes, default: str, c
         computes = cast
     if computes not in meant(takes.computes):
         raise not_taken(f"{node.op} of {computes}", takes.computes, leaf=_leaf(node.inputs))
-    alike = takes.alike if isinstance(takes.alike, str) else takes.alike(node)
-    found = [cast if cast and t.dtype in CASTABLE else t.dtype for t in _named(node, alike)]
-    if takes.mixed and node.inputs[0].dtype in ("float16", "bfloat16"):
+    same_dtype = takes.same_dtype if isinstance(takes.same_dtype, str) else takes.same_dtype(node)
+    found = [cast if cast and t.dtype in CASTABLE else t.dtype for t in _named(node, same_dtype)]
+    if takes.mixed_precision and node.inputs[0].dtype in ("float16", "bfloat16"):
         found = [dtype for dtype in found if dtype != "float32"]
-    require_alike(node.op, found)
+    require_same_dtype(node.op, found)
 
 
 def require_part(given: str, t: SymbolicTensor, words: str) -> None:
     """Raises ShapeMismatch for a tensor of a dtype that its part does not have."""
-    if t.dtype not in meant(words) and not _settled(t, words):
+    if t.dtype not in meant(words) and not _infers_dtype(t, words):
         raise not_taken(given, words, leaf=_leaf([t]))
 
 
-def require_alike(op: str, found: Iterable[str]) -> None:
+def require_same_dtype(op: str, found: Iterable[str]) -> None:
     """Raises ShapeMismatch for operands of several dtypes where nothing is promoted."""
     several = [*dict.fromkeys(filter(None, found))]
     if len(several) > 1:
@@ -145,7 +145,7 @@ def _computes(promotes: Promotes, node: Node, default: str) -> str:
     return node.inputs[0].dtype if node.inputs else default
 
 
-def _settled(index: SymbolicTensor, words: str) -> bool:
+def _infers_dtype(index: SymbolicTensor, words: str) -> bool:
     """Inputs of a network from which it comes are of what is read, if nobody gave them a dtype."""
     stack, leaves = [index], []
     while stack:

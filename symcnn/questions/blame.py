@@ -28,13 +28,13 @@ def blamed(error: SymcnnError, net: Trace, module: object, again: Again) -> Symc
         return error
     if attempt.op not in error.cause:
         error.cause = f"{attempt.op}: {error.cause}"
-    error.cause = "\n  ".join([error.cause, *_told(attempt, net, module)])
+    error.cause = "\n  ".join([error.cause, *_failing_line(attempt, net, module)])
     if isinstance(error, ShapeMismatch):
         error.finds_cures(lambda: cures(module, error, len(net.nodes), again))
     return error
 
 
-def _told(attempt: Attempt, net: Trace, module: Any) -> Iterator[str]:
+def _failing_line(attempt: Attempt, net: Trace, module: Any) -> Iterator[str]:
     """The line of the failing operation, and what it reads."""
     if attempt.where:
         yield f"at {attempt.where}: {attempt.where.text}"

@@ -81,7 +81,7 @@ def cures(
     """
     left = [_TRIES]
     found: dict[Cure, _Left | None] = {}
-    for cure, after in _found(module, error, position, again, left, (), _STEPS):
+    for cure, after in _search(module, error, position, again, left, (), _STEPS):
         found.setdefault(cure, after)
         if sum(c.complete for c in found) >= _SAID:
             break
@@ -98,7 +98,7 @@ def cures(
     return tuple(parts)
 
 
-def _found(
+def _search(
     module: Any,
     error: SymcnnError,
     position: int,
@@ -132,7 +132,7 @@ def _found(
                 further.append((changed, failure, reached, said))
     if steps > 1 and not done:
         for changed, failure, reached, said in further:
-            yield from _found(changed, failure, reached, again, left, said, steps - 1)
+            yield from _search(changed, failure, reached, again, left, said, steps - 1)
 
 
 def _module_of(error: SymcnnError) -> str | None:
@@ -391,7 +391,7 @@ def _of_parameter(
             continue
         for number in _numbers(size, pairs):
             shape = (*parameter.dims[:axis], number, *parameter.dims[axis + 1 :])
-            text = f"{_layer_path(path)}.{name} = nn.Parameter(torch.empty({_listed(shape)}))"
+            text = f"{_layer_path(path)}.{name} = nn.Parameter(torch.empty({_shape_text(shape)}))"
 
             def apply(
                 model: object, path: str = path, name: str = name, shape: object = shape
@@ -403,7 +403,7 @@ def _of_parameter(
             yield _Change(text, apply)
 
 
-def _listed(shape: Iterable[Int]) -> str:
+def _shape_text(shape: Iterable[Int]) -> str:
     return ", ".join(map(str, shape))
 
 

@@ -363,7 +363,7 @@ def diff(
 
 def _of_whole(old: Report, new: Report, law: _Law) -> Iterator[Change]:
     yield from _differs("", "", "input", old.inputs, new.inputs, law=law)
-    if not law.alike(old.domain, new.domain):
+    if not law.equal(old.domain, new.domain):
         yield Change("", "", "domain", old.domain, new.domain)
     yield from _differs("", "", "parameters", old.params, new.params, law=law)
     for what in old.at:
@@ -409,7 +409,7 @@ class _Law:
         self.domains = a, b
         self.simplest = Simplest(self.both)
 
-    def alike(self, old: str, new: str) -> bool:
+    def equal(self, old: str, new: str) -> bool:
         """Whether the domains are equal, which these words describe."""
         a, b = self.domains
         return old == new if a is None or b is None else a == b

@@ -162,10 +162,10 @@ class InputSet:
         if not isinstance(other, InputSet):
             return NotImplemented
         return self._combine(
-            other, (a.union(b) for _, a, b in self._aligned(other, whole=not self._alike(other)))
+            other, (a.union(b) for _, a, b in self._aligned(other, whole=not self._near(other)))
         )
 
-    def _alike(self, other: InputSet) -> bool:
+    def _near(self, other: InputSet) -> bool:
         """Whether the sets differ in one group of sizes at most: then the others stay apart."""
         pairs = [(a, b) for _, a, b in self._aligned(other)]
         return sum(not a.is_equal(b) for a, b in pairs) <= 1
@@ -267,7 +267,7 @@ class InputSet:
         return tuple(n for n in self.names if n not in self.batch) or self.names
 
     @cached_property
-    def _listed(self) -> InputSet:
+    def _view(self) -> InputSet:
         """The set over the shown names."""
         return self.axis(*self.shown)
 
@@ -275,14 +275,14 @@ class InputSet:
     @question
     def visible(self) -> islpy.Set:
         """The isl set over the shown names."""
-        found: islpy.Set = self._listed._set
+        found: islpy.Set = self._view._set
         return found
 
     @property
     @question
     def bounded(self) -> bool:
         """Whether there is an end to the members."""
-        return not self or all(side.is_bounded() for side in self._listed._sides)
+        return not self or all(side.is_bounded() for side in self._view._sides)
 
     @cached_property
     @question
@@ -309,7 +309,7 @@ class InputSet:
         if not all(isinstance(v, int) or hasattr(v, "__index__") for v in values):
             raise BadSpec(f"{member!r} is not a tuple of whole numbers")
         if len(values) == len(self.shown):
-            inside = self._listed
+            inside = self._view
         elif len(values) == len(self.names):
             inside = self
         else:
@@ -333,14 +333,14 @@ class InputSet:
             return ()
         dims = [f"x{i}" for i in range(len(self.shown))]
         terms = [*dict.fromkeys([*order, *dims])]
-        _, member = self._listed._whole.best(reach, lambda part: optimum(part, dims, costs, terms))
+        _, member = self._view._whole.best(reach, lambda part: optimum(part, dims, costs, terms))
         size: int = member[0]
         return size if len(member) == 1 else member
 
     @cached_property
     def _axes(self) -> tuple[InputSet, ...]:
         """The sets of two or more shown axes that nothing ties together; else none."""
-        alone = {side.names[0]: side for side in self._listed._sides if len(side.names) == 1}
+        alone = {side.names[0]: side for side in self._view._sides if len(side.names) == 1}
         if len(alone) < max(2, len(self.shown)):
             return ()
         return tuple(InputSet((n,), [alone[n]]) for n in self.shown)
@@ -500,7 +500,7 @@ class InputSet:
     def _products(self) -> list[InputSet]:
         """Disjoint sets whose union this is: products of their axes, where there are such."""
         if self._factors:
-            return [InputSet(self.shown, self._listed._sides)]
+            return [InputSet(self.shown, self._view._sides)]
         return [
             InputSet(self.shown, piece)
             for part in parts(self.visible)
@@ -530,8 +530,8 @@ class InputSet:
             return f"no size{'s' * (len(self.shown) > 1)} {' and '.join(self.shown)}"
         if self.batch and (bound := self._bound_batch):
             return str(InputSet(self.names, self._sides, batch=self.batch - bound, at=self.at))
-        if len(self._listed._sides) > 1 or not all(side.plain for side in self._listed._sides):
-            texts = [text for side in self._listed._sides if (text := _side_text(side))]
+        if len(self._view._sides) > 1 or not all(side.plain for side in self._view._sides):
+            texts = [text for side in self._view._sides if (text := _side_text(side))]
             return " and ".join(f"({t})" if " or " in t and len(texts) > 1 else t for t in texts)
         products = self._products()
         if len(products) > 1:
@@ -606,7 +606,7 @@ class InputSet:
                     for part in parts(isl_set)
                 )
             )
-            for side in self._listed._sides
+            for side in self._view._sides
         ]
         return sympy.And(*sides)
 

@@ -184,7 +184,7 @@ def question(ask: Callable[P, R]) -> Callable[P, R]:
     """A question about sets: one that others lead to shares the budget of the first."""
 
     @wraps(ask)
-    def asked(*args: P.args, **kwargs: P.kwargs) -> R:
+    def answer(*args: P.args, **kwargs: P.kwargs) -> R:
         if _asking.get():
             breathe()
             return ask(*args, **kwargs)
@@ -203,7 +203,7 @@ def question(ask: Callable[P, R]) -> Callable[P, R]:
                 _meter.stop()
                 _asking.reset(token)
 
-    return asked
+    return answer
 
 
 def breathe() -> None:

@@ -19,7 +19,7 @@ Each law is exact, and applies to a whole kind:
 - a product of positive factors is not below any of them;
 - what grows with every size keeps a bound (`symcnn.sets.downset`).
 
-What such a law may use is passed in: what is `Known` of the sizes so far.
+What such a law may use is passed in: what is `Facts` of the sizes so far.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from symcnn.errors import Undecidable
 from symcnn.sets.condition import Condition
 from symcnn.sets.downset import Bound, from_least, grows
 
-__all__ = ["Cases", "Known", "cases", "divisors", "is_linear", "undecidable"]
+__all__ = ["Cases", "Facts", "cases", "divisors", "is_linear", "undecidable"]
 
 #: One of the cases holds; a case is all of its conditions.
 Cases = list[list["Condition | Bound"]]
@@ -60,7 +60,7 @@ _STEPS = (0, 1, 4, 16, _FEW)
 _LARGE = 1 << 64
 
 
-class Known(Protocol):
+class Facts(Protocol):
     """What is so of all sizes in question."""
 
     @property
@@ -101,7 +101,7 @@ def _plain(atom: sz.Atom) -> bool:
     return False
 
 
-def cases(condition: Condition, known: Known) -> Cases | None:
+def cases(condition: Condition, known: Facts) -> Cases | None:
     """A condition that is not linear as a union of others, nearer to linear; None: no law applies.
 
     >>> H, W = Size.symbol("H"), Size.symbol("W")
@@ -127,10 +127,10 @@ def cases(condition: Condition, known: Known) -> Cases | None:
     return None
 
 
-Law = Callable[[Condition, Size, Known], "Cases | None"]
+Law = Callable[[Condition, Size, Facts], "Cases | None"]
 
 
-def _inside(condition: Condition, gap: Size, known: Known) -> Cases | None:
+def _inside(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     """``floor(e/m) + k >= 0`` is ``e + m*k >= 0``, also for a size m that is positive; where it is
     negative, ``floor(-e/-m)`` is meant, and python divides nothing by 0.
     """
@@ -150,14 +150,14 @@ def _inside(condition: Condition, gap: Size, known: Known) -> Cases | None:
     return None
 
 
-def _sides(den: Int, known: Known) -> tuple[int, ...]:
+def _sides(den: Int, known: Facts) -> tuple[int, ...]:
     """The signs that a divisor may have."""
     if isinstance(den, int) or known.entails(Condition(den, ">=", 0)):
         return (1,)
     return (-1,) if known.entails(Condition(0, ">=", den)) else (1, -1)
 
 
-def _shared(condition: Condition, gap: Size, known: Known) -> Cases | None:
+def _shared(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     """Both sides without the positive factors they share: ``N*h*w == 49*N``, ``N*(n % 4) == 0``."""
     with suppress(ValueError):
         whole, content = factors(gap)
@@ -182,7 +182,7 @@ def _shared(condition: Condition, gap: Size, known: Known) -> Cases | None:
     return None
 
 
-def _filled(condition: Condition, gap: Size, known: Known) -> Cases | None:
+def _filled(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     """``c*f*g >= k`` for k from 1 to c: if no factor is negative, each is at least 1."""
     bare = gap - gap.const
     if condition.relation != ">=" or gap.const >= 0 or not isinstance(bare, Size):
@@ -195,7 +195,7 @@ def _filled(condition: Condition, gap: Size, known: Known) -> Cases | None:
     return None
 
 
-def _number(condition: Condition, gap: Size, known: Known) -> Cases | None:
+def _number(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     """``content*f*g*... == number``, for linear factors."""
     if condition.relation != "==":
         return None
@@ -229,7 +229,7 @@ def _is_rootless(factor: Size) -> bool:
     return len(atoms) == 1 and is_linear(atoms[0].size()) and not is_linear(factor)
 
 
-def _factored(found: Sequence[Size], target: int, known: Known) -> Cases:
+def _factored(found: Sequence[Size], target: int, known: Facts) -> Cases:
     signed = [not known.entails(Condition(f, ">=", 0)) for f in found]
     split = [*islice(_splits(target, signed), _MANY + 1)]
     if len(split) > _MANY:
@@ -241,7 +241,7 @@ def _factored(found: Sequence[Size], target: int, known: Known) -> Cases:
     return [[Condition(f - d, "==", 0) for f, d in zip(found, ds, strict=True)] for ds in split]
 
 
-def _completed(condition: Condition, gap: Size, known: Known) -> Cases | None:
+def _completed(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     """``a*f*g + b*f + c*g == d`` is ``(a*f + c)*(a*g + b) == a*d + b*c``, a product."""
     found = _product_of(gap) if condition.relation == "==" else None
     if found is None:
@@ -269,7 +269,7 @@ def _product_of(gap: Size) -> tuple[list[Size], int] | None:
     return (whole, int(a) * d + int(b) * int(c)) if all(map(is_linear, whole)) else None
 
 
-def _greatest(condition: Condition, gap: Size, known: Known) -> Cases | None:
+def _greatest(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     """A maximum is the argument that is not below the others: a case per argument.
 
     ``h*w == min(h*w, n)`` is ``h*w <= n``: a table of n rows, cut to as many as are needed.
@@ -288,7 +288,7 @@ def _greatest(condition: Condition, gap: Size, known: Known) -> Cases | None:
     return None
 
 
-def _remainder(condition: Condition, gap: Size, known: Known) -> Cases | None:
+def _remainder(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     """``f*g % n == 0``: for one way to write ``n = d*e``, ``f % d == 0`` and ``g % e == 0``."""
     if condition.relation != "==":
         return None
@@ -311,7 +311,7 @@ def _remainder(condition: Condition, gap: Size, known: Known) -> Cases | None:
     return None
 
 
-def _residues(condition: Condition, gap: Size, known: Known) -> Cases | None:
+def _residues(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     """``f*g % n >= k``: what a polynomial leaves is what the remainders of its sizes leave."""
     for mono, coeff in gap.terms.items():
         floor = sz.sole_atom(Size({mono: 1})) if mono else None
@@ -342,7 +342,7 @@ def _evaluated(expr: Size, at: Mapping[sz.Atom, int]) -> int:
     return found
 
 
-def _bounded(condition: Condition, gap: Size, known: Known) -> Cases | None:
+def _bounded(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     """A bound on what grows with every size."""
     if not all(type(c) is int for c in gap.terms.values()):
         return None
@@ -358,7 +358,7 @@ def _bounded(condition: Condition, gap: Size, known: Known) -> Cases | None:
     return [[high.contrary if falls else low]]
 
 
-def _factor(condition: Condition, gap: Size, known: Known) -> Cases | None:
+def _factor(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     """``f*g >= h`` where ``f >= h``, if f and g are positive: always or never, if so."""
     if condition.relation != ">=":
         return None
@@ -378,7 +378,7 @@ def _factor(condition: Condition, gap: Size, known: Known) -> Cases | None:
     return None
 
 
-def _signed(condition: Condition, gap: Size, known: Known) -> Cases | None:
+def _signed(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     """A product of which one factor may be negative: a case for each of its signs."""
     if condition.relation != ">=":
         return None
@@ -398,7 +398,7 @@ def _signed(condition: Condition, gap: Size, known: Known) -> Cases | None:
     return None
 
 
-def _reaching(condition: Condition, gap: Size, known: Known) -> Cases | None:
+def _reaching(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     """``f*g >= n`` for a small n: ``f >= a`` and ``g >= n/a`` for some a, or the same of -f, -g."""
     if condition.relation != ">=" or not isinstance(bare := gap - gap.const, Size):
         return None
@@ -416,7 +416,7 @@ def _reaching(condition: Condition, gap: Size, known: Known) -> Cases | None:
     return None
 
 
-def _paired(condition: Condition, gap: Size, known: Known) -> Cases | None:
+def _paired(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     """``f*g*... == a*b*...`` where ``f >= a >= 0`` and ``g >= b >= 0`` and so on.
 
     Then it holds only where ``f == a`` and ``g == b``, or where both sides are 0. That is what a
@@ -463,7 +463,7 @@ def _split_products(gap: Size) -> Iterator[tuple[Int, Int]]:
 
 
 def _dealt(
-    large: list[Size], x: int, small: list[Size], y: int, known: Known
+    large: list[Size], x: int, small: list[Size], y: int, known: Facts
 ) -> list[tuple[Int, Int]] | None:
     """Pairs (f, a) with ``f >= a >= 0``, the contents x and y dealt out among them; None if there
     are none.
@@ -483,12 +483,12 @@ def _dealt(
     return None
 
 
-def _never_below(f: Int, a: Int, known: Known) -> bool:
+def _never_below(f: Int, a: Int, known: Facts) -> bool:
     """Whether ``f >= a >= 0``."""
     return known.entails(Condition(f, ">=", a)) and known.entails(Condition(a, ">=", 0))
 
 
-def _factor_by_factor(pairs: Sequence[tuple[Int, Int]], known: Known) -> Cases:
+def _factor_by_factor(pairs: Sequence[tuple[Int, Int]], known: Facts) -> Cases:
     equal: list[Condition | Bound] = [Condition(f, "==", a) for f, a in pairs]
     empty: Cases = [
         [Condition(f, "==", 0)] for f, _ in pairs if not known.entails(Condition(f, ">=", 1))
@@ -499,7 +499,7 @@ def _factor_by_factor(pairs: Sequence[tuple[Int, Int]], known: Known) -> Cases:
     return [equal, *([*one, *two] for one in empty for two in small)]
 
 
-def _over(condition: Condition, gap: Size, known: Known) -> Cases | None:
+def _over(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     """A floor by a size that need not be positive: a case for each sign, as of `_inside`."""
     for floor in sz.every_atom(gap):
         if not isinstance(floor, sz.Floor) or not isinstance(floor.den, Size):
@@ -516,7 +516,7 @@ def _over(condition: Condition, gap: Size, known: Known) -> Cases | None:
     return None
 
 
-def _divisor(condition: Condition, gap: Size, known: Known) -> Cases | None:
+def _divisor(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     """A floor by a size that takes few values: for each of these, a floor by a number."""
     for floor in sz.every_atom(gap):
         if not isinstance(floor, sz.Floor) or isinstance(floor.den, int):
@@ -532,7 +532,7 @@ def _divisor(condition: Condition, gap: Size, known: Known) -> Cases | None:
     return None
 
 
-def _few(condition: Condition, gap: Size, known: Known) -> Cases | None:
+def _few(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     """A floor or maximum in a product that takes few values: for each of these, a number."""
     for atom in gap.atoms():
         if isinstance(atom, sz.Symbol) or not is_linear(atom.size()):
@@ -562,7 +562,7 @@ def _each(
     return found
 
 
-def _greatest_value(expr: Int, known: Known) -> int | None:
+def _greatest_value(expr: Int, known: Facts) -> int | None:
     """The greatest value of a size, if that is from -`_FEW` to `_FEW`."""
     high = next((n for n in _STEPS if known.entails(Condition(n, ">=", expr))), None)
     while high is not None and known.entails(Condition(high - 1, ">=", expr)):
@@ -570,7 +570,7 @@ def _greatest_value(expr: Int, known: Known) -> int | None:
     return high
 
 
-def _quotient(condition: Condition, gap: Size, known: Known) -> Cases | None:
+def _quotient(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     """``floor(e/d)`` for a size d, where the quotient stays in a range: a case for each value."""
     for atom in sz.every_atom(gap):
         if not isinstance(atom, sz.Floor) or type(atom.den) is int:
@@ -592,7 +592,7 @@ def _quotient(condition: Condition, gap: Size, known: Known) -> Cases | None:
     return None
 
 
-def _range(num: Size, den: Int, known: Known) -> range | None:
+def _range(num: Size, den: Int, known: Facts) -> range | None:
     """The whole quotients, all of them from -`_QUOTIENTS` to `_QUOTIENTS`."""
 
     def below(q: int) -> bool:

@@ -44,7 +44,7 @@ class Relation(InputSet):
         if not self:
             return f"no size{'s' * (len(self.shown) > 1)} {' and '.join(self.shown)}"
         texts = [
-            text for side in self._listed._sides for text in self._formulas(side.names, side.isl)
+            text for side in self._view._sides for text in self._formulas(side.names, side.isl)
         ]
         return " and ".join(f"({t})" if " or " in t and len(texts) > 1 else t for t in texts)
 

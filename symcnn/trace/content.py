@@ -24,7 +24,7 @@ class Content:
         """more: what else the trace holds, tensors among it."""
         self.places: dict[SymbolicTensor, int] = {}
         self.tensors: list[object] = []  # by their numbers
-        self.said = [self._told(tuple(inputs)), *map(self._node, nodes), self._told(more)]
+        self.said = [self._key(tuple(inputs)), *map(self._node, nodes), self._key(more)]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Content):
@@ -42,20 +42,20 @@ class Content:
         call = node.call
         called = None if call is None else (call.operation.name, call.args, call.kwargs)
         how = node.inplace, node.cast, node.grad, node.taken, node.scope.path
-        told = self._told((called, node.inputs, node.result, node.outputs, node.custom))
+        told = self._key((called, node.inputs, node.result, node.outputs, node.custom))
         return node.name, node.op, how, told
 
-    def _told(self, value: Any) -> object:
+    def _key(self, value: Any) -> object:
         if isinstance(value, SymbolicTensor):
             return self._numbered(value)
         if isinstance(value, (tuple, list)):
-            return type(value).__name__, [*map(self._told, value)]
+            return type(value).__name__, [*map(self._key, value)]
         if isinstance(value, Mapping):
-            return [(self._told(k), self._told(v)) for k, v in value.items()]
+            return [(self._key(k), self._key(v)) for k, v in value.items()]
         if isinstance(value, Node):
             return self._node(value)
         if isinstance(value, (Result, Blocks, Custom)) and is_dataclass(value):
-            return [self._told(getattr(value, f.name)) for f in fields(value)]
+            return [self._key(getattr(value, f.name)) for f in fields(value)]
         if isinstance(value, _PLAIN):
             return type(value).__name__, value
         ours = type(value).__module__.partition(".")[0] in ("symcnn", "sympy", "fractions")

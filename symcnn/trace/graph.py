@@ -289,12 +289,12 @@ class Custom:
 
     inputs: the tensors that it is called with: it saves something if one of them has a gradient
         (None: in any case).
-    kept: the tensors that it saves for its backward pass; None where that is not known.
+    saves: the tensors that it saves for its backward pass; None where that is not known.
     """
 
     name: str
     inputs: tuple[SymbolicTensor, ...] | None
-    kept: tuple[SymbolicTensor, ...] | None
+    saves: tuple[SymbolicTensor, ...] | None
 
 
 class Node:

@@ -158,21 +158,21 @@ def hyperparameters(nodes: Iterable[Node], inputs: Iterable[str]) -> dict[str, t
 
 
 def check_values(
-    declared: Mapping[str, Sequence[Atom]], values: Mapping[str, Number]
+    atoms: Mapping[str, Sequence[Atom]], values: Mapping[str, Number]
 ) -> dict[str, Int]:
     """Values for symbols as kernel expressions. Raises BadSpec for what they cannot be."""
     found: dict[str, Int] = {}
     for key, value in values.items():
         name = str(key)
-        if name not in declared:
+        if name not in atoms:
             raise BadSpec(
                 f"no symbol is called {name}",
-                cure=f"there is {', '.join(sorted(declared)) or 'none'}",
+                cure=f"there is {', '.join(sorted(atoms)) or 'none'}",
             )
         if isinstance(value, bool):
             raise BadSpec(f"{name}={value} is not a whole number")
         found[name] = from_sympy(value)
-        if not may_be(declared[name], found[name]):
+        if not may_be(atoms[name], found[name]):
             raise BadSpec(
                 f"{name}={value}, but {name} was declared otherwise",
                 cure=f'such as symcnn.index("{name}") for one that may be 0',
@@ -180,9 +180,9 @@ def check_values(
     return found
 
 
-def may_be(declared: Sequence[Atom], value: Int) -> bool:
+def may_be(atoms: Sequence[Atom], value: Int) -> bool:
     """Whether a symbol that was declared so may have this value."""
-    return all(_may_be(atom, value) for atom in declared)
+    return all(_may_be(atom, value) for atom in atoms)
 
 
 def _may_be(atom: Atom, value: Int) -> bool:

@@ -57,7 +57,7 @@ class Tape:
     scripted: bool = False  # whether a function of TorchScript runs, which casts as on CUDA
     assumptions: Assumptions = field(default_factory=Assumptions)  # as far as `_seen`
     tries: bool = False  # whether code that runs may catch what an operation refuses
-    asked: int = 0  # how often somebody asked which sizes are left
+    queries: int = 0  # how often somebody asked which sizes are left
     _seen: tuple[int, int] = (0, 0)
 
     @contextmanager
@@ -97,7 +97,7 @@ class Tape:
     @property
     def assumed(self) -> Assumptions:
         """What all nodes and guards so far require."""
-        self.asked += 1
+        self.queries += 1
         nodes, guards = self._seen
         self._seen = len(self.nodes), len(self.guards)
         self.assumptions.add(r for n in self.nodes[nodes:] for r in n.result.requires)
@@ -124,10 +124,10 @@ def record(
     inputs: Sequence[SymbolicTensor],
     result: Result,
     call: Call | None = None,
-    settled: bool = False,
+    holds: bool = False,
     inside: int = 2,
 ) -> Node:
-    """A node for one operation; what it requires for all sizes is checked, unless it is settled.
+    """A node for one operation; what it requires for all sizes is checked, unless it `holds`.
 
     inside: see `here`.
 
@@ -135,7 +135,7 @@ def record(
     """
     tape = _tape.get()
     scope = _NO_SCOPE if tape is None else tape.scopes[-1]
-    if result.requires and not settled:
+    if result.requires and not holds:
         result = _settle(op, scope, result)
     if tape is not None and tape.tries and result.requires:
         _branch(tape, op, scope, result.requires)

@@ -416,7 +416,7 @@ class Trace:
         return hyperparameters(self.nodes, self.symbols)
 
     @cached_property
-    def declared(self) -> Atoms:
+    def symbol_atoms(self) -> Atoms:
         """All its symbols, as they were declared."""
         return atoms_by_name(self.nodes, self._inputs)
 
@@ -441,7 +441,7 @@ class Trace:
         >>> nn.Conv2d(3, 8, k).trace("N 3 H W").given(k=3).output_shape
         (N, 8, H - 2, W - 2)
         """
-        replay = Replay(self.nodes, check_values(self.declared, values))
+        replay = Replay(self.nodes, check_values(self.symbol_atoms, values))
         twin = type(self)(replay(self._inputs), tree_map(replay, self._outputs), name=self.name)
         twin.nodes = tuple(replay.nodes)
         pairs = zip(twin.nodes, replay.before, strict=True)
@@ -653,10 +653,10 @@ def remembered(ask: Callable[[Trace], T]) -> Callable[[Trace], T]:
     """A question that each trace is asked once: the answer stands in its memory."""
 
     @wraps(ask)
-    def asked(trace: Trace) -> T:
+    def question(trace: Trace) -> T:
         if ask.__name__ not in trace.memory:
             trace.memory[ask.__name__] = ask(trace)
         answer: T = trace.memory[ask.__name__]
         return answer
 
-    return asked
+    return question

@@ -33,7 +33,7 @@ class Where:
         self.code, self._instruction = code, instruction
         self._place: tuple[str, int] | None = None
 
-    def _found(self) -> tuple[str, int]:
+    def _position(self) -> tuple[str, int]:
         if self._place is None:
             self._place = ("", 0)
             if self.code is not None:
@@ -43,12 +43,12 @@ class Where:
     @property
     def path(self) -> str:
         """The file; empty where the operation stands in no code of the user's."""
-        return self._found()[0]
+        return self._position()[0]
 
     @property
     def line(self) -> int:
         """The number of the line."""
-        return self._found()[1]
+        return self._position()[1]
 
     @property
     def text(self) -> str:
@@ -62,7 +62,7 @@ class Where:
         return f"{basename(self.path)}:{self.line}" if self.path else ""
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _at, self._found()
+        return _at, self._position()
 
 
 def _at(path: str, line: int) -> Where:

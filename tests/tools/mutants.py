@@ -533,8 +533,8 @@ MUTANTS = (
     Mutant(
         "statistics: a group norm cannot be looked through",
         "symcnn/ops/norm.py",
-        '    "group_norm",\n    alike="input weight bias",\n    statistics=True,',
-        '    "group_norm",\n    alike="input weight bias",\n    statistics=False,',
+        '    "group_norm",\n    same_dtype="input weight bias",\n    statistics=True,',
+        '    "group_norm",\n    same_dtype="input weight bias",\n    statistics=False,',
         "tests/test_receptive_field.py -k statistics",
     ),
     Mutant(

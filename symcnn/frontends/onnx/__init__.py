@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra.size import Int, Size, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, ShapeMismatch, SymcnnError, UnsupportedOperation
-from symcnn.frontends.onnx.file import checked, read, require_onnx
+from symcnn.frontends.onnx.file import read, require_onnx, require_readable
 from symcnn.lazy import uncollected
 from symcnn.network import Network
 from symcnn.sets.condition import Condition
@@ -71,7 +71,7 @@ def traced(
         folder = Path(model).parent
         model = read(Path(model))
     else:
-        model = checked(model, "the model")
+        model = require_readable(model, "the model")
     from symcnn.frontends.onnx.run import Run, missing_operators
     from symcnn.frontends.onnx.values import Value, dtype_of
 

@@ -52,10 +52,10 @@ def read(path: Path) -> ModelProto:
             f"{path} is not a whole ONNX model: {error or type(error).__name__}",
             cure="it may be cut off, or of another format: copy or export it again",
         ) from None
-    return checked(model, str(path))
+    return require_readable(model, str(path))
 
 
-def checked(model: ModelProto, name: str) -> ModelProto:
+def require_readable(model: ModelProto, name: str) -> ModelProto:
     """The model, if it is one that can be read.
 
     Raises BadSpec without a graph; UnsupportedOperation for an operator set that is too new.

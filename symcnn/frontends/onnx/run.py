@@ -176,7 +176,7 @@ class Run:
                 if types is None:
                     types = () if domain else _result_types(step)
                 value.dtype = types[i] if i < len(types) else ""
-                value.told()
+                value.set_dtype()
         return outputs
 
     def _named(self, scope: Scope, name: str) -> Item:
@@ -389,7 +389,7 @@ def missing_operators(model: ModelProto) -> dict[str, list[str]]:
             if key in functions:
                 if key not in inside:
                     look(functions[key].node, f"the function {key[1]}", inside | {key})
-            elif not _known(*key, versions.get(key[0], NEWEST)):
+            elif not _taken(*key, versions.get(key[0], NEWEST)):
                 missing.setdefault(_full(*key), []).append(where)
             for attribute in node.attribute:
                 if attribute.HasField("g"):
@@ -402,7 +402,7 @@ def missing_operators(model: ModelProto) -> dict[str, list[str]]:
 
 
 @lru_cache(maxsize=1024)
-def _known(domain: str, op: str, version: int) -> bool:
+def _taken(domain: str, op: str, version: int) -> bool:
     if domain:
         return False
     if op in OPERATORS:
@@ -411,7 +411,7 @@ def _known(domain: str, op: str, version: int) -> bool:
     if schema is None:
         return False
     if schema.has_function:
-        return all(_known(_domain(n.domain), n.op_type, version) for n in schema.function_body.node)
+        return all(_taken(_domain(n.domain), n.op_type, version) for n in schema.function_body.node)
     return bool(schema.has_context_dependent_function)
 
 

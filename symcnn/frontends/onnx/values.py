@@ -74,7 +74,7 @@ class Value:
             self._tensor.boolean = self.dtype == "bool"
         return self._tensor
 
-    def told(self) -> None:
+    def set_dtype(self) -> None:
         """The tensor has the type that the standard says; float32 is the network's own."""
         if self._tensor is not None and self.dtype:
             self._tensor.dtype = "" if self.dtype == "float32" else self.dtype

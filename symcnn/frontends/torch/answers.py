@@ -89,7 +89,7 @@ class Answers:
 
         A window of ``min(h, w)`` rows, where that is at most 7, is seven windows of so many rows.
         """
-        expr = self.settled(expr)
+        expr = self.put_numbers(expr)
         if not isinstance(expr, Size):
             return expr
         value: Int
@@ -106,7 +106,7 @@ class Answers:
                 self.numbers[mono[0][0]] = (value - expr.const) // coeff
         return value
 
-    def settled(self, expr: Int) -> Int:
+    def put_numbers(self, expr: Int) -> Int:
         """The expression with numbers for what was divided by, and is one."""
         for atom, number in self.numbers.items() if isinstance(expr, Size) else ():
             expr = replaced(expr, atom, number)
@@ -128,7 +128,7 @@ class Answers:
 
         A maximum is a size like others, but what is divided by one is no linear condition.
         """
-        expr = self.settled(expr)
+        expr = self.put_numbers(expr)
         while atoms := [a for a in every_atom(expr) if isinstance(a, Max)]:
             greatest, *others = atoms[-1].args
             for other in others:

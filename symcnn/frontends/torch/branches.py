@@ -45,7 +45,7 @@ _NEUTRAL = frozenset({"contiguous"})
 class Step(NamedTuple):
     """What a run asked of us, what it was told, and how far it was then."""
 
-    asked: Any
+    query: Any
     answer: Any  # an error if it was refused
     nodes: int
     guards: int

@@ -500,7 +500,7 @@ def _columns(rows: list[Any], count: int) -> tuple[Any, ...]:
 
 
 #: What was reached, by the roots: none of them is kept alive.
-_known: dict[tuple[ref[Any], ...], _Replaced] = {}
+_replacements: dict[tuple[ref[Any], ...], _Replaced] = {}
 _MOST = 64
 
 
@@ -512,11 +512,11 @@ def _replaced(roots: Iterable[Any]) -> Iterator[_Replaced]:
         else:
             lasting.append(ref(root))
     key = (*lasting,)
-    found = _known.get(key)
+    found = _replacements.get(key)
     if found is None or not found.stands():
-        if len(_known) >= _MOST:
-            _known.clear()
-        found = _known[key] = _Replaced([root() for root in key])
+        if len(_replacements) >= _MOST:
+            _replacements.clear()
+        found = _replacements[key] = _Replaced([root() for root in key])
     yield found
 
 

@@ -103,14 +103,14 @@ def asking(
 ) -> Iterator[None]:
     """What is open is asked of `decide`; nothing is fixed, nothing recorded."""
 
-    def asked(condition: Condition) -> bool:
+    def verdict(condition: Condition) -> bool:
         taken = entails(condition)
         return decide(condition) if taken is None else taken
 
     own: dict[str, object] = vars(tracer)
     names = ("decide", "fix", "rounded", "root", "apply")
     before: dict[str, object] = {name: own[name] for name in names if name in own}
-    own.update(dict.fromkeys(names, refuse) | {"decide": asked, "apply": apply})
+    own.update(dict.fromkeys(names, refuse) | {"decide": verdict, "apply": apply})
     try:
         yield
     except (ArithmeticError, TypeError, ValueError, LookupError, AttributeError, NameError):

@@ -9,7 +9,7 @@ modules are layers of torch's own: their copies sleep until they are asked for a
 (`symcnn.frontends.torch.asleep`).
 
 Some state cannot be copied: what classes and python files hold, attributes of tensors, objects
-that say themselves how they are copied (locks, loggers, enums). `Kept` remembers it and puts it
+that say themselves how they are copied (locks, loggers, enums). `Snapshot` remembers it and puts it
 back, object by object, where it is not the same object any more.
 """
 
@@ -99,7 +99,7 @@ def _same(place: Any, before: Any) -> bool:
         return False
 
 
-class Kept:
+class Snapshot:
     """Places as they were, to be put back."""
 
     def __init__(self) -> None:
@@ -170,7 +170,7 @@ class _Shared:
     def __init__(self, owner: type | types.ModuleType) -> None:
         self.owner, self.runs = owner, 0
         self.before = vars(owner).copy()
-        self.kept = Kept()
+        self.snapshot = Snapshot()
         for name, value in self.before.items():
             kind = type(value)
             if kind in _PLAIN or name == "__builtins__":
@@ -185,13 +185,13 @@ class _Shared:
             if type(inner) is types.FunctionType:
                 state = inner.__closure__ or inner.__defaults__ or inner.__kwdefaults__
                 if state or (kind is not types.FunctionType and inner.__dict__):
-                    self.kept.function(inner)
+                    self.snapshot.function(inner)
             elif isinstance(value, _CONTAINERS):
-                self.kept.keep(value)
+                self.snapshot.keep(value)
             elif _helps(kind):
                 attributes = getattr(value, "__dict__", None)
                 if attributes is not None:  # compiled classes make theirs when something is set
-                    self.kept.keep(attributes)
+                    self.snapshot.keep(attributes)
 
     def back(self) -> None:
         """All as it was; what was defined or imported meanwhile stays."""
@@ -204,7 +204,7 @@ class _Shared:
             for name, value in before.items():
                 if now.get(name, self) is not value:
                     setattr(self.owner, name, value)
-        self.kept.back()
+        self.snapshot.back()
 
     @classmethod
     def enter(cls, owners: Iterable[type | types.ModuleType]) -> list[_Shared]:
@@ -273,7 +273,7 @@ class Copies:
 
     def __init__(self, call: Callable[..., object] | None = None) -> None:
         self.call = call
-        self.kept = Kept()
+        self.snapshot = Snapshot()
         self.found: dict[int, Any] = {}  # by the id of the original
         self.originals: list[Any] = []  # alive, so that ids stay theirs
         self.modules: list[tuple[Any, Any]] = []  # with their originals
@@ -293,9 +293,9 @@ class Copies:
         held = [t.__dict__ for t in tensors]
         if any(held):
             for attributes in held:
-                self.kept.keep(attributes)
+                self.snapshot.keep(attributes)
         else:
-            self.kept.empty += held
+            self.snapshot.empty += held
         copy = self.value(module)
         self._settle()
         return copy
@@ -343,7 +343,7 @@ class Copies:
                 if _PLAIN.issuperset(map(type, value)):
                     continue
             elif kind is torch.nn.Parameter:
-                self.kept.keep(value.__dict__)
+                self.snapshot.keep(value.__dict__)
                 continue
             how = kinds[kind]
             if how is not None:
@@ -357,7 +357,7 @@ class Copies:
         for _, copy in self.modules if self.call is not None else ():
             copy.__dict__.pop(CALL, None)
         _Shared.leave(self.entered.values())
-        self.kept.back()
+        self.snapshot.back()
         self.found.clear()  # no circle is left for the collector
         self.modules.clear()
 
@@ -532,7 +532,7 @@ class Copies:
             return cell
         copied = self.value(content)
         if copied is content:  # a number, perhaps: written to all the same
-            self.kept.cell(cell)
+            self.snapshot.cell(cell)
             return cell
         return self._made(cell, types.CellType(copied))
 
@@ -595,7 +595,7 @@ class Copies:
 
     def tensor(self, tensor: torch.Tensor) -> torch.Tensor:
         """Shared; its attributes are put back."""
-        self.kept.keep(tensor.__dict__)
+        self.snapshot.keep(tensor.__dict__)
         return tensor
 
     def shared(self, value: T) -> T:
@@ -604,9 +604,9 @@ class Copies:
             self._made(value, value)
             attributes = getattr(value, "__dict__", None)
             if isinstance(attributes, dict):
-                self.kept.keep(attributes)
+                self.snapshot.keep(attributes)
             if isinstance(value, _CONTAINERS):
-                self.kept.keep(value)
+                self.snapshot.keep(value)
         return value
 
 

@@ -114,7 +114,7 @@ class Probe:
         return found
 
 
-def kept(
+def run_on_all(
     tracer: Run, paths: Sequence[Path], start: TracedTensor, steps: Sequence[Step], chosen: Chosen
 ) -> Callable[[], TracedTensor]:
     """Runs the steps on all sizes, with the arguments that leave `start` as it is where the test

@@ -63,7 +63,7 @@ Tensors = Sequence[SymbolicTensor | None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _Twin:
     """What a layer did: a node, but for its tensors, which are counted from the input on."""
 
     function: Any  # of torch
@@ -110,27 +110,27 @@ class _Known:
         args, kwargs = self.arguments(tensors)
         call = Call(self.operation, args, kwargs, self.costed)
         inputs: Any = [tensors[i] for i in self.inputs]
-        node = record(self.operation.name, inputs, self.result, call, settled=True, inside=_INSIDE)
+        node = record(self.operation.name, inputs, self.result, call, holds=True, inside=_INSIDE)
         for t, dtype in zip(node.outputs, self.dtypes, strict=True):
             t.dtype = dtype
         return node
 
 
 #: Layers of one class, of one device and default dtype.
-_Memory = dict[Any, _Known]
+_Memory = dict[Any, _Twin]
 
 #: What the classes of a layer held when it was remembered, and what is remembered.
-_known: dict[tuple[Any, ...], tuple[list[Any], _Memory]] = {}
+_memories: dict[tuple[Any, ...], tuple[list[Any], _Memory]] = {}
 
 
 class _Kinds(dict[type, _Memory | None]):
     """What `memory` answers for a class, asked once."""
 
     def __init__(self, memory: Callable[[type], _Memory | None]) -> None:
-        self.asked = memory
+        self.make = memory
 
     def __missing__(self, kind: type) -> _Memory | None:
-        return self.setdefault(kind, self.asked(kind))
+        return self.setdefault(kind, self.make(kind))
 
 
 def _forward(layer: Any, x: TracedTensor) -> object:
@@ -154,22 +154,22 @@ class Layers:
         """
         attributes = holder.__dict__
         if self._undisturbed(attributes, x):
-            tensors, key = self._asked(attributes, x._value)
+            tensors, key = self._key(attributes, x._value)
             if key is not None:
                 if holder is not layer and key[0].find(_LIST, 1) > 0:
                     return self.run(memory, layer, layer, x)
-                known = memory.get(key)
-                if known is not None and known.stands():
-                    if self.tracer.tape.tries and self._may_refuse(known):
+                twin = memory.get(key)
+                if twin is not None and twin.stands():
+                    if self.tracer.tape.tries and self._may_refuse(twin):
                         return _forward(layer, x)
-                    return self._repeated(known, x, tensors)
+                    return self._repeated(twin, x, tensors)
                 return self._watched(memory, key, tensors, layer, x)
         return _forward(layer, x)
 
-    def _may_refuse(self, known: _Known) -> bool:
+    def _may_refuse(self, twin: _Twin) -> bool:
         """Whether what a layer requires may be a branch: where the model catches refusals."""
         base = self.tracer.tape.base
-        return bool(known.result.requires) and bool(catching(base, RuntimeError))
+        return bool(twin.result.requires) and bool(catching(base, RuntimeError))
 
     def _memory(self, kind: type) -> _Memory | None:
         """What is known of the layers of a class of torch's; None for other classes."""
@@ -180,9 +180,9 @@ class Layers:
         tracer = self.tracer
         held = [v for base in kind.__mro__ for v in vars(base).values()]
         place = kind, tracer.device.type, tracer.tape.dtype
-        found = _known.get(place)
+        found = _memories.get(place)
         if found is None or len(found[0]) != len(held) or not all(map(is_, found[0], held)):
-            found = _known[place] = held, {}
+            found = _memories[place] = held, {}
         return found[1]
 
     def _undisturbed(self, attributes: dict[str, Any], x: TracedTensor) -> bool:
@@ -199,7 +199,7 @@ class Layers:
             or _module._global_forward_hooks
             or _module._global_backward_pre_hooks
             or _module._global_backward_hooks
-            or x._known is not None
+            or x._number_since is not None
             or writes.parts
             or writes.busy
             or _count_modes() != self.modes
@@ -207,7 +207,7 @@ class Layers:
             or current_tape() is not tracer.tape
         )
 
-    def _asked(
+    def _key(
         self, attributes: dict[str, Any], x: SymbolicTensor
     ) -> tuple[list[Any], tuple[Any, ...] | None]:
         """The tensors of a call, and all that the node depends on; None if that is not known."""
@@ -236,26 +236,26 @@ class Layers:
                     tensors.append(leaf)
         return tensors, (*key, *names)
 
-    def _repeated(self, known: _Known, x: TracedTensor, tensors: list[Any]) -> object:
-        """The node of a layer that is known, with the tensors of this one."""
-        tracer, name = self.tracer, known.name
+    def _repeated(self, twin: _Twin, x: TracedTensor, tensors: list[Any]) -> object:
+        """The node of a layer that has a twin, with the tensors of this one."""
+        tracer, name = self.tracer, twin.name
         if tracer.script:
             made = tracer.traced(name, *tracer.replay(name))
         else:
             mark, tracer.tape.autocast = len(tracer.steps), None
-            node = known.node(tensors)
-            tracer.ran(node, known.inplace)
+            node = twin.node(tensors)
+            tracer.ran(node, twin.inplace)
             answer = node.outputs, node.result.single, None
             tracer.note(mark, name, answer)
-            if known.alone:
+            if twin.alone:
                 return TracedTensor.of(node.outputs[0], tracer)
             made = tracer.traced(name, *answer)
-        return tracer.finished(name, (x,), known.kwargs, known.inplace, made)
+        return tracer.finished(name, (x,), twin.kwargs, twin.inplace, made)
 
     def _counts(self) -> tuple[int, ...]:
         """What the forward asked so far: of torch, of us, and what came of it."""
         tracer, tape = self.tracer, self.tracer.tape
-        asked = tracer.calls, len(tracer.steps), tape.asked
+        asked = tracer.calls, len(tracer.steps), tape.queries
         return *asked, len(tape.nodes), len(tape.guards), len(tracer.choices)
 
     def _watched(
@@ -270,20 +270,20 @@ class Layers:
             return output
         settings = [*islice(layer.__dict__.values(), len(FIRST), None)][:-1]
         usual = (*islice(layer.__dict__, len(FIRST)),) == FIRST and all(map(_is_plain, settings))
-        if not usual or self._asked(layer.__dict__, tensors[0])[1] != key:  # it wrote to itself
+        if not usual or self._key(layer.__dict__, tensors[0])[1] != key:  # it wrote to itself
             return output
         node, step = tape.nodes[-1], tracer.steps[-1]
-        known = _remembered(node, step.asked, step.answer, tracer.called, tensors)
-        if known is not None and known.stands() and _is_function(node, known, tensors, tape.dtype):
+        twin = _remembered(node, step.query, step.answer, tracer.called, tensors)
+        if twin is not None and twin.stands() and _is_function(node, twin, tensors, tape.dtype):
             if len(memory) >= _MANY:
                 memory.clear()
-            memory[key] = known
+            memory[key] = twin
         return output
 
 
 def _remembered(
     node: Node, name: str, answer: Any, function: Any, tensors: list[Any]
-) -> _Known | None:
+) -> _Twin | None:
     """A node without its tensors; None if more stands in it than tensors of the layer's."""
     place = {id(t): i for i, t in enumerate(tensors) if t is not None}
     operation, call, result = OPS.get(name), node.call, node.result
@@ -310,7 +310,7 @@ def _remembered(
     kwargs, named = _without(call.kwargs.items(), place)
     if not all(map(_is_plain, (*args.values(), *kwargs.values()))):
         return None
-    return _Known(
+    return _Twin(
         function,
         name,
         operation,
@@ -350,20 +350,20 @@ class _Looked(BaseException):
     """A rule asked a tensor for more. No `Exception`: a rule is not to catch it."""
 
 
-def _is_function(node: Node, known: _Known, tensors: Tensors, dtype: str) -> bool:
+def _is_function(node: Node, twin: _Twin, tensors: Tensors, dtype: str) -> bool:
     """Whether the rule makes the same of tensors of which shapes and dtypes are all there is."""
     blind = [None if t is None else _blind(t) for t in tensors]
-    args, kwargs = known.arguments(blind)
+    args, kwargs = twin.arguments(blind)
     tape = Tape(dtype=dtype)
-    target = blind[0] if known.inplace else None
+    target = blind[0] if twin.inplace else None
     try:
         with tape.running():
-            again = known.operation.node(args, dict(kwargs), (), target)
+            again = twin.operation.node(args, dict(kwargs), (), target)
     except (_Looked, SymcnnError):
         return False
     made = [(t.dims, t.dtype) for t in node.outputs]
     return (
-        not tape.asked
+        not tape.queries
         and again.result == node.result
         and [(t.dims, t.dtype) for t in again.outputs] == made
         and [t.dims for t in node.outputs] == [*node.result.shapes]

@@ -33,7 +33,7 @@ from symcnn.algebra.size import (
     prod,
     symbols_of,
 )
-from symcnn.ops.shape import left_over, under_what_is_known, unfloored, whole_quotient
+from symcnn.ops.shape import left_over, on_coarsest_floors, unfloored, whole_quotient
 from symcnn.sets.condition import Condition
 from symcnn.sets.downset import grows
 
@@ -147,7 +147,7 @@ def _integral(expr: Any) -> Int:
 
 def on_domain(num: Int, den: Int) -> tuple[Int, Int]:
     """Two sizes by the domain law: floors that are exact so far are quotients."""
-    num, den = under_what_is_known(num, den)
+    num, den = on_coarsest_floors(num, den)
     return unfloored(num), unfloored(den)
 
 
@@ -165,7 +165,7 @@ def over_positive(num: Int, den: Int, decide: Callable[[Condition], bool]) -> tu
     return -num, -den
 
 
-def exactly(num: Int, den: Size) -> Int | None:
+def whole_ratio(num: Int, den: Size) -> Int | None:
     """``num/den`` where the domain says that it is whole: windows over windows per image."""
     return whole_quotient(*on_domain(num, den))
 

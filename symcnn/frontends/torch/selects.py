@@ -40,7 +40,7 @@ from typing import Any
 
 from symcnn.algebra.size import Atom, Floor, Int, Max, Size, floordiv, maximum
 from symcnn.frontends.torch.choices import Flag, NoNumber, Path, Test, asking, paths, refuse
-from symcnn.frontends.torch.identities import Probe, kept
+from symcnn.frontends.torch.identities import Probe, run_on_all
 from symcnn.frontends.torch.sizes import Dim
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.lazy import cached_property
@@ -265,8 +265,8 @@ def _joined(
     if type(a) is TracedTensor and type(b) is TracedTensor:
         turned = tuple(Path(path.answers, not path.holds) for path in found)
         with suppress(NoNumber):
-            return kept(tracer, found, b, probe.between(b, a), chosen)
-        return kept(tracer, turned, a, probe.between(a, b), chosen)
+            return run_on_all(tracer, found, b, probe.between(b, a), chosen)
+        return run_on_all(tracer, turned, a, probe.between(a, b), chosen)
     if flag and type(a) is bool and type(b) is bool:
         truths = tuple(Path(path.answers, a if path.holds else b) for path in found)
         return lambda: Flag(tracer, truths)

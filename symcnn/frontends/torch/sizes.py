@@ -34,7 +34,6 @@ from symcnn.frontends.torch.quotients import (
     Recipe,
     agrees,
     computed,
-    exactly,
     is_dyadic,
     is_exact,
     is_product,
@@ -47,6 +46,7 @@ from symcnn.frontends.torch.quotients import (
     plain_quotient,
     reduced,
     sizes_of,
+    whole_ratio,
 )
 from symcnn.frontends.torch.texts import Text
 from symcnn.sets.condition import Condition
@@ -64,7 +64,7 @@ class Questions(Protocol):
     def divisor(self, expr: Int) -> Int:
         """What is divided by: a number where it takes few values, without maxima in any case."""
 
-    def settled(self, expr: Int) -> Int:
+    def put_numbers(self, expr: Int) -> Int:
         """The expression with numbers for what the run has taken as numbers."""
 
     def fix(self, expr: Any) -> Any:
@@ -177,11 +177,11 @@ class Dim(torch.SymInt):
     def _by(self, num: Int, den: Int) -> tuple[Int, Int]:
         """What is divided, and the number or positive size that it is divided by."""
         num, den = over_positive(num, den, self.tracer.decide)
-        whole = exactly(num, den) if isinstance(den, Size) else None
+        whole = whole_ratio(num, den) if isinstance(den, Size) else None
         if whole is not None:
             return whole, 1
         den = self.tracer.divisor(den)
-        return self.tracer.settled(num), den
+        return self.tracer.put_numbers(num), den
 
     def _left(self, num: Int, den: Int) -> Int:
         left = mod(*self._by(num, den))  # of a negative divisor, what is left is not positive
@@ -362,7 +362,7 @@ class Dim(torch.SymInt):
         return self._real()
 
 
-def settled(value: object) -> object:
+def formula_of(value: object) -> object:
     """A size of a trace as a formula, which outlives the trace; anything else as it is."""
     if type(value) is Dim:
         return value.expr
@@ -524,7 +524,7 @@ class Real(torch.SymFloat):
 
     # what it is when it is rounded
 
-    def _settled(self) -> tuple[Int, Int]:
+    def _ratio(self) -> tuple[Int, Int]:
         """The quotient, with floors that the domain says are exact as quotients."""
         num, den = reduced(*on_domain(self.num, self.den))
         whole = exact_div(num, den) if isinstance(den, Size) or den != 1 else num
@@ -539,7 +539,7 @@ class Real(torch.SymFloat):
 
     def _is(self, how: str) -> Any:
         """The whole number that floor, ceil, round or trunc make of it."""
-        num, den = self._settled()
+        num, den = self._ratio()
         if self._rounding() == "yes" and (isinstance(num, Size) or isinstance(den, Size)):
             (leaf, *others) = sorted(sizes_of(self.recipe), key=str)
             recipe = of_one(self.recipe)
@@ -576,7 +576,7 @@ class Real(torch.SymFloat):
     def _float(self) -> float:
         if self._rounding() == "yes":  # the same quotient may be another float
             return float(computed(self.recipe, self.tracer.fix))
-        return self.tracer.rounded(*self._settled(), lambda at: float(computed(self.recipe, at)))
+        return self.tracer.rounded(*self._ratio(), lambda at: float(computed(self.recipe, at)))
 
     __float__ = _float
 

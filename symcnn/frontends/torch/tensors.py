@@ -58,7 +58,7 @@ class TracedTensor(torch.Tensor):
     _tracer: Tracer
     _base: TracedTensor | None = None  # what it is a view of
     _at: object = None  # at which index
-    _known: tuple[Any, int] | None = None  # its values, after so many writes to its memory
+    _number_since: tuple[Any, int] | None = None  # its values, after so many writes to its memory
     _writes: int = 0  # to its memory, if it is a view of none
 
     @staticmethod
@@ -76,12 +76,12 @@ class TracedTensor(torch.Tensor):
     @property
     def _number(self) -> Any:
         """Its values, if they were made from sizes, and nobody wrote to its memory since."""
-        known = self._known
+        known = self._number_since
         return None if known is None or known[1] != self._memory._writes else known[0]
 
     @_number.setter
     def _number(self, number: Any) -> None:
-        self._known = None if number is None else (number, self._memory._writes)
+        self._number_since = None if number is None else (number, self._memory._writes)
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:

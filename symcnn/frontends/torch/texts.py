@@ -40,11 +40,11 @@ class Text(str):
 def _of_the_number(name: str) -> Callable[..., object]:
     """A method of texts, of that of the number."""
 
-    def asked(self: Text, *args: object) -> object:
+    def answer(self: Text, *args: object) -> object:
         own: object = getattr(str(int(self.size)), name)(*args)
         return own
 
-    return asked
+    return answer
 
 
 for _name in (

@@ -45,7 +45,7 @@ from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed
 from symcnn.frontends.torch.layout import NO_COPY, Layouts, Lying
 from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
 from symcnn.frontends.torch.operations import RESIZES, Served, homonyms, is_product, operations
-from symcnn.frontends.torch.sizes import Dim, settled
+from symcnn.frontends.torch.sizes import Dim, formula_of
 from symcnn.frontends.torch.tensors import TracedTensor, as_subclass
 from symcnn.frontends.torch.values import Values
 from symcnn.frontends.torch.where import caller, custom_function
@@ -404,7 +404,7 @@ class Tracer(Answers, Values, TorchFunctionMode):
     def replay(self, asked: Any, tensors: Iterable[object] = ()) -> Any:
         """The answer of the earlier run; `tensors` are what it is asked about."""
         step, tape = self.script.pop(), self.tape
-        if step.asked != asked:
+        if step.query != asked:
             raise Diverged
         assert self.same is not None
         before, nodes = self.same.before, len(tape.nodes)
@@ -489,8 +489,8 @@ class Tracer(Answers, Values, TorchFunctionMode):
             args = (args[0], as_places(args[1]), *args[2:])
         elif name in LISTED:
             least = LISTED[name]
-            args = (*args[:1], *[self.listed(v, least) for v in args[1:]])
-            kwargs = {k: v if k == "input" else self.listed(v, least) for k, v in kwargs.items()}
+            args = (*args[:1], *[self.as_list(v, least) for v in args[1:]])
+            kwargs = {k: v if k == "input" else self.as_list(v, least) for k, v in kwargs.items()}
         record = operation if type(operation) is Operation else record_of(name)
         sized = record is not None and record.sizes
         if sized:
@@ -562,7 +562,7 @@ class Tracer(Answers, Values, TorchFunctionMode):
 
             def save(*tensors: object) -> None:
                 context.to_save = tensors
-                custom.kept = tuple(tensors_in(*map(self.unwrap, tensors)))
+                custom.saves = tuple(tensors_in(*map(self.unwrap, tensors)))
 
             custom = Custom(name, given, ())
             self.customs[id(context)] = context, custom
@@ -596,7 +596,7 @@ class Tracer(Answers, Values, TorchFunctionMode):
         if leaf is not None:
             return leaf
         if kind is Dim:
-            return self.settled(value.expr) if self.numbers else value.expr
+            return self.put_numbers(value.expr) if self.numbers else value.expr
         if isinstance(value, torch.Tensor):
             return self.leaf(value)
         if isinstance(value, (tuple, list)):
@@ -665,7 +665,7 @@ class Tracer(Answers, Values, TorchFunctionMode):
         self.aliased = True
         if type(value) is TracedTensor:
             return value._value
-        return tree_map(lambda v: self.unwrap(v) if is_tensor(v) else settled(v), value)
+        return tree_map(lambda v: self.unwrap(v) if is_tensor(v) else formula_of(v), value)
 
 
 #: What torch's functions raise.

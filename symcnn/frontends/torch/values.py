@@ -40,20 +40,20 @@ LARGEST = 127
 
 
 def _is_known(value: object) -> bool:
-    return type(value) is TracedTensor and value._known is not None
+    return type(value) is TracedTensor and value._number_since is not None
 
 
-def _alike(value: Any) -> Any:
+def _sole_number(value: Any) -> Any:
     """The one number of a tensor, or of an array; None of sizes."""
     if type(value) is Everywhere:
         return value.number
     if hasattr(value, "flat"):
         first, *others = value.flat
-        return _alike(first) if all(type(v) is int and v == first for v in others) else None
+        return _sole_number(first) if all(type(v) is int and v == first for v in others) else None
     return None if type(value) in (Dim, Real) else value
 
 
-def _kept(number: Any, made: SymbolicTensor, small: bool) -> Any:
+def _as_dtype(number: Any, made: SymbolicTensor, small: bool) -> Any:
     """A number as all of a tensor of that dtype holds it; None where it may round or wrap."""
     fits = isinstance(number, (int, float)) and -LARGEST <= number <= LARGEST
     if not fits or number != int(number) or 0 in made.dims:
@@ -99,8 +99,8 @@ class Values:
         args = [a for a in args if not isinstance(a, torch.nn.Module)]
         held = [*map(self._held, args)]
         if not small or Everywhere in map(type, held):
-            alike = law.of_one_number([*map(_alike, held)], kwargs)
-            return _kept(alike, made, small)
+            alike = law.of_one_number([*map(_sole_number, held)], kwargs)
+            return _as_dtype(alike, made, small)
         named = {k: self._held(v) for k, v in kwargs.items() if k not in ("device", "dtype")}
         if dims or any(isinstance(v, (tuple, list)) or hasattr(v, "flat") for v in held):
             found = law.of_arrays(held, named, dims)
@@ -152,7 +152,7 @@ class Values:
             return int(self.writes.current(value))
         return value if isinstance(value, (int, Dim, Real)) else None
 
-    def listed(self, value: object, least: int) -> object:
+    def as_list(self, value: object, least: int) -> object:
         """A tensor of a few numbers as a list of them, if it has as many axes; a 0-d one as the
         number; all else as it is.
         """

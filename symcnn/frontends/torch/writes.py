@@ -75,7 +75,7 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return counter
         self._count()
         if getattr(func, "__name__", "") == "__get__":  # of an attribute
-            found = func(*map(self._known, args), **kwargs)
+            found = func(*map(self._resolve, args), **kwargs)
             if not is_plain(found):
                 return found
         return self._run(func, args, kwargs)
@@ -110,7 +110,7 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if original is not None and original.shape != alias.shape:
                 self.changed(original, alias)
 
-    def _known(self, value: Any) -> Any:
+    def _resolve(self, value: Any) -> Any:
         return self.aliases.get(id(value), value)
 
     def _ours(self, value: Any) -> Any:

@@ -192,11 +192,11 @@ class Memory:
 
     def _keep_custom(self, node: Node, custom: Custom) -> None:
         """What a torch.autograd.Function saves, as far as it is made by now."""
-        if custom.kept is None:
+        if custom.saves is None:
             if any(t in self.gradients.needed for t in node.outputs):
                 self.unknown.append((node, f"in {custom.name}, with a setup_context"))
         elif custom.inputs is None or self.needs(*custom.inputs):
-            made = [t for t in custom.kept if t.node is None or t in self.layouts]
+            made = [t for t in custom.saves if t.node is None or t in self.layouts]
             self.saved[node] += [self.of(t).storage for t in made]
 
     def _keep(self, node: Node, names: str) -> None:

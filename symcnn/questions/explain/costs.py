@@ -120,7 +120,7 @@ def derive_peak(net: Trace) -> Derivation:
 def _totalled(
     title: str, steps: list[Step], total: Sequence[Int], whole: Int, answer: str, about: str
 ) -> Derivation:
-    steps = _alike(steps)
+    steps = _grouped(steps)
     if len(total) > 1:
         counted = Counter(total)
         trees = [Tree.of("product", times, value) for value, times in counted.items()]
@@ -130,7 +130,7 @@ def _totalled(
     return Derivation(title, tuple(steps), answer)
 
 
-def _alike(steps: Sequence[Step]) -> list[Step]:
+def _grouped(steps: Sequence[Step]) -> list[Step]:
     """Steps with the same lines as one, which says how many there are."""
     groups: dict[tuple[Line, ...], list[Step]] = {}
     for step in steps:

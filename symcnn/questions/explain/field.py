@@ -181,11 +181,11 @@ class _Derivation:
             return
         for visit in joins:
             for t, seen in visit.beside[:_TOLD]:
-                yield f"at {visit.node.name} {self._told(t, seen)} lies within"
+                yield f"at {visit.node.name} {self._branch(t, seen)} lies within"
             if len(visit.beside) > _TOLD:
                 yield f"at {visit.node.name} {len(visit.beside) - _TOLD} more lie within"
 
-    def _told(self, t: SymbolicTensor, seen: ReadRange, beside: Sequence[ReadRange] = ()) -> str:
+    def _branch(self, t: SymbolicTensor, seen: ReadRange, beside: Sequence[ReadRange] = ()) -> str:
         """A branch: where it comes from, and what it sees."""
         name = self.net.source_name(t)
         if type(seen) is Unknown:
@@ -199,7 +199,7 @@ class _Derivation:
     def _join(self, visit: _Visit) -> None:
         """A hull that takes several branches."""
         premises = [
-            self._told(t, seen, [s for _, _, s in visit.needed]) for t, _, seen in visit.needed
+            self._branch(t, seen, [s for _, _, s in visit.needed]) for t, _, seen in visit.needed
         ]
         premises += self._beside([visit])
         reads = [seen for _, _, seen in visit.needed]

@@ -15,10 +15,10 @@ from symcnn.algebra.mathml import math, wrapped, written
 from symcnn.algebra.size import Floor, Int, Size, evaluate, floordiv, prod, symbols_of
 from symcnn.notation.broken import (
     added,
+    applied_to,
     bracketed,
     filled,
     floored,
-    listed,
     multiplied,
     pieces,
     too_wide,
@@ -168,7 +168,7 @@ class Tree(Shown):
             return pieces(self.parts[0], notation)
         inner = [part.pieces(notation) for part in self.parts]
         if self.kind in _EXTREMES:
-            return listed(rf"\{self.kind}", inner)
+            return applied_to(rf"\{self.kind}", inner)
         if self.kind == "floor":
             return floored(inner[0], self.parts[1].parts[0], notation)
         if self.kind == "sum":

@@ -184,7 +184,7 @@ def _values(net: Trace, name: str, value: Any) -> list[int]:
     for v in values:
         if isinstance(v, bool) or not hasattr(v, "__index__"):
             raise BadSpec(f"{name}={value!r} is not made of whole numbers", cure=f"{name}=[1, 3]")
-    kept = [int(v) for v in dict.fromkeys(values) if may_be(net.declared[name], int(v))]
+    kept = [int(v) for v in dict.fromkeys(values) if may_be(net.symbol_atoms[name], int(v))]
     if not kept:
         why = "it is empty" if not values else f"{name} was declared otherwise"
         raise BadSpec(f"{name}={_span(value)} has no value: {why}")

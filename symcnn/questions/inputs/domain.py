@@ -15,7 +15,7 @@ from symcnn.errors import InvalidInput, SymcnnError, Undecidable
 from symcnn.sets.condition import ForAll, KeepsBatch, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.presburger import strictest_of
-from symcnn.shown import Listed, Shown
+from symcnn.shown import Rows, Shown
 from symcnn.trace.graph import Node
 from symcnn.trace.tape import Guard
 from symcnn.trace.trace import Trace
@@ -59,7 +59,7 @@ def reasons(net: Trace) -> list[Reason]:
     kept = [r for r, _ in strictest_of(makers)]
     with suppress(Undecidable):
         kept = _needed(names, kept)
-    return Listed([Reason(makers[r][0], r, makers[r][1]) for r in kept])
+    return Rows([Reason(makers[r][0], r, makers[r][1]) for r in kept])
 
 
 #: Why a comparison in python is part of a domain, where it raises nothing.

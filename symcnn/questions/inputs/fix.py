@@ -16,7 +16,7 @@ from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate
 from symcnn.errors import InvalidInput
 from symcnn.sets.condition import AnyOf, Condition, KeepsBatch, Requirement
-from symcnn.shown import Listed, Shown
+from symcnn.shown import Rows, Shown
 from symcnn.trace.graph import Node, Parameter, SymbolicTensor, public
 from symcnn.trace.trace import Trace
 
@@ -86,7 +86,7 @@ def fixes(net: Trace, sizes: Mapping[str, int] | None = None) -> list[Fix]:
         value = None if sizes is None else evaluate(size, sizes)
         kind, line = _line(node, was, text(size) if value is None else value)
         found.append(Fix(node.name, kind, was, size, value, line))
-    return Listed(found)
+    return Rows(found)
 
 
 def _constants(

@@ -27,7 +27,7 @@ from symcnn.questions.inputs.solve import parsed_target
 from symcnn.sets.condition import Condition, Requirement, decide_syntactically
 from symcnn.sets.grammar import Target
 from symcnn.sets.inputset import InputSet, input_set
-from symcnn.shown import Listed, Shown
+from symcnn.shown import Rows, Shown
 from symcnn.trace.call import Call
 from symcnn.trace.graph import Node, public, signature_of, tensors_in
 from symcnn.trace.rerun import Replay
@@ -104,7 +104,7 @@ def refits(net: Trace, output: Target) -> list[Refit]:
             f"no padding, output_padding or ceil_mode makes {shape} what is wanted",
             cure="a target has the axes of the output, such as output=(H, W)",
         )
-    return Listed(found)
+    return Rows(found)
 
 
 def _is_new(one: Refit, found: Sequence[Refit]) -> bool:

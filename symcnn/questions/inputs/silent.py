@@ -60,7 +60,7 @@ def silent(
             told = any(d.rows == rows and d.axis == axis for s, d in dead if s is t)
             if rows and not told:
                 length = _at(t, sizes, axis)
-                text = f"{_told(rows, length, _lines(t, axis))} of the input reach no output"
+                text = f"{_rows_text(rows, length, _lines(t, axis))} of the input reach no output"
                 where = t.name or "the input"
                 dead.insert(0, (t, Trap(where, "unread", axis, len(rows), text, rows)))
     return (*(trap for _, trap in dead), *traps), unread
@@ -125,7 +125,7 @@ def _unread(net: Trace, sizes: Mapping[str, int]) -> Iterator[tuple[SymbolicTens
             if not mask.all() and (len(mask) > 1 or not mask.any()):
                 rows = tuple(int(i) for i in (~mask).nonzero()[0])
                 names = " and ".join(dict.fromkeys(n.name for n in readers[t]))
-                text = f"{_told(rows, len(mask), _lines(t, axis))} are never read"
+                text = f"{_rows_text(rows, len(mask), _lines(t, axis))} are never read"
                 yield t, Trap(names, "unread", axis, len(rows), text, rows)
 
 
@@ -155,7 +155,7 @@ def _local(axis_map: AxisMap) -> bool:
     return axis_map != IDENTITY and not isinstance(axis_map, Whole)
 
 
-def _told(rows: Sequence[int], length: int, what: str) -> str:
+def _rows_text(rows: Sequence[int], length: int, what: str) -> str:
     """Rows in few words."""
     if rows[-1] - rows[0] == len(rows) - 1:
         if rows[-1] == length - 1:

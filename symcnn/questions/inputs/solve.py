@@ -207,12 +207,12 @@ _MOST_IMAGES = 1 << 48
 class _Question:
     net: Trace
     names: list[str]
-    known: list[Requirement]  # what the network itself asks
+    requirements: list[Requirement]  # what the network itself asks
     at: str
     batch: frozenset[str]
 
     def set(self, wishes: Iterable[Wish]) -> InputSet:
-        requirements = [*self.known, *(r for wish in wishes for r in wish.requirements)]
+        requirements = [*self.requirements, *(r for wish in wishes for r in wish.requirements)]
         return input_set(self.names, requirements, batch=self.batch, at=self.at)
 
 
@@ -606,7 +606,8 @@ def _nearest_target(question: _Question, wish: Wish, others: Sequence[Wish]) -> 
     equations = [Condition(d, "==", g) for (d, _), g in zip(wish.goals, goals, strict=True)]
     names = [*question.names]
     names += sorted(symbols_of(*(d for d, _ in wish.goals)) - set(names))
-    requirements = [*question.known, *(r for w in others for r in w.requirements), *equations]
+    wanted = (r for w in others for r in w.requirements)
+    requirements = [*question.requirements, *wanted, *equations]
     try:
         reached = input_set([*names, *map(str, goals)], requirements).axis(*map(str, goals))
         best = reached.nearest(*(size for _, size in wish.goals))
@@ -645,7 +646,7 @@ def _nearest_product(
     if not 1 <= len(dims) <= 2:
         return None
     goals = [f"size{i}" for i in range(len(dims))]
-    requirements = [*question.known, *(r for w in others for r in w.requirements)]
+    requirements = [*question.requirements, *(r for w in others for r in w.requirements)]
     requirements += [Condition(d, "==", Size.symbol(g)) for d, g in zip(dims, goals, strict=True)]
     names = [*question.names, *goals]
     batch = tuple(question.net.batch & set(names))

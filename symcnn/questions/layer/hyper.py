@@ -19,7 +19,7 @@ from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.sets.condition import Condition
 from symcnn.sets.grammar import parse_formula
 from symcnn.sets.inputset import InputSet, always, input_set
-from symcnn.shown import Listed, Shown
+from symcnn.shown import Rows, Shown
 
 #: Where a hyperparameter is not given: torch's default, or (for a range) free in it.
 _DEFAULTS: dict[str, Any] = {"dilation": 1, "output_padding": 0, "ceil_mode": False}
@@ -86,7 +86,7 @@ def solve_layer(
     >>> solve_layer("ConvTranspose2d", input=H, output=2*H, kernel_size=[2, 3, 4], stride=2)[:2]
     [ConvTranspose2d(kernel_size=2, stride=2), ConvTranspose2d(kernel_size=4, stride=2, padding=1)]
     """
-    layer, input, output = _asked(asked, input, output)
+    layer, input, output = _operands(asked, input, output)
     name = layer if isinstance(layer, str) else getattr(layer, "__name__", repr(layer))
     kind, known = _kind(name)
     unknown = set(hyperparameters) - set(known)
@@ -118,14 +118,14 @@ def solve_layer(
             f"no {name} with {given} leads from {input} to {output}",
             cure=cure if up else "widen the ranges",
         )
-    return Listed(Choice(name, _shortened(name, values)) for values in every[:limit])
+    return Rows(Choice(name, _shortened(name, values)) for values in every[:limit])
 
 
 #: So many ways along one axis are joined with those along the others.
 _EACH = 8
 
 
-def _asked(asked: tuple[Any, ...], input: Any, output: Any) -> tuple[Any, Any, Any]:
+def _operands(asked: tuple[Any, ...], input: Any, output: Any) -> tuple[Any, Any, Any]:
     """Layer, input and output, as people type them."""
     left = [*asked]
     first = left[0] if left else None

@@ -30,7 +30,7 @@ from symcnn.questions.field.reach import (
     substituted,
 )
 from symcnn.questions.field.receptive_field import ReceptiveField, field_between
-from symcnn.questions.place.paths import Paths, mixed, way
+from symcnn.questions.place.paths import Paths, way, whole_reads
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.shown import Shown
@@ -78,12 +78,12 @@ class Agreement(Shown):
     def __str__(self) -> str:
         lines = [
             f"both take: {self.valid.describe()}",
-            f"shapes agree: {self._told(self.sizes, self.valid)}",
+            f"shapes agree: {self._where(self.sizes, self.valid)}",
         ]
         if self.differs:
             lines.append(f"  {self.differs}")
         if self.sizes:
-            lines.append(f"reads agree: {self._told(self.reads, self.sizes)}")
+            lines.append(f"reads agree: {self._where(self.reads, self.sizes)}")
             for name, shift, values in zip(self.axes, self.shift, self.shifts, strict=True):
                 if shift != 0:
                     cases = ", ".join(f"{v} where {s.axis(name)}" for v, s in values.items())
@@ -91,7 +91,7 @@ class Agreement(Shown):
                     lines += [f"    {cases}"] if 1 < len(values) <= 4 else []
         return "\n".join(lines)
 
-    def _told(self, found: InputSet, of: InputSet) -> str:
+    def _where(self, found: InputSet, of: InputSet) -> str:
         if not found:
             return "nowhere"
         return "at all of these" if of <= found else found.describe()
@@ -231,7 +231,7 @@ def _read_alike(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -
     """Of sizes, those at which two tensors of the same shape read the same places."""
     for x, y in zip(ours._fields, theirs._fields, strict=True) if sizes else ():
         sizes = sizes - _apart(x, y, ours._output, sizes)
-    return _alike(ours, theirs, sizes) if sizes else sizes
+    return _equal_reads(ours, theirs, sizes) if sizes else sizes
 
 
 def _behind_alike(a: Trace, b: Trace, n: int, sizes: InputSet) -> InputSet:
@@ -245,7 +245,7 @@ def _behind_alike(a: Trace, b: Trace, n: int, sizes: InputSet) -> InputSet:
     passes = [next(f._pass for f in each if f is not None) for each in fields if any(each)]
     if len(passes) < 2 or not sizes:
         return sizes
-    first, second = ({way(found, t): t for t in mixed(found)} for found in passes)
+    first, second = ({way(found, t): t for t in whole_reads(found)} for found in passes)
     ours_left = [t for key, t in first.items() if key not in second]
     theirs_left = [t for key, t in second.items() if key not in first]
     if len(ours_left) != len(theirs_left):
@@ -445,7 +445,7 @@ def _through(reach: Any, out: SymbolicTensor, inside: list[_Bounds]) -> _Bounds:
     )
 
 
-def _alike(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -> InputSet:
+def _equal_reads(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -> InputSet:
     """Of sizes at which the hulls agree, those at which all that outputs read does.
 
     What is read near both borders stays as the input grows by the period of the strides. So, from

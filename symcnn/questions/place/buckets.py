@@ -176,7 +176,7 @@ def _price(
         wants = len(names)
 
         @cache
-        def asked(bucket: Sizes) -> float:
+        def price(bucket: Sizes) -> float:
             try:
                 return cost(*bucket)
             except TypeError:
@@ -184,7 +184,7 @@ def _price(
                     return cost(bucket[0])
                 raise
 
-        return asked
+        return price
     if len(net.branches) == 1 or not isinstance(cost, str) or cost not in _COSTS:
         return _formula_price(_formula(net, cost, names), names, fixed)
     prices: dict[int, Callable[[Sizes], float]] = {}

@@ -50,7 +50,7 @@ class Paths:
         return frozenset([self.numbers.setdefault(way, len(self.numbers))])
 
 
-def mixed(found: Pass) -> list[SymbolicTensor]:
+def whole_reads(found: Pass) -> list[SymbolicTensor]:
     """Tensors of which a layer mixes a whole axis, or pools it by its size, the first on a path."""
     result: dict[SymbolicTensor, None] = {}
     pooled: set[SymbolicTensor] = set()

@@ -48,7 +48,7 @@ class PlainPool(Shown):
         return self.valid <= self.where
 
     def __str__(self) -> str:
-        layer = f"{self.layer}({_told(self.kernel)}, stride={_told(self.stride)})"
+        layer = f"{self.layer}({_brief(self.kernel)}, stride={_brief(self.stride)})"
         return f"{self.node}: {layer} {self._where}"
 
     @property
@@ -58,7 +58,7 @@ class PlainPool(Shown):
         return "everywhere" if self.always else f"where {self.where.describe()}"
 
 
-def _told(values: tuple[Any, ...]) -> str:
+def _brief(values: tuple[Any, ...]) -> str:
     several = dict.fromkeys(map(str, values))
     return next(iter(several)) if len(several) == 1 else f"({', '.join(map(str, values))})"
 

@@ -129,11 +129,11 @@ def check(
     if at is not None:
         sizes = dict.fromkeys(net.batch & {"N", "B"}, 1) | sizes
     checker = _Checker(net, sizes)
-    verdicts = [checker.verdict(_claim(claim)) for claim in _listed(claims)]
+    verdicts = [checker.verdict(_claim(claim)) for claim in _claim_list(claims)]
     return Report(tuple(verdicts))
 
 
-def _listed(claims: Any) -> list[Any]:
+def _claim_list(claims: Any) -> list[Any]:
     if isinstance(claims, str):
         raise BadSpec("claims are several", cure='check(net, ["conv1 = 55"])')
     return list(claims.items()) if isinstance(claims, Mapping) else list(claims)
@@ -211,7 +211,7 @@ class _Checker:
                 cure=f"it has the form {'x'.join(map(text, found.value))}",
             )
         claimed = tuple(self.bound(value, found, part, i) for i, value in enumerate(claimed))
-        self.known(claim, claimed)
+        self.require_names(claim, claimed)
         figures = self.sizes and all(symbols_of(v) <= set(self.sizes) for v in found.value)
         numbers = all(isinstance(a, int) and isinstance(b, int) for a, b in claim.value)
         if figures and numbers:
@@ -277,7 +277,7 @@ class _Checker:
         values = {name: letters[name.lower()] for name in names if name.lower() in letters}
         return tuple(v.subs(values) if isinstance(v, Size) else v for v in value)  # type: ignore[return-value]
 
-    def known(self, claim: Claim, claimed: Sequence[Ratio]) -> None:
+    def require_names(self, claim: Claim, claimed: Sequence[Ratio]) -> None:
         names = symbols_of(*(v for pair in claimed for v in pair))
         unknown = names - self.net.accepted_symbols(names)
         if unknown:

@@ -30,7 +30,7 @@ from symcnn.algebra.size import Int, Scaled, Size, evaluate, prod, symbols_of
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
 from symcnn.lazy import cached_property
 from symcnn.ops.operation import operation_of
-from symcnn.ops.shape import reshaped, under_what_is_known
+from symcnn.ops.shape import on_coarsest_floors, reshaped
 from symcnn.questions.cost.cost import total_macs
 from symcnn.questions.inputs.domain import assignment, first_failure
 from symcnn.questions.proof.documented import stated_in_documentation
@@ -206,7 +206,7 @@ def prove(net: Trace, by: str = "isl", steps: int = STEPS) -> Proof:
     claims += [proving.not_empty(), proving.domain_claim(), proving.total()]
     if by != "isl":
         asked: dict[Statement, tuple[str, Any]] = {}
-        claims = [_asked(claim, by == "z3", asked, steps) for claim in claims]
+        claims = [_by_z3(claim, by == "z3", asked, steps) for claim in claims]
     return Proof(proving.told, (*claims, *not_followed(net)))
 
 
@@ -220,7 +220,7 @@ def not_followed(net: Trace) -> list[Claim]:
     )
 
 
-def _asked(claim: Claim, alone: bool, asked: dict[Statement, tuple[str, Any]], steps: int) -> Claim:
+def _by_z3(claim: Claim, alone: bool, asked: dict[Statement, tuple[str, Any]], steps: int) -> Claim:
     """The claim with z3's verdict: in place of the other, or beside it."""
     statement = claim.statement
     found: Any
@@ -311,7 +311,7 @@ class _Proving:
                 verdict = self.decide(where, {})
                 says = f"{says}, as torch's documentation says"
             elif same and fresh.seen:  # no more than the trace knew: the law of a view decides
-                verdict = self._kept(node)
+                verdict = self._keeps_elements(node)
                 says = f"{says}: as many elements as before"
             elif same and (isinstance(meant, int) or is_symbol(meant)):
                 verdict = "proved", "identity"
@@ -331,11 +331,11 @@ class _Proving:
         kept = tuple((name, value) for name, value in means.items() if name in used)
         return Statement(self.net.requirements, kept, tuple(wanted))
 
-    def _kept(self, node: Node) -> tuple[str, str]:
+    def _keeps_elements(self, node: Node) -> tuple[str, str]:
         """Whether a node makes as many elements as it takes, given what is required before it."""
         have, want = (prod(t.dims) for t in (node.inputs[0], node.outputs[0]))
         with Tape(assumptions=Assumptions(self.domain)).running():
-            have, want = under_what_is_known(have, want)
+            have, want = on_coarsest_floors(have, want)
         if have == want:
             return "proved", "isl"
         return self.decide([Condition(have, "==", want)], {})

@@ -169,7 +169,7 @@ class _Tree:
     def __init__(self, text: str, what: str, cure: str) -> None:
         self.text, self.cure = bounded(text, what, cure), cure
         found = cut(text, cure)
-        self.checked(found)
+        self.check_brackets(found)
         source = re.sub(r"\s", " ", text)
         try:
             self.root = ast.parse(f"({source})", mode="eval").body
@@ -181,7 +181,7 @@ class _Tree:
         except (ValueError, MemoryError, RecursionError):
             fail(text, 0, f"{what} of too many parts", cure)
 
-    def checked(self, found: list[Word]) -> None:
+    def check_brackets(self, found: list[Word]) -> None:
         """Brackets that match, at a bearable depth, and names that are no keywords of python."""
         opened: list[Word] = []
         run = 0

@@ -52,7 +52,7 @@ class Formulas:
     def __init__(self) -> None:
         self._names = _Names({INDEX: "i"})
         self._places: dict[tuple[str, bool], int] = {}
-        self._known: dict[tuple[Int, str], int] = {}
+        self._numbers: dict[tuple[Int, str], int] = {}
         self._words: dict[str, int] = {}
         self.symbols: set[str] = set()  # all that they speak of
 
@@ -74,13 +74,13 @@ class Formulas:
     def place(self, expr: Int, index: str = "") -> int:
         """The place of a formula in the list; of one with an index, which is given at the end."""
         key = expr, index
-        if key not in self._known:
+        if key not in self._numbers:
             self.symbols |= symbols_of(expr) - {index}
             if index:
                 self._names[index] = "i"
             body = expression(expr, "javascript", self._names), bool(index)
-            self._known[key] = self._places.setdefault(body, len(self._places))
-        return self._known[key]
+            self._numbers[key] = self._places.setdefault(body, len(self._places))
+        return self._numbers[key]
 
     def code(self, sizes: Sequence[str]) -> str:
         """The list of all formulas, as functions of the sizes."""

@@ -417,11 +417,11 @@ def _memory(net: Trace, asked: FigureOptions) -> Figure:
     ax.set_xticks([k + 0.5 for k in ticks])
     ax.set_xticklabels([path(run[k].node) for k in ticks], rotation=40, ha="right", fontsize=7)
     _scale(ax, max(heights), "B")
-    _title(net, ax, "tensors alive in inference, parameters aside", _listed(sizes))
+    _title(net, ax, "tensors alive in inference, parameters aside", _assignments(sizes))
     return page
 
 
-def _listed(sizes: Mapping[str, int]) -> str:
+def _assignments(sizes: Mapping[str, int]) -> str:
     return ", ".join(f"{name} = {size}" for name, size in sizes.items())
 
 
@@ -453,7 +453,7 @@ def _fields(net: Trace, asked: FigureOptions) -> Figure:
     ax.set(ylabel=f"receptive field along {name}")
     ax.set_ylim(bottom=0)
     ax.legend(fontsize=8, loc="upper left")
-    _title(net, ax, f"what a place of {asked.at or 'the output'} sees", _listed(sizes))
+    _title(net, ax, f"what a place of {asked.at or 'the output'} sees", _assignments(sizes))
     return page
 
 
