@@ -122,9 +122,51 @@ class NoSuchPlace(nn.Module):
             return F.relu(x)
 
 
+class EmptyIsNoError(nn.Module):
+    """What torch takes empty is no refusal that the model could catch."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        try:
+            y = F.relu(x[:, :, 4:])
+        except Exception:
+            return x[:, :, :1]
+        return x + y.sum()
+
+
+class NegativeIsAnError(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        try:
+            return x.repeat(1, 1, x.shape[2] - 3, 1)
+        except RuntimeError:
+            return x
+
+
+class AttributesOfAnInt(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = x.shape[2]
+        try:
+            h.scale = 2  # type: ignore[attr-defined]
+        except AttributeError:
+            return F.relu(x)
+        return x[:, :1]
+
+
+class ByZero(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        try:
+            k = 12 // (x.shape[3] - 4)
+        except ZeroDivisionError:
+            return x[:, :1]
+        return x if k > 3 else x[:, :2]
+
+
 @pytest.mark.parametrize(
     "kind",
     [
+        EmptyIsNoError,
+        NegativeIsAnError,
+        AttributesOfAnInt,
+        ByZero,
         Suppressed,
         NoSuchPlace,
         PoolOrNot,
@@ -203,9 +245,17 @@ def raises_its_own_instead(x: Any) -> Any:
         raise ValueError("cannot") from error
 
 
+def catches_what_our_rule_says(x: torch.Tensor) -> torch.Tensor:
+    try:
+        return x.chunk(x.shape[2] - 3, 3)[0]
+    except Exception:
+        return x[:, :1]
+
+
 @pytest.mark.parametrize(
     ("forward", "kind"),
     [
+        (catches_what_our_rule_says, symcnn.UnsupportedOperation),
         (catches_everything, symcnn.DataDependent),
         (suppresses, symcnn.DataDependent),
         (catches_what_has_no_rule, symcnn.UnsupportedOperation),

@@ -4,13 +4,14 @@ Each forward is traced once for all sizes and run by torch at a grid of sizes, b
 branch that the grid meets; wherever the network accepts a size, it says what torch computes.
 """
 
+import dataclasses
 import enum
 import functools
 import math
 import numbers
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -85,6 +86,8 @@ SIZE_STAYS = {
     "max of floats": lambda x: to(x, int(max(x.shape[2] / 2, 4.5)), 5),
     "pad by the larger rest": lambda x: F.pad(x, (0, max(x.shape[2] % 2, x.shape[3] % 2))),
     "sym_max": lambda x: to(x, torch.sym_max(x.shape[2], 9), torch.sym_min(9, x.shape[3])),
+    "power of a modulus": lambda x: to(x, pow(x.shape[2], 2, 7) + 1, 5),
+    "divmod of a quotient": lambda x: to(x, int(divmod(x.shape[2] / 2, 3)[1]) + 1, 5),
     "sym_int": lambda x: to(x, torch.sym_int(torch.sym_float(x.shape[2]) / 2) + 1, 5),
     "map": lambda x: to(x, *map(int, (x.shape[2] / 2 + 1, x.shape[3] / 2 + 1))),
     "a comprehension": lambda x: to(x, *[int(s * 0.5) + 1 for s in x.shape[2:]]),
@@ -233,9 +236,118 @@ KEYS = {
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class Window:
+    height: int
+    width: int
+
+
+class Pair(NamedTuple):
+    height: int
+    width: int
+
+
+SIDES: dict[Any, int] = {Window(224, 30): 1, Pair(64, 64): 2, torch.Size((9, 9)): 3}
+
+KEYS |= {
+    "in a dataclass": lambda x: F.pad(x, (0, SIDES.get(Window(*x.shape[2:]), 3))),
+    "in a named tuple": lambda x: F.pad(x, (0, looked_up(SIDES, Pair(*x.shape[2:])))),
+    "as a shape": lambda x: F.pad(x, (0, looked_up(SIDES, x.shape[2:]))),
+}
+
+
+def looked_up(table: dict[Any, int], key: object) -> int:
+    return table.get(key, 4)
+
+
 @pytest.mark.parametrize("forward", KEYS.values(), ids=KEYS)
 def test_a_size_is_found_where_its_number_is(forward: Callable[..., Any]) -> None:
     agrees(forward)
+
+
+# Texts
+
+
+def padded(text: str, other: str) -> int:
+    """Compared in another function."""
+    return 1 if text == other else 2
+
+
+def of_two(x: torch.Tensor) -> torch.Tensor:
+    return F.pad(x, (0, padded(f"{x.shape[3]}-{x.shape[2]}", "30-224")))
+
+
+def of_two_texts(x: torch.Tensor) -> torch.Tensor:
+    h, w = x.shape[2:]
+    return F.pad(x, (0, padded(f"{w}x{h}", f"{h}x{w}")))
+
+
+def of_a_text_in_parts(x: torch.Tensor) -> torch.Tensor:
+    h, w = x.shape[2:]
+    text = str(h) + "-" + str(w)
+    return F.pad(x, (0, padded(text, "64-64"), 0, padded(f"s{h}", "s17")))
+
+
+def of_a_percent(x: torch.Tensor) -> torch.Tensor:
+    h, w = x.shape[2:]
+    return F.pad(x, (0, padded("%dx%s" % (h, w), "64x64")))  # noqa: UP031
+
+
+def of_a_join(x: torch.Tensor) -> torch.Tensor:
+    return F.pad(x, (0, padded("x".join(map(str, x.shape[2:])), "64x64")))
+
+
+def of_a_shape(x: torch.Tensor) -> torch.Tensor:
+    size = str(x.shape[2:])
+    return F.pad(x, (0, padded(size, "torch.Size([64, 64])"), 0, padded(f"{[x.shape[2]]}", "[17]")))
+
+
+def of_a_key(x: torch.Tensor) -> torch.Tensor:
+    table = {"7-9": 1, "64-64": 3}
+    h, w = x.shape[2:]
+    return F.pad(x, (0, looked_up(table, f"{h}-{w}")))
+
+
+def of_a_set_of_texts(x: torch.Tensor) -> torch.Tensor:
+    h, w = x.shape[2:]
+    return F.pad(x, (0, len({f"{h}x{w}", f"{w}x{h}"})))
+
+
+def of_a_message(x: torch.Tensor) -> torch.Tensor:
+    h, w = x.shape[2:]
+    if h == 7:
+        raise ValueError(f"no {h} x {w}")
+    return x
+
+
+TEXTS = [of_two, of_two_texts, of_a_text_in_parts, of_a_percent, of_a_join, of_a_shape, of_a_key]
+TEXTS += [of_a_set_of_texts]
+
+
+@pytest.mark.parametrize("forward", TEXTS)
+def test_a_text_of_sizes_equals_that_of_their_numbers(forward: Callable[..., Any]) -> None:
+    assert agrees(forward).complete
+
+
+def of_its_letters(x: torch.Tensor) -> torch.Tensor:
+    return to(x, len(f"{x.shape[2]}x{x.shape[3]}"), 5)
+
+
+def of_a_quotient(x: torch.Tensor) -> torch.Tensor:
+    return F.pad(x, (0, padded(f"{x.shape[2] / 2}", "112.0")))
+
+
+@pytest.mark.parametrize("forward", [of_its_letters, of_a_quotient])
+def test_what_only_a_number_tells_of_a_text_fixes_the_size(forward: Callable[..., Any]) -> None:
+    net = agrees(forward)
+    assert not net.complete
+    assert "number" in net.unfollowed[0].reason
+
+
+def test_a_message_of_an_error_speaks_of_formulas() -> None:
+    net = symcnn.from_torch(Forward(of_a_message), "N 3 H W")
+    assert net.complete
+    assert "no H x W" in str(net.reasons())
 
 
 def test_a_cache_by_sizes_holds_for_all_sizes() -> None:

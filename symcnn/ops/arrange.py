@@ -20,6 +20,7 @@ from symcnn.ops.pointwise import aligned, broadcast_dims, fits
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
+    elements,
     leading_axes,
     normal_dim,
     normal_dims,
@@ -57,7 +58,7 @@ def _expanded(input: SymbolicTensor, target: tuple[Int, ...]) -> Result:
         if want == -1 and i < lead:
             raise ShapeMismatch(f"{text}: there is no axis for the -1 to keep")
         dims.append(have if want == -1 else want)
-        if isinstance(want, Size) and have == 1:
+        if isinstance(want, Size) and want != have:
             requires.append(Condition(want, ">=", 1, f"{text}: a size is at least 1"))
     requires += fits(input.dims, dims, f"{text}: only an axis of size 1 can be stretched")
     return Result((tuple(dims),), _stretched(input, dims), requires=tuple(requires))
@@ -99,7 +100,7 @@ def _repeated(input: SymbolicTensor, times: tuple[Int, ...]) -> Result:
         (None, Whole(n)) if i < lead else (i - lead, _again(before[i], n))
         for i, n in enumerate(times)
     )
-    return Result((dims,), axes)
+    return Result((dims,), axes, requires=tuple(elements("repeats must not be negative", times)))
 
 
 def _again(size: Int, times: Int) -> AxisMap:
@@ -149,6 +150,8 @@ def repeat_interleave(
             requires += require_equal(size, len(repeats), why)
     else:
         length = size * repeats
+    if not isinstance(repeats, SymbolicTensor):
+        requires += elements("repeats must not be negative", unpacked((repeats,)))
     if output_size is not None:
         requires += require_equal(length, output_size, "output_size must be that of the result")
     made = (*dims[:axis], length, *dims[axis + 1 :])

@@ -18,10 +18,17 @@ from symcnn.ops import dtypes, values, work
 from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.operation import rules as any_rules
 from symcnn.ops.pointwise import broadcast
-from symcnn.ops.registry import OneOrMore, Operand, at_least, same_axes, unpacked, whole_axes
+from symcnn.ops.registry import (
+    OneOrMore,
+    Operand,
+    at_least,
+    elements,
+    same_axes,
+    unpacked,
+    whole_axes,
+)
 from symcnn.ops.storage import maps
 from symcnn.ops.storage import pointwise as points
-from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Result, SymbolicTensor
 
 rule = partial(any_rule, other=work.nothing, slides=False, empty=True)
@@ -31,9 +38,8 @@ rules = partial(any_rules, other=work.nothing, slides=False, empty=True)
 def made(*dims: Int) -> Result:
     """A new tensor of this shape; its sizes must be positive."""
     at_least("size", dims, 0)
-    why = "a size must not be negative"
-    requires = tuple(Condition(size, ">=", 1, why) for size in dims if isinstance(size, Size))
-    return Result((tuple(dims),), whole_axes(dims), requires=requires)
+    requires = elements("a size must not be negative", dims)
+    return Result((tuple(dims),), whole_axes(dims), requires=tuple(requires))
 
 
 def _of_size(*sizes: OneOrMore[Int], size: Sequence[Int] = (), **kwargs: object) -> Result:

@@ -32,6 +32,7 @@ from symcnn.ops.pointwise import broadcast_dims, fits
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
+    elements,
     elementwise,
     leading_axes,
     normal_dim,
@@ -44,9 +45,9 @@ from symcnn.ops.registry import (
 from symcnn.ops.storage import maps, views
 from symcnn.ops.storage import pointwise as points
 from symcnn.ops.takes import require_part, require_same_dtype
-from symcnn.sets.condition import Condition, Requirement
+from symcnn.sets.condition import Condition, Filled, Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor, tensors_in
-from symcnn.trace.tape import decided, entails, plain_number
+from symcnn.trace.tape import decided, entails, is_caught, plain_number
 
 #: An axis that is unbound gives at most so many tensors.
 _PARTS = 1 << 16
@@ -108,10 +109,13 @@ def _picked(input: SymbolicTensor, index: Any) -> Result:
             length, axis_map = _slice(size, item)
             if isinstance(item.step, Size):
                 requires.append(Condition(item.step, ">=", 1, "a slice step must be at least 1"))
+            if _may_be_empty(length):
+                if is_caught() and decided(Condition(length, ">=", 1)) is False:
+                    length = 0  # torch goes on: what it refuses next is for the model to catch
+                else:
+                    requires.append(Filled(length, ">=", 1, "a slice must not be empty"))
             dims.append(length)
             axes.append((axis, axis_map))
-            if _may_be_empty(length):
-                requires.append(Condition(length, ">=", 1, "a slice must not be empty"))
         elif shape:
             picks.append((len(dims), shape))
             requires += _all_inside(item, size)
@@ -324,12 +328,14 @@ def narrow(input: SymbolicTensor, dim: int, start: Int | SymbolicTensor, length:
     if not _is_nonnegative(first):
         first = first + size
     why = "narrow: the part must lie within the axis"
-    gaps = (first, size - first - length, length if isinstance(length, int) else length - 1)
-    requires = tuple(Condition(gap, ">=", 0, why) for gap in gaps)
+    requires: list[Requirement] = [
+        Condition(gap, ">=", 0, why) for gap in (first, size - first - length)
+    ]
+    requires += elements(why, (length,)) or [Condition(length, ">=", 0, why)]
     axes = leading_axes(input.ndim)
     axes[axis] = (axis, Window(1, 1, -first, first + length - size))
     dims = (*input.dims[:axis], length, *input.dims[axis + 1 :])
-    return Result((dims,), tuple(axes), requires=requires)
+    return Result((dims,), tuple(axes), requires=tuple(requires))
 
 
 @rule("select", saves=views.without)
@@ -361,7 +367,7 @@ rule("select_copy", saves=maps.copies)(select.rule)
 def _parts(x: SymbolicTensor, axis: int, sizes: Sequence[Int], *needs: Requirement) -> Result:
     """Parts of one axis after the other: each is the axis cropped."""
     why = "a part of a split must not be empty"
-    needs += tuple(Condition(s, ">=", 1, why) for s in sizes if _may_be_empty(s))
+    needs += tuple(Filled(s, ">=", 1, why) for s in sizes if _may_be_empty(s))
     shapes = tuple((*x.dims[:axis], s, *x.dims[axis + 1 :]) for s in sizes)
     parts = []
     before: Int = 0
@@ -639,7 +645,7 @@ def _diagonal(x: SymbolicTensor, offset: int, dim1: int, dim2: int) -> Result:
     length = minimum(rows, columns - offset) if offset >= 0 else minimum(rows + offset, columns)
     keep = [i for i in range(x.ndim) if i not in (a, b)]
     dims = (*(x.dims[i] for i in keep), length)
-    need = Condition(length, ">=", 1, "the diagonal must not be empty")
+    need = Filled(length, ">=", 1, "the diagonal must not be empty")
     axes = (*((i, IDENTITY) for i in keep), (None, Whole(length)))
     return Result((dims,), axes, requires=(need,))
 

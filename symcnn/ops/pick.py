@@ -300,6 +300,6 @@ def one_hot(tensor: SymbolicTensor, num_classes: Int = -1) -> Result:
     if num_classes == -1:
         raise DataDependent("one_hot: the number of classes is the largest value", cure="give it")
     at_least("num_classes", (num_classes,), 1)
-    return Result(
-        ((*tensor.dims, num_classes),), (*leading_axes(tensor.ndim), (None, Whole(num_classes)))
-    )
+    least = Condition(num_classes, ">=", 1, "one_hot: at least one class")
+    axes = (*leading_axes(tensor.ndim), (None, Whole(num_classes)))
+    return Result(((*tensor.dims, num_classes),), axes, requires=(least,))

@@ -9,13 +9,14 @@ from math import inf
 from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Adaptive, AxisMap, Whole, Window
-from symcnn.algebra.size import Int, Size, prod, scaled
+from symcnn.algebra.size import Int, prod, scaled
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes, tools, work
 from symcnn.ops.operation import rule
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
+    elements,
     leading_axes,
     map_axes,
     ntuple,
@@ -160,8 +161,8 @@ def _adaptive_pool(
         IDENTITY if length is None else Whole(1) if length == 1 else Adaptive(length)
         for length in lengths
     ]
-    why = "the output must not be empty"
-    requires = [Condition(s, ">=", 1, why) for s in lengths if isinstance(s, Size)]
+    given = [length for length in lengths if length is not None]
+    requires = elements("the output must not be empty", given)
     ranks = [n + 1, n + 2]
     if kind == "avg" and n > 1 and input.ndim not in ranks and set(lengths) <= {1, None}:
         # to one value per axis torch takes a plain mean, of any rank

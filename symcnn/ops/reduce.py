@@ -21,6 +21,7 @@ from symcnn.ops.pointwise import broadcast
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
+    elements,
     elementwise,
     leading_axes,
     normal_dim,
@@ -284,7 +285,8 @@ def topk(input: SymbolicTensor, k: Int, dim: int = -1, *args: object, **kwargs: 
     found = _along(input, dim, "topk", 2, k)
     size = input.dims[normal_dim(dim, input.ndim, "topk")] if input.ndim else 1
     enough = Condition(size, ">=", k, "topk: k elements must be there")
-    return Result(found.shapes, found.axes, requires=(enough,), single=False)
+    some = elements("topk: k must not be negative", (k,))
+    return Result(found.shapes, found.axes, requires=(enough, *some), single=False)
 
 
 @rule("kthvalue", dtype=dtypes.with_places, takes="int float")

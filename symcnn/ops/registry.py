@@ -15,7 +15,7 @@ from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Scatter, Whole, Window
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, lower
 from symcnn.errors import ShapeMismatch
-from symcnn.sets.condition import Condition, Requirement
+from symcnn.sets.condition import Condition, Filled, Requirement
 from symcnn.trace.graph import Constant, Parameter, Result, SymbolicTensor
 
 __all__ = [
@@ -147,6 +147,11 @@ def at_least(name: str, values: Sequence[Int], bound: int) -> None:
             raise ShapeMismatch(f"{name}={value!r} is not a whole number")
         if isinstance(value, int) and value < bound:
             raise ShapeMismatch(f"{name}={value} is too small", cure=f"{name} is at least {bound}")
+
+
+def elements(why: str, sizes: Sequence[Int]) -> list[Requirement]:
+    """That a tensor of these sizes has elements; torch refuses sizes below 0."""
+    return [Filled(size, ">=", 1, why, 0) for size in sizes if isinstance(size, Size)]
 
 
 def require_rank(x: SymbolicTensor, ranks: Sequence[int], op: str) -> None:

@@ -69,6 +69,15 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class Filled(Condition):
+    """That a tensor has elements, where torch takes one without: symcnn refuses, torch does not, or
+    only where its size is `least` no more.
+    """
+
+    least: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class KeepsBatch(Condition):
     """``view(-1, row)`` keeps the images apart only if each of them is `rows` whole rows: its `lhs`
     elements are as many as `rhs`, ``rows*row``.

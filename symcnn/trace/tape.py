@@ -18,7 +18,13 @@ from typing import Any
 from symcnn.algebra.size import Int
 from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError
 from symcnn.lazy import uncollected
-from symcnn.sets.condition import Condition, Requirement, decide_syntactically, subexpressions
+from symcnn.sets.condition import (
+    Condition,
+    Filled,
+    Requirement,
+    decide_syntactically,
+    subexpressions,
+)
 from symcnn.trace.assume import Assumptions
 from symcnn.trace.call import Call
 from symcnn.trace.graph import Node, Result, Scope, SymbolicTensor
@@ -163,10 +169,16 @@ def _branch(tape: Tape, op: str, scope: Scope, requires: Sequence[Requirement]) 
     """Where the model catches what an operation refuses, each of its requirements is a branch."""
     place = catching(tape.base, IndexError if op in PICKS else RuntimeError)
     for requirement in requires if place else ():
+        if isinstance(requirement, Filled):  # torch does not refuse what is only empty
+            if requirement.least is None:
+                continue
+            requirement = replace(requirement, rhs=requirement.least)
         if isinstance(requirement, Condition) and tape.decide is not None:
             if not tape.decide(requirement):
                 raise _refused(op, scope, requirement)
-        elif tape.assumed.entails(requirement) is None:
+        elif (verdict := tape.assumed.entails(requirement)) is False:
+            raise _refused(op, scope, requirement)
+        elif verdict is None:
             why = "the model catches what torch refuses there"
             where = f"{place.path}:{place.line}"
             tape.guards.append(Guard(requirement, where, len(tape.nodes) - 1, fixes=why))
@@ -222,6 +234,14 @@ def decided(condition: Condition) -> bool | None:
     if verdict is None and tape is not None and tape.decide is not None:
         return tape.decide(condition)
     return verdict
+
+
+def is_caught() -> bool:
+    """Whether the model catches what torch refuses where it stands."""
+    tape = _tape.get()
+    if tape is None or not tape.tries:
+        return False
+    return any(catching(tape.base, kind) for kind in (RuntimeError, IndexError))
 
 
 def plain_number(size: Int) -> Int:

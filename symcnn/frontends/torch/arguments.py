@@ -98,6 +98,13 @@ def hold_traced(values: Iterable[object]) -> bool:
     return False
 
 
+def hold_sizes(values: Iterable[object]) -> bool:
+    """Whether values are, or hold, sizes of a trace."""
+    return any(
+        hold_sizes(v) if isinstance(v, (tuple, list)) else type(v) in (Dim, Real) for v in values
+    )
+
+
 def float_dtype(module: torch.nn.Module) -> str:
     """The dtype that a module computes in: that of its first parameter."""
     dtype = torch.get_default_dtype()

@@ -26,18 +26,17 @@ import builtins
 import dis
 import functools
 import sys
-import sysconfig
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from operator import attrgetter, is_
-from os.path import dirname
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 from weakref import WeakValueDictionary, ref
 
 import torch
 
+from symcnn.frontends.torch import texts
 from symcnn.frontends.torch.aliases import constructed
 from symcnn.frontends.torch.asleep import is_asleep
 from symcnn.frontends.torch.selects import PUT, SELECT, put, select, selecting
@@ -45,6 +44,7 @@ from symcnn.frontends.torch.shape import Sizes
 from symcnn.frontends.torch.sizes import Dim, Real, largest
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.texts import Text
+from symcnn.frontends.torch.where import is_left_alone
 from symcnn.trace.tape import current_tape
 from symcnn.trace.where import has_handlers
 
@@ -63,7 +63,8 @@ def _int(value: Any = 0, *base: Any, **kwargs: Any) -> Any:
     if kind is Real:
         return value.__trunc__()
     if kind is Text:
-        return value.size
+        size = value.size()
+        return int(value.number()) if size is None else size
     return int(value, *base, **kwargs)
 
 
@@ -162,6 +163,15 @@ def _collection(kind: Any) -> Callable[..., Any]:
     return call
 
 
+def _shown(function: Any, conversion: int) -> Callable[..., Any]:
+    def call(*args: object, **kwargs: object) -> object:
+        if len(args) == 1 and not kwargs and texts.holds_sizes(args[0]):
+            return texts.shown(args[0], conversion)
+        return function(*args, **kwargs)
+
+    return call
+
+
 _STAND_INS: Mapping[str, Callable[..., Any]] = {
     "int": _int,
     "float": _float,
@@ -175,6 +185,9 @@ _STAND_INS: Mapping[str, Callable[..., Any]] = {
     "frozenset": _collection(frozenset),
     SELECT: select,
     PUT: put,
+    "str": _shown(str, 115),
+    "repr": _shown(repr, 114),
+    **texts.STAND_INS,
 }
 
 
@@ -233,12 +246,10 @@ def _instead(name: str, space: Mapping[str, Any]) -> Callable[..., Any] | None:
 
 # What a forward reaches -----------------------------------------------------------------------
 
-_LIBRARY = sysconfig.get_paths()["stdlib"]
 _LEFT_ALONE = frozenset({"torch", "symcnn", "numpy", "sympy", *sys.stdlib_module_names}) - {
     "__main__",
     "test",
 }
-_OWN = (dirname(torch.__file__), dirname(dirname(dirname(__file__))))
 _CACHED = type(functools.lru_cache(len))
 _SCRIPTED = torch.jit.ScriptFunction
 
@@ -304,7 +315,7 @@ class _Reached:
 
     def _function(self, value: FunctionType) -> None:
         code = _code(value)
-        if _is_left_alone(code.co_filename):
+        if is_left_alone(code.co_filename):
             return
         self.functions[value] = None
         self._stack += [cell.cell_contents for cell in value.__closure__ or () if _full(cell)]
@@ -350,13 +361,6 @@ def _full(cell: Any) -> bool:
         return cell.cell_contents is not None
     except ValueError:
         return False
-
-
-@functools.lru_cache(maxsize=4096)
-def _is_left_alone(file: str) -> bool:
-    if file.startswith(_OWN) or file.startswith("<frozen"):
-        return True
-    return file.startswith(_LIBRARY) and "-packages" not in file
 
 
 def _body(wrapper: Any) -> Any:

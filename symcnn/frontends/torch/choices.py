@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from symcnn.algebra.size import Int
-from symcnn.frontends.torch.sizes import Questions
+from symcnn.frontends.torch.questions import Questions
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import always
 from symcnn.trace.branches import negation

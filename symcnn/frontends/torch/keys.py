@@ -21,14 +21,14 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import pairwise
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
-from symcnn.algebra.size import Size
-
 _SETS = frozenset(dis.opmap[n] for n in ("BUILD_SET", "SET_ADD", "SET_UPDATE"))
 _DISPLAYS = frozenset(dis.opmap[n] for n in ("BUILD_MAP", "BUILD_SET", "MAP_ADD"))
+
+T = TypeVar("T")
 
 #: First and last line, first and last column.
 _Place = tuple[int | None, int | None, int | None, int | None]
@@ -47,8 +47,8 @@ class KeyBook(threading.local):
         self.place: tuple[int, int] = (0, -1)
         self.sizes: list[Any] = []
 
-    def beside(self, size: Size, frame: FrameType) -> list[Size]:
-        """The sizes before this one in the same set."""
+    def beside(self, size: T, frame: FrameType) -> list[T]:
+        """The sizes, or texts of sizes, before this one in the same set."""
         place = (id(frame), frame.f_lasti)
         if frame.f_code.co_code[frame.f_lasti] not in _SETS:
             return []
@@ -57,6 +57,13 @@ class KeyBook(threading.local):
         before = [*self.sizes]
         self.sizes.append(size)
         return before
+
+
+def hashing(frame: FrameType) -> FrameType:
+    """The code that hashes: outside of the ``__hash__`` of a key that holds sizes."""
+    while frame.f_code.co_name == "__hash__" and frame.f_back is not None:
+        frame = frame.f_back
+    return frame
 
 
 def numbers_near(frame: FrameType) -> list[object]:
@@ -70,11 +77,17 @@ def numbers_near(frame: FrameType) -> list[object]:
     return [*found, *sizes]
 
 
-def numbers_written(frame: FrameType) -> list[int]:
-    """The whole numbers in texts that the running code compares with, or that are keys near it."""
-    texts = [*_compared(frame.f_code)]
+def texts_near(frame: FrameType) -> list[str]:
+    """The texts that the running code compares with, and those that are keys near it."""
+    texts: list[str] = [*_compared(frame.f_code)]
     for keys in _near(frame):
-        texts += [key for key in keys if type(key) is str]
+        texts += [key for key in keys if isinstance(key, str)]
+    return texts
+
+
+def numbers_written(frame: FrameType) -> list[int]:
+    """The whole numbers in these texts."""
+    texts = (text for text in texts_near(frame) if type(text) is str)
     return [*dict.fromkeys(int(n) for text in texts for n in re.findall(r"\d{1,9}", text))]
 
 
@@ -140,5 +153,7 @@ def _numbers(values: Iterable[Any]) -> Iterator[int]:
     for value in values:
         if type(value) is int:
             yield value
-        elif type(value) is tuple:
+        elif issubclass(type(value), tuple):
             yield from _numbers(value)
+        elif not isinstance(value, torch.nn.Module):  # of a class of its own, as a dataclass
+            yield from _numbers(v for v in _attributes(value) if issubclass(type(v), (int, tuple)))

@@ -43,6 +43,7 @@ from symcnn.frontends.torch.choices import Flag, NoNumber, Path, Test, asking, p
 from symcnn.frontends.torch.identities import Probe, run_on_all
 from symcnn.frontends.torch.sizes import Dim
 from symcnn.frontends.torch.tensors import TracedTensor
+from symcnn.frontends.torch.texts import Spelling, may_spell
 from symcnn.lazy import cached_property
 from symcnn.ops.operation import Operation
 from symcnn.sets.condition import Condition
@@ -309,7 +310,7 @@ _COMPARED = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 
 def selecting(function: FunctionType, code: CodeType) -> CodeType:
     """The function's code with its choices of numbers as calls of `select`, or the code itself."""
-    if not _may_choose(code):
+    if not _may_choose(code) and not may_spell(code):
         return code
     try:
         lines, start = inspect.getsourcelines(code)
@@ -323,9 +324,9 @@ def selecting(function: FunctionType, code: CodeType) -> CodeType:
     found = _compiled(tree, code)
     if found is None or not _same(found, code):
         return code
-    choices = _Choices(_tested_keys(code.co_filename))
-    changed = _compiled(choices.visit(tree), code)
-    if changed is None or not choices.count:
+    choices, spelling = _Choices(_tested_keys(code.co_filename)), Spelling()
+    changed = _compiled(spelling.visit(choices.visit(tree)), code)
+    if changed is None or not choices.count + spelling.count:
         return code
     return changed.replace(co_firstlineno=code.co_firstlineno, co_qualname=code.co_qualname)
 

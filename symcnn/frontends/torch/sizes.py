@@ -18,13 +18,14 @@ from collections.abc import Callable
 from fractions import Fraction
 from os.path import dirname
 from types import FrameType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import torch
 
 from symcnn.algebra.expr import to_sympy
 from symcnn.algebra.size import Int, Size, exact_div, floordiv, lower, maximum, mod, scaled
-from symcnn.frontends.torch.keys import KeyBook, numbers_near, numbers_written
+from symcnn.frontends.torch.keys import KeyBook, hashing, numbers_near, numbers_written
+from symcnn.frontends.torch.questions import Questions
 from symcnn.frontends.torch.quotients import (
     ARITHMETIC,
     CLOSED,
@@ -48,33 +49,11 @@ from symcnn.frontends.torch.quotients import (
     sizes_of,
     whole_ratio,
 )
-from symcnn.frontends.torch.texts import Text
+from symcnn.frontends.torch.texts import Text, of_the_number, written
 from symcnn.sets.condition import Condition
 
 _OURS = dirname(dirname(dirname(__file__)))
 _book = KeyBook()
-
-
-class Questions(Protocol):
-    """What a size asks of the trace that it belongs to."""
-
-    def decide(self, condition: Condition) -> bool:
-        """Whether it holds: by the domain, or on the branch that is followed."""
-
-    def divisor(self, expr: Int) -> Int:
-        """What is divided by: a number where it takes few values, without maxima in any case."""
-
-    def put_numbers(self, expr: Int) -> Int:
-        """The expression with numbers for what the run has taken as numbers."""
-
-    def fix(self, expr: Any) -> Any:
-        """The value at the example, for python code that takes plain numbers only."""
-
-    def rounded(self, num: Int, den: Int, value: Callable[[Callable[[Int], int]], float]) -> float:
-        """The float of a quotient at the example, which fixes the quotient."""
-
-    def root(self, expr: Int) -> Int | None:
-        """The root of a square, and of what is one at the example."""
 
 
 class Dim(torch.SymInt):
@@ -84,9 +63,15 @@ class Dim(torch.SymInt):
     Whatever needs a plain int (``range(h)``) fixes the size.
     """
 
+    expr: Size
+    tracer: Questions
+
     def __init__(self, expr: Size, tracer: Questions) -> None:
-        self.expr = expr
-        self.tracer = tracer
+        own = self.__dict__
+        own["expr"], own["tracer"] = expr, tracer
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"'int' object has no attribute {name!r}")
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:  # so isinstance(h, int) holds, also in numbers and typing
@@ -210,7 +195,10 @@ class Dim(torch.SymInt):
     def __rtruediv__(self, other: Any) -> Any:
         return self._real()._step("/", other, reflected=True)
 
-    def __pow__(self, other: Any) -> Any:
+    def __pow__(self, other: Any, modulo: Any = None) -> Any:
+        if modulo is not None:
+            positive = isinstance(other, int) and other >= 0
+            return self**other % modulo if positive else pow(int(self), int(other), int(modulo))
         if isinstance(other, int) and (power := int(other)) >= 0:
             return self._with(self.expr**power)
         return self._real().__pow__(other)
@@ -259,10 +247,6 @@ class Dim(torch.SymInt):
     def __rrshift__(self, other: Any) -> Any:
         return other >> int(self)
 
-    def bit_length(self) -> int:
-        """Bits of the number: of the example."""
-        return int(self).bit_length()
-
     def __ceil__(self) -> Any:
         return self
 
@@ -308,6 +292,7 @@ class Dim(torch.SymInt):
         frame = sys._getframe(1)
         if frame.f_code.co_filename.startswith(_OURS):
             return hash(self.expr)
+        frame = hashing(frame)
         for key in numbers_near(frame):
             if (type(key) is not Dim or key.tracer is self.tracer) and self == key:
                 return hash(key)
@@ -327,22 +312,31 @@ class Dim(torch.SymInt):
     def __float__(self) -> float:
         return float(self.tracer.fix(self.expr))
 
-    def __str__(self) -> str:
-        written = self._written(sys._getframe(1))
-        return str(written) if isinstance(written, int) else Text(self.expr, self)
-
-    def __repr__(self) -> str:
-        return str(self._written(sys._getframe(1)))
-
     def __format__(self, spec: str) -> str:
-        written = self._written(sys._getframe(1))
-        return format(written, spec) if isinstance(written, int) else Text(self.expr, self)
+        return self._written(spec, sys._getframe(1))
 
-    def _written(self, frame: FrameType) -> Int:
-        """What a text says: a number that it is compared with, if the size is that."""
+    def _written(self, spec: str, frame: FrameType) -> str:
         if frame.f_code.co_filename.startswith(_OURS):
-            return self.expr
-        return next((n for n in numbers_written(frame) if self == n), self.expr)
+            return self.formula()
+        numbers = numbers_written(frame)
+        for number in numbers:
+            if self == number:
+                return format(number, spec)
+        text = Text([(self, spec)])
+        return text if numbers else written(frame, text)
+
+    def __str__(self) -> str:
+        return self._written("", sys._getframe(1))
+
+    __repr__ = __str__
+
+    def formula(self) -> str:
+        """What it is, to people."""
+        return str(self.expr)
+
+    def number(self) -> int:
+        """What it is, to python."""
+        return int(self)
 
     def __reduce__(self) -> Any:
         return Dim, (self.expr, self.tracer)
@@ -495,6 +489,11 @@ class Real(torch.SymFloat):
     def __mod__(self, other: Any) -> Any:
         return self - self // other * other
 
+    def __rmod__(self, other: Any) -> Any:
+        return other - other // self * self
+
+    __divmod__, __rdivmod__ = Dim.__divmod__, Dim.__rdivmod__
+
     def __neg__(self) -> Any:
         return self._step("*", -1)
 
@@ -633,13 +632,21 @@ class Real(torch.SymFloat):
         """Whether the quotient is whole, as float.is_integer."""
         return bool(self == self._is("floor"))
 
+    def __format__(self, spec: str) -> str:
+        return written(sys._getframe(1), Text([(self, spec)]))
+
     def __str__(self) -> str:
-        return f"{self.num}" if self.den == 1 else f"({self.num})/({self.den})"
+        return written(sys._getframe(1), Text([(self, "")]))
 
     __repr__ = __str__
 
-    def __format__(self, spec: str) -> str:
-        return str(self)
+    def formula(self) -> str:
+        """What it is, to people."""
+        return f"{self.num}" if self.den == 1 else f"({self.num})/({self.den})"
+
+    def number(self) -> float:
+        """What it is, to python."""
+        return self._float()
 
     def __deepcopy__(self, memo: Any) -> Any:
         return self
@@ -655,6 +662,12 @@ class Real(torch.SymFloat):
 
     def __sym_float__(self) -> Any:
         return self
+
+
+for _name in ("bit_length", "bit_count", "to_bytes"):
+    setattr(Dim, _name, of_the_number(_name))
+for _name in ("hex", "as_integer_ratio"):
+    setattr(Real, _name, of_the_number(_name))
 
 
 def _as_float(value: Any) -> Any:

@@ -10,8 +10,9 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from symcnn.errors import DataDependent, UnsupportedOperation
 from symcnn.frontends.torch.layout import Layouts, follows
+from symcnn.frontends.torch.questions import Questions
 from symcnn.frontends.torch.shape import Sizes
-from symcnn.frontends.torch.sizes import Dim, Questions
+from symcnn.frontends.torch.sizes import Dim
 from symcnn.frontends.torch.where import caller
 from symcnn.ops.dtypes import LEGACY
 from symcnn.ops.operation import Operation

@@ -33,6 +33,7 @@ from symcnn.frontends.torch.arguments import (
     as_places,
     constant_of,
     flat,
+    hold_sizes,
     hold_traced,
     holds_scalar,
     is_tensor,
@@ -448,6 +449,9 @@ class Tracer(Answers, Values, TorchFunctionMode):
         except Exception as error:
             if isinstance(error, SymcnnError):
                 self.note(mark, name, error)
+            elif hold_sizes((*args, *kwargs.values())):  # what python says of our sizes
+                said = f"{name} takes a number where a size stands, at {caller()}: {error}"
+                raise self.leaving(UnsupportedOperation(said, cure="give a number")) from error
             raise self.leaving(error) from error.__cause__
         self.note(mark, name, answer)
         return self.traced(name, *answer)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import sysconfig
+from functools import lru_cache
 from os.path import dirname
 from types import FrameType
 from typing import Literal, Union
@@ -33,6 +35,17 @@ def caller() -> str:
 #: Of a function; None: its forward does not get it; False: of a checkpoint, which has none.
 Context = Union[FunctionCtx, Literal[False], None]
 
+
+@lru_cache(maxsize=4096)
+def is_left_alone(file: str) -> bool:
+    """Whether it is python's, torch's or our own, whose code runs as it is."""
+    if file.startswith((torch.__path__[0], _SYMCNN, "<frozen")):
+        return True
+    return file.startswith(_LIBRARY) and "-packages" not in file
+
+
+_SYMCNN = dirname(symcnn.ops.__path__[0])
+_LIBRARY = sysconfig.get_paths()["stdlib"]
 _APPLY = vars(torch.autograd.Function)["apply"].__func__.__code__
 
 

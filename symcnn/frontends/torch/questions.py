@@ -1,0 +1,31 @@
+"""What sizes ask of the trace that they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from symcnn.algebra.size import Int
+from symcnn.sets.condition import Condition
+
+
+class Questions(Protocol):
+    """What a size asks of the trace that it belongs to."""
+
+    def decide(self, condition: Condition) -> bool:
+        """Whether it holds: by the domain, or on the branch that is followed."""
+
+    def divisor(self, expr: Int) -> Int:
+        """What is divided by: a number where it takes few values, without maxima in any case."""
+
+    def put_numbers(self, expr: Int) -> Int:
+        """The expression with numbers for what the run has taken as numbers."""
+
+    def fix(self, expr: Any) -> Any:
+        """The value at the example, for python code that takes plain numbers only."""
+
+    def rounded(self, num: Int, den: Int, value: Callable[[Callable[[Int], int]], float]) -> float:
+        """The float of a quotient at the example, which fixes the quotient."""
+
+    def root(self, expr: Int) -> Int | None:
+        """The root of a square, and of what is one at the example."""
