@@ -55,9 +55,6 @@ from symcnn.sets.runs import runs_of
 if TYPE_CHECKING:
     import islpy
 
-#: A region as text: isl formulas, each with bounds to keep besides.
-Texts = list[tuple[str, frozenset[Bound]]]
-
 
 class Writer:
     """Writes conditions on `names` as isl formulas; `low` is what the sizes start from."""
