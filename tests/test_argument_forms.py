@@ -53,6 +53,7 @@ NOT_MEANT = {
     "embedding",  # aten puts the table first; the functions do not
     "embedding_bag",
     "Tensor.polygamma",  # aten puts the order first; the method does not
+    "Tensor.where",  # and the condition
 }
 
 

@@ -209,6 +209,8 @@ MADE = {
     "sum with a broadcast mean": lambda x: x.mean(1, keepdim=True) + x,
     "product of two orders": lambda x: x.contiguous() * x,
     "where": lambda x: torch.where(x > 0, x, 2 * x),
+    "where, a method": lambda x: x.where(x > 0, 1),
+    "meshgrid": lambda x: torch.meshgrid(x[0, 0, 0], x[0, :, 0, 0], indexing="xy")[0],
     "masked_fill": lambda x: x.masked_fill(x > 0, 0),
     "logsigmoid": torch.nn.functional.logsigmoid, "flip": lambda x: x.flip(1),
     "sort": lambda x: x.sort(1)[0], "index": lambda x: x[:, [0, 0]], "roll": lambda x: x.roll(1, 1),

@@ -252,7 +252,8 @@ def each(node: Node, default: str) -> Sequence[str]:
 
 def where(node: Node, default: str) -> str | Sequence[str]:
     """The two branches promoted; of a condition alone, places."""
-    _, *others = _flat(_arguments(node))
+    branches = [node.arguments[name] for name in ("input", "other")]
+    others = [branch for branch in branches if branch is not None]
     return result_type(others, default) if others else ["int64"] * len(node.outputs)
 
 

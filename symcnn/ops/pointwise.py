@@ -549,13 +549,22 @@ def masked_scatter(input: SymbolicTensor, mask: SymbolicTensor, source: object) 
     return broadcast(input, mask)
 
 
-@rule(
-    "where",
+_chooses = partial(
+    rule,
     other=work.nothing,
     saves=points.where,
     dtype=dtypes.where,
     takes={"condition": "bool uint8"},
 )
+
+
+@_chooses("Tensor.where")
+def where_of(input: SymbolicTensor, condition: SymbolicTensor, other: Operand) -> Result:
+    """One or the other, point by point; the method takes its condition second."""
+    return broadcast(input, condition, other)
+
+
+@_chooses("where")
 def where(
     condition: SymbolicTensor, input: Operand | None = None, other: Operand | None = None
 ) -> Result:

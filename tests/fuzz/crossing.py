@@ -130,6 +130,7 @@ _MORE: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "type": (lambda x: x.type(torch.float64), (_x,)),
     "type_as": (torch.Tensor.type_as, (_x, _row)),
     "polygamma": (torch.polygamma, (1, _x)),
+    "Tensor.where": (torch.Tensor.where, (_x, _x > 0.5, _y)),
     "lstm": _recurrent(torch.lstm, 4, 2),
     "gru": _recurrent(torch.gru, 3, 1),
     "rnn_tanh": _recurrent(torch.rnn_tanh, 1, 1),

@@ -201,6 +201,15 @@ def half(m: Memory, node: Node) -> None:
     m.view(base, x.dims, [step * stride for stride in base.strides])
 
 
+def meshgrid(m: Memory, node: Node) -> None:
+    """Each vector along its own axis, stretched along the others."""
+    turned = node.arguments["indexing"] == "xy" and len(node.outputs) > 1
+    for i, (vector, t) in enumerate(zip(node.inputs, node.outputs, strict=True)):
+        base, at = m.of(vector), 1 - i if turned and i < 2 else i
+        step = base.strides[0] if base.dims else 1
+        m.view(base, t.dims, [step if axis == at else 0 for axis in range(len(t.dims))], i)
+
+
 def same(m: Memory, node: Node) -> None:
     """The tensor itself."""
     m.place(m.of(first_of(node)))
