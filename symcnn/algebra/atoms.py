@@ -270,10 +270,12 @@ class Scaled(Atom):
 def symbols_of(*exprs: Int) -> frozenset[str]:
     """Names of all symbols in `exprs`, also inside floors. The same are asked again and again."""
     names: set[str] = set()
+    seen: set[int] = set()  # a part that stands in several places is looked at once
     stack = list(exprs)
     while stack:
         expr = stack.pop()
-        if isinstance(expr, Size):
+        if isinstance(expr, Size) and id(expr) not in seen:
+            seen.add(id(expr))
             for atom in expr.atoms():
                 if isinstance(atom, (Symbol, Part)):
                     names.add(atom.name)

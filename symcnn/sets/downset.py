@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import lru_cache
 from math import gcd, isqrt
 from typing import Any
 
@@ -145,6 +146,7 @@ def _rises(expr: Int) -> bool:
     )
 
 
+@lru_cache(maxsize=4096)  # a part may stand in many places
 def _atom_rises(atom: sz.Atom) -> bool:
     match atom:
         case sz.Floor():
