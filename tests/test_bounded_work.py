@@ -18,6 +18,7 @@ from symcnn.lazy import cached_property
 from symcnn.sets import isl
 from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import input_set
+from symcnn.trace.branches import negation
 
 
 class Function(nn.Module):
@@ -174,6 +175,18 @@ def test_a_set_of_too_many_unlike_remainders_names_them() -> None:
     wanted = [Condition(H % p, ">=", 1) for p in (5, 7, 11, 13, 17, 19, 23)]
     with pytest.raises(symcnn.Undecidable, match="remainders by 5, 7, 11, 13, 17, 19, 23 at once"):
         input_set(["H"], wanted)
+
+
+def test_remainders_are_equal_where_the_difference_leaves_nothing() -> None:
+    """Each ``h % k != w % k`` by itself is two cases, ten of them are a thousand."""
+    h, w = Size.symbol("H"), Size.symbol("W")
+    unlike = [r for k in range(2, 12) for r in negation(Condition(h % k, "==", w % k))]
+    found = input_set(("H", "W"), unlike)
+    assert len(str(found).split(" and ")) == 12
+    near = [(a, b) for a in range(1, 20) for b in range(1, 20)]
+    assert [p for p in near if p in found] == [
+        (a, b) for a, b in near if all(a % k != b % k for k in range(2, 12))
+    ]
 
 
 def test_questions_of_one_answer_share_a_budget() -> None:

@@ -12,7 +12,17 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Union
 
 from symcnn.algebra.factor import reading, text
-from symcnn.algebra.size import Int, Size, evaluate, lower, symbols_of, upper
+from symcnn.algebra.size import (
+    Floor,
+    Int,
+    Size,
+    evaluate,
+    lower,
+    sharp_lower,
+    sole_atom,
+    symbols_of,
+    upper,
+)
 from symcnn.lazy import sympy
 
 _BY_ZERO = "a size that python divides by is 0 there"
@@ -125,6 +135,15 @@ class AnyOf:
         """Names of the sizes it speaks of."""
         return frozenset[str]().union(*(option.symbols for option in self.options))
 
+    @property
+    def denied(self) -> Condition | None:
+        """The equation that does not hold, where one side is to be above or below the other."""
+        if len(self.options) == 2:
+            above, below = self.options
+            if (above.lhs + 1, above.rhs - 1) == (below.rhs, below.lhs):
+                return Condition(above.lhs, "==", below.lhs)
+        return None
+
     def __str__(self) -> str:
         return " or ".join(map(str, self.options))
 
@@ -172,6 +191,28 @@ class ForAll:
 
 
 Requirement = Union[Condition, AnyOf, ForAll]
+
+
+def congruence(gap: Int) -> tuple[Int, int] | None:
+    """(e, n): several floors are 0 together exactly where ``e % n`` is.
+
+    *What leaves the same by n, and lies nearer to 0 than n, is 0 where that is a multiple of n*:
+    ``H % 3 == W % 3`` is ``(H - W) % 3 == 0``.
+
+    >>> H, W = Size.symbol("H"), Size.symbol("W")
+    >>> congruence(H % 3 - W % 3), congruence(H % 3 - W % 2), congruence(H % 3 - W)
+    ((H - W, 3), (H - W + 2*(W//2), 3), None)
+    """
+    terms = gap.terms if isinstance(gap, Size) else {}
+    floors = [atom for mono in terms if isinstance(atom := sole_atom(Size({mono: 1})), Floor)]
+    if len(floors) < 2 or any(type(coeff) is not int for coeff in terms.values()):
+        return None
+    for n in sorted({floor.den for floor in floors if type(floor.den) is int}, reverse=True):
+        rest = gap - Size({mono: coeff for mono, coeff in terms.items() if mono and not coeff % n})
+        lows = [sharp_lower(side) for side in (gap, -gap)] if rest != gap else [None]
+        if all(low is not None and low > -n for low in lows):
+            return rest, n
+    return None
 
 
 def subexpressions(requirement: Requirement) -> Iterator[Int]:

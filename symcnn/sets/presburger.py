@@ -31,6 +31,7 @@ from symcnn.sets.condition import (
     Condition,
     ForAll,
     Requirement,
+    congruence,
     decide_syntactically,
     subexpressions,
     substituted,
@@ -78,6 +79,9 @@ class Writer:
 
     def _formula(self, requirement: Requirement) -> str:
         if isinstance(requirement, AnyOf):
+            equal = requirement.denied
+            if equal is not None and (found := congruence(equal.lhs - equal.rhs)) is not None:
+                return f"({self.term(found[0])}) mod {found[1]} >= 1"
             return " or ".join(f"({self._formula(option)})" for option in requirement.options)
         if isinstance(requirement, ForAll):
             return " and ".join(f"({self._formula(r)})" for r in _blocks(requirement)) or "true"
@@ -115,6 +119,8 @@ class Writer:
         both = _bound(expr, self.at_least_zero), _bound(-expr, self.at_least_zero)
         if None not in both:
             return f"({both[0]}) and ({both[1]})"
+        if (found := congruence(expr)) is not None:
+            return f"({self.term(found[0])}) mod {found[1]} = 0"
         return f"{self.term(expr)} = 0"
 
     def term(self, expr: Int) -> str:

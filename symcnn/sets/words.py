@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from symcnn.algebra import size as sz
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import Undecidable
-from symcnn.sets.condition import Condition
+from symcnn.sets.condition import Condition, congruence
 from symcnn.sets.downset import Bound, ranges
 from symcnn.sets.isl import isl, question
 from symcnn.sets.products import is_linear
@@ -83,6 +83,10 @@ def _sole_floor(gap: Int) -> tuple[sz.Floor, int | Fraction] | None:
 def as_mod(condition: Condition) -> _Modular | None:
     """(e, m, r) when the condition says ``e % m == r``."""
     gap = condition.lhs - condition.rhs
+    if condition.relation == "==" and (several := congruence(gap)) is not None:
+        rest, n = several
+        const = int(rest.const) if isinstance(rest, Size) else rest
+        return rest - const, n, -const % n
     found = _sole_floor(gap) if condition.relation == "==" else None
     if found is None:
         return None

@@ -73,7 +73,7 @@ class Unfollowed(Shown):
 def negation(requirement: Requirement) -> list[Requirement]:
     """What holds where `requirement` does not, all of it."""
     if isinstance(requirement, AnyOf):
-        equal = _unequal(requirement)
+        equal = requirement.denied
         return [equal] if equal else [r for o in requirement.options for r in negation(o)]
     assert isinstance(requirement, Condition)  # no python branch speaks of a number of blocks
     lhs, rhs = requirement.lhs, requirement.rhs
@@ -87,19 +87,10 @@ def negation(requirement: Requirement) -> list[Requirement]:
     return [possible[0] if len(possible) == 1 else AnyOf(possible)]
 
 
-def _unequal(requirement: AnyOf) -> Condition | None:
-    """The equation that does not hold, where one side is to be above or below the other."""
-    if len(requirement.options) == 2:
-        above, below = requirement.options
-        if (above.lhs + 1, above.rhs - 1) == (below.rhs, below.lhs):
-            return Condition(above.lhs, "==", below.lhs)
-    return None
-
-
 def said(requirement: Requirement) -> str:
     """A requirement as python writes it: ``H % 2 != 0`` for more or less than 0."""
     if isinstance(requirement, AnyOf):
-        equal = _unequal(requirement)
+        equal = requirement.denied
         if equal is not None:
             return spoken(equal).replace(" == ", " != ")
         return " or ".join(map(spoken, requirement.options))
