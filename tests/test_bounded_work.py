@@ -1,5 +1,6 @@
 """No question runs without end, whoever else asks meanwhile."""
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -168,6 +169,29 @@ def test_a_forward_of_many_independent_remainders_is_left_in_bounded_work() -> N
     net = symcnn.from_torch(Function(counted), "N 3 H W", branches=2)
     assert not net.complete
     assert net.shape_at(N=1, H=17, W=8) == (1, 3, 17, 8)
+
+
+def test_pads_to_many_multiples_are_one_formula_or_too_long_a_one() -> None:
+    """What is padded by the remainder of what was padded so is twice as long each time."""
+
+    def padded(again: bool) -> nn.Module:
+        def forward(x: Any) -> Any:
+            h = x.shape[2]
+            for k in range(2, 40):
+                x = F.pad(x, (0, 0, 0, (x.shape[2] if again else h) % k))
+            return x
+
+        return Function(forward)
+
+    net = symcnn.from_torch(padded(again=False), "N 3 H W")
+    assert (str(net.valid_inputs()), len(net.branches)) == ("H >= 1 and W >= 1", 1)
+    assert net.shape_at(N=1, H=17, W=19) == (1, 3, 17 + sum(17 % k for k in range(2, 40)), 19)
+    with pytest.raises(symcnn.Undecidable, match=r"remainders by 20, 21, .* of a size"):
+        net.solve(output=(7, 7))
+    with pytest.raises(symcnn.Undecidable, match="floors in one another") as refusal:
+        symcnn.from_torch(padded(again=True), "N 3 H W")
+    (said,) = re.findall(r'"(N 3 .*)"', refusal.value.cure)
+    assert symcnn.from_torch(padded(again=True), said).shape_at(N=1, W=19)[3] == 19
 
 
 def test_a_set_of_too_many_unlike_remainders_names_them() -> None:

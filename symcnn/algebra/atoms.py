@@ -27,7 +27,7 @@ from symcnn.algebra.polynomial import (
     sole_atom,
     upper,
 )
-from symcnn.errors import InvalidInput
+from symcnn.errors import InvalidInput, Undecidable
 
 
 class Part(Atom):
@@ -180,6 +180,10 @@ def _ratio(term: Size, index: str) -> Size | None:
     return ratio if isinstance(ratio, Size) else None
 
 
+#: So many characters a floor may take to write.
+_LONGEST = 1 << 16
+
+
 class Floor(Atom):
     """``floor(num/den)`` in normal form. Build it with `floordiv`, never directly."""
 
@@ -190,6 +194,11 @@ class Floor(Atom):
         self.num, self.den, self.integer = num, den, True
         power = isinstance(sole_atom(den), Power)
         self.key = f"{operand(num)}//{den if power else operand(den)}"
+        if len(self.key) > _LONGEST:  # each in the next one twice, they are twice as long each time
+            raise Undecidable(
+                f"floors in one another, of more than {_LONGEST:,} characters",
+                cure='give the size a number where the shape is said: "N 3 224 W"',
+            )
         self.parts = (num, den)
         self._hash = hash((Floor, num, den))
         self.low = self.high = None

@@ -429,9 +429,12 @@ def sharp_lower(expr: Int, splits: int = _SPLITS) -> Bound:
         return low
     if (corner := _least_at_corner(expr)) is not None and corner >= 0:
         return corner
+    inner = {a for atom in expr.atoms() for a in every_atom(*atom.args)}
     for mono, coeff in expr.terms.items():
         for atom, power in mono:
             if power != 1 or isinstance(atom, (Symbol, Scaled)):
+                continue
+            if isinstance(atom, Floor) and atom in inner:  # what stands around it goes first
                 continue
             if any(a.low is None or a.low < 0 or p < 1 for a, p in mono if a is not atom):
                 continue

@@ -17,11 +17,9 @@ from symcnn.algebra.size import (
     Int,
     Size,
     evaluate,
-    lower,
     sharp_lower,
     sole_atom,
     symbols_of,
-    upper,
 )
 from symcnn.lazy import sympy
 
@@ -255,7 +253,8 @@ def decide_syntactically(requirement: Requirement) -> bool | None:
     if requirement.lhs == requirement.rhs:
         return True
     gap = requirement.lhs - requirement.rhs
-    low, high = lower(gap), upper(gap)
+    low, high = sharp_lower(gap), sharp_lower(-gap)
+    high = None if high is None else -high
     if requirement.relation == "==":
         return False if (low is not None and low > 0) or (high is not None and high < 0) else None
     return (

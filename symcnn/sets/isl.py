@@ -15,7 +15,7 @@ is taken. A slice of the budget that is given by default takes less than a secon
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache, wraps
@@ -316,14 +316,21 @@ def require_few_moduli(isl_set: islpy.Set) -> None:
     for basic in isl_set.get_basic_sets() if one else ():
         count = basic.dim(div)
         if count > MODULI:
-            found = {int(basic.get_div(i).get_denominator_val().to_python()) for i in range(count)}
-            unlike = [m for m in found if not any(o % m == 0 for o in found if o > m)]
-            if len(unlike) > MODULI:
-                raise Undecidable(
-                    f"remainders by {', '.join(map(str, sorted(unlike)))} at once are more than"
-                    f" {MODULI} different ones of a size",
-                    cure="give the size a number (H=224)",
-                )
+            require_few(
+                {int(basic.get_div(i).get_denominator_val().to_python()) for i in range(count)}
+            )
+
+
+def require_few(moduli: Collection[int]) -> None:
+    """Raises Undecidable for too many moduli, of a size, that are unlike."""
+    unlike = [m for m in moduli if not any(o % m == 0 for o in moduli if o > m)]
+    if len(unlike) > MODULI:
+        named = ", ".join(map(str, sorted(unlike)[: 2 * MODULI]))
+        more = ", ..." if len(unlike) > 2 * MODULI else ""
+        raise Undecidable(
+            f"remainders by {named}{more} at once are more than {MODULI} different ones of a size",
+            cure="give the size a number (H=224)",
+        )
 
 
 def coalesced(isl_set: islpy.Set) -> islpy.Set:

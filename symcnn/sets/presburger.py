@@ -39,6 +39,7 @@ from symcnn.sets.condition import (
 from symcnn.sets.downset import FAR, Bound, grows, least
 from symcnn.sets.isl import (
     MANY,
+    MODULI,
     coalesced,
     empty,
     ends,
@@ -46,6 +47,7 @@ from symcnn.sets.isl import (
     isl,
     overdraw,
     parsed,
+    require_few,
     spent,
     too_much,
 )
@@ -57,6 +59,10 @@ if TYPE_CHECKING:
     import islpy
 
 
+#: So many floors one requirement may have, counted as often as they are written.
+_NESTED = 256
+
+
 class Writer:
     """Writes conditions on `names` as isl formulas; `low` is what the sizes start from."""
 
@@ -64,18 +70,39 @@ class Writer:
         self.names = {name: f"x{i}" for i, name in enumerate(names)}
         self.low = low
         self.scales: dict[sz.Scaled, tuple[str, str]] = {}  # the size made -> its name, meaning
+        self.floors: dict[sz.Floor, int] = {}  # all that were written -> by which number
+        self.nested = 0  # how often a floor was written in the requirement at hand
 
     def linear(self, requirement: Requirement) -> str:
         """A requirement of linear conditions as one formula.
 
         Raises Undecidable for any other.
         """
+        self.nested = 0
         text = self._formula(requirement)
+        if len(self.floors) > MODULI:  # isl's parser has no end to that either
+            self._require_few_moduli()
         if not self.scales:
             return text
         made, meanings = zip(*self.scales.values(), strict=True)
         self.scales = {}
         return f"exists ({', '.join(made)} : {' and '.join(meanings)} and ({text}))"
+
+    def _count(self) -> None:
+        """A floor more. In one another, each twice, floors are written twice as often each time."""
+        self.nested += 1
+        if self.nested > _NESTED:
+            raise Undecidable(
+                f"a condition of more than {_NESTED} floors in one another",
+                cure="give the size a number (H=224)",
+            )
+
+    def _require_few_moduli(self) -> None:
+        moduli: dict[frozenset[str], set[int]] = {}
+        for floor, den in self.floors.items():
+            moduli.setdefault(symbols_of(floor.num), set()).add(den)
+        for found in moduli.values():
+            require_few(found)
 
     def _formula(self, requirement: Requirement) -> str:
         if isinstance(requirement, AnyOf):
@@ -144,6 +171,8 @@ class Writer:
             case sz.Part(name=name) if name in self.names and type(atom.of) is int:
                 return f"floor(({self.names[name]} - {atom.rest})/{atom.of})"
             case sz.Floor() if type(atom.den) is int:
+                self.floors[atom] = atom.den
+                self._count()
                 return f"floor(({self.term(atom.num)})/{atom.den})"
             case sz.Max():
                 return fold("max", [self.term(arg) for arg in atom.args])
@@ -182,6 +211,7 @@ class Writer:
 
         Alternatives are met one after the other: together, they would be multiplied out.
         """
+        self.floors = {}
         plain = [r for r in requirements if isinstance(r, Condition)]
         others = [r for r in requirements if not isinstance(r, Condition)]
         try:
@@ -297,7 +327,7 @@ def region(names: tuple[str, ...], requirements: tuple[Requirement, ...]) -> tup
 
     Raises Undecidable for a requirement that no law makes decidable.
     """
-    tight = [r for _, r in strictest_of(requirements)]
+    tight = [r for _, r in strictest_of(requirements) if decide_syntactically(r) is not True]
     left: list[Requirement] = []
     for requirement in tight:
         left += _apart(requirement)
@@ -323,9 +353,6 @@ class _Anything:
         if (verdict := decide_syntactically(condition)) is not None:
             return verdict
         gap = condition.lhs - condition.rhs
-        low = sz.sharp_lower(gap)
-        if condition.relation == ">=" and low is not None and low >= 0:
-            return True
         if not is_linear(gap) or any(low != 1 for _, low in sz.lows(gap)):
             return False
         names = sorted(symbols_of(gap))
