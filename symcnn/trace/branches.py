@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
-from symcnn.algebra.size import Size
-from symcnn.sets.condition import AnyOf, Condition, Requirement, decide_syntactically
+from symcnn.algebra.size import Size, upper
+from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.sets.formula import spoken
 from symcnn.sets.inputset import InputSet
 from symcnn.shown import Shown
@@ -83,7 +83,8 @@ def negation(requirement: Requirement) -> list[Requirement]:
     if requirement.relation == ">=":
         return [below]
     options = (Condition(lhs, ">=", rhs + 1), below)
-    possible = tuple(option for option in options if decide_syntactically(option) is not False)
+    highs = [upper(option.lhs - option.rhs) for option in options]
+    possible = tuple(o for o, high in zip(options, highs, strict=True) if (high or 0) >= 0)
     return [possible[0] if len(possible) == 1 else AnyOf(possible)]
 
 
