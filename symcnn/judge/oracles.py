@@ -114,7 +114,7 @@ def torch_flops(
 ) -> tuple[int, int]:
     """FLOPs as `torch.utils.flop_counter` counts them: forward, then backward.
 
-    Of zeros, where no `inputs` are given, on the device of the module's parameters; on meta, where
+    Of `inputs`; or of zeros, on the device of the module's parameters; on meta, where
     nothing is computed, if it has none, or is a plain function.
     On CPU without oneDNN and without fused attention: the counter takes their fused LSTM, and the
     attention, for nothing.
@@ -124,7 +124,7 @@ def torch_flops(
     from torch.utils.flop_counter import FlopCounterMode
 
     parameters = module.parameters() if isinstance(module, torch.nn.Module) else ()
-    device = next((p.device for p in parameters), torch.device("meta"))
+    device = next((t.device for t in (*(inputs or ()), *parameters)), torch.device("meta"))
     if inputs is None:
         shapes = _input_shapes(net, sizes)
         inputs = [torch.zeros(shape, device=device, requires_grad=input_grad) for shape in shapes]
