@@ -28,7 +28,7 @@ from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.inputs.diagnose import Diagnosis, Failure, at_branch
 from symcnn.questions.inputs.domain import Reason, assignment, reasons
 from symcnn.questions.inputs.refit import joined, refits
-from symcnn.questions.inputs.solve import in_range, solve
+from symcnn.questions.inputs.solve import in_range, scoped, solve
 from symcnn.questions.place.pools import PlainPool
 from symcnn.questions.place.shards import Shards
 from symcnn.questions.place.stream import Stream
@@ -304,6 +304,7 @@ class Branched(Network):
                     found.setdefault(str(reason), reason)
         return [*found.values()]
 
+    @scoped
     def solve(self, output: Any = None, **wishes: Any) -> Any:
         """See `Network.solve`: the solutions of all branches."""
         try:
@@ -451,7 +452,7 @@ class Branched(Network):
         """See `Network.summary`: one table for each branch, or that of the branch at sizes."""
         if at is not None:
             return self.branch_at(**{"N": 1, **at}).summary(at=at, **options)
-        return self._texts(lambda net: str(net.summary(**options)))
+        return Text(self.within_scope(self._texts(lambda net: str(net.summary(**options)))))
 
     def to_code(self, language: str = "python") -> str:
         """See `Network.to_code`: where the forms of branches differ, that of the sizes."""
@@ -567,9 +568,9 @@ class Distributed:
 
     def __str__(self) -> str:
         texts = [(where, str(answer)) for where, answer in self.parts]
-        if len({text for _, text in texts}) == 1:
-            return texts[0][1]
-        return "\n\n".join(f"for {where.describe()}:\n{text}" for where, text in texts)
+        alike = len({text for _, text in texts}) == 1
+        parts = (f"for {where.describe()}:\n{text}" for where, text in texts)
+        return self._net.within_scope(texts[0][1] if alike else "\n\n".join(parts))
 
     __repr__ = __str__
 

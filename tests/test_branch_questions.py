@@ -162,7 +162,7 @@ def test_every_question_of_a_network_is_asked_of_all_branches() -> None:
     """What `Branched` does not answer anew is a record, or is made of what it answers anew."""
     made_of_others = {
         *"complete scope general nearest_valid output_shape spec valid_inputs validate".split(),
-        *"largest_batch to_page plot draw shape_at".split(),
+        *"largest_batch to_page plot draw shape_at within_scope".split(),
     }
     records = {
         *"accepted_symbols batch calls complete_sizes declared hyperparameters".split(),
@@ -186,6 +186,20 @@ def test_what_needs_a_number_is_said_and_other_sizes_are_still_exact() -> None:
     assert "for H == 4 only" in net.scope
     assert net.shape_at(N=1, H=5, W=2) == (1, 15, 5, 2)
     assert net.cost().at(N=1, H=5, W=2).total == 0
+
+
+def test_answers_and_refusals_say_for_which_sizes_they_hold() -> None:
+    net = symcnn.from_torch(Rows(), "N 3 H W", example={"H": 4})
+    said = "holds for H == 4 only ("
+    answers = [net.valid_inputs(), net.solve(output=(4, 9)), net.solve(memory="1 MiB")]
+    assert all(said in repr(found) and said in found._repr_html_() for found in answers)
+    for answer in (net.cost(), net.receptive_field(), net.summary()):
+        assert said in str(answer)
+        assert said in answer._repr_html_()
+    assert said not in str(net.cost().at(N=1, H=5, W=2))
+    for wish in ({"output": (5, 9)}, {"output": (4, 9), "H": 5}):
+        with pytest.raises(NoSolution, match="this holds for H == 4 only"):
+            net.solve(**wish)
 
 
 def test_the_batch_that_python_counts_is_fixed_and_printed() -> None:

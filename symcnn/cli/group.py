@@ -101,7 +101,7 @@ def _show(ctx: click.Context, kind: str, cause: str, cure: str, status: int, mes
         if ask:
             ask.say_assumed()
         click.echo(f"{f'{ask.other}: ' if ask and ask.other else ''}{kind}: {message}", err=True)
-        if ask and ask.scope:
+        if ask and ask.scope and ask.scope not in message:
             click.echo(f"holds {ask.scope}", err=True)
     ctx.exit(status)
 

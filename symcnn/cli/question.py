@@ -261,7 +261,7 @@ def answer(
     mark = "% " if context.command.name == "latex" else ""
     if as_json:
         click.echo(to_json(_data(ask, said)))
-    elif ask.scope:
+    elif ask.scope and not any(ask.scope in str(reply) for _, reply in said):
         click.echo(f"{mark}holds {ask.scope}")
     if not all(reply.ok for _, reply in said):
         context.exit(NO)

@@ -217,6 +217,8 @@ class _Filler:
             found["weights"] = self.at(formula(measure(net).weights).size)
         if not self.sizes:
             found["domain"] = _or_refusal(lambda: str(net.valid_inputs()))
+        if not self.sizes and net.scope:
+            found["holds"] = net.scope
         try:
             field = receptive_field(net).row()
         except SymcnnError:
@@ -291,6 +293,8 @@ def _lines(totals: Mapping[str, Any], written: Callable[[Any], str]) -> Iterator
         yield f"field {written(totals['field'])}"
     if "domain" in totals:
         yield f"domain {totals['domain'] or 'every size'}"
+    if "holds" in totals:
+        yield f"holds {totals['holds']}"
 
 
 def _plain(cell: Any) -> str:

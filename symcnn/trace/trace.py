@@ -120,6 +120,10 @@ class Trace:
         more = f", and {len(others)} more: see net.unfollowed" if others else ""
         return f"for {one.only} only ({one.where_in_code}: {one.reason}){more}"
 
+    def within_scope(self, text: str) -> str:
+        """The text of an answer, with a line that says for which sizes it holds, if not for all."""
+        return f"{text}\nholds {self.scope}" if self.scope else text
+
     def branch_at(self, **sizes: int) -> Self:
         """The network of the branch that sizes take.
 
@@ -619,7 +623,10 @@ class Trace:
         >>> net.valid_inputs().square()
         15 <= H <= 16 and H == W
         """
-        return self._valid
+        found = self._valid
+        if not self.complete:
+            found.note = self.within_scope("").strip()
+        return found
 
     @cached_property
     def _valid(self) -> InputSet:
