@@ -26,9 +26,9 @@ from symcnn.questions.explain import explain
 from symcnn.questions.explain.derivation import Derivation
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.inputs.diagnose import Diagnosis, Failure, at_branch
-from symcnn.questions.inputs.domain import Reason, assignment, reasons
+from symcnn.questions.inputs.domain import Reason, assignment, reasons, scoped
 from symcnn.questions.inputs.refit import joined, refits
-from symcnn.questions.inputs.solve import in_range, scoped, solve
+from symcnn.questions.inputs.solve import in_range, solve
 from symcnn.questions.place.pools import PlainPool
 from symcnn.questions.place.shards import Shards
 from symcnn.questions.place.stream import Stream

@@ -5,13 +5,13 @@ It is the conjunction of what the nodes and guards require, handed to `symcnn.se
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import singledispatch
-from typing import Any
+from functools import singledispatch, wraps
+from typing import Any, TypeVar
 
-from symcnn.errors import InvalidInput, SymcnnError, Undecidable
+from symcnn.errors import InvalidInput, NoSolution, SymcnnError, Undecidable
 from symcnn.sets.condition import ForAll, KeepsBatch, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.presburger import strictest_of
@@ -19,6 +19,8 @@ from symcnn.shown import Rows, Shown
 from symcnn.trace.graph import Node
 from symcnn.trace.tape import Guard
 from symcnn.trace.trace import Trace
+
+T = TypeVar("T")
 
 
 def valid_inputs(net: Trace, *extra: Requirement, at: str = "") -> InputSet:
@@ -209,3 +211,21 @@ def _nearest(net: Trace, sizes: dict[str, int]) -> str:
     if list(values) == where:  # only the batch is at fault
         return f"valid inputs: {domain.describe()}"
     return f"nearest valid size: {found}"
+
+
+def scoped(ask: Callable[..., T]) -> Callable[..., T]:
+    """The question, of which the answer and the refusal say for which sizes they hold."""
+
+    @wraps(ask)
+    def asked(net: Trace, *args: object, **wishes: object) -> T:
+        if net.complete:
+            return ask(net, *args, **wishes)
+        try:
+            found = ask(net, *args, **wishes)
+        except NoSolution as error:
+            raise NoSolution(f"{error.cause}; this holds {net.scope}", cure=error.cure) from None
+        if isinstance(found, InputSet):
+            found.note = net.within_scope(found.note).strip()
+        return found
+
+    return asked

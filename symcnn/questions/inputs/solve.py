@@ -11,13 +11,13 @@ own makes the answer a formula in them (`Relation`). Budgets are down-closed set
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import singledispatch, wraps
+from functools import singledispatch
 from itertools import combinations
 from operator import index
-from typing import Any, SupportsIndex, TypeVar
+from typing import Any, SupportsIndex
 
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.factor import text
@@ -27,7 +27,7 @@ from symcnn.lazy import sympy
 from symcnn.questions.cost.cost import measure
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.inputs.choices import Choices, solve_choices
-from symcnn.questions.inputs.domain import assignment, whole_network
+from symcnn.questions.inputs.domain import assignment, scoped, whole_network
 from symcnn.questions.inputs.even import even_wishes
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Amount, Between, Limit, Target, parse_amount, parse_target
@@ -47,31 +47,11 @@ class Wish:
     goals: tuple[tuple[Int, int], ...] = ()  # sizes and the numbers they should be
 
 
-T = TypeVar("T")
-
 #: What may be wished, and limited; any other name is that of a size.
 _WISHES = """
     flatten at square even unread aspect multiple_of within receptive_field dtype
 """.split()
 _LIMITS = "macs flops params activations memory saved peak".split()
-
-
-def scoped(ask: Callable[..., T]) -> Callable[..., T]:
-    """The question, of which the answer and the refusal say for which sizes they hold."""
-
-    @wraps(ask)
-    def asked(net: Trace, *args: object, **wishes: object) -> T:
-        if net.complete:
-            return ask(net, *args, **wishes)
-        try:
-            found = ask(net, *args, **wishes)
-        except NoSolution as error:
-            raise NoSolution(f"{error.cause}; this holds {net.scope}", cure=error.cure) from None
-        if isinstance(found, InputSet):
-            found.note = net.within_scope(found.note).strip()
-        return found
-
-    return asked
 
 
 @singledispatch
