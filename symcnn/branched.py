@@ -26,7 +26,7 @@ from symcnn.questions.explain import explain
 from symcnn.questions.explain.derivation import Derivation
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.inputs.diagnose import Diagnosis, Failure, at_branch
-from symcnn.questions.inputs.domain import Reason, assignment, reasons, scoped
+from symcnn.questions.inputs.domain import Reason, assignment, reasons, say_scope
 from symcnn.questions.inputs.refit import joined, refits
 from symcnn.questions.inputs.solve import in_range, solve
 from symcnn.questions.place.pools import PlainPool
@@ -304,7 +304,7 @@ class Branched(Network):
                     found.setdefault(str(reason), reason)
         return [*found.values()]
 
-    @scoped
+    @say_scope
     def solve(self, output: Any = None, **wishes: Any) -> Any:
         """See `Network.solve`: the solutions of all branches."""
         try:

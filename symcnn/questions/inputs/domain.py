@@ -213,7 +213,7 @@ def _nearest(net: Trace, sizes: dict[str, int]) -> str:
     return f"nearest valid size: {found}"
 
 
-def scoped(ask: Callable[..., T]) -> Callable[..., T]:
+def say_scope(ask: Callable[..., T]) -> Callable[..., T]:
     """The question, of which the answer and the refusal say for which sizes they hold."""
 
     @wraps(ask)

@@ -27,7 +27,7 @@ from symcnn.lazy import sympy
 from symcnn.questions.cost.cost import measure
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.inputs.choices import Choices, solve_choices
-from symcnn.questions.inputs.domain import assignment, scoped, whole_network
+from symcnn.questions.inputs.domain import assignment, say_scope, whole_network
 from symcnn.questions.inputs.even import even_wishes
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Amount, Between, Limit, Target, parse_amount, parse_target
@@ -55,7 +55,7 @@ _LIMITS = "macs flops params activations memory saved peak".split()
 
 
 @singledispatch
-@scoped
+@say_scope
 def solve(net: Trace, output: Any = None, **asked: Any) -> Any:
     """See `Network.solve`."""
     wishes = {name: asked.pop(name) for name in _WISHES if name in asked}
