@@ -217,7 +217,7 @@ def say_scope(ask: Callable[..., T]) -> Callable[..., T]:
     """The question, of which the answer and the refusal say for which sizes they hold."""
 
     @wraps(ask)
-    def asked(net: Trace, *args: object, **wishes: object) -> T:
+    def question(net: Trace, *args: object, **wishes: object) -> T:
         if net.complete:
             return ask(net, *args, **wishes)
         try:
@@ -228,4 +228,4 @@ def say_scope(ask: Callable[..., T]) -> Callable[..., T]:
             found.note = net.within_scope(found.note).strip()
         return found
 
-    return asked
+    return question
