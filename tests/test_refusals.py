@@ -37,6 +37,16 @@ def test_rows_that_no_image_has_are_refused_whatever_the_batch() -> None:
     assert "each image has 10 elements, not 24" in said
 
 
+def _sixteen_rows(x: torch.Tensor) -> torch.Tensor:
+    if x.shape[2] != 16:
+        raise ValueError("rows must be 16")
+    return x[x > 0]
+
+
+def test_what_the_model_takes_and_symcnn_does_not_is_told_before_what_the_model_refuses() -> None:
+    assert "rows must be 16" not in str(refusal(_sixteen_rows, "N 4 L"))
+
+
 #: Calls that torch refuses at all sizes, by what stands in the message.
 WRONG = {
     "add": lambda x: x + torch.zeros(7),

@@ -167,6 +167,7 @@ class _Front:
         self.all = input_set(self.names, ())
         self.unfollowed: list[Unfollowed] = []
         self.refusals: list[Refusal] = []
+        self.given_up: SymcnnError | None = None  # the first of ours
         self.matters: set[Requirement] = set()
         self.met: dict[tuple[Requirement, ...], InputSet] = {}
         self.work = deque([_Region()])
@@ -198,7 +199,8 @@ class _Front:
             _tell_refusal(run)
         followed = [run for run in runs if run.network]
         if not followed:
-            raise next(run.refusal for run in runs if run.refusal is not None)
+            refusals = (run.refusal for run in runs if run.refusal is not None)
+            raise self.given_up or next(refusals)  # ours, where the model itself goes on, first
         nets = [self._network(run) for run in followed]
         for run in runs:
             if not run.network:
@@ -440,6 +442,7 @@ class _Front:
     def _give_up(self, region: _Region, error: SymcnnError) -> None:
         if region.before is None:  # the sizes that were asked for
             raise error
+        self.given_up = self.given_up or error
         self._leave(region, error.cause)
 
 
