@@ -499,12 +499,11 @@ def _call(
             raise _forward_failed(module, len(inputs) + len(keywords), error, tracer) from error
         if tracer.left is not None:  # the forward caught it: what it did then says nothing
             raise tracer.left
-    found = tracer.result(raw)
     for scope in tape.calls:
         output: Any = scope.output
         whole = type(output) is TracedTensor and not tracer.writes.parts
         scope.output = output._value if whole else tracer.result(output)
-    return found
+    return tracer.result(raw)
 
 
 def _frames(error: BaseException) -> list[Any]:
