@@ -377,7 +377,11 @@ class _Trained(CallModule):
 def _params(case: Case) -> str | None:
     """Of the network and of the rows of its table, where all tensors but the first are trained."""
     first, *others = case.module.inputs
-    if not others or len({id(t) for t in case.module.inputs}) <= len(others):
+    if (
+        not first.is_floating_point()
+        or not others
+        or len({id(t) for t in case.module.inputs}) <= len(others)
+    ):
         return None
     module = _Trained(case.module.call, first.dtype)
     net = symcnn.from_torch(module, case.net.input_tensors[0], example=case.sizes)
