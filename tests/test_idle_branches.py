@@ -32,13 +32,12 @@ class Odd(Net):
 
 
 class Patches(Net):
-    """The pads are not 0 by themselves there, and stand in a name of their own."""
+    """The pads are not 0 by themselves there, and stand in a name of their own, annotated once."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        pads: tuple[int, ...]
         _, _, height, width = x.shape
         if width % 4 != 0:
-            pads = (0, 4 - width % 4)
+            pads: tuple[int, ...] = (0, 4 - width % 4)
             x = F.pad(x, pads)
         if height % 4 != 0:
             pads = (0, 0, 0, 4 - height % 4)

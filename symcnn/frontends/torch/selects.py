@@ -19,21 +19,17 @@ code that runs is left alone.
 """
 
 from __future__ import annotations
-import __future__ as features
 
 import ast
 import dis
-import inspect
-import linecache
 import operator
-import textwrap
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache, reduce
+from functools import lru_cache
 from itertools import pairwise
 from types import CodeType, FunctionType
 from typing import Any
@@ -41,6 +37,7 @@ from typing import Any
 from symcnn.algebra.size import Atom, Floor, Int, Max, Size, floordiv, maximum
 from symcnn.frontends.torch.choices import Flag, NoNumber, Path, Test, asking, paths, refuse
 from symcnn.frontends.torch.identities import Probe, run_on_all
+from symcnn.frontends.torch.recompile import compiled, definition, parsed
 from symcnn.frontends.torch.sizes import Dim
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.texts import Spelling, may_spell
@@ -291,9 +288,6 @@ def _number(value: object) -> Int | None:
 
 # In code --------------------------------------------------------------------------------------
 
-_FUTURE = reduce(
-    operator.or_, (getattr(features, name).compiler_flag for name in features.all_feature_names)
-)
 #: The instructions of ``a % b`` and of ``a[b]`` in bytecode.
 _REMAINDER, _LOOKUP = (
     next(
@@ -312,20 +306,11 @@ def selecting(function: FunctionType, code: CodeType) -> CodeType:
     """The function's code with its choices of numbers as calls of `select`, or the code itself."""
     if not _may_choose(code) and not may_spell(code):
         return code
-    try:
-        lines, start = inspect.getsourcelines(code)
-        (tree,) = ast.parse(textwrap.dedent("".join(lines))).body
-    except (OSError, SyntaxError, ValueError, TypeError):
-        return code
-    if not isinstance(tree, ast.FunctionDef) or _is_mangled(tree):
-        return code
-    tree.decorator_list = []
-    ast.increment_lineno(tree, start - 1)
-    found = _compiled(tree, code)
-    if found is None or not _same(found, code):
+    tree = definition(code)
+    if tree is None:
         return code
     choices, spelling = _Choices(_tested_keys(code.co_filename)), Spelling()
-    changed = _compiled(spelling.visit(choices.visit(tree)), code)
+    changed = compiled(spelling.visit(choices.visit(tree)), code)
     if changed is None or not choices.count + spelling.count:
         return code
     return changed.replace(co_firstlineno=code.co_firstlineno, co_qualname=code.co_qualname)
@@ -358,41 +343,13 @@ def _has(code: CodeType, instruction: bytes) -> bool:
     return place >= 0
 
 
-def _is_mangled(tree: ast.AST) -> bool:
-    """Whether names of its class stand in it, which only the class spells out."""
-    names = [n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)]
-    names += [n.id for n in ast.walk(tree) if isinstance(n, ast.Name)]
-    return any(n.startswith("__") and not n.endswith("__") for n in names)
-
-
-def _compiled(tree: ast.FunctionDef, code: CodeType) -> CodeType | None:
-    """The code of a function definition, with the free names of another code."""
-    outer = ast.parse(f"def outer({', '.join(code.co_freevars)}): pass").body[0]
-    assert isinstance(outer, ast.FunctionDef)
-    outer.body = [tree]
-    # python compiles a call of an attribute of what a file imports in another way
-    imports = [ast.Import([ast.alias(name)]) for name in _imported(code.co_filename)]
-    module = ast.fix_missing_locations(ast.Module([*imports, outer], []))
-    flags = code.co_flags & _FUTURE
-    made = compile(module, code.co_filename, "exec", flags=flags, dont_inherit=True)
-    inside = next(c for c in made.co_consts if type(c) is CodeType)
-    named = [c for c in inside.co_consts if type(c) is CodeType and c.co_name == tree.name]
-    same = [c for c in named if c.co_freevars == code.co_freevars]
-    return same[0] if len(same) == 1 else None
-
-
-@lru_cache(maxsize=4)
-def _parsed(file: str) -> ast.Module:
-    return ast.parse("".join(linecache.getlines(file)))
-
-
 @lru_cache(maxsize=256)
 def _tested_keys(file: str) -> frozenset[str]:
     """Words under which dictionaries of a file keep what its tests read, and nothing else there."""
     kept: set[str] = set()
     read: set[str] = set()
     told: set[int] = set()
-    nodes = [*ast.walk(_parsed(file))]
+    nodes = [*ast.walk(parsed(file))]
     for node in nodes:
         if isinstance(node, ast.Dict):
             for key in node.keys:
@@ -407,32 +364,6 @@ def _tested_keys(file: str) -> frozenset[str]:
                         told.add(id(test.slice))
     others = {n.value for n in nodes if isinstance(n, ast.Constant) and id(n) not in told}
     return frozenset(kept & read - others)
-
-
-@lru_cache(maxsize=256)
-def _imported(file: str) -> tuple[str, ...]:
-    """The names that a file imports."""
-    found: dict[str, None] = {}
-    stack: list[ast.AST] = [_parsed(file)]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            names = ((alias.asname or alias.name).partition(".")[0] for alias in node.names)
-            found.update(dict.fromkeys(name for name in names if name != "*"))
-        elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.expr)):
-            stack += ast.iter_child_nodes(node)
-    return tuple(found)
-
-
-def _same(a: CodeType, b: CodeType) -> bool:
-    """Whether two codes do the same."""
-    inner = [[c for c in code.co_consts if type(c) is CodeType] for code in (a, b)]
-    return (
-        (a.co_code, a.co_names, a.co_varnames, a.co_cellvars)
-        == (b.co_code, b.co_names, b.co_varnames, b.co_cellvars)
-        and len(inner[0]) == len(inner[1])
-        and all(map(_same, *inner))
-    )
 
 
 class _Choices(ast.NodeTransformer):

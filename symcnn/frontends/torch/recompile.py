@@ -1,0 +1,109 @@
+"""A function compiled again from its source, with the names and the flags of the code that runs.
+
+What changes a function before a trace (`symcnn.frontends.torch.selects`) changes its syntax tree.
+The law: a tree that, unchanged, compiles to the code that runs is the source of that code; of any
+other source (decorated into another function, edited since, of a lambda) nothing is said.
+"""
+
+from __future__ import annotations
+import __future__ as features
+
+import ast
+import inspect
+import linecache
+import operator
+import textwrap
+from functools import lru_cache, reduce
+from types import CodeType
+
+_FUTURE = reduce(
+    operator.or_, (getattr(features, name).compiler_flag for name in features.all_feature_names)
+)
+
+
+def definition(code: CodeType) -> ast.FunctionDef | None:
+    """The syntax tree of the function whose code it is; None where the source is another one.
+
+    Annotated assignments of local names are plain ones there.
+    """
+    try:
+        lines, start = inspect.getsourcelines(code)
+        (tree,) = ast.parse(textwrap.dedent("".join(lines))).body
+    except (OSError, SyntaxError, ValueError, TypeError):
+        return None
+    if not isinstance(tree, ast.FunctionDef) or _is_mangled(tree):
+        return None
+    tree.decorator_list = []
+    ast.increment_lineno(tree, start - 1)
+    found = compiled(tree, code)
+    if found is None or not _same(found, code):
+        return None
+    _Plain().generic_visit(tree)
+    return tree
+
+
+class _Plain(ast.NodeTransformer):
+    """Python evaluates no annotation of a local name: such an assignment is a plain one."""
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt:
+        if node.value is None or not isinstance(node.target, ast.Name):
+            return node
+        return ast.copy_location(ast.Assign([node.target], node.value), node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
+        return node  # whose annotations are values
+
+
+def _is_mangled(tree: ast.AST) -> bool:
+    """Whether names of its class stand in it, which only the class spells out."""
+    names = [n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)]
+    names += [n.id for n in ast.walk(tree) if isinstance(n, ast.Name)]
+    return any(n.startswith("__") and not n.endswith("__") for n in names)
+
+
+def compiled(tree: ast.FunctionDef, code: CodeType) -> CodeType | None:
+    """The code of a function definition, with the free names of another code."""
+    outer = ast.parse(f"def outer({', '.join(code.co_freevars)}): pass").body[0]
+    assert isinstance(outer, ast.FunctionDef)
+    outer.body = [tree]
+    # python compiles a call of an attribute of what a file imports in another way
+    imports = [ast.Import([ast.alias(name)]) for name in _imported(code.co_filename)]
+    module = ast.fix_missing_locations(ast.Module([*imports, outer], []))
+    flags = code.co_flags & _FUTURE
+    made = compile(module, code.co_filename, "exec", flags=flags, dont_inherit=True)
+    inside = next(c for c in made.co_consts if type(c) is CodeType)
+    named = [c for c in inside.co_consts if type(c) is CodeType and c.co_name == tree.name]
+    same = [c for c in named if c.co_freevars == code.co_freevars]
+    return same[0] if len(same) == 1 else None
+
+
+@lru_cache(maxsize=4)
+def parsed(file: str) -> ast.Module:
+    """The syntax tree of a file."""
+    return ast.parse("".join(linecache.getlines(file)))
+
+
+@lru_cache(maxsize=256)
+def _imported(file: str) -> tuple[str, ...]:
+    """The names that a file imports."""
+    found: dict[str, None] = {}
+    stack: list[ast.AST] = [parsed(file)]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = ((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+            found.update(dict.fromkeys(name for name in names if name != "*"))
+        elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.expr)):
+            stack += ast.iter_child_nodes(node)
+    return tuple(found)
+
+
+def _same(a: CodeType, b: CodeType) -> bool:
+    """Whether two codes do the same."""
+    inner = [[c for c in code.co_consts if type(c) is CodeType] for code in (a, b)]
+    return (
+        (a.co_code, a.co_names, a.co_varnames, a.co_cellvars)
+        == (b.co_code, b.co_names, b.co_varnames, b.co_cellvars)
+        and len(inner[0]) == len(inner[1])
+        and all(map(_same, *inner))
+    )
