@@ -165,7 +165,7 @@ def test_every_question_of_a_network_is_asked_of_all_branches() -> None:
         *"largest_batch to_page plot draw shape_at within_scope".split(),
     }
     records = {
-        *"accepted_symbols batch calls complete_sizes declared hyperparameters".split(),
+        *"accepted_symbols batch calls complete_sizes symbol_atoms hyperparameters".split(),
         *"input_tensors inputs may_be_zero output_tensors parameter_symbols".split(),
         *"leading located parameters position roles shapes sizes_that_meet".split(),
         *"source_name spelled without".split(),

@@ -278,9 +278,9 @@ def test_an_error_that_is_only_caught_looks_for_no_cure(example: Callable[..., A
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.body(x)
 
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(SymcnnError) as caught:
         symcnn.from_torch(Wrong(), "N 3 H W")
-    caught_after = time.perf_counter() - start
+    caught_after = time.process_time() - start
     assert str(caught.value.cures[0]) == "model.body.fc = nn.Linear(2048, 10)"
     assert caught_after < 2

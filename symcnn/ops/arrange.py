@@ -20,7 +20,6 @@ from symcnn.ops.pointwise import aligned, broadcast_dims, fits
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
-    elements,
     leading_axes,
     normal_dim,
     normal_dims,
@@ -100,7 +99,13 @@ def _repeated(input: SymbolicTensor, times: tuple[Int, ...]) -> Result:
         (None, Whole(n)) if i < lead else (i - lead, _again(before[i], n))
         for i, n in enumerate(times)
     )
-    return Result((dims,), axes, requires=tuple(elements("repeats must not be negative", times)))
+    return Result((dims,), axes, requires=_as_often(times))
+
+
+def _as_often(times: Sequence[Int]) -> tuple[Condition, ...]:
+    """Requirements on numbers of repeats; what is repeated 0 times is joined to others."""
+    why = "repeats must not be negative"
+    return tuple(Condition(n, ">=", 0, why) for n in times if isinstance(n, Size))
 
 
 def _again(size: Int, times: Int) -> AxisMap:
@@ -151,7 +156,7 @@ def repeat_interleave(
     else:
         length = size * repeats
     if not isinstance(repeats, SymbolicTensor):
-        requires += elements("repeats must not be negative", unpacked((repeats,)))
+        requires += _as_often(unpacked((repeats,)))
     if output_size is not None:
         requires += require_equal(length, output_size, "output_size must be that of the result")
     made = (*dims[:axis], length, *dims[axis + 1 :])

@@ -321,14 +321,14 @@ def require_few_moduli(isl_set: islpy.Set) -> None:
             )
 
 
-def require_few(moduli: Collection[int]) -> None:
+def require_few(moduli: Collection[int], limit: int = MODULI) -> None:
     """Raises Undecidable for too many moduli, of a size, that are unlike."""
     unlike = [m for m in moduli if not any(o % m == 0 for o in moduli if o > m)]
-    if len(unlike) > MODULI:
+    if len(unlike) > limit:
         named = ", ".join(map(str, sorted(unlike)[: 2 * MODULI]))
         more = ", ..." if len(unlike) > 2 * MODULI else ""
         raise Undecidable(
-            f"remainders by {named}{more} at once are more than {MODULI} different ones of a size",
+            f"remainders by {named}{more} at once are more than {limit} different ones of a size",
             cure="give the size a number (H=224)",
         )
 

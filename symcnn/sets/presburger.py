@@ -59,8 +59,9 @@ if TYPE_CHECKING:
     import islpy
 
 
-#: So many floors one requirement may have, counted as often as they are written.
-_NESTED = 256
+#: So many floors one requirement may have, counted as often as they are written; so many unlike
+#: moduli may stand in what isl reads at once, whose parser has no end to 20 of them.
+_NESTED, _UNLIKE = 256, 2 * MODULI
 
 
 class Writer:
@@ -70,7 +71,7 @@ class Writer:
         self.names = {name: f"x{i}" for i, name in enumerate(names)}
         self.low = low
         self.scales: dict[sz.Scaled, tuple[str, str]] = {}  # the size made -> its name, meaning
-        self.floors: dict[sz.Floor, int] = {}  # all that were written -> by which number
+        self.floors: dict[sz.Floor, int] = {}  # of what is read at once -> by which number
         self.nested = 0  # how often a floor was written in the requirement at hand
 
     def linear(self, requirement: Requirement) -> str:
@@ -78,10 +79,9 @@ class Writer:
 
         Raises Undecidable for any other.
         """
-        self.nested = 0
+        self.floors, self.nested = {}, 0
         text = self._formula(requirement)
-        if len(self.floors) > MODULI:  # isl's parser has no end to that either
-            self._require_few_moduli()
+        _require_few_moduli(self.floors)
         if not self.scales:
             return text
         made, meanings = zip(*self.scales.values(), strict=True)
@@ -96,13 +96,6 @@ class Writer:
                 f"a condition of more than {_NESTED} floors in one another",
                 cure="give the size a number (H=224)",
             )
-
-    def _require_few_moduli(self) -> None:
-        moduli: dict[frozenset[str], set[int]] = {}
-        for floor, den in self.floors.items():
-            moduli.setdefault(symbols_of(floor.num), set()).add(den)
-        for found in moduli.values():
-            require_few(found)
 
     def _formula(self, requirement: Requirement) -> str:
         if isinstance(requirement, AnyOf):
@@ -211,11 +204,15 @@ class Writer:
 
         Alternatives are met one after the other: together, they would be multiplied out.
         """
-        self.floors = {}
         plain = [r for r in requirements if isinstance(r, Condition)]
         others = [r for r in requirements if not isinstance(r, Condition)]
         try:
-            found: islpy.Set = self._set([*stated, *(f"({self.linear(r)})" for r in plain)])
+            floors, texts = dict[sz.Floor, int](), [*stated]
+            for condition in plain:
+                texts.append(f"({self.linear(condition)})")
+                floors |= self.floors
+            _require_few_moduli(floors)
+            found: islpy.Set = self._set(texts)
             for requirement in others:
                 found = coalesced(found.intersect(self._set([f"({self.linear(requirement)})"])))
         except isl().Error as error:
@@ -240,6 +237,14 @@ class Writer:
             except isl().Error:
                 return too_much(str(requirement))
         return too_much(" and ".join(map(str, requirements)))
+
+
+def _require_few_moduli(floors: dict[sz.Floor, int]) -> None:
+    moduli: dict[frozenset[str], set[int]] = {}
+    for floor, den in floors.items() if len(floors) > _UNLIKE else ():
+        moduli.setdefault(symbols_of(floor.num), set()).add(den)
+    for found in moduli.values():
+        require_few(found, _UNLIKE)
 
 
 def _blocks(requirement: ForAll) -> Iterator[Requirement]:

@@ -121,7 +121,18 @@ class Trace:
         return f"for {one.only} only ({one.where_in_code}: {one.reason}){more}"
 
     def within_scope(self, text: str) -> str:
-        """The text of an answer, with a line that says for which sizes it holds, if not for all."""
+        """The text of an answer, with a line that says for which sizes it holds, if not for all.
+
+        Args:
+            text: of the answer.
+
+        Returns:
+            The text and the line; of a complete network the text alone.
+
+        >>> from symcnn import nn
+        >>> nn.ReLU().trace("N 3 H W").within_scope("any answer")
+        'any answer'
+        """
         return f"{text}\nholds {self.scope}" if self.scope else text
 
     def branch_at(self, **sizes: int) -> Self:

@@ -156,11 +156,27 @@ def of_the_number(name: str) -> Callable[..., object]:
     return answer
 
 
+def _of_the_text(name: str) -> Callable[..., object]:
+    """A method of texts of sizes: that of the text of the numbers, but to pytest that of the
+    formulas, which it shows where an assertion of the forward fails.
+    """
+    to_people, to_python = getattr(str, name), of_the_number(name)
+
+    def answer(self: Text, *args: object, **kwargs: object) -> object:
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and is_left_alone(frame.f_code.co_filename):
+            frame = frame.f_back
+        shown = frame is not None and frame.f_globals.get("__name__", "").startswith("_pytest.")
+        return (to_people if shown else to_python)(self, *args, **kwargs)
+
+    return answer
+
+
 for _name in {*vars(str)} - {*vars(object), *vars(Text), "__getnewargs__", "maketrans"}:
-    setattr(Text, _name, of_the_number(_name))
+    setattr(Text, _name, _of_the_text(_name))
 setattr(Text, "startswith", Text._startswith)  # noqa: B010
 for _name in ("__lt__", "__le__", "__gt__", "__ge__"):
-    setattr(Text, _name, of_the_number(_name))
+    setattr(Text, _name, _of_the_text(_name))
 
 
 # What code calls in place of python's own ---------------------------------------------------------
