@@ -6,11 +6,12 @@ that meet, if any of them is summed over.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from string import ascii_letters
 from typing import Any, Union
 
-from symcnn.algebra.size import Int, minimum, prod
+from symcnn.algebra.size import Int, Size, minimum, prod
 from symcnn.errors import ShapeMismatch
 from symcnn.trace.graph import SymbolicTensor
 
@@ -88,19 +89,61 @@ def contraction(
 ) -> Int:
     """MACs of contracting the factors pairwise, from left to right."""
     macs: Int = 0
-    done, sizes = terms[0], dict(zip(terms[0], shapes[0], strict=True))
-    for i, (term, shape) in enumerate(zip(terms[1:], shapes[1:], strict=True), 1):
-        later = {*output, *(label for t in terms[i + 1 :] for label in t)}
-        new = dict(zip(term, shape, strict=True))
+    sizes, *others = _present(terms, shapes)
+    for i, new in enumerate(others, 1):
+        later = {*output, *(label for found in others[i:] for label in found)}
         # what only one factor has, and nobody needs, is summed beforehand
         sizes = {k: s for k, s in sizes.items() if k in new or k in later}
         new = {k: s for k, s in new.items() if k in sizes or k in later}
-        shared = [k for k in sizes if k in new and k not in later]
-        summed = [k for k in shared if (sizes[k] == 1) == (new[k] == 1)]
-        met = {k: new.get(k, 1) if sizes.get(k, 1) == 1 else sizes[k] for k in {**sizes, **new}}
+        summed = [k for k in sizes if k in new and k not in later]
+        met = {**new, **sizes}
         if summed:
             over = prod(met[k] for k in summed)
             macs = macs + prod(met.values()) * (minimum(1, over - 1) if counted else 1)
-        done = [k for k in met if k in later]
-        sizes = {k: met[k] for k in done}
+        sizes = {k: size for k, size in met.items() if k in later}
     return macs
+
+
+def _present(terms: Sequence[Sequence[str]], shapes: Sequence[Dims]) -> list[dict[str, Int]]:
+    """The sizes of each factor by label, without the axes of size 1 that another one stretches: to
+    torch, they are not there.
+    """
+    sizes = [dict(zip(term, dims, strict=True)) for term, dims in zip(terms, shapes, strict=True)]
+    longer = {k for own in sizes for k, size in own.items() if size != 1}
+    return [{k: n for k, n in own.items() if n != 1 or k not in longer} for own in sizes]
+
+
+def without_ones(
+    equation: str, factors: Sequence[SymbolicTensor], is_one: Callable[[Int], bool]
+) -> tuple[str, list[tuple[int, ...]]]:
+    """The equation without the axes of size 1 that another factor stretches, and which axes of each
+    factor these are.
+
+    is_one: whether a size is 1, asked where sizes with one label differ.
+    """
+    terms, output = labels_of(equation, factors)
+    sizes: dict[str, list[Int]] = {}
+    for term, t in zip(terms, factors, strict=True):
+        for label, size in zip(term, t.dims, strict=True):
+            sizes.setdefault(label, []).append(size)
+    ones = {
+        label: {size for size in own if isinstance(size, Size) and is_one(size)}
+        for label, own in sizes.items()
+        if 1 not in own and any(size != own[0] for size in own)
+    }
+    gone = [
+        tuple(
+            i
+            for i, (label, size) in enumerate(zip(term, t.dims, strict=True))
+            if size in ones.get(label, ()) and not ones[label].issuperset(sizes[label])
+        )
+        for term, t in zip(terms, factors, strict=True)
+    ]
+    left = [
+        [label for i, label in enumerate(term) if i not in axes]
+        for term, axes in zip(terms, gone, strict=True)
+    ]
+    unused = iter(sorted({*ascii_letters} - {*sizes}))
+    letters = {label: label if label.isalpha() else next(unused) for label in sizes}
+    *texts, made = ("".join(letters[k] for k in term) for term in (*left, output))
+    return f"{','.join(texts)}->{made}", gone

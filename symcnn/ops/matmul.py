@@ -16,7 +16,7 @@ from symcnn.algebra.size import Int, prod
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
 from symcnn.ops import dtypes, tools, work
 from symcnn.ops.autograd import factors, pair
-from symcnn.ops.equation import Factor, contraction, factors_of, labels_of, pair_macs
+from symcnn.ops.equation import Factor, contraction, factors_of, labels_of, pair_macs, without_ones
 from symcnn.ops.operation import Counted, Product
 from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.pointwise import aligned, broadcast_dims, fits
@@ -28,10 +28,12 @@ from symcnn.ops.registry import (
     require_rank,
     whole_axes,
 )
+from symcnn.ops.shape import squeeze
 from symcnn.ops.storage import products
 from symcnn.ops.takes import not_taken, require_same_dtype
-from symcnn.sets.condition import Requirement
-from symcnn.trace.graph import Node, Result, SymbolicTensor
+from symcnn.sets.condition import Condition, Requirement
+from symcnn.trace.graph import OPS, Node, Result, SymbolicTensor
+from symcnn.trace.tape import decided
 
 rule = partial(any_rule, empty=True)
 
@@ -466,7 +468,7 @@ _EINSUM = Counted(_einsum_counted, partial(_einsum_products, counted=True))
     same_dtype=_contraction_operands,
     autocast=_autocast,
 )
-def einsum(equation: str | SymbolicTensor, *operands: Factor | Sequence[Factor]) -> Result:
+def _einsum(equation: str | SymbolicTensor, *operands: Factor | Sequence[Factor]) -> Result:
     """Einstein's sum convention; factors are contracted from left to right, as torch does.
 
     MACs of a pair: the product of all sizes that meet, if any of them is summed over.
@@ -507,6 +509,22 @@ def einsum(equation: str | SymbolicTensor, *operands: Factor | Sequence[Factor])
         raise not_taken("einsum of bool", "int float complex")
     dims = tuple(sizes[label] for label in output)
     return Result((dims,), axes[1], macs, tuple(requires), others=tuple(others))
+
+
+def einsum(equation: str | SymbolicTensor, *operands: Factor | Sequence[Factor]) -> SymbolicTensor:
+    """Einstein's sum convention. Whether a size is 1, where another factor would stretch its axis,
+    is a branch; on that side the factor has no such axis.
+    """
+    text, factors = factors_of(equation, *operands)
+    text, gone = without_ones(text, factors, lambda size: bool(decided(Condition(size, "==", 1))))
+    if any(gone):
+        equation = text
+        operands = tuple(squeeze(t, *a) if a else t for t, a in zip(factors, gone, strict=True))
+    made: SymbolicTensor = _einsum(equation, *operands)
+    return made
+
+
+OPS["einsum"] = einsum
 
 
 def _labelled(axis: int, t: SymbolicTensor, size: Int) -> tuple[int, AxisMap]:
