@@ -20,7 +20,7 @@ from math import gcd, isqrt
 from typing import Any
 
 from symcnn.algebra import size as sz
-from symcnn.algebra.factor import text
+from symcnn.algebra.factor import factors, text
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import Undecidable
 
@@ -121,6 +121,8 @@ def grows(expr: Int, least: Mapping[str, int] | None = None) -> bool:
     (True, True, False)
     >>> grows(H * ((W - 9)//2)), grows(H * ((W - 9)//2), {"W": 9})
     (False, True)
+    >>> grows((H - H//9) * W), grows((H - 2*(H//3)) * W)
+    (True, False)
     """
     if isinstance(expr, int):
         return True
@@ -129,7 +131,9 @@ def grows(expr: Int, least: Mapping[str, int] | None = None) -> bool:
     start = {**dict.fromkeys(symbols_of(expr), 1), **dict(sz.lows(expr)), **(least or {})}
     try:
         from_there = {n: sz.Symbol(n, 0).size() + v for n, v in start.items() if v is not None}
-        return len(from_there) == len(start) and _rises(expr.subs(from_there))
+        return len(from_there) == len(start) and (
+            _rises(expr.subs(from_there)) or _climbs(expr, frozenset(from_there.items()))
+        )
     except (ArithmeticError, ValueError):
         return False
 
@@ -144,6 +148,33 @@ def _rises(expr: Int) -> bool:
         for mono, coeff in expr.terms.items()
         if mono
     )
+
+
+@lru_cache(maxsize=4096)
+def _climbs(expr: Size, start: frozenset[tuple[str, Size]]) -> bool:
+    """Whether a size that is one more makes it no less: a sum by its difference, a product of what
+    is not negative factor by factor.
+    """
+    parts, content = ((expr,), 1) if _is_sum(expr) else factors(expr - expr.const)
+    moved = [part.subs(dict(start)) for part in parts]
+    return (
+        content > 0
+        and (len(parts) == 1 or all(map(_is_never_negative, moved)))
+        and all(map(_is_sum, parts))
+        and all(
+            _is_never_negative(part.subs({name: sz.Symbol(name, 0).size() + 1}) - part)
+            for part in moved
+            for name, _ in start
+        )
+    )
+
+
+def _is_sum(expr: Size) -> bool:
+    return all(sum(power for _, power in mono) <= 1 for mono in expr.terms)
+
+
+def _is_never_negative(expr: Int) -> bool:
+    return (low := sz.sharp_lower(expr)) is not None and low >= 0
 
 
 @lru_cache(maxsize=4096)  # a part may stand in many places
