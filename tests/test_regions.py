@@ -54,6 +54,9 @@ def judged(names: Any, conditions: Any, most: Any) -> Any:
     [
         ("HW", [Condition(64, ">=", (h // 4) * (w // 4))], 40, "(H//4)*(W//4) <= 64"),
         ("HW", [Condition(14 * (h // 4) * (w // 3), ">=", 9)], 9, "H >= 4 and W >= 3"),
+        ("H", [Condition(226, ">=", (h - maximum(h // 9, 1)) ** 2)], 29, "1 <= H <= 16"),
+        ("H", [Condition((h - h // 9) * (h - h // 7), "==", 14 * 15)], 29, "H == 16"),
+        ("HW", [Condition((h - h // 9) * w, ">=", 227)], 40, "W*(H - H//9) >= 227"),
         (
             "DHW",
             [Condition(d * h * w, "==", 512 * (d // 2) * (h // 16) * (w // 16))],
