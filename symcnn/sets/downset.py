@@ -157,13 +157,14 @@ def _climbs(expr: Size, start: frozenset[tuple[str, Size]]) -> bool:
     """
     parts, content = ((expr,), 1) if _is_sum(expr) else factors(expr - expr.const)
     moved = [part.subs(dict(start)) for part in parts]
+    sizes = [part for part in moved if isinstance(part, Size)]
     return (
         content > 0
         and (len(parts) == 1 or all(map(_is_never_negative, moved)))
         and all(map(_is_sum, parts))
         and all(
             _is_never_negative(part.subs({name: sz.Symbol(name, 0).size() + 1}) - part)
-            for part in moved
+            for part in sizes
             for name, _ in start
         )
     )
