@@ -452,7 +452,10 @@ class Branched(Network):
         """See `Network.summary`: one table for each branch, or that of the branch at sizes."""
         if at is not None:
             return self.branch_at(**{"N": 1, **at}).summary(at=at, **options)
-        return Text(self.within_scope(self._texts(lambda net: str(net.summary(**options)))))
+        parts = tuple((b.where, b.network.summary(**options)) for b in self.branches)
+        tables = Tables(self.within_scope(_said([(where, str(one)) for where, one in parts])))
+        tables.parts = parts
+        return tables
 
     def to_code(self, language: str = "python") -> str:
         """See `Network.to_code`: where the forms of branches differ, that of the sizes."""
@@ -470,10 +473,7 @@ class Branched(Network):
         return self._texts(lambda net: net.to_latex(what, **options), "% for ")
 
     def _texts(self, ask: Callable[[Any], str], title: str = "for ") -> str:
-        found = [(b.where, ask(b.network)) for b in self.branches]
-        if len({text for _, text in found}) == 1:
-            return Text(found[0][1])
-        return Text("\n\n".join(f"{title}{where.describe()}:\n{text}" for where, text in found))
+        return _said([(b.where, ask(b.network)) for b in self.branches], title)
 
     def _repr_html_(self) -> str:
         return "".join(
@@ -502,6 +502,31 @@ summary.register(Branched, Branched.summary)
 to_latex.register(Branched, Branched.to_latex)
 total_macs.register(Branched, lambda net: net.macs)
 total_flops.register(Branched, lambda net: net.flops)
+
+
+class Tables(Text):
+    """The tables of all branches as text, with the table of each."""
+
+    parts: tuple[tuple[InputSet, Any], ...] = ()
+
+    def to_dict(self) -> dict[str, object]:
+        """For JSON: the table of each branch, with the sizes that take it."""
+        return _by_branch(self.parts)
+
+
+def _said(found: Sequence[tuple[InputSet, str]], title: str = "for ") -> Text:
+    """The texts of the branches under their sizes; one where all say the same."""
+    if len({text for _, text in found}) == 1:
+        return Text(found[0][1])
+    return Text("\n\n".join(f"{title}{where.describe()}:\n{text}" for where, text in found))
+
+
+def _by_branch(
+    parts: Iterable[tuple[InputSet, Any]], *args: object, **options: object
+) -> dict[str, object]:
+    """The answers of the branches for JSON, as the command line writes them."""
+    told = ({"where": str(where), **answer.to_dict(*args, **options)} for where, answer in parts)
+    return {"branches": [*told]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -545,6 +570,10 @@ class Distributed:
             except InvalidInput as error:
                 refused.append(error)
         raise refused[0]
+
+    def to_dict(self, *args: object, **options: object) -> dict[str, object]:
+        """For JSON: the answer of each branch, with the sizes that take it."""
+        return _by_branch(self.parts, *args, **options)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

@@ -103,6 +103,10 @@ def test_a_cost_is_that_of_the_branch(net: Any) -> None:
     assert net.cost().at(N=2, H=64, W=9).total == 2 * 216 * 64 * 9
     assert net.cost().at(N=2, H=66, W=9).total == 2 * 216 * 33 * 4
     assert net.cost().total.at(N=1, H=66, W=9) == 216 * 33 * 4
+    for answer in (net.cost(), net.summary()):
+        told = json.loads(json.dumps(answer.to_dict()))["branches"]
+        rows = [branch["where"].partition(" and ")[0] for branch in told]
+        assert rows == ["65 <= H <= 1000", "1 <= H <= 64"]
     assert net.macs.subs({N: 1, H: 66, W: 9}) == 216 * 33 * 4
     assert net.params == 224
 

@@ -269,6 +269,19 @@ def test_names_of_torchs_exporters_are_module_paths() -> None:
     assert len(net.at("layer1").nodes) == 1
 
 
+def test_a_node_of_a_module_stands_beside_the_modules_inside_it() -> None:
+    # as the exporter writes DAC and SegFormer of transformers
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"], name="/block/snake/Relu"),
+        helper.make_node("Constant", [], ["c"], name="/block/Constant", value_int=1),
+        helper.make_node("Relu", ["a"], ["y"], name="/block/snake/inner/Relu"),
+    ]
+    net = symcnn.from_onnx(model(nodes, {"x": IMAGE}))
+    assert [node.name for node in net.nodes] == ["block.snake", "block.snake.inner"]
+    rows = [(row.level, row.name) for row in net.summary(depth=3).rows]
+    assert rows[1:] == [(2, "block.snake"), (3, "block.snake"), (3, "block.snake.inner")]
+
+
 def test_other_nodes_keep_their_names() -> None:
     nodes = [helper.make_node("Relu", ["x"], ["y"], name="stage1_act")]
     assert symcnn.from_onnx(model(nodes, {"x": IMAGE})).nodes[0].name == "stage1_act"

@@ -5,6 +5,7 @@ import pickle
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 import sympy
 from hypothesis import given
@@ -205,10 +206,17 @@ def test_the_batch_may_be_left_out_of_a_member() -> None:
     assert {"N": 2, "H": 1} in found
 
 
-@pytest.mark.parametrize("member", [(1, 2, 3), "ab", (1.5, 2), {"Q": 3}, None])
+@pytest.mark.parametrize(
+    "member", [(1, 2, 3), "ab", (1.5, 2), {"Q": 3}, None, np.ones((2, 2), int)]
+)
 def test_a_member_of_the_wrong_kind_is_an_error(member: Any) -> None:
     with pytest.raises(BadSpec):
         member in two()  # noqa: B015
+
+
+def test_an_array_of_sizes_is_a_member_like_the_tuple() -> None:
+    found = two()
+    assert all((np.array(sizes) in found) == (sizes in found) for sizes in np.ndindex(3, 5))
 
 
 def test_an_axis_that_does_not_exist() -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import sympy
 from hypothesis import given
@@ -85,11 +86,17 @@ def test_no_solution_for_features_says_why() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", [(0, 7), (7.5, 7), ("7", 7), (1, 2, 3, 4, 5), (True, 7), (-1, 7)]
+    "target",
+    [(0, 7), (7.5, 7), ("7", 7), (1, 2, 3, 4, 5), (True, 7), (-1, 7), np.ones((2, 2), int)],
 )
 def test_targets_of_no_use(target: tuple[Any, ...]) -> None:
     with pytest.raises(BadSpec):
         chain(nn.Conv2d(3, 8, 3)).solve(output=target)
+
+
+def test_a_target_may_be_an_array() -> None:
+    net = chain(nn.Conv2d(3, 8, 3))
+    assert net.solve(output=np.array([7, 5])) == net.solve(output=(7, 5))
 
 
 @pytest.mark.parametrize("flatten", [0, -3, 2.5, True, "9"])

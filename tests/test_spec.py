@@ -178,6 +178,13 @@ def test_a_description_for_bioimageio(unet: Any) -> None:
     assert (out["scale"], out["halo"]) == (1, 7)
 
 
+def test_a_field_without_bound_has_no_halo() -> None:
+    net = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.GroupNorm(2, 4)).trace("N 4 H W")
+    spec = net.spec("bioimageio")
+    assert "halo" not in spec.parts[0].value["outputs"][0]["axes"][2]
+    assert any("no number of pixels" in lost for lost in spec.loses)
+
+
 def test_a_description_is_yaml(unet: Any) -> None:
     yaml = pytest.importorskip("yaml")
     spec = unet.spec("bioimageio")

@@ -50,13 +50,14 @@ def parts(net: Trace, depth: int | None = None, *, tree: bool = False) -> Iterat
     [('stem', 1), ('0', 2), ('1', 2), ('act', 1)]
     """
     found = list(_below(net.nodes, 1, depth, tree=tree))
-    times = Counter(part.name for part in found)
+    times = Counter((part.name, part.level) for part in found)
     calls = Counter(call.path for call in net.calls)
-    seen: Counter[str] = Counter()
+    seen: Counter[tuple[str, int]] = Counter()
     for part in found:
-        seen[part.name] += 1
-        if times[part.name] > 1:
-            yield Part(f"{part.name}:{seen[part.name]}", part.level, part.nodes)
+        key = (part.name, part.level)
+        seen[key] += 1
+        if times[key] > 1:
+            yield Part(f"{part.name}:{seen[key]}", part.level, part.nodes)
         else:
             yield Part(part.name, part.level, part.nodes, max(calls[part.name], 1))
 
@@ -65,7 +66,7 @@ def _below(nodes: Sequence[Node], level: int, depth: int | None, *, tree: bool) 
     for _, run in groupby(nodes, lambda node: _place(node)[:level]):
         inside = tuple(run)
         place = _place(inside[0])
-        if len(place) == level:  # nodes that are no further down
+        if all(len(_place(node)) <= level for node in inside):  # nodes that are no further down
             yield from (Part(node.name, level, (node,)) for node in inside)
             continue
         if depth is None or level < depth:

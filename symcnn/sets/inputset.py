@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import lru_cache
 from heapq import merge
 from math import prod
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Union, cast
 from zlib import crc32
 
 from symcnn.algebra import size as sz
@@ -305,18 +305,17 @@ class InputSet:
                 raise BadSpec(f"a member gives {', '.join(self.shown)}, not {', '.join(sizes)}")
             full = len(sizes) == len(self.names)
             member = tuple(sizes[n] for n in (self.names if full else self.shown))
-        values = tuple(member) if isinstance(member, Sequence) else (member,)
-        if not all(isinstance(v, int) or hasattr(v, "__index__") for v in values):
+        several = isinstance(member, Sequence) or getattr(member, "ndim", 0) > 0  # or an array
+        values = tuple(cast("Sequence[Any]", member)) if several else (member,)
+        if not all(hasattr(v, "__index__") and not getattr(v, "ndim", 0) for v in values):
             raise BadSpec(f"{member!r} is not a tuple of whole numbers")
         if len(values) == len(self.shown):
             inside = self._view
         elif len(values) == len(self.names):
             inside = self
         else:
-            raise BadSpec(
-                f"{member!r} has {len(values)} sizes",
-                cure=f"a member lists {', '.join(self.shown)}",
-            )
+            cure = f"a member lists {', '.join(self.shown)}"
+            raise BadSpec(f"{member!r} has {len(values)} sizes", cure=cure)
         at = dict(zip(inside.names, map(int, values), strict=True))
         return all(at in side for side in inside._sides)
 

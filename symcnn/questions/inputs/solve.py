@@ -17,7 +17,7 @@ from fractions import Fraction
 from functools import singledispatch
 from itertools import combinations
 from operator import index
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, cast
 
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.factor import text
@@ -265,7 +265,8 @@ def parsed_target(target: Target) -> tuple[int | Between | Size | None, ...]:
     """A target per axis: int, None, Between, or an expression."""
     if isinstance(target, str):
         return parse_target(target)
-    items = tuple(target) if isinstance(target, (tuple, list)) else (target,)
+    several = isinstance(target, (tuple, list)) or getattr(target, "ndim", 0) > 0  # or an array
+    items = tuple(cast("Sequence[Any]", target)) if several else (target,)
     found: list[int | Between | Size | None] = []
     for item in items:
         if isinstance(item, str):
@@ -278,7 +279,7 @@ def parsed_target(target: Target) -> tuple[int | Between | Size | None, ...]:
         elif item is None or isinstance(item, Between):
             found.append(item)
         elif isinstance(item, bool) or not (
-            hasattr(item, "__index__")
+            (hasattr(item, "__index__") and not getattr(item, "ndim", 0))
             or isinstance(item, Size)
             or (hasattr(item, "free_symbols") and not _is_fraction(item))
         ):

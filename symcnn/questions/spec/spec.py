@@ -482,7 +482,7 @@ def _halo(job: _Job, rank: int) -> dict[int, int]:
         found = {}
         for axis in range(rank):
             stride, pads = seen.stride[axis], seen.padding[axis]
-            if not all(str(v).lstrip("-").isdigit() for v in (stride, *pads)):
+            if stride == 0 or not all(str(v).lstrip("-").isdigit() for v in (stride, *pads)):
                 raise BadSpec("the field is no number")
             found[axis] = max(0, -(-max(int(p) for p in pads) // int(stride)))
         return found
