@@ -1,5 +1,6 @@
 """Answers that were wrong once, and their neighbours: torch says what is right."""
 
+import itertools
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -1088,3 +1089,31 @@ def test_a_map_without_elements_is_not_resized_to_a_size() -> None:
     """Counterexample: branching:730 of seed 23, where numbers are run instead of a closed form."""
     with pytest.raises(symcnn.InvalidInput, match="the input must not be empty"):
         net(lambda self, x: F.interpolate(x[:, :, x.shape[2] :], size=(4, 7)), "N 3 H W")
+
+
+# An axis of size 1 that another factor stretches, and rows with axes of their own ----------------
+
+_AT_SOME_SIZES = {
+    "einsum, kept": ("N L 3", lambda self, x: torch.einsum("btc,tcf->btcf", x, self.w)),
+    "einsum, summed": ("N L 3", lambda self, x: torch.einsum("btc,tcf->bcf", x, self.w)),
+    "einsum, both summed": ("N L 3", lambda self, x: torch.einsum("btc,tcf->bf", x, self.w)),
+    "rows of 4 x 4": ("N 4 L", lambda self, x: x.reshape(-1, 4, 4)),
+}
+
+
+@pytest.mark.parametrize("form", _AT_SOME_SIZES)
+def test_every_size_that_torch_takes_is_taken_and_costs_what_torch_counts(form: str) -> None:
+    spec, forward = _AT_SOME_SIZES[form]
+    weights = {"w": torch.zeros(5, 3, 2)}
+    found, module = net(forward, spec, **weights), Forward(forward, **weights)
+    for n, length in itertools.product((1, 2, 3), (1, 2, 4, 5)):
+        x = torch.zeros([{"N": n, "L": length}.get(d) or int(d) for d in spec.split()])
+        try:
+            with FlopCounterMode(display=False) as counted:
+                want = tuple(module(x).shape)
+        except RuntimeError:
+            with pytest.raises(symcnn.errors.InvalidInput):
+                found.shape_at(N=n, L=length)
+            continue
+        assert found.shape_at(N=n, L=length) == want
+        assert found.cost("flops").at(N=n, L=length).total == counted.get_total_flops()
