@@ -2,9 +2,8 @@
 
 The law of a view: the product of the sizes stays, and axes that become one follow each other in
 memory. ``-1`` is the product divided by the other
-sizes; where the division does not come out as a formula, ``view(-1, K)`` of a batch is read as
-"K elements per image", and the domain says at which sizes that is true (`KeepsBatch`). Of rows with
-axes of their own, ``view(-1, 4, 4)``, the quotient is the size, if an image is linear in the sizes.
+sizes; where the division does not come out as a formula, ``view(-1, K)`` of a batch is read as "K
+elements per image" where that is true (`KeepsBatch`); not ``view(-1, 4, 4)`` of linear images.
 """
 
 from __future__ import annotations
@@ -267,23 +266,21 @@ def _reshaped(input: SymbolicTensor, *shape: OneOrMore[Int]) -> Result:
         ways = tuple(Condition(rest, "==", d) for d in divisors(total))
         shared_out = AnyOf(ways, f"{text} must divide the elements evenly")
         return Result((after,), _kept_axes(before, after), requires=(shared_out,))
-    whole = floordiv(total, rest)
-    divides = Condition(total, "==", whole * rest, f"{text} must divide the elements evenly")
     quotient = denominator(*before) > 1  # sizes that the domain says are whole
     if hole == 0 and len(before) > 1 and _is_batch(before[0]):
         each, row = prod(before[1:]), prod(target[1:])
-        if len(target) > 2 and isinstance(rest, int) and is_linear(each):  # no flat rows
-            quotient = True
         rows = whole_quotient(_large(each), _large(row))
-        if isinstance(each, int) or isinstance(row, int):
-            rows = rows or 1
+        rows = rows or int(isinstance(each, int) or isinstance(row, int))
+        quotient |= len(target) > 2 and isinstance(rest, int) and is_linear(each)  # no flat rows
         if rows and not quotient:
             why = f"{text} must keep the batch"
             keeps = KeepsBatch(each, "==", rows * row, why, prod(before), rows)
             after = (before[0] * rows, *target[1:])
             return Result((after,), _kept_axes(before, after), requires=(keeps,))
+    whole = floordiv(total, rest)
     size = total * Fraction(1, rest) if quotient and isinstance(rest, int) else whole
     after = (*target[:hole], size, *target[hole + 1 :])
+    divides = Condition(total, "==", whole * rest, f"{text} must divide the elements evenly")
     return Result((after,), _kept_axes(before, after), requires=(divides,))
 
 
