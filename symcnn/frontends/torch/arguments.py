@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from symcnn.frontends.torch.sizes import Dim, Real
+from symcnn.frontends.torch.sizes import SIZES
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.trace.graph import Constant, Parameter, SymbolicTensor
 
@@ -89,7 +89,7 @@ def hold_traced(values: Iterable[object]) -> bool:
     """Whether values are, or hold, traced tensors or sizes."""
     for value in values:
         kind = type(value)
-        if kind is TracedTensor or kind is Dim or kind is Real:
+        if kind is TracedTensor or kind in SIZES:
             return True
         if isinstance(value, (tuple, list)) and hold_traced(value):
             return True
@@ -100,9 +100,7 @@ def hold_traced(values: Iterable[object]) -> bool:
 
 def hold_sizes(values: Iterable[object]) -> bool:
     """Whether values are, or hold, sizes of a trace."""
-    return any(
-        hold_sizes(v) if isinstance(v, (tuple, list)) else type(v) in (Dim, Real) for v in values
-    )
+    return any(hold_sizes(v) if isinstance(v, (tuple, list)) else type(v) in SIZES for v in values)
 
 
 def float_dtype(module: torch.nn.Module) -> str:

@@ -25,12 +25,13 @@ from __future__ import annotations
 import builtins
 import dis
 import functools
+import math
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from operator import attrgetter, is_
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 from weakref import WeakValueDictionary, ref
 
@@ -39,9 +40,10 @@ import torch
 from symcnn.frontends.torch import texts
 from symcnn.frontends.torch.aliases import constructed
 from symcnn.frontends.torch.asleep import is_asleep
+from symcnn.frontends.torch.irrational import FUNCTIONS, called
 from symcnn.frontends.torch.selects import PUT, SELECT, put, select, selecting
 from symcnn.frontends.torch.shape import Sizes
-from symcnn.frontends.torch.sizes import Dim, Real, largest
+from symcnn.frontends.torch.sizes import SIZES, Dim, largest
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.texts import Text
 from symcnn.frontends.torch.where import is_left_alone
@@ -49,8 +51,7 @@ from symcnn.trace.tape import current_tape
 from symcnn.trace.where import has_handlers
 
 _TENSORS = frozenset({TracedTensor})
-_OURS = _TENSORS | {Dim, Real, Sizes}
-_SIZES = frozenset({Dim, Real})
+_OURS = _TENSORS | SIZES | {Sizes}
 
 
 def _int(value: Any = 0, *base: Any, **kwargs: Any) -> Any:
@@ -60,7 +61,7 @@ def _int(value: Any = 0, *base: Any, **kwargs: Any) -> Any:
         kind = type(value)
     if kind is Dim:
         return value
-    if kind is Real:
+    if kind in SIZES:
         return value.__trunc__()
     if kind is Text:
         size = value.size()
@@ -73,7 +74,7 @@ def _float(*value: Any) -> Any:
         kind = type(value[0])
         if kind in _TENSORS:
             return _float(value[0].item())
-        if kind in _SIZES:
+        if kind in SIZES:
             return value[0].__sym_float__()
     return float(*value)
 
@@ -113,7 +114,7 @@ def _extreme(function: Callable[..., Any], sign: int) -> Callable[..., Any]:
                 return function(args[0])
             args = (tuple(args[0]),)
         values = args if len(args) > 1 else args[0]
-        if not _SIZES.isdisjoint(map(type, values)):
+        if not SIZES.isdisjoint(map(type, values)):
             found = largest(values, sign=sign)
             if found is not None:
                 return found
@@ -145,7 +146,7 @@ def _apart(values: Iterable[Any]) -> list[Any]:
     """Values without repetitions: whether sizes are equal is asked, not hashed."""
     found: list[Any] = []
     for value in values:
-        if type(value) not in _SIZES or not any(_equal(value, other) for other in found):
+        if type(value) not in SIZES or not any(_equal(value, other) for other in found):
             found.append(value)
     return found
 
@@ -191,11 +192,28 @@ _STAND_INS: Mapping[str, Callable[..., Any]] = {
 }
 
 
+def _of_math(name: str) -> Callable[..., Any]:
+    function = getattr(math, name)
+
+    def call(*args: object) -> object:
+        if not args or type(args[0]) not in SIZES:
+            return function(*args)
+        return _float(args[0]) ** args[1] if name == "pow" else called(name, *args)
+
+    return call
+
+
+#: Functions of `math` by their names, and by themselves.
+_MATH = SimpleNamespace(**{name: _of_math(name) for name in (*FUNCTIONS, "pow")})
+_MATHS = {getattr(math, name): function for name, function in vars(_MATH).items()}
+
+
 # Call sites -----------------------------------------------------------------------------------
 
 _LOAD_GLOBAL, _LOAD_CONST = dis.opmap["LOAD_GLOBAL"], dis.opmap["LOAD_CONST"]
 _EXTENDED, _NOP = dis.opmap["EXTENDED_ARG"], dis.opmap["NOP"]
 _CACHE, _NULL = dis.opmap["CACHE"], dis.opmap["PUSH_NULL"]
+_LOAD_ATTR, _LOAD_METHOD = dis.opmap["LOAD_ATTR"], dis.opmap.get("LOAD_METHOD")
 _NULL_FIRST = sys.version_info < (3, 13)  # below the function, or above it
 
 
@@ -205,9 +223,10 @@ def _rewritten(code: CodeType, shadowed: Mapping[str, Any]) -> CodeType:
     wanted = {i: function for i, function in wanted.items() if function is not None}
     consts = [_rewritten(c, shadowed) if type(c) is CodeType else c for c in code.co_consts]
     changed = any(a is not b for a, b in zip(consts, code.co_consts, strict=True))
-    if not wanted:
+    maths = {i for i, name in enumerate(code.co_names) if shadowed.get(name) is math}
+    if not wanted and not maths:
         return code.replace(co_consts=tuple(consts)) if changed else code
-    units, places = bytearray(code.co_code), dict[str, int]()
+    units, places = bytearray(code.co_code), dict[int, int]()
     start = i = oparg = 0
     while i < len(units):
         op, oparg = units[i], oparg << 8 | units[i + 1]
@@ -217,15 +236,20 @@ def _rewritten(code: CodeType, shadowed: Mapping[str, Any]) -> CodeType:
         end = i + 2
         while end < len(units) and units[end] == _CACHE:
             end += 2
-        if op == _LOAD_GLOBAL and oparg & 1 and oparg >> 1 in wanted:
-            name = code.co_names[oparg >> 1]
+        name, null = oparg >> 1, bool(oparg & 1)
+        function = None
+        if op == _LOAD_GLOBAL and name in maths:
+            function = _MATH if _calls_math(code, units, end, null) else None
+        elif op == _LOAD_GLOBAL and null:
+            function = wanted.get(name)
+        if function is not None:
             if name not in places:
                 places[name] = len(consts)
-                consts.append(wanted[oparg >> 1])
+                consts.append(function)
             high, low = divmod(places[name], 256)
-            load = [_EXTENDED, high, _LOAD_CONST, low]
-            null = [_NULL, 0]
-            new = null + load if _NULL_FIRST else load + null
+            new = [_EXTENDED, high, _LOAD_CONST, low]
+            if null:
+                new = [_NULL, 0, *new] if _NULL_FIRST else [*new, _NULL, 0]
             units[start:end] = new + [_NOP, 0] * ((end - start - len(new)) // 2)
             changed = True
         start = i = end
@@ -233,11 +257,32 @@ def _rewritten(code: CodeType, shadowed: Mapping[str, Any]) -> CodeType:
     return code.replace(co_code=bytes(units), co_consts=tuple(consts)) if changed else code
 
 
+def _calls_math(code: CodeType, units: bytearray, at: int, null: bool) -> bool:
+    """Whether what is loaded next, of a module, is a function of `math` that is called."""
+    oparg = 0
+    while units[at] == _EXTENDED:
+        oparg, at = (oparg | units[at + 1]) << 8, at + 2
+    oparg |= units[at + 1]
+    if units[at] == _LOAD_ATTR and sys.version_info >= (3, 12):
+        null, oparg = null or bool(oparg & 1), oparg >> 1
+        at += 2
+        while units[at] == _CACHE:
+            at += 2
+        null = null or units[at] == _NULL
+    elif units[at] == _LOAD_METHOD:
+        null = True
+    elif units[at] != _LOAD_ATTR:
+        return False
+    return null and code.co_names[oparg] in vars(_MATH)
+
+
 def _instead(name: str, space: Mapping[str, Any]) -> Callable[..., Any] | None:
     """What to call in place of a global name; None for the name itself."""
     if name not in space:
         return _STAND_INS.get(name)
     found = space[name]
+    if type(found) is type(len):
+        return _MATHS.get(found)
     tensors = isinstance(found, type) and issubclass(found, torch.Tensor)
     if tensors and not issubclass(found, torch.nn.Parameter) and found is not torch.Tensor:
         return constructed(found)

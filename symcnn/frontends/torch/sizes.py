@@ -24,6 +24,8 @@ import torch
 
 from symcnn.algebra.expr import to_sympy
 from symcnn.algebra.size import Int, Size, exact_div, floordiv, lower, maximum, mod, scaled
+from symcnn.frontends.torch import irrational
+from symcnn.frontends.torch.irrational import Float, Irrational
 from symcnn.frontends.torch.keys import KeyBook, hashing, numbers_near, numbers_written
 from symcnn.frontends.torch.questions import Questions
 from symcnn.frontends.torch.quotients import (
@@ -201,14 +203,10 @@ class Dim(torch.SymInt):
             return self**other % modulo if positive else pow(int(self), int(other), int(modulo))
         if isinstance(other, int) and (power := int(other)) >= 0:
             return self._with(self.expr**power)
-        return self._real().__pow__(other)
+        return self._real() ** other
 
     def __rpow__(self, other: Any) -> Any:
         return other ** int(self)
-
-    def sqrt(self) -> object:
-        """The root, as numpy asks an object for it."""
-        return self**0.5
 
     # bits are digits in base 2: what they select is a sum of remainders
 
@@ -334,6 +332,10 @@ class Dim(torch.SymInt):
         """What it is, to people."""
         return str(self.expr)
 
+    def of_symbols(self) -> object:
+        """What it is, to sympy."""
+        return to_sympy(self.expr)
+
     def number(self) -> int:
         """What it is, to python."""
         return int(self)
@@ -360,7 +362,7 @@ def formula_of(value: object) -> object:
     """A size of a trace as a formula, which outlives the trace; anything else as it is."""
     if type(value) is Dim:
         return value.expr
-    return to_sympy(value.num) / to_sympy(value.den) if type(value) is Real else value
+    return value.of_symbols() if type(value) in (Real, Irrational) else value  # type: ignore[attr-defined]
 
 
 def _whole(value: Any) -> Int | None:
@@ -374,7 +376,7 @@ def _whole(value: Any) -> Int | None:
     return operator.index(value)
 
 
-class Real(torch.SymFloat):
+class Real(Float):
     """A float that python computes from sizes: the exact quotient, and how it was computed.
 
     `num` and `den` are whole expressions, `recipe` the float arithmetic, `through` the quotients
@@ -392,28 +394,9 @@ class Real(torch.SymFloat):
         self.num, self.den, self.recipe, self.tracer = num, den, recipe, tracer
         self.through = through
 
-    @property  # type: ignore[misc]
-    def __class__(self) -> type:
-        return float
-
-    @property
-    def node(self) -> Self:
-        return self
-
-    def is_symbolic(self) -> bool:
-        return True
-
-    def is_int(self) -> bool:
-        return False
-
-    def is_float(self) -> bool:
-        return True
-
     def extreme_of(self, values: Any, sign: int) -> Any:
         """The largest of sizes and numbers, itself among them; the smallest for ``sign=-1``."""
         return largest(values, sign=sign)
-
-    real, imag = property(lambda self: self), property(lambda self: 0.0)
 
     def again(self, tracer: Questions) -> Real:
         """The same in another run."""
@@ -433,7 +416,9 @@ class Real(torch.SymFloat):
         )
 
     def _step(self, sign: str, other: Any, *, reflected: bool = False) -> Any:
-        operand = None if isinstance(other, torch.Tensor) else self._operand(other)
+        if isinstance(other, (torch.Tensor, Irrational)):
+            return NotImplemented
+        operand = self._operand(other)
         if operand is None:
             if isinstance(other, float):  # inf, nan
                 pair = (other, float(self)) if reflected else (float(self), other)
@@ -497,9 +482,6 @@ class Real(torch.SymFloat):
     def __neg__(self) -> Any:
         return self._step("*", -1)
 
-    def __pos__(self) -> Any:
-        return self
-
     def __abs__(self) -> Any:
         return self if self >= 0 else -self
 
@@ -508,18 +490,16 @@ class Real(torch.SymFloat):
             return NotImplemented
         if power == 2:
             return self * self
-        if power == 0.5 and self.den == 1 and not self.through:
-            root = self.tracer.root(self.num)
-            if root is not None:
-                return Real(root, 1, root, self.tracer)
-        return self._float() ** float(power)
+        return irrational.power(self, power)
+
+    def root(self) -> Real | None:
+        """The root of a square, which is a size."""
+        whole = self.den == 1 and not self.through
+        root = self.tracer.root(self.num) if whole else None
+        return None if root is None else Real(root, 1, root, self.tracer)
 
     def __rpow__(self, base: Any) -> Any:
         return base ** self._float()
-
-    def sqrt(self) -> object:
-        """The root, as numpy asks an object for it."""
-        return self**0.5
 
     # what it is when it is rounded
 
@@ -589,7 +569,9 @@ class Real(torch.SymFloat):
         return self.num * operand.den - operand.num * self.den
 
     def _compare(self, other: Any, relation: str) -> Any:
-        operand = None if isinstance(other, torch.Tensor) else self._operand(other)
+        if isinstance(other, (torch.Tensor, Irrational)):
+            return NotImplemented
+        operand = self._operand(other)
         if operand is None:
             if isinstance(other, float):  # inf, nan
                 return RELATIONS[relation](0.0, other)
@@ -632,13 +614,9 @@ class Real(torch.SymFloat):
         """Whether the quotient is whole, as float.is_integer."""
         return bool(self == self._is("floor"))
 
-    def __format__(self, spec: str) -> str:
-        return written(sys._getframe(1), Text([(self, spec)]))
-
-    def __str__(self) -> str:
-        return written(sys._getframe(1), Text([(self, "")]))
-
-    __repr__ = __str__
+    def of_symbols(self) -> object:
+        """What it is, to sympy."""
+        return to_sympy(self.num) / to_sympy(self.den)
 
     def formula(self) -> str:
         """What it is, to people."""
@@ -648,26 +626,21 @@ class Real(torch.SymFloat):
         """What it is, to python."""
         return self._float()
 
-    def __deepcopy__(self, memo: Any) -> Any:
-        return self
-
-    def __sym_int__(self) -> Any:
-        return self._is("trunc")
-
     def __sym_max__(self, other: Any) -> Any:
         return largest((self, other))
 
     def __sym_min__(self, other: Any) -> Any:
         return largest((self, other), sign=-1)
 
-    def __sym_float__(self) -> Any:
-        return self
-
 
 for _name in ("bit_length", "bit_count", "to_bytes"):
     setattr(Dim, _name, of_the_number(_name))
 for _name in ("hex", "as_integer_ratio"):
     setattr(Real, _name, of_the_number(_name))
+irrational.as_methods(Dim, Real, Irrational)
+
+#: What python computes from sizes.
+SIZES = frozenset({Dim, Real, Irrational})
 
 
 def _as_float(value: Any) -> Any:

@@ -16,7 +16,8 @@ from typing import Any, cast
 import torch
 
 from symcnn.algebra.size import prod
-from symcnn.frontends.torch.sizes import Dim, Real
+from symcnn.frontends.torch.irrational import Irrational
+from symcnn.frontends.torch.sizes import SIZES, Dim, Real
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.writes import Writes
 from symcnn.ops.operation import Operation
@@ -50,7 +51,7 @@ def _sole_number(value: Any) -> Any:
     if hasattr(value, "flat"):
         first, *others = value.flat
         return _sole_number(first) if all(type(v) is int and v == first for v in others) else None
-    return None if type(value) in (Dim, Real) else value
+    return None if type(value) in SIZES else value
 
 
 def _as_dtype(number: Any, made: SymbolicTensor, small: bool) -> Any:
@@ -138,7 +139,7 @@ class Values:
             if value.dtype not in _WHOLES or value.is_meta or value.numel() > MANY:
                 return None
             return self.writes.current(value).numpy().astype(object)
-        return value
+        return None if type(value) is Irrational else value
 
     def value_of(self, value: Any) -> Any:
         """An argument as a number: a size, a number, or a 0-d tensor that holds one; else None."""

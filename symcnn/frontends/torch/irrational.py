@@ -1,0 +1,267 @@
+"""Floats of sizes that are no quotients: roots, powers, logarithms.
+
+The law: *what only the values of tensors hold decides no shape.* ``x * h**-0.5`` has the shape of x
+for every h, so such a float stays open until python asks for the number: where it is rounded,
+compared, printed, or given to what takes plain numbers. Only that fixes the sizes.
+
+An error that python raises on the way (the root of a negative number, a division by zero) is
+python's to raise: what may raise one is a number at once. So a function is left open where its
+argument is positive, and a quotient where its divisor is.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import sys
+from collections.abc import Callable, Mapping
+from functools import partialmethod
+from typing import Any, Self
+
+import torch
+
+from symcnn.frontends.torch.texts import Text, written
+
+#: What python computes of a positive number without an error, and whether it is positive itself.
+#: The names are those of `math`; numpy asks an object for a method of its own name.
+FUNCTIONS: Mapping[str, bool] = {
+    "sqrt": True,
+    "cbrt": True,
+    "atan": True,
+    "tanh": True,
+    "erf": True,
+    "log1p": True,
+    "log": False,
+    "log2": False,
+    "log10": False,
+    "sin": False,
+    "cos": False,
+    "exp": False,  # of what is not positive: no overflow, but 0 far below
+}
+
+_PLAIN = frozenset({int, float})
+
+#: A power of a size up to it is a float.
+HIGHEST = 4
+
+
+class Float(torch.SymFloat):
+    """A float of sizes: to python a float, to torch and its libraries a symbolic one."""
+
+    def __init__(self) -> None:
+        """Without the node that torch gives its own."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return float
+
+    @property
+    def node(self) -> Self:
+        return self
+
+    def is_symbolic(self) -> bool:
+        return True
+
+    def is_int(self) -> bool:
+        return False
+
+    def is_float(self) -> bool:
+        return True
+
+    real, imag = property(lambda self: self), property(lambda self: 0.0)
+
+    def __format__(self, spec: str) -> str:
+        return written(sys._getframe(1), Text([(self, spec)]))
+
+    def __str__(self) -> str:
+        return written(sys._getframe(1), Text([(self, "")]))
+
+    __repr__ = __str__
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
+
+    def __sym_float__(self) -> Any:
+        return self
+
+    def __sym_int__(self) -> Any:
+        return math.trunc(self)
+
+
+class Irrational(Float):
+    """A float that is computed once python asks for it.
+
+    compute: gives the number, or a size that it is; asks the trace for the sizes.
+    of_symbols: gives the formula.
+    positive: whether it is positive for all sizes of the run.
+    """
+
+    def __init__(
+        self, compute: Callable[[], Any], of_symbols: Callable[[], Any], *, positive: bool
+    ) -> None:
+        self._compute, self.of_symbols, self.positive = compute, of_symbols, positive
+        self._values: list[Any] = []
+
+    @property
+    def _value(self) -> Any:
+        """The number, which fixes the sizes; a size where it is the root of its square."""
+        if not self._values:
+            self._values.append(self._compute())
+        return self._values[0]
+
+    def number(self) -> float:
+        """What it is, to python."""
+        return float(self._value)
+
+    __float__ = number
+
+    def _with(self, other: Any, sign: Callable[[Any, Any], Any], *, reflected: bool = False) -> Any:
+        if isinstance(other, torch.Tensor) or not isinstance(other, (int, float)):
+            return NotImplemented
+        a, b = (other, self) if reflected else (self, other)
+        if sign is operator.truediv and not _is_positive(b):
+            return operator.truediv(_value(a), _value(b))
+        positive = sign is not operator.sub and _is_positive(a) and _is_positive(b)
+        return Irrational(
+            lambda: sign(_value(a), _value(b)),
+            lambda: sign(_symbols(a), _symbols(b)),
+            positive=positive,
+        )
+
+    def __add__(self, other: Any) -> Any:
+        return self._with(other, operator.add)
+
+    def __mul__(self, other: Any) -> Any:
+        return self._with(other, operator.mul)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __sub__(self, other: Any) -> Any:
+        return self._with(other, operator.sub)
+
+    def __rsub__(self, other: Any) -> Any:
+        return self._with(other, operator.sub, reflected=True)
+
+    def __truediv__(self, other: Any) -> Any:
+        return self._with(other, operator.truediv)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return self._with(other, operator.truediv, reflected=True)
+
+    def __neg__(self) -> Any:
+        return self * -1
+
+    def __abs__(self) -> Any:
+        return self if self.positive else abs(self._value)
+
+    def __hash__(self) -> int:
+        return hash(self.number())
+
+    def __bool__(self) -> bool:
+        return self.positive or bool(self._value)
+
+    def __int__(self) -> int:
+        return int(self._value)
+
+    def __round__(self, ndigits: Any = None) -> Any:
+        return round(self._value) if ndigits is None else round(self.number(), ndigits)
+
+    def formula(self) -> str:
+        """What it is, to people."""
+        return str(self.of_symbols())
+
+    def __reduce__(self) -> Any:
+        return float, (self.number(),)
+
+
+def _value(number: Any) -> Any:
+    return number._value if type(number) is Irrational else number
+
+
+def _symbols(number: Any) -> Any:
+    return number.of_symbols() if hasattr(type(number), "of_symbols") else number
+
+
+def _is_positive(number: Any) -> bool:
+    return number.positive if type(number) is Irrational else bool(number > 0)
+
+
+def _open(
+    number: Any, function: Callable[[float], float], symbolic: Callable[[Any], Any], positive: bool
+) -> Irrational:
+    """A function of what is positive; a root may be a size."""
+
+    def compute() -> object:
+        value = _value(number).__sym_float__() if hasattr(number, "__sym_float__") else number
+        root = value.root() if function is math.sqrt and hasattr(value, "root") else None
+        return function(float(value)) if root is None else root
+
+    return Irrational(compute, lambda: symbolic(_symbols(number)), positive=positive)
+
+
+def called(name: str, number: object, *rest: object) -> object:
+    """A function of `math` of a size or a float of sizes: ``math.log(h)``, ``math.log(h, 2)``."""
+    import sympy
+
+    function = getattr(math, name)
+    of: Any = number
+    plain: Any = rest
+    inside = of <= 0 if name == "exp" else _is_positive(number)
+    if not inside or not all(type(r) in _PLAIN and r > 1 for r in plain):
+        return function(*map(float, (of, *rest)))
+    symbolic = getattr(sympy, name, None) or sympy.Function(name)
+    if not rest:
+        return _open(number, function, symbolic, FUNCTIONS[name])
+    return _open(number, lambda x: function(x, *rest), lambda x: symbolic(x, *rest), False)
+
+
+def power(number: object, exponent: object) -> object:
+    """A power of a size or of a float of sizes."""
+    of: Any = number
+    to: Any = exponent
+    if type(to) not in _PLAIN or abs(to) > HIGHEST or not _is_positive(number):
+        return float(of) ** float(to)
+    function = math.sqrt if to == 0.5 else lambda x: x**to
+    return _open(number, function, lambda x: x**to, True)
+
+
+def _at_the_number(operation: Callable[..., Any], *, reflected: bool = False) -> Any:
+    def call(self: Irrational, *other: object) -> object:
+        if any(isinstance(o, torch.Tensor) for o in other):
+            return NotImplemented
+        values = (self._value, *map(_value, other))
+        return operation(*(values[::-1] if reflected else values))
+
+    return call
+
+
+for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
+    setattr(Irrational, f"__{_name}__", _at_the_number(getattr(operator, _name)))
+for _operation in (operator.floordiv, operator.mod, operator.pow, divmod):
+    _name = _operation.__name__
+    setattr(Irrational, f"__{_name}__", _at_the_number(_operation))
+    setattr(Irrational, f"__r{_name}__", _at_the_number(_operation, reflected=True))
+for _function in (math.floor, math.ceil, math.trunc):
+    setattr(Irrational, f"__{_function.__name__}__", _at_the_number(_function))
+
+
+#: Where numpy's name is another one.
+_OF_NUMPY = {"atan": "arctan"}
+
+
+def as_methods(*kinds: type) -> None:
+    """The functions as methods, which numpy asks an object for."""
+    for name in FUNCTIONS:
+        for kind in kinds:
+            setattr(kind, _OF_NUMPY.get(name, name), partialmethod(_call, name))
+
+
+def _call(number: Any, name: str) -> Any:
+    if name == "exp" or _is_positive(number):
+        return called(name, number)
+    import numpy as np
+
+    return getattr(np, _OF_NUMPY.get(name, name))(float(number))
