@@ -466,7 +466,8 @@ class Branched(Network):
             return super().to_code(language)
         formulas = {f"size{axis}": dim for axis, dim in enumerate(shape)}
         names = [*self.symbols, *sorted(self.free_symbols - {*self.symbols})]
-        return to_code({**formulas, "params": self.params, "macs": self.macs}, language, names)
+        formulas |= {"params": self.params, "macs": self.macs}
+        return to_code(self._where_they_hold(formulas), language, names)
 
     def to_latex(self, what: str = "table", **options: object) -> str:
         """See `Network.to_latex`: for each branch, under a comment with its sizes."""

@@ -584,7 +584,22 @@ class Network(Places, Specs, Pages, Pictures):
         names = [*self.symbols, *sorted(self.free_symbols - set(self.symbols))]
         hidden = {name for f in formulas.values() for name in symbols_of(from_sympy(f))}
         names += sorted(hidden - set(names))
-        return to_code(formulas, language, names)
+        return to_code(self._where_they_hold(formulas), language, names)
+
+    def _where_they_hold(self, formulas: dict[str, Any]) -> dict[str, Any]:
+        """Formulas of a network that is not complete say nothing at sizes that it does not tell."""
+        if self.complete:
+            return formulas
+        from symcnn.algebra.expr import to_sympy
+        from symcnn.algebra.size import Size
+        from symcnn.lazy import sympy
+
+        where = self.valid_inputs().as_sympy()
+        shown = {name: to_sympy(f) if isinstance(f, Size) else f for name, f in formulas.items()}
+        return {
+            name: f if isinstance(f, sympy.Piecewise) else sympy.Piecewise((f, where))
+            for name, f in shown.items()
+        }
 
     def to_latex(self, what: str = "table", **options: Any) -> str:
         r"""LaTeX for a paper.
