@@ -298,26 +298,25 @@ class InputSet:
 
     @question
     def __contains__(self, member: object) -> bool:
+        names = self.shown
         if isinstance(member, Mapping):
             sizes = {str(k): v for k, v in member.items()}
-            unknown, shown = set(sizes) - set(self.names), set(self.shown)
-            if unknown or not shown <= set(sizes):
-                raise BadSpec(f"a member gives {', '.join(self.shown)}, not {', '.join(sizes)}")
-            full = len(sizes) == len(self.names)
-            member = tuple(sizes[n] for n in (self.names if full else self.shown))
+            if not {*names} <= {*sizes}:
+                raise BadSpec(f"a member gives {', '.join(names)}, not {', '.join(sizes)}")
+            names, member = (*sizes,), (*sizes.values(),)
         several = isinstance(member, Sequence) or getattr(member, "ndim", 0) > 0  # or an array
         values = tuple(cast("Sequence[Any]", member)) if several else (member,)
         if not all(hasattr(v, "__index__") and not getattr(v, "ndim", 0) for v in values):
             raise BadSpec(f"{member!r} is not a tuple of whole numbers")
-        if len(values) == len(self.shown):
-            inside = self._view
-        elif len(values) == len(self.names):
-            inside = self
-        else:
+        names = names if len(values) == len(names) else self.names
+        if len(values) != len(names):
             cure = f"a member lists {', '.join(self.shown)}"
             raise BadSpec(f"{member!r} has {len(values)} sizes", cure=cure)
-        at = dict(zip(inside.names, map(int, values), strict=True))
-        return all(at in side for side in inside._sides)
+        at = dict(zip(names, map(int, values), strict=True))
+        known = tuple(n for n in self.names if n in at)
+        inside = self._view if known == self.shown else self.axis(*known)
+        free = (size for name, size in at.items() if name not in self.names)  # any of them will do
+        return all(size >= 1 for size in free) and all(at in side for side in inside._sides)
 
     def _best(
         self, costs: Sequence[Sequence[str]], order: Sequence[str], reach: Callable[[Box], Point]

@@ -68,7 +68,7 @@ class FieldAt(Shown):
     def __init__(self, rf: Field, sizes: Mapping[str, Any]) -> None:
         net = rf.part
         given = dict(sizes)
-        for name in net.batch:
+        for name in net.leading:
             given.setdefault(name, _smallest(net, name))
         shape_at(net, **given)
         self.values = {name: int(v) for name, v in given.items()}

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from symcnn.algebra import size as sz
 from symcnn.algebra.factor import factors
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
-from symcnn.errors import NoSolution, Undecidable
+from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.lazy import cached_property
 from symcnn.progress import watched
 from symcnn.questions.inputs.boxes import Axis, Box, Point, distance, endless, last_fitting
@@ -391,6 +391,8 @@ class BudgetedSet(InputSet):
             return False
         if isinstance(member, Mapping):
             sizes = {str(k): int(v) for k, v in member.items()}
+            if others := [n for n in sizes if n not in self.names and sizes[n] != 1]:
+                raise BadSpec(f"the budget is for {others[0]}=1", cure=f"solve for it: {others[0]}=...")
             return self._fits([sizes[n] for n in self.shown])
         values = dict(zip(self._order(member), _tuple(member), strict=True))
         return self._fits([values[n] for n in self.shown])

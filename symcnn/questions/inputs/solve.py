@@ -247,7 +247,7 @@ def _outputs(net: Trace, output: Any, at: str | None, ranges: Mapping[str, Any])
     targets = output if isinstance(output, Mapping) else {at: output}
     for place, target in targets.items():
         items = parsed_target(target)
-        part = net.last_map(len(items)) if place is None else net.at(place)
+        part = _asked(net, items) if place is None else net.at(place)
         dims = part.output_dims
         if len(items) > len(dims):
             raise BadSpec(f"output={target!r} has more axes than {part.describe_output()}")
@@ -259,6 +259,21 @@ def _outputs(net: Trace, output: Any, at: str | None, ranges: Mapping[str, Any])
             part,
             tuple((d, t) for d, t in pairs if isinstance(t, int)),
         )
+
+
+def _asked(net: Trace, items: Sequence[int | Between | Size | None]) -> Trace:
+    """The part that a target speaks of: the network, where it has such an output or its output
+    varies; else the part up to the last map.
+    """
+    dims = net.output_dims[-len(items) :]
+    pairs = zip(dims, items, strict=False)
+    had = len(dims) == len(items) and all(isinstance(d, int) and _has(i, d) for d, i in pairs)
+    return net if had else net.last_map(len(items))
+
+
+def _has(item: int | Between | Size | None, size: int) -> bool:
+    """Whether a size is what a target says."""
+    return not isinstance(item, Size) and all(c.holds({}) for c in _is(size, item))
 
 
 def parsed_target(target: Target) -> tuple[int | Between | Size | None, ...]:
