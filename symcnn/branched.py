@@ -26,7 +26,7 @@ from symcnn.questions.explain import explain
 from symcnn.questions.explain.derivation import Derivation
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.inputs.diagnose import Diagnosis, Failure, at_branch
-from symcnn.questions.inputs.domain import Reason, assignment, reasons, say_scope
+from symcnn.questions.inputs.domain import Reason, assignment, reasons, taken_at
 from symcnn.questions.inputs.refit import joined, refits
 from symcnn.questions.inputs.solve import in_range, solve
 from symcnn.questions.place.pools import PlainPool
@@ -304,7 +304,6 @@ class Branched(Network):
                     found.setdefault(str(reason), reason)
         return [*found.values()]
 
-    @say_scope
     def solve(self, output: Any = None, **wishes: Any) -> Any:
         """See `Network.solve`: the solutions of all branches."""
         try:
@@ -379,7 +378,14 @@ class Branched(Network):
 
     def tiles(self, *args: object, **options: object) -> Tiling:
         """See `Network.tiles`: in the branch that the whole takes, and so do all tiles."""
-        found: Tiling = self._taken(options).tiles(*args, **options)
+        net = self._taken(options)
+        try:
+            found: Tiling = net.tiles(*args, **options)
+        except InvalidInput as error:
+            if not self.complete:
+                raise
+            sizes = net.branches[0].where.describe()
+            raise InvalidInput(error.cause, cure=f"tiles, as the whole, need {sizes}") from None
         return found
 
     def shards(self, *args: object, **options: object) -> Shards:
@@ -389,7 +395,13 @@ class Branched(Network):
 
     def _taken(self, options: Mapping[str, object]) -> Any:
         known: dict[str, Any] = {n: v for n, v in options.items() if n in self.symbols}
-        return self.branch_at(**filled(self, known))
+        net = self.branch_at(**(values := filled(self, known)))
+        if net in self.nets:
+            return net
+        raise InvalidInput(
+            f"no branch that was followed takes {assignment(values)}: answers hold {self.scope}",
+            cure=f"trace again with example={values}",
+        )
 
     def stream(self, *args: object, **options: object) -> Stream:
         """See `Network.stream`. Raises Undecidable where branches run otherwise."""
@@ -451,7 +463,9 @@ class Branched(Network):
     def summary(self, at: Mapping[str, int] | None = None, **options: Any) -> Any:
         """See `Network.summary`: one table for each branch, or that of the branch at sizes."""
         if at is not None:
-            return self.branch_at(**{"N": 1, **at}).summary(at=at, **options)
+            given = {"N": 1, **at} if "N" in self.symbols else at
+            taken, left = taken_at(self, self.complete_sizes(given))
+            return summary(taken, at=left, **options)
         parts = tuple((b.where, b.network.summary(**options)) for b in self.branches)
         tables = Tables(self.within_scope(_said([(where, str(one)) for where, one in parts])))
         tables.parts = parts

@@ -8,10 +8,12 @@ colours of its surroundings, light or dark, and runs no script.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import fields, is_dataclass
+from functools import wraps
 from html import escape
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Size
@@ -49,12 +51,21 @@ class Markup(str):
 
 
 class Shown:
-    """An answer with a text: its `repr` is short, and a notebook shows its text and its fields."""
+    """An answer with a text: its `repr` is short, and a notebook shows its text and its fields.
+
+    Attributes:
+        holds: for which sizes, where a network is not complete: ``for H == 224 only``. Text, `repr`
+            and page of the answer end with that line. None: for all that was asked.
+    """
 
     __slots__ = ()
+    holds: ClassVar[str | None] = ""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        for name, line in (("__str__", "\n{}"), ("_repr_html_", "<pre>{}</pre>")):
+            if name in vars(cls):
+                setattr(cls, name, _scoped(vars(cls)[name], line))
         if "__repr__" not in vars(cls) and cls.__repr__ in (object.__repr__, Shown.__repr__):
             # so that a dataclass does not write down all of its fields
             cls.__repr__ = Shown.__repr__  # type: ignore[method-assign]
@@ -63,10 +74,31 @@ class Shown:
         first, *others = str(self).splitlines() or [""]
         first = first if len(first) <= 100 else f"{first[:97]}..."
         more = f" (+{len(others)} line{'s' * (len(others) > 1)})" if others else ""
-        return f"<{type(self).__name__}: {first}{more}>"
+        scope = f", holds {self.holds}" if self.holds else ""
+        return f"<{type(self).__name__}: {first}{more}{scope}>"
 
     def _repr_html_(self) -> str:
         return block(prose(str(self)), _fields(self))
+
+
+def _scoped(show: Callable[[Any], str], line: str) -> Callable[[Any], str]:
+    """The text or the page of an answer, and below for which sizes it holds, if not for all."""
+
+    @wraps(show)
+    def shown(self: Any) -> str:
+        text = show(self)
+        return f"{text}{line.format(f'holds {self.holds}')}" if self.holds else text
+
+    return shown
+
+
+def within(answer: T, scope: str) -> T:
+    """The answer, which says that it holds only ``for H == 224 only``."""
+    if not scope or not hasattr(answer, "__dict__") or getattr(answer, "holds", None) is None:
+        return answer
+    found = copy(answer)
+    object.__setattr__(found, "holds", scope)
+    return found
 
 
 class Text(Shown, str):

@@ -166,13 +166,13 @@ def test_every_question_of_a_network_is_asked_of_all_branches() -> None:
     """What `Branched` does not answer anew is a record, or is made of what it answers anew."""
     made_of_others = {
         *"complete scope general nearest_valid output_shape spec valid_inputs validate".split(),
-        *"largest_batch to_page plot draw shape_at within_scope".split(),
+        *"largest_batch to_page plot draw shape_at says_scope within_scope".split(),
     }
     records = {
         *"accepted_symbols batch calls complete_sizes symbol_atoms hyperparameters".split(),
         *"input_tensors inputs may_be_zero output_tensors parameter_symbols".split(),
         *"leading located parameters position roles shapes sizes_that_meet".split(),
-        *"source_name spelled without".split(),
+        *"source_name spelled symbol_atoms without".split(),
     }
     public = {name for name in dir(Network) if not name.startswith("_")}
     branched = symcnn.from_torch(Halved(), "N 3 H W")
@@ -197,10 +197,13 @@ def test_answers_and_refusals_say_for_which_sizes_they_hold() -> None:
     said = "holds for H == 4 only ("
     answers = [net.valid_inputs(), net.solve(output=(4, 9)), net.solve(memory="1 MiB")]
     assert all(said in repr(found) and said in found._repr_html_() for found in answers)
-    for answer in (net.cost(), net.receptive_field(), net.summary()):
+    places = net.explain("size"), net.stream("W"), net.shards(H=4, W=8, parts=(1, 2))
+    for answer in (net.cost(), net.receptive_field(), net.summary(), *places):
         assert said in str(answer)
         assert said in answer._repr_html_()
     assert said not in str(net.cost().at(N=1, H=5, W=2))
+    assert "(1, 15, 5, 2)" in net.summary(at={"N": 1, "H": 5, "W": 2})
+    assert str(net.nearest_valid(H=5, W=2)) == "5x2 is valid"  # the module runs there
     for wish in ({"output": (5, 9)}, {"output": (4, 9), "H": 5}):
         with pytest.raises(NoSolution, match="this holds for H == 4 only"):
             net.solve(**wish)

@@ -230,3 +230,20 @@ def test_sizes_may_be_given_by_symbol_in_membership() -> None:
     found = chain(nn.Conv2d(3, 8, 3)).solve(output=(7, 7))
     assert {"H": 9, "W": 9} in found
     assert {H: 9, W: 9} in found
+
+
+def test_a_target_that_the_output_has_at_every_size_is_met_by_every_size() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(3)).trace("N 3 H W")
+    assert str(net.solve(output=(3, 3))) == "H >= 3 and W >= 3"
+    assert net.solve(output=(7, 7)).at == "0"
+
+
+def test_a_member_may_be_the_sizes_that_shape_at_takes() -> None:
+    net = nn.Conv2d(3, 8, 3).trace("N 3 H W")
+    domain = net.valid_inputs()
+    assert {"N": 1, "H": 7, "W": 7} in domain
+    assert {"N": 1, "H": 2, "W": 7} not in domain
+    assert {"N": 0, "H": 7, "W": 7} not in domain
+    with pytest.raises(BadSpec, match="the budget is for N=1"):
+        assert {"N": 8, "H": 7, "W": 7} in net.solve(macs="1M")
+    assert nn.Conv2d(3, 8, 3).trace("N 3 9 9").receptive_field().at().size == (3, 3)

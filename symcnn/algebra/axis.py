@@ -25,6 +25,7 @@ from struct import pack, unpack
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from symcnn.algebra.expr import ceildiv, floordiv, maximum, minimum, scaled
+from symcnn.algebra.polynomial import operand
 from symcnn.algebra.size import Size, evaluate
 from symcnn.errors import Undecidable
 
@@ -274,7 +275,8 @@ def _source(i: Integer, p: Integer, q: Integer, mode: Mode) -> tuple[Integer, In
     """
     if mode in ("nearest", "nearest-exact") and not rounds_up(p, q):
         raise Undecidable(
-            f"which pixel nearest resampling by {p}/{q} reads hangs on float32 rounding",
+            f"which pixel nearest resampling by {operand(p)}/{operand(q)} reads hangs on float32 "
+            "rounding",
             cure="ask at a size: .at(H=..., W=...)",
         )
     if mode == "nearest":

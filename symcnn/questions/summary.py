@@ -19,7 +19,7 @@ from symcnn.errors import BadSpec, InvalidInput, SymcnnError
 from symcnn.notation.tree import Part, owned, parts
 from symcnn.questions.cost.cost import formula, measure, total_macs
 from symcnn.questions.field.receptive_field import receptive_field
-from symcnn.questions.inputs.domain import shape_at
+from symcnn.questions.inputs.domain import shape_at, taken_at
 from symcnn.sets.grammar import check_sizes
 from symcnn.shown import Text, block, cell, table
 from symcnn.trace.graph import Dims, Node, Parameter
@@ -111,6 +111,10 @@ def summary(
         raise BadSpec(f"depth={depth!r}", cure="1 shows the modules of the network itself")
     asked = at or {}
     sizes = check_sizes({str(k): v for k, v in asked.items()}, net.accepted_symbols(asked))
+    if sizes and net.free_symbols <= sizes.keys():
+        taken, left = taken_at(net, sizes)
+        if taken is not net:
+            return summary(taken, at=left, depth=depth, columns=columns, floors=floors)
     _check_valid(net, sizes)
     fill = _Filler(net, sizes)
     rows = tuple(
@@ -138,7 +142,10 @@ def _check_valid(net: Trace, sizes: Mapping[str, int]) -> None:
         return
     if not possible:
         listed = ", ".join(f"{name}={size}" for name, size in sizes.items())
-        raise InvalidInput(f"{listed} is not valid", cure=f"valid inputs: {domain}")
+        said = (
+            f"no branch that was followed takes {listed}" if net.scope else f"{listed} is not valid"
+        )
+        raise InvalidInput(said, cure=f"valid inputs: {net.within_scope(str(domain))}")
 
 
 class _Filler:
@@ -217,7 +224,7 @@ class _Filler:
             found["weights"] = self.at(formula(measure(net).weights).size)
         if not self.sizes:
             found["domain"] = _or_refusal(lambda: str(net.valid_inputs()))
-        if not self.sizes and net.scope:
+        if net.scope:
             found["holds"] = net.scope
         try:
             field = receptive_field(net).row()

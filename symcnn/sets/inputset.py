@@ -256,7 +256,8 @@ class InputSet:
 
     def _index(self, name: str) -> int:
         if str(name) not in self.names:
-            raise BadSpec(f"no size is called {name}", cure=f"there is {', '.join(self.names)}")
+            listed = ", ".join(self.names) or "none"
+            raise BadSpec(f"no size is called {name}", cure=f"there is {listed}")
         return self.names.index(str(name))
 
     # members

@@ -135,8 +135,6 @@ class Pieces(InputSet):
     def __str__(self) -> str:
         return " or ".join(f"({one})" for one in self.sets)
 
-    __repr__ = __str__
-
     def describe(self) -> str:
         """See `InputSet.describe`."""
         return " or ".join(f"({one.describe()})" for one in self.sets)

@@ -48,8 +48,6 @@ class Relation(InputSet):
         ]
         return " and ".join(f"({t})" if " or " in t and len(texts) > 1 else t for t in texts)
 
-    __repr__ = __str__
-
     def _formulas(self, names: Sequence[str], members: Any) -> Iterator[str]:
         """One formula, or one for each group of names: h says H and w says W."""
         whole = InputSet(names, members)

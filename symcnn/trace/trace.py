@@ -10,18 +10,19 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import wraps
+from inspect import isfunction
 from typing import Any, Self, TypeVar
 
 from symcnn.algebra.expr import Expr, Number
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate, lows, spelling, symbols_of
-from symcnn.errors import BadSpec, Undecidable, suggested
+from symcnn.errors import BadSpec, NoSolution, Undecidable, suggested
 from symcnn.lazy import cached_property
 from symcnn.sets.condition import Requirement, subexpressions
 from symcnn.sets.grammar import check_sizes
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.simplest import Simplest, known_sizes
-from symcnn.shown import Several
+from symcnn.shown import Several, within
 from symcnn.trace.branches import Branch, Unfollowed, said
 from symcnn.trace.graph import (
     Constant,
@@ -95,6 +96,13 @@ class Trace:
         for node in self.nodes:
             node.law = node.law or self.simplest
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Public methods are questions: their answers say for which sizes they hold."""
+        super().__init_subclass__(**options)
+        for name, ask in [*vars(cls).items()]:
+            if isfunction(ask) and not name.startswith("_"):
+                setattr(cls, name, _say_scope(ask))
+
     # branches
 
     @property
@@ -134,6 +142,14 @@ class Trace:
         'any answer'
         """
         return f"{text}\nholds {self.scope}" if self.scope else text
+
+    def says_scope(self, answer: T) -> T:
+        """An answer that says for which sizes it holds, if not for all."""
+        if not isinstance(answer, InputSet):
+            return within(answer, self.scope)
+        if self.scope not in answer.note:
+            answer.note = self.within_scope(answer.note).strip()
+        return answer
 
     def branch_at(self, **sizes: int) -> Self:
         """The network of the branch that sizes take.
@@ -634,10 +650,7 @@ class Trace:
         >>> net.valid_inputs().square()
         15 <= H <= 16 and H == W
         """
-        found = self._valid
-        if not self.complete:
-            found.note = self.within_scope("").strip()
-        return found
+        return self.says_scope(self._valid)
 
     @cached_property
     def _valid(self) -> InputSet:
@@ -665,6 +678,23 @@ class Trace:
         names = [n for n in self.symbols if n not in self.batch or n in speaks_of]
         names += sorted(speaks_of - set(names))
         return input_set(names, requirements, batch=tuple(self.batch & set(names)), at=at)
+
+
+def _say_scope(ask: Callable[..., T]) -> Callable[..., T]:
+    """The question, of which the answer and the refusal say for which sizes they hold."""
+
+    @wraps(ask)
+    def question(net: Trace, *args: Any, **options: Any) -> T:
+        if net.complete:
+            return ask(net, *args, **options)
+        try:
+            return net.says_scope(ask(net, *args, **options))
+        except NoSolution as error:
+            if net.scope in error.cause:
+                raise
+            raise NoSolution(f"{error.cause}; this holds {net.scope}", cure=error.cure) from None
+
+    return question
 
 
 def remembered(ask: Callable[[Trace], T]) -> Callable[[Trace], T]:

@@ -23,7 +23,7 @@ from symcnn.questions.cost.pernode import PerNode, paths, unread_parameters
 from symcnn.questions.cost.rows import Roof, Roofline, Row
 from symcnn.questions.inputs.domain import shape_at
 from symcnn.sets.formula import Formula, Given, conditions, spoken
-from symcnn.shown import Shown, block, cell, folded, prose, table
+from symcnn.shown import Shown, block, cell, folded, table
 from symcnn.trace.graph import Constant, Node, Parameter
 from symcnn.trace.trace import Trace, remembered
 
@@ -424,7 +424,7 @@ class Cost(PerNode, Shown):
         return text
 
     def __str__(self) -> str:
-        return self.table() if self.sizes is not None else self.net.within_scope(self.table())
+        return self.table()
 
     def _repr_html_(self) -> str:
         unit = self.convention.unit
@@ -432,8 +432,7 @@ class Cost(PerNode, Shown):
         head = f"<div>{bound}{cell(self.total)} {unit}, {cell(self.params)} parameters</div>"
         first, rows = self.rows(depth=1), self.rows(columns=("params", "work"))
         more = folded("all modules", self._html_table(rows)) if len(first) < len(rows) else ""
-        scope = "" if self.sizes is not None else self.net.within_scope("")
-        return block(head, self._html_table(first, "share"), more, prose(scope) if scope else "")
+        return block(head, self._html_table(first, "share"), more)
 
     def _html_table(self, shown: Sequence[Row], *besides: str) -> str:
         from symcnn.questions.cost.table import cell as as_text

@@ -145,7 +145,7 @@ def implied(domain: InputSet, condition: Condition) -> bool:
         return False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Derivation(Shown):
     """Numbered steps to a result; prints as text.
 

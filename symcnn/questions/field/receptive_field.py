@@ -41,7 +41,7 @@ from symcnn.questions.field.reach import (
     substituted,
 )
 from symcnn.sets.condition import Condition
-from symcnn.shown import Shown, prose
+from symcnn.shown import Shown
 from symcnn.trace.content import Valued, content
 from symcnn.trace.graph import Node, SymbolicTensor, ancestors, public, tensors_in
 from symcnn.trace.trace import Trace
@@ -522,17 +522,17 @@ class ReceptiveField(Valued, Pictured, Shown):
     def __str__(self) -> str:
         from symcnn.notation.text import receptive_field_text
 
-        return self._net.within_scope(receptive_field_text(self))
+        return receptive_field_text(self)
 
     def __repr__(self) -> str:
         row = self.row()
-        return f"ReceptiveField(size={row['size']}, stride={row['stride']})"
+        scope = f", holds {self.holds}" if self.holds else ""
+        return f"ReceptiveField(size={row['size']}, stride={row['stride']}{scope})"
 
     def _repr_html_(self) -> str:
         from symcnn.notation.text import receptive_field_page
 
-        scope = self._net.within_scope("")
-        return receptive_field_page(self) + (prose(scope) if scope else "")
+        return receptive_field_page(self)
 
 
 def _of_place(reach: Any, output: SymbolicTensor) -> Any:

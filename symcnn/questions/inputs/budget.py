@@ -392,7 +392,9 @@ class BudgetedSet(InputSet):
         if isinstance(member, Mapping):
             sizes = {str(k): int(v) for k, v in member.items()}
             if others := [n for n in sizes if n not in self.names and sizes[n] != 1]:
-                raise BadSpec(f"the budget is for {others[0]}=1", cure=f"solve for it: {others[0]}=...")
+                raise BadSpec(
+                    f"the budget is for {others[0]}=1", cure=f"solve for it: {others[0]}=..."
+                )
             return self._fits([sizes[n] for n in self.shown])
         values = dict(zip(self._order(member), _tuple(member), strict=True))
         return self._fits([values[n] for n in self.shown])
@@ -567,8 +569,6 @@ class BudgetedSet(InputSet):
         yield from map(str, self.budgets)
         for floor in self.floors:
             yield f"{floor[0].what} >= {floor[0].limit + 1:,}"
-
-    __repr__ = __str__
 
     def describe(self) -> str:
         return " and ".join([_bracketed(self.base.describe()), *self._bounds()])

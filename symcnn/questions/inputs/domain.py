@@ -5,13 +5,13 @@ It is the conjunction of what the nodes and guards require, handed to `symcnn.se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import singledispatch, wraps
-from typing import Any, TypeVar
+from functools import singledispatch
+from typing import Any
 
-from symcnn.errors import InvalidInput, NoSolution, SymcnnError, Undecidable
+from symcnn.errors import InvalidInput, SymcnnError, Undecidable
 from symcnn.sets.condition import ForAll, KeepsBatch, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.presburger import strictest_of
@@ -19,8 +19,6 @@ from symcnn.shown import Rows, Shown
 from symcnn.trace.graph import Node
 from symcnn.trace.tape import Guard
 from symcnn.trace.trace import Trace
-
-T = TypeVar("T")
 
 
 def valid_inputs(net: Trace, *extra: Requirement, at: str = "") -> InputSet:
@@ -112,11 +110,9 @@ def first_failure(net: Trace, sizes: Mapping[str, int]) -> tuple[Node | Guard, R
 def shape_at(net: Trace, **sizes: int) -> Any:
     """See `Network.shape_at`."""
     values = net.complete_sizes(sizes)
-    taken = net.branch_at(**values)
+    taken, left = taken_at(net, values)
     if taken is not net:
-        return shape_at(
-            taken, **{n: values[n] for n in taken.accepted_symbols(values) & set(values)}
-        )
+        return shape_at(taken, **left)
     check_valid(net, values)
     if chosen := {name: values[name] for name in net.hyperparameters if name in values}:
         # what a layer checks of a number it could not check of a symbol
@@ -136,6 +132,16 @@ def check_valid(net: Trace, sizes: dict[str, int]) -> None:
     raise InvalidInput(_complaint(step, requirement, sizes), cure=lambda: _nearest(net, sizes))
 
 
+def taken_at(net: Trace, sizes: Mapping[str, int]) -> tuple[Trace, dict[str, int]]:
+    """The network that sizes take, traced at numbers where no branch was followed, and the sizes
+    that it leaves open.
+    """
+    taken = net.branch_at(**sizes)
+    if taken is net:
+        return net, dict(sizes)
+    return taken, {n: sizes[n] for n in taken.accepted_symbols(sizes) & set(sizes)}
+
+
 def _refusal(net: Trace, guard: Guard, sizes: dict[str, int]) -> InvalidInput:
     if guard.otherwise:
         return InvalidInput(
@@ -145,7 +151,9 @@ def _refusal(net: Trace, guard: Guard, sizes: dict[str, int]) -> InvalidInput:
     return InvalidInput(
         f"the trace took a branch at {guard.where} that needs {guard.requirement}, "
         f"not so at {assignment(sizes)}",
-        cure=f"trace again with example={sizes}",
+        cure=(lambda: _nearest(net, sizes))
+        if net.complete
+        else f"trace again with example={sizes}",
     )
 
 
@@ -211,21 +219,3 @@ def _nearest(net: Trace, sizes: dict[str, int]) -> str:
     if list(values) == where:  # only the batch is at fault
         return f"valid inputs: {domain.describe()}"
     return f"nearest valid size: {found}"
-
-
-def say_scope(ask: Callable[..., T]) -> Callable[..., T]:
-    """The question, of which the answer and the refusal say for which sizes they hold."""
-
-    @wraps(ask)
-    def question(net: Trace, *args: object, **wishes: object) -> T:
-        if net.complete:
-            return ask(net, *args, **wishes)
-        try:
-            found = ask(net, *args, **wishes)
-        except NoSolution as error:
-            raise NoSolution(f"{error.cause}; this holds {net.scope}", cure=error.cure) from None
-        if isinstance(found, InputSet):
-            found.note = net.within_scope(found.note).strip()
-        return found
-
-    return question

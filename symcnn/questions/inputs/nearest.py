@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 from symcnn.algebra.size import Size, evaluate, symbols_of
 from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
 from symcnn.questions.field.receptive_field import receptive_field
+from symcnn.questions.inputs.domain import shape_at
 from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.shown import Shown
@@ -93,6 +94,13 @@ def nearest_valid(net: Trace, sizes: Mapping[str, int]) -> Nearest:
             f"nearest_valid takes {', '.join(domain.shown)}, not {', '.join(sizes) or 'nothing'}"
         )
     sizes = {name: sizes[name] for name in domain.shown}
+    if not net.complete:  # the domain has only the sizes of branches that were followed
+        with suppress(SymcnnError):
+            shape_at(net, **{**dict.fromkeys(net.batch, 1), **sizes})
+            kept = Way("pad", sizes, (0, 0) * len(sizes))
+            found = Nearest(sizes, kept, replace(kept, kind="crop"), Way("resize", sizes))
+            object.__setattr__(found, "holds", None)  # whatever branches there are
+            return found
     if not domain:
         raise NoSolution("no input of any size is valid", cure="see net.reasons()")
 

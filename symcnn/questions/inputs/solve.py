@@ -27,7 +27,7 @@ from symcnn.lazy import sympy
 from symcnn.questions.cost.cost import measure
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.inputs.choices import Choices, solve_choices
-from symcnn.questions.inputs.domain import assignment, say_scope, whole_network
+from symcnn.questions.inputs.domain import assignment, whole_network
 from symcnn.questions.inputs.even import even_wishes
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Amount, Between, Limit, Target, parse_amount, parse_target
@@ -55,7 +55,6 @@ _LIMITS = "macs flops params activations memory saved peak".split()
 
 
 @singledispatch
-@say_scope
 def solve(net: Trace, output: Any = None, **asked: Any) -> Any:
     """See `Network.solve`."""
     wishes = {name: asked.pop(name) for name in _WISHES if name in asked}
@@ -232,7 +231,8 @@ def _names(
     unknown = set(ranges) - set(names) - given
     if unknown:
         raise BadSpec(
-            f"no size is called {', '.join(sorted(unknown))}", cure=f"there is {', '.join(names)}"
+            f"no size is called {', '.join(sorted(unknown))}",
+            cure=f"there is {', '.join(names) or 'none'}",
         )
     order = [s for wish in wishes for r in wish.requirements for s in sorted(r.symbols)]
     return names, [s for s in dict.fromkeys(order) if s in given]
