@@ -54,12 +54,12 @@ class Shown:
     """An answer with a text: its `repr` is short, and a notebook shows its text and its fields.
 
     Attributes:
-        holds: for which sizes, where a network is not complete: ``for H == 224 only``. Text, `repr`
+        scope: for which sizes, where a network is not complete: ``for H == 224 only``. Text, `repr`
             and page of the answer end with that line. None: for all that was asked.
     """
 
     __slots__ = ()
-    holds: ClassVar[str | None] = ""
+    scope: ClassVar[str | None] = ""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -74,7 +74,7 @@ class Shown:
         first, *others = str(self).splitlines() or [""]
         first = first if len(first) <= 100 else f"{first[:97]}..."
         more = f" (+{len(others)} line{'s' * (len(others) > 1)})" if others else ""
-        scope = f", holds {self.holds}" if self.holds else ""
+        scope = f", holds {self.scope}" if self.scope else ""
         return f"<{type(self).__name__}: {first}{more}{scope}>"
 
     def _repr_html_(self) -> str:
@@ -87,17 +87,17 @@ def _scoped(show: Callable[[Any], str], line: str) -> Callable[[Any], str]:
     @wraps(show)
     def shown(self: Any) -> str:
         text = show(self)
-        return f"{text}{line.format(f'holds {self.holds}')}" if self.holds else text
+        return f"{text}{line.format(f'holds {self.scope}')}" if self.scope else text
 
     return shown
 
 
 def within(answer: T, scope: str) -> T:
     """The answer, which says that it holds only ``for H == 224 only``."""
-    if not scope or not hasattr(answer, "__dict__") or getattr(answer, "holds", None) is None:
+    if not scope or not hasattr(answer, "__dict__") or getattr(answer, "scope", None) is None:
         return answer
     found = copy(answer)
-    object.__setattr__(found, "holds", scope)
+    object.__setattr__(found, "scope", scope)
     return found
 
 

@@ -526,7 +526,7 @@ class ReceptiveField(Valued, Pictured, Shown):
 
     def __repr__(self) -> str:
         row = self.row()
-        scope = f", holds {self.holds}" if self.holds else ""
+        scope = f", holds {self.scope}" if self.scope else ""
         return f"ReceptiveField(size={row['size']}, stride={row['stride']}{scope})"
 
     def _repr_html_(self) -> str:

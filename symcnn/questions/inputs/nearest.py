@@ -99,7 +99,7 @@ def nearest_valid(net: Trace, sizes: Mapping[str, int]) -> Nearest:
             shape_at(net, **{**dict.fromkeys(net.batch, 1), **sizes})
             kept = Way("pad", sizes, (0, 0) * len(sizes))
             found = Nearest(sizes, kept, replace(kept, kind="crop"), Way("resize", sizes))
-            object.__setattr__(found, "holds", None)  # whatever branches there are
+            object.__setattr__(found, "scope", None)  # whatever branches there are
             return found
     if not domain:
         raise NoSolution("no input of any size is valid", cure="see net.reasons()")
