@@ -7,11 +7,13 @@ these sets are disjoint.* Each of the others is decided by a run of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from functools import wraps
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from symcnn.algebra.size import Size, upper
+from symcnn.errors import NoSolution
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.sets.formula import spoken
 from symcnn.sets.inputset import InputSet
@@ -19,6 +21,7 @@ from symcnn.shown import Shown
 from symcnn.trace.tape import Guard
 
 Net = TypeVar("Net")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -96,3 +99,22 @@ def said(requirement: Requirement) -> str:
             return spoken(equal).replace(" == ", " != ")
         return " or ".join(map(spoken, requirement.options))
     return spoken(requirement)
+
+
+def say_scope(ask: Callable[..., T]) -> Callable[..., T]:
+    """The question, of which the answer and the refusal say for which sizes they hold."""
+
+    @wraps(ask)
+    def question(net: Any, *args: Any, **options: Any) -> T:
+        if net.complete:
+            return ask(net, *args, **options)
+        try:
+            found: T = net.says_scope(ask(net, *args, **options))
+        except NoSolution as error:
+            if net.scope in error.cause:
+                raise
+            raise NoSolution(f"{error.cause}; this holds {net.scope}", cure=error.cure) from None
+
+        return found
+
+    return question

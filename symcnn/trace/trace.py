@@ -16,14 +16,14 @@ from typing import Any, Self, TypeVar
 from symcnn.algebra.expr import Expr, Number
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate, lows, spelling, symbols_of
-from symcnn.errors import BadSpec, NoSolution, Undecidable, suggested
+from symcnn.errors import BadSpec, Undecidable, suggested
 from symcnn.lazy import cached_property
 from symcnn.sets.condition import Requirement, subexpressions
 from symcnn.sets.grammar import check_sizes
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.simplest import Simplest, known_sizes
 from symcnn.shown import Several, within
-from symcnn.trace.branches import Branch, Unfollowed, said
+from symcnn.trace.branches import Branch, Unfollowed, said, say_scope
 from symcnn.trace.graph import (
     Constant,
     Node,
@@ -101,7 +101,7 @@ class Trace:
         super().__init_subclass__(**options)
         for name, ask in [*vars(cls).items()]:
             if isfunction(ask) and not name.startswith("_"):
-                setattr(cls, name, _say_scope(ask))
+                setattr(cls, name, say_scope(ask))
 
     # branches
 
@@ -678,23 +678,6 @@ class Trace:
         names = [n for n in self.symbols if n not in self.batch or n in speaks_of]
         names += sorted(speaks_of - set(names))
         return input_set(names, requirements, batch=tuple(self.batch & set(names)), at=at)
-
-
-def _say_scope(ask: Callable[..., T]) -> Callable[..., T]:
-    """The question, of which the answer and the refusal say for which sizes they hold."""
-
-    @wraps(ask)
-    def question(net: Trace, *args: Any, **options: Any) -> T:
-        if net.complete:
-            return ask(net, *args, **options)
-        try:
-            return net.says_scope(ask(net, *args, **options))
-        except NoSolution as error:
-            if net.scope in error.cause:
-                raise
-            raise NoSolution(f"{error.cause}; this holds {net.scope}", cure=error.cure) from None
-
-    return question
 
 
 def remembered(ask: Callable[[Trace], T]) -> Callable[[Trace], T]:

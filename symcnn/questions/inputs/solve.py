@@ -262,18 +262,13 @@ def _outputs(net: Trace, output: Any, at: str | None, ranges: Mapping[str, Any])
 
 
 def _asked(net: Trace, items: Sequence[int | Between | Size | None]) -> Trace:
-    """The part that a target speaks of: the network, where it has such an output or its output
-    varies; else the part up to the last map.
-    """
+    """The network, where its output varies or is what a target says; else up to the last map."""
     dims = net.output_dims[-len(items) :]
-    pairs = zip(dims, items, strict=False)
-    had = len(dims) == len(items) and all(isinstance(d, int) and _has(i, d) for d, i in pairs)
-    return net if had else net.last_map(len(items))
-
-
-def _has(item: int | Between | Size | None, size: int) -> bool:
-    """Whether a size is what a target says."""
-    return not isinstance(item, Size) and all(c.holds({}) for c in _is(size, item))
+    fixed = len(dims) == len(items) and not symbols_of(
+        *dims, *(i for i in items if isinstance(i, Size))
+    )
+    met = fixed and all(c.holds({}) for d, i in zip(dims, items, strict=True) for c in _is(d, i))
+    return net if met else net.last_map(len(items))
 
 
 def parsed_target(target: Target) -> tuple[int | Between | Size | None, ...]:
