@@ -85,11 +85,11 @@ def _scoped(show: Callable[[Any], str], line: str) -> Callable[[Any], str]:
     """The text or the page of an answer, and below for which sizes it holds, if not for all."""
 
     @wraps(show)
-    def shown(self: Any) -> str:
+    def _shown(self: Any) -> str:
         text = show(self)
         return f"{text}{line.format(f'holds {self.scope}')}" if self.scope else text
 
-    return shown
+    return _shown
 
 
 def within(answer: T, scope: str) -> T:
