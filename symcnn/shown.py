@@ -65,7 +65,7 @@ class Shown:
         super().__init_subclass__(**options)
         for name, line in (("__str__", "\n{}"), ("_repr_html_", "<pre>{}</pre>")):
             if name in vars(cls):
-                setattr(cls, name, _scoped(vars(cls)[name], line))
+                setattr(cls, name, _with_scope(vars(cls)[name], line))
         if "__repr__" not in vars(cls) and cls.__repr__ in (object.__repr__, Shown.__repr__):
             # so that a dataclass does not write down all of its fields
             cls.__repr__ = Shown.__repr__  # type: ignore[method-assign]
@@ -81,15 +81,15 @@ class Shown:
         return block(prose(str(self)), _fields(self))
 
 
-def _scoped(show: Callable[[Any], str], line: str) -> Callable[[Any], str]:
+def _with_scope(show: Callable[[Any], str], line: str) -> Callable[[Any], str]:
     """The text or the page of an answer, and below for which sizes it holds, if not for all."""
 
     @wraps(show)
-    def _shown(self: Any) -> str:
+    def _text(self: Any) -> str:
         text = show(self)
         return f"{text}{line.format(f'holds {self.scope}')}" if self.scope else text
 
-    return _shown
+    return _text
 
 
 def within(answer: T, scope: str) -> T:

@@ -105,7 +105,7 @@ def say_scope(ask: Callable[..., T]) -> Callable[..., T]:
     """The question, of which the answer and the refusal say for which sizes they hold."""
 
     @wraps(ask)
-    def _asked(net: Any, *args: object, **options: object) -> T:
+    def _question(net: Any, *args: object, **options: object) -> T:
         if net.complete:
             return ask(net, *args, **options)
         try:
@@ -117,4 +117,4 @@ def say_scope(ask: Callable[..., T]) -> Callable[..., T]:
 
         return found
 
-    return _asked
+    return _question

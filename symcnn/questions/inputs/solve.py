@@ -247,7 +247,7 @@ def _outputs(net: Trace, output: Any, at: str | None, ranges: Mapping[str, Any])
     targets = output if isinstance(output, Mapping) else {at: output}
     for place, target in targets.items():
         items = parsed_target(target)
-        part = _asked(net, items) if place is None else net.at(place)
+        part = _target_part(net, items) if place is None else net.at(place)
         dims = part.output_dims
         if len(items) > len(dims):
             raise BadSpec(f"output={target!r} has more axes than {part.describe_output()}")
@@ -261,7 +261,7 @@ def _outputs(net: Trace, output: Any, at: str | None, ranges: Mapping[str, Any])
         )
 
 
-def _asked(net: Trace, items: Sequence[int | Between | Size | None]) -> Trace:
+def _target_part(net: Trace, items: Sequence[int | Between | Size | None]) -> Trace:
     """The network, where its output varies or is what a target says; else up to the last map."""
     dims = net.output_dims[-len(items) :]
     fixed = len(dims) == len(items) and not symbols_of(
