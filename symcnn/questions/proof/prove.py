@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from symcnn.algebra.factor import factors, text
-from symcnn.algebra.size import Int, Scaled, Size, evaluate, prod, symbols_of
+from symcnn.algebra.size import Int, Scaled, Size, evaluate, lower, prod, symbols_of
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
 from symcnn.lazy import cached_property
 from symcnn.ops.operation import operation_of
@@ -389,7 +389,7 @@ class _Proving:
         return self.verdicts[key]
 
     def _decided(self, wanted: Sequence[Requirement], means: Mapping[str, Size]) -> tuple[str, str]:
-        if all(map(decide_syntactically, wanted)):
+        if all(map(_is_plain, wanted)):
             return "proved", "normal form"
         try:
             taken, names = self._taken(wanted, means)
@@ -555,6 +555,14 @@ class _Proving:
         if self.net.simplest(added) == total:  # isl decides the floors of both alike
             return Claim("macs", "", says, "proved", "isl", statement)
         return Claim("macs", "", says, *self.test([same], {}), statement)
+
+
+def _is_plain(wanted: Requirement) -> bool:
+    """Whether both sides are one formula, or no term of what is at least 0 is below 0."""
+    if not isinstance(wanted, Condition):
+        return False
+    low = lower(wanted.lhs - wanted.rhs)
+    return wanted.lhs == wanted.rhs or (wanted.relation == ">=" and low is not None and low >= 0)
 
 
 def _said(node: Node) -> Iterator[tuple[int, int, Int, str]]:
