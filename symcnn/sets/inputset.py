@@ -29,7 +29,7 @@ from symcnn.sets.isl import fold, is_product, isl, optimum, parts, question, str
 from symcnn.sets.presburger import Sizes, meeting, region, tied
 from symcnn.sets.region import Region
 from symcnn.sets.runs import Run, runs_of, spoken
-from symcnn.sets.words import as_it_is, as_mod, constraints, relation, sentences
+from symcnn.sets.words import as_it_is, as_mod, conjunction, constraints, relation, sentences
 from symcnn.shown import block, prose
 
 if TYPE_CHECKING:
@@ -531,7 +531,7 @@ class InputSet:
             return str(InputSet(self.names, self._sides, batch=self.batch - bound, at=self.at))
         if len(self._view._sides) > 1 or not all(side.plain for side in self._view._sides):
             texts = [text for side in self._view._sides if (text := _side_text(side))]
-            return " and ".join(f"({t})" if " or " in t and len(texts) > 1 else t for t in texts)
+            return conjunction(texts)
         products = self._products()
         if len(products) > 1:
             products = sorted(products, key=InputSet._rank)
@@ -557,12 +557,9 @@ class InputSet:
             first, *others = self.names
             if self.square()._set.is_equal(self._set):  # one axis says it all
                 runs = " or ".join(spoken(self.axis(first).runs(), first))
-                runs = f"({runs})" if " or " in runs else runs
-                return " and ".join([runs, *(f"{first} == {n}" for n in others)])
+                return conjunction([runs, *(f"{first} == {n}" for n in others)])
             return " and ".join(sentences(constraints(self.names, self._set)))
-        axes = [a._axis_text() for a in self._factors]
-        bracket = len(axes) > 1
-        return " and ".join(f"({a})" if bracket and " or " in a else a for a in axes)
+        return conjunction([a._axis_text() for a in self._factors])
 
     def _axis_text(self) -> str:
         """One size in words; by its constraints where it repeats after very many only."""
@@ -663,10 +660,8 @@ def _side_text(side: Region) -> str:
     for bounds, isl_set in sorted(side.cases.items(), key=lambda case: sorted(map(str, case[0]))):
         words = str(InputSet(side.names, isl_set))
         spoken_of = {f"{n} >= 1" for b in bounds for n in b.symbols}
-        if " or " in words and bounds:
-            words = f"({words})"
-        kept = [w for w in words.split(" and ") if w not in spoken_of]
-        texts.append(" and ".join([*kept, *ranges(bounds)]))
+        kept = [words] if " or " in words else words.split(" and ")
+        texts.append(conjunction([*(w for w in kept if w not in spoken_of), *ranges(bounds)]))
     return " or ".join(f"({t})" if " and " in t and len(texts) > 1 else t for t in texts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
@@ -187,7 +188,22 @@ def as_it_is(sides: Iterable[tuple[Sequence[str], Mapping[frozenset[Bound], islp
             for part in map(isl().Set.from_basic_set, isl_set.get_basic_sets())
         ]
         found.append(" or ".join(f"({t})" for t in texts) if len(texts) > 1 else "".join(texts))
-    return " and ".join(f"({t})" if len(found) > 1 and " or " in t else t for t in found if t)
+    return conjunction([t for t in found if t])
+
+
+def conjunction(texts: Sequence[str]) -> str:
+    """All of them: a text has brackets where an "or" of its own stands outside of brackets.
+
+    >>> conjunction(["(H == 1 or H >= 4) and W >= 2", "H*W >= 9 or W == 2"])
+    '(H == 1 or H >= 4) and W >= 2 and (H*W >= 9 or W == 2)'
+    """
+    return " and ".join(f"({t})" if len(texts) > 1 and _is_union(t) else t for t in texts)
+
+
+def _is_union(text: str) -> bool:
+    while (outer := re.sub(r"\([^()]*\)", "", text)) != text:
+        text = outer
+    return " or " in text
 
 
 #: Relations of remainders, in sympy.
