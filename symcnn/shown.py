@@ -94,7 +94,9 @@ def _with_scope(show: Callable[[Any], str], line: str) -> Callable[[Any], str]:
 
 def within(answer: T, scope: str) -> T:
     """The answer, which says that it holds only ``for H == 224 only``."""
-    if not scope or not hasattr(answer, "__dict__") or getattr(answer, "scope", None) is None:
+    if not (scope and isinstance(answer, Shown) and hasattr(answer, "__dict__")):
+        return answer
+    if answer.scope is None:
         return answer
     found = copy(answer)
     object.__setattr__(found, "scope", scope)

@@ -151,9 +151,7 @@ def _refusal(net: Trace, guard: Guard, sizes: dict[str, int]) -> InvalidInput:
     return InvalidInput(
         f"the trace took a branch at {guard.where} that needs {guard.requirement}, "
         f"not so at {assignment(sizes)}",
-        cure=(lambda: _nearest(net, sizes))
-        if net.complete
-        else f"trace again with example={sizes}",
+        cure=f"trace again with example={sizes}",
     )
 
 
