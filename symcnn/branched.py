@@ -467,7 +467,7 @@ class Branched(Network):
             taken, left = taken_at(self, self.complete_sizes(given))
             return summary(taken, at=left, **options)
         parts = tuple((b.where, b.network.summary(**options)) for b in self.branches)
-        tables = Tables(self.within_scope(_said([(where, str(one)) for where, one in parts])))
+        tables = _Tables(self.within_scope(_said([(where, str(one)) for where, one in parts])))
         tables.parts = parts
         return tables
 
@@ -519,7 +519,7 @@ total_macs.register(Branched, lambda net: net.macs)
 total_flops.register(Branched, lambda net: net.flops)
 
 
-class Tables(Text):
+class _Tables(Text):
     """The tables of all branches as text, with the table of each."""
 
     parts: tuple[tuple[InputSet, Any], ...] = ()

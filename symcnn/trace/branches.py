@@ -17,7 +17,7 @@ from symcnn.errors import NoSolution
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.sets.formula import spoken
 from symcnn.sets.inputset import InputSet
-from symcnn.shown import Shown
+from symcnn.shown import Shown, within
 from symcnn.trace.tape import Guard
 
 Net = TypeVar("Net")
@@ -109,12 +109,18 @@ def say_scope(ask: Callable[..., T]) -> Callable[..., T]:
         if net.complete:
             return ask(net, *args, **options)
         try:
-            found: T = net.says_scope(ask(net, *args, **options))
+            return _within_scope(ask(net, *args, **options), net)
         except NoSolution as error:
             if net.scope in error.cause:
                 raise
             raise NoSolution(f"{error.cause}; this holds {net.scope}", cure=error.cure) from None
 
-        return found
-
     return _question
+
+
+def _within_scope(answer: T, net: Any) -> T:
+    if not isinstance(answer, InputSet):
+        return within(answer, net.scope)
+    if net.scope not in answer.note:
+        answer.note = net.within_scope(answer.note).strip()
+    return answer

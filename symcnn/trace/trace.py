@@ -22,7 +22,7 @@ from symcnn.sets.condition import Requirement, subexpressions
 from symcnn.sets.grammar import check_sizes
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.simplest import Simplest, known_sizes
-from symcnn.shown import Several, within
+from symcnn.shown import Several
 from symcnn.trace.branches import Branch, Unfollowed, said, say_scope
 from symcnn.trace.graph import (
     Constant,
@@ -142,14 +142,6 @@ class Trace:
         'any answer'
         """
         return f"{text}\nholds {self.scope}" if self.scope else text
-
-    def says_scope(self, answer: T) -> T:
-        """An answer that says for which sizes it holds, if not for all."""
-        if not isinstance(answer, InputSet):
-            return within(answer, self.scope)
-        if self.scope not in answer.note:
-            answer.note = self.within_scope(answer.note).strip()
-        return answer
 
     def branch_at(self, **sizes: int) -> Self:
         """The network of the branch that sizes take.
@@ -635,6 +627,7 @@ class Trace:
         found.update(dict.fromkeys(g.requirement for g in self.guards))
         return tuple(found)
 
+    @say_scope
     def valid_inputs(self) -> InputSet:
         """The domain: exactly the inputs that the network accepts.
 
@@ -650,7 +643,7 @@ class Trace:
         >>> net.valid_inputs().square()
         15 <= H <= 16 and H == W
         """
-        return self.says_scope(self._valid)
+        return self._valid
 
     @cached_property
     def _valid(self) -> InputSet:

@@ -203,8 +203,14 @@ def _of_math(name: str) -> Callable[..., Any]:
     return call
 
 
+class _Constant(SimpleNamespace):
+    """What stands among the constants of code, which are hashed with it."""
+
+    __hash__ = object.__hash__
+
+
 #: Functions of `math` by their names, and by themselves.
-_MATH = SimpleNamespace(**{name: _of_math(name) for name in (*FUNCTIONS, "pow")})
+_MATH = _Constant(**{name: _of_math(name) for name in (*FUNCTIONS, "pow")})
 _MATHS = {getattr(math, name): function for name, function in vars(_MATH).items()}
 
 
