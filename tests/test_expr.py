@@ -48,6 +48,11 @@ def test_the_normal_form_rounds_the_constant_over_a_common_factor_down() -> None
     assert (2 * x - 1) // 4 == (x - 1) // 2
 
 
+def test_the_normal_form_takes_a_negative_multiple_out_as_one() -> None:
+    x = sz.Size.symbol("x")
+    assert sz.floordiv(-5 * x, 4) == sz.floordiv(-x, 4) - x
+
+
 @given(expressions(low=1))
 def test_simplifications_that_use_positive_sizes_hold_for_all_positive_sizes(drawn: Any) -> None:
     normal = Writer(ANY).term(drawn.normal).replace("x1", "y").replace("x0", "x")
@@ -238,3 +243,8 @@ def test_the_content_of_factors_is_pythons_integer() -> None:
         parts, found = factors(content * least * least)
         assert type(found) is int
         assert sz.prod(parts) * found == content * least * least
+
+
+def test_bounds_are_never_wrong_of_a_floor() -> None:
+    h = sz.Size.symbol("H")
+    assert (sz.lower(sz.minimum(h, 9) // 4), sz.upper(sz.minimum(h, 9) // 4)) == (0, 2)
