@@ -244,6 +244,10 @@ def test_a_member_may_be_the_sizes_that_shape_at_takes() -> None:
     assert {"N": 1, "H": 7, "W": 7} in domain
     assert {"N": 1, "H": 2, "W": 7} not in domain
     assert {"N": 0, "H": 7, "W": 7} not in domain
+    assert {"N": 1, "H": 7, "W": 7} in domain & domain.axis("H")
+    assert {"N": 8, "H": 9, "W": 9} in net.solve(output=(7, 7), H=range(1, 99))
+    with pytest.raises(BadSpec, match="a member gives H, W, not H, W, M"):
+        assert {"H": 7, "W": 7, "M": 1} in domain
     with pytest.raises(BadSpec, match="the budget is for N=1"):
         assert {"N": 8, "H": 7, "W": 7} in net.solve(macs="1M")
     assert nn.Conv2d(3, 8, 3).trace("N 3 9 9").receptive_field().at().size == (3, 3)

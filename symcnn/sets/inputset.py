@@ -87,7 +87,8 @@ class InputSet:
     ) -> None:
         """members: one isl set over all `names`, or regions of which this is the product."""
         self.names = tuple(names)
-        self.batch = frozenset(batch)  # symbols a member may leave out
+        self.optional = frozenset(batch)  # symbols a member may leave out, ours or not
+        self.batch = self.optional & {*names}
         self.at = at  # the node that the question was about, if any
         self.note = ""  # what there is to know besides: that the whole network refuses them
         self._sides: tuple[Region, ...] = (
@@ -129,7 +130,8 @@ class InputSet:
     def _combine(self, other: InputSet, sides: Iterable[Region]) -> InputSet:
         names = self.names + tuple(n for n in other.names if n not in self.names)
         spoken = (set(self.names) - self.batch) | (set(other.names) - other.batch)
-        return InputSet(names, tuple(sides), batch=set(names) - spoken, at=self.at or other.at)
+        optional = (self.optional | other.optional) - spoken
+        return InputSet(names, tuple(sides), batch=optional, at=self.at or other.at)
 
     @question
     def __and__(self, other: InputSet) -> InputSet:
@@ -155,7 +157,7 @@ class InputSet:
         groups = tied(names, [*(side.names for side in self._sides), asked])
         sides = [self._over(group) for group in groups]
         met = [meeting(requirement, Sizes(s)) if asked & {*s.names} else s for s in sides]
-        return InputSet(names, met, batch=self.batch - asked, at=self.at)
+        return InputSet(names, met, batch=self.optional - asked, at=self.at)
 
     @question
     def __or__(self, other: InputSet) -> InputSet:
@@ -179,7 +181,7 @@ class InputSet:
 
     def complement(self) -> InputSet:
         """All positive sizes that are no members."""
-        free = InputSet(self.names, [_free(n) for n in self.names], batch=self.batch, at=self.at)
+        free = InputSet(self.names, [_free(n) for n in self.names], batch=self.optional, at=self.at)
         return free - self
 
     @question
@@ -204,7 +206,7 @@ class InputSet:
         return {n: 1 + crc32(f"{n}{place}".encode()) % _NEAR[place % 4] for n in self.names}
 
     def __reduce__(self) -> Any:
-        state = self.names, self._sides, tuple(sorted(self.batch)), self.at, self.note
+        state = self.names, self._sides, tuple(sorted(self.optional)), self.at, self.note
         return _loaded, state
 
     @question
@@ -235,7 +237,8 @@ class InputSet:
                 sides.append(side.over(kept))
             elif side.is_empty():
                 return InputSet(names, [Region(names, {})], at=self.at)
-        return InputSet(names, tuple(sides), batch=self.batch & set(names), at=self.at)
+        optional = self.optional - ({*self.names} - {*names})
+        return InputSet(names, tuple(sides), batch=optional, at=self.at)
 
     def given(self, **sizes: int) -> InputSet:
         """What is left for the other sizes where some are fixed: ``s.given(W=640)``.
@@ -302,7 +305,7 @@ class InputSet:
         names = self.shown
         if isinstance(member, Mapping):
             sizes = {str(k): v for k, v in member.items()}
-            if not {*names} <= {*sizes}:
+            if not {*names} <= {*sizes} <= {*self.names} | self.optional:
                 raise BadSpec(f"a member gives {', '.join(names)}, not {', '.join(sizes)}")
             names, member = (*sizes,), (*sizes.values(),)
         several = isinstance(member, Sequence) or getattr(member, "ndim", 0) > 0  # or an array

@@ -28,7 +28,7 @@ class Relation(InputSet):
     """
 
     def __init__(self, parameters: Sequence[str], members: InputSet) -> None:
-        super().__init__(members.names, members._sides, batch=members.batch, at=members.at)
+        super().__init__(members.names, members._sides, batch=members.optional, at=members.at)
         self.parameters = tuple(parameters)
 
     def __reduce__(self) -> Any:

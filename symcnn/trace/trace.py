@@ -670,7 +670,7 @@ class Trace:
         speaks_of = frozenset[str]().union(*(r.symbols for r in requirements))
         names = [n for n in self.symbols if n not in self.batch or n in speaks_of]
         names += sorted(speaks_of - set(names))
-        return input_set(names, requirements, batch=tuple(self.batch & set(names)), at=at)
+        return input_set(names, requirements, batch=tuple(self.batch), at=at)
 
 
 def remembered(ask: Callable[[Trace], T]) -> Callable[[Trace], T]:

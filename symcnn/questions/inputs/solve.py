@@ -156,7 +156,7 @@ def _solve(
     known = [r for part in parts for r in part.requirements]
     label = parts[0].name if len(parts) == 1 else ""
     listed_too = {n for n, v in ranges.items() if isinstance(v, range)}
-    batch = (net.batch & {*parameters, *names}) - listed_too
+    batch = net.batch - listed_too
     question = _Question(net, [*parameters, *names], known, label, batch)
     found = question.set(wishes)
     if not found:
