@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from symcnn.errors import NoSolution, Undecidable
 from symcnn.lazy import cached_property
 from symcnn.sets.condition import Requirement
+from symcnn.sets.implicit import ImplicitSet
 from symcnn.sets.inputset import InputSet, Member
+from symcnn.sets.region import Region
 
 if TYPE_CHECKING:
     from sympy.logic.boolalg import Boolean
@@ -39,39 +41,20 @@ def either(sets: Sequence[InputSet]) -> InputSet:
     return Pieces(filled) if len(filled) > 1 else filled[0] if filled else sets[0]
 
 
-class Pieces(InputSet):
+class Pieces(ImplicitSet):
     """A union of disjoint sets, member by member; made by `either`."""
 
     def __init__(self, sets: Sequence[InputSet]) -> None:
-        first = sets[0]
         self.sets = tuple(sets)
-        super().__init__(first.names, (), batch=first.batch, at=first.at)
-
-    def __reduce__(self) -> Any:
-        return Pieces, (self.sets,)
-
-    def __eq__(self, other: object) -> bool:
-        """What is written alike is equal, however many members it takes to compare."""
-        return (isinstance(other, Pieces) and self.sets == other.sets) or super().__eq__(other)
-
-    __hash__ = InputSet.__hash__
-
-    def _whole_has(self, place: int) -> bool:
-        return self._place(place) in self
-
-    # the union itself, for whatever needs all of it
+        super().__init__(sets[0])
 
     @property
-    def _sides(self) -> Any:
-        return self._explicit
-
-    @_sides.setter
-    def _sides(self, value: Any) -> None:
-        """There is none until a question asks for the set as a whole."""
+    def _parts(self) -> tuple[Any, ...]:
+        return (self.sets,)
 
     @cached_property
-    def _explicit(self) -> Any:
-        plain = (InputSet(one.names, one._sides, batch=one.batch) for one in self.sets)
+    def _explicit(self) -> tuple[Region, ...]:
+        plain = (InputSet(one.names, one._sides, batch=one.optional) for one in self.sets)
         return reduce(or_, plain)._sides
 
     # members

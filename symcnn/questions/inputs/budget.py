@@ -28,8 +28,10 @@ from symcnn.lazy import cached_property
 from symcnn.progress import watched
 from symcnn.questions.inputs.boxes import Axis, Box, Point, distance, endless, last_fitting
 from symcnn.sets.condition import Condition, Requirement
+from symcnn.sets.implicit import ImplicitSet
 from symcnn.sets.inputset import InputSet, Member, input_set
 from symcnn.sets.isl import allowed, isl, question, too_much
+from symcnn.sets.region import Region
 from symcnn.sets.runs import Run
 from symcnn.shown import Shown
 
@@ -281,7 +283,7 @@ def _bounded(box: Box) -> Iterator[Point]:
         yield x, y
 
 
-class BudgetedSet(InputSet):
+class BudgetedSet(ImplicitSet):
     """The members of a set that keep within budgets that grow with every size, and (`floors`)
     those that break others.
 
@@ -295,37 +297,15 @@ class BudgetedSet(InputSet):
         self.base = base
         self.budgets = budgets
         self.floors = floors
-        super().__init__(base.names, (), batch=base.batch, at=base.at)
-
-    def __reduce__(self) -> Any:
-        return BudgetedSet, self._parts
+        super().__init__(base)
 
     @property
     def _parts(self) -> tuple[InputSet, tuple[Budget, ...], tuple[Floor, ...]]:
         return self.base, self.budgets, self.floors
 
-    def __eq__(self, other: object) -> bool:
-        """What is written alike is equal, however many corners it has."""
-        alike = isinstance(other, BudgetedSet) and self._parts == other._parts
-        return alike or super().__eq__(other)
-
-    __hash__ = InputSet.__hash__
-
-    def _whole_has(self, place: int) -> bool:
-        return self._place(place) in self
-
-    # the isl set, corner by corner, for whatever needs all of it
-
-    @property
-    def _sides(self) -> Any:
-        return self._explicit
-
-    @_sides.setter
-    def _sides(self, value: Any) -> None:
-        """There is none until it is asked for."""
-
     @cached_property
-    def _explicit(self) -> Any:
+    def _explicit(self) -> tuple[Region, ...]:
+        """Corner by corner."""
         names = self.shown
         if len(names) != 2:
             raise Undecidable("set algebra with a budget on more than two axes")
@@ -334,7 +314,7 @@ class BudgetedSet(InputSet):
         regions += [_steps(hull, partial(_fits, f, names), below=False) for f in self.floors]
         found = self.base
         for region in regions:
-            found = found & InputSet(names, _read(region), batch=self.batch)
+            found = found & InputSet(names, _read(region), batch=self.optional)
         return found._sides
 
     def _fits_budgets(self, point: Sequence[int]) -> bool:
