@@ -313,7 +313,7 @@ class Branched(Network):
         if len(found) == 1:
             return found[0]
         if isinstance(found[0], Relation):
-            members = reduce(or_, (InputSet(f.names, f._sides, batch=f.batch) for f in found))
+            members = reduce(or_, (InputSet(f.names, f._sides, batch=f.optional) for f in found))
             return Relation(found[0].parameters, members)
         if not isinstance(found[0], InputSet):  # choices of hyperparameters, each with its inputs
             return type(found[0])([s for f in found for s in f])
@@ -611,10 +611,7 @@ class Distributed:
         return tuple((self._net._part(b), self._ask(b.network.general)) for b in self._net.branches)
 
     def __str__(self) -> str:
-        texts = [(where, str(answer)) for where, answer in self.parts]
-        alike = len({text for _, text in texts}) == 1
-        parts = (f"for {where.describe()}:\n{text}" for where, text in texts)
-        return self._net.within_scope(texts[0][1] if alike else "\n\n".join(parts))
+        return self._net.within_scope(_said([(where, str(one)) for where, one in self.parts]))
 
     __repr__ = __str__
 

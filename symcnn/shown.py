@@ -63,9 +63,12 @@ class Shown:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        for name, line in (("__str__", "\n{}"), ("_repr_html_", "<pre>{}</pre>")):
+        for name, line, spelled in (
+            ("__str__", "\n{}", str),
+            ("_repr_html_", "<pre>{}</pre>", escape),
+        ):
             if name in vars(cls):
-                setattr(cls, name, _with_scope(vars(cls)[name], line))
+                setattr(cls, name, _with_scope(vars(cls)[name], line, spelled))
         if "__repr__" not in vars(cls) and cls.__repr__ in (object.__repr__, Shown.__repr__):
             # so that a dataclass does not write down all of its fields
             cls.__repr__ = Shown.__repr__  # type: ignore[method-assign]
@@ -81,13 +84,25 @@ class Shown:
         return block(prose(str(self)), _fields(self))
 
 
-def _with_scope(show: Callable[[Any], str], line: str) -> Callable[[Any], str]:
-    """The text or the page of an answer, and below for which sizes it holds, if not for all."""
+#: What says the scope of an answer: the line, and how its words are spelled.
+_SCOPED: tuple[tuple[str, str, Callable[[str], str]], ...] = (
+    ("__str__", "\n{}", str),
+    ("_repr_html_", "<pre>{}</pre>", escape),
+)
+
+
+def _with_scope(
+    show: Callable[[Any], str], line: str, spelled: Callable[[str], str]
+) -> Callable[[Any], str]:
+    """The text or the page of an answer, and below, once, for which sizes it holds, if not for all;
+    what shows another answer has its line.
+    """
 
     @wraps(show)
     def _text(self: Any) -> str:
         text = show(self)
-        return f"{text}{line.format(f'holds {self.scope}')}" if self.scope else text
+        said = spelled(f"holds {self.scope}") if self.scope else ""
+        return text if said in text else f"{text}{line.format(said)}"
 
     return _text
 
