@@ -152,8 +152,11 @@ def test_a_trace_loads_no_question_and_sympy_only_for_a_formula() -> None:
     a network loads a question when it is asked, and sympy when a user gets a formula.
     """
     code = """
-import sys, torch, symcnn
-net = symcnn.from_torch(torch.nn.Conv2d(3, 8, 3), "N 3 H W")
+import math, sys, torch, symcnn
+class Scaled(torch.nn.Conv2d):
+    def forward(self, x):
+        return super().forward(x) / math.sqrt(x.shape[2])
+net = symcnn.from_torch(Scaled(3, 8, 3), "N 3 H W")
 print([m for m in sys.modules if m.startswith("symcnn.questions.") and not m.endswith("asked")])
 print(net.shape_at(N=1, H=8, W=8), net.solve(output=(7, 7)), "sympy" in sys.modules)
 print(net.output_shape, "sympy" in sys.modules)

@@ -21,6 +21,7 @@ from typing import Any, Self
 import torch
 
 from symcnn.frontends.torch.texts import Text, written
+from symcnn.lazy import sympy
 
 #: What python computes of a positive number without an error, and whether it is positive itself.
 #: The names are those of `math`; numpy asks an object for a method of its own name.
@@ -204,18 +205,18 @@ def _open(
 
 def called(name: str, number: object, *rest: object) -> object:
     """A function of `math` of a size or a float of sizes: ``math.log(h)``, ``math.log(h, 2)``."""
-    import sympy
-
     function = getattr(math, name)
     of: Any = number
     plain: Any = rest
     inside = of <= 0 if name == "exp" else _is_positive(number)
     if not inside or not all(type(r) in _PLAIN and r > 1 for r in plain):
         return function(*map(float, (of, *rest)))
-    symbolic = getattr(sympy, name, None) or sympy.Function(name)
-    if not rest:
-        return _open(number, function, symbolic, FUNCTIONS[name])
-    return _open(number, lambda x: function(x, *rest), lambda x: symbolic(x, *rest), False)
+
+    def _symbolic(x: Any) -> Any:
+        return (getattr(sympy, name, None) or sympy.Function(name))(x, *rest)
+
+    whole = (lambda x: function(x, *rest)) if rest else function
+    return _open(number, whole, _symbolic, FUNCTIONS[name] and not rest)
 
 
 def power(number: object, exponent: object) -> object:
