@@ -370,6 +370,16 @@ class _Edges:
         return least(value + 1, high, lambda v: cut(v) != before)
 
 
+def reached(up: Size, limit: int, name: str, start: int) -> int:
+    """The least value of the one size of what grows, from `start` on, at which it is at least
+    `limit`; one more than `FAR` if there is none.
+
+    >>> reached(Size.symbol("H") ** 2, 227, "H", 1)
+    16
+    """
+    return least(start, FAR, lambda value: bool(up.at({name: value}) >= limit))
+
+
 def least(start: int, high: int, holds: Callable[[int], bool]) -> int:
     """The least value in ``start..high`` at which `holds`, as it does from there on; else one more
     than `high`.

@@ -36,7 +36,7 @@ from symcnn.sets.condition import (
     subexpressions,
     substituted,
 )
-from symcnn.sets.downset import FAR, Bound, grows, least
+from symcnn.sets.downset import FAR, Bound, grows, reached
 from symcnn.sets.isl import (
     MANY,
     MODULI,
@@ -126,10 +126,10 @@ class Writer:
         name, x = names[0], self.names[names[0]]
         with suppress(InvalidInput):  # of numbers of one kind only, such as odd ones
             if grows(expr):
-                edge = least(self.low, FAR, lambda v: bool(expr.at({name: v}) >= 0))
+                edge = reached(expr, 0, name, self.low)
                 return f"{x} >= {edge}" if edge <= FAR else "false"
             if grows(-expr):
-                return f"{x} < {least(self.low, FAR, lambda v: bool(expr.at({name: v}) < 0))}"
+                return f"{x} < {reached(-expr, 1, name, self.low)}"
         return None
 
     def zero(self, expr: Int) -> str:

@@ -34,11 +34,11 @@ from typing import Protocol
 
 from symcnn.algebra import size as sz
 from symcnn.algebra.factor import factors, text
-from symcnn.algebra.size import Int, Size, denominator, evaluate, symbols_of
+from symcnn.algebra.size import Int, Size, denominator, symbols_of
 from symcnn.algebra.substitute import replaced
 from symcnn.errors import Undecidable
 from symcnn.sets.condition import Condition
-from symcnn.sets.downset import FAR, Bound, from_least, grows, least
+from symcnn.sets.downset import FAR, Bound, from_least, grows, reached
 
 __all__ = ["Cases", "Facts", "cases", "divisors", "is_linear", "undecidable"]
 
@@ -352,21 +352,21 @@ def _bounded(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     if isinstance(always := from_least(gap, known.least), int):
         return [[]] if (always >= 0 if condition.relation == ">=" else always == 0) else []
     up = -gap if falls else gap
+    equal = condition.relation == "=="
+    low = [_reaches(up, 0, known)[0]] if equal or not falls else []
+    high = [_reaches(up, 1, known)[1]] if equal or falls else []
+    return [[*low, *high]]
+
+
+def _reaches(up: Size, limit: int, known: Facts) -> tuple[Condition | Bound, Condition | Bound]:
+    """``up >= limit`` for what grows, and its contrary: of one size, bounds on that size."""
     name, *more = symbols_of(up)
-    if not more:  # so that size is in a range
-        first, past = (_edge(up, limit, name, known.least.get(name, 1)) for limit in (0, 1))
-        x, equal = Size.symbol(name), condition.relation == "=="
-        from_first = [Condition(x, ">=", first)] if equal or not falls else []
-        to_last = [Condition(past - 1, ">=", x)] if (equal or falls) and past <= FAR else []
-        return [[*from_first, *to_last]] if first <= FAR or not from_first else []
-    low, high = (Bound.of(up, limit, known.least) for limit in (0, 1))
-    if condition.relation == "==":
-        return [[low, high.contrary]]
-    return [[high.contrary if falls else low]]
-
-
-def _edge(up: Size, limit: int, name: str, start: int) -> int:
-    return least(start, FAR, lambda value: evaluate(up, {name: value}) >= limit)
+    if more:
+        bound = Bound.of(up, limit, known.least)
+        return bound, bound.contrary
+    edge = reached(up, limit, name, known.least.get(name, 1))
+    size: Int = 0 if edge > FAR else Size.symbol(name)  # as far as sizes go, nowhere
+    return Condition(size, ">=", edge), Condition(edge - 1, ">=", size)
 
 
 def _factor(condition: Condition, gap: Size, known: Facts) -> Cases | None:
