@@ -314,6 +314,24 @@ def test_an_output_that_does_not_depend_on_the_input() -> None:
         net.receptive_field(wrt="y")
 
 
+def test_an_index_out_of_range_where_every_place_sees_the_whole_axis() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1)).trace("N 3 H W")
+    rf = net.receptive_field()
+    at = rf.at(H=32, W=32)
+    assert at.interval(0) == (0, 31)
+    for ask in (rf.interval, at.interval):
+        for i in (1, 10**6):
+            with pytest.raises(InvalidInput, match="the last one is 0"):
+                ask(i)
+
+
+def test_an_index_of_an_axis_along_which_every_place_sees_the_whole() -> None:
+    norm = symcnn.from_torch(torch.nn.GroupNorm(1, 3), "N 3 H W").receptive_field().at(H=9, W=5)
+    assert norm.interval(8) == (0, 8)
+    with pytest.raises(InvalidInput, match="the last one is 8"):
+        norm.interval(9)
+
+
 def test_an_index_out_of_range(resnet50: Any) -> None:
     rf = resnet50.receptive_field(at="layer4")
     with pytest.raises(InvalidInput):

@@ -115,19 +115,26 @@ class FieldAt(Shown):
         if len(places) != len(along) and along:
             raise BadSpec(f"give one index for each of the output axes {along}")
         for a, place in zip(along or (None,), places or (i,), strict=False):
-            size = self._output[a] if a is not None else None
+            size = self._rows if a is None else self._output[a]
             if not hasattr(place, "__index__"):
                 raise BadSpec(f"an output index is a whole number, not {place!r}")
-            if place < 0 or (size is not None and place >= size):
+            if not 0 <= place < size:
                 raise InvalidInput(
-                    f"there is no output index {place}" + (f" in {size}" if size else ""),
-                    cure="" if size is None else f"the last one is {size - 1}",
+                    f"there is no output index {place} in {size}",
+                    cure=f"the last one is {size - 1}",
                 )
         row = table[tuple(map(int, places))] if along else table
         if not hull:
             return row
         (found,) = row.nonzero()
         return row[found[0] : found[-1] + 1] if len(found) else row[:0]
+
+    @property
+    def _rows(self) -> int:
+        """How many places there are where all of them see the same."""
+        rf = self._rf
+        places = rf.passed.places(rf.output.dims, rf.part.leading)
+        return max((int(evaluate(d, self.values)) for d in places), default=1)
 
     def sizes(self, axis: int = 0) -> np.ndarray:
         """The size of the hull for every output index: a numpy array; 0 where nothing is read."""

@@ -7,13 +7,13 @@ shortest path the smallest.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Axes, Window
 from symcnn.algebra.expr import Expr
-from symcnn.algebra.size import Size
+from symcnn.algebra.size import Int, Size, symbols_of
 from symcnn.errors import Undecidable, UnsupportedOperation
 from symcnn.lazy import sympy
 from symcnn.ops.registry import same_axes
@@ -22,7 +22,7 @@ from symcnn.questions.field.reader import reader
 from symcnn.questions.field.readings import used
 from symcnn.sets.condition import AnyOf, Condition
 from symcnn.shown import Shown
-from symcnn.trace.graph import Node, SymbolicTensor, public
+from symcnn.trace.graph import Dims, Node, SymbolicTensor, public
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,14 @@ class Pass:
             rest = self.nodes, self.source, self.axes, self.gates, self.statistics
             self._shortest = self if self.smallest else Pass(*rest, smallest=True).run()
         return self._shortest
+
+    def places(self, dims: Dims, leading: Set[str]) -> list[Int]:
+        """The sizes of an output's axes that an index may mean where all places see the same: all
+        but the batch, and the channels of an output of as many axes as the source.
+        """
+        channels = 2 < len(dims) == self.source.ndim and isinstance(dims[1], int)
+        rest = [d for a, d in enumerate(dims) if not (channels and a == 1)]
+        return [d for d in rest if not symbols_of(d) or symbols_of(d) - leading]
 
     def run(self) -> Pass:
         self.reaches[self.source] = tuple(AffineRange(a, 1, 0, 0, 0) for a in self.axes)

@@ -250,7 +250,7 @@ class ReceptiveField(Valued, Pictured, Shown):
         axis: which spatial axis. The formula is that of the interior: indices outside the input are
             padding, and so may be, near a border, indices behind a crop or a resize that leaves
             pixels over. `at` is exact there too.
-        Raises InvalidInput for an index that is negative.
+        Raises InvalidInput for an index that is negative, or behind the last of a fixed number.
         """
         f = self._field(axis)
         first, last = f.plain
@@ -366,8 +366,9 @@ class ReceptiveField(Valued, Pictured, Shown):
             value = _as_index(place, back)
             if isinstance(value, int) and value < 0:
                 raise InvalidInput(f"there is no output index {value}", cure="indices begin at 0")
-            size = f.dims[a] if a >= 0 else None
-            if isinstance(value, int) and isinstance(size, int) and value >= size:
+            sizes = [f.dims[a]] if a >= 0 else self._pass.places(f.dims, self._net.leading)
+            size = max((d for d in sizes if isinstance(d, int)), default=1)
+            if isinstance(value, int) and value >= size and not symbols_of(*sizes):
                 raise InvalidInput(
                     f"there is no output index {value} along an axis of {size}",
                     cure=f"the last one is {size - 1}",
