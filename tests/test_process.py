@@ -597,8 +597,18 @@ def copies(value: Any) -> tuple[Any, Any]:
     return pickle.loads(pickle.dumps(value)), copy.deepcopy(value)
 
 
+class Mean(nn.Module):
+    """Multiplies by floats that are made of sizes."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n = x.shape[2] * x.shape[3]
+        return x * (1.0 / n) + torch.full((1,), -1.0 / n / n, dtype=x.dtype) + n**-0.5
+
+
 @pytest.mark.parametrize(
-    "module", [net(), Padded(), Many(), Sized()], ids=["net", "branches", "deep", "sizes"]
+    "module",
+    [net(), Padded(), Many(), Sized(), Mean()],
+    ids=["net", "branches", "deep", "sizes", "floats of sizes"],
 )
 def test_networks_pickle_and_copy(module: Any) -> None:
     network = symcnn.from_torch(module, "N 3 H W")

@@ -143,6 +143,16 @@ def test_a_tensor_of_one_number_everywhere_is_that_number(holds: Callable[..., A
     assert net.shape_at(N=2, H=10, W=20) == tuple(Unmasked(holds)(torch.zeros(2, 3, 10, 20)).shape)
 
 
+def test_a_fill_that_is_a_quotient_of_sizes_decides_nothing() -> None:
+    def forward(self: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+        n = x.shape[1] * x.shape[2]
+        return x * torch.full((x.shape[2],), fill_value=-1.0 / n / n, dtype=x.dtype)
+
+    _, net = trace(forward)
+    assert net.complete
+    assert str(net.valid_inputs()) == "L >= 1"
+
+
 def _written_in_part(x: Any) -> Any:
     mask = _ones(x)
     mask[:, 2:] = 0

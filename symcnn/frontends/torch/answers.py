@@ -144,13 +144,17 @@ class Answers:
         if self.script:
             return self.replay(expr)
         mark = len(self.steps)
-        value = evaluate(expr, self.point(symbols_of(expr)))
+        value = self.here(expr)
         scale = denominator(expr)
         same = Condition(expr * scale, "==", int(value * scale))
         if entails(same) is None:
             self._guard(same, why)
         self.note(mark, expr, value)
         return value
+
+    def here(self, expr: Int) -> Any:
+        """The value of a size at the point of the run."""
+        return evaluate(expr, self.point(symbols_of(expr)))
 
     def rounded(self, num: Int, den: Int, value: Callable[[Callable[[Int], int]], float]) -> float:
         """The float of a quotient at the point of the run. The quotient is fixed, not its sizes:

@@ -24,6 +24,9 @@ class Questions(Protocol):
     def fix(self, expr: Any) -> Any:
         """The value at the example, for python code that takes plain numbers only."""
 
+    def here(self, expr: Int) -> int:
+        """The value at the example, which fixes nothing: for texts and copies."""
+
     def rounded(self, num: Int, den: Int, value: Callable[[Callable[[Int], int]], float]) -> float:
         """The float of a quotient at the example, which fixes the quotient."""
 

@@ -402,6 +402,10 @@ class Real(Float):
         """The same in another run."""
         return Real(self.num, self.den, self.recipe, tracer, self.through)
 
+    def __reduce__(self) -> Any:
+        # outside the trace no answer asks a node for it: the number where the run was will do
+        return float, (float(computed(self.recipe, self.tracer.here)),)
+
     def _operand(self, other: Any) -> Real | None:
         if type(other) is Real:
             return other

@@ -56,7 +56,7 @@ def _sole_number(value: Any) -> Any:
 
 def _as_dtype(number: Any, made: SymbolicTensor, small: bool) -> Any:
     """A number as all of a tensor of that dtype holds it; None where it may round or wrap."""
-    fits = isinstance(number, (int, float)) and -LARGEST <= number <= LARGEST
+    fits = type(number) in (bool, int, float) and -LARGEST <= number <= LARGEST
     if not fits or number != int(number) or 0 in made.dims:
         return None
     number = int(number != 0) if made.dtype == "bool" else int(number)
