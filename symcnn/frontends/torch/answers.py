@@ -152,7 +152,7 @@ class Answers:
         self.note(mark, expr, value)
         return value
 
-    def here(self, expr: Int) -> Any:
+    def here(self, expr: Int) -> int:
         """The value of a size at the point of the run."""
         return evaluate(expr, self.point(symbols_of(expr)))
 
