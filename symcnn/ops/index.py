@@ -26,6 +26,7 @@ from symcnn.algebra.size import (
 )
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.ops import values, work
+from symcnn.ops.masks import masked
 from symcnn.ops.operation import Operation
 from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.pointwise import broadcast_dims, fits
@@ -240,7 +241,10 @@ def _set(input: SymbolicTensor, index: Any, value: Any, *args: object, **kwargs:
     masks = any(t.boolean for t in places)
     if places and isinstance(value, SymbolicTensor) and not (masks and prod(value.dims) == 1):
         require_same_dtype("writing by an index", (input.dtype, value.dtype))
-    if masks or not isinstance(value, SymbolicTensor):
+    if masks:
+        requires, read = masked(input, index)
+        return elementwise(input, requires=tuple(requires), others=tuple(read))
+    if not isinstance(value, SymbolicTensor):
         return elementwise(input)
     picked = _picked(input, index)
     (dims,) = picked.shapes
@@ -257,7 +261,7 @@ setitem = rule("setitem", "__setitem__", "index_put", saves=views.setitem, value
 )
 
 
-@partial(Operation, "setitem", saves=views.same, empty=True)
+@partial(Operation, "setitem", other=work.nothing, saves=views.same, empty=True)
 def part_written(input: SymbolicTensor, part: SymbolicTensor) -> Result:
     """A tensor of which a view, `part`, was written to: its shape stays."""
     everything = tuple((None, IDENTITY) for _ in input.dims)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from symcnn.frontends.torch.sizes import SIZES
-from symcnn.frontends.torch.tensors import TracedTensor
+from symcnn.frontends.torch.tensors import Masked, TracedTensor
 from symcnn.trace.graph import Constant, Parameter, SymbolicTensor
 
 #: Arguments that rules take as they are.
@@ -70,7 +70,8 @@ def holds_scalar(value: object) -> bool:
     if type(value) in PLAIN:
         return False
     if type(value) is TracedTensor:
-        return not value._value.dims or value._value.dims == (1,)
+        own = value._value
+        return type(own) is not Masked and (not own.dims or own.dims == (1,))
     if isinstance(value, torch.Tensor):
         return not value.dim()
     if not isinstance(value, (tuple, list)) or PLAIN.issuperset(map(type, value)):

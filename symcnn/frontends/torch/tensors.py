@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -15,10 +15,11 @@ from symcnn.frontends.torch.shape import Sizes
 from symcnn.frontends.torch.sizes import Dim
 from symcnn.frontends.torch.where import caller
 from symcnn.ops.dtypes import LEGACY
+from symcnn.ops.masks import masked_copy
 from symcnn.ops.operation import Operation
 from symcnn.ops.storage import Layout
 from symcnn.ops.values import Everywhere
-from symcnn.trace.graph import OPS, SymbolicTensor
+from symcnn.trace.graph import OPS, Dims, SymbolicTensor
 from symcnn.trace.tape import current_tape
 
 #: Memory formats with channels innermost, and the number of axes of their tensors.
@@ -47,6 +48,25 @@ class Tracer(Questions, Protocol):
 
     def leaving(self, error: Exception) -> Exception:
         """An error of ours on its way into the forward."""
+
+
+class Masked(SymbolicTensor):
+    """What a mask picks of a tensor, of which only values tell the size: whoever asks is refused.
+    It may be written where the same mask picks, which takes as many places.
+    """
+
+    __slots__ = ("mask", "refuse", "source")
+
+    def __init__(
+        self, source: SymbolicTensor, mask: SymbolicTensor, refuse: Callable[[], Exception]
+    ) -> None:
+        self.source, self.mask, self.refuse = source, mask, refuse
+        self.node, self.name, self.dtype, self.trainable = None, "", source.dtype, False
+
+    @property
+    def dims(self) -> Dims:
+        """Refused, as the index is."""
+        raise self.refuse()
 
 
 class TracedTensor(torch.Tensor):
@@ -291,6 +311,16 @@ class TracedTensor(torch.Tensor):
 
     def __repr__(self) -> str:
         return f"TracedTensor({', '.join(map(str, self._value.dims))})"
+
+
+def assignment(operation: object, args: Sequence[object]) -> tuple[object, Sequence[object]]:
+    """The operation of ``x[index] = value``; what the same mask picks is not made in between."""
+    mask, value = args[1:]
+    traced: Any = value if type(value) is TracedTensor else None
+    picked = getattr(traced, "_value", None)
+    if type(picked) is not Masked or picked.mask is not getattr(mask, "_value", None):
+        return operation, args
+    return masked_copy, (*args[:2], TracedTensor.of(picked.source, traced._tracer))
 
 
 def as_subclass(value: torch.Tensor, kind: type) -> torch.Tensor:

@@ -46,7 +46,7 @@ from symcnn.frontends.torch.branches import (
     without_idle_guards,
 )
 from symcnn.frontends.torch.observe import observed
-from symcnn.frontends.torch.tensors import TracedTensor
+from symcnn.frontends.torch.tensors import Masked, TracedTensor
 from symcnn.frontends.torch.tracer import Tracer
 from symcnn.lazy import uncollected
 from symcnn.network import Network
@@ -54,7 +54,7 @@ from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.isl import Purse, shared
 from symcnn.trace.branches import Refusal, Unfollowed, negation, said
-from symcnn.trace.graph import SymbolicTensor, tensor
+from symcnn.trace.graph import SymbolicTensor, tensor, tensors_in
 from symcnn.trace.tape import Guard, Tape
 from symcnn.trace.where import raised_at
 
@@ -503,7 +503,11 @@ def _call(
         output: Any = scope.output
         whole = type(output) is TracedTensor and not tracer.writes.parts
         scope.output = output._value if whole else tracer.result(output)
-    return tracer.result(raw)
+    result = tracer.result(raw)
+    for t in tensors_in(result, *(scope.output for scope in tape.calls)):
+        if type(t) is Masked:
+            raise t.refuse()
+    return result
 
 
 def _frames(error: BaseException) -> list[Any]:

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
+from functools import partial
 from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 
 from symcnn.algebra.size import Atom, Size
-from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError, UnsupportedOperation
+from symcnn.errors import (
+    DataDependent,
+    InvalidInput,
+    ShapeMismatch,
+    SymcnnError,
+    UnsupportedOperation,
+)
 from symcnn.frontends.torch.aliases import (
     AliasFound,
     base_of,
@@ -47,7 +54,7 @@ from symcnn.frontends.torch.layout import NO_COPY, Layouts, Lying
 from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
 from symcnn.frontends.torch.operations import RESIZES, Served, homonyms, is_product, operations
 from symcnn.frontends.torch.sizes import Dim, formula_of
-from symcnn.frontends.torch.tensors import TracedTensor, as_subclass
+from symcnn.frontends.torch.tensors import Masked, TracedTensor, as_subclass, assignment
 from symcnn.frontends.torch.values import Values
 from symcnn.frontends.torch.where import caller, custom_function
 from symcnn.frontends.torch.writes import TENSORS, Writes
@@ -342,7 +349,17 @@ class Tracer(Answers, Values, TorchFunctionMode):
 
     def _run(self, name: str, args: Any, kwargs: Any, *, inplace: bool = False) -> Any:
         """Run the rule called `name`."""
-        made = self.apply(OPS[name], name, args, kwargs, inplace=inplace)
+        operation, left = OPS[name], self.left
+        if name in INDEXED and len(args) == 3:  # an assignment
+            operation, args = assignment(operation, args)
+        try:
+            made = self.apply(operation, name, args, kwargs, inplace=inplace)
+        except DataDependent as error:
+            mask = self.unwrap(args[1]) if name in INDEXED and len(args) == 2 else None
+            if not isinstance(mask, SymbolicTensor):
+                raise
+            self.left, refuse = left, partial(self.leaving, error)  # whoever asks for its size
+            return TracedTensor.of(Masked(self.unwrap(args[0]), mask, refuse), self)
         return self.finished(name, args, kwargs, inplace, made)
 
     def finished(self, name: str, args: Any, kwargs: Any, inplace: bool, result: Any) -> Any:

@@ -278,6 +278,11 @@ def setitem(m: Memory, node: Node) -> None:
     same(m, node)
 
 
+def masked(m: Memory, node: Node) -> None:
+    """What the mask picks of the value is copied, and only values tell how much that is."""
+    raise UnknownError("with a mask")
+
+
 def _indexed(m: Memory, node: Node, items: Sequence[Any]) -> None:
     """A copy, whose axes are ordered as those of the input, then as those of the indices.
 

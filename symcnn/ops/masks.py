@@ -1,0 +1,68 @@
+"""Writing where a mask is true: how many places that is, only values tell.
+
+A mask is read where it stands. What is picked by a mask has no shape; written back by the same
+mask it needs none, since ``x[m] = y[m]`` is ``where(m, y, x)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from symcnn.algebra.axis import IDENTITY, Axes, Whole
+from symcnn.errors import ShapeMismatch
+from symcnn.ops import work
+from symcnn.ops.operation import Operation
+from symcnn.ops.pointwise import aligned, fits
+from symcnn.ops.registry import elementwise, require_equal
+from symcnn.ops.storage import views
+from symcnn.ops.takes import require_same_dtype
+from symcnn.sets.condition import Requirement
+from symcnn.trace.graph import Result, SymbolicTensor
+
+
+def masked(
+    x: SymbolicTensor, index: object
+) -> tuple[list[Requirement], list[tuple[SymbolicTensor, Axes]]]:
+    """That masks in an index are as large as the axes they stand at, and where each is read."""
+    items = [i for i in (index if isinstance(index, tuple) else (index,)) if i is not None]
+    taken = [i.ndim if isinstance(i, SymbolicTensor) and i.boolean else 1 for i in items]
+    if Ellipsis in items:
+        at = items.index(Ellipsis)
+        taken[at] = x.ndim - sum(taken) + 1
+    if sum(taken) > x.ndim or min(taken) < 0:
+        raise ShapeMismatch(f"{sum(taken)} indices for a {x.ndim}-d tensor")
+    requires: list[Requirement] = []
+    read: list[tuple[SymbolicTensor, Axes]] = []
+    axis = 0
+    for item, count in zip(items, taken, strict=True):
+        if isinstance(item, SymbolicTensor) and item.boolean:
+            for size, have in zip(x.dims[axis:], item.dims, strict=False):
+                requires += require_equal(size, have, "a mask must be as large as what it masks")
+            own = range(axis, axis + count)
+            read.append((item, _at(x, own)))
+        axis += count
+    return requires, read
+
+
+@partial(Operation, "setitem", other=work.nothing, saves=views.masked, empty=True)
+def masked_copy(input: SymbolicTensor, mask: SymbolicTensor, source: SymbolicTensor) -> Result:
+    """``x[mask] = source[mask]`` is where(mask, source, x): it picks as many places."""
+    if source.ndim != input.ndim:
+        raise ShapeMismatch(f"a value of {source.ndim} axes in place of {input.ndim}, by a mask")
+    requires, read = masked(input, mask)
+    count = mask.ndim
+    requires += masked(source, mask)[0]
+    why = "the value must broadcast to what the mask picks"
+    requires += fits(source.dims[count:], input.dims[count:], why)
+    require_same_dtype("writing by an index", (input.dtype, source.dtype))
+    dims = (*input.dims[:count], *source.dims[count:])
+    read.append((source, aligned(dims, input.dims)))
+    return elementwise(input, requires=tuple(requires), others=tuple(read))
+
+
+def _at(x: SymbolicTensor, own: Sequence[int]) -> Axes:
+    """Where a tensor is read that stretches over all axes of another but its own."""
+    return tuple(
+        (i - own[0], IDENTITY) if i in own else (None, Whole(size)) for i, size in enumerate(x.dims)
+    )

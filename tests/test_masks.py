@@ -1,0 +1,180 @@
+"""Writing where a mask is true: how many places that is, only values tell."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn as tnn
+from torch.nn import functional as F
+
+import symcnn
+from symcnn.errors import DataDependent, InvalidInput, ShapeMismatch, UnsupportedOperation
+
+Forward = Callable[[torch.Tensor], Any]
+
+
+class Of(tnn.Module):
+    """A module of a function."""
+
+    def __init__(self, forward: Forward) -> None:
+        super().__init__()
+        self.function = forward
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.function(x)
+
+
+def net(forward: Forward) -> Any:
+    return symcnn.from_torch(Of(forward), "N 3 H W")
+
+
+def points(x: torch.Tensor) -> torch.Tensor:
+    y, mask = F.avg_pool2d(x, 3, 1, 1), x > 0
+    y[mask] = x[mask]
+    return y
+
+
+def rows(x: torch.Tensor) -> torch.Tensor:
+    y = F.avg_pool2d(x, 3, 1, 1).permute(0, 2, 3, 1).clone()
+    mask = x[:, 0] > 0
+    y[mask] = x.permute(0, 2, 3, 1)[mask]
+    return y
+
+
+def one_for_all(x: torch.Tensor) -> torch.Tensor:
+    y, x = F.avg_pool2d(x, 3, 1, 1).permute(0, 2, 3, 1).clone(), x.permute(0, 2, 3, 1)
+    mask = x[..., 0] > 0
+    y[mask] = x[..., :1][mask]
+    return y
+
+
+def kept_aside(x: torch.Tensor) -> torch.Tensor:
+    y, mask = F.avg_pool2d(x, 3, 1, 1), x > 0
+    picked = x[mask]
+    x = x * 2
+    y[mask] = picked
+    return y
+
+
+@pytest.mark.parametrize("forward", [points, rows, one_for_all, kept_aside])
+def test_what_a_mask_picks_is_written_where_the_same_mask_picks(forward: Forward) -> None:
+    found = net(forward)
+    x = torch.randn(2, 3, 9, 7)
+    assert found.shape_at(N=2, H=9, W=7) == tuple(forward(x).shape)
+    assert found.macs == 0
+    assert found.receptive_field().size == (3, 3)
+    assert found.receptive_field().at(N=2, H=9, W=7).interval(4) == (3, 5)
+    assert found.complete
+    assert str(found.valid_inputs()) == "H >= 1 and W >= 1"
+
+
+def test_memory_of_what_a_mask_picks_is_refused() -> None:
+    with pytest.raises(UnsupportedOperation, match="setitem with a mask is not known"):
+        _ = net(points).cost().peak
+
+
+def another_mask(x: torch.Tensor) -> torch.Tensor:
+    y = x.clone()
+    y[x > 0] = x[x > 0]
+    return y
+
+
+def a_mask_written_to(x: torch.Tensor) -> torch.Tensor:
+    y, mask = x.clone(), x > 0
+    picked = x[mask]
+    mask[0] = True
+    y[mask] = picked
+    return y
+
+
+def caught(x: torch.Tensor) -> torch.Tensor:
+    try:
+        return x[x > 0].relu()
+    except Exception:
+        return x
+
+
+PICKED: dict[str, Forward] = {
+    "returned": lambda x: x[x > 0],
+    "returned among others": lambda x: {"a": x[x > 0], "b": x},
+    "its size": lambda x: x[x > 0].shape[0],
+    "its length": lambda x: x + len(x[x > 0]),
+    "a function": lambda x: F.relu(x[x > 0]),
+    "a sum": lambda x: x + x[x > 0],
+    "a product from the right": lambda x: 2 * x[x > 0],
+    "a list": lambda x: torch.stack([x[x > 0]]),
+    "a mean": lambda x: x[x > 0].mean(),
+    "a weight": lambda x: F.conv2d(x, x[x > 0]),
+    "another mask": another_mask,
+    "a mask that was written to": a_mask_written_to,
+    "put by index_put": lambda x: x.index_put_((x > 0,), x[x > 0]),
+    "caught": caught,
+}
+
+
+@pytest.mark.parametrize("use", PICKED)
+def test_whoever_else_asks_what_a_mask_picks_is_refused(use: str) -> None:
+    with pytest.raises(DataDependent, match=r"indexing with a mask[\s\S]*test_masks.py"):
+        net(PICKED[use])
+
+
+def lines(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    y = x.clone()
+    y[mask] = 0
+    return y
+
+
+def test_a_mask_is_as_large_as_what_it_masks() -> None:
+    with pytest.raises(ShapeMismatch, match="H == H - 1 holds for no size"):
+        net(lambda x: lines(x, x[:, :, 1:] > 0))
+    found = net(lambda x: lines(x, x[:, 0] > 0))
+    for h, w in [(3, 3), (3, 4), (4, 4)]:
+        x = torch.zeros(2, 3, h, w)
+        if (h, w) == (3, 3):
+            assert found.shape_at(N=2, H=h, W=w) == lines(x, x[:, 0] > 0).shape
+            continue
+        with pytest.raises(IndexError):
+            lines(x, x[:, 0] > 0)
+        with pytest.raises(InvalidInput):
+            found.shape_at(N=2, H=h, W=w)
+
+
+def last(x: torch.Tensor) -> torch.Tensor:
+    y, mask = x.clone(), F.avg_pool2d(x, 3, 1, 1)[0, 0] > 0
+    y[..., mask] = 1
+    return y
+
+
+def first(x: torch.Tensor) -> torch.Tensor:
+    y = x.clone()
+    y[:, 0][F.avg_pool2d(x, 3, 1, 1)[:, 0] > 0] = 1
+    return y
+
+
+def test_a_mask_is_read_where_it_stands() -> None:
+    """It was said to be read everywhere."""
+    for forward in (last, lambda x: lines(x, F.avg_pool2d(x, 3, 1, 1) > 0)):
+        found = net(forward)
+        assert found.receptive_field().at(N=1, H=9, W=7).interval(4) == (3, 5)
+        assert found.shape_at(N=1, H=9, W=7) == (1, 3, 9, 7)
+
+
+def test_writing_to_a_view_by_a_mask_costs_nothing() -> None:
+    """The whole of which a part was written to did not say its cost."""
+    whole = net(lambda x: lines(x[:, 0], F.avg_pool2d(x, 3, 1, 1)[:, 0] > 0)).cost()
+    part = net(first).cost()
+    assert part.total == whole.total == 0
+    assert part.other == whole.other
+
+
+def more(x: torch.Tensor) -> torch.Tensor:
+    y, mask = x.clone(), x > 0
+    y[mask] = x[mask]
+    return y if x.shape[2] > 5 else y * 2
+
+
+def test_branches_follow_what_a_mask_picks() -> None:
+    found = net(more)
+    assert len(found.branches) == 2
+    assert found.complete
