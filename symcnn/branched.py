@@ -17,7 +17,14 @@ from typing import Any
 from symcnn.algebra.expr import Expr, Number, from_sympy
 from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Floor, Int, every_atom
-from symcnn.errors import BadSpec, InvalidInput, NoSolution, SymcnnError, Undecidable
+from symcnn.errors import (
+    BadSpec,
+    InvalidInput,
+    NoSolution,
+    ShapeMismatch,
+    SymcnnError,
+    Undecidable,
+)
 from symcnn.lazy import cached_property, sympy
 from symcnn.network import Network
 from symcnn.questions.cases import Cases, as_expr, merged, plain
@@ -44,6 +51,7 @@ from symcnn.sets.simplest import Simplest
 from symcnn.shown import Several, Text, by_x
 from symcnn.trace.branches import Branch, Refusal, Unfollowed, negation
 from symcnn.trace.graph import Shape, tree_map
+from symcnn.trace.rerun import AnotherBranch
 from symcnn.words.paper import to_latex
 
 
@@ -212,7 +220,9 @@ class Branched(Network):
 
     def given(self, **values: Number) -> Network:  # type: ignore[override]
         """See `Network.given`: the branches that the values leave."""
-        twin = self._again(self._those(lambda net: net.given(**values), InvalidInput))
+        twin = self._again(
+            self._those(lambda net: net.given(**values), InvalidInput, ShapeMismatch)
+        )
         if isinstance(twin, Branched):
             twin.sizes = tuple(n for n in self.sizes if n not in values)
             twin.refusals = ()
@@ -227,7 +237,9 @@ class Branched(Network):
         return self._again(net.before_flatten() for net in self.nets)
 
     def _those(self, ask: Callable[[Any], Any], *refused: type[SymcnnError]) -> list[Any]:
-        """The answers of the branches that have one. Raises the first refusal if none has."""
+        """The answers of the branches that have one. Raises if none has: the refusal of a branch
+        that is taken, if there is such, else the first.
+        """
         found: list[Any] = []
         errors: list[SymcnnError] = []
         for net in self.nets:
@@ -236,7 +248,7 @@ class Branched(Network):
             except refused as error:
                 errors.append(error)
         if not found:
-            raise errors[0]
+            raise next((e for e in errors if not isinstance(e, AnotherBranch)), errors[0])
         return found
 
     # cost

@@ -273,3 +273,27 @@ def test_sizes_that_branches_return_are_those_of_the_branch() -> None:
 
     net = symcnn.from_torch(Counted(), "N 1 H W")
     assert net.shapes({"N": 1, "H": 3, "W": 10}) == ((1, 1, 2, 10), 4)
+
+
+class Fits(nn.Module):
+    """A layer for short inputs, and one for long inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.short, self.long = nn.Linear(28, 8), nn.Linear(32, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.long(x) if x.shape[2] >= 30 else self.short(x)
+        return result
+
+
+@pytest.mark.parametrize(("length", "features"), [(28, 8), (32, 4)])
+def test_numbers_are_put_into_the_branch_that_takes_them(length: int, features: int) -> None:
+    """The layers of the other branch would refuse them."""
+    net = symcnn.from_torch(Fits(), "N 3 L").given(L=length)
+    assert net.output_shape == (symcnn.N, 3, features)
+
+
+def test_numbers_that_the_layers_of_their_branch_refuse_are_refused_by_these() -> None:
+    with pytest.raises(symcnn.ShapeMismatch, match="29 != 28"):
+        symcnn.from_torch(Fits(), "N 3 L").given(L=29)

@@ -27,14 +27,23 @@ _PLAIN = frozenset((int, str, float, bool, type(None)))
 Atoms = dict[str, list[Atom]]
 
 
+class AnotherBranch(InvalidInput):
+    """Values take another branch of the forward."""
+
+
 class Replay:
     """Puts `values` for symbols into whatever a network is made of: ``replay(tensors)``.
 
-    Raises what the rules raise for numbers that they refuse: ShapeMismatch, InvalidInput.
+    Raises AnotherBranch for values that take another branch than `guards`, before any layer of this
+    branch sees them; then what the rules raise for numbers that they refuse: ShapeMismatch,
+    InvalidInput.
     """
 
-    def __init__(self, nodes: Iterable[Node], values: Mapping[str, Int]) -> None:
+    def __init__(
+        self, nodes: Iterable[Node], values: Mapping[str, Int], guards: Iterable[Guard] = ()
+    ) -> None:
         self.values = values
+        self.guards = self._left(guards)
         self._twins: dict[int, Any] = {}
         self._kept: list[Any] = []  # whose ids are in use
         self.before: list[Node] = []  # the node that each of `nodes` was
@@ -117,17 +126,14 @@ class Replay:
             twin.node = self(tensor.node)
         return twin
 
-    def guards(self, guards: Iterable[Guard]) -> tuple[Guard, ...]:
-        """The branches, those left out that the values decide.
-
-        Raises InvalidInput for values that take another branch.
-        """
+    def _left(self, guards: Iterable[Guard]) -> tuple[Guard, ...]:
+        """The branches that the values do not decide."""
         found = []
         for guard in guards:
             requirement = substituted(guard.requirement, self.values)
             verdict = decide_syntactically(requirement)
             if verdict is False:
-                raise InvalidInput(f"the branch at {guard.where} is another: {guard.requirement}")
+                raise AnotherBranch(f"the branch at {guard.where} is another: {guard.requirement}")
             if verdict is None:
                 found.append(replace(guard, requirement=requirement))
         return tuple(found)

@@ -464,14 +464,14 @@ class Trace:
         >>> nn.Conv2d(3, 8, k).trace("N 3 H W").given(k=3).output_shape
         (N, 8, H - 2, W - 2)
         """
-        replay = Replay(self.nodes, check_values(self.symbol_atoms, values))
+        replay = Replay(self.nodes, check_values(self.symbol_atoms, values), self.guards)
         twin = type(self)(replay(self._inputs), tree_map(replay, self._outputs), name=self.name)
         twin.nodes = tuple(replay.nodes)
         pairs = zip(twin.nodes, replay.before, strict=True)
         twin._positions = {node: self._positions[old] for node, old in pairs}
         twin._parameters = None if self._parameters is None else replay(self._parameters)
         twin.buffers = replay(self.buffers)
-        twin.guards = replay.guards(self.guards)
+        twin.guards = replay.guards
         for call in self._calls:
             scope = Scope(call.path)
             scope.output = tree_map(replay, call.output)

@@ -195,9 +195,9 @@ def _brief(values: Sequence[int]) -> Any:
 class _Changed(Replay):
     """The trace again, with other hyperparameters at some nodes."""
 
-    def __init__(self, nodes: Iterable[Node], changes: Mapping[Node, Mapping[str, object]]) -> None:
+    def __init__(self, net: Trace, changes: Mapping[Node, Mapping[str, object]]) -> None:
         self.changes = changes
-        super().__init__(nodes, {})
+        super().__init__(net.nodes, {}, net.guards)
 
     def _again(self, node: Node) -> None:
         changes = self.changes.get(node)
@@ -222,8 +222,7 @@ class _Question:
         """What comes of changes; None if the target is reached nowhere."""
         net = self.net
         try:
-            replay = _Changed(net.nodes, changes)
-            guards = replay.guards(net.guards)
+            replay = _Changed(net, changes)
         except SymcnnError:  # layers that do not fit any more
             return None
         output = next(iter(tensors_in(replay(net.output_tensors))), None)
@@ -233,7 +232,7 @@ class _Question:
         known: dict[Requirement, None] = dict.fromkeys(
             r for node in replay.nodes for r in node.result.requires
         )
-        known.update(dict.fromkeys(g.requirement for g in guards))
+        known.update(dict.fromkeys(g.requirement for g in replay.guards))
         where = self._where(dims, known, (0,) * len(dims))
         if where is None:
             return None
