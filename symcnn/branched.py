@@ -9,7 +9,8 @@ each: `Cases`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from functools import reduce
 from operator import attrgetter, methodcaller, or_
 from typing import Any
@@ -49,9 +50,10 @@ from symcnn.sets.pieces import either
 from symcnn.sets.relation import Relation
 from symcnn.sets.simplest import Simplest
 from symcnn.shown import Several, Text, by_x
-from symcnn.trace.branches import Branch, Refusal, Unfollowed, negation
+from symcnn.trace.branches import At, Branch, Refusal, Then, Unfollowed, negation
+from symcnn.trace.coverage import elsewhere, further, leave
 from symcnn.trace.graph import Shape, tree_map
-from symcnn.trace.rerun import AnotherBranch
+from symcnn.trace.rerun import AnotherBranch, Replay, check_values
 from symcnn.words.paper import to_latex
 
 
@@ -72,7 +74,7 @@ def union(
         at: the network for numbers, for sizes that no branch describes.
     """
     net = nets[0] if len(nets) == 1 else Branched(nets, names, refusals)
-    net.unfollowed, net._at = Several(unfollowed), at if unfollowed else None
+    leave(net, unfollowed, [*(net.guards for net in nets), *(r.path for r in refusals)], at)
     return net
 
 
@@ -178,7 +180,7 @@ class Branched(Network):
     @cached_property
     def simplest(self) -> Simplest:
         """See `Network.simplest`: on the union of the domains."""
-        return Simplest(lambda: _or_none(self.valid_inputs))
+        return Simplest(lambda: _or_none(lambda: self._valid))
 
     @property
     def output_dims(self) -> tuple[Int, ...]:
@@ -208,33 +210,44 @@ class Branched(Network):
 
     # parts
 
-    def _again(self, nets: Iterable[Network]) -> Network:
+    def _again(self, nets: Iterable[Network], ask: Callable[[Any], Any]) -> Network:
+        """What is asked of all branches, and, where none was followed, of the trace at numbers."""
         found = [*nets]
-        net = union(found, self.sizes, self.refusals, self.unfollowed, self._at or _nowhere)
+        at = _nowhere if self._at is None else Then(self._at, ask)
+        net = union(found, self.sizes, self.refusals, self.unfollowed, at)
         net.name = found[0].name
         return net
 
     def at(self, name: str) -> Network:  # type: ignore[override]
         """See `Network.at`: the branches in which there is such a node."""
-        return self._again(self._those(lambda net: net.at(name), BadSpec))
+        ask = methodcaller("at", name)
+        return self._again(self._those(ask, BadSpec), ask)
 
     def given(self, **values: Number) -> Network:  # type: ignore[override]
         """See `Network.given`: the branches that the values leave."""
-        twin = self._again(
-            self._those(lambda net: net.given(**values), InvalidInput, ShapeMismatch)
-        )
-        if isinstance(twin, Branched):
-            twin.sizes = tuple(n for n in self.sizes if n not in values)
-            twin.refusals = ()
-        return twin
+        try:
+            nets = self._those(lambda net: net.given(**values), InvalidInput, ShapeMismatch)
+        except (InvalidInput, ShapeMismatch):
+            if self._at is None:
+                raise
+            return elsewhere(self, values)
+        found, refusals = check_values(self.symbol_atoms, values), []
+        for refusal in self.refusals:
+            with suppress(AnotherBranch):
+                refusals.append(Refusal(Replay((), found, refusal.path).guards, refusal.said))
+        at = _nowhere if self._at is None else At(self._at, found)
+        names = [n for n in self.sizes if n not in values]
+        return further(self, union(nets, names, refusals, self.unfollowed, at), values)
 
     def last_map(self, n: int) -> Network:  # type: ignore[override]
         """See `Network.last_map`."""
-        return self._again(net.last_map(n) for net in self.nets)
+        ask = methodcaller("last_map", n)
+        return self._again(map(ask, self.nets), ask)
 
     def before_flatten(self) -> Network:  # type: ignore[override]
         """See `Network.before_flatten`."""
-        return self._again(net.before_flatten() for net in self.nets)
+        ask = methodcaller("before_flatten")
+        return self._again(map(ask, self.nets), ask)
 
     def _those(self, ask: Callable[[Any], Any], *refused: type[SymcnnError]) -> list[Any]:
         """The answers of the branches that have one. Raises if none has: the refusal of a branch
@@ -341,7 +354,7 @@ class Branched(Network):
         if not valid & meant:
             return NoSolution(
                 f"no valid input has {assignment(sizes)}",
-                cure=f"valid inputs are {valid}; the smallest is {by_x(valid.smallest())}",
+                cure=f"valid inputs are {valid.words()}; the smallest is {by_x(valid.smallest())}",
             )
         said: dict[tuple[str, str], list[InputSet]] = {}
         for branch in self.branches:
@@ -452,7 +465,7 @@ class Branched(Network):
             found = branch.network.prove(by, steps).claims
             claims += [replace(claim, says=f"{claim.says}, {where}") for claim in found]
         claims += not_followed(self)
-        return Proof(str(self.valid_inputs()), tuple(claims))
+        return Proof(self.valid_inputs().words(), tuple(claims))
 
     def explain(self, what: str | None = None, **options: Any) -> Derivation:
         """See `Network.explain`: a derivation per branch, or that of the branch at sizes."""
@@ -556,18 +569,6 @@ def _by_branch(
     return {"branches": [*told]}
 
 
-@dataclass(frozen=True, slots=True)
-class _Then:
-    """A question about the answer of another: a function that pickles."""
-
-    first: Callable[[Any], Any]
-    next: Callable[[Any], Any]
-
-    def __call__(self, net: Network) -> Any:
-        """The answer for a network."""
-        return self.next(self.first(net))
-
-
 class Distributed:
     """An answer of a network with branches: each figure one value, or `Cases`.
 
@@ -615,7 +616,7 @@ class Distributed:
         """What is asked of each answer, in one: a value, cases, or an answer with figures again."""
         found = [(where, ask(answer)) for where, answer in self._general]
         if all(type(v).__module__.startswith("symcnn.questions.field") for _, v in found):
-            return Distributed(self._net, _Then(self._ask, ask))
+            return Distributed(self._net, Then(self._ask, ask))
         return merged(found, self._net.simplest)
 
     @cached_property

@@ -40,6 +40,11 @@ class Rows(nn.Module):
         return torch.cat([x for _ in range(x.shape[2])], 1)
 
 
+class Each(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.stack([x[b] * 2 for b in range(x.shape[0])])
+
+
 @pytest.fixture(scope="module")
 def net() -> Network:
     return symcnn.from_torch(Halved(), "N 3 H W")
@@ -210,12 +215,8 @@ def test_answers_and_refusals_say_for_which_sizes_they_hold() -> None:
 
 
 def test_the_batch_that_python_counts_is_fixed_and_printed() -> None:
-    class Each(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return torch.stack([x[b] * 2 for b in range(x.shape[0])])
-
     net = symcnn.from_torch(Each(), "N 3 H W")
-    assert str(net.valid_inputs()) == "N == 2 and H >= 1 and W >= 1"
+    assert net.valid_inputs().words() == "N == 2 and H >= 1 and W >= 1"
     assert net.shape_at(N=3, H=4, W=5) == (3, 3, 4, 5)
 
 
@@ -297,3 +298,109 @@ def test_numbers_are_put_into_the_branch_that_takes_them(length: int, features: 
 def test_numbers_that_the_layers_of_their_branch_refuse_are_refused_by_these() -> None:
     with pytest.raises(symcnn.ShapeMismatch, match="29 != 28"):
         symcnn.from_torch(Fits(), "N 3 L").given(L=29)
+
+
+class Tail(nn.Module):
+    """A convolution of any rows, and python that counts those of its output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c = nn.Conv2d(3, 8, 3, 2)
+        self.d = nn.Conv2d(8, 8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.d(self.c(x))
+        return torch.stack([y[:, :, i] for i in range(y.shape[2])], 2)
+
+
+@pytest.fixture(scope="module")
+def rows() -> Network:
+    return symcnn.from_torch(Tail(), "N 3 H W", example={"H": 12, "W": 12})
+
+
+SETS: dict[str, Any] = {
+    "domain": lambda net: net.valid_inputs(),
+    "solution": lambda net: net.solve(output=(3, 2)),
+    "budget": lambda net: net.solve(memory="1 MiB"),
+    "union": lambda net: net.valid_inputs() | net.solve(output=(3, 2)),
+    "difference": lambda net: net.valid_inputs() - net.solve(output=(3, 2)),
+    "others": lambda net: net.valid_inputs().complement(),
+    "one axis": lambda net: net.valid_inputs().axis("H"),
+    "pickled": lambda net: pickle.loads(pickle.dumps(net.valid_inputs())),
+    "pickled budget": lambda net: pickle.loads(pickle.dumps(net.solve(memory="1 MiB"))),
+}
+
+NOT_THESE = SETS["others"], SETS["difference"]
+
+
+@pytest.mark.parametrize("ask", SETS.values(), ids=SETS)
+def test_sizes_that_were_not_followed_are_neither_in_a_set_nor_outside(
+    rows: Network, ask: Any
+) -> None:
+    found = ask(rows)
+    assert "holds for (H - 5)//2 == 3 only (" in str(found)
+    for h in range(1, 24):
+        member = (h, 9) if len(found.shown) == 2 else h
+        if h in (11, 12):
+            assert (member in found) is (ask not in NOT_THESE)
+        else:
+            with pytest.raises(Undecidable, match="no branch that was followed takes H="):
+                assert member in found
+
+
+def test_a_layer_before_the_line_is_followed_at_all_sizes(rows: Network) -> None:
+    part = rows.at("c")
+    assert part.complete
+    assert (40, 40) in part.valid_inputs()
+    assert part.shape_at(N=1, H=40, W=40) == (1, 8, 19, 19)
+
+
+def test_a_part_says_for_which_sizes_it_holds_and_is_exact_at_others(rows: Network) -> None:
+    part = rows.at("d")
+    assert "for (H - 5)//2 == 3 only" in part.scope
+    assert part.shape_at(N=1, H=40, W=40) == (1, 8, 17, 17)
+    with pytest.raises(Undecidable):
+        assert (40, 40) in part.valid_inputs()
+
+
+def test_sizes_that_are_given_and_were_not_followed_are_traced(rows: Network) -> None:
+    twin = rows.given(H=20)
+    assert twin.complete
+    assert twin.shape_at(N=1, W=9) == tuple(Tail()(torch.zeros(1, 3, 20, 9)).shape)
+    assert rows.given(H=12).complete
+    twin = rows.given(W=9)
+    assert not twin.complete
+    assert twin.shape_at(N=1, H=20) == (1, 8, 7, 2)
+
+
+def test_the_largest_batch_is_that_of_sizes_that_were_not_followed(rows: Network) -> None:
+    for h in (12, 20):
+        whole = symcnn.from_torch(Tail(), f"N 3 {h} 12")
+        assert rows.largest_batch("1 MiB", H=h, W=12) == whole.largest_batch("1 MiB")
+    counted = symcnn.from_torch(Each(), "N 3 H W")
+    with pytest.raises(Undecidable, match="not every N was followed: answers hold for N == 2 only"):
+        counted.largest_batch("1 MiB", H=4, W=4)
+
+
+class Remainder(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h, w = x.shape[2:]
+        return F.max_pool2d(x, 2) if h % (w - 4) == 0 else torch.relu(x)
+
+
+def test_branches_of_which_there_is_no_set_tell_of_sizes_one_by_one() -> None:
+    net, module = symcnn.from_torch(Remainder(), "N 3 H W"), Remainder()
+    assert not net.complete
+    assert "no exact set" in net.unfollowed[0].reason
+    assert repr(net)
+    for h in range(2, 20):
+        for w in (3, *range(5, 20)):
+            shape = tuple(module(torch.zeros(1, 3, h, w)).shape)
+            assert net.shape_at(N=1, H=h, W=w) == shape
+            taken = [b.network for b in net.branches if (h, w) in b.where]
+            assert len(taken) == (w < 5 or h % (w - 4) != 0)
+            assert all(one.shape_at(N=1, H=h, W=w) == shape for one in taken)
+    assert net.given(W=9).complete
+    assert net.given(W=9).shape_at(N=1, H=10) == (1, 3, 5, 4)
+    with pytest.raises(Undecidable):
+        net.valid_inputs()

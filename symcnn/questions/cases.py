@@ -120,8 +120,15 @@ def merged(pieces: Sequence[tuple[InputSet, Any]], whole: Simplest) -> Any:
     return Cases(
         (where, _like(values[0], Simplest(where)(size)))
         for size, members in groups.items()
-        for where in (reduce(or_, (pieces[i][0] for i in members)),)
+        for where in _union([wheres[i] for i in members])
     )
+
+
+def _union(sets: Sequence[InputSet]) -> Sequence[InputSet]:
+    """One set; each of them where there is no set of all their members."""
+    with suppress(Undecidable):
+        return [reduce(or_, sets)]
+    return sets
 
 
 #: Periods of a staircase that are tried.

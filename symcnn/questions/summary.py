@@ -145,7 +145,7 @@ def _check_valid(net: Trace, sizes: Mapping[str, int]) -> None:
         said = (
             f"no branch that was followed takes {listed}" if net.scope else f"{listed} is not valid"
         )
-        raise InvalidInput(said, cure=f"valid inputs: {net.within_scope(str(domain))}")
+        raise InvalidInput(said, cure=f"valid inputs: {domain}")
 
 
 class _Filler:
@@ -223,7 +223,7 @@ class _Filler:
             found["activations"] = _or_refusal(lambda: self.at(sum(self.bytes.values(), 0)))
             found["weights"] = self.at(formula(measure(net).weights).size)
         if not self.sizes:
-            found["domain"] = _or_refusal(lambda: str(net.valid_inputs()))
+            found["domain"] = _or_refusal(lambda: net.valid_inputs().words())
         if net.scope:
             found["holds"] = net.scope
         try:

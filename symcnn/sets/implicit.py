@@ -30,7 +30,7 @@ class ImplicitSet(InputSet, ABC):
         """The sides of the whole set, however many members it takes."""
 
     def __reduce__(self) -> Any:
-        return type(self), self._parts
+        return type(self), self._parts, self._beside
 
     def __eq__(self, other: object) -> bool:
         """What is written alike is equal, however many members it takes to compare."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from heapq import merge
 from math import prod
 from typing import TYPE_CHECKING, Any, Union, cast
@@ -24,12 +24,13 @@ from symcnn.algebra.size import Size
 from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
 from symcnn.lazy import cached_property
 from symcnn.sets.condition import Condition, Requirement, subexpressions
-from symcnn.sets.downset import Bound, Box, ranges, top
+from symcnn.sets.downset import Box, ranges, top
 from symcnn.sets.isl import fold, is_product, isl, optimum, parts, question, stripes, tried
+from symcnn.sets.paths import Paths
 from symcnn.sets.presburger import Sizes, meeting, region, tied
 from symcnn.sets.region import Region
 from symcnn.sets.runs import Run, runs_of, spoken
-from symcnn.sets.words import as_it_is, as_mod, conjunction, constraints, relation, sentences
+from symcnn.sets.words import as_boolean, as_it_is, as_mod, conjunction, constraints, sentences
 from symcnn.shown import block, prose
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class InputSet:
         self.batch = self.optional & {*names}
         self.at = at  # the node that the question was about, if any
         self.note = ""  # what there is to know besides: that the whole network refuses them
+        self.paths: tuple[Paths, ...] = ()  # what was followed, where not all sizes were
         self._sides: tuple[Region, ...] = (
             tuple(members)
             if isinstance(members, (tuple, list))
@@ -131,7 +133,14 @@ class InputSet:
         names = self.names + tuple(n for n in other.names if n not in self.names)
         spoken = (set(self.names) - self.batch) | (set(other.names) - other.batch)
         optional = (self.optional | other.optional) - spoken
-        return InputSet(names, tuple(sides), batch=optional, at=self.at or other.at)
+        found = InputSet(names, tuple(sides), batch=optional, at=self.at or other.at)
+        found.paths = tuple(dict.fromkeys((*self.paths, *other.paths)))
+        return found
+
+    def _likewise(self, found: InputSet) -> InputSet:
+        """A set that is made of this one, of which as much is known."""
+        found.paths = self.paths
+        return found
 
     @question
     def __and__(self, other: InputSet) -> InputSet:
@@ -157,7 +166,7 @@ class InputSet:
         groups = tied(names, [*(side.names for side in self._sides), asked])
         sides = [self._over(group) for group in groups]
         met = [meeting(requirement, Sizes(s)) if asked & {*s.names} else s for s in sides]
-        return InputSet(names, met, batch=self.optional - asked, at=self.at)
+        return self._likewise(InputSet(names, met, batch=self.optional - asked, at=self.at))
 
     @question
     def __or__(self, other: InputSet) -> InputSet:
@@ -206,8 +215,13 @@ class InputSet:
         return {n: 1 + crc32(f"{n}{place}".encode()) % _NEAR[place % 4] for n in self.names}
 
     def __reduce__(self) -> Any:
-        state = self.names, self._sides, tuple(sorted(self.optional)), self.at, self.note
-        return _loaded, state
+        kind = partial(InputSet, batch=tuple(sorted(self.optional)), at=self.at)
+        return kind, (self.names, self._sides), self._beside
+
+    @property
+    def _beside(self) -> dict[str, object]:
+        """What a copy has besides what it is made of."""
+        return {"note": self.note, "paths": self.paths}
 
     @question
     def __le__(self, other: InputSet) -> bool:
@@ -236,9 +250,9 @@ class InputSet:
             if kept:
                 sides.append(side.over(kept))
             elif side.is_empty():
-                return InputSet(names, [Region(names, {})], at=self.at)
+                return self._likewise(InputSet(names, [Region(names, {})], at=self.at))
         optional = self.optional - ({*self.names} - {*names})
-        return InputSet(names, tuple(sides), batch=optional, at=self.at)
+        return self._likewise(InputSet(names, tuple(sides), batch=optional, at=self.at))
 
     def given(self, **sizes: int) -> InputSet:
         """What is left for the other sizes where some are fixed: ``s.given(W=640)``.
@@ -317,6 +331,13 @@ class InputSet:
             cure = f"a member lists {', '.join(self.shown)}"
             raise BadSpec(f"{member!r} has {len(values)} sizes", cure=cure)
         at = dict(zip(names, map(int, values), strict=True))
+        found = self.has(at)
+        for paths in self.paths:
+            paths.check(at, found)
+        return found
+
+    def has(self, at: Mapping[str, int]) -> bool:
+        """Whether sizes by name are a member, as far as the set knows; for those that make sets."""
         known = tuple(n for n in self.names if n in at)
         inside = self._view if known == self.shown else self.axis(*known)
         free = (size for name, size in at.items() if name not in self.names)  # any of them will do
@@ -519,6 +540,10 @@ class InputSet:
     # text
 
     def __str__(self) -> str:
+        return ", ".join([self.words(), *(f"holds {paths.scope}" for paths in self.paths)])
+
+    def words(self) -> str:
+        """The members in words."""
         try:
             return self._in_few_words()
         except Undecidable:  # a set that takes too many steps to shorten is said as it is
@@ -589,25 +614,7 @@ class InputSet:
         >>> input_set(["H"], [Condition(H % 16, "==", 0)]).as_sympy()
         (H >= 16) & Eq(Mod(H, 16), 0)
         """
-        import sympy
-
-        from symcnn.algebra.expr import to_sympy
-
-        def said(b: Bound) -> Boolean:
-            limit = (sympy.Ge, b.limit) if b.above else (sympy.Le, b.limit - 1)
-            return limit[0](to_sympy(b.expr), limit[1])
-
-        sides = [
-            sympy.Or(
-                *(
-                    sympy.And(*map(said, bounds), *map(relation, constraints(side.names, part)))
-                    for bounds, isl_set in side.cases.items()
-                    for part in parts(isl_set)
-                )
-            )
-            for side in self._view._sides
-        ]
-        return sympy.And(*sides)
+        return as_boolean((side.names, side.cases) for side in self._view._sides)
 
     def _formula_(self) -> Any:
         """A condition where that is short, else words."""
@@ -619,7 +626,8 @@ class InputSet:
         return condition if condition.count_ops() <= _SHORT else str(self)
 
     def _repr_html_(self) -> str:
-        return block(math(self), prose(self.note) if self.note else "")
+        told = [*([self.note] if self.note else []), *(f"holds {p.scope}" for p in self.paths)]
+        return block(math(self), *map(prose, told))
 
     def _repr_latex_(self) -> str:
         import sympy
@@ -632,14 +640,6 @@ class InputSet:
 def _free(name: str) -> Region:
     """All positive values of a size."""
     return Region((name,), {frozenset(): isl().Set("{ [x] : x >= 1 }")})
-
-
-def _loaded(
-    names: Sequence[str], sides: Sequence[Region], batch: Sequence[str], at: str, note: str
-) -> InputSet:
-    found = InputSet(names, sides, batch=batch, at=at)
-    found.note = note
-    return found
 
 
 def _listed_out(side: Region) -> Region:

@@ -6,7 +6,7 @@ question about members distributes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import reduce
 from operator import and_, or_
@@ -72,8 +72,9 @@ class Pieces(ImplicitSet):
     def __bool__(self) -> bool:
         return any(self.sets)
 
-    def __contains__(self, member: object) -> bool:
-        return any(member in one for one in self.sets)
+    def has(self, at: Mapping[str, int]) -> bool:
+        """See `InputSet.has`."""
+        return any(one.has(at) for one in self.sets)
 
     def smallest(self) -> Member:
         """See `InputSet.smallest`."""
@@ -115,8 +116,9 @@ class Pieces(ImplicitSet):
 
     __rand__ = __and__
 
-    def __str__(self) -> str:
-        return " or ".join(f"({one})" for one in self.sets)
+    def words(self) -> str:
+        """See `InputSet.words`."""
+        return " or ".join(f"({one.words()})" for one in self.sets)
 
     def describe(self) -> str:
         """See `InputSet.describe`."""

@@ -32,7 +32,7 @@ class Relation(InputSet):
         self.parameters = tuple(parameters)
 
     def __reduce__(self) -> Any:
-        return Relation, (self.parameters, self.axis(*self.names))
+        return Relation, (self.parameters, self.axis(*self.names)), self._beside
 
     @property
     def possible(self) -> InputSet:
@@ -40,7 +40,8 @@ class Relation(InputSet):
         return self.axis(*self.parameters)
 
     @question
-    def __str__(self) -> str:
+    def words(self) -> str:
+        """See `InputSet.words`."""
         if not self:
             return f"no size{'s' * (len(self.shown) > 1)} {' and '.join(self.shown)}"
         texts = [

@@ -20,7 +20,7 @@ from typing import Any
 
 from symcnn.algebra import size as sz
 from symcnn.algebra.size import Atom, Floor, Int, Max, Size, Symbol, evaluate, symbols_of
-from symcnn.errors import SymcnnError
+from symcnn.errors import SymcnnError, Undecidable
 from symcnn.lazy import cached_property
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.sets.downset import grows
@@ -56,9 +56,11 @@ class Simplest:
 
     @cached_property
     def domain(self) -> InputSet | None:
-        """The set; None where there is none to speak of."""
+        """The set; None where there is none to speak of, or it decides nothing."""
         found = self._source() if callable(self._source) else self._source
-        return found if found is not None and found.names and found else None
+        with suppress(Undecidable):
+            return found if found is not None and found.names and found else None
+        return None
 
     @cached_property
     def rises(self) -> bool:

@@ -14,7 +14,7 @@ from symcnn.algebra.size import Int, Size
 from symcnn.errors import Undecidable
 from symcnn.sets.condition import Condition, congruence
 from symcnn.sets.downset import Bound, ranges
-from symcnn.sets.isl import isl, question
+from symcnn.sets.isl import isl, parts, question
 from symcnn.sets.products import is_linear
 from symcnn.sets.runs import Run, runs_of
 
@@ -189,6 +189,31 @@ def as_it_is(sides: Iterable[tuple[Sequence[str], Mapping[frozenset[Bound], islp
         ]
         found.append(" or ".join(f"({t})" for t in texts) if len(texts) > 1 else "".join(texts))
     return conjunction([t for t in found if t])
+
+
+def as_boolean(
+    sides: Iterable[tuple[Sequence[str], Mapping[frozenset[Bound], islpy.Set]]],
+) -> Boolean:
+    """A product of unions for sympy."""
+    import sympy
+
+    from symcnn.algebra.expr import to_sympy
+
+    def said(b: Bound) -> Boolean:
+        limit = (sympy.Ge, b.limit) if b.above else (sympy.Le, b.limit - 1)
+        return limit[0](to_sympy(b.expr), limit[1])
+
+    found = [
+        sympy.Or(
+            *(
+                sympy.And(*map(said, bounds), *map(relation, constraints(names, part)))
+                for bounds, isl_set in cases.items()
+                for part in parts(isl_set)
+            )
+        )
+        for names, cases in sides
+    ]
+    return sympy.And(*found)
 
 
 def conjunction(texts: Sequence[str]) -> str:

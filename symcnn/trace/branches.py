@@ -10,15 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from symcnn.algebra.size import Size, upper
-from symcnn.errors import NoSolution
+from symcnn.algebra.size import Int, Size, evaluate, upper
+from symcnn.errors import NoSolution, Undecidable
+from symcnn.lazy import sympy
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.sets.formula import spoken
+from symcnn.sets.implicit import ImplicitSet
 from symcnn.sets.inputset import InputSet
+from symcnn.sets.region import Region
+from symcnn.sets.words import conjunction, relation
 from symcnn.shown import Shown, within
 from symcnn.trace.tape import Guard
+
+if TYPE_CHECKING:
+    from sympy.logic.boolalg import Boolean
 
 Net = TypeVar("Net")
 T = TypeVar("T")
@@ -101,6 +108,42 @@ def said(requirement: Requirement) -> str:
     return spoken(requirement)
 
 
+class Conditions(ImplicitSet):
+    """Sizes that meet requirements of which no law makes a set: they are told one by one."""
+
+    def __init__(self, like: InputSet, requirements: tuple[Requirement, ...]) -> None:
+        self.like, self.requirements = like, requirements
+        super().__init__(like)
+
+    @property
+    def _parts(self) -> tuple[InputSet, tuple[Requirement, ...]]:
+        return self.like, self.requirements
+
+    @property
+    def _explicit(self) -> tuple[Region, ...]:
+        return self.like.where(*self.requirements)._sides  # raises Undecidable
+
+    def has(self, at: Mapping[str, int]) -> bool:
+        """See `InputSet.has`."""
+        if left := frozenset().union(*(r.symbols for r in self.requirements)) - at.keys():
+            cure = f"give {', '.join(sorted(left))} too"
+            raise Undecidable(f"{self.words()} is told of all sizes together", cure=cure)
+        return self.like.has(at) and all(r.holds(at) for r in self.requirements)
+
+    def words(self) -> str:
+        """See `InputSet.words`."""
+        return conjunction([said(r) for r in self.requirements])
+
+    def describe(self) -> str:
+        """See `InputSet.describe`."""
+        return self.words()
+
+    def as_sympy(self) -> Boolean:
+        """See `InputSet.as_sympy`."""
+        options = (getattr(r, "options", [r]) for r in self.requirements)
+        return sympy.And(*(sympy.Or(*map(relation, each)) for each in options))
+
+
 def say_scope(ask: Callable[..., T]) -> Callable[..., T]:
     """The question, of which the answer and the refusal say for which sizes they hold."""
 
@@ -121,6 +164,31 @@ def say_scope(ask: Callable[..., T]) -> Callable[..., T]:
 def _within_scope(answer: T, net: Any) -> T:
     if not isinstance(answer, InputSet):
         return within(answer, net.scope)
-    if net.scope not in answer.note:
-        answer.note = net.within_scope(answer.note).strip()
-    return answer
+    found: T = object.__new__(type(answer))  # the set itself is what other questions ask
+    vars(found).update(vars(answer), paths=net.paths)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Then(Generic[Net, T]):
+    """A question about the answer to another: a function that pickles."""
+
+    first: Callable[[Any], Net]
+    next: Callable[[Net], T]
+
+    def __call__(self, asked: object) -> T:
+        """The answer to both."""
+        return self.next(self.first(asked))
+
+
+@dataclass(frozen=True, slots=True)
+class At(Generic[Net]):
+    """A trace again at sizes, of a network whose sizes were given in terms of others."""
+
+    again: Callable[[Mapping[str, int]], Net]
+    given: Mapping[str, Int]
+
+    def __call__(self, sizes: Mapping[str, int]) -> Net:
+        """The network at sizes of the others."""
+        found = {name: int(evaluate(value, sizes)) for name, value in self.given.items()}
+        return self.again({**sizes, **found})

@@ -11,6 +11,7 @@ import copy
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import wraps
 from inspect import isfunction
+from operator import methodcaller
 from typing import Any, Self, TypeVar
 
 from symcnn.algebra.expr import Expr, Number
@@ -23,7 +24,8 @@ from symcnn.sets.grammar import check_sizes
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.simplest import Simplest, known_sizes
 from symcnn.shown import Several
-from symcnn.trace.branches import Branch, Unfollowed, said, say_scope
+from symcnn.trace.branches import At, Branch, Conditions, Then, said, say_scope
+from symcnn.trace.coverage import Coverage, elsewhere, further, leave
 from symcnn.trace.graph import (
     Constant,
     Node,
@@ -37,8 +39,15 @@ from symcnn.trace.graph import (
     tensors_in,
     tree_map,
 )
-from symcnn.trace.rerun import Atoms, Replay, atoms_by_name, check_values, hyperparameters
-from symcnn.trace.tape import Guard, Tape
+from symcnn.trace.rerun import (
+    AnotherBranch,
+    Atoms,
+    Replay,
+    atoms_by_name,
+    check_values,
+    hyperparameters,
+)
+from symcnn.trace.tape import Tape
 
 _SPATIAL = frozenset("DHWLTS")
 
@@ -46,7 +55,7 @@ _SPATIAL = frozenset("DHWLTS")
 T = TypeVar("T")
 
 
-class Trace:
+class Trace(Coverage):
     """A traced network without its questions; `symcnn.network.Network` has these too."""
 
     def __init__(
@@ -64,9 +73,7 @@ class Trace:
         self._outputs = outputs
         self.nodes: tuple[Node, ...]
         self._calls: tuple[Scope, ...] = ()
-        self.guards: tuple[Guard, ...] = ()
-        self.unfollowed: tuple[Unfollowed, ...] = Several(())
-        self._at: Callable[[Mapping[str, int]], Any] | None = None  # traces again at numbers
+        super().__init__()
         if tape is None:
             self.nodes = tuple(ancestors(tensors_in(outputs)))
         else:
@@ -108,63 +115,13 @@ class Trace:
     @property
     def branches(self) -> tuple[Branch[Self], ...]:
         """The paths through the forward: disjoint sets of sizes, and a network for each."""
-        where = self.sizes_that_meet([g.requirement for g in self.guards])
+        requirements = tuple(g.requirement for g in self.guards)
+        try:
+            where = self.sizes_that_meet(requirements)
+        except Undecidable:
+            where = Conditions(self.sizes_that_meet(()), requirements)
         taken = tuple(f"{g.where} {said(g.requirement)}" for g in self.guards)
         return Several((Branch(where, self, taken),))
-
-    @property
-    def complete(self) -> bool:
-        """Whether every branch that sizes decide was followed: answers hold for all sizes."""
-        return not self.unfollowed
-
-    @property
-    def scope(self) -> str:
-        """For which sizes answers hold where they do not for all: ``for H == 224 only (model.py:31:
-        python needs a number there: range(h))``; "" for a complete network.
-        """
-        one, *others = self.unfollowed or (None,)
-        if one is None:
-            return ""
-        more = f", and {len(others)} more: see net.unfollowed" if others else ""
-        return f"for {one.only} only ({one.where_in_code}: {one.reason}){more}"
-
-    def within_scope(self, text: str) -> str:
-        """The text of an answer, with a line that says for which sizes it holds, if not for all.
-
-        Args:
-            text: of the answer.
-
-        Returns:
-            The text and the line; of a complete network the text alone.
-
-        >>> from symcnn import nn
-        >>> nn.ReLU().trace("N 3 H W").within_scope("any answer")
-        'any answer'
-        """
-        return f"{text}\nholds {self.scope}" if self.scope else text
-
-    def branch_at(self, **sizes: int) -> Self:
-        """The network of the branch that sizes take.
-
-        Args:
-            sizes: every size, by name.
-
-        Returns:
-            Itself without branches; where no branch was followed, a trace at numbers.
-
-        Raises:
-            SymcnnError: what the trace at these numbers raises.
-
-        >>> from symcnn import nn
-        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()).trace("N 3 H W")
-        >>> net.branch_at(N=1, H=8, W=8) is net
-        True
-        """
-        values = {str(name): int(size) for name, size in sizes.items()}
-        if self._at is None or all(g.requirement.holds(values) for g in self.guards):
-            return self
-        branch: Self = self._at(values)
-        return branch
 
     # shapes
 
@@ -250,7 +207,7 @@ class Trace:
 
         def sizes() -> InputSet | None:
             try:
-                return self.valid_inputs()
+                return self._valid
             except Undecidable:  # those count that are not: what holds where these hold, holds
                 return known_sizes(self.symbols, self.requirements)
 
@@ -426,6 +383,10 @@ class Trace:
         part._calls = tuple(
             c for c in self._calls if all(t.node in inside for t in tensors_in(c.output))
         )
+        if self._at is not None:
+            later = {(g.where, said(g.requirement)) for g in self.guards if g.after > last}
+            left = [u for u in self.unfollowed if (u.where_in_code, u.only) not in later]
+            leave(part, left, [part.guards], Then(self._at, methodcaller("at", name)))
         return part
 
     @cached_property
@@ -464,7 +425,13 @@ class Trace:
         >>> nn.Conv2d(3, 8, k).trace("N 3 H W").given(k=3).output_shape
         (N, 8, H - 2, W - 2)
         """
-        replay = Replay(self.nodes, check_values(self.symbol_atoms, values), self.guards)
+        found = check_values(self.symbol_atoms, values)
+        try:
+            replay = Replay(self.nodes, found, self.guards)
+        except AnotherBranch:
+            if self._at is None:
+                raise
+            return elsewhere(self, values)
         twin = type(self)(replay(self._inputs), tree_map(replay, self._outputs), name=self.name)
         twin.nodes = tuple(replay.nodes)
         pairs = zip(twin.nodes, replay.before, strict=True)
@@ -476,7 +443,9 @@ class Trace:
             scope = Scope(call.path)
             scope.output = tree_map(replay, call.output)
             twin._calls += (scope,)
-        return twin
+        if self._at is not None:
+            leave(twin, self.unfollowed, [twin.guards], At(self._at, found))
+        return further(self, twin, values)
 
     def position(self, node: Node) -> int:
         """The place of a node in the trace, from which guards count too.

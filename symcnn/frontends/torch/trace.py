@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 
-from symcnn.algebra.size import Size, evaluate, symbols_of
+from symcnn.algebra.size import Size, symbols_of
 from symcnn.errors import (
     BadArgument,
     BadSpec,
@@ -332,9 +332,19 @@ class _Front:
         )
 
     def _there(self, sizes: Mapping[str, int]) -> Network:
-        """The same; what the forward refuses at these numbers are sizes that it does not take."""
+        """The same, of all branches where sizes are left open; what the forward refuses at these
+        numbers are sizes that it does not take.
+        """
+        inputs, keywords = self.given
         try:
-            return self._at(sizes)
+            if {*self.names} <= {*sizes}:
+                return self._at(sizes)
+            numbers = [_at_numbers(t, sizes) for t in inputs]
+            named = {name: _at_numbers(t, sizes) for name, t in keywords.items()}
+            front = _Front(self.module, numbers, named, self.example, self.limit)
+            with uncollected(), shared(f"the branches of {type(self.module).__name__}") as purse:
+                front.purse = purse
+                return front.network()
         except (UnsupportedOperation, DataDependent):
             raise
         except SymcnnError as error:
@@ -472,7 +482,7 @@ def _tell_refusal(run: _Run) -> None:
 
 
 def _at_numbers(t: SymbolicTensor, sizes: Mapping[str, int]) -> SymbolicTensor:
-    dims = tuple(int(evaluate(d, sizes)) for d in t.dims)
+    dims = tuple(d.subs(sizes) if isinstance(d, Size) else d for d in t.dims)
     return SymbolicTensor(dims, name=t.name, dtype=t.dtype)
 
 

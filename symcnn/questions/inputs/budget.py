@@ -366,21 +366,13 @@ class BudgetedSet(ImplicitSet):
 
     # members
 
-    def __contains__(self, member: object) -> bool:
-        if member not in self.base:
+    def has(self, at: Mapping[str, int]) -> bool:
+        """See `InputSet.has`."""
+        if not self.base.has(at):
             return False
-        if isinstance(member, Mapping):
-            sizes = {str(k): int(v) for k, v in member.items()}
-            if others := [n for n in sizes if n not in self.names and sizes[n] != 1]:
-                raise BadSpec(
-                    f"the budget is for {others[0]}=1", cure=f"solve for it: {others[0]}=..."
-                )
-            return self._fits([sizes[n] for n in self.shown])
-        values = dict(zip(self._order(member), _tuple(member), strict=True))
-        return self._fits([values[n] for n in self.shown])
-
-    def _order(self, member: Any) -> tuple[str, ...]:
-        return self.shown if len(_tuple(member)) == len(self.shown) else self.names
+        if others := [n for n in at if n not in self.names and at[n] != 1]:
+            raise BadSpec(f"the budget is for {others[0]}=1", cure=f"solve for it: {others[0]}=...")
+        return self._fits([at[n] for n in self.shown])
 
     def __bool__(self) -> bool:
         if self.floors and len(self.shown) == 2:  # what lies above a member breaks the floors too
@@ -542,8 +534,9 @@ class BudgetedSet(ImplicitSet):
 
     # text
 
-    def __str__(self) -> str:
-        return " and ".join([_bracketed(str(self.base)), *self._bounds()])
+    def words(self) -> str:
+        """See `InputSet.words`."""
+        return " and ".join([_bracketed(self.base.words()), *self._bounds()])
 
     def _bounds(self) -> Iterator[str]:
         yield from map(str, self.budgets)

@@ -34,6 +34,7 @@ from symcnn.sets.grammar import Amount, Between, Limit, Target, parse_amount, pa
 from symcnn.sets.inputset import InputSet, input_set, lone
 from symcnn.sets.relation import Relation
 from symcnn.shown import by_x
+from symcnn.trace.coverage import all_followed
 from symcnn.trace.trace import Trace
 
 
@@ -191,6 +192,8 @@ def largest_batch(net: Trace, memory: Amount, dtype: str | None, sizes: Mapping[
             f"no value for {', '.join(missing)}",
             cure="give every size but the batch, such as " + ", ".join(f"{n}=224" for n in missing),
         )
+    if not net.complete:  # a number does not say for which sizes it holds
+        net, sizes = all_followed(net, sizes, batch), {}
     everything = range(1, _MOST_IMAGES + 1)
     found = solve(net, peak=memory, dtype=dtype, **{**sizes, batch: everything})
     most = found.axis(batch).largest()
@@ -563,7 +566,7 @@ def _no_solution(question: _Question, wishes: Sequence[Wish], *, square: bool) -
             words = by_x(least)
             return NoSolution(
                 f"no valid input has {wish.text}",
-                cure=f"valid inputs are {domain}; the smallest is {words}",
+                cure=f"valid inputs are {domain.words()}; the smallest is {words}",
             )
     for a, b in combinations(wishes, 2):
         if not question.set([a, b]):

@@ -80,7 +80,7 @@ def sheet(net: Trace, formulas: Formulas, title: str) -> Data:
     return {
         "title": title,
         "scope": net.scope,
-        "domain": _said(lambda: str(net.valid_inputs())),
+        "domain": _said(lambda: net.valid_inputs().words()),
         "refusals": [
             {"path": [_requirement(g.requirement, formulas) for g in r.path], "said": r.said}
             for r in refusals

@@ -211,7 +211,7 @@ def _domain(net: Trace, asked: FigureOptions) -> Figure:
     ]
     ax.legend(handles=patches[:12], loc="upper left", bbox_to_anchor=(1.02, 1), fontsize=7)
     try:
-        told = str(net.valid_inputs())
+        told = net.valid_inputs().words()
     except SymcnnError:
         told = "the domain"
     _title(net, ax, told, ", ".join(f"{n} = {v}" for n, v in fixed.items()))
