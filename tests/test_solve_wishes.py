@@ -13,7 +13,7 @@ import symcnn
 from symcnn import BadSpec, FloorDiv, H, NoSolution, Undecidable, W, nn, symbols
 from symcnn.algebra.size import Size, evaluate, prod
 from symcnn.questions.inputs.budget import budget
-from symcnn.questions.inputs.solve import amount
+from symcnn.questions.inputs.limits import amount
 from symcnn.sets.condition import Condition
 
 

@@ -37,7 +37,8 @@ def either(sets: Sequence[InputSet]) -> InputSet:
             if len(whole.names) > 1 and box <= whole:  # the axes have nothing to do with each other
                 return box
         return whole
-    filled = [one for one in sets if one]
+    flat = (part for one in sets for part in (one.sets if isinstance(one, Pieces) else (one,)))
+    filled = [one for one in flat if one]
     return Pieces(filled) if len(filled) > 1 else filled[0] if filled else sets[0]
 
 

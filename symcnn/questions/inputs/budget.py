@@ -539,7 +539,7 @@ class BudgetedSet(ImplicitSet):
         return " and ".join([_bracketed(self.base.words()), *self._bounds()])
 
     def _bounds(self) -> Iterator[str]:
-        yield from map(str, self.budgets)
+        yield from dict.fromkeys(map(str, self.budgets))  # of several moments, one bound
         for floor in self.floors:
             yield f"{floor[0].what} >= {floor[0].limit + 1:,}"
 

@@ -24,13 +24,13 @@ from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, denominator, prod, symbols_of
 from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
 from symcnn.lazy import sympy
-from symcnn.questions.cost.cost import measure
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.inputs.choices import Choices, solve_choices
 from symcnn.questions.inputs.domain import assignment, whole_network
 from symcnn.questions.inputs.even import even_wishes
+from symcnn.questions.inputs.limits import keep_within, span_of
 from symcnn.sets.condition import Condition, Requirement
-from symcnn.sets.grammar import Amount, Between, Limit, Target, parse_amount, parse_target
+from symcnn.sets.grammar import Amount, Between, Target, parse_target
 from symcnn.sets.inputset import InputSet, input_set, lone
 from symcnn.sets.relation import Relation
 from symcnn.shown import by_x
@@ -164,7 +164,7 @@ def _solve(
         raise _no_solution(question, wishes, square=square) if explain else NoSolution("")
     if limits:
         whole = net if at is None else net.at(at)
-        found = _keep_within(whole, found, limits, ranges, dtype)
+        found = keep_within(whole, found, limits, ranges, dtype)
     if parameters:
         return Relation(parameters, found)
     if label:
@@ -288,7 +288,7 @@ def parsed_target(target: Target) -> tuple[int | Between | Size | None, ...]:
                 raise BadSpec(f"output={target!r}: {item!r} is not a size", cure="write 7, not '7'")
             found += words
         elif isinstance(item, range):
-            found.append(_span(item, f"output={target!r}"))
+            found.append(span_of(item, f"output={target!r}"))
         elif item is None or isinstance(item, Between):
             found.append(item)
         elif isinstance(item, bool) or not (
@@ -312,13 +312,6 @@ def parsed_target(target: Target) -> tuple[int | Between | Size | None, ...]:
 
 def _is_fraction(item: Any) -> bool:
     return isinstance(item, (sympy.Rational, sympy.Float)) and not isinstance(item, sympy.Integer)
-
-
-def _span(numbers: range, what: str) -> Between:
-    if not numbers:
-        raise BadSpec(f"{what}: {numbers} is empty")
-    ordered = numbers if numbers.step > 0 else numbers[::-1]
-    return Between(ordered[0], ordered[-1], ordered.step)
 
 
 def _is(dim: Int, item: Any) -> Iterator[Condition]:
@@ -418,7 +411,7 @@ def _within(bounds: Any, axes: Sequence[str]) -> Wish:
 def in_range(name: str, value: object) -> Iterator[Condition]:
     """That a size is a number, or in a range."""
     if isinstance(value, range):
-        yield from _is(Size.symbol(name), _span(value, name))
+        yield from _is(Size.symbol(name), span_of(value, name))
     elif isinstance(value, bool) or not isinstance(value, SupportsIndex) or index(value) < 1:
         raise BadSpec(f"{name}={value!r} is neither a size nor a range of sizes")
     else:
@@ -427,124 +420,6 @@ def in_range(name: str, value: object) -> Iterator[Condition]:
 
 def _plain(value: Any) -> str:
     return f"{value[0]}..{value[-1]}" if isinstance(value, range) and value else str(value)
-
-
-# Budgets -------------------------------------------------------------------------------------
-
-#: What a budget may bound: the word for it, and the figure of `Network.cost` that it is, by
-#: convention and name ("params" are a figure of the network). "memory" is "activations".
-COSTS: dict[str, tuple[str, str, str]] = {
-    "macs": ("MACs", "macs", "work"),
-    "flops": ("FLOPs", "flops", "work"),
-    "params": ("parameters", "", ""),
-    "activations": ("bytes of activations", "macs", "activations"),
-    "memory": ("bytes of activations", "macs", "activations"),
-    "saved": ("bytes saved", "macs", "saved"),
-    "peak": ("bytes alive at once", "macs", "peak"),
-}
-
-
-def amount(value: Amount, what: str, *, up: bool = False) -> int:
-    """A budget: a number, or text such as ``"8 GiB"`` or ``"4e9"``; what is no whole number is
-    rounded down, or `up`.
-
-    >>> amount(4e9, "macs"), amount("8 GiB", "memory"), amount("1.5G", "macs")
-    (4000000000, 8589934592, 1500000000)
-    """
-    if isinstance(value, str):
-        return parse_amount(value, what, up=up)
-    if isinstance(value, float) and value == value and abs(value) != float("inf"):
-        value = int(value // 1)
-    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 0:
-        raise BadSpec(f"{what}={value!r} is not an amount", cure='such as 4e9 or "8 GiB"')
-    return int(value)
-
-
-def limits_of(value: Limit, what: str) -> tuple[int | None, int | None]:
-    """The least and the most that a budget allows: an amount is the most.
-
-    >>> limits_of("8 GiB", "memory"), limits_of(">=4e9", "macs"), limits_of("1G..2G", "macs")
-    ((None, 8589934592), (4000000000, None), (1000000000, 2000000000))
-    """
-    if isinstance(value, range):
-        span = _span(value, what)
-        if span.step != 1:
-            raise BadSpec(f"{what}={value}: a budget has no steps", cure=f"{what}=range(1, 100)")
-        return span.low, span.high
-    if isinstance(value, str):
-        low, dots, high = value.partition("..")
-        if dots:
-            bounds = amount(low, what, up=True), amount(high, what)
-            if bounds[0] > bounds[1]:
-                raise BadSpec(f"{what}={value!r} is empty")
-            return bounds
-        if value.strip().startswith(">="):
-            return amount(value.strip()[2:], what, up=True), None
-        value = value.strip().removeprefix("<=")
-    return None, amount(value, what)
-
-
-def _keep_within(
-    part: Trace,
-    found: InputSet,
-    limits: Mapping[str, Any],
-    ranges: Mapping[str, Any],
-    dtype: str | None,
-) -> InputSet:
-    from symcnn.questions.inputs.budget import Budget, budget, within
-
-    given: dict[str, Int] = {n: v for n, v in ranges.items() if not isinstance(v, range)}
-    given |= {n: 1 for n in part.batch if n not in given and n not in found.shown}
-    budgets: list[Budget] = []
-    floors: list[tuple[Budget, ...]] = []
-    for what, value in limits.items():
-        low, high = limits_of(value, what)
-        word, convention, figure = COSTS[what]
-        sums = [[from_sympy(part.params)]]
-        if figure:
-            sums = measure(part, convention, dtype=dtype).terms(figure)
-        if high is not None:
-            budgets += [budget(word, terms, high, found, given) for terms in sums]
-        if low is not None:
-            floors.append(tuple(budget(word, terms, low - 1, found, given) for terms in sums))
-    for one in (*budgets, *(b for floor in floors for b in floor)):
-        if one.symbols - set(found.shown):
-            missing = ", ".join(sorted(one.symbols - set(found.shown)))
-            raise BadSpec(f"the {one.what} depend on {missing}", cure=f"give it: {missing}=...")
-    kept = within(found, budgets, floors)
-    if not kept:
-        raise _over_budget(found, budgets, floors)
-    return kept
-
-
-def _over_budget(
-    found: InputSet, budgets: Sequence[Any], floors: Sequence[tuple[Any, ...]]
-) -> NoSolution:
-    from symcnn.questions.inputs.budget import within
-
-    for floor in floors:
-        if not within(found, [], [floor]):
-            cause = f"no input has {floor[0].what} >= {floor[0].limit + 1:,}"
-            if any(b.symbols for b in floor):
-                largest = found.largest()
-                values = largest if isinstance(largest, tuple) else (largest,)
-                sizes = dict(zip(found.shown, values, strict=True))
-                most = max(b.cost(sizes) for b in floor)
-                return NoSolution(cause, cure=f"the largest, {assignment(sizes)}, has {most:,}")
-            most = max(b.cost({}) for b in floor)
-            return NoSolution(cause, cure=f"every input has {most:,} {floor[0].what}")
-    least = found.smallest()
-    sizes = dict(zip(found.shown, least if isinstance(least, tuple) else (least,), strict=True))
-    over = [b for b in budgets if not within(found, [b])]
-    if not over:
-        floor_words = (f"{f[0].what} >= {f[0].limit + 1:,}" for f in floors)
-        words = " and ".join([*map(str, budgets), *floor_words])
-        return NoSolution(f"no input keeps within {words} at once", cure="relax one of them")
-    cost = over[0].cost(sizes)
-    where = (
-        f"the smallest input, {assignment(sizes)}, has" if over[0].symbols else "every input has"
-    )
-    return NoSolution(f"no input keeps within {over[0]}", cure=f"{where} {cost:,} {over[0].what}")
 
 
 # No solution ---------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from symcnn.errors import BadSpec, InvalidInput, NoSolution, SymcnnError, needs
 from symcnn.questions.cost.cost import measure
 from symcnn.questions.field.receptive_field import independent, spatial_axes
 from symcnn.questions.inputs.domain import check_valid, shape_at
-from symcnn.questions.inputs.solve import amount
+from symcnn.questions.inputs.limits import amount
 from symcnn.questions.place.cut import Course, Cut, Lost, Moved
 from symcnn.questions.place.footprint import Footprint
 from symcnn.sets.grammar import check_sizes
