@@ -404,3 +404,21 @@ def test_branches_of_which_there_is_no_set_tell_of_sizes_one_by_one() -> None:
     assert net.given(W=9).shape_at(N=1, H=10) == (1, 3, 5, 4)
     with pytest.raises(Undecidable):
         net.valid_inputs()
+
+
+class RowByRow(nn.Module):
+    """Goes through the rows one by one, so that python needs their number."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x[:, :, i : i + 1] for i in range(x.shape[2])], 2)
+
+
+def test_a_field_at_sizes_that_were_not_followed_is_that_of_these_sizes() -> None:
+    """It had as many rows as the trace, and no word of it."""
+    field = symcnn.from_torch(RowByRow(), "N 3 H W").receptive_field()
+    for height in (5, 223, 224):
+        at = field.at(N=1, H=height, W=7)
+        assert at.table().shape == (height, height)
+        assert at.table().diagonal().all()
+        assert at.min == at.max == (1, 1)
+    assert str(field.smallest.at(N=1, H=5, W=7)).startswith("at H=5, N=1, W=7\nH: ")

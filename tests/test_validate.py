@@ -446,3 +446,17 @@ def test_padding_on_both_sides_lets_a_kernel_fit() -> None:
     net = symcnn.from_torch(module, "N 3 H W")
     assert net.validate(module, samples=6)
     assert net.shape_at(N=1, H=1, W=1) == (1, 2, 1, 1)
+
+
+class Rows(nn.Module):
+    """Goes through the rows one by one, so that python needs their number."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x[:, :, i : i + 1] for i in range(x.shape[2])], 2)
+
+
+def test_a_network_that_is_not_complete_is_validated_where_its_answers_hold() -> None:
+    net = symcnn.from_torch(Rows(), "N 3 H W")
+    assert not net.complete
+    report = net.validate(Rows(), device="cpu", samples=4)
+    assert report.passed

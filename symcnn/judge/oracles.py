@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import evaluate
-from symcnn.errors import InvalidInput
+from symcnn.errors import InvalidInput, Undecidable
 from symcnn.questions.inputs.domain import shape_at
+from symcnn.sets.inputset import InputSet
 from symcnn.trace.graph import Shape
 from symcnn.trace.trace import Trace
 
@@ -263,7 +264,7 @@ def sample_sizes(
         if inside:
             near = domain.nearest(*drawn)
             drawn = near if isinstance(near, tuple) else (near,)
-        if tuple(drawn) in found or (tuple(drawn) in domain) != inside:
+        if tuple(drawn) in found or _has(domain, drawn) is not inside:
             continue
         found.add(tuple(drawn))
         sizes = dict(zip(domain.shown, drawn, strict=True))
@@ -274,3 +275,13 @@ def sample_sizes(
             near = left.nearest(*(rest[name] for name in left.shown))
             rest |= dict(zip(left.shown, near if isinstance(near, tuple) else (near,), strict=True))
         yield {**rest, **sizes}
+
+
+def _has(domain: InputSet, sizes: Sequence[int]) -> bool | None:
+    """Whether sizes are in a domain; None for those of which a network that is not complete says
+    nothing.
+    """
+    try:
+        return tuple(sizes) in domain
+    except Undecidable:
+        return None

@@ -21,7 +21,7 @@ from symcnn.questions.explain.lines import Line, Tree
 from symcnn.questions.explain.places import derive_stream, derive_tiles
 from symcnn.questions.explain.sets import derive_domain, derive_solution
 from symcnn.questions.explain.size import derive_size
-from symcnn.questions.field.receptive_field import spatial_axes
+from symcnn.questions.field.spatial import spatial_axes
 from symcnn.sets.grammar import Target, quantity_of, short
 from symcnn.trace.graph import Shape
 from symcnn.trace.trace import Trace

@@ -48,6 +48,9 @@ class Field(Protocol):
     def part(self) -> Trace:
         """The network up to the output."""
 
+    def again(self, taken: Trace) -> Field:
+        """The same of the network as it was traced at other sizes."""
+
     def nodes(self) -> Iterable[Node]:
         """The nodes between input and output."""
 
@@ -72,6 +75,9 @@ class FieldAt(Shown):
             given.setdefault(name, _smallest(net, name))
         shape_at(net, **given)
         self.values = {name: int(v) for name, v in given.items()}
+        self._axes = rf.axes  # as they are called, where a trace at numbers calls none
+        taken = net.branch_at(**self.values)
+        rf = rf if taken is net else rf.again(taken)
         self._rf = rf
         self._output = tuple(evaluate(d, self.values) for d in rf.output.dims)
         try:
@@ -189,13 +195,13 @@ class FieldAt(Shown):
 
     def __str__(self) -> str:
         rows = [f"at {self._sizes}"]
-        for axis, name in enumerate(self._rf.axes):
+        for axis, name in enumerate(self._axes):
             least, most, mean = self.min[axis], self.max[axis], self.mean[axis]
             rows.append(f"{name}: outputs see {least} to {most} indices, {mean:.1f} on average")
         return "\n".join(rows)
 
     def _repr_html_(self) -> str:
-        rows = zip(self._rf.axes, self.min, self.max, self.mean, strict=True)
+        rows = zip(self._axes, self.min, self.max, self.mean, strict=True)
         cells = [(name, least, most, f"{mean:.1f}") for name, least, most, mean in rows]
         headings = ("axis", "smallest", "largest", "mean")
         return block(f"<div>at {self._sizes}</div>", table(headings, cells, numbers=headings[1:]))

@@ -11,14 +11,14 @@ Sources: Dumoulin and Visin, *A guide to convolution arithmetic* (2016); Araujo,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import Any, Union
 
-from symcnn.algebra.axis import AxisMap, Folded, Resample, Roll, Scatter, Window
+from symcnn.algebra.axis import Folded, Roll, Scatter
 from symcnn.algebra.expr import Expr, from_sympy
-from symcnn.algebra.size import Int, Size, Symbol, evaluate, exact_div, maximum, minimum, symbols_of
+from symcnn.algebra.size import Int, Symbol, evaluate, exact_div, maximum, minimum, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, Undecidable, UnsupportedOperation
 from symcnn.lazy import cached_property, sympy
 from symcnn.questions.field.alignment import Alignment, aligned
@@ -40,6 +40,7 @@ from symcnn.questions.field.reach import (
     slope_of,
     substituted,
 )
+from symcnn.questions.field.spatial import spatial_axes
 from symcnn.sets.condition import Condition
 from symcnn.shown import Shown
 from symcnn.trace.content import Valued, content
@@ -397,6 +398,20 @@ class ReceptiveField(Valued, Pictured, Shown):
         """
         return FieldAt(self, sizes)
 
+    def again(self, taken: Trace) -> ReceptiveField:
+        """The same of the network up to the output, `part`, as it was traced at other sizes.
+
+        Raises Undecidable for a field between tensors within the network.
+        """
+        found, net = self._pass, self.part
+        if found.source not in net.input_tensors or self._output not in net.output_tensors:
+            raise Undecidable("what is read between layers, at sizes that were not followed")
+        output = taken.output_tensors[net.output_tensors.index(self._output)]
+        source = taken.input_tensors[net.input_tensors.index(found.source)]
+        gates, statistics = found.gates, found.statistics
+        rf = field_between(taken, output, source, gates=gates, statistics=statistics)
+        return rf.smallest if found.smallest else rf
+
     @cached_property
     def part(self) -> Trace:
         """The network up to the output: whose sizes `at` takes."""
@@ -584,45 +599,6 @@ def _back(value: Int, back: dict[Any, Any]) -> Any:
 
 
 # From a network --------------------------------------------------------------------------------
-
-
-def spatial_axes(net: Trace, t: SymbolicTensor) -> tuple[int, ...]:
-    """The axes a receptive field is asked along: those that a window slides along, and those of
-    sizes other than batch and channels; all behind batch and channels where no such axis stands
-    in front (``N H W C``). A product such as ``C*e`` is a number of channels.
-    """
-    ours = {i for i, d in enumerate(t.dims) if _spatial(d, net.leading)} | _slid(net.nodes, t)
-    if t.ndim >= 3 and (not ours or min(ours) >= 2):
-        return tuple(range(2, t.ndim))
-    return tuple(sorted(ours)) or tuple(range(min(1, t.ndim - 1), t.ndim))
-
-
-def _slid(nodes: Iterable[Node], source: SymbolicTensor) -> set[int]:
-    """The axes of a tensor that the first window, scatter or resize on the way slides along."""
-    axes: dict[SymbolicTensor, tuple[int | None, ...]] = {source: tuple(range(source.ndim))}
-    for node in nodes:
-        first = node.inputs[0] if node.inputs else None
-        if first not in axes or not node.result.axes:
-            continue
-        ours, maps = axes[first], node.result.axes[: node.outputs[0].ndim]
-        reads = [(ours[a] if isinstance(a, int) else None, m) for a, m in maps]
-        slid = {a for a, axis_map in reads if a is not None and _slides(axis_map)}
-        if slid:
-            return slid
-        if len(node.outputs) == 1:
-            axes[node.outputs[0]] = tuple(a for a, _ in reads)
-    return set()
-
-
-def _slides(axis_map: AxisMap) -> bool:
-    """A cut, a step and a pad of channels (cat, slices) are windows of a single row."""
-    span = axis_map.extent if isinstance(axis_map, (Window, Scatter)) else 1
-    return span != 1 or isinstance(axis_map, Resample)
-
-
-def _spatial(dim: Int, leading: frozenset[str]) -> bool:
-    channels = isinstance(dim, Size) and any("C" in symbols_of(a.size()) for a in dim.atoms())
-    return bool(symbols_of(dim) - leading) and not (channels and "C" in leading)
 
 
 @singledispatch

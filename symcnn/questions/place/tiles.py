@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, SymcnnError, needs
 from symcnn.questions.cost.cost import measure
-from symcnn.questions.field.receptive_field import independent, spatial_axes
+from symcnn.questions.field.receptive_field import independent
+from symcnn.questions.field.spatial import spatial_axes
 from symcnn.questions.inputs.domain import check_valid, shape_at
 from symcnn.questions.inputs.limits import amount
 from symcnn.questions.place.cut import Course, Cut, Lost, Moved
