@@ -657,7 +657,7 @@ def _diagonal(x: SymbolicTensor, offset: int, dim1: int, dim2: int) -> Result:
 rule("diagonal_copy", saves=maps.copies)(diagonal.rule)
 
 
-@rule("diag_embed")
+@rule("diag_embed", saves=maps.copies)
 def diag_embed(input: SymbolicTensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Result:
     """The last axis as the diagonal of a new plane."""
     return _embedded(input, offset, dim1, dim2)
@@ -673,7 +673,7 @@ def _embedded(x: SymbolicTensor, offset: int, dim1: int, dim2: int) -> Result:
     return Result((tuple(dims),), whole_axes(dims))
 
 
-@rule("diag")
+@rule("diag", saves=maps.copies)
 def diag(input: SymbolicTensor, diagonal: int = 0) -> Result:
     """A vector as the diagonal of a matrix, or the diagonal of a matrix as a vector."""
     require_rank(input, (1, 2), "diag")

@@ -16,6 +16,7 @@ from symcnn.ops.dtypes import result_type
 from symcnn.ops.operation import rule
 from symcnn.ops.pointwise import broadcast, broadcast_dims
 from symcnn.ops.registry import elementwise, require_equal, require_rank, whole_axes
+from symcnn.ops.storage import losses
 from symcnn.ops.takes import meant, not_taken, require_part
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
@@ -128,6 +129,7 @@ def _positional(names: str, operation: Callable[..., Result]) -> Callable[..., R
 _REST = "size_average reduce reduction"
 rule(
     "l1_loss",
+    saves=losses.absolute,
     other=work.times(2, work.read),
     dtype=dtypes.tensor_real,
     autocast=dtypes.SINGLE,
@@ -136,16 +138,16 @@ rule(
 _of_both = partial(
     rule, other=work.times(2, work.read), dtype=dtypes.of_tensors, autocast=dtypes.SINGLE
 )
-_of_both("mse_loss", takes="float")(
+_of_both("mse_loss", saves=losses.shrunk, takes="float")(
     _positional(f"input target {_REST} weight", _pointwise("mse_loss"))
 )
-_of_both("smooth_l1_loss", takes="float")(
+_of_both("smooth_l1_loss", saves=losses.shrunk, takes="float")(
     _positional(f"input target {_REST} beta", _pointwise("smooth_l1_loss"))
 )
-_of_both("huber_loss", takes={"input": "float", "": "float"})(
+_of_both("huber_loss", saves=losses.of_both, takes={"input": "float", "": "float"})(
     _positional("input target reduction delta weight", _pointwise("huber_loss"))
 )
-_of_both("kl_div", takes={"input target": "float"})(
+_of_both("kl_div", saves=losses.divergence, takes={"input target": "float"})(
     _positional(f"input target {_REST} log_target", _pointwise("kl_div"))
 )
 rule(
@@ -165,6 +167,7 @@ _of_both("hinge_embedding_loss", takes={"input": "int float"})(
 )
 rule(
     "soft_margin_loss",
+    saves=losses.shrunk,
     other=work.times(2, work.read),
     autocast=dtypes.SINGLE,
     takes={"input": "float complex"},
@@ -183,6 +186,7 @@ def _binary_cross_entropy(
 
 rule(
     "binary_cross_entropy",
+    saves=losses.shrunk,
     other=work.times(2, work.read),
     autocast=dtypes.SINGLE_ON_CPU,
     takes="float",
@@ -190,6 +194,7 @@ rule(
 )(_positional(f"input target weight {_REST}", _binary_cross_entropy))
 rule(
     "binary_cross_entropy_with_logits",
+    saves=losses.of_both,
     other=work.times(4, work.read),
     dtype=dtypes.of_tensors,
     autocast=dtypes.SINGLE,
@@ -239,12 +244,14 @@ def _cross_entropy(
 
 rule(
     "nll_loss",
+    saves=losses.of_classes,
     other=work.times(2, work.read),
     autocast=dtypes.SINGLE,
     takes={"input": "float", "target": "int64 uint8"},
 )(_positional("input target weight size_average ignore_index reduce reduction", _nll_loss))
 rule(
     "cross_entropy",
+    saves=losses.of_classes,
     other=work.times(4, work.read),
     dtype=dtypes.of_tensors,
     autocast=dtypes.SINGLE,

@@ -229,7 +229,7 @@ rule(
 )(_plus_product("addmv", 2, vector=True))
 
 
-@rule("outer", "ger", other=work.made, dtype=dtypes.of_tensors)
+@rule("outer", "ger", other=work.made, saves=products.outer, dtype=dtypes.of_tensors)
 def outer(input: SymbolicTensor, vec2: SymbolicTensor) -> Result:
     """All products of two vectors: nothing is summed, so no MACs."""
     require_rank(input, (1,), "outer")

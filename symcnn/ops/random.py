@@ -29,12 +29,12 @@ def _like(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
     return Result((input.dims,), None)
 
 
-rules("random", other=work.nothing)(_drawn)
+rules("random", other=work.nothing, saves=points.keeps_nothing)(_drawn)
 rules("rand_like randn_like", other=work.nothing, saves=points.clone, takes="float complex")(_like)
-rules("randint_like", other=work.nothing, takes="int float")(_like)
+rules("randint_like", other=work.nothing, saves=points.clone, takes="int float")(_like)
 
 
-@rule("bernoulli", other=work.nothing, gradient=False)
+@rule("bernoulli", other=work.nothing, gradient=False, saves=points.keeps_nothing)
 def bernoulli(input: SymbolicTensor, p: float | None = None, **kwargs: object) -> Result:
     """Zeros and ones, by the chances in a tensor or by one for all."""
     if p is None and input.dtype not in meant("float"):
@@ -78,7 +78,7 @@ def dropout1d(
     return _dropout(input, p, training)
 
 
-@rule("uniform", other=work.nothing, takes="float complex")
+@rule("uniform", other=work.nothing, saves=points.keeps_nothing, takes="float complex")
 def uniform(input: SymbolicTensor, *interval: float, **kwargs: float) -> Result:
     """Filled with numbers drawn from an interval."""
     start, end = (*interval, 0.0, 1.0)[:2] if len(interval) != 1 else (interval[0], 1.0)
@@ -87,7 +87,7 @@ def uniform(input: SymbolicTensor, *interval: float, **kwargs: float) -> Result:
     return elementwise(input)
 
 
-@rule("Tensor.normal_", takes="float complex")
+@rule("Tensor.normal_", saves=points.keeps_nothing, takes="float complex")
 def normal_(
     input: SymbolicTensor, mean: float = 0.0, std: float = 1.0, *, generator: object = None
 ) -> Result:
@@ -97,7 +97,7 @@ def normal_(
     return elementwise(input)
 
 
-@rule("exponential", other=work.nothing, takes="float")
+@rule("exponential", other=work.nothing, saves=points.keeps_nothing, takes="float")
 def exponential(input: SymbolicTensor, lambd: float = 1.0, **kwargs: object) -> Result:
     """Filled with numbers of an exponential distribution."""
     if lambd <= 0:

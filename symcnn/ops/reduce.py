@@ -374,7 +374,7 @@ def diff(
     return Result(found.shapes, found.axes, requires=tuple(requires))
 
 
-@rule("trace", dtype=dtypes.counts, autocast=dtypes.SINGLE_ON_CPU)
+@rule("trace", saves=maps.copies, dtype=dtypes.counts, autocast=dtypes.SINGLE_ON_CPU)
 def trace(input: SymbolicTensor) -> Result:
     """The sum of a matrix's diagonal."""
     if input.ndim != 2:

@@ -189,6 +189,35 @@ def copied_strides(dims: Dims, strides: Dims) -> tuple[Int, ...]:
     return tuple(strides) if lies(strides, made, dims) else made
 
 
+def expanded(base: Layout, dims: Dims) -> Layout:
+    """A tensor as a larger one, without a copy: strides of 0."""
+    lead = len(dims) - len(base.dims)
+    strides = [
+        0 if i < lead or (base.dims[i - lead] == 1 and size != 1) else base.strides[i - lead]
+        for i, size in enumerate(dims)
+    ]
+    return Layout(base.storage, tuple(dims), tuple(strides))
+
+
+def pointwise_strides(
+    dims: Dims, operands: Sequence[Layout], *, numbers: bool = False
+) -> tuple[Int, ...]:
+    """The strides that a pointwise result takes over from its operands: those of all of them, where
+    these are alike and as large (a number beside a tensor is not), or those of the sorted axes.
+
+    Source: ``TensorIteratorBase::fast_set_up`` of ATen.
+    """
+    dims = tuple(dims)
+    strides = [expanded(layout, dims).strides for layout in operands]
+    if not numbers and all(layout.dims == dims for layout in operands):
+        for wanted in (in_order(dims), *([ordered(dims, LAST[4])] if len(dims) == 4 else [])):
+            if all(lies(s, wanted, dims) for s in strides):
+                return wanted
+        if len(set(strides)) == 1:
+            return copied_strides(dims, strides[0])
+    return sorted_strides(dims, *strides)
+
+
 def spans(outer: Int, inner: Int, size: Int) -> bool:
     """Whether one step of the first stride passes all places of an axis with the second."""
     low = sharp_lower(outer - inner * (size - 1))
@@ -247,13 +276,19 @@ def ordered(dims: Dims, order: Sequence[int]) -> tuple[Int, ...]:
 
 
 def view_strides(old: Layout, dims: Dims) -> tuple[tuple[Int, ...], Runs] | None:
-    """The strides of a view with other sizes, and what becomes what; None where torch has to copy.
-
-    From the last axis on, runs of axes hold as many elements. Where that does not show, it may show
-    in the axes before them: there are as many elements in all.
-    """
-    if old.contiguous:
+    """The strides of a view with other sizes, and what becomes what; None where torch copies."""
+    merged = None
+    if not old.contiguous or 1 in old.dims:  # which steps as the axes beside it do
+        merged = _merged_strides(old, dims)
+    if merged is None and old.contiguous:
         return in_order(dims), [(range(len(old.dims)), range(len(dims)))]
+    return merged
+
+
+def _merged_strides(old: Layout, dims: Dims) -> tuple[tuple[Int, ...], Runs] | None:
+    """From the last axis on, runs of axes hold as many elements. Where that does not show, it may
+    show in the axes before them: there are as many elements in all.
+    """
     strides: list[Int] = [1] * len(dims)
     runs: Runs = []
     at, first, last = len(dims) - 1, len(dims), len(old.dims)

@@ -14,7 +14,6 @@ from symcnn.ops.autograd import Gradients
 from symcnn.ops.operation import operation_of, tensors_named
 from symcnn.ops.storage.layouts import (
     BY_SIZES,
-    LAST,
     Dims,
     KeptUnknownError,
     Layout,
@@ -22,9 +21,8 @@ from symcnn.ops.storage.layouts import (
     UnknownError,
     copied_strides,
     in_order,
-    lies,
     ordered,
-    sorted_strides,
+    pointwise_strides,
     view_strides,
 )
 from symcnn.trace.dtype import BYTES
@@ -137,10 +135,14 @@ class Memory:
     def extra(self, elements: Int, width: int | None = None) -> None:
         """Something made for the backward pass only."""
         if self._grad:
-            width = self._floats() if width is None else width
-            storage = Storage(elements, width, "extra")
-            self.made[self._node].append(storage)
-            self.saved[self._node].append(storage)
+            self.beside(elements, width)
+
+    def beside(self, elements: Int, width: int | None = None) -> None:
+        """Something made on the way in any case, which autograd keeps."""
+        width = self._floats() if width is None else width
+        storage = Storage(elements, width, "extra")
+        self.made[self._node].append(storage)
+        self.save(storage)
 
     def reshaped(self, base: Layout, dims: Dims) -> Layout:
         """A view with other sizes, or a copy where there is none."""
@@ -233,42 +235,15 @@ def first_of(node: Node) -> SymbolicTensor:
     return node.inputs[0]
 
 
-def expanded(base: Layout, dims: Dims) -> Layout:
-    """A tensor as a larger one, without a copy: strides of 0."""
-    lead = len(dims) - len(base.dims)
-    strides = [
-        0 if i < lead or (base.dims[i - lead] == 1 and size != 1) else base.strides[i - lead]
-        for i, size in enumerate(dims)
-    ]
-    return Layout(base.storage, tuple(dims), tuple(strides))
-
-
-def _pointwise_strides(m: Memory, node: Node) -> tuple[Int, ...]:
-    """The strides that a pointwise result takes over from its operands: those of all of them, where
-    these are alike and as large (a number beside a tensor is not), or those of the sorted axes.
-
-    Source: ``TensorIteratorBase::fast_set_up`` of ATen.
-    """
-    dims = node.outputs[0].dims
-    layouts = [m.of(t) for t in node.inputs]
-    strides = [expanded(layout, dims).strides for layout in layouts]
-    operands = [node.arguments.get(name) for name in ("input", "other")]
-    numbers = any(isinstance(value, (int, float, complex, Size)) for value in operands)
-    if not numbers and all(layout.dims == dims for layout in layouts):
-        for wanted in (in_order(dims), *([ordered(dims, LAST[4])] if len(dims) == 4 else [])):
-            if all(lies(s, wanted, dims) for s in strides):
-                return wanted
-        if len(set(strides)) == 1:
-            return copied_strides(dims, strides[0])
-    return sorted_strides(dims, *strides)
-
-
 def out(m: Memory, node: Node) -> Layout:
     """The output of a pointwise operation: in place, or new and laid out as the input."""
     if in_place(node):
         layout = m.of(first_of(node))
     else:
-        layout = m.fresh(node.outputs[0].dims, strides=_pointwise_strides(m, node))
+        dims, layouts = node.outputs[0].dims, [m.of(t) for t in node.inputs]
+        operands = [node.arguments.get(name) for name in ("input", "other")]
+        numbers = any(isinstance(value, (int, float, complex, Size)) for value in operands)
+        layout = m.fresh(dims, strides=pointwise_strides(dims, layouts, numbers=numbers))
     m.place(layout)
     return layout
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from symcnn.algebra.size import Int, maximum, prod
-from symcnn.ops.equation import labels_of
+from symcnn.ops.equation import factors_of, labels_of
 from symcnn.ops.registry import normal_dims, ntuple
 from symcnn.ops.storage.layouts import (
     LAST,
@@ -13,10 +14,11 @@ from symcnn.ops.storage.layouts import (
     Layout,
     UnknownError,
     copied_strides,
+    expanded,
     in_order,
-    sorted_strides,
+    pointwise_strides,
 )
-from symcnn.ops.storage.memory import SINGLE, Memory, expanded, extra_kwarg, first_of
+from symcnn.ops.storage.memory import SINGLE, Memory, extra_kwarg, first_of
 from symcnn.trace.graph import Node, SymbolicTensor
 
 
@@ -55,29 +57,69 @@ def linear(m: Memory, node: Node) -> None:
 
 
 def matmul(m: Memory, node: Node) -> None:
-    """Each factor, as the batched product sees it, for the gradient of the other."""
-    a, b = node.inputs[0], node.inputs[1]
-    left, right = m.of(a), m.of(b)
-    if a.ndim > 2 and b.ndim > 2:
-        batch = node.outputs[0].dims[:-2]
-        left = m.reshaped(expanded(left, (*batch, *a.dims[-2:])), (prod(batch), *a.dims[-2:]))
-        right = m.reshaped(expanded(right, (*batch, *b.dims[-2:])), (prod(batch), *b.dims[-2:]))
-    elif a.ndim > 2 and b.ndim == 2:
-        left = m.reshaped(left, (prod(a.dims[:-1]), a.dims[-1]))
-    elif min(a.ndim, b.ndim) < 2 < max(a.ndim, b.ndim) or (a.ndim == 2 and b.ndim > 2):
-        raise UnknownError(f"of a {a.ndim}-d and a {b.ndim}-d factor")
-    if m.needs(b):
-        m.save(left)
-    if m.needs(a):
-        m.save(right)
+    """Each factor, as the product of matrices or of batches sees it, for the gradient of the other.
+
+    Source: ``_matmul_impl`` of ATen.
+    """
+    one, other = node.inputs
+    left, right = m.of(one), m.of(other)
+    learned = [m.needs(t) or (t.trainable and m.of(t).storage.kind == "own") for t in (one, other)]
+    if len(left.dims) == len(right.dims) == 3 and left.dims[0] != right.dims[0]:
+        if left.dims[0] == 1 and learned[0]:
+            left = _permuted(left, (1, 2))
+        elif right.dims[0] == 1 and learned[1]:
+            right = _permuted(right, (1, 2))
+    dims = node.outputs[0].dims
+    made = None
+    if len(left.dims) > 2 >= len(right.dims) and (learned[1] or _merges(left)):
+        left = _rows(m, left)
+    elif len(right.dims) > 2 >= len(left.dims) and (
+        learned[0] or (len(left.dims) == 1 and _merges(_transposed(right)))
+    ):
+        turned = _transposed(right)
+        right = _rows(m, turned)
+        if len(left.dims) == 2:  # the product is made the other way round, then copied
+            made = _transposed(m.fresh((*turned.dims[:-1], left.dims[0])))
+    elif max(len(left.dims), len(right.dims)) > 2:
+        columns = len(dims) - (len(right.dims) > 1)
+        batch = dims[: columns - (len(left.dims) > 1)]
+        rows = left.dims[-2:] if len(left.dims) > 1 else (1, *left.dims)
+        left, right = (
+            m.reshaped(expanded(factor, (*batch, *own)), (prod(batch), *own))
+            for factor, own in ((left, rows), (right, right.dims[-2:]))
+        )
+    m.save(left if m.needs(other) else None, right if m.needs(one) else None)
+    m.place(m.fresh(dims) if made is None else m.in_order(made))
+
+
+def _transposed(base: Layout) -> Layout:
+    """Matrices with rows and columns exchanged."""
+    return Layout(base.storage, _swapped(base.dims), _swapped(base.strides))
+
+
+def _merges(base: Layout) -> bool:
+    """Whether its leading axes lie as one, those of size 1 too. Source: ``should_fold`` of ATen."""
+    steps = list(zip(base.strides, base.dims, strict=True))[:-1]
+    return all(outer == step * size for (outer, _), (step, size) in pairwise(steps))
+
+
+def _rows(m: Memory, base: Layout) -> Layout:
+    """All rows of several matrices as those of one."""
+    return m.reshaped(base, (prod(base.dims[:-1]), base.dims[-1]))
+
+
+def outer(m: Memory, node: Node) -> None:
+    """Each vector, for the gradient of the other."""
+    one, other = node.inputs
+    m.save(one if m.needs(other) else None, other if m.needs(one) else None)
     m.place(m.fresh(node.outputs[0].dims))
 
 
 def weight_norm(m: Memory, node: Node) -> None:
     """Direction, length and the norms that it divides by, in single precision at least."""
     v, g = node.inputs[0], node.inputs[1]
-    m.save(v, g)
-    m.extra(prod(g.dims), max(SINGLE, m.bytes_of(v)))
+    m.save(m.in_order(m.of(v)), m.in_order(m.of(g)))
+    m.beside(prod(g.dims), max(SINGLE, m.bytes_of(v)))
     m.place(m.fresh(v.dims))
 
 
@@ -136,8 +178,7 @@ def attention(m: Memory, node: Node) -> None:
     wide = SINGLE if m.bytes_of(query) < SINGLE else None
     if wide is not None:
         q, k, v = (m.fresh(f.dims, wide, f.order) for f in (q, k, v))
-    swapped = Layout(k.storage, _swapped(k.dims), _swapped(k.strides))
-    factors = [m.fresh(f.dims, wide, f.order) for f in (q, swapped)]  # scaled
+    factors = [m.fresh(f.dims, wide, f.order) for f in (q, _transposed(k))]  # scaled
     one, other = m.needs(query), m.needs(key)
     scores = _bmm(m, factors[0], factors[1], (other, one), wide)
     if mask is not None:
@@ -215,67 +256,83 @@ def _swapped(sizes: Dims) -> tuple[Int, ...]:
 
 
 def einsum(m: Memory, node: Node) -> None:
-    """Two factors, brought to (kept by both, its own, summed) and merged: a batched product."""
-    equation, *operands = node.call.args if node.call is not None else ("",)
-    if not isinstance(equation, str) or len(node.inputs) != 2:
-        raise UnknownError("of other than two factors")
-    if len(operands) == 1:
-        operands = list(operands[0])
-    terms, output = labels_of(equation, operands)
-    (one, other), summed = terms, sorted({*terms[0], *terms[1]} - {*output})
-    if any(len(set(t)) != len(t) for t in terms) or not all(
-        k in one and k in other for k in summed
-    ):
-        raise UnknownError("with a diagonal, or an axis that only one factor has and sums over")
-    sizes = [dict(zip(term, t.dims, strict=True)) for term, t in zip(terms, operands, strict=True)]
-    summed = [k for k in summed if sizes[0][k] != 1 or sizes[1][k] != 1]  # of one place is no sum
-    if not summed:
-        return _outer(m, node, operands, terms, output)
-    if any((sizes[0][k] == 1) != (sizes[1][k] == 1) for k in one if k in other):
-        raise UnknownError("that stretches an axis of size 1")
-    both = [k for k in output if k in one and k in other]
-    groups = []
-    for t, term, mine in zip(operands, terms, (0, 1), strict=True):
-        own = [k for k in output if k in term and k not in both]
-        order = [both, own, summed] if mine == 0 else [both, summed, own]
-        base = m.of(t)
-        at = [term.index(k) for group in order for k in group]
-        turned = Layout(
-            base.storage, tuple(base.dims[i] for i in at), tuple(base.strides[i] for i in at)
-        )
-        merged = [prod(base.dims[term.index(k)] for k in group) for group in order]
-        groups.append((m.reshaped(turned, merged), own))
-    (left, rows), (right, columns) = groups
-    if m.needs(operands[1]):
-        m.save(left)
-    if m.needs(operands[0]):
-        m.save(right)
-    made = [*both, *rows, *columns]
-    size = dict(zip(output, node.outputs[0].dims, strict=True))
-    product = m.fresh([size[k] for k in made])
-    m.view(product, node.outputs[0].dims, [product.strides[made.index(k)] for k in output])
+    """Factors with the axes of the output, then those that are summed, contracted from the left.
 
-
-def _outer(
-    m: Memory,
-    node: Node,
-    factors: Sequence[SymbolicTensor],
-    terms: Sequence[Sequence[str]],
-    output: Sequence[str],
-) -> None:
-    """Nothing is summed: the factors, their axes in the output's order, times each other."""
+    Source: ``einsum`` of ATen. An axis that one factor alone has is summed before.
+    """
+    if node.call is None:
+        raise UnknownError("without an equation")
+    equation, factors = factors_of(*node.call.args)
+    terms, output = labels_of(equation, factors)
+    labels = [*output, *sorted({k for term in terms for k in term} - {*output})]
+    turned = [_turned(m.of(t), term, labels) for t, term in zip(factors, terms, strict=True)]
+    whole = turned[0]
+    for i, other in enumerate(turned[1:], 1):
+        later = turned[i + 1 :]
+        done = [k for k in range(len(output), len(labels)) if not _longer(k, *later)]
+        pair = _summed(m, whole, other, done), _summed(m, other, whole, done)
+        whole = _contracted(m, pair, done, (m.needs(factors[i]), m.needs(*factors[:i])))
     dims = node.outputs[0].dims
-    turned = []
-    for t, term in zip(factors, terms, strict=True):
-        base = m.of(t)
-        at = [term.index(k) if k in term else None for k in output]
-        sizes = tuple(1 if i is None else base.dims[i] for i in at)
-        steps = tuple(1 if i is None else base.strides[i] for i in at)
-        turned.append(Layout(base.storage, sizes, steps))
+    if len(labels) == len(output):
+        m.view(whole, dims, whole.strides)
+    else:
+        m.place(m.fresh(dims) if len(factors) == 1 else m.reshaped(whole, dims))
+
+
+def _turned(base: Layout, term: Sequence[str], labels: Sequence[str]) -> Layout:
+    """A factor with these axes: those that it has twice are one, those it lacks have size 1."""
+    sizes: dict[str, Int] = dict.fromkeys(labels, 1)
+    steps: dict[str, Int] = dict.fromkeys(labels, 1)
+    for i, label in enumerate(term):
+        sizes[label] = base.dims[i]
+        steps[label] = base.strides[i] + (steps[label] if label in term[:i] else 0)
+    return Layout(base.storage, tuple(sizes.values()), tuple(steps.values()))
+
+
+def _longer(axis: int, *factors: Layout) -> bool:
+    """Whether one of them has more than one place there."""
+    return any(factor.dims[axis] != 1 for factor in factors)
+
+
+def _summed(m: Memory, factor: Layout, other: Layout, done: Sequence[int]) -> Layout:
+    """A factor after the sum over those axes that it alone has."""
+    own = [k for k in done if _longer(k, factor) and not _longer(k, other)]
+    return m.fresh([1 if k in own else d for k, d in enumerate(factor.dims)]) if own else factor
+
+
+def _contracted(
+    m: Memory, factors: tuple[Layout, Layout], done: Sequence[int], keep: tuple[bool, bool]
+) -> Layout:
+    """A batched product over the axes that are summed and both have; without any, point by point.
+
+    Source: ``sumproduct_pair`` of ATen.
+    """
     left, right = factors
-    m.save(turned[0] if m.needs(right) else None, turned[1] if m.needs(left) else None)
-    strides = sorted_strides(dims, *(expanded(layout, dims).strides for layout in turned))
-    m.place(m.fresh(dims, strides=strides))
+    axes = range(len(left.dims))
+    dims = [(left if _longer(k, left) else right).dims[k] for k in axes]
+    summed = [k for k in done if _longer(k, left) and _longer(k, right)]
+    if not summed:
+        m.save(*(f for f, wanted in zip(factors, keep, strict=True) if wanted))
+        return m.fresh(dims, strides=pointwise_strides(dims, factors))
+    rest = [k for k in axes if k not in summed]
+    both = [k for k in rest if _longer(k, left) and _longer(k, right)]
+    rows = [k for k in rest if _longer(k, left) and not _longer(k, right)]
+    columns = [k for k in rest if not _longer(k, left)]
+    for factor, wanted, groups in (
+        (left, keep[0], (both, rows, summed, columns)),
+        (right, keep[1], (both, summed, columns, rows)),
+    ):
+        merged = [prod(factor.dims[k] for k in group) for group in groups[:3]]
+        matrices = m.reshaped(_permuted(factor, [k for group in groups for k in group]), merged)
+        m.save(matrices if wanted else None)
+    order = [*both, *rows, *summed, *columns]
+    product = m.fresh([1 if k in summed else dims[k] for k in order])
+    return _permuted(product, [order.index(k) for k in axes])
+
+
+def _permuted(base: Layout, order: Sequence[int]) -> Layout:
+    dims, strides = (tuple(of[k] for k in order) for of in (base.dims, base.strides))
+    return Layout(base.storage, dims, strides)
 
 
 def normalize(m: Memory, node: Node) -> None:
@@ -286,8 +343,10 @@ def normalize(m: Memory, node: Node) -> None:
     axis = extra_kwarg(node, "dim")
     axis = axis if axis is not None else args[1] if len(args) > 1 else 1
     gone = normal_dims(axis, x.ndim, "normalize")
+    norms = prod(d for i, d in enumerate(x.dims) if i not in gone)
     m.save(x)
-    m.extra(2 * prod(d for i, d in enumerate(x.dims) if i not in gone))
+    m.extra(norms)
+    m.beside(norms)
     m.place(m.fresh(x.dims, None, m.of(x).order))
 
 

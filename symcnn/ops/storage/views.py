@@ -15,8 +15,8 @@ from symcnn.algebra.axis import Pick, Window
 from symcnn.algebra.size import Int, floordiv
 from symcnn.ops.operation import record_of
 from symcnn.ops.registry import normal_dim, normal_dims, unpacked
-from symcnn.ops.storage.layouts import LAST, Layout, UnknownError, order_of, ordered
-from symcnn.ops.storage.memory import LONG, Memory, Rule, expanded, first_of
+from symcnn.ops.storage.layouts import LAST, Layout, UnknownError, expanded, order_of, ordered
+from symcnn.ops.storage.memory import LONG, Memory, Rule, first_of
 from symcnn.trace.graph import Node, SymbolicTensor, tensors_in
 
 #: Elements before the first of an output, in the memory of the first tensor of a node, which has

@@ -268,7 +268,7 @@ class PerNode(Valued):
         for i, node in enumerate(nodes):
             read = (memory.of(t).storage for t in node.inputs)
             alive.update(dict.fromkeys(s for s in read if s.kind == "input"))
-            made = [s for s in memory.made[node] if s.kind == "activation"]
+            made = memory.made[node]
             outputs = {memory.of(t).storage for t in node.outputs}
             scratch = [s for s in made if last[s] == i and s not in outputs]
             if node.op == "scaled_dot_product_attention":  # devices differ in what they fuse

@@ -1,0 +1,81 @@
+"""What losses keep, and how large their terms are on the way to one number."""
+
+from __future__ import annotations
+
+from symcnn.algebra.size import Int, prod
+from symcnn.ops.storage.layouts import UnknownError
+from symcnn.ops.storage.memory import Memory, out
+from symcnn.trace.graph import Node
+
+
+def of_both(m: Memory, node: Node) -> None:
+    """All tensors; one number per element lies as these do."""
+    if node.op in ("mse_loss", "huber_loss") and node.arguments.get("weight") is not None:
+        raise UnknownError("with a weight")
+    if node.arguments.get("beta") == 0:
+        raise UnknownError("without a parabola")
+    m.save(*node.inputs)
+    _place(m, node)
+
+
+def shrunk(m: Memory, node: Node) -> None:
+    """The same. Torch makes a single number as large as its terms: memory does not shrink."""
+    of_both(m, node)
+    if not node.outputs[0].dims:
+        m.of(node.outputs[0]).storage.elements = _elements(node)
+
+
+def _place(m: Memory, node: Node) -> None:
+    """One number per element lies as these do; a single one anywhere."""
+    if node.outputs[0].dims:
+        out(m, node)
+    else:
+        m.place(m.fresh(()))
+
+
+def _elements(node: Node) -> Int:
+    """As many terms as input and target have together."""
+    one, other = (tuple(reversed(node.arguments[name].dims)) for name in ("input", "target"))
+    longer, shorter = sorted((one, other), key=len, reverse=True)
+    pairs = zip(longer, shorter + (1,) * (len(longer) - len(shorter)), strict=True)
+    return prod(b if a == 1 else a for a, b in pairs)
+
+
+def absolute(m: Memory, node: Node) -> None:
+    """The difference, of which the sign matters."""
+    if node.arguments.get("weight") is not None:
+        raise UnknownError("with a weight")
+    terms, many = _elements(node), bool(node.outputs[0].dims)
+    m.extra(terms)
+    _place(m, node)
+    m.fresh((terms if many else 2 * terms,))
+
+
+def divergence(m: Memory, node: Node) -> None:
+    """The factors of ``target*input``; of logarithms, ``exp(target)`` and the difference."""
+    input, target = node.arguments["input"], node.arguments["target"]
+    terms, many = _elements(node), bool(node.outputs[0].dims)
+    if not node.arguments.get("log_target"):
+        m.save(target, input if m.needs(target) else None)
+    else:
+        m.extra(prod(target.dims))
+        if m.needs(target):
+            m.extra(terms)
+    _place(m, node)
+    m.fresh((2 * terms if many else 3 * terms - 1,))  # both terms, and then their difference
+
+
+def of_classes(m: Memory, node: Node) -> None:
+    """The logarithms (`cross_entropy` makes them), the classes and the sum of the weights."""
+    a = node.arguments
+    input, target = a["input"], a["target"]
+    if a.get("label_smoothing") or input.ndim == target.ndim:
+        raise UnknownError("with chances for classes")
+    where, classes = m.of(input), m.of(target)
+    if node.op == "cross_entropy":
+        where = m.fresh(input.dims)
+    if input.ndim not in (1, 2, 4):
+        where, classes = m.in_order(where), m.in_order(classes)
+    m.save(where, classes, a.get("weight"))
+    m.beside(1)
+    m.place(m.fresh(node.outputs[0].dims))

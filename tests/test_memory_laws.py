@@ -1,0 +1,135 @@
+"""What autograd keeps of products, losses and draws: against torch, also where sizes are 1."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import symcnn
+from symcnn.judge.oracles import torch_peak
+from symcnn.testing.oracles import torch_saved
+
+F = nn.functional
+einsum = torch.einsum
+
+
+class Then(nn.Module):
+    """A map with a gradient, a learned matrix, and what is made of the two."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.first, self.weight = nn.Conv2d(3, 3, 1), nn.Parameter(torch.rand(3, 3))
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.function(self.first(x), self.weight, x)
+
+
+def agree(function: Callable[..., Any], *, peak: bool = False) -> None:
+    """Saved bytes and the peak are torch's, also where sizes are 1."""
+    module = Then(function)
+    net = symcnn.from_torch(module, "N 3 H W", example={"N": 2, "H": 3, "W": 4})
+    for n, h, w in ((1, 1, 1), (2, 3, 4), (1, 3, 2), (2, 1, 3)):
+        sizes, x = {"N": n, "H": h, "W": w}, torch.rand(n, 3, h, w)
+        for grad in (False, True):
+            given = [x.clone().requires_grad_(grad)]
+            ours = net.cost(input_grad=grad).at(**sizes).saved
+            theirs = torch_saved(net, module, sizes, input_grad=grad, inputs=given)
+            assert ours == theirs, (sizes, grad)
+        if peak:
+            assert net.cost().at(**sizes).peak == torch_peak(module, module, [x])[0], sizes
+
+
+SUMS = {
+    "one factor, turned": lambda y, w, x: einsum("nchw->nhwc", y).exp(),
+    "one factor, summed": lambda y, w, x: einsum("nchw->wn", y).exp(),
+    "a diagonal": lambda y, w, x: einsum("ncdd->ncd", y[:, :, :1, :1] * w).exp(),
+    "a trace": lambda y, w, x: einsum("cc->", w) * y,
+    "an axis of one factor, summed": lambda y, w, x: einsum("nchw,kc->nkc", y, w).exp(),
+    "both sum one of theirs": lambda y, w, x: einsum("nchw,kj->nck", y, w).exp(),
+    "a diagonal as a factor": lambda y, w, x: einsum("nchw,cc->nhw", y, w).exp(),
+    "three factors": lambda y, w, x: einsum("nchw,cd,de->nehw", y, w, w).exp(),
+    "a stretched axis": lambda y, w, x: einsum("nchw,c->nhw", y, w[0, :1]).exp(),
+    "images lie as a product leaves them": lambda y, w, x: F.conv2d(
+        einsum("nchw,dc->ndhw", y[:, :1], w[:, :1])[:, :1], w[:1, None, None, :1].mT
+    ).exp(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SUMS)
+def test_an_einsum_is_contracted_from_the_left(case: str) -> None:
+    agree(SUMS[case])
+
+
+PRODUCTS = {
+    "a matrix before maps": lambda y, w, x: (w @ y.flatten(2)).exp(),
+    "a vector after maps": lambda y, w, x: (y.permute(0, 2, 3, 1) @ w[0]).exp(),
+    "a vector before maps": lambda y, w, x: (w[0] @ y.flatten(2)).exp(),
+    "one matrix for all": lambda y, w, x: (y.flatten(2).mT @ w[None]).exp(),
+    "one for all, before": lambda y, w, x: (w[None] @ y.flatten(2)).exp(),
+    "a matrix that is not learned": lambda y, w, x: (y.mT @ x.detach()[0, 0]).exp(),
+    "lengths in a column": lambda y, w, x: torch._weight_norm(w, w[:, :1], 0) * y.sum(),
+    "vectors": lambda y, w, x: torch.outer(w[0], w[1]) * y.sum(),
+}
+
+
+@pytest.mark.parametrize("case", PRODUCTS)
+def test_a_larger_factor_is_one_matrix_where_the_other_is_learned(case: str) -> None:
+    agree(PRODUCTS[case])
+
+
+DIAGONALS = {
+    "of a matrix": lambda y, w, x: torch.diag(w).exp() + y.sum(),
+    "as a matrix": lambda y, w, x: torch.diag(y[0, 0, 0]).exp(),
+    "in maps": lambda y, w, x: torch.diag_embed(y, 1, 1, 2).exp(),
+    "summed": lambda y, w, x: torch.trace(w).exp() * y,
+}
+
+
+@pytest.mark.parametrize("case", DIAGONALS)
+def test_a_diagonal_is_a_copy_of_which_nothing_is_kept(case: str) -> None:
+    agree(DIAGONALS[case])
+
+
+LOSSES: list[Callable[..., torch.Tensor]] = [
+    F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss, F.binary_cross_entropy_with_logits,
+    F.kl_div, F.soft_margin_loss,
+    lambda y, x, **options: F.kl_div(y, x, log_target=True, **options),
+    lambda y, x, **options: F.binary_cross_entropy(y.sigmoid(), x, **options),
+    lambda y, x, **options: F.cross_entropy(y, x.argmax(1), **options),
+    lambda y, x, **options: F.nll_loss(y.flatten(2), x.flatten(2).argmax(1), **options),
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:reduction")
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("loss", range(len(LOSSES)))
+def test_a_loss_keeps_its_terms(loss: int, reduction: str) -> None:
+    of = LOSSES[loss]
+    agree(lambda y, w, x: of(y, x.detach(), reduction=reduction).exp())
+    agree(lambda y, w, x: of(y.permute(0, 2, 3, 1), x.detach().permute(0, 2, 3, 1)).exp())
+
+
+DRAWS = {
+    "bernoulli": lambda y, w, x: y * torch.empty_like(y[:, :1]).bernoulli_(0.5),
+    "normal": lambda y, w, x: y * torch.empty_like(y).normal_(),
+    "whole numbers": lambda y, w, x: y * torch.randint_like(y, 3),
+}
+
+
+@pytest.mark.parametrize("case", DRAWS)
+def test_of_what_is_drawn_nothing_is_kept_but_as_a_factor(case: str) -> None:
+    agree(DRAWS[case])
+
+
+ON_THE_WAY = {
+    "places of the largest": lambda y, w, x: F.adaptive_max_pool2d(y, 1),
+    "norms": lambda y, w, x: F.normalize(y),
+}
+
+
+@pytest.mark.parametrize("case", ON_THE_WAY)
+def test_the_peak_counts_what_kernels_make_beside_their_results(case: str) -> None:
+    agree(ON_THE_WAY[case], peak=True)
