@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import symcnn
@@ -75,8 +76,23 @@ class Written(nn.Module):
         return y * 2 + z
 
 
+class Powers(nn.Module):
+    """Powers and angles of which either, both or none of the two has a gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.other = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y, z, constant = self.conv(x), self.other(x), x.detach() * 2
+        parts = y**z, y**constant, constant**z, 2**z, torch.atan2(y, z), torch.atan2(constant, z)
+        loss = F.l1_loss(y, z) + F.l1_loss(y, constant, reduction="none")
+        return sum(parts, loss + torch.atan2(constant, constant) + constant**constant)
+
+
 LAYERS = {
     "unpool": Unpooled,
+    "powers and angles": Powers,
     "written to": Written,
     "relu in place": lambda: nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), nn.ReLU(True)),
     "silu in place": lambda: nn.Sequential(nn.Conv2d(4, 4, 1), nn.SiLU(inplace=True)),

@@ -412,7 +412,8 @@ def _several(*args: object, **kwargs: object) -> Result:
 
 
 _real = partial(rules, dtype=dtypes.floats, takes=_REAL)
-_real("atan2 arctan2 copysign xlogy xlog1py")(_binary)
+_real("atan2 arctan2", saves=points.both_operands)(_binary)
+_real("copysign xlogy xlog1py")(_binary)
 rules("ldexp", dtype=dtypes.floats)(_binary)
 rules("hypot logaddexp2 igamma igammac", dtype=dtypes.promotes, takes="float")(_binary)
 rules("logaddexp", dtype=dtypes.promotes, takes="float complex")(_binary)

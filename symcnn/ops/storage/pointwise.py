@@ -93,12 +93,23 @@ def div(m: Memory, node: Node) -> None:
 
 
 def pow(m: Memory, node: Node) -> None:
-    """The base."""
+    """The base; where the exponent is a tensor, both and the power."""
     left, right = _operands(node)
     if isinstance(right, SymbolicTensor):
-        raise UnknownError("to the power of a tensor")
+        if m.needs(*node.inputs):
+            keep(m, node, *node.inputs)
+            m.save(out(m, node))
+            return
+        right = 0
     if right not in (0, 1):
         keep(m, node, left)
+    out(m, node)
+
+
+def both_operands(m: Memory, node: Node) -> None:
+    """The derivative by either is a function of both."""
+    if m.needs(*node.inputs):
+        keep(m, node, *node.inputs)
     out(m, node)
 
 
