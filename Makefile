@@ -12,6 +12,9 @@ PROPERTIES := expr.py sets.py axis.py nn.py solve.py torch_samples.py solve_wish
 
 PAGE := symcnn/words/page
 
+# Packages of models, which are tried, without what they install for training; diffusers asks for requests.
+MODELS = $(PIP) requests && $(PIP) --no-deps timm monai diffusers einops
+
 .PHONY: page page-check demo test notebooks zoo-tests lint fuzz mutants provers validate-gpu bench zoo families places docs package proofs clean
 
 demo: $(LIBRARY)  ## the main job: which inputs give 7x7, and why
@@ -53,7 +56,7 @@ mutants: $(INSTALLED)  ## break each law on purpose; the tests must notice
 	$(BIN)/python -m tests.tools.mutants --write docs/validation/mutants.md
 
 provers: $(INSTALLED)  ## isl and z3 over every claim of examples, zoo and families; stopped, it goes on
-	$(PIP) --no-deps timm monai diffusers einops
+	$(MODELS)
 	$(BIN)/python -m tests.tools.provers --seconds 100 --state .provers.jsonl --write docs/validation/provers.md
 
 validate-gpu: $(INSTALLED)  ## on a CUDA machine: examples and models in three dtypes, with a report
@@ -67,11 +70,11 @@ zoo: $(INSTALLED)  ## trace the models of transformers, write docs/zoo.md; stopp
 	$(BIN)/python -m tests.tools.zoo --state .zoo.jsonl
 
 families: $(INSTALLED)  ## the same of timm, monai and diffusers, write docs/families.md
-	$(PIP) --no-deps timm monai diffusers einops
+	$(MODELS)
 	$(BIN)/python -m tests.tools.families --state .families.jsonl
 
 places: $(INSTALLED)  ## tiles, shards, streams and their kin of networks of others, judged by torch
-	$(PIP) --no-deps timm monai diffusers einops snac
+	$(MODELS) snac
 	$(BIN)/python -m tests.tools.places
 
 page:  ## the front end of the page, with npm, into one file of JavaScript and one of CSS
