@@ -50,7 +50,7 @@ from symcnn.sets.pieces import either
 from symcnn.sets.relation import Relation
 from symcnn.sets.simplest import Simplest
 from symcnn.shown import Several, Text, by_x
-from symcnn.trace.branches import At, Branch, Refusal, Then, Unfollowed, negation
+from symcnn.trace.branches import At, Branch, Part, Refusal, Then, Unfollowed, negation
 from symcnn.trace.coverage import elsewhere, further, leave
 from symcnn.trace.graph import Shape, tree_map
 from symcnn.trace.rerun import AnotherBranch, Replay, check_values
@@ -213,7 +213,7 @@ class Branched(Network):
     def _again(self, nets: Iterable[Network], ask: Callable[[Any], Any]) -> Network:
         """What is asked of all branches, and, where none was followed, of the trace at numbers."""
         found = [*nets]
-        at = _nowhere if self._at is None else Then(self._at, ask)
+        at = _nowhere if self._at is None else Part(self._at, ask)
         net = union(found, self.sizes, self.refusals, self.unfollowed, at)
         net.name = found[0].name
         return net

@@ -64,12 +64,15 @@ def test_a_quotient_says_up_to_where_floats_are_exact() -> None:
     assert net.valid_inputs().largest() == 1 << 21
 
 
-def test_a_product_of_quotients_is_not_followed() -> None:
-    with pytest.raises(symcnn.DataDependent):
-        trace(
-            lambda self, x: F.pad(x, (0, int(x.shape[-1] / self.three * self.three))),
-            three=torch.tensor(3),
-        )
+def test_a_product_of_quotients_is_followed_at_numbers() -> None:
+    module, net = trace(
+        lambda self, x: F.pad(x, (0, int(x.shape[-1] / self.three * self.three))),
+        three=torch.tensor(3),
+    )
+    assert not net.complete
+    for length in (7, 49, 224):
+        shape = tuple(module(torch.zeros(1, 3, length)).shape)
+        assert net.shape_at(N=1, L=length) == shape
 
 
 def test_a_value_that_is_no_size_is_still_data() -> None:
@@ -176,7 +179,13 @@ def _view_of_what_is_written(x: Any) -> Any:
     "holds",
     [_written_in_part, _written_as_a_view, _view_of_what_is_written],
 )
-def test_values_of_memory_that_was_written_to_are_unknown(holds: Callable[..., Any]) -> None:
+def test_values_of_memory_that_was_written_to_are_known_of_numbers(
+    holds: Callable[..., Any],
+) -> None:
     """The first sizes and masks said what was there before."""
-    with pytest.raises(symcnn.DataDependent, match="asks for the values"):
-        symcnn.from_torch(Unmasked(holds), "N 3 H W")
+    module = Unmasked(holds)
+    net = symcnn.from_torch(module, "N 3 H W")
+    assert not net.complete
+    for sizes in ((2, 224, 224), (1, 4, 5)):
+        shape = tuple(module(torch.zeros(sizes[0], 3, *sizes[1:])).shape)
+        assert net.shape_at(**dict(zip("NHW", sizes, strict=True))) == shape

@@ -13,7 +13,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from symcnn.algebra.size import Int, Size, evaluate, upper
-from symcnn.errors import NoSolution, Undecidable
+from symcnn.errors import BadSpec, InvalidInput, NoSolution, Undecidable
 from symcnn.lazy import sympy
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.sets.formula import spoken
@@ -179,6 +179,24 @@ class Then(Generic[Net, T]):
     def __call__(self, asked: object) -> T:
         """The answer to both."""
         return self.next(self.first(asked))
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[Net]):
+    """A part of a network, in a trace of it at numbers."""
+
+    again: Callable[[Mapping[str, int]], Any]
+    ask: Callable[[Any], Net]
+
+    def __call__(self, sizes: Mapping[str, int]) -> Net:
+        """The part at sizes. Raises InvalidInput where the forward does not come to it."""
+        net = self.again(sizes)
+        try:
+            return self.ask(net)
+        except BadSpec as error:
+            at = ", ".join(f"{name}={size}" for name, size in sizes.items())
+            cure = f"trace again with example={dict(sizes)}"
+            raise InvalidInput(f"{error.cause} at {at}", cure=cure) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from symcnn.sets.grammar import check_sizes
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.simplest import Simplest, known_sizes
 from symcnn.shown import Several
-from symcnn.trace.branches import At, Branch, Conditions, Then, said, say_scope
+from symcnn.trace.branches import At, Branch, Conditions, Part, said, say_scope
 from symcnn.trace.coverage import Coverage, elsewhere, further, leave
 from symcnn.trace.graph import (
     Constant,
@@ -386,7 +386,7 @@ class Trace(Coverage):
         if self._at is not None:
             later = {(g.where, said(g.requirement)) for g in self.guards if g.after > last}
             left = [u for u in self.unfollowed if (u.where_in_code, u.only) not in later]
-            leave(part, left, [part.guards], Then(self._at, methodcaller("at", name)))
+            leave(part, left, [part.guards], Part(self._at, methodcaller("at", name)))
         return part
 
     @cached_property

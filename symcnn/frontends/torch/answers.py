@@ -48,6 +48,8 @@ class Answers:
 
     tape: Tape
     example: Mapping[str, int]
+    fixed: Mapping[str, str]  # sizes that are numbers from the start, and the lines that ask
+    constants: dict[str, int]  # their numbers
     region: InputSet | None  # the sizes that the run is to describe; None: all
     last: Mapping[str, int]  # the point, once it is not the example
     forced: Sequence[Choice]
@@ -137,8 +139,11 @@ class Answers:
             expr = replaced(expr, atoms[-1], greatest)
         return expr
 
-    def fix(self, expr: Any, why: str = _NUMBER) -> Any:
-        """The value of a size at the point of the run, for python that takes plain numbers only."""
+    def fix(self, expr: Any, why: str = _NUMBER, where: str = "") -> Any:
+        """The value of a size at the point of the run, for python that takes plain numbers only.
+
+        where: the line that asks, if it is not the one that runs.
+        """
         if not isinstance(expr, Size):
             return expr
         if self.script:
@@ -148,13 +153,18 @@ class Answers:
         scale = denominator(expr)
         same = Condition(expr * scale, "==", int(value * scale))
         if entails(same) is None:
-            self._guard(same, why)
+            self._guard(same, why, where)
         self.note(mark, expr, value)
         return value
 
     def here(self, expr: Int) -> int:
         """The value of a size at the point of the run."""
         return evaluate(expr, self.point(symbols_of(expr)))
+
+    def fix_sizes(self) -> None:
+        """What the forward begins with: the sizes that it has as numbers."""
+        for name, where in self.fixed.items():
+            self.constants[name] = self.fix(Size.symbol(name), where=where)
 
     def rounded(self, num: Int, den: Int, value: Callable[[Callable[[Int], int]], float]) -> float:
         """The float of a quotient at the point of the run. The quotient is fixed, not its sizes:
@@ -216,6 +226,7 @@ class Answers:
             last = self.last = dict(zip(domain.names, values, strict=True))
         return wanted | last
 
-    def _guard(self, requirement: Requirement, fixes: str = "") -> None:
-        guard = Guard(requirement, caller(), len(self.tape.nodes) - 1, fixes=fixes)
+    def _guard(self, requirement: Requirement, fixes: str = "", where: str = "") -> None:
+        place = where or caller()
+        guard = Guard(requirement, place, len(self.tape.nodes) - 1, fixes=fixes)
         self.tape.guards.append(guard)

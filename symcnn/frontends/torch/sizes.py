@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import operator
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from os.path import dirname
 from types import FrameType
@@ -356,6 +356,10 @@ class Dim(torch.SymInt):
 
     def __sym_float__(self) -> Any:
         return self._real()
+
+    def sym_sum(self, sizes: Sequence[int]) -> object:
+        """The sum of sizes: torch.sym_sum."""
+        return sum(sizes)
 
 
 def formula_of(value: object) -> object:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
+from symcnn.algebra.size import Int, Size
 from symcnn.errors import DataDependent, UnsupportedOperation
 from symcnn.frontends.torch.layout import Layouts, follows
 from symcnn.frontends.torch.questions import Questions
@@ -123,7 +124,7 @@ class TracedTensor(torch.Tensor):
     def shape(self) -> Sizes:
         """The shape, as `Sizes`."""
         tracer = self._tracer
-        return Sizes(d if isinstance(d, int) else Dim(d, tracer) for d in self._value.dims)
+        return Sizes([d if type(d) is int else _seen(d, tracer) for d in self._value.dims])
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or one size of it."""
@@ -228,14 +229,15 @@ class TracedTensor(torch.Tensor):
     def stride(self, dim: int | None = None) -> Any:
         """Elements from one place of an axis to the next."""
         tracer = self._tracer
-        found = tuple(d if isinstance(d, int) else Dim(d, tracer) for d in self._layout().strides)
+        found = tuple([d if type(d) is int else _seen(d, tracer) for d in self._layout().strides])
         return found if dim is None else found[dim]
 
     def storage_offset(self) -> int | Dim:
         """Elements before the first."""
         tracer = self._tracer
         found = tracer.layouts.offset(self._value, tracer.place(), caller())
-        return found if isinstance(found, int) else Dim(found, tracer)
+        size: int | Dim = _seen(found, tracer)
+        return size
 
     def is_complex(self) -> bool:
         """Whether the values are complex."""
@@ -311,6 +313,12 @@ class TracedTensor(torch.Tensor):
 
     def __repr__(self) -> str:
         return f"TracedTensor({', '.join(map(str, self._value.dims))})"
+
+
+def _seen(size: Int, tracer: Any) -> Any:
+    """A size as user code sees it: a number where the run has one."""
+    found = size.subs(tracer.constants) if tracer.constants and isinstance(size, Size) else size
+    return Dim(found, tracer) if isinstance(found, Size) else found
 
 
 def assignment(operation: object, args: Sequence[object]) -> tuple[object, Sequence[object]]:

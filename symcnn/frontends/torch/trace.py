@@ -48,6 +48,7 @@ from symcnn.frontends.torch.branches import (
 from symcnn.frontends.torch.observe import observed
 from symcnn.frontends.torch.tensors import Masked, TracedTensor
 from symcnn.frontends.torch.tracer import Tracer
+from symcnn.frontends.torch.where import is_left_alone
 from symcnn.lazy import uncollected
 from symcnn.network import Network
 from symcnn.sets.condition import Condition, Requirement
@@ -239,9 +240,12 @@ class _Front:
 
     # runs
 
-    def _run(self, region: _Region) -> _Run | None:
-        """The forward at a point of the region; None if it cannot be followed there."""
-        tracer = Tracer(self.module, Tape(), self.example, region=region.sizes)
+    def _run(self, region: _Region, fixed: Mapping[str, str] | None = None) -> _Run | None:
+        """The forward at a point of the region; None if it cannot be followed there.
+
+        fixed: names of sizes that are numbers from the start, and the lines that need them.
+        """
+        tracer = Tracer(self.module, Tape(), self.example, region.sizes, fixed)
         run = _Run(tracer, region)
         before = [x.dtype for x in self.inputs]
         try:
@@ -250,21 +254,20 @@ class _Front:
                 run.refusal = _nothing(self.module, run.outputs)
                 return run
             if all(before) and before != [x.dtype for x in self.inputs]:
-                return self._run(region)  # an input turned out to be an index
+                return self._run(region, fixed)  # an input turned out to be an index
         except Nowhere:
             return run  # a requirement refuses every size that is left
         except (UnsupportedOperation, DataDependent, Undecidable) as error:
             error.tracer = tracer
-            self._give_up(region, error)
-            return None
+            return self._with_numbers(run, error, _line(error))
         except SymcnnError as error:
             error.tracer = tracer
             ours = self._ours(error, tracer)
             if ours is not None:
                 if not isinstance(ours, SymcnnError):
                     raise ours from None
-                self._give_up(region, ours)
-                return None
+                ours.tracer = tracer
+                return self._with_numbers(run, ours, _line(error))
             run.refusal = error
             return run
         tape = tracer.tape
@@ -273,6 +276,30 @@ class _Front:
         )
         tape.guards += self._beyond(run)
         return run
+
+    def _with_numbers(self, run: _Run, error: SymcnnError, line: str) -> _Run | None:
+        """The run again, with numbers for as few sizes as let it go on; it is given up if none do.
+
+        Only of the sizes that were asked for: what others meet there is said.
+        """
+        tracer, region = run.tracer, run.region
+        if region.before is None and not tracer.fixed and not isinstance(error, Undecidable):
+            fixed = dict.fromkeys(self.names, line)
+            found = self._goes_on(region, fixed)
+            for name in self.names if found else ():
+                fewer = {n: line for n, line in fixed.items() if n != name}
+                if fewer and (other := self._goes_on(region, fewer)):
+                    found, fixed = other, fewer
+            if found:
+                return found
+        self._give_up(region, error)
+        return None
+
+    def _goes_on(self, region: _Region, fixed: Mapping[str, str]) -> _Run | None:
+        with suppress(SymcnnError):
+            run = self._run(region, fixed)
+            return run if run and run.network else None
+        return None
 
     def _beyond(self, run: _Run) -> list[Guard]:
         """The guards of the region, where those of the run leave it: branches are disjoint."""
@@ -497,6 +524,7 @@ def _call(
     for x in (*inputs, *keywords.values()):
         x.dtype = x.dtype or str(tracer.dtype).removeprefix("torch.")
     with tape.running(), observed(module, tracer) as copy, tracer.writes, tracer:
+        tracer.fix_sizes()
         try:
             raw = copy(*tracer.wrap(inputs), **tracer.wrap(keywords))
         except Exception as error:
@@ -518,6 +546,16 @@ def _call(
         if type(t) is Masked:
             raise t.refuse()
     return result
+
+
+def _line(error: BaseException) -> str:
+    """file:line of the model that an error came through, python's own code left out."""
+    found, step = "", (error.__cause__ or error).__traceback__
+    while step is not None:
+        file = step.tb_frame.f_code.co_filename
+        found = found if is_left_alone(file) else f"{file}:{step.tb_lineno}"
+        step = step.tb_next
+    return found
 
 
 def _frames(error: BaseException) -> list[Any]:

@@ -88,6 +88,7 @@ class Tracer(Answers, Values, TorchFunctionMode):
         tape: Tape,
         example: Mapping[str, int],
         region: InputSet | None = None,
+        fixed: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         self.same: Comparison | None = None
@@ -97,6 +98,7 @@ class Tracer(Answers, Values, TorchFunctionMode):
         tape.fix, tape.decide = self.fix, self.decide
         self.example = example
         self.region = region  # the sizes that the run is to describe; None: all
+        self.fixed, self.constants = fixed or {}, {}
         self.last: Mapping[str, int] = {}  # the point, once it is not the example
         self.left: Exception | None = None  # the first error of ours that the forward met
         self.forced: Sequence[Choice] = ()

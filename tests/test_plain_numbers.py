@@ -1,0 +1,91 @@
+"""What takes numbers, and no sizes: the network goes on for these, and says so."""
+
+import decimal
+import fractions
+import json
+import math
+import pickle
+import statistics
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import symcnn
+
+
+class Forward(torch.nn.Module):
+    def __init__(self, run: Callable[..., Any]) -> None:
+        super().__init__()
+        self.run = run
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.run(x, *x.shape[2:])
+
+
+def _equal(x: torch.Tensor, h: int, w: int) -> torch.Tensor:
+    same = torch.equal(torch.tensor([h, w]), torch.tensor([w, h]))
+    return x if same else x[:, :1]
+
+
+FIXED: dict[str, Callable[..., Any]] = {
+    "json": lambda x, h, w: x[..., : len(json.dumps({"h": h}))],
+    "json, read again": lambda x, h, w: x[..., : json.loads(json.dumps({"h": h}))["h"]],
+    "Decimal": lambda x, h, w: x[..., : int(decimal.Decimal(h) / 2 + 1)],
+    "Fraction": lambda x, h, w: x[..., : int(fractions.Fraction(h, 2) + 1)],
+    "numpy, a logarithm": lambda x, h, w: x[..., : int(np.log2(h)) + 1],
+    "numpy, as a tensor": lambda x, h, w: x * torch.from_numpy(np.arange(w)),
+    "gcd": lambda x, h, w: x[..., : math.gcd(h, w)],
+    "logarithm": lambda x, h, w: x[..., : int(math.log2(h)) + 1],
+    "gcd of tensors": lambda x, h, w: x[..., : torch.gcd(torch.tensor(h), torch.tensor(w)).item()],
+    "equal tensors": _equal,
+    "bits of both": lambda x, h, w: x if (h | w) & 7 else x[:, :1],
+    "mean": lambda x, h, w: x[..., : int(statistics.mean([h, w]))],
+    "struct": lambda x, h, w: x[..., : struct.unpack("i", struct.pack("i", h))[0]],
+    "letters": lambda x, h, w: x[..., : len(hex(h))],
+    "pickle": lambda x, h, w: x[..., : pickle.loads(pickle.dumps(h))],
+    "sum": lambda x, h, w: x.repeat(1, 1, 1, torch.sym_sum([h, w])),
+    "root": lambda x, h, w: x[..., : math.isqrt(h * w)],
+}
+
+
+@pytest.mark.parametrize("run", FIXED.values(), ids=FIXED)
+def test_what_takes_numbers_is_followed_at_numbers_and_its_line_is_said(
+    run: Callable[..., Any],
+) -> None:
+    net = symcnn.from_torch(Forward(run), "N 3 H W")
+    assert not net.complete
+    assert all("test_plain_numbers.py" in left.where_in_code for left in net.unfollowed) or (
+        run is FIXED["Fraction"]
+    )
+    assert not any("N " in left.condition for left in net.unfollowed)
+    for h in (1, 2, 8, 9, 224):
+        for w in (1, 4, 8, 12, 224):
+            shape = tuple(Forward(run)(torch.zeros(1, 3, h, w)).shape)
+            assert net.shape_at(N=1, H=h, W=w) == shape
+
+
+EXACT: dict[str, Callable[..., Any]] = {
+    "array": lambda x, h, w: x[..., : np.array([h, w]).min()],
+    "halves": lambda x, h, w: x[..., : int(np.ceil(h / 2))],
+    "product": lambda x, h, w: x.reshape(x.shape[0], 3, int(np.prod([h, w]))),
+    "median": lambda x, h, w: x[..., : int(statistics.median([h, w]))],
+}
+
+
+@pytest.mark.parametrize("run", EXACT.values(), ids=EXACT)
+def test_what_is_arithmetic_of_sizes_stays_a_size(run: Callable[..., Any]) -> None:
+    net = symcnn.from_torch(Forward(run), "N 3 H W")
+    assert net.complete
+    for h in (1, 2, 8, 9):
+        for w in (1, 4, 8, 12):
+            shape = tuple(Forward(run)(torch.zeros(1, 3, h, w)).shape)
+            assert net.shape_at(N=1, H=h, W=w) == shape
+
+
+def test_values_of_the_input_are_still_data() -> None:
+    with pytest.raises(symcnn.DataDependent):
+        symcnn.from_torch(Forward(lambda x, h, w: x[..., : int(x.sum())]), "N 3 H W")
