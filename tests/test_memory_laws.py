@@ -63,6 +63,35 @@ def test_an_einsum_is_contracted_from_the_left(case: str) -> None:
     agree(SUMS[case])
 
 
+TURNED = ["nchw,cz->nhzw", "cz,nchw->nhwz", "cz,nchw->nhzw", "nchw,cz->nhwz", "nchw,nczw->zhn"]
+
+
+@pytest.mark.parametrize("equation", TURNED)
+@pytest.mark.parametrize(("n", "h"), [(1, 1), (2, 1), (1, 2), (2, 2)])
+def test_axes_of_size_1_lie_as_a_product_leaves_them(equation: str, n: int, h: int) -> None:
+    """Of the factors the one whose own axes come first in the output is the left one."""
+    maps = {"n": n, "c": 3, "h": h, "w": 4, "z": 5}
+    shapes = [[maps[k] for k in term] for term in equation.partition("->")[0].split(",")]
+
+    class Sum(nn.Module):
+        def forward(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+            return einsum(equation, one, other)
+
+    net = symcnn.from_torch(Sum(), *(" ".join(map(str, shape)) for shape in shapes))
+    cost = net.cost(input_grad=True)
+    theirs = Sum()(*map(torch.rand, shapes)).stride()
+    assert cost._memory.of(net.output_tensors[0]).strides == theirs
+    assert cost.saved == torch_saved(net, Sum(), {}, input_grad=True)
+
+
+def test_autocast_leaves_a_sum_of_one_place_as_it_is() -> None:
+    def narrowed(y: Any, w: Any, x: Any) -> Any:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return einsum("nchw,cd->ndhw", F.conv2d(y, w[:1, :, None, None]), w[:1]).exp()
+
+    agree(narrowed)
+
+
 PRODUCTS = {
     "a matrix before maps": lambda y, w, x: (w @ y.flatten(2)).exp(),
     "a vector after maps": lambda y, w, x: (y.permute(0, 2, 3, 1) @ w[0]).exp(),

@@ -447,12 +447,12 @@ def _einsum_counted(node: Node) -> Int:
 
 def _contraction_operands(node: Node) -> str:
     """An equation that contracts nothing promotes, as mul does."""
-    return "equation operands" if node.result.macs != 0 else ""
+    return "equation operands" if _einsum_counted(node) != 0 else ""
 
 
 def _autocast(node: Node) -> Mapping[str, str]:
     """An equation that contracts nothing reads its floats as they are, as mul does."""
-    return dtypes.LOW if node.result.macs != 0 else {}
+    return dtypes.LOW if _einsum_counted(node) != 0 else {}
 
 
 _EINSUM = Counted(_einsum_counted, partial(_einsum_products, counted=True))

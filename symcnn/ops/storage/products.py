@@ -318,6 +318,8 @@ def _contracted(
     both = [k for k in rest if _longer(k, left) and _longer(k, right)]
     rows = [k for k in rest if _longer(k, left) and not _longer(k, right)]
     columns = [k for k in rest if not _longer(k, left)]
+    if rows and columns and columns[-1] < rows[0]:  # lies in order the other way round
+        left, right, rows, columns, keep = right, left, columns, rows, keep[::-1]
     for factor, wanted, groups in (
         (left, keep[0], (both, rows, summed, columns)),
         (right, keep[1], (both, summed, columns, rows)),
