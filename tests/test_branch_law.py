@@ -527,11 +527,18 @@ def tokens_of_a_square_map(self: Any, x: Any) -> Any:
     return tokens.view(len(x), side, side, 3)
 
 
+def whole_root_of_a_square_map(self: Any, x: Any) -> Any:
+    tokens = x.flatten(2).transpose(1, 2)
+    side = math.isqrt(tokens.shape[1])
+    return tokens.view(len(x), side, side, 3)
+
+
 @pytest.mark.parametrize(
     ("forward", "domain", "shape"),
     [
         (windows_back_to_a_map, "H % 4 == 0 and H >= 4 and W % 4 == 0 and W >= 4", (2, 48, 3, 3)),
         (tokens_of_a_square_map, "H >= 1 and H == W", (2, 12, 12, 3)),
+        (whole_root_of_a_square_map, "H >= 1 and H == W", (2, 12, 12, 3)),
     ],
 )
 def test_a_number_for_python_fixes_no_more_than_it_must(

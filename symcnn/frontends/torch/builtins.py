@@ -203,6 +203,12 @@ def _of_math(name: str) -> Callable[..., Any]:
     return call
 
 
+def _isqrt(*args: Any) -> Any:
+    """`math.isqrt`: the root of a square is a size."""
+    root = args[0].__sym_float__().root() if args and type(args[0]) is Dim else None
+    return math.isqrt(*args) if root is None else math.trunc(root)
+
+
 class _Constant(SimpleNamespace):
     """What stands among the constants of code, which are hashed with it."""
 
@@ -210,7 +216,7 @@ class _Constant(SimpleNamespace):
 
 
 #: Functions of `math` by their names, and by themselves.
-_MATH = _Constant(**{name: _of_math(name) for name in (*FUNCTIONS, "pow")})
+_MATH = _Constant(**{name: _of_math(name) for name in (*FUNCTIONS, "pow")}, isqrt=_isqrt)
 _MATHS = {getattr(math, name): function for name, function in vars(_MATH).items()}
 
 
