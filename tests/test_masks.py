@@ -178,3 +178,83 @@ def test_branches_follow_what_a_mask_picks() -> None:
     found = net(more)
     assert len(found.branches) == 2
     assert found.complete
+
+
+class Kept(tnn.Module):
+    """A mask of the module's own, of two axes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mask: torch.Tensor
+        self.register_buffer("mask", torch.eye(5, 7, dtype=torch.bool))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x.clone()
+        y[:, None, True, :, self.mask] = 0
+        return y
+
+
+def test_a_mask_of_the_module_fixes_the_sizes_that_it_masks() -> None:
+    """All sizes were said to be valid."""
+    found = symcnn.from_torch(Kept(), "N 3 H W")
+    assert str(found.valid_inputs()) == "H == 5 and W == 7"
+    assert found.shape_at(N=2, H=5, W=7) == Kept()(torch.zeros(2, 3, 5, 7)).shape
+    with pytest.raises(IndexError):
+        Kept()(torch.zeros(2, 3, 5, 8))
+
+
+def rows_of(value: Forward) -> Forward:
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        y = x.clone()
+        y[x[..., 0] > 0] = value(x)
+        return y
+
+    return forward
+
+
+def test_what_is_written_by_a_mask_broadcasts_to_the_axes_behind_it() -> None:
+    """All sizes were said to be valid."""
+    assert str(net(rows_of(lambda x: torch.ones(7))).valid_inputs()) == "H >= 1 and W == 7"
+    assert str(net(rows_of(lambda x: torch.ones(1, 7))).valid_inputs()) == "H >= 1 and W == 7"
+    for free in (lambda x: torch.ones(1), lambda x: torch.ones(1, 1, 1), lambda x: x[0, 0, 0]):
+        assert str(net(rows_of(free)).valid_inputs()) == "H >= 1 and W >= 1"
+    with pytest.raises(ShapeMismatch, match="4 axes do not fit"):
+        net(rows_of(lambda x: x * 2 + torch.ones(2, 3, 1, 1)))
+
+
+def test_bytes_are_a_mask_too() -> None:
+    """They were taken for places."""
+    with pytest.raises(DataDependent, match="indexing with a mask"):
+        net(lambda x: x[(x[:, 0, 0, 0] > 0).byte()])
+
+
+WRITTEN: dict[str, tuple[Any, str]] = {
+    "a row": ((slice(None), slice(None), 5), "H >= 6 and W >= 1"),
+    "a row from the end": ((slice(None), slice(None), -3), "H >= 3 and W >= 1"),
+    "rows of a list": ((slice(None), slice(None), [0, 4]), "H >= 5 and W >= 1"),
+    "truth values": ((slice(None), slice(None), [True, False]), "H == 2 and W >= 1"),
+    "behind a new axis": ((None, ..., 6), "H >= 1 and W >= 7"),
+    "a slice that may be empty": ((slice(None), slice(None), slice(5, 9)), "H >= 1 and W >= 1"),
+}
+
+
+@pytest.mark.parametrize("where", WRITTEN)
+def test_where_a_number_is_written_there_is_a_place(where: str) -> None:
+    """All sizes were said to be valid."""
+    index, domain = WRITTEN[where]
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        y = x.clone()
+        y[index] = 0
+        return y
+
+    found = net(forward)
+    assert str(found.valid_inputs()) == domain
+    for h in range(1, 9):
+        for w in (1, 7):
+            try:
+                forward(torch.zeros(1, 3, h, w))
+            except (IndexError, RuntimeError):
+                assert (h, w) not in found.valid_inputs()
+            else:
+                assert (h, w) in found.valid_inputs()

@@ -26,7 +26,7 @@ from symcnn.algebra.size import (
 )
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.ops import values, work
-from symcnn.ops.masks import masked
+from symcnn.ops.masks import fits_mask, masked
 from symcnn.ops.operation import Operation
 from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.pointwise import broadcast_dims, fits
@@ -140,7 +140,7 @@ def _spread(x: SymbolicTensor, index: Any) -> list[Any]:
     for item in items:
         if isinstance(item, SymbolicTensor):
             require_part(f"an index of {item.dtype}", item, "bool uint8 int32 int64")
-        if isinstance(item, SymbolicTensor) and item.boolean:
+        if isinstance(item, SymbolicTensor) and item.dtype in ("bool", "uint8"):
             raise DataDependent(
                 "indexing with a mask: how many elements are left depends on its values",
                 cure="masked_fill, where, or a product with the mask keep the shape:"
@@ -243,9 +243,10 @@ def _set(input: SymbolicTensor, index: Any, value: Any, *args: object, **kwargs:
         require_same_dtype("writing by an index", (input.dtype, value.dtype))
     if masks:
         requires, read = masked(input, index)
+        requires += fits_mask(input, index, value)
         return elementwise(input, requires=tuple(requires), others=tuple(read))
-    if not isinstance(value, SymbolicTensor):
-        return elementwise(input)
+    if not isinstance(value, SymbolicTensor):  # any slice takes a number
+        return elementwise(input, requires=_picked(input, _unsliced(index)).requires)
     picked = _picked(input, index)
     (dims,) = picked.shapes
     have = value.dims
@@ -253,7 +254,17 @@ def _set(input: SymbolicTensor, index: Any, value: Any, *args: object, **kwargs:
         have = have[1:]
     needs = fits(have, dims, "the value must broadcast to what the index picks")
     written = (value, _written(input, picked, value))
-    return elementwise(input, requires=(*picked.requires, *needs), others=(written,))
+    inside = picked.requires
+    if prod(value.dims) == 1:  # as a number, which any slice takes
+        inside = tuple(need for need in inside if not isinstance(need, Filled))
+    return elementwise(input, requires=(*inside, *needs), others=(written,))
+
+
+def _unsliced(index: Any) -> Any:
+    """An index without what is within every axis: slices are all of it, and no axis is made."""
+    items = index if isinstance(index, tuple) else (index,)
+    kept = [item for item in items if not (item is None or isinstance(item, bool))]
+    return tuple(slice(None) if isinstance(item, slice) else item for item in kept)
 
 
 setitem = rule("setitem", "__setitem__", "index_put", saves=views.setitem, value=values.set_at)(

@@ -25,7 +25,8 @@ def masked(
     x: SymbolicTensor, index: object
 ) -> tuple[list[Requirement], list[tuple[SymbolicTensor, Axes]]]:
     """That masks in an index are as large as the axes they stand at, and where each is read."""
-    items = [i for i in (index if isinstance(index, tuple) else (index,)) if i is not None]
+    every = index if isinstance(index, tuple) else (index,)
+    items = [i for i in every if not (i is None or isinstance(i, bool))]  # these are new axes
     taken = [i.ndim if isinstance(i, SymbolicTensor) and i.boolean else 1 for i in items]
     if Ellipsis in items:
         at = items.index(Ellipsis)
@@ -43,6 +44,21 @@ def masked(
             read.append((item, _at(x, own)))
         axis += count
     return requires, read
+
+
+def fits_mask(x: SymbolicTensor, index: object, value: object) -> list[Requirement]:
+    """That a value broadcasts to the axes behind a mask; that there are as many rows as the mask
+    picks, only values tell.
+    """
+    if not (isinstance(index, SymbolicTensor) and isinstance(value, SymbolicTensor)):
+        return []
+    rest, dims = x.dims[index.ndim :], value.dims
+    while len(dims) > len(rest) + 1 and dims[0] == 1:
+        dims = dims[1:]
+    if len(dims) > len(rest) + 1:
+        raise ShapeMismatch(f"{len(dims)} axes do not fit the {len(rest) + 1} that a mask picks")
+    behind = dims[-len(rest) :] if rest else ()
+    return fits(behind, rest, "the value must broadcast to what the mask picks")
 
 
 @partial(Operation, "setitem", other=work.nothing, saves=views.masked, empty=True)
