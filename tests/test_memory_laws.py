@@ -162,3 +162,41 @@ ON_THE_WAY = {
 @pytest.mark.parametrize("case", ON_THE_WAY)
 def test_the_peak_counts_what_kernels_make_beside_their_results(case: str) -> None:
     agree(ON_THE_WAY[case], peak=True)
+
+
+class Frozen(nn.Module):
+    """A layer that its forward freezes, as xEEGNet does while it warms up."""
+
+    def __init__(self, freeze: Callable[[nn.Conv2d], object]) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+        self.freeze = freeze
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.freeze(self.first)
+        return self.second(self.first(x)).exp()
+
+
+def by_hand(layer: nn.Conv2d) -> None:
+    for p in layer.parameters():
+        p.requires_grad = False
+
+
+FREEZES: list[Callable[[nn.Conv2d], object]] = [
+    lambda layer: layer.requires_grad_(False),
+    lambda layer: layer.requires_grad_(requires_grad=False),
+    by_hand,
+    lambda layer: layer.requires_grad_(),
+]
+
+
+@pytest.mark.parametrize("freeze", FREEZES)
+def test_what_the_forward_freezes_before_it_reads_it_keeps_nothing(
+    freeze: Callable[[nn.Conv2d], object],
+) -> None:
+    module = Frozen(freeze)
+    net = symcnn.from_torch(module, "N 3 H W")
+    assert all(p.requires_grad for p in module.parameters())  # a trace leaves it as it was
+    sizes = {"N": 2, "H": 4, "W": 5}
+    assert net.cost().at(**sizes).saved == torch_saved(net, module, sizes)
+    assert [p.trainable for p in net.parameters] == [p.requires_grad for p in module.parameters()]

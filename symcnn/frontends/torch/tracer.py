@@ -188,7 +188,7 @@ class Tracer(Answers, Values, TorchFunctionMode):
                 return self.dispatch(func, args, kwargs)
             except AliasFound:
                 return self.__torch_function__(func, types, args, kwargs)
-        result = self.writes.run(func, args, kwargs)
+        result = self._of_values(func, args, kwargs)
         if args and result is args[0]:  # written to, or nothing to do: it is what it was
             return result
         served = self.operations.get(func)

@@ -23,8 +23,8 @@ from symcnn.frontends.torch.writes import Writes
 from symcnn.ops.operation import Operation
 from symcnn.ops.values import Everywhere
 from symcnn.sets.condition import Condition
-from symcnn.trace.graph import SymbolicTensor
-from symcnn.trace.tape import entails
+from symcnn.trace.graph import Parameter, SymbolicTensor
+from symcnn.trace.tape import Tape, entails
 
 #: With ``|p| <= 2**21`` a quotient ``p/q`` is off by less than ``1/(8*q)`` per rounding, while no
 #: whole number that it is not is nearer than ``1/q``.
@@ -35,6 +35,9 @@ MANY = 64
 
 _WHOLES = frozenset((torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8))
 
+
+#: What says whether a gradient of a tensor is wanted.
+_SWITCHES = {torch.Tensor.requires_grad_, vars(torch._C.TensorBase)["requires_grad"].__set__}
 
 #: So large whole numbers are themselves in every dtype.
 LARGEST = 127
@@ -73,7 +76,16 @@ class Values:
     """The part of a trace that knows what small tensors hold."""
 
     writes: Writes
+    tape: Tape
+    leaves: dict[int, SymbolicTensor]
     _guard: Callable[..., None]  # records a requirement
+
+    def _of_values(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """A function of tensors with values, run. What it freezes or trains is that once read."""
+        leaf = self.leaves.get(id(args[0])) if func in _SWITCHES else None
+        if type(leaf) is Parameter and not any(leaf in node.inputs for node in self.tape.nodes):
+            leaf.trainable = bool((*args[1:], *kwargs.values(), True)[0])
+        return self.writes.run(func, args, kwargs)
 
     def _again(self, number: Any) -> Any:
         """The values of a tensor, in this run."""
