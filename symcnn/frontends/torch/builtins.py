@@ -252,7 +252,7 @@ def _rewritten(code: CodeType, shadowed: Mapping[str, Any]) -> CodeType:
         function = None
         if op == _LOAD_GLOBAL and name in maths:
             function = _MATH if _calls_math(code, units, end, null) else None
-        elif op == _LOAD_GLOBAL and null:
+        elif op == _LOAD_GLOBAL and null and not _is_attribute_next(units, end):
             function = wanted.get(name)
         if function is not None:
             if name not in places:
@@ -267,6 +267,13 @@ def _rewritten(code: CodeType, shadowed: Mapping[str, Any]) -> CodeType:
         start = i = end
         oparg = 0
     return code.replace(co_code=bytes(units), co_consts=tuple(consts)) if changed else code
+
+
+def _is_attribute_next(units: bytearray, at: int) -> bool:
+    """Whether an attribute of what is loaded is called, not that itself: ``set.union(*parts)``."""
+    while units[at] == _EXTENDED:
+        at += 2
+    return units[at] in (_LOAD_ATTR, _LOAD_METHOD)
 
 
 def _calls_math(code: CodeType, units: bytearray, at: int, null: bool) -> bool:
