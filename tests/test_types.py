@@ -126,7 +126,7 @@ def test_a_float_that_is_no_quotient_fixes_the_size() -> None:
 
 IS_AN_INT = {
     "isinstance": lambda h: isinstance(h, int),
-    "a method of a type": lambda h: set.union(*({h}, {h})) == {h} and int.from_bytes(*(b"1", "big")),
+    "a method of a type": lambda h: set.union(*({h}, {h})) == {h},
     "a tuple of types": lambda h: isinstance(h, (float, int)),
     "a union": lambda h: isinstance(h, int | float),
     "Number": lambda h: isinstance(h, numbers.Number),
