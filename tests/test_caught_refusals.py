@@ -255,7 +255,6 @@ def catches_what_our_rule_says(x: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("forward", "kind"),
     [
-        (catches_what_our_rule_says, symcnn.UnsupportedOperation),
         (catches_everything, symcnn.DataDependent),
         (suppresses, symcnn.DataDependent),
         (catches_what_has_no_rule, symcnn.UnsupportedOperation),
@@ -269,3 +268,14 @@ def test_what_only_we_refuse_is_no_branch_of_a_model_that_catches_it(
     module.forward = forward
     with pytest.raises(kind, match="test_caught_refusals"):
         symcnn.from_torch(module, "N 3 H W")
+
+
+def test_what_only_we_refuse_and_take_of_numbers_is_followed_at_numbers() -> None:
+    module = nn.Module()
+    module.forward = catches_what_our_rule_says
+    net = symcnn.from_torch(module, "N 3 H W")
+    assert not net.complete
+    assert all("test_caught_refusals" in left.where_in_code for left in net.unfollowed)
+    for h, w in itertools.product((2, 4, 7, 9), (1, 5, 8)):
+        made = catches_what_our_rule_says(torch.zeros(1, 3, h, w))
+        assert net.shape_at(N=1, H=h, W=w) == tuple(made.shape)
