@@ -16,7 +16,7 @@ import symcnn
 from symcnn.algebra.size import Size, maximum, sharp_lower
 from symcnn.cli import main
 from symcnn.lazy import cached_property
-from symcnn.sets import isl
+from symcnn.sets import isl, presburger
 from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import input_set
 from symcnn.trace.branches import negation
@@ -62,6 +62,24 @@ def test_float_scales_one_after_the_other_bound_the_size() -> None:
     assert str(net.solve(output=(7, 7))) == "H == 13 and W == 13"
     with pytest.raises(symcnn.Undecidable, match="repeats after 1,000,000,000,000 places"):
         net.tiles(H=1000, W=1000, tile=256)
+
+
+def test_a_set_of_one_requirement_that_takes_too_many_steps_is_tried_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried = list[str]()
+
+    def parsed(text: str) -> Any:
+        tried.append(text)
+        return isl.parsed(text)
+
+    monkeypatch.setattr(presburger, "parsed", parsed)
+    net = symcnn.from_torch(nn.Sequential(*[nn.Upsample(scale_factor=1.15)] * 30), "N 3 H W")
+    with pytest.raises(symcnn.NoSolution):
+        net.solve(output=(100, 100))
+    longest = max(tried, key=len)
+    assert len(longest) > 40_000
+    assert tried.count(longest) == 1
 
 
 def test_ends_of_a_set_of_many_sizes_are_found_without_its_cases() -> None:

@@ -230,7 +230,7 @@ class Writer:
             return error
         overdraw()
         found = self._set(())
-        for requirement in requirements:
+        for requirement in requirements if len(requirements) > 1 else ():
             try:
                 found = found.intersect(self._set([f"({self.linear(requirement)})"]))
                 found.is_empty()
