@@ -313,7 +313,12 @@ def every_atom(*exprs: Int) -> Iterator[Atom]:
 
 def lows(*exprs: Int) -> set[tuple[str, Bound]]:
     """The declared lower bound of each symbol in `exprs`, also inside floors."""
-    return {(atom.name, atom.low) for atom in every_atom(*exprs) if isinstance(atom, Symbol)}
+    return {low for expr in exprs if isinstance(expr, Size) for low in _lows(expr)}
+
+
+@lru_cache(maxsize=4096)
+def _lows(expr: Size) -> frozenset[tuple[str, Bound]]:
+    return frozenset((a.name, a.low) for a in every_atom(expr) if isinstance(a, Symbol))
 
 
 def spelling(*exprs: Int) -> dict[str, Int]:

@@ -205,13 +205,13 @@ class Region:
 
     def is_subset(self, other: Region) -> bool:
         """Whether every member is one of `other`."""
+        if self.plain and other.plain:
+            return within(self.isl, other.isl)
         return self.subtract(other).is_empty()
 
     @_once
     def is_equal(self, other: Region) -> bool:
         """Whether both have the same members."""
-        if self.plain and other.plain:
-            return within(self.isl, other.isl) and within(other.isl, self.isl)
         return self.is_subset(other) and other.is_subset(self)
 
     def __deepcopy__(self, memo: Mapping[int, Any]) -> Region:
