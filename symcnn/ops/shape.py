@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial, reduce
+from functools import lru_cache, partial, reduce
 from math import gcd, isfinite, lcm
 from typing import Any
 
@@ -61,13 +61,14 @@ from symcnn.ops.storage import maps, views
 from symcnn.ops.takes import not_taken
 from symcnn.sets.condition import AnyOf, Condition, KeepsBatch, Requirement, decide_syntactically
 from symcnn.sets.products import divisors, is_linear
-from symcnn.trace.graph import OPS, Node, Result, SymbolicTensor
+from symcnn.trace.graph import OPS, Dims, Node, Result, SymbolicTensor
 from symcnn.trace.tape import decided, entails
 
 rule = partial(any_rule, other=work.nothing, slides=False, empty=True)
 
 
-def _kept_axes(before: Sequence[Int], after: Sequence[Int]) -> Axes:
+@lru_cache(maxsize=1024)  # blocks repeat, and choices run again
+def _kept_axes(before: Dims, after: Dims) -> Axes:
     """Axes of a view: as few as possible are merged and split at a time.
 
     Equal leading and trailing sizes are the same axes; in between, the shortest runs of equal
@@ -172,8 +173,7 @@ def _impossible(condition: Condition, others: Sequence[Condition]) -> bool:
 
 
 def _never_below(a: Int, b: Int) -> bool:
-    low = sharp_lower(a - b)
-    return low is not None and low >= 0
+    return (low := sharp_lower(a - b)) is not None and low >= 0
 
 
 def _rounded(size: Int, multiple: Int, factors: Sequence[Int]) -> bool:
