@@ -203,7 +203,7 @@ def owners(shares: Mapping[tuple[str, int, str], float]) -> list[tuple[str, str]
 
 
 def lines(
-    model: str, shares: Mapping[tuple[str, int, str], float], count: int = 8
+    model: str, shares: Mapping[tuple[str, int, str], float], count: int = 12
 ) -> list[tuple[str, str, str]]:
     """The functions that take most of the time of a model."""
     ordered = sorted(shares.items(), key=lambda ws: -ws[1])[:count]
@@ -405,12 +405,12 @@ the largest dense block and is no step of ours.
 
 ## Where the time goes
 
-ResNet-50: trace, shapes, params, MACs, receptive field and domain, by whose python runs (built-in
-functions count for their callers; under a profiler).
+Trace, shapes, params, MACs, receptive field and domain of the models that are furthest from a
+figure, by whose python runs (built-in functions count for their callers; under a profiler).
 
-{table(("whose", "share"), parts["profile"])}
+{table(("model", "whose", "share"), parts["profile"])}
 
-The functions that take most of it, of the models that are furthest from a figure:
+The functions that take most of it:
 
 {table(("model", "function", "share"), parts["lines"])}
 
@@ -452,7 +452,7 @@ def _figures(part: Parts) -> dict[str, Any]:
         shares[model] = part(f"profile of {model}", lambda m=model, n=rounds: _profiled(m, n))
     return {
         "figures": part("figures to reach", figures),
-        "profile": shares["ResNet-50"]["owners"],
+        "profile": [(model, *row) for model, found in shares.items() for row in found["owners"]],
         "lines": [line for found in shares.values() for line in found["lines"]],
         "start": part("start-up and memory", start),
         "held": part("what a layer holds", held),
