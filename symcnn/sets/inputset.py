@@ -134,12 +134,12 @@ class InputSet:
         spoken = (set(self.names) - self.batch) | (set(other.names) - other.batch)
         optional = (self.optional | other.optional) - spoken
         found = InputSet(names, tuple(sides), batch=optional, at=self.at or other.at)
-        found.paths = tuple(dict.fromkeys((*self.paths, *other.paths)))
+        found.paths = tuple(dict.fromkeys(p.alone for p in (*self.paths, *other.paths)))
         return found
 
     def _likewise(self, found: InputSet) -> InputSet:
         """A set that is made of this one, of which as much is known."""
-        found.paths = self.paths
+        found.paths = tuple(p.alone for p in self.paths)
         return found
 
     @question
@@ -333,7 +333,7 @@ class InputSet:
         at = dict(zip(names, map(int, values), strict=True))
         found = self.has(at)
         for paths in self.paths:
-            paths.check(at, found)
+            found = paths.answer(at, found)
         return found
 
     def has(self, at: Mapping[str, int]) -> bool:

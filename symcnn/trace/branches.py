@@ -8,7 +8,7 @@ these sets are disjoint.* Each of the others is decided by a run of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -151,8 +151,12 @@ def say_scope(ask: Callable[..., T]) -> Callable[..., T]:
     def _question(net: Any, *args: object, **options: object) -> T:
         if net.complete:
             return ask(net, *args, **options)
+
+        def again(sizes: Mapping[str, int]) -> T:
+            return ask(net._at(sizes), *args, **options)
+
         try:
-            return _within_scope(ask(net, *args, **options), net)
+            return _within_scope(ask(net, *args, **options), net, again)
         except NoSolution as error:
             if net.scope in error.cause:
                 raise
@@ -161,11 +165,11 @@ def say_scope(ask: Callable[..., T]) -> Callable[..., T]:
     return _question
 
 
-def _within_scope(answer: T, net: Any) -> T:
+def _within_scope(answer: T, net: Any, again: Callable[[Mapping[str, int]], T]) -> T:
     if not isinstance(answer, InputSet):
         return within(answer, net.scope)
     found: T = object.__new__(type(answer))  # the set itself is what other questions ask
-    vars(found).update(vars(answer), paths=net.paths)
+    vars(found).update(vars(answer), paths=tuple(replace(p, again=again) for p in net.paths))
     return found
 
 
