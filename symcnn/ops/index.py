@@ -172,7 +172,9 @@ def _index_shape(item: Any) -> Dims:
 
 
 def _all_inside(item: Any, size: Int) -> list[Requirement]:
-    """That the numbers in a list lie within the axis; those in a tensor are not known."""
+    """That the numbers in a list or a tensor lie within the axis, as far as they are told."""
+    if isinstance(item, SymbolicTensor):
+        return [need for i in item.extremes for need in _inside(i, size)]
     if not isinstance(item, (list, tuple)):
         return []
     if any(isinstance(i, bool) for i in item):

@@ -75,7 +75,7 @@ class SymbolicTensor:
     ((N, 3, H, W), 4)
     """
 
-    __slots__ = ("dims", "dtype", "name", "node", "trainable")
+    __slots__ = ("dims", "dtype", "extremes", "name", "node", "trainable")
 
     def __init__(
         self, dims: Dims, node: Node | None = None, name: str = "", dtype: str = ""
@@ -85,6 +85,7 @@ class SymbolicTensor:
         self.name = name
         self.dtype = dtype  # torch's name for it; "" where nothing says, the network's own
         self.trainable = False  # a leaf that requires a gradient
+        self.extremes: Dims = ()  # whole numbers that it holds, its least and largest among them
 
     @property
     def boolean(self) -> bool:
@@ -163,7 +164,7 @@ class Parameter(SymbolicTensor):
         self, dims: Dims, name: str = "", *, trainable: bool = True, dtype: str = ""
     ) -> None:
         self.dims, self.node, self.name, self.dtype = dims, None, name, dtype
-        self.trainable = trainable
+        self.trainable, self.extremes = trainable, ()
         self.strides: tuple[int, ...] | None = None  # where it does not lie in plain order
 
     @property
@@ -179,7 +180,7 @@ class Constant(SymbolicTensor):
 
     def __init__(self, dims: Dims, name: str = "", *, dtype: str = "", owned: bool = False) -> None:
         self.dims, self.node, self.name, self.dtype = dims, None, name, dtype
-        self.trainable = False
+        self.trainable, self.extremes = False, ()
         self.strides: tuple[int, ...] | None = None  # where it does not lie in plain order
         self.stored: int | None = None  # elements of the memory that it is part of, if these differ
         self.owned = owned  # its memory is the module's: a buffer, or part of one

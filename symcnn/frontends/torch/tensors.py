@@ -63,6 +63,7 @@ class Masked(SymbolicTensor):
     ) -> None:
         self.source, self.mask, self.refuse = source, mask, refuse
         self.node, self.name, self.dtype, self.trainable = None, "", source.dtype, False
+        self.extremes = ()
 
     @property
     def dims(self) -> Dims:

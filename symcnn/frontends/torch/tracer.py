@@ -608,16 +608,15 @@ class Tracer(Answers, Values, TorchFunctionMode):
         """Torch's view of an argument as the kernel's."""
         kind = type(value)
         if kind is TracedTensor:
-            return value._value
+            return value._value if value._number_since is None else self.with_extremes(value)
         if kind in PLAIN:
             return value
         if kind is tuple or kind is list:
             if PLAIN.issuperset(map(type, value)):
                 return kind(value)  # a list may change later
             return kind([self.unwrap(v) for v in value])
-        leaf = self.leaves.get(id(value))  # their tensors live as long, so the id is theirs
-        if leaf is not None:
-            return leaf
+        if leaf := self.leaves.get(id(value)):  # their tensors live as long, so the id is theirs
+            return self.with_ends(leaf, value) if leaf.extremes else leaf
         if kind is Dim:
             return self.put_numbers(value.expr) if self.numbers else value.expr
         if isinstance(value, torch.Tensor):
@@ -640,7 +639,8 @@ class Tracer(Answers, Values, TorchFunctionMode):
                 return base._value
             with torch._C.DisableTorchFunction():
                 owned = real.untyped_storage()._cdata in self.own
-                found = self.leaves[id(real)] = constant_of(real, owned=owned)
+                found = constant_of(real, owned=owned)
+            self.leaves[id(real)] = self.with_ends(found, real)
             self.real.append(real)
         return found
 

@@ -165,6 +165,22 @@ class Values:
             return int(self.writes.current(value))
         return value if isinstance(value, (int, Dim, Real)) else None
 
+    def with_extremes(self, traced: TracedTensor) -> SymbolicTensor:
+        """A traced tensor as the kernel's, with the whole numbers that it holds now."""
+        number, found = traced._number, traced._value
+        number = number.number if type(number) is Everywhere else number
+        held = [*number.flat] if hasattr(number, "flat") else [number]
+        told = all(type(v) is int or type(v) is Dim for v in held)
+        found.extremes = tuple(dict.fromkeys(getattr(v, "expr", v) for v in held)) if told else ()
+        return found
+
+    def with_ends(self, leaf: SymbolicTensor, real: torch.Tensor) -> SymbolicTensor:
+        """A tensor of whole numbers with the least and the largest that it holds now."""
+        if real.dtype in _WHOLES and real.device.type == "cpu" and 0 not in leaf.dims:
+            held = self.writes.current(real).numpy()
+            leaf.extremes = (int(held.min()), int(held.max()))
+        return leaf
+
     def as_list(self, value: object, least: int) -> object:
         """A tensor of a few numbers as a list of them, if it has as many axes; a 0-d one as the
         number; all else as it is.
