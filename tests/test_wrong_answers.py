@@ -1129,6 +1129,12 @@ PLACES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
         (torch.tensor([0]), torch.tensor([2]), torch.tensor([5])), x[0, 0, 0]
     ),
     "embedding": lambda x: F.embedding(torch.tensor([0, 2]), x[0, 0]),
+    "positions of a table": lambda x: F.embedding(
+        torch.arange(x.shape[2])[None], x.new_zeros(5, 4)
+    ),
+    "shifted": lambda x: F.embedding(torch.arange(x.shape[3]).view(-1, 1) + 2, x[0, 0]),
+    "backwards": lambda x: x[:, :, 3 - torch.arange(x.shape[3])],
+    "the first few": lambda x: F.embedding(torch.arange(x.shape[2])[:3], x.new_zeros(3, 4)),
     "written before": lambda x: x[:, :, torch.tensor([1, 2]).fill_(5)],
 }
 

@@ -106,7 +106,7 @@ def randperm(n: Int, **kwargs: object) -> Result:
     return made(n)
 
 
-@rule("arange", saves=maps.copies, dtype=dtypes.arange, sizes=True)
+@rule("arange", saves=maps.copies, dtype=dtypes.arange, value=values.row, sizes=True)
 def arange(
     start: Bound | None = None, end: Bound | None = None, step: Bound = 1, **kwargs: object
 ) -> Result:

@@ -174,7 +174,9 @@ def _index_shape(item: Any) -> Dims:
 def _all_inside(item: Any, size: Int) -> list[Requirement]:
     """That the numbers in a list or a tensor lie within the axis, as far as they are told."""
     if isinstance(item, SymbolicTensor):
-        return [need for i in item.extremes for need in _inside(i, size)]
+        why = "an index must lie within the axis"
+        ends = [gap for i in item.extremes for gap in (size + i, size - 1 - i)]
+        return [Condition(gap, ">=", 0, why) for gap in ends]
     if not isinstance(item, (list, tuple)):
         return []
     if any(isinstance(i, bool) for i in item):

@@ -34,6 +34,16 @@ class Everywhere:
     number: int
 
 
+@dataclass(frozen=True)
+class Between:
+    """The least and the largest value of a tensor, in any order: numbers, or sizes."""
+
+    ends: tuple[Any, Any]
+
+
+#: What is told of a tensor of any number of elements.
+SEVERAL = frozenset({Everywhere, Between})
+
 #: The value of an operation on numbers.
 Law = Callable[[Arguments, Options], Held]
 
@@ -49,11 +59,16 @@ class Value:
     array: of arrays; by default the law of numbers, element by element.
     everywhere: where all tensors hold one number everywhere, what is made holds; by default by the
         law of numbers.
+    ends: whether, called so, what it makes of the least and the largest number are the ends of what
+        it makes.
+    between: between which numbers what it makes lies, of numbers.
     """
 
     number: Law | None = None
     array: ArrayLaw | None = None
     everywhere: Law | None = None
+    ends: Callable[[Arguments], bool] = lambda args: False
+    between: Law | None = None
 
     def of_numbers(self, args: Arguments, kwargs: Options) -> Held:
         """The value of an operation on 0-d tensors whose values are `args`; None if not known."""
@@ -64,12 +79,24 @@ class Value:
         law = self.everywhere or self.number
         return None if law is None else law(args, kwargs)
 
+    def of_ends(self, args: Arguments, kwargs: Options) -> Between | None:
+        """What lies between what is made, where one argument lies between numbers."""
+        if not self.ends(args) or sum(type(a) is Between for a in args) != 1:
+            return None
+        ends = [[a.ends[i] if type(a) is Between else a for a in args] for i in (0, 1)]
+        low, high = (self.of_one_number(end, kwargs) for end in ends)
+        return Between((low, high)) if _are_whole((low, high)) else None
+
     def of_arrays(self, args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
         """The values of a small tensor of shape `dims`, or None."""
         found = NotImplemented if self.array is None else self.array(args, kwargs, dims)
         if found is not NotImplemented:
             return found
         return None if self.number is None else _by_element(self.number, args, kwargs)
+
+
+def _always(args: Arguments) -> bool:
+    return True
 
 
 # Laws of numbers --------------------------------------------------------------------------------
@@ -111,7 +138,7 @@ def scaled(function: Callable[..., object]) -> Value:
         first, second, *by = args
         return function(first, math.prod(by, start=second))
 
-    return Value(law)
+    return Value(law, ends=_always)
 
 
 def _of_whole(function: Callable[..., object], divides: bool = False) -> Law:
@@ -175,6 +202,17 @@ def _by_element(law: Law, args: Arguments, kwargs: Options) -> Held:
     if any(v is None or type(v) is float for v in values):  # a quotient, which torch rounds sooner
         return None
     return _filled(values, wide[0].shape)
+
+
+def _between(args: Arguments, kwargs: Options) -> Held:
+    """The first and the last number of a row of whole numbers."""
+    named = [kwargs.get(name) for name in ("start", "end", "step")]
+    given = [None, *args] if len(args) == 1 else [*args]
+    start, end, step = given + named[len(given) :]
+    first, by = 0 if start is None else start, 1 if step is None else step
+    if not _are_whole((first, end, by)) or by != 1:
+        return None
+    return Between((first, end - 1))
 
 
 def _literal(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
@@ -350,23 +388,32 @@ def _is_static(index: Any) -> bool:
     return all(map(fixed, index if isinstance(index, tuple) else (index,)))
 
 
+def _takes_all(args: Arguments) -> bool:
+    """Whether an index leaves nothing out."""
+    items = args[1] if isinstance(args[1], tuple) else (args[1],)
+    return all(i is None or i is Ellipsis or i == slice(None) for i in items)
+
+
 # The laws ---------------------------------------------------------------------------------------
 
 #: The value itself; cut to a whole number; cast to a dtype; divided, and rounded as asked.
-same, truncated, divided = Value(_same), Value(_truncated), Value(_divided)
-cast = Value(_cast, everywhere=_same)
+same, truncated = Value(_same, ends=_always), Value(_truncated, ends=_always)
+divided, cast = Value(_divided), Value(_cast, everywhere=_same, ends=_always)
+
+#: A row of numbers.
+row = Value(between=_between)
 
 #: What python lists; one number everywhere.
 literal, created = Value(_same, _literal), Value(array=_created, everywhere=_fill)
 
 
-def _moves(law: ArrayLaw) -> Value:
-    return Value(array=_of_first(law), everywhere=_same)
+def _moves(law: ArrayLaw, ends: Callable[[Arguments], bool] = _always) -> Value:
+    return Value(array=_of_first(law), everywhere=_same, ends=ends)
 
 
 #: In another shape; stretched; backwards; picked by an index that is static.
 shaped, expanded = _moves(_shaped), _moves(_expanded)
-flipped, picked = _moves(_flipped), _moves(_picked)
+flipped, picked = _moves(_flipped), _moves(_picked, _takes_all)
 
 #: Written to at such an index.
 set_at = Value(array=_of_first(_set_at))
@@ -375,7 +422,8 @@ set_at = Value(array=_of_first(_set_at))
 turned, swapped, permuted = _moves(_turned), _moves(_swapped), _moves(_permuted)
 
 #: Cast to another dtype, which the result says; all or any of it; resized by copying places.
-recast, logical, resized = (Value(everywhere=law) for law in (_same, _same, _nearest))
+recast = Value(everywhere=_same, ends=_always)
+logical, resized = Value(everywhere=_same), Value(everywhere=_nearest)
 
 #: Sums and products, also along an axis; the extremes of all, or of numbers.
 SUM, PROD = (Value(array=_reduced(total, along=True)) for total in (sum, math.prod))

@@ -19,7 +19,7 @@ from symcnn.ops.dtypes import LEGACY
 from symcnn.ops.masks import masked_copy
 from symcnn.ops.operation import Operation
 from symcnn.ops.storage import Layout
-from symcnn.ops.values import Everywhere
+from symcnn.ops.values import SEVERAL
 from symcnn.trace.graph import OPS, Dims, SymbolicTensor
 from symcnn.trace.tape import current_tape
 
@@ -280,7 +280,7 @@ class TracedTensor(torch.Tensor):
         number = self._number
         if hasattr(number, "flat") and number.size == 1:
             return number.flat[0]
-        several = hasattr(number, "flat") or type(number) is Everywhere
+        several = hasattr(number, "flat") or type(number) in SEVERAL
         return self._values() if number is None or several else number
 
     def tolist(self) -> object:

@@ -21,7 +21,7 @@ from symcnn.frontends.torch.sizes import SIZES, Dim, Real
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.writes import Writes
 from symcnn.ops.operation import Operation
-from symcnn.ops.values import Everywhere
+from symcnn.ops.values import SEVERAL, Between, Everywhere
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Parameter, SymbolicTensor
 from symcnn.trace.tape import Tape, entails
@@ -45,6 +45,12 @@ LARGEST = 127
 
 def _is_known(value: object) -> bool:
     return type(value) is TracedTensor and value._number_since is not None
+
+
+def _ends(value: object) -> Between | None:
+    """Between which numbers the values of a tensor lie, if that is all there is of them."""
+    number = value._number if type(value) is TracedTensor else None
+    return number if type(number) is Between else None
 
 
 def _sole_number(value: Any) -> Any:
@@ -93,6 +99,9 @@ class Values:
             return Dim(number.expr, self)  # type: ignore[arg-type]
         if type(number) is Real:
             return number.again(self)  # type: ignore[arg-type]
+        if type(number) is Between:
+            low, high = map(self._again, number.ends)
+            return Between((low, high))
         if hasattr(number, "flat"):  # an array of them
             number = number.copy()
             number.flat[:] = [*map(self._again, number.flat)]
@@ -107,9 +116,15 @@ class Values:
         """The values of a result, if they are made from sizes, or one number everywhere."""
         law, dims = record.value, cast("tuple[int, ...]", made.dims)
         small = not dims or (made.ndim <= 2 and self._is_small(made))
+        if law is not None and law.between is not None:
+            return law.between(args, kwargs)
         if law is None or not (small or record.uniform or any(map(_is_known, args))):
             return None
         args = [a for a in args if not isinstance(a, torch.nn.Module)]
+        lies = [_ends(a) for a in args]
+        if any(lies):
+            pairs = zip(lies, args, strict=True)
+            return law.of_ends([ends or self.value_of(a) or a for ends, a in pairs], kwargs)
         held = [*map(self._held, args)]
         if not small or Everywhere in map(type, held):
             alike = law.of_one_number([*map(_sole_number, held)], kwargs)
@@ -144,7 +159,7 @@ class Values:
                 else [*map(self._held, value)]
             )
         if isinstance(value, TracedTensor):
-            return value._number
+            return None if _ends(value) else value._number
         if isinstance(value, torch.Tensor):
             if not value.ndim:
                 return self.value_of(value)
@@ -157,7 +172,7 @@ class Values:
         """An argument as a number: a size, a number, or a 0-d tensor that holds one; else None."""
         if isinstance(value, TracedTensor):
             number = value._number
-            return None if type(number) is Everywhere else number
+            return None if type(number) in SEVERAL else number
         if isinstance(value, torch.Tensor):
             integer = not value.ndim and not value.dtype.is_floating_point and not value.is_meta
             if not integer or value.is_complex():
@@ -169,7 +184,7 @@ class Values:
         """A traced tensor as the kernel's, with the whole numbers that it holds now."""
         number, found = traced._number, traced._value
         number = number.number if type(number) is Everywhere else number
-        held = [*number.flat] if hasattr(number, "flat") else [number]
+        held = getattr(number, "ends", None) or [*getattr(number, "flat", [number])]
         told = all(type(v) is int or type(v) is Dim for v in held)
         found.extremes = tuple(dict.fromkeys(getattr(v, "expr", v) for v in held)) if told else ()
         return found
