@@ -100,7 +100,7 @@ def row(model: Model, insides: int = 20, outsides: int = 10, costed: int = 10) -
 def _compared(model: Model, insides: int, outsides: int, costed: int) -> dict[str, Any]:
     module = model.make().eval()
     net = symcnn.from_torch(module, *model.specs, example=model.example)
-    domain = str(net.valid_inputs())
+    domain = net.valid_inputs().words()
     module = module.to(model.device)
     judged = partial(judge, net, module, device=model.device)
     inside = [judged(sizes) for sizes in sample_sizes(net, insides, inside=True)]
