@@ -2,6 +2,7 @@
 
 import re
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,28 @@ def scaled(x: Any) -> Any:
     for scale in (1.1, 0.9) * 6:
         x = F.interpolate(x, scale_factor=scale)
     return x
+
+
+def endless(x: Any) -> Any:
+    while True:
+        x = x + 1
+
+
+def endless_whatever_fails(x: Any) -> Any:
+    while True:
+        try:
+            x = F.relu(x)
+        except Exception:
+            continue
+
+
+def repeated(count: int) -> Any:
+    def forward(x: Any) -> Any:
+        for _ in range(count):
+            x = x + 1
+        return x
+
+    return forward
 
 
 def own_sizes(count: int) -> list[Any]:
@@ -249,3 +272,37 @@ def test_a_set_that_takes_too_many_steps_to_shorten_is_said_as_it_is() -> None:
     found = input_set(("H", "W"), [rows, Condition((h // 16) * (w // 16), ">=", 197)])
     with symcnn.steps(1000):
         assert "(H//16)*(W//16) >= 197" in str(found)
+
+
+@pytest.fixture
+def small_budget(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A forward may make 1,000 nodes."""
+    monkeypatch.setattr(isl, "STEPS", 1_000 * isl.NODE)
+    with symcnn.steps(1):
+        yield
+
+
+@pytest.mark.usefixtures("small_budget")
+@pytest.mark.parametrize("forward", [endless, endless_whatever_fails])
+def test_a_forward_that_never_ends_is_left_after_a_bound_of_nodes(forward: Any) -> None:
+    with pytest.raises(symcnn.Undecidable, match="makes more than 1,000 nodes") as refusal:
+        symcnn.from_torch(Function(forward), "N 3 H W")
+    assert Path(__file__).name in str(refusal.value)
+    assert len(refusal.value.partial.nodes) == 1_000
+
+
+@pytest.mark.usefixtures("small_budget")
+def test_a_long_forward_goes_on_with_the_steps_that_its_refusal_names() -> None:
+    long = Function(repeated(1_500))
+    with pytest.raises(symcnn.Undecidable) as refusal:
+        symcnn.from_torch(long, "N 3 H W")
+    named = re.search(r"with symcnn\.steps\((\d+)\)", str(refusal.value))
+    assert named
+    with symcnn.steps(int(named[1])):
+        assert len(symcnn.from_torch(long, "N 3 H W").nodes) == 1_500
+
+
+def test_a_forward_of_many_nodes_is_traced_without_more_steps() -> None:
+    assert isl.allowed_nodes() == 250_000
+    with symcnn.steps(10):
+        assert isl.allowed_nodes() == 250_000

@@ -40,6 +40,9 @@ MODULI = 6
 #: What a question may take if nothing else is said: mostly less than half a second.
 STEPS = 10_000_000
 
+#: A node that a forward makes is worth so many steps.
+NODE = 40
+
 #: The questions of one trace may take as much as so many questions.
 SHARED = 4
 
@@ -79,7 +82,8 @@ def isl() -> ModuleType:
 
 @contextmanager
 def steps(most: int) -> Iterator[None]:
-    """Within this block a question about sets may take so many steps of isl.
+    """Within this block a question about sets may take so many steps of isl, and the forward of a
+    module make a fortieth as many nodes, if that is more than 250,000.
 
     Args:
         most: how many; 10 million where nothing is said.
@@ -88,7 +92,7 @@ def steps(most: int) -> Iterator[None]:
         A context manager.
 
     Raises:
-        Undecidable: from a question that takes more.
+        Undecidable: from a question that takes more, or a forward that makes more.
 
     >>> with steps(10**9):
     ...     pass
@@ -178,6 +182,11 @@ if hasattr(os, "register_at_fork"):  # the thread whose turn it was is not in th
 def allowed() -> int:
     """How many steps a question may take."""
     return _most.get()
+
+
+def allowed_nodes() -> int:
+    """How many nodes a run may make: 250,000, and more where more steps are allowed."""
+    return max(_most.get(), STEPS) // NODE
 
 
 def question(ask: Callable[P, R]) -> Callable[P, R]:

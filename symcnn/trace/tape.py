@@ -46,6 +46,10 @@ class Guard:
         return f"{self.requirement}  ({self.where}){raises}"
 
 
+class Endless(BaseException):
+    """A run makes more nodes than it may. No `Exception`: a loop that catches all is to end too."""
+
+
 @dataclass(slots=True)
 class Tape:
     """What happened during one trace: nodes and guards in order, and the stack of module calls."""
@@ -60,6 +64,7 @@ class Tape:
     decide: Callable[[Condition], bool] | None = None  # which branch of a comparison is followed
     dtype: str = ""  # of a python float
     autocast: tuple[str, str] | None = None  # the device and dtype of torch.autocast
+    most: int = sys.maxsize  # nodes that it may hold: python that runs may never end
     scripted: bool = False  # whether a function of TorchScript runs, which casts as on CUDA
     assumptions: Assumptions = field(default_factory=Assumptions)  # as far as `_seen`
     tries: bool = False  # whether code that runs may catch what an operation refuses
@@ -148,6 +153,8 @@ def record(
     node = Node(op, inputs, result, scope, call)
     node.where = here(None if tape is None else tape.base, inside)
     if tape is not None:
+        if len(tape.nodes) >= tape.most:
+            raise Endless
         scope.ops += 1
         tape.nodes.append(node)
     return node

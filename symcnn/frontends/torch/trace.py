@@ -53,10 +53,10 @@ from symcnn.lazy import uncollected
 from symcnn.network import Network
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
-from symcnn.sets.isl import Purse, shared
+from symcnn.sets.isl import NODE, Purse, allowed_nodes, shared
 from symcnn.trace.branches import Refusal, Unfollowed, negation, said
 from symcnn.trace.graph import SymbolicTensor, tensor, tensors_in
-from symcnn.trace.tape import Guard, Tape
+from symcnn.trace.tape import Endless, Guard, Tape
 from symcnn.trace.where import raised_at
 
 #: A size that python needs as a number is followed through as many values.
@@ -521,12 +521,15 @@ def _call(
 ) -> Any:
     """One run of the forward: its outputs."""
     tape = tracer.tape
+    tape.most = allowed_nodes()
     for x in (*inputs, *keywords.values()):
         x.dtype = x.dtype or str(tracer.dtype).removeprefix("torch.")
     with tape.running(), observed(module, tracer) as copy, tracer.writes, tracer:
         tracer.fix_sizes()
         try:
             raw = copy(*tracer.wrap(inputs), **tracer.wrap(keywords))
+        except Endless:
+            raise _too_long(module, tape) from None
         except Exception as error:
             if tracer.left is not None:
                 raise tracer.left from tracer.left.__cause__
@@ -546,6 +549,16 @@ def _call(
         if type(t) is Masked:
             raise t.refuse()
     return result
+
+
+def _too_long(module: torch.nn.Module, tape: Tape) -> Undecidable:
+    """Why a run ends where the forward goes on, and what to do."""
+    where = tape.nodes[-1].where
+    return Undecidable(
+        f"the forward of {type(module).__name__} makes more than {tape.most:,} nodes"
+        + (f", the last at {where}" if where else ""),
+        cure=f"if its loops end, allow more steps: with symcnn.steps({10 * NODE * tape.most}): ...",
+    )
 
 
 def _line(error: BaseException) -> str:
