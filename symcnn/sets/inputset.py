@@ -10,9 +10,7 @@ Sizes are positive: every set lies within ``H >= 1 and W >= 1``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from heapq import merge
 from math import prod
 from typing import TYPE_CHECKING, Any, Union, cast
@@ -23,14 +21,15 @@ from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Size
 from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
 from symcnn.lazy import cached_property
+from symcnn.sets import order
 from symcnn.sets.condition import Condition, Requirement, subexpressions
-from symcnn.sets.downset import Box, ranges, top
-from symcnn.sets.isl import fold, is_product, isl, optimum, parts, question, stripes, tried
+from symcnn.sets.isl import question
 from symcnn.sets.paths import Paths
 from symcnn.sets.presburger import Sizes, meeting, region, tied
-from symcnn.sets.region import Region
-from symcnn.sets.runs import Run, runs_of, spoken
-from symcnn.sets.words import as_boolean, as_it_is, as_mod, conjunction, constraints, sentences
+from symcnn.sets.region import Point, Region, positive
+from symcnn.sets.runs import Run
+from symcnn.sets.text import factors, in_few_words, nowhere, products
+from symcnn.sets.words import as_boolean, as_it_is
 from symcnn.shown import block, prose
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from sympy.logic.boolalg import Boolean
 
 
-Point = tuple[int, ...]
 #: A member of a set: sizes in the order of its names, a plain int where there is one name.
 Member = Union[int, Point]
 
@@ -102,13 +100,14 @@ class InputSet:
     # algebra
 
     @cached_property
+    @question
     def _whole(self) -> Region:
         """The region over all names. The sides are mostly enough, and have far fewer parts."""
         return Region.product(self.names, self._sides)
 
     @property
     @question
-    def _set(self) -> Any:
+    def _set(self) -> islpy.Set:
         """The same as one isl set."""
         return self._whole.isl
 
@@ -117,7 +116,7 @@ class InputSet:
         sides = [side for side in self._sides if {*side.names} <= {*names}]
         if len(sides) == 1 and {*sides[0].names} == {*names}:
             return sides[0].over(names)
-        free = [_free(n) for n in names if n not in self.names]
+        free = [positive(n) for n in names if n not in self.names]
         return Region.product(names, [*sides, *free])
 
     def _aligned(
@@ -189,8 +188,18 @@ class InputSet:
         return self._combine(other, (a.subtract(b) for _, a, b in pairs))
 
     def complement(self) -> InputSet:
-        """All positive sizes that are no members."""
-        free = InputSet(self.names, [_free(n) for n in self.names], batch=self.optional, at=self.at)
+        """All positive sizes that are no members.
+
+        Returns:
+            A set over the same names; the batch may be left out as before.
+
+        Raises:
+            Undecidable: if it takes too many steps.
+
+        >>> print(input_set(["H"], [Condition(Size.symbol("H"), ">=", 33)]).complement())
+        1 <= H <= 32
+        """
+        free = InputSet(self.names, [*map(positive, self.names)], batch=self.optional, at=self.at)
         return free - self
 
     @question
@@ -236,12 +245,41 @@ class InputSet:
         return not any(side.is_empty() for side in self._sides)
 
     def where(self, *requirements: Requirement) -> InputSet:
-        """The members that also meet `requirements`."""
+        """The members that also meet `requirements`.
+
+        Args:
+            requirements: conditions on the sizes of the set, in pixels.
+
+        Returns:
+            A set over the same names.
+
+        Raises:
+            Undecidable: for a requirement that no law makes decidable, or too many steps.
+
+        >>> H = Size.symbol("H")
+        >>> print(input_set(["H"], [Condition(H, ">=", 33)]).where(Condition(H % 32, "==", 0)))
+        H % 32 == 0 and H >= 64
+        """
         return self & input_set(self.names, requirements, batch=self.batch)
 
     @question
     def axis(self, *names: str) -> InputSet:
-        """The sizes that the axes called `names` take in some member: the projection."""
+        """The sizes that the axes called `names` take in some member: the projection.
+
+        Args:
+            names: of axes of the set, in the order in which a member of the answer lists them.
+
+        Returns:
+            A set over `names`.
+
+        Raises:
+            BadSpec: for a name that the set does not speak of.
+            Undecidable: if it takes too many steps.
+
+        >>> H, W = Size.symbol("H"), Size.symbol("W")
+        >>> print(input_set(["H", "W"], [Condition(H, "==", 2 * W)]).axis("H"))
+        H % 2 == 0 and H >= 2
+        """
         for name in names:
             self._index(name)
         sides = []
@@ -257,7 +295,19 @@ class InputSet:
     def given(self, **sizes: int) -> InputSet:
         """What is left for the other sizes where some are fixed: ``s.given(W=640)``.
 
-        Raises BadSpec for a size that the set does not speak of.
+        Args:
+            sizes: in pixels, by name.
+
+        Returns:
+            A set over the names that are not fixed.
+
+        Raises:
+            BadSpec: for a size that the set does not speak of.
+            Undecidable: if it takes too many steps.
+
+        >>> H, W = Size.symbol("H"), Size.symbol("W")
+        >>> print(input_set(["H", "W"], [Condition(65536, ">=", H * W)]).given(W=640))
+        1 <= H <= 102
         """
         for name in sizes:
             self._index(name)
@@ -265,7 +315,18 @@ class InputSet:
         return self.where(*fixed).axis(*(n for n in self.names if n not in sizes))
 
     def square(self) -> InputSet:
-        """The members whose sizes (the batch aside) are all equal."""
+        """The members whose sizes (the batch aside) are all equal.
+
+        Returns:
+            A set over the same names.
+
+        Raises:
+            Undecidable: if it takes too many steps.
+
+        >>> H, W = Size.symbol("H"), Size.symbol("W")
+        >>> print(input_set(["H", "W"], [Condition(64, ">=", H + W)]).square())
+        1 <= H <= 32 and H == W
+        """
         shown = self.shown
         return self.where(
             *(Condition(Size.symbol(n), "==", Size.symbol(shown[0])) for n in shown[1:])
@@ -293,8 +354,7 @@ class InputSet:
     @question
     def visible(self) -> islpy.Set:
         """The isl set over the shown names."""
-        found: islpy.Set = self._view._set
-        return found
+        return self._view._set
 
     @property
     @question
@@ -337,73 +397,83 @@ class InputSet:
         return found
 
     def has(self, at: Mapping[str, int]) -> bool:
-        """Whether sizes by name are a member, as far as the set knows; for those that make sets."""
+        """Whether sizes by name are a member, as far as the set knows; for those that make sets.
+
+        Args:
+            at: sizes in pixels by name; some size will do for a name that is left out, and every
+                positive size of a name that the set does not speak of.
+
+        Returns:
+            What the set says, also of sizes that no followed path of a network takes (`in` asks
+            the network there).
+
+        Raises:
+            Undecidable: if it takes too many steps.
+
+        >>> H, W = Size.symbol("H"), Size.symbol("W")
+        >>> s = input_set(["H", "W"], [Condition(H, "==", 2 * W)])
+        >>> s.has({"H": 6}), s.has({"H": 6, "W": 3, "N": 1}), s.has({"H": 7})
+        (True, True, False)
+        """
         known = tuple(n for n in self.names if n in at)
         inside = self._view if known == self.shown else self.axis(*known)
         free = (size for name, size in at.items() if name not in self.names)  # any of them will do
         return all(size >= 1 for size in free) and all(at in side for side in inside._sides)
 
-    def _best(
-        self, costs: Sequence[Sequence[str]], order: Sequence[str], reach: Callable[[Box], Point]
-    ) -> Member:
-        """The member of least costs, compared by the terms `order` one after the other.
-
-        reach: what the first terms are at least in a box of sizes.
-        """
-        if not self:
-            raise NoSolution("the set is empty")
-        if not self.names:
-            return ()
-        dims = [f"x{i}" for i in range(len(self.shown))]
-        terms = [*dict.fromkeys([*order, *dims])]
-        _, member = self._view._whole.best(reach, lambda part: optimum(part, dims, costs, terms))
-        size: int = member[0]
-        return size if len(member) == 1 else member
-
     @cached_property
-    def _axes(self) -> tuple[InputSet, ...]:
-        """The sets of two or more shown axes that nothing ties together; else none."""
+    def _axes(self) -> tuple[Region, ...]:
+        """The regions of two or more shown axes that nothing ties together; else none."""
         alone = {side.names[0]: side for side in self._view._sides if len(side.names) == 1}
         if len(alone) < max(2, len(self.shown)):
             return ()
-        return tuple(InputSet((n,), [alone[n]]) for n in self.shown)
+        return tuple(alone[n] for n in self.shown)
+
+    def _best(
+        self, best: Callable[[Region, Sequence[int]], Point], target: Sequence[int] = ()
+    ) -> Member:
+        """The best member, axis by axis where nothing ties them together."""
+        if not self:
+            raise NoSolution("the set is empty")
+        if self._axes or not self.names:  # where nothing is open the one member has no sizes
+            return tuple(best(axis, target[i : i + 1])[0] for i, axis in enumerate(self._axes))
+        member = best(self._view._whole, target)
+        return member[0] if len(member) == 1 else member
 
     @question
     def smallest(self) -> Member:
         """The member that fits into the smallest square (then the least sum, then the order).
 
-        Raises NoSolution for an empty set.
+        Returns:
+            Its sizes in pixels, in the order of `shown`; an int where there is one.
+
+        Raises:
+            NoSolution: for an empty set.
+            Undecidable: if it takes too many steps.
+
+        >>> H, W = Size.symbol("H"), Size.symbol("W")
+        >>> input_set(["H", "W"], [Condition(H * W, ">=", 30)]).smallest()
+        (5, 6)
         """
-        if self._axes:
-            return tuple(lone(axis.smallest()) for axis in self._axes)
-        if not self.names and self:
-            return ()  # nothing is open: the one member has no sizes
-        dims = [f"x{i}" for i in range(len(self.shown))]
-
-        def reach(box: Box) -> Point:
-            lows = [low for low, _ in box.values()]
-            return max(lows), sum(lows)
-
-        return self._best([dims], ["c0", " + ".join(dims)], reach)
+        return self._best(lambda region, _: order.smallest(region))
 
     @question
     def largest(self) -> Member:
         """The member that holds the largest square (then the greatest sum).
 
-        Raises NoSolution for an empty set, or one without end.
+        Returns:
+            Its sizes in pixels, in the order of `shown`; an int where there is one.
+
+        Raises:
+            NoSolution: for an empty set, or one without end.
+            Undecidable: if it takes too many steps.
+
+        >>> H, W = Size.symbol("H"), Size.symbol("W")
+        >>> input_set(["H", "W"], [Condition(30, ">=", H * W)]).largest()
+        (6, 5)
         """
         if not self.bounded:
             raise NoSolution(f"there is no largest: {self} goes on without end")
-        if self._axes or not self.names:
-            return tuple(lone(axis.largest()) for axis in self._axes)
-        dims = [f"x{i}" for i in range(len(self.shown))]
-
-        def reach(box: Box) -> Point:
-            highs = [top(span) for span in box.values()]
-            return -min(highs), -sum(highs)
-
-        less = [f"-{x}" for x in dims]
-        return self._best([less], ["c0", " + ".join(less), *less], reach)
+        return self._best(lambda region, _: order.largest(region))
 
     @question
     def nearest(self, *sizes: int) -> Member:
@@ -411,25 +481,22 @@ class InputSet:
 
         Of two that are equally near, the larger.
 
-        Raises NoSolution for an empty set.
+        Args:
+            sizes: in pixels, one for each of `shown`; they need not be positive.
+
+        Returns:
+            The sizes of the member, in the same order; an int where there is one.
+
+        Raises:
+            BadSpec: for another number of sizes, or what is no whole number.
+            NoSolution: for an empty set.
+            Undecidable: if it takes too many steps.
+
+        >>> H = Size.symbol("H")
+        >>> input_set(["H"], [Condition(H % 32, "==", 0)]).nearest(240)
+        256
         """
-        target = self._target(sizes)
-        if self._axes or not self.names:
-            pairs = zip(self._axes, target, strict=True)
-            return tuple(lone(axis.nearest(size)) for axis, size in pairs)
-        gaps = [(f"x{i} - {v}", f"{v} - x{i}") for i, v in enumerate(target)]
-        each = [f"c{i}" for i in range(len(gaps))]
-        larger = [f"-x{i}" for i in range(len(sizes))]
-        wanted = dict(zip(self.shown, target, strict=True))
-
-        def reach(box: Box) -> Point:
-            far = [
-                max(low - wanted[n], wanted[n] - top((low, high)), 0)
-                for n, (low, high) in box.items()
-            ]
-            return max(far), sum(far)
-
-        return self._best([*gaps, each], [f"c{len(gaps)}", " + ".join(each), *larger], reach)
+        return self._best(order.nearest, self._target(sizes))
 
     def _target(self, sizes: Sequence[Any]) -> tuple[int, ...]:
         """Sizes given by a caller, one per shown name."""
@@ -439,7 +506,19 @@ class InputSet:
 
     @question
     def count(self) -> int | None:
-        """How many members there are; None if there is no end to them."""
+        """How many members there are; None if there is no end to them.
+
+        Returns:
+            A number of sizes, or of tuples of sizes; the batch is not counted.
+
+        Raises:
+            Undecidable: if it takes too many steps.
+
+        >>> H, W = Size.symbol("H"), Size.symbol("W")
+        >>> s = input_set(["H", "W"], [Condition(4, ">=", H * W)])
+        >>> s.count(), s.complement().count()
+        (8, None)
+        """
         if not self.bounded:
             return None
         if not self.names:
@@ -463,79 +542,48 @@ class InputSet:
         if not self.names:
             yield from [()] * bool(self)
             return
-        for side in self._squares:
-            yield from self._within(side)
-
-    @cached_property
-    @question
-    def _squares(self) -> InputSet:
-        """The sides of the least squares that members fit into."""
-        dims = [f"x{i}" for i in range(len(self.shown))]
-        side = isl().Map(f"{{ [{', '.join(dims)}] -> [{fold('max', dims)}] }}")
-        return InputSet(["side"], self.visible.apply(side))
-
-    @question
-    def _within(self, side: int) -> list[Point]:
-        """The members whose least square has that side, in order."""
-        dims = [f"x{i}" for i in range(len(self.shown))]
-        shell: Any = self.visible.intersect(
-            isl().Set(f"{{ [{', '.join(dims)}] : {fold('max', dims)} = {side} }}")
-        )
-        points: list[Any] = []
-        shell.foreach_point(points.append)  # a call of python's there would swallow Ctrl-C
-        kind = isl().dim_type.set
-        found = (
-            tuple(int(p.get_coordinate_val(kind, i).to_python()) for i in range(len(dims)))
-            for p in points
-        )
-        return sorted(found, key=lambda member: (sum(member), member))
+        for side in InputSet(["side"], order.squares(self._view._whole)):
+            yield from order.within(self._view._whole, side)
 
     @question
     def runs(self) -> list[Run]:
         """A one-dimensional set as arithmetic runs, in order; they do not overlap.
 
-        Raises BadSpec for several dimensions.
+        Returns:
+            Each with its first and last size in pixels and the step between its sizes.
+
+        Raises:
+            BadSpec: for several dimensions.
+            Undecidable: for a set that repeats after very many sizes only.
+
+        >>> H = Size.symbol("H")
+        >>> runs = input_set(["H"], [Condition(H % 8, "==", 0), Condition(64, ">=", H)]).runs()
+        >>> [list(run) for run in runs]
+        [[8, 16, 24, 32, 40, 48, 56, 64]]
         """
         if len(self.shown) != 1:
             raise BadSpec("runs() is for one axis", cure="s.axis('H').runs()")
-        return self._runs
-
-    @cached_property
-    def _runs(self) -> list[Run]:
-        return runs_of(self.visible)
+        return self._view._whole.runs
 
     def boxes(self) -> Iterator[list[list[Run]] | None]:
-        """The set as disjoint products of one-dimensional sets; None for a part that is none."""
-        for part in self._products():
-            yield [axis.runs() for axis in part._factors] if part._factors else None
+        """The set as disjoint products of one-dimensional sets; None for a part that is none.
 
-    @cached_property
-    @question
-    def _factors(self) -> tuple[InputSet, ...]:
-        """The sets of the shown axes if this is their product, as isl decides; else none."""
+        Returns:
+            For each part the runs of each of `shown`, in that order.
+
+        Raises:
+            Undecidable: if it takes too many steps.
+
+        >>> H, W = Size.symbol("H"), Size.symbol("W")
+        >>> s = input_set(["H", "W"], [Condition(8, ">=", H), Condition(W, "==", 4)])
+        >>> [[list(run) for runs in box for run in runs] for box in s.boxes() if box]
+        [[[1, 2, 3, 4, 5, 6, 7, 8], [4]]]
+        """
         if self._axes:
-            return self._axes
-        if not tried(is_product, self.visible, False, 300_000):
-            return ()
-        return tuple(self.axis(n) for n in self.shown)
-
-    @question
-    def _products(self) -> list[InputSet]:
-        """Disjoint sets whose union this is: products of their axes, where there are such."""
-        if self._factors:
-            return [InputSet(self.shown, self._view._sides)]
-        return [
-            InputSet(self.shown, piece)
-            for part in parts(self.visible)
-            for piece in self._plainer(part)
-        ]
-
-    def _plainer(self, part: Any) -> list[Any]:
-        """A part in products, where its constraints have floors and few products are the same."""
-        if tried(is_product, part, False, 300_000):
-            return [part]
-        floors = any("//" in str(c) for c in constraints(self.shown, part) if as_mod(c) is None)
-        return tried(stripes, part, [part]) if floors else [part]
+            yield [axis.runs for axis in self._axes]
+        else:
+            for part in products(self._view._whole):
+                yield [axis.runs for axis in factors(part)] or None
 
     # text
 
@@ -543,7 +591,16 @@ class InputSet:
         return ", ".join([self.words(), *(f"holds {paths.scope}" for paths in self.paths)])
 
     def words(self) -> str:
-        """The members in words."""
+        """The members in words.
+
+        Returns:
+            What `str` says, but not which paths were followed; the batch where not every number
+            will do. What takes too many steps to shorten is said as it is kept.
+
+        >>> H = Size.symbol("H")
+        >>> input_set(["H"], [Condition(H % 32, "==", 0)]).words()
+        'H % 32 == 0 and H >= 32'
+        """
         try:
             return self._in_few_words()
         except Undecidable:  # a set that takes too many steps to shorten is said as it is
@@ -554,19 +611,10 @@ class InputSet:
         if not self.names:
             return "every input" if self else "no input"
         if not self:
-            return f"no size{'s' * (len(self.shown) > 1)} {' and '.join(self.shown)}"
+            return nowhere(self.shown)
         if self.batch and (bound := self._bound_batch):
             return str(InputSet(self.names, self._sides, batch=self.batch - bound, at=self.at))
-        if len(self._view._sides) > 1 or not all(side.plain for side in self._view._sides):
-            texts = [text for side in self._view._sides if (text := _side_text(side))]
-            return conjunction(texts)
-        products = self._products()
-        if len(products) > 1:
-            products = sorted(products, key=InputSet._rank)
-        texts = [part._part_text() for part in products]
-        if len(texts) == 1:
-            return texts[0]
-        return " or ".join(f"({t})" if " and " in t else t for t in texts)
+        return in_few_words(self.shown, self._view._sides)
 
     @property
     def _bound_batch(self) -> set[str]:
@@ -574,36 +622,24 @@ class InputSet:
         free = self.batch & {*self.names}
         return {name for name in free if self.axis(name) != input_set((name,), ())}
 
-    def _rank(self) -> tuple[int, int, Any]:
-        """What fits into the smallest square comes first."""
-        best = self.smallest()
-        sizes = best if isinstance(best, tuple) else (best,)
-        return max(sizes), sum(sizes), best
-
-    def _part_text(self) -> str:
-        if not self._factors:
-            first, *others = self.names
-            if self.square()._set.is_equal(self._set):  # one axis says it all
-                runs = " or ".join(spoken(self.axis(first).runs(), first))
-                return conjunction([runs, *(f"{first} == {n}" for n in others)])
-            return " and ".join(sentences(constraints(self.names, self._set)))
-        return conjunction([a._axis_text() for a in self._factors])
-
-    def _axis_text(self) -> str:
-        """One size in words; by its constraints where it repeats after very many only."""
-        try:
-            return " or ".join(spoken(self.runs(), *self.names))
-        except Undecidable:
-            return " or ".join(
-                " and ".join(sentences(constraints(self.names, part))) for part in parts(self._set)
-            )
-
     def __repr__(self) -> str:
         return f"{self}\n  {self.note}" if self.note else str(self)
 
     @question
     def describe(self) -> str:
-        """In plain words, the batch included where it matters."""
+        """In plain words, the batch included.
+
+        Returns:
+            As `words`, but every number of the batch is spoken of too.
+
+        Raises:
+            Undecidable: if it takes too many steps.
+
+        >>> H, N = Size.symbol("H"), Size.symbol("N")
+        >>> s = input_set(["N", "H"], [Condition(H, ">=", 3)], batch=["N"])
+        >>> s.words(), s.describe()
+        ('H >= 3', 'N >= 1 and H >= 3')
+        """
         return str(InputSet(self.names, self._sides))
 
     @question
@@ -633,39 +669,6 @@ class InputSet:
         import sympy
 
         return f"$\\displaystyle {sympy.latex(self.as_sympy())}$"
-
-
-@lru_cache(maxsize=1024)
-@question
-def _free(name: str) -> Region:
-    """All positive values of a size."""
-    return Region((name,), {frozenset(): isl().Set("{ [x] : x >= 1 }")})
-
-
-def _listed_out(side: Region) -> Region:
-    """The same without bounds, if one of them is an equation and it has an end: in its members."""
-    equations = any(
-        replace(b.contrary, limit=b.limit + 1) in bounds
-        for bounds in side.cases
-        for b in bounds
-        if b.above
-    )
-    if equations and side.is_bounded():
-        with suppress(Undecidable):
-            return Region(side.names, {frozenset(): side.isl})
-    return side
-
-
-def _side_text(side: Region) -> str:
-    """A region in words: the cases with their bounds."""
-    side = _listed_out(side)
-    texts = []
-    for bounds, isl_set in sorted(side.cases.items(), key=lambda case: sorted(map(str, case[0]))):
-        words = str(InputSet(side.names, isl_set))
-        spoken_of = {f"{n} >= 1" for b in bounds for n in b.symbols}
-        kept = [words] if " or " in words else words.split(" and ")
-        texts.append(conjunction([*(w for w in kept if w not in spoken_of), *ranges(bounds)]))
-    return " or ".join(f"({t})" if " and " in t and len(texts) > 1 else t for t in texts)
 
 
 @question

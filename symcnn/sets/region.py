@@ -38,6 +38,7 @@ from symcnn.sets.isl import (
     within,
     without,
 )
+from symcnn.sets.runs import Run, runs_of
 
 if TYPE_CHECKING:
     import islpy
@@ -166,6 +167,12 @@ class Region:
         """The least and the greatest member of a region of one size that is not empty."""
         return ends(self.isl, 0)
 
+    @cached_property
+    @question
+    def runs(self) -> list[Run]:
+        """A region of one size as arithmetic runs, in order."""
+        return runs_of(self.isl)
+
     # algebra
 
     @_once
@@ -243,6 +250,13 @@ class Region:
         if len(factors) == 1:
             return factors[0].over(names)
         return _product(tuple(names), tuple(factors))
+
+
+@_once
+@question
+def positive(name: str) -> Region:
+    """All positive values of a size."""
+    return Region((name,), {frozenset(): isl().Set("{ [x] : x >= 1 }")})
 
 
 @_once
