@@ -396,6 +396,7 @@ class InputSet:
             found = paths.answer(at, found)
         return found
 
+    @question
     def has(self, at: Mapping[str, int]) -> bool:
         """Whether sizes by name are a member, as far as the set knows; for those that make sets.
 
@@ -410,8 +411,7 @@ class InputSet:
         Raises:
             Undecidable: if it takes too many steps.
 
-        >>> H, W = Size.symbol("H"), Size.symbol("W")
-        >>> s = input_set(["H", "W"], [Condition(H, "==", 2 * W)])
+        >>> s = input_set("HW", [Condition(Size.symbol("H"), "==", 2 * Size.symbol("W"))])
         >>> s.has({"H": 6}), s.has({"H": 6, "W": 3, "N": 1}), s.has({"H": 7})
         (True, True, False)
         """

@@ -102,31 +102,32 @@ class _NoSet(Exception):
 @lru_cache(maxsize=4096)
 def _required(left: _Left, requirement: Requirement) -> _Left:
     """What is left when one thing more is required. Raises _NoSet."""
-    wanted = _within(left.domain, requirement)
     with suppress(Undecidable):
-        return _Left(left.domain & wanted)
+        return _Left(left.domain & within(left.domain, requirement))
     raise _NoSet
 
 
 @lru_cache(maxsize=16384)
 def _decided(left: _Left, requirement: Requirement) -> bool | None:
     """What the sizes that are left decide. Raises _NoSet."""
-    domain, wanted = left.domain, _within(left.domain, requirement)
+    domain = left.domain
     with suppress(Undecidable):  # within the steps allowed
+        wanted = within(domain, requirement)
         if domain <= wanted:
             return True
         return None if domain & wanted else False
     raise _NoSet
 
 
-def _within(domain: InputSet, requirement: Requirement) -> InputSet:
-    """A set with just those sizes of the domain that meet a requirement. Raises _NoSet."""
+def within(domain: InputSet, requirement: Requirement) -> InputSet:
+    """A set with just those sizes of the domain that meet a requirement.
+
+    Raises Undecidable where the requirement has no set of its own, and none among the domain's.
+    """
     asked = with_numbers(requirement, domain.fixed)
     with suppress(Undecidable):
-        return _sizes_of(asked)
-    with suppress(Undecidable):
-        return domain.meeting(asked)
-    raise _NoSet
+        return sizes_of(asked)
+    return domain.meeting(asked)
 
 
 def _from_the_least(domain: InputSet, requirement: Requirement) -> bool:
@@ -144,6 +145,6 @@ def _from_the_least(domain: InputSet, requirement: Requirement) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _sizes_of(requirement: Requirement) -> InputSet:
+def sizes_of(requirement: Requirement) -> InputSet:
     """The sizes that meet it. A forward asks the same again and again; so does one run again."""
     return input_set(sorted(requirement.symbols), [requirement])

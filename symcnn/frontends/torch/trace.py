@@ -54,6 +54,7 @@ from symcnn.network import Network
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.isl import NODE, Purse, allowed_nodes, shared
+from symcnn.trace.assume import sizes_of, within
 from symcnn.trace.branches import Refusal, Unfollowed, negation, said
 from symcnn.trace.graph import SymbolicTensor, tensor, tensors_in
 from symcnn.trace.tape import Endless, Guard, Tape
@@ -170,7 +171,6 @@ class _Front:
         self.refusals: list[Refusal] = []
         self.given_up: SymcnnError | None = None  # the first of ours
         self.matters: set[Requirement] = set()
-        self.met: dict[tuple[Requirement, ...], InputSet] = {}
         self.work = deque([_Region()])
 
     def network(self) -> Network:
@@ -390,7 +390,7 @@ class _Front:
         own = [g.requirement for g in run.guards]
         try:
             for requirement in own if run.network and run.region.before else ():
-                self._sizes_of((requirement,))
+                sizes_of(requirement)
         except Undecidable:
             region = [g.requirement for g in run.region.guards]
             try:
@@ -410,7 +410,7 @@ class _Front:
         for i, guard in enumerate(guards):
             for node in nodes[passed : guard.after + 1]:
                 for requirement in node.result.requires:
-                    alive = self._within(alive, requirement)
+                    alive = _narrowed(alive, requirement)
             passed = max(passed, guard.after + 1)
             others = negation(guard.requirement)
             path = *run.region.guards, *guards[:i]
@@ -420,7 +420,7 @@ class _Front:
                 self._leave(region, f"sizes above {_FAR:,}")
                 continue
             try:
-                region.sizes = self._meeting(alive, tuple(others))
+                region.sizes = reduce(_met, others, alive)
                 nowhere = not region.sizes
             except Undecidable as error:
                 self._leave(region, guard.fixes or f"no exact set: {error.cause}")
@@ -431,26 +431,7 @@ class _Front:
                     self._leave(region, guard.fixes)
                 else:
                     self.work.append(region)
-            alive = self._within(alive, guard.requirement)
-
-    def _within(self, sizes: InputSet, requirement: Requirement) -> InputSet:
-        with suppress(Undecidable):
-            return self._meeting(sizes, (requirement,))
-        return sizes
-
-    def _meeting(self, sizes: InputSet, wanted: tuple[Requirement, ...]) -> InputSet:
-        """The `sizes` that meet what is `wanted`; what they are may be needed to decide it."""
-        try:
-            found = self._sizes_of(wanted)
-        except Undecidable:
-            return reduce(InputSet.meeting, wanted, sizes)
-        return sizes & found
-
-    def _sizes_of(self, wanted: tuple[Requirement, ...]) -> InputSet:
-        """The sizes that meet them: what one branch asks, others ask too."""
-        if wanted not in self.met:
-            self.met[wanted] = input_set(self.names, wanted)
-        return self.met[wanted]
+            alive = _narrowed(alive, guard.requirement)
 
     def _few(self, sizes: InputSet, guard: Guard) -> bool:
         """Whether the size that the guard fixes takes few values among `sizes`."""
@@ -511,6 +492,18 @@ def _tell_refusal(run: _Run) -> None:
 def _at_numbers(t: SymbolicTensor, sizes: Mapping[str, int]) -> SymbolicTensor:
     dims = tuple(d.subs(sizes) if isinstance(d, Size) else d for d in t.dims)
     return SymbolicTensor(dims, name=t.name, dtype=t.dtype)
+
+
+def _met(sizes: InputSet, requirement: Requirement) -> InputSet:
+    """The sizes that meet a requirement."""
+    return sizes & within(sizes, requirement)
+
+
+def _narrowed(sizes: InputSet, requirement: Requirement) -> InputSet:
+    """The same where that is decidable, else all of them."""
+    with suppress(Undecidable):
+        return _met(sizes, requirement)
+    return sizes
 
 
 def _call(
