@@ -338,7 +338,7 @@ def require_few(moduli: Collection[int], limit: int = MODULI) -> None:
         more = ", ..." if len(unlike) > 2 * MODULI else ""
         raise Undecidable(
             f"remainders by {named}{more} at once are more than {limit} different ones of a size",
-            cure="give the size a number (H=224)",
+            cure='give the size a number where the shape is said: "N 3 224 W"',
         )
 
 

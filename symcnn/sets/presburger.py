@@ -94,7 +94,7 @@ class Writer:
         if self.nested > _NESTED:
             raise Undecidable(
                 f"a condition of more than {_NESTED} floors in one another",
-                cure="give the size a number (H=224)",
+                cure='give the size a number where the shape is said: "N 3 224 W"',
             )
 
     def _formula(self, requirement: Requirement) -> str:

@@ -236,7 +236,7 @@ def _factored(found: Sequence[Size], target: int, known: Facts) -> Cases:
         raise Undecidable(
             f"{text(sz.prod(found))} == {target}: there are more than {_MANY:,} ways to write it "
             "as a product",
-            cure="give one of the sizes a number, or ask for squares",
+            cure="give more of the sizes numbers",
         )
     return [[Condition(f - d, "==", 0) for f, d in zip(found, ds, strict=True)] for ds in split]
 
