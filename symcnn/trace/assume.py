@@ -17,8 +17,8 @@ from symcnn.algebra.size import evaluate, symbols_of
 from symcnn.errors import SymcnnError, Undecidable
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.downset import grows
+from symcnn.sets.fewer import with_numbers
 from symcnn.sets.inputset import InputSet, input_set, lone
-from symcnn.sets.presburger import with_numbers
 
 
 class Assumptions:

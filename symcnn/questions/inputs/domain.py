@@ -13,8 +13,8 @@ from typing import Any
 
 from symcnn.errors import InvalidInput, SymcnnError, Undecidable
 from symcnn.sets.condition import ForAll, KeepsBatch, Requirement
+from symcnn.sets.fewer import strictest_of
 from symcnn.sets.inputset import InputSet, input_set
-from symcnn.sets.presburger import strictest_of
 from symcnn.shown import Rows, Shown
 from symcnn.trace.graph import Node
 from symcnn.trace.tape import Guard
