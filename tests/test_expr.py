@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from symcnn import C, FloorDiv, H, N, W, ceildiv, symbols
 from symcnn.algebra import size as sz
+from symcnn.algebra.atoms import Scaled
 from symcnn.algebra.expr import from_sympy, maximum, minimum, mod, to_sympy
 from symcnn.algebra.factor import factors
 from symcnn.errors import BadSpec
@@ -248,3 +249,14 @@ def test_the_content_of_factors_is_pythons_integer() -> None:
 def test_bounds_are_never_wrong_of_a_floor() -> None:
     h = sz.Size.symbol("H")
     assert (sz.lower(sz.minimum(h, 9) // 4), sz.upper(sz.minimum(h, 9) // 4)) == (0, 2)
+
+
+def test_the_text_of_a_size_has_brackets_where_its_parts_are_sums_and_only_there() -> None:
+    w = sz.Size.symbol("W")
+    args = w + 1, w * (w // 2) - 3, (w + 1) // 2
+    assert [Scaled(arg, 0.7).key for arg in args if isinstance(arg, sz.Size)] == [
+        "trunc((W + 1)*0.7)",
+        "trunc((W*(W//2) - 3)*0.7)",
+        "trunc((W + 1)//2*0.7)",
+    ]
+    assert str(1023 // (w // 8)) == "1023//(W//8)"

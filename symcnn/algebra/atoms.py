@@ -24,6 +24,7 @@ from symcnn.algebra.polynomial import (
     exact_or_fail,
     lower,
     operand,
+    product_operand,
     sole_atom,
     upper,
 )
@@ -253,7 +254,7 @@ class Scaled(Atom):
 
     def __init__(self, arg: Size, scale: float) -> None:
         self.arg, self.scale, self.integer = arg, scale, True
-        self.key = f"trunc({arg}*{scale!r})"
+        self.key = f"trunc({product_operand(arg)}*{scale!r})"
         self.parts = (arg, scale)
         self._hash = hash((Scaled, arg, scale))
         low, high = lower(arg), upper(arg)  # monotone, so bounds map to bounds

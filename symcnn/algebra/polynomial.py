@@ -537,4 +537,15 @@ def _spoken_order(atom: Atom) -> tuple[int, str]:
 def operand(expr: Int) -> str:
     """The text of an expression beside an operator, in brackets where it needs them."""
     text = str(expr)
-    return text if isinstance(expr, int) or text.isidentifier() else f"({text})"
+    bare = isinstance(expr, int) or text.isidentifier() or text.isdecimal()
+    return text if bare else f"({text})"
+
+
+def product_operand(expr: Size) -> str:
+    """The text of an expression before a factor: a sum has brackets, a floor of a sum none."""
+    text, depth = str(expr), 0
+    for char in text if len(expr.terms) > 1 else "":
+        depth += (char == "(") - (char == ")")
+        if char == " " and not depth:
+            return f"({text})"
+    return text
