@@ -10,6 +10,7 @@ from torch import nn
 
 import symcnn
 from symcnn.algebra.axis import IDENTITY, Whole, Window
+from symcnn.sets.condition import Condition
 
 
 class Mine(nn.Module):
@@ -164,3 +165,9 @@ def test_an_operation_of_a_user_is_followed_on_sizes_in_tensors() -> None:
     finally:
         TARGETS.pop(Halved)
     assert str(net.output_shape) == "(N, 3, H//2, W)"
+
+
+def test_a_requirement_of_another_relation_is_refused() -> None:
+    """Its readers took ``<=`` for ``>=`` or for ``==``."""
+    with pytest.raises(symcnn.BadSpec, match="is >= or ==, not <="):
+        Condition(1, "<=", 2)  # type: ignore[arg-type]

@@ -21,6 +21,7 @@ from symcnn.algebra.size import (
     sole_atom,
     symbols_of,
 )
+from symcnn.errors import BadSpec
 from symcnn.lazy import sympy
 
 _BY_ZERO = "a size that python divides by is 0 there"
@@ -34,12 +35,19 @@ class Condition:
     >>> H = Size.symbol("H")
     >>> print(Condition(H + 6, ">=", 7, "the kernel must fit into the padded input"))
     H + 6 >= 7
+
+    Raises BadSpec for another relation.
     """
 
     lhs: Int
     relation: Literal[">=", "=="]
     rhs: Int
     why: str = ""
+
+    def __post_init__(self) -> None:
+        if self.relation != ">=" and self.relation != "==":
+            cure = "turn the sides round, and add 1 to what must be larger"
+            raise BadSpec(f"a condition is >= or ==, not {self.relation}", cure=cure)
 
     def holds(self, values: Mapping[str, int]) -> bool:
         """Whether it holds at `values`; not where it divides by a size that is 0 there."""
