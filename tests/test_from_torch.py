@@ -581,7 +581,7 @@ def test_a_slice_without_elements_leaves_what_it_is_concatenated_with(join: Any)
     assert str(net.output_shape) == "(N, L, 8)"
     assert str(net.valid_inputs()) == "L >= 1"
     assert [node.op for node in net.nodes] == ["getitem", "getitem", "mul", "cat"]
-    assert str(symcnn.from_torch(Prefixed(2), "N L 8").valid_inputs()) == "L >= 3"
+    assert str(symcnn.from_torch(Prefixed(2), "N L 8").valid_inputs()) == "L >= 1"
 
 
 def test_a_ratio_of_two_sizes_is_compared_exactly() -> None:
@@ -697,9 +697,70 @@ def test_an_error_without_words_is_told_as_it_is_written() -> None:
         symcnn.from_torch(Gray(), "N 3 H W")
 
 
-def test_no_part_of_a_split_is_negative_or_empty() -> None:
+def test_no_part_of_a_split_is_negative() -> None:
     module = Forward(lambda self, x: x.split([4, x.shape[2] - 4], 2)[0])
     net = symcnn.from_torch(module, "N 3 H W")
-    assert str(net.valid_inputs()) == "H >= 5 and W >= 1"
-    for h in (3, 5, 6):
+    assert str(net.valid_inputs()) == "H >= 4 and W >= 1"
+    for h in (3, 4, 5, 6):
         assert judge(net, module, {"N": 1, "H": h, "W": 2}, device="cpu").agree
+
+
+_conv = nn.Conv2d(3, 4, 3, padding=1)
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda self, x: nn.functional.pad(x, (0, 0, 0, x[:, :, 8:].shape[2])),
+        lambda self, x: _conv(torch.cat([x[:, :, :4], x[:, :, 8:]], 2)),
+        lambda self, x: torch.cat([x, x[:, :, 8:].relu()[:, :, ::2]], 2),
+        lambda self, x: torch.cat(x.tensor_split(3, 2)[::-1], 2),
+        lambda self, x: torch.cat([x, x.narrow(2, 0, x.shape[2] // 4)], 2),
+    ],
+    ids=["size", "gap", "pointwise", "split", "narrow"],
+)
+def test_an_empty_map_that_no_layer_reads_is_valid(forward: Any) -> None:
+    net = symcnn.from_torch(Forward(forward), "N 3 H W")
+    assert len(net.branches) == 1
+    assert str(net.valid_inputs()) == "H >= 1 and W >= 1"
+    assert str(net.given(W=5).valid_inputs()) == "H >= 1"
+    for h in range(1, 12):
+        want = forward(None, torch.zeros(2, 3, h, 5)).shape
+        assert net.shape_at(N=2, H=h, W=5) == tuple(want)
+
+
+def test_a_slice_that_is_written_to_may_be_empty() -> None:
+    def forward(self: Any, x: torch.Tensor) -> torch.Tensor:
+        y = x.clone()
+        y[:, :, 8:] = 2 * x[:, :, 8:]
+        return y
+
+    assert str(symcnn.from_torch(Forward(forward), "N 3 H W").valid_inputs()) == "H >= 1 and W >= 1"
+
+
+def test_a_branch_decides_whether_a_slice_is_empty() -> None:
+    def forward(self: Any, x: torch.Tensor) -> torch.Tensor:
+        y = x[:, :, 8:]
+        result: torch.Tensor = _conv(y) if y.numel() else _conv(x)
+        return result
+
+    net = symcnn.from_torch(Forward(forward), "N 3 H W")
+    assert str(net.valid_inputs()) == "H >= 1 and W >= 1"
+    assert [net.shape_at(N=1, H=h, W=5)[2] for h in (1, 8, 9, 12)] == [1, 8, 1, 4]
+
+
+@pytest.mark.parametrize("read", [_conv, nn.MaxPool2d(2, 1, 1), nn.Flatten(), nn.ReLU()])
+def test_a_slice_that_a_layer_reads_or_that_is_returned_is_not_empty(read: nn.Module) -> None:
+    net = symcnn.from_torch(Forward(lambda self, x: read(x[:, :, 8:])), "N 3 H W")
+    assert str(net.valid_inputs()) == "H >= 9 and W >= 1"
+
+
+def test_a_slice_that_one_branch_returns_may_be_empty_on_another() -> None:
+    def forward(self: Any, x: torch.Tensor) -> torch.Tensor:
+        y = x[:, :, 8:]
+        return y if x.shape[3] > 5 else x
+
+    net = symcnn.from_torch(Forward(forward), "N 3 H W")
+    assert net.complete
+    found = [(h, w) for h in (1, 9) for w in (5, 6) if (h, w) in net.valid_inputs()]
+    assert found == [(1, 5), (9, 5), (9, 6)]

@@ -21,7 +21,6 @@ from symcnn.algebra.size import (
     maximum,
     minimum,
     prod,
-    sharp_lower,
     sole_atom,
 )
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
@@ -48,7 +47,7 @@ from symcnn.ops.storage import pointwise as points
 from symcnn.ops.takes import require_part, require_same_dtype
 from symcnn.sets.condition import Condition, Filled, Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor, tensors_in
-from symcnn.trace.tape import decided, entails, is_caught, plain_number
+from symcnn.trace.tape import decided, entails, is_caught, may_be_empty, plain_number
 
 #: An axis that is unbound gives at most so many tensors.
 _PARTS = 1 << 16
@@ -76,6 +75,7 @@ def _whole(node: Node) -> dict[str, object] | None:
 @rule(
     "getitem",
     "__getitem__",
+    passes=True,
     saves=views.getitem,
     value=values.picked,
     sizes=True,
@@ -110,7 +110,7 @@ def _picked(input: SymbolicTensor, index: Any) -> Result:
             length, axis_map = _slice(size, item)
             if isinstance(item.step, Size):
                 requires.append(Condition(item.step, ">=", 1, "a slice step must be at least 1"))
-            if _may_be_empty(length):
+            if may_be_empty(length):
                 if is_caught() and decided(Condition(length, ">=", 1)) is False:
                     length = 0  # torch goes on: what it refuses next is for the model to catch
                 else:
@@ -194,14 +194,6 @@ def _inside(item: Int, size: Int) -> list[Requirement]:
     return [Condition(gap, ">=", 0, why) for gap in inside]
 
 
-def _may_be_empty(length: Int) -> bool:
-    """Whether it is 0 at some sizes, and not at all: such sizes are not valid."""
-    if isinstance(length, int):
-        return False
-    low = sharp_lower(length)
-    return (low is None or low < 1) and entails(Condition(length, ">=", 1)) is not True
-
-
 def _is_nonnegative(value: Int) -> bool:
     low = lower(value)
     if low is not None and low >= 0:
@@ -258,9 +250,7 @@ def _set(input: SymbolicTensor, index: Any, value: Any, *args: object, **kwargs:
         have = have[1:]
     needs = fits(have, dims, "the value must broadcast to what the index picks")
     written = (value, _written(input, picked, value))
-    inside = picked.requires
-    if prod(value.dims) == 1:  # as a number, which any slice takes
-        inside = tuple(need for need in inside if not isinstance(need, Filled))
+    inside = tuple(need for need in picked.requires if not isinstance(need, Filled))
     return elementwise(input, requires=(*inside, *needs), others=(written,))
 
 
@@ -271,9 +261,9 @@ def _unsliced(index: Any) -> Any:
     return tuple(slice(None) if isinstance(item, slice) else item for item in kept)
 
 
-setitem = rule("setitem", "__setitem__", "index_put", saves=views.setitem, value=values.set_at)(
-    _set
-)
+setitem = rule(
+    "setitem", "__setitem__", "index_put", passes=True, saves=views.setitem, value=values.set_at
+)(_set)
 
 
 @partial(Operation, "setitem", other=work.nothing, saves=views.same, empty=True)
@@ -386,7 +376,7 @@ rule("select_copy", saves=maps.copies)(select.rule)
 def _parts(x: SymbolicTensor, axis: int, sizes: Sequence[Int], *needs: Requirement) -> Result:
     """Parts of one axis after the other: each is the axis cropped."""
     why = "a part of a split must not be empty"
-    needs += tuple(Filled(s, ">=", 1, why) for s in sizes if _may_be_empty(s))
+    needs += tuple(Filled(s, ">=", 1, why) for s in sizes if may_be_empty(s))
     shapes = tuple((*x.dims[:axis], s, *x.dims[axis + 1 :]) for s in sizes)
     parts = []
     before: Int = 0

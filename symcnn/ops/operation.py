@@ -100,6 +100,7 @@ class Operation:
     joins: several tensors, as long as each other along all axes but one.
     statistics: it divides by statistics of whole axes, which a field may look through.
     empty: its rule holds for axes without elements too.
+    passes: what is empty at some sizes passes it; others require that what they read has elements.
     value: what it makes of numbers that are sizes, or of arrays of them.
     sizes: it takes sizes after its first argument, where a 0-d tensor is a number.
     shows: where all weights are positive, a gradient reaches "every" place that it reads, or that
@@ -128,6 +129,7 @@ class Operation:
     joins: bool = False
     statistics: bool = False
     empty: bool = False
+    passes: bool = False
     value: Value | None = None
     sizes: bool = False
     shows: str = ""
@@ -291,6 +293,7 @@ def rule(
     joins: bool = False,
     statistics: bool = False,
     empty: bool = False,
+    passes: bool = False,
     value: Value | Callable[..., object] | None = None,
     sizes: bool = False,
     shows: str = "",
@@ -334,6 +337,7 @@ def rule(
         statistics: it divides by statistics of whole axes, which `receptive_field` looks through
             with ``statistics=False``.
         empty: the rule holds for axes without elements too.
+        passes: what is empty at some sizes passes it; others require elements of what they read.
         value: what it makes of numbers that are sizes: a function of them, exact for whole numbers.
         sizes: it takes sizes after its first argument, where a 0-d tensor is a number.
         shows: where all weights are positive, a gradient reaches "every" place that it reads, or
@@ -392,6 +396,7 @@ def rule(
             joins=joins,
             statistics=statistics,
             empty=empty,
+            passes=passes or (empty and (joins or pointwise or reads == "pointwise")),
             value=whole(value) if value is not None and not isinstance(value, Value) else value,
             sizes=sizes,
             shows=shows,

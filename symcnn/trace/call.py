@@ -47,6 +47,10 @@ class Ruled(Protocol):
     def rule(self) -> Rule:
         """How its shapes follow."""
 
+    @property
+    def passes(self) -> bool:
+        """Whether what is empty at some sizes passes it."""
+
     def __hash__(self) -> int:
         """An operation is the object itself."""
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
-from symcnn.algebra.size import Int
+from symcnn.algebra.axis import IDENTITY
+from symcnn.algebra.size import Int, sharp_lower
 from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError
 from symcnn.lazy import uncollected
 from symcnn.sets.condition import (
@@ -26,7 +27,7 @@ from symcnn.sets.condition import (
     subexpressions,
 )
 from symcnn.trace.assume import Assumptions
-from symcnn.trace.call import Call
+from symcnn.trace.call import RECORDS, Call
 from symcnn.trace.graph import Node, Result, Scope, SymbolicTensor
 from symcnn.trace.where import Where, catching, here
 
@@ -67,6 +68,7 @@ class Tape:
     most: int = sys.maxsize  # nodes that it may hold: python that runs may never end
     scripted: bool = False  # whether a function of TorchScript runs, which casts as on CUDA
     assumptions: Assumptions = field(default_factory=Assumptions)  # as far as `_seen`
+    unfilled: dict[Int, Filled] = field(default_factory=dict)  # sizes of maps that may be empty
     tries: bool = False  # whether code that runs may catch what an operation refuses
     queries: int = 0  # how often somebody asked which sizes are left
     _seen: tuple[int, int] = (0, 0)
@@ -104,6 +106,18 @@ class Tape:
             self.leave(self.scopes[-1].output)
         for module in path[same:]:
             self.enter(module)
+
+    def close(self, outputs: Iterable[SymbolicTensor]) -> None:
+        """The forward ends: what it returns must have elements, after all branches."""
+        for t in outputs:
+            needs = unfilled(self, [t])
+            if needs and t.node is not None:
+                node = t.node
+                if self.guards:
+                    whole = Call(RECORDS["getitem"], (t, ...), {})
+                    axes = tuple((i, IDENTITY) for i in range(t.ndim))
+                    node = record("getitem", [t], Result((t.dims,), axes), whole)
+                node.result = replace(node.result, requires=(*node.result.requires, *needs))
 
     @property
     def assumed(self) -> Assumptions:
@@ -148,6 +162,8 @@ def record(
     scope = _NO_SCOPE if tape is None else tape.scopes[-1]
     if result.requires and not holds:
         result = _settle(op, scope, result)
+    if tape is not None and tape.decide is not None:
+        result = _deferred(tape, inputs, result, call)
     if tape is not None and tape.tries and result.requires:
         _branch(tape, op, scope, result.requires)
     node = Node(op, inputs, result, scope, call)
@@ -170,6 +186,45 @@ def _settle(op: str, scope: Scope, result: Result) -> Result:
         elif not verdict:
             raise _refused(op, scope, requirement)
     return replace(result, requires=tuple(open_ones))
+
+
+def _deferred(
+    tape: Tape, inputs: Sequence[SymbolicTensor], result: Result, call: Call | None
+) -> Result:
+    """The result without the requirement that what it makes has elements, which is for what reads
+    it: that its inputs have some, unless what is empty passes it.
+    """
+    made = {size for dims in result.shapes for size in dims} if result.requires else set[Int]()
+    own = [r for r in result.requires if isinstance(r, Filled) and r.lhs in made]
+    found = unfilled(tape, inputs) if tape.unfilled else []
+    if not own and not found:
+        return result
+    needs = [r for r in result.requires if r not in own]
+    for need in own:
+        tape.unfilled.setdefault(need.lhs, replace(need, least=None))
+        if need.least is not None:
+            needs.append(Condition(need.lhs, ">=", need.least, need.why))
+    if found and call is not None and call.operation.passes:
+        for size in dict.fromkeys(size for dims in result.shapes for size in dims):
+            if may_be_empty(size):
+                tape.unfilled.setdefault(size, Filled(size, ">=", 1, found[0].why))
+    else:
+        needs = [*found, *needs]
+    return replace(result, requires=tuple(dict.fromkeys(needs)))
+
+
+def unfilled(tape: Tape, tensors: Iterable[SymbolicTensor]) -> list[Filled]:
+    """What is to be required of tensors that are empty at some of the sizes that are left."""
+    needs = [tape.unfilled[size] for t in tensors for size in t.dims if size in tape.unfilled]
+    return [need for need in needs if entails(need) is not True]
+
+
+def may_be_empty(length: Int) -> bool:
+    """Whether it is 0 at some of the sizes that are left, and not at all."""
+    if isinstance(length, int):
+        return False
+    low = sharp_lower(length)
+    return (low is None or low < 1) and entails(Condition(length, ">=", 1)) is not True
 
 
 def _branch(tape: Tape, op: str, scope: Scope, requires: Sequence[Requirement]) -> None:

@@ -200,6 +200,7 @@ class Layers:
             or _module._global_backward_pre_hooks
             or _module._global_backward_hooks
             or x._number_since is not None
+            or tracer.tape.unfilled
             or writes.parts
             or writes.busy
             or _count_modes() != self.modes

@@ -541,6 +541,8 @@ def _call(
     for t in tensors_in(result, *(scope.output for scope in tape.calls)):
         if type(t) is Masked:
             raise t.refuse()
+    with tape.running():
+        tape.close(tensors_in(result))
     return result
 
 

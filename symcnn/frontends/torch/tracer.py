@@ -149,12 +149,12 @@ class Tracer(Answers, Values, TorchFunctionMode):
         pairs = enumerate(zip(self.choices, forced, strict=False))
         alike = next((i for i, (mine, theirs) in pairs if mine != theirs), len(forced))
         other = copy(self)
-        other.tape, other.same, other.forced = same.now, same, forced
-        same.now.fix, same.now.decide = other.fix, other.decide
+        now = other.tape = same.now
+        other.same, other.forced = same, forced
+        now.fix, now.decide, now.unfilled = other.fix, other.decide, self.tape.unfilled
         other.script = [s for s in self.steps if s.choices <= alike][::-1]
         other.choices, other.steps, other.writes = [], [], Writes(same.now, other.reshaped)
-        other.left = None
-        other.numbers = {}
+        other.left, other.numbers = None, {}
         other.leaves, other.lazy = dict(self.leaves), dict(self.lazy)
         other.real, other.parameters = [*self.real], [*self.parameters]
         return other
