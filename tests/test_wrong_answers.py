@@ -497,6 +497,12 @@ def test_a_size_at_which_a_map_is_empty_is_not_valid(form: str) -> None:
     assert our_shape(found, N=1, H=last + 1, W=5) == torch_shape(forward, (1, 3, last + 1, 5))
 
 
+def test_one_row_beside_a_map_without_rows_is_no_row() -> None:
+    found = net(lambda self, x: x[:, :, 4:] + x, "1 3 H 5")
+    assert our_shape(found, H=1) is None  # torch hands back an empty map
+    assert our_shape(found, H=5) == (1, 3, 5, 5)
+
+
 _EMPTY_AT_ALL = {
     "rotary halves": lambda self, x: torch.cat([x[..., :0], x[..., 0:]], -1),
     "no prefix": lambda self, x: torch.cat([x[:, :0], x], 1),

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Axes, Const, Whole, Window
-from symcnn.algebra.size import Int, Size, maximum
+from symcnn.algebra.size import Int, Size, maximum, minimum
 from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.ops import dtypes, tools, values, work
 from symcnn.ops.operation import rule as any_rule
@@ -31,7 +31,7 @@ from symcnn.ops.storage import products, views
 from symcnn.ops.takes import meant, not_taken, require_same_dtype
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor, tensors_in
-from symcnn.trace.tape import entails
+from symcnn.trace.tape import entails, may_be_empty
 
 rule = partial(any_rule, other=work.made, pointwise=True, slides=False, empty=True)
 rules = partial(any_rules, other=work.made, pointwise=True, slides=False, empty=True)
@@ -633,4 +633,6 @@ def _broadcast(a: Int, b: Int, requires: list[Requirement]) -> Int:
         return b if stretched[0] is a else a
     if not stretched:
         return min(a, b, key=lambda size: (isinstance(size, Size), len(str(size))))
+    if may_be_empty(a) or may_be_empty(b):  # beside none, one is none
+        return maximum(maximum(a, b) + minimum(minimum(a, b), 1) - 1, 0)
     return maximum(a, b)
