@@ -384,9 +384,8 @@ def growing(draw: Any) -> Any:
 def test_what_grows_reaches_a_bound_above_its_frontier(
     expr: Any, bound: int, relation: Any
 ) -> None:
-    condition = Condition(expr, relation, bound)
-    if relation == "<=":
-        condition = Condition(bound, ">=", expr)
+    below = relation == "<="
+    condition = Condition(bound, ">=", expr) if below else Condition(expr, relation, bound)
     found = input_set(["H", "W"], [condition])
     for h in (*range(1, 12), *range(12, 40, 4), 200):
         for w in (*range(1, 12), *range(13, 40, 4), 200):

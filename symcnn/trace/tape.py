@@ -113,7 +113,7 @@ class Tape:
             needs = unfilled(self, [t])
             if needs and t.node is not None:
                 node = t.node
-                if self.guards:
+                if any(guard.after >= self.nodes.index(node) for guard in self.guards):
                     whole = Call(RECORDS["getitem"], (t, ...), {})
                     axes = tuple((i, IDENTITY) for i in range(t.ndim))
                     node = record("getitem", [t], Result((t.dims,), axes), whole)

@@ -364,7 +364,7 @@ MUTANTS = (
     ),
     Mutant(
         "steps of divisibility: only the largest is asked for",
-        "symcnn/sets/presburger.py",
+        "symcnn/sets/fewer.py",
         "chains[i] = start, lcm(whole, m // start * n)",
         "chains[i] = start, whole",
         "tests/test_simplest.py -k padded_unet",
