@@ -1157,3 +1157,16 @@ def test_numbers_in_a_tensor_must_be_places_of_the_axis(
             except (IndexError, RuntimeError):
                 shape = ()
             assert ((h, w) in net.valid_inputs()) is bool(shape), (h, w)
+
+
+def test_work_on_positions_records_what_is_written_and_decides_nothing() -> None:
+    """A difference ran once more for either end, and a comparison asked whether a size is 0."""
+
+    def forward(_: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        i = torch.arange(x.shape[2])
+        j = i - x.argmax(2)[0, 0] * 2
+        return x[:, :, 0] * (i >= x.shape[2] - 7).sum() + j.sum()
+
+    net = symcnn.from_torch(Forward(forward), "N 3 H W")
+    assert len(net.branches) == 1
+    assert [node.op for node in net.nodes].count("sub") == 1

@@ -123,8 +123,8 @@ class Values:
         args = [a for a in args if not isinstance(a, torch.nn.Module)]
         lies = [_ends(a) for a in args]
         if any(lies):
-            pairs = zip(lies, args, strict=True)
-            return law.of_ends([ends or self.value_of(a) or a for ends, a in pairs], kwargs)
+            others = (self.value_of(a) if isinstance(a, torch.Tensor) else a for a in args)
+            return law.of_ends([a or b for a, b in zip(lies, others, strict=True)], kwargs)
         held = [*map(self._held, args)]
         if not small or Everywhere in map(type, held):
             alike = law.of_one_number([*map(_sole_number, held)], kwargs)
