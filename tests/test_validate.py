@@ -461,3 +461,26 @@ def test_a_network_that_is_not_complete_is_validated_where_its_answers_hold() ->
     assert not net.complete
     report = net.validate(Rows(), device="cpu", samples=4)
     assert report.passed
+
+
+class Positions(nn.Module):
+    """A table of nine positions, of which each row of the input takes one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(9, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows: torch.Tensor = self.table(torch.arange(x.shape[2], device=x.device))
+        return x + rows.t()[..., None]
+
+
+@pytest.mark.parametrize(("device", "verdict"), [("meta", "skipped"), ("cpu", "passed")])
+def test_what_torch_refuses_for_values_is_not_judged_on_meta(device: str, verdict: str) -> None:
+    module = Positions()
+    net = symcnn.from_torch(module, "N 3 H W")
+    assert str(net.valid_inputs()) == "1 <= H <= 9 and W >= 1"
+    report = net.validate(module, device=device)
+    assert report
+    refusals = [check.verdict for check in report.checks if check.what == "refusals"]
+    assert set(refusals) == {verdict}

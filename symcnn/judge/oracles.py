@@ -42,6 +42,11 @@ class Verdict:
         stated = ("come back as a batch of", "trace again with example")
         return self.ours is None and any(phrase in self.why for phrase in stated)
 
+    @property
+    def by_values(self) -> bool:
+        """Whether we refuse an index for its values, at which torch does not look on `meta`."""
+        return self.ours is None and "an index must lie within the axis" in self.why
+
 
 def judge(
     net: Trace,

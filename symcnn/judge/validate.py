@@ -262,6 +262,9 @@ class _Judging:
     def _disagreement(self, what: str, sizes: dict[str, int], verdict: Any) -> Check:
         if verdict.by_choice:
             return Check(what, "skipped", sizes, why=f"refused on purpose: {verdict.why}")
+        if verdict.by_values and self.device == "meta":
+            why = f"torch looks at no values on meta ({verdict.why}); try device='cpu'"
+            return Check(what, "skipped", sizes, why=why)
         again = torch_shapes(self.net, self.call(self.module), sizes, self.device)
         if again != verdict.torch:
             first, second = (_answer_text(s, verdict.error) for s in (verdict.torch, again))
