@@ -260,3 +260,10 @@ def test_the_text_of_a_size_has_brackets_where_its_parts_are_sums_and_only_there
         "trunc((W + 1)//2*0.7)",
     ]
     assert str(1023 // (w // 8)) == "1023//(W//8)"
+
+
+def test_a_piece_that_divides_by_0_where_its_condition_fails_has_no_say() -> None:
+    """Substituted size by size, the piece raised before its condition was decided."""
+    divided = sympy.Piecewise((FloorDiv(W, 6 - H), (H < 6) & (W > 2)), (W, True))
+    assert divided.subs({H: 6, W: 9}) == 9
+    assert divided.subs({H: 4, W: 9}) == 4

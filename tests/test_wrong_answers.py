@@ -1170,3 +1170,26 @@ def test_work_on_positions_records_what_is_written_and_decides_nothing() -> None
     net = symcnn.from_torch(Forward(forward), "N 3 H W")
     assert len(net.branches) == 1
     assert [node.op for node in net.nodes].count("sub") == 1
+
+
+LATE_ARGUMENTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "axes that a method lists": lambda x: x.count_nonzero(1, 2),
+    "axes in a tuple": lambda x: x.count_nonzero((0, -1)),
+    "the factor of rsub": lambda x: torch.rsub(x, 1, 2),
+    "a vector has no channels to drop": lambda x: F.dropout2d(x[0, 0, 0]),
+    "nothing is dropped of a vector": lambda x: F.feature_alpha_dropout(x[0, 0, 0]),
+}
+
+
+@pytest.mark.parametrize("forward", LATE_ARGUMENTS.values(), ids=LATE_ARGUMENTS)
+def test_late_arguments_are_read_as_torch_reads_them(
+    forward: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    module = Forward(lambda _, x: forward(x))
+    try:
+        shape = tuple(module(torch.zeros(2, 3, 4, 5)).shape)
+    except RuntimeError:
+        with pytest.raises(symcnn.SymcnnError):
+            symcnn.from_torch(module, "2 3 H W")
+    else:
+        assert symcnn.from_torch(module, "2 3 H W").shape_at(H=4, W=5) == shape

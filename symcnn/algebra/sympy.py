@@ -143,8 +143,9 @@ class FloorDiv(sympy.Function):  # type: ignore[misc]
     Prints as ``(H + 31)//32``, in LaTeX with floor brackets; ``rewrite(floor)`` gives sympy's own
     floor; `lambdify` gives python's (and numpy's) exact ``//``.
 
-    Raises ZeroDivisionError for a zero denominator. Arguments that sympy does not know to be
-    integers give an ordinary ``sympy.floor``.
+    Raises ZeroDivisionError for a zero denominator; one that a substitution makes 0 gives sympy's
+    ``zoo``, as its own quotients do: it may stand in a piece whose condition does not hold there.
+    Arguments that sympy does not know to be integers give an ordinary ``sympy.floor``.
 
     >>> FloorDiv(H + 31, 32).rewrite(sympy.floor)
     floor(H/32 + 31/32)
@@ -162,6 +163,9 @@ class FloorDiv(sympy.Function):  # type: ignore[misc]
             return to_sympy(sz.floordiv(from_sympy(num), from_sympy(den)))
         except BadSpec:
             return _RealFloor(num / den)
+
+    def _eval_subs(self, old: sympy.Expr, new: sympy.Expr) -> sympy.Expr | None:
+        return sympy.zoo if self.args[1].subs(old, new) == 0 else None
 
     def __eq__(self, other: object) -> Any:
         """Python's ``(H + 1)//2`` on sympy expressions is sympy's floor: the same value."""

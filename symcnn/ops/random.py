@@ -5,6 +5,7 @@ What is drawn depends on no place of the input, so none of them works point by p
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from symcnn.errors import ShapeMismatch
@@ -63,9 +64,23 @@ def _alpha_dropout(
     return _dropout(input, p, bool(kwargs.get("train", training)))
 
 
+def _of_channels(drop: Callable[..., Result], training: bool) -> Callable[..., Result]:
+    """Dropout of whole channels, of which there must be an axis where any are dropped."""
+
+    def operation(
+        input: SymbolicTensor, p: float = 0.5, training: bool = training, *args: object, **k: object
+    ) -> Result:
+        if k.get("train", training) and 0 < p < 1 and input.ndim < 2:
+            raise ShapeMismatch("dropout of channels takes two axes or more")
+        return drop(input, p, training, *args, **k)
+
+    return operation
+
+
 _drops = partial(rules, saves=points.dropout)
-_drops("dropout2d dropout3d feature_dropout")(_dropout)
-_drops("alpha_dropout feature_alpha_dropout")(_alpha_dropout)
+_drops("dropout2d dropout3d feature_dropout")(_of_channels(_dropout, training=True))
+_drops("alpha_dropout")(_alpha_dropout)
+_drops("feature_alpha_dropout")(_of_channels(_alpha_dropout, training=False))
 _drops("dropout", shows="every")(_dropout)
 
 

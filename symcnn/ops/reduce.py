@@ -111,7 +111,14 @@ for _name in "argmax argmin".split():
     rule(_name, saves=maps.positions, dtype=dtypes.always("int64"), takes="int float")(
         _statistic(_name)
     )
-rule("count_nonzero", dtype=dtypes.always("int64"))(_statistic("count_nonzero"))
+
+
+@rule("count_nonzero", dtype=dtypes.always("int64"))
+def count_nonzero(
+    input: SymbolicTensor, dim: OneOrMore[int] | None = None, *dims: int, **kwargs: object
+) -> Result:
+    """How many elements are not 0, along axes that a method may list."""
+    return reduced(input, (dim, *dims) if isinstance(dim, int) else dim, False, "count_nonzero")
 
 
 def _spread(op: str, count: int = 1) -> Any:

@@ -283,7 +283,7 @@ class Tracer(Answers, Values, TorchFunctionMode):
             raise self.unsupported(called)
         name, reflected, writes = served
         if reflected:
-            args = args[::-1]
+            args = (*args[1::-1], *args[2:])
         else:
             args, kwargs = self._in_place_of_names(func, OPS[name], args, kwargs)
         return self._run(name, args, kwargs, inplace=writes)
