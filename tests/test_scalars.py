@@ -48,6 +48,7 @@ def test_a_size_in_a_tensor_is_the_size(forward: Callable[..., Any]) -> None:
 def test_the_order_of_a_difference_counts() -> None:
     model, net = trace(lambda self, x: F.pad(x, (0, 20000 - torch.tensor(x.shape[-1]))))  # type: ignore[arg-type]
     x = torch.zeros(1, 3, 15000)
+    assert net.complete
     assert net.shape_at(N=1, L=15000) == tuple(model(x).shape) == (1, 3, 20000)
 
 
