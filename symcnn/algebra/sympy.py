@@ -165,7 +165,8 @@ class FloorDiv(sympy.Function):  # type: ignore[misc]
             return _RealFloor(num / den)
 
     def _eval_subs(self, old: sympy.Expr, new: sympy.Expr) -> sympy.Expr | None:
-        return sympy.zoo if self.args[1].subs(old, new) == 0 else None
+        den = self.args[1]
+        return sympy.zoo if not den.is_Number and den.subs(old, new) == 0 else None
 
     def __eq__(self, other: object) -> Any:
         """Python's ``(H + 1)//2`` on sympy expressions is sympy's floor: the same value."""

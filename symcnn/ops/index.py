@@ -38,6 +38,7 @@ from symcnn.ops.registry import (
     normal_dim,
     normal_dims,
     require_equal,
+    require_places,
     require_rank,
     unpacked,
     whole_axes,
@@ -174,9 +175,7 @@ def _index_shape(item: Any) -> Dims:
 def _all_inside(item: Any, size: Int) -> list[Requirement]:
     """That the numbers in a list or a tensor lie within the axis, as far as they are told."""
     if isinstance(item, SymbolicTensor):
-        why = "an index must lie within the axis"
-        ends = [gap for i in item.extremes for gap in (size + i, size - 1 - i)]
-        return [Condition(gap, ">=", 0, why) for gap in ends]
+        return require_places(item, size, least=-size)
     if not isinstance(item, (list, tuple)):
         return []
     if any(isinstance(i, bool) for i in item):

@@ -18,6 +18,7 @@ from symcnn.ops.registry import (
     leading_axes,
     normal_dim,
     require_equal,
+    require_places,
     require_rank,
     same_axes,
     whole_axes,
@@ -49,12 +50,6 @@ def _no_larger(
     ]
 
 
-def _places(index: SymbolicTensor, size: Int, op: str) -> list[Requirement]:
-    """That the numbers in an index are places of the axis, as far as they are told."""
-    why = f"{op}: an index must lie within the axis"
-    return [Condition(gap, ">=", 0, why) for i in index.extremes for gap in (i, size - 1 - i)]
-
-
 #: What torch takes for an index.
 _INDEX = {"index": "int32 int64"}
 
@@ -64,7 +59,7 @@ def gather(input: SymbolicTensor, dim: int, index: SymbolicTensor, **kwargs: obj
     """One element per index, from anywhere along `dim`: the index's shape."""
     axis = normal_dim(dim, input.ndim, "gather")
     requires = tuple(_no_larger(index.dims, input.dims, "gather", axis))
-    requires += tuple(_places(index, input.dims[axis] if input.dims else 1, "gather"))
+    requires += tuple(require_places(index, input.dims[axis] if input.dims else 1, "gather"))
     axes = [(i, Window(1, 1, 0, index.dims[i] - size)) for i, size in enumerate(input.dims)]
     if index.dims and axes:
         axes[axis] = (axis, Whole(index.dims[axis]))  # type: ignore[assignment]
@@ -98,7 +93,7 @@ def scatter(
     if input.dtype not in meant(takes):
         raise not_taken(f"scatter of {input.dtype} by {reduce!r}", takes)
     requires = _no_larger(index.dims, input.dims, "scatter", axis)
-    requires += _places(index, input.dims[axis] if input.dims else 1, "scatter")
+    requires += require_places(index, input.dims[axis] if input.dims else 1, "scatter")
     if isinstance(src, SymbolicTensor):
         requires += _no_larger(index.dims, src.dims, "scatter")
     return Result(
@@ -135,7 +130,7 @@ def index_select(input: SymbolicTensor, dim: int, index: SymbolicTensor) -> Resu
     dims = (*input.dims[:axis], length, *input.dims[axis + 1 :])
     places: Any = [(None, IDENTITY)] * input.ndim
     places[axis] = (0 if index.ndim else None, IDENTITY)
-    inside = tuple(_places(index, input.dims[axis], "index_select"))
+    inside = tuple(require_places(index, input.dims[axis], "index_select"))
     return Result((dims,), tuple(axes), requires=inside, others=((index, tuple(places)),))
 
 
@@ -247,7 +242,7 @@ def embedding(
     return Result(
         ((*input.dims, width),),
         (*leading_axes(input.ndim), (None, Whole(width))),
-        requires=(*_is_a_row(padding_idx, rows), *_places(input, rows, "embedding")),
+        requires=(*_is_a_row(padding_idx, rows), *require_places(input, rows, "embedding")),
     )
 
 

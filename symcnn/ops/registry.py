@@ -190,6 +190,15 @@ def require_equal(have: Int, want: Int, why: str) -> list[Requirement]:
     return [] if have == want else [Condition(have, "==", want, why)]
 
 
+def require_places(
+    index: SymbolicTensor, size: Int, op: str = "", *, least: Int = 0
+) -> list[Requirement]:
+    """That the whole numbers in an index, as far as they are told, are places of an axis."""
+    why = f"{op}: an index must lie within the axis".removeprefix(": ")
+    ends = [gap for i in index.extremes for gap in (i - least, size - 1 - i)]
+    return [Condition(gap, ">=", 0, why) for gap in ends]
+
+
 def whole_axes(dims: Sequence[Int]) -> Axes:
     """Axes of an output of which every place can read everything."""
     return tuple((None, Whole(size)) for size in dims)

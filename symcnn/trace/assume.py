@@ -58,7 +58,7 @@ class Assumptions:
 
     def _narrow(self) -> None:
         for requirement in self._fresh:
-            with suppress(_NoSet):
+            with suppress(Undecidable):
                 self._left = _required(self._left, requirement)
                 self._open.clear()
         self._fresh.clear()
@@ -72,7 +72,7 @@ class Assumptions:
             return None
         try:
             found = _decided(self._left, requirement)
-        except _NoSet:
+        except Undecidable:
             found = _from_the_least(self._left.domain, requirement) or None
         if found is None:
             self._open.add(requirement)
@@ -95,28 +95,19 @@ def _all() -> _Left:
     return _Left(input_set((), ()))
 
 
-class _NoSet(Exception):
-    """No law makes a requirement decidable, or none within the steps allowed: not remembered."""
-
-
 @lru_cache(maxsize=4096)
 def _required(left: _Left, requirement: Requirement) -> _Left:
-    """What is left when one thing more is required. Raises _NoSet."""
-    with suppress(Undecidable):
-        return _Left(left.domain & within(left.domain, requirement))
-    raise _NoSet
+    """What is left when one thing more is required. Raises Undecidable, which is not remembered."""
+    return _Left(left.domain & within(left.domain, requirement))
 
 
 @lru_cache(maxsize=16384)
 def _decided(left: _Left, requirement: Requirement) -> bool | None:
-    """What the sizes that are left decide. Raises _NoSet."""
-    domain = left.domain
-    with suppress(Undecidable):  # within the steps allowed
-        wanted = within(domain, requirement)
-        if domain <= wanted:
-            return True
-        return None if domain & wanted else False
-    raise _NoSet
+    """What the sizes that are left decide. Raises Undecidable, which is not remembered."""
+    domain, wanted = left.domain, within(left.domain, requirement)
+    if domain <= wanted:
+        return True
+    return None if domain & wanted else False
 
 
 def within(domain: InputSet, requirement: Requirement) -> InputSet:

@@ -112,8 +112,8 @@ class Tape:
         for t in outputs:
             needs = unfilled(self, [t])
             if needs and t.node is not None:
-                node = t.node
-                if any(guard.after >= self.nodes.index(node) for guard in self.guards):
+                node, last = t.node, max((guard.after for guard in self.guards), default=-1)
+                if node in self.nodes[: last + 1]:
                     whole = Call(RECORDS["getitem"], (t, ...), {})
                     axes = tuple((i, IDENTITY) for i in range(t.ndim))
                     node = record("getitem", [t], Result((t.dims,), axes), whole)
