@@ -86,7 +86,12 @@ class SymcnnError(Exception):
 
 
 class InvalidInput(SymcnnError, ValueError):
-    """A size outside the domain of a network: torch would raise there, or fold the batch."""
+    """A size outside the domain of a network: torch would raise there, or fold the batch.
+
+    unmet: the requirement that does not hold there.
+    """
+
+    unmet: Any = None
 
 
 class ShapeMismatch(SymcnnError, ValueError):

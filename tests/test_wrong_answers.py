@@ -1125,40 +1125,6 @@ def test_every_size_that_torch_takes_is_taken_and_costs_what_torch_counts(form: 
         assert found.cost("flops").at(N=n, L=length).total == counted.get_total_flops()
 
 
-PLACES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "index": lambda x: x[:, :, torch.tensor([0, 5])],
-    "index from the end": lambda x: x[:, :, torch.tensor([-6, 1])],
-    "index of sizes": lambda x: x[:, :, torch.tensor([0, x.shape[3] // 2])],
-    "index_select": lambda x: x.index_select(2, torch.tensor([5, 1])),
-    "gather": lambda x: x.gather(2, torch.full((1, 3, 2, 1), 5)),
-    "writing": lambda x: x.clone().index_put_(
-        (torch.tensor([0]), torch.tensor([2]), torch.tensor([5])), x[0, 0, 0]
-    ),
-    "embedding": lambda x: F.embedding(torch.tensor([0, 2]), x[0, 0]),
-    "positions of a table": lambda x: F.embedding(
-        torch.arange(x.shape[2])[None], x.new_zeros(5, 4)
-    ),
-    "shifted": lambda x: F.embedding(torch.arange(x.shape[3]).view(-1, 1) + 2, x[0, 0]),
-    "backwards": lambda x: x[:, :, 3 - torch.arange(x.shape[3])],
-    "the first few": lambda x: F.embedding(torch.arange(x.shape[2])[:3], x.new_zeros(3, 4)),
-    "written before": lambda x: x[:, :, torch.tensor([1, 2]).fill_(5)],
-}
-
-
-@pytest.mark.parametrize("forward", PLACES.values(), ids=PLACES)
-def test_numbers_in_a_tensor_must_be_places_of_the_axis(
-    forward: Callable[[torch.Tensor], torch.Tensor],
-) -> None:
-    net = symcnn.from_torch(Forward(lambda _, x: forward(x)), "N 3 H W")
-    for h in range(1, 9):
-        for w in (3, 10):
-            try:
-                shape = tuple(forward(torch.zeros(1, 3, h, w)).shape)
-            except (IndexError, RuntimeError):
-                shape = ()
-            assert ((h, w) in net.valid_inputs()) is bool(shape), (h, w)
-
-
 def test_work_on_positions_records_what_is_written_and_decides_nothing() -> None:
     """A difference ran once more for either end, and a comparison asked whether a size is 0."""
 

@@ -13,6 +13,7 @@ from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import evaluate
 from symcnn.errors import InvalidInput, Undecidable
 from symcnn.questions.inputs.domain import shape_at
+from symcnn.sets.condition import KeepsBatch, Place, Requirement
 from symcnn.sets.inputset import InputSet
 from symcnn.trace.graph import Shape
 from symcnn.trace.trace import Trace
@@ -30,6 +31,7 @@ class Verdict:
     torch: list[tuple[int, ...]] | None
     why: str = ""  # our reason for a refusal
     error: str = ""  # torch's
+    unmet: Requirement | None = None  # what we refuse it for, if that is one
 
     @property
     def agree(self) -> bool:
@@ -39,13 +41,13 @@ class Verdict:
     @property
     def by_choice(self) -> bool:
         """Whether we refuse what torch takes, on purpose: the batch trap, or an open branch."""
-        stated = ("come back as a batch of", "trace again with example")
-        return self.ours is None and any(phrase in self.why for phrase in stated)
+        open_branch = "trace again with example" in self.why
+        return self.ours is None and (open_branch or isinstance(self.unmet, KeepsBatch))
 
     @property
     def by_values(self) -> bool:
         """Whether we refuse an index for its values, at which torch does not look on `meta`."""
-        return self.ours is None and "an index must lie within the axis" in self.why
+        return isinstance(self.unmet, Place)
 
 
 def judge(
@@ -58,11 +60,11 @@ def judge(
 ) -> Verdict:
     """Compare a network with the torch module it came from at one size."""
     try:
-        ours, why = list(shapes_in(shape_at(net, **sizes))), ""
+        ours, why, unmet = list(shapes_in(shape_at(net, **sizes))), "", None
     except InvalidInput as error:
-        ours, why = None, str(error)
+        ours, why, unmet = None, str(error), error.unmet
     theirs, words = _run(net, module, sizes, device, keywords)
-    return Verdict(dict(sizes), ours, theirs, why, words)
+    return Verdict(dict(sizes), ours, theirs, why, words, unmet)
 
 
 def torch_shapes(

@@ -46,7 +46,7 @@ from symcnn.ops.registry import (
 from symcnn.ops.storage import maps, views
 from symcnn.ops.storage import pointwise as points
 from symcnn.ops.takes import require_part, require_same_dtype
-from symcnn.sets.condition import Condition, Filled, Requirement
+from symcnn.sets.condition import Condition, Filled, Place, Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor, tensors_in
 from symcnn.trace.tape import decided, entails, is_caught, may_be_empty, plain_number
 
@@ -183,14 +183,16 @@ def _all_inside(item: Any, size: Int) -> list[Requirement]:
     return [
         need
         for i in item
-        for need in (_inside(i, size) if isinstance(i, (int, Size)) else _all_inside(i, size))
+        for need in (
+            _inside(i, size, Place) if isinstance(i, (int, Size)) else _all_inside(i, size)
+        )
     ]
 
 
-def _inside(item: Int, size: Int) -> list[Requirement]:
+def _inside(item: Int, size: Int, kind: type[Condition] = Condition) -> list[Requirement]:
     why = "an index must lie within the axis"
     inside = (item, size - item - 1) if _is_nonnegative(item) else (size + item, -item - 1)
-    return [Condition(gap, ">=", 0, why) for gap in inside]
+    return [kind(gap, ">=", 0, why) for gap in inside]
 
 
 def _is_nonnegative(value: Int) -> bool:

@@ -15,7 +15,13 @@ from symcnn.ops import dtypes, work
 from symcnn.ops.dtypes import result_type
 from symcnn.ops.operation import rule
 from symcnn.ops.pointwise import broadcast, broadcast_dims
-from symcnn.ops.registry import elementwise, require_equal, require_rank, whole_axes
+from symcnn.ops.registry import (
+    elementwise,
+    require_equal,
+    require_places,
+    require_rank,
+    whole_axes,
+)
 from symcnn.ops.storage import losses
 from symcnn.ops.takes import meant, not_taken, require_part
 from symcnn.sets.condition import AnyOf, Condition, Requirement
@@ -209,6 +215,8 @@ def _per_place(op: str, input: SymbolicTensor, target: SymbolicTensor, options: 
     at = min(input.ndim - 1, 1)
     dims = (*input.dims[:at], *input.dims[at + 1 :])
     requires = _same(op, SymbolicTensor(dims), target)
+    ignored = options.get("ignore_index", -100)
+    requires += require_places(target, input.dims[at], op, apart_from=ignored)
     weights = _classes(op, input.dims[at], options, images=input.ndim > 2)
     return _reduced(dims, options, requires + weights)
 

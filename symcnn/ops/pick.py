@@ -138,10 +138,13 @@ def index_select(input: SymbolicTensor, dim: int, index: SymbolicTensor) -> Resu
 def take_along_dim(
     input: SymbolicTensor, indices: SymbolicTensor, dim: OneOrMore[int] | None = None
 ) -> Result:
-    """`gather`, where the other axes broadcast; without an axis, from the flattened tensor."""
+    """`gather`, where the other axes broadcast and torch takes the remainder of what is no place;
+    without an axis, from the flattened tensor.
+    """
     if dim is None:
         count = prod(indices.dims)
-        return Result(((count,),), whole_axes((count,)))
+        inside = tuple(require_places(indices, prod(input.dims), "take_along_dim"))
+        return Result(((count,),), whole_axes((count,)), requires=inside)
     if input.ndim != indices.ndim:
         raise ShapeMismatch(f"take_along_dim: {indices.ndim}-d indices of a {input.ndim}-d tensor")
     axis = normal_dim(dim, input.ndim, "take_along_dim")
@@ -157,21 +160,31 @@ def take_along_dim(
 @rule("take", takes={"index": "int64"})
 def take(input: SymbolicTensor, index: SymbolicTensor) -> Result:
     """Elements by their number in the flattened tensor."""
-    return Result((index.dims,), whole_axes(index.dims))
+    count = prod(input.dims)
+    inside = tuple(require_places(index, count, "take", least=-count))
+    return Result((index.dims,), whole_axes(index.dims), requires=inside)
 
 
-def _index_add(
-    input: SymbolicTensor,
-    dim: int,
-    index: SymbolicTensor,
-    source: object,
-    *args: object,
-    **kwargs: object,
+@rule("put", takes={"index": "int64"}, same_dtype="input source")
+def put(
+    input: SymbolicTensor, index: SymbolicTensor, source: SymbolicTensor, accumulate: bool = False
+) -> Result:
+    """Elements written by their number in the flattened tensor: the shape stays."""
+    count = prod(input.dims)
+    requires = require_places(index, count, "put", least=-count)
+    why = "put: there must be an element per index"
+    requires += require_equal(prod(source.dims), prod(index.dims), why)
+    return Result((input.dims,), whole_axes(input.dims), requires=tuple(requires))
+
+
+def _written(
+    input: SymbolicTensor, dim: int, index: SymbolicTensor, source: object, *, from_end: bool
 ) -> Result:
     """Places of one axis written from `source`: the shape stays."""
     require_rank(index, (0, 1), "the index")
     axis = normal_dim(dim, input.ndim, "index_add")
-    requires: list[Requirement] = []
+    size = input.dims[axis] if input.dims else 1
+    requires = require_places(index, size, least=-size if from_end else 0)
     if isinstance(source, SymbolicTensor) and source.ndim and input.ndim:
         if source.ndim != input.ndim:
             raise ShapeMismatch(f"a {source.ndim}-d source for a {input.ndim}-d tensor")
@@ -184,6 +197,12 @@ def _index_add(
     return Result((input.dims,), tuple(axes), requires=tuple(requires))
 
 
+@rule("index_fill", takes={"index": "int64"})
+def index_fill(input: SymbolicTensor, dim: int, index: SymbolicTensor, value: object) -> Result:
+    """Places of one axis, from the front or the end, filled with a number: the shape stays."""
+    return _written(input, dim, index, value, from_end=True)
+
+
 def _from_source(
     input: SymbolicTensor,
     dim: int,
@@ -194,7 +213,7 @@ def _from_source(
 ) -> Result:
     if not input.ndim and prod(index.dims) != 1:
         raise ShapeMismatch("a 0-d tensor has one place to write to")
-    return _index_add(input, dim, index, source, *args, **kwargs)
+    return _written(input, dim, index, source, from_end=False)
 
 
 def _by_values(op: str, cure: str) -> Any:
@@ -204,7 +223,6 @@ def _by_values(op: str, cure: str) -> Any:
     return operation
 
 
-rule("index_fill", takes={"index": "int64"})(_index_add)
 rule("index_add", takes=_INDEX, same_dtype="input source")(_from_source)
 rule("index_copy", takes={"index": "int64"}, same_dtype="input source")(_from_source)
 rule("index_reduce", takes={"": "int float", **_INDEX}, same_dtype="input source")(_from_source)
@@ -282,6 +300,7 @@ def embedding_bag(
     if mode not in ("sum", "mean", "max") or (mode == "max" and (scale_grad_by_freq or sparse)):
         raise ShapeMismatch(f"{op}: mode={mode!r}", cure='"sum", "mean", or "max" without options')
     requires: list[Requirement] = [*_is_a_row(padding_idx, rows)]
+    requires += require_places(input, rows, op)
     if per_sample_weights is not None:
         if mode != "sum" or per_sample_weights.ndim != input.ndim:
             raise ShapeMismatch(f"{op}: one weight per index, for mode='sum' only")
@@ -306,4 +325,5 @@ def one_hot(tensor: SymbolicTensor, num_classes: Int = -1) -> Result:
     at_least("num_classes", (num_classes,), 1)
     least = Condition(num_classes, ">=", 1, "one_hot: at least one class")
     axes = (*leading_axes(tensor.ndim), (None, Whole(num_classes)))
-    return Result(((*tensor.dims, num_classes),), axes, requires=(least,))
+    inside = require_places(tensor, num_classes, "one_hot")
+    return Result(((*tensor.dims, num_classes),), axes, requires=(least, *inside))

@@ -15,7 +15,7 @@ from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Scatter, Whole, Window
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, lower
 from symcnn.errors import ShapeMismatch
-from symcnn.sets.condition import Condition, Filled, Requirement
+from symcnn.sets.condition import Condition, Filled, Place, Requirement
 from symcnn.trace.graph import Constant, Parameter, Result, SymbolicTensor
 
 __all__ = [
@@ -191,12 +191,21 @@ def require_equal(have: Int, want: Int, why: str) -> list[Requirement]:
 
 
 def require_places(
-    index: SymbolicTensor, size: Int, op: str = "", *, least: Int = 0
+    index: SymbolicTensor,
+    size: Int,
+    op: str = "",
+    *,
+    least: Int = 0,
+    apart_from: int | None = None,
 ) -> list[Requirement]:
-    """That the whole numbers in an index, as far as they are told, are places of an axis."""
+    """That the whole numbers in an index, as far as they are told, are places of an axis.
+
+    apart_from: a number that stands for no place.
+    """
     why = f"{op}: an index must lie within the axis".removeprefix(": ")
-    ends = [gap for i in index.extremes for gap in (i - least, size - 1 - i)]
-    return [Condition(gap, ">=", 0, why) for gap in ends]
+    told = [i for i in index.extremes if i != apart_from]
+    ends = [gap for i in told for gap in (i - least, size - 1 - i)]
+    return [Place(gap, ">=", 0, why) for gap in ends]
 
 
 def whole_axes(dims: Sequence[Int]) -> Axes:

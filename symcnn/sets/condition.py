@@ -94,6 +94,13 @@ class Filled(Condition):
 
 
 @dataclass(frozen=True, slots=True)
+class Place(Condition):
+    """That a number which a tensor holds is a place of an axis. Torch looks at it where there are
+    values: not on meta.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class KeepsBatch(Condition):
     """``view(-1, row)`` keeps the images apart only if each of them is `rows` whole rows: its `lhs`
     elements are as many as `rhs`, ``rows*row``.

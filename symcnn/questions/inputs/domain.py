@@ -129,7 +129,10 @@ def check_valid(net: Trace, sizes: dict[str, int]) -> None:
     step, requirement = failure
     if isinstance(step, Guard):
         raise _refusal(net, step, sizes)
-    raise InvalidInput(_complaint(step, requirement, sizes), cure=lambda: _nearest(net, sizes))
+    said = _complaint(step, requirement, sizes)
+    error = InvalidInput(said, cure=lambda: _nearest(net, sizes))
+    error.unmet = requirement
+    raise error
 
 
 def taken_at(net: Trace, sizes: Mapping[str, int]) -> tuple[Trace, dict[str, int]]:

@@ -1,0 +1,115 @@
+"""What numbers that index tensors hold ask of sizes: torch says what is right."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import symcnn
+from symcnn.judge.oracles import judge
+
+
+class Forward(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x)
+
+
+def places(dims: list[int], value: int) -> torch.Tensor:
+    return torch.full(dims, value)
+
+
+PLACES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "index": lambda x: x[:, :, torch.tensor([0, 5])],
+    "index from the end": lambda x: x[:, :, torch.tensor([-6, 1])],
+    "index of sizes": lambda x: x[:, :, torch.tensor([0, x.shape[3] // 2])],
+    "a list": lambda x: x[:, :, [0, -5]],
+    "index_select": lambda x: x.index_select(2, torch.tensor([5, 1])),
+    "gather": lambda x: x.gather(2, places([1, 3, 2, 1], 5)),
+    "scatter_add": lambda x: x.scatter_add(2, places([1, 3, 1, 1], 5), x[:, :, :1, :1]),
+    "take_along_dim": lambda x: torch.take_along_dim(x, places([1, 1, 1, 1], 5), 2),
+    "take_along_dim without an axis": lambda x: torch.take_along_dim(x, torch.tensor([50])),
+    "take": lambda x: x.take(torch.tensor([0, 50])),
+    "take from the end": lambda x: x.take(torch.tensor([-50])),
+    "put": lambda x: x.put(torch.tensor([50, -50]), x.new_zeros(2)),
+    "put in place": lambda x: x.clone().put_(torch.tensor([50]), x.new_zeros(1), accumulate=True),
+    "index_add": lambda x: x.index_add(2, torch.tensor([5]), x[:, :, :1]),
+    "index_add in place": lambda x: x.clone().index_add_(2, torch.tensor([5]), x[:, :, :1]),
+    "index_copy": lambda x: x.index_copy(2, torch.tensor([5]), x[:, :, :1]),
+    "index_reduce": lambda x: x.index_reduce(2, torch.tensor([5]), x[:, :, :1], "prod"),
+    "index_fill": lambda x: x.index_fill(2, torch.tensor([5]), 1.0),
+    "index_fill from the end": lambda x: x.index_fill(2, torch.tensor([-5]), value=1.0),
+    "writing": lambda x: x.clone().index_put_(
+        (torch.tensor([0]), torch.tensor([2]), torch.tensor([5])), x[0, 0, 0]
+    ),
+    "embedding": lambda x: F.embedding(torch.tensor([0, 2]), x[0, 0]),
+    "embedding_bag": lambda x: F.embedding_bag(torch.tensor([[0, 5]]), x[0, 0]),
+    "one_hot": lambda x: F.one_hot(torch.tensor([0, 5]), x.shape[2]),
+    "classes": lambda x: F.cross_entropy(x[0, 0], places([x.shape[2]], 5)),
+    "classes that are ignored": lambda x: F.nll_loss(x[0, 0], places([x.shape[2]], -100)),
+    "positions of a table": lambda x: F.embedding(
+        torch.arange(x.shape[2])[None], x.new_zeros(5, 4)
+    ),
+    "shifted": lambda x: F.embedding(torch.arange(x.shape[3]).view(-1, 1) + 2, x[0, 0]),
+    "backwards": lambda x: x[:, :, 3 - torch.arange(x.shape[3])],
+    "the first few": lambda x: F.embedding(torch.arange(x.shape[2])[:3], x.new_zeros(3, 4)),
+    "written before": lambda x: x[:, :, torch.tensor([1, 2]).fill_(5)],
+}
+
+
+@pytest.mark.parametrize("forward", PLACES.values(), ids=PLACES)
+def test_numbers_in_a_tensor_must_be_places_of_the_axis(
+    forward: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    net = symcnn.from_torch(Forward(forward), "1 3 H W")
+    for h in range(1, 9):
+        for w in (3, 10):
+            try:
+                shape = tuple(forward(torch.zeros(1, 3, h, w)).shape)
+            except (IndexError, RuntimeError):
+                assert (h, w) not in net.valid_inputs(), (h, w)
+            else:
+                assert net.shape_at(H=h, W=w) == shape
+
+
+FROM_THE_END: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "gather": lambda x: x.gather(2, places([1, 3, 1, 1], -1)),
+    "take_along_dim": lambda x: torch.take_along_dim(x, torch.tensor([-1])),
+    "index_add": lambda x: x.index_add(2, torch.tensor([-1]), x[:, :, :1]),
+    "embedding_bag": lambda x: F.embedding_bag(torch.tensor([[-1]]), x[0, 0]),
+    "classes": lambda x: F.nll_loss(x[0, 0], places([x.shape[2]], -1)),
+}
+
+
+@pytest.mark.parametrize("forward", FROM_THE_END.values(), ids=FROM_THE_END)
+def test_no_place_is_counted_from_the_end_where_torch_counts_none(
+    forward: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    with pytest.raises((IndexError, RuntimeError)):
+        forward(torch.zeros(1, 3, 4, 5))
+    with pytest.raises(symcnn.SymcnnError, match="an index must lie within the axis"):
+        symcnn.from_torch(Forward(forward), "1 3 H W")
+
+
+def test_the_judge_knows_a_refusal_for_values_from_one_for_shapes() -> None:
+    """On meta torch looks at no values: in a tensor, in a list. A number is checked there too."""
+
+    def verdict(forward: Callable[[torch.Tensor], torch.Tensor]) -> tuple[bool, bool]:
+        module = Forward(forward)
+        found = judge(symcnn.from_torch(module, "1 3 H 4"), module, {"H": 3}, device="meta")
+        assert found.ours is None
+        return found.agree, found.by_values
+
+    assert verdict(lambda x: x.index_fill(2, torch.tensor([5], device=x.device), 0.0)) == (
+        False,
+        True,
+    )
+    assert verdict(lambda x: x[:, :, [0, 5]]) == (False, True)
+    assert verdict(lambda x: x[:, :, 5]) == (True, False)
