@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from torch import nn
 
 import symcnn
-from symcnn.algebra.size import Size, maximum, sharp_lower
+from symcnn.algebra.size import Size, maximum, scaled, sharp_lower
 from symcnn.cli import main
 from symcnn.lazy import cached_property
 from symcnn.sets import isl, presburger
@@ -36,7 +36,7 @@ def pooled(*inputs: Any) -> torch.Tensor:
     return torch.cat([F.max_pool2d(x, 2 + i) for i, x in enumerate(inputs)], 1)
 
 
-def scaled(x: Any) -> Any:
+def rescaled(x: Any) -> Any:
     for scale in (1.1, 0.9) * 6:
         x = F.interpolate(x, scale_factor=scale)
     return x
@@ -80,11 +80,25 @@ def test_a_shape_that_no_layer_takes_is_refused_without_a_cure_that_cures_nothin
 
 
 def test_float_scales_one_after_the_other_bound_the_size() -> None:
-    net = symcnn.from_torch(Function(scaled), "N 3 H W")
+    net = symcnn.from_torch(Function(rescaled), "N 3 H W")
     assert str(net.valid_inputs()) == "H >= 7 and W >= 7"
     assert str(net.solve(output=(7, 7))) == "H == 13 and W == 13"
     with pytest.raises(symcnn.Undecidable, match="repeats after 1,000,000,000,000 places"):
         net.tiles(H=1000, W=1000, tile=256)
+
+
+def test_a_set_of_many_parts_is_kept_in_them_where_fewer_take_too_many_steps() -> None:
+    """domain:915 of seed 8: one float scale after another, of an output that is a letter."""
+    net = symcnn.from_torch(nn.Sequential(*[nn.Upsample(scale_factor=1.4)] * 2), "N 3 H 4")
+    found = net.solve(output=("y", 7))
+    assert [str(found.given(y=y)) for y in (1, 196)] == ["H == 1", "H == 100"]
+    assert str(found).count(" or ") > 30
+
+
+def test_a_float_scale_is_near_its_ratio_so_that_of_two_sizes_one_is_the_larger() -> None:
+    h = scaled(Size.symbol("H"), 1.4)
+    assert str(maximum(scaled(h, 1.4), (h + 2) // 3)) == "trunc(trunc(H*1.4)*1.4)"
+    assert (sharp_lower(scaled(h, 0.7) - 2 * h), sharp_lower(2 * h - scaled(h, 0.7))) == (None, 2)
 
 
 def test_a_set_of_one_requirement_that_takes_too_many_steps_is_tried_once(

@@ -416,8 +416,8 @@ _SPLITS = 64  # arguments of maxima within maxima that one bound may look at: ea
 
 @lru_cache(maxsize=4096, typed=True)
 def sharp_lower(expr: Int, splits: int = _SPLITS) -> Bound:
-    """A tighter lower bound than `lower`: a floor differs from its ratio by less than 1, so equal
-    slopes cancel.
+    """A tighter lower bound than `lower`: a floor, or a float scale, differs from its ratio by
+    less than 1, so equal slopes cancel.
 
     splits: how many arguments of maxima, one in the other, are tried before the bound is None.
 
@@ -432,9 +432,9 @@ def sharp_lower(expr: Int, splits: int = _SPLITS) -> Bound:
     inner = {a for atom in expr.atoms() for a in every_atom(*atom.args)}
     for mono, coeff in expr.terms.items():
         for atom, power in mono:
-            if power != 1 or isinstance(atom, (Symbol, Scaled)):
+            if power != 1 or isinstance(atom, Symbol):
                 continue
-            if isinstance(atom, Floor) and atom in inner:  # what stands around it goes first
+            if isinstance(atom, (Floor, Scaled)) and atom in inner:  # what is around it goes first
                 continue
             if any(a.low is None or a.low < 0 or p < 1 for a, p in mono if a is not atom):
                 continue
@@ -451,8 +451,13 @@ def sharp_lower(expr: Int, splits: int = _SPLITS) -> Bound:
             if isinstance(atom, Floor) and type(atom.den) is int:
                 slack = atom.den - 1 if coeff > 0 else 0
                 ratio: Any = (atom.num - slack) * Fraction(1, atom.den)
-                found = sharp_lower(rest + factor * ratio, splits)
-                return corner if found is None else found
+            elif isinstance(atom, Scaled) and atom.low is not None and atom.low >= 0:
+                off = Fraction(-1 if coeff > 0 else 1, 1 << 52)  # two roundings to doubles
+                ratio = atom.arg * (Fraction(atom.scale) * (1 + off)) - (coeff > 0)
+            else:
+                continue
+            found = sharp_lower(rest + factor * ratio, splits)
+            return corner if found is None else found
     return corner
 
 

@@ -314,9 +314,12 @@ def _apart(basics: Sequence[Any]) -> bool:
 
 
 def nonempty(isl_set: islpy.Set) -> list[islpy.Set]:
-    """The basic sets, each as a set, without empty ones."""
+    """The basic sets, each as a set, without empty ones; a floor that isl has not made out yet may
+    be several.
+    """
     breathe()
-    return [isl().Set.from_basic_set(b) for b in isl_set.get_basic_sets() if not b.is_empty()]
+    basics = isl_set.compute_divs().get_basic_sets()
+    return [isl().Set.from_basic_set(b) for b in basics if not b.is_empty()]
 
 
 def require_few_moduli(isl_set: islpy.Set) -> None:
@@ -343,7 +346,9 @@ def require_few(moduli: Collection[int], limit: int = MODULI) -> None:
 
 
 def coalesced(isl_set: islpy.Set) -> islpy.Set:
-    """The same set in fewer parts, where isl manages (its coalescing fails on rare sets)."""
+    """The same set in fewer parts, where isl manages: its coalescing fails on rare sets, and takes
+    more than a slice for some of many parts.
+    """
     breathe()
     if isl_set.n_basic_set() > MANY:  # every pair of parts is compared
         return isl_set
@@ -351,7 +356,10 @@ def coalesced(isl_set: islpy.Set) -> islpy.Set:
         return isl_set.coalesce()
     except isl().Error as error:
         if spent(error):
-            raise
+            if not _asking.get():
+                raise
+            _meter.settle()
+            _meter.grant(_meter.slice)
         return isl_set
 
 

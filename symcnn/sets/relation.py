@@ -40,8 +40,7 @@ class Relation(InputSet):
         return self.axis(*self.parameters)
 
     @question
-    def words(self) -> str:
-        """See `InputSet.words`."""
+    def _in_few_words(self) -> str:
         if not self:
             return f"no size{'s' * (len(self.shown) > 1)} {' and '.join(self.shown)}"
         texts = [

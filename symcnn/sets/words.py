@@ -14,7 +14,7 @@ from symcnn.algebra.size import Int, Size
 from symcnn.errors import Undecidable
 from symcnn.sets.condition import Condition, congruence
 from symcnn.sets.downset import Bound, ranges
-from symcnn.sets.isl import isl, parts, question
+from symcnn.sets.isl import isl, nonempty, parts, question
 from symcnn.sets.products import is_linear
 from symcnn.sets.runs import Run, runs_of
 
@@ -185,7 +185,7 @@ def as_it_is(sides: Iterable[tuple[Sequence[str], Mapping[frozenset[Bound], islp
         texts = [
             " and ".join([*sentences(constraints(names, part)), *ranges(bounds)])
             for bounds, isl_set in cases.items()
-            for part in map(isl().Set.from_basic_set, isl_set.get_basic_sets())
+            for part in nonempty(isl_set)
         ]
         found.append(" or ".join(f"({t})" for t in texts) if len(texts) > 1 else "".join(texts))
     return conjunction([t for t in found if t])
