@@ -46,6 +46,9 @@ class SymcnnError(Exception):
     #: The operation that failed, see `symcnn.trace.graph.Attempt`.
     attempt: Any = None
 
+    #: What a layer requires, and these sizes do not meet.
+    requirement: Any = None
+
     def __init__(
         self, cause: str, *, cure: str | Callable[[], str] = "", sides: tuple[Any, ...] = ()
     ) -> None:

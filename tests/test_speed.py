@@ -135,6 +135,30 @@ def test_steps_of_divisibility_are_merged_without_loss(
         assert (h in found) == all(c.holds({"H": h}) for c in asked)
 
 
+def test_what_a_layer_refuses_on_a_branch_is_not_run_again_at_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+
+    from symcnn.frontends.torch import trace
+
+    class Model(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            channels = 3 if x.shape[-1] > 8 else 8
+            return torch.nn.functional.conv1d(x, torch.ones(4, channels, 1))
+
+    runs, run = [], trace._call
+
+    def counted(*args: Any) -> Any:
+        runs.append(args)
+        return run(*args)
+
+    monkeypatch.setattr(trace, "_call", counted)
+    net = symcnn.from_torch(Model(), "N 8 L", example={"L": 8})
+    assert str(net.valid_inputs()) == "1 <= L <= 8"
+    assert len(runs) == 3  # one for each side, and one more for the question whether it matters
+
+
 def test_the_domain_of_a_deep_unet_is_one_divisibility() -> None:
     x = y = symcnn.tensor("N 8 H W")
     skips = []

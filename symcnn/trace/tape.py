@@ -257,8 +257,11 @@ def failure(place: str, requirement: Requirement) -> SymcnnError:
     text, sides = str(requirement), tuple(subexpressions(requirement))[:2]
     if not requirement.symbols:
         text = requirement.consequence({})
-        return kind(f"{place}: {requirement.why}: {text}", sides=sides)
-    return kind(f"{place}: {requirement.why}: {text} holds for no size", sides=sides)
+    else:
+        text += " holds for no size"
+    error = kind(f"{place}: {requirement.why}: {text}", sides=sides)
+    error.requirement = requirement
+    return error
 
 
 @dataclass(frozen=True, slots=True)

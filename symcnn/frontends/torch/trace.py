@@ -325,9 +325,16 @@ class _Front:
         return same.now.guards, again.choices
 
     def _ours(self, error: SymcnnError, tracer: Tracer) -> Exception | None:
-        """What to raise for an error that the forward does not raise at numbers: it is ours."""
+        """What to raise for an error that the forward does not raise at numbers: it is ours.
+
+        What a layer requires is of the numbers what it is of the sizes; python is asked by a run.
+        """
         try:
-            self._at(tracer.point(self.names))
+            point, required = tracer.point(self.names), error.requirement
+            told = required is not None and required.symbols <= {*point}
+            if told and not required.holds(point):
+                return None
+            self._at(point)
         except (UnsupportedOperation, DataDependent) as numeric:
             return numeric
         except (SymcnnError, Nowhere):
