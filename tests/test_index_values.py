@@ -64,7 +64,44 @@ PLACES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 
-@pytest.mark.parametrize("forward", PLACES.values(), ids=PLACES)
+def rows(x: torch.Tensor) -> torch.Tensor:
+    return torch.arange(x.shape[2])
+
+
+def columns(x: torch.Tensor) -> torch.Tensor:
+    return torch.arange(x.shape[3])
+
+
+def of_a_grid(x: torch.Tensor, indexing: str) -> torch.Tensor:
+    i, j = torch.meshgrid(rows(x), columns(x), indexing=indexing)
+    return x.new_zeros(9)[i - j.T + 4 if indexing == "ij" and i.shape == j.T.shape else i + j]
+
+
+TABLES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "a difference": lambda x: x.new_zeros(15)[rows(x)[:, None] - columns(x)[None] + 7],
+    "a difference along one axis": lambda x: x.new_zeros(2)[rows(x) - rows(x).flip(0) + x.shape[2]],
+    "in floats": lambda x: x[0, 0][
+        (rows(x)[:, None] * 1.0 - rows(x)[None] * 1.0 + x.shape[2] - 1).long()
+    ],
+    "of a number": lambda x: x.new_zeros(9)[rows(x)[:, None] - torch.arange(4) + 3],
+    "joined axes": lambda x: x.flatten()[
+        (rows(x)[:, None] * x.shape[3] + columns(x)).flatten() + 2 * x.shape[3]
+    ],
+    "split axes": lambda x: x.flatten()[torch.arange(x.shape[2] * 3).view(-1, 3) * 2],
+    "a grid": lambda x: of_a_grid(x, "ij"),
+    "a grid, columns first": lambda x: of_a_grid(x, "xy"),
+    "stretched and turned": lambda x: x.new_zeros(9)[rows(x).expand(2, -1).T + 2],
+    "every second": lambda x: x[:, :, torch.arange(1, x.shape[3], 2)],
+    "from the second on": lambda x: x.new_zeros(9)[columns(x)[1:] + x.shape[2]],
+    "halves": lambda x: x[:, :, columns(x) // 2],
+    "within bounds": lambda x: x[:, :, columns(x).clamp(max=3)],
+    "a remainder": lambda x: x[:, :, columns(x) % 4],
+    "spread": lambda x: x[:, :, torch.linspace(0, x.shape[3] - 1, 5).long()],
+    "in any order": lambda x: x[:, :, torch.randperm(x.shape[3])],
+}
+
+
+@pytest.mark.parametrize("forward", [*PLACES.values(), *TABLES.values()], ids=[*PLACES, *TABLES])
 def test_numbers_in_a_tensor_must_be_places_of_the_axis(
     forward: Callable[[torch.Tensor], torch.Tensor],
 ) -> None:

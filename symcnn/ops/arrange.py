@@ -288,7 +288,13 @@ def column_stack(tensors: Sequence[SymbolicTensor], *, out: object = None) -> Re
     return Result(joined.shapes, whole_axes(joined.shapes[0]), requires=joined.requires)
 
 
-@rule("meshgrid", saves=views.meshgrid, dtype=dtypes.each)
+@rule(
+    "meshgrid",
+    saves=views.meshgrid,
+    dtype=dtypes.each,
+    value=values.grid,
+    same_dtype="tensors",
+)
 def meshgrid(*tensors: object, indexing: str | None = None) -> Result:
     """Every vector expanded over the grid that all of them span; "xy" swaps the first two."""
     vectors = list(tensors_in(*tensors))

@@ -100,7 +100,7 @@ def normal(
     return broadcast(mean, std)
 
 
-@rule("randperm", saves=maps.copies, dtype=dtypes.always("int64"))
+@rule("randperm", saves=maps.copies, dtype=dtypes.always("int64"), value=values.shuffled)
 def randperm(n: Int, **kwargs: object) -> Result:
     """The numbers below `n`, shuffled."""
     return made(n)
@@ -137,12 +137,16 @@ def arange(
     return made(getattr(length, "expr", length))  # of floats that python computes from sizes
 
 
-@rule("linspace", "logspace", saves=maps.copies, dtype=dtypes.created, sizes=True)
-def linspace(start: Operand, end: Operand, steps: Int, *args: object, **kwargs: object) -> Result:
+def _spaced(start: Operand, end: Operand, steps: Int, *args: object, **kwargs: object) -> Result:
     """`steps` equally spaced numbers."""
     if any(isinstance(end, SymbolicTensor) and end.ndim for end in (start, end)):
         raise ShapeMismatch("linspace takes numbers, or tensors without axes, as its ends")
     return made(steps)
+
+
+_along = partial(rule, saves=maps.copies, dtype=dtypes.created, sizes=True)
+linspace = _along("linspace", value=values.spread)(_spaced)
+_along("logspace")(_spaced)
 
 
 @rule("eye", saves=maps.copies, dtype=dtypes.created)

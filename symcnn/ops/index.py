@@ -524,7 +524,7 @@ for _name, _axis, _least in (("hsplit", 1, 1), ("vsplit", 0, 2), ("dsplit", 2, 3
     rule(_name, saves=views.pieces)(_split_along(_name, _axis, _least))
 
 
-@rule("unbind", saves=views.without)
+@rule("unbind", saves=views.without, value=values.unbound)
 def unbind(input: SymbolicTensor, dim: int = 0) -> Result:
     """Every place of an axis, as a tensor of its own."""
     axis = _axis_to_split(input, dim, "unbind")

@@ -445,7 +445,7 @@ _differs(
 _arithmetic(
     "floor_divide",
     takes="int float",
-    value=values.whole(operator.floordiv, divides=True),
+    value=values.floored,
     operators="floordiv rfloordiv",
 )(_binary)
 _differs("subtract rsub")(_binary)
@@ -469,7 +469,7 @@ rules(
     saves=points.remainder,
     dtype=dtypes.promotes,
     takes="int float",
-    value=values.whole(operator.mod, divides=True),
+    value=values.remainder,
     operators="mod rmod",
 )(_binary)
 rules("fmod", saves=points.remainder, dtype=dtypes.promotes, takes="int float")(_binary)
@@ -491,7 +491,7 @@ rules(
     counts=tools.MADE,
     saves=points.mul,
     dtype=dtypes.promotes,
-    value=operator.mul,
+    value=values.product,
     operators="mul rmul imul",
 )(_binary)
 rules("multiply", saves=points.mul, dtype=dtypes.promotes)(_binary)
@@ -527,7 +527,13 @@ def _clamped(input: SymbolicTensor, min: Any = None, max: Any = None) -> Result:
     return broadcast(input, *bounds)
 
 
-rules("clamp clip", saves=points.clamp, dtype=dtypes.promotes, takes=_REAL)(_clamped)
+rules(
+    "clamp clip",
+    saves=points.clamp,
+    dtype=dtypes.promotes,
+    takes=_REAL,
+    value=values.clamped,
+)(_clamped)
 rules("addcmul", scaled=True, saves=points.addcmul, dtype=dtypes.of_tensors, takes=_NUMBERS)(
     _several
 )

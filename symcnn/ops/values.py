@@ -19,6 +19,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from symcnn.algebra.size import minimum, sharp_lower
+from symcnn.ops.positions import Positions
+
 #: What an operation is called with: numbers (None is no number), arrays of them, and the rest.
 Arguments = Sequence[Any]
 Options = Mapping[str, Any]
@@ -36,13 +39,13 @@ class Everywhere:
 
 @dataclass(frozen=True)
 class Between:
-    """The least and the largest value of a tensor, in any order: numbers, or sizes."""
+    """Numbers or sizes that a tensor holds, in any order: its least and largest among them."""
 
-    ends: tuple[Any, Any]
+    ends: tuple[Any, ...]
 
 
 #: What is told of a tensor of any number of elements.
-SEVERAL = frozenset({Everywhere, Between})
+SEVERAL = frozenset({Everywhere, Between, Positions})
 
 #: The value of an operation on numbers.
 Law = Callable[[Arguments, Options], Held]
@@ -61,14 +64,18 @@ class Value:
         law of numbers.
     ends: whether, called so, what it makes of the least and the largest number are the ends of what
         it makes.
-    between: between which numbers what it makes lies, of numbers.
+    positions: of numbers that are made of positions, where what it makes is that too.
+    told: what is told of what it makes, of numbers.
+    parts: of several that it makes, of arrays and their shape.
     """
 
     number: Law | None = None
     array: ArrayLaw | None = None
     everywhere: Law | None = None
     ends: Callable[[Arguments], bool] = lambda args: False
-    between: Law | None = None
+    positions: ArrayLaw | None = None
+    told: ArrayLaw | None = None
+    parts: ArrayLaw | None = None
 
     def of_numbers(self, args: Arguments, kwargs: Options) -> Held:
         """The value of an operation on 0-d tensors whose values are `args`; None if not known."""
@@ -83,9 +90,10 @@ class Value:
         """What lies between what is made, where one argument lies between numbers."""
         if not self.ends(args) or sum(type(a) is Between for a in args) != 1:
             return None
-        ends = [[a.ends[i] if type(a) is Between else a for a in args] for i in (0, 1)]
-        low, high = (self.of_one_number(end, kwargs) for end in ends)
-        return Between((low, high)) if _are_whole((low, high)) else None
+        (ends,) = (a.ends for a in args if type(a) is Between)
+        each = [[end if type(a) is Between else a for a in args] for end in ends]
+        found = tuple(self.of_one_number(end, kwargs) for end in each)
+        return Between(found) if _are_whole(found) else None
 
     def of_arrays(self, args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
         """The values of a small tensor of shape `dims`, or None."""
@@ -138,7 +146,7 @@ def scaled(function: Callable[..., object]) -> Value:
         first, second, *by = args
         return function(first, math.prod(by, start=second))
 
-    return Value(law, ends=_always)
+    return Value(law, ends=_always, positions=lambda args, kwargs, dims: law(args, kwargs))
 
 
 def _of_whole(function: Callable[..., object], divides: bool = False) -> Law:
@@ -153,6 +161,41 @@ def _of_whole(function: Callable[..., object], divides: bool = False) -> Law:
 def whole(function: Callable[..., object], *, divides: bool = False) -> Value:
     """What is exact for whole numbers; by 0 nothing is divided."""
     return Value(_of_whole(function, divides))
+
+
+def _product(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    return None if kwargs else operator.mul(*args)
+
+
+def _by_a_number(args: Arguments) -> bool:
+    """Whether the first is divided by a number: then what is larger stays so, or all turns."""
+    return type(args[0]) is Between and type(args[1]) is int
+
+
+def _clamped(args: Arguments, kwargs: Options) -> Held:
+    """A whole number between bounds; a bound of None may be a tensor of which nothing is known."""
+    given = [*args, *(kwargs[name] for name in ("min", "max")[len(args) - 1 :] if name in kwargs)]
+    if not _are_whole(given) or kwargs.keys() - {"min", "max"}:
+        return None
+    value, *bounds = given
+    from_above = len(args) == 1 and "min" not in kwargs
+    for bound, extreme in zip(
+        bounds, (_smallest,) if from_above else (_largest, _smallest), strict=False
+    ):
+        value = extreme(value, bound)
+    return value
+
+
+def _remainder(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    """Of numbers that leave none out, from 0 to a last."""
+    first, by = args
+    if kwargs or type(by) is not int or by < 1 or type(first) is not Positions:
+        return None
+    if any(step not in (-1, 0, 1) for axis in first.axes for step, _ in axis):
+        return None
+    last = sum(first.ends)
+    from_0 = {*first.ends} == {0, last} and (low := sharp_lower(last)) is not None and low >= 0
+    return Between((0, minimum(last, by - 1))) if from_0 else None
 
 
 def _are_whole(args: Sequence[Any]) -> bool:
@@ -204,15 +247,45 @@ def _by_element(law: Law, args: Arguments, kwargs: Options) -> Held:
     return _filled(values, wide[0].shape)
 
 
-def _between(args: Arguments, kwargs: Options) -> Held:
-    """The first and the last number of a row of whole numbers."""
+def _row(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    """Whole numbers at equal steps."""
     named = [kwargs.get(name) for name in ("start", "end", "step")]
     given = [None, *args] if len(args) == 1 else [*args]
-    start, end, step = given + named[len(given) :]
-    first, by = 0 if start is None else start, 1 if step is None else step
-    if not _are_whole((first, end, by)) or by != 1:
+    start, _, step = given + named[len(given) :]
+    first, by = (Positions.of(d if v is None else v) for v, d in ((start, 0), (step, 1)))
+    if first is None or by is None:
         return None
-    return Between((first, end - 1))
+    return Positions(first.start, (((by.start, dims[0]),),))
+
+
+def _spread(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    """Equally spaced numbers: of several the first and the last are the ends."""
+    named = [kwargs.get(name) for name in ("start", "end")]
+    ends = tuple([*args, *named[len(args) :]][:2])
+    several = type(dims[0]) is int and dims[0] > 1
+    return Between(ends) if several and _are_whole(ends) else None
+
+
+def _shuffled(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    return Between((0, dims[0] - 1))
+
+
+def _unbound(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    """The numbers of a row."""
+    return [*args[0]] if getattr(args[0], "ndim", 0) == 1 else None
+
+
+def _grid(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    """Rows of numbers, each along an axis of its own."""
+    swaps = kwargs.get("indexing") == "xy" and len(args) > 1
+    order = [1, 0, *range(2, len(args))] if swaps else [*range(len(args))]
+    found = []
+    for row, axis in zip(map(Positions.of, args), order, strict=True):
+        alone = [1] * len(args)
+        alone[axis] = dims[axis]
+        column = None if row is None else row.reshape(alone)
+        found.append(None if column is None else column.expand(dims))
+    return found
 
 
 def _literal(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
@@ -265,13 +338,16 @@ def _shaped(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
 def _expanded(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     import numpy as np
 
-    return np.broadcast_to(args[0], dims)
+    return args[0].expand(dims) if type(args[0]) is Positions else np.broadcast_to(args[0], dims)
 
 
 def _flipped(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     import numpy as np
 
-    return np.flip(args[0], kwargs.get("dims", args[1] if len(args) == 2 else tuple(args[1:])))
+    axes = kwargs.get("dims", args[1] if len(args) == 2 else tuple(args[1:]))
+    if type(args[0]) is Positions:
+        return args[0].flip((axes,) if isinstance(axes, int) else axes)
+    return np.flip(args[0], axes)
 
 
 def _turned(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
@@ -287,7 +363,9 @@ def _permuted(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
 
 
 def _picked(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    return args[0][args[1]] if _is_static(args[1]) else None
+    if not _is_static(args[1]):
+        return None
+    return args[0].pick(args[1], dims) if type(args[0]) is Positions else args[0][args[1]]
 
 
 def _set_at(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
@@ -397,18 +475,29 @@ def _takes_all(args: Arguments) -> bool:
 # The laws ---------------------------------------------------------------------------------------
 
 #: The value itself; cut to a whole number; cast to a dtype; divided, and rounded as asked.
-same, truncated = Value(_same, ends=_always), Value(_truncated, ends=_always)
-divided, cast = Value(_divided), Value(_cast, everywhere=_same, ends=_always)
+same = Value(_same, ends=_always, positions=_expanded)
+truncated = Value(_truncated, ends=_always, positions=_expanded)
+divided = Value(_divided)
+cast = Value(_cast, everywhere=_same, ends=_always, positions=_expanded)
 
-#: A row of numbers.
-row = Value(between=_between)
+#: A product; a quotient that is rounded down, and its remainder.
+product = Value(_of_whole(operator.mul), ends=_always, positions=_product)
+floored = Value(_of_whole(operator.floordiv, divides=True), ends=_by_a_number)
+remainder = Value(_of_whole(operator.mod, divides=True), positions=_remainder)
+
+#: A number within bounds.
+clamped = Value(_clamped, ends=_always)
+
+#: A row of numbers, in any order; spread between two; rows along axes of their own.
+row, shuffled, spread = Value(told=_row), Value(told=_shuffled), Value(told=_spread)
+grid, unbound = Value(parts=_grid), Value(parts=_unbound)
 
 #: What python lists; one number everywhere.
 literal, created = Value(_same, _literal), Value(array=_created, everywhere=_fill)
 
 
 def _moves(law: ArrayLaw, ends: Callable[[Arguments], bool] = _always) -> Value:
-    return Value(array=_of_first(law), everywhere=_same, ends=ends)
+    return Value(array=_of_first(law), everywhere=_same, ends=ends, positions=law)
 
 
 #: In another shape; stretched; backwards; picked by an index that is static.
@@ -422,7 +511,7 @@ set_at = Value(array=_of_first(_set_at))
 turned, swapped, permuted = _moves(_turned), _moves(_swapped), _moves(_permuted)
 
 #: Cast to another dtype, which the result says; all or any of it; resized by copying places.
-recast = Value(everywhere=_same, ends=_always)
+recast = Value(everywhere=_same, ends=_always, positions=_expanded)
 logical, resized = Value(everywhere=_same), Value(everywhere=_nearest)
 
 #: Sums and products, also along an axis; the extremes of all, or of numbers.

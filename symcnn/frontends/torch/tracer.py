@@ -64,7 +64,7 @@ from symcnn.ops.index import part_written
 from symcnn.ops.operation import TARGETS, Operation, record_of
 from symcnn.ops.registry import as_sizes
 from symcnn.ops.storage.views import shares_memory
-from symcnn.ops.values import SEVERAL, set_at
+from symcnn.ops.values import set_at
 from symcnn.sets.inputset import InputSet
 from symcnn.trace.graph import (
     OPS,
@@ -552,12 +552,9 @@ class Tracer(Answers, Values, TorchFunctionMode):
             ) from error
         self.ran(node, inplace)
         number = None
-        if single:
-            if record is not None and record.value is not None:
-                number = self.number(record, args, kwargs, result[0])
-        elif name == "unbind" and type(args[0]) is TracedTensor and args[0].ndim == 1:
-            number = args[0]._number
-            number = None if type(number) in SEVERAL else number
+        if record is not None and record.value is not None:
+            several = None if single else self.each_number(record, args, kwargs, result)
+            number = self.number(record, args, kwargs, result[0]) if single else several
         return result, single, number
 
     def ran(self, node: Node, inplace: bool) -> None:

@@ -10,18 +10,19 @@ products of quotients are left alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
 
-from symcnn.algebra.size import prod
+from symcnn.algebra.size import Size, prod
 from symcnn.frontends.torch.irrational import Irrational
 from symcnn.frontends.torch.sizes import SIZES, Dim, Real
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.writes import Writes
 from symcnn.ops.operation import Operation
-from symcnn.ops.values import SEVERAL, Between, Everywhere
+from symcnn.ops.positions import Positions
+from symcnn.ops.values import SEVERAL, Between, Everywhere, Value
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Parameter, SymbolicTensor
 from symcnn.trace.tape import Tape, entails
@@ -47,10 +48,10 @@ def _is_known(value: object) -> bool:
     return type(value) is TracedTensor and value._number_since is not None
 
 
-def _ends(value: object) -> Between | None:
-    """Between which numbers the values of a tensor lie, if that is all there is of them."""
+def _told(value: object) -> Between | Positions | None:
+    """What is told of the values of a tensor of any number of elements, beside one number."""
     number = value._number if type(value) is TracedTensor else None
-    return number if type(number) is Between else None
+    return number if type(number) in (Between, Positions) else None
 
 
 def _sole_number(value: Any) -> Any:
@@ -100,8 +101,7 @@ class Values:
         if type(number) is Real:
             return number.again(self)  # type: ignore[arg-type]
         if type(number) is Between:
-            low, high = map(self._again, number.ends)
-            return Between((low, high))
+            return Between((*map(self._again, number.ends),))
         if hasattr(number, "flat"):  # an array of them
             number = number.copy()
             number.flat[:] = [*map(self._again, number.flat)]
@@ -116,15 +116,13 @@ class Values:
         """The values of a result, if they are made from sizes, or one number everywhere."""
         law, dims = record.value, cast("tuple[int, ...]", made.dims)
         small = not dims or (made.ndim <= 2 and self._is_small(made))
-        if law is not None and law.between is not None:
-            return law.between(args, kwargs)
+        if law is not None and law.told is not None:
+            return law.told(args, kwargs, dims)
         if law is None or not (small or record.uniform or any(map(_is_known, args))):
             return None
         args = [a for a in args if not isinstance(a, torch.nn.Module)]
-        lies = [_ends(a) for a in args]
-        if any(lies):
-            others = (self.value_of(a) if isinstance(a, torch.Tensor) else a for a in args)
-            return law.of_ends([a or b for a, b in zip(lies, others, strict=True)], kwargs)
+        if any(map(_told, args)):
+            return self._of_told(law, args, kwargs, dims)
         held = [*map(self._held, args)]
         if not small or Everywhere in map(type, held):
             alike = law.of_one_number([*map(_sole_number, held)], kwargs)
@@ -143,6 +141,41 @@ class Values:
         self._exact(found)
         return found
 
+    def _of_told(self, law: Value, args: Any, kwargs: Any, dims: Any) -> Any:
+        """What is told of a result, where something is told of an argument."""
+        told = [*map(_told, args)]
+        if law.positions is not None and Between not in map(type, told):
+            rows = [self._row(a) if isinstance(a, torch.Tensor) else a for a in args]
+            found = law.positions(rows, kwargs, dims)
+            if found is not None:
+                return found
+        ends = [self._between(t) if type(t) is Positions else t for t in told]
+        others = (self.value_of(a) if isinstance(a, torch.Tensor) else a for a in args)
+        return law.of_ends([a or b for a, b in zip(ends, others, strict=True)], kwargs)
+
+    def _row(self, value: torch.Tensor) -> Positions | None:
+        """The whole numbers of a tensor as made of positions; None where they are not."""
+        if type(value) is TracedTensor:
+            number = value._number
+            return Positions.of(number.number if type(number) is Everywhere else number)
+        known = value.dtype in _WHOLES and value.device.type == "cpu"
+        return Positions.of(self.writes.current(value).numpy().astype(object)) if known else None
+
+    def _between(self, positions: Positions) -> Between:
+        """The ends of positions, for laws of numbers."""
+        return Between(tuple(e if type(e) is int else Dim(e, self) for e in positions.ends))  # type: ignore[arg-type]
+
+    def each_number(
+        self, record: Operation, args: Any, kwargs: Any, made: Sequence[SymbolicTensor]
+    ) -> Any:
+        """The values of each of several results, if they are made from sizes."""
+        law = None if record.value is None else record.value.parts
+        if law is None:
+            return None
+        listed = args[0] if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
+        held = [_told(a) or self._held(a) for a in listed]
+        return law(held, kwargs, cast("tuple[int, ...]", made[0].dims))
+
     def _exact(self, value: Any) -> None:
         """Tensors divide in 32-bit floats: exact up to a size."""
         if type(value) is Real:
@@ -159,7 +192,7 @@ class Values:
                 else [*map(self._held, value)]
             )
         if isinstance(value, TracedTensor):
-            return None if _ends(value) else value._number
+            return None if _told(value) else value._number
         if isinstance(value, torch.Tensor):
             if not value.ndim:
                 return self.value_of(value)
@@ -185,7 +218,7 @@ class Values:
         number, found = traced._number, traced._value
         number = number.number if type(number) is Everywhere else number
         held = getattr(number, "ends", None) or [*getattr(number, "flat", [number])]
-        told = all(type(v) is int or type(v) is Dim for v in held)
+        told = {int, Dim, Size}.issuperset(map(type, held))
         found.extremes = tuple(dict.fromkeys(getattr(v, "expr", v) for v in held)) if told else ()
         return found
 
