@@ -35,24 +35,22 @@ class Positions:
     axes: tuple[Steps, ...] = ()
 
     @classmethod
-    def of(cls, value: Any) -> Positions | None:
+    def of(cls, value: object) -> Positions | None:
         """Numbers as such: one, or an array with equal steps along each axis; None of others."""
         if type(value) is cls:
             return value
         whole = getattr(value, "expr", value)
         if isinstance(whole, (int, Size)):
             return cls(whole)
-        if not hasattr(value, "flat") or not value.size:
-            return None
-        numbers = [getattr(v, "expr", v) for v in value.flat]
+        numbers = [getattr(v, "expr", v) for v in getattr(value, "flat", ())]
         steps, behind = list[Steps](), 1
-        for count in value.shape[::-1]:
+        for count in getattr(value, "shape", ())[::-1] if numbers else ():
             steps.append(((numbers[behind] - numbers[0], count),) if count > 1 else ())
             behind *= count
-        found = cls(numbers[0], tuple(steps[::-1]))
-        return found if numbers == found._listed() else None
+        found = cls(numbers[0] if numbers else 0, tuple(steps[::-1]))
+        return found if numbers == found._numbers() else None
 
-    def _listed(self) -> list[Int]:
+    def _numbers(self) -> list[Int]:
         """All of the numbers in order, of axes of so many places."""
         found = [self.start]
         for step, count in (part for axis in self.axes for part in axis):
@@ -116,9 +114,9 @@ class Positions:
         axes[a], axes[b] = axes[b], axes[a]
         return Positions(self.start, tuple(axes))
 
-    def transpose(self, *order: Any) -> Positions:
+    def transpose(self, *order: int | Sequence[int]) -> Positions:
         """The axes in another order."""
-        named = order[0] if len(order) == 1 and not isinstance(order[0], int) else order
+        named = order[0] if isinstance(order[0], Sequence) else cast("Sequence[int]", order)
         return Positions(self.start, tuple(self.axes[i] for i in named))
 
     def flip(self, axes: Sequence[int]) -> Positions:
@@ -148,9 +146,9 @@ class Positions:
             del axes[: len(parts)], left[:count]
         return None if left else Positions(self.start, tuple(found))
 
-    def pick(self, index: Any, dims: Sequence[Int]) -> Positions | None:
+    def pick(self, index: object, dims: Sequence[Int]) -> Positions | None:
         """What a static index leaves, of a shape `dims`."""
-        items = [*index] if isinstance(index, tuple) else [index]
+        items: list[Any] = [*index] if isinstance(index, tuple) else [index]
         used = sum(item is not None and item is not Ellipsis for item in items)
         at = items.index(Ellipsis) if Ellipsis in items else len(items)
         items[at : at + 1] = [slice(None)] * (len(self.axes) - used)

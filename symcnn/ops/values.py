@@ -65,7 +65,7 @@ class Value:
     ends: whether, called so, what it makes of the least and the largest number are the ends of what
         it makes.
     positions: of numbers that are made of positions, where what it makes is that too.
-    told: what is told of what it makes, of numbers.
+    makes: what is told of what it makes, of numbers.
     parts: of several that it makes, of arrays and their shape.
     """
 
@@ -74,7 +74,7 @@ class Value:
     everywhere: Law | None = None
     ends: Callable[[Arguments], bool] = lambda args: False
     positions: ArrayLaw | None = None
-    told: ArrayLaw | None = None
+    makes: ArrayLaw | None = None
     parts: ArrayLaw | None = None
 
     def of_numbers(self, args: Arguments, kwargs: Options) -> Held:
@@ -489,7 +489,7 @@ remainder = Value(_of_whole(operator.mod, divides=True), positions=_remainder)
 clamped = Value(_clamped, ends=_always)
 
 #: A row of numbers, in any order; spread between two; rows along axes of their own.
-row, shuffled, spread = Value(told=_row), Value(told=_shuffled), Value(told=_spread)
+row, shuffled, spread = Value(makes=_row), Value(makes=_shuffled), Value(makes=_spread)
 grid, unbound = Value(parts=_grid), Value(parts=_unbound)
 
 #: What python lists; one number everywhere.

@@ -553,7 +553,7 @@ class Tracer(Answers, Values, TorchFunctionMode):
         self.ran(node, inplace)
         number = None
         if record is not None and record.value is not None:
-            several = None if single else self.each_number(record, args, kwargs, result)
+            several = None if single else self._each_number(record, args, kwargs, result)
             number = self.number(record, args, kwargs, result[0]) if single else several
         return result, single, number
 

@@ -48,7 +48,7 @@ def _is_known(value: object) -> bool:
     return type(value) is TracedTensor and value._number_since is not None
 
 
-def _told(value: object) -> Between | Positions | None:
+def _span(value: object) -> Between | Positions | None:
     """What is told of the values of a tensor of any number of elements, beside one number."""
     number = value._number if type(value) is TracedTensor else None
     return number if type(number) in (Between, Positions) else None
@@ -116,13 +116,13 @@ class Values:
         """The values of a result, if they are made from sizes, or one number everywhere."""
         law, dims = record.value, cast("tuple[int, ...]", made.dims)
         small = not dims or (made.ndim <= 2 and self._is_small(made))
-        if law is not None and law.told is not None:
-            return law.told(args, kwargs, dims)
+        if law is not None and law.makes is not None:
+            return law.makes(args, kwargs, dims)
         if law is None or not (small or record.uniform or any(map(_is_known, args))):
             return None
         args = [a for a in args if not isinstance(a, torch.nn.Module)]
-        if any(map(_told, args)):
-            return self._of_told(law, args, kwargs, dims)
+        if any(map(_span, args)):
+            return self._of_span(law, args, kwargs, dims)
         held = [*map(self._held, args)]
         if not small or Everywhere in map(type, held):
             alike = law.of_one_number([*map(_sole_number, held)], kwargs)
@@ -141,9 +141,9 @@ class Values:
         self._exact(found)
         return found
 
-    def _of_told(self, law: Value, args: Any, kwargs: Any, dims: Any) -> Any:
+    def _of_span(self, law: Value, args: Any, kwargs: Any, dims: Any) -> Any:
         """What is told of a result, where something is told of an argument."""
-        told = [*map(_told, args)]
+        told = [*map(_span, args)]
         if law.positions is not None and Between not in map(type, told):
             rows = [self._row(a) if isinstance(a, torch.Tensor) else a for a in args]
             found = law.positions(rows, kwargs, dims)
@@ -165,7 +165,7 @@ class Values:
         """The ends of positions, for laws of numbers."""
         return Between(tuple(e if type(e) is int else Dim(e, self) for e in positions.ends))  # type: ignore[arg-type]
 
-    def each_number(
+    def _each_number(
         self, record: Operation, args: Any, kwargs: Any, made: Sequence[SymbolicTensor]
     ) -> Any:
         """The values of each of several results, if they are made from sizes."""
@@ -173,7 +173,7 @@ class Values:
         if law is None:
             return None
         listed = args[0] if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
-        held = [_told(a) or self._held(a) for a in listed]
+        held = [_span(a) or self._held(a) for a in listed]
         return law(held, kwargs, cast("tuple[int, ...]", made[0].dims))
 
     def _exact(self, value: Any) -> None:
@@ -192,7 +192,7 @@ class Values:
                 else [*map(self._held, value)]
             )
         if isinstance(value, TracedTensor):
-            return None if _told(value) else value._number
+            return None if _span(value) else value._number
         if isinstance(value, torch.Tensor):
             if not value.ndim:
                 return self.value_of(value)
