@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from torch import nn
 
 import symcnn
-from symcnn.algebra.size import Size, maximum, scaled, sharp_lower
+from symcnn.algebra.size import Size, evaluate, maximum, scaled, sharp_lower
 from symcnn.cli import main
 from symcnn.lazy import cached_property
 from symcnn.sets import isl, presburger
@@ -99,6 +99,19 @@ def test_a_float_scale_is_near_its_ratio_so_that_of_two_sizes_one_is_the_larger(
     h = scaled(Size.symbol("H"), 1.4)
     assert str(maximum(scaled(h, 1.4), (h + 2) // 3)) == "trunc(trunc(H*1.4)*1.4)"
     assert (sharp_lower(scaled(h, 0.7) - 2 * h), sharp_lower(2 * h - scaled(h, 0.7))) == (None, 2)
+
+
+def test_what_float_scales_make_of_one_size_is_tried_where_a_glance_decides_all_above() -> None:
+    """Where a size is equal to a ratio of itself (drawn 106) isl takes 10**8 steps."""
+    h = Size.symbol("H")
+    half = scaled((h + 1) // 2, 0.7)
+    doubled = 2 * scaled(maximum((h + 5) // 6, half), 1.4)
+    few = {n for n in range(1, 2000) if evaluate(doubled, {"H": n}) >= n - 1}
+    with symcnn.steps(10**6):
+        assert str(input_set(["H"], [Condition(doubled, "==", h)])) == "H == 2"
+        found = input_set(["H"], [Condition(doubled, ">=", h - 1)])
+        assert found.largest() == max(few)
+        assert {n for n in range(1, 2000) if n in found} == few
 
 
 def test_a_set_of_one_requirement_that_takes_too_many_steps_is_tried_once(

@@ -63,6 +63,9 @@ if TYPE_CHECKING:
 #: moduli may stand in what isl reads at once, whose parser has no end to 20 of them.
 _NESTED, _UNLIKE = 256, 2 * MODULI
 
+#: Up to these values a size is tried, one by one, if a glance decides what is above.
+_TRIED = (64, 1024)
+
 
 class Writer:
     """Writes conditions on `names` as isl formulas; `low` is what the sizes start from."""
@@ -113,7 +116,11 @@ class Writer:
         """``expr >= 0``; a bound on a single monotone atom moves inside it."""
         if isinstance(expr, int):
             return "true" if expr >= 0 else "false"
-        inside = _bound(expr, self.at_least_zero) or self._edge(expr)
+        inside = (
+            _bound(expr, self.at_least_zero)
+            or self._edge(expr)
+            or self._values(Condition(expr, ">=", 0))
+        )
         return inside or f"{self.term(expr)} >= 0"
 
     def _edge(self, expr: Size) -> str | None:
@@ -141,7 +148,28 @@ class Writer:
             return f"({both[0]}) and ({both[1]})"
         if (found := congruence(expr)) is not None:
             return f"({self.term(found[0])}) mod {found[1]} = 0"
-        return f"{self.term(expr)} = 0"
+        return self._values(Condition(expr, "==", 0)) or f"{self.term(expr)} = 0"
+
+    def _values(self, condition: Condition) -> str | None:
+        """A condition on one size with float scales: the few values at which it holds, where a
+        glance decides all above them.
+        """
+        names, atoms = condition.symbols, {type(atom) for atom in sz.every_atom(condition.lhs)}
+        if len(names) != 1 or not names <= self.names.keys():
+            return None
+        if sz.Scaled not in atoms or sz.Part in atoms:
+            return None
+        (name,) = names
+        x = self.names[name]
+        for far in _TRIED:
+            beyond = substituted(condition, {name: sz.Symbol(name, 0).size() + far})
+            if (above := decide_syntactically(beyond)) is not None:
+                found = {v for v in range(self.low, far) if condition.holds({name: v})}
+                first = sorted(v for v in found if v - 1 not in found)
+                last = sorted(v for v in found if v + 1 not in found)
+                spans = [f"({a} <= {x} <= {b})" for a, b in zip(first, last, strict=True)]
+                return " or ".join([*spans, f"({x} >= {far})"] if above else spans) or "false"
+        return None
 
     def term(self, expr: Int) -> str:
         """A linear expression as an isl term."""
