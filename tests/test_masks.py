@@ -258,3 +258,58 @@ def test_where_a_number_is_written_there_is_a_place(where: str) -> None:
                 assert (h, w) not in found.valid_inputs()
             else:
                 assert (h, w) in found.valid_inputs()
+
+
+def written(x: torch.Tensor, *index: Any) -> torch.Tensor:
+    y = x[0, 0].clone()
+    y[index] = 0.0
+    return y
+
+
+def over_rows(x: torch.Tensor) -> torch.Tensor:
+    return x[0, 0, :, 0] >= 0
+
+
+BESIDE: dict[str, Forward] = {
+    "a place": lambda x: written(x, over_rows(x), 3),
+    "one position": lambda x: written(x, over_rows(x), torch.tensor([1])),
+    "a list of one": lambda x: written(x, over_rows(x), [-2]),
+    "a slice": lambda x: written(x, over_rows(x), slice(1, 3)),
+    "a new axis": lambda x: written(x, None, over_rows(x)),
+}
+
+
+@pytest.mark.parametrize("forward", BESIDE.values(), ids=BESIDE)
+def test_one_place_stands_beside_a_mask_and_is_one_of_the_axis(forward: Forward) -> None:
+    found = net(forward)
+    for h in range(1, 5):
+        for w in range(1, 5):
+            try:
+                forward(torch.zeros(1, 3, h, w))
+            except IndexError:
+                assert (h, w) not in found.valid_inputs(), (h, w)
+            else:
+                assert found.shape_at(N=1, H=h, W=w) == (h, w)
+
+
+def test_a_mask_stands_beside_itself() -> None:
+    def diagonal(x: torch.Tensor) -> torch.Tensor:
+        mask = over_rows(x)
+        return written(x, mask, mask)
+
+    domain = net(diagonal).valid_inputs()
+    assert (4, 4) in domain
+    assert (4, 5) not in domain
+
+
+@pytest.mark.parametrize("second", [lambda x: x[0, 0, 0] >= 0, lambda x: torch.tensor([0, 1])])
+def test_two_counts_in_an_index_are_refused_by_name_with_a_cure(second: Forward) -> None:
+    """Torch takes them where the values are such that they are as many."""
+    with pytest.raises(DataDependent, match="a mask beside other positions") as error:
+        net(lambda x: written(x, over_rows(x), second(x)))
+    assert "one mask of all of these axes" in error.value.cure
+
+    def cure(x: torch.Tensor) -> torch.Tensor:
+        return written(x, over_rows(x)[:, None] & (x[0, 0, 0] >= 0))
+
+    assert net(cure).shape_at(N=1, H=4, W=5) == tuple(cure(torch.zeros(1, 3, 4, 5)).shape)

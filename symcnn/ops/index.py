@@ -34,6 +34,7 @@ from symcnn.ops.registry import (
     at_least,
     elements,
     elementwise,
+    index_shape,
     leading_axes,
     normal_dim,
     normal_dims,
@@ -106,7 +107,7 @@ def _picked(input: SymbolicTensor, index: Any) -> Result:
             axes.append((None, IDENTITY))
             continue
         size = input.dims[axis]
-        shape = _index_shape(item)
+        shape = index_shape(item)
         if isinstance(item, slice):
             length, axis_map = _slice(size, item)
             if isinstance(item.step, Size):
@@ -159,17 +160,6 @@ def _spread(x: SymbolicTensor, index: Any) -> list[Any]:
     at = dots[0] if dots else len(items)
     items[at : at + 1] = [slice(None)] * (x.ndim - used)
     return items
-
-
-def _index_shape(item: Any) -> Dims:
-    """The shape of an index: that of a tensor, or of nested lists."""
-    if isinstance(item, SymbolicTensor):
-        return item.dims
-    if isinstance(item, (list, tuple)):
-        if any(isinstance(i, bool) for i in item):
-            return (sum(map(bool, item)),)
-        return (len(item), *(_index_shape(item[0]) if item else ()))
-    return ()
 
 
 def _all_inside(item: Any, size: Int) -> list[Requirement]:
@@ -241,6 +231,7 @@ def _set(input: SymbolicTensor, index: Any, value: Any, *args: object, **kwargs:
     if masks:
         requires, read = masked(input, index)
         requires += fits_mask(input, index, value)
+        requires += _picked(input, _unsliced(index)).requires
         return elementwise(input, requires=tuple(requires), others=tuple(read))
     if not isinstance(value, SymbolicTensor):  # any slice takes a number
         return elementwise(input, requires=_picked(input, _unsliced(index)).requires)
@@ -257,9 +248,15 @@ def _set(input: SymbolicTensor, index: Any, value: Any, *args: object, **kwargs:
 
 def _unsliced(index: Any) -> Any:
     """An index without what is within every axis: slices are all of it, and no axis is made."""
-    items = index if isinstance(index, tuple) else (index,)
-    kept = [item for item in items if not (item is None or isinstance(item, bool))]
-    return tuple(slice(None) if isinstance(item, slice) else item for item in kept)
+    kept: list[Any] = []
+    for item in index if isinstance(index, tuple) else (index,):
+        if isinstance(item, slice):
+            kept.append(slice(None))
+        elif isinstance(item, SymbolicTensor) and item.boolean:
+            kept += [slice(None)] * item.ndim
+        elif not (item is None or isinstance(item, bool)):
+            kept.append(item)
+    return tuple(kept)
 
 
 setitem = rule(

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from functools import partial
 
 from symcnn.algebra.axis import IDENTITY, Axes, Whole
-from symcnn.errors import ShapeMismatch
+from symcnn.algebra.size import Int, prod
+from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.ops import work
 from symcnn.ops.operation import Operation
 from symcnn.ops.pointwise import aligned, fits
-from symcnn.ops.registry import elementwise, require_equal
+from symcnn.ops.registry import elementwise, index_shape, require_equal
 from symcnn.ops.storage import views
 from symcnn.ops.takes import require_same_dtype
 from symcnn.sets.condition import Requirement
@@ -26,6 +27,7 @@ def masked(
 ) -> tuple[list[Requirement], list[tuple[SymbolicTensor, Axes]]]:
     """That masks in an index are as large as the axes they stand at, and where each is read."""
     every = index if isinstance(index, tuple) else (index,)
+    _require_one_count(every)
     items = [i for i in every if not (i is None or isinstance(i, bool))]  # these are new axes
     taken = [i.ndim if isinstance(i, SymbolicTensor) and i.boolean else 1 for i in items]
     if Ellipsis in items:
@@ -44,6 +46,24 @@ def masked(
             read.append((item, _at(x, own)))
         axis += count
     return requires, read
+
+
+def _require_one_count(items: Sequence[object]) -> None:
+    """A mask is as many positions as values are true: beside it stand those of one place, or of the
+    same mask. Raises DataDependent.
+    """
+    masks: set[SymbolicTensor] = set()
+    others: list[tuple[Int, ...]] = []
+    for item in items:
+        if isinstance(item, SymbolicTensor) and item.boolean:
+            masks.add(item)
+        else:
+            others.append(index_shape(item))
+    if len(masks) > 1 or any(prod(shape) != 1 for shape in others):
+        raise DataDependent(
+            "a mask beside other positions: whether they are as many depends on its values",
+            cure="one mask of all of these axes: x[m] = y is y where m is true",
+        )
 
 
 def fits_mask(x: SymbolicTensor, index: object, value: object) -> list[Requirement]:

@@ -26,6 +26,7 @@ __all__ = [
     "as_sizes",
     "at_least",
     "elementwise",
+    "index_shape",
     "leading_axes",
     "map_axes",
     "normal_dim",
@@ -188,6 +189,17 @@ def normal_dims(dim: object, rank: int, op: str) -> tuple[int, ...]:
 def require_equal(have: Int, want: Int, why: str) -> list[Requirement]:
     """That two sizes are equal, where that is not plain."""
     return [] if have == want else [Condition(have, "==", want, why)]
+
+
+def index_shape(item: Any) -> tuple[Int, ...]:
+    """The shape of an index: that of a tensor, or of nested lists."""
+    if isinstance(item, SymbolicTensor):
+        return item.dims
+    if isinstance(item, (list, tuple)):
+        if any(isinstance(i, bool) for i in item):
+            return (sum(map(bool, item)),)
+        return (len(item), *(index_shape(item[0]) if item else ()))
+    return ()
 
 
 def require_places(
