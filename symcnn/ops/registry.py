@@ -191,7 +191,7 @@ def require_equal(have: Int, want: Int, why: str) -> list[Requirement]:
     return [] if have == want else [Condition(have, "==", want, why)]
 
 
-def index_shape(item: Any) -> tuple[Int, ...]:
+def index_shape(item: object) -> tuple[Int, ...]:
     """The shape of an index: that of a tensor, or of nested lists."""
     if isinstance(item, SymbolicTensor):
         return item.dims
