@@ -329,6 +329,23 @@ def test_a_long_forward_goes_on_with_the_steps_that_its_refusal_names() -> None:
         assert len(symcnn.from_torch(long, "N 3 H W").nodes) == 1_500
 
 
+def _rows(x: torch.Tensor) -> torch.Tensor:
+    """Five nodes a row."""
+    for i in range(x.shape[2]):
+        x = x + torch.relu(torch.sigmoid(x[:, :, i : i + 1] * 2))
+    return x
+
+
+@pytest.mark.usefixtures("small_budget")
+def test_a_loop_as_long_as_an_example_is_followed_at_a_smaller_one() -> None:
+    network = symcnn.from_torch(Function(_rows), "N 3 H W")
+    assert not network.complete
+    assert network.scope.startswith("for H == 14 only")
+    assert network.shape_at(N=1, H=9, W=4) == (1, 3, 9, 4)
+    with pytest.raises(symcnn.Undecidable, match="makes more than 1,000 nodes"):
+        symcnn.from_torch(Function(_rows), "N 3 H W", example={"H": 224})
+
+
 def test_a_forward_of_many_nodes_is_traced_without_more_steps() -> None:
     assert isl.allowed_nodes() == 250_000
     with symcnn.steps(10):

@@ -418,6 +418,24 @@ def test_branches_of_which_there_is_no_set_tell_of_sizes_one_by_one() -> None:
         net.valid_inputs()
 
 
+class RowsOrHalf(nn.Module):
+    """Rows one by one in one of two branches."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[3] >= 64:
+            return F.max_pool2d(x, 2)
+        return torch.cat([x[:, :, i : i + 1] for i in range(x.shape[2])], 2)
+
+
+def test_branches_of_which_one_is_not_complete_are_asked_again_at_other_sizes() -> None:
+    net = symcnn.from_torch(RowsOrHalf(), "N 3 H W", example={"H": 4})
+    assert not net.complete
+    whole = net.solve(output=(8, 40))
+    assert (16, 80) in whole
+    assert (8, 40) in whole
+    assert (9, 40) not in whole
+
+
 class RowByRow(nn.Module):
     """Goes through the rows one by one, so that python needs their number."""
 

@@ -86,6 +86,50 @@ def test_what_is_arithmetic_of_sizes_stays_a_size(run: Callable[..., Any]) -> No
             assert net.shape_at(N=1, H=h, W=w) == shape
 
 
+def _position(factor: Callable[[int], float], **how: Any) -> Callable[..., Any]:
+    """A table of 14 x 14 positions resized to the patches of an image, as DINO does it."""
+    table = torch.zeros(1, 1, 14, 14)
+
+    def run(x: torch.Tensor, h: int, w: int) -> torch.Tensor:
+        factors = factor(h // 16), factor(w // 16)
+        return torch.nn.functional.interpolate(table, scale_factor=factors, mode="bicubic", **how)
+
+    return run
+
+
+@pytest.mark.parametrize("how", [{}, {"recompute_scale_factor": True}], ids=["as it is", "again"])
+def test_a_table_resized_by_a_float_of_sizes_has_a_size_for_each(how: dict[str, bool]) -> None:
+    run = _position(lambda rows: float(rows + 0.1) / 14, **how)
+    net = symcnn.from_torch(Forward(run), "N 3 H W")
+    assert net.complete
+    assert str(net.output_shape) == "(1, 1, H//16, W//16)"
+    for h, w in (16, 47), (225, 980), (976, 1600):
+        shape = tuple(run(torch.zeros(1, 3, h, w), h, w).shape)
+        assert net.shape_at(N=1, H=h, W=w) == shape
+
+
+def test_where_floats_round_a_factor_down_the_sizes_before_are_a_branch() -> None:
+    """61/14*14 is 60.99999999999999: the reason for DINO's 0.1."""
+    run = _position(lambda rows: rows / 14)
+    net = symcnn.from_torch(Forward(run), "N 3 H W")
+    assert not net.complete
+    assert str(net.branches[0].where.words()) == "1 <= H <= 975 and 1 <= W <= 975"
+    assert str(net.branches[0].network.output_shape) == "(1, 1, H//16, W//16)"
+    for h, w in (960, 975), (976, 16), (16, 992), (984, 985):
+        shape = tuple(run(torch.zeros(1, 3, h, w), h, w).shape)
+        assert net.shape_at(N=1, H=h, W=w) == shape
+
+
+def test_what_an_input_is_read_by_is_the_factor_itself() -> None:
+    resize = torch.nn.functional.interpolate
+    forward = Forward(lambda x, h, w: resize(x, scale_factor=(14.5 / h, 14.5 / w), mode="bilinear"))
+    net = symcnn.from_torch(forward, "N 3 H W", example={"H": 28, "W": 29})
+    assert not net.complete
+    at = net.receptive_field().at(H=28, W=29)
+    factor = 14.5 / 28
+    assert at.interval(7) == (int((7 + 0.5) / factor - 0.5), int((7 + 0.5) / factor - 0.5) + 1)
+
+
 def test_values_of_the_input_are_still_data() -> None:
     with pytest.raises(symcnn.DataDependent):
         symcnn.from_torch(Forward(lambda x, h, w: x[..., : int(x.sum())]), "N 3 H W")

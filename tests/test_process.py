@@ -11,7 +11,7 @@ import sys
 import threading
 import types
 import warnings
-from collections import OrderedDict, defaultdict, deque
+from collections import OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -605,10 +605,18 @@ class Mean(nn.Module):
         return x * (1.0 / n) + torch.full((1,), -1.0 / n / n, dtype=x.dtype) + n**-0.5
 
 
+class Slices(nn.Module):
+    """Returns a named tuple of a class that the forward makes, as perceptual losses do."""
+
+    def forward(self, x: torch.Tensor) -> Any:
+        Slices = namedtuple("Slices", ["whole", "half"])
+        return Slices(x, x[..., ::2])
+
+
 @pytest.mark.parametrize(
     "module",
-    [net(), Padded(), Many(), Sized(), Mean()],
-    ids=["net", "branches", "deep", "sizes", "floats of sizes"],
+    [net(), Padded(), Many(), Sized(), Mean(), Slices()],
+    ids=["net", "branches", "deep", "sizes", "floats of sizes", "a class of the forward's own"],
 )
 def test_networks_pickle_and_copy(module: Any) -> None:
     network = symcnn.from_torch(module, "N 3 H W")

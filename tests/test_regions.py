@@ -278,6 +278,16 @@ def test_the_solution_of_a_budget_is_a_value() -> None:
         assert again.largest() == found.largest()
 
 
+def test_what_an_area_is_not_and_what_is_are_all_sizes() -> None:
+    """Of a ViT that resizes its positions but for as many patches as it has."""
+    grid = ["H % 4 == 0", "W % 4 == 0"]
+    others, same = symcnn.solve("(H//4)*(W//4) != 64", *grid), "(H//4)*(W//4) == 64"
+    square, oblong = (symcnn.solve(same, *grid, side) for side in ("H == W", "H != W"))
+    for found in (others | square | oblong, square | oblong | others, oblong | others | square):
+        assert str(found) == "H % 4 == 0 and H >= 4 and W % 4 == 0 and W >= 4"
+    assert (16, 64) not in others | square
+
+
 @pytest.mark.parametrize(
     ("one", "other", "words"),
     [

@@ -9,10 +9,12 @@ a case is empty is asked of isl for each box between two steps of a staircase.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from dataclasses import replace
+from functools import lru_cache, reduce
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
+from symcnn.errors import Undecidable
 from symcnn.lazy import cached_property
 from symcnn.sets.downset import (
     BOXES,
@@ -78,7 +80,7 @@ class Region:
             if kept is not None:
                 known = found.get(kept)
                 found[kept] = isl_set if known is None else coalesced(known.union(isl_set))
-        return Region(names, _resolved(found))
+        return Region(names, _resolved(names, found))
 
     # as isl sees it
 
@@ -306,6 +308,14 @@ def _nothing(names: Sequence[str], isl_set: Any, bounds: _Bounds) -> bool:
     return nowhere(bounds, _box(names, isl_set), sample)
 
 
+def _plainly_nothing(names: Sequence[str], isl_set: Any, bounds: _Bounds) -> bool:
+    """The same for a shorter text only: what takes too many boxes is written longer."""
+    try:
+        return _nothing(names, isl_set, bounds)
+    except Undecidable:
+        return False
+
+
 def _cut(names: Sequence[str], isl_set: Any, bounds: _Bounds) -> Any:
     """The members that keep the bounds, as an isl set."""
     if not bounds or isl_set.is_empty():
@@ -325,16 +335,16 @@ def _text(names: Sequence[str], found: Iterable[Box]) -> str:
     return f"{{ [{', '.join(dims.values())}] : {' or '.join(f'({c})' for c in cases) or 'false'} }}"
 
 
-def _resolved(cases: dict[_Bounds, Any]) -> dict[_Bounds, Any]:
-    """The same in fewer cases: what is in one with fewer bounds goes from the others; and of two
-    that differ in a bound and its contrary, what both hold needs neither.
+def _resolved(names: Sequence[str], cases: dict[_Bounds, Any]) -> dict[_Bounds, Any]:
+    """The same in fewer cases: what is in one with fewer bounds goes from the others, and so does
+    what keeps their bounds anyway, to it; of two that differ in a bound and its contrary, what both
+    hold needs neither.
     """
     while len(cases) > 1:
-        pair = _opposite(cases)
+        pair = _opposite(names, cases)
         if pair is None:
             break
-        one, bound = pair
-        other, both = one - {bound} | {bound.contrary}, one - {bound}
+        one, other, both = pair
         whole = cases.pop(one)
         cases.pop(other)
         known = cases.get(both)
@@ -345,16 +355,35 @@ def _resolved(cases: dict[_Bounds, Any]) -> dict[_Bounds, Any]:
             rest = without(cases[more], cases[bounds])
             if rest.is_empty():
                 del cases[more]
+            elif rest.is_bounded() and all(
+                _plainly_nothing(names, rest, bounds | {b.contrary}) for b in more - bounds
+            ):
+                cases[bounds] = coalesced(cases[bounds].union(rest))
+                del cases[more]
             else:
                 cases[more] = rest
     return cases
 
 
-def _opposite(cases: Mapping[_Bounds, Any]) -> tuple[_Bounds, Bound] | None:
+def _opposite(
+    names: Sequence[str], cases: Mapping[_Bounds, Any]
+) -> tuple[_Bounds, _Bounds, _Bounds] | None:
+    """Two cases that differ in a bound and its contrary, and what both hold besides. Of ``x != 7``
+    the bounds are not contrary: there other cases have the members at which x is 7.
+    """
     for one in cases:
-        for bound in one:
-            breathe()
-            other = cases.get(one - {bound} | {bound.contrary})
-            if bound.above and other is not None and other.is_equal(cases[one]):
-                return one, bound
+        for bound in filter(lambda b: b.above, one):
+            both = one - {bound}
+            for between in (bound.limit, bound.limit - 1):
+                breathe()
+                below = replace(bound, limit=between, above=False)
+                found = cases.get(both | {below})
+                if found is None or not found.is_equal(cases[one]):
+                    continue
+                gap = both | {bound.contrary, below.contrary}
+                if between < bound.limit:
+                    left = reduce(without, [s for b, s in cases.items() if b <= gap], found)
+                    if not _plainly_nothing(names, left, gap):
+                        continue
+                return one, both | {below}, both
     return None

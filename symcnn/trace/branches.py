@@ -153,7 +153,8 @@ def say_scope(ask: Callable[..., T]) -> Callable[..., T]:
             return ask(net, *args, **options)
 
         def again(sizes: Mapping[str, int]) -> T:
-            return ask(net._at(sizes), *args, **options)
+            there = net._at(sizes)  # without branches, where this has some
+            return getattr(there, ask.__name__)(*args, **options)  # type: ignore[no-any-return]
 
         try:
             return _within_scope(ask(net, *args, **options), net, again)

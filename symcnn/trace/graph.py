@@ -6,7 +6,8 @@ A rule (see `symcnn.ops`) maps tensors and hyperparameters to a `Result`; a `Nod
 
 from __future__ import annotations
 
-from collections import Counter
+import sys
+from collections import Counter, namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -492,6 +493,43 @@ def tree_map(function: Callable[[Any], Any], value: Any) -> Any:
     if isinstance(value, dict):
         return {key: tree_map(function, v) for key, v in value.items()}
     return function(value)
+
+
+class FieldTuple:
+    """A named tuple to pickle whose class no module has by its name, as one that a forward makes:
+    again it is one of an equal class.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self.name, self.fields, self.values = type(value).__name__, value._fields, tuple(value)
+
+    def __reduce__(self) -> Any:
+        return _field_tuple, (self.name, self.fields, *self.values)
+
+
+def _field_tuple(name: str, fields: tuple[str, ...], *values: object) -> object:
+    return _tuple_class(name, fields)(*values)
+
+
+@lru_cache(maxsize=256)
+def _tuple_class(name: str, fields: tuple[str, ...]) -> Callable[..., object]:
+    return namedtuple(name, fields)
+
+
+def to_pickle(value: object) -> object:
+    """Nested tuples, lists and dicts as pickle takes them: see `FieldTuple`."""
+    if isinstance(value, (tuple, list)) and type(value) is not Shape:
+        kind: Any = type(value)
+        parts = [to_pickle(v) for v in value]
+        if not hasattr(kind, "_fields"):
+            return kind(parts)
+        found: Any = sys.modules.get(kind.__module__)
+        for name in kind.__qualname__.split("."):
+            found = getattr(found, name, None)
+        return kind(*parts) if found is kind else FieldTuple(kind(*parts))
+    if isinstance(value, dict):
+        return {key: to_pickle(v) for key, v in value.items()}
+    return value
 
 
 def ancestors(outputs: Iterable[SymbolicTensor]) -> list[Node]:

@@ -37,6 +37,7 @@ from symcnn.trace.graph import (
     name_nodes,
     public,
     tensors_in,
+    to_pickle,
     tree_map,
 )
 from symcnn.trace.rerun import (
@@ -93,7 +94,8 @@ class Trace(Coverage):
         kind = type(self)
         computed = {k for k in vars(self) if isinstance(getattr(kind, k, None), cached_property)}
         state = {k: v for k, v in vars(self).items() if k not in computed} | {"memory": {}}
-        return self.nodes, [call.output for call in self._calls], state
+        state["_outputs"] = to_pickle(self._outputs)
+        return self.nodes, [to_pickle(call.output) for call in self._calls], state
 
     def __setstate__(self, state: Any) -> None:
         _, outputs, attributes = state

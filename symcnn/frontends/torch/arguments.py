@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
+from inspect import signature
 from typing import Any
 
 import torch
 
-from symcnn.frontends.torch.sizes import SIZES
+from symcnn.frontends.torch.sizes import SIZES, Real
 from symcnn.frontends.torch.tensors import Masked, TracedTensor
 from symcnn.trace.graph import Constant, Parameter, SymbolicTensor
 
@@ -54,6 +56,33 @@ INDEXED = frozenset({"getitem", "__getitem__", "setitem", "__setitem__"})
 LISTED = {"repeat_interleave": 0, "tensor_split": 1}
 
 
+#: What resizes by a factor, which may be a float of sizes.
+RESIZED = frozenset({"interpolate", "upsample"})
+
+
+def _of_size(args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """A resizing by floats of sizes as one to the size that they make.
+
+    That is the same where the sizes tell all places that are read, or the input is no traced one:
+    ``interpolate(self.pos_embed, scale_factor=(h/14, w/14))``. Else the factor is a number.
+    """
+    call = _INTERPOLATE.bind(*args, **kwargs)
+    asked, image = call.arguments, args[0] if args else kwargs["input"]
+    factors = asked.get("scale_factor")
+    space = image.shape[2:]
+    several = factors if isinstance(factors, (tuple, list)) else [factors] * len(space)
+    placed = asked.get("recompute_scale_factor") or asked.get("align_corners")
+    told = placed or type(image) is not TracedTensor
+    if not told or len(several) != len(space) or not any(type(f) is Real for f in several):
+        return args, kwargs
+    sizes = tuple(math.trunc(x * f) for x, f in zip(space, several, strict=True))
+    change = {"size": sizes, "scale_factor": None, "recompute_scale_factor": None}
+    return (), {**asked, **change}
+
+
+_INTERPOLATE = signature(torch.nn.functional.interpolate)
+
+
 def as_places(given: object) -> object:
     """An index with arrays of numpy, and masks whose values are there, as lists."""
     index: Any = given
@@ -63,6 +92,25 @@ def as_places(given: object) -> object:
     if array or (type(index) is torch.Tensor and index.dtype is torch.bool and index.dim() == 1):
         return index if not array and index.is_meta else index.tolist()
     return index
+
+
+def as_taken(
+    name: str,
+    args: tuple[object, ...],
+    kwargs: dict[str, object],
+    as_list: Callable[[object, int], object],
+) -> tuple[tuple[object, ...], dict[str, object]]:
+    """The arguments of a call as its rule takes them.
+
+    as_list: makes a list of a tensor of numbers.
+    """
+    if name in INDEXED and len(args) > 1:
+        return (args[0], as_places(args[1]), *args[2:]), kwargs
+    if name in LISTED:
+        least = LISTED[name]
+        listed = {k: v if k == "input" else as_list(v, least) for k, v in kwargs.items()}
+        return (*args[:1], *[as_list(v, least) for v in args[1:]]), listed
+    return _of_size(args, kwargs) if name in RESIZED else (args, kwargs)
 
 
 def holds_scalar(value: object) -> bool:

@@ -276,15 +276,15 @@ def _at(expr: Int, x: int) -> int:
 
 
 @lru_cache(maxsize=256)
-def agrees(recipe: Recipe, how: str, quotient: tuple[Int, Int] | None) -> bool:
-    """Whether the rounded float is the rounded quotient, for the first sizes."""
+def agrees_up_to(recipe: Recipe, how: str, quotient: tuple[Int, Int] | None) -> int:
+    """Up to which size the rounded float is the rounded quotient: `SCALE_BOUND` for all sizes."""
     if quotient is None:
-        return False
+        return 0
     num, den = quotient
     try:
         values = _first_values(recipe)
     except ArithmeticError:
-        return False
+        return 0
     if isinstance(den, int) and isinstance(num, Size) and set(num.terms) <= {(), *_SYMBOL}:
         slope, const = int(num.terms.get(_SYMBOL[0], 0)), int(num.const)
         exact = ((slope * x + const, den) for x in range(1, SCALE_BOUND + 1))
@@ -292,7 +292,8 @@ def agrees(recipe: Recipe, how: str, quotient: tuple[Int, Int] | None) -> bool:
         exact = ((_at(num, x), _at(den, x)) for x in range(1, SCALE_BOUND + 1))
     closed = CLOSED[how]
     rounded = ROUNDED[how]
-    return all(rounded(v) == closed(n, d) for v, (n, d) in zip(values, exact, strict=True))
+    pairs = enumerate(zip(values, exact, strict=True))
+    return next((x for x, (v, (n, d)) in pairs if rounded(v) != closed(n, d)), SCALE_BOUND)
 
 
 _SYMBOL = tuple(Size.symbol("x").terms)

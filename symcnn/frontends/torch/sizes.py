@@ -23,7 +23,17 @@ from typing import Any, Self
 import torch
 
 from symcnn.algebra.expr import to_sympy
-from symcnn.algebra.size import Int, Size, exact_div, floordiv, lower, maximum, mod, scaled
+from symcnn.algebra.size import (
+    SCALE_BOUND,
+    Int,
+    Size,
+    exact_div,
+    floordiv,
+    lower,
+    maximum,
+    mod,
+    scaled,
+)
 from symcnn.frontends.torch import irrational
 from symcnn.frontends.torch.irrational import Float, Irrational
 from symcnn.frontends.torch.keys import KeyBook, hashing, numbers_near, numbers_written
@@ -35,7 +45,7 @@ from symcnn.frontends.torch.quotients import (
     RELATIONS,
     ROUNDED,
     Recipe,
-    agrees,
+    agrees_up_to,
     computed,
     is_dyadic,
     is_exact,
@@ -530,12 +540,15 @@ class Real(Float):
         if self._rounding() == "yes" and (isinstance(num, Size) or isinstance(den, Size)):
             (leaf, *others) = sorted(sizes_of(self.recipe), key=str)
             recipe = of_one(self.recipe)
-            if others or not agrees(recipe, how, plain_quotient(self.recipe, leaf)):
+            quotient = None if others else plain_quotient(self.recipe, leaf)
+            alike = agrees_up_to(recipe, how, quotient)
+            if alike != SCALE_BOUND:
                 if not others and how in ("floor", "trunc") and is_product(recipe):
                     factor = recipe[2] if recipe[1] is None else recipe[1]
                     if (low := lower(leaf)) is not None and low >= 0 and factor > 0:
                         return self._dim(scaled(leaf, float(factor)))
-                return ROUNDED[how](self._float())
+                if not alike or not self.tracer.decide(Condition(alike, ">=", leaf)):
+                    return ROUNDED[how](self._float())
         return self._dim(CLOSED[how](num, den))
 
     def _dim(self, expr: Int) -> Any:

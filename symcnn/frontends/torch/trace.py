@@ -160,6 +160,7 @@ class _Front:
         limit: int | None,
     ) -> None:
         self.module, self.example, self.limit = module, example, limit
+        self.asked = frozenset(example)
         self.given = inputs, keywords
         self.inputs = *inputs, *keywords.values()
         dims = [d for t in self.inputs for d in t.dims]
@@ -258,6 +259,8 @@ class _Front:
         except Nowhere:
             return run  # a requirement refuses every size that is left
         except (UnsupportedOperation, DataDependent, Undecidable) as error:
+            if len(tracer.tape.nodes) >= tracer.tape.most and self._shortens(tracer):
+                return self._run(region, fixed)
             error.tracer = tracer
             return self._with_numbers(run, error, _line(error))
         except SymcnnError as error:
@@ -294,6 +297,16 @@ class _Front:
                 return found
         self._give_up(region, error)
         return None
+
+    def _shortens(self, tracer: Tracer) -> bool:
+        """Whether a loop as long as an example can be shorter: then the example is from now on."""
+        point = tracer.point(self.names)
+        guards = [g for g in tracer.tape.guards if g.fixes]
+        loops = set[str]().union(*(g.requirement.symbols for g in guards)) - self.asked
+        shorter = {n: max(1, point[n] // 16) for n in loops if n in point}
+        changes = any(point[n] != size for n, size in shorter.items())
+        self.example = {**self.example, **shorter}
+        return changes
 
     def _goes_on(self, region: _Region, fixed: Mapping[str, str]) -> _Run | None:
         with suppress(SymcnnError):

@@ -33,11 +33,10 @@ from symcnn.frontends.torch.aliases import (
 from symcnn.frontends.torch.answers import Answers
 from symcnn.frontends.torch.arguments import (
     INDEXED,
-    LISTED,
     NAMES,
     PLAIN,
     UNSIDED,
-    as_places,
+    as_taken,
     constant_of,
     flat,
     hold_sizes,
@@ -508,12 +507,7 @@ class Tracer(Answers, Values, TorchFunctionMode):
         reads: Sequence[SymbolicTensor],
     ) -> tuple[Sequence[SymbolicTensor], bool, Any]:
         """The outputs of a rule, whether it is one, and its number if it has one."""
-        if name in INDEXED and len(args) > 1:
-            args = (args[0], as_places(args[1]), *args[2:])
-        elif name in LISTED:
-            least = LISTED[name]
-            args = (*args[:1], *[self.as_list(v, least) for v in args[1:]])
-            kwargs = {k: v if k == "input" else self.as_list(v, least) for k, v in kwargs.items()}
+        args, kwargs = as_taken(name, args, kwargs, self.as_list)
         record = operation if type(operation) is Operation else record_of(name)
         sized = record is not None and record.sizes
         if sized:
