@@ -8,7 +8,7 @@ elements per image" where that is true (`KeepsBatch`); not ``view(-1, 4, 4)`` of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache, partial, reduce
@@ -99,26 +99,25 @@ def _shared_ends(before: Sequence[Int], after: Sequence[Int]) -> tuple[int, int]
     return lead, tail
 
 
-def _runs(before: Sequence[Int], after: Sequence[Int]) -> Iterator[tuple[list[int], list[int]]]:
-    """Axes between the equal ends, those of size 1 aside, that have the same product: the shortest
-    runs on both sides.
-    """
+@lru_cache(maxsize=1024)
+def _runs(before: Dims, after: Dims) -> tuple[tuple[list[int], list[int]], ...]:
+    """Axes between the equal ends, ones aside, of the same product: the shortest on both sides."""
     lead, tail = _shared_ends(before, after)
     old = [i for i in range(lead, len(before) - tail) if before[i] != 1]
     new = [i for i in range(lead, len(after) - tail) if after[i] != 1]
+    found: list[tuple[list[int], list[int]]] = []
     while new:
         a, b = run_length([before[i] for i in old], [after[i] for i in new])
-        yield old[:a], new[:b]
+        found.append((old[:a], new[:b]))
         old, new = old[a:], new[b:]
+    return tuple(found)
 
 
 #: Where a tensor lies: elements from one place of each axis to the next; asked when it matters.
 Strides = Sequence[Int] | Callable[[], Sequence[Int]]
 
 
-def _merging(
-    before: Sequence[Int], after: Sequence[Int], given: Strides, text: str
-) -> tuple[Requirement, ...]:
+def _merging(before: Dims, after: Dims, given: Strides, text: str) -> tuple[Requirement, ...]:
     """What a view asks of memory: axes that become one follow each other without a gap.
 
     Of two axes next to each other in a run, the first goes on where the second ends, or one is 1,

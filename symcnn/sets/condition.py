@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal, Union
 
 from symcnn.algebra.factor import reading, text
@@ -265,12 +266,18 @@ def decide_syntactically(requirement: Requirement) -> bool | None:
     if isinstance(requirement, AnyOf):
         verdicts = [decide_syntactically(option) for option in requirement.options]
         return True if True in verdicts else False if set(verdicts) <= {False} else None
-    if requirement.lhs == requirement.rhs:
+    return _compared(requirement.lhs, requirement.relation, requirement.rhs)
+
+
+@lru_cache(maxsize=16384)
+def _compared(lhs: Int, relation: str, rhs: Int) -> bool | None:
+    """What the bounds of both sides decide."""
+    if lhs == rhs:
         return True
-    gap = requirement.lhs - requirement.rhs
+    gap = lhs - rhs
     low, high = sharp_lower(gap), sharp_lower(-gap)
     high = None if high is None else -high
-    if requirement.relation == "==":
+    if relation == "==":
         return False if (low is not None and low > 0) or (high is not None and high < 0) else None
     return (
         True if low is not None and low >= 0 else False if high is not None and high < 0 else None

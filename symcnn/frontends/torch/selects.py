@@ -57,6 +57,7 @@ _LARGE = 64
 # The law --------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=4096, typed=True)  # blocks repeat, and choices run again
 def chosen(condition: Condition, a: Int, b: Int) -> Int | None:
     """The number that is a where the condition holds, else b; None if it is no table of residues.
 

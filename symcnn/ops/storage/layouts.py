@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from symcnn.algebra.size import Int, exact_div, prod, sharp_lower
 
@@ -122,6 +123,7 @@ class Layout:
         return self.order == [i for i in want if self.dims[i] != 1]
 
 
+@lru_cache(maxsize=4096)  # most tensors are as large as others
 def in_order(dims: Dims) -> tuple[Int, ...]:
     """The strides of a tensor whose elements lie in order."""
     strides: list[Int] = []
@@ -281,7 +283,7 @@ def view_strides(old: Layout, dims: Dims) -> tuple[tuple[Int, ...], Runs] | None
     if not old.contiguous or 1 in old.dims:  # which steps as the axes beside it do
         merged = _merged_strides(old, dims)
     if merged is None and old.contiguous:
-        return in_order(dims), [(range(len(old.dims)), range(len(dims)))]
+        return in_order(tuple(dims)), [(range(len(old.dims)), range(len(dims)))]
     return merged
 
 

@@ -104,7 +104,7 @@ class Memory:
         storage = Storage(prod(dims), width, "activation")
         self.made[self._node].append(storage)
         if strides is None:
-            strides = in_order(dims) if order is None else ordered(dims, order)
+            strides = in_order(tuple(dims)) if order is None else ordered(dims, order)
         return Layout(storage, tuple(dims), tuple(strides))
 
     def place(self, layout: Layout, index: int = 0) -> None:
@@ -150,7 +150,7 @@ class Memory:
         if found is None:
             storage = Storage(prod(dims), base.storage.width, "activation")
             self.made[self._node].append(storage)
-            return Layout(storage, tuple(dims), in_order(dims))
+            return Layout(storage, tuple(dims), in_order(tuple(dims)))
         strides, runs = found
         return Layout(base.storage, tuple(dims), strides, (base, runs))
 
