@@ -545,6 +545,80 @@ def test_process_wide_settings_are_put_back() -> None:
     assert settings() == before
 
 
+def drawn() -> tuple[object, str]:
+    """Where the generators of the process stand; half a pair of normal numbers is left over."""
+    return random.getstate(), str(np.random.get_state(legacy=False))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: random.gauss(0, 1),
+        lambda: random.seed(3),
+        lambda: np.random.randn(),
+        lambda: np.random.rand(),
+        lambda: np.random.seed(3),
+        lambda: np.random.shuffle([1, 2, 3]),
+    ],
+)
+@pytest.mark.parametrize("pairs", [0, 1])
+def test_numbers_that_a_forward_draws_are_drawn_again(draw: Any, pairs: int) -> None:
+    def forward(self: Any, x: Any) -> Any:
+        draw()
+        return x
+
+    module = Written(forward)
+    random.seed(pairs)
+    np.random.seed(pairs)
+    for _ in range(pairs):
+        random.gauss(0, 1)
+        np.random.randn()
+    for _ in range(3):  # the second trace remembers the first
+        before = drawn()
+        symcnn.from_torch(module, "N 3 H W")
+        assert drawn() == before
+        draw()
+
+
+def test_numpy_may_draw_from_a_generator_of_another_kind() -> None:
+    def forward(self: Any, x: Any) -> Any:
+        np.random.rand()
+        return x
+
+    numbers: Any = np.random
+    own = numbers.get_bit_generator()
+    numbers.set_bit_generator(np.random.PCG64(3))
+    try:
+        before = drawn()
+        assert symcnn.from_torch(Written(forward), "N 3 H W").output_shape == (N, 3, H, W)
+        assert drawn() == before
+    finally:
+        numbers.set_bit_generator(own)
+
+
+def test_a_state_of_thousands_of_numbers_is_asked_for_only_after_somebody_drew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = list[str]()
+    for owner, name in ((random, "getstate"), (np.random, "get_state")):
+        real = getattr(owner, name)
+
+        class Asked:
+            __self__ = getattr(real, "__self__", None)
+
+            def __call__(self, *args: Any, real: Any = real, **kwargs: Any) -> Any:
+                asked.append(real.__name__)
+                return real(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, Asked())
+    module = nn.Conv2d(3, 8, 3)
+    np.random.seed(5)
+    random.seed(5)
+    for _ in range(3):
+        symcnn.from_torch(module, "N 3 H W")
+    assert sorted(asked) == ["get_state", "getstate"]
+
+
 def test_drawing_within_a_trace_goes_on() -> None:
     def forward(self: Any, x: Any) -> Any:
         a, b = torch.rand(3), torch.rand(3)

@@ -6,8 +6,6 @@ of torch's is changed, and real forwards of the same module notice nothing.
 
 from __future__ import annotations
 
-import random
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ from torch.nn import Module
 from symcnn.errors import SymcnnError
 from symcnn.frontends.torch.builtins import replaced_names
 from symcnn.frontends.torch.copies import Copies
+from symcnn.frontends.torch.generators import GENERATORS
 from symcnn.frontends.torch.layers import Layers
 from symcnn.frontends.torch.lazy import is_lazy
 from symcnn.frontends.torch.tensors import TracedTensor
@@ -75,10 +74,7 @@ def _process() -> Iterator[None]:
     """What belongs to the process, or to the thread, as it was before."""
     grad, dtype = torch.is_grad_enabled(), torch.get_default_dtype()
     filters: Any = warnings.filters
-    before, drawn = filters[:], random.getstate()
-    numpy: Any = sys.modules.get("numpy.random")
-    # Nobody has drawn from it before it is there, and whole: another thread may be importing it.
-    numbers = numpy.get_state() if hasattr(numpy, "get_state") else None
+    before, drawn = filters[:], [generator.draws() for generator in GENERATORS]
     try:
         yield
     finally:
@@ -91,9 +87,5 @@ def _process() -> Iterator[None]:
             warnings.filters = filters
             warnings.simplefilter("default", append=True)  # so that python looks again
             filters[:] = before
-        if random.getstate() != drawn:
-            random.setstate(drawn)
-        if numbers is not None:
-            now = numpy.get_state()
-            if now[2:] != numbers[2:] or (now[1] != numbers[1]).any():
-                numpy.set_state(numbers)
+        for generator, draws in zip(GENERATORS, drawn, strict=True):
+            generator.back(draws)
