@@ -6,6 +6,7 @@ Importing the package fills `symcnn.trace.graph.OPS`.
 from symcnn.ops import (  # noqa: F401
     arrange,
     attention,
+    chain,
     conv,
     create,
     dtypes,

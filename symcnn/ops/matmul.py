@@ -138,16 +138,18 @@ def _of_ranks(op: str, left: int, right: int) -> Any:
     return operation
 
 
-for _name, _rank in (("mm", 2), ("bmm", 3)):
+mm, bmm = (
     rule(
-        _name,
+        name,
         other=work.nothing,
         products=factors(0, 1),
         saves=products.matmul,
         takes="int float complex",
         same_dtype="input mat2",
         autocast=dtypes.LOW,
-    )(_of_ranks(_name, _rank, _rank))
+    )(_of_ranks(name, rank, rank))
+    for name, rank in (("mm", 2), ("bmm", 3))
+)
 rule(
     "mv",
     other=work.nothing,

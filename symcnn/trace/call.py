@@ -56,14 +56,19 @@ class Ruled(Protocol):
 
 
 @lru_cache(maxsize=1024)
-def _spoken_of(operation: Ruled) -> tuple[str, str]:
-    """Where an operation is found again: by its name, or by the module and name of its rule."""
+def _spoken_of(operation: Ruled) -> tuple[str, str] | Ruled:
+    """Where an operation is found again: by its name, or by the module and name of its rule. One
+    whose rule is a value has no place but here.
+    """
     if RECORDS.get(operation.name) is operation:
         return "", operation.name
-    return operation.rule.__module__, operation.rule.__qualname__
+    name = getattr(operation.rule, "__qualname__", None)
+    return operation if name is None else (operation.rule.__module__, name)
 
 
-def _call(place: tuple[str, str], args: Any, kwargs: Any, costed: bool) -> Call:
+def _call(place: tuple[str, str] | Ruled, args: Any, kwargs: Any, costed: bool) -> Call:
+    if not isinstance(place, tuple):
+        return Call(place, args, kwargs, costed)
     module, name = place
     operation = attrgetter(name)(import_module(module)) if module else RECORDS[name]
     return Call(operation, args, kwargs, costed)

@@ -29,6 +29,12 @@ def is_product(name: str) -> bool:
     return record is not None and record.products is not None
 
 
+def full_name(func: object) -> Served | None:
+    """The rule of a function with a full name of its own: ``linalg_vector_norm``."""
+    called = getattr(func, "__name__", "")
+    return Served(called) if called in OPS else None
+
+
 @lru_cache(maxsize=1)
 def operations(rules: int) -> dict[object, Served]:
     """The functions and methods of torch, in-place variants too, and the rules that serve them.

@@ -51,10 +51,18 @@ from symcnn.frontends.torch.complaint import Complaint
 from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed
 from symcnn.frontends.torch.layout import NO_COPY, Layouts, Lying
 from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
-from symcnn.frontends.torch.operations import RESIZES, Served, homonyms, is_product, operations
+from symcnn.frontends.torch.operations import (
+    RESIZES,
+    Served,
+    full_name,
+    homonyms,
+    is_product,
+    operations,
+)
 from symcnn.frontends.torch.sizes import Dim, formula_of
 from symcnn.frontends.torch.tensors import Masked, TracedTensor, as_subclass, assignment
 from symcnn.frontends.torch.values import Values
+from symcnn.frontends.torch.weights import Weights
 from symcnn.frontends.torch.where import caller, custom_function
 from symcnn.frontends.torch.writes import TENSORS, Writes
 from symcnn.lazy import cached_property
@@ -78,7 +86,7 @@ from symcnn.trace.graph import (
 from symcnn.trace.tape import Attempt, Tape, current_tape
 
 
-class Tracer(Answers, Values, TorchFunctionMode):
+class Tracer(Answers, Values, Weights, TorchFunctionMode):
     """One trace: turns torch calls into nodes, and python's questions about sizes into guards."""
 
     def __init__(
@@ -190,9 +198,11 @@ class Tracer(Answers, Values, TorchFunctionMode):
         result = self._of_values(func, args, kwargs)
         if args and result is args[0]:  # written to, or nothing to do: it is what it was
             return result
-        served = self.operations.get(func)
+        served = self.operations.get(func) or full_name(func)
         if served is not None and (is_product(served.rule) or self._learned(args, kwargs)):
             self._record_real(served.rule, func, args, kwargs, result)
+        elif served is None and flat(result) and self._learned(args, kwargs):
+            self._record_unruled(func, args, kwargs, result)
         return result
 
     def _of_classes(self, kinds: Sequence[type], func: Any, args: Any, kwargs: Any) -> Any:
@@ -211,43 +221,6 @@ class Tracer(Answers, Values, TorchFunctionMode):
             return result
         least = [k for k in kinds if all(issubclass(k, other) for other in kinds)]
         return of_class(result, least[0] if least else torch.Tensor)
-
-    def _learned(self, *values: Any) -> bool:
-        """Whether a tensor in nested arguments is a parameter, or computed from parameters."""
-        for value in values:
-            if isinstance(value, torch.Tensor):
-                leaf = self.leaves.get(id(value))
-                if leaf is not None and (leaf.trainable or leaf.node is not None):
-                    return True
-            elif isinstance(value, dict):
-                if self._learned(*value.values()):
-                    return True
-            elif isinstance(value, (tuple, list)) and self._learned(*value):
-                return True
-        return False
-
-    def _record_real(self, name: str, func: Any, args: Any, kwargs: Any, result: Any) -> None:
-        """Work on tensors with values, done for every input: a position bias, a weight made anew.
-
-        What has no rule here is computed all the same; its result is then a constant.
-        """
-        mark, left = len(self.tape.nodes), self.left
-        try:
-            traced = self.dispatch(func, args, kwargs)
-        except SymcnnError:
-            if is_product(name):
-                raise
-            self.left = left
-            return
-        ours: list[Any] = flat(traced)
-        theirs = flat(result)
-        shapes = [tuple(t.shape) for t in theirs]
-        if [t._value.dims for t in ours if type(t) is TracedTensor] != shapes:
-            del self.tape.nodes[mark:]
-            return
-        for symbolic, real in zip(ours, theirs, strict=True):
-            self.leaves[id(real)] = symbolic._value
-            self.real.append(real)
 
     def dispatch(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Run the rule of a torch function."""

@@ -1,0 +1,83 @@
+"""Work on tensors with values that a forward does for every input: a weight made anew, a bias of
+positions. *What is learned, or computed from what is, is work*; so is every product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from symcnn.errors import SymcnnError
+from symcnn.frontends.torch.arguments import flat
+from symcnn.frontends.torch.operations import is_product
+from symcnn.frontends.torch.tensors import TracedTensor
+from symcnn.frontends.torch.unruled import work_of
+from symcnn.trace.graph import SymbolicTensor
+from symcnn.trace.tape import Tape
+
+
+class Weights:
+    """The part of a trace that works on parameters."""
+
+    tape: Tape
+    leaves: dict[int, SymbolicTensor]
+    real: list[torch.Tensor]
+    left: Exception | None
+    dispatch: Any
+    apply: Any
+    _of_values: Any
+
+    def _learned(self, *values: Any) -> bool:
+        """Whether a tensor in nested arguments is a parameter, or computed from parameters."""
+        for value in values:
+            if isinstance(value, torch.Tensor):
+                leaf = self.leaves.get(id(value))
+                if value.requires_grad if leaf is None else leaf.trainable or leaf.node is not None:
+                    return True
+            elif isinstance(value, dict):
+                if self._learned(*value.values()):
+                    return True
+            elif isinstance(value, (tuple, list)) and self._learned(*value):
+                return True
+        return False
+
+    def _record_real(self, name: str, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+        """Work on tensors with values, done for every input: a position bias, a weight made anew.
+
+        What has no rule here is computed all the same.
+        """
+        mark, left = len(self.tape.nodes), self.left
+        try:
+            traced = self.dispatch(func, args, kwargs)
+        except SymcnnError:
+            if is_product(name):
+                raise
+            self.left = left
+            self._record_unruled(func, args, kwargs, result)
+            return
+        ours: list[Any] = flat(traced)
+        theirs = flat(result)
+        shapes = [tuple(t.shape) for t in theirs]
+        if [t._value.dims for t in ours if type(t) is TracedTensor] != shapes:
+            del self.tape.nodes[mark:]
+            return
+        self._name_real([t._value for t in ours], theirs)
+
+    def _name_real(self, made: Sequence[SymbolicTensor], real: Sequence[torch.Tensor]) -> None:
+        """Tensors with values that are what nodes make."""
+        for symbolic, t in zip(made, real, strict=True):
+            self.leaves[id(t)] = symbolic
+            self.real.append(t)
+
+    def _record_unruled(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+        """Work on parameters that no rule describes: torch is counted."""
+        name = func.__name__
+        if name.endswith("_") or kwargs.get("out") is not None:
+            return
+        given = flat([*args, *kwargs.values()])
+        work = work_of(lambda: self._of_values(func, args, kwargs), given)
+        if work is not None:
+            made: list[Any] = flat(self.apply(work.operation(name), name, args, kwargs))
+            self._name_real([t._value for t in made], flat(result))
