@@ -380,6 +380,8 @@ def test_random_networks_read_what_torch_reads(recipe: Any, lengths: list[int]) 
         return
     rf = net.receptive_field()
     at = rf.at(**values)
+    if 0 in net.shape_at(N=1, **values):  # no output sees anything
+        return
     for axis in range(recipe.dims):
         read = support(module, recipe.shape(*sizes), axis)
         assert (at.table(axis) == read).all()

@@ -48,12 +48,11 @@ def test_random_networks_have_torchs_shapes_domain_and_cost() -> None:
     assert tally.counts["sizes that torch refuses"] > 30
 
 
-def test_an_empty_map_on_the_way_is_no_valid_size_of_a_network_without_any() -> None:
+def test_a_network_is_valid_at_sizes_at_which_a_map_on_the_way_is_empty() -> None:
     """Cropped to nothing and padded to 1, which a sum then stretches: torch takes L of 7 to 9."""
     tally = judge_cases("network", 4, [3332])
     assert tally.mismatches == []
-    assert tally.counts["networks that take no size"] == 1
-    assert tally.counts["sizes at which torch's CPU kernels refuse, or a map on the way is empty"]
+    assert not tally.counts["networks that take no size"]
 
 
 @pytest.mark.parametrize("number", [685724, 887849])

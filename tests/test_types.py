@@ -561,8 +561,8 @@ def test_the_batch_is_found_by_dividing_windows(
         return x.reshape(n, h, w, -1)
 
     net = agrees(forward)
-    assert not net.guards
-    assert str(net.valid_inputs()) == domain
+    assert len(net.branches) == 1
+    assert domain in str(net.valid_inputs())
 
 
 def _of_a_set_of_sizes(x: Any) -> Any:

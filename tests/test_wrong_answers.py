@@ -478,7 +478,7 @@ def test_a_division_by_a_size_that_is_0_is_a_refusal(height: int, width: int) ->
     assert our_shape(found, N=1, H=height, W=width) == want
 
 
-# Empty maps: no valid size where it is one at some sizes, a value where it is one at all --------
+# Empty maps, at some sizes or at all --------------------------------------------------------------
 
 _EMPTY_AT_SOME = {
     "tensor_split at places": (lambda self, x: torch.tensor_split(x, (3, 6), 2)[2], 6),
@@ -490,16 +490,18 @@ _EMPTY_AT_SOME = {
 
 
 @pytest.mark.parametrize("form", _EMPTY_AT_SOME)
-def test_a_size_at_which_a_map_is_empty_is_not_valid(form: str) -> None:
+def test_a_size_at_which_a_map_is_empty_is_valid(form: str) -> None:
     forward, last = _EMPTY_AT_SOME[form]
     found = net(forward, "N 3 H W")
-    assert our_shape(found, N=1, H=last, W=5) is None
-    assert our_shape(found, N=1, H=last + 1, W=5) == torch_shape(forward, (1, 3, last + 1, 5))
+    for height in (last - 1, last, last + 1):
+        want = torch_shape(forward, (1, 3, height, 5))
+        assert our_shape(found, N=1, H=height, W=5) == want
 
 
 def test_one_row_beside_a_map_without_rows_is_no_row() -> None:
     found = net(lambda self, x: x[:, :, 4:] + x, "1 3 H 5")
-    assert our_shape(found, H=1) is None  # torch hands back an empty map
+    assert our_shape(found, H=1) == (1, 3, 0, 5)
+    assert our_shape(found, H=2) is None
     assert our_shape(found, H=5) == (1, 3, 5, 5)
 
 
@@ -538,12 +540,12 @@ def test_what_is_joined_with_nothing_is_seen_as_it_was() -> None:
 def test_nothing_has_no_largest_value(name: str) -> None:
     forward = lambda self, x: torch.as_tensor(getattr(x[:, :0], name)(1)[0])  # noqa: E731
     assert torch_shape(forward, (2, 3, 5, 7)) is None
-    with pytest.raises(symcnn.errors.ShapeMismatch, match="without elements"):
+    with pytest.raises(symcnn.InvalidInput, match=f"{name}: the input must have elements"):
         net(forward, "N 3 H W")
 
 
-def test_other_layers_refuse_nothing_by_name() -> None:
-    with pytest.raises(symcnn.errors.UnsupportedOperation, match="max_pool2d of a tensor without"):
+def test_a_layer_that_takes_no_empty_map_is_named() -> None:
+    with pytest.raises(symcnn.InvalidInput, match="max_pool2d: the input must have elements"):
         net(lambda self, x: F.max_pool2d(x[:, :0], 2), "N 3 H W")
 
 
@@ -1093,7 +1095,7 @@ def test_a_branch_of_which_there_is_no_exact_set_is_not_followed() -> None:
 
 def test_a_map_without_elements_is_not_resized_to_a_size() -> None:
     """Counterexample: branching:730 of seed 23, where numbers are run instead of a closed form."""
-    with pytest.raises(symcnn.InvalidInput, match="the input must not be empty"):
+    with pytest.raises(symcnn.InvalidInput, match="the input must have elements"):
         net(lambda self, x: F.interpolate(x[:, :, x.shape[2] :], size=(4, 7)), "N 3 H W")
 
 

@@ -71,7 +71,7 @@ def support(module: nn.Module, shape: Sequence[int], axis: int) -> np.ndarray:
     with torch.no_grad(), NearestAsInSingle():
         changed = module(before) != module(after)
     other = [k for k in range(1, changed.ndim) if k != 2 + axis]
-    found: np.ndarray = (changed.amax(other) if other else changed).T.numpy()
+    found: np.ndarray = (changed.any(other) if other else changed).T.numpy()
     return found
 
 

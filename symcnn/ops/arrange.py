@@ -32,6 +32,7 @@ from symcnn.ops.shape import Strides, join, permuted, reshaped
 from symcnn.ops.storage import maps, views
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor, tensors_in
+from symcnn.trace.tape import empties
 
 rule = partial(any_rule, other=work.nothing, slides=False, empty=True)
 
@@ -58,9 +59,10 @@ def _expanded(input: SymbolicTensor, target: tuple[Int, ...]) -> Result:
             raise ShapeMismatch(f"{text}: there is no axis for the -1 to keep")
         dims.append(have if want == -1 else want)
         if isinstance(want, Size) and want != have:
-            requires.append(Condition(want, ">=", 1, f"{text}: a size is at least 1"))
+            requires.append(Condition(want, ">=", 0, f"{text}: a size is at least 0"))
     requires += fits(input.dims, dims, f"{text}: only an axis of size 1 can be stretched")
-    return Result((tuple(dims),), _stretched(input, dims), requires=tuple(requires))
+    axes, some = _stretched(input, dims), empties(want for want in target if want != -1)
+    return Result((tuple(dims),), axes, requires=tuple(requires), empties=some)
 
 
 def _stretched(x: SymbolicTensor, dims: Sequence[Int]) -> Axes:
@@ -99,7 +101,8 @@ def _repeated(input: SymbolicTensor, times: tuple[Int, ...]) -> Result:
         (None, Whole(n)) if i < lead else (i - lead, _again(before[i], n))
         for i, n in enumerate(times)
     )
-    return Result((dims,), axes, requires=_as_often(times))
+    some = empties(size for size, n in zip(dims, times, strict=True) if n != 1)
+    return Result((dims,), axes, requires=_as_often(times), empties=some)
 
 
 def _as_often(times: Sequence[Int]) -> tuple[Condition, ...]:
@@ -161,11 +164,13 @@ def repeat_interleave(
         requires += require_equal(length, output_size, "output_size must be that of the result")
     made = (*dims[:axis], length, *dims[axis + 1 :])
     if dim is None:
-        return Result((made,), whole_axes(made), requires=tuple(requires))
+        some = empties((length,))
+        return Result((made,), whole_axes(made), requires=tuple(requires), empties=some)
     axes = leading_axes(len(dims))
     every = several or isinstance(repeats, SymbolicTensor)  # some more often than others
     axes[axis] = (axis, Whole(length) if every else Scatter(repeats, repeats))
-    return Result((made,), tuple(axes), requires=tuple(requires))
+    some = empties((length,))
+    return Result((made,), tuple(axes), requires=tuple(requires), empties=some)
 
 
 # Moving axes ----------------------------------------------------------------------------------

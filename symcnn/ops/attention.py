@@ -170,6 +170,7 @@ _attention = rule(
     same_dtype="query key value in_proj_weight in_proj_bias bias_k bias_v out_proj_weight"
     " out_proj_bias q_proj_weight k_proj_weight v_proj_weight",
     autocast=dtypes.LOW,
+    empty=True,
 )(_rule)
 
 

@@ -19,6 +19,7 @@ from symcnn.ops.operation import Counted, Product, rule
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
+    filled,
     map_axes,
     ntuple,
     of_shapes,
@@ -70,6 +71,7 @@ def _convolution(
 
     batch, channels, space = input.dims[: -n - 1], input.dims[-n - 1], input.dims[-n:]
     requires = _channels(op, channels, c_group * groups, c_out, groups, bias)
+    requires += filled(input, space)
     sizes, fitting = map_axes(space, windows, "the kernel must fit into the padded input")
     macs = prod((*batch, *sizes)) * (c_out * c_group * prod(kernel))
     axes = _axes(len(batch), Whole(c_out), tuple(windows))
@@ -114,7 +116,7 @@ def _transposed(
     ]
     batch, channels, space = input.dims[: -n - 1], input.dims[-n - 1], input.dims[-n:]
     c_out = c_group * groups
-    requires = _channels(op, channels, c_in, c_out, groups, bias)
+    requires = _channels(op, channels, c_in, c_out, groups, bias) + filled(input, space)
     if isinstance(c_in, int) and isinstance(groups, int) and c_in % groups:
         raise ShapeMismatch(f"{op}: {c_in} input channels do not split into groups={groups}")
     sizes, fitting = map_axes(space, scatters, "the output must not be empty")
@@ -170,6 +172,7 @@ _rule = partial(
     same_dtype="input weight bias",
     autocast=dtypes.LOW,
     shows="every",
+    empty=True,
 )
 _convolves = partial(_rule, takes="int float complex")
 _scatters = partial(_rule, takes="int64 float complex", same_dtype="input weight")

@@ -22,7 +22,7 @@ from symcnn.ops.registry import (
     OneOrMore,
     Operand,
     at_least,
-    elements,
+    not_negative,
     same_axes,
     unpacked,
     whole_axes,
@@ -30,16 +30,18 @@ from symcnn.ops.registry import (
 from symcnn.ops.storage import maps
 from symcnn.ops.storage import pointwise as points
 from symcnn.trace.graph import Result, SymbolicTensor
+from symcnn.trace.tape import empties
 
 rule = partial(any_rule, other=work.nothing, slides=False, empty=True)
 rules = partial(any_rules, other=work.nothing, slides=False, empty=True)
 
 
 def made(*dims: Int) -> Result:
-    """A new tensor of this shape; its sizes must be positive."""
+    """A new tensor of this shape; a size may be 0."""
     at_least("size", dims, 0)
-    requires = elements("a size must not be negative", dims)
-    return Result((tuple(dims),), whole_axes(dims), requires=tuple(requires))
+    requires = not_negative("a size must not be negative", dims)
+    some = empties(dims)
+    return Result((tuple(dims),), whole_axes(dims), requires=tuple(requires), empties=some)
 
 
 def _of_size(*sizes: OneOrMore[Int], size: Sequence[Int] = (), **kwargs: object) -> Result:

@@ -32,7 +32,6 @@ from symcnn.ops.pointwise import broadcast_dims, fits
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
-    elements,
     elementwise,
     index_shape,
     leading_axes,
@@ -47,9 +46,9 @@ from symcnn.ops.registry import (
 from symcnn.ops.storage import maps, views
 from symcnn.ops.storage import pointwise as points
 from symcnn.ops.takes import require_part, require_same_dtype
-from symcnn.sets.condition import Condition, Filled, Place, Requirement
+from symcnn.sets.condition import Condition, Place, Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor, tensors_in
-from symcnn.trace.tape import decided, entails, is_caught, may_be_empty, plain_number
+from symcnn.trace.tape import decided, empties, entails, may_be_empty, plain_number
 
 #: An axis that is unbound gives at most so many tensors.
 _PARTS = 1 << 16
@@ -77,7 +76,6 @@ def _whole(node: Node) -> dict[str, object] | None:
 @rule(
     "getitem",
     "__getitem__",
-    passes=True,
     saves=views.getitem,
     value=values.picked,
     sizes=True,
@@ -100,6 +98,7 @@ def _picked(input: SymbolicTensor, index: Any) -> Result:
     gone: list[tuple[int, AxisMap]] = []
     requires: list[Requirement] = []
     picks: list[tuple[int, Dims]] = []  # place among the output axes, shape of the index
+    lengths: list[Int] = []  # of slices
     axis = 0
     for item in _spread(input, index):
         if item is None:
@@ -112,11 +111,8 @@ def _picked(input: SymbolicTensor, index: Any) -> Result:
             length, axis_map = _slice(size, item)
             if isinstance(item.step, Size):
                 requires.append(Condition(item.step, ">=", 1, "a slice step must be at least 1"))
-            if may_be_empty(length):
-                if is_caught() and decided(Condition(length, ">=", 1)) is False:
-                    length = 0  # torch goes on: what it refuses next is for the model to catch
-                else:
-                    requires.append(Filled(length, ">=", 1, "a slice must not be empty"))
+            if axis_map != IDENTITY:
+                lengths.append(length)
             dims.append(length)
             axes.append((axis, axis_map))
         elif shape:
@@ -133,7 +129,8 @@ def _picked(input: SymbolicTensor, index: Any) -> Result:
         start = picks[0][0] if len(places) == 1 else 0
         dims[start:start] = picked
         axes[start:start] = whole_axes(picked)
-    return Result((tuple(dims),), (*axes, *gone), requires=tuple(requires))
+    some = empties(lengths)
+    return Result((tuple(dims),), (*axes, *gone), requires=tuple(requires), empties=some)
 
 
 def _spread(x: SymbolicTensor, index: Any) -> list[Any]:
@@ -193,11 +190,14 @@ def _is_nonnegative(value: Int) -> bool:
 
 
 def _slice(size: Int, item: slice) -> tuple[Int, AxisMap]:
-    """Length and map of ``[start:stop:step]`` on an axis, with python's clipping."""
+    """Length and map of ``[start:stop:step]`` on an axis, with python's clipping.
+
+    A start past the end is not clipped: nothing is read there.
+    """
     step = 1 if item.step is None else item.step
     if not isinstance(step, (int, Size)) or (isinstance(step, int) and step < 1):
         raise ShapeMismatch(f"a slice step of {step}", cure="torch takes positive steps only")
-    start = _bound(0 if item.start is None else item.start, size)
+    start = 0 if item.start is None else _from_front(item.start, size)
     stop = size if item.stop is None else _bound(item.stop, size)
     length = ceildiv(stop - start, step)
     if entails(Condition(length, ">=", 0)) is not True:
@@ -207,10 +207,16 @@ def _slice(size: Int, item: slice) -> tuple[Int, AxisMap]:
 
 def _bound(value: Int, size: Int) -> Int:
     """A slice bound counted from the front and clipped to the axis."""
+    value = _from_front(value, size)
+    return value if entails(Condition(size, ">=", value)) is True else minimum(value, size)
+
+
+def _from_front(value: Int, size: Int) -> Int:
+    """A slice bound counted from the front, which may lie past the end."""
     if not _is_nonnegative(value):
         behind = decided(Condition(-value, ">=", 1))  # python's own question: a branch
         if behind is False:
-            return value if entails(Condition(size, ">=", value)) is True else minimum(value, size)
+            return value
         if behind is None:
             raise UnsupportedOperation(
                 f"a slice bound of {value} may be negative or not",
@@ -219,7 +225,7 @@ def _bound(value: Int, size: Int) -> Int:
         value = value + size
         if entails(Condition(value, ">=", 0)) is not True:
             value = maximum(value, 0)
-    return value if entails(Condition(size, ">=", value)) is True else minimum(value, size)
+    return value
 
 
 def _set(input: SymbolicTensor, index: Any, value: Any, *args: object, **kwargs: object) -> Result:
@@ -242,8 +248,7 @@ def _set(input: SymbolicTensor, index: Any, value: Any, *args: object, **kwargs:
         have = have[1:]
     needs = fits(have, dims, "the value must broadcast to what the index picks")
     written = (value, _written(input, picked, value))
-    inside = tuple(need for need in picked.requires if not isinstance(need, Filled))
-    return elementwise(input, requires=(*inside, *needs), others=(written,))
+    return elementwise(input, requires=(*picked.requires, *needs), others=(written,))
 
 
 def _unsliced(index: Any) -> Any:
@@ -259,9 +264,9 @@ def _unsliced(index: Any) -> Any:
     return tuple(kept)
 
 
-setitem = rule(
-    "setitem", "__setitem__", "index_put", passes=True, saves=views.setitem, value=values.set_at
-)(_set)
+setitem = rule("setitem", "__setitem__", "index_put", saves=views.setitem, value=values.set_at)(
+    _set
+)
 
 
 @partial(Operation, "setitem", other=work.nothing, saves=views.same, empty=True)
@@ -338,11 +343,12 @@ def narrow(input: SymbolicTensor, dim: int, start: Int | SymbolicTensor, length:
     requires: list[Requirement] = [
         Condition(gap, ">=", 0, why) for gap in (first, size - first - length)
     ]
-    requires += elements(why, (length,)) or [Condition(length, ">=", 0, why)]
+    requires.append(Condition(length, ">=", 0, why))
     axes = leading_axes(input.ndim)
     axes[axis] = (axis, Window(1, 1, -first, first + length - size))
     dims = (*input.dims[:axis], length, *input.dims[axis + 1 :])
-    return Result((dims,), tuple(axes), requires=tuple(requires))
+    some = empties((length,))
+    return Result((dims,), tuple(axes), requires=tuple(requires), empties=some)
 
 
 @rule("select", saves=views.without)
@@ -373,8 +379,6 @@ rule("select_copy", saves=maps.copies)(select.rule)
 
 def _parts(x: SymbolicTensor, axis: int, sizes: Sequence[Int], *needs: Requirement) -> Result:
     """Parts of one axis after the other: each is the axis cropped."""
-    why = "a part of a split must not be empty"
-    needs += tuple(Filled(s, ">=", 1, why) for s in sizes if may_be_empty(s))
     shapes = tuple((*x.dims[:axis], s, *x.dims[axis + 1 :]) for s in sizes)
     parts = []
     before: Int = 0
@@ -383,7 +387,8 @@ def _parts(x: SymbolicTensor, axis: int, sizes: Sequence[Int], *needs: Requireme
         axes[axis] = (axis, Window(1, 1, -before, before + size - x.dims[axis]))
         parts.append(tuple(axes))
         before = before + size
-    return Result(shapes, requires=needs, single=False, parts=tuple(parts))
+    some = empties(sizes)
+    return Result(shapes, requires=needs, single=False, parts=tuple(parts), empties=some)
 
 
 def _axis_to_split(x: SymbolicTensor, dim: int, op: str) -> int:
@@ -402,6 +407,8 @@ def chunk(input: SymbolicTensor, chunks: int, dim: int = 0) -> Result:
     at_least("chunks", (chunks,), 1)
     axis = _axis_to_split(input, dim, "chunk")
     size = input.dims[axis]
+    if may_be_empty(size) and decided(Condition(size, ">=", 1)) is False:
+        return _parts(input, axis, [0] * chunks)
     return _split(input, ceildiv(size, chunks), axis, f"chunk({chunks})", chunks)
 
 
@@ -421,6 +428,8 @@ def _split(input: SymbolicTensor, sections: Any, axis: int, text: str, of: int =
         least = [Condition(s, ">=", 0, negative) for s in sections if not _is_nonnegative(s)]
         why = f"{text}: the parts must add up to the axis"
         return _parts(input, axis, sections, *require_equal(sum(sections), size, why), *least)
+    if may_be_empty(size) and decided(Condition(size, ">=", 1)) is False:
+        return _parts(input, axis, [0])
     if (
         sections < 1
         if isinstance(sections, int)
@@ -650,11 +659,12 @@ def _diagonal(x: SymbolicTensor, offset: int, dim1: int, dim2: int) -> Result:
     a, b = normal_dims((dim1, dim2), x.ndim, "diagonal")
     rows, columns = x.dims[a], x.dims[b]
     length = minimum(rows, columns - offset) if offset >= 0 else minimum(rows + offset, columns)
+    if entails(Condition(length, ">=", 0)) is not True:
+        length = maximum(length, 0)
     keep = [i for i in range(x.ndim) if i not in (a, b)]
     dims = (*(x.dims[i] for i in keep), length)
-    need = Filled(length, ">=", 1, "the diagonal must not be empty")
     axes = (*((i, IDENTITY) for i in keep), (None, Whole(length)))
-    return Result((dims,), axes, requires=(need,))
+    return Result((dims,), axes, empties=empties((length,)))
 
 
 rule("diagonal_copy", saves=maps.copies)(diagonal.rule)

@@ -16,7 +16,8 @@ from symcnn.algebra.size import Int, Size, minimum, prod
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
 from symcnn.ops import dtypes
 from symcnn.ops.autograd import pair
-from symcnn.ops.operation import Product, rule, unsaid
+from symcnn.ops.operation import Product, unsaid
+from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.pointwise import broadcast, broadcast_dims
 from symcnn.ops.reduce import products_of_norm, reduced
 from symcnn.ops.registry import (
@@ -32,6 +33,7 @@ from symcnn.ops.registry import (
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 
+rule = partial(any_rule, empty=True)
 _factorisation = partial(rule, products=unsaid)
 
 Dims = tuple[Int, ...]
@@ -351,7 +353,7 @@ def cartesian_prod(*tensors: SymbolicTensor) -> Result:
     return Result((dims,), whole_axes(dims))
 
 
-@rule("combinations")
+@any_rule("combinations")
 def combinations(input: SymbolicTensor, r: int = 2, with_replacement: bool = False) -> Result:
     """The ways to take `r` elements of a vector of n: ``n*(n - 1)/2`` for two."""
     require_rank(input, (1,), "combinations")

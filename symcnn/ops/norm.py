@@ -34,9 +34,11 @@ def _channels(x: SymbolicTensor, *tensors: SymbolicTensor | None) -> list[Requir
     return [Condition(x.dims[1], "==", c, why) for c in expected if c != x.dims[1]]
 
 
-def _more_than_one(sizes: Sequence[Int], why: str) -> list[AnyOf]:
-    """``prod(sizes) > 1`` for positive sizes: one of them is at least 2."""
-    return [AnyOf(tuple(Condition(size, ">=", 2) for size in sizes), why)]
+def _not_one(x: SymbolicTensor, sizes: Sequence[Int], why: str) -> list[AnyOf]:
+    """``prod(sizes) != 1``: one of them is at least 2, or none."""
+    empties = x.empties
+    none = (Condition(0, ">=", size) for size in sizes if size in empties)
+    return [AnyOf((*(Condition(size, ">=", 2) for size in sizes), *none), why)]
 
 
 _TRAINING = "in training mode there must be more than one value per channel"
@@ -51,7 +53,7 @@ def _work(node: Node) -> Int:
     return work.read(node) * (2 + 3 * own + 2 * work.affine(node))
 
 
-_norm = partial(rule, takes="float", mixed_precision=True)
+_norm = partial(rule, takes="float", mixed_precision=True, empty=True)
 _PARAMETERS = "input running_mean running_var weight bias"
 
 
@@ -75,12 +77,14 @@ def batch_norm(
     eps: float = 1e-5,
 ) -> Result:
     """Batch normalisation; in training mode torch refuses a single value per channel."""
+    if input.dims == (0,):  # torch does not look at it
+        return elementwise(input)
     require_rank(input, (2, 3, 4, 5), "batch_norm")
     if eps < 0 or (training and eps == 0):
         raise ShapeMismatch(f"batch_norm: eps={eps}", cure="give a small positive number")
     requires = _channels(input, running_mean, running_var, weight, bias)
     if training:
-        requires += _more_than_one((input.dims[0], *input.dims[2:]), _TRAINING)
+        requires += _not_one(input, (input.dims[0], *input.dims[2:]), _TRAINING)
     return elementwise(input, requires=tuple(requires))
 
 
@@ -107,7 +111,7 @@ def instance_norm(
     require_rank(input, (3, 4, 5), "instance_norm")
     requires = _channels(input, running_mean, running_var, weight, bias)
     if use_input_stats:
-        requires += _more_than_one(input.dims[2:], _TRAINING)
+        requires += _not_one(input, input.dims[2:], _TRAINING)
         return _statistics(input, range(2, input.ndim), requires)
     return elementwise(input, requires=tuple(requires))
 
@@ -149,7 +153,7 @@ def group_norm(
         split = floordiv(channels, num_groups) * num_groups
         requires.append(Condition(channels, "==", split, "the channels must split into the groups"))
     several = Condition(channels, ">=", 2 * num_groups)
-    (others,) = _more_than_one((input.dims[0], *input.dims[2:]), _TRAINING)
+    (others,) = _not_one(input, (input.dims[0], *input.dims[2:]), _TRAINING)
     requires.append(AnyOf((several, *others.options), _TRAINING))
     return _statistics(input, range(1, input.ndim), requires)
 
@@ -194,10 +198,11 @@ rule(
     saves=maps.rms_norm,
     autocast=dtypes.SINGLE_ON_CUDA,
     takes="float complex",
+    empty=True,
 )(unwrap(layer_norm))
 
 
-@rule("_weight_norm", saves=products.weight_norm)
+@rule("_weight_norm", saves=products.weight_norm, empty=True)
 def weight_norm(v: SymbolicTensor, g: SymbolicTensor, dim: int = 0) -> Result:
     """A weight of a direction v and a length g, made anew at every call."""
     return _statistics(v, range(v.ndim), [])
@@ -214,6 +219,7 @@ def _averages_in_3d(node: Node) -> Mapping[str, str]:
     dtype=dtypes.first_float,
     takes="int64 float",
     autocast=_averages_in_3d,
+    empty=True,
 )
 def local_response_norm(
     input: SymbolicTensor, size: Int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0

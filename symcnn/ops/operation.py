@@ -25,7 +25,7 @@ from symcnn.ops.takes import Takes, promotes_by, require_dtypes
 from symcnn.ops.values import Value, whole
 from symcnn.trace.call import RECORDS, Call
 from symcnn.trace.graph import OPS, Node, Result, Scope, SymbolicTensor, tensors_in
-from symcnn.trace.tape import Attempt, Tape, current_tape, record
+from symcnn.trace.tape import ELEMENTS, Attempt, Tape, current_tape, record
 
 #: How much work a node is.
 Work = Callable[[Node], Int]
@@ -99,8 +99,8 @@ class Operation:
         are picked or resized.
     joins: several tensors, as long as each other along all axes but one.
     statistics: it divides by statistics of whole axes, which a field may look through.
-    empty: its rule holds for axes without elements too.
-    passes: what is empty at some sizes passes it; others require that what they read has elements.
+    empty: it takes tensors without elements, where its rule does not refuse them; others require
+        that what they read has some.
     value: what it makes of numbers that are sizes, or of arrays of them.
     sizes: it takes sizes after its first argument, where a 0-d tensor is a number.
     shows: where all weights are positive, a gradient reaches "every" place that it reads, or that
@@ -129,7 +129,6 @@ class Operation:
     joins: bool = False
     statistics: bool = False
     empty: bool = False
-    passes: bool = False
     value: Value | None = None
     sizes: bool = False
     shows: str = ""
@@ -162,8 +161,8 @@ class Operation:
         try:
             inputs = tensors_in(*args, *kwargs.values())
             if not self.empty and any(0 in t.dims for t in inputs):
-                raise UnsupportedOperation(
-                    f"{self.name} of a tensor without elements has no rule",
+                raise ShapeMismatch(
+                    f"{self.name}: {ELEMENTS}",
                     cure="leave the empty tensor out, or join it with something before",
                 )
             result: Any = self.rule(*args, **kwargs)
@@ -293,7 +292,6 @@ def rule(
     joins: bool = False,
     statistics: bool = False,
     empty: bool = False,
-    passes: bool = False,
     value: Value | Callable[..., object] | None = None,
     sizes: bool = False,
     shows: str = "",
@@ -336,8 +334,8 @@ def rule(
         joins: several tensors, as long as each other along all axes but one.
         statistics: it divides by statistics of whole axes, which `receptive_field` looks through
             with ``statistics=False``.
-        empty: the rule holds for axes without elements too.
-        passes: what is empty at some sizes passes it; others require elements of what they read.
+        empty: it takes tensors without elements, where its rule does not refuse them; else it is
+            required that what it reads has some.
         value: what it makes of numbers that are sizes: a function of them, exact for whole numbers.
         sizes: it takes sizes after its first argument, where a 0-d tensor is a number.
         shows: where all weights are positive, a gradient reaches "every" place that it reads, or
@@ -396,7 +394,6 @@ def rule(
             joins=joins,
             statistics=statistics,
             empty=empty,
-            passes=passes or (empty and (joins or pointwise or reads == "pointwise")),
             value=whole(value) if value is not None and not isinstance(value, Value) else value,
             sizes=sizes,
             shows=shows,

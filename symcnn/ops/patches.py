@@ -19,6 +19,8 @@ from symcnn.ops.operation import rule
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
+    elementwise,
+    filled,
     leading_axes,
     map_axes,
     normal_dim,
@@ -30,6 +32,7 @@ from symcnn.ops.registry import (
 from symcnn.ops.storage import maps, products, views
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Result, SymbolicTensor
+from symcnn.trace.tape import decided
 
 Dims = tuple[Int, ...]
 #: The tensor read in several steps: axes and sizes of each.
@@ -86,7 +89,7 @@ def _digits(sizes: Sequence[Int]) -> Iterator[tuple[Int, Int]]:
 # Columns -------------------------------------------------------------------------------------
 
 
-@rule("unfold", "im2col", saves=products.windows, takes="bool float complex")
+@rule("unfold", "im2col", saves=products.windows, takes="bool float complex", empty=True)
 def unfold(input: SymbolicTensor, *args: OneOrMore[Int], **kwargs: OneOrMore[Int]) -> Result:
     """Patches as columns: ``(N, C, H, W)`` to ``(N, C*kh*kw, number of windows)``.
 
@@ -119,10 +122,11 @@ def _columns(
     dims = (*lead, channels * prod(kernel), prod(sizes))
     axes = (*leading_axes(input.ndim - 3), *whole_axes(dims[-2:]))
     steps = _cut(input.dims, windows, kernel, sizes, dims)
+    requires += filled(input, input.dims[-3:])
     return Result((dims,), axes, requires=tuple(requires), steps=steps)
 
 
-@rule("fold", "col2im", saves=products.windows, takes="bool float complex")
+@rule("fold", "col2im", saves=products.windows, takes="bool float complex", empty=True)
 def fold(
     input: SymbolicTensor,
     output_size: OneOrMore[Int],
@@ -143,6 +147,7 @@ def fold(
         rows % area, 0, "fold: the rows must be a multiple of the patch's area"
     )
     requires += require_equal(columns, prod(counts), "fold: there must be a column per patch")
+    requires += filled(input, input.dims[-2:])
     lead, channels = input.dims[:-2], rows // area
     dims = (*lead, channels, *size)
     axes = (*leading_axes(input.ndim - 2), *whole_axes(dims[-3:]))
@@ -169,7 +174,7 @@ def _patches(
     return [Window.conv(*hyper) for hyper in hypers], kernel
 
 
-@rule("Tensor.unfold", saves=views.sliding, slides=False)
+@rule("Tensor.unfold", saves=views.sliding, slides=False, empty=True)
 def windows_of(input: SymbolicTensor, dimension: int, size: Int, step: Int) -> Result:
     """The method ``x.unfold``: windows over one axis, their content as a new last axis."""
     at_least("size", (size,), 0)
@@ -190,7 +195,7 @@ def windows_of(input: SymbolicTensor, dimension: int, size: Int, step: Int) -> R
 # Pixels and channels --------------------------------------------------------------------------
 
 
-@rule("pixel_shuffle", saves=maps.images)
+@rule("pixel_shuffle", saves=maps.images, empty=True)
 def pixel_shuffle(input: SymbolicTensor, upscale_factor: Int) -> Result:
     """``r*r`` channels become one channel of ``r x r`` pixels."""
     channels, height, width = _image(input, "pixel_shuffle", upscale_factor)
@@ -203,13 +208,16 @@ def pixel_shuffle(input: SymbolicTensor, upscale_factor: Int) -> Result:
     return Result((dims,), _blocks(input, dims, Scatter(r, r)), requires=requires, steps=steps)
 
 
-@rule("pixel_unshuffle", saves=maps.images)
+@rule("pixel_unshuffle", saves=maps.images, empty=True)
 def pixel_unshuffle(input: SymbolicTensor, downscale_factor: Int) -> Result:
     """Blocks of ``r x r`` pixels become ``r*r`` channels."""
     channels, height, width = _image(input, "pixel_unshuffle", downscale_factor)
     r = downscale_factor
+    needs = filled(input, input.dims)
+    if any(decided(need) is False for need in needs):
+        return elementwise(input)  # torch hands back what is empty
     why = "pixel_unshuffle: height and width must be multiples of downscale_factor"
-    requires = (*require_equal(height % r, 0, why), *require_equal(width % r, 0, why))
+    requires = (*needs, *require_equal(height % r, 0, why), *require_equal(width % r, 0, why))
     dims = (*input.dims[:-3], channels * r * r, height // r, width // r)
     steps = _cut(input.dims, [Window(r, r)] * 2, (r, r), dims[-2:], dims)
     return Result((dims,), _blocks(input, dims, Window(r, r)), requires=requires, steps=steps)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Axes, Whole, Window
 from symcnn.algebra.size import Int, prod
 from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.ops import dtypes, work
-from symcnn.ops.operation import rule
+from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.pointwise import aligned, broadcast_dims
 from symcnn.ops.registry import (
     OneOrMore,
@@ -27,6 +28,8 @@ from symcnn.ops.storage import maps
 from symcnn.ops.takes import meant, not_taken
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
+
+rule = partial(any_rule, empty=True)
 
 Dims = tuple[Int, ...]
 
@@ -58,6 +61,8 @@ _INDEX = {"index": "int32 int64"}
 def gather(input: SymbolicTensor, dim: int, index: SymbolicTensor, **kwargs: object) -> Result:
     """One element per index, from anywhere along `dim`: the index's shape."""
     axis = normal_dim(dim, input.ndim, "gather")
+    if 0 in index.dims and index.ndim != input.ndim:
+        return Result((index.dims,), None)
     requires = tuple(_no_larger(index.dims, input.dims, "gather", axis))
     requires += tuple(require_places(index, input.dims[axis] if input.dims else 1, "gather"))
     axes = [(i, Window(1, 1, 0, index.dims[i] - size)) for i, size in enumerate(input.dims)]
@@ -271,7 +276,7 @@ def _is_a_row(padding_idx: int | None, rows: Int) -> tuple[Requirement, ...]:
     return (Condition(rows, ">=", least, f"padding_idx={padding_idx} must be one of the rows"),)
 
 
-@rule(
+@any_rule(
     "embedding_bag",
     dtype=dtypes.of_second,
     takes={"input offsets": "int32 int64", "weight": "float"},

@@ -16,9 +16,10 @@ from symcnn.ops.operation import rule
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
-    elements,
+    filled,
     leading_axes,
     map_axes,
+    not_negative,
     ntuple,
     of_shapes,
     one_or_n,
@@ -29,6 +30,7 @@ from symcnn.ops.storage import maps
 from symcnn.ops.takes import meant, not_taken
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Node, Result, SymbolicTensor
+from symcnn.trace.tape import empties
 
 _FITS = "the pooling window must fit into the padded input"
 
@@ -45,6 +47,7 @@ def _pool(
     require_rank(x, ranks or (n + 1, n + 2), op)
     lead = x.dims[:-n]
     sizes, requires = map_axes(x.dims[-n:], maps, _FITS)
+    requires += filled(x, x.dims[-n - 1 :])
     axes = tuple(enumerate([*[IDENTITY] * len(lead), *maps]))
     shape = (*lead, *sizes)
     count = 2 if return_indices else 1
@@ -109,15 +112,16 @@ def _avg_pool(
     if divisor_override == 0:
         raise ShapeMismatch(f"{op}: divisor_override=0", cure="the divisor must not be zero")
     result = _pool(op, n, input, _windows(op, n, kernel_size, stride, padding, 1, ceil_mode))
-    return _filled(result, input, kernel_size) if n == 3 else result
+    return _fitting(result, input, kernel_size) if n == 3 else result
 
 
-def _filled(result: Result, x: SymbolicTensor, kernel_size: OneOrMore[Int]) -> Result:
+def _fitting(result: Result, x: SymbolicTensor, kernel_size: OneOrMore[Int]) -> Result:
     """avg_pool3d alone wants the kernel to fit into the input itself, padding and ceil aside."""
     why = "avg_pool3d: the kernel must fit into the input, before padding"
     kernel = ntuple(kernel_size, 3, "kernel_size")
     pairs = zip(x.dims[-3:], kernel, strict=True)
-    return replace(result, requires=tuple(Condition(size, ">=", k, why) for size, k in pairs))
+    fitting = tuple(Condition(size, ">=", k, why) for size, k in pairs)
+    return replace(result, requires=(*filled(x, x.dims[-4:-3]), *fitting))
 
 
 def _lp_pool(
@@ -139,7 +143,7 @@ def _lp_pool(
             cure="give one number" if n == 1 else f"give one number, or {n}",
         )
     result = _pool(op, n, input, _windows(op, n, kernel_size, stride, 0, 1, ceil_mode))
-    return _filled(result, input, kernel_size) if n == 3 and abs(norm_type) != inf else result
+    return _fitting(result, input, kernel_size) if n == 3 and abs(norm_type) != inf else result
 
 
 def _adaptive_pool(
@@ -156,13 +160,13 @@ def _adaptive_pool(
             f"{op}: output_size={output_size}",
             cure="give one number" if n == 1 else f"give one number, or {n} (None keeps an axis)",
         )
-    at_least("output_size", [length for length in lengths if length is not None], 1)
+    at_least("output_size", [length for length in lengths if length is not None], 0)
     maps: list[AxisMap] = [
         IDENTITY if length is None else Whole(1) if length == 1 else Adaptive(length)
         for length in lengths
     ]
     given = [length for length in lengths if length is not None]
-    requires = elements("the output must not be empty", given)
+    requires = not_negative("the output must not be empty", given)
     ranks = [n + 1, n + 2]
     if kind == "avg" and n > 1 and input.ndim not in ranks and set(lengths) <= {1, None}:
         # to one value per axis torch takes a plain mean, of any rank
@@ -170,8 +174,12 @@ def _adaptive_pool(
         why = f"{op}: None keeps an axis of a {input.ndim}-d input only where that is 1"
         pairs = zip(reversed(input.dims), reversed(lengths), strict=False)
         requires += [Condition(x, "==", 1, why) for x, length in pairs if length is None]
+    if kind == "max":
+        requires += filled(input, input.dims[-n - 1 :])
+    elif set(lengths) != {1}:  # else torch takes a mean
+        requires += filled(input, input.dims[1:] if n == 3 else input.dims[-n:])
     result = _pool(op, n, input, maps, return_indices=return_indices, ranks=ranks)
-    return replace(result, requires=tuple(requires)) if requires else result
+    return replace(result, requires=tuple(requires), empties=empties(given))
 
 
 def _fractional(
@@ -196,7 +204,7 @@ def _fractional(
     at_least("kernel_size", kernel, 1 if n == 3 else -(1 << 31))  # torch: any, for 2 axes
     if output_size is not None:
         sizes: Sequence[Int] = one_or_n(output_size, n, "output_size")
-        at_least("output_size", sizes, 1)
+        at_least("output_size", sizes, 0)
     else:
         if not isinstance(output_ratio, (tuple, list)):
             raise ShapeMismatch(f"{op}: output_ratio={output_ratio}", cure=f"give {n} of them")
@@ -210,7 +218,7 @@ def _fractional(
         samples = [c for have, size in pairs for c in require_equal(have, size, f"{op}: samples")]
     else:
         samples = []
-    requires = [Condition(size, ">=", 1, "the output must not be empty") for size in sizes]
+    requires = [Condition(size, ">=", 0, "no size is negative") for size in sizes]
     requires += [
         Condition(x, ">=", size + k + n - 3, f"{op}: so many windows must fit into the input")
         for x, size, k in zip(space, sizes, kernel, strict=True)
@@ -219,7 +227,10 @@ def _fractional(
     axes = (*leading_axes(lead), *((lead + i, Whole(size)) for i, size in enumerate(sizes)))
     count = 2 if return_indices else 1
     shape = (*input.dims[:lead], *sizes)
-    return Result((shape,) * count, axes, requires=(*samples, *requires), single=count == 1)
+    requires += filled(input, input.dims[-n - 1 :])
+    needs = (*samples, *requires)
+    some = empties(sizes)
+    return Result((shape,) * count, axes, requires=needs, single=count == 1, empties=some)
 
 
 def _window(node: Node) -> Int:
@@ -235,6 +246,7 @@ for _n in (2, 3):
         dtype=dtypes.with_places,
         autocast=dtypes.SINGLE_ON_CPU,
         takes="float",
+        empty=True,
     )(partial(_fractional, _n))
 for _n in (1, 2, 3):
     _single = dtypes.SINGLE_ON_CPU if _n == 3 else {}
@@ -248,6 +260,7 @@ for _n in (1, 2, 3):
         dtype=dtypes.with_places,
         autocast=_single,
         takes="int float",
+        empty=True,
     )(of_shapes(partial(_max_pool, _n)))
     rule(
         f"avg_pool{_n}d",
@@ -257,8 +270,9 @@ for _n in (1, 2, 3):
         saves=maps.avg_pool,
         autocast=_single,
         takes="int64 float",
+        empty=True,
     )(of_shapes(partial(_avg_pool, _n)))
-    rule(f"lp_pool{_n}d", other=_window, autocast=_single)(partial(_lp_pool, _n))
+    rule(f"lp_pool{_n}d", other=_window, autocast=_single, empty=True)(partial(_lp_pool, _n))
     rule(
         f"adaptive_avg_pool{_n}d",
         other=work.read,
@@ -266,6 +280,7 @@ for _n in (1, 2, 3):
         saves=maps.adaptive_avg,
         autocast=_single,
         takes="float",
+        empty=True,
     )(of_shapes(partial(_adaptive_pool, "avg", _n)))
     rule(
         f"adaptive_max_pool{_n}d",
@@ -276,4 +291,5 @@ for _n in (1, 2, 3):
         dtype=dtypes.with_places,
         autocast=_single,
         takes="float",
+        empty=True,
     )(partial(_adaptive_pool, "max", _n))

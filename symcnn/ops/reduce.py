@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from math import inf
 from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, AxisMap, Running, Whole
-from symcnn.algebra.size import Int, Size
+from symcnn.algebra.size import Int, maximum
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes, values, work
 from symcnn.ops.operation import Product, Products, unsaid
@@ -21,17 +22,19 @@ from symcnn.ops.pointwise import broadcast
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
-    elements,
     elementwise,
+    filled,
     leading_axes,
     normal_dim,
     normal_dims,
+    not_negative,
     require_equal,
     whole_axes,
 )
 from symcnn.ops.storage import maps
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor
+from symcnn.trace.tape import empties, entails
 
 rule = partial(any_rule, other=work.read, slides=False, empty=True)
 
@@ -41,15 +44,24 @@ _NEED_ONE = frozenset("amax amin max argmax argmin median kthvalue aminmax mode 
 
 
 def reduced(
-    x: SymbolicTensor, dim: OneOrMore[int] | None, keepdim: bool, op: str, count: int = 1
+    x: SymbolicTensor,
+    dim: OneOrMore[int] | None,
+    keepdim: bool,
+    op: str,
+    count: int = 1,
+    *,
+    has_none: bool = False,
 ) -> Result:
-    """`count` tensors without the axes `dim` (None: all), or with size 1 there."""
+    """`count` tensors without the axes `dim` (None: all), or with size 1 there.
+
+    has_none: of nothing there is no such number.
+    """
     if dim is None or (isinstance(dim, (tuple, list)) and not dim):
         gone = set(range(x.ndim))
     else:
         gone = set(normal_dims(dim, x.ndim, op))
-    if op in _NEED_ONE and any(x.dims[i] == 0 for i in gone if x.dims):
-        raise ShapeMismatch(f"{op} over an axis without elements has no value")
+    every = x.dims if op == "quantile" else [x.dims[i] for i in gone if x.dims]
+    some = filled(x, every) if has_none or op in _NEED_ONE else []
     dims: list[Int] = []
     axes: list[tuple[int | None, AxisMap]] = []
     for i, size in enumerate(x.dims):
@@ -59,7 +71,7 @@ def reduced(
         elif keepdim:
             dims.append(1)
             axes.append((i, Whole(1)))
-    return Result((tuple(dims),) * count, tuple(axes), single=count == 1)
+    return Result((tuple(dims),) * count, tuple(axes), requires=tuple(some), single=count == 1)
 
 
 def _statistic(op: str) -> Any:
@@ -171,7 +183,7 @@ def median(
     **kwargs: object,
 ) -> Result:
     """The median of all, or values and indices along an axis."""
-    return reduced(input, dim, keepdim, "median", 1 if dim is None else 2)
+    return reduced(input, dim, keepdim, "median" if dim is not None else "", 1 + (dim is not None))
 
 
 @rule("mode", dtype=dtypes.with_places, takes=_REAL)
@@ -219,7 +231,12 @@ def norm(
     **kwargs: object,
 ) -> Result:
     """The norm over all, or some, axes."""
-    return reduced(input, dim, keepdim, "norm")
+    return reduced(input, dim, keepdim, "norm", has_none=_is_of_extremes(p))
+
+
+def _is_of_extremes(order: object) -> bool:
+    """Whether a norm is a maximum or a minimum, or infinite at 0."""
+    return isinstance(order, (int, float)) and (order < 0 or order == inf)
 
 
 def linalg_norm(
@@ -230,7 +247,7 @@ def linalg_norm(
     **kwargs: object,
 ) -> Result:
     """The norm over all, or some, axes."""
-    return reduced(x, dim, keepdim, "norm")
+    return reduced(x, dim, keepdim, "norm", has_none=_is_of_extremes(ord))
 
 
 for _name in ("linalg_norm", "linalg_vector_norm"):
@@ -266,7 +283,7 @@ def quantile(
     if not isinstance(q, SymbolicTensor) or not q.ndim:
         return one
     dims = (q.dims[0], *one.shapes[0])
-    return Result((dims,), ((None, Whole(q.dims[0])), *(one.axes or ())))
+    return replace(one, shapes=(dims,), axes=((None, Whole(q.dims[0])), *(one.axes or ())))
 
 
 # Orderings ------------------------------------------------------------------------------------
@@ -292,8 +309,8 @@ def topk(input: SymbolicTensor, k: Int, dim: int = -1, *args: object, **kwargs: 
     found = _along(input, dim, "topk", 2, k)
     size = input.dims[normal_dim(dim, input.ndim, "topk")] if input.ndim else 1
     enough = Condition(size, ">=", k, "topk: k elements must be there")
-    some = elements("topk: k must not be negative", (k,))
-    return Result(found.shapes, found.axes, requires=(enough, *some), single=False)
+    least = not_negative("topk: k must not be negative", (k,))
+    return replace(found, requires=(enough, *least), empties=empties((k,)))
 
 
 @rule("kthvalue", dtype=dtypes.with_places, takes="int float")
@@ -374,11 +391,11 @@ def diff(
                     )
     if n == 0:
         return elementwise(input, requires=tuple(requires))
-    found = _along(input, axis, "diff", 1, size - n)
-    rest = Condition(size, ">=", n + 1, "diff: something must be left")
-    if isinstance(size, Size):
-        requires.append(rest)
-    return Result(found.shapes, found.axes, requires=tuple(requires))
+    left = size - n
+    if entails(Condition(left, ">=", 0)) is not True:
+        left = maximum(left, 0)
+    found = _along(input, axis, "diff", 1, left)
+    return replace(found, requires=tuple(requires), empties=empties((left,)))
 
 
 @rule("trace", saves=maps.copies, dtype=dtypes.counts, autocast=dtypes.SINGLE_ON_CPU)

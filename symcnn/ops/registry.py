@@ -7,7 +7,7 @@ symbolic tensors and hyperparameters and returns a `Result`; see `symcnn.ops.ope
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, wraps
 from typing import Any, TypeVar, Union
 
@@ -15,8 +15,9 @@ from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Scatter, Whole, Window
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, lower
 from symcnn.errors import ShapeMismatch
-from symcnn.sets.condition import Condition, Filled, Place, Requirement
+from symcnn.sets.condition import AnyOf, Condition, Place, Requirement
 from symcnn.trace.graph import Constant, Parameter, Result, SymbolicTensor
+from symcnn.trace.tape import ELEMENTS, may_be_empty
 
 __all__ = [
     "Axes",
@@ -90,7 +91,7 @@ def of_shapes(function: Rule) -> Rule:
 def _key_of(value: Any) -> Any:
     """An argument as (part of) a key, but for its type."""
     if isinstance(value, SymbolicTensor):
-        return value.dims
+        return (value.dims, value.empties) if value.may_be_empty else value.dims
     if isinstance(value, (tuple, list)):
         if _NUMBERS.issuperset(map(type, value)):
             return tuple(value)
@@ -150,9 +151,16 @@ def at_least(name: str, values: Sequence[Int], bound: int) -> None:
             raise ShapeMismatch(f"{name}={value} is too small", cure=f"{name} is at least {bound}")
 
 
-def elements(why: str, sizes: Sequence[Int]) -> list[Requirement]:
-    """That a tensor of these sizes has elements; torch refuses sizes below 0."""
-    return [Filled(size, ">=", 1, why, 0) for size in sizes if isinstance(size, Size)]
+def not_negative(why: str, sizes: Iterable[Int]) -> list[Requirement]:
+    """That a tensor may be of these sizes."""
+    return [Condition(size, ">=", 0, why) for size in sizes if isinstance(size, Size)]
+
+
+def filled(x: SymbolicTensor, sizes: Iterable[Int]) -> list[Condition]:
+    """That there is something along axes of these sizes, of those that may be empty."""
+    empties = x.empties
+    some = (size for size in dict.fromkeys(sizes) if size in empties)
+    return [Condition(size, ">=", 1, ELEMENTS) for size in some]
 
 
 def require_rank(x: SymbolicTensor, ranks: Sequence[int], op: str) -> None:
@@ -210,14 +218,19 @@ def require_places(
     least: Int = 0,
     apart_from: int | None = None,
 ) -> list[Requirement]:
-    """That the whole numbers in an index, as far as they are told, are places of an axis.
+    """That the whole numbers in an index, as far as they are told, are places of an axis, unless
+    it has none.
 
     apart_from: a number that stands for no place.
     """
     why = f"{op}: an index must lie within the axis".removeprefix(": ")
     told = [i for i in index.extremes if i != apart_from]
     ends = [gap for i in told for gap in (i - least, size - 1 - i)]
-    return [Place(gap, ">=", 0, why) for gap in ends]
+    if not index.extremes and may_be_empty(size):
+        ends = [size - 1]
+    inside = [Place(gap, ">=", 0, why) for gap in ends]
+    none = tuple(Condition(0, ">=", length) for length in index.empties)
+    return [AnyOf((one, *none), why) for one in inside] if none else [*inside]
 
 
 def whole_axes(dims: Sequence[Int]) -> Axes:

@@ -15,7 +15,7 @@ from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.ops import dtypes
 from symcnn.ops.autograd import pair
 from symcnn.ops.operation import Product, Work, rule
-from symcnn.ops.registry import Axes, leading_axes, require_equal, require_rank, whole_axes
+from symcnn.ops.registry import Axes, filled, leading_axes, require_equal, require_rank, whole_axes
 from symcnn.ops.storage import maps
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor, tensors_in
@@ -51,7 +51,8 @@ def _recurrent(op: str, gates: int) -> Any:
 
         *places, features = input.dims
         hidden, fed_back = weights[0][1].dims[0] // gates, weights[0][1].dims[1]
-        requires: list[Requirement] = []
+        time = 1 if batch_first and input.ndim == 3 else 0
+        requires: list[Requirement] = [*filled(input, (places[time],))]
         macs: Int = 0
         why = f"{op}: every gate has a row per unit"
         for i, layer in enumerate(weights):
@@ -216,6 +217,7 @@ for _name, _gates, _state_work in (
         autocast=dtypes.LOW,
         takes="float",
         same_dtype="input hx params",
+        empty=True,
     )(_recurrent(_name, _gates))
     rule(
         f"{_name}_cell",
@@ -224,4 +226,5 @@ for _name, _gates, _state_work in (
         autocast=dtypes.LOW,
         takes="float",
         same_dtype="input hx w_ih w_hh biases",
+        empty=True,
     )(_cell(f"{_name}_cell", _gates))

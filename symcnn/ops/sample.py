@@ -1,29 +1,42 @@
-"""Operations that read an image at places of their own: unpooling, grids, old-style upsampling."""
+"""Operations that read an image at places of their own: unpooling, grids, resizing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from math import isfinite
 
-from symcnn.algebra.axis import IDENTITY, AxisMap, Scatter, Whole
+from symcnn.algebra.axis import (
+    IDENTITY,
+    Adaptive,
+    AxisMap,
+    Const,
+    Mode,
+    Resample,
+    Scatter,
+    Whole,
+)
 from symcnn.algebra.size import Int, Size, prod
 from symcnn.errors import ShapeMismatch
-from symcnn.ops import dtypes, tools, work
+from symcnn.ops import dtypes, tools, values, work
 from symcnn.ops.operation import Product, rule
 from symcnn.ops.registry import (
     Axes,
     OneOrMore,
     at_least,
+    filled,
     leading_axes,
+    map_axes,
     ntuple,
     require_equal,
     require_rank,
     whole_axes,
 )
-from symcnn.ops.shape import resized
 from symcnn.ops.storage import maps
+from symcnn.ops.takes import not_taken
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor
+from symcnn.trace.tape import empties
 
 
 def _max_unpool(
@@ -41,9 +54,9 @@ def _max_unpool(
     kernel = ntuple(kernel_size, n, "kernel_size")
     strides = kernel if stride is None or stride in ((), []) else ntuple(stride, n, "stride")
     pads = ntuple(padding, n, "padding")
-    for name, values in (("kernel_size", kernel), ("stride", strides), ("padding", pads)):
+    for name, given in (("kernel_size", kernel), ("stride", strides), ("padding", pads)):
         # torch looks at strides for 3 axes only; else they go into the size and nowhere else
-        at_least(name, values, 1 if n == 3 and name == "stride" else -(1 << 31))
+        at_least(name, given, 1 if n == 3 and name == "stride" else -(1 << 31))
     if indices.ndim != input.ndim:
         raise ShapeMismatch(f"{op}: the indices are {indices.ndim}-d, the input {input.ndim}-d")
     requires: list[Requirement] = []
@@ -62,9 +75,17 @@ def _max_unpool(
             requires += [Condition(want, ">=", size - step + 1, why)]
             requires += [Condition(size + step - 1, ">=", want, why)]
         sizes, maps = list(wanted), [Whole(want) for want in wanted]
-    requires += [Condition(size, ">=", 1, "the output must not be empty") for size in sizes]
+    least = int(output_size is not None)
+    requires += [Condition(size, ">=", least, "the output must not be empty") for size in sizes]
+    requires += filled(input, input.dims[-n - 1 :])
     axes = (*leading_axes(len(lead)), *((len(lead) + i, m) for i, m in enumerate(maps)))
-    return Result(((*lead, *sizes),), axes, requires=tuple(requires), others=((indices, axes),))
+    return Result(
+        ((*lead, *sizes),),
+        axes,
+        requires=tuple(requires),
+        others=((indices, axes),),
+        empties=empties(sizes),
+    )
 
 
 for _n in (1, 2, 3):
@@ -74,6 +95,7 @@ for _n in (1, 2, 3):
         saves="indices",
         autocast=dtypes.SINGLE_ON_CPU,
         takes={"input": "float", "indices": "int64"},
+        empty=True,
     )(partial(_max_unpool, _n))
 
 
@@ -95,6 +117,7 @@ def _taps(node: Node) -> Int:
     autocast=dtypes.SINGLE_ON_CPU,
     takes="float",
     same_dtype="input grid",
+    empty=True,
 )
 def grid_sample(
     input: SymbolicTensor, grid: SymbolicTensor, *args: object, **kwargs: object
@@ -106,6 +129,7 @@ def grid_sample(
         raise ShapeMismatch(f"grid_sample: a {grid.ndim}-d grid for a {input.ndim}-d input")
     requires = require_equal(grid.dims[0], input.dims[0], "grid_sample: batches must be equal")
     requires += require_equal(grid.dims[-1], n, f"grid_sample: a place has {n} coordinates")
+    requires += filled(input, input.dims[2:])
     space = grid.dims[1:-1]
     axes: Axes = (*leading_axes(2), *((2 + i, Whole(size)) for i, size in enumerate(space)))
     places: Axes = ((0, IDENTITY), (None, IDENTITY), *((1 + i, IDENTITY) for i in range(n)))
@@ -136,8 +160,102 @@ def affine_grid(
     return Result((dims,), whole_axes(dims), requires=tuple(requires))
 
 
+_KINDS: dict[str, Mode] = {
+    "nearest": "nearest",
+    "nearest-exact": "nearest-exact",
+    "bicubic": "cubic",
+    "lanczos": "cubic",
+}
+
+
+def resized(
+    input: SymbolicTensor,
+    size: OneOrMore[Int] | None = None,
+    scale_factor: OneOrMore[float | Size] | None = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Result:
+    """Resizing: to a size, or by a factor ``trunc(double(x) * factor)`` per axis."""
+    n = input.ndim - 2
+    want = {"nearest": (1, 2, 3), "nearest-exact": (1, 2, 3), "area": (1, 2, 3), "linear": (1,)}
+    want |= {"bilinear": (2,), "bicubic": (2,), "trilinear": (3,), "lanczos": (2,)}
+    if mode not in want or n not in want[mode]:
+        raise ShapeMismatch(f"interpolate: mode={mode!r} does not take a {input.ndim}-d input")
+    if mode in ("linear", "trilinear", "area") and input.dtype == "uint8":
+        raise not_taken(f"interpolate of uint8, mode={mode!r}", "float")
+    if mode in ("nearest", "nearest-exact", "area") and align_corners is not None:
+        raise ShapeMismatch(f"interpolate: mode={mode!r} has no align_corners", cure="leave it out")
+    if mode == "lanczos" and (align_corners or not antialias):
+        raise ShapeMismatch("interpolate: lanczos needs antialias=True, without align_corners")
+    if antialias and mode not in ("bilinear", "bicubic", "lanczos"):
+        raise ShapeMismatch(f"interpolate: mode={mode!r} has no antialias")
+    given = scale_factor if size is None else size
+    if given is None or (size is not None and scale_factor is not None):
+        raise ShapeMismatch("interpolate takes either size or scale_factor")
+    values = given if isinstance(given, (tuple, list)) else (given,) * n
+    if len(values) != n:
+        raise ShapeMismatch(f"interpolate: {tuple(values)}", cure=f"give one number, or {n}")
+    why, least = "the output must not be empty", 0 if mode == "area" else 1
+    kind = _KINDS.get(mode, "linear")
+    if size is not None:
+        if recompute_scale_factor:
+            raise ShapeMismatch("interpolate: a size leaves no scale factor to recompute")
+        sizes = ntuple(size, n, "size")
+        at_least("size", sizes, least)
+        maps: list[AxisMap] = [
+            Adaptive(s) if mode == "area" else Const(s, kind, bool(align_corners), antialias)
+            for s in sizes
+        ]
+        requires: list[Requirement] = [Condition(s, ">=", least, why) for s in sizes]
+    else:
+        if not all(isinstance(f, Size) or isfinite(f) for f in values):
+            raise ShapeMismatch(f"interpolate: scale_factor={given} is not finite")
+        how = (kind, bool(align_corners), bool(recompute_scale_factor), antialias)
+        factors = [f if isinstance(f, Size) else float(f) for f in values]
+        maps = [Resample(f, *how) for f in factors]
+        sizes, requires = map_axes(input.dims[2:], maps, why)
+        if mode == "area":
+            requires = [Condition(s, ">=", 0, why) for s in sizes]
+        if mode == "nearest" and n == 2 and any(not isinstance(f, Size) and f % 1 for f in factors):
+            maps = [Resample(f, *how, s) for f, s in zip(factors, sizes[::-1], strict=True)]
+        if mode == "area":
+            maps = [Adaptive(s) for s in sizes]
+    axes = tuple(enumerate([IDENTITY, IDENTITY, *maps]))
+    some = empties(sizes) if mode == "area" else ()
+    requires += filled(input, input.dims[2 if mode == "area" and n < 3 else 1 :])
+    return Result(((*input.dims[:2], *sizes),), axes, requires=tuple(requires), empties=some)
+
+
+def _to_its_size(node: Node) -> dict[str, object] | None:
+    """The size at which nothing is resized."""
+    return {"size": node.inputs[0].dims[2:]} if node.arguments["size"] is not None else None
+
+
+interpolate = rule(
+    "interpolate",
+    "upsample",
+    autocast=dtypes.resized,
+    other=work.resize,
+    slides=False,
+    counts=tools.RESIZE,
+    saves=maps.interpolate,
+    value=values.resized,
+    sizes=True,
+    idle=_to_its_size,
+    takes="uint8 float",
+    empty=True,
+)(resized)
+
+
 _resizes = partial(
-    rule, other=work.resize, counts=tools.RESIZE, saves=maps.interpolate, takes="uint8 float"
+    rule,
+    other=work.resize,
+    counts=tools.RESIZE,
+    saves=maps.interpolate,
+    takes="uint8 float",
+    empty=True,
 )
 
 

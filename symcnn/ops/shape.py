@@ -12,20 +12,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache, partial, reduce
-from math import gcd, isfinite, lcm
+from math import gcd, lcm
 from typing import Any
 
 from symcnn.algebra.axis import (
     IDENTITY,
-    Adaptive,
     Axes,
     AxisMap,
-    Const,
     Digit,
     Folded,
-    Mode,
     Pick,
-    Resample,
     Window,
 )
 from symcnn.algebra.factor import factors
@@ -45,16 +41,14 @@ from symcnn.algebra.size import (
 )
 from symcnn.algebra.substitute import replaced
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
-from symcnn.ops import dtypes, tools, values, work
+from symcnn.ops import dtypes, values, work
 from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.registry import (
     OneOrMore,
-    at_least,
+    filled,
     leading_axes,
-    map_axes,
     normal_dim,
     normal_dims,
-    ntuple,
     unpacked,
 )
 from symcnn.ops.storage import maps, views
@@ -62,7 +56,7 @@ from symcnn.ops.takes import not_taken
 from symcnn.sets.condition import AnyOf, Condition, KeepsBatch, Requirement, decide_syntactically
 from symcnn.sets.products import divisors, is_linear
 from symcnn.trace.graph import OPS, Dims, Node, Result, SymbolicTensor
-from symcnn.trace.tape import decided, entails
+from symcnn.trace.tape import decided, empties, entails, may_be_empty
 
 rule = partial(any_rule, other=work.nothing, slides=False, empty=True)
 
@@ -216,6 +210,8 @@ def reshaped(
     `strides` are those of the input where no element may be copied.
     """
     result = _reshaped(input, *shape)
+    if input.may_be_empty:
+        result = _of_few(input, unpacked(shape), result)
     (after,) = result.shapes
     if strides is None or 0 in (*input.dims, *after):
         return result
@@ -281,6 +277,24 @@ def _reshaped(input: SymbolicTensor, *shape: OneOrMore[Int]) -> Result:
     after = (*target[:hole], size, *target[hole + 1 :])
     divides = Condition(total, "==", whole * rest, f"{text} must divide the elements evenly")
     return Result((after,), _kept_axes(before, after), requires=(divides,))
+
+
+def _of_few(input: SymbolicTensor, target: Sequence[Int], result: Result) -> Result:
+    """A view of a tensor that may be empty: sizes that are 0 on both sides leave the others free,
+    and no -1.
+    """
+    text = f"view({', '.join(map(str, target))})"
+    given = [size for size in target if isinstance(size, Size)]
+    if -1 in target:
+        why = f"{text}: of no elements, any size could be the -1"
+        some = (Condition(size, ">=", 1, why) for size in given if may_be_empty(size))
+        return replace(result, requires=(*some, *result.requires))
+    none = tuple(Condition(0, ">=", size) for size in given if size in input.empties)
+    left = (
+        AnyOf((need, *none), need.why) if none and isinstance(need, Condition) else need
+        for need in result.requires
+    )
+    return replace(result, requires=tuple(left))
 
 
 def _of_nothing(
@@ -568,29 +582,39 @@ def padded(
         raise ShapeMismatch(f"{mode} padding of {count} axes does not take a {input.ndim}-d input")
     windows: list[AxisMap] = [IDENTITY] * (input.ndim - count)
     requires: list[Requirement] = []
+    smaller: list[Int] = []
     for i in reversed(range(count)):
         left, right = pads[2 * i], pads[2 * i + 1]
         size = input.dims[input.ndim - 1 - i]
         plain = mode == "constant" or left == 0 == right
         own = Window(1, 1, left, right) if plain else Folded(left, right, mode)  # type: ignore[arg-type]
         windows.append(own)
+        cropped = _cropped(left) + _cropped(right)
+        if cropped != 0:
+            smaller.append(own.size(size))
         if mode == "reflect":
             why = "reflect padding must be smaller than the input"
             requires += [Condition(size, ">=", p + 1, why) for p in (left, right)]
         elif mode == "circular":
             for wanted, other in ((left, right), (right, left)):
-                cropped = _cropped(other)
+                beside = _cropped(other)
                 why = "circular padding must be at most the input"
-                if cropped != 0:
+                if beside != 0:
                     why = "torch would read what nobody wrote: " + why + " that a crop leaves"
-                requires.append(Condition(size + cropped, ">=", wanted, why))
-        elif mode == "constant":  # crops first, so pads on the other side do not make up for it
-            cropped = _cropped(left) + _cropped(right)
-            if cropped not in (0, left + right):
-                why = "no more can be cropped than there is"
-                requires.append(Condition(size, ">=", -cropped, why))
-    sizes, fitting = map_axes(input.dims, windows, "something must be left after padding")
-    return Result((sizes,), tuple(enumerate(windows)), requires=(*requires, *fitting))
+                requires.append(Condition(size + beside, ">=", wanted, why))
+        elif mode == "constant" and cropped not in (0, left + right):
+            # crops first, so pads on the other side do not make up for it
+            requires.append(Condition(size, ">=", -cropped, _TOO_MUCH))
+    if mode in ("reflect", "replicate"):
+        requires += filled(input, input.dims[-count - 1 :])
+    sizes = tuple(w.size(d) for w, d in zip(windows, input.dims, strict=True))
+    least = int(count == 1 and mode in ("reflect", "replicate"))
+    requires += [Condition(s, ">=", least, _TOO_MUCH) for s in smaller]
+    axes = tuple(enumerate(windows))
+    return Result((sizes,), axes, requires=tuple(requires), empties=empties(smaller))
+
+
+_TOO_MUCH = "no more can be cropped than there is"
 
 
 def _by_nothing(node: Node) -> dict[str, object]:
@@ -612,88 +636,3 @@ pad = rule(
 def _cropped(pad: Int) -> Int:
     """What a negative pad takes away, as a number that is at most 0."""
     return 0 if entails(Condition(pad, ">=", 0)) else minimum(pad, 0)
-
-
-_KINDS: dict[str, Mode] = {
-    "nearest": "nearest",
-    "nearest-exact": "nearest-exact",
-    "bicubic": "cubic",
-    "lanczos": "cubic",
-}
-
-
-def resized(
-    input: SymbolicTensor,
-    size: OneOrMore[Int] | None = None,
-    scale_factor: OneOrMore[float | Size] | None = None,
-    mode: str = "nearest",
-    align_corners: bool | None = None,
-    recompute_scale_factor: bool | None = None,
-    antialias: bool = False,
-) -> Result:
-    """Resizing: to a size, or by a factor ``trunc(double(x) * factor)`` per axis."""
-    n = input.ndim - 2
-    want = {"nearest": (1, 2, 3), "nearest-exact": (1, 2, 3), "area": (1, 2, 3), "linear": (1,)}
-    want |= {"bilinear": (2,), "bicubic": (2,), "trilinear": (3,), "lanczos": (2,)}
-    if mode not in want or n not in want[mode]:
-        raise ShapeMismatch(f"interpolate: mode={mode!r} does not take a {input.ndim}-d input")
-    if mode in ("linear", "trilinear", "area") and input.dtype == "uint8":
-        raise not_taken(f"interpolate of uint8, mode={mode!r}", "float")
-    if mode in ("nearest", "nearest-exact", "area") and align_corners is not None:
-        raise ShapeMismatch(f"interpolate: mode={mode!r} has no align_corners", cure="leave it out")
-    if mode == "lanczos" and (align_corners or not antialias):
-        raise ShapeMismatch("interpolate: lanczos needs antialias=True, without align_corners")
-    if antialias and mode not in ("bilinear", "bicubic", "lanczos"):
-        raise ShapeMismatch(f"interpolate: mode={mode!r} has no antialias")
-    given = scale_factor if size is None else size
-    if given is None or (size is not None and scale_factor is not None):
-        raise ShapeMismatch("interpolate takes either size or scale_factor")
-    values = given if isinstance(given, (tuple, list)) else (given,) * n
-    if len(values) != n:
-        raise ShapeMismatch(f"interpolate: {tuple(values)}", cure=f"give one number, or {n}")
-    why = "the output must not be empty"
-    kind = _KINDS.get(mode, "linear")
-    if size is not None:
-        if recompute_scale_factor:
-            raise ShapeMismatch("interpolate: a size leaves no scale factor to recompute")
-        sizes = ntuple(size, n, "size")
-        at_least("size", sizes, 1)
-        maps: list[AxisMap] = [
-            Adaptive(s) if mode == "area" else Const(s, kind, bool(align_corners), antialias)
-            for s in sizes
-        ]
-        filled = [Condition(s, ">=", 1, "the input must not be empty") for s in input.dims[2:]]
-        requires: list[Requirement] = [Condition(s, ">=", 1, why) for s in sizes]
-        requires += [c for c in filled if not entails(c)]
-    else:
-        if not all(isinstance(f, Size) or isfinite(f) for f in values):
-            raise ShapeMismatch(f"interpolate: scale_factor={given} is not finite")
-        how = (kind, bool(align_corners), bool(recompute_scale_factor), antialias)
-        factors = [f if isinstance(f, Size) else float(f) for f in values]
-        maps = [Resample(f, *how) for f in factors]
-        sizes, requires = map_axes(input.dims[2:], maps, why)
-        if mode == "nearest" and n == 2 and any(not isinstance(f, Size) and f % 1 for f in factors):
-            maps = [Resample(f, *how, s) for f, s in zip(factors, sizes[::-1], strict=True)]
-        if mode == "area":
-            maps = [Adaptive(s) for s in sizes]
-    axes = tuple(enumerate([IDENTITY, IDENTITY, *maps]))
-    return Result(((*input.dims[:2], *sizes),), axes, requires=tuple(requires))
-
-
-def _to_its_size(node: Node) -> dict[str, object] | None:
-    """The size at which nothing is resized."""
-    return {"size": node.inputs[0].dims[2:]} if node.arguments["size"] is not None else None
-
-
-interpolate = rule(
-    "interpolate",
-    "upsample",
-    autocast=dtypes.resized,
-    other=work.resize,
-    counts=tools.RESIZE,
-    saves=maps.interpolate,
-    value=values.resized,
-    sizes=True,
-    idle=_to_its_size,
-    takes="uint8 float",
-)(resized)

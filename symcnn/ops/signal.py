@@ -133,7 +133,7 @@ def _shift(input: SymbolicTensor, dim: OneOrMore[int] | None = None) -> Result:
 
 
 for _name in ("fft_fftshift", "fft_ifftshift"):
-    rule(_name, saves=spectra.shifted)(_shift)
+    rule(_name, saves=spectra.shifted, empty=True)(_shift)
 
 
 @rule(
@@ -299,14 +299,19 @@ rule("cumulative_trapezoid", dtype=dtypes.tensor_floats, takes={"x y": _NUMBERS}
 # Places ---------------------------------------------------------------------------------------
 
 
-@rule("bucketize", dtype=dtypes.search, takes="int float")
+@rule("bucketize", dtype=dtypes.search, takes="int float", empty=True)
 def bucketize(input: Operand, boundaries: SymbolicTensor, **kwargs: object) -> Result:
     """For every number, the bucket it falls into."""
     require_rank(boundaries, (1,), "the boundaries of bucketize")
     return elementwise(input) if isinstance(input, SymbolicTensor) else Result(((),))
 
 
-@rule("searchsorted", dtype=dtypes.search, takes={"sorted_sequence input": "bool int float"})
+@rule(
+    "searchsorted",
+    dtype=dtypes.search,
+    takes={"sorted_sequence input": "bool int float"},
+    empty=True,
+)
 def searchsorted(
     sorted_sequence: SymbolicTensor,
     input: Operand,
@@ -334,20 +339,20 @@ def _same_shape(have: Sequence[Int], want: Sequence[Int], why: str) -> list[Requ
     return [need for a, b in zip(have, want, strict=True) for need in require_equal(a, b, why)]
 
 
-@rule("isin", dtype=dtypes.always("bool"), takes="int float")
+@rule("isin", dtype=dtypes.always("bool"), takes="int float", empty=True)
 def isin(elements: Operand, test_elements: Operand, **kwargs: object) -> Result:
     """For every element, whether it is among others."""
     return elementwise(elements) if isinstance(elements, SymbolicTensor) else Result(((),))
 
 
-@rule("histc", takes="int float")
+@rule("histc", takes="int float", empty=True)
 def histc(input: SymbolicTensor, bins: Int = 100, *args: object, **kwargs: object) -> Result:
     """How many elements fall into each bin."""
     at_least("bins", (bins,), 1)
     return Result(((bins,),), whole_axes((bins,)))
 
 
-@rule("view_as_real", saves=views.pairs, dtype=dtypes.part, takes="complex")
+@rule("view_as_real", saves=views.pairs, dtype=dtypes.part, takes="complex", empty=True)
 def view_as_real(input: SymbolicTensor) -> Result:
     """Real and imaginary parts as a last axis."""
     return Result(((*input.dims, 2),), (*leading_axes(input.ndim), *whole_axes((2,))))
@@ -359,6 +364,7 @@ def view_as_real(input: SymbolicTensor) -> Result:
     takes="float16 float32 float64",
     dtype=dtypes.to_complex,
     autocast=dtypes.SINGLE_ON_CPU,
+    empty=True,
 )
 def view_as_complex(input: SymbolicTensor) -> Result:
     """A last axis of size 2 as real and imaginary parts."""

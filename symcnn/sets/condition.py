@@ -86,15 +86,6 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Filled(Condition):
-    """That a tensor has elements, where torch takes one without: symcnn refuses, torch does not, or
-    only where its size is `least` no more.
-    """
-
-    least: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Place(Condition):
     """That a number which a tensor holds is a place of an axis. Torch looks at it where there are
     values: not on meta.

@@ -134,7 +134,8 @@ class Layer:
     def torch_shape(self, sizes: Mapping[str, int], device: str = "cpu") -> Shapes | None:
         """The output shape by torch's kernels on real zeros, None where torch raises.
 
-        None too where torch hands back a tensor without elements: to symcnn, sizes are positive.
+        None too where torch hands back a tensor without elements and we refuse: of layers without
+        features, and of transposed convolutions, where torch's kernels for float and double differ.
         A card that is full or has failed says nothing about shapes: that is raised.
         """
         import torch
@@ -154,7 +155,8 @@ class Layer:
             except Exception:
                 return None
         shapes = _plain(output)
-        return None if any(0 in shape for shape in _leaves(shapes)) else shapes
+        bare = any(0 in shape for shape in _leaves(shapes))
+        return None if bare and self.symcnn_shape(sizes) is None else shapes
 
     def __repr__(self) -> str:
         return f"Layer({self._call()} on {' | '.join(self.specs)!r})"

@@ -48,8 +48,8 @@ class Ruled(Protocol):
         """How its shapes follow."""
 
     @property
-    def passes(self) -> bool:
-        """Whether what is empty at some sizes passes it."""
+    def empty(self) -> bool:
+        """Whether it takes tensors without elements, as far as its rule does not refuse them."""
 
     def __hash__(self) -> int:
         """An operation is the object itself."""

@@ -108,6 +108,19 @@ class SymbolicTensor:
         """The number of axes."""
         return len(self.dims)
 
+    @property
+    def may_be_empty(self) -> bool:
+        """Whether something that its node makes is empty at some of the sizes of the network."""
+        return self.node is not None and bool(self.node.result.empties)
+
+    @property
+    def empties(self) -> Dims:
+        """Its sizes that are 0 at some of the sizes of the network."""
+        found: Dims = ()
+        if self.may_be_empty and self.node is not None:
+            found = self.node.result.empties
+        return tuple(size for size in self.dims if size in found or size == 0)
+
     def _repr_html_(self) -> str:
         return block(f"{escape(self.name)} " if self.name else "", math(self.dims))
 
@@ -238,6 +251,7 @@ class Result:
     parts: tuple[Axes, ...] = ()  # per output, where outputs read different parts of the first
     blocks: Blocks | None = None  # of a repeat: what it repeats
     steps: tuple[tuple[Axes, Dims], ...] = ()  # the first tensor's axes in several steps, exactly
+    empties: Dims = ()  # sizes that may be 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,7 @@ from typing import Any
 from symcnn.algebra.expr import Number, from_sympy
 from symcnn.algebra.size import Atom, Int, Part, Size, Symbol, every_atom, symbols_of
 from symcnn.errors import BadSpec, InvalidInput
-from symcnn.sets.condition import (
-    Condition,
-    Filled,
-    Requirement,
-    decide_syntactically,
-    subexpressions,
-    substituted,
-)
+from symcnn.sets.condition import decide_syntactically, subexpressions, substituted
 from symcnn.trace.call import Call
 from symcnn.trace.graph import Blocks, Node, Result, SymbolicTensor
 from symcnn.trace.tape import Guard, Tape, record
@@ -75,8 +68,6 @@ class Replay:
             made = call.rule(*args, **kwargs)
             result = made if isinstance(made, Result) else Result((tuple(map(from_sympy, made)),))
             call = Call(call.operation, args, kwargs, call.costed)
-            if result.requires or node.result.requires:
-                result = replace(result, requires=self._required(node, result))
         twin = record(node.op, self(node.inputs), result or self(node.result), call)
         twin.name, twin.scope, twin.where = node.name, node.scope, node.where
         twin.grad, twin.inplace, twin.cast, twin.taken = node.grad, node.inplace, node.cast, taken
@@ -90,15 +81,6 @@ class Replay:
         for old, new in zip(node.outputs, twin.outputs, strict=True):
             new.dtype, new.name = old.dtype, old.name
             self._remember(old, new)
-
-    def _required(self, node: Node, result: Result) -> tuple[Requirement, ...]:
-        """What a rule requires; that maps have elements only where the trace required it."""
-        filled = [self(r) for r in node.result.requires if isinstance(r, Filled)]
-        own = (
-            r if not isinstance(r, Filled) else Condition(r.lhs, ">=", r.least or 0, r.why)
-            for r in result.requires
-        )
-        return tuple(dict.fromkeys([*filled, *own]))
 
     def _apart(self, nodes: Iterable[Node]) -> None:
         """Nodes that are no part of the graph."""

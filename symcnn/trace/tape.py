@@ -8,27 +8,24 @@ asked of the tape's `Assumptions`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
-from symcnn.algebra.atoms import longest
-from symcnn.algebra.axis import IDENTITY
 from symcnn.algebra.size import Int, sharp_lower
 from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError
 from symcnn.lazy import uncollected
 from symcnn.sets.condition import (
     Condition,
-    Filled,
     Requirement,
     decide_syntactically,
     subexpressions,
 )
 from symcnn.trace.assume import Assumptions
-from symcnn.trace.call import RECORDS, Call
+from symcnn.trace.call import Call
 from symcnn.trace.graph import Node, Result, Scope, SymbolicTensor
 from symcnn.trace.where import Where, catching, here
 
@@ -48,12 +45,8 @@ class Guard:
         return f"{self.requirement}  ({self.where}){raises}"
 
 
-#: After so many steps numbers are looked at; a bit of one is worth so many nodes.
-_EVERY, _WORD = 512, 64
-
-
 class Endless(BaseException):
-    """What a run makes more of than it may. No `Exception`: a loop that catches all ends too."""
+    """A run makes more nodes than it may. No `Exception`: a loop that catches all is to end too."""
 
 
 @dataclass(slots=True)
@@ -73,10 +66,8 @@ class Tape:
     most: int = sys.maxsize  # nodes that it may hold: python that runs may never end
     scripted: bool = False  # whether a function of TorchScript runs, which casts as on CUDA
     assumptions: Assumptions = field(default_factory=Assumptions)  # as far as `_seen`
-    unfilled: dict[Int, Filled] = field(default_factory=dict)  # sizes of maps that may be empty
     tries: bool = False  # whether code that runs may catch what an operation refuses
     queries: int = 0  # how often somebody asked which sizes are left
-    computed: int = 0  # sizes that python computed, and asked about
     _seen: tuple[int, int] = (0, 0)
 
     @contextmanager
@@ -113,41 +104,6 @@ class Tape:
         for module in path[same:]:
             self.enter(module)
 
-    def close(self, outputs: Iterable[SymbolicTensor]) -> None:
-        """The forward ends: what it returns must have elements, after all branches."""
-        for t in outputs:
-            needs = unfilled(self, [t])
-            if needs and t.node is not None:
-                node, last = t.node, max((guard.after for guard in self.guards), default=-1)
-                if node in self.nodes[: last + 1]:
-                    whole = Call(RECORDS["getitem"], (t, ...), {})
-                    axes = tuple((i, IDENTITY) for i in range(t.ndim))
-                    node = record("getitem", [t], Result((t.dims,), axes), whole)
-                node.result = replace(node.result, requires=(*node.result.requires, *needs))
-
-    def compute(self, *sizes: Int) -> None:
-        """Python computes with sizes: a loop on them makes no node, and may never end."""
-        self.computed += 1
-        if self.computed > self.most:
-            raise Endless(f"computes more than {self.most:,} sizes")
-        if not self.computed % _EVERY:
-            self._require_numbers(sizes)
-
-    def add(self, node: Node) -> None:
-        """A node more."""
-        if len(self.nodes) >= self.most:
-            raise Endless(f"makes more than {self.most:,} nodes")
-        self.scopes[-1].ops += 1
-        self.nodes.append(node)
-        if not len(self.nodes) % _EVERY:
-            self._require_numbers([size for dims in node.result.shapes for size in dims])
-
-    def _require_numbers(self, sizes: Iterable[Int]) -> None:
-        """What doubles again and again makes few steps, but of numbers that take longer each."""
-        most = self.most // _WORD
-        if any(longest(size) > most for size in sizes):
-            raise Endless(f"computes numbers of more than {most:,} bits")
-
     @property
     def assumed(self) -> Assumptions:
         """What all nodes and guards so far require."""
@@ -172,6 +128,9 @@ _NO_SCOPE = Scope("")
 #: Operations of which torch raises IndexError where there is no such place.
 PICKS = frozenset({"getitem", "select"})
 
+#: What is required of what is read.
+ELEMENTS = "the input must have elements"
+
 
 def record(
     op: str,
@@ -189,16 +148,20 @@ def record(
     """
     tape = _tape.get()
     scope = _NO_SCOPE if tape is None else tape.scopes[-1]
+    empty = [t for t in inputs if t.may_be_empty and t.empties]
+    if empty:
+        result = _of_empty(empty, result, call is not None and call.operation.empty)
     if result.requires and not holds:
         result = _settle(op, scope, result)
-    if tape is not None and tape.decide is not None:
-        result = _deferred(tape, inputs, result, call)
     if tape is not None and tape.tries and result.requires:
         _branch(tape, op, scope, result.requires)
     node = Node(op, inputs, result, scope, call)
     node.where = here(None if tape is None else tape.base, inside)
     if tape is not None:
-        tape.add(node)
+        if len(tape.nodes) >= tape.most:
+            raise Endless
+        scope.ops += 1
+        tape.nodes.append(node)
     return node
 
 
@@ -214,53 +177,42 @@ def _settle(op: str, scope: Scope, result: Result) -> Result:
     return replace(result, requires=tuple(open_ones))
 
 
-def _deferred(
-    tape: Tape, inputs: Sequence[SymbolicTensor], result: Result, call: Call | None
-) -> Result:
-    """The result without the requirement that what it makes has elements, which is for what reads
-    it: that its inputs have some, unless what is empty passes it.
+def _of_empty(tensors: Sequence[SymbolicTensor], result: Result, empty: bool) -> Result:
+    """The result of an operation on tensors that may be `empty`: where it takes none, they have
+    elements; else what it makes may be empty, too.
     """
-    made = {size for dims in result.shapes for size in dims} if result.requires else set[Int]()
-    own = [r for r in result.requires if isinstance(r, Filled) and r.lhs in made]
-    found = unfilled(tape, inputs) if tape.unfilled else []
-    if not own and not found:
-        return result
-    needs = [r for r in result.requires if r not in own]
-    for need in own:
-        tape.unfilled.setdefault(need.lhs, replace(need, least=None))
-        if need.least is not None:
-            needs.append(Condition(need.lhs, ">=", need.least, need.why))
-    if found and call is not None and call.operation.passes:
-        for size in dict.fromkeys(size for dims in result.shapes for size in dims):
-            if may_be_empty(size):
-                tape.unfilled.setdefault(size, Filled(size, ">=", 1, found[0].why))
-    else:
-        needs = [*found, *needs]
-    return replace(result, requires=tuple(dict.fromkeys(needs)))
+    sizes = dict.fromkeys(size for t in tensors for size in t.empties)
+    needs = [] if empty else [Condition(size, ">=", 1, ELEMENTS) for size in sizes]
+    needs = [n for n in needs if entails(n) is not True]
+    left = [r for r in result.requires if not (_asks(r, sizes) and entails(r) is True)]
+    made = [size for dims in result.shapes for size in dims if empty]
+    return replace(result, requires=(*needs, *left), empties=(*result.empties, *empties(made)))
 
 
-def unfilled(tape: Tape, tensors: Iterable[SymbolicTensor]) -> list[Filled]:
-    """What is to be required of tensors that are empty at some of the sizes that are left."""
-    needs = [tape.unfilled[size] for t in tensors for size in t.dims if size in tape.unfilled]
-    return [need for need in needs if entails(need) is not True]
+def _asks(requirement: Requirement, sizes: Container[Int]) -> bool:
+    """Whether it is that one of the sizes is not 0."""
+    if not isinstance(requirement, Condition) or requirement.relation != ">=":
+        return False
+    return requirement.rhs == 1 and requirement.lhs in sizes
 
 
 def may_be_empty(length: Int) -> bool:
-    """Whether it is 0 at some of the sizes that are left, and not at all."""
+    """Whether it is 0 at some of the sizes that are left."""
     if isinstance(length, int):
-        return False
+        return length == 0
     low = sharp_lower(length)
     return (low is None or low < 1) and entails(Condition(length, ">=", 1)) is not True
+
+
+def empties(sizes: Iterable[Int]) -> tuple[Int, ...]:
+    """Those that are 0 at some of the sizes that are left."""
+    return tuple(filter(may_be_empty, dict.fromkeys(sizes)))
 
 
 def _branch(tape: Tape, op: str, scope: Scope, requires: Sequence[Requirement]) -> None:
     """Where the model catches what an operation refuses, each of its requirements is a branch."""
     place = catching(tape.base, IndexError if op in PICKS else RuntimeError)
     for requirement in requires if place else ():
-        if isinstance(requirement, Filled):  # torch does not refuse what is only empty
-            if requirement.least is None:
-                continue
-            requirement = replace(requirement, rhs=requirement.least)
         if isinstance(requirement, Condition) and tape.decide is not None:
             if not tape.decide(requirement):
                 raise _refused(op, scope, requirement)
@@ -325,20 +277,6 @@ def decided(condition: Condition) -> bool | None:
     if verdict is None and tape is not None and tape.decide is not None:
         return tape.decide(condition)
     return verdict
-
-
-def is_caught() -> bool:
-    """Whether the model catches what torch refuses where it stands."""
-    tape = _tape.get()
-    if tape is None or not tape.tries:
-        return False
-    return any(catching(tape.base, kind) for kind in (RuntimeError, IndexError))
-
-
-def compute(*sizes: Int) -> None:
-    """Python computes sizes: in a run that a trace follows, so many only."""
-    if (tape := _tape.get()) is not None:
-        tape.compute(*sizes)
 
 
 def plain_number(size: Int) -> Int:

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from sympy import sympify
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from symcnn.algebra.sympy import H, N, W
-from symcnn.errors import InvalidInput, NoSolution, SymcnnError, Undecidable, UnsupportedOperation
+from symcnn.errors import InvalidInput, NoSolution, SymcnnError, Undecidable
 from symcnn.testing.branching import BranchingRecipe
 
 if TYPE_CHECKING:
@@ -50,20 +49,6 @@ class Judged:
     mismatches: list[str] = field(default_factory=list)
 
 
-class _Empty(TorchFunctionMode):
-    """Notices maps without elements, which torch's views take and we do not."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found = False
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = func(*args, **(kwargs or {}))
-        if isinstance(made, torch.Tensor):
-            self.found |= not made.numel()
-        return made
-
-
 def judge(
     recipe: BranchingRecipe, sizes: Sequence[tuple[int, int]] = SIZES, *, branches: int = 64
 ) -> Judged:
@@ -85,8 +70,7 @@ def judge(
     from symcnn.frontends import from_torch
 
     module, found = recipe.build(), Judged()
-    made = {size: _torch_shape(module, size) for size in sizes}
-    truth = {size: None if empty.found else shape for size, (shape, empty) in made.items()}
+    truth = {size: _torch_shape(module, size) for size in sizes}
     found.sizes, found.valid = len(truth), sum(shape is not None for shape in truth.values())
     try:
         net = from_torch(module, recipe.spec, branches=branches)
@@ -96,40 +80,31 @@ def judge(
             found.mismatches.append(f"{type(error).__name__}: {error}, torch takes {taken}")
         return found
     found.complete = net.complete
-    bare = {size: shape for size, (shape, empty) in made.items() if empty.found}
-    found.mismatches += _differences(net, truth, bare, found)
+    found.mismatches += _differences(net, truth, found)
     return found
 
 
-def _torch_shape(module: nn.Module, size: tuple[int, int]) -> tuple[Any, _Empty]:
-    """The shape, None where torch raises; and what became of maps without elements."""
-    with torch.no_grad(), _Empty() as empty:
+def _torch_shape(module: nn.Module, size: tuple[int, int]) -> Any:
+    """The shape, None where torch raises."""
+    with torch.no_grad():
         try:
-            return tuple(module(torch.zeros(2, _C, *size)).shape), empty
+            return tuple(module(torch.zeros(2, _C, *size)).shape)
         except Exception:  # torch's errors are of all kinds, and so are the model's
-            return None, empty
+            return None
 
 
-def _differences(
-    net: Network, truth: dict[Any, Any], bare: dict[Any, Any], found: Judged
-) -> Iterator[str]:
+def _differences(net: Network, truth: dict[Any, Any], found: Judged) -> Iterator[str]:
     domain: Any = None
     try:
         found.branches, domain = len(net.branches), net.valid_inputs()
     except Undecidable:
         found.decidable = False
-    for (h, w), shape in [*truth.items()]:
+    for (h, w), shape in truth.items():
         at = dict(zip("NHW", (2, h, w), strict=True))
         try:
             ours: object = net.shape_at(**at)
         except InvalidInput:
             ours = None
-        except UnsupportedOperation:
-            if (h, w) not in bare:
-                raise
-            ours = None  # a rule that takes no map without elements says so
-        if ours is not None and ours == bare.get((h, w)):
-            shape = truth[h, w] = ours  # through a map without elements, as torch
         if ours != shape:
             yield f"{_shown(ours)} at {h} x {w}, torch: {_shown(shape)}"
         if domain is not None and domain.shown:

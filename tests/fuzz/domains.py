@@ -156,6 +156,8 @@ def _sizes(
 
 
 def _torch_map(module: nn.Module, recipe: NetworkRecipe, size: Sizes) -> Sizes | None:
-    """The sizes of torch's output map, None where torch raises or gives an empty map."""
+    """The sizes of torch's output map, None where torch raises."""
     shape = torch_shape(module, recipe.shape(*size))
-    return None if shape is None or 0 in shape else shape[2:]
+    if shape is not None and 0 in shape and not recipe.runs(*size):
+        return None  # a resize to nothing, which only the meta device takes
+    return None if shape is None else shape[2:]

@@ -60,7 +60,7 @@ __all__ = [
 _TOLD = 100
 _MOST = 40  # random sizes of a network; borders of its domain may lie above
 _FAR = 4096  # but not further than this
-_EMPTY = "sizes at which torch's CPU kernels refuse, or a map on the way is empty"
+_EMPTY = "sizes at which torch's CPU kernels refuse what the meta device takes"
 
 
 @dataclass(frozen=True)

@@ -200,7 +200,7 @@ class Layers:
             or _module._global_backward_pre_hooks
             or _module._global_backward_hooks
             or x._number_since is not None
-            or tracer.tape.unfilled
+            or x._value.may_be_empty
             or writes.parts
             or writes.busy
             or _count_modes() != self.modes
@@ -388,4 +388,5 @@ def _blind_kind(kind: type) -> type:
 
     slots = {name for base in kind.__mro__ for name in vars(base).get("__slots__", ())}
     hidden = {name: property(look) for name in slots - {"dims", "dtype"}}
+    hidden["may_be_empty"] = property(lambda self: False)  # else no layer is its twin
     return type("Blind", (kind,), {"__slots__": (), **hidden})

@@ -63,7 +63,6 @@ from symcnn.frontends.torch.quotients import (
 )
 from symcnn.frontends.torch.texts import Text, of_the_number, written
 from symcnn.sets.condition import Condition
-from symcnn.trace.tape import compute
 
 _OURS = dirname(dirname(dirname(__file__)))
 _book = KeyBook()
@@ -124,7 +123,6 @@ class Dim(torch.SymInt):
         return True
 
     def _with(self, expr: Int) -> Any:
-        compute(expr)
         return expr if isinstance(expr, int) else Dim(expr, self.tracer)
 
     def _binary(self, other: Any, operation: Callable[[Int, Int], Int]) -> Any:
@@ -413,12 +411,6 @@ class Real(Float):
     def extreme_of(self, values: Any, sign: int) -> Any:
         """The largest of sizes and numbers, itself among them; the smallest for ``sign=-1``."""
         return largest(values, sign=sign)
-
-    @property
-    def whole(self) -> int | None:
-        """The size that it is; None of a quotient."""
-        whole: int | None = self._dim(self.num) if self.den == 1 else None
-        return whole
 
     def again(self, tracer: Questions) -> Real:
         """The same in another run."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -46,9 +46,6 @@ class Tracer(Questions, Protocol):
 
     def place(self) -> str:
         """The path of the module that is running."""
-
-    def read(self, numbers: Iterable[object]) -> None:
-        """What a tensor holds is asked for."""
 
     def leaving(self, error: Exception) -> Exception:
         """An error of ours on its way into the forward."""
@@ -282,15 +279,13 @@ class TracedTensor(torch.Tensor):
         """The value, where it was made from sizes."""
         number = self._number
         if hasattr(number, "flat") and number.size == 1:
-            number = number.flat[0]
+            return number.flat[0]
         several = hasattr(number, "flat") or type(number) in SEVERAL
-        self._tracer.read((number,))
         return self._values() if number is None or several else number
 
     def tolist(self) -> object:
         """The values, where they were made from sizes."""
         number = self._number
-        self._tracer.read(getattr(number, "flat", ()))
         return number.tolist() if hasattr(number, "flat") else self.item()
 
     def __bool__(self) -> bool:

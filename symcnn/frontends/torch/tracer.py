@@ -158,7 +158,7 @@ class Tracer(Answers, Values, Weights, TorchFunctionMode):
         other = copy(self)
         now = other.tape = same.now
         other.same, other.forced = same, forced
-        now.fix, now.decide, now.unfilled = other.fix, other.decide, self.tape.unfilled
+        now.fix, now.decide = other.fix, other.decide
         other.script = [s for s in self.steps if s.choices <= alike][::-1]
         other.choices, other.steps, other.writes = [], [], Writes(same.now, other.reshaped)
         other.left, other.numbers = None, {}

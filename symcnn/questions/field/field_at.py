@@ -116,6 +116,8 @@ class FieldAt(Shown):
 
     def mask(self, i: int | Sequence[int], axis: int = 0, *, hull: bool = True) -> np.ndarray:
         """Which indices output `i` reads, over its hull (or over the whole axis): booleans."""
+        if 0 in self._output:
+            raise InvalidInput("there is no output index: the output is empty there")
         along, table = self.tables(axis)
         places = i if isinstance(i, (tuple, list)) else (i,) * len(along)
         if len(places) != len(along) and along:
@@ -195,6 +197,8 @@ class FieldAt(Shown):
 
     def __str__(self) -> str:
         rows = [f"at {self._sizes}"]
+        if 0 in self._output:
+            return f"{rows[0]}: the output is empty, nothing is seen"
         for axis, name in enumerate(self._axes):
             least, most, mean = self.min[axis], self.max[axis], self.mean[axis]
             rows.append(f"{name}: outputs see {least} to {most} indices, {mean:.1f} on average")

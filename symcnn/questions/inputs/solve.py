@@ -302,8 +302,8 @@ def parsed_target(target: Target) -> tuple[int | Between | Size | None, ...]:
             )
         else:
             size = item if isinstance(item, Size) else from_sympy(item)
-            if isinstance(size, int) and size < 1:
-                raise BadSpec(f"output={target!r}: a size is at least 1")
+            if isinstance(size, int) and size < 0:
+                raise BadSpec(f"output={target!r}: a size is not negative")
             found.append(size)
     if not found:
         raise BadSpec("output=() names no axis", cure="for example output=(7, 7)")

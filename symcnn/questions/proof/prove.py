@@ -29,7 +29,6 @@ from symcnn.algebra.factor import factors, text
 from symcnn.algebra.size import Int, Scaled, Size, evaluate, lower, prod, symbols_of
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
 from symcnn.lazy import cached_property
-from symcnn.ops.operation import operation_of
 from symcnn.ops.shape import on_coarsest_floors, reshaped
 from symcnn.questions.cost.cost import total_macs
 from symcnn.questions.inputs.domain import assignment, first_failure
@@ -71,7 +70,7 @@ class Claim(Shown):
 #: What is claimed, in the order of the report.
 _WHAT = {
     "size": "sizes are what each layer makes of the sizes before it",
-    "not empty": "no size on the way is below 1",
+    "not empty": "no size on the way is below 1, or 0 where a map may be empty",
     "domain": "the domain is what the layers require, one by one",
     "macs": "MACs are those of each layer at the sizes it meets, and their sum",
     "branches": "every branch on sizes is followed",
@@ -502,16 +501,12 @@ class _Proving:
         return Claim("domain", "", says, "wrong", f"not at {differ.smallest()}", statement)
 
     def not_empty(self) -> Claim:
-        """Every size of every tensor is at least 1; 0 where only such make it as take no elements.
-
-        A map repeated no times, or a slice of nothing, is joined with others without harm.
-        """
-        dims: dict[Size, bool] = {}  # whether all that make a tensor of it take one that is empty
+        """Every size of every tensor is at least 1; at least 0 where a map may be empty."""
+        dims: dict[Size, bool] = {}  # whether what makes tensors of it says that it may be 0
         for node in self.net.nodes:
-            operation = operation_of(node)
-            empty = operation is not None and operation.empty
+            empties = node.result.empties
             for d in (d for t in node.outputs for d in t.dims if isinstance(d, Size)):
-                dims[d] = dims.get(d, True) and empty
+                dims[d] = dims.get(d, False) or d in empties
         least, verdicts = dict.fromkeys(dims, 1), {d: self._positive(d) for d in dims}
         for d in (d for d in dims if dims[d] and verdicts[d][0] != "proved"):
             if (found := self.decide([Condition(d, ">=", 0)], {}))[0] == "proved":
