@@ -65,6 +65,43 @@ def test_a_quotient_says_up_to_where_floats_are_exact() -> None:
     assert net.valid_inputs().largest() == 1 << 21
 
 
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda self, x: x * torch.full((1,), x.shape[-1] / 2),
+        lambda self, x: x / torch.tensor(x.shape[-1] / 3),
+        lambda self, x: x * (torch.tensor(x.shape[-1]) / 3),
+        lambda self, x: x + x.new_full((1, 1), x.shape[-1] / 3).view(1),
+    ],
+)
+def test_a_quotient_that_nothing_reads_holds_for_every_size(forward: Callable[..., Any]) -> None:
+    _, net = trace(forward)
+    assert net.complete
+    assert str(net.valid_inputs()) == "L >= 1"
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda self, x: F.pad(x, (0, int((torch.tensor(x.shape[-1]).float() / 2).ceil()))),
+        lambda self, x: F.pad(x, (0, int((torch.tensor(x.shape[-1]).double() / 2).floor()))),
+        lambda self, x: F.pad(x, (0, int(torch.tensor(x.shape[-1]).to(torch.float32).item()))),
+        lambda self, x: F.pad(
+            x,
+            [
+                int(v)
+                for v in (torch.tensor([x.shape[-1], x.shape[-1]]).float() / 2).ceil().tolist()
+            ],
+        ),
+    ],
+)
+def test_a_size_cast_to_a_float_is_that_size(forward: Callable[..., Any]) -> None:
+    model, net = trace(forward)
+    for length in (1, 2, 7, 50, 101):
+        assert net.shape_at(N=1, L=length) == tuple(model(torch.zeros(1, 3, length)).shape)
+    assert net.valid_inputs().largest() == 1 << 21
+
+
 def test_a_product_of_quotients_is_followed_at_numbers() -> None:
     module, net = trace(
         lambda self, x: F.pad(x, (0, int(x.shape[-1] / self.three * self.three))),

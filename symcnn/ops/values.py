@@ -118,14 +118,22 @@ def _truncated(args: Arguments, kwargs: Options) -> Held:
     return None if args[0] is None else math.trunc(args[0])
 
 
+def _as_float(args: Arguments, kwargs: Options) -> Held:
+    """A size as a quotient by 1, which python takes for a float."""
+    return args[0] if args[0] is None or type(args[0]) is int else args[0] / 1
+
+
+_FLOAT_DTYPES = {"torch.float32", "torch.float64"}
 _WHOLE_DTYPES = {"torch.int64", "torch.int32", "torch.int16", "torch.int8"}
 
 
 def _cast(args: Arguments, kwargs: Options) -> Held:
     if not kwargs and len(args) == 1:
         return args[0]
-    to_whole = {*map(str, (*args[1:], *kwargs.values()))} <= _WHOLE_DTYPES
-    return math.trunc(args[0]) if to_whole else None
+    dtypes = {*map(str, (*args[1:], *kwargs.values()))}
+    if dtypes <= _FLOAT_DTYPES:
+        return _as_float(args[:1], {})
+    return math.trunc(args[0]) if dtypes <= _WHOLE_DTYPES else None
 
 
 def exact(function: Callable[..., object]) -> Value:
@@ -206,6 +214,8 @@ _ROUNDED: dict[object, Callable[..., Held]] = {"floor": math.floor, "trunc": mat
 
 
 def _divided(args: Arguments, kwargs: Options) -> Held:
+    """A quotient of whole numbers: of floats that are whole too, which torch rounds once."""
+    args = [a if (size := getattr(a, "whole", None)) is None else size for a in args]
     rounded = _ROUNDED.get(kwargs.get("rounding_mode"))
     if rounded is None or not _are_whole(args):
         return _of_whole(operator.truediv, divides=True)(args, kwargs)
@@ -512,6 +522,7 @@ turned, swapped, permuted = _moves(_turned), _moves(_swapped), _moves(_permuted)
 
 #: Cast to another dtype, which the result says; all or any of it; resized by copying places.
 recast = Value(everywhere=_same, ends=_always, positions=_expanded)
+as_float = Value(_as_float, everywhere=_same, ends=_always, positions=_expanded)
 logical, resized = Value(everywhere=_same), Value(everywhere=_nearest)
 
 #: Sums and products, also along an axis; the extremes of all, or of numbers.

@@ -412,6 +412,11 @@ class Real(Float):
         """The largest of sizes and numbers, itself among them; the smallest for ``sign=-1``."""
         return largest(values, sign=sign)
 
+    @property
+    def whole(self) -> Dim | None:
+        """The size that it is; None of a quotient."""
+        return Dim(self.num, self.tracer) if self.den == 1 else None
+
     def again(self, tracer: Questions) -> Real:
         """The same in another run."""
         return Real(self.num, self.den, self.recipe, tracer, self.through)

@@ -279,13 +279,15 @@ class TracedTensor(torch.Tensor):
         """The value, where it was made from sizes."""
         number = self._number
         if hasattr(number, "flat") and number.size == 1:
-            return number.flat[0]
+            number = number.flat[0]
         several = hasattr(number, "flat") or type(number) in SEVERAL
+        self._tracer.read((number,))
         return self._values() if number is None or several else number
 
     def tolist(self) -> object:
         """The values, where they were made from sizes."""
         number = self._number
+        self._tracer.read(getattr(number, "flat", ()))
         return number.tolist() if hasattr(number, "flat") else self.item()
 
     def __bool__(self) -> bool:

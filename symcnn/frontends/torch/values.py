@@ -10,12 +10,13 @@ products of quotients are left alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import torch
 
 from symcnn.algebra.size import Size, prod
+from symcnn.frontends.torch.arguments import flat
 from symcnn.frontends.torch.irrational import Irrational
 from symcnn.frontends.torch.sizes import SIZES, Dim, Real
 from symcnn.frontends.torch.tensors import TracedTensor
@@ -52,6 +53,11 @@ def _span(value: object) -> Between | Positions | None:
     """What is told of the values of a tensor of any number of elements, beside one number."""
     number = value._number if type(value) is TracedTensor else None
     return number if type(number) in (Between, Positions) else None
+
+
+def _numbers(number: Any) -> Sequence[object]:
+    """One number as several, or those of an array."""
+    return [*number.flat] if hasattr(number, "flat") else [number]
 
 
 def _sole_number(value: Any) -> Any:
@@ -113,7 +119,18 @@ class Values:
         return type(total) is int and total <= MANY
 
     def number(self, record: Operation, args: Any, kwargs: Any, made: SymbolicTensor) -> Any:
-        """The values of a result, if they are made from sizes, or one number everywhere."""
+        """The values of a result, if they are made from sizes, or one number everywhere. What they
+        are made of is read.
+        """
+        found = self._made(record, args, kwargs, made)
+        if found is not None:
+            moved = {*map(id, _numbers(found))}
+            for t in flat([*args, *kwargs.values()]):
+                held = _numbers(t._number) if type(t) is TracedTensor else ()
+                self.read([n for n in held if id(n) not in moved])
+        return found
+
+    def _made(self, record: Operation, args: Any, kwargs: Any, made: SymbolicTensor) -> Any:
         law, dims = record.value, cast("tuple[int, ...]", made.dims)
         small = not dims or (made.ndim <= 2 and self._is_small(made))
         if law is not None and law.makes is not None:
@@ -130,16 +147,12 @@ class Values:
         named = {k: self._held(v) for k, v in kwargs.items() if k not in ("device", "dtype")}
         if dims or any(isinstance(v, (tuple, list)) or hasattr(v, "flat") for v in held):
             found = law.of_arrays(held, named, dims)
-            for value in found.flat if hasattr(found, "flat") else ():
-                self._exact(value)
             return found.item() if hasattr(found, "flat") and not found.ndim else found
         values = [self.value_of(a) for a in args]
         if not values or values[0] is None:
             return None
         given = [a if isinstance(a, torch.dtype) else v for a, v in zip(args, values, strict=True)]
-        found = law.of_numbers(given, kwargs)
-        self._exact(found)
-        return found
+        return law.of_numbers(given, kwargs)
 
     def _of_span(self, law: Value, args: Any, kwargs: Any, dims: Any) -> Any:
         """What is told of a result, where something is told of an argument."""
@@ -176,12 +189,13 @@ class Values:
         held = [_span(a) or self._held(a) for a in listed]
         return law(held, kwargs, cast("tuple[int, ...]", made[0].dims))
 
-    def _exact(self, value: Any) -> None:
-        """Tensors divide in 32-bit floats: exact up to a size."""
-        if type(value) is Real:
-            exact = Condition(FLOAT_LIMIT, ">=", value.gap(0))
-            if entails(exact) is not True:
-                self._guard(exact, "32-bit floats may round beyond")
+    def read(self, numbers: Iterable[object]) -> None:
+        """What a tensor holds is asked for. Tensors divide in 32-bit floats: exact up to a size."""
+        for value in numbers:
+            if type(value) is Real:
+                exact = Condition(FLOAT_LIMIT, ">=", value.gap(0))
+                if entails(exact) is not True:
+                    self._guard(exact, "32-bit floats may round beyond")
 
     def _held(self, value: Any) -> Any:
         """An argument with the values of small tensors in place of them; None if they have none."""
@@ -246,6 +260,7 @@ class Values:
         if isinstance(value, slice):
             return slice(*map(self.plain, (value.start, value.stop, value.step)))
         number: Any = self.value_of(value) if isinstance(value, torch.Tensor) else None
+        self.read((number,))
         if hasattr(number, "flat"):
             return number.flat[0] if number.size == 1 else value
         return value if number is None else number
