@@ -413,9 +413,10 @@ class Real(Float):
         return largest(values, sign=sign)
 
     @property
-    def whole(self) -> Dim | None:
+    def whole(self) -> int | None:
         """The size that it is; None of a quotient."""
-        return Dim(self.num, self.tracer) if self.den == 1 else None
+        whole: int | None = self._dim(self.num) if self.den == 1 else None
+        return whole
 
     def again(self, tracer: Questions) -> Real:
         """The same in another run."""

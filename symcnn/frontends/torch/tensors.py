@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -46,6 +46,9 @@ class Tracer(Questions, Protocol):
 
     def place(self) -> str:
         """The path of the module that is running."""
+
+    def read(self, numbers: Iterable[object]) -> None:
+        """What a tensor holds is asked for."""
 
     def leaving(self, error: Exception) -> Exception:
         """An error of ours on its way into the forward."""
