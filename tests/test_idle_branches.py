@@ -167,7 +167,25 @@ class Rows(Net):
         return x
 
 
-NETS = [Odd, Patches, Both, Windows, Resized, Blocks, Informed, Tokens, Rows]
+class Worded(Net):
+    """A word says on which side is padded."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for size, side in ((2, "corner"), (4, "same"), (3, "none")):
+            h, w = x.shape[2:]
+            tall, wide = -h % size, max((math.ceil(w / size) - 1) * size + size - w, 0)
+            if tall > 0 or wide > 0:
+                if side == "corner":
+                    x = F.pad(x, [0, wide, 0, tall])
+                elif side == "same":
+                    left = wide // 2
+                    top = tall // 2
+                    x = F.pad(x, [left, wide - left, top, tall - top])
+            x = F.avg_pool2d(self.conv(x), size, ceil_mode=True)
+        return x
+
+
+NETS = [Worded, Odd, Patches, Both, Windows, Resized, Blocks, Informed, Tokens, Rows]
 
 
 @pytest.mark.parametrize("kind", NETS)

@@ -30,7 +30,7 @@ from symcnn.lazy import sympy
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Statement, check_sizes
 from symcnn.sets.inputset import InputSet
-from symcnn.sets.relaxed import bounds_of, degree_of, monomials, without_floors
+from symcnn.sets.relaxed import bounds_of, leading_part, monomials, without_floors
 from symcnn.sets.simplest import Simplest
 from symcnn.sets.system import Said, members, symbols_in
 from symcnn.sets.system import stated as as_statement
@@ -353,14 +353,7 @@ class Formula:
         3*H/2, off by 0 to 9/2
         """
         names = frozenset(map(str, symbols)) or self.symbols
-        relaxed, slack = without_floors(self.size, names)
-        terms = dict(monomials(relaxed))
-        smooth = {m: c for m, c in terms.items() if not any(a.key in slack for a, _ in m)}
-        top = max((degree_of(m, names) for m in smooth), default=0)
-        leading: Any = 0
-        for mono, coeff in smooth.items():
-            if degree_of(mono, names) == top:
-                leading = leading + Size({mono: coeff})
+        top, leading = leading_part(self.size, names)
         bounds = [bounds_of(mono, coeff, names) for mono, coeff in monomials(self.size)]
         below: Any = sum((low for low, _ in bounds), 0) - leading
         above: Any = sum((high for _, high in bounds), 0) - leading
@@ -380,7 +373,7 @@ class Formula:
         names = frozenset(map(str, symbols)) or self.names & frozenset(_SPACE)
         if not names:
             raise BadSpec(f"{self} has no spatial size", cure="name them: per_pixel(X, Y)")
-        relaxed, _ = without_floors(self.size, names)
+        relaxed, _ = without_floors(self.size, names, exact=False)
         limit: Int = 0
         for mono, coeff in relaxed.terms.items() if isinstance(relaxed, Size) else ():
             powers = {a.key: p for a, p in mono if a.key in names}

@@ -13,8 +13,27 @@ if TYPE_CHECKING:
     pass
 
 
-def without_floors(expr: Int, names: frozenset[str]) -> tuple[Int, dict[str, Fraction]]:
-    """The formula with ``e/n - d`` for every floor in `names`, and the greatest value of each d."""
+def leading_part(expr: Int, names: frozenset[str]) -> tuple[int, Int]:
+    """The degree of a formula in `names`, and its terms of that degree.
+
+    What floors leave is bounded, so that ``e//n`` counts as ``e/n``.
+    """
+    terms = monomials(without_floors(expr, names, exact=False)[0])
+    top = max((degree_of(m, names) for m, _ in terms), default=0)
+    leading: Any = 0
+    for mono, coeff in terms:
+        if degree_of(mono, names) == top:
+            leading = leading + Size({mono: coeff})
+    return top, leading
+
+
+def without_floors(
+    expr: Int, names: frozenset[str], *, exact: bool = True
+) -> tuple[Int, dict[str, Fraction]]:
+    """The formula with ``e/n - d`` for every floor in `names`, and the greatest value of each d.
+
+    exact: else without d.
+    """
     slack: dict[str, Fraction] = {}
     made: dict[sz.Atom, Int] = {}
 
@@ -36,9 +55,12 @@ def without_floors(expr: Int, names: frozenset[str]) -> tuple[Int, dict[str, Fra
             return atom.size()
         if not isinstance(atom, sz.Floor) or not isinstance(atom.den, int):
             raise _unbounded(atom)
+        quotient: Any = relax(atom.num) * Fraction(1, atom.den)
+        if not exact:
+            return quotient  # type: ignore[no-any-return]
         deviation = f"d{len(slack)}'"
         slack[deviation] = Fraction(atom.den - 1, atom.den)
-        return relax(atom.num) * Fraction(1, atom.den) - Size.symbol(deviation)
+        return quotient - Size.symbol(deviation)  # type: ignore[no-any-return]
 
     return relax(expr), slack
 

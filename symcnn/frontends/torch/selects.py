@@ -438,13 +438,12 @@ class _Choices(ast.NodeTransformer):
                 held = ast.Name(name, ast.Load())
                 call = self._call(node, node.test, held, place, value, name=PUT)
                 return ast.copy_location(ast.Expr(call), node)
-        yes, no = _assigned(node.body), _assigned(node.orelse)
+        before = self.before.get(id(node), frozenset())
+        yes, no = (_assigned(body, before, self.passing) for body in (node.body, node.orelse))
         if not _asks(node.test) or yes is None or no is None:
             return node
         names = sorted((yes.keys() | no.keys()) - self.passing)
-        if not names or not (yes.keys() ^ no.keys()) & {*names} <= self.before.get(
-            id(node), frozenset()
-        ):
+        if not names or not (yes.keys() ^ no.keys()) & {*names} <= before:
             return node
         sides = [
             [side.get(name, ast.Name(name, ast.Load())) for name in names] for side in (yes, no)
@@ -469,11 +468,31 @@ class _Choices(ast.NodeTransformer):
         return ast.copy_location(ast.Call(ast.Name(name, ast.Load()), args, []), node)
 
 
-def _assigned(body: list[ast.stmt]) -> dict[str, ast.expr] | None:
-    """What plain assignments give to which names, in what is there before; None if it does more."""
+def _assigned(
+    body: list[ast.stmt], before: frozenset[str], passing: frozenset[str]
+) -> dict[str, ast.expr] | None:
+    """What plain assignments give to which names, in what is there before; None if it does more.
+
+    They may differ by a word: ``if self.padding == "corner": x = ...`` gives one value as well.
+    passing: names that nothing reads behind the branch that gives them a value.
+    """
     found: dict[str, ast.expr] = {}
     for statement in body:
         if isinstance(statement, ast.Pass):
+            continue
+        if isinstance(statement, ast.If) and _is_quiet(statement.test):
+            here = before | found.keys()
+            bodies = statement.body, statement.orelse
+            yes, no = (_assigned(inner, here, passing) for inner in bodies)
+            if yes is None or no is None or not (yes.keys() ^ no.keys()) - passing <= here:
+                return None
+            values = {
+                name: ast.IfExp(
+                    statement.test, *(s.get(name, ast.Name(name, ast.Load())) for s in (yes, no))
+                )
+                for name in (yes.keys() | no.keys()) - passing
+            }
+            found |= {name: _Put(found).visit(deepcopy(value)) for name, value in values.items()}
             continue
         if not isinstance(statement, ast.Assign) or not _is_side(statement.value):
             return None
@@ -605,8 +624,8 @@ def _compares(node: ast.expr) -> bool:
 def _is_quiet(node: ast.expr) -> bool:
     """Whether to compute it changes nothing."""
     if isinstance(node, ast.Compare):
-        return all(map(_is_pure, (node.left, *node.comparators)))
-    return _is_pure(node)
+        return all(map(_is_quiet, (node.left, *node.comparators)))
+    return _is_pure(node) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 def _is_pure(node: ast.expr) -> bool:

@@ -13,16 +13,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any, Union
 
-from symcnn.algebra.expr import Expr
+from symcnn.algebra.expr import Expr, to_sympy
 from symcnn.algebra.factor import Floors, floors_written
-from symcnn.algebra.size import Int, evaluate, maximum
+from symcnn.algebra.size import Int, evaluate, maximum, symbols_of
 from symcnn.errors import BadSpec, Undecidable, needs
-from symcnn.lazy import sympy
+from symcnn.lazy import cached_property, sympy
 from symcnn.questions.cost.conventions import convention
 from symcnn.questions.cost.pernode import PerNode, paths, unread_parameters
 from symcnn.questions.cost.rows import Roof, Roofline, Row
 from symcnn.questions.inputs.domain import shape_at
 from symcnn.sets.formula import Formula, Given, conditions, spoken
+from symcnn.sets.relaxed import leading_part
 from symcnn.shown import Shown, block, cell, folded, table
 from symcnn.trace.graph import Constant, Node, Parameter
 from symcnn.trace.trace import Trace, remembered
@@ -338,19 +339,30 @@ class Cost(PerNode, Shown):
 
     def _share(self, work: Int) -> Any:
         """A part of the total: at sizes, or in the limit of large sizes; None for no work."""
-        total = sum(self._work.values(), 0)
         if self.sizes is not None:
-            work, total = evaluate(work, self.sizes), evaluate(total, self.sizes)
-        if work == 0 or total == 0:
+            work = evaluate(work, self.sizes)
+        if work == 0 or self._whole is None:
             return None
+        names, degree, whole = self._whole
         try:
-            whole = Formula(total).leading()
-            part = Formula(work).leading(*whole.term.symbols)
+            part, most = leading_part(work, names)
         except Undecidable:
             return None
-        if part.degree < whole.degree:
+        if part < degree:
             return sympy.Integer(0)
-        return sympy.cancel(sympy.sympify(part.term.expr) / sympy.sympify(whole.term.expr))
+        return sympy.cancel(sympy.sympify(to_sympy(most)) / sympy.sympify(to_sympy(whole)))
+
+    @cached_property
+    def _whole(self) -> tuple[frozenset[str], int, Int] | None:
+        """The sizes of the total, its degree, and its terms of that degree; None of no work."""
+        total = sum(self._work.values(), 0)
+        if self.sizes is not None:
+            total = evaluate(total, self.sizes)
+        try:
+            names = symbols_of(leading_part(total, symbols_of(total))[1])
+            return (names, *leading_part(total, names)) if total else None
+        except Undecidable:
+            return None
 
     def frame(
         self, by: str = "node", columns: Iterable[str] = ("params", "work", "other")
