@@ -55,6 +55,23 @@ def endless_whatever_fails(x: Any) -> Any:
             continue
 
 
+def without_end(step: Any) -> Any:
+    """A loop on a size that no layer sees."""
+
+    def forward(x: Any) -> Any:
+        h = x.shape[2]
+        while h > 0:
+            h = step(h)
+        return x
+
+    return forward
+
+
+def doubled_without_end(x: Any) -> Any:
+    while True:
+        x = F.interpolate(x, scale_factor=2)
+
+
 def repeated(count: int) -> Any:
     def forward(x: Any) -> Any:
         for _ in range(count):
@@ -304,8 +321,8 @@ def test_a_set_that_takes_too_many_steps_to_shorten_is_said_as_it_is() -> None:
 @pytest.fixture
 def small_budget(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A forward may make 1,000 nodes."""
-    monkeypatch.setattr(isl, "STEPS", 1_000 * isl.NODE)
-    with symcnn.steps(1):
+    monkeypatch.setattr(isl, "STEPS", 1)
+    with symcnn.steps(1_000 * isl.NODE):
         yield
 
 
@@ -316,6 +333,37 @@ def test_a_forward_that_never_ends_is_left_after_a_bound_of_nodes(forward: Any) 
         symcnn.from_torch(Function(forward), "N 3 H W")
     assert Path(__file__).name in str(refusal.value)
     assert len(refusal.value.partial.nodes) == 1_000
+
+
+def more(h: Any) -> Any:
+    try:
+        return h + 1
+    except Exception:
+        return h
+
+
+@pytest.fixture
+def few_sizes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A forward may compute 20,000 sizes, and questions have steps enough."""
+    monkeypatch.setattr(isl, "STEPS", 1)
+    with symcnn.steps(20_000 * isl.NODE):
+        yield
+
+
+@pytest.mark.usefixtures("few_sizes")
+@pytest.mark.parametrize("step", [more, lambda h: h])
+def test_a_loop_on_sizes_that_never_ends_is_left_after_a_bound_of_steps(step: Any) -> None:
+    with pytest.raises(symcnn.Undecidable, match="computes more than 20,000 sizes") as refusal:
+        symcnn.from_torch(Function(without_end(step)), "N 3 H W")
+    assert Path(__file__).name in str(refusal.value)
+    assert "with symcnn.steps(" in refusal.value.cure
+
+
+@pytest.mark.usefixtures("few_sizes")
+@pytest.mark.parametrize("forward", [doubled_without_end, without_end(lambda h: h // 2 + 1)])
+def test_numbers_that_grow_without_end_are_left_at_a_bound_of_bits(forward: Any) -> None:
+    with pytest.raises(symcnn.Undecidable, match="numbers of more than 312 bits, the last at"):
+        symcnn.from_torch(Function(forward), "N 3 H W")
 
 
 @pytest.mark.usefixtures("small_budget")

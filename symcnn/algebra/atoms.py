@@ -312,6 +312,19 @@ def every_atom(*exprs: Int) -> Iterator[Atom]:
                 yield atom
 
 
+def longest(expr: Int) -> int:
+    """The bits of the longest number in an expression.
+
+    >>> longest(Size.symbol("H") * 8 + 1), longest(1023)
+    (4, 10)
+    """
+    parts = [expr, *(arg for atom in every_atom(expr) for arg in atom.args)]
+    numbers = (n for e in parts for n in (e.terms.values() if isinstance(e, Size) else (e,)))
+    return max(
+        (max(n.numerator.bit_length(), n.denominator.bit_length()) for n in numbers), default=0
+    )
+
+
 def lows(*exprs: Int) -> set[tuple[str, Bound]]:
     """The declared lower bound of each symbol in `exprs`, also inside floors."""
     return {low for expr in exprs if isinstance(expr, Size) for low in _lows(expr)}

@@ -83,7 +83,7 @@ def isl() -> ModuleType:
 @contextmanager
 def steps(most: int) -> Iterator[None]:
     """Within this block a question about sets may take so many steps of isl, and the forward of a
-    module make a fortieth as many nodes, if that is more than 250,000.
+    module make a fortieth as many nodes, and compute as many sizes, if that is more than 250,000.
 
     Args:
         most: how many; 10 million where nothing is said.

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
+from symcnn.algebra.atoms import longest
 from symcnn.algebra.size import Int, sharp_lower
 from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError
 from symcnn.lazy import uncollected
@@ -45,8 +46,12 @@ class Guard:
         return f"{self.requirement}  ({self.where}){raises}"
 
 
+#: After so many steps numbers are looked at; a bit of one is worth so many nodes.
+_EVERY, _WORD = 512, 64
+
+
 class Endless(BaseException):
-    """A run makes more nodes than it may. No `Exception`: a loop that catches all is to end too."""
+    """What a run makes more of than it may. No `Exception`: a loop that catches all ends too."""
 
 
 @dataclass(slots=True)
@@ -68,6 +73,7 @@ class Tape:
     assumptions: Assumptions = field(default_factory=Assumptions)  # as far as `_seen`
     tries: bool = False  # whether code that runs may catch what an operation refuses
     queries: int = 0  # how often somebody asked which sizes are left
+    computed: int = 0  # sizes that python computed, and asked about
     _seen: tuple[int, int] = (0, 0)
 
     @contextmanager
@@ -103,6 +109,29 @@ class Tape:
             self.leave(self.scopes[-1].output)
         for module in path[same:]:
             self.enter(module)
+
+    def compute(self, *sizes: Int) -> None:
+        """Python computes with sizes: a loop on them makes no node, and may never end."""
+        self.computed += 1
+        if self.computed > self.most:
+            raise Endless(f"computes more than {self.most:,} sizes")
+        if not self.computed % _EVERY:
+            self._require_numbers(sizes)
+
+    def add(self, node: Node) -> None:
+        """A node more."""
+        if len(self.nodes) >= self.most:
+            raise Endless(f"makes more than {self.most:,} nodes")
+        self.scopes[-1].ops += 1
+        self.nodes.append(node)
+        if not len(self.nodes) % _EVERY:
+            self._require_numbers([size for dims in node.result.shapes for size in dims])
+
+    def _require_numbers(self, sizes: Iterable[Int]) -> None:
+        """What doubles again and again makes few steps, but of numbers that take longer each."""
+        most = self.most // _WORD
+        if any(longest(size) > most for size in sizes):
+            raise Endless(f"computes numbers of more than {most:,} bits")
 
     @property
     def assumed(self) -> Assumptions:
@@ -158,10 +187,7 @@ def record(
     node = Node(op, inputs, result, scope, call)
     node.where = here(None if tape is None else tape.base, inside)
     if tape is not None:
-        if len(tape.nodes) >= tape.most:
-            raise Endless
-        scope.ops += 1
-        tape.nodes.append(node)
+        tape.add(node)
     return node
 
 
@@ -277,6 +303,12 @@ def decided(condition: Condition) -> bool | None:
     if verdict is None and tape is not None and tape.decide is not None:
         return tape.decide(condition)
     return verdict
+
+
+def compute(*sizes: Int) -> None:
+    """Python computes sizes: in a run that a trace follows, so many only."""
+    if (tape := _tape.get()) is not None:
+        tape.compute(*sizes)
 
 
 def plain_number(size: Int) -> Int:

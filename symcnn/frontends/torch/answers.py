@@ -62,6 +62,7 @@ class Answers:
 
     def decide(self, condition: Condition) -> bool:
         """The truth of a comparison: proved, or taken as at the example and recorded."""
+        self.tape.compute(condition.lhs, condition.rhs)
         if self.script:
             return bool(self.replay(condition))
         mark, taken = len(self.steps), entails(condition)

@@ -63,6 +63,7 @@ from symcnn.frontends.torch.quotients import (
 )
 from symcnn.frontends.torch.texts import Text, of_the_number, written
 from symcnn.sets.condition import Condition
+from symcnn.trace.tape import compute
 
 _OURS = dirname(dirname(dirname(__file__)))
 _book = KeyBook()
@@ -123,6 +124,7 @@ class Dim(torch.SymInt):
         return True
 
     def _with(self, expr: Int) -> Any:
+        compute(expr)
         return expr if isinstance(expr, int) else Dim(expr, self.tracer)
 
     def _binary(self, other: Any, operation: Callable[[Int, Int], Int]) -> Any:

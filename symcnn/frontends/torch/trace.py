@@ -541,8 +541,8 @@ def _call(
         tracer.fix_sizes()
         try:
             raw = copy(*tracer.wrap(inputs), **tracer.wrap(keywords))
-        except Endless:
-            raise _too_long(module, tape) from None
+        except Endless as error:
+            raise _too_long(module, tape, error) from None
         except Exception as error:
             if tracer.left is not None:
                 raise tracer.left from tracer.left.__cause__
@@ -564,11 +564,11 @@ def _call(
     return result
 
 
-def _too_long(module: torch.nn.Module, tape: Tape) -> Undecidable:
+def _too_long(module: torch.nn.Module, tape: Tape, error: Endless) -> Undecidable:
     """Why a run ends where the forward goes on, and what to do."""
-    where = tape.nodes[-1].where
+    where = raised_at(error, tape.base)
     return Undecidable(
-        f"the forward of {type(module).__name__} makes more than {tape.most:,} nodes"
+        f"the forward of {type(module).__name__} {error}"
         + (f", the last at {where}" if where else ""),
         cure=f"if its loops end, allow more steps: with symcnn.steps({10 * NODE * tape.most}): ...",
     )
