@@ -1,5 +1,6 @@
 """How a traced tensor lies in memory: torch is the judge, or the answer is refused by name."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -365,3 +366,62 @@ def test_a_view_begins_where_torch_has_it(view: Callable[..., Any]) -> None:
     for h, w in ((12, 10), (13, 3), (40, 5)):
         wanted = Offset()(torch.zeros(2, 3, h, w)).shape
         assert net.shape_at(N=2, H=h, W=w) == tuple(wanted)
+
+
+# Strides that are given, memory that is exchanged -------------------------------------------------
+
+STRIDED: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "its own strides": lambda x: x.as_strided((1, 3, (x.shape[2] + 1) // 2, 1), x.stride()),
+    "windows": lambda x: x.as_strided((x.shape[2], 3), (x.shape[3], 1)),
+    "numbers": lambda x: torch.as_strided(x, (2, 2), (5, 1), storage_offset=3),
+    "from a size on": lambda x: x.as_strided((x.shape[2], 2), (3, 1), x.shape[3]),
+    "of a part, from its own place on": lambda x: x[0, 2, 1].as_strided((2, 2), (1, 1)),
+    "of a part, over all memory": lambda x: x[0, :, 1].as_strided((9, 2), (1, 1), 0),
+    "of what is transposed": lambda x: x.mT.as_strided((4, 2), (2, 3)),
+}
+
+
+@pytest.mark.parametrize("forward", STRIDED.values(), ids=STRIDED)
+def test_a_view_by_strides_lies_within_the_memory_of_the_tensor(
+    forward: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    class Strided(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return forward(x)
+
+    net = symcnn.from_torch(Strided(), "1 3 H W")
+    for h, w in itertools.product(range(1, 6), repeat=2):
+        try:
+            shape = tuple(forward(torch.zeros(1, 3, h, w)).shape)
+        except (RuntimeError, IndexError):
+            assert (h, w) not in net.valid_inputs(), (h, w)
+        else:
+            assert net.shape_at(H=h, W=w) == shape
+    given = net.given(H=3).valid_inputs()
+    assert [(3, w) in net.valid_inputs() for w in range(1, 6)] == [w in given for w in range(1, 6)]
+
+
+def test_a_tensor_takes_the_memory_of_another() -> None:
+    class Exchange(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y, part = x * 2, x[:, :, ::2] + 1
+            y.set_(part)  # type: ignore[call-overload]
+            part.add_(1)
+            return y
+
+    net = symcnn.from_torch(Exchange(), "1 3 H W")
+    assert net.shape_at(H=5, W=4) == tuple(Exchange()(torch.zeros(1, 3, 5, 4)).shape)
+
+
+def test_a_tensor_gives_up_its_memory() -> None:
+    """As reversible networks do with what they compute again."""
+
+    class Reversible(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = x * 2
+            z = y + x
+            y.set_()  # type: ignore[call-overload]
+            return z.flatten()[y.numel() :]
+
+    net = symcnn.from_torch(Reversible(), "1 3 H W")
+    assert net.shape_at(H=5, W=4) == (60,)

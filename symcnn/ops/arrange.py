@@ -30,9 +30,9 @@ from symcnn.ops.registry import (
 )
 from symcnn.ops.shape import Strides, join, permuted, reshaped
 from symcnn.ops.storage import maps, views
-from symcnn.sets.condition import Condition, Requirement
+from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor, tensors_in
-from symcnn.trace.tape import empties
+from symcnn.trace.tape import empties, may_be_empty
 
 rule = partial(any_rule, other=work.nothing, slides=False, empty=True)
 
@@ -314,6 +314,37 @@ def meshgrid(*tensors: object, indexing: str | None = None) -> Result:
 
 
 # Views under other names ----------------------------------------------------------------------
+
+
+@rule("as_strided", saves=views.strided, sizes=True)
+def as_strided(
+    input: SymbolicTensor,
+    size: Sequence[Int],
+    stride: Sequence[Int],
+    storage_offset: Int | None = None,
+    *,
+    room: Strides | None = None,
+) -> Result:
+    """A view of all memory that a tensor is part of: `room` is how many elements it has, and how
+    many are before the tensor.
+    """
+    count, before = room() if callable(room) else room or (prod(input.dims), 0)
+    start = before if storage_offset is None else storage_offset
+    if len(size) != len(stride):
+        raise ShapeMismatch(f"as_strided: {len(size)} sizes and {len(stride)} strides")
+    at_least("size", size, 0)
+    at_least("stride", stride, 0)
+    at_least("storage_offset", (start,), 0)
+    last = start + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    why = "as_strided: the view must lie within the memory of the tensor"
+    requires: list[Requirement] = [
+        Condition(v, ">=", 0, why) for v in (*size, *stride, start) if isinstance(v, Size)
+    ]
+    if 0 not in size:
+        within = Condition(count, ">=", last + 1, why)
+        empty = [Condition(n, "==", 0) for n in size if may_be_empty(n)]
+        requires.append(AnyOf((within, *empty), why) if empty else within)
+    return Result((tuple(size),), whole_axes(size), requires=tuple(requires))
 
 
 @rule("view_as", "reshape_as", saves=views.reshape, value=values.shaped)

@@ -31,7 +31,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 
 from symcnn.errors import SymcnnError
 from symcnn.frontends.torch.copies import CALL, FIRST
-from symcnn.frontends.torch.layout import NO_COPY
+from symcnn.frontends.torch.layout import asks
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.tracer import Tracer
 from symcnn.frontends.torch.writes import TENSORS
@@ -294,7 +294,7 @@ def _remembered(
         and call is not None
         and call.operation is operation
         and number is None
-        and name not in NO_COPY
+        and asks(operation, name) is None
         and single == result.single
         and not (result.others or result.blocks or node.cast or node.custom is not None)
         and len(place) == sum(t is not None for t in tensors)

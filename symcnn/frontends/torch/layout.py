@@ -10,12 +10,14 @@ is a branch. What an operation leaves open is DataDependent.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from inspect import signature
 
 from symcnn.algebra.size import Int, Size, exact_div
 from symcnn.errors import DataDependent
 from symcnn.frontends.torch.where import caller
 from symcnn.ops.autograd import Gradients
-from symcnn.ops.operation import operation_of, record_of
+from symcnn.ops.operation import Operation, operation_of, record_of
 from symcnn.ops.storage import Layout, Memory
 from symcnn.ops.storage.maps import recurrent
 from symcnn.ops.storage.views import View, contiguous
@@ -27,9 +29,6 @@ from symcnn.trace.tape import Tape
 _APART = (contiguous, recurrent)
 
 Decide = Callable[[Condition], bool]
-
-#: What torch refuses rather than copy.
-NO_COPY = frozenset({"view", "view_as"})
 
 
 def in_plain_order(op: str) -> bool:
@@ -114,6 +113,29 @@ class Lying:
         layout = self.layouts.of(self.tensor, self.place, caller(), "a view that merges axes asks")
         self.found = layout.strides
         return self.found
+
+
+class Room(Lying):
+    """The elements of the memory of one tensor, and how many are before it."""
+
+    def __call__(self) -> tuple[Int, ...]:
+        """Raises DataDependent where sizes, or operations, leave them open."""
+        layout = self.layouts.of(self.tensor, self.place, caller(), "a view by strides asks")
+        offset = self.layouts.offset(self.tensor, self.place, caller())
+        self.found = layout.storage.elements, offset
+        return self.found
+
+
+#: What torch refuses rather than copy: its rule asks for the strides.
+_NO_COPY = frozenset({"view", "view_as"})
+
+
+@lru_cache(maxsize=1024)
+def asks(operation: Operation, name: str) -> tuple[str, type[Lying]] | None:
+    """The parameter by which a rule asks how its first tensor lies, and for what; None if none."""
+    if "room" in signature(operation.rule).parameters:
+        return "room", Room
+    return ("strides", Lying) if name in _NO_COPY else None
 
 
 def follows(layout: Layout, order: Sequence[int], decide: Decide) -> bool:

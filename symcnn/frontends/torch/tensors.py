@@ -50,6 +50,9 @@ class Tracer(Questions, Protocol):
     def read(self, numbers: Iterable[object]) -> None:
         """What a tensor holds is asked for."""
 
+    def unsupported(self, op: str) -> Exception:
+        """The error for an operation without a rule."""
+
     def leaving(self, error: Exception) -> Exception:
         """An error of ours on its way into the forward."""
 
@@ -277,6 +280,16 @@ class TracedTensor(torch.Tensor):
     def get_device(self) -> int:
         """The number of the GPU; -1 for the CPU."""
         return -1 if self.device.index is None else self.device.index
+
+    def set_(self, source: object = None, *place: object) -> torch.Tensor:
+        """Another tensor's memory in place of its own, or none: torch asks no function for it."""
+        if source is None:
+            source = self._tracer.method("new_empty", self, 0)
+        if type(source) is not TracedTensor or place:
+            raise self._tracer.unsupported("set_ of a storage, or of a tensor with values")
+        self._value, self._base, self._at = source._value, source, None
+        self._number = source._number
+        return self
 
     def item(self) -> Any:
         """The value, where it was made from sizes."""

@@ -49,7 +49,7 @@ from symcnn.frontends.torch.arguments import (
 from symcnn.frontends.torch.branches import Choice, Comparison, Diverged, Refused, Step
 from symcnn.frontends.torch.complaint import Complaint
 from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed
-from symcnn.frontends.torch.layout import NO_COPY, Layouts, Lying
+from symcnn.frontends.torch.layout import Layouts, asks
 from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
 from symcnn.frontends.torch.operations import (
     RESIZES,
@@ -497,11 +497,13 @@ class Tracer(Answers, Values, Weights, TorchFunctionMode):
                 target = (
                     ours[0] if inplace and not (name in RESIZES or shares_memory(name)) else None
                 )
-                lying = Lying(self.layouts, ours[0], self.place()) if name in NO_COPY else None
-                given = named if lying is None else {**named, "strides": lying}
+                asked, given, lying = asks(operation, name), named, None
+                if asked is not None:
+                    lying = asked[1](self.layouts, ours[0], self.place())
+                    given = {**named, asked[0]: lying}
                 node = operation.node(ours, given, reads, target)
-                if lying is not None and node.call is not None:
-                    node.call = node.call._replace(kwargs={**named, "strides": lying.found})
+                if asked and lying and node.call is not None:
+                    node.call = node.call._replace(kwargs={**named, asked[0]: lying.found})
                 result, single = node.outputs, node.result.single
             else:  # made of operations
                 result = operation(*ours, **named)

@@ -134,6 +134,12 @@ def unsqueeze(m: Memory, node: Node) -> None:
     m.view(base, node.outputs[0].dims, [*base.strides[:axis], step, *base.strides[axis:]])
 
 
+@View
+def strided(m: Memory, node: Node) -> None:
+    """With the strides that are given, from a place that is given."""
+    m.view(m.of(first_of(node)), node.outputs[0].dims, node.arguments["stride"])
+
+
 @partial(View, begins=_start)
 def expand(m: Memory, node: Node) -> None:
     """Stretched, with strides of 0."""
