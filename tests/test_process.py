@@ -545,6 +545,44 @@ def test_process_wide_settings_are_put_back() -> None:
     assert settings() == before
 
 
+def global_hooks() -> dict[str, object]:
+    """The hooks of all modules."""
+    held = vars(torch.nn.modules.module)
+    return {
+        name: dict(value) if isinstance(value, dict) else value
+        for name, value in held.items()
+        if name.startswith("_global_")
+    }
+
+
+@pytest.mark.parametrize(
+    "register",
+    [
+        torch.nn.modules.module.register_module_forward_hook,
+        torch.nn.modules.module.register_module_forward_pre_hook,
+        torch.nn.modules.module.register_module_full_backward_hook,
+        torch.nn.modules.module.register_module_buffer_registration_hook,
+        torch.nn.modules.module.register_module_parameter_registration_hook,
+    ],
+)
+def test_hooks_of_all_modules_are_as_before(register: Any) -> None:
+    def forward(self: Any, x: Any) -> Any:
+        register(lambda *_: None)
+        return x + 1
+
+    module = Written(forward)
+    kept = torch.nn.modules.module.register_module_forward_hook(lambda *_: None)
+    try:
+        before = global_hooks()
+        symcnn.from_torch(module, "N 3 H W")
+        assert global_hooks() == before
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: symcnn.from_torch(module, "N 3 H W"), range(20)))
+        assert global_hooks() == before
+    finally:
+        kept.remove()
+
+
 def drawn() -> tuple[object, str]:
     """Where the generators of the process stand; half a pair of normal numbers is left over."""
     return random.getstate(), str(np.random.get_state(legacy=False))

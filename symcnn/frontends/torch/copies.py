@@ -8,9 +8,10 @@ neither seen nor undone, and what a forward remembers of a trace goes when the r
 modules are layers of torch's own: their copies sleep until they are asked for an attribute
 (`symcnn.frontends.torch.asleep`).
 
-Some state cannot be copied: what classes and python files hold, attributes of tensors, objects
-that say themselves how they are copied (locks, loggers, enums). `Snapshot` remembers it and puts it
-back, object by object, where it is not the same object any more.
+Some state cannot be copied: what classes and python files hold, the hooks of all modules,
+attributes of tensors, objects that say themselves how they are copied (locks, loggers, enums).
+`Snapshot` remembers it and puts it back, object by object, where it is not the same object any
+more.
 """
 
 from __future__ import annotations
@@ -52,6 +53,16 @@ _OWN = {k: type(v) for k, v in _NEW.items() if isinstance(v, _CONTAINERS)}
 _HOOKS = tuple(k for k, kind in _OWN.items() if kind is OrderedDict and "state_dict" not in k)
 _REGISTRIES = tuple(k for k, kind in _OWN.items() if kind is not OrderedDict)
 _hooks, _COUNT, _LAST = itemgetter(*_HOOKS), len(FIRST), FIRST[-1]
+
+#: The hooks of all modules, which the process holds.
+_GLOBAL = types.ModuleType("hooks")
+vars(_GLOBAL).update(
+    {
+        k: v
+        for k, v in vars(torch.nn.modules.module).items()
+        if k.startswith("_global_") and type(v) is OrderedDict
+    }
+)
 
 T = TypeVar("T")
 
@@ -296,6 +307,7 @@ class Copies:
                 self.snapshot.keep(attributes)
         else:
             self.snapshot.empty += held
+        (self.entered[id(_GLOBAL)],) = _Shared.enter([_GLOBAL])
         copy = self.value(module)
         self._settle()
         return copy

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch.nn import Module
+from torch.nn.modules import module as modules
 
 from symcnn.errors import SymcnnError
 from symcnn.frontends.torch.builtins import replaced_names
@@ -73,6 +74,7 @@ def observed(module: torch.nn.Module, tracer: Tracer) -> Iterator[torch.nn.Modul
 def _process() -> Iterator[None]:
     """What belongs to the process, or to the thread, as it was before."""
     grad, dtype = torch.is_grad_enabled(), torch.get_default_dtype()
+    full: Any = modules._global_is_full_backward_hook
     filters: Any = warnings.filters
     before, drawn = filters[:], [generator.draws() for generator in GENERATORS]
     try:
@@ -82,6 +84,7 @@ def _process() -> Iterator[None]:
             torch.set_grad_enabled(grad)
         if torch.get_default_dtype() != dtype:
             torch.set_default_dtype(dtype)
+        modules._global_is_full_backward_hook = full
         if warnings.filters is not filters or filters != before:
             filters[:] = before
             warnings.filters = filters
