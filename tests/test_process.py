@@ -739,6 +739,40 @@ def test_networks_pickle_and_copy(module: Any) -> None:
         assert str(other.summary()) == str(network.summary())
 
 
+class Unlike(nn.Module):
+    """A forward of which not every branch is followed, and an attribute that may not pickle."""
+
+    def __init__(self, attribute: object) -> None:
+        super().__init__()
+        self.attribute = attribute
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 1 if x.shape[2] % (x.shape[3] - 4) else x[:, :1]
+
+
+def test_a_network_that_is_not_complete_pickles_with_its_module() -> None:
+    net = symcnn.from_torch(Unlike(3), "N 3 H W")
+    for same in copies(net):
+        assert not same.complete
+        assert same.shape_at(N=1, H=8, W=8) == (1, 1, 8, 8)
+
+
+def test_a_network_whose_module_does_not_pickle_says_which_sizes_it_cannot_ask_for() -> None:
+    net = symcnn.from_torch(Unlike(lambda: 3), "N 3 H W")
+    again, twin = copies(net)
+    at = next(s for s in ({"H": 8, "W": 8}, {"H": 9, "W": 8}) if not is_taken(net, s))
+    known = {"H": 17 - at["H"], "W": 8}
+    assert again.shape_at(N=1, **known) == net.shape_at(N=1, **known)
+    with pytest.raises(symcnn.Undecidable, match=r"is not in the pickle: .*lambda"):
+        again.shape_at(N=1, **at)
+    assert twin.shape_at(N=1, **at) == net.shape_at(N=1, **at)
+
+
+def is_taken(net: symcnn.Network, sizes: dict[str, int]) -> bool:
+    """Whether a branch takes these sizes."""
+    return any(all(g.requirement.holds(sizes) for g in b.network.guards) for b in net.branches)
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from inspect import signature
 from os.path import dirname
+from pickle import dumps
 from typing import Any
 
 import torch
@@ -150,6 +151,7 @@ class _Front:
     """A module and its symbolic inputs: what all runs of its forward share."""
 
     purse: Purse  # of steps
+    lost = ""  # why a copy has no module
 
     def __init__(
         self,
@@ -173,6 +175,19 @@ class _Front:
         self.given_up: SymcnnError | None = None  # the first of ours
         self.matters: set[Requirement] = set()
         self.work = deque([_Region()])
+
+    def __getstate__(self) -> object:
+        """What runs the module at numbers; not the module where that does not pickle."""
+        kept = ("module", "example", "limit", "given", "names", "lost")
+        state = {name: getattr(self, name) for name in kept}
+        try:
+            dumps(self.module)
+        except Exception as error:  # it is pickle's, or of the code of an attribute
+            state |= {"module": None, "lost": str(error)}
+        return state
+
+    def __deepcopy__(self, memo: object) -> _Front:
+        return self  # what runs is a copy
 
     def network(self) -> Network:
         """The union of the networks of all runs. Raises the first refusal if there is none."""
@@ -383,6 +398,12 @@ class _Front:
         numbers are sizes that it does not take.
         """
         inputs, keywords = self.given
+        if self.lost:
+            raise Undecidable(
+                f"no branch that was followed takes these sizes, and the module that would say it "
+                f"is not in the pickle: {self.lost}",
+                cure="ask the network that was traced, or trace again",
+            )
         try:
             if {*self.names} <= {*sizes}:
                 return self._at(sizes)
