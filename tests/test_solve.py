@@ -87,11 +87,16 @@ def test_no_solution_for_features_says_why() -> None:
 
 @pytest.mark.parametrize(
     "target",
-    [(0, 7), (7.5, 7), ("7", 7), (1, 2, 3, 4, 5), (True, 7), (-1, 7), np.ones((2, 2), int)],
+    [(7.5, 7), ("7", 7), (1, 2, 3, 4, 5), (True, 7), (-1, 7), np.ones((2, 2), int)],
 )
 def test_targets_of_no_use(target: tuple[Any, ...]) -> None:
     with pytest.raises(BadSpec):
         chain(nn.Conv2d(3, 8, 3)).solve(output=target)
+
+
+def test_a_convolution_makes_no_empty_map() -> None:
+    with pytest.raises(NoSolution, match="the nearest output that some input gives: 1x7"):
+        chain(nn.Conv2d(3, 8, 3)).solve(output=(0, 7))
 
 
 def test_a_target_may_be_an_array() -> None:
