@@ -307,6 +307,7 @@ def ceildiv(num: Int, den: Int) -> Int:
     return -floordiv(-num, den)
 
 
+@lru_cache(maxsize=4096, typed=True)
 def mod(num: Int, den: Int) -> Int:
     """``num - den*floor(num/den)``: python's ``%``."""
     return num - den * floordiv(num, den)

@@ -327,8 +327,8 @@ def on_coarsest_floors(*exprs: Int) -> tuple[Int, ...]:
             for k, c, d in coarser
             for apart in ((-(-d // n), d // n) if isinstance(d, int) else (0,))
         )
-        equal = next((w for w in ways if entails(Condition(fine.size(), "==", w))), fine.size())
-        exprs = tuple(replaced(e, fine, equal) for e in exprs)
+        equal = next((w for w in ways if entails(Condition(fine.size(), "==", w))), None)
+        exprs = exprs if equal is None else tuple(replaced(e, fine, equal) for e in exprs)
     return exprs
 
 

@@ -277,6 +277,13 @@ def parsed(text: str) -> islpy.Set:
     return coalesced(found)
 
 
+@lru_cache(maxsize=1024)
+def mapping(text: str) -> islpy.Map:
+    """The isl map of a text. What is optimised mostly is a size, or a gap, as of other sets."""
+    found: islpy.Map = isl().Map(text)
+    return found
+
+
 def empty(dims: int) -> islpy.Set:
     """The empty set of so many dimensions."""
     found: islpy.Set = isl().Set(f"{{ [{', '.join(f'x{i}' for i in range(dims))}] : false }}")
@@ -460,7 +467,7 @@ def ordered(isl_set: islpy.Set, have: Sequence[str], names: Sequence[str]) -> is
     dims = {n: f"x{i}" for i, n in enumerate(have)}
     source, target = ", ".join(dims.values()), ", ".join(dims[n] for n in names)
     breathe()
-    return isl_set.apply(isl().Map(f"{{ [{source}] -> [{target}] }}"))
+    return isl_set.apply(mapping(f"{{ [{source}] -> [{target}] }}"))
 
 
 def ends(isl_set: islpy.Set, axis: int) -> tuple[int, int | None]:
@@ -484,10 +491,10 @@ def optimum(
     """
     inside = ", ".join([*dims, *(f"c{i}" for i in range(len(costs)))])
     bounds = [f"c{i} >= {term}" for i, cost in enumerate(costs) for term in cost]
-    lift = isl().Map(f"{{ [{', '.join(dims)}] -> [{inside}] : {' and '.join(bounds)} }}")
+    lift = mapping(f"{{ [{', '.join(dims)}] -> [{inside}] : {' and '.join(bounds)} }}")
     left, values = isl_set.apply(lift), []
     for term in terms:
-        image = left.apply(isl().Map(f"{{ [{inside}] -> [{term}] }}"))
+        image = left.apply(mapping(f"{{ [{inside}] -> [{term}] }}"))
         values.append(min(int(part.dim_min_val(0).to_python()) for part in nonempty(image)))
         left = left.intersect(isl().Set(f"{{ [{inside}] : {term} = {values[-1]} }}"))
     return tuple(values), tuple(values[-len(dims) :])
