@@ -14,7 +14,7 @@ import warnings
 from collections import OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -505,6 +505,24 @@ def test_python_state_is_left_attribute_for_attribute() -> None:
     for _ in range(2):
         assert symcnn.from_torch(module, "N 3 H W").output_shape == (N, 3, H, W)
         assert picture(module) == before
+
+
+class RunsOnce(nn.Module):
+    runs: ClassVar[list[int]] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.runs.append(1)
+        type(self).latest = x  # type: ignore[attr-defined]
+        assert len(self.runs) == len(SEEN) + 1 == 1
+        return x if x.shape[-1] % 3 == 0 else x.sin() if x.shape[-1] > 8 else x.cos()
+
+
+def test_every_run_of_a_forward_finds_classes_and_files_as_they_were() -> None:
+    net = symcnn.from_torch(RunsOnce(), "N L")
+    assert len(net.branches) == 3
+    assert str(net.valid_inputs()) == "L >= 1"
+    assert not RunsOnce.runs
+    assert not hasattr(RunsOnce, "latest")
 
 
 def test_no_traced_tensor_survives() -> None:

@@ -165,6 +165,35 @@ def test_what_a_layer_refuses_on_a_branch_is_not_run_again_at_numbers(
     assert len(runs) == 3  # one for each side, and one more for the question whether it matters
 
 
+def test_a_run_that_is_refused_where_others_were_computes_no_node_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+
+    from symcnn.frontends.torch.tracer import Tracer
+
+    class Model(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for _ in range(20):
+                x = torch.sin(x)
+            for k in (2, 3, 5):
+                if x.shape[-1] % k == 0:
+                    x = torch.nn.functional.conv1d(x, torch.ones(4, 3, 1))
+            return x
+
+    computed, compute = [], Tracer._applied
+
+    def counted(tracer: Tracer, operation: Any, name: str, *args: Any) -> Any:
+        computed.append(name)
+        return compute(tracer, operation, name, *args)
+
+    monkeypatch.setattr(Tracer, "_applied", counted)
+    net = symcnn.from_torch(Model(), "N 8 L", example={"L": 7})
+    domain = net.valid_inputs()
+    assert all((n in domain) == bool(n % 2 and n % 3 and n % 5) for n in range(1, 100))
+    assert computed.count("sin") == 2 * 20  # of the network, and of the first refusal
+
+
 def test_the_domain_of_a_deep_unet_is_one_divisibility() -> None:
     x = y = symcnn.tensor("N 8 H W")
     skips = []

@@ -172,14 +172,14 @@ class Snapshot:
 
 class _Shared:
     """What a class or a python file holds: remembered by the first of the runs that overlap, put
-    back by the last.
+    back by the last. Runs of one module after the other remember it once.
     """
 
     lock = threading.RLock()
     running: ClassVar[dict[int, _Shared]] = {}
 
     def __init__(self, owner: type | types.ModuleType) -> None:
-        self.owner, self.runs = owner, 0
+        self.owner, self.runs, self.keepers = owner, 0, 0
         self.before = vars(owner).copy()
         self.snapshot = Snapshot()
         for name, value in self.before.items():
@@ -231,14 +231,30 @@ class _Shared:
             return found
 
     @classmethod
-    def leave(cls, entered: Iterable[_Shared]) -> None:
-        """Put back, unless another run is on."""
+    def leave(cls, entered: Iterable[_Shared], kept: set[_Shared] | None = None) -> None:
+        """Put back, unless another run is on. It stays remembered for those who keep it."""
         with cls.lock:
             for shared in entered:
+                if kept is not None and shared not in kept:
+                    kept.add(shared)
+                    shared.keepers += 1
                 shared.runs -= 1
                 if not shared.runs:
-                    del cls.running[id(shared.owner)]
                     shared.back()
+                    shared.forget()
+
+    @classmethod
+    def release(cls, kept: Iterable[_Shared]) -> None:
+        """Nobody keeps it any more."""
+        with cls.lock:
+            for shared in kept:
+                shared.keepers -= 1
+                shared.forget()
+
+    def forget(self) -> None:
+        """Unless somebody needs it."""
+        if not (self.runs or self.keepers):
+            self.running.pop(id(self.owner), None)
 
 
 def _owns(held: dict[str, Any]) -> dict[str, Any]:
@@ -275,15 +291,22 @@ def _plain_container(kind: type) -> bool:
     return own in [(base.__new__, base.copy) for base in (dict, OrderedDict, list, set)]
 
 
+#: Nobody keeps these any more.
+release = _Shared.release
+
+
 class Copies:
     """The copies of one run.
 
     call: what is called in place of a copy, with its original, itself, the one of the two whose
-    attributes hold, and the arguments.
+        attributes hold, and the arguments.
+    kept: what is remembered for the runs that follow.
     """
 
-    def __init__(self, call: Callable[..., object] | None = None) -> None:
-        self.call = call
+    def __init__(
+        self, call: Callable[..., object] | None = None, kept: set[_Shared] | None = None
+    ) -> None:
+        self.call, self.kept = call, kept
         self.snapshot = Snapshot()
         self.found: dict[int, Any] = {}  # by the id of the original
         self.originals: list[Any] = []  # alive, so that ids stay theirs
@@ -368,7 +391,7 @@ class Copies:
         self.open = False
         for _, copy in self.modules if self.call is not None else ():
             copy.__dict__.pop(CALL, None)
-        _Shared.leave(self.entered.values())
+        _Shared.leave(self.entered.values(), self.kept)
         self.snapshot.back()
         self.found.clear()  # no circle is left for the collector
         self.modules.clear()

@@ -49,6 +49,13 @@ class Layouts:
         self.seen = self.failed = 0
         self.open: dict[SymbolicTensor, tuple[Node, str]] = {}  # what is not known, and why
 
+    def up_to(self, tape: Tape, nodes: int) -> Layouts:
+        """The same for a tape that begins with so many of these nodes."""
+        other = Layouts(tape)
+        other.memory, other.open, other.failed = self.memory, self.open, self.failed
+        other.seen = min(self.seen, nodes)
+        return other
+
     def _follow(self) -> None:
         fresh = self.tape.nodes[self.seen :]
         self.seen += len(fresh)

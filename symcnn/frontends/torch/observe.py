@@ -7,17 +7,18 @@ of torch's is changed, and real forwards of the same module notice nothing.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn import Module
 from torch.nn.modules import module as modules
 
 from symcnn.errors import SymcnnError
+from symcnn.frontends.torch.arguments import modules_in
 from symcnn.frontends.torch.builtins import replaced_names
-from symcnn.frontends.torch.copies import Copies
+from symcnn.frontends.torch.copies import Copies, release
 from symcnn.frontends.torch.generators import GENERATORS
 from symcnn.frontends.torch.layers import Layers
 from symcnn.frontends.torch.lazy import is_lazy
@@ -26,8 +27,27 @@ from symcnn.frontends.torch.tracer import Tracer
 from symcnn.ops.operation import TARGETS
 
 
+class Stage(NamedTuple):
+    """Where the runs of a module happen: names are replaced, what is shared is remembered."""
+
+    modules: Sequence[tuple[str, Module]]
+    tries: bool  # whether code that runs may catch what an operation refuses
+    shared: Any  # of one run for the next
+
+
 @contextmanager
-def observed(module: torch.nn.Module, tracer: Tracer) -> Iterator[torch.nn.Module]:
+def set_stage(module: Module) -> Iterator[Stage]:
+    """The stage for runs of a module."""
+    modules, shared = modules_in(module), set[Any]()
+    with replaced_names(modules) as tries:
+        try:
+            yield Stage(modules, tries, shared)
+        finally:
+            release(shared)
+
+
+@contextmanager
+def observed(module: torch.nn.Module, tracer: Tracer, stage: Stage) -> Iterator[torch.nn.Module]:
     """A copy of the module whose calls are reported to the tape."""
     tape, layers, complaint = tracer.tape, Layers(tracer), tracer.complaint
     paths = tape.paths = {id(m): path for path, m in tracer.modules}
@@ -62,8 +82,8 @@ def observed(module: torch.nn.Module, tracer: Tracer) -> Iterator[torch.nn.Modul
         finally:
             tape.leave(output)
 
-    copies = Copies(call)
-    with _process(), replaced_names(tracer.modules) as tape.tries:
+    copies, tape.tries = Copies(call, stage.shared), stage.tries
+    with _process():
         try:
             yield copies.of(module, [*tracer.weights, *tracer.buffers.values()])
         finally:

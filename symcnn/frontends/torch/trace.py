@@ -46,7 +46,7 @@ from symcnn.frontends.torch.branches import (
     Refused,
     without_idle_guards,
 )
-from symcnn.frontends.torch.observe import observed
+from symcnn.frontends.torch.observe import Stage, observed, set_stage
 from symcnn.frontends.torch.tensors import Masked, TracedTensor
 from symcnn.frontends.torch.tracer import Tracer
 from symcnn.frontends.torch.where import is_left_alone
@@ -93,6 +93,7 @@ class _Run:
     region: _Region
     outputs: Any = None
     refusal: SymcnnError | None = None
+    all_guards: Sequence[Guard] = ()  # its guards, those that make no difference among them
 
     @property
     def guards(self) -> list[Guard]:
@@ -152,6 +153,7 @@ class _Front:
 
     purse: Purse  # of steps
     lost = ""  # why a copy has no module
+    stage: Stage  # while they run
 
     def __init__(
         self,
@@ -174,6 +176,7 @@ class _Front:
         self.refusals: list[Refusal] = []
         self.given_up: SymcnnError | None = None  # the first of ours
         self.matters: set[Requirement] = set()
+        self.refusing: set[str] = set()  # lines of which a run that took the other side was refused
         self.work = deque([_Region()])
 
     def __getstate__(self) -> object:
@@ -191,27 +194,9 @@ class _Front:
 
     def network(self) -> Network:
         """The union of the networks of all runs. Raises the first refusal if there is none."""
-        runs: list[_Run] = []
-        branches = nodes = 0
-        limit = self.limit or _BRANCHES
-        while self.work:
-            region = self.work.popleft()
-            if region.before and self.purse.left <= 0:
-                self._leave(region, "no steps are left: allow more with symcnn.steps(...)")
-                continue
-            if branches >= limit or len(runs) >= _REFUSALS * limit:
-                self._leave(region, f"more than {limit} branches: raise `branches=`")
-                continue
-            if self.limit is None and nodes > _NODES:
-                self._leave(region, f"branches of more than {_NODES:,} nodes: give `branches=`")
-                continue
-            run = self._run(region)
-            if run is not None and self._is_told(run):
-                if run.network:
-                    branches += 1
-                    nodes += len(run.tracer.tape.nodes)
-                runs.append(run)
-                self._open(run)
+        with set_stage(self.module) as self.stage:
+            runs = self._runs()
+        del self.stage
         for run in runs:
             _tell_refusal(run)
         followed = [run for run in runs if run.network]
@@ -229,6 +214,34 @@ class _Front:
 
         return union(nets, self.names, self.refusals, tuple(self.unfollowed), self._there)
 
+    def _runs(self) -> list[_Run]:
+        """A run for each region, as far as they may be many."""
+        runs: list[_Run] = []
+        branches = nodes = 0
+        limit = self.limit or _BRANCHES
+        while self.work:
+            region = self.work.popleft()
+            if region.before and self.purse.left <= 0:
+                self._leave(region, "no steps are left: allow more with symcnn.steps(...)")
+                continue
+            if branches >= limit or len(runs) >= _REFUSALS * limit:
+                self._leave(region, f"more than {limit} branches: raise `branches=`")
+                continue
+            if self.limit is None and nodes > _NODES:
+                self._leave(region, f"branches of more than {_NODES:,} nodes: give `branches=`")
+                continue
+            run = self._refused(region) or self._run(region)
+            if run is not None and run.refusal is not None and region.before is not None:
+                before, i = region.before
+                self.refusing.add(before.guards[i].where)
+            if run is not None and self._is_told(run):
+                if run.network:
+                    branches += 1
+                    nodes += len(run.tracer.tape.nodes)
+                runs.append(run)
+                self._open(run)
+        return runs
+
     def until(self, tracer: Tracer) -> Network:
         """The network up to where a run failed."""
         nodes = tracer.tape.nodes
@@ -237,9 +250,10 @@ class _Front:
 
     def again(self, module: torch.nn.Module) -> tuple[SymcnnError | None, int]:
         """How far a run of another module comes, and why no further."""
-        tracer = Tracer(module, Tape(), self.example)
         try:
-            _call(module, *self.given, tracer)
+            with set_stage(module) as stage:
+                tracer = Tracer(stage.modules, Tape(), self.example)
+                _call(module, *self.given, tracer, stage)
         except SymcnnError as error:
             return error, len(tracer.tape.nodes)
         return None, len(tracer.tape.nodes)
@@ -261,11 +275,11 @@ class _Front:
 
         fixed: names of sizes that are numbers from the start, and the lines that need them.
         """
-        tracer = Tracer(self.module, Tape(), self.example, region.sizes, fixed)
+        tracer = Tracer(self.stage.modules, Tape(), self.example, region.sizes, fixed)
         run = _Run(tracer, region)
         before = [x.dtype for x in self.inputs]
         try:
-            run.outputs = _call(self.module, *self.given, tracer)
+            run.outputs = _call(self.module, *self.given, tracer, self.stage)
             if run.outputs is None or isinstance(run.outputs, (Generator, Coroutine)):
                 run.refusal = _nothing(self.module, run.outputs)
                 return run
@@ -286,14 +300,40 @@ class _Front:
                     raise ours from None
                 ours.tracer = tracer
                 return self._with_numbers(run, ours, _line(error))
-            run.refusal = error
+            run.refusal, run.all_guards = error, run.guards
             return run
         tape = tracer.tape
+        run.all_guards = tape.guards
         tape.guards = without_idle_guards(
             tape.guards, tracer.choices, lambda choices: self._rerun(run, choices), self.matters
         )
         tape.guards += self._beyond(run)
         return run
+
+    def _refused(self, region: _Region) -> _Run | None:
+        """The run at a point of the region where it ends in a refusal, as runs nearby did. It is
+        told what the run before was told; nodes of a network are its own, so a network is none.
+        """
+        if region.before is None or region.sizes is None:
+            return None
+        before, i = region.before
+        if before.refusal is None and before.guards[i].where not in self.refusing:
+            return None
+        tracer = before.tracer.elsewhere(region.sizes, self.example, before.all_guards)
+        if tracer is None:
+            return None
+        run = _Run(tracer, region)
+        try:
+            _call(self.module, *self.given, tracer, self.stage)
+        except Nowhere:
+            return run
+        except (Diverged, UnsupportedOperation, DataDependent, Undecidable):
+            return None
+        except SymcnnError as error:
+            error.tracer = tracer
+            run.refusal, run.all_guards = error, run.guards
+            return run if self._ours(error, tracer) is None else None
+        return None
 
     def _with_numbers(self, run: _Run, error: SymcnnError, line: str) -> _Run | None:
         """The run again, with numbers for as few sizes as let it go on; it is given up if none do.
@@ -346,7 +386,7 @@ class _Front:
         same = Comparison(run.tracer.tape, Tape(), self.inputs)
         again = run.tracer.again(choices, same)
         try:
-            other = _call(self.module, *self.given, again)
+            other = _call(self.module, *self.given, again, self.stage)
             same.whole(run.outputs, other)
         except (Diverged, Nowhere, SymcnnError):
             return None
@@ -362,7 +402,7 @@ class _Front:
             told = required is not None and required.symbols <= {*point}
             if told and not required.holds(point):
                 return None
-            self._at(point)
+            self._at(point, self.stage)
         except (UnsupportedOperation, DataDependent) as numeric:
             return numeric
         except (SymcnnError, Nowhere):
@@ -378,13 +418,13 @@ class _Front:
             cure="give numbers for the sizes, or change the line",
         )
 
-    def _at(self, sizes: Mapping[str, int]) -> Network:
+    def _at(self, sizes: Mapping[str, int], stage: Stage) -> Network:
         """The network for these numbers: the forward runs once more, and leaves nothing open."""
         inputs, keywords = self.given
         numbers = [_at_numbers(t, sizes) for t in inputs]
         named = {name: _at_numbers(t, sizes) for name, t in keywords.items()}
-        tracer = Tracer(self.module, Tape(), {})
-        outputs = _call(self.module, numbers, named, tracer)
+        tracer = Tracer(stage.modules, Tape(), {})
+        outputs = _call(self.module, numbers, named, tracer, stage)
         return Network(
             (*numbers, *named.values()),
             outputs,
@@ -406,7 +446,8 @@ class _Front:
             )
         try:
             if {*self.names} <= {*sizes}:
-                return self._at(sizes)
+                with set_stage(self.module) as stage:
+                    return self._at(sizes, stage)
             numbers = [_at_numbers(t, sizes) for t in inputs]
             named = {name: _at_numbers(t, sizes) for name, t in keywords.items()}
             front = _Front(self.module, numbers, named, self.example, self.limit)
@@ -552,13 +593,14 @@ def _call(
     inputs: Sequence[SymbolicTensor],
     keywords: Mapping[str, SymbolicTensor],
     tracer: Tracer,
+    stage: Stage,
 ) -> Any:
     """One run of the forward: its outputs."""
     tape = tracer.tape
     tape.most = allowed_nodes()
     for x in (*inputs, *keywords.values()):
         x.dtype = x.dtype or str(tracer.dtype).removeprefix("torch.")
-    with tape.running(), observed(module, tracer) as copy, tracer.writes, tracer:
+    with tape.running(), observed(module, tracer, stage) as copy, tracer.writes, tracer:
         tracer.fix_sizes()
         try:
             raw = copy(*tracer.wrap(inputs), **tracer.wrap(keywords))

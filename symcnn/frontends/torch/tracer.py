@@ -6,8 +6,7 @@ Python executes the forward; every torch function called on a `TracedTensor` arr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from copy import copy
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -43,10 +42,9 @@ from symcnn.frontends.torch.arguments import (
     hold_traced,
     holds_scalar,
     is_tensor,
-    modules_in,
     named_in,
 )
-from symcnn.frontends.torch.branches import Choice, Comparison, Diverged, Refused, Step
+from symcnn.frontends.torch.branches import Choice, Comparison, Refused
 from symcnn.frontends.torch.complaint import Complaint
 from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed
 from symcnn.frontends.torch.layout import Layouts, asks
@@ -59,6 +57,7 @@ from symcnn.frontends.torch.operations import (
     is_product,
     operations,
 )
+from symcnn.frontends.torch.script import Script
 from symcnn.frontends.torch.sizes import Dim, formula_of
 from symcnn.frontends.torch.tensors import Masked, TracedTensor, as_subclass, assignment
 from symcnn.frontends.torch.values import Values
@@ -86,12 +85,12 @@ from symcnn.trace.graph import (
 from symcnn.trace.tape import Attempt, Tape, current_tape
 
 
-class Tracer(Answers, Values, Weights, TorchFunctionMode):
+class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
     """One trace: turns torch calls into nodes, and python's questions about sizes into guards."""
 
     def __init__(
         self,
-        module: torch.nn.Module,
+        modules: Sequence[tuple[str, torch.nn.Module]],
         tape: Tape,
         example: Mapping[str, int],
         region: InputSet | None = None,
@@ -111,8 +110,6 @@ class Tracer(Answers, Values, Weights, TorchFunctionMode):
         self.forced: Sequence[Choice] = ()
         self.choices: list[Choice] = []
         self.numbers: dict[Atom, int] = {}
-        self.steps: list[Step] = []  # all that the run asked so far
-        self.script: list[Step] = []  # answers of an earlier run, the next one last
         self.operations = operations(len(OPS))
         self.leaves: dict[int, SymbolicTensor] = {}
         self.lazy: dict[torch.nn.Module, dict[str, Parameter | None]] = {}
@@ -125,7 +122,7 @@ class Tracer(Answers, Values, Weights, TorchFunctionMode):
         self.parameters: list[Parameter] = []
         self.kind = "cpu"  # the device as autocast calls it
         tape.dtype = NAMES[torch.get_default_dtype()]
-        self.modules = modules_in(module)
+        self.modules = modules
         parameters, buffers = (named_in(self.modules, k) for k in ("_parameters", "_buffers"))
         for name, p in parameters:
             if not self.parameters:
@@ -147,24 +144,6 @@ class Tracer(Answers, Values, Weights, TorchFunctionMode):
         self.buffer_leaves = [t for t in self.leaves.values() if type(t) is Constant]
         self.weights = [p for _, p in parameters]
         self.grad = torch.is_grad_enabled()
-
-    def again(self, forced: Sequence[Choice], same: Comparison) -> Tracer:
-        """A tracer for one more run, with some choice taken the other way.
-
-        Up to there it answers what this one answered; module and inputs are the same.
-        """
-        pairs = enumerate(zip(self.choices, forced, strict=False))
-        alike = next((i for i, (mine, theirs) in pairs if mine != theirs), len(forced))
-        other = copy(self)
-        now = other.tape = same.now
-        other.same, other.forced = same, forced
-        now.fix, now.decide = other.fix, other.decide
-        other.script = [s for s in self.steps if s.choices <= alike][::-1]
-        other.choices, other.steps, other.writes = [], [], Writes(same.now, other.reshaped)
-        other.left, other.numbers = None, {}
-        other.leaves, other.lazy = dict(self.leaves), dict(self.lazy)
-        other.real, other.parameters = [*self.real], [*self.parameters]
-        return other
 
     @cached_property
     def own(self) -> set[int]:
@@ -383,39 +362,6 @@ class Tracer(Answers, Values, Weights, TorchFunctionMode):
         result = call_lazy(module, self.unwrap(x), made)
         self.note(mark, "lazy", result)
         return self.wrap(result)
-
-    # steps
-
-    def note(self, mark: int, asked: object, answer: object) -> None:
-        """The step that began when there were `mark` of them; those within it are part of it."""
-        steps, tape = self.steps, self.tape
-        if len(steps) > mark:
-            del steps[mark:]
-        steps.append(Step(asked, answer, len(tape.nodes), len(tape.guards), len(self.choices)))
-
-    def replay(self, asked: Any, tensors: Iterable[object] = ()) -> Any:
-        """The answer of the earlier run; `tensors` are what it is asked about."""
-        step, tape = self.script.pop(), self.tape
-        if step.query != asked:
-            raise Diverged
-        assert self.same is not None
-        before, nodes = self.same.before, len(tape.nodes)
-        tape.nodes += before.nodes[nodes : step.nodes]
-        tape.guards += before.guards[len(tape.guards) : step.guards]
-        self.choices += self.forced[len(self.choices) : step.choices]
-        if nodes < len(tape.nodes):
-            self._adopt(flat([*tensors]), tape.nodes[nodes].inputs)
-        if isinstance(step.answer, SymcnnError):
-            raise self.leaving(step.answer)
-        return step.answer
-
-    def _adopt(self, tensors: Sequence[Any], known: Sequence[SymbolicTensor]) -> None:
-        """Constants that the forward made anew are those that it made before."""
-        if len(tensors) == len(known):
-            for real, symbolic in zip(tensors, known, strict=True):
-                if type(real) is not TracedTensor and id(real) not in self.leaves:
-                    self.leaves[id(real)] = symbolic
-                    self.real.append(real)
 
     def apply(
         self,
