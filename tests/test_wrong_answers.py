@@ -1161,3 +1161,31 @@ def test_late_arguments_are_read_as_torch_reads_them(
             symcnn.from_torch(module, "2 3 H W")
     else:
         assert symcnn.from_torch(module, "2 3 H W").shape_at(H=4, W=5) == shape
+
+
+REFUSED_ARGUMENTS: dict[str, Callable[[torch.Tensor], Any]] = {
+    "a truth value is no axis": lambda x: x.sum(True),
+    "nor the first of several": lambda x: x.amax((True, 2)),
+    "nor where tensors are joined": lambda x: torch.cat([x, x], True),
+    "nor where one is taken": lambda x: x.softmax(True),
+    "a negative size is none": lambda x: x[:, :, None].expand(2, 3, -2, 4, 5),
+    "distances have a power": lambda x: torch.cdist(x, x, p=-1.0),
+    "a quotient is rounded in two ways": lambda x: torch.div(x, x, rounding_mode="ceil"),
+    "two bounds are of one kind": lambda x: torch.clamp(x, x, 2),  # type: ignore[call-overload]
+}
+
+
+@pytest.mark.parametrize("forward", REFUSED_ARGUMENTS.values(), ids=REFUSED_ARGUMENTS)
+def test_an_argument_that_torch_refuses_is_refused(forward: Callable[[torch.Tensor], Any]) -> None:
+    with pytest.raises((TypeError, RuntimeError)):
+        forward(torch.zeros(2, 3, 4, 5))
+    with pytest.raises(symcnn.SymcnnError):
+        net(lambda _, x: forward(x), "2 3 H W")
+
+
+def test_a_truth_value_among_axes_is_a_number_behind_the_first() -> None:
+    def forward(_: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return x.sum((0, True))
+
+    assert net(forward, "2 3 H W").shape_at(H=4, W=5) == (4, 5)
+    assert forward(nn.Module(), torch.zeros(2, 3, 4, 5)).shape == (4, 5)

@@ -57,6 +57,8 @@ def _expanded(input: SymbolicTensor, target: tuple[Int, ...]) -> Result:
         have = input.dims[i - lead] if i >= lead else 1
         if want == -1 and i < lead:
             raise ShapeMismatch(f"{text}: there is no axis for the -1 to keep")
+        if isinstance(want, int) and want < -1:
+            raise ShapeMismatch(f"{text}: a size is at least 0, or -1")
         dims.append(have if want == -1 else want)
         if isinstance(want, Size) and want != have:
             requires.append(Condition(want, ">=", 0, f"{text}: a size is at least 0"))

@@ -402,6 +402,8 @@ def _divided(
 ) -> Result:
     """A quotient; only real numbers are rounded."""
     dtype = dtypes.result_type((input, other))
+    if rounding_mode not in (None, "trunc", "floor"):
+        raise ShapeMismatch(f"div: rounding_mode={rounding_mode!r}", cure='"trunc", or "floor"')
     if rounding_mode is not None and dtype not in meant("int float"):
         raise not_taken(f"div of {dtype} with rounding_mode={rounding_mode!r}", "int float")
     return broadcast(input, other)
@@ -522,6 +524,8 @@ rules("clamp_min clamp_max", dtype=dtypes.promotes, takes=_REAL)(_several)
 
 def _clamped(input: SymbolicTensor, min: Any = None, max: Any = None) -> Result:
     bounds = [b for b in (min, max) if b is not None]
+    if len({isinstance(b, SymbolicTensor) for b in bounds}) == 2:
+        raise ShapeMismatch("clamp: one bound is a tensor, the other a number", cure="give two")
     if len(bounds) == 2 and dtypes.result_type((input, *bounds)) == "bool":
         raise not_taken("clamp of bool from both sides", "int float")
     return broadcast(input, *bounds)

@@ -451,6 +451,8 @@ def cdist(
     """Distances of all points of one set to all of the other; batches broadcast."""
     if min(x1.ndim, x2.ndim) < 2:
         raise ShapeMismatch("cdist takes tensors of at least 2 axes")
+    if not isinstance(p, (int, float)) or p < 0:
+        raise ShapeMismatch(f"cdist: p={p!r}", cure="p is a number of at least 0")
     batch = broadcast(SymbolicTensor(x1.dims[:-2]), SymbolicTensor(x2.dims[:-2]))
     requires = require_equal(
         x1.dims[-1], x2.dims[-1], "cdist: points must have the same coordinates"

@@ -176,8 +176,10 @@ class NoSuchAxis(ShapeMismatch, IndexError):
 
 
 def normal_dim(dim: object, rank: int, op: str) -> int:
-    """An axis number counted from the front. Raises ShapeMismatch if there is no such axis."""
-    if not isinstance(dim, int) or not -max(rank, 1) <= dim < max(rank, 1):
+    """An axis number counted from the front. Raises ShapeMismatch if there is no such axis: a truth
+    value names none.
+    """
+    if isinstance(dim, bool) or not isinstance(dim, int) or not -max(rank, 1) <= dim < max(rank, 1):
         raise NoSuchAxis(f"{op}: dim={dim!r} is out of range for a {rank}-d tensor")
     return dim % rank if rank else 0
 
@@ -188,7 +190,8 @@ def normal_dims(dim: object, rank: int, op: str) -> tuple[int, ...]:
     Raises ShapeMismatch if there is no such axis, or one is named twice.
     """
     dims = dim if isinstance(dim, (tuple, list)) else (dim,)
-    axes = tuple(normal_dim(d, rank, op) for d in dims)
+    rest = [int(d) if isinstance(d, bool) else d for d in dims[1:]]  # torch looks at the first
+    axes = tuple(normal_dim(d, rank, op) for d in (*dims[:1], *rest))
     if len(set(axes)) != len(axes):
         raise ShapeMismatch(f"{op}: dim={tuple(dims)} names an axis twice")
     return axes
