@@ -76,6 +76,27 @@ class Windows(Net):
         return self.conv(x.permute(0, 3, 1, 2))
 
 
+class Shifted(Net):
+    """What is cropped has its name from one side or the other of a test of a hyperparameter."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for shift in (0, 3):
+            y = self.conv(x).permute(0, 2, 3, 1).contiguous()
+            b, h, w, c = y.shape
+            y = F.pad(y, (0, 0, 0, -w % 7, 0, -h % 7))
+            tall, wide = y.shape[1], y.shape[2]
+            if shift > 0:
+                z = torch.roll(y, (shift, shift), (1, 2))
+            elif shift == 0:
+                z = y
+            else:
+                raise ValueError(shift)
+            if h != tall or w != wide:
+                z = z[:, :h, :w, :].contiguous()
+            x = z.view(b, h * w, c).transpose(1, 2).reshape(b, c, h, w)
+        return x
+
+
 class Resized(Net):
     """A flag that the branch sets is asked later."""
 
@@ -185,7 +206,7 @@ class Worded(Net):
         return x
 
 
-NETS = [Worded, Odd, Patches, Both, Windows, Resized, Blocks, Informed, Tokens, Rows]
+NETS = [Worded, Shifted, Odd, Patches, Both, Windows, Resized, Blocks, Informed, Tokens, Rows]
 
 
 @pytest.mark.parametrize("kind", NETS)

@@ -332,12 +332,12 @@ def nonempty(isl_set: islpy.Set) -> list[islpy.Set]:
 def require_few_moduli(isl_set: islpy.Set) -> None:
     """Raises Undecidable for sizes of one axis with too many congruences that are unlike."""
     div, one = isl().dim_type.div, isl_set.dim(isl().dim_type.set) == 1
-    for basic in isl_set.get_basic_sets() if one else ():
-        count = basic.dim(div)
-        if count > MODULI:
-            require_few(
-                {int(basic.get_div(i).get_denominator_val().to_python()) for i in range(count)}
-            )
+    for part in isl_set.get_basic_sets() if one else ():
+        if part.dim(div) > MODULI:
+            known = isl().Set.from_basic_set(part).compute_divs()  # a projection leaves some open
+            for basic in known.get_basic_sets():
+                floors = map(basic.get_div, range(basic.dim(div)))
+                require_few({int(f.get_denominator_val().to_python()) for f in floors})
 
 
 def require_few(moduli: Collection[int], limit: int = MODULI) -> None:

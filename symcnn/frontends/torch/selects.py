@@ -391,17 +391,24 @@ class _Choices(ast.NodeTransformer):
         self.generic_visit(node)
         return node
 
-    def _note(self, body: list[ast.stmt], names: set[str]) -> None:
+    def _note(self, body: list[ast.stmt], names: set[str]) -> set[str]:
+        """The names that have values behind a body, of those before it on."""
         for statement in body:
             if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
                 continue
             if isinstance(statement, ast.If):
                 self.before[id(statement)] = frozenset(names)
-            for part in ("body", "orelse", "finalbody"):
-                self._note(getattr(statement, part, []), {*names})
+            after = [
+                (part, self._note(part, {*names}))
+                for part in (getattr(statement, n, []) for n in ("body", "orelse", "finalbody"))
+            ]
+            if isinstance(statement, ast.If):  # the next statement is behind a side that ends
+                ends = [found for part, found in after[:2] if not (part and _leaves(part[-1]))]
+                names |= set[str]().union(*ends[:1]).intersection(*ends[1:])
             if isinstance(statement, ast.Assign):
                 stored = [n for target in statement.targets for n in ast.walk(target)]
                 names |= {n.id for n in stored if isinstance(n, ast.Name)}
+        return names
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
         self.generic_visit(node)
@@ -466,6 +473,11 @@ class _Choices(ast.NodeTransformer):
         if flags:
             args.append(ast.Tuple([ast.Constant(i) for i in flags], ast.Load()))
         return ast.copy_location(ast.Call(ast.Name(name, ast.Load()), args, []), node)
+
+
+def _leaves(statement: ast.stmt) -> bool:
+    """Whether what follows is not run after it."""
+    return isinstance(statement, (ast.Return, ast.Raise, ast.Continue, ast.Break))
 
 
 def _assigned(
