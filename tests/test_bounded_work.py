@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -333,6 +334,57 @@ def test_a_forward_that_never_ends_is_left_after_a_bound_of_nodes(forward: Any) 
         symcnn.from_torch(Function(forward), "N 3 H W")
     assert Path(__file__).name in str(refusal.value)
     assert len(refusal.value.partial.nodes) == 1_000
+
+
+class Levels(nn.Module):
+    """A U-Net of many levels."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv2d(3, 3, 3, padding=1) for _ in range(count))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        left = []
+        for conv in self.convs:
+            left.append(conv(x))
+            x = F.max_pool2d(left[-1], 2)
+        for y in reversed(left):
+            x = F.interpolate(x, scale_factor=2) + y
+        return x
+
+
+@pytest.fixture(scope="module")
+def deep() -> symcnn.Network:
+    return symcnn.from_torch(Levels(24), "N 3 H W")
+
+
+@pytest.fixture(scope="module")
+def head() -> symcnn.Network:
+    layers = symcnn.nn.Sequential(symcnn.nn.Conv2d(3, 8, 3), symcnn.nn.Flatten())
+    return layers.trace("N 3 H W")
+
+
+@pytest.mark.parametrize(
+    ("net", "ask", "answer"),
+    [
+        ("head", lambda net: net.solve(flatten=8 * 720720), "H == 842 and W == 860"),
+        ("head", lambda net: net.solve(flatten=8 * (10**18 + 9)), "W == 1000000000000000011"),
+        ("head", lambda net: net.solve(flatten=8 * (10**18 + 10)), "W == 1000000000000000012"),
+        ("deep", lambda net: net.valid_inputs(), f"H % {2**24} == 0"),
+        ("deep", lambda net: net.reasons(), f"H//{2**24}"),
+        ("deep", lambda net: net.cost().saved, "N*H*W"),
+        ("deep", lambda net: net.diagnose(H=2**70, W=2**70), str(2**70)),
+        ("deep", lambda net: net.diagnose(H=2**70 + 1, W=17), str(2**70 + 1)),
+    ],
+)
+def test_questions_of_great_numbers_and_deep_networks_take_bounded_work(
+    net: str, ask: Any, answer: str, request: pytest.FixtureRequest
+) -> None:
+    """Each took from seconds to for ever; none takes a second now, on a machine that is idle."""
+    network = request.getfixturevalue(net)
+    begin = time.thread_time()
+    assert answer in str(ask(network))
+    assert time.thread_time() - begin < 10
 
 
 def more(h: Any) -> Any:
