@@ -166,7 +166,7 @@ class Twice(nn.Module):
 def test_a_comparison_beside_what_is_false_costs_no_second_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delattr("symcnn.frontends.torch.tracer.Tracer.again")
+    monkeypatch.delattr("symcnn.frontends.torch.script.Script.again")
     assert symcnn.from_torch(Twice(False), "N 3 L").shape_at(N=2, L=1) == (2, 3, 1)
 
 
