@@ -32,6 +32,7 @@ import torch
 
 from symcnn.frontends.torch.asleep import MAKER, asleep
 from symcnn.frontends.torch.builtins import _own
+from symcnn.frontends.torch.hooks import HOOKS
 
 #: Where torch's modules look for what to call in place of their forward.
 CALL = "_compiled_call_impl"
@@ -53,16 +54,6 @@ _OWN = {k: type(v) for k, v in _NEW.items() if isinstance(v, _CONTAINERS)}
 _HOOKS = tuple(k for k, kind in _OWN.items() if kind is OrderedDict and "state_dict" not in k)
 _REGISTRIES = tuple(k for k, kind in _OWN.items() if kind is not OrderedDict)
 _hooks, _COUNT, _LAST = itemgetter(*_HOOKS), len(FIRST), FIRST[-1]
-
-#: The hooks of all modules, which the process holds.
-_GLOBAL = types.ModuleType("hooks")
-vars(_GLOBAL).update(
-    {
-        k: v
-        for k, v in vars(torch.nn.modules.module).items()
-        if k.startswith("_global_") and type(v) is OrderedDict
-    }
-)
 
 T = TypeVar("T")
 
@@ -330,7 +321,7 @@ class Copies:
                 self.snapshot.keep(attributes)
         else:
             self.snapshot.empty += held
-        (self.entered[id(_GLOBAL)],) = _Shared.enter([_GLOBAL])
+        (self.entered[id(HOOKS)],) = _Shared.enter([HOOKS])
         copy = self.value(module)
         self._settle()
         return copy

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch.nn import Module
-from torch.nn.modules import module as modules
 
 from symcnn.errors import SymcnnError
 from symcnn.frontends.torch.arguments import modules_in
@@ -94,7 +93,6 @@ def observed(module: torch.nn.Module, tracer: Tracer, stage: Stage) -> Iterator[
 def _process() -> Iterator[None]:
     """What belongs to the process, or to the thread, as it was before."""
     grad, dtype = torch.is_grad_enabled(), torch.get_default_dtype()
-    full: Any = modules._global_is_full_backward_hook
     filters: Any = warnings.filters
     before, drawn = filters[:], [generator.draws() for generator in GENERATORS]
     try:
@@ -104,7 +102,6 @@ def _process() -> Iterator[None]:
             torch.set_grad_enabled(grad)
         if torch.get_default_dtype() != dtype:
             torch.set_default_dtype(dtype)
-        modules._global_is_full_backward_hook = full
         if warnings.filters is not filters or filters != before:
             filters[:] = before
             warnings.filters = filters
