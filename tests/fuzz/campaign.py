@@ -54,9 +54,8 @@ _HOW = {
     "function, method, operator, in place, by place and by name: a trace of the call against the "
     "call.",
     "branching": "Networks whose python branches on sizes, at a grid of sizes: shapes, the domain, "
-    "the sizes of two outputs, closed forms of few branches, against torch on the CPU; a size "
-    "at which an empty map is joined to another is refused or as torch has it. Of every eighth 64 "
-    "branches are followed, of others 12.",
+    "the sizes of two outputs, closed forms of few branches, against torch on the CPU. Of "
+    "every eighth 64 branches are followed, of others 12.",
 }
 
 _FORMAT = 6
