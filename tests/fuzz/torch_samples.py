@@ -128,6 +128,8 @@ def _rule_of(op: Any) -> str:
         return _NAMES[op.name]
     if op.full_name == "linalg.pinv.singular":
         return ""  # of a product, made by the sample
+    if op.full_name == "as_strided.partial_views":
+        return ""  # of a part of memory that the shape does not tell
     if op.name.startswith(("linalg.", "fft.")) and op.name.replace(".", "_", 1) in OPS:
         return str(op.name.replace(".", "_", 1))
     if op.name.startswith(("special.", "masked.", "fft.", "sparse.", "_")):
