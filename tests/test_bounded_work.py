@@ -319,6 +319,25 @@ def test_a_set_that_takes_too_many_steps_to_shorten_is_said_as_it_is() -> None:
         assert "(H//16)*(W//16) >= 197" in str(found)
 
 
+def test_what_is_tried_to_shorten_words_takes_its_part_in_all_its_calls() -> None:
+    """A breath between two calls of isl begins a new slice: of that part, not of the whole."""
+    taken = list[bool]()
+
+    def ask(whole: Any) -> str:
+        for i in range(2, 500):
+            isl.breathe()
+            taken.append(whole.intersect(isl.isl().Set(f"{{ [x] : x mod {i} = 1 }}")).is_empty())
+        return "short"
+
+    @isl.question
+    def words(most: int) -> str:
+        return isl.tried(ask, isl.isl().Set("{ [x] : x >= 1 }"), "long", most)
+
+    assert words(20_000) == "long"
+    assert 0 < len(taken) < 490
+    assert words(10**6) == "short"
+
+
 @pytest.fixture
 def small_budget(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A forward may make 1,000 nodes."""

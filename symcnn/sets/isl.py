@@ -235,7 +235,9 @@ def tried(ask: Callable[[islpy.Set], R], isl_set: islpy.Set, otherwise: R, most:
     that ends.
     """
     _meter.settle()
-    _meter.grant(most)
+    left = _meter.left
+    _meter.left = part = min(most, left)  # for all calls of it: each takes a breath
+    _meter.grant(_meter.slice)
     try:
         return ask(isl_set)
     except isl().Error as error:
@@ -244,6 +246,7 @@ def tried(ask: Callable[[islpy.Set], R], isl_set: islpy.Set, otherwise: R, most:
         return otherwise
     finally:
         _meter.settle()
+        _meter.left += left - part
         _meter.grant(_meter.slice)
 
 
