@@ -133,3 +133,16 @@ def test_what_an_input_is_read_by_is_the_factor_itself() -> None:
 def test_values_of_the_input_are_still_data() -> None:
     with pytest.raises(symcnn.DataDependent):
         symcnn.from_torch(Forward(lambda x, h, w: x[..., : int(x.sum())]), "N 3 H W")
+
+
+def test_a_forward_without_sizes_that_is_refused_runs_no_thousand_times() -> None:
+    """Numbers in place of no size are what it had: it was tried again until python had enough."""
+    runs: list[int] = []
+
+    def forward(x: torch.Tensor, *sizes: int) -> torch.Tensor:
+        runs.append(len(sizes))
+        return x.masked_select(x > 0)
+
+    with pytest.raises(symcnn.DataDependent, match="masked_select"):
+        symcnn.from_torch(Forward(forward), "1 3 4 5")
+    assert len(runs) <= 3

@@ -341,7 +341,8 @@ class _Front:
         Only of the sizes that were asked for: what others meet there is said.
         """
         tracer, region = run.tracer, run.region
-        if region.before is None and not tracer.fixed and not isinstance(error, Undecidable):
+        first = region.before is None and not tracer.fixed
+        if first and self.names and not isinstance(error, Undecidable):
             fixed = dict.fromkeys(self.names, line)
             found = self._goes_on(region, fixed)
             for name in self.names if found else ():
