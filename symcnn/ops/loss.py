@@ -152,9 +152,9 @@ _of_both("mse_loss", saves=losses.shrunk, takes="float")(
 _of_both("smooth_l1_loss", saves=losses.shrunk, takes="float")(
     _positional(f"input target {_REST} beta", _pointwise("smooth_l1_loss"))
 )
-_of_both("huber_loss", saves=losses.of_both, takes={"input": "float", "": "float"})(
-    _positional("input target reduction delta weight", _pointwise("huber_loss"))
-)
+_of_both(
+    "huber_loss", dtype=dtypes.first, saves=losses.of_both, takes={"input": "float", "": "float"}
+)(_positional("input target reduction delta weight", _pointwise("huber_loss")))
 _of_both("kl_div", saves=losses.divergence, takes={"input target": "float"})(
     _positional(f"input target {_REST} log_target", _pointwise("kl_div"))
 )

@@ -104,7 +104,11 @@ def _required(left: _Left, requirement: Requirement) -> _Left:
 @lru_cache(maxsize=16384)
 def _decided(left: _Left, requirement: Requirement) -> bool | None:
     """What the sizes that are left decide. Raises Undecidable, which is not remembered."""
-    domain, wanted = left.domain, within(left.domain, requirement)
+    domain = left.domain
+    with suppress(ZeroDivisionError):
+        if requirement.symbols <= domain.fixed.keys():  # numbers are worth no steps
+            return requirement.holds(domain.fixed)
+    wanted = within(domain, requirement)
     if domain <= wanted:
         return True
     return None if domain & wanted else False
