@@ -71,6 +71,8 @@ FORWARDS: dict[str, Any] = {
     "pad crop": lambda x: F.pad(x, (0, 0, -3, 0)),
     "pad crop both": lambda x: F.pad(x, (0, 0, -1, -2)),
     "pad crop and pad": lambda x: F.pad(x, (0, 0, -3, 1)),
+    "pad reflect crop of both": lambda x: F.pad(x, (0, -6, -2, 0), mode="reflect"),
+    "pad replicate crop of both": lambda x: F.pad(x, (-3, -3, -1, -1), mode="replicate"),
     "pad reflect crop": lambda x: F.pad(x, (0, 0, -2, 0), mode="reflect"),
     "pad replicate crop": lambda x: F.pad(x, (0, 0, -2, 0), mode="replicate"),
     "pad replicate crop and pad": lambda x: F.pad(x, (0, 0, -2, 1), mode="replicate"),

@@ -608,8 +608,10 @@ def padded(
     if mode in ("reflect", "replicate"):
         requires += filled(input, input.dims[-count - 1 :])
     sizes = tuple(w.size(d) for w, d in zip(windows, input.dims, strict=True))
-    least = int(count == 1 and mode in ("reflect", "replicate"))
-    requires += [Condition(s, ">=", least, _TOO_MUCH) for s in smaller]
+    requires += [Condition(s, ">=", 0, _TOO_MUCH) for s in smaller]
+    if mode in ("reflect", "replicate") and len(smaller) == count:
+        some = tuple(Condition(s, ">=", 1, _TOO_MUCH) for s in smaller)
+        requires += some if count == 1 else [AnyOf(some, _TOO_MUCH)]
     axes = tuple(enumerate(windows))
     return Result((sizes,), axes, requires=tuple(requires), empties=empties(smaller))
 
