@@ -484,3 +484,19 @@ def test_what_torch_refuses_for_values_is_not_judged_on_meta(device: str, verdic
     assert report
     refusals = [check.verdict for check in report.checks if check.what == "refusals"]
     assert set(refusals) == {verdict}
+
+
+class WithoutAutocast(nn.Module):
+    """Torch has no autocast on meta, not even one that is off."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return x * 2
+
+
+def test_what_meta_refuses_and_the_cpu_takes_is_no_refusal() -> None:
+    net = symcnn.from_torch(WithoutAutocast(), "N 3 H W")
+    report = net.validate(WithoutAutocast(), device="meta", samples=2)
+    assert report
+    assert "torch cannot run this on meta" in str(report)
+    assert net.validate(WithoutAutocast(), device="cpu", samples=2)

@@ -273,12 +273,19 @@ class _Judging:
         if verdict.torch is None and "not implemented for" in words:
             why = f"torch has no kernel for this dtype on {self.device} ({words})"
             return Check(what, "skipped", sizes, why=why)
-        unable = words.startswith("NotImplementedError") or any(u in words for u in _UNABLE)
-        if verdict.torch is None and self.device == "meta" and unable:
+        refused = verdict.torch is None and self.device == "meta"
+        if refused and (_is_unable(words) or self._runs_on_cpu(sizes, verdict.ours)):
             why = f"torch cannot run this on meta ({words}); try device='cpu'"
             return Check(what, "skipped", sizes, why=why)
         ours = _answer_text(verdict.ours, verdict.why.splitlines()[0] if verdict.why else "")
         return Check(what, "failed", sizes, ours=ours, torch=_answer_text(verdict.torch, words))
+
+    def _runs_on_cpu(self, sizes: dict[str, int], ours: object) -> bool:
+        """Whether what torch refuses on meta is no refusal of the module: the CPU takes it."""
+        if ours is None or any(t.is_meta for t in self.original.parameters()):
+            return False
+        module = _moved(self.original, "cpu")
+        return bool(torch_shapes(self.net, self.call(module), sizes, "cpu") == ours)
 
     def _modules(self, sizes: dict[str, int], called: dict[str, list[Any]]) -> Check:
         calls: dict[str, list[Any]] = defaultdict(list)
@@ -542,6 +549,11 @@ def _check_same(net: Trace, module: Any) -> None:
         f"this is not the module that was traced: {'; '.join(told)}",
         cure="give the module that symcnn.from_torch was given",
     )
+
+
+def _is_unable(words: str) -> bool:
+    """Whether it is the device that cannot do it, as torch says it."""
+    return words.startswith("NotImplementedError") or any(u in words for u in _UNABLE)
 
 
 def _moved(module: Any, device: str) -> Any:
