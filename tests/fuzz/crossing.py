@@ -385,7 +385,8 @@ def _params(case: Case) -> str | None:
         return None
     module = _Trained(case.module.call, first.dtype)
     net = symcnn.from_torch(module, case.net.input_tensors[0], example=case.sizes)
-    rows = net.cost().rows("node", ("params",))
+    one = net.branches[0].network  # of several, each has rows of its own
+    rows = one.cost().rows("node", ("params",))
     ours = int(net.params), sum(int(row["params"]) for row in rows)
     return _differ(ours, (sum(t.numel() for t in others),) * 2)
 
