@@ -341,8 +341,13 @@ def test_what_is_tried_to_shorten_words_takes_its_part_in_all_its_calls() -> Non
 @pytest.fixture
 def small_budget(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A forward may make 1,000 nodes."""
+    yield from allowing(1_000, monkeypatch)
+
+
+def allowing(nodes: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A forward may make so many nodes, or compute so many sizes."""
     monkeypatch.setattr(isl, "STEPS", 1)
-    with symcnn.steps(1_000 * isl.NODE):
+    with symcnn.steps(nodes * isl.NODE):
         yield
 
 
@@ -416,9 +421,7 @@ def more(h: Any) -> Any:
 @pytest.fixture
 def few_sizes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A forward may compute 20,000 sizes, and questions have steps enough."""
-    monkeypatch.setattr(isl, "STEPS", 1)
-    with symcnn.steps(20_000 * isl.NODE):
-        yield
+    yield from allowing(20_000, monkeypatch)
 
 
 @pytest.mark.usefixtures("few_sizes")

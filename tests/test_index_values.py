@@ -150,3 +150,12 @@ def test_the_judge_knows_a_refusal_for_values_from_one_for_shapes() -> None:
     )
     assert verdict(lambda x: x[:, :, [0, 5]]) == (False, True)
     assert verdict(lambda x: x[:, :, 5]) == (True, False)
+
+
+def test_the_judge_knows_it_of_an_index_that_may_be_empty() -> None:
+    def from_3(x: torch.Tensor) -> torch.Tensor:
+        return x.index_select(2, torch.arange(x.shape[3], device=x.device)[3:])
+
+    module = Forward(from_3)
+    found = judge(symcnn.from_torch(module, "1 3 H W"), module, {"H": 4, "W": 5}, device="meta")
+    assert (found.ours, found.agree, found.by_values) == (None, False, True)

@@ -120,6 +120,14 @@ def test_where_floats_round_a_factor_down_the_sizes_before_are_a_branch() -> Non
         assert net.shape_at(N=1, H=h, W=w) == shape
 
 
+def test_a_size_and_a_factor_at_once_are_refused_as_torch_refuses_them() -> None:
+    run = _position(lambda rows: float(rows + 0.1) / 14, size=(3, 3))
+    with pytest.raises(ValueError, match="only one of size or scale_factor"):
+        run(torch.zeros(1, 3, 32, 32), 32, 32)
+    with pytest.raises(symcnn.ShapeMismatch, match="either size or scale_factor"):
+        symcnn.from_torch(Forward(run), "N 3 H W")
+
+
 def test_what_an_input_is_read_by_is_the_factor_itself() -> None:
     resize = torch.nn.functional.interpolate
     forward = Forward(lambda x, h, w: resize(x, scale_factor=(14.5 / h, 14.5 / w), mode="bilinear"))

@@ -47,7 +47,7 @@ class Verdict:
     @property
     def by_values(self) -> bool:
         """Whether we refuse an index for its values, at which torch does not look on `meta`."""
-        return isinstance(self.unmet, Place)
+        return any(isinstance(r, Place) for r in getattr(self.unmet, "options", [self.unmet]))
 
 
 def judge(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from inspect import signature
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -173,7 +173,7 @@ class _Judging:
         self.dtype, self.channels_last = dtype, channels_last
         self.measurements = _MEASURED
         _check_same(net, module)
-        self.module = self.copied()
+        self.module = self.copied(device)
         same = device == "meta"
         self.on_meta = (
             self.module if same else _cast(_moved(module, "meta"), dtype, channels_last=False)
@@ -181,9 +181,9 @@ class _Judging:
         self.named = self._keywords()
         self.whole_numbers = self._takes_whole_numbers()
 
-    def copied(self) -> torch.nn.Module:
-        """A copy of the module on the device, which nothing has run yet."""
-        there = _moved(self.original, self.device)
+    def copied(self, device: str) -> torch.nn.Module:
+        """A copy of the module on a device, which nothing has run yet."""
+        there = _moved(self.original, device)
         return _cast(there, self.dtype, channels_last=self.channels_last)
 
     def _keywords(self) -> tuple[str, ...]:
@@ -282,10 +282,16 @@ class _Judging:
 
     def _runs_on_cpu(self, sizes: dict[str, int], ours: object) -> bool:
         """Whether what torch refuses on meta is no refusal of the module: the CPU takes it."""
-        if ours is None or any(t.is_meta for t in self.original.parameters()):
+        if ours is None or self.on_cpu is None:
             return False
-        module = _moved(self.original, "cpu")
-        return bool(torch_shapes(self.net, self.call(module), sizes, "cpu") == ours)
+        return bool(torch_shapes(self.net, self.call(self.on_cpu), sizes, "cpu") == ours)
+
+    @cached_property
+    def on_cpu(self) -> torch.nn.Module | None:
+        """The module on the CPU; None of one that has no values."""
+        with suppress(BadSpec):
+            return self.copied("cpu")
+        return None
 
     def _modules(self, sizes: dict[str, int], called: dict[str, list[Any]]) -> Check:
         calls: dict[str, list[Any]] = defaultdict(list)
@@ -349,7 +355,8 @@ class _Judging:
             ours = self._cost.at(**sizes).peak
         except SymcnnError as error:
             return Check("peak", "skipped", sizes, why=error.cause)
-        inputs, first = self._inputs(sizes), self.copied()  # what it caches is made in a first pass
+        # what it caches is made in a first pass
+        inputs, first = self._inputs(sizes), self.copied(self.device)
         try:
             alive, count, rounded = torch_peak(first, self.call(first), inputs)
         except Exception as error:

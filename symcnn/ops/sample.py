@@ -233,22 +233,6 @@ def _to_its_size(node: Node) -> dict[str, object] | None:
     return {"size": node.inputs[0].dims[2:]} if node.arguments["size"] is not None else None
 
 
-interpolate = rule(
-    "interpolate",
-    "upsample",
-    autocast=dtypes.resized,
-    other=work.resize,
-    slides=False,
-    counts=tools.RESIZE,
-    saves=maps.interpolate,
-    value=values.resized,
-    sizes=True,
-    idle=_to_its_size,
-    takes="uint8 float",
-    empty=True,
-)(resized)
-
-
 _resizes = partial(
     rule,
     other=work.resize,
@@ -257,6 +241,15 @@ _resizes = partial(
     takes="uint8 float",
     empty=True,
 )
+interpolate = _resizes(
+    "interpolate",
+    "upsample",
+    autocast=dtypes.resized,
+    slides=False,
+    value=values.resized,
+    sizes=True,
+    idle=_to_its_size,
+)(resized)
 
 
 @_resizes("upsample_nearest")

@@ -66,13 +66,14 @@ def _of_size(args: Any, kwargs: Any) -> tuple[Any, Any]:
     That is the same where the sizes tell all places that are read, or the input is no traced one:
     ``interpolate(self.pos_embed, scale_factor=(h/14, w/14))``. Else the factor is a number.
     """
-    call = _INTERPOLATE.bind(*args, **kwargs)
-    asked, image = call.arguments, args[0] if args else kwargs["input"]
-    factors = asked.get("scale_factor")
+    if not hold_sizes((*args[2:3], kwargs.get("scale_factor"))):
+        return args, kwargs
+    asked = _INTERPOLATE.bind(*args, **kwargs).arguments
+    image, factors = asked["input"], asked["scale_factor"]
     space = image.shape[2:]
     several = factors if isinstance(factors, (tuple, list)) else [factors] * len(space)
     placed = asked.get("recompute_scale_factor") or asked.get("align_corners")
-    told = placed or type(image) is not TracedTensor
+    told = (placed or type(image) is not TracedTensor) and asked.get("size") is None
     if not told or len(several) != len(space) or not any(type(f) is Real for f in several):
         return args, kwargs
     sizes = tuple(math.trunc(x * f) for x, f in zip(space, several, strict=True))

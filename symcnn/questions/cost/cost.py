@@ -359,10 +359,10 @@ class Cost(PerNode, Shown):
         if self.sizes is not None:
             total = evaluate(total, self.sizes)
         try:
-            names = symbols_of(leading_part(total, symbols_of(total))[1])
-            return (names, *leading_part(total, names)) if total else None
+            degree, most = leading_part(total, symbols_of(total))
         except Undecidable:
             return None
+        return (symbols_of(most), degree, most) if total else None
 
     def frame(
         self, by: str = "node", columns: Iterable[str] = ("params", "work", "other")
