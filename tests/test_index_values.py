@@ -77,6 +77,21 @@ def of_a_grid(x: torch.Tensor, indexing: str) -> torch.Tensor:
     return x.new_zeros(9)[i - j.T + 4 if indexing == "ij" and i.shape == j.T.shape else i + j]
 
 
+def the_grid(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    return torch.meshgrid(rows(x), columns(x), indexing="ij")
+
+
+def relative_places(x: torch.Tensor) -> torch.Tensor:
+    """As windows look up their biases: stacked coordinates, written to in place, added up."""
+    h, w = x.shape[2:]
+    places = torch.flatten(torch.stack(the_grid(x)), 1)
+    between = (places[:, :, None] - places[:, None, :]).permute(1, 2, 0).contiguous()
+    between[:, :, 0] += h - 1
+    between[:, :, 1] += w - 1
+    between[:, :, 0] *= 2 * w - 1
+    return between.sum(-1)
+
+
 TABLES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "a difference": lambda x: x.new_zeros(15)[rows(x)[:, None] - columns(x)[None] + 7],
     "a difference along one axis": lambda x: x.new_zeros(2)[rows(x) - rows(x).flip(0) + x.shape[2]],
@@ -96,6 +111,27 @@ TABLES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "halves": lambda x: x[:, :, columns(x) // 2],
     "within bounds": lambda x: x[:, :, columns(x).clamp(max=3)],
     "a remainder": lambda x: x[:, :, columns(x) % 4],
+    "distances": lambda x: x.new_zeros(6)[(rows(x)[:, None] - columns(x)).abs()],
+    "products of two axes": lambda x: x.new_zeros(19)[rows(x)[:, None] * columns(x)],
+    "side by side": lambda x: x.new_zeros(6)[torch.stack([rows(x), rows(x) * 2 + 1], -1)],
+    "beside numbers": lambda x: x.new_zeros(9)[
+        torch.stack([rows(x), rows(x) + 1]) * torch.tensor([[2], [1]])
+    ],
+    "one of several": lambda x: x.new_zeros(6)[torch.stack([rows(x) * 9, rows(x) + 1])[1]],
+    "a stacked grid": lambda x: x.new_zeros(6)[torch.stack(the_grid(x), -1)],
+    "an axis of a stacked grid": lambda x: x.new_zeros(6)[torch.stack(the_grid(x)).flatten(1)[1]],
+    "parts of a stacked grid": lambda x: x.new_zeros(9)[sum(torch.stack(the_grid(x)).unbind(0))],
+    "windows of Swin": lambda x: x.new_zeros(40)[relative_places(x)],
+    "one after the other": lambda x: x.new_zeros(6)[torch.cat([rows(x), columns(x) - 1])],
+    "all pairs": lambda x: x.new_zeros(6)[torch.cartesian_prod(rows(x), columns(x))],
+    "elsewhere": lambda x: x.new_zeros(6)[rows(x).roll(1)],
+    "repeated": lambda x: x.new_zeros(6)[rows(x).repeat(2)],
+    "sorted": lambda x: x.new_zeros(6)[rows(x).flip(0).sort()[0]],
+    "an order": lambda x: x.new_zeros(6)[x[0, 0, :, 0].argsort()],
+    "three axes": lambda x: x.new_zeros(6)[torch.tensor([[[0, 5], [1, 2]]]) + x.shape[2] - 3],
+    "three axes times a row": lambda x: x.new_zeros(6)[
+        torch.tensor([[[0], [2]]]) * rows(x) - rows(x)
+    ],
     "spread": lambda x: x[:, :, torch.linspace(0, x.shape[3] - 1, 5).long()],
     "in any order": lambda x: x[:, :, torch.randperm(x.shape[3])],
 }
@@ -114,6 +150,12 @@ def test_numbers_in_a_tensor_must_be_places_of_the_axis(
                 assert (h, w) not in net.valid_inputs(), (h, w)
             else:
                 assert net.shape_at(H=h, W=w) == shape
+
+
+def test_a_part_of_what_is_repeated_does_not_run_on() -> None:
+    """Of 0 1 2 3 0 1 2 3 the last three are 1 2 3."""
+    net = symcnn.from_torch(Forward(lambda x: x.new_zeros(4)[rows(x).repeat(2)[5:]]), "1 3 H 4")
+    assert net.shape_at(H=4) == (3,)
 
 
 FROM_THE_END: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {

@@ -86,7 +86,7 @@ def broadcast_tensors(*tensors: object) -> Result:
     return Result((dims,) * len(every), axes, requires=tuple(requires), single=False)
 
 
-@rule("repeat", saves=maps.copies, uniform=True, value=values.recast, sizes=True)
+@rule("repeat", saves=maps.copies, uniform=True, value=values.kept, sizes=True)
 def repeat(input: SymbolicTensor, *repeats: OneOrMore[Int]) -> Result:
     """The whole tensor, some times along every axis; new axes come in front."""
     return _repeated(input, unpacked(repeats))
@@ -120,14 +120,14 @@ def _again(size: Int, times: Int) -> AxisMap:
     return Const(times) if size == 1 else Folded(0, size * (times - 1), "circular")
 
 
-@rule("tile", saves=maps.copies, sizes=True)
+@rule("tile", saves=maps.copies, value=values.kept, sizes=True)
 def tile(input: SymbolicTensor, *dims: OneOrMore[Int]) -> Result:
     """`repeat`, with ones in front where repeats are missing."""
     times = unpacked(dims)
     return _repeated(input, ((1,) * (input.ndim - len(times)) + times))
 
 
-@rule("repeat_interleave", saves=maps.repeated)
+@rule("repeat_interleave", saves=maps.repeated, value=values.kept)
 def repeat_interleave(
     input: SymbolicTensor,
     repeats: OneOrMore[Int] | SymbolicTensor,

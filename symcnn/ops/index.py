@@ -568,7 +568,7 @@ def _shuffled(x: SymbolicTensor, axes: Sequence[int]) -> Result:
     return Result((x.dims,), tuple(maps))
 
 
-@rule("roll", saves=maps.images, sizes=True)
+@rule("roll", saves=maps.images, value=values.kept, sizes=True)
 def roll(
     input: SymbolicTensor, shifts: OneOrMore[Int], dims: OneOrMore[int] | None = None
 ) -> Result:

@@ -14,7 +14,7 @@ from typing import Any
 
 from symcnn.algebra.size import Int, Size, minimum, prod
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
-from symcnn.ops import dtypes
+from symcnn.ops import dtypes, values
 from symcnn.ops.autograd import pair
 from symcnn.ops.operation import Product, unsaid
 from symcnn.ops.operation import rule as any_rule
@@ -343,7 +343,7 @@ def block_diag(*tensors: SymbolicTensor) -> Result:
     return Result(((rows, columns),), whole_axes((rows, columns)))
 
 
-@rule("cartesian_prod", same_dtype="tensors")
+@rule("cartesian_prod", same_dtype="tensors", value=values.paired)
 def cartesian_prod(*tensors: SymbolicTensor) -> Result:
     """All combinations of the elements of vectors."""
     for t in tensors:

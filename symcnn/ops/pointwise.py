@@ -115,7 +115,13 @@ rules(
 )(_unary)
 rules("elu leaky_relu", counts=tools.ACTIVATION, saves=points.leaky, takes="float")(_unary)
 rules("imag real", other=work.nothing, saves=views.half, dtype=dtypes.part)(_unary)
-rules("abs", saves=points.keeps_input, dtype=dtypes.part, value=abs, operators="abs")(_unary)
+rules(
+    "abs",
+    saves=points.keeps_input,
+    dtype=dtypes.part,
+    value=values.magnitude,
+    operators="abs",
+)(_unary)
 rules("clone", other=work.nothing, saves=points.clone, value=values.same)(_unary)
 rules(
     "contiguous",
@@ -147,7 +153,7 @@ _cast("int", value=values.truncated, dtype=dtypes.always("int32"))(_unary)
 _cast("long", value=values.truncated, dtype=dtypes.always("int64"))(_unary)
 _cast("bool", dtype=dtypes.always("bool"))(_unary)
 rules("angle", saves=points.keeps_input, dtype=dtypes.to_real)(_unary)
-rules("absolute", saves=points.keeps_input, dtype=dtypes.part)(_unary)
+rules("absolute", saves=points.keeps_input, dtype=dtypes.part, value=values.magnitude)(_unary)
 rules("char", other=work.nothing, saves=points.cast, dtype=dtypes.always("int8"))(_unary)
 rules("byte", other=work.nothing, saves=points.cast, dtype=dtypes.always("uint8"))(_unary)
 rules("short", other=work.nothing, saves=points.cast, dtype=dtypes.always("int16"))(_unary)

@@ -5,11 +5,15 @@ and whatever moves places; axes are independent, so the least and the largest ar
 each axis. A table that is indexed by a difference of positions asks for exactly these.
 
 An axis is several, the first the slowest, where axes were joined: `flatten` forgets nothing.
+
+Along an axis of a known number of places such numbers may lie one beside the other: a grid that is
+stacked, a list of numbers. That is an array of them, and all works on each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, cast
@@ -19,6 +23,9 @@ from symcnn.algebra.size import Int, Size, prod, sharp_lower
 #: What an axis adds per place, and how many places it has; of several that were joined. None of an
 #: axis of one place.
 Steps = tuple[tuple[Int, Int], ...]
+
+#: So many may lie side by side.
+FEW = 64
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,18 @@ class Positions:
             found = [number + step * i for number in found for i in range(cast("int", count))]
         return found
 
+    def at(self, axis: int, place: int) -> Positions:
+        """One place of an axis."""
+        left = [*self.axes]
+        offsets = Positions(0, (left[axis],))._numbers()
+        left[axis] = ()
+        return Positions(self.start + offsets[place if len(offsets) > 1 else 0], tuple(left))
+
+    @classmethod
+    def everywhere(cls, number: Int, dims: Sequence[Int]) -> Positions:
+        """One number at all places."""
+        return cls(number, tuple(map(_unmoved, dims)))
+
     @property
     def ends(self) -> tuple[Int, ...]:
         """Some of the numbers, the least and the largest among them."""
@@ -71,7 +90,14 @@ class Positions:
             )
         return tuple(dict.fromkeys((*least, *largest)))
 
-    def __add__(self, other: Any) -> Positions | None:
+    @property
+    def gapless(self) -> bool:
+        """Whether every number between the least and the largest is there."""
+        return all(step in (-1, 0, 1) for axis in self.axes for step, _ in axis)
+
+    def __add__(self, other: Any) -> Any:
+        if type(other) is Stack:
+            return NotImplemented
         that = Positions.of(other)
         if that is None:
             return None
@@ -81,7 +107,9 @@ class Positions:
             return None
         return Positions(self.start + that.start, tuple(axes[::-1]))  # type: ignore[arg-type]
 
-    def __mul__(self, other: Any) -> Positions | None:
+    def __mul__(self, other: Any) -> Any:
+        if type(other) is Stack:
+            return NotImplemented
         by = Positions.of(int(other) if type(other) is float and other.is_integer() else other)
         if by is None or any(by.axes):
             return None if by is None or any(self.axes) else by * self.start
@@ -93,13 +121,14 @@ class Positions:
         axes = (tuple((-step, count) for step, count in axis) for axis in self.axes)
         return Positions(-self.start, tuple(axes))
 
-    def __sub__(self, other: Any) -> Positions | None:
+    def __sub__(self, other: Any) -> Any:
+        if type(other) is Stack:
+            return NotImplemented
         that = Positions.of(other)
         return None if that is None else self + -that
 
-    def __rsub__(self, other: Any) -> Positions | None:
-        found: Positions | None = -self + other
-        return found
+    def __rsub__(self, other: Any) -> Any:
+        return -self + other
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -148,12 +177,8 @@ class Positions:
 
     def pick(self, index: object, dims: Sequence[Int]) -> Positions | None:
         """What a static index leaves, of a shape `dims`."""
-        items: list[Any] = [*index] if isinstance(index, tuple) else [index]
-        used = sum(item is not None and item is not Ellipsis for item in items)
-        at = items.index(Ellipsis) if Ellipsis in items else len(items)
-        items[at : at + 1] = [slice(None)] * (len(self.axes) - used)
         start, axes, left = self.start, list[Steps](), [*self.axes]
-        for item in items:
+        for item in _items(index, len(self.axes)):
             if item is None:
                 axes.append(())
                 continue
@@ -172,6 +197,254 @@ class Positions:
                 length = dims[len(axes)]
                 axes.append(() if length == 1 else ((step * (item.step or 1), length),))
         return Positions(start, tuple(axes))
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Positions side by side: an array of them, each of one place along the axes along which the
+    array has more.
+
+    >>> H = Size.symbol("H")
+    >>> i = Positions(0, (((1, H),),))
+    >>> Stack.joined([i, i * 2 + 1], 0).sum(0).ends
+    (1, 3*H - 2)
+    """
+
+    parts: Any
+
+    @classmethod
+    def of(cls, value: object) -> Stack | None:
+        """Positions, or a few whole numbers in any order; None of others."""
+        if type(value) is cls:
+            return value
+        whole = Positions.of(value)
+        if whole is not None:
+            return cls._of([whole], (1,) * len(whole.axes))
+        dims = getattr(value, "shape", ())
+        each = [Positions.of(v) for v in getattr(value, "flat", ())]
+        return cls._of([p and Positions(p.start, ((),) * len(dims)) for p in each], dims)
+
+    @classmethod
+    def _of(cls, each: Sequence[Positions | None], dims: Sequence[int]) -> Stack | None:
+        if not each or None in each:
+            return None
+        import numpy as np
+
+        parts = np.empty(len(each), dtype=object)
+        parts[:] = each
+        return cls(parts.reshape(dims))
+
+    @classmethod
+    def joined(cls, several: Sequence[object], axis: int, *, new: bool = True) -> Stack | None:
+        """Numbers beside each other along a new axis, or along one of few places."""
+        import numpy as np
+
+        rows = [stack for one in several if (stack := cls.of(one)) is not None]
+        if not rows or len(rows) != len(several):
+            return None
+        rows = [row._insert(axis) for row in rows] if new else rows
+        apart = axis % rows[0].parts.ndim
+        for i in range(rows[0].parts.ndim):
+            if i == apart or any(row.parts.shape[i] > 1 for row in rows):
+                beside = [row._beside(i) for row in rows]
+                if None in beside:
+                    return None
+                rows = [row for row in beside if row is not None]
+        return cls(np.concatenate([row.parts for row in rows], apart))
+
+    def _insert(self, axis: int) -> Stack:
+        """With a new axis of one place."""
+        at = axis % (self.parts.ndim + 1)
+        dims = (*self.parts.shape[:at], 1, *self.parts.shape[at:])
+        moved = [Positions(p.start, (*p.axes[:at], (), *p.axes[at:])) for p in self.parts.flat]
+        return cast("Stack", self._of(moved, dims))
+
+    def _places(self, axis: int) -> Int:
+        """Of each along an axis."""
+        counts = (_product(p.axes[axis]) for p in self.parts.flat)
+        return next((count for count in counts if count != 1), 1)
+
+    def _beside(self, axis: int) -> Stack | None:
+        """With the places along an axis side by side, if they are few; None if not."""
+        count = self._places(axis)
+        if count == 1:
+            return self
+        if type(count) is not int or count * self.parts.size > FEW:
+            return None
+        import numpy as np
+
+        rows = [
+            np.vectorize(lambda p, i=i: p.at(axis, i), [object])(self.parts) for i in range(count)
+        ]
+        return Stack(np.concatenate(rows, axis))
+
+    @property
+    def numbers(self) -> Stack | None:
+        """Number by number, if there are few; None if not."""
+        found: Stack | None = self
+        for axis in range(self.parts.ndim):
+            found = found and found._beside(axis)
+        return found
+
+    def _each(
+        self, make: Callable[[Positions], Positions | None], parts: Any = None
+    ) -> Stack | None:
+        """What is made of each; None if something cannot be made of one."""
+        parts = self.parts if parts is None else parts
+        return self._of([make(p) for p in parts.flat], parts.shape)
+
+    @property
+    def ends(self) -> tuple[Int, ...]:
+        """Some of the numbers, the least and the largest among them."""
+        return tuple(dict.fromkeys(end for part in self.parts.flat for end in part.ends))
+
+    def _with(self, other: object, make: Callable[[Any, Any], Any]) -> Stack | None:
+        this: Stack | None = self
+        that = Stack.of(other)
+        for i in range(1, 1 + min(self.parts.ndim, that.parts.ndim if that else 0)):
+            if this and that and max(this.parts.shape[-i], that.parts.shape[-i]) > 1:
+                this, that = this._beside(-i), that._beside(-i)
+        if this is None or that is None:
+            return None
+        import numpy as np
+
+        made = np.asarray(make(this.parts, that.parts), dtype=object)
+        return self._of([*made.flat], made.shape)
+
+    def __add__(self, other: object) -> Stack | None:
+        return self._with(other, operator.add)
+
+    def __mul__(self, other: object) -> Stack | None:
+        return self._with(other, operator.mul)
+
+    def __sub__(self, other: object) -> Stack | None:
+        return self._with(other, operator.sub)
+
+    def __rsub__(self, other: object) -> Stack | None:
+        return self._with(other, lambda a, b: b - a)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    @property
+    def T(self) -> Stack | None:  # noqa: N802  # as arrays call it
+        """The axes backwards."""
+        return self._each(lambda p: p.T, self.parts.T)
+
+    def swapaxes(self, a: int, b: int) -> Stack | None:
+        """Two axes exchanged."""
+        return self._each(lambda p: p.swapaxes(a, b), self.parts.swapaxes(a, b))
+
+    def transpose(self, *order: int | Sequence[int]) -> Stack | None:
+        """The axes in another order."""
+        return self._each(lambda p: p.transpose(*order), self.parts.transpose(*order))
+
+    def flip(self, axes: Sequence[int]) -> Stack | None:
+        """Some axes from their ends."""
+        import numpy as np
+
+        return self._each(lambda p: p.flip(axes), np.flip(self.parts, tuple(axes)))
+
+    def expand(self, dims: Sequence[Int]) -> Stack | None:
+        """Axes of one place stretched, and new ones in front."""
+        shape = (1,) * (len(dims) - self.parts.ndim) + self.parts.shape
+        along = [1 if count > 1 else dim for count, dim in zip(shape, dims, strict=True)]
+        return self._each(lambda p: p.expand(along), self.parts.reshape(shape))
+
+    def reshape(self, dims: Sequence[Int]) -> Stack | None:
+        """The same numbers in order; an axis along which they lie side by side stays one."""
+        left, along, shape = [*dims], list[Int](), list[int]()
+        wanted: Int = 1  # of places since such an axis
+        taken: Int = 1
+        for axis, count in enumerate(self.parts.shape):
+            if count == 1:
+                wanted = wanted * self._places(axis)
+                continue
+            while left and (taken != wanted or left[0] == 1):
+                taken = taken * left[0]
+                along.append(left.pop(0))
+                shape.append(1)
+            if not left or left.pop(0) != count:
+                return None
+            along.append(1)
+            shape.append(count)
+            wanted = taken = 1
+        return self._each(
+            lambda p: p.reshape([*along, *left]), self.parts.reshape([*shape, *(1 for _ in left)])
+        )
+
+    def pick(self, index: object, dims: Sequence[Int]) -> Stack | None:
+        """What a static index leaves, of a shape `dims`."""
+        beside, along, sizes = list[Any](), list[Any](), list[Int]()
+        axis = 0
+        for item in _items(index, self.parts.ndim):
+            one = type(item) is int
+            if item is None or self.parts.shape[axis] == 1:
+                beside.append(None if item is None else 0 if one else slice(None))
+                along.append(item)
+                sizes += [] if one else [dims[len(sizes)]]
+            else:
+                beside.append(item)
+                along.append(0 if one else slice(None))
+                sizes += [] if one else [1]
+            axis += item is not None
+        return self._each(lambda p: p.pick(tuple(along), sizes), self.parts[(*beside, ...)])
+
+    def put(self, index: object, value: object) -> Stack | None:
+        """With other numbers where a static index picks, all of the axes along which each goes."""
+        import numpy as np
+
+        items, new = _items(index, self.parts.ndim), Stack.of(value)
+        walks = [self._places(axis) != 1 for axis in range(self.parts.ndim)]
+        if None in items or any(w and i != slice(None) for w, i in zip(walks, items, strict=True)):
+            return None
+        kept = [axis for axis, item in enumerate(items) if type(item) is not int]
+        for i, axis in enumerate(kept[::-1]):
+            if new is not None and i < new.parts.ndim and not walks[axis]:
+                new = new._beside(-1 - i)
+        if new is None:
+            return None
+
+        def moved(p: Positions) -> Positions:
+            axes = [_unmoved(self._places(axis)) for axis in range(len(walks))]
+            for axis, steps in zip(kept[::-1], p.axes[::-1], strict=False):
+                axes[axis] = steps or axes[axis]
+            return Positions(p.start, tuple(axes))
+
+        parts = self.parts.copy()
+        parts[(*items, ...)] = np.vectorize(moved, [object])(new.parts)
+        return Stack(parts)
+
+    def along(self, axis: int) -> list[Stack] | None:
+        """What each place of an axis has, if they are few."""
+        listed, at = self._beside(axis), axis % self.parts.ndim
+        if listed is None:
+            return None
+
+        def rest(p: Positions) -> Positions:
+            return Positions(p.start, (*p.axes[:at], *p.axes[at + 1 :]))
+
+        before = (slice(None),) * at
+        rows = (listed.parts[(*before, i, ...)] for i in range(listed.parts.shape[at]))
+        return [cast("Stack", self._each(rest, row)) for row in rows]
+
+    def sum(self, axis: int) -> Stack | None:
+        """The numbers along an axis of few places, added up."""
+        rows = self.along(axis)
+        if rows is None:
+            return None
+        total: Stack | None = rows[0]
+        for row in rows[1:]:
+            total = None if total is None else total + row
+        return total
+
+
+def _items(index: object, count: int) -> list[Any]:
+    """An index as an item per axis, and None per new one."""
+    items: list[Any] = [*index] if isinstance(index, tuple) else [index]
+    used = sum(item is not None and item is not Ellipsis for item in items)
+    at = items.index(Ellipsis) if Ellipsis in items else len(items)
+    items[at : at + 1] = [slice(None)] * (count - used)
+    return items
 
 
 def _unmoved(count: Int) -> Steps:

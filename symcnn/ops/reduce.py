@@ -334,10 +334,16 @@ def _order(op: str, count: int) -> Any:
     return operation
 
 
-rule("sort", saves=maps.extreme, dtype=dtypes.with_places, takes=_REAL)(_order("sort", 2))
-rule("argsort", saves=maps.positions, dtype=dtypes.always("int64"), takes=_REAL)(
-    _order("argsort", 1)
+rule("sort", saves=maps.extreme, dtype=dtypes.with_places, value=values.in_order, takes=_REAL)(
+    _order("sort", 2)
 )
+rule(
+    "argsort",
+    saves=maps.positions,
+    dtype=dtypes.always("int64"),
+    value=values.order,
+    takes=_REAL,
+)(_order("argsort", 1))
 
 
 @rule("msort", takes=_REAL)

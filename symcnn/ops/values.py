@@ -15,12 +15,12 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from symcnn.algebra.size import minimum, sharp_lower
-from symcnn.ops.positions import Positions
+from symcnn.ops.positions import Positions, Stack
 
 #: What an operation is called with: numbers (None is no number), arrays of them, and the rest.
 Arguments = Sequence[Any]
@@ -45,7 +45,10 @@ class Between:
 
 
 #: What is told of a tensor of any number of elements.
-SEVERAL = frozenset({Everywhere, Between, Positions})
+SEVERAL = frozenset({Everywhere, Between, Positions, Stack})
+
+#: Of these the places are known.
+PLACED = (Positions, Stack)
 
 #: The value of an operation on numbers.
 Law = Callable[[Arguments, Options], Held]
@@ -172,7 +175,34 @@ def whole(function: Callable[..., object], *, divides: bool = False) -> Value:
 
 
 def _product(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    return None if kwargs else operator.mul(*args)
+    """Of few numbers each by itself; of two axes each of one meets each of the other."""
+    found = None if kwargs else operator.mul(*args)
+    if found is not None or kwargs or any(type(a) is not Positions for a in args):
+        return found
+    for few, other in (args, args[::-1]):
+        stack = Stack.of(few)
+        numbers = None if stack is None else stack.numbers
+        if numbers is not None:
+            return numbers * other
+    pairs = zip(*(a.axes[::-1] for a in args), strict=False)
+    if any(all(any(step for step, _ in axis) for axis in pair) for pair in pairs):
+        return None
+    return Between(tuple(a * b for a in args[0].ends for b in args[1].ends))
+
+
+def _magnitude(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    """Of numbers on one side of 0, or that leave none out and go over it."""
+    ends = args[0].ends
+    above = [e for e in ends if (low := sharp_lower(e)) is not None and low >= 0]
+    below = [-e for e in ends if (low := sharp_lower(-e)) is not None and low >= 0]
+    if len(above) == len(ends):
+        return args[0]
+    if len(below) == len(ends):
+        return -args[0]
+    over = type(args[0]) is Positions and args[0].gapless and above and below
+    return (
+        Between((0, *above, *below)) if over and {*above, *(-e for e in below)} >= {*ends} else None
+    )
 
 
 def _by_a_number(args: Arguments) -> bool:
@@ -199,7 +229,7 @@ def _remainder(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     first, by = args
     if kwargs or type(by) is not int or by < 1 or type(first) is not Positions:
         return None
-    if any(step not in (-1, 0, 1) for axis in first.axes for step, _ in axis):
+    if not first.gapless:
         return None
     last = sum(first.ends)
     from_0 = {*first.ends} == {0, last} and (low := sharp_lower(last)) is not None and low >= 0
@@ -280,8 +310,24 @@ def _shuffled(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     return Between((0, dims[0] - 1))
 
 
+def _order(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    """The places of an axis, in any order."""
+    axis = kwargs.get("dim", next(iter(args[1:]), -1))
+    return Between((0, dims[axis] - 1)) if type(axis) is int and dims else None
+
+
+def _sorted(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    """The same numbers, and the places at which they were."""
+    told = isinstance(args[0], (Between, *PLACED))
+    return [Between(args[0].ends) if told else None, _order(args, kwargs, dims)]
+
+
 def _unbound(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    """The numbers of a row."""
+    """The numbers of a row; what each place of an axis has."""
+    if isinstance(args[0], PLACED):
+        axis = [*args[1:], *kwargs.values(), 0][0]
+        whole = Stack.of(args[0])
+        return None if whole is None else whole.along(axis)
     return [*args[0]] if getattr(args[0], "ndim", 0) == 1 else None
 
 
@@ -348,14 +394,14 @@ def _shaped(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
 def _expanded(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     import numpy as np
 
-    return args[0].expand(dims) if type(args[0]) is Positions else np.broadcast_to(args[0], dims)
+    return args[0].expand(dims) if isinstance(args[0], PLACED) else np.broadcast_to(args[0], dims)
 
 
 def _flipped(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     import numpy as np
 
     axes = kwargs.get("dims", args[1] if len(args) == 2 else tuple(args[1:]))
-    if type(args[0]) is Positions:
+    if isinstance(args[0], PLACED):
         return args[0].flip((axes,) if isinstance(axes, int) else axes)
     return np.flip(args[0], axes)
 
@@ -375,7 +421,7 @@ def _permuted(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
 def _picked(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     if not _is_static(args[1]):
         return None
-    return args[0].pick(args[1], dims) if type(args[0]) is Positions else args[0][args[1]]
+    return args[0].pick(args[1], dims) if isinstance(args[0], PLACED) else args[0][args[1]]
 
 
 def _set_at(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
@@ -394,6 +440,18 @@ def _set_at(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     return made
 
 
+def _put(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    first, index, value = args
+    whole = Stack.of(first)
+    return whole.put(index, value) if whole is not None and _is_static(index) else None
+
+
+def written(whole: Held, index: object, number: Held) -> Held:
+    """What an array holds where others were written to at an index that is static."""
+    law = _put if {type(whole), type(number)} & {*PLACED} else _set_at
+    return law((whole, index, number), {}, ())
+
+
 def joined(new_axis: bool) -> Value:
     """Arrays one after the other, along an axis or a new one."""
 
@@ -409,7 +467,22 @@ def joined(new_axis: bool) -> Value:
             return None
         return (np.stack if new_axis else np.concatenate)(parts, axis)
 
-    return Value(array=law)
+    def positions(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+        rows, axis = args[0], kwargs.get("dim", args[1] if len(args) > 1 else 0)
+        if None in rows:
+            return None
+        if not any(type(row) is Between for row in rows):
+            found = Stack.joined(rows, axis, new=new_axis)
+            if found is not None:
+                return found
+        return _any_of(rows, kwargs, dims)
+
+    return Value(array=law, positions=positions)
+
+
+def _any_of(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    """What any of them holds, in any order."""
+    return None if None in args else Between(tuple(end for row in args for end in row.ends))
 
 
 def _reduced(total: Callable[[Sequence[Any]], Any], *, along: bool = False) -> ArrayLaw:
@@ -429,6 +502,12 @@ def _reduced(total: Callable[[Sequence[Any]], Any], *, along: bool = False) -> A
         return _filled([total([*lane]) for lane in lanes], shape)
 
     return _of_first(law)
+
+
+def _summed(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    given = [*args[1:], *kwargs.values()]
+    whole = Stack.of(args[0])
+    return None if whole is None or [*map(type, given)] != [int] else whole.sum(*given)
 
 
 def _filled(values: Any, dims: Sequence[int]) -> Held:
@@ -495,12 +574,18 @@ product = Value(_of_whole(operator.mul), ends=_always, positions=_product)
 floored = Value(_of_whole(operator.floordiv, divides=True), ends=_by_a_number)
 remainder = Value(_of_whole(operator.mod, divides=True), positions=_remainder)
 
+#: How far from 0.
+magnitude = replace(exact(abs), positions=_magnitude)
+
 #: A number within bounds.
 clamped = Value(_clamped, ends=_always)
 
 #: A row of numbers, in any order; spread between two; rows along axes of their own.
 row, shuffled, spread = Value(makes=_row), Value(makes=_shuffled), Value(makes=_spread)
 grid, unbound = Value(parts=_grid), Value(parts=_unbound)
+
+#: In their order, and the places where they were; each of one beside each of another.
+in_order, order, paired = Value(parts=_sorted), Value(makes=_order), Value(positions=_any_of)
 
 #: What python lists; one number everywhere.
 literal, created = Value(_same, _literal), Value(array=_created, everywhere=_fill)
@@ -515,18 +600,21 @@ shaped, expanded = _moves(_shaped), _moves(_expanded)
 flipped, picked = _moves(_flipped), _moves(_picked, _takes_all)
 
 #: Written to at such an index.
-set_at = Value(array=_of_first(_set_at))
+set_at = Value(array=_of_first(_set_at), positions=_put)
 
 #: Its axes backwards; two exchanged; in another order.
 turned, swapped, permuted = _moves(_turned), _moves(_swapped), _moves(_permuted)
 
-#: Cast to another dtype, which the result says; all or any of it; resized by copying places.
+#: Cast to another dtype, which the result says; elsewhere, or several times; all or any of it;
+#: resized by copying places.
 recast = Value(everywhere=_same, ends=_always, positions=_expanded)
 as_float = Value(_as_float, everywhere=_same, ends=_always, positions=_expanded)
+kept = Value(everywhere=_same, ends=_always)
 logical, resized = Value(everywhere=_same), Value(everywhere=_nearest)
 
 #: Sums and products, also along an axis; the extremes of all, or of numbers.
-SUM, PROD = (Value(array=_reduced(total, along=True)) for total in (sum, math.prod))
+SUM = Value(array=_reduced(sum, along=True), positions=_summed)
+PROD = Value(array=_reduced(math.prod, along=True))
 AMAX, AMIN = (Value(None, _reduced(partial(_extreme, sign=sign)), _same) for sign in (1, -1))
 MAX = Value(_of_whole(_largest), AMAX.array)
 MIN = Value(_of_whole(_smallest), AMIN.array)

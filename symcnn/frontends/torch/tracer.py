@@ -70,7 +70,7 @@ from symcnn.ops.index import part_written
 from symcnn.ops.operation import TARGETS, Operation, record_of
 from symcnn.ops.registry import as_sizes
 from symcnn.ops.storage.views import shares_memory
-from symcnn.ops.values import set_at
+from symcnn.ops.values import written
 from symcnn.sets.inputset import InputSet
 from symcnn.trace.graph import (
     OPS,
@@ -280,7 +280,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         target._memory._writes += 1
         target._value, target._number = result._value, number
         if base is not None and not (whole is None or target._at is None or number is None):
-            base._number = set_at.of_arrays([whole, target._at, number], {}, ())
+            base._number = written(whole, target._at, number)
         part = target._value
         while base is not None:
             base._value = part_written(base._value, part)

@@ -22,8 +22,8 @@ from symcnn.frontends.torch.sizes import SIZES, Dim, Real
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.writes import Writes
 from symcnn.ops.operation import Operation
-from symcnn.ops.positions import Positions
-from symcnn.ops.values import SEVERAL, Between, Everywhere, Value
+from symcnn.ops.positions import Positions, Stack
+from symcnn.ops.values import PLACED, SEVERAL, Between, Everywhere, Value
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Parameter, SymbolicTensor
 from symcnn.trace.tape import Tape, entails
@@ -46,13 +46,19 @@ LARGEST = 127
 
 
 def _is_known(value: object) -> bool:
+    if type(value) is tuple or type(value) is list:
+        return any(map(_is_known, value))
     return type(value) is TracedTensor and value._number_since is not None
 
 
-def _span(value: object) -> Between | Positions | None:
-    """What is told of the values of a tensor of any number of elements, beside one number."""
+def _span(value: object) -> Any:
+    """What is told of the values of a tensor of any number of elements, beside one number; of the
+    first of several of which something is.
+    """
+    if type(value) is tuple or type(value) is list:
+        return next((told for told in map(_span, value) if told is not None), None)
     number = value._number if type(value) is TracedTensor else None
-    return number if type(number) in (Between, Positions) else None
+    return number if type(number) in (Between, *PLACED) else None
 
 
 def _numbers(number: Any) -> Sequence[object]:
@@ -132,13 +138,13 @@ class Values:
 
     def _made(self, record: Operation, args: Any, kwargs: Any, made: SymbolicTensor) -> Any:
         law, dims = record.value, cast("tuple[int, ...]", made.dims)
-        small = not dims or (made.ndim <= 2 and self._is_small(made))
+        small = not dims or self._is_small(made)
         if law is not None and law.makes is not None:
             return law.makes(args, kwargs, dims)
         if law is None or not (small or record.uniform or any(map(_is_known, args))):
             return None
         args = [a for a in args if not isinstance(a, torch.nn.Module)]
-        if any(map(_span, args)):
+        if any(_span(a) is not None for a in args):
             return self._of_span(law, args, kwargs, dims)
         held = [*map(self._held, args)]
         if not small or Everywhere in map(type, held):
@@ -156,27 +162,46 @@ class Values:
 
     def _of_span(self, law: Value, args: Any, kwargs: Any, dims: Any) -> Any:
         """What is told of a result, where something is told of an argument."""
-        told = [*map(_span, args)]
+        told = [None if type(a) in (tuple, list) else _span(a) for a in args]
         if law.positions is not None and Between not in map(type, told):
-            rows = [self._row(a) if isinstance(a, torch.Tensor) else a for a in args]
-            found = law.positions(rows, kwargs, dims)
-            if found is not None:
-                return found
-        ends = [self._between(t) if type(t) is Positions else t for t in told]
+            found = law.positions([*map(self._rows, args)], kwargs, dims)
+            if type(found) is Between:
+                return self._between(found)
+            if found is not None:  # of no axes, the number
+                return found if dims else self._between(found).ends[0]
+        spans = [t if t is None else self._between(t) for t in told]
         others = (self.value_of(a) if isinstance(a, torch.Tensor) else a for a in args)
-        return law.of_ends([a or b for a, b in zip(ends, others, strict=True)], kwargs)
+        return law.of_ends([a or b for a, b in zip(spans, others, strict=True)], kwargs)
 
-    def _row(self, value: torch.Tensor) -> Positions | None:
-        """The whole numbers of a tensor as made of positions; None where they are not."""
+    def _rows(self, value: Any) -> Any:
+        """An argument with what is told of tensors in place of them; of several, of each that is
+        never empty.
+        """
+        if isinstance(value, torch.Tensor):
+            return self._row(value)
+        if type(value) not in (tuple, list) or not all(isinstance(v, torch.Tensor) for v in value):
+            return value
+        empty = [0 in v.shape or (type(v) is TracedTensor and v._value.empties) for v in value]
+        return [None if e else self._row(v) for e, v in zip(empty, value, strict=True)]
+
+    def _row(self, value: torch.Tensor) -> Between | Positions | Stack | None:
+        """What the whole numbers of a tensor are made of; None where that is not told."""
+        number: Any = value
         if type(value) is TracedTensor:
             number = value._number
-            return Positions.of(number.number if type(number) is Everywhere else number)
-        known = value.dtype in _WHOLES and value.device.type == "cpu"
-        return Positions.of(self.writes.current(value).numpy().astype(object)) if known else None
+            if type(number) is Everywhere:
+                return Positions.everywhere(number.number, value._value.dims)
+        elif value.dtype in _WHOLES and value.device.type == "cpu":
+            number = self.writes.current(value).numpy().astype(object)
+        if type(number) is Between:
+            return number
+        found = Positions.of(number)
+        few = getattr(number, "size", 0) <= MANY
+        return Stack.of(number) if found is None and few else found
 
-    def _between(self, positions: Positions) -> Between:
-        """The ends of positions, for laws of numbers."""
-        return Between(tuple(e if type(e) is int else Dim(e, self) for e in positions.ends))  # type: ignore[arg-type]
+    def _between(self, told: Any) -> Between:
+        """The ends of what is told, for laws of numbers."""
+        return Between(tuple(Dim(e, self) if type(e) is Size else e for e in told.ends))  # type: ignore[arg-type]
 
     def _each_number(
         self, record: Operation, args: Any, kwargs: Any, made: Sequence[SymbolicTensor]
@@ -186,7 +211,7 @@ class Values:
         if law is None:
             return None
         listed = args[0] if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
-        held = [_span(a) or self._held(a) for a in listed]
+        held = [self._held(a) if (told := _span(a)) is None else told for a in listed]
         return law(held, kwargs, cast("tuple[int, ...]", made[0].dims))
 
     def read(self, numbers: Iterable[object]) -> None:
@@ -206,7 +231,7 @@ class Values:
                 else [*map(self._held, value)]
             )
         if isinstance(value, TracedTensor):
-            return None if _span(value) else value._number
+            return None if _span(value) is not None else value._number
         if isinstance(value, torch.Tensor):
             if not value.ndim:
                 return self.value_of(value)
