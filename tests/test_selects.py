@@ -221,3 +221,41 @@ def test_the_code_is_the_module_s_own_after_a_trace() -> None:
     code = same.__code__
     symcnn.from_torch(ByHand(3, (2,)), "N 2 H W")
     assert same.__code__ is code
+
+
+class PaddedMask(nn.Module):
+    """Pads marked in a mask, as in Twins: without a pad, ``-0:`` is all of the axis."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for window in (7, 5, 4):
+            below, right = ((window - n % window) % window for n in x.shape[2:])
+            x = F.pad(x, (0, right, 0, below))
+            mask = x.new_zeros(1, *x.shape[2:])
+            mask[:, -below:, :].fill_(1)
+            mask[:, :, -right:].zero_()
+            x = F.max_pool2d(x * mask, 2)
+        return x
+
+
+def test_what_fills_the_end_of_an_axis_is_no_branch() -> None:
+    module = PaddedMask()
+    net = symcnn.from_torch(module, "1 2 H W")
+    assert len(net.branches) == 1
+    for size in range(1, 37):
+        out = module(torch.zeros(1, 2, size, 9))
+        assert net.shape_at(H=size, W=9) == tuple(out.shape)
+
+
+class FilledCopy(nn.Module):
+    """What a list picks is a copy, which must fit as it is picked."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.pad(x, (0, x.shape[3] % 2))
+        x[:, :, [0, 5]].fill_(1)
+        return x
+
+
+def test_a_copy_that_is_filled_is_no_write() -> None:
+    net = symcnn.from_torch(FilledCopy(), "1 2 H W")
+    assert [node.op for node in net.nodes][:3] == ["pad", "getitem", "fill"]
+    assert str(net.valid_inputs()) == "H >= 6 and W >= 1"

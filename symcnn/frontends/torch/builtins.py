@@ -41,7 +41,7 @@ from symcnn.frontends.torch import texts
 from symcnn.frontends.torch.aliases import constructed
 from symcnn.frontends.torch.asleep import is_asleep
 from symcnn.frontends.torch.irrational import FUNCTIONS, called
-from symcnn.frontends.torch.selects import PUT, SELECT, put, select, selecting
+from symcnn.frontends.torch.selects import ASSIGNS, PUT, SELECT, assigns, put, select, selecting
 from symcnn.frontends.torch.shape import Sizes
 from symcnn.frontends.torch.sizes import SIZES, Dim, largest
 from symcnn.frontends.torch.tensors import TracedTensor
@@ -186,6 +186,7 @@ _STAND_INS: Mapping[str, Callable[..., Any]] = {
     "frozenset": _collection(frozenset),
     SELECT: select,
     PUT: put,
+    ASSIGNS: assigns,
     "str": _shown(str, 115),
     "repr": _shown(repr, 114),
     **texts.STAND_INS,

@@ -10,7 +10,8 @@ a table of m numbers, and a table is a sum of steps:
 So TensorFlow's SAME, written out by hand stride after stride, is one network and not a branch per
 stride and axis. A branch that pads, crops or resizes a tensor is a choice of the numbers by which
 it does so (see `symcnn.frontends.torch.identities`). What is no such choice (another operation on
-a tensor, an inequality, a call) stays a branch.
+a tensor, an inequality, a call) stays a branch. ``mask[:, -pad:].fill_(1)`` writes to all of the
+axis where there is no pad: ``mask[:, -pad:] = 1``, for which nobody asks how much that is.
 
 How: a function whose code has a remainder in it, or a name of such an operation, is compiled again
 from its source, its choices as calls of `select` with the test and the sides as functions; truths
@@ -47,8 +48,11 @@ from symcnn.sets.condition import Condition
 from symcnn.trace.graph import OPS
 from symcnn.trace.tape import current_tape
 
-#: The names under which compiled code calls `select` and `put`.
-SELECT, PUT = "__symcnn_select__", "__symcnn_put__"
+#: The names under which compiled code calls `select`, `put` and `assigns`.
+SELECT, PUT, ASSIGNS = "__symcnn_select__", "__symcnn_put__", "__symcnn_assigns__"
+
+#: Methods that write one number.
+_FILLS = {"fill_": 1, "zero_": 0}
 
 #: Remainders of larger numbers are no small tables.
 _LARGE = 64
@@ -194,6 +198,11 @@ def put(test: Test, target: Test, place: Test, value: Test) -> None:
         target()[place()] = value()  # type: ignore[index]
 
 
+def assigns(target: object) -> bool:
+    """Whether ``target[i].fill_(v)`` is ``target[i] = v``."""
+    return type(target) is TracedTensor
+
+
 def _tracer() -> Any:
     """The trace that runs, if one does."""
     tape = current_tape()
@@ -324,14 +333,14 @@ def _idle() -> frozenset[str]:
 
 
 def _may_choose(code: CodeType) -> bool:
-    """Whether there is a remainder in it, or a name of `_idle` and a comparison or a word by which
-    a truth may be kept, or in a function that it makes.
+    """Whether there is a remainder in it, or a name of `_FILLS`, or one of `_idle` and a comparison
+    or a word by which a truth may be kept, or in a function that it makes.
     """
     if not _idle().isdisjoint(code.co_names):
         words = any(type(c) is str and c.isidentifier() for c in code.co_consts)
         if _COMPARE in code.co_code[::2] or (words and _has(code, _LOOKUP)):
             return True
-    if _has(code, _REMAINDER):
+    if _has(code, _REMAINDER) or not _FILLS.keys().isdisjoint(code.co_names):
         return True
     return any(type(c) is CodeType and _may_choose(c) for c in code.co_consts)
 
@@ -429,6 +438,24 @@ class _Choices(ast.NodeTransformer):
                 rest = ast.BoolOp(ast.And(), values[at + 1 :]) if values[at + 2 :] else values[-1]
                 values[at:] = [self._call(node.value, values[at], rest)]
                 node.value = node.value if at else values[0]
+        return node
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        self.generic_visit(node)
+        match node.value:
+            case ast.Call(
+                func=ast.Attribute(
+                    value=ast.Subscript(value=ast.Name(id=name), slice=place), attr=fill
+                ),
+                args=args,
+                keywords=[],
+            ) if len(args) == _FILLS.get(fill) and _is_sliced(place):
+                held = ast.Name(name, ast.Load())
+                value = args[0] if args else ast.Constant(0)
+                put = ast.Assign([ast.Subscript(held, deepcopy(place), ast.Store())], value)
+                self.count += 1
+                test = ast.Call(ast.Name(ASSIGNS, ast.Load()), [held], [])
+                return ast.copy_location(ast.If(test, [ast.copy_location(put, node)], [node]), node)
         return node
 
     def visit_If(self, node: ast.If) -> ast.AST:
@@ -615,6 +642,13 @@ def _is_argument(node: ast.expr) -> bool:
         case ast.Tuple(elts=parts) | ast.List(elts=parts):
             return all(map(_is_argument, parts))
     return _is_pure(node)
+
+
+def _is_sliced(place: ast.expr) -> bool:
+    """Whether an index is of slices and numbers: what it picks is a view."""
+    items = place.elts if isinstance(place, ast.Tuple) else [place]
+    plain = all(isinstance(item, (ast.Slice, ast.Constant)) for item in items)
+    return plain and any(isinstance(item, ast.Slice) for item in items) and _is_argument(place)
 
 
 def _asks(test: ast.expr) -> bool:
