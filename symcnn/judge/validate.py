@@ -29,11 +29,12 @@ from symcnn.judge.oracles import (
 from symcnn.judge.report import CHECKS, Check, Report
 from symcnn.judge.sizes import distinct, interesting_sizes, is_valid, largest_of
 from symcnn.lazy import cached_property
+from symcnn.ops.dtypes import holds_floats
 from symcnn.ops.operation import operation_of
 from symcnn.progress import waiting, watched
 from symcnn.questions.cost.cost import measure
 from symcnn.questions.field.receptive_field import receptive_field
-from symcnn.trace.graph import tensors_in
+from symcnn.trace.graph import SymbolicTensor, tensors_in
 from symcnn.trace.trace import Trace
 
 if TYPE_CHECKING:
@@ -179,7 +180,6 @@ class _Judging:
             self.module if same else _cast(_moved(module, "meta"), dtype, channels_last=False)
         )
         self.named = self._keywords()
-        self.whole_numbers = self._takes_whole_numbers()
 
     def copied(self, device: str) -> torch.nn.Module:
         """A copy of the module on a device, which nothing has run yet."""
@@ -196,7 +196,7 @@ class _Judging:
         """The module as a function of its inputs in our order."""
 
         def run(*inputs: torch.Tensor) -> object:
-            inputs = tuple(map(self.cast_input, inputs))
+            inputs = tuple(map(self.cast_input, inputs, self.net.input_tensors))
             return (
                 module(**dict(zip(self.named, inputs, strict=True)))
                 if self.named
@@ -205,24 +205,15 @@ class _Judging:
 
         return run
 
-    def cast_input(self, x: torch.Tensor) -> torch.Tensor:
-        """An input in the dtype and layout asked for; indices as whole numbers."""
+    def cast_input(self, x: torch.Tensor, given: SymbolicTensor) -> torch.Tensor:
+        """An input in the dtype and layout asked for; indices and masks in their own."""
         import torch
 
-        if self.whole_numbers:
-            return x.long()
+        if given.dtype and not holds_floats(given.dtype):
+            return x.to(getattr(torch, given.dtype))
         if self.dtype is not None:
             x = x.to(getattr(torch, self.dtype))
         return _last(x) if self.channels_last else x
-
-    def _takes_whole_numbers(self) -> bool:
-        """Whether the inputs are indices: torch refuses floats at a valid size, and takes longs."""
-        self.whole_numbers = False
-        sizes = interesting_sizes(self.net, 1)[0]
-        for self.whole_numbers in (False, True):
-            if torch_shapes(self.net, self.call(self.module), sizes, self.device) is not None:
-                return self.whole_numbers
-        return False
 
     def parameters(self) -> Check:
         """The number of parameters."""
@@ -273,16 +264,17 @@ class _Judging:
         if verdict.torch is None and "not implemented for" in words:
             why = f"torch has no kernel for this dtype on {self.device} ({words})"
             return Check(what, "skipped", sizes, why=why)
-        refused = verdict.torch is None and self.device == "meta"
-        if refused and (_is_unable(words) or self._runs_on_cpu(sizes, verdict.ours)):
-            why = f"torch cannot run this on meta ({words}); try device='cpu'"
-            return Check(what, "skipped", sizes, why=why)
+        if self.device == "meta" and None in (verdict.ours, verdict.torch):
+            unable = verdict.torch is None and _is_unable(words)
+            if unable or self._is_so_on_cpu(sizes, verdict.ours):
+                lies = f"cannot run this on meta ({words})" if words else "takes this on meta alone"
+                return Check(what, "skipped", sizes, why=f"torch {lies}; try device='cpu'")
         ours = _answer_text(verdict.ours, verdict.why.splitlines()[0] if verdict.why else "")
         return Check(what, "failed", sizes, ours=ours, torch=_answer_text(verdict.torch, words))
 
-    def _runs_on_cpu(self, sizes: dict[str, int], ours: object) -> bool:
-        """Whether what torch refuses on meta is no refusal of the module: the CPU takes it."""
-        if ours is None or self.on_cpu is None:
+    def _is_so_on_cpu(self, sizes: dict[str, int], ours: object) -> bool:
+        """Whether the CPU says what we say, where meta refuses alone, or takes alone."""
+        if self.on_cpu is None:
             return False
         return bool(torch_shapes(self.net, self.call(self.on_cpu), sizes, "cpu") == ours)
 
@@ -374,8 +366,10 @@ class _Judging:
     def _inputs(self, sizes: dict[str, int]) -> list[Any]:
         import torch
 
-        shapes = [[evaluate(d, sizes) for d in t.dims] for t in self.net.input_tensors]
-        return [self.cast_input(torch.zeros(s, device=self.device)) for s in shapes]
+        given = self.net.input_tensors
+        shapes = [[evaluate(d, sizes) for d in t.dims] for t in given]
+        zeros = [torch.zeros(s, device=self.device) for s in shapes]
+        return list(map(self.cast_input, zeros, given))
 
     def _allocated(self, inputs: list[Any]) -> int:
         """What the card's allocator hands out at most in an inference pass, inputs included.
@@ -437,7 +431,7 @@ class _Judging:
         if any(field.whole):
             return f"{next(filter(None, field.whole))} reads the whole axis"
         inputs, outputs = self.net.input_tensors, self.net.output_tensors
-        if len(inputs) != 1 or len(outputs) != 1 or self.whole_numbers:
+        if len(inputs) != 1 or len(outputs) != 1 or not holds_floats(inputs[0].dtype):
             return "only for one map in and one map out"
         dims = inputs[0].dims
         if len(dims) != outputs[0].ndim or len(dims) < 3 or not isinstance(dims[1], int):

@@ -608,5 +608,5 @@ _TORCHS = (TypeError, ValueError, IndexError, RuntimeError, NotImplementedError)
 
 _ALIAS = torch.ops.aten.alias.default
 
-#: The hooks that take what autograd saves, if there are any.
-_hooks = torch._C._autograd._top_saved_tensors_default_hooks
+#: The hooks that take what autograd saves, if there are any; torch 2.7 does not tell.
+_hooks = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", bool)

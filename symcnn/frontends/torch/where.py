@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import sysconfig
+from collections.abc import Iterator
 from functools import lru_cache
+from inspect import CO_VARARGS, unwrap
 from os.path import dirname
-from types import FrameType
+from types import CodeType, FrameType, FunctionType
 from typing import Literal, Union
 
 import torch
@@ -46,8 +48,6 @@ def is_left_alone(file: str) -> bool:
 
 _SYMCNN = dirname(symcnn.ops.__path__[0])
 _LIBRARY = sysconfig.get_paths()["stdlib"]
-_APPLY = vars(torch.autograd.Function)["apply"].__func__.__code__
-
 
 #: `torch.utils.checkpoint.checkpoint` without reentry: hooks drop what is saved in it.
 _CHECKPOINT = vars(torch.utils.checkpoint)["checkpoint"].__wrapped__.__code__
@@ -56,25 +56,59 @@ _CHECKPOINT = vars(torch.utils.checkpoint)["checkpoint"].__wrapped__.__code__
 def custom_function() -> tuple[str, tuple[object, ...], Context] | None:
     """What of the frames that run has a backward pass of its own, the outermost: its name, what it
     was called with, and its context; None if nothing has.
+
+    Whether torch calls a forward from python or from C++ (from torch 2.12 on), the forward has a
+    frame, and what it was called with stands there until its first operation.
     """
-    found, inner = None, None
+    found = None
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if frame.f_code in (_APPLY, _CHECKPOINT) and inner is not None:
-            local, applied = frame.f_locals, frame.f_code is _APPLY
-            if applied or not local["use_reentrant"]:
-                name = local["cls"].__name__ if applied else "checkpoint"
-                context: Context = _first_argument(inner) if applied else False
-                found = str(name), tuple(local["args"]), context
-        inner, frame = frame, frame.f_back
+        if frame.f_code is _CHECKPOINT:
+            if not frame.f_locals["use_reentrant"]:
+                found = "checkpoint", tuple(frame.f_locals["args"]), _NO_CONTEXT
+        elif is_forward(frame.f_code):
+            found = _called(frame) or found
+        frame = frame.f_back
     return found
 
 
-def _first_argument(frame: FrameType) -> FunctionCtx | None:
-    """The context, which torch gives to a forward as the first argument."""
+_NO_CONTEXT: Context = False
+
+
+@lru_cache(maxsize=4096)
+def is_forward(code: CodeType) -> bool:
+    """Whether it is the code of a forward, or a decorator's, of a torch.autograd.Function."""
+    return any(code in (f.__code__, unwrap(f).__code__) for f in map(_forward, _functions()))
+
+
+def _called(frame: FrameType) -> tuple[str, tuple[object, ...], Context] | None:
+    """The name, arguments and context of a forward that runs; None of one called by hand."""
     code, local = frame.f_code, frame.f_locals
-    if code.co_argcount:
-        first = local.get(code.co_varnames[0])
-    else:  # a decorated forward: (*args)
-        first = next(iter(local.get(code.co_varnames[code.co_kwonlyargcount]) or ()), None)
-    return first if isinstance(first, FunctionCtx) else None
+    names = code.co_varnames
+    given = [local.get(name) for name in names[: code.co_argcount]]
+    if code.co_flags & CO_VARARGS:  # a decorated forward: (*args)
+        given += local.get(names[code.co_argcount + code.co_kwonlyargcount]) or ()
+    if given and isinstance(context := given[0], FunctionCtx):
+        return type(context)._forward_cls.__name__, tuple(given[1:]), context  # type: ignore[attr-defined]
+    for function in _functions():
+        if unwrap(_forward(function)).__code__ is code and function.setup_context is not _SETUP:
+            return function.__name__, tuple(given), None
+    return None
+
+
+_SETUP = torch.autograd.Function.setup_context
+
+
+def _forward(function: type[torch.autograd.Function]) -> FunctionType:
+    forward: FunctionType = function.forward
+    return forward
+
+
+def _functions() -> Iterator[type[torch.autograd.Function]]:
+    """All classes whose forward is plain python."""
+    left = [torch.autograd.Function]
+    while left:
+        function = left.pop()
+        left += function.__subclasses__()
+        if isinstance(function.forward, FunctionType):
+            yield function
