@@ -1,7 +1,9 @@
 """The torch front end: any module's own forward, nothing of torch or the module left changed."""
 
 import math
+import pickle
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -767,3 +769,31 @@ def test_a_slice_that_one_branch_returns_may_be_empty_on_another() -> None:
     for h, w in ((1, 5), (9, 5), (1, 6), (9, 6)):
         assert (h, w) in net.valid_inputs()
         assert net.shape_at(N=1, H=h, W=w)[2] == (h if w == 5 else max(0, h - 8))
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What a forward returns in fields, which it wants to be tensors."""
+
+    maps: list[torch.Tensor]
+    width: int
+    kind: str = "boxes"
+
+    def __post_init__(self) -> None:
+        assert all(m.is_floating_point() for m in self.maps)
+
+
+def test_outputs_in_the_fields_of_a_dataclass_are_outputs() -> None:
+    def forward(module: Any, x: torch.Tensor) -> Detections:
+        small = module.conv(x)
+        return Detections([x, small if x.shape[2] > 9 else small[:, :2]], x.shape[3])
+
+    module = Forward(forward, conv=nn.Conv2d(3, 4, 3, stride=2, padding=1))
+    net = symcnn.from_torch(module, "N 3 H W")
+    assert isinstance(net.outputs, Detections)
+    assert str(net.outputs.maps[0]) == "(N, 3, H, W)"
+    at = net.shape_at(N=1, H=5, W=7)
+    assert (at.maps, at.width, at.kind) == ([(1, 3, 5, 7), (1, 2, 3, 4)], 7, "boxes")
+    assert net.receptive_field().size == (1, 1)
+    assert net.validate(module, device="meta", samples=2)
+    assert str(pickle.loads(pickle.dumps(net)).outputs.width) == "W"

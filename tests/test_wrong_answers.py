@@ -1189,3 +1189,65 @@ def test_a_truth_value_among_axes_is_a_number_behind_the_first() -> None:
 
     assert net(forward, "2 3 H W").shape_at(H=4, W=5) == (4, 5)
     assert forward(nn.Module(), torch.zeros(2, 3, 4, 5)).shape == (4, 5)
+
+
+# What a layer is called with may be computed of sizes -----------------------------------------
+
+
+def _column(*shape: int) -> torch.Tensor:
+    return torch.zeros(shape)
+
+
+COMPUTED: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "padding of a pool": lambda m, x, n: F.max_pool1d(x, n // 4 + 1, 1, n // 6),
+    "padding of a pool over three axes": lambda m, x, n: F.avg_pool3d(
+        x[:, :, None, None], (1, 1, n // 3), 1, (0, 0, n // 5)
+    ),
+    "negative padding": lambda m, x, n: F.max_pool1d(x, 7, 1, n - 8),
+    "divisor": lambda m, x, n: F.avg_pool2d(x, 2, divisor_override=n // 4),
+    "output_padding": lambda m, x, n: F.conv_transpose1d(
+        x, _column(4, 4, 3), stride=2, dilation=n // 4, output_padding=n // 5
+    ),
+    "padding of a transposed convolution": lambda m, x, n: F.conv_transpose1d(
+        x, _column(4, 4, 3), padding=3 - n // 4
+    ),
+    "groups": lambda m, x, n: F.conv1d(x, _column(6, 1, 3), groups=n // 4),
+    "groups of a transposed convolution": lambda m, x, n: F.conv_transpose1d(
+        x, _column(4, 1, 3), groups=n // 4
+    ),
+    "k": lambda m, x, n: x.kthvalue(n // 4, 2)[0],
+    "values of a transform": lambda m, x, n: torch.fft.rfft(x, n // 4),
+    "n_fft": lambda m, x, n: torch.stft(x[:, 0], n // 4, return_complex=True),
+    "hop_length": lambda m, x, n: torch.stft(x[:, 0], 4, n // 4, return_complex=True),
+    "channels of a local norm": lambda m, x, n: F.local_response_norm(x, n // 4),
+    "size of a grid": lambda m, x, n: F.affine_grid(x[:, :2, :3], [2, 4, n // 4, n - 5]),
+    "start of a part": lambda m, x, n: x.narrow(2, (n - 8) // 2, 8),
+    "place": lambda m, x, n: x[:, :, n // 4 - 2],
+    "place to select": lambda m, x, n: x.select(2, 5 - n // 2),
+    "places in a list": lambda m, x, n: x[:, :, [0, n // 4 - 2]],
+    "size to keep": lambda m, x, n: x[:, :, :1].expand(-1, -1, n // 4 - 2),
+    "size of a view": lambda m, x, n: x.reshape(2, 4, n // 4 - 1, -1),
+    "size to infer": lambda m, x, n: x.reshape(2, n - 6, 4),
+}
+
+
+@pytest.mark.parametrize("what", COMPUTED)
+def test_what_sizes_compute_is_held_to_the_bounds_of_numbers(what: str) -> None:
+    def forward(module: nn.Module, x: torch.Tensor) -> Any:
+        return COMPUTED[what](module, x, x.shape[-1])
+
+    network = net(forward, "2 4 L")
+    domain = network.valid_inputs()
+    for length in range(1, 26):
+        torch_says = torch_shape(forward, (2, 4, length))
+        assert our_shape(network, L=length) == torch_says, length
+        assert (length in domain) == (torch_says is not None), length
+
+
+def test_a_branch_keeps_its_side_where_numbers_are_put_in() -> None:
+    def forward(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return x[:, :, x.shape[-1] // 4 - 2 :]
+
+    network = net(forward, "N 4 L").given(N=2)
+    for length in range(1, 26):
+        assert our_shape(network, L=length) == torch_shape(forward, (2, 4, length))

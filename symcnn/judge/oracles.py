@@ -15,7 +15,7 @@ from symcnn.errors import InvalidInput, Undecidable
 from symcnn.questions.inputs.domain import shape_at
 from symcnn.sets.condition import KeepsBatch, Place, Requirement
 from symcnn.sets.inputset import InputSet
-from symcnn.trace.graph import Shape
+from symcnn.trace.graph import Shape, fields_of
 from symcnn.trace.trace import Trace
 
 if TYPE_CHECKING:
@@ -251,6 +251,8 @@ def _leaves(value: object) -> Iterator[Any]:
     if isinstance(value, (Mapping, tuple, list)) and not isinstance(value, Shape):
         for inner in value.values() if isinstance(value, Mapping) else value:
             yield from _leaves(inner)
+    elif (parts := fields_of(value)) is not None:
+        yield from _leaves(parts)
     else:
         yield value
 

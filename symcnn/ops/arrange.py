@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Const, Folded, Scatter, Whole
-from symcnn.algebra.size import Int, Size, prod
+from symcnn.algebra.size import Int, prod
 from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.ops import dtypes, values, work
 from symcnn.ops.operation import rule as any_rule
@@ -27,6 +27,7 @@ from symcnn.ops.registry import (
     require_rank,
     unpacked,
     whole_axes,
+    with_holes,
 )
 from symcnn.ops.shape import Strides, join, permuted, reshaped
 from symcnn.ops.storage import maps, views
@@ -52,7 +53,7 @@ def _expanded(input: SymbolicTensor, target: tuple[Int, ...]) -> Result:
     if lead < 0:
         raise ShapeMismatch(f"{text} is too short for a {input.ndim}-d tensor")
     dims: list[Int] = []
-    requires: list[Requirement] = []
+    target, requires = with_holes(target, text)
     for i, want in enumerate(target):
         have = input.dims[i - lead] if i >= lead else 1
         if want == -1 and i < lead:
@@ -60,8 +61,6 @@ def _expanded(input: SymbolicTensor, target: tuple[Int, ...]) -> Result:
         if isinstance(want, int) and want < -1:
             raise ShapeMismatch(f"{text}: a size is at least 0, or -1")
         dims.append(have if want == -1 else want)
-        if isinstance(want, Size) and want != have:
-            requires.append(Condition(want, ">=", 0, f"{text}: a size is at least 0"))
     requires += fits(input.dims, dims, f"{text}: only an axis of size 1 can be stretched")
     axes, some = _stretched(input, dims), empties(want for want in target if want != -1)
     return Result((tuple(dims),), axes, requires=tuple(requires), empties=some)
@@ -95,7 +94,7 @@ def repeat(input: SymbolicTensor, *repeats: OneOrMore[Int]) -> Result:
 def _repeated(input: SymbolicTensor, times: tuple[Int, ...]) -> Result:
     if len(times) < input.ndim:
         raise ShapeMismatch(f"repeat{times} names fewer axes than the {input.ndim} there are")
-    at_least("repeats", times, 0)
+    needs = at_least("repeats", times, 0)
     lead = len(times) - input.ndim
     before = (*(1,) * lead, *input.dims)
     dims = tuple(size * n for size, n in zip(before, times, strict=True))
@@ -104,13 +103,7 @@ def _repeated(input: SymbolicTensor, times: tuple[Int, ...]) -> Result:
         for i, n in enumerate(times)
     )
     some = empties(size for size, n in zip(dims, times, strict=True) if n != 1)
-    return Result((dims,), axes, requires=_as_often(times), empties=some)
-
-
-def _as_often(times: Sequence[Int]) -> tuple[Condition, ...]:
-    """Requirements on numbers of repeats; what is repeated 0 times is joined to others."""
-    why = "repeats must not be negative"
-    return tuple(Condition(n, ">=", 0, why) for n in times if isinstance(n, Size))
+    return Result((dims,), axes, requires=tuple(needs), empties=some)
 
 
 def _again(size: Int, times: Int) -> AxisMap:
@@ -152,7 +145,6 @@ def repeat_interleave(
             )
         length = output_size
     elif isinstance(repeats, (tuple, list)):
-        at_least("repeats", repeats, 0)
         if len(repeats) == 1:
             length = size * repeats[0]
         else:
@@ -161,7 +153,7 @@ def repeat_interleave(
     else:
         length = size * repeats
     if not isinstance(repeats, SymbolicTensor):
-        requires += _as_often(unpacked((repeats,)))
+        requires += at_least("repeats", unpacked((repeats,)), 0)
     if output_size is not None:
         requires += require_equal(length, output_size, "output_size must be that of the result")
     made = (*dims[:axis], length, *dims[axis + 1 :])
@@ -334,14 +326,10 @@ def as_strided(
     start = before if storage_offset is None else storage_offset
     if len(size) != len(stride):
         raise ShapeMismatch(f"as_strided: {len(size)} sizes and {len(stride)} strides")
-    at_least("size", size, 0)
-    at_least("stride", stride, 0)
-    at_least("storage_offset", (start,), 0)
+    requires = at_least("size", size, 0) + at_least("stride", stride, 0)
+    requires += at_least("storage_offset", (start,), 0)
     last = start + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     why = "as_strided: the view must lie within the memory of the tensor"
-    requires: list[Requirement] = [
-        Condition(v, ">=", 0, why) for v in (*size, *stride, start) if isinstance(v, Size)
-    ]
     if 0 not in size:
         within = Condition(count, ">=", last + 1, why)
         empty = [Condition(n, "==", 0) for n in size if may_be_empty(n)]
@@ -371,9 +359,9 @@ def channel_shuffle(input: SymbolicTensor, groups: Int) -> Result:
     """Channels dealt out anew; their number must divide into the groups."""
     if input.ndim < 3:
         raise ShapeMismatch(f"channel_shuffle takes an input of more than 2 axes, not {input.ndim}")
-    at_least("groups", (groups,), 1)
     channels = input.dims[1]
-    requires = tuple(require_equal(channels % groups, 0, "channels must split into the groups"))
+    needs = at_least("groups", (groups,), 1)
+    needs += require_equal(channels % groups, 0, "channels must split into the groups")
     axes = leading_axes(input.ndim)
     axes[1] = (1, Whole(channels))
-    return Result((input.dims,), tuple(axes), requires=requires)
+    return Result((input.dims,), tuple(axes), requires=tuple(needs))

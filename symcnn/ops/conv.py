@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, AxisMap, Scatter, Whole, Window
-from symcnn.algebra.size import Int, Size, exact_div, exact_or_fail, prod
+from symcnn.algebra.size import Int, Size, exact_div, exact_or_fail, maximum, prod
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes, tools, work
 from symcnn.ops.autograd import factors
@@ -23,11 +23,12 @@ from symcnn.ops.registry import (
     map_axes,
     ntuple,
     of_shapes,
+    of_sizes,
     require_equal,
     require_rank,
 )
 from symcnn.ops.storage import products
-from symcnn.sets.condition import Requirement
+from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 
 
@@ -45,11 +46,10 @@ def _convolution(
     require_rank(input, (n + 1, n + 2), op)
     require_rank(weight, (n + 2,), f"the weight of {op}")
     strides, dilations = ntuple(stride, n, "stride"), ntuple(dilation, n, "dilation")
-    at_least("stride", strides, 1)
-    at_least("dilation", dilations, 1)
-    at_least("groups", (groups,), 1)
+    needs = at_least("stride", strides, 1) + at_least("dilation", dilations, 1)
+    needs += at_least("groups", (groups,), 1)
     c_out, c_group, *kernel = weight.dims
-    at_least("kernel_size", kernel, 1)
+    needs += at_least("kernel_size", kernel, 1)
 
     if isinstance(padding, str):
         if padding == "same":
@@ -64,14 +64,14 @@ def _convolution(
             raise ShapeMismatch(f"{op}: padding={padding!r}", cure='"same", "valid" or numbers')
     else:
         pads = ntuple(padding, n, "padding")
-        at_least("padding", pads, 0)
+        needs += at_least("padding", pads, 0)
         windows = [
             Window.conv(*hyper) for hyper in zip(kernel, strides, pads, dilations, strict=True)
         ]
 
     batch, channels, space = input.dims[: -n - 1], input.dims[-n - 1], input.dims[-n:]
     requires = _channels(op, channels, c_group * groups, c_out, groups, bias)
-    requires += filled(input, space)
+    requires += filled(input, space) + needs
     sizes, fitting = map_axes(space, windows, "the kernel must fit into the padded input")
     macs = prod((*batch, *sizes)) * (c_out * c_group * prod(kernel))
     axes = _axes(len(batch), Whole(c_out), tuple(windows))
@@ -94,6 +94,7 @@ def _transposed(
     require_rank(weight, (n + 2,), f"the weight of {op}")
     strides, dilations = ntuple(stride, n, "stride"), ntuple(dilation, n, "dilation")
     pads, extra = ntuple(padding, n, "padding"), ntuple(output_padding, n, "output_padding")
+    needs: list[Requirement] = []
     for name, values, bound in (
         ("stride", strides, 1),
         ("dilation", dilations, 1),
@@ -101,24 +102,26 @@ def _transposed(
         ("padding", pads, 0),
         ("output_padding", extra, 0),
     ):
-        at_least(name, values, bound)
+        needs += at_least(name, values, bound)
     for o, s, d in zip(extra, strides, dilations, strict=True):
-        if isinstance(o, int) and isinstance(s, int) and isinstance(d, int) and o >= max(s, d):
+        if isinstance(o, Size) or isinstance(s, Size) or isinstance(d, Size):
+            why = f"{op}: the output_padding is smaller than the stride or the dilation"
+            needs += of_sizes([Condition(maximum(s, d), ">=", o + 1, why)])
+        elif o >= max(s, d):
             raise ShapeMismatch(
                 f"{op}: output_padding={o}",
                 cure=f"it must be smaller than stride={s} or dilation={d}",
             )
     c_in, c_group, *kernel = weight.dims
-    at_least("kernel_size", kernel, 1)
+    needs += at_least("kernel_size", kernel, 1)
     scatters = [
         Scatter(d * (k - 1) + 1, s, p, o, d)
         for k, s, p, o, d in zip(kernel, strides, pads, extra, dilations, strict=True)
     ]
     batch, channels, space = input.dims[: -n - 1], input.dims[-n - 1], input.dims[-n:]
     c_out = c_group * groups
-    requires = _channels(op, channels, c_in, c_out, groups, bias) + filled(input, space)
-    if isinstance(c_in, int) and isinstance(groups, int) and c_in % groups:
-        raise ShapeMismatch(f"{op}: {c_in} input channels do not split into groups={groups}")
+    requires = _channels(op, channels, c_in, c_out, groups, bias) + filled(input, space) + needs
+    requires += _splits(c_in, groups, f"{op}: {c_in} input channels do not split into the groups")
     sizes, fitting = map_axes(space, scatters, "the output must not be empty")
     macs = prod((*batch, *space)) * (c_in * c_group * prod(kernel))
     axes = _axes(len(batch), Whole(c_out), tuple(scatters))
@@ -134,9 +137,8 @@ def _axes(batch: int, channels: AxisMap, space: tuple[AxisMap, ...]) -> Any:
 def _channels(
     op: str, have: Int, want: Int, c_out: Int, groups: Int, bias: SymbolicTensor | None
 ) -> list[Requirement]:
-    if isinstance(c_out, int) and isinstance(groups, int) and c_out % groups:
-        raise ShapeMismatch(f"{op}: {c_out} output channels do not split into groups={groups}")
-    requires = require_equal(have, want, "the input must have the channels the weight expects")
+    requires = _splits(c_out, groups, f"{op}: {c_out} output channels do not split into the groups")
+    requires += require_equal(have, want, "the input must have the channels the weight expects")
     if bias is not None:
         if bias.ndim != 1:
             raise ShapeMismatch(f"{op}: the bias is {bias.ndim}-d, not 1-d")
@@ -144,6 +146,10 @@ def _channels(
             bias.dims[0], c_out, f"{op}: there must be a bias per output channel"
         )
     return requires
+
+
+def _splits(channels: Int, groups: Int, why: str) -> list[Requirement]:
+    return require_equal(channels % groups, 0, why) if isinstance(channels, int) else []
 
 
 def group_channels(channels: Int, groups: Int, name: str) -> Int:

@@ -22,7 +22,6 @@ from symcnn.ops.registry import (
     OneOrMore,
     Operand,
     at_least,
-    not_negative,
     same_axes,
     unpacked,
     whole_axes,
@@ -38,8 +37,7 @@ rules = partial(any_rules, other=work.nothing, slides=False, empty=True)
 
 def made(*dims: Int) -> Result:
     """A new tensor of this shape; a size may be 0."""
-    at_least("size", dims, 0)
-    requires = not_negative("a size must not be negative", dims)
+    requires = at_least("size", dims, 0)
     some = empties(dims)
     return Result((tuple(dims),), whole_axes(dims), requires=tuple(requires), empties=some)
 

@@ -17,7 +17,6 @@ from symcnn.algebra.size import (
     Size,
     ceildiv,
     exact_div,
-    lower,
     maximum,
     minimum,
     prod,
@@ -48,7 +47,14 @@ from symcnn.ops.storage import pointwise as points
 from symcnn.ops.takes import require_part, require_same_dtype
 from symcnn.sets.condition import Condition, Place, Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor, tensors_in
-from symcnn.trace.tape import decided, empties, entails, may_be_empty, plain_number
+from symcnn.trace.tape import (
+    decided,
+    empties,
+    entails,
+    may_be_empty,
+    may_be_negative,
+    plain_number,
+)
 
 #: An axis that is unbound gives at most so many tensors.
 _PARTS = 1 << 16
@@ -120,7 +126,7 @@ def _picked(input: SymbolicTensor, index: Any) -> Result:
             requires += _all_inside(item, size)
         elif not isinstance(item, SymbolicTensor):
             requires += _inside(item, size)
-            gone.append((axis, Pick(item if _is_nonnegative(item) else item + size)))
+            gone.append((axis, Pick(_place(item, size))))
         axis += 1
     if picks:
         picked, agree = broadcast_dims(*(shape for _, shape in picks))
@@ -178,15 +184,23 @@ def _all_inside(item: Any, size: Int) -> list[Requirement]:
 
 def _inside(item: Int, size: Int, kind: type[Condition] = Condition) -> list[Requirement]:
     why = "an index must lie within the axis"
-    inside = (item, size - item - 1) if _is_nonnegative(item) else (size + item, -item - 1)
-    return [kind(gap, ">=", 0, why) for gap in inside]
+    place = _place(item, size)
+    return [kind(gap, ">=", 0, why) for gap in (place, size - place - 1)]
 
 
-def _is_nonnegative(value: Int) -> bool:
-    low = lower(value)
-    if low is not None and low >= 0:
-        return True
-    return entails(Condition(value, ">=", 0)) is True
+def _place(value: Int, size: Int) -> Int:
+    """A place counted from the front. Whether it is negative is python's own question: a branch
+    where sizes leave it open.
+    """
+    if not may_be_negative(value):
+        return value
+    behind = decided(Condition(-value, ">=", 1))
+    if behind is None:
+        raise UnsupportedOperation(
+            f"a place {value} may be negative or not",
+            cure="max(0, ...) says that it is not, or count from the end",
+        )
+    return value + size if behind else value
 
 
 def _slice(size: Int, item: slice) -> tuple[Int, AxisMap]:
@@ -213,19 +227,9 @@ def _bound(value: Int, size: Int) -> Int:
 
 def _from_front(value: Int, size: Int) -> Int:
     """A slice bound counted from the front, which may lie past the end."""
-    if not _is_nonnegative(value):
-        behind = decided(Condition(-value, ">=", 1))  # python's own question: a branch
-        if behind is False:
-            return value
-        if behind is None:
-            raise UnsupportedOperation(
-                f"a slice bound of {value} may be negative or not",
-                cure="max(0, ...) says that it is not, or slice from the end",
-            )
-        value = value + size
-        if entails(Condition(value, ">=", 0)) is not True:
-            value = maximum(value, 0)
-    return value
+    place = _place(value, size)
+    inside = place is value or entails(Condition(place, ">=", 0)) is True
+    return place if inside else maximum(place, 0)
 
 
 def _set(input: SymbolicTensor, index: Any, value: Any, *args: object, **kwargs: object) -> Result:
@@ -336,9 +340,7 @@ def narrow(input: SymbolicTensor, dim: int, start: Int | SymbolicTensor, length:
     size = input.dims[axis]
     if isinstance(start, SymbolicTensor) and start.ndim:
         raise ShapeMismatch("narrow: the start must be a number, or a tensor without axes")
-    first: Int = 0 if isinstance(start, SymbolicTensor) else start
-    if not _is_nonnegative(first):
-        first = first + size
+    first = 0 if isinstance(start, SymbolicTensor) else _place(start, size)
     why = "narrow: the part must lie within the axis"
     requires: list[Requirement] = [
         Condition(gap, ">=", 0, why) for gap in (first, size - first - length)
@@ -362,7 +364,7 @@ def select(input: SymbolicTensor, dim: int, index: Int | SymbolicTensor) -> Resu
     dims = tuple(input.dims[i] for i in keep)
     axes = kept_but(input, axis)
     if not isinstance(index, SymbolicTensor):
-        axes += ((axis, Pick(index if _is_nonnegative(index) else index + input.dims[axis])),)
+        axes += ((axis, Pick(_place(index, input.dims[axis]))),)
     return Result((dims,), axes, requires=inside)
 
 
@@ -425,7 +427,7 @@ def _split(input: SymbolicTensor, sections: Any, axis: int, text: str, of: int =
         negative = f"{text}: a part cannot have a negative size"
         if any(isinstance(s, int) and s < 0 for s in sections):
             raise ShapeMismatch(negative)
-        least = [Condition(s, ">=", 0, negative) for s in sections if not _is_nonnegative(s)]
+        least = [Condition(s, ">=", 0, negative) for s in sections if may_be_negative(s)]
         why = f"{text}: the parts must add up to the axis"
         return _parts(input, axis, sections, *require_equal(sum(sections), size, why), *least)
     if may_be_empty(size) and decided(Condition(size, ">=", 1)) is False:

@@ -145,8 +145,7 @@ def group_norm(
     """Group normalisation; torch asks for more than one value per group over the whole batch."""
     if input.ndim < 2:
         raise ShapeMismatch("group_norm takes an input with channels")
-    at_least("num_groups", (num_groups,), 1)
-    requires = _channels(input, weight, bias)
+    requires = _channels(input, weight, bias) + at_least("num_groups", (num_groups,), 1)
     given = weight if weight is not None else bias
     channels = input.dims[1] if given is None else given.dims[0]
     if given is None or isinstance(channels, int):  # a symbol for a layer that exists divides
@@ -227,10 +226,10 @@ def local_response_norm(
     """Local response normalisation over neighbouring channels."""
     if input.ndim < 3:
         raise ShapeMismatch("local_response_norm takes an input of at least 3 axes")
-    at_least("size", (size,), 1)
+    needs = at_least("size", (size,), 1)
     maps = leading_axes(input.ndim)
     maps[1] = (1, Whole(input.dims[1]))
-    return Result((input.dims,), tuple(maps))
+    return Result((input.dims,), tuple(maps), requires=tuple(needs))
 
 
 def _below(op: Callable[..., Made]) -> Callable[..., Made]:

@@ -30,7 +30,7 @@ from symcnn.ops.registry import (
     whole_axes,
 )
 from symcnn.ops.storage import maps, products, views
-from symcnn.sets.condition import Condition
+from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
 from symcnn.trace.tape import decided
 
@@ -116,13 +116,13 @@ def _columns(
     stride: OneOrMore[Int] = 1,
 ) -> Result:
     require_rank(input, (3, 4), "unfold")
-    windows, kernel = _patches(kernel_size, dilation, padding, stride)
+    windows, kernel, needs = _patches(kernel_size, dilation, padding, stride)
     sizes, requires = map_axes(input.dims[-2:], windows, "the patch must fit into the padded input")
     lead, channels = input.dims[:-3], input.dims[-3]
     dims = (*lead, channels * prod(kernel), prod(sizes))
     axes = (*leading_axes(input.ndim - 3), *whole_axes(dims[-2:]))
     steps = _cut(input.dims, windows, kernel, sizes, dims)
-    requires += filled(input, input.dims[-3:])
+    requires += filled(input, input.dims[-3:]) + needs
     return Result((dims,), axes, requires=tuple(requires), steps=steps)
 
 
@@ -137,9 +137,9 @@ def fold(
 ) -> Result:
     """Columns summed back into an image of `output_size`: unfold's transpose."""
     require_rank(input, (2, 3), "fold")
-    windows, kernel = _patches(kernel_size, dilation, padding, stride)
+    windows, kernel, needs = _patches(kernel_size, dilation, padding, stride)
     size = one_or_n(output_size, 2, "output_size")
-    at_least("output_size", size, 1)
+    needs += at_least("output_size", size, 1)
     counts, fitting = map_axes(size, windows, "the patch must fit into the padded output")
     rows, columns = input.dims[-2:]
     area = prod(kernel)
@@ -152,7 +152,7 @@ def fold(
     dims = (*lead, channels, *size)
     axes = (*leading_axes(input.ndim - 2), *whole_axes(dims[-3:]))
     steps = _laid(lead, windows, kernel, counts, dims, columns=True)
-    return Result((dims,), axes, requires=(*fitting, *requires), steps=steps)
+    return Result((dims,), axes, requires=(*needs, *fitting, *requires), steps=steps)
 
 
 def _patches(
@@ -160,28 +160,28 @@ def _patches(
     dilation: OneOrMore[Int],
     padding: OneOrMore[Int],
     stride: OneOrMore[Int],
-) -> tuple[list[Window], tuple[Int, ...]]:
+) -> tuple[list[Window], tuple[Int, ...], list[Requirement]]:
     kernel, dilations = one_or_n(kernel_size, 2, "kernel_size"), one_or_n(dilation, 2, "dilation")
     pads, strides = one_or_n(padding, 2, "padding"), one_or_n(stride, 2, "stride")
+    needs: list[Requirement] = []
     for name, values, bound in (
         ("kernel_size", kernel, 1),
         ("dilation", dilations, 1),
         ("padding", pads, 0),
         ("stride", strides, 1),
     ):
-        at_least(name, values, bound)
+        needs += at_least(name, values, bound)
     hypers = zip(kernel, strides, pads, dilations, strict=True)
-    return [Window.conv(*hyper) for hyper in hypers], kernel
+    return [Window.conv(*hyper) for hyper in hypers], kernel, needs
 
 
 @rule("Tensor.unfold", saves=views.sliding, slides=False, empty=True)
 def windows_of(input: SymbolicTensor, dimension: int, size: Int, step: Int) -> Result:
     """The method ``x.unfold``: windows over one axis, their content as a new last axis."""
-    at_least("size", (size,), 0)
-    at_least("step", (step,), 1)
+    needs = at_least("size", (size,), 0) + at_least("step", (step,), 1)
     axis = normal_dim(dimension, input.ndim, "unfold")
     if not input.ndim:
-        return Result(((size,),), whole_axes((size,)), requires=(Condition(1, ">=", size),))
+        return Result(((size,),), whole_axes((size,)), requires=(Condition(1, ">=", size), *needs))
     window: AxisMap = Window(size, step)
     (count,), requires = map_axes((input.dims[axis],), (window,), "the window must fit")
     axes: Axes = (*leading_axes(input.ndim), (None, Whole(size)))
@@ -189,6 +189,7 @@ def windows_of(input: SymbolicTensor, dimension: int, size: Int, step: Int) -> R
     dims = (*input.dims[:axis], count, *input.dims[axis + 1 :], size)
     taps: Any = [*leading_axes(input.ndim), ((axis,), Tap(1, size))]
     taps[axis] = ((axis,), Tap(step, count))
+    requires += needs
     return Result((dims,), axes, requires=tuple(requires), steps=((tuple(taps), dims),))
 
 
@@ -198,10 +199,11 @@ def windows_of(input: SymbolicTensor, dimension: int, size: Int, step: Int) -> R
 @rule("pixel_shuffle", saves=maps.images, empty=True)
 def pixel_shuffle(input: SymbolicTensor, upscale_factor: Int) -> Result:
     """``r*r`` channels become one channel of ``r x r`` pixels."""
-    channels, height, width = _image(input, "pixel_shuffle", upscale_factor)
+    channels, height, width = _image(input, "pixel_shuffle")
     r = upscale_factor
+    needs = at_least("upscale_factor", (r,), 1)
     why = "pixel_shuffle: the channels must be a multiple of upscale_factor squared"
-    requires = tuple(require_equal(channels % (r * r), 0, why))
+    requires = (*needs, *require_equal(channels % (r * r), 0, why))
     dims = (*input.dims[:-3], channels // (r * r), height * r, width * r)
     windows = [Window(r, r)] * 2
     steps = _laid(input.dims[:-3], windows, (r, r), (height, width), dims, columns=False)
@@ -211,22 +213,23 @@ def pixel_shuffle(input: SymbolicTensor, upscale_factor: Int) -> Result:
 @rule("pixel_unshuffle", saves=maps.images, empty=True)
 def pixel_unshuffle(input: SymbolicTensor, downscale_factor: Int) -> Result:
     """Blocks of ``r x r`` pixels become ``r*r`` channels."""
-    channels, height, width = _image(input, "pixel_unshuffle", downscale_factor)
+    channels, height, width = _image(input, "pixel_unshuffle")
     r = downscale_factor
-    needs = filled(input, input.dims)
-    if any(decided(need) is False for need in needs):
+    needs = at_least("downscale_factor", (r,), 1)
+    some = filled(input, input.dims)
+    if any(decided(need) is False for need in some):
         return elementwise(input)  # torch hands back what is empty
     why = "pixel_unshuffle: height and width must be multiples of downscale_factor"
-    requires = (*needs, *require_equal(height % r, 0, why), *require_equal(width % r, 0, why))
+    needs += require_equal(height % r, 0, why) + require_equal(width % r, 0, why)
+    requires = (*some, *needs)
     dims = (*input.dims[:-3], channels * r * r, height // r, width // r)
     steps = _cut(input.dims, [Window(r, r)] * 2, (r, r), dims[-2:], dims)
     return Result((dims,), _blocks(input, dims, Window(r, r)), requires=requires, steps=steps)
 
 
-def _image(x: SymbolicTensor, op: str, factor: Int) -> tuple[Int, Int, Int]:
+def _image(x: SymbolicTensor, op: str) -> tuple[Int, Int, Int]:
     if x.ndim < 3:
         raise ShapeMismatch(f"{op} takes an input of at least 3 axes, not {x.ndim}")
-    at_least("the factor", (factor,), 1)
     return x.dims[-3], x.dims[-2], x.dims[-1]
 
 

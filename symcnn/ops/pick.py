@@ -327,8 +327,7 @@ def one_hot(tensor: SymbolicTensor, num_classes: Int = -1) -> Result:
     """A new last axis with a place per class."""
     if num_classes == -1:
         raise DataDependent("one_hot: the number of classes is the largest value", cure="give it")
-    at_least("num_classes", (num_classes,), 1)
-    least = Condition(num_classes, ">=", 1, "one_hot: at least one class")
+    least = at_least("num_classes", (num_classes,), 1)
     axes = (*leading_axes(tensor.ndim), (None, Whole(num_classes)))
     inside = require_places(tensor, num_classes, "one_hot")
-    return Result(((*tensor.dims, num_classes),), axes, requires=(least, *inside))
+    return Result(((*tensor.dims, num_classes),), axes, requires=(*least, *inside))

@@ -9,7 +9,7 @@ from math import inf
 from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Adaptive, AxisMap, Whole, Window
-from symcnn.algebra.size import Int, prod, scaled
+from symcnn.algebra.size import Int, Size, prod, scaled
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes, tools, work
 from symcnn.ops.operation import rule
@@ -19,16 +19,16 @@ from symcnn.ops.registry import (
     filled,
     leading_axes,
     map_axes,
-    not_negative,
     ntuple,
     of_shapes,
+    of_sizes,
     one_or_n,
     require_equal,
     require_rank,
 )
 from symcnn.ops.storage import maps
 from symcnn.ops.takes import meant, not_taken
-from symcnn.sets.condition import Condition
+from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 from symcnn.trace.tape import empties
 
@@ -43,11 +43,13 @@ def _pool(
     *,
     return_indices: bool = False,
     ranks: Sequence[int] = (),
+    needs: Sequence[Requirement] = (),
 ) -> Result:
     require_rank(x, ranks or (n + 1, n + 2), op)
     lead = x.dims[:-n]
     sizes, requires = map_axes(x.dims[-n:], maps, _FITS)
     requires += filled(x, x.dims[-n - 1 :])
+    requires += needs
     axes = tuple(enumerate([*[IDENTITY] * len(lead), *maps]))
     shape = (*lead, *sizes)
     count = 2 if return_indices else 1
@@ -62,23 +64,22 @@ def _windows(
     padding: OneOrMore[Int] = 0,
     dilation: OneOrMore[Int] = 1,
     ceil_mode: bool = False,
-) -> list[AxisMap]:
+) -> tuple[list[AxisMap], list[Requirement]]:
     kernel = ntuple(kernel_size, n, "kernel_size")
     strides = kernel if stride is None or stride in ((), []) else ntuple(stride, n, "stride")
     pads, dilations = ntuple(padding, n, "padding"), ntuple(dilation, n, "dilation")
-    at_least("kernel_size", kernel, 1)
-    at_least("stride", strides, 1)
-    at_least("dilation", dilations, 1)
-    at_least("padding", pads, 0)
+    needs = at_least("kernel_size", kernel, 1) + at_least("stride", strides, 1)
+    needs += at_least("dilation", dilations, 1) + at_least("padding", pads, 0)
     for k, p in zip(kernel, pads, strict=True):
-        if isinstance(k, int) and isinstance(p, int) and p > k // 2:  # dilated or not
+        if not (isinstance(k, int) and isinstance(p, int)):
+            why = f"{op}: the padding is at most half of the kernel"
+            needs += of_sizes([Condition(k, ">=", 2 * p, why)])
+        elif p > k // 2:  # dilated or not
             raise ShapeMismatch(
                 f"{op}: padding={p} for kernel_size={k}", cure=f"at most half of it: {k // 2}"
             )
-    return [
-        Window.conv(*hyper, ceil_mode=bool(ceil_mode))
-        for hyper in zip(kernel, strides, pads, dilations, strict=True)
-    ]
+    hypers = zip(kernel, strides, pads, dilations, strict=True)
+    return [Window.conv(*hyper, ceil_mode=bool(ceil_mode)) for hyper in hypers], needs
 
 
 def _max_pool(
@@ -92,10 +93,10 @@ def _max_pool(
     return_indices: bool = False,
 ) -> Result:
     op = f"max_pool{n}d"
-    windows = _windows(op, n, kernel_size, stride, padding, dilation, ceil_mode)
+    windows, needs = _windows(op, n, kernel_size, stride, padding, dilation, ceil_mode)
     if n == 1 and not return_indices and input.dtype not in meant("float"):
         raise not_taken(f"max_pool1d of {input.dtype} without indices", "float")
-    return _pool(op, n, input, windows, return_indices=return_indices)
+    return _pool(op, n, input, windows, return_indices=return_indices, needs=needs)
 
 
 def _avg_pool(
@@ -111,17 +112,23 @@ def _avg_pool(
     op = f"avg_pool{n}d"
     if divisor_override == 0:
         raise ShapeMismatch(f"{op}: divisor_override=0", cure="the divisor must not be zero")
-    result = _pool(op, n, input, _windows(op, n, kernel_size, stride, padding, 1, ceil_mode))
-    return _fitting(result, input, kernel_size) if n == 3 else result
+    windows, needs = _windows(op, n, kernel_size, stride, padding, 1, ceil_mode)
+    if isinstance(divisor_override, Size):
+        above, below = (Condition(sign * divisor_override, ">=", 1) for sign in (1, -1))
+        needs.append(AnyOf((above, below), f"{op}: the divisor must not be zero"))
+    result = _pool(op, n, input, windows, needs=needs)
+    return _fitting(result, input, kernel_size, needs) if n == 3 else result
 
 
-def _fitting(result: Result, x: SymbolicTensor, kernel_size: OneOrMore[Int]) -> Result:
+def _fitting(
+    result: Result, x: SymbolicTensor, kernel_size: OneOrMore[Int], needs: Sequence[Requirement]
+) -> Result:
     """avg_pool3d alone wants the kernel to fit into the input itself, padding and ceil aside."""
     why = "avg_pool3d: the kernel must fit into the input, before padding"
     kernel = ntuple(kernel_size, 3, "kernel_size")
     pairs = zip(x.dims[-3:], kernel, strict=True)
     fitting = tuple(Condition(size, ">=", k, why) for size, k in pairs)
-    return replace(result, requires=(*filled(x, x.dims[-4:-3]), *fitting))
+    return replace(result, requires=(*filled(x, x.dims[-4:-3]), *needs, *fitting))
 
 
 def _lp_pool(
@@ -142,8 +149,10 @@ def _lp_pool(
             f"{op}: kernel_size={tuple(kernel_size)}",
             cure="give one number" if n == 1 else f"give one number, or {n}",
         )
-    result = _pool(op, n, input, _windows(op, n, kernel_size, stride, 0, 1, ceil_mode))
-    return _fitting(result, input, kernel_size) if n == 3 and abs(norm_type) != inf else result
+    windows, needs = _windows(op, n, kernel_size, stride, 0, 1, ceil_mode)
+    result = _pool(op, n, input, windows, needs=needs)
+    finite = n == 3 and abs(norm_type) != inf
+    return _fitting(result, input, kernel_size, needs) if finite else result
 
 
 def _adaptive_pool(
@@ -160,13 +169,12 @@ def _adaptive_pool(
             f"{op}: output_size={output_size}",
             cure="give one number" if n == 1 else f"give one number, or {n} (None keeps an axis)",
         )
-    at_least("output_size", [length for length in lengths if length is not None], 0)
+    given = [length for length in lengths if length is not None]
+    requires = at_least("output_size", given, 0)
     maps: list[AxisMap] = [
         IDENTITY if length is None else Whole(1) if length == 1 else Adaptive(length)
         for length in lengths
     ]
-    given = [length for length in lengths if length is not None]
-    requires = not_negative("the output must not be empty", given)
     ranks = [n + 1, n + 2]
     if kind == "avg" and n > 1 and input.ndim not in ranks and set(lengths) <= {1, None}:
         # to one value per axis torch takes a plain mean, of any rank
@@ -201,10 +209,10 @@ def _fractional(
     if output_size is None and output_ratio is None:
         raise ShapeMismatch(f"{op}: neither output_size nor output_ratio")
     kernel, space = one_or_n(kernel_size, n, "kernel_size"), input.dims[-n:]
-    at_least("kernel_size", kernel, 1 if n == 3 else -(1 << 31))  # torch: any, for 2 axes
+    requires = at_least("kernel_size", kernel, 1 if n == 3 else -(1 << 31))  # torch: any, for 2
     if output_size is not None:
         sizes: Sequence[Int] = one_or_n(output_size, n, "output_size")
-        at_least("output_size", sizes, 0)
+        requires += at_least("output_size", sizes, 0)
     else:
         if not isinstance(output_ratio, (tuple, list)):
             raise ShapeMismatch(f"{op}: output_ratio={output_ratio}", cure=f"give {n} of them")
@@ -218,7 +226,6 @@ def _fractional(
         samples = [c for have, size in pairs for c in require_equal(have, size, f"{op}: samples")]
     else:
         samples = []
-    requires = [Condition(size, ">=", 0, "no size is negative") for size in sizes]
     requires += [
         Condition(x, ">=", size + k + n - 3, f"{op}: so many windows must fit into the input")
         for x, size, k in zip(space, sizes, kernel, strict=True)

@@ -27,12 +27,11 @@ from symcnn.ops.registry import (
     leading_axes,
     normal_dim,
     normal_dims,
-    not_negative,
     require_equal,
     whole_axes,
 )
 from symcnn.ops.storage import maps
-from symcnn.sets.condition import Condition, Requirement
+from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 from symcnn.trace.tape import empties, entails
 
@@ -305,23 +304,22 @@ def _along(
 @rule("topk", saves=maps.extreme, dtype=dtypes.with_places, takes="int float")
 def topk(input: SymbolicTensor, k: Int, dim: int = -1, *args: object, **kwargs: object) -> Result:
     """The `k` largest along an axis, and where they stand."""
-    at_least("k", (k,), 0)
+    least = at_least("k", (k,), 0)
     found = _along(input, dim, "topk", 2, k)
     size = input.dims[normal_dim(dim, input.ndim, "topk")] if input.ndim else 1
     enough = Condition(size, ">=", k, "topk: k elements must be there")
-    least = not_negative("topk: k must not be negative", (k,))
     return replace(found, requires=(enough, *least), empties=empties((k,)))
 
 
 @rule("kthvalue", dtype=dtypes.with_places, takes="int float")
 def kthvalue(input: SymbolicTensor, k: Int, dim: int = -1, keepdim: bool = False) -> Result:
     """The k-th smallest value along an axis, and where it stands."""
-    at_least("k", (k,), 1)
+    least = at_least("k", (k,), 1)
     axis = normal_dim(dim, input.ndim, "kthvalue")
     found = reduced(input, axis, keepdim, "kthvalue", 2)
     size = input.dims[axis] if input.ndim else 1
     enough = Condition(size, ">=", k, "kthvalue: k elements must be there")
-    return Result(found.shapes, found.axes, requires=(enough,), single=False)
+    return Result(found.shapes, found.axes, requires=(enough, *least), single=False)
 
 
 def _order(op: str, count: int) -> Any:
@@ -379,12 +377,11 @@ def diff(
     append: SymbolicTensor | None = None,
 ) -> Result:
     """Differences of neighbours, `n` times: the axis gets shorter by `n`."""
-    at_least("n", (n,), 0)
+    requires = at_least("n", (n,), 0)
     if not input.ndim:
         raise ShapeMismatch("diff takes a tensor of at least one axis")
     axis = normal_dim(dim, input.ndim, "diff")
     size = input.dims[axis]
-    requires: list[Requirement] = []
     for part in (prepend, append):
         if part is not None:
             size = size + (part.dims[axis] if part.ndim else 1)

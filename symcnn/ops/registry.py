@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, wraps
 from typing import Any, TypeVar, Union
 
+from symcnn.algebra.atoms import lows
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Scatter, Whole, Window
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, lower
 from symcnn.errors import ShapeMismatch
 from symcnn.sets.condition import AnyOf, Condition, Place, Requirement
 from symcnn.trace.graph import Constant, Parameter, Result, SymbolicTensor
-from symcnn.trace.tape import ELEMENTS, may_be_empty
+from symcnn.trace.tape import ELEMENTS, decided, may_be_empty, may_be_negative
 
 __all__ = [
     "Axes",
@@ -139,8 +140,8 @@ def one_or_n(value: OneOrMore[Int], n: int, name: str) -> tuple[Int, ...]:
     return ntuple(value, n, name)
 
 
-def at_least(name: str, values: Sequence[Int], bound: int) -> None:
-    """Check a hyperparameter per axis. Symbols pass unless they never could.
+def at_least(name: str, values: Sequence[Int], bound: int) -> list[Requirement]:
+    """Check a hyperparameter per axis: what is left to require of those that sizes compute.
 
     Raises ShapeMismatch naming the parameter.
     """
@@ -149,11 +150,15 @@ def at_least(name: str, values: Sequence[Int], bound: int) -> None:
             raise ShapeMismatch(f"{name}={value!r} is not a whole number")
         if isinstance(value, int) and value < bound:
             raise ShapeMismatch(f"{name}={value} is too small", cure=f"{name} is at least {bound}")
+    why = f"{name} is at least {bound}"
+    return [Condition(v, ">=", bound, why) for v in values if isinstance(v, Size)]
 
 
-def not_negative(why: str, sizes: Iterable[Int]) -> list[Requirement]:
-    """That a tensor may be of these sizes."""
-    return [Condition(size, ">=", 0, why) for size in sizes if isinstance(size, Size)]
+def of_sizes(needs: Iterable[Condition]) -> list[Requirement]:
+    """What is required of several hyperparameters, as far as sizes compute them: a symbol that may
+    be 0 is in no set, and checked where it is a number.
+    """
+    return [need for need in needs if all(low == 1 for _, low in lows(need.lhs, need.rhs))]
 
 
 def filled(x: SymbolicTensor, sizes: Iterable[Int]) -> list[Condition]:
@@ -257,6 +262,21 @@ def unpacked(args: tuple[OneOrMore[IntT], ...]) -> tuple[IntT, ...]:
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
         return tuple(args[0])
     return args  # type: ignore[return-value]  # one by one
+
+
+def with_holes(sizes: Iterable[Int], text: str) -> tuple[tuple[Int, ...], list[Requirement]]:
+    """A shape in which a size that is computed may be -1 as well: torch's own question, a branch.
+
+    And that no other is negative.
+    """
+    shape, needs = list(sizes), list[Requirement]()
+    for i, size in enumerate(shape):
+        if isinstance(size, Size) and may_be_negative(size):
+            if decided(Condition(size, "==", -1)):
+                shape[i] = -1
+            else:
+                needs.append(Condition(size, ">=", 0, f"{text}: a size is at least 0"))
+    return tuple(shape), needs
 
 
 def elementwise(

@@ -156,6 +156,7 @@ def affine_grid(
     requires = require_equal(batch, size[0], "affine_grid: one map per image")
     requires += require_equal(rows, n, f"affine_grid: maps of {n} axes have {n} rows")
     requires += require_equal(columns, n + 1, f"affine_grid: maps of {n} axes have {n + 1} columns")
+    requires += at_least("size", size, 1)
     dims = (size[0], *size[2:], n)
     return Result((dims,), whole_axes(dims), requires=tuple(requires))
 

@@ -50,6 +50,7 @@ from symcnn.ops.registry import (
     normal_dim,
     normal_dims,
     unpacked,
+    with_holes,
 )
 from symcnn.ops.storage import maps, views
 from symcnn.ops.takes import not_taken
@@ -209,22 +210,25 @@ def reshaped(
 
     `strides` are those of the input where no element may be copied.
     """
-    result = _reshaped(input, *shape)
+    if len(shape) == 1 and type(shape[0]).__name__ == "dtype":
+        raise UnsupportedOperation(f"view({shape[0]}): the last axis depends on the bytes of both")
+    target = unpacked(shape)
+    text = f"view({', '.join(map(str, target))})"
+    target, needs = with_holes(target, text)
+    result = _reshaped(input, target, text)
     if input.may_be_empty:
-        result = _of_few(input, unpacked(shape), result)
+        result = _of_few(input, target, result)
+    if needs:
+        result = replace(result, requires=(*needs, *result.requires))
     (after,) = result.shapes
     if strides is None or 0 in (*input.dims, *after):
         return result
-    text = f"view({', '.join(map(str, unpacked(shape)))})"
     return replace(result, requires=(*result.requires, *_merging(input.dims, after, strides, text)))
 
 
-def _reshaped(input: SymbolicTensor, *shape: OneOrMore[Int]) -> Result:
-    if len(shape) == 1 and type(shape[0]).__name__ == "dtype":
-        raise UnsupportedOperation(f"view({shape[0]}): the last axis depends on the bytes of both")
-    before, target = input.dims, unpacked(shape)
+def _reshaped(input: SymbolicTensor, target: tuple[Int, ...], text: str) -> Result:
+    before = input.dims
     holes = [i for i, size in enumerate(target) if size == -1]
-    text = f"view({', '.join(map(str, target))})"
     if len(holes) > 1 or any(isinstance(s, int) and s < -1 for s in target):
         raise ShapeMismatch(f"{text}: at most one size may be -1, and none smaller")
     given = [s for s in target if s != -1]

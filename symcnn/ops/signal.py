@@ -7,6 +7,7 @@ frequencies, and back there are ``2*(m - 1)`` values unless `n` says otherwise.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Folded, Whole, Window
@@ -46,8 +47,8 @@ def _along(x: SymbolicTensor, sizes: dict[int, Int]) -> Result:
 
 def _lengths(
     x: SymbolicTensor, s: Sequence[Int] | None, dim: OneOrMore[int] | None, op: str
-) -> tuple[list[int], list[Int]]:
-    """The axes of a transform over several, and how many values each has."""
+) -> tuple[list[int], list[Int], list[Requirement]]:
+    """The axes of a transform over several, how many values each has, and that it has some."""
     if dim is None:
         count = x.ndim if s is None else len(s)
         given = list(range(x.ndim - count, x.ndim))
@@ -59,8 +60,7 @@ def _lengths(
     if len(set(axes)) != len(axes) or (s is not None and len(s) != len(axes)):
         raise ShapeMismatch(f"{op}: s={s} for axes {given}")
     sizes = [x.dims[a] if s is None or s[i] == -1 else s[i] for i, a in enumerate(axes)]
-    at_least("s", sizes, 1)
-    return axes, sizes
+    return axes, sizes, at_least("s", sizes, 1)
 
 
 def _transform(op: str) -> Any:
@@ -69,14 +69,15 @@ def _transform(op: str) -> Any:
     def several(
         input: SymbolicTensor, s: Sequence[Int] | None, dim: OneOrMore[int] | None
     ) -> Result:
-        axes, sizes = _lengths(input, s, dim, op)
+        axes, sizes, needs = _lengths(input, s, dim, op)
         if not axes:
             raise ShapeMismatch(f"{op} takes at least one axis")
         if back and (s is None or s[-1] == -1):
             sizes[-1] = 2 * (input.dims[axes[-1]] - 1)
         elif real and not back:
             sizes[-1] = sizes[-1] // 2 + 1
-        return _along(input, dict(zip(axes, sizes, strict=True)))
+        found = _along(input, dict(zip(axes, sizes, strict=True)))
+        return replace(found, requires=(*needs, *found.requires))
 
     def one(
         input: SymbolicTensor, n: Int | None = None, dim: int = -1, *args: object, **k: object
@@ -128,7 +129,7 @@ for _names, _dtype, _autocast, _takes in (
 
 def _shift(input: SymbolicTensor, dim: OneOrMore[int] | None = None) -> Result:
     """Frequencies in another order."""
-    axes, sizes = _lengths(input, None, dim, "fftshift")
+    axes, sizes, _ = _lengths(input, None, dim, "fftshift")
     return _along(input, dict(zip(axes, sizes, strict=True)))
 
 
@@ -160,11 +161,8 @@ def stft(
     require_rank(input, (1, 2), "stft")
     hop = n_fft // 4 if hop_length is None else hop_length
     width = n_fft if win_length is None else win_length
-    at_least("n_fft", (n_fft,), 1)
-    at_least("hop_length", (hop,), 1)
-    at_least("win_length", (width,), 1)
+    requires = _hops(n_fft, hop, width)
     length = input.dims[-1]
-    requires: list[Requirement] = []
     requires.append(Condition(n_fft, ">=", width, "stft: the window must fit into n_fft"))
     if window is not None:
         require_rank(window, (1,), "the window of stft")
@@ -211,9 +209,7 @@ def istft(
     require_rank(input, (2, 3), "istft")
     hop = n_fft // 4 if hop_length is None else hop_length
     width = n_fft if win_length is None else win_length
-    at_least("n_fft", (n_fft,), 1)
-    at_least("hop_length", (hop,), 1)
-    at_least("win_length", (width,), 1)
+    requires = _hops(n_fft, hop, width)
     *batch, frequencies, frames = input.dims
     half = onesided
     if half is None:
@@ -224,7 +220,7 @@ def istft(
                 cure="say which: onesided=True or False",
             )
         half = not whole
-    requires: list[Requirement] = [
+    requires += [
         Condition(n_fft, ">=", width, "istft: the window must fit into n_fft"),
         Condition(width, ">=", hop, "istft: windows must leave no gap"),
     ]
@@ -339,6 +335,11 @@ def _same_shape(have: Sequence[Int], want: Sequence[Int], why: str) -> list[Requ
     return [need for a, b in zip(have, want, strict=True) for need in require_equal(a, b, why)]
 
 
+def _hops(n_fft: Int, hop: Int, width: Int) -> list[Requirement]:
+    needs = at_least("n_fft", (n_fft,), 1) + at_least("hop_length", (hop,), 1)
+    return needs + at_least("win_length", (width,), 1)
+
+
 @rule("isin", dtype=dtypes.always("bool"), takes="int float", empty=True)
 def isin(elements: Operand, test_elements: Operand, **kwargs: object) -> Result:
     """For every element, whether it is among others."""
@@ -348,8 +349,8 @@ def isin(elements: Operand, test_elements: Operand, **kwargs: object) -> Result:
 @rule("histc", takes="int float", empty=True)
 def histc(input: SymbolicTensor, bins: Int = 100, *args: object, **kwargs: object) -> Result:
     """How many elements fall into each bin."""
-    at_least("bins", (bins,), 1)
-    return Result(((bins,),), whole_axes((bins,)))
+    needs = at_least("bins", (bins,), 1)
+    return Result(((bins,),), whole_axes((bins,)), requires=tuple(needs))
 
 
 @rule("view_as_real", saves=views.pairs, dtype=dtypes.part, takes="complex", empty=True)

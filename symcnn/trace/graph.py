@@ -6,14 +6,15 @@ A rule (see `symcnn.ops`) maps tensors and hyperparameters to a `Result`; a `Nod
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections import Counter, namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache, partial
 from html import escape
 from inspect import Signature, signature
-from typing import Any, Union
+from typing import Any, TypeVar, Union
 
 from symcnn.algebra.axis import Axes
 from symcnn.algebra.expr import Expr
@@ -477,11 +478,13 @@ def public(expr: Int) -> Expr:
     return legible(expr)
 
 
+T = TypeVar("T")
+
 _NO_TENSORS = frozenset((int, bool, float, str, type(None), Size))
 
 
 def tensors_in(*values: object) -> list[SymbolicTensor]:
-    """All symbolic tensors in nested tuples, lists and dicts."""
+    """All symbolic tensors in nested tuples, lists, dicts and dataclasses."""
     found: list[SymbolicTensor] = []
     for value in values:
         if type(value) in _NO_TENSORS:
@@ -493,11 +496,28 @@ def tensors_in(*values: object) -> list[SymbolicTensor]:
                 found += tensors_in(*value)
         elif isinstance(value, Mapping):
             found += tensors_in(*value.values())
+        elif (parts := fields_of(value)) is not None:
+            found += tensors_in(*parts.values())
     return found
 
 
+def fields_of(value: object) -> dict[str, object] | None:
+    """The fields of an object whose class is a dataclass."""
+    if not is_dataclass(value) or isinstance(value, type):
+        return None
+    return {f.name: getattr(value, f.name, None) for f in fields(value)}
+
+
+def with_fields(value: T, parts: Mapping[str, object]) -> T:
+    """A copy with these in its fields: not made anew, which may want what only tensors have."""
+    twin = copy.copy(value)
+    for name, part in parts.items():
+        object.__setattr__(twin, name, part)
+    return twin
+
+
 def tree_map(function: Callable[[Any], Any], value: Any) -> Any:
-    """`function` applied to the leaves of nested tuples, lists and dicts."""
+    """`function` applied to the leaves of nested tuples, lists, dicts and dataclasses."""
     if isinstance(value, Shape):
         return function(value)
     if isinstance(value, tuple) and hasattr(value, "_fields"):  # a named tuple
@@ -506,6 +526,8 @@ def tree_map(function: Callable[[Any], Any], value: Any) -> Any:
         return type(value)(tree_map(function, v) for v in value)
     if isinstance(value, dict):
         return {key: tree_map(function, v) for key, v in value.items()}
+    if (parts := fields_of(value)) is not None:
+        return with_fields(value, tree_map(function, parts))
     return function(value)
 
 

@@ -47,7 +47,7 @@ class Replay:
         self._twins: dict[int, Any] = {}
         self._kept: list[Any] = []  # whose ids are in use
         self.before: list[Node] = []  # the node that each of `nodes` was
-        tape = Tape()
+        tape = Tape(guards=[*self.guards])  # the branch decides what it decided in the trace
         with tape.running():
             for node in nodes:
                 self._again(node)
@@ -84,7 +84,7 @@ class Replay:
 
     def _apart(self, nodes: Iterable[Node]) -> None:
         """Nodes that are no part of the graph."""
-        with Tape().running():
+        with Tape(guards=[*self.guards]).running():
             for node in nodes:
                 self._again(node)
 

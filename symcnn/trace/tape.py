@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 from symcnn.algebra.atoms import longest
-from symcnn.algebra.size import Int, sharp_lower
+from symcnn.algebra.size import Int, lower, sharp_lower
 from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError
 from symcnn.lazy import uncollected
 from symcnn.sets.condition import (
@@ -228,6 +228,12 @@ def may_be_empty(length: Int) -> bool:
         return length == 0
     low = sharp_lower(length)
     return (low is None or low < 1) and entails(Condition(length, ">=", 1)) is not True
+
+
+def may_be_negative(value: Int) -> bool:
+    """Whether it is below 0 at some of the sizes that are left."""
+    low = lower(value)
+    return (low is None or low < 0) and entails(Condition(value, ">=", 0)) is not True
 
 
 def empties(sizes: Iterable[Int]) -> tuple[Int, ...]:

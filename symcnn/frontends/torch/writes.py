@@ -26,6 +26,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from symcnn.trace.graph import fields_of, with_fields
 from symcnn.trace.tape import Tape, current_tape
 
 #: The classes of tensors that are torch's own.
@@ -370,4 +371,6 @@ def _mapped(function: Callable[[Any], Any], value: Any) -> Any:
         return {k: _mapped(function, v) for k, v in value.items()}
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return kind(*(_mapped(function, v) for v in value))
+    if not isinstance(value, dict) and (parts := fields_of(value)) is not None:
+        return with_fields(value, _mapped(function, parts))
     return value
