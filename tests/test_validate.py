@@ -500,3 +500,20 @@ def test_what_meta_refuses_and_the_cpu_takes_is_no_refusal() -> None:
     assert report
     assert "torch cannot run this on meta" in str(report)
     assert net.validate(WithoutAutocast(), device="cpu", samples=2)
+
+
+class Narrowing(nn.Module):
+    """As transformers' Swin: a window that a small map makes smaller, for good."""
+
+    window = 8
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.window = min(self.window, x.shape[2])
+        return x.unfold(2, self.window, self.window)
+
+
+def test_every_size_is_judged_on_the_module_as_it_was_given() -> None:
+    net = symcnn.from_torch(module := Narrowing(), "N 3 H W")
+    for device in ("meta", "cpu"):
+        assert net.validate(module, device, samples=8, checks=["outputs", "flops", "peak"])
+    assert module.window == 8

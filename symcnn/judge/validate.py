@@ -228,15 +228,16 @@ class _Judging:
         self, sizes: dict[str, int], *, repeat: bool = False, memory: bool = False
     ) -> Iterator[Check]:
         """All comparisons at one size."""
-        with _calls_of(self.module) as called:
-            verdict = judge(self.net, self.call(self.module), sizes, device=self.device)
+        module = _as_given(self.module)
+        with _calls_of(module) as called:
+            verdict = judge(self.net, self.call(module), sizes, device=self.device)
         what = "refusals" if verdict.ours is None else "outputs"
         if not verdict.agree:
-            yield self._disagreement(what, sizes, verdict)
+            yield self._disagreement(what, sizes, verdict, module)
             return
         yield Check(what, "passed", sizes)
         if repeat:
-            again = torch_shapes(self.net, self.call(self.module), sizes, self.device)
+            again = torch_shapes(self.net, self.call(module), sizes, self.device)
             yield _compared("repeat", sizes, verdict.torch, again)
         if verdict.ours is None:
             return
@@ -250,13 +251,15 @@ class _Judging:
             if "peak" in self.wanted:
                 yield self._peak(sizes)
 
-    def _disagreement(self, what: str, sizes: dict[str, int], verdict: Any) -> Check:
+    def _disagreement(
+        self, what: str, sizes: dict[str, int], verdict: Any, module: torch.nn.Module
+    ) -> Check:
         if verdict.by_choice:
             return Check(what, "skipped", sizes, why=f"refused on purpose: {verdict.why}")
         if verdict.by_values and self.device == "meta":
             why = f"torch looks at no values on meta ({verdict.why}); try device='cpu'"
             return Check(what, "skipped", sizes, why=why)
-        again = torch_shapes(self.net, self.call(self.module), sizes, self.device)
+        again = torch_shapes(self.net, self.call(module), sizes, self.device)
         if again != verdict.torch:
             first, second = (_answer_text(s, verdict.error) for s in (verdict.torch, again))
             return Check("repeat", "failed", sizes, ours="one answer", torch=f"{first}, {second}")
@@ -276,7 +279,7 @@ class _Judging:
         """Whether the CPU says what we say, where meta refuses alone, or takes alone."""
         if self.on_cpu is None:
             return False
-        return bool(torch_shapes(self.net, self.call(self.on_cpu), sizes, "cpu") == ours)
+        return bool(torch_shapes(self.net, self.call(_as_given(self.on_cpu)), sizes, "cpu") == ours)
 
     @cached_property
     def on_cpu(self) -> torch.nn.Module | None:
@@ -312,7 +315,9 @@ class _Judging:
         except UnsupportedOperation as error:
             return Check("flops", "skipped", sizes, why=error.cause)
         try:
-            theirs, _ = torch_flops(self.net, self.call(self.on_meta), sizes, backward=False)
+            theirs, _ = torch_flops(
+                self.net, self.call(_as_given(self.on_meta)), sizes, backward=False
+            )
         except Exception as error:
             return Check("flops", "skipped", sizes, why=f"torch on meta: {type(error).__name__}")
         return _compared("flops", sizes, ours, theirs)
@@ -332,9 +337,9 @@ class _Judging:
             ours = self._cost.at(**sizes).saved
         except SymcnnError as error:
             return Check("saved", "skipped", sizes, why=error.cause)
-        call = self.call(self.module)
+        module = _as_given(self.module)
         try:
-            theirs = torch_saved(self.net, self.module, sizes, call=call)
+            theirs = torch_saved(self.net, module, sizes, call=self.call(module))
         except Exception as error:
             return Check("saved", "skipped", sizes, why=f"torch raised {type(error).__name__}")
         return _compared("saved", sizes, ours, theirs)
@@ -348,7 +353,7 @@ class _Judging:
         except SymcnnError as error:
             return Check("peak", "skipped", sizes, why=error.cause)
         # what it caches is made in a first pass
-        inputs, first = self._inputs(sizes), self.copied(self.device)
+        inputs, first = self._inputs(sizes), _as_given(self.module)
         try:
             alive, count, rounded = torch_peak(first, self.call(first), inputs)
         except Exception as error:
@@ -378,7 +383,8 @@ class _Judging:
         """
         import torch
 
-        call, own = self.call(self.module), sum(-(-x.nbytes // 512) * 512 for x in inputs)
+        call = self.call(_as_given(self.module))
+        own = sum(-(-x.nbytes // 512) * 512 for x in inputs)
         most = 0
         with torch.no_grad():
             for _ in range(2):
@@ -555,6 +561,14 @@ def _check_same(net: Trace, module: Any) -> None:
 def _is_unable(words: str) -> bool:
     """Whether it is the device that cannot do it, as torch says it."""
     return words.startswith("NotImplementedError") or any(u in words for u in _UNABLE)
+
+
+def _as_given(module: torch.nn.Module) -> torch.nn.Module:
+    """A copy that no size has run, of the same parameters and buffers: a forward may write sizes
+    into its module (transformers' Swin takes a smaller window, and never the greater one again).
+    """
+    tensors = (*module.parameters(), *module.buffers())
+    return copy.deepcopy(module, {id(t): t for t in tensors})
 
 
 def _moved(module: Any, device: str) -> Any:
