@@ -36,7 +36,7 @@ from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.tracer import Tracer
 from symcnn.frontends.torch.writes import TENSORS
 from symcnn.ops.operation import TARGETS, Operation
-from symcnn.ops.storage.views import shares_memory
+from symcnn.ops.storage.pointwise import may_share
 from symcnn.trace.call import Call
 from symcnn.trace.graph import OPS, Node, Result, SymbolicTensor
 from symcnn.trace.tape import Tape, current_tape, record
@@ -200,6 +200,7 @@ class Layers:
             or _module._global_backward_pre_hooks
             or _module._global_backward_hooks
             or x._number_since is not None
+            or x._stale
             or x._value.may_be_empty
             or writes.parts
             or writes.busy
@@ -324,7 +325,7 @@ def _remembered(
         result,
         tuple(t.dtype for t in node.outputs),
         node.inplace,
-        single and not (node.inplace or kwargs.get("inplace") is True or shares_memory(name)),
+        single and not (node.inplace or kwargs.get("inplace") is True or may_share(name)),
     )
 
 

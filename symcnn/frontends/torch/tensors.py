@@ -85,7 +85,10 @@ class TracedTensor(torch.Tensor):
 
     _value: SymbolicTensor
     _tracer: Tracer
-    _base: TracedTensor | None = None  # what it is a view of
+    _base: TracedTensor | None = None  # what it is a view of, as far as anybody asked
+    _whole: bool = False  # whether it is all of that
+    _made: SymbolicTensor  # as a view
+    _since: int = 0  # writes to its memory, if it is a view
     _at: object = None  # at which index
     _number_since: tuple[Any, int] | None = None  # its values, after so many writes to its memory
     _writes: int = 0  # to its memory, if it is a view of none
@@ -101,6 +104,17 @@ class TracedTensor(torch.Tensor):
     def _memory(self) -> TracedTensor:
         """The tensor that it is a view of, or a view of a view."""
         return self if self._base is None else self._base._memory
+
+    def look_into(self, base: TracedTensor, index: object, part: bool) -> None:
+        """From now on it shares the memory of another, all of it or at an index or as a view."""
+        number, self._base = self._number, base
+        self._at, self._whole, self._made = index, not part, self._value
+        self._since, self._number = self._memory._writes, number
+
+    @property
+    def _stale(self) -> bool:
+        """Whether what it is a view of was written to since."""
+        return self._base is not None and self._since != self._memory._writes
 
     @property
     def _number(self) -> Any:
@@ -287,8 +301,8 @@ class TracedTensor(torch.Tensor):
             source = self._tracer.method("new_empty", self, 0)
         if type(source) is not TracedTensor or place:
             raise self._tracer.unsupported("set_ of a storage, or of a tensor with values")
-        self._value, self._base, self._at = source._value, source, None
-        self._number = source._number
+        self._value, self._number = source._value, source._number
+        self.look_into(source, None, part=False)
         return self
 
     def item(self) -> Any:

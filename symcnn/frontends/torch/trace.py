@@ -57,7 +57,7 @@ from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.isl import NODE, Purse, allowed_nodes, shared
 from symcnn.trace.assume import sizes_of, within
 from symcnn.trace.branches import Refusal, Unfollowed, negation, said
-from symcnn.trace.graph import SymbolicTensor, tensor, tensors_in
+from symcnn.trace.graph import SymbolicTensor, tensor, tensors_in, tree_map
 from symcnn.trace.tape import Endless, Guard, Tape
 from symcnn.trace.where import raised_at
 
@@ -605,6 +605,8 @@ def _call(
         tracer.fix_sizes()
         try:
             raw = copy(*tracer.wrap(inputs), **tracer.wrap(keywords))
+            if tracer.wrote:
+                tree_map(tracer.reread, raw)
         except Endless as error:
             raise _too_long(module, tape, error) from None
         except Exception as error:

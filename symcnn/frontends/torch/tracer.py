@@ -66,9 +66,10 @@ from symcnn.frontends.torch.where import caller, custom_function
 from symcnn.frontends.torch.writes import TENSORS, Writes
 from symcnn.lazy import cached_property
 from symcnn.ops.dtypes import result_type
-from symcnn.ops.index import part_written
+from symcnn.ops.index import part_written, setitem
 from symcnn.ops.operation import TARGETS, Operation, record_of
 from symcnn.ops.registry import as_sizes
+from symcnn.ops.storage.pointwise import may_share
 from symcnn.ops.storage.views import shares_memory
 from symcnn.ops.values import written
 from symcnn.sets.inputset import InputSet
@@ -118,6 +119,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         self.calls, self.called = 0, None  # functions of torch, and the last of them
         self.dtype, self.device = torch.get_default_dtype(), torch.device("cpu")
         self._layouts: Layouts | None = None
+        self.wrote = False  # to a traced tensor
         self.aliased = self.within = False  # whether classes made tensors of traced ones
         self.parameters: list[Parameter] = []
         self.kind = "cpu"  # the device as autocast calls it
@@ -275,17 +277,67 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         if type(target) is not TracedTensor:  # one with values, which are none any more
             self.writes.write(target, result)
             return result
+        self.wrote = True
+        self._part(target)
         number, base = result._number, target._base
         whole = None if base is None or base._base is not None else base._number
         target._memory._writes += 1
         target._value, target._number = result._value, number
-        if base is not None and not (whole is None or target._at is None or number is None):
+        if base is not None and number is not None and target._whole:
+            base._number = number
+        elif base is not None and not (whole is None or target._at is None or number is None):
             base._number = written(whole, target._at, number)
-        part = target._value
+        view, base = target, target._base
         while base is not None:
-            base._value = part_written(base._value, part)
-            part, base = base._value, base._base
+            whole = base._value
+            if view._whole:
+                base._value = view._value
+            elif view._at is not None and not any(map(is_tensor, flat([view._at]))):
+                base._value = setitem(whole, self.unwrap(view._at), view._value)
+            else:
+                base._value = part_written(whole, view._value)
+            view._since, view, base = target._memory._writes, base, base._base
         return target
+
+    def reread(self, *tensors: torch.Tensor) -> None:
+        """Views as they are after a write to what they are a view of."""
+        for view in tensors:
+            if type(view) is TracedTensor and view._stale:
+                self._reread(view)
+
+    def _reread(self, view: TracedTensor) -> None:
+        base, made = view._base, view._made
+        assert base is not None
+        self.reread(base)
+        self._part(view)
+        if view._base is None:
+            return
+        node = made.node
+        call = None if node is None else node.call
+        if view._whole:
+            view._value = base._value
+        elif node and call and call.args[:1] == node.inputs[:1]:
+            assert isinstance(call.operation, Operation)
+            again = call.operation.node((base._value, *call.args[1:]), {**call.kwargs}, (), None)
+            self.ran(again, False)
+            view._value = again.outputs[node.outputs.index(made)]
+        else:
+            view._value = part_written(view._value, base._value)
+        view._since = view._memory._writes
+
+    def _part(self, view: TracedTensor) -> None:
+        """What turns out to be a copy is a view of nothing."""
+        while view._base is not None:
+            base = view._base
+            try:
+                own, whole = (self.layouts.of(t._value, self.place(), "") for t in (view, base))
+                shared = any(whole.storage is storage for storage, _ in own.storage.parts())
+            except DataDependent:
+                shared = not view._whole  # what is taken for one
+            if not shared:
+                view._writes, view._base = view._memory._writes, None
+                return
+            view = base
 
     def joined(self, whole: object, part: TracedTensor) -> TracedTensor:
         """A tensor, traced or real, of which a traced one is part."""
@@ -327,11 +379,9 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
             if type(args[0]) is TracedTensor:  # another shape for it; its elements stay
                 args[0]._value = result._value
                 return args[0]
-        if args and type(args[0]) is TracedTensor and shares_memory(name):
+        if args and type(args[0]) is TracedTensor and may_share(name):
             for part in result if isinstance(result, tuple) else (result,):
-                number, part._base = part._number, args[0]
-                part._at = args[1] if name in INDEXED else None
-                part._number = number
+                part.look_into(args[0], args[1] if name in INDEXED else None, shares_memory(name))
         return result
 
     def _into(self, out: Any, result: Any) -> Any:
@@ -374,6 +424,8 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         reads: Sequence[SymbolicTensor] = (),
     ) -> Any:
         """Run a rule on unwrapped arguments; `reads` are tensors beside them."""
+        if self.wrote:
+            self.reread(*flat([*args, *kwargs.values()]))
         if self.script:
             return self.traced(name, *self.replay(name, (*args, *kwargs.values())))
         mark = len(self.steps)

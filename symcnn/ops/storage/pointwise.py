@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from symcnn.algebra.size import prod
+from symcnn.ops.operation import record_of
 from symcnn.ops.storage.layouts import Layout, UnknownError, copied_strides
 from symcnn.ops.storage.memory import Memory, extra_kwarg, first_of, in_place, is_float, keep, out
-from symcnn.ops.storage.views import contiguous, memory_format
+from symcnn.ops.storage.views import View, contiguous, memory_format, same
 from symcnn.trace.graph import Node, SymbolicTensor
 
 
@@ -199,7 +200,7 @@ def dropout(m: Memory, node: Node) -> None:
 
 
 def cast(m: Memory, node: Node) -> None:
-    """To the dtype that it has: the tensor itself."""
+    """To the dtype that it has: the tensor itself, unless a copy is asked for."""
     if node.op == "float":
         _in_single(m)
     x, made = first_of(node), node.outputs[0]
@@ -208,7 +209,8 @@ def cast(m: Memory, node: Node) -> None:
     if order is not None and x.dtype == made.dtype:
         contiguous(m, node)
         return
-    m.place(base if x.dtype == made.dtype else _copied(m, node, order))
+    kept = x.dtype == made.dtype and extra_kwarg(node, "copy") is not True
+    m.place(base if kept else _copied(m, node, order))
 
 
 def as_tensor(m: Memory, node: Node) -> None:
@@ -217,6 +219,16 @@ def as_tensor(m: Memory, node: Node) -> None:
         cast(m, node)
     else:
         m.place(m.fresh(node.outputs[0].dims))
+
+
+#: Laws by which a result may be the tensor that was given.
+_GIVEN = (same, contiguous, cast, as_tensor, dropout)
+
+
+def may_share(name: str) -> bool:
+    """Whether what is called under this name makes a view of its first tensor, or may return it."""
+    record = record_of(name)
+    return record is not None and (isinstance(record.saves, View) or record.saves in _GIVEN)
 
 
 def _in_single(m: Memory) -> None:

@@ -1,0 +1,106 @@
+"""A write goes where the memory is, and all that share it see it: gradients of torch say who."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import symcnn
+
+Function = Callable[[torch.Tensor], torch.Tensor]
+
+
+class Forward(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Function) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x)
+
+
+#: Views, tensors that are returned as they are given, and copies.
+SHARING: dict[str, Function] = {
+    "a slice": lambda x: x[:, :, :1],
+    "a view": lambda x: x.view(2, -1),
+    "a view that copies": lambda x: x.transpose(2, 3).reshape(2, -1),
+    "flattened": lambda x: x.flatten(1),
+    "flattened gaps": lambda x: x[:, :, :, ::2].flatten(),
+    "turned": lambda x: x.transpose(2, 3),
+    "stretched": lambda x: x.expand(1, 2, -1, -1),
+    "a diagonal": lambda x: x.diagonal(0, 2, 3),
+    "windows": lambda x: x.unfold(2, 2, 2),
+    "laid out as it is": lambda x: x.contiguous(),
+    "laid out anew": lambda x: x.transpose(2, 3).contiguous(),
+    "channels last": lambda x: x.contiguous(memory_format=torch.channels_last),
+    "its own dtype": lambda x: x.float(),
+    "its own dtype by name": lambda x: x.to(torch.float32),
+    "its own dtype, copied": lambda x: x.to(torch.float32, copy=True),
+    "another dtype": lambda x: x.double(),
+    "dropout at rest": lambda x: F.dropout(x, 0.5, training=False),
+    "dropout at work": lambda x: F.dropout(x, 0.5, training=True),
+    "a layer at rest": lambda x: nn.Dropout2d(0.5).eval()(x),
+    "a copy": lambda x: x.clone(),
+    "of a view of all": lambda x: x.contiguous()[:, :, :1],
+    "of a view of a copy": lambda x: x.clone()[:, :, :1],
+}
+
+
+def reads_all(function: Function) -> tuple[bool, bool]:
+    """Whether the first output reads the last input, by torch and by the trace."""
+    x = torch.rand(1, 2, 6, 5, requires_grad=True)
+    first = function(x).flatten()[0]
+    first.backward()
+    assert x.grad is not None
+    net = symcnn.from_torch(Forward(function), "1 2 H 5")
+    return bool(x.grad[0, 0, 5, 4]), str(net.receptive_field().size[0]) == "H"
+
+
+@pytest.mark.parametrize("shared", SHARING.values(), ids=SHARING)
+def test_a_write_through_a_view_is_one_to_its_base(shared: Function) -> None:
+    def function(x: torch.Tensor) -> torch.Tensor:
+        x = x * 1
+        part = shared(x)
+        part *= x.mean().to(part.dtype)
+        return x
+
+    by_torch, by_trace = reads_all(function)
+    assert by_torch == by_trace
+
+
+@pytest.mark.parametrize("shared", SHARING.values(), ids=SHARING)
+def test_a_view_sees_what_is_written_to_its_base(shared: Function) -> None:
+    def function(x: torch.Tensor) -> torch.Tensor:
+        x = x * 1
+        part = shared(x)
+        x *= x.mean()
+        return part
+
+    by_torch, by_trace = reads_all(function)
+    assert by_torch == by_trace
+
+
+def test_a_view_sees_it_with_its_own_field() -> None:
+    """Of a window after a write point by point, no more than the window."""
+
+    def function(x: torch.Tensor) -> torch.Tensor:
+        x = x * 1
+        part = x[:, :, 2:]
+        x.relu_()
+        return F.max_pool2d(part, 3)
+
+    net = symcnn.from_torch(Forward(function), "1 2 H W")
+    assert net.receptive_field().size == (3, 3)
+
+
+def test_what_a_list_picks_is_a_copy() -> None:
+    def function(x: torch.Tensor) -> torch.Tensor:
+        x = x * 1
+        x[:, :, [0, 2]].mul_(x.mean())
+        return x
+
+    assert reads_all(function) == (False, False)
