@@ -17,6 +17,9 @@ torch refuses::
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from inspect import signature
 from math import inf, prod
 from typing import TYPE_CHECKING, Any
 
@@ -286,7 +289,19 @@ def draw_layer(source: Source, kinds: Sequence[str] = (), *, valid: bool = False
     kind = source.choose(kinds or KINDS)
     n = source.choose((1, 2, 2, 3))
     wild = not valid and source.integer(0, 2) == 0
-    return _DRAWERS[kind](Hyper(source, wild), n)
+    found = _DRAWERS[kind](Hyper(source, wild), n)
+    return replace(found, kwargs={k: v for k, v in found.kwargs.items() if _has(found.name, k)})
+
+
+@cache
+def _has(layer: str, keyword: str) -> bool:
+    """Whether the torch that is installed has this keyword of a layer (norms have a `bias` from
+    torch 2.13 on).
+    """
+    import torch
+
+    keywords = signature(getattr(torch.nn, layer)).parameters
+    return keyword in keywords or "kwargs" in keywords
 
 
 def draw_sizes(source: Source, layer: Layer) -> dict[str, int]:
