@@ -1,11 +1,13 @@
 """Every rule takes what torch's own argument parser takes, under torch's names."""
 
 import operator
+from collections.abc import Callable
 from inspect import Parameter, signature
 from typing import Any
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 import symcnn
 import symcnn.ops
@@ -174,3 +176,103 @@ def test_a_parameter_to_the_power_of_a_single_one() -> None:
             return x * self.base**self.exponent
 
     assert str(symcnn.from_torch(Model(), "N 3 H W").output_shape) == "(N, 3, H, W)"
+
+
+NONE: Any = None
+
+#: Where torch's parser, or what torch computes, wants a number.
+WITHOUT_NUMBERS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "leaky_relu": lambda x: F.leaky_relu(x, NONE),
+    "elu": lambda x: F.elu(x, NONE),
+    "threshold": lambda x: F.threshold(x, NONE, 1.0),
+    "dropout": lambda x: F.dropout(x, NONE),
+    "layer_norm": lambda x: F.layer_norm(x, (6,), None, None, NONE),
+    "group_norm by name": lambda x: F.group_norm(x, 2, eps=NONE),
+    "batch_norm": lambda x: F.batch_norm(x, None, None, training=True, momentum=NONE),
+    "normalize": lambda x: F.normalize(x, eps=NONE),
+    "gumbel_softmax": lambda x: F.gumbel_softmax(x, NONE),
+    "local_response_norm": lambda x: F.local_response_norm(x, 2, NONE),
+    "lp_pool2d": lambda x: F.lp_pool2d(x, NONE, 2),
+    "smooth_l1_loss": lambda x: F.smooth_l1_loss(x, x, beta=NONE),
+    "hinge_embedding_loss": lambda x: F.hinge_embedding_loss(x, x, margin=NONE),
+    "gaussian_nll_loss": lambda x: F.gaussian_nll_loss(x, x, x, eps=NONE),
+    "clamp": lambda x: x.clamp(NONE, NONE),
+    "add": lambda x: torch.add(x, x, alpha=NONE),
+}
+
+
+@pytest.mark.parametrize("forward", WITHOUT_NUMBERS.values(), ids=WITHOUT_NUMBERS)
+def test_none_is_refused_where_torch_takes_a_number_alone(
+    forward: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    with pytest.raises((TypeError, RuntimeError)):
+        forward(torch.zeros(1, 4, 6, 6))
+    with pytest.raises(symcnn.SymcnnError):
+        symcnn.from_torch(Forward(forward), "1 4 H 6")
+
+
+#: Where none is a number of its own.
+WITH_NONE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "a bound": lambda x: x.clamp(None, 1.0),
+    "an order": lambda x: torch.norm(x, NONE),
+    "a scale": lambda x: F.scaled_dot_product_attention(x, x, x, scale=None),
+    "an epsilon": lambda x: F.rms_norm(x, (6,), None, None),
+    "a power": lambda x: F.normalize(x, NONE),
+    "a correction": lambda x: x.std(1, correction=None),
+    "a value": lambda x: F.pad(x, (1, 1), "constant", None),
+}
+
+TRUTHS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "a kernel": lambda x: F.max_pool2d(x, (2, True)),
+    "a mean": lambda x: F.avg_pool2d(x, (2, True)),
+    "windows": lambda x: F.unfold(x, (2, True)),
+    "a stride": lambda x: F.conv2d(x, x.new_zeros(2, 4, 3, 3), stride=(2, True)),
+    "a pad": lambda x: F.pad(x, (2, True)),
+    "an order": lambda x: x.permute(0, True, 2, 3),
+    "an order at once": lambda x: x.permute((0, True, 2, 3)),
+    "parts": lambda x: x.split([3, True], 1)[1],
+    "axes": lambda x: x.unflatten(1, (4, True)),
+}
+
+
+@pytest.mark.parametrize(
+    "forward", [*WITH_NONE.values(), *TRUTHS.values()], ids=[*WITH_NONE, *(f"{t} " for t in TRUTHS)]
+)
+def test_none_and_truths_are_taken_where_torch_takes_them(
+    forward: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    net = symcnn.from_torch(Forward(forward), "1 4 H 6")
+    assert net.shape_at(H=6) == tuple(forward(torch.zeros(1, 4, 6, 6)).shape)
+
+
+FIRST_TRUTHS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "a pad": lambda x: F.pad(x, (True, 1)),
+    "parts": lambda x: x.split([True, 3], 1)[0],
+    "a part": lambda x: x.split(True, 1)[0],
+    "axes": lambda x: x.unflatten(1, (True, 4)),
+    "a shape": lambda x: F.layer_norm(x[..., :1], (True,)),
+    "a stride": lambda x: F.conv2d(x, x.new_zeros(2, 4, 3, 3), stride=(True, 1)),
+}
+
+
+@pytest.mark.parametrize("forward", FIRST_TRUTHS.values(), ids=FIRST_TRUTHS)
+def test_a_truth_is_no_first_number(forward: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    with pytest.raises((TypeError, RuntimeError)):
+        forward(torch.zeros(1, 4, 6, 6))
+    with pytest.raises(symcnn.SymcnnError):
+        symcnn.from_torch(Forward(forward), "1 4 H 6")
+
+
+def test_a_mask_and_a_causal_one_are_refused_with_a_cure() -> None:
+    """Torch says that it raises; one kernel of the CPU does not."""
+    mask = torch.ones(6, 6, dtype=torch.bool)
+
+    def both(x: torch.Tensor) -> torch.Tensor:
+        return F.scaled_dot_product_attention(x, x, x, mask, is_causal=True)
+
+    with pytest.raises(RuntimeError, match="attn_mask should not be set"):
+        both(torch.zeros(4, 6, 6))
+    with pytest.raises(symcnn.SymcnnError, match="a fused kernel of the CPU"):
+        symcnn.from_torch(Forward(both), "1 4 6 6")
+    cured = Forward(lambda x: F.scaled_dot_product_attention(x, x, x, mask.tril()))
+    assert symcnn.from_torch(cured, "N 4 6 6").output_shape[1:] == (4, 6, 6)

@@ -41,6 +41,7 @@ from symcnn.ops.registry import (
     require_rank,
     unpacked,
     whole_axes,
+    whole_numbers,
 )
 from symcnn.ops.storage import maps, views
 from symcnn.ops.storage import pointwise as points
@@ -423,8 +424,10 @@ def split(input: SymbolicTensor, split_size_or_sections: OneOrMore[Int], dim: in
 
 def _split(input: SymbolicTensor, sections: Any, axis: int, text: str, of: int = 0) -> Result:
     size = input.dims[axis]
-    if isinstance(sections, (tuple, list)):
-        negative = f"{text}: a part cannot have a negative size"
+    several = isinstance(sections, (tuple, list))
+    given = whole_numbers(sections if several else (sections,), "split_size_or_sections")
+    if several:
+        sections, negative = given, f"{text}: a part cannot have a negative size"
         if any(isinstance(s, int) and s < 0 for s in sections):
             raise ShapeMismatch(negative)
         least = [Condition(s, ">=", 0, negative) for s in sections if may_be_negative(s)]

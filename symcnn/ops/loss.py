@@ -18,6 +18,7 @@ from symcnn.ops.pointwise import broadcast, broadcast_dims
 from symcnn.ops.registry import (
     elementwise,
     require_equal,
+    require_numbers,
     require_places,
     require_rank,
     whole_axes,
@@ -345,6 +346,7 @@ def _gaussian_nll(
     **options: Unpack[Options],
 ) -> Result:
     """A variance per element, or one shared along one axis; without the last axis, per sample."""
+    require_numbers(eps=options.get("eps", 1e-6))
     both = broadcast(input, target)
     requires = list(both.requires)
     if isinstance(var, SymbolicTensor):

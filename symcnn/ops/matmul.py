@@ -390,7 +390,11 @@ def scaled_dot_product_attention(
     if min(t.ndim for t in tensors) < 2:
         raise ShapeMismatch("scaled_dot_product_attention takes tensors of at least 2 axes")
     if attn_mask is not None and is_causal:
-        raise ShapeMismatch("scaled_dot_product_attention: a mask, and is_causal=True as well")
+        raise ShapeMismatch(
+            "scaled_dot_product_attention: a mask, and is_causal=True as well, which torch refuses,"
+            " but for a fused kernel of the CPU",
+            cure="put the causal part into the mask, as mask.tril() does",
+        )
     leads = [t.dims[:-2] for t in tensors]
     requires: list[Requirement] = []
     if enable_gqa:  # groups of queries share a key: its heads are repeated

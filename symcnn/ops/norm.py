@@ -21,7 +21,9 @@ from symcnn.ops.registry import (
     leading_axes,
     of_shapes,
     require_equal,
+    require_numbers,
     require_rank,
+    whole_numbers,
 )
 from symcnn.ops.storage import maps, products
 from symcnn.sets.condition import AnyOf, Condition, Requirement
@@ -176,7 +178,7 @@ def layer_norm(
     **kwargs: object,
 ) -> Result:
     """Layer normalisation over the last axes, which must have the shape the layer was built for."""
-    shape = tuple(normalized_shape)
+    shape = whole_numbers(normalized_shape, "normalized_shape")
     if not 1 <= len(shape) <= input.ndim:
         raise ShapeMismatch(f"layer_norm over {shape} takes an input of at least {len(shape)} axes")
     why = "the last axes must have the shape the layer was built for"
@@ -226,6 +228,7 @@ def local_response_norm(
     """Local response normalisation over neighbouring channels."""
     if input.ndim < 3:
         raise ShapeMismatch("local_response_norm takes an input of at least 3 axes")
+    require_numbers(alpha=alpha, beta=beta, k=k)
     needs = at_least("size", (size,), 1)
     maps = leading_axes(input.ndim)
     maps[1] = (1, Whole(input.dims[1]))

@@ -24,6 +24,7 @@ from symcnn.ops.registry import (
     leading_axes,
     normal_dim,
     normal_dims,
+    require_numbers,
     same_axes,
 )
 from symcnn.ops.storage import pointwise as points
@@ -221,10 +222,11 @@ def normalize(
     input: SymbolicTensor,
     p: float = 2.0,
     dim: OneOrMore[int] | None = 1,
-    *args: object,
+    eps: float = 1e-12,
     **kw: object,
 ) -> Result:
     """Divided by the norm along `dim`."""
+    require_numbers(eps=eps)
     return _over(input, *normal_dims(dim, input.ndim, "normalize"))
 
 
@@ -259,6 +261,7 @@ def gumbel_softmax(
     logits: SymbolicTensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
 ) -> Result:
     """A sample of the softmax along `dim`."""
+    require_numbers(tau=tau)
     return _over(logits, normal_dim(dim, logits.ndim, "gumbel_softmax"))
 
 
@@ -530,6 +533,8 @@ rules("clamp_min clamp_max", dtype=dtypes.promotes, takes=_REAL)(_several)
 
 def _clamped(input: SymbolicTensor, min: Any = None, max: Any = None) -> Result:
     bounds = [b for b in (min, max) if b is not None]
+    if not bounds:
+        raise ShapeMismatch("clamp: neither min nor max", cure="give one of them")
     if len({isinstance(b, SymbolicTensor) for b in bounds}) == 2:
         raise ShapeMismatch("clamp: one bound is a tensor, the other a number", cure="give two")
     if len(bounds) == 2 and dtypes.result_type((input, *bounds)) == "bool":

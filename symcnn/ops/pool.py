@@ -24,6 +24,7 @@ from symcnn.ops.registry import (
     of_sizes,
     one_or_n,
     require_equal,
+    require_numbers,
     require_rank,
 )
 from symcnn.ops.storage import maps
@@ -140,6 +141,7 @@ def _lp_pool(
     ceil_mode: bool = False,
 ) -> Result:
     op = f"lp_pool{n}d"
+    require_numbers(norm_type=norm_type)
     if norm_type == 0:
         raise ShapeMismatch(f"{op}: norm_type=0", cure="the norm must not be zero")
     if isinstance(kernel_size, (tuple, list)) and (

@@ -116,6 +116,24 @@ def as_sizes(value: object) -> object:
     return value
 
 
+def whole_numbers(values: Sequence[Int], name: str) -> tuple[Int, ...]:
+    """Several, as torch's parser reads them: it looks at the first, where a truth value is none;
+    behind it one is 0 or 1.
+
+    Raises ShapeMismatch naming the parameter.
+    """
+    if isinstance(values[0] if values else 0, bool):
+        raise ShapeMismatch(f"{name}={(*values,)} is not made of whole numbers")
+    return tuple(int(v) if isinstance(v, bool) else v for v in values)
+
+
+def require_numbers(**given: object) -> None:
+    """Raises ShapeMismatch for None where torch computes with a number."""
+    for name, value in given.items():
+        if value is None:
+            raise ShapeMismatch(f"{name}=None is no number")
+
+
 def ntuple(value: OneOrMore[Int], n: int, name: str) -> tuple[Int, ...]:
     """A hyperparameter given once, or once per axis, as one value per axis.
 
@@ -124,9 +142,9 @@ def ntuple(value: OneOrMore[Int], n: int, name: str) -> tuple[Int, ...]:
     if not isinstance(value, (tuple, list)):
         return (value,) * n
     if len(value) == n:
-        return tuple(value)
+        return whole_numbers(value, name)
     if len(value) == 1:
-        return tuple(value) * n
+        return whole_numbers(value, name) * n
     raise ShapeMismatch(f"{name}={tuple(value)} has {len(value)} values", cure=f"give 1 or {n}")
 
 

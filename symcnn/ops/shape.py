@@ -50,6 +50,7 @@ from symcnn.ops.registry import (
     normal_dim,
     normal_dims,
     unpacked,
+    whole_numbers,
     with_holes,
 )
 from symcnn.ops.storage import maps, views
@@ -436,7 +437,7 @@ def unflatten(input: SymbolicTensor, dim: int, sizes: Sequence[Int]) -> Result:
     if not sizes:
         raise ShapeMismatch("unflatten: no sizes", cure="give at least one")
     inner = SymbolicTensor((input.dims[axis],))
-    split = reshaped(inner, *sizes)
+    split = reshaped(inner, *whole_numbers(sizes, "sizes"))
     after = (*input.dims[:axis], *split.shapes[0], *input.dims[axis + 1 :])
     return Result((after,), _kept_axes(input.dims, after), requires=split.requires)
 
@@ -493,7 +494,8 @@ def unsqueeze(input: SymbolicTensor, dim: int) -> Result:
 @rule("permute", saves=views.permute, value=values.permuted)
 def permute(input: SymbolicTensor, *dims: OneOrMore[int]) -> Result:
     """The axes in another order."""
-    order = [normal_dim(d, input.ndim, "permute") for d in unpacked(dims)]
+    named = whole_numbers(unpacked(dims), "dims")  # type: ignore[arg-type]  # axes, not sizes
+    order = [normal_dim(d, input.ndim, "permute") for d in named]
     if sorted(order) != list(range(input.ndim)):
         raise ShapeMismatch(f"permute{tuple(order)} does not name each of {input.ndim} axes once")
     return permuted(input, order)
@@ -570,7 +572,7 @@ def padded(
     input: SymbolicTensor, pad: Sequence[Int], mode: str = "constant", value: object = None
 ) -> Result:
     """Pads in torch's order, last axis first: a window of extent 1 per axis."""
-    pads = tuple(pad)
+    pads = whole_numbers(pad, "pad")
     if len(pads) % 2 or len(pads) > 2 * input.ndim:
         raise ShapeMismatch(
             f"pad={pads} is not (left, right) for up to {input.ndim} axes, last first"

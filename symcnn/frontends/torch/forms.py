@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from symcnn.errors import ShapeMismatch
 from symcnn.ops.operation import Operation
 
 #: Names of numpy that torch's parser takes for its own (``python_arg_parser.cpp``).
@@ -39,6 +40,7 @@ class Places(NamedTuple):
     by_name: frozenset[str] = frozenset()  # those and what is given by name only
     numbers: Mapping[str, Kind] = {}
     tensors: frozenset[str] = frozenset()
+    floats: frozenset[str] = frozenset()  # numbers that are never None
     spread: bool = False  # the last takes all that follow: ``x.permute(0, 2, 3, 1)``
 
     def at(self, place: int) -> str:
@@ -51,7 +53,6 @@ class Places(NamedTuple):
 @lru_cache(maxsize=2048)
 def orders(function: Callable[..., object]) -> tuple[Places, ...]:
     """All ways in which torch's parser reads the arguments of a function of torch."""
-    found: list[Places] = []
     function = unwrap(function)  # ``Tensor.__pow__`` is parsed in C
     if isinstance(function, FunctionType):
         names = [
@@ -61,7 +62,13 @@ def orders(function: Callable[..., object]) -> tuple[Places, ...]:
         ]
         if names:
             return (Places(tuple("input" if n == "self" else n for n in names)),)
-    called: str = getattr(function, "__name__", "")
+    return _ways(getattr(function, "__name__", ""))
+
+
+@lru_cache(maxsize=2048)
+def _ways(called: str) -> tuple[Places, ...]:
+    """The ways to call an operation of torch, as its schemas say them."""
+    found: list[Places] = []
     for schema in _schemas(called):
         kinds = {("input" if a.name == "self" else a.name): str(a.type) for a in schema.arguments}
         plain = [n for n, a in zip(kinds, schema.arguments, strict=True) if not a.kwarg_only]
@@ -71,16 +78,37 @@ def orders(function: Callable[..., object]) -> tuple[Places, ...]:
                 frozenset(kinds),
                 {n: _number(kind) for n, kind in kinds.items() if _number(kind)},
                 frozenset(n for n, kind in kinds.items() if "Tensor" in kind),
+                frozenset(n for n, kind in kinds.items() if kind in ("float", "number")),
                 bool(plain) and "List" in kinds[plain[-1]],
             )
         )
     return tuple(found)
 
 
+def require_floats(
+    function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
+) -> None:
+    """Raises ShapeMismatch for None where torch's parser takes nothing but a number: a function in
+    python hands on by the same name.
+    """
+    given = {i: v for i, v in (*enumerate(args), *kwargs.items()) if v is None}
+    if not given:
+        return
+    own = orders(function)
+    ways = own if own and own[0].by_name else _ways(getattr(function, "__name__", ""))
+    for place in given:
+        names = [way.at(place) if isinstance(place, int) else place for way in own]
+        if own is not ways:  # in python
+            names *= len(ways)
+        there = [(w, n) for w, n in zip(ways, names, strict=True) if n in w.by_name]
+        if there and all(n in w.floats for w, n in there):
+            raise ShapeMismatch(f"{there[0][1]}=None is no number")
+
+
 def _schemas(called: str) -> list[Any]:
     """Of an operation on tensors; those of the same name on lists and texts left out."""
     find: Callable[[str], Sequence[Any]] = torch._C._jit_get_schemas_for_operator
-    found = find(f"aten::{called}") or find(f"aten::{called.rstrip('_')}")
+    found = find(f"aten::{called}") or find(f"aten::{called.strip('_')}")
     of_tensors = [s for s in found if any("Tensor" in str(a.type) for a in s.arguments)]
     return of_tensors or list(found)
 

@@ -46,7 +46,7 @@ from symcnn.frontends.torch.arguments import (
 )
 from symcnn.frontends.torch.branches import Choice, Comparison, Refused
 from symcnn.frontends.torch.complaint import Complaint
-from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed
+from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed, require_floats
 from symcnn.frontends.torch.layout import Layouts, asks
 from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
 from symcnn.frontends.torch.operations import (
@@ -246,6 +246,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
     ) -> tuple[Any, Any]:
         """The arguments as the rule takes them: in its names, 0-d tensors as numbers."""
         count, said = len(args), kwargs
+        require_floats(func, args, kwargs)
         args, kwargs = placed(func, operation, args, kwargs)
         if not any(type(v) not in PLAIN and holds_scalar(v) for v in (*args, *kwargs.values())):
             return args, kwargs
