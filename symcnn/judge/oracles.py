@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -140,6 +140,7 @@ def torch_flops(
         stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", "TF32 acceleration")  # the flags below mention it
         stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+        stack.enter_context(_in_written_order())
         if device.type == "cpu":
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         counter = stack.enter_context(FlopCounterMode(display=False))
@@ -182,7 +183,8 @@ def torch_saved(
     if inputs is None:
         shapes = _input_shapes(net, sizes)
         inputs = [torch.randn(shape).requires_grad_(input_grad) for shape in shapes]
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+    hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t)
+    with hooks, _in_written_order():
         found = (call or module)(*inputs)
     del found
     return sum(storage.nbytes() for key, storage in kept.items() if key not in own)
@@ -227,9 +229,19 @@ def torch_peak(
             return made
 
     seen(*inputs)
-    with torch.no_grad(), Watching():  # type: ignore[no-untyped-call]
+    with torch.no_grad(), _in_written_order(), Watching():  # type: ignore[no-untyped-call]
         call(*inputs)
     return worst
+
+
+def _in_written_order() -> AbstractContextManager[None]:
+    """Where opt_einsum is installed, torch's einsum takes the order that is cheapest at each size;
+    our polynomials are of the order that is written.
+    """
+    import torch
+
+    found: AbstractContextManager[None] = torch.backends.opt_einsum.flags(enabled=False)
+    return found
 
 
 def tensors_of(value: object) -> Iterator[torch.Tensor]:
