@@ -15,6 +15,7 @@ import symcnn
 from symcnn.cli import main
 from symcnn.errors import BadSpec
 from symcnn.judge import validate as validation
+from symcnn.judge.oracles import own_kernels
 
 from .conftest import ROOT, sure
 
@@ -517,3 +518,23 @@ def test_every_size_is_judged_on_the_module_as_it_was_given() -> None:
     for device in ("meta", "cpu"):
         assert net.validate(module, device, samples=8, checks=["outputs", "flops", "peak"])
     assert module.window == 8
+
+
+def test_what_only_foreign_or_fused_kernels_take_is_no_refusal_of_ours_alone() -> None:
+    """Where a transposed convolution makes no rows, and torch takes oneDNN's for it."""
+    module = nn.ConvTranspose2d(3, 2, 4, padding=2)
+    net = symcnn.from_torch(module, "N 3 H W")
+    assert str(net.valid_inputs()) == "H >= 2 and W >= 2"
+    for device in ("meta", "cpu"):
+        report = net.validate(module, device, samples=4, checks=["refusals"])
+        assert report
+        assert "only oneDNN's" in str(report) or "on meta alone" in str(report)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_torchs_own_kernels_make_no_empty_map_of_a_transposed_convolution(
+    dtype: torch.dtype,
+) -> None:
+    x, weight = torch.zeros(64, 3, 1, 4, dtype=dtype), torch.zeros(3, 2, 4, 4, dtype=dtype)
+    with own_kernels(), pytest.raises(RuntimeError, match="Output size is too small"):
+        F.conv_transpose2d(x, weight, padding=2)

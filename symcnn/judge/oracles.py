@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -111,6 +111,21 @@ def _input_shapes(net: Trace, sizes: Mapping[str, int]) -> list[list[int]]:
     return [[evaluate(from_sympy(d), sizes) for d in shape] for shape in net.inputs]
 
 
+@contextmanager
+def own_kernels(*, fused: bool = False) -> Iterator[None]:
+    """Torch without oneDNN and, unless they are wanted, without fused kernels of attention."""
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "TF32 acceleration")  # the flags below mention it
+        with (
+            torch.backends.mkldnn.flags(enabled=False),
+            nullcontext() if fused else sdpa_kernel(SDPBackend.MATH),
+        ):
+            yield
+
+
 def torch_flops(
     net: Trace,
     module: Callable[..., object],
@@ -128,7 +143,6 @@ def torch_flops(
     attention, for nothing.
     """
     import torch
-    from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
     parameters = module.parameters() if isinstance(module, torch.nn.Module) else ()
@@ -137,12 +151,8 @@ def torch_flops(
         shapes = _input_shapes(net, sizes)
         inputs = [torch.zeros(shape, device=device, requires_grad=input_grad) for shape in shapes]
     with ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings())
-        warnings.filterwarnings("ignore", "TF32 acceleration")  # the flags below mention it
-        stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+        stack.enter_context(own_kernels(fused=device.type != "cpu"))
         stack.enter_context(_in_written_order())
-        if device.type == "cpu":
-            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         counter = stack.enter_context(FlopCounterMode(display=False))
         found = module(*inputs)
         forward = counter.get_total_flops()

@@ -20,6 +20,7 @@ from symcnn.algebra.size import evaluate, symbols_of
 from symcnn.errors import BadSpec, SymcnnError, Undecidable, UnsupportedOperation
 from symcnn.judge.oracles import (
     judge,
+    own_kernels,
     shapes_in,
     torch_flops,
     torch_peak,
@@ -272,6 +273,13 @@ class _Judging:
             if unable or self._is_so_on_cpu(sizes, verdict.ours):
                 lies = f"cannot run this on meta ({words})" if words else "takes this on meta alone"
                 return Check(what, "skipped", sizes, why=f"torch {lies}; try device='cpu'")
+        if verdict.ours is None and self.device in ("meta", "cpu"):
+            with own_kernels():
+                refused = self._is_so_on_cpu(sizes, None)
+            if refused:
+                said = verdict.why.splitlines()[0]
+                why = f"of torch's kernels only oneDNN's, or a fused one, take it: {said}"
+                return Check(what, "skipped", sizes, why=why)
         ours = _answer_text(verdict.ours, verdict.why.splitlines()[0] if verdict.why else "")
         return Check(what, "failed", sizes, ours=ours, torch=_answer_text(verdict.torch, words))
 
