@@ -183,3 +183,16 @@ def test_a_loop_without_end_is_followed_to_large_sizes() -> None:
     assert not net.complete
     assert {u.reason for u in net.unfollowed} == {"sizes above 268,435,456"}
     assert net.shape_at(N=1, L=5 << 24) == (1, 3, 5)
+
+
+def test_a_branch_whose_layers_refuse_all_its_sizes_is_a_refusal() -> None:
+    class Tail(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.narrow(2, x.shape[2] // 4 - 2, 3)  # below 8, counted from the end
+
+    module = Tail()
+    net = symcnn.from_torch(module, "N 4 L")
+    assert [str(branch.where) for branch in net.branches] == ["L >= 8"]
+    with pytest.raises(symcnn.InvalidInput, match="narrow"):
+        net.shape_at(N=1, L=3)
+    assert net.validate(module, device="meta", samples=4)

@@ -797,3 +797,29 @@ def test_outputs_in_the_fields_of_a_dataclass_are_outputs() -> None:
     assert net.receptive_field().size == (1, 1)
     assert net.validate(module, device="meta", samples=2)
     assert str(pickle.loads(pickle.dumps(net)).outputs.width) == "W"
+
+
+def test_what_is_put_into_a_list_after_a_module_returned_it_is_no_output_of_the_module() -> None:
+    pair = Forward(lambda m, x: [x, {"half": x[:, :2]}])
+
+    def forward(module: Any, x: torch.Tensor) -> torch.Tensor:
+        found: Any = module.pair(x)
+        found.append(x[:1])
+        found[1]["whole"] = x
+        return x + 1
+
+    module = Forward(forward, pair=pair)
+    assert symcnn.from_torch(module, "N 3 H W").validate(module, device="meta", samples=2)
+
+
+def test_positions_meet_a_table_of_floats_on_any_side() -> None:
+    def forward(module: Any, x: torch.Tensor) -> torch.Tensor:
+        n = torch.arange(x.shape[1])
+        omega = 1.0 / 10000 ** (torch.arange(4) / 3)
+        angles = n[:, None] * omega[None, :]
+        return x + torch.cat((angles.sin(), angles.cos()), dim=1) + module.table.weight[n]
+
+    module = Forward(forward, table=nn.Embedding(20, 8))
+    net = symcnn.from_torch(module, "N L 8")
+    assert str(net.output_shape) == "(N, L, 8)"
+    assert str(net.valid_inputs()) == "1 <= L <= 20"

@@ -24,6 +24,7 @@ from symcnn.frontends.torch.lazy import is_lazy
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.tracer import Tracer
 from symcnn.ops.operation import TARGETS
+from symcnn.trace.graph import tree_map
 
 
 class Stage(NamedTuple):
@@ -79,7 +80,7 @@ def observed(module: torch.nn.Module, tracer: Tracer, stage: Stage) -> Iterator[
                 complaint.of(original, error, args)
             raise
         finally:
-            tape.leave(output)
+            tape.leave(_as_it_is(output))
 
     copies, tape.tries = Copies(call, stage.shared), stage.tries
     with _process():
@@ -87,6 +88,11 @@ def observed(module: torch.nn.Module, tracer: Tracer, stage: Stage) -> Iterator[
             yield copies.of(module, [*tracer.weights, *tracer.buffers.values()])
         finally:
             copies.close()
+
+
+def _as_it_is(output: object) -> object:
+    """What a module returned, without what others put into its lists later."""
+    return output if type(output) is TracedTensor else tree_map(lambda value: value, output)
 
 
 @contextmanager

@@ -55,10 +55,10 @@ from symcnn.network import Network
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.isl import NODE, Purse, allowed_nodes, shared
-from symcnn.trace.assume import sizes_of, within
+from symcnn.trace.assume import Assumptions, sizes_of, within
 from symcnn.trace.branches import Refusal, Unfollowed, negation, said
 from symcnn.trace.graph import SymbolicTensor, tensor, tensors_in, tree_map
-from symcnn.trace.tape import Endless, Guard, Tape
+from symcnn.trace.tape import Endless, Guard, Tape, failure
 from symcnn.trace.where import raised_at
 
 #: A size that python needs as a number is followed through as many values.
@@ -308,6 +308,8 @@ class _Front:
             tape.guards, tracer.choices, lambda choices: self._rerun(run, choices), self.matters
         )
         tape.guards += self._beyond(run)
+        if tape.guards:
+            run.refusal = _of_no_size(tape)
         return run
 
     def _refused(self, region: _Region) -> _Run | None:
@@ -554,6 +556,21 @@ def _nothing(module: torch.nn.Module, returned: object) -> BadSpec:
         f"the forward of {type(module).__name__} returns {said}",
         cure="return the tensors whose shapes you ask for",
     )
+
+
+def _of_no_size(tape: Tape) -> SymcnnError | None:
+    """What a layer of a branch refuses, where it takes none of the branch's sizes."""
+    if tape.assumed.domain:
+        return None
+    left = Assumptions()
+    left.add(guard.requirement for guard in tape.guards)
+    for node in tape.nodes:
+        for requirement in node.result.requires:
+            left.add([requirement])
+            if not left.domain:
+                place = f"{node.scope.path} ({node.op})" if node.scope.path else node.op
+                return failure(place, requirement)
+    return None
 
 
 def _tell_refusal(run: _Run) -> None:

@@ -186,7 +186,7 @@ class Values:
 
     def _row(self, value: torch.Tensor) -> Between | Positions | Stack | None:
         """What the whole numbers of a tensor are made of; None where that is not told."""
-        number: Any = value
+        number: Any = None
         if type(value) is TracedTensor:
             number = value._number
             if type(number) is Everywhere:
