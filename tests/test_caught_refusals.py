@@ -279,3 +279,66 @@ def test_what_only_we_refuse_and_take_of_numbers_is_followed_at_numbers() -> Non
     for h, w in itertools.product((2, 4, 7, 9), (1, 5, 8)):
         made = catches_what_our_rule_says(torch.zeros(1, 3, h, w))
         assert net.shape_at(N=1, H=h, W=w) == tuple(made.shape)
+
+
+def index(*places: int) -> torch.Tensor:
+    return torch.tensor(places)
+
+
+def fives(*dims: int) -> torch.Tensor:
+    return torch.full(dims, 5)
+
+
+def written(x: torch.Tensor, place: Any) -> torch.Tensor:
+    x = x.clone()
+    x[:, :, place] = 0
+    return x
+
+
+#: What looks for the sixth row.
+LOOKUPS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "a number": lambda x: x[:, :, 5],
+    "a tensor": lambda x: x[:, :, index(0, 5)],
+    "a list": lambda x: x[:, :, [0, 5]],
+    "writing to a number": lambda x: written(x, 5),
+    "writing to a tensor": lambda x: written(x, index(5)),
+    "select": lambda x: x.select(2, 5),
+    "narrow": lambda x: x.narrow(2, 5, 1),
+    "index_select": lambda x: x.index_select(2, index(5)),
+    "gather": lambda x: x.gather(2, fives(1, 3, 1, 1)),
+    "scatter": lambda x: x.scatter(2, fives(1, 3, 1, 1), 1.0),
+    "take": lambda x: x.take(index(50)),
+    "take_along_dim": lambda x: torch.take_along_dim(x, index(50)),
+    "put": lambda x: x.put(index(50), x.new_zeros(1)),
+    "index_fill": lambda x: x.index_fill(2, index(5), 0.0),
+    "index_add": lambda x: x.index_add(2, index(5), x[:, :, :1]),
+    "index_copy": lambda x: x.index_copy(2, index(5), x[:, :, :1]),
+    "embedding": lambda x: F.embedding(torch.arange(x.shape[2]), x.new_zeros(5, 4)),
+    "embedding_bag": lambda x: F.embedding_bag(index(0, 5)[None], x[0, 0]),
+    "one_hot": lambda x: F.one_hot(index(0, 5), x.shape[2]),
+    "classes": lambda x: F.nll_loss(x[0, 0], torch.arange(x.shape[2])),
+}
+
+
+@pytest.mark.parametrize("kind", [IndexError, RuntimeError])
+@pytest.mark.parametrize("look", LOOKUPS.values(), ids=LOOKUPS)
+def test_a_lookup_is_caught_by_the_error_that_torch_raises(
+    look: Callable[[torch.Tensor], torch.Tensor], kind: type[Exception]
+) -> None:
+    class Looks(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            try:
+                return look(x)
+            except kind:
+                return x.mean(2)
+
+    module = Looks()
+    net = symcnn.from_torch(module, "1 3 H W")
+    assert net.complete
+    for h, w in itertools.product(range(1, 9), (3, 10)):
+        try:
+            shape = tuple(module(torch.zeros(1, 3, h, w)).shape)
+        except (IndexError, RuntimeError):
+            assert (h, w) not in net.valid_inputs(), (h, w)
+        else:
+            assert net.shape_at(H=h, W=w) == shape

@@ -46,7 +46,7 @@ from symcnn.ops.registry import (
 from symcnn.ops.storage import maps, views
 from symcnn.ops.storage import pointwise as points
 from symcnn.ops.takes import require_part, require_same_dtype
-from symcnn.sets.condition import Condition, Place, Requirement
+from symcnn.sets.condition import Condition, Place, Requirement, Within
 from symcnn.trace.graph import Node, Result, SymbolicTensor, tensors_in
 from symcnn.trace.tape import (
     decided,
@@ -183,7 +183,7 @@ def _all_inside(item: Any, size: Int) -> list[Requirement]:
     ]
 
 
-def _inside(item: Int, size: Int, kind: type[Condition] = Condition) -> list[Requirement]:
+def _inside(item: Int, size: Int, kind: type[Within] = Within) -> list[Requirement]:
     why = "an index must lie within the axis"
     place = _place(item, size)
     return [kind(gap, ">=", 0, why) for gap in (place, size - place - 1)]
@@ -343,10 +343,8 @@ def narrow(input: SymbolicTensor, dim: int, start: Int | SymbolicTensor, length:
         raise ShapeMismatch("narrow: the start must be a number, or a tensor without axes")
     first = 0 if isinstance(start, SymbolicTensor) else _place(start, size)
     why = "narrow: the part must lie within the axis"
-    requires: list[Requirement] = [
-        Condition(gap, ">=", 0, why) for gap in (first, size - first - length)
-    ]
-    requires.append(Condition(length, ">=", 0, why))
+    requires: list[Requirement] = [Within(gap, ">=", 0, why) for gap in (first, size - first)]
+    requires += [Condition(gap, ">=", 0, why) for gap in (size - first - length, length)]
     axes = leading_axes(input.ndim)
     axes[axis] = (axis, Window(1, 1, -first, first + length - size))
     dims = (*input.dims[:axis], length, *input.dims[axis + 1 :])

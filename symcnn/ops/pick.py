@@ -64,7 +64,8 @@ def gather(input: SymbolicTensor, dim: int, index: SymbolicTensor, **kwargs: obj
     if 0 in index.dims and index.ndim != input.ndim:
         return Result((index.dims,), None)
     requires = tuple(_no_larger(index.dims, input.dims, "gather", axis))
-    requires += tuple(require_places(index, input.dims[axis] if input.dims else 1, "gather"))
+    size = input.dims[axis] if input.dims else 1
+    requires += tuple(require_places(index, size, "gather", lookup=False))
     axes = [(i, Window(1, 1, 0, index.dims[i] - size)) for i, size in enumerate(input.dims)]
     if index.dims and axes:
         axes[axis] = (axis, Whole(index.dims[axis]))  # type: ignore[assignment]
@@ -98,7 +99,8 @@ def scatter(
     if input.dtype not in meant(takes):
         raise not_taken(f"scatter of {input.dtype} by {reduce!r}", takes)
     requires = _no_larger(index.dims, input.dims, "scatter", axis)
-    requires += require_places(index, input.dims[axis] if input.dims else 1, "scatter")
+    size = input.dims[axis] if input.dims else 1
+    requires += require_places(index, size, "scatter", lookup=False)
     if isinstance(src, SymbolicTensor):
         requires += _no_larger(index.dims, src.dims, "scatter")
     return Result(
@@ -148,7 +150,7 @@ def take_along_dim(
     """
     if dim is None:
         count = prod(indices.dims)
-        inside = tuple(require_places(indices, prod(input.dims), "take_along_dim"))
+        inside = tuple(require_places(indices, prod(input.dims), "take_along_dim", lookup=False))
         return Result(((count,),), whole_axes((count,)), requires=inside)
     if input.ndim != indices.ndim:
         raise ShapeMismatch(f"take_along_dim: {indices.ndim}-d indices of a {input.ndim}-d tensor")
@@ -305,7 +307,7 @@ def embedding_bag(
     if mode not in ("sum", "mean", "max") or (mode == "max" and (scale_grad_by_freq or sparse)):
         raise ShapeMismatch(f"{op}: mode={mode!r}", cure='"sum", "mean", or "max" without options')
     requires: list[Requirement] = [*_is_a_row(padding_idx, rows)]
-    requires += require_places(input, rows, op)
+    requires += require_places(input, rows, op, lookup=False)
     if per_sample_weights is not None:
         if mode != "sum" or per_sample_weights.ndim != input.ndim:
             raise ShapeMismatch(f"{op}: one weight per index, for mode='sum' only")
@@ -329,5 +331,5 @@ def one_hot(tensor: SymbolicTensor, num_classes: Int = -1) -> Result:
         raise DataDependent("one_hot: the number of classes is the largest value", cure="give it")
     least = at_least("num_classes", (num_classes,), 1)
     axes = (*leading_axes(tensor.ndim), (None, Whole(num_classes)))
-    inside = require_places(tensor, num_classes, "one_hot")
+    inside = require_places(tensor, num_classes, "one_hot", lookup=False)
     return Result(((*tensor.dims, num_classes),), axes, requires=(*least, *inside))

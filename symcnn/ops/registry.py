@@ -243,18 +243,20 @@ def require_places(
     *,
     least: Int = 0,
     apart_from: int | None = None,
+    lookup: bool = True,
 ) -> list[Requirement]:
     """That the whole numbers in an index, as far as they are told, are places of an axis, unless
     it has none.
 
     apart_from: a number that stands for no place.
+    lookup: whether torch raises IndexError where one is none, as most operations do.
     """
     why = f"{op}: an index must lie within the axis".removeprefix(": ")
     told = [i for i in index.extremes if i != apart_from]
     ends = [gap for i in told for gap in (i - least, size - 1 - i)]
     if not index.extremes and may_be_empty(size):
         ends = [size - 1]
-    inside = [Place(gap, ">=", 0, why) for gap in ends]
+    inside = [Place(gap, ">=", 0, why, lookup) for gap in ends]
     none = tuple(Condition(0, ">=", length) for length in index.empties)
     return [AnyOf((one, *none), why) for one in inside] if none else [*inside]
 

@@ -86,10 +86,25 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Place(Condition):
-    """That a number which a tensor holds is a place of an axis. Torch looks at it where there are
-    values: not on meta.
+class Within(Condition):
+    """That a number is a place of an axis, of which torch raises IndexError; or, where it is no
+    `lookup`, RuntimeError, as for all else.
     """
+
+    lookup: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Place(Within):
+    """The same of a number which a tensor holds. Torch looks at it where there are values: not on
+    meta.
+    """
+
+
+def is_lookup(requirement: Requirement | None) -> bool:
+    """Whether torch raises IndexError where it does not hold."""
+    options = requirement.options if isinstance(requirement, AnyOf) else (requirement,)
+    return isinstance(options[0], Within) and options[0].lookup
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from symcnn.sets.condition import (
     Condition,
     Requirement,
     decide_syntactically,
+    is_lookup,
     subexpressions,
 )
 from symcnn.trace.assume import Assumptions
@@ -243,14 +244,16 @@ def empties(sizes: Iterable[Int]) -> tuple[Int, ...]:
 
 def _branch(tape: Tape, op: str, scope: Scope, requires: Sequence[Requirement]) -> None:
     """Where the model catches what an operation refuses, each of its requirements is a branch."""
-    place = catching(tape.base, IndexError if op in PICKS else RuntimeError)
+    lookups = {op in PICKS or is_lookup(requirement) for requirement in requires}
+    caught = [catching(tape.base, IndexError if lookup else RuntimeError) for lookup in lookups]
+    place = next(filter(None, caught), None)
     for requirement in requires if place else ():
         if isinstance(requirement, Condition) and tape.decide is not None:
             if not tape.decide(requirement):
                 raise _refused(op, scope, requirement)
         elif (verdict := tape.assumed.entails(requirement)) is False:
             raise _refused(op, scope, requirement)
-        elif verdict is None:
+        elif verdict is None and place:
             why = "the model catches what torch refuses there"
             where = f"{place.path}:{place.line}"
             tape.guards.append(Guard(requirement, where, len(tape.nodes) - 1, fixes=why))

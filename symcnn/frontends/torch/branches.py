@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from symcnn.errors import SymcnnError
-from symcnn.sets.condition import AnyOf, Condition, Requirement
+from symcnn.sets.condition import AnyOf, Condition, Requirement, is_lookup
 from symcnn.trace.branches import negation
 from symcnn.trace.graph import Node, SymbolicTensor, tree_map
 from symcnn.trace.tape import PICKS, Guard, Tape
@@ -72,7 +72,7 @@ class Refused(SymcnnError):
     @staticmethod
     def by(op: str, error: SymcnnError) -> Refused:
         """What an operation refuses, as torch does."""
-        index = op in PICKS or isinstance(error, IndexError)
+        index = op in PICKS or is_lookup(error.requirement) or isinstance(error, IndexError)
         return (_RefusedIndex if index else _RefusedSizes)(error)
 
 
