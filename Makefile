@@ -15,7 +15,7 @@ PAGE := symcnn/words/page
 # Packages of models, which are tried, without what they install for training; diffusers asks for requests.
 MODELS = $(PIP) requests && $(PIP) --no-deps timm monai diffusers einops
 
-.PHONY: page page-check demo test notebooks zoo-tests lint fuzz mutants provers validate-gpu bench zoo families places docs package proofs clean
+.PHONY: page page-check demo test notebooks zoo-tests lint fuzz mutants provers validate-gpu versions bench zoo families places docs package proofs clean
 
 demo: $(LIBRARY)  ## the main job: which inputs give 7x7, and why
 	$(BIN)/python examples/demo.py
@@ -61,6 +61,12 @@ provers: $(INSTALLED)  ## isl and z3 over every claim of examples, zoo and famil
 
 validate-gpu: $(INSTALLED)  ## on a CUDA machine: examples and models in three dtypes, with a report
 	$(BIN)/python -m tests.tools.on_device --device cuda --processes 4
+
+# Each takes gigabytes of CUDA where a package index has no CPU build of that torch.
+TORCH ?= 2.7.1 2.11.0 2.14.1
+
+versions: $(INSTALLED)  ## the suite on other versions of torch, with a report
+	$(BIN)/python -m tests.tools.versions $(addprefix --torch ,$(TORCH))
 
 bench: $(INSTALLED)  ## ratios against torch and other tools in one run; writes docs/benchmarks.md
 	$(PIP) -e '.[bench]'

@@ -28,6 +28,8 @@ TRIED = {
     "mutants": "laws broken on purpose",
     "robustness": "traces by the thousand, threads",
     "text": "texts that are no input",
+    "nvidia-h100-80gb-hbm3": "networks, layers on a GPU",
+    "versions": "the suite on other versions",
 }
 
 #: What a report says of its run, and how.
