@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from inspect import signature
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -52,6 +52,7 @@ _MEASURED = 4  # sizes at which memory is measured
 _CHANGED_MOST = 2**18  # input elements, one image per index, where indices are changed one by one
 _GRADIENT_MOST = 2**17  # input elements where receptive fields are compared by gradient
 _REPEATED = 4  # sizes at which the forward runs twice
+_TRIED_MOST = 2**28  # parameters of a module on meta that the CPU tries too
 _SHRINKS = 200  # forwards that shrinking may take
 _UNABLE = ("meta", "same device", "fake tensor")  # torch's words where a device cannot do it
 
@@ -184,6 +185,11 @@ class _Judging:
 
     def copied(self, device: str) -> torch.nn.Module:
         """A copy of the module on a device, which nothing has run yet."""
+        if device != "meta" and any(t.is_meta for t in _tensors(self.original)):
+            raise BadSpec(
+                "the module is on meta and has no values",
+                cure="build it without torch.device('meta'), or validate with device='meta'",
+            )
         there = _moved(self.original, device)
         return _cast(there, self.dtype, channels_last=self.channels_last)
 
@@ -291,10 +297,10 @@ class _Judging:
 
     @cached_property
     def on_cpu(self) -> torch.nn.Module | None:
-        """The module on the CPU; None of one that has no values."""
-        with suppress(BadSpec):
-            return self.copied("cpu")
-        return None
+        """The module on the CPU, of zeros if it has no values; None of one too large to try."""
+        if sum(t.numel() for t in _tensors(self.original)) > _TRIED_MOST:
+            return None
+        return _cast(_moved(self.original, "cpu"), self.dtype, channels_last=self.channels_last)
 
     def _modules(self, sizes: dict[str, int], called: dict[str, list[Any]]) -> Check:
         calls: dict[str, list[Any]] = defaultdict(list)
@@ -575,25 +581,23 @@ def _as_given(module: torch.nn.Module) -> torch.nn.Module:
     """A copy that no size has run, of the same parameters and buffers: a forward may write sizes
     into its module (transformers' Swin takes a smaller window, and never the greater one again).
     """
-    tensors = (*module.parameters(), *module.buffers())
-    return copy.deepcopy(module, {id(t): t for t in tensors})
+    return copy.deepcopy(module, {id(t): t for t in _tensors(module)})
+
+
+def _tensors(module: torch.nn.Module) -> list[torch.Tensor]:
+    return [*module.parameters(), *module.buffers()]
 
 
 def _moved(module: Any, device: str) -> Any:
-    """A copy on a device; on meta no memory is taken."""
+    """A copy on a device; on meta no memory is taken, and from meta come zeros."""
     import torch
 
-    tensors = [*module.parameters(), *module.buffers()]
-    if device != "meta" and any(t.is_meta for t in tensors):
-        raise BadSpec(
-            "the module is on meta and has no values",
-            cure="build it without torch.device('meta'), or validate with device='meta'",
-        )
     memo: dict[int, Any] = {}
-    for t in tensors:
+    for t in _tensors(module):
         if torch.nn.parameter.is_lazy(t):
             continue
-        there = t.detach().to(device, copy=True)
+        lacks = t.is_meta and device != "meta"
+        there = torch.zeros_like(t, device=device) if lacks else t.detach().to(device, copy=True)
         made = (
             torch.nn.Parameter(there, t.requires_grad)
             if t.is_leaf and isinstance(t, torch.nn.Parameter)
@@ -615,7 +619,7 @@ def _cast(module: torch.nn.Module, dtype: str | None, *, channels_last: bool) ->
 
     if dtype is not None:
         module = module.to(getattr(torch, dtype))
-    for t in (*module.parameters(), *module.buffers()) if channels_last else ():
+    for t in _tensors(module) if channels_last else ():
         t.data = _last(t.data)
     return module
 

@@ -48,8 +48,8 @@ def run(torch: str, python: str) -> Run:
     """The suite under one torch and one python, each installed here first."""
     home = BUILD / f"torch-{torch}-{Path(python).name}"
     home.mkdir(parents=True, exist_ok=True)
-    there = home / "bin" / "python"
-    if not there.exists():
+    there = str(home / "bin" / "python")
+    if not Path(there).exists():
         subprocess.run([python, "-m", "venv", home], check=True)
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     others = home / "constraints.txt"
