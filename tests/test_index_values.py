@@ -128,6 +128,10 @@ TABLES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "repeated": lambda x: x.new_zeros(6)[rows(x).repeat(2)],
     "sorted": lambda x: x.new_zeros(6)[rows(x).flip(0).sort()[0]],
     "an order": lambda x: x.new_zeros(6)[x[0, 0, :, 0].argsort()],
+    "a running count": lambda x: x.new_zeros(6)[torch.ones_like(rows(x)).cumsum(0) - 1],
+    "of a mask, as OPT counts": lambda x: x.new_zeros(6)[
+        (x.new_ones(x.shape[2:]).cumsum(1) * x.new_ones(x.shape[2:]) - 1).long()
+    ],
     "three axes": lambda x: x.new_zeros(6)[torch.tensor([[[0, 5], [1, 2]]]) + x.shape[2] - 3],
     "three axes times a row": lambda x: x.new_zeros(6)[
         torch.tensor([[[0], [2]]]) * rows(x) - rows(x)

@@ -91,6 +91,11 @@ class Positions:
         return tuple(dict.fromkeys((*least, *largest)))
 
     @property
+    def moves(self) -> bool:
+        """Whether the numbers differ."""
+        return any(step for axis in self.axes for step, _ in axis)
+
+    @property
     def gapless(self) -> bool:
         """Whether every number between the least and the largest is there."""
         return all(step in (-1, 0, 1) for axis in self.axes for step, _ in axis)
@@ -111,11 +116,13 @@ class Positions:
         if type(other) is Stack:
             return NotImplemented
         by = Positions.of(int(other) if type(other) is float and other.is_integer() else other)
-        if by is None or any(by.axes):
-            return None if by is None or any(self.axes) else by * self.start
-        lead = ((),) * (len(by.axes) - len(self.axes))
-        axes = (tuple((step * by.start, n) for step, n in axis) for axis in self.axes)
-        return Positions(self.start * by.start, (*lead, *axes))
+        if by is None or (by.moves and self.moves):
+            return None
+        if by.moves:
+            return by * self
+        pairs = zip_longest(self.axes[::-1], by.axes[::-1], fillvalue=())
+        axes = [tuple((step * by.start, n) for step, n in own) or its for own, its in pairs]
+        return Positions(self.start * by.start, tuple(axes[::-1]))
 
     def __neg__(self) -> Positions:
         axes = (tuple((-step, count) for step, count in axis) for axis in self.axes)

@@ -359,9 +359,13 @@ def _running(op: str, count: int = 1) -> Any:
     return operation
 
 
-rule("cumsum", saves=maps.copies, dtype=dtypes.counts, autocast=dtypes.SINGLE_ON_CUDA)(
-    _running("cumsum")
-)
+rule(
+    "cumsum",
+    saves=maps.copies,
+    dtype=dtypes.counts,
+    autocast=dtypes.SINGLE_ON_CUDA,
+    value=values.RUNNING,
+)(_running("cumsum"))
 rule("cumprod", dtype=dtypes.counts, autocast=dtypes.SINGLE_ON_CUDA)(_running("cumprod"))
 rule("logcumsumexp", autocast=dtypes.SINGLE_ON_CPU, takes=_FLOATS)(_running("logcumsumexp"))
 for _name in ("cummax", "cummin"):

@@ -510,6 +510,23 @@ def _summed(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     return None if whole is None or [*map(type, given)] != [int] else whole.sum(*given)
 
 
+def _running(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    """Sums so far along an axis: of one number everywhere its multiples."""
+    import numpy as np
+
+    axis = kwargs.get("dim", next(iter(args[1:]), None))
+    if type(axis) is not int or not dims:
+        return None
+    if type(args[0]) is not Positions:
+        return NotImplemented if args[0] is None else np.cumsum(args[0], axis, dtype=object)
+    row = args[0]
+    if any(step for steps in row.axes for step, _ in steps):
+        return None
+    axes = [*row.axes]
+    axes[axis] = ((row.start, dims[axis]),)
+    return Positions(row.start, tuple(axes))
+
+
 def _filled(values: Any, dims: Sequence[int]) -> Held:
     """An array of numbers from nested lists, item by item: numpy is not to look into them."""
     import numpy as np
@@ -615,6 +632,7 @@ logical, resized = Value(everywhere=_same), Value(everywhere=_nearest)
 #: Sums and products, also along an axis; the extremes of all, or of numbers.
 SUM = Value(array=_reduced(sum, along=True), positions=_summed)
 PROD = Value(array=_reduced(math.prod, along=True))
+RUNNING = Value(array=_of_first(_running), positions=_running)
 AMAX, AMIN = (Value(None, _reduced(partial(_extreme, sign=sign)), _same) for sign in (1, -1))
 MAX = Value(_of_whole(_largest), AMAX.array)
 MIN = Value(_of_whole(_smallest), AMIN.array)

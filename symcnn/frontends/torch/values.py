@@ -145,10 +145,14 @@ class Values:
             return None
         args = [a for a in args if not isinstance(a, torch.nn.Module)]
         if any(_span(a) is not None for a in args):
-            return self._of_span(law, args, kwargs, dims)
+            told = self._of_span(law, args, kwargs, dims)
+            if told is not None or not record.uniform:  # such as of ones alike
+                return told
         held = [*map(self._held, args)]
         if not small or Everywhere in map(type, held):
             alike = law.of_one_number([*map(_sole_number, held)], kwargs)
+            if alike is None and law.positions is not None and Everywhere in map(type, held):
+                return self._of_span(law, args, kwargs, dims)
             return _as_dtype(alike, made, small)
         named = {k: self._held(v) for k, v in kwargs.items() if k not in ("device", "dtype")}
         if dims or any(isinstance(v, (tuple, list)) or hasattr(v, "flat") for v in held):
