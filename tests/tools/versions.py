@@ -2,7 +2,7 @@
 
 The rules follow the torch that constraints.txt pins; another one refuses an empty map that the
 pinned one takes, or has no such keyword. Each version has a virtual environment of its own in
-build/versions, and the report names every test that fails there, so that what differs is said.
+build/versions, where what pytest wrote stays; the report names every test that fails there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from xml.etree import ElementTree
 
 import click
@@ -35,18 +34,22 @@ class Run:
     seconds: float
 
     @classmethod
-    def read(cls, torch: str, python: str, file: Path, seconds: float) -> Run:
-        """The run that wrote a file of junit's form."""
-        cases = [*ElementTree.parse(file).iter("testcase")]
+    def read(cls, home: Path) -> Run:
+        """The run that wrote junit.xml in a folder named by its versions."""
+        suite = next(ElementTree.parse(home / "junit.xml").iter("testsuite"))
+        cases = [*suite.iter("testcase")]
         skipped = sum(case.find("skipped") is not None for case in cases)
         failed = [case for case in cases if {"failure", "error"} & {e.tag for e in case}]
         names = tuple(f"{c.get('classname')}::{c.get('name')}" for c in failed)
-        return cls(torch, python, len(cases), skipped, names, seconds)
+        _, torch, _, python = home.name.split("-")
+        return cls(torch, python, len(cases), skipped, names, float(suite.get("time", 0)))
 
 
-def run(torch: str, python: str) -> Run:
-    """The suite under one torch and one python, each installed here first."""
-    home = BUILD / f"torch-{torch}-{Path(python).name}"
+def run(torch: str, python: str) -> None:
+    """Have the suite run under one torch and one python, each installed here first."""
+    code = "import platform; print(platform.python_version())"
+    version = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
+    home = BUILD / f"torch-{torch}-python-{version.stdout.strip()}"
     home.mkdir(parents=True, exist_ok=True)
     there = str(home / "bin" / "python")
     if not Path(there).exists():
@@ -57,11 +60,8 @@ def run(torch: str, python: str) -> Run:
     install = [there, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*install, f"torch=={torch}"], check=True)
     subprocess.run([*install, "-c", others, "-e", ".[dev]"], cwd=ROOT, check=True)
-    version = subprocess.run([there, "-V"], check=True, capture_output=True, text=True).stdout
-    start, file = perf_counter(), home / "junit.xml"
     suite = [there, "-m", "pytest", "-q", "-n", "auto", "-p", "no:cacheprovider", "--tb=no"]
-    subprocess.run([*suite, f"--junitxml={file}"], cwd=ROOT, check=False)
-    return Run.read(torch, version.split()[1], file, perf_counter() - start)
+    subprocess.run([*suite, f"--junitxml={home / 'junit.xml'}"], cwd=ROOT, check=False)
 
 
 def report(runs: list[Run]) -> Iterator[str]:
@@ -69,9 +69,7 @@ def report(runs: list[Run]) -> Iterator[str]:
     pinned = next(s for s in (ROOT / "constraints.txt").read_text().split() if "torch==" in s)
     yield "# Versions of torch and python"
     yield ""
-    wanted = " ".join(dict.fromkeys(f"--torch {r.torch}" for r in runs))
-    yield "The whole suite under other versions. Written by"
-    yield f"`python -m tests.tools.versions {wanted}`."
+    yield "The whole suite under other versions. Written by `make versions`, one after another."
     yield f"The rules follow {pinned.replace('==', ' ')}. Where a test fails under another torch,"
     yield "that torch refuses what the pinned one takes, takes what the pinned one refuses, has no"
     yield "such keyword, or keeps other bytes."
@@ -95,11 +93,11 @@ def report(runs: list[Run]) -> Iterator[str]:
 @click.option("--python", "pythons", multiple=True, help="An interpreter (default: this one).")
 def main(versions: tuple[str, ...], pythons: tuple[str, ...]) -> None:
     """Run the suite under every torch and python asked for, and write a report."""
-    runs: list[Run] = []
     for torch in versions:
         for python in pythons or (sys.executable,):
-            runs.append(run(torch, python))
-            REPORT.write_text("\n".join(report(runs)) + "\n", encoding="utf-8")
+            run(torch, python)
+    runs = [Run.read(file.parent) for file in sorted(BUILD.glob("*/junit.xml"))]
+    REPORT.write_text("\n".join(report(runs)) + "\n", encoding="utf-8")
     click.echo(f"{len(runs)} runs, {sum(len(r.failed) for r in runs)} tests failed; wrote {REPORT}")
 
 
