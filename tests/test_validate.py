@@ -538,3 +538,17 @@ def test_torchs_own_kernels_make_no_empty_map_of_a_transposed_convolution(
     x, weight = torch.zeros(64, 3, 1, 4, dtype=dtype), torch.zeros(3, 2, 4, 4, dtype=dtype)
     with own_kernels(), pytest.raises(RuntimeError, match="Output size is too small"):
         F.conv_transpose2d(x, weight, padding=2)
+
+
+class FailsOnSmall(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[2] == 1:
+            raise torch.AcceleratorError("CUDA error: invalid argument")
+        return x.relu()
+
+
+@pytest.mark.skipif(not hasattr(torch, "AcceleratorError"), reason="from torch 2.8 on")
+def test_what_a_device_fails_at_is_no_answer_about_a_shape() -> None:
+    report = symcnn.from_torch(nn.ReLU(), "N 3 H W").validate(FailsOnSmall(), samples=6)
+    assert report
+    assert any("invalid argument" in check.why for check in report.skipped)

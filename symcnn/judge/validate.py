@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from symcnn.algebra.size import evaluate, symbols_of
 from symcnn.errors import BadSpec, SymcnnError, Undecidable, UnsupportedOperation
 from symcnn.judge.oracles import (
+    failures,
     judge,
     own_kernels,
     shapes_in,
@@ -101,6 +102,10 @@ def validate(
                 break
             except torch.OutOfMemoryError:
                 found.append(Check("outputs", "skipped", sizes, why=f"out of memory on {device}"))
+            except failures() as error:  # says nothing about shapes: a map without elements
+                why = f"{device} failed ({str(error).splitlines()[0]})"
+                found.append(Check("outputs", "skipped", sizes, why=why))
+                break
             _release(device)
             most = largest_of(sizes) // 2
             smaller = _halved(net, sizes)
