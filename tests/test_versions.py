@@ -15,7 +15,8 @@ JUNIT = """<testsuites><testsuite time="7.5">
 def test_a_report_names_every_test_that_fails_under_a_version(tmp_path: Path) -> None:
     home = tmp_path / "torch-2.9.0-python-3.12.1"
     home.mkdir()
-    (home / "junit.xml").write_text(JUNIT)
+    for file in ("junit.xml", "again.xml"):
+        (home / file).write_text(JUNIT)
     lines = [*report([Run.read(home)])]
     assert "| 2.9.0 | 3.12.1 | 4 | 1 | 2 | 8 |" in lines
     assert "- `tests/test_nn::test_pads`, 2 of them" in lines
