@@ -94,7 +94,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_was_remembered_for_1_does_not_answer_for_true() -> None:
     """Equal keys, different questions: the answer must not depend on what was asked before."""
     x, w = tensor("N 3 H W"), tensor((8, 3, 3, 3))
-    for stride, wrong in ((1, True), ((1, 1), (1, True)), (2, 2.0)):
+    for stride, wrong in ((1, True), ((1, 1), (True, 1)), (2, 2.0)):
         OPS["conv2d"](x, w, None, stride)
         with pytest.raises(ShapeMismatch):
             OPS["conv2d"](x, w, None, wrong)
