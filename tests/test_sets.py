@@ -5,6 +5,7 @@ import pickle
 from fractions import Fraction
 from typing import Any
 
+import islpy
 import numpy as np
 import pytest
 import sympy
@@ -478,6 +479,40 @@ def test_a_set_over_no_sizes_is_everything_or_nothing() -> None:
 def test_a_divisibility_that_follows_from_another_is_not_said() -> None:
     tied = two(Condition(h % 4, "==", 0), Condition(h % 2, "==", 0), Condition(h + w, ">=", 12))
     assert str(tied) == "H >= 1 and W >= 1 and H % 4 == 0 and H + W >= 12"
+
+
+remainders = st.lists(
+    st.tuples(
+        st.sampled_from([2, 4, 8, 16, 3, 6, 12]),
+        st.integers(0, 9),
+        st.integers(0, 15),
+        st.integers(0, 15),
+    ),
+    min_size=2,
+    max_size=4,
+)
+
+
+@given(remainders)
+def test_remainders_in_one_another_have_the_members_that_each_allows(said: Any) -> None:
+    rests = [(a, (h + c) % m, b) for m, c, a, b in said]
+    found = one(*(Condition(r, ">=", a % 8) for a, r, _ in rests[:1]))
+    for _, rest, b in rests:
+        found &= one(Condition(b, ">=", rest))
+    for x in range(1, 200):
+        inside = all((x + c) % m <= b for m, c, _, b in said)
+        (m, c, a, _), *_ = said
+        assert (x in found) == (inside and (x + c) % m >= a % 8)
+
+
+def test_remainders_in_one_another_are_one() -> None:
+    nested = [Condition(2**k - 1, ">=", h % 2 ** (k + 1)) for k in range(40, 0, -1)]
+    found = one()
+    for condition in nested:
+        found &= one(condition)
+    assert found == one(*nested) == one(Condition(1, ">=", h % 2**41))
+    (part,) = found._set.get_basic_sets()
+    assert part.dim(islpy.dim_type.div) == 1
 
 
 def test_a_size_that_is_fixed_ties_nothing() -> None:

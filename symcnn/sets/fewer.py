@@ -7,9 +7,8 @@ is its number. Nothing here makes a set.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from math import lcm
 from typing import Any
 
 from symcnn.algebra import size as sz
@@ -47,53 +46,6 @@ def strictest_of(requirements: Iterable[Requirement]) -> list[tuple[Requirement,
                 continue
         kept[requirement] = requirement, requirement
     return list(kept.values())
-
-
-def as_multiples(requirements: Sequence[Requirement]) -> list[Requirement]:
-    """``floor(e/m) % n == 0 and floor(e/(m*n)) % k == 0`` as ``floor(e/m) % (n*k) == 0``.
-
-    Every level of a U-Net asks for one more halving; isl, which would take each floor for an
-    unknown of its own, is told once.
-    """
-    steps: dict[Size, list[tuple[int, int, Requirement]]] = {}
-    for requirement in requirements:
-        if (step := _multiple(requirement)) is not None:
-            steps.setdefault(step[0], []).append((*step[1:], requirement))
-    merged: set[Requirement] = set()
-    made: list[Requirement] = []
-    for e, found in steps.items():
-        chains: list[tuple[int, int]] = []  # (m, n): floor(e/m) % n == 0
-        for m, n, requirement in sorted(found, key=lambda step: step[:2]):
-            merged.add(requirement)
-            for i, (start, whole) in enumerate(chains):
-                if m % start == 0 and whole % (m // start) == 0:
-                    chains[i] = start, lcm(whole, m // start * n)
-                    break
-            else:
-                chains.append((m, n))
-        made += [Condition(sz.mod(sz.floordiv(e, m), n), "==", 0) for m, n in chains]
-    return [*made, *(r for r in requirements if r not in merged)]
-
-
-def _multiple(requirement: Requirement) -> tuple[Size, int, int] | None:
-    """(e, m, n), if the requirement says ``floor(e/m) % n == 0``."""
-    if type(requirement) is not Condition or requirement.relation != "==":
-        return None
-    gap = requirement.lhs - requirement.rhs
-    for mono, coeff in gap.terms.items() if isinstance(gap, Size) else ():
-        outer = sz.sole_atom(Size({mono: 1}))
-        if not isinstance(outer, sz.Floor) or type(outer.den) is not int:
-            continue
-        rest = gap - Size({mono: coeff})
-        if isinstance(outer.num, Size) and rest * outer.den == outer.num * -coeff:
-            return outer.num, 1, outer.den
-        for inner in rest.atoms() if isinstance(rest, Size) else ():
-            m = inner.den if isinstance(inner, sz.Floor) and inner.num == outer.num else 0
-            if isinstance(m, int) and m and outer.den % m == 0:
-                n = outer.den // m
-                if rest * n == inner.size() * -coeff:
-                    return outer.num, m, n
-    return None
 
 
 def _stripped(gap: Int) -> Int:

@@ -375,9 +375,9 @@ def coalesced(isl_set: islpy.Set) -> islpy.Set:
 
 def without(isl_set: islpy.Set, other: islpy.Set) -> islpy.Set:
     """What is in the first set only, taken off part by part, as isl does: a breath for each."""
-    for part in other.get_basic_sets() if other.n_basic_set() > 1 else [other]:
+    for part in other.get_basic_sets():
         breathe()
-        isl_set = isl_set.subtract(part)
+        isl_set = isl_set.subtract(isl().Set.from_basic_set(part))
     return isl_set
 
 

@@ -2,15 +2,17 @@
 
 What is quasi-affine is written down for isl as it stands, over the dimensions x0, x1, ...; names of
 users never reach isl's parser. What is not becomes a union of what is, by the laws of
-`symcnn.sets.products`, under what is known from the other requirements. Three laws keep small what
+`symcnn.sets.products`, under what is known from the other requirements. Five laws keep small what
 isl is handed:
 
 - a bound on one monotone atom moves inside: ``floor(e/m) >= t`` is ``e >= m*t``, and
   ``trunc(double(e)*scale) >= t`` is ``e >= `` the least such value, found by bisection; so is what
   grows with one size, however many atoms it has;
+- of bounds that differ in a constant the strictest is asked for (`symcnn.sets.fewer`);
+- remainders in one another are one (`symcnn.sets.remainders`), requirement after requirement;
 - **what is equal is substituted first**: where requirements leave one size in a few residue classes
-  ``H = p*q + r``, the others are written in q, where the floor normal form has taken their floors
-  apart, and so on: every level of a network asks its question at its own scale;
+  ``H = p*q + r``, those with floors in floors are written in q, where the floor normal form has
+  taken them apart, and so on: windows in windows ask their question at their own scale;
 - what is linear for each value of a size is a finite union, where other conditions bound that size.
 """
 
@@ -36,7 +38,7 @@ from symcnn.sets.condition import (
     substituted,
 )
 from symcnn.sets.downset import FAR, Bound, grows, reached
-from symcnn.sets.fewer import as_multiples, strictest_of, with_numbers
+from symcnn.sets.fewer import strictest_of, with_numbers
 from symcnn.sets.isl import (
     MANY,
     MODULI,
@@ -53,7 +55,8 @@ from symcnn.sets.isl import (
 )
 from symcnn.sets.products import cases, is_linear, undecidable
 from symcnn.sets.region import Region
-from symcnn.sets.runs import runs_of
+from symcnn.sets.remainders import collapsed
+from symcnn.sets.runs import Run, runs_of
 
 if TYPE_CHECKING:
     import islpy
@@ -230,22 +233,21 @@ class Writer:
     def set(self, requirements: Iterable[Requirement], stated: Iterable[str] = ()) -> islpy.Set:
         """The isl set of sizes that meet all of linear requirements, and formulas.
 
-        Alternatives are met one after the other: together, they would be multiplied out.
+        They are met one after the other: together, alternatives would be multiplied out, and
+        remainders in one another kept.
         """
-        plain = [r for r in requirements if isinstance(r, Condition)]
-        others = [r for r in requirements if not isinstance(r, Condition)]
+        every = sorted(requirements, key=lambda r: not isinstance(r, Condition))
+        texts, floors = [[*stated]] if stated else [], dict[sz.Floor, int]()
         try:
-            floors, texts = dict[sz.Floor, int](), [*stated]
-            for condition in plain:
-                texts.append(f"({self.linear(condition)})")
-                floors |= self.floors
-            _require_few_moduli(floors)
-            found: islpy.Set = self._set(texts)
-            for requirement in others:
-                found = coalesced(found.intersect(self._set([f"({self.linear(requirement)})"])))
+            for requirement in every:
+                texts.append([f"({self.linear(requirement)})"])
+                if isinstance(requirement, Condition):
+                    floors |= self.floors
+                    _require_few_moduli(floors)
+            sets: Iterator[islpy.Set] = map(self._set, texts or [[]])
+            return reduce(lambda a, b: collapsed(coalesced(a.intersect(b))), sets)
         except isl().Error as error:
-            raise self._culprit([*plain, *others], error) from None
-        return found
+            raise self._culprit(every, error) from None
 
     def _set(self, texts: Iterable[str]) -> Any:
         texts = [*(f"{x} >= {self.low}" for x in self.names.values()), *texts]
@@ -364,7 +366,7 @@ def region(names: tuple[str, ...], requirements: tuple[Requirement, ...]) -> tup
     left: list[Requirement] = []
     for requirement in tight:
         left += _apart(requirement)
-    left = as_multiples(_with_fixed(left))
+    left = _with_fixed(left)
     groups = tied(names, (r.symbols for r in left)) or [()]
     asked: dict[tuple[str, ...], list[Requirement]] = {group: [] for group in groups}
     for requirement in left:  # what speaks of none of them holds, or does not, anywhere
@@ -476,30 +478,33 @@ _PERIOD, _CLASSES = 512, 8
 def _line(name: str, requirements: Sequence[Requirement], low: int = 1) -> Any:
     """The values of one size, from `low` on, that meet linear requirements."""
     writer = Writer([name], low)
-    for i, requirement in enumerate(requirements, 1):
-        left = requirements[i:]
-        if not left or not _divides(requirement):
-            continue
-        here = writer.set(requirements[:i])
-        try:
-            found = runs_of(here, most=_PERIOD)
-        except Undecidable:  # of too long a period
-            continue
-        endless = [run for run in found if run.last is None]
-        few = sum(run.count or 0 for run in found)
-        steps = {run.step for run in endless}
-        if steps <= {1} or len(endless) > _CLASSES or few > MANY:
-            continue
-        whole = empty(1)
-        for run in found:
-            if run.last is None:
-                whole = whole.union(_residue(name, run.first, run.step, left))
-            else:
-                fit = [x for x in run if all(r.holds({name: x}) for r in left)]
-                for x in fit:
+    deep = [r for r in requirements if _is_deep(r)]
+    plain = [r for r in requirements if r not in deep]
+    classes = _classes(writer.set(plain)) if deep and plain else ()
+    if not classes:
+        return writer.set(requirements)
+    whole = empty(1)
+    for run in classes:
+        if run.last is None:
+            whole = whole.union(_residue(name, run.first, run.step, deep))
+        else:
+            for x in run:
+                if all(r.holds({name: x}) for r in deep):
                     whole = whole.union(isl().Set(f"{{ [{x}] }}"))
-        return whole.coalesce()
-    return writer.set(requirements)
+    return whole.coalesce()
+
+
+def _classes(isl_set: islpy.Set) -> Sequence[Run]:
+    """The values of one size as a few residue classes, and a few values besides; else none."""
+    try:
+        found = runs_of(isl_set, most=_PERIOD)
+    except Undecidable:  # of too long a period
+        return ()
+    endless = [run for run in found if run.last is None]
+    few = sum(run.count or 0 for run in found)
+    if {run.step for run in endless} <= {1} or len(endless) > _CLASSES or few > MANY:
+        return ()
+    return found
 
 
 def _residue(name: str, first: int, step: int, left: Sequence[Requirement]) -> Any:
@@ -511,9 +516,10 @@ def _residue(name: str, first: int, step: int, left: Sequence[Requirement]) -> A
     return found.apply(isl().Map(f"{{ [q] -> [{step}*q + {first}] }}"))
 
 
-def _divides(requirement: Requirement) -> bool:
-    """Whether it may leave a size in a few residue classes."""
-    return isinstance(requirement, Condition) and requirement.relation == "=="
+def _is_deep(requirement: Requirement) -> bool:
+    """Whether a floor stands in a floor."""
+    floors = (a for a in sz.every_atom(*subexpressions(requirement)) if isinstance(a, sz.Floor))
+    return any(isinstance(a, sz.Floor) for floor in floors for a in sz.every_atom(floor.num))
 
 
 def meeting(requirement: Requirement, known: Sizes) -> Region:

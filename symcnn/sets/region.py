@@ -40,6 +40,7 @@ from symcnn.sets.isl import (
     within,
     without,
 )
+from symcnn.sets.remainders import collapsed
 from symcnn.sets.runs import Run, runs_of
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ class Region:
         return Region.of(
             self.names,
             (
-                (s.intersect(t), a | b)
+                (collapsed(s.intersect(t)), a | b)
                 for a, s in self.cases.items()
                 for b, t in other.cases.items()
             ),
