@@ -34,7 +34,7 @@ from symcnn.questions.explain import explain
 from symcnn.questions.explain.derivation import Derivation
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.inputs.diagnose import Diagnosis, Failure, at_branch
-from symcnn.questions.inputs.domain import Reason, assignment, reasons, taken_at
+from symcnn.questions.inputs.domain import Reason, assignment, nearest_in, reasons, taken_at
 from symcnn.questions.inputs.refit import joined, refits
 from symcnn.questions.inputs.solve import in_range, solve
 from symcnn.questions.place.pools import PlainPool
@@ -450,9 +450,7 @@ class Branched(Network):
 
     def receptive_field(self, *args: Any, **options: Any) -> Any:
         """See `Network.receptive_field`: one answer with `Cases` where branches differ."""
-        fields = self._those(lambda net: net.receptive_field(*args, **options), BadSpec)
-        if len({str(field) for field in fields}) == 1 and len(fields) == len(self.nets):
-            return fields[0]
+        self._those(lambda net: net.receptive_field(*args, **options), BadSpec)
         return Distributed(self, methodcaller("receptive_field", *args, **options))
 
     def prove(self, by: str = "isl", steps: int = 2_000_000) -> Proof:
@@ -638,9 +636,10 @@ class Distributed:
 
     def _repr_html_(self) -> str:
         parts: Sequence[tuple[InputSet, Any]] = self.parts
-        return "".join(
-            f"<div>for {math(where)}:</div>{answer._repr_html_()}" for where, answer in parts
-        )
+        pages = [(where, answer._repr_html_()) for where, answer in parts]
+        if len({page for _, page in pages}) == 1:
+            return str(pages[0][1])
+        return "".join(f"<div>for {math(where)}:</div>{page}" for where, page in pages)
 
 
 def _leaves(value: Any) -> list[Any]:
@@ -663,11 +662,6 @@ def _nowhere(_: Mapping[str, int]) -> Network:
 def _cure(net: Network, sizes: Mapping[str, int]) -> str:
     """The nearest valid size, for the end of an error."""
     try:
-        domain = net.valid_inputs()
+        return nearest_in(net.valid_inputs(), sizes)
     except Undecidable:
         return "its domain is not a decidable set; try other sizes"
-    if not domain:
-        return "no input of any size is valid"
-    near = domain.nearest(*(sizes[name] for name in domain.shown))
-    values = near if isinstance(near, tuple) else (near,)
-    return f"nearest valid size: {assignment(dict(zip(domain.shown, values, strict=True)))}"

@@ -452,3 +452,19 @@ def test_a_field_at_sizes_that_were_not_followed_is_that_of_these_sizes() -> Non
         assert at.table().diagonal().all()
         assert at.min == at.max == (1, 1)
     assert str(field.smallest.at(N=1, H=5, W=7)).startswith("at H=5, N=1, W=7\nH: ")
+
+
+def test_a_field_that_all_branches_share_is_asked_at_the_sizes_of_each() -> None:
+    class Either(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = torch.nn.Conv2d(3, 4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            made: torch.Tensor = self.conv(x if x.shape[2] > 9 else x * 2)
+            return made
+
+    field = symcnn.from_torch(Either(), "N 3 H W").receptive_field()
+    assert field.size == (3, 3)
+    assert str(field).count("output i sees") == 1
+    assert [field.at(H=h, W=7).interval(1) for h in (5, 12)] == [(1, 3), (1, 3)]

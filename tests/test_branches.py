@@ -1,5 +1,6 @@
 """Branches of python code that make no difference are no condition; all others stay one."""
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -196,3 +197,15 @@ def test_a_branch_whose_layers_refuse_all_its_sizes_is_a_refusal() -> None:
     with pytest.raises(symcnn.InvalidInput, match="narrow"):
         net.shape_at(N=1, L=3)
     assert net.validate(module, device="meta", samples=4)
+
+
+def test_a_branch_on_the_product_of_batch_and_sizes_is_answered_after_it_was_pickled() -> None:
+    class Chunks(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if 3 * x.numel() < 4096 or max(2097152 // (4 * x[0].numel()), 1) < x.shape[0]:
+                return x + 1
+            return x * 2
+
+    net = symcnn.from_torch(Chunks(), "N 3 H W")
+    again = pickle.loads(pickle.dumps(net))
+    assert str(again.output_shape) == str(net.output_shape) == "(N, 3, H, W)"

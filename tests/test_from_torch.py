@@ -823,3 +823,13 @@ def test_positions_meet_a_table_of_floats_on_any_side() -> None:
     net = symcnn.from_torch(module, "N L 8")
     assert str(net.output_shape) == "(N, L, 8)"
     assert str(net.valid_inputs()) == "1 <= L <= 20"
+
+
+def test_positions_less_a_table_of_one_float_of_sizes() -> None:
+    def forward(module: Any, x: torch.Tensor) -> torch.Tensor:
+        size = x.shape[2] - 1
+        mean = torch.tensor([[float(size // 2)]])
+        return (torch.arange(size, dtype=mean.dtype) - mean).expand(x.shape[0], -1)
+
+    net = symcnn.from_torch(Forward(forward), "N 4 L")
+    assert str(net.output_shape) == "(N, L - 1)"

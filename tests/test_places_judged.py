@@ -251,3 +251,29 @@ def test_what_agrees_nowhere_is_not_asked_for_more() -> None:
         symcnn.from_torch(Gated(*options), "N 3 H W") for options in ((3, True), (5, False))
     )
     assert not symcnn.agree(one, other).reads
+
+
+class Halves(nn.Module):
+    """Rows apart, and back between each other, as wavelets do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(2, 2, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.conv(torch.cat((x[:, :, ::2], x[:, :, 1::2]), dim=1))
+        out = x.new_zeros(x.shape[0], 1, 2 * y.shape[2])
+        out[:, :, ::2], out[:, :, 1::2] = y[:, :1], y[:, 1:]
+        return out
+
+
+def test_places_of_rows_that_are_written_between_each_other_are_those_of_a_run() -> None:
+    module = Halves()
+    net, x = symcnn.from_torch(module, "N 1 L"), torch.randn(1, 1, 96)
+    with torch.no_grad():
+        whole, made = module(x), torch.full((1, 1, 96), torch.nan)
+        for tile in net.tiles(L=96, tile=32).tiles:
+            (read,), (core,), (place,) = tile.input, tile.core, tile.place
+            made[..., place] = module(x[..., read])[..., core]
+    assert torch.allclose(made, whole)
+    assert net.stream(axis="L").lookback == net.stream(axis="L").lookahead == 3

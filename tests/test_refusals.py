@@ -336,3 +336,16 @@ def test_the_dtype_that_a_refusal_says_to_state_is_taken(name: str) -> None:
     net = symcnn.from_torch(Forward(run), eval(said))
     made = torch.zeros(1, 4, 9, 9, dtype=getattr(torch, net.input_tensors[0].dtype))
     assert net.shape_at(H=9, W=9) == tuple(run(made).shape)
+
+
+def test_a_refusal_whose_domain_has_too_long_a_staircase_has_a_text() -> None:
+    class Slices(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if x.numel() >= 1 << 21:
+                raise ValueError("too large")
+            return torch.nn.functional.pad(x, (1, 1, 1, 1), mode="reflect")
+
+    net = symcnn.from_torch(Slices(), "N 3 H W")
+    with pytest.raises(symcnn.InvalidInput) as caught:
+        net.shape_at(N=1, H=1, W=7)
+    assert "try other sizes" in str(caught.value)

@@ -552,3 +552,37 @@ def test_what_a_device_fails_at_is_no_answer_about_a_shape() -> None:
     report = symcnn.from_torch(nn.ReLU(), "N 3 H W").validate(FailsOnSmall(), samples=6)
     assert report
     assert any("invalid argument" in check.why for check in report.skipped)
+
+
+@pytest.mark.parametrize("by_size", [False, True])
+def test_fields_are_judged_along_the_axis_of_the_output_that_an_axis_becomes(by_size: bool) -> None:
+    class Turned(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = torch.nn.Conv2d(3, 4, (3, 5))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = self.conv(x)
+            return y.transpose(2, 3) if not by_size or x.shape[2] > x.shape[3] else y
+
+    module = Turned()
+    report = symcnn.from_torch(module, "N 3 H W").validate(module, device="cpu", samples=3)
+    assert report
+    fields = [check.verdict for check in report.checks if check.what == "receptive field"]
+    assert set(fields) == {"passed"}
+
+
+def test_a_fused_kernel_of_a_layer_of_attention_keeps_what_the_layer_keeps() -> None:
+    layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True).eval()
+    assert symcnn.from_torch(layer, "N L 32").validate(layer, device="cpu", samples=2)
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_a_domain_whose_staircase_is_too_long_is_judged_at_any_sizes() -> None:
+    class Slices(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + 1 if x.numel() < 1 << 22 else torch.cat([x[:1], x[1:]])
+
+    module = Slices()
+    net = symcnn.from_torch(module, "N 3 H W")
+    assert net.validate(module, device="meta", samples=3)

@@ -1251,3 +1251,13 @@ def test_a_branch_keeps_its_side_where_numbers_are_put_in() -> None:
     network = net(forward, "N 4 L").given(N=2)
     for length in range(1, 26):
         assert our_shape(network, L=length) == torch_shape(forward, (2, 4, length))
+
+
+def test_a_cast_to_the_dtype_that_a_tensor_has_is_the_tensor() -> None:
+    def forward(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        y = x.to(torch.promote_types(x.dtype, torch.float32)).float()
+        return x + 1 if y is x else F.conv2d(x, torch.zeros(8, 3, 3, 3))
+
+    network = net(forward, "N 3 H W")
+    assert str(network.output_shape) == "(N, 3, H, W)"
+    assert network.flops == 0

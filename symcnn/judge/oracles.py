@@ -239,9 +239,22 @@ def torch_peak(
             return made
 
     seen(*inputs)
-    with torch.no_grad(), _in_written_order(), Watching():  # type: ignore[no-untyped-call]
+    with torch.no_grad(), _in_written_order(), _unfused(), Watching():  # type: ignore[no-untyped-call]
         call(*inputs)
     return worst
+
+
+@contextmanager
+def _unfused() -> Iterator[None]:
+    """A kernel of a whole layer of attention shows nothing of what it keeps inside."""
+    import torch
+
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def _in_written_order() -> AbstractContextManager[None]:

@@ -56,11 +56,15 @@ class NearestAsInSingle(TorchFunctionMode):
 _HUGE = 1e200
 
 
-def support(module: nn.Module, shape: Sequence[int], axis: int) -> np.ndarray:
+def support(
+    module: nn.Module, shape: Sequence[int], axis: int, *, turned: int | None = None
+) -> np.ndarray:
     """Whether output index i reads input index j along a spatial axis: a table, i by j.
 
     shape: of one input, batch 1 and channels in front. The module has positive weights.
+    turned: the axis of the output that it becomes, where that is another one.
     """
+    out = 2 + axis if turned is None else turned
     length = shape[2 + axis]
     generator = torch.Generator().manual_seed(0)
     image = 1 + torch.rand(*shape, dtype=torch.float64, generator=generator)
@@ -70,13 +74,18 @@ def support(module: nn.Module, shape: Sequence[int], axis: int) -> np.ndarray:
         after[j].select(1 + axis, j).add_(_HUGE)
     with torch.no_grad(), NearestAsInSingle():
         changed = module(before) != module(after)
-    other = [k for k in range(1, changed.ndim) if k != 2 + axis]
+    other = [k for k in range(1, changed.ndim) if k != out]
     found: np.ndarray = (changed.any(other) if other else changed).T.numpy()
     return found
 
 
 def gradient_support(
-    module: nn.Module, shape: Sequence[int], axis: int, outputs: Sequence[int] | None = None
+    module: nn.Module,
+    shape: Sequence[int],
+    axis: int,
+    outputs: Sequence[int] | None = None,
+    *,
+    turned: int | None = None,
 ) -> np.ndarray:
     """The same from gradients, one backward pass per output index: all of them, or `outputs`.
 
@@ -88,9 +97,10 @@ def gradient_support(
         output = module(image)
     other = [k for k in range(image.ndim) if k != 2 + axis]
     rows = []
-    for i in range(output.shape[2 + axis]) if outputs is None else outputs:
+    out = 2 + axis if turned is None else turned
+    for i in range(output.shape[out]) if outputs is None else outputs:
         (gradient,) = torch.autograd.grad(
-            output.select(2 + axis, i).sum(), image, retain_graph=True, allow_unused=True
+            output.select(out, i).sum(), image, retain_graph=True, allow_unused=True
         )
         row = torch.zeros(shape[2 + axis]) if gradient is None else gradient.abs().sum(other)
         rows.append(row.cpu().numpy() > 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -24,13 +25,15 @@ def interesting_sizes(net: Trace, count: int, seed: int = 0) -> list[dict[str, i
     >>> interesting_sizes(net, 6)[:3]
     [{'H': 3, 'W': 3}, {'H': 2, 'W': 3}, {'H': 3, 'W': 2}]
     """
-    try:
+    with suppress(Undecidable):
         domain = net.valid_inputs()
-    except Undecidable:
-        domain = None
-    if not domain:  # of no size, or of sizes that no exact set tells: any will do, both are asked
-        draw = Random(seed)
-        return distinct({n: draw.randint(1, 96) for n in net.symbols} for _ in range(count))
+        if domain:
+            return _interesting(net, domain, count, seed)
+    draw = Random(seed)  # of no size, or of sizes that no set tells: any will do, all are asked
+    return distinct({n: draw.randint(1, 96) for n in net.symbols} for _ in range(count))
+
+
+def _interesting(net: Trace, domain: InputSet, count: int, seed: int) -> list[dict[str, int]]:
     if not domain.shown:
         return distinct(dict.fromkeys(net.symbols, n) for n in range(1, min(count, 4) + 1))
     base = dict.fromkeys(net.symbols, 1) | _smallest(domain)

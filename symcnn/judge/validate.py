@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from inspect import signature
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -485,15 +485,19 @@ class _Judging:
             outputs = [*range(len(said))]
             if by_gradient:
                 outputs = sorted({0, len(said) // 2, len(said) - 1})
+            turned = _turned(receptive_field(self.net), axis, sizes)
             try:
                 if by_gradient:
-                    found = gradient_support(module, shape, axis, outputs)
+                    found = gradient_support(module, shape, axis, outputs, turned=turned)
                 else:
-                    found = support(module, shape, axis)
+                    found = support(module, shape, axis, turned=turned)
             except Exception as error:
                 why = f"torch raised {type(error).__name__} in double precision"
                 return Check("receptive field", "skipped", sizes, why=why)
             said, read = said[outputs], torch.as_tensor(found)
+            if said.shape != read.shape:
+                why = "the axes of the output are in another order than those of the input"
+                return Check("receptive field", "skipped", sizes, why=why)
             wrong = said != read if exact else read & ~said
             if wrong.any():
                 i = int(wrong.any(1).nonzero()[0])
@@ -651,3 +655,13 @@ def _calls_of(module: Any) -> Iterator[dict[str, list[Any]]]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _turned(field: Any, axis: int, sizes: dict[str, int]) -> int | None:
+    """The axis of the output along which the field of one of the input moves, if it is one."""
+    branches = getattr(field, "parts", ())
+    field = next((own for where, own in branches if sizes in where), field)
+    with suppress(Undecidable):
+        along: int | None = field.along(axis, "i")[0]
+        return along
+    return None

@@ -50,6 +50,8 @@ class Positions:
         if isinstance(whole, (int, Size)):
             return cls(whole)
         numbers = [getattr(v, "expr", v) for v in getattr(value, "flat", ())]
+        if not all(isinstance(number, (int, Size)) for number in numbers):
+            return None  # floats of sizes
         steps, behind = list[Steps](), 1
         for count in getattr(value, "shape", ())[::-1] if numbers else ():
             steps.append(((numbers[behind] - numbers[0], count),) if count > 1 else ())

@@ -121,7 +121,8 @@ class Trace(Coverage):
         try:
             where = self.sizes_that_meet(requirements)
         except Undecidable:
-            where = Conditions(self.sizes_that_meet(()), requirements)
+            everything = input_set(self._spoken_of(requirements), (), batch=tuple(self.batch))
+            where = Conditions(everything, requirements)
         taken = tuple(f"{g.where} {said(g.requirement)}" for g in self.guards)
         return Several((Branch(where, self, taken),))
 
@@ -638,10 +639,13 @@ class Trace(Coverage):
         >>> net.sizes_that_meet(net.requirements)
         H >= 3 and W >= 3
         """
+        names = self._spoken_of(requirements)
+        return input_set(names, requirements, batch=tuple(self.batch), at=at)
+
+    def _spoken_of(self, requirements: Sequence[Requirement]) -> list[str]:
         speaks_of = frozenset[str]().union(*(r.symbols for r in requirements))
         names = [n for n in self.symbols if n not in self.batch or n in speaks_of]
-        names += sorted(speaks_of - set(names))
-        return input_set(names, requirements, batch=tuple(self.batch), at=at)
+        return names + sorted(speaks_of - set(names))
 
 
 def remembered(ask: Callable[[Trace], T]) -> Callable[[Trace], T]:

@@ -69,7 +69,7 @@ from symcnn.ops.dtypes import result_type
 from symcnn.ops.index import part_written, setitem
 from symcnn.ops.operation import TARGETS, Operation, record_of
 from symcnn.ops.registry import as_sizes
-from symcnn.ops.storage.pointwise import may_share
+from symcnn.ops.storage.pointwise import may_share, returns_input
 from symcnn.ops.storage.views import shares_memory
 from symcnn.ops.values import written
 from symcnn.sets.inputset import InputSet
@@ -381,6 +381,9 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
                 args[0]._value = result._value
                 return args[0]
         if args and type(args[0]) is TracedTensor and may_share(name):
+            if type(result) is TracedTensor and returns_input(result._value.node):
+                args[0]._value = result._value  # python may ask whether it is the same object
+                return args[0]
             for part in result if isinstance(result, tuple) else (result,):
                 part.look_into(args[0], args[1] if name in INDEXED else None, shares_memory(name))
         return result

@@ -248,7 +248,7 @@ class Values:
         """An argument as a number: a size, a number, or a 0-d tensor that holds one; else None."""
         if isinstance(value, TracedTensor):
             number = value._number
-            return None if type(number) in SEVERAL else number
+            return None if type(number) in SEVERAL or hasattr(number, "flat") else number
         if isinstance(value, torch.Tensor):
             integer = not value.ndim and not value.dtype.is_floating_point and not value.is_meta
             if not integer or value.is_complex():

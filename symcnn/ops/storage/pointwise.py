@@ -209,8 +209,22 @@ def cast(m: Memory, node: Node) -> None:
     if order is not None and x.dtype == made.dtype:
         contiguous(m, node)
         return
-    kept = x.dtype == made.dtype and extra_kwarg(node, "copy") is not True
-    m.place(base if kept else _copied(m, node, order))
+    m.place(base if keeps_dtype(node) else _copied(m, node, order))
+
+
+def keeps_dtype(node: Node) -> bool:
+    """Whether a cast returns the tensor itself."""
+    same = first_of(node).dtype == node.outputs[0].dtype and memory_format(node) is None
+    return same and extra_kwarg(node, "copy") is not True
+
+
+def returns_input(node: Node | None) -> bool:
+    """Whether what it returns is the object that it was called with."""
+    if node is None:
+        return False
+    record = record_of(node.op)
+    law = None if record is None else record.saves
+    return law is same or (law is cast and keeps_dtype(node))
 
 
 def as_tensor(m: Memory, node: Node) -> None:

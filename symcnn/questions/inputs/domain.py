@@ -208,9 +208,13 @@ def _nearest(net: Trace, sizes: dict[str, int]) -> str:
     if len(sizes) > 5:  # each size is a dimension to search; an error must not take long
         return "ask net.valid_inputs() which sizes are valid"
     try:
-        domain = valid_inputs(net)
+        return nearest_in(valid_inputs(net), sizes)
     except Undecidable:
         return "its domain is not a decidable set; try other sizes"
+
+
+def nearest_in(domain: InputSet, sizes: Mapping[str, int]) -> str:
+    """The nearest valid size, for the end of an error. Raises Undecidable."""
     if not domain:
         return "no input of any size is valid"
     where = [sizes[name] for name in domain.shown]

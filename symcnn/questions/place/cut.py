@@ -345,7 +345,8 @@ class Course:
             place, length = int(moved.rate * start), lengths[out]
             found = np.zeros(length, dtype=bool)
             for read in reads:
-                found |= self._wrong(read, start, place, length, wrong[read.tensor], part)
+                there = place, self._whole[out]
+                found |= self._wrong(read, start, there, length, wrong[read.tensor], part)
             found[max(self._whole[out] - place, 0) :] = True  # the whole has none of these
             wrong[out] = found
         return Cut(start, stop, int(end.rate * start), wrong[self.home(self.output)])
@@ -354,12 +355,15 @@ class Course:
         self,
         read: Read,
         start: int,
-        place: int,
+        at: tuple[int, int],
         length: int,
         bad: NDArray[np.bool_],
         part: Mapping[str, int],
     ) -> NDArray[np.bool_]:
-        """Which outputs of a layer differ from those of the whole, of what it reads."""
+        """Which outputs of a layer differ from those of the whole, of what it reads.
+
+        at: the first of them in the whole, and how many the whole has.
+        """
         import numpy as np
 
         if read.views != (1, 1):
@@ -371,9 +375,9 @@ class Course:
         moved = self.state[read.tensor]
         assert isinstance(moved, Moved)
         shift, x, whole = int(moved.rate * start), len(bad), self._whole[read.tensor]
-        first, last, step = self.taps(self._bound(read.axis_map, part), x)
-        there = self.taps(self._bound(read.axis_map, self.sizes), whole)
-        there = [a[place : place + length] for a in there]
+        first, last, step = self.taps(self._bound(read.axis_map, part), x, length, -shift)
+        there = self.taps(self._bound(read.axis_map, self.sizes), whole, at[1])
+        there = [a[at[0] : at[0] + length] for a in there]
         beyond = max(length - len(there[0]), 0)
         first, last, step = (a[: length - beyond] for a in (first, last, step))
         apart = (first + shift != there[0]) | (last + shift != there[1])
@@ -401,8 +405,12 @@ class Course:
             return True
         return Fraction(here.size(x), x) == Fraction(there.size(whole), whole)
 
-    def taps(self, axis_map: AxisMap, x: int) -> list[NDArray[np.int64]]:
-        """First and last place and the step between, of every output."""
+    def taps(
+        self, axis_map: AxisMap, x: int, length: int, empty: int = 0
+    ) -> list[NDArray[np.int64]]:
+        """First and last place and the step between, of so many outputs: what stands behind those
+        of the map (after every other row was written) reads nothing, from `empty` on.
+        """
         import numpy as np
 
         key = axis_map, x
@@ -414,7 +422,14 @@ class Course:
                 np.asarray(last, dtype=np.int64),
                 np.broadcast_to(np.asarray(step, dtype=np.int64), first.shape),
             ]
-        return list(self._reads[key])
+        found = list(self._reads[key])
+        if (behind := length - len(found[0])) > 0:
+            nothing = empty, empty - 1, int(found[2][0]) if len(found[2]) else 1
+            found = [
+                np.concatenate((a, np.full(behind, v, dtype=np.int64)))
+                for a, v in zip(found, nothing, strict=True)
+            ]
+        return found
 
 
 #: Maps whose scale is a ratio of sizes.

@@ -146,7 +146,8 @@ class Footprint:
             low, high = self.taps(read, np.arange(length, dtype=np.int64))
             step = np.ones(length, dtype=np.int64)
         else:
-            low, high, step = self.course.taps(read.axis_map.at(self.course.sizes), x)
+            axis_map = read.axis_map.at(self.course.sizes)
+            low, high, step = (a[:length] for a in self.course.taps(axis_map, x, length))
         found = np.full(length, -1, dtype=np.int64)
         count = int(((high - low) // step).max(initial=-1)) + 1
         for k in range(count):
