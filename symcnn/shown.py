@@ -107,7 +107,7 @@ def _with_scope(
     return _text
 
 
-def within(answer: T, scope: str) -> T:
+def scoped(answer: T, scope: str) -> T:
     """The answer, which says that it holds only ``for H == 224 only``."""
     if not (scope and isinstance(answer, Shown) and hasattr(answer, "__dict__")):
         return answer

@@ -79,7 +79,7 @@ def from_exported(program: ExportedProgram) -> Network:
                     name, learned = _held(held, node.name)
                     run.values[node] = run.held(node.meta["val"], name, learned=learned)
             for symbol, span in program.range_constraints.items():
-                run.within(_size(symbol, names), span)
+                run.require_range(_size(symbol, names), span)
             outputs = run.graph(program.graph)
             count = len(outputs) - len(held.user_outputs)
             outputs = outputs[count:]  # what stands before is written to buffers
@@ -175,7 +175,7 @@ class _Run:
         buffer.boolean = value.dtype is torch.bool
         return self.buffers.setdefault(name, buffer)
 
-    def within(self, size: Int, span: ValueRanges[sympy.Expr]) -> None:
+    def require_range(self, size: Int, span: ValueRanges[sympy.Expr]) -> None:
         """The range of a dimension belongs to the domain."""
         low, high = span.lower, span.upper
         why = "the range of the dimension in the exported program"

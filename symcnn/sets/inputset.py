@@ -543,7 +543,7 @@ class InputSet:
             yield from [()] * bool(self)
             return
         for side in InputSet(["side"], order.squares(self._view._whole)):
-            yield from order.within(self._view._whole, side)
+            yield from order.on_shell(self._view._whole, side)
 
     @question
     def runs(self) -> list[Run]:

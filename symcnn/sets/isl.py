@@ -381,7 +381,7 @@ def without(isl_set: islpy.Set, other: islpy.Set) -> islpy.Set:
     return isl_set
 
 
-def within(isl_set: islpy.Set, other: islpy.Set) -> bool:
+def is_subset(isl_set: islpy.Set, other: islpy.Set) -> bool:
     """Whether the first is a subset of the second, asked part by part."""
     if isl_set.n_basic_set() == 1 == other.n_basic_set():
         breathe()

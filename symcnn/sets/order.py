@@ -84,7 +84,7 @@ def squares(region: Region) -> islpy.Set:
 
 
 @question
-def within(region: Region, side: int) -> list[Point]:
+def on_shell(region: Region, side: int) -> list[Point]:
     """The members whose least square has that side, in order."""
     dims = _dims(region)
     shell: Any = region.isl.intersect(

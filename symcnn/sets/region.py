@@ -33,11 +33,11 @@ from symcnn.sets.isl import (
     coalesced,
     empty,
     ends,
+    is_subset,
     isl,
     ordered,
     question,
     require_few_moduli,
-    within,
     without,
 )
 from symcnn.sets.remainders import collapsed
@@ -216,7 +216,7 @@ class Region:
     def is_subset(self, other: Region) -> bool:
         """Whether every member is one of `other`."""
         if self.plain and other.plain:
-            return within(self.isl, other.isl)
+            return is_subset(self.isl, other.isl)
         return self.subtract(other).is_empty()
 
     @_once

@@ -98,7 +98,7 @@ def _all() -> _Left:
 @lru_cache(maxsize=4096)
 def _required(left: _Left, requirement: Requirement) -> _Left:
     """What is left when one thing more is required. Raises Undecidable, which is not remembered."""
-    return _Left(left.domain & within(left.domain, requirement))
+    return _Left(left.domain & where_met(left.domain, requirement))
 
 
 @lru_cache(maxsize=16384)
@@ -108,13 +108,13 @@ def _decided(left: _Left, requirement: Requirement) -> bool | None:
     with suppress(ZeroDivisionError):
         if requirement.symbols <= domain.fixed.keys():  # numbers are worth no steps
             return requirement.holds(domain.fixed)
-    wanted = within(domain, requirement)
+    wanted = where_met(domain, requirement)
     if domain <= wanted:
         return True
     return None if domain & wanted else False
 
 
-def within(domain: InputSet, requirement: Requirement) -> InputSet:
+def where_met(domain: InputSet, requirement: Requirement) -> InputSet:
     """A set with just those sizes of the domain that meet a requirement.
 
     Raises Undecidable where the requirement has no set of its own, and none among the domain's.

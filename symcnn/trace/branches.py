@@ -21,7 +21,7 @@ from symcnn.sets.implicit import ImplicitSet
 from symcnn.sets.inputset import InputSet
 from symcnn.sets.region import Region
 from symcnn.sets.words import conjunction, relation
-from symcnn.shown import Shown, within
+from symcnn.shown import Shown, scoped
 from symcnn.trace.tape import Guard
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def say_scope(ask: Callable[..., T]) -> Callable[..., T]:
 
 def _within_scope(answer: T, net: Any, again: Callable[[Mapping[str, int]], T]) -> T:
     if not isinstance(answer, InputSet):
-        return within(answer, net.scope)
+        return scoped(answer, net.scope)
     found: T = object.__new__(type(answer))  # the set itself is what other questions ask
     vars(found).update(vars(answer), paths=tuple(replace(p, again=again) for p in net.paths))
     return found

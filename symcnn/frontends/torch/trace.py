@@ -55,7 +55,7 @@ from symcnn.network import Network
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.isl import NODE, Purse, allowed_nodes, shared
-from symcnn.trace.assume import Assumptions, sizes_of, within
+from symcnn.trace.assume import Assumptions, sizes_of, where_met
 from symcnn.trace.branches import Refusal, Unfollowed, negation, said
 from symcnn.trace.graph import SymbolicTensor, tensor, tensors_in, tree_map
 from symcnn.trace.tape import Endless, Guard, Tape, failure
@@ -596,7 +596,7 @@ def _at_numbers(t: SymbolicTensor, sizes: Mapping[str, int]) -> SymbolicTensor:
 
 def _met(sizes: InputSet, requirement: Requirement) -> InputSet:
     """The sizes that meet a requirement."""
-    return sizes & within(sizes, requirement)
+    return sizes & where_met(sizes, requirement)
 
 
 def _narrowed(sizes: InputSet, requirement: Requirement) -> InputSet:
